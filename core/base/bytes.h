@@ -1,0 +1,65 @@
+/* Spans of bytes, and text that grows.
+ *
+ * `struct bytes` borrows: it never owns what it points at and is passed by value. `struct text`
+ * owns a growing, NUL-terminated buffer, for messages and documents that are built piece by piece.
+ * Any process may use both. Nothing here knows what the bytes mean. */
+#ifndef PILLION_BASE_BYTES_H
+#define PILLION_BASE_BYTES_H
+
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <string.h>
+
+struct bytes {
+    const char *data;
+    size_t size;
+};
+
+/* The span of a string literal. */
+#define BYTES(literal) ((struct bytes){(literal), sizeof(literal) - 1})
+
+/* The span of a NUL-terminated string, without the NUL. */
+static inline struct bytes bytes_of(const char *string)
+{
+    return (struct bytes){string, strlen(string)};
+}
+
+static inline bool bytes_equal(struct bytes a, struct bytes b)
+{
+    return a.size == b.size && (a.size == 0 || memcmp(a.data, b.data, a.size) == 0);
+}
+
+/* Starts empty as `{0}`. `data` is NULL while empty; otherwise data[size] is NUL.
+ * Memory exhaustion ends the process (see must_alloc), so it is not for request data. */
+struct text {
+    char *data;
+    size_t size;
+    size_t capacity;
+};
+
+void text_append(struct text *text, struct bytes bytes);
+void text_append_string(struct text *text, const char *string);
+void text_append_char(struct text *text, char c);
+__attribute__((format(printf, 2, 3))) void text_printf(struct text *text, const char *format, ...);
+__attribute__((format(printf, 2, 0))) void text_vprintf(struct text *text, const char *format,
+                                                        va_list args);
+
+/* Appends `bytes` as the inside of a JSON string: quotes, backslashes and control characters
+ * escaped, bytes that are not UTF-8 replaced with U+FFFD (RFC 8259 section 7). */
+void text_append_json(struct text *text, struct bytes bytes);
+
+/* The contents as a string, "" when empty. Borrowed. */
+const char *text_string(const struct text *text);
+
+/* Gives the buffer to the caller, who frees it, and empties `text`. Never NULL. */
+char *text_take(struct text *text);
+
+void text_clear(struct text *text);
+void text_free(struct text *text);
+
+/* Bytes of the well-formed UTF-8 sequence that starts at `data`, 1 to 4, or 0 when there is none
+ * within `size` bytes (RFC 3629 section 4: no overlong forms, no surrogates). */
+size_t utf8_sequence(const char *data, size_t size);
+
+#endif

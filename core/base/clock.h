@@ -1,0 +1,18 @@
+/* Time. Deadlines and durations use the monotonic clock in nanoseconds; only log lines use the wall
+ * clock. The vDSO answers both without a system call (vdso(7)). */
+#ifndef PILLION_BASE_CLOCK_H
+#define PILLION_BASE_CLOCK_H
+
+#include <stdint.h>
+
+#define NS_PER_MS 1000000ull
+#define NS_PER_S  1000000000ull
+
+/* Nanoseconds on CLOCK_MONOTONIC. */
+uint64_t clock_ns(void);
+
+/* Writes "2026-01-31T12:34:56.789Z" and a NUL. `size` of at least CLOCK_TEXT_SIZE. */
+#define CLOCK_TEXT_SIZE 32
+void clock_text(char *out, unsigned long size);
+
+#endif

@@ -1,0 +1,22 @@
+/* Counters in shared memory: one process writes, anybody reads, no locks. */
+#ifndef PILLION_BASE_COUNTER_H
+#define PILLION_BASE_COUNTER_H
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+typedef _Atomic uint64_t counter;
+
+/* Adds to a counter that only this process writes. */
+static inline void counter_add(counter *c, uint64_t more)
+{
+    atomic_store_explicit(c, atomic_load_explicit(c, memory_order_relaxed) + more,
+                          memory_order_relaxed);
+}
+
+static inline uint64_t counter_read(const counter *c)
+{
+    return atomic_load_explicit(c, memory_order_relaxed);
+}
+
+#endif

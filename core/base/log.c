@@ -1,0 +1,207 @@
+/* The log. See log.h. */
+#include "base/log.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/uio.h>
+#include <syslog.h>
+#include <unistd.h>
+
+#include "base/bytes.h"
+#include "base/clock.h"
+#include "base/memory.h"
+
+#define LOG_LINE_MAX 8192 /* longer lines are cut */
+
+static const struct {
+    const char *name;
+    int priority; /* syslog(3) */
+} levels[] = {
+    [LOG_ERROR_LEVEL] = {"error", LOG_ERR},      [LOG_WARN_LEVEL] = {"warn", LOG_WARNING},
+    [LOG_NOTICE_LEVEL] = {"notice", LOG_NOTICE}, [LOG_INFO_LEVEL] = {"info", LOG_INFO},
+    [LOG_DEBUG_LEVEL] = {"debug", LOG_DEBUG},
+};
+
+static const struct {
+    const char *name;
+    int facility;
+} facilities[] = {
+    {"daemon", LOG_DAEMON}, {"user", LOG_USER},     {"auth", LOG_AUTHPRIV}, {"local0", LOG_LOCAL0},
+    {"local1", LOG_LOCAL1}, {"local2", LOG_LOCAL2}, {"local3", LOG_LOCAL3}, {"local4", LOG_LOCAL4},
+    {"local5", LOG_LOCAL5}, {"local6", LOG_LOCAL6}, {"local7", LOG_LOCAL7},
+};
+
+/* The process's one log. Before log_open it is standard error at "info". */
+static struct {
+    int fd;     /* -1: syslog */
+    char *path; /* NULL: standard error or syslog */
+    enum log_level level;
+    enum log_format format;
+    char identity[32];
+} the_log = {.fd = STDERR_FILENO, .level = LOG_INFO_LEVEL, .identity = "pillion"};
+
+const char *log_level_name(enum log_level level)
+{
+    return levels[level].name;
+}
+
+bool log_enabled(enum log_level level)
+{
+    return level <= the_log.level;
+}
+
+void log_identity(const char *identity)
+{
+    snprintf(the_log.identity, sizeof(the_log.identity), "%s", identity);
+}
+
+int log_descriptor(void)
+{
+    return the_log.fd;
+}
+
+static int open_file(const char *path, struct error *error)
+{
+    int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0640);
+    if (fd < 0)
+        error_errno(error, "cannot open the log %s", path);
+    return fd;
+}
+
+static bool open_syslog(const char *path, struct error *error)
+{
+    int facility = LOG_DAEMON;
+
+    if (path[strlen("syslog")] == ':') {
+        const char *name = path + strlen("syslog:");
+        size_t i = 0;
+        while (i < sizeof(facilities) / sizeof(*facilities) &&
+               strcmp(facilities[i].name, name) != 0)
+            i++;
+        if (i == sizeof(facilities) / sizeof(*facilities))
+            return error_set(error,
+                             "unknown syslog facility \"%s\"; daemon, user, auth and local0 "
+                             "to local7 are known",
+                             name);
+        facility = facilities[i].facility;
+    }
+    openlog("pillion", LOG_PID | LOG_NDELAY, facility);
+    return true;
+}
+
+static bool is_syslog(const char *path)
+{
+    return strcmp(path, "syslog") == 0 || strncmp(path, "syslog:", 7) == 0;
+}
+
+bool log_open(const struct log_target *target, struct error *error)
+{
+    int fd = STDERR_FILENO;
+    bool file = false;
+
+    if (is_syslog(target->path)) {
+        if (!open_syslog(target->path, error))
+            return false;
+        fd = -1;
+    } else if (strcmp(target->path, "stderr") != 0) {
+        fd = open_file(target->path, error);
+        if (fd < 0)
+            return false;
+        file = true;
+    }
+    if (the_log.fd > STDERR_FILENO)
+        close(the_log.fd);
+    free(the_log.path);
+    the_log.fd = fd;
+    the_log.path = file ? must_strdup(target->path) : NULL;
+    the_log.level = target->level;
+    the_log.format = target->format;
+    return true;
+}
+
+bool log_reopen(struct error *error)
+{
+    if (the_log.path == NULL)
+        return true;
+    int fd = open_file(the_log.path, error);
+    if (fd < 0)
+        return false;
+    log_adopt(fd);
+    return true;
+}
+
+void log_adopt(int fd)
+{
+    if (the_log.fd > STDERR_FILENO && dup3(fd, the_log.fd, O_CLOEXEC) >= 0) {
+        close(fd);
+        return;
+    }
+    the_log.fd = fd;
+}
+
+/* Anything that would break a line or hide in it is shown as "?". */
+static void sanitize(char *line)
+{
+    for (char *c = line; *c != '\0'; c++) {
+        if ((unsigned char)*c < 0x20 || *c == 0x7f)
+            *c = *c == '\n' || *c == '\t' ? ' ' : '?';
+    }
+}
+
+/* Standard error may be a full pipe or a closed terminal: a line that cannot be written is dropped
+ * and never holds up the server. */
+static void write_line(const char *line, size_t size)
+{
+    while (size > 0) {
+        ssize_t put = write(the_log.fd, line, size);
+        if (put < 0 && errno == EINTR)
+            continue;
+        if (put < 0)
+            return;
+        line += put;
+        size -= (size_t)put;
+    }
+}
+
+static void write_json(enum log_level level, const char *when, const char *message)
+{
+    struct text line = {0};
+
+    text_printf(&line,
+                "{\"time\":\"%s\",\"level\":\"%s\",\"process\":\"%s\",\"pid\":%d,\"message\":\"",
+                when, levels[level].name, the_log.identity, (int)getpid());
+    text_append_json(&line, bytes_of(message));
+    text_append_string(&line, "\"}\n");
+    write_line(line.data, line.size);
+    text_free(&line);
+}
+
+void log_write(enum log_level level, const char *format, ...)
+{
+    char message[LOG_LINE_MAX], when[CLOCK_TEXT_SIZE], line[LOG_LINE_MAX + 128];
+    int saved = errno;
+    va_list args;
+
+    if (!log_enabled(level))
+        return;
+    va_start(args, format);
+    vsnprintf(message, sizeof(message), format, args);
+    va_end(args);
+    sanitize(message);
+
+    clock_text(when, sizeof(when));
+    if (the_log.fd < 0) {
+        syslog(levels[level].priority, "[%s] %s", the_log.identity, message);
+    } else if (the_log.format == LOG_FORMAT_JSON) {
+        write_json(level, when, message);
+    } else {
+        int size = snprintf(line, sizeof(line), "%s [%s] %s %d: %s\n", when, levels[level].name,
+                            the_log.identity, (int)getpid(), message);
+        write_line(line, (size_t)size);
+    }
+    errno = saved;
+}

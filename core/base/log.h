@@ -1,0 +1,63 @@
+/* The log: levels, text or JSON lines, to standard error, a file or syslog.
+ *
+ * One target per process, inherited over fork, so that the whole server writes one log. A line is
+ * one write(2) to a descriptor opened with O_APPEND, so that lines of several processes never mix.
+ * Reopening replaces the descriptor with dup3(2): at every instant there is one to write to, and no
+ * line is lost. */
+#ifndef PILLION_BASE_LOG_H
+#define PILLION_BASE_LOG_H
+
+#include <stdbool.h>
+
+#include "base/error.h"
+
+/* As in syslog(3), without "emerg" and "alert" to choose from in a configuration. */
+enum log_level {
+    LOG_ERROR_LEVEL,
+    LOG_WARN_LEVEL,
+    LOG_NOTICE_LEVEL,
+    LOG_INFO_LEVEL,
+    LOG_DEBUG_LEVEL
+};
+
+enum log_format { LOG_FORMAT_TEXT, LOG_FORMAT_JSON };
+
+struct log_target {
+    const char *path; /* "stderr", "syslog", "syslog:FACILITY", or a file's absolute path */
+    enum log_level level;
+    enum log_format format;
+};
+
+/* Opens the target and makes it this process's. On failure the log stays as it was. Any process
+ * may call it; it is the master who does. Strings are copied. */
+bool log_open(const struct log_target *target, struct error *error);
+
+/* Opens the file anew (USR1, after it was moved away). Nothing to do for stderr and syslog. */
+bool log_reopen(struct error *error);
+
+/* Takes `fd`, opened by the master, in the place of this process's log file, and closes `fd`. For
+ * workers, who may not be allowed to open the file. */
+void log_adopt(int fd);
+
+/* The descriptor that log lines go to: for the master to pass on. -1 for syslog. */
+int log_descriptor(void);
+
+/* The name of the process in every line: "master", "worker 0", "vault". Copied. */
+void log_identity(const char *identity);
+
+bool log_enabled(enum log_level level);
+const char *log_level_name(enum log_level level);
+
+__attribute__((format(printf, 2, 3))) void log_write(enum log_level level, const char *format, ...);
+
+#define log_error(...)  log_write(LOG_ERROR_LEVEL, __VA_ARGS__)
+#define log_warn(...)   log_write(LOG_WARN_LEVEL, __VA_ARGS__)
+#define log_notice(...) log_write(LOG_NOTICE_LEVEL, __VA_ARGS__)
+#define log_info(...)   log_write(LOG_INFO_LEVEL, __VA_ARGS__)
+#define log_debug(...)                               \
+    do {                                             \
+        if (log_enabled(LOG_DEBUG_LEVEL))            \
+            log_write(LOG_DEBUG_LEVEL, __VA_ARGS__); \
+    } while (0)
+
+#endif

@@ -1,0 +1,48 @@
+/* Memory: allocation that must succeed, and pools.
+ *
+ * `must_*` is for configuration and start-up, where there is no one to apologise to: exhaustion
+ * logs to standard error and ends the process. The request path never uses it; it uses pools,
+ * which report exhaustion.
+ *
+ * A pool's lifetime is an object's lifetime (a configuration, a request). Everything in it is freed
+ * together. Under AddressSanitizer each allocation of a pool is one of malloc's, so that overruns
+ * between neighbours are seen. */
+#ifndef PILLION_BASE_MEMORY_H
+#define PILLION_BASE_MEMORY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+void *must_alloc(size_t size);
+void *must_zalloc(size_t size);
+void *must_realloc(void *memory, size_t size);
+char *must_strdup(const char *string);
+char *must_strndup(const char *string, size_t size);
+__attribute__((format(printf, 1, 2))) char *must_printf(const char *format, ...);
+
+struct pool_chunk;
+
+/* Starts as `{0}`. `used` counts bytes handed out since the last reset. */
+struct pool {
+    struct pool_chunk *chunks; /* newest first */
+    char *next, *end;          /* free part of the newest chunk */
+    size_t used;
+    size_t limit; /* bytes that `used` may reach; 0 is unlimited */
+};
+
+/* Uninitialised memory, aligned for any type, or NULL (out of memory, or over the limit). */
+void *pool_alloc(struct pool *pool, size_t size);
+
+/* The same for configuration time: zeroed, never NULL. */
+void *pool_must_zalloc(struct pool *pool, size_t size);
+char *pool_must_strdup(struct pool *pool, const char *string);
+char *pool_must_strndup(struct pool *pool, const char *string, size_t size);
+
+/* True when `memory` was handed out by this pool since its last reset. */
+bool pool_owns(const struct pool *pool, const void *memory);
+
+/* Forgets everything handed out; keeps the first chunk for reuse. */
+void pool_reset(struct pool *pool);
+void pool_free(struct pool *pool);
+
+#endif

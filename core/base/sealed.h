@@ -1,0 +1,20 @@
+/* Sealed copies of files: what a generation is made of.
+ *
+ * A file is copied once into a memory file that nobody, root included, can change afterwards
+ * (memfd_create(2), F_SEAL_WRITE). Every process of a generation reads the copy, so no two of them
+ * ever see different bytes, and writing over the original is harmless. */
+#ifndef PILLION_BASE_SEALED_H
+#define PILLION_BASE_SEALED_H
+
+#include "base/bytes.h"
+#include "base/error.h"
+
+/* Copies the regular file at `path` and seals the copy. Returns a close-on-exec descriptor that the
+ * caller owns, or -1 with the reason. */
+int sealed_copy(const char *path, struct error *error);
+
+/* Maps a sealed file read-only. An empty file gives an empty span. False with the reason. */
+bool sealed_map(int fd, struct bytes *contents, struct error *error);
+void sealed_unmap(struct bytes contents);
+
+#endif
