@@ -1,0 +1,216 @@
+/* The event loop. See loop.h. */
+#include "event/loop.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/memory.h"
+
+#define EVENTS_PER_WAIT 256
+
+bool loop_init(struct loop *loop, struct error *error)
+{
+    *loop = (struct loop){.now = clock_ns()};
+    loop->epoll = epoll_create1(EPOLL_CLOEXEC);
+    if (loop->epoll < 0)
+        return error_errno(error, "cannot create an epoll descriptor");
+    return true;
+}
+
+void loop_free(struct loop *loop)
+{
+    close(loop->epoll);
+    free(loop->watches);
+    free(loop->free_indexes);
+    free(loop->timers);
+    *loop = (struct loop){.epoll = -1};
+}
+
+/* ---- Watches ----------------------------------------------------------------------------------
+ */
+
+static uint32_t index_take(struct loop *loop)
+{
+    if (loop->free_count > 0)
+        return loop->free_indexes[--loop->free_count];
+    if (loop->watch_count == loop->watch_capacity) {
+        loop->watch_capacity = loop->watch_capacity == 0 ? 64 : loop->watch_capacity * 2;
+        loop->watches = must_realloc(loop->watches, loop->watch_capacity * sizeof(*loop->watches));
+        loop->free_indexes =
+            must_realloc(loop->free_indexes, loop->watch_capacity * sizeof(*loop->free_indexes));
+    }
+    return loop->watch_count++;
+}
+
+/* What the kernel gives back: the place in the table, and whose life it was. */
+static struct epoll_event event_of(const struct watch *watch)
+{
+    return (struct epoll_event){
+        .events = watch->events,
+        .data.u64 = (uint64_t)(watch->index - 1) << 32 | watch->serial,
+    };
+}
+
+bool loop_watch(struct loop *loop, struct watch *watch, int fd, uint32_t events,
+                watch_callback callback)
+{
+    uint32_t index = index_take(loop);
+
+    watch->callback = callback;
+    watch->fd = fd;
+    watch->index = index + 1;
+    watch->serial = ++loop->serial;
+    watch->events = events;
+    struct epoll_event event = event_of(watch);
+    if (epoll_ctl(loop->epoll, EPOLL_CTL_ADD, fd, &event) < 0) {
+        watch->index = 0;
+        loop->free_indexes[loop->free_count++] = index;
+        return false;
+    }
+    loop->watches[index] = watch;
+    return true;
+}
+
+void loop_change(struct loop *loop, struct watch *watch, uint32_t events)
+{
+    if (watch->index == 0 || watch->events == events)
+        return;
+    watch->events = events;
+    struct epoll_event event = event_of(watch);
+    if (epoll_ctl(loop->epoll, EPOLL_CTL_MOD, watch->fd, &event) < 0)
+        log_error("epoll_ctl(MOD) of descriptor %d failed: errno %d", watch->fd, errno);
+}
+
+void loop_unwatch(struct loop *loop, struct watch *watch)
+{
+    if (watch->index == 0)
+        return;
+    epoll_ctl(loop->epoll, EPOLL_CTL_DEL, watch->fd, NULL);
+    uint32_t index = watch->index - 1;
+    loop->watches[index] = NULL;
+    loop->free_indexes[loop->free_count++] = index;
+    watch->index = 0;
+}
+
+/* ---- Timers: a binary heap, the nearest deadline first -----------------------------------------
+ */
+
+static void heap_put(struct loop *loop, size_t at, struct timer *timer)
+{
+    loop->timers[at] = timer;
+    timer->place = at + 1;
+}
+
+static void heap_up(struct loop *loop, size_t at, struct timer *timer)
+{
+    while (at > 0 && timer->deadline < loop->timers[(at - 1) / 2]->deadline) {
+        heap_put(loop, at, loop->timers[(at - 1) / 2]);
+        at = (at - 1) / 2;
+    }
+    heap_put(loop, at, timer);
+}
+
+static void heap_down(struct loop *loop, size_t at, struct timer *timer)
+{
+    for (;;) {
+        size_t child = 2 * at + 1;
+        if (child >= loop->timer_count)
+            break;
+        if (child + 1 < loop->timer_count &&
+            loop->timers[child + 1]->deadline < loop->timers[child]->deadline)
+            child++;
+        if (timer->deadline <= loop->timers[child]->deadline)
+            break;
+        heap_put(loop, at, loop->timers[child]);
+        at = child;
+    }
+    heap_put(loop, at, timer);
+}
+
+void timer_set(struct loop *loop, struct timer *timer, uint64_t ns, timer_callback callback)
+{
+    timer_cancel(loop, timer);
+    timer->deadline = clock_ns() + ns;
+    timer->callback = callback;
+    if (loop->timer_count == loop->timer_capacity) {
+        loop->timer_capacity = loop->timer_capacity == 0 ? 16 : loop->timer_capacity * 2;
+        loop->timers = must_realloc(loop->timers, loop->timer_capacity * sizeof(*loop->timers));
+    }
+    heap_up(loop, loop->timer_count++, timer);
+}
+
+void timer_cancel(struct loop *loop, struct timer *timer)
+{
+    if (timer->place == 0)
+        return;
+    size_t at = timer->place - 1;
+    struct timer *last = loop->timers[--loop->timer_count];
+    timer->place = 0;
+    if (last == timer)
+        return;
+    if (at > 0 && last->deadline < loop->timers[(at - 1) / 2]->deadline)
+        heap_up(loop, at, last);
+    else
+        heap_down(loop, at, last);
+}
+
+static void run_timers(struct loop *loop)
+{
+    while (loop->timer_count > 0 && loop->timers[0]->deadline <= loop->now && !loop->stopping) {
+        struct timer *timer = loop->timers[0];
+        timer_cancel(loop, timer);
+        timer->callback(timer);
+    }
+}
+
+/* Milliseconds until the nearest deadline, rounded up so that the loop never wakes just before it;
+ * -1 for ever. */
+static int wait_time(struct loop *loop)
+{
+    if (loop->timer_count == 0)
+        return -1;
+    uint64_t now = clock_ns();
+    uint64_t deadline = loop->timers[0]->deadline;
+    if (deadline <= now)
+        return 0;
+    uint64_t ms = (deadline - now + NS_PER_MS - 1) / NS_PER_MS;
+    return ms > INT_MAX ? INT_MAX : (int)ms;
+}
+
+/* ---- Running ----------------------------------------------------------------------------------
+ */
+
+void loop_run(struct loop *loop)
+{
+    struct epoll_event events[EVENTS_PER_WAIT];
+
+    loop->stopping = false;
+    while (!loop->stopping) {
+        if (loop->after_batch != NULL)
+            loop->after_batch(loop, loop->context);
+        if (loop->stopping)
+            break;
+        int count = epoll_wait(loop->epoll, events, EVENTS_PER_WAIT, wait_time(loop));
+        if (count < 0 && errno != EINTR) {
+            /* Only a closed or damaged descriptor does this: nothing here can be relied on. */
+            log_error("epoll_wait failed: errno %d; the process ends", errno);
+            abort();
+        }
+        loop->now = clock_ns();
+        for (int i = 0; i < count && !loop->stopping; i++) {
+            struct watch *watch = loop->watches[events[i].data.u64 >> 32];
+            if (watch != NULL && watch->serial == (uint32_t)events[i].data.u64)
+                watch->callback(watch, events[i].events);
+        }
+        run_timers(loop);
+    }
+}
+
+void loop_stop(struct loop *loop)
+{
+    loop->stopping = true;
+}

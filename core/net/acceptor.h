@@ -1,0 +1,48 @@
+/* Accepting, in a worker: from inherited listeners into the arena.
+ *
+ * Workers share the listeners' queues (EPOLLEXCLUSIVE wakes one or a few of them). Wake-ups are
+ * last-in first-out, so one worker would get nearly all; a worker with clearly more connections
+ * than the average stops for a moment instead. It also stops while it is out of descriptors or has
+ * `worker_connections`, and never spins. */
+#ifndef PILLION_NET_ACCEPTOR_H
+#define PILLION_NET_ACCEPTOR_H
+
+#include "net/conn.h"
+
+struct acceptor;
+
+/* One inherited listening socket. */
+struct accept_source {
+    struct watch watch;
+    struct acceptor *acceptor;
+    int fd;
+    uint32_t listener;
+    const struct conn_owner *owner;
+};
+
+struct acceptor {
+    struct conns *conns;
+    struct accept_source *sources;
+    uint32_t count;
+    struct timer pause;
+    bool paused, stopped;
+    bool full_logged;
+
+    /* The average number of open connections over all workers that accept, for fairness. May be
+     * NULL. */
+    uint32_t (*average)(void *context);
+    /* A batch of new connections, to be started (conn_start) now or later. */
+    void (*accepted)(void *context, struct conn **batch, uint32_t count);
+    void *context;
+};
+
+/* Starts to accept from the acceptor's sources, whose fd, listener and owner are set. */
+void acceptor_start(struct acceptor *acceptor);
+
+/* For good: the sockets stay open in the master, nothing in their queues is lost. */
+void acceptor_stop(struct acceptor *acceptor);
+
+/* A connection was closed: goes on accepting when that is what it waited for. */
+void acceptor_room(struct acceptor *acceptor);
+
+#endif

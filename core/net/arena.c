@@ -1,0 +1,127 @@
+/* Making, mapping and checking arenas. See arena.h. */
+#include "net/arena.h"
+
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static uint64_t page_round(uint64_t size)
+{
+    return (size + BLOCK_SIZE - 1) / BLOCK_SIZE * BLOCK_SIZE;
+}
+
+int arena_create(const struct arena_geometry *geometry, uint32_t worker, struct error *error)
+{
+    struct arena_header header = {
+        .magic = ARENA_MAGIC,
+        .layout = ARENA_LAYOUT,
+        .record_size = sizeof(struct conn_record),
+        .record_count = geometry->records,
+        .block_count = geometry->blocks,
+        .worker = worker,
+        .records_at = BLOCK_SIZE,
+    };
+    header.blocks_at =
+        header.records_at + page_round((uint64_t)geometry->records * sizeof(struct conn_record));
+    uint64_t size = header.blocks_at + (uint64_t)geometry->blocks * BLOCK_SIZE;
+
+    int fd = memfd_create("pillion arena", MFD_CLOEXEC);
+    if (fd < 0) {
+        error_errno(error, "cannot create an arena");
+        return -1;
+    }
+    if (ftruncate(fd, (off_t)size) < 0 ||
+        pwrite(fd, &header, sizeof(header), 0) != (ssize_t)sizeof(header)) {
+        error_errno(error, "cannot give an arena its %llu bytes", (unsigned long long)size);
+        close(fd);
+        return -1;
+    }
+    return fd;
+}
+
+static bool header_valid(const struct arena_header *header, uint64_t size)
+{
+    uint64_t records = (uint64_t)header->record_count * header->record_size;
+    uint64_t blocks = (uint64_t)header->block_count * BLOCK_SIZE;
+
+    return header->magic == ARENA_MAGIC && header->layout == ARENA_LAYOUT &&
+           header->record_size == sizeof(struct conn_record) && header->records_at == BLOCK_SIZE &&
+           header->blocks_at == BLOCK_SIZE + page_round(records) && header->blocks_at <= size &&
+           size - header->blocks_at == blocks;
+}
+
+bool arena_map(int fd, struct arena *arena, struct error *error)
+{
+    struct stat status;
+
+    if (fstat(fd, &status) < 0)
+        return error_errno(error, "cannot examine an arena");
+    if (status.st_size < (off_t)BLOCK_SIZE)
+        return error_set(error, "an arena has only %lld bytes", (long long)status.st_size);
+    size_t size = (size_t)status.st_size;
+    void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, 0);
+    if (memory == MAP_FAILED)
+        return error_errno(error, "cannot map an arena of %zu bytes", size);
+    /* A core dump of all clients' bytes would be large, slow (the master waits for it) and
+     * nobody's business. */
+    madvise(memory, size, MADV_DONTDUMP);
+
+    struct arena_header *header = memory;
+    if (!header_valid(header, size)) {
+        munmap(memory, size);
+        return error_set(error, "an arena's header is damaged");
+    }
+    *arena = (struct arena){
+        .header = header,
+        .records = (struct conn_record *)(void *)((char *)memory + header->records_at),
+        .data = (char *)memory + header->blocks_at,
+        .size = size,
+        .record_count = header->record_count,
+        .block_count = header->block_count,
+    };
+    return true;
+}
+
+void arena_unmap(struct arena *arena)
+{
+    if (arena->header != NULL)
+        munmap(arena->header, arena->size);
+    *arena = (struct arena){0};
+}
+
+uint32_t arena_used_records(const struct arena *arena, int fd)
+{
+    off_t hole = lseek(fd, (off_t)arena->header->records_at, SEEK_HOLE);
+
+    if (hole < 0)
+        return arena->record_count;
+    uint64_t used = ((uint64_t)hole - arena->header->records_at) / sizeof(struct conn_record);
+    return used < arena->record_count ? (uint32_t)used : arena->record_count;
+}
+
+void arena_discard(const struct arena *arena, uint32_t block, unsigned order)
+{
+    madvise(arena_block(arena, block), BLOCK_BYTES(order), MADV_REMOVE);
+}
+
+static bool span_valid(const struct arena *arena, uint32_t block, unsigned order, uint32_t start,
+                       uint32_t end)
+{
+    if (block == BLOCK_NONE)
+        return start == 0 && end == 0;
+    return order < BLOCK_ORDERS && block < arena->block_count &&
+           (1u << order) <= arena->block_count - block && start <= end && end <= BLOCK_BYTES(order);
+}
+
+bool record_valid(const struct arena *arena, const struct conn_record *record)
+{
+    const struct conn_cursors *cursors = record_cursors(record);
+
+    return span_valid(arena, cursors->in_block, cursors->in_order, cursors->in_start,
+                      cursors->in_end) &&
+           span_valid(arena, cursors->out_block, cursors->out_order, cursors->out_start,
+                      cursors->out_end) &&
+           cursors->received >= cursors->in_end - cursors->in_start &&
+           (cursors->flags & ~(CONN_EOF | CONN_ENDING | CONN_DISCARD)) == 0;
+}

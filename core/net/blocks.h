@@ -1,0 +1,39 @@
+/* Which parts of an arena's data are in use: a buddy allocator.
+ *
+ * Blocks have 4 KiB times a power of two. All bookkeeping is private memory of the worker that owns
+ * the arena, nothing of it is shared: what a block is used for is said by connection records, and
+ * another process that takes those over copies the bytes. Blocks are reused last in, first out,
+ * because what was just freed is still in the processor's cache. */
+#ifndef PILLION_NET_BLOCKS_H
+#define PILLION_NET_BLOCKS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define BLOCK_SIZE         4096u
+#define BLOCK_NONE         UINT32_MAX
+#define BLOCK_ORDERS       17u /* the largest block has 2^16 units: 256 MiB */
+#define BLOCK_BYTES(order) ((uint64_t)BLOCK_SIZE << (order))
+
+struct blocks {
+    uint32_t count;               /* units of BLOCK_SIZE */
+    uint32_t used;                /* units in use */
+    uint32_t heads[BLOCK_ORDERS]; /* first free block of each order, or BLOCK_NONE */
+    uint32_t *next, *previous;    /* of free blocks, by unit */
+    uint8_t *state;               /* by unit: 1 + order where a free block starts, 0 elsewhere */
+};
+
+/* False when memory ran out. `count` units are free at first. */
+bool blocks_init(struct blocks *blocks, uint32_t count);
+void blocks_free(struct blocks *blocks);
+
+/* The first unit of a free block of 2^order units, or BLOCK_NONE. */
+uint32_t blocks_take(struct blocks *blocks, unsigned order);
+
+/* Gives a block back. Returns the order of the free block that it became part of. */
+unsigned blocks_give(struct blocks *blocks, uint32_t block, unsigned order);
+
+/* The smallest order whose blocks hold `bytes`; BLOCK_ORDERS when none does. */
+unsigned block_order(uint64_t bytes);
+
+#endif

@@ -1,0 +1,644 @@
+/* The life of a connection: opening, reading, sending, ending. See conn.h. */
+#include "net/conn.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "net/conn_buffer.h"
+
+#define READS_PER_EVENT 4u  /* then the others have their turn */
+#define FLUSH_ROUNDS    16u /* likewise, of sending and handling what waited */
+#define LINGER_S        10u /* how long input is dropped before a close */
+#define SWEEP_NS        (1 * NS_PER_S)
+
+/* ---- Lists ------------------------------------------------------------------------------------
+ */
+
+static void mark_dirty(struct conns *conns, struct conn *conn)
+{
+    if (conn->listed)
+        return;
+    conn->listed = 1;
+    conn->next_dirty = conns->dirty;
+    conns->dirty = 1 + conn_index(conns, conn);
+}
+
+static struct conn *conn_take(struct conns *conns)
+{
+    uint32_t index;
+
+    if (conns->first_free != 0) {
+        index = conns->first_free - 1;
+        conns->first_free = conns->conns[index].next_dirty;
+    } else {
+        index = atomic_load_explicit(&conns->arena.header->record_high, memory_order_relaxed);
+        if (index >= conns->arena.record_count)
+            return NULL;
+        atomic_store_explicit(&conns->arena.header->record_high, index + 1, memory_order_relaxed);
+    }
+    struct conn *conn = &conns->conns[index];
+    *conn = (struct conn){.watch.fd = -1};
+    return conn;
+}
+
+static void conn_give(struct conns *conns, struct conn *conn)
+{
+    conn->owner = NULL;
+    /* While it is in the list of what to flush, the flush gives it back. */
+    if (conn->listed)
+        return;
+    conn->next_dirty = conns->first_free;
+    conns->first_free = 1 + conn_index(conns, conn);
+}
+
+/* ---- Opening ----------------------------------------------------------------------------------
+ */
+
+static void sweep(struct timer *timer);
+
+bool conns_init(struct conns *conns, struct loop *loop, int fd, uint32_t worker, uint32_t limit,
+                counter *counters, struct error *error)
+{
+    *conns = (struct conns){
+        .loop = loop, .worker = worker, .limit = limit, .counters = counters, .next_id = 1};
+    if (!arena_map(fd, &conns->arena, error))
+        return false;
+    if (!blocks_init(&conns->blocks, conns->arena.block_count))
+        return error_set(error, "no memory for the bookkeeping of the arena");
+    void *memory = mmap(NULL, conns->arena.record_count * sizeof(struct conn),
+                        PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (memory == MAP_FAILED)
+        return error_errno(error, "no memory for %u connections", conns->arena.record_count);
+    conns->conns = memory;
+    return true;
+}
+
+static void set_options(int fd, const struct conn_owner *owner)
+{
+    const int on = 1;
+
+    /* On Unix sockets these fail, which does not matter. */
+    if (owner->nodelay)
+        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+    if (owner->keepalive)
+        setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
+}
+
+struct conn *conn_open(struct conns *conns, int fd, uint32_t listener,
+                       const struct conn_owner *owner)
+{
+    struct conn *conn = conn_take(conns);
+
+    if (conn == NULL)
+        return NULL;
+    set_options(fd, owner);
+    conn->watch.fd = fd;
+    conn->owner = owner;
+    conn->active_s = (uint32_t)(conns->loop->now / NS_PER_S);
+
+    struct conn_record *record = conn_record_of(conns, conn);
+    record->listener = listener;
+    atomic_store_explicit(&record->running, 0, memory_order_relaxed);
+    atomic_store_explicit(&record->taken, 0, memory_order_relaxed);
+    *record_edit(record) = (struct conn_cursors){.in_block = BLOCK_NONE, .out_block = BLOCK_NONE};
+    record_commit(record);
+    atomic_store_explicit(&record->id, (uint64_t)conns->worker << 32 | conns->next_id++,
+                          memory_order_release);
+    conns->open++;
+    return conn;
+}
+
+/* Copies a span of another arena into a block of this one. */
+static bool adopt_bytes(struct conns *conns, const struct arena *from, uint32_t *block,
+                        uint8_t *order, uint32_t *start, uint32_t *end)
+{
+    uint32_t size = *end - *start;
+    const char *bytes = size == 0 ? NULL : arena_block(from, *block) + *start;
+
+    *start = 0;
+    *end = size;
+    *block = BLOCK_NONE;
+    if (size == 0)
+        return true;
+    *order = (uint8_t)block_order(size);
+    *block = blocks_take(&conns->blocks, *order);
+    if (*block == BLOCK_NONE)
+        return false;
+    memcpy(arena_block(&conns->arena, *block), bytes, size);
+    return true;
+}
+
+struct conn *conn_adopt(struct conns *conns, int fd, const struct arena *from,
+                        const struct conn_record *record, const struct conn_cursors *cursors,
+                        const struct conn_owner *owner)
+{
+    struct conn *conn = conn_take(conns);
+    struct conn_cursors copy = *cursors;
+
+    if (conn == NULL)
+        return NULL;
+    if (!adopt_bytes(conns, from, &copy.in_block, &copy.in_order, &copy.in_start, &copy.in_end)) {
+        conn_give(conns, conn);
+        return NULL;
+    }
+    if (!adopt_bytes(conns, from, &copy.out_block, &copy.out_order, &copy.out_start,
+                     &copy.out_end)) {
+        block_release(conns, copy.in_block, copy.in_order);
+        conn_give(conns, conn);
+        return NULL;
+    }
+    conn->watch.fd = fd;
+    conn->owner = owner;
+    conn->active_s = (uint32_t)(conns->loop->now / NS_PER_S);
+
+    struct conn_record *mine = conn_record_of(conns, conn);
+    mine->listener = record->listener;
+    atomic_store_explicit(&mine->taken, 0, memory_order_relaxed);
+    atomic_store_explicit(&mine->running,
+                          atomic_load_explicit(&record->running, memory_order_relaxed),
+                          memory_order_relaxed);
+    *record_edit(mine) = copy;
+    record_commit(mine);
+    atomic_store_explicit(&mine->id, atomic_load_explicit(&record->id, memory_order_relaxed),
+                          memory_order_release);
+    conns->open++;
+    return conn;
+}
+
+void conn_peer(const struct conn *conn, char text[ADDRESS_TEXT_SIZE])
+{
+    struct sockaddr_storage peer;
+    socklen_t size = sizeof(peer);
+
+    if (getpeername(conn->watch.fd, (struct sockaddr *)&peer, &size) < 0)
+        memcpy(text, "unknown", sizeof("unknown"));
+    else
+        address_format((struct sockaddr *)&peer, size, text);
+}
+
+/* ---- Ending -----------------------------------------------------------------------------------
+ */
+
+void conn_close(struct conns *conns, struct conn *conn)
+{
+    struct conn_record *record = conn_record_of(conns, conn);
+    const struct conn_cursors *cursors = record_cursors(record);
+
+    conns->on_close(conns, conn);
+    loop_unwatch(conns->loop, &conn->watch);
+    /* The record is free before its blocks are: nobody may take over what is being given back. */
+    atomic_store_explicit(&record->id, 0, memory_order_release);
+    block_release(conns, cursors->in_block, cursors->in_order);
+    block_release(conns, cursors->out_block, cursors->out_order);
+    /* Another process holds a duplicate, so that close() alone would not end the connection. */
+    shutdown(conn->watch.fd, SHUT_RDWR);
+    close(conn->watch.fd);
+    free(conn->held);
+    conn->held = NULL;
+    if (conn->waiting)
+        conns->waiting_count--;
+    if (conn->lingering)
+        conns->lingering--;
+    conns->open--;
+    counter_add(&conns->counters[COUNT_CLOSED], 1);
+    conn_give(conns, conn);
+}
+
+static void set_flags(struct conns *conns, struct conn *conn, uint8_t flags)
+{
+    struct conn_record *record = conn_record_of(conns, conn);
+    struct conn_cursors *edit = record_edit(record);
+    edit->flags |= flags;
+    record_commit(record);
+}
+
+void conn_end(struct conns *conns, struct conn *conn, bool discard)
+{
+    set_flags(conns, conn, discard ? CONN_ENDING | CONN_DISCARD : CONN_ENDING);
+    mark_dirty(conns, conn);
+}
+
+/* All replies are sent: tells the client that no more will come, and drops what it still sends. */
+static void linger(struct conns *conns, struct conn *conn)
+{
+    if (conn->lingering)
+        return;
+    conn->lingering = 1;
+    conns->lingering++;
+    conn->active_s = (uint32_t)(conns->loop->now / NS_PER_S);
+    shutdown(conn->watch.fd, SHUT_WR);
+    if (conns->sweep.place == 0)
+        timer_set(conns->loop, &conns->sweep, SWEEP_NS, sweep);
+}
+
+/* True when a connection that has nothing more to send is over. */
+static bool is_over(const struct conns *conns, const struct conn *conn,
+                    const struct conn_cursors *cursors)
+{
+    if (conn->held != NULL)
+        return false;
+    if (cursors->flags & CONN_ENDING)
+        return !(cursors->flags & CONN_DISCARD) || (cursors->flags & CONN_EOF);
+    if (conn->waiting)
+        return false;
+    if (cursors->flags & CONN_EOF)
+        return true;
+    return conns->draining && cursors->in_start == cursors->in_end;
+}
+
+/* Ends what is over, and says what the connection waits for next. */
+static void settle(struct conns *conns, struct conn *conn)
+{
+    const struct conn_cursors *cursors = conn_cursors(conns, conn);
+    bool unsent = cursors->out_start != cursors->out_end;
+    bool reading = !(cursors->flags & CONN_EOF) && !conns->leaving;
+    uint32_t events = 0;
+
+    if (!unsent && is_over(conns, conn, cursors)) {
+        conn_close(conns, conn);
+        return;
+    }
+    if (cursors->flags & CONN_ENDING) {
+        reading = reading && (cursors->flags & CONN_DISCARD);
+        if (!unsent && conn->held == NULL)
+            linger(conns, conn);
+    } else {
+        bool full = conn_output_full(conns, conn);
+        if (full && !conn->paused)
+            counter_add(&conns->counters[COUNT_PAUSED_OUTPUT], 1);
+        conn->paused = full;
+        reading = reading && !full && !conn->waiting && conn->held == NULL;
+    }
+    input_shrink(conns, conn);
+    if (reading)
+        events |= EPOLLIN;
+    if (unsent)
+        events |= EPOLLOUT;
+    loop_change(conns->loop, &conn->watch, events);
+}
+
+/* ---- Reading ----------------------------------------------------------------------------------
+ */
+
+struct bytes conn_input(const struct conns *conns, const struct conn *conn)
+{
+    const struct conn_cursors *cursors = conn_cursors(conns, conn);
+
+    if (cursors->in_block == BLOCK_NONE)
+        return (struct bytes){"", 0};
+    return (struct bytes){arena_block(&conns->arena, cursors->in_block) + cursors->in_start,
+                          cursors->in_end - cursors->in_start};
+}
+
+static void process(struct conns *conns, struct conn *conn)
+{
+    const struct conn_cursors *cursors = conn_cursors(conns, conn);
+
+    mark_dirty(conns, conn);
+    if (conns->leaving || conn->held != NULL || (cursors->flags & CONN_ENDING))
+        return;
+    conns->on_input(conns, conn);
+}
+
+/* Around recv(2) and send(2) with the commit that follows: see arena_header's `in_call`. */
+static void call_begins(struct conns *conns, const struct conn *conn)
+{
+    atomic_store_explicit(&conns->arena.header->in_call, 1 + conn_index(conns, conn),
+                          memory_order_release);
+}
+
+static void call_ended(struct conns *conns)
+{
+    atomic_store_explicit(&conns->arena.header->in_call, 0, memory_order_release);
+}
+
+/* Reads once. True when there may be more to read. */
+static bool receive_once(struct conns *conns, struct conn *conn)
+{
+    if (!input_prepare(conns, conn)) {
+        conn_wait_for_room(conns, conn);
+        mark_dirty(conns, conn);
+        return false;
+    }
+    struct conn_record *record = conn_record_of(conns, conn);
+    const struct conn_cursors *cursors = record_cursors(record);
+    size_t room = (size_t)BLOCK_BYTES(cursors->in_order) - cursors->in_end;
+    char *to = arena_block(&conns->arena, cursors->in_block) + cursors->in_end;
+    call_begins(conns, conn);
+    ssize_t got = recv(conn->watch.fd, to, room, 0);
+
+    if (got < 0) {
+        call_ended(conns);
+        if (errno == EINTR)
+            return true;
+        if (errno != EAGAIN && errno != ENOMEM && errno != ENOBUFS)
+            conn_close(conns, conn);
+        else
+            mark_dirty(conns, conn);
+        return false;
+    }
+    if (got == 0) {
+        set_flags(conns, conn, CONN_EOF);
+        call_ended(conns);
+        process(conns, conn);
+        return false;
+    }
+    struct conn_cursors *edit = record_edit(record);
+    edit->in_end += (uint32_t)got;
+    edit->received += (uint64_t)got;
+    record_commit(record);
+    call_ended(conns);
+    counter_add(&conns->counters[COUNT_BYTES_IN], (uint64_t)got);
+    if (conn->owner->idle_timeout_ns != 0)
+        conn->active_s = (uint32_t)(conns->loop->now / NS_PER_S);
+    process(conns, conn);
+    return (size_t)got == room && conn->owner != NULL && !conn->waiting && conn->held == NULL &&
+           !conn_output_full(conns, conn) &&
+           !(conn_cursors(conns, conn)->flags & (CONN_EOF | CONN_ENDING));
+}
+
+/* Reads and drops, until the client has stopped sending. */
+static void discard(struct conns *conns, struct conn *conn)
+{
+    char buffer[16384];
+
+    for (unsigned i = 0; i < READS_PER_EVENT; i++) {
+        ssize_t got = recv(conn->watch.fd, buffer, sizeof(buffer), 0);
+        if (got < 0 && (errno == EAGAIN || errno == EINTR))
+            return;
+        if (got < 0) {
+            conn_close(conns, conn);
+            return;
+        }
+        if (got == 0) {
+            set_flags(conns, conn, CONN_EOF);
+            mark_dirty(conns, conn);
+            return;
+        }
+        struct conn_record *record = conn_record_of(conns, conn);
+        record_edit(record)->received += (uint64_t)got;
+        record_commit(record);
+    }
+}
+
+static void receive(struct conns *conns, struct conn *conn)
+{
+    if (conn_cursors(conns, conn)->flags & CONN_DISCARD) {
+        discard(conns, conn);
+        return;
+    }
+    for (unsigned i = 0; i < READS_PER_EVENT; i++) {
+        if (!receive_once(conns, conn))
+            return;
+    }
+}
+
+/* ---- Sending ----------------------------------------------------------------------------------
+ */
+
+bool conn_output_full(const struct conns *conns, const struct conn *conn)
+{
+    const struct conn_cursors *cursors = conn_cursors(conns, conn);
+    return cursors->out_end - cursors->out_start >= conn->owner->max_output;
+}
+
+void conn_advance(struct conns *conns, struct conn *conn, size_t consumed, size_t produced)
+{
+    struct conn_record *record = conn_record_of(conns, conn);
+    struct conn_cursors *edit = record_edit(record);
+    uint32_t block = BLOCK_NONE;
+    unsigned order = edit->in_order;
+
+    edit->in_start += (uint32_t)consumed;
+    edit->out_end += (uint32_t)produced;
+    if (edit->in_start == edit->in_end) {
+        block = edit->in_block;
+        edit->in_block = BLOCK_NONE;
+        edit->in_start = edit->in_end = 0;
+    }
+    record_commit(record);
+    conn->expects = 0;
+    block_release(conns, block, order);
+    mark_dirty(conns, conn);
+}
+
+/* Sends what is queued as far as the socket takes it. False when the connection is gone. */
+static bool send_queued(struct conns *conns, struct conn *conn)
+{
+    struct conn_record *record = conn_record_of(conns, conn);
+    const struct conn_cursors *cursors = record_cursors(record);
+    size_t size = cursors->out_end - cursors->out_start;
+
+    if (size == 0 || conn->blocked)
+        return true;
+    ssize_t put;
+    call_begins(conns, conn);
+    do {
+        put = send(conn->watch.fd,
+                   arena_block(&conns->arena, cursors->out_block) + cursors->out_start, size,
+                   MSG_NOSIGNAL);
+    } while (put < 0 && errno == EINTR);
+    if (put < 0) {
+        call_ended(conns);
+        if (errno != EAGAIN && errno != ENOMEM && errno != ENOBUFS) {
+            conn_close(conns, conn);
+            return false;
+        }
+        conn->blocked = 1;
+        return true;
+    }
+    struct conn_cursors *edit = record_edit(record);
+    uint32_t block = BLOCK_NONE;
+    unsigned order = edit->out_order;
+    edit->out_start += (uint32_t)put;
+    edit->sent += (uint64_t)put;
+    if (edit->out_start == edit->out_end) {
+        block = edit->out_block;
+        edit->out_block = BLOCK_NONE;
+        edit->out_start = edit->out_end = 0;
+    }
+    record_commit(record);
+    call_ended(conns);
+    block_release(conns, block, order);
+    counter_add(&conns->counters[COUNT_BYTES_OUT], (uint64_t)put);
+    if (conn->owner->idle_timeout_ns != 0)
+        conn->active_s = (uint32_t)(conns->loop->now / NS_PER_S);
+    conn->blocked = (size_t)put < size;
+    return true;
+}
+
+/* ---- Replies that the arena had no room for ----------------------------------------------------
+ */
+
+struct held_reply {
+    size_t size, consumed;
+    char *data;
+};
+
+void conn_hold(struct conns *conns, struct conn *conn, char *data, size_t size, size_t consumed)
+{
+    struct held_reply *held = data == NULL ? NULL : malloc(sizeof(*held));
+
+    if (held == NULL) {
+        log_error("out of memory for a reply: a connection ends");
+        free(data);
+        conn_end(conns, conn, true);
+        return;
+    }
+    *held = (struct held_reply){.size = size, .consumed = consumed, .data = data};
+    conn->held = held;
+    conn_wait_for_room(conns, conn);
+    mark_dirty(conns, conn);
+}
+
+static bool place_held(struct conns *conns, struct conn *conn)
+{
+    struct held_reply *held = conn->held;
+    char *room = conn_output_reserve(conns, conn, held->size);
+
+    if (room == NULL)
+        return false;
+    memcpy(room, held->data, held->size);
+    conn_advance(conns, conn, held->consumed, held->size);
+    free(held->data);
+    free(held);
+    conn->held = NULL;
+    return true;
+}
+
+/* Blocks have come free: those that waited try again. */
+static void retry_waiting(struct conns *conns)
+{
+    uint32_t high = atomic_load_explicit(&conns->arena.header->record_high, memory_order_relaxed);
+
+    for (uint32_t i = 0; i < high && conns->waiting_count > 0; i++) {
+        struct conn *conn = &conns->conns[i];
+        if (conn->owner == NULL || !conn->waiting)
+            continue;
+        conn->waiting = 0;
+        conns->waiting_count--;
+        if (conn->held != NULL && !place_held(conns, conn)) {
+            conn->waiting = 1;
+            conns->waiting_count++;
+            conns->used_when_full = conns->blocks.used;
+            return;
+        }
+        process(conns, conn);
+    }
+}
+
+/* ---- Events and batches ------------------------------------------------------------------------
+ */
+
+static void conn_ready(struct watch *watch, uint32_t events)
+{
+    struct conn *conn = container_of(watch, struct conn, watch);
+    struct conns *conns = conn->conns;
+
+    if (events & EPOLLOUT) {
+        conn->blocked = 0;
+        mark_dirty(conns, conn);
+    }
+    if ((events & EPOLLIN) && (watch->events & EPOLLIN)) {
+        receive(conns, conn);
+        return;
+    }
+    /* Not reading, and the connection is broken both ways: nobody is there to send to. */
+    if (events & (EPOLLERR | EPOLLHUP))
+        conn_close(conns, conn);
+}
+
+void conn_start(struct conns *conns, struct conn *conn)
+{
+    conn->conns = conns;
+    if (!loop_watch(conns->loop, &conn->watch, conn->watch.fd, EPOLLIN, conn_ready)) {
+        log_error("cannot watch a connection: errno %d; it is closed", errno);
+        conn_close(conns, conn);
+        return;
+    }
+    if (conn->owner->idle_timeout_ns != 0 && conns->sweep.place == 0)
+        timer_set(conns->loop, &conns->sweep, SWEEP_NS, sweep);
+    if (conn_input(conns, conn).size > 0)
+        process(conns, conn);
+    else
+        mark_dirty(conns, conn);
+}
+
+static void flush(struct conns *conns, struct conn *conn)
+{
+    for (unsigned round = 0; round < FLUSH_ROUNDS; round++) {
+        bool full = conn_output_full(conns, conn);
+        if (!send_queued(conns, conn))
+            return;
+        if (!full || conn_output_full(conns, conn))
+            break;
+        process(conns, conn); /* requests that waited until the client had read */
+        if (conn->owner == NULL)
+            return;
+    }
+    settle(conns, conn);
+}
+
+void conns_flush(struct conns *conns)
+{
+    if (conns->waiting_count > 0 && conns->blocks.used < conns->used_when_full)
+        retry_waiting(conns);
+    while (conns->dirty != 0) {
+        struct conn *conn = &conns->conns[conns->dirty - 1];
+        conns->dirty = conn->next_dirty;
+        /* Still listed meanwhile: what happens to it in the flush needs no second one. */
+        if (conn->owner != NULL)
+            flush(conns, conn);
+        conn->listed = 0;
+        if (conn->owner == NULL)
+            conn_give(conns, conn);
+    }
+}
+
+/* Once a second, only while some connection needs it. */
+static void sweep(struct timer *timer)
+{
+    struct conns *conns = container_of(timer, struct conns, sweep);
+    uint32_t high = atomic_load_explicit(&conns->arena.header->record_high, memory_order_relaxed);
+    uint64_t now_s = conns->loop->now / NS_PER_S;
+    bool again = false;
+
+    for (uint32_t i = 0; i < high; i++) {
+        struct conn *conn = &conns->conns[i];
+        if (conn->owner == NULL || conn->watch.index == 0)
+            continue;
+        uint64_t limit = conn->lingering ? LINGER_S : conn->owner->idle_timeout_ns / NS_PER_S;
+        if (limit == 0)
+            continue;
+        if (now_s > conn->active_s + limit)
+            conn_close(conns, conn);
+        else
+            again = true;
+    }
+    if (again)
+        timer_set(conns->loop, &conns->sweep, SWEEP_NS, sweep);
+}
+
+void conns_release(struct conns *conns)
+{
+    conns->leaving = true;
+}
+
+void conns_drain(struct conns *conns)
+{
+    uint32_t high = atomic_load_explicit(&conns->arena.header->record_high, memory_order_relaxed);
+
+    conns->draining = true;
+    for (uint32_t i = 0; i < high; i++) {
+        if (conns->conns[i].owner != NULL)
+            mark_dirty(conns, &conns->conns[i]);
+    }
+}

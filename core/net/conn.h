@@ -1,0 +1,151 @@
+/* Connections: moving bytes between sockets and the arena.
+ *
+ * What a connection *is* stands in its record in the arena; what is here is private to the worker
+ * and could be made anew from the records: watches, lists, timers. Nothing here knows what the
+ * bytes mean: the layer above is told that there is input, consumes some and queues output, and
+ * commits both together.
+ *
+ * Reading stops while a client does not read its replies (`max_output`) and while the arena is
+ * full; neither drops anybody. Everything runs in the worker's one thread. */
+#ifndef PILLION_NET_CONN_H
+#define PILLION_NET_CONN_H
+
+#include "base/bytes.h"
+#include "event/loop.h"
+#include "net/address.h"
+#include "net/arena.h"
+#include "net/counters.h"
+
+/* What the layer above fixes for all connections of a listener. */
+struct conn_owner {
+    uint64_t max_output; /* unsent bytes at which input is left alone */
+    uint64_t idle_timeout_ns;
+    bool keepalive, nodelay;
+};
+
+struct conn {
+    struct watch watch; /* its fd is the socket */
+    struct conns *conns;
+    const struct conn_owner *owner; /* NULL: the conn is free */
+    struct held_reply *held;        /* a reply that the full arena had no room for, or NULL */
+    uint32_t expects;               /* bytes that the frame at the start of the input has in all,
+                                       0 when not known */
+    uint32_t next_dirty;            /* 1 + index in the list of what to flush */
+    uint32_t active_s;              /* when bytes last moved, in seconds of the loop's clock */
+    uint8_t listed;                 /* in the list of what to flush */
+    uint8_t waiting;                /* for room in the arena */
+    uint8_t blocked;                /* the last send was short: wait for EPOLLOUT */
+    uint8_t paused;                 /* its requests wait because it does not read replies */
+    uint8_t lingering;              /* shut down for sending; dropping what still comes */
+};
+
+struct conns {
+    struct loop *loop;
+    struct arena arena;
+    struct blocks blocks;
+    struct conn *conns; /* one for each record, by index */
+    counter *counters;  /* WORKER_COUNTERS of them */
+    uint32_t worker;    /* serial number, the upper half of every id made here */
+    uint32_t next_id;
+    uint32_t open;           /* connections at present */
+    uint32_t limit;          /* of connections, for accepting */
+    uint32_t first_free;     /* 1 + index, linked through next_dirty */
+    uint32_t dirty;          /* 1 + index of the first to flush */
+    uint32_t waiting_count;  /* connections that wait for room in the arena */
+    uint32_t used_when_full; /* blocks in use when somebody last found the arena full */
+    uint64_t full_logged_ns;
+    uint32_t lingering;
+    struct timer sweep; /* idle timeouts, lingering ends */
+    bool leaving;       /* no connection is read from any more */
+    bool draining;      /* connections end when they have nothing under way */
+
+    /* There is input at the start of conn_input() that was not there before, or room for output
+     * that was not there before. May consume, queue, end or close. */
+    void (*on_input)(struct conns *conns, struct conn *conn);
+    /* The connection is about to be closed. */
+    void (*on_close)(struct conns *conns, struct conn *conn);
+    void *context; /* of the two */
+};
+
+/* Maps the arena behind `fd` (which stays the caller's) for a worker with this serial number. */
+bool conns_init(struct conns *conns, struct loop *loop, int fd, uint32_t worker, uint32_t limit,
+                counter *counters, struct error *error);
+
+/* The index of a connection's record, its record, and its id. */
+static inline uint32_t conn_index(const struct conns *conns, const struct conn *conn)
+{
+    return (uint32_t)(conn - conns->conns);
+}
+
+static inline struct conn_record *conn_record_of(const struct conns *conns, const struct conn *conn)
+{
+    return &conns->arena.records[conn_index(conns, conn)];
+}
+
+static inline uint64_t conn_id(const struct conns *conns, const struct conn *conn)
+{
+    return atomic_load_explicit(&conn_record_of(conns, conn)->id, memory_order_relaxed);
+}
+
+static inline const struct conn_cursors *conn_cursors(const struct conns *conns,
+                                                      const struct conn *conn)
+{
+    return record_cursors(conn_record_of(conns, conn));
+}
+
+/* A record for the socket `fd`, which becomes the connection's. Nothing is read before conn_start.
+ * NULL when all records are in use; then `fd` stays the caller's. */
+struct conn *conn_open(struct conns *conns, int fd, uint32_t listener,
+                       const struct conn_owner *owner);
+
+/* Takes a connection over from a record of `from`, another worker's arena, as `cursors` say (the
+ * record's own, checked and corrected). `fd` becomes the connection's. NULL when there is no room
+ * for it here. */
+struct conn *conn_adopt(struct conns *conns, int fd, const struct arena *from,
+                        const struct conn_record *record, const struct conn_cursors *cursors,
+                        const struct conn_owner *owner);
+
+/* Begins to watch the socket, and handles what is already there. */
+void conn_start(struct conns *conns, struct conn *conn);
+
+/* Received bytes that are not consumed. Valid until the connection is next changed. */
+struct bytes conn_input(const struct conns *conns, const struct conn *conn);
+
+/* True while the client has so much unread that its requests wait. */
+bool conn_output_full(const struct conns *conns, const struct conn *conn);
+
+/* Room for `size` bytes after what is queued, or NULL when the arena is full. Nothing is queued
+ * until conn_advance. Input spans stay valid. */
+char *conn_output_reserve(struct conns *conns, struct conn *conn, size_t size);
+
+/* Consumes `consumed` bytes of input and queues `produced` bytes that were written where
+ * conn_output_reserve said, with one commit. */
+void conn_advance(struct conns *conns, struct conn *conn, size_t consumed, size_t produced);
+
+/* Keeps a reply of `size` bytes (malloc'd, taken over) for the frame of `consumed` bytes until the
+ * arena has room; the connection waits. `data` NULL: nothing could be kept; the connection ends. */
+void conn_hold(struct conns *conns, struct conn *conn, char *data, size_t size, size_t consumed);
+
+/* Sends what is queued and then closes; with `discard`, goes on reading and dropping input for a
+ * while, so that the last reply is not lost to a reset (RFC 1122 section 4.2.2.13). */
+void conn_end(struct conns *conns, struct conn *conn, bool discard);
+
+/* Closes at once. */
+void conn_close(struct conns *conns, struct conn *conn);
+
+/* Writes the client's address. */
+void conn_peer(const struct conn *conn, char text[ADDRESS_TEXT_SIZE]);
+
+/* Sends what the batch has queued, and goes on where room has come free. From the loop's
+ * after_batch. */
+void conns_flush(struct conns *conns);
+
+/* Stops reading, for good. What is in the arena is then all there is, and another worker may adopt
+ * it as soon as this process is gone. */
+void conns_release(struct conns *conns);
+
+/* For a graceful end: connections that have nothing under way are ended, the others when they have
+ * nothing under way any more. */
+void conns_drain(struct conns *conns);
+
+#endif

@@ -1,0 +1,25 @@
+/* The names of the counters. See counters.h. */
+#include "net/counters.h"
+
+static const char *const names[WORKER_COUNTERS] = {
+    [COUNT_ACCEPTED] = "accepted",
+    [COUNT_CLOSED] = "closed",
+    [COUNT_BYTES_IN] = "bytes_in",
+    [COUNT_BYTES_OUT] = "bytes_out",
+    [COUNT_FRAMES] = "frames",
+    [COUNT_REFUSED] = "refused",
+    [COUNT_PAUSED_OUTPUT] = "paused_output",
+    [COUNT_PAUSED_ARENA] = "paused_arena",
+    [COUNT_ADOPTED] = "adopted",
+    [COUNT_CORRECTED_IN] = "corrected_in",
+    [COUNT_CORRECTED_OUT] = "corrected_out",
+    [COUNT_GUILTY] = "guilty",
+    [COUNT_INVALID] = "invalid_records",
+    [COUNT_QUARANTINED] = "quarantined",
+    [COUNT_VAULT_HELD] = "vault_held",
+};
+
+const char *worker_counter_name(enum worker_counter which)
+{
+    return names[which];
+}

@@ -1,0 +1,29 @@
+/* What a worker counts, beside the calls of its methods. Kept in the worker's row of the board. */
+#ifndef PILLION_NET_COUNTERS_H
+#define PILLION_NET_COUNTERS_H
+
+#include "base/counter.h"
+
+enum worker_counter {
+    COUNT_ACCEPTED,  /* connections accepted */
+    COUNT_CLOSED,    /* connections closed, whoever did it */
+    COUNT_BYTES_IN,  /* read from clients */
+    COUNT_BYTES_OUT, /* written to clients */
+    COUNT_FRAMES,    /* frames handled, refused ones included */
+    COUNT_REFUSED,   /* answered with an error before any handler: bad JSON, no such method … */
+    COUNT_PAUSED_OUTPUT, /* times a client was paused because it did not read */
+    COUNT_PAUSED_ARENA,  /* times a client was paused because the arena was full */
+    COUNT_ADOPTED,       /* connections taken over from another worker */
+    COUNT_CORRECTED_IN,  /* adoptions whose count of bytes read was corrected from the kernel's */
+    COUNT_CORRECTED_OUT, /* likewise of bytes written */
+    COUNT_GUILTY,        /* requests answered for a worker that died of them */
+    COUNT_INVALID,       /* connection records found damaged, and closed */
+    COUNT_QUARANTINED,   /* calls refused because their method is quarantined */
+    COUNT_VAULT_HELD,    /* sockets handed to the vault */
+    WORKER_COUNTERS
+};
+
+/* The name of a counter, as rpc.stats shows it. */
+const char *worker_counter_name(enum worker_counter which);
+
+#endif
