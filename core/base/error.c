@@ -24,8 +24,13 @@ bool error_prefix(struct error *error, const char *format, ...)
     va_start(args, format);
     int size = vsnprintf(error->text, sizeof(error->text), format, args);
     va_end(args);
-    if (size >= 0 && (size_t)size < sizeof(error->text))
-        snprintf(error->text + size, sizeof(error->text) - (size_t)size, ": %s", old);
+    size_t used = size < 0 ? 0 : (size_t)size;
+    if (used + 2 < sizeof(error->text)) {
+        size_t room = sizeof(error->text) - used - 3, length = strnlen(old, room);
+        memcpy(error->text + used, ": ", 2);
+        memcpy(error->text + used + 2, old, length);
+        error->text[used + 2 + length] = '\0';
+    }
     return false;
 }
 

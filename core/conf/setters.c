@@ -1,0 +1,301 @@
+/* The setters of the core's directives that need more than a type. See setters.h.
+ *
+ * Each reads one statement into the structure of its block. Whether an address can be bound, or a
+ * module loaded, is for the layers that know; nothing is opened here. */
+#include "conf/setters.h"
+
+#include <grp.h>
+#include <pwd.h>
+#include <unistd.h>
+
+#include "conf/settings.h"
+
+#define METHOD_NAME_MAX 255u /* bytes */
+#define BACKLOG_DEFAULT 4096 /* also what net.core.somaxconn is by default, listen(2) */
+#define BACKLOG_MAX     65535
+
+/* `"listen 127.0.0.1:8080" appears twice`. */
+static void report_twice(struct conf_apply *apply, const struct conf_directive *directive,
+                         const struct conf_word *word, const struct conf_place *first)
+{
+    struct text what = {0};
+
+    text_printf(&what, "\"%s %s\"", directive->name, word->text);
+    conf_error_twice(apply, &word->place, first, what.data);
+    text_free(&what);
+}
+
+/* ---- main ---- */
+
+/* TARGET of error_log as log_open wants it, or NULL with an error added. */
+static const char *read_log_path(struct conf_apply *apply, const struct conf_word *word)
+{
+    static const char *const facilities[] = {/* those of log.c */
+                                             "daemon", "user",   "auth",   "local0",
+                                             "local1", "local2", "local3", "local4",
+                                             "local5", "local6", "local7", NULL};
+    static const char syslog[] = "syslog:";
+    struct suggest suggest = suggest_start(word->text);
+
+    if (strcmp(word->text, "stderr") == 0 || strcmp(word->text, "syslog") == 0)
+        return word->text;
+    if (strncmp(word->text, syslog, sizeof(syslog) - 1) == 0) {
+        struct conf_word facility = {word->text + sizeof(syslog) - 1, word->place};
+        return conf_read_enum(apply, "syslog", &facility, facilities) < 0 ? NULL : word->text;
+    }
+    /* "stder" would make a file of that name. Whoever wants it writes "./stder". */
+    suggest_offer(&suggest, "stderr");
+    suggest_offer(&suggest, "syslog");
+    bool slip = suggest.nearest != NULL && strchr(word->text, '/') == NULL;
+    if (word->text[0] != '\0' && !slip)
+        return conf_tree_path(apply->tree, word->text);
+    conf_error(apply->errors, &word->place,
+               "\"error_log\" must be stderr, syslog or a file's path, not \"%s\"%s", word->text,
+               conf_did_you_mean(apply->tree, &suggest));
+    return NULL;
+}
+
+/* error_log TARGET [LEVEL] [text | json] */
+void settings_set_error_log(struct conf_apply *apply, const struct conf_directive *directive,
+                            const struct conf_statement *statement, void *target)
+{
+    static const char *const known[] = {"error", "warn", "notice", "info",
+                                        "debug", "text", "json",   NULL};
+    enum { LEVELS = 5 };
+    struct log_target log = {.level = LOG_INFO_LEVEL, .format = LOG_FORMAT_TEXT};
+    bool given[2] = {false, false}; /* level, format */
+
+    if (!conf_check_words(apply, directive, statement, 1, 3))
+        return;
+    for (size_t i = 1; i < statement->word_count; i++) {
+        if (conf_error_semicolon(apply, directive, statement, i))
+            return;
+        int index = conf_read_enum(apply, "error_log", &statement->words[i], known);
+        if (index < 0)
+            return;
+        bool format = index >= LEVELS;
+        if (given[format]) {
+            conf_error_unexpected(apply, directive, statement, i);
+            return;
+        }
+        given[format] = true;
+        if (format)
+            log.format = index == LEVELS ? LOG_FORMAT_TEXT : LOG_FORMAT_JSON;
+        else
+            log.level = (enum log_level)index;
+    }
+    log.path = read_log_path(apply, &statement->words[0]);
+    if (log.path != NULL)
+        ((struct settings *)target)->log = log;
+}
+
+/* user NAME [GROUP]. The names are looked up only where they will be used: as root. */
+void settings_set_user(struct conf_apply *apply, const struct conf_directive *directive,
+                       const struct conf_statement *statement, void *target)
+{
+    struct settings *settings = target;
+
+    if (!conf_check_words(apply, directive, statement, 1, 2))
+        return;
+    const struct conf_word *user = &statement->words[0];
+    const struct conf_word *group = statement->word_count == 2 ? &statement->words[1] : NULL;
+    if (geteuid() == 0 && getpwnam(user->text) == NULL)
+        conf_error(apply->errors, &user->place, "there is no user \"%s\" on this system",
+                   user->text);
+    if (geteuid() == 0 && group != NULL && getgrnam(group->text) == NULL)
+        conf_error(apply->errors, &group->place, "there is no group \"%s\" on this system",
+                   group->text);
+    settings->user = user->text;
+    settings->group = group == NULL ? NULL : group->text;
+}
+
+/* load_module PATH [{ … }] */
+void settings_set_load_module(struct conf_apply *apply, const struct conf_directive *directive,
+                              const struct conf_statement *statement, void *target)
+{
+    struct settings *settings = target;
+    struct module_settings **tail = &settings->modules;
+    unsigned index = 0;
+
+    if (!conf_check_words(apply, directive, statement, 1, 1))
+        return;
+    const struct conf_word *word = &statement->words[0];
+    const char *path = conf_tree_path(apply->tree, word->text);
+    const char *label = strrchr(path, '/') + 1;
+    if (*label == '\0') {
+        conf_error(apply->errors, &word->place,
+                   "\"load_module\" needs the path of a file, as in modules/ping.so, not \"%s\"",
+                   word->text);
+        return;
+    }
+    for (; *tail != NULL; tail = &(*tail)->next, index++) {
+        if (strcmp((*tail)->path, path) == 0) {
+            report_twice(apply, directive, word, &(*tail)->place);
+            return;
+        }
+    }
+    *tail = pool_must_zalloc(&apply->tree->pool, sizeof(**tail));
+    **tail = (struct module_settings){.path = path,
+                                      .label = label,
+                                      .block = statement->block,
+                                      .place = word->place,
+                                      .index = index};
+}
+
+/* server { … } */
+void settings_set_server(struct conf_apply *apply, const struct conf_directive *directive,
+                         const struct conf_statement *statement, void *target)
+{
+    struct settings *settings = target;
+    struct server_settings **tail = &settings->servers;
+    unsigned index = 0;
+
+    if (!conf_check_words(apply, directive, statement, 0, 0))
+        return;
+    if (!statement->has_block) {
+        conf_error(apply->errors, &statement->name.place,
+                   "\"server\" needs a block, as in \"server { listen 127.0.0.1:8080; … }\"");
+        return;
+    }
+    for (; *tail != NULL; tail = &(*tail)->next)
+        index++;
+    struct server_settings *server = pool_must_zalloc(&apply->tree->pool, sizeof(*server));
+    server->place = statement->name.place;
+    server->index = index;
+    *tail = server;
+    conf_apply(apply, settings_directives, CONF_IN_SERVER, "server", &server->place,
+               statement->block, server);
+}
+
+/* ---- server ---- */
+
+static bool read_listen_parameter(struct conf_apply *apply, const struct conf_directive *directive,
+                                  const struct conf_statement *statement, size_t index,
+                                  struct listen_settings *listen)
+{
+    static const char backlog[] = "backlog=";
+    const struct conf_word *word = &statement->words[index];
+    int64_t number;
+
+    if (strcmp(word->text, "reuseport") == 0) {
+        listen->reuseport = true;
+        return true;
+    }
+    if (strncmp(word->text, backlog, sizeof(backlog) - 1) != 0) {
+        conf_error_unexpected(apply, directive, statement, index);
+        return false;
+    }
+    const struct conf_word value = {word->text + sizeof(backlog) - 1, word->place};
+    if (!conf_read_integer(apply, &value, &number))
+        return false;
+    if (number < 1 || number > BACKLOG_MAX) {
+        conf_error(apply->errors, &word->place, "\"backlog\" must be from 1 to %d, not \"%s\"",
+                   BACKLOG_MAX, value.text);
+        return false;
+    }
+    listen->backlog = (int)number;
+    return true;
+}
+
+/* listen ADDRESS [backlog=N] [reuseport]. The same address in two servers would let chance decide
+ * which of them answers, so all servers are searched for it. */
+void settings_set_listen(struct conf_apply *apply, const struct conf_directive *directive,
+                         const struct conf_statement *statement, void *target)
+{
+    struct settings *settings = apply->context;
+    struct server_settings *server = target;
+
+    if (!conf_check_words(apply, directive, statement, 1, 3))
+        return;
+    const struct conf_word *address = &statement->words[0];
+    for (struct server_settings *s = settings->servers; s != NULL; s = s->next) {
+        for (struct listen_settings *l = s->listens; l != NULL; l = l->next) {
+            if (strcmp(l->address, address->text) != 0)
+                continue;
+            report_twice(apply, directive, address, &l->place);
+            return;
+        }
+    }
+    struct listen_settings *listen = pool_must_zalloc(&apply->tree->pool, sizeof(*listen));
+    *listen = (struct listen_settings){
+        .address = address->text, .backlog = BACKLOG_DEFAULT, .place = address->place};
+    for (size_t i = 1; i < statement->word_count; i++) {
+        if (!read_listen_parameter(apply, directive, statement, i, listen))
+            return;
+    }
+    struct listen_settings **tail = &server->listens;
+    while (*tail != NULL)
+        tail = &(*tail)->next;
+    *tail = listen;
+}
+
+/* What a client can put into a JSON string and an operator can read in a log. */
+static const char *method_name_fault(const char *name)
+{
+    size_t size = strlen(name);
+
+    if (size == 0)
+        return "is empty";
+    if (size > METHOD_NAME_MAX)
+        return "is longer than 255 bytes";
+    for (size_t i = 0; i < size;) {
+        size_t length = utf8_sequence(name + i, size - i);
+        unsigned char c = (unsigned char)name[i];
+        if (length == 0)
+            return "is not valid UTF-8";
+        if (c < 0x20 || c == 0x7f || (c == 0xc2 && (unsigned char)name[i + 1] < 0xa0))
+            return "holds a control character";
+        i += length;
+    }
+    return NULL;
+}
+
+/* method NAME [{ handler MODULE.METHOD; timeout TIME; }] */
+void settings_set_method(struct conf_apply *apply, const struct conf_directive *directive,
+                         const struct conf_statement *statement, void *target)
+{
+    struct server_settings *server = target;
+    struct method_settings **tail = &server->methods;
+
+    if (!conf_check_words(apply, directive, statement, 1, 1))
+        return;
+    const struct conf_word *name = &statement->words[0];
+    const char *fault = method_name_fault(name->text);
+    if (fault != NULL) {
+        conf_error(apply->errors, &name->place, "the method's name %s", fault);
+        return;
+    }
+    for (; *tail != NULL; tail = &(*tail)->next) {
+        if (strcmp((*tail)->name, name->text) != 0)
+            continue;
+        report_twice(apply, directive, name, &(*tail)->place);
+        return;
+    }
+    struct method_settings *method = pool_must_zalloc(&apply->tree->pool, sizeof(*method));
+    method->name = name->text;
+    method->place = name->place;
+    *tail = method;
+    conf_apply(apply, settings_directives, CONF_IN_METHOD, "method", &method->place,
+               statement->block, method);
+}
+
+/* handler MODULE.METHOD */
+void settings_set_handler(struct conf_apply *apply, const struct conf_directive *directive,
+                          const struct conf_statement *statement, void *target)
+{
+    struct method_settings *method = target;
+
+    if (!conf_check_words(apply, directive, statement, 1, 1))
+        return;
+    const struct conf_word *word = &statement->words[0];
+    const char *dot = strchr(word->text, '.');
+    if (dot == NULL || dot == word->text || dot[1] == '\0') {
+        conf_error(apply->errors, &word->place,
+                   "a handler is a module's name, a dot and the name of one of its methods, as in "
+                   "hello.greet, not \"%s\"",
+                   word->text);
+        return;
+    }
+    method->handler = word->text;
+    method->handler_place = word->place;
+}

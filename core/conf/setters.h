@@ -1,0 +1,30 @@
+/* The setters that the core's table of directives names. Only settings.c and setters.c know this
+ * file.
+ *
+ * Each is a conf_setter whose apply->context is the struct settings being filled. */
+#ifndef PILLION_CONF_SETTERS_H
+#define PILLION_CONF_SETTERS_H
+
+#include "conf/directive.h"
+
+/* In main; `target` is a struct settings. */
+void settings_set_error_log(struct conf_apply *apply, const struct conf_directive *directive,
+                            const struct conf_statement *statement, void *target);
+void settings_set_user(struct conf_apply *apply, const struct conf_directive *directive,
+                       const struct conf_statement *statement, void *target);
+void settings_set_load_module(struct conf_apply *apply, const struct conf_directive *directive,
+                              const struct conf_statement *statement, void *target);
+void settings_set_server(struct conf_apply *apply, const struct conf_directive *directive,
+                         const struct conf_statement *statement, void *target);
+
+/* In server; `target` is a struct server_settings. */
+void settings_set_listen(struct conf_apply *apply, const struct conf_directive *directive,
+                         const struct conf_statement *statement, void *target);
+void settings_set_method(struct conf_apply *apply, const struct conf_directive *directive,
+                         const struct conf_statement *statement, void *target);
+
+/* In method; `target` is a struct method_settings. */
+void settings_set_handler(struct conf_apply *apply, const struct conf_directive *directive,
+                          const struct conf_statement *statement, void *target);
+
+#endif

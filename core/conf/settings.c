@@ -1,0 +1,363 @@
+/* The core's own directives: one table, and what can only be checked when all has been read. See
+ * settings.h.
+ *
+ * A directive is added here, with its member in settings.h, and nowhere else; one that needs more
+ * than a type has a setter in setters.c. */
+#include "conf/settings.h"
+
+#include <sched.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "conf/setters.h"
+
+#define CPU_MASK_MAX 1024u /* digits; CPU_SETSIZE of sched_setaffinity(2) */
+#define DAY_MS       86400000
+
+/* ---- the table ---- */
+
+static const char *const word_auto[] = {"auto", NULL};
+static const char *const word_off[] = {"off", NULL};
+
+#define MAIN(member) .contexts = CONF_IN_MAIN, .offset = offsetof(struct settings, member)
+#define SERVER(member) \
+    .contexts = CONF_IN_SERVER, .offset = offsetof(struct server_settings, member)
+#define METHOD(member) \
+    .contexts = CONF_IN_METHOD, .offset = offsetof(struct method_settings, member)
+
+/* The order is that of the documentation: what is written most comes first. */
+const struct conf_directive settings_directives[] = {
+    {.name = "load_module",
+     MAIN(modules),
+     .type = CONF_CUSTOM,
+     .set = settings_set_load_module,
+     .repeats = true,
+     .block = true,
+     .syntax = "PATH [{ … }]",
+     .summary = "Loads a module: a shared object that provides methods. The block holds the "
+                "module's own directives, which its documentation lists. Loading a module makes "
+                "its methods available; `method` makes one callable."},
+    {.name = "server",
+     MAIN(servers),
+     .type = CONF_CUSTOM,
+     .set = settings_set_server,
+     .repeats = true,
+     .block = true,
+     .syntax = "{ … }",
+     .summary = "One set of addresses with the methods and limits that hold there. There must be "
+                "at least one `server`; several let you, for example, offer `rpc.stats` on a "
+                "local socket only."},
+    {.name = "worker_processes",
+     MAIN(worker_processes),
+     .type = CONF_INTEGER,
+     .words = word_auto,
+     .min = 1,
+     .max = WORKER_PROCESSES_MAX,
+     .fallback = "auto",
+     .summary = "How many workers serve clients. Each is one process with one thread; `auto` is "
+                "one for each processor that the server may use (sched_getaffinity(2)). More "
+                "than that only helps handlers that block."},
+    {.name = "worker_connections",
+     MAIN(worker_connections),
+     .type = CONF_INTEGER,
+     .min = 1,
+     .max = 1000000,
+     .fallback = "20000",
+     .summary = "How many connections each worker holds at most. A worker that is full leaves "
+                "new connections in the listen queue, for others or for later. Each connection "
+                "takes a descriptor: see `worker_rlimit_nofile`."},
+    {.name = "worker_rlimit_nofile",
+     MAIN(worker_rlimit_nofile),
+     .type = CONF_INTEGER,
+     .min = 64,
+     .max = 1073741824,
+     .summary = "The limit on open descriptors for each worker (RLIMIT_NOFILE, setrlimit(2)). It "
+                "should exceed `worker_connections` by 100 or so; only root can go beyond the "
+                "hard limit. Without it, workers take all that the hard limit allows."},
+    {.name = "worker_cpu_affinity",
+     MAIN(worker_cpu_affinity),
+     .type = CONF_LIST,
+     .syntax = "auto | MASK …",
+     .summary =
+         "Binds workers to processors (sched_setaffinity(2)). A mask is written in binary, "
+         "the lowest processor last: `worker_cpu_affinity 01 10;` puts the first worker on "
+         "processor 0 and the second on processor 1; the last mask serves all further "
+         "workers. `auto` gives each worker one of the usable processors in turn. Without it "
+         "the kernel decides, which is right for most machines."},
+    {.name = "arena_size",
+     MAIN(arena_size),
+     .type = CONF_SIZE,
+     .words = word_auto,
+     .min = 1 << 20,
+     .max = (int64_t)64 << 30,
+     .fallback = "auto",
+     .summary = "The size of each worker's arena: the shared memory for the records and buffers "
+                "of its connections. It is a limit and not a cost: pages are taken as they are "
+                "first used. `auto` is 1g, or as much more as a large `max_frame` needs. When it "
+                "is full, reading pauses, the log says so, and nobody is dropped."},
+    {.name = "user",
+     MAIN(user),
+     .type = CONF_CUSTOM,
+     .set = settings_set_user,
+     .syntax = "NAME [GROUP]",
+     .summary = "The user, and group, that workers become when the server is started as root; "
+                "otherwise it is ignored. Without it they become `nobody`; without a group, the "
+                "user's own group is taken."},
+    {.name = "error_log",
+     MAIN(log),
+     .type = CONF_CUSTOM,
+     .set = settings_set_error_log,
+     .fallback = "stderr info text",
+     .syntax = "TARGET [LEVEL] [text | json]",
+     .summary = "Where the log goes, from which level on, and in which form. The target is "
+                "`stderr`, `syslog`, `syslog:FACILITY` (`daemon`, `user`, `auth`, or `local0` to "
+                "`local7`) or a file's path. Levels, from few lines to many: `error`, `warn`, "
+                "`notice`, `info`, `debug`. `json` writes one JSON object a line. A file is opened "
+                "anew by `pillion -s reopen`, after it was moved away."},
+    {.name = "pid",
+     MAIN(pid),
+     .type = CONF_PATH,
+     .fallback = "run/pillion.pid",
+     .summary = "The file that holds the master's process id while the server runs."},
+    {.name = "control",
+     MAIN(control),
+     .type = CONF_PATH,
+     .fallback = "run/pillion.control",
+     .summary = "The master's control socket: `pillion -s` asks through it and waits for the "
+                "answer. The absolute path has at most 107 bytes (unix(7))."},
+    {.name = "daemon",
+     MAIN(daemon),
+     .type = CONF_FLAG,
+     .fallback = "off",
+     .summary = "Whether the server detaches from the terminal. Leave it off under a service "
+                "manager or in a container. With `on`, send `error_log` to a file or to syslog."},
+    {.name = "pin_modules",
+     MAIN(pin_modules),
+     .type = CONF_FLAG,
+     .fallback = "on",
+     .summary = "Whether workers load sealed copies of the modules, made when the configuration "
+                "was read, so that all workers run the same bytes and a file may be overwritten "
+                "at any time. With `off` they load the files themselves, so that debuggers and "
+                "profilers find symbols; then never write over a module in use, as `cp` does: "
+                "put the new one in its place with `mv` or `install`."},
+    {.name = "load_timeout",
+     MAIN(load_timeout_ms),
+     .type = CONF_TIME,
+     .min = 100,
+     .max = 600000,
+     .fallback = "10s",
+     .summary = "How long the trial of a configuration, and then the start of each worker, may "
+                "take. A module that hangs while it is loaded fails the start or the reload after "
+                "that time, and the old configuration serves on."},
+    {.name = "handler_timeout",
+     MAIN(handler_timeout_ms),
+     .type = CONF_TIME,
+     .words = word_off,
+     .min = 10,
+     .max = DAY_MS,
+     .fallback = "10s",
+     .summary = "How long one call of a handler may keep its worker. A worker that is stuck for "
+                "longer is ended and replaced. `off` waits forever. A method's own `timeout` goes "
+                "before it."},
+    {.name = "drain_timeout",
+     MAIN(drain_timeout_ms),
+     .type = CONF_TIME,
+     .min = 0,
+     .max = DAY_MS,
+     .fallback = "30s",
+     .summary = "How long a worker that is asked to go (`pillion -s quit`, or a reload) may take "
+                "to finish what it has begun."},
+    {.name = "listen",
+     SERVER(listens),
+     .type = CONF_CUSTOM,
+     .set = settings_set_listen,
+     .repeats = true,
+     .required = true,
+     .syntax = "ADDRESS [backlog=N] [reuseport]",
+     .summary = "An address to serve: `127.0.0.1:8080`, `[::1]:8080`, `*:8080` for every "
+                "IPv4 address, `[::]:8080` for every IPv6 address, or `unix:PATH` for a Unix "
+                "socket. `backlog` is the length of the "
+                "queue of connections not yet accepted, 4096 unless given, and bounded by the "
+                "system's net.core.somaxconn. `reuseport` gives each worker a queue of its own "
+                "(SO_REUSEPORT, socket(7)), which spreads many short connections better."},
+    {.name = "method",
+     SERVER(methods),
+     .type = CONF_CUSTOM,
+     .set = settings_set_method,
+     .repeats = true,
+     .block = true,
+     .syntax = "NAME [{ … }]",
+     .summary = "Lets clients of this server call a method. `method ping;` enables what a loaded "
+                "module provides under that name. With a `handler` in its block the method gets "
+                "a name of your own: 1 to 255 bytes of printable UTF-8, in quotes if need be. "
+                "What is not enabled cannot be called."},
+    {.name = "max_frame",
+     SERVER(max_frame),
+     .type = CONF_SIZE,
+     .min = 64,
+     .max = 128 << 20,
+     .fallback = "1m",
+     .summary = "The largest frame, not counting the four bytes of its length, that is taken "
+                "from a client or sent to one. A client that announces a longer one gets "
+                "`frame_too_large` and is disconnected. Announcing costs no memory: only bytes "
+                "that arrive do."},
+    {.name = "max_output",
+     SERVER(max_output),
+     .type = CONF_SIZE,
+     .min = 4096,
+     .max = 1 << 30,
+     .fallback = "1m",
+     .summary = "How many bytes of replies may wait for a client that does not read them. Beyond "
+                "that its requests are left unread until it does."},
+    {.name = "json_max_depth",
+     SERVER(json_max_depth),
+     .type = CONF_INTEGER,
+     .min = 1,
+     .max = 512,
+     .fallback = "64",
+     .summary = "How deep arrays and objects may be nested in a request. A request beyond that "
+                "is answered `parse_error`."},
+    {.name = "json_max_values",
+     SERVER(json_max_values),
+     .type = CONF_INTEGER,
+     .min = 1,
+     .max = (int64_t)1 << 31,
+     .fallback = "100000",
+     .summary = "How many JSON values a request may hold. It bounds the memory of handlers that "
+                "take their params as a tree: about 64 bytes for each value. A request beyond "
+                "that is answered `parse_error`."},
+    {.name = "idle_timeout",
+     SERVER(idle_timeout_ms),
+     .type = CONF_TIME,
+     .words = word_off,
+     .min = 100,
+     .max = (int64_t)365 * DAY_MS,
+     .fallback = "off",
+     .summary = "How long a connection may be silent before it is closed. The protocol has no "
+                "way to say so beforehand: a client may be sending a request in that very "
+                "moment. That is why it is off; `tcp_keepalive` finds clients that are gone."},
+    {.name = "tcp_keepalive",
+     SERVER(tcp_keepalive),
+     .type = CONF_FLAG,
+     .fallback = "on",
+     .summary = "Whether the kernel probes connections that are silent for long (SO_KEEPALIVE, "
+                "tcp(7)), so that those of clients that have vanished end."},
+    {.name = "tcp_nodelay",
+     SERVER(tcp_nodelay),
+     .type = CONF_FLAG,
+     .fallback = "on",
+     .summary = "Whether replies go out at once (TCP_NODELAY, tcp(7)). With `off` the kernel may "
+                "hold a small reply back until the client has acknowledged the one before, which "
+                "can take 40 ms."},
+    {.name = "handler",
+     METHOD(handler),
+     .type = CONF_CUSTOM,
+     .set = settings_set_handler,
+     .syntax = "MODULE.METHOD",
+     .summary = "Which module's method answers. Without it, it is the one of that name, whatever "
+                "module provides it."},
+    {.name = "timeout",
+     METHOD(timeout_ms),
+     .type = CONF_TIME,
+     .min = 10,
+     .max = DAY_MS,
+     .summary = "How long one call of this method may keep its worker. Without it, "
+                "`handler_timeout` holds."},
+    {0},
+};
+
+/* ---- what can be checked only at the end ---- */
+
+/* The statement that decides `name` in main: the last, or the last that overrides. */
+static const struct conf_statement *find_main(const struct conf_tree *tree, const char *name)
+{
+    const struct conf_statement *found = NULL;
+
+    for (const struct conf_statement *s = tree->statements; s != NULL; s = s->next) {
+        bool wins = found == NULL || s->overrides || !found->overrides;
+        if (wins && s->word_count > 0 && strcmp(s->name.text, name) == 0)
+            found = s;
+    }
+    return found;
+}
+
+/* Checked here and not by a setter, because a default that does not fit may be overruled. */
+static void check_control(const struct conf_tree *tree, const struct settings *settings,
+                          struct conf_errors *errors)
+{
+    const struct conf_statement *statement = find_main(tree, "control");
+    size_t most = sizeof(((struct sockaddr_un *)NULL)->sun_path) - 1;
+
+    if (strlen(settings->control) <= most)
+        return;
+    conf_error(errors, statement == NULL ? NULL : &statement->words[0].place,
+               "the control socket's path, %s, has %zu bytes, and the system allows %zu; set "
+               "\"control\" to a shorter one",
+               settings->control, strlen(settings->control), most);
+}
+
+static bool is_cpu_mask(const char *text)
+{
+    size_t size = strspn(text, "01");
+
+    return size <= CPU_MASK_MAX && text[size] == '\0' && strchr(text, '1') != NULL;
+}
+
+static void check_affinity(const struct conf_tree *tree, struct conf_errors *errors)
+{
+    for (const struct conf_statement *s = tree->statements; s != NULL; s = s->next) {
+        if (strcmp(s->name.text, "worker_cpu_affinity") != 0)
+            continue;
+        for (size_t i = 0; i < s->word_count; i++) {
+            const char *word = s->words[i].text;
+            bool only = s->word_count == 1 && strcmp(word, "auto") == 0;
+            if (!only && !is_cpu_mask(word))
+                conf_error(errors, &s->words[i].place,
+                           "\"worker_cpu_affinity\" must be auto alone, or masks of 0 and 1 with "
+                           "at least one 1, not \"%s\"",
+                           word);
+        }
+    }
+}
+
+static void check_servers(const struct conf_tree *tree, const struct settings *settings,
+                          struct conf_errors *errors)
+{
+    const struct conf_source *source = tree->sources;
+
+    if (settings->servers != NULL || errors->count > 0)
+        return;
+    while (source != NULL && source->fd < 0 && source->next != NULL)
+        source = source->next;
+    const struct conf_place whole = {.source = source};
+    conf_error(errors, &whole,
+               "no server block: nothing would be served; add "
+               "\"server { listen 127.0.0.1:8080; … }\"");
+}
+
+static int64_t usable_processors(void)
+{
+    cpu_set_t set;
+
+    /* Fails on machines with more than CPU_SETSIZE processors, sched_getaffinity(2). */
+    int64_t count = sched_getaffinity(0, sizeof(set), &set) == 0 ? CPU_COUNT(&set)
+                                                                 : sysconf(_SC_NPROCESSORS_ONLN);
+    if (count < 1)
+        return 1;
+    return count > WORKER_PROCESSES_MAX ? WORKER_PROCESSES_MAX : count;
+}
+
+bool settings_read(struct conf_tree *tree, struct settings *settings, struct conf_errors *errors)
+{
+    struct conf_apply apply = {.tree = tree, .errors = errors, .context = settings};
+    unsigned before = errors->count;
+
+    *settings = (struct settings){0};
+    conf_apply(&apply, settings_directives, CONF_IN_MAIN, "main", NULL, tree->statements, settings);
+    check_control(tree, settings, errors);
+    check_affinity(tree, errors);
+    check_servers(tree, settings, errors);
+    if (settings->worker_processes == 0)
+        settings->worker_processes = usable_processors();
+    return errors->count == before;
+}

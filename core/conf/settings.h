@@ -1,0 +1,89 @@
+/* What the core can be told: one structure for each kind of block, one table that fills them.
+ *
+ * The table in settings.c is the only place that knows names, bounds and defaults;
+ * docs/configuration.md is generated from it. */
+#ifndef PILLION_CONF_SETTINGS_H
+#define PILLION_CONF_SETTINGS_H
+
+#include "base/log.h"
+#include "conf/directive.h"
+
+/* `listen ADDRESS [backlog=N] [reuseport];` The address is checked by the layer that knows
+ * addresses, which reports at `place`. */
+struct listen_settings {
+    const char *address;
+    int backlog;
+    bool reuseport;
+    struct conf_place place;
+    struct listen_settings *next;
+};
+
+/* `method NAME;` or `method NAME { handler MODULE.METHOD; timeout TIME; }` */
+struct method_settings {
+    const char *name;
+    const char *handler;             /* "MODULE.METHOD", or NULL: whatever module provides NAME */
+    uint64_t timeout_ms;             /* 0: handler_timeout */
+    struct conf_place place;         /* of the name */
+    struct conf_place handler_place; /* of the handler's word, when there is one */
+    struct method_settings *next;
+};
+
+/* `server { … }` */
+struct server_settings {
+    struct listen_settings *listens; /* at least one */
+    struct method_settings *methods; /* in the order written; names are unique in a server */
+    uint64_t max_frame;              /* bytes of a body, both ways */
+    uint64_t max_output;             /* unsent reply bytes at which a client is paused */
+    int64_t json_max_depth;
+    int64_t json_max_values;
+    uint64_t idle_timeout_ms; /* 0: never */
+    bool tcp_keepalive;
+    bool tcp_nodelay;
+    struct conf_place place;
+    struct server_settings *next;
+    unsigned index; /* 0, 1, … in the order written */
+};
+
+/* `load_module PATH;` or `load_module PATH { directives of the module }` */
+struct module_settings {
+    const char *path;                   /* absolute */
+    const char *label;                  /* the file's name, for messages: "ping.so" */
+    const struct conf_statement *block; /* the module's own directives, unread so far */
+    struct conf_place place;
+    struct module_settings *next;
+    unsigned index;
+};
+
+#define WORKER_PROCESSES_MAX 128
+
+struct settings {
+    int64_t worker_processes; /* resolved: `auto` is the number of usable processors */
+    int64_t worker_connections;
+    int64_t worker_rlimit_nofile;         /* 0: as many as the hard limit allows */
+    struct conf_list worker_cpu_affinity; /* masks as in nginx, or the word auto; empty: off */
+    uint64_t arena_size;                  /* 0: auto */
+    const char *user;                     /* NULL: nobody when root; ignored otherwise */
+    const char *group;                    /* NULL: the user's */
+    struct log_target log;
+    const char *pid;     /* absolute path */
+    const char *control; /* absolute path of the control socket */
+    bool daemon;
+    bool pin_modules;
+    uint64_t load_timeout_ms;    /* probe, and a worker from fork to READY */
+    uint64_t handler_timeout_ms; /* one handler; 0: no watchdog */
+    uint64_t drain_timeout_ms;
+    struct module_settings *modules; /* in the order written */
+    struct server_settings *servers; /* in the order written */
+};
+
+/* Fills `settings` (which lives in the tree's pool afterwards, all its strings too) from the tree.
+ * True when no error was added. */
+bool settings_read(struct conf_tree *tree, struct settings *settings, struct conf_errors *errors);
+
+/* The core's directives, of all contexts, ended by a NULL name. */
+extern const struct conf_directive settings_directives[];
+
+/* docs/configuration.md, from the table. */
+void settings_reference(struct text *out);
+
+#endif
