@@ -1,0 +1,263 @@
+/* Envelopes: which members of a request mean something, and what they may be. See json.h.
+ *
+ * The members of the outermost object are taken here, one by one, and everything inside them by the
+ * scanner, so that finding them costs no second look. A body is read to its end before it is
+ * judged: bad JSON anywhere outweighs a bad request, and `id` may come after the fault. */
+#include "wire/json.h"
+#include "wire/json_scan.h"
+
+enum member { MEMBER_IN, MEMBER_PARAMS, MEMBER_ID, MEMBER_COUNT };
+
+static const struct {
+    struct bytes name;
+    const char *twice;
+} members[MEMBER_COUNT] = {
+    [MEMBER_IN] = {{"in", 2}, "the request has the member \"in\" twice"},
+    [MEMBER_PARAMS] = {{"params", 6}, "the request has the member \"params\" twice"},
+    [MEMBER_ID] = {{"id", 2}, "the request has the member \"id\" twice"},
+};
+
+struct reader {
+    struct json_scan scan;
+    struct bytes found[MEMBER_COUNT]; /* values as they were sent; the first of a name counts */
+    const char *object;               /* where the request starts */
+    bool id_twice;
+    struct json_error fault; /* the first fault of a request that is JSON; reason NULL for none */
+};
+
+static void note_fault(struct reader *reader, const char *at, const char *reason)
+{
+    if (reader->fault.reason == NULL)
+        reader->fault = (struct json_error){(size_t)(at - reader->scan.start), reason};
+}
+
+/* Writes `code` as UTF-8 (RFC 3629 section 3) and returns its size. */
+static size_t write_utf8(uint32_t code, char to[4])
+{
+    static const struct {
+        uint32_t below;
+        unsigned char lead;
+    } forms[] = {{0x80, 0x00}, {0x800, 0xc0}, {0x10000, 0xe0}, {0x110000, 0xf0}};
+    size_t more = 0;
+
+    while (code >= forms[more].below)
+        more++;
+    for (size_t i = more; i > 0; i--, code >>= 6)
+        to[i] = (char)(unsigned char)(0x80 | (code & 0x3f));
+    to[0] = (char)(unsigned char)(forms[more].lead | code);
+    return more + 1;
+}
+
+/* The character of the \uXXXX, or of the surrogate pair, at `*p`, which moves past it; -1 for half
+ * of a pair. */
+static int32_t read_unicode_escape(const char **p, const char *end)
+{
+    int unit = json_hex4(*p + 2);
+
+    *p += 6;
+    if (json_is_low_surrogate(unit))
+        return -1;
+    if (!json_is_high_surrogate(unit))
+        return unit;
+    if (end - *p < 6 || (*p)[0] != '\\' || (*p)[1] != 'u')
+        return -1;
+    int second = json_hex4(*p + 2);
+    if (!json_is_low_surrogate(second))
+        return -1;
+    *p += 6;
+    return 0x10000 + ((unit & 0x3ff) << 10 | (second & 0x3ff));
+}
+
+/* The character of the escape at `*p`, which moves past it; -1 for half of a pair. */
+static int32_t read_escape(const char **p, const char *end)
+{
+    char c = (*p)[1];
+
+    if (c == 'u')
+        return read_unicode_escape(p, end);
+    *p += 2;
+    switch (c) {
+    case 'b':
+        return '\b';
+    case 'f':
+        return '\f';
+    case 'n':
+        return '\n';
+    case 'r':
+        return '\r';
+    case 't':
+        return '\t';
+    default:
+        return c; /* a quote, a backslash or a slash */
+    }
+}
+
+/* Unescapes the inside of a string that the scanner has taken. On success `size` is set and the
+ * result NULL; otherwise it is the reason why this is no name of a method. */
+static const char *unescape(struct bytes inside, char *to, size_t capacity, size_t *size)
+{
+    const char *p = inside.data;
+    const char *const end = p + inside.size;
+    size_t used = 0;
+
+    while (p < end) {
+        char character[4] = {*p};
+        size_t more = 1;
+        if (*p == '\\') {
+            int32_t code = read_escape(&p, end);
+            if (code < 0)
+                return "the method's name in \"in\" holds half of a surrogate pair";
+            if (code == 0)
+                return "the method's name in \"in\" holds \\u0000";
+            more = write_utf8((uint32_t)code, character);
+        } else {
+            p++;
+        }
+        if (more > capacity - used)
+            return "the method's name in \"in\" is too long";
+        memcpy(to + used, character, more);
+        used += more;
+    }
+    *size = used;
+    return NULL;
+}
+
+static bool has_escapes(struct bytes inside)
+{
+    return memchr(inside.data, '\\', inside.size) != NULL;
+}
+
+static struct bytes inside_of(struct bytes string)
+{
+    return (struct bytes){string.data + 1, string.size - 2};
+}
+
+static enum member member_named(struct bytes name)
+{
+    enum member member = MEMBER_IN;
+
+    while (member < MEMBER_COUNT && !bytes_equal(name, members[member].name))
+        member++;
+    return member;
+}
+
+/* Which member a name (quotes included) means; MEMBER_COUNT for none of ours. */
+static enum member member_of(struct bytes name)
+{
+    struct bytes plain = inside_of(name);
+    enum member member = member_named(plain);
+    char buffer[8];
+    size_t size;
+
+    if (member != MEMBER_COUNT || !has_escapes(plain))
+        return member;
+    if (unescape(plain, buffer, sizeof(buffer), &size) != NULL)
+        return MEMBER_COUNT;
+    return member_named((struct bytes){buffer, size});
+}
+
+static void keep_member(struct reader *reader, struct bytes name, struct bytes value)
+{
+    enum member member = member_of(name);
+
+    if (member == MEMBER_COUNT)
+        return;
+    if (reader->found[member].data == NULL) {
+        reader->found[member] = value;
+        return;
+    }
+    note_fault(reader, name.data, members[member].twice);
+    if (member == MEMBER_ID)
+        reader->id_twice = true;
+}
+
+/* The outermost object. */
+static const char *read_members(struct reader *reader, const char *p)
+{
+    struct json_scan *scan = &reader->scan;
+
+    p = json_scan_open(scan, p);
+    while (p != NULL && scan->depth == 1) {
+        struct bytes name;
+        const char *value = json_scan_name(scan, p, &name);
+        if (value == NULL)
+            return NULL;
+        p = json_scan_value(scan, value);
+        if (p == NULL)
+            return NULL;
+        keep_member(reader, name, (struct bytes){value, (size_t)(p - value)});
+        p = json_scan_next(scan, p);
+    }
+    return p;
+}
+
+static void read_id(struct reader *reader, struct envelope *envelope)
+{
+    struct bytes id = reader->found[MEMBER_ID];
+
+    if (id.data == NULL || reader->id_twice)
+        return;
+    if (strchr("{[tf", *id.data) != NULL)
+        note_fault(reader, id.data, "\"id\" is not a string, a number or null");
+    else
+        envelope->id = id;
+}
+
+static void read_in(struct reader *reader, struct envelope *envelope)
+{
+    struct bytes in = reader->found[MEMBER_IN];
+    const char *reason = NULL;
+
+    if (in.data == NULL) {
+        note_fault(reader, reader->object, "the request has no member \"in\"");
+        return;
+    }
+    if (*in.data != '"') {
+        note_fault(reader, in.data, "\"in\" is not a string");
+        return;
+    }
+    envelope->in = inside_of(in);
+    if (has_escapes(envelope->in)) {
+        reason = unescape(envelope->in, envelope->in_buffer, METHOD_NAME_MAX, &envelope->in.size);
+        envelope->in.data = envelope->in_buffer;
+    } else if (envelope->in.size > METHOD_NAME_MAX) {
+        reason = "the method's name in \"in\" is too long";
+    }
+    if (reason != NULL)
+        note_fault(reader, in.data, reason);
+}
+
+enum envelope_status envelope_read(struct bytes body, const struct json_limits *limits,
+                                   struct envelope *envelope, struct json_error *error)
+{
+    struct reader reader;
+    const char *p = json_scan_start(&reader.scan, body, limits);
+    bool is_object = p < reader.scan.end && *p == '{';
+
+    memset(reader.found, 0, sizeof(reader.found));
+    reader.object = p;
+    reader.id_twice = false;
+    reader.fault.reason = NULL;
+    envelope->in = envelope->params = envelope->id = (struct bytes){NULL, 0};
+
+    p = is_object ? read_members(&reader, p) : json_scan_value(&reader.scan, p);
+    if (p == NULL || !json_scan_end(&reader.scan, p)) {
+        *error = reader.scan.error;
+        return ENVELOPE_NOT_JSON;
+    }
+    if (!is_object) {
+        note_fault(&reader, reader.object, "the request is not an object");
+    } else {
+        read_id(&reader, envelope);
+        read_in(&reader, envelope);
+    }
+    if (reader.fault.reason != NULL) {
+        envelope->in = (struct bytes){NULL, 0};
+        *error = reader.fault;
+        return ENVELOPE_INVALID;
+    }
+    envelope->params = reader.found[MEMBER_PARAMS];
+    if (envelope->params.data == NULL)
+        envelope->params = BYTES("null");
+    return ENVELOPE_OK;
+}

@@ -1,0 +1,35 @@
+/* Frames: a 4-byte little-endian unsigned length, and that many bytes of body.
+ *
+ * Pure functions over bytes; nothing is read or written here. */
+#ifndef PILLION_WIRE_FRAME_H
+#define PILLION_WIRE_FRAME_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/bytes.h"
+
+#define FRAME_HEADER_SIZE 4u
+
+/* The largest body that `max_frame` can allow: 128 MiB. */
+#define FRAME_BODY_MAX (128u * 1024 * 1024)
+
+enum frame_status {
+    FRAME_WHOLE,    /* `body` is set, `size` is header and body */
+    FRAME_PARTIAL,  /* more bytes are needed; `size` is how many the frame has in all, or 0 while
+                       the header itself is partial */
+    FRAME_TOO_LARGE /* the announced length is above the limit; `size` is that length */
+};
+
+struct frame {
+    struct bytes body; /* data NULL unless the frame is whole */
+    uint64_t size;
+};
+
+/* Looks at the start of `input` for a frame whose body has at most `max_body` bytes. */
+enum frame_status frame_next(struct bytes input, uint32_t max_body, struct frame *frame);
+
+/* Writes the header for a body of `size` bytes to `out`. */
+void frame_header(uint32_t size, char out[FRAME_HEADER_SIZE]);
+
+#endif

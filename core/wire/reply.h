@@ -1,0 +1,29 @@
+/* Replies as they go on the wire: `{"out": NAME, "result": ANY}` and, when the request had one,
+ * `"id": ID`, with the frame's header in front.
+ *
+ * A reply is measured first and then written in place, so that it is built where it will be sent
+ * from. */
+#ifndef PILLION_WIRE_REPLY_H
+#define PILLION_WIRE_REPLY_H
+
+#include "base/bytes.h"
+
+struct reply {
+    struct bytes out;    /* plain text; escaped when it is written, what is not UTF-8 as U+FFFD */
+    struct bytes result; /* JSON, written as it is; never empty */
+    struct bytes id;     /* JSON, or data NULL for none */
+};
+
+/* Bytes that reply_write will write, header included. */
+size_t reply_size(const struct reply *reply);
+
+/* Writes the frame to `to`, which has room for reply_size bytes; returns that size. The body must
+ * not be larger than a frame can announce (UINT32_MAX). */
+size_t reply_write(const struct reply *reply, char *to);
+
+/* The result of an error reply, `{"code": CODE, "message": TEXT}`, written to `to` and cut (at a
+ * character's end) to fit `capacity`, which must be at least 256. Both are plain text; a code so
+ * long that nothing else fits is cut too. Returns the span written. */
+struct bytes reply_error_result(const char *code, struct bytes message, char *to, size_t capacity);
+
+#endif
