@@ -1,0 +1,182 @@
+/* What <pillion/module.h> promises: the functions that modules call. Their comments are there.
+ *
+ * Each is a thin layer over rpc/; exports.list names them for the linker. */
+#include <pillion/module.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "module/hook_error.h"
+#include "rpc/introspect.h"
+#include "rpc/request.h"
+
+/* ---- The request ------------------------------------------------------------------------------
+ */
+
+PILLION_EXPORT pillion_bytes pillion_params_raw(const pillion_request *req)
+{
+    return (pillion_bytes){req->params.data, req->params.size};
+}
+
+PILLION_EXPORT const cJSON *pillion_params(pillion_request *req)
+{
+    return request_params(req);
+}
+
+PILLION_EXPORT const char *pillion_method_name(const pillion_request *req)
+{
+    return req->method->name.data;
+}
+
+PILLION_EXPORT pillion_bytes pillion_request_id(const pillion_request *req)
+{
+    return (pillion_bytes){req->id.data, req->id.size};
+}
+
+PILLION_EXPORT const char *pillion_peer(const pillion_request *req)
+{
+    return req->peer(req);
+}
+
+PILLION_EXPORT pillion_instance *pillion_self(const pillion_request *req)
+{
+    return req->method->instance;
+}
+
+PILLION_EXPORT void *pillion_alloc(pillion_request *req, size_t size)
+{
+    return pool_alloc(req->pool, size);
+}
+
+/* ---- The reply --------------------------------------------------------------------------------
+ */
+
+/* Clients are promised strict JSON. The limits that requests have are not for replies. */
+static bool check_result(pillion_request *req, struct bytes result)
+{
+    const struct json_limits limits = {.depth = JSON_DEPTH_MAX, .values = UINT32_MAX};
+    struct json_error error = {.reason = "there are no bytes"};
+
+    if (result.data != NULL && json_check(result, &limits, &error))
+        return true;
+    log_error("module %s: \"%s\" replied with bytes that are not valid JSON: %s, at byte %zu",
+              req->method->instance->name, req->method->own_name, error.reason, error.offset);
+    request_fail(req, PILLION_INTERNAL_ERROR, "the method replied with invalid JSON");
+    return false;
+}
+
+PILLION_EXPORT void pillion_reply(pillion_request *req, const char *out, cJSON *result)
+{
+    char *text = result == NULL ? NULL : cJSON_PrintUnformatted(result);
+
+    if (text == NULL)
+        request_fail(req, PILLION_INTERNAL_ERROR, "no memory to build the reply");
+    else if (check_result(req, bytes_of(text)))
+        request_reply(req, out, bytes_of(text));
+    cJSON_free(text);
+    cJSON_Delete(result);
+}
+
+PILLION_EXPORT void pillion_reply_raw(pillion_request *req, const char *out, pillion_bytes result)
+{
+    struct bytes bytes = {result.data, result.size};
+    /* The request's own params have passed the check already. */
+    bool own = bytes.data == req->params.data && bytes.size == req->params.size;
+
+    if (own || check_result(req, bytes))
+        request_reply(req, out, bytes);
+}
+
+PILLION_EXPORT void pillion_fail(pillion_request *req, const char *code, const char *format, ...)
+{
+    char text[1024];
+    va_list args;
+
+    va_start(args, format);
+    vsnprintf(text, sizeof(text), format, args);
+    va_end(args);
+    request_fail(req, code == NULL ? PILLION_INTERNAL_ERROR : code, "%s", text);
+}
+
+/* ---- The module -------------------------------------------------------------------------------
+ */
+
+PILLION_EXPORT const void *pillion_config(const pillion_instance *self)
+{
+    return self->config;
+}
+
+PILLION_EXPORT void pillion_set_state(pillion_instance *self, void *state)
+{
+    self->state = state;
+}
+
+PILLION_EXPORT void *pillion_state(const pillion_instance *self)
+{
+    return self->state;
+}
+
+PILLION_EXPORT int pillion_worker(const pillion_instance *self)
+{
+    return self->worker;
+}
+
+PILLION_EXPORT int pillion_worker_count(const pillion_instance *self)
+{
+    return self->worker_count;
+}
+
+PILLION_EXPORT uint64_t pillion_generation(const pillion_instance *self)
+{
+    return self->generation;
+}
+
+PILLION_EXPORT int pillion_error(pillion_error_text *error, const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    vsnprintf(error->text, sizeof(error->text), format, args);
+    va_end(args);
+    return -1;
+}
+
+PILLION_EXPORT void pillion_log(const pillion_instance *self, pillion_log_level level,
+                                const char *format, ...)
+{
+    enum log_level own = level <= PILLION_LOG_DEBUG ? (enum log_level)level : LOG_INFO_LEVEL;
+    char text[4096];
+    va_list args;
+
+    if (!log_enabled(own))
+        return;
+    va_start(args, format);
+    vsnprintf(text, sizeof(text), format, args);
+    va_end(args);
+    log_write(own, "%s: %s", self->name, text);
+}
+
+/* ---- The server -------------------------------------------------------------------------------
+ */
+
+PILLION_EXPORT cJSON *pillion_server_methods(pillion_request *req)
+{
+    return introspect_methods(req->introspect);
+}
+
+PILLION_EXPORT cJSON *pillion_server_describe(pillion_request *req, const char *method)
+{
+    return introspect_describe(req->introspect, method);
+}
+
+PILLION_EXPORT cJSON *pillion_server_health(pillion_request *req)
+{
+    return introspect_health(req->introspect);
+}
+
+PILLION_EXPORT cJSON *pillion_server_stats(pillion_request *req)
+{
+    return introspect_stats(req->introspect);
+}

@@ -1,0 +1,160 @@
+/* Descriptors and their directives. See descriptor.h. */
+#include "module/descriptor.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "wire/json.h"
+
+/* ---- Copying, whatever the module was compiled against ------------------------------------------
+ */
+
+/* The size of the descriptor and rows in interface 1.0: nothing is ever smaller. */
+#define DESCRIPTOR_SIZE_MIN (offsetof(pillion_module, stop) + sizeof(void *))
+#define METHOD_SIZE_MIN     (offsetof(pillion_method, result) + sizeof(char *))
+#define DIRECTIVE_SIZE_MIN  (offsetof(pillion_directive, summary) + sizeof(char *))
+
+static size_t smaller(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+/* Copies a table of `stride` bytes a row, whose first member is a name and whose end is a NULL one,
+ * to rows of `size` bytes. */
+static void *copy_table(const void *table, size_t stride, size_t size)
+{
+    size_t count = 0;
+    const char *row = table;
+
+    while (row != NULL && *(const char *const *)(const void *)(row + count * stride) != NULL)
+        count++;
+    char *copy = must_zalloc((count + 1) * size);
+    for (size_t i = 0; i < count; i++)
+        memcpy(copy + i * size, row + i * stride, smaller(stride, size));
+    return copy;
+}
+
+static bool name_valid(const char *name)
+{
+    return name != NULL && name[0] != '\0' && strlen(name) < 64 &&
+           strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-") ==
+               strlen(name);
+}
+
+static bool check_methods(const pillion_module *module, struct error *error)
+{
+    for (const pillion_method *m = module->methods; m->name != NULL; m++) {
+        if (m->name[0] == '\0' || strlen(m->name) > METHOD_NAME_MAX)
+            return error_set(error,
+                             "a method's name has 1 to %u bytes; correct the table of methods",
+                             METHOD_NAME_MAX);
+        if (m->handler == NULL)
+            return error_set(error, "the method \"%s\" has no handler", m->name);
+        for (const pillion_method *other = module->methods; other < m; other++) {
+            if (strcmp(other->name, m->name) == 0)
+                return error_set(error, "the method \"%s\" is in the table twice", m->name);
+        }
+    }
+    return true;
+}
+
+/* How the public types are called by the configuration layer, and what they take in the module's
+ * structure. */
+static const struct {
+    enum conf_type type;
+    size_t size;
+} types[] = {
+    [PILLION_FLAG] = {CONF_FLAG, sizeof(bool)},
+    [PILLION_INTEGER] = {CONF_INTEGER, sizeof(int64_t)},
+    [PILLION_SIZE] = {CONF_SIZE, sizeof(uint64_t)},
+    [PILLION_TIME] = {CONF_TIME, sizeof(uint64_t)},
+    [PILLION_STRING] = {CONF_STRING, sizeof(char *)},
+    [PILLION_ENUM] = {CONF_ENUM, sizeof(int)},
+    [PILLION_LIST] = {CONF_LIST, sizeof(pillion_list)},
+    [PILLION_PATH] = {CONF_PATH, sizeof(char *)},
+};
+static_assert(sizeof(pillion_list) == sizeof(struct conf_list), "the same structure, twice named");
+
+static bool check_directives(const pillion_module *module, struct error *error)
+{
+    for (const pillion_directive *d = module->directives; d->name != NULL; d++) {
+        if (d->type < PILLION_FLAG || d->type > PILLION_PATH)
+            return error_set(error, "the directive \"%s\" has no type that this server knows",
+                             d->name);
+        if (d->offset > module->config_size ||
+            types[d->type].size > module->config_size - d->offset)
+            return error_set(error,
+                             "the directive \"%s\" lies outside the configuration structure; "
+                             "set .config_size to its size",
+                             d->name);
+        if (d->type == PILLION_ENUM && (d->words == NULL || d->words[0] == NULL))
+            return error_set(error, "the directive \"%s\" is an enumeration without words",
+                             d->name);
+    }
+    return true;
+}
+
+bool descriptor_copy(const pillion_module *from, pillion_module *to, struct error *error)
+{
+    if (from->abi_major != PILLION_ABI_MAJOR || from->abi_minor > PILLION_ABI_MINOR)
+        return error_set(error, "needs module API %u.%u, this server offers %u.%u", from->abi_major,
+                         from->abi_minor, PILLION_ABI_MAJOR, PILLION_ABI_MINOR);
+    if (from->size < DESCRIPTOR_SIZE_MIN || from->method_size < METHOD_SIZE_MIN ||
+        from->directive_size < DIRECTIVE_SIZE_MIN)
+        return error_set(error, "its descriptor is damaged; make it with PILLION_MODULE(…)");
+    *to = (pillion_module){0};
+    memcpy(to, from, smaller(from->size, sizeof(*to)));
+    if (!name_valid(to->name))
+        return error_set(error, "its name must have 1 to 63 letters, digits, - and _; give "
+                                "PILLION_MODULE(.name = \"…\")");
+    to->methods = copy_table(to->methods, from->method_size, sizeof(pillion_method));
+    to->directives = copy_table(to->directives, from->directive_size, sizeof(pillion_directive));
+    return check_methods(to, error) && check_directives(to, error);
+}
+
+const pillion_method *descriptor_method(const pillion_module *module, const char *name)
+{
+    for (const pillion_method *m = module->methods; m->name != NULL; m++) {
+        if (strcmp(m->name, name) == 0)
+            return m;
+    }
+    return NULL;
+}
+
+/* ---- Directives -------------------------------------------------------------------------------
+ */
+
+bool descriptor_configure(struct module_set *set, struct module *module)
+{
+    const pillion_module *descriptor = &module->descriptor;
+    struct conf_apply apply = {.tree = set->tree, .errors = set->errors};
+    size_t count = 0;
+    char where[256];
+
+    for (const pillion_directive *d = descriptor->directives; d->name != NULL; d++)
+        count++;
+    struct conf_directive *table = must_zalloc((count + 1) * sizeof(*table));
+    for (size_t i = 0; i < count; i++) {
+        const pillion_directive *d = &descriptor->directives[i];
+        table[i] = (struct conf_directive){
+            .name = d->name,
+            .contexts = CONF_IN_MODULE,
+            .type = types[d->type].type,
+            .offset = d->offset,
+            .fallback = d->fallback,
+            .min = d->min,
+            .max = d->max,
+            /* For other types words have a meaning of the core's own. */
+            .words = d->type == PILLION_ENUM ? d->words : NULL,
+            .summary = d->summary,
+            .required = d->required,
+        };
+    }
+    if (descriptor->config_size > 0)
+        module->instance.config = must_zalloc(descriptor->config_size);
+    snprintf(where, sizeof(where), "load_module %s", module->settings->label);
+    return conf_apply(&apply, table, CONF_IN_MODULE, where, &module->settings->place,
+                      module->settings->block, module->instance.config);
+}

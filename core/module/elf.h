@@ -1,0 +1,21 @@
+/* What can be said of a module without running any of it.
+ *
+ * Reads the file as bytes: nothing is mapped executable, and every offset is checked, because the
+ * file may be cut short or be something else altogether (elf(5)). */
+#ifndef PILLION_MODULE_ELF_H
+#define PILLION_MODULE_ELF_H
+
+#include <stdint.h>
+
+#include "base/bytes.h"
+#include "base/error.h"
+
+struct elf_facts {
+    uint32_t abi_major, abi_minor; /* of the module's note */
+};
+
+/* Checks that `file` is a whole shared object for this machine with Pillion's note, of an interface
+ * that this server offers. False with what is wrong and what to do. */
+bool elf_inspect(struct bytes file, struct elf_facts *facts, struct error *error);
+
+#endif

@@ -1,0 +1,11 @@
+/* Where a hook says why it failed: what `pillion_error_text` is. */
+#ifndef PILLION_MODULE_HOOK_ERROR_H
+#define PILLION_MODULE_HOOK_ERROR_H
+
+#include <pillion/module.h>
+
+struct pillion_error_text {
+    char text[512];
+};
+
+#endif

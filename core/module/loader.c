@@ -1,0 +1,233 @@
+/* Loading modules. See loader.h. */
+#include "module/loader.h"
+
+#include <dlfcn.h>
+#include <fcntl.h>
+#include <link.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/memory.h"
+#include "base/sealed.h"
+#include "module/descriptor.h"
+#include "module/elf.h"
+#include "module/hook_error.h"
+
+static void say_stage(const struct module_set *set, const struct module *module, const char *doing)
+{
+    if (set->stage != NULL)
+        set->stage(set->stage_context, module->settings->label, doing);
+}
+
+static bool module_error(struct module_set *set, const struct module *module, const char *text)
+{
+    conf_error(set->errors, &module->settings->place, "%s: %s", module->settings->label, text);
+    return false;
+}
+
+/* ---- Before any code runs ---------------------------------------------------------------------
+ */
+
+static bool inspect(const struct module_source *source, struct error *error)
+{
+    struct elf_facts facts;
+    struct bytes file;
+    int fd = source->fd >= 0 ? source->fd : sealed_copy(source->settings->path, error);
+
+    if (fd < 0)
+        return false;
+    bool good = sealed_map(fd, &file, error);
+    if (good) {
+        good = elf_inspect(file, &facts, error);
+        sealed_unmap(file);
+    }
+    if (source->fd < 0)
+        close(fd);
+    return good;
+}
+
+/* ---- dlopen -----------------------------------------------------------------------------------
+ */
+
+/* The loader's messages begin with the path that was opened, which says nothing to a person when it
+ * is a descriptor's. */
+static void explain(const char *path, const char *message, struct error *error)
+{
+    size_t size = strlen(path);
+    const char *symbol = strstr(message, "undefined symbol: ");
+
+    if (strncmp(message, path, size) == 0 && strncmp(message + size, ": ", 2) == 0)
+        message += size + 2;
+    if (symbol != NULL) {
+        symbol += strlen("undefined symbol: ");
+        error_set(error,
+                  "needs \"%.*s\", which neither this server nor the libraries that it was linked "
+                  "with provide; link it with the library (-l…), or correct the name",
+                  (int)strcspn(symbol, " ,\t\n"), symbol);
+    } else if (strstr(message, "cannot open shared object file") != NULL) {
+        error_set(error, "%s; install the library that it was linked with", message);
+    } else {
+        error_set(error, "%s", message);
+    }
+}
+
+/* Where a debugger finds the module: sealed copies have no path of their own. */
+static void log_place(const struct module *module)
+{
+    struct link_map *map;
+
+    if (dlinfo(module->handle, RTLD_DI_LINKMAP, &map) == 0)
+        log_info("loaded %s (%s %s) at %#lx", module->settings->path, module->instance.name,
+                 module->instance.version, (unsigned long)map->l_addr);
+}
+
+static bool open_module(struct module_set *set, const struct module_source *source,
+                        struct module *module)
+{
+    struct error error;
+    char path[64];
+    const char *file = source->settings->path;
+
+    if (source->fd >= 0) {
+        snprintf(path, sizeof(path), "/proc/self/fd/%d", source->fd);
+        file = path;
+    }
+    say_stage(set, module, "loading");
+    module->handle = dlopen(file, RTLD_NOW | RTLD_LOCAL);
+    if (module->handle == NULL) {
+        explain(file, dlerror(), &error);
+        return module_error(set, module, error.text);
+    }
+    const pillion_module *descriptor = dlsym(module->handle, "pillion_module_descriptor");
+    if (descriptor == NULL)
+        return module_error(set, module,
+                            "no Pillion module: it exports no pillion_module_descriptor; use "
+                            "PILLION_MODULE(…)");
+    if (!descriptor_copy(descriptor, &module->descriptor, &error))
+        return module_error(set, module, error.text);
+    return true;
+}
+
+/* ---- Between modules --------------------------------------------------------------------------
+ */
+
+static bool check_names(struct module_set *set, const struct module *module)
+{
+    bool good = true;
+
+    for (const struct module *other = set->modules; other < module; other++) {
+        if (other->handle == NULL || other->instance.name == NULL)
+            continue;
+        if (strcmp(other->instance.name, module->instance.name) == 0) {
+            conf_error(
+                set->errors, &module->settings->place,
+                "%s: a module named \"%s\" is loaded already, from %s on line %u; remove one "
+                "of the two",
+                module->settings->label, module->instance.name, other->settings->label,
+                other->settings->place.line);
+            return false;
+        }
+        for (const pillion_method *m = module->descriptor.methods; m->name != NULL; m++) {
+            if (descriptor_method(&other->descriptor, m->name) == NULL)
+                continue;
+            conf_error(set->errors, &module->settings->place,
+                       "%s: the method \"%s\" is provided already, by %s on line %u; load only one "
+                       "of the two",
+                       module->settings->label, m->name, other->settings->label,
+                       other->settings->place.line);
+            good = false;
+        }
+    }
+    return good;
+}
+
+/* ---- The set ----------------------------------------------------------------------------------
+ */
+
+static bool load_one(struct module_set *set, const struct module_source *source,
+                     struct module *module)
+{
+    struct error error;
+
+    if (!inspect(source, &error))
+        return module_error(set, module, error.text);
+    if (!open_module(set, source, module))
+        return false;
+    module->instance.name = module->descriptor.name;
+    module->instance.version = module->descriptor.version == NULL ? "" : module->descriptor.version;
+    log_place(module);
+    if (!check_names(set, module))
+        return false;
+    return descriptor_configure(set, module);
+}
+
+bool module_set_load(struct module_set *set, const struct module_source *sources, size_t count,
+                     int slot, int slots, uint64_t generation)
+{
+    bool good = true;
+
+    set->modules = must_zalloc(count * sizeof(*set->modules));
+    set->count = count;
+    for (size_t i = 0; i < count; i++) {
+        struct module *module = &set->modules[i];
+        module->settings = sources[i].settings;
+        module->instance.worker = slot;
+        module->instance.worker_count = slots;
+        module->instance.generation = generation;
+        good = load_one(set, &sources[i], module) && good;
+    }
+    return good;
+}
+
+/* ---- Hooks ------------------------------------------------------------------------------------
+ */
+
+static bool call_hook(struct module_set *set, struct module *module, const char *doing,
+                      int (*hook)(pillion_instance *, pillion_error_text *))
+{
+    pillion_error_text error = {.text = ""};
+    char text[sizeof(error.text) + 64];
+
+    if (hook == NULL)
+        return true;
+    say_stage(set, module, doing);
+    if (hook(&module->instance, &error) == 0)
+        return true;
+    snprintf(text, sizeof(text), "%s failed: %s", doing,
+             error.text[0] == '\0' ? "the module gave no reason" : error.text);
+    return module_error(set, module, text);
+}
+
+bool module_set_check(struct module_set *set)
+{
+    bool good = true;
+
+    for (size_t i = 0; i < set->count; i++)
+        good = call_hook(set, &set->modules[i], "check", set->modules[i].descriptor.check) && good;
+    return good;
+}
+
+bool module_set_start(struct module_set *set)
+{
+    for (size_t i = 0; i < set->count; i++) {
+        struct module *module = &set->modules[i];
+        if (!call_hook(set, module, "start", module->descriptor.start))
+            return false;
+        module->started = true;
+    }
+    return true;
+}
+
+void module_set_stop(struct module_set *set)
+{
+    for (size_t i = set->count; i-- > 0;) {
+        struct module *module = &set->modules[i];
+        if (!module->started || module->descriptor.stop == NULL)
+            continue;
+        say_stage(set, module, "stop");
+        module->descriptor.stop(&module->instance);
+    }
+}

@@ -1,0 +1,62 @@
+/* Modules: from sealed bytes to methods that can be called.
+ *
+ * Only probes and workers call this, never the master. A module is inspected as bytes first
+ * (module/elf.h), so that what can be known without running it is said before any of its code,
+ * constructors included, runs; then loaded with RTLD_NOW | RTLD_LOCAL, its descriptor checked, its
+ * directives read, its hooks called. Nothing is ever unloaded: the process's exit is the unload. */
+#ifndef PILLION_MODULE_LOADER_H
+#define PILLION_MODULE_LOADER_H
+
+#include "conf/settings.h"
+#include "rpc/instance.h"
+#include "rpc/method.h"
+
+/* A module to load: a row of the generation. */
+struct module_source {
+    const struct module_settings *settings;
+    int fd; /* sealed copy; -1 where pin_modules is off: then settings->path is loaded */
+};
+
+struct module {
+    struct pillion_instance instance; /* first: its address is the module's */
+    const struct module_settings *settings;
+    pillion_module descriptor; /* a copy as this server knows it: fields that the module was
+                                  compiled without are zero */
+    void *handle;              /* dlopen(3) */
+    bool started;
+};
+
+struct module_set {
+    struct module *modules; /* in the order of the configuration */
+    size_t count;
+    struct conf_tree *tree;
+    struct conf_errors *errors;
+
+    /* Told before each step that runs a module's code: "ping.so", "loading". Should the process
+     * die, this is what it died of. */
+    void (*stage)(void *context, const char *label, const char *doing);
+    void *stage_context;
+};
+
+/* Loads all and reads their directives. Errors are added to set->errors at the place of their
+ * load_module, as many as can be told in one run. `slot` and the two after it are for
+ * pillion_worker() and its kin. */
+bool module_set_load(struct module_set *set, const struct module_source *sources, size_t count,
+                     int slot, int slots, uint64_t generation);
+
+/* Makes the method table of one server: resolves each `method` statement to a loaded module's
+ * method. What no module provides is an error that lists what they offer, and suggests. Timeouts
+ * come from the statement, or from `handler_timeout_ms`. */
+bool module_set_bind(struct module_set *set, const struct server_settings *server,
+                     uint64_t handler_timeout_ms, struct method_table *table);
+
+/* Calls every `check` hook: all are called, all errors are collected. */
+bool module_set_check(struct module_set *set);
+
+/* Calls `start` hooks in order and stops at the first that fails. */
+bool module_set_start(struct module_set *set);
+
+/* Calls the `stop` hooks of what was started, in reverse order. */
+void module_set_stop(struct module_set *set);
+
+#endif

@@ -1,0 +1,126 @@
+/* The board. See board.h. */
+#include "rpc/board.h"
+
+#include <string.h>
+#include <sys/mman.h>
+
+#include "base/clock.h"
+
+struct board *board_new(struct error *error)
+{
+    void *memory = mmap(NULL, sizeof(struct board), PROT_READ | PROT_WRITE,
+                        MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (memory == MAP_FAILED) {
+        error_errno(error, "cannot make the memory that the server's processes share");
+        return NULL;
+    }
+    struct board *board = memory;
+    board->started_ns = clock_ns();
+    return board;
+}
+
+uint32_t board_find_method(const struct board *board, struct bytes name)
+{
+    uint32_t count = atomic_load_explicit(&board->method_count, memory_order_acquire);
+
+    for (uint32_t i = 0; i < count; i++) {
+        if (bytes_equal(bytes_of(board->names[i]), name))
+            return i;
+    }
+    return BOARD_NO_METHOD;
+}
+
+uint32_t board_add_method(struct board *board, const char *name)
+{
+    uint32_t index = board_find_method(board, bytes_of(name));
+    uint32_t count = atomic_load_explicit(&board->method_count, memory_order_relaxed);
+
+    if (index != BOARD_NO_METHOD || count == BOARD_METHODS_MAX || strlen(name) >= BOARD_NAME_MAX)
+        return index;
+    memcpy(board->names[count], name, strlen(name) + 1);
+    atomic_store_explicit(&board->method_count, count + 1, memory_order_release);
+    return count;
+}
+
+/* Zeroes what may have been used: pages that never were stay untouched. */
+static void row_clear(const struct board *board, struct board_row *row)
+{
+    memset(row, 0, offsetof(struct board_row, methods));
+    memset(row->methods, 0, board->method_count * sizeof(row->methods[0]));
+}
+
+struct board_row *board_take_row(struct board *board, uint32_t slot, uint64_t generation)
+{
+    for (uint32_t i = 0; i < BOARD_ROWS_MAX; i++) {
+        struct board_row *row = &board->rows[i];
+        if (atomic_load(&row->state) != ROW_FREE)
+            continue;
+        row_clear(board, row);
+        atomic_store(&row->slot, slot);
+        atomic_store(&row->generation, generation);
+        atomic_store(&row->state, ROW_STARTING);
+        return row;
+    }
+    return NULL;
+}
+
+static void method_add(struct method_counters *sum, const struct method_counters *more)
+{
+    if (counter_read(&more->calls) == 0)
+        return;
+    counter_add(&sum->calls, counter_read(&more->calls));
+    counter_add(&sum->errors, counter_read(&more->errors));
+    counter_add(&sum->total_ns, counter_read(&more->total_ns));
+    for (uint32_t b = 0; b < LATENCY_BUCKETS; b++)
+        counter_add(&sum->latency[b], counter_read(&more->latency[b]));
+}
+
+void board_retire_row(struct board *board, struct board_row *row)
+{
+    for (uint32_t c = 0; c < WORKER_COUNTERS; c++)
+        counter_add(&board->totals.counters[c], counter_read(&row->counters[c]));
+    for (uint32_t m = 0; m < board->method_count; m++)
+        method_add(&board->totals.methods[m], &row->methods[m]);
+    row_clear(board, row);
+}
+
+uint64_t board_sum(const struct board *board, enum worker_counter which)
+{
+    uint64_t sum = counter_read(&board->totals.counters[which]);
+
+    for (uint32_t i = 0; i < BOARD_ROWS_MAX; i++)
+        sum += counter_read(&board->rows[i].counters[which]);
+    return sum;
+}
+
+void board_sum_method(const struct board *board, uint32_t index, struct method_counters *sum)
+{
+    memset(sum, 0, sizeof(*sum));
+    method_add(sum, &board->totals.methods[index]);
+    for (uint32_t i = 0; i < BOARD_ROWS_MAX; i++) {
+        if (atomic_load_explicit(&board->rows[i].state, memory_order_relaxed) != ROW_FREE)
+            method_add(sum, &board->rows[i].methods[index]);
+    }
+}
+
+/* Which half of its power of two a latency is in. */
+uint32_t latency_bucket(uint64_t ns)
+{
+    if (ns < 1ull << LATENCY_FIRST_LOG)
+        return 0;
+    uint32_t log = 63 - (uint32_t)__builtin_clzll(ns);
+    uint32_t half = (uint32_t)(ns >> (log - 1)) & 1;
+    uint32_t bucket = 1 + (log - LATENCY_FIRST_LOG) * 2 + half;
+    return bucket < LATENCY_BUCKETS ? bucket : LATENCY_BUCKETS - 1;
+}
+
+uint64_t latency_limit(uint32_t bucket)
+{
+    if (bucket == 0)
+        return (1ull << LATENCY_FIRST_LOG) - 1;
+    if (bucket >= LATENCY_BUCKETS - 1)
+        return UINT64_MAX;
+    uint32_t log = LATENCY_FIRST_LOG + (bucket - 1) / 2;
+    uint64_t half = 1ull << (log - 1);
+    return (1ull << log) + ((bucket - 1) % 2 + 1) * half - 1;
+}

@@ -1,0 +1,110 @@
+/* The board: what all processes of a server know of each other, in memory that they share.
+ *
+ * The master makes it once, before it forks anybody. Every worker process has a row of its own that
+ * only it writes (the master writes a row only while nobody has it), so counters need no locks: a
+ * counter is stored with a relaxed atomic store and read by anybody. When a worker is gone, the
+ * master adds its counters to the board's totals and the row is free again.
+ *
+ * Methods are known by index: the master gives every method name that a configuration ever enabled
+ * the next free one, and never takes it back, so a method's counters outlive reloads. */
+#ifndef PILLION_RPC_BOARD_H
+#define PILLION_RPC_BOARD_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/bytes.h"
+#include "base/counter.h"
+#include "base/error.h"
+#include "net/counters.h"
+
+#define BOARD_METHODS_MAX 1024u /* distinct method names in the life of a master */
+#define BOARD_ROWS_MAX    288u  /* 128 workers, old and new generation, and some that linger */
+#define BOARD_NAME_MAX    256u
+#define BOARD_NO_METHOD   UINT32_MAX
+
+/* Latencies: two buckets for each power of two of nanoseconds, from 2^7 (128 ns) on; the last takes
+ * all that is longer (2^39 ns is about nine minutes). */
+#define LATENCY_BUCKETS   64u
+#define LATENCY_FIRST_LOG 7u
+
+struct method_counters {
+    counter calls;
+    counter errors;
+    counter total_ns;
+    counter latency[LATENCY_BUCKETS];
+};
+
+enum board_state {
+    ROW_FREE,
+    ROW_STARTING, /* loading modules */
+    ROW_READY,
+    ROW_SERVING,
+    ROW_LEAVING /* finishing what it has begun */
+};
+
+/* One worker process. */
+struct board_row {
+    _Atomic uint32_t state; /* enum board_state; the master's */
+    _Atomic uint32_t slot;
+    _Atomic int32_t pid;
+    _Atomic uint64_t generation;
+    _Atomic uint32_t open; /* connections at present */
+
+    /* The watchdog's view, stored by the worker around each handler: which method runs (1 + its
+     * index, 0 for none), how many have run, and how long this one may take. No clock is read for
+     * it: the master sees that nothing moved. */
+    _Atomic uint32_t running;
+    _Atomic uint64_t dispatched;
+    _Atomic uint64_t allowed_ns;
+    _Atomic uint32_t hung; /* set by the watchdog before it ends the worker */
+
+    counter counters[WORKER_COUNTERS];
+    struct method_counters methods[BOARD_METHODS_MAX];
+};
+
+struct board {
+    uint64_t started_ns; /* clock_ns() of the master's start */
+    _Atomic uint64_t generation;
+    _Atomic uint32_t workers; /* slots of that generation */
+    counter reloads, reloads_failed;
+    counter crashes; /* workers that died of a signal or an unasked-for exit */
+    counter hangs;   /* workers ended by the watchdog */
+    counter vault_restarts;
+
+    _Atomic uint32_t method_count;
+    char names[BOARD_METHODS_MAX][BOARD_NAME_MAX];
+    /* Quarantine: crashes of each method in its current window; see process/quarantine. */
+    _Atomic uint32_t quarantined[BOARD_METHODS_MAX];
+
+    struct board_row totals; /* of workers that are gone */
+    struct board_row rows[BOARD_ROWS_MAX];
+};
+
+/* Makes the board: shared, zeroed, and given pages only as they are touched. Master only. NULL
+ * with the reason. */
+struct board *board_new(struct error *error);
+
+/* The index of `name`, given now if it is new. BOARD_NO_METHOD when all are used up. Master only.
+ */
+uint32_t board_add_method(struct board *board, const char *name);
+
+/* The index of `name`, or BOARD_NO_METHOD. */
+uint32_t board_find_method(const struct board *board, struct bytes name);
+
+/* A free row, zeroed and taken for `slot`, or NULL. Master only. */
+struct board_row *board_take_row(struct board *board, uint32_t slot, uint64_t generation);
+
+/* Adds the row's counters to the totals and frees it. Master only, after the worker is gone. */
+void board_retire_row(struct board *board, struct board_row *row);
+
+/* The sum over all rows and the totals. */
+uint64_t board_sum(const struct board *board, enum worker_counter which);
+void board_sum_method(const struct board *board, uint32_t index, struct method_counters *sum);
+
+/* The bucket of a latency, and the largest latency that a bucket holds, in nanoseconds. */
+uint32_t latency_bucket(uint64_t ns);
+uint64_t latency_limit(uint32_t bucket);
+
+#endif

@@ -1,0 +1,49 @@
+/* The life of a request in a worker: from whole frames in a connection's input to committed
+ * replies.
+ *
+ * For each frame: the strict pass finds the members, the method table of the connection's server
+ * finds the method, the record is marked with frame and method, the handler answers into the arena,
+ * and one commit consumes the frame and queues the reply. */
+#ifndef PILLION_RPC_DISPATCH_H
+#define PILLION_RPC_DISPATCH_H
+
+#include "conf/settings.h"
+#include "net/conn.h"
+#include "rpc/board.h"
+#include "rpc/introspect.h"
+#include "rpc/request.h"
+
+struct dispatcher {
+    struct conns *conns;
+    struct board *board;
+    struct board_row *row; /* this worker's */
+    struct pool pool;      /* the current request's memory */
+};
+
+/* One `server` block in this worker. */
+struct rpc_server {
+    struct conn_owner owner; /* what its connections point at */
+    const struct server_settings *settings;
+    struct method_table methods;
+    struct json_limits limits;
+    struct introspect introspect;
+    uint64_t max_reply; /* bytes of a reply's body */
+};
+
+/* Fills everything but the methods, which module_set_bind has made. */
+void rpc_server_init(struct rpc_server *server, const struct server_settings *settings,
+                     const struct dispatcher *dispatcher, uint64_t generation);
+
+/* Gives every method its counters. All names are on the board already. */
+void rpc_server_count(struct rpc_server *server);
+
+/* Handles the whole frames at the start of the input. conns->on_input; conns->context is the
+ * dispatcher. */
+void dispatch_input(struct conns *conns, struct conn *conn);
+
+/* Answers the request that a connection's former worker died of, or was ended for, with an error,
+ * without running it. */
+void dispatch_guilty(struct dispatcher *dispatcher, struct conn *conn, const char *code,
+                     const char *message);
+
+#endif

@@ -1,0 +1,18 @@
+/* A module in this process, as requests and hooks see it: what `pillion_instance` is. */
+#ifndef PILLION_RPC_INSTANCE_H
+#define PILLION_RPC_INSTANCE_H
+
+#include <pillion/module.h>
+#include <stdint.h>
+
+struct pillion_instance {
+    const char *name;    /* borrowed from the descriptor */
+    const char *version; /* likewise; "" when the module gives none */
+    void *config;        /* config_size bytes filled from the directives, or NULL */
+    void *state;         /* the module's own */
+    int worker;          /* the slot, or -1 in a probe */
+    int worker_count;
+    uint64_t generation;
+};
+
+#endif

@@ -1,0 +1,183 @@
+/* The server as a method can see it. See introspect.h. */
+#include "rpc/introspect.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+
+/* cJSON's numbers are doubles, exact up to 2^53; a counter is exact always. */
+static void add_counter(cJSON *object, const char *name, uint64_t value)
+{
+    char text[24];
+    snprintf(text, sizeof(text), "%llu", (unsigned long long)value);
+    cJSON_AddRawToObject(object, name, text);
+}
+
+static cJSON *describe(const struct method *method)
+{
+    cJSON *item = cJSON_CreateObject();
+    cJSON_AddStringToObject(item, "name", method->name.data);
+    cJSON_AddStringToObject(item, "summary", method->summary);
+    cJSON_AddStringToObject(item, "module", method->instance->name);
+    return item;
+}
+
+cJSON *introspect_methods(const struct introspect *introspect)
+{
+    cJSON *list = cJSON_CreateArray();
+
+    for (size_t i = 0; i < introspect->methods->count; i++)
+        cJSON_AddItemToArray(list, describe(&introspect->methods->methods[i]));
+    return list;
+}
+
+static void add_schema(cJSON *item, const char *name, const char *schema)
+{
+    cJSON *tree = schema == NULL ? NULL : cJSON_Parse(schema);
+    if (tree != NULL)
+        cJSON_AddItemToObject(item, name, tree);
+    else
+        cJSON_AddNullToObject(item, name);
+}
+
+cJSON *introspect_describe(const struct introspect *introspect, const char *name)
+{
+    const struct method *method = method_table_find(introspect->methods, bytes_of(name));
+
+    if (method == NULL)
+        return NULL;
+    cJSON *item = describe(method);
+    cJSON_AddStringToObject(item, "version", method->instance->version);
+    add_schema(item, "params", method->params_schema);
+    add_schema(item, "result", method->result_schema);
+    return item;
+}
+
+static const char *state_name(uint32_t state)
+{
+    static const char *const names[] = {
+        [ROW_FREE] = "free",       [ROW_STARTING] = "starting", [ROW_READY] = "ready",
+        [ROW_SERVING] = "serving", [ROW_LEAVING] = "leaving",
+    };
+    return state < sizeof(names) / sizeof(*names) ? names[state] : "?";
+}
+
+static uint32_t serving(const struct board *board)
+{
+    uint32_t count = 0;
+
+    for (uint32_t i = 0; i < BOARD_ROWS_MAX; i++)
+        count += atomic_load_explicit(&board->rows[i].state, memory_order_relaxed) == ROW_SERVING;
+    return count;
+}
+
+cJSON *introspect_health(const struct introspect *introspect)
+{
+    const struct board *board = introspect->board;
+    cJSON *health = cJSON_CreateObject();
+
+    cJSON_AddStringToObject(health, "status", "ok");
+    add_counter(health, "generation", introspect->generation);
+    if (board != NULL) {
+        cJSON_AddNumberToObject(health, "workers", board->workers);
+        cJSON_AddNumberToObject(health, "serving", serving(board));
+        add_counter(health, "uptime_seconds", (clock_ns() - board->started_ns) / NS_PER_S);
+    }
+    return health;
+}
+
+/* ---- Counters ---------------------------------------------------------------------------------
+ */
+
+static void add_workers(cJSON *stats, const struct board *board)
+{
+    cJSON *list = cJSON_AddArrayToObject(stats, "workers");
+
+    for (uint32_t i = 0; i < BOARD_ROWS_MAX; i++) {
+        const struct board_row *row = &board->rows[i];
+        uint32_t state = atomic_load_explicit(&row->state, memory_order_relaxed);
+        if (state == ROW_FREE)
+            continue;
+        cJSON *worker = cJSON_CreateObject();
+        cJSON_AddNumberToObject(worker, "slot", row->slot);
+        cJSON_AddNumberToObject(worker, "pid", row->pid);
+        add_counter(worker, "generation", row->generation);
+        cJSON_AddStringToObject(worker, "state", state_name(state));
+        cJSON_AddNumberToObject(worker, "connections", row->open);
+        cJSON_AddItemToArray(list, worker);
+    }
+}
+
+/* The upper limit in microseconds of the bucket that holds the given part of all calls. */
+static double percentile(const struct method_counters *sum, uint64_t calls, double part)
+{
+    uint64_t wanted = (uint64_t)((double)calls * part), seen = 0;
+
+    for (uint32_t b = 0; b < LATENCY_BUCKETS; b++) {
+        seen += counter_read(&sum->latency[b]);
+        if (seen > wanted || (seen == calls && seen > 0))
+            return (double)latency_limit(b) / 1000.0;
+    }
+    return 0;
+}
+
+static void add_method(cJSON *methods, const struct board *board, const struct method *method)
+{
+    struct method_counters sum;
+
+    if (method->index >= BOARD_METHODS_MAX)
+        return;
+    board_sum_method(board, method->index, &sum);
+    uint64_t calls = counter_read(&sum.calls);
+    cJSON *item = cJSON_AddObjectToObject(methods, method->name.data);
+    add_counter(item, "calls", calls);
+    add_counter(item, "errors", counter_read(&sum.errors));
+    cJSON *latency = cJSON_AddObjectToObject(item, "latency_us");
+    cJSON_AddNumberToObject(
+        latency, "mean",
+        calls == 0 ? 0 : (double)counter_read(&sum.total_ns) / (double)calls / 1000.0);
+    cJSON_AddNumberToObject(latency, "p50", percentile(&sum, calls, 0.5));
+    cJSON_AddNumberToObject(latency, "p90", percentile(&sum, calls, 0.9));
+    cJSON_AddNumberToObject(latency, "p99", percentile(&sum, calls, 0.99));
+    cJSON_AddNumberToObject(latency, "p999", percentile(&sum, calls, 0.999));
+    cJSON *histogram = cJSON_AddArrayToObject(item, "histogram");
+    for (uint32_t b = 0; b < LATENCY_BUCKETS; b++) {
+        uint64_t count = counter_read(&sum.latency[b]);
+        if (count == 0)
+            continue;
+        cJSON *pair = cJSON_CreateArray();
+        cJSON_AddItemToArray(pair, cJSON_CreateNumber((double)latency_limit(b) / 1000.0));
+        cJSON_AddItemToArray(pair, cJSON_CreateNumber((double)count));
+        cJSON_AddItemToArray(histogram, pair);
+    }
+    if (atomic_load_explicit(&board->quarantined[method->index], memory_order_relaxed) != 0)
+        cJSON_AddTrueToObject(item, "quarantined");
+}
+
+cJSON *introspect_stats(const struct introspect *introspect)
+{
+    const struct board *board = introspect->board;
+    cJSON *stats = cJSON_CreateObject();
+
+    if (board == NULL)
+        return stats;
+    add_counter(stats, "generation", introspect->generation);
+    add_counter(stats, "uptime_seconds", (clock_ns() - board->started_ns) / NS_PER_S);
+    add_counter(stats, "reloads", counter_read(&board->reloads));
+    add_counter(stats, "reloads_failed", counter_read(&board->reloads_failed));
+    add_counter(stats, "crashes", counter_read(&board->crashes));
+    add_counter(stats, "hangs", counter_read(&board->hangs));
+    add_counter(stats, "vault_restarts", counter_read(&board->vault_restarts));
+    add_workers(stats, board);
+    cJSON *connections = cJSON_AddObjectToObject(stats, "connections");
+    uint64_t accepted = board_sum(board, COUNT_ACCEPTED), closed = board_sum(board, COUNT_CLOSED);
+    add_counter(connections, "open", accepted > closed ? accepted - closed : 0);
+    for (uint32_t c = 0; c < WORKER_COUNTERS; c++)
+        add_counter(connections, worker_counter_name((enum worker_counter)c),
+                    board_sum(board, (enum worker_counter)c));
+    cJSON *methods = cJSON_AddObjectToObject(stats, "methods");
+    for (size_t i = 0; i < introspect->methods->count; i++)
+        add_method(methods, board, &introspect->methods->methods[i]);
+    return stats;
+}

@@ -1,0 +1,44 @@
+/* Methods, and the table in which a server finds them by name.
+ *
+ * Tables are built as a worker starts and never change while it serves. */
+#ifndef PILLION_RPC_METHOD_H
+#define PILLION_RPC_METHOD_H
+
+#include <pillion/module.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/bytes.h"
+#include "rpc/instance.h"
+
+struct method {
+    struct bytes name; /* as clients call it; NUL-terminated too */
+    pillion_handler handler;
+    struct pillion_instance *instance;
+    const char *own_name; /* the name in the module, for messages: differs when renamed */
+    const char *summary;  /* "" when there is none */
+    const char *params_schema, *result_schema; /* JSON text or NULL */
+    uint64_t timeout_ns;                       /* 0: no watchdog */
+    uint32_t index;                            /* in the counters of the board */
+};
+
+/* Starts as `{0}`. */
+struct method_table {
+    struct method *methods; /* sorted by name once sealed */
+    size_t count, capacity;
+    uint32_t *slots; /* open addressing: 1 + index into `methods`, 0 is free */
+    uint32_t mask;
+};
+
+/* Adds a copy of `method`. False when the name is there already. */
+bool method_table_add(struct method_table *table, const struct method *method);
+
+/* Sorts and hashes; after this the table is only read and pointers into it stay valid. */
+void method_table_seal(struct method_table *table);
+
+/* NULL when there is no such method. */
+const struct method *method_table_find(const struct method_table *table, struct bytes name);
+
+void method_table_free(struct method_table *table);
+
+#endif

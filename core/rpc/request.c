@@ -1,0 +1,152 @@
+/* Answering requests. See request.h. */
+#include "rpc/request.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+
+#define FAIL_MESSAGE_MAX 1024
+
+/* The pool of the request in hand, and whether cJSON is filling it right now: cJSON's allocators
+ * take no argument of ours. */
+static struct pool *current_pool;
+static bool parsing;
+
+static const char *module_of(const struct pillion_request *req)
+{
+    return req->method == NULL ? "core" : req->method->instance->name;
+}
+
+static const char *method_of(const struct pillion_request *req)
+{
+    return req->method == NULL ? "?" : req->method->own_name;
+}
+
+/* ---- cJSON's memory ---------------------------------------------------------------------------
+ */
+
+static void *hook_alloc(size_t size)
+{
+    return parsing ? pool_alloc(current_pool, size) : malloc(size);
+}
+
+static void hook_free(void *memory)
+{
+    if (memory != NULL && (current_pool == NULL || !pool_owns(current_pool, memory)))
+        free(memory);
+}
+
+void request_install_cjson_hooks(void)
+{
+    cJSON_Hooks hooks = {.malloc_fn = hook_alloc, .free_fn = hook_free};
+    cJSON_InitHooks(&hooks);
+}
+
+const cJSON *request_params(struct pillion_request *req)
+{
+    if (req->tree_tried)
+        return req->tree;
+    req->tree_tried = true;
+    struct pool *before = current_pool;
+    current_pool = req->pool;
+    parsing = true;
+    req->tree = cJSON_ParseWithLength(req->params.data, req->params.size);
+    parsing = false;
+    current_pool = before;
+    return req->tree;
+}
+
+/* ---- Replying ---------------------------------------------------------------------------------
+ */
+
+/* True when this is the first answer. */
+static bool may_answer(const struct pillion_request *req)
+{
+    if (!req->answered)
+        return true;
+    log_error("module %s: \"%s\" answered a request a second time; the second answer is dropped",
+              module_of(req), method_of(req));
+    return false;
+}
+
+static bool valid_utf8(struct bytes text)
+{
+    for (size_t i = 0; i < text.size;) {
+        size_t size = utf8_sequence(text.data + i, text.size - i);
+        if (size == 0)
+            return false;
+        i += size;
+    }
+    return true;
+}
+
+static void send_reply(struct pillion_request *req, struct bytes out, struct bytes result)
+{
+    struct reply reply = {.out = out, .result = result, .id = req->id};
+    char *room = req->reserve(req, reply_size(&reply));
+
+    req->answered = true;
+    if (room != NULL)
+        reply_write(&reply, room);
+}
+
+void request_fail(struct pillion_request *req, const char *code, const char *format, ...)
+{
+    char message[FAIL_MESSAGE_MAX], result[FAIL_MESSAGE_MAX * 6 + 512];
+    va_list args;
+
+    if (!may_answer(req))
+        return;
+    va_start(args, format);
+    int size = vsnprintf(message, sizeof(message), format, args);
+    va_end(args);
+    size_t length = size < 0 ? 0 : strlen(message);
+    req->failed = true;
+    send_reply(req, BYTES("error"),
+               reply_error_result(code, (struct bytes){message, length}, result, sizeof(result)));
+}
+
+void request_reply(struct pillion_request *req, const char *out, struct bytes result)
+{
+    struct reply reply = {.out = bytes_of(out == NULL ? "" : out), .result = result, .id = req->id};
+
+    if (!may_answer(req))
+        return;
+    if (out == NULL || !valid_utf8(reply.out)) {
+        log_error("module %s: \"%s\" replied with an `out` that is not UTF-8", module_of(req),
+                  method_of(req));
+        request_fail(req, PILLION_INTERNAL_ERROR,
+                     "the method replied with a name that is not UTF-8");
+        return;
+    }
+    size_t size = reply_size(&reply);
+    if (size > req->max_reply) {
+        log_error("module %s: \"%s\" replied with %zu bytes; at most %llu fit", module_of(req),
+                  method_of(req), size, (unsigned long long)req->max_reply);
+        request_fail(req, PILLION_INTERNAL_ERROR,
+                     "the reply has %zu bytes; at most %llu can be sent", size,
+                     (unsigned long long)req->max_reply);
+        return;
+    }
+    send_reply(req, reply.out, result);
+}
+
+void request_run(struct pillion_request *req)
+{
+    struct pool *before = current_pool;
+
+    current_pool = req->pool;
+    req->method->handler(req);
+    if (!req->answered && req->tree_tried && req->tree == NULL) {
+        request_fail(req, PILLION_INVALID_PARAMS,
+                     "the params hold text that this method cannot take (an unpaired surrogate), "
+                     "or are too large");
+    } else if (!req->answered) {
+        log_error("module %s: \"%s\" returned without an answer", module_of(req), method_of(req));
+        request_fail(req, PILLION_INTERNAL_ERROR, "the method gave no answer");
+    }
+    current_pool = before;
+}

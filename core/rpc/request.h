@@ -1,0 +1,57 @@
+/* One call being answered: what `pillion_request` is.
+ *
+ * The dispatcher makes one on its stack for each frame, the handler answers it, and where the
+ * reply goes is the sink's business: into the connection's arena in a worker, into memory in tests.
+ * A request is answered exactly once: later answers are logged and dropped. */
+#ifndef PILLION_RPC_REQUEST_H
+#define PILLION_RPC_REQUEST_H
+
+#include <stdbool.h>
+
+#include "base/memory.h"
+#include "rpc/method.h"
+#include "wire/json.h"
+#include "wire/reply.h"
+
+struct introspect;
+
+struct pillion_request {
+    const struct method *method;
+    struct bytes params; /* strictly valid JSON */
+    struct bytes id;     /* JSON, or data NULL */
+    struct pool *pool;   /* the request's memory; reset when it is done */
+    cJSON *tree;         /* of the params, in the pool, once asked for */
+    bool tree_tried;
+    bool answered;
+    bool failed; /* the answer was an error */
+
+    /* Gives room for `size` bytes of a reply, or NULL when there is none for now or ever (it has
+     * been seen to then). Called once at most. */
+    char *(*reserve)(struct pillion_request *req, size_t size);
+    const char *(*peer)(const struct pillion_request *req);
+    void *sink; /* for the two above */
+
+    uint64_t max_reply;                  /* bytes of a reply's body */
+    const struct introspect *introspect; /* the server as the request can see it */
+};
+
+/* Answers with a result that is known to be valid JSON. */
+void request_reply(struct pillion_request *req, const char *out, struct bytes result);
+
+/* Answers {"out": "error", …}. */
+__attribute__((format(printf, 3, 4))) void request_fail(struct pillion_request *req,
+                                                        const char *code, const char *format, ...);
+
+/* The params as cJSON, NULL when they cannot be had. See pillion_params. */
+const cJSON *request_params(struct pillion_request *req);
+
+/* Runs the method's handler and sees that there is an answer: a handler that returned without one
+ * becomes `internal_error` (or `invalid_params` when its params could not be had as cJSON), with a
+ * line in the log that names module and method. */
+void request_run(struct pillion_request *req);
+
+/* Installs cJSON's allocators (cJSON_InitHooks), once in each process that runs modules: what is
+ * parsed for a request comes from its pool and freeing that is harmless; all else is the heap. */
+void request_install_cjson_hooks(void);
+
+#endif

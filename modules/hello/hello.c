@@ -1,0 +1,204 @@
+/* hello: the teaching module. Read it from top to bottom; it shows everything that a synchronous
+ * module can do: directives, params with checks, errors, state of its own in each worker, and the
+ * three hooks.
+ *
+ *     load_module modules/hello.so {
+ *         greeting    "Good morning";
+ *         languages   en de fr;
+ *         max_name    40;
+ *         mood        cheerful;
+ *     }
+ *     server {
+ *         ...
+ *         method greet;          # {"name": "Ada"} -> "Good morning, Ada!"
+ *         method hello.count;    # how many greetings this worker has given
+ *     }
+ */
+#include <pillion/module.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- Configuration: a structure, and a table that says what may be written ---------------------
+ */
+
+struct config {
+    const char *greeting;
+    pillion_list languages;
+    int64_t max_name;
+    int mood;
+};
+
+static const char *const moods[] = {"calm", "cheerful", NULL};
+enum { CALM, CHEERFUL };
+
+static const pillion_directive directives[] = {
+    {.name = "greeting",
+     .type = PILLION_STRING,
+     .offset = offsetof(struct config, greeting),
+     .fallback = "Hello",
+     .summary = "What a greeting begins with."},
+    {.name = "languages",
+     .type = PILLION_LIST,
+     .offset = offsetof(struct config, languages),
+     .fallback = "en",
+     .summary = "The languages that callers may ask for, the first one being the default."},
+    {.name = "max_name",
+     .type = PILLION_INTEGER,
+     .offset = offsetof(struct config, max_name),
+     .fallback = "100",
+     .min = 1,
+     .max = 1000,
+     .summary = "The longest name that is greeted, in bytes."},
+    {.name = "mood",
+     .type = PILLION_ENUM,
+     .offset = offsetof(struct config, mood),
+     .fallback = "cheerful",
+     .words = moods,
+     .summary = "A cheerful greeting ends with an exclamation mark, a calm one with a full stop."},
+    {0},
+};
+
+/* ---- State: what each worker keeps between requests ---------------------------------------------
+ */
+
+struct state {
+    uint64_t greetings;
+};
+
+/* ---- Methods ------------------------------------------------------------------------------------
+ */
+
+static const struct {
+    const char *language, *word;
+} words[] = {{"en", NULL}, {"de", "Guten Tag"}, {"fr", "Bonjour"}, {"es", "Buenos días"}};
+
+/* The greeting in a language that callers may ask for, or NULL. */
+static const char *greeting_in(const struct config *config, const char *language)
+{
+    for (size_t i = 0; i < config->languages.count; i++) {
+        if (strcmp(config->languages.items[i], language) != 0)
+            continue;
+        for (size_t w = 0; w < sizeof(words) / sizeof(*words); w++) {
+            if (strcmp(words[w].language, language) == 0)
+                return words[w].word == NULL ? config->greeting : words[w].word;
+        }
+    }
+    return NULL;
+}
+
+/* {"name": "Ada", "language": "en"} -> "Hello, Ada!" */
+static void greet(pillion_request *req)
+{
+    const struct config *config = pillion_config(pillion_self(req));
+    struct state *state = pillion_state(pillion_self(req));
+
+    /* Params are checked where they are used. cJSON_GetObjectItemCaseSensitive takes NULL and
+     * things that are no objects, so one question after the other is enough. */
+    const cJSON *params = pillion_params(req);
+    const cJSON *name = cJSON_GetObjectItemCaseSensitive(params, "name");
+    const cJSON *language = cJSON_GetObjectItemCaseSensitive(params, "language");
+    if (!cJSON_IsString(name) || name->valuestring[0] == '\0') {
+        pillion_fail(req, PILLION_INVALID_PARAMS, "give a name: {\"name\": \"Ada\"}");
+        return;
+    }
+    if (strlen(name->valuestring) > (size_t)config->max_name) {
+        pillion_fail(req, PILLION_INVALID_PARAMS,
+                     "the name has %zu bytes; at most %lld are greeted", strlen(name->valuestring),
+                     (long long)config->max_name);
+        return;
+    }
+    if (language != NULL && !cJSON_IsString(language)) {
+        pillion_fail(req, PILLION_INVALID_PARAMS, "the language is a string, such as \"%s\"",
+                     config->languages.items[0]);
+        return;
+    }
+    /* A code of one's own tells programs more than `invalid_params` would. */
+    const char *wanted = language == NULL ? config->languages.items[0] : language->valuestring;
+    const char *greeting = greeting_in(config, wanted);
+    if (greeting == NULL) {
+        pillion_fail(req, "unknown_language", "\"%s\" is not spoken here", wanted);
+        return;
+    }
+
+    /* Memory of the request needs no freeing. */
+    size_t size = strlen(greeting) + strlen(name->valuestring) + sizeof(", !");
+    char *text = pillion_alloc(req, size);
+    if (text == NULL) {
+        pillion_fail(req, PILLION_OVERLOADED, "no memory for a greeting");
+        return;
+    }
+    snprintf(text, size, "%s, %s%c", greeting, name->valuestring,
+             config->mood == CHEERFUL ? '!' : '.');
+    state->greetings++;
+    pillion_reply(req, "greet", cJSON_CreateString(text));
+}
+
+/* {"worker": 0, "greetings": 12} */
+static void count(pillion_request *req)
+{
+    const struct state *state = pillion_state(pillion_self(req));
+    cJSON *result = cJSON_CreateObject();
+
+    cJSON_AddNumberToObject(result, "worker", pillion_worker(pillion_self(req)));
+    cJSON_AddNumberToObject(result, "greetings", (double)state->greetings);
+    pillion_reply(req, "hello.count", result);
+}
+
+static const pillion_method methods[] = {
+    {.name = "greet",
+     .handler = greet,
+     .summary = "Greets somebody by name.",
+     .params = "{\"type\": \"object\", \"properties\": {\"name\": {\"type\": \"string\"}, "
+               "\"language\": {\"type\": \"string\"}}, \"required\": [\"name\"]}",
+     .result = "{\"type\": \"string\"}"},
+    {.name = "hello.count",
+     .handler = count,
+     .summary = "How many greetings the worker that answers has given."},
+    {0},
+};
+
+/* ---- Hooks --------------------------------------------------------------------------------------
+ */
+
+/* Runs in a throwaway process before a configuration is put to use: what the table of directives
+ * cannot check is checked here. */
+static int check(pillion_instance *self, pillion_error_text *error)
+{
+    const struct config *config = pillion_config(self);
+
+    for (size_t i = 0; i < config->languages.count; i++) {
+        if (greeting_in(config, config->languages.items[i]) == NULL)
+            return pillion_error(error,
+                                 "no greeting is known in the language \"%s\"; use en, de, "
+                                 "fr or es",
+                                 config->languages.items[i]);
+    }
+    return 0;
+}
+
+/* Runs in each worker before it serves. */
+static int start(pillion_instance *self, pillion_error_text *error)
+{
+    struct state *state = calloc(1, sizeof(*state));
+
+    if (state == NULL)
+        return pillion_error(error, "out of memory");
+    pillion_set_state(self, state);
+    return 0;
+}
+
+/* Runs in each worker that ends in order, after its last request. */
+static void stop(pillion_instance *self)
+{
+    struct state *state = pillion_state(self);
+
+    pillion_log(self, PILLION_LOG_DEBUG, "%llu greetings were given",
+                (unsigned long long)state->greetings);
+    free(state);
+}
+
+PILLION_MODULE(.name = "hello", .version = "1.0.0",
+               .summary = "Greets; teaches how modules are made.", .methods = methods,
+               .directives = directives, .config_size = sizeof(struct config), .check = check,
+               .start = start, .stop = stop);
