@@ -1,0 +1,53 @@
+/* Adoption: how a worker takes over the connections of one that is gone.
+ *
+ * The only way in, for reloads and crashes alike. The master names the arena; the worker reads its
+ * records, asks the vault for their sockets in batches, and takes each record as it stands: first
+ * corrected from the kernel's counts, then its guilty request answered if it has one, then what is
+ * half sent is sent, then the frames that are already there are handled, then the socket is
+ * polled. Nothing in the arena is trusted. */
+#ifndef PILLION_PROCESS_ADOPT_H
+#define PILLION_PROCESS_ADOPT_H
+
+#include "process/channel.h"
+#include "process/vault_client.h"
+#include "rpc/dispatch.h"
+
+struct adoption {
+    struct dispatcher *dispatcher;
+    struct vault_client *vault;
+
+    /* The server of a listener, or NULL when this generation has none. */
+    const struct conn_owner *(*owner_of)(void *context, uint32_t listener);
+    /* All that could be taken over of `serial` was: `count` connections. */
+    void (*done)(void *context, uint64_t serial, uint32_t count);
+    void *context;
+
+    enum {
+        ADOPT_IDLE,
+        ADOPT_ASKING, /* a batch is to be asked for: the vault was not to be reached yet */
+        ADOPT_ASKED,  /* its answer is under way */
+        ADOPT_PLACING /* it is being taken over, or waits for room */
+    } state;
+    struct arena from;
+    uint64_t serial;
+    struct adopt_rule rule;
+    uint32_t next;  /* record to look at next */
+    uint32_t count; /* taken over so far */
+    uint64_t ids[CHANNEL_FDS_MAX];
+    uint32_t records[CHANNEL_FDS_MAX];
+    int fds[CHANNEL_FDS_MAX]; /* of the ids that were given, -1 for the others */
+    uint32_t batch, placed;   /* in the three above; `placed` are dealt with */
+    struct timer wait;        /* until the next try, of asking or of placing */
+};
+
+/* Starts to adopt what `message`, a MESSAGE_ADOPT, names; `fd` is the arena, and is closed. */
+void adopt_start(struct adoption *adoption, const struct message *message, int fd);
+
+/* The vault's answer. Owns the descriptors. */
+void adopt_given(struct adoption *adoption, const struct message *message, const int *fds,
+                 uint32_t fd_count);
+
+/* The vault is gone: what was asked of it is asked of the next one. */
+void adopt_again(struct adoption *adoption);
+
+#endif

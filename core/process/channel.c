@@ -1,0 +1,115 @@
+/* Messages between processes. See channel.h. */
+#include "process/channel.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+bool channel_pair(int fds[2], struct error *error)
+{
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds) < 0)
+        return error_errno(error, "cannot create a channel between processes");
+    return true;
+}
+
+static size_t message_size(const struct message *message, bool ids)
+{
+    size_t head = offsetof(struct message, text);
+    return ids ? head + message->count * sizeof(message->ids[0]) : head + strlen(message->text) + 1;
+}
+
+bool channel_send(int channel, const struct message *message, bool ids, const int *fds,
+                  uint32_t fd_count)
+{
+    union {
+        struct cmsghdr align;
+        char bytes[CMSG_SPACE(CHANNEL_FDS_MAX * sizeof(int))];
+    } control;
+    struct iovec io = {(void *)(uintptr_t)message, message_size(message, ids)};
+    struct msghdr header = {.msg_iov = &io, .msg_iovlen = 1};
+
+    if (fd_count > 0) {
+        header.msg_control = control.bytes;
+        header.msg_controllen = CMSG_SPACE(fd_count * sizeof(int));
+        memset(&control, 0, sizeof(struct cmsghdr));
+        struct cmsghdr *rights = CMSG_FIRSTHDR(&header);
+        rights->cmsg_level = SOL_SOCKET;
+        rights->cmsg_type = SCM_RIGHTS;
+        rights->cmsg_len = CMSG_LEN(fd_count * sizeof(int));
+        memcpy(CMSG_DATA(rights), fds, fd_count * sizeof(int));
+    }
+    ssize_t sent;
+    do {
+        sent = sendmsg(channel, &header, MSG_NOSIGNAL);
+    } while (sent < 0 && errno == EINTR);
+    return sent >= 0;
+}
+
+bool channel_tell(int channel, enum message_type type, uint64_t serial, uint64_t number)
+{
+    struct message message = {.type = type, .serial = serial, .number = number};
+    return channel_send(channel, &message, false, NULL, 0);
+}
+
+void channel_say(int channel, enum message_type type, const char *text)
+{
+    struct message message = {.type = type};
+    size_t size = strnlen(text, sizeof(message.text) - 1);
+
+    memcpy(message.text, text, size);
+    while (!channel_send(channel, &message, false, NULL, 0) && errno == EAGAIN) {
+        struct pollfd writable = {.fd = channel, .events = POLLOUT};
+        poll(&writable, 1, -1);
+    }
+}
+
+/* Collects the descriptors of a message. */
+static uint32_t take_fds(struct msghdr *header, int *fds)
+{
+    uint32_t count = 0;
+
+    for (struct cmsghdr *c = CMSG_FIRSTHDR(header); c != NULL; c = CMSG_NXTHDR(header, c)) {
+        if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
+            continue;
+        uint32_t got = (uint32_t)((c->cmsg_len - CMSG_LEN(0)) / sizeof(int));
+        memcpy(fds + count, CMSG_DATA(c), got * sizeof(int));
+        count += got;
+    }
+    return count;
+}
+
+enum channel_status channel_receive(int channel, struct message *message, int *fds,
+                                    uint32_t *fd_count)
+{
+    union {
+        struct cmsghdr align;
+        char bytes[CMSG_SPACE(CHANNEL_FDS_MAX * sizeof(int))];
+    } control;
+
+    for (;;) {
+        struct iovec io = {message, sizeof(*message)};
+        struct msghdr header = {
+            .msg_iov = &io,
+            .msg_iovlen = 1,
+            .msg_control = control.bytes,
+            .msg_controllen = sizeof(control.bytes),
+        };
+        ssize_t got = recvmsg(channel, &header, MSG_CMSG_CLOEXEC);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0)
+            return errno == EAGAIN ? CHANNEL_EMPTY : CHANNEL_CLOSED;
+        if (got == 0)
+            return CHANNEL_CLOSED;
+        *fd_count = take_fds(&header, fds);
+        if ((size_t)got >= offsetof(struct message, text) && message->type != 0 &&
+            message->type < MESSAGE_TYPES && message->count <= CHANNEL_FDS_MAX) {
+            message->text[sizeof(message->text) - 1] = '\0';
+            return CHANNEL_MESSAGE;
+        }
+        for (uint32_t i = 0; i < *fd_count; i++)
+            close(fds[i]);
+    }
+}

@@ -1,0 +1,90 @@
+/* Messages between the processes of a server: typed structures over socket pairs.
+ *
+ * Each pair is AF_UNIX SOCK_SEQPACKET: a message arrives whole or not at all, descriptors travel
+ * with it (SCM_RIGHTS, unix(7)), and the end of the other process is an end of file. */
+#ifndef PILLION_PROCESS_CHANNEL_H
+#define PILLION_PROCESS_CHANNEL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+
+#define CHANNEL_FDS_MAX  253u /* SCM_MAX_FD */
+#define CHANNEL_TEXT_MAX 8192u
+
+enum message_type {
+    /* master to worker */
+    MESSAGE_SERVE = 1, /* begin to accept */
+    MESSAGE_LEAVE,     /* finish the batch, then end: others take the connections over */
+    MESSAGE_QUIT,      /* finish what is begun, then end; `number`: drain timeout in ms */
+    MESSAGE_STOP,      /* end at once */
+    MESSAGE_LOG,       /* 1 descriptor: the log file, opened anew */
+    MESSAGE_VAULT,     /* 1 descriptor: the channel to a new vault, which holds nothing yet */
+    MESSAGE_ADOPT,     /* 1 descriptor: an arena; `adopt` says which of its connections to take */
+    /* worker or probe to master */
+    MESSAGE_STAGE,    /* `text`: "ping.so\nloading", what is about to run */
+    MESSAGE_READY,    /* everything is loaded and started; of a probe: all is well */
+    MESSAGE_FAILED,   /* `text`: why not */
+    MESSAGE_RELEASED, /* all connections may be taken over: nothing in the arena changes any more */
+    MESSAGE_ADOPTED,  /* `serial` of the source; `count` connections were taken */
+    /* master to vault */
+    MESSAGE_WORKER, /* 1 descriptor: the channel of the worker `serial` */
+    MESSAGE_DEAD,   /* the worker `serial` is gone: what it held may be handed out */
+    MESSAGE_RETIRE, /* all that was to be handed out of `serial` was: close the rest */
+    /* worker to vault */
+    MESSAGE_HOLD, /* `count` ids in `ids`, and as many descriptors */
+    MESSAGE_DROP, /* `count` ids */
+    MESSAGE_TAKE, /* `count` ids: hand these out */
+    /* vault to worker */
+    MESSAGE_GIVE, /* `count` ids and descriptors; `number` ids that were asked for are not here */
+    MESSAGE_TYPES
+};
+
+/* Which of a dead worker's connections a slot takes: record r of the worker that had slot `slot` of
+ * `slots` goes to slot (r * slots + slot) % `parts`. With as many parts as slots that is the same
+ * slot; with other numbers they spread evenly. */
+struct adopt_rule {
+    uint32_t slot, slots;
+    uint32_t part, parts;
+    uint32_t hung; /* the watchdog ended the worker: its request is answered `timeout` */
+};
+
+struct message {
+    uint32_t type; /* enum message_type */
+    uint32_t count;
+    uint64_t serial;
+    uint64_t number;
+    struct adopt_rule adopt;
+    union {
+        char text[CHANNEL_TEXT_MAX]; /* NUL-terminated */
+        uint64_t ids[CHANNEL_FDS_MAX];
+    };
+};
+
+/* Makes a pair, close-on-exec and non-blocking. */
+bool channel_pair(int fds[2], struct error *error);
+
+/* Sends `message`, its ids when `ids`, its text otherwise, with `fd_count` descriptors (which stay
+ * the caller's). False with errno: EAGAIN when the other side does not read, ETOOMANYREFS when too
+ * many descriptors are under way, EPIPE when it is gone. */
+bool channel_send(int channel, const struct message *message, bool ids, const int *fds,
+                  uint32_t fd_count);
+
+/* The plain form: a type and numbers. */
+bool channel_tell(int channel, enum message_type type, uint64_t serial, uint64_t number);
+
+/* As channel_tell with a text, cut to fit, and waiting until the other side reads: for a child that
+ * tells its master before it goes on or ends. */
+void channel_say(int channel, enum message_type type, const char *text);
+
+enum channel_status { CHANNEL_MESSAGE, CHANNEL_EMPTY, CHANNEL_CLOSED };
+
+/* Receives one message. `fds` has room for CHANNEL_FDS_MAX and takes close-on-exec descriptors that
+ * the caller owns; `fd_count` says how many came, which is fewer than were sent when this process
+ * is out of descriptors (MSG_CTRUNC). Malformed messages are skipped. */
+enum channel_status channel_receive(int channel, struct message *message, int *fds,
+                                    uint32_t *fd_count);
+
+#endif

@@ -1,0 +1,58 @@
+/* Leaving the master behind. See child.h. */
+#include "process/child.h"
+
+#include <limits.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/memory.h"
+#include "process/signals.h"
+
+/* Does nothing, unlike SIG_IGN, which programs that a module starts would inherit. */
+static void leave_to_master(int number)
+{
+    (void)number;
+}
+
+static int compare(const void *a, const void *b)
+{
+    int left = *(const int *)a, right = *(const int *)b;
+    return left < right ? -1 : left > right;
+}
+
+/* Closes what lies between the descriptors to keep. */
+static void close_others(const int *keep, size_t count)
+{
+    int *sorted = must_alloc((count + 2) * sizeof(*sorted));
+    size_t kept = 0;
+
+    sorted[kept++] = STDERR_FILENO;
+    if (log_descriptor() > STDERR_FILENO)
+        sorted[kept++] = log_descriptor();
+    for (size_t i = 0; i < count; i++) {
+        if (keep[i] > STDERR_FILENO)
+            sorted[kept++] = keep[i];
+    }
+    qsort(sorted, kept, sizeof(*sorted), compare);
+    for (size_t i = 0; i < kept; i++) {
+        unsigned first = (unsigned)sorted[i] + 1;
+        unsigned last = i + 1 < kept ? (unsigned)sorted[i + 1] - 1 : UINT_MAX;
+        if (sorted[i] != (i + 1 < kept ? sorted[i + 1] : -1) && first <= last)
+            close_range(first, last, 0);
+    }
+    free(sorted);
+}
+
+void child_begin(const int *keep, size_t count)
+{
+    struct sigaction action = {.sa_handler = leave_to_master, .sa_flags = SA_RESTART};
+    sigset_t none;
+
+    for (const struct signal_row *row = signal_table; row->number != 0; row++)
+        sigaction(row->number, &action, NULL);
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    close_others(keep, count);
+}

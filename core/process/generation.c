@@ -1,0 +1,237 @@
+/* Building generations. See generation.h. */
+#include "process/generation.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/memory.h"
+#include "base/sealed.h"
+#include "wire/frame.h"
+
+/* Address space for an arena's blocks when `arena_size` is auto. Pages are used as they are needed,
+ * so this limits and does not cost. */
+#define ARENA_AUTO_MIN (1ull << 30)
+
+/* The largest frame takes at most this part of an arena, with its reply as much again. */
+#define ARENA_FRAMES_MIN 8u
+
+struct conf_tree *serve_configure(const struct serve_options *options, struct settings **settings,
+                                  struct conf_errors *errors)
+{
+    struct conf_tree *tree = conf_tree_new(options->prefix);
+    bool good = true;
+
+    if (options->directives != NULL)
+        good = conf_tree_add_text(tree, "-g", bytes_of(options->directives), true, errors);
+    good = conf_tree_add_file(tree, options->conf, errors) && good;
+    *settings = pool_must_zalloc(&tree->pool, sizeof(**settings));
+    /* Errors of meaning are told in the same run as errors of grammar. */
+    if (settings_read(tree, *settings, errors) && good)
+        return tree;
+    conf_tree_free(tree);
+    return NULL;
+}
+
+/* ---- Modules ----------------------------------------------------------------------------------
+ */
+
+static bool seal_modules(struct generation *generation, struct conf_errors *errors)
+{
+    const struct settings *settings = generation->settings;
+    struct error error;
+    bool good = true;
+
+    for (struct module_settings *m = settings->modules; m != NULL; m = m->next)
+        generation->source_count++;
+    generation->sources = must_zalloc(generation->source_count * sizeof(*generation->sources));
+    size_t i = 0;
+    for (struct module_settings *m = settings->modules; m != NULL; m = m->next, i++) {
+        generation->sources[i] = (struct module_source){.settings = m, .fd = -1};
+        int fd = sealed_copy(m->path, &error);
+        if (fd < 0) {
+            conf_error(errors, &m->place, "cannot load the module %s: %s", m->path, error.text);
+            good = false;
+        } else if (settings->pin_modules) {
+            generation->sources[i].fd = fd;
+        } else {
+            close(fd);
+        }
+    }
+    return good;
+}
+
+/* ---- Arenas -----------------------------------------------------------------------------------
+ */
+
+static uint64_t largest_frame(const struct settings *settings)
+{
+    uint64_t largest = 0;
+
+    for (struct server_settings *s = settings->servers; s != NULL; s = s->next) {
+        if (s->max_frame > largest)
+            largest = s->max_frame;
+    }
+    return BLOCK_BYTES(block_order(largest + FRAME_HEADER_SIZE));
+}
+
+/* What a previous generation's connections may need here, when there were more workers. */
+static uint64_t share(uint64_t each, uint32_t slots, uint32_t of)
+{
+    return (each * slots + of - 1) / of;
+}
+
+static bool plan_arena(struct generation *generation, const struct generation *previous,
+                       struct conf_errors *errors)
+{
+    const struct settings *settings = generation->settings;
+    uint64_t needed = largest_frame(settings) * ARENA_FRAMES_MIN;
+    uint64_t size = settings->arena_size;
+    uint64_t records = (uint64_t)settings->worker_connections;
+
+    if (size == 0)
+        size = needed > ARENA_AUTO_MIN ? needed : ARENA_AUTO_MIN;
+    if (size < needed) {
+        conf_error(errors, NULL,
+                   "arena_size is %llu bytes, but frames of max_frame need at least %llu (%u times "
+                   "the largest frame, rounded up to a power of two); raise arena_size or lower "
+                   "max_frame",
+                   (unsigned long long)size, (unsigned long long)needed, ARENA_FRAMES_MIN);
+        return false;
+    }
+    uint64_t blocks = size / BLOCK_SIZE;
+    if (previous != NULL) {
+        uint64_t more = share(previous->geometry.records, previous->slots, generation->slots);
+        records = more > records ? more : records;
+        more = share(previous->geometry.blocks, previous->slots, generation->slots);
+        /* Only to be able to take over what is there; the next generation forgets it again. */
+        if (previous->slots > generation->slots && more > blocks)
+            blocks = more;
+    }
+    generation->geometry = (struct arena_geometry){
+        .records = (uint32_t)(records > UINT32_MAX / 2 ? UINT32_MAX / 2 : records),
+        .blocks = (uint32_t)(blocks > UINT32_MAX / 2 ? UINT32_MAX / 2 : blocks),
+    };
+    return true;
+}
+
+struct generation *generation_build(const struct serve_options *options, uint64_t number,
+                                    const struct generation *previous, struct conf_errors *errors)
+{
+    struct generation *generation = must_zalloc(sizeof(*generation));
+    struct error error;
+
+    generation->number = number;
+    generation->users = 1;
+    generation->tree = serve_configure(options, &generation->settings, errors);
+    if (generation->tree == NULL) {
+        free(generation);
+        return NULL;
+    }
+    generation->slots = (uint32_t)generation->settings->worker_processes;
+    bool good = seal_modules(generation, errors);
+    good = plan_arena(generation, previous, errors) && good;
+    if (!identity_resolve(generation->settings, &generation->identity, &error)) {
+        conf_error(errors, NULL, "%s", error.text);
+        good = false;
+    }
+    if (good)
+        return generation;
+    generation_release(generation);
+    return NULL;
+}
+
+/* ---- Listeners --------------------------------------------------------------------------------
+ */
+
+static bool listen_on(struct generation *generation, struct listeners *listeners,
+                      const struct server_settings *server, const struct listen_settings *listen,
+                      struct conf_errors *errors)
+{
+    struct address address;
+    struct error error;
+
+    if (!address_parse(listen->address, generation->tree->prefix, false, &address, &error)) {
+        conf_error(errors, &listen->place, "%s", error.text);
+        return false;
+    }
+    struct listener *listener = listener_find(listeners, &address);
+    for (size_t i = 0; i < generation->listener_count; i++) {
+        if (generation->listeners[i].listener == listener && listener != NULL) {
+            conf_error(errors, &listen->place,
+                       "%s is listened on already, by the server block on line %u", address.text,
+                       generation->listeners[i].server->place.line);
+            return false;
+        }
+    }
+    if (listener == NULL)
+        listener = listener_open(listeners, &address, listen->backlog, listen->reuseport,
+                                 generation->slots, &error);
+    else if (!listener_update(listener, listen->backlog, generation->slots, &error))
+        listener = NULL;
+    if (listener == NULL) {
+        conf_error(errors, &listen->place, "%s", error.text);
+        return false;
+    }
+    listener->users++;
+    generation->listeners = must_realloc(generation->listeners, (generation->listener_count + 1) *
+                                                                    sizeof(*generation->listeners));
+    generation->listeners[generation->listener_count++] =
+        (struct generation_listener){.listener = listener, .server = server};
+    return true;
+}
+
+bool generation_listen(struct generation *generation, struct listeners *listeners,
+                       struct conf_errors *errors)
+{
+    bool good = true;
+
+    for (struct server_settings *s = generation->settings->servers; s != NULL; s = s->next) {
+        for (struct listen_settings *l = s->listens; l != NULL; l = l->next)
+            good = listen_on(generation, listeners, s, l, errors) && good;
+    }
+    return good;
+}
+
+void generation_unlisten(struct generation *generation, struct listeners *listeners)
+{
+    for (size_t i = 0; i < generation->listener_count; i++) {
+        struct listener *listener = generation->listeners[i].listener;
+        if (--listener->users == 0)
+            listener_close(listeners, listener, true);
+    }
+    generation->listener_count = 0;
+}
+
+/* ---- The rest ---------------------------------------------------------------------------------
+ */
+
+bool generation_register(const struct generation *generation, struct board *board,
+                         struct conf_errors *errors)
+{
+    for (struct server_settings *s = generation->settings->servers; s != NULL; s = s->next) {
+        for (struct method_settings *m = s->methods; m != NULL; m = m->next) {
+            if (board_add_method(board, m->name) != BOARD_NO_METHOD)
+                continue;
+            conf_error(errors, &m->place,
+                       "more than %u different methods since the server was started; restart it",
+                       BOARD_METHODS_MAX);
+            return false;
+        }
+    }
+    return true;
+}
+
+void generation_release(struct generation *generation)
+{
+    if (--generation->users > 0)
+        return;
+    for (size_t i = 0; i < generation->source_count; i++) {
+        if (generation->sources[i].fd >= 0)
+            close(generation->sources[i].fd);
+    }
+    free(generation->sources);
+    free(generation->listeners);
+    conf_tree_free(generation->tree);
+    free(generation);
+}

@@ -1,0 +1,57 @@
+/* A generation: one configuration, and the exact module bytes that go with it.
+ *
+ * Built in the master, before anybody depends on it, from sealed copies; shared with the processes
+ * that are forked while it lives. It is never changed once it serves. */
+#ifndef PILLION_PROCESS_GENERATION_H
+#define PILLION_PROCESS_GENERATION_H
+
+#include "conf/settings.h"
+#include "module/loader.h"
+#include "net/arena.h"
+#include "net/listener.h"
+#include "process/privilege.h"
+#include "process/serve.h"
+#include "rpc/board.h"
+
+/* A listener in a generation, and the server block that its connections belong to. */
+struct generation_listener {
+    struct listener *listener;
+    const struct server_settings *server;
+};
+
+struct generation {
+    uint64_t number; /* from 1 */
+    struct conf_tree *tree;
+    struct settings *settings;
+    struct module_source *sources; /* one for each load_module */
+    size_t source_count;
+    struct generation_listener *listeners;
+    size_t listener_count;
+    struct identity identity;
+    struct arena_geometry geometry; /* of its workers' arenas */
+    uint32_t slots;                 /* worker processes */
+    uint32_t users;                 /* 1 for being current or next, and 1 for each worker process */
+};
+
+/* Reads the configuration of `options` and seals its modules. NULL after an error, which is in
+ * `errors`. `previous` (or NULL) is what it shall be able to take connections over from: the
+ * arenas are made large enough. */
+struct generation *generation_build(const struct serve_options *options, uint64_t number,
+                                    const struct generation *previous, struct conf_errors *errors);
+
+/* Finds or binds the generation's listeners. After a failure, which is in `errors`, those that were
+ * newly bound are closed again by generation_unlisten. */
+bool generation_listen(struct generation *generation, struct listeners *listeners,
+                       struct conf_errors *errors);
+
+/* Closes the listeners that no generation uses any more. */
+void generation_unlisten(struct generation *generation, struct listeners *listeners);
+
+/* Puts the names of all enabled methods on the board. False when there are too many. */
+bool generation_register(const struct generation *generation, struct board *board,
+                         struct conf_errors *errors);
+
+/* One user less; the last one frees it (listeners excepted). */
+void generation_release(struct generation *generation);
+
+#endif

@@ -1,0 +1,122 @@
+/* Connections on their way from workers that are gone to workers that serve. See master.h.
+ *
+ * A source is the arena of a worker that touches it no more: because it left for a reload, or
+ * because it died. Each slot of the current generation takes its part of every source (adopt_rule
+ * in channel.h says which records those are), one source at a time, the newest first. Who dies
+ * while adopting becomes a source itself; what it had not finished stays pending for its slot, and
+ * records that it had taken are marked as taken. When every slot has had its part, the vault closes
+ * what is left: nobody wanted it. */
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "process/master.h"
+
+/* Which slots are to take a part. */
+static void plan(struct source *source)
+{
+    uint32_t slots = master.current->slots;
+
+    source->pending_count = 0;
+    for (uint32_t slot = 0; slot < WORKER_PROCESSES_MAX; slot++) {
+        source->pending[slot] = slot < slots && (source->slots != slots || source->slot == slot);
+        source->pending_count += source->pending[slot];
+    }
+}
+
+void handover_add(struct worker *worker)
+{
+    struct source *source = must_zalloc(sizeof(*source));
+
+    worker->released = true;
+    source->serial = worker->serial;
+    source->arena = worker->arena;
+    source->slot = worker->slot;
+    source->slots = worker->generation->slots;
+    source->hung = worker->hung;
+    source->since_ns = clock_ns();
+    worker->arena = -1;
+    source->next = master.sources;
+    master.sources = source;
+    plan(source);
+    vault_tell(MESSAGE_DEAD, source->serial);
+    handover_advance();
+}
+
+static void source_finish(struct source *source)
+{
+    for (struct source **at = &master.sources; *at != NULL; at = &(*at)->next) {
+        if (*at == source) {
+            *at = source->next;
+            break;
+        }
+    }
+    vault_tell(MESSAGE_RETIRE, source->serial);
+    if (source->taken > 0)
+        log_info("%u connections of worker %u were taken over in %.1f ms", source->taken,
+                 source->slot, (double)(clock_ns() - source->since_ns) / (double)NS_PER_MS);
+    close(source->arena);
+    free(source);
+}
+
+/* Offers the newest pending source to a slot. */
+static void offer(struct worker *worker)
+{
+    for (struct source *s = master.sources; s != NULL; s = s->next) {
+        if (!s->pending[worker->slot])
+            continue;
+        struct message message = {
+            .type = MESSAGE_ADOPT,
+            .serial = s->serial,
+            .adopt = {.slot = s->slot,
+                      .slots = s->slots,
+                      .part = worker->slot,
+                      .parts = master.current->slots,
+                      .hung = s->hung},
+        };
+        if (channel_send(worker->channel.fd, &message, false, &s->arena, 1)) {
+            worker->adopting = true;
+            worker->adopting_serial = s->serial;
+        }
+        return;
+    }
+}
+
+void handover_advance(void)
+{
+    if (master.sources == NULL || master.current == NULL)
+        return;
+    for (uint32_t slot = 0; slot < master.current->slots; slot++) {
+        struct worker *worker = worker_of_slot(slot);
+        if (worker != NULL && !worker->adopting)
+            offer(worker);
+    }
+}
+
+void handover_done(struct worker *worker, uint64_t serial, uint32_t count)
+{
+    worker->adopting = false;
+    for (struct source *s = master.sources; s != NULL; s = s->next) {
+        if (s->serial != serial)
+            continue;
+        s->taken += count;
+        /* A worker of an older generation took what it could; the plan is another one now. */
+        if (worker->generation == master.current && s->pending[worker->slot]) {
+            s->pending[worker->slot] = false;
+            s->pending_count--;
+        }
+        if (s->pending_count == 0)
+            source_finish(s);
+        break;
+    }
+    handover_advance();
+}
+
+void handover_replan(void)
+{
+    for (struct source *s = master.sources; s != NULL; s = s->next)
+        plan(s);
+    handover_advance();
+}

@@ -1,0 +1,226 @@
+/* The master's own view of the server. Shared by the files that make up the master, and by nobody
+ * else: master.c (life and signals), workers.c (spawning and reaping), reload.c (from one
+ * generation to the next), handover.c (connections between workers), watchdog.c, keeper.c (the
+ * vault's), and control.c (the control socket).
+ *
+ * The master runs no module and reads no byte that a client sent. */
+#ifndef PILLION_PROCESS_MASTER_H
+#define PILLION_PROCESS_MASTER_H
+
+#include <sys/types.h>
+
+#include "event/loop.h"
+#include "process/channel.h"
+#include "process/generation.h"
+#include "process/signals.h"
+
+/* ---- A worker process, or a probe, as the master sees it ----------------------------------------
+ */
+
+enum worker_state {
+    WORKER_STARTING, /* until READY */
+    WORKER_READY,    /* of the next generation, before it serves */
+    WORKER_SERVING,
+    WORKER_LEAVING /* told to end */
+};
+
+struct worker {
+    struct watch channel;
+    struct timer deadline; /* for starting, and for ending once told to */
+    pid_t pid;
+    uint32_t slot;
+    uint32_t serial;
+    enum worker_state state;
+    bool probe;
+    bool served;   /* has been told to accept */
+    bool released; /* its connections are in the hand-over already */
+    bool hung;     /* ended by the watchdog */
+    bool late;     /* ended because it did not start or end in time */
+    bool failed;   /* it said why itself: `failure` */
+    bool adopting;
+    uint64_t adopting_serial;
+    int arena;
+    struct board_row *row;
+    struct generation *generation;
+    uint64_t started_ns;
+    uint64_t seen_dispatched, seen_since_ns; /* the watchdog's */
+    char label[256], doing[256];             /* the last STAGE */
+    char failure[CHANNEL_TEXT_MAX];
+    struct worker *next;
+};
+
+/* A slot's memory of its workers: for the back-off. */
+struct slot {
+    struct timer respawn;
+    uint32_t index;
+    uint32_t quick_deaths; /* in a row, of workers that lived for less than a second */
+};
+
+/* Connections of a worker that is gone, on their way to others. */
+struct source {
+    uint32_t serial;
+    int arena;
+    uint32_t slot, slots; /* where the worker was, of how many */
+    bool hung;
+    bool pending[WORKER_PROCESSES_MAX]; /* slots that have not taken their part yet */
+    uint32_t pending_count;
+    uint32_t taken;
+    uint64_t since_ns;
+    struct source *next; /* older */
+};
+
+/* Somebody who asked by the control socket, and waits for the answer. */
+struct control_client {
+    struct watch watch;
+    char line[64];
+    size_t size;
+    enum order order; /* ORDER_NONE until the line is whole */
+    bool joined_next; /* a reload that came while another was under way */
+    struct control_client *next;
+};
+
+enum reload_phase { RELOAD_IDLE, RELOAD_PROBING, RELOAD_STARTING };
+
+enum master_mode { MASTER_RUNNING, MASTER_QUITTING, MASTER_STOPPING };
+
+struct master {
+    const struct serve_options *options;
+    pid_t pid;
+    struct loop loop;
+    struct watch signals; /* signalfd(2) */
+    struct board *board;
+    struct listeners listeners;
+    enum master_mode mode;
+    int status; /* the exit status */
+    int report; /* see master_run.h */
+    struct timer ending;
+
+    struct generation *current; /* NULL until the first one serves */
+    struct generation *next;    /* being tried */
+    uint64_t last_number;
+    enum reload_phase phase;
+    bool reload_again; /* asked for while one was under way */
+    uint64_t reload_since_ns;
+
+    struct worker *workers; /* all processes but the vault */
+    uint32_t last_serial;
+    struct slot slots[WORKER_PROCESSES_MAX];
+    struct source *sources; /* newest first */
+
+    struct watch vault; /* the channel */
+    pid_t vault_pid;    /* 0: none */
+    struct timer vault_respawn;
+    uint32_t vault_quick_deaths;
+    uint64_t vault_started_ns;
+
+    struct timer watchdog;
+
+    struct watch control;
+    struct control_client *clients;
+    char *control_path, *pid_path; /* as created, to be removed at the end */
+};
+
+/* There is one master in a process; timers and watches find it here. */
+extern struct master master;
+
+/* ---- master.c
+ * ------------------------------------------------------------------------------------ */
+
+/* Carries an order out. `client` (or NULL) is answered when it is done. */
+void master_order(enum order order, struct control_client *client);
+
+/* Ends the server: the first generation could not be started, say. */
+void master_fail(const char *why);
+
+/* The first generation serves: whoever waits for that is told. */
+void master_serving(void);
+
+/* Called whenever a process is gone: ends the loop when the server was ending and it was the last.
+ */
+void master_check_end(void);
+
+/* ---- workers.c
+ * ----------------------------------------------------------------------------------- */
+
+/* Starts a worker of `generation` in `slot`. False when that failed (logged). */
+bool worker_spawn(struct generation *generation, uint32_t slot);
+
+/* Starts a probe of `generation`. NULL with the reason. */
+struct worker *probe_spawn(struct generation *generation, struct error *error);
+
+/* Reaps every child that has ended. */
+void workers_reap(void);
+
+/* The serving worker of a slot of the current generation, or NULL. */
+struct worker *worker_of_slot(uint32_t slot);
+
+/* Lets a worker that is READY accept. */
+void worker_serve(struct worker *worker);
+
+/* Tells a worker to leave, quit or stop; it is killed when it has not ended `patience_ms` later. */
+void worker_tell_end(struct worker *worker, enum message_type how, uint64_t patience_ms);
+
+/* Kills at once. */
+void worker_kill(struct worker *worker);
+
+/* "died of SIGSEGV", "exited with status 3". */
+void describe_status(int status, char *text, size_t size);
+
+/* ---- reload.c
+ * ------------------------------------------------------------------------------------ */
+
+/* Begins a reload, or the first start. One that is under way already is followed by another. */
+void reload_begin(void);
+
+/* A worker or probe of the next generation said READY. */
+void reload_ready(struct worker *worker);
+
+/* One of the next generation is gone: the whole generation has failed. `why` says it in words. */
+void reload_fail(const char *why);
+
+/* ---- handover.c
+ * ---------------------------------------------------------------------------------- */
+
+/* The connections of `worker`, which touches them no more, go to the workers of the current
+ * generation. Takes its arena. */
+void handover_add(struct worker *worker);
+
+/* Gives work to whoever can adopt. */
+void handover_advance(void);
+
+/* `worker` has taken its part of the source `serial`. */
+void handover_done(struct worker *worker, uint64_t serial, uint32_t count);
+
+/* There is another current generation: who takes what is decided anew. */
+void handover_replan(void);
+
+/* ---- keeper.c
+ * ------------------------------------------------------------------------------------ */
+
+bool vault_spawn(struct error *error);
+
+/* The vault has ended. */
+void vault_gone(int status);
+
+/* A channel between the vault and the worker `serial`: the worker's end, or -1. */
+int vault_connect(uint32_t serial);
+
+/* Tells the vault; nothing happens while there is none. */
+void vault_tell(enum message_type type, uint32_t serial);
+
+/* ---- watchdog.c
+ * ---------------------------------------------------------------------------------- */
+
+/* Sets the watchdog's pace for the current generation. */
+void watchdog_start(void);
+
+/* ---- control.c
+ * ----------------------------------------------------------------------------------- */
+
+bool control_open(const char *path, struct error *error);
+void control_close(void);
+
+/* Answers everybody who waits for `order` (of those that `joined_next`, only when `all`). */
+void control_answer(enum order order, bool all, bool good, const char *text);
+
+#endif

@@ -1,0 +1,180 @@
+/* From one generation to the next, in two phases; the first start is the same with nothing before
+ * it.
+ *
+ *     idle -> (configuration read, modules sealed, listeners bound)
+ *          -> probing -> (the probe says READY)
+ *          -> starting -> (every new worker says READY) -> commit -> idle
+ *
+ * Whatever goes wrong before the commit ends the new generation only; the old one has not been
+ * touched. A reload that is asked for meanwhile follows when this one is done. See master.h. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "process/master.h"
+
+/* Answers those who asked, and goes on with what was asked for meanwhile. */
+static void conclude(bool good, const char *text)
+{
+    master.phase = RELOAD_IDLE;
+    control_answer(ORDER_RELOAD, false, good, text);
+    if (!good && master.current == NULL) {
+        master_fail(text);
+        return;
+    }
+    if (master.reload_again && master.mode == MASTER_RUNNING) {
+        master.reload_again = false;
+        reload_begin();
+    }
+}
+
+/* Log lines are single lines: a report of several becomes several. */
+static void log_report(const char *text)
+{
+    while (*text != '\0') {
+        size_t size = strcspn(text, "\n");
+        if (size > 0)
+            log_error("%.*s", (int)size, text);
+        text += size + (text[size] == '\n');
+    }
+}
+
+void reload_fail(const char *why)
+{
+    struct generation *failed = master.next;
+    char *text = must_strdup(why); /* it may be part of what is freed below */
+
+    if (failed == NULL) {
+        free(text);
+        return;
+    }
+    master.next = NULL;
+    for (struct worker *w = master.workers; w != NULL; w = w->next) {
+        if (w->generation == failed && w->state != WORKER_LEAVING)
+            worker_tell_end(w, MESSAGE_STOP, 1000);
+    }
+    generation_unlisten(failed, &master.listeners);
+    if (master.current != NULL) {
+        counter_add(&master.board->reloads_failed, 1);
+        log_error("reload failed: generation %llu was not put to use, generation %llu serves on",
+                  (unsigned long long)failed->number, (unsigned long long)master.current->number);
+        log_report(text);
+    }
+    generation_release(failed);
+    conclude(false, text);
+    free(text);
+}
+
+/* Every new worker is ready: from here on there is no way back, and none is needed. */
+static void commit(void)
+{
+    struct generation *old = master.current;
+    struct error error;
+    char text[256];
+
+    master.current = master.next;
+    master.next = NULL;
+    struct generation *now = master.current;
+    atomic_store(&master.board->generation, now->number);
+    atomic_store(&master.board->workers, now->slots);
+    for (uint32_t i = 0; i < BOARD_METHODS_MAX; i++)
+        atomic_store_explicit(&master.board->quarantined[i], 0, memory_order_relaxed);
+    for (uint32_t i = 0; i < WORKER_PROCESSES_MAX; i++) {
+        timer_cancel(&master.loop, &master.slots[i].respawn);
+        master.slots[i].quick_deaths = 0;
+    }
+    if (!log_open(&now->settings->log, &error))
+        log_error("%s; the log stays where it was", error.text);
+
+    for (struct worker *w = master.workers; w != NULL; w = w->next) {
+        if (w->probe)
+            continue;
+        if (w->generation == now)
+            worker_serve(w);
+        else if (w->state != WORKER_LEAVING)
+            worker_tell_end(w, MESSAGE_LEAVE, w->generation->settings->drain_timeout_ms + 1000);
+    }
+    if (old == NULL)
+        master_serving();
+    if (old != NULL) {
+        generation_unlisten(old, &master.listeners);
+        generation_release(old);
+        counter_add(&master.board->reloads, 1);
+    }
+    handover_replan();
+    watchdog_start();
+    snprintf(text, sizeof(text), "generation %llu serves: %u worker%s, %zu module%s (%llu ms)",
+             (unsigned long long)now->number, now->slots, now->slots == 1 ? "" : "s",
+             now->source_count, now->source_count == 1 ? "" : "s",
+             (unsigned long long)((clock_ns() - master.reload_since_ns) / NS_PER_MS));
+    log_notice("%s", text);
+    conclude(true, text);
+}
+
+static void start_workers(void)
+{
+    master.phase = RELOAD_STARTING;
+    for (uint32_t slot = 0; slot < master.next->slots; slot++) {
+        if (!worker_spawn(master.next, slot)) {
+            reload_fail("a worker process could not be started; the log says why\n");
+            return;
+        }
+    }
+}
+
+void reload_ready(struct worker *worker)
+{
+    uint32_t ready = 0;
+
+    if (master.phase == RELOAD_PROBING && worker->probe) {
+        start_workers();
+        return;
+    }
+    for (struct worker *w = master.workers; w != NULL; w = w->next)
+        ready += w->generation == master.next && !w->probe && w->state == WORKER_READY;
+    if (master.phase == RELOAD_STARTING && ready == master.next->slots)
+        commit();
+}
+
+void reload_begin(void)
+{
+    struct conf_errors errors = {0};
+    struct error error;
+
+    if (master.phase != RELOAD_IDLE) {
+        master.reload_again = true;
+        return;
+    }
+    /* What was asked for until now is this one; what is asked for from now on is the next one. */
+    for (struct control_client *c = master.clients; c != NULL; c = c->next)
+        c->joined_next = false;
+    master.reload_since_ns = clock_ns();
+    master.phase = RELOAD_PROBING;
+    struct generation *next =
+        generation_build(master.options, master.last_number + 1, master.current, &errors);
+    bool good = next != NULL && generation_listen(next, &master.listeners, &errors) &&
+                generation_register(next, master.board, &errors);
+    if (next != NULL) {
+        master.last_number++;
+        master.next = next;
+        if (good && probe_spawn(next, &error) == NULL) {
+            conf_error(&errors, NULL, "cannot start the probe: %s", error.text);
+            good = false;
+        }
+    }
+    if (!good && next != NULL) {
+        reload_fail(text_string(&errors.text));
+    } else if (!good) {
+        if (master.current != NULL) {
+            counter_add(&master.board->reloads_failed, 1);
+            log_error("reload failed: the configuration has errors, generation %llu serves on",
+                      (unsigned long long)master.current->number);
+            log_report(text_string(&errors.text));
+        }
+        conclude(false, text_string(&errors.text));
+    }
+    conf_errors_free(&errors);
+}

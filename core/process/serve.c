@@ -1,0 +1,194 @@
+/* Starting a server, in the foreground or behind it, and testing a configuration. See serve.h. */
+#include "process/serve.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "process/channel.h"
+#include "process/generation.h"
+#include "process/master_run.h"
+#include "process/title.h"
+#include "process/worker.h"
+
+/* ---- -t ---------------------------------------------------------------------------------------
+ */
+
+/* Reads what a probe says until it has ended or `deadline`. True when it was READY. */
+static bool probe_listen(int channel, const char *limit, uint64_t deadline, char *stage,
+                         size_t stage_size)
+{
+    struct message message;
+    int fds[CHANNEL_FDS_MAX];
+    uint32_t fd_count;
+
+    for (;;) {
+        uint64_t now = clock_ns();
+        struct pollfd readable = {.fd = channel, .events = POLLIN};
+        if (now >= deadline || poll(&readable, 1, (int)((deadline - now) / NS_PER_MS) + 1) == 0) {
+            fprintf(stderr, "%s did not finish within %s (load_timeout)\n", stage, limit);
+            stage[0] = '\0';
+            return false;
+        }
+        enum channel_status status = channel_receive(channel, &message, fds, &fd_count);
+        if (status == CHANNEL_EMPTY)
+            continue;
+        if (status == CHANNEL_CLOSED)
+            return false;
+        if (message.type == MESSAGE_READY)
+            return true;
+        if (message.type == MESSAGE_FAILED) {
+            fputs(message.text, stderr);
+            stage[0] = '\0';
+            return false;
+        }
+        char *line = strchr(message.text, '\n');
+        if (message.type == MESSAGE_STAGE && line != NULL)
+            snprintf(stage, stage_size, "%.*s: %s", (int)(line - message.text), message.text,
+                     line + 1);
+    }
+}
+
+/* Runs a probe and waits for it. */
+static bool probe_run(struct generation *generation)
+{
+    char stage[512] = "the probe", limit[32];
+    uint64_t timeout_ms = generation->settings->load_timeout_ms;
+    struct error error;
+    int pair[2], status;
+
+    if (!channel_pair(pair, &error)) {
+        fprintf(stderr, "%s\n", error.text);
+        return false;
+    }
+    struct worker_start start = {
+        .generation = generation, .channel = pair[1], .vault = -1, .master = getpid()};
+    pid_t pid = fork();
+    if (pid == 0)
+        probe_main(&start);
+    close(pair[1]);
+    if (pid < 0) {
+        fprintf(stderr, "cannot start the probe: %s\n", strerror(errno));
+        close(pair[0]);
+        return false;
+    }
+    snprintf(limit, sizeof(limit), "%llu ms", (unsigned long long)timeout_ms);
+    bool good =
+        probe_listen(pair[0], limit, clock_ns() + timeout_ms * NS_PER_MS, stage, sizeof(stage));
+    if (!good)
+        kill(pid, SIGKILL);
+    close(pair[0]);
+    while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+        ;
+    if (!good && stage[0] != '\0')
+        fprintf(stderr, WIFSIGNALED(status) ? "%s crashed (SIG%s)\n" : "%s ended the process%s\n",
+                stage, WIFSIGNALED(status) ? sigabbrev_np(WTERMSIG(status)) : "");
+    return good;
+}
+
+int serve_test(const struct serve_options *options, bool quiet)
+{
+    struct conf_errors errors = {0};
+    struct generation *generation = generation_build(options, 1, NULL, &errors);
+    bool good = generation != NULL && probe_run(generation);
+
+    fputs(text_string(&errors.text), stderr);
+    if (!good)
+        fprintf(stderr, "configuration file %s is not good\n", options->conf);
+    else if (!quiet)
+        fprintf(stderr, "configuration file %s is good\n", options->conf);
+    if (generation != NULL)
+        generation_release(generation);
+    conf_errors_free(&errors);
+    return good ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+/* ---- Serving ----------------------------------------------------------------------------------
+ */
+
+/* The process that was started waits until the server serves, so that its exit status tells. */
+static int wait_for_daemon(int report)
+{
+    char text[CHANNEL_TEXT_MAX];
+    size_t size = 0;
+    ssize_t got;
+
+    while (size < sizeof(text) && (got = read(report, text + size, sizeof(text) - size)) != 0) {
+        if (got < 0 && errno != EINTR)
+            break;
+        size += got > 0 ? (size_t)got : 0;
+    }
+    if (size == 1 && text[0] == MASTER_REPORT_SERVING)
+        return EXIT_SUCCESS;
+    fprintf(stderr, "%.*s%s", (int)size, text,
+            size == 0 ? "the server ended before it served\n" : "");
+    return EXIT_FAILURE;
+}
+
+/* Leaves the terminal. Standard error stays when the log goes there. */
+static void leave_terminal(const struct settings *settings)
+{
+    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+    setsid();
+    if (null < 0)
+        return;
+    dup2(null, STDIN_FILENO);
+    dup2(null, STDOUT_FILENO);
+    if (strcmp(settings->log.path, "stderr") != 0)
+        dup2(null, STDERR_FILENO);
+    close(null);
+}
+
+static int serve_behind(const struct serve_options *options, const struct settings *settings)
+{
+    int report[2];
+
+    if (pipe2(report, O_CLOEXEC) < 0) {
+        fprintf(stderr, "cannot create a pipe: %s\n", strerror(errno));
+        return EXIT_FAILURE;
+    }
+    pid_t pid = fork();
+    if (pid < 0) {
+        fprintf(stderr, "cannot start a process: %s\n", strerror(errno));
+        return EXIT_FAILURE;
+    }
+    if (pid > 0) {
+        close(report[1]);
+        return wait_for_daemon(report[0]);
+    }
+    close(report[0]);
+    leave_terminal(settings);
+    return master_run(options, settings, report[1]);
+}
+
+int serve(const struct serve_options *options)
+{
+    struct conf_errors errors = {0};
+    struct settings *settings;
+    struct error error;
+
+    struct conf_tree *tree = serve_configure(options, &settings, &errors);
+    if (tree == NULL) {
+        fputs(text_string(&errors.text), stderr);
+        conf_errors_free(&errors);
+        return EXIT_FAILURE;
+    }
+    conf_errors_free(&errors);
+    if (!log_open(&settings->log, &error)) {
+        fprintf(stderr, "%s\n", error.text);
+        conf_tree_free(tree);
+        return EXIT_FAILURE;
+    }
+    title_init(options->argc, options->argv);
+    int status =
+        settings->daemon ? serve_behind(options, settings) : master_run(options, settings, -1);
+    conf_tree_free(tree);
+    return status;
+}

@@ -1,0 +1,272 @@
+/* The vault's loop: channels to the master and to every worker. See vault.h. */
+#include "process/vault.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "event/loop.h"
+#include "process/channel.h"
+#include "process/child.h"
+#include "process/title.h"
+#include "process/vault_table.h"
+
+#define RETRY_NS NS_PER_MS /* a GIVE that could not be sent: too many descriptors are under way */
+
+struct vault_worker {
+    struct watch watch;
+    struct timer retry;
+    uint32_t serial;
+    bool dead;            /* said by the master, or seen as the end of its channel */
+    struct message *give; /* a TAKE that is not answered yet: its ids */
+    struct vault_worker *next;
+};
+
+/* The one vault of this process. */
+static struct {
+    struct loop loop;
+    struct watch master;
+    struct vault_table table;
+    struct vault_worker *workers;
+    bool full_logged;
+} vault;
+
+static struct vault_worker *worker_find(uint64_t serial)
+{
+    for (struct vault_worker *w = vault.workers; w != NULL; w = w->next) {
+        if (w->serial == serial)
+            return w;
+    }
+    return NULL;
+}
+
+static void worker_close(struct vault_worker *worker)
+{
+    worker->dead = true;
+    timer_cancel(&vault.loop, &worker->retry);
+    free(worker->give);
+    worker->give = NULL;
+    if (worker->watch.index != 0) {
+        loop_unwatch(&vault.loop, &worker->watch);
+        close(worker->watch.fd);
+    }
+}
+
+static void worker_forget(struct vault_worker *worker)
+{
+    worker_close(worker);
+    for (struct vault_worker **at = &vault.workers; *at != NULL; at = &(*at)->next) {
+        if (*at == worker) {
+            *at = worker->next;
+            free(worker);
+            return;
+        }
+    }
+}
+
+/* ---- What workers say -------------------------------------------------------------------------
+ */
+
+static void hold(struct vault_worker *worker, const struct message *message, const int *fds,
+                 uint32_t fd_count)
+{
+    for (uint32_t i = 0; i < fd_count && i < message->count; i++)
+        vault_table_put(&vault.table, message->ids[i], fds[i], worker->serial);
+    for (uint32_t i = message->count; i < fd_count; i++)
+        close(fds[i]);
+    if (fd_count < message->count && !vault.full_logged) {
+        vault.full_logged = true;
+        log_warn("the vault is out of descriptors at %u: further connections would not survive "
+                 "their worker; raise worker_rlimit_nofile",
+                 vault.table.count);
+    }
+}
+
+static void master_drain(void);
+
+/* An id may be given while its owner is dead. That may be news that is still in the master's
+ * channel: it told us before it told the one who asks. */
+static bool may_give(const struct vault_entry *entry)
+{
+    const struct vault_worker *owner = worker_find(entry->owner);
+
+    if (owner != NULL && !owner->dead) {
+        master_drain();
+        owner = worker_find(entry->owner);
+    }
+    return owner == NULL || owner->dead;
+}
+
+static void give_again(struct timer *timer);
+
+/* Answers the worker's TAKE. Nothing changes hands unless the message was sent. */
+static void give(struct vault_worker *worker)
+{
+    const struct message *asked = worker->give;
+    struct message message = {.type = MESSAGE_GIVE, .serial = asked->serial};
+    int fds[CHANNEL_FDS_MAX];
+
+    for (uint32_t i = 0; i < asked->count; i++) {
+        const struct vault_entry *entry = vault_table_find(&vault.table, asked->ids[i]);
+        /* Draining the master's channel may have changed the table: look again. */
+        if (entry == NULL || !may_give(entry) ||
+            (entry = vault_table_find(&vault.table, asked->ids[i])) == NULL) {
+            message.number++;
+            continue;
+        }
+        fds[message.count] = entry->fd;
+        message.ids[message.count++] = entry->id;
+    }
+    if (!channel_send(worker->watch.fd, &message, true, fds, message.count)) {
+        if (errno != EPIPE && errno != ECONNRESET)
+            timer_set(&vault.loop, &worker->retry, RETRY_NS, give_again);
+        return;
+    }
+    for (uint32_t i = 0; i < message.count; i++)
+        vault_table_find(&vault.table, message.ids[i])->owner = worker->serial;
+    free(worker->give);
+    worker->give = NULL;
+}
+
+static void give_again(struct timer *timer)
+{
+    give(container_of(timer, struct vault_worker, retry));
+}
+
+static void worker_message(struct vault_worker *worker, const struct message *message,
+                           const int *fds, uint32_t fd_count)
+{
+    switch (message->type) {
+    case MESSAGE_HOLD:
+        hold(worker, message, fds, fd_count);
+        return;
+    case MESSAGE_DROP:
+        for (uint32_t i = 0; i < message->count; i++)
+            vault_table_drop(&vault.table, message->ids[i]);
+        break;
+    case MESSAGE_TAKE:
+        if (worker->give == NULL) {
+            worker->give = must_alloc(sizeof(*message));
+            memcpy(worker->give, message, sizeof(*message));
+            give(worker);
+        }
+        break;
+    default:
+        break;
+    }
+    for (uint32_t i = 0; i < fd_count; i++)
+        close(fds[i]);
+}
+
+/* Reads all that the worker has sent. */
+static void worker_drain(struct vault_worker *worker)
+{
+    struct message message;
+    int fds[CHANNEL_FDS_MAX];
+    uint32_t fd_count;
+
+    while (worker->watch.index != 0) {
+        switch (channel_receive(worker->watch.fd, &message, fds, &fd_count)) {
+        case CHANNEL_MESSAGE:
+            worker_message(worker, &message, fds, fd_count);
+            break;
+        case CHANNEL_EMPTY:
+            return;
+        case CHANNEL_CLOSED:
+            worker_close(worker);
+            return;
+        }
+    }
+}
+
+static void worker_ready(struct watch *watch, uint32_t events)
+{
+    (void)events;
+    worker_drain(container_of(watch, struct vault_worker, watch));
+}
+
+/* ---- What the master says ---------------------------------------------------------------------
+ */
+
+static void worker_add(uint64_t serial, int fd)
+{
+    struct vault_worker *worker = must_zalloc(sizeof(*worker));
+
+    worker->serial = (uint32_t)serial;
+    worker->next = vault.workers;
+    vault.workers = worker;
+    if (!loop_watch(&vault.loop, &worker->watch, fd, EPOLLIN, worker_ready)) {
+        log_error("cannot watch a worker's channel: errno %d", errno);
+        close(fd);
+    }
+}
+
+static void master_message(const struct message *message, const int *fds, uint32_t fd_count)
+{
+    struct vault_worker *worker = worker_find(message->serial);
+
+    if (message->type == MESSAGE_WORKER && fd_count == 1) {
+        worker_add(message->serial, fds[0]);
+    } else if (message->type == MESSAGE_LOG && fd_count == 1) {
+        log_adopt(fds[0]);
+    } else if (message->type == MESSAGE_DEAD && worker != NULL && !worker->dead) {
+        worker_drain(worker);
+        worker->dead = true;
+    } else if (message->type == MESSAGE_RETIRE) {
+        if (worker != NULL)
+            worker_forget(worker);
+        uint32_t left = vault_table_retire(&vault.table, (uint32_t)message->serial);
+        if (left > 0)
+            log_debug("closed %u sockets that nobody took over", left);
+    }
+}
+
+static void master_drain(void)
+{
+    struct message message;
+    int fds[CHANNEL_FDS_MAX];
+    uint32_t fd_count;
+
+    for (;;) {
+        switch (channel_receive(vault.master.fd, &message, fds, &fd_count)) {
+        case CHANNEL_MESSAGE:
+            master_message(&message, fds, fd_count);
+            break;
+        case CHANNEL_EMPTY:
+            return;
+        case CHANNEL_CLOSED:
+            _exit(0);
+        }
+    }
+}
+
+static void master_ready(struct watch *watch, uint32_t events)
+{
+    (void)watch;
+    (void)events;
+    master_drain();
+}
+
+_Noreturn void vault_main(int channel, const struct identity *identity, pid_t master)
+{
+    struct error error;
+
+    child_begin(&channel, 1);
+    log_identity("vault");
+    title_set("vault");
+    limit_open_files(0);
+    if (!privilege_drop(identity, master, &error) || !loop_init(&vault.loop, &error)) {
+        log_error("the vault cannot start: %s", error.text);
+        _exit(1);
+    }
+    if (!loop_watch(&vault.loop, &vault.master, channel, EPOLLIN, master_ready)) {
+        log_error("the vault cannot watch its master: errno %d", errno);
+        _exit(1);
+    }
+    loop_run(&vault.loop);
+    _exit(0);
+}

@@ -1,0 +1,228 @@
+/* Talking to the vault. See vault_client.h. */
+#include "process/vault_client.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/memory.h"
+
+#define RETRY_NS (2 * NS_PER_MS)
+
+static void client_ready(struct watch *watch, uint32_t events);
+static void retry(struct timer *timer);
+
+static bool is_open(const struct vault_client *client)
+{
+    return client->watch.index != 0;
+}
+
+static void start_if_new(struct conn *conn)
+{
+    if (conn->watch.index == 0)
+        conn_start(conn->conns, conn);
+}
+
+/* Serves what waited for a vault: better than not to serve it. */
+static void start_all_queued(struct vault_client *client)
+{
+    while (client->queue_size > 0) {
+        struct conn *conn = &client->conns->conns[client->queue[client->queue_head]];
+        client->queue_head = (client->queue_head + 1) % client->queue_capacity;
+        client->queue_size--;
+        if (conn->owner != NULL)
+            start_if_new(conn);
+    }
+}
+
+static void client_close(struct vault_client *client)
+{
+    if (!is_open(client))
+        return;
+    loop_unwatch(client->conns->loop, &client->watch);
+    close(client->watch.fd);
+    timer_cancel(client->conns->loop, &client->retry);
+    client->drop.count = 0;
+    client->blocked = false;
+    start_all_queued(client);
+    client->lost(client->context);
+}
+
+/* What channel_send's failure means. True when the vault is still there. */
+static bool wait_or_close(struct vault_client *client)
+{
+    if (errno == EAGAIN) {
+        client->blocked = true;
+        loop_change(client->conns->loop, &client->watch, EPOLLIN | EPOLLOUT);
+        return true;
+    }
+    if (errno == ETOOMANYREFS || errno == ENOMEM || errno == ENOBUFS) {
+        client->blocked = true;
+        timer_set(client->conns->loop, &client->retry, RETRY_NS, retry);
+        return true;
+    }
+    client_close(client);
+    return false;
+}
+
+static void queue_push(struct vault_client *client, uint32_t index)
+{
+    if (client->queue_size == client->queue_capacity) {
+        uint32_t capacity = client->queue_capacity == 0 ? 64 : client->queue_capacity * 2;
+        uint32_t *queue = must_alloc(capacity * sizeof(*queue));
+        for (uint32_t i = 0; i < client->queue_size; i++)
+            queue[i] = client->queue[(client->queue_head + i) % client->queue_capacity];
+        free(client->queue);
+        client->queue = queue;
+        client->queue_capacity = capacity;
+        client->queue_head = 0;
+    }
+    client->queue[(client->queue_head + client->queue_size++) % client->queue_capacity] = index;
+}
+
+/* Sends as much of the queue as goes, in messages of CHANNEL_FDS_MAX at most. */
+static void send_queue(struct vault_client *client)
+{
+    int fds[CHANNEL_FDS_MAX];
+    uint32_t batch[CHANNEL_FDS_MAX];
+    struct message *message = &client->hold;
+
+    while (client->queue_size > 0 && is_open(client) && !client->blocked) {
+        uint32_t taken = 0;
+        message->type = MESSAGE_HOLD;
+        message->count = 0;
+        while (taken < client->queue_size && message->count < CHANNEL_FDS_MAX) {
+            uint32_t index = client->queue[(client->queue_head + taken++) % client->queue_capacity];
+            struct conn *conn = &client->conns->conns[index];
+            if (conn->owner == NULL)
+                continue; /* closed while it waited */
+            batch[message->count] = index;
+            fds[message->count] = conn->watch.fd;
+            message->ids[message->count++] = conn_id(client->conns, conn);
+        }
+        if (message->count > 0 &&
+            !channel_send(client->watch.fd, message, true, fds, message->count)) {
+            wait_or_close(client);
+            return;
+        }
+        client->queue_head = (client->queue_head + taken) % client->queue_capacity;
+        client->queue_size -= taken;
+        counter_add(&client->conns->counters[COUNT_VAULT_HELD], message->count);
+        for (uint32_t i = 0; i < message->count; i++)
+            start_if_new(&client->conns->conns[batch[i]]);
+    }
+}
+
+void vault_client_hold(struct vault_client *client, struct conn **batch, uint32_t count)
+{
+    if (!is_open(client)) {
+        for (uint32_t i = 0; i < count; i++)
+            start_if_new(batch[i]);
+        return;
+    }
+    for (uint32_t i = 0; i < count; i++)
+        queue_push(client, conn_index(client->conns, batch[i]));
+    send_queue(client);
+}
+
+static void send_drops(struct vault_client *client)
+{
+    if (client->drop.count == 0 || client->blocked)
+        return;
+    client->drop.type = MESSAGE_DROP;
+    if (channel_send(client->watch.fd, &client->drop, true, NULL, 0))
+        client->drop.count = 0;
+    else
+        wait_or_close(client);
+}
+
+void vault_client_drop(struct vault_client *client, uint64_t id)
+{
+    if (!is_open(client))
+        return;
+    if (client->drop.count == CHANNEL_FDS_MAX)
+        send_drops(client);
+    /* A vault that does not read keeps the duplicates of sockets that are shut down already; the
+     * worker's end clears them away. */
+    if (client->drop.count < CHANNEL_FDS_MAX)
+        client->drop.ids[client->drop.count++] = id;
+}
+
+void vault_client_flush(struct vault_client *client)
+{
+    if (is_open(client) && client->drop.count > 0)
+        send_drops(client);
+}
+
+bool vault_client_take(struct vault_client *client, uint64_t serial, const uint64_t *ids,
+                       uint32_t count)
+{
+    struct message message = {.type = MESSAGE_TAKE, .serial = serial, .count = count};
+
+    if (!is_open(client))
+        return false;
+    memcpy(message.ids, ids, count * sizeof(*ids));
+    if (channel_send(client->watch.fd, &message, true, NULL, 0))
+        return true;
+    if (errno != EAGAIN)
+        client_close(client);
+    return false;
+}
+
+static void go_on(struct vault_client *client)
+{
+    client->blocked = false;
+    loop_change(client->conns->loop, &client->watch, EPOLLIN);
+    send_queue(client);
+    if (is_open(client))
+        send_drops(client);
+}
+
+static void retry(struct timer *timer)
+{
+    go_on(container_of(timer, struct vault_client, retry));
+}
+
+static void client_ready(struct watch *watch, uint32_t events)
+{
+    struct vault_client *client = container_of(watch, struct vault_client, watch);
+    struct message message;
+    int fds[CHANNEL_FDS_MAX];
+    uint32_t fd_count;
+
+    if (events & EPOLLOUT)
+        go_on(client);
+    while (is_open(client)) {
+        switch (channel_receive(watch->fd, &message, fds, &fd_count)) {
+        case CHANNEL_MESSAGE:
+            client->given(client->context, &message, fds, fd_count);
+            break;
+        case CHANNEL_EMPTY:
+            return;
+        case CHANNEL_CLOSED:
+            client_close(client);
+            return;
+        }
+    }
+}
+
+void vault_client_open(struct vault_client *client, int channel)
+{
+    struct conns *conns = client->conns;
+    uint32_t high = atomic_load_explicit(&conns->arena.header->record_high, memory_order_relaxed);
+
+    client_close(client);
+    if (!loop_watch(conns->loop, &client->watch, channel, EPOLLIN, client_ready)) {
+        log_error("cannot watch the vault's channel: errno %d", errno);
+        close(channel);
+        return;
+    }
+    for (uint32_t i = 0; i < high; i++) {
+        if (conns->conns[i].owner != NULL)
+            queue_push(client, i);
+    }
+    send_queue(client);
+}

@@ -1,0 +1,420 @@
+/* A worker's life. See worker.h. */
+#include "process/worker.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "net/acceptor.h"
+#include "process/adopt.h"
+#include "process/channel.h"
+#include "process/child.h"
+#include "process/title.h"
+#include "process/vault_client.h"
+
+/* The one worker of this process. */
+static struct {
+    const struct worker_start *start;
+    struct loop loop;
+    struct watch master;
+    struct conns conns;
+    struct dispatcher dispatcher;
+    struct rpc_server *servers; /* by their index in the configuration */
+    struct acceptor acceptor;
+    struct vault_client vault;
+    struct adoption adoption;
+    struct module_set modules;
+    struct conf_errors errors;
+    struct timer drain;
+    bool draining;
+} worker;
+
+/* ---- Starting ---------------------------------------------------------------------------------
+ */
+
+/* Says why there will be no worker, and ends. */
+static _Noreturn void fail(int channel, const char *text)
+{
+    channel_say(channel, MESSAGE_FAILED, text);
+    _exit(1);
+}
+
+static void say_stage(void *context, const char *label, const char *doing)
+{
+    const struct worker_start *start = context;
+    char text[512];
+
+    snprintf(text, sizeof(text), "%s\n%s", label, doing);
+    channel_say(start->channel, MESSAGE_STAGE, text);
+}
+
+/* The part that probes and workers share: modules from sealed copies to method tables. */
+static bool load(const struct worker_start *start, int slot)
+{
+    const struct generation *generation = start->generation;
+    const struct settings *settings = generation->settings;
+    bool good = true;
+
+    worker.modules = (struct module_set){
+        .tree = generation->tree,
+        .errors = &worker.errors,
+        .stage = say_stage,
+        .stage_context = (void *)(uintptr_t)start,
+    };
+    request_install_cjson_hooks();
+    if (!module_set_load(&worker.modules, generation->sources, generation->source_count, slot,
+                         (int)generation->slots, generation->number))
+        return false;
+    size_t count = 0;
+    for (struct server_settings *s = settings->servers; s != NULL; s = s->next)
+        count++;
+    worker.servers = must_zalloc(count * sizeof(*worker.servers));
+    for (struct server_settings *s = settings->servers; s != NULL; s = s->next)
+        good = module_set_bind(&worker.modules, s, settings->handler_timeout_ms,
+                               &worker.servers[s->index].methods) &&
+               good;
+    return good;
+}
+
+static void become_child(const struct worker_start *start, const int *keep, size_t count)
+{
+    struct error error;
+
+    /* The generation's own log, while there are still the rights to open it. */
+    if (!log_open(&start->generation->settings->log, &error))
+        fail(start->channel, error.text);
+    child_begin(keep, count);
+    if (!privilege_drop(&start->generation->identity, start->master, &error))
+        fail(start->channel, error.text);
+}
+
+_Noreturn void probe_main(const struct worker_start *start)
+{
+    const struct generation *generation = start->generation;
+    int *keep = must_alloc((generation->source_count + 1) * sizeof(*keep));
+    size_t count = 0;
+
+    log_identity("probe");
+    title_set("probe (generation %llu)", (unsigned long long)generation->number);
+    keep[count++] = start->channel;
+    for (size_t i = 0; i < generation->source_count; i++)
+        keep[count++] = generation->sources[i].fd;
+    become_child(start, keep, count);
+    free(keep);
+
+    bool good = load(start, -1);
+    if (good)
+        good = module_set_check(&worker.modules);
+    if (!good)
+        fail(start->channel, text_string(&worker.errors.text));
+    channel_say(start->channel, MESSAGE_READY, "");
+    _exit(0);
+}
+
+/* ---- Serving ----------------------------------------------------------------------------------
+ */
+
+static const struct conn_owner *owner_of(void *context, uint32_t listener)
+{
+    const struct generation *generation = context;
+
+    for (size_t i = 0; i < generation->listener_count; i++) {
+        if (generation->listeners[i].listener->id == listener)
+            return &worker.servers[generation->listeners[i].server->index].owner;
+    }
+    return NULL;
+}
+
+static void update_open(void)
+{
+    atomic_store_explicit(&worker.start->row->open, worker.conns.open, memory_order_relaxed);
+}
+
+static void connection_closed(struct conns *conns, struct conn *conn)
+{
+    vault_client_drop(&worker.vault, conn_id(conns, conn));
+    if (worker.acceptor.paused)
+        acceptor_room(&worker.acceptor);
+}
+
+static void connections_accepted(void *context, struct conn **batch, uint32_t count)
+{
+    (void)context;
+    vault_client_hold(&worker.vault, batch, count);
+    update_open();
+}
+
+/* Open connections of a worker of this generation, on average. */
+static uint32_t average_open(void *context)
+{
+    const struct board *board = context;
+    uint64_t generation = worker.start->generation->number;
+    uint64_t sum = 0;
+    uint32_t workers = 0;
+
+    if (worker.start->generation->slots == 1)
+        return UINT32_MAX / 2;
+    for (uint32_t i = 0; i < BOARD_ROWS_MAX; i++) {
+        const struct board_row *row = &board->rows[i];
+        if (atomic_load_explicit(&row->state, memory_order_relaxed) != ROW_SERVING ||
+            atomic_load_explicit(&row->generation, memory_order_relaxed) != generation)
+            continue;
+        sum += row == worker.start->row ? worker.conns.open
+                                        : atomic_load_explicit(&row->open, memory_order_relaxed);
+        workers++;
+    }
+    return workers < 2 ? UINT32_MAX / 2 : (uint32_t)(sum / workers);
+}
+
+static void batch_done(struct loop *loop, void *context)
+{
+    (void)context;
+    conns_flush(&worker.conns);
+    vault_client_flush(&worker.vault);
+    update_open();
+    if (worker.draining && worker.conns.open == 0)
+        loop_stop(loop);
+}
+
+static void vault_given(void *context, const struct message *message, const int *fds,
+                        uint32_t fd_count)
+{
+    adopt_given(context, message, fds, fd_count);
+}
+
+static void vault_lost(void *context)
+{
+    adopt_again(context);
+}
+
+static void adopted(void *context, uint64_t serial, uint32_t count)
+{
+    struct message message = {.type = MESSAGE_ADOPTED, .serial = serial, .count = count};
+
+    (void)context;
+    channel_send(worker.start->channel, &message, false, NULL, 0);
+}
+
+/* ---- Ending -----------------------------------------------------------------------------------
+ */
+
+/* The loop has ended in order: others may take over what is left, modules may tidy up. */
+static _Noreturn void end(void)
+{
+    channel_tell(worker.start->channel, MESSAGE_RELEASED, worker.start->serial, 0);
+    module_set_stop(&worker.modules);
+    exit(0);
+}
+
+static void drain_over(struct timer *timer)
+{
+    (void)timer;
+    log_warn("%u connections still had something under way after drain_timeout; they are cut off",
+             worker.conns.open);
+    loop_stop(&worker.loop);
+}
+
+static void quit(uint64_t timeout_ms)
+{
+    acceptor_stop(&worker.acceptor);
+    conns_drain(&worker.conns);
+    worker.draining = true;
+    timer_set(&worker.loop, &worker.drain, timeout_ms * NS_PER_MS, drain_over);
+}
+
+/* ---- What the master says ---------------------------------------------------------------------
+ */
+
+static void master_message(const struct message *message, int *fds, uint32_t fd_count)
+{
+    switch (message->type) {
+    case MESSAGE_SERVE:
+        acceptor_start(&worker.acceptor);
+        break;
+    case MESSAGE_LEAVE:
+        acceptor_stop(&worker.acceptor);
+        conns_flush(&worker.conns);
+        vault_client_flush(&worker.vault);
+        conns_release(&worker.conns);
+        loop_stop(&worker.loop);
+        break;
+    case MESSAGE_QUIT:
+        quit(message->number);
+        break;
+    case MESSAGE_STOP:
+        loop_stop(&worker.loop);
+        break;
+    case MESSAGE_LOG:
+        if (fd_count == 1) {
+            log_adopt(fds[0]);
+            fds[0] = -1;
+        }
+        break;
+    case MESSAGE_VAULT:
+        if (fd_count == 1) {
+            vault_client_open(&worker.vault, fds[0]);
+            fds[0] = -1;
+        }
+        break;
+    case MESSAGE_ADOPT:
+        if (fd_count == 1) {
+            adopt_start(&worker.adoption, message, fds[0]);
+            fds[0] = -1;
+        }
+        break;
+    default:
+        break;
+    }
+    for (uint32_t i = 0; i < fd_count; i++) {
+        if (fds[i] >= 0)
+            close(fds[i]);
+    }
+}
+
+static void master_ready(struct watch *watch, uint32_t events)
+{
+    struct message message;
+    int fds[CHANNEL_FDS_MAX];
+    uint32_t fd_count;
+
+    (void)events;
+    while (!worker.loop.stopping) {
+        switch (channel_receive(watch->fd, &message, fds, &fd_count)) {
+        case CHANNEL_MESSAGE:
+            master_message(&message, fds, fd_count);
+            break;
+        case CHANNEL_EMPTY:
+            return;
+        case CHANNEL_CLOSED: /* the master is gone: so is the server */
+            _exit(0);
+        }
+    }
+}
+
+/* ---- The whole --------------------------------------------------------------------------------
+ */
+
+static void prepare_acceptor(const struct worker_start *start)
+{
+    const struct generation *generation = start->generation;
+    struct acceptor *acceptor = &worker.acceptor;
+    uint32_t count = 0;
+
+    for (size_t i = 0; i < generation->listener_count; i++)
+        count += generation->listeners[i].listener->count;
+    *acceptor = (struct acceptor){
+        .conns = &worker.conns,
+        .sources = must_zalloc(count * sizeof(*acceptor->sources)),
+        .average = average_open,
+        .accepted = connections_accepted,
+        .context = start->board,
+        .paused = true,
+        .stopped = true,
+    };
+    for (size_t i = 0; i < generation->listener_count; i++) {
+        const struct listener *listener = generation->listeners[i].listener;
+        for (uint32_t n = 0; n < listener->count; n++) {
+            /* Under reuseport each slot has sockets of its own; those of slots that are no more
+             * go to the others, because what waits in their queues must be served too. */
+            if (listener->reuseport && n % generation->slots != start->slot)
+                continue;
+            acceptor->sources[acceptor->count++] = (struct accept_source){
+                .fd = listener->fds[n],
+                .listener = listener->id,
+                .owner = owner_of(start->generation, listener->id),
+            };
+        }
+    }
+}
+
+static void prepare(const struct worker_start *start)
+{
+    const struct settings *settings = start->generation->settings;
+    struct error error;
+
+    if (!loop_init(&worker.loop, &error) ||
+        !conns_init(&worker.conns, &worker.loop, start->arena, start->serial,
+                    (uint32_t)settings->worker_connections, start->row->counters, &error))
+        fail(start->channel, error.text);
+    worker.loop.after_batch = batch_done;
+    worker.conns.on_input = dispatch_input;
+    worker.conns.on_close = connection_closed;
+    worker.conns.context = &worker.dispatcher;
+    worker.dispatcher =
+        (struct dispatcher){.conns = &worker.conns, .board = start->board, .row = start->row};
+    worker.vault = (struct vault_client){
+        .conns = &worker.conns,
+        .given = vault_given,
+        .lost = vault_lost,
+        .context = &worker.adoption,
+    };
+    worker.adoption = (struct adoption){
+        .dispatcher = &worker.dispatcher,
+        .vault = &worker.vault,
+        .owner_of = owner_of,
+        .done = adopted,
+        .context = start->generation,
+    };
+}
+
+static void keep_descriptors(const struct worker_start *start)
+{
+    const struct generation *generation = start->generation;
+    size_t count = 3, at = 0;
+
+    for (size_t i = 0; i < generation->listener_count; i++)
+        count += generation->listeners[i].listener->count;
+    int *keep = must_alloc((count + generation->source_count) * sizeof(*keep));
+    keep[at++] = start->arena;
+    keep[at++] = start->channel;
+    keep[at++] = start->vault;
+    for (size_t i = 0; i < generation->listener_count; i++) {
+        const struct listener *listener = generation->listeners[i].listener;
+        for (uint32_t n = 0; n < listener->count; n++)
+            keep[at++] = listener->fds[n];
+    }
+    for (size_t i = 0; i < generation->source_count; i++)
+        keep[at++] = generation->sources[i].fd;
+    become_child(start, keep, at);
+    free(keep);
+}
+
+_Noreturn void worker_main(const struct worker_start *start)
+{
+    const struct generation *generation = start->generation;
+    const struct settings *settings = generation->settings;
+    struct error error;
+    char name[32];
+
+    worker.start = start;
+    snprintf(name, sizeof(name), "worker %u", start->slot);
+    log_identity(name);
+    title_set("worker %u (generation %llu)", start->slot, (unsigned long long)generation->number);
+    limit_open_files((uint64_t)settings->worker_rlimit_nofile);
+    if (!affinity_apply(&settings->worker_cpu_affinity, start->slot, &error))
+        fail(start->channel, error.text);
+    keep_descriptors(start);
+
+    prepare(start);
+    if (!load(start, (int)start->slot))
+        fail(start->channel, text_string(&worker.errors.text));
+    for (struct server_settings *s = settings->servers; s != NULL; s = s->next) {
+        rpc_server_init(&worker.servers[s->index], s, &worker.dispatcher, generation->number);
+        rpc_server_count(&worker.servers[s->index]);
+    }
+    prepare_acceptor(start);
+    if (!module_set_start(&worker.modules))
+        fail(start->channel, text_string(&worker.errors.text));
+    if (start->vault >= 0)
+        vault_client_open(&worker.vault, start->vault);
+    if (!loop_watch(&worker.loop, &worker.master, start->channel, EPOLLIN, master_ready))
+        fail(start->channel, "cannot watch the master's channel");
+    channel_say(start->channel, MESSAGE_READY, "");
+    loop_run(&worker.loop);
+    end();
+}

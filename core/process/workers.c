@@ -1,0 +1,452 @@
+/* Spawning and reaping worker processes and probes, in the master. See master.h. */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "process/master.h"
+#include "process/worker.h"
+
+#define QUICK_NS        NS_PER_S /* a worker that lived for less died quickly */
+#define QUICK_FREE      4u       /* quick deaths in a row before the back-off begins */
+#define BACKOFF_FIRST   (20 * NS_PER_MS)
+#define BACKOFF_LONGEST (2 * NS_PER_S)
+
+static void channel_ready(struct watch *watch, uint32_t events);
+
+/* ---- Spawning ---------------------------------------------------------------------------------
+ */
+
+static void start_late(struct timer *timer)
+{
+    struct worker *worker = container_of(timer, struct worker, deadline);
+
+    worker->late = true;
+    worker_kill(worker);
+}
+
+/* Frees what the master holds for a worker that has no process (any more). */
+static void worker_free(struct worker *worker)
+{
+    for (struct worker **at = &master.workers; *at != NULL; at = &(*at)->next) {
+        if (*at == worker) {
+            *at = worker->next;
+            break;
+        }
+    }
+    timer_cancel(&master.loop, &worker->deadline);
+    if (worker->channel.fd > 0) {
+        loop_unwatch(&master.loop, &worker->channel);
+        close(worker->channel.fd);
+    }
+    if (worker->arena >= 0)
+        close(worker->arena);
+    if (worker->row != NULL)
+        board_retire_row(master.board, worker->row);
+    generation_release(worker->generation);
+    free(worker);
+}
+
+/* Everything but the process. NULL with the reason. */
+static struct worker *worker_new(struct generation *generation, uint32_t slot, bool probe,
+                                 int *child_end, struct error *error)
+{
+    struct worker *worker = must_zalloc(sizeof(*worker));
+    int pair[2];
+
+    worker->slot = slot;
+    worker->probe = probe;
+    worker->generation = generation;
+    worker->arena = -1;
+    generation->users++;
+    worker->next = master.workers;
+    master.workers = worker;
+    if (!channel_pair(pair, error)) {
+        worker_free(worker);
+        return NULL;
+    }
+    *child_end = pair[1];
+    if (!loop_watch(&master.loop, &worker->channel, pair[0], EPOLLIN, channel_ready)) {
+        error_errno(error, "cannot watch a channel");
+        close(pair[0]);
+        close(pair[1]);
+        worker->channel.fd = 0;
+        worker_free(worker);
+        return NULL;
+    }
+    if (probe)
+        return worker;
+    worker->serial = ++master.last_serial;
+    worker->row = board_take_row(master.board, slot, generation->number);
+    worker->arena = arena_create(&generation->geometry, worker->serial, error);
+    if (worker->row == NULL)
+        error_set(error, "there are %u worker processes already", BOARD_ROWS_MAX);
+    if (worker->row == NULL || worker->arena < 0) {
+        close(*child_end);
+        worker_free(worker);
+        return NULL;
+    }
+    return worker;
+}
+
+/* Starts the process; `channel` and `vault` are its ends and are closed here. */
+static bool worker_fork(struct worker *worker, int channel, int vault, struct error *error)
+{
+    struct worker_start start = {
+        .generation = worker->generation,
+        .slot = worker->slot,
+        .serial = worker->serial,
+        .arena = worker->arena,
+        .channel = channel,
+        .vault = vault,
+        .board = master.board,
+        .row = worker->row,
+        .master = master.pid,
+    };
+
+    worker->started_ns = clock_ns();
+    worker->pid = fork();
+    if (worker->pid == 0) {
+        if (worker->probe)
+            probe_main(&start);
+        worker_main(&start);
+    }
+    int number = errno;
+    close(channel);
+    if (vault >= 0)
+        close(vault);
+    errno = number;
+    if (worker->pid < 0) {
+        error_errno(error, "cannot start a process");
+        worker_free(worker);
+        return false;
+    }
+    if (worker->row != NULL) {
+        atomic_store(&worker->row->pid, worker->pid);
+        atomic_store(&worker->row->state, ROW_STARTING);
+    }
+    timer_set(&master.loop, &worker->deadline,
+              worker->generation->settings->load_timeout_ms * NS_PER_MS, start_late);
+    return true;
+}
+
+bool worker_spawn(struct generation *generation, uint32_t slot)
+{
+    struct error error;
+    int channel;
+    struct worker *worker = worker_new(generation, slot, false, &channel, &error);
+
+    if (worker != NULL && worker_fork(worker, channel, vault_connect(worker->serial), &error))
+        return true;
+    log_error("cannot start worker %u: %s", slot, error.text);
+    return false;
+}
+
+struct worker *probe_spawn(struct generation *generation, struct error *error)
+{
+    int channel;
+    struct worker *probe = worker_new(generation, 0, true, &channel, error);
+
+    if (probe == NULL || !worker_fork(probe, channel, -1, error))
+        return NULL;
+    return probe;
+}
+
+struct worker *worker_of_slot(uint32_t slot)
+{
+    for (struct worker *w = master.workers; w != NULL; w = w->next) {
+        if (!w->probe && w->slot == slot && w->state == WORKER_SERVING &&
+            w->generation == master.current)
+            return w;
+    }
+    return NULL;
+}
+
+/* ---- Replacing --------------------------------------------------------------------------------
+ */
+
+static void respawn(struct timer *timer)
+{
+    struct slot *slot = container_of(timer, struct slot, respawn);
+
+    if (master.mode != MASTER_RUNNING || slot->index >= master.current->slots)
+        return;
+    for (struct worker *w = master.workers; w != NULL; w = w->next) {
+        if (!w->probe && w->slot == slot->index && w->generation == master.current &&
+            w->state != WORKER_LEAVING)
+            return; /* a reload has filled the slot meanwhile */
+    }
+    if (!worker_spawn(master.current, slot->index))
+        timer_set(&master.loop, &slot->respawn, BACKOFF_LONGEST, respawn);
+}
+
+/* Fills a slot again: at once, or later when its workers die again and again. */
+static void replace(uint32_t index, uint64_t lived_ns)
+{
+    struct slot *slot = &master.slots[index];
+    uint64_t delay = 0;
+
+    slot->index = index;
+    slot->quick_deaths = lived_ns < QUICK_NS ? slot->quick_deaths + 1 : 0;
+    if (slot->quick_deaths > QUICK_FREE) {
+        uint32_t doublings = slot->quick_deaths - QUICK_FREE - 1;
+        delay = doublings > 7 ? BACKOFF_LONGEST : BACKOFF_FIRST << doublings;
+        if (delay > BACKOFF_LONGEST)
+            delay = BACKOFF_LONGEST;
+        log_warn("worker %u has died %u times in a row; the next one starts in %llu ms", index,
+                 slot->quick_deaths, (unsigned long long)(delay / NS_PER_MS));
+    }
+    if (delay == 0)
+        respawn(&slot->respawn);
+    else
+        timer_set(&master.loop, &slot->respawn, delay, respawn);
+}
+
+void worker_serve(struct worker *worker)
+{
+    worker->state = WORKER_SERVING;
+    worker->served = true;
+    atomic_store(&worker->row->state, ROW_SERVING);
+    channel_tell(worker->channel.fd, MESSAGE_SERVE, 0, 0);
+}
+
+/* ---- Messages ---------------------------------------------------------------------------------
+ */
+
+static void ready(struct worker *worker)
+{
+    timer_cancel(&master.loop, &worker->deadline);
+    if (worker->generation == master.next) {
+        worker->state = WORKER_READY;
+        if (worker->row != NULL)
+            atomic_store(&worker->row->state, ROW_READY);
+        reload_ready(worker);
+        return;
+    }
+    if (worker->probe || worker->generation != master.current || worker->state != WORKER_STARTING)
+        return;
+    /* A replacement in a generation that serves. */
+    worker_serve(worker);
+    handover_advance();
+}
+
+static void worker_message(struct worker *worker, const struct message *message)
+{
+    switch (message->type) {
+    case MESSAGE_STAGE: {
+        const char *line = strchr(message->text, '\n');
+        if (line == NULL)
+            break;
+        snprintf(worker->label, sizeof(worker->label), "%.*s", (int)(line - message->text),
+                 message->text);
+        snprintf(worker->doing, sizeof(worker->doing), "%s", line + 1);
+        break;
+    }
+    case MESSAGE_READY:
+        ready(worker);
+        break;
+    case MESSAGE_FAILED:
+        worker->failed = true;
+        snprintf(worker->failure, sizeof(worker->failure), "%s", message->text);
+        break;
+    case MESSAGE_RELEASED:
+        if (worker->state == WORKER_LEAVING && master.mode == MASTER_RUNNING && !worker->released)
+            handover_add(worker);
+        break;
+    case MESSAGE_ADOPTED:
+        handover_done(worker, message->serial, message->count);
+        break;
+    default:
+        break;
+    }
+}
+
+/* Reads all that a worker has said. */
+static void channel_drain(struct worker *worker)
+{
+    struct message message;
+    int fds[CHANNEL_FDS_MAX];
+    uint32_t fd_count;
+
+    while (worker->channel.index != 0) {
+        switch (channel_receive(worker->channel.fd, &message, fds, &fd_count)) {
+        case CHANNEL_MESSAGE:
+            for (uint32_t i = 0; i < fd_count; i++)
+                close(fds[i]);
+            worker_message(worker, &message);
+            break;
+        case CHANNEL_EMPTY:
+            return;
+        case CHANNEL_CLOSED: /* its end is told by SIGCHLD */
+            loop_unwatch(&master.loop, &worker->channel);
+            return;
+        }
+    }
+}
+
+static void channel_ready(struct watch *watch, uint32_t events)
+{
+    (void)events;
+    channel_drain(container_of(watch, struct worker, channel));
+}
+
+/* ---- Ending -----------------------------------------------------------------------------------
+ */
+
+void worker_kill(struct worker *worker)
+{
+    kill(worker->pid, SIGKILL);
+}
+
+static void end_late(struct timer *timer)
+{
+    struct worker *worker = container_of(timer, struct worker, deadline);
+
+    log_warn("worker %u (pid %d, generation %llu) did not end when it was told to; it is killed",
+             worker->slot, (int)worker->pid, (unsigned long long)worker->generation->number);
+    worker->late = true;
+    worker_kill(worker);
+}
+
+void worker_tell_end(struct worker *worker, enum message_type how, uint64_t patience_ms)
+{
+    bool serving = worker->state == WORKER_SERVING;
+
+    worker->state = WORKER_LEAVING;
+    if (worker->row != NULL)
+        atomic_store(&worker->row->state, ROW_LEAVING);
+    timer_set(&master.loop, &worker->deadline, patience_ms * NS_PER_MS, end_late);
+    /* One that is still loading reads no messages, and has nothing that could be lost. */
+    if (!serving || worker->probe ||
+        !channel_tell(worker->channel.fd, how, 0, worker->generation->settings->drain_timeout_ms))
+        worker_kill(worker);
+}
+
+void describe_status(int status, char *text, size_t size)
+{
+    if (WIFSIGNALED(status)) {
+        const char *name = sigabbrev_np(WTERMSIG(status));
+        snprintf(text, size, "SIG%s%s", name == NULL ? "?" : name,
+                 WCOREDUMP(status) ? ", core dumped" : "");
+    } else {
+        snprintf(text, size, "exit status %d", WEXITSTATUS(status));
+    }
+}
+
+/* Why a worker or probe that was starting is gone, in words for an operator. */
+static void describe_failure(const struct worker *worker, int status, char *text, size_t size)
+{
+    const char *label = worker->label[0] == '\0' ? "a worker" : worker->label;
+    const char *doing = worker->doing[0] == '\0' ? "starting" : worker->doing;
+    char how[64];
+
+    describe_status(status, how, sizeof(how));
+    if (worker->failed) {
+        snprintf(text, size, "%s", worker->failure);
+    } else if (worker->late) {
+        snprintf(text, size, "%s did not finish %s within %llu ms (load_timeout); it was ended\n",
+                 label, doing, (unsigned long long)worker->generation->settings->load_timeout_ms);
+    } else if (WIFSIGNALED(status)) {
+        snprintf(text, size, "%s crashed while %s (%s)\n", label, doing, how);
+    } else {
+        snprintf(text, size, "%s ended the process while %s (%s)\n", label, doing, how);
+    }
+}
+
+/* The method that a worker had in hand when it died, or NULL. */
+static const char *running_method(const struct worker *worker)
+{
+    uint32_t running = atomic_load(&worker->row->running);
+
+    if (running == 0 || running > BOARD_METHODS_MAX)
+        return NULL;
+    return master.board->names[running - 1];
+}
+
+static void crashed(struct worker *worker, int status)
+{
+    const char *method = running_method(worker);
+    uint64_t lived = clock_ns() - worker->started_ns;
+    char how[64];
+
+    describe_status(status, how, sizeof(how));
+    if (worker->hung) {
+        counter_add(&master.board->hangs, 1);
+        log_error("worker %u (pid %d) was ended: \"%s\" ran for longer than it may "
+                  "(handler_timeout)",
+                  worker->slot, (int)worker->pid, method == NULL ? "?" : method);
+    } else if (method != NULL) {
+        counter_add(&master.board->crashes, 1);
+        log_error("worker %u (pid %d) died while it ran \"%s\": %s", worker->slot, (int)worker->pid,
+                  method, how);
+    } else {
+        counter_add(&master.board->crashes, 1);
+        log_error("worker %u (pid %d) died with no method running: %s", worker->slot,
+                  (int)worker->pid, how);
+    }
+    if (!worker->released)
+        handover_add(worker);
+    if (worker->state == WORKER_SERVING && worker->generation == master.current) {
+        worker->state = WORKER_LEAVING; /* it does not fill its slot any more */
+        replace(worker->slot, lived);
+    }
+}
+
+static void worker_gone(struct worker *worker, int status)
+{
+    char text[CHANNEL_TEXT_MAX + 512];
+
+    channel_drain(worker);
+    bool asked = worker->state == WORKER_LEAVING;
+
+    if (worker->generation == master.next && !asked) {
+        /* A probe that has said READY has done all that it was for. */
+        describe_failure(worker, status, text, sizeof(text));
+        if (!worker->probe || worker->state != WORKER_READY)
+            reload_fail(text);
+    } else if (!worker->served) {
+        if (!asked && !worker->probe && worker->generation == master.current) {
+            describe_failure(worker, status, text, sizeof(text));
+            log_error("worker %u could not be replaced: %s", worker->slot, text);
+            worker->state = WORKER_LEAVING;
+            replace(worker->slot, clock_ns() - worker->started_ns);
+        }
+    } else if (master.mode == MASTER_RUNNING && !worker->released) {
+        crashed(worker, status);
+    } else if (status != 0 && !worker->late) {
+        describe_status(status, text, sizeof(text));
+        log_warn("worker %u (pid %d) did not end in order: %s", worker->slot, (int)worker->pid,
+                 text);
+    }
+    if (worker->arena >= 0) /* nobody takes anything over from it */
+        vault_tell(MESSAGE_RETIRE, worker->serial);
+    worker_free(worker);
+    if (master.mode == MASTER_RUNNING)
+        handover_advance();
+}
+
+void workers_reap(void)
+{
+    int status;
+    pid_t pid;
+
+    while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+        if (pid == master.vault_pid) {
+            vault_gone(status);
+            continue;
+        }
+        for (struct worker *w = master.workers; w != NULL; w = w->next) {
+            if (w->pid == pid) {
+                worker_gone(w, status);
+                break;
+            }
+        }
+    }
+    master_check_end();
+}
