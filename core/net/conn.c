@@ -45,7 +45,7 @@ static struct conn *conn_take(struct conns *conns)
         atomic_store_explicit(&conns->arena.header->record_high, index + 1, memory_order_relaxed);
     }
     struct conn *conn = &conns->conns[index];
-    *conn = (struct conn){.watch.fd = -1};
+    *conn = (struct conn){.watch.fd = -1, .conns = conns};
     return conn;
 }
 
@@ -558,7 +558,6 @@ static void conn_ready(struct watch *watch, uint32_t events)
 
 void conn_start(struct conns *conns, struct conn *conn)
 {
-    conn->conns = conns;
     if (!loop_watch(conns->loop, &conn->watch, conn->watch.fd, EPOLLIN, conn_ready)) {
         log_error("cannot watch a connection: errno %d; it is closed", errno);
         conn_close(conns, conn);

@@ -1,0 +1,172 @@
+# Pillion's build. `make help` lists what there is.
+#
+#   B=DIR          where everything is built (default: build); it is also a prefix that can run
+#   SANITIZE=LIST  compiler sanitizers, as in SANITIZE=address,undefined (give it a B of its own)
+#   CC=clang       another compiler
+#   PREFIX=DIR     where `make install` puts things (default: /usr/local); DESTDIR in front of it
+#   V=1            show the commands
+
+B        ?= build
+PREFIX   ?= /usr/local
+VERSION  := $(shell sed -n 's/^.define PILLION_VERSION  *"\(.*\)"/\1/p' core/base/version.h)
+Q        := $(if $(V),,@)
+CC       ?= cc
+
+WARNINGS := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Werror
+OPT      := $(if $(SANITIZE),-O1 -fno-omit-frame-pointer,-O2)
+CFLAGS   ?= $(OPT) -g
+SANFLAGS := $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-sanitize-recover=all)
+CPPFLAGS_ALL = -D_GNU_SOURCE -Icore -Icore/include $(CPPFLAGS)
+CFLAGS_ALL   = -std=c17 $(WARNINGS) -fPIC -fvisibility=hidden -pthread $(CFLAGS) $(SANFLAGS)
+LDFLAGS_ALL  = -pthread $(SANFLAGS) $(LDFLAGS)
+LIBS         = -lcjson -ldl
+COMPILE      = $(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) -MMD -MP
+
+CORE_SRC    := $(sort $(wildcard core/*/*.c))
+CORE_OBJ    := $(CORE_SRC:%.c=$(B)/obj/%.o)
+LIB_OBJ     := $(filter-out $(B)/obj/core/cmd/main.o,$(CORE_OBJ))
+MODULES     := $(sort $(notdir $(patsubst %/,%,$(dir $(wildcard modules/*/*.c)))))
+MODULE_SO   := $(MODULES:%=$(B)/modules/%.so)
+CONF_FILES  := $(patsubst conf/%,$(B)/conf/%,$(wildcard conf/*.conf))
+
+.PHONY: all
+all: $(B)/pillion $(MODULE_SO) $(CONF_FILES) | $(B)/run  ## build the server and its modules in build/
+
+# The prefix is part of the binary: it is where an installed server finds its configuration.
+$(B)/obj/core/cmd/options.o: CPPFLAGS += -DPILLION_PREFIX='"$(PREFIX)/lib/pillion"'
+
+$(B)/obj/%.o: %.c
+	@mkdir -p $(@D)
+	$(if $(Q),@echo "  CC   $<")
+	$(Q)$(COMPILE) -c -o $@ $<
+
+# Everything but main(), for the server and for the tests.
+$(B)/libpillion.a: $(LIB_OBJ)
+	$(Q)rm -f $@ && ar rcs $@ $^
+
+# Modules find the public functions in the executable: exactly those of the list.
+$(B)/pillion: $(B)/obj/core/cmd/main.o $(B)/libpillion.a core/module/exports.list
+	$(if $(Q),@echo "  LD   $@")
+	$(Q)$(CC) $(LDFLAGS_ALL) -Wl,--dynamic-list=core/module/exports.list -o $@ $< \
+	    -Wl,--whole-archive $(B)/libpillion.a -Wl,--no-whole-archive $(LIBS)
+
+# modules/NAME/*.c become NAME.so, built as any user would build theirs.
+.SECONDEXPANSION:
+$(MODULE_SO): $(B)/modules/%.so: $$(wildcard modules/%/*.c) core/include/pillion/module.h
+	@mkdir -p $(@D)
+	$(if $(Q),@echo "  SO   $@")
+	$(Q)$(CC) -std=c17 $(WARNINGS) $(CFLAGS) $(SANFLAGS) -shared -fPIC -Icore/include \
+	    -o $@ $(filter %.c,$^)
+
+$(B)/conf/%: conf/%
+	@mkdir -p $(@D)
+	$(Q)cp $< $@
+
+$(B)/run:
+	$(Q)mkdir -p $@
+
+-include $(shell find $(B)/obj -name '*.d' 2>/dev/null)
+
+# ---- On a fresh machine ---------------------------------------------------------------------------
+
+RUN_PACKAGES  := gcc libc6-dev libcjson-dev pkg-config
+TEST_PACKAGES := $(RUN_PACKAGES) check libsubunit-dev clang libclang-rt-14-dev g++ python3 procps \
+                 man-db clang-format
+SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
+
+# $(call install,PACKAGES): installs what is missing of them, and says what. Elsewhere than on
+# Debian and its kin it prints the list and stops.
+define install
+	@missing=; \
+	for p in $(1); do \
+	    [ "$$(dpkg-query -W -f='$${db:Status-Status}' $$p 2>/dev/null)" = installed ] || \
+	        missing="$$missing $$p"; \
+	done; \
+	[ -z "$$missing" ] && exit 0; \
+	if ! command -v apt-get >/dev/null; then \
+	    echo "Pillion needs these Debian packages, or what they are called here:$$missing" >&2; \
+	    echo "Install them, then use \`make all\` or \`make check\` instead." >&2; exit 1; \
+	fi; \
+	echo "installing:$$missing"; \
+	$(SUDO) apt-get update -qq && \
+	$(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
+	    $$missing >/dev/null
+endef
+
+.PHONY: deps deps-test
+deps:  ## install what building and running needs (Debian packages)
+	$(call install,$(RUN_PACKAGES))
+
+deps-test:  ## install what the tests need as well
+	$(call install,$(TEST_PACKAGES))
+
+.PHONY: run
+run: deps  ## install what is missing, build, and serve in the foreground on 127.0.0.1:8080
+	@$(MAKE) --no-print-directory -j2 all
+	$(B)/pillion -p $(B)
+
+.PHONY: test
+test: deps-test  ## install what is missing, and run every test
+	@$(MAKE) --no-print-directory -j2 check
+
+include tests/tests.mk
+
+# ---- Installing -----------------------------------------------------------------------------------
+
+# The server's own directory, its prefix once it is installed: configuration, modules, run files.
+HOME_DIR := $(PREFIX)/lib/pillion
+BIN_DIR  := $(PREFIX)/bin
+INC_DIR  := $(PREFIX)/include
+PC_DIR   := $(PREFIX)/lib/pkgconfig
+MAN_DIR  := $(PREFIX)/share/man/man8
+DOC_DIR  := $(PREFIX)/share/doc/pillion
+
+.PHONY: install uninstall
+install: all  ## install below $(DESTDIR)$(PREFIX); a configuration that is there is kept
+	install -d $(addprefix $(DESTDIR),$(BIN_DIR) $(HOME_DIR)/conf $(HOME_DIR)/modules \
+	    $(HOME_DIR)/run $(INC_DIR)/pillion $(PC_DIR) $(MAN_DIR) $(DOC_DIR))
+	install -m 755 $(B)/pillion $(DESTDIR)$(BIN_DIR)/pillion
+	install -m 644 $(MODULE_SO) $(DESTDIR)$(HOME_DIR)/modules
+	[ -e $(DESTDIR)$(HOME_DIR)/conf/pillion.conf ] || \
+	    install -m 644 conf/pillion.conf $(DESTDIR)$(HOME_DIR)/conf/pillion.conf
+	install -m 644 core/include/pillion/module.h $(DESTDIR)$(INC_DIR)/pillion/module.h
+	printf '%s\n' 'prefix=$(PREFIX)' 'modulesdir=$(HOME_DIR)/modules' '' 'Name: pillion' \
+	    'Description: modules for the Pillion RPC server' 'Version: $(VERSION)' \
+	    'Requires: libcjson' 'Cflags: -I$${prefix}/include' >$(DESTDIR)$(PC_DIR)/pillion.pc
+	install -m 644 docs/pillion.8 $(DESTDIR)$(MAN_DIR)/pillion.8
+	install -m 644 README.md LICENSE $(wildcard docs/*.md) $(DESTDIR)$(DOC_DIR)
+
+uninstall:  ## take away what install has put there; a changed configuration stays
+	rm -f $(addprefix $(DESTDIR),$(BIN_DIR)/pillion $(INC_DIR)/pillion/module.h \
+	    $(PC_DIR)/pillion.pc $(MAN_DIR)/pillion.8 \
+	    $(addprefix $(HOME_DIR)/modules/,$(notdir $(MODULE_SO))))
+	rm -rf $(DESTDIR)$(DOC_DIR)
+	cmp -s conf/pillion.conf $(DESTDIR)$(HOME_DIR)/conf/pillion.conf && \
+	    rm -f $(DESTDIR)$(HOME_DIR)/conf/pillion.conf || true
+	rmdir $(addprefix $(DESTDIR),$(HOME_DIR)/conf $(HOME_DIR)/modules $(HOME_DIR)/run $(HOME_DIR) \
+	    $(INC_DIR)/pillion) 2>/dev/null || true
+
+# ---- For those who work on it ---------------------------------------------------------------------
+
+.PHONY: compile_commands.json
+compile_commands.json:  ## for editors and analysers
+	@{ echo '['; sep=; for f in $(CORE_SRC); do \
+	    printf '%s{"directory":"%s","file":"%s","command":"%s -c %s"}' \
+	        "$$sep" '$(CURDIR)' "$$f" '$(subst ",\",$(COMPILE))' "$$f"; sep=', '; \
+	done; echo ']'; } > $@
+
+.PHONY: format lint
+format:  ## format the sources
+	$(Q)git ls-files '*.c' '*.h' | xargs clang-format -i
+
+lint:  ## formatting, another compiler, static analysis
+	$(Q)git ls-files '*.c' '*.h' | xargs clang-format --dry-run -Werror
+	$(Q)$(MAKE) --no-print-directory B=$(B)/clang CC=clang all
+
+.PHONY: clean
+clean:  ## remove what was built
+	rm -rf $(B) compile_commands.json
+
+.PHONY: help
+help:  ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 18

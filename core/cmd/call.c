@@ -1,0 +1,273 @@
+/* `pillion call METHOD [PARAMS | -]`: one call from the command line.
+ *
+ * Params go out and results come out byte for byte: nothing here parses a number and prints it
+ * anew. What is wrong with the params is said here, before anything is sent. */
+#include <cjson/cJSON.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/memory.h"
+#include "cmd/client.h"
+#include "cmd/commands.h"
+#include "wire/frame.h"
+#include "wire/json.h"
+
+#define EXIT_NO_SERVER 2
+#define DEFAULT_SERVER "127.0.0.1:8080"
+#define DEFAULT_MS     30000
+#define SHOWN_BYTES    60 /* of a line that is shown with a caret below */
+
+enum { OPTION_SERVER = 256, OPTION_TIMEOUT };
+
+static const struct option_row options[] = {
+    {OPTION_SERVER, "server", "ADDR", "HOST:PORT or unix:PATH; " DEFAULT_SERVER " by default"},
+    {OPTION_TIMEOUT, "timeout", "TIME", "how long to wait, as in 500ms or 10s; 30s by default"},
+    {0, NULL, NULL, NULL},
+};
+
+struct call {
+    const char *server;
+    uint64_t timeout_ms;
+    const char *method;
+    struct text params;
+};
+
+/* ---- params ---- */
+
+/* At most what a frame can carry, and one byte more to tell that there was more. */
+static bool read_all(int fd, struct text *to)
+{
+    char buffer[65536];
+    ssize_t size;
+
+    while (to->size <= FRAME_BODY_MAX && (size = read(fd, buffer, sizeof(buffer))) != 0) {
+        if (size < 0 && errno != EINTR)
+            return false;
+        if (size > 0)
+            text_append(to, (struct bytes){buffer, (size_t)size});
+    }
+    return true;
+}
+
+/* "pillion call: PARAMS is not JSON: at byte 6: …", the line, and a caret. */
+static int bad_params(const struct command *self, struct bytes text, const struct json_error *error)
+{
+    size_t start = error->offset, end = error->offset;
+
+    while (start > 0 && text.data[start - 1] != '\n' && error->offset - start < SHOWN_BYTES)
+        start--;
+    while (end < text.size && text.data[end] != '\n' && end - start < SHOWN_BYTES + 20)
+        end++;
+    command_failed(self, EXIT_USAGE, "PARAMS is not JSON: at byte %zu: %s", error->offset,
+                   error->reason);
+    int caret = 0;
+    fputs("    ", stderr);
+    for (size_t i = start; i < end; i++) {
+        unsigned char c = (unsigned char)text.data[i];
+        bool continued = (c & 0xc0) == 0x80;
+        caret += i < error->offset && !continued ? 1 : 0;
+        fputc(c < ' ' || c == 0x7f ? ' ' : c, stderr);
+    }
+    fprintf(stderr, "\n    %*s^\n", caret, "");
+    return EXIT_USAGE;
+}
+
+/* 0, or the exit status. */
+static int read_params(const struct command *self, const char *operand, struct text *params)
+{
+    const struct json_limits limits = {.depth = JSON_DEPTH_MAX, .values = UINT32_MAX};
+    struct json_error error;
+
+    if (operand == NULL)
+        operand = "null";
+    if (strcmp(operand, "-") != 0)
+        text_append_string(params, operand);
+    else if (!read_all(STDIN_FILENO, params))
+        return command_failed(self, EXIT_USAGE, "cannot read standard input: %s", strerror(errno));
+    struct bytes text = {text_string(params), params->size};
+    if (text.size > FRAME_BODY_MAX)
+        return command_failed(self, EXIT_USAGE, "PARAMS is larger than any frame may be (128m)");
+    return json_check(text, &limits, &error) ? 0 : bad_params(self, text, &error);
+}
+
+/* ---- the reply ---- */
+
+/* The place after the value at `p`, in JSON that was checked. */
+static const char *skip_value(const char *p, const char *end)
+{
+    unsigned depth = 0;
+
+    for (; p < end; p++) {
+        if (depth == 0 && strchr(",}] \t\r\n", *p) != NULL)
+            return p;
+        if (*p == '"') {
+            for (p++; *p != '"'; p++)
+                p += *p == '\\' ? 1 : 0;
+        } else if (*p == '{' || *p == '[') {
+            depth++;
+            continue;
+        } else if (*p == '}' || *p == ']') {
+            depth--;
+        } else {
+            continue;
+        }
+        if (depth == 0)
+            return p + 1;
+    }
+    return end;
+}
+
+/* The value of a member of the object `body`, as it was received; data NULL when there is none. The
+ * server writes its own names without escapes. */
+static struct bytes find_member(struct bytes body, const char *name)
+{
+    const char *end = body.data + body.size;
+    const char *p = body.data + strspn(body.data, " \t\r\n");
+
+    if (*p != '{')
+        return (struct bytes){0};
+    p++;
+    for (;;) {
+        p += strspn(p, " \t\r\n,");
+        if (p >= end || *p != '"')
+            return (struct bytes){0};
+        struct bytes found = {p + 1, (size_t)(skip_value(p, end) - p) - 2};
+        p += found.size + 2;
+        p += strspn(p, " \t\r\n:");
+        const char *value = p;
+        p = skip_value(p, end);
+        if (bytes_equal(found, bytes_of(name)))
+            return (struct bytes){value, (size_t)(p - value)};
+    }
+}
+
+/* "CODE: MESSAGE" of an error's result, or the result as it is where a server has its own form. */
+static void print_error(struct bytes result)
+{
+    cJSON *tree = cJSON_ParseWithLength(result.data, result.size);
+    const cJSON *code = cJSON_GetObjectItemCaseSensitive(tree, "code");
+    const cJSON *message = cJSON_GetObjectItemCaseSensitive(tree, "message");
+
+    if (cJSON_IsString(code) && cJSON_IsString(message))
+        fprintf(stderr, "%s: %s\n", code->valuestring, message->valuestring);
+    else
+        fprintf(stderr, "error: %.*s\n", (int)result.size, result.data);
+    cJSON_Delete(tree);
+}
+
+static int print_reply(const struct command *self, const struct call *call,
+                       const struct text *reply)
+{
+    const struct json_limits limits = {.depth = JSON_DEPTH_MAX, .values = UINT32_MAX};
+    struct bytes body = {text_string(reply), reply->size};
+    struct json_error error;
+
+    if (!json_check(body, &limits, &error))
+        return command_failed(self, EXIT_NO_SERVER, "%s sent a reply that is not JSON: %s",
+                              call->server, error.reason);
+    struct bytes out = find_member(body, "out");
+    struct bytes result = find_member(body, "result");
+    if (out.data == NULL || result.data == NULL)
+        return command_failed(self, EXIT_NO_SERVER, "%s sent a reply without \"out\" or \"result\"",
+                              call->server);
+    if (bytes_equal(out, BYTES("\"error\""))) {
+        print_error(result);
+        return EXIT_FAILURE;
+    }
+    fwrite(result.data, 1, result.size, stdout);
+    putchar('\n');
+    return command_flush(self, EXIT_SUCCESS);
+}
+
+/* ---- the command ---- */
+
+static int exchange(const struct command *self, const struct call *call)
+{
+    struct text request = {0}, reply = {0};
+    struct error error = {0};
+    int status;
+
+    text_append_string(&request, "{\"in\": \"");
+    text_append_json(&request, bytes_of(call->method));
+    text_append_string(&request, "\", \"params\": ");
+    text_append(&request, (struct bytes){call->params.data, call->params.size});
+    text_append_char(&request, '}');
+    struct bytes body = {request.data, request.size};
+    if (client_exchange(call->server, body, call->timeout_ms, &reply, &error))
+        status = print_reply(self, call, &reply);
+    else
+        status = command_failed(self, EXIT_NO_SERVER, "%s", error.text);
+    text_free(&request);
+    text_free(&reply);
+    return status;
+}
+
+static bool read_timeout(const char *text, uint64_t *ms)
+{
+    struct conf_errors errors = {0};
+    struct conf_apply apply = {.tree = conf_tree_new("/"), .errors = &errors};
+    const struct conf_word word = {.text = text};
+
+    bool good = conf_read_time(&apply, &word, ms) && *ms > 0 && *ms < UINT64_C(1) << 40;
+    conf_tree_free(apply.tree);
+    conf_errors_free(&errors);
+    return good;
+}
+
+/* 0, or the exit status. */
+static int read_line(struct args *args, struct call *call)
+{
+    const struct command *self = args->command;
+    int id;
+
+    while ((id = args_next(args)) > 0) {
+        if (id == OPTION_SERVER)
+            call->server = args->value;
+        else if (!read_timeout(args->value, &call->timeout_ms))
+            return command_misused(self, "--timeout takes a time as in 500ms or 10s, not \"%s\"",
+                                   args->value);
+    }
+    if (id != ARGS_END)
+        return id == ARGS_HELP ? id : EXIT_USAGE;
+    call->method = args_operand(args);
+    if (call->method == NULL)
+        return command_misused(self, "which METHOD?");
+    const char *params = args_operand(args);
+    const char *more = args_operand(args);
+    if (more != NULL)
+        return command_misused(self,
+                               "\"%s\" is one too many; options come before METHOD, and "
+                               "PARAMS is one argument: quote it",
+                               more);
+    return read_params(self, params, &call->params);
+}
+
+static int run(const struct command *self, int argc, char **argv)
+{
+    struct args args = {.command = self, .argc = argc, .argv = argv, .next = 1};
+    struct call call = {.server = DEFAULT_SERVER, .timeout_ms = DEFAULT_MS};
+
+    int status = read_line(&args, &call);
+    if (status == ARGS_HELP)
+        status = command_flush(self, EXIT_SUCCESS);
+    else if (status == 0)
+        status = exchange(self, &call);
+    text_free(&call.params);
+    return status;
+}
+
+const struct command call_command = {
+    .name = "call",
+    .run = run,
+    .usage = "[--server ADDR] [--timeout TIME] METHOD [PARAMS | -]",
+    .summary = "Calls a method and prints its result.",
+    .options = options,
+    .notes = "PARAMS is JSON, null when it is left out, read from standard input with \"-\".\n"
+             "The result is printed as the server sent it.\n"
+             "\n"
+             "Exit status: 0 for a reply, 1 for an error reply (shown on standard error),\n"
+             "2 when no server answers, 64 when the command line or PARAMS is wrong.\n",
+};

@@ -1,0 +1,184 @@
+/* One exchange with a server. See client.h.
+ *
+ * Reading goes on while the request is still being sent: a server that refuses a frame says so and
+ * closes without taking the rest of it. */
+#include "cmd/client.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "net/address.h"
+#include "wire/frame.h"
+
+#define ADDRESSES_MAX 16
+
+struct exchange {
+    const char *server; /* as the user wrote it */
+    int fd;
+    uint64_t deadline;
+    uint64_t timeout_ms;
+    char header[FRAME_HEADER_SIZE];
+    struct bytes body;
+    size_t sent; /* of header and body */
+    struct text input;
+    struct error *error;
+};
+
+static bool fail_timeout(struct exchange *exchange)
+{
+    bool seconds = exchange->timeout_ms % 1000 == 0;
+
+    return error_set(exchange->error, "no answer from %s within %llu %s", exchange->server,
+                     (unsigned long long)exchange->timeout_ms / (seconds ? 1000 : 1),
+                     seconds ? "s" : "ms");
+}
+
+/* Waits for `events` until the deadline. */
+static bool wait_for(struct exchange *exchange, short events, short *ready)
+{
+    struct pollfd poller = {.fd = exchange->fd, .events = events};
+
+    for (;;) {
+        uint64_t now = clock_ns();
+        if (now >= exchange->deadline)
+            return fail_timeout(exchange);
+        uint64_t left = (exchange->deadline - now) / NS_PER_MS + 1;
+        int count = poll(&poller, 1, left > INT32_MAX ? INT32_MAX : (int)left);
+        if (count < 0 && errno != EINTR)
+            return error_errno(exchange->error, "cannot wait for %s", exchange->server);
+        if (count > 0) {
+            *ready = poller.revents;
+            return true;
+        }
+    }
+}
+
+static bool connect_to(struct exchange *exchange, const struct address *address)
+{
+    int reason = 0;
+    socklen_t size = sizeof(reason);
+    short ready;
+
+    exchange->fd = socket(address->socket.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (exchange->fd < 0)
+        return error_errno(exchange->error, "cannot create a socket for %s", address->text);
+    if (connect(exchange->fd, (const struct sockaddr *)&address->socket, address->size) == 0)
+        return true;
+    if (errno == EINPROGRESS) {
+        if (!wait_for(exchange, POLLOUT, &ready))
+            return false;
+        getsockopt(exchange->fd, SOL_SOCKET, SO_ERROR, &reason, &size);
+        if (reason == 0)
+            return true;
+        errno = reason;
+    }
+    return error_errno(exchange->error, "no server answers at %s", address->text);
+}
+
+static bool connect_any(struct exchange *exchange)
+{
+    struct address addresses[ADDRESSES_MAX];
+
+    size_t count = address_resolve(exchange->server, addresses, ADDRESSES_MAX, exchange->error);
+    for (size_t i = 0; i < count; i++) {
+        if (connect_to(exchange, &addresses[i]))
+            return true;
+        if (exchange->fd >= 0)
+            close(exchange->fd);
+        exchange->fd = -1;
+    }
+    return false;
+}
+
+/* Sends what the socket takes. A broken connection is no error here: the reply that explains it may
+ * be there to be read. */
+static void send_more(struct exchange *exchange)
+{
+    size_t total = FRAME_HEADER_SIZE + exchange->body.size;
+    struct iovec parts[2];
+    int first = exchange->sent < FRAME_HEADER_SIZE ? 0 : 1;
+    size_t in_header = first == 0 ? exchange->sent : FRAME_HEADER_SIZE;
+    size_t in_body = exchange->sent - in_header;
+
+    parts[0] = (struct iovec){exchange->header + in_header, FRAME_HEADER_SIZE - in_header};
+    parts[1] = (struct iovec){(void *)(uintptr_t)(exchange->body.data + in_body),
+                              exchange->body.size - in_body};
+    struct msghdr message = {.msg_iov = parts + first, .msg_iovlen = (size_t)(2 - first)};
+    ssize_t size = sendmsg(exchange->fd, &message, MSG_NOSIGNAL);
+    if (size > 0)
+        exchange->sent += (size_t)size;
+    else if (errno != EAGAIN && errno != EINTR)
+        exchange->sent = total;
+}
+
+/* True when there may be more to come. */
+static bool receive_more(struct exchange *exchange)
+{
+    char buffer[65536];
+
+    ssize_t size = recv(exchange->fd, buffer, sizeof(buffer), 0);
+    if (size > 0) {
+        text_append(&exchange->input, (struct bytes){buffer, (size_t)size});
+        return true;
+    }
+    if (size < 0 && (errno == EAGAIN || errno == EINTR))
+        return true;
+    if (size == 0)
+        return error_set(exchange->error, "%s closed the connection before it answered",
+                         exchange->server);
+    return error_errno(exchange->error, "the connection to %s broke before it answered",
+                       exchange->server);
+}
+
+static bool run(struct exchange *exchange, struct text *reply)
+{
+    size_t total = FRAME_HEADER_SIZE + exchange->body.size;
+    struct frame frame;
+    short ready;
+
+    for (;;) {
+        short sending = exchange->sent < total ? POLLOUT : 0;
+        if (!wait_for(exchange, (short)(POLLIN | sending), &ready))
+            return false;
+        if ((ready & POLLOUT) != 0 && sending != 0)
+            send_more(exchange);
+        if ((ready & ~POLLOUT) == 0)
+            continue;
+        if (!receive_more(exchange))
+            return false;
+        struct bytes input = {exchange->input.data, exchange->input.size};
+        switch (frame_next(input, FRAME_BODY_MAX, &frame)) {
+        case FRAME_WHOLE:
+            text_append(reply, frame.body);
+            return true;
+        case FRAME_TOO_LARGE:
+            return error_set(exchange->error,
+                             "%s announces a reply of %llu bytes: does a Pillion server listen "
+                             "there?",
+                             exchange->server, (unsigned long long)frame.size);
+        case FRAME_PARTIAL:
+            break;
+        }
+    }
+}
+
+bool client_exchange(const char *server, struct bytes body, uint64_t timeout_ms, struct text *reply,
+                     struct error *error)
+{
+    struct exchange exchange = {.server = server,
+                                .fd = -1,
+                                .deadline = clock_ns() + timeout_ms * NS_PER_MS,
+                                .timeout_ms = timeout_ms,
+                                .body = body,
+                                .error = error};
+
+    frame_header((uint32_t)body.size, exchange.header);
+    bool good = connect_any(&exchange) && run(&exchange, reply);
+    if (exchange.fd >= 0)
+        close(exchange.fd);
+    text_free(&exchange.input);
+    return good;
+}

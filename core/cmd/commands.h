@@ -1,0 +1,18 @@
+/* The commands there are, one file each, and the server's own options. */
+#ifndef PILLION_CMD_COMMANDS_H
+#define PILLION_CMD_COMMANDS_H
+
+#include <stdbool.h>
+
+#include "cmd/command.h"
+#include "process/serve.h"
+
+extern const struct command server_command; /* options.c: `pillion` itself */
+extern const struct command call_command;
+extern const struct command doc_command;
+
+/* Asks the server of this configuration to do what `verb` of the signal table says, and waits for
+ * its answer, however long that takes. The exit status. */
+int signal_send(const struct serve_options *options, const char *verb, bool quiet);
+
+#endif

@@ -1,0 +1,65 @@
+/* `pillion doc TOPIC`: documentation that is made from the server's own tables, so that what is in
+ * docs/ cannot say otherwise than the program does. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/suggest.h"
+#include "cmd/commands.h"
+
+static const struct {
+    const char *name;
+    void (*write)(struct text *out);
+    const char *summary;
+} topics[] = {
+    {"configuration", settings_reference, "every directive (docs/configuration.md)"},
+};
+
+#define TOPIC_COUNT (sizeof(topics) / sizeof(*topics))
+
+static int list(const struct command *self)
+{
+    printf("Topics of \"pillion doc\":\n");
+    for (size_t i = 0; i < TOPIC_COUNT; i++)
+        printf("  %-16s%s\n", topics[i].name, topics[i].summary);
+    return command_flush(self, EXIT_SUCCESS);
+}
+
+static int run(const struct command *self, int argc, char **argv)
+{
+    struct args args = {.command = self, .argc = argc, .argv = argv, .next = 1};
+
+    int id = args_next(&args);
+    if (id != ARGS_END)
+        return id == ARGS_HELP ? command_flush(self, EXIT_SUCCESS) : EXIT_USAGE;
+    const char *topic = args_operand(&args);
+    if (topic == NULL)
+        return list(self);
+    if (args_operand(&args) != NULL)
+        return command_misused(self, "one topic at a time");
+    struct suggest suggest = suggest_start(topic);
+    for (size_t i = 0; i < TOPIC_COUNT; i++) {
+        suggest_offer(&suggest, topics[i].name);
+        if (strcmp(topics[i].name, topic) != 0)
+            continue;
+        struct text out = {0};
+        topics[i].write(&out);
+        fwrite(text_string(&out), 1, out.size, stdout);
+        text_free(&out);
+        return command_flush(self, EXIT_SUCCESS);
+    }
+    if (suggest.nearest != NULL)
+        return command_misused(self, "there is no topic \"%s\"; did you mean \"%s\"?", topic,
+                               suggest.nearest);
+    return command_misused(self, "there is no topic \"%s\"; \"pillion doc\" lists them", topic);
+}
+
+static const struct option_row options[] = {{0, NULL, NULL, NULL}};
+
+const struct command doc_command = {
+    .name = "doc",
+    .run = run,
+    .usage = "[TOPIC]",
+    .summary = "Prints documentation that is made from the server itself.",
+    .options = options,
+};

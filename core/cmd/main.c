@@ -1,0 +1,58 @@
+/* main() and the table of commands, and nothing else: a word that is no option names a command, and
+ * without one it is the server. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/suggest.h"
+#include "cmd/commands.h"
+#include "process/signals.h"
+
+static const struct command *const commands[] = {
+    &call_command,
+    &doc_command,
+};
+
+#define COMMAND_COUNT (sizeof(commands) / sizeof(*commands))
+
+static int unknown(const char *word)
+{
+    struct suggest suggest = suggest_start(word);
+    const char *option = "";
+
+    for (size_t i = 0; i < COMMAND_COUNT; i++)
+        suggest_offer(&suggest, commands[i]->name);
+    const char *nearest = suggest.nearest;
+    for (const struct signal_row *row = signal_table; row->number != 0; row++)
+        suggest_offer(&suggest, row->verb);
+    if (suggest.nearest != nearest)
+        option = "-s ";
+    if (suggest.nearest != NULL)
+        return command_misused(&server_command,
+                               "there is no command \"%s\"; did you mean \"pillion %s%s\"?", word,
+                               option, suggest.nearest);
+    return command_misused(&server_command, "there is no command \"%s\"", word);
+}
+
+/* `pillion -h` ends with what else there is. */
+static int serve_or_help(int argc, char **argv)
+{
+    int status = server_command.run(&server_command, argc, argv);
+
+    if (status != ARGS_HELP)
+        return status;
+    printf("\nCommands, each with its own -h:\n");
+    for (size_t i = 0; i < COMMAND_COUNT; i++)
+        printf("  pillion %-14s%s\n", commands[i]->name, commands[i]->summary);
+    return command_flush(&server_command, 0);
+}
+
+int main(int argc, char **argv)
+{
+    if (argc < 2 || argv[1][0] == '-')
+        return serve_or_help(argc, argv);
+    for (size_t i = 0; i < COMMAND_COUNT; i++) {
+        if (strcmp(argv[1], commands[i]->name) == 0)
+            return commands[i]->run(commands[i], argc - 1, argv + 1);
+    }
+    return unknown(argv[1]);
+}

@@ -1,0 +1,259 @@
+/* The server's own options: where its files are, and what to do instead of serving.
+ *
+ * Nothing is read here but /proc/self/exe, to find the prefix; what the options ask for is done by
+ * process/serve.h and signal.c. */
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/suggest.h"
+#include "base/version.h"
+#include "cmd/commands.h"
+#include "pillion/module.h"
+#include "process/signals.h"
+
+/* Where `make install` puts conf/ and modules/; the Makefile says. */
+#ifndef PILLION_PREFIX
+#define PILLION_PREFIX "/usr/local/pillion"
+#endif
+
+#define DEFAULT_CONF "conf/pillion.conf"
+
+#ifdef __clang__
+#define COMPILER "clang " __clang_version__
+#else
+#define COMPILER "gcc " __VERSION__
+#endif
+
+static const struct option_row options[] = {
+    {'c', "conf", "FILE", "the configuration; a relative path starts at the prefix"},
+    {'p', "prefix", "PREFIX", "the directory where relative paths start"},
+    {'g', "directives", "DIRECTIVES", "directives that override those of the file"},
+    {'q', "quiet", NULL, "says nothing of success, with -t and -s"},
+    {'t', "test", NULL, "checks the configuration and tries its modules, then exits"},
+    {'T', "dump", NULL, "checks the configuration and prints it with all includes"},
+    {'s', "signal", "SIGNAL", "asks the running server, and waits for its answer"},
+    {'v', "version", NULL, "prints the version"},
+    {'V', "build", NULL, "prints the version, how it was built and its paths"},
+    {0, NULL, NULL, NULL},
+};
+
+/* What was asked for. */
+struct request {
+    struct serve_options serve;
+    int action;       /* the id of the option that says what to do; 0: serve */
+    const char *verb; /* of -s */
+    bool quiet;
+    struct text directives; /* all -g */
+    char prefix[PATH_MAX];
+};
+
+/* ---- the prefix ---- */
+
+/* A build in the source tree is a prefix of its own: the directory that the executable is in. */
+static bool prefix_of_executable(char prefix[PATH_MAX])
+{
+    char conf[PATH_MAX + sizeof(DEFAULT_CONF) + 1];
+
+    ssize_t size = readlink("/proc/self/exe", prefix, PATH_MAX - 1);
+    if (size <= 0)
+        return false;
+    prefix[size] = '\0';
+    char *slash = strrchr(prefix, '/');
+    if (slash == NULL || slash == prefix)
+        return false;
+    *slash = '\0';
+    snprintf(conf, sizeof(conf), "%s/%s", prefix, DEFAULT_CONF);
+    return access(conf, F_OK) == 0;
+}
+
+/* Makes `given` (NULL: the default) absolute. False with a message. */
+static bool find_prefix(const struct command *self, const char *given, char prefix[PATH_MAX])
+{
+    struct stat status;
+
+    if (given == NULL && prefix_of_executable(prefix))
+        return true;
+    if (given == NULL) {
+        snprintf(prefix, PATH_MAX, "%s", PILLION_PREFIX);
+        return true;
+    }
+    /* An absolute one stays as it was written, symbolic links and all: it is what errors show. */
+    bool good = given[0] == '/' ? strlen(given) < PATH_MAX : realpath(given, prefix) != NULL;
+    if (good && given[0] == '/')
+        snprintf(prefix, PATH_MAX, "%s", given);
+    if (good && stat(prefix, &status) == 0) {
+        if (S_ISDIR(status.st_mode))
+            return true;
+        errno = ENOTDIR;
+    }
+    command_failed(self, EXIT_FAILURE, "cannot use the prefix \"%s\": %s", given, strerror(errno));
+    return false;
+}
+
+/* ---- actions ---- */
+
+static int print_build(const char *prefix)
+{
+    printf("pillion %s\n", PILLION_VERSION);
+    printf("built with: %s\n", COMPILER);
+    printf("module interface: %d.%d\n", PILLION_ABI_MAJOR, PILLION_ABI_MINOR);
+    printf("prefix: %s\n", prefix);
+    printf("configuration: %s/%s\n", prefix, DEFAULT_CONF);
+    for (const struct conf_directive *d = settings_directives; d->name != NULL; d++) {
+        if (d->type == CONF_PATH && d->fallback != NULL)
+            printf("%s: %s/%s\n", d->name, prefix, d->fallback);
+    }
+    return 0;
+}
+
+static int dump(const struct serve_options *serve)
+{
+    struct conf_errors errors = {0};
+    struct settings *settings;
+    struct text out = {0};
+
+    struct conf_tree *tree = serve_configure(serve, &settings, &errors);
+    fputs(text_string(&errors.text), stderr);
+    if (tree != NULL) {
+        conf_tree_dump(tree, &out);
+        fwrite(text_string(&out), 1, out.size, stdout);
+    }
+    int status = tree == NULL ? EXIT_FAILURE : EXIT_SUCCESS;
+    text_free(&out);
+    conf_tree_free(tree);
+    conf_errors_free(&errors);
+    return status;
+}
+
+static int unknown_verb(const struct command *self, const char *verb)
+{
+    struct suggest suggest = suggest_start(verb);
+    struct text known = {0};
+    const char *last = "";
+
+    for (const struct signal_row *row = signal_table; row->number != 0; row++) {
+        suggest_offer(&suggest, row->verb);
+        if (strcmp(row->verb, last) != 0)
+            text_printf(&known, "%s%s", known.size == 0 ? "" : ", ", row->verb);
+        last = row->verb;
+    }
+    if (suggest.nearest != NULL)
+        command_misused(self, "-s knows no \"%s\"; did you mean \"%s\"?", verb, suggest.nearest);
+    else
+        command_misused(self, "-s knows no \"%s\", only %s", verb, text_string(&known));
+    text_free(&known);
+    return EXIT_USAGE;
+}
+
+static int act(const struct command *self, const struct request *request)
+{
+    switch (request->action) {
+    case 'v':
+        printf("pillion %s\n", PILLION_VERSION);
+        return command_flush(self, 0);
+    case 'V':
+        return command_flush(self, print_build(request->prefix));
+    case 'T':
+        return command_flush(self, dump(&request->serve));
+    case 't':
+        return serve_test(&request->serve, request->quiet);
+    case 's':
+        return signal_send(&request->serve, request->verb, request->quiet);
+    default:
+        return serve(&request->serve);
+    }
+}
+
+/* ---- reading ---- */
+
+/* One of -t -T -s -v -V. False with a message when there was another before. */
+static bool set_action(const struct command *self, struct request *request, int id)
+{
+    if (request->action != 0 && request->action != id) {
+        command_misused(self, "-%c and -%c cannot be given together", request->action, id);
+        return false;
+    }
+    request->action = id;
+    return true;
+}
+
+/* 0, or what the process is to end with. */
+static int read_options(struct args *args, struct request *request)
+{
+    const char *prefix = NULL;
+    int id;
+
+    while ((id = args_next(args)) > 0) {
+        switch (id) {
+        case 'c':
+            request->serve.conf = args->value;
+            break;
+        case 'p':
+            prefix = args->value;
+            break;
+        case 'g':
+            text_printf(&request->directives, "%s\n", args->value);
+            break;
+        case 'q':
+            request->quiet = true;
+            break;
+        case 's':
+            request->verb = args->value;
+            if (signal_by_verb(request->verb) == NULL)
+                return unknown_verb(args->command, request->verb);
+            __attribute__((fallthrough));
+        default:
+            if (!set_action(args->command, request, id))
+                return EXIT_USAGE;
+        }
+    }
+    if (id != ARGS_END)
+        return id == ARGS_ERROR ? EXIT_USAGE : id;
+    const char *operand = args_operand(args);
+    if (operand != NULL)
+        return command_misused(args->command, "\"%s\" is not expected here", operand);
+    return find_prefix(args->command, prefix, request->prefix) ? 0 : EXIT_FAILURE;
+}
+
+static void print_verbs(void)
+{
+    const char *last = "";
+
+    printf("\nSIGNAL is one of:\n");
+    for (const struct signal_row *row = signal_table; row->number != 0; row++) {
+        if (strcmp(row->verb, last) != 0)
+            printf("  %-22s%s\n", row->verb, row->summary);
+        last = row->verb;
+    }
+}
+
+static int run(const struct command *self, int argc, char **argv)
+{
+    struct args args = {.command = self, .argc = argc, .argv = argv, .next = 1};
+    struct request request = {.serve = {.conf = DEFAULT_CONF, .argv = argv, .argc = argc}};
+
+    int status = read_options(&args, &request);
+    if (status == 0) {
+        request.serve.prefix = request.prefix;
+        request.serve.directives = request.directives.data;
+        status = act(self, &request);
+    }
+    if (status == ARGS_HELP)
+        print_verbs();
+    text_free(&request.directives);
+    return status;
+}
+
+const struct command server_command = {
+    .name = "",
+    .run = run,
+    .usage = "[-c FILE] [-p PREFIX] [-g DIRECTIVES] [-q] [-t | -T | -s SIGNAL | -v | -V | -h]\n"
+             "COMMAND …",
+    .summary = "Pillion serves remote procedure calls whose methods come from modules.",
+    .options = options,
+};

@@ -1,0 +1,175 @@
+/* `pillion -s VERB`: asks the running server, and waits for what it says.
+ *
+ * The master answers on its control socket: a line that says "ok" or "failed", then text for
+ * people, then the end of the stream. Where there is no control socket, the signal of the same name
+ * goes to the process of the pid file; then nobody can say how it went but the log. */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/memory.h"
+#include "cmd/commands.h"
+#include "net/address.h"
+#include "process/signals.h"
+
+/* Reads just enough of the configuration to know `control` and `pid`. A configuration with errors
+ * must not keep anybody from stopping the server that runs: what could be read is used, and the
+ * errors are shown when no server was found, because they may be why. */
+static struct conf_tree *read_paths(const struct serve_options *options, struct settings **settings,
+                                    struct conf_errors *errors)
+{
+    struct conf_tree *tree = conf_tree_new(options->prefix);
+
+    if (options->directives != NULL)
+        conf_tree_add_text(tree, "-g", bytes_of(options->directives), true, errors);
+    conf_tree_add_file(tree, options->conf, errors);
+    *settings = pool_must_zalloc(&tree->pool, sizeof(**settings));
+    settings_read(tree, *settings, errors);
+    return tree;
+}
+
+/* A connection to the control socket; -1 when nobody listens there, -2 with a message. */
+static int control_connect(const char *path)
+{
+    struct address address;
+    struct error error;
+    struct text text = {0};
+
+    text_printf(&text, "unix:%s", path);
+    bool good = address_parse(text_string(&text), NULL, false, &address, &error);
+    text_free(&text);
+    if (!good)
+        return command_failed(&server_command, -2, "%s", error.text);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return command_failed(&server_command, -2, "cannot create a socket: %s", strerror(errno));
+    if (connect(fd, (const struct sockaddr *)&address.socket, address.size) == 0)
+        return fd;
+    int status = errno == ENOENT || errno == ECONNREFUSED || errno == ENOTDIR ? -1 : -2;
+    if (status == -2)
+        command_failed(&server_command, status, "cannot reach the server at %s: %s", path,
+                       strerror(errno));
+    close(fd);
+    return status;
+}
+
+/* Sends the verb and reads the whole answer. False when the server ended before it was done. */
+static bool ask(int fd, const char *verb, struct text *answer)
+{
+    char line[64], buffer[4096];
+    ssize_t size;
+
+    int length = snprintf(line, sizeof(line), "%s\n", verb);
+    if (send(fd, line, (size_t)length, MSG_NOSIGNAL) != length)
+        return false;
+    while ((size = recv(fd, buffer, sizeof(buffer), 0)) != 0) {
+        if (size < 0 && errno != EINTR)
+            return false;
+        if (size > 0)
+            text_append(answer, (struct bytes){buffer, (size_t)size});
+    }
+    return true;
+}
+
+static int report(const char *answer, bool quiet)
+{
+    size_t line = strcspn(answer, "\n");
+    const char *words = answer + line + (answer[line] == '\n' ? 1 : 0);
+    bool good = line == 2 && memcmp(answer, "ok", 2) == 0;
+    FILE *to = good ? stdout : stderr;
+
+    if (!good && (line != 6 || memcmp(answer, "failed", 6) != 0))
+        return command_failed(&server_command, EXIT_FAILURE,
+                              "the server went away before it answered; its log may say why");
+    if (!good || !quiet)
+        fputs(words, to);
+    if ((!good || !quiet) && words[0] != '\0' && words[strlen(words) - 1] != '\n')
+        fputc('\n', to);
+    return command_flush(&server_command, good ? EXIT_SUCCESS : EXIT_FAILURE);
+}
+
+/* That a pid file's number was taken by some other program since is possible; signalling that would
+ * be worse than doing nothing. A master's title begins with "pillion" (process/title.h). */
+static bool is_pillion(long pid)
+{
+    char path[64], line[4096] = "";
+
+    snprintf(path, sizeof(path), "/proc/%ld/cmdline", pid);
+    FILE *file = fopen(path, "re");
+    if (file == NULL)
+        return false;
+    size_t size = fread(line, 1, sizeof(line) - 1, file);
+    fclose(file);
+    line[size] = '\0';
+    return strstr(line, "pillion") != NULL;
+}
+
+/* The process of the pid file, or 0 with `why`. */
+static long read_pid(const char *path, char *why, size_t size)
+{
+    long pid = 0;
+
+    FILE *file = fopen(path, "re");
+    if (file == NULL) {
+        snprintf(why, size, "%s: %s", path, strerror(errno));
+        return 0;
+    }
+    if (fscanf(file, "%ld", &pid) != 1 || pid <= 1) {
+        snprintf(why, size, "%s holds no process id", path);
+        pid = 0;
+    } else if (!is_pillion(pid)) {
+        snprintf(why, size, "%s names process %ld, which is no server of Pillion", path, pid);
+        pid = 0;
+    }
+    fclose(file);
+    return pid;
+}
+
+/* `errors` of the configuration may be why nobody was found. */
+static int signal_by_pid(const struct settings *settings, const char *verb, bool quiet,
+                         const struct conf_errors *errors)
+{
+    char why[1024];
+
+    long pid = read_pid(settings->pid, why, sizeof(why));
+    if (pid == 0) {
+        fputs(text_string(&errors->text), stderr);
+        return command_failed(&server_command, EXIT_FAILURE,
+                              "no server is running: nobody answers at %s, and %s",
+                              settings->control, why);
+    }
+    if (kill((pid_t)pid, signal_by_verb(verb)->number) < 0)
+        return command_failed(&server_command, EXIT_FAILURE, "cannot signal process %ld: %s", pid,
+                              strerror(errno));
+    if (!quiet)
+        printf("nobody answers at %s, so process %ld was sent a signal; the outcome is in its "
+               "log\n",
+               settings->control, pid);
+    return command_flush(&server_command, EXIT_SUCCESS);
+}
+
+int signal_send(const struct serve_options *options, const char *verb, bool quiet)
+{
+    struct conf_errors errors = {0};
+    struct settings *settings;
+    struct text answer = {0};
+    int status = EXIT_FAILURE;
+
+    struct conf_tree *tree = read_paths(options, &settings, &errors);
+    int fd = control_connect(settings->control);
+    if (fd == -1)
+        status = signal_by_pid(settings, verb, quiet, &errors);
+    if (fd >= 0) {
+        bool whole = ask(fd, verb, &answer);
+        status = report(whole ? text_string(&answer) : "", quiet);
+        close(fd);
+    }
+    text_free(&answer);
+    conf_tree_free(tree);
+    conf_errors_free(&errors);
+    return status;
+}

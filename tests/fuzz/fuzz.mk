@@ -1,0 +1,48 @@
+# Fuzzing with libFuzzer, AddressSanitizer and UndefinedBehaviorSanitizer. Included by tests.mk.
+#
+#   make fuzz                  every target, FUZZ_SECONDS each
+#   make fuzz-NAME             tests/fuzz/fuzz_NAME.c alone
+#
+# The core is compiled anew for it, with coverage. Seeds are read from seeds/NAME, and a target named
+# NAME_MORE has those of NAME too, with its dictionary NAME.dict. What is found is kept in
+# $(B)/fuzz/corpus; an input that fails is left in $(B)/fuzz as NAME-crash-….
+
+FUZZ_SECONDS ?= 60
+FUZZ_CC      ?= clang
+FUZZ_FLAGS   := -O1 -g -fno-omit-frame-pointer -fno-sanitize-recover=all
+FUZZ_COMPILE  = $(FUZZ_CC) $(CPPFLAGS_ALL) -std=c17 $(WARNINGS) $(FUZZ_FLAGS) -MMD -MP
+
+FUZZ_NAMES := $(patsubst tests/fuzz/fuzz_%.c,%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
+FUZZ_BIN   := $(FUZZ_NAMES:%=$(B)/fuzz/fuzz_%)
+FUZZ_CORE  := $(patsubst %.c,$(B)/fuzz/obj/%.o,\
+                $(sort $(wildcard core/base/*.c core/conf/*.c core/wire/*.c)))
+
+$(FUZZ_CORE): $(B)/fuzz/obj/%.o: %.c
+	@mkdir -p $(@D)
+	$(if $(Q),@echo "  FUZZ $<")
+	$(Q)$(FUZZ_COMPILE) -fsanitize=fuzzer-no-link,address,undefined -c -o $@ $<
+
+$(B)/fuzz/core.a: $(FUZZ_CORE)
+	$(Q)rm -f $@ && ar rcs $@ $^
+
+$(FUZZ_BIN): $(B)/fuzz/fuzz_%: tests/fuzz/fuzz_%.c $(B)/fuzz/core.a
+	$(if $(Q),@echo "  FUZZ $@")
+	$(Q)$(FUZZ_COMPILE) -fsanitize=fuzzer,address,undefined -pthread -o $@ $< $(B)/fuzz/core.a \
+	    $(LIBS) -lm
+
+.PHONY: fuzz fuzz-build $(FUZZ_NAMES:%=fuzz-%)
+fuzz-build: $(FUZZ_BIN)  ## compile the fuzz targets
+
+fuzz: $(FUZZ_NAMES:%=fuzz-%)  ## every fuzz target for FUZZ_SECONDS (60) each
+
+fuzz_family = $(firstword $(subst _, ,$(1)))
+
+$(FUZZ_NAMES:%=fuzz-%): fuzz-%: $(B)/fuzz/fuzz_%
+	@mkdir -p $(B)/fuzz/corpus/$*
+	$< -max_total_time=$(FUZZ_SECONDS) -timeout=10 -print_final_stats=1 -verbosity=0 \
+	    -artifact_prefix=$(B)/fuzz/$*- \
+	    $(addprefix -dict=,$(wildcard tests/fuzz/$(call fuzz_family,$*).dict)) \
+	    $(B)/fuzz/corpus/$* \
+	    $(sort $(wildcard tests/fuzz/seeds/$* tests/fuzz/seeds/$(call fuzz_family,$*)))
+
+-include $(FUZZ_CORE:.o=.d) $(FUZZ_BIN:=.d)

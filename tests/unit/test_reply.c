@@ -1,0 +1,166 @@
+/* What replies promise: see core/wire/reply.h. */
+#include "unit.h"
+
+#include "guarded.h"
+#include "wire/frame.h"
+#include "wire/json.h"
+#include "wire/reply.h"
+
+static const struct json_limits wide = {JSON_DEPTH_MAX, UINT32_MAX};
+static char room[4096];
+
+/* Writes a reply at the end of readable memory and gives its body. */
+static struct bytes body_of(const struct reply *reply)
+{
+    struct frame frame;
+    struct json_error error;
+    size_t size = reply_size(reply);
+
+    ck_assert_uint_le(size, sizeof(room));
+    char *to = (char *)(uintptr_t)guarded((struct bytes){room, size}).data;
+    ck_assert_uint_eq(reply_write(reply, to), size);
+    ck_assert_int_eq(frame_next((struct bytes){to, size}, UINT32_MAX, &frame), FRAME_WHOLE);
+    ck_assert_uint_eq(frame.size, size);
+    ck_assert(json_check(frame.body, &wide, &error));
+    return frame.body;
+}
+
+START_TEST(reply_is_a_frame_of_out_and_result)
+{
+    struct bytes body = body_of(&(struct reply){BYTES("pong"), BYTES("null"), {NULL, 0}});
+
+    ck_assert(bytes_equal(body, BYTES("{\"out\":\"pong\",\"result\":null}")));
+}
+END_TEST
+
+START_TEST(reply_gives_result_and_id_back_byte_for_byte)
+{
+    static const char *const values[] = {
+        "null", "9007199254740993",      "1e400",        "0.1000000000000000055",   "-0",
+        "\"\"", "\"\\u0000\\ud800\\/\"", "\"\xc3\xa9\"", "[ 1 ,\n{ \"a\" : [ ] } ]"};
+
+    for (size_t i = 0; i < sizeof(values) / sizeof(*values); i++) {
+        struct text expected = {0};
+        text_printf(&expected, "{\"out\":\"x\",\"result\":%s,\"id\":%s}", values[i], values[i]);
+        struct bytes body =
+            body_of(&(struct reply){BYTES("x"), bytes_of(values[i]), bytes_of(values[i])});
+        ck_assert(bytes_equal(body, (struct bytes){expected.data, expected.size}));
+        text_free(&expected);
+    }
+}
+END_TEST
+
+START_TEST(reply_out_is_escaped)
+{
+    static const struct {
+        struct bytes out;
+        const char *written;
+    } cases[] = {
+        {{"", 0}, ""},
+        {{"a.b", 3}, "a.b"},
+        {{"\"\\/", 3}, "\\\"\\\\/"},
+        {{"\b\f\n\r\t", 5}, "\\b\\f\\n\\r\\t"},
+        {{"\0\x01\x1f\x7f", 4}, "\\u0000\\u0001\\u001f\x7f"},
+        {{"\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80", 9}, "\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80"},
+        {{"\xff", 1}, "\xef\xbf\xbd"},
+        {{"a\xc3", 2}, "a\xef\xbf\xbd"},
+        {{"\xed\xa0\x80z", 4}, "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbdz"},
+    };
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+        struct text expected = {0};
+        text_printf(&expected, "{\"out\":\"%s\",\"result\":1}", cases[i].written);
+        struct bytes body = body_of(&(struct reply){cases[i].out, BYTES("1"), {NULL, 0}});
+        ck_assert(bytes_equal(body, (struct bytes){expected.data, expected.size}));
+        text_free(&expected);
+    }
+}
+END_TEST
+
+/* Two ways to escape exist, one that allocates and one that does not: they agree. */
+START_TEST(reply_escapes_as_text_does)
+{
+    for (int first = 0; first < 256; first++) {
+        for (int second = 0; second < 256; second++) {
+            char out[3] = {(char)first, (char)second, 'z'};
+            struct text expected = {0};
+            text_append_string(&expected, "{\"out\":\"");
+            text_append_json(&expected, (struct bytes){out, 3});
+            text_append_string(&expected, "\",\"result\":[]}");
+            struct reply reply = {{out, 3}, BYTES("[]"), {NULL, 0}};
+            size_t size = reply_write(&reply, room);
+            ck_assert(bytes_equal((struct bytes){room + 4, size - 4},
+                                  (struct bytes){expected.data, expected.size}));
+            text_free(&expected);
+        }
+    }
+}
+END_TEST
+
+static struct bytes error_result(const char *code, struct bytes message, size_t capacity)
+{
+    struct json_error error;
+    char *to = (char *)(uintptr_t)guarded((struct bytes){room, capacity}).data;
+    struct bytes result = reply_error_result(code, message, to, capacity);
+
+    ck_assert_ptr_eq(result.data, to);
+    ck_assert_uint_le(result.size, capacity);
+    ck_assert_msg(json_check(result, &wide, &error), "%.*s: %s", (int)result.size, result.data,
+                  error.reason);
+    return result;
+}
+
+START_TEST(reply_error_has_code_and_message)
+{
+    struct bytes result = error_result("parse_error", BYTES("the text is \"empty\"\n\xff"), 256);
+
+    ck_assert(bytes_equal(result, BYTES("{\"code\":\"parse_error\",\"message\":"
+                                        "\"the text is \\\"empty\\\"\\n\xef\xbf\xbd\"}")));
+    result = error_result("", BYTES(""), 256);
+    ck_assert(bytes_equal(result, BYTES("{\"code\":\"\",\"message\":\"\"}")));
+}
+END_TEST
+
+/* Messages of characters that take 1 to 6 bytes are cut between characters, with less room left
+ * than one more would take. */
+START_TEST(reply_error_message_is_cut_between_characters)
+{
+    static const struct {
+        struct bytes character;
+        size_t written;
+    } cases[] = {{{"x", 1}, 1},    {{"\"", 1}, 2},           {{"\xc3\xa9", 2}, 2},
+                 {{"\xff", 1}, 3}, {{"\xe2\x82\xac", 3}, 3}, {{"\xf0\x9f\x98\x80", 4}, 4},
+                 {{"\0", 1}, 6}};
+    const size_t fixed = strlen("{\"code\":\"c\",\"message\":\"\"}");
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+        struct text message = {0};
+        while (message.size < 1000)
+            text_append(&message, cases[i].character);
+        for (size_t capacity = 256; capacity < 270; capacity++) {
+            struct bytes result =
+                error_result("c", (struct bytes){message.data, message.size}, capacity);
+            size_t count = (capacity - fixed) / cases[i].written;
+            ck_assert_uint_eq(result.size, fixed + count * cases[i].written);
+        }
+        text_free(&message);
+    }
+}
+END_TEST
+
+START_TEST(reply_error_code_is_cut_when_it_leaves_no_room)
+{
+    char code[400];
+
+    memset(code, 'c', sizeof(code) - 1);
+    code[sizeof(code) - 1] = '\0';
+    struct bytes result = error_result(code, BYTES("message"), 256);
+    ck_assert_uint_eq(result.size, 256);
+    ck_assert(bytes_equal((struct bytes){result.data + 256 - 14, 14}, BYTES(",\"message\":\"\"}")));
+}
+END_TEST
+
+UNIT_MAIN("reply", reply_is_a_frame_of_out_and_result, reply_gives_result_and_id_back_byte_for_byte,
+          reply_out_is_escaped, reply_escapes_as_text_does, reply_error_has_code_and_message,
+          reply_error_message_is_cut_between_characters,
+          reply_error_code_is_cut_when_it_leaves_no_room)
