@@ -2,11 +2,16 @@
 #
 # tests/unit/test_*.c and tests/e2e/test_*.c are one program each, on check; each prints check's own
 # summary line. Unit tests link the core; end-to-end tests link only the harness and drive the real
-# binary.
+# binary. `make check` runs all of them twice, the second time under AddressSanitizer and UBSan.
 
 UNIT_BIN := $(patsubst tests/unit/%.c,$(B)/tests/unit/%,$(sort $(wildcard tests/unit/test_*.c)))
 E2E_BIN  := $(patsubst tests/e2e/%.c,$(B)/tests/e2e/%,$(sort $(wildcard tests/e2e/test_*.c)))
 CHECK_LIBS := -lcheck -lsubunit -lrt -lm
+TEST_FUZZ_SECONDS ?= 5
+
+# Programs of the tests find here what was built.
+TEST_ENV = PILLION_BUILD=$(abspath $(B)) \
+           ASAN_OPTIONS=handle_segv=0:handle_sigbus=0:handle_abort=0:handle_sigill=0:handle_sigfpe=0:allocator_may_return_null=1:detect_stack_use_after_return=0
 
 $(B)/tests/unit/%: tests/unit/%.c tests/unit/unit.h $(B)/libpillion.a
 	@mkdir -p $(@D)
@@ -14,5 +19,53 @@ $(B)/tests/unit/%: tests/unit/%.c tests/unit/unit.h $(B)/libpillion.a
 	$(Q)$(COMPILE) $(LDFLAGS_ALL) -Itests/unit -o $@ $< $(B)/libpillion.a $(LIBS) $(CHECK_LIBS)
 
 .PHONY: unit
-unit: $(UNIT_BIN)  ## unit tests
-	$(Q)set -e; for t in $^; do $$t; done
+unit: $(UNIT_BIN) all  ## unit tests
+	$(Q)set -e; for t in $(UNIT_BIN); do $(TEST_ENV) $$t; done
+
+-include $(wildcard tests/modules/modules.mk)
+-include tests/e2e/e2e.mk
+-include tests/fuzz/fuzz.mk
+-include $(wildcard tests/chaos/chaos.mk)
+-include $(wildcard tests/bench/bench.mk)
+-include $(shell find $(B)/tests -name '*.d' 2>/dev/null)
+
+# A client that knows nothing of Pillion, written for the teaching server; and that server itself.
+.PHONY: interop
+interop: all  ## Python's plain client and server against this one
+	$(Q)$(TEST_ENV) sh tests/interop/run.sh
+
+# Everything the header promises to module authors: C11, C17 and C++17, two compilers, no warnings.
+.PHONY: header
+header:
+	$(Q)for c in 'gcc -std=c11' 'clang -std=c17' 'g++ -x c++ -std=c++17' 'clang++ -x c++ -std=c++17'; do \
+	    echo '#include <pillion/module.h>' | \
+	        $$c $$(case "$$c" in *++*) ;; *) echo -x c;; esac) -Wall -Wextra -Wpedantic -Werror \
+	        -Icore/include -fsyntax-only - || exit 1; \
+	done
+
+# The reference page is made from the directive table; it must not differ.
+.PHONY: reference docs-check
+reference: $(B)/pillion  ## write docs/configuration.md
+	$(B)/pillion doc configuration >docs/configuration.md
+
+docs-check: $(B)/pillion
+	$(Q)$(B)/pillion doc configuration | diff -u docs/configuration.md - || \
+	    { echo "docs/configuration.md is out of date: run \`make reference\`" >&2; exit 1; }
+
+SANITIZED = $(MAKE) --no-print-directory B=$(B)/sanitized SANITIZE=address,undefined
+
+.PHONY: check
+check: all  ## every test, with what is installed
+	@echo "== header and reference page"
+	@$(MAKE) --no-print-directory header docs-check
+	@echo "== unit tests"
+	@$(MAKE) --no-print-directory unit
+	@echo "== end-to-end tests"
+	@$(MAKE) --no-print-directory e2e interop
+	@echo "== the same under AddressSanitizer and UBSan"
+	@$(SANITIZED) unit e2e
+	@echo "== a minute of chaos"
+	@$(MAKE) --no-print-directory chaos-minute
+	@echo "== fuzzing, in short"
+	@$(MAKE) --no-print-directory fuzz FUZZ_SECONDS=$(TEST_FUZZ_SECONDS)
+	@echo "every test has passed"

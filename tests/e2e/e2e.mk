@@ -1,0 +1,16 @@
+# End-to-end tests: one program for each tests/e2e/test_*.c, with the harness and nothing of the core.
+# Included by tests/tests.mk, which names them (E2E_BIN). They drive the server that was built.
+
+HARNESS_SRC := $(sort $(wildcard tests/e2e/harness*.c))
+HARNESS_OBJ := $(HARNESS_SRC:%.c=$(B)/obj/%.o)
+
+$(HARNESS_OBJ): CPPFLAGS_ALL += -Itests/e2e
+
+$(B)/tests/e2e/%: tests/e2e/%.c $(HARNESS_OBJ) tests/e2e/harness.h
+	@mkdir -p $(@D)
+	$(if $(Q),@echo "  TEST $@")
+	$(Q)$(COMPILE) $(LDFLAGS_ALL) -Itests/e2e -o $@ $< $(HARNESS_OBJ) -lcjson $(CHECK_LIBS)
+
+.PHONY: e2e
+e2e: $(E2E_BIN) all  ## end-to-end tests, with the server that was built
+	$(Q)set -e; for t in $(E2E_BIN); do PILLION_BUILD=$(abspath $(B)) $$t; done

@@ -1,0 +1,235 @@
+/* What end-to-end tests share: a prefix of their own, the real binary in it, and clients.
+ *
+ *     START_TEST(ping_answers)
+ *     {
+ *         struct server *server = server_new();
+ *         server_conf(server, "", "method ping;");
+ *         server_start(server);
+ *         int client = client_connect(server);
+ *         client_send_frame(client, "{\"in\": \"ping\"}");
+ *         client_expect(client, "{\"out\":\"pong\",\"result\":null}");
+ *     }
+ *     END_TEST
+ *
+ *     E2E_MAIN("wire", ping_answers, …)
+ *
+ * The binary and its modules are found by PILLION_BUILD. Nothing of the core is linked. Every wait
+ * has a deadline; what fails, fails the test by ck_abort with the tail of the server's log. What is
+ * returned by pointer stays valid until the test ends. Servers are ended, and prefixes removed,
+ * when the test is over, however it ends. CK_TIMEOUT_MULTIPLIER stretches check's time limit and
+ * the deadlines here. */
+#ifndef PILLION_TESTS_HARNESS_H
+#define PILLION_TESTS_HARNESS_H
+
+#include <check.h>
+#include <cjson/cJSON.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <sys/types.h>
+
+#define PATIENCE_MS 10000 /* how long anything that must happen may take */
+
+struct server {
+    char prefix[64];      /* conf/, modules/ (copies of all that were built), run/, logs/ */
+    char conf[256];       /* PREFIX/conf/pillion.conf */
+    int port;             /* of 127.0.0.1, free when the server was made; below 32768 */
+    pid_t pid;            /* the master; 0 while none runs */
+    pid_t group;          /* its process group; 0 when none was ever started */
+    int status;           /* as waitpid(2) gave it, once it has ended */
+    bool reports_allowed; /* a sanitizer's report in the log is no failure: a module crashes on
+                             purpose */
+    struct server *next;
+};
+
+/* ---- time ---- */
+
+/* Milliseconds of CLOCK_MONOTONIC. */
+int64_t now_ms(void);
+
+/* When something that may take `ms` must be over. */
+int64_t deadline_in(int64_t ms);
+bool deadline_over(int64_t deadline);
+
+/* Between two looks at a condition: a few milliseconds. */
+void look_again(void);
+
+/* Waits until `condition`, an expression, holds; fails the test with `what` otherwise. */
+#define wait_until(condition, ...)                 \
+    do {                                           \
+        int64_t until_ = deadline_in(PATIENCE_MS); \
+        while (!(condition)) {                     \
+            if (deadline_over(until_))             \
+                fail_test(__VA_ARGS__);            \
+            look_again();                          \
+        }                                          \
+    } while (0)
+
+/* Fails the test, with the tail of every server's log. */
+__attribute__((format(printf, 1, 2), noreturn)) void fail_test(const char *format, ...);
+
+/* ---- memory that lives as long as the test ---- */
+
+void *keep(void *memory);
+__attribute__((format(printf, 1, 2))) char *keep_printf(const char *format, ...);
+
+/* ---- files ---- */
+
+void file_write(const char *path, const void *data, size_t size);
+char *file_read(const char *path, size_t *size);  /* NUL-terminated; `size` may be NULL */
+void file_copy(const char *from, const char *to); /* as cp does: over the same inode */
+
+/* ---- servers: harness_server.c ---- */
+
+struct server *server_new(void);
+
+/* PREFIX/`path`. */
+char *server_path(const struct server *server, const char *path);
+
+/* Writes PREFIX/`path`. */
+__attribute__((format(printf, 3, 4))) void server_write(const struct server *server,
+                                                        const char *path, const char *format, ...);
+
+/* Writes a configuration of two workers that loads ping.so and rpc.so, adds `main_text` to it, and
+ * has one server at server->port that enables rpc.stats, with `server_text`. */
+void server_conf(const struct server *server, const char *main_text, const char *server_text);
+
+/* Starts `pillion -p PREFIX` and the options given (up to NULL), and waits until it answers a
+ * request on 127.0.0.1:port. */
+void server_start_with(struct server *server, const char *const options[]);
+void server_start(struct server *server);
+
+/* Starts it and returns at once: for servers that are to fail, or that listen elsewhere. */
+void server_spawn(struct server *server, const char *const options[]);
+
+/* Waits until it answers a request on 127.0.0.1:port. */
+void server_wait_ready(struct server *server);
+
+/* After `daemon on`: `group` becomes the process of the pid file, so that the test's end ends it.
+ */
+void server_detached(struct server *server);
+
+void server_signal(const struct server *server, int number);
+
+/* Waits until the master ends, for `ms` at most. What waitpid(2) gave. */
+int server_wait_exit(struct server *server, int64_t ms);
+
+/* What it has written to standard error, and error_log's file logs/error.log if there is one. */
+char *server_log(const struct server *server);
+
+/* Waits until the log has `text`, and returns the whole log. */
+char *server_wait_log(const struct server *server, const char *text);
+bool server_logged(const struct server *server, const char *text);
+
+/* The children of a process, as /proc has them, up to `most`. The number. */
+size_t children_of(pid_t pid, pid_t *pids, size_t most);
+
+/* True when there is such a process and it is no zombie. */
+bool process_lives(pid_t pid);
+
+/* The result of rpc.stats, asked for on a connection of its own. */
+const cJSON *server_stats(const struct server *server);
+
+/* The pids of the workers, by rpc.stats. */
+size_t server_workers(const struct server *server, pid_t *pids, size_t most);
+
+/* ---- commands: harness_server.c ---- */
+
+struct run {
+    int status; /* the exit status, or 128 and the signal that ended it */
+    char *out, *err;
+};
+
+/* Runs a command with `input` (or NULL: /dev/null) on its standard input, and waits for it. Fails
+ * the test, and kills it, when it takes longer than `ms`. */
+struct run run_command(const char *const argv[], const char *input, int64_t ms);
+
+/* `pillion ARGUMENTS…` with PATIENCE_MS: pillion("-v") or pillion("call", "ping"). */
+#define pillion(...) \
+    run_command((const char *const[]){pillion_binary(), __VA_ARGS__, NULL}, NULL, PATIENCE_MS)
+const char *pillion_binary(void);
+
+/* `pillion -s VERB -p PREFIX`. */
+struct run server_ask(const struct server *server, const char *verb);
+
+/* Fails the test, with what the command printed, unless its exit status is `status`. */
+void expect_status(const struct run *run, int status);
+/* Fails the test unless `text` holds `part`. */
+void expect_part(const char *text, const char *part);
+
+/* ---- clients: harness_client.c ---- */
+
+/* Sockets, non-blocking; tests may close them, and need not. */
+int client_connect(const struct server *server); /* 127.0.0.1:port */
+int client_connect_v6(int port);                 /* [::1]:port */
+int client_connect_unix(const char *path);
+/* -1 with errno when nobody listens. */
+int client_try_connect(int port);
+
+void client_send(int client, const void *data, size_t size);
+/* A frame with the text `body`. */
+void client_send_frame(int client, const char *body);
+/* As client_send, and false when the server has closed or reset. */
+bool client_try_send(int client, const void *data, size_t size);
+/* Only a header that announces `length`. */
+void client_announce(int client, uint32_t length);
+/* No more will be sent: a FIN. */
+void client_finish(int client);
+
+/* The body of exactly one frame, NUL-terminated. */
+char *client_receive(int client, size_t *size);
+const cJSON *client_receive_json(int client);
+
+/* The next reply is `body`, byte for byte. */
+void client_expect(int client, const char *body);
+/* The next reply is an error with this code; its message is returned. */
+const char *client_expect_error(int client, const char *code);
+/* The server closes in order, and nothing else comes before. */
+void client_expect_end(int client);
+/* A ping is answered. */
+void client_expect_alive(int client);
+/* Nothing has arrived. */
+bool client_is_silent(int client);
+/* True when the server has closed or reset the connection, and nothing is left to read. */
+bool client_is_closed(int client);
+
+/* Sends and receives at once, because both may be more than sockets hold: `data` goes out, in
+ * pieces of at most `piece` bytes (0: as large as may be), and what comes back is `expected`. */
+void client_exchange(int client, const void *data, size_t size, size_t piece, const void *expected,
+                     size_t expected_size);
+
+/* Bytes that grow: for requests and what is expected of them. Starts as `{0}`. */
+struct buffer {
+    char *data;
+    size_t size, capacity;
+};
+void buffer_add(struct buffer *buffer, const void *data, size_t size);
+/* A frame with a body as printf makes it. */
+__attribute__((format(printf, 2, 3))) void buffer_add_frame(struct buffer *buffer,
+                                                            const char *format, ...);
+
+/* ---- main ---- */
+
+void harness_setup(void);
+void harness_teardown(void);
+
+#define E2E_MAIN(name, ...)                                                \
+    int main(void)                                                         \
+    {                                                                      \
+        const TTest *tests[] = {__VA_ARGS__};                              \
+        Suite *suite = suite_create(name);                                 \
+        TCase *tcase = tcase_create(name);                                 \
+        tcase_set_timeout(tcase, 60);                                      \
+        tcase_add_checked_fixture(tcase, harness_setup, harness_teardown); \
+        for (size_t i = 0; i < sizeof(tests) / sizeof(*tests); i++)        \
+            tcase_add_test(tcase, tests[i]);                               \
+        suite_add_tcase(suite, tcase);                                     \
+        SRunner *runner = srunner_create(suite);                           \
+        srunner_run_all(runner, CK_ENV);                                   \
+        int failed = srunner_ntests_failed(runner);                        \
+        srunner_free(runner);                                              \
+        return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;                  \
+    }
+
+#endif

@@ -1,0 +1,498 @@
+/* Prefixes, servers, and commands that are run against them. See harness.h. */
+#include "harness_private.h"
+
+#include <arpa/inet.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define PORT_FIRST 20000
+#define PORT_COUNT 12000
+#define LOG_TAIL   6000
+#define ARGS_MAX   32
+
+static struct server *servers; /* newest first */
+
+/* ---- the prefix ---- */
+
+const char *pillion_binary(void)
+{
+    static char path[512];
+    const char *build = getenv("PILLION_BUILD");
+
+    if (build == NULL)
+        fail_test("PILLION_BUILD does not say where the server was built");
+    snprintf(path, sizeof(path), "%s/pillion", build);
+    return path;
+}
+
+char *server_path(const struct server *server, const char *path)
+{
+    return keep_printf("%s/%s", server->prefix, path);
+}
+
+void server_write(const struct server *server, const char *path, const char *format, ...)
+{
+    char *text = NULL;
+    va_list args;
+
+    va_start(args, format);
+    int size = vasprintf(&text, format, args);
+    va_end(args);
+    if (size < 0)
+        abort();
+    file_write(server_path(server, path), text, (size_t)size);
+    free(text);
+}
+
+static void copy_modules(const struct server *server, const char *folder)
+{
+    char *from = keep_printf("%s/%s", getenv("PILLION_BUILD"), folder);
+    DIR *directory = opendir(from);
+    struct dirent *entry;
+
+    while (directory != NULL && (entry = readdir(directory)) != NULL) {
+        size_t size = strlen(entry->d_name);
+        if (size > 3 && strcmp(entry->d_name + size - 3, ".so") == 0)
+            file_copy(keep_printf("%s/%s", from, entry->d_name),
+                      keep_printf("%s/modules/%s", server->prefix, entry->d_name));
+    }
+    if (directory != NULL)
+        closedir(directory);
+}
+
+/* Below the range that outgoing connections use (ip_local_port_range of ip(7)). */
+static int free_port(void)
+{
+    static unsigned last;
+
+    if (last == 0)
+        last = (unsigned)getpid() * 7919u;
+    for (unsigned i = 0; i < PORT_COUNT; i++) {
+        struct sockaddr_in address = {.sin_family = AF_INET};
+        int port = PORT_FIRST + (int)(last++ % PORT_COUNT);
+        address.sin_port = htons((uint16_t)port);
+        address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+        int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        int on = 1;
+        setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+        int status = bind(fd, (struct sockaddr *)&address, sizeof(address));
+        close(fd);
+        if (status == 0)
+            return port;
+    }
+    fail_test("no port is free");
+}
+
+struct server *server_new(void)
+{
+    static const char *const folders[] = {"conf", "modules", "run", "logs"};
+    struct server *server = keep(calloc(1, sizeof(*server)));
+    const char *parent = getenv("TMPDIR");
+
+    pillion_binary();
+    if (parent == NULL || strlen(parent) > sizeof(server->prefix) - 24)
+        parent = "/tmp";
+    snprintf(server->prefix, sizeof(server->prefix), "%s/pillion-XXXXXX", parent);
+    if (mkdtemp(server->prefix) == NULL)
+        fail_test("cannot make a directory below %s: %s", parent, strerror(errno));
+    keeper_directory(server->prefix);
+    chmod(server->prefix, 0755);
+    server->next = servers;
+    servers = server;
+    for (size_t i = 0; i < sizeof(folders) / sizeof(*folders); i++)
+        mkdir(server_path(server, folders[i]), 0755);
+    snprintf(server->conf, sizeof(server->conf), "%s/conf/pillion.conf", server->prefix);
+    copy_modules(server, "modules");
+    copy_modules(server, "tests/modules");
+    server->port = free_port();
+    return server;
+}
+
+void server_conf(const struct server *server, const char *main_text, const char *server_text)
+{
+    server_write(server, "conf/pillion.conf",
+                 "worker_processes 2;\n"
+                 "error_log stderr info;\n"
+                 "load_module modules/ping.so;\n"
+                 "load_module modules/rpc.so;\n"
+                 "%s\n"
+                 "server {\n"
+                 "    listen 127.0.0.1:%d;\n"
+                 "    method rpc.stats;\n"
+                 "    %s\n"
+                 "}\n",
+                 main_text, server->port, server_text);
+}
+
+/* ---- starting and ending ---- */
+
+static void open_as(int number, const char *path, int flags)
+{
+    int fd = open(path, flags, 0644);
+
+    if (fd < 0)
+        _exit(127);
+    dup2(fd, number);
+    if (fd != number)
+        close(fd);
+}
+
+void server_spawn(struct server *server, const char *const options[])
+{
+    const char *binary = pillion_binary();
+    const char *log = server_path(server, "logs/stderr.log");
+    const char *argv[ARGS_MAX] = {binary, "-p", server->prefix};
+
+    for (size_t i = 0; options[i] != NULL && i + 4 < ARGS_MAX; i++)
+        argv[i + 3] = options[i];
+    fflush(NULL);
+    pid_t pid = fork();
+    if (pid < 0)
+        fail_test("cannot fork: %s", strerror(errno));
+    if (pid == 0) {
+        setpgid(0, 0);
+        signal(SIGPIPE, SIG_DFL);
+        open_as(STDIN_FILENO, "/dev/null", O_RDONLY);
+        open_as(STDERR_FILENO, log, O_WRONLY | O_CREAT | O_APPEND);
+        dup2(STDERR_FILENO, STDOUT_FILENO);
+        execv(binary, (char *const *)(uintptr_t)argv);
+        _exit(127);
+    }
+    setpgid(pid, pid); /* by both, so that it is done whoever runs first */
+    server->pid = pid;
+    server->group = pid;
+    keeper_group(pid);
+}
+
+/* True when it has ended; `status` is set then. */
+static bool reap(struct server *server)
+{
+    if (server->pid != 0 && waitpid(server->pid, &server->status, WNOHANG) == server->pid)
+        server->pid = 0;
+    return server->pid == 0;
+}
+
+/* A whole request is answered: by method_not_found, which needs no module. */
+static bool answers(const struct server *server)
+{
+    static const char request[] = "\x10\0\0\0{\"in\":\"harness\"}";
+    char header[4];
+
+    int fd = client_try_connect(server->port);
+    if (fd < 0)
+        return false;
+    struct pollfd readable = {.fd = fd, .events = POLLIN};
+    bool good = send(fd, request, 4 + 16, MSG_NOSIGNAL) == 4 + 16 && poll(&readable, 1, 500) == 1 &&
+                recv(fd, header, sizeof(header), 0) == (ssize_t)sizeof(header);
+    close(fd);
+    return good;
+}
+
+void server_wait_ready(struct server *server)
+{
+    int64_t deadline = deadline_in(PATIENCE_MS);
+
+    while (!answers(server)) {
+        if (reap(server))
+            fail_test("the server ended instead of serving (status %d)", server->status);
+        if (deadline_over(deadline))
+            fail_test("the server does not answer at 127.0.0.1:%d", server->port);
+        look_again();
+    }
+}
+
+void server_start_with(struct server *server, const char *const options[])
+{
+    server_spawn(server, options);
+    server_wait_ready(server);
+}
+
+void server_start(struct server *server)
+{
+    server_start_with(server, (const char *const[]){NULL});
+}
+
+void server_signal(const struct server *server, int number)
+{
+    if (server->pid == 0 || kill(server->pid, number) < 0)
+        fail_test("no server to send signal %d to", number);
+}
+
+int server_wait_exit(struct server *server, int64_t ms)
+{
+    int64_t deadline = deadline_in(ms);
+
+    while (!reap(server)) {
+        if (deadline_over(deadline))
+            fail_test("the server has not ended within %lld ms", (long long)ms);
+        look_again();
+    }
+    return server->status;
+}
+
+static bool log_is_clean(const struct server *server, const char *log)
+{
+    static const char *const reports[] = {"ERROR: AddressSanitizer",
+                                          "runtime error:", "LeakSanitizer", "ThreadSanitizer"};
+
+    for (size_t i = 0; i < sizeof(reports) / sizeof(*reports); i++) {
+        const char *at = strstr(log, reports[i]);
+        if (at == NULL || server->reports_allowed)
+            continue;
+        fprintf(stderr, "---- a sanitizer's report in the log:\n%.8000s\n----\n",
+                at - (at - log > 200 ? 200 : at - log));
+        return false;
+    }
+    return true;
+}
+
+static bool server_end(struct server *server)
+{
+    int64_t deadline = deadline_in(PATIENCE_MS);
+    bool good = true;
+
+    if (!reap(server))
+        kill(server->pid, SIGTERM);
+    while (!reap(server) && !deadline_over(deadline))
+        look_again();
+    if (server->pid != 0) {
+        fprintf(stderr, "---- the server does not end after SIGTERM\n");
+        servers_show();
+        good = false;
+    }
+    if (server->group != 0)
+        kill(-server->group, SIGKILL);
+    if (server->pid != 0)
+        waitpid(server->pid, &server->status, 0);
+    return log_is_clean(server, server_log(server)) && good;
+}
+
+void server_detached(struct server *server)
+{
+    server->group = atoi(file_read(server_path(server, "run/pillion.pid"), NULL));
+    if (server->group <= 1)
+        fail_test("the pid file holds no process id");
+    keeper_group(server->group);
+}
+
+bool servers_end(void)
+{
+    bool good = true;
+
+    for (; servers != NULL; servers = servers->next) {
+        good = server_end(servers) && good;
+        directory_remove(servers->prefix);
+    }
+    return good;
+}
+
+/* ---- logs ---- */
+
+static char *read_if_there(const char *path)
+{
+    return access(path, R_OK) == 0 ? file_read(path, NULL) : keep(strdup(""));
+}
+
+char *server_log(const struct server *server)
+{
+    return keep_printf("%s%s", read_if_there(server_path(server, "logs/stderr.log")),
+                       read_if_there(server_path(server, "logs/error.log")));
+}
+
+bool server_logged(const struct server *server, const char *text)
+{
+    return strstr(server_log(server), text) != NULL;
+}
+
+char *server_wait_log(const struct server *server, const char *text)
+{
+    wait_until(server_logged(server, text), "the log never says \"%s\"", text);
+    return server_log(server);
+}
+
+void servers_show(void)
+{
+    static bool showing; /* reading a log may fail, too */
+
+    for (const struct server *s = showing ? NULL : servers; s != NULL; s = s->next) {
+        showing = true;
+        const char *log = server_log(s);
+        size_t size = strlen(log);
+        fprintf(stderr, "---- the log's end:\n%s----\n",
+                log + (size > LOG_TAIL ? size - LOG_TAIL : 0));
+    }
+    showing = false;
+}
+
+/* ---- processes ---- */
+
+size_t children_of(pid_t pid, pid_t *pids, size_t most)
+{
+    char *folder = keep_printf("/proc/%d/task", (int)pid);
+    DIR *directory = opendir(folder);
+    struct dirent *entry;
+    size_t count = 0;
+
+    while (directory != NULL && (entry = readdir(directory)) != NULL) {
+        FILE *file = fopen(keep_printf("%s/%s/children", folder, entry->d_name), "re");
+        int child;
+        while (file != NULL && count < most && fscanf(file, "%d", &child) == 1)
+            pids[count++] = child;
+        if (file != NULL)
+            fclose(file);
+    }
+    if (directory != NULL)
+        closedir(directory);
+    return count;
+}
+
+bool process_lives(pid_t pid)
+{
+    char path[64], line[512] = "";
+
+    snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+    FILE *file = fopen(path, "re");
+    if (file == NULL)
+        return false;
+    size_t size = fread(line, 1, sizeof(line) - 1, file);
+    fclose(file);
+    line[size] = '\0';
+    const char *state = strrchr(line, ')'); /* proc_pid_stat(5): the name may hold anything */
+    return state != NULL && state[1] == ' ' && strchr("ZXx", state[2]) == NULL;
+}
+
+const cJSON *server_stats(const struct server *server)
+{
+    int client = client_connect(server);
+
+    client_send_frame(client, "{\"in\": \"rpc.stats\"}");
+    const cJSON *result = cJSON_GetObjectItemCaseSensitive(client_receive_json(client), "result");
+    close(client);
+    if (result == NULL)
+        fail_test("rpc.stats gave no result");
+    return result;
+}
+
+size_t server_workers(const struct server *server, pid_t *pids, size_t most)
+{
+    const cJSON *workers = cJSON_GetObjectItemCaseSensitive(server_stats(server), "workers");
+    const cJSON *worker;
+    size_t count = 0;
+
+    cJSON_ArrayForEach(worker, workers)
+    {
+        const cJSON *pid = cJSON_GetObjectItemCaseSensitive(worker, "pid");
+        if (count < most && cJSON_IsNumber(pid) && pid->valueint > 0)
+            pids[count++] = pid->valueint;
+    }
+    if (count == 0)
+        fail_test("rpc.stats names no workers");
+    return count;
+}
+
+/* ---- commands ---- */
+
+/* Reads what is there. False at the end. */
+static bool drain(int fd, struct buffer *to)
+{
+    char piece[4096];
+    ssize_t size = read(fd, piece, sizeof(piece));
+
+    if (size > 0)
+        buffer_add(to, piece, (size_t)size);
+    return size > 0 || (size < 0 && errno == EINTR);
+}
+
+static int decode(int status)
+{
+    return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+struct run run_command(const char *const argv[], const char *input, int64_t ms)
+{
+    struct buffer texts[2] = {{0}, {0}};
+    int64_t deadline = deadline_in(ms);
+    int pipes[2][2], open_count = 2, status;
+    FILE *in = input == NULL ? NULL : tmpfile();
+
+    if (in != NULL) {
+        fputs(input, in);
+        rewind(in);
+    }
+    for (int i = 0; i < 2; i++) {
+        if (pipe2(pipes[i], O_CLOEXEC) < 0)
+            fail_test("cannot create a pipe: %s", strerror(errno));
+    }
+    fflush(NULL);
+    pid_t pid = fork();
+    if (pid < 0)
+        fail_test("cannot fork: %s", strerror(errno));
+    if (pid == 0) {
+        signal(SIGPIPE, SIG_DFL);
+        if (in == NULL)
+            open_as(STDIN_FILENO, "/dev/null", O_RDONLY);
+        else
+            dup2(fileno(in), STDIN_FILENO);
+        dup2(pipes[0][1], STDOUT_FILENO);
+        dup2(pipes[1][1], STDERR_FILENO);
+        execv(argv[0], (char *const *)(uintptr_t)argv);
+        _exit(127);
+    }
+    struct pollfd pollers[2] = {{.fd = pipes[0][0], .events = POLLIN},
+                                {.fd = pipes[1][0], .events = POLLIN}};
+    close(pipes[0][1]);
+    close(pipes[1][1]);
+    while (open_count > 0) {
+        int64_t left = deadline - now_ms();
+        if (left <= 0 || poll(pollers, 2, (int)left) == 0) {
+            kill(pid, SIGKILL);
+            waitpid(pid, &status, 0);
+            fail_test("%s %s did not end within %lld ms; it printed:\n%.*s%.*s", argv[0],
+                      argv[1] == NULL ? "" : argv[1], (long long)ms, (int)texts[0].size,
+                      texts[0].data, (int)texts[1].size, texts[1].data);
+        }
+        for (int i = 0; i < 2; i++) {
+            if (pollers[i].revents == 0 || drain(pollers[i].fd, &texts[i]))
+                continue;
+            close(pollers[i].fd);
+            pollers[i].fd = -1;
+            open_count--;
+        }
+    }
+    while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+        ;
+    if (in != NULL)
+        fclose(in);
+    buffer_add(&texts[0], "", 1);
+    buffer_add(&texts[1], "", 1);
+    return (struct run){decode(status), keep(texts[0].data), keep(texts[1].data)};
+}
+
+struct run server_ask(const struct server *server, const char *verb)
+{
+    return pillion("-s", verb, "-p", server->prefix);
+}
+
+void expect_status(const struct run *run, int status)
+{
+    if (run->status != status)
+        fail_test("exit status %d, not %d; standard output:\n%s\nstandard error:\n%s", run->status,
+                  status, run->out, run->err);
+}
+
+void expect_part(const char *text, const char *part)
+{
+    if (strstr(text, part) == NULL)
+        fail_test("there is no \"%s\" in:\n%.3000s", part, text);
+}

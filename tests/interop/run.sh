@@ -1,0 +1,46 @@
+#!/bin/sh
+# Runs the plain Python client against this server, and the conformance list against this server and
+# against the Python one. PILLION_BUILD names the prefix that was built.
+set -eu
+here=$(dirname "$0")
+prefix=$(mktemp -d)
+port=$((20000 + $$ % 6000 * 2))
+pids=
+
+finish() {
+    for pid in $pids; do kill "$pid" 2>/dev/null || true; done
+    for pid in $pids; do wait "$pid" 2>/dev/null || true; done
+    rm -rf "$prefix"
+}
+trap finish EXIT
+
+# Waits until somebody listens on a port, for ten seconds at most.
+await() {
+    python3 - "$1" <<'END'
+import socket, sys, time
+deadline = time.monotonic() + 10
+while time.monotonic() < deadline:
+    try:
+        socket.create_connection(("127.0.0.1", int(sys.argv[1])), timeout=1).close()
+        sys.exit(0)
+    except OSError:
+        time.sleep(0.02)
+sys.exit("nobody listens on port " + sys.argv[1])
+END
+}
+
+mkdir -p "$prefix/conf" "$prefix/modules" "$prefix/run"
+cp "$PILLION_BUILD"/modules/*.so "$prefix/modules"
+sed "s/127\.0\.0\.1:8080/127.0.0.1:$port/" "$PILLION_BUILD/conf/pillion.conf" \
+    >"$prefix/conf/pillion.conf"
+"$PILLION_BUILD/pillion" -p "$prefix" 2>"$prefix/log" &
+pids="$pids $!"
+python3 "$here/server.py" "127.0.0.1:$((port + 1))" >"$prefix/server.log" 2>&1 &
+pids="$pids $!"
+await "$port"
+await "$((port + 1))"
+
+answer=$(python3 "$here/client.py" --server "127.0.0.1:$port" ping '{"n": 1}')
+[ "$answer" = 'pong {"n": 1}' ] || { echo "client.py printed: $answer" >&2; exit 1; }
+python3 "$here/conformance.py" "127.0.0.1:$port"
+python3 "$here/conformance.py" --core "127.0.0.1:$((port + 1))"
