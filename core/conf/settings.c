@@ -167,6 +167,24 @@ const struct conf_directive settings_directives[] = {
      .fallback = "30s",
      .summary = "How long a worker that is asked to go (`pillion -s quit`, or a reload) may take "
                 "to finish what it has begun."},
+    {.name = "quarantine_crashes",
+     MAIN(quarantine_crashes),
+     .type = CONF_INTEGER,
+     .words = word_off,
+     .min = 1,
+     .max = QUARANTINE_CRASHES_MAX,
+     .fallback = "5",
+     .summary = "How often a method may end its worker, by a crash or by `handler_timeout`, within "
+                "`quarantine_window` before it is taken out of service. Its calls are then "
+                "answered `method_quarantined` until the next reload; all other methods go on. "
+                "`off` never does that."},
+    {.name = "quarantine_window",
+     MAIN(quarantine_window_ms),
+     .type = CONF_TIME,
+     .min = 100,
+     .max = DAY_MS,
+     .fallback = "10s",
+     .summary = "The time in which `quarantine_crashes` are counted."},
     {.name = "listen",
      SERVER(listens),
      .type = CONF_CUSTOM,

@@ -54,7 +54,8 @@ struct module_settings {
     unsigned index;
 };
 
-#define WORKER_PROCESSES_MAX 128
+#define WORKER_PROCESSES_MAX   128
+#define QUARANTINE_CRASHES_MAX 100
 
 struct settings {
     int64_t worker_processes; /* resolved: `auto` is the number of usable processors */
@@ -72,6 +73,8 @@ struct settings {
     uint64_t load_timeout_ms;    /* probe, and a worker from fork to READY */
     uint64_t handler_timeout_ms; /* one handler; 0: no watchdog */
     uint64_t drain_timeout_ms;
+    int64_t quarantine_crashes; /* 0: never */
+    uint64_t quarantine_window_ms;
     struct module_settings *modules; /* in the order written */
     struct server_settings *servers; /* in the order written */
 };

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -26,6 +27,7 @@ void loop_free(struct loop *loop)
     close(loop->epoll);
     free(loop->watches);
     free(loop->free_indexes);
+    free(loop->owned);
     free(loop->timers);
     *loop = (struct loop){.epoll = -1};
 }
@@ -44,6 +46,30 @@ static uint32_t index_take(struct loop *loop)
             must_realloc(loop->free_indexes, loop->watch_capacity * sizeof(*loop->free_indexes));
     }
     return loop->watch_count++;
+}
+
+static void own(struct loop *loop, int fd, bool owned)
+{
+    size_t word = (size_t)fd / 64;
+
+    if (word >= loop->owned_words) {
+        size_t words = word + 16;
+        loop->owned = must_realloc(loop->owned, words * sizeof(*loop->owned));
+        memset(loop->owned + loop->owned_words, 0,
+               (words - loop->owned_words) * sizeof(*loop->owned));
+        loop->owned_words = words;
+    }
+    uint64_t bit = 1ull << (fd % 64);
+    loop->owned[word] = owned ? loop->owned[word] | bit : loop->owned[word] & ~bit;
+}
+
+bool loop_owns(const struct loop *loop, int fd)
+{
+    if (fd < 0)
+        return false;
+    size_t word = (size_t)fd / 64;
+    return fd == loop->epoll ||
+           (word < loop->owned_words && (loop->owned[word] >> (fd % 64) & 1) != 0);
 }
 
 /* What the kernel gives back: the place in the table, and whose life it was. */
@@ -72,6 +98,7 @@ bool loop_watch(struct loop *loop, struct watch *watch, int fd, uint32_t events,
         return false;
     }
     loop->watches[index] = watch;
+    own(loop, fd, true);
     return true;
 }
 
@@ -91,6 +118,7 @@ void loop_unwatch(struct loop *loop, struct watch *watch)
         return;
     epoll_ctl(loop->epoll, EPOLL_CTL_DEL, watch->fd, NULL);
     uint32_t index = watch->index - 1;
+    own(loop, watch->fd, false);
     loop->watches[index] = NULL;
     loop->free_indexes[loop->free_count++] = index;
     watch->index = 0;

@@ -46,6 +46,8 @@ struct loop {
     uint32_t watch_count, watch_capacity;
     uint32_t *free_indexes;
     uint32_t free_count;
+    uint64_t *owned; /* a bit for each descriptor that is watched */
+    size_t owned_words;
     struct timer **timers; /* binary heap */
     size_t timer_count, timer_capacity;
     bool stopping;
@@ -76,6 +78,9 @@ void loop_unwatch(struct loop *loop, struct watch *watch);
 /* Sets or moves a timer to `ns` from now. */
 void timer_set(struct loop *loop, struct timer *timer, uint64_t ns, timer_callback callback);
 void timer_cancel(struct loop *loop, struct timer *timer);
+
+/* True when the descriptor is watched by this loop, or is the loop's own. */
+bool loop_owns(const struct loop *loop, int fd);
 
 /* Runs until loop_stop. */
 void loop_run(struct loop *loop);

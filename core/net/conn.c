@@ -320,6 +320,18 @@ static void call_ended(struct conns *conns)
     atomic_store_explicit(&conns->arena.header->in_call, 0, memory_order_release);
 }
 
+/* The descriptor is not what it was: something else in this process has closed it. Whoever takes
+ * the connections over has whole ones, so ending here hurts nobody. */
+static void check_descriptor(const struct conn *conn)
+{
+    if (errno != EBADF && errno != ENOTSOCK)
+        return;
+    log_error("descriptor %d of a connection was closed by something else, a module it must be; "
+              "the worker ends, another one takes its connections over",
+              conn->watch.fd);
+    abort();
+}
+
 /* Reads once. True when there may be more to read. */
 static bool receive_once(struct conns *conns, struct conn *conn)
 {
@@ -339,6 +351,7 @@ static bool receive_once(struct conns *conns, struct conn *conn)
         call_ended(conns);
         if (errno == EINTR)
             return true;
+        check_descriptor(conn);
         if (errno != EAGAIN && errno != ENOMEM && errno != ENOBUFS)
             conn_close(conns, conn);
         else
@@ -448,6 +461,7 @@ static bool send_queued(struct conns *conns, struct conn *conn)
     } while (put < 0 && errno == EINTR);
     if (put < 0) {
         call_ended(conns);
+        check_descriptor(conn);
         if (errno != EAGAIN && errno != ENOMEM && errno != ENOBUFS) {
             conn_close(conns, conn);
             return false;

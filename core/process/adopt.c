@@ -2,6 +2,7 @@
 #include "process/adopt.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -62,6 +63,11 @@ static bool correct(struct adoption *adoption, uint32_t index, int fd, struct co
         return atomic_load_explicit(&adoption->from.header->in_call, memory_order_relaxed) !=
                index + 1;
     }
+#ifdef PILLION_TESTING
+    /* The test of the chaos test: without this correction it must fail. */
+    if (getenv("PILLION_TEST_NO_CORRECTION") != NULL)
+        return true;
+#endif
     uint64_t read = count.received - cursors->received;
     uint64_t sent = count.sent - cursors->sent;
     if (read != 0) {

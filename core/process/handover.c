@@ -19,6 +19,7 @@ static void plan(struct source *source)
 {
     uint32_t slots = master.current->slots;
 
+    source->whole = false;
     source->pending_count = 0;
     for (uint32_t slot = 0; slot < WORKER_PROCESSES_MAX; slot++) {
         source->pending[slot] = slot < slots && (source->slots != slots || source->slot == slot);
@@ -42,6 +43,34 @@ void handover_add(struct worker *worker)
     master.sources = source;
     plan(source);
     vault_tell(MESSAGE_DEAD, source->serial);
+    handover_advance();
+}
+
+/* A serving worker in another slot, or NULL. */
+static struct worker *other_worker(uint32_t slot)
+{
+    for (uint32_t other = 0; other < master.current->slots; other++) {
+        struct worker *worker = other == slot ? NULL : worker_of_slot(other);
+        if (worker != NULL)
+            return worker;
+    }
+    return NULL;
+}
+
+void handover_redirect(uint32_t slot)
+{
+    struct worker *other = other_worker(slot);
+
+    if (other == NULL)
+        return;
+    for (struct source *s = master.sources; s != NULL; s = s->next) {
+        /* Only whole sources: of one that was split, each slot's part is its own. */
+        if (s->slots != master.current->slots || !s->pending[slot])
+            continue;
+        s->pending[slot] = false;
+        s->pending[other->slot] = true;
+        s->whole = true;
+    }
     handover_advance();
 }
 
@@ -76,6 +105,8 @@ static void offer(struct worker *worker)
                       .parts = master.current->slots,
                       .hung = s->hung},
         };
+        if (s->whole)
+            message.adopt = (struct adopt_rule){.slots = 1, .parts = 1, .hung = s->hung};
         if (channel_send(worker->channel.fd, &message, false, &s->arena, 1)) {
             worker->adopting = true;
             worker->adopting_serial = s->serial;

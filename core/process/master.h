@@ -64,6 +64,7 @@ struct source {
     bool hung;
     bool pending[WORKER_PROCESSES_MAX]; /* slots that have not taken their part yet */
     uint32_t pending_count;
+    bool whole; /* whoever is pending takes all of it */
     uint32_t taken;
     uint64_t since_ns;
     struct source *next; /* older */
@@ -123,8 +124,8 @@ struct master {
 /* There is one master in a process; timers and watches find it here. */
 extern struct master master;
 
-/* ---- master.c
- * ------------------------------------------------------------------------------------ */
+/* ---- master.c -----------------------------------------------------------------------------------
+ */
 
 /* Carries an order out. `client` (or NULL) is answered when it is done. */
 void master_order(enum order order, struct control_client *client);
@@ -139,8 +140,8 @@ void master_serving(void);
  */
 void master_check_end(void);
 
-/* ---- workers.c
- * ----------------------------------------------------------------------------------- */
+/* ---- workers.c ----------------------------------------------------------------------------------
+ */
 
 /* Starts a worker of `generation` in `slot`. False when that failed (logged). */
 bool worker_spawn(struct generation *generation, uint32_t slot);
@@ -166,8 +167,8 @@ void worker_kill(struct worker *worker);
 /* "died of SIGSEGV", "exited with status 3". */
 void describe_status(int status, char *text, size_t size);
 
-/* ---- reload.c
- * ------------------------------------------------------------------------------------ */
+/* ---- reload.c -----------------------------------------------------------------------------------
+ */
 
 /* Begins a reload, or the first start. One that is under way already is followed by another. */
 void reload_begin(void);
@@ -178,8 +179,8 @@ void reload_ready(struct worker *worker);
 /* One of the next generation is gone: the whole generation has failed. `why` says it in words. */
 void reload_fail(const char *why);
 
-/* ---- handover.c
- * ---------------------------------------------------------------------------------- */
+/* ---- handover.c ---------------------------------------------------------------------------------
+ */
 
 /* The connections of `worker`, which touches them no more, go to the workers of the current
  * generation. Takes its arena. */
@@ -188,14 +189,26 @@ void handover_add(struct worker *worker);
 /* Gives work to whoever can adopt. */
 void handover_advance(void);
 
+/* The slot will have no worker for a while: others take what it was to take. */
+void handover_redirect(uint32_t slot);
+
 /* `worker` has taken its part of the source `serial`. */
 void handover_done(struct worker *worker, uint64_t serial, uint32_t count);
 
 /* There is another current generation: who takes what is decided anew. */
 void handover_replan(void);
 
-/* ---- keeper.c
- * ------------------------------------------------------------------------------------ */
+/* ---- quarantine.c -------------------------------------------------------------------------------
+ */
+
+/* The method with this index on the board has ended its worker. */
+void quarantine_count(uint32_t method);
+
+/* All methods may run again: there is a new generation. */
+void quarantine_clear(void);
+
+/* ---- keeper.c -----------------------------------------------------------------------------------
+ */
 
 bool vault_spawn(struct error *error);
 
@@ -208,14 +221,14 @@ int vault_connect(uint32_t serial);
 /* Tells the vault; nothing happens while there is none. */
 void vault_tell(enum message_type type, uint32_t serial);
 
-/* ---- watchdog.c
- * ---------------------------------------------------------------------------------- */
+/* ---- watchdog.c ---------------------------------------------------------------------------------
+ */
 
 /* Sets the watchdog's pace for the current generation. */
 void watchdog_start(void);
 
-/* ---- control.c
- * ----------------------------------------------------------------------------------- */
+/* ---- control.c ----------------------------------------------------------------------------------
+ */
 
 bool control_open(const char *path, struct error *error);
 void control_close(void);

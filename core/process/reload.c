@@ -80,8 +80,7 @@ static void commit(void)
     struct generation *now = master.current;
     atomic_store(&master.board->generation, now->number);
     atomic_store(&master.board->workers, now->slots);
-    for (uint32_t i = 0; i < BOARD_METHODS_MAX; i++)
-        atomic_store_explicit(&master.board->quarantined[i], 0, memory_order_relaxed);
+    quarantine_clear();
     for (uint32_t i = 0; i < WORKER_PROCESSES_MAX; i++) {
         timer_cancel(&master.loop, &master.slots[i].respawn);
         master.slots[i].quick_deaths = 0;

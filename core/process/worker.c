@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "module/guard.h"
 #include "net/acceptor.h"
 #include "process/adopt.h"
 #include "process/channel.h"
@@ -414,6 +415,7 @@ _Noreturn void worker_main(const struct worker_start *start)
         vault_client_open(&worker.vault, start->vault);
     if (!loop_watch(&worker.loop, &worker.master, start->channel, EPOLLIN, master_ready))
         fail(start->channel, "cannot watch the master's channel");
+    guard_start(&worker.loop);
     channel_say(start->channel, MESSAGE_READY, "");
     loop_run(&worker.loop);
     end();

@@ -202,10 +202,12 @@ static void replace(uint32_t index, uint64_t lived_ns)
         log_warn("worker %u has died %u times in a row; the next one starts in %llu ms", index,
                  slot->quick_deaths, (unsigned long long)(delay / NS_PER_MS));
     }
-    if (delay == 0)
+    if (delay == 0) {
         respawn(&slot->respawn);
-    else
-        timer_set(&master.loop, &slot->respawn, delay, respawn);
+        return;
+    }
+    timer_set(&master.loop, &slot->respawn, delay, respawn);
+    handover_redirect(index);
 }
 
 void worker_serve(struct worker *worker)
@@ -359,19 +361,17 @@ static void describe_failure(const struct worker *worker, int status, char *text
     }
 }
 
-/* The method that a worker had in hand when it died, or NULL. */
-static const char *running_method(const struct worker *worker)
+/* The method that a worker had in hand when it died, or BOARD_NO_METHOD. */
+static uint32_t running_method(const struct worker *worker)
 {
     uint32_t running = atomic_load(&worker->row->running);
-
-    if (running == 0 || running > BOARD_METHODS_MAX)
-        return NULL;
-    return master.board->names[running - 1];
+    return running == 0 || running > BOARD_METHODS_MAX ? BOARD_NO_METHOD : running - 1;
 }
 
 static void crashed(struct worker *worker, int status)
 {
-    const char *method = running_method(worker);
+    uint32_t index = running_method(worker);
+    const char *method = index == BOARD_NO_METHOD ? NULL : master.board->names[index];
     uint64_t lived = clock_ns() - worker->started_ns;
     char how[64];
 
@@ -390,6 +390,8 @@ static void crashed(struct worker *worker, int status)
         log_error("worker %u (pid %d) died with no method running: %s", worker->slot,
                   (int)worker->pid, how);
     }
+    if (index != BOARD_NO_METHOD)
+        quarantine_count(index);
     if (!worker->released)
         handover_add(worker);
     if (worker->state == WORKER_SERVING && worker->generation == master.current) {

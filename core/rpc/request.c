@@ -13,6 +13,7 @@
 /* The pool of the request in hand, and whether cJSON is filling it right now: cJSON's allocators
  * take no argument of ours. */
 static struct pool *current_pool;
+static const struct pillion_request *current;
 static bool parsing;
 
 static const char *module_of(const struct pillion_request *req)
@@ -134,12 +135,19 @@ void request_reply(struct pillion_request *req, const char *out, struct bytes re
     send_reply(req, reply.out, result);
 }
 
+const struct pillion_request *request_current(void)
+{
+    return current;
+}
+
 void request_run(struct pillion_request *req)
 {
     struct pool *before = current_pool;
 
     current_pool = req->pool;
+    current = req;
     req->method->handler(req);
+    current = NULL;
     if (!req->answered && req->tree_tried && req->tree == NULL) {
         request_fail(req, PILLION_INVALID_PARAMS,
                      "the params hold text that this method cannot take (an unpaired surrogate), "

@@ -50,6 +50,9 @@ const cJSON *request_params(struct pillion_request *req);
  * line in the log that names module and method. */
 void request_run(struct pillion_request *req);
 
+/* The request whose handler runs right now, or NULL. */
+const struct pillion_request *request_current(void);
+
 /* Installs cJSON's allocators (cJSON_InitHooks), once in each process that runs modules: what is
  * parsed for a request comes from its pool and freeing that is harmless; all else is the heap. */
 void request_install_cjson_hooks(void);

@@ -1,0 +1,54 @@
+/* Quarantine, in the master: methods that end their workers again and again are taken out of
+ * service.
+ *
+ * The master counts, because it sees every worker die; workers look at one flag on the board before
+ * they run a method. A reload ends all quarantines. See master.h. */
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "process/master.h"
+
+/* The latest crashes of a method: a ring of as many as would be one too many. */
+struct history {
+    uint64_t at_ns[QUARANTINE_CRASHES_MAX];
+    uint32_t next;
+};
+
+static struct history *histories[BOARD_METHODS_MAX]; /* NULL: never crashed */
+
+void quarantine_count(uint32_t method)
+{
+    const struct settings *settings = master.current->settings;
+    uint32_t limit = (uint32_t)settings->quarantine_crashes;
+    uint64_t now = clock_ns();
+
+    if (limit == 0 || method >= BOARD_METHODS_MAX)
+        return;
+    if (histories[method] == NULL)
+        histories[method] = must_zalloc(sizeof(*histories[method]));
+    struct history *history = histories[method];
+    history->at_ns[history->next] = now;
+    history->next = (history->next + 1) % QUARANTINE_CRASHES_MAX;
+
+    uint32_t first = (history->next + QUARANTINE_CRASHES_MAX - limit) % QUARANTINE_CRASHES_MAX;
+    if (history->at_ns[first] == 0 ||
+        now - history->at_ns[first] > settings->quarantine_window_ms * NS_PER_MS)
+        return;
+    if (atomic_exchange(&master.board->quarantined[method], 1) != 0)
+        return;
+    log_error("\"%s\" has ended its worker %u times within %llu ms: it is out of service until the "
+              "next reload (quarantine_crashes)",
+              master.board->names[method], limit,
+              (unsigned long long)settings->quarantine_window_ms);
+}
+
+void quarantine_clear(void)
+{
+    for (uint32_t i = 0; i < BOARD_METHODS_MAX; i++) {
+        atomic_store_explicit(&master.board->quarantined[i], 0, memory_order_relaxed);
+        if (histories[i] != NULL)
+            memset(histories[i], 0, sizeof(*histories[i]));
+    }
+}
