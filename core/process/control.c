@@ -135,6 +135,28 @@ bool control_open(const char *path, struct error *error)
     return true;
 }
 
+void control_resume(int fd, const char *path)
+{
+    master.control_path = must_strdup(path);
+    if (fd < 0 || !loop_watch(&master.loop, &master.control, fd, EPOLLIN, control_accept))
+        log_error("cannot watch the control socket %s", path);
+}
+
+void control_resume_client(int fd)
+{
+    struct control_client *client = must_zalloc(sizeof(*client));
+
+    if (!loop_watch(&master.loop, &client->watch, fd, EPOLLIN, client_ready)) {
+        close(fd);
+        free(client);
+        return;
+    }
+    /* What it waits for now is the reload that ends the upgrade. */
+    client->order = ORDER_RELOAD;
+    client->next = master.clients;
+    master.clients = client;
+}
+
 void control_close(void)
 {
     while (master.clients != NULL)

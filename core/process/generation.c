@@ -232,6 +232,6 @@ void generation_release(struct generation *generation)
     }
     free(generation->sources);
     free(generation->listeners);
-    conf_tree_free(generation->tree);
+    conf_tree_free(generation->tree); /* a resumed one has none */
     free(generation);
 }

@@ -30,6 +30,7 @@ struct generation {
     struct identity identity;
     struct arena_geometry geometry; /* of its workers' arenas */
     uint32_t slots;                 /* worker processes */
+    bool resumed;                   /* another binary's, of which only the workers are left */
     uint32_t users;                 /* 1 for being current or next, and 1 for each worker process */
 };
 

@@ -35,7 +35,7 @@ void handover_add(struct worker *worker)
     source->serial = worker->serial;
     source->arena = worker->arena;
     source->slot = worker->slot;
-    source->slots = worker->generation->slots;
+    source->slots = worker->slots;
     source->hung = worker->hung;
     source->since_ns = clock_ns();
     worker->arena = -1;

@@ -43,6 +43,16 @@ bool vault_spawn(struct error *error)
     return true;
 }
 
+void vault_resume(pid_t pid, int channel)
+{
+    if (pid == 0)
+        return;
+    master.vault_pid = pid;
+    master.vault_started_ns = clock_ns();
+    if (!loop_watch(&master.loop, &master.vault, channel, EPOLLIN, vault_silent))
+        log_error("cannot watch the vault's channel: errno %d", errno);
+}
+
 int vault_connect(uint32_t serial)
 {
     struct message message = {.type = MESSAGE_WORKER, .serial = serial};

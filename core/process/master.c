@@ -15,6 +15,7 @@
 #include "base/version.h"
 #include "process/master_run.h"
 #include "process/title.h"
+#include "process/upgrade.h"
 
 #define STOP_PATIENCE_MS 1000 /* for workers that are told to stop at once */
 #define QUIT_MARGIN_MS   2000 /* for workers to tidy up after drain_timeout */
@@ -92,6 +93,9 @@ void master_order(enum order order, struct control_client *client)
         break;
     case ORDER_REOPEN:
         reopen(client);
+        break;
+    case ORDER_UPGRADE:
+        upgrade_begin();
         break;
     case ORDER_NONE:
         break;
@@ -214,7 +218,15 @@ static bool prepare(const struct settings *settings, struct error *error)
            (master.board = board_new(error)) != NULL;
 }
 
-int master_run(const struct serve_options *options, const struct settings *settings, int report)
+/* The same in the place of another binary, whose process this was. */
+static bool take_over(int state, const struct settings *settings, struct error *error)
+{
+    return loop_init(&master.loop, error) && upgrade_resume(state, settings, error) &&
+           pid_file_write(settings->pid, error) && signals_open(error);
+}
+
+int master_run(const struct serve_options *options, const struct settings *settings, int report,
+               int state)
 {
     struct error error;
 
@@ -224,15 +236,18 @@ int master_run(const struct serve_options *options, const struct settings *setti
     log_identity("master");
     title_set("master");
     limit_open_files(0);
-    if (!prepare(settings, &error)) {
+    if (!(state < 0 ? prepare(settings, &error) : take_over(state, settings, &error))) {
         tell_starter(error.text);
         log_error("the server could not be started: %s", error.text);
         tidy_up();
         return 1;
     }
-    log_notice("pillion %s starts (pid %d)", PILLION_VERSION, (int)master.pid);
+    if (state < 0)
+        log_notice("pillion %s starts (pid %d)", PILLION_VERSION, (int)master.pid);
+    /* Children that ended while nobody was here to be told. */
+    workers_reap();
     reload_begin();
-    if (master.next != NULL && !vault_spawn(&error))
+    if (master.vault_pid == 0 && master.next != NULL && !vault_spawn(&error))
         master_fail(error.text);
     if (master.mode == MASTER_RUNNING || master.workers != NULL)
         loop_run(&master.loop);

@@ -28,7 +28,7 @@ struct worker {
     struct watch channel;
     struct timer deadline; /* for starting, and for ending once told to */
     pid_t pid;
-    uint32_t slot;
+    uint32_t slot, slots;
     uint32_t serial;
     enum worker_state state;
     bool probe;
@@ -101,6 +101,7 @@ struct master {
     uint64_t last_number;
     enum reload_phase phase;
     bool reload_again; /* asked for while one was under way */
+    bool upgrade_again; /* likewise, an upgrade */
     uint64_t reload_since_ns;
 
     struct worker *workers; /* all processes but the vault */
@@ -152,6 +153,9 @@ struct worker *probe_spawn(struct generation *generation, struct error *error);
 /* Reaps every child that has ended. */
 void workers_reap(void);
 
+/* Takes up a worker of the binary that this one replaces; `channel` leads to it. */
+void worker_resume(struct worker *worker, int channel);
+
 /* The serving worker of a slot of the current generation, or NULL. */
 struct worker *worker_of_slot(uint32_t slot);
 
@@ -178,6 +182,15 @@ void reload_ready(struct worker *worker);
 
 /* One of the next generation is gone: the whole generation has failed. `why` says it in words. */
 void reload_fail(const char *why);
+
+/* ---- upgrade.c ----------------------------------------------------------------------------------
+ */
+
+/* Begins to replace the binary: the rehearsal. Answers those who asked when that fails. */
+void upgrade_begin(void);
+
+/* True when the child `pid` was the rehearsal. */
+bool upgrade_reaped(pid_t pid, int status);
 
 /* ---- handover.c ---------------------------------------------------------------------------------
  */
@@ -212,6 +225,9 @@ void quarantine_clear(void);
 
 bool vault_spawn(struct error *error);
 
+/* Takes up the vault of the binary that this one replaces. */
+void vault_resume(pid_t pid, int channel);
+
 /* The vault has ended. */
 void vault_gone(int status);
 
@@ -232,6 +248,11 @@ void watchdog_start(void);
 
 bool control_open(const char *path, struct error *error);
 void control_close(void);
+
+/* Takes up the control socket of the binary that this one replaces, and those who wait there for
+ * the upgrade's outcome. */
+void control_resume(int fd, const char *path);
+void control_resume_client(int fd);
 
 /* Answers everybody who waits for `order` (of those that `joined_next`, only when `all`). */
 void control_answer(enum order order, bool all, bool good, const char *text);

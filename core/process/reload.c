@@ -28,6 +28,9 @@ static void conclude(bool good, const char *text)
     if (master.reload_again && master.mode == MASTER_RUNNING) {
         master.reload_again = false;
         reload_begin();
+    } else if (master.upgrade_again) {
+        master.upgrade_again = false;
+        upgrade_begin();
     }
 }
 

@@ -15,6 +15,7 @@
 #include "process/generation.h"
 #include "process/master_run.h"
 #include "process/title.h"
+#include "process/upgrade.h"
 #include "process/worker.h"
 
 /* ---- -t ---------------------------------------------------------------------------------------
@@ -165,12 +166,29 @@ static int serve_behind(const struct serve_options *options, const struct settin
     }
     close(report[0]);
     leave_terminal(settings);
-    return master_run(options, settings, report[1]);
+    return master_run(options, settings, report[1], -1);
+}
+
+/* `pillion` as a rehearsal for an upgrade: could this binary take over? */
+static int serve_rehearsal(const struct serve_options *options, int state)
+{
+    struct error error;
+
+    if (upgrade_check(state, &error))
+        return serve_test(options, true);
+    fprintf(stderr, "%s\n", error.text);
+    return EXIT_FAILURE;
 }
 
 int serve(const struct serve_options *options)
 {
     struct conf_errors errors = {0};
+    bool rehearsing = false;
+    int state = -1;
+
+    upgrade_init();
+    if (upgrade_is_resumed(&state, &rehearsing) && rehearsing)
+        return serve_rehearsal(options, state);
     struct settings *settings;
     struct error error;
 
@@ -187,8 +205,8 @@ int serve(const struct serve_options *options)
         return EXIT_FAILURE;
     }
     title_init(options->argc, options->argv);
-    int status =
-        settings->daemon ? serve_behind(options, settings) : master_run(options, settings, -1);
+    int status = settings->daemon && state < 0 ? serve_behind(options, settings)
+                                               : master_run(options, settings, -1, state);
     conf_tree_free(tree);
     return status;
 }

@@ -6,7 +6,7 @@
 #include <signal.h>
 #include <stddef.h>
 
-enum order { ORDER_NONE, ORDER_STOP, ORDER_QUIT, ORDER_RELOAD, ORDER_REOPEN };
+enum order { ORDER_NONE, ORDER_STOP, ORDER_QUIT, ORDER_RELOAD, ORDER_REOPEN, ORDER_UPGRADE };
 
 struct signal_row {
     int number;

@@ -19,6 +19,7 @@
 #define BACKOFF_LONGEST (2 * NS_PER_S)
 
 static void channel_ready(struct watch *watch, uint32_t events);
+static void end_late(struct timer *timer);
 
 /* ---- Spawning ---------------------------------------------------------------------------------
  */
@@ -61,6 +62,7 @@ static struct worker *worker_new(struct generation *generation, uint32_t slot, b
     int pair[2];
 
     worker->slot = slot;
+    worker->slots = generation->slots;
     worker->probe = probe;
     worker->generation = generation;
     worker->arena = -1;
@@ -136,6 +138,17 @@ static bool worker_fork(struct worker *worker, int channel, int vault, struct er
     return true;
 }
 
+void worker_resume(struct worker *worker, int channel)
+{
+    worker->next = master.workers;
+    master.workers = worker;
+    if (!loop_watch(&master.loop, &worker->channel, channel, EPOLLIN, channel_ready))
+        log_error("cannot watch the channel of worker %u: errno %d", worker->slot, errno);
+    if (worker->state == WORKER_LEAVING)
+        timer_set(&master.loop, &worker->deadline,
+                  worker->generation->settings->drain_timeout_ms * NS_PER_MS, end_late);
+}
+
 bool worker_spawn(struct generation *generation, uint32_t slot)
 {
     struct error error;
@@ -175,7 +188,8 @@ static void respawn(struct timer *timer)
 {
     struct slot *slot = container_of(timer, struct slot, respawn);
 
-    if (master.mode != MASTER_RUNNING || slot->index >= master.current->slots)
+    if (master.mode != MASTER_RUNNING || slot->index >= master.current->slots ||
+        master.current->resumed)
         return;
     for (struct worker *w = master.workers; w != NULL; w = w->next) {
         if (!w->probe && w->slot == slot->index && w->generation == master.current &&
@@ -443,6 +457,8 @@ void workers_reap(void)
             vault_gone(status);
             continue;
         }
+        if (upgrade_reaped(pid, status))
+            continue;
         for (struct worker *w = master.workers; w != NULL; w = w->next) {
             if (w->pid == pid) {
                 worker_gone(w, status);

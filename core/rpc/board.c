@@ -3,20 +3,60 @@
 
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 
-struct board *board_new(struct error *error)
+static int board_fd = -1;
+
+int board_descriptor(void)
 {
-    void *memory = mmap(NULL, sizeof(struct board), PROT_READ | PROT_WRITE,
-                        MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    return board_fd;
+}
+
+static struct board *board_map(int fd, struct error *error)
+{
+    void *memory =
+        mmap(NULL, sizeof(struct board), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, 0);
     if (memory == MAP_FAILED) {
-        error_errno(error, "cannot make the memory that the server's processes share");
+        error_errno(error, "cannot map the memory that the server's processes share");
         return NULL;
     }
-    struct board *board = memory;
+    board_fd = fd;
+    return memory;
+}
+
+struct board *board_new(struct error *error)
+{
+    int fd = memfd_create("pillion board", MFD_CLOEXEC);
+
+    if (fd < 0 || ftruncate(fd, sizeof(struct board)) < 0) {
+        error_errno(error, "cannot make the memory that the server's processes share");
+        if (fd >= 0)
+            close(fd);
+        return NULL;
+    }
+    struct board *board = board_map(fd, error);
+    if (board == NULL) {
+        close(fd);
+        return NULL;
+    }
+    board->layout = BOARD_LAYOUT;
+    board->size = sizeof(struct board);
     board->started_ns = clock_ns();
     return board;
+}
+
+struct board *board_resume(int fd, struct error *error)
+{
+    uint32_t head[2] = {0, 0};
+
+    if (fd >= 0 && pread(fd, head, sizeof(head), 0) == (ssize_t)sizeof(head) &&
+        head[0] == BOARD_LAYOUT && head[1] == sizeof(struct board))
+        return board_map(fd, error);
+    if (fd >= 0)
+        close(fd);
+    return board_new(error);
 }
 
 uint32_t board_find_method(const struct board *board, struct bytes name)

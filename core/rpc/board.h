@@ -64,8 +64,11 @@ struct board_row {
     struct method_counters methods[BOARD_METHODS_MAX];
 };
 
+#define BOARD_LAYOUT 1u /* raised whenever a structure here changes */
+
 struct board {
-    uint64_t started_ns; /* clock_ns() of the master's start */
+    uint32_t layout, size; /* BOARD_LAYOUT, sizeof(struct board) */
+    uint64_t started_ns;   /* clock_ns() of the master's start */
     _Atomic uint64_t generation;
     _Atomic uint32_t workers; /* slots of that generation */
     counter reloads, reloads_failed;
@@ -85,6 +88,12 @@ struct board {
 /* Makes the board: shared, zeroed, and given pages only as they are touched. Master only. NULL
  * with the reason. */
 struct board *board_new(struct error *error);
+
+/* The memory file behind the board, for a binary that takes this master's place; and the board from
+ * such a file. One of another layout is replaced by a new board: counters begin again, and workers
+ * of the old binary count where nobody looks. */
+int board_descriptor(void);
+struct board *board_resume(int fd, struct error *error);
 
 /* The index of `name`, given now if it is new. BOARD_NO_METHOD when all are used up. Master only.
  */
