@@ -32,8 +32,7 @@ void loop_free(struct loop *loop)
     *loop = (struct loop){.epoll = -1};
 }
 
-/* ---- Watches ----------------------------------------------------------------------------------
- */
+/* ---- Watches ---- */
 
 static uint32_t index_take(struct loop *loop)
 {
@@ -124,8 +123,7 @@ void loop_unwatch(struct loop *loop, struct watch *watch)
     watch->index = 0;
 }
 
-/* ---- Timers: a binary heap, the nearest deadline first -----------------------------------------
- */
+/* ---- Timers: a binary heap, the nearest deadline first ---- */
 
 static void heap_put(struct loop *loop, size_t at, struct timer *timer)
 {
@@ -209,8 +207,7 @@ static int wait_time(struct loop *loop)
     return ms > INT_MAX ? INT_MAX : (int)ms;
 }
 
-/* ---- Running ----------------------------------------------------------------------------------
- */
+/* ---- Running ---- */
 
 void loop_run(struct loop *loop)
 {

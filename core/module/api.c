@@ -12,8 +12,7 @@
 #include "rpc/introspect.h"
 #include "rpc/request.h"
 
-/* ---- The request ------------------------------------------------------------------------------
- */
+/* ---- The request ---- */
 
 PILLION_EXPORT pillion_bytes pillion_params_raw(const pillion_request *req)
 {
@@ -50,8 +49,7 @@ PILLION_EXPORT void *pillion_alloc(pillion_request *req, size_t size)
     return pool_alloc(req->pool, size);
 }
 
-/* ---- The reply --------------------------------------------------------------------------------
- */
+/* ---- The reply ---- */
 
 /* Clients are promised strict JSON. The limits that requests have are not for replies. */
 static bool check_result(pillion_request *req, struct bytes result)
@@ -100,8 +98,7 @@ PILLION_EXPORT void pillion_fail(pillion_request *req, const char *code, const c
     request_fail(req, code == NULL ? PILLION_INTERNAL_ERROR : code, "%s", text);
 }
 
-/* ---- The module -------------------------------------------------------------------------------
- */
+/* ---- The module ---- */
 
 PILLION_EXPORT const void *pillion_config(const pillion_instance *self)
 {
@@ -158,8 +155,7 @@ PILLION_EXPORT void pillion_log(const pillion_instance *self, pillion_log_level 
     log_write(own, "%s: %s", self->name, text);
 }
 
-/* ---- The server -------------------------------------------------------------------------------
- */
+/* ---- The server ---- */
 
 PILLION_EXPORT cJSON *pillion_server_methods(pillion_request *req)
 {

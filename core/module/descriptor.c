@@ -8,8 +8,7 @@
 #include "base/memory.h"
 #include "wire/json.h"
 
-/* ---- Copying, whatever the module was compiled against ------------------------------------------
- */
+/* ---- Copying, whatever the module was compiled against ---- */
 
 /* The size of the descriptor and rows in interface 1.0: nothing is ever smaller. */
 #define DESCRIPTOR_SIZE_MIN (offsetof(pillion_module, stop) + sizeof(void *))
@@ -123,8 +122,7 @@ const pillion_method *descriptor_method(const pillion_module *module, const char
     return NULL;
 }
 
-/* ---- Directives -------------------------------------------------------------------------------
- */
+/* ---- Directives ---- */
 
 bool descriptor_configure(struct module_set *set, struct module *module)
 {

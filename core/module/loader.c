@@ -28,8 +28,7 @@ static bool module_error(struct module_set *set, const struct module *module, co
     return false;
 }
 
-/* ---- Before any code runs ---------------------------------------------------------------------
- */
+/* ---- Before any code runs ---- */
 
 static bool inspect(const struct module_source *source, struct error *error)
 {
@@ -49,8 +48,7 @@ static bool inspect(const struct module_source *source, struct error *error)
     return good;
 }
 
-/* ---- dlopen -----------------------------------------------------------------------------------
- */
+/* ---- dlopen ---- */
 
 /* The loader's messages begin with the path that was opened, which says nothing to a person when it
  * is a descriptor's. */
@@ -111,8 +109,7 @@ static bool open_module(struct module_set *set, const struct module_source *sour
     return true;
 }
 
-/* ---- Between modules --------------------------------------------------------------------------
- */
+/* ---- Between modules ---- */
 
 static bool check_names(struct module_set *set, const struct module *module)
 {
@@ -144,8 +141,7 @@ static bool check_names(struct module_set *set, const struct module *module)
     return good;
 }
 
-/* ---- The set ----------------------------------------------------------------------------------
- */
+/* ---- The set ---- */
 
 static bool load_one(struct module_set *set, const struct module_source *source,
                      struct module *module)
@@ -182,8 +178,7 @@ bool module_set_load(struct module_set *set, const struct module_source *sources
     return good;
 }
 
-/* ---- Hooks ------------------------------------------------------------------------------------
- */
+/* ---- Hooks ---- */
 
 static bool call_hook(struct module_set *set, struct module *module, const char *doing,
                       int (*hook)(pillion_instance *, pillion_error_text *))

@@ -1,5 +1,5 @@
-/* Blocks for connections. See conn_buffer.h. */
-#include "net/conn_buffer.h"
+/* Blocks for connections: taking, growing and giving back. See conn_private.h. */
+#include "net/conn_private.h"
 
 #include <string.h>
 

@@ -40,8 +40,7 @@ static void give_up(struct adoption *adoption, uint64_t id, int fd, const char *
     vault_client_drop(adoption->vault, id);
 }
 
-/* ---- One connection ---------------------------------------------------------------------------
- */
+/* ---- One connection ---- */
 
 /* Moves the cursors to where the kernel says that the streams are. False with the reason when they
  * cannot be there. */
@@ -144,8 +143,7 @@ static bool take_over(struct adoption *adoption, uint32_t index, uint64_t id, in
     return true;
 }
 
-/* ---- Batches ----------------------------------------------------------------------------------
- */
+/* ---- Batches ---- */
 
 static void wait_over(struct timer *timer);
 

@@ -33,8 +33,7 @@ struct conf_tree *serve_configure(const struct serve_options *options, struct se
     return NULL;
 }
 
-/* ---- Modules ----------------------------------------------------------------------------------
- */
+/* ---- Modules ---- */
 
 static bool seal_modules(struct generation *generation, struct conf_errors *errors)
 {
@@ -61,8 +60,7 @@ static bool seal_modules(struct generation *generation, struct conf_errors *erro
     return good;
 }
 
-/* ---- Arenas -----------------------------------------------------------------------------------
- */
+/* ---- Arenas ---- */
 
 static uint64_t largest_frame(const struct settings *settings)
 {
@@ -141,8 +139,7 @@ struct generation *generation_build(const struct serve_options *options, uint64_
     return NULL;
 }
 
-/* ---- Listeners --------------------------------------------------------------------------------
- */
+/* ---- Listeners ---- */
 
 static bool listen_on(struct generation *generation, struct listeners *listeners,
                       const struct server_settings *server, const struct listen_settings *listen,
@@ -203,8 +200,7 @@ void generation_unlisten(struct generation *generation, struct listeners *listen
     generation->listener_count = 0;
 }
 
-/* ---- The rest ---------------------------------------------------------------------------------
- */
+/* ---- The rest ---- */
 
 bool generation_register(const struct generation *generation, struct board *board,
                          struct conf_errors *errors)

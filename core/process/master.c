@@ -22,8 +22,7 @@
 
 struct master master;
 
-/* ---- Orders -----------------------------------------------------------------------------------
- */
+/* ---- Orders ---- */
 
 static void end_workers(enum message_type how, uint64_t patience_ms)
 {
@@ -102,8 +101,7 @@ void master_order(enum order order, struct control_client *client)
     }
 }
 
-/* ---- Signals ----------------------------------------------------------------------------------
- */
+/* ---- Signals ---- */
 
 static void signals_ready(struct watch *watch, uint32_t events)
 {
@@ -141,8 +139,7 @@ static bool signals_open(struct error *error)
     return true;
 }
 
-/* ---- The end ----------------------------------------------------------------------------------
- */
+/* ---- The end ---- */
 
 /* Tells the person who started the server why it does not run. */
 static void tell_starter(const char *why)
@@ -195,8 +192,7 @@ static void tidy_up(void)
     control_close();
 }
 
-/* ---- The whole --------------------------------------------------------------------------------
- */
+/* ---- The whole ---- */
 
 static bool pid_file_write(const char *path, struct error *error)
 {

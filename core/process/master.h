@@ -14,8 +14,7 @@
 #include "process/generation.h"
 #include "process/signals.h"
 
-/* ---- A worker process, or a probe, as the master sees it ----------------------------------------
- */
+/* ---- A worker process, or a probe, as the master sees it ---- */
 
 enum worker_state {
     WORKER_STARTING, /* until READY */
@@ -100,7 +99,7 @@ struct master {
     struct generation *next;    /* being tried */
     uint64_t last_number;
     enum reload_phase phase;
-    bool reload_again; /* asked for while one was under way */
+    bool reload_again;  /* asked for while one was under way */
     bool upgrade_again; /* likewise, an upgrade */
     uint64_t reload_since_ns;
 
@@ -125,8 +124,7 @@ struct master {
 /* There is one master in a process; timers and watches find it here. */
 extern struct master master;
 
-/* ---- master.c -----------------------------------------------------------------------------------
- */
+/* ---- master.c ---- */
 
 /* Carries an order out. `client` (or NULL) is answered when it is done. */
 void master_order(enum order order, struct control_client *client);
@@ -141,8 +139,7 @@ void master_serving(void);
  */
 void master_check_end(void);
 
-/* ---- workers.c ----------------------------------------------------------------------------------
- */
+/* ---- workers.c ---- */
 
 /* Starts a worker of `generation` in `slot`. False when that failed (logged). */
 bool worker_spawn(struct generation *generation, uint32_t slot);
@@ -171,8 +168,7 @@ void worker_kill(struct worker *worker);
 /* "died of SIGSEGV", "exited with status 3". */
 void describe_status(int status, char *text, size_t size);
 
-/* ---- reload.c -----------------------------------------------------------------------------------
- */
+/* ---- reload.c ---- */
 
 /* Begins a reload, or the first start. One that is under way already is followed by another. */
 void reload_begin(void);
@@ -183,8 +179,7 @@ void reload_ready(struct worker *worker);
 /* One of the next generation is gone: the whole generation has failed. `why` says it in words. */
 void reload_fail(const char *why);
 
-/* ---- upgrade.c ----------------------------------------------------------------------------------
- */
+/* ---- upgrade.c ---- */
 
 /* Begins to replace the binary: the rehearsal. Answers those who asked when that fails. */
 void upgrade_begin(void);
@@ -192,8 +187,7 @@ void upgrade_begin(void);
 /* True when the child `pid` was the rehearsal. */
 bool upgrade_reaped(pid_t pid, int status);
 
-/* ---- handover.c ---------------------------------------------------------------------------------
- */
+/* ---- handover.c ---- */
 
 /* The connections of `worker`, which touches them no more, go to the workers of the current
  * generation. Takes its arena. */
@@ -211,8 +205,7 @@ void handover_done(struct worker *worker, uint64_t serial, uint32_t count);
 /* There is another current generation: who takes what is decided anew. */
 void handover_replan(void);
 
-/* ---- quarantine.c -------------------------------------------------------------------------------
- */
+/* ---- quarantine.c ---- */
 
 /* The method with this index on the board has ended its worker. */
 void quarantine_count(uint32_t method);
@@ -220,8 +213,7 @@ void quarantine_count(uint32_t method);
 /* All methods may run again: there is a new generation. */
 void quarantine_clear(void);
 
-/* ---- keeper.c -----------------------------------------------------------------------------------
- */
+/* ---- keeper.c ---- */
 
 bool vault_spawn(struct error *error);
 
@@ -237,14 +229,12 @@ int vault_connect(uint32_t serial);
 /* Tells the vault; nothing happens while there is none. */
 void vault_tell(enum message_type type, uint32_t serial);
 
-/* ---- watchdog.c ---------------------------------------------------------------------------------
- */
+/* ---- watchdog.c ---- */
 
 /* Sets the watchdog's pace for the current generation. */
 void watchdog_start(void);
 
-/* ---- control.c ----------------------------------------------------------------------------------
- */
+/* ---- control.c ---- */
 
 bool control_open(const char *path, struct error *error);
 void control_close(void);

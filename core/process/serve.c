@@ -18,8 +18,7 @@
 #include "process/upgrade.h"
 #include "process/worker.h"
 
-/* ---- -t ---------------------------------------------------------------------------------------
- */
+/* ---- -t ---- */
 
 /* Reads what a probe says until it has ended or `deadline`. True when it was READY. */
 static bool probe_listen(int channel, const char *limit, uint64_t deadline, char *stage,
@@ -110,8 +109,7 @@ int serve_test(const struct serve_options *options, bool quiet)
     return good ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
-/* ---- Serving ----------------------------------------------------------------------------------
- */
+/* ---- Serving ---- */
 
 /* The process that was started waits until the server serves, so that its exit status tells. */
 static int wait_for_daemon(int report)

@@ -64,8 +64,7 @@ bool upgrade_is_resumed(int *state, bool *rehearsing)
     return true;
 }
 
-/* ---- Writing the state ------------------------------------------------------------------------
- */
+/* ---- Writing the state ---- */
 
 static void add(cJSON *object, const char *name, double number)
 {
@@ -174,8 +173,7 @@ static int state_write(struct error *error)
     return fd;
 }
 
-/* ---- Exec -------------------------------------------------------------------------------------
- */
+/* ---- Exec ---- */
 
 static void keep_open(int fd, bool keep)
 {
@@ -261,8 +259,7 @@ static void become(void)
     conclude(error.text);
 }
 
-/* ---- The rehearsal ----------------------------------------------------------------------------
- */
+/* ---- The rehearsal ---- */
 
 static void rehearsal_late(struct timer *timer)
 {
@@ -364,8 +361,7 @@ bool upgrade_reaped(pid_t pid, int status)
     return true;
 }
 
-/* ---- Reading the state ------------------------------------------------------------------------
- */
+/* ---- Reading the state ---- */
 
 /* The whole number `name`; `missing` when there is none. */
 static double number(const cJSON *object, const char *name, double missing)

@@ -68,8 +68,7 @@ static void worker_forget(struct vault_worker *worker)
     }
 }
 
-/* ---- What workers say -------------------------------------------------------------------------
- */
+/* ---- What workers say ---- */
 
 static void hold(struct vault_worker *worker, const struct message *message, const int *fds,
                  uint32_t fd_count)
@@ -189,8 +188,7 @@ static void worker_ready(struct watch *watch, uint32_t events)
     worker_drain(container_of(watch, struct vault_worker, watch));
 }
 
-/* ---- What the master says ---------------------------------------------------------------------
- */
+/* ---- What the master says ---- */
 
 static void worker_add(uint64_t serial, int fd)
 {

@@ -35,8 +35,7 @@ static struct {
     bool draining;
 } worker;
 
-/* ---- Starting ---------------------------------------------------------------------------------
- */
+/* ---- Starting ---- */
 
 /* Says why there will be no worker, and ends. */
 static _Noreturn void fail(int channel, const char *text)
@@ -117,8 +116,7 @@ _Noreturn void probe_main(const struct worker_start *start)
     _exit(0);
 }
 
-/* ---- Serving ----------------------------------------------------------------------------------
- */
+/* ---- Serving ---- */
 
 static const struct conn_owner *owner_of(void *context, uint32_t listener)
 {
@@ -201,8 +199,7 @@ static void adopted(void *context, uint64_t serial, uint32_t count)
     channel_send(worker.start->channel, &message, false, NULL, 0);
 }
 
-/* ---- Ending -----------------------------------------------------------------------------------
- */
+/* ---- Ending ---- */
 
 /* The loop has ended in order: others may take over what is left, modules may tidy up. */
 static _Noreturn void end(void)
@@ -228,8 +225,7 @@ static void quit(uint64_t timeout_ms)
     timer_set(&worker.loop, &worker.drain, timeout_ms * NS_PER_MS, drain_over);
 }
 
-/* ---- What the master says ---------------------------------------------------------------------
- */
+/* ---- What the master says ---- */
 
 static void master_message(const struct message *message, int *fds, uint32_t fd_count)
 {
@@ -297,8 +293,7 @@ static void master_ready(struct watch *watch, uint32_t events)
     }
 }
 
-/* ---- The whole --------------------------------------------------------------------------------
- */
+/* ---- The whole ---- */
 
 static void prepare_acceptor(const struct worker_start *start)
 {

@@ -21,8 +21,7 @@
 static void channel_ready(struct watch *watch, uint32_t events);
 static void end_late(struct timer *timer);
 
-/* ---- Spawning ---------------------------------------------------------------------------------
- */
+/* ---- Spawning ---- */
 
 static void start_late(struct timer *timer)
 {
@@ -181,8 +180,7 @@ struct worker *worker_of_slot(uint32_t slot)
     return NULL;
 }
 
-/* ---- Replacing --------------------------------------------------------------------------------
- */
+/* ---- Replacing ---- */
 
 static void respawn(struct timer *timer)
 {
@@ -232,8 +230,7 @@ void worker_serve(struct worker *worker)
     channel_tell(worker->channel.fd, MESSAGE_SERVE, 0, 0);
 }
 
-/* ---- Messages ---------------------------------------------------------------------------------
- */
+/* ---- Messages ---- */
 
 static void ready(struct worker *worker)
 {
@@ -312,8 +309,7 @@ static void channel_ready(struct watch *watch, uint32_t events)
     channel_drain(container_of(watch, struct worker, channel));
 }
 
-/* ---- Ending -----------------------------------------------------------------------------------
- */
+/* ---- Ending ---- */
 
 void worker_kill(struct worker *worker)
 {

@@ -87,8 +87,7 @@ cJSON *introspect_health(const struct introspect *introspect)
     return health;
 }
 
-/* ---- Counters ---------------------------------------------------------------------------------
- */
+/* ---- Counters ---- */
 
 static void add_workers(cJSON *stats, const struct board *board)
 {

@@ -26,8 +26,7 @@ static const char *method_of(const struct pillion_request *req)
     return req->method == NULL ? "?" : req->method->own_name;
 }
 
-/* ---- cJSON's memory ---------------------------------------------------------------------------
- */
+/* ---- cJSON's memory ---- */
 
 static void *hook_alloc(size_t size)
 {
@@ -60,8 +59,7 @@ const cJSON *request_params(struct pillion_request *req)
     return req->tree;
 }
 
-/* ---- Replying ---------------------------------------------------------------------------------
- */
+/* ---- Replying ---- */
 
 /* True when this is the first answer. */
 static bool may_answer(const struct pillion_request *req)

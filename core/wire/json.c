@@ -45,7 +45,7 @@ __attribute__((cold, noinline)) const char *json_scan_fail(struct json_scan *sca
     return NULL;
 }
 
-/* --- strings ---------------------------------------------------------------------------------- */
+/* ---- strings ---- */
 
 static inline int hex_digit(char c)
 {
@@ -202,7 +202,7 @@ static const char *scan_string(struct json_scan *scan, const char *p, bool is_na
     return NULL;
 }
 
-/* --- numbers and words ------------------------------------------------------------------------ */
+/* ---- numbers and words ---- */
 
 static inline const char *scan_number(struct json_scan *scan, const char *p)
 {
@@ -247,7 +247,7 @@ static const char *scan_word(struct json_scan *scan, const char *p, struct bytes
     return json_scan_fail(scan, p, "a word is none of true, false and null");
 }
 
-/* --- values ----------------------------------------------------------------------------------- */
+/* ---- values ---- */
 
 /* Why no value starts with this byte. */
 __attribute__((cold, noinline)) static const char *fail_value(struct json_scan *scan, const char *p)

@@ -19,8 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- Configuration: a structure, and a table that says what may be written ---------------------
- */
+/* ---- Configuration: a structure, and a table that says what may be written ---- */
 
 struct config {
     const char *greeting;
@@ -59,15 +58,13 @@ static const pillion_directive directives[] = {
     {0},
 };
 
-/* ---- State: what each worker keeps between requests ---------------------------------------------
- */
+/* ---- State: what each worker keeps between requests ---- */
 
 struct state {
     uint64_t greetings;
 };
 
-/* ---- Methods ------------------------------------------------------------------------------------
- */
+/* ---- Methods ---- */
 
 static const struct {
     const char *language, *word;
@@ -158,8 +155,7 @@ static const pillion_method methods[] = {
     {0},
 };
 
-/* ---- Hooks --------------------------------------------------------------------------------------
- */
+/* ---- Hooks ---- */
 
 /* Runs in a throwaway process before a configuration is put to use: what the table of directives
  * cannot check is checked here. */

@@ -68,8 +68,7 @@ typedef struct {
     size_t size;
 } pillion_bytes;
 
-/* ---- What a module declares -------------------------------------------------------------------
- */
+/* ---- What a module declares ---- */
 
 /* Answers a request: exactly one pillion_reply… or pillion_fail before it returns. */
 typedef void (*pillion_handler)(pillion_request *req);
@@ -172,8 +171,7 @@ typedef struct {
                                                       .directive_size = sizeof(pillion_directive), \
                                                       __VA_ARGS__}
 
-/* ---- The request ------------------------------------------------------------------------------
- */
+/* ---- The request ---- */
 
 /* The params as the client sent them: JSON that has passed the strict check, "null" when there were
  * none. Valid while the request is. */
@@ -201,8 +199,7 @@ pillion_instance *pillion_self(const pillion_request *req);
 /* Memory that lives as long as the request, aligned for any type; NULL when there is none. */
 void *pillion_alloc(pillion_request *req, size_t size);
 
-/* ---- The reply: exactly one for a request -----------------------------------------------------
- */
+/* ---- The reply: exactly one for a request ---- */
 
 /* Replies with `out` and a value that the reply takes over, whatever happens. NULL is a failure to
  * build it: the client gets `internal_error`. */
@@ -221,8 +218,7 @@ void pillion_fail(pillion_request *req, const char *code, const char *format, ..
 #define PILLION_INTERNAL_ERROR "internal_error"
 #define PILLION_OVERLOADED     "overloaded"
 
-/* ---- The module in its process ----------------------------------------------------------------
- */
+/* ---- The module in its process ---- */
 
 /* The configuration structure, filled from the directives; NULL when the module has none. */
 const void *pillion_config(const pillion_instance *self);
@@ -252,8 +248,7 @@ typedef enum {
 void pillion_log(const pillion_instance *self, pillion_log_level level, const char *format, ...)
     PILLION_PRINTF(3, 4);
 
-/* ---- The server, seen from inside -------------------------------------------------------------
- */
+/* ---- The server, seen from inside ---- */
 
 /* Each gives a new tree that the caller owns (and can reply with), or NULL when memory ran out.
  *

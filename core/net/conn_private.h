@@ -1,12 +1,28 @@
-/* The buffers of a connection: taking, growing and giving back blocks of the arena. Private to
- * net/conn*.c.
+/* What the files of net/conn*.c share, and nobody else: conn.c (the life of a connection),
+ * conn_io.c (moving bytes) and conn_buffer.c (blocks of the arena).
  *
  * Bytes never move within a block: moving them and saying so could not become true together. They
  * are copied to another block, the record is committed, and only then the old block is free. */
-#ifndef PILLION_NET_CONN_BUFFER_H
-#define PILLION_NET_CONN_BUFFER_H
+#ifndef PILLION_NET_CONN_PRIVATE_H
+#define PILLION_NET_CONN_PRIVATE_H
 
 #include "net/conn.h"
+
+/* ---- conn.c ---- */
+
+/* Puts the connection on the list of what the batch's end looks at. */
+void conn_mark_dirty(struct conns *conns, struct conn *conn);
+
+/* The connection's place is free for another; at the batch's end when it is on the list. */
+void conn_give(struct conns *conns, struct conn *conn);
+
+/* Sets flags in the record. */
+void conn_set_flags(struct conns *conns, struct conn *conn, uint8_t flags);
+
+/* Begins to look for idle and lingering connections once a second, while there are any. */
+void conns_sweep(struct conns *conns);
+
+/* ---- conn_buffer.c ---- */
 
 #define READ_ORDER  2u /* 16 KiB: what an ordinary read has room for */
 #define WRITE_ORDER 2u

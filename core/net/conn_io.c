@@ -1,0 +1,402 @@
+/* Moving bytes: reading, handling what was read, sending, and what each waits for. See conn.h.
+ *
+ * Reading and sending happen from the loop's events; replies of a whole batch go out together when
+ * the batch is through. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "net/conn_private.h"
+
+#define READS_PER_EVENT 4u  /* then the others have their turn */
+#define FLUSH_ROUNDS    16u /* likewise, of sending and handling what waited */
+
+/* ---- What a connection waits for ---- */
+
+/* All replies are sent: tells the client that no more will come, and drops what it still sends. */
+static void linger(struct conns *conns, struct conn *conn)
+{
+    if (conn->lingering)
+        return;
+    conn->lingering = 1;
+    conns->lingering++;
+    conn->active_s = (uint32_t)(conns->loop->now / NS_PER_S);
+    shutdown(conn->watch.fd, SHUT_WR);
+    conns_sweep(conns);
+}
+
+/* True when a connection that has nothing more to send is over. */
+static bool is_over(const struct conns *conns, const struct conn *conn,
+                    const struct conn_cursors *cursors)
+{
+    if (conn->held != NULL)
+        return false;
+    if (cursors->flags & CONN_ENDING)
+        return !(cursors->flags & CONN_DISCARD) || (cursors->flags & CONN_EOF);
+    if (conn->waiting)
+        return false;
+    if (cursors->flags & CONN_EOF)
+        return true;
+    return conns->draining && cursors->in_start == cursors->in_end;
+}
+
+/* Ends what is over, and says what the connection waits for next. */
+static void settle(struct conns *conns, struct conn *conn)
+{
+    const struct conn_cursors *cursors = conn_cursors(conns, conn);
+    bool unsent = cursors->out_start != cursors->out_end;
+    bool reading = !(cursors->flags & CONN_EOF) && !conns->leaving;
+    uint32_t events = 0;
+
+    if (!unsent && is_over(conns, conn, cursors)) {
+        conn_close(conns, conn);
+        return;
+    }
+    if (cursors->flags & CONN_ENDING) {
+        reading = reading && (cursors->flags & CONN_DISCARD);
+        if (!unsent && conn->held == NULL)
+            linger(conns, conn);
+    } else {
+        bool full = conn_output_full(conns, conn);
+        if (full && !conn->paused)
+            counter_add(&conns->counters[COUNT_PAUSED_OUTPUT], 1);
+        conn->paused = full;
+        reading = reading && !full && !conn->waiting && conn->held == NULL;
+    }
+    input_shrink(conns, conn);
+    if (reading)
+        events |= EPOLLIN;
+    if (unsent)
+        events |= EPOLLOUT;
+    loop_change(conns->loop, &conn->watch, events);
+}
+
+/* ---- Reading ---- */
+
+struct bytes conn_input(const struct conns *conns, const struct conn *conn)
+{
+    const struct conn_cursors *cursors = conn_cursors(conns, conn);
+
+    if (cursors->in_block == BLOCK_NONE)
+        return (struct bytes){"", 0};
+    return (struct bytes){arena_block(&conns->arena, cursors->in_block) + cursors->in_start,
+                          cursors->in_end - cursors->in_start};
+}
+
+static void process(struct conns *conns, struct conn *conn)
+{
+    const struct conn_cursors *cursors = conn_cursors(conns, conn);
+
+    conn_mark_dirty(conns, conn);
+    if (conns->leaving || conn->held != NULL || (cursors->flags & CONN_ENDING))
+        return;
+    conns->on_input(conns, conn);
+}
+
+/* Around recv(2) and send(2) with the commit that follows: see arena_header's `in_call`. */
+static void call_begins(struct conns *conns, const struct conn *conn)
+{
+    atomic_store_explicit(&conns->arena.header->in_call, 1 + conn_index(conns, conn),
+                          memory_order_release);
+}
+
+static void call_ended(struct conns *conns)
+{
+    atomic_store_explicit(&conns->arena.header->in_call, 0, memory_order_release);
+}
+
+/* The descriptor is not what it was: something else in this process has closed it. Whoever takes
+ * the connections over has whole ones, so ending here hurts nobody. */
+static void check_descriptor(const struct conn *conn)
+{
+    if (errno != EBADF && errno != ENOTSOCK)
+        return;
+    log_error("descriptor %d of a connection was closed by something else, a module it must be; "
+              "the worker ends, another one takes its connections over",
+              conn->watch.fd);
+    abort();
+}
+
+/* Reads once. True when there may be more to read. */
+static bool receive_once(struct conns *conns, struct conn *conn)
+{
+    if (!input_prepare(conns, conn)) {
+        conn_wait_for_room(conns, conn);
+        conn_mark_dirty(conns, conn);
+        return false;
+    }
+    struct conn_record *record = conn_record_of(conns, conn);
+    const struct conn_cursors *cursors = record_cursors(record);
+    size_t room = (size_t)BLOCK_BYTES(cursors->in_order) - cursors->in_end;
+    char *to = arena_block(&conns->arena, cursors->in_block) + cursors->in_end;
+    call_begins(conns, conn);
+    ssize_t got = recv(conn->watch.fd, to, room, 0);
+
+    if (got < 0) {
+        call_ended(conns);
+        if (errno == EINTR)
+            return true;
+        check_descriptor(conn);
+        if (errno != EAGAIN && errno != ENOMEM && errno != ENOBUFS)
+            conn_close(conns, conn);
+        else
+            conn_mark_dirty(conns, conn);
+        return false;
+    }
+    if (got == 0) {
+        conn_set_flags(conns, conn, CONN_EOF);
+        call_ended(conns);
+        process(conns, conn);
+        return false;
+    }
+    struct conn_cursors *edit = record_edit(record);
+    edit->in_end += (uint32_t)got;
+    edit->received += (uint64_t)got;
+    record_commit(record);
+    call_ended(conns);
+    counter_add(&conns->counters[COUNT_BYTES_IN], (uint64_t)got);
+    if (conn->owner->idle_timeout_ns != 0)
+        conn->active_s = (uint32_t)(conns->loop->now / NS_PER_S);
+    process(conns, conn);
+    return (size_t)got == room && conn->owner != NULL && !conn->waiting && conn->held == NULL &&
+           !conn_output_full(conns, conn) &&
+           !(conn_cursors(conns, conn)->flags & (CONN_EOF | CONN_ENDING));
+}
+
+/* Reads and drops, until the client has stopped sending. */
+static void discard(struct conns *conns, struct conn *conn)
+{
+    char buffer[16384];
+
+    for (unsigned i = 0; i < READS_PER_EVENT; i++) {
+        ssize_t got = recv(conn->watch.fd, buffer, sizeof(buffer), 0);
+        if (got < 0 && (errno == EAGAIN || errno == EINTR))
+            return;
+        if (got < 0) {
+            conn_close(conns, conn);
+            return;
+        }
+        if (got == 0) {
+            conn_set_flags(conns, conn, CONN_EOF);
+            conn_mark_dirty(conns, conn);
+            return;
+        }
+        struct conn_record *record = conn_record_of(conns, conn);
+        record_edit(record)->received += (uint64_t)got;
+        record_commit(record);
+    }
+}
+
+static void receive(struct conns *conns, struct conn *conn)
+{
+    if (conn_cursors(conns, conn)->flags & CONN_DISCARD) {
+        discard(conns, conn);
+        return;
+    }
+    for (unsigned i = 0; i < READS_PER_EVENT; i++) {
+        if (!receive_once(conns, conn))
+            return;
+    }
+}
+
+/* ---- Sending ---- */
+
+bool conn_output_full(const struct conns *conns, const struct conn *conn)
+{
+    const struct conn_cursors *cursors = conn_cursors(conns, conn);
+    return cursors->out_end - cursors->out_start >= conn->owner->max_output;
+}
+
+void conn_advance(struct conns *conns, struct conn *conn, size_t consumed, size_t produced)
+{
+    struct conn_record *record = conn_record_of(conns, conn);
+    struct conn_cursors *edit = record_edit(record);
+    uint32_t block = BLOCK_NONE;
+    unsigned order = edit->in_order;
+
+    edit->in_start += (uint32_t)consumed;
+    edit->out_end += (uint32_t)produced;
+    if (edit->in_start == edit->in_end) {
+        block = edit->in_block;
+        edit->in_block = BLOCK_NONE;
+        edit->in_start = edit->in_end = 0;
+    }
+    record_commit(record);
+    conn->expects = 0;
+    block_release(conns, block, order);
+    conn_mark_dirty(conns, conn);
+}
+
+/* Sends what is queued as far as the socket takes it. False when the connection is gone. */
+static bool send_queued(struct conns *conns, struct conn *conn)
+{
+    struct conn_record *record = conn_record_of(conns, conn);
+    const struct conn_cursors *cursors = record_cursors(record);
+    size_t size = cursors->out_end - cursors->out_start;
+
+    if (size == 0 || conn->blocked)
+        return true;
+    ssize_t put;
+    call_begins(conns, conn);
+    do {
+        put = send(conn->watch.fd,
+                   arena_block(&conns->arena, cursors->out_block) + cursors->out_start, size,
+                   MSG_NOSIGNAL);
+    } while (put < 0 && errno == EINTR);
+    if (put < 0) {
+        call_ended(conns);
+        check_descriptor(conn);
+        if (errno != EAGAIN && errno != ENOMEM && errno != ENOBUFS) {
+            conn_close(conns, conn);
+            return false;
+        }
+        conn->blocked = 1;
+        return true;
+    }
+    struct conn_cursors *edit = record_edit(record);
+    uint32_t block = BLOCK_NONE;
+    unsigned order = edit->out_order;
+    edit->out_start += (uint32_t)put;
+    edit->sent += (uint64_t)put;
+    if (edit->out_start == edit->out_end) {
+        block = edit->out_block;
+        edit->out_block = BLOCK_NONE;
+        edit->out_start = edit->out_end = 0;
+    }
+    record_commit(record);
+    call_ended(conns);
+    block_release(conns, block, order);
+    counter_add(&conns->counters[COUNT_BYTES_OUT], (uint64_t)put);
+    if (conn->owner->idle_timeout_ns != 0)
+        conn->active_s = (uint32_t)(conns->loop->now / NS_PER_S);
+    conn->blocked = (size_t)put < size;
+    return true;
+}
+
+/* ---- Replies that the arena had no room for ---- */
+
+struct held_reply {
+    size_t size, consumed;
+    char *data;
+};
+
+void conn_hold(struct conns *conns, struct conn *conn, char *data, size_t size, size_t consumed)
+{
+    struct held_reply *held = data == NULL ? NULL : malloc(sizeof(*held));
+
+    if (held == NULL) {
+        log_error("out of memory for a reply: a connection ends");
+        free(data);
+        conn_end(conns, conn, true);
+        return;
+    }
+    *held = (struct held_reply){.size = size, .consumed = consumed, .data = data};
+    conn->held = held;
+    conn_wait_for_room(conns, conn);
+    conn_mark_dirty(conns, conn);
+}
+
+static bool place_held(struct conns *conns, struct conn *conn)
+{
+    struct held_reply *held = conn->held;
+    char *room = conn_output_reserve(conns, conn, held->size);
+
+    if (room == NULL)
+        return false;
+    memcpy(room, held->data, held->size);
+    conn_advance(conns, conn, held->consumed, held->size);
+    free(held->data);
+    free(held);
+    conn->held = NULL;
+    return true;
+}
+
+/* Blocks have come free: those that waited try again. */
+static void retry_waiting(struct conns *conns)
+{
+    uint32_t high = atomic_load_explicit(&conns->arena.header->record_high, memory_order_relaxed);
+
+    for (uint32_t i = 0; i < high && conns->waiting_count > 0; i++) {
+        struct conn *conn = &conns->conns[i];
+        if (conn->owner == NULL || !conn->waiting)
+            continue;
+        conn->waiting = 0;
+        conns->waiting_count--;
+        if (conn->held != NULL && !place_held(conns, conn)) {
+            conn->waiting = 1;
+            conns->waiting_count++;
+            conns->used_when_full = conns->blocks.used;
+            return;
+        }
+        process(conns, conn);
+    }
+}
+
+/* ---- Events and batches ---- */
+
+static void conn_ready(struct watch *watch, uint32_t events)
+{
+    struct conn *conn = container_of(watch, struct conn, watch);
+    struct conns *conns = conn->conns;
+
+    if (events & EPOLLOUT) {
+        conn->blocked = 0;
+        conn_mark_dirty(conns, conn);
+    }
+    if ((events & EPOLLIN) && (watch->events & EPOLLIN)) {
+        receive(conns, conn);
+        return;
+    }
+    /* Not reading, and the connection is broken both ways: nobody is there to send to. */
+    if (events & (EPOLLERR | EPOLLHUP))
+        conn_close(conns, conn);
+}
+
+void conn_start(struct conns *conns, struct conn *conn)
+{
+    if (!loop_watch(conns->loop, &conn->watch, conn->watch.fd, EPOLLIN, conn_ready)) {
+        log_error("cannot watch a connection: errno %d; it is closed", errno);
+        conn_close(conns, conn);
+        return;
+    }
+    if (conn->owner->idle_timeout_ns != 0)
+        conns_sweep(conns);
+    if (conn_input(conns, conn).size > 0)
+        process(conns, conn);
+    else
+        conn_mark_dirty(conns, conn);
+}
+
+static void flush(struct conns *conns, struct conn *conn)
+{
+    for (unsigned round = 0; round < FLUSH_ROUNDS; round++) {
+        bool full = conn_output_full(conns, conn);
+        if (!send_queued(conns, conn))
+            return;
+        if (!full || conn_output_full(conns, conn))
+            break;
+        process(conns, conn); /* requests that waited until the client had read */
+        if (conn->owner == NULL)
+            return;
+    }
+    settle(conns, conn);
+}
+
+void conns_flush(struct conns *conns)
+{
+    if (conns->waiting_count > 0 && conns->blocks.used < conns->used_when_full)
+        retry_waiting(conns);
+    while (conns->dirty != 0) {
+        struct conn *conn = &conns->conns[conns->dirty - 1];
+        conns->dirty = conn->next_dirty;
+        /* Still listed meanwhile: what happens to it in the flush needs no second one. */
+        if (conn->owner != NULL)
+            flush(conns, conn);
+        conn->listed = 0;
+        if (conn->owner == NULL)
+            conn_give(conns, conn);
+    }
+}
