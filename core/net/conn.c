@@ -74,6 +74,14 @@ bool conns_init(struct conns *conns, struct loop *loop, int fd, uint32_t worker,
     return true;
 }
 
+void conns_free(struct conns *conns)
+{
+    timer_cancel(conns->loop, &conns->sweep);
+    munmap(conns->conns, conns->arena.record_count * sizeof(struct conn));
+    blocks_free(&conns->blocks);
+    arena_unmap(&conns->arena);
+}
+
 static void set_options(int fd, const struct conn_owner *owner)
 {
     const int on = 1;

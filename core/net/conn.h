@@ -71,6 +71,10 @@ struct conns {
 bool conns_init(struct conns *conns, struct loop *loop, int fd, uint32_t worker, uint32_t limit,
                 counter *counters, struct error *error);
 
+/* Frees what conns_init has made; connections must be closed before. For tests: a worker's end is
+ * its process's end. */
+void conns_free(struct conns *conns);
+
 /* The index of a connection's record, its record, and its id. */
 static inline uint32_t conn_index(const struct conns *conns, const struct conn *conn)
 {

@@ -12,7 +12,8 @@
 #include "net/stream_count.h"
 
 #define WAIT_NS   (5 * NS_PER_MS)
-#define BATCH_MAX 128u /* between batches, requests have their turn */
+#define TRIES_MAX 1000u /* then a connection for which there is no room must go */
+#define BATCH_MAX 128u  /* between batches, requests have their turn */
 
 static void next_batch(struct adoption *adoption);
 
@@ -158,9 +159,13 @@ static void place_batch(struct adoption *adoption)
         uint32_t i = adoption->placed;
         if (adoption->fds[i] >= 0 &&
             !take_over(adoption, adoption->records[i], adoption->ids[i], adoption->fds[i])) {
-            wait_a_little(adoption);
-            return;
+            if (++adoption->tries < TRIES_MAX) {
+                wait_a_little(adoption);
+                return;
+            }
+            give_up(adoption, adoption->ids[i], adoption->fds[i], "there is no room for it");
         }
+        adoption->tries = 0;
         adoption->placed++;
     }
     next_batch(adoption);

@@ -37,6 +37,7 @@ struct adoption {
     uint32_t records[CHANNEL_FDS_MAX];
     int fds[CHANNEL_FDS_MAX]; /* of the ids that were given, -1 for the others */
     uint32_t batch, placed;   /* in the three above; `placed` are dealt with */
+    uint32_t tries;           /* of placing the next one */
     struct timer wait;        /* until the next try, of asking or of placing */
 };
 

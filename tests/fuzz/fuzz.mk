@@ -15,7 +15,8 @@ FUZZ_COMPILE  = $(FUZZ_CC) $(CPPFLAGS_ALL) -std=c17 $(WARNINGS) $(FUZZ_FLAGS) -M
 FUZZ_NAMES := $(patsubst tests/fuzz/fuzz_%.c,%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
 FUZZ_BIN   := $(FUZZ_NAMES:%=$(B)/fuzz/fuzz_%)
 FUZZ_CORE  := $(patsubst %.c,$(B)/fuzz/obj/%.o,\
-                $(sort $(wildcard core/base/*.c core/conf/*.c core/wire/*.c)))
+                $(sort $(wildcard core/base/*.c core/conf/*.c core/event/*.c core/net/*.c \
+                core/wire/*.c)))
 
 $(FUZZ_CORE): $(B)/fuzz/obj/%.o: %.c
 	@mkdir -p $(@D)
