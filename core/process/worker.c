@@ -158,7 +158,7 @@ static uint32_t average_open(void *context)
 
     if (worker.start->generation->slots == 1)
         return UINT32_MAX / 2;
-    for (uint32_t i = 0; i < BOARD_ROWS_MAX; i++) {
+    for (uint32_t i = 0; i < board->row_high; i++) {
         const struct board_row *row = &board->rows[i];
         if (atomic_load_explicit(&row->state, memory_order_relaxed) != ROW_SERVING ||
             atomic_load_explicit(&row->generation, memory_order_relaxed) != generation)

@@ -99,6 +99,8 @@ struct board_row *board_take_row(struct board *board, uint32_t slot, uint64_t ge
         atomic_store(&row->slot, slot);
         atomic_store(&row->generation, generation);
         atomic_store(&row->state, ROW_STARTING);
+        if (i >= atomic_load(&board->row_high))
+            atomic_store(&board->row_high, i + 1);
         return row;
     }
     return NULL;
@@ -128,7 +130,7 @@ uint64_t board_sum(const struct board *board, enum worker_counter which)
 {
     uint64_t sum = counter_read(&board->totals.counters[which]);
 
-    for (uint32_t i = 0; i < BOARD_ROWS_MAX; i++)
+    for (uint32_t i = 0; i < board->row_high; i++)
         sum += counter_read(&board->rows[i].counters[which]);
     return sum;
 }
@@ -137,7 +139,7 @@ void board_sum_method(const struct board *board, uint32_t index, struct method_c
 {
     memset(sum, 0, sizeof(*sum));
     method_add(sum, &board->totals.methods[index]);
-    for (uint32_t i = 0; i < BOARD_ROWS_MAX; i++) {
+    for (uint32_t i = 0; i < board->row_high; i++) {
         if (atomic_load_explicit(&board->rows[i].state, memory_order_relaxed) != ROW_FREE)
             method_add(sum, &board->rows[i].methods[index]);
     }

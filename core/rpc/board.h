@@ -81,6 +81,8 @@ struct board {
     /* Quarantine: crashes of each method in its current window; see process/quarantine. */
     _Atomic uint32_t quarantined[BOARD_METHODS_MAX];
 
+    /* Rows from here on were never used: looking at one would give it pages. */
+    _Atomic uint32_t row_high;
     struct board_row totals; /* of workers that are gone */
     struct board_row rows[BOARD_ROWS_MAX];
 };

@@ -67,7 +67,7 @@ static uint32_t serving(const struct board *board)
 {
     uint32_t count = 0;
 
-    for (uint32_t i = 0; i < BOARD_ROWS_MAX; i++)
+    for (uint32_t i = 0; i < board->row_high; i++)
         count += atomic_load_explicit(&board->rows[i].state, memory_order_relaxed) == ROW_SERVING;
     return count;
 }
@@ -93,7 +93,7 @@ static void add_workers(cJSON *stats, const struct board *board)
 {
     cJSON *list = cJSON_AddArrayToObject(stats, "workers");
 
-    for (uint32_t i = 0; i < BOARD_ROWS_MAX; i++) {
+    for (uint32_t i = 0; i < board->row_high; i++) {
         const struct board_row *row = &board->rows[i];
         uint32_t state = atomic_load_explicit(&row->state, memory_order_relaxed);
         if (state == ROW_FREE)

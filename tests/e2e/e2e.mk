@@ -13,4 +13,4 @@ $(B)/tests/e2e/%: tests/e2e/%.c $(HARNESS_OBJ) tests/e2e/harness.h
 
 .PHONY: e2e
 e2e: $(E2E_BIN) all  ## end-to-end tests, with the server that was built
-	$(Q)set -e; for t in $(E2E_BIN); do PILLION_BUILD=$(abspath $(B)) $$t; done
+	$(Q)status=0; for t in $(E2E_BIN); do $(TEST_ENV) $$t || status=1; done; exit $$status

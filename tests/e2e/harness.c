@@ -54,7 +54,6 @@ void fail_test(const char *format, ...)
     va_start(args, format);
     vsnprintf(text, sizeof(text), format, args);
     va_end(args);
-    servers_show();
     ck_abort_msg("%s", text);
 }
 
@@ -152,6 +151,8 @@ void directory_remove(const char *path)
 
 /* ---- the keeper ---- */
 
+#define LOG_TAIL 6000
+
 struct note {
     char kind; /* 'g'roup, 'd'irectory, 'e'nd */
     pid_t group;
@@ -164,6 +165,25 @@ static void send_note(const struct note *note)
 {
     if (keeper >= 0 && write(keeper, note, sizeof(*note)) != (ssize_t)sizeof(*note))
         abort();
+}
+
+/* The end of a server's log, for whoever wants to know why a test failed. */
+void show_log(const char *prefix)
+{
+    static const char *const names[] = {"stderr.log", "error.log"};
+    char path[128], tail[LOG_TAIL + 1];
+
+    for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
+        snprintf(path, sizeof(path), "%s/logs/%s", prefix, names[i]);
+        int fd = open(path, O_RDONLY | O_CLOEXEC);
+        if (fd < 0)
+            continue;
+        off_t size = lseek(fd, 0, SEEK_END);
+        ssize_t got = pread(fd, tail, LOG_TAIL, size > LOG_TAIL ? size - LOG_TAIL : 0);
+        if (got > 0)
+            fprintf(stderr, "---- %s of a test that failed:\n%.*s", names[i], (int)got, tail);
+        close(fd);
+    }
 }
 
 static _Noreturn void keeper_run(int notes)
@@ -182,8 +202,10 @@ static _Noreturn void keeper_run(int notes)
             kill(-all[i].group, SIGKILL);
     }
     for (size_t i = 0; i < count; i++) {
-        if (all[i].kind == 'd')
-            directory_remove(all[i].path);
+        if (all[i].kind != 'd')
+            continue;
+        show_log(all[i].path);
+        directory_remove(all[i].path);
     }
     _exit(0);
 }

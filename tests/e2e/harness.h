@@ -14,7 +14,7 @@
  *     E2E_MAIN("wire", ping_answers, …)
  *
  * The binary and its modules are found by PILLION_BUILD. Nothing of the core is linked. Every wait
- * has a deadline; what fails, fails the test by ck_abort with the tail of the server's log. What is
+ * has a deadline; what fails, fails the test, and the tail of the server's log is shown. What is
  * returned by pointer stays valid until the test ends. Servers are ended, and prefixes removed,
  * when the test is over, however it ends. CK_TIMEOUT_MULTIPLIER stretches check's time limit and
  * the deadlines here. */
@@ -66,7 +66,7 @@ void look_again(void);
         }                                          \
     } while (0)
 
-/* Fails the test, with the tail of every server's log. */
+/* Fails the test. */
 __attribute__((format(printf, 1, 2), noreturn)) void fail_test(const char *format, ...);
 
 /* ---- memory that lives as long as the test ---- */

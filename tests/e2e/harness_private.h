@@ -16,8 +16,8 @@ void keeper_dismiss(void);
 
 void directory_remove(const char *path);
 
-/* Prints the tails of the logs of all servers to standard error. */
-void servers_show(void);
+/* Prints the tails of the logs below a prefix to standard error. */
+void show_log(const char *prefix);
 /* Ends all servers. False when one did not end in order, or left a sanitizer's report. */
 bool servers_end(void);
 

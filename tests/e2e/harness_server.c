@@ -18,7 +18,6 @@
 
 #define PORT_FIRST 20000
 #define PORT_COUNT 12000
-#define LOG_TAIL   6000
 #define ARGS_MAX   32
 
 static struct server *servers; /* newest first */
@@ -268,7 +267,7 @@ static bool server_end(struct server *server)
         look_again();
     if (server->pid != 0) {
         fprintf(stderr, "---- the server does not end after SIGTERM\n");
-        servers_show();
+        show_log(server->prefix);
         good = false;
     }
     if (server->group != 0)
@@ -319,20 +318,6 @@ char *server_wait_log(const struct server *server, const char *text)
 {
     wait_until(server_logged(server, text), "the log never says \"%s\"", text);
     return server_log(server);
-}
-
-void servers_show(void)
-{
-    static bool showing; /* reading a log may fail, too */
-
-    for (const struct server *s = showing ? NULL : servers; s != NULL; s = s->next) {
-        showing = true;
-        const char *log = server_log(s);
-        size_t size = strlen(log);
-        fprintf(stderr, "---- the log's end:\n%s----\n",
-                log + (size > LOG_TAIL ? size - LOG_TAIL : 0));
-    }
-    showing = false;
 }
 
 /* ---- processes ---- */
