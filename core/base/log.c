@@ -98,6 +98,12 @@ static bool is_syslog(const char *path)
     return strcmp(path, "syslog") == 0 || strncmp(path, "syslog:", 7) == 0;
 }
 
+void log_in_child(void)
+{
+    if (the_log.fd < 0)
+        closelog();
+}
+
 bool log_open(const struct log_target *target, struct error *error)
 {
     int fd = STDERR_FILENO;

@@ -139,3 +139,11 @@ void acceptor_stop(struct acceptor *acceptor)
     pause_accepting(acceptor, 0);
     timer_cancel(acceptor->conns->loop, &acceptor->pause);
 }
+
+void acceptor_close(struct acceptor *acceptor)
+{
+    acceptor_stop(acceptor);
+    for (uint32_t i = 0; i < acceptor->count; i++)
+        close(acceptor->sources[i].fd);
+    acceptor->count = 0;
+}

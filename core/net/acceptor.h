@@ -42,6 +42,9 @@ void acceptor_start(struct acceptor *acceptor);
 /* For good: the sockets stay open in the master, nothing in their queues is lost. */
 void acceptor_stop(struct acceptor *acceptor);
 
+/* The same, and closes this process's copies: when the last one does, clients are refused. */
+void acceptor_close(struct acceptor *acceptor);
+
 /* A connection was closed: goes on accepting when that is what it waited for. */
 void acceptor_room(struct acceptor *acceptor);
 

@@ -13,8 +13,8 @@
 #include "base/log.h"
 #include "net/conn_private.h"
 
-#define LINGER_S 10u /* how long input is dropped before a close */
-#define SWEEP_NS (1 * NS_PER_S)
+#define LINGER_MS 10000u /* how long input is dropped before a close */
+#define SWEEP_NS  (1 * NS_PER_S)
 
 /* ---- Lists ---- */
 
@@ -103,7 +103,7 @@ struct conn *conn_open(struct conns *conns, int fd, uint32_t listener,
     set_options(fd, owner);
     conn->watch.fd = fd;
     conn->owner = owner;
-    conn->active_s = (uint32_t)(conns->loop->now / NS_PER_S);
+    conn->active_ms = (uint32_t)(conns->loop->now / NS_PER_MS);
 
     struct conn_record *record = conn_record_of(conns, conn);
     record->listener = listener;
@@ -158,7 +158,7 @@ struct conn *conn_adopt(struct conns *conns, int fd, const struct arena *from,
     }
     conn->watch.fd = fd;
     conn->owner = owner;
-    conn->active_s = (uint32_t)(conns->loop->now / NS_PER_S);
+    conn->active_ms = (uint32_t)(conns->loop->now / NS_PER_MS);
 
     struct conn_record *mine = conn_record_of(conns, conn);
     mine->listener = record->listener;
@@ -192,6 +192,7 @@ void conn_close(struct conns *conns, struct conn *conn)
     struct conn_record *record = conn_record_of(conns, conn);
     const struct conn_cursors *cursors = record_cursors(record);
 
+    conns->open--;
     conns->on_close(conns, conn);
     loop_unwatch(conns->loop, &conn->watch);
     /* The record is free before its blocks are: nobody may take over what is being given back. */
@@ -207,7 +208,6 @@ void conn_close(struct conns *conns, struct conn *conn)
         conns->waiting_count--;
     if (conn->lingering)
         conns->lingering--;
-    conns->open--;
     counter_add(&conns->counters[COUNT_CLOSED], 1);
     conn_give(conns, conn);
 }
@@ -231,17 +231,17 @@ static void sweep(struct timer *timer)
 {
     struct conns *conns = container_of(timer, struct conns, sweep);
     uint32_t high = atomic_load_explicit(&conns->arena.header->record_high, memory_order_relaxed);
-    uint64_t now_s = conns->loop->now / NS_PER_S;
+    uint32_t now_ms = (uint32_t)(conns->loop->now / NS_PER_MS);
     bool again = false;
 
     for (uint32_t i = 0; i < high; i++) {
         struct conn *conn = &conns->conns[i];
         if (conn->owner == NULL || conn->watch.index == 0)
             continue;
-        uint64_t limit = conn->lingering ? LINGER_S : conn->owner->idle_timeout_ns / NS_PER_S;
+        uint64_t limit = conn->lingering ? LINGER_MS : conn->owner->idle_timeout_ns / NS_PER_MS;
         if (limit == 0)
             continue;
-        if (now_s > conn->active_s + limit)
+        if (now_ms - conn->active_ms > limit) /* counted around in 49 days */
             conn_close(conns, conn);
         else
             again = true;

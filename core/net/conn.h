@@ -31,7 +31,7 @@ struct conn {
     uint32_t expects;               /* bytes that the frame at the start of the input has in all,
                                        0 when not known */
     uint32_t next_dirty;            /* 1 + index in the list of what to flush */
-    uint32_t active_s;              /* when bytes last moved, in seconds of the loop's clock */
+    uint32_t active_ms;             /* when bytes last moved, on the loop's clock */
     uint8_t listed;                 /* in the list of what to flush */
     uint8_t waiting;                /* for room in the arena */
     uint8_t blocked;                /* the last send was short: wait for EPOLLOUT */
@@ -62,7 +62,7 @@ struct conns {
     /* There is input at the start of conn_input() that was not there before, or room for output
      * that was not there before. May consume, queue, end or close. */
     void (*on_input)(struct conns *conns, struct conn *conn);
-    /* The connection is about to be closed. */
+    /* The connection is being closed, and not counted as open any more. */
     void (*on_close)(struct conns *conns, struct conn *conn);
     void *context; /* of the two */
 };

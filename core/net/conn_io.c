@@ -23,7 +23,7 @@ static void linger(struct conns *conns, struct conn *conn)
         return;
     conn->lingering = 1;
     conns->lingering++;
-    conn->active_s = (uint32_t)(conns->loop->now / NS_PER_S);
+    conn->active_ms = (uint32_t)(conns->loop->now / NS_PER_MS);
     shutdown(conn->watch.fd, SHUT_WR);
     conns_sweep(conns);
 }
@@ -159,7 +159,7 @@ static bool receive_once(struct conns *conns, struct conn *conn)
     call_ended(conns);
     counter_add(&conns->counters[COUNT_BYTES_IN], (uint64_t)got);
     if (conn->owner->idle_timeout_ns != 0)
-        conn->active_s = (uint32_t)(conns->loop->now / NS_PER_S);
+        conn->active_ms = (uint32_t)(conns->loop->now / NS_PER_MS);
     process(conns, conn);
     return (size_t)got == room && conn->owner != NULL && !conn->waiting && conn->held == NULL &&
            !conn_output_full(conns, conn) &&
@@ -271,7 +271,7 @@ static bool send_queued(struct conns *conns, struct conn *conn)
     block_release(conns, block, order);
     counter_add(&conns->counters[COUNT_BYTES_OUT], (uint64_t)put);
     if (conn->owner->idle_timeout_ns != 0)
-        conn->active_s = (uint32_t)(conns->loop->now / NS_PER_S);
+        conn->active_ms = (uint32_t)(conns->loop->now / NS_PER_MS);
     conn->blocked = (size_t)put < size;
     return true;
 }

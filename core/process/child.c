@@ -54,5 +54,6 @@ void child_begin(const int *keep, size_t count)
         sigaction(row->number, &action, NULL);
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
+    log_in_child();
     close_others(keep, count);
 }

@@ -113,6 +113,26 @@ static bool plan_arena(struct generation *generation, const struct generation *p
     return true;
 }
 
+/* ---- Addresses ---- */
+
+/* What `-t` can say of addresses without binding them. */
+static bool check_addresses(struct generation *generation, struct conf_errors *errors)
+{
+    struct address address;
+    struct error error;
+    bool good = true;
+
+    for (struct server_settings *s = generation->settings->servers; s != NULL; s = s->next) {
+        for (struct listen_settings *l = s->listens; l != NULL; l = l->next) {
+            if (address_parse(l->address, generation->tree->prefix, false, &address, &error))
+                continue;
+            conf_error(errors, &l->place, "%s", error.text);
+            good = false;
+        }
+    }
+    return good;
+}
+
 struct generation *generation_build(const struct serve_options *options, uint64_t number,
                                     const struct generation *previous, struct conf_errors *errors)
 {
@@ -127,7 +147,8 @@ struct generation *generation_build(const struct serve_options *options, uint64_
         return NULL;
     }
     generation->slots = (uint32_t)generation->settings->worker_processes;
-    bool good = seal_modules(generation, errors);
+    bool good = check_addresses(generation, errors);
+    good = seal_modules(generation, errors) && good;
     good = plan_arena(generation, previous, errors) && good;
     if (!identity_resolve(generation->settings, &generation->identity, &error)) {
         conf_error(errors, NULL, "%s", error.text);
@@ -148,10 +169,8 @@ static bool listen_on(struct generation *generation, struct listeners *listeners
     struct address address;
     struct error error;
 
-    if (!address_parse(listen->address, generation->tree->prefix, false, &address, &error)) {
-        conf_error(errors, &listen->place, "%s", error.text);
-        return false;
-    }
+    if (!address_parse(listen->address, generation->tree->prefix, false, &address, &error))
+        return false; /* check_addresses has said so */
     struct listener *listener = listener_find(listeners, &address);
     for (size_t i = 0; i < generation->listener_count; i++) {
         if (generation->listeners[i].listener == listener && listener != NULL) {

@@ -48,6 +48,9 @@ static void begin_end(enum master_mode mode)
         end_workers(MESSAGE_QUIT, drain_ms + QUIT_MARGIN_MS);
     else
         end_workers(MESSAGE_STOP, STOP_PATIENCE_MS);
+    /* From here on clients are refused, so that they can go elsewhere. */
+    while (master.listeners.first != NULL)
+        listener_close(&master.listeners, master.listeners.first, true);
     master_check_end();
 }
 
@@ -182,8 +185,6 @@ static void tidy_up(void)
 {
     if (master.vault_pid != 0)
         kill(master.vault_pid, SIGKILL);
-    while (master.listeners.first != NULL)
-        listener_close(&master.listeners, master.listeners.first, true);
     if (master.pid_path != NULL)
         unlink(master.pid_path);
     log_notice("the server has ended");

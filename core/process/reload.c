@@ -88,6 +88,9 @@ static void commit(void)
         timer_cancel(&master.loop, &master.slots[i].respawn);
         master.slots[i].quick_deaths = 0;
     }
+    if (strcmp(now->settings->control, master.control_path) != 0)
+        log_warn("the control socket stays at %s: another place needs a restart",
+                 master.control_path);
     if (!log_open(&now->settings->log, &error))
         log_error("%s; the log stays where it was", error.text);
 

@@ -219,7 +219,7 @@ static void drain_over(struct timer *timer)
 
 static void quit(uint64_t timeout_ms)
 {
-    acceptor_stop(&worker.acceptor);
+    acceptor_close(&worker.acceptor);
     conns_drain(&worker.conns);
     worker.draining = true;
     timer_set(&worker.loop, &worker.drain, timeout_ms * NS_PER_MS, drain_over);
