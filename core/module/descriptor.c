@@ -3,6 +3,7 @@
 
 #include <assert.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/memory.h"
@@ -153,6 +154,8 @@ bool descriptor_configure(struct module_set *set, struct module *module)
     if (descriptor->config_size > 0)
         module->instance.config = must_zalloc(descriptor->config_size);
     snprintf(where, sizeof(where), "load_module %s", module->settings->label);
-    return conf_apply(&apply, table, CONF_IN_MODULE, where, &module->settings->place,
-                      module->settings->block, module->instance.config);
+    bool good = conf_apply(&apply, table, CONF_IN_MODULE, where, &module->settings->place,
+                           module->settings->block, module->instance.config);
+    free(table);
+    return good;
 }

@@ -636,7 +636,7 @@ END_TEST
 
 START_TEST(includes_of_absolute_paths_keep_their_names)
 {
-    char text[200], name[100];
+    char text[512], name[512];
 
     make_prefix();
     make_file("1.conf", "one;");
