@@ -43,12 +43,29 @@ static size_t escape_character(struct bytes text, char to[ESCAPED_MAX], size_t *
     return taken;
 }
 
+/* How many bytes at the start of `text` stand for themselves: nearly always all of them. */
+static size_t plain_size(struct bytes text)
+{
+    size_t size = 0;
+
+    while (size < text.size && text.data[size] >= 0x20 && text.data[size] < 0x7f &&
+           text.data[size] != '"' && text.data[size] != '\\')
+        size++;
+    return size;
+}
+
 /* Writes as many whole characters of `text`, escaped, as fit into `capacity` bytes, and returns
  * their size. With `to` NULL they are only measured. */
 static size_t escape_text(struct bytes text, char *to, size_t capacity)
 {
-    size_t used = 0;
+    size_t used = plain_size(text);
 
+    if (used > capacity)
+        used = capacity;
+    if (to != NULL)
+        memcpy(to, text.data, used);
+    text.data += used;
+    text.size -= used;
     while (text.size > 0) {
         char character[ESCAPED_MAX];
         size_t size;
