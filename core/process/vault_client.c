@@ -2,6 +2,7 @@
 #include "process/vault_client.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -10,7 +11,8 @@
 #include "base/log.h"
 #include "base/memory.h"
 
-#define RETRY_NS (2 * NS_PER_MS)
+#define RETRY_NS  (2 * NS_PER_MS)
+#define FINISH_NS (5 * NS_PER_S)
 
 static void client_ready(struct watch *watch, uint32_t events);
 static void retry(struct timer *timer);
@@ -179,6 +181,22 @@ static void go_on(struct vault_client *client)
     send_queue(client);
     if (is_open(client))
         send_drops(client);
+}
+
+void vault_client_finish(struct vault_client *client)
+{
+    uint64_t deadline = clock_ns() + FINISH_NS;
+
+    while (is_open(client) && (client->queue_size > 0 || client->drop.count > 0) &&
+           clock_ns() < deadline) {
+        struct pollfd writable = {.fd = client->watch.fd, .events = POLLOUT};
+        go_on(client);
+        if (client->blocked)
+            poll(&writable, 1, 1); /* too many descriptors under way is not the channel's state */
+    }
+    if (is_open(client) && client->queue_size > 0)
+        log_error("the vault did not take %u connections: they end with this worker",
+                  client->queue_size);
 }
 
 static void retry(struct timer *timer)

@@ -40,6 +40,10 @@ void vault_client_drop(struct vault_client *client, uint64_t id);
 /* Sends what is collected. From the loop's after_batch. */
 void vault_client_flush(struct vault_client *client);
 
+/* Before the worker lets go: waits until everything that was to be handed over has been, so that
+ * nothing depends on this process any more. */
+void vault_client_finish(struct vault_client *client);
+
 /* Asks for `count` connections; one answer comes by `given`. False when there is no vault. */
 bool vault_client_take(struct vault_client *client, uint64_t serial, const uint64_t *ids,
                        uint32_t count);

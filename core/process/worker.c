@@ -236,7 +236,7 @@ static void master_message(const struct message *message, int *fds, uint32_t fd_
     case MESSAGE_LEAVE:
         acceptor_stop(&worker.acceptor);
         conns_flush(&worker.conns);
-        vault_client_flush(&worker.vault);
+        vault_client_finish(&worker.vault);
         conns_release(&worker.conns);
         loop_stop(&worker.loop);
         break;

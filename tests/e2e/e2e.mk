@@ -11,6 +11,15 @@ $(B)/tests/e2e/%: tests/e2e/%.c $(HARNESS_OBJ) tests/e2e/harness.h
 	$(if $(Q),@echo "  TEST $@")
 	$(Q)$(COMPILE) $(LDFLAGS_ALL) -Itests/e2e -o $@ $< $(HARNESS_OBJ) -lcjson $(CHECK_LIBS)
 
+# Preloaded by test_faults. A sanitizer's library has to come first, so that test runs without them.
+$(B)/tests/e2e/faults.so: tests/e2e/preload/faults.c
+	@mkdir -p $(@D)
+	$(Q)$(CC) -D_GNU_SOURCE -std=c17 $(WARNINGS) -Wno-missing-prototypes -O2 -g -shared -fPIC \
+	    -o $@ $< -ldl
+
+$(B)/tests/e2e/test_faults: $(B)/tests/e2e/faults.so
+E2E_BIN := $(if $(SANITIZE),$(filter-out %/test_faults,$(E2E_BIN)),$(E2E_BIN))
+
 .PHONY: e2e
 e2e: $(E2E_BIN) all  ## end-to-end tests, with the server that was built
 	$(Q)status=0; for t in $(E2E_BIN); do $(TEST_ENV) $$t || status=1; done; exit $$status

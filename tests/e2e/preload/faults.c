@@ -1,0 +1,92 @@
+/* A library to preload: makes the system calls of workers fail and fall short, again and again, in
+ * all the ways that their manual pages allow. Only processes whose name begins with "worker" are
+ * hit. See test_faults.c. */
+#include <dlfcn.h>
+#include <errno.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+static uint64_t state = 88172645463325252u;
+
+/* A plain generator (xorshift): the same run each time, for each process. */
+static unsigned roll(unsigned sides)
+{
+    state ^= state << 13;
+    state ^= state >> 7;
+    state ^= state << 17;
+    return (unsigned)(state >> 33) % sides;
+}
+
+static bool is_worker(void)
+{
+    static pid_t asked;
+    static bool answer;
+
+    if (asked != getpid()) {
+        char name[16] = "";
+        prctl(PR_GET_NAME, name, 0, 0, 0);
+        answer = strncmp(name, "worker", 6) == 0;
+        if (answer)
+            asked = getpid();
+    }
+    return answer;
+}
+
+/* Fails with one of `errors` in one call of four. */
+static bool fails(const int *errors, unsigned count)
+{
+    if (!is_worker() || roll(4) != 0)
+        return false;
+    errno = errors[roll(count)];
+    return true;
+}
+
+/* In three calls of four, only a few bytes. */
+static size_t shortened(size_t size)
+{
+    size_t few = 1 + roll(9);
+    return !is_worker() || roll(4) == 0 || size < few ? size : few;
+}
+
+#define REAL(name) ((__typeof__(&name))dlsym(RTLD_NEXT, #name))
+
+ssize_t recv(int fd, void *buffer, size_t size, int flags)
+{
+    if (fails((const int[]){EINTR, EAGAIN, ENOMEM}, 3))
+        return -1;
+    return REAL(recv)(fd, buffer, shortened(size), flags);
+}
+
+ssize_t send(int fd, const void *buffer, size_t size, int flags)
+{
+    if (fails((const int[]){EINTR, EAGAIN, ENOMEM, ENOBUFS}, 4))
+        return -1;
+    return REAL(send)(fd, buffer, shortened(size), flags);
+}
+
+int accept4(int fd, struct sockaddr *address, socklen_t *size, int flags)
+{
+    if (fails((const int[]){EINTR, ECONNABORTED, EMFILE, ENFILE, ENOMEM}, 5))
+        return -1;
+    return REAL(accept4)(fd, address, size, flags);
+}
+
+ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
+{
+    if (message->msg_controllen > 0 &&
+        fails((const int[]){EINTR, EAGAIN, ETOOMANYREFS, ENOBUFS}, 4))
+        return -1;
+    return REAL(sendmsg)(fd, message, flags);
+}
+
+int epoll_wait(int epoll, struct epoll_event *events, int count, int timeout)
+{
+    if (fails((const int[]){EINTR}, 1))
+        return -1;
+    return REAL(epoll_wait)(epoll, events, count, timeout);
+}

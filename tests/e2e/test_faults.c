@@ -1,0 +1,96 @@
+/* System calls that fail or fall short change nothing that a client can see: EINTR, EAGAIN, ENOMEM,
+ * ENOBUFS, ECONNABORTED, EMFILE, ENFILE, ETOOMANYREFS, and reads and writes of a few bytes, all
+ * over the place in every worker (preload/faults.c). */
+#include "harness.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#define CLIENTS  24
+#define REQUESTS 200
+
+static struct server *serve_with_faults(void)
+{
+    struct server *server = server_new();
+    const char *build = getenv("PILLION_BUILD");
+
+    server_conf(server, "", "method ping;");
+    setenv("LD_PRELOAD", keep_printf("%s/tests/e2e/faults.so", build), 1);
+    server_start(server);
+    unsetenv("LD_PRELOAD");
+    return server;
+}
+
+static void exchange(int client, int from, int count)
+{
+    struct buffer requests = {0}, replies = {0};
+
+    for (int i = from; i < from + count; i++) {
+        buffer_add_frame(&requests, "{\"in\":\"ping\",\"params\":[%d,\"%*s\"],\"id\":%d}", i,
+                         i % 70, "", i);
+        buffer_add_frame(&replies, "{\"out\":\"pong\",\"result\":[%d,\"%*s\"],\"id\":%d}", i,
+                         i % 70, "", i);
+    }
+    client_exchange(client, requests.data, requests.size, 0, replies.data, replies.size);
+    free(requests.data);
+    free(replies.data);
+}
+
+START_TEST(every_reply_is_right_while_system_calls_fail)
+{
+    struct server *server = serve_with_faults();
+    int clients[CLIENTS];
+
+    for (int i = 0; i < CLIENTS; i++)
+        clients[i] = client_connect(server);
+    for (int i = 0; i < CLIENTS; i++)
+        exchange(clients[i], i, REQUESTS);
+    ck_assert(!server_logged(server, "died"));
+}
+END_TEST
+
+START_TEST(connections_change_workers_while_system_calls_fail)
+{
+    struct server *server = serve_with_faults();
+    int clients[CLIENTS];
+
+    for (int i = 0; i < CLIENTS; i++) {
+        clients[i] = client_connect(server);
+        client_send(clients[i], "\x18\0\0\0{\"in\":\"pi", 13); /* half a frame */
+    }
+    for (int round = 0; round < 5; round++) {
+        struct run run = server_ask(server, "reload");
+        expect_status(&run, 0);
+    }
+    for (int i = 0; i < CLIENTS; i++) {
+        client_send(clients[i], "ng\",\"params\":1}", 15);
+        client_expect(clients[i], "{\"out\":\"pong\",\"result\":1}");
+        exchange(clients[i], i, 20);
+    }
+    ck_assert(!server_logged(server, "died"));
+}
+END_TEST
+
+START_TEST(a_client_that_pipelines_a_megabyte_gets_all_of_it_back)
+{
+    struct server *server = serve_with_faults();
+    int client = client_connect(server);
+    char *text = keep(malloc(300001));
+
+    memset(text, 'x', 300000);
+    text[300000] = '\0';
+    struct buffer requests = {0}, replies = {0};
+    for (int i = 0; i < 3; i++) {
+        buffer_add_frame(&requests, "{\"in\":\"ping\",\"params\":\"%s\"}", text);
+        buffer_add_frame(&replies, "{\"out\":\"pong\",\"result\":\"%s\"}", text);
+    }
+    client_exchange(client, requests.data, requests.size, 0, replies.data, replies.size);
+    free(requests.data);
+    free(replies.data);
+}
+END_TEST
+
+E2E_MAIN("faults", every_reply_is_right_while_system_calls_fail,
+         connections_change_workers_while_system_calls_fail,
+         a_client_that_pipelines_a_megabyte_gets_all_of_it_back)
