@@ -6,6 +6,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "net/arena_layout.h"
+
 static uint64_t page_round(uint64_t size)
 {
     return (size + BLOCK_SIZE - 1) / BLOCK_SIZE * BLOCK_SIZE;
@@ -45,8 +47,9 @@ static bool header_valid(const struct arena_header *header, uint64_t size)
     uint64_t records = (uint64_t)header->record_count * header->record_size;
     uint64_t blocks = (uint64_t)header->block_count * BLOCK_SIZE;
 
-    return header->magic == ARENA_MAGIC && header->layout == ARENA_LAYOUT &&
-           header->record_size == sizeof(struct conn_record) && header->records_at == BLOCK_SIZE &&
+    return header->magic == ARENA_MAGIC && header->record_size != 0 &&
+           header->record_size == arena_layout_record_size(header->layout) &&
+           header->records_at == BLOCK_SIZE &&
            header->blocks_at == BLOCK_SIZE + page_round(records) && header->blocks_at <= size &&
            size - header->blocks_at == blocks;
 }
@@ -74,7 +77,10 @@ bool arena_map(int fd, struct arena *arena, struct error *error)
     }
     *arena = (struct arena){
         .header = header,
-        .records = (struct conn_record *)(void *)((char *)memory + header->records_at),
+        .records = header->layout != ARENA_LAYOUT
+                       ? NULL
+                       : (struct conn_record *)(void *)((char *)memory + header->records_at),
+        .layout = header->layout,
         .data = (char *)memory + header->blocks_at,
         .size = size,
         .record_count = header->record_count,
@@ -96,7 +102,8 @@ uint32_t arena_used_records(const struct arena *arena, int fd)
 
     if (hole < 0)
         return arena->record_count;
-    uint64_t used = ((uint64_t)hole - arena->header->records_at) / sizeof(struct conn_record);
+    uint64_t used =
+        ((uint64_t)hole - arena->header->records_at) / arena_layout_record_size(arena->layout);
     return used < arena->record_count ? (uint32_t)used : arena->record_count;
 }
 

@@ -22,8 +22,14 @@
 #include "base/error.h"
 #include "net/blocks.h"
 
-#define ARENA_MAGIC  0x414c4c49u /* "ILLA" */
-#define ARENA_LAYOUT 1u          /* raised whenever a structure here changes */
+#define ARENA_MAGIC 0x414c4c49u /* "ILLA" */
+/* Raised whenever a structure here changes; net/arena_layout.c then keeps reading the former ones.
+ * The tests build a server with another layout, to upgrade to it and back. */
+#ifdef PILLION_TEST_LAYOUT
+#define ARENA_LAYOUT 1000
+#else
+#define ARENA_LAYOUT 1
+#endif
 
 /* Flags of a connection. */
 enum {
@@ -54,9 +60,14 @@ struct conn_record {
     uint32_t listener;        /* id of the listener that accepted it */
     _Atomic uint32_t taken;   /* 1: another worker has adopted it; hands off */
     uint32_t unused;
+#ifdef PILLION_TEST_LAYOUT
+    uint64_t not_there_before[8];
+#endif
     struct conn_cursors cursors[2];
 };
+#if ARENA_LAYOUT == 1
 static_assert(sizeof(struct conn_record) == 128, "a record is two cache lines");
+#endif
 
 struct arena_header {
     uint32_t magic, layout;
@@ -78,9 +89,10 @@ struct arena_geometry {
 /* An arena as one process sees it. */
 struct arena {
     struct arena_header *header;
-    struct conn_record *records;
+    struct conn_record *records; /* NULL in an arena of another layout */
     char *data;
     size_t size; /* of the mapping */
+    uint32_t layout;
     uint32_t record_count, block_count;
 };
 
@@ -88,8 +100,9 @@ struct arena {
  * close-on-exec descriptor, or -1 with the reason. */
 int arena_create(const struct arena_geometry *geometry, uint32_t worker, struct error *error);
 
-/* Maps an arena and checks its header against the file's size: nothing in it is trusted, because a
- * worker that died may have written anywhere. Worker only. */
+/* Maps an arena, of any layout that this binary knows (net/arena_layout.h), and checks its header
+ * against the file's size: nothing in it is trusted, because a worker that died may have written
+ * anywhere. Worker only. */
 bool arena_map(int fd, struct arena *arena, struct error *error);
 void arena_unmap(struct arena *arena);
 

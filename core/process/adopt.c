@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "net/arena_layout.h"
 #include "net/stream_count.h"
 
 #define WAIT_NS   (5 * NS_PER_MS)
@@ -18,15 +19,13 @@
 static void next_batch(struct adoption *adoption);
 
 /* Whether this slot is to take the record over. */
-static bool is_ours(const struct adoption *adoption, uint32_t index)
+static bool is_ours(const struct adoption *adoption, uint32_t index,
+                    const struct conn_record *record)
 {
-    const struct conn_record *record = &adoption->from.records[index];
     const struct adopt_rule *rule = &adoption->rule;
     uint64_t place = (uint64_t)index * rule->slots + rule->slot;
 
-    return atomic_load_explicit(&record->id, memory_order_acquire) != 0 &&
-           atomic_load_explicit(&record->taken, memory_order_relaxed) == 0 &&
-           place % rule->parts == rule->part;
+    return record->id != 0 && record->taken == 0 && place % rule->parts == rule->part;
 }
 
 /* What must end here ends visibly: the client sees the end of its connection, the log and the
@@ -113,9 +112,10 @@ static void answer_guilty(struct adoption *adoption, struct conn *conn, uint32_t
 static bool take_over(struct adoption *adoption, uint32_t index, uint64_t id, int fd)
 {
     struct conns *conns = adoption->dispatcher->conns;
-    struct conn_record *record = &adoption->from.records[index];
+    struct conn_record image, *record = &image;
     const char *why = NULL;
 
+    arena_record_read(&adoption->from, index, record);
     if (!record_valid(&adoption->from, record)) {
         counter_add(&conns->counters[COUNT_INVALID], 1);
         give_up(adoption, id, fd, "its record is damaged");
@@ -135,7 +135,7 @@ static bool take_over(struct adoption *adoption, uint32_t index, uint64_t id, in
     struct conn *conn = conn_adopt(conns, fd, &adoption->from, record, &cursors, owner);
     if (conn == NULL)
         return false;
-    atomic_store_explicit(&record->taken, 1, memory_order_release);
+    arena_record_take(&adoption->from, index);
     counter_add(&conns->counters[COUNT_ADOPTED], 1);
     adoption->count++;
     if (running != UINT32_MAX)
@@ -204,12 +204,13 @@ static void next_batch(struct adoption *adoption)
     adoption->batch = adoption->placed = 0;
     while (adoption->next < adoption->from.record_count && adoption->batch < BATCH_MAX) {
         uint32_t index = adoption->next++;
-        if (!is_ours(adoption, index))
+        struct conn_record record;
+        arena_record_read(&adoption->from, index, &record);
+        if (!is_ours(adoption, index, &record))
             continue;
         adoption->records[adoption->batch] = index;
         adoption->fds[adoption->batch] = -1;
-        adoption->ids[adoption->batch++] =
-            atomic_load_explicit(&adoption->from.records[index].id, memory_order_relaxed);
+        adoption->ids[adoption->batch++] = record.id;
     }
     if (adoption->batch == 0)
         finish(adoption);

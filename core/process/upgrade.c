@@ -26,6 +26,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/version.h"
+#include "net/arena_layout.h"
 #include "process/child.h"
 #include "process/master.h"
 #include "process/upgrade.h"
@@ -146,6 +147,7 @@ static int state_write(struct error *error)
     cJSON *state = cJSON_CreateObject();
 
     add(state, "version", STATE_VERSION);
+    add(state, "arena_layout", ARENA_LAYOUT);
     cJSON_AddStringToObject(state, "binary", PILLION_VERSION);
     add(state, "generation", (double)master.last_number);
     add(state, "slots", master.current->slots);
@@ -384,10 +386,19 @@ static cJSON *state_read(int fd, struct error *error)
     if (text != NULL && pread(fd, text, (size_t)size, 0) == (ssize_t)size)
         state = cJSON_Parse(text);
     free(text);
-    if (state != NULL && number(state, "version", 0) == STATE_VERSION)
+    uint32_t layout = state == NULL ? 0 : (uint32_t)number(state, "arena_layout", 0);
+    if (state != NULL && number(state, "version", 0) == STATE_VERSION &&
+        arena_layout_record_size(layout) != 0)
         return state;
-    error_set(error, "the running server's state is of version %d, this binary reads version %d",
-              (int)number(state, "version", 0), STATE_VERSION);
+    if (state != NULL && arena_layout_record_size(layout) == 0)
+        error_set(error,
+                  "the running server's arenas have layout %u, which this binary does not know; "
+                  "is it an older one?",
+                  layout);
+    else
+        error_set(error,
+                  "the running server's state is of version %d, this binary reads version %d",
+                  (int)number(state, "version", 0), STATE_VERSION);
     cJSON_Delete(state);
     return NULL;
 }

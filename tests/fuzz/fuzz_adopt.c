@@ -11,6 +11,7 @@
 
 #include "base/clock.h"
 #include "fuzz.h"
+#include "net/arena_layout.h"
 #include "net/conn.h"
 #include "wire/frame.h"
 
@@ -69,8 +70,9 @@ static int sample(void)
 static void take_all(struct conns *conns, const struct arena *from)
 {
     for (uint32_t i = 0; i < from->record_count && i < RECORDS; i++) {
-        const struct conn_record *record = &from->records[i];
+        struct conn_record image, *record = &image;
         int pair[2];
+        arena_record_read(from, i, record);
         if (record->id == 0 || record->taken || !record_valid(from, record))
             continue;
         struct conn_cursors cursors = *record_cursors(record);

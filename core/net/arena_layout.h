@@ -1,0 +1,21 @@
+/* Arenas of other layouts: what a binary of another version has left, read record by record.
+ *
+ * After an upgrade, the new binary's workers take connections over from arenas that the old one's
+ * have filled. The header's members up to `blocks_at` are the same in every layout; a record is
+ * not, and is read through the table in arena_layout.c, into the form that this binary uses. A
+ * layout, once released, stays in that table as it was. */
+#ifndef PILLION_NET_ARENA_LAYOUT_H
+#define PILLION_NET_ARENA_LAYOUT_H
+
+#include "net/arena.h"
+
+/* The size of a record in this layout, or 0 when this binary does not know it. */
+uint32_t arena_layout_record_size(uint32_t layout);
+
+/* Copies record `index` as it stands, whatever the arena's layout. */
+void arena_record_read(const struct arena *arena, uint32_t index, struct conn_record *record);
+
+/* Marks it as taken over: whoever looks next passes it by. */
+void arena_record_take(const struct arena *arena, uint32_t index);
+
+#endif
