@@ -18,6 +18,15 @@ $(B)/tests/e2e/faults.so: tests/e2e/preload/faults.c
 	    -o $@ $< -ldl
 
 $(B)/tests/e2e/test_faults: $(B)/tests/e2e/faults.so
+
+# A server whose arenas have another layout, to upgrade to. See test_upgrade.
+.PHONY: layout
+layout:
+	$(Q)$(MAKE) --no-print-directory B=$(B)/tests/layout CPPFLAGS=-DPILLION_TEST_LAYOUT \
+	    $(B)/tests/layout/pillion
+
+$(B)/tests/e2e/test_upgrade: | layout
+
 E2E_BIN := $(if $(SANITIZE),$(filter-out %/test_faults,$(E2E_BIN)),$(E2E_BIN))
 
 .PHONY: e2e

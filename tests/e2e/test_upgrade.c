@@ -1,0 +1,152 @@
+/* Replacing the running binary: nobody loses a connection, and what cannot take over does not. */
+#include "harness.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define CLIENTS 40
+
+/* A copy of the binary in the prefix, which tests can replace while it runs. */
+static char *own_binary(const struct server *server)
+{
+    return server_path(server, "binary/pillion");
+}
+
+static void put_binary(const struct server *server, const char *from)
+{
+    /* A running binary cannot be written to (ETXTBSY): it is removed and made anew, as packages
+     * do. */
+    unlink(own_binary(server));
+    file_copy(from, own_binary(server));
+    chmod(own_binary(server), 0755);
+}
+
+static struct server *serve(void)
+{
+    struct server *server = server_new();
+
+    server_conf(server, "", "method ping;");
+    mkdir(server_path(server, "binary"), 0755);
+    put_binary(server, pillion_binary());
+    setenv("PILLION_BUILD", server_path(server, "binary"), 1);
+    server_start(server);
+    return server;
+}
+
+/* Clients in every state: idle, with half a frame sent, with replies unread. */
+static void connect_all(const struct server *server, int clients[CLIENTS])
+{
+    for (int i = 0; i < CLIENTS; i++) {
+        clients[i] = client_connect(server);
+        if (i % 3 == 1)
+            client_send(clients[i], "\x18\0\0\0{\"in\":\"pi", 13);
+        if (i % 3 == 2)
+            client_send_frame(clients[i], "{\"in\":\"ping\",\"params\":2}");
+    }
+    /* All of it has arrived and is handled when a later request is answered by each worker. */
+    for (int i = 2; i < CLIENTS; i += 3)
+        wait_until(!client_is_silent(clients[i]), "client %d was not answered", i);
+}
+
+static void expect_all(int clients[CLIENTS])
+{
+    for (int i = 0; i < CLIENTS; i++) {
+        if (i % 3 == 1) {
+            client_send(clients[i], "ng\",\"params\":1}", 15);
+            client_expect(clients[i], "{\"out\":\"pong\",\"result\":1}");
+        }
+        if (i % 3 == 2)
+            client_expect(clients[i], "{\"out\":\"pong\",\"result\":2}");
+        client_expect_alive(clients[i]);
+    }
+}
+
+static void upgrade(const struct server *server)
+{
+    struct run run = server_ask(server, "upgrade");
+    expect_status(&run, 0);
+    expect_part(run.out, "serves");
+}
+
+START_TEST(an_upgrade_keeps_every_connection_and_the_pid)
+{
+    struct server *server = serve();
+    int clients[CLIENTS];
+
+    connect_all(server, clients);
+    upgrade(server);
+    ck_assert(process_lives(server->pid));
+    expect_all(clients);
+    expect_part(server_log(server), "has taken over as the master");
+}
+END_TEST
+
+START_TEST(records_of_another_arena_layout_are_imported)
+{
+    const char *build = keep_printf("%s", getenv("PILLION_BUILD"));
+    struct server *server = serve();
+    int clients[CLIENTS];
+
+    connect_all(server, clients);
+    put_binary(server, keep_printf("%s/tests/layout/pillion", build));
+    upgrade(server);
+    expect_all(clients);
+
+    /* The older binary cannot read the newer layout: it says so, and is not put to use. */
+    put_binary(server, keep_printf("%s/pillion", build));
+    struct run run = server_ask(server, "upgrade");
+    expect_status(&run, 1);
+    expect_part(run.err, "arenas have layout 1000");
+    for (int i = 0; i < CLIENTS; i++)
+        client_expect_alive(clients[i]);
+}
+END_TEST
+
+START_TEST(a_binary_that_fails_is_not_put_to_use)
+{
+    static const char script[] = "#!/bin/sh\necho 'cannot do it' >&2\nexit 7\n";
+    struct server *server = serve();
+    int clients[CLIENTS];
+
+    connect_all(server, clients);
+    unlink(own_binary(server));
+    file_write(own_binary(server), script, strlen(script));
+    chmod(own_binary(server), 0755);
+    server_signal(server, SIGUSR2);
+    server_wait_log(server, "upgrade failed");
+    expect_part(server_log(server), "cannot do it");
+    expect_all(clients);
+}
+END_TEST
+
+START_TEST(after_an_upgrade_everything_works_as_before)
+{
+    struct server *server = serve();
+    int clients[CLIENTS];
+    pid_t workers[8];
+
+    connect_all(server, clients);
+    server_signal(server, SIGUSR2);
+    server_wait_log(server, "has taken over as the master");
+    server_wait_log(server, "generation 2 serves");
+    wait_until(server_workers(server, workers, 8) == 2, "there are not two workers");
+    for (int i = 0; i < 2; i++)
+        kill(workers[i], SIGKILL);
+    expect_all(clients);
+    struct run run = server_ask(server, "reload");
+    expect_status(&run, 0);
+    upgrade(server);
+    for (int i = 0; i < CLIENTS; i++)
+        client_expect_alive(clients[i]);
+    run = server_ask(server, "quit");
+    expect_status(&run, 0);
+    ck_assert_int_eq(server_wait_exit(server, PATIENCE_MS), 0);
+}
+END_TEST
+
+E2E_MAIN("upgrade", an_upgrade_keeps_every_connection_and_the_pid,
+         records_of_another_arena_layout_are_imported, a_binary_that_fails_is_not_put_to_use,
+         after_an_upgrade_everything_works_as_before)
