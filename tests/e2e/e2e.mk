@@ -30,5 +30,5 @@ $(B)/tests/e2e/test_upgrade: | layout
 E2E_BIN := $(if $(SANITIZE),$(filter-out %/test_faults,$(E2E_BIN)),$(E2E_BIN))
 
 .PHONY: e2e
-e2e: $(E2E_BIN) all  ## end-to-end tests, with the server that was built
+e2e: $(E2E_BIN) all fixtures  ## end-to-end tests, with the server that was built
 	$(Q)status=0; for t in $(E2E_BIN); do $(TEST_ENV) $$t || status=1; done; exit $$status

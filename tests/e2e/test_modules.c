@@ -1,0 +1,339 @@
+/* Modules as the server meets them: broken ones are named with what to do, and hurt nobody; rude
+ * ones are answered for. */
+#include "harness.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* What is wrong with a module, and what is said of it. */
+static const struct broken {
+    const char *module;
+    const char *words[3];
+    bool late; /* only a worker notices, not the probe */
+    bool slow; /* ended by load_timeout */
+} broken[] = {
+    {"ctor_abort", {"ctor_abort.so", "crashed", "SIGABRT"}, false, false},
+    {"ctor_segv", {"ctor_segv.so", "crashed", "SIGSEGV"}, false, false},
+    {"ctor_loop", {"ctor_loop.so", "loading", "load_timeout"}, false, true},
+    {"ctor_exit", {"ctor_exit.so", "ended the process", NULL}, false, false},
+    {"no_descriptor", {"no_descriptor.so", "no Pillion module", "PILLION_MODULE"}, false, false},
+    {"undefined_symbol", {"undefined_symbol.so", "frobnicate_the_widget", "link it"}, false, false},
+    {"abi_major", {"abi_major.so", "needs module API 7.0", "this server offers 1."}, false, false},
+    {"abi_minor", {"abi_minor.so", "needs module API 1.900", "newer server"}, false, false},
+    {"check_fails", {"check_fails.so", "check failed: the moon is full", NULL}, false, false},
+    {"silent_fails", {"silent_fails.so", "gave no reason", NULL}, false, false},
+    {"check_crashes", {"check_crashes.so", "crashed", "SIGABRT"}, false, false},
+    {"start_fails",
+     {"start_fails.so", "start failed: the oven is cold: 7 degrees", NULL},
+     true,
+     false},
+    {"start_crashes", {"start_crashes.so", "crashed", "SIGSEGV"}, true, false},
+    {"start_hangs", {"start_hangs.so", "start", "load_timeout"}, true, true},
+    {"ping_name",
+     {"ping_name.so", "a module named \"ping\" is loaded already", "ping.so"},
+     false,
+     false},
+    {"ping_method", {"ping_method.so", "\"ping\" is provided already", "ping.so"}, false, false},
+    {"not_elf", {"not_elf.so", "not an ELF file", "cc -shared"}, false, false},
+    {"empty", {"empty.so", "empty", NULL}, false, false},
+    {"truncated", {"truncated.so", "cut short", NULL}, false, false},
+    {"foreign", {"foreign.so", "built for", "this server is"}, false, false},
+    {"missing", {"missing.so", "No such file", NULL}, false, false},
+};
+
+#define BROKEN (sizeof(broken) / sizeof(*broken))
+
+/* Files that are broken as files. */
+static void make_files(const struct server *server)
+{
+    size_t size;
+    char *ping = file_read(server_path(server, "modules/ping.so"), &size);
+
+    file_write(server_path(server, "modules/not_elf.so"), "hello\n", 6);
+    file_write(server_path(server, "modules/empty.so"), "", 0);
+    file_write(server_path(server, "modules/truncated.so"), ping, size / 2);
+    ping[18] = (char)(ping[18] + 1); /* e_machine, elf(5) */
+    file_write(server_path(server, "modules/foreign.so"), ping, size);
+}
+
+static char *loads(const char *module)
+{
+    return keep_printf("load_timeout 300ms;\nload_module modules/%s.so;\n", module);
+}
+
+static void expect_words(const char *text, const struct broken *row)
+{
+    for (size_t i = 0; i < 3 && row->words[i] != NULL; i++)
+        expect_part(text, row->words[i]);
+}
+
+START_TEST(every_broken_module_is_named_by_the_test_of_the_configuration)
+{
+    struct server *server = server_new();
+
+    make_files(server);
+    for (size_t i = 0; i < BROKEN; i++) {
+        if (broken[i].late)
+            continue;
+        server_conf(server, loads(broken[i].module), "method ping;");
+        struct run run = pillion("-t", "-p", server->prefix);
+        expect_status(&run, 1);
+        expect_words(run.err, &broken[i]);
+    }
+}
+END_TEST
+
+START_TEST(no_broken_module_starts_a_server)
+{
+    static const char *const none[] = {NULL};
+
+    for (size_t i = 0; i < BROKEN; i++) {
+        struct server *server = server_new();
+        make_files(server);
+        server_conf(server, loads(broken[i].module), "method ping;");
+        server_spawn(server, none);
+        int status = server_wait_exit(server, PATIENCE_MS);
+        ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) == 1, "%s: status %x",
+                      broken[i].module, status);
+        expect_words(server_log(server), &broken[i]);
+    }
+}
+END_TEST
+
+START_TEST(no_broken_module_disturbs_a_server_that_runs)
+{
+    struct server *server = server_new();
+
+    make_files(server);
+    server_conf(server, "", "method ping;");
+    server_start(server);
+    int client = client_connect(server);
+    client_expect_alive(client);
+    for (size_t i = 0; i < BROKEN; i++) {
+        server_conf(server, loads(broken[i].module), "method ping;");
+        struct run run = server_ask(server, "reload");
+        expect_status(&run, 1);
+        expect_words(run.err, &broken[i]);
+        client_expect_alive(client);
+    }
+    expect_part(server_log(server), "generation 1 serves on");
+    server_conf(server, "", "method ping;");
+    struct run run = server_ask(server, "reload");
+    expect_status(&run, 0);
+    client_expect_alive(client);
+}
+END_TEST
+
+START_TEST(an_error_of_a_module_points_at_its_load_module)
+{
+    struct server *server = server_new();
+
+    server_write(server, "conf/pillion.conf",
+                 "load_module modules/ping.so;\nload_module modules/check_fails.so;\n"
+                 "server { listen 127.0.0.1:%d; method ping; }\n",
+                 server->port);
+    struct run run = pillion("-t", "-p", server->prefix);
+    expect_status(&run, 1);
+    expect_part(run.err, "pillion.conf:2:");
+    expect_part(run.err, "load_module modules/check_fails.so;");
+    expect_part(run.err, "^");
+}
+END_TEST
+
+START_TEST(methods_that_nobody_provides_are_named_with_what_there_is)
+{
+    struct server *server = server_new();
+
+    server_conf(server, "", "method pimg; method greet { handler ping.pong; }");
+    struct run run = pillion("-t", "-p", server->prefix);
+    expect_status(&run, 1);
+    expect_part(run.err, "no loaded module provides a method \"pimg\"; did you mean \"ping\"?");
+    expect_part(run.err, "ping offers ping");
+    expect_part(run.err, "no loaded module provides the handler \"ping.pong\"");
+}
+END_TEST
+
+START_TEST(a_method_can_have_another_name)
+{
+    struct server *server = server_new();
+
+    server_conf(server, "", "method \"say it again\" { handler ping.ping; }");
+    server_start(server);
+    int client = client_connect(server);
+    client_send_frame(client, "{\"in\":\"say it again\",\"params\":[1]}");
+    client_expect(client, "{\"out\":\"pong\",\"result\":[1]}");
+    client_send_frame(client, "{\"in\":\"ping\"}");
+    client_expect_error(client, "method_not_found");
+}
+END_TEST
+
+START_TEST(directives_of_every_type_reach_the_module)
+{
+    struct server *server = server_new();
+
+    server_conf(server, "load_module modules/options.so { string \"a b\"; }", "method options;");
+    server_start(server);
+    int client = client_connect(server);
+    client_send_frame(client, "{\"in\":\"options\"}");
+    client_expect(client,
+                  keep_printf("{\"out\":\"options\",\"result\":{\"flag\":false,\"integer\":-3,"
+                              "\"size\":4096,\"time\":90000,\"string\":\"a b\","
+                              "\"choice\":\"green\",\"list\":[],\"path\":\"%s/some/file\"}}",
+                              server->prefix));
+    server_conf(server,
+                "load_module modules/options.so { flag on; integer 10; size 2m; time 200ms; "
+                "string x; choice blue; list a b; list c; path /etc; }",
+                "method options;");
+    struct run run = server_ask(server, "reload");
+    expect_status(&run, 0);
+    client_send_frame(client, "{\"in\":\"options\"}");
+    client_expect(client, "{\"out\":\"options\",\"result\":{\"flag\":true,\"integer\":10,"
+                          "\"size\":2097152,\"time\":200,\"string\":\"x\",\"choice\":\"blue\","
+                          "\"list\":[\"a\",\"b\",\"c\"],\"path\":\"/etc\"}}");
+}
+END_TEST
+
+START_TEST(directives_of_a_module_are_checked_at_their_place)
+{
+    struct server *server = server_new();
+
+    server_conf(server, "load_module modules/options.so { integer 11; choice pink; flga on; }",
+                "method options;");
+    struct run run = pillion("-t", "-p", server->prefix);
+    expect_status(&run, 1);
+    expect_part(run.err, "integer");
+    expect_part(run.err, "-10");
+    expect_part(run.err, "\"pink\"");
+    expect_part(run.err,
+                "unknown directive \"flga\" in load_module options.so; did you mean \"flag\"?");
+    server_conf(server, "load_module modules/options.so;", "method options;");
+    run = pillion("-t", "-p", server->prefix);
+    expect_status(&run, 1);
+    expect_part(run.err, "\"string\"");
+}
+END_TEST
+
+START_TEST(rude_methods_are_answered_for_and_logged)
+{
+    struct server *server = server_new();
+    static const struct {
+        const char *method, *code, *logged;
+    } rude[] = {
+        {"silent", "internal_error", "\"silent\" returned without an answer"},
+        {"invalid", "internal_error", "\"invalid\" replied with bytes that are not valid JSON"},
+        {"nothing", "internal_error", "\"nothing\" replied with bytes that are not valid JSON"},
+        {"null", "internal_error", NULL},
+        {"binary", "internal_error", "\"binary\" replied with bytes that are not valid JSON"},
+        {"name", "internal_error", "\"name\" replied with an `out` that is not UTF-8"},
+        {"huge", "internal_error", "\"huge\" replied with"},
+    };
+
+    server_conf(server, "load_module modules/rude.so;",
+                "method ping; method silent; method twice; method invalid; method nothing; "
+                "method null; method binary; method name; method huge; method deletes; "
+                "method steals;");
+    server_start(server);
+    int client = client_connect(server);
+    for (size_t i = 0; i < sizeof(rude) / sizeof(*rude); i++) {
+        client_send_frame(client, keep_printf("{\"in\":\"%s\"}", rude[i].method));
+        client_expect_error(client, rude[i].code);
+        if (rude[i].logged != NULL)
+            server_wait_log(server, keep_printf("module rude: %s", rude[i].logged));
+        client_expect_alive(client);
+    }
+    client_send_frame(client, "{\"in\":\"twice\",\"params\":1}");
+    client_expect(client, "{\"out\":\"first\",\"result\":1}");
+    server_wait_log(server, "module rude: \"twice\" answered a request a second time");
+    client_send_frame(client, "{\"in\":\"deletes\",\"params\":{\"a\":[1,2]}}");
+    client_expect(client, "{\"out\":\"deletes\",\"result\":true}");
+    client_send_frame(client, "{\"in\":\"steals\",\"params\":{\"part\":[1,{\"b\":2}]}}");
+    client_expect(client, "{\"out\":\"steals\",\"result\":[[1,{\"b\":2}]]}");
+    client_expect_alive(client);
+    ck_assert(!server_logged(server, "died"));
+}
+END_TEST
+
+START_TEST(a_module_may_be_written_in_cxx)
+{
+    struct server *server = server_new();
+
+    server_conf(server, "load_module modules/cxx.so;", "method reverse;");
+    server_start(server);
+    int client = client_connect(server);
+    client_send_frame(client, "{\"in\":\"reverse\",\"params\":\"abc\"}");
+    client_expect(client, "{\"out\":\"reverse\",\"result\":\"cba\"}");
+    client_send_frame(client, "{\"in\":\"reverse\"}");
+    client_expect_error(client, "invalid_params");
+}
+END_TEST
+
+START_TEST(the_teaching_module_greets)
+{
+    struct server *server = server_new();
+
+    server_conf(server,
+                "load_module modules/hello.so { greeting Hi; languages en de; max_name 10; }",
+                "method greet; method hello.count;");
+    server_start(server);
+    int client = client_connect(server);
+    client_send_frame(client, "{\"in\":\"greet\",\"params\":{\"name\":\"Ada\"}}");
+    client_expect(client, "{\"out\":\"greet\",\"result\":\"Hi, Ada!\"}");
+    client_send_frame(client,
+                      "{\"in\":\"greet\",\"params\":{\"name\":\"Ada\",\"language\":\"de\"}}");
+    client_expect(client, "{\"out\":\"greet\",\"result\":\"Guten Tag, Ada!\"}");
+    client_send_frame(client,
+                      "{\"in\":\"greet\",\"params\":{\"name\":\"Ada\",\"language\":\"fr\"}}");
+    client_expect_error(client, "unknown_language");
+    client_send_frame(client, "{\"in\":\"greet\",\"params\":[]}");
+    client_expect_error(client, "invalid_params");
+    client_send_frame(client, "{\"in\":\"greet\",\"params\":{\"name\":\"Maximiliane\"}}");
+    client_expect_error(client, "invalid_params");
+    client_send_frame(client, "{\"in\":\"greet\",\"params\":{\"name\":\"\\ud800\"}}");
+    client_expect_error(client, "invalid_params");
+    client_send_frame(client, "{\"in\":\"hello.count\"}");
+    expect_part(client_receive(client, NULL), "\"greetings\":2");
+
+    server_conf(server, "load_module modules/hello.so { languages en tlh; }", "method greet;");
+    struct run run = server_ask(server, "reload");
+    expect_status(&run, 1);
+    expect_part(run.err, "no greeting is known in the language \"tlh\"");
+    client_expect_error((client_send_frame(client, "{\"in\":\"nope\"}"), client),
+                        "method_not_found");
+}
+END_TEST
+
+START_TEST(the_server_tells_of_itself)
+{
+    struct server *server = server_new();
+
+    server_conf(server, "",
+                "method ping; method rpc.list; method rpc.describe; method rpc.health;");
+    server_start(server);
+    int client = client_connect(server);
+    client_expect_alive(client);
+    client_send_frame(client, "{\"in\":\"rpc.list\"}");
+    expect_part(client_receive(client, NULL),
+                "\"name\":\"ping\",\"summary\":\"Gives its params back.\"");
+    client_send_frame(client, "{\"in\":\"rpc.describe\",\"params\":{\"method\":\"rpc.describe\"}}");
+    expect_part(client_receive(client, NULL), "\"required\":[\"method\"]");
+    client_send_frame(client, "{\"in\":\"rpc.describe\",\"params\":{\"method\":\"no\"}}");
+    client_expect_error(client, "method_not_found");
+    client_send_frame(client, "{\"in\":\"rpc.health\"}");
+    expect_part(client_receive(client, NULL), "\"status\":\"ok\",\"generation\":1,\"workers\":2");
+    client_send_frame(client, "{\"in\":\"rpc.stats\"}");
+    char *stats = client_receive(client, NULL);
+    expect_part(stats, "\"crashes\":0");
+    expect_part(stats, "\"ping\":{\"calls\":");
+}
+END_TEST
+
+E2E_MAIN("modules", every_broken_module_is_named_by_the_test_of_the_configuration,
+         no_broken_module_starts_a_server, no_broken_module_disturbs_a_server_that_runs,
+         an_error_of_a_module_points_at_its_load_module,
+         methods_that_nobody_provides_are_named_with_what_there_is, a_method_can_have_another_name,
+         directives_of_every_type_reach_the_module,
+         directives_of_a_module_are_checked_at_their_place,
+         rude_methods_are_answered_for_and_logged, a_module_may_be_written_in_cxx,
+         the_teaching_module_greets, the_server_tells_of_itself)

@@ -1,0 +1,11 @@
+/* Version 1 of a module that says which it is. */
+#include <pillion/module.h>
+
+static void version(pillion_request *req)
+{
+    pillion_reply(req, "version", cJSON_CreateString("v1"));
+}
+
+static const pillion_method methods[] = {{.name = "version", .handler = version}, {0}};
+
+PILLION_MODULE(.name = "version", .version = "1.0.0", .methods = methods);
