@@ -11,11 +11,12 @@
 #define DISCARD_ORDER 8u    /* blocks of 1 MiB and more give their pages back */
 #define GROW_FACTOR   4u    /* so that a large frame is copied a few times at most */
 
-/* Large frames may use three quarters of the arena, so that they never starve small ones. */
-static bool large_allowed(const struct conns *conns, unsigned order)
+/* Whether input may take a block of this order. Beyond three quarters of the arena only the smallest
+ * are given, so that large frames that are not whole yet never starve small ones. */
+static bool input_allowed(const struct conns *conns, unsigned order)
 {
     const struct blocks *blocks = &conns->blocks;
-    return order <= READ_ORDER || blocks->used + (1u << order) <= blocks->count - blocks->count / 4;
+    return order == 0 || blocks->used + (1u << order) <= blocks->count - blocks->count / 4;
 }
 
 void block_release(struct conns *conns, uint32_t block, unsigned order)
@@ -73,7 +74,8 @@ bool input_prepare(struct conns *conns, struct conn *conn)
     const struct conn_cursors *cursors = conn_cursors(conns, conn);
 
     if (cursors->in_block == BLOCK_NONE)
-        return input_move(conns, conn, READ_ORDER) || input_move(conns, conn, 0);
+        return (input_allowed(conns, READ_ORDER) && input_move(conns, conn, READ_ORDER)) ||
+               input_move(conns, conn, 0);
 
     uint64_t room = BLOCK_BYTES(cursors->in_order) - cursors->in_end;
     uint64_t size = cursors->in_end - cursors->in_start;
@@ -87,7 +89,7 @@ bool input_prepare(struct conns *conns, struct conn *conn)
     unsigned order = block_order(wanted < size + ROOM_MIN ? size + ROOM_MIN : wanted);
     if (order < READ_ORDER)
         order = READ_ORDER;
-    if (order < BLOCK_ORDERS && large_allowed(conns, order) && input_move(conns, conn, order))
+    if (order < BLOCK_ORDERS && input_allowed(conns, order) && input_move(conns, conn, order))
         return true;
     return room > 0;
 }

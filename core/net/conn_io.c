@@ -385,10 +385,8 @@ static void flush(struct conns *conns, struct conn *conn)
     settle(conns, conn);
 }
 
-void conns_flush(struct conns *conns)
+static void flush_dirty(struct conns *conns)
 {
-    if (conns->waiting_count > 0 && conns->blocks.used < conns->used_when_full)
-        retry_waiting(conns);
     while (conns->dirty != 0) {
         struct conn *conn = &conns->conns[conns->dirty - 1];
         conns->dirty = conn->next_dirty;
@@ -398,5 +396,15 @@ void conns_flush(struct conns *conns)
         conn->listed = 0;
         if (conn->owner == NULL)
             conn_give(conns, conn);
+    }
+}
+
+void conns_flush(struct conns *conns)
+{
+    flush_dirty(conns);
+    /* Sending has given blocks back: now is the time, the next event may be far away. */
+    while (conns->waiting_count > 0 && conns->blocks.used < conns->used_when_full) {
+        retry_waiting(conns);
+        flush_dirty(conns);
     }
 }

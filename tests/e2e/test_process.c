@@ -1,0 +1,431 @@
+/* Processes: signals, deaths, hangs, limits. What ends a worker costs the guilty request an error
+ * and nobody anything else. */
+#include "harness.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define CRASH_METHODS                                                                       \
+    "method null; method abort; method exit0; method exit1; method overflow; method hang; " \
+    "method kill; method closefds; method eat; method sleep; method ping;"
+
+static void conf_crash(const struct server *server, const char *main_text)
+{
+    server_conf(server,
+                keep_printf("load_module modules/crash.so { journal %s; }\n%s",
+                            server_path(server, "run/journal"), main_text),
+                CRASH_METHODS);
+    chmod(server_path(server, "run"), 0777); /* workers write the journal, as nobody */
+}
+
+static struct server *serve_crash(const char *main_text)
+{
+    struct server *server = server_new();
+
+    server->reports_allowed = true;
+    conf_crash(server, main_text);
+    server_start(server);
+    return server;
+}
+
+/* The log in a file, with `log` behind its name. */
+static void conf_own_log(const struct server *server, const char *log)
+{
+    server_write(server, "conf/pillion.conf",
+                 "worker_processes 2;\nerror_log logs/own.log %s;\n"
+                 "load_module modules/ping.so;\nserver { listen 127.0.0.1:%d; method ping; }\n",
+                 log, server->port);
+}
+
+static size_t lines_of(const char *path)
+{
+    size_t count = 0;
+
+    if (access(path, F_OK) != 0)
+        return 0;
+    for (const char *c = file_read(path, NULL); *c != '\0'; c++)
+        count += *c == '\n';
+    return count;
+}
+
+/* ---- crashes ---- */
+
+START_TEST(a_crash_costs_the_guilty_request_and_nothing_else)
+{
+    static const char *const methods[] = {"null",     "abort", "exit0",   "exit1",
+                                          "overflow", "kill",  "closefds"};
+    struct server *server = serve_crash("quarantine_crashes off;");
+    int neighbours[20];
+
+    for (int i = 0; i < 20; i++) {
+        neighbours[i] = client_connect(server);
+        client_send(neighbours[i], "\x18\0\0\0{\"in\":\"pi", 13);
+    }
+    int client = client_connect(server);
+    for (size_t i = 0; i < sizeof(methods) / sizeof(*methods); i++) {
+        client_send_frame(client, "{\"in\":\"ping\",\"params\":1,\"id\":1}");
+        client_send_frame(client, keep_printf("{\"in\":\"%s\",\"id\":\"g%zu\"}", methods[i], i));
+        client_send_frame(client, "{\"in\":\"ping\",\"params\":3,\"id\":3}");
+        client_expect(client, "{\"out\":\"pong\",\"result\":1,\"id\":1}");
+        char *reply = client_receive(client, NULL);
+        expect_part(reply, "{\"out\":\"error\",\"result\":{\"code\":\"module_crashed\"");
+        expect_part(reply, keep_printf("\"id\":\"g%zu\"", i));
+        expect_part(reply, methods[i]);
+        client_expect(client, "{\"out\":\"pong\",\"result\":3,\"id\":3}");
+        server_wait_log(server, keep_printf("died while it ran \"%s\"", methods[i]));
+        ck_assert_uint_eq(lines_of(server_path(server, "run/journal")), i + 1);
+    }
+    for (int i = 0; i < 20; i++) {
+        client_send(neighbours[i], "ng\",\"params\":1}", 15);
+        client_expect(neighbours[i], "{\"out\":\"pong\",\"result\":1}");
+    }
+    const cJSON *stats = server_stats(server);
+    ck_assert_int_eq((int)cJSON_GetNumberValue(cJSON_GetObjectItem(stats, "crashes")), 7);
+    expect_part(server_log(server), "SIGSEGV");
+    expect_part(server_log(server), "exit status 1");
+}
+END_TEST
+
+START_TEST(a_method_that_crashes_again_and_again_is_quarantined_until_a_reload)
+{
+    struct server *server = serve_crash("quarantine_crashes 3; quarantine_window 1m;");
+    int client = client_connect(server);
+
+    for (int i = 0; i < 3; i++) {
+        client_send_frame(client, "{\"in\":\"abort\"}");
+        client_expect_error(client, "module_crashed");
+    }
+    client_send_frame(client, "{\"in\":\"abort\",\"id\":7}");
+    expect_part(client_expect_error(client, "method_quarantined"), "until the next reload");
+    ck_assert_uint_eq(lines_of(server_path(server, "run/journal")), 3);
+    client_send_frame(client, "{\"in\":\"exit0\"}");
+    client_expect_error(client, "module_crashed");
+    client_expect_alive(client);
+    server_wait_log(server, "out of service until the next reload");
+    struct run run = server_ask(server, "reload");
+    expect_status(&run, 0);
+    client_send_frame(client, "{\"in\":\"abort\"}");
+    client_expect_error(client, "module_crashed");
+}
+END_TEST
+
+START_TEST(a_handler_that_hangs_is_ended_and_answered)
+{
+    struct server *server = serve_crash("handler_timeout 300ms;");
+    int neighbour = client_connect(server), client = client_connect(server);
+
+    client_send_frame(client, "{\"in\":\"hang\",\"id\":1}");
+    client_send_frame(client, "{\"in\":\"ping\",\"params\":2}");
+    int64_t asked = now_ms();
+    expect_part(client_expect_error(client, "timeout"), "handler_timeout");
+    ck_assert_msg(now_ms() - asked >= 290, "it was ended after %d ms", (int)(now_ms() - asked));
+    client_expect(client, "{\"out\":\"pong\",\"result\":2}");
+    client_expect_alive(neighbour);
+    server_wait_log(server, "\"hang\" ran for longer than it may");
+    ck_assert_uint_eq(lines_of(server_path(server, "run/journal")), 1);
+    /* What is only slow is left alone. */
+    client_send_frame(client, "{\"in\":\"sleep\",\"params\":100}");
+    client_expect(client, "{\"out\":\"slept\",\"result\":100}");
+}
+END_TEST
+
+START_TEST(a_method_may_have_a_timeout_of_its_own)
+{
+    struct server *server = server_new();
+
+    server->reports_allowed = true;
+    server_conf(server, "load_module modules/crash.so;",
+                "method sleep { timeout 100ms; } method nap { handler crash.sleep; }");
+    server_start(server);
+    int client = client_connect(server);
+    client_send_frame(client, "{\"in\":\"nap\",\"params\":400}");
+    client_expect(client, "{\"out\":\"slept\",\"result\":400}");
+    client_send_frame(client, "{\"in\":\"sleep\",\"params\":5000}");
+    client_expect_error(client, "timeout");
+}
+END_TEST
+
+START_TEST(a_worker_killed_from_outside_is_replaced_and_nobody_notices)
+{
+    struct server *server = serve_crash("");
+    int clients[30];
+    pid_t workers[8];
+
+    for (int i = 0; i < 30; i++) {
+        clients[i] = client_connect(server);
+        client_expect_alive(clients[i]);
+    }
+    for (int round = 0; round < 3; round++) {
+        ck_assert_uint_eq(server_workers(server, workers, 8), 2);
+        kill(workers[round % 2], SIGKILL);
+        for (int i = 0; i < 30; i++)
+            client_expect_alive(clients[i]);
+    }
+    server_wait_log(server, "died with no method running: SIGKILL");
+}
+END_TEST
+
+START_TEST(the_vault_is_replaced_and_keeps_on_protecting)
+{
+    struct server *server = serve_crash("");
+    int clients[30];
+    pid_t children[16], workers[8];
+
+    for (int i = 0; i < 30; i++)
+        clients[i] = client_connect(server);
+    client_expect_alive(clients[29]);
+    size_t count = children_of(server->pid, children, 16);
+    server_workers(server, workers, 8);
+    for (size_t i = 0; i < count; i++) {
+        if (children[i] != workers[0] && children[i] != workers[1])
+            kill(children[i], SIGKILL);
+    }
+    server_wait_log(server, "the vault ended (SIGKILL)");
+    wait_until(cJSON_GetNumberValue(cJSON_GetObjectItem(
+                   cJSON_GetObjectItem(server_stats(server), "connections"), "vault_held")) >= 60,
+               "the workers did not hand their sockets to the new vault");
+    for (int i = 0; i < 2; i++)
+        kill(workers[i], SIGKILL);
+    for (int i = 0; i < 30; i++)
+        client_expect_alive(clients[i]);
+}
+END_TEST
+
+#ifndef __SANITIZE_ADDRESS__ /* which takes all address space for itself */
+START_TEST(memory_exhaustion_by_a_module_costs_its_request_only)
+{
+    struct server *server = server_new();
+
+    server->reports_allowed = true;
+    conf_crash(server, "arena_size 64m;");
+    /* Stands in for the kernel's killer: what is taken beyond this fails. */
+    const struct rlimit limit = {(rlim_t)2 << 30, (rlim_t)2 << 30};
+    ck_assert_int_eq(setrlimit(RLIMIT_AS, &limit), 0);
+    server_start(server);
+    int neighbour = client_connect(server), client = client_connect(server);
+    client_send_frame(client, "{\"in\":\"eat\",\"id\":1}");
+    client_expect_error(client, "module_crashed");
+    client_expect_alive(client);
+    client_expect_alive(neighbour);
+}
+END_TEST
+
+#endif
+
+/* ---- orders ---- */
+
+START_TEST(quit_finishes_what_has_begun)
+{
+    struct server *server = serve_crash("");
+    int busy = client_connect(server), idle = client_connect(server);
+
+    client_expect_alive(idle);
+    client_send_frame(busy, "{\"in\":\"sleep\",\"params\":300}");
+    client_send_frame(busy, "{\"in\":\"ping\",\"params\":2}");
+    wait_until(lines_of(server_path(server, "run/journal")) == 1, "the handler did not begin");
+    server_signal(server, SIGQUIT);
+    client_expect(busy, "{\"out\":\"slept\",\"result\":300}");
+    client_expect(busy, "{\"out\":\"pong\",\"result\":2}");
+    client_expect_end(busy);
+    client_expect_end(idle);
+    ck_assert_int_eq(server_wait_exit(server, PATIENCE_MS), 0);
+    ck_assert(access(server_path(server, "run/pillion.pid"), F_OK) != 0);
+    ck_assert(access(server_path(server, "run/pillion.control"), F_OK) != 0);
+}
+END_TEST
+
+START_TEST(quit_is_bounded_by_drain_timeout)
+{
+    struct server *server = serve_crash("drain_timeout 200ms;");
+    int client = client_connect(server);
+
+    client_announce(client, 100); /* a frame that never comes */
+    client_expect_alive(client_connect(server));
+    struct run run = server_ask(server, "quit");
+    expect_status(&run, 0);
+    ck_assert_int_eq(server_wait_exit(server, PATIENCE_MS), 0);
+    expect_part(server_log(server), "drain_timeout");
+}
+END_TEST
+
+START_TEST(stop_ends_at_once)
+{
+    static const int signals[] = {SIGTERM, SIGINT};
+
+    for (size_t i = 0; i < 2; i++) {
+        struct server *server = serve_crash("drain_timeout 1h;");
+        int client = client_connect(server);
+        client_announce(client, 100);
+        client_expect_alive(client_connect(server));
+        server_signal(server, signals[i]);
+        ck_assert_int_eq(server_wait_exit(server, PATIENCE_MS), 0);
+    }
+    struct server *server = serve_crash("");
+    struct run run = server_ask(server, "stop");
+    expect_status(&run, 0);
+    ck_assert_int_eq(server_wait_exit(server, PATIENCE_MS), 0);
+}
+END_TEST
+
+START_TEST(when_the_master_is_killed_everything_ends_and_the_port_is_free)
+{
+    struct server *server = serve_crash("");
+    pid_t children[16];
+    size_t count = children_of(server->pid, children, 16);
+
+    ck_assert_uint_eq(count, 3); /* two workers and the vault */
+    kill(server->pid, SIGKILL);
+    server_wait_exit(server, PATIENCE_MS);
+    int64_t deadline = deadline_in(1000);
+    for (size_t i = 0; i < count; i++) {
+        while (process_lives(children[i])) {
+            if (deadline_over(deadline))
+                fail_test("process %d lives on", (int)children[i]);
+            look_again();
+        }
+    }
+    ck_assert_int_eq(client_try_connect(server->port), -1);
+    /* The pid file and the control socket that it left do not keep the next one from starting. */
+    server_start(server);
+    client_expect_alive(client_connect(server));
+}
+END_TEST
+
+START_TEST(reopening_the_log_loses_no_line)
+{
+    struct server *server = server_new();
+    size_t lines = 0;
+
+    conf_own_log(server, "info");
+    server_start(server);
+    for (int i = 0; i < 5; i++) {
+        rename(server_path(server, "logs/own.log"),
+               server_path(server, keep_printf("logs/own.log.%d", i)));
+        struct run run = server_ask(server, "reload");
+        expect_status(&run, 0);
+        run = server_ask(server, "reopen");
+        expect_status(&run, 0);
+    }
+    struct run run = server_ask(server, "reload");
+    expect_status(&run, 0);
+    for (int i = -1; i < 5; i++) {
+        char *text = file_read(
+            server_path(server, i < 0 ? "logs/own.log" : keep_printf("logs/own.log.%d", i)), NULL);
+        for (char *at = text; (at = strstr(at, "serves: ")) != NULL; at++)
+            lines++;
+    }
+    ck_assert_uint_eq(lines, 7); /* the start and six reloads */
+}
+END_TEST
+
+START_TEST(log_lines_can_be_json)
+{
+    struct server *server = server_new();
+
+    conf_own_log(server, "debug json");
+    server_start(server);
+    char *text = file_read(server_path(server, "logs/own.log"), NULL);
+    int lines = 0;
+    for (char *line = strtok(text, "\n"); line != NULL; line = strtok(NULL, "\n"), lines++) {
+        cJSON *json = cJSON_Parse(line);
+        ck_assert_msg(cJSON_IsString(cJSON_GetObjectItem(json, "message")), "not a line: %s", line);
+        cJSON_Delete(json);
+    }
+    ck_assert_int_ge(lines, 5);
+}
+END_TEST
+
+START_TEST(a_daemon_says_whether_it_serves)
+{
+    struct server *server = server_new();
+
+    conf_own_log(server, "info; daemon on");
+    struct run run = pillion("-p", server->prefix);
+    server_detached(server);
+    expect_status(&run, 0);
+    client_expect_alive(client_connect(server));
+    run = pillion("-p", server->prefix);
+    expect_status(&run, 1);
+    expect_part(run.err, "a server is running here already");
+    client_expect_alive(client_connect(server));
+    run = server_ask(server, "stop");
+    expect_status(&run, 0);
+    conf_own_log(server, "info; daemon on; load_module modules/start_fails.so");
+    run = pillion("-p", server->prefix);
+    expect_status(&run, 1);
+    expect_part(run.err, "the oven is cold");
+}
+END_TEST
+
+/* ---- limits ---- */
+
+START_TEST(out_of_descriptors_accepting_pauses_and_goes_on)
+{
+    struct server *server = server_new();
+    int clients[120];
+
+    server_conf(server, "worker_rlimit_nofile 64;", "method ping;");
+    server_start_with(server, (const char *const[]){"-g", "worker_processes 1;", NULL});
+    for (int i = 0; i < 120; i++)
+        clients[i] = client_connect(server);
+    server_wait_log(server, "accepting pauses");
+    client_expect_alive(clients[0]);
+    for (int i = 0; i < 60; i++)
+        close(clients[i]);
+    for (int i = 60; i < 110; i++) {
+        client_expect_alive(clients[i]);
+        close(clients[i]);
+    }
+    client_expect_alive(clients[119]);
+}
+END_TEST
+
+START_TEST(a_full_arena_pauses_and_drops_nobody)
+{
+    struct server *server = server_new();
+    int clients[40];
+    size_t size = 60000;
+    char *text = keep(malloc(size + 1));
+
+    server_write(server, "conf/pillion.conf",
+                 "worker_processes 1; arena_size 1m; load_module modules/ping.so;\n"
+                 "server { listen 127.0.0.1:%d; max_frame 60k; max_output 4k; method ping; }\n",
+                 server->port);
+    server_start(server);
+    memset(text, 'x', size);
+    text[size] = '\0';
+    struct buffer frame = {0}, reply = {0};
+    buffer_add_frame(&frame, "{\"in\":\"ping\",\"params\":\"%s\"}", text);
+    buffer_add_frame(&reply, "{\"out\":\"pong\",\"result\":\"%s\"}", text);
+    for (int i = 0; i < 40; i++) {
+        clients[i] = client_connect(server);
+        client_send(clients[i], frame.data, frame.size - 1);
+    }
+    server_wait_log(server, "the arena is full");
+    client_expect_alive(client_connect(server)); /* small frames have room left for them */
+    for (int i = 0; i < 40; i++)
+        client_send(clients[i], frame.data + frame.size - 1, 1);
+    for (int i = 0; i < 40; i++)
+        client_exchange(clients[i], "", 0, 0, reply.data, reply.size);
+    free(frame.data);
+    free(reply.data);
+}
+END_TEST
+
+E2E_MAIN("process", a_crash_costs_the_guilty_request_and_nothing_else,
+         a_method_that_crashes_again_and_again_is_quarantined_until_a_reload,
+         a_handler_that_hangs_is_ended_and_answered, a_method_may_have_a_timeout_of_its_own,
+         a_worker_killed_from_outside_is_replaced_and_nobody_notices,
+         the_vault_is_replaced_and_keeps_on_protecting,
+#ifndef __SANITIZE_ADDRESS__
+         memory_exhaustion_by_a_module_costs_its_request_only,
+#endif
+         quit_finishes_what_has_begun, quit_is_bounded_by_drain_timeout, stop_ends_at_once,
+         when_the_master_is_killed_everything_ends_and_the_port_is_free,
+         reopening_the_log_loses_no_line, log_lines_can_be_json, a_daemon_says_whether_it_serves,
+         out_of_descriptors_accepting_pauses_and_goes_on, a_full_arena_pauses_and_drops_nobody)
