@@ -347,7 +347,10 @@ static void conn_ready(struct watch *watch, uint32_t events)
         conn_mark_dirty(conns, conn);
     }
     if ((events & EPOLLIN) && (watch->events & EPOLLIN)) {
-        receive(conns, conn);
+        if (conns->leaving)
+            conn_mark_dirty(conns, conn); /* settle ends the watching */
+        else
+            receive(conns, conn);
         return;
     }
     /* Not reading, and the connection is broken both ways: nobody is there to send to. */

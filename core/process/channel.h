@@ -28,7 +28,7 @@ enum message_type {
     MESSAGE_READY,    /* everything is loaded and started; of a probe: all is well */
     MESSAGE_FAILED,   /* `text`: why not */
     MESSAGE_RELEASED, /* all connections may be taken over: nothing in the arena changes any more */
-    MESSAGE_ADOPTED,  /* `serial` of the source; `count` connections were taken */
+    MESSAGE_ADOPTED,  /* `serial` of the source; `number` connections were taken */
     /* master to vault */
     MESSAGE_WORKER, /* 1 descriptor: the channel of the worker `serial` */
     MESSAGE_DEAD,   /* the worker `serial` is gone: what it held may be handed out */
@@ -52,8 +52,8 @@ struct adopt_rule {
 };
 
 struct message {
-    uint32_t type; /* enum message_type */
-    uint32_t count;
+    uint32_t type;  /* enum message_type */
+    uint32_t count; /* of `ids`, never more than CHANNEL_FDS_MAX; 0 without */
     uint64_t serial;
     uint64_t number;
     struct adopt_rule adopt;

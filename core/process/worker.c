@@ -193,7 +193,7 @@ static void vault_lost(void *context)
 
 static void adopted(void *context, uint64_t serial, uint32_t count)
 {
-    struct message message = {.type = MESSAGE_ADOPTED, .serial = serial, .count = count};
+    struct message message = {.type = MESSAGE_ADOPTED, .serial = serial, .number = count};
 
     (void)context;
     channel_send(worker.start->channel, &message, false, NULL, 0);

@@ -273,7 +273,7 @@ static void worker_message(struct worker *worker, const struct message *message)
             handover_add(worker);
         break;
     case MESSAGE_ADOPTED:
-        handover_done(worker, message->serial, message->count);
+        handover_done(worker, message->serial, (uint32_t)message->number);
         break;
     default:
         break;
