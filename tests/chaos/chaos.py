@@ -1,0 +1,453 @@
+#!/usr/bin/env python3
+"""Chaos: clients that check every reply, while everything that can end a worker happens.
+
+    PILLION_BUILD=build python3 tests/chaos/chaos.py [--seconds 60] [--seed N] [--idle 2000] [--busy 64]
+                                                      [--only reload,kill] [--expect-wrong]
+
+Busy clients pipeline requests, half of them cut at random bytes, and check content, order and id of
+every reply; idle ones wait, and are called once at the end. Events are drawn from a generator whose
+seed is printed. Any disconnect, or any lost, wrong or reordered reply fails the run (exit 1).
+--expect-wrong turns that around: the test of this test, run against a server whose correction from
+the kernel's counters is off (PILLION_TEST_NO_CORRECTION).
+"""
+
+import argparse
+import json
+import os
+import random
+import resource
+import selectors
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+
+CRASHES = ["null", "abort", "exit0", "exit1", "overflow", "kill", "closefds"]
+SETTLE = 0.25  # seconds after an event in which the slowest reply counts as its own
+
+
+class Failure(Exception):
+    pass
+
+
+class Server:
+    def __init__(self, build, port):
+        self.build, self.port, self.version, self.workers = build, port, 1, 4
+        self.prefix = tempfile.mkdtemp(prefix="pillion-chaos-")
+        for name in ("conf", "modules", "run"):
+            os.mkdir(os.path.join(self.prefix, name))
+        os.chmod(self.prefix, 0o755)
+        os.chmod(os.path.join(self.prefix, "run"), 0o777)
+        for name in ("modules/ping.so", "modules/rpc.so", "tests/modules/crash.so"):
+            shutil.copy(os.path.join(build, name), os.path.join(self.prefix, "modules"))
+        self.binary = os.path.join(self.prefix, "pillion")
+        self.put_binary()
+        self.put_version()
+        self.configure()
+        self.log = open(os.path.join(self.prefix, "log"), "wb")
+        self.process = subprocess.Popen([self.binary, "-p", self.prefix], stderr=self.log)
+
+    def path(self, name):
+        return os.path.join(self.prefix, name)
+
+    def put_binary(self):
+        if os.path.exists(self.binary):
+            os.unlink(self.binary)
+        shutil.copy(os.path.join(self.build, "pillion"), self.binary)
+
+    def put_version(self):
+        # As cp does it: over the file that is in use.
+        with open(os.path.join(self.build, "tests/modules/version_v%d.so" % self.version), "rb") as f:
+            data = f.read()
+        with open(self.path("modules/version.so"), "wb") as f:
+            f.write(data)
+
+    def configure(self):
+        methods = "".join("method %s; " % m for m in CRASHES + ["hang", "sleep", "ping", "version"])
+        with open(self.path("conf/new.conf"), "w") as f:
+            f.write("worker_processes %d; handler_timeout 500ms; quarantine_crashes off;\n"
+                    "load_module modules/ping.so; load_module modules/rpc.so;\n"
+                    "load_module modules/version.so;\n"
+                    "load_module modules/crash.so { journal run/journal; }\n"
+                    "server { listen 127.0.0.1:%d; method rpc.stats; %s}\n"
+                    % (self.workers, self.port, methods))
+        os.rename(self.path("conf/new.conf"), self.path("conf/pillion.conf"))
+
+    def children(self, role):
+        found = []
+        for pid in os.listdir("/proc"):
+            try:
+                if not pid.isdigit():
+                    continue
+                with open("/proc/%s/stat" % pid) as f:
+                    parent = int(f.read().rsplit(")", 1)[1].split()[1])
+                if parent != self.process.pid:
+                    continue
+                with open("/proc/%s/cmdline" % pid) as f:
+                    if f.read().startswith("pillion: " + role):
+                        found.append(int(pid))
+            except (OSError, IndexError):
+                continue
+        return found
+
+    def ask(self, verb):
+        return subprocess.Popen([os.path.join(self.build, "pillion"), "-s", verb, "-p", self.prefix],
+                                stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+    def end(self):
+        self.process.terminate()
+        try:
+            self.process.wait(10)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        self.log.close()
+
+
+class Client:
+    """One connection: what it has asked, in order, and what has come back so far."""
+
+    def __init__(self, number, chaos):
+        self.number, self.chaos = number, chaos
+        self.random = random.Random(chaos.args.seed * 1000 + number)
+        self.asked, self.incoming, self.outgoing = [], b"", b""
+        self.next_id, self.since, self.slow_until = 0, 0.0, 0.0
+        self.story = []
+        self.connect()
+
+    def connect(self):
+        self.sock = socket.create_connection(("127.0.0.1", self.chaos.server.port), timeout=10)
+        self.sock.setblocking(False)
+        self.half_closed = False
+        self.chaos.selector.register(self.sock, selectors.EVENT_READ, self)
+
+    def frame(self, request):
+        body = json.dumps(request).encode()
+        self.outgoing += struct.pack("<I", len(body)) + body
+
+    def ask(self, method=None):
+        """Queues a batch of requests; `method`: with one that ends its worker among them."""
+        count = self.random.choice([1, 1, 2, 4, 16])
+        guilty = self.random.randrange(count) if method else -1
+        for i in range(count):
+            identity = "%d-%d" % (self.number, self.next_id)
+            self.next_id += 1
+            if i == guilty:
+                self.asked.append((identity, method, None))
+                self.frame({"in": method, "params": None, "id": identity})
+            else:
+                params = [self.next_id, "x" * self.random.choice([0, 10, 200, 3000])]
+                self.asked.append((identity, None, params))
+                self.frame({"in": "ping", "params": params, "id": identity})
+        self.since = time.monotonic()
+        self.story = self.story[-5:] + ["asked %d at %.3f" % (count, self.since)]
+        self.send()
+
+    def send(self):
+        while self.outgoing:
+            size = len(self.outgoing)
+            if self.number % 2:
+                size = self.random.randint(1, size)
+            try:
+                sent = self.sock.send(self.outgoing[:size])
+            except BlockingIOError:
+                break
+            except OSError as error:
+                raise Failure("disconnect: client %d: %s" % (self.number, error))
+            self.outgoing = self.outgoing[sent:]
+            if self.number % 2 and self.random.random() < 0.3:
+                break  # the rest follows with a later event
+        if not self.outgoing and self.asked and self.number % 16 == 3 and not self.half_closed:
+            self.sock.shutdown(socket.SHUT_WR)  # its last request; the replies are still to come
+            self.half_closed = True
+
+    def read(self):
+        if self.number % 8 == 2 and time.monotonic() < self.slow_until:
+            return  # it reads slowly
+        try:
+            data = self.sock.recv(512 if self.number % 8 == 2 else 65536)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            raise Failure("disconnect: client %d: %s" % (self.number, error))
+        if not data:
+            if self.half_closed and not self.asked:
+                self.chaos.selector.unregister(self.sock)
+                self.sock.close()
+                self.incoming = b""
+                self.connect()
+                return
+            raise Failure("disconnect: client %d, %d replies were to come" %
+                          (self.number, len(self.asked)))
+        self.slow_until = time.monotonic() + 0.01
+        self.incoming += data
+        while len(self.incoming) >= 4:
+            (size,) = struct.unpack("<I", self.incoming[:4])
+            if len(self.incoming) < 4 + size:
+                break
+            body, self.incoming = self.incoming[4:4 + size], self.incoming[4 + size:]
+            self.check(body)
+
+    def check(self, body):
+        if not self.asked:
+            raise Failure("wrong: client %d: nothing was asked: %r" % (self.number, body[:100]))
+        identity, method, params = self.asked.pop(0)
+        try:
+            reply = json.loads(body)
+        except ValueError:
+            raise Failure("wrong: client %d: no JSON: %r" % (self.number, body[:100]))
+        if reply.get("id") != identity:
+            raise Failure("reordered: client %d asked %s and got %r" %
+                          (self.number, identity, body[:100]))
+        code = reply["result"].get("code") if reply["out"] == "error" else None
+        if method is None:
+            if reply["out"] != "pong" or reply["result"] != params:
+                raise Failure("wrong: client %d: %r" % (self.number, body[:200]))
+        elif code not in ("module_crashed", "timeout"):
+            raise Failure("wrong: client %d: %s was answered %r" % (self.number, method, body[:100]))
+        else:
+            self.chaos.row()["errors"] += 1
+        self.chaos.replied(time.monotonic() - self.since)
+
+
+class Chaos:
+    def __init__(self, args):
+        self.args = args
+        self.random = random.Random(args.seed)
+        self.selector = selectors.DefaultSelector()
+        self.table, self.event, self.event_since = {}, "none", 0.0
+        self.requests, self.pending = 0, []
+        self.server = Server(os.path.abspath(os.environ.get("PILLION_BUILD", "build")),
+                             20000 + os.getpid() % 6000 * 2 + 1)
+        self.clients, self.idle = [], []
+
+    def row(self):
+        name = self.event if time.monotonic() - self.event_since < SETTLE * 4 else "none"
+        return self.table.setdefault(name, {"count": 0, "errors": 0, "slowest": 0.0})
+
+    def replied(self, seconds):
+        row = self.row()
+        row["slowest"] = max(row["slowest"], seconds)
+        self.requests += 1
+
+    # ---- events ----
+
+    def reload(self):
+        if any(name == "reload" for name, _ in self.pending):
+            pass  # one is under way: a module is not written over while it is being read
+        elif self.random.random() < 0.5:
+            self.server.version = 3 - self.server.version
+            self.server.put_version()
+        else:
+            self.server.workers = 6 - self.server.workers
+            self.server.configure()
+        self.pending.append(("reload", self.server.ask("reload")))
+
+    def reload_twice(self):
+        self.reload()
+        self.pending.append(("reload", self.server.ask("reload")))
+
+    def upgrade(self):
+        self.server.put_binary()
+        self.pending.append(("upgrade", self.server.ask("upgrade")))
+
+    def kill(self, role):
+        for pid in self.random.sample(self.server.children(role), k=1) if self.server.children(role) else []:
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+
+    def kill_worker(self):
+        self.kill("worker")
+
+    def kill_vault(self):
+        # Two failures at once are one more than is promised: workers are left alone meanwhile.
+        self.kill("vault")
+        self.quiet_until = time.monotonic() + 0.5
+
+    def kill_probe(self):
+        self.reload()
+        self.kill("probe")
+
+    def kill_twice(self):
+        """A worker, and then its replacement, while it loads or adopts."""
+        self.kill("worker")
+        self.later(0.004, self.kill_worker)
+
+    def kill_in_reload(self):
+        self.reload()
+        self.later(0.003, self.kill_worker)
+
+    def crash(self, method=None):
+        free = [c for c in self.clients if not c.asked and not c.half_closed and not c.outgoing]
+        if free:
+            self.random.choice(free).ask(method or self.random.choice(CRASHES))
+
+    def crash_in_reload(self):
+        self.reload()
+        self.crash()
+
+    def hang(self):
+        self.crash("hang")
+
+    def stop_master(self):
+        os.kill(self.server.process.pid, signal.SIGSTOP)
+        self.later(0.3, lambda: os.kill(self.server.process.pid, signal.SIGCONT))
+        self.quiet_until = time.monotonic() + 0.35
+
+    EVENTS = {"reload": reload, "reload-twice": reload_twice, "upgrade": upgrade, "kill": kill_worker,
+              "kill-vault": kill_vault, "kill-probe": kill_probe, "kill-twice": kill_twice,
+              "kill-in-reload": kill_in_reload, "crash": crash, "crash-in-reload": crash_in_reload,
+              "hang": hang, "stop-master": stop_master}
+
+    def later(self, seconds, action):
+        self.scheduled.append((time.monotonic() + seconds, action))
+
+    # ---- the run ----
+
+    def start(self):
+        deadline = time.monotonic() + 10
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", self.server.port), timeout=1).close()
+                break
+            except OSError:
+                if time.monotonic() > deadline:
+                    raise Failure("the server does not start")
+                time.sleep(0.02)
+        limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
+        # The vault holds them all in one process, and may be held to the same limit.
+        for _ in range(min(self.args.idle, limit // 2 - 200)):
+            self.idle.append(socket.create_connection(("127.0.0.1", self.server.port), timeout=10))
+        self.clients = [Client(i, self) for i in range(self.args.busy)]
+
+    def turn(self):
+        now = time.monotonic()
+        for key, _ in self.selector.select(0.002):
+            key.data.read()
+        for client in self.clients:
+            if client.outgoing:
+                client.send()
+            elif not client.asked and not client.half_closed and not self.ending:
+                client.ask()
+            elif client.asked and now - client.since > 20:
+                raise Failure("lost: client %d waits for %d replies since 20 s: %s" %
+                              (client.number, len(client.asked), client.story))
+        for at, action in [s for s in self.scheduled if s[0] <= now]:
+            self.scheduled.remove((at, action))
+            action()
+        for name, process in [p for p in self.pending if p[1].poll() is not None]:
+            self.pending.remove((name, process))
+            out, error = process.communicate()
+            if process.returncode != 0 and not self.args.expect_wrong and self.event not in (
+                    "kill-probe", "kill-in-reload", "kill-twice"):
+                raise Failure("%s failed: %s" % (name, error.decode()))
+
+    def run(self):
+        self.scheduled, self.ending, self.quiet_until = [], False, 0.0
+        end = time.monotonic() + self.args.seconds
+        next_event = time.monotonic() + 1
+        names = self.args.only.split(",") if self.args.only else sorted(self.EVENTS)
+        while time.monotonic() < end:
+            now = time.monotonic()
+            if now >= next_event and now >= self.quiet_until:
+                self.event, self.event_since = self.random.choice(names), now
+                self.row()["count"] += 1
+                self.EVENTS[self.event](self)
+                next_event = now + self.random.uniform(0.02, 0.4)
+            self.turn()
+        self.ending = True
+        while any(c.asked or c.outgoing for c in self.clients) or self.pending or self.scheduled:
+            self.turn()
+        self.check_idle()
+        self.check_journal()
+
+    def check_idle(self):
+        body = b'{"in":"ping","params":"idle"}'
+        for i, sock in enumerate(self.idle):
+            try:
+                sock.sendall(struct.pack("<I", len(body)) + body)
+            except OSError as error:
+                raise Failure("disconnect: idle connection %d: %s" % (i, error))
+        expected = b'{"out":"pong","result":"idle"}'
+        for i, sock in enumerate(self.idle):
+            try:
+                data = sock.recv(4 + len(expected), socket.MSG_WAITALL)
+            except OSError as error:
+                raise Failure("disconnect: idle connection %d: %s" % (i, error))
+            if data[4:] != expected:
+                raise Failure("wrong: idle connection %d: %r" % (i, data))
+
+    def check_journal(self):
+        """Every guilty request wrote a line before it did harm: none stands there twice."""
+        seen = set()
+        try:
+            with open(self.server.path("run/journal")) as f:
+                lines = f.read().splitlines()
+        except FileNotFoundError:
+            return
+        for line in lines:
+            if line in seen:
+                raise Failure("run twice: %s" % line)
+            seen.add(line)
+
+    def stats(self):
+        out = subprocess.run([os.path.join(self.server.build, "pillion"), "call", "--server",
+                              "127.0.0.1:%d" % self.server.port, "rpc.stats"], capture_output=True)
+        return json.loads(out.stdout) if out.returncode == 0 else None
+
+    def report(self, failure):
+        print("%-16s %6s %14s %20s" % ("event", "count", "error replies", "slowest reply, ms"))
+        for name in sorted(self.table, key=lambda n: (n != "none", n)):
+            row = self.table[name]
+            print("%-16s %6d %14d %20.1f" % (name, row["count"], row["errors"], row["slowest"] * 1000))
+        stats = self.stats()
+        if stats is not None:
+            print("%d replies checked, %d idle connections; the server counted %s" % (
+                self.requests, len(self.idle),
+                ", ".join("%s %d" % (k, stats[k]) for k in ("reloads", "crashes", "hangs",
+                                                            "vault_restarts"))
+                + "".join(", %s %d" % (k, stats["connections"][k]) for k in (
+                    "adopted", "corrected_in", "corrected_out", "guilty", "invalid_records"))))
+        print("disconnects, lost, wrong, reordered: %s" % (failure or "0"))
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--seconds", type=float, default=60)
+    parser.add_argument("--seed", type=int, default=int(time.time()))
+    parser.add_argument("--idle", type=int, default=2000)
+    parser.add_argument("--busy", type=int, default=64)
+    parser.add_argument("--only", default="")
+    parser.add_argument("--keep", action="store_true", help="keep the server's prefix and log")
+    parser.add_argument("--expect-wrong", action="store_true")
+    args = parser.parse_args()
+    print("seed %d" % args.seed, flush=True)
+    chaos, failure = Chaos(args), None
+    try:
+        chaos.start()
+        chaos.run()
+    except Failure as error:
+        failure = str(error)
+    chaos.report(failure)
+    if failure and not args.expect_wrong:
+        with open(chaos.server.path("log"), "rb") as f:
+            sys.stderr.buffer.write(f.read()[-4000:])
+    chaos.server.end()
+    if args.keep:
+        print("kept: %s" % chaos.server.prefix)
+    else:
+        shutil.rmtree(chaos.server.prefix, ignore_errors=True)
+    failed = (failure is None) if args.expect_wrong else (failure is not None)
+    print("chaos: %d passed, %d failed" % (not failed, failed))
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

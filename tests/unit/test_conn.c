@@ -1,0 +1,580 @@
+/* What connections promise as long as the arena has room: see core/net/conn.h. */
+#include "conn_fixture.h"
+
+static struct client c, other;
+
+static bool content(void)
+{
+    return client_content(&c);
+}
+
+static bool received_all(void)
+{
+    return conn_cursors(&conns, c.conn)->received == c.sent && c.sent == c.out.size;
+}
+
+static bool nobody_open(void)
+{
+    return conns.open == 0;
+}
+
+/* ---- Bytes in any portions ---- */
+
+static bool allowance_received(void)
+{
+    return conn_cursors(&conns, c.conn)->received == c.allowance;
+}
+
+START_TEST(conn_requests_may_be_split_at_any_byte)
+{
+    for (int tcp = 0; tcp < 2; tcp++) {
+        server_open(4, 64);
+        client_open(&c, tcp);
+        for (size_t split = 0; split <= 72; split++) {
+            text_clear(&c.out);
+            text_clear(&c.in);
+            text_clear(&c.expected);
+            uint64_t before = conn_cursors(&conns, c.conn)->received;
+            c.sent = 0;
+            client_call(&c, ECHO, 1);
+            client_call(&c, ECHO, 40);
+            client_call(&c, ECHO, 19);
+            must(c.out.size == 72);
+            /* `received` counts from the connection's start. */
+            char *padding = calloc(1, before + 1);
+            struct text whole = {0};
+            text_append(&whole, (struct bytes){padding, before});
+            text_append(&whole, (struct bytes){c.out.data, c.out.size});
+            free(padding);
+            text_free(&c.out);
+            c.out = whole;
+            c.sent = before;
+            c.allowance = before + split;
+            client_update(&c);
+            run_until(allowance_received);
+            c.allowance = SIZE_MAX;
+            client_update(&c);
+            run_until(content);
+        }
+        client_close(&c);
+        run_until(nobody_open);
+        server_close();
+    }
+}
+END_TEST
+
+START_TEST(conn_bytes_may_come_and_go_one_by_one)
+{
+    for (int tcp = 0; tcp < 2; tcp++) {
+        server_open(4, 64);
+        client_open(&c, tcp);
+        c.chunk = 1;
+        for (size_t size = 1; size < 60; size++)
+            client_call(&c, ECHO, size);
+        client_update(&c);
+        run_until(content);
+        client_close(&c);
+        server_close();
+    }
+}
+END_TEST
+
+START_TEST(conn_thousands_of_requests_at_once_are_answered_in_order)
+{
+    server_open(4, 256);
+    client_open(&c, true);
+    for (unsigned i = 0; i < 5000; i++)
+        client_call(&c, ECHO, 1 + random_below(60));
+    client_update(&c);
+    run_until(content);
+    ck_assert_uint_eq(counter_read(&counters[COUNT_BYTES_IN]), c.out.size);
+    ck_assert_uint_eq(counter_read(&counters[COUNT_BYTES_OUT]), c.in.size);
+    ck_assert_uint_eq(conn_cursors(&conns, c.conn)->received, c.out.size);
+    ck_assert_uint_eq(conn_cursors(&conns, c.conn)->sent, c.in.size);
+    client_close(&c);
+    server_close();
+}
+END_TEST
+
+START_TEST(conn_replies_go_out_however_little_the_client_takes)
+{
+    static const size_t chunks[] = {97, 1000, 4096, 65536};
+    const int small = 4096;
+
+    for (size_t i = 0; i < sizeof(chunks) / sizeof(*chunks); i++) {
+        server_open(4, 1024);
+        owner.max_output = 1 << 20;
+        client_open(&c, i % 2);
+        ck_assert_int_eq(
+            setsockopt(c.conn->watch.fd, SOL_SOCKET, SO_SNDBUF, &small, sizeof(small)), 0);
+        c.chunk = chunks[i];
+        client_call_big(&c, 200000);
+        client_call(&c, ECHO, 5);
+        client_call_big(&c, 1);
+        client_call_big(&c, 70000);
+        client_update(&c);
+        run_until(content);
+        client_close(&c);
+        server_close();
+    }
+}
+END_TEST
+
+/* ---- How much memory ---- */
+
+START_TEST(conn_input_grows_with_what_was_received)
+{
+    const size_t size = 300000;
+
+    server_open(4, 1024);
+    client_open(&c, false);
+    client_call(&c, ECHO, size);
+    for (size_t part = 0; part < size; part += 3001) {
+        c.allowance = part;
+        client_update(&c);
+        run_until(allowance_received);
+        must(conns.blocks.used * BLOCK_SIZE <= 16384 + 8 * part);
+    }
+    c.allowance = SIZE_MAX;
+    client_update(&c);
+    run_until(content);
+    ck_assert_uint_eq(conns.blocks.used, 0);
+    client_close(&c);
+    server_close();
+}
+END_TEST
+
+#define CROWD 100
+static struct client crowd[CROWD];
+
+static bool crowd_received(void)
+{
+    for (int i = 0; i < CROWD; i++) {
+        if (conn_cursors(&conns, crowd[i].conn)->received != crowd[i].out.size)
+            return false;
+    }
+    return true;
+}
+
+START_TEST(conn_announcing_much_costs_little)
+{
+    server_open(CROWD, 4096);
+    for (int i = 0; i < CROWD; i++) {
+        client_open(&crowd[i], i % 2);
+        client_begin(&crowd[i], 1 << 20, (size_t)i * 10);
+        client_update(&crowd[i]);
+    }
+    run_until(crowd_received);
+    ck_assert_uint_le(conns.blocks.used, CROWD);
+    for (int i = 0; i < CROWD; i++)
+        client_close(&crowd[i]);
+    run_until(nobody_open);
+    ck_assert_uint_eq(conns.blocks.used, 0);
+    server_close();
+}
+END_TEST
+
+START_TEST(conn_gives_large_blocks_back_when_little_is_left_in_them)
+{
+    server_open(4, 1024);
+    client_open(&c, false);
+    client_call(&c, ECHO, 100000);
+    client_begin(&c, 5000, 100);
+    client_update(&c);
+    run_until(received_all);
+    run_until(content);
+    ck_assert_uint_eq(conns.blocks.used, 1);
+    ck_assert_uint_eq(conn_input(&conns, c.conn).size, 104);
+    ck_assert_int_eq(conn_input(&conns, c.conn).data[4], ECHO);
+    client_close(&c);
+    server_close();
+}
+END_TEST
+
+START_TEST(conn_that_is_idle_has_no_block)
+{
+    server_open(4, 64);
+    client_open(&c, true);
+    for (unsigned i = 0; i < 20; i++) {
+        client_call(&c, ECHO, 1 + i * 100);
+        client_update(&c);
+        run_until(content);
+        must(conns.blocks.used == 0);
+        must(conn_input(&conns, c.conn).size == 0);
+    }
+    client_close(&c);
+    server_close();
+}
+END_TEST
+
+/* ---- Clients that do not read ---- */
+
+static bool is_paused(void)
+{
+    return c.conn->paused;
+}
+
+START_TEST(conn_that_is_not_read_from_pauses_and_goes_on)
+{
+    for (int tcp = 0; tcp < 2; tcp++) {
+        server_open(4, 2048);
+        for (unsigned i = 0; i < WORKER_COUNTERS; i++)
+            counters[i] = 0;
+        client_open(&c, tcp);
+        c.silent = true;
+        for (unsigned i = 0; i < 2000; i++)
+            client_call_big(&c, 5000);
+        client_update(&c);
+        run_until(is_paused);
+        const struct conn_cursors *cursors = conn_cursors(&conns, c.conn);
+        uint32_t unsent = cursors->out_end - cursors->out_start;
+        ck_assert_uint_ge(unsent, owner.max_output);
+        ck_assert_uint_lt(unsent, owner.max_output + 5000);
+        ck_assert_uint_eq(counter_read(&counters[COUNT_PAUSED_OUTPUT]), 1);
+        ck_assert_uint_eq(c.conn->watch.events, EPOLLOUT);
+        c.silent = false;
+        client_update(&c);
+        run_until(content);
+        ck_assert_uint_eq(c.in.size, 2000 * 5000);
+        ck_assert(!c.conn->paused);
+        client_close(&c);
+        server_close();
+    }
+}
+END_TEST
+
+START_TEST(conn_whose_client_leaves_while_paused_is_closed)
+{
+    for (int tcp = 0; tcp < 2; tcp++) {
+        server_open(4, 2048);
+        client_open(&c, tcp);
+        c.silent = true;
+        for (unsigned i = 0; i < 2000; i++)
+            client_call_big(&c, 5000);
+        client_update(&c);
+        run_until(is_paused);
+        client_close(&c); /* with unread bytes: a reset, on TCP */
+        run_until(nobody_open);
+        ck_assert_uint_eq(closed_count, 1);
+        server_close();
+    }
+}
+END_TEST
+
+/* ---- Ends ---- */
+
+static bool finished(void)
+{
+    return c.finished || c.reset;
+}
+
+static bool all_sent(void)
+{
+    return c.sent == c.out.size;
+}
+
+START_TEST(conn_half_closed_gets_every_reply_first)
+{
+    const int small = 4096;
+
+    for (int tcp = 0; tcp < 2; tcp++) {
+        server_open(4, 256);
+        client_open(&c, tcp);
+        ck_assert_int_eq(
+            setsockopt(c.conn->watch.fd, SOL_SOCKET, SO_SNDBUF, &small, sizeof(small)), 0);
+        for (unsigned i = 0; i < 2000; i++)
+            client_call(&c, ECHO, 1000);
+        c.silent = true;
+        client_update(&c);
+        run_until(is_paused);
+        c.silent = false;
+        client_update(&c);
+        run_until(all_sent);
+        ck_assert_int_eq(shutdown(c.fd, SHUT_WR), 0);
+        run_until(finished);
+        ck_assert(content());
+        ck_assert(!c.reset);
+        ck_assert_uint_eq(conns.open, 0);
+        client_close(&c);
+        server_close();
+    }
+}
+END_TEST
+
+START_TEST(conn_that_ends_within_a_frame_is_closed)
+{
+    for (int tcp = 0; tcp < 2; tcp++) {
+        server_open(4, 64);
+        client_open(&c, tcp);
+        client_call(&c, ECHO, 10);
+        client_begin(&c, 100, 50);
+        client_update(&c);
+        run_until(received_all);
+        ck_assert_int_eq(shutdown(c.fd, SHUT_WR), 0);
+        run_until(finished);
+        ck_assert(content());
+        ck_assert_uint_eq(conns.open, 0);
+        client_close(&c);
+        server_close();
+    }
+}
+END_TEST
+
+START_TEST(conn_end_with_discard_never_loses_the_last_reply)
+{
+    for (int tcp = 0; tcp < 2; tcp++) {
+        server_open(4, 64);
+        client_open(&c, tcp);
+        c.silent = true;
+        client_call(&c, ECHO, 10);
+        client_call(&c, LAST, 50);
+        size_t answered = c.expected.size;
+        for (unsigned i = 0; i < 100; i++)
+            client_call(&c, ECHO, 10000); /* never answered: the server has ended */
+        c.expected.size = answered;
+        client_update(&c);
+        run_until(received_all);
+        ck_assert_uint_eq(conns.open, 1);
+        ck_assert_uint_eq(conns.lingering, 1);
+        c.silent = false;
+        client_update(&c);
+        run_until(finished);
+        ck_assert(!c.reset);
+        ck_assert(content());
+        ck_assert_uint_eq(conns.open, 1); /* it waits for the client's end */
+        client_close(&c);
+        run_until(nobody_open);
+        server_close();
+    }
+}
+END_TEST
+
+START_TEST(conn_end_without_discard_closes_when_all_is_sent)
+{
+    server_open(4, 1024);
+    owner.max_output = 1 << 20;
+    client_open(&c, true);
+    client_call_big(&c, 1000000);
+    client_call(&c, FINAL, 3);
+    c.chunk = 5000;
+    client_update(&c);
+    run_until(finished);
+    ck_assert(content());
+    ck_assert(!c.reset);
+    ck_assert_uint_eq(conns.open, 0);
+    client_close(&c);
+    server_close();
+}
+END_TEST
+
+START_TEST(conn_that_lingers_too_long_is_closed)
+{
+    server_open(4, 64);
+    client_open(&c, true);
+    client_call(&c, LAST, 5);
+    client_update(&c);
+    run_until(finished);
+    ck_assert_uint_eq(conns.lingering, 1);
+    c.conn->active_ms -= 10000; /* as if that were ten seconds ago */
+    run_until(nobody_open);
+    client_close(&c);
+    server_close();
+}
+END_TEST
+
+START_TEST(conn_may_be_closed_by_the_layer_above)
+{
+    server_open(4, 64);
+    for (unsigned round = 0; round < 50; round++) {
+        client_open(&c, false);
+        client_open(&other, false);
+        client_call(&c, CLOSE, 3);
+        client_call(&other, ECHO, 3);
+        client_update(&c);
+        client_update(&other);
+        run_until(finished);
+        run_until_within(content, DEADLINE_NS);
+        while (!client_content(&other))
+            run_until(received_all);
+        ck_assert_uint_eq(conns.open, 1);
+        client_close(&other);
+        client_close(&c);
+        run_until(nobody_open);
+    }
+    ck_assert_uint_eq(closed_count, 100);
+    ck_assert_uint_eq(conns.arena.header->record_high, 2);
+    server_close();
+}
+END_TEST
+
+/* ---- Idle timeouts ---- */
+
+static bool one_open(void)
+{
+    return conns.open == 1;
+}
+
+START_TEST(conn_that_is_idle_too_long_is_closed)
+{
+    struct conn_owner patient;
+
+    server_open(4, 64);
+    client_open(&c, true); /* no timeout */
+    patient = owner;
+    c.conn->owner = &patient;
+    owner.idle_timeout_ns = 50 * NS_PER_MS;
+    client_open(&other, true);
+    run_until(one_open);
+    ck_assert_ptr_eq(c.conn->owner, &patient);
+    client_close(&c);
+    client_close(&other);
+    server_close();
+}
+END_TEST
+
+START_TEST(conn_that_is_used_is_not_idle)
+{
+    server_open(4, 64);
+    owner.idle_timeout_ns = 1500 * NS_PER_MS;
+    client_open(&c, true);
+    client_open(&other, true);
+    c.conn->active_ms -= 1400;
+    other.conn->active_ms -= 1400;
+    client_call(&c, ECHO, 3);
+    client_update(&c);
+    run_until(one_open);
+    ck_assert_ptr_nonnull(c.conn->owner);
+    ck_assert(content());
+    client_close(&c);
+    client_close(&other);
+    server_close();
+}
+END_TEST
+
+/* ---- All connections ---- */
+
+START_TEST(conn_open_gives_ids_that_never_come_again)
+{
+    uint64_t last = 0;
+    int extra[2];
+
+    server_open(3, 64);
+    for (unsigned round = 0; round < 10; round++) {
+        struct client clients[3];
+        for (unsigned i = 0; i < 3; i++) {
+            client_open(&clients[i], false);
+            uint64_t id = conn_id(&conns, clients[i].conn);
+            must(id > last && id >> 32 == conns.worker);
+            must(conn_record_of(&conns, clients[i].conn)->listener == LISTENER_ID);
+            must(record_valid(&conns.arena, conn_record_of(&conns, clients[i].conn)));
+            last = id;
+        }
+        unix_pair(extra);
+        ck_assert_ptr_null(conn_open(&conns, extra[0], LISTENER_ID, &owner));
+        ck_assert_int_eq(write(extra[0], "mine", 4), 4); /* still the caller's */
+        close(extra[0]);
+        close(extra[1]);
+        for (unsigned i = 0; i < 3; i++)
+            client_close(&clients[i]);
+        run_until(nobody_open);
+    }
+    ck_assert_uint_eq(counter_read(&counters[COUNT_CLOSED]), 30);
+    server_close();
+}
+END_TEST
+
+START_TEST(conn_peer_is_written_as_an_address)
+{
+    char text[ADDRESS_TEXT_SIZE];
+
+    server_open(4, 64);
+    client_open(&c, true);
+    conn_peer(c.conn, text);
+    ck_assert_msg(strncmp(text, "127.0.0.1:", 10) == 0, "%s", text);
+    client_close(&c);
+    client_open(&c, false);
+    conn_peer(c.conn, text);
+    ck_assert_str_eq(text, "unix:");
+    client_close(&c);
+    server_close();
+}
+END_TEST
+
+static unsigned batches;
+
+static bool some_batches(void)
+{
+    return batches-- == 0;
+}
+
+static void nothing(struct timer *timer)
+{
+    timer_set(&loop, timer, 0, nothing);
+}
+
+START_TEST(conns_release_stops_reading)
+{
+    struct timer busy = {0};
+
+    server_open(4, 64);
+    client_open(&c, true);
+    client_begin(&c, 100, 10);
+    client_update(&c);
+    run_until(received_all);
+    conns_release(&conns);
+    client_call(&c, ECHO, 10);
+    client_update(&c);
+    timer_set(&loop, &busy, 0, nothing); /* no wait is long */
+    batches = 50;
+    run_until(some_batches);
+    ck_assert_uint_eq(c.sent, c.out.size);
+    ck_assert_uint_eq(conn_cursors(&conns, c.conn)->received, 14);
+    timer_cancel(&loop, &busy);
+    client_close(&c);
+    server_close();
+}
+END_TEST
+
+static bool other_finished(void)
+{
+    return other.finished;
+}
+
+START_TEST(conns_drain_ends_each_when_it_has_nothing_under_way)
+{
+    server_open(4, 64);
+    client_open(&c, true);
+    client_open(&other, true);
+    client_call(&c, ECHO, 100);
+    c.allowance = 50;
+    client_update(&c);
+    run_until(allowance_received);
+    conns_drain(&conns);
+    run_until(other_finished);
+    ck_assert_uint_eq(conns.open, 1);
+    c.allowance = SIZE_MAX;
+    client_update(&c);
+    run_until(finished);
+    ck_assert(content());
+    ck_assert(!c.reset);
+    ck_assert_uint_eq(conns.open, 0);
+    client_close(&c);
+    client_close(&other);
+    server_close();
+}
+END_TEST
+
+UNIT_MAIN("conn", conn_requests_may_be_split_at_any_byte, conn_bytes_may_come_and_go_one_by_one,
+          conn_thousands_of_requests_at_once_are_answered_in_order,
+          conn_replies_go_out_however_little_the_client_takes,
+          conn_input_grows_with_what_was_received, conn_announcing_much_costs_little,
+          conn_gives_large_blocks_back_when_little_is_left_in_them, conn_that_is_idle_has_no_block,
+          conn_that_is_not_read_from_pauses_and_goes_on,
+          conn_whose_client_leaves_while_paused_is_closed, conn_half_closed_gets_every_reply_first,
+          conn_that_ends_within_a_frame_is_closed,
+          conn_end_with_discard_never_loses_the_last_reply,
+          conn_end_without_discard_closes_when_all_is_sent, conn_that_lingers_too_long_is_closed,
+          conn_may_be_closed_by_the_layer_above, conn_that_is_idle_too_long_is_closed,
+          conn_that_is_used_is_not_idle, conn_open_gives_ids_that_never_come_again,
+          conn_peer_is_written_as_an_address, conns_release_stops_reading,
+          conns_drain_ends_each_when_it_has_nothing_under_way)
