@@ -52,7 +52,7 @@ struct conns {
     uint32_t first_free;     /* 1 + index, linked through next_dirty */
     uint32_t dirty;          /* 1 + index of the first to flush */
     uint32_t waiting_count;  /* connections that wait for room in the arena */
-    uint32_t used_when_full; /* blocks in use when somebody last found the arena full */
+    uint32_t used_when_full; /* the most blocks in use when one of them found no room */
     uint64_t full_logged_ns;
     uint32_t lingering;
     struct timer sweep; /* idle timeouts, lingering ends */

@@ -28,13 +28,21 @@ void block_release(struct conns *conns, uint32_t block, unsigned order)
         arena_discard(&conns->arena, block, order);
 }
 
+void room_was_short(struct conns *conns)
+{
+    if (conns->blocks.used > conns->used_when_full)
+        conns->used_when_full = conns->blocks.used;
+}
+
 void conn_wait_for_room(struct conns *conns, struct conn *conn)
 {
     if (conn->waiting)
         return;
+    if (conns->waiting_count == 0)
+        conns->used_when_full = 0;
     conn->waiting = 1;
     conns->waiting_count++;
-    conns->used_when_full = conns->blocks.used;
+    room_was_short(conns);
     counter_add(&conns->counters[COUNT_PAUSED_ARENA], 1);
     if (conns->loop->now - conns->full_logged_ns >= NS_PER_S || conns->full_logged_ns == 0) {
         conns->full_logged_ns = conns->loop->now;

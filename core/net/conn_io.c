@@ -319,18 +319,18 @@ static void retry_waiting(struct conns *conns)
 {
     uint32_t high = atomic_load_explicit(&conns->arena.header->record_high, memory_order_relaxed);
 
+    conns->used_when_full = 0;
     for (uint32_t i = 0; i < high && conns->waiting_count > 0; i++) {
         struct conn *conn = &conns->conns[i];
         if (conn->owner == NULL || !conn->waiting)
             continue;
+        /* A large reply that still finds no room does not hold up small ones. */
+        if (conn->held != NULL && !place_held(conns, conn)) {
+            room_was_short(conns);
+            continue;
+        }
         conn->waiting = 0;
         conns->waiting_count--;
-        if (conn->held != NULL && !place_held(conns, conn)) {
-            conn->waiting = 1;
-            conns->waiting_count++;
-            conns->used_when_full = conns->blocks.used;
-            return;
-        }
         process(conns, conn);
     }
 }

@@ -74,6 +74,20 @@ void handover_redirect(uint32_t slot)
     handover_advance();
 }
 
+void handover_retire(uint32_t serial)
+{
+    master.retired =
+        must_realloc(master.retired, (master.retired_count + 1) * sizeof(*master.retired));
+    master.retired[master.retired_count++] = serial;
+    /* A worker that died while it adopted owns, in the vault, sockets whose records are still in
+     * another source: nothing may be closed before every source is finished. */
+    if (master.sources != NULL)
+        return;
+    for (size_t i = 0; i < master.retired_count; i++)
+        vault_tell(MESSAGE_RETIRE, master.retired[i]);
+    master.retired_count = 0;
+}
+
 static void source_finish(struct source *source)
 {
     for (struct source **at = &master.sources; *at != NULL; at = &(*at)->next) {
@@ -82,7 +96,7 @@ static void source_finish(struct source *source)
             break;
         }
     }
-    vault_tell(MESSAGE_RETIRE, source->serial);
+    handover_retire(source->serial);
     if (source->taken > 0)
         log_info("%u connections of worker %u were taken over in %.1f ms", source->taken,
                  source->slot, (double)(clock_ns() - source->since_ns) / (double)NS_PER_MS);

@@ -107,6 +107,8 @@ struct master {
     uint32_t last_serial;
     struct slot slots[WORKER_PROCESSES_MAX];
     struct source *sources; /* newest first */
+    uint32_t *retired;      /* workers of which the vault is to close what is left */
+    size_t retired_count;
 
     struct watch vault; /* the channel */
     pid_t vault_pid;    /* 0: none */
@@ -201,6 +203,10 @@ void handover_redirect(uint32_t slot);
 
 /* `worker` has taken its part of the source `serial`. */
 void handover_done(struct worker *worker, uint64_t serial, uint32_t count);
+
+/* Nothing more will be taken over of the worker `serial`: the vault closes what it still had, as
+ * soon as no hand-over is under way. */
+void handover_retire(uint32_t serial);
 
 /* There is another current generation: who takes what is decided anew. */
 void handover_replan(void);

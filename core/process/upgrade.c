@@ -130,6 +130,14 @@ static void write_sources(cJSON *state)
     }
 }
 
+static void write_retired(cJSON *state)
+{
+    cJSON *list = cJSON_AddArrayToObject(state, "retired");
+
+    for (size_t i = 0; i < master.retired_count; i++)
+        cJSON_AddItemToArray(list, cJSON_CreateNumber(master.retired[i]));
+}
+
 /* Those who wait for this upgrade: the new master answers them. */
 static void write_clients(cJSON *state)
 {
@@ -159,6 +167,7 @@ static int state_write(struct error *error)
     write_listeners(state);
     write_workers(state);
     write_sources(state);
+    write_retired(state);
     write_clients(state);
     char *text = cJSON_PrintUnformatted(state);
     cJSON_Delete(state);
@@ -518,6 +527,10 @@ bool upgrade_resume(int fd, const struct settings *settings, struct error *error
     vault_resume((pid_t)number(state, "vault_pid", 0), (int)number(state, "vault", -1));
     cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(state, "workers")) read_worker(item);
     cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(state, "sources")) read_source(item);
+    cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(state, "retired"))
+    {
+        handover_retire((uint32_t)item->valuedouble);
+    }
     control_resume((int)number(state, "control", -1), settings->control);
     cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(state, "clients"))
         control_resume_client(item->valueint);

@@ -437,7 +437,7 @@ static void worker_gone(struct worker *worker, int status)
                  text);
     }
     if (worker->arena >= 0) /* nobody takes anything over from it */
-        vault_tell(MESSAGE_RETIRE, worker->serial);
+        handover_retire(worker->serial);
     worker_free(worker);
     if (master.mode == MASTER_RUNNING)
         handover_advance();
