@@ -11,8 +11,8 @@
 #define DISCARD_ORDER 8u    /* blocks of 1 MiB and more give their pages back */
 #define GROW_FACTOR   4u    /* so that a large frame is copied a few times at most */
 
-/* Whether input may take a block of this order. Beyond three quarters of the arena only the smallest
- * are given, so that large frames that are not whole yet never starve small ones. */
+/* Whether input may take a block of this order. Beyond three quarters of the arena only the
+ * smallest are given, so that large frames that are not whole yet never starve small ones. */
 static bool input_allowed(const struct conns *conns, unsigned order)
 {
     const struct blocks *blocks = &conns->blocks;

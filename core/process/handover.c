@@ -104,11 +104,23 @@ static void source_finish(struct source *source)
     free(source);
 }
 
+/* True while a worker of an earlier generation, told to leave but not gone, is still taking records
+ * over from the source: until it lets go, what it has taken is not final. */
+static bool still_adopted(const struct source *source, const struct generation *generation)
+{
+    for (const struct worker *w = master.workers; w != NULL; w = w->next) {
+        if (w->adopting && w->adopting_serial == source->serial && w->generation != generation &&
+            !w->released)
+            return true;
+    }
+    return false;
+}
+
 /* Offers the newest pending source to a slot. */
 static void offer(struct worker *worker)
 {
     for (struct source *s = master.sources; s != NULL; s = s->next) {
-        if (!s->pending[worker->slot])
+        if (!s->pending[worker->slot] || still_adopted(s, worker->generation))
             continue;
         struct message message = {
             .type = MESSAGE_ADOPT,

@@ -117,8 +117,8 @@ static inline void conns_open_on(struct conns *all, int fd, uint32_t worker)
 static inline int toy_arena(uint32_t records, uint32_t blocks)
 {
     struct error error;
-    int fd = arena_create(&(struct arena_geometry){.records = records, .blocks = blocks}, 1,
-                          &error);
+    int fd =
+        arena_create(&(struct arena_geometry){.records = records, .blocks = blocks}, 1, &error);
     ck_assert_msg(fd >= 0, "%s", error.text);
     return fd;
 }
@@ -127,8 +127,8 @@ static inline void server_open(uint32_t records, uint32_t blocks)
 {
     struct error error;
 
-    ck_assert(log_open(&(struct log_target){"/dev/null", LOG_ERROR_LEVEL, LOG_FORMAT_TEXT},
-                       &error));
+    ck_assert(
+        log_open(&(struct log_target){"/dev/null", LOG_ERROR_LEVEL, LOG_FORMAT_TEXT}, &error));
     ck_assert_msg(loop_init(&loop, &error), "%s", error.text);
     arena_fd = toy_arena(records, blocks);
     conns_open_on(&conns, arena_fd, 1);

@@ -105,8 +105,8 @@ START_TEST(conn_replies_go_out_however_little_the_client_takes)
         server_open(4, 1024);
         owner.max_output = 1 << 20;
         client_open(&c, i % 2);
-        ck_assert_int_eq(
-            setsockopt(c.conn->watch.fd, SOL_SOCKET, SO_SNDBUF, &small, sizeof(small)), 0);
+        ck_assert_int_eq(setsockopt(c.conn->watch.fd, SOL_SOCKET, SO_SNDBUF, &small, sizeof(small)),
+                         0);
         c.chunk = chunks[i];
         client_call_big(&c, 200000);
         client_call(&c, ECHO, 5);
@@ -280,8 +280,8 @@ START_TEST(conn_half_closed_gets_every_reply_first)
     for (int tcp = 0; tcp < 2; tcp++) {
         server_open(4, 256);
         client_open(&c, tcp);
-        ck_assert_int_eq(
-            setsockopt(c.conn->watch.fd, SOL_SOCKET, SO_SNDBUF, &small, sizeof(small)), 0);
+        ck_assert_int_eq(setsockopt(c.conn->watch.fd, SOL_SOCKET, SO_SNDBUF, &small, sizeof(small)),
+                         0);
         for (unsigned i = 0; i < 2000; i++)
             client_call(&c, ECHO, 1000);
         c.silent = true;
@@ -571,8 +571,7 @@ UNIT_MAIN("conn", conn_requests_may_be_split_at_any_byte, conn_bytes_may_come_an
           conn_gives_large_blocks_back_when_little_is_left_in_them, conn_that_is_idle_has_no_block,
           conn_that_is_not_read_from_pauses_and_goes_on,
           conn_whose_client_leaves_while_paused_is_closed, conn_half_closed_gets_every_reply_first,
-          conn_that_ends_within_a_frame_is_closed,
-          conn_end_with_discard_never_loses_the_last_reply,
+          conn_that_ends_within_a_frame_is_closed, conn_end_with_discard_never_loses_the_last_reply,
           conn_end_without_discard_closes_when_all_is_sent, conn_that_lingers_too_long_is_closed,
           conn_may_be_closed_by_the_layer_above, conn_that_is_idle_too_long_is_closed,
           conn_that_is_used_is_not_idle, conn_open_gives_ids_that_never_come_again,

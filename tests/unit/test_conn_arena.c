@@ -227,7 +227,7 @@ START_TEST(arena_full_who_waited_before_is_not_forgotten)
     client_begin(&b, 200000, 16380); /* fills a block of four units, and wants sixteen */
     client_write(&b);
     run_until_within(a_content, 5 * NS_PER_S);
-    ck_assert(b.conn->waiting);
+    ck_assert_uint_eq(conn_cursors(&conns, b.conn)->received, 16384);
 
     give_block(5);
     give_block(1);
