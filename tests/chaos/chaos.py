@@ -284,9 +284,8 @@ class Chaos:
         self.later(0.003, self.kill_worker)
 
     def crash(self, method=None):
-        free = [c for c in self.clients if not c.asked and not c.half_closed and not c.outgoing]
-        if free:
-            self.random.choice(free).ask(method or self.random.choice(CRASHES))
+        # The next client that has its replies asks for it, among other requests.
+        self.guilty.append(method or self.random.choice(CRASHES))
 
     def crash_in_reload(self):
         self.reload()
@@ -335,7 +334,7 @@ class Chaos:
             if client.outgoing:
                 client.send()
             elif not client.asked and not client.half_closed and not self.ending:
-                client.ask()
+                client.ask(self.guilty.pop() if self.guilty else None)
             elif client.asked and now - client.since > 20:
                 raise Failure("lost: client %d waits for %d replies since 20 s: %s" %
                               (client.number, len(client.asked), client.story))
@@ -350,6 +349,7 @@ class Chaos:
                 raise Failure("%s failed: %s" % (name, error.decode()))
 
     def run(self):
+        self.guilty = []
         self.scheduled, self.ending, self.quiet_until = [], False, 0.0
         end = time.monotonic() + self.args.seconds
         next_event = time.monotonic() + 1
