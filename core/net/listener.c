@@ -41,8 +41,10 @@ static bool path_clear(const struct address *address, struct error *error)
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0)
         return error_errno(error, "cannot create a socket");
+    /* Refused means that nobody listens. All else (a full queue, a socket of another kind, one that
+     * we may not use) means that it may be somebody's. */
     bool alive = connect(fd, (const struct sockaddr *)&address->socket, address->size) == 0 ||
-                 errno == EAGAIN;
+                 (errno != ECONNREFUSED && errno != ENOENT);
     close(fd);
     if (alive)
         return error_set(error, "cannot listen on %s: another process listens there",

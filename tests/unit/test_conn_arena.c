@@ -281,6 +281,10 @@ static bool storm_over(void)
         bool content = client_content(client) && client->sent == client->out.size;
         if (content && storm_calls > 0) {
             unsigned more = 1 + random_below(5);
+            text_clear(&client->in);
+            text_clear(&client->out);
+            text_clear(&client->expected);
+            client->sent = 0;
             for (; more > 0 && storm_calls > 0; more--, storm_calls--) {
                 if (random_below(4) == 0)
                     client_call_big(client, 1 + random_below(30000));

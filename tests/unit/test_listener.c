@@ -1,0 +1,313 @@
+/* What listeners promise: see core/net/listener.h. */
+#include "unit.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "net/listener.h"
+#include "sockets.h"
+
+static struct listeners listeners;
+static struct error error;
+static char directory[] = "/tmp/pillion-listener-XXXXXX";
+static char path[128];
+
+static struct address address_of(const char *format, unsigned port)
+{
+    struct address address;
+    char text[ADDRESS_TEXT_SIZE];
+
+    snprintf(text, sizeof(text), format, port); /* NOLINT: formats are literals below */
+    ck_assert_msg(address_parse(text, NULL, false, &address, &error), "%s", error.text);
+    return address;
+}
+
+static struct address unix_address(void)
+{
+    struct address address;
+    char text[sizeof(path) + 8];
+
+    ck_assert_ptr_nonnull(mkdtemp(directory));
+    snprintf(path, sizeof(path), "%s/socket", directory);
+    snprintf(text, sizeof(text), "unix:%s", path);
+    ck_assert_msg(address_parse(text, NULL, false, &address, &error), "%s", error.text);
+    return address;
+}
+
+static struct listener *opened(const struct address *address, bool reuseport, uint32_t slots)
+{
+    struct listener *l = listener_open(&listeners, address, 16, reuseport, slots, &error);
+    ck_assert_msg(l != NULL, "%s", error.text);
+    ck_assert_ptr_eq(listener_find(&listeners, address), l);
+    return l;
+}
+
+/* True when a client of the address is accepted by `listener`. */
+static bool serves(const struct listener *listener, const struct address *address)
+{
+    int fd = socket(address->socket.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    bool accepted = false;
+
+    ck_assert_int_ge(fd, 0);
+    if (connect(fd, (const struct sockaddr *)&address->socket, address->size) == 0) {
+        for (uint32_t i = 0; i < listener->count && !accepted; i++) {
+            int client = accept4(listener->fds[i], NULL, NULL, SOCK_CLOEXEC);
+            accepted = client >= 0;
+            if (accepted)
+                close(client);
+            else
+                ck_assert_int_eq(errno, EAGAIN); /* never blocks */
+        }
+    }
+    close(fd);
+    return accepted;
+}
+
+static void refused(const struct address *address, const char *why)
+{
+    error.text[0] = '\0';
+    ck_assert_ptr_null(listener_open(&listeners, address, 16, false, 1, &error));
+    ck_assert_msg(strstr(error.text, why) != NULL, "%s", error.text);
+    ck_assert_msg(strstr(error.text, address->text) != NULL, "%s", error.text);
+}
+
+static void clean_up(void)
+{
+    while (listeners.first != NULL)
+        listener_close(&listeners, listeners.first, true);
+    unlink(path);
+    rmdir(directory);
+}
+
+START_TEST(listener_serves_ipv4)
+{
+    struct address address = address_of("127.0.0.1:%u", free_port());
+    struct listener *listener = opened(&address, false, 4);
+
+    ck_assert_uint_eq(listener->count, 1);
+    ck_assert(serves(listener, &address));
+    ck_assert_int_ne(fcntl(listener->fds[0], F_GETFD) & FD_CLOEXEC, 0);
+    listener_close(&listeners, listener, true);
+    ck_assert_ptr_null(listener_find(&listeners, &address));
+    /* At once again, though a connection of the former is still in TIME_WAIT. */
+    listener = opened(&address, false, 1);
+    ck_assert(serves(listener, &address));
+    clean_up();
+}
+END_TEST
+
+START_TEST(listener_serves_ipv6_beside_ipv4)
+{
+    uint16_t port = free_port();
+    struct address four = address_of("*:%u", port), six = address_of("[::]:%u", port);
+    struct address loopback_four = address_of("127.0.0.1:%u", port);
+    struct address loopback_six = address_of("[::1]:%u", port);
+    int probe = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    bool there =
+        probe >= 0 && bind(probe, (struct sockaddr *)&loopback_six.socket, loopback_six.size) == 0;
+    if (probe >= 0)
+        close(probe);
+    if (!there) /* a machine without IPv6: that is said, and nothing else happens */
+        refused(&six, "");
+    struct listener *on_four = opened(&four, false, 1);
+    ck_assert(serves(on_four, &loopback_four));
+    if (there) {
+        struct listener *on_six = opened(&six, false, 1);
+        ck_assert(serves(on_six, &loopback_six));
+        ck_assert(serves(on_four, &loopback_four));
+        ck_assert_uint_ne(on_six->id, on_four->id);
+    }
+    clean_up();
+}
+END_TEST
+
+START_TEST(listener_in_use_is_refused)
+{
+    struct address address = address_of("127.0.0.1:%u", free_port());
+    struct listener *listener = opened(&address, false, 1);
+
+    refused(&address, "another process listens there");
+    ck_assert_ptr_eq(listeners.first, listener); /* nothing was added */
+    ck_assert(serves(listener, &address));
+    clean_up();
+}
+END_TEST
+
+START_TEST(listener_of_an_address_that_is_not_here_is_refused)
+{
+    struct address address = address_of("192.0.2.1:%u", free_port());
+    refused(&address, "EADDRNOTAVAIL");
+    ck_assert_ptr_null(listeners.first);
+}
+END_TEST
+
+/* ---- Unix sockets ---- */
+
+START_TEST(listener_serves_a_path_and_removes_it)
+{
+    struct address address = unix_address();
+    struct listener *listener = opened(&address, true, 4);
+    struct stat status;
+
+    ck_assert_uint_eq(listener->count, 1); /* there is no reuseport here */
+    ck_assert(serves(listener, &address));
+    ck_assert_int_eq(stat(path, &status), 0);
+    ck_assert_uint_eq(status.st_mode & 0777, 0666);
+    listener_close(&listeners, listener, false);
+    ck_assert_int_eq(access(path, F_OK), 0);
+    listener = opened(&address, false, 1); /* nobody listens there: the file is replaced */
+    ck_assert(serves(listener, &address));
+    listener_close(&listeners, listener, true);
+    ck_assert_int_ne(access(path, F_OK), 0);
+    clean_up();
+}
+END_TEST
+
+START_TEST(listener_of_a_path_in_use_is_refused)
+{
+    struct address address = unix_address();
+    struct listener *listener = opened(&address, false, 1);
+
+    refused(&address, "another process listens there");
+    ck_assert(serves(listener, &address));
+    clean_up();
+}
+END_TEST
+
+START_TEST(listener_with_a_full_queue_is_alive)
+{
+    struct address address = unix_address();
+    int fds[64];
+    unsigned count = 0;
+    struct listener *listener = listener_open(&listeners, &address, 1, false, 1, &error);
+
+    ck_assert_ptr_nonnull(listener);
+    do {
+        fds[count] = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    } while (connect(fds[count++], (struct sockaddr *)&address.socket, address.size) == 0 &&
+             count < 64);
+    ck_assert_int_eq(errno, EAGAIN);
+    refused(&address, "another process listens there");
+    while (count > 0)
+        close(fds[--count]);
+    ck_assert_int_eq(access(path, F_OK), 0);
+    clean_up();
+}
+END_TEST
+
+/* A socket of another kind is somebody's too: a log's, for instance. */
+START_TEST(listener_never_takes_a_path_from_another_kind_of_socket)
+{
+    static const int kinds[] = {SOCK_DGRAM, SOCK_SEQPACKET};
+    struct address address = unix_address();
+
+    for (size_t i = 0; i < sizeof(kinds) / sizeof(*kinds); i++) {
+        int fd = socket(AF_UNIX, kinds[i] | SOCK_CLOEXEC, 0);
+        ck_assert_int_eq(bind(fd, (struct sockaddr *)&address.socket, address.size), 0);
+        if (kinds[i] == SOCK_SEQPACKET)
+            ck_assert_int_eq(listen(fd, 1), 0);
+        refused(&address, "another process listens there");
+        ck_assert_int_eq(access(path, F_OK), 0);
+        close(fd);
+        unlink(path);
+    }
+    clean_up();
+}
+END_TEST
+
+START_TEST(listener_never_removes_what_is_no_socket)
+{
+    struct address address = unix_address();
+    FILE *file = fopen(path, "w");
+
+    ck_assert_ptr_nonnull(file);
+    fputs("precious", file);
+    fclose(file);
+    refused(&address, "a file that is no socket is in the way");
+    ck_assert_int_eq(access(path, F_OK), 0);
+    unlink(path);
+    ck_assert_int_eq(symlink("/dev/null", path), 0);
+    refused(&address, "a file that is no socket is in the way");
+    clean_up();
+}
+END_TEST
+
+START_TEST(listener_in_a_directory_that_is_not_there_is_refused)
+{
+    struct address address = unix_address();
+
+    rmdir(directory);
+    refused(&address, "ENOENT");
+}
+END_TEST
+
+/* ---- reuseport and changes ---- */
+
+START_TEST(listener_with_reuseport_only_ever_adds_sockets)
+{
+    struct address address = address_of("127.0.0.1:%u", free_port());
+    struct listener *listener = opened(&address, true, 2);
+    uint32_t id = listener->id;
+    int first = listener->fds[0];
+
+    ck_assert_uint_eq(listener->count, 2);
+    ck_assert(listener_update(listener, 16, 5, &error));
+    ck_assert_uint_eq(listener->count, 5);
+    ck_assert(listener_update(listener, 16, 3, &error));
+    ck_assert_uint_eq(listener->count, 5);
+    ck_assert_int_eq(listener->fds[0], first);
+    ck_assert_uint_eq(listener->id, id);
+    for (unsigned i = 0; i < 50; i++)
+        ck_assert(serves(listener, &address));
+    clean_up();
+}
+END_TEST
+
+START_TEST(listener_without_reuseport_has_one_socket)
+{
+    struct address address = address_of("127.0.0.1:%u", free_port());
+    struct listener *listener = opened(&address, false, 8);
+
+    ck_assert(listener_update(listener, 64, 16, &error));
+    ck_assert_uint_eq(listener->count, 1);
+    ck_assert_int_eq(listener->backlog, 64);
+    ck_assert(serves(listener, &address));
+    clean_up();
+}
+END_TEST
+
+START_TEST(listeners_have_ids_that_never_come_again)
+{
+    uint32_t last = 0;
+
+    for (unsigned i = 0; i < 10; i++) {
+        struct address one = address_of("127.0.0.1:%u", free_port());
+        struct listener *a = opened(&one, false, 1);
+        struct address two = address_of("127.0.0.1:%u", free_port());
+        struct listener *b = opened(&two, false, 1);
+        ck_assert_uint_gt(a->id, last);
+        ck_assert_uint_gt(b->id, a->id);
+        last = b->id;
+        listener_close(&listeners, a, false);
+        ck_assert_ptr_null(listener_find(&listeners, &one));
+        ck_assert_ptr_eq(listener_find(&listeners, &two), b);
+        listener_close(&listeners, b, false);
+    }
+    ck_assert_ptr_null(listeners.first);
+}
+END_TEST
+
+UNIT_MAIN("listener", listener_serves_ipv4, listener_serves_ipv6_beside_ipv4,
+          listener_in_use_is_refused, listener_of_an_address_that_is_not_here_is_refused,
+          listener_serves_a_path_and_removes_it, listener_of_a_path_in_use_is_refused,
+          listener_with_a_full_queue_is_alive,
+          listener_never_takes_a_path_from_another_kind_of_socket,
+          listener_never_removes_what_is_no_socket,
+          listener_in_a_directory_that_is_not_there_is_refused,
+          listener_with_reuseport_only_ever_adds_sockets, listener_without_reuseport_has_one_socket,
+          listeners_have_ids_that_never_come_again)
