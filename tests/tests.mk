@@ -43,6 +43,15 @@ header:
 	        -Icore/include -fsyntax-only - || exit 1; \
 	done
 
+# Each folder of core/ includes only from itself and those before it; see docs/architecture.md.
+LAYERS := base conf event net wire rpc module process cmd
+.PHONY: layers
+layers:
+	$(Q)status=0; allowed='pillion'; for layer in $(LAYERS); do \
+	    allowed="$$allowed|$$layer"; \
+	    grep -nE '^#include "[a-z]+/' core/$$layer/*.[ch] | grep -vE "#include \"($$allowed)/" && status=1; \
+	done; exit $$status
+
 # The reference page is made from the directive table; it must not differ.
 .PHONY: reference docs-check
 reference: $(B)/pillion  ## write docs/configuration.md
@@ -57,7 +66,7 @@ SANITIZED = $(MAKE) --no-print-directory B=$(B)/sanitized SANITIZE=address,undef
 .PHONY: check
 check: all  ## every test, with what is installed
 	@echo "== header and reference page"
-	@$(MAKE) --no-print-directory header docs-check
+	@$(MAKE) --no-print-directory header layers docs-check
 	@echo "== unit tests"
 	@$(MAKE) --no-print-directory unit
 	@echo "== end-to-end tests"
