@@ -234,7 +234,7 @@ static void master_message(const struct message *message, int *fds, uint32_t fd_
         acceptor_start(&worker.acceptor);
         break;
     case MESSAGE_LEAVE:
-        acceptor_stop(&worker.acceptor);
+        acceptor_close(&worker.acceptor);
         conns_flush(&worker.conns);
         vault_client_finish(&worker.vault);
         conns_release(&worker.conns);
