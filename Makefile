@@ -70,8 +70,7 @@ $(B)/run:
 # ---- On a fresh machine ---------------------------------------------------------------------------
 
 RUN_PACKAGES  := gcc libc6-dev libcjson-dev pkg-config
-TEST_PACKAGES := $(RUN_PACKAGES) check libsubunit-dev clang libclang-rt-14-dev g++ python3 procps \
-                 man-db clang-format
+TEST_PACKAGES := $(RUN_PACKAGES) check libsubunit-dev clang libclang-rt-14-dev g++ python3
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
 # $(call install,PACKAGES): installs what is missing of them, and says what. Elsewhere than on

@@ -80,6 +80,21 @@ static uint32_t take_fds(struct msghdr *header, int *fds)
     return count;
 }
 
+/* Checks a message of `size` bytes, and ends its text where it ends. */
+static bool well_formed(struct message *message, size_t size)
+{
+    size_t head = offsetof(struct message, text);
+
+    if (size < head || message->type == 0 || message->type >= MESSAGE_TYPES ||
+        message->count > CHANNEL_FDS_MAX)
+        return false;
+    if (message->count > 0)
+        return size == head + message->count * sizeof(message->ids[0]);
+    size_t text = size - head;
+    message->text[text < sizeof(message->text) ? text : sizeof(message->text) - 1] = '\0';
+    return true;
+}
+
 enum channel_status channel_receive(int channel, struct message *message, int *fds,
                                     uint32_t *fd_count)
 {
@@ -104,11 +119,8 @@ enum channel_status channel_receive(int channel, struct message *message, int *f
         if (got == 0)
             return CHANNEL_CLOSED;
         *fd_count = take_fds(&header, fds);
-        if ((size_t)got >= offsetof(struct message, text) && message->type != 0 &&
-            message->type < MESSAGE_TYPES && message->count <= CHANNEL_FDS_MAX) {
-            message->text[sizeof(message->text) - 1] = '\0';
+        if (well_formed(message, (size_t)got))
             return CHANNEL_MESSAGE;
-        }
         for (uint32_t i = 0; i < *fd_count; i++)
             close(fds[i]);
     }

@@ -1,0 +1,273 @@
+/* What the board promises: see core/rpc/board.h. */
+#include "unit.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "must.h"
+#include "rpc/board.h"
+
+static struct board *board;
+static struct error error;
+
+static void start(void)
+{
+    board = board_new(&error);
+    ck_assert_msg(board != NULL, "%s", error.text);
+}
+
+static long pages_bytes(void)
+{
+    struct stat status;
+    ck_assert_int_eq(fstat(board_descriptor(), &status), 0);
+    return status.st_blocks * 512;
+}
+
+/* ---- Methods ---- */
+
+START_TEST(board_gives_each_name_one_index_for_ever)
+{
+    char name[BOARD_NAME_MAX + 1];
+
+    start();
+    ck_assert_uint_eq(board_find_method(board, BYTES("ping")), BOARD_NO_METHOD);
+    for (uint32_t i = 0; i < BOARD_METHODS_MAX; i++) {
+        snprintf(name, sizeof(name), "method.%u", i);
+        must(board_add_method(board, name) == i);
+        must(board_add_method(board, name) == i);
+        must(board_find_method(board, bytes_of(name)) == i);
+    }
+    ck_assert_uint_eq(board_add_method(board, "one too many"), BOARD_NO_METHOD);
+    ck_assert_uint_eq(board_add_method(board, "method.5"), 5);
+    ck_assert_uint_eq(board->method_count, BOARD_METHODS_MAX);
+    ck_assert_uint_eq(board_find_method(board, (struct bytes){"method.55", 8}), 5);
+    ck_assert_uint_eq(board_find_method(board, (struct bytes){"method", 6}), BOARD_NO_METHOD);
+}
+END_TEST
+
+START_TEST(board_takes_names_of_every_length_that_a_request_can_have)
+{
+    char name[BOARD_NAME_MAX + 1];
+
+    start();
+    memset(name, 'x', sizeof(name));
+    name[BOARD_NAME_MAX] = '\0';
+    ck_assert_uint_eq(board_add_method(board, name), BOARD_NO_METHOD);
+    ck_assert_uint_eq(board->method_count, 0);
+    name[BOARD_NAME_MAX - 1] = '\0';
+    ck_assert_uint_eq(board_add_method(board, name), 0);
+    ck_assert_uint_eq(board_find_method(board, bytes_of(name)), 0);
+}
+END_TEST
+
+/* ---- Rows ---- */
+
+START_TEST(board_rows_are_taken_zeroed_and_given_back)
+{
+    static struct board_row *rows[BOARD_ROWS_MAX];
+
+    start();
+    board_add_method(board, "ping");
+    for (unsigned round = 0; round < 3; round++) {
+        for (uint32_t i = 0; i < BOARD_ROWS_MAX; i++) {
+            struct board_row *row = rows[i] = board_take_row(board, i, round + 1);
+            must(row != NULL);
+            must(row->state == ROW_STARTING && row->slot == i && row->generation == round + 1);
+            must(row->pid == 0 && row->open == 0 && row->running == 0 && row->hung == 0);
+            must(row->dispatched == 0 && row->allowed_ns == 0);
+            must(row->counters[COUNT_FRAMES] == 0 && row->methods[0].calls == 0);
+            row->pid = 1;
+            row->open = row->running = row->hung = 1;
+            row->dispatched = row->allowed_ns = 1;
+            row->counters[COUNT_FRAMES] = 1;
+            row->methods[0].calls = 1;
+        }
+        ck_assert_ptr_null(board_take_row(board, 0, 1));
+        ck_assert_uint_eq(board->row_high, BOARD_ROWS_MAX);
+        for (uint32_t i = 0; i < BOARD_ROWS_MAX; i++)
+            board_retire_row(board, rows[(i * 7) % BOARD_ROWS_MAX]);
+    }
+    ck_assert_uint_eq(board_sum(board, COUNT_FRAMES), 3 * BOARD_ROWS_MAX);
+}
+END_TEST
+
+START_TEST(board_rows_that_were_never_used_cost_nothing)
+{
+    start();
+    board_add_method(board, "ping");
+    struct board_row *row = board_take_row(board, 0, 1);
+    board_sum(board, COUNT_FRAMES);
+    struct method_counters sum;
+    board_sum_method(board, 0, &sum);
+    board_retire_row(board, row);
+    ck_assert_uint_eq(board->row_high, 1);
+    ck_assert_int_lt(pages_bytes(), 256 * 1024);
+    ck_assert_uint_gt(sizeof(struct board), 64 * 1024 * 1024);
+}
+END_TEST
+
+/* Nothing is lost and nothing counted twice, whatever rows come and go. */
+START_TEST(board_totals_outlive_the_rows)
+{
+    enum { ROWS = 20, METHODS = 7 };
+    static struct board_row *rows[ROWS];
+    uint64_t counted[WORKER_COUNTERS] = {0}, calls[METHODS] = {0}, in_bucket[METHODS] = {0};
+    char name[16];
+
+    start();
+    for (uint32_t m = 0; m < METHODS; m++) {
+        snprintf(name, sizeof(name), "m%u", m);
+        board_add_method(board, name);
+    }
+    for (unsigned step = 0; step < 5000; step++) {
+        struct board_row **row = &rows[random_below(ROWS)];
+        if (*row == NULL) {
+            *row = board_take_row(board, 0, 1);
+        } else if (random_below(10) == 0) {
+            board_retire_row(board, *row);
+            *row = NULL;
+        } else {
+            uint32_t c = random_below(WORKER_COUNTERS), m = random_below(METHODS);
+            uint32_t more = random_below(1000);
+            counter_add(&(*row)->counters[c], more);
+            counted[c] += more;
+            counter_add(&(*row)->methods[m].calls, 1);
+            counter_add(&(*row)->methods[m].errors, 1);
+            counter_add(&(*row)->methods[m].total_ns, 10);
+            counter_add(&(*row)->methods[m].latency[m + 50], 1);
+            calls[m]++;
+            in_bucket[m]++;
+        }
+        if (step % 50 != 0)
+            continue;
+        for (uint32_t c = 0; c < WORKER_COUNTERS; c++)
+            must(board_sum(board, c) == counted[c]);
+        for (uint32_t m = 0; m < METHODS; m++) {
+            struct method_counters sum;
+            board_sum_method(board, m, &sum);
+            must(sum.calls == calls[m] && sum.errors == calls[m]);
+            must(sum.total_ns == calls[m] * 10);
+            must(sum.latency[m + 50] == in_bucket[m] && sum.latency[0] == 0);
+        }
+    }
+}
+END_TEST
+
+START_TEST(board_is_shared_over_fork)
+{
+    int status;
+
+    start();
+    struct board_row *row = board_take_row(board, 3, 1);
+    pid_t child = fork();
+    if (child == 0) {
+        counter_add(&row->counters[COUNT_FRAMES], 42);
+        _exit(0);
+    }
+    ck_assert_int_eq(waitpid(child, &status, 0), child);
+    ck_assert_uint_eq(board_sum(board, COUNT_FRAMES), 42);
+}
+END_TEST
+
+/* ---- Taking over from another binary ---- */
+
+START_TEST(board_resumed_is_the_same)
+{
+    start();
+    board_add_method(board, "ping");
+    counter_add(&board_take_row(board, 0, 1)->counters[COUNT_FRAMES], 7);
+    uint64_t started = board->started_ns;
+    int fd = dup(board_descriptor());
+    struct board *resumed = board_resume(fd, &error);
+    ck_assert_ptr_nonnull(resumed);
+    ck_assert_ptr_ne(resumed, board);
+    ck_assert_int_eq(board_descriptor(), fd);
+    ck_assert_uint_eq(board_sum(resumed, COUNT_FRAMES), 7);
+    ck_assert_uint_eq(board_find_method(resumed, BYTES("ping")), 0);
+    ck_assert_uint_eq(resumed->started_ns, started);
+}
+END_TEST
+
+START_TEST(board_of_another_layout_begins_again)
+{
+    static const char *const files[] = {"/dev/null", "/dev/zero", "/proc/self/exe"};
+
+    for (size_t i = 0; i < 3 + 2; i++) {
+        int fd;
+        start();
+        board_add_method(board, "ping");
+        if (i < 3) {
+            fd = open(files[i], O_RDONLY | O_CLOEXEC);
+        } else {
+            fd = dup(board_descriptor());
+            *(i == 3 ? &board->layout : &board->size) += 1;
+        }
+        struct board *resumed = board_resume(fd, &error);
+        ck_assert_ptr_nonnull(resumed);
+        ck_assert_uint_eq(board_find_method(resumed, BYTES("ping")), BOARD_NO_METHOD);
+        ck_assert_uint_eq(resumed->layout, BOARD_LAYOUT);
+        ck_assert_uint_eq(resumed->size, sizeof(struct board));
+    }
+    ck_assert_ptr_nonnull(board_resume(-1, &error));
+}
+END_TEST
+
+/* ---- Latencies ---- */
+
+START_TEST(latency_buckets_meet_without_gaps)
+{
+    ck_assert_uint_eq(latency_bucket(0), 0);
+    ck_assert_uint_eq(latency_limit(0), 127);
+    for (uint32_t bucket = 0; bucket + 1 < LATENCY_BUCKETS; bucket++) {
+        uint64_t last = latency_limit(bucket);
+        ck_assert_uint_eq(latency_bucket(last), bucket);
+        ck_assert_uint_eq(latency_bucket(last + 1), bucket + 1);
+        ck_assert_uint_gt(latency_limit(bucket + 1), last);
+        /* Two for each power of two: a bucket is at most half as wide as it is long. */
+        if (bucket > 0)
+            ck_assert_uint_le(last - latency_limit(bucket - 1), (last + 1) / 3);
+    }
+    ck_assert_uint_eq(latency_bucket(UINT64_MAX), LATENCY_BUCKETS - 1);
+    ck_assert_uint_eq(latency_limit(LATENCY_BUCKETS - 1), UINT64_MAX);
+    ck_assert_uint_eq(latency_limit(LATENCY_BUCKETS + 5), UINT64_MAX);
+    ck_assert_uint_eq(latency_limit(1), 191);
+    ck_assert_uint_eq(latency_limit(2), 255);
+}
+END_TEST
+
+START_TEST(latency_buckets_are_monotonic)
+{
+    uint64_t ns = 0;
+
+    while (ns < UINT64_MAX / 2) {
+        uint64_t next = ns + 1 + ns / 97;
+        uint32_t bucket = latency_bucket(ns);
+        must(bucket <= latency_bucket(next));
+        must(ns <= latency_limit(bucket));
+        must(bucket == 0 || ns > latency_limit(bucket - 1));
+        ns = next;
+    }
+}
+END_TEST
+
+START_TEST(every_counter_has_a_name_of_its_own)
+{
+    for (uint32_t a = 0; a < WORKER_COUNTERS; a++) {
+        ck_assert_ptr_nonnull(worker_counter_name(a));
+        for (uint32_t b = 0; b < a; b++)
+            ck_assert_str_ne(worker_counter_name(a), worker_counter_name(b));
+    }
+}
+END_TEST
+
+UNIT_MAIN("board", board_gives_each_name_one_index_for_ever,
+          board_takes_names_of_every_length_that_a_request_can_have,
+          board_rows_are_taken_zeroed_and_given_back, board_rows_that_were_never_used_cost_nothing,
+          board_totals_outlive_the_rows, board_is_shared_over_fork, board_resumed_is_the_same,
+          board_of_another_layout_begins_again, latency_buckets_meet_without_gaps,
+          latency_buckets_are_monotonic, every_counter_has_a_name_of_its_own)
