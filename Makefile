@@ -12,7 +12,9 @@ VERSION  := $(shell sed -n 's/^.define PILLION_VERSION  *"\(.*\)"/\1/p' core/bas
 Q        := $(if $(V),,@)
 CC       ?= cc
 
-WARNINGS := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Werror
+# Sanitizers make gcc see truncations that cannot be: there, its warnings are no errors.
+WARNINGS := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes \
+            $(if $(SANITIZE),,-Werror)
 OPT      := $(if $(SANITIZE),-O1 -fno-omit-frame-pointer,-O2)
 CFLAGS   ?= $(OPT) -g
 SANFLAGS := $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-sanitize-recover=all)
