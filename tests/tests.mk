@@ -20,7 +20,7 @@ $(B)/tests/unit/%: tests/unit/%.c tests/unit/unit.h $(B)/libpillion.a
 
 .PHONY: unit
 unit: $(UNIT_BIN) all  ## unit tests
-	$(Q)set -e; for t in $(UNIT_BIN); do $(TEST_ENV) $$t; done
+	$(Q)status=0; for t in $(UNIT_BIN); do $(TEST_ENV) $$t || status=1; done; exit $$status
 
 -include $(wildcard tests/modules/modules.mk)
 -include tests/e2e/e2e.mk
