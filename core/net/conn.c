@@ -3,7 +3,6 @@
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -202,8 +201,7 @@ void conn_close(struct conns *conns, struct conn *conn)
     /* Another process holds a duplicate, so that close() alone would not end the connection. */
     shutdown(conn->watch.fd, SHUT_RDWR);
     close(conn->watch.fd);
-    free(conn->held);
-    conn->held = NULL;
+    conn_held_drop(conn);
     if (conn->waiting)
         conns->waiting_count--;
     if (conn->lingering)

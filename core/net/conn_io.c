@@ -299,6 +299,15 @@ void conn_hold(struct conns *conns, struct conn *conn, char *data, size_t size, 
     conn_mark_dirty(conns, conn);
 }
 
+void conn_held_drop(struct conn *conn)
+{
+    if (conn->held == NULL)
+        return;
+    free(conn->held->data);
+    free(conn->held);
+    conn->held = NULL;
+}
+
 static bool place_held(struct conns *conns, struct conn *conn)
 {
     struct held_reply *held = conn->held;
@@ -308,9 +317,7 @@ static bool place_held(struct conns *conns, struct conn *conn)
         return false;
     memcpy(room, held->data, held->size);
     conn_advance(conns, conn, held->consumed, held->size);
-    free(held->data);
-    free(held);
-    conn->held = NULL;
+    conn_held_drop(conn);
     return true;
 }
 

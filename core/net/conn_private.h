@@ -22,6 +22,11 @@ void conn_set_flags(struct conns *conns, struct conn *conn, uint8_t flags);
 /* Begins to look for idle and lingering connections once a second, while there are any. */
 void conns_sweep(struct conns *conns);
 
+/* ---- conn_io.c ---- */
+
+/* Frees a reply that waits for room, if there is one. */
+void conn_held_drop(struct conn *conn);
+
 /* ---- conn_buffer.c ---- */
 
 #define READ_ORDER  2u /* 16 KiB: what an ordinary read has room for */
