@@ -74,7 +74,7 @@ check: all  ## every test, with what is installed
 	@echo "== the same under AddressSanitizer and UBSan"
 	@$(SANITIZED) unit e2e
 	@echo "== a minute of chaos"
-	@$(MAKE) --no-print-directory chaos-minute
+	@$(MAKE) --no-print-directory chaos-minute chaos-self-test
 	@echo "== fuzzing, in short"
 	@$(MAKE) --no-print-directory fuzz FUZZ_SECONDS=$(TEST_FUZZ_SECONDS)
 	@echo "every test has passed"

@@ -3,6 +3,7 @@
  * Reading and sending happen from the loop's events; replies of a whole batch go out together when
  * the batch is through. */
 #include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -103,6 +104,18 @@ static void call_begins(struct conns *conns, const struct conn *conn)
                           memory_order_release);
 }
 
+/* In a build for tests: the worker dies between a call and its record, every so many calls. */
+static void call_test(void)
+{
+#ifdef PILLION_TESTING
+    static unsigned calls;
+    const char *every = getenv("PILLION_TEST_DIE_IN_CALL");
+
+    if (every != NULL && ++calls % (unsigned)atoi(every) == 0)
+        raise(SIGKILL);
+#endif
+}
+
 static void call_ended(struct conns *conns)
 {
     atomic_store_explicit(&conns->arena.header->in_call, 0, memory_order_release);
@@ -152,6 +165,7 @@ static bool receive_once(struct conns *conns, struct conn *conn)
         process(conns, conn);
         return false;
     }
+    call_test();
     struct conn_cursors *edit = record_edit(record);
     edit->in_end += (uint32_t)got;
     edit->received += (uint64_t)got;
@@ -256,6 +270,7 @@ static bool send_queued(struct conns *conns, struct conn *conn)
         conn->blocked = 1;
         return true;
     }
+    call_test();
     struct conn_cursors *edit = record_edit(record);
     uint32_t block = BLOCK_NONE;
     unsigned order = edit->out_order;

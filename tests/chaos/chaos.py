@@ -299,10 +299,13 @@ class Chaos:
         self.later(0.3, lambda: os.kill(self.server.process.pid, signal.SIGCONT))
         self.quiet_until = time.monotonic() + 0.35
 
+    def nothing(self):
+        """The server does it to itself: see PILLION_TEST_DIE_IN_CALL."""
+
     EVENTS = {"reload": reload, "reload-twice": reload_twice, "upgrade": upgrade, "kill": kill_worker,
               "kill-vault": kill_vault, "kill-probe": kill_probe, "kill-twice": kill_twice,
               "kill-in-reload": kill_in_reload, "crash": crash, "crash-in-reload": crash_in_reload,
-              "hang": hang, "stop-master": stop_master}
+              "hang": hang, "stop-master": stop_master, "nothing": nothing}
 
     def later(self, seconds, action):
         self.scheduled.append((time.monotonic() + seconds, action))
@@ -353,7 +356,7 @@ class Chaos:
         self.scheduled, self.ending, self.quiet_until = [], False, 0.0
         end = time.monotonic() + self.args.seconds
         next_event = time.monotonic() + 1
-        names = self.args.only.split(",") if self.args.only else sorted(self.EVENTS)
+        names = self.args.only.split(",") if self.args.only else sorted(set(self.EVENTS) - {"nothing"})
         while time.monotonic() < end:
             now = time.monotonic()
             if now >= next_event and now >= self.quiet_until:

@@ -6,10 +6,10 @@
 #include <check.h>
 #include <stdint.h>
 
-#define must(condition)                                                                            \
-    do {                                                                                           \
-        if (!(condition))                                                                          \
-            ck_abort_msg("%s", #condition);                                                        \
+#define must(condition)                     \
+    do {                                    \
+        if (!(condition))                   \
+            ck_abort_msg("%s", #condition); \
     } while (0)
 
 /* The same numbers in every run (xorshift64*), so that a failure comes again. */

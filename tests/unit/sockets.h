@@ -14,9 +14,8 @@
 
 static inline bool loopback_bind(int fd, uint16_t port)
 {
-    struct sockaddr_in address = {.sin_family = AF_INET,
-                                  .sin_port = htons(port),
-                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr_in address = {
+        .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     return bind(fd, (struct sockaddr *)&address, sizeof(address)) == 0;
 }
 

@@ -14,8 +14,8 @@ static struct error error;
 
 static int create(uint32_t records, uint32_t blocks)
 {
-    int fd = arena_create(&(struct arena_geometry){.records = records, .blocks = blocks}, 7,
-                          &error);
+    int fd =
+        arena_create(&(struct arena_geometry){.records = records, .blocks = blocks}, 7, &error);
     ck_assert_msg(fd >= 0, "%s", error.text);
     return fd;
 }
@@ -184,8 +184,16 @@ START_TEST(arena_of_another_size_is_refused)
     int fd = create(40, 8);
 
     ck_assert_int_eq(fstat(fd, &status), 0);
-    const off_t sizes[] = {0,    1,    47, 4095, 4096, 8192, status.st_size - 4096,
-                           status.st_size - 1, status.st_size + 1, status.st_size + 4096};
+    const off_t sizes[] = {0,
+                           1,
+                           47,
+                           4095,
+                           4096,
+                           8192,
+                           status.st_size - 4096,
+                           status.st_size - 1,
+                           status.st_size + 1,
+                           status.st_size + 4096};
     for (size_t i = 0; i < sizeof(sizes) / sizeof(*sizes); i++) {
         ck_assert_int_eq(ftruncate(fd, sizes[i]), 0);
         int other = create(40, 8); /* its header, which the truncation may have cut */
@@ -259,8 +267,8 @@ START_TEST(running_mark_ends_when_the_frame_is_consumed)
 
     for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
         struct conn_record record = {.commits = 0};
-        record.cursors[0] = (struct conn_cursors){
-            .received = cases[i].received, .in_start = 10, .in_end = 40};
+        record.cursors[0] =
+            (struct conn_cursors){.received = cases[i].received, .in_start = 10, .in_end = 40};
         const struct conn_cursors *cursors = record_cursors(&record);
         ck_assert_uint_eq(cursors_consumed(cursors), cases[i].received - 30);
         ck_assert_uint_eq(record_running(&record), UINT32_MAX);
@@ -316,17 +324,17 @@ static bool valid(const struct arena *arena, struct conn_cursors cursors)
     return both[0];
 }
 
-#define DAMAGED(...)                                                                               \
-    do {                                                                                           \
-        struct conn_cursors c = good;                                                              \
-        __VA_ARGS__;                                                                               \
-        ck_assert_msg(!valid(&arena, c), "%s", #__VA_ARGS__);                                      \
+#define DAMAGED(...)                                          \
+    do {                                                      \
+        struct conn_cursors c = good;                         \
+        __VA_ARGS__;                                          \
+        ck_assert_msg(!valid(&arena, c), "%s", #__VA_ARGS__); \
     } while (0)
-#define SOUND(...)                                                                                 \
-    do {                                                                                           \
-        struct conn_cursors c = good;                                                              \
-        __VA_ARGS__;                                                                               \
-        ck_assert_msg(valid(&arena, c), "%s", #__VA_ARGS__);                                       \
+#define SOUND(...)                                           \
+    do {                                                     \
+        struct conn_cursors c = good;                        \
+        __VA_ARGS__;                                         \
+        ck_assert_msg(valid(&arena, c), "%s", #__VA_ARGS__); \
     } while (0)
 
 START_TEST(record_valid_refuses_every_kind_of_damage)

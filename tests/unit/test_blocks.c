@@ -203,5 +203,4 @@ END_TEST
 
 UNIT_MAIN("blocks", blocks_of_one_size_fill_all_that_is_aligned, blocks_every_short_sequence,
           blocks_at_random_against_a_map, blocks_largest_is_found_whole_again,
-          blocks_last_given_is_first_taken,
-          block_order_is_the_smallest_that_holds)
+          blocks_last_given_is_first_taken, block_order_is_the_smallest_that_holds)

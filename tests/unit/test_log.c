@@ -364,7 +364,7 @@ START_TEST(log_lines_of_several_processes_do_not_mix)
     start(LOG_INFO_LEVEL, LOG_FORMAT_TEXT);
     for (int p = 0; p < PROCESSES; p++) {
         if (fork() == 0) {
-            char who[16], padding[200];
+            char who[32], padding[200];
             snprintf(who, sizeof(who), "process %d", p);
             log_identity(who);
             memset(padding, 'a' + p, sizeof(padding));

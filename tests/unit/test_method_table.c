@@ -64,7 +64,7 @@ START_TEST(table_finds_each_of_many_and_nothing_else)
         const struct method *method = find(names[i]);
         char other[258];
         must(method != NULL && method->index == i && method->own_name == names[i]);
-        snprintf(other, sizeof(other), "%sz", names[i]);
+        snprintf(other, sizeof(other), "%.255sz", names[i]);
         must(find(other) == NULL || find(other)->index != i);
         struct bytes shorter = {names[i], strlen(names[i]) - 1};
         method = method_table_find(&table, shorter);
