@@ -20,6 +20,7 @@
 #endif
 
 #define POOL_CHUNK_MIN 4096u
+#define POOL_KEEP_MAX  (1u << 20) /* of the first chunk, over a reset */
 #define POOL_ALIGN     sizeof(max_align_t)
 
 static _Noreturn void out_of_memory(void)
@@ -175,6 +176,10 @@ void pool_reset(struct pool *pool)
     if (!POOL_SEPARATE) {
         for (first = pool->chunks; first->older != NULL; first = first->older)
             ;
+        if ((size_t)(first->end - (char *)first->memory) > POOL_KEEP_MAX) {
+            pool_free(pool); /* one large request must not cost memory for ever */
+            return;
+        }
         pool->next = (char *)first->memory;
         pool->end = first->end;
     }

@@ -41,7 +41,7 @@ char *pool_must_strndup(struct pool *pool, const char *string, size_t size);
 /* True when `memory` was handed out by this pool since its last reset. */
 bool pool_owns(const struct pool *pool, const void *memory);
 
-/* Forgets everything handed out; keeps the first chunk for reuse. */
+/* Forgets everything handed out; keeps the first chunk for reuse, unless it is large. */
 void pool_reset(struct pool *pool);
 void pool_free(struct pool *pool);
 

@@ -82,7 +82,7 @@ void timer_cancel(struct loop *loop, struct timer *timer);
 /* True when the descriptor is watched by this loop, or is the loop's own. */
 bool loop_owns(const struct loop *loop, int fd);
 
-/* Runs until loop_stop. */
+/* Runs until loop_stop; one that came before is forgotten. */
 void loop_run(struct loop *loop);
 void loop_stop(struct loop *loop);
 

@@ -236,6 +236,11 @@ static void sweep(struct timer *timer)
         struct conn *conn = &conns->conns[i];
         if (conn->owner == NULL || conn->watch.index == 0)
             continue;
+        /* Who waits for room in the arena is not idle by its own choice. */
+        if (conn->waiting || conn->held != NULL) {
+            again = true;
+            continue;
+        }
         uint64_t limit = conn->lingering ? LINGER_MS : conn->owner->idle_timeout_ns / NS_PER_MS;
         if (limit == 0)
             continue;

@@ -25,7 +25,7 @@
 #define BOARD_NO_METHOD   UINT32_MAX
 
 /* Latencies: two buckets for each power of two of nanoseconds, from 2^7 (128 ns) on; the last takes
- * all that is longer (2^39 ns is about nine minutes). */
+ * all that is longer (2^38 ns, about four and a half minutes). */
 #define LATENCY_BUCKETS   64u
 #define LATENCY_FIRST_LOG 7u
 

@@ -27,7 +27,7 @@ struct rpc_server {
     struct method_table methods;
     struct json_limits limits;
     struct introspect introspect;
-    uint64_t max_reply; /* bytes of a reply's body */
+    uint64_t max_reply; /* bytes of a reply, its header included */
 };
 
 /* Fills everything but the methods, which module_set_bind has made. */

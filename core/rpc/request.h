@@ -31,7 +31,7 @@ struct pillion_request {
     const char *(*peer)(const struct pillion_request *req);
     void *sink; /* for the two above */
 
-    uint64_t max_reply;                  /* bytes of a reply's body */
+    uint64_t max_reply;                  /* bytes of a reply, its header included */
     const struct introspect *introspect; /* the server as the request can see it */
 };
 
