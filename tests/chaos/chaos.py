@@ -380,7 +380,7 @@ class Chaos:
                 self.event, self.event_since = name, now
                 self.row()["count"] += 1
                 self.EVENTS[self.event](self)
-                next_event = now + self.random.uniform(0.02, 0.4)
+                next_event = now + self.random.uniform(0.02, 0.4) * self.args.pace
             self.turn()
         self.ending = True
         while any(c.asked or c.outgoing for c in self.clients) or self.pending or self.scheduled:
@@ -445,6 +445,7 @@ def main():
     parser.add_argument("--idle", type=int, default=2000)
     parser.add_argument("--busy", type=int, default=64)
     parser.add_argument("--only", default="")
+    parser.add_argument("--pace", type=float, default=1, help="below 1, events come faster")
     parser.add_argument("--keep", action="store_true", help="keep the server's prefix and log")
     parser.add_argument("--expect-wrong", action="store_true")
     args = parser.parse_args()
