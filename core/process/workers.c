@@ -198,19 +198,20 @@ static void respawn(struct timer *timer)
         timer_set(&master.loop, &slot->respawn, BACKOFF_LONGEST, respawn);
 }
 
-/* Fills a slot again: at once, or later when its workers die again and again. */
-static void replace(uint32_t index, uint64_t lived_ns)
+/* Fills a slot again: at once, or later when its workers die again and again. Deaths for which a
+ * method is to blame are quarantine's business: they never keep a slot empty for long. */
+static void replace(uint32_t index, uint64_t lived_ns, bool blamed)
 {
     struct slot *slot = &master.slots[index];
-    uint64_t delay = 0;
+    uint64_t longest = blamed ? BACKOFF_FIRST : BACKOFF_LONGEST, delay = 0;
 
     slot->index = index;
     slot->quick_deaths = lived_ns < QUICK_NS ? slot->quick_deaths + 1 : 0;
     if (slot->quick_deaths > QUICK_FREE) {
         uint32_t doublings = slot->quick_deaths - QUICK_FREE - 1;
-        delay = doublings > 7 ? BACKOFF_LONGEST : BACKOFF_FIRST << doublings;
-        if (delay > BACKOFF_LONGEST)
-            delay = BACKOFF_LONGEST;
+        delay = doublings > 7 ? longest : BACKOFF_FIRST << doublings;
+        if (delay > longest)
+            delay = longest;
         log_warn("worker %u has died %u times in a row; the next one starts in %llu ms", index,
                  slot->quick_deaths, (unsigned long long)(delay / NS_PER_MS));
     }
@@ -406,7 +407,7 @@ static void crashed(struct worker *worker, int status)
         handover_add(worker);
     if (worker->state == WORKER_SERVING && worker->generation == master.current) {
         worker->state = WORKER_LEAVING; /* it does not fill its slot any more */
-        replace(worker->slot, lived);
+        replace(worker->slot, lived, method != NULL);
     }
 }
 
@@ -427,7 +428,7 @@ static void worker_gone(struct worker *worker, int status)
             describe_failure(worker, status, text, sizeof(text));
             log_error("worker %u could not be replaced: %s", worker->slot, text);
             worker->state = WORKER_LEAVING;
-            replace(worker->slot, clock_ns() - worker->started_ns);
+            replace(worker->slot, clock_ns() - worker->started_ns, false);
         }
     } else if (master.mode == MASTER_RUNNING && !worker->released) {
         crashed(worker, status);
