@@ -215,8 +215,8 @@ const struct conf_directive settings_directives[] = {
      .min = 64,
      .max = 128 << 20,
      .fallback = "1m",
-     .summary = "The largest frame, not counting the four bytes of its length, that is taken "
-                "from a client or sent to one. A client that announces a longer one gets "
+     .summary = "The largest request, not counting the four bytes of its frame's length, that is "
+                "taken from a client. A client that announces a longer one gets "
                 "`frame_too_large` and is disconnected. Announcing costs no memory: only bytes "
                 "that arrive do."},
     {.name = "max_output",

@@ -32,7 +32,7 @@ struct method_settings {
 struct server_settings {
     struct listen_settings *listens; /* at least one */
     struct method_settings *methods; /* in the order written; names are unique in a server */
-    uint64_t max_frame;              /* bytes of a body, both ways */
+    uint64_t max_frame;              /* bytes of a request's body */
     uint64_t max_output;             /* unsent reply bytes at which a client is paused */
     int64_t json_max_depth;
     int64_t json_max_values;

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/bytes.h"
 #include "base/memory.h"
 #include "wire/json.h"
 
@@ -43,15 +44,53 @@ static bool name_valid(const char *name)
                strlen(name);
 }
 
+/* Clients and the log see these texts: one that is not UTF-8 would make every reply that holds it,
+ * rpc.list's for one, invalid JSON. NULL, which is none, is printable. */
+static bool printable(const char *text)
+{
+    for (size_t i = 0, size = text == NULL ? 0 : strlen(text); i < size;) {
+        size_t length = utf8_sequence(text + i, size - i);
+        unsigned char c = (unsigned char)text[i];
+        if (length == 0 || c < 0x20 || c == 0x7f ||
+            (c == 0xc2 && (unsigned char)text[i + 1] < 0xa0))
+            return false;
+        i += length;
+    }
+    return true;
+}
+
+static bool check_schema(const pillion_method *method, const char *member, const char *schema,
+                         struct error *error)
+{
+    const struct json_limits limits = {.depth = JSON_DEPTH_MAX, .values = UINT32_MAX};
+    struct json_error fault;
+
+    if (schema == NULL || json_check(bytes_of(schema), &limits, &fault))
+        return true;
+    return error_set(error,
+                     "the .%s of the method \"%s\" is not valid JSON: %s, at byte %zu; it is a "
+                     "JSON Schema as text",
+                     member, method->name, fault.reason, fault.offset);
+}
+
 static bool check_methods(const pillion_module *module, struct error *error)
 {
     for (const pillion_method *m = module->methods; m->name != NULL; m++) {
-        if (m->name[0] == '\0' || strlen(m->name) > METHOD_NAME_MAX)
+        if (m->name[0] == '\0' || strlen(m->name) > METHOD_NAME_MAX || !printable(m->name))
             return error_set(error,
-                             "a method's name has 1 to %u bytes; correct the table of methods",
-                             METHOD_NAME_MAX);
+                             "a method's name has 1 to %u bytes of printable UTF-8; correct row "
+                             "%td of the table of methods",
+                             METHOD_NAME_MAX, m - module->methods + 1);
         if (m->handler == NULL)
             return error_set(error, "the method \"%s\" has no handler", m->name);
+        if (!printable(m->summary))
+            return error_set(error,
+                             "the summary of the method \"%s\" is not one line of UTF-8; correct "
+                             "it, or save the source as UTF-8",
+                             m->name);
+        if (!check_schema(m, "params", m->params, error) ||
+            !check_schema(m, "result", m->result, error))
+            return false;
         for (const pillion_method *other = module->methods; other < m; other++) {
             if (strcmp(other->name, m->name) == 0)
                 return error_set(error, "the method \"%s\" is in the table twice", m->name);
@@ -80,6 +119,10 @@ static_assert(sizeof(pillion_list) == sizeof(struct conf_list), "the same struct
 static bool check_directives(const pillion_module *module, struct error *error)
 {
     for (const pillion_directive *d = module->directives; d->name != NULL; d++) {
+        for (const pillion_directive *other = module->directives; other < d; other++) {
+            if (strcmp(other->name, d->name) == 0)
+                return error_set(error, "the directive \"%s\" is in the table twice", d->name);
+        }
         if (d->type < PILLION_FLAG || d->type > PILLION_PATH)
             return error_set(error, "the directive \"%s\" has no type that this server knows",
                              d->name);
@@ -109,6 +152,9 @@ bool descriptor_copy(const pillion_module *from, pillion_module *to, struct erro
     if (!name_valid(to->name))
         return error_set(error, "its name must have 1 to 63 letters, digits, - and _; give "
                                 "PILLION_MODULE(.name = \"…\")");
+    if (!printable(to->version) || !printable(to->summary))
+        return error_set(error, "its .version or .summary is not one line of UTF-8; correct it, or "
+                                "save the source as UTF-8");
     to->methods = copy_table(to->methods, from->method_size, sizeof(pillion_method));
     to->directives = copy_table(to->directives, from->directive_size, sizeof(pillion_directive));
     return check_methods(to, error) && check_directives(to, error);

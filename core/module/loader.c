@@ -50,25 +50,47 @@ static bool inspect(const struct module_source *source, struct error *error)
 
 /* ---- dlopen ---- */
 
-/* The loader's messages begin with the path that was opened, which says nothing to a person when it
- * is a descriptor's. */
-static void explain(const char *path, const char *message, struct error *error)
+/* The message with the module's label wherever the opened path stands, which says nothing to a
+ * person when it is a descriptor's. */
+static void name_module(const char *path, const char *label, const char *message,
+                        struct error *error)
 {
+    struct text text = {0};
+
+    for (const char *at; (at = strstr(message, path)) != NULL; message = at + strlen(path)) {
+        text_append(&text, (struct bytes){message, (size_t)(at - message)});
+        text_append_string(&text, label);
+    }
+    text_append_string(&text, message);
+    error_set(error, "%s", text_string(&text));
+    text_free(&text);
+}
+
+/* What dlerror(3) says of the file that was opened as `path`, in words that help. */
+static void explain(const char *path, const char *label, const char *message, struct error *error)
+{
+    static const char undefined[] = "undefined symbol: ", version[] = ": version `";
     size_t size = strlen(path);
-    const char *symbol = strstr(message, "undefined symbol: ");
 
     if (strncmp(message, path, size) == 0 && strncmp(message + size, ": ", 2) == 0)
         message += size + 2;
+    const char *symbol = strstr(message, undefined), *wanted = strstr(message, version);
     if (symbol != NULL) {
-        symbol += strlen("undefined symbol: ");
+        symbol += strlen(undefined);
         error_set(error,
                   "needs \"%.*s\", which neither this server nor the libraries that it was linked "
                   "with provide; link it with the library (-l…), or correct the name",
                   (int)strcspn(symbol, " ,\t\n"), symbol);
+    } else if (wanted != NULL && strstr(wanted, "' not found") != NULL) {
+        const char *name = wanted + strlen(version);
+        error_set(error,
+                  "needs %.*s, which %.*s does not have; it was built on a newer system: build it "
+                  "on this one, or bring this one up to date",
+                  (int)strcspn(name, "'"), name, (int)(wanted - message), message);
     } else if (strstr(message, "cannot open shared object file") != NULL) {
         error_set(error, "%s; install the library that it was linked with", message);
     } else {
-        error_set(error, "%s", message);
+        name_module(path, label, message, error);
     }
 }
 
@@ -96,7 +118,7 @@ static bool open_module(struct module_set *set, const struct module_source *sour
     say_stage(set, module, "loading");
     module->handle = dlopen(file, RTLD_NOW | RTLD_LOCAL);
     if (module->handle == NULL) {
-        explain(file, dlerror(), &error);
+        explain(file, module->settings->label, dlerror(), &error);
         return module_error(set, module, error.text);
     }
     const pillion_module *descriptor = dlsym(module->handle, "pillion_module_descriptor");
@@ -111,30 +133,44 @@ static bool open_module(struct module_set *set, const struct module_source *sour
 
 /* ---- Between modules ---- */
 
+/* Where `other` is loaded, as an error at `module` says it: "ping.so on line 3", with the file
+ * where that is another one. */
+static void describe_place(const struct module *module, const struct module *other,
+                           struct error *where)
+{
+    const struct conf_place *place = &other->settings->place;
+
+    if (place->source == NULL)
+        error_set(where, "%s", other->settings->label);
+    else if (place->source == module->settings->place.source)
+        error_set(where, "%s on line %u", other->settings->label, place->line);
+    else
+        error_set(where, "%s in %s, line %u", other->settings->label, place->source->name,
+                  place->line);
+}
+
 static bool check_names(struct module_set *set, const struct module *module)
 {
     bool good = true;
+    struct error where;
 
     for (const struct module *other = set->modules; other < module; other++) {
         if (other->handle == NULL || other->instance.name == NULL)
             continue;
+        describe_place(module, other, &where);
         if (strcmp(other->instance.name, module->instance.name) == 0) {
             conf_error(
                 set->errors, &module->settings->place,
-                "%s: a module named \"%s\" is loaded already, from %s on line %u; remove one "
-                "of the two",
-                module->settings->label, module->instance.name, other->settings->label,
-                other->settings->place.line);
+                "%s: a module named \"%s\" is loaded already, from %s; remove one of the two",
+                module->settings->label, module->instance.name, where.text);
             return false;
         }
         for (const pillion_method *m = module->descriptor.methods; m->name != NULL; m++) {
             if (descriptor_method(&other->descriptor, m->name) == NULL)
                 continue;
             conf_error(set->errors, &module->settings->place,
-                       "%s: the method \"%s\" is provided already, by %s on line %u; load only one "
-                       "of the two",
-                       module->settings->label, m->name, other->settings->label,
-                       other->settings->place.line);
+                       "%s: the method \"%s\" is provided already, by %s; load only one of the two",
+                       module->settings->label, m->name, where.text);
             good = false;
         }
     }

@@ -108,14 +108,25 @@ static void add_workers(cJSON *stats, const struct board *board)
     }
 }
 
-/* The upper limit in microseconds of the bucket that holds the given part of all calls. */
-static double percentile(const struct method_counters *sum, uint64_t calls, double part)
+/* The calls in the histogram: `calls` may be ahead of it by those that are being counted. */
+static uint64_t histogram_total(const struct method_counters *sum)
 {
-    uint64_t wanted = (uint64_t)((double)calls * part), seen = 0;
+    uint64_t total = 0;
+
+    for (uint32_t b = 0; b < LATENCY_BUCKETS; b++)
+        total += counter_read(&sum->latency[b]);
+    return total;
+}
+
+/* The upper limit in microseconds of the bucket that holds the given part of all calls; with 1 that
+ * of the longest. */
+static double percentile(const struct method_counters *sum, uint64_t total, double part)
+{
+    uint64_t wanted = (uint64_t)((double)total * part), seen = 0;
 
     for (uint32_t b = 0; b < LATENCY_BUCKETS; b++) {
         seen += counter_read(&sum->latency[b]);
-        if (seen > wanted || (seen == calls && seen > 0))
+        if (seen > wanted || (seen == total && seen > 0))
             return (double)latency_limit(b) / 1000.0;
     }
     return 0;
@@ -128,7 +139,7 @@ static void add_method(cJSON *methods, const struct board *board, const struct m
     if (method->index >= BOARD_METHODS_MAX)
         return;
     board_sum_method(board, method->index, &sum);
-    uint64_t calls = counter_read(&sum.calls);
+    uint64_t calls = counter_read(&sum.calls), total = histogram_total(&sum);
     cJSON *item = cJSON_AddObjectToObject(methods, method->name.data);
     add_counter(item, "calls", calls);
     add_counter(item, "errors", counter_read(&sum.errors));
@@ -136,10 +147,11 @@ static void add_method(cJSON *methods, const struct board *board, const struct m
     cJSON_AddNumberToObject(
         latency, "mean",
         calls == 0 ? 0 : (double)counter_read(&sum.total_ns) / (double)calls / 1000.0);
-    cJSON_AddNumberToObject(latency, "p50", percentile(&sum, calls, 0.5));
-    cJSON_AddNumberToObject(latency, "p90", percentile(&sum, calls, 0.9));
-    cJSON_AddNumberToObject(latency, "p99", percentile(&sum, calls, 0.99));
-    cJSON_AddNumberToObject(latency, "p999", percentile(&sum, calls, 0.999));
+    cJSON_AddNumberToObject(latency, "p50", percentile(&sum, total, 0.5));
+    cJSON_AddNumberToObject(latency, "p90", percentile(&sum, total, 0.9));
+    cJSON_AddNumberToObject(latency, "p99", percentile(&sum, total, 0.99));
+    cJSON_AddNumberToObject(latency, "p999", percentile(&sum, total, 0.999));
+    cJSON_AddNumberToObject(latency, "max", percentile(&sum, total, 1));
     cJSON *histogram = cJSON_AddArrayToObject(item, "histogram");
     for (uint32_t b = 0; b < LATENCY_BUCKETS; b++) {
         uint64_t count = counter_read(&sum.latency[b]);

@@ -1,0 +1,337 @@
+/* What copying and reading descriptors promises: see core/module/descriptor.h. Good ones and wrong
+ * ones are made here; none comes from a file. */
+#include "unit.h"
+
+#include <string.h>
+
+#include "module/descriptor.h"
+
+static struct error error;
+
+static void handler(pillion_request *req)
+{
+    (void)req;
+}
+
+/* ---- Descriptors ---- */
+
+struct config {
+    bool flag;
+    int64_t number;
+    int choice;
+};
+
+static const char *const words[] = {"red", "green", NULL};
+
+static const pillion_method good_methods[] = {
+    {.name = "greet",
+     .handler = handler,
+     .summary = "Gr\xc3\xbc\xc3\x9f"
+                "e.",
+     .params = "{\"type\": \"object\"}",
+     .result = "true"},
+    {.name = "sum", .handler = handler},
+    {0},
+};
+
+static const pillion_directive good_directives[] = {
+    {.name = "flag", .type = PILLION_FLAG, .offset = offsetof(struct config, flag)},
+    {.name = "number",
+     .type = PILLION_INTEGER,
+     .offset = offsetof(struct config, number),
+     .fallback = "7",
+     .min = 1,
+     .max = 9},
+    {.name = "choice",
+     .type = PILLION_ENUM,
+     .offset = offsetof(struct config, choice),
+     .fallback = "green",
+     .words = words},
+    {0},
+};
+
+static pillion_module good_module(const char *name)
+{
+    return (pillion_module){
+        .abi_major = PILLION_ABI_MAJOR,
+        .abi_minor = PILLION_ABI_MINOR,
+        .size = sizeof(pillion_module),
+        .method_size = sizeof(pillion_method),
+        .directive_size = sizeof(pillion_directive),
+        .name = name,
+        .version = "1.0.0",
+        .methods = good_methods,
+        .directives = good_directives,
+        .config_size = sizeof(struct config),
+    };
+}
+
+static void free_copy(pillion_module *copy)
+{
+    free((void *)(uintptr_t)copy->methods);
+    free((void *)(uintptr_t)copy->directives);
+}
+
+START_TEST(a_good_descriptor_is_copied_with_its_tables)
+{
+    pillion_module from = good_module("m"), to;
+
+    ck_assert_msg(descriptor_copy(&from, &to, &error), "%s", error.text);
+    ck_assert_str_eq(to.name, "m");
+    ck_assert_ptr_ne(to.methods, from.methods);
+    ck_assert_str_eq(descriptor_method(&to, "greet")->params, good_methods[0].params);
+    ck_assert_ptr_eq(descriptor_method(&to, "sum"), &to.methods[1]);
+    ck_assert_ptr_null(descriptor_method(&to, "Sum"));
+    ck_assert_ptr_null(descriptor_method(&to, ""));
+    ck_assert_str_eq(to.directives[2].name, "choice");
+    ck_assert_ptr_null(to.directives[3].name);
+    free_copy(&to);
+}
+END_TEST
+
+START_TEST(tables_are_never_null_in_a_copy)
+{
+    pillion_module from = good_module("m"), to;
+
+    from.methods = NULL;
+    from.directives = NULL;
+    from.version = NULL;
+    from.config_size = 0;
+    ck_assert_msg(descriptor_copy(&from, &to, &error), "%s", error.text);
+    ck_assert_ptr_null(to.methods[0].name);
+    ck_assert_ptr_null(to.directives[0].name);
+    free_copy(&to);
+}
+END_TEST
+
+/* A module may have been compiled where structures are longer: what this server does not know is
+ * left out, and the rows are found all the same. */
+START_TEST(longer_structures_are_walked_by_their_strides)
+{
+    static const struct {
+        pillion_method row;
+        const char *later[3];
+    } methods[] = {{.row = {.name = "a", .handler = handler}, .later = {"x", "y", "z"}},
+                   {.row = {.name = "b", .handler = handler, .summary = "B."}, .later = {"x"}},
+                   {.row = {0}}};
+    static const struct {
+        pillion_directive row;
+        const char *later;
+    } directives[] = {{.row = {.name = "d", .type = PILLION_FLAG}, .later = "x"},
+                      {.row = {.name = "e", .type = PILLION_FLAG, .summary = "E."}, .later = "x"},
+                      {.row = {0}}};
+    struct {
+        pillion_module module;
+        const char *later[5];
+    } longer = {.module = good_module("m"), .later = {"x", "x", "x", "x", "x"}};
+    pillion_module to;
+
+    longer.module.size = sizeof(longer);
+    longer.module.method_size = sizeof(methods[0]);
+    longer.module.directive_size = sizeof(directives[0]);
+    longer.module.methods = &methods[0].row;
+    longer.module.directives = &directives[0].row;
+    ck_assert_msg(descriptor_copy(&longer.module, &to, &error), "%s", error.text);
+    ck_assert_str_eq(to.methods[0].name, "a");
+    ck_assert_ptr_null(to.methods[0].summary);
+    ck_assert_str_eq(to.methods[1].summary, "B.");
+    ck_assert_ptr_null(to.methods[2].name);
+    ck_assert_str_eq(to.directives[1].summary, "E.");
+    ck_assert_ptr_null(to.directives[2].name);
+    free_copy(&to);
+}
+END_TEST
+
+static pillion_module wrong;
+static pillion_method wrong_methods[3];
+static pillion_directive wrong_directives[4];
+
+/* A good descriptor, to be spoiled. */
+static void spoil(void)
+{
+    wrong = good_module("m");
+    memcpy(wrong_methods, good_methods, sizeof(good_methods));
+    memcpy(wrong_directives, good_directives, sizeof(good_directives));
+    wrong.methods = wrong_methods;
+    wrong.directives = wrong_directives;
+}
+
+static void refused(const char *part)
+{
+    pillion_module to = {0};
+
+    error.text[0] = '\0';
+    ck_assert_msg(!descriptor_copy(&wrong, &to, &error), "taken, instead of: %s", part);
+    ck_assert_msg(strstr(error.text, part) != NULL, "%s, instead of: %s", error.text, part);
+    if (to.methods != wrong.methods)
+        free_copy(&to);
+    spoil();
+}
+
+START_TEST(descriptors_of_other_interfaces_are_refused)
+{
+    spoil();
+    wrong.abi_major++;
+    refused("needs module API 2.0, this server offers 1.0");
+    wrong.abi_minor = PILLION_ABI_MINOR + 1;
+    refused("needs module API 1.1, this server offers 1.0");
+    wrong.size = 0;
+    refused("damaged");
+    wrong.size = sizeof(pillion_module) - 1;
+    refused("damaged");
+    wrong.method_size = sizeof(pillion_method) - 1;
+    refused("damaged");
+    wrong.directive_size = sizeof(pillion_directive) - 8;
+    refused("damaged");
+}
+END_TEST
+
+START_TEST(names_of_modules_are_checked)
+{
+    static const char *const names[] = {
+        NULL,
+        "",
+        "a.b",
+        "a b",
+        "\xc3\xa9",
+        "a\n",
+        "a234567890123456789012345678901234567890123456789012345678901234"};
+
+    spoil();
+    for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
+        wrong.name = names[i];
+        refused("its name must have 1 to 63 letters");
+    }
+    wrong.version = "1.\xff";
+    refused(".version or .summary");
+    wrong.summary = "two\nlines";
+    refused(".version or .summary");
+}
+END_TEST
+
+START_TEST(mistakes_in_the_table_of_methods_are_named)
+{
+    static char longest[257];
+
+    spoil();
+    wrong_methods[0].name = "";
+    refused("row 1 of the table of methods");
+    static const char *const names[] = {"\xff", "a\x01",    "a\nb",
+                                        "\x7f", "\xc2\x80", "\xed\xa0\x80"};
+    for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
+        wrong_methods[1].name = names[i];
+        refused("row 2 of the table of methods");
+    }
+    memset(longest, 'x', 256);
+    wrong_methods[0].name = longest;
+    refused("1 to 255 bytes");
+    wrong_methods[1].handler = NULL;
+    refused("the method \"sum\" has no handler");
+    wrong_methods[1].name = "greet";
+    refused("the method \"greet\" is in the table twice");
+    wrong_methods[0].summary = "Gr\xfc\xdf"
+                               "e.";
+    refused("the summary of the method \"greet\" is not one line of UTF-8");
+    wrong_methods[0].params = "{'type': 1}";
+    refused("the .params of the method \"greet\" is not valid JSON: ");
+    wrong_methods[1].result = "";
+    refused("the .result of the method \"sum\" is not valid JSON: ");
+    wrong_methods[1].result = "{\"a\": \"\xff\"}";
+    refused("a string is not UTF-8, at byte 7");
+
+    pillion_module to;
+    longest[255] = '\0';
+    wrong_methods[0].name = longest;
+    wrong_methods[1].name = "\xc3\xa9t\xc3\xa9 \xc2\xa0";
+    ck_assert_msg(descriptor_copy(&wrong, &to, &error), "%s", error.text);
+    free_copy(&to);
+}
+END_TEST
+
+START_TEST(mistakes_in_the_table_of_directives_are_named)
+{
+    spoil();
+    wrong_directives[1].name = "flag";
+    refused("the directive \"flag\" is in the table twice");
+    wrong_directives[0].type = (pillion_type)0;
+    refused("the directive \"flag\" has no type that this server knows");
+    wrong_directives[0].type = (pillion_type)(PILLION_PATH + 1);
+    refused("the directive \"flag\" has no type that this server knows");
+    wrong.config_size = 0;
+    refused("the directive \"flag\" lies outside the configuration structure");
+    wrong.config_size = offsetof(struct config, choice) + sizeof(int) - 1;
+    refused("the directive \"choice\" lies outside the configuration structure");
+    wrong_directives[1].offset = SIZE_MAX - 2;
+    refused("the directive \"number\" lies outside the configuration structure");
+    wrong_directives[2].words = NULL;
+    refused("the directive \"choice\" is an enumeration without words");
+    wrong_directives[2].words = &words[2];
+    refused("the directive \"choice\" is an enumeration without words");
+}
+END_TEST
+
+/* ---- Directives ---- */
+
+static struct conf_errors errors;
+
+/* A set of one module, with a good descriptor, that the configuration loads. */
+static struct module_set set_up(struct module *module, const char *conf)
+{
+    static struct settings settings;
+    struct module_set set = {
+        .modules = module, .count = 1, .tree = conf_tree_new("/"), .errors = &errors};
+    pillion_module from = good_module("m");
+
+    conf_tree_add_text(set.tree, "t", bytes_of(conf), false, &errors);
+    settings_read(set.tree, &settings, &errors);
+    ck_assert_str_eq(text_string(&errors.text), "");
+    *module = (struct module){.settings = settings.modules};
+    ck_assert_msg(descriptor_copy(&from, &module->descriptor, &error), "%s", error.text);
+    return set;
+}
+
+static void tear_down(struct module_set *set)
+{
+    free_copy(&set->modules[0].descriptor);
+    free(set->modules[0].instance.config);
+    conf_tree_free(set->tree);
+    conf_errors_free(&errors);
+}
+
+static void said(const char *part)
+{
+    ck_assert_msg(strstr(text_string(&errors.text), part) != NULL, "%s, instead of: %s",
+                  text_string(&errors.text), part);
+}
+
+START_TEST(directives_are_read_into_the_structure)
+{
+    struct module module;
+    struct module_set set =
+        set_up(&module, "load_module one.so { flag on; choice red; } server { listen 1; }");
+    ck_assert_msg(descriptor_configure(&set, &module), "%s", text_string(&errors.text));
+    const struct config *config = module.instance.config;
+    ck_assert(config->flag);
+    ck_assert_int_eq(config->number, 7);
+    ck_assert_int_eq(config->choice, 0);
+    tear_down(&set);
+}
+END_TEST
+
+START_TEST(a_default_that_is_wrong_is_the_modules_mistake)
+{
+    struct module module;
+    struct module_set set = set_up(&module, "load_module one.so; server { listen 1; }");
+    pillion_directive *directives = (pillion_directive *)(uintptr_t)module.descriptor.directives;
+    directives[1].fallback = "10";
+    ck_assert(!descriptor_configure(&set, &module));
+    said("t:1:13: that is the default of \"number\" in load_module one.so, which is wrong itself");
+    tear_down(&set);
+}
+END_TEST
+
+UNIT_MAIN("descriptor", a_good_descriptor_is_copied_with_its_tables,
+          tables_are_never_null_in_a_copy, longer_structures_are_walked_by_their_strides,
+          descriptors_of_other_interfaces_are_refused, names_of_modules_are_checked,
+          mistakes_in_the_table_of_methods_are_named, mistakes_in_the_table_of_directives_are_named,
+          directives_are_read_into_the_structure, a_default_that_is_wrong_is_the_modules_mistake)

@@ -1,0 +1,379 @@
+/* What loading promises: see core/module/loader.h. Sets are made here, and bound, checked, started
+ * and stopped; files are loaded as far as a program goes that exports none of <pillion/module.h>.
+ * What runs on from there is for the end-to-end tests. */
+#include "unit.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/sealed.h"
+#include "module/descriptor.h"
+#include "module/hook_error.h"
+
+static struct error error;
+
+static void handler(pillion_request *req)
+{
+    (void)req;
+}
+
+/* ---- Sets ---- */
+
+#define MODULES_MAX 3
+
+static struct module modules[MODULES_MAX];
+static struct module_settings module_settings[MODULES_MAX];
+static struct settings settings;
+static struct conf_errors errors;
+static struct module_set set;
+static struct text stages;
+
+static void note_stage(void *context, const char *label, const char *doing)
+{
+    ck_assert_ptr_eq(context, &stages);
+    text_printf(&stages, "%s %s\n", label, doing);
+}
+
+static void set_up(const char *conf)
+{
+    memset(modules, 0, sizeof(modules));
+    set = (struct module_set){.modules = modules,
+                              .tree = conf_tree_new("/"),
+                              .errors = &errors,
+                              .stage = note_stage,
+                              .stage_context = &stages};
+    conf_tree_add_text(set.tree, "t", bytes_of(conf), false, &errors);
+    settings_read(set.tree, &settings, &errors);
+    ck_assert_str_eq(text_string(&errors.text), "");
+}
+
+static void add_module(const char *name, const pillion_method *methods)
+{
+    static const char *const labels[MODULES_MAX] = {"one.so", "two.so", "three.so"};
+    pillion_module from = {.abi_major = PILLION_ABI_MAJOR,
+                           .abi_minor = PILLION_ABI_MINOR,
+                           .size = sizeof(pillion_module),
+                           .method_size = sizeof(pillion_method),
+                           .directive_size = sizeof(pillion_directive),
+                           .name = name,
+                           .methods = methods};
+    struct module *module = &modules[set.count];
+
+    ck_assert_msg(descriptor_copy(&from, &module->descriptor, &error), "%s", error.text);
+    module_settings[set.count].label = labels[set.count];
+    module->settings = &module_settings[set.count++];
+    module->instance.name = module->descriptor.name;
+}
+
+static void tear_down(void)
+{
+    for (size_t i = 0; i < set.count; i++) {
+        free((void *)(uintptr_t)modules[i].descriptor.methods);
+        free((void *)(uintptr_t)modules[i].descriptor.directives);
+    }
+    conf_tree_free(set.tree);
+    conf_errors_free(&errors);
+    text_free(&stages);
+}
+
+static void said(const char *part)
+{
+    ck_assert_msg(strstr(text_string(&errors.text), part) != NULL, "%s, instead of: %s",
+                  text_string(&errors.text), part);
+}
+
+/* ---- Binding ---- */
+
+static void first(pillion_request *req)
+{
+    (void)req;
+}
+
+static void second(pillion_request *req)
+{
+    (void)req;
+}
+
+static void third(pillion_request *req)
+{
+    (void)req;
+}
+
+static const pillion_method hello_methods[] = {
+    {.name = "greet", .handler = handler, .params = "{\"type\": \"object\"}"},
+    {.name = "sum", .handler = handler},
+    {0},
+};
+
+static const pillion_method rpc_methods[] = {{.name = "rpc.list", .handler = first},
+                                             {.name = "a.b", .handler = second, .summary = "AB."},
+                                             {.name = "rpc.rpc.list", .handler = third},
+                                             {0}};
+
+static struct method_table table;
+
+static const struct method *bound(const char *name)
+{
+    const struct method *method = method_table_find(&table, bytes_of(name));
+    ck_assert_msg(method != NULL, "%s", name);
+    return method;
+}
+
+START_TEST(methods_are_bound_by_name_or_by_handler)
+{
+    set_up("server { listen 1;\n"
+           "method greet;\n"
+           "method rpc.list { timeout 200ms; }\n"
+           "method full { handler rpc.rpc.list; }\n"
+           "method own { handler rpc.list; }\n"
+           "method dotted { handler rpc.a.b; }\n"
+           "method hi { handler hello.greet; }\n"
+           "}");
+    add_module("hello", hello_methods);
+    add_module("rpc", rpc_methods);
+    ck_assert_msg(module_set_bind(&set, settings.servers, 5000, &table), "%s",
+                  text_string(&errors.text));
+    ck_assert_uint_eq(table.count, 6);
+
+    ck_assert_ptr_eq(bound("greet")->instance, &modules[0].instance);
+    ck_assert_uint_eq(bound("greet")->timeout_ns, 5000 * NS_PER_MS);
+    ck_assert_uint_eq(bound("rpc.list")->timeout_ns, 200 * NS_PER_MS);
+    ck_assert_ptr_eq(bound("rpc.list")->handler, first);
+    ck_assert_str_eq(bound("rpc.list")->summary, "");
+    /* Behind the module's name: its method of that name, or else of the whole. */
+    ck_assert_ptr_eq(bound("own")->handler, first);
+    ck_assert_ptr_eq(bound("full")->handler, first);
+    ck_assert_ptr_eq(bound("dotted")->handler, second);
+    ck_assert_str_eq(bound("dotted")->summary, "AB.");
+    ck_assert_ptr_eq(bound("hi")->instance, &modules[0].instance);
+    ck_assert_str_eq(bound("hi")->own_name, "greet");
+    ck_assert_str_eq(bound("hi")->params_schema, "{\"type\": \"object\"}");
+    method_table_free(&table);
+    tear_down();
+}
+END_TEST
+
+START_TEST(what_nobody_provides_is_told_with_what_there_is)
+{
+    set_up("server { listen 1;\n"
+           "method gret;\n"
+           "method x { handler helo.greet; }\n"
+           "method y { handler hello.frobnicate; }\n"
+           "method sum;\n"
+           "}");
+    add_module("hello", hello_methods);
+    add_module("quiet", NULL);
+    ck_assert(!module_set_bind(&set, settings.servers, 0, &table));
+    ck_assert_uint_eq(errors.count, 3);
+    said("t:2:8: no loaded module provides a method \"gret\"; did you mean \"greet\"? "
+         "(hello offers greet, sum; quiet offers no methods)");
+    said("t:3:20: no loaded module provides the handler \"helo.greet\"; did you mean "
+         "\"hello.greet\"?");
+    said("t:4:20: no loaded module provides the handler \"hello.frobnicate\" (hello offers");
+    /* What is right is bound all the same. */
+    ck_assert_uint_eq(bound("sum")->timeout_ns, 0);
+    method_table_free(&table);
+    tear_down();
+}
+END_TEST
+
+START_TEST(without_modules_no_method_can_be_bound)
+{
+    set_up("server { listen 1; method ping; }");
+    ck_assert(!module_set_bind(&set, settings.servers, 0, &table));
+    said("(no module is loaded)");
+    method_table_free(&table);
+    tear_down();
+}
+END_TEST
+
+/* ---- Hooks ---- */
+
+static struct text hooks;
+
+static int works(pillion_instance *self, pillion_error_text *text)
+{
+    (void)text;
+    text_printf(&hooks, "%s+ ", self->name);
+    return 0;
+}
+
+static int fails(pillion_instance *self, pillion_error_text *text)
+{
+    text_printf(&hooks, "%s! ", self->name);
+    snprintf(text->text, sizeof(text->text), "the words of %s", self->name);
+    return -1;
+}
+
+static int fails_silently(pillion_instance *self, pillion_error_text *text)
+{
+    (void)text;
+    text_printf(&hooks, "%s! ", self->name);
+    return 1;
+}
+
+static void stops(pillion_instance *self)
+{
+    text_printf(&hooks, "%s- ", self->name);
+}
+
+static void add_three(void)
+{
+    set_up("server { listen 1; }");
+    add_module("a", NULL);
+    add_module("b", NULL);
+    add_module("c", NULL);
+    for (size_t i = 0; i < 3; i++)
+        modules[i].descriptor.stop = stops;
+}
+
+static void ran(const char *expected)
+{
+    ck_assert_str_eq(text_string(&hooks), expected);
+    text_free(&hooks);
+}
+
+START_TEST(every_check_runs_whatever_the_others_say)
+{
+    add_three();
+    modules[0].descriptor.check = fails;
+    modules[1].descriptor.check = works;
+    modules[2].descriptor.check = fails_silently;
+    ck_assert(!module_set_check(&set));
+    ran("a! b+ c! ");
+    said("one.so: check failed: the words of a");
+    said("three.so: check failed: the module gave no reason");
+    ck_assert_str_eq(text_string(&stages), "one.so check\ntwo.so check\nthree.so check\n");
+    tear_down();
+}
+END_TEST
+
+START_TEST(starts_run_in_order_and_stops_in_the_other)
+{
+    add_three();
+    modules[0].descriptor.start = works;
+    modules[2].descriptor.start = works;
+    modules[1].descriptor.stop = NULL;
+    ck_assert(module_set_start(&set));
+    module_set_stop(&set);
+    ran("a+ c+ c- a- ");
+    ck_assert_str_eq(text_string(&stages),
+                     "one.so start\nthree.so start\nthree.so stop\none.so stop\n");
+    tear_down();
+}
+END_TEST
+
+START_TEST(a_start_that_fails_is_the_last_and_is_not_stopped)
+{
+    add_three();
+    modules[0].descriptor.start = works;
+    modules[1].descriptor.start = fails;
+    modules[2].descriptor.start = works;
+    ck_assert(!module_set_start(&set));
+    module_set_stop(&set);
+    ran("a+ b! a- ");
+    said("two.so: start failed: the words of b");
+    tear_down();
+}
+END_TEST
+
+/* ---- Files ---- */
+
+/* A copy in memory of the build's hello.so, which needs libc and this server. */
+static int module_file(struct bytes *file)
+{
+    char path[4096];
+    const char *build = getenv("PILLION_BUILD");
+
+    if (build == NULL) {
+        ssize_t size = readlink("/proc/self/exe", path, sizeof(path) - 1);
+        ck_assert_int_gt(size, 0);
+        path[size] = '\0';
+        char *tests = strstr(path, "/tests/unit/");
+        ck_assert_ptr_nonnull(tests);
+        strcpy(tests, "/modules/hello.so");
+    } else {
+        snprintf(path, sizeof(path), "%s/modules/hello.so", build);
+    }
+    int sealed = sealed_copy(path, &error), fd = memfd_create("module", MFD_CLOEXEC);
+    ck_assert_msg(sealed >= 0 && fd >= 0, "%s", error.text);
+    ck_assert_msg(sealed_map(sealed, file, &error), "%s", error.text);
+    ck_assert_int_eq(write(fd, file->data, file->size), (ssize_t)file->size);
+    sealed_unmap(*file);
+    close(sealed);
+    void *memory = mmap(NULL, file->size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    ck_assert_ptr_ne(memory, MAP_FAILED);
+    file->data = memory;
+    return fd;
+}
+
+static void load(int fd)
+{
+    struct module_source source = {.settings = settings.modules, .fd = fd};
+
+    ck_assert(!module_set_load(&set, &source, 1, 0, 1, 1));
+    ck_assert_uint_eq(errors.count, 1);
+    said("t:1:13: x.so: ");
+    ck_assert_msg(strstr(errors.text.data, "/proc/") == NULL, "%s", errors.text.data);
+}
+
+static void unload(void)
+{
+    free(set.modules);
+    set.count = 0;
+    tear_down();
+}
+
+/* This program exports nothing to modules. */
+START_TEST(a_symbol_that_nobody_provides_is_named)
+{
+    struct bytes file;
+
+    set_up("load_module x.so; server { listen 1; }");
+    load(module_file(&file));
+    said("needs \"pillion_");
+    said("link it with the library (-l…), or correct the name");
+    ck_assert_str_eq(text_string(&stages), "x.so loading\n");
+    unload();
+}
+END_TEST
+
+START_TEST(a_module_from_a_newer_system_is_told_to_be)
+{
+    static const char version[] = "\0GLIBC_2.";
+    struct bytes file;
+
+    set_up("load_module x.so; server { listen 1; }");
+    int fd = module_file(&file);
+    char *at = memmem(file.data, file.size, version, sizeof(version) - 1);
+    ck_assert_ptr_nonnull(at);
+    at[sizeof(version) - 3] = '9';
+    load(fd);
+    said("needs GLIBC_9.");
+    said("libc.so.6 does not have; it was built on a newer system");
+    unload();
+}
+END_TEST
+
+START_TEST(what_is_no_module_is_never_opened)
+{
+    struct bytes file;
+
+    set_up("load_module x.so; server { listen 1; }");
+    int fd = module_file(&file);
+    ck_assert_int_eq(ftruncate(fd, (off_t)file.size - 1), 0);
+    load(fd);
+    said("the file is cut short");
+    ck_assert_str_eq(text_string(&stages), "");
+    unload();
+}
+END_TEST
+
+UNIT_MAIN("module_loader", methods_are_bound_by_name_or_by_handler,
+          what_nobody_provides_is_told_with_what_there_is, without_modules_no_method_can_be_bound,
+          every_check_runs_whatever_the_others_say, starts_run_in_order_and_stops_in_the_other,
+          a_start_that_fails_is_the_last_and_is_not_stopped, a_symbol_that_nobody_provides_is_named,
+          a_module_from_a_newer_system_is_told_to_be, what_is_no_module_is_never_opened)
