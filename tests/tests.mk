@@ -19,7 +19,7 @@ $(B)/tests/unit/%: tests/unit/%.c tests/unit/unit.h $(B)/libpillion.a
 	$(Q)$(COMPILE) $(LDFLAGS_ALL) -Itests/unit -o $@ $< $(B)/libpillion.a $(LIBS) $(CHECK_LIBS)
 
 .PHONY: unit
-unit: $(UNIT_BIN) all  ## unit tests
+unit: $(UNIT_BIN) all fixtures  ## unit tests
 	$(Q)status=0; for t in $(UNIT_BIN); do $(TEST_ENV) $$t || status=1; done; exit $$status
 
 -include $(wildcard tests/modules/modules.mk)
