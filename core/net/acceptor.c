@@ -13,9 +13,11 @@
 #define PAUSE_FAIR_NS    (5 * NS_PER_MS)
 #define PAUSE_TROUBLE_NS (200 * NS_PER_MS)
 #define FAIR_MARGIN      4u  /* connections above the average that do not matter */
-#define FAIR_SHARE       32u /* nor does a 32nd part of the average */
+#define FAIR_SHARE       64u /* nor does a 64th part of the average */
+#define LEFT_BATCH       4u  /* what a worker with more than its share takes when nobody else did */
 
 static void accept_ready(struct watch *watch, uint32_t events);
+static void accept_from(struct accept_source *source, uint32_t owed);
 
 static void resume(struct acceptor *acceptor)
 {
@@ -31,9 +33,18 @@ static void resume(struct acceptor *acceptor)
     }
 }
 
+void acceptor_look(struct acceptor *acceptor)
+{
+    for (uint32_t i = 0; i < acceptor->count && !acceptor->paused; i++)
+        accept_from(&acceptor->sources[i], LEFT_BATCH);
+}
+
 static void pause_over(struct timer *timer)
 {
-    resume(container_of(timer, struct acceptor, pause));
+    struct acceptor *acceptor = container_of(timer, struct acceptor, pause);
+
+    resume(acceptor);
+    acceptor_look(acceptor);
 }
 
 /* `ns` 0: until acceptor_room. */
@@ -50,6 +61,18 @@ void acceptor_room(struct acceptor *acceptor)
 {
     if (acceptor->paused && !acceptor->stopped && acceptor->conns->open < acceptor->conns->limit)
         resume(acceptor);
+}
+
+void acceptor_adjust(struct acceptor *acceptor)
+{
+    if (acceptor->paused || acceptor->conns->open < acceptor->conns->limit)
+        return;
+    if (!acceptor->full_logged)
+        log_warn("%u connections: accepting pauses until one is closed; raise worker_connections "
+                 "or worker_processes",
+                 acceptor->conns->open);
+    acceptor->full_logged = true;
+    pause_accepting(acceptor, 0);
 }
 
 /* True when this worker has clearly more than its share. */
@@ -83,26 +106,19 @@ static bool accept_failed(struct acceptor *acceptor)
     return false;
 }
 
-static void accept_ready(struct watch *watch, uint32_t events)
+/* Accepts what waits. `owed`: how many are taken even when this worker has more than its share. */
+static void accept_from(struct accept_source *source, uint32_t owed)
 {
-    struct accept_source *source = container_of(watch, struct accept_source, watch);
     struct acceptor *acceptor = source->acceptor;
     struct conns *conns = acceptor->conns;
     struct conn *batch[ACCEPT_BATCH];
     uint32_t count = 0;
 
-    (void)events;
     while (count < ACCEPT_BATCH && !acceptor->paused) {
-        if (conns->open >= conns->limit) {
-            if (!acceptor->full_logged)
-                log_warn("%u connections: accepting pauses until one is closed; raise "
-                         "worker_connections or worker_processes",
-                         conns->open);
-            acceptor->full_logged = true;
-            pause_accepting(acceptor, 0);
+        acceptor_adjust(acceptor);
+        if (acceptor->paused)
             break;
-        }
-        if (above_average(acceptor)) {
+        if (count >= owed && above_average(acceptor)) {
             pause_accepting(acceptor, PAUSE_FAIR_NS);
             break;
         }
@@ -123,6 +139,13 @@ static void accept_ready(struct watch *watch, uint32_t events)
         counter_add(&conns->counters[COUNT_ACCEPTED], count);
         acceptor->accepted(acceptor->context, batch, count);
     }
+}
+
+/* The kernel wakes one worker for a connection: who is woken takes it, whatever its share. */
+static void accept_ready(struct watch *watch, uint32_t events)
+{
+    (void)events;
+    accept_from(container_of(watch, struct accept_source, watch), 1);
 }
 
 void acceptor_start(struct acceptor *acceptor)

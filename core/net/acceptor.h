@@ -3,7 +3,11 @@
  * Workers share the listeners' queues (EPOLLEXCLUSIVE wakes one or a few of them). Wake-ups are
  * last-in first-out, so one worker would get nearly all; a worker with clearly more connections
  * than the average stops for a moment instead. It also stops while it is out of descriptors or has
- * `worker_connections`, and never spins. */
+ * `worker_connections`, and never spins.
+ *
+ * A wake-up is owed to the client it came for: nobody else is woken for that client. So a worker
+ * takes what it was woken for first and stops then, and after each stop, and when another worker is
+ * gone (which may have been woken and have left), it looks whether something was left waiting. */
 #ifndef PILLION_NET_ACCEPTOR_H
 #define PILLION_NET_ACCEPTOR_H
 
@@ -44,6 +48,14 @@ void acceptor_stop(struct acceptor *acceptor);
 
 /* The same, and closes this process's copies: when the last one does, clients are refused. */
 void acceptor_close(struct acceptor *acceptor);
+
+/* Takes a few of what waits in the queues without having been woken for it: after another worker
+ * left or died. */
+void acceptor_look(struct acceptor *acceptor);
+
+/* The number of connections rose otherwise than by accepting: stops when it has reached its limit,
+ * before this worker is woken for a client that it cannot take. */
+void acceptor_adjust(struct acceptor *acceptor);
 
 /* A connection was closed: goes on accepting when that is what it waited for. */
 void acceptor_room(struct acceptor *acceptor);

@@ -261,6 +261,10 @@ void adopt_given(struct adoption *adoption, const struct message *message, const
         log_error("out of descriptors while taking connections over: %u are lost; raise "
                   "worker_rlimit_nofile",
                   message->count - fd_count);
+    if (message->number > 0)
+        log_warn("%u connections of worker process %llu could not be taken over: the vault does "
+                 "not have them, or another worker has",
+                 (uint32_t)message->number, (unsigned long long)adoption->serial);
     adoption->state = ADOPT_PLACING;
     place_batch(adoption);
 }

@@ -42,6 +42,8 @@ void handover_add(struct worker *worker)
     source->next = master.sources;
     master.sources = source;
     plan(source);
+    log_debug("worker process %u has let go (slot %u of %u)", source->serial, source->slot,
+              source->slots);
     vault_tell(MESSAGE_DEAD, source->serial);
     handover_advance();
 }
@@ -96,6 +98,7 @@ static void source_finish(struct source *source)
             break;
         }
     }
+    log_debug("worker process %u has nothing left to take over", source->serial);
     handover_retire(source->serial);
     if (source->taken > 0)
         log_info("%u connections of worker %u were taken over in %.1f ms", source->taken,
@@ -104,12 +107,12 @@ static void source_finish(struct source *source)
     free(source);
 }
 
-/* True while a worker of an earlier generation, told to leave but not gone, is still taking records
- * over from the source: until it lets go, what it has taken is not final. */
-static bool still_adopted(const struct source *source, const struct generation *generation)
+/* True while a worker that was told to leave, but is not gone, is still taking records over from the
+ * source: until it lets go, what it has taken is not final. */
+static bool still_adopted(const struct source *source)
 {
     for (const struct worker *w = master.workers; w != NULL; w = w->next) {
-        if (w->adopting && w->adopting_serial == source->serial && w->generation != generation &&
+        if (w->adopting && w->adopting_serial == source->serial && w->state == WORKER_LEAVING &&
             !w->released)
             return true;
     }
@@ -120,7 +123,7 @@ static bool still_adopted(const struct source *source, const struct generation *
 static void offer(struct worker *worker)
 {
     for (struct source *s = master.sources; s != NULL; s = s->next) {
-        if (!s->pending[worker->slot] || still_adopted(s, worker->generation))
+        if (!s->pending[worker->slot] || still_adopted(s))
             continue;
         struct message message = {
             .type = MESSAGE_ADOPT,
@@ -136,6 +139,7 @@ static void offer(struct worker *worker)
         if (channel_send(worker->channel.fd, &message, false, &s->arena, 1)) {
             worker->adopting = true;
             worker->adopting_serial = s->serial;
+            log_debug("worker process %u adopts from %u", worker->serial, s->serial);
         }
         return;
     }
@@ -155,12 +159,14 @@ void handover_advance(void)
 void handover_done(struct worker *worker, uint64_t serial, uint32_t count)
 {
     worker->adopting = false;
+    log_debug("worker process %u has adopted %u from %llu", worker->serial, count,
+              (unsigned long long)serial);
     for (struct source *s = master.sources; s != NULL; s = s->next) {
         if (s->serial != serial)
             continue;
         s->taken += count;
-        /* A worker of an older generation took what it could; the plan is another one now. */
-        if (worker->generation == master.current && s->pending[worker->slot]) {
+        /* One that is leaving took what it could; the plan is another one now. */
+        if (worker->state == WORKER_SERVING && s->pending[worker->slot]) {
             s->pending[worker->slot] = false;
             s->pending_count--;
         }

@@ -100,7 +100,7 @@ static void write_workers(cJSON *state)
         cJSON *item = cJSON_CreateObject();
         add(item, "pid", w->pid);
         add(item, "slot", w->slot);
-        add(item, "slots", w->generation->slots);
+        add(item, "slots", w->slots);
         add(item, "records", w->generation->geometry.records);
         add(item, "blocks", w->generation->geometry.blocks);
         add(item, "serial", w->serial);
@@ -109,6 +109,7 @@ static void write_workers(cJSON *state)
         add(item, "row", (double)(w->row - master.board->rows));
         cJSON_AddBoolToObject(item, "leaving", w->state == WORKER_LEAVING);
         cJSON_AddBoolToObject(item, "released", w->released);
+        cJSON_AddBoolToObject(item, "hung", w->hung);
         cJSON_AddBoolToObject(item, "adopting", w->adopting);
         add(item, "adopting_serial", (double)w->adopting_serial);
         cJSON_AddItemToArray(list, item);
@@ -483,6 +484,7 @@ static void read_worker(const cJSON *item)
     worker->served = true;
     worker->state = truth(item, "leaving") ? WORKER_LEAVING : WORKER_SERVING;
     worker->released = truth(item, "released");
+    worker->hung = truth(item, "hung");
     worker->adopting = truth(item, "adopting");
     worker->adopting_serial = (uint64_t)number(item, "adopting_serial", 0);
     worker->started_ns = clock_ns();
@@ -493,7 +495,7 @@ static void read_worker(const cJSON *item)
 
 static void read_source(const cJSON *item)
 {
-    struct source *source = must_zalloc(sizeof(*source));
+    struct source *source = must_zalloc(sizeof(*source)), **at = &master.sources;
 
     source->serial = (uint32_t)number(item, "serial", 0);
     source->arena = (int)number(item, "arena", -1);
@@ -502,8 +504,9 @@ static void read_source(const cJSON *item)
     source->hung = truth(item, "hung");
     source->since_ns = clock_ns();
     keep_open(source->arena, false);
-    source->next = master.sources;
-    master.sources = source;
+    while (*at != NULL) /* newest first, as they were written */
+        at = &(*at)->next;
+    *at = source;
 }
 
 bool upgrade_resume(int fd, const struct settings *settings, struct error *error)

@@ -219,7 +219,8 @@ static void master_message(const struct message *message, const int *fds, uint32
             worker_forget(worker);
         uint32_t left = vault_table_retire(&vault.table, (uint32_t)message->serial);
         if (left > 0)
-            log_debug("closed %u sockets that nobody took over", left);
+            log_warn("closed %u connections of worker process %llu that nobody took over", left,
+                     (unsigned long long)message->serial);
     }
 }
 

@@ -176,6 +176,7 @@ static void batch_done(struct loop *loop, void *context)
     conns_flush(&worker.conns);
     vault_client_flush(&worker.vault);
     update_open();
+    acceptor_adjust(&worker.acceptor);
     if (worker.draining && worker.conns.open == 0)
         loop_stop(loop);
 }
@@ -260,6 +261,7 @@ static void master_message(const struct message *message, int *fds, uint32_t fd_
         break;
     case MESSAGE_ADOPT:
         if (fd_count == 1) {
+            acceptor_look(&worker.acceptor);
             adopt_start(&worker.adoption, message, fds[0]);
             fds[0] = -1;
         }

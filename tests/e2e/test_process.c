@@ -170,6 +170,38 @@ START_TEST(a_worker_killed_from_outside_is_replaced_and_nobody_notices)
 }
 END_TEST
 
+/* Which worker a client talks to. */
+static int worker_of(int client)
+{
+    client_send_frame(client, "{\"in\": \"hello.count\"}");
+    return cJSON_GetObjectItem(cJSON_GetObjectItem(client_receive_json(client), "result"), "worker")
+        ->valueint;
+}
+
+/* A worker with more than its share is woken for a client now and then, and nobody else is. */
+START_TEST(a_lone_client_is_answered_however_uneven_the_workers_are)
+{
+    struct server *server = server_new();
+    int clients[60];
+
+    server_conf(server, "load_module modules/hello.so;", "method ping; method hello.count;");
+    server_start(server);
+    for (int i = 0; i < 60; i++) {
+        clients[i] = client_connect(server);
+        client_expect_alive(clients[i]);
+    }
+    for (int i = 0; i < 60; i++) {
+        if (worker_of(clients[i]) == 0)
+            close(clients[i]);
+    }
+    for (int i = 0; i < 300; i++) {
+        int client = client_connect(server);
+        client_expect_alive(client);
+        close(client);
+    }
+}
+END_TEST
+
 START_TEST(the_vault_is_replaced_and_keeps_on_protecting)
 {
     struct server *server = serve_crash("");
@@ -421,6 +453,7 @@ E2E_MAIN("process", a_crash_costs_the_guilty_request_and_nothing_else,
          a_method_that_crashes_again_and_again_is_quarantined_until_a_reload,
          a_handler_that_hangs_is_ended_and_answered, a_method_may_have_a_timeout_of_its_own,
          a_worker_killed_from_outside_is_replaced_and_nobody_notices,
+         a_lone_client_is_answered_however_uneven_the_workers_are,
          the_vault_is_replaced_and_keeps_on_protecting,
 #ifndef __SANITIZE_ADDRESS__
          memory_exhaustion_by_a_module_costs_its_request_only,
