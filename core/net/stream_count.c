@@ -17,6 +17,7 @@
 /* The kernel's include/net/tcp_states.h; <netinet/tcp.h> has them too, but not beside the newer
  * members of struct tcp_info. */
 enum {
+    STATE_ESTABLISHED = 1,
     STATE_FIN_WAIT1 = 4,
     STATE_FIN_WAIT2 = 5,
     STATE_TIME_WAIT = 6,
@@ -67,4 +68,12 @@ enum stream_status stream_count(int fd, struct stream_count *count)
         (uint64_t)info.tcpi_bytes_received - (uint64_t)unread - (fin_received ? 1u : 0u);
     count->sent = (uint64_t)info.tcpi_bytes_acked + (uint64_t)unacked - (fin_sent ? 1u : 0u);
     return STREAM_COUNTED;
+}
+
+bool stream_at_rest(int fd, uint64_t received, uint64_t sent)
+{
+    struct tcp_info info;
+
+    return tcp_info_of(fd, &info) && info.tcpi_state == STATE_ESTABLISHED &&
+           info.tcpi_bytes_received == received && info.tcpi_bytes_acked == sent;
 }

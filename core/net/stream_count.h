@@ -22,4 +22,9 @@ enum stream_status {
 
 enum stream_status stream_count(int fd, struct stream_count *count);
 
+/* One system call instead of four: true when the kernel has received and delivered just this many
+ * bytes, so that nothing waits in either direction. What was sent and is not acknowledged yet is
+ * not seen: not for a socket whose record may be behind. */
+bool stream_at_rest(int fd, uint64_t received, uint64_t sent);
+
 #endif

@@ -48,8 +48,12 @@ static bool correct(struct adoption *adoption, uint32_t index, int fd, struct co
                     const char **why)
 {
     counter *counters = adoption->dispatcher->conns->counters;
+    bool in_call =
+        atomic_load_explicit(&adoption->from.header->in_call, memory_order_relaxed) == index + 1;
     struct stream_count count;
 
+    if (!in_call && stream_at_rest(fd, cursors->received, cursors->sent))
+        return true;
     switch (stream_count(fd, &count)) {
     case STREAM_COUNTED:
         break;
@@ -59,8 +63,7 @@ static bool correct(struct adoption *adoption, uint32_t index, int fd, struct co
     case STREAM_UNKNOWN:
         *why = "its worker died between reading or writing and recording it, and for such sockets "
                "the kernel keeps no count";
-        return atomic_load_explicit(&adoption->from.header->in_call, memory_order_relaxed) !=
-               index + 1;
+        return !in_call;
     }
 #ifdef PILLION_TESTING
     /* The test of the chaos test: without this correction it must fail. */

@@ -3,12 +3,16 @@
 
 #include <limits.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/log.h"
 #include "base/memory.h"
 #include "process/signals.h"
+
+#define FLAG_EXITING 0x4u /* PF_EXITING of the kernel's include/linux/sched.h */
 
 /* Does nothing, unlike SIG_IGN, which programs that a module starts would inherit. */
 static void leave_to_master(int number)
@@ -56,4 +60,20 @@ void child_begin(const int *keep, size_t count)
     sigprocmask(SIG_SETMASK, &none, NULL);
     log_in_child();
     close_others(keep, count);
+}
+
+bool child_exiting(pid_t pid)
+{
+    char path[32], line[512];
+    unsigned flags = 0;
+
+    snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+    FILE *file = fopen(path, "re");
+    if (file == NULL)
+        return false;
+    const char *name_end = fgets(line, sizeof(line), file) == NULL ? NULL : strrchr(line, ')');
+    fclose(file);
+    /* proc_pid_stat(5): behind the name come state, ppid, pgrp, session, tty_nr, tpgid, flags. */
+    return name_end != NULL && sscanf(name_end, ") %*c %*d %*d %*d %*d %*d %u", &flags) == 1 &&
+           (flags & FLAG_EXITING) != 0;
 }

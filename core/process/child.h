@@ -2,11 +2,18 @@
 #ifndef PILLION_PROCESS_CHILD_H
 #define PILLION_PROCESS_CHILD_H
 
+#include <stdbool.h>
 #include <stddef.h>
+#include <sys/types.h>
 
 /* In the child: signals back to normal, except that what a terminal or a service manager sends to
  * the whole group is left to the master; and every descriptor closed but 0 to 2, the log's, and the
  * `count` ones in `keep` (-1 is skipped). */
 void child_begin(const int *keep, size_t count);
+
+/* True when the process has begun to exit: once its end of a channel is closed, it has no memory and
+ * runs no code any more (the kernel takes its memory before its descriptors), though closing
+ * thousands of them may take it many milliseconds more, before waitpid(2) tells. */
+bool child_exiting(pid_t pid);
 
 #endif

@@ -33,6 +33,8 @@ struct worker {
     bool probe;
     bool served;   /* has been told to accept */
     bool released; /* its connections are in the hand-over already */
+    bool died;     /* not in order, and given up */
+    bool reaped;   /* its pid may be another process's by now */
     bool hung;     /* ended by the watchdog */
     bool late;     /* ended because it did not start or end in time */
     bool failed;   /* it said why itself: `failure` */

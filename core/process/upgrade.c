@@ -109,6 +109,7 @@ static void write_workers(cJSON *state)
         add(item, "row", (double)(w->row - master.board->rows));
         cJSON_AddBoolToObject(item, "leaving", w->state == WORKER_LEAVING);
         cJSON_AddBoolToObject(item, "released", w->released);
+        cJSON_AddBoolToObject(item, "died", w->died);
         cJSON_AddBoolToObject(item, "hung", w->hung);
         cJSON_AddBoolToObject(item, "adopting", w->adopting);
         add(item, "adopting_serial", (double)w->adopting_serial);
@@ -484,6 +485,7 @@ static void read_worker(const cJSON *item)
     worker->served = true;
     worker->state = truth(item, "leaving") ? WORKER_LEAVING : WORKER_SERVING;
     worker->released = truth(item, "released");
+    worker->died = truth(item, "died");
     worker->hung = truth(item, "hung");
     worker->adopting = truth(item, "adopting");
     worker->adopting_serial = (uint64_t)number(item, "adopting_serial", 0);

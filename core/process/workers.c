@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "process/child.h"
 #include "process/master.h"
 #include "process/worker.h"
 
@@ -231,6 +232,28 @@ void worker_serve(struct worker *worker)
     channel_tell(worker->channel.fd, MESSAGE_SERVE, 0, 0);
 }
 
+/* ---- Dying ---- */
+
+/* The method that a worker had in hand when it died, or BOARD_NO_METHOD. */
+static uint32_t running_method(const struct worker *worker)
+{
+    uint32_t running = atomic_load(&worker->row->running);
+    return running == 0 || running > BOARD_METHODS_MAX ? BOARD_NO_METHOD : running - 1;
+}
+
+/* A worker that serves is dead: others take its connections over, another one takes its place. */
+static void give_up(struct worker *worker)
+{
+    bool serving = worker->state == WORKER_SERVING && worker->generation == master.current;
+
+    worker->died = true;
+    worker->state = WORKER_LEAVING; /* it does not fill its slot any more */
+    handover_add(worker);
+    if (serving)
+        replace(worker->slot, clock_ns() - worker->started_ns,
+                running_method(worker) != BOARD_NO_METHOD);
+}
+
 /* ---- Messages ---- */
 
 static void ready(struct worker *worker)
@@ -281,6 +304,18 @@ static void worker_message(struct worker *worker, const struct message *message)
     }
 }
 
+/* The worker has closed its channel: because it is ending, as a rule. SIGCHLD tells how, but only
+ * when the kernel has closed the last of its sockets; others need not wait for that. */
+static void deaf(struct worker *worker)
+{
+    if (worker->reaped)
+        return;
+    if (!child_exiting(worker->pid))
+        worker_kill(worker); /* a module closed it: nobody could ever tell this worker to end */
+    else if (worker->served && !worker->released && master.mode == MASTER_RUNNING)
+        give_up(worker);
+}
+
 /* Reads all that a worker has said. */
 static void channel_drain(struct worker *worker)
 {
@@ -297,8 +332,9 @@ static void channel_drain(struct worker *worker)
             break;
         case CHANNEL_EMPTY:
             return;
-        case CHANNEL_CLOSED: /* its end is told by SIGCHLD */
+        case CHANNEL_CLOSED:
             loop_unwatch(&master.loop, &worker->channel);
+            deaf(worker);
             return;
         }
     }
@@ -372,18 +408,10 @@ static void describe_failure(const struct worker *worker, int status, char *text
     }
 }
 
-/* The method that a worker had in hand when it died, or BOARD_NO_METHOD. */
-static uint32_t running_method(const struct worker *worker)
-{
-    uint32_t running = atomic_load(&worker->row->running);
-    return running == 0 || running > BOARD_METHODS_MAX ? BOARD_NO_METHOD : running - 1;
-}
-
 static void crashed(struct worker *worker, int status)
 {
     uint32_t index = running_method(worker);
     const char *method = index == BOARD_NO_METHOD ? NULL : master.board->names[index];
-    uint64_t lived = clock_ns() - worker->started_ns;
     char how[64];
 
     describe_status(status, how, sizeof(how));
@@ -403,18 +431,13 @@ static void crashed(struct worker *worker, int status)
     }
     if (index != BOARD_NO_METHOD)
         quarantine_count(index);
-    if (!worker->released)
-        handover_add(worker);
-    if (worker->state == WORKER_SERVING && worker->generation == master.current) {
-        worker->state = WORKER_LEAVING; /* it does not fill its slot any more */
-        replace(worker->slot, lived, method != NULL);
-    }
 }
 
 static void worker_gone(struct worker *worker, int status)
 {
     char text[CHANNEL_TEXT_MAX + 512];
 
+    worker->reaped = true;
     channel_drain(worker);
     bool asked = worker->state == WORKER_LEAVING;
 
@@ -430,7 +453,9 @@ static void worker_gone(struct worker *worker, int status)
             worker->state = WORKER_LEAVING;
             replace(worker->slot, clock_ns() - worker->started_ns, false);
         }
-    } else if (master.mode == MASTER_RUNNING && !worker->released) {
+    } else if (master.mode == MASTER_RUNNING && (worker->died || !worker->released)) {
+        if (!worker->died)
+            give_up(worker);
         crashed(worker, status);
     } else if (status != 0 && !worker->late) {
         describe_status(status, text, sizeof(text));

@@ -9,6 +9,7 @@ worker's CPU for each connection that it accepts, the hand-over to the vault inc
 """
 
 import argparse
+import datetime
 import os
 import platform
 import re
@@ -64,16 +65,17 @@ class Server:
                 with open("/proc/%s/cmdline" % pid) as g:
                     if g.read().startswith("pillion: worker"):
                         return int(pid)
-        return None
+        raise SystemExit("there is no worker")
 
     def taken_over(self, count):
-        """Milliseconds in the newest line of the log that tells of so many connections."""
+        """When the log says that the connections of so many workers were taken over, by time.time()."""
         deadline = time.monotonic() + 10
         while time.monotonic() < deadline:
             with open(os.path.join(self.prefix, "log")) as f:
-                found = re.findall(r": (\d+) connections of .* taken over in ([0-9.]+) ms", f.read())
+                found = re.findall(r"(\S+)Z \[info\] .*: \d+ connections of .* taken over in", f.read())
             if len(found) >= count:
-                return float(found[-1][1])
+                when = datetime.datetime.fromisoformat(found[-1])
+                return when.replace(tzinfo=datetime.timezone.utc).timestamp()
             time.sleep(0.01)
         raise SystemExit("the connections were not taken over")
 
@@ -97,11 +99,11 @@ def recover(build, connections, rounds):
     for i in range(rounds):
         ask(socks[-1])
         time.sleep(1.1)  # a worker that lived for less than a second would be replaced with a back-off
-        start = time.monotonic()
+        start, death = time.monotonic(), time.time()
         os.kill(server.worker(), signal.SIGKILL)
         ask(socks[0])
         first.append((time.monotonic() - start) * 1000)
-        last.append(server.taken_over(i + 1))
+        last.append((server.taken_over(i + 1) - death) * 1000)
     for sock in socks:
         sock.close()
     server.end()
@@ -110,6 +112,7 @@ def recover(build, connections, rounds):
 
 def accept_cost(build, count=20000):
     server = Server(build)
+    ask(server.connect())
     pid = server.worker()
     before = cpu_seconds(pid)
     for _ in range(count):
