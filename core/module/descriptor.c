@@ -12,11 +12,6 @@
 
 /* ---- Copying, whatever the module was compiled against ---- */
 
-/* The size of the descriptor and rows in interface 1.0: nothing is ever smaller. */
-#define DESCRIPTOR_SIZE_MIN (offsetof(pillion_module, stop) + sizeof(void *))
-#define METHOD_SIZE_MIN     (offsetof(pillion_method, result) + sizeof(char *))
-#define DIRECTIVE_SIZE_MIN  (offsetof(pillion_directive, summary) + sizeof(char *))
-
 static size_t smaller(size_t a, size_t b)
 {
     return a < b ? a : b;

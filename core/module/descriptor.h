@@ -4,6 +4,11 @@
 
 #include "module/loader.h"
 
+/* The size of the descriptor and rows in interface 1.0: nothing is ever smaller. */
+#define DESCRIPTOR_SIZE_MIN (offsetof(pillion_module, stop) + sizeof(void *))
+#define METHOD_SIZE_MIN     (offsetof(pillion_method, result) + sizeof(char *))
+#define DIRECTIVE_SIZE_MIN  (offsetof(pillion_directive, summary) + sizeof(char *))
+
 /* Copies a module's descriptor as this server knows it. The module may be older: fields that it was
  * compiled without are zero, and rows of its tables are shorter. The tables are copied too (never
  * NULL afterwards), and checked; false with the module author's mistake. */

@@ -153,7 +153,7 @@ static bool check_sections(struct bytes file, const elf_header *header, struct e
     return true;
 }
 
-bool elf_inspect(struct bytes file, struct elf_facts *facts, struct error *error)
+bool elf_describe(struct bytes file, struct elf_facts *facts, struct error *error)
 {
     elf_header header;
     bool found;
@@ -167,15 +167,21 @@ bool elf_inspect(struct bytes file, struct elf_facts *facts, struct error *error
     if (!found)
         return error_set(error, "a shared object, but no Pillion module: it has no "
                                 "PILLION_MODULE(…)");
-    if (facts->abi_major != PILLION_ABI_MAJOR || facts->abi_minor > PILLION_ABI_MINOR)
-        return error_set(
-            error,
-            "needs module API %u.%u, this server offers %u.%u; build it with "
-            "this server's <pillion/module.h>%s",
-            facts->abi_major, facts->abi_minor, PILLION_ABI_MAJOR, PILLION_ABI_MINOR,
-            facts->abi_major > PILLION_ABI_MAJOR ||
-                    (facts->abi_major == PILLION_ABI_MAJOR && facts->abi_minor > PILLION_ABI_MINOR)
-                ? ", or use a newer server"
-                : "");
     return true;
+}
+
+bool elf_offered(const struct elf_facts *facts, struct error *error)
+{
+    if (facts->abi_major == PILLION_ABI_MAJOR && facts->abi_minor <= PILLION_ABI_MINOR)
+        return true;
+    return error_set(error,
+                     "needs module API %u.%u, this server offers %u.%u; build it with this "
+                     "server's <pillion/module.h>%s",
+                     facts->abi_major, facts->abi_minor, PILLION_ABI_MAJOR, PILLION_ABI_MINOR,
+                     facts->abi_major < PILLION_ABI_MAJOR ? "" : ", or use a newer server");
+}
+
+bool elf_inspect(struct bytes file, struct elf_facts *facts, struct error *error)
+{
+    return elf_describe(file, facts, error) && elf_offered(facts, error);
 }

@@ -14,8 +14,14 @@ struct elf_facts {
     uint32_t abi_major, abi_minor; /* of the module's note */
 };
 
-/* Checks that `file` is a whole shared object for this machine with Pillion's note, of an interface
- * that this server offers. False with what is wrong and what to do. */
+/* Checks that `file` is a whole shared object for this machine with Pillion's note. False with what
+ * is wrong and what to do. */
+bool elf_describe(struct bytes file, struct elf_facts *facts, struct error *error);
+
+/* Checks that this server offers the interface that a module needs. False with what to do. */
+bool elf_offered(const struct elf_facts *facts, struct error *error);
+
+/* Both. */
 bool elf_inspect(struct bytes file, struct elf_facts *facts, struct error *error);
 
 #endif

@@ -16,7 +16,8 @@ FUZZ_NAMES := $(patsubst tests/fuzz/fuzz_%.c,%,$(sort $(wildcard tests/fuzz/fuzz
 FUZZ_BIN   := $(FUZZ_NAMES:%=$(B)/fuzz/fuzz_%)
 FUZZ_CORE  := $(patsubst %.c,$(B)/fuzz/obj/%.o,\
                 $(sort $(wildcard core/base/*.c core/conf/*.c core/event/*.c core/net/*.c \
-                core/wire/*.c)))
+                core/wire/*.c core/module/elf*.c core/module/manifest.c \
+                core/module/descriptor.c)))
 
 $(FUZZ_CORE): $(B)/fuzz/obj/%.o: %.c
 	@mkdir -p $(@D)
@@ -44,6 +45,10 @@ $(FUZZ_NAMES:%=fuzz-%): fuzz-%: $(B)/fuzz/fuzz_%
 	    -artifact_prefix=$(B)/fuzz/$*- \
 	    $(addprefix -dict=,$(wildcard tests/fuzz/$(call fuzz_family,$*).dict)) \
 	    $(B)/fuzz/corpus/$* \
-	    $(sort $(wildcard tests/fuzz/seeds/$* tests/fuzz/seeds/$(call fuzz_family,$*)))
+	    $(sort $(wildcard tests/fuzz/seeds/$* tests/fuzz/seeds/$(call fuzz_family,$*))) $(FUZZ_SEEDS)
+
+# Modules are not kept as seeds: they are built.
+fuzz-modinfo: FUZZ_SEEDS = $(B)/modules
+fuzz-modinfo: $(MODULE_SO)
 
 -include $(FUZZ_CORE:.o=.d) $(FUZZ_BIN:=.d)

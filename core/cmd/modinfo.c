@@ -1,0 +1,349 @@
+/* `pillion modinfo FILE.so`: what a module is and offers, without running any of it.
+ *
+ * Everything comes from the file (module/manifest.h), so it is safe to ask about one that nobody
+ * trusts. What is printed is made harmless for terminals: the texts are the module author's. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/sealed.h"
+#include "cmd/commands.h"
+#include "module/manifest.h"
+#include "wire/json.h"
+
+enum { OPTION_JSON = 256 };
+
+static const struct option_row options[] = {
+    {OPTION_JSON, "json", NULL, "prints one JSON object"},
+    {0, NULL, NULL, NULL},
+};
+
+static const char *const kinds[] = {
+    [PILLION_FLAG] = "flag", [PILLION_INTEGER] = "integer", [PILLION_SIZE] = "size",
+    [PILLION_TIME] = "time", [PILLION_STRING] = "string",   [PILLION_ENUM] = "enum",
+    [PILLION_LIST] = "list", [PILLION_PATH] = "path",
+};
+
+/* A later header may have more. */
+static const char *kind_of(const pillion_directive *directive)
+{
+    size_t kind = (size_t)directive->type;
+
+    return kind < sizeof(kinds) / sizeof(*kinds) && kinds[kind] != NULL ? kinds[kind] : "unknown";
+}
+
+static bool is_bounded(const pillion_directive *directive)
+{
+    return directive->min != 0 || directive->max != 0;
+}
+
+/* The hooks that a module has, ended by NULL. */
+static const char *const *hooks_of(const pillion_module *module, const char *hooks[4])
+{
+    size_t count = 0;
+
+    if (module->check != NULL)
+        hooks[count++] = "check";
+    if (module->start != NULL)
+        hooks[count++] = "start";
+    if (module->stop != NULL)
+        hooks[count++] = "stop";
+    hooks[count] = NULL;
+    return hooks;
+}
+
+/* ---- for people ---- */
+
+/* Appends `string` without what would act on a terminal; what is not UTF-8 becomes U+FFFD. */
+static void append_clean(struct text *out, const char *string)
+{
+    for (size_t i = 0, size = strlen(string); i < size;) {
+        size_t length = utf8_sequence(string + i, size - i);
+        unsigned char c = (unsigned char)string[i];
+        bool control = c < 0x20 || c == 0x7f ||
+                       (length == 2 && c == 0xc2 && (unsigned char)string[i + 1] < 0xa0);
+        if (length == 0 || control)
+            text_append_string(out, length == 0 ? "\xef\xbf\xbd" : " ");
+        else
+            text_append(out, (struct bytes){string + i, length});
+        i += length == 0 ? 1 : length;
+    }
+}
+
+static void append_line(struct text *out, const char *title, const char *value)
+{
+    text_printf(out, "%-12s", title);
+    append_clean(out, value == NULL ? "-" : value);
+    text_append_char(out, '\n');
+}
+
+static void append_list(struct text *out, const char *title, const char *const *list,
+                        const char *between)
+{
+    struct text line = {0};
+
+    for (; *list != NULL; list++)
+        text_printf(&line, "%s%s", line.size == 0 ? "" : between, *list);
+    append_line(out, title, line.size == 0 ? NULL : text_string(&line));
+    text_free(&line);
+}
+
+/* An indented row of a table: a name, and what belongs to it. */
+static void append_row(struct text *out, const char *name, const char *value)
+{
+    text_append_string(out, "  ");
+    size_t before = out->size;
+    append_clean(out, name);
+    if (value != NULL) {
+        size_t width = out->size - before;
+        text_printf(out, "%*s", width < 18 ? (int)(20 - width) : 2, "");
+        append_clean(out, value);
+    }
+    text_append_char(out, '\n');
+}
+
+static void append_methods(struct text *out, const pillion_method *method)
+{
+    if (method->name == NULL)
+        append_line(out, "methods:", NULL);
+    else
+        text_append_string(out, "methods:\n");
+    for (; method->name != NULL; method++) {
+        append_row(out, method->name, method->summary);
+        if (method->params != NULL)
+            append_row(out, "    params", method->params);
+        if (method->result != NULL)
+            append_row(out, "    result", method->result);
+    }
+}
+
+/* "integer, 1 to 1000, default 100" */
+static void describe_directive(struct text *out, const pillion_directive *directive)
+{
+    text_append_string(out, kind_of(directive));
+    for (const char *const *word = directive->words; word != NULL && *word != NULL; word++)
+        text_printf(out, "%s%s", word == directive->words ? " of " : " | ", *word);
+    if (is_bounded(directive))
+        text_printf(out, ", %lld to %lld", (long long)directive->min, (long long)directive->max);
+    if (directive->required)
+        text_append_string(out, ", required");
+    else if (directive->fallback != NULL)
+        text_printf(out, ", default \"%s\"", directive->fallback);
+}
+
+static void append_directives(struct text *out, const pillion_directive *directive)
+{
+    if (directive->name == NULL)
+        append_line(out, "directives:", NULL);
+    else
+        text_append_string(out, "directives:\n");
+    for (; directive->name != NULL; directive++) {
+        struct text line = {0};
+        describe_directive(&line, directive);
+        append_row(out, directive->name, text_string(&line));
+        if (directive->summary != NULL)
+            append_row(out, "", directive->summary);
+        text_free(&line);
+    }
+}
+
+static void write_text(const char *path, const struct manifest *manifest, struct text *out)
+{
+    const pillion_module *module = &manifest->descriptor;
+    const char *hooks[4];
+    char abi[32];
+
+    (void)path;
+    snprintf(abi, sizeof(abi), "%u.%u", manifest->facts.abi_major, manifest->facts.abi_minor);
+    append_line(out, "name:", module->name);
+    append_line(out, "version:", module->version);
+    append_line(out, "summary:", module->summary);
+    append_line(out, "ABI:", abi);
+    append_list(out, "hooks:", hooks_of(module, hooks), ", ");
+    append_methods(out, module->methods);
+    append_directives(out, module->directives);
+    append_list(out, "built with:", manifest->built_by, "; ");
+    append_list(out, "needs:", manifest->needed, ", ");
+    struct text loads = {0};
+    text_append_string(&loads, "yes, as far as the file tells");
+    if (manifest->refusal.text[0] != '\0') {
+        text_clear(&loads);
+        text_printf(&loads, "no: %s", manifest->refusal.text);
+    }
+    append_line(out, "loads here:", text_string(&loads));
+    text_free(&loads);
+}
+
+/* ---- for programs ---- */
+
+static void append_string(struct text *out, const char *string)
+{
+    if (string == NULL) {
+        text_append_string(out, "null");
+        return;
+    }
+    text_append_char(out, '"');
+    text_append_json(out, bytes_of(string));
+    text_append_char(out, '"');
+}
+
+static void append_member(struct text *out, const char *name, const char *value)
+{
+    text_printf(out, ", \"%s\": ", name);
+    append_string(out, value);
+}
+
+/* A schema is JSON as text; one that is not is given as a string. */
+static void append_schema(struct text *out, const char *name, const char *schema)
+{
+    const struct json_limits limits = {.depth = JSON_DEPTH_MAX, .values = UINT32_MAX};
+    struct json_error error;
+
+    if (schema == NULL || !json_check(bytes_of(schema), &limits, &error))
+        append_member(out, name, schema);
+    else
+        text_printf(out, ", \"%s\": %s", name, schema);
+}
+
+static void append_strings(struct text *out, const char *name, const char *const *list)
+{
+    const char *between = "";
+
+    text_printf(out, ", \"%s\": [", name);
+    for (; list != NULL && *list != NULL; list++) {
+        text_append_string(out, between);
+        append_string(out, *list);
+        between = ", ";
+    }
+    text_append_char(out, ']');
+}
+
+static void append_method_json(struct text *out, const pillion_method *method)
+{
+    text_append_string(out, "{\"name\": ");
+    append_string(out, method->name);
+    append_member(out, "summary", method->summary);
+    append_schema(out, "params", method->params);
+    append_schema(out, "result", method->result);
+    text_append_char(out, '}');
+}
+
+static void append_directive_json(struct text *out, const pillion_directive *directive)
+{
+    text_append_string(out, "{\"name\": ");
+    append_string(out, directive->name);
+    append_member(out, "kind", kind_of(directive));
+    append_member(out, "default", directive->fallback);
+    if (is_bounded(directive))
+        text_printf(out, ", \"min\": %lld, \"max\": %lld", (long long)directive->min,
+                    (long long)directive->max);
+    if (directive->words != NULL)
+        append_strings(out, "words", directive->words);
+    text_printf(out, ", \"required\": %s", directive->required ? "true" : "false");
+    append_member(out, "summary", directive->summary);
+    text_append_char(out, '}');
+}
+
+static void write_json(const char *path, const struct manifest *manifest, struct text *out)
+{
+    const pillion_module *module = &manifest->descriptor;
+    const char *hooks[4];
+
+    text_append_string(out, "{\"file\": ");
+    append_string(out, path);
+    append_member(out, "name", module->name);
+    append_member(out, "version", module->version);
+    append_member(out, "summary", module->summary);
+    text_printf(out, ", \"abi\": {\"major\": %u, \"minor\": %u}", manifest->facts.abi_major,
+                manifest->facts.abi_minor);
+    append_strings(out, "hooks", hooks_of(module, hooks));
+    text_append_string(out, ", \"methods\": [");
+    for (const pillion_method *m = module->methods; m->name != NULL; m++) {
+        text_append_string(out, m == module->methods ? "" : ", ");
+        append_method_json(out, m);
+    }
+    text_append_string(out, "], \"directives\": [");
+    for (const pillion_directive *d = module->directives; d->name != NULL; d++) {
+        text_append_string(out, d == module->directives ? "" : ", ");
+        append_directive_json(out, d);
+    }
+    text_append_char(out, ']');
+    append_strings(out, "built_with", manifest->built_by);
+    append_strings(out, "needs", manifest->needed);
+    text_printf(out, ", \"loads\": %s", manifest->refusal.text[0] == '\0' ? "true" : "false");
+    append_member(out, "refusal",
+                  manifest->refusal.text[0] == '\0' ? NULL : manifest->refusal.text);
+    text_append_string(out, "}\n");
+}
+
+/* ---- the command ---- */
+
+static bool read_file(const char *path, bool json, struct text *out, struct error *error)
+{
+    struct bytes file;
+    struct manifest manifest;
+
+    int fd = sealed_copy(path, error);
+    if (fd < 0)
+        return error_prefix(error, "%s", path);
+    bool good = sealed_map(fd, &file, error);
+    if (good) {
+        good = manifest_read(file, &manifest, error);
+        sealed_unmap(file);
+    }
+    if (good) {
+        (json ? write_json : write_text)(path, &manifest, out);
+        manifest_close(&manifest);
+    }
+    close(fd);
+    return good || error_prefix(error, "%s", path);
+}
+
+/* Reads options, before the file or after it. 0, or what the process is to end with. */
+static int read_line(struct args *args, const char **path, bool *json)
+{
+    int id;
+
+    *path = NULL;
+    for (;;) {
+        while ((id = args_next(args)) > 0)
+            *json = true;
+        if (id != ARGS_END)
+            return id == ARGS_HELP ? id : EXIT_USAGE;
+        const char *operand = args_operand(args);
+        if (operand == NULL && *path == NULL)
+            return command_misused(args->command, "which FILE?");
+        if (operand == NULL)
+            return 0;
+        if (*path != NULL)
+            return command_misused(args->command, "\"%s\" is one too many", operand);
+        *path = operand;
+    }
+}
+
+static int run(const struct command *self, int argc, char **argv)
+{
+    struct args args = {.command = self, .argc = argc, .argv = argv, .next = 1};
+    struct text out = {0};
+    struct error error;
+    const char *path;
+    bool json = false;
+
+    int status = read_line(&args, &path, &json);
+    if (status != 0)
+        return status == ARGS_HELP ? command_flush(self, EXIT_SUCCESS) : status;
+    if (!read_file(path, json, &out, &error))
+        return command_failed(self, EXIT_FAILURE, "%s", error.text);
+    fwrite(text_string(&out), 1, out.size, stdout);
+    text_free(&out);
+    return command_flush(self, EXIT_SUCCESS);
+}
+
+const struct command modinfo_command = {
+    .name = "modinfo",
+    .run = run,
+    .usage = "FILE.so [--json]",
+    .summary = "Tells what a module is and offers, without running any of it.",
+    .options = options,
+};

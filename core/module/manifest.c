@@ -1,0 +1,261 @@
+/* Following a module's descriptor through its image. See manifest.h. */
+#include "module/manifest.h"
+
+#include <stdlib.h>
+
+#include "module/descriptor.h"
+
+/* More than any module has. A damaged file must not keep its reader busy. */
+#define ROWS_MAX ((size_t)10000)
+#define TEXT_MAX ((size_t)16 << 20)
+#define LIST_MAX 100 /* libraries, and compilers */
+
+static size_t smaller(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+/* ---- Pointers ---- */
+
+/* Pointers that were copied out of the image hold its addresses. */
+static uintptr_t pointer_address(const void *pointer)
+{
+    uintptr_t address;
+
+    memcpy(&address, pointer, sizeof(address));
+    return address;
+}
+
+static bool follow_failed(uintptr_t address, const char *what, struct error *error)
+{
+    if (address == ELF_ELSEWHERE)
+        return error_set(
+            error, "%s is in another library, which cannot be known without loading it", what);
+    return error_set(error, "%s is not within the file; is it damaged, or filled in by code?",
+                     what);
+}
+
+/* Makes the `const char *` at `pointer`, an address of the image, a string of this process. */
+static bool follow_string(struct manifest *manifest, void *pointer, const char *what,
+                          struct error *error)
+{
+    uintptr_t address = pointer_address(pointer);
+    const char *string = NULL;
+
+    if (address != 0) {
+        string = elf_image_string(&manifest->image, address);
+        if (string == NULL)
+            return follow_failed(address, what, error);
+        manifest->text_size += strlen(string);
+    }
+    if (manifest->text_size > TEXT_MAX)
+        return error_set(error, "its descriptor has more than %zu megabytes of text",
+                         TEXT_MAX >> 20);
+    memcpy(pointer, &string, sizeof(string));
+    return true;
+}
+
+/* A table in the file, and a row of it here. */
+struct table {
+    const char *what;
+    size_t row_size;       /* here */
+    const size_t *strings; /* offsets of the members that are strings; the first one, the name,
+                              is zero in the row that ends the table */
+    size_t string_count;
+};
+
+#define COUNT_OF(array) (sizeof(array) / sizeof(*(array)))
+
+static const size_t method_strings[] = {
+    offsetof(pillion_method, name), offsetof(pillion_method, summary),
+    offsetof(pillion_method, params), offsetof(pillion_method, result)};
+static const size_t directive_strings[] = {offsetof(pillion_directive, name),
+                                           offsetof(pillion_directive, fallback),
+                                           offsetof(pillion_directive, summary)};
+static const size_t word_strings[] = {0};
+
+static const struct table method_table = {"the table of methods", sizeof(pillion_method),
+                                          method_strings, COUNT_OF(method_strings)};
+static const struct table directive_table = {"the table of directives", sizeof(pillion_directive),
+                                             directive_strings, COUNT_OF(directive_strings)};
+static const struct table word_table = {"the words of a directive", sizeof(char *), word_strings,
+                                        COUNT_OF(word_strings)};
+
+/* Replaces the pointer to a table of `stride` bytes a row by one to a copy, with its strings. */
+static bool follow_table(struct manifest *manifest, void *pointer, const struct table *table,
+                         size_t stride, struct error *error)
+{
+    uintptr_t address = pointer_address(pointer);
+    size_t size = smaller(stride, table->row_size), count = 0;
+    struct text rows = {0};
+    char row[sizeof(pillion_directive) + sizeof(pillion_method)] = {0};
+    bool good = true;
+
+    while (address != 0) {
+        if (count == ROWS_MAX)
+            good = error_set(error, "%s does not end within %zu rows", table->what, ROWS_MAX);
+        else if (!elf_image_read(&manifest->image, address + count * stride, row, size))
+            good = follow_failed(address, table->what, error);
+        if (!good || pointer_address(row + table->strings[0]) == 0)
+            break;
+        for (size_t i = 0; good && i < table->string_count; i++)
+            good = follow_string(manifest, row + table->strings[i], table->what, error);
+        text_append(&rows, (struct bytes){row, table->row_size});
+        count++;
+    }
+    char *copy = pool_must_zalloc(&manifest->pool, (count + 1) * table->row_size);
+    if (count > 0)
+        memcpy(copy, rows.data, count * table->row_size);
+    text_free(&rows);
+    memcpy(pointer, &copy, sizeof(copy));
+    return good;
+}
+
+/* ---- The descriptor ---- */
+
+/* A structure as old as the header's first has these members; see descriptor.h. */
+static bool check_sizes(const pillion_module *module, const struct elf_facts *facts,
+                        struct error *error)
+{
+    if (module->size == 0)
+        return error_set(error, "its descriptor is filled in by code when it is loaded, and cannot "
+                                "be known without running it; use constants in PILLION_MODULE(…)");
+    if (module->abi_major != facts->abi_major || module->abi_minor != facts->abi_minor ||
+        module->size < DESCRIPTOR_SIZE_MIN || module->method_size < METHOD_SIZE_MIN ||
+        module->directive_size < DIRECTIVE_SIZE_MIN)
+        return error_set(error, "its descriptor is damaged; make it with PILLION_MODULE(…)");
+    return true;
+}
+
+static bool read_descriptor(struct manifest *manifest, struct error *error)
+{
+    pillion_module *module = &manifest->descriptor;
+    uint64_t address;
+
+    if (!elf_image_symbol(&manifest->image, "pillion_module_descriptor", &address))
+        return error_set(error, "it does not export pillion_module_descriptor; was it hidden or "
+                                "stripped?");
+    if (!elf_image_read(&manifest->image, address, module, DESCRIPTOR_SIZE_MIN))
+        return error_set(error, "its descriptor is not within the file; build it again");
+    if (!check_sizes(module, &manifest->facts, error))
+        return false;
+    if (!elf_image_read(&manifest->image, address, module, smaller(module->size, sizeof(*module))))
+        return error_set(error, "its descriptor is not within the file; build it again");
+    if (!follow_string(manifest, &module->name, ".name", error) ||
+        !follow_string(manifest, &module->version, ".version", error) ||
+        !follow_string(manifest, &module->summary, ".summary", error) ||
+        !follow_table(manifest, &module->methods, &method_table, module->method_size, error) ||
+        !follow_table(manifest, &module->directives, &directive_table, module->directive_size,
+                      error))
+        return false;
+    module->size = sizeof(pillion_module);
+    module->method_size = sizeof(pillion_method);
+    module->directive_size = sizeof(pillion_directive);
+    return true;
+}
+
+/* Only an enumeration has words. A `bool` in a damaged file may be any byte. */
+static bool read_directives(struct manifest *manifest, struct error *error)
+{
+    const pillion_directive *first = manifest->descriptor.directives;
+
+    for (size_t i = 0; first[i].name != NULL; i++) {
+        pillion_directive *directive = (pillion_directive *)(uintptr_t)&first[i];
+        unsigned char required;
+        memcpy(&required, &directive->required, 1);
+        directive->required = required != 0;
+        if (directive->type != PILLION_ENUM)
+            directive->words = NULL;
+        else if (!follow_table(manifest, &directive->words, &word_table, sizeof(char *), error))
+            return false;
+    }
+    return true;
+}
+
+/* What the loader would find wrong. */
+static void judge(struct manifest *manifest)
+{
+    pillion_module copy = {0};
+
+    if (!elf_offered(&manifest->facts, &manifest->refusal))
+        return;
+    descriptor_copy(&manifest->descriptor, &copy, &manifest->refusal);
+    if (copy.methods != manifest->descriptor.methods)
+        free((void *)(uintptr_t)copy.methods);
+    if (copy.directives != manifest->descriptor.directives)
+        free((void *)(uintptr_t)copy.directives);
+}
+
+/* ---- The rest of the file ---- */
+
+static const char **keep_list(struct manifest *manifest, const struct text *list)
+{
+    const char **copy = pool_must_zalloc(&manifest->pool, list->size + sizeof(*copy));
+
+    if (list->size > 0)
+        memcpy(copy, list->data, list->size);
+    return copy;
+}
+
+static bool list_has(const struct text *list, const char *string)
+{
+    for (size_t at = 0; at < list->size; at += sizeof(string)) {
+        const char *known;
+        memcpy(&known, list->data + at, sizeof(known));
+        if (strcmp(known, string) == 0)
+            return true;
+    }
+    return false;
+}
+
+static void list_add(struct text *list, const char *string)
+{
+    if (string[0] != '\0' && list->size < LIST_MAX * sizeof(string) && !list_has(list, string))
+        text_append(list, (struct bytes){(const char *)&string, sizeof(string)});
+}
+
+/* .comment holds strings, one after the other: each compiler's, and a linker's. */
+static void read_others(struct manifest *manifest)
+{
+    struct text needed = {0}, built_by = {0};
+    const char *library;
+
+    for (size_t i = 0; (library = elf_image_needed(&manifest->image, i)) != NULL; i++)
+        list_add(&needed, library);
+    struct bytes comment = elf_image_section(&manifest->image, ".comment");
+    for (size_t at = 0; at < comment.size;) {
+        const char *string = comment.data + at;
+        size_t size = strnlen(string, comment.size - at);
+        if (at + size < comment.size)
+            list_add(&built_by, string);
+        at += size + 1;
+    }
+    manifest->needed = keep_list(manifest, &needed);
+    manifest->built_by = keep_list(manifest, &built_by);
+    text_free(&needed);
+    text_free(&built_by);
+}
+
+bool manifest_read(struct bytes file, struct manifest *manifest, struct error *error)
+{
+    *manifest = (struct manifest){0};
+    if (!elf_describe(file, &manifest->facts, error))
+        return false;
+    if (manifest->facts.abi_major != PILLION_ABI_MAJOR)
+        return elf_offered(&manifest->facts, error);
+    if (!elf_image_open(file, &manifest->image, error))
+        return false;
+    if (read_descriptor(manifest, error) && read_directives(manifest, error)) {
+        judge(manifest);
+        read_others(manifest);
+        return true;
+    }
+    manifest_close(manifest);
+    return false;
+}
+
+void manifest_close(struct manifest *manifest)
+{
+    elf_image_close(&manifest->image);
+    pool_free(&manifest->pool);
+}
