@@ -1,0 +1,145 @@
+/* `pillion modinfo`: what it says of modules, and of files that are none. */
+#include "harness.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static char *build_path(const char *path)
+{
+    return keep_printf("%s/%s", getenv("PILLION_BUILD"), path);
+}
+
+START_TEST(modinfo_tells_name_methods_directives_and_origin)
+{
+    struct run run = pillion("modinfo", build_path("modules/hello.so"));
+    static const char *const parts[] = {"name:       hello\n",
+                                        "version:    1.0.0\n",
+                                        "ABI:        1.",
+                                        "hooks:      check, start, stop\n",
+                                        "  greet               Greets somebody by name.\n",
+                                        "  max_name            integer, 1 to 1000, default \"100\"",
+                                        "enum of calm | cheerful",
+                                        "built with: ",
+                                        "loads here: yes"};
+
+    expect_status(&run, 0);
+    ck_assert_str_eq(run.err, "");
+    for (size_t i = 0; i < sizeof(parts) / sizeof(*parts); i++)
+        expect_part(run.out, parts[i]);
+}
+END_TEST
+
+static const char *string_of(const cJSON *object, const char *name)
+{
+    const cJSON *member = cJSON_GetObjectItemCaseSensitive(object, name);
+
+    return cJSON_IsString(member) ? member->valuestring : "";
+}
+
+START_TEST(modinfo_prints_json_for_programs)
+{
+    struct run run = pillion("modinfo", build_path("modules/hello.so"), "--json");
+    struct run same = pillion("modinfo", "--json", build_path("modules/hello.so"));
+
+    expect_status(&run, 0);
+    ck_assert_str_eq(run.out, same.out);
+    cJSON *json = cJSON_Parse(run.out);
+    ck_assert_ptr_nonnull(json);
+    ck_assert_str_eq(string_of(json, "name"), "hello");
+    const cJSON *abi = cJSON_GetObjectItemCaseSensitive(json, "abi");
+    ck_assert_int_eq(cJSON_GetObjectItemCaseSensitive(abi, "major")->valueint, 1);
+    const cJSON *method = cJSON_GetObjectItemCaseSensitive(json, "methods")->child;
+    ck_assert_str_eq(string_of(method, "name"), "greet");
+    const cJSON *params = cJSON_GetObjectItemCaseSensitive(method, "params");
+    ck_assert_str_eq(string_of(params, "type"), "object");
+    const cJSON *directives = cJSON_GetObjectItemCaseSensitive(json, "directives");
+    ck_assert_int_eq(cJSON_GetArraySize(directives), 4);
+    ck_assert_str_eq(string_of(directives->child, "kind"), "string");
+    ck_assert_str_eq(string_of(directives->child, "default"), "Hello");
+    ck_assert(cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(json, "loads")));
+    cJSON_Delete(json);
+}
+END_TEST
+
+/* They would abort, end the process, or never return. */
+START_TEST(modinfo_runs_no_constructor)
+{
+    static const char *const names[] = {"ctor_abort", "ctor_exit", "ctor_loop", "ctor_segv"};
+
+    for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
+        struct run run =
+            pillion("modinfo", build_path(keep_printf("tests/modules/%s.so", names[i])));
+        expect_status(&run, 0);
+        expect_part(run.out, keep_printf("name:       %s\n", names[i]));
+    }
+}
+END_TEST
+
+/* What compilers and linkers write differs; what is read does not. */
+START_TEST(modinfo_reads_what_any_linker_writes)
+{
+    static const char source[] = "#include <pillion/module.h>\n"
+                                 "static void answer(pillion_request *req)\n"
+                                 "{ pillion_reply(req, \"answer\", NULL); }\n"
+                                 "static const pillion_method methods[] = {{.name = \"answer\",\n"
+                                 "  .handler = answer, .summary = \"Found by pointer.\"}, {0}};\n"
+                                 "PILLION_MODULE(.name = \"m\", .version = \"2.1\",\n"
+                                 "  .methods = methods);\n";
+    static const char *const commands[] = {"gcc -Wl,--hash-style=gnu", "gcc -Wl,--hash-style=sysv",
+                                           "gcc -s -O3", "clang -O0", "clang -s -O2"};
+    struct server *server = server_new();
+    char *c = server_path(server, "m.c"), *so = server_path(server, "m.so");
+
+    server_write(server, "m.c", "%s", source);
+    for (size_t i = 0; i < sizeof(commands) / sizeof(*commands); i++) {
+        const char *line =
+            keep_printf("%s -shared -fPIC -Icore/include -o %s %s", commands[i], so, c);
+        struct run made =
+            run_command((const char *const[]){"/bin/sh", "-c", line, NULL}, NULL, PATIENCE_MS);
+        expect_status(&made, 0);
+        struct run run = pillion("modinfo", so);
+        expect_status(&run, 0);
+        expect_part(run.out, "version:    2.1\n");
+        expect_part(run.out, "  answer              Found by pointer.\n");
+        expect_part(run.out, strncmp(commands[i], "gcc", 3) == 0 ? "GCC" : "clang");
+    }
+}
+END_TEST
+
+START_TEST(modinfo_says_what_a_file_is_that_is_no_module)
+{
+    struct server *server = server_new();
+    char *path = server_path(server, "cut.so");
+    size_t size;
+    char *whole = file_read(build_path("modules/hello.so"), &size);
+
+    file_write(path, whole, size / 2);
+    struct run run = pillion("modinfo", path);
+    expect_status(&run, 1);
+    expect_part(run.err, "pillion modinfo: ");
+    expect_part(run.err, "cut short");
+    run = pillion("modinfo", "/etc/passwd");
+    expect_status(&run, 1);
+    expect_part(run.err, "/etc/passwd: not an ELF file");
+    run = pillion("modinfo", "/no/such/file.so");
+    expect_status(&run, 1);
+    expect_part(run.err, "/no/such/file.so: cannot open");
+    run = pillion("modinfo", build_path("tests/modules/abi_major.so"));
+    expect_status(&run, 1);
+    expect_part(run.err, "needs module API 7.0");
+    ck_assert_str_eq(run.out, "");
+    run = pillion("modinfo");
+    expect_status(&run, 64);
+    expect_part(run.err, "which FILE?");
+    run = pillion("modinfo", "a", "b");
+    expect_status(&run, 64);
+    expect_part(run.err, "one too many");
+    run = pillion("modinfo", "--jsn", "a");
+    expect_status(&run, 64);
+    expect_part(run.err, "did you mean --json?");
+}
+END_TEST
+
+E2E_MAIN("modinfo", modinfo_tells_name_methods_directives_and_origin,
+         modinfo_prints_json_for_programs, modinfo_runs_no_constructor,
+         modinfo_reads_what_any_linker_writes, modinfo_says_what_a_file_is_that_is_no_module)
