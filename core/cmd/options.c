@@ -50,6 +50,7 @@ struct request {
     bool quiet;
     struct text directives; /* all -g */
     char prefix[PATH_MAX];
+    char conf[PATH_MAX]; /* of -c: a copy, because titles write over argv */
 };
 
 /* ---- the prefix ---- */
@@ -191,7 +192,10 @@ static int read_options(struct args *args, struct request *request)
     while ((id = args_next(args)) > 0) {
         switch (id) {
         case 'c':
-            request->serve.conf = args->value;
+            if (strlen(args->value) >= sizeof(request->conf))
+                return command_misused(args->command, "the path after -c is too long");
+            snprintf(request->conf, sizeof(request->conf), "%s", args->value);
+            request->serve.conf = request->conf;
             break;
         case 'p':
             prefix = args->value;

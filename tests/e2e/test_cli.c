@@ -283,6 +283,21 @@ START_TEST(other_files_and_relative_prefixes_can_be_named)
 }
 END_TEST
 
+/* The option's value lies where process titles are written. */
+START_TEST(another_file_serves_and_is_reloaded)
+{
+    struct server *server = server_new();
+
+    server_conf(server, "", "method ping;");
+    rename(server->conf, server_path(server, "other.conf"));
+    server_start_with(server, (const char *const[]){"-c", "other.conf", NULL});
+    struct run run = pillion("-p", server->prefix, "-c", "other.conf", "-s", "reload");
+    expect_status(&run, 0);
+    expect_part(run.out, "generation 2 serves");
+    client_expect_alive(client_connect(server));
+}
+END_TEST
+
 /* ---- -s ---- */
 
 START_TEST(signals_without_a_server_say_where_was_looked)
@@ -445,7 +460,7 @@ E2E_MAIN("cli", version_and_build_are_printed, help_names_every_option_signal_an
          a_method_that_no_module_provides_is_an_error_that_lists_what_there_is,
          an_address_that_is_none_fails_the_test, a_missing_configuration_is_named,
          the_dump_shows_the_configuration_with_its_includes,
-         other_files_and_relative_prefixes_can_be_named,
+         other_files_and_relative_prefixes_can_be_named, another_file_serves_and_is_reloaded,
          signals_without_a_server_say_where_was_looked, a_reload_waits_for_its_outcome_and_tells_it,
          stop_and_quit_return_when_the_server_has_ended, signals_do_what_their_words_do,
          a_server_can_be_stopped_whatever_became_of_its_configuration,
