@@ -11,6 +11,7 @@ extern const struct command server_command; /* options.c: `pillion` itself */
 extern const struct command call_command;
 extern const struct command doc_command;
 extern const struct command modinfo_command;
+extern const struct command new_command;
 
 /* Asks the server of this configuration to do what `verb` of the signal table says, and waits for
  * its answer, however long that takes. The exit status. */

@@ -11,6 +11,7 @@ static const struct command *const commands[] = {
     &call_command,
     &doc_command,
     &modinfo_command,
+    &new_command,
 };
 
 #define COMMAND_COUNT (sizeof(commands) / sizeof(*commands))

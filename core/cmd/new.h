@@ -1,0 +1,17 @@
+/* The files that `pillion new` writes: data for new.c, in new_files.c. */
+#ifndef PILLION_CMD_NEW_H
+#define PILLION_CMD_NEW_H
+
+#include <sys/types.h>
+
+struct new_file {
+    const char *path; /* below the module's directory; in it and in `text`, @NAME@ and its kin stand
+                         for what new.c knows */
+    const char *text;
+    mode_t mode;
+    const char *about; /* for those who see it written */
+};
+
+extern const struct new_file new_files[]; /* ended by path NULL */
+
+#endif
