@@ -9,6 +9,7 @@
 
 extern const struct command server_command; /* options.c: `pillion` itself */
 extern const struct command call_command;
+extern const struct command dev_command;
 extern const struct command doc_command;
 extern const struct command modinfo_command;
 extern const struct command new_command;
@@ -16,5 +17,8 @@ extern const struct command new_command;
 /* Asks the server of this configuration to do what `verb` of the signal table says, and waits for
  * its answer, however long that takes. The exit status. */
 int signal_send(const struct serve_options *options, const char *verb, bool quiet);
+
+/* True when a server of this configuration can be asked. Says nothing. */
+bool signal_reaches(const struct serve_options *options);
 
 #endif

@@ -9,9 +9,10 @@
 
 static const struct command *const commands[] = {
     &call_command,
-    &doc_command,
-    &modinfo_command,
     &new_command,
+    &dev_command,
+    &modinfo_command,
+    &doc_command,
 };
 
 #define COMMAND_COUNT (sizeof(commands) / sizeof(*commands))

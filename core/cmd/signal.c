@@ -173,3 +173,17 @@ int signal_send(const struct serve_options *options, const char *verb, bool quie
     conf_errors_free(&errors);
     return status;
 }
+
+bool signal_reaches(const struct serve_options *options)
+{
+    struct conf_errors errors = {0};
+    struct settings *settings;
+
+    struct conf_tree *tree = read_paths(options, &settings, &errors);
+    int fd = control_connect(settings->control);
+    if (fd >= 0)
+        close(fd);
+    conf_tree_free(tree);
+    conf_errors_free(&errors);
+    return fd >= 0;
+}

@@ -49,8 +49,10 @@ END_TEST
 START_TEST(help_names_every_option_signal_and_command)
 {
     static const char *const parts[] = {
-        "-c", "-p", "-g",     "-q",   "-t",     "-T",   "-s",           "-v",
-        "-V", "-h", "reload", "quit", "reopen", "stop", "pillion call", "pillion doc"};
+        "-c",         "-p",   "-g",           "-q",          "-t",          "-T",
+        "-s",         "-v",   "-V",           "-h",          "reload",      "quit",
+        "reopen",     "stop", "pillion call", "pillion new", "pillion dev", "pillion modinfo",
+        "pillion doc"};
     struct run run = pillion("-h");
 
     expect_status(&run, 0);

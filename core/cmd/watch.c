@@ -1,0 +1,129 @@
+/* Watching a directory. See watch.h. */
+#include "cmd/watch.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdalign.h>
+#include <string.h>
+#include <sys/inotify.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* All ways in which a file gets other contents: written and closed, renamed over, linked, removed.
+ * IN_MODIFY would tell of every write, before the file is whole. */
+#define EVENTS                                                                           \
+    (IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_CREATE | IN_DELETE | IN_ONLYDIR | \
+     IN_DELETE_SELF | IN_MOVE_SELF)
+
+int watch_open(const char *directory, struct error *error)
+{
+    int watch = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+
+    if (watch < 0) {
+        error_errno(error, "cannot watch files");
+        return -1;
+    }
+    if (inotify_add_watch(watch, directory, EVENTS) >= 0)
+        return watch;
+    error_errno(error, "cannot watch %s", directory);
+    close(watch);
+    return -1;
+}
+
+bool watch_take(int watch)
+{
+    alignas(struct inotify_event) char buffer[4096];
+    bool there = true;
+    ssize_t size;
+
+    while ((size = read(watch, buffer, sizeof(buffer))) > 0) {
+        for (ssize_t at = 0; at < size;) {
+            struct inotify_event event;
+            memcpy(&event, buffer + at, sizeof(event));
+            there = there && (event.mask & (IN_IGNORED | IN_DELETE_SELF | IN_MOVE_SELF)) == 0;
+            at += (ssize_t)(sizeof(event) + event.len);
+        }
+    }
+    return there;
+}
+
+/* ---- fingerprints ---- */
+
+enum kind { KIND_OTHER, KIND_SOURCE, KIND_PRODUCT };
+
+static const struct {
+    const char *suffix;
+    enum kind kind;
+} suffixes[] = {
+    {".c", KIND_SOURCE},   {".h", KIND_SOURCE},   {".cc", KIND_SOURCE},    {".hh", KIND_SOURCE},
+    {".cpp", KIND_SOURCE}, {".hpp", KIND_SOURCE}, {".cxx", KIND_SOURCE},   {".hxx", KIND_SOURCE},
+    {".inc", KIND_SOURCE}, {".def", KIND_SOURCE}, {".s", KIND_SOURCE},     {".S", KIND_SOURCE},
+    {".mk", KIND_SOURCE},  {".so", KIND_PRODUCT}, {".conf", KIND_PRODUCT},
+};
+
+/* Hidden files are editors' own. */
+static enum kind kind_of(const char *name)
+{
+    const char *dot = strrchr(name, '.');
+
+    if (name[0] == '.')
+        return KIND_OTHER;
+    if (strcmp(name, "Makefile") == 0 || strcmp(name, "makefile") == 0 ||
+        strcmp(name, "GNUmakefile") == 0)
+        return KIND_SOURCE;
+    for (size_t i = 0; dot != NULL && i < sizeof(suffixes) / sizeof(*suffixes); i++) {
+        if (strcmp(dot, suffixes[i].suffix) == 0)
+            return suffixes[i].kind;
+    }
+    return KIND_OTHER;
+}
+
+/* FNV-1a, 64 bits. Nobody is to be kept from colliding on purpose here. */
+static uint64_t mix(uint64_t print, const char *data, size_t size)
+{
+    for (size_t i = 0; i < size; i++)
+        print = (print ^ (unsigned char)data[i]) * 0x100000001b3u;
+    return print;
+}
+
+/* 0 for what is no regular file, or went away meanwhile. */
+static uint64_t file_print(int directory, const char *name)
+{
+    char buffer[16384];
+    struct stat status;
+    ssize_t size;
+
+    /* Opening a FIFO would wait for its writer. */
+    int fd = openat(directory, name, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0)
+        return 0;
+    uint64_t print = mix(0xcbf29ce484222325u, name, strlen(name) + 1);
+    if (fstat(fd, &status) < 0 || !S_ISREG(status.st_mode))
+        print = 0;
+    while (print != 0 && (size = read(fd, buffer, sizeof(buffer))) > 0)
+        print = mix(print, buffer, (size_t)size);
+    close(fd);
+    return print;
+}
+
+/* Sums, so that the order in which a directory lists its files does not count. */
+struct watch_prints watch_look(const char *directory)
+{
+    struct watch_prints prints = {0};
+    DIR *folder = opendir(directory);
+    const struct dirent *entry;
+
+    if (folder == NULL)
+        return prints;
+    while ((entry = readdir(folder)) != NULL) {
+        enum kind kind = kind_of(entry->d_name);
+        uint64_t print = kind == KIND_OTHER ? 0 : file_print(dirfd(folder), entry->d_name);
+        if (kind == KIND_SOURCE)
+            prints.sources += print;
+        if (kind == KIND_PRODUCT)
+            prints.products += print;
+    }
+    closedir(folder);
+    return prints;
+}

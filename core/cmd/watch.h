@@ -1,0 +1,27 @@
+/* A directory that is worked in: when something in it changed, and what.
+ *
+ * inotify(7) only says that it is time to look. What counts is the contents: an editor that saves
+ * the same text again, renames over a file or leaves a copy beside it has changed nothing. */
+#ifndef PILLION_CMD_WATCH_H
+#define PILLION_CMD_WATCH_H
+
+#include <stdint.h>
+
+#include "base/error.h"
+
+/* Fingerprints of all files of a kind in the directory itself: equal when names and contents are.
+ */
+struct watch_prints {
+    uint64_t sources;  /* .c, .h, .cc, …, Makefile, *.mk: what make reads */
+    uint64_t products; /* .so and .conf: what a server reads */
+};
+
+/* A descriptor that is readable when something may have changed in the directory, or -1. */
+int watch_open(const char *directory, struct error *error);
+
+/* Takes what is to read. False when the directory is gone. */
+bool watch_take(int watch);
+
+struct watch_prints watch_look(const char *directory);
+
+#endif
