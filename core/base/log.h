@@ -39,8 +39,8 @@ bool log_reopen(struct error *error);
  * workers, who may not be allowed to open the file. */
 void log_adopt(int fd);
 
-/* In a new child, before descriptors are closed: lets go of the connection to syslog, which libc keeps
- * by number and would look for there. It is made again with the next line. */
+/* In a new child, before descriptors are closed: lets go of the connection to syslog, which libc
+ * keeps by number and would look for there. It is made again with the next line. */
 void log_in_child(void);
 
 /* The descriptor that log lines go to: for the master to pass on. -1 for syslog. */

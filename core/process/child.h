@@ -11,8 +11,8 @@
  * `count` ones in `keep` (-1 is skipped). */
 void child_begin(const int *keep, size_t count);
 
-/* True when the process has begun to exit: once its end of a channel is closed, it has no memory and
- * runs no code any more (the kernel takes its memory before its descriptors), though closing
+/* True when the process has begun to exit: once its end of a channel is closed, it has no memory
+ * and runs no code any more (the kernel takes its memory before its descriptors), though closing
  * thousands of them may take it many milliseconds more, before waitpid(2) tells. */
 bool child_exiting(pid_t pid);
 

@@ -107,8 +107,8 @@ static void source_finish(struct source *source)
     free(source);
 }
 
-/* True while a worker that was told to leave, but is not gone, is still taking records over from the
- * source: until it lets go, what it has taken is not final. */
+/* True while a worker that was told to leave, but is not gone, is still taking records over from
+ * the source: until it lets go, what it has taken is not final. */
 static bool still_adopted(const struct source *source)
 {
     for (const struct worker *w = master.workers; w != NULL; w = w->next) {
