@@ -9,6 +9,7 @@
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <string.h>
 
 struct bytes {
@@ -25,9 +26,34 @@ static inline struct bytes bytes_of(const char *string)
     return (struct bytes){string, strlen(string)};
 }
 
+/* Names are short: up to 16 bytes are compared without a call, by two words that may overlap. */
 static inline bool bytes_equal(struct bytes a, struct bytes b)
 {
-    return a.size == b.size && (a.size == 0 || memcmp(a.data, b.data, a.size) == 0);
+    if (a.size != b.size)
+        return false;
+    if (a.size > 16)
+        return memcmp(a.data, b.data, a.size) == 0;
+    if (a.size >= 8) {
+        uint64_t words[4];
+        memcpy(&words[0], a.data, 8);
+        memcpy(&words[1], b.data, 8);
+        memcpy(&words[2], a.data + a.size - 8, 8);
+        memcpy(&words[3], b.data + b.size - 8, 8);
+        return words[0] == words[1] && words[2] == words[3];
+    }
+    if (a.size >= 4) {
+        uint32_t words[4];
+        memcpy(&words[0], a.data, 4);
+        memcpy(&words[1], b.data, 4);
+        memcpy(&words[2], a.data + a.size - 4, 4);
+        memcpy(&words[3], b.data + b.size - 4, 4);
+        return words[0] == words[1] && words[2] == words[3];
+    }
+    for (size_t i = 0; i < a.size; i++) {
+        if (a.data[i] != b.data[i])
+            return false;
+    }
+    return true;
 }
 
 /* Starts empty as `{0}`. `data` is NULL while empty; otherwise data[size] is NUL.

@@ -167,7 +167,7 @@ static void pool_release(struct pool *pool, struct pool_chunk *until)
     }
 }
 
-void pool_reset(struct pool *pool)
+void pool_empty(struct pool *pool)
 {
     pool->used = 0;
     if (pool->chunks == NULL)

@@ -41,8 +41,14 @@ char *pool_must_strndup(struct pool *pool, const char *string, size_t size);
 /* True when `memory` was handed out by this pool since its last reset. */
 bool pool_owns(const struct pool *pool, const void *memory);
 
-/* Forgets everything handed out; keeps the first chunk for reuse, unless it is large. */
-void pool_reset(struct pool *pool);
+/* Forgets everything handed out; keeps the first chunk for reuse, unless it is large. Most requests
+ * take nothing from their pool. */
+void pool_empty(struct pool *pool);
+static inline void pool_reset(struct pool *pool)
+{
+    if (pool->used != 0)
+        pool_empty(pool);
+}
 void pool_free(struct pool *pool);
 
 #endif

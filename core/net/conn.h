@@ -126,6 +126,64 @@ char *conn_output_reserve(struct conns *conns, struct conn *conn, size_t size);
  * conn_output_reserve said, with one commit. */
 void conn_advance(struct conns *conns, struct conn *conn, size_t consumed, size_t produced);
 
+/* A connection whose frames are being handled, one after the other. What its record says is at
+ * hand, so that committing a frame is three stores. While a turn lasts, the connection changes
+ * through it only; after any other change conn_turn_begin starts it anew. */
+struct conn_turn {
+    struct conn_record *record;
+    uint32_t commits;
+    uint32_t in_start, out_end; /* as the record has them */
+    const char *in;             /* what is not consumed */
+    uint32_t in_size;
+    char *out; /* room after what is queued; NULL when there is no block yet */
+    uint32_t out_room;
+    uint64_t consumed;  /* the place of `in` in the input stream */
+    uint32_t out_start; /* of what is not sent */
+};
+
+/* Both copies of the cursors are the same after this, so that a commit has to write only what it
+ * changes. */
+static inline void conn_turn_begin(const struct conns *conns, const struct conn *conn,
+                                   struct conn_turn *turn)
+{
+    struct conn_record *record = conn_record_of(conns, conn);
+    const struct conn_cursors *cursors = record_edit(record);
+
+    turn->record = record;
+    turn->commits = atomic_load_explicit(&record->commits, memory_order_relaxed);
+    turn->in_start = cursors->in_start;
+    turn->in_size = cursors->in_end - cursors->in_start;
+    turn->in = cursors->in_block == BLOCK_NONE
+                   ? ""
+                   : arena_block(&conns->arena, cursors->in_block) + cursors->in_start;
+    turn->out_start = cursors->out_start;
+    turn->out_end = cursors->out_end;
+    turn->out = cursors->out_block == BLOCK_NONE
+                    ? NULL
+                    : arena_block(&conns->arena, cursors->out_block) + cursors->out_end;
+    turn->out_room =
+        turn->out == NULL ? 0 : (uint32_t)BLOCK_BYTES(cursors->out_order) - cursors->out_end;
+    turn->consumed = cursors_consumed(cursors);
+}
+
+/* As conn_advance, with `produced` bytes written to `out`. False, with nothing done, for the last
+ * bytes of the input: their block is to be given back, which is conn_advance's. */
+static inline bool conn_turn_advance(struct conn_turn *turn, uint32_t consumed, uint32_t produced)
+{
+    if (consumed == turn->in_size)
+        return false;
+    struct conn_cursors *edit = &turn->record->cursors[~turn->commits & 1];
+    edit->in_start = turn->in_start += consumed;
+    edit->out_end = turn->out_end += produced;
+    atomic_store_explicit(&turn->record->commits, ++turn->commits, memory_order_release);
+    turn->in += consumed;
+    turn->in_size -= consumed;
+    turn->consumed += consumed;
+    turn->out += produced;
+    turn->out_room -= produced;
+    return true;
+}
+
 /* Keeps a reply of `size` bytes (malloc'd, taken over) for the frame of `consumed` bytes until the
  * arena has room; the connection waits. `data` NULL: nothing could be kept; the connection ends. */
 void conn_hold(struct conns *conns, struct conn *conn, char *data, size_t size, size_t consumed);

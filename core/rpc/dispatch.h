@@ -16,8 +16,9 @@
 struct dispatcher {
     struct conns *conns;
     struct board *board;
-    struct board_row *row; /* this worker's */
-    struct pool pool;      /* the current request's memory */
+    struct board_row *row;              /* this worker's */
+    struct pool pool;                   /* the current request's memory */
+    uint8_t untimed[BOARD_METHODS_MAX]; /* calls of each method since one was timed */
 };
 
 /* One `server` block in this worker. */
@@ -25,6 +26,7 @@ struct rpc_server {
     struct conn_owner owner; /* what its connections point at */
     const struct server_settings *settings;
     struct method_table methods;
+    const struct method *recent; /* the last one that was called, or NULL */
     struct json_limits limits;
     struct introspect introspect;
     uint64_t max_reply; /* bytes of a reply, its header included */

@@ -146,7 +146,7 @@ static void add_method(cJSON *methods, const struct board *board, const struct m
     cJSON *latency = cJSON_AddObjectToObject(item, "latency_us");
     cJSON_AddNumberToObject(
         latency, "mean",
-        calls == 0 ? 0 : (double)counter_read(&sum.total_ns) / (double)calls / 1000.0);
+        total == 0 ? 0 : (double)counter_read(&sum.total_ns) / (double)total / 1000.0);
     cJSON_AddNumberToObject(latency, "p50", percentile(&sum, total, 0.5));
     cJSON_AddNumberToObject(latency, "p90", percentile(&sum, total, 0.9));
     cJSON_AddNumberToObject(latency, "p99", percentile(&sum, total, 0.99));

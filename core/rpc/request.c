@@ -82,14 +82,14 @@ static bool valid_utf8(struct bytes text)
     return true;
 }
 
-static void send_reply(struct pillion_request *req, struct bytes out, struct bytes result)
+static void send_reply(struct pillion_request *req, const struct reply *reply, size_t size)
 {
-    struct reply reply = {.out = out, .result = result, .id = req->id};
-    char *room = req->reserve(req, reply_size(&reply));
+    char *room = size <= req->room_size ? req->room : req->reserve(req, size);
 
     req->answered = true;
+    req->size = size;
     if (room != NULL)
-        reply_write(&reply, room);
+        reply_write(reply, room);
 }
 
 void request_fail(struct pillion_request *req, const char *code, const char *format, ...)
@@ -104,24 +104,30 @@ void request_fail(struct pillion_request *req, const char *code, const char *for
     va_end(args);
     size_t length = size < 0 ? 0 : strlen(message);
     req->failed = true;
-    send_reply(req, BYTES("error"),
-               reply_error_result(code, (struct bytes){message, length}, result, sizeof(result)));
+    struct reply reply = {
+        .result = reply_error_result(code, (struct bytes){message, length}, result, sizeof(result)),
+        .id = req->id,
+    };
+    reply_set_out_string(&reply, "error");
+    send_reply(req, &reply, reply_size(&reply));
 }
 
 void request_reply(struct pillion_request *req, const char *out, struct bytes result)
 {
-    struct reply reply = {.out = bytes_of(out == NULL ? "" : out), .result = result, .id = req->id};
+    struct reply reply = {.result = result, .id = req->id};
 
     if (!may_answer(req))
         return;
-    if (out == NULL || !valid_utf8(reply.out)) {
+    if (out != NULL)
+        reply_set_out_string(&reply, out);
+    size_t size = reply_size(&reply);
+    if (out == NULL || (reply.out_size != reply.out.size && !valid_utf8(reply.out))) {
         log_error("module %s: \"%s\" replied with an `out` that is not UTF-8", module_of(req),
                   method_of(req));
         request_fail(req, PILLION_INTERNAL_ERROR,
                      "the method replied with a name that is not UTF-8");
         return;
     }
-    size_t size = reply_size(&reply);
     if (size > req->max_reply) {
         log_error("module %s: \"%s\" replied with %zu bytes; at most %llu fit", module_of(req),
                   method_of(req), size, (unsigned long long)req->max_reply);
@@ -130,7 +136,7 @@ void request_reply(struct pillion_request *req, const char *out, struct bytes re
                      (unsigned long long)req->max_reply);
         return;
     }
-    send_reply(req, reply.out, result);
+    send_reply(req, &reply, size);
 }
 
 const struct pillion_request *request_current(void)

@@ -25,8 +25,12 @@ struct pillion_request {
     bool answered;
     bool failed; /* the answer was an error */
 
-    /* Gives room for `size` bytes of a reply, or NULL when there is none for now or ever (it has
-     * been seen to then). Called once at most. */
+    size_t size; /* of the reply, header included, once there is one */
+
+    /* Room for a reply that is at hand. `reserve` gives room for one that does not fit there, or
+     * NULL when there is none for now or ever (it has been seen to then). Called once at most. */
+    char *room;
+    size_t room_size;
     char *(*reserve)(struct pillion_request *req, size_t size);
     const char *(*peer)(const struct pillion_request *req);
     void *sink; /* for the two above */

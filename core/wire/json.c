@@ -10,21 +10,9 @@
 #include "wire/json_plain.h"
 #include "wire/json_scan.h"
 
-static inline bool is_space(char c)
-{
-    return c == ' ' || c == '\n' || c == '\r' || c == '\t';
-}
-
 static inline bool is_digit(char c)
 {
     return c >= '0' && c <= '9';
-}
-
-static inline const char *skip_space(const char *p, const char *end)
-{
-    while (p < end && is_space(*p))
-        p++;
-    return p;
 }
 
 static inline const char *skip_digits(const char *p, const char *end)
@@ -114,6 +102,7 @@ static const char *scan_unicode_escape(struct json_scan *scan, const char *p, bo
 
 static const char *scan_escape(struct json_scan *scan, const char *p, bool is_name)
 {
+    scan->escapes = true;
     if (scan->end - p < 2)
         return json_scan_fail(scan, scan->end, NULL);
     switch (p[1]) {
@@ -181,13 +170,12 @@ static const char *scan_utf8(struct json_scan *scan, const char *p)
     return p;
 }
 
-static const char *scan_string(struct json_scan *scan, const char *p, bool is_name)
+/* The rest of a string from `p` on, which is not plain. */
+static const char *scan_string_on(struct json_scan *scan, const char *p, bool is_name)
 {
     const char *const end = scan->end;
 
-    p++;
     while (p != NULL) {
-        p = json_skip_plain(p, end);
         if (p == end)
             return json_scan_fail(scan, end, NULL);
         if (*p == '"')
@@ -198,8 +186,16 @@ static const char *scan_string(struct json_scan *scan, const char *p, bool is_na
             p = scan_utf8(scan, p);
         else
             return json_scan_fail(scan, p, "a string holds a raw control character");
+        if (p != NULL)
+            p = json_skip_plain(p, end);
     }
     return NULL;
+}
+
+static inline const char *scan_string(struct json_scan *scan, const char *p, bool is_name)
+{
+    p = json_skip_plain(p + 1, scan->end);
+    return p < scan->end && *p == '"' ? p + 1 : scan_string_on(scan, p, is_name);
 }
 
 /* ---- numbers and words ---- */
@@ -271,41 +267,63 @@ __attribute__((cold, noinline)) static const char *fail_value(struct json_scan *
     return json_scan_fail(scan, p, "this is not the start of a value");
 }
 
-static inline bool in_object(const struct json_scan *scan)
+__attribute__((cold, noinline)) static const char *fail_values(struct json_scan *scan,
+                                                               const char *p)
 {
-    uint32_t level = scan->depth - 1;
-
-    return (scan->objects[level / 64] >> (level % 64) & 1) != 0;
+    return json_scan_fail(scan, p, "there are more values than the limit allows");
 }
 
-static inline bool count_value(struct json_scan *scan, const char *p)
+__attribute__((cold, noinline)) static const char *fail_depth(struct json_scan *scan, const char *p)
 {
-    if (scan->values_left == 0) {
-        json_scan_fail(scan, p, "there are more values than the limit allows");
-        return false;
-    }
-    scan->values_left--;
-    return true;
+    return json_scan_fail(scan, p, "arrays and objects are nested deeper than the limit");
+}
+
+__attribute__((cold, noinline)) static const char *fail_next(struct json_scan *scan, const char *p,
+                                                             bool in_object)
+{
+    return json_scan_fail(scan, p,
+                          in_object ? "a comma or } is missing after a member"
+                                    : "a comma or ] is missing after an element");
+}
+
+/* Remembers what was opened at this depth, counted from 0. */
+static inline void mark_open(struct json_scan *scan, uint32_t depth, bool is_object)
+{
+    uint64_t bit = UINT64_C(1) << (depth % 64), *word = &scan->objects[depth / 64];
+    *word = is_object ? *word | bit : *word & ~bit;
+}
+
+/* True when what is open innermost, at `depth` counted from 1, is an object. */
+static inline bool is_open_object(const struct json_scan *scan, uint32_t depth)
+{
+    return (scan->objects[(depth - 1) / 64] >> ((depth - 1) % 64) & 1) != 0;
 }
 
 const char *json_scan_open(struct json_scan *scan, const char *p)
 {
-    uint32_t level = scan->depth;
-    uint64_t bit = UINT64_C(1) << (level % 64);
-    bool is_object = *p == '{';
-
-    if (!count_value(scan, p))
-        return NULL;
-    if (level >= scan->depth_max)
-        return json_scan_fail(scan, p, "arrays and objects are nested deeper than the limit");
-    p = skip_space(p + 1, scan->end);
-    if (p < scan->end && *p == (is_object ? '}' : ']'))
+    if (scan->values_left == 0)
+        return fail_values(scan, p);
+    scan->values_left--;
+    if (scan->depth >= scan->depth_max)
+        return fail_depth(scan, p);
+    p = json_skip_space(p + 1, scan->end);
+    if (p < scan->end && *p == '}')
         return p + 1;
-
-    uint64_t *word = &scan->objects[level / 64];
-    *word = is_object ? *word | bit : *word & ~bit;
     scan->depth++;
     return p;
+}
+
+const char *json_scan_next(struct json_scan *scan, const char *p)
+{
+    const char *const end = scan->end;
+
+    p = json_skip_space(p, end);
+    if (p < end && *p == ',')
+        return json_skip_space(p + 1, end);
+    if (p == end || *p != '}')
+        return fail_next(scan, p, true);
+    scan->depth--;
+    return p + 1;
 }
 
 const char *json_scan_name(struct json_scan *scan, const char *p, struct bytes *name)
@@ -319,38 +337,14 @@ const char *json_scan_name(struct json_scan *scan, const char *p, struct bytes *
     if (p == NULL)
         return NULL;
     name->size = (size_t)(p - name->data);
-    p = skip_space(p, end);
+    p = json_skip_space(p, end);
     if (p == end || *p != ':')
         return json_scan_fail(scan, p, "a colon is missing after a member name");
-    return skip_space(p + 1, end);
+    return json_skip_space(p + 1, end);
 }
 
-const char *json_scan_next(struct json_scan *scan, const char *p)
+static inline const char *scan_scalar(struct json_scan *scan, const char *p)
 {
-    const char *const end = scan->end;
-    bool is_object = in_object(scan);
-
-    p = skip_space(p, end);
-    if (p < end && *p == ',')
-        return skip_space(p + 1, end);
-    if (p < end && *p == (is_object ? '}' : ']')) {
-        scan->depth--;
-        return p + 1;
-    }
-    return json_scan_fail(scan, p,
-                          is_object ? "a comma or } is missing after a member"
-                                    : "a comma or ] is missing after an element");
-}
-
-/* A scalar, or the start of an array or object. */
-static inline const char *scan_start_of_value(struct json_scan *scan, const char *p)
-{
-    if (p == scan->end)
-        return fail_value(scan, p);
-    if (*p == '{' || *p == '[')
-        return json_scan_open(scan, p);
-    if (!count_value(scan, p))
-        return NULL;
     switch (*p) {
     case '"':
         return scan_string(scan, p, false);
@@ -368,60 +362,64 @@ static inline const char *scan_start_of_value(struct json_scan *scan, const char
     }
 }
 
-/* Closes what ends after a whole value, down to the depth `outer`, or takes the comma before what
- * follows it. */
-static inline const char *scan_after_value(struct json_scan *scan, const char *p, uint32_t outer)
-{
-    while (scan->depth > outer) {
-        uint32_t depth = scan->depth;
-        p = json_scan_next(scan, p);
-        if (p == NULL || scan->depth == depth)
-            return p;
-    }
-    return p;
-}
-
+/* The loop's own state is in variables, not in `scan`: through memory, each step would wait for the
+ * one before. */
 const char *json_scan_value(struct json_scan *scan, const char *p)
 {
+    const char *const end = scan->end;
     const uint32_t outer = scan->depth;
+    uint32_t depth = outer, left = scan->values_left;
+    bool in_object = false; /* what is open innermost; nothing of it matters at `outer` */
     struct bytes name;
 
     for (;;) {
-        uint32_t depth = scan->depth;
-        p = scan_start_of_value(scan, p);
-        if (p == NULL)
-            return NULL;
-        if (scan->depth == depth) {
-            p = scan_after_value(scan, p, outer);
-            if (p == NULL || scan->depth == outer)
-                return p;
+        if (p == end)
+            return fail_value(scan, p);
+        if (left-- == 0)
+            return fail_values(scan, p);
+        bool opens = *p == '{' || *p == '[', whole = true;
+        if (opens) {
+            if (depth >= scan->depth_max)
+                return fail_depth(scan, p);
+            bool is_object = *p == '{';
+            p = json_skip_space(p + 1, end);
+            if (p < end && *p == (is_object ? '}' : ']')) {
+                p++;
+            } else {
+                mark_open(scan, depth++, is_object);
+                in_object = is_object;
+                whole = false;
+            }
+        } else {
+            p = scan_scalar(scan, p);
+            if (p == NULL)
+                return NULL;
         }
-        if (in_object(scan)) {
+        /* A value is whole: what ends with it is closed, down to where this began, or the comma
+         * before the next one is taken. */
+        while (whole && depth > outer) {
+            p = json_skip_space(p, end);
+            if (p < end && *p == ',') {
+                p = json_skip_space(p + 1, end);
+                whole = false;
+            } else if (p < end && *p == (in_object ? '}' : ']')) {
+                p++;
+                depth--;
+                in_object = depth > outer && is_open_object(scan, depth);
+            } else {
+                return fail_next(scan, p, in_object);
+            }
+        }
+        if (whole) {
+            scan->values_left = left;
+            return p;
+        }
+        if (in_object) {
             p = json_scan_name(scan, p, &name);
             if (p == NULL)
                 return NULL;
         }
     }
-}
-
-const char *json_scan_start(struct json_scan *scan, struct bytes text,
-                            const struct json_limits *limits)
-{
-    scan->start = text.size == 0 ? "" : text.data; /* no arithmetic on a null pointer */
-    scan->end = scan->start + text.size;
-    scan->depth = 0;
-    scan->depth_max = limits->depth < JSON_DEPTH_MAX ? limits->depth : JSON_DEPTH_MAX;
-    scan->values_left = limits->values;
-    return skip_space(scan->start, scan->end);
-}
-
-bool json_scan_end(struct json_scan *scan, const char *p)
-{
-    p = skip_space(p, scan->end);
-    if (p == scan->end)
-        return true;
-    json_scan_fail(scan, p, "something follows the value");
-    return false;
 }
 
 bool json_check(struct bytes text, const struct json_limits *limits, struct json_error *error)

@@ -12,36 +12,66 @@ struct json_scan {
     uint32_t depth; /* arrays and objects that are open */
     uint32_t depth_max;
     uint32_t values_left;
+    bool escapes;                          /* a backslash has been seen */
     struct json_error error;               /* valid once a function has returned NULL */
-    uint64_t objects[JSON_DEPTH_MAX / 64]; /* bit d tells whether what is open at depth d + 1 is an
-                                              object; bits from `depth` on mean nothing */
+    uint64_t objects[JSON_DEPTH_MAX / 64]; /* json_scan_value's: bit d tells whether what it has
+                                              opened at depth d + 1 is an object */
 };
-
-/* Starts on `text`. Returns the first byte of its value. */
-const char *json_scan_start(struct json_scan *scan, struct bytes text,
-                            const struct json_limits *limits);
 
 /* A whole value. Returns the byte right after it: white space is not taken. */
 const char *json_scan_value(struct json_scan *scan, const char *p);
 
-/* An opening bracket and the white space after it. An empty array or object is taken whole, and
- * `depth` is what it was; otherwise it is one more. */
+/* The outermost object, for who wants to see its members: the opening bracket and the white space
+ * after it. An empty object is taken whole, and `depth` is what it was; otherwise it is one more.
+ */
 const char *json_scan_open(struct json_scan *scan, const char *p);
+
+/* What comes after a member of that object: a comma and the white space around it, or the closing
+ * bracket (`depth` is one less then). */
+const char *json_scan_next(struct json_scan *scan, const char *p);
 
 /* A member's name, quotes included, which goes to `name`, its colon, and white space around that.
  * Returns the first byte of the member's value. */
 const char *json_scan_name(struct json_scan *scan, const char *p, struct bytes *name);
 
-/* What comes after a value inside an array or object: a comma and the white space around it, or the
- * closing bracket (`depth` is one less then). */
-const char *json_scan_next(struct json_scan *scan, const char *p);
-
-/* The end of the text: white space and nothing else. */
-bool json_scan_end(struct json_scan *scan, const char *p);
-
 /* Sets the error. At the end of the text the reason is that it ended, whatever was missing.
  * Always NULL. */
 const char *json_scan_fail(struct json_scan *scan, const char *at, const char *reason);
+
+static inline bool json_is_space(char c)
+{
+    return c == ' ' || c == '\n' || c == '\r' || c == '\t';
+}
+
+static inline const char *json_skip_space(const char *p, const char *end)
+{
+    while (p < end && json_is_space(*p))
+        p++;
+    return p;
+}
+
+/* Starts on `text`. Returns the first byte of its value. */
+static inline const char *json_scan_start(struct json_scan *scan, struct bytes text,
+                                          const struct json_limits *limits)
+{
+    scan->start = text.size == 0 ? "" : text.data; /* no arithmetic on a null pointer */
+    scan->end = scan->start + text.size;
+    scan->depth = 0;
+    scan->escapes = false;
+    scan->depth_max = limits->depth < JSON_DEPTH_MAX ? limits->depth : JSON_DEPTH_MAX;
+    scan->values_left = limits->values;
+    return json_skip_space(scan->start, scan->end);
+}
+
+/* The end of the text: white space and nothing else. */
+static inline bool json_scan_end(struct json_scan *scan, const char *p)
+{
+    p = json_skip_space(p, scan->end);
+    if (p == scan->end)
+        return true;
+    json_scan_fail(scan, p, "something follows the value");
+    return false;
+}
 
 /* The code unit of the four hexadecimal digits at `p`, or -1. */
 int json_hex4(const char *p);

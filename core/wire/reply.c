@@ -9,9 +9,9 @@
 
 #include "wire/frame.h"
 
-static const struct bytes out_start = {"{\"out\":\"", 8};
-static const struct bytes result_start = {"\",\"result\":", 11};
-static const struct bytes id_start = {",\"id\":", 6};
+#define out_start    BYTES("{\"out\":\"")
+#define result_start BYTES("\",\"result\":")
+#define id_start     BYTES(",\"id\":")
 
 /* The longest that one character, or one byte that is none, becomes: \u00XX. */
 #define ESCAPED_MAX 6
@@ -43,33 +43,28 @@ static size_t escape_character(struct bytes text, char to[ESCAPED_MAX], size_t *
     return taken;
 }
 
-/* How many bytes at the start of `text` stand for themselves: nearly always all of them. */
-static size_t plain_size(struct bytes text)
+/* ASCII that stands for itself in a JSON string: nearly all that names and messages are made of. */
+static inline bool is_plain(char c)
 {
-    size_t size = 0;
+    static const bool plain[256] = {
+        [0x20 ... '"' - 1] = true, ['"' + 1 ... '\\' - 1] = true, ['\\' + 1 ... 0x7e] = true};
 
-    while (size < text.size && text.data[size] >= 0x20 && text.data[size] < 0x7f &&
-           text.data[size] != '"' && text.data[size] != '\\')
-        size++;
-    return size;
+    return plain[(unsigned char)c];
 }
 
 /* Writes as many whole characters of `text`, escaped, as fit into `capacity` bytes, and returns
  * their size. With `to` NULL they are only measured. */
 static size_t escape_text(struct bytes text, char *to, size_t capacity)
 {
-    size_t used = plain_size(text);
+    size_t used = 0;
 
-    if (used > capacity)
-        used = capacity;
-    if (to != NULL)
-        memcpy(to, text.data, used);
-    text.data += used;
-    text.size -= used;
     while (text.size > 0) {
         char character[ESCAPED_MAX];
-        size_t size;
-        size_t taken = escape_character(text, character, &size);
+        size_t size = 1, taken = 1;
+        if (is_plain(text.data[0]))
+            character[0] = text.data[0];
+        else
+            taken = escape_character(text, character, &size);
         if (size > capacity - used)
             break;
         if (to != NULL)
@@ -81,16 +76,36 @@ static size_t escape_text(struct bytes text, char *to, size_t capacity)
     return used;
 }
 
-static char *put(char *to, struct bytes bytes)
+static inline char *put(char *to, struct bytes bytes)
 {
     memcpy(to, bytes.data, bytes.size);
     return to + bytes.size;
 }
 
+void reply_set_out(struct reply *reply, struct bytes out)
+{
+    reply->out = out;
+    reply->out_size = escape_text(out, NULL, SIZE_MAX);
+}
+
+void reply_set_out_string(struct reply *reply, const char *out)
+{
+    size_t size = 0;
+
+    while (is_plain(out[size]))
+        size++;
+    if (out[size] != '\0') {
+        reply_set_out(reply, bytes_of(out));
+        return;
+    }
+    reply->out.data = out;
+    reply->out.size = reply->out_size = size;
+}
+
 size_t reply_size(const struct reply *reply)
 {
-    size_t size = FRAME_HEADER_SIZE + out_start.size + escape_text(reply->out, NULL, SIZE_MAX) +
-                  result_start.size + reply->result.size + 1;
+    size_t size = FRAME_HEADER_SIZE + out_start.size + reply->out_size + result_start.size +
+                  reply->result.size + 1;
 
     return reply->id.data == NULL ? size : size + id_start.size + reply->id.size;
 }
@@ -100,7 +115,10 @@ size_t reply_write(const struct reply *reply, char *to)
     char *const body = to + FRAME_HEADER_SIZE;
     char *p = put(body, out_start);
 
-    p += escape_text(reply->out, p, SIZE_MAX);
+    if (reply->out_size == reply->out.size) /* escaping only ever makes it longer */
+        p = put(p, reply->out);
+    else
+        p += escape_text(reply->out, p, SIZE_MAX);
     p = put(p, result_start);
     p = put(p, reply->result);
     if (reply->id.data != NULL) {

@@ -10,9 +10,14 @@
 
 struct reply {
     struct bytes out;    /* plain text; escaped when it is written, what is not UTF-8 as U+FFFD */
+    size_t out_size;     /* of `out` as it is written: its own size when it stands for itself */
     struct bytes result; /* JSON, written as it is; never empty */
     struct bytes id;     /* JSON, or data NULL for none */
 };
+
+/* Sets `out`, and measures it. A string is measured as it is read, once. */
+void reply_set_out(struct reply *reply, struct bytes out);
+void reply_set_out_string(struct reply *reply, const char *out);
 
 /* Bytes that reply_write will write, header included. */
 size_t reply_size(const struct reply *reply);

@@ -9,11 +9,27 @@
 static const struct json_limits wide = {JSON_DEPTH_MAX, UINT32_MAX};
 static char room[4096];
 
+static struct reply reply_of(struct bytes out, struct bytes result, struct bytes id)
+{
+    struct reply reply = {.result = result, .id = id}, same = reply;
+
+    reply_set_out(&reply, out);
+    if (memchr(out.data, '\0', out.size) == NULL) {
+        char *string = strndup(out.data, out.size);
+        reply_set_out_string(&same, string);
+        ck_assert(bytes_equal(same.out, reply.out));
+        ck_assert_uint_eq(same.out_size, reply.out_size);
+        free(string);
+    }
+    return reply;
+}
+
 /* Writes a reply at the end of readable memory and gives its body. */
-static struct bytes body_of(const struct reply *reply)
+static struct bytes body_of(struct bytes out, struct bytes result, struct bytes id)
 {
     struct frame frame;
     struct json_error error;
+    const struct reply written = reply_of(out, result, id), *reply = &written;
     size_t size = reply_size(reply);
 
     ck_assert_uint_le(size, sizeof(room));
@@ -27,7 +43,7 @@ static struct bytes body_of(const struct reply *reply)
 
 START_TEST(reply_is_a_frame_of_out_and_result)
 {
-    struct bytes body = body_of(&(struct reply){BYTES("pong"), BYTES("null"), {NULL, 0}});
+    struct bytes body = body_of(BYTES("pong"), BYTES("null"), (struct bytes){NULL, 0});
 
     ck_assert(bytes_equal(body, BYTES("{\"out\":\"pong\",\"result\":null}")));
 }
@@ -42,8 +58,7 @@ START_TEST(reply_gives_result_and_id_back_byte_for_byte)
     for (size_t i = 0; i < sizeof(values) / sizeof(*values); i++) {
         struct text expected = {0};
         text_printf(&expected, "{\"out\":\"x\",\"result\":%s,\"id\":%s}", values[i], values[i]);
-        struct bytes body =
-            body_of(&(struct reply){BYTES("x"), bytes_of(values[i]), bytes_of(values[i])});
+        struct bytes body = body_of(BYTES("x"), bytes_of(values[i]), bytes_of(values[i]));
         ck_assert(bytes_equal(body, (struct bytes){expected.data, expected.size}));
         text_free(&expected);
     }
@@ -70,7 +85,7 @@ START_TEST(reply_out_is_escaped)
     for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
         struct text expected = {0};
         text_printf(&expected, "{\"out\":\"%s\",\"result\":1}", cases[i].written);
-        struct bytes body = body_of(&(struct reply){cases[i].out, BYTES("1"), {NULL, 0}});
+        struct bytes body = body_of(cases[i].out, BYTES("1"), (struct bytes){NULL, 0});
         ck_assert(bytes_equal(body, (struct bytes){expected.data, expected.size}));
         text_free(&expected);
     }
@@ -87,7 +102,8 @@ START_TEST(reply_escapes_as_text_does)
             text_append_string(&expected, "{\"out\":\"");
             text_append_json(&expected, (struct bytes){out, 3});
             text_append_string(&expected, "\",\"result\":[]}");
-            struct reply reply = {{out, 3}, BYTES("[]"), {NULL, 0}};
+            struct reply reply =
+                reply_of((struct bytes){out, 3}, BYTES("[]"), (struct bytes){NULL, 0});
             size_t size = reply_write(&reply, room);
             ck_assert(bytes_equal((struct bytes){room + 4, size - 4},
                                   (struct bytes){expected.data, expected.size}));
