@@ -40,7 +40,7 @@ static struct conn *conn_take(struct conns *conns)
         atomic_store_explicit(&conns->arena.header->record_high, index + 1, memory_order_relaxed);
     }
     struct conn *conn = &conns->conns[index];
-    *conn = (struct conn){.watch.fd = -1, .conns = conns};
+    *conn = (struct conn){.watch.fd = -1};
     return conn;
 }
 

@@ -16,8 +16,11 @@
 #include "net/arena.h"
 #include "net/counters.h"
 
+struct conns;
+
 /* What the layer above fixes for all connections of a listener. */
 struct conn_owner {
+    struct conns *conns;
     uint64_t max_output; /* unsent bytes at which input is left alone */
     uint64_t idle_timeout_ns;
     bool keepalive, nodelay;
@@ -25,7 +28,6 @@ struct conn_owner {
 
 struct conn {
     struct watch watch; /* its fd is the socket */
-    struct conns *conns;
     const struct conn_owner *owner; /* NULL: the conn is free */
     struct held_reply *held;        /* a reply that the full arena had no room for, or NULL */
     uint32_t expects;               /* bytes that the frame at the start of the input has in all,
@@ -38,6 +40,7 @@ struct conn {
     uint8_t paused;                 /* its requests wait because it does not read replies */
     uint8_t lingering;              /* shut down for sending; dropping what still comes */
 };
+static_assert(sizeof(struct conn) == 64, "a cache line; idle connections are many");
 
 struct conns {
     struct loop *loop;

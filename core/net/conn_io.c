@@ -362,7 +362,7 @@ static void retry_waiting(struct conns *conns)
 static void conn_ready(struct watch *watch, uint32_t events)
 {
     struct conn *conn = container_of(watch, struct conn, watch);
-    struct conns *conns = conn->conns;
+    struct conns *conns = conn->owner->conns;
 
     if (events & EPOLLOUT) {
         conn->blocked = 0;

@@ -25,7 +25,7 @@ static bool is_open(const struct vault_client *client)
 static void start_if_new(struct conn *conn)
 {
     if (conn->watch.index == 0)
-        conn_start(conn->conns, conn);
+        conn_start(conn->owner->conns, conn);
 }
 
 /* Serves what waited for a vault: better than not to serve it. */

@@ -270,6 +270,7 @@ void rpc_server_init(struct rpc_server *server, const struct server_settings *se
 
     server->settings = settings;
     server->owner = (struct conn_owner){
+        .conns = dispatcher->conns,
         .max_output = settings->max_output,
         .idle_timeout_ns = settings->idle_timeout_ms * NS_PER_MS,
         .keepalive = settings->tcp_keepalive,

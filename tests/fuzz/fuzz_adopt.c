@@ -18,7 +18,7 @@
 #define RECORDS 8u
 #define BLOCKS  64u
 
-static const struct conn_owner owner = {.max_output = 65536};
+static struct conn_owner owner = {.max_output = 65536};
 static counter counters[WORKER_COUNTERS];
 
 /* Handles frames by dropping them. */
@@ -69,6 +69,7 @@ static int sample(void)
 
 static void take_all(struct conns *conns, const struct arena *from)
 {
+    owner.conns = conns;
     for (uint32_t i = 0; i < from->record_count && i < RECORDS; i++) {
         struct conn_record image, *record = &image;
         int pair[2];

@@ -132,7 +132,7 @@ static inline void server_open(uint32_t records, uint32_t blocks)
     ck_assert_msg(loop_init(&loop, &error), "%s", error.text);
     arena_fd = toy_arena(records, blocks);
     conns_open_on(&conns, arena_fd, 1);
-    owner = (struct conn_owner){.max_output = 65536, .nodelay = true};
+    owner = (struct conn_owner){.conns = &conns, .max_output = 65536, .nodelay = true};
     closed_count = 0;
 }
 

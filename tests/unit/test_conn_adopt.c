@@ -59,6 +59,16 @@ static int die(struct client *client)
     return fd;
 }
 
+/* The same, of the heir's connections. */
+static const struct conn_owner *heirs_owner(void)
+{
+    static struct conn_owner heirs;
+
+    heirs = owner;
+    heirs.conns = &heir;
+    return &heirs;
+}
+
 /* Adopts the record of the client's connection and compares all that it says. */
 static struct conn *adopt_and_compare(struct client *client, int fd)
 {
@@ -71,7 +81,7 @@ static struct conn *adopt_and_compare(struct client *client, int fd)
     ck_assert(record_valid(&from, &record));
     const struct conn_cursors *there = record_cursors(&record);
     copy_out(&from, there, &input, &output);
-    struct conn *conn = conn_adopt(&heir, fd, &from, &record, there, &owner);
+    struct conn *conn = conn_adopt(&heir, fd, &from, &record, there, heirs_owner());
     ck_assert_ptr_nonnull(conn);
     const struct conn_record *mine = conn_record_of(&heir, conn);
     const struct conn_cursors *here = record_cursors(mine);
@@ -253,7 +263,7 @@ START_TEST(adoption_without_room_changes_nothing)
         int fd = die(&c);
         for (unsigned again = 0; again < 10; again++) {
             ck_assert_ptr_null(
-                conn_adopt(&heir, fd, &from, &record, record_cursors(&record), &owner));
+                conn_adopt(&heir, fd, &from, &record, record_cursors(&record), heirs_owner()));
             ck_assert_uint_eq(heir.blocks.used, 0);
             ck_assert_uint_eq(heir.open, 0);
             ck_assert_uint_le(heir.arena.header->record_high, 1);
@@ -282,10 +292,10 @@ START_TEST(adoption_without_a_record_changes_nothing)
     struct conn_record record;
     arena_record_read(&from, conn_index(&conns, mine.conn), &record);
     ck_assert_ptr_nonnull(
-        conn_adopt(&heir, die(&mine), &from, &record, record_cursors(&record), &owner));
+        conn_adopt(&heir, die(&mine), &from, &record, record_cursors(&record), heirs_owner()));
     arena_record_read(&from, conn_index(&conns, c.conn), &record);
     int fd = die(&c);
-    ck_assert_ptr_null(conn_adopt(&heir, fd, &from, &record, record_cursors(&record), &owner));
+    ck_assert_ptr_null(conn_adopt(&heir, fd, &from, &record, record_cursors(&record), heirs_owner()));
     ck_assert_uint_eq(heir.open, 1);
     close(fd);
     arena_unmap(&from);
