@@ -1,24 +1,20 @@
 /* `pillion call METHOD [PARAMS | -]`: one call from the command line.
  *
  * Params go out and results come out byte for byte: nothing here parses a number and prints it
- * anew. What is wrong with the params is said here, before anything is sent. */
+ * anew. */
 #include <cjson/cJSON.h>
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/memory.h"
 #include "cmd/client.h"
 #include "cmd/commands.h"
-#include "wire/frame.h"
+#include "cmd/params.h"
 #include "wire/json.h"
 
 #define EXIT_NO_SERVER 2
-#define DEFAULT_SERVER "127.0.0.1:8080"
 #define DEFAULT_MS     30000
-#define SHOWN_BYTES    60 /* of a line that is shown with a caret below */
 
 enum { OPTION_SERVER = 256, OPTION_TIMEOUT };
 
@@ -34,64 +30,6 @@ struct call {
     const char *method;
     struct text params;
 };
-
-/* ---- params ---- */
-
-/* At most what a frame can carry, and one byte more to tell that there was more. */
-static bool read_all(int fd, struct text *to)
-{
-    char buffer[65536];
-    ssize_t size;
-
-    while (to->size <= FRAME_BODY_MAX && (size = read(fd, buffer, sizeof(buffer))) != 0) {
-        if (size < 0 && errno != EINTR)
-            return false;
-        if (size > 0)
-            text_append(to, (struct bytes){buffer, (size_t)size});
-    }
-    return true;
-}
-
-/* "pillion call: PARAMS is not JSON: at byte 6: …", the line, and a caret. */
-static int bad_params(const struct command *self, struct bytes text, const struct json_error *error)
-{
-    size_t start = error->offset, end = error->offset;
-
-    while (start > 0 && text.data[start - 1] != '\n' && error->offset - start < SHOWN_BYTES)
-        start--;
-    while (end < text.size && text.data[end] != '\n' && end - start < SHOWN_BYTES + 20)
-        end++;
-    command_failed(self, EXIT_USAGE, "PARAMS is not JSON: at byte %zu: %s", error->offset,
-                   error->reason);
-    int caret = 0;
-    fputs("    ", stderr);
-    for (size_t i = start; i < end; i++) {
-        unsigned char c = (unsigned char)text.data[i];
-        bool continued = (c & 0xc0) == 0x80;
-        caret += i < error->offset && !continued ? 1 : 0;
-        fputc(c < ' ' || c == 0x7f ? ' ' : c, stderr);
-    }
-    fprintf(stderr, "\n    %*s^\n", caret, "");
-    return EXIT_USAGE;
-}
-
-/* 0, or the exit status. */
-static int read_params(const struct command *self, const char *operand, struct text *params)
-{
-    const struct json_limits limits = {.depth = JSON_DEPTH_MAX, .values = UINT32_MAX};
-    struct json_error error;
-
-    if (operand == NULL)
-        operand = "null";
-    if (strcmp(operand, "-") != 0)
-        text_append_string(params, operand);
-    else if (!read_all(STDIN_FILENO, params))
-        return command_failed(self, EXIT_USAGE, "cannot read standard input: %s", strerror(errno));
-    struct bytes text = {text_string(params), params->size};
-    if (text.size > FRAME_BODY_MAX)
-        return command_failed(self, EXIT_USAGE, "PARAMS is larger than any frame may be (128m)");
-    return json_check(text, &limits, &error) ? 0 : bad_params(self, text, &error);
-}
 
 /* ---- the reply ---- */
 
@@ -190,11 +128,7 @@ static int exchange(const struct command *self, const struct call *call)
     struct error error = {0};
     int status;
 
-    text_append_string(&request, "{\"in\": \"");
-    text_append_json(&request, bytes_of(call->method));
-    text_append_string(&request, "\", \"params\": ");
-    text_append(&request, (struct bytes){call->params.data, call->params.size});
-    text_append_char(&request, '}');
+    params_request(call->method, &call->params, &request);
     struct bytes body = {request.data, request.size};
     if (client_exchange(call->server, body, call->timeout_ms, &reply, &error))
         status = print_reply(self, call, &reply);
@@ -242,7 +176,7 @@ static int read_line(struct args *args, struct call *call)
                                "\"%s\" is one too many; options come before METHOD, and "
                                "PARAMS is one argument: quote it",
                                more);
-    return read_params(self, params, &call->params);
+    return params_read(self, params, &call->params);
 }
 
 static int run(const struct command *self, int argc, char **argv)

@@ -165,6 +165,19 @@ static bool run(struct exchange *exchange, struct text *reply)
     }
 }
 
+int client_connect(const char *server, uint64_t timeout_ms, struct error *error)
+{
+    struct exchange exchange = {
+        .server = server,
+        .fd = -1,
+        .deadline = clock_ns() + timeout_ms * NS_PER_MS,
+        .timeout_ms = timeout_ms,
+        .error = error,
+    };
+
+    return connect_any(&exchange) ? exchange.fd : -1;
+}
+
 bool client_exchange(const char *server, struct bytes body, uint64_t timeout_ms, struct text *reply,
                      struct error *error)
 {

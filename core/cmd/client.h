@@ -10,6 +10,10 @@
 #include "base/bytes.h"
 #include "base/error.h"
 
+/* Connects to `server`, an address as address_resolve takes it. A non-blocking socket, or -1 with
+ * the reason. */
+int client_connect(const char *server, uint64_t timeout_ms, struct error *error);
+
 /* Sends `body` (at most UINT32_MAX bytes) to `server`, an address as address_resolve takes it, and
  * appends the body of the reply to `reply`. False when nobody answered, with the reason. */
 bool client_exchange(const char *server, struct bytes body, uint64_t timeout_ms, struct text *reply,

@@ -8,6 +8,7 @@
 #include "process/serve.h"
 
 extern const struct command server_command; /* options.c: `pillion` itself */
+extern const struct command bench_command;
 extern const struct command call_command;
 extern const struct command dev_command;
 extern const struct command doc_command;

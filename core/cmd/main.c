@@ -8,7 +8,7 @@
 #include "process/signals.h"
 
 static const struct command *const commands[] = {
-    &call_command, &new_command, &dev_command, &modinfo_command, &doc_command,
+    &bench_command, &call_command, &new_command, &dev_command, &modinfo_command, &doc_command,
 };
 
 #define COMMAND_COUNT (sizeof(commands) / sizeof(*commands))

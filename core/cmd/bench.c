@@ -1,0 +1,280 @@
+/* `pillion bench METHOD [PARAMS]`: how many calls a server answers, and how fast.
+ *
+ * The load itself is bench_load's; here are the options and the report. */
+#include <cjson/cJSON.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "cmd/bench_load.h"
+#include "cmd/commands.h"
+#include "cmd/params.h"
+
+#define EXIT_NO_SERVER 2
+#define SECONDS_MAX    86400.0
+#define RATE_MAX       1e8
+
+enum { OPTION_SERVER = 256, OPTION_RATE, OPTION_JSON };
+
+static const struct option_row options[] = {
+    {OPTION_SERVER, "server", "ADDR", "HOST:PORT or unix:PATH; " DEFAULT_SERVER " by default"},
+    {'c', "connections", "N", "how many connections; 1 by default"},
+    {'P', "in-flight", "N", "requests under way on each of them; 1 by default"},
+    {'d', "duration", "SECONDS", "how long; 5 by default"},
+    {OPTION_RATE, "rate", "R", "requests a second over all connections, sent when they are due"},
+    {OPTION_JSON, "json", NULL, "prints the report as one JSON object"},
+    {0, NULL, NULL, NULL},
+};
+
+struct bench {
+    struct load_plan plan;
+    const char *method;
+    struct text params;
+    bool json, in_flight_given;
+};
+
+/* ---- The report ---- */
+
+static void show_progress(uint64_t replies, double seconds)
+{
+    fprintf(stderr, "\r%.0f s, %llu replies, %.0f a second ", seconds, (unsigned long long)replies,
+            (double)replies / seconds);
+}
+
+static double own_cpu_us(void)
+{
+    struct rusage usage;
+
+    getrusage(RUSAGE_SELF, &usage);
+    return (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1e6 +
+           (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec);
+}
+
+static const struct {
+    const char *name;
+    double share;
+} percentiles[] = {{"p50", 0.5}, {"p90", 0.9}, {"p99", 0.99}, {"p99.9", 0.999}, {"max", 1}};
+
+#define PERCENTILES (sizeof(percentiles) / sizeof(*percentiles))
+
+static double microseconds(const struct histogram *times, size_t which)
+{
+    return (double)histogram_percentile(times, percentiles[which].share) / 1e3;
+}
+
+static double mean_us(const struct histogram *times)
+{
+    return times->count == 0 ? 0 : (double)times->sum / (double)times->count / 1e3;
+}
+
+static double per_second(const struct load_result *result, uint64_t what)
+{
+    return result->seconds > 0 ? (double)what / result->seconds : 0;
+}
+
+static void print_json(const struct bench *bench, const struct load_result *result, double cpu_us)
+{
+    cJSON *report = cJSON_CreateObject();
+
+    cJSON_AddStringToObject(report, "method", bench->method);
+    cJSON_AddStringToObject(report, "server", bench->plan.server);
+    cJSON_AddNumberToObject(report, "connections", bench->plan.connections);
+    cJSON_AddNumberToObject(report, "in_flight", bench->plan.in_flight);
+    if (bench->plan.rate > 0)
+        cJSON_AddNumberToObject(report, "rate", bench->plan.rate);
+    else
+        cJSON_AddNullToObject(report, "rate");
+    cJSON_AddNumberToObject(report, "seconds", result->seconds);
+    cJSON_AddNumberToObject(report, "requests", (double)result->replies);
+    cJSON_AddNumberToObject(report, "errors", (double)result->errors);
+    cJSON_AddNumberToObject(report, "unanswered", (double)result->unanswered);
+    cJSON_AddNumberToObject(report, "failed_connections", result->failed);
+    cJSON_AddNumberToObject(report, "requests_per_second", per_second(result, result->replies));
+    cJSON_AddNumberToObject(report, "bytes_per_second", per_second(result, result->bytes));
+    cJSON_AddNumberToObject(report, "client_cpu_us_per_request",
+                            result->replies == 0 ? 0 : cpu_us / (double)result->replies);
+    cJSON *latency = cJSON_AddObjectToObject(report, "latency_us");
+    cJSON_AddNumberToObject(latency, "mean", mean_us(result->times));
+    for (size_t i = 0; i < PERCENTILES; i++)
+        cJSON_AddNumberToObject(latency, percentiles[i].name, microseconds(result->times, i));
+    char *text = cJSON_Print(report);
+    puts(text);
+    cJSON_free(text);
+    cJSON_Delete(report);
+}
+
+static void print_time(const char *name, double us)
+{
+    if (us < 1000)
+        printf("  %-6s %9.1f us\n", name, us);
+    else if (us < 1e6)
+        printf("  %-6s %9.2f ms\n", name, us / 1e3);
+    else
+        printf("  %-6s %9.2f s\n", name, us / 1e6);
+}
+
+static void print_report(const struct bench *bench, const struct load_result *result, double cpu_us)
+{
+    printf("%s at %s: %u connection%s, ", bench->method, bench->plan.server,
+           bench->plan.connections, bench->plan.connections == 1 ? "" : "s");
+    if (bench->plan.rate > 0)
+        printf("%g requests a second\n\n", bench->plan.rate);
+    else
+        printf("%u request%s in flight on each\n\n", bench->plan.in_flight,
+               bench->plan.in_flight == 1 ? "" : "s");
+    printf("  %llu replies in %.2f s, %llu of them errors\n", (unsigned long long)result->replies,
+           result->seconds, (unsigned long long)result->errors);
+    printf("  %.0f requests a second, %.2f MB/s, %.2f us of this client's CPU each\n\n",
+           per_second(result, result->replies), per_second(result, result->bytes) / 1e6,
+           result->replies == 0 ? 0 : cpu_us / (double)result->replies);
+    print_time("mean", mean_us(result->times));
+    for (size_t i = 0; i < PERCENTILES; i++)
+        print_time(percentiles[i].name, microseconds(result->times, i));
+}
+
+/* ---- The command ---- */
+
+/* A number from `least` to `most`; -1 for anything else. */
+static double read_number(const char *text, double least, double most)
+{
+    char *end;
+    double value = strtod(text, &end);
+
+    return end != text && *end == '\0' && value >= least && value <= most ? value : -1;
+}
+
+/* 0, or the exit status. */
+static int read_count(struct args *args, const char *option, uint32_t most, uint32_t *count)
+{
+    double value = read_number(args->value, 1, most);
+
+    if (value < 0 || value != (double)(uint32_t)value)
+        return command_misused(args->command, "%s takes a whole number from 1 to %u, not \"%s\"",
+                               option, most, args->value);
+    *count = (uint32_t)value;
+    return 0;
+}
+
+/* 0, or the exit status. */
+static int read_option(struct args *args, int id, struct bench *bench)
+{
+    struct load_plan *plan = &bench->plan;
+
+    switch (id) {
+    case OPTION_SERVER:
+        plan->server = args->value;
+        return 0;
+    case OPTION_JSON:
+        bench->json = true;
+        return 0;
+    case 'c':
+        return read_count(args, "-c", LOAD_CONNECTIONS_MAX, &plan->connections);
+    case 'P':
+        bench->in_flight_given = true;
+        return read_count(args, "-P", LOAD_IN_FLIGHT_MAX, &plan->in_flight);
+    case 'd':
+        plan->seconds = read_number(args->value, 0.001, SECONDS_MAX);
+        return plan->seconds > 0
+                   ? 0
+                   : command_misused(args->command, "-d takes seconds, 0.001 to %.0f, not \"%s\"",
+                                     SECONDS_MAX, args->value);
+    default:
+        plan->rate = read_number(args->value, 0.001, RATE_MAX);
+        return plan->rate > 0
+                   ? 0
+                   : command_misused(args->command,
+                                     "--rate takes requests a second, 0.001 to %.0f, not \"%s\"",
+                                     RATE_MAX, args->value);
+    }
+}
+
+/* 0, or the exit status. */
+static int read_line(struct args *args, struct bench *bench)
+{
+    int id, status;
+
+    while ((id = args_next(args)) > 0) {
+        status = read_option(args, id, bench);
+        if (status != 0)
+            return status;
+    }
+    if (id != ARGS_END)
+        return id == ARGS_HELP ? id : EXIT_USAGE;
+    bench->method = args_operand(args);
+    if (bench->method == NULL)
+        return command_misused(args->command, "which METHOD?");
+    const char *params = args_operand(args), *more = args_operand(args);
+    if (more != NULL)
+        return command_misused(args->command,
+                               "\"%s\" is one too many; options come before METHOD, and PARAMS is "
+                               "one argument: quote it",
+                               more);
+    /* At a rate, requests are sent when they are due, whatever is under way. */
+    if (bench->plan.rate > 0 && !bench->in_flight_given)
+        bench->plan.in_flight = LOAD_IN_FLIGHT_MAX;
+    return params_read(args->command, params, &bench->params);
+}
+
+static int run_load(const struct command *self, struct bench *bench)
+{
+    struct load_result result;
+    struct text request = {0};
+    struct error error;
+    int status = EXIT_SUCCESS;
+
+    params_request(bench->method, &bench->params, &request);
+    bench->plan.body = (struct bytes){request.data, request.size};
+    bench->plan.progress = isatty(STDERR_FILENO) ? show_progress : NULL;
+    double cpu_us = own_cpu_us();
+    bool ran = load_run(&bench->plan, &result, &error);
+    cpu_us = own_cpu_us() - cpu_us;
+    if (bench->plan.progress != NULL)
+        fprintf(stderr, "\r%60s\r", "");
+    if (!ran)
+        status = command_failed(self, EXIT_NO_SERVER, "%s", error.text);
+    else if (bench->json)
+        print_json(bench, &result, cpu_us);
+    else
+        print_report(bench, &result, cpu_us);
+    if (ran && result.failed > 0)
+        status = command_failed(self, EXIT_FAILURE, "%u of %u connections ended early: %s",
+                                result.failed, bench->plan.connections, result.failure.text);
+    else if (ran && result.unanswered > 0)
+        status = command_failed(self, EXIT_FAILURE, "%llu requests were not answered within 2 s",
+                                (unsigned long long)result.unanswered);
+    free(result.times);
+    text_free(&request);
+    return command_flush(self, status);
+}
+
+static int run(const struct command *self, int argc, char **argv)
+{
+    struct args args = {.command = self, .argc = argc, .argv = argv, .next = 1};
+    struct bench bench = {
+        .plan = {.server = DEFAULT_SERVER, .connections = 1, .in_flight = 1, .seconds = 5}};
+
+    int status = read_line(&args, &bench);
+    if (status == ARGS_HELP)
+        status = command_flush(self, EXIT_SUCCESS);
+    else if (status == 0)
+        status = run_load(self, &bench);
+    text_free(&bench.params);
+    return status;
+}
+
+const struct command bench_command = {
+    .name = "bench",
+    .run = run,
+    .usage = "[--server ADDR] [-c N] [-P N] [-d SECONDS] [--rate R] [--json] METHOD [PARAMS | -]",
+    .summary = "Calls a method over and over, and tells how fast the replies come.",
+    .options = options,
+    .notes =
+        "Each connection keeps -P requests under way. With --rate, requests are sent when they\n"
+        "are due and their times count from then, so that a server that stalls is charged for\n"
+        "the requests that it held up; -P is then the most under way on one connection.\n"
+        "\n"
+        "Exit status: 0 when every request was answered (error replies are answers), 1 when\n"
+        "connections ended or replies are missing, 2 when no server answers, 64 when the\n"
+        "command line or PARAMS is wrong.\n",
+};

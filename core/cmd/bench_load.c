@@ -1,0 +1,421 @@
+/* Sending and counting. See bench_load.h. */
+#include "cmd/bench_load.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/memory.h"
+#include "cmd/client.h"
+#include "wire/frame.h"
+
+#define CONNECT_MS   10000
+#define DRAIN_NS     (2 * NS_PER_S)
+#define READ_SIZE    (256u * 1024)
+#define SEND_SIZE    (256u * 1024) /* of copies of the frame, for one send */
+#define EVENTS       256
+#define ERROR_START  BYTES("{\"out\":\"error\"")
+#define ERROR_SIZE   14u
+#define FDS_RESERVED 16u /* descriptors that are not connections */
+
+/* Requests that were sent, or were due, at the same time. */
+struct sent {
+    uint64_t since_ns;
+    uint32_t count;
+};
+
+struct load_conn {
+    int fd; /* -1: it has ended */
+    uint32_t in_flight;
+    uint64_t unsent;   /* bytes of requests that are to be sent */
+    size_t phase;      /* how far into a frame the next byte to send is */
+    struct sent *ring; /* oldest at `head`; as many places as there may be requests */
+    uint32_t head, groups;
+
+    /* The reply that is being read. */
+    char start[FRAME_HEADER_SIZE + ERROR_SIZE];
+    uint32_t have; /* bytes of `start` */
+    uint64_t left; /* bytes of the frame that are still to come, once its header is there */
+    bool writing;  /* EPOLLOUT is asked for */
+};
+
+struct load {
+    const struct load_plan *plan;
+    struct load_result *result;
+    struct load_conn *conns;
+    uint32_t open;
+    int epoll;
+    char *frames; /* as many copies of the frame as fit SEND_SIZE, at least two */
+    size_t frames_size, frame_size;
+    char *input;
+    uint64_t start_ns, end_ns, now, last_reply_ns;
+    uint64_t in_flight;
+    uint64_t due;  /* requests of the rate that have been handed to connections */
+    uint32_t turn; /* the connection that gets the next of them */
+};
+
+static volatile sig_atomic_t interrupted;
+
+static void interrupt(int number)
+{
+    (void)number;
+    interrupted = 1;
+}
+
+/* ---- Connections ---- */
+
+static void conn_fail(struct load *load, struct load_conn *conn, const char *why, int number)
+{
+    struct load_result *result = load->result;
+
+    if (result->failed++ == 0) {
+        errno = number;
+        if (number == 0)
+            error_set(&result->failure, "%s", why);
+        else
+            error_errno(&result->failure, "%s", why);
+    }
+    close(conn->fd);
+    conn->fd = -1;
+    load->open--;
+    load->in_flight -= conn->in_flight;
+    result->unanswered += conn->in_flight;
+}
+
+static void want_writing(struct load *load, struct load_conn *conn, bool writing)
+{
+    if (conn->writing == writing)
+        return;
+    struct epoll_event event = {.events = EPOLLIN | (writing ? EPOLLOUT : 0u), .data.ptr = conn};
+    epoll_ctl(load->epoll, EPOLL_CTL_MOD, conn->fd, &event);
+    conn->writing = writing;
+}
+
+static void send_more(struct load *load, struct load_conn *conn)
+{
+    while (conn->unsent > 0) {
+        size_t size = load->frames_size - conn->phase;
+        if (size > conn->unsent)
+            size = (size_t)conn->unsent;
+        ssize_t put = send(conn->fd, load->frames + conn->phase, size, MSG_NOSIGNAL);
+        if (put < 0 && errno == EINTR)
+            continue;
+        if (put < 0 && errno != EAGAIN) {
+            conn_fail(load, conn, "a connection broke while a request was sent", errno);
+            return;
+        }
+        if (put < 0)
+            break;
+        conn->unsent -= (uint64_t)put;
+        conn->phase = (conn->phase + (size_t)put) % load->frame_size;
+        load->result->bytes += (uint64_t)put;
+    }
+    want_writing(load, conn, conn->unsent > 0);
+}
+
+/* Hands `count` requests to the connection; they count from `since_ns`. */
+static void request(struct load *load, struct load_conn *conn, uint32_t count, uint64_t since_ns)
+{
+    uint32_t tail = (conn->head + conn->groups) % load->plan->in_flight;
+
+    conn->ring[tail] = (struct sent){since_ns, count};
+    conn->groups++;
+    conn->in_flight += count;
+    load->in_flight += count;
+    conn->unsent += (uint64_t)count * load->frame_size;
+}
+
+/* ---- Replies ---- */
+
+/* `count` replies have come: their times. */
+static void replied(struct load *load, struct load_conn *conn, uint32_t count)
+{
+    load->result->replies += count;
+    load->last_reply_ns = load->now;
+    load->in_flight -= count;
+    conn->in_flight -= count;
+    while (count > 0) {
+        struct sent *oldest = &conn->ring[conn->head];
+        uint32_t some = oldest->count < count ? oldest->count : count;
+        uint64_t ns = load->now > oldest->since_ns ? load->now - oldest->since_ns : 0;
+        histogram_record(load->result->times, ns, some);
+        oldest->count -= some;
+        count -= some;
+        if (oldest->count == 0) {
+            conn->head = (conn->head + 1) % load->plan->in_flight;
+            conn->groups--;
+        }
+    }
+}
+
+static bool is_error(const char *body)
+{
+    return memcmp(body, ERROR_START.data, ERROR_SIZE) == 0;
+}
+
+/* The body's size. */
+static uint32_t size_of(const char *header)
+{
+    struct frame frame;
+
+    frame_next((struct bytes){header, FRAME_HEADER_SIZE}, UINT32_MAX, &frame);
+    return (uint32_t)(frame.size - FRAME_HEADER_SIZE);
+}
+
+/* Takes bytes of a reply that is not whole in one read. Returns how many; `whole` when it ended. */
+static size_t take_part(struct load *load, struct load_conn *conn, struct bytes input, bool *whole)
+{
+    size_t taken = 0;
+
+    while (taken < input.size && (conn->have < FRAME_HEADER_SIZE ||
+                                  (conn->left > 0 && conn->have < sizeof(conn->start)))) {
+        conn->start[conn->have++] = input.data[taken++];
+        if (conn->have == FRAME_HEADER_SIZE)
+            conn->left = size_of(conn->start);
+        else if (conn->have > FRAME_HEADER_SIZE)
+            conn->left--;
+    }
+    size_t rest = input.size - taken;
+    if (conn->have >= FRAME_HEADER_SIZE) {
+        if (rest > conn->left)
+            rest = (size_t)conn->left;
+        conn->left -= rest;
+        taken += rest;
+        *whole = conn->left == 0;
+    }
+    if (*whole) {
+        load->result->errors +=
+            conn->have == sizeof(conn->start) && is_error(conn->start + FRAME_HEADER_SIZE);
+        conn->have = 0;
+    }
+    return taken;
+}
+
+/* Counts the replies in what was read. */
+static uint32_t count_replies(struct load *load, struct load_conn *conn, struct bytes input)
+{
+    uint32_t count = 0;
+
+    while (input.size > 0) {
+        bool whole = false;
+        size_t taken;
+        uint64_t size = input.size >= FRAME_HEADER_SIZE
+                            ? (uint64_t)size_of(input.data) + FRAME_HEADER_SIZE
+                            : UINT64_MAX;
+        if (conn->have == 0 && size <= input.size) {
+            whole = true;
+            taken = (size_t)size;
+            load->result->errors +=
+                size >= sizeof(conn->start) && is_error(input.data + FRAME_HEADER_SIZE);
+        } else {
+            taken = take_part(load, conn, input, &whole);
+        }
+        count += whole;
+        input.data += taken;
+        input.size -= taken;
+    }
+    return count;
+}
+
+static void receive(struct load *load, struct load_conn *conn)
+{
+    ssize_t got = recv(conn->fd, load->input, READ_SIZE, 0);
+
+    if (got < 0 && (errno == EAGAIN || errno == EINTR))
+        return;
+    if (got <= 0) {
+        conn_fail(load, conn, got == 0 ? "the server closed a connection" : "a connection broke",
+                  got == 0 ? 0 : errno);
+        return;
+    }
+    load->now = clock_ns();
+    load->result->bytes += (uint64_t)got;
+    uint32_t count = count_replies(load, conn, (struct bytes){load->input, (size_t)got});
+    if (count > conn->in_flight) {
+        conn_fail(load, conn, "the server sent more replies than there were requests", 0);
+        return;
+    }
+    replied(load, conn, count);
+    if (count > 0 && load->plan->rate == 0 && load->now < load->end_ns && !interrupted) {
+        request(load, conn, count, load->now);
+        send_more(load, conn);
+    }
+}
+
+/* ---- The rate ---- */
+
+/* When request `number` is due. */
+static uint64_t due_ns(const struct load *load, uint64_t number)
+{
+    return load->start_ns + (uint64_t)((double)number * 1e9 / load->plan->rate);
+}
+
+/* The next connection that may have one more, or NULL. */
+static struct load_conn *next_conn(struct load *load)
+{
+    for (uint32_t i = 0; i < load->plan->connections; i++) {
+        struct load_conn *conn = &load->conns[load->turn];
+        load->turn = (load->turn + 1) % load->plan->connections;
+        if (conn->fd >= 0 && conn->in_flight < load->plan->in_flight)
+            return conn;
+    }
+    return NULL;
+}
+
+/* Hands out what is due. What no connection can take stays due. */
+static void send_due(struct load *load)
+{
+    while (due_ns(load, load->due) <= load->now && due_ns(load, load->due) < load->end_ns) {
+        struct load_conn *conn = next_conn(load);
+        if (conn == NULL)
+            return;
+        request(load, conn, 1, due_ns(load, load->due++));
+        send_more(load, conn);
+    }
+}
+
+/* ---- The run ---- */
+
+static bool connect_all(struct load *load, struct error *error)
+{
+    const struct load_plan *plan = load->plan;
+    struct rlimit limit;
+    const int on = 1;
+
+    getrlimit(RLIMIT_NOFILE, &limit);
+    limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit);
+    if (limit.rlim_cur < plan->connections + FDS_RESERVED)
+        return error_set(error,
+                         "%u connections need more descriptors than the %llu that are allowed "
+                         "here; raise `ulimit -n`",
+                         plan->connections, (unsigned long long)limit.rlim_cur);
+    for (uint32_t i = 0; i < plan->connections; i++) {
+        struct load_conn *conn = &load->conns[i];
+        conn->fd = client_connect(plan->server, CONNECT_MS, error);
+        if (conn->fd < 0)
+            return false;
+        load->open++;
+        setsockopt(conn->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)); /* not on Unix sockets */
+        conn->ring = must_alloc(plan->in_flight * sizeof(*conn->ring));
+        struct epoll_event event = {.events = EPOLLIN, .data.ptr = conn};
+        if (epoll_ctl(load->epoll, EPOLL_CTL_ADD, conn->fd, &event) < 0)
+            return error_errno(error, "cannot watch a connection");
+    }
+    return true;
+}
+
+static void make_frames(struct load *load)
+{
+    struct bytes body = load->plan->body;
+
+    load->frame_size = FRAME_HEADER_SIZE + body.size;
+    size_t copies = SEND_SIZE / load->frame_size;
+    if (copies > load->plan->in_flight)
+        copies = load->plan->in_flight;
+    copies++; /* sending may begin within the first */
+    load->frames_size = copies * load->frame_size;
+    load->frames = must_alloc(load->frames_size);
+    for (size_t i = 0; i < copies; i++) {
+        frame_header((uint32_t)body.size, load->frames + i * load->frame_size);
+        memcpy(load->frames + i * load->frame_size + FRAME_HEADER_SIZE, body.data, body.size);
+    }
+}
+
+/* How long there is nothing to do but to wait for replies. */
+static uint64_t wait_ns(const struct load *load, uint64_t until)
+{
+    if (load->plan->rate > 0 && due_ns(load, load->due) < until)
+        until = due_ns(load, load->due);
+    return until > load->now ? until - load->now : 0;
+}
+
+static void run_until_done(struct load *load)
+{
+    const struct load_plan *plan = load->plan;
+    struct epoll_event events[EVENTS];
+    uint64_t next_progress = load->start_ns + NS_PER_S;
+
+    while (load->open > 0) {
+        bool over = load->now >= load->end_ns || interrupted;
+        if (over && interrupted && load->end_ns > load->now)
+            load->end_ns = load->now;
+        if (over && (load->in_flight == 0 || load->now >= load->end_ns + DRAIN_NS))
+            break;
+        uint64_t until = over ? load->end_ns + DRAIN_NS : load->end_ns;
+        uint64_t ns = wait_ns(load, until < next_progress ? until : next_progress);
+        struct timespec time = {.tv_sec = (time_t)(ns / NS_PER_S),
+                                .tv_nsec = (long)(ns % NS_PER_S)};
+        int count = epoll_pwait2(load->epoll, events, EVENTS, &time, NULL);
+        load->now = clock_ns();
+        for (int i = 0; i < count; i++) {
+            struct load_conn *conn = events[i].data.ptr;
+            if (conn->fd >= 0 && (events[i].events & EPOLLOUT))
+                send_more(load, conn);
+            if (conn->fd >= 0 && (events[i].events & ~(uint32_t)EPOLLOUT))
+                receive(load, conn);
+        }
+        if (plan->rate > 0)
+            send_due(load);
+        if (load->now >= next_progress) {
+            next_progress += NS_PER_S;
+            if (plan->progress != NULL)
+                plan->progress(load->result->replies,
+                               (double)(load->now - load->start_ns) / (double)NS_PER_S);
+        }
+    }
+    load->result->unanswered += load->in_flight;
+}
+
+static void begin(struct load *load)
+{
+    load->start_ns = load->now = load->last_reply_ns = clock_ns();
+    load->end_ns = load->start_ns + (uint64_t)(load->plan->seconds * 1e9);
+    if (load->plan->rate > 0)
+        return;
+    for (uint32_t i = 0; i < load->plan->connections; i++) {
+        request(load, &load->conns[i], load->plan->in_flight, clock_ns());
+        send_more(load, &load->conns[i]);
+    }
+}
+
+bool load_run(const struct load_plan *plan, struct load_result *result, struct error *error)
+{
+    struct sigaction action = {.sa_handler = interrupt}, before;
+    struct load load = {.plan = plan, .result = result};
+
+    *result = (struct load_result){.times = must_zalloc(sizeof(struct histogram))};
+    load.epoll = epoll_create1(EPOLL_CLOEXEC);
+    load.conns = must_zalloc(plan->connections * sizeof(*load.conns));
+    load.input = must_alloc(READ_SIZE);
+    make_frames(&load);
+    bool good = load.epoll >= 0 ? connect_all(&load, error)
+                                : error_errno(error, "cannot create an epoll descriptor");
+    if (good) {
+        interrupted = 0;
+        sigaction(SIGINT, &action, &before);
+        begin(&load);
+        run_until_done(&load);
+        sigaction(SIGINT, &before, NULL);
+        result->seconds = (double)(load.last_reply_ns - load.start_ns) / (double)NS_PER_S;
+    }
+    for (uint32_t i = 0; i < plan->connections; i++) {
+        if (load.conns[i].ring != NULL && load.conns[i].fd >= 0)
+            close(load.conns[i].fd);
+        free(load.conns[i].ring);
+    }
+    if (load.epoll >= 0)
+        close(load.epoll);
+    free(load.conns);
+    free(load.input);
+    free(load.frames);
+    return good;
+}

@@ -1,0 +1,187 @@
+/* `pillion bench`: a load that is what it says, and a report that is true. */
+#include "harness.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static char *address(const struct server *server)
+{
+    return keep_printf("127.0.0.1:%d", server->port);
+}
+
+static struct server *serve(void)
+{
+    struct server *server = server_new();
+
+    server_conf(server, "", "method ping;");
+    server_start(server);
+    return server;
+}
+
+static double number(const cJSON *report, const char *name)
+{
+    const cJSON *item = cJSON_GetObjectItem(report, name);
+
+    if (!cJSON_IsNumber(item))
+        fail_test("the report has no number %s", name);
+    return item->valuedouble;
+}
+
+static cJSON *report_of(const struct run *run)
+{
+    cJSON *report = cJSON_Parse(run->out);
+
+    if (report == NULL)
+        fail_test("no JSON: %s%s", run->out, run->err);
+    return report;
+}
+
+/* Calls that a method has had, by rpc.stats. */
+static double calls_of(const struct server *server, const char *method)
+{
+    const cJSON *methods = cJSON_GetObjectItem(server_stats(server), "methods");
+    return number(cJSON_GetObjectItem(methods, method), "calls");
+}
+
+START_TEST(every_request_of_a_closed_loop_is_sent_and_counted)
+{
+    struct server *server = serve();
+    double before = calls_of(server, "ping");
+    struct run run = pillion("bench", "--server", address(server), "-c", "7", "-P", "5", "-d",
+                             "0.4", "--json", "ping", "[1,2]");
+
+    expect_status(&run, 0);
+    cJSON *report = report_of(&run);
+    const cJSON *latency = cJSON_GetObjectItem(report, "latency_us");
+    ck_assert(number(report, "requests") >= 35);
+    ck_assert(number(report, "requests") == calls_of(server, "ping") - before);
+    ck_assert(number(report, "errors") == 0);
+    ck_assert(number(report, "connections") == 7 && number(report, "in_flight") == 5);
+    ck_assert(cJSON_IsNull(cJSON_GetObjectItem(report, "rate")));
+    ck_assert(number(latency, "p50") > 0);
+    ck_assert(number(latency, "p50") <= number(latency, "p99"));
+    ck_assert(number(latency, "p99") <= number(latency, "max"));
+    cJSON_Delete(report);
+}
+END_TEST
+
+START_TEST(a_rate_is_kept)
+{
+    struct server *server = serve();
+    struct run run = pillion("bench", "--server", address(server), "-c", "3", "-d", "1", "--rate",
+                             "500", "--json", "ping");
+
+    expect_status(&run, 0);
+    cJSON *report = report_of(&run);
+    ck_assert(number(report, "requests") == 500);
+    ck_assert(number(report, "rate") == 500);
+    cJSON_Delete(report);
+}
+END_TEST
+
+/* A stall of the server must show in more than the requests that were under way. */
+START_TEST(at_a_rate_a_stall_is_charged_to_all_that_were_due)
+{
+    struct server *server = server_new();
+
+    server_conf(server, "load_module modules/crash.so;", "method sleep;");
+    server_start(server);
+    struct run run = pillion("bench", "--server", address(server), "-c", "1", "-P", "1", "-d", "1",
+                             "--rate", "100", "--json", "sleep", "20");
+    expect_status(&run, 0);
+    cJSON *report = report_of(&run);
+    /* It can do 50 a second: the last of 100 were due a second before they were answered. */
+    ck_assert(number(report, "requests") == 100);
+    ck_assert(number(cJSON_GetObjectItem(report, "latency_us"), "p90") > 500000);
+    cJSON_Delete(report);
+}
+END_TEST
+
+START_TEST(error_replies_are_counted_and_large_replies_are_read)
+{
+    struct server *server = serve();
+    struct text {
+        char bytes[200003];
+    } *params = keep(calloc(1, sizeof(*params)));
+    struct run run = pillion("bench", "--server", address(server), "-c", "2", "-d", "0.2", "--json",
+                             "no.such.method");
+
+    expect_status(&run, 0);
+    cJSON *report = report_of(&run);
+    ck_assert(number(report, "requests") > 0);
+    ck_assert(number(report, "errors") == number(report, "requests"));
+    cJSON_Delete(report);
+
+    memset(params->bytes, 'x', sizeof(params->bytes) - 1);
+    params->bytes[0] = params->bytes[sizeof(params->bytes) - 2] = '"';
+    run = run_command((const char *const[]){pillion_binary(), "bench", "--server", address(server),
+                                            "-P", "3", "-d", "0.2", "--json", "ping", "-", NULL},
+                      params->bytes, PATIENCE_MS);
+    expect_status(&run, 0);
+    report = report_of(&run);
+    ck_assert(number(report, "requests") > 0);
+    ck_assert(number(report, "errors") == 0);
+    cJSON_Delete(report);
+}
+END_TEST
+
+START_TEST(the_report_for_people_has_the_percentiles)
+{
+    struct server *server = serve();
+    struct run run = pillion("bench", "--server", address(server), "-d", "0.1", "ping");
+
+    expect_status(&run, 0);
+    expect_part(run.out, "1 connection, 1 request in flight on each");
+    expect_part(run.out, "requests a second");
+    expect_part(run.out, "p99.9");
+}
+END_TEST
+
+START_TEST(a_server_that_ends_is_reported)
+{
+    struct server *server = serve();
+    struct run run;
+
+    /* Frames of this size are refused, and the connection ends. */
+    server_conf(server, "", "method ping; max_frame 1k;");
+    run = server_ask(server, "reload");
+    expect_status(&run, 0);
+    run = pillion("bench", "--server", address(server), "-d", "5", "ping",
+                  keep_printf("\"%01100d\"", 0));
+    expect_status(&run, 1);
+    expect_part(run.err, "1 of 1 connections ended early: ");
+}
+END_TEST
+
+START_TEST(what_cannot_be_is_said)
+{
+    static const struct {
+        const char *arguments[4], *message;
+    } cases[] = {
+        {{"-c", "0", "ping", NULL}, "-c takes a whole number from 1 to 60000, not \"0\""},
+        {{"-P", "4097", "ping", NULL}, "-P takes a whole number from 1 to 4096"},
+        {{"-d", "x", "ping", NULL}, "-d takes seconds"},
+        {{"--rate", "-1", "ping", NULL}, "--rate takes requests a second"},
+        {{"ping", "{", NULL}, "PARAMS is not JSON"},
+        {{NULL}, "which METHOD?"},
+    };
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+        const char *const *a = cases[i].arguments;
+        struct run run = pillion("bench", a[0], a[0] == NULL ? NULL : a[1],
+                                 a[0] == NULL || a[1] == NULL ? NULL : a[2]);
+        expect_status(&run, 64);
+        expect_part(run.err, cases[i].message);
+    }
+    struct server *server = server_new();
+    struct run run = pillion("bench", "--server", address(server), "ping");
+    expect_status(&run, 2);
+    expect_part(run.err, "no server answers at 127.0.0.1");
+}
+END_TEST
+
+E2E_MAIN("bench", every_request_of_a_closed_loop_is_sent_and_counted, a_rate_is_kept,
+         at_a_rate_a_stall_is_charged_to_all_that_were_due,
+         error_replies_are_counted_and_large_replies_are_read,
+         the_report_for_people_has_the_percentiles, a_server_that_ends_is_reported,
+         what_cannot_be_is_said)
