@@ -103,12 +103,18 @@ static void append_row(struct text *out, const char *name, const char *value)
     text_append_char(out, '\n');
 }
 
+/* "directives:" where rows follow, "directives: -" where none do. */
+static void append_heading(struct text *out, const char *title, const char *first)
+{
+    if (first == NULL)
+        append_line(out, title, NULL);
+    else
+        text_printf(out, "%s\n", title);
+}
+
 static void append_methods(struct text *out, const pillion_method *method)
 {
-    if (method->name == NULL)
-        append_line(out, "methods:", NULL);
-    else
-        text_append_string(out, "methods:\n");
+    append_heading(out, "methods:", method->name);
     for (; method->name != NULL; method++) {
         append_row(out, method->name, method->summary);
         if (method->params != NULL)
@@ -132,19 +138,27 @@ static void describe_directive(struct text *out, const pillion_directive *direct
         text_printf(out, ", default \"%s\"", directive->fallback);
 }
 
-static void append_directives(struct text *out, const pillion_directive *directive)
+static void append_directives(struct text *out, const char *indent,
+                              const pillion_directive *directive)
 {
-    if (directive->name == NULL)
-        append_line(out, "directives:", NULL);
-    else
-        text_append_string(out, "directives:\n");
     for (; directive->name != NULL; directive++) {
-        struct text line = {0};
+        struct text line = {0}, name = {0};
         describe_directive(&line, directive);
-        append_row(out, directive->name, text_string(&line));
+        text_printf(&name, "%s%s", indent, directive->name);
+        append_row(out, text_string(&name), text_string(&line));
+        text_free(&name);
         if (directive->summary != NULL)
             append_row(out, "", directive->summary);
         text_free(&line);
+    }
+}
+
+static void append_filters(struct text *out, const pillion_filter *filter)
+{
+    append_heading(out, "filters:", filter->name);
+    for (; filter->name != NULL; filter++) {
+        append_row(out, filter->name, filter->summary);
+        append_directives(out, "    ", filter->directives);
     }
 }
 
@@ -162,7 +176,9 @@ static void write_text(const char *path, const struct manifest *manifest, struct
     append_line(out, "ABI:", abi);
     append_list(out, "hooks:", hooks_of(module, hooks), ", ");
     append_methods(out, module->methods);
-    append_directives(out, module->directives);
+    append_filters(out, module->filters);
+    append_heading(out, "directives:", module->directives->name);
+    append_directives(out, "", module->directives);
     append_list(out, "built with:", manifest->built_by, "; ");
     append_list(out, "needs:", manifest->needed, ", ");
     struct text loads = {0};
@@ -245,6 +261,16 @@ static void append_directive_json(struct text *out, const pillion_directive *dir
     text_append_char(out, '}');
 }
 
+static void append_directives_json(struct text *out, const pillion_directive *directives)
+{
+    text_append_string(out, ", \"directives\": [");
+    for (const pillion_directive *d = directives; d->name != NULL; d++) {
+        text_append_string(out, d == directives ? "" : ", ");
+        append_directive_json(out, d);
+    }
+    text_append_char(out, ']');
+}
+
 static void write_json(const char *path, const struct manifest *manifest, struct text *out)
 {
     const pillion_module *module = &manifest->descriptor;
@@ -263,12 +289,16 @@ static void write_json(const char *path, const struct manifest *manifest, struct
         text_append_string(out, m == module->methods ? "" : ", ");
         append_method_json(out, m);
     }
-    text_append_string(out, "], \"directives\": [");
-    for (const pillion_directive *d = module->directives; d->name != NULL; d++) {
-        text_append_string(out, d == module->directives ? "" : ", ");
-        append_directive_json(out, d);
+    text_append_string(out, "], \"filters\": [");
+    for (const pillion_filter *f = module->filters; f->name != NULL; f++) {
+        text_append_string(out, f == module->filters ? "{\"name\": " : ", {\"name\": ");
+        append_string(out, f->name);
+        append_member(out, "summary", f->summary);
+        append_directives_json(out, f->directives);
+        text_append_char(out, '}');
     }
     text_append_char(out, ']');
+    append_directives_json(out, module->directives);
     append_strings(out, "built_with", manifest->built_by);
     append_strings(out, "needs", manifest->needed);
     text_printf(out, ", \"loads\": %s", manifest->refusal.text[0] == '\0' ? "true" : "false");

@@ -12,10 +12,9 @@ static const struct {
     enum conf_context context;
     const char *name;
 } contexts[] = {
-    {CONF_IN_MAIN, "main, outside every block"},
-    {CONF_IN_SERVER, "a server block"},
-    {CONF_IN_METHOD, "a method block"},
-    {CONF_IN_MODULE, "the block of load_module"},
+    {CONF_IN_MAIN, "main, outside every block"}, {CONF_IN_SERVER, "a server block"},
+    {CONF_IN_METHOD, "a method block"},          {CONF_IN_MODULE, "the block of load_module"},
+    {CONF_IN_FILTER, "the block of filter"},
 };
 
 /* What a block is applied with. */

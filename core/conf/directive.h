@@ -35,7 +35,8 @@ enum conf_context {
     CONF_IN_MAIN = 1,
     CONF_IN_SERVER = 2,
     CONF_IN_METHOD = 4,
-    CONF_IN_MODULE = 8 /* the block of load_module */
+    CONF_IN_MODULE = 8, /* the block of load_module */
+    CONF_IN_FILTER = 16 /* the block of filter */
 };
 
 struct conf_apply;

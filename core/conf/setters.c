@@ -279,6 +279,24 @@ void settings_set_method(struct conf_apply *apply, const struct conf_directive *
                statement->block, method);
 }
 
+/* filter NAME [{ … }] */
+void settings_set_filter(struct conf_apply *apply, const struct conf_directive *directive,
+                         const struct conf_statement *statement, void *target)
+{
+    struct filter_settings **tail =
+        (struct filter_settings **)(void *)((char *)target + directive->offset);
+
+    if (!conf_check_words(apply, directive, statement, 1, 1))
+        return;
+    struct filter_settings *filter = pool_must_zalloc(&apply->tree->pool, sizeof(*filter));
+    filter->name = statement->words[0].text;
+    filter->place = statement->words[0].place;
+    filter->block = statement->block;
+    while (*tail != NULL)
+        tail = &(*tail)->next;
+    *tail = filter;
+}
+
 /* handler MODULE.METHOD */
 void settings_set_handler(struct conf_apply *apply, const struct conf_directive *directive,
                           const struct conf_statement *statement, void *target)

@@ -23,6 +23,10 @@ void settings_set_listen(struct conf_apply *apply, const struct conf_directive *
 void settings_set_method(struct conf_apply *apply, const struct conf_directive *directive,
                          const struct conf_statement *statement, void *target);
 
+/* In server and in method; the list is in `target`, where the directive says. */
+void settings_set_filter(struct conf_apply *apply, const struct conf_directive *directive,
+                         const struct conf_statement *statement, void *target);
+
 /* In method; `target` is a struct method_settings. */
 void settings_set_handler(struct conf_apply *apply, const struct conf_directive *directive,
                           const struct conf_statement *statement, void *target);

@@ -209,6 +209,17 @@ const struct conf_directive settings_directives[] = {
                 "module provides under that name. With a `handler` in its block the method gets "
                 "a name of your own: 1 to 255 bytes of printable UTF-8, in quotes if need be. "
                 "What is not enabled cannot be called."},
+    {.name = "filter",
+     SERVER(filters),
+     .type = CONF_CUSTOM,
+     .set = settings_set_filter,
+     .repeats = true,
+     .block = true,
+     .syntax = "NAME [{ … }]",
+     .summary =
+         "Has a loaded module's filter see every request of this server before its method "
+         "does, and again once it is answered: to authenticate, to limit, to log. Filters run "
+         "in the order written. The block holds the filter's own directives."},
     {.name = "max_frame",
      SERVER(max_frame),
      .type = CONF_SIZE,
@@ -281,6 +292,14 @@ const struct conf_directive settings_directives[] = {
      .max = DAY_MS,
      .summary = "How long one call of this method may keep its worker. Without it, "
                 "`handler_timeout` holds."},
+    {.name = "filter",
+     METHOD(filters),
+     .type = CONF_CUSTOM,
+     .set = settings_set_filter,
+     .repeats = true,
+     .block = true,
+     .syntax = "NAME [{ … }]",
+     .summary = "A filter for this method alone, after those of its server."},
     {0},
 };
 

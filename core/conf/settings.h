@@ -18,11 +18,20 @@ struct listen_settings {
     struct listen_settings *next;
 };
 
+/* `filter NAME;` or `filter NAME { directives of the filter }` */
+struct filter_settings {
+    const char *name;
+    const struct conf_statement *block; /* the filter's own directives, unread so far */
+    struct conf_place place;            /* of the name */
+    struct filter_settings *next;
+};
+
 /* `method NAME;` or `method NAME { handler MODULE.METHOD; timeout TIME; }` */
 struct method_settings {
     const char *name;
     const char *handler;             /* "MODULE.METHOD", or NULL: whatever module provides NAME */
     uint64_t timeout_ms;             /* 0: handler_timeout */
+    struct filter_settings *filters; /* in the order written */
     struct conf_place place;         /* of the name */
     struct conf_place handler_place; /* of the handler's word, when there is one */
     struct method_settings *next;
@@ -32,6 +41,7 @@ struct method_settings {
 struct server_settings {
     struct listen_settings *listens; /* at least one */
     struct method_settings *methods; /* in the order written; names are unique in a server */
+    struct filter_settings *filters; /* of every method, before the method's own */
     uint64_t max_frame;              /* bytes of a request's body */
     uint64_t max_output;             /* unsent reply bytes at which a client is paused */
     int64_t json_max_depth;

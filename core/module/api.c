@@ -7,8 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "module/hook_error.h"
+#include "rpc/filter.h"
 #include "rpc/introspect.h"
 #include "rpc/request.h"
 
@@ -29,6 +31,17 @@ PILLION_EXPORT const char *pillion_method_name(const pillion_request *req)
     return req->method->name.data;
 }
 
+PILLION_EXPORT pillion_bytes pillion_member(const pillion_request *req, const char *name)
+{
+    struct bytes value = envelope_member(req->body, bytes_of(name));
+    return (pillion_bytes){value.data, value.size};
+}
+
+PILLION_EXPORT pillion_bytes pillion_body(const pillion_request *req)
+{
+    return (pillion_bytes){req->body.data, req->body.size};
+}
+
 PILLION_EXPORT pillion_bytes pillion_request_id(const pillion_request *req)
 {
     return (pillion_bytes){req->id.data, req->id.size};
@@ -41,7 +54,7 @@ PILLION_EXPORT const char *pillion_peer(const pillion_request *req)
 
 PILLION_EXPORT pillion_instance *pillion_self(const pillion_request *req)
 {
-    return req->method->instance;
+    return req->filter != NULL ? req->filter->instance : req->method->instance;
 }
 
 PILLION_EXPORT void *pillion_alloc(pillion_request *req, size_t size)
@@ -96,6 +109,28 @@ PILLION_EXPORT void pillion_fail(pillion_request *req, const char *code, const c
     vsnprintf(text, sizeof(text), format, args);
     va_end(args);
     request_fail(req, code == NULL ? PILLION_INTERNAL_ERROR : code, "%s", text);
+}
+
+/* ---- Filters ---- */
+
+PILLION_EXPORT void *pillion_filter_config(const pillion_request *req)
+{
+    return req->filter == NULL ? NULL : req->filter->config;
+}
+
+PILLION_EXPORT const char *pillion_error_code(const pillion_request *req)
+{
+    return req->failed ? req->code : NULL;
+}
+
+PILLION_EXPORT size_t pillion_reply_size(const pillion_request *req)
+{
+    return req->size;
+}
+
+PILLION_EXPORT uint64_t pillion_elapsed_ns(const pillion_request *req)
+{
+    return req->started_ns == 0 ? 0 : clock_ns() - req->started_ns;
 }
 
 /* ---- The module ---- */

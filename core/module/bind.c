@@ -6,6 +6,7 @@
 #include "base/memory.h"
 #include "base/suggest.h"
 #include "module/descriptor.h"
+#include "module/filters.h"
 
 struct found {
     struct module *module;
@@ -93,7 +94,8 @@ static void report_unknown(struct module_set *set, const struct method_settings 
 bool module_set_bind(struct module_set *set, const struct server_settings *server,
                      uint64_t handler_timeout_ms, struct method_table *table)
 {
-    bool good = true;
+    struct filter_list everywhere, filters;
+    bool good = filters_bind(set, server->filters, NULL, &everywhere);
 
     for (const struct method_settings *m = server->methods; m != NULL; m = m->next) {
         struct found found =
@@ -103,6 +105,7 @@ bool module_set_bind(struct module_set *set, const struct server_settings *serve
             good = false;
             continue;
         }
+        good = filters_bind(set, m->filters, &everywhere, &filters) && good;
         uint64_t timeout_ms = m->timeout_ms != 0 ? m->timeout_ms : handler_timeout_ms;
         struct method method = {
             .name = bytes_of(m->name),
@@ -112,6 +115,8 @@ bool module_set_bind(struct module_set *set, const struct server_settings *serve
             .summary = found.method->summary == NULL ? "" : found.method->summary,
             .params_schema = found.method->params,
             .result_schema = found.method->result,
+            .filters = filters.uses,
+            .filter_count = filters.count,
             .timeout_ns = timeout_ms * NS_PER_MS,
         };
         method_table_add(table, &method);

@@ -111,25 +111,53 @@ static const struct {
 };
 static_assert(sizeof(pillion_list) == sizeof(struct conf_list), "the same structure, twice named");
 
-static bool check_directives(const pillion_module *module, struct error *error)
+/* `where` is what the structure belongs to: "" for the module itself. */
+static bool check_directives(const pillion_directive *directives, size_t config_size,
+                             const char *where, struct error *error)
 {
-    for (const pillion_directive *d = module->directives; d->name != NULL; d++) {
-        for (const pillion_directive *other = module->directives; other < d; other++) {
+    for (const pillion_directive *d = directives; d->name != NULL; d++) {
+        for (const pillion_directive *other = directives; other < d; other++) {
             if (strcmp(other->name, d->name) == 0)
-                return error_set(error, "the directive \"%s\" is in the table twice", d->name);
+                return error_set(error, "the directive \"%s\" is in the table%s twice", d->name,
+                                 where);
         }
         if (d->type < PILLION_FLAG || d->type > PILLION_PATH)
-            return error_set(error, "the directive \"%s\" has no type that this server knows",
-                             d->name);
-        if (d->offset > module->config_size ||
-            types[d->type].size > module->config_size - d->offset)
+            return error_set(error, "the directive \"%s\"%s has no type that this server knows",
+                             d->name, where);
+        if (d->offset > config_size || types[d->type].size > config_size - d->offset)
             return error_set(error,
-                             "the directive \"%s\" lies outside the configuration structure; "
+                             "the directive \"%s\"%s lies outside the configuration structure; "
                              "set .config_size to its size",
-                             d->name);
+                             d->name, where);
         if (d->type == PILLION_ENUM && (d->words == NULL || d->words[0] == NULL))
-            return error_set(error, "the directive \"%s\" is an enumeration without words",
-                             d->name);
+            return error_set(error, "the directive \"%s\"%s is an enumeration without words",
+                             d->name, where);
+    }
+    return true;
+}
+
+static bool check_filters(const pillion_module *module, struct error *error)
+{
+    char where[128];
+
+    for (const pillion_filter *f = module->filters; f->name != NULL; f++) {
+        if (!name_valid(f->name))
+            return error_set(error,
+                             "a filter's name has 1 to 63 letters, digits, - and _; correct row "
+                             "%td of the table of filters",
+                             f - module->filters + 1);
+        if (f->before == NULL && f->after == NULL)
+            return error_set(error, "the filter \"%s\" has neither .before nor .after", f->name);
+        if (!printable(f->summary))
+            return error_set(error, "the summary of the filter \"%s\" is not one line of UTF-8",
+                             f->name);
+        for (const pillion_filter *other = module->filters; other < f; other++) {
+            if (strcmp(other->name, f->name) == 0)
+                return error_set(error, "the filter \"%s\" is in the table twice", f->name);
+        }
+        snprintf(where, sizeof(where), " of the filter \"%s\"", f->name);
+        if (!check_directives(f->directives, f->config_size, where, error))
+            return false;
     }
     return true;
 }
@@ -152,7 +180,12 @@ bool descriptor_copy(const pillion_module *from, pillion_module *to, struct erro
                                 "save the source as UTF-8");
     to->methods = copy_table(to->methods, from->method_size, sizeof(pillion_method));
     to->directives = copy_table(to->directives, from->directive_size, sizeof(pillion_directive));
-    return check_methods(to, error) && check_directives(to, error);
+    pillion_filter *filters = copy_table(to->filters, FILTER_SIZE_MIN, sizeof(*filters));
+    to->filters = filters;
+    for (pillion_filter *f = filters; f->name != NULL; f++)
+        f->directives = copy_table(f->directives, from->directive_size, sizeof(pillion_directive));
+    return check_methods(to, error) &&
+           check_directives(to->directives, to->config_size, "", error) && check_filters(to, error);
 }
 
 const pillion_method *descriptor_method(const pillion_module *module, const char *name)
@@ -166,21 +199,20 @@ const pillion_method *descriptor_method(const pillion_module *module, const char
 
 /* ---- Directives ---- */
 
-bool descriptor_configure(struct module_set *set, struct module *module)
+bool directives_apply(struct module_set *set, const pillion_directive *directives,
+                      const struct directives_place *at, void *config)
 {
-    const pillion_module *descriptor = &module->descriptor;
     struct conf_apply apply = {.tree = set->tree, .errors = set->errors};
     size_t count = 0;
-    char where[256];
 
-    for (const pillion_directive *d = descriptor->directives; d->name != NULL; d++)
+    for (const pillion_directive *d = directives; d->name != NULL; d++)
         count++;
     struct conf_directive *table = must_zalloc((count + 1) * sizeof(*table));
     for (size_t i = 0; i < count; i++) {
-        const pillion_directive *d = &descriptor->directives[i];
+        const pillion_directive *d = &directives[i];
         table[i] = (struct conf_directive){
             .name = d->name,
-            .contexts = CONF_IN_MODULE,
+            .contexts = at->context,
             .type = types[d->type].type,
             .offset = d->offset,
             .fallback = d->fallback,
@@ -192,11 +224,24 @@ bool descriptor_configure(struct module_set *set, struct module *module)
             .required = d->required,
         };
     }
+    bool good = conf_apply(&apply, table, at->context, at->where, at->place, at->block, config);
+    free(table);
+    return good;
+}
+
+bool descriptor_configure(struct module_set *set, struct module *module)
+{
+    const pillion_module *descriptor = &module->descriptor;
+    char where[256];
+
     if (descriptor->config_size > 0)
         module->instance.config = must_zalloc(descriptor->config_size);
     snprintf(where, sizeof(where), "load_module %s", module->settings->label);
-    bool good = conf_apply(&apply, table, CONF_IN_MODULE, where, &module->settings->place,
-                           module->settings->block, module->instance.config);
-    free(table);
-    return good;
+    const struct directives_place at = {
+        .context = CONF_IN_MODULE,
+        .where = where,
+        .place = &module->settings->place,
+        .block = module->settings->block,
+    };
+    return directives_apply(set, descriptor->directives, &at, module->instance.config);
 }

@@ -7,6 +7,7 @@
 /* The size of the descriptor and rows in interface 1.0: nothing is ever smaller. */
 #define DESCRIPTOR_SIZE_MIN (offsetof(pillion_module, stop) + sizeof(void *))
 #define METHOD_SIZE_MIN     (offsetof(pillion_method, result) + sizeof(char *))
+#define FILTER_SIZE_MIN     sizeof(pillion_filter) /* as in 1.1, which has brought them */
 #define DIRECTIVE_SIZE_MIN  (offsetof(pillion_directive, summary) + sizeof(char *))
 
 /* Copies a module's descriptor as this server knows it. The module may be older: fields that it was
@@ -16,6 +17,18 @@ bool descriptor_copy(const pillion_module *from, pillion_module *to, struct erro
 
 /* The row of a method, or NULL. */
 const pillion_method *descriptor_method(const pillion_module *module, const char *name);
+
+/* Where a block of a module's own directives stands. */
+struct directives_place {
+    enum conf_context context;
+    const char *where; /* the block, as errors name it */
+    const struct conf_place *place;
+    const struct conf_statement *block; /* NULL: there is none */
+};
+
+/* Reads a block into a structure, by a table from a descriptor_copy. */
+bool directives_apply(struct module_set *set, const pillion_directive *directives,
+                      const struct directives_place *at, void *config);
 
 /* Reads the block of the module's load_module into a configuration structure. */
 bool descriptor_configure(struct module_set *set, struct module *module);

@@ -14,6 +14,7 @@
 #include "base/sealed.h"
 #include "module/descriptor.h"
 #include "module/elf.h"
+#include "module/filters.h"
 #include "module/hook_error.h"
 
 static void say_stage(const struct module_set *set, const struct module *module, const char *doing)
@@ -165,6 +166,17 @@ static bool check_names(struct module_set *set, const struct module *module)
                 module->settings->label, module->instance.name, where.text);
             return false;
         }
+        for (const pillion_filter *f = module->descriptor.filters; f->name != NULL; f++) {
+            for (const pillion_filter *g = other->descriptor.filters; g->name != NULL; g++) {
+                if (strcmp(f->name, g->name) != 0)
+                    continue;
+                conf_error(set->errors, &module->settings->place,
+                           "%s: the filter \"%s\" is provided already, by %s; load only one of "
+                           "the two",
+                           module->settings->label, f->name, where.text);
+                good = false;
+            }
+        }
         for (const pillion_method *m = module->descriptor.methods; m->name != NULL; m++) {
             if (descriptor_method(&other->descriptor, m->name) == NULL)
                 continue;
@@ -248,6 +260,8 @@ bool module_set_start(struct module_set *set)
         if (!call_hook(set, module, "start", module->descriptor.start))
             return false;
         module->started = true;
+        if (!filters_start(set, module))
+            return false;
     }
     return true;
 }
@@ -256,9 +270,11 @@ void module_set_stop(struct module_set *set)
 {
     for (size_t i = set->count; i-- > 0;) {
         struct module *module = &set->modules[i];
-        if (!module->started || module->descriptor.stop == NULL)
+        if (!module->started)
             continue;
         say_stage(set, module, "stop");
-        module->descriptor.stop(&module->instance);
+        filters_stop(set, module);
+        if (module->descriptor.stop != NULL)
+            module->descriptor.stop(&module->instance);
     }
 }

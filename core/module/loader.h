@@ -8,6 +8,7 @@
 #define PILLION_MODULE_LOADER_H
 
 #include "conf/settings.h"
+#include "rpc/filter.h"
 #include "rpc/instance.h"
 #include "rpc/method.h"
 
@@ -26,9 +27,19 @@ struct module {
     bool started;
 };
 
+/* A filter statement of this worker; see rpc/filter.h. */
+struct module_filter {
+    struct filter_use use;
+    struct module *module;
+    const struct filter_settings *settings;
+    bool started;
+    struct module_filter *next;
+};
+
 struct module_set {
     struct module *modules; /* in the order of the configuration */
     size_t count;
+    struct module_filter *filters; /* in the order in which they were bound */
     struct conf_tree *tree;
     struct conf_errors *errors;
 

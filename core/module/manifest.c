@@ -73,11 +73,15 @@ static const size_t directive_strings[] = {offsetof(pillion_directive, name),
                                            offsetof(pillion_directive, fallback),
                                            offsetof(pillion_directive, summary)};
 static const size_t word_strings[] = {0};
+static const size_t filter_strings[] = {offsetof(pillion_filter, name),
+                                        offsetof(pillion_filter, summary)};
 
 static const struct table method_table = {"the table of methods", sizeof(pillion_method),
                                           method_strings, COUNT_OF(method_strings)};
 static const struct table directive_table = {"the table of directives", sizeof(pillion_directive),
                                              directive_strings, COUNT_OF(directive_strings)};
+static const struct table filter_table = {"the table of filters", sizeof(pillion_filter),
+                                          filter_strings, COUNT_OF(filter_strings)};
 static const struct table word_table = {"the words of a directive", sizeof(char *), word_strings,
                                         COUNT_OF(word_strings)};
 
@@ -146,8 +150,10 @@ static bool read_descriptor(struct manifest *manifest, struct error *error)
         !follow_string(manifest, &module->summary, ".summary", error) ||
         !follow_table(manifest, &module->methods, &method_table, module->method_size, error) ||
         !follow_table(manifest, &module->directives, &directive_table, module->directive_size,
-                      error))
+                      error) ||
+        !follow_table(manifest, &module->filters, &filter_table, FILTER_SIZE_MIN, error))
         return false;
+    manifest->directive_size = module->directive_size;
     module->size = sizeof(pillion_module);
     module->method_size = sizeof(pillion_method);
     module->directive_size = sizeof(pillion_directive);
@@ -155,10 +161,9 @@ static bool read_descriptor(struct manifest *manifest, struct error *error)
 }
 
 /* Only an enumeration has words. A `bool` in a damaged file may be any byte. */
-static bool read_directives(struct manifest *manifest, struct error *error)
+static bool read_directives(struct manifest *manifest, const pillion_directive *first,
+                            struct error *error)
 {
-    const pillion_directive *first = manifest->descriptor.directives;
-
     for (size_t i = 0; first[i].name != NULL; i++) {
         pillion_directive *directive = (pillion_directive *)(uintptr_t)&first[i];
         unsigned char required;
@@ -167,6 +172,20 @@ static bool read_directives(struct manifest *manifest, struct error *error)
         if (directive->type != PILLION_ENUM)
             directive->words = NULL;
         else if (!follow_table(manifest, &directive->words, &word_table, sizeof(char *), error))
+            return false;
+    }
+    return true;
+}
+
+static bool read_filters(struct manifest *manifest, struct error *error)
+{
+    const pillion_filter *first = manifest->descriptor.filters;
+
+    for (size_t i = 0; first[i].name != NULL; i++) {
+        pillion_filter *filter = (pillion_filter *)(uintptr_t)&first[i];
+        if (!follow_table(manifest, &filter->directives, &directive_table, manifest->directive_size,
+                          error) ||
+            !read_directives(manifest, filter->directives, error))
             return false;
     }
     return true;
@@ -184,6 +203,11 @@ static void judge(struct manifest *manifest)
         free((void *)(uintptr_t)copy.methods);
     if (copy.directives != manifest->descriptor.directives)
         free((void *)(uintptr_t)copy.directives);
+    if (copy.filters != manifest->descriptor.filters) {
+        for (const pillion_filter *f = copy.filters; f != NULL && f->name != NULL; f++)
+            free((void *)(uintptr_t)f->directives);
+        free((void *)(uintptr_t)copy.filters);
+    }
 }
 
 /* ---- The rest of the file ---- */
@@ -245,7 +269,9 @@ bool manifest_read(struct bytes file, struct manifest *manifest, struct error *e
         return elf_offered(&manifest->facts, error);
     if (!elf_image_open(file, &manifest->image, error))
         return false;
-    if (read_descriptor(manifest, error) && read_directives(manifest, error)) {
+    if (read_descriptor(manifest, error) &&
+        read_directives(manifest, manifest->descriptor.directives, error) &&
+        read_filters(manifest, error)) {
         judge(manifest);
         read_others(manifest);
         return true;

@@ -24,6 +24,7 @@ struct manifest {
     struct elf_image image; /* holds the strings */
     struct pool pool;       /* holds the tables */
     size_t text_size;       /* of all strings, which is bounded */
+    size_t directive_size;  /* of a row of directives in the file */
 };
 
 /* Reads the module `file`. True also for a module of a later minor: what this server knows is

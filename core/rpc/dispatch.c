@@ -68,6 +68,7 @@ static void call_next(struct call *call)
     struct pillion_request *req = &call->req;
 
     req->method = NULL;
+    req->filter = NULL;
     req->params = BYTES("null");
     req->id = (struct bytes){NULL, 0};
     req->tree = NULL;
@@ -157,6 +158,7 @@ static bool call_resolve(struct call *call, struct bytes body, struct envelope *
 
     enum envelope_status status = envelope_read(body, &call->server->limits, envelope, &error);
     req->id = envelope->id;
+    req->body = body;
     if (status != ENVELOPE_OK) {
         request_fail(req, status == ENVELOPE_NOT_JSON ? "parse_error" : "invalid_request",
                      "%s, at byte %zu", error.reason, error.offset);

@@ -11,6 +11,8 @@
 #include "base/bytes.h"
 #include "rpc/instance.h"
 
+struct filter_use;
+
 struct method {
     struct bytes name; /* as clients call it; NUL-terminated too */
     pillion_handler handler;
@@ -18,8 +20,10 @@ struct method {
     const char *own_name; /* the name in the module, for messages: differs when renamed */
     const char *summary;  /* "" when there is none */
     const char *params_schema, *result_schema; /* JSON text or NULL */
-    uint64_t timeout_ns;                       /* 0: no watchdog */
-    uint32_t index;                            /* in the counters of the board */
+    const struct filter_use *filters;          /* in their order */
+    size_t filter_count;
+    uint64_t timeout_ns; /* 0: no watchdog */
+    uint32_t index;      /* in the counters of the board */
 };
 
 /* Starts as `{0}`. */

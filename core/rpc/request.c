@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "rpc/filter.h"
 
 #define FAIL_MESSAGE_MAX 1024
 
@@ -18,6 +19,8 @@ static bool parsing;
 
 static const char *module_of(const struct pillion_request *req)
 {
+    if (req->filter != NULL)
+        return req->filter->instance->name;
     return req->method == NULL ? "core" : req->method->instance->name;
 }
 
@@ -104,6 +107,7 @@ void request_fail(struct pillion_request *req, const char *code, const char *for
     va_end(args);
     size_t length = size < 0 ? 0 : strlen(message);
     req->failed = true;
+    snprintf(req->code, sizeof(req->code), "%s", code);
     struct reply reply = {
         .result = reply_error_result(code, (struct bytes){message, length}, result, sizeof(result)),
         .id = req->id,
@@ -144,14 +148,10 @@ const struct pillion_request *request_current(void)
     return current;
 }
 
-void request_run(struct pillion_request *req)
+/* Runs the handler and sees that there is an answer. */
+static void run_handler(struct pillion_request *req)
 {
-    struct pool *before = current_pool;
-
-    current_pool = req->pool;
-    current = req;
     req->method->handler(req);
-    current = NULL;
     if (!req->answered && req->tree_tried && req->tree == NULL) {
         request_fail(req, PILLION_INVALID_PARAMS,
                      "the params hold text that this method cannot take (an unpaired surrogate), "
@@ -160,5 +160,18 @@ void request_run(struct pillion_request *req)
         log_error("module %s: \"%s\" returned without an answer", module_of(req), method_of(req));
         request_fail(req, PILLION_INTERNAL_ERROR, "the method gave no answer");
     }
+}
+
+void request_run(struct pillion_request *req)
+{
+    struct pool *before = current_pool;
+
+    current_pool = req->pool;
+    current = req;
+    if (req->method->filter_count == 0)
+        run_handler(req);
+    else
+        filters_run(req, run_handler);
+    current = NULL;
     current_pool = before;
 }

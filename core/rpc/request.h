@@ -17,13 +17,17 @@ struct introspect;
 
 struct pillion_request {
     const struct method *method;
-    struct bytes params; /* strictly valid JSON */
-    struct bytes id;     /* JSON, or data NULL */
-    struct pool *pool;   /* the request's memory; reset when it is done */
-    cJSON *tree;         /* of the params, in the pool, once asked for */
+    const struct filter_use *filter; /* the one that runs, or NULL */
+    struct bytes body;               /* of the frame; params and id lie in it */
+    struct bytes params;             /* strictly valid JSON */
+    struct bytes id;                 /* JSON, or data NULL */
+    struct pool *pool;               /* the request's memory; reset when it is done */
+    cJSON *tree;                     /* of the params, in the pool, once asked for */
     bool tree_tried;
     bool answered;
-    bool failed; /* the answer was an error */
+    bool failed;         /* the answer was an error */
+    char code[32];       /* the error's, cut where it is longer; once `failed` */
+    uint64_t started_ns; /* of a request with filters */
 
     size_t size; /* of the reply, header included, once there is one */
 

@@ -291,3 +291,38 @@ enum envelope_status envelope_read(struct bytes body, const struct json_limits *
         envelope->params = BYTES("null");
     return ENVELOPE_OK;
 }
+
+/* True when a name, quotes included, is this one. */
+static bool is_named(struct bytes quoted, struct bytes name)
+{
+    struct bytes plain = inside_of(quoted);
+    char buffer[METHOD_NAME_MAX];
+    size_t size;
+
+    if (memchr(plain.data, '\\', plain.size) == NULL)
+        return bytes_equal(plain, name);
+    return unescape(plain, buffer, sizeof(buffer), &size) == NULL &&
+           bytes_equal((struct bytes){buffer, size}, name);
+}
+
+struct bytes envelope_member(struct bytes body, struct bytes name)
+{
+    const struct json_limits limits = {.depth = JSON_DEPTH_MAX, .values = UINT32_MAX};
+    struct json_scan scan;
+    const char *p = json_scan_start(&scan, body, &limits);
+
+    if (p == scan.end || *p != '{')
+        return (struct bytes){NULL, 0};
+    p = json_scan_open(&scan, p);
+    while (p != NULL && scan.depth == 1) {
+        struct bytes found;
+        const char *value = json_scan_name(&scan, p, &found);
+        p = value == NULL ? NULL : json_scan_value(&scan, value);
+        if (p == NULL)
+            break;
+        if (is_named(found, name))
+            return (struct bytes){value, (size_t)(p - value)};
+        p = json_scan_next(&scan, p);
+    }
+    return (struct bytes){NULL, 0};
+}

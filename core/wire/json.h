@@ -61,4 +61,9 @@ struct envelope {
 enum envelope_status envelope_read(struct bytes body, const struct json_limits *limits,
                                    struct envelope *envelope, struct json_error *error);
 
+/* A member of the object `body`, which envelope_read has accepted; data NULL when there is none. Of
+ * a name that is there twice, the first. Names are compared after unescaping; longer ones than
+ * METHOD_NAME_MAX are never found. */
+struct bytes envelope_member(struct bytes body, struct bytes name);
+
 #endif

@@ -269,6 +269,28 @@ START_TEST(a_module_may_be_written_in_cxx)
 }
 END_TEST
 
+/* Modules are not compiled again because the server is a newer one. */
+START_TEST(modules_of_every_header_that_there_was_load)
+{
+    static const char *const versions[] = {"1.0"};
+
+    for (size_t i = 0; i < sizeof(versions) / sizeof(*versions); i++) {
+        struct server *server = server_new();
+        server_conf(server,
+                    keep_printf("load_module modules/abi-%s.so { greeting Hi; }", versions[i]),
+                    "method greet;");
+        server_start(server);
+        int client = client_connect(server);
+        client_send_frame(client, "{\"in\":\"greet\",\"params\":{\"name\":\"Ada\"}}");
+        client_expect(client, "{\"out\":\"greet\",\"result\":\"Hi, Ada!\"}");
+        expect_part(
+            pillion("modinfo", server_path(server, keep_printf("modules/abi-%s.so", versions[i])))
+                .out,
+            keep_printf("ABI:        %s", versions[i]));
+    }
+}
+END_TEST
+
 START_TEST(the_teaching_module_greets)
 {
     struct server *server = server_new();
@@ -329,7 +351,8 @@ START_TEST(the_server_tells_of_itself)
 }
 END_TEST
 
-E2E_MAIN("modules", every_broken_module_is_named_by_the_test_of_the_configuration,
+E2E_MAIN("modules", modules_of_every_header_that_there_was_load,
+         every_broken_module_is_named_by_the_test_of_the_configuration,
          no_broken_module_starts_a_server, no_broken_module_disturbs_a_server_that_runs,
          an_error_of_a_module_points_at_its_load_module,
          methods_that_nobody_provides_are_named_with_what_there_is, a_method_can_have_another_name,

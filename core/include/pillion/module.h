@@ -43,7 +43,7 @@ extern "C" {
 /* The module interface. A server loads a module of its own major and of a minor up to its own:
  * within a major, things are only ever added. */
 #define PILLION_ABI_MAJOR 1
-#define PILLION_ABI_MINOR 0
+#define PILLION_ABI_MINOR 1
 
 #define PILLION_EXPORT __attribute__((visibility("default")))
 
@@ -112,6 +112,38 @@ typedef struct {
     const char *summary;
 } pillion_directive;
 
+typedef enum { PILLION_NEXT = 0, PILLION_STOP = 1 } pillion_verdict;
+
+/* A row of the table of filters, which ends with a row of zeros. A filter sees the requests of the
+ * servers and methods whose blocks have a `filter NAME;` statement, in the order of the statements,
+ * a server's before a method's. Interface 1.1.
+ *
+ * Each statement has a structure of its own, `config_size` bytes: zeroed, then filled from the
+ * statement's block by `directives`. The filter may keep its own state there too, in members that
+ * no directive fills.
+ *
+ * start:  once for each statement in each worker, after the module's own `start` and before it
+ *         serves. A failure keeps the new configuration from being used.
+ * stop:   in each worker that ends in order, after its last request, before the module's `stop`.
+ * before: PILLION_NEXT lets the request go on; PILLION_STOP ends it here, answered by the filter
+ *         (pillion_reply… or pillion_fail).
+ * after:  the request is answered: by the handler, or by a filter further in, or by this one. In
+ *         the opposite order. It may look (pillion_error_code, pillion_reply_size,
+ *         pillion_elapsed_ns) and not answer.
+ *
+ * Any of them may be NULL. pillion_self is the filter's module in them, pillion_filter_config the
+ * statement's structure. */
+typedef struct {
+    const char *name; /* as `filter` gives it: letters, digits, - and _ */
+    pillion_verdict (*before)(pillion_request *req);
+    void (*after)(pillion_request *req);
+    int (*start)(pillion_instance *self, void *config, pillion_error_text *error);
+    void (*stop)(pillion_instance *self, void *config);
+    const char *summary;                 /* one sentence */
+    const pillion_directive *directives; /* of the statement's block, or NULL */
+    size_t config_size;
+} pillion_filter;
+
 /* The module's descriptor. Fields are only ever appended; zero means absent. The first five are the
  * macro's. */
 typedef struct {
@@ -139,6 +171,8 @@ typedef struct {
     int (*check)(pillion_instance *self, pillion_error_text *error);
     int (*start)(pillion_instance *self, pillion_error_text *error);
     void (*stop)(pillion_instance *self);
+
+    const pillion_filter *filters; /* since 1.1 */
 } pillion_module;
 
 /* Defines the descriptor, and an ELF note that tells the interface's version without running or
@@ -187,6 +221,14 @@ const cJSON *pillion_params(pillion_request *req);
 /* The name by which the client called. */
 const char *pillion_method_name(const pillion_request *req);
 
+/* Another member of the request's object, as the client sent it: of {"in": "ping", "token": "x"}
+ * pillion_member(req, "token") is the JSON text "x", quotes included. {NULL, 0} when there is none.
+ * Of a name that is there twice, the first. Since 1.1. */
+pillion_bytes pillion_member(const pillion_request *req, const char *name);
+
+/* The whole body that the client sent. Since 1.1. */
+pillion_bytes pillion_body(const pillion_request *req);
+
 /* The request's id as JSON, or {NULL, 0}. The server puts it into the reply by itself. */
 pillion_bytes pillion_request_id(const pillion_request *req);
 
@@ -217,6 +259,17 @@ void pillion_fail(pillion_request *req, const char *code, const char *format, ..
 #define PILLION_INVALID_PARAMS "invalid_params"
 #define PILLION_INTERNAL_ERROR "internal_error"
 #define PILLION_OVERLOADED     "overloaded"
+
+/* ---- Filters; since 1.1 ---- */
+
+/* The structure of the `filter` statement that runs. NULL outside of filters. */
+void *pillion_filter_config(const pillion_request *req);
+
+/* In `after`: the error's code, NULL when the answer is no error; the reply's size in bytes, its
+ * frame's header included; and the time since the first filter saw the request. */
+const char *pillion_error_code(const pillion_request *req);
+size_t pillion_reply_size(const pillion_request *req);
+uint64_t pillion_elapsed_ns(const pillion_request *req);
 
 /* ---- The module in its process ---- */
 

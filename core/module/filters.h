@@ -1,0 +1,24 @@
+/* Filters of loaded modules: which run around which methods, and their hooks. For loader.c and
+ * bind.c.
+ */
+#ifndef PILLION_MODULE_FILTERS_H
+#define PILLION_MODULE_FILTERS_H
+
+#include "module/loader.h"
+
+struct filter_list {
+    struct filter_use *uses;
+    size_t count;
+};
+
+/* Makes the list of what runs around a method: `before`, the server's (or NULL), and one for each
+ * statement. False with errors reported: a filter that no module provides, directives that are
+ * wrong. */
+bool filters_bind(struct module_set *set, const struct filter_settings *statements,
+                  const struct filter_list *before, struct filter_list *list);
+
+/* The hooks of the module's filters, for each statement. */
+bool filters_start(struct module_set *set, const struct module *module);
+void filters_stop(struct module_set *set, const struct module *module);
+
+#endif

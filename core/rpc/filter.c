@@ -1,0 +1,53 @@
+/* Running filters. See filter.h. */
+#include "rpc/filter.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "rpc/request.h"
+
+/* True when the request goes on to what is further in. */
+static bool run_before(struct pillion_request *req, const struct filter_use *use)
+{
+    if (use->filter->before == NULL)
+        return true;
+    req->filter = use;
+    pillion_verdict verdict = use->filter->before(req);
+    req->filter = NULL;
+    if (req->answered) {
+        if (verdict != PILLION_STOP)
+            log_error("module %s: the filter \"%s\" answered a request of \"%s\" and let it go "
+                      "on; it ends there (return PILLION_STOP)",
+                      use->instance->name, use->filter->name, req->method->own_name);
+        return false;
+    }
+    if (verdict == PILLION_NEXT)
+        return true;
+    log_error("module %s: the filter \"%s\" stopped a request of \"%s\" without an answer",
+              use->instance->name, use->filter->name, req->method->own_name);
+    request_fail(req, PILLION_INTERNAL_ERROR, "a filter stopped the request without an answer");
+    return false;
+}
+
+static void run_after(struct pillion_request *req, const struct filter_use *use)
+{
+    if (use->filter->after == NULL)
+        return;
+    req->filter = use;
+    use->filter->after(req);
+    req->filter = NULL;
+}
+
+void filters_run(struct pillion_request *req, void (*handler)(struct pillion_request *req))
+{
+    const struct method *method = req->method;
+    size_t seen = 0;
+    bool goes_on = true;
+
+    req->started_ns = clock_ns();
+    while (goes_on && seen < method->filter_count)
+        goes_on = run_before(req, &method->filters[seen++]);
+    if (goes_on)
+        handler(req);
+    while (seen > 0)
+        run_after(req, &method->filters[--seen]);
+}
