@@ -15,7 +15,7 @@ CC       ?= cc
 # Sanitizers make gcc see truncations that cannot be: there, its warnings are no errors.
 WARNINGS := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes \
             $(if $(SANITIZE),,-Werror)
-OPT      := $(if $(SANITIZE),-O1 -fno-omit-frame-pointer,-O2)
+OPT      := $(if $(SANITIZE),-O1 -fno-omit-frame-pointer,-O3)
 CFLAGS   ?= $(OPT) -g
 SANFLAGS := $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-sanitize-recover=all)
 CPPFLAGS_ALL = -D_GNU_SOURCE -Icore -Icore/include $(CPPFLAGS)
