@@ -109,6 +109,8 @@ bool filters_start(struct module_set *set, const struct module *module)
     for (struct module_filter *use = set->filters; use != NULL; use = use->next) {
         if (use->module != module)
             continue;
+        if (use->use.filter->start != NULL)
+            module_set_stage(set, module, "start");
         if (use->use.filter->start != NULL &&
             use->use.filter->start(use->use.instance, use->use.config, &error) != 0) {
             conf_error(set->errors, &use->settings->place, "filter %s: start failed: %s",
@@ -124,7 +126,9 @@ bool filters_start(struct module_set *set, const struct module *module)
 void filters_stop(struct module_set *set, const struct module *module)
 {
     for (struct module_filter *use = set->filters; use != NULL; use = use->next) {
-        if (use->module == module && use->started && use->use.filter->stop != NULL)
-            use->use.filter->stop(use->use.instance, use->use.config);
+        if (use->module != module || !use->started || use->use.filter->stop == NULL)
+            continue;
+        module_set_stage(set, module, "stop");
+        use->use.filter->stop(use->use.instance, use->use.config);
     }
 }

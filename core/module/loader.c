@@ -17,7 +17,7 @@
 #include "module/filters.h"
 #include "module/hook_error.h"
 
-static void say_stage(const struct module_set *set, const struct module *module, const char *doing)
+void module_set_stage(const struct module_set *set, const struct module *module, const char *doing)
 {
     if (set->stage != NULL)
         set->stage(set->stage_context, module->settings->label, doing);
@@ -116,7 +116,7 @@ static bool open_module(struct module_set *set, const struct module_source *sour
         snprintf(path, sizeof(path), "/proc/self/fd/%d", source->fd);
         file = path;
     }
-    say_stage(set, module, "loading");
+    module_set_stage(set, module, "loading");
     module->handle = dlopen(file, RTLD_NOW | RTLD_LOCAL);
     if (module->handle == NULL) {
         explain(file, module->settings->label, dlerror(), &error);
@@ -236,7 +236,7 @@ static bool call_hook(struct module_set *set, struct module *module, const char 
 
     if (hook == NULL)
         return true;
-    say_stage(set, module, doing);
+    module_set_stage(set, module, doing);
     if (hook(&module->instance, &error) == 0)
         return true;
     snprintf(text, sizeof(text), "%s failed: %s", doing,
@@ -272,9 +272,10 @@ void module_set_stop(struct module_set *set)
         struct module *module = &set->modules[i];
         if (!module->started)
             continue;
-        say_stage(set, module, "stop");
         filters_stop(set, module);
-        if (module->descriptor.stop != NULL)
+        if (module->descriptor.stop != NULL) {
+            module_set_stage(set, module, "stop");
             module->descriptor.stop(&module->instance);
+        }
     }
 }

@@ -295,7 +295,8 @@ START_TEST(adoption_without_a_record_changes_nothing)
         conn_adopt(&heir, die(&mine), &from, &record, record_cursors(&record), heirs_owner()));
     arena_record_read(&from, conn_index(&conns, c.conn), &record);
     int fd = die(&c);
-    ck_assert_ptr_null(conn_adopt(&heir, fd, &from, &record, record_cursors(&record), heirs_owner()));
+    ck_assert_ptr_null(
+        conn_adopt(&heir, fd, &from, &record, record_cursors(&record), heirs_owner()));
     ck_assert_uint_eq(heir.open, 1);
     close(fd);
     arena_unmap(&from);

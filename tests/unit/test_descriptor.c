@@ -2,6 +2,7 @@
  * ones are made here; none comes from a file. */
 #include "unit.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "module/descriptor.h"
@@ -168,20 +169,31 @@ static void refused(const char *part)
     spoil();
 }
 
+/* That `wrong` is refused, and that the words name both versions. */
+static void refused_version(void)
+{
+    char part[64];
+
+    snprintf(part, sizeof(part), "needs module API %u.%u, this server offers %d.%d",
+             (unsigned)wrong.abi_major, (unsigned)wrong.abi_minor, PILLION_ABI_MAJOR,
+             PILLION_ABI_MINOR);
+    refused(part);
+}
+
 START_TEST(descriptors_of_other_interfaces_are_refused)
 {
     spoil();
     wrong.abi_major++;
-    refused("needs module API 2.0, this server offers 1.0");
-    wrong.abi_minor = PILLION_ABI_MINOR + 1;
-    refused("needs module API 1.1, this server offers 1.0");
+    refused_version();
+    wrong.abi_minor++;
+    refused_version();
     wrong.size = 0;
     refused("damaged");
-    wrong.size = sizeof(pillion_module) - 1;
+    wrong.size = DESCRIPTOR_SIZE_MIN - 1;
     refused("damaged");
-    wrong.method_size = sizeof(pillion_method) - 1;
+    wrong.method_size = METHOD_SIZE_MIN - 1;
     refused("damaged");
-    wrong.directive_size = sizeof(pillion_directive) - 8;
+    wrong.directive_size = DIRECTIVE_SIZE_MIN - 8;
     refused("damaged");
 }
 END_TEST
