@@ -26,6 +26,18 @@ static inline struct bytes bytes_of(const char *string)
     return (struct bytes){string, strlen(string)};
 }
 
+/* A span that was written a moment ago, as two words. Compilers copy it as one, and processors wait
+ * then until both stores have reached the cache: a dozen cycles, which matters where a request
+ * takes a hundred. */
+static inline struct bytes bytes_just_set(const struct bytes *span)
+{
+    const char *data = span->data;
+    size_t size = span->size;
+
+    __asm__("" : "+r"(data), "+r"(size));
+    return (struct bytes){data, size};
+}
+
 /* Names are short: up to 16 bytes are compared without a call, by two words that may overlap. */
 static inline bool bytes_equal(struct bytes a, struct bytes b)
 {

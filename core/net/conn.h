@@ -27,7 +27,7 @@ struct conn_owner {
 };
 
 struct conn {
-    struct watch watch; /* its fd is the socket */
+    struct watch watch;             /* its fd is the socket */
     const struct conn_owner *owner; /* NULL: the conn is free */
     struct held_reply *held;        /* a reply that the full arena had no room for, or NULL */
     uint32_t expects;               /* bytes that the frame at the start of the input has in all,

@@ -157,15 +157,15 @@ static bool call_resolve(struct call *call, struct bytes body, struct envelope *
     struct json_error error;
 
     enum envelope_status status = envelope_read(body, &call->server->limits, envelope, &error);
-    req->id = envelope->id;
+    req->id = bytes_just_set(&envelope->id);
     req->body = body;
     if (status != ENVELOPE_OK) {
         request_fail(req, status == ENVELOPE_NOT_JSON ? "parse_error" : "invalid_request",
                      "%s, at byte %zu", error.reason, error.offset);
         return false;
     }
-    req->params = envelope->params;
-    req->method = find_method(call->server, envelope->in);
+    req->params = bytes_just_set(&envelope->params);
+    req->method = find_method(call->server, bytes_just_set(&envelope->in));
     if (req->method == NULL) {
         request_fail(req, "method_not_found", "there is no method \"%.*s\" here",
                      (int)envelope->in.size, envelope->in.data);

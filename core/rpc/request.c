@@ -118,7 +118,7 @@ void request_fail(struct pillion_request *req, const char *code, const char *for
 
 void request_reply(struct pillion_request *req, const char *out, struct bytes result)
 {
-    struct reply reply = {.result = result, .id = req->id};
+    struct reply reply = {.result = result, .id = bytes_just_set(&req->id)};
 
     if (!may_answer(req))
         return;

@@ -27,7 +27,29 @@ struct frame {
 };
 
 /* Looks at the start of `input` for a frame whose body has at most `max_body` bytes. */
-enum frame_status frame_next(struct bytes input, uint32_t max_body, struct frame *frame);
+static inline enum frame_status frame_next(struct bytes input, uint32_t max_body,
+                                           struct frame *frame)
+{
+    frame->body.data = NULL;
+    frame->body.size = 0;
+    frame->size = 0;
+    if (input.size < FRAME_HEADER_SIZE)
+        return FRAME_PARTIAL;
+
+    const unsigned char *h = (const unsigned char *)input.data;
+    uint32_t length =
+        (uint32_t)h[0] | (uint32_t)h[1] << 8 | (uint32_t)h[2] << 16 | (uint32_t)h[3] << 24;
+    if (length > max_body) {
+        frame->size = length;
+        return FRAME_TOO_LARGE;
+    }
+    frame->size = (uint64_t)FRAME_HEADER_SIZE + length;
+    if (input.size < frame->size)
+        return FRAME_PARTIAL;
+    frame->body.data = input.data + FRAME_HEADER_SIZE;
+    frame->body.size = length;
+    return FRAME_WHOLE;
+}
 
 /* Writes the header for a body of `size` bytes to `out`. */
 void frame_header(uint32_t size, char out[FRAME_HEADER_SIZE]);

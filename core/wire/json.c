@@ -267,25 +267,6 @@ __attribute__((cold, noinline)) static const char *fail_value(struct json_scan *
     return json_scan_fail(scan, p, "this is not the start of a value");
 }
 
-__attribute__((cold, noinline)) static const char *fail_values(struct json_scan *scan,
-                                                               const char *p)
-{
-    return json_scan_fail(scan, p, "there are more values than the limit allows");
-}
-
-__attribute__((cold, noinline)) static const char *fail_depth(struct json_scan *scan, const char *p)
-{
-    return json_scan_fail(scan, p, "arrays and objects are nested deeper than the limit");
-}
-
-__attribute__((cold, noinline)) static const char *fail_next(struct json_scan *scan, const char *p,
-                                                             bool in_object)
-{
-    return json_scan_fail(scan, p,
-                          in_object ? "a comma or } is missing after a member"
-                                    : "a comma or ] is missing after an element");
-}
-
 /* Remembers what was opened at this depth, counted from 0. */
 static inline void mark_open(struct json_scan *scan, uint32_t depth, bool is_object)
 {
@@ -297,33 +278,6 @@ static inline void mark_open(struct json_scan *scan, uint32_t depth, bool is_obj
 static inline bool is_open_object(const struct json_scan *scan, uint32_t depth)
 {
     return (scan->objects[(depth - 1) / 64] >> ((depth - 1) % 64) & 1) != 0;
-}
-
-const char *json_scan_open(struct json_scan *scan, const char *p)
-{
-    if (scan->values_left == 0)
-        return fail_values(scan, p);
-    scan->values_left--;
-    if (scan->depth >= scan->depth_max)
-        return fail_depth(scan, p);
-    p = json_skip_space(p + 1, scan->end);
-    if (p < scan->end && *p == '}')
-        return p + 1;
-    scan->depth++;
-    return p;
-}
-
-const char *json_scan_next(struct json_scan *scan, const char *p)
-{
-    const char *const end = scan->end;
-
-    p = json_skip_space(p, end);
-    if (p < end && *p == ',')
-        return json_skip_space(p + 1, end);
-    if (p == end || *p != '}')
-        return fail_next(scan, p, true);
-    scan->depth--;
-    return p + 1;
 }
 
 const char *json_scan_name(struct json_scan *scan, const char *p, struct bytes *name)
@@ -376,11 +330,11 @@ const char *json_scan_value(struct json_scan *scan, const char *p)
         if (p == end)
             return fail_value(scan, p);
         if (left-- == 0)
-            return fail_values(scan, p);
+            return json_scan_fail(scan, p, JSON_FAIL_VALUES);
         bool opens = *p == '{' || *p == '[', whole = true;
         if (opens) {
             if (depth >= scan->depth_max)
-                return fail_depth(scan, p);
+                return json_scan_fail(scan, p, JSON_FAIL_DEPTH);
             bool is_object = *p == '{';
             p = json_skip_space(p + 1, end);
             if (p < end && *p == (is_object ? '}' : ']')) {
@@ -407,7 +361,9 @@ const char *json_scan_value(struct json_scan *scan, const char *p)
                 depth--;
                 in_object = depth > outer && is_open_object(scan, depth);
             } else {
-                return fail_next(scan, p, in_object);
+                return json_scan_fail(scan, p,
+                                      in_object ? JSON_FAIL_MEMBER
+                                                : "a comma or ] is missing after an element");
             }
         }
         if (whole) {

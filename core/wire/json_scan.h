@@ -7,6 +7,10 @@
 
 #include "wire/json.h"
 
+#define JSON_FAIL_VALUES "there are more values than the limit allows"
+#define JSON_FAIL_DEPTH  "arrays and objects are nested deeper than the limit"
+#define JSON_FAIL_MEMBER "a comma or } is missing after a member"
+
 struct json_scan {
     const char *start, *end;
     uint32_t depth; /* arrays and objects that are open */
@@ -20,15 +24,6 @@ struct json_scan {
 
 /* A whole value. Returns the byte right after it: white space is not taken. */
 const char *json_scan_value(struct json_scan *scan, const char *p);
-
-/* The outermost object, for who wants to see its members: the opening bracket and the white space
- * after it. An empty object is taken whole, and `depth` is what it was; otherwise it is one more.
- */
-const char *json_scan_open(struct json_scan *scan, const char *p);
-
-/* What comes after a member of that object: a comma and the white space around it, or the closing
- * bracket (`depth` is one less then). */
-const char *json_scan_next(struct json_scan *scan, const char *p);
 
 /* A member's name, quotes included, which goes to `name`, its colon, and white space around that.
  * Returns the first byte of the member's value. */
@@ -71,6 +66,38 @@ static inline bool json_scan_end(struct json_scan *scan, const char *p)
         return true;
     json_scan_fail(scan, p, "something follows the value");
     return false;
+}
+
+/* The outermost object, for who wants to see its members: the opening bracket and the white space
+ * after it. An empty object is taken whole, and `depth` is what it was; otherwise it is one more.
+ */
+static inline const char *json_scan_open(struct json_scan *scan, const char *p)
+{
+    if (scan->values_left == 0)
+        return json_scan_fail(scan, p, JSON_FAIL_VALUES);
+    scan->values_left--;
+    if (scan->depth >= scan->depth_max)
+        return json_scan_fail(scan, p, JSON_FAIL_DEPTH);
+    p = json_skip_space(p + 1, scan->end);
+    if (p < scan->end && *p == '}')
+        return p + 1;
+    scan->depth++;
+    return p;
+}
+
+/* What comes after a member of that object: a comma and the white space around it, or the closing
+ * bracket (`depth` is one less then). */
+static inline const char *json_scan_next(struct json_scan *scan, const char *p)
+{
+    const char *const end = scan->end;
+
+    p = json_skip_space(p, end);
+    if (p < end && *p == ',')
+        return json_skip_space(p + 1, end);
+    if (p == end || *p != '}')
+        return json_scan_fail(scan, p, JSON_FAIL_MEMBER);
+    scan->depth--;
+    return p + 1;
 }
 
 /* The code unit of the four hexadecimal digits at `p`, or -1. */

@@ -7,12 +7,6 @@
 #include <assert.h>
 #include <stdint.h>
 
-#include "wire/frame.h"
-
-#define out_start    BYTES("{\"out\":\"")
-#define result_start BYTES("\",\"result\":")
-#define id_start     BYTES(",\"id\":")
-
 /* The longest that one character, or one byte that is none, becomes: \u00XX. */
 #define ESCAPED_MAX 6
 
@@ -102,27 +96,19 @@ void reply_set_out_string(struct reply *reply, const char *out)
     reply->out.size = reply->out_size = size;
 }
 
-size_t reply_size(const struct reply *reply)
-{
-    size_t size = FRAME_HEADER_SIZE + out_start.size + reply->out_size + result_start.size +
-                  reply->result.size + 1;
-
-    return reply->id.data == NULL ? size : size + id_start.size + reply->id.size;
-}
-
 size_t reply_write(const struct reply *reply, char *to)
 {
     char *const body = to + FRAME_HEADER_SIZE;
-    char *p = put(body, out_start);
+    char *p = put(body, BYTES(REPLY_OUT));
 
     if (reply->out_size == reply->out.size) /* escaping only ever makes it longer */
         p = put(p, reply->out);
     else
         p += escape_text(reply->out, p, SIZE_MAX);
-    p = put(p, result_start);
+    p = put(p, BYTES(REPLY_RESULT));
     p = put(p, reply->result);
     if (reply->id.data != NULL) {
-        p = put(p, id_start);
+        p = put(p, BYTES(REPLY_ID));
         p = put(p, reply->id);
     }
     *p++ = '}';

@@ -6,7 +6,7 @@
 #ifndef PILLION_WIRE_REPLY_H
 #define PILLION_WIRE_REPLY_H
 
-#include "base/bytes.h"
+#include "wire/frame.h"
 
 struct reply {
     struct bytes out;    /* plain text; escaped when it is written, what is not UTF-8 as U+FFFD */
@@ -19,8 +19,18 @@ struct reply {
 void reply_set_out(struct reply *reply, struct bytes out);
 void reply_set_out_string(struct reply *reply, const char *out);
 
+#define REPLY_OUT    "{\"out\":\""
+#define REPLY_RESULT "\",\"result\":"
+#define REPLY_ID     ",\"id\":"
+
 /* Bytes that reply_write will write, header included. */
-size_t reply_size(const struct reply *reply);
+static inline size_t reply_size(const struct reply *reply)
+{
+    size_t size = FRAME_HEADER_SIZE + sizeof(REPLY_OUT REPLY_RESULT "}") - 1 + reply->out_size +
+                  reply->result.size;
+
+    return reply->id.data == NULL ? size : size + sizeof(REPLY_ID) - 1 + reply->id.size;
+}
 
 /* Writes the frame to `to`, which has room for reply_size bytes; returns that size. The body must
  * not be larger than a frame can announce (UINT32_MAX). */
