@@ -1,4 +1,29 @@
 # Benchmarks: programs, never tests. Included by tests/tests.mk.
+#
+#   make bench            everything, about ten minutes; writes docs/performance.md and its picture
+#   make bench-quick      ping alone, two minutes; prints
+#   make bench-recovery   how long clients wait when a worker dies
+#   make bench-json       the speed of the strict JSON pass
+#
+# BENCH_ROUNDS (5) and BENCH_SECONDS (1) say how often and how long each server is loaded.
+
+BENCH_BIN  := $(B)/tests/bench
+BENCH_PROGRAMS := $(addprefix $(BENCH_BIN)/,raw_echo raw_cjson load build.so)
+BENCH_PACKAGES := redis-server nginx-light wrk
+BENCH_COMPILE = $(CC) -D_GNU_SOURCE -std=c17 $(WARNINGS) -O2 -g
+
+$(BENCH_BIN)/raw_echo $(BENCH_BIN)/raw_cjson: $(BENCH_BIN)/%: tests/bench/%.c tests/bench/bare.c \
+    tests/bench/bare.h
+	@mkdir -p $(@D)
+	$(Q)$(BENCH_COMPILE) -o $@ $(filter %.c,$^) -lcjson
+
+$(BENCH_BIN)/load: tests/bench/load.c tests/bench/load_plan.c tests/bench/load.h
+	@mkdir -p $(@D)
+	$(Q)$(BENCH_COMPILE) -o $@ $(filter %.c,$^)
+
+$(BENCH_BIN)/build.so: tests/bench/build.c core/include/pillion/module.h
+	@mkdir -p $(@D)
+	$(Q)$(BENCH_COMPILE) -shared -fPIC -Icore/include -o $@ $<
 
 .PHONY: bench-recovery
 bench-recovery: all  ## how long clients wait when a worker dies
