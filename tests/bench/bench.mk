@@ -9,7 +9,7 @@
 
 BENCH_BIN  := $(B)/tests/bench
 BENCH_PROGRAMS := $(addprefix $(BENCH_BIN)/,raw_echo raw_cjson load build.so)
-BENCH_PACKAGES := redis-server nginx-light wrk
+BENCH_PACKAGES := redis-server nginx wrk
 BENCH_COMPILE = $(CC) -D_GNU_SOURCE -std=c17 $(WARNINGS) -O2 -g
 
 $(BENCH_BIN)/raw_echo $(BENCH_BIN)/raw_cjson: $(BENCH_BIN)/%: tests/bench/%.c tests/bench/bare.c \
@@ -24,6 +24,17 @@ $(BENCH_BIN)/load: tests/bench/load.c tests/bench/load_plan.c tests/bench/load.h
 $(BENCH_BIN)/build.so: tests/bench/build.c core/include/pillion/module.h
 	@mkdir -p $(@D)
 	$(Q)$(BENCH_COMPILE) -shared -fPIC -Icore/include -o $@ $<
+
+# Redis and nginx may be installed; where they cannot be, the benchmark goes on without them.
+.PHONY: bench bench-quick bench-deps
+bench-deps:
+	-$(call install,$(BENCH_PACKAGES))
+
+bench: all bench-deps $(BENCH_PROGRAMS)  ## measure everything; writes docs/performance.md
+	python3 tests/bench/bench.py --build $(B)
+
+bench-quick: all $(BENCH_PROGRAMS)  ## measure ping alone, and print
+	python3 tests/bench/bench.py --build $(B) --quick
 
 .PHONY: bench-recovery
 bench-recovery: all  ## how long clients wait when a worker dies
