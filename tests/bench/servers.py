@@ -17,6 +17,7 @@ import time
 PING = '{"in":"ping","params":{"n":1234567}}'
 BUILD = '{"in":"build","params":{"n":1234567,"name":"pillion"}}'
 START_LIMIT = 20  # seconds that any program here may take to start or to end
+LOAD_LIMIT = 120  # seconds that one load may take
 
 
 def raise_descriptor_limit():
@@ -103,6 +104,7 @@ class Server:
         return os.path.join(self.prefix, *names)
 
     def start(self):
+        began = time.monotonic()
         with open(self.path("log"), "ab") as log:
             self.process = subprocess.Popen(
                 self.command(), stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.prefix,
@@ -113,6 +115,7 @@ class Server:
                 with open(self.path("log")) as log:
                     raise RuntimeError("%s does not start:\n%s" % (self.name, log.read()[-2000:]))
             time.sleep(0.0005)
+        self.start_ms = (time.monotonic() - began) * 1000
 
     def serves(self):
         try:
@@ -145,23 +148,30 @@ class Server:
 
     def load(self, connections, in_flight, seconds, *options, cpus=None):
         """One run of the load generator; rates, CPU and latencies of it."""
+        return self.load_end(self.load_begin(connections, in_flight, seconds, *options, cpus=cpus))
+
+    def load_begin(self, connections, in_flight, seconds, *options, cpus=None):
         command = [os.path.join(self.tools, "load"), str(self.port), str(connections),
                    str(in_flight), str(seconds), "--cpu-of", ",".join(map(str, self.pids()))]
-        return result_of(run_load(command + list(self.options) + list(options), seconds,
-                                  cpus or self.load_cpus()))
+        return subprocess.Popen(command + list(self.options) + list(options), text=True,
+                                stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                preexec_fn=lambda: os.sched_setaffinity(0, cpus or self.load_cpus()))
+
+    def load_end(self, process):
+        try:
+            out, error = process.communicate(timeout=LOAD_LIMIT)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.communicate()
+            raise
+        if process.returncode != 0:
+            raise RuntimeError("%s: %s" % (self.name, error.strip()[:500]))
+        return result_of(json.loads(out))
 
     def load_cpus(self):
         """Every other CPU; all of them when the server has them all."""
         usable = os.sched_getaffinity(0)
         return usable - self.cpus or usable
-
-
-def run_load(command, seconds, cpus):
-    done = subprocess.run(command, capture_output=True, text=True, timeout=seconds + 60,
-                          preexec_fn=lambda: os.sched_setaffinity(0, cpus))
-    if done.returncode != 0:
-        raise RuntimeError("%s: %s" % (" ".join(command[:4]), done.stderr.strip()[:500]))
-    return json.loads(done.stdout)
 
 
 def result_of(raw):
@@ -238,7 +248,7 @@ end
         done = subprocess.run(
             ["wrk", "-t1", "-c%d" % connections, "-d%ds" % whole, "-s", self.path("wrk.lua"),
              "http://127.0.0.1:%d/" % self.port, "--", str(in_flight)],
-            capture_output=True, text=True, timeout=whole + 60,
+            capture_output=True, text=True, timeout=LOAD_LIMIT,
             preexec_fn=lambda: os.sched_setaffinity(0, cpus or self.load_cpus()))
         raw = json.loads(done.stdout.strip().splitlines()[-1])
         if raw["errors"]:
@@ -262,8 +272,8 @@ class Pillion(Server):
     name = "Pillion"
     options = ("--request", PING)
 
-    def __init__(self, tools, cpus, workers=1, main="", server=""):
-        self.workers, self.main, self.server_part = workers, main, server
+    def __init__(self, tools, cpus, workers=1, main="", server="", bare=False):
+        self.workers, self.main, self.server_part, self.bare = workers, main, server, bare
         self.binary = os.path.join(tools, "../../pillion")
         super().__init__(tools, cpus)
 
@@ -272,12 +282,15 @@ class Pillion(Server):
             os.mkdir(self.path(name))
         for module in ("modules/ping.so", "modules/rpc.so", "tests/bench/build.so"):
             shutil.copy(os.path.join(self.tools, "../..", module), self.path("modules"))
+        loaded = {"ping": "ping"} if self.bare else \
+            {"ping": "ping", "build": "build", "rpc": "rpc.stats"}
         with open(self.path("conf/pillion.conf"), "w") as file:
-            file.write("worker_processes %d;\n%s\nload_module modules/ping.so;\n"
-                       "load_module modules/build.so;\nload_module modules/rpc.so;\n"
-                       "server {\n    listen 127.0.0.1:%d;\n    method ping;\n    method build;\n"
-                       "    method rpc.stats;\n%s\n}\n"
-                       % (self.workers, self.main, self.port, self.server_part))
+            file.write("worker_processes %d;\n%s\n%s\nserver {\n    listen 127.0.0.1:%d;\n%s\n%s\n}\n"
+                       % (self.workers, self.main,
+                          "\n".join("load_module modules/%s.so;" % module for module in loaded),
+                          self.port,
+                          "\n".join("    method %s;" % method for method in loaded.values()),
+                          self.server_part))
 
     def command(self):
         return [self.binary, "-p", self.prefix]

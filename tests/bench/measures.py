@@ -1,0 +1,250 @@
+"""What the benchmark measures beside the table of requests: bodies, memory, connections, times, balance,
+and what many connections, many methods and two workers change. Each function gives a dictionary of
+plain numbers; report.py says which of them have targets."""
+
+import os
+import socket
+import statistics
+import time
+
+import servers
+from servers import Pillion, RawEcho
+
+IDLE = 18000
+
+
+def alternating(rounds, functions):
+    """{name: [results]} of functions that take turns."""
+    found = {name: [] for name in functions}
+    for _ in range(rounds):
+        for name, function in functions.items():
+            found[name].append(function())
+    return found
+
+
+def least(samples, key):
+    return min(sample[key] for sample in samples)
+
+
+def most(samples, key):
+    return max(sample[key] for sample in samples)
+
+
+# ---- Bodies ----
+
+
+def bodies(run):
+    """Gigabytes of request bodies a second, by the clock and by the server's CPU."""
+    found = {}
+    with Pillion(run.tools, run.cpus) as pillion, RawEcho(run.tools, run.cpus) as echo:
+        for size, load in ((1024, (50, 16)), (65536, (50, 1))):
+            samples = alternating(run.rounds, {
+                server.name: lambda server=server: server.load(*load, run.seconds, "--body", str(size))
+                for server in (pillion, echo)})
+            found[str(size)] = {
+                name: {"wall": most(loads, "rps") * size / 1e9,
+                       "cpu": size / least(loads, "cpu_us") / 1e3}
+                for name, loads in samples.items()}
+    return found
+
+
+# ---- Idle connections ----
+
+
+class Crowd:
+    """Connections that rest. They come from addresses of their own, so that the load has its ports."""
+
+    def __init__(self, server, count):
+        self.socks = []
+        for i in range(count):
+            sock = socket.socket()
+            self.socks.append(sock)
+            sock.settimeout(servers.START_LIMIT)
+            sock.setsockopt(socket.IPPROTO_IP, 24, 1)  # IP_BIND_ADDRESS_NO_PORT, ip(7)
+            sock.bind(("127.0.1.%d" % (i % 200 + 1), 0))
+            sock.connect(("127.0.0.1", server.port))
+
+    def ask_each(self):
+        for sock in self.socks:
+            servers.ask(sock, "ping", 1)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        for sock in self.socks:
+            sock.close()
+
+
+def idle_count(run):
+    return min(IDLE, run.descriptors - 1000)
+
+
+def settled(server, connections):
+    """Waits until so many connections are open, by the server's own count."""
+    deadline = time.monotonic() + servers.START_LIMIT
+    while time.monotonic() < deadline:
+        stats = server.call("rpc.stats")
+        if stats["connections"]["open"] == connections + 1 and \
+                stats["connections"]["vault_held"] >= connections:
+            return
+        time.sleep(0.01)
+    raise RuntimeError("the server does not hold %d connections" % connections)
+
+
+def pss(server):
+    """Bytes of all processes, what they share counted once; None where this user may not look."""
+    parts = [servers.memory_kib(pid, "Pss") for pid in server.pids()]
+    return None if None in parts else sum(parts) * 1024
+
+
+def idle(run):
+    """Memory of connections at rest, fresh ones and ones that have called, and their CPU."""
+    found = {"connections": idle_count(run), "fresh": {}, "used": {}}
+    for kind in ("fresh", "used"):
+        for count in (1000, idle_count(run)):
+            with Pillion(run.tools, run.cpus) as server:
+                settled(server, 0)
+                before = pss(server)
+                with Crowd(server, count) as crowd:
+                    if kind == "used":
+                        crowd.ask_each()
+                    settled(server, count)
+                    after = pss(server)
+                    if before is not None and after is not None:
+                        found[kind][str(count)] = (after - before) / count
+                    if count > 1000:
+                        found["cpu_percent"] = cpu_percent(server, 2)
+    with Pillion(run.tools, run.cpus) as server:
+        found["cpu_percent_alone"] = cpu_percent(server, 2)
+    return found
+
+
+def cpu_percent(server, seconds):
+    """Of one CPU, over a time in which nobody asks anything."""
+    pids = server.pids()
+    before, start = servers.cpu_ns(pids), time.monotonic()
+    time.sleep(seconds)
+    return (servers.cpu_ns(pids) - before) / (time.monotonic() - start) / 1e7
+
+
+def at_rest(run):
+    """Private memory of each kind of process, in KiB, with the ping module alone."""
+    with Pillion(run.tools, run.cpus, bare=True) as server:
+        server.call("ping", 1)
+        found = {}
+        for kind in ("master", "vault", "worker"):
+            (pid,) = server.pids_of(kind)
+            parts = [servers.memory_kib(pid, "Private_" + part) for part in ("Clean", "Dirty")]
+            found[kind] = None if None in parts else sum(parts)
+        return found
+
+
+# ---- Connections, starts and reloads ----
+
+
+def connects(run):
+    """Connect, one call, close; fifty clients at once."""
+    with Pillion(run.tools, run.cpus) as pillion, RawEcho(run.tools, run.cpus) as echo:
+        samples = alternating(run.rounds, {
+            server.name: lambda server=server: server.load(50, 1, run.seconds, "--connect", "yes")
+            for server in (pillion, echo)})
+    return {name: {"per_second": most(loads, "rps"), "cpu_us": least(loads, "cpu_us"),
+                   "p99_us": statistics.median(load["p99_us"] for load in loads)}
+            for name, loads in samples.items()}
+
+
+def times(run):
+    """Milliseconds from the command to the first answer, and of `pillion -s reload`; two workers."""
+    starts, reloads = [], []
+    everywhere = os.sched_getaffinity(0)
+    for _ in range(10):
+        with Pillion(run.tools, everywhere, workers=2) as server:
+            starts.append(server.start_ms)
+            for _ in range(2):
+                before = time.monotonic()
+                server.order("reload")
+                reloads.append((time.monotonic() - before) * 1000)
+    return {"start": starts, "reload": reloads}
+
+
+# ---- Two workers ----
+
+
+def balance(run, count=1000, rounds=5):
+    """How far two workers are apart, in percent of their mean, each time."""
+    found = []
+    for _ in range(rounds):
+        with Pillion(run.tools, os.sched_getaffinity(0), workers=2) as server:
+            with Crowd(server, count):
+                settled(server, count)
+                held = [worker["open"] for worker in server.call("rpc.stats")["workers"]]
+                found.append((max(held) - min(held)) * 100 / (sum(held) / len(held)))
+    return {"connections": count, "apart_percent": found}
+
+
+def two_workers(run):
+    """CPU for a request with two workers on two CPUs and with one, under the same two loads."""
+    first, second = sorted(os.sched_getaffinity(0))[:2]
+    everywhere = os.sched_getaffinity(0)
+    loads = everywhere - {first, second} or everywhere
+    affinity = "worker_cpu_affinity %s %s;" % (format(1 << first, "b"), format(1 << second, "b"))
+    with Pillion(run.tools, everywhere, workers=1, main=affinity) as one, \
+            Pillion(run.tools, everywhere, workers=2, main=affinity) as two:
+        samples = alternating(run.rounds, {
+            name: lambda server=server: two_loads(server, run.seconds, loads)
+            for name, server in (("one", one), ("two", two))})
+    return {name: {"rps": most(found, "rps"), "cpu_us": least(found, "cpu_us")}
+            for name, found in samples.items()}
+
+
+def two_loads(server, seconds, cpus):
+    """Two loads of 25 connections with 16 in flight each, at the same time."""
+    pending = [server.load_begin(25, 16, seconds, cpus=cpus) for _ in range(2)]
+    found = [server.load_end(process) for process in pending]
+    rate = sum(load["rps"] for load in found)
+    return {"rps": rate, "cpu_us": statistics.mean(load["busy"] for load in found) / rate * 1e6}
+
+
+# ---- Crowds and many methods ----
+
+
+def crowds(run):
+    """CPU for a request when many connections are busy, beside the bare echo's."""
+    counts = [count for count in (50, 1000, 10000) if count < run.descriptors - 1000]
+    with Pillion(run.tools, run.cpus) as pillion, RawEcho(run.tools, run.cpus) as echo:
+        samples = alternating(run.rounds, {
+            (server.name, count): lambda server=server, count=count:
+                server.load(count, 1, run.seconds)
+            for count in counts for server in (pillion, echo)})
+    found = {pillion.name: {}, echo.name: {}}
+    for (name, count), loads in samples.items():
+        found[name][str(count)] = least(loads, "cpu_us")
+    return found
+
+
+def compared(run, one, other, load):
+    """The least CPU for a request of two servers that take turns."""
+    rounds = max(run.rounds, 5)
+    samples = alternating(rounds, {"without": lambda: one.load(*load, run.seconds),
+                                   "with": lambda: other.load(*load, run.seconds)})
+    return {name: least(loads, "cpu_us") for name, loads in samples.items()}
+
+
+def neighbours(run, count=10000):
+    """50 busy connections, alone and beside idle ones."""
+    count = min(count, run.descriptors - 1000)
+    with Pillion(run.tools, run.cpus) as alone, Pillion(run.tools, run.cpus) as crowded:
+        with Crowd(crowded, count):
+            settled(crowded, count)
+            return dict(compared(run, alone, crowded, (50, 1)), connections=count)
+
+
+def methods(run, count=200):
+    """One method, and one among two hundred."""
+    more = "\n".join("    method m%d { handler ping.ping; }" % i for i in range(count))
+    with Pillion(run.tools, run.cpus) as few, Pillion(run.tools, run.cpus, server=more) as many:
+        return dict(compared(run, few, many, (50, 128)), methods=count)
+
+
+ALL = (bodies, idle, at_rest, connects, times, balance, two_workers, crowds, neighbours, methods)
