@@ -178,7 +178,7 @@ def balance(run, count=1000, rounds=5):
         with Pillion(run.tools, os.sched_getaffinity(0), workers=2) as server:
             with Crowd(server, count):
                 settled(server, count)
-                held = [worker["open"] for worker in server.call("rpc.stats")["workers"]]
+                held = [worker["connections"] for worker in server.call("rpc.stats")["workers"]]
                 found.append((max(held) - min(held)) * 100 / (sum(held) / len(held)))
     return {"connections": count, "apart_percent": found}
 
