@@ -17,7 +17,7 @@ $(BENCH_BIN)/raw_echo $(BENCH_BIN)/raw_cjson: $(BENCH_BIN)/%: tests/bench/%.c te
 	@mkdir -p $(@D)
 	$(Q)$(BENCH_COMPILE) -o $@ $(filter %.c,$^) -lcjson
 
-$(BENCH_BIN)/load: tests/bench/load.c tests/bench/load_plan.c tests/bench/load.h
+$(BENCH_BIN)/load: $(addprefix tests/bench/,load.c load_lane.c load_plan.c load.h)
 	@mkdir -p $(@D)
 	$(Q)$(BENCH_COMPILE) -o $@ $(filter %.c,$^)
 

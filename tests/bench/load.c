@@ -1,6 +1,5 @@
-/* The bare client: a closed loop that sends the same request over and over, as fast as one core
- * can. Each connection has a batch of requests in flight, and sends the next batch when every reply
- * of the last one is there. Its counterpart for users is `pillion bench`.
+/* The bare client: sends the same request over and over, as one core can. Its counterpart for users
+ * is `pillion bench`.
  *
  *     load PORT CONNECTIONS IN_FLIGHT SECONDS [OPTION VALUE]...
  *         --request JSON       the body of each frame (a ping of about 40 bytes)
@@ -8,49 +7,36 @@
  *         --raw-request TEXT   bytes instead of a frame; needs --reply-size
  *         --reply-size BYTES   of one reply to them
  *         --connect yes        each connection is closed after one batch, and made anew
+ *         --rate R             so many requests a second, each sent when it is due
  *         --warm-up SECONDS    before the measurement begins (0.2)
  *         --cpu-of PID,PID...  whose CPU time is measured too
  *
- * Prints one line of JSON: requests, seconds, microseconds of a batch, the servers' nanoseconds of
- * CPU. Every frame that comes back must be as long as the first one, which must not be an error.
- * Knows nothing of Pillion. */
+ * Without a rate each connection has a batch of requests in flight, and sends the next one when
+ * every reply to the last one is there; a latency is that of a batch. With a rate it is that of a
+ * request, from the moment at which it was due.
+ *
+ * Prints one line of JSON: requests, seconds, microseconds, the servers' nanoseconds of CPU. Every
+ * frame that comes back must be as long as the first one, which must not be an error. */
 #include "load.h"
 
 #include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
-#define EVENTS       256
-#define RECEIVE_SIZE (1u << 20)
-#define WAIT_MS      5000 /* a server that is silent for so long has failed */
+#define EVENTS    256
+#define SILENT_NS 5000000000u /* a server that does not answer for so long has failed */
 
-/* Connections come from many addresses of the loopback net: one alone has too few ports when each
- * is used once and then rests in TIME_WAIT for a minute. */
-#define SOURCES 200u
+struct plan plan;
+int epoll;
 
-/* One connection: how much of its batch is sent, and which replies are there. */
-struct lane {
-    int fd;
-    bool waits_to_send;
-    size_t sent;
-    unsigned replies;     /* of this batch */
-    unsigned header_size; /* bytes of the next reply's header that are there */
-    unsigned char header[FRAME_HEADER];
-    size_t missing; /* bytes of a reply that has begun */
-    uint64_t began_ns;
-};
-
-static struct plan plan;
 static struct result result;
-static int epoll;
-static char received[RECEIVE_SIZE];
+static struct lane *lanes;
+static uint64_t begun_ns;    /* the loop's start: when the first request of a rate is due */
+static uint64_t measured_ns; /* requests that are due earlier are of the warm-up */
 
 static uint64_t clock_ns(void)
 {
@@ -67,208 +53,115 @@ void load_fail(const char *what)
     exit(EXIT_FAILURE);
 }
 
-static int lane_connect(void)
-{
-    static unsigned turn;
-    struct sockaddr_in address = {.sin_family = AF_INET,
-                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK + 1 + turn++ % SOURCES)};
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+/* ---- The closed loop ---- */
 
-    if (fd < 0)
-        load_fail("cannot make a socket");
-    setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &(int){1}, sizeof(int));
-    if (bind(fd, (struct sockaddr *)&address, sizeof(address)) != 0)
-        load_fail("cannot bind");
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    address.sin_port = htons(plan.port);
-    /* Over loopback the handshake is done when connect(2) returns: nothing is waited for. */
-    if (connect(fd, (struct sockaddr *)&address, sizeof(address)) != 0)
-        load_fail("cannot connect");
-    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
-    return fd;
+static void batch_begin(struct lane *lane)
+{
+    lane->began_ns = clock_ns();
+    lane_ask(lane, plan.in_flight);
 }
 
-static void lane_watch(struct lane *lane, int operation, uint32_t events)
+/* The next batch, when all replies to the last one are there. */
+static void batch_replied(struct lane *lane, uint64_t before)
 {
-    struct epoll_event event = {.events = events, .data.ptr = lane};
-
-    if (epoll_ctl(epoll, operation, lane->fd, &event) != 0)
-        load_fail("epoll_ctl");
-}
-
-/* Sends what is left of the batch, as much as goes. */
-static void lane_send(struct lane *lane)
-{
-    while (lane->sent < plan.batch_size) {
-        ssize_t sent = send(lane->fd, plan.batch + lane->sent, plan.batch_size - lane->sent,
-                            MSG_NOSIGNAL | MSG_DONTWAIT);
-        if (sent > 0)
-            lane->sent += (size_t)sent;
-        else if (errno == EAGAIN)
-            break;
-        else if (errno != EINTR)
-            load_fail("cannot send");
-    }
-    bool waits = lane->sent < plan.batch_size;
-    if (waits != lane->waits_to_send)
-        lane_watch(lane, EPOLL_CTL_MOD, waits ? EPOLLIN | EPOLLOUT : EPOLLIN);
-    lane->waits_to_send = waits;
-}
-
-static void lane_begin(struct lane *lane, uint64_t now)
-{
-    lane->sent = 0;
-    lane->replies = 0;
-    lane->began_ns = now;
-    lane_send(lane);
-}
-
-static void lane_open(struct lane *lane)
-{
-    *lane = (struct lane){.fd = lane_connect()};
-    lane_watch(lane, EPOLL_CTL_ADD, EPOLLIN);
-}
-
-/* The beginning of a reply: how many bytes follow. */
-static size_t reply_length(const void *header)
-{
-    uint32_t length;
-
-    memcpy(&length, header, sizeof(length));
-    if (length + FRAME_HEADER != plan.reply_size)
-        load_fail("a reply is not as long as the first one");
-    return length;
-}
-
-/* The bytes of `data` that end replies are counted; the rest of the last one is remembered. */
-static void lane_count_frames(struct lane *lane, const char *data, size_t size)
-{
-    const char *end = data + size;
-
-    while (data < end) {
-        if (lane->missing == 0 && lane->header_size == 0 && end - data >= (ptrdiff_t)FRAME_HEADER) {
-            lane->missing = reply_length(data);
-            data += FRAME_HEADER;
-        } else if (lane->missing == 0) {
-            lane->header[lane->header_size++] = (unsigned char)*data++;
-            if (lane->header_size < FRAME_HEADER)
-                continue;
-            lane->header_size = 0;
-            lane->missing = reply_length(lane->header);
-        }
-        size_t part = (size_t)(end - data) < lane->missing ? (size_t)(end - data) : lane->missing;
-        data += part;
-        lane->missing -= part;
-        lane->replies += lane->missing == 0;
-    }
-}
-
-/* Replies without a length in front of them. `missing` counts up here. */
-static void lane_count_raw(struct lane *lane, size_t size)
-{
-    lane->missing += size;
-    lane->replies += (unsigned)(lane->missing / plan.reply_size);
-    lane->missing %= plan.reply_size;
-}
-
-static void lane_receive(struct lane *lane)
-{
-    ssize_t size = recv(lane->fd, received, sizeof(received), MSG_DONTWAIT);
-
-    if (size < 0 && (errno == EAGAIN || errno == EINTR))
+    (void)before;
+    if (lane->replies < lane->asked)
         return;
-    if (size <= 0) {
-        errno = size == 0 ? 0 : errno;
-        load_fail("the server has closed a connection");
-    }
-    if (plan.framed)
-        lane_count_frames(lane, received, (size_t)size);
-    else
-        lane_count_raw(lane, (size_t)size);
-    if (lane->replies < plan.in_flight)
-        return;
-    if (lane->replies > plan.in_flight)
-        load_fail("there are more replies than requests");
-
-    uint64_t now = clock_ns();
     result.requests += plan.in_flight;
-    latency_add(&result, now - lane->began_ns);
+    latency_add(&result, clock_ns() - lane->began_ns);
     if (plan.reconnects) {
         close(lane->fd);
         lane_open(lane);
-        now = clock_ns();
     }
-    lane_begin(lane, now);
+    batch_begin(lane);
 }
 
-/* One request before all others: what a reply looks like. */
-static void first_call(void)
+/* ---- The open loop ---- */
+
+/* Requests go to the lanes in turn, so which one a lane's n-th is, and when it is due, is known. */
+static uint64_t due_ns(const struct lane *lane, uint64_t number)
 {
-    int fd = lane_connect();
-    size_t size = 0, whole = plan.framed ? FRAME_HEADER : plan.reply_size;
+    uint64_t of_all = number * plan.connections + (uint64_t)(lane - lanes);
 
-    for (size_t sent = 0; sent < plan.request_size;) {
-        ssize_t part = send(fd, plan.batch + sent, plan.request_size - sent, MSG_NOSIGNAL);
-        if (part <= 0)
-            load_fail("cannot send the first request");
-        sent += (size_t)part;
-    }
-    while (size < whole) {
-        if (whole >= sizeof(received))
-            load_fail("the first reply is too long");
-        ssize_t part = recv(fd, received + size, whole - size, 0);
-        if (part <= 0)
-            load_fail("the first request was not answered");
-        size += (size_t)part;
-        if (plan.framed && size == FRAME_HEADER) {
-            plan.reply_size = FRAME_HEADER + *(uint32_t *)(void *)received;
-            whole = plan.reply_size;
-        }
-    }
-    close(fd);
-    received[size] = '\0';
-    errno = 0;
-    if (plan.framed && strstr(received + FRAME_HEADER, "\"out\":\"error\"") != NULL)
-        load_fail(received + FRAME_HEADER);
+    return begun_ns + (uint64_t)((double)of_all * 1e9 / plan.rate);
 }
 
-/* The loop, until `end`. */
-static void run_until(uint64_t end)
+static void request_replied(struct lane *lane, uint64_t before)
+{
+    uint64_t now = clock_ns();
+
+    for (uint64_t number = before; number < lane->replies; number++) {
+        uint64_t due = due_ns(lane, number);
+        if (due < measured_ns)
+            continue;
+        result.requests++;
+        latency_add(&result, now - due);
+    }
+}
+
+/* Sends what has come due. A lane that has several gets them with one call. */
+static void requests_due(void)
+{
+    static uint64_t asked;
+    uint64_t due = 1 + (uint64_t)((double)(clock_ns() - begun_ns) * plan.rate / 1e9);
+    uint64_t count = due - asked, lanes_due = count < plan.connections ? count : plan.connections;
+
+    for (uint64_t i = 0; i < lanes_due; i++)
+        lane_ask(&lanes[(asked + i) % plan.connections],
+                 (count - i + plan.connections - 1) / plan.connections);
+    asked = due;
+}
+
+/* ---- The loop ---- */
+
+static void run_until(uint64_t end, void (*replied)(struct lane *lane, uint64_t before))
 {
     struct epoll_event events[EVENTS];
+    uint64_t heard = clock_ns();
 
     do {
-        int count = epoll_wait(epoll, events, EVENTS, WAIT_MS);
-        if (count == 0) {
-            errno = 0;
+        if (plan.rate > 0)
+            requests_due();
+        /* With a rate it spins: the next request may be due at any moment. */
+        int count = epoll_wait(epoll, events, EVENTS, plan.rate > 0 ? 0 : 100);
+        if (count > 0)
+            heard = clock_ns();
+        errno = 0;
+        if (clock_ns() - heard > SILENT_NS)
             load_fail("the server has not answered for 5 seconds");
-        }
         for (int i = 0; i < count; i++) {
+            struct lane *lane = events[i].data.ptr;
+            uint64_t before = lane->replies;
             if (events[i].events & EPOLLOUT)
-                lane_send(events[i].data.ptr);
+                lane_ask(lane, 0);
             if (events[i].events & ~(uint32_t)EPOLLOUT)
-                lane_receive(events[i].data.ptr);
+                lane_receive(lane);
+            if (lane->replies > before)
+                replied(lane, before);
         }
     } while (clock_ns() < end);
 }
 
 int main(int argc, char **argv)
 {
-    plan_read(&plan, argc, argv);
-    struct lane *lanes = calloc(plan.connections, sizeof(*lanes));
+    plan_read(argc, argv);
+    lanes = calloc(plan.connections, sizeof(*lanes));
     epoll = epoll_create1(EPOLL_CLOEXEC);
     if (lanes == NULL || epoll < 0)
         load_fail("cannot begin");
     first_call();
     for (unsigned i = 0; i < plan.connections; i++)
         lane_open(&lanes[i]);
-    for (unsigned i = 0; i < plan.connections; i++)
-        lane_begin(&lanes[i], clock_ns());
+    begun_ns = clock_ns();
+    measured_ns = begun_ns + plan.warm_up_ns;
+    for (unsigned i = 0; i < plan.connections && plan.rate <= 0; i++)
+        batch_begin(&lanes[i]);
 
-    run_until(clock_ns() + plan.warm_up_ns);
+    void (*replied)(struct lane *, uint64_t) = plan.rate > 0 ? request_replied : batch_replied;
+    run_until(measured_ns, replied);
     uint64_t cpu = cpu_of(plan.cpu_of), start = clock_ns();
     result = (struct result){0};
-    run_until(start + plan.measured_ns);
+    run_until(start + plan.measured_ns, replied);
     result.elapsed_ns = clock_ns() - start;
     result.server_cpu_ns = cpu_of(plan.cpu_of) - cpu;
     result_print(&result);

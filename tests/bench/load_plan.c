@@ -25,33 +25,33 @@ static char *ping_of(size_t size)
     return body;
 }
 
-static void batch_build(struct plan *plan, const char *request)
+static void batch_build(const char *request)
 {
     uint32_t length = (uint32_t)strlen(request);
-    size_t header = plan->framed ? FRAME_HEADER : 0;
+    size_t header = plan.framed ? FRAME_HEADER : 0;
 
-    plan->request_size = header + length;
-    plan->batch_size = plan->request_size * plan->in_flight;
-    plan->batch = malloc(plan->batch_size);
-    if (plan->batch == NULL)
+    plan.request_size = header + length;
+    plan.batch_size = plan.request_size * plan.in_flight;
+    plan.batch = malloc(plan.batch_size);
+    if (plan.batch == NULL)
         load_fail("there is no memory for the requests");
-    for (char *at = plan->batch; at < plan->batch + plan->batch_size; at += plan->request_size) {
+    for (char *at = plan.batch; at < plan.batch + plan.batch_size; at += plan.request_size) {
         memcpy(at, &length, header);
         memcpy(at + header, request, length);
     }
 }
 
-void plan_read(struct plan *plan, int argc, char **argv)
+void plan_read(int argc, char **argv)
 {
     errno = 0;
     if (argc < 5 || argc % 2 == 0)
         load_fail("usage: load PORT CONNECTIONS IN_FLIGHT SECONDS [OPTION VALUE]...");
-    *plan = (struct plan){.port = (uint16_t)atoi(argv[1]),
-                          .connections = (unsigned)atoi(argv[2]),
-                          .in_flight = (unsigned)atoi(argv[3]),
-                          .measured_ns = (uint64_t)(atof(argv[4]) * 1e9),
-                          .warm_up_ns = 200 * 1000 * 1000,
-                          .framed = true};
+    plan = (struct plan){.port = (uint16_t)atoi(argv[1]),
+                         .connections = (unsigned)atoi(argv[2]),
+                         .in_flight = (unsigned)atoi(argv[3]),
+                         .measured_ns = (uint64_t)(atof(argv[4]) * 1e9),
+                         .warm_up_ns = 200 * 1000 * 1000,
+                         .framed = true};
     const char *request = PING;
     for (int i = 5; i < argc; i += 2) {
         const char *name = argv[i];
@@ -62,24 +62,26 @@ void plan_read(struct plan *plan, int argc, char **argv)
             request = ping_of((size_t)atol(value));
         } else if (strcmp(name, "--raw-request") == 0) {
             request = value;
-            plan->framed = false;
+            plan.framed = false;
         } else if (strcmp(name, "--reply-size") == 0) {
-            plan->reply_size = (size_t)atol(value);
+            plan.reply_size = (size_t)atol(value);
         } else if (strcmp(name, "--connect") == 0) {
-            plan->reconnects = strcmp(value, "yes") == 0;
+            plan.reconnects = strcmp(value, "yes") == 0;
+        } else if (strcmp(name, "--rate") == 0) {
+            plan.rate = atof(value);
         } else if (strcmp(name, "--warm-up") == 0) {
-            plan->warm_up_ns = (uint64_t)(atof(value) * 1e9);
+            plan.warm_up_ns = (uint64_t)(atof(value) * 1e9);
         } else if (strcmp(name, "--cpu-of") == 0) {
-            plan->cpu_of = value;
+            plan.cpu_of = value;
         } else {
             load_fail(name);
         }
     }
-    if (plan->connections == 0 || plan->in_flight == 0)
+    if (plan.connections == 0 || plan.in_flight == 0)
         load_fail("there must be a connection, and a request in flight");
-    if (!plan->framed && plan->reply_size == 0)
+    if (!plan.framed && plan.reply_size == 0)
         load_fail("--raw-request needs --reply-size");
-    batch_build(plan, request);
+    batch_build(request);
 }
 
 /* The first number of schedstat: nanoseconds on a CPU. A thread that has ended has none. */
@@ -147,13 +149,13 @@ static double latency_of(size_t bucket)
 void latency_add(struct result *result, uint64_t ns)
 {
     result->latency[latency_bucket(ns)]++;
-    result->batches++;
+    result->latencies++;
 }
 
 /* In microseconds. */
 static double latency_at(const struct result *result, double share)
 {
-    uint64_t rank = (uint64_t)((double)result->batches * share), seen = 0;
+    uint64_t rank = (uint64_t)((double)result->latencies * share), seen = 0;
 
     for (size_t i = 0; i < LATENCY_BUCKETS; i++) {
         seen += result->latency[i];
@@ -165,9 +167,9 @@ static double latency_at(const struct result *result, double share)
 
 void result_print(const struct result *result)
 {
-    printf("{\"requests\": %llu, \"seconds\": %.6f, \"server_cpu_ns\": %llu, \"batches\": %llu, "
+    printf("{\"requests\": %llu, \"seconds\": %.6f, \"server_cpu_ns\": %llu, \"latencies\": %llu, "
            "\"p50_us\": %.2f, \"p99_us\": %.2f}\n",
            (unsigned long long)result->requests, (double)result->elapsed_ns / 1e9,
-           (unsigned long long)result->server_cpu_ns, (unsigned long long)result->batches,
+           (unsigned long long)result->server_cpu_ns, (unsigned long long)result->latencies,
            latency_at(result, 0.5), latency_at(result, 0.99));
 }

@@ -2,9 +2,11 @@
 and what many connections, many methods and two workers change. Each function gives a dictionary of
 plain numbers; report.py says which of them have targets."""
 
+import json
 import os
 import socket
 import statistics
+import subprocess
 import time
 
 import servers
@@ -224,10 +226,11 @@ def crowds(run):
 
 
 def compared(run, one, other, load):
-    """The least CPU for a request of two servers that take turns."""
-    rounds = max(run.rounds, 5)
-    samples = alternating(rounds, {"without": lambda: one.load(*load, run.seconds),
-                                   "with": lambda: other.load(*load, run.seconds)})
+    """The least CPU for a request of two servers that take turns: many short ones, for the
+    differences that are looked for are small."""
+    seconds = run.seconds / 2
+    samples = alternating(run.rounds * 2, {"without": lambda: one.load(*load, seconds),
+                                           "with": lambda: other.load(*load, seconds)})
     return {name: least(loads, "cpu_us") for name, loads in samples.items()}
 
 
@@ -247,4 +250,54 @@ def methods(run, count=200):
         return dict(compared(run, few, many, (50, 128)), methods=count)
 
 
-ALL = (bodies, idle, at_rest, connects, times, balance, two_workers, crowds, neighbours, methods)
+# ---- `pillion bench` ----
+
+
+def pillion_bench(server, connections, in_flight, seconds, *options):
+    """One run of the load generator for users, on the load's CPUs; its report."""
+    command = [os.path.join(server.tools, "../../pillion"), "bench", "--server",
+               "127.0.0.1:%d" % server.port, "-c", str(connections), "-P", str(in_flight),
+               "-d", str(seconds), "--json", *options, "ping", '{"n":1234567}']
+    done = subprocess.run(command, capture_output=True, text=True, timeout=servers.LOAD_LIMIT,
+                          preexec_fn=lambda: os.sched_setaffinity(0, server.load_cpus()))
+    if done.returncode != 0:
+        raise RuntimeError("pillion bench: " + done.stderr.strip()[:500])
+    return json.loads(done.stdout)
+
+
+def generators(run):
+    """How many requests a second `pillion bench` and the bare client get out of a bare echo."""
+    found = {}
+    with RawEcho(run.tools, run.cpus) as echo:
+        for load in ((50, 1), (50, 16), (50, 128)):
+            samples = alternating(run.rounds, {
+                "bare client": lambda: echo.load(*load, run.seconds)["rps"],
+                "pillion bench": lambda:
+                    pillion_bench(echo, *load, run.seconds)["requests_per_second"]})
+            found["%d,%d" % load] = {name: max(rates) for name, rates in samples.items()}
+    return found
+
+
+RATES = (1e3, 3e3, 1e4, 3e4, 1e5, 2e5, 3e5, 5e5, 7e5, 1e6, 1.4e6, 2e6, 3e6, 5e6, 8e6, 1.2e7, 2e7)
+
+
+def latency_by_load(run):
+    """Latencies of 50 connections at given rates, which count from the moment at which each request
+    was due: lists of [requests a second, p50, p99]. A server's list ends where it does not keep up."""
+    found = {}
+    for kind in (Pillion, RawEcho, servers.Redis, servers.PythonServer):
+        if kind.missing():
+            continue
+        with kind(run.tools, run.cpus) as server:
+            points = found[server.name] = []
+            for rate in RATES:
+                tries = [server.load(50, 128, run.seconds, "--rate", str(rate)) for _ in range(2)]
+                best = min(tries, key=lambda one: one["p99_us"])
+                if best["rps"] < 0.97 * rate:
+                    break
+                points.append([rate, best["p50_us"], best["p99_us"]])
+    return found
+
+
+ALL = (bodies, idle, at_rest, connects, times, balance, two_workers, crowds, neighbours, methods,
+       generators, latency_by_load)

@@ -81,6 +81,11 @@ class Server:
 
     name = ""
     options = ()  # of load
+    programs = ()  # that must be installed
+
+    @classmethod
+    def missing(cls):
+        return [program for program in cls.programs if not shutil.which(program)]
 
     def __init__(self, tools, cpus):
         self.tools, self.cpus, self.port = tools, cpus, free_port()
@@ -199,6 +204,7 @@ class RawCjson(Server):
 
 class Redis(Server):
     name = "Redis PING"
+    programs = ("redis-server",)
     options = ("--raw-request", "*1\r\n$4\r\nPING\r\n", "--reply-size", "7")
 
     def command(self):
@@ -211,6 +217,7 @@ class Nginx(Server):
     """Loaded by wrk, which speaks HTTP; its CPU is that of wrk's whole run."""
 
     name = "nginx `return 200`"
+    programs = ("nginx", "wrk")
     script = """
 init = function(args)
     local one, all = wrk.format("GET", "/"), {}
