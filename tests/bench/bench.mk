@@ -1,4 +1,40 @@
 # Benchmarks: programs, never tests. Included by tests/tests.mk.
+#
+#   make bench            everything, about ten minutes; writes docs/performance.md and its picture
+#   make bench-quick      ping alone, two minutes; prints
+#   make bench-recovery   how long clients wait when a worker dies
+#   make bench-json       the speed of the strict JSON pass
+#
+# BENCH_ROUNDS (5) and BENCH_SECONDS (1) say how often and how long each server is loaded.
+
+BENCH_BIN  := $(B)/tests/bench
+BENCH_PROGRAMS := $(addprefix $(BENCH_BIN)/,raw_echo raw_cjson load build.so)
+BENCH_PACKAGES := redis-server nginx wrk
+BENCH_COMPILE = $(CC) -D_GNU_SOURCE -std=c17 $(WARNINGS) -O2 -g
+
+$(BENCH_BIN)/raw_echo $(BENCH_BIN)/raw_cjson: $(BENCH_BIN)/%: tests/bench/%.c tests/bench/bare.c \
+    tests/bench/bare.h
+	@mkdir -p $(@D)
+	$(Q)$(BENCH_COMPILE) -o $@ $(filter %.c,$^) -lcjson
+
+$(BENCH_BIN)/load: $(addprefix tests/bench/,load.c load_lane.c load_plan.c load.h)
+	@mkdir -p $(@D)
+	$(Q)$(BENCH_COMPILE) -o $@ $(filter %.c,$^)
+
+$(BENCH_BIN)/build.so: tests/bench/build.c core/include/pillion/module.h
+	@mkdir -p $(@D)
+	$(Q)$(BENCH_COMPILE) -shared -fPIC -Icore/include -o $@ $<
+
+# Redis and nginx may be installed; where they cannot be, the benchmark goes on without them.
+.PHONY: bench bench-quick bench-deps
+bench-deps:
+	-$(call install,$(BENCH_PACKAGES))
+
+bench: all bench-deps $(BENCH_PROGRAMS)  ## measure everything; writes docs/performance.md
+	python3 tests/bench/bench.py --build $(B)
+
+bench-quick: all $(BENCH_PROGRAMS)  ## measure ping alone, and print
+	python3 tests/bench/bench.py --build $(B) --quick
 
 .PHONY: bench-recovery
 bench-recovery: all  ## how long clients wait when a worker dies

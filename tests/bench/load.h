@@ -1,0 +1,75 @@
+/* The bare client's parts: load.c is its loops, load_lane.c its connections, load_plan.c its
+ * command line and its outcome. Knows nothing of Pillion. */
+#ifndef TESTS_BENCH_LOAD_H
+#define TESTS_BENCH_LOAD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define FRAME_HEADER 4u
+
+/* What is asked for. */
+struct plan {
+    uint16_t port;
+    unsigned connections, in_flight;
+    bool framed, reconnects;
+    double rate; /* requests a second that are sent when they are due; 0: a closed loop */
+    char *batch; /* the same request `in_flight` times */
+    size_t batch_size, request_size;
+    size_t reply_size; /* of one reply, its header included */
+    uint64_t measured_ns, warm_up_ns;
+    char *cpu_of; /* process ids, or NULL */
+};
+
+/* Latencies: 16 buckets for each power of two of nanoseconds. */
+#define LATENCY_STEPS   16u
+#define LATENCY_BUCKETS (64u * LATENCY_STEPS)
+
+struct result {
+    uint64_t requests, elapsed_ns, server_cpu_ns, latencies;
+    uint32_t latency[LATENCY_BUCKETS];
+};
+
+/* One connection: what was asked of it and what came back, since it was opened. */
+struct lane {
+    int fd;
+    bool waits_to_send;
+    uint64_t asked;       /* requests to send, those that are sent included */
+    uint64_t sent;        /* bytes of them */
+    uint64_t replies;     /* whole ones */
+    unsigned header_size; /* bytes of the next reply's header that are there */
+    unsigned char header[FRAME_HEADER];
+    size_t missing; /* framed: bytes of a reply that has begun; raw: those that are there */
+    uint64_t began_ns;
+};
+
+extern struct plan plan;
+extern int epoll;
+
+/* Ends the program with what went wrong, errno's reason included. */
+void load_fail(const char *what) __attribute__((noreturn));
+
+/* Reads the command line and builds the batch. Ends the program when it makes no sense. */
+void plan_read(int argc, char **argv);
+
+/* The CPU time of all threads of "PID,PID...", in nanoseconds (proc(5), schedstat). 0 for NULL. */
+uint64_t cpu_of(const char *pids);
+
+void latency_add(struct result *result, uint64_t ns);
+void result_print(const struct result *result);
+
+/* One request before all others: learns how long a reply is, and refuses an error. */
+void first_call(void);
+
+/* Connects, and watches for replies. */
+void lane_open(struct lane *lane);
+
+/* Asks for `count` more requests, and sends what goes of those that are due. */
+void lane_ask(struct lane *lane, uint64_t count);
+
+/* Receives once. Ends the program when the server has closed the connection, or has sent what
+ * nobody asked for. */
+void lane_receive(struct lane *lane);
+
+#endif
