@@ -159,6 +159,15 @@ const struct conf_directive settings_directives[] = {
      .summary = "How long one call of a handler may keep its worker. A worker that is stuck for "
                 "longer is ended and replaced. `off` waits forever. A method's own `timeout` goes "
                 "before it."},
+    {.name = "defer_timeout",
+     MAIN(defer_timeout_ms),
+     .type = CONF_TIME,
+     .min = 10,
+     .max = DAY_MS,
+     .fallback = "60s",
+     .summary = "How long a request whose handler waits for something (pillion_defer) may wait "
+                "when its module does not say. It is then answered `timeout`; the worker goes "
+                "on."},
     {.name = "drain_timeout",
      MAIN(drain_timeout_ms),
      .type = CONF_TIME,
@@ -166,7 +175,24 @@ const struct conf_directive settings_directives[] = {
      .max = DAY_MS,
      .fallback = "30s",
      .summary = "How long a worker that is asked to go (`pillion -s quit`, or a reload) may take "
-                "to finish what it has begun."},
+                "to finish what it has begun. At a reload, requests that still wait then are "
+                "answered `timeout`; their connections go on."},
+    {.name = "pool_threads",
+     MAIN(pool_threads),
+     .type = CONF_INTEGER,
+     .min = 1,
+     .max = 1024,
+     .fallback = "8",
+     .summary = "How many threads a worker may have for methods that call what blocks "
+                "(pillion_offload). They start when they are first needed."},
+    {.name = "pool_queue",
+     MAIN(pool_queue),
+     .type = CONF_INTEGER,
+     .min = 0,
+     .max = 1000000,
+     .fallback = "1000",
+     .summary = "How many calls may wait for one of the `pool_threads`. Beyond that they are "
+                "answered `overloaded` at once."},
     {.name = "quarantine_crashes",
      MAIN(quarantine_crashes),
      .type = CONF_INTEGER,
@@ -238,6 +264,15 @@ const struct conf_directive settings_directives[] = {
      .fallback = "1m",
      .summary = "How many bytes of replies may wait for a client that does not read them. Beyond "
                 "that its requests are left unread until it does."},
+    {.name = "max_inflight",
+     SERVER(max_inflight),
+     .type = CONF_INTEGER,
+     .min = 1,
+     .max = 255,
+     .fallback = "64",
+     .summary = "How many requests of one connection may be under way at the same time, when "
+                "handlers wait for something. Further ones are left unread until there are "
+                "fewer. None begins, either, when 255 have since the oldest that waits."},
     {.name = "json_max_depth",
      SERVER(json_max_depth),
      .type = CONF_INTEGER,

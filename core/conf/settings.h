@@ -44,6 +44,7 @@ struct server_settings {
     struct filter_settings *filters; /* of every method, before the method's own */
     uint64_t max_frame;              /* bytes of a request's body */
     uint64_t max_output;             /* unsent reply bytes at which a client is paused */
+    int64_t max_inflight;            /* requests of one connection under way at the same time */
     int64_t json_max_depth;
     int64_t json_max_values;
     uint64_t idle_timeout_ms; /* 0: never */
@@ -82,7 +83,10 @@ struct settings {
     bool pin_modules;
     uint64_t load_timeout_ms;    /* probe, and a worker from fork to READY */
     uint64_t handler_timeout_ms; /* one handler; 0: no watchdog */
+    uint64_t defer_timeout_ms;   /* a deferred request whose module gives no time */
     uint64_t drain_timeout_ms;
+    int64_t pool_threads;       /* of each worker, for pillion_offload */
+    int64_t pool_queue;         /* calls that wait for one of them */
     int64_t quarantine_crashes; /* 0: never */
     uint64_t quarantine_window_ms;
     struct module_settings *modules; /* in the order written */

@@ -62,6 +62,11 @@ static void own(struct loop *loop, int fd, bool owned)
     loop->owned[word] = owned ? loop->owned[word] | bit : loop->owned[word] & ~bit;
 }
 
+void loop_disown(struct loop *loop, int fd)
+{
+    own(loop, fd, false);
+}
+
 bool loop_owns(const struct loop *loop, int fd)
 {
     if (fd < 0)

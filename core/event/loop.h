@@ -79,6 +79,10 @@ void loop_unwatch(struct loop *loop, struct watch *watch);
 void timer_set(struct loop *loop, struct timer *timer, uint64_t ns, timer_callback callback);
 void timer_cancel(struct loop *loop, struct timer *timer);
 
+/* The descriptor, which is watched, belongs to somebody who may close it: loop_owns does not count
+ * it. */
+void loop_disown(struct loop *loop, int fd);
+
 /* True when the descriptor is watched by this loop, or is the loop's own. */
 bool loop_owns(const struct loop *loop, int fd);
 

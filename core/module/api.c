@@ -9,9 +9,12 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "module/api.h"
 #include "module/hook_error.h"
+#include "rpc/callback.h"
 #include "rpc/filter.h"
 #include "rpc/introspect.h"
+#include "rpc/offload.h"
 #include "rpc/request.h"
 
 /* ---- The request ---- */
@@ -59,7 +62,7 @@ PILLION_EXPORT pillion_instance *pillion_self(const pillion_request *req)
 
 PILLION_EXPORT void *pillion_alloc(pillion_request *req, size_t size)
 {
-    return pool_alloc(req->pool, size);
+    return offload_on_loop("pillion_alloc") ? pool_alloc(req->pool, size) : NULL;
 }
 
 /* ---- The reply ---- */
@@ -80,6 +83,8 @@ static bool check_result(pillion_request *req, struct bytes result)
 
 PILLION_EXPORT void pillion_reply(pillion_request *req, const char *out, cJSON *result)
 {
+    if (!offload_on_loop("pillion_reply"))
+        return;
     char *text = result == NULL ? NULL : cJSON_PrintUnformatted(result);
 
     if (text == NULL)
@@ -93,6 +98,9 @@ PILLION_EXPORT void pillion_reply(pillion_request *req, const char *out, cJSON *
 PILLION_EXPORT void pillion_reply_raw(pillion_request *req, const char *out, pillion_bytes result)
 {
     struct bytes bytes = {result.data, result.size};
+
+    if (!offload_on_loop("pillion_reply_raw"))
+        return;
     /* The request's own params have passed the check already. */
     bool own = bytes.data == req->params.data && bytes.size == req->params.size;
 
@@ -105,10 +113,86 @@ PILLION_EXPORT void pillion_fail(pillion_request *req, const char *code, const c
     char text[1024];
     va_list args;
 
+    if (!offload_on_loop("pillion_fail"))
+        return;
     va_start(args, format);
     vsnprintf(text, sizeof(text), format, args);
     va_end(args);
     request_fail(req, code == NULL ? PILLION_INTERNAL_ERROR : code, "%s", text);
+}
+
+/* ---- Answering later ---- */
+
+/* The requests of this process: tokens take no argument of ours. */
+static struct deferreds *deferreds;
+
+void api_start(struct deferreds *all)
+{
+    deferreds = all;
+}
+
+PILLION_EXPORT pillion_token pillion_defer(pillion_request *req, uint64_t timeout_ms)
+{
+    if (!offload_on_loop("pillion_defer"))
+        return 0;
+    return deferred_begin(req, timeout_ms);
+}
+
+PILLION_EXPORT pillion_request *pillion_resume(pillion_token token)
+{
+    return offload_on_loop("pillion_resume") ? deferred_resume(deferreds, token) : NULL;
+}
+
+PILLION_EXPORT bool pillion_on_cancel(pillion_token token, void (*cancelled)(void *data),
+                                      void *data)
+{
+    return offload_on_loop("pillion_on_cancel") &&
+           deferred_on_cancel(deferreds, token, cancelled, data);
+}
+
+PILLION_EXPORT void pillion_offload(pillion_request *req, uint64_t timeout_ms,
+                                    void (*work)(void *data),
+                                    void (*done)(pillion_request *req, void *data), void *data)
+{
+    if (offload_on_loop("pillion_offload"))
+        offload_request(req, timeout_ms, work, done, data);
+}
+
+PILLION_EXPORT bool pillion_post(pillion_instance *self,
+                                 void (*callback)(pillion_instance *self, void *data), void *data)
+{
+    return offload_post(self, callback, data);
+}
+
+PILLION_EXPORT pillion_handle pillion_timer(pillion_instance *self, uint64_t after_ms,
+                                            uint64_t every_ms,
+                                            void (*callback)(pillion_instance *self, void *data),
+                                            void *data)
+{
+    if (!offload_on_loop("pillion_timer"))
+        return 0;
+    return callback_timer(self, after_ms, every_ms, callback, data);
+}
+
+PILLION_EXPORT pillion_handle pillion_watch(pillion_instance *self, int fd, unsigned events,
+                                            void (*callback)(pillion_instance *self, int fd,
+                                                             unsigned events, void *data),
+                                            void *data)
+{
+    if (!offload_on_loop("pillion_watch"))
+        return 0;
+    return callback_watch(self, fd, events, callback, data);
+}
+
+PILLION_EXPORT bool pillion_watch_change(pillion_handle handle, unsigned events)
+{
+    return offload_on_loop("pillion_watch_change") && callback_change(handle, events);
+}
+
+PILLION_EXPORT void pillion_cancel(pillion_handle handle)
+{
+    if (offload_on_loop("pillion_cancel"))
+        callback_cancel(handle);
 }
 
 /* ---- Filters ---- */

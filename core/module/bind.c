@@ -118,6 +118,7 @@ bool module_set_bind(struct module_set *set, const struct server_settings *serve
             .filters = filters.uses,
             .filter_count = filters.count,
             .timeout_ns = timeout_ms * NS_PER_MS,
+            .idempotent = found.method->idempotent,
         };
         method_table_add(table, &method);
     }

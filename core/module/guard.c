@@ -8,6 +8,8 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "rpc/callback.h"
+#include "rpc/offload.h"
 #include "rpc/request.h"
 
 /* The other functions are declared by <unistd.h>. */
@@ -23,19 +25,20 @@ void guard_start(const struct loop *loop)
 static void check(const char *function, int fd)
 {
     const struct pillion_request *req = request_current();
+    const pillion_instance *module = req != NULL ? req->method->instance : callback_current();
 
-    if (guarded == NULL || req == NULL || !loop_owns(guarded, fd))
+    if (guarded == NULL || module == NULL || !loop_owns(guarded, fd))
         return;
     log_error(
         "module %s: \"%s\" called %s on descriptor %d, which is the server's; the worker ends "
         "before clients are hurt",
-        req->method->instance->name, req->method->own_name, function, fd);
+        module->name, req != NULL ? req->method->own_name : "a callback", function, fd);
     abort();
 }
 
 static void check_range(const char *function, unsigned first, unsigned last)
 {
-    if (guarded == NULL || request_current() == NULL)
+    if (guarded == NULL || (request_current() == NULL && callback_current() == NULL))
         return;
     for (size_t fd = first; fd <= last && fd < guarded->owned_words * 64; fd++)
         check(function, (int)fd);
@@ -44,6 +47,8 @@ static void check_range(const char *function, unsigned first, unsigned last)
 PILLION_EXPORT int close(int fd)
 {
     check("close", fd);
+    if (offload_is_loop())
+        callbacks_closing(fd);
     return (int)syscall(SYS_close, fd);
 }
 

@@ -130,5 +130,7 @@ bool record_valid(const struct arena *arena, const struct conn_record *record)
            span_valid(arena, cursors->out_block, cursors->out_order, cursors->out_start,
                       cursors->out_end) &&
            cursors->received >= cursors->in_end - cursors->in_start &&
+           (cursors->answered_at == 0 || (cursors->answered_at > cursors->in_start &&
+                                          cursors->answered_at <= cursors->in_end)) &&
            (cursors->flags & ~(CONN_EOF | CONN_ENDING | CONN_DISCARD)) == 0;
 }

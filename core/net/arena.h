@@ -28,7 +28,7 @@
 #ifdef PILLION_TEST_LAYOUT
 #define ARENA_LAYOUT 1000
 #else
-#define ARENA_LAYOUT 1
+#define ARENA_LAYOUT 2
 #endif
 
 /* Flags of a connection. */
@@ -48,7 +48,10 @@ struct conn_cursors {
     uint32_t out_start, out_end;  /* queued, not yet sent */
     uint8_t in_order, out_order;
     uint8_t flags;
-    uint8_t unused[5];
+    uint8_t begun;        /* frames from in_start on that were begun and are not consumed: requests
+                             under way, and those behind them that are answered already */
+    uint32_t answered_at; /* 1 + the offset of the frame among them that was answered last; the
+                             others that are answered say so themselves (rpc/flight.h) */
 };
 static_assert(sizeof(struct conn_cursors) == 48, "two of them and the rest make 128 bytes");
 
@@ -59,13 +62,13 @@ struct conn_record {
     _Atomic uint32_t commits; /* its lowest bit says which cursors are current */
     uint32_t listener;        /* id of the listener that accepted it */
     _Atomic uint32_t taken;   /* 1: another worker has adopted it; hands off */
-    uint32_t unused;
+    _Atomic uint32_t staying; /* 1: its worker has left, but still answers it; hands off for now */
 #ifdef PILLION_TEST_LAYOUT
     uint64_t not_there_before[8];
 #endif
     struct conn_cursors cursors[2];
 };
-#if ARENA_LAYOUT == 1
+#if ARENA_LAYOUT == 2
 static_assert(sizeof(struct conn_record) == 128, "a record is two cache lines");
 #endif
 
@@ -154,12 +157,12 @@ static inline uint64_t running_mark(uint32_t method, uint64_t consumed)
     return (uint64_t)(method + 1) << 48 | (consumed & 0xffffffffffffu);
 }
 
-/* The method that was running when the record was last written, or UINT32_MAX. */
-static inline uint32_t record_running(const struct conn_record *record)
+/* The method that had the frame at this place of the input stream in hand when the record was last
+ * written, or UINT32_MAX. */
+static inline uint32_t record_running(const struct conn_record *record, uint64_t place)
 {
     uint64_t mark = atomic_load_explicit(&record->running, memory_order_relaxed);
-    if (mark == 0 ||
-        (mark & 0xffffffffffffu) != (cursors_consumed(record_cursors(record)) & 0xffffffffffffu))
+    if (mark == 0 || (mark & 0xffffffffffffu) != (place & 0xffffffffffffu))
         return UINT32_MAX;
     return (uint32_t)(mark >> 48) - 1;
 }

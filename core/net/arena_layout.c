@@ -3,39 +3,42 @@
 
 #include <string.h>
 
-/* ---- Layout 1: frozen ---- */
+/* ---- Layouts 1 and 2: frozen. In 1 there were zeros where 2 has `begun`, `answered_at` and
+ * `staying`: none of a connection's requests was ever under way beside others. ---- */
 
-struct cursors_1 {
+struct cursors_2 {
     uint64_t received, sent;
     uint32_t in_block, out_block;
     uint32_t in_start, in_end;
     uint32_t out_start, out_end;
     uint8_t in_order, out_order;
     uint8_t flags;
-    uint8_t unused[5];
+    uint8_t begun;
+    uint32_t answered_at;
 };
 
-struct record_1 {
+struct record_2 {
     _Atomic uint64_t id;
     _Atomic uint64_t running;
     _Atomic uint32_t commits;
     uint32_t listener;
     _Atomic uint32_t taken;
-    uint32_t unused;
-    struct cursors_1 cursors[2];
+    _Atomic uint32_t staying;
+    struct cursors_2 cursors[2];
 };
-static_assert(sizeof(struct record_1) == 128, "layout 1 never changes");
+static_assert(sizeof(struct record_2) == 128, "layouts 1 and 2 never change");
 
-static void read_1(const void *from, struct conn_record *to)
+static void read_2(const void *from, struct conn_record *to)
 {
-    const struct record_1 *record = from;
-    const struct cursors_1 *cursors = &record->cursors[record->commits & 1];
+    const struct record_2 *record = from;
+    const struct cursors_2 *cursors = &record->cursors[record->commits & 1];
 
     memset(to, 0, sizeof(*to));
     to->id = record->id;
     to->running = record->running;
     to->listener = record->listener;
     to->taken = record->taken;
+    to->staying = record->staying;
     to->cursors[0] = (struct conn_cursors){
         .received = cursors->received,
         .sent = cursors->sent,
@@ -48,17 +51,19 @@ static void read_1(const void *from, struct conn_record *to)
         .in_order = cursors->in_order,
         .out_order = cursors->out_order,
         .flags = cursors->flags,
+        .begun = cursors->begun,
+        .answered_at = cursors->answered_at,
     };
 }
 
-static void take_1(void *record)
+static void take_2(void *record)
 {
-    atomic_store_explicit(&((struct record_1 *)record)->taken, 1, memory_order_release);
+    atomic_store_explicit(&((struct record_2 *)record)->taken, 1, memory_order_release);
 }
 
-#if ARENA_LAYOUT == 1
-static_assert(sizeof(struct conn_record) == sizeof(struct record_1) &&
-                  offsetof(struct conn_record, cursors) == offsetof(struct record_1, cursors),
+#if ARENA_LAYOUT == 2
+static_assert(sizeof(struct conn_record) == sizeof(struct record_2) &&
+                  offsetof(struct conn_record, cursors) == offsetof(struct record_2, cursors),
               "conn_record has changed: raise ARENA_LAYOUT, and give the new layout a row here");
 #else
 
@@ -74,6 +79,7 @@ static void read_own(const void *from, struct conn_record *to)
     to->running = record->running;
     to->listener = record->listener;
     to->taken = record->taken;
+    to->staying = record->staying;
     to->cursors[0] = *cursors;
 }
 
@@ -90,8 +96,9 @@ static const struct {
     void (*read)(const void *from, struct conn_record *to);
     void (*take)(void *record);
 } layouts[] = {
-    {1, sizeof(struct record_1), read_1, take_1},
-#if ARENA_LAYOUT != 1
+    {1, sizeof(struct record_2), read_2, take_2},
+    {2, sizeof(struct record_2), read_2, take_2},
+#if ARENA_LAYOUT != 2
     {ARENA_LAYOUT, sizeof(struct conn_record), read_own, take_own},
 #endif
 };

@@ -44,6 +44,12 @@ static struct conn *conn_take(struct conns *conns)
     return conn;
 }
 
+void conn_look_again(struct conns *conns, struct conn *conn)
+{
+    conn->again = 1;
+    conn_mark_dirty(conns, conn);
+}
+
 void conn_give(struct conns *conns, struct conn *conn)
 {
     conn->owner = NULL;
@@ -108,6 +114,7 @@ struct conn *conn_open(struct conns *conns, int fd, uint32_t listener,
     record->listener = listener;
     atomic_store_explicit(&record->running, 0, memory_order_relaxed);
     atomic_store_explicit(&record->taken, 0, memory_order_relaxed);
+    atomic_store_explicit(&record->staying, 0, memory_order_relaxed);
     *record_edit(record) = (struct conn_cursors){.in_block = BLOCK_NONE, .out_block = BLOCK_NONE};
     record_commit(record);
     atomic_store_explicit(&record->id, (uint64_t)conns->worker << 32 | conns->next_id++,
@@ -145,6 +152,8 @@ struct conn *conn_adopt(struct conns *conns, int fd, const struct arena *from,
 
     if (conn == NULL)
         return NULL;
+    if (copy.answered_at != 0)
+        copy.answered_at -= copy.in_start;
     if (!adopt_bytes(conns, from, &copy.in_block, &copy.in_order, &copy.in_start, &copy.in_end)) {
         conn_give(conns, conn);
         return NULL;
@@ -162,6 +171,7 @@ struct conn *conn_adopt(struct conns *conns, int fd, const struct arena *from,
     struct conn_record *mine = conn_record_of(conns, conn);
     mine->listener = record->listener;
     atomic_store_explicit(&mine->taken, 0, memory_order_relaxed);
+    atomic_store_explicit(&mine->staying, 0, memory_order_relaxed);
     atomic_store_explicit(&mine->running,
                           atomic_load_explicit(&record->running, memory_order_relaxed),
                           memory_order_relaxed);
@@ -236,8 +246,8 @@ static void sweep(struct timer *timer)
         struct conn *conn = &conns->conns[i];
         if (conn->owner == NULL || conn->watch.index == 0)
             continue;
-        /* Who waits for room in the arena is not idle by its own choice. */
-        if (conn->waiting || conn->held != NULL) {
+        /* Who waits for room in the arena, or for a reply, is not idle by its own choice. */
+        if (conn->waiting || conn->held != NULL || conn->deferred != 0) {
             again = true;
             continue;
         }
@@ -262,6 +272,21 @@ void conns_sweep(struct conns *conns)
 void conns_release(struct conns *conns)
 {
     conns->leaving = true;
+}
+
+void conn_stay(struct conns *conns, struct conn *conn)
+{
+    atomic_store_explicit(&conn_record_of(conns, conn)->staying, 1, memory_order_release);
+}
+
+void conn_let_go(struct conns *conns, struct conn *conn)
+{
+    loop_unwatch(conns->loop, &conn->watch);
+    if (conn->waiting)
+        conns->waiting_count--;
+    conns->open--;
+    conn->owner = NULL; /* its place and its blocks stay taken: others read them now */
+    atomic_store_explicit(&conn_record_of(conns, conn)->staying, 0, memory_order_release);
 }
 
 void conns_drain(struct conns *conns)

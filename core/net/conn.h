@@ -39,6 +39,10 @@ struct conn {
     uint8_t blocked;                /* the last send was short: wait for EPOLLOUT */
     uint8_t paused;                 /* its requests wait because it does not read replies */
     uint8_t lingering;              /* shut down for sending; dropping what still comes */
+    uint8_t stalled;                /* its next request waits for one that is under way */
+    uint8_t again;                  /* at the batch's end, its requests may go on */
+    uint32_t deferred;              /* 1 + the first of its requests that are under way, which the
+                                       layer above knows; 0: none */
 };
 static_assert(sizeof(struct conn) == 64, "a cache line; idle connections are many");
 
@@ -125,8 +129,16 @@ bool conn_output_full(const struct conns *conns, const struct conn *conn);
  * until conn_advance. Input spans stay valid. */
 char *conn_output_reserve(struct conns *conns, struct conn *conn, size_t size);
 
-/* Consumes `consumed` bytes of input and queues `produced` bytes that were written where
- * conn_output_reserve said, with one commit. */
+/* What one commit changes: `consumed` bytes of input are done with, `produced` bytes are queued
+ * that were written where conn_output_reserve said; the rest as in conn_cursors. */
+struct conn_step {
+    size_t consumed, produced;
+    uint8_t begun;
+    uint32_t answered_at;
+};
+void conn_commit(struct conns *conns, struct conn *conn, const struct conn_step *step);
+
+/* The same for a connection that has nothing under way. */
 void conn_advance(struct conns *conns, struct conn *conn, size_t consumed, size_t produced);
 
 /* A connection whose frames are being handled, one after the other. What its record says is at
@@ -187,6 +199,20 @@ static inline bool conn_turn_advance(struct conn_turn *turn, uint32_t consumed, 
     return true;
 }
 
+/* The connection waits for room in the arena: on_input is called when there may be some. */
+void conn_wait_for_room(struct conns *conns, struct conn *conn);
+
+/* Puts the connection on the list of what the batch's end looks at: on_input is called then. */
+void conn_look_again(struct conns *conns, struct conn *conn);
+
+/* The byte at `offset` of conn_input, to be changed in place. */
+static inline char *conn_input_at(const struct conns *conns, const struct conn *conn,
+                                  uint32_t offset)
+{
+    const struct conn_cursors *cursors = conn_cursors(conns, conn);
+    return arena_block(&conns->arena, cursors->in_block) + cursors->in_start + offset;
+}
+
 /* Keeps a reply of `size` bytes (malloc'd, taken over) for the frame of `consumed` bytes until the
  * arena has room; the connection waits. `data` NULL: nothing could be kept; the connection ends. */
 void conn_hold(struct conns *conns, struct conn *conn, char *data, size_t size, size_t consumed);
@@ -208,6 +234,17 @@ void conns_flush(struct conns *conns);
 /* Stops reading, for good. What is in the arena is then all there is, and another worker may adopt
  * it as soon as this process is gone. */
 void conns_release(struct conns *conns);
+
+/* After that: whether the connection still has something that only this process can finish (a
+ * request under way, a reply that has no room). */
+static inline bool conn_must_stay(const struct conn *conn)
+{
+    return conn->deferred != 0 || conn->held != NULL;
+}
+
+/* The record says that nobody may take it over yet; or this process lets go of it for good. */
+void conn_stay(struct conns *conns, struct conn *conn);
+void conn_let_go(struct conns *conns, struct conn *conn);
 
 /* For a graceful end: connections that have nothing under way are ended, the others when they have
  * nothing under way any more. */

@@ -72,6 +72,7 @@ static bool input_move(struct conns *conns, struct conn *conn, unsigned order)
     edit->in_order = (uint8_t)order;
     edit->in_start = 0;
     edit->in_end = size;
+    edit->answered_at = 0; /* that frame says so itself by now */
     record_commit(record);
     block_release(conns, old, old_order);
     return true;

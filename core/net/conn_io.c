@@ -37,7 +37,7 @@ static bool is_over(const struct conns *conns, const struct conn *conn,
         return false;
     if (cursors->flags & CONN_ENDING)
         return !(cursors->flags & CONN_DISCARD) || (cursors->flags & CONN_EOF);
-    if (conn->waiting)
+    if (conn->waiting || cursors->begun > 0)
         return false;
     if (cursors->flags & CONN_EOF)
         return true;
@@ -65,7 +65,7 @@ static void settle(struct conns *conns, struct conn *conn)
         if (full && !conn->paused)
             counter_add(&conns->counters[COUNT_PAUSED_OUTPUT], 1);
         conn->paused = full;
-        reading = reading && !full && !conn->waiting && conn->held == NULL;
+        reading = reading && !full && !conn->stalled && !conn->waiting && conn->held == NULL;
     }
     input_shrink(conns, conn);
     if (reading)
@@ -175,8 +175,8 @@ static bool receive_once(struct conns *conns, struct conn *conn)
     if (conn->owner->idle_timeout_ns != 0)
         conn->active_ms = (uint32_t)(conns->loop->now / NS_PER_MS);
     process(conns, conn);
-    return (size_t)got == room && conn->owner != NULL && !conn->waiting && conn->held == NULL &&
-           !conn_output_full(conns, conn) &&
+    return (size_t)got == room && conn->owner != NULL && !conn->stalled && !conn->waiting &&
+           conn->held == NULL && !conn_output_full(conns, conn) &&
            !(conn_cursors(conns, conn)->flags & (CONN_EOF | CONN_ENDING));
 }
 
@@ -224,15 +224,17 @@ bool conn_output_full(const struct conns *conns, const struct conn *conn)
     return cursors->out_end - cursors->out_start >= conn->owner->max_output;
 }
 
-void conn_advance(struct conns *conns, struct conn *conn, size_t consumed, size_t produced)
+void conn_commit(struct conns *conns, struct conn *conn, const struct conn_step *step)
 {
     struct conn_record *record = conn_record_of(conns, conn);
     struct conn_cursors *edit = record_edit(record);
     uint32_t block = BLOCK_NONE;
     unsigned order = edit->in_order;
 
-    edit->in_start += (uint32_t)consumed;
-    edit->out_end += (uint32_t)produced;
+    edit->in_start += (uint32_t)step->consumed;
+    edit->out_end += (uint32_t)step->produced;
+    edit->begun = step->begun;
+    edit->answered_at = step->answered_at;
     if (edit->in_start == edit->in_end) {
         block = edit->in_block;
         edit->in_block = BLOCK_NONE;
@@ -242,6 +244,11 @@ void conn_advance(struct conns *conns, struct conn *conn, size_t consumed, size_
     conn->expects = 0;
     block_release(conns, block, order);
     conn_mark_dirty(conns, conn);
+}
+
+void conn_advance(struct conns *conns, struct conn *conn, size_t consumed, size_t produced)
+{
+    conn_commit(conns, conn, &(struct conn_step){.consumed = consumed, .produced = produced});
 }
 
 /* Sends what is queued as far as the socket takes it. False when the connection is gone. */
@@ -401,9 +408,10 @@ static void flush(struct conns *conns, struct conn *conn)
         bool full = conn_output_full(conns, conn);
         if (!send_queued(conns, conn))
             return;
-        if (!full || conn_output_full(conns, conn))
+        if (!conn->again && (!full || conn_output_full(conns, conn)))
             break;
-        process(conns, conn); /* requests that waited until the client had read */
+        conn->again = 0;
+        process(conns, conn); /* requests that waited until the client had read, or for others */
         if (conn->owner == NULL)
             return;
     }

@@ -39,9 +39,6 @@ bool input_prepare(struct conns *conns, struct conn *conn);
  * and then waits holds little. */
 void input_shrink(struct conns *conns, struct conn *conn);
 
-/* Notes that the connection waits for room in the arena. */
-void conn_wait_for_room(struct conns *conns, struct conn *conn);
-
 /* Notes how much is in use now that somebody has found no room: when less is, those who wait try
  * again. The most counts, because who waited first must not be forgotten for who wants more. */
 void room_was_short(struct conns *conns);

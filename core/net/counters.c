@@ -17,6 +17,10 @@ static const char *const names[WORKER_COUNTERS] = {
     [COUNT_INVALID] = "invalid_records",
     [COUNT_QUARANTINED] = "quarantined",
     [COUNT_VAULT_HELD] = "vault_held",
+    [COUNT_DEFERRED] = "deferred",
+    [COUNT_TIMEOUTS] = "timeouts",
+    [COUNT_CANCELLED] = "cancelled",
+    [COUNT_RETRIED] = "retried",
 };
 
 const char *worker_counter_name(enum worker_counter which)

@@ -20,6 +20,10 @@ enum worker_counter {
     COUNT_INVALID,       /* connection records found damaged, and closed */
     COUNT_QUARANTINED,   /* calls refused because their method is quarantined */
     COUNT_VAULT_HELD,    /* sockets handed to the vault */
+    COUNT_DEFERRED,      /* requests that their handlers deferred */
+    COUNT_TIMEOUTS,      /* of those, answered `timeout` */
+    COUNT_CANCELLED,     /* of those, given up because their client was gone */
+    COUNT_RETRIED,       /* requests of idempotent methods run once more after a crash */
     WORKER_COUNTERS
 };
 

@@ -25,7 +25,8 @@ static bool is_ours(const struct adoption *adoption, uint32_t index,
     const struct adopt_rule *rule = &adoption->rule;
     uint64_t place = (uint64_t)index * rule->slots + rule->slot;
 
-    return record->id != 0 && record->taken == 0 && place % rule->parts == rule->part;
+    return record->id != 0 && record->taken == 0 && (!rule->partial || record->staying == 0) &&
+           place % rule->parts == rule->part;
 }
 
 /* What must end here ends visibly: the client sees the end of its connection, the log and the
@@ -98,19 +99,6 @@ static bool correct(struct adoption *adoption, uint32_t index, int fd, struct co
     return true;
 }
 
-static void answer_guilty(struct adoption *adoption, struct conn *conn, uint32_t method)
-{
-    const struct board *board = adoption->dispatcher->board;
-    char text[BOARD_NAME_MAX + 128];
-    bool hung = adoption->rule.hung != 0;
-
-    snprintf(text, sizeof(text),
-             hung ? "\"%s\" took longer than it may and was ended (handler_timeout)"
-                  : "\"%s\" crashed while it handled this request",
-             method < BOARD_METHODS_MAX ? board->names[method] : "?");
-    dispatch_guilty(adoption->dispatcher, conn, hung ? "timeout" : "module_crashed", text);
-}
-
 /* Takes one record over. False when there is no room for it now. */
 static bool take_over(struct adoption *adoption, uint32_t index, uint64_t id, int fd)
 {
@@ -130,7 +118,6 @@ static bool take_over(struct adoption *adoption, uint32_t index, uint64_t id, in
         return true;
     }
     struct conn_cursors cursors = *record_cursors(record);
-    uint32_t running = record_running(record);
     if (!correct(adoption, index, fd, &cursors, &why)) {
         give_up(adoption, id, fd, why);
         return true;
@@ -141,8 +128,13 @@ static bool take_over(struct adoption *adoption, uint32_t index, uint64_t id, in
     arena_record_take(&adoption->from, index);
     counter_add(&conns->counters[COUNT_ADOPTED], 1);
     adoption->count++;
-    if (running != UINT32_MAX)
-        answer_guilty(adoption, conn, running);
+    if (!dispatch_adopted(adoption->dispatcher, conn, adoption->rule.hung != 0)) {
+        log_warn("connection %llx of worker %llu is closed: its requests are damaged",
+                 (unsigned long long)id, (unsigned long long)adoption->serial);
+        counter_add(&conns->counters[COUNT_INVALID], 1);
+        conn_close(conns, conn);
+        return true;
+    }
     conn_start(conns, conn);
     return true;
 }
@@ -270,6 +262,20 @@ void adopt_given(struct adoption *adoption, const struct message *message, const
                  (uint32_t)message->number, (unsigned long long)adoption->serial);
     adoption->state = ADOPT_PLACING;
     place_batch(adoption);
+}
+
+void adopt_stop(struct adoption *adoption)
+{
+    if (adoption->state == ADOPT_PLACING) {
+        for (uint32_t i = adoption->placed; i < adoption->batch; i++) {
+            if (adoption->fds[i] >= 0)
+                close(adoption->fds[i]);
+        }
+    }
+    timer_cancel(adoption->dispatcher->conns->loop, &adoption->wait);
+    if (adoption->state != ADOPT_IDLE)
+        arena_unmap(&adoption->from);
+    adoption->state = ADOPT_IDLE;
 }
 
 void adopt_again(struct adoption *adoption)

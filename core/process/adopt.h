@@ -51,4 +51,8 @@ void adopt_given(struct adoption *adoption, const struct message *message, const
 /* The vault is gone: what was asked of it is asked of the next one. */
 void adopt_again(struct adoption *adoption);
 
+/* Gives up: others take over what is left. What was asked for and comes still is closed here, which
+ * hurts nobody: the vault keeps its own. */
+void adopt_stop(struct adoption *adoption);
+
 #endif

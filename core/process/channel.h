@@ -17,7 +17,8 @@
 enum message_type {
     /* master to worker */
     MESSAGE_SERVE = 1, /* begin to accept */
-    MESSAGE_LEAVE,     /* finish the batch, then end: others take the connections over */
+    MESSAGE_LEAVE,     /* finish the batch, and what is under way, then end: others take the
+                          connections over; `number`: drain timeout in ms */
     MESSAGE_QUIT,      /* finish what is begun, then end; `number`: drain timeout in ms */
     MESSAGE_STOP,      /* end at once */
     MESSAGE_LOG,       /* 1 descriptor: the log file, opened anew */
@@ -27,7 +28,8 @@ enum message_type {
     MESSAGE_STAGE,    /* `text`: "ping.so\nloading", what is about to run */
     MESSAGE_READY,    /* everything is loaded and started; of a probe: all is well */
     MESSAGE_FAILED,   /* `text`: why not */
-    MESSAGE_RELEASED, /* all connections may be taken over: nothing in the arena changes any more */
+    MESSAGE_RELEASED, /* connections may be taken over, but for `number` that wait for an answer;
+                         nothing of the others changes in the arena any more */
     MESSAGE_ADOPTED,  /* `serial` of the source; `number` connections were taken */
     /* master to vault */
     MESSAGE_WORKER, /* 1 descriptor: the channel of the worker `serial` */
@@ -48,7 +50,8 @@ enum message_type {
 struct adopt_rule {
     uint32_t slot, slots;
     uint32_t part, parts;
-    uint32_t hung; /* the watchdog ended the worker: its request is answered `timeout` */
+    uint32_t partial; /* the worker lives, and keeps those whose record says `staying` */
+    uint32_t hung;    /* the watchdog ended the worker: its request is answered `timeout` */
 };
 
 struct message {

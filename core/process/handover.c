@@ -1,11 +1,13 @@
 /* Connections on their way from workers that are gone to workers that serve. See master.h.
  *
  * A source is the arena of a worker that touches it no more: because it left for a reload, or
- * because it died. Each slot of the current generation takes its part of every source (adopt_rule
- * in channel.h says which records those are), one source at a time, the newest first. Who dies
- * while adopting becomes a source itself; what it had not finished stays pending for its slot, and
- * records that it had taken are marked as taken. When every slot has had its part, the vault closes
- * what is left: nobody wanted it. */
+ * because it died. One that left may keep some connections until their requests are answered; the
+ * source is then gone through again, as they follow. Each slot of the current generation takes its
+ * part of every source (adopt_rule in channel.h says which records those are), one source at a
+ * time, the newest first. Who dies while adopting becomes a source itself; what it had not finished
+ * stays pending for its slot, and records that it had taken are marked as taken. When every slot
+ * has had its part, the vault closes what is left: nobody wanted it. */
+#include <fcntl.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -27,23 +29,47 @@ static void plan(struct source *source)
     }
 }
 
-void handover_add(struct worker *worker)
+static struct source *source_find(uint32_t serial)
+{
+    struct source *source = master.sources;
+    while (source != NULL && source->serial != serial)
+        source = source->next;
+    return source;
+}
+
+static struct source *source_new(struct worker *worker)
 {
     struct source *source = must_zalloc(sizeof(*source));
 
-    worker->released = true;
     source->serial = worker->serial;
-    source->arena = worker->arena;
+    source->arena = fcntl(worker->arena, F_DUPFD_CLOEXEC, 0);
     source->slot = worker->slot;
     source->slots = worker->slots;
-    source->hung = worker->hung;
     source->since_ns = clock_ns();
-    worker->arena = -1;
     source->next = master.sources;
     master.sources = source;
     plan(source);
-    log_debug("worker process %u has let go (slot %u of %u)", source->serial, source->slot,
-              source->slots);
+    return source;
+}
+
+void handover_add(struct worker *worker, bool all)
+{
+    struct source *source = source_find(worker->serial);
+
+    if (source == NULL)
+        source = source_new(worker);
+    else
+        source->again = true; /* some slots may have looked already */
+    source->hung = worker->hung;
+    source->partial = !all;
+    worker->staying = !all;
+    worker->released = all;
+    if (all) {
+        close(worker->arena);
+        worker->arena = -1;
+    }
+    log_debug("worker process %u has let go of %s (slot %u of %u)", source->serial,
+              all ? "all" : "a part", source->slot, source->slots);
     vault_tell(MESSAGE_DEAD, source->serial);
     handover_advance();
 }
@@ -92,14 +118,21 @@ void handover_retire(uint32_t serial)
 
 static void source_finish(struct source *source)
 {
+    if (source->again) {
+        source->again = false;
+        plan(source);
+        return;
+    }
     for (struct source **at = &master.sources; *at != NULL; at = &(*at)->next) {
         if (*at == source) {
             *at = source->next;
             break;
         }
     }
-    log_debug("worker process %u has nothing left to take over", source->serial);
-    handover_retire(source->serial);
+    log_debug("worker process %u has nothing left to take over%s", source->serial,
+              source->partial ? " for now" : "");
+    if (!source->partial)
+        handover_retire(source->serial);
     if (source->taken > 0)
         log_info("%u connections of worker %u were taken over in %.1f ms", source->taken,
                  source->slot, (double)(clock_ns() - source->since_ns) / (double)NS_PER_MS);
@@ -113,7 +146,7 @@ static bool still_adopted(const struct source *source)
 {
     for (const struct worker *w = master.workers; w != NULL; w = w->next) {
         if (w->adopting && w->adopting_serial == source->serial && w->state == WORKER_LEAVING &&
-            !w->released)
+            !w->released && !w->staying)
             return true;
     }
     return false;
@@ -131,11 +164,12 @@ static void offer(struct worker *worker)
             .adopt = {.slot = s->slot,
                       .slots = s->slots,
                       .part = worker->slot,
-                      .parts = master.current->slots,
-                      .hung = s->hung},
+                      .parts = master.current->slots},
         };
         if (s->whole)
-            message.adopt = (struct adopt_rule){.slots = 1, .parts = 1, .hung = s->hung};
+            message.adopt = (struct adopt_rule){.slots = 1, .parts = 1};
+        message.adopt.partial = s->partial;
+        message.adopt.hung = s->hung;
         if (channel_send(worker->channel.fd, &message, false, &s->arena, 1)) {
             worker->adopting = true;
             worker->adopting_serial = s->serial;

@@ -87,6 +87,8 @@ static void vault_introduce(void)
             continue;
         channel_send(w->channel.fd, &message, false, &channel, 1);
         close(channel);
+        if (w->staying)
+            vault_tell(MESSAGE_DEAD, w->serial);
     }
 }
 

@@ -33,6 +33,7 @@ struct worker {
     bool probe;
     bool served;   /* has been told to accept */
     bool released; /* its connections are in the hand-over already */
+    bool staying;  /* only some of them: others wait for an answer with it */
     bool died;     /* not in order, and given up */
     bool reaped;   /* its pid may be another process's by now */
     bool hung;     /* ended by the watchdog */
@@ -57,12 +58,14 @@ struct slot {
     uint32_t quick_deaths; /* in a row, of workers that lived for less than a second */
 };
 
-/* Connections of a worker that is gone, on their way to others. */
+/* Connections of a worker that is gone, or leaves, on their way to others. */
 struct source {
     uint32_t serial;
     int arena;
     uint32_t slot, slots; /* where the worker was, of how many */
     bool hung;
+    bool partial; /* the worker still has some, which will follow */
+    bool again;   /* they have: when every slot has taken its part, it is to look once more */
     bool pending[WORKER_PROCESSES_MAX]; /* slots that have not taken their part yet */
     uint32_t pending_count;
     bool whole; /* whoever is pending takes all of it */
@@ -194,8 +197,8 @@ bool upgrade_reaped(pid_t pid, int status);
 /* ---- handover.c ---- */
 
 /* The connections of `worker`, which touches them no more, go to the workers of the current
- * generation. Takes its arena. */
-void handover_add(struct worker *worker);
+ * generation: all of them, or all but those that stay for now. Takes its arena when it is all. */
+void handover_add(struct worker *worker, bool all);
 
 /* Gives work to whoever can adopt. */
 void handover_advance(void);

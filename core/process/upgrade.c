@@ -109,6 +109,7 @@ static void write_workers(cJSON *state)
         add(item, "row", (double)(w->row - master.board->rows));
         cJSON_AddBoolToObject(item, "leaving", w->state == WORKER_LEAVING);
         cJSON_AddBoolToObject(item, "released", w->released);
+        cJSON_AddBoolToObject(item, "staying", w->staying);
         cJSON_AddBoolToObject(item, "died", w->died);
         cJSON_AddBoolToObject(item, "hung", w->hung);
         cJSON_AddBoolToObject(item, "adopting", w->adopting);
@@ -128,6 +129,7 @@ static void write_sources(cJSON *state)
         add(item, "slot", s->slot);
         add(item, "slots", s->slots);
         cJSON_AddBoolToObject(item, "hung", s->hung);
+        cJSON_AddBoolToObject(item, "partial", s->partial);
         cJSON_AddItemToArray(list, item);
     }
 }
@@ -485,6 +487,7 @@ static void read_worker(const cJSON *item)
     worker->served = true;
     worker->state = truth(item, "leaving") ? WORKER_LEAVING : WORKER_SERVING;
     worker->released = truth(item, "released");
+    worker->staying = truth(item, "staying");
     worker->died = truth(item, "died");
     worker->hung = truth(item, "hung");
     worker->adopting = truth(item, "adopting");
@@ -504,6 +507,7 @@ static void read_source(const cJSON *item)
     source->slot = (uint32_t)number(item, "slot", 0);
     source->slots = (uint32_t)number(item, "slots", 1);
     source->hung = truth(item, "hung");
+    source->partial = truth(item, "partial");
     source->since_ns = clock_ns();
     keep_open(source->arena, false);
     while (*at != NULL) /* newest first, as they were written */

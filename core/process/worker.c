@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "module/api.h"
 #include "module/guard.h"
 #include "net/acceptor.h"
 #include "process/adopt.h"
@@ -17,6 +18,10 @@
 #include "process/child.h"
 #include "process/title.h"
 #include "process/vault_client.h"
+#include "rpc/callback.h"
+#include "rpc/offload.h"
+
+#define THREADS_END_MS 1000u /* how long a worker that ends waits for its threads */
 
 /* The one worker of this process. */
 static struct {
@@ -33,6 +38,9 @@ static struct {
     struct conf_errors errors;
     struct timer drain;
     bool draining;
+    bool leaving;      /* what is left is finished; others take over what is not in `staying` */
+    uint32_t *staying; /* connections, by their index */
+    uint32_t staying_count;
 } worker;
 
 /* ---- Starting ---- */
@@ -136,6 +144,7 @@ static void update_open(void)
 
 static void connection_closed(struct conns *conns, struct conn *conn)
 {
+    dispatch_closed(&worker.dispatcher, conn);
     vault_client_drop(&worker.vault, conn_id(conns, conn));
     if (worker.acceptor.paused)
         acceptor_room(&worker.acceptor);
@@ -170,11 +179,26 @@ static uint32_t average_open(void *context)
     return workers < 2 ? UINT32_MAX / 2 : (uint32_t)(sum / workers);
 }
 
+/* Answers what was resumed, runs what waited for that, and sends. */
+static void flush(void)
+{
+    do {
+        dispatch_settle(&worker.dispatcher);
+        conns_flush(&worker.conns);
+    } while (worker.dispatcher.deferreds.settling != NULL);
+}
+
+static void let_go_of_finished(void);
+
 static void batch_done(struct loop *loop, void *context)
 {
     (void)context;
-    conns_flush(&worker.conns);
+    flush();
     vault_client_flush(&worker.vault);
+    if (worker.leaving) {
+        let_go_of_finished();
+        return;
+    }
     update_open();
     acceptor_adjust(&worker.acceptor);
     if (worker.draining && worker.conns.open == 0)
@@ -206,8 +230,79 @@ static void adopted(void *context, uint64_t serial, uint32_t count)
 static _Noreturn void end(void)
 {
     channel_tell(worker.start->channel, MESSAGE_RELEASED, worker.start->serial, 0);
+    if (!offload_finish(THREADS_END_MS)) {
+        log_warn("%u calls in threads do not end; modules are not stopped", offload_pending());
+        _exit(0);
+    }
     module_set_stop(&worker.modules);
     exit(0);
+}
+
+/* Of the connections that stayed, those that have had their answers are others' now. */
+static void let_go_of_finished(void)
+{
+    uint32_t before = worker.staying_count;
+
+    for (uint32_t i = 0; i < worker.staying_count;) {
+        struct conn *conn = &worker.conns.conns[worker.staying[i]];
+        if (conn->owner != NULL && conn_must_stay(conn)) {
+            i++;
+            continue;
+        }
+        if (conn->owner != NULL)
+            conn_let_go(&worker.conns, conn);
+        worker.staying[i] = worker.staying[--worker.staying_count];
+    }
+    update_open();
+    if (worker.staying_count == 0)
+        loop_stop(&worker.loop);
+    else if (worker.staying_count < before)
+        channel_tell(worker.start->channel, MESSAGE_RELEASED, worker.start->serial,
+                     worker.staying_count);
+}
+
+static void answers_late(struct timer *timer)
+{
+    (void)timer;
+    log_warn("%u connections still wait for an answer after drain_timeout; they are answered "
+             "`timeout`",
+             worker.staying_count);
+    dispatch_give_up(&worker.dispatcher, "the server was reloaded while this request waited "
+                                         "(drain_timeout)");
+}
+
+/* Others take the connections over; those that wait for an answer stay until they have it. */
+static void leave(uint64_t timeout_ms)
+{
+    uint32_t high =
+        atomic_load_explicit(&worker.conns.arena.header->record_high, memory_order_relaxed);
+
+    acceptor_close(&worker.acceptor);
+    adopt_stop(&worker.adoption);
+    flush();
+    vault_client_finish(&worker.vault);
+    conns_release(&worker.conns);
+    worker.leaving = true;
+    worker.staying = must_alloc((worker.dispatcher.deferreds.pending + worker.conns.waiting_count) *
+                                sizeof(*worker.staying));
+    for (uint32_t i = 0; i < high; i++) {
+        struct conn *conn = &worker.conns.conns[i];
+        if (conn->owner == NULL)
+            continue;
+        if (conn_must_stay(conn)) {
+            conn_stay(&worker.conns, conn);
+            worker.staying[worker.staying_count++] = i;
+        } else {
+            conn_let_go(&worker.conns, conn);
+        }
+    }
+    if (worker.staying_count == 0) {
+        loop_stop(&worker.loop);
+        return;
+    }
+    channel_tell(worker.start->channel, MESSAGE_RELEASED, worker.start->serial,
+                 worker.staying_count);
+    timer_set(&worker.loop, &worker.drain, timeout_ms * NS_PER_MS, answers_late);
 }
 
 static void drain_over(struct timer *timer)
@@ -235,11 +330,7 @@ static void master_message(const struct message *message, int *fds, uint32_t fd_
         acceptor_start(&worker.acceptor);
         break;
     case MESSAGE_LEAVE:
-        acceptor_close(&worker.acceptor);
-        conns_flush(&worker.conns);
-        vault_client_finish(&worker.vault);
-        conns_release(&worker.conns);
-        loop_stop(&worker.loop);
+        leave(message->number);
         break;
     case MESSAGE_QUIT:
         quit(message->number);
@@ -345,6 +436,13 @@ static void prepare(const struct worker_start *start)
     worker.conns.context = &worker.dispatcher;
     worker.dispatcher =
         (struct dispatcher){.conns = &worker.conns, .board = start->board, .row = start->row};
+    dispatcher_init(&worker.dispatcher, settings->defer_timeout_ms);
+    api_start(&worker.dispatcher.deferreds);
+    callbacks_init(&worker.loop, start->row, settings->handler_timeout_ms * NS_PER_MS);
+    if (!offload_init(&worker.loop,
+                      &(struct offload_limits){.threads = (uint32_t)settings->pool_threads,
+                                               .queue = (uint32_t)settings->pool_queue}))
+        fail(start->channel, "cannot make what threads wake the worker with (eventfd)");
     worker.vault = (struct vault_client){
         .conns = &worker.conns,
         .given = vault_given,

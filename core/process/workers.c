@@ -248,7 +248,7 @@ static void give_up(struct worker *worker)
 
     worker->died = true;
     worker->state = WORKER_LEAVING; /* it does not fill its slot any more */
-    handover_add(worker);
+    handover_add(worker, true);
     if (serving)
         replace(worker->slot, clock_ns() - worker->started_ns,
                 running_method(worker) != BOARD_NO_METHOD);
@@ -294,7 +294,7 @@ static void worker_message(struct worker *worker, const struct message *message)
         break;
     case MESSAGE_RELEASED:
         if (worker->state == WORKER_LEAVING && master.mode == MASTER_RUNNING && !worker->released)
-            handover_add(worker);
+            handover_add(worker, message->number == 0);
         break;
     case MESSAGE_ADOPTED:
         handover_done(worker, message->serial, (uint32_t)message->number);
@@ -419,7 +419,7 @@ static void crashed(struct worker *worker, int status)
         counter_add(&master.board->hangs, 1);
         log_error("worker %u (pid %d) was ended: \"%s\" ran for longer than it may "
                   "(handler_timeout)",
-                  worker->slot, (int)worker->pid, method == NULL ? "?" : method);
+                  worker->slot, (int)worker->pid, method == NULL ? "a callback" : method);
     } else if (method != NULL) {
         counter_add(&master.board->crashes, 1);
         log_error("worker %u (pid %d) died while it ran \"%s\": %s", worker->slot, (int)worker->pid,

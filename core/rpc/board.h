@@ -23,6 +23,7 @@
 #define BOARD_ROWS_MAX    288u  /* 128 workers, old and new generation, and some that linger */
 #define BOARD_NAME_MAX    256u
 #define BOARD_NO_METHOD   UINT32_MAX
+#define BOARD_CALLBACK    (BOARD_METHODS_MAX + 1u) /* running: a module's, of no one method */
 
 /* Latencies: two buckets for each power of two of nanoseconds, from 2^7 (128 ns) on; the last takes
  * all that is longer (2^38 ns, about four and a half minutes). */
@@ -64,7 +65,7 @@ struct board_row {
     struct method_counters methods[BOARD_METHODS_MAX];
 };
 
-#define BOARD_LAYOUT 1u /* raised whenever a structure here changes */
+#define BOARD_LAYOUT 2u /* raised whenever a structure here changes */
 
 struct board {
     uint32_t layout, size; /* BOARD_LAYOUT, sizeof(struct board) */

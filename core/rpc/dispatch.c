@@ -2,23 +2,14 @@
 #include "rpc/dispatch.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "wire/frame.h"
+#include "rpc/dispatch_private.h"
+#include "rpc/flight.h"
 
 #define TIMED_EVERY 16u /* of a method's calls in one turn; the first is always timed */
-
-/* Frames of one connection being answered, one after the other. */
-struct call {
-    struct pillion_request req;
-    struct dispatcher *dispatcher;
-    struct rpc_server *server;
-    struct conn *conn;
-    struct conn_turn turn;
-    char *held; /* where the reply is when the arena had no room for it */
-    bool lost;  /* nor had the heap */
-};
 
 /* The sink of a worker's requests: the reply is written where it will be sent from. */
 static char *call_reserve(struct pillion_request *req, size_t size)
@@ -44,7 +35,7 @@ static const char *call_peer(const struct pillion_request *req)
     return text;
 }
 
-static void call_init(struct call *call, struct dispatcher *dispatcher, struct conn *conn)
+void call_init(struct call *call, struct dispatcher *dispatcher, struct conn *conn)
 {
     call->dispatcher = dispatcher;
     call->server = container_of(conn->owner, struct rpc_server, owner);
@@ -56,6 +47,7 @@ static void call_init(struct call *call, struct dispatcher *dispatcher, struct c
         .reserve = call_reserve,
         .peer = call_peer,
         .sink = call,
+        .deferreds = &dispatcher->deferreds,
         .max_reply = call->server->max_reply,
         .introspect = &call->server->introspect,
     };
@@ -63,7 +55,7 @@ static void call_init(struct call *call, struct dispatcher *dispatcher, struct c
 }
 
 /* The next frame's request. */
-static void call_next(struct call *call)
+void call_next(struct call *call)
 {
     struct pillion_request *req = &call->req;
 
@@ -73,6 +65,7 @@ static void call_next(struct call *call)
     req->id = (struct bytes){NULL, 0};
     req->tree = NULL;
     req->tree_tried = req->answered = req->failed = false;
+    req->deferred = NULL;
     req->size = 0;
     req->room = call->turn.out;
     req->room_size = call->turn.out_room;
@@ -96,8 +89,7 @@ static bool call_commit(struct call *call, size_t consumes)
     return more;
 }
 
-/* `weight`: how many calls this one stands for. */
-static void count_time(struct method_counters *counters, uint64_t ns, uint32_t weight)
+void count_time(struct method_counters *counters, uint64_t ns, uint32_t weight)
 {
     counter_add(&counters->total_ns, ns * weight);
     counter_add(&counters->latency[latency_bucket(ns)], weight);
@@ -105,13 +97,13 @@ static void count_time(struct method_counters *counters, uint64_t ns, uint32_t w
 
 /* Runs the handler between two stores that tell the watchdog, and whoever may have to clean up,
  * what is running. */
-static void run_method(struct call *call)
+static void run_method(struct call *call, uint64_t place)
 {
     const struct method *method = call->req.method;
     struct board_row *row = call->dispatcher->row;
 
-    atomic_store_explicit(&call->turn.record->running,
-                          running_mark(method->index, call->turn.consumed), memory_order_relaxed);
+    atomic_store_explicit(&call->turn.record->running, running_mark(method->index, place),
+                          memory_order_relaxed);
     atomic_store_explicit(&row->allowed_ns, method->timeout_ns, memory_order_relaxed);
     counter_add(&row->dispatched, 1);
     atomic_store_explicit(&row->running, method->index + 1, memory_order_release);
@@ -120,20 +112,22 @@ static void run_method(struct call *call)
 }
 
 /* The same, counted. Clocks cost as much as a short handler does, so of pipelined requests some
- * stand for the others. */
-static void run_counted(struct call *call, bool first)
+ * stand for the others. One that is deferred is counted when it is answered. */
+void call_run(struct call *call, uint64_t place, bool first)
 {
     uint32_t index = call->req.method->index;
     struct method_counters *counters = &call->dispatcher->row->methods[index];
     uint8_t *untimed = &call->dispatcher->untimed[index];
+    bool timed = first || *untimed >= TIMED_EVERY - 1;
+    uint64_t start = timed ? clock_ns() : 0;
 
-    if (first || *untimed >= TIMED_EVERY - 1) {
-        uint64_t start = clock_ns();
-        run_method(call);
+    run_method(call, place);
+    if (call->req.deferred != NULL)
+        return;
+    if (timed) {
         count_time(counters, clock_ns() - start, *untimed + 1u);
         *untimed = 0;
     } else {
-        run_method(call);
         ++*untimed;
     }
     counter_add(&counters->calls, 1);
@@ -142,26 +136,33 @@ static void run_counted(struct call *call, bool first)
 }
 
 /* The method of this name. A client that pipelines calls the same one again and again. */
-static const struct method *find_method(struct rpc_server *server, struct bytes name)
+static inline const struct method *find_method(struct rpc_server *server, struct bytes name)
 {
     if (server->recent == NULL || !bytes_equal(server->recent->name, name))
         server->recent = method_table_find(&server->methods, name);
     return server->recent;
 }
 
-/* True when the frame is a call of a method that may run; otherwise it is answered. */
-static bool call_resolve(struct call *call, struct bytes body, struct envelope *envelope)
+enum envelope_status call_read(struct call *call, struct bytes body, struct envelope *envelope,
+                               struct json_error *error)
+{
+    struct pillion_request *req = &call->req;
+    enum envelope_status status = envelope_read(body, &call->server->limits, envelope, error);
+
+    req->id = bytes_just_set(&envelope->id);
+    req->body = body;
+    return status;
+}
+
+bool call_find(struct call *call, enum envelope_status status, const struct envelope *envelope,
+               const struct json_error *error)
 {
     struct dispatcher *dispatcher = call->dispatcher;
     struct pillion_request *req = &call->req;
-    struct json_error error;
 
-    enum envelope_status status = envelope_read(body, &call->server->limits, envelope, &error);
-    req->id = bytes_just_set(&envelope->id);
-    req->body = body;
     if (status != ENVELOPE_OK) {
         request_fail(req, status == ENVELOPE_NOT_JSON ? "parse_error" : "invalid_request",
-                     "%s, at byte %zu", error.reason, error.offset);
+                     "%s, at byte %zu", error->reason, error->offset);
         return false;
     }
     req->params = bytes_just_set(&envelope->params);
@@ -186,12 +187,18 @@ static bool call_resolve(struct call *call, struct bytes body, struct envelope *
 static bool answer(struct call *call, const struct frame *frame, bool first)
 {
     struct envelope envelope;
+    struct json_error error;
 
     call_next(call);
-    if (call_resolve(call, frame->body, &envelope))
-        run_counted(call, first);
+    enum envelope_status status = call_read(call, frame->body, &envelope, &error);
+    if (call_find(call, status, &envelope, &error))
+        call_run(call, call->turn.consumed, first);
     else
         counter_add(&call->dispatcher->row->counters[COUNT_REFUSED], 1);
+    if (call->req.deferred != NULL) {
+        call_deferred(call);
+        return false;
+    }
     return call_commit(call, (size_t)frame->size);
 }
 
@@ -212,57 +219,53 @@ static void refuse_frame(struct call *call, const struct frame *frame)
     conn_end(dispatcher->conns, call->conn, true);
 }
 
-void dispatch_input(struct conns *conns, struct conn *conn)
+/* Frames that are answered before the next one begins. Leaves when there is no more to do for now,
+ * and when a request was deferred. */
+static void answer_in_turn(struct call *call)
 {
-    struct dispatcher *dispatcher = conns->context;
-    uint64_t frames = 0;
-    struct call call;
-
-    if (conn->held != NULL)
-        return;
-    call_init(&call, dispatcher, conn);
-    uint32_t max_frame = (uint32_t)call.server->settings->max_frame;
-    uint64_t max_output = conn->owner->max_output;
+    struct conn *conn = call->conn;
+    uint32_t max_frame = (uint32_t)call->server->settings->max_frame;
+    uint64_t max_output = conn->owner->max_output, frames = 0;
     bool more = true;
-    while (more && call.turn.out_end - call.turn.out_start < max_output) {
+
+    while (more && call->turn.out_end - call->turn.out_start < max_output) {
         struct frame frame;
         enum frame_status status =
-            frame_next((struct bytes){call.turn.in, call.turn.in_size}, max_frame, &frame);
+            frame_next((struct bytes){call->turn.in, call->turn.in_size}, max_frame, &frame);
 
         if (status == FRAME_PARTIAL) {
             conn->expects = (uint32_t)frame.size;
             break;
         }
         if (status == FRAME_TOO_LARGE) {
-            refuse_frame(&call, &frame);
+            refuse_frame(call, &frame);
             break;
         }
         conn->expects = 0;
-        more = answer(&call, &frame, frames++ == 0);
+        more = answer(call, &frame, frames++ == 0);
     }
     if (frames > 0)
-        counter_add(&dispatcher->row->counters[COUNT_FRAMES], frames);
+        counter_add(&call->dispatcher->row->counters[COUNT_FRAMES], frames);
 }
 
-void dispatch_guilty(struct dispatcher *dispatcher, struct conn *conn, const char *code,
-                     const char *message)
+void dispatch_input(struct conns *conns, struct conn *conn)
 {
-    struct envelope envelope;
-    struct json_error error;
-    struct frame frame;
     struct call call;
 
-    call_init(&call, dispatcher, conn);
-    /* The limits may be another generation's by now: only what was running matters. */
-    if (frame_next((struct bytes){call.turn.in, call.turn.in_size}, FRAME_BODY_MAX, &frame) !=
-        FRAME_WHOLE)
+    if (conn->held != NULL)
         return;
-    call_next(&call);
-    envelope_read(frame.body, &call.server->limits, &envelope, &error);
-    call.req.id = envelope.id;
-    counter_add(&dispatcher->row->counters[COUNT_GUILTY], 1);
-    request_fail(&call.req, code, "%s", message);
-    call_commit(&call, (size_t)frame.size);
+    call_init(&call, conns->context, conn);
+    for (;;) {
+        if (flight_begun(conns, conn) > 0) {
+            if (!answer_beside(&call))
+                return;
+            conn_turn_begin(conns, conn, &call.turn);
+        }
+        conn->stalled = 0;
+        answer_in_turn(&call);
+        if (flight_begun(conns, conn) == 0)
+            return;
+    }
 }
 
 void rpc_server_init(struct rpc_server *server, const struct server_settings *settings,

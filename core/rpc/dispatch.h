@@ -3,13 +3,17 @@
  *
  * For each frame: the strict pass finds the members, the method table of the connection's server
  * finds the method, the record is marked with frame and method, the handler answers into the arena,
- * and one commit consumes the frame and queues the reply. */
+ * and one commit consumes the frame and queues the reply.
+ *
+ * That is a turn: each frame is answered before the next begins. When a handler defers, the
+ * connection's further frames are begun beside it (rpc/flight.h) until nothing is under way. */
 #ifndef PILLION_RPC_DISPATCH_H
 #define PILLION_RPC_DISPATCH_H
 
 #include "conf/settings.h"
 #include "net/conn.h"
 #include "rpc/board.h"
+#include "rpc/deferred.h"
 #include "rpc/introspect.h"
 #include "rpc/request.h"
 
@@ -19,7 +23,11 @@ struct dispatcher {
     struct board_row *row;              /* this worker's */
     struct pool pool;                   /* the current request's memory */
     uint8_t untimed[BOARD_METHODS_MAX]; /* calls of each method since one was timed */
+    struct deferreds deferreds;
 };
+
+/* Makes ready what deferring needs. The dispatcher's conns, board and row are set already. */
+void dispatcher_init(struct dispatcher *dispatcher, uint64_t defer_timeout_ms);
 
 /* One `server` block in this worker. */
 struct rpc_server {
@@ -43,9 +51,18 @@ void rpc_server_count(struct rpc_server *server);
  * dispatcher. */
 void dispatch_input(struct conns *conns, struct conn *conn);
 
-/* Answers the request that a connection's former worker died of, or was ended for, with an error,
- * without running it. */
-void dispatch_guilty(struct dispatcher *dispatcher, struct conn *conn, const char *code,
-                     const char *message);
+/* A connection has just been adopted: answers what its former worker died of, or was ended for
+ * (`hung`), with an error, without running it, and likewise what was under way; requests of
+ * idempotent methods are run once more. False when the record is damaged. */
+bool dispatch_adopted(struct dispatcher *dispatcher, struct conn *conn, bool hung);
+
+/* The connection is being closed: what is under way for it is given up. From conns->on_close. */
+void dispatch_closed(struct dispatcher *dispatcher, struct conn *conn);
+
+/* Answers all that is under way `timeout`, in the words given. */
+void dispatch_give_up(struct dispatcher *dispatcher, const char *why);
+
+/* At the end of a batch, before conns_flush: queues the answers of deferred requests. */
+void dispatch_settle(struct dispatcher *dispatcher);
 
 #endif

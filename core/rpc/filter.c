@@ -48,6 +48,14 @@ void filters_run(struct pillion_request *req, void (*handler)(struct pillion_req
         goes_on = run_before(req, &method->filters[seen++]);
     if (goes_on)
         handler(req);
+    if (req->deferred != NULL) /* its answer comes later: filters_after */
+        return;
     while (seen > 0)
         run_after(req, &method->filters[--seen]);
+}
+
+void filters_after(struct pillion_request *req)
+{
+    for (size_t i = req->method->filter_count; i > 0; i--)
+        run_after(req, &req->method->filters[i - 1]);
 }

@@ -14,7 +14,10 @@ struct filter_use {
     void *config;                      /* the statement's structure */
 };
 
-/* Runs the method's filters around `handler`, which answers the request. */
+/* Runs the method's filters around `handler`, which answers the request, or defers it. */
 void filters_run(struct pillion_request *req, void (*handler)(struct pillion_request *req));
+
+/* A deferred request is answered: runs what its filters do after that. */
+void filters_after(struct pillion_request *req);
 
 #endif

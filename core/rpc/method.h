@@ -23,6 +23,7 @@ struct method {
     const struct filter_use *filters;          /* in their order */
     size_t filter_count;
     uint64_t timeout_ns; /* 0: no watchdog */
+    bool idempotent;     /* may be run once more after a crash */
     uint32_t index;      /* in the counters of the board */
 };
 

@@ -7,15 +7,21 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "rpc/deferred.h"
 #include "rpc/filter.h"
 
 #define FAIL_MESSAGE_MAX 1024
 
 /* The pool of the request in hand, and whether cJSON is filling it right now: cJSON's allocators
- * take no argument of ours. */
-static struct pool *current_pool;
+ * take no argument of ours. Threads of a module have neither. */
+static _Thread_local struct pool *current_pool;
+static _Thread_local bool parsing;
 static const struct pillion_request *current;
-static bool parsing;
+
+#define REMEMBERED 8u /* requests that one callback is likely to have in hand */
+
+static _Thread_local struct pool *remembered[REMEMBERED];
+static _Thread_local unsigned remembered_count;
 
 static const char *module_of(const struct pillion_request *req)
 {
@@ -38,8 +44,30 @@ static void *hook_alloc(size_t size)
 
 static void hook_free(void *memory)
 {
-    if (memory != NULL && (current_pool == NULL || !pool_owns(current_pool, memory)))
-        free(memory);
+    if (memory == NULL || (current_pool != NULL && pool_owns(current_pool, memory)))
+        return;
+    for (unsigned i = 0; i < remembered_count; i++) {
+        if (remembered[i] != NULL && pool_owns(remembered[i], memory))
+            return;
+    }
+    free(memory);
+}
+
+void request_remember_pool(struct pool *pool)
+{
+    static unsigned turn;
+
+    remembered[turn++ % REMEMBERED] = pool;
+    if (remembered_count < REMEMBERED)
+        remembered_count++;
+}
+
+void request_forget_pool(const struct pool *pool)
+{
+    for (unsigned i = 0; i < remembered_count; i++) {
+        if (remembered[i] == pool)
+            remembered[i] = NULL;
+    }
 }
 
 void request_install_cjson_hooks(void)
@@ -67,10 +95,13 @@ const cJSON *request_params(struct pillion_request *req)
 /* True when this is the first answer. */
 static bool may_answer(const struct pillion_request *req)
 {
-    if (!req->answered)
+    const char *wrong = req->answered ? "answered a request a second time; the second answer"
+                                      : "answered a request that it has deferred, and not resumed; "
+                                        "this answer";
+
+    if (!req->answered && (req->deferred == NULL || req->deferred->home == NULL))
         return true;
-    log_error("module %s: \"%s\" answered a request a second time; the second answer is dropped",
-              module_of(req), method_of(req));
+    log_error("module %s: \"%s\" %s is dropped", module_of(req), method_of(req), wrong);
     return false;
 }
 
@@ -152,6 +183,8 @@ const struct pillion_request *request_current(void)
 static void run_handler(struct pillion_request *req)
 {
     req->method->handler(req);
+    if (req->deferred != NULL)
+        return;
     if (!req->answered && req->tree_tried && req->tree == NULL) {
         request_fail(req, PILLION_INVALID_PARAMS,
                      "the params hold text that this method cannot take (an unpaired surrogate), "

@@ -13,6 +13,8 @@
 #include "wire/json.h"
 #include "wire/reply.h"
 
+struct deferred;
+struct deferreds;
 struct introspect;
 
 struct pillion_request {
@@ -39,6 +41,9 @@ struct pillion_request {
     const char *(*peer)(const struct pillion_request *req);
     void *sink; /* for the two above */
 
+    struct deferreds *deferreds; /* where it can be deferred to, or NULL */
+    struct deferred *deferred;   /* once it is */
+
     uint64_t max_reply;                  /* bytes of a reply, its header included */
     const struct introspect *introspect; /* the server as the request can see it */
 };
@@ -53,13 +58,18 @@ __attribute__((format(printf, 3, 4))) void request_fail(struct pillion_request *
 /* The params as cJSON, NULL when they cannot be had. See pillion_params. */
 const cJSON *request_params(struct pillion_request *req);
 
-/* Runs the method's handler and sees that there is an answer: a handler that returned without one
- * becomes `internal_error` (or `invalid_params` when its params could not be had as cJSON), with a
- * line in the log that names module and method. */
+/* Runs the method's handler and sees that there is an answer, unless it is deferred: a handler that
+ * returned without one becomes `internal_error` (or `invalid_params` when its params could not be
+ * had as cJSON), with a line in the log that names module and method. */
 void request_run(struct pillion_request *req);
 
 /* The request whose handler runs right now, or NULL. */
 const struct pillion_request *request_current(void);
+
+/* While a module holds a request that it has resumed, freeing what lies in the request's memory is
+ * as harmless as it is in a handler. */
+void request_remember_pool(struct pool *pool);
+void request_forget_pool(const struct pool *pool);
 
 /* Installs cJSON's allocators (cJSON_InitHooks), once in each process that runs modules: what is
  * parsed for a request comes from its pool and freeing that is harmless; all else is the heap. */

@@ -37,8 +37,8 @@ bench-quick: all $(BENCH_PROGRAMS)  ## measure ping alone, and print
 	python3 tests/bench/bench.py --build $(B) --quick
 
 .PHONY: bench-recovery
-bench-recovery: all  ## how long clients wait when a worker dies
-	PILLION_BUILD=$(abspath $(B)) python3 tests/bench/recovery.py
+bench-recovery: all $(BENCH_PROGRAMS)  ## how long clients wait when a worker dies
+	python3 tests/bench/recovery.py --build $(B)
 
 $(B)/tests/bench/json_speed: tests/bench/json_speed.c $(B)/libpillion.a
 	@mkdir -p $(@D)

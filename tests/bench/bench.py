@@ -1,28 +1,47 @@
 #!/usr/bin/env python3
 """`make bench`: Pillion beside bare servers, Redis, nginx and the Python teaching server, in one run.
 
-    python3 tests/bench/bench.py --build build [--quick]
+    python3 tests/bench/bench.py --build build [--quick] [--only NAME...]
 
 Servers run on one CPU and the load on the others. For each configuration the servers take turns, round
 after round, because machines drift: only numbers of the same run may be compared. What counts is the
-best round, for requests a second, and the least CPU for a request; medians are told beside them.
-Writes docs/performance.md and docs/performance.svg; --quick prints, and writes nothing.
+best round, for requests a second, and the least CPU for a request.
+
+Writes docs/performance.md and docs/performance.svg (see report.py). --quick compares ping alone, and
+--only takes one measurement of measures.py, "table" or "recovery": both print, and write nothing.
 BENCH_ROUNDS (5) and BENCH_SECONDS (1) say how often and how long.
 """
 
 import argparse
 import json
 import os
-import shutil
 import signal
 import statistics
 import sys
 
+import measures
+import recovery
+import report
 import servers
 
 COLUMNS = [(1, 1), (50, 1), (50, 16), (50, 128)]
-ROUNDS = int(os.environ.get("BENCH_ROUNDS", "5"))
-SECONDS = float(os.environ.get("BENCH_SECONDS", "1"))
+QUICK = [servers.RawEcho, servers.Pillion, servers.Redis]
+KINDS = QUICK + [servers.RawCjson, servers.PillionBuild, servers.Nginx, servers.PythonServer]
+
+
+class Run:
+    """What the measurements of measures.py share."""
+
+    def __init__(self, build):
+        usable = sorted(os.sched_getaffinity(0))
+        if len(usable) < 2:
+            sys.exit("the benchmark needs two CPUs: one for the server, one for the load")
+        self.build = os.path.abspath(build)
+        self.tools = os.path.join(self.build, "tests/bench")
+        self.cpus = {usable[0]}
+        self.rounds = int(os.environ.get("BENCH_ROUNDS", "5"))
+        self.seconds = float(os.environ.get("BENCH_SECONDS", "1"))
+        self.descriptors = servers.raise_descriptor_limit()
 
 
 def say(text):
@@ -30,82 +49,71 @@ def say(text):
 
 
 def summary(samples):
-    """The best of the rounds, and the medians."""
+    """The best of the rounds, and medians of latencies."""
     pick = lambda key: [sample[key] for sample in samples]
-    return {"rps": max(pick("rps")), "rps_median": statistics.median(pick("rps")),
-            "cpu_us": min(pick("cpu_us")), "cpu_us_median": statistics.median(pick("cpu_us")),
-            "busy": max(pick("busy")),
+    return {"rps": max(pick("rps")), "cpu_us": min(pick("cpu_us")),
             "p50_us": statistics.median(pick("p50_us")), "p99_us": statistics.median(pick("p99_us"))}
 
 
-def alternate(loads, rounds=None):
-    """Runs each of {name: function} in turn, round after round: {name: summary}."""
-    samples = {name: [] for name in loads}
-    for _ in range(rounds or ROUNDS):
-        for name, load in loads.items():
-            samples[name].append(load())
-    return {name: summary(found) for name, found in samples.items()}
+def available(kinds):
+    """Those that can be started here, and why others are left out."""
+    missing = ["%s, for there is no %s" % (kind.name, " and no ".join(kind.missing()))
+               for kind in kinds if kind.missing()]
+    return [kind for kind in kinds if not kind.missing()], missing
 
 
-def available(quick):
-    """The kinds of servers that can be started here, and what is left out."""
-    kinds = [servers.RawEcho, servers.Pillion, servers.Redis]
-    if not quick:
-        kinds += [servers.RawCjson, servers.PillionBuild, servers.Nginx, servers.PythonServer]
-    needs = {servers.Redis: ["redis-server"], servers.Nginx: ["nginx", "wrk"]}
-    found, missing = [], []
-    for kind in kinds:
-        lacking = [program for program in needs.get(kind, []) if not shutil.which(program)]
-        if lacking:
-            missing.append("%s: there is no %s" % (kind.name, " and no ".join(lacking)))
-        else:
-            found.append(kind)
-    return found, missing
-
-
-def compare(tools, cpus, columns, quick):
-    """The table: {name of the server: {"connections,in flight": summary}}."""
-    kinds, missing = available(quick)
-    for line in missing:
-        say("left out: " + line)
-    table = {kind.name: {} for kind in kinds}
-    running = []
+def table(run, kinds, columns=COLUMNS):
+    """{name of the server: {"connections,in flight": summary}}."""
+    found, running = {kind.name: {} for kind in kinds}, []
     try:
         for kind in kinds:
-            running.append(kind(tools, cpus))
-        for connections, in_flight in columns:
-            key = "%d,%d" % (connections, in_flight)
-            found = alternate({
-                server.name: lambda server=server: server.load(connections, in_flight, SECONDS)
+            running.append(kind(run.tools, run.cpus))
+        for load in columns:
+            key = "%d,%d" % load
+            samples = measures.alternating(run.rounds, {
+                server.name: lambda server=server: server.load(*load, run.seconds)
                 for server in running})
-            for name, result in found.items():
-                table[name][key] = result
+            for name, results in samples.items():
+                best = found[name][key] = summary(results)
                 say("(%s)\t%-30s %12.0f/s %9.3f us CPU   p50 %9.1f us   p99 %9.1f us" % (
-                    key, name, result["rps"], result["cpu_us"], result["p50_us"],
-                    result["p99_us"]))
+                    key, name, best["rps"], best["cpu_us"], best["p50_us"], best["p99_us"]))
     finally:
         for server in running:
             server.end()
-    return table, missing
+    return found
 
 
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--build", default="build")
     parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--only", nargs="+", default=[])
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
-    tools = os.path.join(os.path.abspath(options.build), "tests/bench")
-    usable = sorted(os.sched_getaffinity(0))
-    if len(usable) < 2:
-        sys.exit("the benchmark needs two CPUs: one for the server, one for the load")
-    servers.raise_descriptor_limit()
-    cpus = {usable[0]}
-    table, missing = compare(tools, cpus, COLUMNS[2:] if options.quick else COLUMNS, options.quick)
+    run = Run(options.build)
+    kinds, missing = available(QUICK if options.quick else KINDS)
+    for line in missing:
+        say("left out: " + line)
     if options.quick:
+        table(run, kinds)
         return
-    with open(os.path.join(tools, "results.json"), "w") as file:
-        json.dump({"table": table, "missing": missing}, file, indent=1)
+
+    parts = {"table": lambda run: table(run, kinds), "recovery": lambda run: recovery.measure(run.build)}
+    parts.update((function.__name__, function) for function in measures.ALL)
+    wanted = options.only or list(parts)
+    results = {"missing": missing, "rounds": run.rounds, "seconds": run.seconds}
+    for name in wanted:
+        if name not in parts:
+            sys.exit("there is no measurement %s; there are %s" % (name, ", ".join(parts)))
+        say("== " + name)
+        results[name] = parts[name](run)
+        if name != "table":
+            say(json.dumps(results[name]))
+    if not options.only:
+        with open(os.path.join(run.tools, "results.json"), "w") as file:
+            json.dump(results, file, indent=1)
+        for line in report.write(results):
+            say(line)
 
 
 if __name__ == "__main__":

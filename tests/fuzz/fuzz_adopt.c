@@ -78,7 +78,7 @@ static void take_all(struct conns *conns, const struct arena *from)
             continue;
         struct conn_cursors cursors = *record_cursors(record);
         require(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair) == 0);
-        (void)record_running(record);
+        (void)record_running(record, cursors_consumed(record_cursors(record)));
         struct conn *conn = conn_adopt(conns, pair[0], from, record, &cursors, &owner);
         if (conn == NULL) {
             close(pair[0]);

@@ -97,7 +97,8 @@ static struct conn *adopt_and_compare(struct client *client, int fd)
     ck_assert_uint_eq(cursors_consumed(here), cursors_consumed(there));
     ck_assert_uint_eq(mine->id, record.id);
     ck_assert_uint_eq(mine->listener, LISTENER_ID);
-    ck_assert_uint_eq(record_running(mine), record_running(&record));
+    ck_assert_uint_eq(record_running(mine, cursors_consumed(record_cursors(mine))),
+                      record_running(&record, cursors_consumed(record_cursors(&record))));
     ck_assert_uint_eq(mine->taken, 0);
     ck_assert_int_eq(conn->watch.fd, fd);
     arena_record_take(&from, index);

@@ -71,6 +71,7 @@ static void free_copy(pillion_module *copy)
 {
     free((void *)(uintptr_t)copy->methods);
     free((void *)(uintptr_t)copy->directives);
+    free((void *)(uintptr_t)copy->filters);
 }
 
 START_TEST(a_good_descriptor_is_copied_with_its_tables)

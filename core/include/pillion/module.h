@@ -18,9 +18,10 @@
  *
  *     cc -shared -fPIC $(pkg-config --cflags pillion) -o ping.so ping.c
  *
- * Every function here is called on the worker's one thread. A worker is one event loop: a handler
- * that takes long holds up every client of its worker, and one that takes longer than
- * `handler_timeout` is ended together with its worker.
+ * Everything here runs on the worker's one thread, unless it says otherwise. A worker is one event
+ * loop: a handler that takes long holds up every client of its worker, and one that takes longer
+ * than `handler_timeout` is ended together with its worker. What has to wait defers its request
+ * (pillion_defer) and comes back later; what can only block goes to a thread (pillion_offload).
  *
  * A module uses cJSON's functions as they are, without linking cJSON itself and without calling
  * cJSON_InitHooks.
@@ -43,7 +44,7 @@ extern "C" {
 /* The module interface. A server loads a module of its own major and of a minor up to its own:
  * within a major, things are only ever added. */
 #define PILLION_ABI_MAJOR 1
-#define PILLION_ABI_MINOR 1
+#define PILLION_ABI_MINOR 2
 
 #define PILLION_EXPORT __attribute__((visibility("default")))
 
@@ -70,7 +71,8 @@ typedef struct {
 
 /* ---- What a module declares ---- */
 
-/* Answers a request: exactly one pillion_reply… or pillion_fail before it returns. */
+/* Answers a request: exactly one pillion_reply… or pillion_fail before it returns, or pillion_defer
+ * and one of them later. */
 typedef void (*pillion_handler)(pillion_request *req);
 
 /* A row of the table of methods, which ends with a row of zeros. */
@@ -80,6 +82,8 @@ typedef struct {
     const char *summary; /* one sentence, for rpc.describe and documentation */
     const char *params;  /* what params it takes: a JSON Schema as text, or NULL */
     const char *result;  /* what it replies with: a JSON Schema as text, or NULL */
+    bool idempotent;     /* running a request of it twice does no harm: one that was deferred when
+                            its worker crashed is run once more. Since 1.2 */
 } pillion_method;
 
 typedef enum {
@@ -259,6 +263,77 @@ void pillion_fail(pillion_request *req, const char *code, const char *format, ..
 #define PILLION_INVALID_PARAMS "invalid_params"
 #define PILLION_INTERNAL_ERROR "internal_error"
 #define PILLION_OVERLOADED     "overloaded"
+
+/* ---- Answering later; since 1.2 ---- */
+
+/* Names a deferred request. A number, so that it can be kept anywhere and never dangles; 0 is none.
+ */
+typedef uint64_t pillion_token;
+
+/* From a handler: it will return without an answer, which comes later. The request, its params and
+ * what pillion_alloc gave stay valid until it is answered; the pointer `req` does not:
+ * pillion_resume gives another one. Requests of other clients go on meanwhile, and so do requests
+ * of this client that have an id.
+ *
+ * After `timeout_ms` (0: the directive defer_timeout) the server answers `timeout` itself. Returns
+ * 0 when the request cannot be deferred; it is answered then, and the handler just returns. */
+pillion_token pillion_defer(pillion_request *req, uint64_t timeout_ms);
+
+/* Gives a deferred request back, to be answered (or deferred anew) before the callback or handler
+ * that resumes it returns. NULL when it timed out, or its client is gone: there is nothing to do
+ * then. A token gives its request back once. */
+pillion_request *pillion_resume(pillion_token token);
+
+/* Has `cancelled` called, once, when the request times out or its client is gone, so that work for
+ * it can be given up. Not called once it is resumed. Returns false when the token leads nowhere
+ * already. */
+bool pillion_on_cancel(pillion_token token, void (*cancelled)(void *data), void *data);
+
+/* ---- Work that blocks; since 1.2 ---- */
+
+/* From a handler: defers the request, has `work(data)` run in a thread of the worker's pool, and
+ * then `done(req, data)` on the worker's loop, which answers `req`. That is NULL when the request
+ * has timed out or its client is gone; `done` is called all the same, to free what is in `data`.
+ * What pillion_alloc gave lasts until then: the place for `data`.
+ *
+ * `work` may block. It may call pillion_post and pillion_log, and no other function of this header.
+ * When all threads are busy and the queue is full (pool_threads, pool_queue), the request is
+ * answered `overloaded` at once. */
+void pillion_offload(pillion_request *req, uint64_t timeout_ms, void (*work)(void *data),
+                     void (*done)(pillion_request *req, void *data), void *data);
+
+/* Has `callback` called on the worker's loop, soon. Any thread may call this, also one that the
+ * module has made. Returns false when memory ran out. */
+bool pillion_post(pillion_instance *self, void (*callback)(pillion_instance *self, void *data),
+                  void *data);
+
+/* ---- Timers and descriptors; since 1.2 ---- */
+
+/* Names a timer, or the watch of a descriptor: a number, as tokens are. 0 is none. */
+typedef uint64_t pillion_handle;
+
+/* Calls `callback` after `after_ms`, and then every `every_ms` (0: never again). 0 where there is
+ * no loop: in `check`. */
+pillion_handle pillion_timer(pillion_instance *self, uint64_t after_ms, uint64_t every_ms,
+                             void (*callback)(pillion_instance *self, void *data), void *data);
+
+#define PILLION_READ   1u /* there is something to read, or an end */
+#define PILLION_WRITE  2u /* there is room to write */
+#define PILLION_FAILED 4u /* an error or a hang-up; comes unasked */
+
+/* Calls `callback` whenever the descriptor is ready, as poll(2) would say: it is called again until
+ * what is there is read. A descriptor has one watch at a time, and closing it ends the watch.
+ * Returns 0 with errno set when it cannot be watched. */
+pillion_handle pillion_watch(pillion_instance *self, int fd, unsigned events,
+                             void (*callback)(pillion_instance *self, int fd, unsigned events,
+                                              void *data),
+                             void *data);
+
+/* Other events from now on. Returns false when the handle leads nowhere any more. */
+bool pillion_watch_change(pillion_handle handle, unsigned events);
+
+/* Ends a timer or a watch. Nothing happens when it is over already. */
+void pillion_cancel(pillion_handle handle);
 
 /* ---- Filters; since 1.1 ---- */
 

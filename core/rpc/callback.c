@@ -1,0 +1,246 @@
+/* Timers and watched descriptors of modules. See callback.h. */
+#include "rpc/callback.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/memory.h"
+
+enum kind { CALLBACK_FREE, CALLBACK_TIMER, CALLBACK_WATCH };
+
+struct callback {
+    enum kind kind;
+    uint32_t index, serial; /* the handle */
+    struct timer timer;
+    struct watch watch;
+    uint64_t every_ms;
+    pillion_instance *instance;
+    union {
+        void (*timer_call)(pillion_instance *self, void *data);
+        void (*watch_call)(pillion_instance *self, int fd, unsigned events, void *data);
+    };
+    void *data;
+    struct callback *next_free;
+};
+
+/* Those of this process. */
+static struct {
+    struct loop *loop;
+    struct board_row *row;
+    uint64_t allowed_ns;
+    struct callback **table; /* never shrinks: a handle finds its place, or another's */
+    uint32_t count, capacity;
+    struct callback *free;
+    struct callback **by_fd; /* who watches a descriptor */
+    size_t fd_count;
+    const pillion_instance *current;
+} all;
+
+void callbacks_init(struct loop *loop, struct board_row *row, uint64_t allowed_ns)
+{
+    all.loop = loop;
+    all.row = row;
+    all.allowed_ns = allowed_ns;
+}
+
+bool callbacks_usable(void)
+{
+    return all.loop != NULL;
+}
+
+/* ---- Whose code runs ---- */
+
+const pillion_instance *callback_current(void)
+{
+    return all.current;
+}
+
+void callback_enter(const pillion_instance *self)
+{
+    all.current = self;
+    if (all.row == NULL)
+        return;
+    atomic_store_explicit(&all.row->allowed_ns, all.allowed_ns, memory_order_relaxed);
+    counter_add(&all.row->dispatched, 1);
+    atomic_store_explicit(&all.row->running, BOARD_CALLBACK, memory_order_release);
+}
+
+void callback_leave(void)
+{
+    all.current = NULL;
+    if (all.row != NULL)
+        atomic_store_explicit(&all.row->running, 0, memory_order_release);
+}
+
+/* ---- Places ---- */
+
+static struct callback *take(enum kind kind, pillion_instance *self, void *data)
+{
+    if (all.loop == NULL)
+        return NULL;
+    struct callback *callback = all.free;
+    if (callback != NULL) {
+        all.free = callback->next_free;
+    } else {
+        if (all.count == all.capacity) {
+            all.capacity = all.capacity == 0 ? 64 : all.capacity * 2;
+            all.table = must_realloc(all.table, all.capacity * sizeof(struct callback *));
+        }
+        callback = must_zalloc(sizeof(*callback));
+        callback->index = all.count;
+        all.table[all.count++] = callback;
+    }
+    uint32_t index = callback->index, serial = callback->serial + 1;
+    *callback = (struct callback){
+        .kind = kind, .index = index, .serial = serial, .instance = self, .data = data};
+    return callback;
+}
+
+static void give(struct callback *callback)
+{
+    if (callback->kind == CALLBACK_WATCH) {
+        if (all.by_fd[callback->watch.fd] == callback)
+            all.by_fd[callback->watch.fd] = NULL;
+        loop_unwatch(all.loop, &callback->watch);
+    }
+    timer_cancel(all.loop, &callback->timer);
+    callback->kind = CALLBACK_FREE;
+    callback->next_free = all.free;
+    all.free = callback;
+}
+
+static uint64_t handle_of(const struct callback *callback)
+{
+    return (uint64_t)(callback->index + 1) << 32 | callback->serial;
+}
+
+static struct callback *find(uint64_t handle)
+{
+    uint64_t index = handle >> 32;
+
+    if (index == 0 || index > all.count)
+        return NULL;
+    struct callback *callback = all.table[index - 1];
+    return callback->serial == (uint32_t)handle && callback->kind != CALLBACK_FREE ? callback
+                                                                                   : NULL;
+}
+
+void callback_cancel(uint64_t handle)
+{
+    struct callback *callback = find(handle);
+
+    if (callback != NULL)
+        give(callback);
+}
+
+void callbacks_free(void)
+{
+    for (uint32_t i = 0; i < all.count; i++) {
+        if (all.table[i]->kind != CALLBACK_FREE)
+            give(all.table[i]);
+    }
+    for (uint32_t i = 0; i < all.count; i++)
+        free(all.table[i]);
+    free(all.table);
+    free(all.by_fd);
+    memset(&all, 0, sizeof(all));
+}
+
+/* ---- Timers ---- */
+
+static void timer_fired(struct timer *timer)
+{
+    struct callback *callback = container_of(timer, struct callback, timer);
+    struct callback was = *callback;
+
+    /* Set anew, or given back, before the call: the call may cancel it, or set others. */
+    if (callback->every_ms != 0)
+        timer_set(all.loop, timer, callback->every_ms * NS_PER_MS, timer_fired);
+    else
+        give(callback);
+    callback_enter(was.instance);
+    was.timer_call(was.instance, was.data);
+    callback_leave();
+}
+
+uint64_t callback_timer(pillion_instance *self, uint64_t after_ms, uint64_t every_ms,
+                        void (*call)(pillion_instance *self, void *data), void *data)
+{
+    struct callback *callback = take(CALLBACK_TIMER, self, data);
+
+    if (callback == NULL)
+        return 0;
+    callback->every_ms = every_ms;
+    callback->timer_call = call;
+    timer_set(all.loop, &callback->timer, after_ms * NS_PER_MS, timer_fired);
+    return handle_of(callback);
+}
+
+/* ---- Descriptors ---- */
+
+static uint32_t to_epoll(unsigned events)
+{
+    return (events & PILLION_READ ? (uint32_t)EPOLLIN : 0) |
+           (events & PILLION_WRITE ? (uint32_t)EPOLLOUT : 0);
+}
+
+static void watch_fired(struct watch *watch, uint32_t events)
+{
+    struct callback *callback = container_of(watch, struct callback, watch);
+    unsigned seen = (events & EPOLLIN ? PILLION_READ : 0u) |
+                    (events & EPOLLOUT ? PILLION_WRITE : 0u) |
+                    (events & (EPOLLERR | EPOLLHUP) ? PILLION_FAILED : 0u);
+
+    callback_enter(callback->instance);
+    callback->watch_call(callback->instance, watch->fd, seen, callback->data);
+    callback_leave();
+}
+
+uint64_t callback_watch(pillion_instance *self, int fd, unsigned events,
+                        void (*call)(pillion_instance *self, int fd, unsigned events, void *data),
+                        void *data)
+{
+    if (fd < 0 || all.loop == NULL || loop_owns(all.loop, fd)) {
+        errno = EBADF;
+        return 0;
+    }
+    if ((size_t)fd >= all.fd_count) {
+        size_t count = (size_t)fd + 64;
+        all.by_fd = must_realloc(all.by_fd, count * sizeof(struct callback *));
+        memset(all.by_fd + all.fd_count, 0, (count - all.fd_count) * sizeof(struct callback *));
+        all.fd_count = count;
+    }
+    if (all.by_fd[fd] != NULL) {
+        errno = EEXIST;
+        return 0;
+    }
+    struct callback *callback = take(CALLBACK_WATCH, self, data);
+    callback->watch_call = call;
+    if (!loop_watch(all.loop, &callback->watch, fd, to_epoll(events), watch_fired)) {
+        callback->kind = CALLBACK_TIMER; /* nothing to unwatch */
+        give(callback);
+        return 0;
+    }
+    loop_disown(all.loop, fd);
+    all.by_fd[fd] = callback;
+    return handle_of(callback);
+}
+
+bool callback_change(uint64_t handle, unsigned events)
+{
+    struct callback *callback = find(handle);
+
+    if (callback == NULL || callback->kind != CALLBACK_WATCH)
+        return false;
+    loop_change(all.loop, &callback->watch, to_epoll(events));
+    return true;
+}
+
+void callbacks_closing(int fd)
+{
+    if (fd >= 0 && (size_t)fd < all.fd_count && all.by_fd[fd] != NULL)
+        give(all.by_fd[fd]);
+}

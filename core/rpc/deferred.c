@@ -1,0 +1,357 @@
+/* Deferring, resuming, timing out. See deferred.h. */
+#include "rpc/deferred.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "rpc/filter.h"
+
+#define DEFERRED_MAX 1000000u /* at the same time, in one worker */
+
+void deferreds_init(struct deferreds *all, struct loop *loop, uint64_t timeout_ms)
+{
+    *all = (struct deferreds){.loop = loop, .timeout_ms = timeout_ms};
+    all->settling_end = &all->settling;
+}
+
+void deferreds_free(struct deferreds *all)
+{
+    for (uint32_t i = 0; i < all->count; i++) {
+        if (all->table[i]->state != DEFERRED_FREE)
+            deferred_free(all->table[i]);
+        free(all->table[i]);
+    }
+    free(all->table);
+    *all = (struct deferreds){0};
+}
+
+/* ---- Places ---- */
+
+static bool add_place(struct deferreds *all)
+{
+    if (all->count == DEFERRED_MAX)
+        return false;
+    if (all->count == all->capacity) {
+        uint32_t capacity = all->capacity == 0 ? 64 : all->capacity * 2;
+        struct deferred **table = realloc(all->table, capacity * sizeof(struct deferred *));
+        if (table == NULL)
+            return false;
+        all->table = table;
+        all->capacity = capacity;
+    }
+    struct deferred *deferred = calloc(1, sizeof(*deferred));
+    if (deferred == NULL)
+        return false;
+    deferred->all = all;
+    deferred->index = all->count;
+    all->table[all->count++] = deferred;
+    deferred->next = all->free;
+    all->free = deferred;
+    return true;
+}
+
+static struct deferred *take_place(struct deferreds *all, enum deferred_state state)
+{
+    if (all->free == NULL && !add_place(all))
+        return NULL;
+    struct deferred *deferred = all->free;
+    all->free = deferred->next;
+    all->pending++;
+    uint32_t index = deferred->index, serial = deferred->serial + 1;
+    *deferred = (struct deferred){
+        .all = all, .index = index, .serial = serial, .state = state, .since_ns = clock_ns()};
+    return deferred;
+}
+
+void deferred_free(struct deferred *deferred)
+{
+    struct deferreds *all = deferred->all;
+
+    timer_cancel(all->loop, &deferred->timer);
+    free(deferred->reply);
+    deferred->reply = NULL;
+    deferred->state = DEFERRED_OVER;
+    deferred->req.answered = true;
+    if (deferred->working)
+        return;
+    deferred->state = DEFERRED_FREE;
+    request_forget_pool(&deferred->pool);
+    pool_free(&deferred->pool);
+    /* The rest stays as it was: it tells what a stale token was, and a request that a module has
+     * kept says that it is answered. */
+    deferred->req.pool = &deferred->pool;
+    deferred->req.params = BYTES("null");
+    deferred->req.body = BYTES("{}");
+    deferred->req.id = (struct bytes){NULL, 0};
+    deferred->req.tree = NULL;
+    deferred->next = all->free;
+    all->free = deferred;
+    all->pending--;
+}
+
+void deferred_work_done(struct deferred *deferred)
+{
+    deferred->working = false;
+    if (deferred->state == DEFERRED_OVER)
+        deferred_free(deferred);
+}
+
+static struct deferred *find(const struct deferreds *all, uint64_t token)
+{
+    uint64_t index = token >> 32;
+    return index == 0 || index > all->count ? NULL : all->table[index - 1];
+}
+
+/* ---- Settling ---- */
+
+static void settle_later(struct deferred *deferred)
+{
+    if (deferred->listed)
+        return;
+    deferred->listed = true;
+    deferred->next = NULL;
+    *deferred->all->settling_end = deferred;
+    deferred->all->settling_end = &deferred->next;
+}
+
+static void tell_cancelled(struct deferred *deferred)
+{
+    void (*cancelled)(void *) = deferred->cancelled;
+
+    deferred->cancelled = NULL;
+    if (cancelled != NULL)
+        cancelled(deferred->data);
+}
+
+static void settle(struct deferred *deferred)
+{
+    struct pillion_request *req = &deferred->req;
+
+    if (deferred->state == DEFERRED_WAITING) { /* deferred again since it was resumed */
+        deferred->listed = false;
+        return;
+    }
+    if (!req->answered) {
+        log_error("module %s: \"%s\" resumed a request and did not answer it",
+                  req->method->instance->name, req->method->own_name);
+        request_fail(req, PILLION_INTERNAL_ERROR, "the method gave no answer");
+    }
+    if (deferred->state != DEFERRED_ANSWERED) {
+        timer_cancel(deferred->all->loop, &deferred->timer);
+        deferred->state = DEFERRED_ANSWERED;
+    }
+    if (req->method != NULL)
+        filters_after(req);
+    deferred->listed = false;
+    deferred->all->finish(deferred);
+}
+
+void deferreds_settle(struct deferreds *all)
+{
+    while (all->settling != NULL) {
+        struct deferred *deferred = all->settling;
+        all->settling = deferred->next;
+        if (all->settling == NULL)
+            all->settling_end = &all->settling;
+        settle(deferred);
+    }
+}
+
+/* ---- Beginning ---- */
+
+static void timed_out(struct timer *timer)
+{
+    struct deferred *deferred = container_of(timer, struct deferred, timer);
+
+    deferred->timed_out = true;
+    deferred_fail(deferred, "timeout", "\"%s\" did not answer within %llu ms",
+                  deferred->req.method->name.data, (unsigned long long)deferred->timeout_ms);
+}
+
+static void wait_for_answer(struct deferred *deferred)
+{
+    deferred->state = DEFERRED_WAITING;
+    timer_set(deferred->all->loop, &deferred->timer, deferred->timeout_ms * NS_PER_MS, timed_out);
+}
+
+static uint64_t refuse(struct pillion_request *req, const char *why)
+{
+    const struct pillion_instance *instance =
+        req->filter != NULL ? req->filter->instance : req->method->instance;
+
+    log_error("module %s: \"%s\" cannot defer: %s", instance->name, req->method->own_name, why);
+    if (!req->answered)
+        request_fail(req, PILLION_INTERNAL_ERROR, "the request could not be deferred");
+    return 0;
+}
+
+uint64_t deferred_begin(struct pillion_request *req, uint64_t timeout_ms)
+{
+    struct deferreds *all = req->deferreds;
+
+    if (all == NULL)
+        return refuse(req, "nothing can be deferred here");
+    if (req->filter != NULL)
+        return refuse(req, "filters answer, or let go on, before they return");
+    if (req->answered)
+        return refuse(req, "the request is answered");
+    if (req->deferred != NULL && req->deferred->state == DEFERRED_HANDLER)
+        return refuse(req, "the request is deferred already");
+    struct deferred *deferred = req->deferred;
+    uint64_t timeout = timeout_ms == 0 ? all->timeout_ms : timeout_ms;
+    if (deferred != NULL && deferred->state == DEFERRED_RESUMED) { /* once more: another token */
+        deferred->serial++;
+        deferred->timeout_ms = timeout;
+        deferred->cancelled = NULL;
+        wait_for_answer(deferred);
+        return deferred_token(deferred);
+    }
+    char *copy = pool_alloc(req->pool, req->body.size);
+    deferred = copy == NULL ? NULL : take_place(all, DEFERRED_HANDLER);
+    if (deferred == NULL) {
+        request_fail(req, PILLION_OVERLOADED, "there is no memory to keep the request");
+        return 0;
+    }
+    deferred->copy = memcpy(copy, req->body.data, req->body.size);
+    deferred->home = req;
+    deferred->timeout_ms = timeout;
+    req->deferred = deferred;
+    return deferred_token(deferred);
+}
+
+/* The sink of deferred requests: the reply waits for the batch's end. */
+static char *reserve(struct pillion_request *req, size_t size)
+{
+    struct deferred *deferred = req->sink;
+
+    deferred->reply = malloc(size);
+    settle_later(deferred);
+    return deferred->reply;
+}
+
+/* A span of the frame, in its copy. */
+static struct bytes moved(struct bytes span, struct bytes from, const char *to)
+{
+    if (span.data == NULL || span.data < from.data || span.data > from.data + from.size)
+        return span;
+    return (struct bytes){to + (span.data - from.data), span.size};
+}
+
+void deferred_keep(struct deferred *deferred, struct pool *pool)
+{
+    struct pillion_request *home = deferred->home, *req = &deferred->req;
+
+    *req = *home;
+    req->params = moved(req->params, home->body, deferred->copy);
+    req->id = moved(req->id, home->body, deferred->copy);
+    req->body = (struct bytes){deferred->copy, home->body.size};
+    req->room = NULL;
+    req->room_size = 0;
+    req->reserve = reserve;
+    req->sink = deferred;
+    deferred->home = NULL;
+    deferred->pool = *pool;
+    req->pool = &deferred->pool;
+    *pool = (struct pool){.limit = pool->limit};
+    wait_for_answer(deferred);
+}
+
+struct deferred *deferred_reply(struct deferreds *all, char *reply, size_t size)
+{
+    struct deferred *deferred = take_place(all, DEFERRED_ANSWERED);
+
+    if (deferred == NULL)
+        return NULL;
+    deferred->reply = reply;
+    deferred->req.size = size;
+    deferred->req.answered = true;
+    return deferred;
+}
+
+/* ---- Ending ---- */
+
+struct pillion_request *deferred_resume(struct deferreds *all, uint64_t token)
+{
+    struct deferred *deferred = all == NULL ? NULL : find(all, token);
+    uint32_t serial = (uint32_t)token;
+
+    if (deferred == NULL || serial == 0) {
+        log_error("a module resumed with the token %llx, which never was one",
+                  (unsigned long long)token);
+        return NULL;
+    }
+    const struct pillion_request *was = &deferred->req;
+    bool current = serial == deferred->serial;
+    if (current && deferred->state == DEFERRED_HANDLER) {
+        struct pillion_request *home = deferred->home;
+        home->deferred = NULL;
+        deferred_free(deferred);
+        return home;
+    }
+    if (current && deferred->state == DEFERRED_WAITING) {
+        timer_cancel(all->loop, &deferred->timer);
+        deferred->state = DEFERRED_RESUMED;
+        deferred->cancelled = NULL;
+        request_remember_pool(&deferred->pool);
+        settle_later(deferred);
+        if (all->resumed != NULL)
+            all->resumed(deferred);
+        return &deferred->req;
+    }
+    /* A request that timed out, or whose client went, is nobody's mistake. */
+    if (current && !deferred->timed_out && deferred->conn != 0 && was->method != NULL)
+        log_error("module %s: \"%s\" resumed a request twice", was->method->instance->name,
+                  was->method->own_name);
+    return NULL;
+}
+
+bool deferred_on_cancel(struct deferreds *all, uint64_t token, void (*cancelled)(void *data),
+                        void *data)
+{
+    struct deferred *deferred = all == NULL ? NULL : find(all, token);
+
+    if (deferred == NULL || deferred->serial != (uint32_t)token ||
+        (deferred->state != DEFERRED_HANDLER && deferred->state != DEFERRED_WAITING))
+        return false;
+    deferred->cancelled = cancelled;
+    deferred->data = data;
+    return true;
+}
+
+void deferred_fail(struct deferred *deferred, const char *code, const char *format, ...)
+{
+    char text[512];
+    va_list args;
+
+    if (deferred->state != DEFERRED_WAITING)
+        return;
+    timer_cancel(deferred->all->loop, &deferred->timer);
+    deferred->state = DEFERRED_ANSWERED;
+    va_start(args, format);
+    vsnprintf(text, sizeof(text), format, args);
+    va_end(args);
+    request_fail(&deferred->req, code, "%s", text);
+    tell_cancelled(deferred);
+}
+
+void deferred_drop(struct deferred *deferred)
+{
+    enum deferred_state was = deferred->state;
+
+    deferred->conn = 0;
+    if (was == DEFERRED_WAITING) {
+        timer_cancel(deferred->all->loop, &deferred->timer);
+        deferred->state = DEFERRED_ANSWERED;
+        deferred->req.answered = true;
+        deferred->req.failed = true;
+        snprintf(deferred->req.code, sizeof(deferred->req.code), "cancelled");
+        settle_later(deferred);
+        tell_cancelled(deferred);
+    } else if (was == DEFERRED_ANSWERED && !deferred->listed) {
+        deferred_free(deferred); /* it only waited for room */
+    }
+}

@@ -1,0 +1,109 @@
+/* Deferred requests: handlers that have returned without an answer, and will give one later.
+ *
+ * A handler that defers gets a token: a number, so there is nothing to use after it is gone. The
+ * request moves here when the handler returns, with its memory and a copy of its frame. The token
+ * gives it back once; whoever resumed it answers before the batch of events is over. When the time
+ * is up it is answered `timeout`; when its client goes it is dropped; and the token leads nowhere
+ * from then on.
+ *
+ * Knows nothing of connections: `finish` is told of every answer. All of it runs on the worker's
+ * one thread. */
+#ifndef PILLION_RPC_DEFERRED_H
+#define PILLION_RPC_DEFERRED_H
+
+#include "event/loop.h"
+#include "rpc/request.h"
+
+enum deferred_state {
+    DEFERRED_FREE,
+    DEFERRED_HANDLER,  /* its handler has not returned yet */
+    DEFERRED_WAITING,  /* for pillion_resume */
+    DEFERRED_RESUMED,  /* in the hands of its module */
+    DEFERRED_ANSWERED, /* the reply is not queued yet */
+    DEFERRED_OVER,     /* only a thread still has its data */
+};
+
+struct deferred {
+    struct pillion_request req;   /* once the handler has returned */
+    struct pillion_request *home; /* before that: where the handler sees it */
+    struct deferreds *all;
+    enum deferred_state state;
+    uint32_t index, serial; /* the token */
+    struct pool pool;
+    struct timer timer;
+    uint64_t timeout_ms, since_ns;
+    char *copy;    /* of the frame's body, in the request's memory */
+    char *reply;   /* malloc'd, req.size bytes; NULL after memory ran out */
+    bool listed;   /* in `settling` */
+    bool working;  /* a thread has its data: nothing may be freed */
+    bool timed_out;
+    struct deferred *next; /* in `settling` or in `free` */
+
+    void (*cancelled)(void *data); /* or NULL; called when the token ends without being resumed */
+    void *data;
+
+    /* The layer above's: where the reply belongs. */
+    uint32_t conn; /* 1 + index of the connection, 0 once that is gone */
+    uint32_t next_of_conn;
+    uint64_t place; /* of its frame */
+};
+
+struct deferreds {
+    struct loop *loop;
+    struct deferred **table; /* by index; never freed, so that a pointer that a module has kept is
+                                harmless */
+    uint32_t count, capacity;
+    uint32_t pending; /* those that are not free */
+    struct deferred *free;
+    struct deferred *settling, **settling_end; /* resumed or answered in this batch */
+    uint64_t timeout_ms;                       /* of those that give none */
+
+    /* The request is answered, or was dropped: `req.filter…` have run. Frees it with deferred_free,
+     * now or later. */
+    void (*finish)(struct deferred *deferred);
+    /* A request is resumed: what runs from now on is its method's. May be NULL. */
+    void (*resumed)(struct deferred *deferred);
+    void *context;
+};
+
+void deferreds_init(struct deferreds *all, struct loop *loop, uint64_t timeout_ms);
+void deferreds_free(struct deferreds *all); /* for tests */
+
+/* What pillion_defer does. 0 after a wrong use (logged) or without memory; the request is then
+ * answered. */
+uint64_t deferred_begin(struct pillion_request *req, uint64_t timeout_ms);
+
+/* What pillion_resume does: the request, or NULL. */
+struct pillion_request *deferred_resume(struct deferreds *all, uint64_t token);
+
+/* What pillion_on_cancel does. False when the token leads nowhere. */
+bool deferred_on_cancel(struct deferreds *all, uint64_t token, void (*cancelled)(void *data),
+                        void *data);
+
+/* The handler has returned: takes the request over from where it was. `pool` gets an empty one. */
+void deferred_keep(struct deferred *deferred, struct pool *pool);
+
+/* The client is gone: nobody waits for the answer. */
+void deferred_drop(struct deferred *deferred);
+
+/* Answers in the module's place; the token leads nowhere afterwards. */
+__attribute__((format(printf, 3, 4))) void deferred_fail(struct deferred *deferred,
+                                                         const char *code, const char *format, ...);
+
+/* A reply that is there and finds no place yet (malloc'd, taken over), as a deferred request that is
+ * answered. NULL without memory. */
+struct deferred *deferred_reply(struct deferreds *all, char *reply, size_t size);
+
+/* At a batch's end: sees that what was resumed is answered, and finishes it. */
+void deferreds_settle(struct deferreds *all);
+
+/* Frees it, or has that wait until the thread is done that has its data (`working`). */
+void deferred_free(struct deferred *deferred);
+void deferred_work_done(struct deferred *deferred);
+
+static inline uint64_t deferred_token(const struct deferred *deferred)
+{
+    return (uint64_t)(deferred->index + 1) << 32 | deferred->serial;
+}
+
+#endif

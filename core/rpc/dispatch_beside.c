@@ -1,0 +1,370 @@
+/* Requests that are under way beside others of their connection, from deferral to answer, and what is
+ * left of them when their worker dies. See dispatch.h and flight.h. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "rpc/dispatch_private.h"
+#include "rpc/flight.h"
+
+/* Why a connection's next request waits (conn->stalled). */
+enum {
+    STALLED_FULL = 1, /* as many as may be are under way */
+    STALLED_ORDER,    /* it has no id, nor has one that is under way */
+};
+
+/* ---- A connection's list ---- */
+
+static struct dispatcher *dispatcher_of(const struct deferred *deferred)
+{
+    return container_of(deferred->all, struct dispatcher, deferreds);
+}
+
+static struct conn *conn_of(const struct deferred *deferred)
+{
+    return &dispatcher_of(deferred)->conns->conns[deferred->conn - 1];
+}
+
+static struct deferred *next_of(const struct deferreds *all, uint32_t index)
+{
+    return index == 0 ? NULL : all->table[index - 1];
+}
+
+static const char *peer(const struct pillion_request *req)
+{
+    static char text[ADDRESS_TEXT_SIZE];
+    const struct deferred *deferred = req->sink;
+
+    if (deferred->conn == 0)
+        return "gone";
+    conn_peer(conn_of(deferred), text);
+    return text;
+}
+
+static void link_to_conn(struct deferred *deferred, struct call *call, uint64_t place)
+{
+    deferred->conn = 1 + conn_index(call->dispatcher->conns, call->conn);
+    deferred->place = place;
+    deferred->next_of_conn = call->conn->deferred;
+    call->conn->deferred = 1 + deferred->index;
+}
+
+static void unlink_from_conn(struct deferred *deferred)
+{
+    uint32_t *at = &conn_of(deferred)->deferred;
+
+    while (*at != 1 + deferred->index)
+        at = &next_of(deferred->all, *at)->next_of_conn;
+    *at = deferred->next_of_conn;
+}
+
+/* Those that are not answered yet. */
+static unsigned under_way(const struct deferreds *all, const struct conn *conn)
+{
+    unsigned count = 0;
+
+    for (const struct deferred *d = next_of(all, conn->deferred); d != NULL;
+         d = next_of(all, d->next_of_conn))
+        count++;
+    return count;
+}
+
+/* True while a request without id is under way: the next one has to wait for it. */
+static bool order_waits(const struct deferreds *all, const struct conn *conn)
+{
+    for (const struct deferred *d = next_of(all, conn->deferred); d != NULL;
+         d = next_of(all, d->next_of_conn)) {
+        if (d->req.id.data == NULL)
+            return true;
+    }
+    return false;
+}
+
+/* ---- Answers ---- */
+
+/* Queues the answer. False while the arena has no room for it. */
+static bool place_reply(struct deferred *deferred)
+{
+    struct conns *conns = dispatcher_of(deferred)->conns;
+    struct conn *conn = conn_of(deferred);
+
+    if (deferred->reply == NULL) {
+        log_error("out of memory for a reply: a connection ends");
+        unlink_from_conn(deferred);
+        deferred_free(deferred);
+        conn_end(conns, conn, true);
+        return true;
+    }
+    char *room = conn_output_reserve(conns, conn, deferred->req.size);
+    if (room == NULL) {
+        conn_wait_for_room(conns, conn);
+        conn_look_again(conns, conn);
+        return false;
+    }
+    memcpy(room, deferred->reply, deferred->req.size);
+    flight_answer(conns, conn, deferred->place, deferred->req.size);
+    unlink_from_conn(deferred);
+    deferred_free(deferred);
+    conn_look_again(conns, conn);
+    return true;
+}
+
+/* Those of the connection that wait for room. */
+static bool place_replies(const struct deferreds *all, struct conn *conn)
+{
+    struct deferred *next;
+
+    for (struct deferred *d = next_of(all, conn->deferred); d != NULL; d = next) {
+        next = next_of(all, d->next_of_conn);
+        if (d->state == DEFERRED_ANSWERED && !d->listed && !place_reply(d))
+            return false;
+    }
+    return true;
+}
+
+/* deferreds->finish */
+static void finish(struct deferred *deferred)
+{
+    struct board_row *row = dispatcher_of(deferred)->row;
+
+    if (deferred->req.method != NULL) {
+        struct method_counters *counters = &row->methods[deferred->req.method->index];
+        counter_add(&counters->calls, 1);
+        counter_add(&counters->errors, deferred->req.failed);
+        count_time(counters, clock_ns() - deferred->since_ns, 1);
+        counter_add(&row->counters[COUNT_TIMEOUTS], deferred->timed_out);
+    }
+    if (deferred->conn == 0) {
+        counter_add(&row->counters[COUNT_CANCELLED], 1);
+        deferred_free(deferred);
+        return;
+    }
+    place_reply(deferred);
+}
+
+/* deferreds->resumed: the watchdog and the quarantine know whose code runs. */
+static void resumed(struct deferred *deferred)
+{
+    struct board_row *row = dispatcher_of(deferred)->row;
+
+    if (atomic_load_explicit(&row->running, memory_order_relaxed) == BOARD_CALLBACK)
+        atomic_store_explicit(&row->running, deferred->req.method->index + 1, memory_order_release);
+}
+
+void dispatcher_init(struct dispatcher *dispatcher, uint64_t defer_timeout_ms)
+{
+    deferreds_init(&dispatcher->deferreds, dispatcher->conns->loop, defer_timeout_ms);
+    dispatcher->deferreds.finish = finish;
+    dispatcher->deferreds.resumed = resumed;
+}
+
+void dispatch_settle(struct dispatcher *dispatcher)
+{
+    if (dispatcher->deferreds.settling != NULL)
+        deferreds_settle(&dispatcher->deferreds);
+}
+
+void dispatch_closed(struct dispatcher *dispatcher, struct conn *conn)
+{
+    uint32_t index = conn->deferred;
+
+    conn->deferred = 0;
+    while (index != 0) {
+        struct deferred *deferred = next_of(&dispatcher->deferreds, index);
+        index = deferred->next_of_conn;
+        deferred_drop(deferred);
+    }
+}
+
+void dispatch_give_up(struct dispatcher *dispatcher, const char *why)
+{
+    for (uint32_t i = 0; i < dispatcher->deferreds.count; i++)
+        deferred_fail(dispatcher->deferreds.table[i], "timeout", "%s", why);
+}
+
+/* ---- Beginning ---- */
+
+/* The handler has returned; its frame, which has begun, is answered or stays under way. */
+static void returned(struct call *call, uint64_t place)
+{
+    struct conns *conns = call->dispatcher->conns;
+    struct deferred *deferred = call->req.deferred;
+
+    if (deferred != NULL) {
+        deferred_keep(deferred, &call->dispatcher->pool);
+        deferred->req.peer = peer;
+        link_to_conn(deferred, call, place);
+        counter_add(&call->dispatcher->row->counters[COUNT_DEFERRED], 1);
+        atomic_store_explicit(&call->turn.record->running, 0, memory_order_relaxed);
+        return;
+    }
+    size_t size = call->req.size;
+    if (call->held == NULL && !call->lost) {
+        flight_answer(conns, call->conn, place, size);
+    } else {
+        deferred = call->lost ? NULL : deferred_reply(&call->dispatcher->deferreds, call->held, size);
+        if (deferred == NULL) {
+            log_error("out of memory for a reply: a connection ends");
+            free(call->held);
+            conn_end(conns, call->conn, true);
+        } else {
+            deferred->req.id = call->req.id.data == NULL ? call->req.id : BYTES("0");
+            link_to_conn(deferred, call, place);
+            conn_wait_for_room(conns, call->conn);
+            conn_look_again(conns, call->conn);
+        }
+        call->held = NULL;
+        call->lost = false;
+    }
+    pool_reset(&call->dispatcher->pool);
+}
+
+void call_deferred(struct call *call)
+{
+    uint64_t place = call->turn.consumed;
+
+    flight_begin(call->dispatcher->conns, call->conn);
+    returned(call, place);
+}
+
+/* Begins the next frame. False, with nothing done, when it has to wait for the order's sake. */
+static bool begin(struct call *call, const struct flight_frame *next)
+{
+    struct dispatcher *dispatcher = call->dispatcher;
+    struct envelope envelope;
+    struct json_error error;
+
+    conn_turn_begin(dispatcher->conns, call->conn, &call->turn);
+    call_next(call);
+    enum envelope_status status = call_read(call, next->frame.body, &envelope, &error);
+    if (call->req.id.data == NULL && order_waits(&dispatcher->deferreds, call->conn))
+        return false;
+    flight_begin(dispatcher->conns, call->conn);
+    counter_add(&dispatcher->row->counters[COUNT_FRAMES], 1);
+    if (call_find(call, status, &envelope, &error))
+        call_run(call, next->place, true);
+    else
+        counter_add(&dispatcher->row->counters[COUNT_REFUSED], 1);
+    returned(call, next->place);
+    return true;
+}
+
+bool answer_beside(struct call *call)
+{
+    struct conns *conns = call->dispatcher->conns;
+    struct conn *conn = call->conn;
+    const struct server_settings *settings = call->server->settings;
+    struct flight_frame next;
+
+    if (!place_replies(&call->dispatcher->deferreds, conn))
+        return false;
+    if (conn->stalled == STALLED_ORDER && order_waits(&call->dispatcher->deferreds, conn))
+        return false;
+    conn->stalled = 0;
+    while (flight_begun(conns, conn) > 0) {
+        if (conn_output_full(conns, conn) || conn->waiting ||
+            (conn_cursors(conns, conn)->flags & CONN_ENDING))
+            return false;
+        if (flight_begun(conns, conn) == UINT8_MAX ||
+            under_way(&call->dispatcher->deferreds, conn) >= settings->max_inflight) {
+            conn->stalled = STALLED_FULL;
+            return false;
+        }
+        switch (flight_next(conns, conn, (uint32_t)settings->max_frame, &next)) {
+        case FRAME_PARTIAL:
+            conn->expects = next.frame.size == 0 ? 0 : next.offset + (uint32_t)next.frame.size;
+            return false;
+        case FRAME_TOO_LARGE: /* refused when its turn comes: the connection ends with it */
+            conn->stalled = STALLED_FULL;
+            return false;
+        case FRAME_WHOLE:
+            break;
+        }
+        if (!begin(call, &next)) {
+            conn->stalled = STALLED_ORDER;
+            return false;
+        }
+    }
+    return true;
+}
+
+/* ---- After a worker's death ---- */
+
+static const char *const crashed = "\"%.*s\" crashed while it handled this request";
+static const char *const hung_too_long =
+    "\"%.*s\" took longer than it may and was ended (handler_timeout)";
+static const char *const orphaned =
+    "the worker that handled this request of \"%.*s\" ended before it was answered";
+
+/* Answers a frame that a former worker has begun, or runs it again. */
+static void answer_orphan(struct call *call, const struct flight_frame *at, bool hung)
+{
+    struct dispatcher *dispatcher = call->dispatcher;
+    struct pillion_request *req = &call->req;
+    struct envelope envelope = {0};
+    struct json_error error;
+
+    call_init(call, dispatcher, call->conn);
+    call_next(call);
+    enum envelope_status status = call_read(call, at->frame.body, &envelope, &error);
+    const struct method *method =
+        status == ENVELOPE_OK ? method_table_find(&call->server->methods, envelope.in) : NULL;
+    bool guilty = record_running(call->turn.record, at->place) != UINT32_MAX;
+    bool runs = !guilty && method != NULL && method->idempotent && !at->retried &&
+                call_find(call, status, &envelope, &error);
+    if (runs) {
+        flight_retry(dispatcher->conns, call->conn, at);
+        counter_add(&dispatcher->row->counters[COUNT_RETRIED], 1);
+        call_run(call, at->place, true);
+    } else {
+        counter_add(&dispatcher->row->counters[COUNT_GUILTY], 1);
+        request_fail(req, guilty && hung ? "timeout" : "module_crashed",
+                     !guilty ? orphaned
+                     : hung  ? hung_too_long
+                             : crashed,
+                     (int)envelope.in.size, envelope.in.data == NULL ? "" : envelope.in.data);
+    }
+    returned(call, at->place);
+}
+
+/* The frame that a handler had in hand when nothing else was under way: it counts as begun. */
+static void begin_guilty(struct conns *conns, struct conn *conn)
+{
+    const struct conn_cursors *cursors = conn_cursors(conns, conn);
+    struct flight_frame at;
+
+    if (cursors->begun > 0 ||
+        record_running(conn_record_of(conns, conn), cursors_consumed(cursors)) == UINT32_MAX)
+        return;
+    /* The limits may be another generation's by now: only what was running matters. Bytes that are
+     * no frame any more were scribbled over, and go the way of all input. */
+    if (flight_next(conns, conn, FRAME_BODY_MAX, &at) == FRAME_WHOLE)
+        flight_begin(conns, conn);
+}
+
+bool dispatch_adopted(struct dispatcher *dispatcher, struct conn *conn, bool hung)
+{
+    struct conns *conns = dispatcher->conns;
+    struct flight_frame at = {0};
+    uint64_t places[UINT8_MAX];
+    struct call call = {.dispatcher = dispatcher, .conn = conn};
+    unsigned count = 0;
+
+    flight_adopted(conns, conn);
+    begin_guilty(conns, conn);
+    for (unsigned n = 0; flight_walk(conns, conn, n, &at); n++) {
+        if (!at.answered)
+            places[count++] = at.place;
+    }
+    if (flight_begun(conns, conn) > 0 && (at.frame.body.data == NULL || count == 0))
+        return false;
+    for (unsigned i = 0; i < count; i++) {
+        unsigned n = 0;
+        at = (struct flight_frame){0};
+        while (flight_walk(conns, conn, n, &at) && at.place != places[i])
+            n++;
+        answer_orphan(&call, &at, hung);
+    }
+    return true;
+}

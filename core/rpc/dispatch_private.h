@@ -1,0 +1,50 @@
+/* What the files of rpc/dispatch*.c share, and nobody else: dispatch.c (frames in turn) and
+ * dispatch_beside.c (frames beside others that are under way). */
+#ifndef PILLION_RPC_DISPATCH_PRIVATE_H
+#define PILLION_RPC_DISPATCH_PRIVATE_H
+
+#include "rpc/dispatch.h"
+#include "wire/frame.h"
+
+/* Frames of one connection being answered, one after the other. */
+struct call {
+    struct pillion_request req;
+    struct dispatcher *dispatcher;
+    struct rpc_server *server;
+    struct conn *conn;
+    struct conn_turn turn;
+    char *held; /* where the reply is when the arena had no room for it */
+    bool lost;  /* nor had the heap */
+};
+
+/* ---- dispatch.c ---- */
+
+void call_init(struct call *call, struct dispatcher *dispatcher, struct conn *conn);
+
+/* Makes it the request of the next frame, whose reply has room where `turn` says. */
+void call_next(struct call *call);
+
+/* Reads the frame's members; `error` says why it is no request. */
+enum envelope_status call_read(struct call *call, struct bytes body, struct envelope *envelope,
+                               struct json_error *error);
+
+/* True when the frame that was read is a call of a method that may run; otherwise it is answered. */
+bool call_find(struct call *call, enum envelope_status status, const struct envelope *envelope,
+               const struct json_error *error);
+
+/* Runs the handler for the frame at `place` of the input stream. */
+void call_run(struct call *call, uint64_t place, bool first);
+
+/* `weight`: how many calls this one stands for. */
+void count_time(struct method_counters *counters, uint64_t ns, uint32_t weight);
+
+/* ---- dispatch_beside.c ---- */
+
+/* The handler has deferred the request of the connection's first frame. */
+void call_deferred(struct call *call);
+
+/* Begins frames beside what is under way. True when nothing is any more, and frames can go on in
+ * turn. */
+bool answer_beside(struct call *call);
+
+#endif

@@ -1,0 +1,266 @@
+/* A pool of threads, and posting to the loop. See offload.h. */
+#include "rpc/offload.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "rpc/callback.h"
+
+/* Work for a thread, or a call that was posted: what a thread hands to the loop. */
+struct job {
+    struct deferred *deferred; /* NULL: posted */
+    uint64_t token;
+    const struct method *method;
+    void (*work)(void *data);
+    void (*done)(pillion_request *req, void *data);
+    pillion_instance *instance;
+    void (*call)(pillion_instance *self, void *data);
+    void *data;
+    struct job *next;
+};
+
+struct jobs {
+    struct job *first, **end;
+};
+
+/* The one pool of this process. What threads touch is under `lock`. */
+static struct {
+    struct offload_limits limits;
+    struct loop *loop;
+    struct watch wake; /* eventfd(2) */
+    uint32_t threads;  /* the loop's */
+    uint32_t pending;  /* likewise: jobs that are not done */
+
+    pthread_mutex_t lock;
+    pthread_cond_t work_there;
+    struct jobs waiting, finished;
+    uint32_t waiting_count, idle;
+} pool = {
+    .lock = PTHREAD_MUTEX_INITIALIZER,
+    .work_there = PTHREAD_COND_INITIALIZER,
+    .waiting.end = &pool.waiting.first,
+    .finished.end = &pool.finished.first,
+};
+
+static _Thread_local bool on_loop;
+static _Thread_local const struct method *working_for;
+
+static void jobs_add(struct jobs *jobs, struct job *job)
+{
+    job->next = NULL;
+    *jobs->end = job;
+    jobs->end = &job->next;
+}
+
+static struct job *jobs_take(struct jobs *jobs)
+{
+    struct job *job = jobs->first;
+
+    if (job != NULL && (jobs->first = job->next) == NULL)
+        jobs->end = &jobs->first;
+    return job;
+}
+
+bool offload_is_loop(void)
+{
+    return on_loop;
+}
+
+bool offload_on_loop(const char *function)
+{
+    if (on_loop || pool.loop == NULL)
+        return true;
+    if (working_for != NULL)
+        log_error("module %s: \"%s\" called %s in a thread of the pool; threads may only post and "
+                  "log",
+                  working_for->instance->name, working_for->own_name, function);
+    else
+        log_error("a module called %s in a thread; threads may only post and log", function);
+    return false;
+}
+
+/* ---- From threads to the loop ---- */
+
+static void hand_over(struct job *job)
+{
+    pthread_mutex_lock(&pool.lock);
+    bool first = pool.finished.first == NULL;
+    jobs_add(&pool.finished, job);
+    pthread_mutex_unlock(&pool.lock);
+    if (first)
+        eventfd_write(pool.wake.fd, 1);
+}
+
+static void finish_work(struct job *job)
+{
+    struct deferred *deferred = job->deferred;
+    bool waits = deferred->serial == (uint32_t)job->token && deferred->state == DEFERRED_WAITING;
+
+    pool.pending--;
+    callback_enter(job->method->instance);
+    job->done(waits ? deferred_resume(deferred->all, job->token) : NULL, job->data);
+    callback_leave();
+    deferred_work_done(deferred);
+}
+
+static void woken(struct watch *watch, uint32_t events)
+{
+    eventfd_t count;
+
+    (void)events;
+    eventfd_read(watch->fd, &count);
+    pthread_mutex_lock(&pool.lock);
+    struct job *job = pool.finished.first;
+    pool.finished.first = NULL;
+    pool.finished.end = &pool.finished.first;
+    pthread_mutex_unlock(&pool.lock);
+    while (job != NULL) {
+        struct job *next = job->next;
+        if (job->deferred != NULL) {
+            finish_work(job);
+        } else {
+            callback_enter(job->instance);
+            job->call(job->instance, job->data);
+            callback_leave();
+        }
+        free(job);
+        job = next;
+    }
+}
+
+bool offload_post(pillion_instance *self, void (*call)(pillion_instance *self, void *data),
+                  void *data)
+{
+    struct job *job = pool.loop == NULL ? NULL : malloc(sizeof(*job));
+
+    if (job == NULL)
+        return false;
+    *job = (struct job){.instance = self, .call = call, .data = data};
+    hand_over(job);
+    return true;
+}
+
+/* ---- Threads ---- */
+
+static void *thread_main(void *argument)
+{
+    (void)argument;
+    pthread_mutex_lock(&pool.lock);
+    for (;;) {
+        struct job *job;
+        pool.idle++;
+        while ((job = jobs_take(&pool.waiting)) == NULL)
+            pthread_cond_wait(&pool.work_there, &pool.lock);
+        pool.idle--;
+        pool.waiting_count--;
+        pthread_mutex_unlock(&pool.lock);
+        working_for = job->method;
+        job->work(job->data);
+        working_for = NULL;
+        hand_over(job);
+        pthread_mutex_lock(&pool.lock);
+    }
+    return NULL;
+}
+
+/* One more, when there is work for it. False when there is none at all. */
+static bool thread_start(void)
+{
+    sigset_t every, before;
+    pthread_t thread;
+
+    /* Signals are the loop's. */
+    sigfillset(&every);
+    pthread_sigmask(SIG_SETMASK, &every, &before);
+    int error = pthread_create(&thread, NULL, thread_main, NULL);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (error == 0) {
+        pthread_detach(thread);
+        pool.threads++;
+    } else if (pool.threads == 0) {
+        log_error("cannot start a thread for pillion_offload: errno %d", error);
+    }
+    return pool.threads > 0;
+}
+
+/* Gives the job to a thread. False when the queue is full. */
+static bool enqueue(struct job *job)
+{
+    pthread_mutex_lock(&pool.lock);
+    bool thread_needed = pool.idle <= pool.waiting_count;
+    pthread_mutex_unlock(&pool.lock);
+    if (thread_needed && pool.threads < pool.limits.threads && !thread_start())
+        return false;
+    pthread_mutex_lock(&pool.lock);
+    bool room = pool.pending < pool.limits.queue + pool.limits.threads;
+    if (room) {
+        jobs_add(&pool.waiting, job);
+        pool.waiting_count++;
+        pthread_cond_signal(&pool.work_there);
+    }
+    pthread_mutex_unlock(&pool.lock);
+    return room;
+}
+
+void offload_request(struct pillion_request *req, uint64_t timeout_ms, void (*work)(void *data),
+                     void (*done)(pillion_request *req, void *data), void *data)
+{
+    uint64_t token = deferred_begin(req, timeout_ms);
+
+    if (token == 0)
+        return;
+    struct deferred *deferred = req->deferred;
+    struct job *job = malloc(sizeof(*job));
+    if (job != NULL) {
+        *job = (struct job){.deferred = deferred,
+                            .token = token,
+                            .method = req->method,
+                            .work = work,
+                            .done = done,
+                            .data = data};
+        if (enqueue(job)) {
+            deferred->working = true;
+            pool.pending++;
+            return;
+        }
+    }
+    free(job);
+    req = deferred_resume(deferred->all, token);
+    request_fail(req, PILLION_OVERLOADED,
+                 "%u calls that block are under way, and %u wait (pool_threads, pool_queue)",
+                 pool.limits.threads, pool.limits.queue);
+}
+
+uint32_t offload_pending(void)
+{
+    return pool.pending;
+}
+
+bool offload_init(struct loop *loop, const struct offload_limits *limits)
+{
+    int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+
+    if (fd < 0 || !loop_watch(loop, &pool.wake, fd, EPOLLIN, woken))
+        return false;
+    pool.limits = *limits;
+    pool.loop = loop;
+    on_loop = true;
+    return true;
+}
+
+bool offload_finish(uint64_t limit_ms)
+{
+    uint64_t deadline = clock_ns() + limit_ms * NS_PER_MS;
+
+    while (pool.pending > 0 && clock_ns() < deadline) {
+        woken(&pool.wake, EPOLLIN);
+        if (pool.pending > 0)
+            usleep(1000);
+    }
+    return pool.pending == 0;
+}

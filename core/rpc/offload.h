@@ -1,0 +1,41 @@
+/* Threads for what would block the worker's loop, and the way back from any thread.
+ *
+ * The pool is started by the first job. A thread runs the job's work and nothing else; what follows
+ * runs on the loop. Requests whose work is under way keep their memory until it is done, even when
+ * their client is gone. */
+#ifndef PILLION_RPC_OFFLOAD_H
+#define PILLION_RPC_OFFLOAD_H
+
+#include "rpc/deferred.h"
+
+struct offload_limits {
+    uint32_t threads;
+    uint32_t queue; /* jobs that wait for a thread */
+};
+
+/* Before modules start. False with errno: the loop cannot be woken from threads. */
+bool offload_init(struct loop *loop, const struct offload_limits *limits);
+
+/* Waits until no work runs, for `limit_ms` at most. False when some still does: then nothing may be
+ * torn down, and the process has to end as it is. */
+bool offload_finish(uint64_t limit_ms);
+
+/* What pillion_offload does. */
+void offload_request(struct pillion_request *req, uint64_t timeout_ms, void (*work)(void *data),
+                     void (*done)(pillion_request *req, void *data), void *data);
+
+/* What pillion_post does. Any thread may call it. False without memory, or before offload_init. */
+bool offload_post(pillion_instance *self, void (*call)(pillion_instance *self, void *data),
+                  void *data);
+
+/* Jobs that run or wait. */
+uint32_t offload_pending(void);
+
+/* True on the loop's thread. */
+bool offload_is_loop(void);
+
+/* The same, for functions that must not be called elsewhere: there it logs that `function` was called from a thread, with the
+ * method's name where one of the pool's threads called it. */
+bool offload_on_loop(const char *function);
+
+#endif

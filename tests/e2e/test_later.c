@@ -1,0 +1,527 @@
+/* Requests that are answered later: order, overtaking, limits, timeouts, clients that go, threads,
+ * wrong uses; and what becomes of them when workers die, leave or are replaced. */
+#include "harness.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define METHODS                                                                                    \
+    "method ping; method wait; method retry; method hold; method let_go; method sleep;"            \
+    "method pipe; method post; method at_once; method thrice; method twice; method forgets;"       \
+    "method answers_deferred; method made_up; method keep; method use_kept; method in_thread;"     \
+    "method dies_later; method resumed_dies; method loops_later; method dies_in_thread;"           \
+    "method crash_now; method ticks;"
+
+/* One worker, so that all connections are in the same one. */
+static struct server *serve_with(const char *main_text, const char *server_text)
+{
+    struct server *server = server_new();
+
+    server_conf(server,
+                keep_printf("load_module modules/later.so; %s", main_text),
+                keep_printf(METHODS "%s", server_text));
+    server->reports_allowed = true; /* some methods end their worker */
+    server_start_with(server, (const char *const[]){"-g", "worker_processes 1;", NULL});
+    return server;
+}
+
+static struct server *serve(void)
+{
+    return serve_with("", "");
+}
+
+/* Sends as one piece, so that all of it is there when the worker reads. */
+static void send_frames(int client, const char *const bodies[])
+{
+    char bytes[65536];
+    size_t size = 0;
+
+    for (; *bodies != NULL; bodies++) {
+        uint32_t length = (uint32_t)strlen(*bodies);
+        memcpy(bytes + size, &length, sizeof(length));
+        memcpy(bytes + size + sizeof(length), *bodies, length);
+        size += sizeof(length) + length;
+    }
+    client_send(client, bytes, size);
+}
+
+static void expect_error_of(int client, const char *code, int id)
+{
+    const cJSON *reply = client_receive_json(client);
+    const cJSON *result = cJSON_GetObjectItem(reply, "result");
+    const char *got = cJSON_GetStringValue(cJSON_GetObjectItem(result, "code"));
+    const cJSON *got_id = cJSON_GetObjectItem(reply, "id");
+
+    if (got == NULL || strcmp(got, code) != 0 || got_id == NULL || got_id->valueint != id)
+        fail_test("%s instead of %s with id %d", cJSON_PrintUnformatted(reply), code, id);
+}
+
+static double stat_of(const struct server *server, const char *group, const char *name)
+{
+    return cJSON_GetNumberValue(
+        cJSON_GetObjectItem(cJSON_GetObjectItem(server_stats(server), group), name));
+}
+
+/* ---- Answering ---- */
+
+START_TEST(every_way_of_answering_later_works)
+{
+    static const char *const same[] = {"wait", "retry", "sleep", "post", "at_once", "thrice"};
+    struct server *server = serve();
+    int client = client_connect(server);
+
+    for (size_t i = 0; i < sizeof(same) / sizeof(*same); i++) {
+        client_send_frame(client, keep_printf("{\"in\":\"%s\",\"params\":{\"ms\":2}}", same[i]));
+        client_expect(client, "{\"out\":\"later\",\"result\":{\"ms\":2}}");
+        client_send_frame(client,
+                          keep_printf("{\"id\":\"x\",\"params\":{\"ms\":2,\"k\":\"\\u00e9\"},"
+                                      "\"in\":\"%s\"}",
+                                      same[i]));
+        client_expect(client, "{\"out\":\"later\",\"result\":{\"ms\":2,\"k\":\"\\u00e9\"},"
+                              "\"id\":\"x\"}");
+    }
+    for (int i = 0; i < 3; i++) {
+        client_send_frame(client, "{\"in\":\"pipe\"}");
+        client_expect(client, "{\"out\":\"piped\",\"result\":\"through\"}");
+    }
+    client_send_frame(client, "{\"in\":\"ticks\"}");
+    const cJSON *ticks = client_receive_json(client);
+    ck_assert_double_gt(cJSON_GetNumberValue(cJSON_GetObjectItem(ticks, "result")), 0);
+}
+END_TEST
+
+START_TEST(without_ids_replies_stay_in_order)
+{
+    struct server *server = serve();
+    int client = client_connect(server);
+
+    send_frames(client, (const char *const[]){
+                            "{\"in\":\"wait\",\"params\":{\"ms\":60}}", "{\"in\":\"ping\"}",
+                            "{\"in\":\"wait\",\"params\":{\"ms\":1}}", "{\"in\":\"nobody\"}",
+                            "{\"in\":\"ping\",\"params\":2}", NULL});
+    client_expect(client, "{\"out\":\"later\",\"result\":{\"ms\":60}}");
+    client_expect(client, "{\"out\":\"pong\",\"result\":null}");
+    client_expect(client, "{\"out\":\"later\",\"result\":{\"ms\":1}}");
+    client_expect_error(client, "method_not_found");
+    client_expect(client, "{\"out\":\"pong\",\"result\":2}");
+    client_expect_alive(client);
+}
+END_TEST
+
+START_TEST(with_ids_they_overtake)
+{
+    struct server *server = serve();
+    int client = client_connect(server), other = client_connect(server);
+
+    send_frames(client,
+                (const char *const[]){"{\"in\":\"hold\",\"params\":{\"key\":1},\"id\":1}",
+                                      "{\"in\":\"ping\",\"id\":2}", "{\"in\":\"nobody\",\"id\":3}",
+                                      "{\"in\":\"hold\",\"params\":{\"key\":4}}",
+                                      "{\"in\":\"ping\",\"id\":5}", "{\"in\":\"ping\"}", NULL});
+    client_expect(client, "{\"out\":\"pong\",\"result\":null,\"id\":2}");
+    expect_error_of(client, "method_not_found", 3);
+    client_expect(client, "{\"out\":\"pong\",\"result\":null,\"id\":5}");
+    client_send_frame(other, "{\"in\":\"let_go\",\"params\":{\"key\":4}}");
+    client_expect(other, "{\"out\":\"let_go\",\"result\":true}");
+    client_expect(client, "{\"out\":\"later\",\"result\":{\"key\":4}}");
+    client_expect(client, "{\"out\":\"pong\",\"result\":null}");
+    client_send_frame(other, "{\"in\":\"let_go\",\"params\":{\"key\":1}}");
+    client_expect(client, "{\"out\":\"later\",\"result\":{\"key\":1},\"id\":1}");
+    client_expect_alive(client);
+    client_send_frame(other, "{\"in\":\"let_go\",\"params\":{\"key\":9}}");
+    client_expect(other, "{\"out\":\"let_go\",\"result\":true}");
+    client_expect(other, "{\"out\":\"let_go\",\"result\":false}");
+}
+END_TEST
+
+START_TEST(so_many_are_under_way_and_no_more)
+{
+    struct server *server = serve_with("", "max_inflight 3;");
+    int client = client_connect(server), other = client_connect(server);
+    char body[128];
+
+    for (int i = 0; i < 5; i++) {
+        snprintf(body, sizeof(body), "{\"in\":\"hold\",\"params\":{\"key\":%d},\"id\":%d}", i, i);
+        client_send_frame(client, body);
+    }
+    client_send_frame(client, "{\"in\":\"ping\",\"id\":9}");
+    wait_until(stat_of(server, "connections", "deferred") == 3, "three are not under way");
+    for (int i = 0; i < 3; i++)
+        client_expect_alive(other); /* further ones would have begun meanwhile */
+    ck_assert_double_eq(stat_of(server, "connections", "deferred"), 3);
+    client_send_frame(other, "{\"in\":\"let_go\",\"params\":{\"key\":1}}");
+    client_expect(other, "{\"out\":\"let_go\",\"result\":true}");
+    client_expect(client, "{\"out\":\"later\",\"result\":{\"key\":1},\"id\":1}");
+    wait_until(stat_of(server, "connections", "deferred") == 4, "the fourth has not begun");
+    char *replies = "";
+    for (int i = 0; i < 5; i++) {
+        if (i == 1)
+            continue;
+        snprintf(body, sizeof(body), "{\"in\":\"let_go\",\"params\":{\"key\":%d}}", i);
+        wait_until((client_send_frame(other, body),
+                    strstr(client_receive(other, NULL), "true") != NULL),
+                   "request %d was never begun", i);
+        replies = keep_printf("%s%s", replies, client_receive(client, NULL));
+    }
+    replies = keep_printf("%s%s", replies, client_receive(client, NULL));
+    for (int i = 0; i < 10; i++) {
+        snprintf(body, sizeof(body), ",\"id\":%d}", i);
+        if (i != 1 && (i < 5 || i == 9))
+            expect_part(replies, body);
+    }
+    client_expect_alive(client);
+}
+END_TEST
+
+START_TEST(a_thousand_wait_at_the_same_time)
+{
+    struct server *server = serve_with("", "max_inflight 255;");
+    int clients[5];
+    char body[64];
+
+    for (int c = 0; c < 5; c++)
+        clients[c] = client_connect(server);
+    for (int i = 0; i < 200; i++) {
+        snprintf(body, sizeof(body), "{\"in\":\"wait\",\"params\":{\"ms\":10},\"id\":%d}", i);
+        for (int c = 0; c < 5; c++)
+            client_send_frame(clients[c], body);
+    }
+    for (int c = 0; c < 5; c++) {
+        bool seen[200] = {false};
+        for (int i = 0; i < 200; i++) {
+            int id = cJSON_GetObjectItem(client_receive_json(clients[c]), "id")->valueint;
+            ck_assert(id >= 0 && id < 200 && !seen[id]);
+            seen[id] = true;
+        }
+    }
+}
+END_TEST
+
+START_TEST(a_client_that_has_finished_sending_gets_its_reply)
+{
+    struct server *server = serve();
+    int client = client_connect(server);
+
+    send_frames(client, (const char *const[]){"{\"in\":\"wait\",\"params\":{\"ms\":30}}",
+                                              "{\"in\":\"ping\"}", NULL});
+    client_finish(client);
+    client_expect(client, "{\"out\":\"later\",\"result\":{\"ms\":30}}");
+    client_expect(client, "{\"out\":\"pong\",\"result\":null}");
+    client_expect_end(client);
+}
+END_TEST
+
+/* ---- Not answering ---- */
+
+START_TEST(time_runs_out)
+{
+    struct server *server = serve_with("defer_timeout 40ms;", "");
+    int client = client_connect(server);
+
+    client_send_frame(client, "{\"in\":\"hold\",\"params\":{\"key\":1}}");
+    expect_part(client_expect_error(client, "timeout"), "\"hold\" did not answer within 40 ms");
+    client_send_frame(client, "{\"in\":\"wait\",\"params\":{\"ms\":5000,\"timeout\":20}}");
+    expect_part(client_expect_error(client, "timeout"), "within 20 ms");
+    server_wait_log(server, "a wait is given up");
+    client_send_frame(client, "{\"in\":\"let_go\",\"params\":{\"key\":1}}");
+    client_expect(client, "{\"out\":\"let_go\",\"result\":false}");
+    ck_assert_ptr_null(strstr(server_log(server), "resumed a request"));
+    ck_assert_double_eq(stat_of(server, "connections", "timeouts"), 2);
+}
+END_TEST
+
+START_TEST(a_client_that_goes_is_noticed)
+{
+    struct server *server = serve();
+    int client = client_connect(server), other = client_connect(server);
+    struct linger reset = {.l_onoff = 1};
+
+    send_frames(client, (const char *const[]){
+                            "{\"in\":\"wait\",\"params\":{\"ms\":60000},\"id\":1}",
+                            "{\"in\":\"hold\",\"params\":{\"key\":1},\"id\":2}",
+                            "{\"in\":\"sleep\",\"params\":{\"ms\":50},\"id\":3}", NULL});
+    wait_until(stat_of(server, "connections", "deferred") == 3, "nothing is deferred");
+    setsockopt(client, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
+    close(client);
+    server_wait_log(server, "a wait is given up");
+    server_wait_log(server, "slept 50 ms for nobody");
+    client_send_frame(other, "{\"in\":\"let_go\",\"params\":{\"key\":1}}");
+    client_expect(other, "{\"out\":\"let_go\",\"result\":false}");
+    wait_until(stat_of(server, "connections", "cancelled") == 3, "they are not counted");
+}
+END_TEST
+
+START_TEST(threads_and_their_queue_are_bounded)
+{
+    struct server *server = serve_with("pool_threads 2; pool_queue 1;", "");
+    int client = client_connect(server);
+    unsigned overloaded = 0, slept = 0;
+
+    for (int i = 0; i < 6; i++)
+        client_send_frame(client, keep_printf("{\"in\":\"sleep\",\"params\":{\"ms\":100},"
+                                              "\"id\":%d}",
+                                              i));
+    client_send_frame(client, "{\"in\":\"ping\",\"id\":6}");
+    for (int i = 0; i < 7; i++) {
+        char *reply = client_receive(client, NULL);
+        overloaded += strstr(reply, "\"overloaded\"") != NULL;
+        slept += strstr(reply, "\"later\"") != NULL;
+    }
+    ck_assert_uint_eq(slept, 3);
+    ck_assert_uint_eq(overloaded, 3);
+}
+END_TEST
+
+START_TEST(wrong_uses_are_named_and_hurt_nobody)
+{
+    static const struct {
+        const char *method, *reply, *log;
+    } wrong[] = {
+        {"twice", "{\"out\":\"later\",\"result\":null}",
+         "module later: \"twice\" resumed a request twice"},
+        {"twice", "{\"out\":\"later\",\"result\":null}",
+         "module later: \"twice\" answered a request a second time"},
+        {"forgets", "internal_error",
+         "module later: \"forgets\" resumed a request and did not answer it"},
+        {"answers_deferred", "timeout",
+         "module later: \"answers_deferred\" answered a request that it has deferred"},
+        {"made_up", "{\"out\":\"made_up\",\"result\":false}",
+         "resumed with the token 7777777700000001, which never was one"},
+        {"keep", "{\"out\":\"later\",\"result\":null}", ""},
+        {"use_kept", "{\"out\":\"later\",\"result\":null}",
+         "module later: \"keep\" answered a request a second time"},
+        {"in_thread", "{\"out\":\"later\",\"result\":null}",
+         "module later: \"in_thread\" called pillion_fail in a thread"},
+    };
+    struct server *server = serve();
+    int client = client_connect(server);
+
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(*wrong); i++) {
+        client_send_frame(client, keep_printf("{\"in\":\"%s\"}", wrong[i].method));
+        if (wrong[i].reply[0] == '{')
+            client_expect(client, wrong[i].reply);
+        else
+            client_expect_error(client, wrong[i].reply);
+        server_wait_log(server, wrong[i].log);
+        client_expect_alive(client);
+    }
+    ck_assert_ptr_null(strstr(server_log(server), "died"));
+}
+END_TEST
+
+/* ---- Workers that die ---- */
+
+START_TEST(what_was_under_way_when_a_worker_died_is_answered_once)
+{
+    struct server *server = serve();
+    int one = client_connect(server), two = client_connect(server), idle = client_connect(server);
+
+    client_expect_alive(idle);
+    send_frames(one, (const char *const[]){"{\"in\":\"hold\",\"params\":{\"key\":1},\"id\":1}",
+                                           "{\"in\":\"ping\",\"id\":2}",
+                                           "{\"in\":\"hold\",\"params\":{\"key\":3},\"id\":3}",
+                                           "{\"in\":\"ping\",\"id\":4}", NULL});
+    client_expect(one, "{\"out\":\"pong\",\"result\":null,\"id\":2}");
+    client_expect(one, "{\"out\":\"pong\",\"result\":null,\"id\":4}");
+    client_send_frame(one, "{\"in\":\"hold\",\"params\":{\"key\":5}}");
+    client_send_frame(one, "{\"in\":\"ping\",\"params\":\"waits\"}");
+    wait_until(stat_of(server, "connections", "deferred") == 3, "three are not under way");
+    send_frames(two, (const char *const[]){"{\"in\":\"crash_now\",\"id\":1}",
+                                           "{\"in\":\"ping\",\"id\":2}", NULL});
+    expect_error_of(two, "module_crashed", 1);
+    client_expect(two, "{\"out\":\"pong\",\"result\":null,\"id\":2}");
+    expect_error_of(one, "module_crashed", 1);
+    expect_error_of(one, "module_crashed", 3);
+    expect_part(client_expect_error(one, "module_crashed"), "\"hold\" ended before");
+    client_expect(one, "{\"out\":\"pong\",\"result\":\"waits\"}");
+    client_expect_alive(one);
+    client_expect_alive(idle);
+    ck_assert_double_eq(stat_of(server, "connections", "guilty"), 4);
+}
+END_TEST
+
+START_TEST(idempotent_ones_are_run_once_more)
+{
+    struct server *server = serve_with("quarantine_crashes off;", "");
+    int client = client_connect(server), other = client_connect(server);
+
+    client_send_frame(client, "{\"in\":\"retry\",\"params\":{\"ms\":400},\"id\":1}");
+    client_send_frame(client, "{\"in\":\"wait\",\"params\":{\"ms\":400},\"id\":2}");
+    wait_until(stat_of(server, "connections", "deferred") == 2, "nothing is deferred");
+    client_send_frame(other, "{\"in\":\"crash_now\"}");
+    client_expect_error(other, "module_crashed");
+    expect_error_of(client, "module_crashed", 2);
+    client_expect(client, "{\"out\":\"later\",\"result\":{\"ms\":400},\"id\":1}");
+    ck_assert_double_eq(stat_of(server, "connections", "retried"), 1);
+    /* Once, and not once more after a second death. */
+    client_send_frame(client, "{\"in\":\"retry\",\"params\":{\"ms\":60000},\"id\":3}");
+    for (int death = 0; death < 2; death++) {
+        wait_until(stat_of(server, "connections", "deferred") >= 3 + death, "it is not deferred");
+        client_send_frame(other, "{\"in\":\"crash_now\"}");
+        client_expect_error(other, "module_crashed");
+    }
+    expect_error_of(client, "module_crashed", 3);
+    client_expect_alive(client);
+}
+END_TEST
+
+START_TEST(callbacks_that_end_their_worker_cost_their_requests)
+{
+    static const char *const methods[] = {"dies_later", "resumed_dies", "loops_later",
+                                          "dies_in_thread"};
+    struct server *server = serve_with("handler_timeout 300ms; quarantine_crashes 2;", "");
+    int client = client_connect(server), idle = client_connect(server);
+
+    for (size_t i = 0; i < sizeof(methods) / sizeof(*methods); i++) {
+        client_send_frame(client, keep_printf("{\"in\":\"%s\"}", methods[i]));
+        client_expect_error(client, "module_crashed");
+    }
+    server_wait_log(server, "died while it ran \"resumed_dies\"");
+    server_wait_log(server, "\"a callback\" ran for longer than it may");
+    client_send_frame(client, "{\"in\":\"resumed_dies\"}");
+    client_expect_error(client, "module_crashed");
+    wait_until((client_send_frame(client, "{\"in\":\"resumed_dies\"}"),
+                strstr(client_receive(client, NULL), "method_quarantined") != NULL),
+               "it is not quarantined");
+    client_expect_alive(idle);
+}
+END_TEST
+
+/* ---- Workers that leave ---- */
+
+START_TEST(a_reload_waits_for_them_on_their_own_connections_only)
+{
+    struct server *server = serve();
+    int waits = client_connect(server), longer = client_connect(server);
+    int idle = client_connect(server);
+
+    client_expect_alive(idle);
+    client_send_frame(waits, "{\"in\":\"wait\",\"params\":{\"ms\":500},\"id\":1}");
+    client_send_frame(longer, "{\"in\":\"wait\",\"params\":{\"ms\":1500}}");
+    wait_until(stat_of(server, "connections", "deferred") == 2, "nothing is deferred");
+    struct run run = server_ask(server, "reload");
+    expect_status(&run, 0);
+    client_expect_alive(idle);
+    client_send_frame(waits, "{\"in\":\"ping\",\"id\":2}"); /* unread until the first is answered */
+    client_send_frame(longer, "{\"in\":\"ping\"}");
+    client_expect_alive(idle);
+    client_expect(waits, "{\"out\":\"later\",\"result\":{\"ms\":500},\"id\":1}");
+    client_expect(waits, "{\"out\":\"pong\",\"result\":null,\"id\":2}");
+    client_expect(longer, "{\"out\":\"later\",\"result\":{\"ms\":1500}}");
+    client_expect(longer, "{\"out\":\"pong\",\"result\":null}");
+    client_expect_alive(waits);
+    client_expect_alive(longer);
+    ck_assert_ptr_null(strstr(server_log(server), "[error]"));
+    ck_assert_ptr_null(strstr(server_log(server), "[warn]"));
+}
+END_TEST
+
+START_TEST(what_still_waits_after_drain_timeout_is_answered)
+{
+    struct server *server = serve_with("drain_timeout 300ms;", "");
+    int client = client_connect(server);
+
+    client_send_frame(client, "{\"in\":\"wait\",\"params\":{\"ms\":60000},\"id\":1}");
+    wait_until(stat_of(server, "connections", "deferred") == 1, "nothing is deferred");
+    struct run run = server_ask(server, "reload");
+    expect_status(&run, 0);
+    expect_error_of(client, "timeout", 1);
+    client_expect_alive(client);
+}
+END_TEST
+
+START_TEST(a_worker_that_stays_may_die)
+{
+    struct server *server = serve();
+    int client = client_connect(server), other = client_connect(server);
+    pid_t pids[8];
+
+    client_send_frame(client, "{\"in\":\"wait\",\"params\":{\"ms\":60000},\"id\":1}");
+    client_send_frame(other, "{\"in\":\"retry\",\"params\":{\"ms\":10},\"id\":\"r\"}");
+    client_expect(other, "{\"out\":\"later\",\"result\":{\"ms\":10},\"id\":\"r\"}");
+    wait_until(stat_of(server, "connections", "deferred") == 2, "nothing is deferred");
+    ck_assert_uint_eq(server_workers(server, pids, 8), 1);
+    struct run run = server_ask(server, "reload");
+    expect_status(&run, 0);
+    client_expect_alive(other);
+    ck_assert_int_eq(kill(pids[0], SIGKILL), 0);
+    expect_error_of(client, "module_crashed", 1);
+    client_expect_alive(client);
+    client_expect_alive(other);
+}
+END_TEST
+
+START_TEST(the_vault_may_die_while_a_worker_stays)
+{
+    struct server *server = serve();
+    int client = client_connect(server), other = client_connect(server);
+
+    client_expect_alive(other);
+    client_send_frame(client, "{\"in\":\"wait\",\"params\":{\"ms\":700},\"id\":1}");
+    wait_until(stat_of(server, "connections", "deferred") == 1, "nothing is deferred");
+    struct run run = server_ask(server, "reload");
+    expect_status(&run, 0);
+    client_expect_alive(other);
+    pid_t children[16];
+    size_t count = children_of(server->pid, children, 16);
+    pid_t vault = 0;
+    for (size_t i = 0; i < count; i++) {
+        char *title = file_read(keep_printf("/proc/%d/cmdline", (int)children[i]), NULL);
+        if (strncmp(title, "pillion: vault", 14) == 0)
+            vault = children[i];
+    }
+    ck_assert_int_gt(vault, 0);
+    ck_assert_int_eq(kill(vault, SIGKILL), 0);
+    server_wait_log(server, "the vault ended");
+    client_expect(client, "{\"out\":\"later\",\"result\":{\"ms\":700},\"id\":1}");
+    client_expect_alive(client);
+    client_expect_alive(other);
+}
+END_TEST
+
+START_TEST(an_upgrade_waits_for_them_likewise)
+{
+    struct server *server = serve();
+    int client = client_connect(server), idle = client_connect(server);
+
+    client_expect_alive(idle);
+    client_send_frame(client, "{\"in\":\"wait\",\"params\":{\"ms\":800},\"id\":1}");
+    wait_until(stat_of(server, "connections", "deferred") == 1, "nothing is deferred");
+    struct run run = server_ask(server, "upgrade");
+    expect_status(&run, 0);
+    client_expect_alive(idle);
+    client_send_frame(client, "{\"in\":\"ping\",\"id\":2}");
+    client_expect(client, "{\"out\":\"later\",\"result\":{\"ms\":800},\"id\":1}");
+    client_expect(client, "{\"out\":\"pong\",\"result\":null,\"id\":2}");
+    client_expect_alive(idle);
+}
+END_TEST
+
+START_TEST(quitting_waits_for_them)
+{
+    struct server *server = serve();
+    int client = client_connect(server);
+
+    client_send_frame(client, "{\"in\":\"wait\",\"params\":{\"ms\":200}}");
+    wait_until(stat_of(server, "connections", "deferred") == 1, "nothing is deferred");
+    server_signal(server, SIGQUIT);
+    client_expect(client, "{\"out\":\"later\",\"result\":{\"ms\":200}}");
+    client_expect_end(client);
+    ck_assert_int_eq(server_wait_exit(server, PATIENCE_MS), 0);
+}
+END_TEST
+
+E2E_MAIN("later", every_way_of_answering_later_works, without_ids_replies_stay_in_order,
+         with_ids_they_overtake, so_many_are_under_way_and_no_more,
+         a_thousand_wait_at_the_same_time, a_client_that_has_finished_sending_gets_its_reply,
+         time_runs_out, a_client_that_goes_is_noticed, threads_and_their_queue_are_bounded,
+         wrong_uses_are_named_and_hurt_nobody,
+         what_was_under_way_when_a_worker_died_is_answered_once, idempotent_ones_are_run_once_more,
+         callbacks_that_end_their_worker_cost_their_requests,
+         a_reload_waits_for_them_on_their_own_connections_only,
+         what_still_waits_after_drain_timeout_is_answered, a_worker_that_stays_may_die,
+         the_vault_may_die_while_a_worker_stays, an_upgrade_waits_for_them_likewise,
+         quitting_waits_for_them)

@@ -1,0 +1,413 @@
+/* Methods that answer later, in every way there is, and methods that do it wrong. */
+#include <pillion/module.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* What waits: in the request's own memory. */
+struct wait {
+    pillion_token token;
+    pillion_instance *self;
+    int64_t ms;
+    int pipe[2];
+    pillion_handle handle;
+};
+
+static int64_t number(pillion_request *req, const char *name, int64_t otherwise)
+{
+    const cJSON *item = cJSON_GetObjectItemCaseSensitive(pillion_params(req), name);
+    return cJSON_IsNumber(item) ? (int64_t)item->valuedouble : otherwise;
+}
+
+static void echo(pillion_request *req)
+{
+    pillion_reply_raw(req, "later", pillion_params_raw(req));
+}
+
+/* ---- wait: {"ms": N} ---- */
+
+static void waited(pillion_instance *self, void *data)
+{
+    struct wait *wait = data;
+    pillion_request *req = pillion_resume(wait->token);
+
+    (void)self;
+    if (req == NULL)
+        return;
+    cJSON_Delete((cJSON *)pillion_params(req)); /* wrong, and harmless */
+    echo(req);
+}
+
+static void wait_gone(void *data)
+{
+    struct wait *wait = data;
+
+    pillion_cancel(wait->handle);
+    pillion_log(wait->self, PILLION_LOG_NOTICE, "a wait is given up");
+}
+
+static void wait_ms(pillion_request *req)
+{
+    struct wait *wait = pillion_alloc(req, sizeof(*wait));
+
+    wait->self = pillion_self(req);
+    wait->ms = number(req, "ms", 10);
+    wait->token = pillion_defer(req, (uint64_t)number(req, "timeout", 0));
+    if (wait->token == 0)
+        return;
+    wait->handle = pillion_timer(wait->self, (uint64_t)wait->ms, 0, waited, wait);
+    pillion_on_cancel(wait->token, wait_gone, wait);
+}
+
+/* ---- hold and let go: {"key": N} ---- */
+
+#define HELD_MAX 1000
+static pillion_token held[HELD_MAX];
+
+static void hold(pillion_request *req)
+{
+    pillion_token token = pillion_defer(req, (uint64_t)number(req, "timeout", 0));
+    held[number(req, "key", 0) % HELD_MAX] = token;
+}
+
+static void let_go(pillion_request *req)
+{
+    pillion_request *other = pillion_resume(held[number(req, "key", 0) % HELD_MAX]);
+
+    if (other != NULL)
+        echo(other);
+    pillion_reply(req, "let_go", cJSON_CreateBool(other != NULL));
+}
+
+/* ---- sleep in a thread: {"ms": N} ---- */
+
+static void sleeps(void *data)
+{
+    struct wait *wait = data;
+    usleep((useconds_t)wait->ms * 1000);
+}
+
+static void slept(pillion_request *req, void *data)
+{
+    struct wait *wait = data;
+
+    if (req == NULL)
+        pillion_log(wait->self, PILLION_LOG_NOTICE, "slept %d ms for nobody", (int)wait->ms);
+    else
+        echo(req);
+}
+
+static void sleep_ms(pillion_request *req)
+{
+    struct wait *wait = pillion_alloc(req, sizeof(*wait));
+
+    wait->self = pillion_self(req);
+    wait->ms = number(req, "ms", 10);
+    pillion_offload(req, (uint64_t)number(req, "timeout", 0), sleeps, slept, wait);
+}
+
+/* ---- a pipe that somebody writes to, watched ---- */
+
+static void piped(pillion_instance *self, int fd, unsigned events, void *data)
+{
+    struct wait *wait = data;
+    char word[16] = "";
+    ssize_t size = read(fd, word, sizeof(word) - 1);
+    pillion_request *req = pillion_resume(wait->token);
+
+    (void)self;
+    close(wait->pipe[0]); /* ends the watch */
+    close(wait->pipe[1]);
+    if (req != NULL && size > 0 && (events & PILLION_READ))
+        pillion_reply(req, "piped", cJSON_CreateString(word));
+}
+
+static void writes(pillion_instance *self, void *data)
+{
+    struct wait *wait = data;
+    (void)self;
+    if (write(wait->pipe[1], "through", 7) != 7)
+        abort();
+}
+
+static void through_pipe(pillion_request *req)
+{
+    struct wait *wait = pillion_alloc(req, sizeof(*wait));
+
+    wait->self = pillion_self(req);
+    if (pipe(wait->pipe) != 0) {
+        pillion_fail(req, PILLION_INTERNAL_ERROR, "no pipe");
+        return;
+    }
+    wait->token = pillion_defer(req, 0);
+    pillion_watch(wait->self, wait->pipe[0], PILLION_READ, piped, wait);
+    pillion_timer(wait->self, 5, 0, writes, wait);
+}
+
+/* ---- posting ---- */
+
+static void *posting(void *data)
+{
+    struct wait *wait = data;
+    pillion_post(wait->self, waited, wait);
+    return NULL;
+}
+
+static void nothing(pillion_request *req, void *data)
+{
+    (void)data;
+    if (req != NULL)
+        echo(req);
+}
+
+/* From a thread of the module's own. */
+static void post(pillion_request *req)
+{
+    struct wait *wait = pillion_alloc(req, sizeof(*wait));
+    pthread_t thread;
+
+    wait->self = pillion_self(req);
+    wait->token = pillion_defer(req, 0);
+    if (pthread_create(&thread, NULL, posting, wait) == 0)
+        pthread_detach(thread);
+}
+
+/* ---- at once, or twice ---- */
+
+static void at_once(pillion_request *req)
+{
+    echo(pillion_resume(pillion_defer(req, 0)));
+}
+
+static void again(pillion_instance *self, void *data)
+{
+    struct wait *wait = data;
+    pillion_request *req = pillion_resume(wait->token);
+
+    if (req == NULL)
+        return;
+    if (wait->ms-- > 0) {
+        wait->token = pillion_defer(req, 0);
+        pillion_timer(self, 1, 0, again, wait);
+        return;
+    }
+    echo(req);
+}
+
+static void thrice(pillion_request *req)
+{
+    struct wait *wait = pillion_alloc(req, sizeof(*wait));
+
+    wait->ms = 3;
+    wait->token = pillion_defer(req, 0);
+    pillion_timer(pillion_self(req), 1, 0, again, wait);
+}
+
+/* ---- wrong ---- */
+
+static void resume_twice(pillion_instance *self, void *data)
+{
+    struct wait *wait = data;
+    pillion_token token = wait->token;
+    pillion_request *req = pillion_resume(token);
+
+    (void)self;
+    if (req == NULL)
+        return;
+    if (pillion_resume(token) != NULL)
+        abort();
+    echo(req);
+    echo(req);
+}
+
+static void twice(pillion_request *req)
+{
+    struct wait *wait = pillion_alloc(req, sizeof(*wait));
+
+    wait->token = pillion_defer(req, 0);
+    pillion_timer(pillion_self(req), 1, 0, resume_twice, wait);
+}
+
+static void resumes(pillion_instance *self, void *data)
+{
+    (void)self;
+    pillion_resume(((struct wait *)data)->token);
+}
+
+static void forgets(pillion_request *req)
+{
+    struct wait *wait = pillion_alloc(req, sizeof(*wait));
+
+    wait->token = pillion_defer(req, 0);
+    pillion_timer(pillion_self(req), 1, 0, resumes, wait);
+}
+
+static void answers_deferred(pillion_request *req)
+{
+    pillion_defer(req, 50);
+    echo(req);
+}
+
+static void made_up(pillion_request *req)
+{
+    pillion_request *other = pillion_resume(0x7777777700000001u);
+    pillion_reply(req, "made_up", cJSON_CreateBool(other != NULL));
+}
+
+static pillion_request *kept;
+
+static void keeps(pillion_instance *self, void *data)
+{
+    (void)self;
+    kept = pillion_resume(((struct wait *)data)->token);
+    if (kept != NULL)
+        echo(kept);
+}
+
+static void keep(pillion_request *req)
+{
+    struct wait *wait = pillion_alloc(req, sizeof(*wait));
+
+    wait->token = pillion_defer(req, 0);
+    pillion_timer(pillion_self(req), 1, 0, keeps, wait);
+}
+
+/* Answers what was answered long ago. */
+static void use_kept(pillion_request *req)
+{
+    if (kept != NULL)
+        echo(kept);
+    echo(req);
+}
+
+static void thread_replies(void *data)
+{
+    pillion_request *req = data;
+    pillion_fail(req, "from_thread", "no");
+}
+
+static void in_thread(pillion_request *req)
+{
+    pillion_offload(req, 0, thread_replies, nothing, req);
+}
+
+/* ---- dying ---- */
+
+static void dies(pillion_instance *self, void *data)
+{
+    (void)self;
+    (void)data;
+    abort();
+}
+
+static void dies_later(pillion_request *req)
+{
+    pillion_defer(req, 0);
+    pillion_timer(pillion_self(req), 5, 0, dies, NULL);
+}
+
+static void resume_and_die(pillion_instance *self, void *data)
+{
+    (void)self;
+    if (pillion_resume(((struct wait *)data)->token) != NULL)
+        abort();
+}
+
+static void resumed_dies(pillion_request *req)
+{
+    struct wait *wait = pillion_alloc(req, sizeof(*wait));
+
+    wait->token = pillion_defer(req, 0);
+    pillion_timer(pillion_self(req), 1, 0, resume_and_die, wait);
+}
+
+static void loops(pillion_instance *self, void *data)
+{
+    (void)self;
+    (void)data;
+    for (volatile bool on = true; on;)
+        ;
+}
+
+static void loops_later(pillion_request *req)
+{
+    pillion_defer(req, 0);
+    pillion_timer(pillion_self(req), 5, 0, loops, NULL);
+}
+
+static void thread_dies(void *data)
+{
+    (void)data;
+    abort();
+}
+
+static void dies_in_thread(pillion_request *req)
+{
+    pillion_offload(req, 0, thread_dies, nothing, NULL);
+}
+
+static void crash(pillion_request *req)
+{
+    (void)req;
+    abort();
+}
+
+/* ---- a timer that goes on ---- */
+
+static unsigned ticks;
+
+static void tick(pillion_instance *self, void *data)
+{
+    (void)self;
+    (void)data;
+    ticks++;
+}
+
+static int start(pillion_instance *self, pillion_error_text *error)
+{
+    if (pillion_timer(self, 1, 5, tick, NULL) == 0)
+        return pillion_error(error, "no timer");
+    return 0;
+}
+
+static int check(pillion_instance *self, pillion_error_text *error)
+{
+    if (pillion_timer(self, 1, 5, tick, NULL) != 0)
+        return pillion_error(error, "a timer in check");
+    return 0;
+}
+
+static void ticked(pillion_request *req)
+{
+    pillion_reply(req, "ticks", cJSON_CreateNumber(ticks));
+}
+
+static const pillion_method methods[] = {
+    {.name = "wait", .handler = wait_ms},
+    {.name = "retry", .handler = wait_ms, .idempotent = true},
+    {.name = "hold", .handler = hold},
+    {.name = "let_go", .handler = let_go},
+    {.name = "sleep", .handler = sleep_ms},
+    {.name = "pipe", .handler = through_pipe},
+    {.name = "post", .handler = post},
+    {.name = "at_once", .handler = at_once},
+    {.name = "thrice", .handler = thrice},
+    {.name = "twice", .handler = twice},
+    {.name = "forgets", .handler = forgets},
+    {.name = "answers_deferred", .handler = answers_deferred},
+    {.name = "made_up", .handler = made_up},
+    {.name = "keep", .handler = keep},
+    {.name = "use_kept", .handler = use_kept},
+    {.name = "in_thread", .handler = in_thread},
+    {.name = "dies_later", .handler = dies_later},
+    {.name = "resumed_dies", .handler = resumed_dies},
+    {.name = "loops_later", .handler = loops_later},
+    {.name = "dies_in_thread", .handler = dies_in_thread},
+    {.name = "crash_now", .handler = crash},
+    {.name = "ticks", .handler = ticked},
+    {0},
+};
+
+PILLION_MODULE(.name = "later", .version = "1", .methods = methods, .check = check, .start = start);
