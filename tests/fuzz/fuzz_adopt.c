@@ -1,8 +1,9 @@
 /* Adoption from a damaged arena: whatever a worker wrote over its arena before it died, the one
  * that takes over does not crash, and adopts only records that make sense.
  *
- * The input is laid over an arena's header and records, as a wild write would be; then every record
- * is taken over the way process/adopt.c does it, sent, read and closed. */
+ * The input is laid over an arena's header, records or bytes, as a wild write would be; then every
+ * record is taken over the way process/adopt.c does it: what was under way is answered or run
+ * again, what was received is handled, all of it is sent, and the connection is closed. */
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -13,27 +14,85 @@
 #include "fuzz.h"
 #include "net/arena_layout.h"
 #include "net/conn.h"
-#include "wire/frame.h"
+#include "rpc/dispatch.h"
 
 #define RECORDS 8u
 #define BLOCKS  64u
 
-static struct conn_owner owner = {.max_output = 65536};
 static counter counters[WORKER_COUNTERS];
+static struct dispatcher dispatcher;
+static struct rpc_server server;
+static struct pillion_instance instance = {.name = "m"};
 
-/* Handles frames by dropping them. */
-static void on_input(struct conns *conns, struct conn *conn)
+static void echo(pillion_request *req)
 {
-    struct frame frame;
+    request_reply(req, "e", req->params);
+}
 
-    while (frame_next(conn_input(conns, conn), 1 << 20, &frame) == FRAME_WHOLE)
-        conn_advance(conns, conn, (size_t)frame.size, 0);
+static void defer(pillion_request *req)
+{
+    deferred_begin(req, 1000);
 }
 
 static void on_close(struct conns *conns, struct conn *conn)
 {
-    (void)conns;
-    (void)conn;
+    dispatch_closed(conns->context, conn);
+}
+
+static void serve(struct conns *conns, struct loop *loop)
+{
+    static struct server_settings settings = {.max_frame = 4096,
+                                              .max_output = 65536,
+                                              .max_inflight = 4,
+                                              .json_max_depth = 16,
+                                              .json_max_values = 100};
+    static struct board *board;
+    struct error error;
+    struct method methods[] = {
+        {.name = BYTES("e"), .handler = echo, .idempotent = true},
+        {.name = BYTES("d"), .handler = defer},
+    };
+
+    if (board == NULL)
+        require((board = board_new(&error)) != NULL);
+    memset(&dispatcher, 0, sizeof(dispatcher));
+    dispatcher.conns = conns;
+    dispatcher.board = board;
+    dispatcher.row = &board->rows[0];
+    conns->loop = loop;
+    dispatcher_init(&dispatcher, 1000);
+    conns->on_input = dispatch_input;
+    conns->on_close = on_close;
+    conns->context = &dispatcher;
+    rpc_server_init(&server, &settings, &dispatcher, 1);
+    if (server.methods.count > 0)
+        return;
+    for (size_t i = 0; i < 2; i++) {
+        methods[i].instance = &instance;
+        methods[i].own_name = methods[i].name.data;
+        method_table_add(&server.methods, &methods[i]);
+    }
+    method_table_seal(&server.methods);
+}
+
+/* The bytes that the second connection has received: four frames were begun, one of them answered,
+ * and half a frame follows. */
+static uint32_t frames(char *to)
+{
+    static const char *const bodies[] = {"{\"in\":\"d\",\"id\":1}", "{\"in\":\"e\",\"id\":2}",
+                                         "{\"in\":\"e\",\"id\":3}", "{\"in\":\"d\"}",
+                                         "{\"in\":\"e\"}"};
+    uint32_t size = 0;
+
+    for (size_t i = 0; i < 5; i++) {
+        uint32_t length = (uint32_t)strlen(bodies[i]);
+        frame_header(length, to + size);
+        if (i == 1)
+            to[size + 3] = (char)0x80;
+        memcpy(to + size + FRAME_HEADER_SIZE, bodies[i], length);
+        size += FRAME_HEADER_SIZE + length;
+    }
+    return size - 4;
 }
 
 /* An arena as a worker leaves it: two connections, one with input and output. */
@@ -49,15 +108,19 @@ static int sample(void)
         struct conn_record *record = &arena.records[i];
         struct conn_cursors *edit = record_edit(record);
         *edit = (struct conn_cursors){.in_block = BLOCK_NONE, .out_block = BLOCK_NONE};
-        if (i == 1)
-            *edit = (struct conn_cursors){.received = 30,
+        if (i == 1) {
+            uint32_t size = frames(arena_block(&arena, 4) + 10);
+            *edit = (struct conn_cursors){.received = 10 + size,
                                           .in_block = 4,
                                           .in_order = 2,
                                           .in_start = 10,
-                                          .in_end = 30,
+                                          .in_end = 10 + size,
                                           .out_block = 8,
                                           .out_order = 1,
-                                          .out_end = 100};
+                                          .out_end = 100,
+                                          .begun = 4,
+                                          .answered_at = 10 + 2 * 21 + 1};
+        }
         record_commit(record);
         record->id = 7ull << 32 | (i + 1);
         record->running = i == 1 ? running_mark(3, 10) : 0;
@@ -69,7 +132,6 @@ static int sample(void)
 
 static void take_all(struct conns *conns, const struct arena *from)
 {
-    owner.conns = conns;
     for (uint32_t i = 0; i < from->record_count && i < RECORDS; i++) {
         struct conn_record image, *record = &image;
         int pair[2];
@@ -78,16 +140,20 @@ static void take_all(struct conns *conns, const struct arena *from)
             continue;
         struct conn_cursors cursors = *record_cursors(record);
         require(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair) == 0);
-        (void)record_running(record, cursors_consumed(record_cursors(record)));
-        struct conn *conn = conn_adopt(conns, pair[0], from, record, &cursors, &owner);
+        struct conn *conn = conn_adopt(conns, pair[0], from, record, &cursors, &server.owner);
         if (conn == NULL) {
             close(pair[0]);
+        } else if (!dispatch_adopted(&dispatcher, conn, i == 0)) {
+            conn_close(conns, conn);
         } else {
             conn_start(conns, conn);
+            dispatch_settle(&dispatcher);
             conns_flush(conns);
             if (conn->owner != NULL)
                 conn_close(conns, conn);
         }
+        dispatch_settle(&dispatcher);
+        require(dispatcher.deferreds.pending == 0);
         close(pair[1]);
     }
 }
@@ -107,9 +173,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     data += sizeof(offset);
     size -= sizeof(offset);
     int damaged = sample();
-    /* The first half of the offsets hits the header, the second the records. */
-    uint64_t at = offset < 0x8000 ? offset % sizeof(struct arena_header)
-                                  : BLOCK_SIZE + offset % (RECORDS * sizeof(struct conn_record));
+    /* A quarter of the offsets hits the header, half the records, the rest the bytes. */
+    uint64_t records_end = BLOCK_SIZE + RECORDS * sizeof(struct conn_record);
+    uint64_t at = offset < 0x4000   ? offset % sizeof(struct arena_header)
+                  : offset < 0xc000 ? BLOCK_SIZE + offset % (RECORDS * sizeof(struct conn_record))
+                                    : (records_end + BLOCK_SIZE - 1) / BLOCK_SIZE * BLOCK_SIZE +
+                                          4 * BLOCK_SIZE + 10 + offset % 128;
     if (size > BLOCK_SIZE)
         size = BLOCK_SIZE;
     require(pwrite(damaged, data, size, (off_t)at) == (ssize_t)size);
@@ -117,14 +186,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     int own = arena_create(&geometry, 8, &error);
     require(own >= 0 && loop_init(&loop, &error));
     require(conns_init(&conns, &loop, own, 8, RECORDS, counters, &error));
-    conns.on_input = on_input;
-    conns.on_close = on_close;
+    serve(&conns, &loop);
     if (arena_map(damaged, &from, &error)) {
         from.record_count = arena_used_records(&from, damaged);
         take_all(&conns, &from);
         arena_unmap(&from);
     }
     require(conns.open == 0 && conns.blocks.used == 0);
+    deferreds_free(&dispatcher.deferreds);
+    pool_free(&dispatcher.pool);
     conns_free(&conns);
     loop_free(&loop);
     close(own);
