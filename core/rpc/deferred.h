@@ -32,10 +32,10 @@ struct deferred {
     struct pool pool;
     struct timer timer;
     uint64_t timeout_ms, since_ns;
-    char *copy;    /* of the frame's body, in the request's memory */
-    char *reply;   /* malloc'd, req.size bytes; NULL after memory ran out */
-    bool listed;   /* in `settling` */
-    bool working;  /* a thread has its data: nothing may be freed */
+    char *copy;   /* of the frame's body, in the request's memory */
+    char *reply;  /* malloc'd, req.size bytes; NULL after memory ran out */
+    bool listed;  /* in `settling` */
+    bool working; /* a thread has its data: nothing may be freed */
     bool timed_out;
     struct deferred *next; /* in `settling` or in `free` */
 
@@ -90,8 +90,8 @@ void deferred_drop(struct deferred *deferred);
 __attribute__((format(printf, 3, 4))) void deferred_fail(struct deferred *deferred,
                                                          const char *code, const char *format, ...);
 
-/* A reply that is there and finds no place yet (malloc'd, taken over), as a deferred request that is
- * answered. NULL without memory. */
+/* A reply that is there and finds no place yet (malloc'd, taken over), as a deferred request that
+ * is answered. NULL without memory. */
 struct deferred *deferred_reply(struct deferreds *all, char *reply, size_t size);
 
 /* At a batch's end: sees that what was resumed is answered, and finishes it. */

@@ -1,5 +1,5 @@
-/* Requests that are under way beside others of their connection, from deferral to answer, and what is
- * left of them when their worker dies. See dispatch.h and flight.h. */
+/* Requests that are under way beside others of their connection, from deferral to answer, and what
+ * is left of them when their worker dies. See dispatch.h and flight.h. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -203,7 +203,8 @@ static void returned(struct call *call, uint64_t place)
     if (call->held == NULL && !call->lost) {
         flight_answer(conns, call->conn, place, size);
     } else {
-        deferred = call->lost ? NULL : deferred_reply(&call->dispatcher->deferreds, call->held, size);
+        deferred =
+            call->lost ? NULL : deferred_reply(&call->dispatcher->deferreds, call->held, size);
         if (deferred == NULL) {
             log_error("out of memory for a reply: a connection ends");
             free(call->held);

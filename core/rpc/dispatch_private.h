@@ -28,7 +28,8 @@ void call_next(struct call *call);
 enum envelope_status call_read(struct call *call, struct bytes body, struct envelope *envelope,
                                struct json_error *error);
 
-/* True when the frame that was read is a call of a method that may run; otherwise it is answered. */
+/* True when the frame that was read is a call of a method that may run; otherwise it is answered.
+ */
 bool call_find(struct call *call, enum envelope_status status, const struct envelope *envelope,
                const struct json_error *error);
 

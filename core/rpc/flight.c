@@ -106,7 +106,8 @@ void flight_answer(struct conns *conns, struct conn *conn, uint64_t place, size_
 {
     const struct conn_cursors *cursors = conn_cursors(conns, conn);
     uint32_t offset = (uint32_t)(place - cursors_consumed(cursors));
-    struct conn_step step = {.begun = cursors->begun, .answered_at = cursors->in_start + offset + 1};
+    struct conn_step step = {.begun = cursors->begun,
+                             .answered_at = cursors->in_start + offset + 1};
 
     if (offset == 0)
         step = consume_answered(conns, conn);

@@ -32,7 +32,8 @@ static inline unsigned flight_begun(const struct conns *conns, const struct conn
 }
 
 /* Walks the frames that have begun: false after the last. Starts with `*at` zeroed and `n` 0. Ends
- * early, with `at->frame.body.data` NULL, where the bytes are no whole frame: the record is damaged.
+ * early, with `at->frame.body.data` NULL, where the bytes are no whole frame: the record is
+ * damaged.
  */
 bool flight_walk(const struct conns *conns, const struct conn *conn, unsigned n,
                  struct flight_frame *at);

@@ -34,8 +34,8 @@ uint32_t offload_pending(void);
 /* True on the loop's thread. */
 bool offload_is_loop(void);
 
-/* The same, for functions that must not be called elsewhere: there it logs that `function` was called from a thread, with the
- * method's name where one of the pool's threads called it. */
+/* The same, for functions that must not be called elsewhere: there it logs that `function` was
+ * called from a thread, with the method's name where one of the pool's threads called it. */
 bool offload_on_loop(const char *function);
 
 #endif

@@ -5,7 +5,9 @@
                                                       [--only reload,kill] [--expect-wrong]
 
 Busy clients pipeline requests, half of them cut at random bytes, and check content, order and id of
-every reply; idle ones wait, and are called once at the end. Events are drawn from a generator whose
+every reply; a quarter of them mixes in requests that are answered later, from a timer or a thread, and
+takes replies in any order; some send those without ids, and insist on the order. Idle clients wait, and
+are called once at the end. Events are drawn from a generator whose
 seed is printed. Any disconnect, or any lost, wrong or reordered reply fails the run (exit 1).
 --expect-wrong turns that around: the test of this test, run against a server whose correction from
 the kernel's counters is off (PILLION_TEST_NO_CORRECTION).
@@ -26,6 +28,7 @@ import sys
 import tempfile
 import time
 
+LATER = ["wait", "nap", "retry"]  # answered later
 CRASHES = ["null", "abort", "exit0", "exit1", "overflow", "kill", "closefds"]
 SETTLE = 0.25  # seconds after an event in which the slowest reply counts as its own
 
@@ -42,7 +45,8 @@ class Server:
             os.mkdir(os.path.join(self.prefix, name))
         os.chmod(self.prefix, 0o755)
         os.chmod(os.path.join(self.prefix, "run"), 0o777)
-        for name in ("modules/ping.so", "modules/rpc.so", "tests/modules/crash.so"):
+        for name in ("modules/ping.so", "modules/rpc.so", "tests/modules/crash.so",
+                     "tests/modules/later.so"):
             shutil.copy(os.path.join(build, name), os.path.join(self.prefix, "modules"))
         self.binary = os.path.join(self.prefix, "pillion")
         self.put_binary()
@@ -67,12 +71,13 @@ class Server:
             f.write(data)
 
     def configure(self):
-        methods = "".join("method %s; " % m for m in CRASHES + ["hang", "sleep", "ping", "version"])
+        methods = "".join("method %s; " % m for m in CRASHES + LATER + ["hang", "ping", "version"])
         with open(self.path("conf/new.conf"), "w") as f:
             f.write("error_log stderr %s; worker_processes %d; handler_timeout 500ms; quarantine_crashes off;\n"
                     "load_module modules/ping.so; load_module modules/rpc.so;\n"
                     "load_module modules/version.so;\n"
                     "load_module modules/crash.so { journal run/journal; }\n"
+                    "load_module modules/later.so;\n"
                     "server { listen 127.0.0.1:%d; method rpc.stats; %s}\n"
                     % (self.level, self.workers, self.port, methods))
         os.rename(self.path("conf/new.conf"), self.path("conf/pillion.conf"))
@@ -108,11 +113,20 @@ class Server:
         self.log.close()
 
 
+class Request:
+    """What was asked, and is not answered yet."""
+
+    def __init__(self, identity, method, params, guilty):
+        self.identity, self.method, self.params, self.guilty = identity, method, params, guilty
+        self.since = time.monotonic()
+
+
 class Client:
     """One connection: what it has asked, in order, and what has come back so far."""
 
     def __init__(self, number, chaos):
         self.number, self.chaos = number, chaos
+        self.overtaking, self.without_ids = number % 4 == 1, number % 16 == 6
         self.random = random.Random(chaos.args.seed * 1000 + number)
         self.asked, self.incoming, self.outgoing = [], b"", b""
         self.next_id, self.since, self.slow_until = 0, 0.0, 0.0
@@ -134,15 +148,21 @@ class Client:
         count = self.random.choice([1, 1, 2, 4, 16])
         guilty = self.random.randrange(count) if method else -1
         for i in range(count):
-            identity = "%d-%d" % (self.number, self.next_id)
+            identity = None if self.without_ids else "%d-%d" % (self.number, self.next_id)
             self.next_id += 1
             if i == guilty:
-                self.asked.append((identity, method, None))
-                self.frame({"in": method, "params": None, "id": identity})
+                request = Request(identity, method, None, True)
+            elif (self.overtaking or self.without_ids) and self.random.random() < 0.5:
+                request = Request(identity, self.random.choice(LATER),
+                                  {"ms": self.random.choice([0, 1, 5, 50]), "n": self.next_id}, False)
             else:
-                params = [self.next_id, "x" * self.random.choice([0, 10, 200, 3000])]
-                self.asked.append((identity, None, params))
-                self.frame({"in": "ping", "params": params, "id": identity})
+                request = Request(identity, "ping", [self.next_id, "x" * self.random.choice(
+                    [0, 10, 200, 3000])], False)
+            self.asked.append(request)
+            frame = {"in": request.method, "params": request.params}
+            if identity is not None:
+                frame["id"] = identity
+            self.frame(frame)
         self.since = time.monotonic()
         self.story = self.story[-5:] + ["asked %d at %.3f" % (count, self.since)]
         self.send()
@@ -195,27 +215,34 @@ class Client:
     def check(self, body):
         if not self.asked:
             raise Failure("wrong: client %d: nothing was asked: %r" % (self.number, body[:100]))
-        identity, method, params = self.asked.pop(0)
         try:
             reply = json.loads(body)
         except ValueError:
             raise Failure("wrong: client %d: no JSON: %r" % (self.number, body[:100]))
-        if reply.get("id") != identity:
+        request = self.asked[0]
+        if self.overtaking:
+            request = next((r for r in self.asked if r.identity == reply.get("id")), request)
+        if reply.get("id") != request.identity:
             raise Failure("reordered: client %d asked %s and got %r" %
-                          (self.number, identity, body[:100]))
+                          (self.number, request.identity, body[:100]))
+        self.asked.remove(request)
         code = reply["result"].get("code") if reply["out"] == "error" else None
-        if method is None and code == "module_crashed" and self.chaos.kills > 0:
+        if request.guilty:
+            if code not in ("module_crashed", "timeout"):
+                raise Failure("wrong: client %d: %s was answered %r" %
+                              (self.number, request.method, body[:100]))
+            self.chaos.row()["errors"] += 1
+        elif code == "module_crashed" and request.method in LATER and \
+                self.chaos.death > request.since - 5:
+            self.chaos.row()["errors"] += 1  # it was under way when its worker died
+        elif code == "module_crashed" and self.chaos.kills > 0:
             # A worker was killed from outside in the very moment in which it ran this one: there is no
             # more than one such request for each kill.
             self.chaos.kills -= 1
             self.chaos.row()["errors"] += 1
-        elif method is None:
-            if reply["out"] != "pong" or reply["result"] != params:
-                raise Failure("wrong: client %d: %r" % (self.number, body[:200]))
-        elif code not in ("module_crashed", "timeout"):
-            raise Failure("wrong: client %d: %s was answered %r" % (self.number, method, body[:100]))
-        else:
-            self.chaos.row()["errors"] += 1
+        elif reply["result"] != request.params or \
+                reply["out"] != ("later" if request.method in LATER else "pong"):
+            raise Failure("wrong: client %d: %r" % (self.number, body[:200]))
         self.chaos.replied(time.monotonic() - self.since)
 
 
@@ -226,6 +253,7 @@ class Chaos:
         self.selector = selectors.DefaultSelector()
         self.table, self.event, self.event_since = {}, "none", 0.0
         self.requests, self.pending, self.kills, self.killed_at = 0, [], 0, 0.0
+        self.death = 0.0  # when the last event was that ends a worker
         self.server = Server(os.path.abspath(os.environ.get("PILLION_BUILD", "build")),
                              20000 + os.getpid() % 6000 * 2 + 1,
                              "debug" if args.keep else "info")
@@ -266,6 +294,7 @@ class Chaos:
         for pid in self.random.sample(children, k=1) if children else []:
             try:
                 self.kills += role == "worker"
+                self.death = time.monotonic() if role == "worker" else self.death
                 self.killed_at = time.monotonic()
                 os.kill(pid, signal.SIGKILL)
             except ProcessLookupError:
@@ -294,6 +323,7 @@ class Chaos:
     def crash(self, method=None):
         # The next client that has its replies asks for it, among other requests.
         self.guilty.append(method or self.random.choice(CRASHES))
+        self.death = time.monotonic()
 
     def crash_in_reload(self):
         self.reload()
@@ -340,7 +370,7 @@ class Chaos:
     def settled(self, now):
         return not (self.scheduled or self.guilty or self.pending) and \
             now - self.event_since > 1.0 and \
-            not any(method for c in self.clients for _, method, _ in c.asked)
+            not any(r.guilty for c in self.clients for r in c.asked)
 
     def turn(self):
         now = time.monotonic()
@@ -350,7 +380,7 @@ class Chaos:
             if client.outgoing:
                 client.send()
             elif not client.asked and not client.half_closed and not self.ending:
-                client.ask(self.guilty.pop() if self.guilty else None)
+                client.ask(self.guilty.pop() if self.guilty and not client.without_ids else None)
             elif client.asked and now - client.since > 20:
                 raise Failure("lost: client %d waits for %d replies since 20 s: %s" %
                               (client.number, len(client.asked), client.story))

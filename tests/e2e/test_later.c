@@ -8,11 +8,11 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define METHODS                                                                                    \
-    "method ping; method wait; method retry; method hold; method let_go; method sleep;"            \
-    "method pipe; method post; method at_once; method thrice; method twice; method forgets;"       \
-    "method answers_deferred; method made_up; method keep; method use_kept; method in_thread;"     \
-    "method dies_later; method resumed_dies; method loops_later; method dies_in_thread;"           \
+#define METHODS                                                                                \
+    "method ping; method wait; method retry; method hold; method let_go; method nap;  "        \
+    "method pipe; method post; method at_once; method thrice; method twice; method forgets;"   \
+    "method answers_deferred; method made_up; method keep; method use_kept; method in_thread;" \
+    "method dies_later; method resumed_dies; method loops_later; method dies_in_thread;"       \
     "method crash_now; method ticks;"
 
 /* One worker, so that all connections are in the same one. */
@@ -20,8 +20,7 @@ static struct server *serve_with(const char *main_text, const char *server_text)
 {
     struct server *server = server_new();
 
-    server_conf(server,
-                keep_printf("load_module modules/later.so; %s", main_text),
+    server_conf(server, keep_printf("load_module modules/later.so; %s", main_text),
                 keep_printf(METHODS "%s", server_text));
     server->reports_allowed = true; /* some methods end their worker */
     server_start_with(server, (const char *const[]){"-g", "worker_processes 1;", NULL});
@@ -69,7 +68,7 @@ static double stat_of(const struct server *server, const char *group, const char
 
 START_TEST(every_way_of_answering_later_works)
 {
-    static const char *const same[] = {"wait", "retry", "sleep", "post", "at_once", "thrice"};
+    static const char *const same[] = {"wait", "retry", "nap", "post", "at_once", "thrice"};
     struct server *server = serve();
     int client = client_connect(server);
 
@@ -161,9 +160,9 @@ START_TEST(so_many_are_under_way_and_no_more)
         if (i == 1)
             continue;
         snprintf(body, sizeof(body), "{\"in\":\"let_go\",\"params\":{\"key\":%d}}", i);
-        wait_until((client_send_frame(other, body),
-                    strstr(client_receive(other, NULL), "true") != NULL),
-                   "request %d was never begun", i);
+        wait_until(
+            (client_send_frame(other, body), strstr(client_receive(other, NULL), "true") != NULL),
+            "request %d was never begun", i);
         replies = keep_printf("%s%s", replies, client_receive(client, NULL));
     }
     replies = keep_printf("%s%s", replies, client_receive(client, NULL));
@@ -239,10 +238,10 @@ START_TEST(a_client_that_goes_is_noticed)
     int client = client_connect(server), other = client_connect(server);
     struct linger reset = {.l_onoff = 1};
 
-    send_frames(client, (const char *const[]){
-                            "{\"in\":\"wait\",\"params\":{\"ms\":60000},\"id\":1}",
-                            "{\"in\":\"hold\",\"params\":{\"key\":1},\"id\":2}",
-                            "{\"in\":\"sleep\",\"params\":{\"ms\":50},\"id\":3}", NULL});
+    send_frames(client,
+                (const char *const[]){"{\"in\":\"wait\",\"params\":{\"ms\":60000},\"id\":1}",
+                                      "{\"in\":\"hold\",\"params\":{\"key\":1},\"id\":2}",
+                                      "{\"in\":\"nap\",\"params\":{\"ms\":50},\"id\":3}", NULL});
     wait_until(stat_of(server, "connections", "deferred") == 3, "nothing is deferred");
     setsockopt(client, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
     close(client);
@@ -261,7 +260,7 @@ START_TEST(threads_and_their_queue_are_bounded)
     unsigned overloaded = 0, slept = 0;
 
     for (int i = 0; i < 6; i++)
-        client_send_frame(client, keep_printf("{\"in\":\"sleep\",\"params\":{\"ms\":100},"
+        client_send_frame(client, keep_printf("{\"in\":\"nap\",\"params\":{\"ms\":100},"
                                               "\"id\":%d}",
                                               i));
     client_send_frame(client, "{\"in\":\"ping\",\"id\":6}");

@@ -389,7 +389,7 @@ static const pillion_method methods[] = {
     {.name = "retry", .handler = wait_ms, .idempotent = true},
     {.name = "hold", .handler = hold},
     {.name = "let_go", .handler = let_go},
-    {.name = "sleep", .handler = sleep_ms},
+    {.name = "nap", .handler = sleep_ms},
     {.name = "pipe", .handler = through_pipe},
     {.name = "post", .handler = post},
     {.name = "at_once", .handler = at_once},
