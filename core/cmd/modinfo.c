@@ -112,18 +112,6 @@ static void append_heading(struct text *out, const char *title, const char *firs
         text_printf(out, "%s\n", title);
 }
 
-static void append_methods(struct text *out, const pillion_method *method)
-{
-    append_heading(out, "methods:", method->name);
-    for (; method->name != NULL; method++) {
-        append_row(out, method->name, method->summary);
-        if (method->params != NULL)
-            append_row(out, "    params", method->params);
-        if (method->result != NULL)
-            append_row(out, "    result", method->result);
-    }
-}
-
 /* "integer, 1 to 1000, default 100" */
 static void describe_directive(struct text *out, const pillion_directive *directive)
 {
@@ -150,6 +138,19 @@ static void append_directives(struct text *out, const char *indent,
         if (directive->summary != NULL)
             append_row(out, "", directive->summary);
         text_free(&line);
+    }
+}
+
+static void append_methods(struct text *out, const pillion_method *method)
+{
+    append_heading(out, "methods:", method->name);
+    for (; method->name != NULL; method++) {
+        append_row(out, method->name, method->summary);
+        if (method->params != NULL)
+            append_row(out, "    params", method->params);
+        if (method->result != NULL)
+            append_row(out, "    result", method->result);
+        append_directives(out, "    ", method->directives);
     }
 }
 
@@ -235,16 +236,6 @@ static void append_strings(struct text *out, const char *name, const char *const
     text_append_char(out, ']');
 }
 
-static void append_method_json(struct text *out, const pillion_method *method)
-{
-    text_append_string(out, "{\"name\": ");
-    append_string(out, method->name);
-    append_member(out, "summary", method->summary);
-    append_schema(out, "params", method->params);
-    append_schema(out, "result", method->result);
-    text_append_char(out, '}');
-}
-
 static void append_directive_json(struct text *out, const pillion_directive *directive)
 {
     text_append_string(out, "{\"name\": ");
@@ -269,6 +260,18 @@ static void append_directives_json(struct text *out, const pillion_directive *di
         append_directive_json(out, d);
     }
     text_append_char(out, ']');
+}
+
+static void append_method_json(struct text *out, const pillion_method *method)
+{
+    text_append_string(out, "{\"name\": ");
+    append_string(out, method->name);
+    append_member(out, "summary", method->summary);
+    append_schema(out, "params", method->params);
+    append_schema(out, "result", method->result);
+    if (method->directives->name != NULL)
+        append_directives_json(out, method->directives);
+    text_append_char(out, '}');
 }
 
 static void write_json(const char *path, const struct manifest *manifest, struct text *out)

@@ -259,6 +259,10 @@ static void report_unknown(struct scope *scope, const struct conf_word *name)
 
     for (const struct conf_directive *d = scope->table; d->name != NULL; d++)
         suggest_offer(&suggest, d->name);
+    for (const struct conf_directive *d = scope->apply->others; d != NULL && d->name != NULL; d++) {
+        if ((d->contexts & scope->context) != 0)
+            suggest_offer(&suggest, d->name);
+    }
     suggest_offer(&suggest, "include");
     conf_error(scope->apply->errors, &name->place, "unknown directive \"%s\"%s%s%s", name->text,
                module ? " in " : "", module ? scope->where : "",
@@ -279,7 +283,18 @@ static void report_misplaced(struct scope *scope, const struct conf_word *name, 
     text_free(&list);
 }
 
-/* The directive of that name in this block, or NULL with an error added. */
+/* True when it is for the block's other reader. */
+static bool is_others(const struct scope *scope, const struct conf_word *name)
+{
+    for (const struct conf_directive *d = scope->apply->others; d != NULL && d->name != NULL; d++) {
+        if ((d->contexts & scope->context) != 0 && strcmp(d->name, name->text) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* The directive of that name in this block, or NULL, with an error added unless it is another
+ * reader's. */
 static const struct conf_directive *find_directive(struct scope *scope,
                                                    const struct conf_word *name)
 {
@@ -292,10 +307,10 @@ static const struct conf_directive *find_directive(struct scope *scope,
             return d;
         allowed |= d->contexts;
     }
-    if (allowed == 0)
-        report_unknown(scope, name);
-    else
+    if (allowed != 0)
         report_misplaced(scope, name, allowed);
+    else if (!is_others(scope, name) && !scope->apply->leave_unknown)
+        report_unknown(scope, name);
     return NULL;
 }
 

@@ -72,6 +72,11 @@ struct conf_apply {
     struct conf_tree *tree;
     struct conf_errors *errors;
     void *context; /* for custom setters */
+
+    /* A block may have two readers: what `others` knows in the same context is left to the one
+     * whose table that is, and with `leave_unknown` what nobody knows is left too. */
+    const struct conf_directive *others;
+    bool leave_unknown;
 };
 
 /* Applies the list of `statements`, found in the block of kind `context`, to `target` by `table`

@@ -274,8 +274,12 @@ void settings_set_method(struct conf_apply *apply, const struct conf_directive *
     struct method_settings *method = pool_must_zalloc(&apply->tree->pool, sizeof(*method));
     method->name = name->text;
     method->place = name->place;
+    method->block = statement->block;
     *tail = method;
-    conf_apply(apply, settings_directives, CONF_IN_METHOD, "method", &method->place,
+    /* The handler's own directives are read when it is known: module/bind.c. */
+    struct conf_apply own = *apply;
+    own.leave_unknown = true;
+    conf_apply(&own, settings_directives, CONF_IN_METHOD, "method", &method->place,
                statement->block, method);
 }
 

@@ -26,7 +26,7 @@ struct filter_settings {
     struct filter_settings *next;
 };
 
-/* `method NAME;` or `method NAME { handler MODULE.METHOD; timeout TIME; }` */
+/* `method NAME;` or `method NAME { handler MODULE.METHOD; timeout TIME; the handler's own }` */
 struct method_settings {
     const char *name;
     const char *handler;             /* "MODULE.METHOD", or NULL: whatever module provides NAME */
@@ -34,6 +34,7 @@ struct method_settings {
     struct filter_settings *filters; /* in the order written */
     struct conf_place place;         /* of the name */
     struct conf_place handler_place; /* of the handler's word, when there is one */
+    const struct conf_statement *block; /* the handler's own directives among others */
     struct method_settings *next;
 };
 

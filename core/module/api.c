@@ -29,6 +29,11 @@ PILLION_EXPORT const cJSON *pillion_params(pillion_request *req)
     return request_params(req);
 }
 
+PILLION_EXPORT void *pillion_method_config(const pillion_request *req)
+{
+    return req->method->config;
+}
+
 PILLION_EXPORT const char *pillion_method_name(const pillion_request *req)
 {
     return req->method->name.data;

@@ -7,6 +7,7 @@
 #include "base/suggest.h"
 #include "module/descriptor.h"
 #include "module/filters.h"
+#include "module/hook_error.h"
 
 struct found {
     struct module *module;
@@ -91,6 +92,53 @@ static void report_unknown(struct module_set *set, const struct method_settings 
     text_free(&offers);
 }
 
+/* Fills the structure of a `method` statement by its handler's directives. False with errors
+ * reported; `config` stays NULL when the handler has none. */
+static bool configure(struct module_set *set, const struct method_settings *settings,
+                      const struct found *found, void **config)
+{
+    const pillion_method *method = found->method;
+    char where[256];
+    const struct directives_place at = {
+        .context = CONF_IN_METHOD,
+        .where = where,
+        .place = &settings->place,
+        .block = settings->block,
+        .others = settings_directives,
+    };
+
+    if (method->config_size > 0)
+        *config = must_zalloc(method->config_size);
+    if (method->config_size > 0 || method->start != NULL) {
+        struct module_method *use = must_zalloc(sizeof(*use)), **tail = &set->methods;
+        *use = (struct module_method){
+            .method = method, .module = found->module, .settings = settings, .config = *config};
+        while (*tail != NULL)
+            tail = &(*tail)->next;
+        *tail = use;
+    }
+    snprintf(where, sizeof(where), "method %.200s", settings->name);
+    return directives_apply(set, method->directives, &at, *config);
+}
+
+bool methods_start(struct module_set *set, const struct module *module)
+{
+    pillion_error_text error = {.text = ""};
+
+    for (struct module_method *use = set->methods; use != NULL; use = use->next) {
+        if (use->module != module || use->method->start == NULL)
+            continue;
+        module_set_stage(set, module, "start");
+        if (use->method->start(&use->module->instance, use->config, &error) == 0)
+            continue;
+        conf_error(set->errors, &use->settings->place, "method %s: start failed: %s",
+                   use->settings->name,
+                   error.text[0] == '\0' ? "the module gave no reason" : error.text);
+        return false;
+    }
+    return true;
+}
+
 bool module_set_bind(struct module_set *set, const struct server_settings *server,
                      uint64_t handler_timeout_ms, struct method_table *table)
 {
@@ -106,11 +154,14 @@ bool module_set_bind(struct module_set *set, const struct server_settings *serve
             continue;
         }
         good = filters_bind(set, m->filters, &everywhere, &filters) && good;
+        void *config = NULL;
+        good = configure(set, m, &found, &config) && good;
         uint64_t timeout_ms = m->timeout_ms != 0 ? m->timeout_ms : handler_timeout_ms;
         struct method method = {
             .name = bytes_of(m->name),
             .handler = found.method->handler,
             .instance = &found.module->instance,
+            .config = config,
             .own_name = found.method->name,
             .summary = found.method->summary == NULL ? "" : found.method->summary,
             .params_schema = found.method->params,

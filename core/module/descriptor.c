@@ -68,32 +68,6 @@ static bool check_schema(const pillion_method *method, const char *member, const
                      member, method->name, fault.reason, fault.offset);
 }
 
-static bool check_methods(const pillion_module *module, struct error *error)
-{
-    for (const pillion_method *m = module->methods; m->name != NULL; m++) {
-        if (m->name[0] == '\0' || strlen(m->name) > METHOD_NAME_MAX || !printable(m->name))
-            return error_set(error,
-                             "a method's name has 1 to %u bytes of printable UTF-8; correct row "
-                             "%td of the table of methods",
-                             METHOD_NAME_MAX, m - module->methods + 1);
-        if (m->handler == NULL)
-            return error_set(error, "the method \"%s\" has no handler", m->name);
-        if (!printable(m->summary))
-            return error_set(error,
-                             "the summary of the method \"%s\" is not one line of UTF-8; correct "
-                             "it, or save the source as UTF-8",
-                             m->name);
-        if (!check_schema(m, "params", m->params, error) ||
-            !check_schema(m, "result", m->result, error))
-            return false;
-        for (const pillion_method *other = module->methods; other < m; other++) {
-            if (strcmp(other->name, m->name) == 0)
-                return error_set(error, "the method \"%s\" is in the table twice", m->name);
-        }
-    }
-    return true;
-}
-
 /* How the public types are called by the configuration layer, and what they take in the module's
  * structure. */
 static const struct {
@@ -132,6 +106,37 @@ static bool check_directives(const pillion_directive *directives, size_t config_
         if (d->type == PILLION_ENUM && (d->words == NULL || d->words[0] == NULL))
             return error_set(error, "the directive \"%s\"%s is an enumeration without words",
                              d->name, where);
+    }
+    return true;
+}
+
+static bool check_methods(const pillion_module *module, struct error *error)
+{
+    char where[128];
+
+    for (const pillion_method *m = module->methods; m->name != NULL; m++) {
+        if (m->name[0] == '\0' || strlen(m->name) > METHOD_NAME_MAX || !printable(m->name))
+            return error_set(error,
+                             "a method's name has 1 to %u bytes of printable UTF-8; correct row "
+                             "%td of the table of methods",
+                             METHOD_NAME_MAX, m - module->methods + 1);
+        if (m->handler == NULL)
+            return error_set(error, "the method \"%s\" has no handler", m->name);
+        snprintf(where, sizeof(where), " of the method \"%.64s\"", m->name);
+        if (!check_directives(m->directives, m->config_size, where, error))
+            return false;
+        if (!printable(m->summary))
+            return error_set(error,
+                             "the summary of the method \"%s\" is not one line of UTF-8; correct "
+                             "it, or save the source as UTF-8",
+                             m->name);
+        if (!check_schema(m, "params", m->params, error) ||
+            !check_schema(m, "result", m->result, error))
+            return false;
+        for (const pillion_method *other = module->methods; other < m; other++) {
+            if (strcmp(other->name, m->name) == 0)
+                return error_set(error, "the method \"%s\" is in the table twice", m->name);
+        }
     }
     return true;
 }
@@ -178,7 +183,10 @@ bool descriptor_copy(const pillion_module *from, pillion_module *to, struct erro
     if (!printable(to->version) || !printable(to->summary))
         return error_set(error, "its .version or .summary is not one line of UTF-8; correct it, or "
                                 "save the source as UTF-8");
-    to->methods = copy_table(to->methods, from->method_size, sizeof(pillion_method));
+    pillion_method *methods = copy_table(to->methods, from->method_size, sizeof(*methods));
+    to->methods = methods;
+    for (pillion_method *m = methods; m->name != NULL; m++)
+        m->directives = copy_table(m->directives, from->directive_size, sizeof(pillion_directive));
     to->directives = copy_table(to->directives, from->directive_size, sizeof(pillion_directive));
     pillion_filter *filters = copy_table(to->filters, FILTER_SIZE_MIN, sizeof(*filters));
     to->filters = filters;
@@ -186,6 +194,22 @@ bool descriptor_copy(const pillion_module *from, pillion_module *to, struct erro
         f->directives = copy_table(f->directives, from->directive_size, sizeof(pillion_directive));
     return check_methods(to, error) &&
            check_directives(to->directives, to->config_size, "", error) && check_filters(to, error);
+}
+
+static void free_table(const void *table)
+{
+    free((void *)(uintptr_t)table);
+}
+
+void descriptor_free(pillion_module *copy)
+{
+    for (const pillion_method *m = copy->methods; m->name != NULL; m++)
+        free_table(m->directives);
+    for (const pillion_filter *f = copy->filters; f->name != NULL; f++)
+        free_table(f->directives);
+    free_table(copy->methods);
+    free_table(copy->filters);
+    free_table(copy->directives);
 }
 
 const pillion_method *descriptor_method(const pillion_module *module, const char *name)
@@ -202,7 +226,7 @@ const pillion_method *descriptor_method(const pillion_module *module, const char
 bool directives_apply(struct module_set *set, const pillion_directive *directives,
                       const struct directives_place *at, void *config)
 {
-    struct conf_apply apply = {.tree = set->tree, .errors = set->errors};
+    struct conf_apply apply = {.tree = set->tree, .errors = set->errors, .others = at->others};
     size_t count = 0;
 
     for (const pillion_directive *d = directives; d->name != NULL; d++)

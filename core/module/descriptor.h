@@ -15,6 +15,9 @@
  * NULL afterwards), and checked; false with the module author's mistake. */
 bool descriptor_copy(const pillion_module *from, pillion_module *to, struct error *error);
 
+/* Frees the tables of a copy. For whoever reads modules without loading them. */
+void descriptor_free(pillion_module *copy);
+
 /* The row of a method, or NULL. */
 const pillion_method *descriptor_method(const pillion_module *module, const char *name);
 
@@ -23,7 +26,8 @@ struct directives_place {
     enum conf_context context;
     const char *where; /* the block, as errors name it */
     const struct conf_place *place;
-    const struct conf_statement *block; /* NULL: there is none */
+    const struct conf_statement *block;  /* NULL: there is none */
+    const struct conf_directive *others; /* whose statements in it are not the module's, or NULL */
 };
 
 /* Reads a block into a structure, by a table from a descriptor_copy. */

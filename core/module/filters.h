@@ -17,6 +17,9 @@ struct filter_list {
 bool filters_bind(struct module_set *set, const struct filter_settings *statements,
                   const struct filter_list *before, struct filter_list *list);
 
+/* The `start` of the module's handlers, for each `method` statement. In bind.c. */
+bool methods_start(struct module_set *set, const struct module *module);
+
 /* The hooks of the module's filters, for each statement. */
 bool filters_start(struct module_set *set, const struct module *module);
 void filters_stop(struct module_set *set, const struct module *module);

@@ -260,7 +260,7 @@ bool module_set_start(struct module_set *set)
         if (!call_hook(set, module, "start", module->descriptor.start))
             return false;
         module->started = true;
-        if (!filters_start(set, module))
+        if (!methods_start(set, module) || !filters_start(set, module))
             return false;
     }
     return true;

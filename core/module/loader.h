@@ -36,10 +36,20 @@ struct module_filter {
     struct module_filter *next;
 };
 
+/* A method statement whose handler has directives, likewise. */
+struct module_method {
+    const pillion_method *method;
+    struct module *module;
+    const struct method_settings *settings;
+    void *config;
+    struct module_method *next;
+};
+
 struct module_set {
     struct module *modules; /* in the order of the configuration */
     size_t count;
     struct module_filter *filters; /* in the order in which they were bound */
+    struct module_method *methods; /* likewise: those whose handlers have directives */
     struct conf_tree *tree;
     struct conf_errors *errors;
 

@@ -92,7 +92,7 @@ static bool follow_table(struct manifest *manifest, void *pointer, const struct 
     uintptr_t address = pointer_address(pointer);
     size_t size = smaller(stride, table->row_size), count = 0;
     struct text rows = {0};
-    char row[sizeof(pillion_directive) + sizeof(pillion_method)] = {0};
+    char row[sizeof(pillion_directive) + sizeof(pillion_method) + sizeof(pillion_filter)] = {0};
     bool good = true;
 
     while (address != 0) {
@@ -177,6 +177,23 @@ static bool read_directives(struct manifest *manifest, const pillion_directive *
     return true;
 }
 
+static bool read_methods(struct manifest *manifest, struct error *error)
+{
+    const pillion_method *first = manifest->descriptor.methods;
+
+    for (size_t i = 0; first[i].name != NULL; i++) {
+        pillion_method *method = (pillion_method *)(uintptr_t)&first[i];
+        unsigned char idempotent;
+        memcpy(&idempotent, &method->idempotent, 1);
+        method->idempotent = idempotent != 0;
+        if (!follow_table(manifest, &method->directives, &directive_table, manifest->directive_size,
+                          error) ||
+            !read_directives(manifest, method->directives, error))
+            return false;
+    }
+    return true;
+}
+
 static bool read_filters(struct manifest *manifest, struct error *error)
 {
     const pillion_filter *first = manifest->descriptor.filters;
@@ -199,15 +216,8 @@ static void judge(struct manifest *manifest)
     if (!elf_offered(&manifest->facts, &manifest->refusal))
         return;
     descriptor_copy(&manifest->descriptor, &copy, &manifest->refusal);
-    if (copy.methods != manifest->descriptor.methods)
-        free((void *)(uintptr_t)copy.methods);
-    if (copy.directives != manifest->descriptor.directives)
-        free((void *)(uintptr_t)copy.directives);
-    if (copy.filters != manifest->descriptor.filters) {
-        for (const pillion_filter *f = copy.filters; f != NULL && f->name != NULL; f++)
-            free((void *)(uintptr_t)f->directives);
-        free((void *)(uintptr_t)copy.filters);
-    }
+    if (copy.methods != NULL && copy.methods != manifest->descriptor.methods)
+        descriptor_free(&copy);
 }
 
 /* ---- The rest of the file ---- */
@@ -271,7 +281,7 @@ bool manifest_read(struct bytes file, struct manifest *manifest, struct error *e
         return false;
     if (read_descriptor(manifest, error) &&
         read_directives(manifest, manifest->descriptor.directives, error) &&
-        read_filters(manifest, error)) {
+        read_methods(manifest, error) && read_filters(manifest, error)) {
         judge(manifest);
         read_others(manifest);
         return true;

@@ -17,6 +17,7 @@ struct method {
     struct bytes name; /* as clients call it; NUL-terminated too */
     pillion_handler handler;
     struct pillion_instance *instance;
+    void *config;         /* of its `method` statement, or NULL */
     const char *own_name; /* the name in the module, for messages: differs when renamed */
     const char *summary;  /* "" when there is none */
     const char *params_schema, *result_schema; /* JSON text or NULL */

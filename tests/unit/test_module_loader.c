@@ -70,10 +70,8 @@ static void add_module(const char *name, const pillion_method *methods)
 
 static void tear_down(void)
 {
-    for (size_t i = 0; i < set.count; i++) {
-        free((void *)(uintptr_t)modules[i].descriptor.methods);
-        free((void *)(uintptr_t)modules[i].descriptor.directives);
-    }
+    for (size_t i = 0; i < set.count; i++)
+        descriptor_free(&modules[i].descriptor);
     conf_tree_free(set.tree);
     conf_errors_free(&errors);
     text_free(&stages);
@@ -175,6 +173,80 @@ START_TEST(what_nobody_provides_is_told_with_what_there_is)
     said("t:4:20: no loaded module provides the handler \"hello.frobnicate\" (hello offers");
     /* What is right is bound all the same. */
     ck_assert_uint_eq(bound("sum")->timeout_ns, 0);
+    method_table_free(&table);
+    tear_down();
+}
+END_TEST
+
+struct query {
+    pillion_list words;
+    int64_t limit;
+};
+
+static const pillion_directive query_directives[] = {
+    {.name = "words",
+     .type = PILLION_LIST,
+     .offset = offsetof(struct query, words),
+     .required = true},
+    {.name = "limit",
+     .type = PILLION_INTEGER,
+     .offset = offsetof(struct query, limit),
+     .fallback = "10",
+     .max = 99},
+    {0},
+};
+
+static int query_start(pillion_instance *self, void *config, pillion_error_text *why)
+{
+    const struct query *query = config;
+    (void)self;
+    return query->limit == 13 ? pillion_error(why, "thirteen") : 0;
+}
+
+static const pillion_method query_methods[] = {{.name = "query",
+                                                .handler = handler,
+                                                .directives = query_directives,
+                                                .config_size = sizeof(struct query),
+                                                .start = query_start},
+                                               {.name = "plain", .handler = handler},
+                                               {0}};
+
+START_TEST(handlers_may_have_directives_of_their_own)
+{
+    set_up("server { listen 1;\n"
+           "method a { words one two; handler q.query; timeout 1s; }\n"
+           "method b { handler q.query; words three; limit 13; }\n"
+           "}");
+    add_module("q", query_methods);
+    ck_assert_msg(module_set_bind(&set, settings.servers, 5000, &table), "%s",
+                  text_string(&errors.text));
+    const struct query *a = bound("a")->config, *b = bound("b")->config;
+    ck_assert_uint_eq(a->words.count, 2);
+    ck_assert_str_eq(a->words.items[1], "two");
+    ck_assert_int_eq(a->limit, 10);
+    ck_assert_str_eq(b->words.items[0], "three");
+    ck_assert(!module_set_start(&set));
+    said("t:3:8: method b: start failed: thirteen");
+    method_table_free(&table);
+    tear_down();
+}
+END_TEST
+
+START_TEST(directives_of_handlers_are_checked)
+{
+    set_up("server { listen 1;\n"
+           "method a { handler q.query; }\n"
+           "method b { handler q.query; words x; limt 3; }\n"
+           "method c { handler q.query; words x; limit 100; }\n"
+           "method plain { handlr q.plain; }\n"
+           "}");
+    add_module("q", query_methods);
+    ck_assert(!module_set_bind(&set, settings.servers, 5000, &table));
+    said("t:2:8: \"words\" is missing in method a");
+    said("t:3:38: unknown directive \"limt\"; did you mean \"limit\"?");
+    said("t:4:44: \"limit\" must be");
+    said("t:5:16: unknown directive \"handlr\"; did you mean \"handler\"?");
+    ck_assert_uint_eq(errors.count, 4);
     method_table_free(&table);
     tear_down();
 }
@@ -373,7 +445,9 @@ START_TEST(what_is_no_module_is_never_opened)
 END_TEST
 
 UNIT_MAIN("module_loader", methods_are_bound_by_name_or_by_handler,
-          what_nobody_provides_is_told_with_what_there_is, without_modules_no_method_can_be_bound,
-          every_check_runs_whatever_the_others_say, starts_run_in_order_and_stops_in_the_other,
+          what_nobody_provides_is_told_with_what_there_is,
+          handlers_may_have_directives_of_their_own, directives_of_handlers_are_checked,
+          without_modules_no_method_can_be_bound, every_check_runs_whatever_the_others_say,
+          starts_run_in_order_and_stops_in_the_other,
           a_start_that_fails_is_the_last_and_is_not_stopped, a_symbol_that_nobody_provides_is_named,
           a_module_from_a_newer_system_is_told_to_be, what_is_no_module_is_never_opened)

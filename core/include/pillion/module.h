@@ -75,17 +75,6 @@ typedef struct {
  * and one of them later. */
 typedef void (*pillion_handler)(pillion_request *req);
 
-/* A row of the table of methods, which ends with a row of zeros. */
-typedef struct {
-    const char *name; /* as clients call it: 1 to 255 bytes of printable UTF-8 */
-    pillion_handler handler;
-    const char *summary; /* one sentence, for rpc.describe and documentation */
-    const char *params;  /* what params it takes: a JSON Schema as text, or NULL */
-    const char *result;  /* what it replies with: a JSON Schema as text, or NULL */
-    bool idempotent;     /* running a request of it twice does no harm: one that was deferred when
-                            its worker crashed is run once more. Since 1.2 */
-} pillion_method;
-
 typedef enum {
     PILLION_FLAG = 1,    /* bool: on, off */
     PILLION_INTEGER = 2, /* int64_t */
@@ -115,6 +104,24 @@ typedef struct {
     bool required;
     const char *summary;
 } pillion_directive;
+
+/* A row of the table of methods, which ends with a row of zeros. */
+typedef struct {
+    const char *name; /* as clients call it: 1 to 255 bytes of printable UTF-8 */
+    pillion_handler handler;
+    const char *summary; /* one sentence, for rpc.describe and documentation */
+    const char *params;  /* what params it takes: a JSON Schema as text, or NULL */
+    const char *result;  /* what it replies with: a JSON Schema as text, or NULL */
+    bool idempotent;     /* running a request of it twice does no harm: one that was deferred when
+                            its worker crashed is run once more. Since 1.2 */
+
+    /* For handlers that the configuration makes several methods of: `method NAME { handler
+     * MODULE.THIS; … }` fills a structure of `config_size` bytes by `directives`, one for each such
+     * statement, and `start`, if there is one, is called for it as filters' are. Since 1.2. */
+    const pillion_directive *directives;
+    size_t config_size;
+    int (*start)(pillion_instance *self, void *config, pillion_error_text *error);
+} pillion_method;
 
 typedef enum { PILLION_NEXT = 0, PILLION_STOP = 1 } pillion_verdict;
 
@@ -221,6 +228,10 @@ pillion_bytes pillion_params_raw(const pillion_request *req);
  * without a reply has answered `invalid_params`. cJSON ends a string at \u0000 and reads numbers as
  * doubles; pillion_params_raw has every byte. */
 const cJSON *pillion_params(pillion_request *req);
+
+/* The structure of the `method` statement that was called; NULL when the handler has no directives.
+ * Since 1.2. */
+void *pillion_method_config(const pillion_request *req);
 
 /* The name by which the client called. */
 const char *pillion_method_name(const pillion_request *req);
