@@ -27,11 +27,19 @@ COMPILE      = $(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) -MMD -MP
 CORE_SRC    := $(sort $(wildcard core/*/*.c))
 CORE_OBJ    := $(CORE_SRC:%.c=$(B)/obj/%.o)
 LIB_OBJ     := $(filter-out $(B)/obj/core/cmd/main.o,$(CORE_OBJ))
-MODULES     := $(sort $(notdir $(patsubst %/,%,$(dir $(wildcard modules/*/*.c)))))
+# What modules need beyond libc, by the names that pkg-config knows. A library that is not there costs
+# the modules that need it, and nothing else.
+NEEDS_redis := hiredis
+FOUND_NEEDS := $(shell for p in $(NEEDS_redis); do pkg-config --exists $$p && echo $$p; done)
+can_build    = $(if $(filter-out $(FOUND_NEEDS),$(NEEDS_$(1))),,$(1))
+
+ALL_MODULES := $(sort $(notdir $(patsubst %/,%,$(dir $(wildcard modules/*/*.c)))))
+MODULES     := $(foreach m,$(ALL_MODULES),$(call can_build,$(m)))
 MODULE_SO   := $(MODULES:%=$(B)/modules/%.so)
-CONF_FILES  := $(patsubst conf/%,$(B)/conf/%,$(wildcard conf/*.conf))
+CONF_FILES  := $(patsubst conf/%,$(B)/conf/%,$(wildcard conf/*.conf conf/examples/*.conf))
 
 .PHONY: all
+$(foreach m,$(filter-out $(MODULES),$(ALL_MODULES)),$(info $(m).so is left out: pkg-config knows no $(NEEDS_$(m))))
 all: $(B)/pillion $(MODULE_SO) $(CONF_FILES) | $(B)/run  ## build the server and its modules in build/
 
 # The prefix is part of the binary: it is where an installed server finds its configuration.
@@ -54,11 +62,12 @@ $(B)/pillion: $(B)/obj/core/cmd/main.o $(B)/libpillion.a core/module/exports.lis
 
 # modules/NAME/*.c become NAME.so, built as any user would build theirs.
 .SECONDEXPANSION:
-$(MODULE_SO): $(B)/modules/%.so: $$(wildcard modules/%/*.c) core/include/pillion/module.h
+$(MODULE_SO): $(B)/modules/%.so: $$(wildcard modules/%/*.[ch]) core/include/pillion/module.h
 	@mkdir -p $(@D)
 	$(if $(Q),@echo "  SO   $@")
-	$(Q)$(CC) -std=c17 $(WARNINGS) $(CFLAGS) $(SANFLAGS) -shared -fPIC -Icore/include \
-	    -o $@ $(filter %.c,$^)
+	$(Q)$(CC) -D_GNU_SOURCE -std=c17 $(WARNINGS) $(CFLAGS) $(SANFLAGS) -shared -fPIC \
+	    -fvisibility=hidden -Icore/include $(if $(NEEDS_$*),$$(pkg-config --cflags $(NEEDS_$*))) \
+	    -o $@ $(filter %.c,$^) $(if $(NEEDS_$*),$$(pkg-config --libs $(NEEDS_$*)))
 
 $(B)/conf/%: conf/%
 	@mkdir -p $(@D)
@@ -71,8 +80,8 @@ $(B)/run:
 
 # ---- On a fresh machine ---------------------------------------------------------------------------
 
-RUN_PACKAGES  := gcc libc6-dev libcjson-dev pkg-config
-TEST_PACKAGES := $(RUN_PACKAGES) check libsubunit-dev clang libclang-rt-14-dev g++ python3
+RUN_PACKAGES  := gcc libc6-dev libcjson-dev pkg-config libhiredis-dev
+TEST_PACKAGES := $(RUN_PACKAGES) check libsubunit-dev clang libclang-rt-14-dev g++ python3 redis-server
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
 # $(call install,PACKAGES): installs what is missing of them, and says what. Elsewhere than on
@@ -135,7 +144,8 @@ install: all  ## install below $(DESTDIR)$(PREFIX); a configuration that is ther
 	    'Description: modules for the Pillion RPC server' 'Version: $(VERSION)' \
 	    'Requires: libcjson' 'Cflags: -I$${prefix}/include' >$(DESTDIR)$(PC_DIR)/pillion.pc
 	install -m 644 docs/pillion.8 $(DESTDIR)$(MAN_DIR)/pillion.8
-	install -m 644 README.md LICENSE $(wildcard docs/*.md) $(DESTDIR)$(DOC_DIR)
+	install -m 644 README.md LICENSE $(wildcard docs/*.md docs/*.svg) $(DESTDIR)$(DOC_DIR)
+	install -m 644 $(wildcard conf/examples/*) $(DESTDIR)$(DOC_DIR)/examples
 
 uninstall:  ## take away what install has put there; a changed configuration stays
 	rm -f $(addprefix $(DESTDIR),$(BIN_DIR)/pillion $(INC_DIR)/pillion/module.h \

@@ -15,7 +15,7 @@
 #define SECONDS_MAX    86400.0
 #define RATE_MAX       1e8
 
-enum { OPTION_SERVER = 256, OPTION_RATE, OPTION_JSON };
+enum { OPTION_SERVER = 256, OPTION_RATE, OPTION_ID, OPTION_JSON };
 
 static const struct option_row options[] = {
     {OPTION_SERVER, "server", "ADDR", "HOST:PORT or unix:PATH; " DEFAULT_SERVER " by default"},
@@ -23,6 +23,7 @@ static const struct option_row options[] = {
     {'P', "in-flight", "N", "requests under way on each of them; 1 by default"},
     {'d', "duration", "SECONDS", "how long; 5 by default"},
     {OPTION_RATE, "rate", "R", "requests a second over all connections, sent when they are due"},
+    {OPTION_ID, "id", NULL, "gives requests an id, so that the server may answer them in any order"},
     {OPTION_JSON, "json", NULL, "prints the report as one JSON object"},
     {0, NULL, NULL, NULL},
 };
@@ -31,7 +32,7 @@ struct bench {
     struct load_plan plan;
     const char *method;
     struct text params;
-    bool json, in_flight_given;
+    bool json, id, in_flight_given;
 };
 
 /* ---- The report ---- */
@@ -168,6 +169,9 @@ static int read_option(struct args *args, int id, struct bench *bench)
     case OPTION_JSON:
         bench->json = true;
         return 0;
+    case OPTION_ID:
+        bench->id = true;
+        return 0;
     case 'c':
         return read_count(args, "-c", LOAD_CONNECTIONS_MAX, &plan->connections);
     case 'P':
@@ -224,6 +228,10 @@ static int run_load(const struct command *self, struct bench *bench)
     int status = EXIT_SUCCESS;
 
     params_request(bench->method, &bench->params, &request);
+    if (bench->id) {
+        request.size--; /* the closing bracket */
+        text_append_string(&request, ", \"id\": 1}");
+    }
     bench->plan.body = (struct bytes){request.data, request.size};
     bench->plan.progress = isatty(STDERR_FILENO) ? show_progress : NULL;
     double cpu_us = own_cpu_us();
@@ -266,13 +274,15 @@ static int run(const struct command *self, int argc, char **argv)
 const struct command bench_command = {
     .name = "bench",
     .run = run,
-    .usage = "[--server ADDR] [-c N] [-P N] [-d SECONDS] [--rate R] [--json] METHOD [PARAMS | -]",
+    .usage = "[--server ADDR] [-c N] [-P N] [-d SECONDS] [--rate R] [--id] [--json] METHOD [PARAMS | -]",
     .summary = "Calls a method over and over, and tells how fast the replies come.",
     .options = options,
     .notes =
         "Each connection keeps -P requests under way. With --rate, requests are sent when they\n"
         "are due and their times count from then, so that a server that stalls is charged for\n"
         "the requests that it held up; -P is then the most under way on one connection.\n"
+        "Methods that wait for something run one after the other on a connection, unless\n"
+        "requests have an id; replies are then taken as they come.\n"
         "\n"
         "Exit status: 0 when every request was answered (error replies are answers), 1 when\n"
         "connections ended or replies are missing, 2 when no server answers, 64 when the\n"

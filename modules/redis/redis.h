@@ -1,0 +1,78 @@
+/* The redis module's parts: redis.c (directives and methods), command.c (from params to a command),
+ * link.c (connections to the server) and value.c (from replies to JSON). */
+#ifndef REDIS_H
+#define REDIS_H
+
+#include <hiredis/async.h>
+#include <pillion/module.h>
+
+/* The block of load_module. */
+struct settings {
+    const char *server; /* "127.0.0.1:6379" or "unix:PATH" */
+    int64_t connections;
+    uint64_t timeout_ms;
+    const char *password;
+    int64_t database;
+    int64_t max_pending;
+};
+
+/* ---- command.c ---- */
+
+/* A word of a `command`: as it stands, or a member of params. */
+struct word {
+    const char *text; /* the word, or the member's name */
+    size_t size;
+    bool is_param, optional, spreads; /* $name, $name?, $names... */
+    bool leads; /* stands before an optional member, and goes with it: EX of `EX $ttl?` */
+};
+
+struct command {
+    struct word *words;
+    size_t count;
+};
+
+/* The block of a `method` statement. */
+struct method {
+    pillion_list words;
+    int returns; /* enum returns */
+    struct command command;
+};
+
+/* Splits the words of a `command`. Returns 0, or as pillion_error. */
+int command_read(const pillion_list *words, struct command *command, pillion_error_text *error);
+
+struct arguments {
+    int count;
+    const char **data;
+    size_t *sizes;
+};
+
+/* Fills a command in with the request's params, in the request's memory. False when the request is
+ * answered, with `invalid_params`. */
+bool command_fill(pillion_request *req, const struct command *command, struct arguments *arguments);
+
+/* ---- link.c ---- */
+
+struct links;
+
+/* Begins to connect. NULL with the reason. */
+struct links *links_open(pillion_instance *self, const struct settings *settings,
+                         pillion_error_text *error);
+void links_close(struct links *links);
+
+/* Sends the command and defers the request, or answers it with an error. The reply goes to
+ * value_reply. */
+void links_send(struct links *links, pillion_request *req, const struct arguments *arguments,
+                int returns);
+
+/* Checks the address. Returns 0, or as pillion_error. */
+int links_check(const struct settings *settings, pillion_error_text *error);
+
+/* ---- value.c ---- */
+
+enum returns { RETURNS_VALUE, RETURNS_JSON };
+
+/* Answers the request with a reply of Redis. */
+void value_reply(pillion_request *req, const redisReply *reply, int returns);
+
+#endif

@@ -1,0 +1,124 @@
+/* Replies of Redis as JSON text. */
+#include "redis.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Text that grows. `failed` once memory ran out, or a string was not UTF-8. */
+struct text {
+    char *data;
+    size_t size, capacity;
+    const char *failed;
+};
+
+static void append(struct text *text, const char *data, size_t size)
+{
+    if (text->failed != NULL)
+        return;
+    if (text->size + size > text->capacity) {
+        size_t capacity = (text->size + size) * 2 + 256;
+        char *grown = realloc(text->data, capacity);
+        if (grown == NULL) {
+            text->failed = "out of memory";
+            return;
+        }
+        text->data = grown;
+        text->capacity = capacity;
+    }
+    memcpy(text->data + text->size, data, size);
+    text->size += size;
+}
+
+/* Strings of Redis are bytes; JSON's are text. pillion_reply_raw sees that they are UTF-8. */
+static void append_string(struct text *text, const char *data, size_t size)
+{
+    size_t plain = 0;
+
+    append(text, "\"", 1);
+    for (size_t i = 0; i < size; i++) {
+        unsigned char c = (unsigned char)data[i];
+        char escaped[8];
+        if (c >= 0x20 && c != '"' && c != '\\')
+            continue;
+        append(text, data + plain, i - plain);
+        append(text, escaped, (size_t)snprintf(escaped, sizeof(escaped), "\\u%04x", c));
+        plain = i + 1;
+    }
+    append(text, data + plain, size - plain);
+    append(text, "\"", 1);
+}
+
+/* True when the bytes are UTF-8 (RFC 3629): no overlong forms, no surrogates. */
+static bool is_utf8(const char *data, size_t size)
+{
+    const unsigned char *p = (const unsigned char *)data, *end = p + size;
+
+    while (p < end) {
+        unsigned more = *p < 0x80                 ? 0
+                        : *p >= 0xc2 && *p < 0xe0 ? 1
+                        : *p >= 0xe0 && *p < 0xf0 ? 2
+                                                  : 3;
+        if (*p >= 0x80 && (*p < 0xc2 || *p > 0xf4 || (size_t)(end - p) <= more))
+            return false;
+        if (more > 1 && ((*p == 0xe0 && p[1] < 0xa0) || (*p == 0xed && p[1] > 0x9f) ||
+                         (*p == 0xf0 && p[1] < 0x90) || (*p == 0xf4 && p[1] > 0x8f)))
+            return false;
+        for (unsigned i = 1; i <= more; i++) {
+            if ((p[i] & 0xc0) != 0x80)
+                return false;
+        }
+        p += more + 1;
+    }
+    return true;
+}
+
+static void append_value(struct text *text, const redisReply *reply, int returns)
+{
+    char number[32];
+
+    switch (reply->type) {
+    case REDIS_REPLY_INTEGER:
+        append(text, number, (size_t)snprintf(number, sizeof(number), "%lld", reply->integer));
+        break;
+    case REDIS_REPLY_NIL:
+        append(text, "null", 4);
+        break;
+    case REDIS_REPLY_ARRAY:
+        append(text, "[", 1);
+        for (size_t i = 0; i < reply->elements; i++) {
+            append(text, ",", i > 0);
+            append_value(text, reply->element[i], returns);
+        }
+        append(text, "]", 1);
+        break;
+    case REDIS_REPLY_STRING:
+        if (!is_utf8(reply->str, reply->len))
+            text->failed = "the value is not UTF-8 text";
+        else if (returns == RETURNS_JSON)
+            append(text, reply->str, reply->len);
+        else
+            append_string(text, reply->str, reply->len);
+        break;
+    default: /* a status, or an error within an array */
+        append_string(text, reply->str, reply->len);
+        break;
+    }
+}
+
+void value_reply(pillion_request *req, const redisReply *reply, int returns)
+{
+    struct text text = {0};
+
+    if (reply->type == REDIS_REPLY_ERROR) {
+        pillion_fail(req, "redis_error", "%s", reply->str);
+        return;
+    }
+    append_value(&text, reply, returns);
+    if (text.failed != NULL)
+        pillion_fail(req, "redis_not_text", "%s", text.failed);
+    else
+        pillion_reply_raw(req, "value", (pillion_bytes){text.data, text.size});
+    free(text.data);
+}

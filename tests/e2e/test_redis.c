@@ -1,0 +1,311 @@
+/* The redis module against a real Redis: values, errors, a server that is away, hangs or is
+ * restarted under load, and reloads meanwhile. */
+#include "harness.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define METHODS                                                               \
+    "method ping;"                                                            \
+    "method get { handler redis.command; command GET $key; }"                 \
+    "method set { handler redis.command; command SET $key $value EX $ttl?; }" \
+    "method del { handler redis.command; command DEL $keys...; }"             \
+    "method doc { handler redis.command; command GET $key; returns json; }"   \
+    "method push { handler redis.command; command RPUSH $key $items...; }"    \
+    "method range { handler redis.command; command LRANGE $key 0 -1; }"       \
+    "method add { handler redis.command; command INCRBY $key $by; }"          \
+    "method raw { handler redis.command; command SETRANGE b 0 \"\xff\"; }"    \
+    "method ttl { handler redis.command; command TTL $key; }"
+
+/* A Redis that ends with the test. */
+struct redis {
+    int port;
+    pid_t pid;
+};
+
+static void redis_start(struct redis *redis, const struct server *server, const char *password)
+{
+    char port[16];
+
+    snprintf(port, sizeof(port), "%d", redis->port);
+    redis->pid = fork();
+    ck_assert_int_ge(redis->pid, 0);
+    if (redis->pid == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        if (freopen("/dev/null", "w", stdout) != NULL && chdir(server->prefix) == 0)
+            execlp("redis-server", "redis-server", "--port", port, "--bind", "127.0.0.1", "--save",
+                   "", "--appendonly", "no", password == NULL ? NULL : "--requirepass", password,
+                   NULL);
+        _exit(127);
+    }
+}
+
+static void redis_end(struct redis *redis)
+{
+    kill(redis->pid, SIGKILL);
+    waitpid(redis->pid, NULL, 0);
+}
+
+/* A server whose module talks to a port on which nobody listens yet. */
+static struct server *serve(struct redis *redis, const char *settings)
+{
+    struct server *server = server_new(), *place = server_new();
+
+    redis->port = place->port;
+    server_conf(server,
+                keep_printf("load_module modules/redis.so { server 127.0.0.1:%d; %s }", redis->port,
+                            settings),
+                METHODS);
+    server_start_with(server, (const char *const[]){"-g", "worker_processes 1;", NULL});
+    return server;
+}
+
+static const char *ask(int client, const char *method, const char *params)
+{
+    client_send_frame(client, keep_printf("{\"in\":\"%s\",\"params\":%s}", method, params));
+    return client_receive(client, NULL);
+}
+
+static void redis_is_there(int client)
+{
+    wait_until(strstr(ask(client, "get", "{\"key\":\"nothing\"}"), "\"value\"") != NULL,
+               "redis does not come");
+}
+
+static struct server *serve_with_redis(struct redis *redis, int *client)
+{
+    struct server *server = serve(redis, "timeout 2s;");
+
+    *client = client_connect(server);
+    redis_start(redis, server, NULL);
+    redis_is_there(*client);
+    return server;
+}
+
+START_TEST(commands_become_methods)
+{
+    static const struct {
+        const char *method, *params, *reply;
+    } calls[] = {
+        {"get", "{\"key\":\"a\"}", "{\"out\":\"value\",\"result\":null}"},
+        {"set", "{\"key\":\"a\",\"value\":\"gr\xc3\xbc\xc3\x9f \\\"x\\\"\\n\"}",
+         "{\"out\":\"value\",\"result\":\"OK\"}"},
+        {"get", "{\"key\":\"a\"}",
+         "{\"out\":\"value\",\"result\":\"gr\xc3\xbc\xc3\x9f \\u0022x\\u0022\\u000a\"}"},
+        {"ttl", "{\"key\":\"a\"}", "{\"out\":\"value\",\"result\":-1}"},
+        {"set", "{\"key\":\"n\",\"value\":12345678901,\"ttl\":1000}",
+         "{\"out\":\"value\",\"result\":\"OK\"}"},
+        {"ttl", "{\"key\":\"n\"}", "{\"out\":\"value\",\"result\":1000}"},
+        {"get", "{\"key\":\"n\"}", "{\"out\":\"value\",\"result\":\"12345678901\"}"},
+        {"set", "{\"key\":\"f\",\"value\":0.5}", "{\"out\":\"value\",\"result\":\"OK\"}"},
+        {"get", "{\"key\":\"f\"}", "{\"out\":\"value\",\"result\":\"0.5\"}"},
+        {"push", "{\"key\":\"l\",\"items\":[\"a\",2,\"\"]}", "{\"out\":\"value\",\"result\":3}"},
+        {"push", "{\"key\":\"l\",\"items\":\"alone\"}", "{\"out\":\"value\",\"result\":4}"},
+        {"range", "{\"key\":\"l\"}", "{\"out\":\"value\",\"result\":[\"a\",\"2\",\"\",\"alone\"]}"},
+        {"range", "{\"key\":\"none\"}", "{\"out\":\"value\",\"result\":[]}"},
+        {"set", "{\"key\":\"j\",\"value\":\"{\\\"a\\\":[1,2]}\"}",
+         "{\"out\":\"value\",\"result\":\"OK\"}"},
+        {"doc", "{\"key\":\"j\"}", "{\"out\":\"value\",\"result\":{\"a\":[1,2]}}"},
+        {"add", "{\"key\":\"count\",\"by\":9007199254740993}",
+         "{\"out\":\"value\",\"result\":9007199254740992}"},
+        {"del", "{\"keys\":[\"a\",\"n\",\"none\"]}", "{\"out\":\"value\",\"result\":2}"},
+    };
+    struct redis redis;
+    int client;
+
+    serve_with_redis(&redis, &client);
+    for (size_t i = 0; i < sizeof(calls) / sizeof(*calls); i++) {
+        const char *reply = ask(client, calls[i].method, calls[i].params);
+        if (strcmp(reply, calls[i].reply) != 0)
+            fail_test("%s %s gives %s and not %s", calls[i].method, calls[i].params, reply,
+                      calls[i].reply);
+    }
+    redis_end(&redis);
+}
+END_TEST
+
+START_TEST(what_cannot_be_is_said)
+{
+    static const struct {
+        const char *method, *params, *part;
+    } calls[] = {
+        {"get", "null", "\\\"key\\\" is missing in params"},
+        {"get", "[]", "\\\"key\\\" is missing in params"},
+        {"get", "{\"kez\":1}", "\\\"key\\\" is missing in params"},
+        {"get", "{\"key\":{}}", "\\\"key\\\" must be a string or a number"},
+        {"get", "{\"key\":true}", "\\\"key\\\" must be a string or a number"},
+        {"push", "{\"key\":\"x\",\"items\":[[]]}", "or an array of them"},
+        {"push", "{\"key\":\"x\",\"items\":[]}", "redis_error"},
+        {"get", "{\"key\":\"a\\u0000b\"}", "\\\\u0000, which is not supported"},
+        {"range", "{\"key\":\"text\"}", "WRONGTYPE"},
+        {"doc", "{\"key\":\"text\"}", "internal_error"},
+        {"get", "{\"key\":\"b\"}", "redis_not_text"},
+    };
+    struct redis redis;
+    int client;
+
+    serve_with_redis(&redis, &client);
+    ask(client, "set", "{\"key\":\"text\",\"value\":\"no json\"}");
+    expect_part(ask(client, "raw", "null"), "\"result\":1}");
+    for (size_t i = 0; i < sizeof(calls) / sizeof(*calls); i++)
+        expect_part(ask(client, calls[i].method, calls[i].params), calls[i].part);
+    client_expect_alive(client);
+    redis_end(&redis);
+}
+END_TEST
+
+START_TEST(without_redis_there_is_an_error_at_once)
+{
+    struct redis redis;
+    struct server *server = serve(&redis, "timeout 1h;");
+    int client = client_connect(server);
+
+    expect_part(ask(client, "get", "{\"key\":\"a\"}"), "\"redis_unavailable\"");
+    server_wait_log(server, "Connection refused; it is tried again");
+    client_expect_alive(client);
+    redis_start(&redis, server, NULL);
+    redis_is_there(client);
+    server_wait_log(server, "is there again");
+    redis_end(&redis);
+    wait_until(strstr(ask(client, "get", "{\"key\":\"a\"}"), "\"redis_unavailable\"") != NULL,
+               "it goes on without redis");
+    redis_start(&redis, server, NULL);
+    redis_is_there(client);
+    redis_end(&redis);
+}
+END_TEST
+
+START_TEST(a_redis_that_hangs_costs_time_and_nothing_else)
+{
+    struct redis redis;
+    struct server *server = serve(&redis, "timeout 100ms;");
+    int client = client_connect(server), other = client_connect(server);
+
+    redis_start(&redis, server, NULL);
+    redis_is_there(client);
+    kill(redis.pid, SIGSTOP);
+    client_send_frame(client, "{\"in\":\"get\",\"params\":{\"key\":\"a\"},\"id\":1}");
+    client_expect_alive(other);
+    client_expect_error(client, "timeout");
+    kill(redis.pid, SIGCONT);
+    redis_is_there(client);
+    redis_end(&redis);
+}
+END_TEST
+
+/* Counts what comes back for `count` requests that are pipelined. */
+static void expect_all_answered(int client, int count, int *values, int *errors)
+{
+    *values = *errors = 0;
+    for (int i = 0; i < count; i++) {
+        char *reply = client_receive(client, NULL);
+        *values += strstr(reply, "\"out\":\"value\"") != NULL;
+        *errors += strstr(reply, "redis_unavailable") != NULL || strstr(reply, "timeout") != NULL;
+    }
+    ck_assert_int_eq(*values + *errors, count);
+}
+
+START_TEST(a_redis_that_is_restarted_under_load_costs_errors_while_it_is_away)
+{
+    struct redis redis;
+    int client, values, errors;
+    struct server *server = serve_with_redis(&redis, &client);
+
+    for (int round = 0; round < 3; round++) {
+        for (int i = 0; i < 50; i++)
+            client_send_frame(client, "{\"in\":\"get\",\"params\":{\"key\":\"a\"},\"id\":1}");
+        kill(redis.pid, SIGSTOP);
+        for (int i = 0; i < 50; i++)
+            client_send_frame(client, "{\"in\":\"set\",\"params\":{\"key\":\"a\",\"value\":1},"
+                                      "\"id\":2}");
+        redis_end(&redis);
+        expect_all_answered(client, 100, &values, &errors);
+        redis_start(&redis, server, NULL);
+        redis_is_there(client);
+        for (int i = 0; i < 50; i++)
+            client_send_frame(client, "{\"in\":\"get\",\"params\":{\"key\":\"a\"},\"id\":1}");
+        expect_all_answered(client, 50, &values, &errors);
+        ck_assert_int_ge(values, 1);
+    }
+    client_expect_alive(client);
+    redis_end(&redis);
+}
+END_TEST
+
+START_TEST(a_reload_waits_for_redis)
+{
+    struct redis redis;
+    int client;
+    struct server *server = serve_with_redis(&redis, &client);
+
+    ask(client, "set", "{\"key\":\"a\",\"value\":\"kept\"}");
+    kill(redis.pid, SIGSTOP);
+    client_send_frame(client, "{\"in\":\"get\",\"params\":{\"key\":\"a\"},\"id\":1}");
+    client_send_frame(client, "{\"in\":\"ping\",\"id\":2}");
+    client_expect(client, "{\"out\":\"pong\",\"result\":null,\"id\":2}");
+    struct run run = server_ask(server, "reload");
+    expect_status(&run, 0);
+    kill(redis.pid, SIGCONT);
+    client_expect(client, "{\"out\":\"value\",\"result\":\"kept\",\"id\":1}");
+    redis_is_there(client);
+    redis_end(&redis);
+}
+END_TEST
+
+START_TEST(a_password_is_used)
+{
+    struct redis redis;
+    struct server *server = serve(&redis, "password right;");
+    int client = client_connect(server);
+
+    redis_start(&redis, server, "right");
+    redis_is_there(client);
+    server_conf(server,
+                keep_printf("load_module modules/redis.so { server 127.0.0.1:%d; password wrong; }",
+                            redis.port),
+                METHODS);
+    struct run run = server_ask(server, "reload");
+    expect_status(&run, 0);
+    expect_part(ask(client, "get", "{\"key\":\"a\"}"), "redis_unavailable");
+    server_wait_log(server, "NOAUTH");
+    redis_end(&redis);
+}
+END_TEST
+
+START_TEST(wrong_configurations_are_refused)
+{
+    static const struct {
+        const char *settings, *method, *message;
+    } cases[] = {
+        {"server localhost:6379;", "command GET $key;", "\"localhost:6379\" is no address"},
+        {"server 127.0.0.1:0;", "command GET $key;", "is no address of a Redis server"},
+        {"connections 0;", "command GET $key;", "\"connections\" must be"},
+        {"", "", "\"command\" is missing in method m"},
+        {"", "command $key;", "\"$key\" cannot stand in a command"},
+        {"", "command GET $;", "\"$\" cannot stand in a command"},
+        {"", "command GET a; returns text;", "\"returns\""},
+        {"", "comand GET a;", "did you mean \"command\"?"},
+    };
+    struct redis redis;
+    struct server *server = serve(&redis, "");
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+        server_conf(
+            server, keep_printf("load_module modules/redis.so { %s }", cases[i].settings),
+            keep_printf("method ping; method m { handler redis.command; %s }", cases[i].method));
+        struct run run = server_ask(server, "reload");
+        expect_status(&run, 1);
+        expect_part(run.err, cases[i].message);
+    }
+    client_expect_alive(client_connect(server));
+}
+END_TEST
+
+E2E_MAIN("redis", commands_become_methods, what_cannot_be_is_said,
+         without_redis_there_is_an_error_at_once, a_redis_that_hangs_costs_time_and_nothing_else,
+         a_redis_that_is_restarted_under_load_costs_errors_while_it_is_away,
+         a_reload_waits_for_redis, a_password_is_used, wrong_configurations_are_refused)
