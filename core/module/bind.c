@@ -1,5 +1,6 @@
 /* From `method` statements to a server's method table. See loader.h. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -173,6 +174,7 @@ bool module_set_bind(struct module_set *set, const struct server_settings *serve
         };
         method_table_add(table, &method);
     }
+    free(everywhere.uses); /* every method has a list of its own */
     method_table_seal(table);
     return good;
 }

@@ -1,0 +1,424 @@
+/* A filter that writes a line for each request: as JSON, or by a format of one's own.
+ *
+ *     server {
+ *         filter access_log { path logs/access.log; }
+ *         …
+ *     }
+ *
+ * Lines are collected and written together. Each write is of whole lines, to a file that was opened
+ * for appending, so lines of several workers never mix (open(2), O_APPEND; write(2)). A file that
+ * was moved away, as logrotate does, is noticed and opened anew. */
+#include <errno.h>
+#include <fcntl.h>
+#include <pillion/module.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#define LINE_MAX_SIZE  8192u /* longer lines are cut */
+#define COMPLAIN_EVERY 10    /* seconds, about lines that cannot be written */
+#define ROTATED_EVERY  1     /* seconds, between looks at what the path names */
+
+/* One `filter access_log { … }`. */
+struct log {
+    const char *path;
+    const char *format;
+    uint64_t buffer_size, flush_ms;
+    int64_t sample;
+    uint64_t slow_ms;
+
+    pillion_instance *self;
+    int fd;
+    char *buffer;
+    size_t used;
+    pillion_handle flush; /* set while there is something in the buffer */
+    uint64_t seen;        /* requests without an error */
+    uint64_t lost;        /* lines that could not be written, since the last complaint */
+    time_t complained, looked;
+};
+
+static const pillion_directive directives[] = {
+    {.name = "path",
+     .type = PILLION_PATH,
+     .offset = offsetof(struct log, path),
+     .required = true,
+     .summary = "The file. It is created, and opened anew after it was moved away."},
+    {.name = "format",
+     .type = PILLION_STRING,
+     .offset = offsetof(struct log, format),
+     .fallback = "json",
+     .summary =
+         "`json`, or a line with $time, $peer, $method, $id, $status, $bytes_in, $bytes_out, "
+         "$us, $worker and $generation in it; $$ is a dollar."},
+    {.name = "buffer",
+     .type = PILLION_SIZE,
+     .offset = offsetof(struct log, buffer_size),
+     .fallback = "32k",
+     .min = 0,
+     .max = 16 << 20,
+     .summary = "How much is collected before it is written; 0 writes every line at once."},
+    {.name = "flush",
+     .type = PILLION_TIME,
+     .offset = offsetof(struct log, flush_ms),
+     .fallback = "1s",
+     .min = 1,
+     .max = 3600000,
+     .summary = "How long a line waits at most."},
+    {.name = "sample",
+     .type = PILLION_INTEGER,
+     .offset = offsetof(struct log, sample),
+     .fallback = "1",
+     .min = 1,
+     .max = 1000000000,
+     .summary = "One of so many requests is logged; those with errors always are."},
+    {.name = "slow",
+     .type = PILLION_TIME,
+     .offset = offsetof(struct log, slow_ms),
+     .fallback = "0",
+     .min = 0,
+     .max = 3600000,
+     .summary = "Requests that took this long are logged whatever `sample` says; 0: none."},
+    {0},
+};
+
+/* ---- Lines ---- */
+
+struct line {
+    char data[LINE_MAX_SIZE];
+    size_t size;
+};
+
+static void put(struct line *line, const char *data, size_t size)
+{
+    size_t room = sizeof(line->data) - 1 - line->size; /* one is the line's end */
+
+    if (size > room)
+        size = room;
+    memcpy(line->data + line->size, data, size);
+    line->size += size;
+}
+
+__attribute__((format(printf, 2, 3))) static void putf(struct line *line, const char *format, ...)
+{
+    char text[128];
+    va_list args;
+
+    va_start(args, format);
+    int size = vsnprintf(text, sizeof(text), format, args);
+    va_end(args);
+    put(line, text, (size_t)size < sizeof(text) ? (size_t)size : sizeof(text) - 1);
+}
+
+/* Text of a client's making: whatever it is, it stays within its quotes and on its line. */
+static void put_escaped(struct line *line, const char *text, size_t size)
+{
+    for (size_t i = 0; i < size; i++) {
+        unsigned char c = (unsigned char)text[i];
+        if (c < 0x20 || c == 0x7f || c == '"' || c == '\\')
+            putf(line, "\\u%04x", c);
+        else
+            put(line, text + i, 1);
+    }
+}
+
+struct variable {
+    const char *name;
+    bool is_text; /* quoted in JSON */
+    void (*put)(struct line *line, pillion_request *req);
+};
+
+static void put_time(struct line *line, pillion_request *req)
+{
+    struct timespec now;
+    struct tm utc;
+    char text[32];
+
+    (void)req;
+    clock_gettime(CLOCK_REALTIME, &now);
+    gmtime_r(&now.tv_sec, &utc);
+    strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%S", &utc);
+    putf(line, "%s.%03ldZ", text, now.tv_nsec / 1000000);
+}
+
+static void put_peer(struct line *line, pillion_request *req)
+{
+    const char *peer = pillion_peer(req);
+    put_escaped(line, peer, strlen(peer));
+}
+
+static void put_method(struct line *line, pillion_request *req)
+{
+    const char *name = pillion_method_name(req);
+    put_escaped(line, name, strlen(name));
+}
+
+/* A string or a number, as JSON that is checked already. */
+static void put_id(struct line *line, pillion_request *req)
+{
+    pillion_bytes id = pillion_request_id(req);
+
+    if (id.data == NULL)
+        put(line, "null", 4);
+    else
+        put(line, id.data, id.size);
+}
+
+static void put_status(struct line *line, pillion_request *req)
+{
+    const char *code = pillion_error_code(req);
+    put_escaped(line, code == NULL ? "ok" : code, strlen(code == NULL ? "ok" : code));
+}
+
+static void put_bytes_in(struct line *line, pillion_request *req)
+{
+    putf(line, "%zu", pillion_body(req).size);
+}
+
+static void put_bytes_out(struct line *line, pillion_request *req)
+{
+    putf(line, "%zu", pillion_reply_size(req));
+}
+
+static void put_us(struct line *line, pillion_request *req)
+{
+    putf(line, "%llu", (unsigned long long)(pillion_elapsed_ns(req) / 1000));
+}
+
+static void put_worker(struct line *line, pillion_request *req)
+{
+    putf(line, "%d", pillion_worker(pillion_self(req)));
+}
+
+static void put_generation(struct line *line, pillion_request *req)
+{
+    putf(line, "%llu", (unsigned long long)pillion_generation(pillion_self(req)));
+}
+
+/* In the order in which JSON has them. */
+static const struct variable variables[] = {
+    {"time", true, put_time},
+    {"peer", true, put_peer},
+    {"method", true, put_method},
+    {"id", false, put_id},
+    {"status", true, put_status},
+    {"bytes_in", false, put_bytes_in},
+    {"bytes_out", false, put_bytes_out},
+    {"us", false, put_us},
+    {"worker", false, put_worker},
+    {"generation", false, put_generation},
+    {0},
+};
+
+/* The variable whose name stands at `text`, the longest that fits, or NULL. */
+static const struct variable *variable_at(const char *text)
+{
+    const struct variable *found = NULL;
+
+    for (const struct variable *v = variables; v->name != NULL; v++) {
+        size_t size = strlen(v->name);
+        if (strncmp(text, v->name, size) == 0 && (found == NULL || size > strlen(found->name)))
+            found = v;
+    }
+    return found;
+}
+
+static void put_json(struct line *line, pillion_request *req)
+{
+    for (const struct variable *v = variables; v->name != NULL; v++) {
+        putf(line, "%s\"%s\":%s", v == variables ? "{" : ",", v->name, v->is_text ? "\"" : "");
+        v->put(line, req);
+        if (v->is_text)
+            put(line, "\"", 1);
+    }
+    put(line, "}", 1);
+}
+
+static void put_format(struct line *line, pillion_request *req, const char *format)
+{
+    for (const char *p = format; *p != '\0'; p++) {
+        const struct variable *variable = *p == '$' ? variable_at(p + 1) : NULL;
+        if (variable != NULL) {
+            variable->put(line, req);
+            p += strlen(variable->name);
+        } else {
+            put(line, p, 1);
+            p += p[0] == '$' && p[1] == '$';
+        }
+    }
+}
+
+static int check_format(const char *format, pillion_error_text *error)
+{
+    for (const char *p = format; *p != '\0'; p++) {
+        if ((unsigned char)*p < 0x20)
+            return pillion_error(error, "the format holds a control character");
+        if (*p != '$')
+            continue;
+        const struct variable *variable = variable_at(p + 1);
+        if (variable == NULL && p[1] != '$')
+            return pillion_error(
+                error,
+                "the format has an unknown variable at \"%.20s\"; there are $time, "
+                "$peer, $method, $id, $status, $bytes_in, $bytes_out, $us, $worker, "
+                "$generation, and $$ for a dollar",
+                p);
+        p += variable == NULL ? 1 : strlen(variable->name);
+    }
+    return 0;
+}
+
+/* ---- The file ---- */
+
+static int open_log(const char *path)
+{
+    return open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0640);
+}
+
+/* Opens the file anew when its path names another one by now, or none. */
+static void follow_path(struct log *log)
+{
+    struct stat named, held;
+    time_t now = time(NULL);
+
+    if (now - log->looked < ROTATED_EVERY)
+        return;
+    log->looked = now;
+    if (stat(log->path, &named) == 0 && fstat(log->fd, &held) == 0 && named.st_dev == held.st_dev &&
+        named.st_ino == held.st_ino)
+        return;
+    int fd = open_log(log->path);
+    if (fd < 0) {
+        pillion_log(log->self, PILLION_LOG_ERROR,
+                    "cannot open %s anew: %s; the former file goes on", log->path, strerror(errno));
+        return;
+    }
+    close(log->fd);
+    log->fd = fd;
+}
+
+static void complain(struct log *log, size_t lines, int error)
+{
+    time_t now = time(NULL);
+
+    log->lost += lines;
+    if (now - log->complained < COMPLAIN_EVERY)
+        return;
+    pillion_log(log->self, PILLION_LOG_ERROR, "%llu lines could not be written to %s: %s",
+                (unsigned long long)log->lost, log->path, strerror(error));
+    log->complained = now;
+    log->lost = 0;
+}
+
+/* One write(2) of whole lines. What does not fit is lost, and said. */
+static void write_lines(struct log *log, const char *data, size_t size)
+{
+    size_t lines = 0;
+
+    follow_path(log);
+    ssize_t put = write(log->fd, data, size);
+    if (put == (ssize_t)size)
+        return;
+    int error = put < 0 ? errno : ENOSPC;
+    for (size_t i = put < 0 ? 0 : (size_t)put; i < size; i++)
+        lines += data[i] == '\n';
+    complain(log, lines, error);
+}
+
+static void flush(struct log *log)
+{
+    pillion_cancel(log->flush);
+    log->flush = 0;
+    if (log->used > 0)
+        write_lines(log, log->buffer, log->used);
+    log->used = 0;
+}
+
+static void flush_due(pillion_instance *self, void *data)
+{
+    (void)self;
+    flush(data);
+}
+
+static void add_line(struct log *log, const struct line *line)
+{
+    if (log->used + line->size > log->buffer_size)
+        flush(log);
+    if (line->size > log->buffer_size) {
+        write_lines(log, line->data, line->size);
+        return;
+    }
+    memcpy(log->buffer + log->used, line->data, line->size);
+    log->used += line->size;
+    if (log->flush == 0)
+        log->flush = pillion_timer(log->self, log->flush_ms, 0, flush_due, log);
+}
+
+/* ---- The filter ---- */
+
+static bool is_wanted(struct log *log, pillion_request *req)
+{
+    if (pillion_error_code(req) != NULL)
+        return true;
+    if (log->slow_ms != 0 && pillion_elapsed_ns(req) / 1000000 >= log->slow_ms)
+        return true;
+    return log->seen++ % (uint64_t)log->sample == 0;
+}
+
+static void after(pillion_request *req)
+{
+    struct log *log = pillion_filter_config(req);
+    struct line line; /* not zeroed: it is large */
+
+    line.size = 0;
+    if (!is_wanted(log, req))
+        return;
+    if (strcmp(log->format, "json") == 0)
+        put_json(&line, req);
+    else
+        put_format(&line, req, log->format);
+    line.data[line.size++] = '\n';
+    add_line(log, &line);
+}
+
+static int start(pillion_instance *self, void *config, pillion_error_text *error)
+{
+    struct log *log = config;
+
+    log->self = self;
+    if (strcmp(log->format, "json") != 0 && check_format(log->format, error) != 0)
+        return -1;
+    log->fd = open_log(log->path);
+    if (log->fd < 0)
+        return pillion_error(error, "cannot open %s: %s", log->path, strerror(errno));
+    log->looked = time(NULL);
+    log->buffer = malloc(log->buffer_size == 0 ? 1 : log->buffer_size);
+    return log->buffer == NULL ? pillion_error(error, "out of memory") : 0;
+}
+
+static void stop(pillion_instance *self, void *config)
+{
+    struct log *log = config;
+
+    (void)self;
+    flush(log);
+    close(log->fd);
+    free(log->buffer);
+}
+
+static const pillion_filter filters[] = {
+    {.name = "access_log",
+     .after = after,
+     .start = start,
+     .stop = stop,
+     .summary = "Writes a line for each request.",
+     .directives = directives,
+     .config_size = sizeof(struct log)},
+    {0},
+};
+
+PILLION_MODULE(.name = "access_log", .version = "1.0.0",
+               .summary = "A filter that writes a line for each request.", .filters = filters);

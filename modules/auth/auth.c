@@ -1,0 +1,331 @@
+/* A filter that lets pass who has a token, or has signed the request.
+ *
+ *     server {
+ *         filter auth { token_file conf/tokens; }
+ *         …
+ *     }
+ *
+ * Tokens are compared by their SHA-256 digests, in constant time and all of them, so that how long
+ * it takes tells nothing of what would be right. No token and no key is ever written to the log. */
+#include <ctype.h>
+#include <errno.h>
+#include <openssl/crypto.h>
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
+#include <pillion/module.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#define DIGEST     32u
+#define SECRET_MAX 4096u /* bytes of a token or a key */
+#define TOKENS_MAX 100000u
+#define DENIED     "unauthorized"
+
+/* One `filter auth { … }`. */
+struct auth {
+    pillion_list tokens;
+    const char *token_file, *hmac_key, *hmac_key_file;
+    const char *member, *hmac_member, *time_member;
+    uint64_t max_age_ms;
+
+    unsigned char (*digests)[DIGEST]; /* of the tokens */
+    size_t digest_count;
+    char *key; /* NULL: requests cannot be signed */
+    size_t key_size;
+};
+
+static const pillion_directive directives[] = {
+    {.name = "token",
+     .type = PILLION_LIST,
+     .offset = offsetof(struct auth, tokens),
+     .summary = "Tokens that are accepted."},
+    {.name = "token_file",
+     .type = PILLION_PATH,
+     .offset = offsetof(struct auth, token_file),
+     .summary = "A file of them, one on each line; lines that are empty or begin with # are none."},
+    {.name = "hmac_key",
+     .type = PILLION_STRING,
+     .offset = offsetof(struct auth, hmac_key),
+     .summary = "The key with which requests are signed (HMAC-SHA256)."},
+    {.name = "hmac_key_file",
+     .type = PILLION_PATH,
+     .offset = offsetof(struct auth, hmac_key_file),
+     .summary = "A file whose first line is that key."},
+    {.name = "member",
+     .type = PILLION_STRING,
+     .offset = offsetof(struct auth, member),
+     .fallback = "token",
+     .summary = "The member of the request that holds the token."},
+    {.name = "hmac_member",
+     .type = PILLION_STRING,
+     .offset = offsetof(struct auth, hmac_member),
+     .fallback = "hmac",
+     .summary = "The member that holds the signature, 64 hexadecimal digits."},
+    {.name = "time_member",
+     .type = PILLION_STRING,
+     .offset = offsetof(struct auth, time_member),
+     .fallback = "time",
+     .summary = "The member that holds when the request was signed, in milliseconds since 1970."},
+    {.name = "max_age",
+     .type = PILLION_TIME,
+     .offset = offsetof(struct auth, max_age_ms),
+     .fallback = "5m",
+     .min = 0,
+     .max = 31536000000,
+     .summary = "How far that may be from now; 0: as far as it likes."},
+    {0},
+};
+
+/* ---- Reading secrets ---- */
+
+static int add_token(struct auth *auth, const char *token, size_t size)
+{
+    unsigned char(*grown)[DIGEST] =
+        realloc(auth->digests, (auth->digest_count + 1) * sizeof(*auth->digests));
+
+    if (grown == NULL)
+        return -1;
+    auth->digests = grown;
+    EVP_Digest(token, size, grown[auth->digest_count++], NULL, EVP_sha256(), NULL);
+    return 0;
+}
+
+/* Opens a file of secrets. Others had better not be able to read it. */
+static FILE *open_secret(pillion_instance *self, const char *path, pillion_error_text *error)
+{
+    struct stat status;
+    FILE *file = fopen(path, "re");
+
+    if (file == NULL)
+        pillion_error(error, "cannot open %s: %s", path, strerror(errno));
+    else if (fstat(fileno(file), &status) == 0 && (status.st_mode & S_IROTH) != 0)
+        pillion_log(self, PILLION_LOG_WARN, "%s holds secrets, and everybody can read it", path);
+    return file;
+}
+
+/* The next line without its end and the white space around it, or -1. */
+static ssize_t next_line(FILE *file, char **line, size_t *capacity, char **text)
+{
+    ssize_t size = getline(line, capacity, file);
+
+    if (size < 0)
+        return -1;
+    *text = *line;
+    while (size > 0 && isspace((unsigned char)(*text)[size - 1]))
+        size--;
+    while (size > 0 && isspace((unsigned char)**text)) {
+        ++*text;
+        size--;
+    }
+    return size;
+}
+
+static int read_tokens(pillion_instance *self, struct auth *auth, pillion_error_text *error)
+{
+    FILE *file = open_secret(self, auth->token_file, error);
+    char *line = NULL, *text;
+    size_t capacity = 0, number = 0;
+    ssize_t size;
+    int status = 0;
+
+    if (file == NULL)
+        return -1;
+    while (status == 0 && (size = next_line(file, &line, &capacity, &text)) >= 0) {
+        number++;
+        if (size == 0 || text[0] == '#')
+            continue;
+        if (size > (ssize_t)SECRET_MAX || memchr(text, '\0', (size_t)size) != NULL)
+            status = pillion_error(error, "%s:%zu: a token has at most %u bytes, and no NUL",
+                                   auth->token_file, number, SECRET_MAX);
+        else if (auth->digest_count >= TOKENS_MAX || add_token(auth, text, (size_t)size) != 0)
+            status =
+                pillion_error(error, "%s:%zu: there are too many tokens", auth->token_file, number);
+    }
+    free(line);
+    fclose(file);
+    return status;
+}
+
+static int read_key(pillion_instance *self, struct auth *auth, pillion_error_text *error)
+{
+    FILE *file = open_secret(self, auth->hmac_key_file, error);
+    char *line = NULL, *text;
+    size_t capacity = 0;
+
+    if (file == NULL)
+        return -1;
+    ssize_t size = next_line(file, &line, &capacity, &text);
+    fclose(file);
+    if (size > 0 && size <= (ssize_t)SECRET_MAX) {
+        auth->key = strndup(text, (size_t)size);
+        auth->key_size = (size_t)size;
+    }
+    free(line);
+    return auth->key != NULL
+               ? 0
+               : pillion_error(error, "%s: its first line is to be a key of 1 to %u bytes",
+                               auth->hmac_key_file, SECRET_MAX);
+}
+
+static int start(pillion_instance *self, void *config, pillion_error_text *error)
+{
+    struct auth *auth = config;
+
+    for (size_t i = 0; i < auth->tokens.count; i++) {
+        if (auth->tokens.items[i][0] == '\0')
+            return pillion_error(error, "a token is empty");
+        if (add_token(auth, auth->tokens.items[i], strlen(auth->tokens.items[i])) != 0)
+            return pillion_error(error, "out of memory");
+    }
+    if (auth->token_file != NULL && read_tokens(self, auth, error) != 0)
+        return -1;
+    if (auth->hmac_key != NULL && auth->hmac_key_file != NULL)
+        return pillion_error(error, "give hmac_key or hmac_key_file, not both");
+    if (auth->hmac_key_file != NULL && read_key(self, auth, error) != 0)
+        return -1;
+    if (auth->hmac_key != NULL) {
+        auth->key = strdup(auth->hmac_key);
+        auth->key_size = strlen(auth->hmac_key);
+    }
+    if (auth->key != NULL && auth->key_size == 0)
+        return pillion_error(error, "hmac_key is empty");
+    if (auth->digest_count == 0 && auth->key == NULL)
+        return pillion_error(error, "nobody could pass: give token, token_file, hmac_key or "
+                                    "hmac_key_file, with at least one token or a key in it");
+    return 0;
+}
+
+static void stop(pillion_instance *self, void *config)
+{
+    struct auth *auth = config;
+
+    (void)self;
+    free(auth->digests);
+    if (auth->key != NULL)
+        OPENSSL_cleanse(auth->key, auth->key_size);
+    free(auth->key);
+}
+
+/* ---- Judging requests ---- */
+
+/* A string member as the client meant it, NULL when it is none. Freed with cJSON_Delete. */
+static cJSON *string_member(const pillion_request *req, const char *name)
+{
+    pillion_bytes value = pillion_member(req, name);
+
+    if (value.data == NULL || value.data[0] != '"')
+        return NULL;
+    return cJSON_ParseWithLength(value.data, value.size);
+}
+
+static bool token_passes(const struct auth *auth, const char *token)
+{
+    unsigned char digest[DIGEST];
+    int found = 0;
+
+    EVP_Digest(token, strlen(token), digest, NULL, EVP_sha256(), NULL);
+    for (size_t i = 0; i < auth->digest_count; i++)
+        found |= CRYPTO_memcmp(digest, auth->digests[i], DIGEST) == 0;
+    return found;
+}
+
+/* What is signed: the method's name, the time and the params as the client sends them, on three
+ * lines. */
+static void sign(const struct auth *auth, const pillion_request *req, pillion_bytes when,
+                 char hex[2 * DIGEST + 1])
+{
+    const char *method = pillion_method_name(req);
+    pillion_bytes params = pillion_params_raw(req);
+    unsigned char digest[DIGEST];
+    size_t size = sizeof(digest);
+    EVP_MAC *mac = EVP_MAC_fetch(NULL, "HMAC", NULL);
+    EVP_MAC_CTX *context = EVP_MAC_CTX_new(mac);
+    OSSL_PARAM settings[] = {OSSL_PARAM_construct_utf8_string("digest", (char[]){"SHA256"}, 0),
+                             OSSL_PARAM_construct_end()};
+
+    memset(digest, 0, sizeof(digest));
+    bool good = context != NULL &&
+                EVP_MAC_init(context, (unsigned char *)auth->key, auth->key_size, settings) &&
+                EVP_MAC_update(context, (const unsigned char *)method, strlen(method)) &&
+                EVP_MAC_update(context, (const unsigned char *)"\n", 1) &&
+                EVP_MAC_update(context, (const unsigned char *)when.data, when.size) &&
+                EVP_MAC_update(context, (const unsigned char *)"\n", 1) &&
+                EVP_MAC_update(context, (const unsigned char *)params.data, params.size) &&
+                EVP_MAC_final(context, digest, &size, sizeof(digest));
+    EVP_MAC_CTX_free(context);
+    EVP_MAC_free(mac);
+    hex[0] = '\0'; /* matches nothing */
+    for (size_t i = 0; good && i < DIGEST; i++)
+        snprintf(hex + 2 * i, 3, "%02x", digest[i]);
+}
+
+/* NULL when the signature is right, or what is wrong with it. */
+static const char *judge_signature(const struct auth *auth, const pillion_request *req,
+                                   const char *signature)
+{
+    pillion_bytes when = pillion_member(req, auth->time_member);
+    char expected[2 * DIGEST + 1], number[24], *end;
+    struct timespec now;
+
+    if (when.data == NULL || when.size >= sizeof(number))
+        return "the time of the signature is missing";
+    memcpy(number, when.data, when.size);
+    number[when.size] = '\0';
+    long long signed_at = strtoll(number, &end, 10);
+    if (*end != '\0' || end == number)
+        return "the time of the signature is no whole number of milliseconds";
+    sign(auth, req, when, expected);
+    if (strlen(signature) != 2 * DIGEST || CRYPTO_memcmp(signature, expected, 2 * DIGEST) != 0)
+        return "the signature does not match";
+    clock_gettime(CLOCK_REALTIME, &now);
+    long long now_ms = (long long)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+    unsigned long long apart = signed_at > now_ms
+                                   ? (unsigned long long)signed_at - (unsigned long long)now_ms
+                                   : (unsigned long long)now_ms - (unsigned long long)signed_at;
+    if (auth->max_age_ms != 0 && apart > auth->max_age_ms)
+        return "the signature is too old, or from the future: are the clocks right?";
+    return NULL;
+}
+
+static pillion_verdict before(pillion_request *req)
+{
+    const struct auth *auth = pillion_filter_config(req);
+    cJSON *token = auth->digest_count > 0 ? string_member(req, auth->member) : NULL;
+    cJSON *signature = auth->key != NULL ? string_member(req, auth->hmac_member) : NULL;
+    const char *wrong;
+
+    if (token != NULL && token->valuestring != NULL && token_passes(auth, token->valuestring))
+        wrong = NULL;
+    else if (signature != NULL && signature->valuestring != NULL)
+        wrong = judge_signature(auth, req, signature->valuestring);
+    else if (token != NULL)
+        wrong = "the token is not accepted";
+    else
+        wrong = auth->key != NULL && auth->digest_count > 0 ? "a token or a signature is missing"
+                : auth->key != NULL                         ? "the signature is missing"
+                                                            : "the token is missing";
+    cJSON_Delete(token);
+    cJSON_Delete(signature);
+    if (wrong == NULL)
+        return PILLION_NEXT;
+    pillion_fail(req, DENIED, "%s", wrong);
+    return PILLION_STOP;
+}
+
+static const pillion_filter filters[] = {
+    {.name = "auth",
+     .before = before,
+     .start = start,
+     .stop = stop,
+     .summary = "Lets pass who has a token, or has signed the request.",
+     .directives = directives,
+     .config_size = sizeof(struct auth)},
+    {0},
+};
+
+PILLION_MODULE(.name = "auth", .version = "1.0.0",
+               .summary = "A filter that lets pass who has a token, or has signed the request.",
+               .filters = filters);

@@ -1,0 +1,225 @@
+/* The access_log module: what lines say, that nobody can forge one, buffers, rotation, full disks.
+ */
+#include "harness.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static struct server *serve(const char *workers, const char *server_text)
+{
+    struct server *server = server_new();
+
+    /* Workers that were root are somebody else, and have to write here. */
+    mkdir(server_path(server, "access"), 0777);
+    chmod(server_path(server, "access"), 0777);
+    server_conf(server, "load_module modules/access_log.so;", server_text);
+    server_start_with(server, (const char *const[]){"-g", workers, NULL});
+    return server;
+}
+
+static char *read_log(const struct server *server, const char *name)
+{
+    char *path = server_path(server, name);
+    return access(path, R_OK) == 0 ? file_read(path, NULL) : "";
+}
+
+static char *wait_line(const struct server *server, const char *name, const char *part)
+{
+    wait_until(strstr(read_log(server, name), part) != NULL, "%s has no %s but\n%s", name, part,
+               read_log(server, name));
+    return read_log(server, name);
+}
+
+static size_t count_lines(const char *text)
+{
+    size_t count = 0;
+    for (; *text != '\0'; text++)
+        count += *text == '\n';
+    return count;
+}
+
+static const cJSON *line_of(const char *text, size_t number)
+{
+    for (; number > 0; number--)
+        text = strchr(text, '\n') + 1;
+    cJSON *line = cJSON_ParseWithLength(text, strcspn(text, "\n"));
+    if (line == NULL)
+        fail_test("no JSON: %.300s", text);
+    return line;
+}
+
+static const char *member(const cJSON *line, const char *name)
+{
+    const cJSON *item = cJSON_GetObjectItem(line, name);
+    return cJSON_IsString(item) ? item->valuestring : cJSON_PrintUnformatted(item);
+}
+
+START_TEST(a_line_tells_of_a_request)
+{
+    struct server *server = serve("worker_processes 1;",
+                                  "filter access_log { path access/log; flush 10ms; } method ping;"
+                                  "method \"o\\\"dd\" { handler ping.ping; }");
+    int client = client_connect(server);
+
+    client_send_frame(client, "{\"in\":\"ping\",\"params\":[1],\"id\":\"x\\ny\"}");
+    client_receive(client, NULL);
+    client_send_frame(client, "{\"in\":\"o\\\"dd\"}");
+    client_receive(client, NULL);
+    char *text = wait_line(server, "access/log", "dd");
+    const cJSON *line = line_of(text, 0);
+    ck_assert_str_eq(member(line, "method"), "ping");
+    ck_assert_str_eq(member(line, "status"), "ok");
+    ck_assert_str_eq(member(line, "id"), "x\ny");
+    ck_assert_str_eq(member(line, "bytes_in"), "38");
+    ck_assert_str_eq(member(line, "bytes_out"), "43");
+    ck_assert_str_eq(member(line, "worker"), "0");
+    ck_assert_str_eq(member(line, "generation"), "1");
+    expect_part(member(line, "peer"), "127.0.0.1:");
+    ck_assert_uint_eq(strlen(member(line, "time")), strlen("2026-11-23T22:50:00.000Z"));
+    ck_assert_double_lt(cJSON_GetNumberValue(cJSON_GetObjectItem(line, "us")), 10e6);
+    ck_assert_str_eq(member(line_of(text, 1), "method"), "o\"dd");
+    ck_assert_str_eq(member(line_of(text, 1), "id"), "null");
+}
+END_TEST
+
+START_TEST(a_format_of_ones_own)
+{
+    struct server *server =
+        serve("worker_processes 1;",
+              "filter access_log { path access/log; flush 10ms;"
+              " format \"$method|$status|$id|$$|$bytes_in/$bytes_out|$worker\"; } method ping;"
+              "method \"a\\\\b\" { handler ping.ping; }");
+    int client = client_connect(server);
+
+    client_send_frame(client, "{\"in\":\"ping\",\"id\":7}");
+    client_receive(client, NULL);
+    client_send_frame(client, "{\"in\":\"a\\\\b\",\"id\":\"x\\ny\"}");
+    client_receive(client, NULL);
+    char *text = wait_line(server, "access/log", "x\\ny");
+    ck_assert_str_eq(text, "ping|ok|7|$|20/39|0\na\\u005cb|ok|\"x\\ny\"|$|25/44|0\n");
+}
+END_TEST
+
+START_TEST(errors_and_slow_ones_are_always_told)
+{
+    struct server *server = server_new();
+
+    mkdir(server_path(server, "access"), 0777);
+    chmod(server_path(server, "access"), 0777);
+    server_conf(server, "load_module modules/access_log.so; load_module modules/later.so;",
+                "filter access_log { path access/log; buffer 0; sample 1000; slow 30ms;"
+                " format \"$method $status $us\"; } method ping; method wait; method forgets;");
+    server_start_with(server, (const char *const[]){"-g", "worker_processes 1;", NULL});
+    int client = client_connect(server);
+    for (int i = 0; i < 10; i++)
+        client_expect_alive(client);
+    client_send_frame(client, "{\"in\":\"forgets\"}");
+    client_expect_error(client, "internal_error");
+    client_send_frame(client, "{\"in\":\"wait\",\"params\":{\"ms\":1,\"timeout\":20}}");
+    client_receive(client, NULL);
+    client_send_frame(client, "{\"in\":\"wait\",\"params\":{\"ms\":9000,\"timeout\":20}}");
+    client_expect_error(client, "timeout");
+    client_send_frame(client, "{\"in\":\"wait\",\"params\":{\"ms\":40}}");
+    client_receive(client, NULL);
+    char *text = wait_line(server, "access/log", "wait ok");
+    expect_part(text, "forgets internal_error");
+    expect_part(text, "wait timeout");
+    ck_assert_uint_le(count_lines(text), 5); /* one of the pings, perhaps, and the start's */
+}
+END_TEST
+
+START_TEST(lines_of_two_workers_do_not_mix_and_none_is_lost)
+{
+    enum { CLIENTS = 8, EACH = 1000 };
+    struct server *server = serve("worker_processes 2;",
+                                  "filter access_log { path access/log; buffer 2k; } method ping;");
+    int clients[CLIENTS];
+
+    for (int c = 0; c < CLIENTS; c++)
+        clients[c] = client_connect(server);
+    for (int i = 0; i < EACH; i++) {
+        for (int c = 0; c < CLIENTS; c++)
+            client_send_frame(clients[c], keep_printf("{\"in\":\"ping\",\"id\":\"%d-%d\"}", c, i));
+        if (i % 50 == 49) {
+            for (int c = 0; c < CLIENTS * 50; c++)
+                client_receive(clients[c % CLIENTS], NULL);
+        }
+    }
+    struct run run = server_ask(server, "reload"); /* the workers that leave write what they have */
+    expect_status(&run, 0);
+    wait_until(count_lines(read_log(server, "access/log")) >= CLIENTS * EACH, "lines are missing");
+    char *text = read_log(server, "access/log");
+    size_t lines = 0;
+    for (char *line = text; *line != '\0'; line = strchr(line, '\n') + 1) {
+        cJSON *json = cJSON_ParseWithLength(line, strcspn(line, "\n"));
+        if (json == NULL)
+            fail_test("a torn line: %.200s", line);
+        lines += strchr(member(json, "id"), '-') != NULL;
+        cJSON_Delete(json);
+    }
+    ck_assert_uint_eq(lines, CLIENTS * EACH);
+}
+END_TEST
+
+START_TEST(a_file_that_is_moved_away_is_opened_anew)
+{
+    struct server *server = serve(
+        "worker_processes 1;", "filter access_log { path access/log; flush 10ms; } method ping;");
+    int client = client_connect(server);
+
+    client_send_frame(client, "{\"in\":\"ping\",\"id\":\"before\"}");
+    client_receive(client, NULL);
+    wait_line(server, "access/log", "before");
+    ck_assert_int_eq(rename(server_path(server, "access/log"), server_path(server, "access/log.1")),
+                     0);
+    wait_until((client_send_frame(client, "{\"in\":\"ping\",\"id\":\"after\"}"),
+                client_receive(client, NULL),
+                strstr(read_log(server, "access/log"), "after") != NULL),
+               "the file is not opened anew");
+    expect_part(read_log(server, "access/log.1"), "before");
+}
+END_TEST
+
+START_TEST(a_full_disk_costs_lines_and_no_request)
+{
+    struct server *server = serve("worker_processes 1;",
+                                  "filter access_log { path /dev/full; buffer 0; } method ping;");
+    int client = client_connect(server);
+
+    for (int i = 0; i < 20; i++)
+        client_expect_alive(client);
+    server_wait_log(server, "lines could not be written to /dev/full: No space left on device");
+}
+END_TEST
+
+START_TEST(wrong_configurations_are_refused)
+{
+    static const struct {
+        const char *filter, *message;
+    } cases[] = {
+        {"filter access_log;", "\"path\" is missing"},
+        {"filter access_log { path nowhere/log; }", "cannot open"},
+        {"filter access_log { path access/log; format \"$methd\"; }",
+         "unknown variable at \"$methd\"; there are $time"},
+        {"filter access_log { path access/log; format \"100 $\"; }", "unknown variable at \"$\""},
+        {"filter access_log { path access/log; sample 0; }", "\"sample\" must be"},
+    };
+    struct server *server = serve("worker_processes 1;", "method ping;");
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+        server_conf(server, "load_module modules/access_log.so;",
+                    keep_printf("%s method ping;", cases[i].filter));
+        struct run run = server_ask(server, "reload");
+        expect_status(&run, 1);
+        expect_part(run.err, cases[i].message);
+    }
+    client_expect_alive(client_connect(server));
+}
+END_TEST
+
+E2E_MAIN("access_log", a_line_tells_of_a_request, a_format_of_ones_own,
+         errors_and_slow_ones_are_always_told, lines_of_two_workers_do_not_mix_and_none_is_lost,
+         a_file_that_is_moved_away_is_opened_anew, a_full_disk_costs_lines_and_no_request,
+         wrong_configurations_are_refused)

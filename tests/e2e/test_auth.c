@@ -1,0 +1,211 @@
+/* The auth module: tokens, token files, signatures (made by Python's hmac), and what is refused. */
+#include "harness.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+
+static struct server *serve(const char *server_text)
+{
+    struct server *server = server_new();
+
+    server_conf(server, "load_module modules/auth.so;", server_text);
+    server_start_with(server, (const char *const[]){"-g", "worker_processes 1;", NULL});
+    return server;
+}
+
+static void passes(int client, const char *members)
+{
+    client_send_frame(client, keep_printf("{\"in\":\"ping\",\"params\":[1, 2]%s}", members));
+    client_expect(client, "{\"out\":\"pong\",\"result\":[1, 2]}");
+}
+
+static void is_denied(int client, const char *members, const char *why)
+{
+    client_send_frame(client, keep_printf("{\"in\":\"ping\",\"params\":[1, 2]%s}", members));
+    expect_part(client_expect_error(client, "unauthorized"), why);
+}
+
+/* As a client would, with what Python brings along. */
+static const char *signature(const char *key, const char *method, long long when,
+                             const char *params)
+{
+    static const char script[] =
+        "import sys,hmac,hashlib; key,*parts = sys.argv[1:];"
+        "print(hmac.new(key.encode(), '\\n'.join(parts).encode(), hashlib.sha256).hexdigest())";
+    struct run run =
+        run_command((const char *const[]){"/usr/bin/env", "python3", "-c", script, key, method,
+                                          keep_printf("%lld", when), params, NULL},
+                    NULL, PATIENCE_MS);
+
+    expect_status(&run, 0);
+    run.out[64] = '\0';
+    return run.out;
+}
+
+static long long now_since_1970(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (long long)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+START_TEST(a_token_opens)
+{
+    struct server *server = serve("filter auth { token one \"tw\xc3\xb6 \\\"2\\\"\"; }"
+                                  "method ping;");
+    int client = client_connect(server);
+
+    passes(client, ",\"token\":\"one\"");
+    passes(client, ",\"token\":\"\\u006fne\"");
+    passes(client, ",\"token\":\"tw\\u00f6 \\\"2\\\"\"");
+    is_denied(client, "", "the token is missing");
+    is_denied(client, ",\"token\":\"On\"", "the token is not accepted");
+    is_denied(client, ",\"token\":\"one \"", "the token is not accepted");
+    is_denied(client, ",\"token\":\"\"", "the token is not accepted");
+    is_denied(client, ",\"token\":1", "the token is missing");
+    is_denied(client, ",\"token\":[\"one\"]", "the token is missing");
+    is_denied(client, ",\"token\":\"\\ud800\"", "the token is");
+    passes(client, ",\"token\":\"one\"");
+    ck_assert_ptr_null(strstr(server_log(server), "one"));
+}
+END_TEST
+
+START_TEST(methods_and_servers_ask_for_their_own)
+{
+    struct server *server =
+        serve("filter auth { token outer; member pass; }"
+              "method ping; method free { handler ping.ping; }"
+              "method deep { handler ping.ping; filter auth { token inner; } }");
+    int client = client_connect(server);
+
+    client_send_frame(client, "{\"in\":\"deep\",\"pass\":\"outer\",\"token\":\"inner\"}");
+    client_expect(client, "{\"out\":\"pong\",\"result\":null}");
+    client_send_frame(client, "{\"in\":\"deep\",\"pass\":\"outer\"}");
+    client_expect_error(client, "unauthorized");
+    client_send_frame(client, "{\"in\":\"deep\",\"token\":\"inner\"}");
+    client_expect_error(client, "unauthorized");
+    passes(client, ",\"pass\":\"outer\"");
+    client_send_frame(client, "{\"in\":\"nobody\",\"id\":1}");
+    client_expect_error(client, "method_not_found");
+}
+END_TEST
+
+START_TEST(a_file_of_tokens_is_read_and_read_again_by_a_reload)
+{
+    struct server *server = server_new();
+
+    server_write(server, "conf/tokens", "# of the team\n\n  first \nsecond\r\n");
+    chmod(server_path(server, "conf/tokens"), 0644);
+    server_conf(server, "load_module modules/auth.so;",
+                "filter auth { token_file conf/tokens; } method ping;");
+    server_start(server);
+    server_wait_log(server, "holds secrets, and everybody can read it");
+    int client = client_connect(server);
+    passes(client, ",\"token\":\"first\"");
+    passes(client, ",\"token\":\"second\"");
+    is_denied(client, ",\"token\":\"# of the team\"", "not accepted");
+    is_denied(client, ",\"token\":\"\"", "not accepted");
+    server_write(server, "conf/tokens", "third\n");
+    struct run run = server_ask(server, "reload");
+    expect_status(&run, 0);
+    is_denied(client, ",\"token\":\"first\"", "not accepted");
+    passes(client, ",\"token\":\"third\"");
+}
+END_TEST
+
+START_TEST(a_signature_opens)
+{
+    struct server *server = serve("filter auth { hmac_key s3cret; max_age 10s; } method ping;");
+    int client = client_connect(server);
+    long long now = now_since_1970();
+    const char *right = signature("s3cret", "ping", now, "[1, 2]");
+
+    passes(client, keep_printf(",\"time\":%lld,\"hmac\":\"%s\"", now, right));
+    is_denied(client, "", "the signature is missing");
+    is_denied(client, keep_printf(",\"hmac\":\"%s\"", right),
+              "the time of the signature is missing");
+    is_denied(client, keep_printf(",\"time\":\"%lld\",\"hmac\":\"%s\"", now, right),
+              "no whole number");
+    is_denied(client, keep_printf(",\"time\":%lld,\"hmac\":\"%s\"", now + 1, right),
+              "does not match");
+    is_denied(client, keep_printf(",\"time\":%lld,\"hmac\":\"%.63s\"", now, right),
+              "does not match");
+    is_denied(client, keep_printf(",\"time\":%lld,\"hmac\":\"\"", now), "does not match");
+    is_denied(client,
+              keep_printf(",\"time\":%lld,\"hmac\":\"%s\"", now,
+                          signature("s3cret", "pong", now, "[1, 2]")),
+              "does not match");
+    is_denied(client,
+              keep_printf(",\"time\":%lld,\"hmac\":\"%s\"", now,
+                          signature("wrong", "ping", now, "[1, 2]")),
+              "does not match");
+    for (int sign = -1; sign <= 1; sign += 2) {
+        long long then = now + sign * 60000;
+        is_denied(client,
+                  keep_printf(",\"time\":%lld,\"hmac\":\"%s\"", then,
+                              signature("s3cret", "ping", then, "[1, 2]")),
+                  "too old, or from the future");
+    }
+    client_send_frame(client, keep_printf("{\"in\":\"ping\",\"time\":%lld,\"hmac\":\"%s\"}", now,
+                                          signature("s3cret", "ping", now, "null")));
+    client_expect(client, "{\"out\":\"pong\",\"result\":null}");
+    ck_assert_ptr_null(strstr(server_log(server), "s3cret"));
+}
+END_TEST
+
+START_TEST(a_token_or_a_signature)
+{
+    struct server *server = server_new();
+
+    server_write(server, "conf/key", "from a file\nnot this line\n");
+    server_conf(server, "load_module modules/auth.so;",
+                "filter auth { token t; hmac_key_file conf/key; max_age 0; hmac_member sig;"
+                " time_member at; } method ping;");
+    server_start(server);
+    int client = client_connect(server);
+    passes(client, ",\"token\":\"t\"");
+    passes(client,
+           keep_printf(",\"at\":5,\"sig\":\"%s\"", signature("from a file", "ping", 5, "[1, 2]")));
+    is_denied(client, "", "a token or a signature is missing");
+    is_denied(client, ",\"token\":\"u\"", "the token is not accepted");
+}
+END_TEST
+
+START_TEST(wrong_configurations_are_refused)
+{
+    static const struct {
+        const char *filter, *message;
+    } cases[] = {
+        {"filter auth;", "nobody could pass: give token"},
+        {"filter auth { token ''; }", "a token is empty"},
+        {"filter auth { token_file conf/none; }", "conf/none: No such file or directory"},
+        {"filter auth { token_file conf/empty; }", "nobody could pass"},
+        {"filter auth { token_file conf/long; }", "conf/long:2: a token has at most 4096 bytes"},
+        {"filter auth { hmac_key_file conf/empty; }", "its first line is to be a key"},
+        {"filter auth { hmac_key ''; }", "hmac_key is empty"},
+        {"filter auth { hmac_key a; hmac_key_file conf/empty; }", "not both"},
+        {"filter auth { tokn a; }", "did you mean \"token\"?"},
+    };
+    struct server *server = serve("method ping;");
+
+    server_write(server, "conf/empty", "# nothing\n");
+    server_write(server, "conf/long", "x\n%05000d\n", 1);
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+        if (strstr(cases[i].filter, "hmac_key_file conf/empty; }") != NULL)
+            server_write(server, "conf/empty", "\n");
+        server_conf(server, "load_module modules/auth.so;",
+                    keep_printf("%s method ping;", cases[i].filter));
+        struct run run = server_ask(server, "reload");
+        expect_status(&run, 1);
+        expect_part(run.err, cases[i].message);
+        client_expect_alive(client_connect(server));
+    }
+}
+END_TEST
+
+E2E_MAIN("auth", a_token_opens, methods_and_servers_ask_for_their_own,
+         a_file_of_tokens_is_read_and_read_again_by_a_reload, a_signature_opens,
+         a_token_or_a_signature, wrong_configurations_are_refused)
