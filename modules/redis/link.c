@@ -119,7 +119,7 @@ static void link_lost(struct link *link, const char *why)
         return;
     if (strcmp(links->reason, why) != 0) {
         snprintf(links->reason, sizeof(links->reason), "%s", why);
-        pillion_log(links->self, PILLION_LOG_ERROR, "redis at %s: %s; it is tried again",
+        pillion_log(links->self, PILLION_LOG_ERROR, "%s: %s; it is tried again",
                     links->settings->server, why);
     }
     if (pillion_timer(links->self, link->backoff_ms, 0, again, link) == 0)
@@ -136,7 +136,7 @@ static void link_ready(struct link *link)
     link->ready = true;
     link->backoff_ms = BACKOFF_FIRST_MS;
     if (links->reason[0] != '\0')
-        pillion_log(links->self, PILLION_LOG_NOTICE, "redis at %s is there again",
+        pillion_log(links->self, PILLION_LOG_NOTICE, "%s is there again",
                     links->settings->server);
     links->reason[0] = '\0';
 }

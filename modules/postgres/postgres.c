@@ -1,0 +1,137 @@
+/* RPC methods from SQL, made in the configuration:
+ *
+ *     load_module modules/postgres.so { conninfo "host=/run/postgresql dbname=shop"; }
+ *     server {
+ *         listen 127.0.0.1:8080;
+ *         method user.get {
+ *             handler postgres.query;
+ *             sql     "select id, name from users where id = $1";
+ *             params  id:int;
+ *             returns row;
+ *         }
+ *     }
+ *
+ * Each worker has connections of its own, and nothing waits for PostgreSQL but the request itself.
+ */
+#include "postgres.h"
+
+#include <stddef.h>
+
+static const pillion_directive directives[] = {
+    {.name = "conninfo",
+     .type = PILLION_STRING,
+     .offset = offsetof(struct settings, conninfo),
+     .required = true,
+     .summary =
+         "How to connect, as libpq takes it: \"host=/run/postgresql dbname=shop user=web\" or "
+         "a postgresql:// URL. Looking up a host's name would block the worker: give an "
+         "address as hostaddr."},
+    {.name = "connections",
+     .type = PILLION_INTEGER,
+     .offset = offsetof(struct settings, connections),
+     .fallback = "4",
+     .min = 1,
+     .max = 256,
+     .summary = "Connections of each worker; statements are pipelined over them."},
+    {.name = "timeout",
+     .type = PILLION_TIME,
+     .offset = offsetof(struct settings, timeout_ms),
+     .fallback = "5s",
+     .min = 1,
+     .max = 3600000,
+     .summary = "How long a request waits; then it is answered `timeout`. The server's own "
+                "statement_timeout is set to it too."},
+    {.name = "max_pending",
+     .type = PILLION_INTEGER,
+     .offset = offsetof(struct settings, max_pending),
+     .fallback = "1000",
+     .min = 1,
+     .max = 1000000,
+     .summary = "Requests whose results are to come on one connection; beyond that they are "
+                "answered `overloaded`."},
+    {0},
+};
+
+static const char *const return_words[] = {"rows", "row", "value", "count", "nothing", NULL};
+
+static const pillion_directive query_directives[] = {
+    {.name = "sql",
+     .type = PILLION_LIST,
+     .offset = offsetof(struct method, sql),
+     .required = true,
+     .summary = "The statement, with $1, $2 … for the params. Several are one transaction, and the "
+                "last one's result is the reply."},
+    {.name = "params",
+     .type = PILLION_LIST,
+     .offset = offsetof(struct method, param_words),
+     .summary = "The members of params that become $1, $2 …: name or name:type, with ? behind it "
+                "where it may be missing and is NULL then. Types: text, int, float, bool, json."},
+    {.name = "returns",
+     .type = PILLION_ENUM,
+     .offset = offsetof(struct method, returns),
+     .words = return_words,
+     .fallback = "rows",
+     .summary = "rows: an array of objects. row: the first one, or null. value: its first column. "
+                "count: how many rows it changed. nothing: null."},
+    {0},
+};
+
+/* How many statements there are so far: they are numbered as methods start. */
+static size_t statements;
+
+static int query_start(pillion_instance *self, void *config, pillion_error_text *error)
+{
+    (void)self;
+    return query_read(config, &statements, error);
+}
+
+static void query(pillion_request *req)
+{
+    const struct method *method = pillion_method_config(req);
+    const char **values = query_values(req, method);
+
+    if (values != NULL)
+        pool_send(pillion_state(pillion_self(req)), req, method, values);
+}
+
+static int check(pillion_instance *self, pillion_error_text *error)
+{
+    const struct settings *settings = pillion_config(self);
+    char *why = NULL;
+    PQconninfoOption *options = PQconninfoParse(settings->conninfo, &why);
+
+    if (options == NULL) {
+        pillion_error(error, "conninfo: %s", why == NULL ? "out of memory" : why);
+        PQfreemem(why);
+        return -1;
+    }
+    PQconninfoFree(options);
+    return 0;
+}
+
+static int start(pillion_instance *self, pillion_error_text *error)
+{
+    struct pool *pool = pool_open(self, pillion_config(self), error);
+
+    pillion_set_state(self, pool);
+    return pool == NULL ? -1 : 0;
+}
+
+static void stop(pillion_instance *self)
+{
+    pool_close(pillion_state(self));
+}
+
+static const pillion_method methods[] = {
+    {.name = "query",
+     .handler = query,
+     .summary = "Runs SQL statements, and gives the last one's result.",
+     .directives = query_directives,
+     .config_size = sizeof(struct method),
+     .start = query_start},
+    {0},
+};
+
+PILLION_MODULE(.name = "postgres", .version = "1.0.0", .summary = "RPC methods from SQL.",
+               .methods = methods, .directives = directives, .config_size = sizeof(struct settings),
+               .check = check, .start = start, .stop = stop);

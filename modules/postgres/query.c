@@ -1,0 +1,191 @@
+/* From `params` and a request's params to the values of a query. */
+#include "postgres.h"
+
+#include <ctype.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define PARAMS_MAX 1000u
+
+static const struct {
+    const char *name;
+    const char *is; /* in errors */
+    Oid oid;        /* pg_type */
+} types[] = {
+    [TYPE_TEXT] = {"text", "a string", 25},
+    [TYPE_INT] = {"int", "a whole number (in quotes where it has more than 15 digits)", 20},
+    [TYPE_FLOAT] = {"float", "a number", 701},
+    [TYPE_BOOL] = {"bool", "true or false", 16},
+    [TYPE_JSON] = {"json", "JSON", 114},
+};
+#define TYPES (sizeof(types) / sizeof(*types))
+
+static int read_param(const char *word, struct param *param, pillion_error_text *error)
+{
+    const char *colon = strchr(word, ':'), *type = colon == NULL ? "text" : colon + 1;
+    size_t end = strlen(word), length;
+
+    *param = (struct param){.name = word};
+    param->optional = end > 0 && word[end - 1] == '?';
+    param->size = colon == NULL ? end - param->optional : (size_t)(colon - word);
+    length = colon == NULL ? strlen(type) : strlen(type) - param->optional;
+    for (size_t i = 0; i < TYPES; i++) {
+        if (strlen(types[i].name) == length && memcmp(types[i].name, type, length) == 0 &&
+            param->size > 0) {
+            param->type = (enum type)i;
+            return 0;
+        }
+    }
+    return pillion_error(error,
+                         "\"%s\" is no param: it is written name or name:type, with ? behind it "
+                         "where it may be missing; types are text, int, float, bool and json",
+                         word);
+}
+
+/* True when the statement uses $number. */
+static bool uses(const char *sql, size_t number)
+{
+    char name[24];
+    size_t size = (size_t)snprintf(name, sizeof(name), "$%zu", number);
+
+    for (const char *at = sql; (at = strstr(at, name)) != NULL; at += size) {
+        if (!isdigit((unsigned char)at[size]))
+            return true;
+    }
+    return false;
+}
+
+int query_read(struct method *method, size_t *next, pillion_error_text *error)
+{
+    size_t count = method->param_words.count;
+
+    if (count > PARAMS_MAX)
+        return pillion_error(error, "there are more than %u params", PARAMS_MAX);
+    method->params = calloc(count + 1, sizeof(*method->params));
+    method->types = calloc(method->sql.count, sizeof(*method->types));
+    if (method->params == NULL || method->types == NULL)
+        return pillion_error(error, "out of memory");
+    for (size_t i = 0; i < count; i++) {
+        if (read_param(method->param_words.items[i], &method->params[i], error) != 0)
+            return -1;
+    }
+    method->param_count = count;
+    /* What a statement does not use has a type all the same: the server cannot infer it. */
+    for (size_t s = 0; s < method->sql.count; s++) {
+        method->types[s] = calloc(count + 1, sizeof(Oid));
+        if (method->types[s] == NULL)
+            return pillion_error(error, "out of memory");
+        for (size_t i = 0; i < count; i++) {
+            if (!uses(method->sql.items[s], i + 1))
+                method->types[s][i] = types[method->params[i].type].oid;
+        }
+    }
+    for (size_t i = count + 1; i <= count + 9; i++) {
+        for (size_t s = 0; s < method->sql.count; s++) {
+            if (uses(method->sql.items[s], i))
+                return pillion_error(error, "the statement uses $%zu, and there %s %zu param%s", i,
+                                     count == 1 ? "is" : "are", count, count == 1 ? "" : "s");
+        }
+    }
+    method->first = *next;
+    *next += method->sql.count;
+    return 0;
+}
+
+static const cJSON *member(const cJSON *params, const struct param *param)
+{
+    const cJSON *item;
+
+    cJSON_ArrayForEach(item, params)
+    {
+        if (item->string != NULL && strlen(item->string) == param->size &&
+            memcmp(item->string, param->name, param->size) == 0)
+            return item;
+    }
+    return NULL;
+}
+
+static const char *copy(pillion_request *req, const char *text)
+{
+    size_t size = strlen(text) + 1;
+    char *to = pillion_alloc(req, size);
+
+    return to == NULL ? NULL : memcpy(to, text, size);
+}
+
+static bool is_integer(const char *text)
+{
+    text += *text == '-';
+    size_t digits = strspn(text, "0123456789");
+    return digits > 0 && digits < 20 && text[digits] == '\0';
+}
+
+/* The value as the server reads it, or NULL when it is of another type. */
+static const char *value_of(pillion_request *req, const struct param *param, const cJSON *item)
+{
+    char text[32];
+
+    switch (param->type) {
+    case TYPE_TEXT:
+        return cJSON_IsString(item) ? item->valuestring : NULL;
+    case TYPE_INT:
+        if (cJSON_IsString(item))
+            return is_integer(item->valuestring) ? item->valuestring : NULL;
+        if (!cJSON_IsNumber(item) || item->valuedouble != floor(item->valuedouble) ||
+            fabs(item->valuedouble) >= 1e15)
+            return NULL;
+        snprintf(text, sizeof(text), "%.0f", item->valuedouble);
+        return copy(req, text);
+    case TYPE_FLOAT:
+        if (!cJSON_IsNumber(item))
+            return NULL;
+        snprintf(text, sizeof(text), "%.17g", item->valuedouble);
+        return copy(req, text);
+    case TYPE_BOOL:
+        return cJSON_IsBool(item) ? (cJSON_IsTrue(item) ? "true" : "false") : NULL;
+    case TYPE_JSON: {
+        char *json = cJSON_PrintUnformatted(item);
+        const char *kept = json == NULL ? NULL : copy(req, json);
+        cJSON_free(json);
+        return kept;
+    }
+    }
+    return NULL;
+}
+
+const char **query_values(pillion_request *req, const struct method *method)
+{
+    const cJSON *params = pillion_params(req);
+    pillion_bytes raw = pillion_params_raw(req);
+    const char **values = pillion_alloc(req, (method->param_count + 1) * sizeof(*values));
+
+    if (params == NULL)
+        return NULL; /* answered: cJSON cannot hold them */
+    if (values == NULL || memmem(raw.data, raw.size, "\\u0000", 6) != NULL) {
+        pillion_fail(req, values == NULL ? PILLION_OVERLOADED : PILLION_INVALID_PARAMS,
+                     values == NULL ? "out of memory"
+                                    : "params hold \\u0000, which PostgreSQL cannot store");
+        return NULL;
+    }
+    for (size_t i = 0; i < method->param_count; i++) {
+        const struct param *param = &method->params[i];
+        const cJSON *item = member(params, param);
+        values[i] = NULL;
+        if (item == NULL || (cJSON_IsNull(item) && param->type != TYPE_JSON)) {
+            if (param->optional)
+                continue; /* NULL, as SQL has it */
+            pillion_fail(req, PILLION_INVALID_PARAMS, "\"%.*s\" is missing in params",
+                         (int)param->size, param->name);
+            return NULL;
+        }
+        values[i] = value_of(req, param, item);
+        if (values[i] == NULL) {
+            pillion_fail(req, PILLION_INVALID_PARAMS, "\"%.*s\" must be %s", (int)param->size,
+                         param->name, types[param->type].is);
+            return NULL;
+        }
+    }
+    return values;
+}

@@ -1,0 +1,374 @@
+/* The postgres module against a real PostgreSQL: types, errors, transactions, a server that is away
+ * or restarted under load, and reloads meanwhile. */
+#include "harness.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <pwd.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define METHODS                                                                                   \
+    "method ping;"                                                                                \
+    "method one { handler postgres.query; sql 'select 1'; returns value; }"                       \
+    "method types { handler postgres.query; sql \"select true as b, 5 as i, 9007199254740993 as " \
+    "l,"                                                                                          \
+    " 0.5::float8 as f, 1.10 as n, 'NaN'::float8 as nan, 'gr\xc3\xbc\xc3\x9f \\\"x\\\"' as t,"    \
+    " '{\\\"a\\\": [1]}'::jsonb as j, null as nothing, date '2026-11-23' as d\"; returns row; }"  \
+    "method get { handler postgres.query; sql 'select id, name from users where id = $1';"        \
+    " params id:int; returns row; }"                                                              \
+    "method all { handler postgres.query; sql 'select id, name from users order by id'; }"        \
+    "method add { handler postgres.query; sql 'insert into users values ($1, $2)';"               \
+    " params id:int name:text?; returns count; }"                                                 \
+    "method move { handler postgres.query; sql 'delete from users where id = $1'"                 \
+    " 'insert into users values ($2, $3)' 'select count(*) from users';"                          \
+    " params from:int to:int name; returns value; }"                                              \
+    "method echo { handler postgres.query; sql 'select $1::bool as b, $2::float8 as f, $3::json " \
+    "as j';"                                                                                      \
+    " params b:bool f:float j:json; returns row; }"                                               \
+    "method nap { handler postgres.query; sql 'select pg_sleep($1)'; params s:float; returns "    \
+    "nothing; }"                                                                                  \
+    "method wrong { handler postgres.query; sql 'select nothing from nowhere'; }"
+
+/* A PostgreSQL that ends with the test. It refuses to be root's. */
+struct postgres {
+    const char *bin, *data;
+    int port;
+    pid_t pid;
+};
+
+static const char *find_bin(void)
+{
+    for (int version = 30; version > 9; version--) {
+        const char *bin = keep_printf("/usr/lib/postgresql/%d/bin", version);
+        if (access(bin, X_OK) == 0)
+            return bin;
+    }
+    return "/usr/bin";
+}
+
+static void become_somebody(void)
+{
+    const struct passwd *user = getuid() == 0 ? getpwnam("postgres") : NULL;
+
+    if (user != NULL &&
+        (setgroups(0, NULL) != 0 || setgid(user->pw_gid) != 0 || setuid(user->pw_uid) != 0))
+        _exit(126);
+}
+
+static pid_t run_as_somebody(const struct postgres *postgres, const char *const argv[])
+{
+    pid_t pid = fork();
+
+    ck_assert_int_ge(pid, 0);
+    if (pid > 0)
+        return pid;
+    become_somebody();
+    prctl(PR_SET_PDEATHSIG, SIGQUIT);
+    int log = open(keep_printf("%s/log", postgres->data), O_WRONLY | O_CREAT | O_APPEND, 0600);
+    dup2(log, STDOUT_FILENO);
+    dup2(log, STDERR_FILENO);
+    if (chdir(postgres->data) == 0)
+        execv(argv[0], (char *const *)(uintptr_t)argv);
+    _exit(127);
+}
+
+static void postgres_start(struct postgres *postgres)
+{
+    postgres->pid = run_as_somebody(
+        postgres, (const char *const[]){keep_printf("%s/postgres", postgres->bin), "-D",
+                                        keep_printf("%s/db", postgres->data), "-p",
+                                        keep_printf("%d", postgres->port), "-h", "127.0.0.1", "-k",
+                                        postgres->data, "-c", "fsync=off", NULL});
+}
+
+static void postgres_end(struct postgres *postgres)
+{
+    kill(postgres->pid, SIGQUIT); /* at once; its children end with it */
+    waitpid(postgres->pid, NULL, 0);
+}
+
+static void postgres_init(struct postgres *postgres, const struct server *server)
+{
+    int status;
+
+    postgres->bin = find_bin();
+    postgres->data = server_path(server, "pg");
+    ck_assert_int_eq(chmod(server->prefix, 0755), 0);
+    ck_assert_int_eq(mkdir(postgres->data, 0777), 0);
+    chmod(postgres->data, 0777);
+    pid_t pid = run_as_somebody(
+        postgres, (const char *const[]){keep_printf("%s/initdb", postgres->bin), "-D",
+                                        keep_printf("%s/db", postgres->data), "-U", "test", "-A",
+                                        "trust", "-N", "-E", "UTF8", "--locale=C", NULL});
+    ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+    if (status != 0)
+        fail_test("initdb failed: %s", file_read(keep_printf("%s/log", postgres->data), NULL));
+}
+
+static void set_conf(const struct server *server, const struct postgres *postgres,
+                     const char *settings, const char *methods)
+{
+    server_conf(
+        server,
+        keep_printf("load_module modules/postgres.so { conninfo \"hostaddr=127.0.0.1 port=%d"
+                    " user=test dbname=postgres\"; %s }",
+                    postgres->port, settings),
+        methods);
+}
+
+static struct server *serve(struct postgres *postgres, const char *settings)
+{
+    struct server *server = server_new(), *place = server_new();
+
+    *postgres = (struct postgres){.port = place->port};
+    set_conf(server, postgres, settings, METHODS);
+    server_start_with(server, (const char *const[]){"-g", "worker_processes 1;", NULL});
+    postgres_init(postgres, server);
+    return server;
+}
+
+static const char *ask(int client, const char *method, const char *params)
+{
+    client_send_frame(client, keep_printf("{\"in\":\"%s\",\"params\":%s}", method, params));
+    return client_receive(client, NULL);
+}
+
+static void postgres_is_there(int client)
+{
+    int64_t until = deadline_in(3 * PATIENCE_MS);
+
+    while (strcmp(ask(client, "one", "null"), "{\"out\":\"result\",\"result\":1}") != 0) {
+        if (deadline_over(until))
+            fail_test("postgres does not come");
+        look_again();
+    }
+}
+
+static void make_table(const struct postgres *postgres)
+{
+    struct run run = run_command(
+        (const char *const[]){keep_printf("%s/psql", postgres->bin), "-q", "-h", "127.0.0.1", "-p",
+                              keep_printf("%d", postgres->port), "-U", "test", "-c",
+                              "create table users (id int primary key, name text)", "postgres",
+                              NULL},
+        NULL, PATIENCE_MS);
+    expect_status(&run, 0);
+}
+
+static struct server *serve_with_postgres(struct postgres *postgres, int *client)
+{
+    struct server *server = serve(postgres, "");
+
+    *client = client_connect(server);
+    postgres_start(postgres);
+    postgres_is_there(*client);
+    make_table(postgres);
+    return server;
+}
+
+static void gives(int client, const char *method, const char *params, const char *result)
+{
+    const char *reply = ask(client, method, params);
+
+    if (strcmp(reply, keep_printf("{\"out\":\"result\",\"result\":%s}", result)) != 0)
+        fail_test("%s %s gives %s and not %s", method, params, reply, result);
+}
+
+START_TEST(sql_becomes_methods)
+{
+    struct postgres postgres;
+    int client;
+
+    serve_with_postgres(&postgres, &client);
+    gives(client, "types", "null",
+          "{\"b\":true,\"i\":5,\"l\":9007199254740993,\"f\":0.5,\"n\":1.10,\"nan\":\"NaN\","
+          "\"t\":\"gr\xc3\xbc\xc3\x9f \\u0022x\\u0022\",\"j\":{\"a\": [1]},\"nothing\":null,"
+          "\"d\":\"2026-11-23\"}");
+    gives(client, "get", "{\"id\":1}", "null");
+    gives(client, "all", "null", "[]");
+    gives(client, "add", "{\"id\":1,\"name\":\"Ada\\n\"}", "1");
+    gives(client, "add", "{\"id\":\"2\"}", "1");
+    gives(client, "get", "{\"id\":1}", "{\"id\":1,\"name\":\"Ada\\u000a\"}");
+    gives(client, "all", "null", "[{\"id\":1,\"name\":\"Ada\\u000a\"},{\"id\":2,\"name\":null}]");
+    gives(client, "echo", "{\"b\":true,\"f\":0.1,\"j\":{\"x\":[null,\"\\u00fc\"]}}",
+          "{\"b\":true,\"f\":0.1,\"j\":{\"x\":[null,\"\xc3\xbc\"]}}");
+    gives(client, "nap", "{\"s\":0.001}", "null");
+    postgres_end(&postgres);
+}
+END_TEST
+
+START_TEST(what_cannot_be_is_said)
+{
+    static const struct {
+        const char *method, *params, *part;
+    } calls[] = {
+        {"get", "null", "\\\"id\\\" is missing in params"},
+        {"get", "{\"id\":null}", "\\\"id\\\" is missing in params"},
+        {"get", "{\"id\":1.5}", "\\\"id\\\" must be a whole number"},
+        {"get", "{\"id\":\"1 or true\"}", "\\\"id\\\" must be a whole number"},
+        {"get", "{\"id\":1e15}", "\\\"id\\\" must be a whole number"},
+        {"add", "{\"id\":1,\"name\":5}", "\\\"name\\\" must be a string"},
+        {"echo", "{\"b\":1,\"f\":1,\"j\":1}", "\\\"b\\\" must be true or false"},
+        {"echo", "{\"b\":true,\"f\":\"1\",\"j\":1}", "\\\"f\\\" must be a number"},
+        {"add", "{\"id\":5,\"name\":\"\\u0000\"}", "PostgreSQL cannot store"},
+        {"add", "{\"id\":\"99999999999\"}", "22003"},
+        {"wrong", "null", "42P01: relation \\\"nowhere\\\" does not exist"},
+    };
+    struct postgres postgres;
+    int client;
+
+    serve_with_postgres(&postgres, &client);
+    for (int round = 0; round < 2; round++) {
+        for (size_t i = 0; i < sizeof(calls) / sizeof(*calls); i++)
+            expect_part(ask(client, calls[i].method, calls[i].params), calls[i].part);
+    }
+    gives(client, "add", "{\"id\":1,\"name\":\"'; drop table users; --\"}", "1");
+    expect_part(ask(client, "add", "{\"id\":1}"), "23505: duplicate key");
+    gives(client, "get", "{\"id\":1}", "{\"id\":1,\"name\":\"'; drop table users; --\"}");
+    postgres_end(&postgres);
+}
+END_TEST
+
+START_TEST(several_statements_are_one_transaction)
+{
+    struct postgres postgres;
+    int client;
+
+    serve_with_postgres(&postgres, &client);
+    gives(client, "add", "{\"id\":1,\"name\":\"a\"}", "1");
+    gives(client, "add", "{\"id\":2,\"name\":\"b\"}", "1");
+    gives(client, "move", "{\"from\":1,\"to\":3,\"name\":\"c\"}", "2");
+    expect_part(ask(client, "move", "{\"from\":2,\"to\":3,\"name\":\"d\"}"), "23505");
+    gives(client, "all", "null", "[{\"id\":2,\"name\":\"b\"},{\"id\":3,\"name\":\"c\"}]");
+    postgres_end(&postgres);
+}
+END_TEST
+
+START_TEST(an_error_leaves_others_on_the_same_connection_alone)
+{
+    struct postgres postgres;
+    struct server *server = serve(&postgres, "connections 1;");
+    int client = client_connect(server);
+
+    postgres_start(&postgres);
+    postgres_is_there(client);
+    for (int i = 0; i < 30; i++)
+        client_send_frame(
+            client, keep_printf("{\"in\":\"%s\",\"id\":%d}", i % 3 == 1 ? "wrong" : "one", i));
+    for (int i = 0; i < 30; i++) {
+        char *reply = client_receive(client, NULL);
+        int id = atoi(strstr(reply, "\"id\":") + 5);
+        expect_part(reply, id % 3 == 1 ? "42P01" : "\"result\":1,");
+    }
+    postgres_end(&postgres);
+}
+END_TEST
+
+START_TEST(a_statement_that_takes_too_long_is_given_up)
+{
+    struct postgres postgres;
+    struct server *server = serve(&postgres, "timeout 300ms; connections 1;");
+    int client = client_connect(server), other = client_connect(server);
+
+    postgres_start(&postgres);
+    postgres_is_there(client);
+    client_send_frame(client, "{\"in\":\"nap\",\"params\":{\"s\":60}}");
+    client_expect_alive(other);
+    char *reply = client_receive(client, NULL);
+    ck_assert_msg(strstr(reply, "timeout") != NULL || strstr(reply, "57014") != NULL, "%s", reply);
+    postgres_is_there(client); /* the server has given it up too */
+    postgres_end(&postgres);
+}
+END_TEST
+
+START_TEST(a_server_that_is_restarted_under_load_costs_errors_while_it_is_away)
+{
+    struct postgres postgres;
+    int client;
+    struct server *server = serve_with_postgres(&postgres, &client);
+
+    for (int round = 0; round < 2; round++) {
+        int errors = 0, results = 0;
+        for (int i = 0; i < 30; i++)
+            client_send_frame(client, "{\"in\":\"nap\",\"params\":{\"s\":0.2},\"id\":1}");
+        postgres_end(&postgres);
+        for (int i = 0; i < 30; i++)
+            client_send_frame(client, "{\"in\":\"one\",\"id\":2}");
+        for (int i = 0; i < 60; i++) {
+            char *reply = client_receive(client, NULL);
+            errors +=
+                strstr(reply, "postgres_unavailable") != NULL || strstr(reply, "57P0") != NULL;
+            results += strstr(reply, "\"out\":\"result\"") != NULL;
+        }
+        ck_assert_int_eq(errors + results, 60);
+        ck_assert_int_ge(errors, 1);
+        expect_part(ask(client, "one", "null"), "postgres_unavailable");
+        client_expect_alive(client);
+        postgres_start(&postgres);
+        postgres_is_there(client);
+        gives(client, "all", "null", "[]");
+    }
+    server_wait_log(server, "the server is there again");
+    postgres_end(&postgres);
+}
+END_TEST
+
+START_TEST(a_reload_waits_for_results)
+{
+    struct postgres postgres;
+    int client;
+    struct server *server = serve_with_postgres(&postgres, &client);
+
+    client_send_frame(client, "{\"in\":\"nap\",\"params\":{\"s\":0.5},\"id\":1}");
+    client_send_frame(client, "{\"in\":\"ping\",\"id\":2}");
+    client_expect(client, "{\"out\":\"pong\",\"result\":null,\"id\":2}");
+    struct run run = server_ask(server, "reload");
+    expect_status(&run, 0);
+    client_expect(client, "{\"out\":\"result\",\"result\":null,\"id\":1}");
+    postgres_is_there(client);
+    postgres_end(&postgres);
+}
+END_TEST
+
+START_TEST(wrong_configurations_are_refused)
+{
+    static const struct {
+        const char *settings, *method, *message;
+    } cases[] = {
+        {"conninfo 'host';", "sql 'select 1';", "conninfo: missing \"=\""},
+        {"", "sql 'select 1';", "\"conninfo\" is missing"},
+        {"conninfo '';", "", "\"sql\" is missing in method m"},
+        {"conninfo '';", "sql 'select $1'; params id:integer;", "\"id:integer\" is no param"},
+        {"conninfo '';", "sql 'select $1'; params :int;", "\":int\" is no param"},
+        {"conninfo '';", "sql 'select $1, $2'; params id:int;", "uses $2, and there is 1 param"},
+        {"conninfo '';", "sql 'select 1'; returns all;", "\"returns\""},
+    };
+    struct server *server = server_new();
+
+    server_conf(server, "", "method ping;");
+    server_start(server);
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+        server_conf(
+            server, keep_printf("load_module modules/postgres.so { %s }", cases[i].settings),
+            keep_printf("method ping; method m { handler postgres.query; %s }", cases[i].method));
+        struct run run = server_ask(server, "reload");
+        expect_status(&run, 1);
+        expect_part(run.err, cases[i].message);
+    }
+    client_expect_alive(client_connect(server));
+}
+END_TEST
+
+E2E_MAIN("postgres", sql_becomes_methods, what_cannot_be_is_said,
+         several_statements_are_one_transaction,
+         an_error_leaves_others_on_the_same_connection_alone,
+         a_statement_that_takes_too_long_is_given_up,
+         a_server_that_is_restarted_under_load_costs_errors_while_it_is_away,
+         a_reload_waits_for_results, wrong_configurations_are_refused)
