@@ -1,0 +1,185 @@
+/* What counting frames that are under way promises: see core/rpc/flight.h. The bytes are put into
+ * the connection's input as if they had been received. */
+#include "rpc/flight.h"
+
+#include "conn_fixture.h"
+
+static struct conn *conn;
+static int peer;
+static uint64_t places[300];
+
+/* `count` frames, frame i with i bytes of the letter a + i. */
+static void set_up(unsigned count)
+{
+    int pair[2];
+
+    server_open(4, 256);
+    ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair), 0);
+    peer = pair[1];
+    conn = conn_open(&conns, pair[0], LISTENER_ID, &owner);
+    ck_assert_ptr_nonnull(conn);
+    struct conn_record *record = conn_record_of(&conns, conn);
+    struct conn_cursors *edit = record_edit(record);
+    edit->in_block = blocks_take(&conns.blocks, 6);
+    edit->in_order = 6;
+    edit->in_start = 5; /* as if something had been consumed */
+    edit->in_end = 5;
+    edit->received = 1005;
+    char *to = arena_block(&conns.arena, edit->in_block);
+    for (unsigned i = 0; i < count; i++) {
+        places[i] = 1005 + (edit->in_end - 5);
+        frame_header(i % 100, to + edit->in_end);
+        memset(to + edit->in_end + FRAME_HEADER_SIZE, 'a' + (int)(i % 26), i % 100);
+        edit->in_end += FRAME_HEADER_SIZE + i % 100;
+    }
+    edit->received = 1005 + (edit->in_end - 5);
+    record_commit(record);
+}
+
+static void tear_down(void)
+{
+    server_close();
+    close(peer);
+}
+
+static void begin(unsigned count)
+{
+    for (unsigned i = 0; i < count; i++) {
+        struct flight_frame next;
+        ck_assert_int_eq(flight_next(&conns, conn, 4096, &next), FRAME_WHOLE);
+        ck_assert(flight_begin(&conns, conn));
+    }
+}
+
+static void answer(unsigned i)
+{
+    ck_assert_ptr_nonnull(conn_output_reserve(&conns, conn, 1));
+    flight_answer(&conns, conn, places[i], 1);
+}
+
+/* The frames under way are from `first` on, and of them the ones in `answered` are answered. */
+static void under_way(unsigned first, const char *answered)
+{
+    struct flight_frame at = {0};
+    unsigned n = 0;
+
+    for (; flight_walk(&conns, conn, n, &at); n++) {
+        ck_assert_uint_eq(at.place, places[first + n]);
+        ck_assert_uint_eq(at.frame.body.size, (first + n) % 100);
+        ck_assert_msg(at.answered == (answered[n] == 'x'), "frame %u", first + n);
+    }
+    ck_assert_uint_eq(n, strlen(answered));
+    ck_assert_uint_eq(flight_begun(&conns, conn), strlen(answered));
+    ck_assert(record_valid(&conns.arena, conn_record_of(&conns, conn)));
+}
+
+START_TEST(answered_from_the_front_they_are_consumed)
+{
+    set_up(4);
+    begin(3);
+    under_way(0, "...");
+    answer(0);
+    under_way(1, "..");
+    answer(1);
+    answer(2);
+    under_way(3, "");
+    ck_assert_uint_eq(conn_input(&conns, conn).size, FRAME_HEADER_SIZE + 3);
+    tear_down();
+}
+END_TEST
+
+START_TEST(answered_from_behind_they_wait_for_the_first)
+{
+    set_up(6);
+    begin(5);
+    answer(3);
+    under_way(0, "...x.");
+    answer(1);
+    under_way(0, ".x.x.");
+    answer(0);
+    under_way(2, ".x.");
+    answer(2);
+    under_way(4, ".");
+    begin(1);
+    answer(5);
+    under_way(4, ".x");
+    answer(4);
+    ck_assert_uint_eq(conn_input(&conns, conn).size, 0);
+    ck_assert_uint_eq(conn_cursors(&conns, conn)->out_end, 6);
+    tear_down();
+}
+END_TEST
+
+START_TEST(the_last_answer_is_named_until_its_frame_says_so)
+{
+    set_up(4);
+    begin(3);
+    answer(1);
+    /* As if the worker had died before it could mark the frame. */
+    char *byte = conn_input_at(&conns, conn, FRAME_HEADER_SIZE + 3);
+    ck_assert_uint_eq((unsigned char)*byte, 0x80);
+    *byte = 0;
+    under_way(0, "...");
+    flight_adopted(&conns, conn);
+    under_way(0, ".x.");
+    ck_assert_uint_eq(conn_cursors(&conns, conn)->answered_at, 0);
+    tear_down();
+}
+END_TEST
+
+START_TEST(what_is_tried_again_says_so)
+{
+    struct flight_frame at = {0};
+
+    set_up(3);
+    begin(2);
+    ck_assert(flight_walk(&conns, conn, 0, &at) && !at.retried);
+    flight_retry(&conns, conn, &at);
+    at = (struct flight_frame){0};
+    ck_assert(flight_walk(&conns, conn, 0, &at) && at.retried && !at.answered);
+    ck_assert(flight_walk(&conns, conn, 1, &at) && !at.retried);
+    answer(1);
+    answer(0);
+    under_way(2, "");
+    tear_down();
+}
+END_TEST
+
+START_TEST(no_more_than_a_byte_can_count)
+{
+    struct flight_frame next;
+
+    set_up(260);
+    begin(255);
+    ck_assert_int_eq(flight_next(&conns, conn, 4096, &next), FRAME_WHOLE);
+    ck_assert_uint_eq(next.place, places[255]);
+    ck_assert(!flight_begin(&conns, conn));
+    for (unsigned i = 254; i > 0; i--)
+        answer(i);
+    ck_assert_uint_eq(flight_begun(&conns, conn), 255);
+    answer(0);
+    under_way(255, "");
+    tear_down();
+}
+END_TEST
+
+START_TEST(damage_is_seen)
+{
+    struct flight_frame at = {0};
+    unsigned n = 0;
+
+    set_up(3);
+    begin(3);
+    *conn_input_at(&conns, conn, FRAME_HEADER_SIZE + 2) = 0x7f; /* the second: 8 MiB long */
+    while (flight_walk(&conns, conn, n, &at))
+        n++;
+    ck_assert_uint_eq(n, 1);
+    ck_assert_ptr_null(at.frame.body.data);
+    tear_down();
+}
+END_TEST
+
+UNIT_MAIN("flight", answered_from_the_front_they_are_consumed,
+          answered_from_behind_they_wait_for_the_first,
+          the_last_answer_is_named_until_its_frame_says_so, what_is_tried_again_says_so,
+          no_more_than_a_byte_can_count, damage_is_seen)
