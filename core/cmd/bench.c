@@ -9,11 +9,11 @@
 
 #include "cmd/bench_load.h"
 #include "cmd/commands.h"
+#include "cmd/outcome.h"
 #include "cmd/params.h"
 
-#define EXIT_NO_SERVER 2
-#define SECONDS_MAX    86400.0
-#define RATE_MAX       1e8
+#define SECONDS_MAX 86400.0
+#define RATE_MAX    1e8
 
 enum { OPTION_SERVER = 256, OPTION_RATE, OPTION_ID, OPTION_JSON };
 
@@ -23,7 +23,8 @@ static const struct option_row options[] = {
     {'P', "in-flight", "N", "requests under way on each of them; 1 by default"},
     {'d', "duration", "SECONDS", "how long; 5 by default"},
     {OPTION_RATE, "rate", "R", "requests a second over all connections, sent when they are due"},
-    {OPTION_ID, "id", NULL, "gives requests an id, so that the server may answer them in any order"},
+    {OPTION_ID, "id", NULL,
+     "gives requests an id, so that the server may answer them in any order"},
     {OPTION_JSON, "json", NULL, "prints the report as one JSON object"},
     {0, NULL, NULL, NULL},
 };
@@ -274,7 +275,8 @@ static int run(const struct command *self, int argc, char **argv)
 const struct command bench_command = {
     .name = "bench",
     .run = run,
-    .usage = "[--server ADDR] [-c N] [-P N] [-d SECONDS] [--rate R] [--id] [--json] METHOD [PARAMS | -]",
+    .usage =
+        "[--server ADDR] [-c N] [-P N] [-d SECONDS] [--rate R] [--id] [--json] METHOD [PARAMS | -]",
     .summary = "Calls a method over and over, and tells how fast the replies come.",
     .options = options,
     .notes =

@@ -14,6 +14,7 @@ extern const struct command dev_command;
 extern const struct command doc_command;
 extern const struct command modinfo_command;
 extern const struct command new_command;
+extern const struct command try_command;
 
 /* Asks the server of this configuration to do what `verb` of the signal table says, and waits for
  * its answer, however long that takes. The exit status. */

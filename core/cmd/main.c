@@ -8,7 +8,8 @@
 #include "process/signals.h"
 
 static const struct command *const commands[] = {
-    &bench_command, &call_command, &new_command, &dev_command, &modinfo_command, &doc_command,
+    &bench_command, &call_command,    &new_command, &dev_command,
+    &try_command,   &modinfo_command, &doc_command,
 };
 
 #define COMMAND_COUNT (sizeof(commands) / sizeof(*commands))

@@ -136,8 +136,7 @@ static void link_ready(struct link *link)
     link->ready = true;
     link->backoff_ms = BACKOFF_FIRST_MS;
     if (links->reason[0] != '\0')
-        pillion_log(links->self, PILLION_LOG_NOTICE, "%s is there again",
-                    links->settings->server);
+        pillion_log(links->self, PILLION_LOG_NOTICE, "%s is there again", links->settings->server);
     links->reason[0] = '\0';
 }
 

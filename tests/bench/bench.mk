@@ -5,11 +5,11 @@
 #   make bench-recovery   how long clients wait when a worker dies
 #   make bench-json       the speed of the strict JSON pass
 #
-# BENCH_ROUNDS (5) and BENCH_SECONDS (1) say how often and how long each server is loaded.
+# BENCH_ROUNDS (10) and BENCH_SECONDS (0.5) say how often and how long each server is loaded.
 
 BENCH_BIN  := $(B)/tests/bench
 BENCH_PROGRAMS := $(addprefix $(BENCH_BIN)/,raw_echo raw_cjson load build.so)
-BENCH_PACKAGES := redis-server nginx wrk
+BENCH_PACKAGES := redis-server redis-tools nginx wrk postgresql
 BENCH_COMPILE = $(CC) -D_GNU_SOURCE -std=c17 $(WARNINGS) -O2 -g
 
 $(BENCH_BIN)/raw_echo $(BENCH_BIN)/raw_cjson: $(BENCH_BIN)/%: tests/bench/%.c tests/bench/bare.c \
@@ -30,7 +30,7 @@ $(BENCH_BIN)/build.so: tests/bench/build.c core/include/pillion/module.h
 bench-deps:
 	-$(call install,$(BENCH_PACKAGES))
 
-bench: all bench-deps $(BENCH_PROGRAMS)  ## measure everything; writes docs/performance.md
+bench: all fixtures bench-deps $(BENCH_PROGRAMS)  ## measure everything; writes docs/performance.md
 	python3 tests/bench/bench.py --build $(B)
 
 bench-quick: all $(BENCH_PROGRAMS)  ## measure ping alone, and print

@@ -9,7 +9,7 @@ best round, for requests a second, and the least CPU for a request.
 
 Writes docs/performance.md and docs/performance.svg (see report.py). --quick compares ping alone, and
 --only takes one measurement of measures.py, "table" or "recovery": both print, and write nothing.
-BENCH_ROUNDS (5) and BENCH_SECONDS (1) say how often and how long.
+BENCH_ROUNDS (10) and BENCH_SECONDS (0.5) say how often and how long.
 """
 
 import argparse
@@ -23,6 +23,7 @@ import measures
 import recovery
 import report
 import servers
+import waiting
 
 COLUMNS = [(1, 1), (50, 1), (50, 16), (50, 128)]
 QUICK = [servers.RawEcho, servers.Pillion, servers.Redis]
@@ -39,8 +40,8 @@ class Run:
         self.build = os.path.abspath(build)
         self.tools = os.path.join(self.build, "tests/bench")
         self.cpus = {usable[0]}
-        self.rounds = int(os.environ.get("BENCH_ROUNDS", "5"))
-        self.seconds = float(os.environ.get("BENCH_SECONDS", "1"))
+        self.rounds = int(os.environ.get("BENCH_ROUNDS", "10"))
+        self.seconds = float(os.environ.get("BENCH_SECONDS", "0.5"))
         self.descriptors = servers.raise_descriptor_limit()
 
 
@@ -98,7 +99,8 @@ def main():
         table(run, kinds)
         return
 
-    parts = {"table": lambda run: table(run, kinds), "recovery": lambda run: recovery.measure(run.build)}
+    parts = {"table": lambda run: table(run, kinds), "recovery": lambda run: recovery.measure(run.build),
+             "waiting": waiting.measure}
     parts.update((function.__name__, function) for function in measures.ALL)
     wanted = options.only or list(parts)
     results = {"missing": missing, "rounds": run.rounds, "seconds": run.seconds}

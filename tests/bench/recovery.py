@@ -4,8 +4,7 @@ the last connection taken over, at several numbers of idle connections.
 
     python3 tests/bench/recovery.py [--build build] [--rounds 20] [--connections 10,1000,10000]
 
-One worker holds all connections and is killed with SIGKILL; one of the connections then asks. Also the
-worker's CPU for each connection that it accepts, the hand-over to the vault included.
+One worker holds all connections and is killed with SIGKILL; one of the connections then asks.
 """
 
 import argparse
@@ -56,18 +55,8 @@ def recover(build, connections, rounds):
     return {"first_ms": statistics.median(first), "last_ms": statistics.median(last)}
 
 
-def accept_cost(build, count=20000):
-    """Microseconds of the worker's CPU for a connection's whole life, one call included."""
-    with start(build) as server:
-        workers = server.pids_of("worker")
-        before = servers.cpu_ns(workers)
-        for _ in range(count):
-            server.call("ping", 1)
-        return (servers.cpu_ns(workers) - before) / count / 1000
-
-
 def measure(build, connections=(10, 1000, 10000), rounds=20):
-    return {"rounds": rounds, "accept_us": accept_cost(build),
+    return {"rounds": rounds,
             "connections": {str(n): recover(build, n, rounds) for n in connections}}
 
 
@@ -83,7 +72,6 @@ def main():
     print("%12s %24s %28s" % ("connections", "death to first reply, ms", "death to last adopted, ms"))
     for connections, times in found["connections"].items():
         print("%12s %24.1f %28.1f" % (connections, times["first_ms"], times["last_ms"]))
-    print("worker CPU for a connection and its call: %.1f us" % found["accept_us"])
 
 
 if __name__ == "__main__":

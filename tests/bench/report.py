@@ -47,6 +47,17 @@ server's CPU for a request:
 
 {targets}
 {missed}
+## Methods that wait
+
+One worker; calls in flight over one connection, or 20. `ping` is asked 500 times a second on the same worker
+meanwhile; alone its p99 is {ping_alone} µs. Redis, PostgreSQL and both loads share the other CPU.
+
+{waiting}
+
+`wait` waits 10 ms for a timer, `nap` sleeps 10 ms in one of `pool_threads` (8); `kv.get` and `user.get` are the `redis` and
+`postgres` modules' reading of one row by its key. `redis-benchmark` gets from the same Redis, with as many connections and
+calls in flight: {redis_benchmark}; `kv.get` has {kv_get} of that.
+
 ## Latency by load
 
 50 connections, requests sent when they are due, however late earlier replies are; the latency counts
@@ -63,7 +74,7 @@ of what is seen, for the bare echo too.
 
 ## Do it again
 
-`make bench` takes about ten minutes and writes this page; `make bench-quick` compares `ping` alone.
+`make bench` takes about a quarter of an hour and writes this page; `make bench-quick` compares `ping` alone.
 [operations.md](operations.md#how-fast-is-it) has `pillion bench`, for your own methods on your own
 machine.
 """
@@ -138,6 +149,18 @@ def targets(results):
         for key, what, target in (("first_ms", "death of a worker to the first reply", 10),
                                   ("last_ms", "death of a worker to the last adoption", 50)):
             rows.append(at_most(what, count + ", median", target, found[key], " ms"))
+    waiting = results["waiting"]
+    worst = max(row["ping_p99_us"] for rows_of in waiting["methods"].values()
+                for row in rows_of.values() if "ping_p99_us" in row)
+    rows.append(at_most("`ping`'s p99 beside methods that wait, against alone", "the worst", 2,
+                        worst / waiting["ping_alone"],
+                        note="the load's processes and the servers that are asked share one CPU with the "
+                        "`ping` client"))
+    rows.append(at_most("a thousand waits of 10 ms, p99", "20 × 50 in flight", 25,
+                        waiting["methods"]["wait"]["20,50"]["p99_us"] / 1000, " ms"))
+    rows.append(at_least("`kv.get`, requests/s against redis-benchmark", "64 connections", 0.5,
+                         waiting["methods"]["kv.get"]["64,1"]["rps"] /
+                         waiting["redis_benchmark"]["64,1"]))
     return rows
 
 
@@ -175,13 +198,22 @@ def request_table(table):
     return lines(["server"] + ["(%s)" % column for column in COLUMNS], rows)
 
 
+def waiting_table(waiting):
+    rows = []
+    for method, loads in waiting["methods"].items():
+        for load, row in loads.items():
+            if "p50_us" in row:
+                rows.append(["`%s`" % method, "(%s)" % load, thousands(row["rps"]),
+                             figure(row["p50_us"] / 1000), figure(row["p99_us"] / 1000),
+                             figure(row["ping_p99_us"])])
+    return lines(["method", "in flight", "a second", "p50, ms", "p99, ms", "`ping`'s p99, µs"], rows)
+
+
 def rest(results):
     found = []
     small = results["bodies"]["1024"]
     found.append("- Bodies of 1 KiB, 16 in flight on each of 50 connections: %s GB/s; the bare echo has %s."
                  % (figure(small[PILLION]["wall"]), figure(small[ECHO]["wall"])))
-    found.append("- A connection's whole life in the worker, one call and the hand-over to the vault "
-                 "included: %s µs of CPU." % figure(results["recovery"]["accept_us"]))
     connects = results["connects"]
     found.append("- Connect, call, close with 50 clients at once: %s a second, %s µs of CPU; the bare echo "
                  "has %s, and %s µs." % tuple(
@@ -211,6 +243,13 @@ def write(results):
         targets=lines(["what", "where", "target", "measured", ""],
                       [[what, where, target, figure(value) + unit, "met" if met else "**missed**"]
                        for what, where, target, value, unit, met, _ in rows]),
+        ping_alone=figure(results["waiting"]["ping_alone"]),
+        waiting=waiting_table(results["waiting"]),
+        redis_benchmark=", ".join("%s at (%s)" % (thousands(rate), load) for load, rate in
+                                  results["waiting"]["redis_benchmark"].items()),
+        kv_get=", ".join("%s at (%s)" % (figure(results["waiting"]["methods"]["kv.get"][load]["rps"] / rate),
+                                         load)
+                         for load, rate in results["waiting"]["redis_benchmark"].items()),
         missed="".join("\n- Missed: " + line + ".\n" for line in missed), rest=rest(results))
     with open(os.path.join(DOCS, "performance.md"), "w") as file:
         file.write(page)

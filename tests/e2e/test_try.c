@@ -1,0 +1,116 @@
+/* pillion try: a module's method without a server. */
+#include "harness.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+static const char *module(const char *name)
+{
+    const char *build = getenv("PILLION_BUILD");
+    const char *own = keep_printf("%s/modules/%s.so", build, name);
+
+    return access(own, R_OK) == 0 ? own : keep_printf("%s/tests/modules/%s.so", build, name);
+}
+
+static void gives(const char *file, const char *method, const char *params, const char *result)
+{
+    struct run run = pillion("try", module(file), method, params);
+
+    expect_status(&run, 0);
+    ck_assert_str_eq(run.out, keep_printf("%s\n", result));
+}
+
+START_TEST(results_are_printed_as_they_are)
+{
+    gives("ping", "ping", "[1, 2.50]", "[1, 2.50]");
+    gives("hello", "greet", "{\"name\": \"Ada\"}", "\"Hello, Ada!\"");
+    gives("later", "ticks", "null", "0");
+    struct run run = run_command(
+        (const char *const[]){pillion_binary(), "try", module("ping"), "ping", "-", NULL},
+        "{\"from\": \"stdin\"}", PATIENCE_MS);
+    expect_status(&run, 0);
+    ck_assert_str_eq(run.out, "{\"from\": \"stdin\"}\n");
+}
+END_TEST
+
+START_TEST(what_waits_is_waited_for)
+{
+    gives("later", "wait", "{\"ms\":20}", "{\"ms\":20}");
+    gives("later", "nap", "{\"ms\":20}", "{\"ms\":20}");
+    gives("later", "pipe", "null", "\"through\"");
+    gives("later", "post", "null", "null");
+    gives("later", "at_once", "null", "null");
+    gives("later", "thrice", "{}", "{}");
+    struct run run = pillion("try", module("later"), "wait", "{\"ms\":5000,\"timeout\":20}");
+    expect_status(&run, 1);
+    expect_part(run.err, "timeout: \"wait\" did not answer within 20 ms");
+    run = pillion("try", "--wait", "50", module("later"), "ticks");
+    expect_status(&run, 0);
+    ck_assert_int_ge(atoi(run.out), 2);
+}
+END_TEST
+
+START_TEST(mistakes_of_the_module_are_told)
+{
+    struct run run = pillion("try", module("hello"), "greet", "5");
+    expect_status(&run, 1);
+    expect_part(run.err, "invalid_params: ");
+    run = pillion("try", module("later"), "twice");
+    expect_status(&run, 0);
+    expect_part(run.err, "\"twice\" resumed a request twice");
+    run = pillion("try", module("later"), "forgets");
+    expect_status(&run, 1);
+    expect_part(run.err, "\"forgets\" resumed a request and did not answer it");
+    run = pillion("try", module("later"), "crash_now");
+    ck_assert_int_ge(run.status, 128);
+    run = pillion("try", module("check_fails"), "x");
+    expect_status(&run, 64);
+}
+END_TEST
+
+START_TEST(directives_are_given_and_checked)
+{
+    struct run run = pillion("try", "--module", "greeting Moin;", module("hello"), "greet",
+                             "{\"name\":\"Ada\"}");
+    expect_status(&run, 0);
+    ck_assert_str_eq(run.out, "\"Moin, Ada!\"\n");
+    run = pillion("try", "--module", "greting Moin;", module("hello"), "greet", "1");
+    expect_status(&run, 64);
+    expect_part(run.err, "did you mean \"greeting\"?");
+    run = pillion("try", "--method", "nothing on;", module("ping"), "ping");
+    expect_status(&run, 64);
+    expect_part(run.err, "unknown directive \"nothing\"");
+}
+END_TEST
+
+START_TEST(wrong_command_lines_are_explained)
+{
+    static const struct {
+        const char *arguments[4], *message;
+    } cases[] = {
+        {{NULL}, "which FILE.so?"},
+        {{"ping.so", NULL}, "which METHOD?"},
+        {{"ping.so", "ping", "1", "2"}, "\"2\" is one too many"},
+        {{"nothing.so", "ping", NULL}, "cannot open"},
+        {{"--wait", "x", "ping.so", "ping"}, "--wait takes milliseconds"},
+        {{"ping.so", "ping", "{", NULL}, "PARAMS"},
+    };
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+        const char *argv[8] = {pillion_binary(), "try"};
+        for (size_t a = 0; a < 4 && cases[i].arguments[a] != NULL; a++)
+            argv[2 + a] = cases[i].arguments[a];
+        struct run run = run_command(argv, NULL, PATIENCE_MS);
+        expect_status(&run, 64);
+        expect_part(run.err, cases[i].message);
+    }
+    struct run run = pillion("try", module("ping"), "pnig");
+    expect_status(&run, 64);
+    expect_part(run.err, "did you mean \"ping\"?");
+}
+END_TEST
+
+E2E_MAIN("try", results_are_printed_as_they_are, what_waits_is_waited_for,
+         mistakes_of_the_module_are_told, directives_are_given_and_checked,
+         wrong_command_lines_are_explained)
