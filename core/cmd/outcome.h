@@ -7,9 +7,9 @@
 
 #define EXIT_NO_SERVER 2 /* nobody answered, or not as a server does */
 
-/* Prints the result of a reply's body, byte for byte, to standard output; an error as "CODE: MESSAGE"
- * to standard error. The body is NUL-terminated, and `from` names who sent it. The exit status:
- * EXIT_FAILURE for an error. */
+/* Prints the result of a reply's body, byte for byte, to standard output; an error as "CODE:
+ * MESSAGE" to standard error. The body is NUL-terminated, and `from` names who sent it. The exit
+ * status: EXIT_FAILURE for an error. */
 int outcome_print(const struct command *self, const char *from, struct bytes body);
 
 #endif

@@ -46,7 +46,7 @@ static struct conn *conn_take(struct conns *conns)
 
 void conn_look_again(struct conns *conns, struct conn *conn)
 {
-    conn->again = 1;
+    conn->again = CONN_AGAIN_NOW;
     conn_mark_dirty(conns, conn);
 }
 
@@ -65,8 +65,12 @@ void conn_give(struct conns *conns, struct conn *conn)
 bool conns_init(struct conns *conns, struct loop *loop, int fd, uint32_t worker, uint32_t limit,
                 counter *counters, struct error *error)
 {
-    *conns = (struct conns){
-        .loop = loop, .worker = worker, .limit = limit, .counters = counters, .next_id = 1};
+    *conns = (struct conns){.loop = loop,
+                            .worker = worker,
+                            .limit = limit,
+                            .counters = counters,
+                            .next_id = 1,
+                            .budget = 1};
     if (!arena_map(fd, &conns->arena, error))
         return false;
     if (!blocks_init(&conns->blocks, conns->arena.block_count))
@@ -82,6 +86,7 @@ bool conns_init(struct conns *conns, struct loop *loop, int fd, uint32_t worker,
 void conns_free(struct conns *conns)
 {
     timer_cancel(conns->loop, &conns->sweep);
+    timer_cancel(conns->loop, &conns->soon);
     munmap(conns->conns, conns->arena.record_count * sizeof(struct conn));
     blocks_free(&conns->blocks);
     arena_unmap(&conns->arena);

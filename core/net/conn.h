@@ -26,6 +26,13 @@ struct conn_owner {
     bool keepalive, nodelay;
 };
 
+/* When on_input is called without new input. */
+enum conn_again {
+    CONN_AGAIN_NEVER,
+    CONN_AGAIN_NOW,   /* at the end of this batch */
+    CONN_AGAIN_LATER, /* of the next one, which comes at once, but after what is ready by then */
+};
+
 struct conn {
     struct watch watch;             /* its fd is the socket */
     const struct conn_owner *owner; /* NULL: the conn is free */
@@ -40,7 +47,7 @@ struct conn {
     uint8_t paused;                 /* its requests wait because it does not read replies */
     uint8_t lingering;              /* shut down for sending; dropping what still comes */
     uint8_t stalled;                /* its next request waits for one that is under way */
-    uint8_t again;                  /* at the batch's end, its requests may go on */
+    uint8_t again;                  /* its requests may go on: enum conn_again */
     uint32_t deferred;              /* 1 + the first of its requests that are under way, which the
                                        layer above knows; 0: none */
 };
@@ -62,9 +69,12 @@ struct conns {
     uint32_t used_when_full; /* the most blocks in use when one of them found no room */
     uint64_t full_logged_ns;
     uint32_t lingering;
-    struct timer sweep; /* idle timeouts, lingering ends */
-    bool leaving;       /* no connection is read from any more */
-    bool draining;      /* connections end when they have nothing under way */
+    struct timer sweep;         /* idle timeouts, lingering ends */
+    struct timer soon;          /* set when some are to go on later */
+    uint32_t later, later_last; /* 1 + index of the first and last of those, in their order */
+    uint32_t budget;            /* of the layer above: see conn_budget */
+    bool leaving;               /* no connection is read from any more */
+    bool draining;              /* connections end when they have nothing under way */
 
     /* There is input at the start of conn_input() that was not there before, or room for output
      * that was not there before. May consume, queue, end or close. */
@@ -204,6 +214,19 @@ void conn_wait_for_room(struct conns *conns, struct conn *conn);
 
 /* Puts the connection on the list of what the batch's end looks at: on_input is called then. */
 void conn_look_again(struct conns *conns, struct conn *conn);
+
+/* Takes one of so many expensive things that may be done before others have their turn. False when
+ * none is left: then conn_go_on_later. */
+static inline bool conn_budget(struct conns *conns)
+{
+    return conns->budget > 0 && conns->budget-- > 0;
+}
+
+/* From on_input: there is more to do for this connection, but others have their turn first. */
+static inline void conn_go_on_later(struct conn *conn)
+{
+    conn->again = CONN_AGAIN_LATER;
+}
 
 /* The byte at `offset` of conn_input, to be changed in place. */
 static inline char *conn_input_at(const struct conns *conns, const struct conn *conn,

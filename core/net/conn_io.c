@@ -14,6 +14,7 @@
 
 #define READS_PER_EVENT 4u  /* then the others have their turn */
 #define FLUSH_ROUNDS    16u /* likewise, of sending and handling what waited */
+#define BUDGET          64u /* see conn_budget: for a batch's events, and for its end */
 
 /* ---- What a connection waits for ---- */
 
@@ -404,18 +405,52 @@ void conn_start(struct conns *conns, struct conn *conn)
 
 static void flush(struct conns *conns, struct conn *conn)
 {
+    if (conn->again == CONN_AGAIN_LATER) /* that was said in the batch before, or by an event */
+        conn->again = CONN_AGAIN_NOW;
     for (unsigned round = 0; round < FLUSH_ROUNDS; round++) {
         bool full = conn_output_full(conns, conn);
         if (!send_queued(conns, conn))
             return;
-        if (!conn->again && (!full || conn_output_full(conns, conn)))
+        if (conn->again != CONN_AGAIN_NOW && (!full || conn_output_full(conns, conn)))
             break;
-        conn->again = 0;
+        conn->again = CONN_AGAIN_NEVER;
         process(conns, conn); /* requests that waited until the client had read, or for others */
         if (conn->owner == NULL)
             return;
+        if (conn->again == CONN_AGAIN_LATER) {
+            if (!send_queued(conns, conn))
+                return;
+            break;
+        }
     }
     settle(conns, conn);
+}
+
+/* Only so that the loop does not wait: the batch's end does the rest. */
+static void go_on(struct timer *timer)
+{
+    (void)timer;
+}
+
+/* Sends, and handles what waited. Who is to go on later is put at that list's end. */
+static void flush_listed(struct conns *conns, struct conn *conn)
+{
+    /* Still listed meanwhile: what happens to it in the flush needs no second one. */
+    if (conn->owner != NULL)
+        flush(conns, conn);
+    if (conn->owner != NULL && conn->again == CONN_AGAIN_LATER) {
+        uint32_t index = 1 + conn_index(conns, conn);
+        conn->next_dirty = 0;
+        if (conns->later == 0)
+            conns->later = index;
+        else
+            conns->conns[conns->later_last - 1].next_dirty = index;
+        conns->later_last = index;
+        return;
+    }
+    conn->listed = 0;
+    if (conn->owner == NULL)
+        conn_give(conns, conn);
 }
 
 static void flush_dirty(struct conns *conns)
@@ -423,21 +458,34 @@ static void flush_dirty(struct conns *conns)
     while (conns->dirty != 0) {
         struct conn *conn = &conns->conns[conns->dirty - 1];
         conns->dirty = conn->next_dirty;
-        /* Still listed meanwhile: what happens to it in the flush needs no second one. */
-        if (conn->owner != NULL)
-            flush(conns, conn);
-        conn->listed = 0;
-        if (conn->owner == NULL)
-            conn_give(conns, conn);
+        flush_listed(conns, conn);
+    }
+}
+
+/* Those that the batch before has left, first come first served. */
+static void flush_later(struct conns *conns)
+{
+    uint32_t next = conns->later;
+
+    conns->later = 0;
+    while (next != 0) {
+        struct conn *conn = &conns->conns[next - 1];
+        next = conn->next_dirty;
+        flush_listed(conns, conn);
     }
 }
 
 void conns_flush(struct conns *conns)
 {
+    conns->budget = BUDGET;
+    flush_later(conns);
     flush_dirty(conns);
     /* Sending has given blocks back: now is the time, the next event may be far away. */
     while (conns->waiting_count > 0 && conns->blocks.used < conns->used_when_full) {
         retry_waiting(conns);
         flush_dirty(conns);
     }
+    conns->budget = BUDGET;
+    if (conns->later != 0 && conns->soon.place == 0)
+        timer_set(conns->loop, &conns->soon, 0, go_on);
 }

@@ -282,6 +282,12 @@ bool answer_beside(struct call *call)
         case FRAME_WHOLE:
             break;
         }
+        /* Handlers that defer have sent something somewhere, as a rule: not all that clients have
+         * asked for in one go, while others wait. */
+        if (!conn_budget(conns)) {
+            conn_go_on_later(conn);
+            return false;
+        }
         if (!begin(call, &next)) {
             conn->stalled = STALLED_ORDER;
             return false;
