@@ -24,6 +24,8 @@ void settings_set_method(struct conf_apply *apply, const struct conf_directive *
                          const struct conf_statement *statement, void *target);
 
 /* In server and in method; the list is in `target`, where the directive says. */
+void settings_set_zone(struct conf_apply *apply, const struct conf_directive *directive,
+                       const struct conf_statement *statement, void *target);
 void settings_set_filter(struct conf_apply *apply, const struct conf_directive *directive,
                          const struct conf_statement *statement, void *target);
 

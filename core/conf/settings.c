@@ -193,6 +193,17 @@ const struct conf_directive settings_directives[] = {
      .fallback = "1000",
      .summary = "How many calls may wait for one of the `pool_threads`. Beyond that they are "
                 "answered `overloaded` at once."},
+    {.name = "zone",
+     MAIN(zones),
+     .type = CONF_CUSTOM,
+     .set = settings_set_zone,
+     .repeats = true,
+     .syntax = "NAME SIZE",
+     .summary =
+         "Memory that the modules of all workers share, 64k to 64g: for limits, counters, "
+         "caches. It keeps what it holds over reloads and upgrades, as long as name and size "
+         "stay; what was used longest ago makes room for what is new. A megabyte holds about "
+         "four thousand entries."},
     {.name = "quarantine_crashes",
      MAIN(quarantine_crashes),
      .type = CONF_INTEGER,

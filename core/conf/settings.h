@@ -56,6 +56,14 @@ struct server_settings {
     unsigned index; /* 0, 1, … in the order written */
 };
 
+/* `zone NAME SIZE;` */
+struct zone_settings {
+    const char *name;
+    uint64_t size; /* bytes */
+    struct conf_place place;
+    struct zone_settings *next;
+};
+
 /* `load_module PATH;` or `load_module PATH { directives of the module }` */
 struct module_settings {
     const char *path;                   /* absolute */
@@ -90,6 +98,7 @@ struct settings {
     int64_t pool_queue;         /* calls that wait for one of them */
     int64_t quarantine_crashes; /* 0: never */
     uint64_t quarantine_window_ms;
+    struct zone_settings *zones;     /* in the order written */
     struct module_settings *modules; /* in the order written */
     struct server_settings *servers; /* in the order written */
 };

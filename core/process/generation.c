@@ -1,5 +1,6 @@
 /* Building generations. See generation.h. */
 #include "process/generation.h"
+#include "process/zones.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -150,6 +151,7 @@ struct generation *generation_build(const struct serve_options *options, uint64_
     bool good = check_addresses(generation, errors);
     good = seal_modules(generation, errors) && good;
     good = plan_arena(generation, previous, errors) && good;
+    good = zones_make(generation->settings, errors) && good;
     if (!identity_resolve(generation->settings, &generation->identity, &error)) {
         conf_error(errors, NULL, "%s", error.text);
         good = false;

@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "process/master.h"
+#include "process/zones.h"
 
 /* Answers those who asked, and goes on with what was asked for meanwhile. */
 static void conclude(bool good, const char *text)
@@ -110,6 +111,7 @@ static void commit(void)
         counter_add(&master.board->reloads, 1);
     }
     handover_replan();
+    zones_sweep(master.current->settings);
     watchdog_start();
     snprintf(text, sizeof(text), "generation %llu serves: %u worker%s, %zu module%s (%llu ms)",
              (unsigned long long)now->number, now->slots, now->slots == 1 ? "" : "s",

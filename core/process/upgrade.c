@@ -30,6 +30,7 @@
 #include "process/child.h"
 #include "process/master.h"
 #include "process/upgrade.h"
+#include "process/zones.h"
 
 #define STATE_VERSION   1
 #define REHEARSE_PREFIX "rehearse:"
@@ -168,6 +169,7 @@ static int state_write(struct error *error)
     add(state, "vault", master.vault_pid == 0 ? -1 : master.vault.fd);
     add(state, "vault_pid", master.vault_pid);
     add(state, "control", master.control.fd);
+    zones_write(state);
     write_listeners(state);
     write_workers(state);
     write_sources(state);
@@ -213,6 +215,7 @@ static void keep_all(bool keep)
         keep_open(s->arena, keep);
     for (struct control_client *c = master.clients; c != NULL; c = c->next)
         keep_open(c->order == ORDER_UPGRADE ? c->watch.fd : -1, keep);
+    zones_keep_open(keep);
     keep_open(board_descriptor(), keep);
     keep_open(master.vault_pid == 0 ? -1 : master.vault.fd, keep);
     keep_open(master.control.fd, keep);
@@ -533,6 +536,7 @@ bool upgrade_resume(int fd, const struct settings *settings, struct error *error
     cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(state, "listeners"))
         read_listener(item);
     master.current = resumed_generation(state, settings);
+    zones_read(state);
     vault_resume((pid_t)number(state, "vault_pid", 0), (int)number(state, "vault", -1));
     cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(state, "workers")) read_worker(item);
     cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(state, "sources")) read_source(item);

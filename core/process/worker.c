@@ -18,6 +18,7 @@
 #include "process/child.h"
 #include "process/title.h"
 #include "process/vault_client.h"
+#include "process/zones.h"
 #include "rpc/callback.h"
 #include "rpc/offload.h"
 
@@ -93,6 +94,8 @@ static void become_child(const struct worker_start *start, const int *keep, size
 {
     struct error error;
 
+    if (!zones_map(start->generation->settings, &error))
+        fail(start->channel, error.text);
     /* The generation's own log, while there are still the rights to open it. */
     if (!log_open(&start->generation->settings->log, &error))
         fail(start->channel, error.text);

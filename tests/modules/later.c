@@ -384,6 +384,33 @@ static void ticked(pillion_request *req)
     pillion_reply(req, "ticks", cJSON_CreateNumber(ticks));
 }
 
+/* ---- zones: {"key": TEXT} ---- */
+
+static void hits(pillion_request *req)
+{
+    const cJSON *key = cJSON_GetObjectItemCaseSensitive(pillion_params(req), "key");
+    pillion_zone *zone = pillion_zone_open(pillion_self(req), "limits");
+    const char *text = cJSON_IsString(key) ? key->valuestring : "";
+    size_t size = strlen(text);
+    int64_t before = 0;
+
+    if (zone == NULL || size == 0) {
+        pillion_fail(req, PILLION_INVALID_PARAMS, "no zone, or no key");
+        return;
+    }
+    long found = pillion_zone_get(zone, text, size, &before, sizeof(before));
+    int64_t now = pillion_zone_add(zone, text, size, 1, 0);
+    if (now == 3) {
+        pillion_zone_set(zone, "third", 5, text, size, 60000);
+        pillion_zone_delete(zone, text, size);
+    }
+    cJSON *result = cJSON_CreateObject();
+    cJSON_AddNumberToObject(result, "found", (double)found);
+    cJSON_AddNumberToObject(result, "before", (double)before);
+    cJSON_AddNumberToObject(result, "now", (double)now);
+    pillion_reply(req, "hits", result);
+}
+
 static const pillion_method methods[] = {
     {.name = "wait", .handler = wait_ms},
     {.name = "retry", .handler = wait_ms, .idempotent = true},
@@ -407,6 +434,7 @@ static const pillion_method methods[] = {
     {.name = "dies_in_thread", .handler = dies_in_thread},
     {.name = "crash_now", .handler = crash},
     {.name = "ticks", .handler = ticked},
+    {.name = "hits", .handler = hits},
     {0},
 };
 

@@ -346,6 +346,38 @@ bool pillion_watch_change(pillion_handle handle, unsigned events);
 /* Ends a timer or a watch. Nothing happens when it is over already. */
 void pillion_cancel(pillion_handle handle);
 
+/* ---- Zones; since 1.2 ---- */
+
+/* Memory that all workers share, and that outlives them: `zone NAME SIZE;` in the configuration. It
+ * holds values by their keys; a key and its value have 216 bytes together at most. What was used
+ * longest ago makes room for what is new. Any thread may call these. */
+typedef struct pillion_zone pillion_zone;
+
+/* NULL when the configuration has no zone of that name. Valid for the process's life. */
+pillion_zone *pillion_zone_open(pillion_instance *self, const char *name);
+
+/* Changes a value under the zone's lock: `update` is given the `value_size` bytes at `value`,
+ * aligned for 8 bytes, and zeroed when they are `fresh` (there were none, or of another size). It
+ * must be short, and use no zone. The value expires after `ttl_ms` (0: never). Returns false when
+ * key and value are too large. */
+bool pillion_zone_update(pillion_zone *zone, const void *key, size_t key_size, uint64_t ttl_ms,
+                         size_t value_size, void (*update)(void *value, bool fresh, void *data),
+                         void *data);
+
+/* Copies a value, `room` bytes of it at most. Returns its size, or -1 when there is none. */
+long pillion_zone_get(pillion_zone *zone, const void *key, size_t key_size, void *value,
+                      size_t room);
+
+/* Sets a value. Returns false when key and value are too large. */
+bool pillion_zone_set(pillion_zone *zone, const void *key, size_t key_size, const void *value,
+                      size_t value_size, uint64_t ttl_ms);
+
+/* Adds to a counter, which begins at 0, and returns what it is now. */
+int64_t pillion_zone_add(pillion_zone *zone, const void *key, size_t key_size, int64_t delta,
+                         uint64_t ttl_ms);
+
+void pillion_zone_delete(pillion_zone *zone, const void *key, size_t key_size);
+
 /* ---- Filters; since 1.1 ---- */
 
 /* The structure of the `filter` statement that runs. NULL outside of filters. */

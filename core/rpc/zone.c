@@ -1,0 +1,300 @@
+/* Cells in sets, behind one lock. See zone.h. */
+#include "rpc/zone.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/memory.h"
+
+#define ZONE_MAGIC  0x454e4f5au /* "ZONE" */
+#define ZONE_LAYOUT 1u
+#define SET_CELLS   16u
+
+struct cell {
+    uint64_t hash; /* 0: free. Written last, and cleared first */
+    uint64_t expires_ms, used_ms;
+    uint16_t key_size, value_size;
+    uint32_t unused;
+    _Alignas(8) char data[ZONE_DATA_MAX]; /* the value, then the key: values are aligned */
+    uint64_t spare;
+};
+static_assert(sizeof(struct cell) == 256, "sixteen of them are a page");
+
+struct zone_header {
+    uint32_t magic, layout, cell_size, set_count;
+    pthread_mutex_t lock;
+};
+
+struct pillion_zone {
+    char *name;
+    struct zone_header *header;
+    struct cell *cells;
+    struct pillion_zone *next;
+};
+
+static struct pillion_zone *zones; /* of this process */
+
+/* ---- The file ---- */
+
+#define CELLS_AT 4096u
+
+int zone_create(uint64_t size, struct error *error)
+{
+    uint32_t sets = (uint32_t)((size - CELLS_AT) / (SET_CELLS * sizeof(struct cell)));
+    int fd = memfd_create("pillion zone", MFD_CLOEXEC);
+    pthread_mutexattr_t robust;
+
+    if (fd < 0 ||
+        ftruncate(fd, (off_t)(CELLS_AT + (uint64_t)sets * SET_CELLS * sizeof(struct cell))) < 0) {
+        error_errno(error, "cannot make a zone of %llu bytes", (unsigned long long)size);
+        if (fd >= 0)
+            close(fd);
+        return -1;
+    }
+    struct zone_header *header = mmap(NULL, CELLS_AT, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (header == MAP_FAILED) {
+        error_errno(error, "cannot map a zone");
+        close(fd);
+        return -1;
+    }
+    pthread_mutexattr_init(&robust);
+    pthread_mutexattr_setpshared(&robust, PTHREAD_PROCESS_SHARED);
+    pthread_mutexattr_setrobust(&robust, PTHREAD_MUTEX_ROBUST);
+    pthread_mutexattr_settype(&robust, PTHREAD_MUTEX_ERRORCHECK);
+    pthread_mutex_init(&header->lock, &robust);
+    pthread_mutexattr_destroy(&robust);
+    header->layout = ZONE_LAYOUT;
+    header->cell_size = sizeof(struct cell);
+    header->set_count = sets;
+    header->magic = ZONE_MAGIC;
+    munmap(header, CELLS_AT);
+    return fd;
+}
+
+static bool header_known(const struct zone_header *header, off_t size)
+{
+    return header->magic == ZONE_MAGIC && header->layout == ZONE_LAYOUT &&
+           header->cell_size == sizeof(struct cell) && header->set_count > 0 &&
+           size ==
+               (off_t)(CELLS_AT + (uint64_t)header->set_count * SET_CELLS * sizeof(struct cell));
+}
+
+bool zone_known(int fd)
+{
+    struct zone_header header;
+    struct stat status;
+
+    return fstat(fd, &status) == 0 && pread(fd, &header, sizeof(header), 0) == sizeof(header) &&
+           header_known(&header, status.st_size);
+}
+
+bool zone_add(const char *name, int fd, struct error *error)
+{
+    struct stat status;
+
+    if (fstat(fd, &status) < 0 || !zone_known(fd))
+        return error_set(error, "the zone \"%s\" is damaged", name);
+    void *memory = mmap(NULL, (size_t)status.st_size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (memory == MAP_FAILED)
+        return error_errno(error, "cannot map the zone \"%s\"", name);
+    struct pillion_zone *zone = must_zalloc(sizeof(*zone));
+    zone->name = must_strdup(name);
+    zone->header = memory;
+    zone->cells = (struct cell *)(void *)((char *)memory + CELLS_AT);
+    zone->next = zones;
+    zones = zone;
+    return true;
+}
+
+pillion_zone *zone_find(const char *name)
+{
+    struct pillion_zone *zone = zones;
+    while (zone != NULL && strcmp(zone->name, name) != 0)
+        zone = zone->next;
+    return zone;
+}
+
+/* ---- Cells ---- */
+
+/* FNV-1a, and a round of mixing; never 0. */
+static uint64_t hash_of(const void *key, size_t size)
+{
+    const unsigned char *bytes = key;
+    uint64_t hash = 0xcbf29ce484222325u;
+
+    for (size_t i = 0; i < size; i++)
+        hash = (hash ^ bytes[i]) * 0x100000001b3u;
+    hash ^= hash >> 32;
+    hash *= 0xd6e8feb86659fd93u;
+    hash ^= hash >> 32;
+    return hash == 0 ? 1 : hash;
+}
+
+static struct cell *set_of(const pillion_zone *zone, uint64_t hash)
+{
+    return &zone->cells[hash % zone->header->set_count * SET_CELLS];
+}
+
+/* The sizes are checked, because a worker that died may have written anywhere. */
+static bool holds(const struct cell *cell, uint64_t hash, const void *key, size_t size)
+{
+    return cell->hash == hash && cell->key_size == size &&
+           (size_t)cell->value_size + cell->key_size <= ZONE_DATA_MAX &&
+           memcmp(cell->data + cell->value_size, key, size) == 0;
+}
+
+static bool expired(const struct cell *cell, uint64_t now_ms)
+{
+    return cell->expires_ms != 0 && cell->expires_ms <= now_ms;
+}
+
+static struct cell *find(const pillion_zone *zone, uint64_t hash, const void *key, size_t size,
+                         uint64_t now_ms)
+{
+    struct cell *set = set_of(zone, hash);
+
+    for (unsigned i = 0; i < SET_CELLS; i++) {
+        if (holds(&set[i], hash, key, size))
+            return expired(&set[i], now_ms) ? NULL : &set[i];
+    }
+    return NULL;
+}
+
+/* A cell for a new key: its own that has expired, one that is free or has expired, or the one that
+ * was used longest ago. */
+static struct cell *take(const pillion_zone *zone, uint64_t hash, const void *key, size_t size,
+                         uint64_t now_ms)
+{
+    struct cell *set = set_of(zone, hash), *best = &set[0];
+
+    for (unsigned i = 0; i < SET_CELLS; i++) {
+        if (holds(&set[i], hash, key, size))
+            return &set[i];
+    }
+    for (unsigned i = 0; i < SET_CELLS; i++) {
+        if (set[i].hash == 0 || expired(&set[i], now_ms))
+            return &set[i];
+        if (set[i].used_ms < best->used_ms)
+            best = &set[i];
+    }
+    return best;
+}
+
+static bool lock(pillion_zone *zone)
+{
+    int error = pthread_mutex_lock(&zone->header->lock);
+
+    if (error == EOWNERDEAD) { /* a worker died within a change: cells are whole, or free */
+        pthread_mutex_consistent(&zone->header->lock);
+        return true;
+    }
+    if (error == EDEADLK)
+        log_error("a module uses the zone \"%s\" from within pillion_zone_update", zone->name);
+    else if (error != 0)
+        log_error("cannot lock the zone \"%s\": errno %d", zone->name, error);
+    return error == 0;
+}
+
+static void unlock(pillion_zone *zone)
+{
+    pthread_mutex_unlock(&zone->header->lock);
+}
+
+static bool fits(size_t key_size, size_t value_size)
+{
+    return key_size > 0 && key_size <= ZONE_DATA_MAX && value_size <= ZONE_DATA_MAX - key_size;
+}
+
+static uint64_t now_in_ms(void)
+{
+    return clock_ns() / NS_PER_MS;
+}
+
+/* ---- What modules do ---- */
+
+bool zone_update(pillion_zone *zone, const void *key, size_t key_size, uint64_t ttl_ms,
+                 size_t value_size, void (*update)(void *value, bool fresh, void *data), void *data)
+{
+    uint64_t hash = hash_of(key, key_size), now = now_in_ms();
+
+    if (!fits(key_size, value_size) || !lock(zone))
+        return false;
+    struct cell *cell = find(zone, hash, key, key_size, now);
+    bool fresh = cell == NULL || cell->value_size != value_size;
+    if (fresh) {
+        if (cell == NULL)
+            cell = take(zone, hash, key, key_size, now);
+        cell->hash = 0;
+        __atomic_signal_fence(__ATOMIC_SEQ_CST);
+        cell->key_size = (uint16_t)key_size;
+        cell->value_size = (uint16_t)value_size;
+        memset(cell->data, 0, value_size);
+        memcpy(cell->data + value_size, key, key_size);
+    }
+    cell->used_ms = now;
+    cell->expires_ms = ttl_ms == 0 ? 0 : now + ttl_ms;
+    if (update != NULL)
+        update(cell->data, fresh, data);
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    cell->hash = hash;
+    unlock(zone);
+    return true;
+}
+
+long zone_get(pillion_zone *zone, const void *key, size_t key_size, void *value, size_t room)
+{
+    uint64_t hash = hash_of(key, key_size), now = now_in_ms();
+    long size = -1;
+
+    if (!lock(zone))
+        return -1;
+    struct cell *cell = find(zone, hash, key, key_size, now);
+    if (cell != NULL) {
+        size = cell->value_size;
+        if (room > 0)
+            memcpy(value, cell->data, cell->value_size < room ? cell->value_size : room);
+        cell->used_ms = now;
+    }
+    unlock(zone);
+    return size;
+}
+
+struct source {
+    const void *data;
+    size_t size;
+};
+
+static void copy_value(void *value, bool fresh, void *data)
+{
+    const struct source *source = data;
+
+    (void)fresh;
+    memcpy(value, source->data, source->size);
+}
+
+bool zone_set(pillion_zone *zone, const void *key, size_t key_size, const void *value,
+              size_t value_size, uint64_t ttl_ms)
+{
+    struct source source = {value, value_size};
+    return zone_update(zone, key, key_size, ttl_ms, value_size, copy_value, &source);
+}
+
+void zone_delete(pillion_zone *zone, const void *key, size_t key_size)
+{
+    uint64_t hash = hash_of(key, key_size);
+
+    if (!lock(zone))
+        return;
+    struct cell *cell = find(zone, hash, key, key_size, now_in_ms());
+    if (cell != NULL)
+        cell->hash = 0;
+    unlock(zone);
+}

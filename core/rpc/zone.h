@@ -1,0 +1,43 @@
+/* Zones: named memory that all workers share, and that outlives them and their configuration.
+ *
+ * A zone is a memory file that the master makes and keeps. It holds cells of a fixed size in sets:
+ * a key belongs to one set, and takes the place of what was used longest ago when its set is full.
+ * There are no links that a worker could leave half set: one that dies in the middle of a change
+ * leaves a cell free, or a value as far as it had got, and the lock says so to the next one
+ * (pthread_mutexattr_setrobust(3)). */
+#ifndef PILLION_RPC_ZONE_H
+#define PILLION_RPC_ZONE_H
+
+#include <pillion/module.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+
+#define ZONE_DATA_MAX 216u /* bytes of a key and its value together */
+
+/* Makes the memory file, with `size` bytes or a little less. Master only. Returns a close-on-exec
+ * descriptor, or -1 with the reason. */
+int zone_create(uint64_t size, struct error *error);
+
+/* True when the file holds a zone that this binary can read. */
+bool zone_known(int fd);
+
+/* Maps a zone, so that zone_find finds it. `fd` stays the caller's. */
+bool zone_add(const char *name, int fd, struct error *error);
+
+/* NULL when there is none of that name in this process. */
+pillion_zone *zone_find(const char *name);
+
+/* What pillion_zone_update, pillion_zone_get and pillion_zone_delete do. Any thread may call them.
+ */
+bool zone_update(pillion_zone *zone, const void *key, size_t key_size, uint64_t ttl_ms,
+                 size_t value_size, void (*update)(void *value, bool fresh, void *data),
+                 void *data);
+long zone_get(pillion_zone *zone, const void *key, size_t key_size, void *value, size_t room);
+bool zone_set(pillion_zone *zone, const void *key, size_t key_size, const void *value,
+              size_t value_size, uint64_t ttl_ms);
+void zone_delete(pillion_zone *zone, const void *key, size_t key_size);
+
+#endif

@@ -1,0 +1,202 @@
+/* The limit module: rates and what is under way, by every key, shared by all workers, over reloads
+ * and deaths. */
+#include "harness.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+static struct server *serve(const char *server_text)
+{
+    struct server *server = server_new();
+
+    server->reports_allowed = true; /* a worker is ended on purpose */
+    server_conf(server,
+                "zone limits 1m; load_module modules/limit.so; load_module modules/later.so;",
+                server_text);
+    server_start(server);
+    return server;
+}
+
+/* How many of `count` calls are let in. */
+static int let_in(int client, const char *members, int count)
+{
+    int in = 0;
+
+    for (int i = 0; i < count; i++) {
+        client_send_frame(client, keep_printf("{\"in\":\"ping\"%s}", members));
+        char *reply = client_receive(client, NULL);
+        if (strstr(reply, "\"pong\"") != NULL)
+            in++;
+        else
+            expect_part(reply, "\"limited\"");
+    }
+    return in;
+}
+
+START_TEST(a_rate_holds_for_all_workers_together)
+{
+    struct server *server =
+        serve("method ping { filter limit { zone limits; rate 10/h; } } method hold;");
+    int in = 0;
+
+    for (int i = 0; i < 8; i++) /* connections go to both workers */
+        in += let_in(client_connect(server), "", 5);
+    ck_assert_int_eq(in, 1); /* less than one a second: one at once */
+    client_send_frame(client_connect(server), "{\"in\":\"ping\"}");
+    struct run run = server_ask(server, "reload");
+    expect_status(&run, 0);
+    ck_assert_int_eq(let_in(client_connect(server), "", 3), 0); /* it is not forgotten */
+    run = server_ask(server, "upgrade");
+    expect_status(&run, 0);
+    ck_assert_int_eq(let_in(client_connect(server), "", 3), 0);
+}
+END_TEST
+
+START_TEST(a_burst_may_come_at_once_and_time_brings_more)
+{
+    struct server *server =
+        serve("method ping { filter limit { zone limits; rate 20/s; burst 7; } }");
+    int client = client_connect(server);
+    int64_t since = now_ms();
+
+    int in = let_in(client, "", 50);
+    int64_t passed = now_ms() - since;
+    ck_assert_int_ge(in, 7);
+    ck_assert_int_le(in, 8 + (int)(passed / 50));
+    wait_until(let_in(client, "", 1) == 1, "none is let in any more");
+    client_send_frame(client, "{\"in\":\"ping\"}");
+    char *reply = client_receive(client, NULL);
+    if (strstr(reply, "limited") != NULL)
+        expect_part(reply, "more than 20/s; try again in 0.0");
+}
+END_TEST
+
+/* A server whose methods `ping` and `other` have the same limit. */
+static int serve_two(const char *key)
+{
+    const char *filter =
+        keep_printf("filter limit { zone limits; rate 3/h; burst 3; key %s; }", key);
+    struct server *server = serve(
+        keep_printf("method ping { %s } method other { handler ping.ping; %s }", filter, filter));
+
+    return client_connect(server);
+}
+
+START_TEST(each_has_a_limit_of_its_own)
+{
+    int client = serve_two("member:token");
+    char longer[300];
+
+    ck_assert_int_eq(let_in(client, ",\"token\":\"a\"", 5), 3);
+    ck_assert_int_eq(let_in(client, ",\"token\":\"b\"", 5), 3);
+    ck_assert_int_eq(let_in(client, "", 5), 3);
+    for (char last = 'x'; last <= 'y'; last++) {
+        memset(longer, 'l', sizeof(longer));
+        longer[sizeof(longer) - 2] = last;
+        longer[sizeof(longer) - 1] = '\0';
+        ck_assert_int_eq(let_in(client, keep_printf(",\"token\":\"%s\"", longer), 5), 3);
+    }
+    client = serve_two("method");
+    ck_assert_int_eq(let_in(client, "", 5), 3);
+    client_send_frame(client, "{\"in\":\"other\"}");
+    client_expect(client, "{\"out\":\"pong\",\"result\":null}");
+    client = serve_two("all");
+    ck_assert_int_eq(let_in(client, "", 5), 3);
+    client_send_frame(client, "{\"in\":\"other\"}");
+    client_expect_error(client, "limited");
+    client = serve_two("client");
+    ck_assert_int_eq(let_in(client, "", 5), 3);
+}
+END_TEST
+
+static bool is_limited(int client)
+{
+    client_send_frame(client, "{\"in\":\"wait\",\"params\":{\"ms\":1}}");
+    return strstr(client_receive(client, NULL), "limited") != NULL;
+}
+
+START_TEST(so_many_are_under_way_and_no_more)
+{
+    struct server *server = serve("method wait { filter limit { zone limits; concurrency 2; } }"
+                                  "method ping; method crash_now;");
+    int one = client_connect(server), two = client_connect(server), three = client_connect(server);
+    pid_t pids[8];
+
+    client_send_frame(one, "{\"in\":\"wait\",\"params\":{\"ms\":60000,\"timeout\":300}}");
+    client_send_frame(two, "{\"in\":\"wait\",\"params\":{\"ms\":60000,\"timeout\":300}}");
+    wait_until(is_limited(three), "a third is let in");
+    client_expect_alive(three);
+    client_expect_error(one, "timeout");
+    client_expect_error(two, "timeout");
+    for (int i = 0; i < 5; i++)
+        ck_assert(!is_limited(three)); /* what is refused, and what is over, does not count */
+    /* Nor does what was under way in workers that are dead. */
+    client_send_frame(one, "{\"in\":\"wait\",\"params\":{\"ms\":60000}}");
+    client_send_frame(two, "{\"in\":\"wait\",\"params\":{\"ms\":60000}}");
+    wait_until(is_limited(three), "a third is let in");
+    size_t count = server_workers(server, pids, 8);
+    for (size_t i = 0; i < count; i++)
+        kill(pids[i], SIGKILL);
+    client_expect_error(one, "module_crashed");
+    client_expect_error(two, "module_crashed");
+    wait_until(!is_limited(three), "the dead count for ever");
+}
+END_TEST
+
+START_TEST(modules_count_together_in_a_zone)
+{
+    struct server *server = serve("method ping; method hits;");
+
+    for (int i = 0; i < 6; i++) { /* the third call forgets; connections go to both workers */
+        int client = client_connect(server);
+        client_send_frame(client, "{\"in\":\"hits\",\"params\":{\"key\":\"k\"}}");
+        client_expect(client, keep_printf("{\"out\":\"hits\",\"result\":{\"found\":%d,"
+                                          "\"before\":%d,\"now\":%d}}",
+                                          i % 3 == 0 ? -1 : 8, i % 3, i % 3 + 1));
+    }
+    int client = client_connect(server);
+    client_send_frame(client, "{\"in\":\"hits\",\"params\":{\"key\":\"third\"}}");
+    client_expect(client, "{\"out\":\"hits\",\"result\":{\"found\":1,\"before\":107,\"now\":1}}");
+}
+END_TEST
+
+START_TEST(wrong_configurations_are_refused)
+{
+    static const struct {
+        const char *main_text, *filter, *message;
+    } cases[] = {
+        {"", "filter limit { zone limits; rate 1/s; }",
+         "there is no zone \"limits\"; write \"zone limits 1m;\""},
+        {"zone limits 1m;", "filter limit { zone limits; }", "it limits nothing"},
+        {"zone limits 1m;", "filter limit { rate 1/s; }", "\"zone\" is missing"},
+        {"zone limits 1m;", "filter limit { zone limits; rate 1; }", "\"1\" is no rate"},
+        {"zone limits 1m;", "filter limit { zone limits; rate -1/s; }", "\"-1/s\" is no rate"},
+        {"zone limits 1m;", "filter limit { zone limits; rate 1/s; key user; }",
+         "\"user\" is no key: there are client, method, member:NAME and all"},
+        {"zone limits 1k;", "", "the size of a zone must be from 64k"},
+        {"zone limits;", "", "zone NAME SIZE"},
+        {"zone limits 1m; zone limits 2m;", "", "appears twice"},
+    };
+    struct server *server = serve("method ping;");
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+        server_conf(server, keep_printf("load_module modules/limit.so; %s", cases[i].main_text),
+                    keep_printf("%s method ping;", cases[i].filter));
+        struct run run = server_ask(server, "reload");
+        expect_status(&run, 1);
+        expect_part(run.err, cases[i].message);
+    }
+    client_expect_alive(client_connect(server));
+    server_conf(server, "zone other 64k;", "method ping;");
+    struct run run = server_ask(server, "reload");
+    expect_status(&run, 0);
+    server_wait_log(server, "the zone \"limits\" of 1048576 bytes is not configured any more");
+}
+END_TEST
+
+E2E_MAIN("limit", a_rate_holds_for_all_workers_together,
+         a_burst_may_come_at_once_and_time_brings_more, each_has_a_limit_of_its_own,
+         so_many_are_under_way_and_no_more, modules_count_together_in_a_zone,
+         wrong_configurations_are_refused)
