@@ -1,11 +1,13 @@
 /* `pillion doc TOPIC`: documentation that is made from the server's own tables, so that what is in
- * docs/ cannot say otherwise than the program does. */
+ * docs/ cannot say otherwise than the program does; and `pillion doc FILE.so`: a module's, from
+ * what it says of itself. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/suggest.h"
 #include "cmd/commands.h"
+#include "cmd/describe.h"
 
 static const struct {
     const char *name;
@@ -25,6 +27,28 @@ static int list(const struct command *self)
     return command_flush(self, EXIT_SUCCESS);
 }
 
+/* A file, and not a topic. */
+static bool is_file(const char *operand)
+{
+    size_t size = strlen(operand);
+    return strchr(operand, '/') != NULL || (size > 3 && strcmp(operand + size - 3, ".so") == 0);
+}
+
+static int document(const struct command *self, const char *path)
+{
+    struct manifest manifest;
+    struct text out = {0};
+    struct error error;
+
+    if (!describe_read(path, &manifest, &error))
+        return command_failed(self, EXIT_FAILURE, "%s", error.text);
+    describe_markdown(&out, &manifest);
+    manifest_close(&manifest);
+    fwrite(text_string(&out), 1, out.size, stdout);
+    text_free(&out);
+    return command_flush(self, EXIT_SUCCESS);
+}
+
 static int run(const struct command *self, int argc, char **argv)
 {
     struct args args = {.command = self, .argc = argc, .argv = argv, .next = 1};
@@ -37,6 +61,8 @@ static int run(const struct command *self, int argc, char **argv)
         return list(self);
     if (args_operand(&args) != NULL)
         return command_misused(self, "one topic at a time");
+    if (is_file(topic))
+        return document(self, topic);
     struct suggest suggest = suggest_start(topic);
     for (size_t i = 0; i < TOPIC_COUNT; i++) {
         suggest_offer(&suggest, topics[i].name);
@@ -59,7 +85,7 @@ static const struct option_row options[] = {{0, NULL, NULL, NULL}};
 const struct command doc_command = {
     .name = "doc",
     .run = run,
-    .usage = "[TOPIC]",
-    .summary = "Prints documentation that is made from the server itself.",
+    .usage = "[TOPIC | FILE.so]",
+    .summary = "Prints documentation that is made from the server itself, or from a module.",
     .options = options,
 };

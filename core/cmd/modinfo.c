@@ -5,11 +5,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-#include "base/sealed.h"
 #include "cmd/commands.h"
-#include "module/manifest.h"
+#include "cmd/describe.h"
 #include "wire/json.h"
 
 enum { OPTION_JSON = 256 };
@@ -18,25 +16,6 @@ static const struct option_row options[] = {
     {OPTION_JSON, "json", NULL, "prints one JSON object"},
     {0, NULL, NULL, NULL},
 };
-
-static const char *const kinds[] = {
-    [PILLION_FLAG] = "flag", [PILLION_INTEGER] = "integer", [PILLION_SIZE] = "size",
-    [PILLION_TIME] = "time", [PILLION_STRING] = "string",   [PILLION_ENUM] = "enum",
-    [PILLION_LIST] = "list", [PILLION_PATH] = "path",
-};
-
-/* A later header may have more. */
-static const char *kind_of(const pillion_directive *directive)
-{
-    size_t kind = (size_t)directive->type;
-
-    return kind < sizeof(kinds) / sizeof(*kinds) && kinds[kind] != NULL ? kinds[kind] : "unknown";
-}
-
-static bool is_bounded(const pillion_directive *directive)
-{
-    return directive->min != 0 || directive->max != 0;
-}
 
 /* The hooks that a module has, ended by NULL. */
 static const char *const *hooks_of(const pillion_module *module, const char *hooks[4])
@@ -55,26 +34,10 @@ static const char *const *hooks_of(const pillion_module *module, const char *hoo
 
 /* ---- for people ---- */
 
-/* Appends `string` without what would act on a terminal; what is not UTF-8 becomes U+FFFD. */
-static void append_clean(struct text *out, const char *string)
-{
-    for (size_t i = 0, size = strlen(string); i < size;) {
-        size_t length = utf8_sequence(string + i, size - i);
-        unsigned char c = (unsigned char)string[i];
-        bool control = c < 0x20 || c == 0x7f ||
-                       (length == 2 && c == 0xc2 && (unsigned char)string[i + 1] < 0xa0);
-        if (length == 0 || control)
-            text_append_string(out, length == 0 ? "\xef\xbf\xbd" : " ");
-        else
-            text_append(out, (struct bytes){string + i, length});
-        i += length == 0 ? 1 : length;
-    }
-}
-
 static void append_line(struct text *out, const char *title, const char *value)
 {
     text_printf(out, "%-12s", title);
-    append_clean(out, value == NULL ? "-" : value);
+    describe_text(out, value == NULL ? "-" : value);
     text_append_char(out, '\n');
 }
 
@@ -94,11 +57,11 @@ static void append_row(struct text *out, const char *name, const char *value)
 {
     text_append_string(out, "  ");
     size_t before = out->size;
-    append_clean(out, name);
+    describe_text(out, name);
     if (value != NULL) {
         size_t width = out->size - before;
         text_printf(out, "%*s", width < 18 ? (int)(20 - width) : 2, "");
-        append_clean(out, value);
+        describe_text(out, value);
     }
     text_append_char(out, '\n');
 }
@@ -110,20 +73,6 @@ static void append_heading(struct text *out, const char *title, const char *firs
         append_line(out, title, NULL);
     else
         text_printf(out, "%s\n", title);
-}
-
-/* "integer, 1 to 1000, default 100" */
-static void describe_directive(struct text *out, const pillion_directive *directive)
-{
-    text_append_string(out, kind_of(directive));
-    for (const char *const *word = directive->words; word != NULL && *word != NULL; word++)
-        text_printf(out, "%s%s", word == directive->words ? " of " : " | ", *word);
-    if (is_bounded(directive))
-        text_printf(out, ", %lld to %lld", (long long)directive->min, (long long)directive->max);
-    if (directive->required)
-        text_append_string(out, ", required");
-    else if (directive->fallback != NULL)
-        text_printf(out, ", default \"%s\"", directive->fallback);
 }
 
 static void append_directives(struct text *out, const char *indent,
@@ -146,6 +95,8 @@ static void append_methods(struct text *out, const pillion_method *method)
     append_heading(out, "methods:", method->name);
     for (; method->name != NULL; method++) {
         append_row(out, method->name, method->summary);
+        if (method->idempotent)
+            append_row(out, "    idempotent", "may be run once more after a crash");
         if (method->params != NULL)
             append_row(out, "    params", method->params);
         if (method->result != NULL)
@@ -240,9 +191,9 @@ static void append_directive_json(struct text *out, const pillion_directive *dir
 {
     text_append_string(out, "{\"name\": ");
     append_string(out, directive->name);
-    append_member(out, "kind", kind_of(directive));
+    append_member(out, "kind", describe_kind(directive));
     append_member(out, "default", directive->fallback);
-    if (is_bounded(directive))
+    if (describe_bounded(directive))
         text_printf(out, ", \"min\": %lld, \"max\": %lld", (long long)directive->min,
                     (long long)directive->max);
     if (directive->words != NULL)
@@ -267,6 +218,8 @@ static void append_method_json(struct text *out, const pillion_method *method)
     text_append_string(out, "{\"name\": ");
     append_string(out, method->name);
     append_member(out, "summary", method->summary);
+    if (method->idempotent)
+        text_append_string(out, ", \"idempotent\": true");
     append_schema(out, "params", method->params);
     append_schema(out, "result", method->result);
     if (method->directives->name != NULL)
@@ -314,23 +267,13 @@ static void write_json(const char *path, const struct manifest *manifest, struct
 
 static bool read_file(const char *path, bool json, struct text *out, struct error *error)
 {
-    struct bytes file;
     struct manifest manifest;
 
-    int fd = sealed_copy(path, error);
-    if (fd < 0)
-        return error_prefix(error, "%s", path);
-    bool good = sealed_map(fd, &file, error);
-    if (good) {
-        good = manifest_read(file, &manifest, error);
-        sealed_unmap(file);
-    }
-    if (good) {
-        (json ? write_json : write_text)(path, &manifest, out);
-        manifest_close(&manifest);
-    }
-    close(fd);
-    return good || error_prefix(error, "%s", path);
+    if (!describe_read(path, &manifest, error))
+        return false;
+    (json ? write_json : write_text)(path, &manifest, out);
+    manifest_close(&manifest);
+    return true;
 }
 
 /* Reads options, before the file or after it. 0, or what the process is to end with. */

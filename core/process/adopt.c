@@ -13,8 +13,8 @@
 #include "net/stream_count.h"
 
 #define WAIT_NS   (5 * NS_PER_MS)
-#define TRIES_MAX 1000u /* then a connection for which there is no room must go */
-#define BATCH_MAX 128u  /* between batches, requests have their turn */
+#define TRIES_MAX 1000u           /* then a connection for which there is no room must go */
+#define BATCH_MAX CHANNEL_FDS_MAX /* between batches, requests have their turn */
 
 static void next_batch(struct adoption *adoption);
 

@@ -140,6 +140,35 @@ START_TEST(modinfo_says_what_a_file_is_that_is_no_module)
 }
 END_TEST
 
+START_TEST(doc_makes_markdown_of_a_module)
+{
+    struct run run = pillion("doc", build_path("modules/hello.so"));
+    expect_status(&run, 0);
+    expect_part(run.out, "# hello 1.0.0\n");
+    expect_part(run.out, "| `greeting` | string, default \"Hello\" |");
+    expect_part(run.out, "### greet\n\nGreets somebody by name.\n\nParams:\n\n```json\n{");
+    run = pillion("doc", build_path("modules/limit.so"));
+    expect_status(&run, 0);
+    expect_part(run.out, "## Filters\n\n### limit\n");
+    expect_part(run.out, "| `zone` | string, required |");
+    run = pillion("doc", build_path("tests/modules/later.so"));
+    expect_part(run.out, "### retry\n\nIdempotent: ");
+    run = pillion("doc", build_path("tests/modules/ctor_abort.so")); /* nothing of it runs */
+    expect_status(&run, 0);
+    run = pillion("doc", "/no/such.so");
+    expect_status(&run, 1);
+    expect_part(run.err, "/no/such.so: cannot open");
+    run = pillion("modinfo", build_path("tests/modules/later.so"));
+    expect_part(run.out, "    idempotent");
+    run = pillion("modinfo", "--json", build_path("tests/modules/later.so"));
+    cJSON *json = cJSON_Parse(run.out);
+    ck_assert(cJSON_IsObject(json));
+    cJSON_Delete(json);
+    expect_part(run.out, "{\"name\": \"retry\", \"summary\": null, \"idempotent\": true");
+}
+END_TEST
+
 E2E_MAIN("modinfo", modinfo_tells_name_methods_directives_and_origin,
          modinfo_prints_json_for_programs, modinfo_runs_no_constructor,
-         modinfo_reads_what_any_linker_writes, modinfo_says_what_a_file_is_that_is_no_module)
+         modinfo_reads_what_any_linker_writes, modinfo_says_what_a_file_is_that_is_no_module,
+         doc_makes_markdown_of_a_module)

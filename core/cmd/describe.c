@@ -1,0 +1,165 @@
+/* What a module says of itself, in words. See describe.h. */
+#include "cmd/describe.h"
+
+#include <string.h>
+#include <unistd.h>
+
+#include "base/sealed.h"
+
+bool describe_read(const char *path, struct manifest *manifest, struct error *error)
+{
+    struct bytes file;
+
+    int fd = sealed_copy(path, error);
+    if (fd < 0)
+        return error_prefix(error, "%s", path);
+    bool good = sealed_map(fd, &file, error);
+    if (good) {
+        good = manifest_read(file, manifest, error);
+        sealed_unmap(file);
+    }
+    close(fd);
+    return good || error_prefix(error, "%s", path);
+}
+
+void describe_text(struct text *out, const char *string)
+{
+    for (size_t i = 0, size = strlen(string); i < size;) {
+        size_t length = utf8_sequence(string + i, size - i);
+        unsigned char c = (unsigned char)string[i];
+        bool control = c < 0x20 || c == 0x7f ||
+                       (length == 2 && c == 0xc2 && (unsigned char)string[i + 1] < 0xa0);
+        if (length == 0 || control)
+            text_append_string(out, length == 0 ? "\xef\xbf\xbd" : " ");
+        else
+            text_append(out, (struct bytes){string + i, length});
+        i += length == 0 ? 1 : length;
+    }
+}
+
+static const char *const kinds[] = {
+    [PILLION_FLAG] = "flag", [PILLION_INTEGER] = "integer", [PILLION_SIZE] = "size",
+    [PILLION_TIME] = "time", [PILLION_STRING] = "string",   [PILLION_ENUM] = "enum",
+    [PILLION_LIST] = "list", [PILLION_PATH] = "path",
+};
+
+const char *describe_kind(const pillion_directive *directive)
+{
+    size_t kind = (size_t)directive->type;
+
+    return kind < sizeof(kinds) / sizeof(*kinds) && kinds[kind] != NULL ? kinds[kind] : "unknown";
+}
+
+bool describe_bounded(const pillion_directive *directive)
+{
+    return directive->min != 0 || directive->max != 0;
+}
+
+void describe_directive(struct text *out, const pillion_directive *directive)
+{
+    text_append_string(out, describe_kind(directive));
+    for (const char *const *word = directive->words; word != NULL && *word != NULL; word++)
+        text_printf(out, "%s%s", word == directive->words ? " of " : " | ", *word);
+    if (describe_bounded(directive))
+        text_printf(out, ", %lld to %lld", (long long)directive->min, (long long)directive->max);
+    if (directive->required)
+        text_append_string(out, ", required");
+    else if (directive->fallback != NULL)
+        text_printf(out, ", default \"%s\"", directive->fallback);
+}
+
+/* ---- Markdown ---- */
+
+/* In a cell of a table, where a bar would end it. */
+static void append_cell(struct text *out, const char *string)
+{
+    struct text clean = {0};
+
+    describe_text(&clean, string == NULL ? "" : string);
+    for (const char *c = text_string(&clean); *c != '\0'; c++) {
+        if (*c == '|')
+            text_append_char(out, '\\');
+        text_append_char(out, *c);
+    }
+    text_free(&clean);
+}
+
+static void append_directives(struct text *out, const pillion_directive *directive)
+{
+    if (directive->name == NULL)
+        return;
+    text_append_string(out, "\n| directive | takes | |\n| --- | --- | --- |\n");
+    for (; directive->name != NULL; directive++) {
+        struct text takes = {0};
+        describe_directive(&takes, directive);
+        text_append_string(out, "| `");
+        append_cell(out, directive->name);
+        text_append_string(out, "` | ");
+        append_cell(out, text_string(&takes));
+        text_append_string(out, " | ");
+        append_cell(out, directive->summary);
+        text_append_string(out, " |\n");
+        text_free(&takes);
+    }
+}
+
+static void append_named(struct text *out, const char *name, const char *summary)
+{
+    text_append_string(out, "\n### ");
+    describe_text(out, name);
+    text_append_string(out, "\n");
+    if (summary == NULL)
+        return;
+    text_append_string(out, "\n");
+    describe_text(out, summary);
+    text_append_string(out, "\n");
+}
+
+static void append_schema(struct text *out, const char *title, const char *schema)
+{
+    if (schema == NULL)
+        return;
+    text_printf(out, "\n%s:\n\n```json\n", title);
+    describe_text(out, schema);
+    text_append_string(out, "\n```\n");
+}
+
+void describe_markdown(struct text *out, const struct manifest *manifest)
+{
+    const pillion_module *module = &manifest->descriptor;
+
+    text_append_string(out, "# ");
+    describe_text(out, module->name == NULL ? "?" : module->name);
+    if (module->version != NULL) {
+        text_append_char(out, ' ');
+        describe_text(out, module->version);
+    }
+    text_append_string(out, "\n");
+    if (module->summary != NULL) {
+        text_append_string(out, "\n");
+        describe_text(out, module->summary);
+        text_append_string(out, "\n");
+    }
+    if (module->directives->name != NULL)
+        text_append_string(out, "\nIn the block of `load_module`:\n");
+    append_directives(out, module->directives);
+    if (module->methods->name != NULL)
+        text_append_string(out, "\n## Methods\n");
+    for (const pillion_method *m = module->methods; m->name != NULL; m++) {
+        append_named(out, m->name, m->summary);
+        if (m->idempotent)
+            text_append_string(out, "\nIdempotent: one that waits when its worker crashes is run "
+                                    "once more.\n");
+        append_schema(out, "Params", m->params);
+        append_schema(out, "Result", m->result);
+        if (m->directives->name != NULL)
+            text_append_string(out, "\nIn the block of its `method`:\n");
+        append_directives(out, m->directives);
+    }
+    if (module->filters->name != NULL)
+        text_append_string(out, "\n## Filters\n");
+    for (const pillion_filter *f = module->filters; f->name != NULL; f++) {
+        append_named(out, f->name, f->summary);
+        append_directives(out, f->directives);
+    }
+}

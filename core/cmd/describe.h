@@ -1,0 +1,24 @@
+/* Modules in words, for the commands that print what a file says of itself. */
+#ifndef PILLION_CMD_DESCRIBE_H
+#define PILLION_CMD_DESCRIBE_H
+
+#include "base/bytes.h"
+#include "module/manifest.h"
+
+/* Reads a module's file without running it. Close with manifest_close. */
+bool describe_read(const char *path, struct manifest *manifest, struct error *error);
+
+/* Appends `string` without what would act on a terminal; what is not UTF-8 becomes U+FFFD. */
+void describe_text(struct text *out, const char *string);
+
+/* "integer"; a later header may have kinds that this binary does not know. */
+const char *describe_kind(const pillion_directive *directive);
+bool describe_bounded(const pillion_directive *directive);
+
+/* "integer, 1 to 1000, default 100" */
+void describe_directive(struct text *out, const pillion_directive *directive);
+
+/* Appends the module's documentation, as Markdown. */
+void describe_markdown(struct text *out, const struct manifest *manifest);
+
+#endif
