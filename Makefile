@@ -64,7 +64,7 @@ $(B)/pillion: $(B)/obj/core/cmd/main.o $(B)/libpillion.a core/module/exports.lis
 
 # modules/NAME/*.c become NAME.so, built as any user would build theirs.
 .SECONDEXPANSION:
-$(MODULE_SO): $(B)/modules/%.so: $$(wildcard modules/%/*.[ch]) core/include/pillion/module.h
+$(MODULE_SO): $(B)/modules/%.so: $$(wildcard modules/%/*.[ch]) $(wildcard modules/*.h) core/include/pillion/module.h
 	@mkdir -p $(@D)
 	$(if $(Q),@echo "  SO   $@")
 	$(Q)$(CC) -D_GNU_SOURCE -std=c17 $(WARNINGS) $(CFLAGS) $(SANFLAGS) -shared -fPIC \

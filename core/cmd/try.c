@@ -1,7 +1,6 @@
 /* `pillion try FILE.so METHOD [PARAMS | -]`: one call of a module's method in this very process,
  * without a server, a worker or a socket. For debuggers, valgrind and sanitizers: what they report
  * is the module's. */
-#include <libgen.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -219,7 +219,10 @@ void conn_look_again(struct conns *conns, struct conn *conn);
  * none is left: then conn_go_on_later. */
 static inline bool conn_budget(struct conns *conns)
 {
-    return conns->budget > 0 && conns->budget-- > 0;
+    if (conns->budget == 0)
+        return false;
+    conns->budget--;
+    return true;
 }
 
 /* From on_input: there is more to do for this connection, but others have their turn first. */

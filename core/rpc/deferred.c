@@ -140,10 +140,7 @@ static void settle(struct deferred *deferred)
                   req->method->instance->name, req->method->own_name);
         request_fail(req, PILLION_INTERNAL_ERROR, "the method gave no answer");
     }
-    if (deferred->state != DEFERRED_ANSWERED) {
-        timer_cancel(deferred->all->loop, &deferred->timer);
-        deferred->state = DEFERRED_ANSWERED;
-    }
+    deferred->state = DEFERRED_ANSWERED; /* its timer ended when it was resumed */
     if (req->method != NULL)
         filters_after(req);
     deferred->listed = false;

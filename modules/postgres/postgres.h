@@ -21,7 +21,6 @@ enum type { TYPE_TEXT, TYPE_INT, TYPE_FLOAT, TYPE_BOOL, TYPE_JSON };
 /* A word of `params`: name, name:type or name:type? */
 struct param {
     const char *name;
-    size_t size;
     enum type type;
     bool optional;
 };

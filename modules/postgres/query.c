@@ -25,17 +25,18 @@ static const struct {
 static int read_param(const char *word, struct param *param, pillion_error_text *error)
 {
     const char *colon = strchr(word, ':'), *type = colon == NULL ? "text" : colon + 1;
-    size_t end = strlen(word), length;
+    size_t end = strlen(word), length, size;
 
-    *param = (struct param){.name = word};
+    *param = (struct param){0};
     param->optional = end > 0 && word[end - 1] == '?';
-    param->size = colon == NULL ? end - param->optional : (size_t)(colon - word);
+    size = colon == NULL ? end - param->optional : (size_t)(colon - word);
     length = colon == NULL ? strlen(type) : strlen(type) - param->optional;
     for (size_t i = 0; i < TYPES; i++) {
         if (strlen(types[i].name) == length && memcmp(types[i].name, type, length) == 0 &&
-            param->size > 0) {
+            size > 0) {
             param->type = (enum type)i;
-            return 0;
+            param->name = strndup(word, size);
+            return param->name == NULL ? pillion_error(error, "out of memory") : 0;
         }
     }
     return pillion_error(error,
@@ -92,19 +93,6 @@ int query_read(struct method *method, size_t *next, pillion_error_text *error)
     method->first = *next;
     *next += method->sql.count;
     return 0;
-}
-
-static const cJSON *member(const cJSON *params, const struct param *param)
-{
-    const cJSON *item;
-
-    cJSON_ArrayForEach(item, params)
-    {
-        if (item->string != NULL && strlen(item->string) == param->size &&
-            memcmp(item->string, param->name, param->size) == 0)
-            return item;
-    }
-    return NULL;
 }
 
 static const char *copy(pillion_request *req, const char *text)
@@ -171,19 +159,18 @@ const char **query_values(pillion_request *req, const struct method *method)
     }
     for (size_t i = 0; i < method->param_count; i++) {
         const struct param *param = &method->params[i];
-        const cJSON *item = member(params, param);
+        const cJSON *item = cJSON_GetObjectItemCaseSensitive(params, param->name);
         values[i] = NULL;
         if (item == NULL || (cJSON_IsNull(item) && param->type != TYPE_JSON)) {
             if (param->optional)
                 continue; /* NULL, as SQL has it */
-            pillion_fail(req, PILLION_INVALID_PARAMS, "\"%.*s\" is missing in params",
-                         (int)param->size, param->name);
+            pillion_fail(req, PILLION_INVALID_PARAMS, "\"%s\" is missing in params", param->name);
             return NULL;
         }
         values[i] = value_of(req, param, item);
         if (values[i] == NULL) {
-            pillion_fail(req, PILLION_INVALID_PARAMS, "\"%.*s\" must be %s", (int)param->size,
-                         param->name, types[param->type].is);
+            pillion_fail(req, PILLION_INVALID_PARAMS, "\"%s\" must be %s", param->name,
+                         types[param->type].is);
             return NULL;
         }
     }

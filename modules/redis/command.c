@@ -43,6 +43,9 @@ int command_read(const pillion_list *words, struct command *command, pillion_err
                                  "Redis's command, and $name, $name? and $names... are members of "
                                  "params",
                                  words->items[i]);
+        word->text = strndup(word->text, word->size);
+        if (word->text == NULL)
+            return pillion_error(error, "out of memory");
     }
     return 0;
 }
@@ -79,15 +82,7 @@ static bool add_value(pillion_request *req, struct arguments *arguments, const s
 
 static const cJSON *member(const cJSON *params, const struct word *word)
 {
-    const cJSON *item;
-
-    cJSON_ArrayForEach(item, params)
-    {
-        if (item->string != NULL && strlen(item->string) == word->size &&
-            memcmp(item->string, word->text, word->size) == 0)
-            return item;
-    }
-    return NULL;
+    return cJSON_GetObjectItemCaseSensitive(params, word->text);
 }
 
 static bool add_word(pillion_request *req, struct arguments *arguments, const struct word *word,

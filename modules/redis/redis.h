@@ -20,7 +20,7 @@ struct settings {
 
 /* A word of a `command`: as it stands, or a member of params. */
 struct word {
-    const char *text; /* the word, or the member's name */
+    const char *text; /* the word, or the member's name; ended by NUL */
     size_t size;
     bool is_param, optional, spreads; /* $name, $name?, $names... */
     bool leads; /* stands before an optional member, and goes with it: EX of `EX $ttl?` */

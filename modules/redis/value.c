@@ -6,51 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Text that grows. `failed` once memory ran out, or a string was not UTF-8. */
-struct text {
-    char *data;
-    size_t size, capacity;
-    const char *failed;
-};
+#include "../json_text.h"
 
-static void append(struct text *text, const char *data, size_t size)
-{
-    if (text->failed != NULL)
-        return;
-    if (text->size + size > text->capacity) {
-        size_t capacity = (text->size + size) * 2 + 256;
-        char *grown = realloc(text->data, capacity);
-        if (grown == NULL) {
-            text->failed = "out of memory";
-            return;
-        }
-        text->data = grown;
-        text->capacity = capacity;
-    }
-    memcpy(text->data + text->size, data, size);
-    text->size += size;
-}
-
-/* Strings of Redis are bytes; JSON's are text. pillion_reply_raw sees that they are UTF-8. */
-static void append_string(struct text *text, const char *data, size_t size)
-{
-    size_t plain = 0;
-
-    append(text, "\"", 1);
-    for (size_t i = 0; i < size; i++) {
-        unsigned char c = (unsigned char)data[i];
-        char escaped[8];
-        if (c >= 0x20 && c != '"' && c != '\\')
-            continue;
-        append(text, data + plain, i - plain);
-        append(text, escaped, (size_t)snprintf(escaped, sizeof(escaped), "\\u%04x", c));
-        plain = i + 1;
-    }
-    append(text, data + plain, size - plain);
-    append(text, "\"", 1);
-}
-
-/* True when the bytes are UTF-8 (RFC 3629): no overlong forms, no surrogates. */
+/* Strings of Redis are bytes; JSON's are text. True when the bytes are UTF-8 (RFC 3629): no
+ * overlong forms, no surrogates. */
 static bool is_utf8(const char *data, size_t size)
 {
     const unsigned char *p = (const unsigned char *)data, *end = p + size;
@@ -74,42 +33,42 @@ static bool is_utf8(const char *data, size_t size)
     return true;
 }
 
-static void append_value(struct text *text, const redisReply *reply, int returns)
+static void append_value(struct json_text *text, const redisReply *reply, int returns)
 {
     char number[32];
 
     switch (reply->type) {
     case REDIS_REPLY_INTEGER:
-        append(text, number, (size_t)snprintf(number, sizeof(number), "%lld", reply->integer));
+        json_append(text, number, (size_t)snprintf(number, sizeof(number), "%lld", reply->integer));
         break;
     case REDIS_REPLY_NIL:
-        append(text, "null", 4);
+        json_append(text, "null", 4);
         break;
     case REDIS_REPLY_ARRAY:
-        append(text, "[", 1);
+        json_append(text, "[", 1);
         for (size_t i = 0; i < reply->elements; i++) {
-            append(text, ",", i > 0);
+            json_append(text, ",", i > 0);
             append_value(text, reply->element[i], returns);
         }
-        append(text, "]", 1);
+        json_append(text, "]", 1);
         break;
     case REDIS_REPLY_STRING:
         if (!is_utf8(reply->str, reply->len))
             text->failed = "the value is not UTF-8 text";
         else if (returns == RETURNS_JSON)
-            append(text, reply->str, reply->len);
+            json_append(text, reply->str, reply->len);
         else
-            append_string(text, reply->str, reply->len);
+            json_append_string(text, reply->str, reply->len);
         break;
     default: /* a status, or an error within an array */
-        append_string(text, reply->str, reply->len);
+        json_append_string(text, reply->str, reply->len);
         break;
     }
 }
 
 void value_reply(pillion_request *req, const redisReply *reply, int returns)
 {
-    struct text text = {0};
+    struct json_text text = {0};
 
     if (reply->type == REDIS_REPLY_ERROR) {
         pillion_fail(req, "redis_error", "%s", reply->str);

@@ -1,0 +1,53 @@
+/* JSON text that grows, for modules that turn values of other servers into it. */
+#ifndef PILLION_MODULES_JSON_TEXT_H
+#define PILLION_MODULES_JSON_TEXT_H
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Starts as `{0}`; `data` is freed by who made it. */
+struct json_text {
+    char *data;
+    size_t size, capacity;
+    const char *failed; /* why it is not whole, such as memory that ran out; or NULL */
+};
+
+static inline void json_append(struct json_text *text, const char *data, size_t size)
+{
+    if (text->failed != NULL)
+        return;
+    if (text->size + size > text->capacity) {
+        size_t capacity = (text->size + size) * 2 + 256;
+        char *grown = realloc(text->data, capacity);
+        if (grown == NULL) {
+            text->failed = "out of memory";
+            return;
+        }
+        text->data = grown;
+        text->capacity = capacity;
+    }
+    memcpy(text->data + text->size, data, size);
+    text->size += size;
+}
+
+/* UTF-8 as a JSON string. */
+static inline void json_append_string(struct json_text *text, const char *data, size_t size)
+{
+    size_t plain = 0;
+
+    json_append(text, "\"", 1);
+    for (size_t i = 0; i < size; i++) {
+        unsigned char c = (unsigned char)data[i];
+        char escaped[8];
+        if (c >= 0x20 && c != '"' && c != '\\')
+            continue;
+        json_append(text, data + plain, i - plain);
+        json_append(text, escaped, (size_t)snprintf(escaped, sizeof(escaped), "\\u%04x", c));
+        plain = i + 1;
+    }
+    json_append(text, data + plain, size - plain);
+    json_append(text, "\"", 1);
+}
+
+#endif
