@@ -1,4 +1,4 @@
-/* Counters in shared memory: one process writes, anybody reads, no locks. */
+/* Numbers in shared memory: one process writes, anybody reads, no locks. */
 #ifndef PILLION_BASE_COUNTER_H
 #define PILLION_BASE_COUNTER_H
 
@@ -17,6 +17,14 @@ static inline void counter_add(counter *c, uint64_t more)
 static inline uint64_t counter_read(const counter *c)
 {
     return atomic_load_explicit(c, memory_order_relaxed);
+}
+
+/* A number that may go down too, and that any thread of one process adds to. */
+typedef _Atomic int64_t metric_cell;
+
+static inline void metric_cell_add(metric_cell *cell, int64_t more)
+{
+    atomic_fetch_add_explicit(cell, more, memory_order_relaxed);
 }
 
 #endif

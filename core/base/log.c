@@ -173,22 +173,87 @@ static void write_line(const char *line, size_t size)
     }
 }
 
-static void write_json(enum log_level level, const char *when, const char *message)
+/* A value as JSON. What is longer than LOG_VALUE_MAX is cut, and a string then. */
+static void append_value(struct text *line, const struct log_field *field)
 {
+    struct bytes text = field->text;
+    bool whole = text.size <= LOG_VALUE_MAX;
+
+    if (text.data == NULL) {
+        text_printf(line, "%lld", (long long)field->number);
+    } else if (field->is_json && whole) {
+        text_append(line, text);
+    } else {
+        text_append_char(line, '"');
+        text_append_json(line, (struct bytes){text.data, whole ? text.size : LOG_VALUE_MAX});
+        text_append_string(line, whole ? "\"" : "...\"");
+    }
+}
+
+static void append_members(struct text *line, const struct log_field *fields)
+{
+    for (; fields != NULL && fields->name != NULL; fields++) {
+        text_append_string(line, ",\"");
+        text_append_json(line, bytes_of(fields->name));
+        text_append_string(line, "\":");
+        append_value(line, fields);
+    }
+}
+
+/* A word stands as it is; what would be hard to tell from what follows is in quotes, as in JSON. */
+static void append_words(struct text *line, const struct log_field *fields)
+{
+    for (; fields != NULL && fields->name != NULL; fields++) {
+        struct bytes text = fields->text;
+        bool word = text.data != NULL && text.size > 0 && text.size <= LOG_VALUE_MAX;
+        for (size_t i = 0; word && i < text.size; i++)
+            word = (unsigned char)text.data[i] > 0x20 && (unsigned char)text.data[i] < 0x7f &&
+                   strchr("\"\\=", text.data[i]) == NULL;
+        text_printf(line, " %s=", fields->name);
+        if (word)
+            text_append(line, text);
+        else
+            append_value(line, fields);
+    }
+}
+
+void log_write_fields(enum log_level level, const struct log_field *fields, const char *message)
+{
+    char when[CLOCK_TEXT_SIZE], clean[LOG_LINE_MAX];
+    int saved = errno;
     struct text line = {0};
 
-    text_printf(&line,
-                "{\"time\":\"%s\",\"level\":\"%s\",\"process\":\"%s\",\"pid\":%d,\"message\":\"",
-                when, levels[level].name, the_log.identity, (int)getpid());
-    text_append_json(&line, bytes_of(message));
-    text_append_string(&line, "\"}\n");
-    write_line(line.data, line.size);
+    if (!log_enabled(level))
+        return;
+    snprintf(clean, sizeof(clean), "%s", message);
+    sanitize(clean);
+    clock_text(when, sizeof(when));
+    if (the_log.fd < 0) {
+        append_words(&line, fields);
+        syslog(levels[level].priority, "[%s] %s%s", the_log.identity, clean, text_string(&line));
+    } else if (the_log.format == LOG_FORMAT_JSON) {
+        text_printf(
+            &line, "{\"time\":\"%s\",\"level\":\"%s\",\"process\":\"%s\",\"pid\":%d,\"message\":\"",
+            when, levels[level].name, the_log.identity, (int)getpid());
+        text_append_json(&line, bytes_of(clean));
+        text_append_char(&line, '"');
+        append_members(&line, fields);
+        text_append_string(&line, "}\n");
+        write_line(line.data, line.size);
+    } else {
+        text_printf(&line, "%s [%s] %s %d: %s", when, levels[level].name, the_log.identity,
+                    (int)getpid(), clean);
+        append_words(&line, fields);
+        text_append_char(&line, '\n');
+        write_line(line.data, line.size);
+    }
     text_free(&line);
+    errno = saved;
 }
 
 void log_write(enum log_level level, const char *format, ...)
 {
-    char message[LOG_LINE_MAX], when[CLOCK_TEXT_SIZE], line[LOG_LINE_MAX + 128];
+    char message[LOG_LINE_MAX];
     int saved = errno;
     va_list args;
 
@@ -197,17 +262,6 @@ void log_write(enum log_level level, const char *format, ...)
     va_start(args, format);
     vsnprintf(message, sizeof(message), format, args);
     va_end(args);
-    sanitize(message);
-
-    clock_text(when, sizeof(when));
-    if (the_log.fd < 0) {
-        syslog(levels[level].priority, "[%s] %s", the_log.identity, message);
-    } else if (the_log.format == LOG_FORMAT_JSON) {
-        write_json(level, when, message);
-    } else {
-        int size = snprintf(line, sizeof(line), "%s [%s] %s %d: %s\n", when, levels[level].name,
-                            the_log.identity, (int)getpid(), message);
-        write_line(line, (size_t)size);
-    }
+    log_write_fields(level, NULL, message);
     errno = saved;
 }

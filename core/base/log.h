@@ -9,6 +9,7 @@
 
 #include <stdbool.h>
 
+#include "base/bytes.h"
 #include "base/error.h"
 
 /* As in syslog(3), without "emerg" and "alert" to choose from in a configuration. */
@@ -51,6 +52,21 @@ void log_identity(const char *identity);
 
 bool log_enabled(enum log_level level);
 const char *log_level_name(enum log_level level);
+
+/* A named value that goes with a line: a member of its own in JSON, " name=value" behind the
+ * message elsewhere. */
+struct log_field {
+    const char *name; /* NULL ends the array */
+    struct bytes text;
+    int64_t number; /* where `text` has no data */
+    bool is_json;   /* `text` is a JSON value */
+};
+
+#define LOG_FIELDS_MAX 32u  /* that a line of a module has */
+#define LOG_VALUE_MAX  512u /* bytes; longer texts are cut */
+
+/* `fields` may be NULL. */
+void log_write_fields(enum log_level level, const struct log_field *fields, const char *message);
 
 __attribute__((format(printf, 2, 3))) void log_write(enum log_level level, const char *format, ...);
 

@@ -50,6 +50,13 @@ const char *describe_kind(const pillion_directive *directive)
     return kind < sizeof(kinds) / sizeof(*kinds) && kinds[kind] != NULL ? kinds[kind] : "unknown";
 }
 
+const char *describe_metric(const pillion_metric *metric)
+{
+    return metric->type == PILLION_COUNTER ? "counter"
+           : metric->type == PILLION_GAUGE ? "gauge"
+                                           : "unknown";
+}
+
 bool describe_bounded(const pillion_directive *directive)
 {
     return directive->min != 0 || directive->max != 0;
@@ -161,5 +168,14 @@ void describe_markdown(struct text *out, const struct manifest *manifest)
     for (const pillion_filter *f = module->filters; f->name != NULL; f++) {
         append_named(out, f->name, f->summary);
         append_directives(out, f->directives);
+    }
+    if (module->metrics->name != NULL)
+        text_append_string(out, "\n## Metrics\n\n| metric | | |\n| --- | --- | --- |\n");
+    for (const pillion_metric *m = module->metrics; m->name != NULL; m++) {
+        text_append_string(out, "| `");
+        append_cell(out, m->name);
+        text_printf(out, "` | %s | ", describe_metric(m));
+        append_cell(out, m->summary);
+        text_append_string(out, " |\n");
     }
 }

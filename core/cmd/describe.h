@@ -21,4 +21,7 @@ void describe_directive(struct text *out, const pillion_directive *directive);
 /* Appends the module's documentation, as Markdown. */
 void describe_markdown(struct text *out, const struct manifest *manifest);
 
+/* "counter" or "gauge". */
+const char *describe_metric(const pillion_metric *metric);
+
 #endif

@@ -114,6 +114,13 @@ static void append_filters(struct text *out, const pillion_filter *filter)
     }
 }
 
+static void append_metrics(struct text *out, const pillion_metric *metric)
+{
+    append_heading(out, "metrics:", metric->name);
+    for (; metric->name != NULL; metric++)
+        append_row(out, metric->name, metric->summary);
+}
+
 static void write_text(const char *path, const struct manifest *manifest, struct text *out)
 {
     const pillion_module *module = &manifest->descriptor;
@@ -129,6 +136,7 @@ static void write_text(const char *path, const struct manifest *manifest, struct
     append_list(out, "hooks:", hooks_of(module, hooks), ", ");
     append_methods(out, module->methods);
     append_filters(out, module->filters);
+    append_metrics(out, module->metrics);
     append_heading(out, "directives:", module->directives->name);
     append_directives(out, "", module->directives);
     append_list(out, "built with:", manifest->built_by, "; ");
@@ -251,6 +259,14 @@ static void write_json(const char *path, const struct manifest *manifest, struct
         append_string(out, f->name);
         append_member(out, "summary", f->summary);
         append_directives_json(out, f->directives);
+        text_append_char(out, '}');
+    }
+    text_append_string(out, "], \"metrics\": [");
+    for (const pillion_metric *m = module->metrics; m->name != NULL; m++) {
+        text_append_string(out, m == module->metrics ? "{\"name\": " : ", {\"name\": ");
+        append_string(out, m->name);
+        append_member(out, "type", describe_metric(m));
+        append_member(out, "summary", m->summary);
         text_append_char(out, '}');
     }
     text_append_char(out, ']');

@@ -17,6 +17,7 @@
 /* ---- the table ---- */
 
 static const char *const word_auto[] = {"auto", NULL};
+static const char *const words_idempotent[] = {"declared", "off", "on", NULL};
 static const char *const word_off[] = {"off", NULL};
 
 #define MAIN(member) .contexts = CONF_IN_MAIN, .offset = offsetof(struct settings, member)
@@ -338,6 +339,15 @@ const struct conf_directive settings_directives[] = {
      .max = DAY_MS,
      .summary = "How long one call of this method may keep its worker. Without it, "
                 "`handler_timeout` holds."},
+    {.name = "idempotent",
+     METHOD(idempotent),
+     .type = CONF_ENUM,
+     .words = words_idempotent,
+     .fallback = "declared",
+     .summary = "Whether running a request of this method twice does no harm. One that waits for "
+                "something when its worker crashes is then run once more, instead of being "
+                "answered `module_crashed`; and `proxy` may ask another server. `declared`: as "
+                "its module says."},
     {.name = "filter",
      METHOD(filters),
      .type = CONF_CUSTOM,

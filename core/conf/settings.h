@@ -26,11 +26,15 @@ struct filter_settings {
     struct filter_settings *next;
 };
 
+/* Whether a request of the method may be run twice. */
+enum idempotent { IDEMPOTENT_DECLARED, IDEMPOTENT_OFF, IDEMPOTENT_ON };
+
 /* `method NAME;` or `method NAME { handler MODULE.METHOD; timeout TIME; the handler's own }` */
 struct method_settings {
     const char *name;
     const char *handler;             /* "MODULE.METHOD", or NULL: whatever module provides NAME */
     uint64_t timeout_ms;             /* 0: handler_timeout */
+    int idempotent;                  /* enum idempotent */
     struct filter_settings *filters; /* in the order written */
     struct conf_place place;         /* of the name */
     struct conf_place handler_place; /* of the handler's word, when there is one */

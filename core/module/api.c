@@ -14,6 +14,7 @@
 #include "rpc/callback.h"
 #include "rpc/filter.h"
 #include "rpc/introspect.h"
+#include "rpc/metric.h"
 #include "rpc/offload.h"
 #include "rpc/request.h"
 #include "rpc/zone.h"
@@ -33,6 +34,11 @@ PILLION_EXPORT const cJSON *pillion_params(pillion_request *req)
 PILLION_EXPORT void *pillion_method_config(const pillion_request *req)
 {
     return req->method->config;
+}
+
+PILLION_EXPORT bool pillion_idempotent(const pillion_request *req)
+{
+    return req->method->idempotent;
 }
 
 PILLION_EXPORT const char *pillion_method_name(const pillion_request *req)
@@ -74,12 +80,13 @@ PILLION_EXPORT void *pillion_alloc(pillion_request *req, size_t size)
 /* ---- The reply ---- */
 
 /* Clients are promised strict JSON. The limits that requests have are not for replies. */
+static const struct json_limits reply_limits = {.depth = JSON_DEPTH_MAX, .values = UINT32_MAX};
+
 static bool check_result(pillion_request *req, struct bytes result)
 {
-    const struct json_limits limits = {.depth = JSON_DEPTH_MAX, .values = UINT32_MAX};
     struct json_error error = {.reason = "there are no bytes"};
 
-    if (result.data != NULL && json_check(result, &limits, &error))
+    if (result.data != NULL && json_check(result, &reply_limits, &error))
         return true;
     log_error("module %s: \"%s\" replied with bytes that are not valid JSON: %s, at byte %zu",
               req->method->instance->name, req->method->own_name, error.reason, error.offset);
@@ -265,10 +272,15 @@ PILLION_EXPORT int pillion_error(pillion_error_text *error, const char *format, 
     return -1;
 }
 
+static enum log_level own_level(pillion_log_level level)
+{
+    return level <= PILLION_LOG_DEBUG ? (enum log_level)level : LOG_INFO_LEVEL;
+}
+
 PILLION_EXPORT void pillion_log(const pillion_instance *self, pillion_log_level level,
                                 const char *format, ...)
 {
-    enum log_level own = level <= PILLION_LOG_DEBUG ? (enum log_level)level : LOG_INFO_LEVEL;
+    enum log_level own = own_level(level);
     char text[4096];
     va_list args;
 
@@ -278,6 +290,74 @@ PILLION_EXPORT void pillion_log(const pillion_instance *self, pillion_log_level 
     vsnprintf(text, sizeof(text), format, args);
     va_end(args);
     log_write(own, "%s: %s", self->name, text);
+}
+
+PILLION_EXPORT void pillion_log_request(const pillion_request *req, pillion_log_level level,
+                                        const pillion_log_field *fields, const char *format, ...)
+{
+    enum log_level own = own_level(level);
+    const pillion_instance *self = pillion_self(req);
+    struct log_field all[LOG_FIELDS_MAX + 4];
+    struct text message = {0};
+    size_t count = 0;
+    va_list args;
+
+    if (!log_enabled(own))
+        return;
+    text_printf(&message, "%s: ", self->name);
+    va_start(args, format);
+    text_vprintf(&message, format, args);
+    va_end(args);
+    all[count++] = (struct log_field){.name = "method", .text = req->method->name};
+    all[count++] = (struct log_field){.name = "peer", .text = bytes_of(pillion_peer(req))};
+    if (req->id.data != NULL)
+        all[count++] = (struct log_field){.name = "id", .text = req->id, .is_json = true};
+    for (size_t i = 0; fields != NULL && fields[i].name != NULL && i < LOG_FIELDS_MAX; i++)
+        all[count++] = (struct log_field){.name = fields[i].name,
+                                          .text = fields[i].text == NULL ? (struct bytes){NULL, 0}
+                                                                         : bytes_of(fields[i].text),
+                                          .number = fields[i].number};
+    all[count] = (struct log_field){.name = NULL};
+    log_write_fields(own, all, text_string(&message));
+    text_free(&message);
+}
+
+/* ---- Metrics, memory, JSON ---- */
+
+PILLION_EXPORT void pillion_count(pillion_instance *self, unsigned metric, int64_t amount)
+{
+    if (metric >= self->cell_count - MODULE_METRICS)
+        log_error("module %s counts in a metric that it does not have: row %u", self->name, metric);
+    else
+        metric_add(self, MODULE_METRICS + metric, amount);
+}
+
+PILLION_EXPORT void *pillion_malloc(pillion_instance *self, size_t size)
+{
+    return metric_realloc(self, NULL, size);
+}
+
+PILLION_EXPORT void *pillion_realloc(pillion_instance *self, void *block, size_t size)
+{
+    return metric_realloc(self, block, size);
+}
+
+PILLION_EXPORT void pillion_free(pillion_instance *self, void *block)
+{
+    metric_free(self, block);
+}
+
+PILLION_EXPORT bool pillion_json_check(pillion_bytes text)
+{
+    struct json_error error;
+    return text.data != NULL &&
+           json_check((struct bytes){text.data, text.size}, &reply_limits, &error);
+}
+
+PILLION_EXPORT pillion_bytes pillion_json_member(pillion_bytes object, const char *name)
+{
+    struct bytes value = envelope_member((struct bytes){object.data, object.size}, bytes_of(name));
+    return (pillion_bytes){value.data, value.size};
 }
 
 /* ---- Zones ---- */

@@ -170,7 +170,8 @@ bool module_set_bind(struct module_set *set, const struct server_settings *serve
             .filters = filters.uses,
             .filter_count = filters.count,
             .timeout_ns = timeout_ms * NS_PER_MS,
-            .idempotent = found.method->idempotent,
+            .idempotent = m->idempotent == IDEMPOTENT_DECLARED ? found.method->idempotent
+                                                               : m->idempotent == IDEMPOTENT_ON,
         };
         method_table_add(table, &method);
     }

@@ -167,6 +167,30 @@ static bool check_filters(const pillion_module *module, struct error *error)
     return true;
 }
 
+static bool check_metrics(const pillion_module *module, struct error *error)
+{
+    for (const pillion_metric *m = module->metrics; m->name != NULL; m++) {
+        if (!name_valid(m->name))
+            return error_set(error,
+                             "a metric's name has 1 to 63 letters, digits, - and _; correct row "
+                             "%td of the table of metrics",
+                             m - module->metrics + 1);
+        if (m->type != PILLION_COUNTER && m->type != PILLION_GAUGE)
+            return error_set(error,
+                             "the metric \"%s\" has no type that this server knows; give "
+                             ".type = PILLION_COUNTER or PILLION_GAUGE",
+                             m->name);
+        if (!printable(m->summary))
+            return error_set(error, "the summary of the metric \"%s\" is not one line of UTF-8",
+                             m->name);
+        for (const pillion_metric *other = module->metrics; other < m; other++) {
+            if (strcmp(other->name, m->name) == 0)
+                return error_set(error, "the metric \"%s\" is in the table twice", m->name);
+        }
+    }
+    return true;
+}
+
 bool descriptor_copy(const pillion_module *from, pillion_module *to, struct error *error)
 {
     if (from->abi_major != PILLION_ABI_MAJOR || from->abi_minor > PILLION_ABI_MINOR)
@@ -192,8 +216,10 @@ bool descriptor_copy(const pillion_module *from, pillion_module *to, struct erro
     to->filters = filters;
     for (pillion_filter *f = filters; f->name != NULL; f++)
         f->directives = copy_table(f->directives, from->directive_size, sizeof(pillion_directive));
+    to->metrics = copy_table(to->metrics, METRIC_SIZE_MIN, sizeof(pillion_metric));
     return check_methods(to, error) &&
-           check_directives(to->directives, to->config_size, "", error) && check_filters(to, error);
+           check_directives(to->directives, to->config_size, "", error) &&
+           check_filters(to, error) && check_metrics(to, error);
 }
 
 static void free_table(const void *table)
@@ -209,6 +235,7 @@ void descriptor_free(pillion_module *copy)
         free_table(f->directives);
     free_table(copy->methods);
     free_table(copy->filters);
+    free_table(copy->metrics);
     free_table(copy->directives);
 }
 

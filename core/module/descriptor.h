@@ -8,6 +8,7 @@
 #define DESCRIPTOR_SIZE_MIN (offsetof(pillion_module, stop) + sizeof(void *))
 #define METHOD_SIZE_MIN     (offsetof(pillion_method, result) + sizeof(char *))
 #define FILTER_SIZE_MIN     sizeof(pillion_filter) /* as in 1.1, which has brought them */
+#define METRIC_SIZE_MIN     sizeof(pillion_metric) /* as in 1.3, likewise */
 #define DIRECTIVE_SIZE_MIN  (offsetof(pillion_directive, summary) + sizeof(char *))
 
 /* Copies a module's descriptor as this server knows it. The module may be older: fields that it was

@@ -16,6 +16,7 @@
 #include "module/elf.h"
 #include "module/filters.h"
 #include "module/hook_error.h"
+#include "rpc/metric.h"
 
 void module_set_stage(const struct module_set *set, const struct module *module, const char *doing)
 {
@@ -202,6 +203,7 @@ static bool load_one(struct module_set *set, const struct module_source *source,
         return false;
     module->instance.name = module->descriptor.name;
     module->instance.version = module->descriptor.version == NULL ? "" : module->descriptor.version;
+    metrics_init(&module->instance, module->descriptor.metrics);
     log_place(module);
     if (!check_names(set, module))
         return false;
@@ -224,6 +226,24 @@ bool module_set_load(struct module_set *set, const struct module_source *sources
         good = load_one(set, &sources[i], module) && good;
     }
     return good;
+}
+
+/* ---- Metrics ---- */
+
+void module_set_declare(struct module_set *set, struct board *board)
+{
+    for (size_t i = 0; i < set->count; i++) {
+        const struct module *module = &set->modules[i];
+        if (!metrics_declare(&module->instance, module->descriptor.metrics, board))
+            log_warn("%s: its metrics are not all counted: there are %u already",
+                     module->settings->label, BOARD_METRICS_MAX);
+    }
+}
+
+void module_set_attach(struct module_set *set, const struct board *board, struct board_row *row)
+{
+    for (size_t i = 0; i < set->count; i++)
+        metrics_attach(&set->modules[i].instance, set->modules[i].descriptor.metrics, board, row);
 }
 
 /* ---- Hooks ---- */

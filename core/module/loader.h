@@ -8,6 +8,7 @@
 #define PILLION_MODULE_LOADER_H
 
 #include "conf/settings.h"
+#include "rpc/board.h"
 #include "rpc/filter.h"
 #include "rpc/instance.h"
 #include "rpc/method.h"
@@ -73,6 +74,12 @@ bool module_set_load(struct module_set *set, const struct module_source *sources
  * come from the statement, or from `handler_timeout_ms`. */
 bool module_set_bind(struct module_set *set, const struct server_settings *server,
                      uint64_t handler_timeout_ms, struct method_table *table);
+
+/* Gives the names of the modules' metrics to the board: in a probe. */
+void module_set_declare(struct module_set *set, struct board *board);
+
+/* Has the modules count in the worker's row from now on. */
+void module_set_attach(struct module_set *set, const struct board *board, struct board_row *row);
 
 /* Calls every `check` hook: all are called, all errors are collected. */
 bool module_set_check(struct module_set *set);

@@ -76,12 +76,17 @@ static const size_t word_strings[] = {0};
 static const size_t filter_strings[] = {offsetof(pillion_filter, name),
                                         offsetof(pillion_filter, summary)};
 
+static const size_t metric_strings[] = {offsetof(pillion_metric, name),
+                                        offsetof(pillion_metric, summary)};
+
 static const struct table method_table = {"the table of methods", sizeof(pillion_method),
                                           method_strings, COUNT_OF(method_strings)};
 static const struct table directive_table = {"the table of directives", sizeof(pillion_directive),
                                              directive_strings, COUNT_OF(directive_strings)};
 static const struct table filter_table = {"the table of filters", sizeof(pillion_filter),
                                           filter_strings, COUNT_OF(filter_strings)};
+static const struct table metric_table = {"the table of metrics", sizeof(pillion_metric),
+                                          metric_strings, COUNT_OF(metric_strings)};
 static const struct table word_table = {"the words of a directive", sizeof(char *), word_strings,
                                         COUNT_OF(word_strings)};
 
@@ -151,7 +156,8 @@ static bool read_descriptor(struct manifest *manifest, struct error *error)
         !follow_table(manifest, &module->methods, &method_table, module->method_size, error) ||
         !follow_table(manifest, &module->directives, &directive_table, module->directive_size,
                       error) ||
-        !follow_table(manifest, &module->filters, &filter_table, FILTER_SIZE_MIN, error))
+        !follow_table(manifest, &module->filters, &filter_table, FILTER_SIZE_MIN, error) ||
+        !follow_table(manifest, &module->metrics, &metric_table, METRIC_SIZE_MIN, error))
         return false;
     manifest->directive_size = module->directive_size;
     module->size = sizeof(pillion_module);

@@ -123,6 +123,8 @@ _Noreturn void probe_main(const struct worker_start *start)
         good = module_set_check(&worker.modules);
     if (!good)
         fail(start->channel, text_string(&worker.errors.text));
+    if (start->board != NULL)
+        module_set_declare(&worker.modules, start->board);
     channel_say(start->channel, MESSAGE_READY, "");
     _exit(0);
 }
@@ -502,6 +504,7 @@ _Noreturn void worker_main(const struct worker_start *start)
     prepare(start);
     if (!load(start, (int)start->slot))
         fail(start->channel, text_string(&worker.errors.text));
+    module_set_attach(&worker.modules, start->board, start->row);
     for (struct server_settings *s = settings->servers; s != NULL; s = s->next) {
         rpc_server_init(&worker.servers[s->index], s, &worker.dispatcher, generation->number);
         rpc_server_count(&worker.servers[s->index]);

@@ -59,27 +59,72 @@ struct board *board_resume(int fd, struct error *error)
     return board_new(error);
 }
 
-uint32_t board_find_method(const struct board *board, struct bytes name)
-{
-    uint32_t count = atomic_load_explicit(&board->method_count, memory_order_acquire);
+typedef char board_name[BOARD_NAME_MAX];
 
+static uint32_t find_name(const board_name *names, uint32_t count, struct bytes name)
+{
     for (uint32_t i = 0; i < count; i++) {
-        if (bytes_equal(bytes_of(board->names[i]), name))
+        if (bytes_equal(bytes_of(names[i]), name))
             return i;
     }
-    return BOARD_NO_METHOD;
+    return UINT32_MAX;
+}
+
+/* The next index, its name set and not yet to be seen; or UINT32_MAX when all `most` are used up.
+ */
+static uint32_t new_name(board_name *names, const _Atomic uint32_t *count, uint32_t most,
+                         const char *name)
+{
+    uint32_t index = atomic_load_explicit(count, memory_order_relaxed);
+
+    if (index >= most || strlen(name) >= BOARD_NAME_MAX)
+        return UINT32_MAX;
+    memcpy(names[index], name, strlen(name) + 1);
+    return index;
+}
+
+uint32_t board_find_method(const struct board *board, struct bytes name)
+{
+    return find_name(board->names, atomic_load_explicit(&board->method_count, memory_order_acquire),
+                     name);
 }
 
 uint32_t board_add_method(struct board *board, const char *name)
 {
     uint32_t index = board_find_method(board, bytes_of(name));
-    uint32_t count = atomic_load_explicit(&board->method_count, memory_order_relaxed);
 
-    if (index != BOARD_NO_METHOD || count == BOARD_METHODS_MAX || strlen(name) >= BOARD_NAME_MAX)
+    if (index != BOARD_NO_METHOD)
         return index;
-    memcpy(board->names[count], name, strlen(name) + 1);
-    atomic_store_explicit(&board->method_count, count + 1, memory_order_release);
-    return count;
+    index = new_name(board->names, &board->method_count, BOARD_METHODS_MAX, name);
+    if (index != BOARD_NO_METHOD)
+        atomic_store_explicit(&board->method_count, index + 1, memory_order_release);
+    return index;
+}
+
+/* Probes write the count, and the modules in them may damage it. */
+uint32_t board_metrics_known(const struct board *board)
+{
+    uint32_t count = atomic_load_explicit(&board->metric_count, memory_order_acquire);
+    return count < BOARD_METRICS_MAX ? count : BOARD_METRICS_MAX;
+}
+
+uint32_t board_find_metric(const struct board *board, struct bytes name)
+{
+    return find_name(board->metric_names, board_metrics_known(board), name);
+}
+
+uint32_t board_add_metric(struct board *board, const char *name, bool gauge)
+{
+    uint32_t index = board_find_metric(board, bytes_of(name));
+
+    if (index != BOARD_NO_METRIC)
+        return index;
+    index = new_name(board->metric_names, &board->metric_count, BOARD_METRICS_MAX, name);
+    if (index == BOARD_NO_METRIC)
+        return index;
+    board->metric_gauge[index] = gauge;
+    atomic_store_explicit(&board->metric_count, index + 1, memory_order_release);
+    return index;
 }
 
 /* Zeroes what may have been used: pages that never were stay untouched. */
@@ -87,6 +132,7 @@ static void row_clear(const struct board *board, struct board_row *row)
 {
     memset(row, 0, offsetof(struct board_row, methods));
     memset(row->methods, 0, board->method_count * sizeof(row->methods[0]));
+    memset(row->metrics, 0, board_metrics_known(board) * sizeof(row->metrics[0]));
 }
 
 struct board_row *board_take_row(struct board *board, uint32_t slot, uint64_t generation)
@@ -123,6 +169,10 @@ void board_retire_row(struct board *board, struct board_row *row)
         counter_add(&board->totals.counters[c], counter_read(&row->counters[c]));
     for (uint32_t m = 0; m < board->method_count; m++)
         method_add(&board->totals.methods[m], &row->methods[m]);
+    for (uint32_t m = 0; m < board_metrics_known(board); m++) {
+        if (!board->metric_gauge[m]) /* a level ends with what it was the level of */
+            board->totals.metrics[m] += row->metrics[m];
+    }
     row_clear(board, row);
 }
 
@@ -132,6 +182,15 @@ uint64_t board_sum(const struct board *board, enum worker_counter which)
 
     for (uint32_t i = 0; i < board->row_high; i++)
         sum += counter_read(&board->rows[i].counters[which]);
+    return sum;
+}
+
+int64_t board_sum_metric(const struct board *board, uint32_t index)
+{
+    int64_t sum = board->totals.metrics[index];
+
+    for (uint32_t i = 0; i < board->row_high; i++)
+        sum += board->rows[i].metrics[index];
     return sum;
 }
 

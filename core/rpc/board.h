@@ -6,7 +6,8 @@
  * master adds its counters to the board's totals and the row is free again.
  *
  * Methods are known by index: the master gives every method name that a configuration ever enabled
- * the next free one, and never takes it back, so a method's counters outlive reloads. */
+ * the next free one, and never takes it back, so a method's counters outlive reloads. Metrics of
+ * modules are likewise; their names come from the probes, one at a time. */
 #ifndef PILLION_RPC_BOARD_H
 #define PILLION_RPC_BOARD_H
 
@@ -20,9 +21,11 @@
 #include "net/counters.h"
 
 #define BOARD_METHODS_MAX 1024u /* distinct method names in the life of a master */
+#define BOARD_METRICS_MAX 1024u /* likewise of metrics */
 #define BOARD_ROWS_MAX    288u  /* 128 workers, old and new generation, and some that linger */
 #define BOARD_NAME_MAX    256u
 #define BOARD_NO_METHOD   UINT32_MAX
+#define BOARD_NO_METRIC   UINT32_MAX
 #define BOARD_CALLBACK    (BOARD_METHODS_MAX + 1u) /* running: a module's, of no one method */
 
 /* Latencies: two buckets for each power of two of nanoseconds, from 2^7 (128 ns) on; the last takes
@@ -63,9 +66,10 @@ struct board_row {
 
     counter counters[WORKER_COUNTERS];
     struct method_counters methods[BOARD_METHODS_MAX];
+    metric_cell metrics[BOARD_METRICS_MAX]; /* any thread of the worker adds to them */
 };
 
-#define BOARD_LAYOUT 2u /* raised whenever a structure here changes */
+#define BOARD_LAYOUT 3u /* raised whenever a structure here changes */
 
 struct board {
     uint32_t layout, size; /* BOARD_LAYOUT, sizeof(struct board) */
@@ -79,6 +83,10 @@ struct board {
 
     _Atomic uint32_t method_count;
     char names[BOARD_METHODS_MAX][BOARD_NAME_MAX];
+    _Atomic uint32_t metric_count;
+    char metric_names[BOARD_METRICS_MAX][BOARD_NAME_MAX];
+    bool metric_gauge[BOARD_METRICS_MAX];
+
     /* Quarantine: crashes of each method in its current window; see process/quarantine. */
     _Atomic uint32_t quarantined[BOARD_METHODS_MAX];
 
@@ -105,6 +113,12 @@ uint32_t board_add_method(struct board *board, const char *name);
 /* The index of `name`, or BOARD_NO_METHOD. */
 uint32_t board_find_method(const struct board *board, struct bytes name);
 
+/* The same for metrics. Called in probes, of which there is one at a time; and in a probe of the
+ * next generation, which may differ in what is a gauge: what was first, holds. */
+uint32_t board_add_metric(struct board *board, const char *name, bool gauge);
+uint32_t board_find_metric(const struct board *board, struct bytes name);
+uint32_t board_metrics_known(const struct board *board);
+
 /* A free row, zeroed and taken for `slot`, or NULL. Master only. */
 struct board_row *board_take_row(struct board *board, uint32_t slot, uint64_t generation);
 
@@ -113,6 +127,7 @@ void board_retire_row(struct board *board, struct board_row *row);
 
 /* The sum over all rows and the totals. */
 uint64_t board_sum(const struct board *board, enum worker_counter which);
+int64_t board_sum_metric(const struct board *board, uint32_t index);
 void board_sum_method(const struct board *board, uint32_t index, struct method_counters *sum);
 
 /* The bucket of a latency, and the largest latency that a bucket holds, in nanoseconds. */

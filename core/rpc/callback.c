@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "rpc/metric.h"
 
 enum kind { CALLBACK_FREE, CALLBACK_TIMER, CALLBACK_WATCH };
 
@@ -70,12 +71,19 @@ void callback_enter(const pillion_instance *self)
 
 void callback_leave(void)
 {
+    if (all.current != NULL)
+        metric_settle_cjson(all.current);
     all.current = NULL;
     if (all.row != NULL)
         atomic_store_explicit(&all.row->running, 0, memory_order_release);
 }
 
 /* ---- Places ---- */
+
+static enum module_metric metric_of(enum kind kind)
+{
+    return kind == CALLBACK_WATCH ? METRIC_DESCRIPTORS : METRIC_TIMERS;
+}
 
 static struct callback *take(enum kind kind, pillion_instance *self, void *data)
 {
@@ -96,6 +104,7 @@ static struct callback *take(enum kind kind, pillion_instance *self, void *data)
     uint32_t index = callback->index, serial = callback->serial + 1;
     *callback = (struct callback){
         .kind = kind, .index = index, .serial = serial, .instance = self, .data = data};
+    metric_add(self, metric_of(kind), 1);
     return callback;
 }
 
@@ -107,6 +116,7 @@ static void give(struct callback *callback)
         loop_unwatch(all.loop, &callback->watch);
     }
     timer_cancel(all.loop, &callback->timer);
+    metric_add(callback->instance, metric_of(callback->kind), -1);
     callback->kind = CALLBACK_FREE;
     callback->next_free = all.free;
     all.free = callback;
@@ -220,7 +230,6 @@ uint64_t callback_watch(pillion_instance *self, int fd, unsigned events,
     struct callback *callback = take(CALLBACK_WATCH, self, data);
     callback->watch_call = call;
     if (!loop_watch(all.loop, &callback->watch, fd, to_epoll(events), watch_fired)) {
-        callback->kind = CALLBACK_TIMER; /* nothing to unwatch */
         give(callback);
         return 0;
     }

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "rpc/filter.h"
+#include "rpc/metric.h"
 
 #define DEFERRED_MAX 1000000u /* at the same time, in one worker */
 
@@ -79,6 +80,8 @@ void deferred_free(struct deferred *deferred)
     if (deferred->working)
         return;
     deferred->state = DEFERRED_FREE;
+    if (deferred->instance != NULL)
+        metric_add(deferred->instance, METRIC_WAITING, -1);
     request_forget_pool(&deferred->pool);
     pool_free(&deferred->pool);
     /* The rest stays as it was: it tells what a stale token was, and a request that a module has
@@ -215,6 +218,8 @@ uint64_t deferred_begin(struct pillion_request *req, uint64_t timeout_ms)
     }
     deferred->copy = memcpy(copy, req->body.data, req->body.size);
     deferred->home = req;
+    deferred->instance = req->method->instance;
+    metric_add(deferred->instance, METRIC_WAITING, 1);
     deferred->timeout_ms = timeout;
     req->deferred = deferred;
     return deferred_token(deferred);

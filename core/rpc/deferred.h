@@ -28,7 +28,8 @@ struct deferred {
     struct pillion_request *home; /* before that: where the handler sees it */
     struct deferreds *all;
     enum deferred_state state;
-    uint32_t index, serial; /* the token */
+    const pillion_instance *instance; /* its method's, who counts it as waiting; or NULL */
+    uint32_t index, serial;           /* the token */
     struct pool pool;
     struct timer timer;
     uint64_t timeout_ms, since_ns;

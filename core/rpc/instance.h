@@ -5,6 +5,8 @@
 #include <pillion/module.h>
 #include <stdint.h>
 
+#include "base/counter.h"
+
 struct pillion_instance {
     const char *name;    /* borrowed from the descriptor */
     const char *version; /* likewise; "" when the module gives none */
@@ -13,6 +15,8 @@ struct pillion_instance {
     int worker;          /* the slot, or -1 in a probe */
     int worker_count;
     uint64_t generation;
+    metric_cell **cells; /* of its metrics: see rpc/metric.h */
+    uint32_t cell_count;
 };
 
 #endif

@@ -166,6 +166,31 @@ static void add_method(cJSON *methods, const struct board *board, const struct m
         cJSON_AddTrueToObject(item, "quarantined");
 }
 
+/* {"redis": {"memory_bytes": 0, …, "metrics": {"commands": 7}}, …} from names such as "redis
+ * memory_bytes" and "redis.commands". */
+static void add_modules(cJSON *stats, const struct board *board)
+{
+    cJSON *modules = cJSON_AddObjectToObject(stats, "modules");
+
+    for (uint32_t i = 0; i < board_metrics_known(board); i++) {
+        const char *full = board->metric_names[i];
+        size_t size = strcspn(full, " .");
+        char module[BOARD_NAME_MAX], number[24];
+        if (size == BOARD_NAME_MAX || full[size] == '\0')
+            continue;
+        snprintf(module, sizeof(module), "%.*s", (int)size, full);
+        snprintf(number, sizeof(number), "%lld", (long long)board_sum_metric(board, i));
+        cJSON *object = cJSON_GetObjectItemCaseSensitive(modules, module);
+        if (object == NULL)
+            object = cJSON_AddObjectToObject(modules, module);
+        if (full[size] == '.') {
+            cJSON *own = cJSON_GetObjectItemCaseSensitive(object, "metrics");
+            object = own != NULL ? own : cJSON_AddObjectToObject(object, "metrics");
+        }
+        cJSON_AddRawToObject(object, full + size + 1, number);
+    }
+}
+
 cJSON *introspect_stats(const struct introspect *introspect)
 {
     const struct board *board = introspect->board;
@@ -190,5 +215,6 @@ cJSON *introspect_stats(const struct introspect *introspect)
     cJSON *methods = cJSON_AddObjectToObject(stats, "methods");
     for (size_t i = 0; i < introspect->methods->count; i++)
         add_method(methods, board, &introspect->methods->methods[i]);
+    add_modules(stats, board);
     return stats;
 }

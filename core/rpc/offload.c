@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "rpc/callback.h"
+#include "rpc/metric.h"
 
 /* Work for a thread, or a call that was posted: what a thread hands to the loop. */
 struct job {
@@ -161,6 +162,7 @@ static void *thread_main(void *argument)
         pthread_mutex_unlock(&pool.lock);
         working_for = job->method;
         job->work(job->data);
+        metric_settle_cjson(job->method->instance);
         working_for = NULL;
         hand_over(job);
         pthread_mutex_lock(&pool.lock);

@@ -1,6 +1,7 @@
 /* Answering requests. See request.h. */
 #include "rpc/request.h"
 
+#include <malloc.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,6 +10,7 @@
 #include "base/log.h"
 #include "rpc/deferred.h"
 #include "rpc/filter.h"
+#include "rpc/metric.h"
 
 #define FAIL_MESSAGE_MAX 1024
 
@@ -39,7 +41,11 @@ static const char *method_of(const struct pillion_request *req)
 
 static void *hook_alloc(size_t size)
 {
-    return parsing ? pool_alloc(current_pool, size) : malloc(size);
+    if (parsing)
+        return pool_alloc(current_pool, size);
+    void *memory = malloc(size);
+    metric_cjson += (int64_t)malloc_usable_size(memory);
+    return memory;
 }
 
 static void hook_free(void *memory)
@@ -50,6 +56,7 @@ static void hook_free(void *memory)
         if (remembered[i] != NULL && pool_owns(remembered[i], memory))
             return;
     }
+    metric_cjson -= (int64_t)malloc_usable_size(memory);
     free(memory);
 }
 
@@ -205,6 +212,7 @@ void request_run(struct pillion_request *req)
         run_handler(req);
     else
         filters_run(req, run_handler);
+    metric_settle_cjson(req->method->instance);
     current = NULL;
     current_pool = before;
 }

@@ -367,6 +367,23 @@ START_TEST(idempotent_ones_are_run_once_more)
 }
 END_TEST
 
+START_TEST(the_configuration_says_what_is_idempotent)
+{
+    struct server *server = serve_with("quarantine_crashes off;",
+                                       "method again { handler later.wait; idempotent on; }"
+                                       "method never { handler later.retry; idempotent off; }");
+    int client = client_connect(server), other = client_connect(server);
+
+    client_send_frame(client, "{\"in\":\"again\",\"params\":{\"ms\":400},\"id\":1}");
+    client_send_frame(client, "{\"in\":\"never\",\"params\":{\"ms\":400},\"id\":2}");
+    wait_until(stat_of(server, "connections", "deferred") == 2, "nothing is deferred");
+    client_send_frame(other, "{\"in\":\"crash_now\"}");
+    client_expect_error(other, "module_crashed");
+    expect_error_of(client, "module_crashed", 2);
+    client_expect(client, "{\"out\":\"later\",\"result\":{\"ms\":400},\"id\":1}");
+}
+END_TEST
+
 START_TEST(callbacks_that_end_their_worker_cost_their_requests)
 {
     static const char *const methods[] = {"dies_later", "resumed_dies", "loops_later",
@@ -519,6 +536,7 @@ E2E_MAIN("later", every_way_of_answering_later_works, without_ids_replies_stay_i
          time_runs_out, a_client_that_goes_is_noticed, threads_and_their_queue_are_bounded,
          wrong_uses_are_named_and_hurt_nobody,
          what_was_under_way_when_a_worker_died_is_answered_once, idempotent_ones_are_run_once_more,
+         the_configuration_says_what_is_idempotent,
          callbacks_that_end_their_worker_cost_their_requests,
          a_reload_waits_for_them_on_their_own_connections_only,
          what_still_waits_after_drain_timeout_is_answered, a_worker_that_stays_may_die,

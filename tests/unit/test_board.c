@@ -111,6 +111,37 @@ START_TEST(board_rows_that_were_never_used_cost_nothing)
 }
 END_TEST
 
+START_TEST(board_metrics_are_counters_and_gauges)
+{
+    char name[32];
+
+    start();
+    for (uint32_t i = 0; i < BOARD_METRICS_MAX; i++) {
+        snprintf(name, sizeof(name), "module.%u", i);
+        must(board_add_metric(board, name, i % 2 == 1) == i);
+        must(board_add_metric(board, name, false) == i);
+    }
+    ck_assert_uint_eq(board_add_metric(board, "one.more", false), BOARD_NO_METRIC);
+    ck_assert_uint_eq(board_find_metric(board, BYTES("module.7")), 7);
+    struct board_row *row = board_take_row(board, 0, 1), *other = board_take_row(board, 1, 1);
+    metric_cell_add(&row->metrics[0], 5);
+    metric_cell_add(&row->metrics[1], 5);
+    metric_cell_add(&other->metrics[0], 2);
+    metric_cell_add(&other->metrics[1], -2);
+    ck_assert_int_eq(board_sum_metric(board, 0), 7);
+    ck_assert_int_eq(board_sum_metric(board, 1), 3);
+    board_retire_row(board, row);
+    ck_assert_int_eq(board_sum_metric(board, 0), 7);
+    ck_assert_int_eq(board_sum_metric(board, 1), -2);
+    /* A module that writes where it should not harms nobody else. */
+    board->metric_count = UINT32_MAX;
+    ck_assert_uint_eq(board_metrics_known(board), BOARD_METRICS_MAX);
+    ck_assert_uint_eq(board_find_metric(board, BYTES("none")), BOARD_NO_METRIC);
+    ck_assert_uint_eq(board_add_metric(board, "none", false), BOARD_NO_METRIC);
+    board_retire_row(board, other);
+}
+END_TEST
+
 /* Nothing is lost and nothing counted twice, whatever rows come and go. */
 START_TEST(board_totals_outlive_the_rows)
 {
@@ -268,6 +299,7 @@ END_TEST
 UNIT_MAIN("board", board_gives_each_name_one_index_for_ever,
           board_takes_names_of_every_length_that_a_request_can_have,
           board_rows_are_taken_zeroed_and_given_back, board_rows_that_were_never_used_cost_nothing,
-          board_totals_outlive_the_rows, board_is_shared_over_fork, board_resumed_is_the_same,
+          board_metrics_are_counters_and_gauges, board_totals_outlive_the_rows,
+          board_is_shared_over_fork, board_resumed_is_the_same,
           board_of_another_layout_begins_again, latency_buckets_meet_without_gaps,
           latency_buckets_are_monotonic, every_counter_has_a_name_of_its_own)

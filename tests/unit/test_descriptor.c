@@ -254,6 +254,36 @@ START_TEST(mistakes_in_the_table_of_methods_are_named)
 }
 END_TEST
 
+START_TEST(mistakes_in_the_table_of_metrics_are_named)
+{
+    pillion_metric metrics[] = {
+        {.name = "calls", .type = PILLION_COUNTER},
+        {.name = "level", .type = PILLION_GAUGE},
+        {0},
+    };
+    pillion_module to;
+
+    spoil();
+    wrong.metrics = metrics;
+    ck_assert_msg(descriptor_copy(&wrong, &to, &error), "%s", error.text);
+    ck_assert_str_eq(to.metrics[1].name, "level");
+    ck_assert_ptr_null(to.metrics[2].name);
+    descriptor_free(&to);
+    metrics[1].name = "calls";
+    wrong.metrics = metrics;
+    refused("the metric \"calls\" is in the table twice");
+    metrics[1].name = "a.b";
+    wrong.metrics = metrics;
+    refused("row 2 of the table of metrics");
+    metrics[1] = (pillion_metric){.name = "level"};
+    wrong.metrics = metrics;
+    refused("the metric \"level\" has no type");
+    metrics[1] = (pillion_metric){.name = "level", .type = PILLION_GAUGE, .summary = "two\nlines"};
+    wrong.metrics = metrics;
+    refused("the summary of the metric \"level\" is not one line");
+}
+END_TEST
+
 START_TEST(mistakes_in_the_table_of_directives_are_named)
 {
     spoil();
@@ -339,5 +369,6 @@ END_TEST
 UNIT_MAIN("descriptor", a_good_descriptor_is_copied_with_its_tables,
           tables_are_never_null_in_a_copy, longer_structures_are_walked_by_their_strides,
           descriptors_of_other_interfaces_are_refused, names_of_modules_are_checked,
-          mistakes_in_the_table_of_methods_are_named, mistakes_in_the_table_of_directives_are_named,
-          directives_are_read_into_the_structure, a_default_that_is_wrong_is_the_modules_mistake)
+          mistakes_in_the_table_of_methods_are_named, mistakes_in_the_table_of_metrics_are_named,
+          mistakes_in_the_table_of_directives_are_named, directives_are_read_into_the_structure,
+          a_default_that_is_wrong_is_the_modules_mistake)

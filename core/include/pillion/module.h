@@ -44,7 +44,7 @@ extern "C" {
 /* The module interface. A server loads a module of its own major and of a minor up to its own:
  * within a major, things are only ever added. */
 #define PILLION_ABI_MAJOR 1
-#define PILLION_ABI_MINOR 2
+#define PILLION_ABI_MINOR 3
 
 #define PILLION_EXPORT __attribute__((visibility("default")))
 
@@ -155,6 +155,19 @@ typedef struct {
     size_t config_size;
 } pillion_filter;
 
+typedef enum {
+    PILLION_COUNTER = 1, /* only grows; what workers that are gone have counted stays in it */
+    PILLION_GAUGE = 2    /* a level, such as how many connections there are; ends with its worker */
+} pillion_metric_type;
+
+/* A row of the table of metrics, which ends with a row of zeros: numbers of the module's own, which
+ * `rpc.stats` shows as the sum over all workers. Since 1.3. */
+typedef struct {
+    const char *name; /* letters, digits, - and _ */
+    pillion_metric_type type;
+    const char *summary; /* one sentence */
+} pillion_metric;
+
 /* The module's descriptor. Fields are only ever appended; zero means absent. The first five are the
  * macro's. */
 typedef struct {
@@ -184,6 +197,7 @@ typedef struct {
     void (*stop)(pillion_instance *self);
 
     const pillion_filter *filters; /* since 1.1 */
+    const pillion_metric *metrics; /* since 1.3 */
 } pillion_module;
 
 /* Defines the descriptor, and an ELF note that tells the interface's version without running or
@@ -232,6 +246,10 @@ const cJSON *pillion_params(pillion_request *req);
 /* The structure of the `method` statement that was called; NULL when the handler has no directives.
  * Since 1.2. */
 void *pillion_method_config(const pillion_request *req);
+
+/* True when the request may be run twice: its method says so, or the configuration does
+ * (`idempotent on;`). Since 1.3. */
+bool pillion_idempotent(const pillion_request *req);
 
 /* The name by which the client called. */
 const char *pillion_method_name(const pillion_request *req);
@@ -346,6 +364,30 @@ bool pillion_watch_change(pillion_handle handle, unsigned events);
 /* Ends a timer or a watch. Nothing happens when it is over already. */
 void pillion_cancel(pillion_handle handle);
 
+/* ---- Metrics and memory; since 1.3 ---- */
+
+/* Adds to a metric of the module's, by its row in the table of metrics: a gauge may go down too.
+ * Any thread may call this. */
+void pillion_count(pillion_instance *self, unsigned metric, int64_t amount);
+
+/* As malloc(3), realloc(3) and free(3), and counted: `rpc.stats` shows how much each module has.
+ * Blocks are theirs alone: none may be given to free(3), or come from malloc(3). Any thread may
+ * call these. */
+void *pillion_malloc(pillion_instance *self, size_t size);
+void *pillion_realloc(pillion_instance *self, void *block, size_t size);
+void pillion_free(pillion_instance *self, void *block);
+
+/* ---- JSON text; since 1.3 ---- */
+
+/* True when the bytes are one JSON value as RFC 8259 has it, and nothing besides. Any thread may
+ * call these two. */
+bool pillion_json_check(pillion_bytes text);
+
+/* The member of an object as it is written, {NULL, 0} when there is none; of a name that is there
+ * twice, the first. For text that has passed pillion_json_check, as params have: nothing is parsed
+ * into memory, and numbers keep all their digits. */
+pillion_bytes pillion_json_member(pillion_bytes object, const char *name);
+
 /* ---- Zones; since 1.2 ---- */
 
 /* Memory that all workers share, and that outlives them: `zone NAME SIZE;` in the configuration. It
@@ -415,9 +457,23 @@ typedef enum {
     PILLION_LOG_DEBUG = 4
 } pillion_log_level;
 
-/* Writes a line to the server's log, under the module's name. */
+/* Writes a line to the server's log, under the module's name. Any thread may call this. */
 void pillion_log(const pillion_instance *self, pillion_log_level level, const char *format, ...)
     PILLION_PRINTF(3, 4);
+
+/* A named value of a log line: text, or the number where there is no text. */
+typedef struct {
+    const char *name; /* letters, digits, - and _; NULL ends the table */
+    const char *text;
+    int64_t number;
+} pillion_log_field;
+
+/* Writes a line about a request: with its method, client and id, and with the module's own `fields`
+ * (NULL: none). They are members of their own where `log_format json` is set, and stand as
+ * name=value behind the message elsewhere. Since 1.3. */
+void pillion_log_request(const pillion_request *req, pillion_log_level level,
+                         const pillion_log_field *fields, const char *format, ...)
+    PILLION_PRINTF(4, 5);
 
 /* ---- The server, seen from inside ---- */
 

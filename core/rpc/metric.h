@@ -1,0 +1,59 @@
+/* What is counted for each module: what the server counts of its own accord, and what the module
+ * does.
+ *
+ * A metric is a number in the board, in the row of its worker, and has a name there: "redis
+ * memory_bytes" is the server's, "redis.commands" the module's. Probes give the names; a worker
+ * looks them up. Where there is no board, or no room in it, numbers are the process's own and
+ * nobody sees them. */
+#ifndef PILLION_RPC_METRIC_H
+#define PILLION_RPC_METRIC_H
+
+#include "rpc/board.h"
+#include "rpc/instance.h"
+
+/* Of every module. The module's own follow. */
+enum module_metric {
+    METRIC_MEMORY,      /* bytes that pillion_malloc has given it */
+    METRIC_CJSON,       /* bytes in cJSON trees that it has made and not deleted */
+    METRIC_WAITING,     /* requests of its methods that are deferred */
+    METRIC_TIMERS,      /* that are set */
+    METRIC_DESCRIPTORS, /* that are watched */
+    MODULE_METRICS
+};
+
+/* Gives the instance numbers of its own. `own` is the table of the descriptor. */
+void metrics_init(pillion_instance *self, const pillion_metric *own);
+
+/* Gives the names to the board. In a probe. False when they do not all fit. */
+bool metrics_declare(const pillion_instance *self, const pillion_metric *own, struct board *board);
+
+/* From now on the instance's numbers are those in the row. In a worker, before the module runs. */
+void metrics_attach(pillion_instance *self, const pillion_metric *own, const struct board *board,
+                    struct board_row *row);
+
+static inline void metric_add(const pillion_instance *self, uint32_t metric, int64_t more)
+{
+    if (metric < self->cell_count)
+        metric_cell_add(self->cells[metric], more);
+}
+
+/* ---- Memory of cJSON ---- */
+
+/* What this thread has allocated for cJSON, less what it has freed, since it was last asked. */
+extern _Thread_local int64_t metric_cjson;
+
+/* Makes that the module's, which ran. */
+static inline void metric_settle_cjson(const pillion_instance *self)
+{
+    if (metric_cjson == 0)
+        return;
+    metric_add(self, METRIC_CJSON, metric_cjson);
+    metric_cjson = 0;
+}
+
+/* ---- Memory of the module's own: what pillion_malloc and its kin do ---- */
+
+void *metric_realloc(const pillion_instance *self, void *block, size_t size);
+void metric_free(const pillion_instance *self, void *block);
+
+#endif
