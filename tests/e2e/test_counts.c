@@ -140,7 +140,7 @@ START_TEST(the_log_tells_whose_request_it_was)
         if (strstr(line, "it is noted") != NULL)
             from = line;
     }
-    const cJSON *entry = cJSON_Parse(from);
+    cJSON *entry = cJSON_Parse(from);
     ck_assert_str_eq(cJSON_GetStringValue(cJSON_GetObjectItem(entry, "message")),
                      "counts: it is noted");
     ck_assert_str_eq(cJSON_GetStringValue(cJSON_GetObjectItem(entry, "level")), "warn");
@@ -149,6 +149,7 @@ START_TEST(the_log_tells_whose_request_it_was)
     ck_assert_str_eq(cJSON_GetStringValue(cJSON_GetObjectItem(entry, "text")), "a \"b\"\n\xc3\xa9");
     ck_assert_double_eq(cJSON_GetNumberValue(cJSON_GetObjectItem(entry, "size")), -5);
     expect_part(cJSON_GetStringValue(cJSON_GetObjectItem(entry, "peer")), "127.0.0.1:");
+    cJSON_Delete(entry);
 }
 END_TEST
 
