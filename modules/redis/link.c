@@ -3,11 +3,12 @@
  * hiredis does the protocol, the worker's loop the waiting. */
 #include "redis.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "../address.h"
 
 #define BACKOFF_FIRST_MS   50u
 #define BACKOFF_LONGEST_MS 2000u
@@ -209,37 +210,12 @@ static void link_open(struct link *link)
     redisAsyncSetDisconnectCallback(redis, disconnected);
 }
 
-/* "[::1]:6379", "127.0.0.1:6379" or "unix:PATH": literal, because names would be looked up by a
- * call that blocks. */
-static bool read_address(const char *text, char *host, size_t size, int *port)
-{
-    const char *colon = strrchr(text, ':');
-    struct in6_addr address;
-    char rest;
-
-    *port = 0;
-    if (strncmp(text, "unix:", 5) == 0)
-        return (size_t)snprintf(host, size, "%s", text + 5) < size && host[0] != '\0';
-    if (colon == NULL || sscanf(colon + 1, "%d%c", port, &rest) != 1 || *port < 1 || *port > 65535)
-        return false;
-    size_t length = (size_t)(colon - text);
-    if (length > 1 && text[0] == '[' && text[length - 1] == ']') {
-        text++;
-        length -= 2;
-    }
-    if (length >= size)
-        return false;
-    memcpy(host, text, length);
-    host[length] = '\0';
-    return inet_pton(AF_INET, host, &address) == 1 || inet_pton(AF_INET6, host, &address) == 1;
-}
-
 int links_check(const struct settings *settings, pillion_error_text *error)
 {
     char host[64];
     int port;
 
-    if (read_address(settings->server, host, sizeof(host), &port))
+    if (address_read(settings->server, host, sizeof(host), &port))
         return 0;
     return pillion_error(error,
                          "\"%s\" is no address of a Redis server: write 127.0.0.1:6379, "
@@ -260,7 +236,7 @@ struct links *links_open(pillion_instance *self, const struct settings *settings
     links->self = self;
     links->settings = settings;
     links->count = count;
-    read_address(settings->server, links->host, sizeof(links->host), &links->port);
+    address_read(settings->server, links->host, sizeof(links->host), &links->port);
     for (size_t i = 0; i < count; i++) {
         links->links[i] = (struct link){.links = links, .backoff_ms = BACKOFF_FIRST_MS};
         link_open(&links->links[i]);

@@ -2,6 +2,7 @@
 #include "harness.h"
 
 #include <fcntl.h>
+#include <glob.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -526,7 +527,24 @@ START_TEST(workers_are_bound_to_the_processors_of_their_masks)
 }
 END_TEST
 
-E2E_MAIN("conf", ipv4_ipv6_and_unix_addresses_are_served,
+START_TEST(the_examples_are_good)
+{
+    const char *pattern = keep_printf("%s/conf/examples/*.conf", getenv("PILLION_BUILD"));
+    struct server *server = server_new(); /* for its modules */
+    glob_t found;
+
+    ck_assert_int_eq(glob(pattern, 0, NULL, &found), 0);
+    for (size_t i = 0; i < found.gl_pathc; i++) {
+        struct run run = pillion("-t", "-p", server->prefix, "-c", found.gl_pathv[i]);
+        expect_part(run.err, "is good");
+        expect_status(&run, 0);
+    }
+    ck_assert_uint_ge(found.gl_pathc, 6);
+    globfree(&found);
+}
+END_TEST
+
+E2E_MAIN("conf", the_examples_are_good, ipv4_ipv6_and_unix_addresses_are_served,
          a_unix_socket_that_was_left_behind_is_replaced_and_another_file_is_not,
          an_address_that_is_taken_is_named_with_its_place,
          each_server_block_has_its_own_methods_and_limits, a_reload_adds_and_removes_addresses,

@@ -1,0 +1,561 @@
+/* A connection to an upstream: opened at the start, kept, and opened again when it breaks, later
+ * and later. Requests are pipelined over it, each with an id of ours, so that replies may come in
+ * any order; from a server that knows no ids they come in the order of the requests. */
+#include <errno.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "proxy.h"
+
+#define BACKOFF_FIRST_MS   50u
+#define BACKOFF_LONGEST_MS 2000u
+#define ROOM_FIRST         16384u
+#define ROOM_KEPT          262144u   /* more is given back when it is empty */
+#define UNSENT_MAX         16777216u /* bytes that wait to be sent; then others are asked */
+#define HEADER_SIZE        4u
+#define TAIL_MAX           24u /* an id's digits and the closing brace */
+#define INDEX_BITS         20u /* of an id: its place in `calls` */
+#define NONE               UINT32_MAX
+#define NEVER              UINT64_MAX
+
+/* A request whose reply is to come. */
+struct call {
+    pillion_token token; /* 0: nobody waits for it any more */
+    struct trip *trip;
+    uint64_t due_ms;
+    uint64_t end;    /* where its frame ends in all that this connection has carried */
+    uint32_t serial; /* raised with every use; above the place in the id */
+    bool used;
+    uint32_t before, after; /* by the time of sending */
+};
+
+struct buffer {
+    char *data;
+    size_t start, end, capacity;
+};
+
+struct link {
+    struct upstream *upstream;
+    enum link_state state;
+    int fd;
+    pillion_handle watch, again, flush, due;
+    unsigned events, backoff_ms;
+    bool answered; /* since it was opened */
+    bool ids;      /* the server gives ids back */
+
+    struct buffer in, out;
+    uint64_t queued, written; /* bytes since it was opened */
+
+    struct call *calls;
+    uint32_t used, free; /* those beyond `used` were never used; `free` is a list over `after` */
+    uint32_t first, last;
+    uint64_t due_ms; /* when the timer `due` fires */
+    size_t pending;
+};
+
+static void link_open(struct link *link);
+
+uint64_t now_ms(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+static pillion_instance *self_of(const struct link *link)
+{
+    return link->upstream->proxy->self;
+}
+
+static const struct settings *settings_of(const struct link *link)
+{
+    return link->upstream->proxy->settings;
+}
+
+enum link_state link_state(const struct link *link)
+{
+    return link->state;
+}
+
+struct upstream *link_upstream(const struct link *link)
+{
+    return link->upstream;
+}
+
+size_t link_pending(const struct link *link)
+{
+    return link->pending;
+}
+
+bool link_has_room(const struct link *link)
+{
+    return link->pending < (size_t)settings_of(link)->max_pending &&
+           link->out.end - link->out.start < UNSENT_MAX;
+}
+
+/* ---- Buffers ---- */
+
+/* Room for `size` bytes at the end. */
+static bool buffer_room(struct link *link, struct buffer *buffer, size_t size)
+{
+    size_t held = buffer->end - buffer->start, capacity = buffer->capacity;
+
+    if (buffer->start > 0 && capacity - buffer->end < size) {
+        memmove(buffer->data, buffer->data + buffer->start, held);
+        buffer->start = 0;
+        buffer->end = held;
+    }
+    if (capacity - buffer->end >= size)
+        return true;
+    while (capacity - held < size)
+        capacity = capacity == 0 ? ROOM_FIRST : capacity * 2;
+    char *grown = pillion_realloc(self_of(link), buffer->data, capacity);
+    if (grown == NULL)
+        return false;
+    buffer->data = grown;
+    buffer->capacity = capacity;
+    return true;
+}
+
+static void buffer_take(struct link *link, struct buffer *buffer, size_t size)
+{
+    buffer->start += size;
+    if (buffer->start < buffer->end)
+        return;
+    buffer->start = buffer->end = 0;
+    if (buffer->capacity <= ROOM_KEPT)
+        return;
+    pillion_free(self_of(link), buffer->data);
+    *buffer = (struct buffer){0};
+}
+
+/* ---- Calls ---- */
+
+/* A free one, at the end of the list. There is room: see link_has_room. */
+static struct call *call_take(struct link *link)
+{
+    uint32_t index = link->free;
+
+    if (index != NONE) {
+        link->free = link->calls[index].after;
+    } else {
+        index = link->used++;
+        link->calls[index].serial = 0;
+    }
+    struct call *call = &link->calls[index];
+    *call = (struct call){
+        .serial = call->serial + 1, .used = true, .before = link->last, .after = NONE};
+    if (link->last != NONE)
+        link->calls[link->last].after = index;
+    else
+        link->first = index;
+    link->last = index;
+    link->pending++;
+    link->upstream->pending++;
+    return call;
+}
+
+static void call_give(struct link *link, uint32_t index)
+{
+    struct call *call = &link->calls[index];
+
+    if (call->before != NONE)
+        link->calls[call->before].after = call->after;
+    else
+        link->first = call->after;
+    if (call->after != NONE)
+        link->calls[call->after].before = call->before;
+    else
+        link->last = call->before;
+    call->used = false;
+    call->after = link->free;
+    link->free = index;
+    link->pending--;
+    link->upstream->pending--;
+}
+
+/* By the id of a reply, or NONE. A server that gives no ids back answers in order. */
+static uint32_t call_find(struct link *link, pillion_bytes id)
+{
+    uint64_t number = 0;
+
+    if (id.data == NULL)
+        return link->ids ? NONE : link->first;
+    for (size_t i = 0; i < id.size; i++) {
+        if (id.data[i] < '0' || id.data[i] > '9' || i == 16)
+            return NONE;
+        number = number * 10 + (uint64_t)(id.data[i] - '0');
+    }
+    link->ids = true;
+    uint64_t index = number & ((1u << INDEX_BITS) - 1);
+    if (index >= link->used || !link->calls[index].used ||
+        link->calls[index].serial != number >> INDEX_BITS)
+        return NONE;
+    return (uint32_t)index;
+}
+
+/* ---- Time ---- */
+
+static void due_fired(pillion_instance *self, void *data);
+
+/* Has due_fired look at what is due then, if not before. */
+static void due_set(struct link *link, uint64_t due_ms)
+{
+    uint64_t now = now_ms();
+
+    if (link->due != 0 && link->due_ms <= due_ms)
+        return;
+    pillion_cancel(link->due);
+    link->due_ms = due_ms;
+    link->due = pillion_timer(self_of(link), due_ms > now ? due_ms - now : 0, 0, due_fired, link);
+}
+
+/* Goes on waiting, asks another one, or answers. */
+static void call_overdue(struct link *link, struct call *call)
+{
+    struct trip *trip = call->trip;
+    pillion_request *req = call->token == 0 ? NULL : pillion_resume(call->token);
+    uint64_t now = now_ms();
+    char reason[256];
+
+    call->token = 0;
+    call->due_ms = NEVER;
+    if (req == NULL)
+        return;
+    snprintf(reason, sizeof(reason), "it did not answer within %llu ms",
+             (unsigned long long)trip->try_ms);
+    if (trip->idempotent && trip->tries_left > 0)
+        trip_failed(req, trip, false, reason);
+    else if (now < trip->deadline_ms)
+        call->token = pillion_defer(req, trip->deadline_ms - now);
+    else
+        pillion_fail(req, "timeout", "%s: %s", link->upstream->address, reason);
+}
+
+static void due_fired(pillion_instance *self, void *data)
+{
+    struct link *link = data;
+    unsigned overdue = 0;
+    uint64_t now = now_ms(), next = NEVER;
+
+    (void)self;
+    link->due = 0;
+    if (link->state == LINK_CONNECTING) {
+        link_break(link, "it does not take the connection", 0);
+        return;
+    }
+    for (uint32_t i = link->first, after; i != NONE; i = after) {
+        struct call *call = &link->calls[i];
+        after = call->after;
+        if (call->due_ms <= now) {
+            call_overdue(link, call);
+            overdue++;
+        } else if (call->due_ms < next) {
+            next = call->due_ms;
+        }
+    }
+    if (next != NEVER)
+        due_set(link, next);
+    if (overdue > 0)
+        upstream_overdue(link->upstream, overdue);
+}
+
+/* ---- Breaking ---- */
+
+static void again(pillion_instance *self, void *data)
+{
+    struct link *link = data;
+
+    (void)self;
+    link->again = 0;
+    link_open(link);
+}
+
+static void cancel(pillion_handle *handle)
+{
+    pillion_cancel(*handle);
+    *handle = 0;
+}
+
+static void link_close(struct link *link)
+{
+    cancel(&link->watch);
+    cancel(&link->flush);
+    cancel(&link->due);
+    if (link->fd >= 0)
+        close(link->fd);
+    link->fd = -1;
+    if (link->state == LINK_READY)
+        pillion_count(self_of(link), METRIC_CONNECTED, -1);
+    link->state = LINK_CLOSED;
+    buffer_take(link, &link->in, link->in.end - link->in.start);
+    buffer_take(link, &link->out, link->out.end - link->out.start);
+}
+
+void link_break(struct link *link, const char *reason, uint64_t pause_ms)
+{
+    bool idle = link->answered && link->pending == 0; /* it has served, and owes nothing */
+    uint64_t written = link->written;
+    uint64_t wait_ms = idle ? 0 : link->backoff_ms;
+    char why[256];
+
+    if (link->state == LINK_CLOSED)
+        return;
+    snprintf(why, sizeof(why), "%s", reason); /* it may be the upstream's own */
+    link_close(link);
+    if (!idle || pause_ms > 0)
+        upstream_lost(link->upstream, why);
+    link->again =
+        pillion_timer(self_of(link), wait_ms > pause_ms ? wait_ms : pause_ms, 0, again, link);
+    link->backoff_ms *= 2;
+    if (link->backoff_ms > BACKOFF_LONGEST_MS)
+        link->backoff_ms = BACKOFF_LONGEST_MS;
+    while (link->first != NONE) {
+        struct call call = link->calls[link->first];
+        call_give(link, link->first);
+        pillion_request *req = call.token == 0 ? NULL : pillion_resume(call.token);
+        if (req != NULL)
+            trip_failed(req, call.trip, call.end > written, why);
+    }
+}
+
+/* ---- Sending ---- */
+
+static void want(struct link *link, unsigned events)
+{
+    if (link->events == events)
+        return;
+    link->events = events;
+    pillion_watch_change(link->watch, events);
+}
+
+static void flush(pillion_instance *self, void *data)
+{
+    struct link *link = data;
+    struct buffer *out = &link->out;
+
+    (void)self;
+    link->flush = 0;
+    while (link->state == LINK_READY && out->start < out->end) {
+        ssize_t sent = send(link->fd, out->data + out->start, out->end - out->start,
+                            MSG_NOSIGNAL | MSG_DONTWAIT);
+        if (sent > 0) {
+            link->written += (uint64_t)sent;
+            buffer_take(link, out, (size_t)sent);
+        } else if (errno == EAGAIN) {
+            want(link, PILLION_READ | PILLION_WRITE);
+            return;
+        } else if (errno != EINTR) {
+            link_break(link, strerror(errno), 0);
+            return;
+        }
+    }
+    if (link->state == LINK_READY)
+        want(link, PILLION_READ);
+}
+
+void link_send(struct link *link, pillion_request *req, struct trip *trip)
+{
+    struct buffer *out = &link->out;
+    uint64_t now = now_ms();
+
+    if (!buffer_room(link, out, HEADER_SIZE + trip->frame.size + TAIL_MAX)) {
+        pillion_fail(req, PILLION_OVERLOADED, "there is no memory to send the request on");
+        return;
+    }
+    struct call *call = call_take(link);
+    uint64_t id = (uint64_t)call->serial << INDEX_BITS | (uint64_t)(call - link->calls);
+    char *frame = out->data + out->end, *body = frame + HEADER_SIZE;
+    memcpy(body, trip->frame.data, trip->frame.size);
+    size_t size = trip->frame.size + (size_t)snprintf(body + trip->frame.size, TAIL_MAX, "%llu}",
+                                                      (unsigned long long)id);
+    for (unsigned i = 0; i < HEADER_SIZE; i++)
+        frame[i] = (char)(size >> (8 * i) & 0xff);
+    out->end += HEADER_SIZE + size;
+    link->queued += HEADER_SIZE + size;
+    call->end = link->queued;
+    call->trip = trip;
+    call->due_ms = now + trip->try_ms;
+    due_set(link, call->due_ms);
+    if (link->flush == 0 && link->state == LINK_READY && link->events == PILLION_READ)
+        link->flush = pillion_timer(self_of(link), 0, 0, flush, link);
+    call->token = pillion_defer(req, trip->deadline_ms > now ? trip->deadline_ms - now : 1);
+}
+
+/* ---- Receiving ---- */
+
+/* One whole body. False when the connection is broken since. */
+static bool take_body(struct link *link, pillion_bytes body)
+{
+    uint32_t index =
+        pillion_json_check(body) ? call_find(link, pillion_json_member(body, "id")) : NONE;
+
+    if (index == NONE) {
+        link_break(link, "it sent what is no reply to a request of ours", 0);
+        return false;
+    }
+    struct call call = link->calls[index];
+    call_give(link, index);
+    link->answered = true;
+    link->backoff_ms = BACKOFF_FIRST_MS;
+    upstream_answered(link->upstream);
+    pillion_request *req = call.token == 0 ? NULL : pillion_resume(call.token);
+    if (req == NULL || trip_reply(req, call.trip, body))
+        return link->state == LINK_READY;
+    link_break(link, "it sent a reply without \"out\" and \"result\"", 0);
+    return false;
+}
+
+/* Handles the whole frames that are there. False when the connection is broken since. */
+static bool take_frames(struct link *link)
+{
+    struct buffer *in = &link->in;
+
+    while (in->end - in->start >= HEADER_SIZE) {
+        const unsigned char *head = (const unsigned char *)in->data + in->start;
+        size_t size =
+            head[0] | (size_t)head[1] << 8 | (size_t)head[2] << 16 | (size_t)head[3] << 24;
+        if (size > settings_of(link)->max_reply) {
+            char reason[128];
+            snprintf(reason, sizeof(reason), "it sends a reply of %zu bytes, above max_reply",
+                     size);
+            link_break(link, reason, 0);
+            return false;
+        }
+        if (in->end - in->start - HEADER_SIZE < size)
+            break;
+        if (!take_body(link, (pillion_bytes){in->data + in->start + HEADER_SIZE, size}))
+            return false;
+        buffer_take(link, in, HEADER_SIZE + size);
+    }
+    return true;
+}
+
+static void receive(struct link *link)
+{
+    struct buffer *in = &link->in;
+
+    if (!buffer_room(link, in, ROOM_FIRST)) {
+        link_break(link, "there is no memory to receive with", 0);
+        return;
+    }
+    ssize_t got = recv(link->fd, in->data + in->end, in->capacity - in->end, MSG_DONTWAIT);
+    if (got > 0) {
+        in->end += (size_t)got;
+        take_frames(link);
+    } else if (got == 0) {
+        link_break(link, "it closed the connection", 0);
+    } else if (errno != EAGAIN && errno != EINTR) {
+        link_break(link, strerror(errno), 0);
+    }
+}
+
+/* ---- Connecting ---- */
+
+static void link_connected(struct link *link)
+{
+    int error = 0;
+    socklen_t size = sizeof(error);
+
+    if (getsockopt(link->fd, SOL_SOCKET, SO_ERROR, &error, &size) < 0 || error != 0) {
+        link_break(link, strerror(error), 0);
+        return;
+    }
+    link->state = LINK_READY;
+    pillion_count(self_of(link), METRIC_CONNECTED, 1);
+    cancel(&link->due);
+    due_fired(self_of(link), link);
+    upstream_connected(link->upstream);
+    flush(self_of(link), link);
+}
+
+static void ready(pillion_instance *self, int fd, unsigned events, void *data)
+{
+    struct link *link = data;
+
+    (void)fd;
+    if (link->state == LINK_CONNECTING) {
+        link_connected(link);
+        return;
+    }
+    if (events & PILLION_WRITE)
+        flush(self, link);
+    if (link->state == LINK_READY && (events & (PILLION_READ | PILLION_FAILED)))
+        receive(link);
+}
+
+static uint64_t connect_ms(const struct link *link)
+{
+    const struct settings *settings = settings_of(link);
+    return settings->try_timeout_ms != 0 ? settings->try_timeout_ms : settings->timeout_ms;
+}
+
+static void link_open(struct link *link)
+{
+    const struct upstream *upstream = link->upstream;
+    const struct sockaddr *place = (const struct sockaddr *)&upstream->place;
+
+    link->answered = link->ids = false;
+    link->queued = link->written = 0;
+    link->state = LINK_CONNECTING;
+    link->events = PILLION_READ | PILLION_WRITE;
+    link->fd = socket(place->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (link->fd < 0) {
+        link_break(link, strerror(errno), 0);
+        return;
+    }
+    if (place->sa_family != AF_UNIX)
+        setsockopt(link->fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
+    if (connect(link->fd, place, upstream->place_size) < 0 && errno != EINPROGRESS) {
+        link_break(link, strerror(errno), 0);
+        return;
+    }
+    link->watch = pillion_watch(self_of(link), link->fd, link->events, ready, link);
+    if (link->watch == 0)
+        link_break(link, strerror(errno), 0);
+    else
+        due_set(link, now_ms() + connect_ms(link));
+}
+
+struct link *link_new(struct upstream *upstream)
+{
+    pillion_instance *self = upstream->proxy->self;
+    struct link *link = pillion_malloc(self, sizeof(*link));
+
+    if (link == NULL)
+        return NULL;
+    *link = (struct link){
+        .upstream = upstream,
+        .fd = -1,
+        .backoff_ms = BACKOFF_FIRST_MS,
+        .free = NONE,
+        .first = NONE,
+        .last = NONE,
+    };
+    link->calls =
+        pillion_malloc(self, (size_t)upstream->proxy->settings->max_pending * sizeof(*link->calls));
+    if (link->calls == NULL) {
+        pillion_free(self, link);
+        return NULL;
+    }
+    link_open(link);
+    return link;
+}
+
+void link_free(struct link *link)
+{
+    pillion_instance *self = self_of(link);
+
+    cancel(&link->again);
+    link_close(link);
+    pillion_free(self, link->in.data);
+    pillion_free(self, link->out.data);
+    pillion_free(self, link->calls);
+    pillion_free(self, link);
+}

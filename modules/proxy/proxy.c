@@ -1,0 +1,370 @@
+/* Methods that other servers answer:
+ *
+ *     load_module modules/proxy.so { upstream 10.0.0.1:8080 10.0.0.2:8080; }
+ *     server {
+ *         listen 127.0.0.1:8080;
+ *         method user.get { handler proxy.forward; idempotent on; }
+ *     }
+ *
+ * Any server of the same frames will do. Params and results pass through as they are, byte for
+ * byte; no worker waits for an upstream. */
+#include "proxy.h"
+
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define FRAME_OWN 64u /* bytes of a request besides its name, params and members */
+
+/* The block of a `method` statement. */
+struct method {
+    pillion_list upstreams;
+    const char *to;
+    pillion_list pass;
+    uint64_t timeout_ms;
+    struct group *group;
+};
+
+static const pillion_directive directives[] = {
+    {.name = "upstream",
+     .type = PILLION_LIST,
+     .offset = offsetof(struct settings, upstreams),
+     .summary = "The servers behind: 10.0.0.1:8080, [::1]:8080 or unix:PATH, one or more. A "
+                "method can have others of its own."},
+    {.name = "connections",
+     .type = PILLION_INTEGER,
+     .offset = offsetof(struct settings, connections),
+     .fallback = "2",
+     .min = 1,
+     .max = 64,
+     .summary = "Connections of each worker to each upstream; requests are pipelined over them."},
+    {.name = "timeout",
+     .type = PILLION_TIME,
+     .offset = offsetof(struct settings, timeout_ms),
+     .fallback = "5s",
+     .min = 1,
+     .max = 3600000,
+     .summary = "How long a request waits for its reply, all tries together; then it is answered "
+                "`timeout`."},
+    {.name = "try_timeout",
+     .type = PILLION_TIME,
+     .offset = offsetof(struct settings, try_timeout_ms),
+     .min = 0,
+     .max = 3600000,
+     .summary = "How long one upstream may take before that counts as its failure, and before an "
+                "idempotent request goes to another one as well. Without it, as long as "
+                "`timeout`."},
+    {.name = "retries",
+     .type = PILLION_INTEGER,
+     .offset = offsetof(struct settings, retries),
+     .fallback = "1",
+     .min = 0,
+     .max = 100,
+     .summary = "How many more upstreams a request is sent to when one fails: an idempotent one, "
+                "or one that the first cannot have seen."},
+    {.name = "max_fails",
+     .type = PILLION_INTEGER,
+     .offset = offsetof(struct settings, max_fails),
+     .fallback = "3",
+     .min = 0,
+     .max = 1000000,
+     .summary = "After so many requests in a row without an answer in time an upstream is left "
+                "out; `0`: never."},
+    {.name = "fail_timeout",
+     .type = PILLION_TIME,
+     .offset = offsetof(struct settings, fail_timeout_ms),
+     .fallback = "5s",
+     .min = 1,
+     .max = 3600000,
+     .summary = "For how long; then it gets one request at a time until it answers one."},
+    {.name = "max_pending",
+     .type = PILLION_INTEGER,
+     .offset = offsetof(struct settings, max_pending),
+     .fallback = "1000",
+     .min = 1,
+     .max = 1000000,
+     .summary = "Replies to come on one connection; when all have that many, requests are "
+                "answered `overloaded`."},
+    {.name = "max_frame",
+     .type = PILLION_SIZE,
+     .offset = offsetof(struct settings, max_frame),
+     .fallback = "1m",
+     .min = 1024,
+     .max = 134217728,
+     .summary = "What the upstreams take: their `max_frame`. A larger request is refused here, "
+                "because there it would cost the connection."},
+    {.name = "max_reply",
+     .type = PILLION_SIZE,
+     .offset = offsetof(struct settings, max_reply),
+     .fallback = "16m",
+     .min = 1024,
+     .max = 134217728,
+     .summary = "The largest reply that is taken; a larger one costs its connection."},
+    {0},
+};
+
+static const pillion_directive forward_directives[] = {
+    {.name = "upstream",
+     .type = PILLION_LIST,
+     .offset = offsetof(struct method, upstreams),
+     .summary = "The servers for this method; without it, those of `load_module`."},
+    {.name = "to",
+     .type = PILLION_STRING,
+     .offset = offsetof(struct method, to),
+     .summary = "The method's name there; without it, the one by which it was called."},
+    {.name = "pass",
+     .type = PILLION_LIST,
+     .offset = offsetof(struct method, pass),
+     .summary = "Members of the request that go along besides params, such as `token`."},
+    {.name = "reply_timeout",
+     .type = PILLION_TIME,
+     .offset = offsetof(struct method, timeout_ms),
+     .min = 1,
+     .max = 3600000,
+     .summary = "In place of the `timeout` of `load_module`."},
+    {0},
+};
+
+static const pillion_metric metrics[] = {
+    [METRIC_SENT] = {.name = "sent",
+                     .type = PILLION_COUNTER,
+                     .summary = "Requests sent to upstreams, each try counted."},
+    [METRIC_RETRIED] = {.name = "retried",
+                        .type = PILLION_COUNTER,
+                        .summary = "Those of them that had been sent before."},
+    [METRIC_FAILED] = {.name = "failed",
+                       .type = PILLION_COUNTER,
+                       .summary = "Requests answered `upstream_unavailable`."},
+    [METRIC_OVERDUE] = {.name = "overdue",
+                        .type = PILLION_COUNTER,
+                        .summary = "Tries without an answer within try_timeout."},
+    [METRIC_CONNECTED] = {.name = "connected",
+                          .type = PILLION_GAUGE,
+                          .summary = "Connections to upstreams."},
+    {0},
+};
+
+/* ---- From clients ---- */
+
+/* As a JSON string. Names are printable UTF-8. */
+static char *put_string(char *to, const char *text)
+{
+    *to++ = '"';
+    for (; *text != '\0'; text++) {
+        if (*text == '"' || *text == '\\')
+            *to++ = '\\';
+        *to++ = *text;
+    }
+    *to++ = '"';
+    return to;
+}
+
+static char *put(char *to, const char *data, size_t size)
+{
+    memcpy(to, data, size);
+    return to + size;
+}
+
+/* The frame up to the digits of its id, in the request's memory. */
+static pillion_bytes make_frame(pillion_request *req, const struct method *method)
+{
+    const char *name = method->to != NULL ? method->to : pillion_method_name(req);
+    pillion_bytes params = pillion_params_raw(req);
+    size_t most = FRAME_OWN + 2 * strlen(name) + params.size;
+
+    for (size_t i = 0; i < method->pass.count; i++)
+        most +=
+            pillion_member(req, method->pass.items[i]).size + 2 * strlen(method->pass.items[i]) + 4;
+    char *start = pillion_alloc(req, most), *at = start;
+    if (start == NULL)
+        return (pillion_bytes){NULL, most};
+    at = put(at, "{\"in\":", 6);
+    at = put_string(at, name);
+    at = put(at, ",\"params\":", 10);
+    at = put(at, params.data, params.size);
+    for (size_t i = 0; i < method->pass.count; i++) {
+        pillion_bytes member = pillion_member(req, method->pass.items[i]);
+        if (member.data == NULL)
+            continue;
+        *at++ = ',';
+        at = put_string(at, method->pass.items[i]);
+        *at++ = ':';
+        at = put(at, member.data, member.size);
+    }
+    at = put(at, ",\"id\":", 6);
+    return (pillion_bytes){start, (size_t)(at - start)};
+}
+
+static void forward(pillion_request *req)
+{
+    const struct method *method = pillion_method_config(req);
+    const struct settings *settings = pillion_config(pillion_self(req));
+    struct trip *trip = pillion_alloc(req, sizeof(*trip));
+    pillion_bytes frame = make_frame(req, method);
+
+    if (frame.size > settings->max_frame - FRAME_OWN) {
+        pillion_fail(
+            req, PILLION_INVALID_PARAMS,
+            "the request has %zu bytes, more than the servers behind take (max_frame %llu)",
+            frame.size, (unsigned long long)settings->max_frame);
+        return;
+    }
+    if (trip == NULL || frame.data == NULL) {
+        pillion_fail(req, PILLION_OVERLOADED, "there is no memory to send the request on");
+        return;
+    }
+    uint64_t timeout_ms = method->timeout_ms != 0 ? method->timeout_ms : settings->timeout_ms;
+    *trip = (struct trip){
+        .group = method->group,
+        .frame = frame,
+        .deadline_ms = now_ms() + timeout_ms,
+        .try_ms = settings->try_timeout_ms != 0 ? settings->try_timeout_ms : timeout_ms,
+        .tries_left = (unsigned)settings->retries,
+        .idempotent = pillion_idempotent(req),
+    };
+    trip_send(req, trip);
+}
+
+void trip_send(pillion_request *req, struct trip *trip)
+{
+    char reason[384];
+    bool full;
+    struct link *link = group_choose(trip->group, trip->last, reason, sizeof(reason), &full);
+    pillion_instance *self = pillion_self(req);
+
+    if (link != NULL) {
+        pillion_count(self, METRIC_SENT, 1);
+        trip->last = link_upstream(link);
+        link_send(link, req, trip);
+    } else if (full) {
+        pillion_fail(req, PILLION_OVERLOADED,
+                     "the servers behind have too much to do (max_pending)");
+    } else {
+        pillion_count(self, METRIC_FAILED, 1);
+        pillion_fail(req, "upstream_unavailable", "no server behind can be asked; %s", reason);
+    }
+}
+
+static void try_again(pillion_request *req, struct trip *trip)
+{
+    trip->tries_left--;
+    pillion_count(pillion_self(req), METRIC_RETRIED, 1);
+    trip_send(req, trip);
+}
+
+void trip_failed(pillion_request *req, struct trip *trip, bool untouched, const char *reason)
+{
+    if ((untouched || trip->idempotent) && trip->tries_left > 0) {
+        try_again(req, trip);
+        return;
+    }
+    pillion_count(pillion_self(req), METRIC_FAILED, 1);
+    pillion_fail(req, "upstream_unavailable", "%s: %s; %s", trip->last->address, reason,
+                 untouched ? "it has not seen the request"
+                           : "it may have carried the request out or not");
+}
+
+/* ---- From upstreams ---- */
+
+/* A JSON string as text, in the request's memory; NULL when it is no string, or cJSON cannot hold
+ * it. */
+static const char *text_of(pillion_request *req, pillion_bytes json)
+{
+    if (json.data == NULL || json.data[0] != '"')
+        return NULL;
+    char *text = pillion_alloc(req, json.size);
+    if (text == NULL)
+        return NULL;
+    if (memchr(json.data, '\\', json.size) == NULL) {
+        memcpy(text, json.data + 1, json.size - 2);
+        text[json.size - 2] = '\0';
+        return text;
+    }
+    cJSON *string = cJSON_ParseWithLength(json.data, json.size);
+    if (!cJSON_IsString(string))
+        text = NULL;
+    else
+        memcpy(text, string->valuestring, strlen(string->valuestring) + 1);
+    cJSON_Delete(string);
+    return text;
+}
+
+static void reply_error(pillion_request *req, struct trip *trip, pillion_bytes result)
+{
+    const char *code = text_of(req, pillion_json_member(result, "code"));
+    const char *message = text_of(req, pillion_json_member(result, "message"));
+
+    if (code != NULL && strcmp(code, PILLION_OVERLOADED) == 0 && trip->idempotent &&
+        trip->tries_left > 0)
+        try_again(req, trip);
+    else if (code != NULL && message != NULL)
+        pillion_fail(req, code, "%s", message);
+    else
+        pillion_reply_raw(req, "error", result);
+}
+
+bool trip_reply(pillion_request *req, struct trip *trip, pillion_bytes body)
+{
+    pillion_bytes result = pillion_json_member(body, "result");
+    const char *out = text_of(req, pillion_json_member(body, "out"));
+
+    if (out == NULL || result.data == NULL) {
+        trip_failed(req, trip, false, "it sent a reply without \"out\" and \"result\"");
+        return false;
+    }
+    if (strcmp(out, "error") == 0)
+        reply_error(req, trip, result);
+    else
+        pillion_reply_raw(req, out, result);
+    return true;
+}
+
+/* ---- The module ---- */
+
+static int forward_start(pillion_instance *self, void *config, pillion_error_text *error)
+{
+    struct method *method = config;
+    const struct settings *settings = pillion_config(self);
+    const pillion_list *upstreams =
+        method->upstreams.count > 0 ? &method->upstreams : &settings->upstreams;
+
+    if (upstreams->count == 0)
+        return pillion_error(error, "it has no `upstream`, and load_module gives none");
+    method->group = group_open(pillion_state(self), upstreams, error);
+    return method->group == NULL ? -1 : 0;
+}
+
+static int check(pillion_instance *self, pillion_error_text *error)
+{
+    const struct settings *settings = pillion_config(self);
+
+    return upstreams_check(&settings->upstreams, error);
+}
+
+static int start(pillion_instance *self, pillion_error_text *error)
+{
+    struct proxy *proxy = proxy_open(self, pillion_config(self), error);
+
+    pillion_set_state(self, proxy);
+    return proxy == NULL ? -1 : 0;
+}
+
+static void stop(pillion_instance *self)
+{
+    proxy_close(pillion_state(self));
+}
+
+static const pillion_method methods[] = {
+    {.name = "forward",
+     .handler = forward,
+     .summary = "Has another server answer, and gives its reply.",
+     .directives = forward_directives,
+     .config_size = sizeof(struct method),
+     .start = forward_start},
+    {0},
+};
+
+PILLION_MODULE(.name = "proxy", .version = "1.0.0", .summary = "Methods that other servers answer.",
+               .methods = methods, .directives = directives, .config_size = sizeof(struct settings),
+               .check = check, .start = start, .stop = stop, .metrics = metrics);

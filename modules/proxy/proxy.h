@@ -1,0 +1,120 @@
+/* The proxy module's parts: proxy.c (directives, and requests from and to clients), upstream.c (the
+ * servers behind: which one is asked, and which are left out) and link.c (a connection to one). */
+#ifndef PROXY_H
+#define PROXY_H
+
+#include <netinet/in.h>
+#include <pillion/module.h>
+#include <sys/un.h>
+
+/* The block of load_module. */
+struct settings {
+    pillion_list upstreams;
+    int64_t connections;
+    uint64_t timeout_ms, try_timeout_ms;
+    int64_t retries;
+    int64_t max_fails;
+    uint64_t fail_timeout_ms;
+    int64_t max_pending;
+    uint64_t max_frame, max_reply;
+};
+
+/* The rows of the table of metrics. */
+enum metric { METRIC_SENT, METRIC_RETRIED, METRIC_FAILED, METRIC_OVERDUE, METRIC_CONNECTED };
+
+/* A request on its way, in the request's memory: valid whenever pillion_resume gives the request.
+ */
+struct trip {
+    struct group *group;
+    struct upstream *last; /* who was asked last, or NULL */
+    pillion_bytes frame;   /* all of it but the id's digits and the closing brace */
+    uint64_t deadline_ms;
+    uint64_t try_ms; /* for one upstream */
+    unsigned tries_left;
+    bool idempotent;
+};
+
+/* Sends the request to the best upstream and defers it, or answers it. */
+void trip_send(pillion_request *req, struct trip *trip);
+
+/* The upstream has not answered and will not: sends the request to another one, or answers it.
+ * `untouched`: the upstream cannot have seen it. */
+void trip_failed(pillion_request *req, struct trip *trip, bool untouched, const char *reason);
+
+/* Answers the request with what the upstream says. False when that is no reply. */
+bool trip_reply(pillion_request *req, struct trip *trip, pillion_bytes body);
+
+/* ---- upstream.c ---- */
+
+struct proxy {
+    pillion_instance *self;
+    const struct settings *settings;
+    struct upstream *upstreams; /* each once, whatever groups it is in */
+    struct group *groups;
+};
+
+struct upstream {
+    struct proxy *proxy;
+    const char *address; /* as the configuration has it */
+    struct sockaddr_storage place;
+    socklen_t place_size;
+    size_t pending;   /* replies to come, on all its links */
+    unsigned fails;   /* requests in a row that had no answer in time */
+    bool out;         /* it is being left out */
+    bool trial;       /* it was left out: one request at a time until one is answered */
+    char reason[256]; /* why it cannot be reached; "" while it can */
+    struct upstream *next;
+    struct link **links; /* settings->connections of them */
+};
+
+/* Upstreams that stand for each other. */
+struct group {
+    struct group *next;
+    size_t count, turn;
+    struct upstream *members[];
+};
+
+struct proxy *proxy_open(pillion_instance *self, const struct settings *settings,
+                         pillion_error_text *error);
+void proxy_close(struct proxy *proxy);
+
+/* Checks a list of addresses. Returns 0, or as pillion_error. */
+int upstreams_check(const pillion_list *addresses, pillion_error_text *error);
+
+/* The group of these addresses, made now if it is new. NULL with the reason. */
+struct group *group_open(struct proxy *proxy, const pillion_list *addresses,
+                         pillion_error_text *error);
+
+/* The connection with the fewest replies to come, of the upstream with the fewest. Another one than
+ * `last` where there is one. NULL when there is none; then `reason` says why, and `*full` is set
+ * when it is only that all have too much to do. */
+struct link *group_choose(struct group *group, const struct upstream *last, char *reason,
+                          size_t size, bool *full);
+
+/* What links tell of their upstream. */
+void upstream_answered(struct upstream *upstream);
+void upstream_connected(struct upstream *upstream);
+void upstream_overdue(struct upstream *upstream, unsigned count);
+void upstream_lost(struct upstream *upstream, const char *reason);
+
+/* ---- link.c ---- */
+
+enum link_state { LINK_CLOSED, LINK_CONNECTING, LINK_READY };
+
+struct link *link_new(struct upstream *upstream);
+void link_free(struct link *link);
+enum link_state link_state(const struct link *link);
+size_t link_pending(const struct link *link);
+struct upstream *link_upstream(const struct link *link);
+bool link_has_room(const struct link *link);
+
+/* Queues the request; it goes out with all others of this batch. */
+void link_send(struct link *link, pillion_request *req, struct trip *trip);
+
+/* Closes it, and has its requests go elsewhere or answered; it is opened again after a while, at
+ * least `pause_ms`. */
+void link_break(struct link *link, const char *reason, uint64_t pause_ms);
+
+uint64_t now_ms(void);
+
+#endif

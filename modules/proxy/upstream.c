@@ -1,0 +1,277 @@
+/* The servers behind: which one is asked, which are left out for a while, and what the log says of
+ * them. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../address.h"
+#include "proxy.h"
+
+/* ---- Health ---- */
+
+void upstream_connected(struct upstream *upstream)
+{
+    if (upstream->trial || upstream->reason[0] == '\0')
+        return;
+    pillion_log(upstream->proxy->self, PILLION_LOG_NOTICE, "%s is there again", upstream->address);
+    upstream->reason[0] = '\0';
+}
+
+void upstream_answered(struct upstream *upstream)
+{
+    upstream->fails = 0;
+    if (!upstream->trial)
+        return;
+    upstream->trial = false;
+    upstream_connected(upstream);
+}
+
+void upstream_lost(struct upstream *upstream, const char *reason)
+{
+    if (upstream->trial || strcmp(upstream->reason, reason) == 0)
+        return;
+    snprintf(upstream->reason, sizeof(upstream->reason), "%s", reason);
+    pillion_log(upstream->proxy->self, PILLION_LOG_ERROR, "%s: %s; it is tried again",
+                upstream->address, reason);
+}
+
+void upstream_overdue(struct upstream *upstream, unsigned count)
+{
+    const struct settings *settings = upstream->proxy->settings;
+
+    pillion_count(upstream->proxy->self, METRIC_OVERDUE, count);
+    upstream->fails += count;
+    if (settings->max_fails == 0 ||
+        (upstream->fails < (unsigned)settings->max_fails && !upstream->trial))
+        return;
+    if (!upstream->trial) {
+        snprintf(upstream->reason, sizeof(upstream->reason),
+                 "%u requests in a row had no answer in time", upstream->fails);
+        pillion_log(upstream->proxy->self, PILLION_LOG_ERROR,
+                    "%s: %s; it is left out for %llu ms at a time", upstream->address,
+                    upstream->reason, (unsigned long long)settings->fail_timeout_ms);
+    }
+    upstream->trial = true;
+    upstream->fails = 0;
+    upstream->out = true; /* none of its requests comes back to it */
+    for (int64_t i = 0; i < settings->connections; i++)
+        link_break(upstream->links[i], upstream->reason, settings->fail_timeout_ms);
+    upstream->out = false;
+}
+
+/* ---- Choosing ---- */
+
+/* True when `a`, of its upstream, is a better choice than `b`. */
+static bool better(const struct link *a, const struct link *b)
+{
+    if (b == NULL)
+        return true;
+    if (link_state(a) != link_state(b))
+        return link_state(a) == LINK_READY;
+    return link_pending(a) < link_pending(b);
+}
+
+static struct link *link_choose(const struct upstream *upstream, bool *full)
+{
+    struct link *best = NULL;
+
+    if (upstream->out || (upstream->trial && upstream->pending > 0))
+        return NULL;
+    for (int64_t i = 0; i < upstream->proxy->settings->connections; i++) {
+        struct link *link = upstream->links[i];
+        if (link_state(link) == LINK_CLOSED)
+            continue;
+        if (!link_has_room(link))
+            *full = true;
+        else if (better(link, best))
+            best = link;
+    }
+    return best;
+}
+
+struct link *group_choose(struct group *group, const struct upstream *last, char *reason,
+                          size_t size, bool *full)
+{
+    const struct upstream *from = NULL;
+    struct link *best = NULL;
+
+    *full = false;
+    reason[0] = '\0';
+    group->turn++;
+    for (size_t i = 0; i < group->count; i++) {
+        const struct upstream *upstream = group->members[(group->turn + i) % group->count];
+        struct link *link = link_choose(upstream, full);
+        if (link == NULL) {
+            snprintf(reason, size, "%s: %s", upstream->address,
+                     upstream->reason[0] == '\0' ? "it is being tried again" : upstream->reason);
+            continue;
+        }
+        bool wins = best == NULL;
+        if (!wins && (from == last) != (upstream == last))
+            wins = from == last;
+        else if (!wins && link_state(link) != link_state(best))
+            wins = link_state(link) == LINK_READY;
+        else if (!wins)
+            wins = upstream->pending < from->pending;
+        if (wins) {
+            best = link;
+            from = upstream;
+        }
+    }
+    return best;
+}
+
+/* ---- Making and ending ---- */
+
+static bool place_of(const char *address, struct sockaddr_storage *place, socklen_t *size)
+{
+    struct sockaddr_un *un = (struct sockaddr_un *)place;
+    struct sockaddr_in *in = (struct sockaddr_in *)place;
+    struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)place;
+    char host[sizeof(un->sun_path)];
+    int port;
+
+    memset(place, 0, sizeof(*place));
+    if (!address_read(address, host, sizeof(host), &port))
+        return false;
+    if (port == 0) {
+        un->sun_family = AF_UNIX;
+        memcpy(un->sun_path, host, strlen(host));
+        *size = sizeof(*un);
+    } else if (inet_pton(AF_INET, host, &in->sin_addr) == 1) {
+        in->sin_family = AF_INET;
+        in->sin_port = htons((uint16_t)port);
+        *size = sizeof(*in);
+    } else {
+        inet_pton(AF_INET6, host, &in6->sin6_addr);
+        in6->sin6_family = AF_INET6;
+        in6->sin6_port = htons((uint16_t)port);
+        *size = sizeof(*in6);
+    }
+    return true;
+}
+
+int upstreams_check(const pillion_list *addresses, pillion_error_text *error)
+{
+    struct sockaddr_storage place;
+    socklen_t size;
+
+    for (size_t i = 0; i < addresses->count; i++) {
+        if (!place_of(addresses->items[i], &place, &size))
+            return pillion_error(error,
+                                 "\"%s\" is no address of a server: write 127.0.0.1:8080, "
+                                 "[::1]:8080 or unix:PATH (at most 107 bytes)",
+                                 addresses->items[i]);
+        for (size_t before = 0; before < i; before++) {
+            if (strcmp(addresses->items[before], addresses->items[i]) == 0)
+                return pillion_error(error, "the upstream \"%s\" appears twice",
+                                     addresses->items[i]);
+        }
+    }
+    return 0;
+}
+
+static void upstream_free(struct upstream *upstream)
+{
+    pillion_instance *self = upstream->proxy->self;
+
+    for (int64_t i = 0; i < upstream->proxy->settings->connections; i++) {
+        if (upstream->links[i] != NULL)
+            link_free(upstream->links[i]);
+    }
+    pillion_free(self, upstream->links);
+    pillion_free(self, upstream);
+}
+
+static struct upstream *upstream_open(struct proxy *proxy, const char *address)
+{
+    size_t count = (size_t)proxy->settings->connections;
+
+    for (struct upstream *u = proxy->upstreams; u != NULL; u = u->next) {
+        if (strcmp(u->address, address) == 0)
+            return u;
+    }
+    struct upstream *upstream = pillion_malloc(proxy->self, sizeof(*upstream));
+    if (upstream == NULL)
+        return NULL;
+    *upstream = (struct upstream){.proxy = proxy, .address = address};
+    upstream->links = pillion_malloc(proxy->self, count * sizeof(struct link *));
+    if (upstream->links == NULL) {
+        pillion_free(proxy->self, upstream);
+        return NULL;
+    }
+    memset(upstream->links, 0, count * sizeof(struct link *));
+    place_of(address, &upstream->place, &upstream->place_size);
+    for (size_t i = 0; i < count; i++) {
+        upstream->links[i] = link_new(upstream);
+        if (upstream->links[i] == NULL) {
+            upstream_free(upstream);
+            return NULL;
+        }
+    }
+    upstream->next = proxy->upstreams;
+    proxy->upstreams = upstream;
+    return upstream;
+}
+
+static bool group_is(const struct group *group, const pillion_list *addresses)
+{
+    bool same = group->count == addresses->count;
+
+    for (size_t i = 0; same && i < group->count; i++)
+        same = strcmp(group->members[i]->address, addresses->items[i]) == 0;
+    return same;
+}
+
+struct group *group_open(struct proxy *proxy, const pillion_list *addresses,
+                         pillion_error_text *error)
+{
+    if (upstreams_check(addresses, error) != 0)
+        return NULL;
+    for (struct group *g = proxy->groups; g != NULL; g = g->next) {
+        if (group_is(g, addresses))
+            return g;
+    }
+    struct group *group =
+        pillion_malloc(proxy->self, sizeof(*group) + addresses->count * sizeof(group->members[0]));
+    if (group == NULL) {
+        pillion_error(error, "out of memory");
+        return NULL;
+    }
+    *group = (struct group){.next = proxy->groups};
+    proxy->groups = group;
+    for (size_t i = 0; i < addresses->count; i++) {
+        group->members[i] = upstream_open(proxy, addresses->items[i]);
+        if (group->members[i] == NULL) {
+            pillion_error(error, "out of memory");
+            return NULL;
+        }
+        group->count++;
+    }
+    return group;
+}
+
+struct proxy *proxy_open(pillion_instance *self, const struct settings *settings,
+                         pillion_error_text *error)
+{
+    struct proxy *proxy = pillion_malloc(self, sizeof(*proxy));
+
+    if (proxy == NULL)
+        pillion_error(error, "out of memory");
+    else
+        *proxy = (struct proxy){.self = self, .settings = settings};
+    return proxy;
+}
+
+void proxy_close(struct proxy *proxy)
+{
+    for (struct upstream *u = proxy->upstreams, *next; u != NULL; u = next) {
+        next = u->next;
+        upstream_free(u);
+    }
+    for (struct group *g = proxy->groups, *next; g != NULL; g = next) {
+        next = g->next;
+        pillion_free(proxy->self, g);
+    }
+    pillion_free(proxy->self, proxy);
+}

@@ -1,0 +1,538 @@
+/* The proxy module in front of real servers: Pillions, the teaching server, and peers that break
+ * the protocol. */
+#include "harness.h"
+
+#include <arpa/inet.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define BEHIND                                                                          \
+    "method ping; method wait; method retry; method hold; method let_go; method greet;" \
+    "method crash_now; method \"sa \\\"y\\\\ it\" { handler ping.ping; }"               \
+    "method guarded { handler ping.ping; filter auth { token secret; } }"
+
+#define FORWARDED                                                     \
+    "method ping { handler proxy.forward; }"                          \
+    "method wait { handler proxy.forward; }"                          \
+    "method retry { handler proxy.forward; to wait; idempotent on; }" \
+    "method hold { handler proxy.forward; }"                          \
+    "method let_go { handler proxy.forward; }"                        \
+    "method greet { handler proxy.forward; }"                         \
+    "method crash_now { handler proxy.forward; }"                     \
+    "method say { handler proxy.forward; to \"sa \\\"y\\\\ it\"; }"   \
+    "method guarded { handler proxy.forward; pass token other; }"     \
+    "method unguarded { handler proxy.forward; to guarded; }"         \
+    "method missing { handler proxy.forward; }"                       \
+    "method again { handler proxy.forward; to ping; idempotent on; }" \
+    "method brief { handler proxy.forward; to wait; reply_timeout 50ms; }"
+
+static struct server *behind(const char *main_text)
+{
+    struct server *server = server_new();
+
+    server_conf(server,
+                keep_printf("load_module modules/later.so; load_module modules/hello.so;"
+                            "load_module modules/auth.so; %s",
+                            main_text),
+                BEHIND);
+    server->reports_allowed = true; /* "crash_now" ends its worker */
+    server_start_with(server, (const char *const[]){"-g", "worker_processes 1;", NULL});
+    return server;
+}
+
+static struct server *in_front(const char *settings)
+{
+    struct server *server = server_new();
+
+    server_conf(server, keep_printf("load_module modules/proxy.so { %s }", settings), FORWARDED);
+    server_start_with(server, (const char *const[]){"-g", "worker_processes 1;", NULL});
+    return server;
+}
+
+static const char *at(const struct server *server)
+{
+    return keep_printf("127.0.0.1:%d", server->port);
+}
+
+static const char *ask(int client, const char *body)
+{
+    client_send_frame(client, body);
+    return client_receive(client, NULL);
+}
+
+static void is_there(int client)
+{
+    wait_until(strstr(ask(client, "{\"in\":\"ping\"}"), "\"pong\"") != NULL,
+               "the server behind does not come");
+}
+
+static double metric(const struct server *server, const char *name)
+{
+    const cJSON *modules = cJSON_GetObjectItem(server_stats(server), "modules");
+
+    return cJSON_GetNumberValue(cJSON_GetObjectItem(
+        cJSON_GetObjectItem(cJSON_GetObjectItem(modules, "proxy"), "metrics"), name));
+}
+
+static double stat_of(const struct server *server, const char *group, const char *name)
+{
+    return cJSON_GetNumberValue(
+        cJSON_GetObjectItem(cJSON_GetObjectItem(server_stats(server), group), name));
+}
+
+static double calls_of(const struct server *server, const char *method)
+{
+    return cJSON_GetNumberValue(cJSON_GetObjectItem(
+        cJSON_GetObjectItem(cJSON_GetObjectItem(server_stats(server), "methods"), method),
+        "calls"));
+}
+
+static void kill_all_of(struct server *server)
+{
+    kill(-server->group, SIGKILL);
+    server_wait_exit(server, PATIENCE_MS);
+}
+
+START_TEST(requests_and_replies_pass_through)
+{
+    static const struct {
+        const char *request, *reply;
+    } calls[] = {
+        {"{\"in\":\"ping\",\"params\":[1e400, 9007199254740993,\"\\u00e9\\ud800\"]}",
+         "{\"out\":\"pong\",\"result\":[1e400, 9007199254740993,\"\\u00e9\\ud800\"]}"},
+        {"{\"in\":\"ping\",\"id\":\"x\"}", "{\"out\":\"pong\",\"result\":null,\"id\":\"x\"}"},
+        {"{\"in\":\"ping\",\"id\":17}", "{\"out\":\"pong\",\"result\":null,\"id\":17}"},
+        {"{\"in\":\"greet\",\"params\":{\"name\":\"Ada\"}}",
+         "{\"out\":\"greet\",\"result\":\"Hello, Ada!\"}"},
+        {"{\"in\":\"say\",\"params\":1}", "{\"out\":\"pong\",\"result\":1}"},
+        {"{\"in\":\"guarded\",\"token\":\"secret\",\"params\":2}",
+         "{\"out\":\"pong\",\"result\":2}"},
+        {"{\"in\":\"wait\",\"params\":{\"ms\":5}}", "{\"out\":\"later\",\"result\":{\"ms\":5}}"},
+    };
+    struct server *back = behind(""), *front = in_front(keep_printf("upstream %s;", at(back)));
+    int client = client_connect(front);
+
+    is_there(client);
+    for (size_t i = 0; i < sizeof(calls) / sizeof(*calls); i++) {
+        client_send_frame(client, calls[i].request);
+        client_expect(client, calls[i].reply);
+    }
+    client_send_frame(client, "{\"in\":\"unguarded\",\"token\":\"secret\"}");
+    client_expect_error(client, "unauthorized");
+    client_send_frame(client, "{\"in\":\"guarded\",\"token\":\"other\"}");
+    client_expect_error(client, "unauthorized");
+    client_send_frame(client, "{\"in\":\"missing\"}");
+    ck_assert_str_eq(client_expect_error(client, "method_not_found"),
+                     "there is no method \"missing\" here");
+    client_send_frame(client, "{\"in\":\"greet\",\"params\":5}");
+    client_expect_error(client, "invalid_params");
+    client_send_frame(client, "{\"in\":\"crash_now\"}");
+    client_expect_error(client, "module_crashed");
+    client_expect_alive(client);
+    ck_assert_double_eq(metric(front, "retried"), 0);
+    ck_assert_double_eq(metric(front, "failed"), 0);
+    ck_assert_double_eq(metric(front, "connected"), 2);
+}
+END_TEST
+
+/* Requests that overtake there overtake here; those without an id keep their order. */
+START_TEST(order_is_the_clients)
+{
+    struct server *back = behind(""), *front = in_front(keep_printf("upstream %s;", at(back)));
+    int client = client_connect(front);
+
+    is_there(client);
+    client_send_frame(client, "{\"in\":\"wait\",\"params\":{\"ms\":100},\"id\":1}");
+    client_send_frame(client, "{\"in\":\"ping\",\"id\":2}");
+    client_expect(client, "{\"out\":\"pong\",\"result\":null,\"id\":2}");
+    client_expect(client, "{\"out\":\"later\",\"result\":{\"ms\":100},\"id\":1}");
+    client_send_frame(client, "{\"in\":\"wait\",\"params\":{\"ms\":30}}");
+    client_send_frame(client, "{\"in\":\"ping\"}");
+    client_expect(client, "{\"out\":\"later\",\"result\":{\"ms\":30}}");
+    client_expect(client, "{\"out\":\"pong\",\"result\":null}");
+}
+END_TEST
+
+START_TEST(large_bodies_pass_both_ways)
+{
+    struct server *back = behind(""), *front = in_front(keep_printf("upstream %s;", at(back)));
+    struct buffer request = {0}, reply = {0};
+    char *text = memset(calloc(1, 1000001), 'x', 1000000);
+    int client = client_connect(front);
+
+    is_there(client);
+    for (int i = 0; i < 20; i++) {
+        buffer_add_frame(&request, "{\"in\":\"ping\",\"params\":\"%s\"}", text);
+        buffer_add_frame(&reply, "{\"out\":\"pong\",\"result\":\"%s\"}", text);
+    }
+    client_exchange(client, request.data, request.size, 0, reply.data, reply.size);
+    free(request.data);
+    free(reply.data);
+    free(text);
+    client_expect_alive(client);
+}
+END_TEST
+
+START_TEST(the_least_busy_is_asked)
+{
+    struct server *a = behind(""), *b = behind("");
+    struct server *front = in_front(keep_printf("upstream %s %s;", at(a), at(b)));
+    int client = client_connect(front);
+
+    wait_until((is_there(client), metric(front, "connected") == 4), "not all are connected");
+    double before_a = calls_of(a, "ping"), before_b = calls_of(b, "ping");
+    for (int i = 0; i < 100; i++)
+        client_expect_alive(client);
+    ck_assert_double_eq(calls_of(a, "ping") - before_a, 50);
+    ck_assert_double_eq(calls_of(b, "ping") - before_b, 50);
+    /* One that is held keeps its server from getting the next. */
+    client_send_frame(client, "{\"in\":\"wait\",\"params\":{\"ms\":60000},\"id\":1}");
+    wait_until(stat_of(a, "connections", "deferred") + stat_of(b, "connections", "deferred") == 1,
+               "nothing waits");
+    struct server *busy = stat_of(a, "connections", "deferred") == 1 ? a : b;
+    double before = calls_of(busy, "ping");
+    for (int i = 0; i < 20; i++) {
+        client_send_frame(client, "{\"in\":\"ping\",\"id\":2}");
+        client_expect(client, "{\"out\":\"pong\",\"result\":null,\"id\":2}");
+    }
+    ck_assert_double_eq(calls_of(busy, "ping"), before);
+}
+END_TEST
+
+START_TEST(without_a_server_there_is_an_error_at_once)
+{
+    struct server *back = server_new();
+    struct server *front = in_front(keep_printf("upstream %s; timeout 1h;", at(back)));
+    int client = client_connect(front);
+
+    client_send_frame(client, "{\"in\":\"again\"}");
+    client_expect_error(client, "upstream_unavailable");
+    server_wait_log(front, "Connection refused; it is tried again");
+    ck_assert_double_ge(metric(front, "failed"), 1);
+    server_conf(back, "", "method ping;");
+    server_start(back);
+    is_there(client);
+    server_wait_log(front, "is there again");
+}
+END_TEST
+
+START_TEST(a_server_that_dies_costs_what_it_had_and_nothing_else)
+{
+    struct server *a = behind(""), *b = behind("");
+    struct server *front = in_front(keep_printf("upstream %s %s;", at(a), at(b)));
+    int client = client_connect(front), other = client_connect(front);
+    int lost = 0, again = 0;
+
+    wait_until((is_there(client), metric(front, "connected") == 4), "not all are connected");
+    for (int i = 0; i < 10; i++) {
+        client_send_frame(client, "{\"in\":\"wait\",\"params\":{\"ms\":500},\"id\":1}");
+        client_send_frame(client, "{\"in\":\"retry\",\"params\":{\"ms\":500},\"id\":2}");
+    }
+    wait_until(stat_of(a, "connections", "deferred") == 10 &&
+                   stat_of(b, "connections", "deferred") == 10,
+               "they are not spread");
+    kill_all_of(a);
+    for (int i = 0; i < 20; i++) {
+        const char *reply = client_receive(client, NULL);
+        bool retried = strstr(reply, "\"id\":2") != NULL;
+        if (strstr(reply, "upstream_unavailable") != NULL) {
+            ck_assert(!retried);
+            expect_part(reply, "it may have carried the request out or not");
+            lost++;
+        } else {
+            expect_part(reply, "\"later\"");
+            again += retried;
+        }
+    }
+    ck_assert_int_eq(again, 10);
+    ck_assert_int_eq(lost + (int)metric(front, "retried"), 10);
+    for (int i = 0; i < 100; i++)
+        client_expect_alive(other);
+    server_start_with(a, (const char *const[]){"-g", "worker_processes 1;", NULL});
+    double before = calls_of(a, "ping");
+    wait_until((client_expect_alive(other), calls_of(a, "ping") > before + 1), "it is not asked");
+}
+END_TEST
+
+START_TEST(a_server_that_hangs_is_left_out)
+{
+    struct server *a = behind(""), *b = behind("");
+    struct server *front = in_front(keep_printf(
+        "upstream %s %s; timeout 2s; try_timeout 100ms; max_fails 3; fail_timeout 300ms;", at(a),
+        at(b)));
+    int client = client_connect(front);
+
+    wait_until((is_there(client), metric(front, "connected") == 4), "not all are connected");
+    kill(-a->group, SIGSTOP);
+    for (int i = 0; i < 20; i++)
+        client_send_frame(client, "{\"in\":\"again\",\"params\":1,\"id\":1}");
+    for (int i = 0; i < 20; i++)
+        client_expect(client, "{\"out\":\"pong\",\"result\":1,\"id\":1}");
+    char *log = server_wait_log(front, "requests in a row had no answer in time; it is left out");
+    expect_part(log, at(a));
+    ck_assert_double_ge(metric(front, "retried"), 3);
+    for (int i = 0; i < 50; i++)
+        client_expect_alive(client);
+    /* When it goes on it is asked again. */
+    kill(-a->group, SIGCONT);
+    wait_until((client_expect_alive(client), server_logged(front, "is there again")),
+               "it is left out for ever");
+    double before = calls_of(a, "ping");
+    wait_until((client_expect_alive(client), calls_of(a, "ping") > before + 1), "it is not asked");
+}
+END_TEST
+
+START_TEST(time_is_limited)
+{
+    struct server *back = behind("");
+    struct server *front = in_front(keep_printf("upstream %s; timeout 300ms;", at(back)));
+    int client = client_connect(front);
+
+    is_there(client);
+    client_send_frame(client, "{\"in\":\"brief\",\"params\":{\"ms\":60000}}");
+    client_expect_error(client, "timeout");
+    client_send_frame(client, "{\"in\":\"wait\",\"params\":{\"ms\":60000}}");
+    client_expect_error(client, "timeout");
+    client_send_frame(client, "{\"in\":\"wait\",\"params\":{\"ms\":10}}");
+    client_expect(client, "{\"out\":\"later\",\"result\":{\"ms\":10}}");
+}
+END_TEST
+
+START_TEST(reloads_of_both_lose_nothing)
+{
+    struct server *back = behind(""), *front = in_front(keep_printf("upstream %s;", at(back)));
+    int client = client_connect(front);
+
+    is_there(client);
+    for (int round = 0; round < 3; round++) {
+        for (int i = 0; i < 5; i++)
+            client_send_frame(
+                client, keep_printf("{\"in\":\"wait\",\"params\":{\"ms\":%d},\"id\":1}", 100 * i));
+        struct run run = server_ask(round == 1 ? back : front, "reload");
+        expect_status(&run, 0);
+        for (int i = 0; i < 5; i++)
+            client_expect(client, keep_printf("{\"out\":\"later\",\"result\":{\"ms\":%d},\"id\":1}",
+                                              100 * i));
+        client_expect_alive(client);
+    }
+    ck_assert_double_eq(metric(front, "failed"), 0);
+}
+END_TEST
+
+START_TEST(limits_are_kept)
+{
+    struct server *back = behind("");
+    struct server *front = in_front(keep_printf("upstream %s; connections 1; max_pending 3;"
+                                                "max_frame 1k; max_reply 1k;",
+                                                at(back)));
+    char *text = memset(calloc(1, 1001), 'x', 1000);
+    int client = client_connect(front);
+
+    is_there(client);
+    for (int i = 0; i < 3; i++)
+        client_send_frame(client, "{\"in\":\"wait\",\"params\":{\"ms\":300},\"id\":1}");
+    client_send_frame(client, "{\"in\":\"wait\",\"params\":{\"ms\":300},\"id\":2}");
+    client_expect_error(client, "overloaded");
+    for (int i = 0; i < 3; i++)
+        client_expect(client, "{\"out\":\"later\",\"result\":{\"ms\":300},\"id\":1}");
+    client_send_frame(client, keep_printf("{\"in\":\"ping\",\"params\":\"%s\"}", text));
+    expect_part(client_expect_error(client, "invalid_params"), "max_frame");
+    client_expect_alive(client);
+    free(text);
+}
+END_TEST
+
+START_TEST(unix_sockets_and_groups_of_their_own_work)
+{
+    struct server *a = behind(""), *b = server_new(), *front = server_new();
+
+    server_conf(b, "", keep_printf("listen unix:%s; method ping;", server_path(b, "run/b.sock")));
+    server_start(b);
+    server_conf(front, keep_printf("load_module modules/proxy.so { upstream %s; }", at(a)),
+                keep_printf("method greet { handler proxy.forward; }"
+                            "method ping { handler proxy.forward; upstream unix:%s; }"
+                            "method other { handler proxy.forward; to ping; upstream unix:%s; }",
+                            server_path(b, "run/b.sock"), server_path(b, "run/b.sock")));
+    server_start(front);
+    int client = client_connect(front);
+    is_there(client);
+    client_send_frame(client, "{\"in\":\"other\"}");
+    client_expect(client, "{\"out\":\"pong\",\"result\":null}");
+    wait_until(strstr(ask(client, "{\"in\":\"greet\",\"params\":{\"name\":\"Ada\"}}"), "Ada!"),
+               "a is not asked");
+    ck_assert_double_ge(calls_of(b, "ping"), 2);
+    ck_assert_double_eq(calls_of(a, "greet"), 1);
+}
+END_TEST
+
+/* It knows no ids: its replies come in order. */
+START_TEST(the_teaching_server_can_stand_behind)
+{
+    struct server *place = server_new();
+    struct server *front = in_front(keep_printf("upstream %s;", at(place)));
+    const char *script = keep_printf("%s/../tests/interop/server.py", getenv("PILLION_BUILD"));
+    int client = client_connect(front);
+
+    if (access(script, R_OK) != 0)
+        script = keep_printf("%s/../../tests/interop/server.py", getenv("PILLION_BUILD"));
+    pid_t pid = fork();
+    if (pid == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        if (freopen("/dev/null", "w", stdout) != NULL)
+            execlp("python3", "python3", script, at(place), NULL);
+        _exit(127);
+    }
+    is_there(client);
+    for (int i = 0; i < 100; i++)
+        client_send_frame(client, keep_printf("{\"in\":\"ping\",\"params\":%d,\"id\":%d}", i, i));
+    for (int i = 0; i < 100; i++) {
+        const cJSON *reply = client_receive_json(client);
+        ck_assert_double_eq(cJSON_GetNumberValue(cJSON_GetObjectItem(reply, "result")),
+                            cJSON_GetNumberValue(cJSON_GetObjectItem(reply, "id")));
+    }
+    kill(pid, SIGKILL);
+    waitpid(pid, NULL, 0);
+}
+END_TEST
+
+/* A socket that listens where no server is. */
+static int listen_at(const struct server *place)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET,
+                                  .sin_port = htons((uint16_t)place->port),
+                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int listener = socket(AF_INET, SOCK_STREAM, 0);
+
+    setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &(int){1}, sizeof(int));
+    ck_assert_int_eq(bind(listener, (struct sockaddr *)&address, sizeof(address)), 0);
+    ck_assert_int_eq(listen(listener, 16), 0);
+    return listener;
+}
+
+/* What was not sent to its end when the connection broke was not run, and may go elsewhere. */
+START_TEST(what_a_server_cannot_have_seen_goes_elsewhere)
+{
+    enum { SIZE = 24 << 20 };
+    struct server *place = server_new(), *back = server_new(), *front = server_new();
+    struct buffer request = {0};
+    char *text = memset(calloc(1, SIZE + 1), 'x', SIZE);
+    int listener = listen_at(place);
+
+    server_conf(back, "load_module modules/later.so;", "max_frame 32m; method ping; method wait;");
+    server_start(back);
+    server_conf(
+        front,
+        keep_printf("load_module modules/proxy.so { upstream %s %s; max_frame 32m;"
+                    "max_reply 32m; timeout 30s; }",
+                    at(back), at(place)),
+        keep_printf("max_frame 32m; method ping; method echo { handler proxy.forward; to ping; }"
+                    "method wait { handler proxy.forward; upstream %s; }",
+                    at(back)));
+    server_start_with(front, (const char *const[]){"-g", "worker_processes 1;", NULL});
+    int client = client_connect(front), other = client_connect(front);
+    wait_until(metric(front, "connected") == 4, "not all are connected");
+    client_send_frame(other, "{\"in\":\"wait\",\"params\":{\"ms\":60000}}");
+    wait_until(stat_of(back, "connections", "deferred") == 1, "the one is not busy");
+    buffer_add_frame(&request, "{\"in\":\"echo\",\"params\":\"%s\"}", text);
+    client_send(client, request.data, request.size);
+    wait_until(metric(front, "sent") == 2, "it is not sent");
+    for (int i = 0; i < 2; i++)
+        close(accept(listener, NULL, NULL)); /* with what it has sent unread: a reset */
+    const char *reply = client_receive(client, NULL);
+    ck_assert_uint_eq(strlen(reply), SIZE + strlen("{\"out\":\"pong\",\"result\":\"\"}"));
+    expect_part(reply, "\"pong\"");
+    ck_assert_double_eq(metric(front, "retried"), 1);
+    free(request.data);
+    free(text);
+    close(listener);
+}
+END_TEST
+
+/* A peer that takes one connection, reads a request and answers with `bytes`. */
+static void answer_with(int listener, const void *bytes, size_t size)
+{
+    char request[1024];
+    int peer = accept(listener, NULL, NULL);
+
+    ck_assert_int_ge(peer, 0);
+    ck_assert_int_gt(recv(peer, request, sizeof(request), 0), 0);
+    ck_assert_int_eq(send(peer, bytes, size, MSG_NOSIGNAL), (ssize_t)size);
+    while (recv(peer, request, sizeof(request), 0) > 0)
+        continue;
+    close(peer);
+}
+
+START_TEST(peers_that_break_the_protocol_are_cut_off)
+{
+    static const struct {
+        const char *body, *reason;
+    } cases[] = {
+        {"no JSON", "what is no reply to a request of ours"},
+        {"{\"out\":\"x\",\"result\":1,\"id\":77}", "what is no reply to a request of ours"},
+        {"{\"out\":\"x\",\"result\":1,\"id\":\"1\"}", "what is no reply to a request of ours"},
+        {"{\"out\":\"x\"}", "a reply without"},
+        {"{\"out\":5,\"result\":1}", "a reply without"},
+        {"[]", "a reply without"},
+    };
+    struct server *place = server_new();
+    struct server *front =
+        in_front(keep_printf("upstream %s; connections 1; max_reply 1k;", at(place)));
+    int listener = listen_at(place), client = client_connect(front);
+
+    for (size_t i = 0; i <= sizeof(cases) / sizeof(*cases); i++) {
+        struct buffer bytes = {0};
+        const char *reason = "above max_reply";
+        if (i < sizeof(cases) / sizeof(*cases)) {
+            buffer_add_frame(&bytes, "%s", cases[i].body);
+            reason = cases[i].reason;
+        } else {
+            buffer_add(&bytes, "\xff\xff\xff\x7f", 4);
+        }
+        wait_until(metric(front, "connected") == 1, "it does not connect");
+        client_send_frame(client, "{\"in\":\"ping\"}");
+        answer_with(listener, bytes.data, bytes.size);
+        expect_part(client_expect_error(client, "upstream_unavailable"), reason);
+        free(bytes.data);
+    }
+    close(listener);
+}
+END_TEST
+
+START_TEST(wrong_configurations_are_refused)
+{
+    static const struct {
+        const char *settings, *method, *message;
+    } cases[] = {
+        {"upstream localhost:8080;", "", "\"localhost:8080\" is no address of a server"},
+        {"upstream 127.0.0.1:1 127.0.0.1:1;", "", "\"127.0.0.1:1\" appears twice"},
+        {"", "", "it has no `upstream`, and load_module gives none"},
+        {"", "upstream unix:;", "\"unix:\" is no address of a server"},
+        {"upstream 127.0.0.1:1; connections 0;", "", "\"connections\" must be"},
+        {"upstream 127.0.0.1:1;", "idempotent perhaps;", "\"perhaps\""},
+        {"upstream 127.0.0.1:1;", "too x;", "did you mean \"to\"?"},
+    };
+    struct server *server = in_front("upstream 127.0.0.1:1;");
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+        server_conf(server, keep_printf("load_module modules/proxy.so { %s }", cases[i].settings),
+                    keep_printf("method m { handler proxy.forward; %s }", cases[i].method));
+        struct run run = server_ask(server, "reload");
+        expect_status(&run, 1);
+        expect_part(run.err, cases[i].message);
+    }
+}
+END_TEST
+
+E2E_MAIN("proxy", requests_and_replies_pass_through, order_is_the_clients,
+         large_bodies_pass_both_ways, the_least_busy_is_asked,
+         without_a_server_there_is_an_error_at_once,
+         a_server_that_dies_costs_what_it_had_and_nothing_else, a_server_that_hangs_is_left_out,
+         time_is_limited, reloads_of_both_lose_nothing, limits_are_kept,
+         unix_sockets_and_groups_of_their_own_work, the_teaching_server_can_stand_behind,
+         what_a_server_cannot_have_seen_goes_elsewhere, peers_that_break_the_protocol_are_cut_off,
+         wrong_configurations_are_refused)
