@@ -42,7 +42,7 @@ CONF_FILES  := $(patsubst conf/%,$(B)/conf/%,$(wildcard conf/*.conf conf/example
 
 .PHONY: all
 $(foreach m,$(filter-out $(MODULES),$(ALL_MODULES)),$(info $(m).so is left out: pkg-config knows no $(NEEDS_$(m))))
-all: $(B)/pillion $(MODULE_SO) $(CONF_FILES) | $(B)/run  ## build the server and its modules in build/
+all: $(B)/pillion $(B)/libpillion-test.so $(MODULE_SO) $(CONF_FILES) | $(B)/run  ## build the server and its modules in build/
 
 # The prefix is part of the binary: it is where an installed server finds its configuration.
 $(B)/obj/core/cmd/options.o: CPPFLAGS += -DPILLION_PREFIX='"$(PREFIX)/lib/pillion"'
@@ -61,6 +61,13 @@ $(B)/pillion: $(B)/obj/core/cmd/main.o $(B)/libpillion.a core/module/exports.lis
 	$(if $(Q),@echo "  LD   $@")
 	$(Q)$(CC) $(LDFLAGS_ALL) -Wl,--dynamic-list=core/module/exports.list -o $@ $< \
 	    -Wl,--whole-archive $(B)/libpillion.a -Wl,--no-whole-archive $(LIBS)
+
+# For unit tests of modules: what <pillion/test.h> promises, and what modules call.
+$(B)/libpillion-test.so: $(B)/libpillion.a
+	$(if $(Q),@echo "  LD   $@")
+	$(Q)echo '{ global: pillion_*; local: *; };' >$@.map
+	$(Q)$(CC) $(LDFLAGS_ALL) -shared -Wl,--version-script=$@.map -o $@ \
+	    -Wl,--whole-archive $< -Wl,--no-whole-archive $(LIBS)
 
 # modules/NAME/*.c become NAME.so, built as any user would build theirs.
 .SECONDEXPANSION:
@@ -141,16 +148,23 @@ install: all  ## install below $(DESTDIR)$(PREFIX); a configuration that is ther
 	install -m 644 $(MODULE_SO) $(DESTDIR)$(HOME_DIR)/modules
 	[ -e $(DESTDIR)$(HOME_DIR)/conf/pillion.conf ] || \
 	    install -m 644 conf/pillion.conf $(DESTDIR)$(HOME_DIR)/conf/pillion.conf
-	install -m 644 core/include/pillion/module.h $(DESTDIR)$(INC_DIR)/pillion/module.h
+	install -m 644 core/include/pillion/module.h core/include/pillion/test.h $(DESTDIR)$(INC_DIR)/pillion
+	install -m 755 $(B)/libpillion-test.so $(DESTDIR)$(PREFIX)/lib
 	printf '%s\n' 'prefix=$(PREFIX)' 'modulesdir=$(HOME_DIR)/modules' '' 'Name: pillion' \
 	    'Description: modules for the Pillion RPC server' 'Version: $(VERSION)' \
 	    'Requires: libcjson' 'Cflags: -I$${prefix}/include' >$(DESTDIR)$(PC_DIR)/pillion.pc
+	printf '%s\n' 'prefix=$(PREFIX)' '' 'Name: pillion-test' \
+	    'Description: unit tests of modules for the Pillion RPC server' 'Version: $(VERSION)' \
+	    'Requires: libcjson' 'Cflags: -I$${prefix}/include' \
+	    'Libs: -L$${prefix}/lib -Wl,-rpath,$${prefix}/lib -lpillion-test' \
+	    >$(DESTDIR)$(PC_DIR)/pillion-test.pc
 	install -m 644 docs/pillion.8 $(DESTDIR)$(MAN_DIR)/pillion.8
 	install -m 644 README.md LICENSE $(wildcard docs/*.md docs/*.svg) $(DESTDIR)$(DOC_DIR)
 	install -m 644 $(wildcard conf/examples/*) $(DESTDIR)$(DOC_DIR)/examples
 
 uninstall:  ## take away what install has put there; a changed configuration stays
 	rm -f $(addprefix $(DESTDIR),$(BIN_DIR)/pillion $(INC_DIR)/pillion/module.h \
+	    $(INC_DIR)/pillion/test.h $(PREFIX)/lib/libpillion-test.so $(PC_DIR)/pillion-test.pc \
 	    $(PC_DIR)/pillion.pc $(MAN_DIR)/pillion.8 \
 	    $(addprefix $(HOME_DIR)/modules/,$(notdir $(MODULE_SO))))
 	rm -rf $(DESTDIR)$(DOC_DIR)

@@ -38,7 +38,7 @@ interop: all  ## Python's plain client and server against this one
 .PHONY: header
 header:
 	$(Q)for c in 'gcc -std=c11' 'clang -std=c17' 'g++ -x c++ -std=c++17' 'clang++ -x c++ -std=c++17'; do \
-	    echo '#include <pillion/module.h>' | \
+	    printf '#include <pillion/module.h>\n#include <pillion/test.h>\n' | \
 	        $$c $$(case "$$c" in *++*) ;; *) echo -x c;; esac) -Wall -Wextra -Wpedantic -Werror \
 	        -Icore/include -fsyntax-only - || exit 1; \
 	done

@@ -25,9 +25,10 @@ static const struct option_row options[] = {{0, NULL, NULL, NULL}};
 /* What stands for the words of the files. */
 struct words {
     const char *name;
-    char binary[PATH_MAX];       /* this executable */
-    char include[PATH_MAX + 64]; /* "-I" and where <pillion/module.h> is beside it; or "" */
-    char modules[PATH_MAX + 64]; /* where its modules are */
+    char binary[PATH_MAX];           /* this executable */
+    char include[PATH_MAX + 64];     /* "-I" and where <pillion/module.h> is beside it; or "" */
+    char modules[PATH_MAX + 64];     /* where its modules are */
+    char library[PATH_MAX * 2 + 64]; /* how libpillion-test is linked */
 };
 
 /* ---- where this executable's companions are ---- */
@@ -40,6 +41,13 @@ static bool exists(const char *folder, const char *path)
     return access(whole, F_OK) == 0;
 }
 
+/* `size` bytes of `folder`, and `below` it. */
+static void set_library(struct words *words, int size, const char *folder, const char *below)
+{
+    snprintf(words->library, sizeof(words->library), "-L%.*s%s -Wl,-rpath,%.*s%s -lpillion-test",
+             size, folder, below, size, folder, below);
+}
+
 /* Looks in the folders above the executable: in a source tree it was built somewhere below the
  * root, and installed it is in PREFIX/bin. Paths that make or a shell would take apart are not
  * used: then pkg-config has to know. */
@@ -49,6 +57,7 @@ static void find_companions(struct words *words)
 
     snprintf(words->binary, sizeof(words->binary), "pillion");
     snprintf(words->modules, sizeof(words->modules), "modules");
+    snprintf(words->library, sizeof(words->library), "-lpillion-test");
     ssize_t size = readlink("/proc/self/exe", folder, sizeof(folder) - 1);
     if (size <= 0)
         return;
@@ -62,11 +71,14 @@ static void find_companions(struct words *words)
             snprintf(words->include, sizeof(words->include), "-I%s/core/include", folder);
             snprintf(words->modules, sizeof(words->modules), "%.*s/modules",
                      (int)(strrchr(words->binary, '/') - words->binary), words->binary);
+            set_library(words, (int)(strrchr(words->binary, '/') - words->binary), words->binary,
+                        "");
             return;
         }
         if (exists(folder, "include/pillion/module.h")) {
             snprintf(words->include, sizeof(words->include), "-I%s/include", folder);
             snprintf(words->modules, sizeof(words->modules), "%s/lib/pillion/modules", folder);
+            set_library(words, (int)strlen(folder), folder, "/lib");
             return;
         }
     }
@@ -82,7 +94,8 @@ static void fill(struct text *out, const char *template, const struct words *wor
     } rows[] = {{"@NAME@", words->name},
                 {"@PILLION@", words->binary},
                 {"@INCLUDE@", words->include},
-                {"@MODULES@", words->modules}};
+                {"@MODULES@", words->modules},
+                {"@LIBRARY@", words->library}};
 
     while (*template != '\0') {
         size_t size = 1 + strcspn(template + 1, "@");

@@ -63,6 +63,7 @@ static const char makefile[] =
     "#\n"
     "#   make            builds it\n"
     "#   make test       builds it, and calls it in a server of its own\n"
+    "#   make unit       builds it, and runs its unit tests, which need check\n"
     "#   make install    copies it to where the installed server has its modules\n"
     "#   make clean      removes what was built\n"
     "\n"
@@ -73,8 +74,12 @@ static const char makefile[] =
     "                    echo @INCLUDE@)\n"
     "MODULES_DIR    ?= $(shell pkg-config --variable=modulesdir pillion 2>/dev/null || \\\n"
     "                    echo @MODULES@)\n"
+    "UNIT_LIBS      ?= $(shell pkg-config --libs pillion-test 2>/dev/null || \\\n"
+    "                    echo @LIBRARY@) \\\n"
+    "                  $(shell pkg-config --libs check 2>/dev/null || \\\n"
+    "                    echo -lcheck -lsubunit -lrt -lm)\n"
     "\n"
-    ".PHONY: all test install clean\n"
+    ".PHONY: all test unit install clean\n"
     "all: @NAME@.so\n"
     "\n"
     "@NAME@.so: @NAME@.c\n"
@@ -84,12 +89,19 @@ static const char makefile[] =
     "test: all\n"
     "\tPILLION='$(PILLION)' ./test_@NAME@\n"
     "\n"
+    "unit: all unit_@NAME@\n"
+    "\t./unit_@NAME@\n"
+    "\n"
+    "unit_@NAME@: unit_@NAME@.c\n"
+    "\t$(CC) -std=gnu17 -Wall -Wextra $(CFLAGS) $(CPPFLAGS) $(PILLION_CFLAGS) -pthread \\\n"
+    "\t    $(LDFLAGS) -o $@ $< $(UNIT_LIBS)\n"
+    "\n"
     "install: all\n"
     "\tinstall -d '$(DESTDIR)$(MODULES_DIR)'\n"
     "\tinstall -m 644 @NAME@.so '$(DESTDIR)$(MODULES_DIR)'\n"
     "\n"
     "clean:\n"
-    "\trm -f @NAME@.so\n";
+    "\trm -f @NAME@.so unit_@NAME@\n";
 
 static const char configuration[] =
     "# A whole configuration, to try @NAME@ with: `pillion dev .` serves it, and so does\n"
@@ -157,6 +169,48 @@ static const char test[] =
     "expect '\"Hello, Ada!\"' @NAME@ '\"Ada\"'\n"
     "expect 'invalid_params: give a name, as a string' @NAME@ 5\n";
 
+static const char unit[] =
+    "/* Unit tests of @NAME@: calls in this very process, without a server. <pillion/test.h> "
+    "tells\n"
+    " * what else they can do, check's manual what check can. */\n"
+    "#include <check.h>\n"
+    "#include <pillion/test.h>\n"
+    "#include <stdlib.h>\n"
+    "\n"
+    "static void start(const char *main_text)\n"
+    "{\n"
+    "    ck_assert_pstr_eq(pillion_test_start(main_text, \"method @NAME@;\"), NULL);\n"
+    "}\n"
+    "\n"
+    "START_TEST(somebody_is_greeted)\n"
+    "{\n"
+    "    start(\"load_module @NAME@.so { greeting Hi; }\");\n"
+    "    ck_assert_result(\"@NAME@\", \"\\\"Ada\\\"\", \"\\\"Hi, Ada!\\\"\");\n"
+    "}\n"
+    "END_TEST\n"
+    "\n"
+    "START_TEST(what_is_no_name_is_refused)\n"
+    "{\n"
+    "    start(\"load_module @NAME@.so;\");\n"
+    "    ck_assert_error(\"@NAME@\", \"5\", \"invalid_params\");\n"
+    "}\n"
+    "END_TEST\n"
+    "\n"
+    "int main(void)\n"
+    "{\n"
+    "    Suite *suite = suite_create(\"@NAME@\");\n"
+    "    TCase *tests = tcase_create(\"@NAME@\");\n"
+    "\n"
+    "    tcase_add_test(tests, somebody_is_greeted);\n"
+    "    tcase_add_test(tests, what_is_no_name_is_refused);\n"
+    "    suite_add_tcase(suite, tests);\n"
+    "    SRunner *runner = srunner_create(suite);\n"
+    "    srunner_run_all(runner, CK_ENV);\n"
+    "    int failed = srunner_ntests_failed(runner);\n"
+    "    srunner_free(runner);\n"
+    "    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;\n"
+    "}\n";
+
 static const char readme[] =
     "# @NAME@\n"
     "\n"
@@ -164,13 +218,15 @@ static const char readme[] =
     "\n"
     "    @NAME@ \"Ada\"  ->  \"Hello, Ada!\"\n"
     "\n"
-    "`make` builds it, `make test` tries it, `pillion modinfo @NAME@.so` tells what it offers.\n"
+    "`make` builds it, `make test` tries it, `make unit` runs unit tests in check,\n"
+    "`pillion modinfo @NAME@.so` tells what it offers.\n"
     "`pillion dev .` serves it as @NAME@.conf says, and reloads it whenever a file is saved.\n"
     "`make install` copies it to the modules of the installed server, where it is put to use by\n"
     "`load_module modules/@NAME@.so;` and, in a `server`, `method @NAME@;`.\n";
 
 static const char ignored[] = "*.so\n"
                               "*.o\n"
+                              "/unit_@NAME@\n"
                               "/@NAME@.pid\n"
                               "/@NAME@.control\n";
 
@@ -179,6 +235,7 @@ const struct new_file new_files[] = {
     {"Makefile", makefile, 0644, "builds, tests and installs it"},
     {"@NAME@.conf", configuration, 0644, "a whole configuration to try it with"},
     {"test_@NAME@", test, 0755, "what `make test` runs"},
+    {"unit_@NAME@.c", unit, 0644, "what `make unit` runs, in check"},
     {"README.md", readme, 0644, "what it is, in ten lines"},
     {".gitignore", ignored, 0644, "what is built"},
     {0},

@@ -10,55 +10,6 @@
 
 #include "wire/json.h"
 
-/* The place after the value at `p`, in JSON that was checked. */
-static const char *skip_value(const char *p, const char *end)
-{
-    unsigned depth = 0;
-
-    for (; p < end; p++) {
-        if (depth == 0 && strchr(",}] \t\r\n", *p) != NULL)
-            return p;
-        if (*p == '"') {
-            for (p++; *p != '"'; p++)
-                p += *p == '\\' ? 1 : 0;
-        } else if (*p == '{' || *p == '[') {
-            depth++;
-            continue;
-        } else if (*p == '}' || *p == ']') {
-            depth--;
-        } else {
-            continue;
-        }
-        if (depth == 0)
-            return p + 1;
-    }
-    return end;
-}
-
-/* The value of a member of the object `body`, as it was received; data NULL when there is none. The
- * server writes its own names without escapes. */
-static struct bytes find_member(struct bytes body, const char *name)
-{
-    const char *end = body.data + body.size;
-    const char *p = body.data + strspn(body.data, " \t\r\n");
-
-    if (*p != '{')
-        return (struct bytes){0};
-    p++;
-    for (;;) {
-        p += strspn(p, " \t\r\n,");
-        if (p >= end || *p != '"')
-            return (struct bytes){0};
-        struct bytes found = {p + 1, (size_t)(skip_value(p, end) - p) - 2};
-        p += found.size + 2;
-        p += strspn(p, " \t\r\n:");
-        const char *value = p;
-        p = skip_value(p, end);
-        if (bytes_equal(found, bytes_of(name)))
-            return (struct bytes){value, (size_t)(p - value)};
-    }
-}
-
 /* "CODE: MESSAGE" of an error's result, or the result as it is where a server has its own form. */
 static void print_error(struct bytes result)
 {
@@ -81,8 +32,8 @@ int outcome_print(const struct command *self, const char *from, struct bytes bod
     if (!json_check(body, &limits, &error))
         return command_failed(self, EXIT_NO_SERVER, "%s sent a reply that is not JSON: %s", from,
                               error.reason);
-    struct bytes out = find_member(body, "out");
-    struct bytes result = find_member(body, "result");
+    struct bytes out = envelope_member(body, BYTES("out"));
+    struct bytes result = envelope_member(body, BYTES("result"));
     if (out.data == NULL || result.data == NULL)
         return command_failed(self, EXIT_NO_SERVER, "%s sent a reply without \"out\" or \"result\"",
                               from);

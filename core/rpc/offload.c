@@ -266,3 +266,12 @@ bool offload_finish(uint64_t limit_ms)
     }
     return pool.pending == 0;
 }
+
+void offload_end(void)
+{
+    int fd = pool.wake.fd;
+
+    loop_unwatch(pool.loop, &pool.wake);
+    close(fd);
+    pool.loop = NULL;
+}

@@ -20,6 +20,9 @@ bool offload_init(struct loop *loop, const struct offload_limits *limits);
  * torn down, and the process has to end as it is. */
 bool offload_finish(uint64_t limit_ms);
 
+/* After that, where the process goes on: the loop is not used any more. */
+void offload_end(void);
+
 /* What pillion_offload does. */
 void offload_request(struct pillion_request *req, uint64_t timeout_ms, void (*work)(void *data),
                      void (*done)(pillion_request *req, void *data), void *data);

@@ -66,6 +66,23 @@ static void expect_tested(const struct run *made)
     expect_part(made->out, "ok: geo 5 gives invalid_params");
 }
 
+/* The library for unit tests wants the sanitizers that it was built with. */
+#ifdef __SANITIZE_ADDRESS__
+#define UNIT_FLAGS "CFLAGS='-g -fsanitize=address,undefined'"
+#else
+#define UNIT_FLAGS ""
+#endif
+
+static void expect_unit_tested(const char *work, const char *compiler)
+{
+    if (UNIT_FLAGS[0] != '\0' && strncmp(compiler, "gcc", 3) != 0)
+        return;
+    struct run made = shell(work, keep_printf("cd geo && make unit CC='%s' " UNIT_FLAGS, compiler));
+    expect_status(&made, 0);
+    ck_assert_str_eq(made.err, "");
+    expect_part(made.out, "100%: Checks: 2, Failures: 0, Errors: 0");
+}
+
 START_TEST(new_writes_what_builds_and_passes_as_printed)
 {
     static const char *const compilers[] = {"gcc", "clang", "gcc -std=c17 -Wpedantic -Werror"};
@@ -80,6 +97,7 @@ START_TEST(new_writes_what_builds_and_passes_as_printed)
         expect_tested(&made);
         struct run good = pillion("-t", "-p", path_in(work, "geo"), "-c", "geo.conf");
         expect_status(&good, 0);
+        expect_unit_tested(work, compilers[i]);
         struct run told = pillion("modinfo", path_in(work, "geo/geo.so"));
         expect_part(told.out, "name:       geo\n");
         expect_part(told.out, strncmp(compilers[i], "gcc", 3) == 0 ? "GCC" : "clang");
@@ -112,6 +130,9 @@ START_TEST(a_new_modules_test_fails_when_its_answer_differs)
     run = shell(work, "cd geo && sed -i 's/%s, %s!/%s; %s!/' geo.c && make test");
     expect_status(&run, 2);
     expect_part(run.err, "FAILED: geo \"Ada\" gives \"Hello; Ada!\", not \"Hello, Ada!\"");
+    run = shell(work, "cd geo && make unit " UNIT_FLAGS);
+    expect_status(&run, 2);
+    expect_part(run.out, "\"Hi; Ada!\"");
     run = shell(work, "cd geo && sed -i 's/greeting \"/greting \"/' geo.conf && make test");
     expect_status(&run, 2);
     expect_part(run.err, "FAILED: the server does not start");
@@ -162,11 +183,13 @@ START_TEST(new_of_an_installed_pillion_finds_its_header)
     file_copy(pillion_binary(), path_in(work, "prefix/bin/pillion"));
     chmod(path_in(work, "prefix/bin/pillion"), 0755);
     run = shell(work, "PATH=$PWD/prefix/bin:$PATH && pillion new geo && cd geo && "
-                      "make -n install && make -n test");
+                      "make -n install && make -n test unit");
     expect_status(&run, 0);
     expect_part(run.out, "\n    pillion dev .\n");
     expect_part(run.out, keep_printf(" -I%s/prefix/include ", work));
     expect_part(run.out, keep_printf("%s/prefix/lib/pillion/modules", work));
+    expect_part(run.out, keep_printf(" -L%s/prefix/lib -Wl,-rpath,%s/prefix/lib -lpillion-test ",
+                                     work, work));
     expect_part(run.out, keep_printf("PILLION='%s/prefix/bin/pillion' ./test_geo", work));
 }
 END_TEST

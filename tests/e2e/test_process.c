@@ -361,6 +361,8 @@ START_TEST(log_lines_can_be_json)
 
     conf_own_log(server, "debug json");
     server_start(server);
+    wait_until(strstr(file_read(server_path(server, "logs/own.log"), NULL), "serves: ") != NULL,
+               "the log does not say that it serves"); /* a worker may be faster than that line */
     char *text = file_read(server_path(server, "logs/own.log"), NULL);
     int lines = 0;
     for (char *line = strtok(text, "\n"); line != NULL; line = strtok(NULL, "\n"), lines++) {

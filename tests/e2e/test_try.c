@@ -111,6 +111,26 @@ START_TEST(wrong_command_lines_are_explained)
 }
 END_TEST
 
-E2E_MAIN("try", results_are_printed_as_they_are, what_waits_is_waited_for,
-         mistakes_of_the_module_are_told, directives_are_given_and_checked,
-         wrong_command_lines_are_explained)
+START_TEST(filters_of_other_modules_can_be_tried)
+{
+    const char *filter = "filter auth { token secret; }";
+    struct run run =
+        pillion("try", "--with", module("auth"), "--method", filter, module("ping"), "ping", "[1]");
+    expect_status(&run, 1);
+    expect_part(run.err, "unauthorized: ");
+    run = pillion("try", "--with", module("auth"), "--method", filter, "--members",
+                  "{\"token\": \"secret\"}", module("ping"), "ping", "[1]");
+    expect_status(&run, 0);
+    ck_assert_str_eq(run.out, "[1]\n");
+    static const char *const wrong[] = {"{}", "[1]", "{\"a\":}", "\"token\"", ""};
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(*wrong); i++) {
+        run = pillion("try", "--members", wrong[i], module("ping"), "ping");
+        expect_status(&run, 64);
+        expect_part(run.err, "--members takes a JSON object with members");
+    }
+}
+END_TEST
+
+E2E_MAIN("try", filters_of_other_modules_can_be_tried, results_are_printed_as_they_are,
+         what_waits_is_waited_for, mistakes_of_the_module_are_told,
+         directives_are_given_and_checked, wrong_command_lines_are_explained)

@@ -1,0 +1,81 @@
+/* <pillion/test.h>: a module's methods and filters called from a test program, without a server, a
+ * worker or a socket. For unit tests with check (https://libcheck.github.io/check), or any other
+ * framework:
+ *
+ *     #include <check.h>
+ *     #include <pillion/test.h>
+ *
+ *     START_TEST(somebody_is_greeted)
+ *     {
+ *         ck_assert_pstr_eq(pillion_test_start("load_module ./geo.so { greeting Hi; }",
+ *                                              "method geo;"), NULL);
+ *         ck_assert_result("geo", "\"Ada\"", "\"Hi, Ada!\"");
+ *         ck_assert_error("geo", "5", "invalid_params");
+ *         pillion_test_stop();
+ *     }
+ *     END_TEST
+ *
+ *     cc -o test_geo test_geo.c $(pkg-config --cflags --libs pillion-test check)
+ *
+ * Everything runs in the calling process and thread, in a debugger or under valgrind as well, with
+ * the configuration's own grammar, and as a worker would run it: what is deferred is waited for,
+ * threads, timers, descriptors and zones work, filters run. Only the watchdog is missing. A module
+ * that crashes takes the test with it; check runs each test in a process of its own for that.
+ *
+ * Texts that are given back stay valid until pillion_test_stop. */
+#ifndef PILLION_TEST_H
+#define PILLION_TEST_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct {
+    const char *body;    /* the whole reply, JSON */
+    const char *out;     /* its name */
+    const char *result;  /* its result, JSON as the method gave it */
+    const char *code;    /* of an error; NULL when it is none */
+    const char *message; /* likewise */
+} pillion_test_reply;
+
+/* Loads modules, checks and starts them. `main_text` is what would stand in the configuration
+ * outside of `server`, paths relative to the current directory; `server_text` what would stand in
+ * it, without `listen`. Returns NULL, or what is wrong, as `pillion -t` says it. */
+const char *pillion_test_start(const char *main_text, const char *server_text);
+
+/* Calls a method with params as JSON text, and waits for its reply; and the same for a whole
+ * request, with members besides "in" and "params". A text that is no request is answered as a
+ * server would answer it. */
+pillion_test_reply pillion_test_call(const char *method, const char *params);
+pillion_test_reply pillion_test_request(const char *body);
+
+/* For what happens meanwhile: begins a request, tells whether it is answered, and waits for the
+ * reply. A request that waits is answered `timeout` after defer_timeout. */
+unsigned pillion_test_begin(const char *body);
+bool pillion_test_answered(unsigned request);
+pillion_test_reply pillion_test_finish(unsigned request);
+
+/* The client of a request that waits is gone. There will be no reply to it. */
+void pillion_test_leave(unsigned request);
+
+/* Lets timers, descriptors and threads work for so long. */
+void pillion_test_run(uint64_t ms);
+
+/* Stops the modules. They stay loaded, and their static variables keep their values. Returns false
+ * when a thread's work does not end: nothing is freed then. */
+bool pillion_test_stop(void);
+
+/* With check: a call gives exactly this result, or an error with this code. */
+#define ck_assert_result(method, params, expected) \
+    ck_assert_str_eq(pillion_test_call(method, params).result, expected)
+#define ck_assert_error(method, params, expected) \
+    ck_assert_pstr_eq(pillion_test_call(method, params).code, expected)
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

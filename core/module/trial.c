@@ -1,0 +1,389 @@
+/* What <pillion/test.h> promises: modules in this very process, without a server, a worker or a
+ * socket. `pillion try` is made of it, and so are tests of modules, by way of libpillion-test. */
+#include <limits.h>
+#include <pillion/module.h>
+#include <pillion/test.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "module/api.h"
+#include "module/loader.h"
+#include "rpc/callback.h"
+#include "rpc/introspect.h"
+#include "rpc/offload.h"
+#include "rpc/zone.h"
+#include "wire/frame.h"
+
+#define THREADS_END_MS 1000u
+
+/* One request, and what has come of it. */
+struct trial_call {
+    struct pool pool;
+    char *body;  /* as it was sent */
+    char *frame; /* the reply, NUL-terminated; NULL before there is one */
+    size_t size;
+    struct deferred *deferred; /* while it waits */
+    struct trial_call *next;   /* the one before */
+};
+
+/* Modules may be called for as long as the process lives, so what was made for them is kept. */
+struct past {
+    struct conf_tree *tree;
+    struct module_set set;
+    struct method_table methods;
+    struct past *next;
+};
+
+/* The one trial of this process. */
+static struct {
+    bool started;
+    struct conf_tree *tree;
+    struct conf_errors errors;
+    struct settings settings;
+    struct module_set set;
+    struct method_table methods;
+    struct introspect introspect;
+    struct loop loop;
+    struct deferreds deferreds;
+    struct trial_call *calls; /* the newest first */
+    unsigned call_count;
+    struct pool texts; /* given to the test */
+    struct past *past;
+} trial;
+
+/* ---- Modules ---- */
+
+static bool configure(const char *main_text, const char *server_text)
+{
+    struct text text = {0};
+    char directory[PATH_MAX];
+
+    if (getcwd(directory, sizeof(directory)) == NULL)
+        memcpy(directory, "/", 2);
+    trial.tree = conf_tree_new(directory);
+    text_printf(&text, "%s\nserver {\nlisten 127.0.0.1:1;\n%s\n}\n", main_text, server_text);
+    bool good = conf_tree_add_text(trial.tree, "the configuration",
+                                   (struct bytes){text.data, text.size}, false, &trial.errors) &&
+                settings_read(trial.tree, &trial.settings, &trial.errors);
+    text_free(&text);
+    return good;
+}
+
+static bool make_zones(void)
+{
+    struct error error;
+
+    for (const struct zone_settings *z = trial.settings.zones; z != NULL; z = z->next) {
+        int fd = zone_find(z->name) == NULL ? zone_create(z->size, &error) : -1;
+        bool good = zone_find(z->name) != NULL || (fd >= 0 && zone_add(z->name, fd, &error));
+        if (fd >= 0)
+            close(fd);
+        if (!good) {
+            conf_error(&trial.errors, &z->place, "%s", error.text);
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool load(void)
+{
+    struct module_source *sources;
+    size_t count = 0;
+
+    for (const struct module_settings *m = trial.settings.modules; m != NULL; m = m->next)
+        count++;
+    sources = must_zalloc((count + 1) * sizeof(*sources));
+    count = 0;
+    for (const struct module_settings *m = trial.settings.modules; m != NULL; m = m->next)
+        sources[count++] = (struct module_source){.settings = m, .fd = -1};
+    trial.set = (struct module_set){.tree = trial.tree, .errors = &trial.errors};
+    request_install_cjson_hooks();
+    bool good = module_set_load(&trial.set, sources, count, 0, 1, 1) &&
+                module_set_bind(&trial.set, trial.settings.servers, 0, &trial.methods) &&
+                module_set_check(&trial.set);
+    free(sources);
+    return good;
+}
+
+static void finish(struct deferred *deferred);
+
+static void settle(struct loop *loop, void *context)
+{
+    (void)loop;
+    (void)context;
+    deferreds_settle(&trial.deferreds);
+}
+
+/* Gives the modules what a worker has, and starts them. */
+static bool start(void)
+{
+    const struct offload_limits limits = {.threads = (uint32_t)trial.settings.pool_threads,
+                                          .queue = (uint32_t)trial.settings.pool_queue};
+    struct error error;
+
+    if (!loop_init(&trial.loop, &error)) {
+        conf_error(&trial.errors, NULL, "%s", error.text);
+        return false;
+    }
+    trial.loop.after_batch = settle;
+    deferreds_init(&trial.deferreds, &trial.loop, trial.settings.defer_timeout_ms);
+    trial.deferreds.finish = finish;
+    trial.introspect = (struct introspect){.methods = &trial.methods, .generation = 1};
+    api_start(&trial.deferreds);
+    callbacks_init(&trial.loop, NULL, 0);
+    if (!offload_init(&trial.loop, &limits)) {
+        conf_error(&trial.errors, NULL, "cannot make what threads wake the loop with (eventfd)");
+        return false;
+    }
+    trial.started = true;
+    return module_set_start(&trial.set);
+}
+
+PILLION_EXPORT const char *pillion_test_start(const char *main_text, const char *server_text)
+{
+    static const struct log_target target = {"stderr", LOG_NOTICE_LEVEL, LOG_FORMAT_TEXT};
+    static struct text wrong;
+    struct error error;
+
+    pillion_test_stop();
+    log_open(&target, &error);
+    log_identity("test");
+    if (configure(main_text, server_text) && make_zones() && load() && start())
+        return NULL;
+    text_clear(&wrong);
+    text_append_string(&wrong, text_string(&trial.errors.text));
+    pillion_test_stop();
+    return text_string(&wrong);
+}
+
+static void free_calls(void)
+{
+    for (struct trial_call *call = trial.calls, *next; call != NULL; call = next) {
+        next = call->next;
+        pool_free(&call->pool);
+        free(call->body);
+        free(call->frame);
+        free(call);
+    }
+}
+
+PILLION_EXPORT bool pillion_test_stop(void)
+{
+    struct past *past;
+
+    if (trial.tree == NULL)
+        return true;
+    if (trial.started && !offload_finish(THREADS_END_MS))
+        return false; /* a thread still uses what would be freed */
+    module_set_stop(&trial.set);
+    if (trial.started) {
+        offload_end();
+        deferreds_free(&trial.deferreds);
+        callbacks_free();
+        loop_free(&trial.loop);
+    }
+    free_calls();
+    pool_free(&trial.texts);
+    conf_errors_free(&trial.errors);
+    past = must_zalloc(sizeof(*past));
+    *past = (struct past){
+        .tree = trial.tree, .set = trial.set, .methods = trial.methods, .next = trial.past};
+    memset(&trial, 0, sizeof(trial));
+    trial.past = past;
+    return true;
+}
+
+/* ---- Requests ---- */
+
+static void keep_reply(struct trial_call *call, const char *frame, size_t size)
+{
+    call->frame = must_alloc(size + 1);
+    memcpy(call->frame, frame, size);
+    call->frame[size] = '\0';
+    call->size = size;
+}
+
+static char *reserve(struct pillion_request *req, size_t size)
+{
+    struct trial_call *call = req->sink;
+
+    call->frame = must_zalloc(size + 1);
+    call->size = size;
+    return call->frame;
+}
+
+static const char *peer(const struct pillion_request *req)
+{
+    (void)req;
+    return "unix:";
+}
+
+static struct trial_call *call_of(unsigned number)
+{
+    struct trial_call *call = trial.calls;
+
+    for (unsigned n = trial.call_count; n > number && call != NULL; n--)
+        call = call->next;
+    return call;
+}
+
+/* A request that was deferred is answered. */
+static void finish(struct deferred *deferred)
+{
+    struct trial_call *call = call_of(deferred->conn);
+
+    if (call != NULL && deferred->reply != NULL)
+        keep_reply(call, deferred->reply, deferred->req.size);
+    if (call != NULL)
+        call->deferred = NULL;
+    deferred_free(deferred);
+    loop_stop(&trial.loop);
+}
+
+static void dispatch(struct trial_call *call, unsigned number)
+{
+    const struct json_limits limits = {.depth = (uint32_t)trial.settings.servers->json_max_depth,
+                                       .values = (uint32_t)trial.settings.servers->json_max_values};
+    struct bytes body = bytes_of(call->body);
+    struct envelope envelope;
+    struct json_error error;
+    enum envelope_status status = envelope_read(body, &limits, &envelope, &error);
+    struct pillion_request req = {
+        .body = body,
+        .params = envelope.params,
+        .id = envelope.id,
+        .pool = &call->pool,
+        .reserve = reserve,
+        .sink = call,
+        .peer = peer,
+        .deferreds = &trial.deferreds,
+        .max_reply = FRAME_BODY_MAX,
+        .introspect = &trial.introspect,
+    };
+
+    if (status != ENVELOPE_OK) {
+        request_fail(&req, status == ENVELOPE_NOT_JSON ? "parse_error" : "invalid_request",
+                     "at byte %zu: %s", error.offset, error.reason);
+        return;
+    }
+    req.method = method_table_find(&trial.methods, envelope.in);
+    if (req.method == NULL) {
+        request_fail(&req, "method_not_found", "there is no method \"%.*s\" here",
+                     (int)envelope.in.size, envelope.in.data);
+        return;
+    }
+    request_run(&req);
+    if (req.deferred == NULL)
+        return;
+    call->deferred = req.deferred;
+    deferred_keep(req.deferred, &call->pool);
+    req.deferred->conn = number;
+}
+
+PILLION_EXPORT unsigned pillion_test_begin(const char *body)
+{
+    struct trial_call *call = must_zalloc(sizeof(*call));
+
+    call->body = must_strdup(body);
+    call->next = trial.calls;
+    trial.calls = call;
+    dispatch(call, ++trial.call_count);
+    return trial.call_count;
+}
+
+PILLION_EXPORT bool pillion_test_answered(unsigned request)
+{
+    const struct trial_call *call = call_of(request);
+    return call == NULL || call->frame != NULL;
+}
+
+PILLION_EXPORT void pillion_test_leave(unsigned request)
+{
+    struct trial_call *call = call_of(request);
+
+    if (call == NULL || call->deferred == NULL)
+        return;
+    struct deferred *deferred = call->deferred;
+    call->deferred = NULL;
+    deferred_drop(deferred);
+    deferreds_settle(&trial.deferreds);
+}
+
+/* A string as the test sees it; NULL when it is none. */
+static const char *text_of(const cJSON *object, const char *name)
+{
+    const char *text = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(object, name));
+    return text == NULL ? NULL : pool_must_strdup(&trial.texts, text);
+}
+
+static pillion_test_reply read_reply(const struct trial_call *call)
+{
+    struct bytes body = {call->frame + FRAME_HEADER_SIZE, call->size - FRAME_HEADER_SIZE};
+    struct bytes result = envelope_member(body, BYTES("result"));
+    char *text = pool_must_zalloc(&trial.texts, result.size + 1);
+    cJSON *tree = cJSON_ParseWithLength(body.data, body.size);
+    pillion_test_reply reply = {.body = body.data, .result = text, .out = text_of(tree, "out")};
+
+    if (result.size > 0)
+        memcpy(text, result.data, result.size);
+    if (reply.out != NULL && strcmp(reply.out, "error") == 0) {
+        const cJSON *error = cJSON_GetObjectItemCaseSensitive(tree, "result");
+        reply.code = text_of(error, "code");
+        reply.message = text_of(error, "message");
+    }
+    cJSON_Delete(tree);
+    return reply;
+}
+
+PILLION_EXPORT pillion_test_reply pillion_test_finish(unsigned request)
+{
+    const struct trial_call *call = call_of(request);
+
+    while (call != NULL && call->frame == NULL && call->deferred != NULL)
+        loop_run(&trial.loop);
+    return call == NULL || call->frame == NULL ? (pillion_test_reply){0} : read_reply(call);
+}
+
+PILLION_EXPORT pillion_test_reply pillion_test_request(const char *body)
+{
+    return pillion_test_finish(pillion_test_begin(body));
+}
+
+PILLION_EXPORT pillion_test_reply pillion_test_call(const char *method, const char *params)
+{
+    struct text body = {0};
+
+    text_append_string(&body, "{\"in\":\"");
+    text_append_json(&body, bytes_of(method));
+    text_printf(&body, "\",\"params\":%s}", params);
+    pillion_test_reply reply = pillion_test_request(text_string(&body));
+    text_free(&body);
+    return reply;
+}
+
+/* ---- Time ---- */
+
+struct pause {
+    struct timer timer;
+    bool over;
+};
+
+static void pause_over(struct timer *timer)
+{
+    container_of(timer, struct pause, timer)->over = true;
+    loop_stop(&trial.loop);
+}
+
+PILLION_EXPORT void pillion_test_run(uint64_t ms)
+{
+    struct pause pause = {0};
+
+    timer_set(&trial.loop, &pause.timer, ms * NS_PER_MS, pause_over);
+    while (!pause.over)
+        loop_run(&trial.loop);
+}
