@@ -158,6 +158,15 @@ bool pool_owns(const struct pool *pool, const void *memory)
     return false;
 }
 
+size_t pool_held(const struct pool *pool)
+{
+    size_t held = 0;
+
+    for (const struct pool_chunk *chunk = pool->chunks; chunk != NULL; chunk = chunk->older)
+        held += (size_t)(chunk->end - (char *)chunk->memory);
+    return held;
+}
+
 static void pool_release(struct pool *pool, struct pool_chunk *until)
 {
     while (pool->chunks != until) {

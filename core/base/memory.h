@@ -41,6 +41,9 @@ char *pool_must_strndup(struct pool *pool, const char *string, size_t size);
 /* True when `memory` was handed out by this pool since its last reset. */
 bool pool_owns(const struct pool *pool, const void *memory);
 
+/* Bytes that the pool has from malloc(3). */
+size_t pool_held(const struct pool *pool);
+
 /* Forgets everything handed out; keeps the first chunk for reuse, unless it is large. Most requests
  * take nothing from their pool. */
 void pool_empty(struct pool *pool);

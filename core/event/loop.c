@@ -164,8 +164,14 @@ static void heap_down(struct loop *loop, size_t at, struct timer *timer)
 
 void timer_set(struct loop *loop, struct timer *timer, uint64_t ns, timer_callback callback)
 {
+    timer_set_at(loop, timer, clock_ns() + ns, callback);
+}
+
+void timer_set_at(struct loop *loop, struct timer *timer, uint64_t deadline,
+                  timer_callback callback)
+{
     timer_cancel(loop, timer);
-    timer->deadline = clock_ns() + ns;
+    timer->deadline = deadline;
     timer->callback = callback;
     if (loop->timer_count == loop->timer_capacity) {
         loop->timer_capacity = loop->timer_capacity == 0 ? 16 : loop->timer_capacity * 2;

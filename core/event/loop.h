@@ -79,6 +79,10 @@ void loop_unwatch(struct loop *loop, struct watch *watch);
 void timer_set(struct loop *loop, struct timer *timer, uint64_t ns, timer_callback callback);
 void timer_cancel(struct loop *loop, struct timer *timer);
 
+/* The same, to `deadline` as clock_ns() tells time. */
+void timer_set_at(struct loop *loop, struct timer *timer, uint64_t deadline,
+                  timer_callback callback);
+
 /* The descriptor, which is watched, belongs to somebody who may close it: loop_owns does not count
  * it. */
 void loop_disown(struct loop *loop, int fd);

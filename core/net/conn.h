@@ -48,8 +48,7 @@ struct conn {
     uint8_t lingering;              /* shut down for sending; dropping what still comes */
     uint8_t stalled;                /* its next request waits for one that is under way */
     uint8_t again;                  /* its requests may go on: enum conn_again */
-    uint32_t deferred;              /* 1 + the first of its requests that are under way, which the
-                                       layer above knows; 0: none */
+    uint8_t deferred;               /* some of its requests are under way: the layer above knows */
 };
 static_assert(sizeof(struct conn) == 64, "a cache line; idle connections are many");
 

@@ -11,7 +11,9 @@
 #include "rpc/filter.h"
 #include "rpc/metric.h"
 
-#define DEFERRED_MAX 1000000u /* at the same time, in one worker */
+#define POOLS_KEPT    1024u    /* so many requests that are over keep their memory for others ... */
+#define POOL_KEPT_MAX 8192u    /* ... where that is no more than this, in bytes */
+#define DEFERRED_MAX  1000000u /* at the same time, in one worker */
 
 void deferreds_init(struct deferreds *all, struct loop *loop, uint64_t timeout_ms)
 {
@@ -24,6 +26,7 @@ void deferreds_free(struct deferreds *all)
     for (uint32_t i = 0; i < all->count; i++) {
         if (all->table[i]->state != DEFERRED_FREE)
             deferred_free(all->table[i]);
+        pool_free(&all->table[i]->pool);
         free(all->table[i]);
     }
     free(all->table);
@@ -63,8 +66,13 @@ static struct deferred *take_place(struct deferreds *all, enum deferred_state st
     all->free = deferred->next;
     all->pending++;
     uint32_t index = deferred->index, serial = deferred->serial + 1;
-    *deferred = (struct deferred){
-        .all = all, .index = index, .serial = serial, .state = state, .since_ns = clock_ns()};
+    struct pool pool = deferred->pool;
+    *deferred = (struct deferred){.all = all,
+                                  .index = index,
+                                  .serial = serial,
+                                  .state = state,
+                                  .pool = pool,
+                                  .since_ns = clock_ns()};
     return deferred;
 }
 
@@ -73,7 +81,8 @@ void deferred_free(struct deferred *deferred)
     struct deferreds *all = deferred->all;
 
     timer_cancel(all->loop, &deferred->timer);
-    free(deferred->reply);
+    if (deferred->reply_malloced)
+        free(deferred->reply);
     deferred->reply = NULL;
     deferred->state = DEFERRED_OVER;
     deferred->req.answered = true;
@@ -83,7 +92,10 @@ void deferred_free(struct deferred *deferred)
     if (deferred->instance != NULL)
         metric_add(deferred->instance, METRIC_WAITING, -1);
     request_forget_pool(&deferred->pool);
-    pool_free(&deferred->pool);
+    if (all->pending > POOLS_KEPT || pool_held(&deferred->pool) > POOL_KEPT_MAX)
+        pool_free(&deferred->pool);
+    else
+        pool_reset(&deferred->pool);
     /* The rest stays as it was: it tells what a stale token was, and a request that a module has
      * kept says that it is answered. */
     deferred->req.pool = &deferred->pool;
@@ -172,10 +184,12 @@ static void timed_out(struct timer *timer)
                   deferred->req.method->name.data, (unsigned long long)deferred->timeout_ms);
 }
 
-static void wait_for_answer(struct deferred *deferred)
+/* From `now` on, as clock_ns() tells it. */
+static void wait_for_answer(struct deferred *deferred, uint64_t now)
 {
     deferred->state = DEFERRED_WAITING;
-    timer_set(deferred->all->loop, &deferred->timer, deferred->timeout_ms * NS_PER_MS, timed_out);
+    timer_set_at(deferred->all->loop, &deferred->timer, now + deferred->timeout_ms * NS_PER_MS,
+                 timed_out);
 }
 
 static uint64_t refuse(struct pillion_request *req, const char *why)
@@ -207,7 +221,7 @@ uint64_t deferred_begin(struct pillion_request *req, uint64_t timeout_ms)
         deferred->serial++;
         deferred->timeout_ms = timeout;
         deferred->cancelled = NULL;
-        wait_for_answer(deferred);
+        wait_for_answer(deferred, clock_ns());
         return deferred_token(deferred);
     }
     char *copy = pool_alloc(req->pool, req->body.size);
@@ -230,7 +244,11 @@ static char *reserve(struct pillion_request *req, size_t size)
 {
     struct deferred *deferred = req->sink;
 
-    deferred->reply = malloc(size);
+    deferred->reply = pool_alloc(&deferred->pool, size);
+    if (deferred->reply == NULL) {
+        deferred->reply = malloc(size);
+        deferred->reply_malloced = true;
+    }
     settle_later(deferred);
     return deferred->reply;
 }
@@ -256,10 +274,12 @@ void deferred_keep(struct deferred *deferred, struct pool *pool)
     req->reserve = reserve;
     req->sink = deferred;
     deferred->home = NULL;
+    struct pool spare = deferred->pool;
     deferred->pool = *pool;
     req->pool = &deferred->pool;
-    *pool = (struct pool){.limit = pool->limit};
-    wait_for_answer(deferred);
+    *pool = spare;
+    pool->limit = deferred->pool.limit;
+    wait_for_answer(deferred, deferred->since_ns);
 }
 
 struct deferred *deferred_reply(struct deferreds *all, char *reply, size_t size)
@@ -269,6 +289,7 @@ struct deferred *deferred_reply(struct deferreds *all, char *reply, size_t size)
     if (deferred == NULL)
         return NULL;
     deferred->reply = reply;
+    deferred->reply_malloced = true;
     deferred->req.size = size;
     deferred->req.answered = true;
     return deferred;

@@ -33,10 +33,11 @@ struct deferred {
     struct pool pool;
     struct timer timer;
     uint64_t timeout_ms, since_ns;
-    char *copy;   /* of the frame's body, in the request's memory */
-    char *reply;  /* malloc'd, req.size bytes; NULL after memory ran out */
-    bool listed;  /* in `settling` */
-    bool working; /* a thread has its data: nothing may be freed */
+    char *copy;          /* of the frame's body, in the request's memory */
+    char *reply;         /* req.size bytes, in the request's memory; NULL after memory ran out */
+    bool reply_malloced; /* it is malloc's instead */
+    bool listed;         /* in `settling` */
+    bool working;        /* a thread has its data: nothing may be freed */
     bool timed_out;
     struct deferred *next; /* in `settling` or in `free` */
 
@@ -45,7 +46,8 @@ struct deferred {
 
     /* The layer above's: where the reply belongs. */
     uint32_t conn; /* 1 + index of the connection, 0 once that is gone */
-    uint32_t next_of_conn;
+    uint32_t next_of_conn, previous_of_conn;
+    bool counted_without_id;
     uint64_t place; /* of its frame */
 };
 

@@ -17,6 +17,14 @@
 #include "rpc/introspect.h"
 #include "rpc/request.h"
 
+/* What is under way for one connection, while conn->deferred is set. */
+struct lane {
+    uint32_t first; /* 1 + index of a deferred request, linked through next_of_conn */
+    uint32_t count, without_id;
+    bool unplaced;     /* some are answered, and their replies wait for room */
+    uint64_t begun_to; /* where the frames that have begun end, in the input stream; 0: unknown */
+};
+
 struct dispatcher {
     struct conns *conns;
     struct board *board;
@@ -24,10 +32,12 @@ struct dispatcher {
     struct pool pool;                   /* the current request's memory */
     uint8_t untimed[BOARD_METHODS_MAX]; /* calls of each method since one was timed */
     struct deferreds deferreds;
+    struct lane *lanes; /* one for each connection, by its index; touched by few */
 };
 
 /* Makes ready what deferring needs. The dispatcher's conns, board and row are set already. */
 void dispatcher_init(struct dispatcher *dispatcher, uint64_t defer_timeout_ms);
+void dispatcher_free(struct dispatcher *dispatcher); /* for tests */
 
 /* One `server` block in this worker. */
 struct rpc_server {

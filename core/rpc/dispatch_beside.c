@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/memory.h"
 #include "rpc/dispatch_private.h"
 #include "rpc/flight.h"
 
@@ -14,7 +15,7 @@ enum {
     STALLED_ORDER,    /* it has no id, nor has one that is under way */
 };
 
-/* ---- A connection's list ---- */
+/* ---- What is under way for a connection ---- */
 
 static struct dispatcher *dispatcher_of(const struct deferred *deferred)
 {
@@ -42,43 +43,64 @@ static const char *peer(const struct pillion_request *req)
     return text;
 }
 
+/* What is under way for the connection; NULL when nothing is. */
+static struct lane *lane_of(const struct dispatcher *dispatcher, const struct conn *conn)
+{
+    return conn->deferred ? &dispatcher->lanes[conn_index(dispatcher->conns, conn)] : NULL;
+}
+
+static struct lane *lane_open(const struct dispatcher *dispatcher, struct conn *conn)
+{
+    struct lane *lane = &dispatcher->lanes[conn_index(dispatcher->conns, conn)];
+
+    conn->deferred = true;
+    *lane = (struct lane){0};
+    return lane;
+}
+
 static void link_to_conn(struct deferred *deferred, struct call *call, uint64_t place)
 {
-    deferred->conn = 1 + conn_index(call->dispatcher->conns, call->conn);
+    struct dispatcher *dispatcher = call->dispatcher;
+    struct lane *lane = lane_of(dispatcher, call->conn);
+
+    if (lane == NULL)
+        lane = lane_open(dispatcher, call->conn);
+    deferred->conn = 1 + conn_index(dispatcher->conns, call->conn);
     deferred->place = place;
-    deferred->next_of_conn = call->conn->deferred;
-    call->conn->deferred = 1 + deferred->index;
+    deferred->previous_of_conn = 0;
+    deferred->next_of_conn = lane->first;
+    if (lane->first != 0)
+        next_of(deferred->all, lane->first)->previous_of_conn = 1 + deferred->index;
+    lane->first = 1 + deferred->index;
+    lane->count++;
+    deferred->counted_without_id = deferred->req.id.data == NULL;
+    lane->without_id += deferred->counted_without_id;
 }
 
 static void unlink_from_conn(struct deferred *deferred)
 {
-    uint32_t *at = &conn_of(deferred)->deferred;
+    struct dispatcher *dispatcher = dispatcher_of(deferred);
+    struct conn *conn = conn_of(deferred);
+    struct lane *lane = lane_of(dispatcher, conn);
+    struct deferred *next = next_of(deferred->all, deferred->next_of_conn),
+                    *previous = next_of(deferred->all, deferred->previous_of_conn);
 
-    while (*at != 1 + deferred->index)
-        at = &next_of(deferred->all, *at)->next_of_conn;
-    *at = deferred->next_of_conn;
-}
-
-/* Those that are not answered yet. */
-static unsigned under_way(const struct deferreds *all, const struct conn *conn)
-{
-    unsigned count = 0;
-
-    for (const struct deferred *d = next_of(all, conn->deferred); d != NULL;
-         d = next_of(all, d->next_of_conn))
-        count++;
-    return count;
+    if (next != NULL)
+        next->previous_of_conn = deferred->previous_of_conn;
+    if (previous != NULL)
+        previous->next_of_conn = deferred->next_of_conn;
+    else
+        lane->first = deferred->next_of_conn;
+    lane->without_id -= deferred->counted_without_id;
+    if (--lane->count == 0)
+        conn->deferred = false;
 }
 
 /* True while a request without id is under way: the next one has to wait for it. */
-static bool order_waits(const struct deferreds *all, const struct conn *conn)
+static bool order_waits(const struct dispatcher *dispatcher, const struct conn *conn)
 {
-    for (const struct deferred *d = next_of(all, conn->deferred); d != NULL;
-         d = next_of(all, d->next_of_conn)) {
-        if (d->req.id.data == NULL)
-            return true;
-    }
-    return false;
+    const struct lane *lane = lane_of(dispatcher, conn);
+    return lane != NULL && lane->without_id > 0;
 }
 
 /* ---- Answers ---- */
@@ -98,6 +120,7 @@ static bool place_reply(struct deferred *deferred)
     }
     char *room = conn_output_reserve(conns, conn, deferred->req.size);
     if (room == NULL) {
+        lane_of(dispatcher_of(deferred), conn)->unplaced = true;
         conn_wait_for_room(conns, conn);
         conn_look_again(conns, conn);
         return false;
@@ -111,11 +134,16 @@ static bool place_reply(struct deferred *deferred)
 }
 
 /* Those of the connection that wait for room. */
-static bool place_replies(const struct deferreds *all, struct conn *conn)
+static bool place_replies(const struct dispatcher *dispatcher, struct conn *conn)
 {
+    const struct deferreds *all = &dispatcher->deferreds;
+    struct lane *lane = lane_of(dispatcher, conn);
     struct deferred *next;
 
-    for (struct deferred *d = next_of(all, conn->deferred); d != NULL; d = next) {
+    if (lane == NULL || !lane->unplaced)
+        return true;
+    lane->unplaced = false;
+    for (struct deferred *d = next_of(all, lane->first); d != NULL; d = next) {
         next = next_of(all, d->next_of_conn);
         if (d->state == DEFERRED_ANSWERED && !d->listed && !place_reply(d))
             return false;
@@ -154,9 +182,17 @@ static void resumed(struct deferred *deferred)
 
 void dispatcher_init(struct dispatcher *dispatcher, uint64_t defer_timeout_ms)
 {
+    dispatcher->lanes =
+        must_zalloc(dispatcher->conns->arena.record_count * sizeof(*dispatcher->lanes));
     deferreds_init(&dispatcher->deferreds, dispatcher->conns->loop, defer_timeout_ms);
     dispatcher->deferreds.finish = finish;
     dispatcher->deferreds.resumed = resumed;
+}
+
+void dispatcher_free(struct dispatcher *dispatcher)
+{
+    deferreds_free(&dispatcher->deferreds);
+    free(dispatcher->lanes);
 }
 
 void dispatch_settle(struct dispatcher *dispatcher)
@@ -167,9 +203,11 @@ void dispatch_settle(struct dispatcher *dispatcher)
 
 void dispatch_closed(struct dispatcher *dispatcher, struct conn *conn)
 {
-    uint32_t index = conn->deferred;
+    const struct lane *lane = lane_of(dispatcher, conn);
+    uint32_t index = lane == NULL ? 0 : lane->first;
 
-    conn->deferred = 0;
+    if (lane != NULL)
+        conn->deferred = false;
     while (index != 0) {
         struct deferred *deferred = next_of(&dispatcher->deferreds, index);
         index = deferred->next_of_conn;
@@ -212,6 +250,7 @@ static void returned(struct call *call, uint64_t place)
         } else {
             deferred->req.id = call->req.id.data == NULL ? call->req.id : BYTES("0");
             link_to_conn(deferred, call, place);
+            lane_of(call->dispatcher, call->conn)->unplaced = true;
             conn_wait_for_room(conns, call->conn);
             conn_look_again(conns, call->conn);
         }
@@ -221,12 +260,23 @@ static void returned(struct call *call, uint64_t place)
     pool_reset(&call->dispatcher->pool);
 }
 
+/* The frames that have begun end there now. */
+static void begun_to(const struct call *call, uint64_t place)
+{
+    struct lane *lane = lane_of(call->dispatcher, call->conn);
+
+    if (lane != NULL)
+        lane->begun_to = place;
+}
+
 void call_deferred(struct call *call)
 {
     uint64_t place = call->turn.consumed;
+    uint64_t end = place + FRAME_HEADER_SIZE + call->req.body.size;
 
     flight_begin(call->dispatcher->conns, call->conn);
     returned(call, place);
+    begun_to(call, end);
 }
 
 /* Begins the next frame. False, with nothing done, when it has to wait for the order's sake. */
@@ -239,7 +289,7 @@ static bool begin(struct call *call, const struct flight_frame *next)
     conn_turn_begin(dispatcher->conns, call->conn, &call->turn);
     call_next(call);
     enum envelope_status status = call_read(call, next->frame.body, &envelope, &error);
-    if (call->req.id.data == NULL && order_waits(&dispatcher->deferreds, call->conn))
+    if (call->req.id.data == NULL && order_waits(dispatcher, call->conn))
         return false;
     flight_begin(dispatcher->conns, call->conn);
     counter_add(&dispatcher->row->counters[COUNT_FRAMES], 1);
@@ -248,6 +298,7 @@ static bool begin(struct call *call, const struct flight_frame *next)
     else
         counter_add(&dispatcher->row->counters[COUNT_REFUSED], 1);
     returned(call, next->place);
+    begun_to(call, next->place + next->frame.size);
     return true;
 }
 
@@ -258,21 +309,23 @@ bool answer_beside(struct call *call)
     const struct server_settings *settings = call->server->settings;
     struct flight_frame next;
 
-    if (!place_replies(&call->dispatcher->deferreds, conn))
+    if (!place_replies(call->dispatcher, conn))
         return false;
-    if (conn->stalled == STALLED_ORDER && order_waits(&call->dispatcher->deferreds, conn))
+    if (conn->stalled == STALLED_ORDER && order_waits(call->dispatcher, conn))
         return false;
     conn->stalled = 0;
     while (flight_begun(conns, conn) > 0) {
         if (conn_output_full(conns, conn) || conn->waiting ||
             (conn_cursors(conns, conn)->flags & CONN_ENDING))
             return false;
+        const struct lane *lane = lane_of(call->dispatcher, conn);
         if (flight_begun(conns, conn) == UINT8_MAX ||
-            under_way(&call->dispatcher->deferreds, conn) >= settings->max_inflight) {
+            (lane != NULL && lane->count >= settings->max_inflight)) {
             conn->stalled = STALLED_FULL;
             return false;
         }
-        switch (flight_next(conns, conn, (uint32_t)settings->max_frame, &next)) {
+        switch (flight_next(conns, conn, lane == NULL ? 0 : lane->begun_to,
+                            (uint32_t)settings->max_frame, &next)) {
         case FRAME_PARTIAL:
             conn->expects = next.frame.size == 0 ? 0 : next.offset + (uint32_t)next.frame.size;
             return false;
@@ -346,7 +399,7 @@ static void begin_guilty(struct conns *conns, struct conn *conn)
         return;
     /* The limits may be another generation's by now: only what was running matters. Bytes that are
      * no frame any more were scribbled over, and go the way of all input. */
-    if (flight_next(conns, conn, FRAME_BODY_MAX, &at) == FRAME_WHOLE)
+    if (flight_next(conns, conn, 0, FRAME_BODY_MAX, &at) == FRAME_WHOLE)
         flight_begin(conns, conn);
 }
 

@@ -50,15 +50,19 @@ bool flight_walk(const struct conns *conns, const struct conn *conn, unsigned n,
     return true;
 }
 
-enum frame_status flight_next(const struct conns *conns, const struct conn *conn,
+enum frame_status flight_next(const struct conns *conns, const struct conn *conn, uint64_t begun_to,
                               uint32_t max_frame, struct flight_frame *next)
 {
     const struct conn_cursors *cursors = conn_cursors(conns, conn);
     struct flight_frame at = {0};
     uint32_t offset = 0;
 
-    for (unsigned n = 0; flight_walk(conns, conn, n, &at); n++)
-        offset = at.offset + (uint32_t)at.frame.size;
+    if (begun_to > cursors_consumed(cursors)) {
+        offset = (uint32_t)(begun_to - cursors_consumed(cursors));
+    } else {
+        for (unsigned n = 0; flight_walk(conns, conn, n, &at); n++)
+            offset = at.offset + (uint32_t)at.frame.size;
+    }
     struct bytes input = conn_input(conns, conn);
     next->place = cursors_consumed(cursors) + offset;
     next->offset = offset;

@@ -38,8 +38,9 @@ static inline unsigned flight_begun(const struct conns *conns, const struct conn
 bool flight_walk(const struct conns *conns, const struct conn *conn, unsigned n,
                  struct flight_frame *at);
 
-/* The first frame that has not begun. FRAME_PARTIAL and FRAME_TOO_LARGE as frame_next. */
-enum frame_status flight_next(const struct conns *conns, const struct conn *conn,
+/* The first frame that has not begun. FRAME_PARTIAL and FRAME_TOO_LARGE as frame_next. `begun_to`
+ * is where those that have begun end, in the input stream; 0 has it found out. */
+enum frame_status flight_next(const struct conns *conns, const struct conn *conn, uint64_t begun_to,
                               uint32_t max_frame, struct flight_frame *next);
 
 /* The frame that flight_next has given is begun. False when no more can be counted. */

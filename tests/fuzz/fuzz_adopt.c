@@ -193,7 +193,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         arena_unmap(&from);
     }
     require(conns.open == 0 && conns.blocks.used == 0);
-    deferreds_free(&dispatcher.deferreds);
+    dispatcher_free(&dispatcher);
     pool_free(&dispatcher.pool);
     conns_free(&conns);
     loop_free(&loop);

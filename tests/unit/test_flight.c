@@ -46,7 +46,7 @@ static void begin(unsigned count)
 {
     for (unsigned i = 0; i < count; i++) {
         struct flight_frame next;
-        ck_assert_int_eq(flight_next(&conns, conn, 4096, &next), FRAME_WHOLE);
+        ck_assert_int_eq(flight_next(&conns, conn, 0, 4096, &next), FRAME_WHOLE);
         ck_assert(flight_begin(&conns, conn));
     }
 }
@@ -151,7 +151,7 @@ START_TEST(no_more_than_a_byte_can_count)
 
     set_up(260);
     begin(255);
-    ck_assert_int_eq(flight_next(&conns, conn, 4096, &next), FRAME_WHOLE);
+    ck_assert_int_eq(flight_next(&conns, conn, 0, 4096, &next), FRAME_WHOLE);
     ck_assert_uint_eq(next.place, places[255]);
     ck_assert(!flight_begin(&conns, conn));
     for (unsigned i = 254; i > 0; i--)
