@@ -28,6 +28,9 @@ import sys
 import tempfile
 import time
 
+# In front of the methods that are answered later, among others: they let everything pass.
+FILTERS = ("filter limit { zone limits; rate 1000000/s; burst 1000000; concurrency 1000000; key all; } "
+           "filter access_log { path run/access.log; sample 100; }")
 LATER = ["wait", "nap", "retry"]  # answered later
 CRASHES = ["null", "abort", "exit0", "exit1", "overflow", "kill", "closefds"]
 SETTLE = 0.25  # seconds after an event in which the slowest reply counts as its own
@@ -46,7 +49,7 @@ class Server:
         os.chmod(self.prefix, 0o755)
         os.chmod(os.path.join(self.prefix, "run"), 0o777)
         for name in ("modules/ping.so", "modules/rpc.so", "tests/modules/crash.so",
-                     "tests/modules/later.so"):
+                     "tests/modules/later.so", "modules/limit.so", "modules/access_log.so"):
             shutil.copy(os.path.join(build, name), os.path.join(self.prefix, "modules"))
         self.binary = os.path.join(self.prefix, "pillion")
         self.put_binary()
@@ -71,13 +74,15 @@ class Server:
             f.write(data)
 
     def configure(self):
-        methods = "".join("method %s; " % m for m in CRASHES + LATER + ["hang", "ping", "version"])
+        methods = "".join("method %s; " % m for m in CRASHES + ["hang", "ping"])
+        methods += "".join("method %s { %s } " % (m, FILTERS) for m in LATER + ["version"])
         with open(self.path("conf/new.conf"), "w") as f:
             f.write("error_log stderr %s; worker_processes %d; handler_timeout 500ms; quarantine_crashes off;\n"
                     "load_module modules/ping.so; load_module modules/rpc.so;\n"
                     "load_module modules/version.so;\n"
                     "load_module modules/crash.so { journal run/journal; }\n"
                     "load_module modules/later.so;\n"
+                    "zone limits 1m; load_module modules/limit.so; load_module modules/access_log.so;\n"
                     "server { listen 127.0.0.1:%d; method rpc.stats; %s}\n"
                     % (self.level, self.workers, self.port, methods))
         os.rename(self.path("conf/new.conf"), self.path("conf/pillion.conf"))
