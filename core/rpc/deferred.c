@@ -91,7 +91,7 @@ void deferred_free(struct deferred *deferred)
     deferred->state = DEFERRED_FREE;
     if (deferred->instance != NULL)
         metric_add(deferred->instance, METRIC_WAITING, -1);
-    request_forget_pool(&deferred->pool);
+    request_forget(&deferred->req);
     if (all->pending > POOLS_KEPT || pool_held(&deferred->pool) > POOL_KEPT_MAX)
         pool_free(&deferred->pool);
     else
@@ -319,7 +319,7 @@ struct pillion_request *deferred_resume(struct deferreds *all, uint64_t token)
         timer_cancel(all->loop, &deferred->timer);
         deferred->state = DEFERRED_RESUMED;
         deferred->cancelled = NULL;
-        request_remember_pool(&deferred->pool);
+        request_remember(&deferred->req);
         settle_later(deferred);
         if (all->resumed != NULL)
             all->resumed(deferred);

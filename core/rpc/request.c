@@ -18,11 +18,11 @@
  * take no argument of ours. Threads of a module have neither. */
 static _Thread_local struct pool *current_pool;
 static _Thread_local bool parsing;
-static const struct pillion_request *current;
+static _Thread_local struct pillion_request *current;
 
 #define REMEMBERED 8u /* requests that one callback is likely to have in hand */
 
-static _Thread_local struct pool *remembered[REMEMBERED];
+static _Thread_local struct pillion_request *remembered[REMEMBERED];
 static _Thread_local unsigned remembered_count;
 
 static const char *module_of(const struct pillion_request *req)
@@ -48,31 +48,49 @@ static void *hook_alloc(size_t size)
     return memory;
 }
 
+/* What lies in a request's memory ends with it. */
+static void tell_freed(struct pillion_request *req)
+{
+    if (req == NULL || req->freed)
+        return;
+    req->freed = true;
+    log_error("module %s: \"%s\" frees what belongs to the request; params are neither to be "
+              "deleted nor put into a reply (cJSON_Duplicate them)",
+              module_of(req), method_of(req));
+}
+
 static void hook_free(void *memory)
 {
-    if (memory == NULL || (current_pool != NULL && pool_owns(current_pool, memory)))
+    if (memory == NULL)
         return;
+    if (current_pool != NULL && pool_owns(current_pool, memory)) {
+        if (!parsing)
+            tell_freed(current);
+        return;
+    }
     for (unsigned i = 0; i < remembered_count; i++) {
-        if (remembered[i] != NULL && pool_owns(remembered[i], memory))
+        if (remembered[i] != NULL && pool_owns(remembered[i]->pool, memory)) {
+            tell_freed(remembered[i]);
             return;
+        }
     }
     metric_cjson -= (int64_t)malloc_usable_size(memory);
     free(memory);
 }
 
-void request_remember_pool(struct pool *pool)
+void request_remember(struct pillion_request *req)
 {
     static unsigned turn;
 
-    remembered[turn++ % REMEMBERED] = pool;
+    remembered[turn++ % REMEMBERED] = req;
     if (remembered_count < REMEMBERED)
         remembered_count++;
 }
 
-void request_forget_pool(const struct pool *pool)
+void request_forget(const struct pillion_request *req)
 {
     for (unsigned i = 0; i < remembered_count; i++) {
-        if (remembered[i] == pool)
+        if (remembered[i] == req)
             remembered[i] = NULL;
     }
 }

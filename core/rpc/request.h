@@ -27,6 +27,7 @@ struct pillion_request {
     cJSON *tree;                     /* of the params, in the pool, once asked for */
     bool tree_tried;
     bool answered;
+    bool freed;          /* its method has freed what is the request's, and was told so */
     bool failed;         /* the answer was an error */
     char code[32];       /* the error's, cut where it is longer; once `failed` */
     uint64_t started_ns; /* of a request with filters */
@@ -68,8 +69,8 @@ const struct pillion_request *request_current(void);
 
 /* While a module holds a request that it has resumed, freeing what lies in the request's memory is
  * as harmless as it is in a handler. */
-void request_remember_pool(struct pool *pool);
-void request_forget_pool(const struct pool *pool);
+void request_remember(struct pillion_request *req);
+void request_forget(const struct pillion_request *req);
 
 /* Installs cJSON's allocators (cJSON_InitHooks), once in each process that runs modules: what is
  * parsed for a request comes from its pool and freeing that is harmless; all else is the heap. */

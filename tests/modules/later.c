@@ -36,7 +36,8 @@ static void waited(pillion_instance *self, void *data)
     (void)self;
     if (req == NULL)
         return;
-    cJSON_Delete((cJSON *)pillion_params(req)); /* wrong, and harmless */
+    if (cJSON_HasObjectItem(pillion_params(req), "delete"))
+        cJSON_Delete((cJSON *)pillion_params(req)); /* wrong, and harmless */
     echo(req);
 }
 
