@@ -84,6 +84,8 @@ static void connection_close(struct connection *connection)
     connection->watch = connection->deadline = 0;
     PQfinish(connection->pg);
     connection->pg = NULL;
+    if (connection->ready)
+        pillion_count(connection->pool->self, METRIC_CONNECTED, -1);
     connection->ready = false;
 }
 
@@ -100,6 +102,7 @@ static void connection_lost(struct connection *connection, const char *why)
         struct call *call = connection->first;
         pillion_request *req = call->token == 0 ? NULL : pillion_resume(call->token);
         connection->first = call->next;
+        pillion_count(pool->self, METRIC_UNAVAILABLE, req != NULL);
         if (req != NULL)
             pillion_fail(req, "postgres_unavailable", "the connection to PostgreSQL broke: %s",
                          reason);
@@ -171,6 +174,7 @@ static void call_done(struct connection *connection, struct call *call)
 
     if (call->method == NULL) { /* the connection is set up */
         connection->ready = true;
+        pillion_count(connection->pool->self, METRIC_CONNECTED, 1);
         connection->backoff_ms = BACKOFF_FIRST_MS;
         pillion_cancel(connection->deadline);
         if (pool->reason[0] != '\0')
@@ -430,6 +434,7 @@ void pool_send(struct pool *pool, pillion_request *req, const struct method *met
     struct connection *connection = choose(pool);
 
     if (connection == NULL) {
+        pillion_count(pool->self, METRIC_UNAVAILABLE, 1);
         pillion_fail(req, "postgres_unavailable", "there is no connection to PostgreSQL%s%s",
                      pool->reason[0] == '\0' ? "" : ": ", pool->reason);
         return;
@@ -447,6 +452,7 @@ void pool_send(struct pool *pool, pillion_request *req, const struct method *met
     for (size_t i = 0; sent && i < method->sql.count; i++)
         sent = send_statement(connection, call, i, values);
     call->token = pillion_defer(req, pool->settings->timeout_ms);
+    pillion_count(pool->self, METRIC_QUERIES, 1);
     if (!sent || !PQpipelineSync(connection->pg))
         connection_lost(connection, PQerrorMessage(connection->pg));
     else

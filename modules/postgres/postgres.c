@@ -132,6 +132,22 @@ static const pillion_method methods[] = {
     {0},
 };
 
+static const pillion_metric metrics[] = {
+    [METRIC_QUERIES] = {.name = "queries",
+                        .type = PILLION_COUNTER,
+                        .summary = "Requests that were sent to PostgreSQL."},
+    [METRIC_ERRORS] = {.name = "errors",
+                       .type = PILLION_COUNTER,
+                       .summary = "Requests answered `postgres_error`."},
+    [METRIC_UNAVAILABLE] = {.name = "unavailable",
+                            .type = PILLION_COUNTER,
+                            .summary = "Requests answered `postgres_unavailable`."},
+    [METRIC_CONNECTED] = {.name = "connected",
+                          .type = PILLION_GAUGE,
+                          .summary = "Connections to PostgreSQL."},
+    {0},
+};
+
 PILLION_MODULE(.name = "postgres", .version = "1.0.0", .summary = "RPC methods from SQL.",
                .methods = methods, .directives = directives, .config_size = sizeof(struct settings),
-               .check = check, .start = start, .stop = stop);
+               .check = check, .start = start, .stop = stop, .metrics = metrics);

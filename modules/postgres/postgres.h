@@ -14,6 +14,9 @@ struct settings {
     int64_t max_pending;
 };
 
+/* The rows of the table of metrics. */
+enum metric { METRIC_QUERIES, METRIC_ERRORS, METRIC_UNAVAILABLE, METRIC_CONNECTED };
+
 /* ---- query.c ---- */
 
 enum type { TYPE_TEXT, TYPE_INT, TYPE_FLOAT, TYPE_BOOL, TYPE_JSON };

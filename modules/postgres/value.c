@@ -122,6 +122,7 @@ void value_error(pillion_request *req, const PGresult *result)
     const char *state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
     const char *message = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
 
+    pillion_count(pillion_self(req), METRIC_ERRORS, 1);
     pillion_fail(req, "postgres_error", "%s: %s", state == NULL ? "?" : state,
                  message == NULL ? PQresultErrorMessage(result) : message);
 }

@@ -95,6 +95,8 @@ static void cleanup(void *data)
     link->watch = 0;
     link->events = 0;
     link->redis = NULL;
+    if (link->ready)
+        pillion_count(link->links->self, METRIC_CONNECTED, -1);
     link->ready = false;
 }
 
@@ -135,6 +137,7 @@ static void link_ready(struct link *link)
     struct links *links = link->links;
 
     link->ready = true;
+    pillion_count(links->self, METRIC_CONNECTED, 1);
     link->backoff_ms = BACKOFF_FIRST_MS;
     if (links->reason[0] != '\0')
         pillion_log(links->self, PILLION_LOG_NOTICE, "%s is there again", links->settings->server);
@@ -256,6 +259,12 @@ void links_close(struct links *links)
 
 /* ---- Commands ---- */
 
+static void fail_unavailable(pillion_request *req, const char *what, const char *why)
+{
+    pillion_count(pillion_self(req), METRIC_UNAVAILABLE, 1);
+    pillion_fail(req, "redis_unavailable", "%s%s%s", what, why[0] == '\0' ? "" : ": ", why);
+}
+
 static void replied(redisAsyncContext *redis, void *data, void *privdata)
 {
     const redisReply *reply = data;
@@ -266,8 +275,8 @@ static void replied(redisAsyncContext *redis, void *data, void *privdata)
     if (req != NULL && reply != NULL)
         value_reply(req, reply, call->returns);
     else if (req != NULL)
-        pillion_fail(req, "redis_unavailable", "the connection to Redis broke: %s",
-                     redis->errstr[0] == '\0' ? "it was closed" : redis->errstr);
+        fail_unavailable(req, "the connection to Redis broke",
+                         redis->errstr[0] == '\0' ? "it was closed" : redis->errstr);
     free(call);
 }
 
@@ -290,8 +299,7 @@ void links_send(struct links *links, pillion_request *req, const struct argument
     struct link *link = choose(links);
 
     if (link == NULL) {
-        pillion_fail(req, "redis_unavailable", "there is no connection to Redis at %s%s%s",
-                     links->settings->server, links->reason[0] == '\0' ? "" : ": ", links->reason);
+        fail_unavailable(req, "there is no connection to Redis", links->reason);
         return;
     }
     struct call *call =
@@ -305,9 +313,10 @@ void links_send(struct links *links, pillion_request *req, const struct argument
     if (redisAsyncCommandArgv(link->redis, replied, call, arguments->count,
                               (const char **)arguments->data, arguments->sizes) != REDIS_OK) {
         free(call);
-        pillion_fail(req, "redis_unavailable", "the connection to Redis is being closed");
+        fail_unavailable(req, "the connection to Redis is being closed", "");
         return;
     }
     link->pending++;
+    pillion_count(links->self, METRIC_COMMANDS, 1);
     call->token = pillion_defer(req, links->settings->timeout_ms);
 }

@@ -117,6 +117,22 @@ static const pillion_method methods[] = {
     {0},
 };
 
+static const pillion_metric metrics[] = {
+    [METRIC_COMMANDS] = {.name = "commands",
+                         .type = PILLION_COUNTER,
+                         .summary = "Commands that were sent to Redis."},
+    [METRIC_ERRORS] = {.name = "errors",
+                       .type = PILLION_COUNTER,
+                       .summary = "Requests answered `redis_error`."},
+    [METRIC_UNAVAILABLE] = {.name = "unavailable",
+                            .type = PILLION_COUNTER,
+                            .summary = "Requests answered `redis_unavailable`."},
+    [METRIC_CONNECTED] = {.name = "connected",
+                          .type = PILLION_GAUGE,
+                          .summary = "Connections to Redis."},
+    {0},
+};
+
 PILLION_MODULE(.name = "redis", .version = "1.0.0", .summary = "RPC methods from Redis commands.",
                .methods = methods, .directives = directives, .config_size = sizeof(struct settings),
-               .check = check, .start = start, .stop = stop);
+               .check = check, .start = start, .stop = stop, .metrics = metrics);

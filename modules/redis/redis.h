@@ -16,6 +16,9 @@ struct settings {
     int64_t max_pending;
 };
 
+/* The rows of the table of metrics. */
+enum metric { METRIC_COMMANDS, METRIC_ERRORS, METRIC_UNAVAILABLE, METRIC_CONNECTED };
+
 /* ---- command.c ---- */
 
 /* A word of a `command`: as it stands, or a member of params. */

@@ -71,6 +71,7 @@ void value_reply(pillion_request *req, const redisReply *reply, int returns)
     struct json_text text = {0};
 
     if (reply->type == REDIS_REPLY_ERROR) {
+        pillion_count(pillion_self(req), METRIC_ERRORS, 1);
         pillion_fail(req, "redis_error", "%s", reply->str);
         return;
     }

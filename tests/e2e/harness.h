@@ -131,6 +131,9 @@ bool process_lives(pid_t pid);
 /* The result of rpc.stats, asked for on a connection of its own. */
 const cJSON *server_stats(const struct server *server);
 
+/* A metric of a module, by rpc.stats. */
+double server_metric(const struct server *server, const char *module, const char *name);
+
 /* The pids of the workers, by rpc.stats. */
 size_t server_workers(const struct server *server, pid_t *pids, size_t most);
 

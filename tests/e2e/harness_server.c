@@ -369,6 +369,14 @@ const cJSON *server_stats(const struct server *server)
     return result;
 }
 
+double server_metric(const struct server *server, const char *module, const char *name)
+{
+    const cJSON *modules = cJSON_GetObjectItem(server_stats(server), "modules");
+
+    return cJSON_GetNumberValue(cJSON_GetObjectItem(
+        cJSON_GetObjectItem(cJSON_GetObjectItem(modules, module), "metrics"), name));
+}
+
 size_t server_workers(const struct server *server, pid_t *pids, size_t most)
 {
     const cJSON *workers = cJSON_GetObjectItemCaseSensitive(server_stats(server), "workers");

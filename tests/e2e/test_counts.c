@@ -45,8 +45,7 @@ static double counted(const struct server *server, const char *name)
 
 static double metric(const struct server *server, const char *name)
 {
-    return cJSON_GetNumberValue(
-        cJSON_GetObjectItem(cJSON_GetObjectItem(counts(server), "metrics"), name));
+    return server_metric(server, "counts", name);
 }
 
 /* Connections are spread over the two workers; some of sixteen are on each. */

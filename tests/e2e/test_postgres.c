@@ -316,6 +316,9 @@ START_TEST(a_server_that_is_restarted_under_load_costs_errors_while_it_is_away)
         gives(client, "all", "null", "[]");
     }
     server_wait_log(server, "the server is there again");
+    wait_until(server_metric(server, "postgres", "connected") == 4, "not all connect again");
+    ck_assert_double_ge(server_metric(server, "postgres", "unavailable"), 3);
+    ck_assert_double_ge(server_metric(server, "postgres", "queries"), 60);
     postgres_end(&postgres);
 }
 END_TEST

@@ -73,10 +73,7 @@ static void is_there(int client)
 
 static double metric(const struct server *server, const char *name)
 {
-    const cJSON *modules = cJSON_GetObjectItem(server_stats(server), "modules");
-
-    return cJSON_GetNumberValue(cJSON_GetObjectItem(
-        cJSON_GetObjectItem(cJSON_GetObjectItem(modules, "proxy"), "metrics"), name));
+    return server_metric(server, "proxy", name);
 }
 
 static double stat_of(const struct server *server, const char *group, const char *name)

@@ -232,7 +232,12 @@ START_TEST(a_redis_that_is_restarted_under_load_costs_errors_while_it_is_away)
         ck_assert_int_ge(values, 1);
     }
     client_expect_alive(client);
+    wait_until(server_metric(server, "redis", "connected") == 2, "not all connect again");
+    ck_assert_double_ge(server_metric(server, "redis", "commands"), 150);
     redis_end(&redis);
+    wait_until(server_metric(server, "redis", "connected") == 0, "it is not noticed");
+    ask(client, "get", "{\"key\":\"a\"}");
+    ck_assert_double_ge(server_metric(server, "redis", "unavailable"), 1);
 }
 END_TEST
 
