@@ -317,8 +317,12 @@ START_TEST(a_server_that_is_restarted_under_load_costs_errors_while_it_is_away)
     }
     server_wait_log(server, "the server is there again");
     wait_until(server_metric(server, "postgres", "connected") == 4, "not all connect again");
-    ck_assert_double_ge(server_metric(server, "postgres", "unavailable"), 3);
-    ck_assert_double_ge(server_metric(server, "postgres", "queries"), 60);
+    /* Each was either sent or not: how many of them were, the restarts decide. */
+    double unavailable = server_metric(server, "postgres", "unavailable");
+    double queries = server_metric(server, "postgres", "queries");
+    ck_assert_double_ge(unavailable, 3);
+    ck_assert_double_ge(queries, 4);
+    ck_assert_double_ge(queries + unavailable, 122);
     postgres_end(&postgres);
 }
 END_TEST
