@@ -12,6 +12,7 @@
 #include "base/memory.h"
 
 #define EVENTS_PER_WAIT 256
+#define TIMERS_PER_TURN 64 /* then descriptors have theirs */
 
 bool loop_init(struct loop *loop, struct error *error)
 {
@@ -128,38 +129,46 @@ void loop_unwatch(struct loop *loop, struct watch *watch)
     watch->index = 0;
 }
 
-/* ---- Timers: a binary heap, the nearest deadline first ---- */
+/* ---- Timers: a binary heap, the nearest deadline first ----
+ *
+ * Deadlines stand in the heap itself: most timers of a server never fire, and are cancelled among
+ * thousands of others. Going to each of those would cost a cache miss a step. */
 
-static void heap_put(struct loop *loop, size_t at, struct timer *timer)
+struct timer_entry {
+    uint64_t deadline; /* on clock_ns() */
+    struct timer *timer;
+};
+
+static void heap_put(struct loop *loop, size_t at, struct timer_entry entry)
 {
-    loop->timers[at] = timer;
-    timer->place = at + 1;
+    loop->timers[at] = entry;
+    entry.timer->place = at + 1;
 }
 
-static void heap_up(struct loop *loop, size_t at, struct timer *timer)
+static void heap_up(struct loop *loop, size_t at, struct timer_entry entry)
 {
-    while (at > 0 && timer->deadline < loop->timers[(at - 1) / 2]->deadline) {
+    while (at > 0 && entry.deadline < loop->timers[(at - 1) / 2].deadline) {
         heap_put(loop, at, loop->timers[(at - 1) / 2]);
         at = (at - 1) / 2;
     }
-    heap_put(loop, at, timer);
+    heap_put(loop, at, entry);
 }
 
-static void heap_down(struct loop *loop, size_t at, struct timer *timer)
+static void heap_down(struct loop *loop, size_t at, struct timer_entry entry)
 {
     for (;;) {
         size_t child = 2 * at + 1;
         if (child >= loop->timer_count)
             break;
         if (child + 1 < loop->timer_count &&
-            loop->timers[child + 1]->deadline < loop->timers[child]->deadline)
+            loop->timers[child + 1].deadline < loop->timers[child].deadline)
             child++;
-        if (timer->deadline <= loop->timers[child]->deadline)
+        if (entry.deadline <= loop->timers[child].deadline)
             break;
         heap_put(loop, at, loop->timers[child]);
         at = child;
     }
-    heap_put(loop, at, timer);
+    heap_put(loop, at, entry);
 }
 
 void timer_set(struct loop *loop, struct timer *timer, uint64_t ns, timer_callback callback)
@@ -171,13 +180,12 @@ void timer_set_at(struct loop *loop, struct timer *timer, uint64_t deadline,
                   timer_callback callback)
 {
     timer_cancel(loop, timer);
-    timer->deadline = deadline;
     timer->callback = callback;
     if (loop->timer_count == loop->timer_capacity) {
         loop->timer_capacity = loop->timer_capacity == 0 ? 16 : loop->timer_capacity * 2;
         loop->timers = must_realloc(loop->timers, loop->timer_capacity * sizeof(*loop->timers));
     }
-    heap_up(loop, loop->timer_count++, timer);
+    heap_up(loop, loop->timer_count++, (struct timer_entry){deadline, timer});
 }
 
 void timer_cancel(struct loop *loop, struct timer *timer)
@@ -185,20 +193,27 @@ void timer_cancel(struct loop *loop, struct timer *timer)
     if (timer->place == 0)
         return;
     size_t at = timer->place - 1;
-    struct timer *last = loop->timers[--loop->timer_count];
+    struct timer_entry last = loop->timers[--loop->timer_count];
     timer->place = 0;
-    if (last == timer)
+    if (last.timer == timer)
         return;
-    if (at > 0 && last->deadline < loop->timers[(at - 1) / 2]->deadline)
+    if (at > 0 && last.deadline < loop->timers[(at - 1) / 2].deadline)
         heap_up(loop, at, last);
     else
         heap_down(loop, at, last);
 }
 
+/* What is due, also what this turn's callbacks have set for at once; what timers set for at once is
+ * the next turn's. */
 static void run_timers(struct loop *loop)
 {
-    while (loop->timer_count > 0 && loop->timers[0]->deadline <= loop->now && !loop->stopping) {
-        struct timer *timer = loop->timers[0];
+    if (loop->timer_count == 0)
+        return;
+    loop->now = clock_ns();
+    for (int turn = 0; turn < TIMERS_PER_TURN && loop->timer_count > 0 &&
+                       loop->timers[0].deadline <= loop->now && !loop->stopping;
+         turn++) {
+        struct timer *timer = loop->timers[0].timer;
         timer_cancel(loop, timer);
         timer->callback(timer);
     }
@@ -211,7 +226,7 @@ static int wait_time(struct loop *loop)
     if (loop->timer_count == 0)
         return -1;
     uint64_t now = clock_ns();
-    uint64_t deadline = loop->timers[0]->deadline;
+    uint64_t deadline = loop->timers[0].deadline;
     if (deadline <= now)
         return 0;
     uint64_t ms = (deadline - now + NS_PER_MS - 1) / NS_PER_MS;

@@ -34,7 +34,6 @@ struct watch {
 
 /* Zeroed is "not set". */
 struct timer {
-    uint64_t deadline; /* on clock_ns() */
     timer_callback callback;
     size_t place; /* 1 + index in the heap; 0: not set */
 };
@@ -48,10 +47,10 @@ struct loop {
     uint32_t free_count;
     uint64_t *owned; /* a bit for each descriptor that is watched */
     size_t owned_words;
-    struct timer **timers; /* binary heap */
+    struct timer_entry *timers; /* binary heap */
     size_t timer_count, timer_capacity;
     bool stopping;
-    uint64_t now; /* clock_ns() when the current batch of events arrived */
+    uint64_t now; /* clock_ns() when the current batch of events arrived, or its timers ran */
 
     /* Called after each batch of events and before each wait: the place for what a batch can share.
      * May be NULL. */

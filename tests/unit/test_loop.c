@@ -326,20 +326,27 @@ END_TEST
 
 struct alarm {
     struct timer timer;
+    uint64_t due;
     unsigned fired;
 };
 
 static uint64_t last_deadline;
 static unsigned total_fired;
 
+static void set_alarm(struct alarm *alarm, uint64_t ns, timer_callback callback)
+{
+    alarm->due = clock_ns() + ns;
+    timer_set_at(&loop, &alarm->timer, alarm->due, callback);
+}
+
 static void fire(struct timer *timer)
 {
     struct alarm *alarm = container_of(timer, struct alarm, timer);
 
-    must(timer->place == 0);                /* it may be set again */
-    must(clock_ns() >= timer->deadline);    /* never early */
-    must(timer->deadline >= last_deadline); /* in order */
-    last_deadline = timer->deadline;
+    must(timer->place == 0);           /* it may be set again */
+    must(clock_ns() >= alarm->due);    /* never early */
+    must(alarm->due >= last_deadline); /* in order */
+    last_deadline = alarm->due;
     alarm->fired++;
     total_fired++;
 }
@@ -360,14 +367,14 @@ START_TEST(timers_fire_once_in_order_and_never_early)
 
     setup();
     for (unsigned i = 0; i < ALARMS; i++) {
-        timer_set(&loop, &alarms[i].timer, random_below(3000000), fire);
+        set_alarm(&alarms[i], random_below(3000000), fire);
         expected[i] = 1;
     }
     for (unsigned i = 0; i < 3 * ALARMS; i++) {
         unsigned at = random_below(ALARMS);
         expected[at] = random_below(2);
         if (expected[at])
-            timer_set(&loop, &alarms[at].timer, random_below(3000000), fire);
+            set_alarm(&alarms[at], random_below(3000000), fire);
         else
             timer_cancel(&loop, &alarms[at].timer);
     }
@@ -396,7 +403,7 @@ static void fire_and_stir(struct timer *timer)
         size_t at = i == 0 ? self : random_below(ALARMS);
         set_now[at] = random_below(3) != 0;
         if (set_now[at])
-            timer_set(&loop, &alarms[at].timer, random_below(200000), fire_and_stir);
+            set_alarm(&alarms[at], random_below(200000), fire_and_stir);
         else
             timer_cancel(&loop, &alarms[at].timer);
     }
@@ -408,7 +415,7 @@ START_TEST(timers_may_be_set_and_cancelled_in_callbacks)
 {
     setup();
     for (unsigned i = 0; i < ALARMS; i++) {
-        timer_set(&loop, &alarms[i].timer, random_below(200000), fire_and_stir);
+        set_alarm(&alarms[i], random_below(200000), fire_and_stir);
         set_now[i] = true;
     }
     loop_run(&loop);
@@ -473,20 +480,68 @@ START_TEST(timer_moved_later_fires_later)
     struct timer end = {0};
 
     setup();
-    timer_set(&loop, &moved.timer, 0, fire);
-    timer_set(&loop, &fixed.timer, NS_PER_MS, fire);
-    timer_set(&loop, &moved.timer, 2 * NS_PER_MS, fire);
+    set_alarm(&moved, 0, fire);
+    set_alarm(&fixed, NS_PER_MS, fire);
+    set_alarm(&moved, 2 * NS_PER_MS, fire);
     ck_assert_uint_eq(loop.timer_count, 2);
     timer_set(&loop, &end, 4 * NS_PER_MS, stop_loop);
     loop_run(&loop);
     ck_assert_uint_eq(moved.fired, 1);
     ck_assert_uint_eq(fixed.fired, 1);
-    ck_assert_uint_eq(last_deadline, moved.timer.deadline);
+    ck_assert_uint_eq(last_deadline, moved.due);
     loop_free(&loop);
 }
 END_TEST
 
-UNIT_MAIN("loop", loop_calls_back_what_is_ready, loop_changes_what_a_watch_waits_for,
+static unsigned turns, in_turn[8];
+
+static void note_turn(struct timer *timer)
+{
+    struct alarm *alarm = container_of(timer, struct alarm, timer);
+
+    in_turn[alarm->fired++] = turns;
+    if (alarm->fired < 3)
+        timer_set(&loop, timer, 0, note_turn);
+    else
+        loop_stop(&loop);
+}
+
+static void set_at_once(struct watch *watch, uint32_t events)
+{
+    static struct alarm alarm;
+
+    (void)events;
+    loop_unwatch(&loop, watch);
+    timer_set(&loop, &alarm.timer, 0, note_turn);
+}
+
+static void count_turn(struct loop *of, void *context)
+{
+    (void)of;
+    (void)context;
+    turns++;
+}
+
+START_TEST(timer_set_for_at_once_fires_in_this_turn_by_an_event_and_in_the_next_by_a_timer)
+{
+    int pipe_fds[2];
+    struct watch watch = {0};
+
+    setup();
+    loop.after_batch = count_turn;
+    ck_assert_int_eq(pipe(pipe_fds), 0);
+    ck_assert(loop_watch(&loop, &watch, pipe_fds[1], EPOLLOUT, set_at_once));
+    loop_run(&loop);
+    for (unsigned i = 0; i < 3; i++)
+        ck_assert_uint_eq(in_turn[i], i + 1);
+    close(pipe_fds[0]);
+    close(pipe_fds[1]);
+    loop_free(&loop);
+}
+END_TEST
+
+UNIT_MAIN("loop", timer_set_for_at_once_fires_in_this_turn_by_an_event_and_in_the_next_by_a_timer,
+          loop_calls_back_what_is_ready, loop_changes_what_a_watch_waits_for,
           watch_may_remove_itself_in_its_callback, watch_may_start_anew_in_its_callback,
           events_of_a_removed_watch_never_reach_who_has_its_place,
           unwatched_descriptor_with_a_duplicate_is_silent,
