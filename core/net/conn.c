@@ -65,12 +65,8 @@ void conn_give(struct conns *conns, struct conn *conn)
 bool conns_init(struct conns *conns, struct loop *loop, int fd, uint32_t worker, uint32_t limit,
                 counter *counters, struct error *error)
 {
-    *conns = (struct conns){.loop = loop,
-                            .worker = worker,
-                            .limit = limit,
-                            .counters = counters,
-                            .next_id = 1,
-                            .budget = 1};
+    *conns = (struct conns){
+        .loop = loop, .worker = worker, .limit = limit, .counters = counters, .next_id = 1};
     if (!arena_map(fd, &conns->arena, error))
         return false;
     if (!blocks_init(&conns->blocks, conns->arena.block_count))

@@ -71,7 +71,8 @@ struct conns {
     struct timer sweep;         /* idle timeouts, lingering ends */
     struct timer soon;          /* set when some are to go on later */
     uint32_t later, later_last; /* 1 + index of the first and last of those, in their order */
-    uint32_t budget;            /* of the layer above: see conn_budget */
+    uint32_t begun;             /* since the turn has begun: see conn_may_begin */
+    uint64_t turn_ends_ns;      /* on clock_ns(); 0: it has not begun */
     bool leaving;               /* no connection is read from any more */
     bool draining;              /* connections end when they have nothing under way */
 
@@ -214,13 +215,16 @@ void conn_wait_for_room(struct conns *conns, struct conn *conn);
 /* Puts the connection on the list of what the batch's end looks at: on_input is called then. */
 void conn_look_again(struct conns *conns, struct conn *conn);
 
-/* Takes one of so many expensive things that may be done before others have their turn. False when
- * none is left: then conn_go_on_later. */
-static inline bool conn_budget(struct conns *conns)
+bool conn_turn_goes_on(struct conns *conns);
+
+/* True when one more expensive thing may be begun before others have their turn. Otherwise
+ * conn_go_on_later is to be said. */
+static inline bool conn_may_begin(struct conns *conns)
 {
-    if (conns->budget == 0)
+    /* Clocks are looked at for every fourth. */
+    if (conns->begun % 4 == 0 && !conn_turn_goes_on(conns))
         return false;
-    conns->budget--;
+    conns->begun++;
     return true;
 }
 

@@ -12,9 +12,9 @@
 #include "base/log.h"
 #include "net/conn_private.h"
 
-#define READS_PER_EVENT 4u  /* then the others have their turn */
-#define FLUSH_ROUNDS    16u /* likewise, of sending and handling what waited */
-#define BUDGET          64u /* see conn_budget: for a batch's events, and for its end */
+#define READS_PER_EVENT 4u     /* then the others have their turn */
+#define FLUSH_ROUNDS    16u    /* likewise, of sending and handling what waited */
+#define TURN_NS         50000u /* see conn_may_begin: for a batch's events, and for its end */
 
 /* ---- What a connection waits for ---- */
 
@@ -475,9 +475,24 @@ static void flush_later(struct conns *conns)
     }
 }
 
+bool conn_turn_goes_on(struct conns *conns)
+{
+    uint64_t now = clock_ns();
+
+    if (conns->turn_ends_ns == 0)
+        conns->turn_ends_ns = now + TURN_NS;
+    return now < conns->turn_ends_ns;
+}
+
+static void turn_over(struct conns *conns)
+{
+    conns->begun = 0;
+    conns->turn_ends_ns = 0;
+}
+
 void conns_flush(struct conns *conns)
 {
-    conns->budget = BUDGET;
+    turn_over(conns);
     flush_later(conns);
     flush_dirty(conns);
     /* Sending has given blocks back: now is the time, the next event may be far away. */
@@ -485,7 +500,7 @@ void conns_flush(struct conns *conns)
         retry_waiting(conns);
         flush_dirty(conns);
     }
-    conns->budget = BUDGET;
+    turn_over(conns);
     if (conns->later != 0 && conns->soon.place == 0)
         timer_set(conns->loop, &conns->soon, 0, go_on);
 }

@@ -160,7 +160,7 @@ static void finish(struct deferred *deferred)
         struct method_counters *counters = &row->methods[deferred->req.method->index];
         counter_add(&counters->calls, 1);
         counter_add(&counters->errors, deferred->req.failed);
-        count_time(counters, clock_ns() - deferred->since_ns, 1);
+        count_time(counters, deferred->all->settled_ns - deferred->since_ns, 1);
         counter_add(&row->counters[COUNT_TIMEOUTS], deferred->timed_out);
     }
     if (deferred->conn == 0) {
@@ -337,7 +337,7 @@ bool answer_beside(struct call *call)
         }
         /* Handlers that defer have sent something somewhere, as a rule: not all that clients have
          * asked for in one go, while others wait. */
-        if (!conn_budget(conns)) {
+        if (!conn_may_begin(conns)) {
             conn_go_on_later(conn);
             return false;
         }
