@@ -58,7 +58,8 @@ static bool add_place(struct deferreds *all)
     return true;
 }
 
-static struct deferred *take_place(struct deferreds *all, enum deferred_state state)
+static struct deferred *take_place(struct deferreds *all, enum deferred_state state,
+                                   uint64_t since_ns)
 {
     if (all->free == NULL && !add_place(all))
         return NULL;
@@ -72,7 +73,7 @@ static struct deferred *take_place(struct deferreds *all, enum deferred_state st
                                   .serial = serial,
                                   .state = state,
                                   .pool = pool,
-                                  .since_ns = clock_ns()};
+                                  .since_ns = since_ns};
     return deferred;
 }
 
@@ -164,6 +165,7 @@ static void settle(struct deferred *deferred)
 
 void deferreds_settle(struct deferreds *all)
 {
+    all->settled_ns = clock_ns();
     while (all->settling != NULL) {
         struct deferred *deferred = all->settling;
         all->settling = deferred->next;
@@ -225,7 +227,8 @@ uint64_t deferred_begin(struct pillion_request *req, uint64_t timeout_ms)
         return deferred_token(deferred);
     }
     char *copy = pool_alloc(req->pool, req->body.size);
-    deferred = copy == NULL ? NULL : take_place(all, DEFERRED_HANDLER);
+    uint64_t since_ns = req->started_ns == 0 ? clock_ns() : req->started_ns;
+    deferred = copy == NULL ? NULL : take_place(all, DEFERRED_HANDLER, since_ns);
     if (deferred == NULL) {
         request_fail(req, PILLION_OVERLOADED, "there is no memory to keep the request");
         return 0;
@@ -284,7 +287,7 @@ void deferred_keep(struct deferred *deferred, struct pool *pool)
 
 struct deferred *deferred_reply(struct deferreds *all, char *reply, size_t size)
 {
-    struct deferred *deferred = take_place(all, DEFERRED_ANSWERED);
+    struct deferred *deferred = take_place(all, DEFERRED_ANSWERED, 0);
 
     if (deferred == NULL)
         return NULL;

@@ -60,6 +60,7 @@ struct deferreds {
     struct deferred *free;
     struct deferred *settling, **settling_end; /* resumed or answered in this batch */
     uint64_t timeout_ms;                       /* of those that give none */
+    uint64_t settled_ns;                       /* when what is finished now was answered */
 
     /* The request is answered, or was dropped: `req.filter…` have run. Frees it with deferred_free,
      * now or later. */

@@ -119,13 +119,13 @@ void call_run(struct call *call, uint64_t place, bool first)
     struct method_counters *counters = &call->dispatcher->row->methods[index];
     uint8_t *untimed = &call->dispatcher->untimed[index];
     bool timed = first || *untimed >= TIMED_EVERY - 1;
-    uint64_t start = timed ? clock_ns() : 0;
 
+    call->req.started_ns = timed ? clock_ns() : 0;
     run_method(call, place);
     if (call->req.deferred != NULL)
         return;
     if (timed) {
-        count_time(counters, clock_ns() - start, *untimed + 1u);
+        count_time(counters, clock_ns() - call->req.started_ns, *untimed + 1u);
         *untimed = 0;
     } else {
         ++*untimed;

@@ -43,7 +43,8 @@ void filters_run(struct pillion_request *req, void (*handler)(struct pillion_req
     size_t seen = 0;
     bool goes_on = true;
 
-    req->started_ns = clock_ns();
+    if (req->started_ns == 0)
+        req->started_ns = clock_ns();
     while (goes_on && seen < method->filter_count)
         goes_on = run_before(req, &method->filters[seen++]);
     if (goes_on)

@@ -30,7 +30,7 @@ struct pillion_request {
     bool freed;          /* its method has freed what is the request's, and was told so */
     bool failed;         /* the answer was an error */
     char code[32];       /* the error's, cut where it is longer; once `failed` */
-    uint64_t started_ns; /* of a request with filters */
+    uint64_t started_ns; /* on clock_ns(); 0: nobody had to know so far */
 
     size_t size; /* of the reply, header included, once there is one */
 
