@@ -14,6 +14,7 @@
 #define BACKOFF_FIRST_MS   50u
 #define BACKOFF_LONGEST_MS 2000u
 #define CONNECT_MS         10000u
+#define RESULTS_AT_ONCE    4u /* of a connection; then the worker's other clients have their turn */
 
 /* A request whose result is to come. */
 struct call {
@@ -27,7 +28,7 @@ struct call {
 struct connection {
     struct pool *pool;
     PGconn *pg; /* NULL while there is none */
-    pillion_handle watch, deadline;
+    pillion_handle watch, deadline, more;
     bool ready;
     struct call *first, **end; /* in the order in which they were sent */
     size_t pending;
@@ -81,7 +82,8 @@ static void connection_close(struct connection *connection)
 {
     pillion_cancel(connection->watch);
     pillion_cancel(connection->deadline);
-    connection->watch = connection->deadline = 0;
+    pillion_cancel(connection->more);
+    connection->watch = connection->deadline = connection->more = 0;
     PQfinish(connection->pg);
     connection->pg = NULL;
     if (connection->ready)
@@ -233,15 +235,19 @@ static void watch_again(struct connection *connection)
     pillion_watch_change(connection->watch, left > 0 ? PILLION_READ | PILLION_WRITE : PILLION_READ);
 }
 
-static void ready(pillion_instance *self, int fd, unsigned events, void *data)
-{
-    struct connection *connection = data;
+static void take_more(pillion_instance *self, void *data);
 
-    (void)self;
-    (void)fd;
-    (void)events;
-    bool good = PQconsumeInput(connection->pg) == 1;
+/* Results that have arrived. */
+static void take_results(struct connection *connection)
+{
+    size_t pending = connection->pending;
+    bool good = true;
+
     while (good && connection->first != NULL && !PQisBusy(connection->pg)) {
+        if (pending - connection->pending == RESULTS_AT_ONCE) {
+            connection->more = pillion_timer(connection->pool->self, 0, 0, take_more, connection);
+            break;
+        }
         PGresult *result = PQgetResult(connection->pg);
         if (result != NULL)
             take_result(connection, result);
@@ -252,6 +258,28 @@ static void ready(pillion_instance *self, int fd, unsigned events, void *data)
         connection_lost(connection, PQerrorMessage(connection->pg));
     else
         watch_again(connection);
+}
+
+static void take_more(pillion_instance *self, void *data)
+{
+    struct connection *connection = data;
+
+    (void)self;
+    connection->more = 0;
+    take_results(connection);
+}
+
+static void ready(pillion_instance *self, int fd, unsigned events, void *data)
+{
+    struct connection *connection = data;
+
+    (void)self;
+    (void)fd;
+    (void)events;
+    if (PQconsumeInput(connection->pg) != 1)
+        connection_lost(connection, PQerrorMessage(connection->pg));
+    else if (connection->more == 0)
+        take_results(connection);
 }
 
 /* ---- Connecting ---- */
