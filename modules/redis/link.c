@@ -1,25 +1,35 @@
 /* Connections to Redis: opened at the start, kept, and opened again when they break, later and
- * later. Commands are pipelined: each goes to the connection with the fewest replies to come.
- * hiredis does the protocol, the worker's loop the waiting. */
+ * later. Commands are pipelined: each goes to the connection with the fewest replies to come, and
+ * what a turn of the worker's loop has asked for is sent together. hiredis speaks the protocol; the
+ * loop does the waiting. */
 #include "redis.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "../address.h"
 
 #define BACKOFF_FIRST_MS   50u
 #define BACKOFF_LONGEST_MS 2000u
+#define REPLIES_AT_ONCE    64u /* of a connection; then the worker's other clients have their turn */
+
+/* A request whose reply is to come; its token is 0 for AUTH and SELECT. */
+struct call {
+    pillion_token token;
+    int returns;
+};
 
 struct link {
     struct links *links;
-    redisAsyncContext *redis; /* NULL while there is no connection */
-    pillion_handle watch;
-    unsigned events;
-    bool ready;     /* it is connected, and has passed AUTH and SELECT */
-    size_t pending; /* replies to come */
+    redisContext *redis; /* NULL while there is no connection */
+    pillion_handle watch, flush, more;
+    bool ready;                      /* it is connected, and has passed AUTH and SELECT */
+    size_t introductions;            /* replies to those that are to come */
+    struct call *calls;              /* a ring, in the order in which they were sent */
+    size_t first, pending, capacity; /* the capacity is a power of two */
     unsigned backoff_ms;
 };
 
@@ -34,75 +44,44 @@ struct links {
     struct link links[];
 };
 
-/* A request whose reply is to come. */
-struct call {
-    pillion_token token;
-    struct link *link;
-    int returns;
-};
-
-/* ---- The worker's loop as hiredis wants it ---- */
-
-static void ready(pillion_instance *self, int fd, unsigned events, void *data)
-{
-    struct link *link = data;
-
-    (void)self;
-    (void)fd;
-    if ((events & PILLION_WRITE) || !(events & PILLION_READ))
-        redisAsyncHandleWrite(link->redis); /* of a connection that fails to open, too */
-    if (link->redis != NULL && (events & (PILLION_READ | PILLION_FAILED)))
-        redisAsyncHandleRead(link->redis);
-}
-
-static void want(struct link *link, unsigned events)
-{
-    if (link->events == events)
-        return;
-    link->events = events;
-    pillion_watch_change(link->watch, events);
-}
-
-static void add_read(void *data)
-{
-    struct link *link = data;
-    want(link, link->events | PILLION_READ);
-}
-
-static void del_read(void *data)
-{
-    struct link *link = data;
-    want(link, link->events & ~PILLION_READ);
-}
-
-static void add_write(void *data)
-{
-    struct link *link = data;
-    want(link, link->events | PILLION_WRITE);
-}
-
-static void del_write(void *data)
-{
-    struct link *link = data;
-    want(link, link->events & ~PILLION_WRITE);
-}
-
-static void cleanup(void *data)
-{
-    struct link *link = data;
-
-    pillion_cancel(link->watch);
-    link->watch = 0;
-    link->events = 0;
-    link->redis = NULL;
-    if (link->ready)
-        pillion_count(link->links->self, METRIC_CONNECTED, -1);
-    link->ready = false;
-}
-
-/* ---- Connecting ---- */
-
 static void link_open(struct link *link);
+
+/* ---- Requests under way, in order ---- */
+
+static bool call_push(struct link *link, struct call call)
+{
+    if (link->pending == link->capacity) {
+        size_t capacity = link->capacity == 0 ? 64 : link->capacity * 2;
+        struct call *calls = malloc(capacity * sizeof(*calls));
+        if (calls == NULL)
+            return false;
+        for (size_t i = 0; i < link->pending; i++)
+            calls[i] = link->calls[(link->first + i) & (link->capacity - 1)];
+        free(link->calls);
+        link->calls = calls;
+        link->first = 0;
+        link->capacity = capacity;
+    }
+    link->calls[(link->first + link->pending++) & (link->capacity - 1)] = call;
+    return true;
+}
+
+static struct call call_shift(struct link *link)
+{
+    struct call call = link->calls[link->first];
+
+    link->first = (link->first + 1) & (link->capacity - 1);
+    link->pending--;
+    return call;
+}
+
+static void fail_unavailable(pillion_request *req, const char *what, const char *why)
+{
+    pillion_count(pillion_self(req), METRIC_UNAVAILABLE, 1);
+    pillion_fail(req, "redis_unavailable", "%s%s%s", what, why[0] == '\0' ? "" : ": ", why);
+}
+
+/* ---- Ending ---- */
 
 static void again(pillion_instance *self, void *data)
 {
@@ -113,17 +92,41 @@ static void again(pillion_instance *self, void *data)
         link_open(link);
 }
 
-/* It is broken, or was never there: tells why, once, and tries again later. */
+static void link_close(struct link *link)
+{
+    pillion_cancel(link->watch);
+    pillion_cancel(link->flush);
+    pillion_cancel(link->more);
+    link->watch = link->flush = link->more = 0;
+    if (link->redis != NULL)
+        redisFree(link->redis);
+    link->redis = NULL;
+    if (link->ready)
+        pillion_count(link->links->self, METRIC_CONNECTED, -1);
+    link->ready = false;
+}
+
+/* It is broken, or was never there: those who wait are told, the log is, once, and it is tried
+ * again later. */
 static void link_lost(struct link *link, const char *why)
 {
     struct links *links = link->links;
+    char reason[sizeof(links->reason)];
 
+    snprintf(reason, sizeof(reason), "%s", why);
+    link_close(link);
+    while (link->pending > 0) {
+        struct call call = call_shift(link);
+        pillion_request *req = call.token == 0 ? NULL : pillion_resume(call.token);
+        if (req != NULL)
+            fail_unavailable(req, "the connection to Redis broke", reason);
+    }
     if (links->closing)
         return;
-    if (strcmp(links->reason, why) != 0) {
-        snprintf(links->reason, sizeof(links->reason), "%s", why);
+    if (strcmp(links->reason, reason) != 0) {
+        memcpy(links->reason, reason, sizeof(reason));
         pillion_log(links->self, PILLION_LOG_ERROR, "%s: %s; it is tried again",
-                    links->settings->server, why);
+                    links->settings->server, reason);
     }
     if (pillion_timer(links->self, link->backoff_ms, 0, again, link) == 0)
         pillion_log(links->self, PILLION_LOG_ERROR, "no timer for another try");
@@ -131,6 +134,30 @@ static void link_lost(struct link *link, const char *why)
     if (link->backoff_ms > BACKOFF_LONGEST_MS)
         link->backoff_ms = BACKOFF_LONGEST_MS;
 }
+
+/* ---- Sending ---- */
+
+/* Sends what is queued, as far as the socket takes it. */
+static void link_flush(struct link *link)
+{
+    int done = 1;
+
+    if (redisBufferWrite(link->redis, &done) != REDIS_OK)
+        link_lost(link, link->redis->errstr);
+    else
+        pillion_watch_change(link->watch, done ? PILLION_READ : PILLION_READ | PILLION_WRITE);
+}
+
+static void flush(pillion_instance *self, void *data)
+{
+    struct link *link = data;
+
+    (void)self;
+    link->flush = 0;
+    link_flush(link);
+}
+
+/* ---- Replies ---- */
 
 static void link_ready(struct link *link)
 {
@@ -144,73 +171,126 @@ static void link_ready(struct link *link)
     links->reason[0] = '\0';
 }
 
-/* The answer to the last of AUTH and SELECT. */
-static void introduced(redisAsyncContext *redis, void *data, void *privdata)
+/* Redis's word about the oldest request. False when the connection has ended with it. */
+static bool take_reply(struct link *link, const redisReply *reply)
 {
-    const redisReply *reply = data;
-    struct link *link = redis->data;
-
-    (void)privdata;
-    if (reply == NULL || redis->err != 0)
-        return; /* disconnected says so */
-    if (reply->type != REDIS_REPLY_ERROR) {
+    if (link->pending == 0) {
+        link_lost(link, "there was a reply that nobody had asked for");
+        return false;
+    }
+    struct call call = call_shift(link);
+    pillion_request *req = call.token == 0 ? NULL : pillion_resume(call.token);
+    if (req != NULL)
+        value_reply(req, reply, call.returns);
+    if (link->introductions == 0)
+        return true;
+    if (reply->type == REDIS_REPLY_ERROR) {
+        link_lost(link, reply->str);
+        return false;
+    }
+    if (--link->introductions == 0)
         link_ready(link);
-        return;
-    }
-    link_lost(link, reply->str);
-    redis->data = NULL; /* said already */
-    redisAsyncDisconnect(redis);
+    return true;
 }
 
-static void connected(const redisAsyncContext *redis, int status)
+static void take_more(pillion_instance *self, void *data);
+
+/* Replies that have arrived, not too many at once. */
+static void take_replies(struct link *link)
 {
-    struct link *link = redis->data;
+    redisReply *reply;
+
+    for (unsigned taken = 0; taken < REPLIES_AT_ONCE; taken++) {
+        if (redisGetReplyFromReader(link->redis, (void **)&reply) != REDIS_OK) {
+            link_lost(link, link->redis->errstr);
+            return;
+        }
+        if (reply == NULL)
+            return;
+        bool goes_on = take_reply(link, reply);
+        freeReplyObject(reply);
+        if (!goes_on)
+            return;
+    }
+    link->more = pillion_timer(link->links->self, 0, 0, take_more, link);
+}
+
+static void take_more(pillion_instance *self, void *data)
+{
+    struct link *link = data;
+
+    (void)self;
+    link->more = 0;
+    take_replies(link);
+}
+
+static void ready(pillion_instance *self, int fd, unsigned events, void *data)
+{
+    struct link *link = data;
+
+    (void)self;
+    (void)fd;
+    if (events & PILLION_WRITE)
+        link_flush(link);
+    if (link->redis == NULL || !(events & (PILLION_READ | PILLION_FAILED)) || link->more != 0)
+        return;
+    if (redisBufferRead(link->redis) != REDIS_OK)
+        link_lost(link, link->redis->errstr);
+    else
+        take_replies(link);
+}
+
+/* ---- Connecting ---- */
+
+static void introduce(struct link *link)
+{
     const struct settings *settings = link->links->settings;
-    redisAsyncContext *own = link->redis;
-    char database[24];
 
-    if (status != REDIS_OK) {
-        link_lost(link, redis->errstr);
-        return;
+    link->introductions = 1 + (settings->password != NULL);
+    for (size_t i = 0; i < link->introductions; i++) {
+        if (!call_push(link, (struct call){0})) {
+            link_lost(link, "out of memory");
+            return;
+        }
     }
-    snprintf(database, sizeof(database), "%lld", (long long)settings->database);
     if (settings->password != NULL)
-        redisAsyncCommand(own, NULL, NULL, "AUTH %s", settings->password);
-    redisAsyncCommand(own, introduced, NULL, "SELECT %s", database);
+        redisAppendCommand(link->redis, "AUTH %s", settings->password);
+    redisAppendCommand(link->redis, "SELECT %lld", (long long)settings->database);
+    link_flush(link);
 }
 
-static void disconnected(const redisAsyncContext *redis, int status)
+/* connect(2) has come to an end, EINPROGRESS. */
+static void connected(pillion_instance *self, int fd, unsigned events, void *data)
 {
-    struct link *link = redis->data;
+    struct link *link = data;
+    int error = 0;
+    socklen_t size = sizeof(error);
 
-    if (link != NULL)
-        link_lost(link, status == REDIS_OK ? "the connection was closed" : redis->errstr);
+    (void)events;
+    if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size) < 0)
+        error = errno;
+    if (error != 0) {
+        link_lost(link, strerror(error));
+        return;
+    }
+    pillion_cancel(link->watch);
+    link->watch = pillion_watch(self, fd, PILLION_READ, ready, link);
+    introduce(link);
 }
 
 static void link_open(struct link *link)
 {
     struct links *links = link->links;
-    redisAsyncContext *redis = links->port == 0 ? redisAsyncConnectUnix(links->host)
-                                                : redisAsyncConnect(links->host, links->port);
 
-    if (redis == NULL || redis->err != 0) {
-        link_lost(link, redis == NULL ? "out of memory" : redis->errstr);
-        if (redis != NULL)
-            redisAsyncFree(redis);
+    link->redis = links->port == 0 ? redisConnectUnixNonBlock(links->host)
+                                   : redisConnectNonBlock(links->host, links->port);
+    if (link->redis == NULL || link->redis->err != 0) {
+        link_lost(link, link->redis == NULL ? "out of memory" : link->redis->errstr);
         return;
     }
-    link->redis = redis;
-    link->pending = 0;
-    redis->data = link;
-    redis->ev.data = link;
-    redis->ev.addRead = add_read;
-    redis->ev.delRead = del_read;
-    redis->ev.addWrite = add_write;
-    redis->ev.delWrite = del_write;
-    redis->ev.cleanup = cleanup;
-    link->watch = pillion_watch(links->self, redis->c.fd, 0, ready, link);
-    redisAsyncSetConnectCallback(redis, connected);
-    redisAsyncSetDisconnectCallback(redis, disconnected);
+    link->watch = pillion_watch(links->self, link->redis->fd, PILLION_WRITE, connected, link);
+    if (link->watch == 0)
+        link_lost(link, strerror(errno));
 }
 
 int links_check(const struct settings *settings, pillion_error_text *error)
@@ -252,33 +332,13 @@ void links_close(struct links *links)
     links->closing = true;
     for (size_t i = 0; i < links->count; i++) {
         if (links->links[i].redis != NULL)
-            redisAsyncFree(links->links[i].redis);
+            link_lost(&links->links[i], "the worker ends");
+        free(links->links[i].calls);
     }
     free(links);
 }
 
 /* ---- Commands ---- */
-
-static void fail_unavailable(pillion_request *req, const char *what, const char *why)
-{
-    pillion_count(pillion_self(req), METRIC_UNAVAILABLE, 1);
-    pillion_fail(req, "redis_unavailable", "%s%s%s", what, why[0] == '\0' ? "" : ": ", why);
-}
-
-static void replied(redisAsyncContext *redis, void *data, void *privdata)
-{
-    const redisReply *reply = data;
-    struct call *call = privdata;
-    pillion_request *req = call->token == 0 ? NULL : pillion_resume(call->token);
-
-    call->link->pending--;
-    if (req != NULL && reply != NULL)
-        value_reply(req, reply, call->returns);
-    else if (req != NULL)
-        fail_unavailable(req, "the connection to Redis broke",
-                         redis->errstr[0] == '\0' ? "it was closed" : redis->errstr);
-    free(call);
-}
 
 /* The connection with the fewest replies to come. */
 static struct link *choose(struct links *links)
@@ -293,8 +353,7 @@ static struct link *choose(struct links *links)
     return best;
 }
 
-void links_send(struct links *links, pillion_request *req, const struct arguments *arguments,
-                int returns)
+void links_send(struct links *links, pillion_request *req, pillion_bytes command, int returns)
 {
     struct link *link = choose(links);
 
@@ -302,21 +361,19 @@ void links_send(struct links *links, pillion_request *req, const struct argument
         fail_unavailable(req, "there is no connection to Redis", links->reason);
         return;
     }
-    struct call *call =
-        link->pending < (size_t)links->settings->max_pending ? malloc(sizeof(*call)) : NULL;
-    if (call == NULL) {
+    if (link->pending >= (size_t)links->settings->max_pending) {
         pillion_fail(req, PILLION_OVERLOADED, "%zu replies of Redis are to come (max_pending)",
                      link->pending);
         return;
     }
-    *call = (struct call){.link = link, .returns = returns};
-    if (redisAsyncCommandArgv(link->redis, replied, call, arguments->count,
-                              (const char **)arguments->data, arguments->sizes) != REDIS_OK) {
-        free(call);
-        fail_unavailable(req, "the connection to Redis is being closed", "");
+    if (redisAppendFormattedCommand(link->redis, command.data, command.size) != REDIS_OK) {
+        pillion_fail(req, PILLION_OVERLOADED, "out of memory");
         return;
     }
-    link->pending++;
     pillion_count(links->self, METRIC_COMMANDS, 1);
-    call->token = pillion_defer(req, links->settings->timeout_ms);
+    pillion_token token = pillion_defer(req, links->settings->timeout_ms);
+    if (!call_push(link, (struct call){.token = token, .returns = returns}))
+        link_lost(link, "out of memory"); /* nobody could take its reply */
+    else if (link->flush == 0)
+        link->flush = pillion_timer(links->self, 0, 0, flush, link);
 }

@@ -83,10 +83,10 @@ static int command_start(pillion_instance *self, void *config, pillion_error_tex
 static void command(pillion_request *req)
 {
     const struct method *method = pillion_method_config(req);
-    struct arguments arguments;
+    pillion_bytes encoded;
 
-    if (command_fill(req, &method->command, &arguments))
-        links_send(pillion_state(pillion_self(req)), req, &arguments, method->returns);
+    if (command_make(req, &method->command, &encoded))
+        links_send(pillion_state(pillion_self(req)), req, encoded, method->returns);
 }
 
 static int check(pillion_instance *self, pillion_error_text *error)

@@ -3,7 +3,7 @@
 #ifndef REDIS_H
 #define REDIS_H
 
-#include <hiredis/async.h>
+#include <hiredis/hiredis.h>
 #include <pillion/module.h>
 
 /* The block of load_module. */
@@ -44,15 +44,9 @@ struct method {
 /* Splits the words of a `command`. Returns 0, or as pillion_error. */
 int command_read(const pillion_list *words, struct command *command, pillion_error_text *error);
 
-struct arguments {
-    int count;
-    const char **data;
-    size_t *sizes;
-};
-
-/* Fills a command in with the request's params, in the request's memory. False when the request is
- * answered, with `invalid_params`. */
-bool command_fill(pillion_request *req, const struct command *command, struct arguments *arguments);
+/* Fills a command in with the request's params, and gives it as the protocol has it, in the
+ * request's memory. False when the request is answered, with `invalid_params`. */
+bool command_make(pillion_request *req, const struct command *command, pillion_bytes *encoded);
 
 /* ---- link.c ---- */
 
@@ -65,8 +59,7 @@ void links_close(struct links *links);
 
 /* Sends the command and defers the request, or answers it with an error. The reply goes to
  * value_reply. */
-void links_send(struct links *links, pillion_request *req, const struct arguments *arguments,
-                int returns);
+void links_send(struct links *links, pillion_request *req, pillion_bytes command, int returns);
 
 /* Checks the address. Returns 0, or as pillion_error. */
 int links_check(const struct settings *settings, pillion_error_text *error);

@@ -276,7 +276,7 @@ START_TEST(a_password_is_used)
     struct run run = server_ask(server, "reload");
     expect_status(&run, 0);
     expect_part(ask(client, "get", "{\"key\":\"a\"}"), "redis_unavailable");
-    server_wait_log(server, "NOAUTH");
+    server_wait_log(server, "WRONGPASS");
     redis_end(&redis);
 }
 END_TEST
@@ -293,6 +293,8 @@ START_TEST(wrong_configurations_are_refused)
         {"", "command $key;", "\"$key\" cannot stand in a command"},
         {"", "command GET $;", "\"$\" cannot stand in a command"},
         {"", "command GET a; returns text;", "\"returns\""},
+        {"", "command subscribe $channel;", "subscribe cannot be a method: it changes"},
+        {"", "command BLPOP $key 0;", "BLPOP cannot be a method: it waits"},
         {"", "comand GET a;", "did you mean \"command\"?"},
     };
     struct redis redis;
