@@ -7,6 +7,7 @@ import os
 import pwd
 import shutil
 import signal
+import statistics
 import subprocess
 import time
 
@@ -14,6 +15,8 @@ import servers
 from servers import Pillion
 
 LOADS = ((1, 1), (1, 64), (20, 50))  # connections, calls in flight on each
+REDIS_LOADS = ((1, 1), (64, 1), (1000, 1), (1, 64), (20, 50))
+ROUNDS = 5
 SECONDS = 2
 METHODS = (("wait", '{"ms":10}'), ("nap", '{"ms":10}'), ("kv.get", '{"key":"a"}'),
            ("user.get", '{"id":1}'))
@@ -126,10 +129,11 @@ class Waiting(Pillion):
 
 
 def redis_benchmark(server, connections, in_flight):
-    """What Redis's own load generator gets, from the same place."""
+    """What Redis's own load generator gets, from the same place. About a second of it."""
+    count = 1500000 if in_flight > 1 else 100000 if connections > 1 else 12000
     out = subprocess.run(
         ["redis-benchmark", "-p", str(server.redis.port), "-c", str(connections), "-P", str(in_flight),
-         "-n", str(max(20000, 2000 * connections * in_flight)), "--csv", "get", "a"],
+         "-n", str(count), "--csv", "get", "a"],
         capture_output=True, text=True, timeout=servers.LOAD_LIMIT,
         preexec_fn=lambda: os.sched_setaffinity(0, server.load_cpus())).stdout
     return float(out.strip().splitlines()[-1].split(",")[1].strip('"'))
@@ -141,29 +145,56 @@ def ping_p99(server):
     return server.report(load)["latency_us"]["p99"]
 
 
-def measure(run):
-    found = {"methods": {}, "redis_benchmark": {}}
+def beside(server, method, params, load):
+    """A method under load, and `ping` meanwhile."""
+    pending = server.bench(*load, SECONDS, method, params)
+    time.sleep(SECONDS * 0.1)
+    ping = ping_p99(server)
+    report = server.report(pending)
+    if report["errors"]:
+        raise RuntimeError("%s: %d errors" % (method, report["errors"]))
+    return {"rps": report["requests_per_second"], "p50_us": report["latency_us"]["p50"],
+            "p99_us": report["latency_us"]["p99"], "ping_p99_us": ping}
+
+
+def medians(rows):
+    return {key: statistics.median(row[key] for row in rows) for key in rows[0]}
+
+
+def measure_methods(run):
+    """Each method at each load, and `ping` alone, in turns: this machine's own noise is as large as what
+    is to be seen, and comes and goes."""
+    alone, rows = [], {}
     with Waiting(run.tools, run.cpus) as server:
         time.sleep(0.5)  # the modules' connections
-        found["ping_alone"] = ping_p99(server)
-        for method, params in METHODS:
-            if method == "user.get" and not server.postgres:
-                continue
-            rows = found["methods"][method] = {}
-            for load in LOADS:
-                pending = server.bench(*load, SECONDS, method, params)
-                time.sleep(SECONDS * 0.1)
-                ping = ping_p99(server)
-                report = server.report(pending)
-                if report["errors"]:
-                    raise RuntimeError("%s: %d errors" % (method, report["errors"]))
-                rows["%d,%d" % load] = {"rps": report["requests_per_second"],
-                                        "p50_us": report["latency_us"]["p50"],
-                                        "p99_us": report["latency_us"]["p99"],
-                                        "ping_p99_us": ping}
-        for load in LOADS + ((64, 1),):
-            found["redis_benchmark"]["%d,%d" % load] = redis_benchmark(server, *load)
-        pending = server.bench(64, 1, SECONDS, "kv.get", '{"key":"a"}')
-        found["methods"]["kv.get"]["64,1"] = {
-            "rps": server.report(pending)["requests_per_second"]}
-    return found
+        for _ in range(ROUNDS):
+            alone.append(ping_p99(server))
+            for method, params in METHODS:
+                if method == "user.get" and not server.postgres:
+                    continue
+                for load in LOADS:
+                    row = beside(server, method, params, load)
+                    rows.setdefault(method, {}).setdefault("%d,%d" % load, []).append(row)
+    return {"ping_alone": statistics.median(alone),
+            "methods": {method: {load: medians(found) for load, found in loads.items()}
+                        for method, loads in rows.items()}}
+
+
+def measure_redis(run):
+    """`kv.get` and redis-benchmark in turns, nobody bound to a CPU: redis-benchmark on one CPU with Redis
+    would need no wake-up across CPUs, which is no server's life."""
+    found = {}
+    with Waiting(run.tools, os.sched_getaffinity(0)) as server:
+        time.sleep(0.5)
+        for _ in range(ROUNDS):
+            for load in REDIS_LOADS:
+                report = server.report(server.bench(*load, SECONDS * 0.5, "kv.get", '{"key":"a"}'))
+                row = {"kv_get": report["requests_per_second"],
+                       "redis_benchmark": redis_benchmark(server, *load)}
+                row["ratio"] = row["kv_get"] / row["redis_benchmark"]
+                found.setdefault("%d,%d" % load, []).append(row)
+    return {load: medians(rows) for load, rows in found.items()}
+
+
+def measure(run):
+    return {**measure_methods(run), "redis": measure_redis(run)}
