@@ -132,7 +132,7 @@ bool conf_check_words(struct conf_apply *apply, const struct conf_directive *dir
 {
     if (statement->word_count < min) {
         conf_error(apply->errors, &statement->name.place,
-                   "\"%s\" needs more than that; it is written \"%s\"", directive->name,
+                   "\"%s\" needs more than that; it is written \"%s\"", statement->name.text,
                    written(apply, directive));
         return false;
     }
@@ -257,8 +257,10 @@ static void report_unknown(struct scope *scope, const struct conf_word *name)
     struct suggest suggest = suggest_start(name->text);
     bool module = scope->context == CONF_IN_MODULE;
 
-    for (const struct conf_directive *d = scope->table; d->name != NULL; d++)
-        suggest_offer(&suggest, d->name);
+    for (const struct conf_directive *d = scope->table; d->name != NULL; d++) {
+        if (!d->any_module)
+            suggest_offer(&suggest, d->name);
+    }
     for (const struct conf_directive *d = scope->apply->others; d != NULL && d->name != NULL; d++) {
         if ((d->contexts & scope->context) != 0)
             suggest_offer(&suggest, d->name);
@@ -283,11 +285,21 @@ static void report_misplaced(struct scope *scope, const struct conf_word *name, 
     text_free(&list);
 }
 
+/* True when a statement of this name is the directive's. */
+static bool is_named(const struct conf_directive *directive, const char *name)
+{
+    if (!directive->any_module)
+        return strcmp(directive->name, name) == 0;
+    const char *rest = directive->name + sizeof(CONF_ANY_MODULE) - 1;
+    size_t size = strlen(name), rest_size = strlen(rest);
+    return size > rest_size && strcmp(name + size - rest_size, rest) == 0;
+}
+
 /* True when it is for the block's other reader. */
 static bool is_others(const struct scope *scope, const struct conf_word *name)
 {
     for (const struct conf_directive *d = scope->apply->others; d != NULL && d->name != NULL; d++) {
-        if ((d->contexts & scope->context) != 0 && strcmp(d->name, name->text) == 0)
+        if ((d->contexts & scope->context) != 0 && is_named(d, name->text))
             return true;
     }
     return false;
@@ -301,7 +313,7 @@ static const struct conf_directive *find_directive(struct scope *scope,
     unsigned allowed = 0;
 
     for (const struct conf_directive *d = scope->table; d->name != NULL; d++) {
-        if (strcmp(d->name, name->text) != 0)
+        if (!is_named(d, name->text))
             continue;
         if ((d->contexts & scope->context) != 0)
             return d;

@@ -65,7 +65,10 @@ struct conf_directive {
     bool repeats;             /* may be written more than once in one block */
     bool block;               /* CUSTOM: takes a block, needed or optional; the setter checks */
     bool required;            /* an error when it is missing from its block */
+    bool any_module; /* CUSTOM, repeats: the name's "MODULE" stands for that of any module */
 };
+
+#define CONF_ANY_MODULE "MODULE" /* how such a name begins */
 
 /* Where values and errors go while statements are applied. */
 struct conf_apply {

@@ -91,6 +91,15 @@ static void append_wrapped(struct text *out, const char *words, const char *inde
     text_append_char(out, '\n');
 }
 
+/* Renderers of Markdown make anchors of small letters. */
+static void append_link(struct text *out, const char *name)
+{
+    text_printf(out, "[%s](#", name);
+    for (; *name != '\0'; name++)
+        text_append_char(out, *name >= 'A' && *name <= 'Z' ? (char)(*name - 'A' + 'a') : *name);
+    text_append_char(out, ')');
+}
+
 static void append_contents(struct text *out)
 {
     for (size_t i = 0; i < sizeof(sections) / sizeof(*sections); i++) {
@@ -100,7 +109,8 @@ static void append_contents(struct text *out)
         for (const struct conf_directive *d = settings_directives; d->name != NULL; d++) {
             if ((d->contexts & sections[i].context) == 0)
                 continue;
-            text_printf(&line, "%s[%s](#%s)", between, d->name, d->name);
+            text_append_string(&line, between);
+            append_link(&line, d->name);
             between = ", ";
         }
         append_wrapped(out, text_string(&line), "  ");

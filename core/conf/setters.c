@@ -15,12 +15,12 @@
 #define BACKLOG_MAX     65535
 
 /* `"listen 127.0.0.1:8080" appears twice`. */
-static void report_twice(struct conf_apply *apply, const struct conf_directive *directive,
+static void report_twice(struct conf_apply *apply, const struct conf_statement *statement,
                          const struct conf_word *word, const struct conf_place *first)
 {
     struct text what = {0};
 
-    text_printf(&what, "\"%s %s\"", directive->name, word->text);
+    text_printf(&what, "\"%s %s\"", statement->name.text, word->text);
     conf_error_twice(apply, &word->place, first, what.data);
     text_free(&what);
 }
@@ -130,7 +130,7 @@ void settings_set_load_module(struct conf_apply *apply, const struct conf_direct
     }
     for (; *tail != NULL; tail = &(*tail)->next, index++) {
         if (strcmp((*tail)->path, path) == 0) {
-            report_twice(apply, directive, word, &(*tail)->place);
+            report_twice(apply, statement, word, &(*tail)->place);
             return;
         }
     }
@@ -212,7 +212,7 @@ void settings_set_listen(struct conf_apply *apply, const struct conf_directive *
         for (struct listen_settings *l = s->listens; l != NULL; l = l->next) {
             if (strcmp(l->address, address->text) != 0)
                 continue;
-            report_twice(apply, directive, address, &l->place);
+            report_twice(apply, statement, address, &l->place);
             return;
         }
     }
@@ -250,26 +250,25 @@ static const char *method_name_fault(const char *name)
     return NULL;
 }
 
-/* method NAME [{ handler MODULE.METHOD; timeout TIME; }] */
-void settings_set_method(struct conf_apply *apply, const struct conf_directive *directive,
-                         const struct conf_statement *statement, void *target)
+/* The method of the statement's first word, with what the core knows of its block. NULL with an
+ * error added. */
+static struct method_settings *add_method(struct conf_apply *apply,
+                                          const struct conf_statement *statement,
+                                          struct server_settings *server)
 {
-    struct server_settings *server = target;
     struct method_settings **tail = &server->methods;
-
-    if (!conf_check_words(apply, directive, statement, 1, 1))
-        return;
     const struct conf_word *name = &statement->words[0];
     const char *fault = method_name_fault(name->text);
+
     if (fault != NULL) {
         conf_error(apply->errors, &name->place, "the method's name %s", fault);
-        return;
+        return NULL;
     }
     for (; *tail != NULL; tail = &(*tail)->next) {
         if (strcmp((*tail)->name, name->text) != 0)
             continue;
-        report_twice(apply, directive, name, &(*tail)->place);
-        return;
+        report_twice(apply, statement, name, &(*tail)->place);
+        return NULL;
     }
     struct method_settings *method = pool_must_zalloc(&apply->tree->pool, sizeof(*method));
     method->name = name->text;
@@ -281,6 +280,47 @@ void settings_set_method(struct conf_apply *apply, const struct conf_directive *
     own.leave_unknown = true;
     conf_apply(&own, settings_directives, CONF_IN_METHOD, "method", &method->place,
                statement->block, method);
+    return method;
+}
+
+/* method NAME [{ handler MODULE.METHOD; timeout TIME; }] */
+void settings_set_method(struct conf_apply *apply, const struct conf_directive *directive,
+                         const struct conf_statement *statement, void *target)
+{
+    if (conf_check_words(apply, directive, statement, 1, 1))
+        add_method(apply, statement, target);
+}
+
+/* MODULE_method NAME [WORD …] [{ timeout TIME; … }] */
+void settings_set_module_method(struct conf_apply *apply, const struct conf_directive *directive,
+                                const struct conf_statement *statement, void *target)
+{
+    size_t suffix = strlen(directive->name) - (sizeof(CONF_ANY_MODULE) - 1);
+    struct pool *pool = &apply->tree->pool;
+
+    if (!conf_check_words(apply, directive, statement, 1, SIZE_MAX))
+        return;
+    struct method_settings *method = add_method(apply, statement, target);
+    if (method == NULL)
+        return;
+    if (method->handler != NULL)
+        conf_error(apply->errors, &method->handler_place,
+                   "\"%s\" says which handler it is; write \"method %s { handler %s; … }\" for "
+                   "another one",
+                   statement->name.text, method->name, method->handler);
+    method->module =
+        pool_must_strndup(pool, statement->name.text, strlen(statement->name.text) - suffix);
+    method->handler_place = statement->name.place;
+    if (statement->word_count == 1)
+        return;
+    method->words = pool_must_zalloc(pool, sizeof(*method->words));
+    *method->words = (struct conf_statement){
+        .name = {"", statement->words[1].place},
+        .words = statement->words + 1,
+        .word_count = statement->word_count - 1,
+        .next = statement->block,
+    };
+    method->block = method->words;
 }
 
 /* filter NAME [{ … }] */
@@ -326,7 +366,7 @@ void settings_set_zone(struct conf_apply *apply, const struct conf_directive *di
     for (; *tail != NULL; tail = &(*tail)->next) {
         if (strcmp((*tail)->name, name->text) != 0)
             continue;
-        report_twice(apply, directive, name, &(*tail)->place);
+        report_twice(apply, statement, name, &(*tail)->place);
         return;
     }
     struct zone_settings *zone = pool_must_zalloc(&apply->tree->pool, sizeof(*zone));

@@ -247,6 +247,19 @@ const struct conf_directive settings_directives[] = {
                 "module provides under that name. With a `handler` in its block the method gets "
                 "a name of your own: 1 to 255 bytes of printable UTF-8, in quotes if need be. "
                 "What is not enabled cannot be called."},
+    {.name = CONF_ANY_MODULE "_method",
+     SERVER(methods),
+     .type = CONF_CUSTOM,
+     .set = settings_set_module_method,
+     .repeats = true,
+     .block = true,
+     .any_module = true,
+     .syntax = "NAME [WORD …] [{ … }]",
+     .summary = "A method in a line, for modules that make methods in the configuration: "
+                "`redis_method kv.get GET $key;` is `method kv.get { handler redis.command; "
+                "command GET $key; }`. The handler is the module's first that has directives of "
+                "its own, and the words are the arguments of the first of those. A block may give "
+                "the others, and all that the block of `method` takes but `handler`."},
     {.name = "filter",
      SERVER(filters),
      .type = CONF_CUSTOM,

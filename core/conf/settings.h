@@ -29,15 +29,21 @@ struct filter_settings {
 /* Whether a request of the method may be run twice. */
 enum idempotent { IDEMPOTENT_DECLARED, IDEMPOTENT_OFF, IDEMPOTENT_ON };
 
-/* `method NAME;` or `method NAME { handler MODULE.METHOD; timeout TIME; the handler's own }` */
+/* `method NAME;` or `method NAME { handler MODULE.METHOD; timeout TIME; the handler's own }`; or,
+ * for the first handler of a module that has directives, `MODULE_method NAME WORD… { the same }` */
 struct method_settings {
     const char *name;
     const char *handler;             /* "MODULE.METHOD", or NULL: whatever module provides NAME */
+    const char *module;              /* of `MODULE_method`; or NULL */
+    struct conf_statement *words;    /* what stands behind the name there: the arguments of the
+                                        handler's first directive, which only the module names. The
+                                        first statement of `block`; NULL when there are none */
     uint64_t timeout_ms;             /* 0: handler_timeout */
     int idempotent;                  /* enum idempotent */
     struct filter_settings *filters; /* in the order written */
     struct conf_place place;         /* of the name */
-    struct conf_place handler_place; /* of the handler's word, when there is one */
+    struct conf_place
+        handler_place; /* of the handler's word, or of MODULE_method, when there is one */
     const struct conf_statement *block; /* the handler's own directives among others */
     struct method_settings *next;
 };

@@ -45,6 +45,51 @@ static struct found find_handler(const struct module_set *set, const char *handl
     return (struct found){NULL, NULL};
 }
 
+/* The first method of a module that has directives of its own; NULL when none has. */
+static const pillion_method *first_with_directives(const struct module *module)
+{
+    for (const pillion_method *m = module->descriptor.methods; m->name != NULL; m++) {
+        if (m->directives->name != NULL)
+            return m;
+    }
+    return NULL;
+}
+
+/* Of `MODULE_method`. Without one, the error is reported. */
+static struct found find_of_module(struct module_set *set, const struct method_settings *wanted)
+{
+    struct suggest suggest = suggest_start(wanted->module);
+    struct text names = {0};
+
+    for (size_t i = 0; i < set->count; i++) {
+        struct module *module = &set->modules[i];
+        const pillion_method *method = first_with_directives(module);
+        bool named = strcmp(module->instance.name, wanted->module) == 0;
+        if (named && method != NULL)
+            return (struct found){module, method};
+        if (named) {
+            conf_error(set->errors, &wanted->handler_place,
+                       "module %s makes no methods in the configuration; \"method\" enables those "
+                       "that it has",
+                       wanted->module);
+            return (struct found){NULL, NULL};
+        }
+        if (method == NULL)
+            continue;
+        text_printf(&names, "%s%s", names.size == 0 ? "" : ", ", module->instance.name);
+        suggest_offer(&suggest, module->instance.name);
+    }
+    conf_error(set->errors, &wanted->handler_place, "no module \"%s\" is loaded%s%s%s (%s%s)",
+               wanted->module, suggest.nearest == NULL ? "" : "; did you mean \"",
+               suggest.nearest == NULL ? "" : suggest.nearest,
+               suggest.nearest == NULL ? "" : "_method\"?",
+               names.size == 0 ? "none that is makes methods in the configuration"
+                               : "methods in the configuration are made by ",
+               text_string(&names));
+    text_free(&names);
+    return (struct found){NULL, NULL};
+}
+
 /* As `handler` wants it; in the tree's memory. */
 static const char *full_name(const struct module_set *set, const struct module *module,
                              const pillion_method *method)
@@ -91,6 +136,18 @@ static void report_unknown(struct module_set *set, const struct method_settings 
                suggest.nearest == NULL ? "" : suggest.nearest, suggest.nearest == NULL ? "" : "\"?",
                text_string(&offers));
     text_free(&offers);
+}
+
+/* What a statement names. Without a method, the error is reported. */
+static struct found find_method(struct module_set *set, const struct method_settings *wanted)
+{
+    if (wanted->module != NULL)
+        return find_of_module(set, wanted);
+    struct found found = wanted->handler != NULL ? find_handler(set, wanted->handler)
+                                                 : find_by_name(set, wanted->name);
+    if (found.method == NULL)
+        report_unknown(set, wanted);
+    return found;
 }
 
 /* Fills the structure of a `method` statement by its handler's directives. False with errors
@@ -147,13 +204,13 @@ bool module_set_bind(struct module_set *set, const struct server_settings *serve
     bool good = filters_bind(set, server->filters, NULL, &everywhere);
 
     for (const struct method_settings *m = server->methods; m != NULL; m = m->next) {
-        struct found found =
-            m->handler != NULL ? find_handler(set, m->handler) : find_by_name(set, m->name);
+        struct found found = find_method(set, m);
         if (found.method == NULL) {
-            report_unknown(set, m);
             good = false;
             continue;
         }
+        if (m->words != NULL)
+            m->words->name.text = found.method->directives->name;
         good = filters_bind(set, m->filters, &everywhere, &filters) && good;
         void *config = NULL;
         good = configure(set, m, &found, &config) && good;

@@ -16,18 +16,18 @@
 
 #define METHODS                                                                                   \
     "method ping;"                                                                                \
-    "method one { handler postgres.query; sql 'select 1'; returns value; }"                       \
+    "postgres_method one 'select 1' { returns value; }"                                           \
     "method types { handler postgres.query; sql \"select true as b, 5 as i, 9007199254740993 as " \
     "l,"                                                                                          \
     " 0.5::float8 as f, 1.10 as n, 'NaN'::float8 as nan, 'gr\xc3\xbc\xc3\x9f \\\"x\\\"' as t,"    \
     " '{\\\"a\\\": [1]}'::jsonb as j, null as nothing, date '2026-11-23' as d\"; returns row; }"  \
-    "method get { handler postgres.query; sql 'select id, name from users where id = $1';"        \
-    " params id:int; returns row; }"                                                              \
+    "postgres_method get 'select id, name from users where id = $1' { params id:int; returns "    \
+    "row; }"                                                                                      \
     "method all { handler postgres.query; sql 'select id, name from users order by id'; }"        \
     "method add { handler postgres.query; sql 'insert into users values ($1, $2)';"               \
     " params id:int name:text?; returns count; }"                                                 \
-    "method move { handler postgres.query; sql 'delete from users where id = $1'"                 \
-    " 'insert into users values ($2, $3)' 'select count(*) from users';"                          \
+    "postgres_method move 'delete from users where id = $1'"                                      \
+    " 'insert into users values ($2, $3)' 'select count(*) from users' {"                         \
     " params from:int to:int name; returns value; }"                                              \
     "method echo { handler postgres.query; sql 'select $1::bool as b, $2::float8 as f, $3::json " \
     "as j';"                                                                                      \

@@ -17,9 +17,9 @@
     "method guarded { handler ping.ping; filter auth { token secret; } }"
 
 #define FORWARDED                                                     \
-    "method ping { handler proxy.forward; }"                          \
+    "proxy_method ping;"                                              \
     "method wait { handler proxy.forward; }"                          \
-    "method retry { handler proxy.forward; to wait; idempotent on; }" \
+    "proxy_method retry { to wait; idempotent on; }"                  \
     "method hold { handler proxy.forward; }"                          \
     "method let_go { handler proxy.forward; }"                        \
     "method greet { handler proxy.forward; }"                         \

@@ -9,16 +9,16 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define METHODS                                                               \
-    "method ping;"                                                            \
-    "method get { handler redis.command; command GET $key; }"                 \
-    "method set { handler redis.command; command SET $key $value EX $ttl?; }" \
-    "method del { handler redis.command; command DEL $keys...; }"             \
-    "method doc { handler redis.command; command GET $key; returns json; }"   \
-    "method push { handler redis.command; command RPUSH $key $items...; }"    \
-    "method range { handler redis.command; command LRANGE $key 0 -1; }"       \
-    "method add { handler redis.command; command INCRBY $key $by; }"          \
-    "method raw { handler redis.command; command SETRANGE b 0 \"\xff\"; }"    \
+#define METHODS                                                            \
+    "method ping;"                                                         \
+    "redis_method get GET $key;"                                           \
+    "redis_method set SET $key $value EX $ttl?;"                           \
+    "redis_method del DEL $keys...;"                                       \
+    "redis_method doc GET $key { returns json; }"                          \
+    "method push { handler redis.command; command RPUSH $key $items...; }" \
+    "method range { handler redis.command; command LRANGE $key 0 -1; }"    \
+    "redis_method add INCRBY $key $by;"                                    \
+    "method raw { handler redis.command; command SETRANGE b 0 \"\xff\"; }" \
     "method ttl { handler redis.command; command TTL $key; }"
 
 /* A Redis that ends with the test. */
@@ -297,9 +297,37 @@ START_TEST(wrong_configurations_are_refused)
         {"", "command BLPOP $key 0;", "BLPOP cannot be a method: it waits"},
         {"", "comand GET a;", "did you mean \"command\"?"},
     };
+    static const struct {
+        const char *statement, *message;
+    } short_forms[] = {
+        {"redis_method m;", "\"command\" is missing in method m; add \"command WORD"},
+        {"redis_method m $key;", "\"$key\" cannot stand in a command"},
+        {"redis_method;",
+         "\"redis_method\" needs more than that; it is written \"MODULE_method NAME"},
+        {"redis_method m GET a { command GET b; handler hello.greet; }",
+         "\"redis_method\" says which handler it is"},
+        {"redis_method m GET a { retruns json; }", "did you mean \"returns\"?"},
+        {"redis_method m GET a; method m;", "\"method m\" appears twice"},
+        {"method m; redis_method m GET a;", "\"redis_method m\" appears twice"},
+        {"redsi_method m GET a;",
+         "no module \"redsi\" is loaded; did you mean \"redis_method\"? (methods in the "
+         "configuration are made by redis)"},
+        {"ping_method m a;", "module ping makes no methods in the configuration"},
+    };
     struct redis redis;
     struct server *server = serve(&redis, "");
 
+    for (size_t i = 0; i < sizeof(short_forms) / sizeof(*short_forms); i++) {
+        server_conf(server, "load_module modules/redis.so;",
+                    keep_printf("method ping; %s", short_forms[i].statement));
+        struct run run = server_ask(server, "reload");
+        expect_status(&run, 1);
+        expect_part(run.err, short_forms[i].message);
+    }
+    server_conf(server, "load_module modules/redis.so; redis_method m GET a;", "method ping;");
+    struct run outside = server_ask(server, "reload");
+    expect_status(&outside, 1);
+    expect_part(outside.err, "\"redis_method\" is not allowed here (main); it belongs in a server");
     for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
         server_conf(
             server, keep_printf("load_module modules/redis.so { %s }", cases[i].settings),

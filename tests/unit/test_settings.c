@@ -1,6 +1,7 @@
 /* What the core can be told: the defaults, every directive, and what the table promises. */
 #include "conf/settings.h"
 
+#include <ctype.h>
 #include <sched.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -436,6 +437,21 @@ START_TEST(methods_are_checked)
     expect_good("server { listen 1; method a { handlr m.x; } }");
     ck_assert_str_eq(settings.servers->methods->block->name.text, "handlr");
     finish();
+    /* So are the words of a method in a line, which stand before its block. */
+    expect_good("server { listen 1; redis_method a GET $key { returns json; timeout 1s; } }");
+    const struct method_settings *line = settings.servers->methods;
+    ck_assert_str_eq(line->name, "a");
+    ck_assert_str_eq(line->module, "redis");
+    ck_assert_uint_eq(line->timeout_ms, 1000);
+    ck_assert_ptr_eq(line->block, line->words);
+    ck_assert_uint_eq(line->words->word_count, 2);
+    ck_assert_str_eq(line->words->words[1].text, "$key");
+    ck_assert_str_eq(line->block->next->name.text, "returns");
+    finish();
+    expect_good("server { listen 1; x_method a; }");
+    ck_assert_ptr_null(settings.servers->methods->words);
+    finish();
+    expect_server_message("_method a;", "unknown directive \"_method\"; did you mean \"method\"?");
     static const char *const wrong[] = {"greet", ".greet", "hello.", "."};
     for (size_t i = 0; i < sizeof(wrong) / sizeof(*wrong); i++) {
         char expected[200];
@@ -613,10 +629,12 @@ START_TEST(the_reference_names_every_directive)
 
     settings_reference(&out);
     for (const struct conf_directive *d = settings_directives; d->name != NULL; d++) {
-        char heading[100], syntax[100];
+        char heading[100], syntax[100], anchor[40] = "";
         snprintf(heading, sizeof(heading), "\n### %s\n\n```\nSyntax:   %s ", d->name, d->name);
         ck_assert_msg(strstr(out.data, heading) != NULL, "no section for %s", d->name);
-        snprintf(syntax, sizeof(syntax), "[%s](#%s)", d->name, d->name);
+        for (size_t i = 0; d->name[i] != '\0' && i + 1 < sizeof(anchor); i++)
+            anchor[i] = (char)tolower((unsigned char)d->name[i]);
+        snprintf(syntax, sizeof(syntax), "[%s](#%s)", d->name, anchor);
         ck_assert_msg(strstr(out.data, syntax) != NULL, "no entry for %s", d->name);
     }
     ck_assert_ptr_nonnull(strstr(out.data, "\n### arena_size\n\n```\n"

@@ -117,7 +117,9 @@ typedef struct {
 
     /* For handlers that the configuration makes several methods of: `method NAME { handler
      * MODULE.THIS; … }` fills a structure of `config_size` bytes by `directives`, one for each such
-     * statement, and `start`, if there is one, is called for it as filters' are. Since 1.2. */
+     * statement, and `start`, if there is one, is called for it as filters' are. Of the first such
+     * handler of a module, `MODULE_method NAME WORD… { … }` is short for it: the words are the
+     * arguments of its first directive. Since 1.2. */
     const pillion_directive *directives;
     size_t config_size;
     int (*start)(pillion_instance *self, void *config, pillion_error_text *error);
@@ -341,8 +343,9 @@ bool pillion_post(pillion_instance *self, void (*callback)(pillion_instance *sel
 /* Names a timer, or the watch of a descriptor: a number, as tokens are. 0 is none. */
 typedef uint64_t pillion_handle;
 
-/* Calls `callback` after `after_ms`, and then every `every_ms` (0: never again). 0 where there is
- * no loop: in `check`. */
+/* Calls `callback` after `after_ms`, and then every `every_ms` (0: never again). After 0 ms is when
+ * everybody else who is ready has had a turn: the place to go on with what would take long, and to
+ * do once what a turn's requests have asked for. Returns 0 where there is no loop: in `check`. */
 pillion_handle pillion_timer(pillion_instance *self, uint64_t after_ms, uint64_t every_ms,
                              void (*callback)(pillion_instance *self, void *data), void *data);
 
