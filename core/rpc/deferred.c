@@ -8,12 +8,14 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "rpc/callback.h"
 #include "rpc/filter.h"
 #include "rpc/metric.h"
 
 #define POOLS_KEPT    1024u    /* so many requests that are over keep their memory for others ... */
 #define POOL_KEPT_MAX 8192u    /* ... where that is no more than this, in bytes */
 #define DEFERRED_MAX  1000000u /* at the same time, in one worker */
+#define TOKENS_KNOWN  8u       /* of each place: the last ones, to tell who uses one again */
 
 void deferreds_init(struct deferreds *all, struct loop *loop, uint64_t timeout_ms)
 {
@@ -30,10 +32,17 @@ void deferreds_free(struct deferreds *all)
         free(all->table[i]);
     }
     free(all->table);
+    free(all->used);
     *all = (struct deferreds){0};
 }
 
 /* ---- Places ---- */
+
+/* Whose token with this serial has been used up by its module; NULL when it ended otherwise. */
+static const struct method **token_user(const struct deferred *deferred, uint32_t serial)
+{
+    return &deferred->all->used[(size_t)deferred->index * TOKENS_KNOWN + serial % TOKENS_KNOWN];
+}
 
 static bool add_place(struct deferreds *all)
 {
@@ -45,6 +54,11 @@ static bool add_place(struct deferreds *all)
         if (table == NULL)
             return false;
         all->table = table;
+        const struct method **used =
+            realloc(all->used, (size_t)capacity * TOKENS_KNOWN * sizeof(*used));
+        if (used == NULL)
+            return false;
+        all->used = used;
         all->capacity = capacity;
     }
     struct deferred *deferred = calloc(1, sizeof(*deferred));
@@ -52,6 +66,8 @@ static bool add_place(struct deferreds *all)
         return false;
     deferred->all = all;
     deferred->index = all->count;
+    for (uint32_t serial = 0; serial < TOKENS_KNOWN; serial++)
+        *token_user(deferred, serial) = NULL;
     all->table[all->count++] = deferred;
     deferred->next = all->free;
     all->free = deferred;
@@ -90,6 +106,7 @@ void deferred_free(struct deferred *deferred)
     if (deferred->working)
         return;
     deferred->state = DEFERRED_FREE;
+    *token_user(deferred, deferred->serial) = deferred->resumed ? deferred->req.method : NULL;
     if (deferred->instance != NULL)
         metric_add(deferred->instance, METRIC_WAITING, -1);
     request_forget(&deferred->req);
@@ -220,6 +237,7 @@ uint64_t deferred_begin(struct pillion_request *req, uint64_t timeout_ms)
     struct deferred *deferred = req->deferred;
     uint64_t timeout = timeout_ms == 0 ? all->timeout_ms : timeout_ms;
     if (deferred != NULL && deferred->state == DEFERRED_RESUMED) { /* once more: another token */
+        *token_user(deferred, deferred->serial) = req->method;
         deferred->serial++;
         deferred->timeout_ms = timeout;
         deferred->cancelled = NULL;
@@ -305,22 +323,29 @@ struct pillion_request *deferred_resume(struct deferreds *all, uint64_t token)
     struct deferred *deferred = all == NULL ? NULL : find(all, token);
     uint32_t serial = (uint32_t)token;
 
-    if (deferred == NULL || serial == 0) {
-        log_error("a module resumed with the token %llx, which never was one",
-                  (unsigned long long)token);
+    if (deferred == NULL || serial == 0 || (int32_t)(serial - deferred->serial) > 0) {
+        const struct pillion_instance *running = callback_current();
+        const struct pillion_request *req = request_current();
+        log_error("module %s: \"%s\" resumed with the token %llx, which never was one",
+                  req != NULL       ? req->method->instance->name
+                  : running != NULL ? running->name
+                                    : "?",
+                  req != NULL ? req->method->own_name : "a callback", (unsigned long long)token);
         return NULL;
     }
-    const struct pillion_request *was = &deferred->req;
     bool current = serial == deferred->serial;
     if (current && deferred->state == DEFERRED_HANDLER) {
         struct pillion_request *home = deferred->home;
         home->deferred = NULL;
+        deferred->resumed = true;
+        deferred->req.method = home->method;
         deferred_free(deferred);
         return home;
     }
     if (current && deferred->state == DEFERRED_WAITING) {
         timer_cancel(all->loop, &deferred->timer);
         deferred->state = DEFERRED_RESUMED;
+        deferred->resumed = true;
         deferred->cancelled = NULL;
         request_remember(&deferred->req);
         settle_later(deferred);
@@ -329,9 +354,14 @@ struct pillion_request *deferred_resume(struct deferreds *all, uint64_t token)
         return &deferred->req;
     }
     /* A request that timed out, or whose client went, is nobody's mistake. */
-    if (current && !deferred->timed_out && deferred->conn != 0 && was->method != NULL)
-        log_error("module %s: \"%s\" resumed a request twice", was->method->instance->name,
-                  was->method->own_name);
+    const struct method *method = NULL;
+    if (current)
+        method = deferred->resumed ? deferred->req.method : NULL;
+    else if (deferred->serial - serial < TOKENS_KNOWN)
+        method = *token_user(deferred, serial);
+    if (method != NULL)
+        log_error("module %s: \"%s\" resumed a request twice", method->instance->name,
+                  method->own_name);
     return NULL;
 }
 

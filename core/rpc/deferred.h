@@ -39,6 +39,7 @@ struct deferred {
     bool listed;         /* in `settling` */
     bool working;        /* a thread has its data: nothing may be freed */
     bool timed_out;
+    bool resumed;          /* by its module, once at least */
     struct deferred *next; /* in `settling` or in `free` */
 
     void (*cancelled)(void *data); /* or NULL; called when the token ends without being resumed */
@@ -55,6 +56,7 @@ struct deferreds {
     struct loop *loop;
     struct deferred **table; /* by index; never freed, so that a pointer that a module has kept is
                                 harmless */
+    const struct method **used; /* TOKENS_KNOWN for each of them: whose tokens have been used up */
     uint32_t count, capacity;
     uint32_t pending; /* those that are not free */
     struct deferred *free;

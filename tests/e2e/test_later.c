@@ -13,7 +13,7 @@
     "method pipe; method post; method at_once; method thrice; method twice; method forgets;"   \
     "method answers_deferred; method made_up; method keep; method use_kept; method in_thread;" \
     "method dies_later; method resumed_dies; method loops_later; method dies_in_thread;"       \
-    "method crash_now; method ticks;"
+    "method crash_now; method ticks; method leave_stale; method use_stale;"
 
 /* One worker, so that all connections are in the same one. */
 static struct server *serve_with(const char *main_text, const char *server_text)
@@ -227,8 +227,16 @@ START_TEST(time_runs_out)
     server_wait_log(server, "a wait is given up");
     client_send_frame(client, "{\"in\":\"let_go\",\"params\":{\"key\":1}}");
     client_expect(client, "{\"out\":\"let_go\",\"result\":false}");
+    client_send_frame(client, "{\"in\":\"leave_stale\",\"params\":{\"timeout\":20}}");
+    client_expect_error(client, "timeout");
+    for (int reused = 0; reused < 2; reused++) {
+        client_send_frame(client, "{\"in\":\"use_stale\"}");
+        client_expect(client, "{\"out\":\"use_stale\",\"result\":false}");
+        client_send_frame(client, "{\"in\":\"wait\",\"params\":{\"ms\":1}}");
+        client_expect(client, "{\"out\":\"later\",\"result\":{\"ms\":1}}");
+    }
     ck_assert_ptr_null(strstr(server_log(server), "resumed a request"));
-    ck_assert_double_eq(stat_of(server, "connections", "timeouts"), 2);
+    ck_assert_double_eq(stat_of(server, "connections", "timeouts"), 3);
 }
 END_TEST
 
@@ -288,7 +296,11 @@ START_TEST(wrong_uses_are_named_and_hurt_nobody)
         {"answers_deferred", "timeout",
          "module later: \"answers_deferred\" answered a request that it has deferred"},
         {"made_up", "{\"out\":\"made_up\",\"result\":false}",
-         "resumed with the token 7777777700000001, which never was one"},
+         "module later: \"made_up\" resumed with the token 7777777700000001, which never was one"},
+        {"leave_stale", "{\"out\":\"later\",\"result\":null}", ""},
+        {"thrice", "{\"out\":\"later\",\"result\":null}", ""}, /* takes its place */
+        {"use_stale", "{\"out\":\"use_stale\",\"result\":false}",
+         "module later: \"leave_stale\" resumed a request twice"},
         {"keep", "{\"out\":\"later\",\"result\":null}", ""},
         {"use_kept", "{\"out\":\"later\",\"result\":null}",
          "module later: \"keep\" answered a request a second time"},

@@ -257,6 +257,25 @@ static void made_up(pillion_request *req)
     pillion_reply(req, "made_up", cJSON_CreateBool(other != NULL));
 }
 
+/* Keeps its token when it is over. */
+static pillion_token stale;
+
+static void leave_stale(pillion_request *req)
+{
+    struct wait *wait = pillion_alloc(req, sizeof(*wait));
+
+    wait->self = pillion_self(req);
+    wait->token = stale = pillion_defer(req, (uint64_t)number(req, "timeout", 0));
+    if (number(req, "timeout", 0) == 0)
+        pillion_timer(wait->self, 1, 0, waited, wait);
+}
+
+static void use_stale(pillion_request *req)
+{
+    pillion_request *other = pillion_resume(stale);
+    pillion_reply(req, "use_stale", cJSON_CreateBool(other != NULL));
+}
+
 static pillion_request *kept;
 
 static void keeps(pillion_instance *self, void *data)
@@ -427,6 +446,8 @@ static const pillion_method methods[] = {
     {.name = "answers_deferred", .handler = answers_deferred},
     {.name = "made_up", .handler = made_up},
     {.name = "keep", .handler = keep},
+    {.name = "leave_stale", .handler = leave_stale},
+    {.name = "use_stale", .handler = use_stale},
     {.name = "use_kept", .handler = use_kept},
     {.name = "in_thread", .handler = in_thread},
     {.name = "dies_later", .handler = dies_later},
