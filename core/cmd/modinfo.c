@@ -17,8 +17,10 @@ static const struct option_row options[] = {
     {0, NULL, NULL, NULL},
 };
 
+#define HOOKS_MAX 4
+
 /* The hooks that a module has, ended by NULL. */
-static const char *const *hooks_of(const pillion_module *module, const char *hooks[4])
+static const char *const *hooks_of(const pillion_module *module, const char *hooks[HOOKS_MAX + 1])
 {
     size_t count = 0;
 
@@ -28,6 +30,8 @@ static const char *const *hooks_of(const pillion_module *module, const char *hoo
         hooks[count++] = "start";
     if (module->stop != NULL)
         hooks[count++] = "stop";
+    if (module->reopen != NULL)
+        hooks[count++] = "reopen";
     hooks[count] = NULL;
     return hooks;
 }
@@ -124,7 +128,7 @@ static void append_metrics(struct text *out, const pillion_metric *metric)
 static void write_text(const char *path, const struct manifest *manifest, struct text *out)
 {
     const pillion_module *module = &manifest->descriptor;
-    const char *hooks[4];
+    const char *hooks[HOOKS_MAX + 1];
     char abi[32];
 
     (void)path;
@@ -238,7 +242,7 @@ static void append_method_json(struct text *out, const pillion_method *method)
 static void write_json(const char *path, const struct manifest *manifest, struct text *out)
 {
     const pillion_module *module = &manifest->descriptor;
-    const char *hooks[4];
+    const char *hooks[HOOKS_MAX + 1];
 
     text_append_string(out, "{\"file\": ");
     append_string(out, path);

@@ -16,6 +16,7 @@
 #include "module/elf.h"
 #include "module/filters.h"
 #include "module/hook_error.h"
+#include "rpc/callback.h"
 #include "rpc/metric.h"
 
 void module_set_stage(const struct module_set *set, const struct module *module, const char *doing)
@@ -284,6 +285,18 @@ bool module_set_start(struct module_set *set)
             return false;
     }
     return true;
+}
+
+void module_set_reopen(struct module_set *set)
+{
+    for (size_t i = 0; i < set->count; i++) {
+        struct module *module = &set->modules[i];
+        if (!module->started || module->descriptor.reopen == NULL)
+            continue;
+        callback_enter(&module->instance);
+        module->descriptor.reopen(&module->instance);
+        callback_leave();
+    }
 }
 
 void module_set_stop(struct module_set *set)

@@ -87,6 +87,9 @@ bool module_set_check(struct module_set *set);
 /* Calls `start` hooks in order and stops at the first that fails. */
 bool module_set_start(struct module_set *set);
 
+/* Calls the `reopen` hooks. */
+void module_set_reopen(struct module_set *set);
+
 /* Calls the `stop` hooks of what was started, in reverse order. */
 void module_set_stop(struct module_set *set);
 

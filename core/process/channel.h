@@ -21,7 +21,7 @@ enum message_type {
                           connections over; `number`: drain timeout in ms */
     MESSAGE_QUIT,      /* finish what is begun, then end; `number`: drain timeout in ms */
     MESSAGE_STOP,      /* end at once */
-    MESSAGE_LOG,       /* 1 descriptor: the log file, opened anew */
+    MESSAGE_LOG,       /* files are to be opened anew; 1 descriptor: the log, if it is a file */
     MESSAGE_VAULT,     /* 1 descriptor: the channel to a new vault, which holds nothing yet */
     MESSAGE_ADOPT,     /* 1 descriptor: an arena; `adopt` says which of its connections to take */
     /* worker or probe to master */

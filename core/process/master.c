@@ -61,16 +61,17 @@ static void reopen(struct control_client *client)
     bool good = log_reopen(&error);
     int fd = log_descriptor();
 
-    if (!good) {
+    bool anew = good && fd > STDERR_FILENO;
+
+    if (!good)
         log_error("%s; the log stays where it was", error.text);
-    } else if (fd > STDERR_FILENO) {
-        /* Workers may have no right to open the file: they get the open one. */
-        for (struct worker *w = master.workers; w != NULL; w = w->next)
-            channel_send(w->channel.fd, &message, false, &fd, 1);
-        if (master.vault_pid != 0)
-            channel_send(master.vault.fd, &message, false, &fd, 1);
+    /* Workers may have no right to open the file: they get the open one. */
+    for (struct worker *w = master.workers; w != NULL; w = w->next)
+        channel_send(w->channel.fd, &message, false, &fd, anew);
+    if (master.vault_pid != 0 && anew)
+        channel_send(master.vault.fd, &message, false, &fd, 1);
+    if (anew)
         log_notice("the log was opened anew");
-    }
     if (client != NULL)
         control_answer(ORDER_REOPEN, true, good, good ? "" : error.text);
 }

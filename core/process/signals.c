@@ -8,7 +8,7 @@ const struct signal_row signal_table[] = {
     {SIGINT, "stop", ORDER_STOP, "the same, from a terminal"},
     {SIGQUIT, "quit", ORDER_QUIT, "stops accepting, finishes what it has begun, ends"},
     {SIGHUP, "reload", ORDER_RELOAD, "puts the configuration and modules as they are now to use"},
-    {SIGUSR1, "reopen", ORDER_REOPEN, "opens the log file anew, after it was moved away"},
+    {SIGUSR1, "reopen", ORDER_REOPEN, "opens log files anew, after they were moved away"},
     {SIGUSR2, "upgrade", ORDER_UPGRADE, "puts the binary as it is now to use, master included"},
     {0, NULL, ORDER_NONE, NULL},
 };

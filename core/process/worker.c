@@ -348,6 +348,7 @@ static void master_message(const struct message *message, int *fds, uint32_t fd_
             log_adopt(fds[0]);
             fds[0] = -1;
         }
+        module_set_reopen(&worker.modules);
         break;
     case MESSAGE_VAULT:
         if (fd_count == 1) {

@@ -7,7 +7,7 @@
  *
  * Lines are collected and written together. Each write is of whole lines, to a file that was opened
  * for appending, so lines of several workers never mix (open(2), O_APPEND; write(2)). A file that
- * was moved away, as logrotate does, is noticed and opened anew. */
+ * was moved away, as logrotate does, is opened anew on SIGUSR1, or when that is noticed. */
 #include <errno.h>
 #include <fcntl.h>
 #include <pillion/module.h>
@@ -39,6 +39,7 @@ struct log {
     uint64_t seen;        /* requests without an error */
     uint64_t lost;        /* lines that could not be written, since the last complaint */
     time_t complained, looked;
+    struct log *next; /* of this worker's statements */
 };
 
 static const pillion_directive directives[] = {
@@ -278,6 +279,19 @@ static int open_log(const char *path)
     return open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0640);
 }
 
+/* Where there is no file to be had, the former one goes on. */
+static void open_anew(struct log *log)
+{
+    int fd = open_log(log->path);
+    if (fd < 0) {
+        pillion_log(log->self, PILLION_LOG_ERROR,
+                    "cannot open %s anew: %s; the former file goes on", log->path, strerror(errno));
+        return;
+    }
+    close(log->fd);
+    log->fd = fd;
+}
+
 /* Opens the file anew when its path names another one by now, or none. */
 static void follow_path(struct log *log)
 {
@@ -287,17 +301,9 @@ static void follow_path(struct log *log)
     if (now - log->looked < ROTATED_EVERY)
         return;
     log->looked = now;
-    if (stat(log->path, &named) == 0 && fstat(log->fd, &held) == 0 && named.st_dev == held.st_dev &&
-        named.st_ino == held.st_ino)
-        return;
-    int fd = open_log(log->path);
-    if (fd < 0) {
-        pillion_log(log->self, PILLION_LOG_ERROR,
-                    "cannot open %s anew: %s; the former file goes on", log->path, strerror(errno));
-        return;
-    }
-    close(log->fd);
-    log->fd = fd;
+    if (stat(log->path, &named) != 0 || fstat(log->fd, &held) != 0 || named.st_dev != held.st_dev ||
+        named.st_ino != held.st_ino)
+        open_anew(log);
 }
 
 static void complain(struct log *log, size_t lines, int error)
@@ -395,6 +401,8 @@ static int start(pillion_instance *self, void *config, pillion_error_text *error
     if (log->fd < 0)
         return pillion_error(error, "cannot open %s: %s", log->path, strerror(errno));
     log->looked = time(NULL);
+    log->next = pillion_state(self);
+    pillion_set_state(self, log);
     log->buffer = malloc(log->buffer_size == 0 ? 1 : log->buffer_size);
     return log->buffer == NULL ? pillion_error(error, "out of memory") : 0;
 }
@@ -409,6 +417,14 @@ static void stop(pillion_instance *self, void *config)
     free(log->buffer);
 }
 
+static void reopen(pillion_instance *self)
+{
+    for (struct log *log = pillion_state(self); log != NULL; log = log->next) {
+        flush(log);
+        open_anew(log);
+    }
+}
+
 static const pillion_filter filters[] = {
     {.name = "access_log",
      .after = after,
@@ -421,4 +437,5 @@ static const pillion_filter filters[] = {
 };
 
 PILLION_MODULE(.name = "access_log", .version = "1.0.0",
-               .summary = "A filter that writes a line for each request.", .filters = filters);
+               .summary = "A filter that writes a line for each request.", .filters = filters,
+               .reopen = reopen);

@@ -185,6 +185,34 @@ START_TEST(a_file_that_is_moved_away_is_opened_anew)
 }
 END_TEST
 
+START_TEST(reopening_opens_it_at_once_and_writes_what_is_held)
+{
+    struct server *server =
+        serve("worker_processes 2;", "filter access_log { path access/log; flush 1h; } method ping;"
+                                     "method more { handler ping.ping; filter access_log "
+                                     "{ path access/more; flush 1h; } }");
+    int client = client_connect(server);
+
+    client_send_frame(client, "{\"in\":\"more\",\"id\":\"held\"}");
+    client_receive(client, NULL);
+    ck_assert_ptr_null(strstr(read_log(server, "access/log"), "held"));
+    const char *const files[] = {"access/log", "access/more"};
+    for (size_t i = 0; i < 2; i++)
+        ck_assert_int_eq(rename(server_path(server, files[i]),
+                                server_path(server, keep_printf("%s.1", files[i]))),
+                         0);
+    struct run run = server_ask(server, "reopen");
+    expect_status(&run, 0);
+    for (size_t i = 0; i < 2; i++) {
+        wait_until(access(server_path(server, files[i]), F_OK) == 0, "it is not opened anew");
+        wait_until(strstr(read_log(server, keep_printf("%s.1", files[i])), "held") != NULL ||
+                       strstr(read_log(server, files[i]), "held") != NULL,
+                   "what was held is not written");
+    }
+    client_expect_alive(client);
+}
+END_TEST
+
 START_TEST(a_full_disk_costs_lines_and_no_request)
 {
     struct server *server = serve("worker_processes 1;",
@@ -224,5 +252,6 @@ END_TEST
 
 E2E_MAIN("access_log", a_line_tells_of_a_request, a_format_of_ones_own,
          errors_and_slow_ones_are_always_told, lines_of_two_workers_do_not_mix_and_none_is_lost,
-         a_file_that_is_moved_away_is_opened_anew, a_full_disk_costs_lines_and_no_request,
+         a_file_that_is_moved_away_is_opened_anew,
+         reopening_opens_it_at_once_and_writes_what_is_held, a_full_disk_costs_lines_and_no_request,
          wrong_configurations_are_refused)

@@ -200,6 +200,10 @@ typedef struct {
 
     const pillion_filter *filters; /* since 1.1 */
     const pillion_metric *metrics; /* since 1.3 */
+
+    /* In each worker, when files that were moved away are to be opened anew: `pillion -s reopen`,
+     * SIGUSR1 to the master. Since 1.3. */
+    void (*reopen)(pillion_instance *self);
 } pillion_module;
 
 /* Defines the descriptor, and an ELF note that tells the interface's version without running or
