@@ -11,6 +11,7 @@
 
 #define ACCEPT_BATCH     16u /* for each wake-up: more would be taken from the other workers */
 #define PAUSE_FAIR_NS    (5 * NS_PER_MS)
+#define PAUSE_BUSY_NS    (1 * NS_PER_MS) /* then it is looked again whether accepting may go on */
 #define PAUSE_TROUBLE_NS (200 * NS_PER_MS)
 #define FAIR_MARGIN      4u  /* connections above the average that do not matter */
 #define FAIR_SHARE       64u /* nor does a 64th part of the average */
@@ -118,6 +119,10 @@ static void accept_from(struct accept_source *source, uint32_t owed)
         acceptor_adjust(acceptor);
         if (acceptor->paused)
             break;
+        if (acceptor->may_accept != NULL && !acceptor->may_accept(acceptor->context)) {
+            pause_accepting(acceptor, PAUSE_BUSY_NS);
+            break;
+        }
         if (count >= owed && above_average(acceptor)) {
             pause_accepting(acceptor, PAUSE_FAIR_NS);
             break;

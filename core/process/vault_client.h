@@ -31,6 +31,9 @@ struct vault_client {
 /* Takes `channel`; hands over every connection there is. */
 void vault_client_open(struct vault_client *client, int channel);
 
+/* True when what is accepted now can be handed over at once, or when there is no vault. */
+bool vault_client_keeps_up(const struct vault_client *client);
+
 /* Hands the connections over, in batches, and starts each (conn_start) as soon as it is done. */
 void vault_client_hold(struct vault_client *client, struct conn **batch, uint32_t count);
 

@@ -162,6 +162,14 @@ static void connections_accepted(void *context, struct conn **batch, uint32_t co
     update_open();
 }
 
+/* What waits for the vault would end with this worker; what waits in the listening socket's queue
+ * would not. */
+static bool may_accept(void *context)
+{
+    (void)context;
+    return vault_client_keeps_up(&worker.vault);
+}
+
 /* Open connections of a worker of this generation, on average. */
 static uint32_t average_open(void *context)
 {
@@ -406,6 +414,7 @@ static void prepare_acceptor(const struct worker_start *start)
         .conns = &worker.conns,
         .sources = must_zalloc(count * sizeof(*acceptor->sources)),
         .average = average_open,
+        .may_accept = may_accept,
         .accepted = connections_accepted,
         .context = start->board,
         .paused = true,

@@ -228,6 +228,43 @@ START_TEST(the_vault_is_replaced_and_keeps_on_protecting)
 }
 END_TEST
 
+static double held_in_vault(int client)
+{
+    client_send_frame(client, "{\"in\":\"rpc.stats\"}");
+    const cJSON *stats = cJSON_GetObjectItem(client_receive_json(client), "result");
+    return cJSON_GetNumberValue(
+        cJSON_GetObjectItem(cJSON_GetObjectItem(stats, "connections"), "vault_held"));
+}
+
+/* What could not be handed over is not accepted: it waits where a worker's death does not hurt it.
+ */
+START_TEST(a_vault_that_is_slow_costs_new_clients_nothing)
+{
+    enum { CLIENTS = 900 };
+    struct server *server = server_new();
+    int clients[CLIENTS];
+    pid_t children[16], workers[8];
+
+    server->reports_allowed = true;
+    conf_crash(server, "");
+    server_start_with(server, (const char *const[]){"-g", "worker_processes 1;", NULL});
+    ck_assert_uint_eq(children_of(server->pid, children, 16), 2);
+    ck_assert_uint_eq(server_workers(server, workers, 8), 1);
+    pid_t vault = children[children[0] == workers[0]];
+    int served = client_connect(server);
+    client_expect_alive(served);
+    ck_assert_int_eq(kill(vault, SIGSTOP), 0);
+    for (int i = 0; i < CLIENTS; i++)
+        clients[i] = client_connect(server);
+    wait_until(held_in_vault(served) >= 100, "nothing is accepted");
+    kill(workers[0], SIGKILL);
+    kill(vault, SIGCONT);
+    for (int i = 0; i < CLIENTS; i++)
+        client_expect_alive(clients[i]);
+    client_expect_alive(served);
+}
+END_TEST
+
 #ifndef __SANITIZE_ADDRESS__ /* which takes all address space for itself */
 START_TEST(memory_exhaustion_by_a_module_costs_its_request_only)
 {
@@ -457,6 +494,7 @@ E2E_MAIN("process", a_crash_costs_the_guilty_request_and_nothing_else,
          a_worker_killed_from_outside_is_replaced_and_nobody_notices,
          a_lone_client_is_answered_however_uneven_the_workers_are,
          the_vault_is_replaced_and_keeps_on_protecting,
+         a_vault_that_is_slow_costs_new_clients_nothing,
 #ifndef __SANITIZE_ADDRESS__
          memory_exhaustion_by_a_module_costs_its_request_only,
 #endif
