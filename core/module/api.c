@@ -64,7 +64,7 @@ PILLION_EXPORT pillion_bytes pillion_request_id(const pillion_request *req)
 
 PILLION_EXPORT const char *pillion_peer(const pillion_request *req)
 {
-    return req->peer(req);
+    return request_peer((pillion_request *)(uintptr_t)req);
 }
 
 PILLION_EXPORT pillion_instance *pillion_self(const pillion_request *req)

@@ -121,6 +121,7 @@ void deferred_free(struct deferred *deferred)
     deferred->req.body = BYTES("{}");
     deferred->req.id = (struct bytes){NULL, 0};
     deferred->req.tree = NULL;
+    deferred->req.peer_text = NULL;
     deferred->next = all->free;
     all->free = deferred;
     all->pending--;

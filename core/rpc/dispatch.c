@@ -64,6 +64,7 @@ void call_next(struct call *call)
     req->params = BYTES("null");
     req->id = (struct bytes){NULL, 0};
     req->tree = NULL;
+    req->peer_text = NULL;
     req->tree_tried = req->answered = req->failed = false;
     req->deferred = NULL;
     req->size = 0;

@@ -230,6 +230,8 @@ static void returned(struct call *call, uint64_t place)
     struct deferred *deferred = call->req.deferred;
 
     if (deferred != NULL) {
+        if (call->req.method->filter_count > 0)
+            request_peer(&call->req); /* a filter may want to know when the client is gone */
         deferred_keep(deferred, &call->dispatcher->pool);
         deferred->req.peer = peer;
         link_to_conn(deferred, call, place);

@@ -115,6 +115,18 @@ const cJSON *request_params(struct pillion_request *req)
     return req->tree;
 }
 
+const char *request_peer(struct pillion_request *req)
+{
+    if (req->peer_text != NULL)
+        return req->peer_text;
+    const char *text = req->peer(req);
+    size_t size = strlen(text) + 1;
+    char *copy = pool_alloc(req->pool, size);
+    if (copy == NULL)
+        return text;
+    return req->peer_text = memcpy(copy, text, size);
+}
+
 /* ---- Replying ---- */
 
 /* True when this is the first answer. */

@@ -40,7 +40,8 @@ struct pillion_request {
     size_t room_size;
     char *(*reserve)(struct pillion_request *req, size_t size);
     const char *(*peer)(const struct pillion_request *req);
-    void *sink; /* for the two above */
+    const char *peer_text; /* what that gave, in the pool, once it was asked for */
+    void *sink;            /* for the two above */
 
     struct deferreds *deferreds; /* where it can be deferred to, or NULL */
     struct deferred *deferred;   /* once it is */
@@ -58,6 +59,9 @@ __attribute__((format(printf, 3, 4))) void request_fail(struct pillion_request *
 
 /* The params as cJSON, NULL when they cannot be had. See pillion_params. */
 const cJSON *request_params(struct pillion_request *req);
+
+/* The client's address: as it was when it was first asked for, whatever becomes of the client. */
+const char *request_peer(struct pillion_request *req);
 
 /* Runs the method's handler and sees that there is an answer, unless it is deferred: a handler that
  * returned without one becomes `internal_error` (or `invalid_params` when its params could not be

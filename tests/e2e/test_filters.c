@@ -1,6 +1,7 @@
 /* Filters: order, answers instead of the handler, what they see, and what wrong ones do. */
 #include "harness.h"
 
+#include <netinet/in.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -121,6 +122,28 @@ START_TEST(a_filter_that_crashes_costs_its_request)
 }
 END_TEST
 
+START_TEST(a_filter_knows_who_the_client_was_that_is_gone)
+{
+    struct server *server = server_new();
+    struct linger reset = {.l_onoff = 1};
+    struct sockaddr_in self;
+    socklen_t size = sizeof(self);
+
+    server_conf(server, "load_module modules/filters.so; load_module modules/later.so;",
+                "method ping; method wait { filter tell { word it; } }");
+    server_start(server);
+    int client = client_connect(server);
+    ck_assert_int_eq(getsockname(client, (struct sockaddr *)&self, &size), 0);
+    client_send_frame(client, "{\"in\":\"wait\",\"params\":{\"ms\":60000},\"id\":1}");
+    client_send_frame(client, "{\"in\":\"ping\",\"id\":2}");
+    client_expect(client, "{\"out\":\"pong\",\"result\":null,\"id\":2}");
+    setsockopt(client, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
+    close(client);
+    server_wait_log(server, keep_printf("it after wait: cancelled, 0 bytes, soon, to 127.0.0.1:%d",
+                                        ntohs(self.sin_port)));
+}
+END_TEST
+
 START_TEST(what_is_wrong_in_the_configuration_is_said)
 {
     static const struct {
@@ -150,4 +173,5 @@ END_TEST
 E2E_MAIN("filters", filters_run_in_the_order_written_and_back,
          each_statement_has_its_own_structure_and_hooks, a_filter_may_answer_instead,
          wrong_filters_are_named_and_the_client_is_answered,
-         a_filter_that_crashes_costs_its_request, what_is_wrong_in_the_configuration_is_said)
+         a_filter_that_crashes_costs_its_request, a_filter_knows_who_the_client_was_that_is_gone,
+         what_is_wrong_in_the_configuration_is_said)

@@ -33,10 +33,11 @@ static void tell_after(pillion_request *req)
     struct tell *tell = pillion_filter_config(req);
     const char *code = pillion_error_code(req);
 
-    pillion_log(pillion_self(req), PILLION_LOG_NOTICE, "%s after %s: %s, %zu bytes, %s", tell->word,
-                pillion_method_name(req), code == NULL ? "good" : code, pillion_reply_size(req),
-                pillion_elapsed_ns(req) > 0 && pillion_elapsed_ns(req) < 5000000000u ? "soon"
-                                                                                     : "?");
+    pillion_log(pillion_self(req), PILLION_LOG_NOTICE, "%s after %s: %s, %zu bytes, %s, to %s",
+                tell->word, pillion_method_name(req), code == NULL ? "good" : code,
+                pillion_reply_size(req),
+                pillion_elapsed_ns(req) > 0 && pillion_elapsed_ns(req) < 5000000000u ? "soon" : "?",
+                pillion_peer(req));
 }
 
 static int tell_start(pillion_instance *self, void *config, pillion_error_text *error)
