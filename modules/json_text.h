@@ -2,6 +2,7 @@
 #ifndef PILLION_MODULES_JSON_TEXT_H
 #define PILLION_MODULES_JSON_TEXT_H
 
+#include <pillion/module.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -48,6 +49,20 @@ static inline void json_append_string(struct json_text *text, const char *data, 
     }
     json_append(text, data + plain, size - plain);
     json_append(text, "\"", 1);
+}
+
+/* True when JSON text holds a \u0000 within a string: what C strings, and the servers behind,
+ * cannot take. */
+static inline bool json_has_nul(pillion_bytes text)
+{
+    const char *end = text.data + text.size, *at = text.data;
+
+    while ((at = memchr(at, '\\', (size_t)(end - at))) != NULL) {
+        if (end - at >= 6 && memcmp(at + 1, "u0000", 5) == 0)
+            return true;
+        at += 2; /* whatever is escaped, a backslash too */
+    }
+    return false;
 }
 
 #endif

@@ -1,10 +1,11 @@
 /* From the words of a `command` and the params of a request to a command as Redis reads it. */
 #include "redis.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "../json_text.h"
 
 #define ARGUMENTS_MAX 100000u
 
@@ -92,27 +93,41 @@ static bool add(struct arguments *arguments, const char *data, size_t size)
     return true;
 }
 
-/* A value as Redis takes it: a string, or a number as text. */
+/* A value as Redis takes it: a string, or a number as it is written in `text`. */
 static bool add_value(pillion_request *req, struct arguments *arguments, const struct word *word,
-                      const cJSON *item)
+                      const cJSON *item, pillion_bytes text)
 {
-    char *text;
-
     if (cJSON_IsString(item))
         return add(arguments, item->valuestring, strlen(item->valuestring));
-    if (!cJSON_IsNumber(item)) {
-        pillion_fail(req, PILLION_INVALID_PARAMS, "\"%.*s\" must be a string or a number%s",
-                     (int)word->size, word->text, word->spreads ? ", or an array of them" : "");
-        return false;
+    if (cJSON_IsNumber(item))
+        return add(arguments, text.data, text.size);
+    pillion_fail(req, PILLION_INVALID_PARAMS, "\"%.*s\" must be a string or a number%s",
+                 (int)word->size, word->text, word->spreads ? ", or an array of them" : "");
+    return false;
+}
+
+/* The text of an array's next element; `rest` begins behind "[" or ",". The array is valid JSON of
+ * strings and numbers, up to the first that is neither. */
+static pillion_bytes next_element(pillion_bytes *rest)
+{
+    const char *at = rest->data, *end = at + rest->size;
+
+    while (at < end && strchr(" \t\r\n", *at) != NULL)
+        at++;
+    const char *start = at;
+    if (*at == '"') {
+        for (at++; *at != '"'; at++)
+            at += *at == '\\';
+        at++;
     }
-    text = pillion_alloc(req, 32);
-    if (text == NULL) {
-        pillion_fail(req, PILLION_OVERLOADED, "out of memory");
-        return false;
-    }
-    bool whole = item->valuedouble == floor(item->valuedouble) && fabs(item->valuedouble) < 1e15;
-    int size = snprintf(text, 32, whole ? "%.0f" : "%.17g", item->valuedouble);
-    return add(arguments, text, (size_t)size);
+    while (at < end && strchr(", \t\r\n]", *at) == NULL)
+        at++;
+    pillion_bytes element = {start, (size_t)(at - start)};
+    while (at < end && *at != ',')
+        at++;
+    at += at < end;
+    *rest = (pillion_bytes){at, (size_t)(end - at)};
+    return element;
 }
 
 static const cJSON *member(const cJSON *params, const struct word *word)
@@ -137,26 +152,40 @@ static bool add_word(pillion_request *req, struct arguments *arguments, const st
                      word->text);
         return false;
     }
+    pillion_bytes text = pillion_json_member(pillion_params_raw(req), word->text);
     if (!word->spreads || !cJSON_IsArray(item))
-        return add_value(req, arguments, word, item);
+        return add_value(req, arguments, word, item, text);
+    pillion_bytes rest = {text.data + 1, text.size - 1};
     cJSON_ArrayForEach(element, item)
     {
-        if (!add_value(req, arguments, word, element))
+        if (!add_value(req, arguments, word, element, next_element(&rest)))
             return false;
     }
     return true;
 }
 
+/* XREAD and XREADGROUP wait when they are told to, before STREAMS. */
+static bool would_wait(const struct arguments *arguments)
+{
+    if (strncasecmp(arguments->data[0], "XREAD", 5) != 0)
+        return false;
+    for (size_t i = 1; i < arguments->count; i++) {
+        if (arguments->sizes[i] == 7 && strncasecmp(arguments->data[i], "STREAMS", 7) == 0)
+            return false;
+        if (arguments->sizes[i] == 5 && strncasecmp(arguments->data[i], "BLOCK", 5) == 0)
+            return true;
+    }
+    return false;
+}
+
 static bool fill(pillion_request *req, const struct command *command, struct arguments *arguments)
 {
     const cJSON *params = pillion_params(req);
-    pillion_bytes raw = pillion_params_raw(req);
     size_t most = command->count;
 
     if (params == NULL)
         return false; /* answered: cJSON cannot hold them */
-    if (memchr(raw.data, '\\', raw.size) != NULL &&
-        memmem(raw.data, raw.size, "\\u0000", 6) != NULL) {
+    if (json_has_nul(pillion_params_raw(req))) {
         pillion_fail(req, PILLION_INVALID_PARAMS, "params hold \\u0000, which is not supported");
         return false;
     }
@@ -177,7 +206,11 @@ static bool fill(pillion_request *req, const struct command *command, struct arg
         if (!add_word(req, arguments, &command->words[i], params))
             return false;
     }
-    return true;
+    if (!would_wait(arguments))
+        return true;
+    pillion_fail(req, PILLION_INVALID_PARAMS,
+                 "BLOCK is not supported: all requests that share the connection would wait");
+    return false;
 }
 
 /* ---- The protocol's form of a command: an array of strings, "*2\r\n$3\r\nGET\r\n$1\r\na\r\n" ----

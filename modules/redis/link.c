@@ -5,6 +5,7 @@
 #include "redis.h"
 
 #include <errno.h>
+#include <hiredis/sds.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +15,8 @@
 
 #define BACKOFF_FIRST_MS   50u
 #define BACKOFF_LONGEST_MS 2000u
+#define CONNECT_MS         5000u /* to connect, and to have AUTH and SELECT answered */
+#define SILENT_MS          1700u /* without any reply, three times: the connection is dead */
 #define REPLIES_AT_ONCE    64u /* of a connection; then the worker's other clients have their turn */
 
 /* A request whose reply is to come; its token is 0 for AUTH and SELECT. */
@@ -25,11 +28,13 @@ struct call {
 struct link {
     struct links *links;
     redisContext *redis; /* NULL while there is no connection */
-    pillion_handle watch, flush, more;
+    pillion_handle watch, flush, more, deadline;
     bool ready;                      /* it is connected, and has passed AUTH and SELECT */
     size_t introductions;            /* replies to those that are to come */
     struct call *calls;              /* a ring, in the order in which they were sent */
     size_t first, pending, capacity; /* the capacity is a power of two */
+    unsigned silent;                 /* how often in a row links_look has seen no reply */
+    bool replied;                    /* since it looked */
     unsigned backoff_ms;
 };
 
@@ -39,6 +44,7 @@ struct links {
     char host[64];
     int port;
     bool closing;
+    pillion_handle look;
     char reason[256]; /* why there is no connection */
     size_t count;
     struct link links[];
@@ -97,7 +103,9 @@ static void link_close(struct link *link)
     pillion_cancel(link->watch);
     pillion_cancel(link->flush);
     pillion_cancel(link->more);
-    link->watch = link->flush = link->more = 0;
+    pillion_cancel(link->deadline);
+    link->watch = link->flush = link->more = link->deadline = 0;
+    link->silent = 0;
     if (link->redis != NULL)
         redisFree(link->redis);
     link->redis = NULL;
@@ -164,6 +172,7 @@ static void link_ready(struct link *link)
     struct links *links = link->links;
 
     link->ready = true;
+    pillion_cancel(link->deadline);
     pillion_count(links->self, METRIC_CONNECTED, 1);
     link->backoff_ms = BACKOFF_FIRST_MS;
     if (links->reason[0] != '\0')
@@ -180,6 +189,7 @@ static bool take_reply(struct link *link, const redisReply *reply)
     }
     struct call call = call_shift(link);
     pillion_request *req = call.token == 0 ? NULL : pillion_resume(call.token);
+    link->replied = true;
     if (req != NULL)
         value_reply(req, reply, call.returns);
     if (link->introductions == 0)
@@ -275,7 +285,18 @@ static void connected(pillion_instance *self, int fd, unsigned events, void *dat
     }
     pillion_cancel(link->watch);
     link->watch = pillion_watch(self, fd, PILLION_READ, ready, link);
-    introduce(link);
+    if (link->watch == 0)
+        link_lost(link, strerror(errno));
+    else
+        introduce(link);
+}
+
+static void connect_late(pillion_instance *self, void *data)
+{
+    struct link *link = data;
+
+    (void)self;
+    link_lost(link, "the server does not answer");
 }
 
 static void link_open(struct link *link)
@@ -289,8 +310,24 @@ static void link_open(struct link *link)
         return;
     }
     link->watch = pillion_watch(links->self, link->redis->fd, PILLION_WRITE, connected, link);
+    link->deadline = pillion_timer(links->self, CONNECT_MS, 0, connect_late, link);
     if (link->watch == 0)
         link_lost(link, strerror(errno));
+}
+
+/* A server that has vanished without a word is noticed by its silence. */
+static void links_look(pillion_instance *self, void *data)
+{
+    struct links *links = data;
+
+    (void)self;
+    for (size_t i = 0; i < links->count; i++) {
+        struct link *link = &links->links[i];
+        link->silent = !link->ready || link->replied || link->pending == 0 ? 0 : link->silent + 1;
+        link->replied = false;
+        if (link->silent > 3) /* the first look may have been right after the request */
+            link_lost(link, "the server has stopped answering");
+    }
 }
 
 int links_check(const struct settings *settings, pillion_error_text *error)
@@ -324,12 +361,15 @@ struct links *links_open(pillion_instance *self, const struct settings *settings
         links->links[i] = (struct link){.links = links, .backoff_ms = BACKOFF_FIRST_MS};
         link_open(&links->links[i]);
     }
+    uint64_t look_ms = settings->timeout_ms > SILENT_MS ? settings->timeout_ms : SILENT_MS;
+    links->look = pillion_timer(self, look_ms, look_ms, links_look, links);
     return links;
 }
 
 void links_close(struct links *links)
 {
     links->closing = true;
+    pillion_cancel(links->look);
     for (size_t i = 0; i < links->count; i++) {
         if (links->links[i].redis != NULL)
             link_lost(&links->links[i], "the worker ends");
@@ -366,14 +406,24 @@ void links_send(struct links *links, pillion_request *req, pillion_bytes command
                      link->pending);
         return;
     }
+    if (sdslen(link->redis->obuf) > links->settings->max_unsent) {
+        pillion_fail(req, PILLION_OVERLOADED,
+                     "Redis does not read: %zu bytes are to be sent (max_unsent)",
+                     sdslen(link->redis->obuf));
+        return;
+    }
+    pillion_token token = pillion_defer(req, links->settings->timeout_ms);
+    if (token == 0)
+        return;
+    if (!call_push(link, (struct call){.token = token, .returns = returns})) {
+        pillion_fail(pillion_resume(token), PILLION_OVERLOADED, "out of memory");
+        return;
+    }
     if (redisAppendFormattedCommand(link->redis, command.data, command.size) != REDIS_OK) {
-        pillion_fail(req, PILLION_OVERLOADED, "out of memory");
+        link_lost(link, "out of memory"); /* there is no telling what is in its buffer */
         return;
     }
     pillion_count(links->self, METRIC_COMMANDS, 1);
-    pillion_token token = pillion_defer(req, links->settings->timeout_ms);
-    if (!call_push(link, (struct call){.token = token, .returns = returns}))
-        link_lost(link, "out of memory"); /* nobody could take its reply */
-    else if (link->flush == 0)
+    if (link->flush == 0)
         link->flush = pillion_timer(links->self, 0, 0, flush, link);
 }

@@ -14,6 +14,7 @@ struct settings {
     const char *password;
     int64_t database;
     int64_t max_pending;
+    uint64_t max_unsent;
 };
 
 /* The rows of the table of metrics. */

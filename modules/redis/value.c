@@ -33,6 +33,17 @@ static bool is_utf8(const char *data, size_t size)
     return true;
 }
 
+static const char not_text[] = "the value is not UTF-8 text";
+static const char not_json[] = "the value is not JSON";
+
+static void append_text(struct json_text *text, const redisReply *reply)
+{
+    if (is_utf8(reply->str, reply->len))
+        json_append_string(text, reply->str, reply->len);
+    else
+        text->failed = not_text;
+}
+
 static void append_value(struct json_text *text, const redisReply *reply, int returns)
 {
     char number[32];
@@ -53,15 +64,15 @@ static void append_value(struct json_text *text, const redisReply *reply, int re
         json_append(text, "]", 1);
         break;
     case REDIS_REPLY_STRING:
-        if (!is_utf8(reply->str, reply->len))
-            text->failed = "the value is not UTF-8 text";
+        if (returns == RETURNS_JSON && !pillion_json_check((pillion_bytes){reply->str, reply->len}))
+            text->failed = not_json;
         else if (returns == RETURNS_JSON)
             json_append(text, reply->str, reply->len);
         else
-            json_append_string(text, reply->str, reply->len);
+            append_text(text, reply);
         break;
     default: /* a status, or an error within an array */
-        json_append_string(text, reply->str, reply->len);
+        append_text(text, reply);
         break;
     }
 }
@@ -76,8 +87,11 @@ void value_reply(pillion_request *req, const redisReply *reply, int returns)
         return;
     }
     append_value(&text, reply, returns);
-    if (text.failed != NULL)
-        pillion_fail(req, "redis_not_text", "%s", text.failed);
+    if (text.failed == not_text || text.failed == not_json)
+        pillion_fail(req, text.failed == not_text ? "redis_not_text" : "redis_not_json", "%s",
+                     text.failed);
+    else if (text.failed != NULL)
+        pillion_fail(req, PILLION_OVERLOADED, "%s", text.failed);
     else
         pillion_reply_raw(req, "value", (pillion_bytes){text.data, text.size});
     free(text.data);

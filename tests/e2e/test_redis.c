@@ -2,8 +2,10 @@
  * restarted under load, and reloads meanwhile. */
 #include "harness.h"
 
+#include <netinet/in.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
@@ -19,7 +21,10 @@
     "method range { handler redis.command; command LRANGE $key 0 -1; }"    \
     "redis_method add INCRBY $key $by;"                                    \
     "method raw { handler redis.command; command SETRANGE b 0 \"\xff\"; }" \
-    "method ttl { handler redis.command; command TTL $key; }"
+    "method ttl { handler redis.command; command TTL $key; }"              \
+    "redis_method mget MGET $keys... { returns json; }"                    \
+    "redis_method odd EVAL 'return redis.status_reply(\"\\\\255\")' 0;"    \
+    "redis_method stream XREAD $args...;"
 
 /* A Redis that ends with the test. */
 struct redis {
@@ -111,7 +116,21 @@ START_TEST(commands_become_methods)
          "{\"out\":\"value\",\"result\":\"OK\"}"},
         {"doc", "{\"key\":\"j\"}", "{\"out\":\"value\",\"result\":{\"a\":[1,2]}}"},
         {"add", "{\"key\":\"count\",\"by\":9007199254740993}",
-         "{\"out\":\"value\",\"result\":9007199254740992}"},
+         "{\"out\":\"value\",\"result\":9007199254740993}"},
+        {"set", "{\"key\":\"f\",\"value\":0.1}", "{\"out\":\"value\",\"result\":\"OK\"}"},
+        {"get", "{\"key\":\"f\"}", "{\"out\":\"value\",\"result\":\"0.1\"}"},
+        {"set", "{\"key\":\"f\",\"value\":1e999}", "{\"out\":\"value\",\"result\":\"OK\"}"},
+        {"get", "{\"key\":\"f\"}", "{\"out\":\"value\",\"result\":\"1e999\"}"},
+        {"push", "{\"items\":[ 0.1 ,\"a,]\\\"\",-1e5,\"\",9007199254740993\n],\"key\":\"m\"}",
+         "{\"out\":\"value\",\"result\":5}"},
+        {"range", "{\"key\":\"m\"}",
+         "{\"out\":\"value\",\"result\":[\"0.1\",\"a,]\\u0022\",\"-1e5\",\"\","
+         "\"9007199254740993\"]}"},
+        {"set", "{\"key\":\"c\",\"value\":\"C:\\\\u0000\"}",
+         "{\"out\":\"value\",\"result\":\"OK\"}"},
+        {"get", "{\"key\":\"c\"}", "{\"out\":\"value\",\"result\":\"C:\\u005cu0000\"}"},
+        {"mget", "{\"keys\":[\"j\",\"none\"]}",
+         "{\"out\":\"value\",\"result\":[{\"a\":[1,2]},null]}"},
         {"del", "{\"keys\":[\"a\",\"n\",\"none\"]}", "{\"out\":\"value\",\"result\":2}"},
     };
     struct redis redis;
@@ -142,7 +161,12 @@ START_TEST(what_cannot_be_is_said)
         {"push", "{\"key\":\"x\",\"items\":[]}", "redis_error"},
         {"get", "{\"key\":\"a\\u0000b\"}", "\\\\u0000, which is not supported"},
         {"range", "{\"key\":\"text\"}", "WRONGTYPE"},
-        {"doc", "{\"key\":\"text\"}", "internal_error"},
+        {"doc", "{\"key\":\"text\"}", "redis_not_json"},
+        {"mget", "{\"keys\":[\"pair\"]}", "redis_not_json"},
+        {"odd", "null", "redis_not_text"},
+        {"stream", "{\"args\":[\"count\",1,\"Block\",0,\"STREAMS\",\"s\",0]}",
+         "BLOCK is not supported"},
+        {"stream", "{\"args\":[\"STREAMS\",\"block\",0]}", "\"result\":null"},
         {"get", "{\"key\":\"b\"}", "redis_not_text"},
     };
     struct redis redis;
@@ -150,6 +174,7 @@ START_TEST(what_cannot_be_is_said)
 
     serve_with_redis(&redis, &client);
     ask(client, "set", "{\"key\":\"text\",\"value\":\"no json\"}");
+    ask(client, "set", "{\"key\":\"pair\",\"value\":\"1,2\"}");
     expect_part(ask(client, "raw", "null"), "\"result\":1}");
     for (size_t i = 0; i < sizeof(calls) / sizeof(*calls); i++)
         expect_part(ask(client, calls[i].method, calls[i].params), calls[i].part);
@@ -194,6 +219,62 @@ START_TEST(a_redis_that_hangs_costs_time_and_nothing_else)
     kill(redis.pid, SIGCONT);
     redis_is_there(client);
     redis_end(&redis);
+}
+END_TEST
+
+START_TEST(a_redis_that_does_not_read_bounds_what_waits_for_it)
+{
+    struct redis redis;
+    struct server *server = serve(&redis, "timeout 300ms; connections 1; max_unsent 64k;");
+    int client = client_connect(server), overloaded = 0, sent = 0;
+    char *value = malloc(100001);
+
+    memset(value, 'x', 100000);
+    value[100000] = '\0';
+    redis_start(&redis, server, NULL);
+    redis_is_there(client);
+    kill(redis.pid, SIGSTOP);
+    /* More than the socket's buffers hold. */
+    for (; sent < 400 && overloaded == 0; sent++) {
+        client_send_frame(client, keep_printf("{\"in\":\"set\",\"params\":{\"key\":\"a\","
+                                              "\"value\":\"%s\"},\"id\":%d}",
+                                              value, sent));
+        client_send_frame(client, "{\"in\":\"ping\",\"id\":\"p\"}");
+        for (bool pong = false; !pong;) {
+            char *reply = client_receive(client, NULL);
+            pong = strstr(reply, "pong") != NULL;
+            overloaded += strstr(reply, "max_unsent") != NULL;
+        }
+    }
+    ck_assert_int_eq(overloaded, 1);
+    /* It never says a word again: the connection is given up, and another one asked for. */
+    server_wait_log(server, "the server has stopped answering");
+    kill(redis.pid, SIGCONT);
+    int other = client_connect(server);
+    redis_is_there(other);
+    redis_end(&redis);
+    free(value);
+}
+END_TEST
+
+START_TEST(a_server_that_never_greets_is_given_up)
+{
+    struct redis redis;
+    struct server *server = serve(&redis, "connections 1;");
+    struct sockaddr_in address = {.sin_family = AF_INET,
+                                  .sin_port = htons((uint16_t)redis.port),
+                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int listening = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), on = 1;
+
+    setsockopt(listening, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+    ck_assert_int_eq(bind(listening, (struct sockaddr *)&address, sizeof(address)), 0);
+    ck_assert_int_eq(listen(listening, 16), 0);
+    int silent = accept(listening, NULL, NULL);
+    ck_assert_int_ge(silent, 0);
+    server_wait_log(server, "the server does not answer; it is tried again");
+    expect_part(ask(client_connect(server), "get", "{\"key\":\"a\"}"),
+                "there is no connection to Redis: the server does not answer");
+    ck_assert_int_ge(accept(listening, NULL, NULL), 0);
 }
 END_TEST
 
@@ -342,5 +423,7 @@ END_TEST
 
 E2E_MAIN("redis", commands_become_methods, what_cannot_be_is_said,
          without_redis_there_is_an_error_at_once, a_redis_that_hangs_costs_time_and_nothing_else,
+         a_redis_that_does_not_read_bounds_what_waits_for_it,
+         a_server_that_never_greets_is_given_up,
          a_redis_that_is_restarted_under_load_costs_errors_while_it_is_away,
          a_reload_waits_for_redis, a_password_is_used, wrong_configurations_are_refused)
