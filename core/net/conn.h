@@ -52,6 +52,11 @@ struct conn {
 };
 static_assert(sizeof(struct conn) == 64, "a cache line; idle connections are many");
 
+/* Connections linked through next_dirty, the first to come first. */
+struct conn_list {
+    uint32_t first, last; /* 1 + index; 0: there is none */
+};
+
 struct conns {
     struct loop *loop;
     struct arena arena;
@@ -68,13 +73,14 @@ struct conns {
     uint32_t used_when_full; /* the most blocks in use when one of them found no room */
     uint64_t full_logged_ns;
     uint32_t lingering;
-    struct timer sweep;         /* idle timeouts, lingering ends */
-    struct timer soon;          /* set when some are to go on later */
-    uint32_t later, later_last; /* 1 + index of the first and last of those, in their order */
-    uint32_t begun;             /* since the turn has begun: see conn_may_begin */
-    uint64_t turn_ends_ns;      /* on clock_ns(); 0: it has not begun */
-    bool leaving;               /* no connection is read from any more */
-    bool draining;              /* connections end when they have nothing under way */
+    struct timer sweep;      /* idle timeouts, lingering ends */
+    struct timer soon;       /* set when some are to go on later */
+    struct conn_list later;  /* those, in the order in which they have their turn */
+    struct conn_list served; /* those who had one in this batch's end, and will go on */
+    uint32_t begun;          /* since the turn has begun: see conn_may_begin */
+    uint64_t turn_ends_ns;   /* on clock_ns(); 0: it has not begun */
+    bool leaving;            /* no connection is read from any more */
+    bool draining;           /* connections end when they have nothing under way */
 
     /* There is input at the start of conn_input() that was not there before, or room for output
      * that was not there before. May consume, queue, end or close. */
@@ -259,6 +265,9 @@ void conn_peer(const struct conn *conn, char text[ADDRESS_TEXT_SIZE]);
 /* Sends what the batch has queued, and goes on where room has come free. From the loop's
  * after_batch. */
 void conns_flush(struct conns *conns);
+
+/* There is more for the next batch's end to do: it comes at once. */
+void conns_go_on_soon(struct conns *conns);
 
 /* Stops reading, for good. What is in the arena is then all there is, and another worker may adopt
  * it as soon as this process is gone. */

@@ -13,6 +13,7 @@
 #include "net/conn_private.h"
 
 #define READS_PER_EVENT 4u     /* then the others have their turn */
+#define PLENTY          65536u /* bytes of requests that wait for their turn */
 #define FLUSH_ROUNDS    16u    /* likewise, of sending and handling what waited */
 #define TURN_NS         50000u /* see conn_may_begin: for a batch's events, and for its end */
 
@@ -45,6 +46,12 @@ static bool is_over(const struct conns *conns, const struct conn *conn,
     return conns->draining && cursors->in_start == cursors->in_end;
 }
 
+/* Its requests wait for their turn, and there are many already: more would only fill the arena. */
+static bool has_plenty(const struct conn *conn, const struct conn_cursors *cursors)
+{
+    return conn->again == CONN_AGAIN_LATER && cursors->in_end - cursors->in_start >= PLENTY;
+}
+
 /* Ends what is over, and says what the connection waits for next. */
 static void settle(struct conns *conns, struct conn *conn)
 {
@@ -66,7 +73,8 @@ static void settle(struct conns *conns, struct conn *conn)
         if (full && !conn->paused)
             counter_add(&conns->counters[COUNT_PAUSED_OUTPUT], 1);
         conn->paused = full;
-        reading = reading && !full && !conn->stalled && !conn->waiting && conn->held == NULL;
+        reading = reading && !full && !conn->stalled && !conn->waiting && conn->held == NULL &&
+                  !has_plenty(conn, cursors);
     }
     input_shrink(conns, conn);
     if (reading)
@@ -93,7 +101,8 @@ static void process(struct conns *conns, struct conn *conn)
     const struct conn_cursors *cursors = conn_cursors(conns, conn);
 
     conn_mark_dirty(conns, conn);
-    if (conns->leaving || conn->held != NULL || (cursors->flags & CONN_ENDING))
+    /* When the worker leaves, replies that waited for room still find it: nothing else is done. */
+    if (conn->held != NULL || (cursors->flags & CONN_ENDING) || (conns->leaving && !conn->deferred))
         return;
     conns->on_input(conns, conn);
 }
@@ -178,6 +187,7 @@ static bool receive_once(struct conns *conns, struct conn *conn)
     process(conns, conn);
     return (size_t)got == room && conn->owner != NULL && !conn->stalled && !conn->waiting &&
            conn->held == NULL && !conn_output_full(conns, conn) &&
+           !has_plenty(conn, conn_cursors(conns, conn)) &&
            !(conn_cursors(conns, conn)->flags & (CONN_EOF | CONN_ENDING));
 }
 
@@ -432,20 +442,34 @@ static void go_on(struct timer *timer)
     (void)timer;
 }
 
-/* Sends, and handles what waited. Who is to go on later is put at that list's end. */
+void conns_go_on_soon(struct conns *conns)
+{
+    if (conns->soon.place == 0)
+        timer_set(conns->loop, &conns->soon, 0, go_on);
+}
+
+static void list_add(struct conns *conns, struct conn_list *list, uint32_t first, uint32_t last)
+{
+    if (list->first == 0)
+        list->first = first;
+    else
+        conns->conns[list->last - 1].next_dirty = first;
+    list->last = last;
+}
+
+/* Sends, and handles what waited. Of those who are to go on later, who has begun something in this
+ * turn comes behind those who could not. */
 static void flush_listed(struct conns *conns, struct conn *conn)
 {
+    uint32_t begun = conns->begun;
+
     /* Still listed meanwhile: what happens to it in the flush needs no second one. */
     if (conn->owner != NULL)
         flush(conns, conn);
     if (conn->owner != NULL && conn->again == CONN_AGAIN_LATER) {
         uint32_t index = 1 + conn_index(conns, conn);
         conn->next_dirty = 0;
-        if (conns->later == 0)
-            conns->later = index;
-        else
-            conns->conns[conns->later_last - 1].next_dirty = index;
-        conns->later_last = index;
+        list_add(conns, conns->begun == begun ? &conns->later : &conns->served, index, index);
         return;
     }
     conn->listed = 0;
@@ -462,12 +486,12 @@ static void flush_dirty(struct conns *conns)
     }
 }
 
-/* Those that the batch before has left, first come first served. */
+/* Those that the batch before has left. */
 static void flush_later(struct conns *conns)
 {
-    uint32_t next = conns->later;
+    uint32_t next = conns->later.first;
 
-    conns->later = 0;
+    conns->later = (struct conn_list){0};
     while (next != 0) {
         struct conn *conn = &conns->conns[next - 1];
         next = conn->next_dirty;
@@ -501,6 +525,9 @@ void conns_flush(struct conns *conns)
         flush_dirty(conns);
     }
     turn_over(conns);
-    if (conns->later != 0 && conns->soon.place == 0)
-        timer_set(conns->loop, &conns->soon, 0, go_on);
+    if (conns->served.first != 0)
+        list_add(conns, &conns->later, conns->served.first, conns->served.last);
+    conns->served = (struct conn_list){0};
+    if (conns->later.first != 0)
+        conns_go_on_soon(conns);
 }

@@ -195,10 +195,11 @@ static uint32_t average_open(void *context)
 /* Answers what was resumed, runs what waited for that, and sends. */
 static void flush(void)
 {
-    do {
-        dispatch_settle(&worker.dispatcher);
-        conns_flush(&worker.conns);
-    } while (worker.dispatcher.deferreds.settling != NULL);
+    dispatch_settle(&worker.dispatcher);
+    conns_flush(&worker.conns);
+    /* What ran in the flush may have resumed others: theirs is the next turn. */
+    if (worker.dispatcher.deferreds.settling != NULL)
+        conns_go_on_soon(&worker.conns);
 }
 
 static void let_go_of_finished(void);

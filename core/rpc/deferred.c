@@ -74,6 +74,12 @@ static bool add_place(struct deferreds *all)
     return true;
 }
 
+/* 0 is no token's. */
+static uint32_t next_serial(uint32_t serial)
+{
+    return serial == UINT32_MAX ? 1 : serial + 1;
+}
+
 static struct deferred *take_place(struct deferreds *all, enum deferred_state state,
                                    uint64_t since_ns)
 {
@@ -82,7 +88,7 @@ static struct deferred *take_place(struct deferreds *all, enum deferred_state st
     struct deferred *deferred = all->free;
     all->free = deferred->next;
     all->pending++;
-    uint32_t index = deferred->index, serial = deferred->serial + 1;
+    uint32_t index = deferred->index, serial = next_serial(deferred->serial);
     struct pool pool = deferred->pool;
     *deferred = (struct deferred){.all = all,
                                   .index = index,
@@ -157,8 +163,14 @@ static void tell_cancelled(struct deferred *deferred)
     void (*cancelled)(void *) = deferred->cancelled;
 
     deferred->cancelled = NULL;
-    if (cancelled != NULL)
-        cancelled(deferred->data);
+    if (cancelled == NULL)
+        return;
+    const pillion_instance *before = callback_current();
+    callback_enter(deferred->instance);
+    cancelled(deferred->data);
+    callback_leave();
+    if (before != NULL)
+        callback_enter(before);
 }
 
 static void settle(struct deferred *deferred)
@@ -239,7 +251,8 @@ uint64_t deferred_begin(struct pillion_request *req, uint64_t timeout_ms)
     uint64_t timeout = timeout_ms == 0 ? all->timeout_ms : timeout_ms;
     if (deferred != NULL && deferred->state == DEFERRED_RESUMED) { /* once more: another token */
         *token_user(deferred, deferred->serial) = req->method;
-        deferred->serial++;
+        deferred->resumed = false;
+        deferred->serial = next_serial(deferred->serial);
         deferred->timeout_ms = timeout;
         deferred->cancelled = NULL;
         wait_for_answer(deferred, clock_ns());

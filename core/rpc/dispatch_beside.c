@@ -311,7 +311,7 @@ bool answer_beside(struct call *call)
     const struct server_settings *settings = call->server->settings;
     struct flight_frame next;
 
-    if (!place_replies(call->dispatcher, conn))
+    if (!place_replies(call->dispatcher, conn) || conns->leaving)
         return false;
     if (conn->stalled == STALLED_ORDER && order_waits(call->dispatcher, conn))
         return false;

@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/memory.h"
 #include "rpc/callback.h"
 #include "rpc/metric.h"
 
@@ -34,13 +35,15 @@ static struct {
     struct offload_limits limits;
     struct loop *loop;
     struct watch wake; /* eventfd(2) */
-    uint32_t threads;  /* the loop's */
+    pthread_t *ids;    /* of the threads; the loop's */
+    uint32_t threads;  /* likewise */
     uint32_t pending;  /* likewise: jobs that are not done */
 
     pthread_mutex_t lock;
     pthread_cond_t work_there;
     struct jobs waiting, finished;
     uint32_t waiting_count, idle;
+    bool ending;
 } pool = {
     .lock = PTHREAD_MUTEX_INITIALIZER,
     .work_there = PTHREAD_COND_INITIALIZER,
@@ -104,9 +107,12 @@ static void finish_work(struct job *job)
 
     pool.pending--;
     callback_enter(job->method->instance);
+    if (waits)
+        deferred->working = false; /* before `done`, which may have more work done for it */
     job->done(waits ? deferred_resume(deferred->all, job->token) : NULL, job->data);
     callback_leave();
-    deferred_work_done(deferred);
+    if (!waits)
+        deferred_work_done(deferred);
 }
 
 static void woken(struct watch *watch, uint32_t events)
@@ -142,6 +148,7 @@ bool offload_post(pillion_instance *self, void (*call)(pillion_instance *self, v
     if (job == NULL)
         return false;
     *job = (struct job){.instance = self, .call = call, .data = data};
+    metric_settle_cjson(self); /* what a thread of the module's own has made so far */
     hand_over(job);
     return true;
 }
@@ -155,9 +162,11 @@ static void *thread_main(void *argument)
     for (;;) {
         struct job *job;
         pool.idle++;
-        while ((job = jobs_take(&pool.waiting)) == NULL)
+        while ((job = jobs_take(&pool.waiting)) == NULL && !pool.ending)
             pthread_cond_wait(&pool.work_there, &pool.lock);
         pool.idle--;
+        if (job == NULL)
+            break;
         pool.waiting_count--;
         pthread_mutex_unlock(&pool.lock);
         working_for = job->method;
@@ -167,6 +176,7 @@ static void *thread_main(void *argument)
         hand_over(job);
         pthread_mutex_lock(&pool.lock);
     }
+    pthread_mutex_unlock(&pool.lock);
     return NULL;
 }
 
@@ -181,12 +191,10 @@ static bool thread_start(void)
     pthread_sigmask(SIG_SETMASK, &every, &before);
     int error = pthread_create(&thread, NULL, thread_main, NULL);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (error == 0) {
-        pthread_detach(thread);
-        pool.threads++;
-    } else if (pool.threads == 0) {
+    if (error == 0)
+        pool.ids[pool.threads++] = thread;
+    else if (pool.threads == 0)
         log_error("cannot start a thread for pillion_offload: errno %d", error);
-    }
     return pool.threads > 0;
 }
 
@@ -250,6 +258,7 @@ bool offload_init(struct loop *loop, const struct offload_limits *limits)
     if (fd < 0 || !loop_watch(loop, &pool.wake, fd, EPOLLIN, woken))
         return false;
     pool.limits = *limits;
+    pool.ids = must_alloc(limits->threads * sizeof(*pool.ids));
     pool.loop = loop;
     on_loop = true;
     return true;
@@ -271,6 +280,15 @@ void offload_end(void)
 {
     int fd = pool.wake.fd;
 
+    pthread_mutex_lock(&pool.lock);
+    pool.ending = true;
+    pthread_cond_broadcast(&pool.work_there);
+    pthread_mutex_unlock(&pool.lock);
+    while (pool.threads > 0)
+        pthread_join(pool.ids[--pool.threads], NULL);
+    free(pool.ids);
+    pool.ids = NULL;
+    pool.ending = false;
     loop_unwatch(pool.loop, &pool.wake);
     close(fd);
     pool.loop = NULL;

@@ -13,7 +13,8 @@
     "method pipe; method post; method at_once; method thrice; method twice; method forgets;"   \
     "method answers_deferred; method made_up; method keep; method use_kept; method in_thread;" \
     "method dies_later; method resumed_dies; method loops_later; method dies_in_thread;"       \
-    "method crash_now; method ticks; method leave_stale; method use_stale;"
+    "method crash_now; method ticks; method leave_stale; method use_stale; method nap_twice; " \
+    "method grow; method late_again;"
 
 /* One worker, so that all connections are in the same one. */
 static struct server *serve_with(const char *main_text, const char *server_text)
@@ -235,8 +236,60 @@ START_TEST(time_runs_out)
         client_send_frame(client, "{\"in\":\"wait\",\"params\":{\"ms\":1}}");
         client_expect(client, "{\"out\":\"later\",\"result\":{\"ms\":1}}");
     }
+    client_send_frame(client, "{\"in\":\"late_again\"}");
+    client_expect_error(client, "timeout");
+    for (int i = 0; i < 3; i++) {
+        client_send_frame(client, "{\"in\":\"wait\",\"params\":{\"ms\":20}}");
+        client_expect(client, "{\"out\":\"later\",\"result\":{\"ms\":20}}");
+    }
     ck_assert_ptr_null(strstr(server_log(server), "resumed a request"));
-    ck_assert_double_eq(stat_of(server, "connections", "timeouts"), 3);
+    ck_assert_double_eq(stat_of(server, "connections", "timeouts"), 4);
+}
+END_TEST
+
+START_TEST(work_that_follows_work_keeps_its_memory)
+{
+    struct server *server = serve();
+    int client = client_connect(server), other = client_connect(server);
+
+    for (int i = 0; i < 5; i++) {
+        client_send_frame(client, "{\"in\":\"nap_twice\",\"params\":{\"ms\":100},\"id\":1}");
+        expect_error_of(client, "timeout", 1);
+        /* These are where that was, if its memory is free by now. */
+        for (int n = 0; n < 8; n++)
+            client_send_frame(other, keep_printf("{\"in\":\"wait\",\"params\":{\"ms\":200,"
+                                                 "\"mine\":\"%d\"},\"id\":%d}",
+                                                 n, n));
+        for (int n = 0; n < 8; n++)
+            expect_part(client_receive(other, NULL), "\"out\":\"later\",\"result\":{\"ms\":200,"
+                                                     "\"mine\":\"");
+    }
+    client_expect_alive(client);
+}
+END_TEST
+
+START_TEST(replies_that_wait_for_room_survive_a_reload)
+{
+    enum { REPLIES = 60 };
+    struct server *server = serve_with("arena_size 2m;", "max_frame 64k;");
+    int client = client_connect(server);
+    double deferred = 0;
+
+    for (int i = 0; i < REPLIES; i++)
+        client_send_frame(client, keep_printf("{\"in\":\"grow\",\"params\":{\"size\":200000},"
+                                              "\"id\":%d}",
+                                              i));
+    wait_until((deferred = stat_of(server, "connections", "deferred")) == REPLIES,
+               "%g are deferred", deferred);
+    struct run run = server_ask(server, "reload");
+    expect_status(&run, 0);
+    for (int i = 0; i < REPLIES; i++) {
+        size_t size;
+        char *reply = client_receive(client, &size);
+        if (size < 200000)
+            fail_test("the reply is %s", reply);
+    }
+    client_expect_alive(client);
 }
 END_TEST
 
@@ -549,8 +602,9 @@ END_TEST
 E2E_MAIN("later", every_way_of_answering_later_works, without_ids_replies_stay_in_order,
          with_ids_they_overtake, so_many_are_under_way_and_no_more,
          a_thousand_wait_at_the_same_time, a_client_that_has_finished_sending_gets_its_reply,
-         time_runs_out, a_client_that_goes_is_noticed, threads_and_their_queue_are_bounded,
-         wrong_uses_are_named_and_hurt_nobody,
+         time_runs_out, work_that_follows_work_keeps_its_memory,
+         replies_that_wait_for_room_survive_a_reload, a_client_that_goes_is_noticed,
+         threads_and_their_queue_are_bounded, wrong_uses_are_named_and_hurt_nobody,
          what_was_under_way_when_a_worker_died_is_answered_once, idempotent_ones_are_run_once_more,
          the_configuration_says_what_is_idempotent,
          callbacks_that_end_their_worker_cost_their_requests,

@@ -109,6 +109,63 @@ static void sleep_ms(pillion_request *req)
     pillion_offload(req, (uint64_t)number(req, "timeout", 0), sleeps, slept, wait);
 }
 
+/* ---- sleep in a thread, and once more, for longer than the client waits ---- */
+
+static void scribbles(void *data)
+{
+    struct wait *wait = data;
+
+    usleep((useconds_t)wait->ms * 1000);
+    memset(wait, 'X', sizeof(*wait));
+}
+
+static void scribbled(pillion_request *req, void *data)
+{
+    (void)data;
+    if (req != NULL)
+        echo(req);
+}
+
+static void slept_once(pillion_request *req, void *data)
+{
+    if (req != NULL)
+        pillion_offload(req, 30, scribbles, scribbled, data);
+}
+
+static void sleep_twice(pillion_request *req)
+{
+    struct wait *wait = pillion_alloc(req, sizeof(*wait));
+
+    wait->self = pillion_self(req);
+    wait->ms = number(req, "ms", 10);
+    pillion_offload(req, 0, sleeps, slept_once, wait);
+}
+
+/* ---- a reply of so many bytes: {"size": N} ---- */
+
+static void grown(pillion_instance *self, void *data)
+{
+    struct wait *wait = data;
+    pillion_request *req = pillion_resume(wait->token);
+
+    (void)self;
+    if (req == NULL)
+        return;
+    size_t size = (size_t)number(req, "size", 1);
+    char *text = pillion_alloc(req, size + 2);
+    memset(text, 'x', size + 2);
+    text[0] = text[size + 1] = '"';
+    pillion_reply_raw(req, "grown", (pillion_bytes){text, size + 2});
+}
+
+static void grow(pillion_request *req)
+{
+    struct wait *wait = pillion_alloc(req, sizeof(*wait));
+
+    wait->token = pillion_defer(req, 0);
+    pillion_timer(pillion_self(req), 1, 0, grown, wait);
+}
+
 /* ---- a pipe that somebody writes to, watched ---- */
 
 static void piped(pillion_instance *self, int fd, unsigned events, void *data)
@@ -274,6 +331,32 @@ static void use_stale(pillion_request *req)
 {
     pillion_request *other = pillion_resume(stale);
     pillion_reply(req, "use_stale", cJSON_CreateBool(other != NULL));
+}
+
+/* Defers once more, for less time than it takes, and resumes all the same. */
+static void too_late(pillion_instance *self, void *data)
+{
+    (void)self;
+    pillion_resume(*(pillion_token *)data);
+    free(data);
+}
+
+static void once_more(pillion_instance *self, void *data)
+{
+    struct wait *wait = data;
+    pillion_request *req = pillion_resume(wait->token);
+    pillion_token *token = malloc(sizeof(*token));
+
+    *token = pillion_defer(req, 10);
+    pillion_timer(self, 40, 0, too_late, token);
+}
+
+static void late_again(pillion_request *req)
+{
+    struct wait *wait = pillion_alloc(req, sizeof(*wait));
+
+    wait->token = pillion_defer(req, 0);
+    pillion_timer(pillion_self(req), 1, 0, once_more, wait);
 }
 
 static pillion_request *kept;
@@ -446,6 +529,9 @@ static const pillion_method methods[] = {
     {.name = "answers_deferred", .handler = answers_deferred},
     {.name = "made_up", .handler = made_up},
     {.name = "keep", .handler = keep},
+    {.name = "nap_twice", .handler = sleep_twice},
+    {.name = "grow", .handler = grow},
+    {.name = "late_again", .handler = late_again},
     {.name = "leave_stale", .handler = leave_stale},
     {.name = "use_stale", .handler = use_stale},
     {.name = "use_kept", .handler = use_kept},

@@ -451,6 +451,93 @@ START_TEST(conn_that_is_used_is_not_idle)
 }
 END_TEST
 
+/* ---- Turns ---- */
+
+static void not_now(struct conns *all, struct conn *conn)
+{
+    (void)all;
+    conn_go_on_later(conn);
+}
+
+static bool not_read_any_more(void)
+{
+    return (c.conn->watch.events & EPOLLIN) == 0;
+}
+
+START_TEST(conn_that_waits_for_its_turn_is_not_read_without_end)
+{
+    server_open(4, 4096);
+    client_open(&c, false);
+    for (unsigned i = 0; i < 2000; i++)
+        client_call(&c, ECHO, 1000);
+    client_update(&c);
+    conns.on_input = not_now;
+    run_until(not_read_any_more);
+    ck_assert_uint_lt(conn_input(&conns, c.conn).size, 512u << 10);
+    conns.on_input = toy_input;
+    run_until(content);
+    client_close(&c);
+    server_close();
+}
+END_TEST
+
+#define TAKERS 3
+static struct client takers[TAKERS];
+static unsigned order[30], order_count;
+
+/* Takes a whole turn for one frame. */
+static void take_turn(struct conns *all, struct conn *conn)
+{
+    struct bytes input = conn_input(all, conn);
+
+    if (!conn_may_begin(all)) {
+        conn_go_on_later(conn);
+        return;
+    }
+    for (unsigned i = 0; i < TAKERS && order_count < 30; i++) {
+        if (takers[i].conn == conn)
+            order[order_count++] = i;
+    }
+    while (conn_may_begin(all))
+        ;
+    size_t size = 4 + (size_t)number_at(input.data);
+    char *room = conn_output_reserve(all, conn, size);
+    must(room != NULL);
+    memcpy(room, input.data, size);
+    conn_advance(all, conn, size, size);
+    if (conn_input(all, conn).size > 0)
+        conn_go_on_later(conn);
+}
+
+static bool takers_content(void)
+{
+    bool all = true;
+
+    for (unsigned i = 0; i < TAKERS; i++)
+        all = client_content(&takers[i]) && all;
+    return all;
+}
+
+START_TEST(conns_have_their_turns_one_after_the_other)
+{
+    server_open(4, 4096);
+    conns.on_input = take_turn;
+    for (unsigned i = 0; i < TAKERS; i++) {
+        client_open(&takers[i], false);
+        for (unsigned n = 0; n < 10; n++)
+            client_call(&takers[i], ECHO, 10);
+        client_update(&takers[i]);
+    }
+    run_until(takers_content);
+    ck_assert_uint_eq(order_count, 30);
+    for (unsigned i = 6; i < 27; i++) /* once all of them are there */
+        must(order[i] != order[i + 1] && order[i] != order[i + 2]);
+    for (unsigned i = 0; i < TAKERS; i++)
+        client_close(&takers[i]);
+    server_close();
+}
+END_TEST
+
 /* ---- All connections ---- */
 
 START_TEST(conn_open_gives_ids_that_never_come_again)
@@ -574,6 +661,7 @@ UNIT_MAIN("conn", conn_requests_may_be_split_at_any_byte, conn_bytes_may_come_an
           conn_that_ends_within_a_frame_is_closed, conn_end_with_discard_never_loses_the_last_reply,
           conn_end_without_discard_closes_when_all_is_sent, conn_that_lingers_too_long_is_closed,
           conn_may_be_closed_by_the_layer_above, conn_that_is_idle_too_long_is_closed,
-          conn_that_is_used_is_not_idle, conn_open_gives_ids_that_never_come_again,
+          conn_that_is_used_is_not_idle, conn_that_waits_for_its_turn_is_not_read_without_end,
+          conns_have_their_turns_one_after_the_other, conn_open_gives_ids_that_never_come_again,
           conn_peer_is_written_as_an_address, conns_release_stops_reading,
           conns_drain_ends_each_when_it_has_nothing_under_way)
