@@ -472,7 +472,9 @@ static struct generation *resumed_generation(const cJSON *state, const struct se
     return generation;
 }
 
-static void read_worker(const cJSON *item)
+/* `board_anew`: the board is a new one, and the worker writes to the former one. It keeps others
+ * from its row. */
+static void read_worker(const cJSON *item, bool board_anew)
 {
     struct generation *generation = master.current;
     uint32_t row = (uint32_t)number(item, "row", BOARD_ROWS_MAX);
@@ -496,7 +498,10 @@ static void read_worker(const cJSON *item)
     worker->adopting = truth(item, "adopting");
     worker->adopting_serial = (uint64_t)number(item, "adopting_serial", 0);
     worker->started_ns = clock_ns();
-    worker->row = row < BOARD_ROWS_MAX ? &master.board->rows[row] : NULL;
+    if (board_anew)
+        worker->row = board_take_row(master.board, worker->slot, master.last_number);
+    else
+        worker->row = row < BOARD_ROWS_MAX ? &master.board->rows[row] : NULL;
     keep_open(worker->arena, false);
     worker_resume(worker, (int)number(item, "channel", -1));
 }
@@ -525,7 +530,8 @@ bool upgrade_resume(int fd, const struct settings *settings, struct error *error
 
     if (state == NULL)
         return false;
-    master.board = board_resume((int)number(state, "board", -1), error);
+    bool board_anew;
+    master.board = board_resume((int)number(state, "board", -1), &board_anew, error);
     if (master.board == NULL) {
         cJSON_Delete(state);
         return false;
@@ -538,7 +544,10 @@ bool upgrade_resume(int fd, const struct settings *settings, struct error *error
     master.current = resumed_generation(state, settings);
     zones_read(state);
     vault_resume((pid_t)number(state, "vault_pid", 0), (int)number(state, "vault", -1));
-    cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(state, "workers")) read_worker(item);
+    cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(state, "workers"))
+    {
+        read_worker(item, board_anew);
+    }
     cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(state, "sources")) read_source(item);
     cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(state, "retired"))
     {

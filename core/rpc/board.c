@@ -47,15 +47,17 @@ struct board *board_new(struct error *error)
     return board;
 }
 
-struct board *board_resume(int fd, struct error *error)
+struct board *board_resume(int fd, bool *anew, struct error *error)
 {
     uint32_t head[2] = {0, 0};
 
+    *anew = false;
     if (fd >= 0 && pread(fd, head, sizeof(head), 0) == (ssize_t)sizeof(head) &&
         head[0] == BOARD_LAYOUT && head[1] == sizeof(struct board))
         return board_map(fd, error);
     if (fd >= 0)
         close(fd);
+    *anew = true;
     return board_new(error);
 }
 

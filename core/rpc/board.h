@@ -69,7 +69,11 @@ struct board_row {
     metric_cell metrics[BOARD_METRICS_MAX]; /* any thread of the worker adds to them */
 };
 
+#ifdef PILLION_TEST_LAYOUT
+#define BOARD_LAYOUT 1000u
+#else
 #define BOARD_LAYOUT 3u /* raised whenever a structure here changes */
+#endif
 
 struct board {
     uint32_t layout, size; /* BOARD_LAYOUT, sizeof(struct board) */
@@ -101,10 +105,10 @@ struct board {
 struct board *board_new(struct error *error);
 
 /* The memory file behind the board, for a binary that takes this master's place; and the board from
- * such a file. One of another layout is replaced by a new board: counters begin again, and workers
- * of the old binary count where nobody looks. */
+ * such a file. One of another layout is replaced by a new board (`anew`): counters begin again, and
+ * workers of the old binary count where nobody looks. */
 int board_descriptor(void);
-struct board *board_resume(int fd, struct error *error);
+struct board *board_resume(int fd, bool *anew, struct error *error);
 
 /* The index of `name`, given now if it is new. BOARD_NO_METHOD when all are used up. Master only.
  */

@@ -94,6 +94,9 @@ START_TEST(records_of_another_arena_layout_are_imported)
     put_binary(server, keep_printf("%s/tests/layout/pillion", build));
     upgrade(server);
     expect_all(clients);
+    /* The board, of another layout too, is a new one: it is the new workers'. */
+    wait_until(cJSON_GetArraySize(cJSON_GetObjectItem(server_stats(server), "workers")) == 2,
+               "the new workers are not on the board");
 
     /* The older binary cannot read the newer layout: it says so, and is not put to use. */
     put_binary(server, keep_printf("%s/pillion", build));

@@ -207,6 +207,8 @@ END_TEST
 
 /* ---- Taking over from another binary ---- */
 
+static bool anew;
+
 START_TEST(board_resumed_is_the_same)
 {
     start();
@@ -214,7 +216,7 @@ START_TEST(board_resumed_is_the_same)
     counter_add(&board_take_row(board, 0, 1)->counters[COUNT_FRAMES], 7);
     uint64_t started = board->started_ns;
     int fd = dup(board_descriptor());
-    struct board *resumed = board_resume(fd, &error);
+    struct board *resumed = board_resume(fd, &anew, &error);
     ck_assert_ptr_nonnull(resumed);
     ck_assert_ptr_ne(resumed, board);
     ck_assert_int_eq(board_descriptor(), fd);
@@ -238,13 +240,14 @@ START_TEST(board_of_another_layout_begins_again)
             fd = dup(board_descriptor());
             *(i == 3 ? &board->layout : &board->size) += 1;
         }
-        struct board *resumed = board_resume(fd, &error);
+        struct board *resumed = board_resume(fd, &anew, &error);
         ck_assert_ptr_nonnull(resumed);
         ck_assert_uint_eq(board_find_method(resumed, BYTES("ping")), BOARD_NO_METHOD);
+        ck_assert(anew);
         ck_assert_uint_eq(resumed->layout, BOARD_LAYOUT);
         ck_assert_uint_eq(resumed->size, sizeof(struct board));
     }
-    ck_assert_ptr_nonnull(board_resume(-1, &error));
+    ck_assert_ptr_nonnull(board_resume(-1, &anew, &error));
 }
 END_TEST
 
