@@ -9,6 +9,7 @@
 #include "module/descriptor.h"
 #include "module/filters.h"
 #include "module/hook_error.h"
+#include "rpc/metric.h"
 
 struct found {
     struct module *module;
@@ -187,11 +188,33 @@ bool methods_start(struct module_set *set, const struct module *module)
         if (use->module != module || use->method->start == NULL)
             continue;
         module_set_stage(set, module, "start");
-        if (use->method->start(&use->module->instance, use->config, &error) == 0)
+        int status = use->method->start(&use->module->instance, use->config, &error);
+        metric_settle_cjson(&use->module->instance);
+        if (status == 0)
             continue;
         conf_error(set->errors, &use->settings->place, "method %s: start failed: %s",
                    use->settings->name,
                    error.text[0] == '\0' ? "the module gave no reason" : error.text);
+        return false;
+    }
+    return true;
+}
+
+/* The words of `MODULE_method` are the arguments of the handler's first directive, which its block
+ * cannot give once more. */
+static bool name_words(struct module_set *set, const struct method_settings *m, const char *name)
+{
+    char what[256];
+
+    if (m->words == NULL)
+        return true;
+    m->words->name.text = name;
+    for (const struct conf_statement *s = m->words->next; s != NULL; s = s->next) {
+        if (strcmp(s->name.text, name) != 0)
+            continue;
+        snprintf(what, sizeof(what), "\"%s\" of \"%s_method %.100s\"", name, m->module, m->name);
+        struct conf_apply apply = {.tree = set->tree, .errors = set->errors};
+        conf_error_twice(&apply, &s->name.place, &m->words->name.place, what);
         return false;
     }
     return true;
@@ -209,8 +232,7 @@ bool module_set_bind(struct module_set *set, const struct server_settings *serve
             good = false;
             continue;
         }
-        if (m->words != NULL)
-            m->words->name.text = found.method->directives->name;
+        good = name_words(set, m, found.method->directives->name) && good;
         good = filters_bind(set, m->filters, &everywhere, &filters) && good;
         void *config = NULL;
         good = configure(set, m, &found, &config) && good;

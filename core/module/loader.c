@@ -258,7 +258,9 @@ static bool call_hook(struct module_set *set, struct module *module, const char 
     if (hook == NULL)
         return true;
     module_set_stage(set, module, doing);
-    if (hook(&module->instance, &error) == 0)
+    int status = hook(&module->instance, &error);
+    metric_settle_cjson(&module->instance);
+    if (status == 0)
         return true;
     snprintf(text, sizeof(text), "%s failed: %s", doing,
              error.text[0] == '\0' ? "the module gave no reason" : error.text);

@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "rpc/metric.h"
 #include "rpc/request.h"
 
 /* True when the request goes on to what is further in. */
@@ -12,6 +13,7 @@ static bool run_before(struct pillion_request *req, const struct filter_use *use
         return true;
     req->filter = use;
     pillion_verdict verdict = use->filter->before(req);
+    metric_settle_cjson(use->instance);
     req->filter = NULL;
     if (req->answered) {
         if (verdict != PILLION_STOP)
@@ -34,6 +36,7 @@ static void run_after(struct pillion_request *req, const struct filter_use *use)
         return;
     req->filter = use;
     use->filter->after(req);
+    metric_settle_cjson(use->instance);
     req->filter = NULL;
 }
 
@@ -49,6 +52,7 @@ void filters_run(struct pillion_request *req, void (*handler)(struct pillion_req
         goes_on = run_before(req, &method->filters[seen++]);
     if (goes_on)
         handler(req);
+    metric_settle_cjson(method->instance);
     if (req->deferred != NULL) /* its answer comes later: filters_after */
         return;
     while (seen > 0)

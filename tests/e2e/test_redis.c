@@ -387,6 +387,8 @@ START_TEST(wrong_configurations_are_refused)
          "\"redis_method\" needs more than that; it is written \"MODULE_method NAME"},
         {"redis_method m GET a { command GET b; handler hello.greet; }",
          "\"redis_method\" says which handler it is"},
+        {"redis_method m GET a { command GET b; }",
+         "\"command\" of \"redis_method m\" appears twice"},
         {"redis_method m GET a { retruns json; }", "did you mean \"returns\"?"},
         {"redis_method m GET a; method m;", "\"method m\" appears twice"},
         {"method m; redis_method m GET a;", "\"redis_method m\" appears twice"},
