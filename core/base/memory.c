@@ -19,6 +19,8 @@
 #define POOL_SEPARATE 0
 #endif
 
+static bool separate = POOL_SEPARATE;
+
 #define POOL_CHUNK_MIN 4096u
 #define POOL_KEEP_MAX  (1u << 20) /* of the first chunk, over a reset */
 #define POOL_ALIGN     sizeof(max_align_t)
@@ -81,6 +83,11 @@ char *must_printf(const char *format, ...)
     return string;
 }
 
+void pools_separate(void)
+{
+    separate = true;
+}
+
 struct pool_chunk {
     struct pool_chunk *older;
     char *end;
@@ -106,7 +113,7 @@ void *pool_alloc(struct pool *pool, size_t size)
     if (pool->limit != 0 && (rounded > pool->limit || pool->used > pool->limit - rounded))
         return NULL;
 
-    if (POOL_SEPARATE) {
+    if (separate) {
         struct pool_chunk *chunk = chunk_new(pool, size);
         if (chunk == NULL)
             return NULL;
@@ -182,7 +189,7 @@ void pool_empty(struct pool *pool)
     if (pool->chunks == NULL)
         return;
     struct pool_chunk *first = NULL;
-    if (!POOL_SEPARATE) {
+    if (!separate) {
         for (first = pool->chunks; first->older != NULL; first = first->older)
             ;
         if ((size_t)(first->end - (char *)first->memory) > POOL_KEEP_MAX) {

@@ -30,6 +30,10 @@ struct pool {
     size_t limit; /* bytes that `used` may reach; 0 is unlimited */
 };
 
+/* From now on each allocation of every pool is one of malloc's, as in a build with
+ * AddressSanitizer: so that tools see where a module writes beyond what it was given. */
+void pools_separate(void);
+
 /* Uninitialised memory, aligned for any type, or NULL (out of memory, or over the limit). */
 void *pool_alloc(struct pool *pool, size_t size);
 

@@ -138,6 +138,7 @@ static bool start(void)
     callbacks_init(&trial.loop, NULL, 0);
     if (!offload_init(&trial.loop, &limits)) {
         conf_error(&trial.errors, NULL, "cannot make what threads wake the loop with (eventfd)");
+        loop_free(&trial.loop);
         return false;
     }
     trial.started = true;
@@ -150,7 +151,9 @@ PILLION_EXPORT const char *pillion_test_start(const char *main_text, const char 
     static struct text wrong;
     struct error error;
 
-    pillion_test_stop();
+    if (!pillion_test_stop())
+        return "a thread still works for what was started before; its work must end first";
+    pools_separate();
     log_open(&target, &error);
     log_identity("test");
     if (configure(main_text, server_text) && make_zones() && load() && start())

@@ -129,6 +129,15 @@ START_TEST(it_starts_as_often_as_is_wanted)
 }
 END_TEST
 
-E2E_MAIN("trial", methods_are_called, what_waits_is_waited_for,
-         time_is_limited_and_clients_may_leave, filters_and_zones_work, mistakes_are_told,
-         it_starts_as_often_as_is_wanted)
+START_TEST(nothing_starts_while_a_thread_is_at_work)
+{
+    start(load("later", ""), "method nap;");
+    pillion_test_begin("{\"in\":\"nap\",\"params\":{\"ms\":9000,\"timeout\":1}}");
+    ck_assert(!pillion_test_stop());
+    expect_part(pillion_test_start(load("ping", ""), "method ping;"), "a thread still works");
+}
+END_TEST
+
+E2E_MAIN("trial", nothing_starts_while_a_thread_is_at_work, methods_are_called,
+         what_waits_is_waited_for, time_is_limited_and_clients_may_leave, filters_and_zones_work,
+         mistakes_are_told, it_starts_as_often_as_is_wanted)
