@@ -14,15 +14,18 @@
 #define BACKOFF_FIRST_MS   50u
 #define BACKOFF_LONGEST_MS 2000u
 #define CONNECT_MS         10000u
+#define STATEMENT_NAME_MAX 48
 #define RESULTS_AT_ONCE    4u /* of a connection; then the worker's other clients have their turn */
 
 /* A request whose result is to come. */
 struct call {
     pillion_token token;
-    const struct method *method; /* NULL: the connection's own first statement */
-    unsigned version;            /* of the statements that it prepares, should it succeed */
+    const struct method *method; /* NULL: a statement of the connection's own */
+    unsigned version;            /* of the statements that it prepares */
+    size_t statement;            /* whose results are next */
     PGresult *last, *error;
     struct call *next;
+    bool prepares[]; /* for each statement: the next of its results is the preparation's */
 };
 
 struct connection {
@@ -32,6 +35,7 @@ struct connection {
     bool ready;
     struct call *first, **end; /* in the order in which they were sent */
     size_t pending;
+    size_t unsent; /* bytes, about, since all was sent the last time */
     unsigned backoff_ms;
     unsigned
         *versions; /* of each statement's name here; 0, or not there: not known to be prepared */
@@ -111,7 +115,7 @@ static void connection_lost(struct connection *connection, const char *why)
         call_free(call);
     }
     connection->end = &connection->first;
-    connection->pending = 0;
+    connection->pending = connection->unsent = 0;
     if (pool->closing)
         return;
     if (strcmp(pool->reason, reason) != 0) {
@@ -142,31 +146,57 @@ static unsigned *version_of(struct connection *connection, size_t statement)
     return &connection->versions[statement];
 }
 
+static void statement_name(char name[STATEMENT_NAME_MAX], size_t statement, unsigned version)
+{
+    snprintf(name, STATEMENT_NAME_MAX, "pillion_%zu_%u", statement, version);
+}
+
+static struct call *call_new(struct connection *connection, const struct method *method);
+
+/* The server need not keep the statement any more. */
+static void deallocate(struct connection *connection, size_t statement, unsigned version)
+{
+    char name[STATEMENT_NAME_MAX], sql[STATEMENT_NAME_MAX + 16];
+
+    statement_name(name, statement, version);
+    snprintf(sql, sizeof(sql), "deallocate %s", name);
+    if (call_new(connection, NULL) == NULL)
+        return;
+    /* Should this fail, the connection is broken, as its reader will see. */
+    if (PQsendQueryParams(connection->pg, sql, 0, NULL, NULL, NULL, NULL, 0) == 1)
+        PQpipelineSync(connection->pg);
+}
+
 /* After some errors the statement has to be prepared anew: its tables have changed, or the server
  * does not have it (any more). */
 static void forget_statements(struct connection *connection, const struct method *method,
                               const PGresult *error)
 {
     const char *state = PQresultErrorField(error, PG_DIAG_SQLSTATE);
-    static const char *const stale[] = {"0A000", "26000", "42P05"};
+    bool changed = state != NULL && strcmp(state, "0A000") == 0;
+    bool lost = state != NULL && strcmp(state, "26000") == 0;
 
-    for (size_t i = 0; i < sizeof(stale) / sizeof(*stale); i++) {
-        if (state != NULL && strcmp(state, stale[i]) == 0) {
-            for (size_t s = 0; s < method->sql.count; s++)
-                *version_of(connection, method->first + s) = 0;
-        }
+    for (size_t s = 0; (changed || lost) && s < method->sql.count; s++) {
+        unsigned *version = version_of(connection, method->first + s);
+        if (version == NULL || *version == 0)
+            continue;
+        if (changed)
+            deallocate(connection, method->first + s, *version);
+        *version = 0;
     }
 }
 
-/* Only now is it known that they could be prepared: calls that were sent meanwhile have prepared
- * them under names of their own. */
-static void remember_statements(struct connection *connection, const struct call *call)
+/* The server has prepared a statement. Of calls that were under way together each has done so,
+ * under a name of its own: one stays. */
+static void remember_statement(struct connection *connection, const struct call *call)
 {
-    for (size_t s = 0; s < call->method->sql.count; s++) {
-        unsigned *version = version_of(connection, call->method->first + s);
-        if (version != NULL && *version == 0)
-            *version = call->version;
-    }
+    size_t statement = call->method->first + call->statement;
+    unsigned *version = version_of(connection, statement);
+
+    if (version != NULL && *version == 0)
+        *version = call->version;
+    else
+        deallocate(connection, statement, call->version);
 }
 
 static void call_done(struct connection *connection, struct call *call)
@@ -174,7 +204,9 @@ static void call_done(struct connection *connection, struct call *call)
     struct pool *pool = connection->pool;
     pillion_request *req = call->token == 0 ? NULL : pillion_resume(call->token);
 
-    if (call->method == NULL) { /* the connection is set up */
+    if (call->method == NULL && connection->ready) {
+        /* nobody waits for it */
+    } else if (call->method == NULL) { /* the connection is set up */
         connection->ready = true;
         pillion_count(connection->pool->self, METRIC_CONNECTED, 1);
         connection->backoff_ms = BACKOFF_FIRST_MS;
@@ -186,40 +218,84 @@ static void call_done(struct connection *connection, struct call *call)
         forget_statements(connection, call->method, call->error);
         if (req != NULL)
             value_error(req, call->error);
-    } else {
-        remember_statements(connection, call);
-        if (req != NULL && call->last != NULL)
-            value_reply(req, call->last, (enum returns)call->method->returns);
+    } else if (req != NULL && call->last != NULL) {
+        value_reply(req, call->last, (enum returns)call->method->returns);
     }
     call_free(call);
 }
 
-/* A result of the first call's. */
-static void take_result(struct connection *connection, PGresult *result)
+/* The results of the first call are through: what it was to be done for is answered. */
+static bool take_end(struct connection *connection)
+{
+    struct call *call = connection->first;
+
+    connection->first = call->next;
+    if (connection->first == NULL)
+        connection->end = &connection->first;
+    connection->pending--;
+    call_done(connection, call);
+    /* It is known only while nothing is under way. */
+    PGTransactionStatusType status = PQtransactionStatus(connection->pg);
+    if (status != PQTRANS_INTRANS && status != PQTRANS_INERROR)
+        return true;
+    connection_lost(connection, "a method has left a transaction open");
+    return false;
+}
+
+/* A result of a statement that has succeeded. */
+static void take_good(struct connection *connection, struct call *call, PGresult *result)
+{
+    if (call->method != NULL && call->statement < call->method->sql.count) {
+        if (call->prepares[call->statement]) {
+            call->prepares[call->statement] = false;
+            remember_statement(connection, call);
+            PQclear(result);
+            return;
+        }
+        call->statement++;
+    }
+    PQclear(call->last);
+    call->last = result;
+}
+
+/* COPY would go on for ever: its request is answered, and the connection ends. */
+static void refuse_copy(struct connection *connection)
+{
+    struct call *call = connection->first;
+    pillion_request *req = call->token == 0 ? NULL : pillion_resume(call->token);
+
+    call->token = 0;
+    if (req != NULL)
+        pillion_fail(req, "postgres_error", "COPY cannot be a method");
+    connection_lost(connection, "a method has begun a COPY");
+}
+
+/* A result of the first call's. False when the connection has ended with it. */
+static bool take_result(struct connection *connection, PGresult *result)
 {
     struct call *call = connection->first;
 
     switch (PQresultStatus(result)) {
     case PGRES_PIPELINE_SYNC:
         PQclear(result);
-        connection->first = call->next;
-        if (connection->first == NULL)
-            connection->end = &connection->first;
-        connection->pending--;
-        call_done(connection, call);
-        return;
+        return take_end(connection);
     case PGRES_COMMAND_OK:
     case PGRES_TUPLES_OK:
-        PQclear(call->last);
-        call->last = result;
-        return;
+        take_good(connection, call, result);
+        return true;
     case PGRES_PIPELINE_ABORTED:
         PQclear(result);
-        return;
+        return true;
+    case PGRES_COPY_OUT:
+    case PGRES_COPY_IN:
+    case PGRES_COPY_BOTH:
+        PQclear(result);
+        refuse_copy(connection);
+        return false;
     default:
         PQclear(call->error);
         call->error = result;
-        return;
+        return true;
     }
 }
 
@@ -232,6 +308,8 @@ static void watch_again(struct connection *connection)
         connection_lost(connection, PQerrorMessage(connection->pg));
         return;
     }
+    if (left == 0)
+        connection->unsent = 0;
     pillion_watch_change(connection->watch, left > 0 ? PILLION_READ | PILLION_WRITE : PILLION_READ);
 }
 
@@ -249,9 +327,9 @@ static void take_results(struct connection *connection)
             break;
         }
         PGresult *result = PQgetResult(connection->pg);
-        if (result != NULL)
-            take_result(connection, result);
-        else
+        if (result != NULL && !take_result(connection, result))
+            return;
+        if (result == NULL)
             good = PQstatus(connection->pg) != CONNECTION_BAD;
     }
     if (!good || PQstatus(connection->pg) == CONNECTION_BAD)
@@ -286,7 +364,8 @@ static void ready(pillion_instance *self, int fd, unsigned events, void *data)
 
 static struct call *call_new(struct connection *connection, const struct method *method)
 {
-    struct call *call = calloc(1, sizeof(*call));
+    size_t statements = method == NULL ? 0 : method->sql.count;
+    struct call *call = calloc(1, sizeof(*call) + statements * sizeof(call->prepares[0]));
 
     if (call == NULL)
         return NULL;
@@ -438,18 +517,18 @@ static struct connection *choose(struct pool *pool)
     return best;
 }
 
-static bool send_statement(struct connection *connection, const struct call *call, size_t index,
+static bool send_statement(struct connection *connection, struct call *call, size_t index,
                            const char *const *values)
 {
     const struct method *method = call->method;
     const unsigned *version = version_of(connection, method->first + index);
     int params = (int)method->param_count;
-    char name[48];
+    char name[STATEMENT_NAME_MAX];
 
     if (version == NULL)
         return false;
-    snprintf(name, sizeof(name), "pillion_%zu_%u", method->first + index,
-             *version == 0 ? call->version : *version);
+    call->prepares[index] = *version == 0;
+    statement_name(name, method->first + index, *version == 0 ? call->version : *version);
     if (*version == 0 && !PQsendPrepare(connection->pg, name, method->sql.items[index], params,
                                         method->types[index]))
         return false;
@@ -467,19 +546,31 @@ void pool_send(struct pool *pool, pillion_request *req, const struct method *met
                      pool->reason[0] == '\0' ? "" : ": ", pool->reason);
         return;
     }
-    struct call *call = connection->pending < (size_t)pool->settings->max_pending
-                            ? call_new(connection, method)
-                            : NULL;
-    if (call == NULL) {
+    if (connection->pending >= (size_t)pool->settings->max_pending) {
         pillion_fail(req, PILLION_OVERLOADED, "%zu results of PostgreSQL are to come (max_pending)",
                      connection->pending);
         return;
     }
+    if (connection->unsent > pool->settings->max_unsent) {
+        pillion_fail(req, PILLION_OVERLOADED,
+                     "PostgreSQL does not read: %zu bytes are to be sent (max_unsent)",
+                     connection->unsent);
+        return;
+    }
+    pillion_token token = pillion_defer(req, pool->settings->timeout_ms);
+    struct call *call = token == 0 ? NULL : call_new(connection, method);
+    if (call == NULL) {
+        if (token != 0)
+            pillion_fail(pillion_resume(token), PILLION_OVERLOADED, "out of memory");
+        return;
+    }
+    call->token = token;
     bool sent = true;
     call->version = ++connection->last_version;
     for (size_t i = 0; sent && i < method->sql.count; i++)
         sent = send_statement(connection, call, i, values);
-    call->token = pillion_defer(req, pool->settings->timeout_ms);
+    for (size_t i = 0; i < method->param_count; i++)
+        connection->unsent += values[i] == NULL ? 0 : strlen(values[i]) * method->sql.count;
     pillion_count(pool->self, METRIC_QUERIES, 1);
     if (!sent || !PQpipelineSync(connection->pg))
         connection_lost(connection, PQerrorMessage(connection->pg));

@@ -49,6 +49,14 @@ static const pillion_directive directives[] = {
      .max = 1000000,
      .summary = "Requests whose results are to come on one connection; beyond that they are "
                 "answered `overloaded`."},
+    {.name = "max_unsent",
+     .type = PILLION_SIZE,
+     .offset = offsetof(struct settings, max_unsent),
+     .fallback = "16m",
+     .min = 4096,
+     .max = INT64_C(1) << 31,
+     .summary = "Bytes of params that wait for one connection to take them; beyond that requests "
+                "are answered `overloaded`."},
     {0},
 };
 

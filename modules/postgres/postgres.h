@@ -12,6 +12,7 @@ struct settings {
     int64_t connections;
     uint64_t timeout_ms;
     int64_t max_pending;
+    uint64_t max_unsent;
 };
 
 /* The rows of the table of metrics. */

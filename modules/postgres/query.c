@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../json_text.h"
+
 #define PARAMS_MAX 1000u
 
 static const struct {
@@ -14,10 +16,8 @@ static const struct {
     const char *is; /* in errors */
     Oid oid;        /* pg_type */
 } types[] = {
-    [TYPE_TEXT] = {"text", "a string", 25},
-    [TYPE_INT] = {"int", "a whole number (in quotes where it has more than 15 digits)", 20},
-    [TYPE_FLOAT] = {"float", "a number", 701},
-    [TYPE_BOOL] = {"bool", "true or false", 16},
+    [TYPE_TEXT] = {"text", "a string", 25},    [TYPE_INT] = {"int", "a whole number", 20},
+    [TYPE_FLOAT] = {"float", "a number", 701}, [TYPE_BOOL] = {"bool", "true or false", 16},
     [TYPE_JSON] = {"json", "JSON", 114},
 };
 #define TYPES (sizeof(types) / sizeof(*types))
@@ -33,7 +33,7 @@ static int read_param(const char *word, struct param *param, pillion_error_text 
     length = colon == NULL ? strlen(type) : strlen(type) - param->optional;
     for (size_t i = 0; i < TYPES; i++) {
         if (strlen(types[i].name) == length && memcmp(types[i].name, type, length) == 0 &&
-            size > 0) {
+            size > 0 && memchr(word, '?', size) == NULL) {
             param->type = (enum type)i;
             param->name = strndup(word, size);
             return param->name == NULL ? pillion_error(error, "out of memory") : 0;
@@ -43,6 +43,38 @@ static int read_param(const char *word, struct param *param, pillion_error_text 
                          "\"%s\" is no param: it is written name or name:type, with ? behind it "
                          "where it may be missing; types are text, int, float, bool and json",
                          word);
+}
+
+/* Requests share connections. A statement that would change one for all others, or that is no
+ * statement, cannot be a method's. Returns 0, or as pillion_error. */
+static int check_sql(const char *sql, pillion_error_text *error)
+{
+    static const char *const unfit[] = {"abort",   "begin",   "commit",   "copy",      "deallocate",
+                                        "declare", "discard", "end",      "listen",    "prepare",
+                                        "release", "reset",   "rollback", "savepoint", "set",
+                                        "start",   "unlisten"};
+    const char *word = sql + strspn(sql, " \t\r\n(;");
+    size_t size = strcspn(word, " \t\r\n(;");
+
+    if (strcspn(word, " \t\r\n(") == strlen(word))
+        return pillion_error(error,
+                             "\"%s\" is no SQL statement; the whole statement stands in quotes: "
+                             "\"select 1\"",
+                             sql);
+    for (size_t i = 0; i < sizeof(unfit) / sizeof(*unfit); i++) {
+        if (strlen(unfit[i]) != size || strncasecmp(word, unfit[i], size) != 0)
+            continue;
+        const char *next = word + size + strspn(word + size, " \t\r\n");
+        if (strcmp(unfit[i], "set") == 0 &&
+            (strncasecmp(next, "local ", 6) == 0 || strncasecmp(next, "transaction ", 12) == 0))
+            return 0; /* of the transaction alone */
+        return pillion_error(error, "%s cannot be a method's: %s", unfit[i],
+                             strcmp(unfit[i], "copy") == 0
+                                 ? "it is no request with a result"
+                                 : "it changes the connection, which all requests share; several "
+                                   "statements of one method are one transaction already");
+    }
+    return 0;
 }
 
 /* True when the statement uses $number. */
@@ -68,6 +100,10 @@ int query_read(struct method *method, size_t *next, pillion_error_text *error)
     method->types = calloc(method->sql.count, sizeof(*method->types));
     if (method->params == NULL || method->types == NULL)
         return pillion_error(error, "out of memory");
+    for (size_t i = 0; i < method->sql.count; i++) {
+        if (check_sql(method->sql.items[i], error) != 0)
+            return -1;
+    }
     for (size_t i = 0; i < count; i++) {
         if (read_param(method->param_words.items[i], &method->params[i], error) != 0)
             return -1;
@@ -95,12 +131,14 @@ int query_read(struct method *method, size_t *next, pillion_error_text *error)
     return 0;
 }
 
-static const char *copy(pillion_request *req, const char *text)
+static const char *copy(pillion_request *req, pillion_bytes text)
 {
-    size_t size = strlen(text) + 1;
-    char *to = pillion_alloc(req, size);
+    char *to = pillion_alloc(req, text.size + 1);
 
-    return to == NULL ? NULL : memcpy(to, text, size);
+    if (to == NULL)
+        return NULL;
+    to[text.size] = '\0';
+    return memcpy(to, text.data, text.size);
 }
 
 static bool is_integer(const char *text)
@@ -110,10 +148,25 @@ static bool is_integer(const char *text)
     return digits > 0 && digits < 20 && text[digits] == '\0';
 }
 
-/* The value as the server reads it, or NULL when it is of another type. */
+/* A whole number: with all its digits as it is written, or as C has it, such as of 1e3. */
+static const char *integer_of(pillion_request *req, const cJSON *item, pillion_bytes text)
+{
+    char digits[24];
+    const char *written = copy(req, text);
+
+    if (written == NULL || is_integer(written))
+        return written;
+    if (item->valuedouble != floor(item->valuedouble) || fabs(item->valuedouble) >= 1e15)
+        return NULL;
+    int size = snprintf(digits, sizeof(digits), "%.0f", item->valuedouble);
+    return copy(req, (pillion_bytes){digits, (size_t)size});
+}
+
+/* The value as the server reads it, or NULL when it is of another type. Numbers and JSON are what
+ * the client has written. */
 static const char *value_of(pillion_request *req, const struct param *param, const cJSON *item)
 {
-    char text[32];
+    pillion_bytes text = pillion_json_member(pillion_params_raw(req), param->name);
 
     switch (param->type) {
     case TYPE_TEXT:
@@ -121,24 +174,13 @@ static const char *value_of(pillion_request *req, const struct param *param, con
     case TYPE_INT:
         if (cJSON_IsString(item))
             return is_integer(item->valuestring) ? item->valuestring : NULL;
-        if (!cJSON_IsNumber(item) || item->valuedouble != floor(item->valuedouble) ||
-            fabs(item->valuedouble) >= 1e15)
-            return NULL;
-        snprintf(text, sizeof(text), "%.0f", item->valuedouble);
-        return copy(req, text);
+        return cJSON_IsNumber(item) ? integer_of(req, item, text) : NULL;
     case TYPE_FLOAT:
-        if (!cJSON_IsNumber(item))
-            return NULL;
-        snprintf(text, sizeof(text), "%.17g", item->valuedouble);
-        return copy(req, text);
+        return cJSON_IsNumber(item) ? copy(req, text) : NULL;
     case TYPE_BOOL:
         return cJSON_IsBool(item) ? (cJSON_IsTrue(item) ? "true" : "false") : NULL;
-    case TYPE_JSON: {
-        char *json = cJSON_PrintUnformatted(item);
-        const char *kept = json == NULL ? NULL : copy(req, json);
-        cJSON_free(json);
-        return kept;
-    }
+    case TYPE_JSON:
+        return copy(req, text);
     }
     return NULL;
 }
@@ -146,12 +188,11 @@ static const char *value_of(pillion_request *req, const struct param *param, con
 const char **query_values(pillion_request *req, const struct method *method)
 {
     const cJSON *params = pillion_params(req);
-    pillion_bytes raw = pillion_params_raw(req);
     const char **values = pillion_alloc(req, (method->param_count + 1) * sizeof(*values));
 
     if (params == NULL)
         return NULL; /* answered: cJSON cannot hold them */
-    if (values == NULL || memmem(raw.data, raw.size, "\\u0000", 6) != NULL) {
+    if (values == NULL || json_has_nul(pillion_params_raw(req))) {
         pillion_fail(req, values == NULL ? PILLION_OVERLOADED : PILLION_INVALID_PARAMS,
                      values == NULL ? "out of memory"
                                     : "params hold \\u0000, which PostgreSQL cannot store");
@@ -164,7 +205,8 @@ const char **query_values(pillion_request *req, const struct method *method)
         if (item == NULL || (cJSON_IsNull(item) && param->type != TYPE_JSON)) {
             if (param->optional)
                 continue; /* NULL, as SQL has it */
-            pillion_fail(req, PILLION_INVALID_PARAMS, "\"%s\" is missing in params", param->name);
+            pillion_fail(req, PILLION_INVALID_PARAMS, "\"%s\" is %s in params", param->name,
+                         item == NULL ? "missing" : "null");
             return NULL;
         }
         values[i] = value_of(req, param, item);

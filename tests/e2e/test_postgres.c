@@ -34,6 +34,14 @@
     " params b:bool f:float j:json; returns row; }"                                               \
     "method nap { handler postgres.query; sql 'select pg_sleep($1)'; params s:float; returns "    \
     "nothing; }"                                                                                  \
+    "postgres_method exact 'select $1::numeric as n, $2::json as j, $3::bigint as i'"             \
+    " { params n:float j:json i:int; returns row; }"                                              \
+    "postgres_method cast 'select $1::text::int' { params t; }"                                   \
+    "postgres_method odd 'select odd($1)' { params n:int; returns value; }"                       \
+    "postgres_method prepared 'select count(*) from pg_prepared_statements' { returns value; }"   \
+    "postgres_method sneaks_out '/**/ copy (select 1) to stdout';"                                \
+    "postgres_method sneaks_in '/**/ copy users from stdin';"                                     \
+    "postgres_method sneaks_begin '/**/ begin';"                                                  \
     "method wrong { handler postgres.query; sql 'select nothing from nowhere'; }"
 
 /* A PostgreSQL that ends with the test. It refuses to be root's. */
@@ -151,15 +159,19 @@ static void postgres_is_there(int client)
     }
 }
 
+static void run_sql(const struct postgres *postgres, const char *sql)
+{
+    struct run run =
+        run_command((const char *const[]){keep_printf("%s/psql", postgres->bin), "-q", "-h",
+                                          "127.0.0.1", "-p", keep_printf("%d", postgres->port),
+                                          "-U", "test", "-c", sql, "postgres", NULL},
+                    NULL, PATIENCE_MS);
+    expect_status(&run, 0);
+}
+
 static void make_table(const struct postgres *postgres)
 {
-    struct run run = run_command(
-        (const char *const[]){keep_printf("%s/psql", postgres->bin), "-q", "-h", "127.0.0.1", "-p",
-                              keep_printf("%d", postgres->port), "-U", "test", "-c",
-                              "create table users (id int primary key, name text)", "postgres",
-                              NULL},
-        NULL, PATIENCE_MS);
-    expect_status(&run, 0);
+    run_sql(postgres, "create table users (id int primary key, name text)");
 }
 
 static struct server *serve_with_postgres(struct postgres *postgres, int *client)
@@ -198,7 +210,13 @@ START_TEST(sql_becomes_methods)
     gives(client, "get", "{\"id\":1}", "{\"id\":1,\"name\":\"Ada\\u000a\"}");
     gives(client, "all", "null", "[{\"id\":1,\"name\":\"Ada\\u000a\"},{\"id\":2,\"name\":null}]");
     gives(client, "echo", "{\"b\":true,\"f\":0.1,\"j\":{\"x\":[null,\"\\u00fc\"]}}",
-          "{\"b\":true,\"f\":0.1,\"j\":{\"x\":[null,\"\xc3\xbc\"]}}");
+          "{\"b\":true,\"f\":0.1,\"j\":{\"x\":[null,\"\\u00fc\"]}}");
+    /* Numbers keep every digit. */
+    gives(client, "exact",
+          "{\"n\":19.99,\"j\":{\"id\":9007199254740993},\"i\":9223372036854775807}",
+          "{\"n\":19.99,\"j\":{\"id\":9007199254740993},\"i\":9223372036854775807}");
+    gives(client, "exact", "{\"n\":1e3,\"j\":\"\\\\u0000\",\"i\":1e3}",
+          "{\"n\":1000,\"j\":\"\\\\u0000\",\"i\":1000}");
     gives(client, "nap", "{\"s\":0.001}", "null");
     postgres_end(&postgres);
 }
@@ -210,7 +228,7 @@ START_TEST(what_cannot_be_is_said)
         const char *method, *params, *part;
     } calls[] = {
         {"get", "null", "\\\"id\\\" is missing in params"},
-        {"get", "{\"id\":null}", "\\\"id\\\" is missing in params"},
+        {"get", "{\"id\":null}", "\\\"id\\\" is null in params"},
         {"get", "{\"id\":1.5}", "\\\"id\\\" must be a whole number"},
         {"get", "{\"id\":\"1 or true\"}", "\\\"id\\\" must be a whole number"},
         {"get", "{\"id\":1e15}", "\\\"id\\\" must be a whole number"},
@@ -232,6 +250,59 @@ START_TEST(what_cannot_be_is_said)
     gives(client, "add", "{\"id\":1,\"name\":\"'; drop table users; --\"}", "1");
     expect_part(ask(client, "add", "{\"id\":1}"), "23505: duplicate key");
     gives(client, "get", "{\"id\":1}", "{\"id\":1,\"name\":\"'; drop table users; --\"}");
+    postgres_end(&postgres);
+}
+END_TEST
+
+START_TEST(statements_are_prepared_once_whatever_becomes_of_them)
+{
+    struct postgres postgres;
+    struct server *server = serve(&postgres, "connections 1;");
+    int client = client_connect(server);
+
+    postgres_start(&postgres);
+    postgres_is_there(client);
+    run_sql(&postgres, "create function odd(int) returns int language plpgsql as 'begin if $1 > 0 "
+                       "then raise feature_not_supported; end if; return $1; end'");
+    for (int i = 0; i < 40; i++) {
+        expect_part(ask(client, "cast", "{\"t\":\"abc\"}"), "22P02");
+        expect_part(ask(client, "odd", "{\"n\":1}"), "0A000");
+        /* Those behind it were sent with the name that is forgotten meanwhile. */
+        for (int n = 0; n < 4; n++)
+            client_send_frame(
+                client, keep_printf("{\"in\":\"odd\",\"params\":{\"n\":%d},\"id\":%d}", n == 0, n));
+        for (int n = 0; n < 4; n++)
+            expect_part(client_receive(client, NULL), n == 0 ? "0A000" : "\"result\":0");
+    }
+    const char *reply = ask(client, "prepared", "null");
+    const cJSON *count = cJSON_GetObjectItem(cJSON_Parse(reply), "result");
+    if (!cJSON_IsNumber(count) || count->valueint > 8)
+        fail_test("so many statements are prepared: %s", reply);
+    postgres_end(&postgres);
+}
+END_TEST
+
+START_TEST(what_gets_past_the_check_ends_its_connection)
+{
+    static const struct {
+        const char *method, *reply, *log;
+    } cases[] = {
+        {"sneaks_out", "COPY cannot be a method", "a method has begun a COPY"},
+        {"sneaks_in", "COPY cannot be a method", "a method has begun a COPY"},
+        {"sneaks_begin", "\"result\":[]", "a method has left a transaction open"},
+    };
+    struct postgres postgres;
+    int client;
+    struct server *server = serve_with_postgres(&postgres, &client);
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+        expect_part(ask(client, cases[i].method, "null"), cases[i].reply);
+        client_expect_alive(client);
+        server_wait_log(server, cases[i].log);
+        wait_until(server_metric(server, "postgres", "connected") == 4, "not all connect again");
+        gives(client, "one", "null", "1");
+    }
+    ck_assert_ptr_null(strstr(server_log(server), "handler_timeout"));
     postgres_end(&postgres);
 }
 END_TEST
@@ -356,6 +427,14 @@ START_TEST(wrong_configurations_are_refused)
         {"conninfo '';", "sql 'select $1'; params :int;", "\":int\" is no param"},
         {"conninfo '';", "sql 'select $1, $2'; params id:int;", "uses $2, and there is 1 param"},
         {"conninfo '';", "sql 'select 1'; returns all;", "\"returns\""},
+        {"conninfo '';", "sql 'select $1'; params a?:int;", "\"a?:int\" is no param"},
+        {"conninfo '';", "sql select 1;", "\"select\" is no SQL statement; the whole statement"},
+        {"conninfo '';", "sql '';", "\"\" is no SQL statement"},
+        {"conninfo '';", "sql 'COPY users to stdout';", "copy cannot be a method's"},
+        {"conninfo '';", "sql 'begin;' 'select 1';", "\"begin;\" is no SQL statement"},
+        {"conninfo '';", "sql 'Begin work';", "begin cannot be a method's: it changes"},
+        {"conninfo '';", "sql 'set role x';", "set cannot be a method's"},
+        {"conninfo ''; max_unsent 1;", "sql 'select 1';", "\"max_unsent\" must be"},
     };
     struct server *server = server_new();
 
@@ -375,6 +454,8 @@ END_TEST
 
 E2E_MAIN("postgres", sql_becomes_methods, what_cannot_be_is_said,
          several_statements_are_one_transaction,
+         statements_are_prepared_once_whatever_becomes_of_them,
+         what_gets_past_the_check_ends_its_connection,
          an_error_leaves_others_on_the_same_connection_alone,
          a_statement_that_takes_too_long_is_given_up,
          a_server_that_is_restarted_under_load_costs_errors_while_it_is_away,
