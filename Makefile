@@ -46,6 +46,12 @@ all: $(B)/pillion $(B)/libpillion-test.so $(MODULE_SO) $(CONF_FILES) | $(B)/run 
 
 # The prefix is part of the binary: it is where an installed server finds its configuration.
 $(B)/obj/core/cmd/options.o: CPPFLAGS += -DPILLION_PREFIX='"$(PREFIX)/lib/pillion"'
+$(B)/obj/core/cmd/options.o: $(B)/prefix
+
+.PHONY: prefix-changed
+$(B)/prefix: prefix-changed
+	@mkdir -p $(@D)
+	@[ "$$(cat $@ 2>/dev/null)" = '$(PREFIX)' ] || echo '$(PREFIX)' >$@
 
 $(B)/obj/%.o: %.c
 	@mkdir -p $(@D)
@@ -143,7 +149,7 @@ DOC_DIR  := $(PREFIX)/share/doc/pillion
 .PHONY: install uninstall
 install: all  ## install below $(DESTDIR)$(PREFIX); a configuration that is there is kept
 	install -d $(addprefix $(DESTDIR),$(BIN_DIR) $(HOME_DIR)/conf $(HOME_DIR)/modules \
-	    $(HOME_DIR)/run $(INC_DIR)/pillion $(PC_DIR) $(MAN_DIR) $(DOC_DIR))
+	    $(HOME_DIR)/run $(INC_DIR)/pillion $(PC_DIR) $(MAN_DIR) $(DOC_DIR)/examples)
 	install -m 755 $(B)/pillion $(DESTDIR)$(BIN_DIR)/pillion
 	install -m 644 $(MODULE_SO) $(DESTDIR)$(HOME_DIR)/modules
 	[ -e $(DESTDIR)$(HOME_DIR)/conf/pillion.conf ] || \

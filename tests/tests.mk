@@ -61,12 +61,25 @@ docs-check: $(B)/pillion
 	$(Q)$(B)/pillion doc configuration | diff -u docs/configuration.md - || \
 	    { echo "docs/configuration.md is out of date: run \`make reference\`" >&2; exit 1; }
 
+# All of it arrives, and all of it goes.
+INSTALLED := $(abspath $(B))/tests/installed
+.PHONY: install-check
+install-check: all
+	$(Q)rm -rf $(INSTALLED)
+	$(Q)$(MAKE) --no-print-directory install DESTDIR=$(INSTALLED) >/dev/null
+	$(Q)for f in $(BIN_DIR)/pillion $(HOME_DIR)/modules/ping.so $(HOME_DIR)/conf/pillion.conf \
+	    $(INC_DIR)/pillion/module.h $(PC_DIR)/pillion.pc $(DOC_DIR)/examples/redis.conf; do \
+	    [ -s $(INSTALLED)$$f ] || { echo "make install leaves out $$f" >&2; exit 1; }; \
+	done
+	$(Q)$(MAKE) --no-print-directory uninstall DESTDIR=$(INSTALLED) >/dev/null
+	$(Q)! find $(INSTALLED) -type f | grep .
+
 SANITIZED = $(MAKE) --no-print-directory B=$(B)/sanitized SANITIZE=address,undefined
 
 .PHONY: check
 check: all  ## every test, with what is installed
 	@echo "== header and reference page"
-	@$(MAKE) --no-print-directory header layers docs-check
+	@$(MAKE) --no-print-directory header layers docs-check install-check
 	@echo "== unit tests"
 	@$(MAKE) --no-print-directory unit
 	@echo "== end-to-end tests"
