@@ -112,7 +112,9 @@ enum channel_status channel_receive(int channel, struct message *message, int *f
             .msg_controllen = sizeof(control.bytes),
         };
         ssize_t got = recvmsg(channel, &header, MSG_CMSG_CLOEXEC);
-        if (got < 0 && errno == EINTR)
+        /* A process that has ended without having read all is told of before what it had sent. It
+         * is told once: what it had sent is still there. */
+        if (got < 0 && (errno == EINTR || errno == ECONNRESET))
             continue;
         if (got < 0)
             return errno == EAGAIN ? CHANNEL_EMPTY : CHANNEL_CLOSED;

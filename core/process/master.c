@@ -66,8 +66,10 @@ static void reopen(struct control_client *client)
     if (!good)
         log_error("%s; the log stays where it was", error.text);
     /* Workers may have no right to open the file: they get the open one. */
-    for (struct worker *w = master.workers; w != NULL; w = w->next)
-        channel_send(w->channel.fd, &message, false, &fd, anew);
+    for (struct worker *w = master.workers; w != NULL; w = w->next) {
+        if (!w->probe)
+            channel_send(w->channel.fd, &message, false, &fd, anew);
+    }
     if (master.vault_pid != 0 && anew)
         channel_send(master.vault.fd, &message, false, &fd, 1);
     if (anew)

@@ -207,6 +207,22 @@ START_TEST(channel_whose_other_end_is_gone_is_closed_after_what_it_said)
 }
 END_TEST
 
+START_TEST(channel_whose_other_end_has_not_read_all_keeps_what_it_said)
+{
+    open_pair();
+    ck_assert(channel_tell(ends[1], MESSAGE_LOG, 1, 0)); /* never read */
+    ck_assert(channel_tell(ends[0], MESSAGE_READY, 2, 0));
+    ck_assert(channel_tell(ends[0], MESSAGE_RELEASED, 3, 0));
+    close(ends[0]);
+    receive();
+    ck_assert_uint_eq(message.type, MESSAGE_READY);
+    receive();
+    ck_assert_uint_eq(message.type, MESSAGE_RELEASED);
+    ck_assert_int_eq(channel_receive(ends[1], &message, fds, &fd_count), CHANNEL_CLOSED);
+    close(ends[1]);
+}
+END_TEST
+
 START_TEST(channel_that_nobody_reads_says_so_and_loses_nothing)
 {
     uint64_t sent = 0;
@@ -350,6 +366,7 @@ UNIT_MAIN("channel", channel_carries_type_and_numbers, channel_carries_text_and_
           channel_keeps_descriptors_with_their_message,
           channel_without_descriptors_left_gives_fewer,
           channel_whose_other_end_is_gone_is_closed_after_what_it_said,
+          channel_whose_other_end_has_not_read_all_keeps_what_it_said,
           channel_that_nobody_reads_says_so_and_loses_nothing,
           channel_say_waits_until_there_is_room,
           channel_skips_what_is_malformed_and_closes_what_came_with_it,
