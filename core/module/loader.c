@@ -276,6 +276,12 @@ bool module_set_check(struct module_set *set)
     return good;
 }
 
+void module_set_place(struct module_set *set, int slot)
+{
+    for (size_t i = 0; i < set->count; i++)
+        set->modules[i].instance.worker = slot;
+}
+
 bool module_set_start(struct module_set *set)
 {
     for (size_t i = 0; i < set->count; i++) {

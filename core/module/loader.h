@@ -84,6 +84,9 @@ void module_set_attach(struct module_set *set, const struct board *board, struct
 /* Calls every `check` hook: all are called, all errors are collected. */
 bool module_set_check(struct module_set *set);
 
+/* What pillion_worker tells from now on. */
+void module_set_place(struct module_set *set, int slot);
+
 /* Calls `start` hooks in order and stops at the first that fails. */
 bool module_set_start(struct module_set *set);
 

@@ -68,7 +68,12 @@ static bool probe_run(struct generation *generation)
         return false;
     }
     struct worker_start start = {
-        .generation = generation, .channel = pair[1], .vault = -1, .master = getpid()};
+        .generation = generation,
+        .channel = pair[1],
+        .vault = -1,
+        .master = getpid(),
+        .rehearses = true,
+    };
     pid_t pid = fork();
     if (pid == 0)
         probe_main(&start);

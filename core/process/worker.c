@@ -104,6 +104,27 @@ static void become_child(const struct worker_start *start, const int *keep, size
         fail(start->channel, error.text);
 }
 
+/* As a worker would start, with a loop that never runs: what would keep one from serving is found
+ * here. A reload has its workers for that, and need not. */
+static bool rehearse(const struct worker_start *start)
+{
+    const struct settings *settings = start->generation->settings;
+    struct error error;
+
+    if (!loop_init(&worker.loop, &error))
+        fail(start->channel, error.text);
+    callbacks_init(&worker.loop, NULL, 0);
+    if (!offload_init(&worker.loop,
+                      &(struct offload_limits){.threads = (uint32_t)settings->pool_threads,
+                                               .queue = (uint32_t)settings->pool_queue}))
+        fail(start->channel, "cannot make what threads wake the worker with (eventfd)");
+    module_set_place(&worker.modules, 0);
+    bool good = module_set_start(&worker.modules);
+    if (good)
+        module_set_stop(&worker.modules);
+    return good;
+}
+
 _Noreturn void probe_main(const struct worker_start *start)
 {
     const struct generation *generation = start->generation;
@@ -121,6 +142,8 @@ _Noreturn void probe_main(const struct worker_start *start)
     bool good = load(start, -1);
     if (good)
         good = module_set_check(&worker.modules);
+    if (good && start->rehearses)
+        good = rehearse(start);
     if (!good)
         fail(start->channel, text_string(&worker.errors.text));
     if (start->board != NULL)

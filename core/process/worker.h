@@ -15,6 +15,7 @@ struct worker_start {
     struct board *board;
     struct board_row *row;
     pid_t master;
+    bool rehearses; /* of a probe: calls the `start` hooks too, for `pillion -t` */
 };
 
 /* Runs a worker in a child of the master. Says READY or FAILED to the master, serves when told to,
@@ -22,8 +23,8 @@ struct worker_start {
 _Noreturn void worker_main(const struct worker_start *start);
 
 /* Runs a probe: loads the generation's modules, binds its methods, calls the `check` hooks, says
- * READY or FAILED, and ends the process. Only generation, channel and master of `start` are used.
- */
+ * READY or FAILED, and ends the process. Only generation, channel, master and `rehearses` of
+ * `start` are used. */
 _Noreturn void probe_main(const struct worker_start *start);
 
 #endif

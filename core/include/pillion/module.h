@@ -192,7 +192,7 @@ typedef struct {
      * check: once in a throwaway process before a configuration is put to use. Look, but keep
      *        nothing: what it allocates ends with the process.
      * start: once in each worker before it serves. A failure keeps the new configuration from being
-     *        used, and the old one goes on.
+     *        used, and the old one goes on. `pillion -t` calls it too, and then `stop`.
      * stop:  once in each worker that ends in order, after its last request. */
     int (*check)(pillion_instance *self, pillion_error_text *error);
     int (*start)(pillion_instance *self, pillion_error_text *error);
