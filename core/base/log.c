@@ -265,3 +265,13 @@ void log_write(enum log_level level, const char *format, ...)
     log_write_fields(level, NULL, message);
     errno = saved;
 }
+
+void log_error_lines(const char *text)
+{
+    while (*text != '\0') {
+        size_t size = strcspn(text, "\n");
+        if (size > 0)
+            log_error("%.*s", (int)size, text);
+        text += size + (text[size] == '\n');
+    }
+}

@@ -50,6 +50,9 @@ int log_descriptor(void);
 /* The name of the process in every line: "master", "worker 0", "vault". Copied. */
 void log_identity(const char *identity);
 
+/* Each line of `text` as an error. */
+void log_error_lines(const char *text);
+
 bool log_enabled(enum log_level level);
 const char *log_level_name(enum log_level level);
 

@@ -196,6 +196,7 @@ static int read_options(struct args *args, struct request *request)
                 return command_misused(args->command, "the path after -c is too long");
             snprintf(request->conf, sizeof(request->conf), "%s", args->value);
             request->serve.conf = request->conf;
+            request->serve.conf_given = true;
             break;
         case 'p':
             prefix = args->value;

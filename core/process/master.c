@@ -173,6 +173,8 @@ void master_fail(const char *why)
     if (master.status == 0) {
         tell_starter(why);
         log_error("the server could not be started");
+        if (log_descriptor() != STDERR_FILENO) /* where it has been said */
+            log_error_lines(why);
     }
     master.status = 1;
     begin_end(MASTER_STOPPING);

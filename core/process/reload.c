@@ -35,17 +35,6 @@ static void conclude(bool good, const char *text)
     }
 }
 
-/* Log lines are single lines: a report of several becomes several. */
-static void log_report(const char *text)
-{
-    while (*text != '\0') {
-        size_t size = strcspn(text, "\n");
-        if (size > 0)
-            log_error("%.*s", (int)size, text);
-        text += size + (text[size] == '\n');
-    }
-}
-
 void reload_fail(const char *why)
 {
     struct generation *failed = master.next;
@@ -65,7 +54,7 @@ void reload_fail(const char *why)
         counter_add(&master.board->reloads_failed, 1);
         log_error("reload failed: generation %llu was not put to use, generation %llu serves on",
                   (unsigned long long)failed->number, (unsigned long long)master.current->number);
-        log_report(text);
+        log_error_lines(text);
     }
     generation_release(failed);
     conclude(false, text);
@@ -179,7 +168,7 @@ void reload_begin(void)
             counter_add(&master.board->reloads_failed, 1);
             log_error("reload failed: the configuration has errors, generation %llu serves on",
                       (unsigned long long)master.current->number);
-            log_report(text_string(&errors.text));
+            log_error_lines(text_string(&errors.text));
         }
         conclude(false, text_string(&errors.text));
     }

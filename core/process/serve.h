@@ -8,6 +8,7 @@
 
 struct serve_options {
     const char *conf;       /* the configuration file, relative to the prefix */
+    bool conf_given;        /* by -c */
     const char *prefix;     /* absolute */
     const char *directives; /* -g, or NULL */
     char **argv;            /* for process titles, which write over it (with argv[argc] == NULL) */

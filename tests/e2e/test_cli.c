@@ -395,6 +395,10 @@ START_TEST(a_server_can_be_stopped_whatever_became_of_its_configuration)
     expect_status(&run, 0);
     expect_ended(server);
     server = serve();
+    run = pillion("-s", "stop", "-p", server->prefix, "-c", "conf/tpyo.conf");
+    expect_status(&run, 1);
+    expect_part(run.err, "conf/tpyo.conf: No such file");
+    client_expect_alive(client_connect(server));
     unlink(server->conf);
     run = server_ask(server, "stop");
     expect_status(&run, 0);

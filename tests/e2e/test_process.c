@@ -430,6 +430,8 @@ START_TEST(a_daemon_says_whether_it_serves)
     run = pillion("-p", server->prefix);
     expect_status(&run, 1);
     expect_part(run.err, "the oven is cold");
+    /* Whoever looks into the log only finds the reason there too. */
+    expect_part(file_read(server_path(server, "logs/own.log"), NULL), "the oven is cold");
 }
 END_TEST
 
