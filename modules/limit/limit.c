@@ -89,7 +89,7 @@ struct under_way {
 };
 
 struct key {
-    char data[KEY_MAX + 2];
+    char data[3 + KEY_MAX];
     size_t size;
 };
 
@@ -109,45 +109,65 @@ static uint64_t hash_of(const char *data, size_t size, uint64_t hash)
     return hash;
 }
 
+/* A string member counts as what it says, however it is spelled, and ends where cJSON ends it, as
+ * it does for auth and for handlers. What cannot be decoded is all one. Freed with cJSON_Delete. */
+static cJSON *decode_string(pillion_bytes *value)
+{
+    cJSON *string = cJSON_ParseWithLength(value->data, value->size);
+    const char *text = string == NULL ? NULL : cJSON_GetStringValue(string);
+
+    *value = text == NULL ? (pillion_bytes){"\xff", 1} : (pillion_bytes){text, strlen(text)};
+    return string;
+}
+
+static void add_value(struct key *key, pillion_bytes value)
+{
+    if (value.size > KEY_MAX) {
+        uint64_t hashes[2] = {hash_of(value.data, value.size, 0xcbf29ce484222325u),
+                              hash_of(value.data, value.size, 0x9ae16a3b2f90404fu)};
+        memcpy(key->data + key->size, hashes, sizeof(hashes));
+        key->size += sizeof(hashes);
+    } else if (value.size > 0) {
+        memcpy(key->data + key->size, value.data, value.size);
+        key->size += value.size;
+    }
+}
+
 /* `what`: 'r' for the rate, 'u' for what is under way. */
 static struct key key_of(const struct limit *limit, pillion_request *req, char what)
 {
-    struct key key = {.size = 2};
-    const char *data = "";
-    size_t size = 0;
-    pillion_bytes member;
+    struct key key = {.size = 3};
+    pillion_bytes value = {"", 0};
+    cJSON *string = NULL;
 
     key.data[0] = what;
     key.data[1] = (char)('0' + limit->kind);
+    key.data[2] = 'v';
     switch (limit->kind) {
     case KEY_CLIENT: {
-        data = pillion_peer(req); /* the port is another one for each connection */
-        const char *colon = strrchr(data, ':');
-        size =
-            colon == NULL || strncmp(data, "unix:", 5) == 0 ? strlen(data) : (size_t)(colon - data);
+        value.data = pillion_peer(req); /* the port is another one for each connection */
+        const char *colon = strrchr(value.data, ':');
+        value.size = colon == NULL || strncmp(value.data, "unix:", 5) == 0
+                         ? strlen(value.data)
+                         : (size_t)(colon - value.data);
         break;
     }
     case KEY_METHOD:
-        data = pillion_method_name(req);
-        size = strlen(data);
+        value.data = pillion_method_name(req);
+        value.size = strlen(value.data);
         break;
     case KEY_MEMBER:
-        member = pillion_member(req, limit->member);
-        data = member.data == NULL ? "" : member.data;
-        size = member.size;
+        value = pillion_member(req, limit->member);
+        if (value.data != NULL && value.data[0] == '"') {
+            key.data[2] = 's'; /* "1" is not 1 */
+            string = decode_string(&value);
+        }
         break;
     case KEY_ALL:
         break;
     }
-    if (size > KEY_MAX) {
-        uint64_t hashes[2] = {hash_of(data, size, 0xcbf29ce484222325u),
-                              hash_of(data, size, 0x9ae16a3b2f90404fu)};
-        memcpy(key.data + 2, hashes, sizeof(hashes));
-        key.size += sizeof(hashes);
-    } else {
-        memcpy(key.data + 2, data, size);
-        key.size += size;
-    }
+    add_value(&key, value);
+    cJSON_Delete(string);
     return key;
 }
 

@@ -111,6 +111,26 @@ START_TEST(each_has_a_limit_of_its_own)
 }
 END_TEST
 
+START_TEST(a_member_is_what_it_says_however_it_is_spelled)
+{
+    static const char *const spellings[] = {"\"abc\"", "\"\\u0061bc\"", "\"a\\u0062c\"",
+                                            "\"\\u0061\\u0062\\u0063\"",
+                                            "\"abc\\u0000d\"" /* as auth has it */};
+    int client = serve_two("member:token");
+    int in = 0;
+
+    for (size_t i = 0; i < sizeof(spellings) / sizeof(*spellings); i++)
+        in += let_in(client, keep_printf(",\"token\":%s", spellings[i]), 2);
+    ck_assert_int_eq(in, 3);
+    ck_assert_int_eq(let_in(client, ",\"token\":\"1\"", 5), 3);
+    ck_assert_int_eq(let_in(client, ",\"token\":1", 5), 3);
+    ck_assert_int_eq(let_in(client, ",\"token\":\"\"", 5), 3);
+    ck_assert_int_eq(let_in(client, ",\"token\":\"\\ud800\"", 2), 2);
+    ck_assert_int_eq(let_in(client, ",\"token\":\"\\ud800x\"", 5), 1);
+    ck_assert_int_eq(let_in(client, "", 5), 3);
+}
+END_TEST
+
 static bool is_limited(int client)
 {
     client_send_frame(client, "{\"in\":\"wait\",\"params\":{\"ms\":1}}");
@@ -207,5 +227,5 @@ END_TEST
 
 E2E_MAIN("limit", a_rate_holds_for_all_workers_together,
          a_burst_may_come_at_once_and_time_brings_more, each_has_a_limit_of_its_own,
-         so_many_are_under_way_and_no_more, modules_count_together_in_a_zone,
-         wrong_configurations_are_refused)
+         a_member_is_what_it_says_however_it_is_spelled, so_many_are_under_way_and_no_more,
+         modules_count_together_in_a_zone, wrong_configurations_are_refused)
