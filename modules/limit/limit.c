@@ -33,6 +33,7 @@ struct limit {
     double most;       /* tokens */
     enum key_kind kind;
     const char *member;
+    uint64_t rate_id, under_way_id; /* the same in statements that count together */
     const pillion_request *refused; /* the request that it refused just now: it is not under way */
 };
 
@@ -89,7 +90,7 @@ struct under_way {
 };
 
 struct key {
-    char data[3 + KEY_MAX];
+    char data[2 + sizeof(uint64_t) + KEY_MAX];
     size_t size;
 };
 
@@ -101,11 +102,15 @@ static uint64_t now_ns(void)
     return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
+#define HASH_FIRST 0xcbf29ce484222325u
+
 /* FNV-1a: only to make long keys short. */
-static uint64_t hash_of(const char *data, size_t size, uint64_t hash)
+static uint64_t hash_of(const void *data, size_t size, uint64_t hash)
 {
+    const unsigned char *bytes = data;
+
     for (size_t i = 0; i < size; i++)
-        hash = (hash ^ (unsigned char)data[i]) * 0x100000001b3u;
+        hash = (hash ^ bytes[i]) * 0x100000001b3u;
     return hash;
 }
 
@@ -120,29 +125,31 @@ static cJSON *decode_string(pillion_bytes *value)
     return string;
 }
 
+static void add_to_key(struct key *key, const void *data, size_t size)
+{
+    memcpy(key->data + key->size, data, size);
+    key->size += size;
+}
+
 static void add_value(struct key *key, pillion_bytes value)
 {
     if (value.size > KEY_MAX) {
-        uint64_t hashes[2] = {hash_of(value.data, value.size, 0xcbf29ce484222325u),
+        uint64_t hashes[2] = {hash_of(value.data, value.size, HASH_FIRST),
                               hash_of(value.data, value.size, 0x9ae16a3b2f90404fu)};
-        memcpy(key->data + key->size, hashes, sizeof(hashes));
-        key->size += sizeof(hashes);
+        add_to_key(key, hashes, sizeof(hashes));
     } else if (value.size > 0) {
-        memcpy(key->data + key->size, value.data, value.size);
-        key->size += value.size;
+        add_to_key(key, value.data, value.size);
     }
 }
 
 /* `what`: 'r' for the rate, 'u' for what is under way. */
 static struct key key_of(const struct limit *limit, pillion_request *req, char what)
 {
-    struct key key = {.size = 3};
+    struct key key = {.data = {what, 'v'}, .size = 2};
     pillion_bytes value = {"", 0};
     cJSON *string = NULL;
 
-    key.data[0] = what;
-    key.data[1] = (char)('0' + limit->kind);
-    key.data[2] = 'v';
+    add_to_key(&key, what == 'r' ? &limit->rate_id : &limit->under_way_id, sizeof(uint64_t));
     switch (limit->kind) {
     case KEY_CLIENT: {
         value.data = pillion_peer(req); /* the port is another one for each connection */
@@ -159,7 +166,7 @@ static struct key key_of(const struct limit *limit, pillion_request *req, char w
     case KEY_MEMBER:
         value = pillion_member(req, limit->member);
         if (value.data != NULL && value.data[0] == '"') {
-            key.data[2] = 's'; /* "1" is not 1 */
+            key.data[1] = 's'; /* "1" is not 1 */
             string = decode_string(&value);
         }
         break;
@@ -367,6 +374,19 @@ static int read_key(struct limit *limit, pillion_error_text *error)
                          limit->key);
 }
 
+/* Statements whose limits differ count apart: a bucket cannot fill at two rates, and four that may
+ * be under way are not four when what others let in is among them. */
+static void make_ids(struct limit *limit)
+{
+    const char *member = limit->member == NULL ? "" : limit->member;
+    uint64_t id = hash_of(&limit->kind, sizeof(limit->kind), HASH_FIRST);
+
+    id = hash_of(member, strlen(member), id);
+    limit->rate_id = hash_of(&limit->per_second, sizeof(limit->per_second), id);
+    limit->rate_id = hash_of(&limit->most, sizeof(limit->most), limit->rate_id);
+    limit->under_way_id = hash_of(&limit->concurrency, sizeof(limit->concurrency), id);
+}
+
 static int start(pillion_instance *self, void *config, pillion_error_text *error)
 {
     struct limit *limit = config;
@@ -380,7 +400,10 @@ static int start(pillion_instance *self, void *config, pillion_error_text *error
         return pillion_error(error, "it limits nothing: give rate or concurrency");
     if (limit->rate != NULL && read_rate(limit, error) != 0)
         return -1;
-    return read_key(limit, error);
+    if (read_key(limit, error) != 0)
+        return -1;
+    make_ids(limit);
+    return 0;
 }
 
 static const pillion_filter filters[] = {

@@ -131,6 +131,27 @@ START_TEST(a_member_is_what_it_says_however_it_is_spelled)
 }
 END_TEST
 
+START_TEST(statements_of_different_rates_count_apart)
+{
+    struct server *server =
+        serve("filter limit { zone limits; rate 1000/s; burst 2000; }"
+              "filter limit { zone limits; rate 1000/s; burst 2000; key member:user; }"
+              "method ping { filter limit { zone limits; rate 2/h; burst 2; } }"
+              "method other { handler ping.ping; filter limit { zone limits; rate 120/m; burst 5; }"
+              " filter limit { zone limits; rate 5/h; burst 5; key member:token; } }");
+    int client = client_connect(server), in = 0;
+
+    ck_assert_int_eq(let_in(client, ",\"user\":\"u\"", 9), 2);
+    usleep(20000); /* at the server's rate there would be twenty more */
+    ck_assert_int_eq(let_in(client, ",\"user\":\"u\"", 9), 0);
+    for (int i = 0; i < 9; i++) { /* five: not what a smaller burst has left */
+        client_send_frame(client, "{\"in\":\"other\",\"token\":\"u\"}");
+        in += strstr(client_receive(client, NULL), "\"pong\"") != NULL;
+    }
+    ck_assert_int_eq(in, 5);
+}
+END_TEST
+
 static bool is_limited(int client)
 {
     client_send_frame(client, "{\"in\":\"wait\",\"params\":{\"ms\":1}}");
@@ -171,6 +192,20 @@ START_TEST(so_many_are_under_way_and_no_more)
     client_expect_error(one, "module_crashed");
     client_expect_error(two, "module_crashed");
     wait_until(!is_limited(three), "the dead count for ever");
+}
+END_TEST
+
+START_TEST(statements_of_different_concurrency_count_apart)
+{
+    struct server *server =
+        serve("filter limit { zone limits; concurrency 4; key all; } method ping;"
+              "method hold; method wait { filter limit { zone limits; concurrency 1; key all; } }");
+    int client = client_connect(server);
+
+    client_send_frame(client, "{\"in\":\"hold\",\"params\":{\"key\":1},\"id\":1}");
+    client_send_frame(client, "{\"in\":\"hold\",\"params\":{\"key\":2},\"id\":1}");
+    begin_wait(client, ""); /* the only one, though it is the third of the server */
+    ck_assert(is_limited(client_connect(server)));
 }
 END_TEST
 
@@ -227,5 +262,6 @@ END_TEST
 
 E2E_MAIN("limit", a_rate_holds_for_all_workers_together,
          a_burst_may_come_at_once_and_time_brings_more, each_has_a_limit_of_its_own,
-         a_member_is_what_it_says_however_it_is_spelled, so_many_are_under_way_and_no_more,
+         a_member_is_what_it_says_however_it_is_spelled, statements_of_different_rates_count_apart,
+         so_many_are_under_way_and_no_more, statements_of_different_concurrency_count_apart,
          modules_count_together_in_a_zone, wrong_configurations_are_refused)
