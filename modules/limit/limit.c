@@ -7,6 +7,7 @@
  *         filter limit { zone limits; rate 100/s; burst 200; key client; }
  *         …
  *     } */
+#include <assert.h>
 #include <errno.h>
 #include <pillion/module.h>
 #include <signal.h>
@@ -17,9 +18,12 @@
 #include <unistd.h>
 
 #define LIMITED      "limited"
-#define KEY_MAX      64u /* longer ones are hashed */
-#define WORKERS_MAX  16u /* places for workers that count what is under way, old and new ones */
+#define KEY_MAX      64u  /* longer ones are hashed */
+#define PLACES       128u /* of workers */
+#define GENERATIONS  4u   /* whose workers may have requests under way at the same time */
+#define SEATS        (PLACES * GENERATIONS)
 #define UNDER_WAY_MS 86400000u
+#define RECOUNT_MS   100u /* between recounts of a key that is at its limit */
 
 enum key_kind { KEY_CLIENT, KEY_METHOD, KEY_MEMBER, KEY_ALL };
 
@@ -35,6 +39,7 @@ struct limit {
     const char *member;
     uint64_t rate_id, under_way_id; /* the same in statements that count together */
     const pillion_request *refused; /* the request that it refused just now: it is not under way */
+    uint64_t uncounted;             /* under way, and in no account */
 };
 
 static const pillion_directive directives[] = {
@@ -81,18 +86,42 @@ struct bucket {
     uint64_t then_ns;
 };
 
-/* How many requests each worker has under way. Those of workers that are gone do not count. */
-struct under_way {
-    struct {
-        int32_t pid;
-        uint32_t count;
-    } workers[WORKERS_MAX];
+/* A worker for as long as it lives: its pid may be another process's later. */
+struct process {
+    int32_t pid;
+    uint64_t since; /* proc_pid_stat(5): starttime; 0 where that cannot be read */
+};
+
+/* How many requests one worker has under way for a key. A worker's account is at its seat: each
+ * place has one for each of GENERATIONS generations. */
+struct account {
+    struct process owner;
+    uint64_t count;
+};
+
+/* How many all workers have under way for a key.
+ *
+ * A request is added to its worker's account before it is added to the total, and taken from it
+ * after it is taken from the total. So the accounts of workers that live are together never less
+ * than their part of the total, whatever moment is looked at; what the total has beyond them is of
+ * workers that died, and a recount takes it away. Where a cell makes
+ * room for another key, or a fifth generation of workers comes, more requests are let in, never
+ * fewer. */
+struct total {
+    uint64_t count;
+    uint64_t changes; /* by these a recount knows that nothing came between */
+    uint64_t recounted_ns;
+    uint64_t seats[SEATS / 64]; /* a bit for each that has an account, perhaps an empty one */
 };
 
 struct key {
-    char data[2 + sizeof(uint64_t) + KEY_MAX];
+    char data[2 + sizeof(uint64_t) + KEY_MAX + sizeof(uint16_t)];
     size_t size;
 };
+
+#define ZONE_ROOM 216u /* for a key and its value */
+static_assert(sizeof(((struct key *)NULL)->data) + sizeof(struct total) <= ZONE_ROOM,
+              "a total and its key fit");
 
 static uint64_t now_ns(void)
 {
@@ -208,71 +237,231 @@ static void take_token(void *value, bool fresh, void *data)
         take->wait_seconds = (1 - bucket->tokens) / limit->per_second;
 }
 
+/* ---- Processes ---- */
+
+static struct process own;
+
+/* In ticks since the machine's start; 0 when it cannot be told. */
+static uint64_t start_of(pid_t pid)
+{
+    char path[32], line[1024];
+    unsigned long long since = 0;
+
+    snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+    FILE *file = fopen(path, "re");
+    if (file == NULL)
+        return 0;
+    const char *at = fgets(line, sizeof(line), file) == NULL ? NULL : strrchr(line, ')');
+    fclose(file);
+    for (int field = 2; at != NULL && field < 22; field++) /* the name, field 2, may hold spaces */
+        at = strchr(at + 1, ' ');
+    return at != NULL && sscanf(at, "%llu", &since) == 1 ? since : 0;
+}
+
+static bool same_process(struct process one, struct process other)
+{
+    return one.pid == other.pid && one.since == other.since;
+}
+
+static bool is_gone(struct process process)
+{
+    if (process.pid == own.pid)
+        return process.since != own.since;
+    if (process.pid <= 0 || (kill(process.pid, 0) != 0 && errno == ESRCH))
+        return true;
+    uint64_t since = process.since == 0 ? 0 : start_of(process.pid);
+    return since != process.since && since != 0;
+}
+
+/* ---- Accounts ---- */
+
+static unsigned own_seat(const pillion_request *req)
+{
+    const pillion_instance *self = pillion_self(req);
+    unsigned generation = (unsigned)(pillion_generation(self) % GENERATIONS);
+
+    return generation * PLACES + (unsigned)pillion_worker(self) % PLACES;
+}
+
+static struct key account_key(struct key key, unsigned seat)
+{
+    uint16_t number = (uint16_t)seat;
+
+    key.data[0] = 'a';
+    add_to_key(&key, &number, sizeof(number));
+    return key;
+}
+
+struct deposit {
+    struct process gone; /* whose account may be taken over */
+    struct process other;
+    bool made;
+};
+
+static void add_one(void *value, bool fresh, void *data)
+{
+    struct account *account = value;
+    struct deposit *deposit = data;
+
+    (void)fresh;
+    if (!same_process(account->owner, own)) {
+        deposit->other = account->owner;
+        if (account->count > 0 && !same_process(account->owner, deposit->gone))
+            return;
+        account->owner = own;
+        account->count = 0;
+    }
+    account->count++;
+    deposit->made = true;
+}
+
+/* False when the seat is another worker's that lives: of four generations ago. */
+static bool add_to_account(const struct limit *limit, const struct key *key)
+{
+    struct deposit deposit = {.made = false};
+
+    pillion_zone_update(limit->zone, key->data, key->size, UNDER_WAY_MS, sizeof(struct account),
+                        add_one, &deposit);
+    if (deposit.made || !is_gone(deposit.other))
+        return deposit.made;
+    deposit.gone = deposit.other;
+    pillion_zone_update(limit->zone, key->data, key->size, UNDER_WAY_MS, sizeof(struct account),
+                        add_one, &deposit);
+    return deposit.made;
+}
+
+static void take_one(void *value, bool fresh, void *data)
+{
+    struct account *account = value;
+
+    (void)fresh;
+    (void)data;
+    if (same_process(account->owner, own) && account->count > 0)
+        account->count--;
+}
+
+static void take_from_account(const struct limit *limit, const struct key *key)
+{
+    pillion_zone_update(limit->zone, key->data, key->size, UNDER_WAY_MS, sizeof(struct account),
+                        take_one, NULL);
+}
+
+static bool read_account(const struct limit *limit, const struct key *key, struct account *account)
+{
+    return pillion_zone_get(limit->zone, key->data, key->size, account, sizeof(*account)) ==
+           (long)sizeof(*account);
+}
+
 /* ---- What is under way ---- */
 
 struct enter {
-    const struct limit *limit;
-    int delta;
+    uint64_t most;
+    unsigned seat;
     bool entered;
+    bool recount; /* it is time for one */
 };
 
-static uint32_t sum_of(const struct under_way *all)
+static void enter_total(void *value, bool fresh, void *data)
 {
-    uint32_t sum = 0;
-    for (unsigned i = 0; i < WORKERS_MAX; i++)
-        sum += all->workers[i].pid == 0 ? 0 : all->workers[i].count;
-    return sum;
-}
-
-/* Forgets workers that are gone: what they had under way is over. */
-static void forget_dead(struct under_way *all)
-{
-    for (unsigned i = 0; i < WORKERS_MAX; i++) {
-        if (all->workers[i].pid != 0 && kill(all->workers[i].pid, 0) != 0 && errno == ESRCH)
-            all->workers[i].pid = 0;
-    }
-}
-
-/* This worker's place, or NULL when all are taken. */
-static uint32_t *own_count(struct under_way *all)
-{
-    int32_t pid = (int32_t)getpid();
-    int free = -1;
-
-    for (int i = 0; i < (int)WORKERS_MAX; i++) {
-        if (all->workers[i].pid == pid)
-            return &all->workers[i].count;
-        if (all->workers[i].pid == 0 || all->workers[i].count == 0)
-            free = i;
-    }
-    if (free < 0)
-        return NULL;
-    all->workers[free].pid = pid;
-    all->workers[free].count = 0;
-    return &all->workers[free].count;
-}
-
-static void change_under_way(void *value, bool fresh, void *data)
-{
-    struct under_way *all = value;
+    struct total *total = value;
     struct enter *enter = data;
 
     (void)fresh;
-    if (enter->delta > 0 && sum_of(all) >= (uint64_t)enter->limit->concurrency)
-        forget_dead(all);
-    uint32_t *own = own_count(all);
-    if (own == NULL) {
-        forget_dead(all);
-        own = own_count(all);
-    }
-    if (own == NULL)
+    enter->entered = total->count < enter->most;
+    if (enter->entered) {
+        total->count++;
+        total->changes++;
+        total->seats[enter->seat / 64] |= UINT64_C(1) << enter->seat % 64;
         return;
-    if (enter->delta < 0) {
-        *own -= *own > 0;
-    } else if (sum_of(all) < (uint64_t)enter->limit->concurrency) {
-        ++*own;
-        enter->entered = true;
     }
+    uint64_t now = now_ns();
+    enter->recount = now - total->recounted_ns >= RECOUNT_MS * UINT64_C(1000000);
+    if (enter->recount)
+        total->recounted_ns = now;
+}
+
+static void leave_total(void *value, bool fresh, void *data)
+{
+    struct total *total = value;
+
+    (void)fresh;
+    (void)data;
+    total->count -= total->count > 0;
+    total->changes++;
+}
+
+static void correct_total(void *value, bool fresh, void *data)
+{
+    struct total *total = value;
+    const struct total *counted = data;
+
+    if (fresh || total->changes != counted->changes)
+        return;
+    if (counted->count < total->count)
+        total->count = counted->count;
+    memcpy(total->seats, counted->seats, sizeof(total->seats));
+}
+
+/* Counts anew what workers that live have under way. Nothing is corrected when requests came or
+ * went meanwhile: there is another time. */
+static void recount(const struct limit *limit, const struct key *key)
+{
+    struct total seen, counted = {.count = 0};
+    struct account account;
+
+    if (pillion_zone_get(limit->zone, key->data, key->size, &seen, sizeof(seen)) !=
+        (long)sizeof(seen))
+        return;
+    counted.changes = seen.changes;
+    for (unsigned seat = 0; seat < SEATS; seat++) {
+        uint64_t bit = UINT64_C(1) << seat % 64;
+        if ((seen.seats[seat / 64] & bit) == 0)
+            continue;
+        struct key at = account_key(*key, seat);
+        if (read_account(limit, &at, &account) && account.count > 0 && !is_gone(account.owner)) {
+            counted.count += account.count;
+            counted.seats[seat / 64] |= bit;
+        }
+    }
+    pillion_zone_update(limit->zone, key->data, key->size, UNDER_WAY_MS, sizeof(struct total),
+                        correct_total, &counted);
+}
+
+static bool enter(struct limit *limit, pillion_request *req)
+{
+    struct enter enter = {.most = (uint64_t)limit->concurrency, .seat = own_seat(req)};
+    struct key key = key_of(limit, req, 'u'), account = account_key(key, enter.seat);
+
+    do {
+        if (enter.recount)
+            recount(limit, &key);
+        if (!add_to_account(limit, &account)) {
+            limit->uncounted++;
+            return true;
+        }
+        enter.recount = false;
+        enter.entered = true;
+        pillion_zone_update(limit->zone, key.data, key.size, UNDER_WAY_MS, sizeof(struct total),
+                            enter_total, &enter);
+        if (!enter.entered)
+            take_from_account(limit, &account);
+    } while (enter.recount);
+    return enter.entered;
+}
+
+static void leave(struct limit *limit, pillion_request *req)
+{
+    struct key key = key_of(limit, req, 'u'), at = account_key(key, own_seat(req));
+    struct account account;
+
+    if (limit->uncounted > 0 && (!read_account(limit, &at, &account) || account.count == 0 ||
+                                 !same_process(account.owner, own))) {
+        limit->uncounted--;
+        return;
+    }
+    pillion_zone_update(limit->zone, key.data, key.size, UNDER_WAY_MS, sizeof(struct total),
+                        leave_total, NULL);
+    take_from_account(limit, &at);
 }
 
 /* ---- The filter ---- */
@@ -303,16 +492,10 @@ static pillion_verdict before(pillion_request *req)
             return refuse(limit, req, why);
         }
     }
-    if (limit->concurrency > 0) {
-        struct enter enter = {.limit = limit, .delta = 1};
-        struct key key = key_of(limit, req, 'u');
-        pillion_zone_update(limit->zone, key.data, key.size, UNDER_WAY_MS, sizeof(struct under_way),
-                            change_under_way, &enter);
-        if (!enter.entered) {
-            snprintf(why, sizeof(why), "more than %lld requests are under way",
-                     (long long)limit->concurrency);
-            return refuse(limit, req, why);
-        }
+    if (limit->concurrency > 0 && !enter(limit, req)) {
+        snprintf(why, sizeof(why), "more than %lld requests are under way",
+                 (long long)limit->concurrency);
+        return refuse(limit, req, why);
     }
     return PILLION_NEXT;
 }
@@ -321,16 +504,10 @@ static void after(pillion_request *req)
 {
     struct limit *limit = pillion_filter_config(req);
 
-    if (limit->refused == req) { /* it has not been let in */
+    if (limit->refused == req) /* it has not been let in */
         limit->refused = NULL;
-        return;
-    }
-    if (limit->concurrency == 0)
-        return;
-    struct enter leave = {.limit = limit, .delta = -1};
-    struct key key = key_of(limit, req, 'u');
-    pillion_zone_update(limit->zone, key.data, key.size, UNDER_WAY_MS, sizeof(struct under_way),
-                        change_under_way, &leave);
+    else if (limit->concurrency > 0)
+        leave(limit, req);
 }
 
 static int read_rate(struct limit *limit, pillion_error_text *error)
@@ -403,6 +580,7 @@ static int start(pillion_instance *self, void *config, pillion_error_text *error
     if (read_key(limit, error) != 0)
         return -1;
     make_ids(limit);
+    own = (struct process){.pid = (int32_t)getpid(), .since = start_of(getpid())};
     return 0;
 }
 

@@ -2,12 +2,15 @@
  * and deaths. */
 #include "harness.h"
 
+#include <linux/sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
-static struct server *serve(const char *server_text)
+static struct server *serve_with(const char *workers, const char *server_text)
 {
     struct server *server = server_new();
 
@@ -15,8 +18,13 @@ static struct server *serve(const char *server_text)
     server_conf(server,
                 "zone limits 1m; load_module modules/limit.so; load_module modules/later.so;",
                 server_text);
-    server_start(server);
+    server_start_with(server, (const char *const[]){"-g", workers, NULL});
     return server;
+}
+
+static struct server *serve(const char *server_text)
+{
+    return serve_with("worker_processes 2;", server_text);
 }
 
 /* How many of `count` calls are let in. */
@@ -209,6 +217,92 @@ START_TEST(statements_of_different_concurrency_count_apart)
 }
 END_TEST
 
+/* Begins a wait of a minute, as begin_wait, and tells whether it is let in. */
+static bool may_wait(int client)
+{
+    client_send_frame(client, "{\"in\":\"wait\",\"params\":{\"ms\":60000},\"id\":1}");
+    client_send_frame(client, "{\"in\":\"ping\",\"id\":2}");
+    bool limited = strstr(client_receive(client, NULL), "limited") != NULL;
+    if (limited)
+        client_expect(client, "{\"out\":\"pong\",\"result\":null,\"id\":2}");
+    return !limited;
+}
+
+static int count_waiting(const struct server *server, int tries)
+{
+    int in = 0;
+    while (tries-- > 0)
+        in += may_wait(client_connect(server));
+    return in;
+}
+
+START_TEST(all_workers_are_counted_old_and_new_ones)
+{
+    enum { MOST = 100 };
+    struct server *server =
+        serve_with("worker_processes 24;",
+                   "method wait { filter limit { zone limits; concurrency 100; key all; } }"
+                   "method ping;");
+    int clients[MOST];
+    pid_t pids[64];
+
+    for (int i = 0; i < MOST / 2; i++)
+        ck_assert_msg(may_wait(clients[i] = client_connect(server)), "%d are under way", i);
+    size_t count = server_workers(server, pids, 64);
+    ck_assert_uint_ge(count, 24);
+    struct run run = server_ask(server, "reload"); /* the old workers have theirs to wait for */
+    expect_status(&run, 0);
+    for (int i = MOST / 2; i < MOST; i++)
+        ck_assert_msg(may_wait(clients[i] = client_connect(server)), "%d are under way", i);
+    ck_assert_int_eq(count_waiting(server, 20), 0);
+    for (size_t i = 0; i < count; i++)
+        kill(pids[i], SIGKILL);
+    for (int i = 0; i < MOST / 2; i++)
+        client_expect_error(clients[i], "module_crashed");
+    wait_until(may_wait(client_connect(server)), "the dead count for ever");
+    usleep(200000); /* the next recount may be due later */
+    ck_assert_int_eq(count_waiting(server, MOST), MOST / 2 - 1);
+}
+END_TEST
+
+/* A process with this very pid, which only root can ask for: -1 otherwise. It ends with the test.
+ */
+static pid_t process_of(pid_t pid)
+{
+    struct clone_args args = {
+        .exit_signal = SIGCHLD, .set_tid = (uintptr_t)&pid, .set_tid_size = 1};
+    pid_t child = (pid_t)syscall(SYS_clone3, &args, sizeof(args));
+
+    if (child != 0)
+        return child;
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    for (;;)
+        pause();
+}
+
+START_TEST(a_pid_that_is_used_again_is_another_worker)
+{
+    struct server *server = serve_with(
+        "worker_processes 1;",
+        "method wait { filter limit { zone limits; concurrency 1; key all; } } method ping;");
+    int client = client_connect(server);
+    pid_t pid;
+
+    begin_wait(client, "");
+    ck_assert_uint_eq(server_workers(server, &pid, 1), 1);
+    ck_assert(is_limited(client_connect(server)));
+    kill(pid, SIGKILL);
+    client_expect_error(client, "module_crashed");
+    pid_t other = process_of(pid);
+    if (other < 0)
+        return;
+    ck_assert_int_eq(other, pid);
+    client = client_connect(server);
+    wait_until(!is_limited(client), "another process counts as the worker");
+    kill(other, SIGKILL);
+}
+END_TEST
+
 START_TEST(modules_count_together_in_a_zone)
 {
     struct server *server = serve("method ping; method hits;");
@@ -264,4 +358,5 @@ E2E_MAIN("limit", a_rate_holds_for_all_workers_together,
          a_burst_may_come_at_once_and_time_brings_more, each_has_a_limit_of_its_own,
          a_member_is_what_it_says_however_it_is_spelled, statements_of_different_rates_count_apart,
          so_many_are_under_way_and_no_more, statements_of_different_concurrency_count_apart,
+         all_workers_are_counted_old_and_new_ones, a_pid_that_is_used_again_is_another_worker,
          modules_count_together_in_a_zone, wrong_configurations_are_refused)
