@@ -8,6 +8,7 @@
  * Lines are collected and written together. Each write is of whole lines, to a file that was opened
  * for appending, so lines of several workers never mix (open(2), O_APPEND; write(2)). A file that
  * was moved away, as logrotate does, is opened anew on SIGUSR1, or when that is noticed. */
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pillion/module.h>
@@ -19,7 +20,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#define LINE_MAX_SIZE  8192u /* longer lines are cut */
+#define LINE_MAX_SIZE  8192u /* a longer line of somebody's own format is cut */
+#define TEXT_MAX       256u  /* bytes of one text that are shown */
 #define COMPLAIN_EVERY 10    /* seconds, about lines that cannot be written */
 #define ROTATED_EVERY  1     /* seconds, between looks at what the path names */
 
@@ -114,16 +116,34 @@ __attribute__((format(printf, 2, 3))) static void putf(struct line *line, const 
     put(line, text, (size_t)size < sizeof(text) ? (size_t)size : sizeof(text) - 1);
 }
 
-/* Text of a client's making: whatever it is, it stays within its quotes and on its line. */
+#define CUT "\xe2\x80\xa6" /* an ellipsis: there was more */
+
+/* How much of a text is shown: whole characters. */
+static size_t shown(const char *text, size_t size)
+{
+    if (size <= TEXT_MAX)
+        return size;
+    size = TEXT_MAX;
+    while (size > 0 && ((unsigned char)text[size] & 0xc0) == 0x80)
+        size--;
+    return size;
+}
+
+/* Text of a client's making: whatever it is, it stays within its quotes and on its line, and leaves
+ * room for what comes behind it. */
 static void put_escaped(struct line *line, const char *text, size_t size)
 {
-    for (size_t i = 0; i < size; i++) {
+    size_t end = shown(text, size);
+
+    for (size_t i = 0; i < end; i++) {
         unsigned char c = (unsigned char)text[i];
         if (c < 0x20 || c == 0x7f || c == '"' || c == '\\')
             putf(line, "\\u%04x", c);
         else
             put(line, text + i, 1);
     }
+    if (end < size)
+        put(line, CUT, strlen(CUT));
 }
 
 struct variable {
@@ -157,15 +177,41 @@ static void put_method(struct line *line, pillion_request *req)
     put_escaped(line, name, strlen(name));
 }
 
-/* A string or a number, as JSON that is checked already. */
+/* The size of the character or the escape that begins a piece of a JSON string. The two halves of a
+ * surrogate pair are one. */
+static size_t unit_size(const char *text)
+{
+    unsigned char c = (unsigned char)text[0];
+
+    if (c == '\\' && text[1] == 'u')
+        return (text[2] | 0x20) == 'd' && strchr("89abAB", text[3]) != NULL && text[6] == '\\' &&
+                       text[7] == 'u'
+                   ? 12
+                   : 6;
+    return c == '\\' ? 2 : c < 0xc0 ? 1 : c < 0xe0 ? 2 : c < 0xf0 ? 3 : 4;
+}
+
+/* A string or a number, as JSON that is checked already. One that is long becomes a string that
+ * says how long it was. */
 static void put_id(struct line *line, pillion_request *req)
 {
     pillion_bytes id = pillion_request_id(req);
+    size_t end = 0, next;
 
-    if (id.data == NULL)
+    if (id.data == NULL) {
         put(line, "null", 4);
-    else
+        return;
+    }
+    if (id.size <= TEXT_MAX) {
         put(line, id.data, id.size);
+        return;
+    }
+    const char *text = id.data + (id.data[0] == '"');
+    while ((next = end + unit_size(text + end)) < TEXT_MAX)
+        end = next;
+    put(line, "\"", 1);
+    put(line, text, end);
+    putf(line, CUT " (%zu bytes)\"", id.size);
 }
 
 static void put_status(struct line *line, pillion_request *req)
@@ -226,6 +272,9 @@ static const struct variable *variable_at(const char *text)
     }
     return found;
 }
+
+/* Of each text at most TEXT_MAX bytes, each of them as \u0000 at worst; and 512 for all else. */
+static_assert(4 * 6 * TEXT_MAX + 512 < LINE_MAX_SIZE, "a line of JSON is whole");
 
 static void put_json(struct line *line, pillion_request *req)
 {

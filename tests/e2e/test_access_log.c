@@ -105,6 +105,58 @@ START_TEST(a_format_of_ones_own)
 }
 END_TEST
 
+START_TEST(what_is_long_is_cut_and_the_line_is_whole)
+{
+    static const struct {
+        const char *first, *unit, *last; /* a unit is there a thousand times */
+        const char *shown;               /* how it ends in the log */
+    } ids[] = {
+        {"\"", "abcdefghi", "\"", "abcdefghiabc\xe2\x80\xa6 (9002 bytes)"},
+        {"\"", "\xc3\xb6", "\"", "\xc3\xb6\xe2\x80\xa6 (2002 bytes)"},
+        {"\"x", "\xe2\x82\xac", "\"", "\xe2\x82\xac\xe2\x80\xa6 (3003 bytes)"},
+        {"\"", "\\\"", "\"", "\"\xe2\x80\xa6 (2002 bytes)"},
+        {"\"x", "\\u000a", "\"", "\n\xe2\x80\xa6 (6003 bytes)"},
+        {"\"xx", "\\ud83d\\uDE00", "\"", "\xf0\x9f\x98\x80\xe2\x80\xa6 (12004 bytes)"},
+        {"", "1234567890", "", "12345\xe2\x80\xa6 (10000 bytes)"},
+    };
+    char name[256];
+    memset(name, '"', sizeof(name));
+    for (size_t i = 0; i < sizeof(name); i += 2)
+        name[i] = '\\';
+    name[254] = '\0';
+    struct server *server = serve("worker_processes 1;",
+                                  keep_printf("filter access_log { path access/log; buffer 0; }"
+                                              "method \"%s%s\" { handler ping.ping; } method ping;",
+                                              name, name));
+    int client = client_connect(server);
+
+    for (size_t i = 0; i < sizeof(ids) / sizeof(*ids); i++) {
+        struct buffer id = {0};
+        buffer_add(&id, ids[i].first, strlen(ids[i].first));
+        for (int n = 0; n < 1000; n++)
+            buffer_add(&id, ids[i].unit, strlen(ids[i].unit));
+        buffer_add(&id, ids[i].last, strlen(ids[i].last) + 1);
+        client_send_frame(client, keep_printf("{\"in\":\"%s%s\",\"id\":%s}", name, name, id.data));
+        client_receive(client, NULL);
+        free(id.data);
+    }
+    char *text = wait_line(server, "access/log", "(10000 bytes)");
+    ck_assert_uint_eq(count_lines(text), sizeof(ids) / sizeof(*ids));
+    for (size_t i = 0; i < sizeof(ids) / sizeof(*ids); i++) {
+        cJSON *line = line_of(text, i);
+        const char *id = member(line, "id");
+        size_t size = strlen(id), end = strlen(ids[i].shown);
+        ck_assert_uint_le(size, 280);
+        ck_assert_uint_ge(size, end);
+        ck_assert_str_eq(id + size - end, ids[i].shown);
+        ck_assert_uint_eq(strlen(member(line, "method")), 254);
+        ck_assert_str_eq(member(line, "status"), "ok");
+        ck_assert_str_eq(member(line, "generation"), "1");
+        cJSON_Delete(line);
+    }
+}
+END_TEST
+
 START_TEST(errors_and_slow_ones_are_always_told)
 {
     struct server *server = server_new();
@@ -251,7 +303,7 @@ START_TEST(wrong_configurations_are_refused)
 END_TEST
 
 E2E_MAIN("access_log", a_line_tells_of_a_request, a_format_of_ones_own,
-         errors_and_slow_ones_are_always_told, lines_of_two_workers_do_not_mix_and_none_is_lost,
-         a_file_that_is_moved_away_is_opened_anew,
+         what_is_long_is_cut_and_the_line_is_whole, errors_and_slow_ones_are_always_told,
+         lines_of_two_workers_do_not_mix_and_none_is_lost, a_file_that_is_moved_away_is_opened_anew,
          reopening_opens_it_at_once_and_writes_what_is_held, a_full_disk_costs_lines_and_no_request,
          wrong_configurations_are_refused)
