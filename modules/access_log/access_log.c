@@ -6,7 +6,7 @@
  *     }
  *
  * Lines are collected and written together. Each write is of whole lines, to a file that was opened
- * for appending, so lines of several workers never mix (open(2), O_APPEND; write(2)). A file that
+ * for appending, so lines of several workers never mix (open(2), O_APPEND; writev(2)). A file that
  * was moved away, as logrotate does, is opened anew on SIGUSR1, or when that is noticed. */
 #include <assert.h>
 #include <errno.h>
@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -40,6 +41,7 @@ struct log {
     pillion_handle flush; /* set while there is something in the buffer */
     uint64_t seen;        /* requests without an error */
     uint64_t lost;        /* lines that could not be written, since the last complaint */
+    bool failed;          /* the last write was not whole */
     time_t complained, looked;
     struct log *next; /* of this worker's statements */
 };
@@ -368,17 +370,38 @@ static void complain(struct log *log, size_t lines, int error)
     log->lost = 0;
 }
 
-/* One write(2) of whole lines. What does not fit is lost, and said. */
-static void write_lines(struct log *log, const char *data, size_t size)
+/* True when the file ends within a line, as a write leaves it that the disk had no room for: this
+ * worker's, or another's that has not gone on yet. Where that cannot be read, it may. */
+static bool ends_torn(const struct log *log)
 {
+    struct stat status;
+    char last = '\0';
+
+    if (fstat(log->fd, &status) != 0 || !S_ISREG(status.st_mode) || status.st_size == 0)
+        return false;
+    int fd = open(log->path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    if (fd < 0)
+        return true;
+    ssize_t size = pread(fd, &last, 1, status.st_size - 1);
+    close(fd);
+    return size != 1 || last != '\n';
+}
+
+/* One write of whole lines. What does not fit is lost, and said, and the next line does not begin
+ * in the middle of one that was torn. */
+static void write_lines(struct log *log, char *data, size_t size)
+{
+    struct iovec parts[] = {{(char[]){'\n'}, 1}, {data, size}};
     size_t lines = 0;
 
     follow_path(log);
-    ssize_t put = write(log->fd, data, size);
-    if (put == (ssize_t)size)
+    size_t torn = log->failed && ends_torn(log);
+    ssize_t put = writev(log->fd, parts + 1 - torn, 1 + (int)torn);
+    log->failed = put != (ssize_t)(torn + size);
+    if (!log->failed)
         return;
     int error = put < 0 ? errno : ENOSPC;
-    for (size_t i = put < 0 ? 0 : (size_t)put; i < size; i++)
+    for (size_t i = put < (ssize_t)torn ? 0 : (size_t)put - torn; i < size; i++)
         lines += data[i] == '\n';
     complain(log, lines, error);
 }
@@ -398,7 +421,7 @@ static void flush_due(pillion_instance *self, void *data)
     flush(data);
 }
 
-static void add_line(struct log *log, const struct line *line)
+static void add_line(struct log *log, struct line *line)
 {
     if (log->used + line->size > log->buffer_size)
         flush(log);

@@ -2,8 +2,10 @@
  */
 #include "harness.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -277,6 +279,50 @@ START_TEST(a_full_disk_costs_lines_and_no_request)
 }
 END_TEST
 
+/* Files that the process writes may have so many bytes. It has to be this user's. */
+static void limit_files(pid_t pid, rlim_t size)
+{
+    struct rlimit limit;
+
+    ck_assert_int_eq(prlimit(pid, RLIMIT_FSIZE, NULL, &limit), 0);
+    limit.rlim_cur = size < limit.rlim_max ? size : limit.rlim_max;
+    ck_assert_int_eq(prlimit(pid, RLIMIT_FSIZE, &limit, NULL), 0);
+}
+
+START_TEST(a_line_that_is_torn_ends_before_the_next)
+{
+    static const char *const ids[] = {"before", "torn", "lost", "after"};
+    size_t whole = 0;
+    pid_t pid;
+
+    signal(SIGXFSZ, SIG_IGN); /* the server inherits it: writes fail, and nobody is killed */
+    struct server *server = serve("worker_processes 1; user root;",
+                                  "method ping; method told { handler ping.ping; filter access_log "
+                                  "{ path access/log; buffer 0; } }");
+    int client = client_connect(server);
+    ck_assert_uint_eq(server_workers(server, &pid, 1), 1);
+    for (size_t i = 0; i < 4; i++) {
+        if (i == 1)
+            limit_files(pid, whole + 40);
+        if (i == 3)
+            limit_files(pid, RLIM_INFINITY);
+        client_send_frame(client, keep_printf("{\"in\":\"told\",\"id\":\"%s\"}", ids[i]));
+        client_receive(client, NULL);
+        client_expect_alive(client); /* its line is written, or not */
+        if (i == 0)
+            whole = strlen(read_log(server, "access/log"));
+    }
+    char *text = read_log(server, "access/log");
+    ck_assert_uint_eq(count_lines(text), 3);
+    ck_assert_int_eq(text[whole + 40], '\n');
+    cJSON *before = line_of(text, 0), *after = line_of(text, 2);
+    ck_assert_str_eq(member(before, "id"), "before");
+    ck_assert_str_eq(member(after, "id"), "after");
+    cJSON_Delete(before);
+    cJSON_Delete(after);
+}
+END_TEST
+
 START_TEST(wrong_configurations_are_refused)
 {
     static const struct {
@@ -306,4 +352,4 @@ E2E_MAIN("access_log", a_line_tells_of_a_request, a_format_of_ones_own,
          what_is_long_is_cut_and_the_line_is_whole, errors_and_slow_ones_are_always_told,
          lines_of_two_workers_do_not_mix_and_none_is_lost, a_file_that_is_moved_away_is_opened_anew,
          reopening_opens_it_at_once_and_writes_what_is_held, a_full_disk_costs_lines_and_no_request,
-         wrong_configurations_are_refused)
+         a_line_that_is_torn_ends_before_the_next, wrong_configurations_are_refused)
