@@ -93,14 +93,20 @@ static int add_token(struct auth *auth, const char *token, size_t size)
     return 0;
 }
 
-/* Opens a file of secrets. Others had better not be able to read it. */
+/* Opens a file of secrets. Others had better not be able to read it. It may have been there when
+ * the server was started, and be missed only when a worker has crashed: the reason says why it is
+ * read then. */
 static FILE *open_secret(pillion_instance *self, const char *path, pillion_error_text *error)
 {
     struct stat status;
     FILE *file = fopen(path, "re");
 
     if (file == NULL)
-        pillion_error(error, "cannot open %s: %s", path, strerror(errno));
+        pillion_error(error,
+                      "cannot open %s: %s; each worker reads it when it starts, also one that "
+                      "takes the place of one that crashed, so it has to stay there while the "
+                      "server runs",
+                      path, strerror(errno));
     else if (fstat(fileno(file), &status) == 0 && (status.st_mode & S_IROTH) != 0)
         pillion_log(self, PILLION_LOG_WARN, "%s holds secrets, and everybody can read it", path);
     return file;

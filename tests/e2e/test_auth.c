@@ -1,10 +1,12 @@
 /* The auth module: tokens, token files, signatures (made by Python's hmac), and what is refused. */
 #include "harness.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 static struct server *serve(const char *server_text)
 {
@@ -116,6 +118,31 @@ START_TEST(a_file_of_tokens_is_read_and_read_again_by_a_reload)
 }
 END_TEST
 
+START_TEST(a_file_that_is_gone_is_missed_by_the_next_worker)
+{
+    struct server *server = server_new();
+    pid_t pid;
+
+    server_write(server, "conf/tokens", "first\n");
+    server_conf(server, "load_module modules/auth.so;",
+                "method ping { filter auth { token_file conf/tokens; } }");
+    server_start_with(server, (const char *const[]){"-g", "worker_processes 1;", NULL});
+    ck_assert_uint_eq(server_workers(server, &pid, 1), 1);
+    int client = client_connect(server);
+    passes(client, ",\"token\":\"first\"");
+    ck_assert_int_eq(unlink(server_path(server, "conf/tokens")), 0);
+    passes(client, ",\"token\":\"first\""); /* this worker has read it */
+    kill(pid, SIGKILL);
+    server_wait_log(server, "conf/tokens: No such file or directory; each worker reads it when it "
+                            "starts, also one that takes the place of one that crashed, so it has "
+                            "to stay there while the server runs");
+    server_write(server, "conf/tokens.new", "second\n");
+    ck_assert_int_eq(
+        rename(server_path(server, "conf/tokens.new"), server_path(server, "conf/tokens")), 0);
+    passes(client, ",\"token\":\"second\""); /* the next one that starts */
+}
+END_TEST
+
 START_TEST(a_signature_opens)
 {
     struct server *server = serve("filter auth { hmac_key s3cret; max_age 10s; } method ping;");
@@ -207,5 +234,6 @@ START_TEST(wrong_configurations_are_refused)
 END_TEST
 
 E2E_MAIN("auth", a_token_opens, methods_and_servers_ask_for_their_own,
-         a_file_of_tokens_is_read_and_read_again_by_a_reload, a_signature_opens,
+         a_file_of_tokens_is_read_and_read_again_by_a_reload,
+         a_file_that_is_gone_is_missed_by_the_next_worker, a_signature_opens,
          a_token_or_a_signature, wrong_configurations_are_refused)
