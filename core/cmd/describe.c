@@ -68,7 +68,10 @@ void describe_directive(struct text *out, const pillion_directive *directive)
     for (const char *const *word = directive->words; word != NULL && *word != NULL; word++)
         text_printf(out, "%s%s", word == directive->words ? " of " : " | ", *word);
     if (describe_bounded(directive))
-        text_printf(out, ", %lld to %lld", (long long)directive->min, (long long)directive->max);
+        text_printf(out, ", %lld to %lld%s", (long long)directive->min, (long long)directive->max,
+                    directive->type == PILLION_TIME   ? " ms"
+                    : directive->type == PILLION_SIZE ? " bytes"
+                                                      : "");
     if (directive->required)
         text_append_string(out, ", required");
     else if (directive->fallback != NULL)

@@ -15,11 +15,13 @@
 
 #define WAIT_MAX 3600000u
 
-enum { OPTION_MODULE = 256, OPTION_METHOD, OPTION_WITH, OPTION_MEMBERS, OPTION_WAIT };
+enum { OPTION_MODULE = 256, OPTION_METHOD, OPTION_MAIN, OPTION_WITH, OPTION_MEMBERS, OPTION_WAIT };
 
 static const struct option_row options[] = {
     {OPTION_MODULE, "module", "DIRECTIVES", "as they would stand in the block of load_module"},
     {OPTION_METHOD, "method", "DIRECTIVES", "as they would stand in the block of method"},
+    {OPTION_MAIN, "main", "DIRECTIVES",
+     "as they would stand outside of every block: 'zone limits 1m;'"},
     {OPTION_WITH, "with", "FILE.so", "loads another module as well, such as one with a filter"},
     {OPTION_MEMBERS, "members", "OBJECT",
      "members of the request besides in and params: '{\"token\": \"x\"}'"},
@@ -31,7 +33,7 @@ static const struct option_row options[] = {
 /* What the command line says. */
 static struct {
     const char *file, *method;
-    const char *module_block, *method_block, *with, *members;
+    const char *module_block, *method_block, *main, *with, *members;
     struct text params;
     unsigned wait_ms;
 } line;
@@ -53,6 +55,7 @@ static bool start(void)
 {
     struct text main_text = {0}, server_text = {0};
 
+    text_printf(&main_text, "%s\n", line.main);
     if (line.with != NULL) {
         text_append_string(&main_text, "load_module ");
         append_quoted(&main_text, line.with);
@@ -114,12 +117,14 @@ static int read_line(struct args *args)
     char rest;
     int id;
 
-    line.module_block = line.method_block = "";
+    line.module_block = line.method_block = line.main = "";
     while ((id = args_next(args)) > 0) {
         if (id == OPTION_MODULE)
             line.module_block = args->value;
         else if (id == OPTION_METHOD)
             line.method_block = args->value;
+        else if (id == OPTION_MAIN)
+            line.main = args->value;
         else if (id == OPTION_WITH)
             line.with = args->value;
         else if (id == OPTION_MEMBERS)
@@ -160,7 +165,8 @@ static int run(const struct command *self, int argc, char **argv)
 const struct command try_command = {
     .name = "try",
     .run = run,
-    .usage = "[--module DIRECTIVES] [--method DIRECTIVES] [--with FILE.so] [--members OBJECT] "
+    .usage = "[--module DIRECTIVES] [--method DIRECTIVES] [--main DIRECTIVES] [--with FILE.so] "
+             "[--members OBJECT] "
              "[--wait MS] FILE.so METHOD [PARAMS | -]",
     .summary = "Calls a module's method in this process, without a server.",
     .options = options,

@@ -230,7 +230,7 @@ const struct conf_directive settings_directives[] = {
      .repeats = true,
      .required = true,
      .syntax = "ADDRESS [backlog=N] [reuseport]",
-     .summary = "An address to serve: `127.0.0.1:8080`, `[::1]:8080`, `*:8080` for every "
+     .summary = "An address to serve: `127.0.0.1:8080`, `[::1]:8080`, `*:8080` or `8080` for every "
                 "IPv4 address, `[::]:8080` for every IPv6 address, or `unix:PATH` for a Unix "
                 "socket. `backlog` is the length of the "
                 "queue of connections not yet accepted, 4096 unless given, and bounded by the "

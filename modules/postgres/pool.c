@@ -77,7 +77,7 @@ static void set_reason(char *to, size_t size, const char *from)
 {
     snprintf(to, size, "%s", from);
     for (char *p = to; *p != '\0'; p++) {
-        if (*p == '\n')
+        if (*p == '\n' || *p == '\t')
             *p = p[1] == '\0' ? '\0' : ' ';
     }
 }
@@ -110,8 +110,7 @@ static void connection_lost(struct connection *connection, const char *why)
         connection->first = call->next;
         pillion_count(pool->self, METRIC_UNAVAILABLE, req != NULL);
         if (req != NULL)
-            pillion_fail(req, "postgres_unavailable", "the connection to PostgreSQL broke: %s",
-                         reason);
+            pillion_fail(req, "postgres_unavailable", "the connection to PostgreSQL broke");
         call_free(call);
     }
     connection->end = &connection->first;
@@ -542,8 +541,7 @@ void pool_send(struct pool *pool, pillion_request *req, const struct method *met
 
     if (connection == NULL) {
         pillion_count(pool->self, METRIC_UNAVAILABLE, 1);
-        pillion_fail(req, "postgres_unavailable", "there is no connection to PostgreSQL%s%s",
-                     pool->reason[0] == '\0' ? "" : ": ", pool->reason);
+        pillion_fail(req, "postgres_unavailable", "there is no connection to PostgreSQL");
         return;
     }
     if (connection->pending >= (size_t)pool->settings->max_pending) {

@@ -46,6 +46,45 @@ static const char *unfit(const char *name)
     return NULL;
 }
 
+/* Where the "$name" begins with which a word ends; 0 where it does not, or begins with it. */
+static size_t inner_param(const char *word)
+{
+    const char *dollar = strrchr(word, '$');
+    static const char name[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_";
+
+    if (dollar == NULL || dollar[1] == '\0' || dollar[1 + strspn(dollar + 1, name)] != '\0')
+        return 0;
+    return (size_t)(dollar - word);
+}
+
+/* $name, $name?, $names... Returns 0, or as pillion_error. */
+static int read_param(struct command *command, size_t i, pillion_error_text *error)
+{
+    struct word *word = &command->words[i];
+    const char *written = word->text;
+
+    word->is_param = true;
+    word->text++;
+    word->size--;
+    if (ends_with(word->text, word->size, "...")) {
+        word->spreads = true;
+        word->size -= 3;
+    } else if (ends_with(word->text, word->size, "?")) {
+        word->optional = true;
+        word->size--;
+        if (i > 1 && !command->words[i - 1].is_param)
+            command->words[i - 1].leads = true;
+    }
+    if (word->size == 0 || i == 0)
+        return pillion_error(error,
+                             "\"%s\" cannot stand in a command: it begins with the name of "
+                             "Redis's command, and $name, $name? and $names... are members of "
+                             "params",
+                             written);
+    word->text = strndup(word->text, word->size);
+    return word->text == NULL ? pillion_error(error, "out of memory") : 0;
+}
+
 int command_read(const pillion_list *words, struct command *command, pillion_error_text *error)
 {
     const char *why = unfit(words->items[0]);
@@ -59,29 +98,16 @@ int command_read(const pillion_list *words, struct command *command, pillion_err
     for (size_t i = 0; i < words->count; i++) {
         struct word *word = &command->words[i];
         *word = (struct word){.text = words->items[i], .size = strlen(words->items[i])};
-        if (word->text[0] != '$')
-            continue;
-        word->is_param = true;
-        word->text++;
-        word->size--;
-        if (ends_with(word->text, word->size, "...")) {
-            word->spreads = true;
-            word->size -= 3;
-        } else if (ends_with(word->text, word->size, "?")) {
-            word->optional = true;
-            word->size--;
-            if (i > 1 && !command->words[i - 1].is_param)
-                command->words[i - 1].leads = true;
+        size_t inner = i == 0 ? 0 : inner_param(word->text);
+        if (inner > 0) {
+            *word = (struct word){.is_param = true,
+                                  .prefix = word->text,
+                                  .prefix_size = inner,
+                                  .text = word->text + inner + 1,
+                                  .size = word->size - inner - 1};
+        } else if (word->text[0] == '$' && read_param(command, i, error) != 0) {
+            return -1;
         }
-        if (word->size == 0 || i == 0)
-            return pillion_error(error,
-                                 "\"%s\" cannot stand in a command: it begins with the name of "
-                                 "Redis's command, and $name, $name? and $names... are members of "
-                                 "params",
-                                 words->items[i]);
-        word->text = strndup(word->text, word->size);
-        if (word->text == NULL)
-            return pillion_error(error, "out of memory");
     }
     return 0;
 }
@@ -93,14 +119,30 @@ static bool add(struct arguments *arguments, const char *data, size_t size)
     return true;
 }
 
+/* The same behind what stands before it in its word: user:$id. */
+static bool add_behind(pillion_request *req, struct arguments *arguments, const struct word *word,
+                       const char *data, size_t size)
+{
+    if (word->prefix_size == 0)
+        return add(arguments, data, size);
+    char *whole = pillion_alloc(req, word->prefix_size + size);
+    if (whole == NULL) {
+        pillion_fail(req, PILLION_OVERLOADED, "out of memory");
+        return false;
+    }
+    memcpy(whole, word->prefix, word->prefix_size);
+    memcpy(whole + word->prefix_size, data, size);
+    return add(arguments, whole, word->prefix_size + size);
+}
+
 /* A value as Redis takes it: a string, or a number as it is written in `text`. */
 static bool add_value(pillion_request *req, struct arguments *arguments, const struct word *word,
                       const cJSON *item, pillion_bytes text)
 {
     if (cJSON_IsString(item))
-        return add(arguments, item->valuestring, strlen(item->valuestring));
+        return add_behind(req, arguments, word, item->valuestring, strlen(item->valuestring));
     if (cJSON_IsNumber(item))
-        return add(arguments, text.data, text.size);
+        return add_behind(req, arguments, word, text.data, text.size);
     pillion_fail(req, PILLION_INVALID_PARAMS, "\"%.*s\" must be a string or a number%s",
                  (int)word->size, word->text, word->spreads ? ", or an array of them" : "");
     return false;
@@ -132,7 +174,8 @@ static pillion_bytes next_element(pillion_bytes *rest)
 
 static const cJSON *member(const cJSON *params, const struct word *word)
 {
-    return cJSON_GetObjectItemCaseSensitive(params, word->text);
+    const cJSON *item = cJSON_GetObjectItemCaseSensitive(params, word->text);
+    return word->optional && cJSON_IsNull(item) ? NULL : item;
 }
 
 static bool add_word(pillion_request *req, struct arguments *arguments, const struct word *word,

@@ -81,10 +81,11 @@ static struct call call_shift(struct link *link)
     return call;
 }
 
-static void fail_unavailable(pillion_request *req, const char *what, const char *why)
+/* Why is for the log: clients need not know where Redis is. */
+static void fail_unavailable(pillion_request *req, const char *what)
 {
     pillion_count(pillion_self(req), METRIC_UNAVAILABLE, 1);
-    pillion_fail(req, "redis_unavailable", "%s%s%s", what, why[0] == '\0' ? "" : ": ", why);
+    pillion_fail(req, "redis_unavailable", "%s", what);
 }
 
 /* ---- Ending ---- */
@@ -127,7 +128,7 @@ static void link_lost(struct link *link, const char *why)
         struct call call = call_shift(link);
         pillion_request *req = call.token == 0 ? NULL : pillion_resume(call.token);
         if (req != NULL)
-            fail_unavailable(req, "the connection to Redis broke", reason);
+            fail_unavailable(req, "the connection to Redis broke");
     }
     if (links->closing)
         return;
@@ -398,7 +399,7 @@ void links_send(struct links *links, pillion_request *req, pillion_bytes command
     struct link *link = choose(links);
 
     if (link == NULL) {
-        fail_unavailable(req, "there is no connection to Redis", links->reason);
+        fail_unavailable(req, "there is no connection to Redis");
         return;
     }
     if (link->pending >= (size_t)links->settings->max_pending) {

@@ -26,6 +26,8 @@ enum metric { METRIC_COMMANDS, METRIC_ERRORS, METRIC_UNAVAILABLE, METRIC_CONNECT
 struct word {
     const char *text; /* the word, or the member's name; ended by NUL */
     size_t size;
+    const char *prefix; /* what stands before $name in the same word */
+    size_t prefix_size;
     bool is_param, optional, spreads; /* $name, $name?, $names... */
     bool leads; /* stands before an optional member, and goes with it: EX of `EX $ttl?` */
 };

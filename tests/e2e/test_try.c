@@ -118,6 +118,10 @@ START_TEST(filters_of_other_modules_can_be_tried)
         pillion("try", "--with", module("auth"), "--method", filter, module("ping"), "ping", "[1]");
     expect_status(&run, 1);
     expect_part(run.err, "unauthorized: ");
+    run = pillion("try", "--with", module("limit"), "--main", "zone z 64k;", "--method",
+                  "filter limit { zone z; rate 1/h; }", module("ping"), "ping", "[1]");
+    expect_status(&run, 0);
+    expect_part(run.out, "[1]");
     run = pillion("try", "--with", module("auth"), "--method", filter, "--members",
                   "{\"token\": \"secret\"}", module("ping"), "ping", "[1]");
     expect_status(&run, 0);
