@@ -1,6 +1,7 @@
 /* The log. See log.h. */
 #include "base/log.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
@@ -190,30 +191,50 @@ static void append_value(struct text *line, const struct log_field *field)
     }
 }
 
+/* Modules give names. What cannot stand in one becomes _, and one that is taken is followed by it.
+ */
+static void append_name(struct text *line, const struct log_field *fields,
+                        const struct log_field *field)
+{
+    static const char *const own[] = {"time", "level", "process", "pid", "message"};
+    bool taken = false;
+
+    for (size_t i = 0; i < sizeof(own) / sizeof(*own); i++)
+        taken = taken || strcmp(field->name, own[i]) == 0;
+    for (; fields < field; fields++)
+        taken = taken || strcmp(field->name, fields->name) == 0;
+    for (const char *c = field->name; *c != '\0'; c++)
+        text_append_char(line, isalnum((unsigned char)*c) || *c == '-' || *c == '_' ? *c : '_');
+    if (taken)
+        text_append_char(line, '_');
+}
+
 static void append_members(struct text *line, const struct log_field *fields)
 {
-    for (; fields != NULL && fields->name != NULL; fields++) {
+    for (const struct log_field *field = fields; field != NULL && field->name != NULL; field++) {
         text_append_string(line, ",\"");
-        text_append_json(line, bytes_of(fields->name));
+        append_name(line, fields, field);
         text_append_string(line, "\":");
-        append_value(line, fields);
+        append_value(line, field);
     }
 }
 
 /* A word stands as it is; what would be hard to tell from what follows is in quotes, as in JSON. */
 static void append_words(struct text *line, const struct log_field *fields)
 {
-    for (; fields != NULL && fields->name != NULL; fields++) {
-        struct bytes text = fields->text;
+    for (const struct log_field *field = fields; field != NULL && field->name != NULL; field++) {
+        struct bytes text = field->text;
         bool word = text.data != NULL && text.size > 0 && text.size <= LOG_VALUE_MAX;
         for (size_t i = 0; word && i < text.size; i++)
             word = (unsigned char)text.data[i] > 0x20 && (unsigned char)text.data[i] < 0x7f &&
                    strchr("\"\\=", text.data[i]) == NULL;
-        text_printf(line, " %s=", fields->name);
+        text_append_char(line, ' ');
+        append_name(line, fields, field);
+        text_append_char(line, '=');
         if (word)
             text_append(line, text);
         else
-            append_value(line, fields);
+            append_value(line, field);
     }
 }
 

@@ -232,6 +232,27 @@ START_TEST(handlers_may_have_directives_of_their_own)
 }
 END_TEST
 
+static const pillion_directive taken_directives[] = {
+    {.name = "timeout", .type = PILLION_TIME, .offset = 0}, {0}};
+static const pillion_method taken_methods[] = {{.name = "query",
+                                                .handler = handler,
+                                                .directives = taken_directives,
+                                                .config_size = sizeof(uint64_t)},
+                                               {0}};
+
+START_TEST(a_directive_cannot_be_the_handlers_and_the_servers)
+{
+    set_up("server { listen 1;\n"
+           "method a { handler q.query; timeout 1s; }\n"
+           "}");
+    add_module("q", taken_methods);
+    ck_assert(!module_set_bind(&set, settings.servers, 0, &table));
+    said("t:2:8: method a: the handler's directive \"timeout\" is called as one of the server's");
+    method_table_free(&table);
+    tear_down();
+}
+END_TEST
+
 START_TEST(directives_of_handlers_are_checked)
 {
     set_up("server { listen 1;\n"
@@ -446,7 +467,8 @@ END_TEST
 
 UNIT_MAIN("module_loader", methods_are_bound_by_name_or_by_handler,
           what_nobody_provides_is_told_with_what_there_is,
-          handlers_may_have_directives_of_their_own, directives_of_handlers_are_checked,
+          handlers_may_have_directives_of_their_own,
+          a_directive_cannot_be_the_handlers_and_the_servers, directives_of_handlers_are_checked,
           without_modules_no_method_can_be_bound, every_check_runs_whatever_the_others_say,
           starts_run_in_order_and_stops_in_the_other,
           a_start_that_fails_is_the_last_and_is_not_stopped, a_symbol_that_nobody_provides_is_named,
