@@ -2,7 +2,8 @@
  *
  * The members of the outermost object are taken here, one by one, and everything inside them by the
  * scanner, so that finding them costs no second look. A body is read to its end before it is
- * judged: bad JSON anywhere outweighs a bad request, and `id` may come after the fault. */
+ * judged: bad JSON anywhere outweighs a bad request, and `id` may come after a bad request's fault.
+ */
 #include "wire/json.h"
 #include "wire/json_plain.h"
 #include "wire/json_scan.h"
@@ -233,7 +234,7 @@ static const char *read_members(struct reader *reader, const char *p)
     return p;
 }
 
-static void read_id(struct reader *reader, struct envelope *envelope)
+static inline void read_id(struct reader *reader, struct envelope *envelope)
 {
     struct bytes id = {reader->found[MEMBER_ID], reader->found_size[MEMBER_ID]};
 
@@ -269,6 +270,19 @@ static void read_in(struct reader *reader, struct envelope *envelope)
         note_fault(reader, in.data, reason);
 }
 
+/* Bad JSON. Whoever has sent it is told which request it was, if that stood before the fault: an id
+ * that the fault follows directly may be the half of one. */
+__attribute__((cold, noinline)) static enum envelope_status
+refuse(struct reader *reader, struct envelope *envelope, struct json_error *error)
+{
+    const char *id = reader->found[MEMBER_ID];
+
+    *error = reader->scan.error;
+    if (id != NULL && id + reader->found_size[MEMBER_ID] < reader->scan.start + error->offset)
+        read_id(reader, envelope);
+    return ENVELOPE_NOT_JSON;
+}
+
 enum envelope_status envelope_read(struct bytes body, const struct json_limits *limits,
                                    struct envelope *envelope, struct json_error *error)
 {
@@ -285,10 +299,8 @@ enum envelope_status envelope_read(struct bytes body, const struct json_limits *
     envelope->id = (struct bytes){NULL, 0};
 
     p = is_object ? read_members(&reader, p) : json_scan_value(&reader.scan, p);
-    if (p == NULL || !json_scan_end(&reader.scan, p)) {
-        *error = reader.scan.error;
-        return ENVELOPE_NOT_JSON;
-    }
+    if (p == NULL || !json_scan_end(&reader.scan, p))
+        return refuse(&reader, envelope, error);
     if (!is_object) {
         note_fault(&reader, reader.object, "the request is not an object");
     } else {

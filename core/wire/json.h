@@ -47,7 +47,8 @@ struct envelope {
     struct bytes in;     /* the method's name, unescaped and without quotes */
     struct bytes params; /* "null" when absent (static storage) */
     struct bytes id;     /* a string, number or null; set whenever it could be read, even when the
-                            envelope is invalid otherwise; absent when it was there twice */
+                            envelope is invalid otherwise, or no JSON from some place behind it on;
+                            absent when it was there twice */
     char in_buffer[METHOD_NAME_MAX + 1]; /* holds `in` when it was written with escapes */
 };
 
@@ -55,9 +56,10 @@ struct envelope {
  * unescaping ("\u0069n" is "in"). Invalid, with a reason: not an object; `in` missing, not a
  * string, longer than METHOD_NAME_MAX, with a lone surrogate or \u0000; `id` neither string, number
  * nor null; `in`, `params` or `id` twice. Other members are ignored. After ENVELOPE_NOT_JSON, `id`
- * is absent, wherever the error was. `error` is set unless the result is ENVELOPE_OK; of a request
- * that is invalid its offset is that of the value, or of the second name, or, when something is
- * missing, of the value that is no request. */
+ * is what was read of the outermost object before the error, and absent when the error follows it
+ * directly: it may have been meant to go on. `error` is set unless the result is ENVELOPE_OK; of a
+ * request that is invalid its offset is that of the value, or of the second name, or, when
+ * something is missing, of the value that is no request. */
 enum envelope_status envelope_read(struct bytes body, const struct json_limits *limits,
                                    struct envelope *envelope, struct json_error *error);
 

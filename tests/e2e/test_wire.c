@@ -364,6 +364,8 @@ START_TEST(error_replies_carry_the_id_where_it_can_be_read)
     client_send_frame(client, "{\"params\":1,\"id\":-1E5}");
     expect_part(client_receive(client, NULL), ",\"id\":-1E5}");
     client_send_frame(client, "{\"id\":1,\"in\":");
+    expect_part(client_receive(client, NULL), ", at byte 13\"},\"id\":1}");
+    client_send_frame(client, "{\"in\":,\"id\":1}");
     ck_assert_ptr_null(strstr(client_receive(client, NULL), "\"id\""));
 }
 END_TEST

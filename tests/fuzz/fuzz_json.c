@@ -35,7 +35,7 @@ static void require_envelope(struct bytes body, enum envelope_status status,
                              const struct envelope *envelope)
 {
     if (envelope->id.data != NULL) {
-        require(status != ENVELOPE_NOT_JSON && is_inside(envelope->id, body));
+        require(is_inside(envelope->id, body));
         require_value(envelope->id);
         require(strchr("{[tf", envelope->id.data[0]) == NULL);
     }

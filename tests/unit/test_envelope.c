@@ -179,24 +179,37 @@ START_TEST(envelope_faults_are_told_and_keep_the_id)
 }
 END_TEST
 
-/* Bad JSON outweighs every fault of the request, also behind the last member that matters. */
-START_TEST(envelope_that_is_not_json_has_no_id)
+/* Bad JSON outweighs every fault of the request, also behind the last member that matters. The id
+ * is kept when it stands before the fault, and is whole. */
+START_TEST(envelope_that_is_not_json_keeps_the_id_before_the_fault)
 {
     static const struct {
         const char *body;
         size_t offset;
+        const char *id;
     } cases[] = {
-        {"", 0},
-        {"{\"id\":1,\"in\":\"x\"", 16},
-        {"{\"id\":1,\"in\":\"x\"}x", 17},
-        {"{\"id\":1,\"in\":\"x\",}", 17},
-        {"{\"in\":1,\"id\":1,\"a\":[1,]}", 22},
-        {"{\"id\":1,\"id\":2,\"a\":\"\x80\"}", 20},
-        {"{\"id\":1,\"\\ud800\":2}", 9},
-        {"{\"in\":\"\xff\",\"id\":1}", 7},
-        {"[1,2", 4},
-        {"\"x\" 1", 4},
-        {"{1}", 1},
+        {"", 0, NULL},
+        {"{\"id\":1,\"in\":\"x\"", 16, "1"},
+        {"{\"id\":1,\"in\":\"x\"}x", 17, "1"},
+        {"{\"id\":1,\"in\":\"x\",}", 17, "1"},
+        {"{\"in\":1,\"id\":1,\"a\":[1,]}", 22, "1"},
+        {"{\"id\":1,\"id\":2,\"a\":\"\x80\"}", 20, NULL},
+        {"{\"id\":1,\"\\ud800\":2}", 9, "1"},
+        {"{\"i\\u0064\":\"a\\n\" ,\"in\":+}", 23, "\"a\\n\""},
+        {"{\"id\":null,\"params\":{\"id\":2", 27, "null"},
+        {"{\"in\":1,\"in\":2,\"id\":-1.5e3 ?", 27, "-1.5e3"},
+        {"{\"id\":12", 8, NULL}, /* perhaps 123 */
+        {"{\"id\":12x}", 8, NULL},
+        {"{\"id\":\"a", 8, NULL},
+        {"{\"id\":{},\"in\":?}", 14, NULL},
+        {"{\"id\":[1],\"a\"}", 13, NULL},
+        {"{\"id\":true,\"a\"}", 14, NULL},
+        {"{\"params\":{\"id\":1},?", 19, NULL},
+        {"{\"in\":\"\xff\",\"id\":1}", 7, NULL},
+        {"[1,2", 4, NULL},
+        {"[{\"id\":1},", 10, NULL},
+        {"\"x\" 1", 4, NULL},
+        {"{1}", 1, NULL},
     };
 
     for (size_t i = 0; i < COUNT(cases); i++) {
@@ -206,7 +219,7 @@ START_TEST(envelope_that_is_not_json_has_no_id)
         ck_assert_ptr_nonnull(error.reason);
         assert_is(envelope.in, NULL);
         assert_is(envelope.params, NULL);
-        assert_is(envelope.id, NULL);
+        assert_is(envelope.id, cases[i].id);
     }
     ck_assert_int_eq(envelope_read((struct bytes){NULL, 0}, &wide, &envelope, &error),
                      ENVELOPE_NOT_JSON);
@@ -314,6 +327,12 @@ START_TEST(envelope_limits_count_the_object_itself)
     ck_assert_int_eq(envelope_read(body, &(struct json_limits){3, 6}, &envelope, &error),
                      ENVELOPE_NOT_JSON);
     ck_assert_uint_eq(error.offset, 36);
+    assert_is(envelope.id, NULL);
+    ck_assert_int_eq(envelope_read(BYTES("{\"id\":3,\"in\":\"x\",\"params\":[[1]],\"a\":2}"),
+                                   &(struct json_limits){3, 6}, &envelope, &error),
+                     ENVELOPE_NOT_JSON);
+    ck_assert_uint_eq(error.offset, 36);
+    assert_is(envelope.id, "3");
     ck_assert_int_eq(envelope_read(body, &(struct json_limits){0, 7}, &envelope, &error),
                      ENVELOPE_NOT_JSON);
     ck_assert_uint_eq(error.offset, 0);
@@ -395,7 +414,8 @@ START_TEST(envelope_refuses_as_json_what_the_check_refuses)
 END_TEST
 
 UNIT_MAIN("envelope", envelope_members_are_found_and_kept_byte_for_byte,
-          envelope_faults_are_told_and_keep_the_id, envelope_that_is_not_json_has_no_id,
+          envelope_faults_are_told_and_keep_the_id,
+          envelope_that_is_not_json_keeps_the_id_before_the_fault,
           envelope_id_is_found_in_every_place, envelope_spans_point_into_the_body,
           envelope_method_name_limit_is_inclusive, envelope_method_name_of_escapes_only,
           envelope_limits_count_the_object_itself, envelope_params_may_be_any_valid_text,
