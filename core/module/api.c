@@ -134,6 +134,14 @@ PILLION_EXPORT void pillion_fail(pillion_request *req, const char *code, const c
     request_fail(req, code == NULL ? PILLION_INTERNAL_ERROR : code, "%s", text);
 }
 
+PILLION_EXPORT void pillion_fail_raw(pillion_request *req, const char *code, pillion_bytes result)
+{
+    struct bytes bytes = {result.data, result.size};
+
+    if (offload_on_loop("pillion_fail_raw") && check_result(req, bytes))
+        request_fail_raw(req, code == NULL ? PILLION_INTERNAL_ERROR : code, bytes);
+}
+
 /* ---- Answering later ---- */
 
 /* The requests of this process: tokens take no argument of ours. */

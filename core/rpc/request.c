@@ -163,6 +163,12 @@ static void send_reply(struct pillion_request *req, const struct reply *reply, s
         reply_write(reply, room);
 }
 
+static void note_failure(struct pillion_request *req, const char *code)
+{
+    req->failed = true;
+    snprintf(req->code, sizeof(req->code), "%s", code);
+}
+
 void request_fail(struct pillion_request *req, const char *code, const char *format, ...)
 {
     char message[FAIL_MESSAGE_MAX], result[FAIL_MESSAGE_MAX * 6 + 512];
@@ -174,14 +180,37 @@ void request_fail(struct pillion_request *req, const char *code, const char *for
     int size = vsnprintf(message, sizeof(message), format, args);
     va_end(args);
     size_t length = size < 0 ? 0 : strlen(message);
-    req->failed = true;
-    snprintf(req->code, sizeof(req->code), "%s", code);
+    note_failure(req, code);
     struct reply reply = {
         .result = reply_error_result(code, (struct bytes){message, length}, result, sizeof(result)),
         .id = req->id,
     };
     reply_set_out_string(&reply, "error");
     send_reply(req, &reply, reply_size(&reply));
+}
+
+static void fail_too_large(struct pillion_request *req, size_t size)
+{
+    log_error("module %s: \"%s\" replied with %zu bytes; at most %llu fit", module_of(req),
+              method_of(req), size, (unsigned long long)req->max_reply);
+    request_fail(req, PILLION_INTERNAL_ERROR, "the reply has %zu bytes; at most %llu can be sent",
+                 size, (unsigned long long)req->max_reply);
+}
+
+void request_fail_raw(struct pillion_request *req, const char *code, struct bytes result)
+{
+    struct reply reply = {.result = result, .id = req->id};
+
+    if (!may_answer(req))
+        return;
+    reply_set_out_string(&reply, "error");
+    size_t size = reply_size(&reply);
+    if (size > req->max_reply) {
+        fail_too_large(req, size);
+        return;
+    }
+    note_failure(req, code);
+    send_reply(req, &reply, size);
 }
 
 void request_reply(struct pillion_request *req, const char *out, struct bytes result)
@@ -201,11 +230,7 @@ void request_reply(struct pillion_request *req, const char *out, struct bytes re
         return;
     }
     if (size > req->max_reply) {
-        log_error("module %s: \"%s\" replied with %zu bytes; at most %llu fit", module_of(req),
-                  method_of(req), size, (unsigned long long)req->max_reply);
-        request_fail(req, PILLION_INTERNAL_ERROR,
-                     "the reply has %zu bytes; at most %llu can be sent", size,
-                     (unsigned long long)req->max_reply);
+        fail_too_large(req, size);
         return;
     }
     send_reply(req, &reply, size);

@@ -57,6 +57,9 @@ void request_reply(struct pillion_request *req, const char *out, struct bytes re
 __attribute__((format(printf, 3, 4))) void request_fail(struct pillion_request *req,
                                                         const char *code, const char *format, ...);
 
+/* Answers {"out": "error"} and a result that is known to be valid JSON. */
+void request_fail_raw(struct pillion_request *req, const char *code, struct bytes result);
+
 /* The params as cJSON, NULL when they cannot be had. See pillion_params. */
 const cJSON *request_params(struct pillion_request *req);
 

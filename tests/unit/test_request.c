@@ -217,6 +217,48 @@ START_TEST(failures_have_code_and_message)
 }
 END_TEST
 
+static pillion_bytes raw;
+static const char *raw_code;
+
+static void fail_raw(pillion_request *req)
+{
+    pillion_fail_raw(req, raw_code, raw);
+}
+
+START_TEST(raw_failures_are_byte_for_byte)
+{
+    static const char *const results[] = {
+        "{\"code\":\"x\",\"message\":\"\\u00e9\\u0000\\/\",\"data\":[1e400, 1.0]}", "5", "null"};
+    char expected[256];
+
+    setup();
+    for (size_t i = 0; i < sizeof(results) / sizeof(*results); i++) {
+        raw = (pillion_bytes){results[i], strlen(results[i])};
+        snprintf(expected, sizeof(expected), "{\"out\":\"error\",\"result\":%s,\"id\":\"i\"}",
+                 results[i]);
+        raw_code = i == 2 ? NULL : "mine";
+        run(fail_raw, "1");
+        ck_assert_str_eq(body(), expected);
+        ck_assert(request.failed);
+        ck_assert_str_eq(pillion_error_code(&request), i == 2 ? "internal_error" : "mine");
+    }
+    ck_assert_str_eq(logged(), "");
+    raw = (pillion_bytes){"{\"code\":1,}", 11};
+    raw_code = "mine";
+    run(fail_raw, "1");
+    failed("internal_error", "invalid JSON");
+    ck_assert_str_eq(pillion_error_code(&request), "internal_error");
+    ck_assert_ptr_nonnull(strstr(logged(), "module toy: \"own\""));
+    char large[1000] = "1";
+    memset(large + 1, ' ', sizeof(large) - 1);
+    raw = (pillion_bytes){large, sizeof(large)};
+    run(fail_raw, "1");
+    failed("internal_error", "at most 1000 can be sent");
+    ck_assert_str_eq(pillion_error_code(&request), "internal_error");
+    clean_up();
+}
+END_TEST
+
 static void no_answer(pillion_request *req)
 {
     (void)req;
@@ -252,6 +294,9 @@ static void answer(pillion_request *req, unsigned kind)
     case 3:
         pillion_reply(req, "tree", NULL);
         break;
+    case 4:
+        pillion_fail_raw(req, "code", (pillion_bytes){"{}", 2});
+        break;
     default:
         pillion_reply_raw(req, "raw", (pillion_bytes){"[", 1});
         break;
@@ -267,13 +312,13 @@ static void answer_twice(pillion_request *req)
 
 START_TEST(second_answers_are_logged_and_dropped)
 {
-    static const char *const starts[] = {"{\"out\":\"tree\"", "{\"out\":\"raw\"",
+    static const char *const starts[] = {"{\"out\":\"tree\"",  "{\"out\":\"raw\"",
                                          "{\"out\":\"error\"", "{\"out\":\"error\"",
-                                         "{\"out\":\"error\""};
+                                         "{\"out\":\"error\"", "{\"out\":\"error\""};
 
     setup();
-    for (first_kind = 0; first_kind < 5; first_kind++) {
-        for (second_kind = 0; second_kind < 5; second_kind++) {
+    for (first_kind = 0; first_kind < 6; first_kind++) {
+        for (second_kind = 0; second_kind < 6; second_kind++) {
             run(answer_twice, "1");
             ck_assert_msg(strncmp(body(), starts[first_kind], strlen(starts[first_kind])) == 0,
                           "%s", body());
@@ -293,8 +338,6 @@ static void null_reply(pillion_request *req)
 {
     pillion_reply(req, "out", NULL);
 }
-
-static pillion_bytes raw;
 
 static void raw_bytes(pillion_request *req)
 {
@@ -561,9 +604,9 @@ START_TEST(handler_sees_its_request_and_its_module)
 END_TEST
 
 UNIT_MAIN("request", raw_reply_is_byte_for_byte, tree_reply_is_printed_and_freed,
-          failures_have_code_and_message, no_answer_is_an_internal_error,
-          second_answers_are_logged_and_dropped, replies_that_are_no_json_become_internal_errors,
-          out_may_be_any_text, reply_larger_than_allowed_is_refused,
-          reply_without_room_is_answered_all_the_same, tree_of_params_is_the_requests_own,
-          params_that_cannot_be_a_tree_are_invalid, heap_trees_outside_of_requests_are_the_heaps,
-          handler_sees_its_request_and_its_module)
+          failures_have_code_and_message, raw_failures_are_byte_for_byte,
+          no_answer_is_an_internal_error, second_answers_are_logged_and_dropped,
+          replies_that_are_no_json_become_internal_errors, out_may_be_any_text,
+          reply_larger_than_allowed_is_refused, reply_without_room_is_answered_all_the_same,
+          tree_of_params_is_the_requests_own, params_that_cannot_be_a_tree_are_invalid,
+          heap_trees_outside_of_requests_are_the_heaps, handler_sees_its_request_and_its_module)

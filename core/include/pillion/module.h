@@ -295,6 +295,13 @@ void pillion_reply_raw(pillion_request *req, const char *out, pillion_bytes resu
 void pillion_fail(pillion_request *req, const char *code, const char *format, ...)
     PILLION_PRINTF(3, 4);
 
+/* Replies with an error whose result is JSON text as it is, byte for byte: {"out": "error",
+ * "result": result}. It is copied, and should be an object with a code and a message; `code` (NULL:
+ * PILLION_INTERNAL_ERROR) is what filters and the server's counts see. Text that is not strictly
+ * valid JSON becomes `internal_error` and a line in the log. For errors that somebody else has
+ * made. Since 1.3. */
+void pillion_fail_raw(pillion_request *req, const char *code, pillion_bytes result);
+
 #define PILLION_INVALID_PARAMS "invalid_params"
 #define PILLION_INTERNAL_ERROR "internal_error"
 #define PILLION_OVERLOADED     "overloaded"
