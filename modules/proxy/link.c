@@ -18,7 +18,7 @@
 #define ROOM_KEPT          262144u   /* more is given back when it is empty */
 #define UNSENT_MAX         16777216u /* bytes that wait to be sent; then others are asked */
 #define HEADER_SIZE        4u
-#define TAIL_MAX           24u /* an id's digits and the closing brace */
+#define ID_MAX             32u /* a frame's beginning, up to the id's digits */
 #define INDEX_BITS         20u /* of an id: its place in `calls` */
 #define NONE               UINT32_MAX
 #define NEVER              UINT64_MAX
@@ -39,6 +39,9 @@ struct buffer {
     size_t start, end, capacity;
 };
 
+/* Whether the server gives ids back. */
+enum ids { IDS_UNKNOWN, IDS_GIVEN, IDS_NONE };
+
 struct link {
     struct upstream *upstream;
     enum link_state state;
@@ -46,7 +49,7 @@ struct link {
     pillion_handle watch, again, flush, due;
     unsigned events, backoff_ms;
     bool answered; /* since it was opened */
-    bool ids;      /* the server gives ids back */
+    enum ids ids;
 
     struct buffer in, out;
     uint64_t queued, written; /* bytes since it was opened */
@@ -180,23 +183,41 @@ static void call_give(struct link *link, uint32_t index)
     link->upstream->pending--;
 }
 
-/* By the id of a reply, or NONE. A server that gives no ids back answers in order. */
-static uint32_t call_find(struct link *link, pillion_bytes id)
+/* True for what a server that gives ids back would have put the id to: any reply but an error,
+ * whose request it may have been unable to read. */
+static bool shows_id(pillion_bytes out)
+{
+    return out.size >= 2 && out.data[0] == '"' && memchr(out.data, '\\', out.size) == NULL &&
+           (out.size != 7 || memcmp(out.data, "\"error\"", 7) != 0);
+}
+
+/* A server that gives no ids back answers in order. While nobody knows what it is, an error can be
+ * anybody's, unless only one waits. */
+static uint32_t call_without_id(struct link *link, pillion_bytes out)
+{
+    if (link->ids == IDS_UNKNOWN && shows_id(out))
+        link->ids = IDS_NONE;
+    return link->ids == IDS_NONE || (link->ids == IDS_UNKNOWN && link->pending == 1) ? link->first
+                                                                                     : NONE;
+}
+
+/* Whose reply it is, or NONE. */
+static uint32_t call_find(struct link *link, pillion_bytes id, pillion_bytes out)
 {
     uint64_t number = 0;
 
     if (id.data == NULL)
-        return link->ids ? NONE : link->first;
+        return call_without_id(link, out);
     for (size_t i = 0; i < id.size; i++) {
         if (id.data[i] < '0' || id.data[i] > '9' || i == 16)
             return NONE;
         number = number * 10 + (uint64_t)(id.data[i] - '0');
     }
-    link->ids = true;
     uint64_t index = number & ((1u << INDEX_BITS) - 1);
-    if (index >= link->used || !link->calls[index].used ||
+    if (link->ids == IDS_NONE || index >= link->used || !link->calls[index].used ||
         link->calls[index].serial != number >> INDEX_BITS)
         return NONE;
+    link->ids = IDS_GIVEN;
     return (uint32_t)index;
 }
 
@@ -365,16 +386,16 @@ void link_send(struct link *link, pillion_request *req, struct trip *trip)
     struct buffer *out = &link->out;
     uint64_t now = now_ms();
 
-    if (!buffer_room(link, out, HEADER_SIZE + trip->frame.size + TAIL_MAX)) {
+    if (!buffer_room(link, out, HEADER_SIZE + ID_MAX + trip->frame.size)) {
         pillion_fail(req, PILLION_OVERLOADED, "there is no memory to send the request on");
         return;
     }
     struct call *call = call_take(link);
     uint64_t id = (uint64_t)call->serial << INDEX_BITS | (uint64_t)(call - link->calls);
     char *frame = out->data + out->end, *body = frame + HEADER_SIZE;
-    memcpy(body, trip->frame.data, trip->frame.size);
-    size_t size = trip->frame.size + (size_t)snprintf(body + trip->frame.size, TAIL_MAX, "%llu}",
-                                                      (unsigned long long)id);
+    size_t size = (size_t)snprintf(body, ID_MAX, "{\"id\":%llu", (unsigned long long)id);
+    memcpy(body + size, trip->frame.data, trip->frame.size);
+    size += trip->frame.size;
     for (unsigned i = 0; i < HEADER_SIZE; i++)
         frame[i] = (char)(size >> (8 * i) & 0xff);
     out->end += HEADER_SIZE + size;
@@ -393,9 +414,10 @@ void link_send(struct link *link, pillion_request *req, struct trip *trip)
 /* One whole body. False when the connection is broken since. */
 static bool take_body(struct link *link, pillion_bytes body)
 {
-    uint32_t index =
-        pillion_json_check(body) ? call_find(link, pillion_json_member(body, "id")) : NONE;
+    uint32_t index = NONE;
 
+    if (pillion_json_check(body))
+        index = call_find(link, pillion_json_member(body, "id"), pillion_json_member(body, "out"));
     if (index == NONE) {
         link_break(link, "it sent what is no reply to a request of ours", 0);
         return false;
@@ -501,7 +523,8 @@ static void link_open(struct link *link)
     const struct upstream *upstream = link->upstream;
     const struct sockaddr *place = (const struct sockaddr *)&upstream->place;
 
-    link->answered = link->ids = false;
+    link->answered = false;
+    link->ids = IDS_UNKNOWN;
     link->queued = link->written = 0;
     link->state = LINK_CONNECTING;
     link->events = PILLION_READ | PILLION_WRITE;

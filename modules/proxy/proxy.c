@@ -166,7 +166,8 @@ static char *put(char *to, const char *data, size_t size)
     return to + size;
 }
 
-/* The frame up to the digits of its id, in the request's memory. */
+/* What follows the frame's id, in the request's memory. The id is first, so that a server that
+ * refuses the rest still gives it back. */
 static pillion_bytes make_frame(pillion_request *req, const struct method *method)
 {
     const char *name = method->to != NULL ? method->to : pillion_method_name(req);
@@ -179,7 +180,7 @@ static pillion_bytes make_frame(pillion_request *req, const struct method *metho
     char *start = pillion_alloc(req, most), *at = start;
     if (start == NULL)
         return (pillion_bytes){NULL, most};
-    at = put(at, "{\"in\":", 6);
+    at = put(at, ",\"in\":", 6);
     at = put_string(at, name);
     at = put(at, ",\"params\":", 10);
     at = put(at, params.data, params.size);
@@ -192,7 +193,7 @@ static pillion_bytes make_frame(pillion_request *req, const struct method *metho
         *at++ = ':';
         at = put(at, member.data, member.size);
     }
-    at = put(at, ",\"id\":", 6);
+    *at++ = '}';
     return (pillion_bytes){start, (size_t)(at - start)};
 }
 

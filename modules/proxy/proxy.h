@@ -27,7 +27,7 @@ enum metric { METRIC_SENT, METRIC_RETRIED, METRIC_FAILED, METRIC_OVERDUE, METRIC
 struct trip {
     struct group *group;
     struct upstream *last; /* who was asked last, or NULL */
-    pillion_bytes frame;   /* all of it but the id's digits and the closing brace */
+    pillion_bytes frame;   /* what follows its id */
     uint64_t deadline_ms;
     uint64_t try_ms; /* for one upstream */
     unsigned tries_left;

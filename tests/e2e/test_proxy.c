@@ -450,6 +450,92 @@ START_TEST(what_a_server_cannot_have_seen_goes_elsewhere)
 }
 END_TEST
 
+/* The next connection that it is asked for. */
+static int peer_accept(int listener)
+{
+    int peer = accept4(listener, NULL, NULL, SOCK_NONBLOCK);
+
+    ck_assert_int_ge(peer, 0);
+    return peer;
+}
+
+/* The id of the next request that has come, as it is. */
+static const char *peer_receive(int peer)
+{
+    char *body = client_receive(peer, NULL);
+
+    ck_assert_msg(strncmp(body, "{\"id\":", 6) == 0, "%s", body);
+    char *id = body + 6;
+    id[strspn(id, "0123456789")] = '\0';
+    return id;
+}
+
+#define PARSE_ERROR "{\"out\":\"error\",\"result\":{\"code\":\"parse_error\",\"message\":\"?\"}}"
+
+/* With an id it has a value more than the client has sent. */
+START_TEST(what_is_refused_as_no_json_is_its_own_clients)
+{
+    struct server *back = server_new();
+    struct server *front = in_front(keep_printf("upstream %s; connections 1;", at(back)));
+    int waiting = client_connect(front), client = client_connect(front);
+
+    server_conf(back, "load_module modules/later.so;",
+                "json_max_values 6; method ping; method wait;");
+    server_start_with(back, (const char *const[]){"-g", "worker_processes 1;", NULL});
+    wait_until(metric(front, "connected") == 1, "it does not connect");
+    client_send_frame(waiting, "{\"in\":\"wait\",\"params\":{\"ms\":300}}");
+    wait_until(stat_of(back, "connections", "deferred") == 1, "it does not wait");
+    client_send_frame(client, "{\"in\":\"ping\",\"params\":[1,2,3]}");
+    client_expect_error(client, "parse_error");
+    client_expect_alive(client);
+    client_expect(waiting, "{\"out\":\"later\",\"result\":{\"ms\":300}}");
+    client_send_frame(client, "{\"in\":\"ping\",\"params\":[1,2]}");
+    client_expect(client, "{\"out\":\"pong\",\"result\":[1,2]}");
+    ck_assert_double_eq(metric(front, "failed"), 0);
+}
+END_TEST
+
+/* Where nothing tells whether a server gives ids back, an error without one can be anybody's. */
+START_TEST(an_error_without_an_id_is_given_to_nobody_else)
+{
+    struct server *place = server_new();
+    struct server *front = in_front(keep_printf("upstream %s; connections 1;", at(place)));
+    int listener = listen_at(place), a = client_connect(front), b = client_connect(front);
+    int peer = peer_accept(listener);
+
+    /* One alone is answered, and nothing is learned of it. */
+    client_send_frame(a, "{\"in\":\"ping\"}");
+    peer_receive(peer);
+    client_send_frame(peer, PARSE_ERROR);
+    expect_part(client_receive(a, NULL), "parse_error");
+    client_send_frame(a, "{\"in\":\"ping\"}");
+    client_send_frame(b, "{\"in\":\"ping\"}");
+    peer_receive(peer);
+    peer_receive(peer);
+    client_send_frame(peer, PARSE_ERROR);
+    expect_part(client_expect_error(a, "upstream_unavailable"), "no reply to a request of ours");
+    expect_part(client_expect_error(b, "upstream_unavailable"), "no reply to a request of ours");
+    close(peer);
+
+    /* A reply with an id tells, and one without that is no error. */
+    for (int ids = 0; ids < 2; ids++) {
+        peer = peer_accept(listener);
+        wait_until(metric(front, "connected") == 1, "it does not connect");
+        client_send_frame(a, "{\"in\":\"ping\"}");
+        const char *id = peer_receive(peer);
+        client_send_frame(b, "{\"in\":\"ping\"}");
+        peer_receive(peer);
+        client_send_frame(peer, ids ? keep_printf("{\"out\":\"a\",\"result\":1,\"id\":%s}", id)
+                                    : "{\"out\":\"a\",\"result\":1}");
+        client_expect(a, "{\"out\":\"a\",\"result\":1}");
+        client_send_frame(peer, PARSE_ERROR);
+        client_expect_error(b, ids ? "upstream_unavailable" : "parse_error");
+        close(peer);
+    }
+    close(listener);
+}
+END_TEST
+
 /* A peer that takes one connection, reads a request and answers with `bytes`. */
 static void answer_with(int listener, const void *bytes, size_t size)
 {
@@ -532,4 +618,5 @@ E2E_MAIN("proxy", requests_and_replies_pass_through, order_is_the_clients,
          time_is_limited, reloads_of_both_lose_nothing, limits_are_kept,
          unix_sockets_and_groups_of_their_own_work, the_teaching_server_can_stand_behind,
          what_a_server_cannot_have_seen_goes_elsewhere, peers_that_break_the_protocol_are_cut_off,
-         wrong_configurations_are_refused)
+         what_is_refused_as_no_json_is_its_own_clients,
+         an_error_without_an_id_is_given_to_nobody_else, wrong_configurations_are_refused)
