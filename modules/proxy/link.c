@@ -202,12 +202,13 @@ static uint32_t call_without_id(struct link *link, pillion_bytes out)
 }
 
 /* Whose reply it is, or NONE. */
-static uint32_t call_find(struct link *link, pillion_bytes id, pillion_bytes out)
+static uint32_t call_find(struct link *link, const struct reply *reply)
 {
+    pillion_bytes id = reply->id;
     uint64_t number = 0;
 
     if (id.data == NULL)
-        return call_without_id(link, out);
+        return call_without_id(link, reply->out);
     for (size_t i = 0; i < id.size; i++) {
         if (id.data[i] < '0' || id.data[i] > '9' || i == 16)
             return NONE;
@@ -238,7 +239,7 @@ static void due_set(struct link *link, uint64_t due_ms)
 }
 
 /* Goes on waiting, asks another one, or answers. */
-static void call_overdue(struct link *link, struct call *call)
+static void call_overdue(struct call *call)
 {
     struct trip *trip = call->trip;
     pillion_request *req = call->token == 0 ? NULL : pillion_resume(call->token);
@@ -251,12 +252,10 @@ static void call_overdue(struct link *link, struct call *call)
         return;
     snprintf(reason, sizeof(reason), "it did not answer within %llu ms",
              (unsigned long long)trip->try_ms);
-    if (trip->idempotent && trip->tries_left > 0)
+    if (now >= trip->deadline_ms || (trip->idempotent && trip->tries_left > 0))
         trip_failed(req, trip, false, reason);
-    else if (now < trip->deadline_ms)
-        call->token = pillion_defer(req, trip->deadline_ms - now);
     else
-        pillion_fail(req, "timeout", "%s: %s", link->upstream->address, reason);
+        call->token = pillion_defer(req, trip->deadline_ms - now);
 }
 
 static void due_fired(pillion_instance *self, void *data)
@@ -271,20 +270,24 @@ static void due_fired(pillion_instance *self, void *data)
         link_break(link, "it does not take the connection", 0);
         return;
     }
-    for (uint32_t i = link->first, after; i != NONE; i = after) {
-        struct call *call = &link->calls[i];
-        after = call->after;
-        if (call->due_ms <= now) {
-            call_overdue(link, call);
-            overdue++;
-        } else if (call->due_ms < next) {
-            next = call->due_ms;
-        }
+    for (uint32_t i = link->first; i != NONE; i = link->calls[i].after) {
+        uint64_t due_ms = link->calls[i].due_ms;
+        overdue += due_ms <= now;
+        if (due_ms > now && due_ms < next)
+            next = due_ms;
+    }
+    /* If that breaks the connection it has seen to them, and none of them is sent over it again. */
+    if (overdue > 0)
+        upstream_overdue(link->upstream, overdue);
+    if (link->state == LINK_CLOSED)
+        return;
+    for (uint32_t i = overdue > 0 ? link->first : NONE, after; i != NONE; i = after) {
+        after = link->calls[i].after;
+        if (link->calls[i].due_ms <= now)
+            call_overdue(&link->calls[i]);
     }
     if (next != NEVER)
         due_set(link, next);
-    if (overdue > 0)
-        upstream_overdue(link->upstream, overdue);
 }
 
 /* ---- Breaking ---- */
@@ -414,12 +417,21 @@ void link_send(struct link *link, pillion_request *req, struct trip *trip)
 /* One whole body. False when the connection is broken since. */
 static bool take_body(struct link *link, pillion_bytes body)
 {
+    struct reply reply = {0};
     uint32_t index = NONE;
 
-    if (pillion_json_check(body))
-        index = call_find(link, pillion_json_member(body, "id"), pillion_json_member(body, "out"));
+    if (pillion_json_check(body)) {
+        reply.out = pillion_json_member(body, "out");
+        reply.result = pillion_json_member(body, "result");
+        reply.id = pillion_json_member(body, "id");
+        index = call_find(link, &reply);
+    }
     if (index == NONE) {
         link_break(link, "it sent what is no reply to a request of ours", 0);
+        return false;
+    }
+    if (reply.result.data == NULL || reply.out.data == NULL || reply.out.data[0] != '"') {
+        link_break(link, "it sent a reply without \"out\" and \"result\"", 0);
         return false;
     }
     struct call call = link->calls[index];
@@ -428,10 +440,9 @@ static bool take_body(struct link *link, pillion_bytes body)
     link->backoff_ms = BACKOFF_FIRST_MS;
     upstream_answered(link->upstream);
     pillion_request *req = call.token == 0 ? NULL : pillion_resume(call.token);
-    if (req == NULL || trip_reply(req, call.trip, body))
-        return link->state == LINK_READY;
-    link_break(link, "it sent a reply without \"out\" and \"result\"", 0);
-    return false;
+    if (req != NULL)
+        trip_reply(req, call.trip, &reply);
+    return link->state == LINK_READY;
 }
 
 /* Handles the whole frames that are there. False when the connection is broken since. */

@@ -227,6 +227,12 @@ static void forward(pillion_request *req)
     trip_send(req, trip);
 }
 
+/* What is to be said of the tries before. */
+static const char *earlier(const struct trip *trip)
+{
+    return trip->seen ? "; an earlier try may have been carried out or not" : "";
+}
+
 void trip_send(pillion_request *req, struct trip *trip)
 {
     char reason[384];
@@ -240,11 +246,17 @@ void trip_send(pillion_request *req, struct trip *trip)
         link_send(link, req, trip);
     } else if (full) {
         pillion_fail(req, PILLION_OVERLOADED,
-                     "the servers behind have too much to do (max_pending)");
+                     "the servers behind have too much to do (max_pending)%s", earlier(trip));
     } else {
         pillion_count(self, METRIC_FAILED, 1);
-        pillion_fail(req, "upstream_unavailable", "no server behind can be asked; %s", reason);
+        pillion_fail(req, "upstream_unavailable", "no server behind can be asked; %s%s", reason,
+                     earlier(trip));
     }
+}
+
+static bool may_try_again(const struct trip *trip)
+{
+    return trip->tries_left > 0 && now_ms() < trip->deadline_ms;
 }
 
 static void try_again(pillion_request *req, struct trip *trip)
@@ -256,14 +268,24 @@ static void try_again(pillion_request *req, struct trip *trip)
 
 void trip_failed(pillion_request *req, struct trip *trip, bool untouched, const char *reason)
 {
-    if ((untouched || trip->idempotent) && trip->tries_left > 0) {
+    const char *address = trip->last->address;
+
+    trip->seen = trip->seen || !untouched;
+    if ((untouched || trip->idempotent) && may_try_again(trip)) {
         try_again(req, trip);
         return;
     }
+    if (now_ms() >= trip->deadline_ms) {
+        pillion_fail(req, "timeout", "%s: %s", address, reason);
+        return;
+    }
     pillion_count(pillion_self(req), METRIC_FAILED, 1);
-    pillion_fail(req, "upstream_unavailable", "%s: %s; %s", trip->last->address, reason,
-                 untouched ? "it has not seen the request"
-                           : "it may have carried the request out or not");
+    if (untouched)
+        pillion_fail(req, "upstream_unavailable", "%s: %s; it has not seen the request%s", address,
+                     reason, earlier(trip));
+    else
+        pillion_fail(req, "upstream_unavailable",
+                     "%s: %s; it may have carried the request out or not", address, reason);
 }
 
 /* ---- From upstreams ---- */
@@ -297,28 +319,31 @@ static void reply_error(pillion_request *req, struct trip *trip, pillion_bytes r
     const char *message = text_of(req, pillion_json_member(result, "message"));
 
     if (code != NULL && strcmp(code, PILLION_OVERLOADED) == 0 && trip->idempotent &&
-        trip->tries_left > 0)
+        may_try_again(trip) && group_has_other(trip->group, trip->last)) {
+        trip->seen = true;
         try_again(req, trip);
-    else if (code != NULL && message != NULL)
+        return;
+    }
+    if (code != NULL && message != NULL)
         pillion_fail(req, code, "%s", message);
     else
         pillion_reply_raw(req, "error", result);
 }
 
-bool trip_reply(pillion_request *req, struct trip *trip, pillion_bytes body)
+void trip_reply(pillion_request *req, struct trip *trip, const struct reply *reply)
 {
-    pillion_bytes result = pillion_json_member(body, "result");
-    const char *out = text_of(req, pillion_json_member(body, "out"));
+    const char *out = text_of(req, reply->out);
 
-    if (out == NULL || result.data == NULL) {
-        trip_failed(req, trip, false, "it sent a reply without \"out\" and \"result\"");
-        return false;
-    }
-    if (strcmp(out, "error") == 0)
-        reply_error(req, trip, result);
+    if (out == NULL)
+        pillion_fail(
+            req, PILLION_INTERNAL_ERROR,
+            "%s: the \"out\" of its reply cannot be passed on: it holds \\u0000 or half of a "
+            "surrogate pair",
+            trip->last->address);
+    else if (strcmp(out, "error") == 0)
+        reply_error(req, trip, reply->result);
     else
-        pillion_reply_raw(req, out, result);
-    return true;
+        pillion_reply_raw(req, out, reply->result);
 }
 
 /* ---- The module ---- */

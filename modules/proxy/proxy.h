@@ -32,6 +32,7 @@ struct trip {
     uint64_t try_ms; /* for one upstream */
     unsigned tries_left;
     bool idempotent;
+    bool seen; /* one of the upstreams that were asked may have carried it out */
 };
 
 /* Sends the request to the best upstream and defers it, or answers it. */
@@ -41,8 +42,13 @@ void trip_send(pillion_request *req, struct trip *trip);
  * `untouched`: the upstream cannot have seen it. */
 void trip_failed(pillion_request *req, struct trip *trip, bool untouched, const char *reason);
 
-/* Answers the request with what the upstream says. False when that is no reply. */
-bool trip_reply(pillion_request *req, struct trip *trip, pillion_bytes body);
+/* What an upstream says, as JSON text; {NULL, 0} for what is not there. */
+struct reply {
+    pillion_bytes out, result, id;
+};
+
+/* Answers the request with it. There is a result, and `out` is a string. */
+void trip_reply(pillion_request *req, struct trip *trip, const struct reply *reply);
 
 /* ---- upstream.c ---- */
 
@@ -90,6 +96,9 @@ struct group *group_open(struct proxy *proxy, const pillion_list *addresses,
  * when it is only that all have too much to do. */
 struct link *group_choose(struct group *group, const struct upstream *last, char *reason,
                           size_t size, bool *full);
+
+/* True when there is another one than `last` that is connected and has room. */
+bool group_has_other(const struct group *group, const struct upstream *last);
 
 /* What links tell of their upstream. */
 void upstream_answered(struct upstream *upstream);

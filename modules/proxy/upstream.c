@@ -121,6 +121,18 @@ struct link *group_choose(struct group *group, const struct upstream *last, char
     return best;
 }
 
+bool group_has_other(const struct group *group, const struct upstream *last)
+{
+    bool full, found = false;
+
+    for (size_t i = 0; i < group->count && !found; i++) {
+        const struct link *link =
+            group->members[i] == last ? NULL : link_choose(group->members[i], &full);
+        found = link != NULL && link_state(link) == LINK_READY;
+    }
+    return found;
+}
+
 /* ---- Making and ending ---- */
 
 static bool place_of(const char *address, struct sockaddr_storage *place, socklen_t *size)

@@ -536,6 +536,68 @@ START_TEST(an_error_without_an_id_is_given_to_nobody_else)
 }
 END_TEST
 
+/* The only server is cut off, and its request is not sent to it once more: it may have been run. */
+START_TEST(what_the_only_server_may_have_seen_is_not_called_unseen)
+{
+    for (int says = 0; says < 2; says++) {
+        struct server *place = server_new();
+        struct server *front = in_front(keep_printf("upstream %s; connections 1; max_fails 1;"
+                                                    "try_timeout %s; fail_timeout 10s;",
+                                                    at(place), says ? "5s" : "100ms"));
+        int listener = listen_at(place), client = client_connect(front);
+        int peer = peer_accept(listener);
+
+        client_send_frame(client, "{\"in\":\"again\"}");
+        const char *id = peer_receive(peer);
+        if (says)
+            client_send_frame(peer, keep_printf("{\"out\":\"x\",\"id\":%s}", id));
+        const char *message = client_expect_error(client, "upstream_unavailable");
+        expect_part(message, "no server behind can be asked");
+        expect_part(message, says ? "a reply without" : "had no answer in time");
+        expect_part(message, "an earlier try may have been carried out or not");
+        ck_assert_double_eq(metric(front, "sent"), 1);
+        close(peer);
+        close(listener);
+    }
+}
+END_TEST
+
+#define OVERLOADED \
+    "{\"out\":\"error\",\"result\":{\"code\":\"overloaded\",\"message\":\"?\"},\"id\":%s}"
+
+/* Whoever has too much to do is not asked the same once more. */
+START_TEST(overloaded_goes_elsewhere_or_back_to_the_client)
+{
+    struct server *place = server_new(), *back = behind(""), *front = server_new();
+    int listener = listen_at(place);
+
+    server_conf(
+        front,
+        keep_printf("load_module modules/proxy.so { upstream %s; connections 1; }", at(place)),
+        keep_printf("method ping;"
+                    "method wait { handler proxy.forward; upstream %s; }"
+                    "method one { handler proxy.forward; to ping; idempotent on; }"
+                    "method two { handler proxy.forward; to ping; idempotent on;"
+                    "             upstream %s %s; }",
+                    at(back), at(place), at(back)));
+    server_start_with(front, (const char *const[]){"-g", "worker_processes 1;", NULL});
+    int peer = peer_accept(listener), client = client_connect(front);
+    wait_until(metric(front, "connected") == 2, "not all are connected");
+    client_send_frame(client, "{\"in\":\"one\",\"id\":1}");
+    client_send_frame(peer, keep_printf(OVERLOADED, peer_receive(peer)));
+    client_expect_error(client, "overloaded");
+    ck_assert_double_eq(metric(front, "retried"), 0);
+    /* The other one is busy, so that it is not the first to be asked. */
+    client_send_frame(client, "{\"in\":\"wait\",\"params\":{\"ms\":60000},\"id\":2}");
+    client_send_frame(client, "{\"in\":\"two\",\"id\":3}");
+    client_send_frame(peer, keep_printf(OVERLOADED, peer_receive(peer)));
+    client_expect(client, "{\"out\":\"pong\",\"result\":null,\"id\":3}");
+    ck_assert_double_eq(metric(front, "retried"), 1);
+    close(peer);
+    close(listener);
+}
+END_TEST
+
 /* A peer that takes one connection, reads a request and answers with `bytes`. */
 static void answer_with(int listener, const void *bytes, size_t size)
 {
@@ -619,4 +681,6 @@ E2E_MAIN("proxy", requests_and_replies_pass_through, order_is_the_clients,
          unix_sockets_and_groups_of_their_own_work, the_teaching_server_can_stand_behind,
          what_a_server_cannot_have_seen_goes_elsewhere, peers_that_break_the_protocol_are_cut_off,
          what_is_refused_as_no_json_is_its_own_clients,
-         an_error_without_an_id_is_given_to_nobody_else, wrong_configurations_are_refused)
+         an_error_without_an_id_is_given_to_nobody_else,
+         what_the_only_server_may_have_seen_is_not_called_unseen,
+         overloaded_goes_elsewhere_or_back_to_the_client, wrong_configurations_are_refused)
