@@ -290,8 +290,21 @@ void trip_failed(pillion_request *req, struct trip *trip, bool untouched, const 
 
 /* ---- From upstreams ---- */
 
-/* A JSON string as text, in the request's memory; NULL when it is no string, or cJSON cannot hold
- * it. */
+/* True for a string with a \u0000 in it. */
+static bool holds_nul(pillion_bytes string)
+{
+    for (size_t i = 0; i + 6 < string.size; i++) {
+        if (string.data[i] != '\\')
+            continue;
+        if (memcmp(string.data + i + 1, "u0000", 5) == 0)
+            return true;
+        i++; /* what is escaped may be a backslash */
+    }
+    return false;
+}
+
+/* A JSON string as text, in the request's memory; NULL when it is no string, or holds what text
+ * cannot. */
 static const char *text_of(pillion_request *req, pillion_bytes json)
 {
     if (json.data == NULL || json.data[0] != '"')
@@ -304,7 +317,7 @@ static const char *text_of(pillion_request *req, pillion_bytes json)
         text[json.size - 2] = '\0';
         return text;
     }
-    cJSON *string = cJSON_ParseWithLength(json.data, json.size);
+    cJSON *string = holds_nul(json) ? NULL : cJSON_ParseWithLength(json.data, json.size);
     if (!cJSON_IsString(string))
         text = NULL;
     else
@@ -316,7 +329,6 @@ static const char *text_of(pillion_request *req, pillion_bytes json)
 static void reply_error(pillion_request *req, struct trip *trip, pillion_bytes result)
 {
     const char *code = text_of(req, pillion_json_member(result, "code"));
-    const char *message = text_of(req, pillion_json_member(result, "message"));
 
     if (code != NULL && strcmp(code, PILLION_OVERLOADED) == 0 && trip->idempotent &&
         may_try_again(trip) && group_has_other(trip->group, trip->last)) {
@@ -324,10 +336,7 @@ static void reply_error(pillion_request *req, struct trip *trip, pillion_bytes r
         try_again(req, trip);
         return;
     }
-    if (code != NULL && message != NULL)
-        pillion_fail(req, code, "%s", message);
-    else
-        pillion_reply_raw(req, "error", result);
+    pillion_fail_raw(req, code != NULL ? code : "upstream_error", result);
 }
 
 void trip_reply(pillion_request *req, struct trip *trip, const struct reply *reply)

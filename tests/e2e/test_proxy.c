@@ -472,6 +472,54 @@ static const char *peer_receive(int peer)
 
 #define PARSE_ERROR "{\"out\":\"error\",\"result\":{\"code\":\"parse_error\",\"message\":\"?\"}}"
 
+/* The next request is answered so. */
+static void peer_answer(int peer, const char *out, const char *result)
+{
+    const char *id = peer_receive(peer);
+    client_send_frame(peer, keep_printf("{\"out\":%s,\"result\":%s,\"id\":%s}", out, result, id));
+}
+
+START_TEST(errors_pass_byte_for_byte)
+{
+    char *text = memset(calloc(1, 5001), 'x', 5000);
+    const char *const results[] = {
+        keep_printf("{\"code\":\"mine\",\"message\":\"%s\",\"data\":[1e400, 1.0]}", text),
+        "{ \"message\" : \"\\u00e9\\u0000\\/\\ud800\", \"code\" : \"m\\u0069ne\" }",
+        "{\"code\":\"mine\"}",
+        "{\"code\":\"mine\\u0000\"}",
+        "{\"code\":[1]}",
+        "\"no object\"",
+    };
+    static const char *const outs[] = {"\"\\u0000\"", "\"a\\\\\\u0000b\"", "\"\\ud800\""};
+    struct server *place = server_new();
+    struct server *front = in_front(keep_printf("upstream %s; connections 1;", at(place)));
+    int listener = listen_at(place), client = client_connect(front), peer = peer_accept(listener);
+
+    for (size_t i = 0; i < sizeof(results) / sizeof(*results); i++) {
+        client_send_frame(client, "{\"in\":\"ping\",\"id\":\"x\"}");
+        peer_answer(peer, i == 1 ? "\"\\u0065rror\"" : "\"error\"", results[i]);
+        client_expect(client,
+                      keep_printf("{\"out\":\"error\",\"result\":%s,\"id\":\"x\"}", results[i]));
+    }
+    const cJSON *methods = cJSON_GetObjectItem(server_stats(front), "methods");
+    ck_assert_double_eq(
+        cJSON_GetNumberValue(cJSON_GetObjectItem(cJSON_GetObjectItem(methods, "ping"), "errors")),
+        6);
+    /* A name that no method can reply with is told, and costs nobody else anything. */
+    for (size_t i = 0; i < sizeof(outs) / sizeof(*outs); i++) {
+        client_send_frame(client, "{\"in\":\"ping\"}");
+        peer_answer(peer, outs[i], "1");
+        expect_part(client_expect_error(client, "internal_error"), "the \"out\" of its reply");
+    }
+    client_send_frame(client, "{\"in\":\"ping\"}");
+    peer_answer(peer, "\"a\\\\u0000\\n\"", "1");
+    client_expect(client, "{\"out\":\"a\\\\u0000\\n\",\"result\":1}");
+    free(text);
+    close(peer);
+    close(listener);
+}
+END_TEST
+
 /* With an id it has a value more than the client has sent. */
 START_TEST(what_is_refused_as_no_json_is_its_own_clients)
 {
@@ -680,7 +728,7 @@ E2E_MAIN("proxy", requests_and_replies_pass_through, order_is_the_clients,
          time_is_limited, reloads_of_both_lose_nothing, limits_are_kept,
          unix_sockets_and_groups_of_their_own_work, the_teaching_server_can_stand_behind,
          what_a_server_cannot_have_seen_goes_elsewhere, peers_that_break_the_protocol_are_cut_off,
-         what_is_refused_as_no_json_is_its_own_clients,
+         errors_pass_byte_for_byte, what_is_refused_as_no_json_is_its_own_clients,
          an_error_without_an_id_is_given_to_nobody_else,
          what_the_only_server_may_have_seen_is_not_called_unseen,
          overloaded_goes_elsewhere_or_back_to_the_client, wrong_configurations_are_refused)
