@@ -357,6 +357,43 @@ void trip_reply(pillion_request *req, struct trip *trip, const struct reply *rep
 
 /* ---- The module ---- */
 
+/* True when put_string makes JSON of it. */
+static bool stands_in_json(pillion_instance *self, const char *text)
+{
+    char *json = pillion_malloc(self, 2 * strlen(text) + 2);
+    bool stands =
+        json != NULL &&
+        pillion_json_check((pillion_bytes){json, (size_t)(put_string(json, text) - json)});
+
+    pillion_free(self, json);
+    return stands;
+}
+
+/* Checks what goes into frames. Returns 0, or as pillion_error. */
+static int names_check(pillion_instance *self, const struct method *method,
+                       pillion_error_text *error)
+{
+    static const char *const never[] = {"in", "params", "id", "out", "result"};
+
+    if (method->to != NULL && !stands_in_json(self, method->to))
+        return pillion_error(error, "`to` is no name of a method: it holds control characters, or "
+                                    "bytes that are not UTF-8");
+    for (size_t i = 0; i < method->pass.count; i++) {
+        const char *name = method->pass.items[i];
+        if (!stands_in_json(self, name))
+            return pillion_error(error, "`pass` has a name that holds control characters, or bytes "
+                                        "that are not UTF-8");
+        for (size_t j = 0; j < sizeof(never) / sizeof(*never); j++) {
+            if (strcmp(name, never[j]) == 0)
+                return pillion_error(error,
+                                     "\"%s\" cannot be passed: `in`, `params` and `id` are written "
+                                     "here, and `out` and `result` are a reply's",
+                                     name);
+        }
+    }
+    return 0;
+}
+
 static int forward_start(pillion_instance *self, void *config, pillion_error_text *error)
 {
     struct method *method = config;
@@ -366,6 +403,8 @@ static int forward_start(pillion_instance *self, void *config, pillion_error_tex
 
     if (upstreams->count == 0)
         return pillion_error(error, "it has no `upstream`, and load_module gives none");
+    if (names_check(self, method, error) != 0)
+        return -1;
     method->group = group_open(pillion_state(self), upstreams, error);
     return method->group == NULL ? -1 : 0;
 }

@@ -708,6 +708,13 @@ START_TEST(wrong_configurations_are_refused)
         {"upstream 127.0.0.1:1; connections 0;", "", "\"connections\" must be"},
         {"upstream 127.0.0.1:1;", "idempotent perhaps;", "\"perhaps\""},
         {"upstream 127.0.0.1:1;", "too x;", "did you mean \"to\"?"},
+        {"upstream 127.0.0.1:1;", "to \"a\\nb\";", "`to` is no name of a method"},
+        {"upstream 127.0.0.1:1;", "to \"\xff\";", "`to` is no name of a method"},
+        {"upstream 127.0.0.1:1;", "pass token \"a\\tb\";", "`pass` has a name that holds"},
+        {"upstream 127.0.0.1:1;", "pass token in;", "\"in\" cannot be passed"},
+        {"upstream 127.0.0.1:1;", "pass params;", "\"params\" cannot be passed"},
+        {"upstream 127.0.0.1:1;", "pass id;", "\"id\" cannot be passed"},
+        {"upstream 127.0.0.1:1;", "pass out;", "\"out\" cannot be passed"},
     };
     struct server *server = in_front("upstream 127.0.0.1:1;");
 
