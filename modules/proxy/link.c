@@ -384,15 +384,16 @@ static void flush(pillion_instance *self, void *data)
         want(link, PILLION_READ);
 }
 
-void link_send(struct link *link, pillion_request *req, struct trip *trip)
+bool link_send(struct link *link, pillion_request *req, struct trip *trip)
 {
     struct buffer *out = &link->out;
     uint64_t now = now_ms();
 
-    if (!buffer_room(link, out, HEADER_SIZE + ID_MAX + trip->frame.size)) {
-        pillion_fail(req, PILLION_OVERLOADED, "there is no memory to send the request on");
-        return;
-    }
+    if (!buffer_room(link, out, HEADER_SIZE + ID_MAX + trip->frame.size))
+        return false;
+    pillion_token token = pillion_defer(req, trip->deadline_ms > now ? trip->deadline_ms - now : 1);
+    if (token == 0)
+        return true;
     struct call *call = call_take(link);
     uint64_t id = (uint64_t)call->serial << INDEX_BITS | (uint64_t)(call - link->calls);
     char *frame = out->data + out->end, *body = frame + HEADER_SIZE;
@@ -404,12 +405,14 @@ void link_send(struct link *link, pillion_request *req, struct trip *trip)
     out->end += HEADER_SIZE + size;
     link->queued += HEADER_SIZE + size;
     call->end = link->queued;
+    call->token = token;
     call->trip = trip;
     call->due_ms = now + trip->try_ms;
     due_set(link, call->due_ms);
     if (link->flush == 0 && link->state == LINK_READY && link->events == PILLION_READ)
         link->flush = pillion_timer(self_of(link), 0, 0, flush, link);
-    call->token = pillion_defer(req, trip->deadline_ms > now ? trip->deadline_ms - now : 1);
+    pillion_count(self_of(link), METRIC_SENT, 1);
+    return true;
 }
 
 /* ---- Receiving ---- */

@@ -238,17 +238,17 @@ void trip_send(pillion_request *req, struct trip *trip)
     char reason[384];
     bool full;
     struct link *link = group_choose(trip->group, trip->last, reason, sizeof(reason), &full);
-    pillion_instance *self = pillion_self(req);
 
     if (link != NULL) {
-        pillion_count(self, METRIC_SENT, 1);
         trip->last = link_upstream(link);
-        link_send(link, req, trip);
+        if (!link_send(link, req, trip))
+            pillion_fail(req, PILLION_OVERLOADED, "there is no memory to send the request on%s",
+                         earlier(trip));
     } else if (full) {
         pillion_fail(req, PILLION_OVERLOADED,
                      "the servers behind have too much to do (max_pending)%s", earlier(trip));
     } else {
-        pillion_count(self, METRIC_FAILED, 1);
+        pillion_count(pillion_self(req), METRIC_FAILED, 1);
         pillion_fail(req, "upstream_unavailable", "no server behind can be asked; %s%s", reason,
                      earlier(trip));
     }

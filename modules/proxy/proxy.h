@@ -117,8 +117,9 @@ size_t link_pending(const struct link *link);
 struct upstream *link_upstream(const struct link *link);
 bool link_has_room(const struct link *link);
 
-/* Queues the request; it goes out with all others of this batch. */
-void link_send(struct link *link, pillion_request *req, struct trip *trip);
+/* Defers the request and queues it; it goes out with all others of this batch. False when memory
+ * ran out, with nothing done. One that cannot be deferred is answered, and not sent. */
+bool link_send(struct link *link, pillion_request *req, struct trip *trip);
 
 /* Closes it, and has its requests go elsewhere or answered; it is opened again after a while, at
  * least `pause_ms`. */

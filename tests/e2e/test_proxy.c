@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -646,6 +647,56 @@ START_TEST(overloaded_goes_elsewhere_or_back_to_the_client)
 }
 END_TEST
 
+#ifndef __SANITIZE_ADDRESS__ /* which takes all address space for itself */
+/* How much memory a process has mapped. */
+static rlim_t mapped(pid_t pid)
+{
+    unsigned long pages = 0;
+    FILE *file = fopen(keep_printf("/proc/%d/statm", pid), "re");
+
+    ck_assert(file != NULL && fscanf(file, "%lu", &pages) == 1);
+    fclose(file);
+    return (rlim_t)pages * (rlim_t)sysconf(_SC_PAGESIZE);
+}
+
+/* The client is told that it was not: so it must not be run. */
+START_TEST(what_cannot_be_deferred_is_not_sent)
+{
+    enum { SIZE = 24 << 20 };
+    struct server *back = behind(""), *front = server_new();
+    struct buffer request = {0};
+    char *text = memset(calloc(1, SIZE + 1), 'x', SIZE);
+    const char *const one_worker[] = {"-g", "worker_processes 1;", NULL};
+    struct rlimit limit = {RLIM_INFINITY, RLIM_INFINITY};
+    pid_t worker;
+
+    server_conf(front, keep_printf("load_module modules/proxy.so { upstream %s; }", at(back)),
+                "max_frame 32m; proxy_method ping; method greet { handler proxy.forward; }");
+    server_start_with(front, one_worker);
+    ck_assert_uint_eq(server_workers(front, &worker, 1), 1);
+    limit.rlim_cur = mapped(worker) + SIZE / 2;
+    kill_all_of(front);
+    ck_assert_int_eq(setrlimit(RLIMIT_AS, &limit), 0); /* for it and its children */
+    server_start_with(front, one_worker);
+    limit.rlim_cur = RLIM_INFINITY;
+    ck_assert_int_eq(setrlimit(RLIMIT_AS, &limit), 0);
+    int client = client_connect(front);
+    is_there(client);
+    double sent = metric(front, "sent");
+    /* What is sent on is small: only what is kept of the request has no room. */
+    buffer_add_frame(&request, "{\"in\":\"greet\",\"params\":{\"name\":\"Ada\"},\"more\":\"%s\"}",
+                     text);
+    client_send(client, request.data, request.size);
+    expect_part(client_expect_error(client, "overloaded"), "no memory to keep the request");
+    client_expect_alive(client);
+    ck_assert_double_eq(metric(front, "sent"), sent + 1);
+    ck_assert_double_eq(calls_of(back, "greet"), 0);
+    free(request.data);
+    free(text);
+}
+END_TEST
+#endif
+
 /* A peer that takes one connection, reads a request and answers with `bytes`. */
 static void answer_with(int listener, const void *bytes, size_t size)
 {
@@ -738,4 +789,8 @@ E2E_MAIN("proxy", requests_and_replies_pass_through, order_is_the_clients,
          errors_pass_byte_for_byte, what_is_refused_as_no_json_is_its_own_clients,
          an_error_without_an_id_is_given_to_nobody_else,
          what_the_only_server_may_have_seen_is_not_called_unseen,
-         overloaded_goes_elsewhere_or_back_to_the_client, wrong_configurations_are_refused)
+         overloaded_goes_elsewhere_or_back_to_the_client,
+#ifndef __SANITIZE_ADDRESS__
+         what_cannot_be_deferred_is_not_sent,
+#endif
+         wrong_configurations_are_refused)
