@@ -15,6 +15,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../json_text.h"
+
 #define FRAME_OWN 64u /* bytes of a request besides its name, params and members */
 
 /* The block of a `method` statement. */
@@ -290,19 +292,6 @@ void trip_failed(pillion_request *req, struct trip *trip, bool untouched, const 
 
 /* ---- From upstreams ---- */
 
-/* True for a string with a \u0000 in it. */
-static bool holds_nul(pillion_bytes string)
-{
-    for (size_t i = 0; i + 6 < string.size; i++) {
-        if (string.data[i] != '\\')
-            continue;
-        if (memcmp(string.data + i + 1, "u0000", 5) == 0)
-            return true;
-        i++; /* what is escaped may be a backslash */
-    }
-    return false;
-}
-
 /* A JSON string as text, in the request's memory; NULL when it is no string, or holds what text
  * cannot. */
 static const char *text_of(pillion_request *req, pillion_bytes json)
@@ -317,7 +306,7 @@ static const char *text_of(pillion_request *req, pillion_bytes json)
         text[json.size - 2] = '\0';
         return text;
     }
-    cJSON *string = holds_nul(json) ? NULL : cJSON_ParseWithLength(json.data, json.size);
+    cJSON *string = json_has_nul(json) ? NULL : cJSON_ParseWithLength(json.data, json.size);
     if (!cJSON_IsString(string))
         text = NULL;
     else
