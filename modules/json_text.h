@@ -14,6 +14,19 @@ struct json_text {
     const char *failed; /* why it is not whole, such as memory that ran out; or NULL */
 };
 
+#define JSON_TEXT_KEPT 65536u
+
+/* Empty again, for the next text; its memory is kept unless that is large. */
+static inline void json_text_reset(struct json_text *text)
+{
+    text->size = 0;
+    text->failed = NULL;
+    if (text->capacity <= JSON_TEXT_KEPT)
+        return;
+    free(text->data);
+    *text = (struct json_text){0};
+}
+
 static inline void json_append(struct json_text *text, const char *data, size_t size)
 {
     if (text->failed != NULL)

@@ -17,7 +17,7 @@
 #define BACKOFF_LONGEST_MS 2000u
 #define CONNECT_MS         5000u /* to connect, and to have AUTH and SELECT answered */
 #define SILENT_MS          1700u /* without any reply, three times: the connection is dead */
-#define REPLIES_AT_ONCE    64u /* of a connection; then the worker's other clients have their turn */
+#define REPLIES_AT_ONCE    128u  /* of a connection; then others have their turn */
 
 /* A request whose reply is to come; its token is 0 for AUTH and SELECT. */
 struct call {

@@ -79,7 +79,7 @@ static void append_value(struct json_text *text, const redisReply *reply, int re
 
 void value_reply(pillion_request *req, const redisReply *reply, int returns)
 {
-    struct json_text text = {0};
+    static struct json_text text; /* used again and again: most replies are short */
 
     if (reply->type == REDIS_REPLY_ERROR) {
         pillion_count(pillion_self(req), METRIC_ERRORS, 1);
@@ -94,5 +94,5 @@ void value_reply(pillion_request *req, const redisReply *reply, int returns)
         pillion_fail(req, PILLION_OVERLOADED, "%s", text.failed);
     else
         pillion_reply_raw(req, "value", (pillion_bytes){text.data, text.size});
-    free(text.data);
+    json_text_reset(&text);
 }
