@@ -115,14 +115,14 @@ static void accept_from(struct accept_source *source, uint32_t owed)
     struct conn *batch[ACCEPT_BATCH];
     uint32_t count = 0;
 
+    if (acceptor->may_accept != NULL && !acceptor->may_accept(acceptor->context)) {
+        pause_accepting(acceptor, PAUSE_BUSY_NS);
+        return;
+    }
     while (count < ACCEPT_BATCH && !acceptor->paused) {
         acceptor_adjust(acceptor);
         if (acceptor->paused)
             break;
-        if (acceptor->may_accept != NULL && !acceptor->may_accept(acceptor->context)) {
-            pause_accepting(acceptor, PAUSE_BUSY_NS);
-            break;
-        }
         if (count >= owed && above_average(acceptor)) {
             pause_accepting(acceptor, PAUSE_FAIR_NS);
             break;

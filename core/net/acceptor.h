@@ -35,8 +35,8 @@ struct acceptor {
     /* The average number of open connections over all workers that accept, for fairness. May be
      * NULL. */
     uint32_t (*average)(void *context);
-    /* False while new connections had better stay in the queue, where they are safe. May be NULL.
-     */
+    /* False while new connections had better stay in the queue, where they are safe. Asked before
+     * each batch. May be NULL. */
     bool (*may_accept)(void *context);
     /* A batch of new connections, to be started (conn_start) now or later. */
     void (*accepted)(void *context, struct conn **batch, uint32_t count);
