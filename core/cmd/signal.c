@@ -161,16 +161,13 @@ int signal_send(const struct serve_options *options, const char *verb, bool quie
 
     struct conf_tree *tree = read_paths(options, &settings, &errors);
     const char *conf = conf_tree_path(tree, options->conf);
+    int fd = -2;
     /* Without -c, a server is told to end whatever became of its configuration. One that was named
      * by a file that is not there would be another one. */
-    if (options->conf_given && access(conf, R_OK) != 0) {
-        status = command_failed(&server_command, EXIT_FAILURE, "cannot read %s: %s", conf,
-                                strerror(errno));
-        conf_tree_free(tree);
-        conf_errors_free(&errors);
-        return status;
-    }
-    int fd = control_connect(settings->control);
+    if (options->conf_given && access(conf, R_OK) != 0)
+        command_failed(&server_command, EXIT_FAILURE, "cannot read %s: %s", conf, strerror(errno));
+    else
+        fd = control_connect(settings->control);
     if (fd == -1)
         status = signal_by_pid(settings, verb, quiet, &errors);
     if (fd >= 0) {

@@ -104,20 +104,26 @@ static void become_child(const struct worker_start *start, const int *keep, size
         fail(start->channel, error.text);
 }
 
+static void prepare_threads(const struct worker_start *start)
+{
+    const struct settings *settings = start->generation->settings;
+
+    if (!offload_init(&worker.loop,
+                      &(struct offload_limits){.threads = (uint32_t)settings->pool_threads,
+                                               .queue = (uint32_t)settings->pool_queue}))
+        fail(start->channel, "cannot make what threads wake the worker with (eventfd)");
+}
+
 /* As a worker would start, with a loop that never runs: what would keep one from serving is found
  * here. A reload has its workers for that, and need not. */
 static bool rehearse(const struct worker_start *start)
 {
-    const struct settings *settings = start->generation->settings;
     struct error error;
 
     if (!loop_init(&worker.loop, &error))
         fail(start->channel, error.text);
     callbacks_init(&worker.loop, NULL, 0);
-    if (!offload_init(&worker.loop,
-                      &(struct offload_limits){.threads = (uint32_t)settings->pool_threads,
-                                               .queue = (uint32_t)settings->pool_queue}))
-        fail(start->channel, "cannot make what threads wake the worker with (eventfd)");
+    prepare_threads(start);
     module_set_place(&worker.modules, 0);
     bool good = module_set_start(&worker.modules);
     if (good)
@@ -478,10 +484,7 @@ static void prepare(const struct worker_start *start)
     dispatcher_init(&worker.dispatcher, settings->defer_timeout_ms);
     api_start(&worker.dispatcher.deferreds);
     callbacks_init(&worker.loop, start->row, settings->handler_timeout_ms * NS_PER_MS);
-    if (!offload_init(&worker.loop,
-                      &(struct offload_limits){.threads = (uint32_t)settings->pool_threads,
-                                               .queue = (uint32_t)settings->pool_queue}))
-        fail(start->channel, "cannot make what threads wake the worker with (eventfd)");
+    prepare_threads(start);
     worker.vault = (struct vault_client){
         .conns = &worker.conns,
         .given = vault_given,
