@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "base/sealed.h"
+#include "module/descriptor.h"
 
 bool describe_read(const char *path, struct manifest *manifest, struct error *error)
 {
@@ -134,14 +135,10 @@ static void append_schema(struct text *out, const char *title, const char *schem
     text_append_string(out, "\n```\n");
 }
 
-/* `redis_method NAME WORD …;`, for the first of its methods that has directives. */
+/* `redis_method NAME WORD …;` */
 static void append_short_form(struct text *out, const pillion_module *module,
                               const pillion_method *method)
 {
-    for (const pillion_method *m = module->methods; m != method; m++) {
-        if (m->directives->name != NULL)
-            return;
-    }
     text_append_string(out, "\nIn one line: `");
     describe_text(out, module->name == NULL ? "?" : module->name);
     text_append_string(out, "_method NAME WORD …;` in a `server`, where the words are those of `");
@@ -178,7 +175,8 @@ void describe_markdown(struct text *out, const struct manifest *manifest)
         append_schema(out, "Params", m->params);
         append_schema(out, "Result", m->result);
         if (m->directives->name != NULL) {
-            append_short_form(out, module, m);
+            if (m == descriptor_first_configured(module))
+                append_short_form(out, module, m);
             text_append_string(out, "\nIn the block of its `method`:\n");
         }
         append_directives(out, m->directives);

@@ -295,11 +295,10 @@ static bool is_named(const struct conf_directive *directive, const char *name)
     return size > rest_size && strcmp(name + size - rest_size, rest) == 0;
 }
 
-/* True when it is for the block's other reader. */
-static bool is_others(const struct scope *scope, const struct conf_word *name)
+bool conf_knows(const struct conf_directive *table, enum conf_context context, const char *name)
 {
-    for (const struct conf_directive *d = scope->apply->others; d != NULL && d->name != NULL; d++) {
-        if ((d->contexts & scope->context) != 0 && is_named(d, name->text))
+    for (const struct conf_directive *d = table; d != NULL && d->name != NULL; d++) {
+        if ((d->contexts & context) != 0 && is_named(d, name))
             return true;
     }
     return false;
@@ -321,7 +320,8 @@ static const struct conf_directive *find_directive(struct scope *scope,
     }
     if (allowed != 0)
         report_misplaced(scope, name, allowed);
-    else if (!is_others(scope, name) && !scope->apply->leave_unknown)
+    else if (!conf_knows(scope->apply->others, scope->context, name->text) &&
+             !scope->apply->leave_unknown)
         report_unknown(scope, name);
     return NULL;
 }

@@ -94,6 +94,9 @@ bool conf_apply(struct conf_apply *apply, const struct conf_directive *table,
                 enum conf_context context, const char *where, const struct conf_place *place,
                 const struct conf_statement *statements, void *target);
 
+/* True when the table has a directive of this name for blocks of the kind `context`. */
+bool conf_knows(const struct conf_directive *table, enum conf_context context, const char *name);
+
 /* For custom setters. That there are `min` to `max` arguments; false with an error added. */
 bool conf_check_words(struct conf_apply *apply, const struct conf_directive *directive,
                       const struct conf_statement *statement, size_t min, size_t max);

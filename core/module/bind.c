@@ -9,7 +9,6 @@
 #include "module/descriptor.h"
 #include "module/filters.h"
 #include "module/hook_error.h"
-#include "rpc/metric.h"
 
 struct found {
     struct module *module;
@@ -46,16 +45,6 @@ static struct found find_handler(const struct module_set *set, const char *handl
     return (struct found){NULL, NULL};
 }
 
-/* The first method of a module that has directives of its own; NULL when none has. */
-static const pillion_method *first_with_directives(const struct module *module)
-{
-    for (const pillion_method *m = module->descriptor.methods; m->name != NULL; m++) {
-        if (m->directives->name != NULL)
-            return m;
-    }
-    return NULL;
-}
-
 /* Of `MODULE_method`. Without one, the error is reported. */
 static struct found find_of_module(struct module_set *set, const struct method_settings *wanted)
 {
@@ -64,7 +53,7 @@ static struct found find_of_module(struct module_set *set, const struct method_s
 
     for (size_t i = 0; i < set->count; i++) {
         struct module *module = &set->modules[i];
-        const pillion_method *method = first_with_directives(module);
+        const pillion_method *method = descriptor_first_configured(&module->descriptor);
         bool named = strcmp(module->instance.name, wanted->module) == 0;
         if (named && method != NULL)
             return (struct found){module, method};
@@ -182,20 +171,12 @@ static bool configure(struct module_set *set, const struct method_settings *sett
 
 bool methods_start(struct module_set *set, const struct module *module)
 {
-    pillion_error_text error = {.text = ""};
-
     for (struct module_method *use = set->methods; use != NULL; use = use->next) {
-        if (use->module != module || use->method->start == NULL)
-            continue;
-        module_set_stage(set, module, "start");
-        int status = use->method->start(&use->module->instance, use->config, &error);
-        metric_settle_cjson(&use->module->instance);
-        if (status == 0)
-            continue;
-        conf_error(set->errors, &use->settings->place, "method %s: start failed: %s",
-                   use->settings->name,
-                   error.text[0] == '\0' ? "the module gave no reason" : error.text);
-        return false;
+        const struct method_settings *settings = use->settings;
+        if (use->module == module &&
+            !statement_start(set, use->module, use->method->start, use->config, &settings->place,
+                             "method", settings->name))
+            return false;
     }
     return true;
 }

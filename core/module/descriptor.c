@@ -250,16 +250,6 @@ const pillion_method *descriptor_method(const pillion_module *module, const char
 
 /* ---- Directives ---- */
 
-/* True when the server itself reads a directive of this name in the same block. */
-static bool is_core(const struct directives_place *at, const char *name)
-{
-    for (const struct conf_directive *d = at->others; d != NULL && d->name != NULL; d++) {
-        if ((d->contexts & at->context) != 0 && strcmp(d->name, name) == 0)
-            return true;
-    }
-    return false;
-}
-
 bool directives_apply(struct module_set *set, const pillion_directive *directives,
                       const struct directives_place *at, void *config)
 {
@@ -271,7 +261,7 @@ bool directives_apply(struct module_set *set, const pillion_directive *directive
     struct conf_directive *table = must_zalloc((count + 1) * sizeof(*table));
     for (size_t i = 0; i < count; i++) {
         const pillion_directive *d = &directives[i];
-        if (is_core(at, d->name)) {
+        if (conf_knows(at->others, at->context, d->name)) {
             conf_error(set->errors, at->place,
                        "%s: the handler's directive \"%s\" is called as one of the server's, which "
                        "stands in the same block; give it another name",
@@ -313,4 +303,13 @@ bool descriptor_configure(struct module_set *set, struct module *module)
         .block = module->settings->block,
     };
     return directives_apply(set, descriptor->directives, &at, module->instance.config);
+}
+
+const pillion_method *descriptor_first_configured(const pillion_module *module)
+{
+    for (const pillion_method *m = module->methods; m->name != NULL; m++) {
+        if (m->directives->name != NULL)
+            return m;
+    }
+    return NULL;
 }

@@ -19,6 +19,9 @@ bool descriptor_copy(const pillion_module *from, pillion_module *to, struct erro
 /* Frees the tables of a copy. For whoever reads modules without loading them. */
 void descriptor_free(pillion_module *copy);
 
+/* The one that `MODULE_method` stands for: the first that has directives of its own; or NULL. */
+const pillion_method *descriptor_first_configured(const pillion_module *module);
+
 /* The row of a method, or NULL. */
 const pillion_method *descriptor_method(const pillion_module *module, const char *name);
 

@@ -9,7 +9,6 @@
 #include "base/suggest.h"
 #include "module/descriptor.h"
 #include "module/hook_error.h"
-#include "rpc/metric.h"
 
 static const pillion_filter *filter_of(const struct module *module, const char *name)
 {
@@ -103,26 +102,13 @@ bool filters_bind(struct module_set *set, const struct filter_settings *statemen
 
 /* ---- Hooks ---- */
 
-static bool start(struct module_set *set, struct module_filter *use)
-{
-    pillion_error_text error = {.text = ""};
-
-    module_set_stage(set, use->module, "start");
-    int status = use->use.filter->start(use->use.instance, use->use.config, &error);
-    metric_settle_cjson(use->use.instance);
-    if (status != 0)
-        conf_error(set->errors, &use->settings->place, "filter %s: start failed: %s",
-                   use->settings->name,
-                   error.text[0] == '\0' ? "the module gave no reason" : error.text);
-    return status == 0;
-}
-
 bool filters_start(struct module_set *set, const struct module *module)
 {
     for (struct module_filter *use = set->filters; use != NULL; use = use->next) {
         if (use->module != module)
             continue;
-        if (use->use.filter->start != NULL && !start(set, use))
+        if (!statement_start(set, use->module, use->use.filter->start, use->use.config,
+                             &use->settings->place, "filter", use->settings->name))
             return false;
         use->started = true;
     }

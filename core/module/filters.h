@@ -17,6 +17,13 @@ struct filter_list {
 bool filters_bind(struct module_set *set, const struct filter_settings *statements,
                   const struct filter_list *before, struct filter_list *list);
 
+/* Calls what a statement's handler or filter has to start with; `kind` and `name` are the
+ * statement's in errors. True when there is nothing to call. In loader.c. */
+typedef int statement_hook(pillion_instance *self, void *config, pillion_error_text *error);
+bool statement_start(struct module_set *set, struct module *module, statement_hook *start,
+                     void *config, const struct conf_place *place, const char *kind,
+                     const char *name);
+
 /* The `start` of the module's handlers, for each `method` statement. In bind.c. */
 bool methods_start(struct module_set *set, const struct module *module);
 

@@ -267,6 +267,23 @@ static bool call_hook(struct module_set *set, struct module *module, const char 
     return module_error(set, module, text);
 }
 
+bool statement_start(struct module_set *set, struct module *module, statement_hook *start,
+                     void *config, const struct conf_place *place, const char *kind,
+                     const char *name)
+{
+    pillion_error_text error = {.text = ""};
+
+    if (start == NULL)
+        return true;
+    module_set_stage(set, module, "start");
+    int status = start(&module->instance, config, &error);
+    metric_settle_cjson(&module->instance);
+    if (status != 0)
+        conf_error(set->errors, place, "%s %s: start failed: %s", kind, name,
+                   error.text[0] == '\0' ? "the module gave no reason" : error.text);
+    return status == 0;
+}
+
 bool module_set_check(struct module_set *set)
 {
     bool good = true;
