@@ -14,7 +14,7 @@
     "method answers_deferred; method made_up; method keep; method use_kept; method in_thread;" \
     "method dies_later; method resumed_dies; method loops_later; method dies_in_thread;"       \
     "method crash_now; method ticks; method leave_stale; method use_stale; method nap_twice; " \
-    "method grow; method late_again;"
+    "method let_grow; method late_again;"
 
 /* One worker, so that all connections are in the same one. */
 static struct server *serve_with(const char *main_text, const char *server_text)
@@ -272,15 +272,18 @@ START_TEST(replies_that_wait_for_room_survive_a_reload)
 {
     enum { REPLIES = 60 };
     struct server *server = serve_with("arena_size 2m;", "max_frame 64k;");
-    int client = client_connect(server);
+    int client = client_connect(server), other = client_connect(server);
     double deferred = 0;
 
     for (int i = 0; i < REPLIES; i++)
-        client_send_frame(client, keep_printf("{\"in\":\"grow\",\"params\":{\"size\":200000},"
-                                              "\"id\":%d}",
-                                              i));
+        client_send_frame(client, keep_printf("{\"in\":\"hold\",\"params\":{\"key\":%d,"
+                                              "\"size\":200000},\"id\":%d}",
+                                              i, i));
     wait_until((deferred = stat_of(server, "connections", "deferred")) == REPLIES,
                "%g are deferred", deferred);
+    client_send_frame(other, "{\"in\":\"let_grow\"}");
+    client_expect(other, "{\"out\":\"let_grow\",\"result\":null}");
+    server_wait_log(server, "the arena is full");
     struct run run = server_ask(server, "reload");
     expect_status(&run, 0);
     for (int i = 0; i < REPLIES; i++) {

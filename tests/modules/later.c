@@ -141,29 +141,29 @@ static void sleep_twice(pillion_request *req)
     pillion_offload(req, 0, sleeps, slept_once, wait);
 }
 
-/* ---- a reply of so many bytes: {"size": N} ---- */
+/* ---- what is held is answered with so many bytes each: {"size": N} ---- */
 
 static void grown(pillion_instance *self, void *data)
 {
-    struct wait *wait = data;
-    pillion_request *req = pillion_resume(wait->token);
-
     (void)self;
-    if (req == NULL)
-        return;
-    size_t size = (size_t)number(req, "size", 1);
-    char *text = pillion_alloc(req, size + 2);
-    memset(text, 'x', size + 2);
-    text[0] = text[size + 1] = '"';
-    pillion_reply_raw(req, "grown", (pillion_bytes){text, size + 2});
+    (void)data;
+    for (size_t key = 0; key < HELD_MAX; key++) {
+        pillion_request *req = held[key] == 0 ? NULL : pillion_resume(held[key]);
+        held[key] = 0;
+        if (req == NULL)
+            continue;
+        size_t size = (size_t)number(req, "size", 1);
+        char *text = pillion_alloc(req, size + 2);
+        memset(text, 'x', size + 2);
+        text[0] = text[size + 1] = '"';
+        pillion_reply_raw(req, "grown", (pillion_bytes){text, size + 2});
+    }
 }
 
-static void grow(pillion_request *req)
+static void let_grow(pillion_request *req)
 {
-    struct wait *wait = pillion_alloc(req, sizeof(*wait));
-
-    wait->token = pillion_defer(req, 0);
-    pillion_timer(pillion_self(req), 1, 0, grown, wait);
+    pillion_timer(pillion_self(req), 1, 0, grown, NULL);
+    pillion_reply_raw(req, "let_grow", pillion_params_raw(req));
 }
 
 /* ---- a pipe that somebody writes to, watched ---- */
@@ -530,7 +530,7 @@ static const pillion_method methods[] = {
     {.name = "made_up", .handler = made_up},
     {.name = "keep", .handler = keep},
     {.name = "nap_twice", .handler = sleep_twice},
-    {.name = "grow", .handler = grow},
+    {.name = "let_grow", .handler = let_grow},
     {.name = "late_again", .handler = late_again},
     {.name = "leave_stale", .handler = leave_stale},
     {.name = "use_stale", .handler = use_stale},
