@@ -95,6 +95,7 @@ int command_read(const pillion_list *words, struct command *command, pillion_err
     if (command->words == NULL)
         return pillion_error(error, "out of memory");
     command->count = words->count;
+    command->may_wait = strncasecmp(words->items[0], "XREAD", 5) == 0;
     for (size_t i = 0; i < words->count; i++) {
         struct word *word = &command->words[i];
         *word = (struct word){.text = words->items[i], .size = strlen(words->items[i])};
@@ -135,21 +136,50 @@ static bool add_behind(pillion_request *req, struct arguments *arguments, const 
     return add(arguments, whole, word->prefix_size + size);
 }
 
-/* A value as Redis takes it: a string, or a number as it is written in `text`. */
-static bool add_value(pillion_request *req, struct arguments *arguments, const struct word *word,
-                      const cJSON *item, pillion_bytes text)
+static bool refuse(pillion_request *req, const struct word *word, const char *what)
 {
-    if (cJSON_IsString(item))
-        return add_behind(req, arguments, word, item->valuestring, strlen(item->valuestring));
-    if (cJSON_IsNumber(item))
-        return add_behind(req, arguments, word, text.data, text.size);
-    pillion_fail(req, PILLION_INVALID_PARAMS, "\"%.*s\" must be a string or a number%s",
-                 (int)word->size, word->text, word->spreads ? ", or an array of them" : "");
+    pillion_fail(req, PILLION_INVALID_PARAMS, "\"%.*s\" %s", (int)word->size, word->text, what);
     return false;
 }
 
-/* The text of an array's next element; `rest` begins behind "[" or ",". The array is valid JSON of
- * strings and numbers, up to the first that is neither. */
+/* A string with escapes in it. */
+static bool add_escaped(pillion_request *req, struct arguments *arguments, const struct word *word,
+                        pillion_bytes text)
+{
+    if (json_has_nul(text))
+        return refuse(req, word, "holds \\u0000, which is not supported");
+    cJSON *string = cJSON_ParseWithLength(text.data, text.size);
+    if (string == NULL)
+        return refuse(req, word, "holds half of a surrogate pair, which is no text");
+    size_t size = strlen(string->valuestring);
+    char *plain = pillion_alloc(req, size + 1);
+    if (plain != NULL)
+        memcpy(plain, string->valuestring, size);
+    cJSON_Delete(string);
+    if (plain != NULL)
+        return add_behind(req, arguments, word, plain, size);
+    pillion_fail(req, PILLION_OVERLOADED, "out of memory");
+    return false;
+}
+
+/* A value as Redis takes it: a string, or a number as it is written. Nothing is parsed where the
+ * text says it all. */
+static bool add_value(pillion_request *req, struct arguments *arguments, const struct word *word,
+                      pillion_bytes text)
+{
+    if (text.data[0] == '"' && memchr(text.data, '\\', text.size) != NULL)
+        return add_escaped(req, arguments, word, text);
+    if (text.data[0] == '"')
+        return add_behind(req, arguments, word, text.data + 1, text.size - 2);
+    if (text.data[0] == '-' || (text.data[0] >= '0' && text.data[0] <= '9'))
+        return add_behind(req, arguments, word, text.data, text.size);
+    return refuse(req, word,
+                  word->spreads ? "must be a string or a number, or an array of them"
+                                : "must be a string or a number");
+}
+
+/* The text of an array's next element, empty at its end; `rest` begins behind "[" or ",". The array
+ * is valid JSON of strings and numbers, up to the first that is neither. */
 static pillion_bytes next_element(pillion_bytes *rest)
 {
     const char *at = rest->data, *end = at + rest->size;
@@ -172,46 +202,60 @@ static pillion_bytes next_element(pillion_bytes *rest)
     return element;
 }
 
-static const cJSON *member(const cJSON *params, const struct word *word)
+/* What params say for the word; {NULL, 0} when they say nothing. */
+static pillion_bytes member(pillion_request *req, const struct word *word)
 {
-    const cJSON *item = cJSON_GetObjectItemCaseSensitive(params, word->text);
-    return word->optional && cJSON_IsNull(item) ? NULL : item;
+    pillion_bytes text = pillion_json_member(pillion_params_raw(req), word->text);
+
+    if (word->optional && text.size > 0 && text.data[0] == 'n') /* null */
+        return (pillion_bytes){NULL, 0};
+    return text;
 }
 
-static bool add_word(pillion_request *req, struct arguments *arguments, const struct word *word,
-                     const cJSON *params)
+static bool is_array(pillion_bytes text)
 {
-    const cJSON *item, *element;
+    return text.size > 0 && text.data[0] == '[';
+}
 
-    if (word->leads && member(params, word + 1) == NULL)
+static pillion_bytes elements(pillion_bytes array)
+{
+    return (pillion_bytes){array.data + 1, array.size - 1};
+}
+
+static size_t count_elements(pillion_bytes array)
+{
+    pillion_bytes rest = elements(array);
+    size_t count = 0;
+
+    while (next_element(&rest).size > 0)
+        count++;
+    return count;
+}
+
+static bool add_word(pillion_request *req, struct arguments *arguments, const struct word *word)
+{
+    if (word->leads && member(req, word + 1).data == NULL)
         return true;
     if (!word->is_param)
         return add(arguments, word->text, word->size);
-    item = member(params, word);
-    if (item == NULL && word->optional)
+    pillion_bytes text = member(req, word), element;
+    if (text.data == NULL && word->optional)
         return true;
-    if (item == NULL) {
-        pillion_fail(req, PILLION_INVALID_PARAMS, "\"%.*s\" is missing in params", (int)word->size,
-                     word->text);
-        return false;
-    }
-    pillion_bytes text = pillion_json_member(pillion_params_raw(req), word->text);
-    if (!word->spreads || !cJSON_IsArray(item))
-        return add_value(req, arguments, word, item, text);
-    pillion_bytes rest = {text.data + 1, text.size - 1};
-    cJSON_ArrayForEach(element, item)
-    {
-        if (!add_value(req, arguments, word, element, next_element(&rest)))
+    if (text.data == NULL)
+        return refuse(req, word, "is missing in params");
+    if (!word->spreads || !is_array(text))
+        return add_value(req, arguments, word, text);
+    pillion_bytes rest = elements(text);
+    while ((element = next_element(&rest)).size > 0) {
+        if (!add_value(req, arguments, word, element))
             return false;
     }
     return true;
 }
 
-/* XREAD and XREADGROUP wait when they are told to, before STREAMS. */
+/* XREAD and XREADGROUP wait when they are told to with BLOCK, before STREAMS. */
 static bool would_wait(const struct arguments *arguments)
 {
-    if (strncasecmp(arguments->data[0], "XREAD", 5) != 0)
-        return false;
     for (size_t i = 1; i < arguments->count; i++) {
         if (arguments->sizes[i] == 7 && strncasecmp(arguments->data[i], "STREAMS", 7) == 0)
             return false;
@@ -223,18 +267,13 @@ static bool would_wait(const struct arguments *arguments)
 
 static bool fill(pillion_request *req, const struct command *command, struct arguments *arguments)
 {
-    const cJSON *params = pillion_params(req);
     size_t most = command->count;
 
-    if (params == NULL)
-        return false; /* answered: cJSON cannot hold them */
-    if (json_has_nul(pillion_params_raw(req))) {
-        pillion_fail(req, PILLION_INVALID_PARAMS, "params hold \\u0000, which is not supported");
-        return false;
-    }
     for (size_t i = 0; i < command->count; i++) {
-        if (command->words[i].spreads)
-            most += (size_t)cJSON_GetArraySize(member(params, &command->words[i]));
+        pillion_bytes text =
+            command->words[i].spreads ? member(req, &command->words[i]) : (pillion_bytes){NULL, 0};
+        if (is_array(text))
+            most += count_elements(text);
     }
     *arguments = (struct arguments){0};
     if (most <= ARGUMENTS_MAX) {
@@ -246,10 +285,10 @@ static bool fill(pillion_request *req, const struct command *command, struct arg
         return false;
     }
     for (size_t i = 0; i < command->count; i++) {
-        if (!add_word(req, arguments, &command->words[i], params))
+        if (!add_word(req, arguments, &command->words[i]))
             return false;
     }
-    if (!would_wait(arguments))
+    if (!command->may_wait || !would_wait(arguments))
         return true;
     pillion_fail(req, PILLION_INVALID_PARAMS,
                  "BLOCK is not supported: all requests that share the connection would wait");

@@ -35,6 +35,7 @@ struct word {
 struct command {
     struct word *words;
     size_t count;
+    bool may_wait; /* when params say so */
 };
 
 /* The block of a `method` statement. */

@@ -164,6 +164,8 @@ START_TEST(what_cannot_be_is_said)
         {"push", "{\"key\":\"x\",\"items\":[[]]}", "or an array of them"},
         {"push", "{\"key\":\"x\",\"items\":[]}", "redis_error"},
         {"get", "{\"key\":\"a\\u0000b\"}", "\\\\u0000, which is not supported"},
+        {"get", "{\"key\":\"a\\ud800b\"}", "half of a surrogate pair"},
+        {"get", "{\"\\u006bey\":\"te\\u0078t\"}", "\"result\":\"no json\""},
         {"range", "{\"key\":\"text\"}", "WRONGTYPE"},
         {"doc", "{\"key\":\"text\"}", "redis_not_json"},
         {"mget", "{\"keys\":[\"pair\"]}", "redis_not_json"},
