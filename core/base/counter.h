@@ -27,4 +27,11 @@ static inline void metric_cell_add(metric_cell *cell, int64_t more)
     atomic_fetch_add_explicit(cell, more, memory_order_relaxed);
 }
 
+/* The same, a fifth of its cost, where one thread alone adds to this number. */
+static inline void metric_cell_step(metric_cell *cell, int64_t more)
+{
+    atomic_store_explicit(cell, atomic_load_explicit(cell, memory_order_relaxed) + more,
+                          memory_order_relaxed);
+}
+
 #endif

@@ -104,7 +104,7 @@ static struct callback *take(enum kind kind, pillion_instance *self, void *data)
     uint32_t index = callback->index, serial = callback->serial + 1;
     *callback = (struct callback){
         .kind = kind, .index = index, .serial = serial, .instance = self, .data = data};
-    metric_add(self, metric_of(kind), 1);
+    metric_step(self, metric_of(kind), 1);
     return callback;
 }
 
@@ -116,7 +116,7 @@ static void give(struct callback *callback)
         loop_unwatch(all.loop, &callback->watch);
     }
     timer_cancel(all.loop, &callback->timer);
-    metric_add(callback->instance, metric_of(callback->kind), -1);
+    metric_step(callback->instance, metric_of(callback->kind), -1);
     callback->kind = CALLBACK_FREE;
     callback->next_free = all.free;
     all.free = callback;

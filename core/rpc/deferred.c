@@ -114,7 +114,7 @@ void deferred_free(struct deferred *deferred)
     deferred->state = DEFERRED_FREE;
     *token_user(deferred, deferred->serial) = deferred->resumed ? deferred->req.method : NULL;
     if (deferred->instance != NULL)
-        metric_add(deferred->instance, METRIC_WAITING, -1);
+        metric_step(deferred->instance, METRIC_WAITING, -1);
     request_forget(&deferred->req);
     if (all->pending > POOLS_KEPT || pool_held(&deferred->pool) > POOL_KEPT_MAX)
         pool_free(&deferred->pool);
@@ -268,7 +268,7 @@ uint64_t deferred_begin(struct pillion_request *req, uint64_t timeout_ms)
     deferred->copy = memcpy(copy, req->body.data, req->body.size);
     deferred->home = req;
     deferred->instance = req->method->instance;
-    metric_add(deferred->instance, METRIC_WAITING, 1);
+    metric_step(deferred->instance, METRIC_WAITING, 1);
     deferred->timeout_ms = timeout;
     req->deferred = deferred;
     return deferred_token(deferred);

@@ -37,6 +37,14 @@ static inline void metric_add(const pillion_instance *self, uint32_t metric, int
         metric_cell_add(self->cells[metric], more);
 }
 
+/* Of what is only the worker's loop's to count: all between METRIC_WAITING and
+ * METRIC_DESCRIPTORS. */
+static inline void metric_step(const pillion_instance *self, enum module_metric metric, int more)
+{
+    if (metric < self->cell_count)
+        metric_cell_step(self->cells[metric], more);
+}
+
 /* ---- Memory of cJSON ---- */
 
 /* What this thread has allocated for cJSON, less what it has freed, since it was last asked. */
