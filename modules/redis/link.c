@@ -31,8 +31,10 @@ struct link {
     pillion_handle watch, flush, more, deadline;
     bool ready;                      /* it is connected, and has passed AUTH and SELECT */
     size_t introductions;            /* replies to those that are to come */
+    struct value value;              /* the reply that is read */
     struct call *calls;              /* a ring, in the order in which they were sent */
     size_t first, pending, capacity; /* the capacity is a power of two */
+    int64_t commands;                /* since the last flush */
     unsigned silent;                 /* how often in a row links_look has seen no reply */
     bool replied;                    /* since it looked */
     unsigned backoff_ms;
@@ -161,8 +163,9 @@ static void flush(pillion_instance *self, void *data)
 {
     struct link *link = data;
 
-    (void)self;
     link->flush = 0;
+    pillion_count(self, METRIC_COMMANDS, link->commands);
+    link->commands = 0;
     link_flush(link);
 }
 
@@ -182,7 +185,7 @@ static void link_ready(struct link *link)
 }
 
 /* Redis's word about the oldest request. False when the connection has ended with it. */
-static bool take_reply(struct link *link, const redisReply *reply)
+static bool take_reply(struct link *link)
 {
     if (link->pending == 0) {
         link_lost(link, "there was a reply that nobody had asked for");
@@ -192,11 +195,11 @@ static bool take_reply(struct link *link, const redisReply *reply)
     pillion_request *req = call.token == 0 ? NULL : pillion_resume(call.token);
     link->replied = true;
     if (req != NULL)
-        value_reply(req, reply, call.returns);
+        value_reply(req, &link->value);
     if (link->introductions == 0)
         return true;
-    if (reply->type == REDIS_REPLY_ERROR) {
-        link_lost(link, reply->str);
+    if (value_error(&link->value) != NULL) {
+        link_lost(link, value_error(&link->value));
         return false;
     }
     if (--link->introductions == 0)
@@ -209,19 +212,17 @@ static void take_more(pillion_instance *self, void *data);
 /* Replies that have arrived, not too many at once. */
 static void take_replies(struct link *link)
 {
-    redisReply *reply;
+    void *whole;
 
     for (unsigned taken = 0; taken < REPLIES_AT_ONCE; taken++) {
-        if (redisGetReplyFromReader(link->redis, (void **)&reply) != REDIS_OK) {
+        link->value.returns = link->pending == 0 ? 0 : link->calls[link->first].returns;
+        if (redisGetReplyFromReader(link->redis, &whole) != REDIS_OK) {
             link_lost(link, link->redis->errstr);
             return;
         }
-        if (reply == NULL)
+        if (whole == NULL || !take_reply(link))
             return;
-        bool goes_on = take_reply(link, reply);
-        freeReplyObject(reply);
-        if (!goes_on)
-            return;
+        value_reset(&link->value);
     }
     link->more = pillion_timer(link->links->self, 0, 0, take_more, link);
 }
@@ -310,6 +311,7 @@ static void link_open(struct link *link)
         link_lost(link, link->redis == NULL ? "out of memory" : link->redis->errstr);
         return;
     }
+    value_attach(&link->value, link->redis);
     link->watch = pillion_watch(links->self, link->redis->fd, PILLION_WRITE, connected, link);
     link->deadline = pillion_timer(links->self, CONNECT_MS, 0, connect_late, link);
     if (link->watch == 0)
@@ -375,6 +377,7 @@ void links_close(struct links *links)
         if (links->links[i].redis != NULL)
             link_lost(&links->links[i], "the worker ends");
         free(links->links[i].calls);
+        free(links->links[i].value.text.data);
     }
     free(links);
 }
@@ -424,7 +427,7 @@ void links_send(struct links *links, pillion_request *req, pillion_bytes command
         link_lost(link, "out of memory"); /* there is no telling what is in its buffer */
         return;
     }
-    pillion_count(links->self, METRIC_COMMANDS, 1);
+    link->commands++;
     if (link->flush == 0)
         link->flush = pillion_timer(links->self, 0, 0, flush, link);
 }

@@ -6,6 +6,8 @@
 #include <hiredis/hiredis.h>
 #include <pillion/module.h>
 
+#include "../json_text.h"
+
 /* The block of load_module. */
 struct settings {
     const char *server; /* "127.0.0.1:6379" or "unix:PATH" */
@@ -72,7 +74,24 @@ int links_check(const struct settings *settings, pillion_error_text *error);
 
 enum returns { RETURNS_VALUE, RETURNS_JSON };
 
-/* Answers the request with a reply of Redis. */
-void value_reply(pillion_request *req, const redisReply *reply, int returns);
+/* What Redis replies, as JSON: grows while the reply is read. Starts as `{0}`. */
+struct value {
+    struct json_text text; /* of an error, its text, ended by NUL */
+    bool is_error;
+    int returns; /* of the request whose reply it is */
+};
+
+/* From now on what the connection reads becomes the value, one reply after the other:
+ * redisGetReplyFromReader gives no more than word of that. */
+void value_attach(struct value *value, redisContext *redis);
+
+/* Empty, for the next reply. */
+void value_reset(struct value *value);
+
+/* What Redis says is wrong, or NULL. */
+const char *value_error(const struct value *value);
+
+/* Answers the request with it. */
+void value_reply(pillion_request *req, const struct value *value);
 
 #endif

@@ -11,20 +11,21 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define METHODS                                                                    \
-    "method ping;"                                                                 \
-    "redis_method get GET $key;"                                                   \
-    "redis_method set SET $key $value EX $ttl?;"                                   \
-    "redis_method del DEL $keys...;"                                               \
-    "redis_method doc GET $key { returns json; }"                                  \
-    "method push { handler redis.command; command RPUSH $key $items...; }"         \
-    "method range { handler redis.command; command LRANGE $key 0 -1; }"            \
-    "redis_method add INCRBY $key $by;"                                            \
-    "method raw { handler redis.command; command SETRANGE b 0 \"\xff\"; }"         \
-    "method ttl { handler redis.command; command TTL $key; }"                      \
-    "redis_method user GET user:$id; redis_method put SET user:$id $text PX $ms?;" \
-    "redis_method mget MGET $keys... { returns json; }"                            \
-    "redis_method odd EVAL 'return redis.status_reply(\"\\\\255\")' 0;"            \
+#define METHODS                                                                                 \
+    "method ping;"                                                                              \
+    "redis_method get GET $key;"                                                                \
+    "redis_method set SET $key $value EX $ttl?;"                                                \
+    "redis_method del DEL $keys...;"                                                            \
+    "redis_method doc GET $key { returns json; }"                                               \
+    "method push { handler redis.command; command RPUSH $key $items...; }"                      \
+    "method range { handler redis.command; command LRANGE $key 0 -1; }"                         \
+    "redis_method add INCRBY $key $by;"                                                         \
+    "method raw { handler redis.command; command SETRANGE b 0 \"\xff\"; }"                      \
+    "method ttl { handler redis.command; command TTL $key; }"                                   \
+    "redis_method user GET user:$id; redis_method put SET user:$id $text PX $ms?;"              \
+    "redis_method mget MGET $keys... { returns json; }"                                         \
+    "redis_method odd EVAL 'return redis.status_reply(\"\\\\255\")' 0;"                         \
+    "redis_method nest EVAL \"return {1,{2,{}},{},{{3},'x',redis.error_reply('E')},false}\" 0;" \
     "redis_method stream XREAD $args...;"
 
 /* A Redis that ends with the test. */
@@ -135,6 +136,7 @@ START_TEST(commands_become_methods)
         {"get", "{\"key\":\"user:7\"}", "{\"out\":\"value\",\"result\":\"Ada\"}"},
         {"mget", "{\"keys\":[\"j\",\"none\"]}",
          "{\"out\":\"value\",\"result\":[{\"a\":[1,2]},null]}"},
+        {"nest", "null", "{\"out\":\"value\",\"result\":[1,[2,[]],[],[[3],\"x\",\"ERR E\"],null]}"},
         {"del", "{\"keys\":[\"a\",\"n\",\"none\"]}", "{\"out\":\"value\",\"result\":2}"},
     };
     struct redis redis;
