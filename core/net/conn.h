@@ -79,6 +79,7 @@ struct conns {
     struct conn_list served; /* those who had one in this batch's end, and will go on */
     uint32_t begun;          /* since the turn has begun: see conn_may_begin */
     uint64_t turn_ends_ns;   /* on clock_ns(); 0: it has not begun */
+    uint64_t turn_seen_ns;   /* when that was last compared */
     bool leaving;            /* no connection is read from any more */
     bool draining;           /* connections end when they have nothing under way */
 

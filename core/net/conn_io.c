@@ -501,11 +501,10 @@ static void flush_later(struct conns *conns)
 
 bool conn_turn_goes_on(struct conns *conns)
 {
-    uint64_t now = clock_ns();
-
+    conns->turn_seen_ns = clock_ns();
     if (conns->turn_ends_ns == 0)
-        conns->turn_ends_ns = now + TURN_NS;
-    return now < conns->turn_ends_ns;
+        conns->turn_ends_ns = conns->turn_seen_ns + TURN_NS;
+    return conns->turn_seen_ns < conns->turn_ends_ns;
 }
 
 static void turn_over(struct conns *conns)

@@ -88,14 +88,10 @@ static struct deferred *take_place(struct deferreds *all, enum deferred_state st
     struct deferred *deferred = all->free;
     all->free = deferred->next;
     all->pending++;
-    uint32_t index = deferred->index, serial = next_serial(deferred->serial);
-    struct pool pool = deferred->pool;
-    *deferred = (struct deferred){.all = all,
-                                  .index = index,
-                                  .serial = serial,
-                                  .state = state,
-                                  .pool = pool,
-                                  .since_ns = since_ns};
+    deferred->serial = next_serial(deferred->serial);
+    deferred->since_ns = since_ns;
+    deferred->state = state;
+    memset(&deferred->home, 0, sizeof(*deferred) - offsetof(struct deferred, home));
     return deferred;
 }
 
@@ -325,8 +321,7 @@ struct deferred *deferred_reply(struct deferreds *all, char *reply, size_t size)
         return NULL;
     deferred->reply = reply;
     deferred->reply_malloced = true;
-    deferred->req.size = size;
-    deferred->req.answered = true;
+    deferred->req = (struct pillion_request){.size = size, .answered = true};
     return deferred;
 }
 

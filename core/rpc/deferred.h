@@ -24,15 +24,18 @@ enum deferred_state {
 };
 
 struct deferred {
-    struct pillion_request req;   /* once the handler has returned */
-    struct pillion_request *home; /* before that: where the handler sees it */
+    struct pillion_request req; /* once the handler has returned */
     struct deferreds *all;
-    enum deferred_state state;
-    const pillion_instance *instance; /* its method's, who counts it as waiting; or NULL */
-    uint32_t index, serial;           /* the token */
+    uint32_t index, serial; /* the token */
     struct pool pool;
+    uint64_t since_ns;
+    enum deferred_state state;
+
+    /* Nothing, when it begins: from here on. */
+    struct pillion_request *home;     /* before the handler has returned: where that sees it */
+    const pillion_instance *instance; /* its method's, who counts it as waiting; or NULL */
     struct timer timer;
-    uint64_t timeout_ms, since_ns;
+    uint64_t timeout_ms;
     char *copy;          /* of the frame's body, in the request's memory */
     char *reply;         /* req.size bytes, in the request's memory; NULL after memory ran out */
     bool reply_malloced; /* it is malloc's instead */

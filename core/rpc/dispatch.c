@@ -40,6 +40,7 @@ void call_init(struct call *call, struct dispatcher *dispatcher, struct conn *co
     call->dispatcher = dispatcher;
     call->server = container_of(conn->owner, struct rpc_server, owner);
     call->conn = conn;
+    call->now_ns = 0;
     call->held = NULL;
     call->lost = false;
     call->req = (struct pillion_request){
@@ -121,7 +122,7 @@ void call_run(struct call *call, uint64_t place, bool first)
     uint8_t *untimed = &call->dispatcher->untimed[index];
     bool timed = first || *untimed >= TIMED_EVERY - 1;
 
-    call->req.started_ns = timed ? clock_ns() : 0;
+    call->req.started_ns = timed ? clock_ns() : call->now_ns;
     run_method(call, place);
     if (call->req.deferred != NULL)
         return;

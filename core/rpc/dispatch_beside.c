@@ -296,7 +296,7 @@ static bool begin(struct call *call, const struct flight_frame *next)
     flight_begin(dispatcher->conns, call->conn);
     counter_add(&dispatcher->row->counters[COUNT_FRAMES], 1);
     if (call_find(call, status, &envelope, &error))
-        call_run(call, next->place, true);
+        call_run(call, next->place, false);
     else
         counter_add(&dispatcher->row->counters[COUNT_REFUSED], 1);
     returned(call, next->place);
@@ -343,11 +343,13 @@ bool answer_beside(struct call *call)
             conn_go_on_later(conn);
             return false;
         }
+        call->now_ns = conns->turn_seen_ns;
         if (!begin(call, &next)) {
             conn->stalled = STALLED_ORDER;
             return false;
         }
     }
+    call->now_ns = 0;
     return true;
 }
 

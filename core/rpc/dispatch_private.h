@@ -13,8 +13,9 @@ struct call {
     struct rpc_server *server;
     struct conn *conn;
     struct conn_turn turn;
-    char *held; /* where the reply is when the arena had no room for it */
-    bool lost;  /* nor had the heap */
+    uint64_t now_ns; /* clock_ns() a few requests ago, or 0: good enough for one that is deferred */
+    char *held;      /* where the reply is when the arena had no room for it */
+    bool lost;       /* nor had the heap */
 };
 
 /* ---- dispatch.c ---- */
