@@ -237,9 +237,9 @@ static const char *earlier(const struct trip *trip)
 
 void trip_send(pillion_request *req, struct trip *trip)
 {
-    char reason[384];
+    const char *reason;
     bool full;
-    struct link *link = group_choose(trip->group, trip->last, reason, sizeof(reason), &full);
+    struct link *link = group_choose(trip->group, trip->last, &reason, &full);
 
     if (link != NULL) {
         trip->last = link_upstream(link);
@@ -251,8 +251,8 @@ void trip_send(pillion_request *req, struct trip *trip)
                      "the servers behind have too much to do (max_pending)%s", earlier(trip));
     } else {
         pillion_count(pillion_self(req), METRIC_FAILED, 1);
-        pillion_fail(req, "upstream_unavailable", "no server behind can be asked; %s%s", reason,
-                     earlier(trip));
+        pillion_fail(req, "upstream_unavailable", "no server behind \"%s\" can be asked: %s%s",
+                     pillion_method_name(req), reason, earlier(trip));
     }
 }
 
@@ -268,9 +268,10 @@ static void try_again(pillion_request *req, struct trip *trip)
     trip_send(req, trip);
 }
 
+/* Which server it was is for the log: clients need not know where the servers are. */
 void trip_failed(pillion_request *req, struct trip *trip, bool untouched, const char *reason)
 {
-    const char *address = trip->last->address;
+    const char *name = pillion_method_name(req);
 
     trip->seen = trip->seen || !untouched;
     if ((untouched || trip->idempotent) && may_try_again(trip)) {
@@ -278,16 +279,18 @@ void trip_failed(pillion_request *req, struct trip *trip, bool untouched, const 
         return;
     }
     if (now_ms() >= trip->deadline_ms) {
-        pillion_fail(req, "timeout", "%s: %s", address, reason);
+        pillion_fail(req, "timeout", "a server behind \"%s\": %s", name, reason);
         return;
     }
     pillion_count(pillion_self(req), METRIC_FAILED, 1);
     if (untouched)
-        pillion_fail(req, "upstream_unavailable", "%s: %s; it has not seen the request%s", address,
-                     reason, earlier(trip));
+        pillion_fail(req, "upstream_unavailable",
+                     "a server behind \"%s\": %s; it has not seen the request%s", name, reason,
+                     earlier(trip));
     else
         pillion_fail(req, "upstream_unavailable",
-                     "%s: %s; it may have carried the request out or not", address, reason);
+                     "a server behind \"%s\": %s; it may have carried the request out or not", name,
+                     reason);
 }
 
 /* ---- From upstreams ---- */
@@ -330,18 +333,19 @@ static void reply_error(pillion_request *req, struct trip *trip, pillion_bytes r
 
 void trip_reply(pillion_request *req, struct trip *trip, const struct reply *reply)
 {
+    static const char reason[] = "the \"out\" of its reply cannot be passed on: it holds \\u0000 "
+                                 "or half of a surrogate pair";
     const char *out = text_of(req, reply->out);
 
-    if (out == NULL)
-        pillion_fail(
-            req, PILLION_INTERNAL_ERROR,
-            "%s: the \"out\" of its reply cannot be passed on: it holds \\u0000 or half of a "
-            "surrogate pair",
-            trip->last->address);
-    else if (strcmp(out, "error") == 0)
+    if (out == NULL) {
+        upstream_complain(trip->last, reason);
+        pillion_fail(req, PILLION_INTERNAL_ERROR, "a server behind \"%s\": %s",
+                     pillion_method_name(req), reason);
+    } else if (strcmp(out, "error") == 0) {
         reply_error(req, trip, reply->result);
-    else
+    } else {
         pillion_reply_raw(req, out, reply->result);
+    }
 }
 
 /* ---- The module ---- */

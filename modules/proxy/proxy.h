@@ -69,6 +69,7 @@ struct upstream {
     bool out;         /* it is being left out */
     bool trial;       /* it was left out: one request at a time until one is answered */
     char reason[256]; /* why it cannot be reached; "" while it can */
+    uint64_t complained_ms;
     struct upstream *next;
     struct link **links; /* settings->connections of them */
 };
@@ -92,10 +93,10 @@ struct group *group_open(struct proxy *proxy, const pillion_list *addresses,
                          pillion_error_text *error);
 
 /* The connection with the fewest replies to come, of the upstream with the fewest. Another one than
- * `last` where there is one. NULL when there is none; then `reason` says why, and `*full` is set
+ * `last` where there is one. NULL when there is none; then `*reason` says why, and `*full` is set
  * when it is only that all have too much to do. */
-struct link *group_choose(struct group *group, const struct upstream *last, char *reason,
-                          size_t size, bool *full);
+struct link *group_choose(struct group *group, const struct upstream *last, const char **reason,
+                          bool *full);
 
 /* True when there is another one than `last` that is connected and has room. */
 bool group_has_other(const struct group *group, const struct upstream *last);
@@ -105,6 +106,9 @@ void upstream_answered(struct upstream *upstream);
 void upstream_connected(struct upstream *upstream);
 void upstream_overdue(struct upstream *upstream, unsigned count);
 void upstream_lost(struct upstream *upstream, const char *reason);
+
+/* Logs what is no change of its state: a line a second at most. */
+void upstream_complain(struct upstream *upstream, const char *what);
 
 /* ---- link.c ---- */
 

@@ -35,6 +35,16 @@ void upstream_lost(struct upstream *upstream, const char *reason)
                 upstream->address, reason);
 }
 
+void upstream_complain(struct upstream *upstream, const char *what)
+{
+    uint64_t now = now_ms();
+
+    if (upstream->complained_ms != 0 && now - upstream->complained_ms < 1000)
+        return;
+    upstream->complained_ms = now;
+    pillion_log(upstream->proxy->self, PILLION_LOG_WARN, "%s: %s", upstream->address, what);
+}
+
 void upstream_overdue(struct upstream *upstream, unsigned count)
 {
     const struct settings *settings = upstream->proxy->settings;
@@ -42,8 +52,10 @@ void upstream_overdue(struct upstream *upstream, unsigned count)
     pillion_count(upstream->proxy->self, METRIC_OVERDUE, count);
     upstream->fails += count;
     if (settings->max_fails == 0 ||
-        (upstream->fails < (unsigned)settings->max_fails && !upstream->trial))
+        (upstream->fails < (unsigned)settings->max_fails && !upstream->trial)) {
+        upstream_complain(upstream, "a request had no answer in time");
         return;
+    }
     if (!upstream->trial) {
         snprintf(upstream->reason, sizeof(upstream->reason),
                  "%u requests in a row had no answer in time", upstream->fails);
@@ -89,21 +101,20 @@ static struct link *link_choose(const struct upstream *upstream, bool *full)
     return best;
 }
 
-struct link *group_choose(struct group *group, const struct upstream *last, char *reason,
-                          size_t size, bool *full)
+struct link *group_choose(struct group *group, const struct upstream *last, const char **reason,
+                          bool *full)
 {
     const struct upstream *from = NULL;
     struct link *best = NULL;
 
     *full = false;
-    reason[0] = '\0';
+    *reason = "";
     group->turn++;
     for (size_t i = 0; i < group->count; i++) {
         const struct upstream *upstream = group->members[(group->turn + i) % group->count];
         struct link *link = link_choose(upstream, full);
         if (link == NULL) {
-            snprintf(reason, size, "%s: %s", upstream->address,
-                     upstream->reason[0] == '\0' ? "it is being tried again" : upstream->reason);
+            *reason = upstream->reason[0] == '\0' ? "it is being tried again" : upstream->reason;
             continue;
         }
         bool wins = best == NULL;

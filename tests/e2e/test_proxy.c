@@ -66,6 +66,16 @@ static const char *ask(int client, const char *body)
     return client_receive(client, NULL);
 }
 
+/* The error of a request that no server behind has answered: it never says where they are. */
+static const char *expect_unserved(int client, const char *code)
+{
+    const char *message = client_expect_error(client, code);
+
+    ck_assert_msg(strstr(message, "127.0.0.1") == NULL, "%s", message);
+    ck_assert_msg(strstr(message, "unix:") == NULL, "%s", message);
+    return message;
+}
+
 static void is_there(int client)
 {
     wait_until(strstr(ask(client, "{\"in\":\"ping\"}"), "\"pong\"") != NULL,
@@ -209,8 +219,9 @@ START_TEST(without_a_server_there_is_an_error_at_once)
     int client = client_connect(front);
 
     client_send_frame(client, "{\"in\":\"again\"}");
-    client_expect_error(client, "upstream_unavailable");
-    server_wait_log(front, "Connection refused; it is tried again");
+    expect_part(expect_unserved(client, "upstream_unavailable"),
+                "no server behind \"again\" can be asked");
+    server_wait_log(front, keep_printf("%s: Connection refused; it is tried again", at(back)));
     ck_assert_double_ge(metric(front, "failed"), 1);
     server_conf(back, "", "method ping;");
     server_start(back);
@@ -240,6 +251,7 @@ START_TEST(a_server_that_dies_costs_what_it_had_and_nothing_else)
         bool retried = strstr(reply, "\"id\":2") != NULL;
         if (strstr(reply, "upstream_unavailable") != NULL) {
             ck_assert(!retried);
+            expect_part(reply, "a server behind \\\"wait\\\": ");
             expect_part(reply, "it may have carried the request out or not");
             lost++;
         } else {
@@ -293,9 +305,10 @@ START_TEST(time_is_limited)
 
     is_there(client);
     client_send_frame(client, "{\"in\":\"brief\",\"params\":{\"ms\":60000}}");
-    client_expect_error(client, "timeout");
+    expect_unserved(client, "timeout");
     client_send_frame(client, "{\"in\":\"wait\",\"params\":{\"ms\":60000}}");
-    client_expect_error(client, "timeout");
+    expect_part(expect_unserved(client, "timeout"), "did not answer within 300 ms");
+    server_wait_log(front, keep_printf("%s: a request had no answer in time", at(back)));
     client_send_frame(client, "{\"in\":\"wait\",\"params\":{\"ms\":10}}");
     client_expect(client, "{\"out\":\"later\",\"result\":{\"ms\":10}}");
 }
@@ -510,8 +523,10 @@ START_TEST(errors_pass_byte_for_byte)
     for (size_t i = 0; i < sizeof(outs) / sizeof(*outs); i++) {
         client_send_frame(client, "{\"in\":\"ping\"}");
         peer_answer(peer, outs[i], "1");
-        expect_part(client_expect_error(client, "internal_error"), "the \"out\" of its reply");
+        expect_part(expect_unserved(client, "internal_error"), "the \"out\" of its reply");
     }
+    server_wait_log(front,
+                    keep_printf("%s: the \"out\" of its reply cannot be passed on", at(place)));
     client_send_frame(client, "{\"in\":\"ping\"}");
     peer_answer(peer, "\"a\\\\u0000\\n\"", "1");
     client_expect(client, "{\"out\":\"a\\\\u0000\\n\",\"result\":1}");
@@ -562,8 +577,8 @@ START_TEST(an_error_without_an_id_is_given_to_nobody_else)
     peer_receive(peer);
     peer_receive(peer);
     client_send_frame(peer, PARSE_ERROR);
-    expect_part(client_expect_error(a, "upstream_unavailable"), "no reply to a request of ours");
-    expect_part(client_expect_error(b, "upstream_unavailable"), "no reply to a request of ours");
+    expect_part(expect_unserved(a, "upstream_unavailable"), "no reply to a request of ours");
+    expect_part(expect_unserved(b, "upstream_unavailable"), "no reply to a request of ours");
     close(peer);
 
     /* A reply with an id tells, and one without that is no error. */
@@ -600,8 +615,8 @@ START_TEST(what_the_only_server_may_have_seen_is_not_called_unseen)
         const char *id = peer_receive(peer);
         if (says)
             client_send_frame(peer, keep_printf("{\"out\":\"x\",\"id\":%s}", id));
-        const char *message = client_expect_error(client, "upstream_unavailable");
-        expect_part(message, "no server behind can be asked");
+        const char *message = expect_unserved(client, "upstream_unavailable");
+        expect_part(message, "no server behind \"again\" can be asked");
         expect_part(message, says ? "a reply without" : "had no answer in time");
         expect_part(message, "an earlier try may have been carried out or not");
         ck_assert_double_eq(metric(front, "sent"), 1);
@@ -740,7 +755,7 @@ START_TEST(peers_that_break_the_protocol_are_cut_off)
         wait_until(metric(front, "connected") == 1, "it does not connect");
         client_send_frame(client, "{\"in\":\"ping\"}");
         answer_with(listener, bytes.data, bytes.size);
-        expect_part(client_expect_error(client, "upstream_unavailable"), reason);
+        expect_part(expect_unserved(client, "upstream_unavailable"), reason);
         free(bytes.data);
     }
     close(listener);
