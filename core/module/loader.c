@@ -312,15 +312,19 @@ bool module_set_start(struct module_set *set)
     return true;
 }
 
-void module_set_reopen(struct module_set *set)
+void module_set_reopen(struct module_set *set, struct text *failures)
 {
     for (size_t i = 0; i < set->count; i++) {
         struct module *module = &set->modules[i];
+        pillion_error_text error = {.text = ""};
         if (!module->started || module->descriptor.reopen == NULL)
             continue;
         callback_enter(&module->instance);
-        module->descriptor.reopen(&module->instance);
+        int status = module->descriptor.reopen(&module->instance, &error);
         callback_leave();
+        if (status != 0)
+            text_printf(failures, "%s: %s\n", module->settings->label,
+                        error.text[0] == '\0' ? "reopen failed, and gave no reason" : error.text);
     }
 }
 

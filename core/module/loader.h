@@ -90,8 +90,9 @@ void module_set_place(struct module_set *set, int slot);
 /* Calls `start` hooks in order and stops at the first that fails. */
 bool module_set_start(struct module_set *set);
 
-/* Calls the `reopen` hooks. */
-void module_set_reopen(struct module_set *set);
+/* Calls the `reopen` hooks, all of them. What could not be opened is added to `failures`, a line
+ * for each module. */
+void module_set_reopen(struct module_set *set, struct text *failures);
 
 /* Calls the `stop` hooks of what was started, in reverse order. */
 void module_set_stop(struct module_set *set);

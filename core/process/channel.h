@@ -21,7 +21,8 @@ enum message_type {
                           connections over; `number`: drain timeout in ms */
     MESSAGE_QUIT,      /* finish what is begun, then end; `number`: drain timeout in ms */
     MESSAGE_STOP,      /* end at once */
-    MESSAGE_LOG,       /* files are to be opened anew; 1 descriptor: the log, if it is a file */
+    MESSAGE_LOG,       /* files are to be opened anew, and that is answered with `serial`; 1
+                          descriptor: the log, if it is a file */
     MESSAGE_VAULT,     /* 1 descriptor: the channel to a new vault, which holds nothing yet */
     MESSAGE_ADOPT,     /* 1 descriptor: an arena; `adopt` says which of its connections to take */
     /* worker or probe to master */
@@ -41,6 +42,8 @@ enum message_type {
     MESSAGE_TAKE, /* `count` ids: hand these out */
     /* vault to worker */
     MESSAGE_GIVE, /* `count` ids and descriptors; `number` ids that were asked for are not here */
+    /* worker to master; last, because over an upgrade the numbers are another version's too */
+    MESSAGE_REOPENED, /* `serial` of the LOG; `text`: what could not be opened, or "" */
     MESSAGE_TYPES
 };
 

@@ -54,30 +54,6 @@ static void begin_end(enum master_mode mode)
     master_check_end();
 }
 
-static void reopen(struct control_client *client)
-{
-    struct message message = {.type = MESSAGE_LOG};
-    struct error error;
-    bool good = log_reopen(&error);
-    int fd = log_descriptor();
-
-    bool anew = good && fd > STDERR_FILENO;
-
-    if (!good)
-        log_error("%s; the log stays where it was", error.text);
-    /* Workers may have no right to open the file: they get the open one. */
-    for (struct worker *w = master.workers; w != NULL; w = w->next) {
-        if (!w->probe)
-            channel_send(w->channel.fd, &message, false, &fd, anew);
-    }
-    if (master.vault_pid != 0 && anew)
-        channel_send(master.vault.fd, &message, false, &fd, 1);
-    if (anew)
-        log_notice("the log was opened anew");
-    if (client != NULL)
-        control_answer(ORDER_REOPEN, true, good, good ? "" : error.text);
-}
-
 void master_order(enum order order, struct control_client *client)
 {
     switch (order) {
@@ -97,7 +73,7 @@ void master_order(enum order order, struct control_client *client)
         reload_begin();
         break;
     case ORDER_REOPEN:
-        reopen(client);
+        reopen_begin();
         break;
     case ORDER_UPGRADE:
         upgrade_begin();

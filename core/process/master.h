@@ -1,7 +1,7 @@
 /* The master's own view of the server. Shared by the files that make up the master, and by nobody
  * else: master.c (life and signals), workers.c (spawning and reaping), reload.c (from one
- * generation to the next), handover.c (connections between workers), watchdog.c, keeper.c (the
- * vault's), and control.c (the control socket).
+ * generation to the next), handover.c (connections between workers), reopen.c (log files),
+ * watchdog.c, keeper.c (the vault's), and control.c (the control socket).
  *
  * The master runs no module and reads no byte that a client sent. */
 #ifndef PILLION_PROCESS_MASTER_H
@@ -31,14 +31,15 @@ struct worker {
     uint32_t serial;
     enum worker_state state;
     bool probe;
-    bool served;   /* has been told to accept */
-    bool released; /* its connections are in the hand-over already */
-    bool staying;  /* only some of them: others wait for an answer with it */
-    bool died;     /* not in order, and given up */
-    bool reaped;   /* its pid may be another process's by now */
-    bool hung;     /* ended by the watchdog */
-    bool late;     /* ended because it did not start or end in time */
-    bool failed;   /* it said why itself: `failure` */
+    bool served;        /* has been told to accept */
+    bool released;      /* its connections are in the hand-over already */
+    bool staying;       /* only some of them: others wait for an answer with it */
+    bool died;          /* not in order, and given up */
+    bool reaped;        /* its pid may be another process's by now */
+    bool hung;          /* ended by the watchdog */
+    bool late;          /* ended because it did not start or end in time */
+    bool failed;        /* it said why itself: `failure` */
+    uint64_t reopening; /* which MESSAGE_LOG it has not answered yet; 0: none */
     bool adopting;
     uint64_t adopting_serial;
     int arena;
@@ -185,6 +186,18 @@ void reload_ready(struct worker *worker);
 
 /* One of the next generation is gone: the whole generation has failed. `why` says it in words. */
 void reload_fail(const char *why);
+
+/* ---- reopen.c ---- */
+
+/* Has every process open its log files anew. Whoever asked for that by the control socket is
+ * answered when all have. */
+void reopen_begin(void);
+
+/* A worker has; `failures` is "", or says what it could not open. */
+void reopen_answered(struct worker *worker, uint64_t serial, const char *failures);
+
+/* Called whenever a worker is gone: it answers no more. */
+void reopen_check(void);
 
 /* ---- upgrade.c ---- */
 

@@ -366,6 +366,18 @@ static void quit(uint64_t timeout_ms)
 
 /* ---- What the master says ---- */
 
+static void reopen(uint64_t serial)
+{
+    struct message answer = {.type = MESSAGE_REOPENED, .serial = serial};
+    struct text failures = {0};
+
+    module_set_reopen(&worker.modules, &failures);
+    snprintf(answer.text, sizeof(answer.text), "%s", text_string(&failures));
+    log_error_lines(answer.text);
+    channel_send(worker.start->channel, &answer, false, NULL, 0);
+    text_free(&failures);
+}
+
 static void master_message(const struct message *message, int *fds, uint32_t fd_count)
 {
     switch (message->type) {
@@ -386,7 +398,7 @@ static void master_message(const struct message *message, int *fds, uint32_t fd_
             log_adopt(fds[0]);
             fds[0] = -1;
         }
-        module_set_reopen(&worker.modules);
+        reopen(message->serial);
         break;
     case MESSAGE_VAULT:
         if (fd_count == 1) {

@@ -52,6 +52,7 @@ static void worker_free(struct worker *worker)
         board_retire_row(master.board, worker->row);
     generation_release(worker->generation);
     free(worker);
+    reopen_check();
 }
 
 /* Everything but the process. NULL with the reason. */
@@ -298,6 +299,9 @@ static void worker_message(struct worker *worker, const struct message *message)
         break;
     case MESSAGE_ADOPTED:
         handover_done(worker, message->serial, (uint32_t)message->number);
+        break;
+    case MESSAGE_REOPENED:
+        reopen_answered(worker, message->serial, message->text);
         break;
     default:
         break;

@@ -330,17 +330,17 @@ static int open_log(const char *path)
     return open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0640);
 }
 
-/* Where there is no file to be had, the former one goes on. */
-static void open_anew(struct log *log)
+#define CANNOT_REOPEN "cannot open %s anew: %s; the former file goes on"
+
+/* False with errno where there is no file to be had: then the former one goes on. */
+static bool open_anew(struct log *log)
 {
     int fd = open_log(log->path);
-    if (fd < 0) {
-        pillion_log(log->self, PILLION_LOG_ERROR,
-                    "cannot open %s anew: %s; the former file goes on", log->path, strerror(errno));
-        return;
-    }
+    if (fd < 0)
+        return false;
     close(log->fd);
     log->fd = fd;
+    return true;
 }
 
 /* Opens the file anew when its path names another one by now, or none. */
@@ -353,8 +353,10 @@ static void follow_path(struct log *log)
         return;
     log->looked = now;
     if (stat(log->path, &named) != 0 || fstat(log->fd, &held) != 0 || named.st_dev != held.st_dev ||
-        named.st_ino != held.st_ino)
-        open_anew(log);
+        named.st_ino != held.st_ino) {
+        if (!open_anew(log))
+            pillion_log(log->self, PILLION_LOG_ERROR, CANNOT_REOPEN, log->path, strerror(errno));
+    }
 }
 
 static void complain(struct log *log, size_t lines, int error)
@@ -489,12 +491,20 @@ static void stop(pillion_instance *self, void *config)
     free(log->buffer);
 }
 
-static void reopen(pillion_instance *self)
+static int reopen(pillion_instance *self, pillion_error_text *error)
 {
+    int status = 0;
+
     for (struct log *log = pillion_state(self); log != NULL; log = log->next) {
         flush(log);
-        open_anew(log);
+        if (open_anew(log))
+            continue;
+        if (status == 0) /* the first one is told, and logged by that; others are logged */
+            status = pillion_error(error, CANNOT_REOPEN, log->path, strerror(errno));
+        else
+            pillion_log(self, PILLION_LOG_ERROR, CANNOT_REOPEN, log->path, strerror(errno));
     }
+    return status;
 }
 
 static const pillion_filter filters[] = {

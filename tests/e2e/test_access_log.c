@@ -258,12 +258,33 @@ START_TEST(reopening_opens_it_at_once_and_writes_what_is_held)
     struct run run = server_ask(server, "reopen");
     expect_status(&run, 0);
     for (size_t i = 0; i < 2; i++) {
-        wait_until(access(server_path(server, files[i]), F_OK) == 0, "it is not opened anew");
-        wait_until(strstr(read_log(server, keep_printf("%s.1", files[i])), "held") != NULL ||
-                       strstr(read_log(server, files[i]), "held") != NULL,
-                   "what was held is not written");
+        ck_assert_int_eq(access(server_path(server, files[i]), F_OK), 0);
+        expect_part(read_log(server, keep_printf("%s.1", files[i])), "held");
     }
     client_expect_alive(client);
+}
+END_TEST
+
+START_TEST(reopening_says_what_workers_cannot_open)
+{
+    struct server *server = serve("worker_processes 3;",
+                                  "filter access_log { path access/log; buffer 0; } method ping;");
+    int client = client_connect(server);
+
+    client_expect_alive(client);
+    ck_assert_int_eq(rename(server_path(server, "access"), server_path(server, "away")), 0);
+    struct run run = server_ask(server, "reopen");
+    expect_status(&run, 1);
+    ck_assert_str_eq(run.out, "");
+    expect_part(run.err, "access_log.so: cannot open ");
+    expect_part(run.err, "access/log anew: No such file or directory");
+    expect_part(run.err, "2 more workers said the same");
+    server_wait_log(server, "access/log anew: No such file or directory");
+    client_expect_alive(client);
+    ck_assert_int_eq(rename(server_path(server, "away"), server_path(server, "access")), 0);
+    run = server_ask(server, "reopen");
+    expect_status(&run, 0);
+    expect_part(run.out, "by the master and 3 workers");
 }
 END_TEST
 
@@ -351,5 +372,6 @@ END_TEST
 E2E_MAIN("access_log", a_line_tells_of_a_request, a_format_of_ones_own,
          what_is_long_is_cut_and_the_line_is_whole, errors_and_slow_ones_are_always_told,
          lines_of_two_workers_do_not_mix_and_none_is_lost, a_file_that_is_moved_away_is_opened_anew,
-         reopening_opens_it_at_once_and_writes_what_is_held, a_full_disk_costs_lines_and_no_request,
+         reopening_opens_it_at_once_and_writes_what_is_held,
+         reopening_says_what_workers_cannot_open, a_full_disk_costs_lines_and_no_request,
          a_line_that_is_torn_ends_before_the_next, wrong_configurations_are_refused)

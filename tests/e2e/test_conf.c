@@ -393,6 +393,27 @@ START_TEST(workers_write_to_the_log_that_was_reopened)
 }
 END_TEST
 
+START_TEST(a_log_that_cannot_be_opened_anew_is_said_and_goes_on)
+{
+    struct server *server = server_new();
+
+    server_conf(server, "", "method ping;");
+    mkdir(server_path(server, "own"), 0777);
+    server_start_with(server, (const char *const[]){"-g", "error_log own/error.log info;", NULL});
+    char *own = server_path(server, "own"), *away = server_path(server, "away");
+    ck_assert_int_eq(rename(own, away), 0);
+    struct run run = server_ask(server, "reopen");
+    expect_status(&run, 1);
+    expect_part(run.err, "master: the log stays where it was: cannot open the log ");
+    expect_part(run.err, "own/error.log: No such file or directory");
+    ck_assert_int_eq(rename(away, own), 0);
+    run = server_ask(server, "reopen");
+    expect_status(&run, 0);
+    expect_part(file_read(server_path(server, "own/error.log"), NULL),
+                "the log stays where it was");
+}
+END_TEST
+
 /* ---- limits ---- */
 
 START_TEST(a_worker_that_is_full_leaves_connections_waiting_until_one_is_closed)
@@ -559,6 +580,7 @@ E2E_MAIN("conf", the_examples_are_good, ipv4_ipv6_and_unix_addresses_are_served,
          the_log_can_be_a_file_and_each_line_json,
          a_log_that_is_moved_away_and_reopened_loses_no_line,
          workers_write_to_the_log_that_was_reopened,
+         a_log_that_cannot_be_opened_anew_is_said_and_goes_on,
          a_worker_that_is_full_leaves_connections_waiting_until_one_is_closed,
          out_of_descriptors_accepting_pauses_and_goes_on,
          an_idle_connection_is_closed_only_when_that_is_wanted,

@@ -202,8 +202,9 @@ typedef struct {
     const pillion_metric *metrics; /* since 1.3 */
 
     /* In each worker, when files that were moved away are to be opened anew: `pillion -s reopen`,
-     * SIGUSR1 to the master. Since 1.3. */
-    void (*reopen)(pillion_instance *self);
+     * SIGUSR1 to the master. Returns 0, or as the others what could not be opened; then it goes on
+     * with what it had. Since 1.3. */
+    int (*reopen)(pillion_instance *self, pillion_error_text *error);
 } pillion_module;
 
 /* Defines the descriptor, and an ELF note that tells the interface's version without running or
