@@ -47,18 +47,6 @@ static int exchange(const struct command *self, const struct call *call)
     return status;
 }
 
-static bool read_timeout(const char *text, uint64_t *ms)
-{
-    struct conf_errors errors = {0};
-    struct conf_apply apply = {.tree = conf_tree_new("/"), .errors = &errors};
-    const struct conf_word word = {.text = text};
-
-    bool good = conf_read_time(&apply, &word, ms) && *ms > 0 && *ms < UINT64_C(1) << 40;
-    conf_tree_free(apply.tree);
-    conf_errors_free(&errors);
-    return good;
-}
-
 /* 0, or the exit status. */
 static int read_line(struct args *args, struct call *call)
 {
@@ -68,7 +56,7 @@ static int read_line(struct args *args, struct call *call)
     while ((id = args_next(args)) > 0) {
         if (id == OPTION_SERVER)
             call->server = args->value;
-        else if (!read_timeout(args->value, &call->timeout_ms))
+        else if (!timeout_read(args->value, &call->timeout_ms) || call->timeout_ms == 0)
             return command_misused(self, "--timeout takes a time as in 500ms or 10s, not \"%s\"",
                                    args->value);
     }

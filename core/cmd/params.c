@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "conf/directive.h"
 #include "wire/frame.h"
 #include "wire/json.h"
 
@@ -73,4 +74,16 @@ void params_request(const char *method, const struct text *params, struct text *
     text_append_string(request, "\", \"params\": ");
     text_append(request, (struct bytes){params->data, params->size});
     text_append_char(request, '}');
+}
+
+bool timeout_read(const char *text, uint64_t *ms)
+{
+    struct conf_errors errors = {0};
+    struct conf_apply apply = {.tree = conf_tree_new("/"), .errors = &errors};
+    const struct conf_word word = {.text = text};
+
+    bool good = conf_read_time(&apply, &word, ms) && *ms < UINT64_C(1) << 40;
+    conf_tree_free(apply.tree);
+    conf_errors_free(&errors);
+    return good;
 }

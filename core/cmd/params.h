@@ -1,7 +1,11 @@
 /* What commands that call methods share: where they call by default, and PARAMS from the command
- * line to a request. What is wrong with PARAMS is said here, before anything is sent. */
+ * line to a request, and how long one waits. What is wrong with PARAMS is said here, before
+ * anything is sent. */
 #ifndef PILLION_CMD_PARAMS_H
 #define PILLION_CMD_PARAMS_H
+
+#include <stdbool.h>
+#include <stdint.h>
 
 #include "base/bytes.h"
 #include "cmd/command.h"
@@ -14,5 +18,8 @@ int params_read(const struct command *self, const char *operand, struct text *pa
 
 /* Appends the body of a request, byte for byte what was given. */
 void params_request(const char *method, const struct text *params, struct text *request);
+
+/* Reads a time as a configuration has it: 500ms, 10s, 0. False when it is none. */
+bool timeout_read(const char *text, uint64_t *ms);
 
 #endif

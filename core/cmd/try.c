@@ -1,11 +1,15 @@
 /* `pillion try FILE.so METHOD [PARAMS | -]`: one call of a module's method in this very process,
  * without a server, a worker or a socket. For debuggers, valgrind and sanitizers: what they report
  * is the module's. The work is <pillion/test.h>'s. */
+#include <fcntl.h>
 #include <limits.h>
 #include <pillion/test.h>
+#include <signal.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #include "cmd/commands.h"
@@ -15,7 +19,17 @@
 
 #define WAIT_MAX 3600000u
 
-enum { OPTION_MODULE = 256, OPTION_METHOD, OPTION_MAIN, OPTION_WITH, OPTION_MEMBERS, OPTION_WAIT };
+#define TIMEOUT "60s"
+
+enum {
+    OPTION_MODULE = 256,
+    OPTION_METHOD,
+    OPTION_MAIN,
+    OPTION_WITH,
+    OPTION_MEMBERS,
+    OPTION_WAIT,
+    OPTION_TIMEOUT
+};
 
 static const struct option_row options[] = {
     {OPTION_MODULE, "module", "DIRECTIVES", "as they would stand in the block of load_module"},
@@ -27,6 +41,8 @@ static const struct option_row options[] = {
      "members of the request besides in and params: '{\"token\": \"x\"}'"},
     {OPTION_WAIT, "wait", "MS",
      "lets the module's own timers and descriptors work for so long first"},
+    {OPTION_TIMEOUT, "timeout", "TIME",
+     "how long the module may take, as in 500ms or 10s, 0 for ever; " TIMEOUT " by default"},
     {0, NULL, NULL, NULL},
 };
 
@@ -36,7 +52,60 @@ static struct {
     const char *module_block, *method_block, *main, *with, *members;
     struct text params;
     unsigned wait_ms;
+    const char *timeout;
+    uint64_t timeout_ms;
 } line;
+
+/* ---- The time limit ---- */
+
+/* What is said when time is up. It is written beforehand, because the module may be anywhere then,
+ * within malloc say. */
+static char late[512];
+
+/* True under a debugger: whoever looks at a handler has all the time. Safe in a signal handler. */
+static bool is_traced(void)
+{
+    char status[4096];
+    int fd = open("/proc/self/status", O_RDONLY | O_CLOEXEC);
+    ssize_t size = fd < 0 ? -1 : read(fd, status, sizeof(status) - 1);
+
+    if (fd >= 0)
+        close(fd);
+    status[size < 0 ? 0 : size] = '\0';
+    const char *tracer = strstr(status, "\nTracerPid:\t"); /* proc_pid_status(5) */
+    return tracer != NULL && tracer[strlen("\nTracerPid:\t")] != '0';
+}
+
+static void time_is_up(int number)
+{
+    (void)number;
+    if (!is_traced() && write(STDERR_FILENO, late, strlen(late)) >= 0)
+        _exit(EXIT_FAILURE);
+}
+
+/* From here on the module may take --timeout, and `more_ms`; then the process ends, and says that
+ * it did not do what `format` says. */
+__attribute__((format(printf, 2, 3))) static void limit(unsigned more_ms, const char *format, ...)
+{
+    uint64_t ms = line.timeout_ms == 0 ? 0 : line.timeout_ms + more_ms;
+    const struct itimerval never = {0},
+                           then = {.it_value = {.tv_sec = (time_t)(ms / 1000),
+                                                .tv_usec = (suseconds_t)(ms % 1000) * 1000}};
+    char what[256];
+    va_list args;
+
+    setitimer(ITIMER_REAL, &never, NULL);
+    va_start(args, format);
+    vsnprintf(what, sizeof(what), format, args);
+    va_end(args);
+    snprintf(late, sizeof(late),
+             "pillion try: %s within %s; --timeout TIME gives it longer, and 0 all the time\n",
+             what, line.timeout);
+    signal(SIGALRM, time_is_up);
+    setitimer(ITIMER_REAL, &then, NULL);
+}
+
+/* ---- The call ---- */
 
 /* As a word of the configuration. */
 static void append_quoted(struct text *text, const char *word)
@@ -79,10 +148,14 @@ static int try_it(const struct command *self)
 {
     struct text request = {0};
 
+    limit(0, "%s was not loaded and started", line.file);
     if (!start())
         return EXIT_USAGE;
-    if (line.wait_ms > 0)
+    if (line.wait_ms > 0) {
+        limit(line.wait_ms, "the timers and descriptors of %s kept the process beyond --wait",
+              line.file);
         pillion_test_run(line.wait_ms);
+    }
     params_request(line.method, &line.params, &request);
     struct text body = {0};
     if (line.members != NULL) { /* "{…}" and "{…}": one object of both */
@@ -91,7 +164,9 @@ static int try_it(const struct command *self)
     } else {
         text_append_string(&body, text_string(&request));
     }
+    limit(0, "\"%s\" of %s did not answer", line.method, line.file);
     pillion_test_reply reply = pillion_test_request(text_string(&body));
+    limit(0, "%s did not stop", line.file);
     int status = outcome_print(self, line.file, bytes_of(reply.body));
     pillion_test_stop();
     text_free(&request);
@@ -118,6 +193,7 @@ static int read_line(struct args *args)
     int id;
 
     line.module_block = line.method_block = line.main = "";
+    line.timeout = TIMEOUT;
     while ((id = args_next(args)) > 0) {
         if (id == OPTION_MODULE)
             line.module_block = args->value;
@@ -129,12 +205,17 @@ static int read_line(struct args *args)
             line.with = args->value;
         else if (id == OPTION_MEMBERS)
             line.members = args->value;
+        else if (id == OPTION_TIMEOUT)
+            line.timeout = args->value;
         else if (sscanf(args->value, "%u%c", &line.wait_ms, &rest) != 1 || line.wait_ms > WAIT_MAX)
             return command_misused(self, "--wait takes milliseconds, up to %u, not \"%s\"",
                                    WAIT_MAX, args->value);
     }
     if (id != ARGS_END)
         return id == ARGS_HELP ? id : EXIT_USAGE;
+    if (!timeout_read(line.timeout, &line.timeout_ms))
+        return command_misused(self, "--timeout takes a time as in 500ms or 10s, not \"%s\"",
+                               line.timeout);
     if (line.members != NULL && !members_good(line.members))
         return command_misused(self, "--members takes a JSON object with members, not \"%s\"",
                                line.members);
@@ -167,7 +248,7 @@ const struct command try_command = {
     .run = run,
     .usage = "[--module DIRECTIVES] [--method DIRECTIVES] [--main DIRECTIVES] [--with FILE.so] "
              "[--members OBJECT] "
-             "[--wait MS] FILE.so METHOD [PARAMS | -]",
+             "[--wait MS] [--timeout TIME] FILE.so METHOD [PARAMS | -]",
     .summary = "Calls a module's method in this process, without a server.",
     .options = options,
     .notes =
@@ -175,6 +256,7 @@ const struct command try_command = {
         "waits for waited for, and the result printed. In a debugger, or under valgrind, all\n"
         "that is seen is the module's.\n"
         "\n"
-        "Exit status: 0 after a result, 1 after an error reply, 64 when the module cannot be\n"
-        "loaded, or the command line is wrong.\n",
+        "Exit status: 0 after a result, 1 after an error reply or when --timeout is over, which\n"
+        "is not while a debugger is attached, 64 when the module cannot be loaded, or the\n"
+        "command line is wrong.\n",
 };

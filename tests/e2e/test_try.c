@@ -51,6 +51,31 @@ START_TEST(what_waits_is_waited_for)
 }
 END_TEST
 
+START_TEST(what_hangs_is_ended)
+{
+    static const struct {
+        const char *file, *method, *says;
+    } cases[] = {
+        {"crash", "hang", "\"hang\" of "},
+        {"later", "hold", "\"hold\" of "},
+        {"ctor_loop", "x", "ctor_loop.so was not loaded and started"},
+    };
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+        struct run run =
+            pillion("try", "--timeout", "100ms", module(cases[i].file), cases[i].method, "{}");
+        expect_status(&run, 1);
+        ck_assert_str_eq(run.out, "");
+        expect_part(run.err, cases[i].says);
+        expect_part(run.err, "within 100ms; --timeout TIME gives it longer");
+    }
+    struct run run = pillion("try", "--timeout", "10ms", "--wait", "100", module("ping"), "ping");
+    expect_status(&run, 0);
+    run = pillion("try", "--timeout", "0", module("ping"), "ping");
+    expect_status(&run, 0);
+}
+END_TEST
+
 START_TEST(mistakes_of_the_module_are_told)
 {
     struct run run = pillion("try", module("hello"), "greet", "5");
@@ -94,6 +119,7 @@ START_TEST(wrong_command_lines_are_explained)
         {{"ping.so", "ping", "1", "2"}, "\"2\" is one too many"},
         {{"nothing.so", "ping", NULL}, "cannot open"},
         {{"--wait", "x", "ping.so", "ping"}, "--wait takes milliseconds"},
+        {{"--timeout", "1x", "ping.so", "ping"}, "--timeout takes a time as in 500ms or 10s"},
         {{"ping.so", "ping", "{", NULL}, "PARAMS"},
     };
 
@@ -136,5 +162,5 @@ START_TEST(filters_of_other_modules_can_be_tried)
 END_TEST
 
 E2E_MAIN("try", filters_of_other_modules_can_be_tried, results_are_printed_as_they_are,
-         what_waits_is_waited_for, mistakes_of_the_module_are_told,
+         what_waits_is_waited_for, what_hangs_is_ended, mistakes_of_the_module_are_told,
          directives_are_given_and_checked, wrong_command_lines_are_explained)
