@@ -2,9 +2,11 @@
 #include "base/error.h"
 
 #include <errno.h>
+#include <pwd.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 bool error_set(struct error *error, const char *format, ...)
 {
@@ -34,18 +36,37 @@ bool error_prefix(struct error *error, const char *format, ...)
     return false;
 }
 
+/* " for the user nobody" where that is what is wrong. The number alone when nobody knows the name.
+ */
+static void describe_user(int number, char *text, size_t size)
+{
+    uid_t id = geteuid();
+    struct passwd entry, *user = NULL;
+    char buffer[1024];
+
+    text[0] = '\0';
+    if (number != EACCES && number != EPERM)
+        return;
+    if (getpwuid_r(id, &entry, buffer, sizeof(buffer), &user) == 0 && user != NULL)
+        snprintf(text, size, " for the user %s", user->pw_name);
+    else
+        snprintf(text, size, " for the user %u", (unsigned)id);
+}
+
 bool error_errno(struct error *error, const char *format, ...)
 {
     int number = errno;
+    char user[128];
     va_list args;
 
     va_start(args, format);
     int size = vsnprintf(error->text, sizeof(error->text), format, args);
     va_end(args);
     const char *name = strerrorname_np(number);
+    describe_user(number, user, sizeof(user));
     if (size >= 0 && (size_t)size < sizeof(error->text))
-        snprintf(error->text + size, sizeof(error->text) - (size_t)size, ": %s (%s)",
+        snprintf(error->text + size, sizeof(error->text) - (size_t)size, ": %s (%s)%s",
                  strerrordesc_np(number) == NULL ? "unknown error" : strerrordesc_np(number),
-                 name == NULL ? "?" : name);
+                 name == NULL ? "?" : name, user);
     return false;
 }

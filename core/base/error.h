@@ -21,7 +21,8 @@ __attribute__((format(printf, 2, 3))) bool error_set(struct error *error, const 
 __attribute__((format(printf, 2, 3))) bool error_prefix(struct error *error, const char *format,
                                                         ...);
 
-/* error_set with ": " and the words for `errno` at the end (and the number's name). */
+/* error_set with ": " and the words for `errno` at the end (and the number's name); of a permission
+ * that is missing they say who lacks it. */
 __attribute__((format(printf, 2, 3))) bool error_errno(struct error *error, const char *format,
                                                        ...);
 

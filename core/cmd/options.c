@@ -76,6 +76,7 @@ static bool prefix_of_executable(char prefix[PATH_MAX])
 static bool find_prefix(const struct command *self, const char *given, char prefix[PATH_MAX])
 {
     struct stat status;
+    struct error error;
 
     if (given == NULL && prefix_of_executable(prefix))
         return true;
@@ -92,7 +93,8 @@ static bool find_prefix(const struct command *self, const char *given, char pref
             return true;
         errno = ENOTDIR;
     }
-    command_failed(self, EXIT_FAILURE, "cannot use the prefix \"%s\": %s", given, strerror(errno));
+    error_errno(&error, "cannot use the prefix \"%s\"", given);
+    command_failed(self, EXIT_FAILURE, "%s", error.text);
     return false;
 }
 

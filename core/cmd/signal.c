@@ -50,9 +50,10 @@ static int control_connect(const char *path)
     if (connect(fd, (const struct sockaddr *)&address.socket, address.size) == 0)
         return fd;
     int status = errno == ENOENT || errno == ECONNREFUSED || errno == ENOTDIR ? -1 : -2;
-    if (status == -2)
-        command_failed(&server_command, status, "cannot reach the server at %s: %s", path,
-                       strerror(errno));
+    if (status == -2) {
+        error_errno(&error, "cannot reach the server at %s", path);
+        command_failed(&server_command, status, "%s", error.text);
+    }
     close(fd);
     return status;
 }
@@ -109,20 +110,20 @@ static bool is_pillion(long pid)
 }
 
 /* The process of the pid file, or 0 with `why`. */
-static long read_pid(const char *path, char *why, size_t size)
+static long read_pid(const char *path, struct error *why)
 {
     long pid = 0;
 
     FILE *file = fopen(path, "re");
     if (file == NULL) {
-        snprintf(why, size, "%s: %s", path, strerror(errno));
+        error_errno(why, "cannot read %s", path);
         return 0;
     }
     if (fscanf(file, "%ld", &pid) != 1 || pid <= 1) {
-        snprintf(why, size, "%s holds no process id", path);
+        error_set(why, "%s holds no process id", path);
         pid = 0;
     } else if (!is_pillion(pid)) {
-        snprintf(why, size, "%s names process %ld, which is no server of Pillion", path, pid);
+        error_set(why, "%s names process %ld, which is no server of Pillion", path, pid);
         pid = 0;
     }
     fclose(file);
@@ -133,18 +134,19 @@ static long read_pid(const char *path, char *why, size_t size)
 static int signal_by_pid(const struct settings *settings, const char *verb, bool quiet,
                          const struct conf_errors *errors)
 {
-    char why[1024];
+    struct error error;
 
-    long pid = read_pid(settings->pid, why, sizeof(why));
+    long pid = read_pid(settings->pid, &error);
     if (pid == 0) {
         fputs(text_string(&errors->text), stderr);
         return command_failed(&server_command, EXIT_FAILURE,
                               "no server is running: nobody answers at %s, and %s",
-                              settings->control, why);
+                              settings->control, error.text);
     }
-    if (kill((pid_t)pid, signal_by_verb(verb)->number) < 0)
-        return command_failed(&server_command, EXIT_FAILURE, "cannot signal process %ld: %s", pid,
-                              strerror(errno));
+    if (kill((pid_t)pid, signal_by_verb(verb)->number) < 0) {
+        error_errno(&error, "cannot signal process %ld", pid);
+        return command_failed(&server_command, EXIT_FAILURE, "%s", error.text);
+    }
     if (!quiet)
         printf("nobody answers at %s, so process %ld was sent a signal; the outcome is in its "
                "log\n",
@@ -157,6 +159,7 @@ int signal_send(const struct serve_options *options, const char *verb, bool quie
     struct conf_errors errors = {0};
     struct settings *settings;
     struct text answer = {0};
+    struct error error;
     int status = EXIT_FAILURE;
 
     struct conf_tree *tree = read_paths(options, &settings, &errors);
@@ -164,10 +167,12 @@ int signal_send(const struct serve_options *options, const char *verb, bool quie
     int fd = -2;
     /* Without -c, a server is told to end whatever became of its configuration. One that was named
      * by a file that is not there would be another one. */
-    if (options->conf_given && access(conf, R_OK) != 0)
-        command_failed(&server_command, EXIT_FAILURE, "cannot read %s: %s", conf, strerror(errno));
-    else
+    if (!options->conf_given || access(conf, R_OK) == 0) {
         fd = control_connect(settings->control);
+    } else {
+        error_errno(&error, "cannot read %s", conf);
+        command_failed(&server_command, EXIT_FAILURE, "%s", error.text);
+    }
     if (fd == -1)
         status = signal_by_pid(settings, verb, quiet, &errors);
     if (fd >= 0) {

@@ -43,14 +43,17 @@ static bool path_clear(const struct address *address, struct error *error)
         return error_errno(error, "cannot create a socket");
     /* Refused means that nobody listens. All else (a full queue, a socket of another kind, one that
      * we may not use) means that it may be somebody's. */
+    errno = 0;
     bool alive = connect(fd, (const struct sockaddr *)&address->socket, address->size) == 0 ||
                  (errno != ECONNREFUSED && errno != ENOENT);
+    if (errno == EACCES)
+        error_errno(error, "cannot look whether another process listens on %s", address->text);
+    else if (alive)
+        error_set(error, "cannot listen on %s: another process listens there", address->text);
     close(fd);
-    if (alive)
-        return error_set(error, "cannot listen on %s: another process listens there",
-                         address->text);
-    unlink(path);
-    return true;
+    if (!alive)
+        unlink(path);
+    return !alive;
 }
 
 static int bind_one(const struct address *address, int backlog, bool reuseport, struct error *error)

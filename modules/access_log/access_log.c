@@ -21,6 +21,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "../errno_text.h"
+
 #define LINE_MAX_SIZE  8192u /* a longer line of somebody's own format is cut */
 #define TEXT_MAX       256u  /* bytes of one text that are shown */
 #define COMPLAIN_EVERY 10    /* seconds, about lines that cannot be written */
@@ -355,7 +357,8 @@ static void follow_path(struct log *log)
     if (stat(log->path, &named) != 0 || fstat(log->fd, &held) != 0 || named.st_dev != held.st_dev ||
         named.st_ino != held.st_ino) {
         if (!open_anew(log))
-            pillion_log(log->self, PILLION_LOG_ERROR, CANNOT_REOPEN, log->path, strerror(errno));
+            pillion_log(log->self, PILLION_LOG_ERROR, CANNOT_REOPEN, log->path,
+                        errno_text(errno).text);
     }
 }
 
@@ -473,7 +476,7 @@ static int start(pillion_instance *self, void *config, pillion_error_text *error
         return -1;
     log->fd = open_log(log->path);
     if (log->fd < 0)
-        return pillion_error(error, "cannot open %s: %s", log->path, strerror(errno));
+        return pillion_error(error, "cannot open %s: %s", log->path, errno_text(errno).text);
     log->looked = time(NULL);
     log->next = pillion_state(self);
     pillion_set_state(self, log);
@@ -500,9 +503,9 @@ static int reopen(pillion_instance *self, pillion_error_text *error)
         if (open_anew(log))
             continue;
         if (status == 0) /* the first one is told, and logged by that; others are logged */
-            status = pillion_error(error, CANNOT_REOPEN, log->path, strerror(errno));
+            status = pillion_error(error, CANNOT_REOPEN, log->path, errno_text(errno).text);
         else
-            pillion_log(self, PILLION_LOG_ERROR, CANNOT_REOPEN, log->path, strerror(errno));
+            pillion_log(self, PILLION_LOG_ERROR, CANNOT_REOPEN, log->path, errno_text(errno).text);
     }
     return status;
 }

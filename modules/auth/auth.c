@@ -19,6 +19,8 @@
 #include <sys/stat.h>
 #include <time.h>
 
+#include "../errno_text.h"
+
 #define DIGEST     32u
 #define SECRET_MAX 4096u /* bytes of a token or a key */
 #define TOKENS_MAX 100000u
@@ -106,7 +108,7 @@ static FILE *open_secret(pillion_instance *self, const char *path, pillion_error
                       "cannot open %s: %s; each worker reads it when it starts, also one that "
                       "takes the place of one that crashed, so it has to stay there while the "
                       "server runs",
-                      path, strerror(errno));
+                      path, errno_text(errno).text);
     else if (fstat(fileno(file), &status) == 0 && (status.st_mode & S_IROTH) != 0)
         pillion_log(self, PILLION_LOG_WARN, "%s holds secrets, and everybody can read it", path);
     return file;

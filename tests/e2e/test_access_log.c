@@ -2,6 +2,7 @@
  */
 #include "harness.h"
 
+#include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -288,6 +289,22 @@ START_TEST(reopening_says_what_workers_cannot_open)
 }
 END_TEST
 
+/* Workers are somebody else than root who starts the server. */
+START_TEST(who_may_not_open_it_is_named)
+{
+    const char *user = geteuid() == 0 ? "nobody" : getpwuid(geteuid())->pw_name;
+    struct server *server = serve("worker_processes 1;", "method ping;");
+    char *denied = server_path(server, "denied");
+
+    ck_assert_int_eq(mkdir(denied, geteuid() == 0 ? 0700 : 0500), 0);
+    server_conf(server, "load_module modules/access_log.so;",
+                "filter access_log { path denied/log; } method ping;");
+    struct run run = server_ask(server, "reload");
+    expect_status(&run, 1);
+    expect_part(run.err, keep_printf("denied/log: Permission denied for the user %s", user));
+}
+END_TEST
+
 START_TEST(a_full_disk_costs_lines_and_no_request)
 {
     struct server *server = serve("worker_processes 1;",
@@ -373,5 +390,6 @@ E2E_MAIN("access_log", a_line_tells_of_a_request, a_format_of_ones_own,
          what_is_long_is_cut_and_the_line_is_whole, errors_and_slow_ones_are_always_told,
          lines_of_two_workers_do_not_mix_and_none_is_lost, a_file_that_is_moved_away_is_opened_anew,
          reopening_opens_it_at_once_and_writes_what_is_held,
-         reopening_says_what_workers_cannot_open, a_full_disk_costs_lines_and_no_request,
-         a_line_that_is_torn_ends_before_the_next, wrong_configurations_are_refused)
+         reopening_says_what_workers_cannot_open, who_may_not_open_it_is_named,
+         a_full_disk_costs_lines_and_no_request, a_line_that_is_torn_ends_before_the_next,
+         wrong_configurations_are_refused)

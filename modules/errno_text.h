@@ -1,0 +1,26 @@
+/* Why a file could not be opened, in words: of a permission that is missing they say who lacks it,
+ * since workers are not who started the server. */
+#ifndef PILLION_MODULES_ERRNO_TEXT_H
+#define PILLION_MODULES_ERRNO_TEXT_H
+
+#include <errno.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+struct errno_text {
+    char text[256];
+};
+
+static inline struct errno_text errno_text(int number)
+{
+    const struct passwd *user = number == EACCES || number == EPERM ? getpwuid(geteuid()) : NULL;
+    struct errno_text words;
+
+    snprintf(words.text, sizeof(words.text), "%s%s%s", strerror(number),
+             user == NULL ? "" : " for the user ", user == NULL ? "" : user->pw_name);
+    return words;
+}
+
+#endif
