@@ -278,8 +278,10 @@ static const char *judge_signature(const struct auth *auth, const pillion_reques
     char expected[2 * DIGEST + 1], number[24], *end;
     struct timespec now;
 
-    if (when.data == NULL || when.size >= sizeof(number))
+    if (when.data == NULL)
         return "the time of the signature is missing";
+    if (when.size >= sizeof(number))
+        return "the time of the signature is no whole number of milliseconds";
     memcpy(number, when.data, when.size);
     number[when.size] = '\0';
     long long signed_at = strtoll(number, &end, 10);
@@ -298,12 +300,27 @@ static const char *judge_signature(const struct auth *auth, const pillion_reques
     return NULL;
 }
 
+/* The member that should hold a token or a signature, and holds what is no string; or NULL. */
+static const char *not_a_string(const struct auth *auth, const pillion_request *req)
+{
+    const char *const names[] = {auth->digest_count > 0 ? auth->member : NULL,
+                                 auth->key != NULL ? auth->hmac_member : NULL};
+
+    for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
+        pillion_bytes value =
+            names[i] == NULL ? (pillion_bytes){NULL, 0} : pillion_member(req, names[i]);
+        if (value.data != NULL && value.data[0] != '"')
+            return names[i];
+    }
+    return NULL;
+}
+
 static pillion_verdict before(pillion_request *req)
 {
     const struct auth *auth = pillion_filter_config(req);
     cJSON *token = auth->digest_count > 0 ? string_member(req, auth->member) : NULL;
     cJSON *signature = auth->key != NULL ? string_member(req, auth->hmac_member) : NULL;
-    const char *wrong;
+    const char *wrong, *odd = NULL;
 
     if (token != NULL && token->valuestring != NULL && token_passes(auth, token->valuestring))
         wrong = NULL;
@@ -311,6 +328,8 @@ static pillion_verdict before(pillion_request *req)
         wrong = judge_signature(auth, req, signature->valuestring);
     else if (token != NULL)
         wrong = "the token is not accepted";
+    else if ((odd = not_a_string(auth, req)) != NULL)
+        wrong = "must be a string";
     else
         wrong = auth->key != NULL && auth->digest_count > 0 ? "a token or a signature is missing"
                 : auth->key != NULL                         ? "the signature is missing"
@@ -319,7 +338,10 @@ static pillion_verdict before(pillion_request *req)
     cJSON_Delete(signature);
     if (wrong == NULL)
         return PILLION_NEXT;
-    pillion_fail(req, DENIED, "%s", wrong);
+    if (odd != NULL)
+        pillion_fail(req, DENIED, "\"%s\" %s", odd, wrong);
+    else
+        pillion_fail(req, DENIED, "%s", wrong);
     return PILLION_STOP;
 }
 

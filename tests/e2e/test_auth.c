@@ -67,8 +67,9 @@ START_TEST(a_token_opens)
     is_denied(client, ",\"token\":\"On\"", "the token is not accepted");
     is_denied(client, ",\"token\":\"one \"", "the token is not accepted");
     is_denied(client, ",\"token\":\"\"", "the token is not accepted");
-    is_denied(client, ",\"token\":1", "the token is missing");
-    is_denied(client, ",\"token\":[\"one\"]", "the token is missing");
+    is_denied(client, ",\"token\":1", "\"token\" must be a string");
+    is_denied(client, ",\"token\":[\"one\"]", "\"token\" must be a string");
+    is_denied(client, ",\"token\":null", "\"token\" must be a string");
     is_denied(client, ",\"token\":\"\\ud800\"", "the token is");
     passes(client, ",\"token\":\"one\"");
     ck_assert_ptr_null(strstr(server_log(server), "one"));
@@ -154,6 +155,7 @@ START_TEST(a_signature_opens)
     is_denied(client, "", "the signature is missing");
     is_denied(client, keep_printf(",\"hmac\":\"%s\"", right),
               "the time of the signature is missing");
+    is_denied(client, keep_printf(",\"time\":1%048d,\"hmac\":\"%s\"", 0, right), "no whole number");
     is_denied(client, keep_printf(",\"time\":\"%lld\",\"hmac\":\"%s\"", now, right),
               "no whole number");
     is_denied(client, keep_printf(",\"time\":%lld,\"hmac\":\"%s\"", now + 1, right),
@@ -197,6 +199,7 @@ START_TEST(a_token_or_a_signature)
     passes(client,
            keep_printf(",\"at\":5,\"sig\":\"%s\"", signature("from a file", "ping", 5, "[1, 2]")));
     is_denied(client, "", "a token or a signature is missing");
+    is_denied(client, ",\"at\":5,\"sig\":7", "\"sig\" must be a string");
     is_denied(client, ",\"token\":\"u\"", "the token is not accepted");
 }
 END_TEST
