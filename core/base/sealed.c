@@ -60,7 +60,7 @@ static bool seal(int fd, struct error *error)
 
 int sealed_copy(const char *path, struct error *error)
 {
-    struct stat status;
+    struct stat status = {0};
 
     /* O_NONBLOCK: a FIFO must not hold up the master; it is refused below. */
     int from = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
@@ -69,7 +69,8 @@ int sealed_copy(const char *path, struct error *error)
         return -1;
     }
     if (fstat(from, &status) < 0 || !S_ISREG(status.st_mode)) {
-        error_set(error, "not a regular file");
+        error_set(error, S_ISDIR(status.st_mode) ? "a directory; name a file in it"
+                                                 : "not a regular file");
         close(from);
         return -1;
     }

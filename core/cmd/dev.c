@@ -162,7 +162,7 @@ static void make_ended(struct dev *dev, bool good)
     else if (dev->server == 0 || watch_look(dev->directory).products != dev->used.products)
         use_products(dev);
     else
-        say("nothing that is loaded has changed");
+        say("every *.so is byte for byte as before; nothing is reloaded");
 }
 
 static void reload_ended(struct dev *dev, bool good)
@@ -390,6 +390,6 @@ const struct command dev_command = {
     .notes =
         "Runs make in DIR, which is the current directory when it is left out, whenever a C or\n"
         "C++ source, a header, a Makefile or *.mk there changes; and reloads when that changes\n"
-        "a *.so or when a *.conf changes. What does not compile or load is shown, and the code\n"
-        "from before keeps serving. Ctrl-C ends it all.\n",
+        "the bytes of a *.so, or when a *.conf changes. What does not compile or load is shown,\n"
+        "and the code from before keeps serving. Ctrl-C ends it all.\n",
 };

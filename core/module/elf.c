@@ -48,6 +48,14 @@ static const struct {
     {EM_S390, "s390x"},    {EM_386, "i386"},        {EM_ARM, "arm"},
 };
 
+/* Few machines go both ways, so only the one that is not ours is named. */
+static const char *other_order(const elf_header *header)
+{
+    if (header->e_ident[EI_DATA] == OUR_DATA)
+        return "";
+    return OUR_DATA == ELFDATA2LSB ? ", big-endian" : ", little-endian";
+}
+
 static const char *machine_name(unsigned number)
 {
     for (size_t i = 0; i < sizeof(machines) / sizeof(*machines); i++) {
@@ -82,10 +90,10 @@ static bool check_header(struct bytes file, elf_header *header, struct error *er
     if (header->e_ident[EI_DATA] != OUR_DATA || header->e_machine != OUR_MACHINE ||
         header->e_ident[EI_CLASS] != OUR_CLASS)
         return error_set(error,
-                         "built for %s, %s-bit; this server is %s, %d-bit; build it on or for "
+                         "built for %s, %s-bit%s; this server is %s, %d-bit; build it on or for "
                          "this machine",
                          machine_name(header->e_machine),
-                         header->e_ident[EI_CLASS] == ELFCLASS64 ? "64" : "32",
+                         header->e_ident[EI_CLASS] == ELFCLASS64 ? "64" : "32", other_order(header),
                          machine_name(OUR_MACHINE), OUR_CLASS == ELFCLASS64 ? 64 : 32);
     if (header->e_type != ET_DYN)
         return error_set(error, "not a shared object (an object file or a program?); link it with "
@@ -159,14 +167,15 @@ bool elf_describe(struct bytes file, struct elf_facts *facts, struct error *erro
     bool found;
 
     if (file.size == 0)
-        return error_set(error, "the file is empty");
+        return error_set(error, "the file is empty (was it still being copied?); copy it again");
     if (!check_header(file, &header, error) ||
         !check_segments(file, &header, facts, &found, error) ||
         !check_sections(file, &header, error))
         return false;
     if (!found)
         return error_set(error, "a shared object, but no Pillion module: it has no "
-                                "PILLION_MODULE(…)");
+                                "PILLION_MODULE(…), which one of its sources must have; "
+                                "`pillion new NAME` writes one to begin with");
     return true;
 }
 

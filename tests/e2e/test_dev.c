@@ -164,6 +164,23 @@ START_TEST(dev_reloads_the_configuration_without_make)
 }
 END_TEST
 
+START_TEST(dev_does_not_reload_what_is_the_same_again)
+{
+    struct server *server = skeleton();
+
+    dev_start(server);
+    expect_geo(server, "Hello, Ada!");
+    char *source = file_read(server_path(server, "geo/geo.c"), NULL);
+    server_write(server, "geo/geo.c", "%s/* a remark */\n", source);
+    server_wait_log(server, "every *.so is byte for byte as before; nothing is reloaded");
+    ck_assert_uint_eq(times_logged(server, "pillion dev: make\n"), 2);
+    ck_assert_uint_eq(times_logged(server, "pillion dev: reloaded\n"), 0);
+    ck_assert_uint_eq(times_logged(server, "generation 2 serves"), 0);
+    edit(server, "geo/geo.c", "%s, %s!", "%s: %s!");
+    expect_geo(server, "Hello: Ada!");
+}
+END_TEST
+
 START_TEST(dev_keeps_serving_when_what_was_built_cannot_be_loaded)
 {
     struct server *server = skeleton();
@@ -341,7 +358,7 @@ END_TEST
 
 E2E_MAIN("dev", dev_serves_each_change_and_keeps_serving_over_errors,
          dev_sees_files_that_are_renamed_created_and_removed,
-         dev_reloads_the_configuration_without_make,
+         dev_reloads_the_configuration_without_make, dev_does_not_reload_what_is_the_same_again,
          dev_keeps_serving_when_what_was_built_cannot_be_loaded,
          dev_reloads_a_module_that_others_put_there, dev_starts_the_server_once_the_module_builds,
          dev_starts_a_server_that_has_ended_after_the_next_change,

@@ -121,9 +121,45 @@ START_TEST(modinfo_says_what_a_file_is_that_is_no_module)
     run = pillion("modinfo", "/etc/passwd");
     expect_status(&run, 1);
     expect_part(run.err, "/etc/passwd: not an ELF file");
+    expect_part(run.err, "made with `cc -shared -fPIC`");
     run = pillion("modinfo", "/no/such/file.so");
     expect_status(&run, 1);
     expect_part(run.err, "/no/such/file.so: cannot open");
+    run = pillion("modinfo", server->prefix);
+    expect_status(&run, 1);
+    expect_part(run.err, keep_printf("%s: a directory; name a file in it", server->prefix));
+    run = pillion("modinfo", "/dev/null");
+    expect_status(&run, 1);
+    expect_part(run.err, "/dev/null: not a regular file");
+    file_write(path, "", 0);
+    run = pillion("modinfo", path);
+    expect_status(&run, 1);
+    expect_part(run.err, "cut.so: the file is empty (was it still being copied?); copy it again");
+    run = pillion("modinfo", build_path("tests/modules/no_descriptor.so"));
+    expect_status(&run, 1);
+    expect_part(run.err, "no_descriptor.so: a shared object, but no Pillion module: it has no "
+                         "PILLION_MODULE");
+    expect_part(run.err, "`pillion new NAME` writes one");
+    /* The bytes of the header that say for what it was built: elf(5). */
+    static const struct {
+        size_t at;
+        char byte;
+        const char *says;
+    } headers[] = {
+        {4, 1, "-bit; this server is "},
+        {5, 2, "-bit, big-endian; this server is "},
+        {18, 8, "built for another machine, "},
+    };
+    for (size_t i = 0; i < sizeof(headers) / sizeof(*headers); i++) {
+        char before = whole[headers[i].at];
+        whole[headers[i].at] = headers[i].byte;
+        file_write(path, whole, size);
+        whole[headers[i].at] = before;
+        run = pillion("modinfo", path);
+        expect_status(&run, 1);
+        expect_part(run.err, headers[i].says);
+        expect_part(run.err, "build it on or for this machine");
+    }
     run = pillion("modinfo", build_path("tests/modules/abi_major.so"));
     expect_status(&run, 1);
     expect_part(run.err, "needs module API 7.0");

@@ -569,7 +569,7 @@ START_TEST(a_file_that_cannot_be_read_says_why)
     ck_assert(!conf_tree_add_file(tree, "none.conf", &errors));
     ck_assert(!conf_tree_add_file(tree, "d", &errors));
     expect_file_errors("PREFIX/none.conf: cannot open: No such file or directory (ENOENT)\n"
-                       "PREFIX/d: not a regular file\n");
+                       "PREFIX/d: a directory; name a file in it\n");
     ck_assert(tree->damaged);
     remove_prefix((const char *[]){"d", NULL});
 }
