@@ -392,6 +392,30 @@ START_TEST(reopening_the_log_loses_no_line)
 }
 END_TEST
 
+/* A worker that cannot answer is waited for, and one that is gone has nothing to open. */
+START_TEST(reopening_waits_for_every_worker)
+{
+    struct server *server = server_new();
+    pid_t workers[2];
+
+    server->reports_allowed = true; /* a worker is killed on purpose */
+    server_conf(server, "", "method ping;");
+    server_start_with(server, (const char *const[]){"-g", "worker_processes 2;", NULL});
+    ck_assert_uint_eq(server_workers(server, workers, 2), 2);
+    kill(workers[0], SIGSTOP);
+    pid_t pid = fork();
+    if (pid == 0) {
+        server_wait_log(server, "reopen was asked for by the control socket");
+        kill(workers[0], SIGKILL);
+        _exit(0);
+    }
+    struct run run = server_ask(server, "reopen");
+    expect_status(&run, 0);
+    expect_part(server_log(server), keep_printf("(pid %d) died", workers[0]));
+    waitpid(pid, NULL, 0);
+}
+END_TEST
+
 START_TEST(log_lines_can_be_json)
 {
     struct server *server = server_new();
@@ -502,5 +526,6 @@ E2E_MAIN("process", a_crash_costs_the_guilty_request_and_nothing_else,
 #endif
          quit_finishes_what_has_begun, quit_is_bounded_by_drain_timeout, stop_ends_at_once,
          when_the_master_is_killed_everything_ends_and_the_port_is_free,
-         reopening_the_log_loses_no_line, log_lines_can_be_json, a_daemon_says_whether_it_serves,
-         out_of_descriptors_accepting_pauses_and_goes_on, a_full_arena_pauses_and_drops_nobody)
+         reopening_the_log_loses_no_line, reopening_waits_for_every_worker, log_lines_can_be_json,
+         a_daemon_says_whether_it_serves, out_of_descriptors_accepting_pauses_and_goes_on,
+         a_full_arena_pauses_and_drops_nobody)
