@@ -315,12 +315,12 @@ static const char *not_a_string(const struct auth *auth, const pillion_request *
     return NULL;
 }
 
-static pillion_verdict before(pillion_request *req)
+/* NULL when the request may pass, or why it may not. */
+static const char *judge(const struct auth *auth, const pillion_request *req)
 {
-    const struct auth *auth = pillion_filter_config(req);
     cJSON *token = auth->digest_count > 0 ? string_member(req, auth->member) : NULL;
     cJSON *signature = auth->key != NULL ? string_member(req, auth->hmac_member) : NULL;
-    const char *wrong, *odd = NULL;
+    const char *wrong;
 
     if (token != NULL && token->valuestring != NULL && token_passes(auth, token->valuestring))
         wrong = NULL;
@@ -328,18 +328,25 @@ static pillion_verdict before(pillion_request *req)
         wrong = judge_signature(auth, req, signature->valuestring);
     else if (token != NULL)
         wrong = "the token is not accepted";
-    else if ((odd = not_a_string(auth, req)) != NULL)
-        wrong = "must be a string";
     else
         wrong = auth->key != NULL && auth->digest_count > 0 ? "a token or a signature is missing"
                 : auth->key != NULL                         ? "the signature is missing"
                                                             : "the token is missing";
     cJSON_Delete(token);
     cJSON_Delete(signature);
+    return wrong;
+}
+
+static pillion_verdict before(pillion_request *req)
+{
+    const struct auth *auth = pillion_filter_config(req);
+    const char *wrong = judge(auth, req);
+
     if (wrong == NULL)
         return PILLION_NEXT;
+    const char *odd = not_a_string(auth, req);
     if (odd != NULL)
-        pillion_fail(req, DENIED, "\"%s\" %s", odd, wrong);
+        pillion_fail(req, DENIED, "\"%s\" must be a string", odd);
     else
         pillion_fail(req, DENIED, "%s", wrong);
     return PILLION_STOP;
