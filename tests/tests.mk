@@ -34,9 +34,14 @@ unit: $(UNIT_BIN) all fixtures  ## unit tests
 interop: all  ## Python's plain client and server against this one
 	$(Q)$(TEST_ENV) sh tests/interop/run.sh
 
-# Everything the header promises to module authors: C11, C17 and C++17, two compilers, no warnings.
+# Everything the header promises to module authors: C11, C17 and C++17, two compilers, no warnings;
+# and that a version which tests/abi has is never changed, but for its comments.
+ABI = $(shell sed -n 's/^.define PILLION_ABI_M[AI][JN]OR //p' core/include/pillion/module.h | paste -sd.)
 .PHONY: header
 header:
+	$(Q)code() { $(CC) -w -fpreprocessed -dD -E -P $$1; }; kept=tests/abi/$(ABI)/pillion/module.h; \
+	[ ! -e $$kept ] || [ "$$(code $$kept)" = "$$(code core/include/pillion/module.h)" ] || \
+	    { echo "the header differs from $$kept: what is new needs another PILLION_ABI_MINOR" >&2; exit 1; }
 	$(Q)for c in 'gcc -std=c11' 'clang -std=c17' 'g++ -x c++ -std=c++17' 'clang++ -x c++ -std=c++17'; do \
 	    printf '#include <pillion/module.h>\n#include <pillion/test.h>\n' | \
 	        $$c $$(case "$$c" in *++*) ;; *) echo -x c;; esac) -Wall -Wextra -Wpedantic -Werror \

@@ -2,14 +2,20 @@
 #ifndef PILLION_MODULE_DESCRIPTOR_H
 #define PILLION_MODULE_DESCRIPTOR_H
 
+#include <assert.h>
+
 #include "module/loader.h"
 
 /* The size of the descriptor and rows in interface 1.0: nothing is ever smaller. */
 #define DESCRIPTOR_SIZE_MIN (offsetof(pillion_module, stop) + sizeof(void *))
 #define METHOD_SIZE_MIN     (offsetof(pillion_method, result) + sizeof(char *))
-#define FILTER_SIZE_MIN     sizeof(pillion_filter) /* as in 1.1, which has brought them */
-#define METRIC_SIZE_MIN     sizeof(pillion_metric) /* as in 1.3, likewise */
-#define DIRECTIVE_SIZE_MIN  (offsetof(pillion_directive, summary) + sizeof(char *))
+#define FILTER_SIZE_MIN     (offsetof(pillion_filter, config_size) + sizeof(size_t)) /* in 1.1 */
+#define METRIC_SIZE_MIN     (offsetof(pillion_metric, summary) + sizeof(char *))     /* in 1.3 */
+/* Descriptors do not tell the size of these two's rows. A version that adds to them makes the
+ * stride follow from abi_minor. */
+static_assert(sizeof(pillion_filter) == FILTER_SIZE_MIN, "one stride for all versions");
+static_assert(sizeof(pillion_metric) == METRIC_SIZE_MIN, "likewise");
+#define DIRECTIVE_SIZE_MIN (offsetof(pillion_directive, summary) + sizeof(char *))
 
 /* Copies a module's descriptor as this server knows it. The module may be older: fields that it was
  * compiled without are zero, and rows of its tables are shorter. The tables are copied too (never

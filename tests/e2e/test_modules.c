@@ -262,24 +262,67 @@ START_TEST(a_module_may_be_written_in_cxx)
 }
 END_TEST
 
+/* What tests/abi/every.c does with each header: requests, and replies or a part of them. */
+static const struct {
+    unsigned minor;
+    const char *request, *reply;
+} of_headers[] = {
+    {0, "{\"in\":\"settings\"}",
+     "{\"out\":\"settings\",\"result\":[1,7,2048,3000,\"fallen back\",1,2,\"y\",\"/here\","
+     "\"state\"]}"},
+    {0, "{\"in\":\"answer\",\"params\":[1,\"a\"]}", "{\"out\":\"answer\",\"result\":[1,\"a\"]}"},
+    {0, "{\"in\":\"answer\",\"id\":1}", "no params of \\\"answer\\\", worker 0 of 1"},
+    {0, "{\"in\":\"server\"}", "\"summary\":\"Its params.\""},
+    {1, "{\"in\":\"answer\",\"halt\":true}", "by here, of 27 bytes"},
+    {2, "{\"in\":\"later\"}", "{\"out\":\"later\",\"result\":\"through\"}"},
+    {2, "{\"in\":\"pool\"}", "{\"out\":\"pool\",\"result\":true}"},
+    {2, "{\"in\":\"zone\"}", "{\"out\":\"zone\",\"result\":[5,42,4,\"set\"]}"},
+    {2, "{\"in\":\"tripled\",\"params\":2}", "{\"out\":\"scale\",\"result\":2006}"},
+    {3, "{\"in\":\"count\",\"params\":{\"code\":1}}",
+     "{\"out\":\"error\",\"result\":{\"code\":1}}"},
+    {3, "{\"in\":\"rpc.stats\"}", "\"every\":{\"memory_bytes\":0"},
+    {3, "{\"in\":\"rpc.stats\"}", "\"asked\":1,\"level\":-3"},
+};
+
 /* Modules are not compiled again because the server is a newer one. */
 START_TEST(modules_of_every_header_that_there_was_load)
 {
-    static const char *const versions[] = {"1.0", "1.1", "1.2"};
-
-    for (size_t i = 0; i < sizeof(versions) / sizeof(*versions); i++) {
+    for (unsigned minor = 0; minor <= 3; minor++) {
         struct server *server = server_new();
+        const char *file = keep_printf("modules/abi-1.%u.so", minor);
         server_conf(server,
-                    keep_printf("load_module modules/abi-%s.so { greeting Hi; }", versions[i]),
-                    "method greet;");
-        server_start(server);
+                    keep_printf("%s load_module %s { flag on; integer 7; size 2k; time 3s;"
+                                "    word two; list x y; path here; }",
+                                minor >= 2 ? "zone every 64k;" : "", file),
+                    keep_printf("method settings; method answer; method server; %s %s %s",
+                                minor >= 1 ? "filter every { mark here; }" : "",
+                                minor >= 2 ? "method later; method pool; method zone;"
+                                             "method tripled { handler every.scale; factor 3; }"
+                                           : "",
+                                minor >= 3 ? "method count;" : ""));
+        server_start_with(server, (const char *const[]){"-g", "worker_processes 1;", NULL});
         int client = client_connect(server);
-        client_send_frame(client, "{\"in\":\"greet\",\"params\":{\"name\":\"Ada\"}}");
-        client_expect(client, "{\"out\":\"greet\",\"result\":\"Hi, Ada!\"}");
-        expect_part(
-            pillion("modinfo", server_path(server, keep_printf("modules/abi-%s.so", versions[i])))
-                .out,
-            keep_printf("ABI:        %s", versions[i]));
+        for (size_t i = 0; i < sizeof(of_headers) / sizeof(*of_headers); i++) {
+            if (of_headers[i].minor > minor)
+                continue;
+            client_send_frame(client, of_headers[i].request);
+            expect_part(client_receive(client, NULL), of_headers[i].reply);
+        }
+        if (minor >= 1)
+            server_wait_log(server, "here has seen 101: good, ");
+        if (minor >= 2)
+            server_wait_log(server, "posted by a thread");
+        if (minor >= 3)
+            server_wait_log(server, "it was counted");
+        struct run run = server_ask(server, "reopen");
+        expect_status(&run, minor >= 3);
+        server_signal(server, SIGQUIT);
+        ck_assert_int_eq(server_wait_exit(server, PATIENCE_MS), 0);
+        server_wait_log(server, "it stops, generation 1");
+        if (minor >= 1)
+            server_wait_log(server, "here ends");
+        expect_part(pillion("modinfo", server_path(server, file)).out,
+                    keep_printf("ABI:        1.%u", minor));
     }
 }
 END_TEST

@@ -13,12 +13,12 @@ $(FIXTURE_CC): $(B)/tests/modules/%.so: tests/modules/%.cc core/include/pillion/
 	@mkdir -p $(@D)
 	$(Q)$(CXX) -std=c++17 -Wall $(CFLAGS) $(SANFLAGS) -shared -fPIC -Icore/include -o $@ $<
 
-# The teaching module, as it was compiled against each header that there ever was: tests/abi has them.
-ABI_VERSIONS := $(notdir $(wildcard tests/abi/*))
+# A module of everything, compiled against each header that there ever was: tests/abi has them.
+ABI_VERSIONS := $(patsubst tests/abi/%/pillion/module.h,%,$(wildcard tests/abi/*/pillion/module.h))
 FIXTURE_ABI  := $(ABI_VERSIONS:%=$(B)/tests/modules/abi-%.so)
 FIXTURE_SO   += $(FIXTURE_ABI)
 
-$(FIXTURE_ABI): $(B)/tests/modules/abi-%.so: modules/hello/hello.c tests/abi/%/pillion/module.h
+$(FIXTURE_ABI): $(B)/tests/modules/abi-%.so: tests/abi/every.c tests/abi/%/pillion/module.h
 	@mkdir -p $(@D)
 	$(Q)$(CC) -Wall $(CFLAGS) $(SANFLAGS) -shared -fPIC -Itests/abi/$* -o $@ $<
 

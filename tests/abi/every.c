@@ -1,0 +1,359 @@
+/* A module of everything that its header offers. Compiled against each header that there ever was,
+ * which the folders beside it hold, it has to load into the server of today, and work. */
+#include <pillion/module.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* ---- 1.0: directives, methods, hooks ---- */
+
+struct config {
+    bool flag;
+    int64_t integer;
+    uint64_t size, time;
+    const char *string;
+    int word;
+    pillion_list list;
+    const char *path;
+};
+
+static const char *const words[] = {"one", "two", NULL};
+
+static const pillion_directive directives[] = {
+    {.name = "flag", .type = PILLION_FLAG, .offset = offsetof(struct config, flag)},
+    {.name = "integer",
+     .type = PILLION_INTEGER,
+     .offset = offsetof(struct config, integer),
+     .min = 1,
+     .max = 9},
+    {.name = "size", .type = PILLION_SIZE, .offset = offsetof(struct config, size)},
+    {.name = "time", .type = PILLION_TIME, .offset = offsetof(struct config, time)},
+    {.name = "string",
+     .type = PILLION_STRING,
+     .offset = offsetof(struct config, string),
+     .fallback = "fallen back",
+     .summary = "A string."},
+    {.name = "word",
+     .type = PILLION_ENUM,
+     .offset = offsetof(struct config, word),
+     .words = words,
+     .required = true},
+    {.name = "list", .type = PILLION_LIST, .offset = offsetof(struct config, list)},
+    {.name = "path", .type = PILLION_PATH, .offset = offsetof(struct config, path)},
+    {0},
+};
+
+static void settings(pillion_request *req)
+{
+    const struct config *config = pillion_config(pillion_self(req));
+    char *text = pillion_alloc(req, 512);
+
+    snprintf(text, 512, "[%d,%lld,%llu,%llu,\"%s\",%d,%zu,\"%s\",\"%s\",\"%s\"]", config->flag,
+             (long long)config->integer, (unsigned long long)config->size,
+             (unsigned long long)config->time, config->string, config->word, config->list.count,
+             config->list.items[1], strrchr(config->path, '/'),
+             (char *)pillion_state(pillion_self(req)));
+    pillion_reply_raw(req, "settings", (pillion_bytes){text, strlen(text)});
+}
+
+static void answer(pillion_request *req)
+{
+    const cJSON *params = pillion_params(req);
+
+    if (cJSON_IsNull(params))
+        pillion_fail(req, "odd", "%s of \"%s\", worker %d of %d", "no params",
+                     pillion_method_name(req), pillion_worker(pillion_self(req)),
+                     pillion_worker_count(pillion_self(req)));
+    else
+        pillion_reply(req, "answer", cJSON_Duplicate(params, true));
+}
+
+static void server(pillion_request *req)
+{
+    cJSON *all = cJSON_CreateArray();
+
+    cJSON_AddItemToArray(all, pillion_server_methods(req));
+    cJSON_AddItemToArray(all, pillion_server_describe(req, "answer"));
+    cJSON_AddItemToArray(all, pillion_server_health(req));
+    cJSON_AddItemToArray(all, pillion_server_stats(req));
+    pillion_reply(req, "server", all);
+}
+
+static int check(pillion_instance *self, pillion_error_text *error)
+{
+    const struct config *config = pillion_config(self);
+    return config->integer == 9 ? pillion_error(error, "%s is too much", "nine") : 0;
+}
+
+static int start(pillion_instance *self, pillion_error_text *error)
+{
+    (void)error;
+    pillion_set_state(self, "state");
+    return 0;
+}
+
+static void stop(pillion_instance *self)
+{
+    pillion_log(self, PILLION_LOG_NOTICE, "%s, generation %llu", "it stops",
+                (unsigned long long)pillion_generation(self));
+}
+
+/* ---- 1.1: filters ---- */
+
+#if PILLION_ABI_MINOR >= 1
+struct filter_config {
+    const char *mark;
+    unsigned seen;
+};
+
+static const pillion_directive filter_directives[] = {
+    {.name = "mark",
+     .type = PILLION_STRING,
+     .offset = offsetof(struct filter_config, mark),
+     .fallback = "none"},
+    {0},
+};
+
+static pillion_verdict before(pillion_request *req)
+{
+    struct filter_config *config = pillion_filter_config(req);
+
+    config->seen++;
+    if (pillion_member(req, "halt").data == NULL)
+        return PILLION_NEXT;
+    pillion_fail(req, "halted", "by %s, of %zu bytes", config->mark, pillion_body(req).size);
+    return PILLION_STOP;
+}
+
+static void after(pillion_request *req)
+{
+    const struct filter_config *config = pillion_filter_config(req);
+    const char *code = pillion_error_code(req);
+
+    pillion_log(pillion_self(req), PILLION_LOG_NOTICE, "%s has seen %u: %s, %zu bytes%s",
+                config->mark, config->seen, code == NULL ? "good" : code, pillion_reply_size(req),
+                pillion_elapsed_ns(req) == 0 ? ", in no time" : "");
+}
+
+static int filter_start(pillion_instance *self, void *config, pillion_error_text *error)
+{
+    (void)self;
+    (void)error;
+    ((struct filter_config *)config)->seen = 100;
+    return 0;
+}
+
+static void filter_stop(pillion_instance *self, void *config)
+{
+    pillion_log(self, PILLION_LOG_NOTICE, "%s ends", ((struct filter_config *)config)->mark);
+}
+
+static const pillion_filter filters[] = {
+    {.name = "every",
+     .before = before,
+     .after = after,
+     .start = filter_start,
+     .stop = filter_stop,
+     .summary = "Stops what is to be halted.",
+     .directives = filter_directives,
+     .config_size = sizeof(struct filter_config)},
+    {0},
+};
+#endif
+
+/* ---- 1.2: answering later, zones, methods with directives ---- */
+
+#if PILLION_ABI_MINOR >= 2
+struct later {
+    pillion_token token;
+    pillion_handle watch;
+    int pipe[2];
+};
+
+static void cancelled(void *data)
+{
+    (void)data;
+}
+
+static void arrived(pillion_instance *self, int fd, unsigned events, void *data)
+{
+    struct later *later = data;
+    char word[8] = "";
+    pillion_request *req = pillion_resume(later->token);
+
+    (void)self;
+    if (read(fd, word, sizeof(word) - 1) < 0 || events != PILLION_READ)
+        snprintf(word, sizeof(word), "none");
+    pillion_cancel(later->watch);
+    close(later->pipe[0]);
+    close(later->pipe[1]);
+    if (req != NULL)
+        pillion_reply(req, "later", cJSON_CreateString(word));
+}
+
+static void rings(pillion_instance *self, void *data)
+{
+    struct later *later = data;
+
+    (void)self;
+    if (write(later->pipe[1], "through", 7) != 7)
+        abort();
+}
+
+/* By a timer, and then by a pipe. */
+static void later(pillion_request *req)
+{
+    struct later *later = pillion_alloc(req, sizeof(*later));
+    pillion_instance *self = pillion_self(req);
+
+    later->token = pillion_defer(req, 10000);
+    if (pipe(later->pipe) != 0 || !pillion_on_cancel(later->token, cancelled, later))
+        abort();
+    later->watch = pillion_watch(self, later->pipe[0], PILLION_WRITE, arrived, later);
+    pillion_watch_change(later->watch, PILLION_READ);
+    pillion_timer(self, 1, 0, rings, later);
+}
+
+static void posted(pillion_instance *self, void *data)
+{
+    pillion_log(self, PILLION_LOG_NOTICE, "posted by %s", (char *)data);
+}
+
+static void work(void *data)
+{
+    pillion_post(*(pillion_instance **)data, posted, "a thread");
+}
+
+static void worked(pillion_request *req, void *data)
+{
+    (void)data;
+    if (req != NULL)
+        pillion_reply(req, "pool", cJSON_CreateTrue());
+}
+
+static void pool(pillion_request *req)
+{
+    pillion_instance **self = pillion_alloc(req, sizeof(*self));
+
+    *self = pillion_self(req);
+    pillion_offload(req, 10000, work, worked, self);
+}
+
+static void twice(void *value, bool fresh, void *data)
+{
+    *(int64_t *)value = fresh ? *(int64_t *)data : *(int64_t *)value * 2;
+}
+
+static void zone(pillion_request *req)
+{
+    pillion_zone *zone = pillion_zone_open(pillion_self(req), "every");
+    int64_t value = 21, added = pillion_zone_add(zone, "n", 1, 5, 0);
+
+    pillion_zone_delete(zone, "v", 1);
+    pillion_zone_update(zone, "v", 1, 0, sizeof(value), twice, &value);
+    pillion_zone_update(zone, "v", 1, 0, sizeof(value), twice, &value);
+    pillion_zone_set(zone, "s", 1, "set", 4, 1000);
+    char text[8], result[64];
+    long size = pillion_zone_get(zone, "s", 1, text, sizeof(text));
+    pillion_zone_get(zone, "v", 1, &value, sizeof(value));
+    snprintf(result, sizeof(result), "[%lld,%lld,%ld,\"%s\"]", (long long)added, (long long)value,
+             size, text);
+    pillion_reply_raw(req, "zone", (pillion_bytes){result, strlen(result)});
+}
+
+struct scale {
+    int64_t factor;
+    int64_t started;
+};
+
+static const pillion_directive scale_directives[] = {
+    {.name = "factor", .type = PILLION_INTEGER, .offset = offsetof(struct scale, factor)},
+    {0},
+};
+
+static int scale_start(pillion_instance *self, void *config, pillion_error_text *error)
+{
+    (void)self;
+    (void)error;
+    ((struct scale *)config)->started = 1000;
+    return 0;
+}
+
+static void scale(pillion_request *req)
+{
+    const struct scale *scale = pillion_method_config(req);
+    pillion_reply(req, "scale",
+                  cJSON_CreateNumber((double)(scale->started + scale->factor) *
+                                     pillion_params(req)->valuedouble));
+}
+#endif
+
+/* ---- 1.3: metrics, memory, JSON text, the log with a request's words ---- */
+
+#if PILLION_ABI_MINOR >= 3
+static const pillion_metric metrics[] = {
+    {.name = "asked", .type = PILLION_COUNTER, .summary = "How often."},
+    {.name = "level", .type = PILLION_GAUGE, .summary = "How high."},
+    {0},
+};
+
+static void count(pillion_request *req)
+{
+    pillion_instance *self = pillion_self(req);
+    const pillion_log_field fields[] = {
+        {.name = "why", .text = "because"}, {.name = "how", .number = 7}, {0}};
+    pillion_bytes code = pillion_json_member(pillion_params_raw(req), "code");
+    void *block = pillion_realloc(self, pillion_malloc(self, 100), 200);
+
+    pillion_free(self, block);
+    pillion_count(self, 0, 1);
+    pillion_count(self, 1, -3);
+    pillion_log_request(req, PILLION_LOG_NOTICE, fields, "%s", "it was counted");
+    if (!pillion_idempotent(req) || !pillion_json_check(code))
+        pillion_fail(req, "odd", "this is odd");
+    else
+        pillion_fail_raw(req, "as it is", pillion_params_raw(req));
+}
+
+static int reopen(pillion_instance *self, pillion_error_text *error)
+{
+    (void)self;
+    return pillion_error(error, "%s cannot be opened", "nothing");
+}
+#endif
+
+static const pillion_method methods[] = {
+    {.name = "settings", .handler = settings, .summary = "Its directives."},
+    {.name = "answer",
+     .handler = answer,
+     .summary = "Its params.",
+     .params = "{\"type\":\"object\"}",
+     .result = "{\"type\":\"string\"}"},
+    {.name = "server", .handler = server},
+#if PILLION_ABI_MINOR >= 2
+    {.name = "later", .handler = later, .idempotent = true},
+    {.name = "pool", .handler = pool},
+    {.name = "zone", .handler = zone},
+    {.name = "scale",
+     .handler = scale,
+     .directives = scale_directives,
+     .config_size = sizeof(struct scale),
+     .start = scale_start},
+#endif
+#if PILLION_ABI_MINOR >= 3
+    {.name = "count", .handler = count, .idempotent = true},
+#endif
+    {0},
+};
+
+PILLION_MODULE(.name = "every", .version = "1", .summary = "All of it.", .methods = methods,
+               .directives = directives, .config_size = sizeof(struct config), .check = check,
+               .start = start, .stop = stop,
+#if PILLION_ABI_MINOR >= 1
+               .filters = filters,
+#endif
+#if PILLION_ABI_MINOR >= 3
+               .metrics = metrics, .reopen = reopen,
+#endif
+);
