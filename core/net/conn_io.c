@@ -391,6 +391,10 @@ static void conn_ready(struct watch *watch, uint32_t events)
             conn_mark_dirty(conns, conn); /* settle ends the watching */
         else
             receive(conns, conn);
+        /* The batch's end, where all replies go out, is some time away while requests wait there
+         * for their turn: who does not wait is not held up. */
+        if (conns->later.first != 0 && conn->owner != NULL && !conn->deferred)
+            send_queued(conns, conn);
         return;
     }
     /* Not reading, and the connection is broken both ways: nobody is there to send to. */

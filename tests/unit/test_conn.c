@@ -538,6 +538,50 @@ START_TEST(conns_have_their_turns_one_after_the_other)
 }
 END_TEST
 
+static uint64_t other_sent; /* when the first one has its turn after the other was read from */
+
+static void wait_or_echo(struct conns *all, struct conn *conn)
+{
+    if (conn != c.conn) {
+        toy_input(all, conn);
+        return;
+    }
+    conn_go_on_later(conn);
+    if (other_sent == 0 && conn_cursors(all, other.conn)->received > 0)
+        other_sent = 1 + conn_cursors(all, other.conn)->sent;
+}
+
+static bool waits_for_its_turn(void)
+{
+    return c.conn->again == CONN_AGAIN_LATER;
+}
+
+static bool other_content(void)
+{
+    return client_content(&other);
+}
+
+START_TEST(conn_that_does_not_wait_is_sent_to_before_others_have_their_turn)
+{
+    server_open(4, 4096);
+    conns.on_input = wait_or_echo;
+    client_open(&c, false);
+    client_open(&other, false);
+    client_call(&c, ECHO, 10);
+    client_update(&c);
+    run_until(waits_for_its_turn);
+    client_call(&other, ECHO, 10);
+    client_update(&other);
+    run_until(other_content);
+    ck_assert_uint_eq(other_sent, 1 + other.in.size);
+    conns.on_input = toy_input;
+    run_until(content);
+    client_close(&c);
+    client_close(&other);
+    server_close();
+}
+END_TEST
+
 /* ---- All connections ---- */
 
 START_TEST(conn_open_gives_ids_that_never_come_again)
@@ -662,6 +706,7 @@ UNIT_MAIN("conn", conn_requests_may_be_split_at_any_byte, conn_bytes_may_come_an
           conn_end_without_discard_closes_when_all_is_sent, conn_that_lingers_too_long_is_closed,
           conn_may_be_closed_by_the_layer_above, conn_that_is_idle_too_long_is_closed,
           conn_that_is_used_is_not_idle, conn_that_waits_for_its_turn_is_not_read_without_end,
-          conns_have_their_turns_one_after_the_other, conn_open_gives_ids_that_never_come_again,
-          conn_peer_is_written_as_an_address, conns_release_stops_reading,
-          conns_drain_ends_each_when_it_has_nothing_under_way)
+          conns_have_their_turns_one_after_the_other,
+          conn_that_does_not_wait_is_sent_to_before_others_have_their_turn,
+          conn_open_gives_ids_that_never_come_again, conn_peer_is_written_as_an_address,
+          conns_release_stops_reading, conns_drain_ends_each_when_it_has_nothing_under_way)
