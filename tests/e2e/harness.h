@@ -125,6 +125,9 @@ bool server_logged(const struct server *server, const char *text);
 /* The children of a process, as /proc has them, up to `most`. The number. */
 size_t children_of(pid_t pid, pid_t *pids, size_t most);
 
+/* The vault of the server. */
+pid_t server_vault(const struct server *server);
+
 /* True when there is such a process and it is no zombie. */
 bool process_lives(pid_t pid);
 

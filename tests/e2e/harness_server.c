@@ -342,6 +342,28 @@ size_t children_of(pid_t pid, pid_t *pids, size_t most)
     return count;
 }
 
+/* 0 where there is none; its title tells (process/title.h). */
+static pid_t find_vault(const struct server *server)
+{
+    pid_t pids[64];
+    size_t count = children_of(server->pid, pids, 64);
+
+    for (size_t i = 0; i < count; i++) {
+        char *path = keep_printf("/proc/%d/cmdline", (int)pids[i]);
+        if (access(path, R_OK) == 0 && strncmp(file_read(path, NULL), "pillion: vault", 14) == 0)
+            return pids[i];
+    }
+    return 0;
+}
+
+pid_t server_vault(const struct server *server)
+{
+    pid_t vault = 0;
+
+    wait_until((vault = find_vault(server)) != 0, "there is no vault");
+    return vault;
+}
+
 bool process_lives(pid_t pid)
 {
     char path[64], line[512] = "";

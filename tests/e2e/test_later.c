@@ -571,16 +571,7 @@ START_TEST(the_vault_may_die_while_a_worker_stays)
     struct run run = server_ask(server, "reload");
     expect_status(&run, 0);
     client_expect_alive(other);
-    pid_t children[16];
-    size_t count = children_of(server->pid, children, 16);
-    pid_t vault = 0;
-    for (size_t i = 0; i < count; i++) {
-        char *title = file_read(keep_printf("/proc/%d/cmdline", (int)children[i]), NULL);
-        if (strncmp(title, "pillion: vault", 14) == 0)
-            vault = children[i];
-    }
-    ck_assert_int_gt(vault, 0);
-    ck_assert_int_eq(kill(vault, SIGKILL), 0);
+    ck_assert_int_eq(kill(server_vault(server), SIGKILL), 0);
     server_wait_log(server, "the vault ended");
     client_expect(client, "{\"out\":\"later\",\"result\":{\"ms\":700},\"id\":1}");
     client_expect_alive(client);

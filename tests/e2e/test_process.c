@@ -116,14 +116,14 @@ END_TEST
 
 START_TEST(a_handler_that_hangs_is_ended_and_answered)
 {
-    struct server *server = serve_crash("handler_timeout 300ms;");
+    struct server *server = serve_crash("handler_timeout 2s;");
     int neighbour = client_connect(server), client = client_connect(server);
 
     client_send_frame(client, "{\"in\":\"hang\",\"id\":1}");
     client_send_frame(client, "{\"in\":\"ping\",\"params\":2}");
     int64_t asked = now_ms();
     expect_part(client_expect_error(client, "timeout"), "handler_timeout");
-    ck_assert_msg(now_ms() - asked >= 290, "it was ended after %d ms", (int)(now_ms() - asked));
+    ck_assert_msg(now_ms() - asked >= 1900, "it was ended after %d ms", (int)(now_ms() - asked));
     client_expect(client, "{\"out\":\"pong\",\"result\":2}");
     client_expect_alive(neighbour);
     server_wait_log(server, "\"hang\" ran for longer than it may");
@@ -161,7 +161,8 @@ START_TEST(a_worker_killed_from_outside_is_replaced_and_nobody_notices)
         client_expect_alive(clients[i]);
     }
     for (int round = 0; round < 3; round++) {
-        ck_assert_uint_eq(server_workers(server, workers, 8), 2);
+        /* One that has died is named for as long as it has not ended altogether. */
+        wait_until(server_workers(server, workers, 8) == 2, "there are not two workers");
         kill(workers[round % 2], SIGKILL);
         for (int i = 0; i < 30; i++)
             client_expect_alive(clients[i]);
@@ -202,24 +203,31 @@ START_TEST(a_lone_client_is_answered_however_uneven_the_workers_are)
 }
 END_TEST
 
+/* A count of rpc.stats, asked for on a connection that is there. */
+static double connections(int client, const char *name)
+{
+    client_send_frame(client, "{\"in\":\"rpc.stats\"}");
+    const cJSON *stats = cJSON_GetObjectItem(client_receive_json(client), "result");
+    return cJSON_GetNumberValue(
+        cJSON_GetObjectItem(cJSON_GetObjectItem(stats, "connections"), name));
+}
+
 START_TEST(the_vault_is_replaced_and_keeps_on_protecting)
 {
     struct server *server = serve_crash("");
     int clients[30];
-    pid_t children[16], workers[8];
+    pid_t workers[8];
 
-    for (int i = 0; i < 30; i++)
+    ck_assert_uint_eq(server_workers(server, workers, 8), 2);
+    for (int i = 0; i < 30; i++) {
         clients[i] = client_connect(server);
-    client_expect_alive(clients[29]);
-    size_t count = children_of(server->pid, children, 16);
-    server_workers(server, workers, 8);
-    for (size_t i = 0; i < count; i++) {
-        if (children[i] != workers[0] && children[i] != workers[1])
-            kill(children[i], SIGKILL);
+        client_expect_alive(clients[i]);
     }
+    wait_until(connections(clients[0], "open") == 30, "there are others than these");
+    double before = connections(clients[0], "vault_held");
+    kill(server_vault(server), SIGKILL);
     server_wait_log(server, "the vault ended (SIGKILL)");
-    wait_until(cJSON_GetNumberValue(cJSON_GetObjectItem(
-                   cJSON_GetObjectItem(server_stats(server), "connections"), "vault_held")) >= 60,
+    wait_until(connections(clients[0], "vault_held") == before + 30,
                "the workers did not hand their sockets to the new vault");
     for (int i = 0; i < 2; i++)
         kill(workers[i], SIGKILL);
@@ -228,14 +236,6 @@ START_TEST(the_vault_is_replaced_and_keeps_on_protecting)
 }
 END_TEST
 
-static double held_in_vault(int client)
-{
-    client_send_frame(client, "{\"in\":\"rpc.stats\"}");
-    const cJSON *stats = cJSON_GetObjectItem(client_receive_json(client), "result");
-    return cJSON_GetNumberValue(
-        cJSON_GetObjectItem(cJSON_GetObjectItem(stats, "connections"), "vault_held"));
-}
-
 /* What could not be handed over is not accepted: it waits where a worker's death does not hurt it.
  */
 START_TEST(a_vault_that_is_slow_costs_new_clients_nothing)
@@ -243,21 +243,24 @@ START_TEST(a_vault_that_is_slow_costs_new_clients_nothing)
     enum { CLIENTS = 900 };
     struct server *server = server_new();
     int clients[CLIENTS];
-    pid_t children[16], workers[8];
+    double held = 0, before;
+    pid_t workers[8];
 
     server->reports_allowed = true;
     conf_crash(server, "");
     server_start_with(server, (const char *const[]){"-g", "worker_processes 1;", NULL});
-    ck_assert_uint_eq(children_of(server->pid, children, 16), 2);
     ck_assert_uint_eq(server_workers(server, workers, 8), 1);
-    pid_t vault = children[children[0] == workers[0]];
+    pid_t vault = server_vault(server);
     int served = client_connect(server);
     client_expect_alive(served);
     ck_assert_int_eq(kill(vault, SIGSTOP), 0);
     for (int i = 0; i < CLIENTS; i++)
         clients[i] = client_connect(server);
-    /* How many there are is decided by how many come in one batch. */
-    wait_until(held_in_vault(served) > 1, "nothing is accepted");
+    /* In each of its turns the worker accepts what it may: it does not go on once it has not. How
+     * many that are depends on how fast they came. */
+    wait_until((before = held, held = connections(served, "vault_held")) == before,
+               "it accepts and accepts");
+    ck_assert_double_lt(held, CLIENTS);
     kill(workers[0], SIGKILL);
     kill(vault, SIGCONT);
     for (int i = 0; i < CLIENTS; i++)
@@ -314,8 +317,9 @@ START_TEST(quit_is_bounded_by_drain_timeout)
     struct server *server = serve_crash("drain_timeout 200ms;");
     int client = client_connect(server);
 
-    client_announce(client, 100); /* a frame that never comes */
-    client_expect_alive(client_connect(server));
+    /* A frame that never comes, behind one whose reply shows that all of it was read. */
+    client_send(client, "\x0d\0\0\0{\"in\":\"ping\"}\x64\0\0", 21);
+    client_expect(client, "{\"out\":\"pong\",\"result\":null}");
     struct run run = server_ask(server, "quit");
     expect_status(&run, 0);
     ck_assert_int_eq(server_wait_exit(server, PATIENCE_MS), 0);
@@ -346,19 +350,14 @@ START_TEST(when_the_master_is_killed_everything_ends_and_the_port_is_free)
 {
     struct server *server = serve_crash("");
     pid_t children[16];
-    size_t count = children_of(server->pid, children, 16);
+    size_t count;
 
-    ck_assert_uint_eq(count, 3); /* two workers and the vault */
+    /* Two workers and the vault, once the probe is gone. */
+    wait_until((count = children_of(server->pid, children, 16)) == 3, "%zu children", count);
     kill(server->pid, SIGKILL);
     server_wait_exit(server, PATIENCE_MS);
-    int64_t deadline = deadline_in(1000);
-    for (size_t i = 0; i < count; i++) {
-        while (process_lives(children[i])) {
-            if (deadline_over(deadline))
-                fail_test("process %d lives on", (int)children[i]);
-            look_again();
-        }
-    }
+    for (size_t i = 0; i < count; i++)
+        wait_until(!process_lives(children[i]), "process %d lives on", (int)children[i]);
     ck_assert_int_eq(client_try_connect(server->port), -1);
     /* The pid file and the control socket that it left do not keep the next one from starting. */
     server_start(server);

@@ -159,7 +159,8 @@ END_TEST
 /* Requests that overtake there overtake here; those without an id keep their order. */
 START_TEST(order_is_the_clients)
 {
-    struct server *back = behind(""), *front = in_front(keep_printf("upstream %s;", at(back)));
+    struct server *back = behind(""),
+                  *front = in_front(keep_printf("upstream %s; timeout 1m;", at(back)));
     int client = client_connect(front);
 
     is_there(client);
@@ -198,7 +199,7 @@ END_TEST
 START_TEST(the_least_busy_is_asked)
 {
     struct server *a = behind(""), *b = behind("");
-    struct server *front = in_front(keep_printf("upstream %s %s;", at(a), at(b)));
+    struct server *front = in_front(keep_printf("upstream %s %s; timeout 1m;", at(a), at(b)));
     int client = client_connect(front);
 
     wait_until((is_there(client), metric(front, "connected") == 4), "not all are connected");
@@ -242,7 +243,7 @@ END_TEST
 START_TEST(a_server_that_dies_costs_what_it_had_and_nothing_else)
 {
     struct server *a = behind(""), *b = behind("");
-    struct server *front = in_front(keep_printf("upstream %s %s;", at(a), at(b)));
+    struct server *front = in_front(keep_printf("upstream %s %s; timeout 1m;", at(a), at(b)));
     int client = client_connect(front), other = client_connect(front);
     int lost = 0, again = 0;
 
@@ -367,9 +368,10 @@ END_TEST
 START_TEST(limits_are_kept)
 {
     struct server *back = behind("");
-    struct server *front = in_front(keep_printf("upstream %s; connections 1; max_pending 3;"
-                                                "max_frame 1k; max_reply 1k;",
-                                                at(back)));
+    struct server *front =
+        in_front(keep_printf("upstream %s; connections 1; max_pending 3; timeout 1m;"
+                             "max_frame 1k; max_reply 1k;",
+                             at(back)));
     char *text = memset(calloc(1, 1001), 'x', 1000);
     int client = client_connect(front);
 
@@ -670,7 +672,8 @@ START_TEST(overloaded_goes_elsewhere_or_back_to_the_client)
 
     server_conf(
         front,
-        keep_printf("load_module modules/proxy.so { upstream %s; connections 1; }", at(place)),
+        keep_printf("load_module modules/proxy.so { upstream %s; connections 1; timeout 1m; }",
+                    at(place)),
         keep_printf("method ping;"
                     "method wait { handler proxy.forward; upstream %s; }"
                     "method one { handler proxy.forward; to ping; idempotent on; }"
