@@ -470,10 +470,9 @@ START_TEST(an_idle_connection_is_closed_only_when_that_is_wanted)
     struct server *server = server_new();
     int other = another_port();
 
-    server_conf(
-        server,
-        keep_printf("server { listen 127.0.0.1:%d; idle_timeout 300ms; method ping; }", other),
-        "method ping;");
+    server_conf(server,
+                keep_printf("server { listen 127.0.0.1:%d; idle_timeout 3s; method ping; }", other),
+                "method ping;");
     server_start(server);
     int patient = client_connect(server), idle = connect_to(other);
     client_expect_alive(patient);

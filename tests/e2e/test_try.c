@@ -47,7 +47,7 @@ START_TEST(what_waits_is_waited_for)
     expect_part(run.err, "timeout: \"wait\" did not answer within 20 ms");
     run = pillion("try", "--wait", "50", module("later"), "ticks");
     expect_status(&run, 0);
-    ck_assert_int_ge(atoi(run.out), 2);
+    ck_assert_int_ge(atoi(run.out), 1); /* however late the timers are, and 0 without --wait */
 }
 END_TEST
 
