@@ -159,13 +159,15 @@ void control_resume_client(int fd)
 
 void control_close(void)
 {
+    if (master.control_path != NULL) {
+        unlink(master.control_path); /* while it is surely this server's */
+        loop_unwatch(&master.loop, &master.control);
+        close(master.control.fd);
+        free(master.control_path);
+        master.control_path = NULL;
+    }
+    control_answer(ORDER_STOP, true, true, "");
+    control_answer(ORDER_QUIT, true, true, "");
     while (master.clients != NULL)
         client_free(master.clients);
-    if (master.control_path == NULL)
-        return;
-    loop_unwatch(&master.loop, &master.control);
-    close(master.control.fd);
-    unlink(master.control_path);
-    free(master.control_path);
-    master.control_path = NULL;
 }

@@ -169,8 +169,6 @@ static void tidy_up(void)
     if (master.pid_path != NULL)
         unlink(master.pid_path);
     log_notice("the server has ended");
-    control_answer(ORDER_STOP, true, true, "");
-    control_answer(ORDER_QUIT, true, true, "");
     control_close();
 }
 

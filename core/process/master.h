@@ -261,6 +261,8 @@ void watchdog_start(void);
 /* ---- control.c ---- */
 
 bool control_open(const char *path, struct error *error);
+/* Gives its place up, and then tells those who wait for the end: another server may come at once.
+ */
 void control_close(void);
 
 /* Takes up the control socket of the binary that this one replaces, and those who wait there for

@@ -3,22 +3,30 @@
  * over the place in every worker (preload/faults.c). */
 #include "harness.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define CLIENTS  24
 #define REQUESTS 200
 
-static struct server *serve_with_faults(void)
+static void start_with_faults(struct server *server)
 {
-    struct server *server = server_new();
     const char *build = getenv("PILLION_BUILD");
 
-    server_conf(server, "", "method ping;");
     setenv("LD_PRELOAD", keep_printf("%s/tests/e2e/faults.so", build), 1);
     server_start(server);
     unsetenv("LD_PRELOAD");
+}
+
+static struct server *serve_with_faults(void)
+{
+    struct server *server = server_new();
+
+    server_conf(server, "", "method ping;");
+    start_with_faults(server);
     return server;
 }
 
@@ -91,6 +99,33 @@ START_TEST(a_client_that_pipelines_a_megabyte_gets_all_of_it_back)
 }
 END_TEST
 
-E2E_MAIN("faults", every_reply_is_right_while_system_calls_fail,
+/* Whoever was told that a server has ended may start another in its place. */
+START_TEST(a_server_that_was_stopped_leaves_its_place_to_the_next)
+{
+    static const char *const verbs[] = {"stop", "quit"};
+    struct server *server = server_new();
+
+    server_conf(server, "", "method ping;");
+    for (size_t i = 0; i < 2; i++) {
+        start_with_faults(server);
+        pid_t before = server->pid;
+        struct run run = server_ask(server, verbs[i]);
+        expect_status(&run, 0);
+        server->pid = 0; /* it may still be ending */
+        server_start(server);
+        waitpid(before, NULL, 0);
+        run = server_ask(server, "reload");
+        expect_status(&run, 0);
+        expect_part(run.out, "generation 2 serves");
+        ck_assert_int_eq(atoi(file_read(server_path(server, "run/pillion.pid"), NULL)),
+                         server->pid);
+        server_signal(server, SIGTERM);
+        server_wait_exit(server, PATIENCE_MS);
+    }
+}
+END_TEST
+
+E2E_MAIN("faults", a_server_that_was_stopped_leaves_its_place_to_the_next,
+         every_reply_is_right_while_system_calls_fail,
          connections_change_workers_while_system_calls_fail,
          a_client_that_pipelines_a_megabyte_gets_all_of_it_back)
