@@ -27,6 +27,7 @@
 #define PATIENT_NS NS_PER_S         /* and at most this long after the first */
 #define END_NS     (10 * NS_PER_S)  /* that the server may take to end */
 #define START_NS   (10 * NS_PER_S)  /* that it may take to be reachable */
+#define TOLD_MAX   64u              /* files that make is told of */
 
 static const struct option_row options[] = {
     {'c', "conf", "FILE", "the configuration, below DIR; by default the only *.conf there"},
@@ -48,6 +49,9 @@ struct dev {
 
     struct watch_prints used;           /* sources that make saw, products that the server saw */
     uint64_t first_change, last_change; /* clock_ns; 0: nothing has changed */
+    struct timespec make_from, make_to; /* the last make, and those before it that failed, by the
+                                           clock that files have */
+    bool made;                          /* the last one has not failed */
     uint64_t end_by;                    /* 0: it goes on */
     int status;
 };
@@ -105,20 +109,39 @@ static void start_server(struct dev *dev)
 static void make_ended(struct dev *dev, bool good);
 static void reload_ended(struct dev *dev, bool good);
 
+/* In a process of its own. What was changed while make ran before may have been read earlier, and
+ * is older than what that make wrote then: make has to be told of it. */
+static void run_make(const struct dev *dev)
+{
+    char *changed[TOLD_MAX];
+    char *argv[2 * TOLD_MAX + 2] = {"make"};
+    size_t count = watch_changed(dev->directory, &dev->make_from, &dev->make_to, changed, TOLD_MAX);
+
+    for (size_t i = 0; i < count; i++) {
+        argv[2 * i + 1] = "-W";
+        argv[2 * i + 2] = changed[i];
+    }
+    /* Of a make that started this process, and that this one has nothing to do with. */
+    unsetenv("MAKEFLAGS");
+    unsetenv("MAKELEVEL");
+    unsetenv("MFLAGS");
+    if (chdir(dev->directory) == 0)
+        execvp("make", argv);
+    _exit(command_failed(dev->command, 127, "cannot run make: %s", strerror(errno)));
+}
+
 static void start_make(struct dev *dev)
 {
+    struct timespec now;
+
+    clock_gettime(CLOCK_REALTIME_COARSE, &now);
     dev->used.sources = watch_look(dev->directory).sources;
     say("make");
     pid_t pid = spawn(dev);
-    if (pid == 0) {
-        /* Of a make that started this process, and that this one has nothing to do with. */
-        unsetenv("MAKEFLAGS");
-        unsetenv("MAKELEVEL");
-        unsetenv("MFLAGS");
-        if (chdir(dev->directory) == 0)
-            execlp("make", "make", (char *)NULL);
-        _exit(command_failed(dev->command, 127, "cannot run make: %s", strerror(errno)));
-    }
+    if (pid == 0)
+        run_make(dev);
+    if (dev->made || dev->make_from.tv_sec == 0)
+        dev->make_from = now;
     dev->job = pid > 0 ? pid : 0;
     dev->job_ended = make_ended;
 }
@@ -155,6 +178,8 @@ static void use_products(struct dev *dev)
 
 static void make_ended(struct dev *dev, bool good)
 {
+    clock_gettime(CLOCK_REALTIME, &dev->make_to);
+    dev->made = good;
     if (!good && dev->server == 0)
         say("make has failed; the server starts when it succeeds");
     else if (!good)

@@ -10,6 +10,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/memory.h"
+
 /* All ways in which a file gets other contents: written and closed, renamed over, linked, removed.
  * IN_MODIFY would tell of every write, before the file is whole. */
 #define EVENTS                                                                           \
@@ -105,6 +107,31 @@ static uint64_t file_print(int directory, const char *name)
         print = mix(print, buffer, (size_t)size);
     close(fd);
     return print;
+}
+
+static bool is_before(const struct timespec *a, const struct timespec *b)
+{
+    return a->tv_sec != b->tv_sec ? a->tv_sec < b->tv_sec : a->tv_nsec < b->tv_nsec;
+}
+
+size_t watch_changed(const char *directory, const struct timespec *from, const struct timespec *to,
+                     char **names, size_t most)
+{
+    DIR *folder = opendir(directory);
+    const struct dirent *entry;
+    struct stat status;
+    size_t count = 0;
+
+    while (folder != NULL && count < most && (entry = readdir(folder)) != NULL) {
+        /* Not its mtime: a file that is renamed keeps that. */
+        if (kind_of(entry->d_name) == KIND_SOURCE &&
+            fstatat(dirfd(folder), entry->d_name, &status, 0) == 0 &&
+            !is_before(&status.st_ctim, from) && !is_before(to, &status.st_ctim))
+            names[count++] = must_strdup(entry->d_name);
+    }
+    if (folder != NULL)
+        closedir(folder);
+    return count;
 }
 
 /* Sums, so that the order in which a directory lists its files does not count. */

@@ -5,7 +5,9 @@
 #ifndef PILLION_CMD_WATCH_H
 #define PILLION_CMD_WATCH_H
 
+#include <stddef.h>
 #include <stdint.h>
+#include <time.h>
 
 #include "base/error.h"
 
@@ -23,5 +25,10 @@ int watch_open(const char *directory, struct error *error);
 bool watch_take(int watch);
 
 struct watch_prints watch_look(const char *directory);
+
+/* The names of sources that were changed, made or renamed between the two times of CLOCK_REALTIME,
+ * `most` at most; each is the caller's. The number. */
+size_t watch_changed(const char *directory, const struct timespec *from, const struct timespec *to,
+                     char **names, size_t most);
 
 #endif

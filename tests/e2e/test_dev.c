@@ -198,6 +198,29 @@ START_TEST(dev_keeps_serving_when_what_was_built_cannot_be_loaded)
 }
 END_TEST
 
+/* make has read the source, and writes what it made when the source is another one. */
+START_TEST(dev_sees_what_changes_while_make_runs)
+{
+    struct server *server = skeleton();
+    const char *go = server_path(server, "go");
+
+    edit(server, "geo/Makefile", "-o $@ $<\n",
+         keep_printf(
+             "-o $@ $<\n\techo compiled; while [ ! -e %s ]; do sleep 0.01; done; touch $@\n", go));
+    server_write(server, "go", "%s", "");
+    dev_start(server);
+    expect_geo(server, "Hello, Ada!");
+    unlink(go);
+    edit(server, "geo/geo.c", "%s, %s!", "%s: %s!");
+    wait_until(times_logged(server, "\ncompiled\n") == 2, "make does not begin");
+    edit(server, "geo/geo.c", "%s: %s!", "%s; %s!");
+    look_again(); /* so that no clock is so coarse that the two are of the same time */
+    look_again();
+    server_write(server, "go", "%s", "");
+    expect_geo(server, "Hello; Ada!");
+}
+END_TEST
+
 /* A module that was copied there by others' hands counts as well. */
 START_TEST(dev_reloads_a_module_that_others_put_there)
 {
@@ -360,7 +383,8 @@ E2E_MAIN("dev", dev_serves_each_change_and_keeps_serving_over_errors,
          dev_sees_files_that_are_renamed_created_and_removed,
          dev_reloads_the_configuration_without_make, dev_does_not_reload_what_is_the_same_again,
          dev_keeps_serving_when_what_was_built_cannot_be_loaded,
-         dev_reloads_a_module_that_others_put_there, dev_starts_the_server_once_the_module_builds,
+         dev_sees_what_changes_while_make_runs, dev_reloads_a_module_that_others_put_there,
+         dev_starts_the_server_once_the_module_builds,
          dev_starts_a_server_that_has_ended_after_the_next_change,
          dev_ends_everything_when_it_is_told_to, dev_that_is_killed_leaves_nothing_running,
          dev_ends_while_make_runs, dev_ends_when_its_directory_goes, dev_says_what_it_needs)
