@@ -40,7 +40,8 @@ struct busy {
     pthread_t thread;
     int client;
     _Atomic bool *stop;
-    int asked, v1, v2, wrong;
+    int v1, v2, wrong;
+    _Atomic int asked;
 };
 
 /* One call, on a thread that shares nothing with the test's. "" when anything went wrong. */
@@ -99,6 +100,9 @@ START_TEST(a_module_is_replaced_under_load_by_plain_cp)
         reload(server);
         client_send_frame(after, "{\"in\":\"version\"}");
         client_expect(after, keep_printf("{\"out\":\"version\",\"result\":\"v%d\"}", version));
+        /* One may have been asked for before that, the next one was not. */
+        int asked = atomic_load(&busy.asked);
+        wait_until(atomic_load(&busy.asked) > asked + 1, "it is not busy any more");
     }
     atomic_store(&stop, true);
     pthread_join(busy.thread, NULL);
