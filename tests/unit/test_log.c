@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -324,12 +325,18 @@ END_TEST
 #define LINES 20000u
 
 static _Atomic bool writing;
+static _Atomic unsigned rotated_files;
 
 static void *write_lines(void *context)
 {
     (void)context;
-    for (unsigned i = 0; i < LINES; i++)
+    for (unsigned i = 0; i < LINES; i++) {
+        /* However late the other thread is: some of the files are taken away from under this one.
+         */
+        while (i == LINES / 2 && rotated_files < 2)
+            sched_yield();
         log_info("line %u.", i);
+    }
     writing = false;
     return NULL;
 }
@@ -371,6 +378,7 @@ START_TEST(log_reopen_loses_no_line_of_another_thread)
         snprintf(rotated, sizeof(rotated), "%s/log.%u", directory, files++);
         must(rename(path, rotated) == 0);
         must(log_reopen(&error));
+        rotated_files = files;
     }
     ck_assert_int_eq(pthread_join(writer, NULL), 0);
     for (unsigned i = 0; i < files; i++) {
