@@ -80,7 +80,7 @@ static void overflow(pillion_request *req)
 static void hang(pillion_request *req)
 {
     write_journal(req);
-    for (volatile int i = 0;; i++)
+    for (volatile unsigned i = 0;; i++)
         ;
 }
 
