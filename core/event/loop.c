@@ -93,7 +93,7 @@ bool loop_watch(struct loop *loop, struct watch *watch, int fd, uint32_t events,
 
     watch->callback = callback;
     watch->fd = fd;
-    watch->index = index + 1;
+    watch->index = (index + 1) & INT32_MAX;
     watch->serial = ++loop->serial;
     watch->events = events;
     struct epoll_event event = event_of(watch);
@@ -235,6 +235,27 @@ static int wait_time(struct loop *loop)
 
 /* ---- Running ---- */
 
+/* Calls back those of the batch that are patient, or those that are not. What was called back is
+ * over: it may have become patient in between. */
+static bool run_events(struct loop *loop, struct epoll_event *events, int count, bool patient)
+{
+    bool left = false;
+
+    for (int i = 0; i < count && !loop->stopping; i++) {
+        struct watch *watch = loop->watches[events[i].data.u64 >> 32];
+        if (events[i].events == 0 || watch == NULL || watch->serial != (uint32_t)events[i].data.u64)
+            continue;
+        if (watch->patient != (patient ? 1 : 0)) {
+            left = true;
+            continue;
+        }
+        uint32_t happened = events[i].events;
+        events[i].events = 0;
+        watch->callback(watch, happened);
+    }
+    return left;
+}
+
 void loop_run(struct loop *loop)
 {
     struct epoll_event events[EVENTS_PER_WAIT];
@@ -252,11 +273,8 @@ void loop_run(struct loop *loop)
             abort();
         }
         loop->now = clock_ns();
-        for (int i = 0; i < count && !loop->stopping; i++) {
-            struct watch *watch = loop->watches[events[i].data.u64 >> 32];
-            if (watch != NULL && watch->serial == (uint32_t)events[i].data.u64)
-                watch->callback(watch, events[i].events);
-        }
+        if (run_events(loop, events, count, false))
+            run_events(loop, events, count, true);
         run_timers(loop);
     }
 }

@@ -27,7 +27,8 @@ typedef void (*timer_callback)(struct timer *timer);
 struct watch {
     watch_callback callback;
     int fd;
-    uint32_t index; /* 1 + place in the loop's table; 0: not watched */
+    uint32_t index : 31;  /* 1 + place in the loop's table; 0: not watched */
+    uint32_t patient : 1; /* of a batch of events its own come after those of all who are not */
     uint32_t serial;
     uint32_t events;
 };

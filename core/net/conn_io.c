@@ -82,6 +82,7 @@ static void settle(struct conns *conns, struct conn *conn)
     if (unsent)
         events |= EPOLLOUT;
     loop_change(conns->loop, &conn->watch, events);
+    conn->watch.patient = conn->deferred != 0;
 }
 
 /* ---- Reading ---- */

@@ -229,6 +229,7 @@ uint64_t callback_watch(pillion_instance *self, int fd, unsigned events,
     }
     struct callback *callback = take(CALLBACK_WATCH, self, data);
     callback->watch_call = call;
+    callback->watch.patient = 1; /* what it is about takes time as it is */
     if (!loop_watch(all.loop, &callback->watch, fd, to_epoll(events), watch_fired)) {
         give(callback);
         return 0;

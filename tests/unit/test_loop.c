@@ -313,6 +313,41 @@ START_TEST(stop_leaves_the_rest_of_the_batch_for_the_next_run)
 }
 END_TEST
 
+static struct watch *called[8];
+static unsigned called_count;
+
+/* Patience comes too late for the batch that is under way. */
+static void note_and_be_patient(struct watch *watch, uint32_t events)
+{
+    must((events & EPOLLIN) != 0 && called_count < 8);
+    called[called_count++] = watch;
+    watch->patient = 1;
+    if (called_count % 4 == 0)
+        loop_stop(&loop);
+}
+
+START_TEST(patient_watches_come_last_in_their_batch_and_once)
+{
+    struct probe probes[4] = {0};
+
+    setup();
+    for (unsigned i = 0; i < 4; i++) {
+        probes[i].watch.patient = i < 2;
+        probe_watch(&probes[i], ready_fd(1), note_and_be_patient);
+    }
+    loop_run(&loop);
+    ck_assert_uint_eq(called_count, 4);
+    for (unsigned i = 0; i < 4; i++)
+        must((called[i] == &probes[0].watch || called[i] == &probes[1].watch) == (i >= 2));
+    loop_run(&loop);
+    for (unsigned i = 4; i < 8; i++) {
+        for (unsigned other = 4; other < i; other++)
+            must(called[i] != called[other]);
+    }
+    loop_free(&loop);
+}
+END_TEST
+
 START_TEST(after_batch_comes_before_the_first_wait_and_may_stop)
 {
     setup();
@@ -548,6 +583,7 @@ UNIT_MAIN("loop", timer_set_for_at_once_fires_in_this_turn_by_an_event_and_in_th
           registration_that_outlived_its_watch_reaches_nobody, watch_that_fails_leaves_no_trace,
           loop_knows_which_descriptors_it_watches, table_may_grow_in_the_middle_of_a_batch,
           stop_leaves_the_rest_of_the_batch_for_the_next_run,
+          patient_watches_come_last_in_their_batch_and_once,
           after_batch_comes_before_the_first_wait_and_may_stop,
           timers_fire_once_in_order_and_never_early, timers_may_be_set_and_cancelled_in_callbacks,
           timer_cancelled_when_it_was_due_does_not_fire,
