@@ -85,10 +85,16 @@ static uint32_t new_name(board_name *names, const _Atomic uint32_t *count, uint3
     return index;
 }
 
+/* Modules may damage the counts: the board is mapped where they run. */
+uint32_t board_methods_known(const struct board *board)
+{
+    uint32_t count = atomic_load_explicit(&board->method_count, memory_order_acquire);
+    return count < BOARD_METHODS_MAX ? count : BOARD_METHODS_MAX;
+}
+
 uint32_t board_find_method(const struct board *board, struct bytes name)
 {
-    return find_name(board->names, atomic_load_explicit(&board->method_count, memory_order_acquire),
-                     name);
+    return find_name(board->names, board_methods_known(board), name);
 }
 
 uint32_t board_add_method(struct board *board, const char *name)
@@ -103,7 +109,7 @@ uint32_t board_add_method(struct board *board, const char *name)
     return index;
 }
 
-/* Probes write the count, and the modules in them may damage it. */
+/* Probes write the count, too. */
 uint32_t board_metrics_known(const struct board *board)
 {
     uint32_t count = atomic_load_explicit(&board->metric_count, memory_order_acquire);
@@ -133,7 +139,7 @@ uint32_t board_add_metric(struct board *board, const char *name, bool gauge)
 static void row_clear(const struct board *board, struct board_row *row)
 {
     memset(row, 0, offsetof(struct board_row, methods));
-    memset(row->methods, 0, board->method_count * sizeof(row->methods[0]));
+    memset(row->methods, 0, board_methods_known(board) * sizeof(row->methods[0]));
     memset(row->metrics, 0, board_metrics_known(board) * sizeof(row->metrics[0]));
 }
 
@@ -169,7 +175,7 @@ void board_retire_row(struct board *board, struct board_row *row)
 {
     for (uint32_t c = 0; c < WORKER_COUNTERS; c++)
         counter_add(&board->totals.counters[c], counter_read(&row->counters[c]));
-    for (uint32_t m = 0; m < board->method_count; m++)
+    for (uint32_t m = 0; m < board_methods_known(board); m++)
         method_add(&board->totals.methods[m], &row->methods[m]);
     for (uint32_t m = 0; m < board_metrics_known(board); m++) {
         if (!board->metric_gauge[m]) /* a level ends with what it was the level of */

@@ -117,6 +117,9 @@ uint32_t board_add_method(struct board *board, const char *name);
 /* The index of `name`, or BOARD_NO_METHOD. */
 uint32_t board_find_method(const struct board *board, struct bytes name);
 
+/* How many indexes are given, the methods of former configurations among them. */
+uint32_t board_methods_known(const struct board *board);
+
 /* The same for metrics. Called in probes, of which there is one at a time; and in a probe of the
  * next generation, which may differ in what is a gauge: what was first, holds. */
 uint32_t board_add_metric(struct board *board, const char *name, bool gauge);

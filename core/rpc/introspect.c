@@ -132,15 +132,13 @@ static double percentile(const struct method_counters *sum, uint64_t total, doub
     return 0;
 }
 
-static void add_method(cJSON *methods, const struct board *board, const struct method *method)
+static void add_method(cJSON *methods, const struct board *board, uint32_t index)
 {
     struct method_counters sum;
 
-    if (method->index >= BOARD_METHODS_MAX)
-        return;
-    board_sum_method(board, method->index, &sum);
+    board_sum_method(board, index, &sum);
     uint64_t calls = counter_read(&sum.calls), total = histogram_total(&sum);
-    cJSON *item = cJSON_AddObjectToObject(methods, method->name.data);
+    cJSON *item = cJSON_AddObjectToObject(methods, board->names[index]);
     add_counter(item, "calls", calls);
     add_counter(item, "errors", counter_read(&sum.errors));
     cJSON *latency = cJSON_AddObjectToObject(item, "latency_us");
@@ -162,7 +160,7 @@ static void add_method(cJSON *methods, const struct board *board, const struct m
         cJSON_AddItemToArray(pair, cJSON_CreateNumber((double)count));
         cJSON_AddItemToArray(histogram, pair);
     }
-    if (atomic_load_explicit(&board->quarantined[method->index], memory_order_relaxed) != 0)
+    if (atomic_load_explicit(&board->quarantined[index], memory_order_relaxed) != 0)
         cJSON_AddTrueToObject(item, "quarantined");
 }
 
@@ -213,8 +211,8 @@ cJSON *introspect_stats(const struct introspect *introspect)
         add_counter(connections, worker_counter_name((enum worker_counter)c),
                     board_sum(board, (enum worker_counter)c));
     cJSON *methods = cJSON_AddObjectToObject(stats, "methods");
-    for (size_t i = 0; i < introspect->methods->count; i++)
-        add_method(methods, board, &introspect->methods->methods[i]);
+    for (uint32_t i = 0; i < board_methods_known(board); i++)
+        add_method(methods, board, i);
     add_modules(stats, board);
     return stats;
 }

@@ -389,6 +389,28 @@ START_TEST(the_server_tells_of_itself)
 }
 END_TEST
 
+/* As docs/operations.md has it: an address for who watches the server, that offers nothing else. */
+START_TEST(counters_of_the_whole_server_are_read_on_an_address_of_its_own)
+{
+    struct server *server = server_new();
+
+    server_conf(server, "server { listen unix:run/stats.sock; method rpc.stats; method rpc.list; }",
+                "method ping; method again { handler ping.ping; }");
+    server_start(server);
+    int client = client_connect(server);
+    client_expect_alive(client);
+    client_send_frame(client, "{\"in\":\"again\"}");
+    client_receive(client, NULL);
+    int watcher = client_connect_unix(server_path(server, "run/stats.sock"));
+    client_send_frame(watcher, "{\"in\":\"rpc.list\"}");
+    ck_assert_ptr_null(strstr(client_receive(watcher, NULL), "\"ping\""));
+    client_send_frame(watcher, "{\"in\":\"rpc.stats\"}");
+    char *stats = client_receive(watcher, NULL);
+    expect_part(stats, "\"ping\":{\"calls\":");
+    expect_part(stats, "\"again\":{\"calls\":1,");
+}
+END_TEST
+
 E2E_MAIN("modules", modules_of_every_header_that_there_was_load,
          every_broken_module_is_named_by_the_test_of_the_configuration,
          no_broken_module_starts_a_server, no_broken_module_disturbs_a_server_that_runs,
@@ -397,4 +419,5 @@ E2E_MAIN("modules", modules_of_every_header_that_there_was_load,
          directives_of_every_type_reach_the_module,
          directives_of_a_module_are_checked_at_their_place,
          rude_methods_are_answered_for_and_logged, a_module_may_be_written_in_cxx,
-         the_teaching_module_greets, the_server_tells_of_itself)
+         the_teaching_module_greets, the_server_tells_of_itself,
+         counters_of_the_whole_server_are_read_on_an_address_of_its_own)

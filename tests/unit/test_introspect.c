@@ -142,6 +142,25 @@ START_TEST(counters_above_two_to_the_53_are_exact)
 }
 END_TEST
 
+/* What the asking server does not offer, another one does. */
+START_TEST(counters_are_of_all_methods_and_the_list_is_of_this_server)
+{
+    start();
+    uint32_t index = board_add_method(board, "elsewhere");
+    counter_add(&row->methods[index].calls, 7);
+    cJSON *stats = introspect_stats(&introspect);
+    const cJSON *methods = member(stats, "methods");
+    ck_assert_int_eq(cJSON_GetArraySize(methods), 2);
+    ck_assert_str_eq(member(member(methods, "elsewhere"), "calls")->valuestring, "7");
+    cJSON *list = introspect_methods(&introspect);
+    ck_assert_int_eq(cJSON_GetArraySize(list), 1);
+    ck_assert_ptr_null(introspect_describe(&introspect, "elsewhere"));
+    cJSON_Delete(list);
+    cJSON_Delete(stats);
+    method_table_free(&table);
+}
+END_TEST
+
 START_TEST(health_tells_who_serves)
 {
     start();
@@ -160,4 +179,4 @@ END_TEST
 UNIT_MAIN("introspect", methods_are_listed_and_described, percentiles_are_upper_limits_of_buckets,
           a_call_that_is_being_counted_leaves_percentiles_alone,
           a_method_that_was_never_called_has_no_latency, counters_above_two_to_the_53_are_exact,
-          health_tells_who_serves)
+          counters_are_of_all_methods_and_the_list_is_of_this_server, health_tells_who_serves)
