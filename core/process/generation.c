@@ -134,6 +134,40 @@ static bool check_addresses(struct generation *generation, struct conf_errors *e
     return good;
 }
 
+/* ---- Methods ---- */
+
+static bool is_among(const char *const *names, size_t count, const char *name)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(names[i], name) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* What is on the board of a server that was just started has to fit. */
+static bool check_methods(const struct settings *settings, struct conf_errors *errors)
+{
+    const char *names[BOARD_METHODS_MAX];
+    size_t count = 0;
+
+    for (struct server_settings *s = settings->servers; s != NULL; s = s->next) {
+        for (struct method_settings *m = s->methods; m != NULL; m = m->next) {
+            if (is_among(names, count, m->name))
+                continue;
+            if (count == BOARD_METHODS_MAX) {
+                conf_error(errors, &m->place,
+                           "\"%s\" is one method too many: there may be %u of different names, in "
+                           "all server blocks together",
+                           m->name, BOARD_METHODS_MAX);
+                return false;
+            }
+            names[count++] = m->name;
+        }
+    }
+    return true;
+}
+
 struct generation *generation_build(const struct serve_options *options, uint64_t number,
                                     const struct generation *previous, struct conf_errors *errors)
 {
@@ -149,6 +183,7 @@ struct generation *generation_build(const struct serve_options *options, uint64_
     }
     generation->slots = (uint32_t)generation->settings->worker_processes;
     bool good = check_addresses(generation, errors);
+    good = check_methods(generation->settings, errors) && good;
     good = seal_modules(generation, errors) && good;
     good = plan_arena(generation, previous, errors) && good;
     good = zones_make(generation->settings, errors) && good;
@@ -223,20 +258,31 @@ void generation_unlisten(struct generation *generation, struct listeners *listen
 
 /* ---- The rest ---- */
 
-bool generation_register(const struct generation *generation, struct board *board,
+bool generation_register(struct generation *generation, struct board *board,
                          struct conf_errors *errors)
 {
+    generation->methods_before = board_methods_known(board);
+    generation->registered = true;
     for (struct server_settings *s = generation->settings->servers; s != NULL; s = s->next) {
         for (struct method_settings *m = s->methods; m != NULL; m = m->next) {
             if (board_add_method(board, m->name) != BOARD_NO_METHOD)
                 continue;
-            conf_error(errors, &m->place,
-                       "more than %u different methods since the server was started; restart it",
-                       BOARD_METHODS_MAX);
+            conf_error(
+                errors, &m->place,
+                "there have been %u different methods since the server was started, those of "
+                "former configurations counted, and there can be no more; restart the server",
+                BOARD_METHODS_MAX);
             return false;
         }
     }
     return true;
+}
+
+void generation_unregister(struct generation *generation, struct board *board)
+{
+    if (generation->registered)
+        board_forget_methods(board, generation->methods_before);
+    generation->registered = false;
 }
 
 void generation_release(struct generation *generation)

@@ -30,8 +30,10 @@ struct generation {
     struct identity identity;
     struct arena_geometry geometry; /* of its workers' arenas */
     uint32_t slots;                 /* worker processes */
-    bool resumed;                   /* another binary's, of which only the workers are left */
-    uint32_t users;                 /* 1 for being current or next, and 1 for each worker process */
+    uint32_t methods_before;        /* on the board when it was registered */
+    bool registered;
+    bool resumed;   /* another binary's, of which only the workers are left */
+    uint32_t users; /* 1 for being current or next, and 1 for each worker process */
 };
 
 /* Reads the configuration of `options` and seals its modules. NULL after an error, which is in
@@ -49,8 +51,11 @@ bool generation_listen(struct generation *generation, struct listeners *listener
 void generation_unlisten(struct generation *generation, struct listeners *listeners);
 
 /* Puts the names of all enabled methods on the board. False when there are too many. */
-bool generation_register(const struct generation *generation, struct board *board,
+bool generation_register(struct generation *generation, struct board *board,
                          struct conf_errors *errors);
+
+/* Takes those names back that are on the board only for this generation, which will never serve. */
+void generation_unregister(struct generation *generation, struct board *board);
 
 /* One user less; the last one frees it (listeners excepted). */
 void generation_release(struct generation *generation);

@@ -50,6 +50,7 @@ void reload_fail(const char *why)
             worker_tell_end(w, MESSAGE_STOP, 1000);
     }
     generation_unlisten(failed, &master.listeners);
+    generation_unregister(failed, master.board);
     if (master.current != NULL) {
         counter_add(&master.board->reloads_failed, 1);
         log_error("reload failed: generation %llu was not put to use, generation %llu serves on",

@@ -109,6 +109,12 @@ uint32_t board_add_method(struct board *board, const char *name)
     return index;
 }
 
+void board_forget_methods(struct board *board, uint32_t known)
+{
+    if (known < board_methods_known(board))
+        atomic_store_explicit(&board->method_count, known, memory_order_release);
+}
+
 /* Probes write the count, too. */
 uint32_t board_metrics_known(const struct board *board)
 {

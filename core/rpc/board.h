@@ -5,9 +5,10 @@
  * counter is stored with a relaxed atomic store and read by anybody. When a worker is gone, the
  * master adds its counters to the board's totals and the row is free again.
  *
- * Methods are known by index: the master gives every method name that a configuration ever enabled
- * the next free one, and never takes it back, so a method's counters outlive reloads. Metrics of
- * modules are likewise; their names come from the probes, one at a time. */
+ * Methods are known by index: the master gives every method name that a configuration enables the
+ * next free one, and never takes it back once the configuration was put to use, so a method's
+ * counters outlive reloads. Metrics of modules are likewise; their names come from the probes, one
+ * at a time. */
 #ifndef PILLION_RPC_BOARD_H
 #define PILLION_RPC_BOARD_H
 
@@ -119,6 +120,10 @@ uint32_t board_find_method(const struct board *board, struct bytes name);
 
 /* How many indexes are given, the methods of former configurations among them. */
 uint32_t board_methods_known(const struct board *board);
+
+/* Frees the indexes that were given since `known` were: nothing has been counted by them, because
+ * nobody who knows them ever served. Master only. */
+void board_forget_methods(struct board *board, uint32_t known);
 
 /* The same for metrics. Called in probes, of which there is one at a time; and in a probe of the
  * next generation, which may differ in what is a gauge: what was first, holds. */

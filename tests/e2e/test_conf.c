@@ -183,6 +183,66 @@ END_TEST
 
 /* ---- methods and modules ---- */
 
+/* `count` methods, each on a line of its own. */
+static char *many_methods(const char *name, int count)
+{
+    struct buffer text = {0};
+
+    for (int i = 0; i < count; i++) {
+        const char *line = keep_printf("method %s%d { handler ping.ping; }\n", name, i);
+        buffer_add(&text, line, strlen(line));
+    }
+    buffer_add(&text, "", 1);
+    return keep(text.data);
+}
+
+/* rpc.stats is one of them; the 1024th of the others is too many. */
+START_TEST(more_methods_than_there_may_be_are_refused_where_the_first_of_them_stands)
+{
+    struct server *server = server_new();
+
+    server_conf(server, "", many_methods("m", 1023));
+    struct run run = pillion("-t", "-p", server->prefix);
+    expect_status(&run, 0);
+    server_conf(server, "", keep_printf("\n%s", many_methods("m", 1100)));
+    run = pillion("-t", "-p", server->prefix);
+    expect_status(&run, 1);
+    expect_part(run.err,
+                ":8: \"m1023\" is one method too many: there may be 1024 of different names");
+    /* The same names elsewhere are no more methods. */
+    server_conf(
+        server,
+        keep_printf("server { listen 127.0.0.1:%d; %s }", another_port(), many_methods("m", 1000)),
+        many_methods("m", 1020));
+    server_start(server);
+}
+END_TEST
+
+START_TEST(methods_of_a_configuration_that_failed_do_not_count)
+{
+    static const char fails[] = "load_module modules/check_fails.so;";
+    struct server *server = serve("", keep_printf("method ping; %s", many_methods("a", 600)));
+
+    for (int i = 0; i < 3; i++) {
+        server_conf(server, fails,
+                    keep_printf("method ping; %s", many_methods(keep_printf("b%d_", i), 400)));
+        struct run run = server_ask(server, "reload");
+        expect_status(&run, 1);
+        expect_part(run.err, "the moon is full");
+    }
+    server_conf(server, "", keep_printf("method ping; %s", many_methods("c", 400)));
+    reload(server);
+    int client = client_connect(server);
+    client_send_frame(client, "{\"in\":\"c399\"}");
+    client_expect(client, "{\"out\":\"pong\",\"result\":null}");
+    server_conf(server, "", keep_printf("method ping; %s", many_methods("d", 400)));
+    struct run run = server_ask(server, "reload");
+    expect_status(&run, 1);
+    expect_part(run.err,
+                "those of former configurations counted, and there can be no more; restart");
+}
+END_TEST
+
 START_TEST(a_method_can_be_given_another_name)
 {
     struct server *server = serve("", "method 'echo this' { handler ping.ping; }");
@@ -570,7 +630,8 @@ E2E_MAIN("conf", the_examples_are_good, ipv4_ipv6_and_unix_addresses_are_served,
          an_address_that_is_taken_is_named_with_its_place,
          each_server_block_has_its_own_methods_and_limits, a_reload_adds_and_removes_addresses,
          a_reload_onto_an_address_that_is_taken_leaves_everything_as_it_was,
-         a_method_can_be_given_another_name,
+         more_methods_than_there_may_be_are_refused_where_the_first_of_them_stands,
+         methods_of_a_configuration_that_failed_do_not_count, a_method_can_be_given_another_name,
          a_module_gets_its_own_directives_and_a_reload_brings_new_ones,
          a_module_loaded_twice_is_an_error, a_module_that_is_missing_or_no_module_is_named,
          includes_are_read_sorted_and_where_they_stand,
