@@ -109,7 +109,14 @@ static FILE *open_secret(pillion_instance *self, const char *path, pillion_error
                       "takes the place of one that crashed, so it has to stay there while the "
                       "server runs",
                       path, errno_text(errno).text);
-    else if (fstat(fileno(file), &status) == 0 && (status.st_mode & S_IROTH) != 0)
+    if (file == NULL || fstat(fileno(file), &status) != 0)
+        return file;
+    if (S_ISDIR(status.st_mode)) {
+        pillion_error(error, "%s is a directory; give a file in it", path);
+        fclose(file);
+        return NULL;
+    }
+    if ((status.st_mode & S_IROTH) != 0)
         pillion_log(self, PILLION_LOG_WARN, "%s holds secrets, and everybody can read it", path);
     return file;
 }
@@ -178,10 +185,39 @@ static int read_key(pillion_instance *self, struct auth *auth, pillion_error_tex
                                auth->hmac_key_file, SECRET_MAX);
 }
 
+/* What the protocol gives a meaning of its own can be no token and no signature as well. */
+static int check_members(const struct auth *auth, pillion_error_text *error)
+{
+    static const char *const taken[] = {"in", "params", "id"};
+    const struct {
+        const char *directive, *name, *usual;
+    } given[] = {{"member", auth->member, "token"},
+                 {"hmac_member", auth->hmac_member, "hmac"},
+                 {"time_member", auth->time_member, "time"}};
+
+    for (size_t i = 0; i < sizeof(given) / sizeof(*given); i++) {
+        for (size_t j = 0; j < sizeof(taken) / sizeof(*taken); j++) {
+            if (strcmp(given[i].name, taken[j]) == 0)
+                return pillion_error(error,
+                                     "%s cannot be \"%s\", which every request has for something "
+                                     "else; give it a name of its own, such as \"%s\"",
+                                     given[i].directive, taken[j], given[i].usual);
+        }
+    }
+    if (strcmp(auth->hmac_member, auth->time_member) == 0)
+        return pillion_error(error,
+                             "hmac_member and time_member are both \"%s\": no request could have "
+                             "a signature and its time; give them two names",
+                             auth->hmac_member);
+    return 0;
+}
+
 static int start(pillion_instance *self, void *config, pillion_error_text *error)
 {
     struct auth *auth = config;
 
+    if (check_members(auth, error) != 0)
+        return -1;
     for (size_t i = 0; i < auth->tokens.count; i++) {
         if (auth->tokens.items[i][0] == '\0')
             return pillion_error(error, "a token is empty");

@@ -575,6 +575,9 @@ static int start(pillion_instance *self, void *config, pillion_error_text *error
             limit->zone_name, limit->zone_name);
     if (limit->rate == NULL && limit->concurrency == 0)
         return pillion_error(error, "it limits nothing: give rate or concurrency");
+    if (limit->rate == NULL && limit->burst > 0)
+        return pillion_error(error, "burst does nothing without a rate: give rate, as in \"rate "
+                                    "100/s\", or leave burst out");
     if (limit->rate != NULL && read_rate(limit, error) != 0)
         return -1;
     if (read_key(limit, error) != 0)

@@ -217,6 +217,13 @@ START_TEST(wrong_configurations_are_refused)
         {"filter auth { hmac_key_file conf/empty; }", "its first line is to be a key"},
         {"filter auth { hmac_key ''; }", "hmac_key is empty"},
         {"filter auth { hmac_key a; hmac_key_file conf/empty; }", "not both"},
+        {"filter auth { token_file conf; }", "/conf is a directory; give a file in it"},
+        {"filter auth { hmac_key_file conf; }", "/conf is a directory; give a file in it"},
+        {"filter auth { token a; member in; }", "member cannot be \"in\", which every request has"},
+        {"filter auth { token a; member params; }", "such as \"token\""},
+        {"filter auth { hmac_key a; hmac_member id; }", "hmac_member cannot be \"id\""},
+        {"filter auth { hmac_key a; time_member id; }", "time_member cannot be \"id\""},
+        {"filter auth { hmac_key a; hmac_member b; time_member b; }", "give them two names"},
         {"filter auth { tokn a; }", "did you mean \"token\"?"},
     };
     struct server *server = serve("method ping;");

@@ -340,6 +340,8 @@ START_TEST(wrong_configurations_are_refused)
         {"", "filter limit { zone limits; rate 1/s; }",
          "there is no zone \"limits\"; write \"zone limits 1m;\""},
         {"zone limits 1m;", "filter limit { zone limits; }", "it limits nothing"},
+        {"zone limits 1m;", "filter limit { zone limits; concurrency 1; burst 2; }",
+         "burst does nothing without a rate: give rate"},
         {"zone limits 1m;", "filter limit { rate 1/s; }", "\"zone\" is missing"},
         {"zone limits 1m;", "filter limit { zone limits; rate 1; }", "\"1\" is no rate"},
         {"zone limits 1m;", "filter limit { zone limits; rate -1/s; }", "\"-1/s\" is no rate"},
