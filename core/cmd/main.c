@@ -1,5 +1,6 @@
 /* main() and the table of commands, and nothing else: a word that is no option names a command, and
  * without one it is the server. */
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -14,6 +15,15 @@ static const struct command *const commands[] = {
 
 #define COMMAND_COUNT (sizeof(commands) / sizeof(*commands))
 
+/* A slip must not lead to the end of a server: `pillion top` is not meant to be `pillion -s stop`.
+ */
+static bool may_be_meant(const struct signal_row *row, const char *word)
+{
+    bool ends = row->order == ORDER_STOP || row->order == ORDER_QUIT;
+
+    return !ends || strcmp(row->verb, word) == 0;
+}
+
 static int unknown(const char *word)
 {
     struct suggest suggest = suggest_start(word);
@@ -22,8 +32,10 @@ static int unknown(const char *word)
     for (size_t i = 0; i < COMMAND_COUNT; i++)
         suggest_offer(&suggest, commands[i]->name);
     const char *nearest = suggest.nearest;
-    for (const struct signal_row *row = signal_table; row->number != 0; row++)
-        suggest_offer(&suggest, row->verb);
+    for (const struct signal_row *row = signal_table; row->number != 0; row++) {
+        if (may_be_meant(row, word))
+            suggest_offer(&suggest, row->verb);
+    }
     if (suggest.nearest != nearest)
         option = "-s ";
     if (suggest.nearest != NULL)
