@@ -252,13 +252,31 @@ static void store_default(struct scope *scope, const struct conf_directive *dire
 
 /* ---- names ---- */
 
+/* `redis_methd` is near to `redis_method`, whatever modules there are: the module's name is taken
+ * as it stands. */
+static void offer_any_module(struct scope *scope, const struct conf_directive *directive,
+                             const char *name, struct suggest *suggest)
+{
+    const char *underscore = strrchr(name, '_');
+    struct text whole = {0};
+
+    if (underscore == NULL || underscore == name)
+        return;
+    text_printf(&whole, "%.*s%s", (int)(underscore - name), name,
+                directive->name + sizeof(CONF_ANY_MODULE) - 1);
+    suggest_offer(suggest, pool_must_strdup(&scope->apply->tree->pool, whole.data));
+    text_free(&whole);
+}
+
 static void report_unknown(struct scope *scope, const struct conf_word *name)
 {
     struct suggest suggest = suggest_start(name->text);
     bool module = scope->context == CONF_IN_MODULE;
 
     for (const struct conf_directive *d = scope->table; d->name != NULL; d++) {
-        if (!d->any_module)
+        if (d->any_module)
+            offer_any_module(scope, d, name->text, &suggest);
+        else
             suggest_offer(&suggest, d->name);
     }
     for (const struct conf_directive *d = scope->apply->others; d != NULL && d->name != NULL; d++) {

@@ -451,6 +451,10 @@ START_TEST(methods_are_checked)
     expect_good("server { listen 1; x_method a; }");
     ck_assert_ptr_null(settings.servers->methods->words);
     finish();
+    expect_server_message("redis_methd a GET $a;",
+                          "unknown directive \"redis_methd\"; did you mean \"redis_method\"?");
+    expect_server_message("max_fram 1k;",
+                          "unknown directive \"max_fram\"; did you mean \"max_frame\"?");
     expect_server_message("_method a;", "unknown directive \"_method\"; did you mean \"method\"?");
     static const char *const wrong[] = {"greet", ".greet", "hello.", "."};
     for (size_t i = 0; i < sizeof(wrong) / sizeof(*wrong); i++) {
