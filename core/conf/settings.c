@@ -389,6 +389,23 @@ static const struct conf_statement *find_main(const struct conf_tree *tree, cons
     return found;
 }
 
+/* The configuration file as a whole; or the command line, when there is none. */
+static struct conf_place whole_file(const struct conf_tree *tree)
+{
+    const struct conf_source *source = tree->sources;
+
+    while (source != NULL && source->fd < 0 && source->next != NULL)
+        source = source->next;
+    return (struct conf_place){.source = source};
+}
+
+struct conf_place settings_place(const struct conf_tree *tree, const char *name)
+{
+    const struct conf_statement *statement = find_main(tree, name);
+
+    return statement == NULL ? whole_file(tree) : statement->words[0].place;
+}
+
 /* Checked here and not by a setter, because a default that does not fit may be overruled. */
 static void check_control(const struct conf_tree *tree, const struct settings *settings,
                           struct conf_errors *errors)
@@ -431,13 +448,10 @@ static void check_affinity(const struct conf_tree *tree, struct conf_errors *err
 static void check_servers(const struct conf_tree *tree, const struct settings *settings,
                           struct conf_errors *errors)
 {
-    const struct conf_source *source = tree->sources;
+    const struct conf_place whole = whole_file(tree);
 
     if (settings->servers != NULL || errors->count > 0)
         return;
-    while (source != NULL && source->fd < 0 && source->next != NULL)
-        source = source->next;
-    const struct conf_place whole = {.source = source};
     conf_error(errors, &whole,
                "no server block: nothing would be served; add "
                "\"server { listen 127.0.0.1:8080; … }\"");

@@ -117,6 +117,10 @@ struct settings {
  * True when no error was added. */
 bool settings_read(struct conf_tree *tree, struct settings *settings, struct conf_errors *errors);
 
+/* Where a directive of main was given its value: at the first word of the statement that decides,
+ * or, by default, in the configuration file as a whole. */
+struct conf_place settings_place(const struct conf_tree *tree, const char *name);
+
 /* The core's directives, of all contexts, ended by a NULL name. */
 extern const struct conf_directive settings_directives[];
 

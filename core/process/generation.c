@@ -1,6 +1,5 @@
 /* Building generations. See generation.h. */
 #include "process/generation.h"
-#include "process/zones.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -8,6 +7,8 @@
 
 #include "base/memory.h"
 #include "base/sealed.h"
+#include "process/preflight.h"
+#include "process/zones.h"
 #include "wire/frame.h"
 
 /* Address space for an arena's blocks when `arena_size` is auto. Pages are used as they are needed,
@@ -91,7 +92,8 @@ static bool plan_arena(struct generation *generation, const struct generation *p
     if (size == 0)
         size = needed > ARENA_AUTO_MIN ? needed : ARENA_AUTO_MIN;
     if (size < needed) {
-        conf_error(errors, NULL,
+        const struct conf_place place = settings_place(generation->tree, "arena_size");
+        conf_error(errors, &place,
                    "arena_size is %llu bytes, but frames of max_frame need at least %llu (%u times "
                    "the largest frame, rounded up to a power of two); raise arena_size or lower "
                    "max_frame",
@@ -112,26 +114,6 @@ static bool plan_arena(struct generation *generation, const struct generation *p
         .blocks = (uint32_t)(blocks > UINT32_MAX / 2 ? UINT32_MAX / 2 : blocks),
     };
     return true;
-}
-
-/* ---- Addresses ---- */
-
-/* What `-t` can say of addresses without binding them. */
-static bool check_addresses(struct generation *generation, struct conf_errors *errors)
-{
-    struct address address;
-    struct error error;
-    bool good = true;
-
-    for (struct server_settings *s = generation->settings->servers; s != NULL; s = s->next) {
-        for (struct listen_settings *l = s->listens; l != NULL; l = l->next) {
-            if (address_parse(l->address, generation->tree->prefix, false, &address, &error))
-                continue;
-            conf_error(errors, &l->place, "%s", error.text);
-            good = false;
-        }
-    }
-    return good;
 }
 
 /* ---- Methods ---- */
@@ -182,7 +164,8 @@ struct generation *generation_build(const struct serve_options *options, uint64_
         return NULL;
     }
     generation->slots = (uint32_t)generation->settings->worker_processes;
-    bool good = check_addresses(generation, errors);
+    bool good = preflight_addresses(generation->tree, generation->settings, errors);
+    good = preflight_processors(generation->tree, generation->settings, errors) && good;
     good = check_methods(generation->settings, errors) && good;
     good = seal_modules(generation, errors) && good;
     good = plan_arena(generation, previous, errors) && good;
@@ -207,15 +190,16 @@ static bool listen_on(struct generation *generation, struct listeners *listeners
     struct error error;
 
     if (!address_parse(listen->address, generation->tree->prefix, false, &address, &error))
-        return false; /* check_addresses has said so */
+        return false; /* preflight_addresses has said so */
     struct listener *listener = listener_find(listeners, &address);
-    for (size_t i = 0; i < generation->listener_count; i++) {
-        if (generation->listeners[i].listener == listener && listener != NULL) {
-            conf_error(errors, &listen->place,
-                       "%s is listened on already, by the server block on line %u", address.text,
-                       generation->listeners[i].server->place.line);
-            return false;
-        }
+    for (const struct listener *l = listeners->first; l != NULL && listener == NULL; l = l->next) {
+        if (!preflight_conflict(&l->address, l->reuseport, &address, listen->reuseport))
+            continue;
+        conf_error(errors, &listen->place,
+                   "%s cannot be listened on, because this server listens on %s until the new "
+                   "configuration is in use; keep that address, or restart the server",
+                   address.text, l->address.text);
+        return false;
     }
     if (listener == NULL)
         listener = listener_open(listeners, &address, listen->backlog, listen->reuseport,

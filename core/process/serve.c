@@ -14,6 +14,7 @@
 #include "process/channel.h"
 #include "process/generation.h"
 #include "process/master_run.h"
+#include "process/preflight.h"
 #include "process/title.h"
 #include "process/upgrade.h"
 #include "process/worker.h"
@@ -58,6 +59,9 @@ static bool probe_listen(int channel, const char *limit, uint64_t deadline, char
 /* Runs a probe and waits for it. */
 static bool probe_run(struct generation *generation)
 {
+    /* The test's own words are what counts here, on the terminal. */
+    generation->settings->log = (struct log_target){"stderr", LOG_WARN_LEVEL, LOG_FORMAT_TEXT};
+
     char stage[512] = "the probe", limit[32];
     uint64_t timeout_ms = generation->settings->load_timeout_ms;
     struct error error;
@@ -102,10 +106,9 @@ int serve_test(const struct serve_options *options, bool quiet)
     struct conf_errors errors = {0};
     struct generation *generation = generation_build(options, 1, NULL, &errors);
 
-    /* The test's own words are what counts here, on the terminal. */
-    if (generation != NULL)
-        generation->settings->log = (struct log_target){"stderr", LOG_WARN_LEVEL, LOG_FORMAT_TEXT};
-    bool good = generation != NULL && probe_run(generation);
+    bool good = generation != NULL &&
+                preflight_files(generation->tree, generation->settings, &errors) &&
+                probe_run(generation);
     fputs(text_string(&errors.text), stderr);
     if (!good)
         fprintf(stderr, "configuration file %s is not good\n", options->conf);
@@ -199,14 +202,15 @@ int serve(const struct serve_options *options)
     struct error error;
 
     struct conf_tree *tree = serve_configure(options, &settings, &errors);
-    if (tree == NULL) {
-        fputs(text_string(&errors.text), stderr);
-        conf_errors_free(&errors);
-        return EXIT_FAILURE;
+    bool good = tree != NULL && (state >= 0 || preflight_files(tree, settings, &errors));
+    if (good && !log_open(&settings->log, &error)) {
+        const struct conf_place place = settings_place(tree, "error_log");
+        conf_error(&errors, &place, "%s", error.text);
+        good = false;
     }
+    fputs(text_string(&errors.text), stderr);
     conf_errors_free(&errors);
-    if (!log_open(&settings->log, &error)) {
-        fprintf(stderr, "%s\n", error.text);
+    if (!good) {
         conf_tree_free(tree);
         return EXIT_FAILURE;
     }

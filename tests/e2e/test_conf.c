@@ -116,6 +116,93 @@ START_TEST(an_address_that_is_taken_is_named_with_its_place)
 }
 END_TEST
 
+/* What -t says, and what a start says: the same. */
+static void expect_not_good(struct server *server, const char *words)
+{
+    struct run run = pillion("-t", "-p", server->prefix);
+
+    expect_status(&run, 1);
+    expect_part(run.err, words);
+    expect_no_start(server, words);
+}
+
+START_TEST(addresses_that_get_in_each_others_way_are_named_with_both_lines)
+{
+    struct server *server = server_new();
+    int port = server->port;
+
+    server_write(server, "conf/pillion.conf",
+                 "server { listen 127.0.0.1:%d; }\nserver { listen %d; }", port, port);
+    expect_not_good(server, keep_printf("conf/pillion.conf:2:17: 0.0.0.0:%d and 127.0.0.1:%d, on "
+                                        "line 1, cannot both be listened on",
+                                        port, port));
+    server_write(server, "conf/pillion.conf", "server { listen *:%d; }\nserver { listen %d; }",
+                 port, port);
+    expect_not_good(server,
+                    keep_printf("conf/pillion.conf:2:17: 0.0.0.0:%d is listened on already, "
+                                "by line 1",
+                                port));
+    /* Another family, another port, or each worker's queue its own: nothing in the way. */
+    server_write(server, "conf/pillion.conf",
+                 "load_module modules/ping.so;\n"
+                 "server { listen 127.0.0.1:%d reuseport; listen [::]:%d; method ping; }\n"
+                 "server { listen *:%d reuseport; listen %d; }",
+                 port, port, port, another_port());
+    server_start(server);
+}
+END_TEST
+
+START_TEST(a_reload_onto_every_address_of_a_port_names_the_one_that_is_in_use)
+{
+    struct server *server = serve("", "method ping;");
+
+    server_write(server, "conf/pillion.conf",
+                 "load_module modules/ping.so;\nserver { listen %d; method ping; }", server->port);
+    struct run run = server_ask(server, "reload");
+    expect_status(&run, 1);
+    expect_part(run.err, keep_printf("conf/pillion.conf:2:17: 0.0.0.0:%d cannot be listened on, "
+                                     "because this server listens on 127.0.0.1:%d",
+                                     server->port, server->port));
+    client_expect_alive(client_connect(server));
+}
+END_TEST
+
+#define ZEROS_100                                        \
+    "00000000000000000000000000000000000000000000000000" \
+    "00000000000000000000000000000000000000000000000000"
+#define ZEROS ZEROS_100 ZEROS_100 ZEROS_100 ZEROS_100 ZEROS_100 ZEROS_100 ZEROS_100 ZEROS_100
+
+START_TEST(what_the_machine_does_not_have_is_found_by_the_test_and_has_a_place)
+{
+    static const struct {
+        const char *statement, *says;
+    } rows[] = {
+        {"pid none/a.pid;",
+         "conf/pillion.conf:1:5: the pid file, \"pid\", cannot be made: there is no directory "},
+        {"pid run;", "conf/pillion.conf:1:5: the pid file, \"pid\", cannot be made: "},
+        {"control none/c;",
+         "conf/pillion.conf:1:9: the control socket, \"control\", cannot be made: there is no "},
+        {"error_log none/e.log;", "conf/pillion.conf:1:11: the log, \"error_log\", cannot be "
+                                  "opened: there is no directory "},
+        {"error_log run;", "conf/pillion.conf:1:11: the log, \"error_log\", cannot be opened: "},
+        {"worker_cpu_affinity 1 1" ZEROS ";", "conf/pillion.conf:1:23: \"10000000000"},
+        {"arena_size 1m;", "conf/pillion.conf:1:12: arena_size is 1048576 bytes, but frames of "},
+    };
+
+    for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+        struct server *server = server_new();
+        server_write(server, "conf/pillion.conf", "%s server { listen 127.0.0.1:%d; }",
+                     rows[i].statement, server->port);
+        expect_not_good(server, rows[i].says);
+        ck_assert_int_ne(access(server_path(server, "run/pillion.pid"), F_OK), 0);
+    }
+    struct server *server = server_new();
+    server_write(server, "conf/pillion.conf", "server { listen 127.0.0.1:%d; }", server->port);
+    ck_assert_int_eq(rmdir(server_path(server, "run")), 0);
+    expect_not_good(server, "conf/pillion.conf: the pid file, \"pid\", cannot be made");
+}
+END_TEST
+
 START_TEST(each_server_block_has_its_own_methods_and_limits)
 {
     struct server *server = server_new();
@@ -628,6 +715,9 @@ END_TEST
 E2E_MAIN("conf", the_examples_are_good, ipv4_ipv6_and_unix_addresses_are_served,
          a_unix_socket_that_was_left_behind_is_replaced_and_another_file_is_not,
          an_address_that_is_taken_is_named_with_its_place,
+         addresses_that_get_in_each_others_way_are_named_with_both_lines,
+         a_reload_onto_every_address_of_a_port_names_the_one_that_is_in_use,
+         what_the_machine_does_not_have_is_found_by_the_test_and_has_a_place,
          each_server_block_has_its_own_methods_and_limits, a_reload_adds_and_removes_addresses,
          a_reload_onto_an_address_that_is_taken_leaves_everything_as_it_was,
          more_methods_than_there_may_be_are_refused_where_the_first_of_them_stands,
