@@ -15,7 +15,7 @@
 #define SECONDS_MAX 86400.0
 #define RATE_MAX    1e8
 
-enum { OPTION_SERVER = 256, OPTION_RATE, OPTION_ID, OPTION_JSON };
+enum { OPTION_SERVER = 256, OPTION_RATE, OPTION_ID, OPTION_MEMBERS, OPTION_JSON };
 
 static const struct option_row options[] = {
     {OPTION_SERVER, "server", "ADDR", "HOST:PORT or unix:PATH; " DEFAULT_SERVER " by default"},
@@ -25,6 +25,7 @@ static const struct option_row options[] = {
     {OPTION_RATE, "rate", "R", "requests a second over all connections, sent when they are due"},
     {OPTION_ID, "id", NULL,
      "gives requests an id, so that the server may answer them in any order"},
+    {OPTION_MEMBERS, "members", "OBJECT", MEMBERS_SUMMARY},
     {OPTION_JSON, "json", NULL, "prints the report as one JSON object"},
     {0, NULL, NULL, NULL},
 };
@@ -32,6 +33,7 @@ static const struct option_row options[] = {
 struct bench {
     struct load_plan plan;
     const char *method;
+    const char *members; /* or NULL */
     struct text params;
     bool json, id, in_flight_given;
 };
@@ -170,6 +172,9 @@ static int read_option(struct args *args, int id, struct bench *bench)
     case OPTION_JSON:
         bench->json = true;
         return 0;
+    case OPTION_MEMBERS:
+        bench->members = args->value;
+        return members_check(args->command, args->value);
     case OPTION_ID:
         bench->id = true;
         return 0;
@@ -228,7 +233,7 @@ static int run_load(const struct command *self, struct bench *bench)
     struct error error;
     int status = EXIT_SUCCESS;
 
-    params_request(bench->method, &bench->params, &request);
+    params_request(bench->method, &bench->params, bench->members, &request);
     if (bench->id) {
         request.size--; /* the closing bracket */
         text_append_string(&request, ", \"id\": 1}");
@@ -276,7 +281,8 @@ const struct command bench_command = {
     .name = "bench",
     .run = run,
     .usage =
-        "[--server ADDR] [-c N] [-P N] [-d SECONDS] [--rate R] [--id] [--json] METHOD [PARAMS | -]",
+        "[--server ADDR] [-c N] [-P N] [-d SECONDS] [--rate R] [--id] [--members OBJECT] [--json] "
+        "METHOD [PARAMS | -]",
     .summary = "Calls a method over and over, and tells how fast the replies come.",
     .options = options,
     .notes =

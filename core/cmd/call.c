@@ -13,11 +13,12 @@
 
 #define DEFAULT_MS 30000
 
-enum { OPTION_SERVER = 256, OPTION_TIMEOUT };
+enum { OPTION_SERVER = 256, OPTION_TIMEOUT, OPTION_MEMBERS };
 
 static const struct option_row options[] = {
     {OPTION_SERVER, "server", "ADDR", "HOST:PORT or unix:PATH; " DEFAULT_SERVER " by default"},
     {OPTION_TIMEOUT, "timeout", "TIME", "how long to wait, as in 500ms or 10s; 30s by default"},
+    {OPTION_MEMBERS, "members", "OBJECT", MEMBERS_SUMMARY},
     {0, NULL, NULL, NULL},
 };
 
@@ -25,6 +26,7 @@ struct call {
     const char *server;
     uint64_t timeout_ms;
     const char *method;
+    const char *members; /* or NULL */
     struct text params;
 };
 
@@ -36,7 +38,7 @@ static int exchange(const struct command *self, const struct call *call)
     struct error error = {0};
     int status;
 
-    params_request(call->method, &call->params, &request);
+    params_request(call->method, &call->params, call->members, &request);
     struct bytes body = {request.data, request.size};
     if (client_exchange(call->server, body, call->timeout_ms, &reply, &error))
         status = outcome_print(self, call->server, (struct bytes){text_string(&reply), reply.size});
@@ -56,12 +58,16 @@ static int read_line(struct args *args, struct call *call)
     while ((id = args_next(args)) > 0) {
         if (id == OPTION_SERVER)
             call->server = args->value;
+        else if (id == OPTION_MEMBERS)
+            call->members = args->value;
         else if (!timeout_read(args->value, &call->timeout_ms) || call->timeout_ms == 0)
             return command_misused(self, "--timeout takes a time as in 500ms or 10s, not \"%s\"",
                                    args->value);
     }
     if (id != ARGS_END)
         return id == ARGS_HELP ? id : EXIT_USAGE;
+    if (call->members != NULL && members_check(self, call->members) != 0)
+        return EXIT_USAGE;
     call->method = args_operand(args);
     if (call->method == NULL)
         return command_misused(self, "which METHOD?");
@@ -92,7 +98,7 @@ static int run(const struct command *self, int argc, char **argv)
 const struct command call_command = {
     .name = "call",
     .run = run,
-    .usage = "[--server ADDR] [--timeout TIME] METHOD [PARAMS | -]",
+    .usage = "[--server ADDR] [--timeout TIME] [--members OBJECT] METHOD [PARAMS | -]",
     .summary = "Calls a method and prints its result.",
     .options = options,
     .notes = "PARAMS is JSON, null when it is left out, read from standard input with \"-\".\n"

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "conf/directive.h"
@@ -67,12 +68,29 @@ int params_read(const struct command *self, const char *operand, struct text *pa
     return json_check(text, &limits, &error) ? 0 : bad_params(self, text, &error);
 }
 
-void params_request(const char *method, const struct text *params, struct text *request)
+int members_check(const struct command *self, const char *members)
+{
+    const struct json_limits limits = {.depth = JSON_DEPTH_MAX, .values = UINT32_MAX};
+    struct json_error error;
+    const char *first = members + strspn(members, " \t\r\n");
+
+    if (*first == '{' && first[1 + strspn(first + 1, " \t\r\n")] == '"' &&
+        json_check(bytes_of(members), &limits, &error))
+        return 0;
+    return command_misused(self, "--members takes a JSON object with members, not \"%s\"", members);
+}
+
+void params_request(const char *method, const struct text *params, const char *members,
+                    struct text *request)
 {
     text_append_string(request, "{\"in\": \"");
     text_append_json(request, bytes_of(method));
     text_append_string(request, "\", \"params\": ");
     text_append(request, (struct bytes){params->data, params->size});
+    if (members != NULL) { /* "{…}" and "{…}": one object of both */
+        const char *first = strchr(members, '{') + 1;
+        text_printf(request, ", %.*s", (int)(strrchr(members, '}') - first), first);
+    }
     text_append_char(request, '}');
 }
 

@@ -15,7 +15,6 @@
 #include "cmd/commands.h"
 #include "cmd/outcome.h"
 #include "cmd/params.h"
-#include "wire/json.h"
 
 #define WAIT_MAX 3600000u
 
@@ -37,8 +36,7 @@ static const struct option_row options[] = {
     {OPTION_MAIN, "main", "DIRECTIVES",
      "as they would stand outside of every block: 'zone limits 1m;'"},
     {OPTION_WITH, "with", "FILE.so", "loads another module as well, such as one with a filter"},
-    {OPTION_MEMBERS, "members", "OBJECT",
-     "members of the request besides in and params: '{\"token\": \"x\"}'"},
+    {OPTION_MEMBERS, "members", "OBJECT", MEMBERS_SUMMARY},
     {OPTION_WAIT, "wait", "MS",
      "lets the module's own timers and descriptors work for so long first"},
     {OPTION_TIMEOUT, "timeout", "TIME",
@@ -156,33 +154,14 @@ static int try_it(const struct command *self)
               line.file);
         pillion_test_run(line.wait_ms);
     }
-    params_request(line.method, &line.params, &request);
-    struct text body = {0};
-    if (line.members != NULL) { /* "{…}" and "{…}": one object of both */
-        text_append(&body, (struct bytes){request.data, request.size - 1});
-        text_printf(&body, ", %s", strchr(line.members, '{') + 1);
-    } else {
-        text_append_string(&body, text_string(&request));
-    }
+    params_request(line.method, &line.params, line.members, &request);
     limit(0, "\"%s\" of %s did not answer", line.method, line.file);
-    pillion_test_reply reply = pillion_test_request(text_string(&body));
+    pillion_test_reply reply = pillion_test_request(text_string(&request));
     limit(0, "%s did not stop", line.file);
     int status = outcome_print(self, line.file, bytes_of(reply.body));
     pillion_test_stop();
     text_free(&request);
-    text_free(&body);
     return status;
-}
-
-/* An object with a member at least. */
-static bool members_good(const char *text)
-{
-    const struct json_limits limits = {.depth = JSON_DEPTH_MAX, .values = UINT32_MAX};
-    struct json_error error;
-    const char *first = text + strspn(text, " \t\r\n");
-
-    return *first == '{' && first[1 + strspn(first + 1, " \t\r\n")] == '"' &&
-           json_check(bytes_of(text), &limits, &error);
 }
 
 /* 0, or the exit status. */
@@ -216,9 +195,8 @@ static int read_line(struct args *args)
     if (!timeout_read(line.timeout, &line.timeout_ms))
         return command_misused(self, "--timeout takes a time as in 500ms or 10s, not \"%s\"",
                                line.timeout);
-    if (line.members != NULL && !members_good(line.members))
-        return command_misused(self, "--members takes a JSON object with members, not \"%s\"",
-                               line.members);
+    if (line.members != NULL && members_check(self, line.members) != 0)
+        return EXIT_USAGE;
     line.file = args_operand(args);
     line.method = args_operand(args);
     if (line.method == NULL)

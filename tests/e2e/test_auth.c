@@ -76,6 +76,30 @@ START_TEST(a_token_opens)
 }
 END_TEST
 
+START_TEST(the_command_line_sends_a_token_too)
+{
+    struct server *server = serve("filter auth { token one; } method ping;");
+    char *address = keep_printf("127.0.0.1:%d", server->port);
+
+    struct run run = pillion("call", "--server", address, "ping", "[1, 2]");
+    expect_status(&run, 1);
+    expect_part(run.err, "unauthorized: the token is missing");
+    run = pillion("call", "--server", address, "--members", " {\"token\": \"one\", \"id\": 7} ",
+                  "ping", "[1, 2]");
+    expect_status(&run, 0);
+    ck_assert_str_eq(run.out, "[1, 2]\n");
+    run = pillion("bench", "--server", address, "-d", "0.05", "--id", "--members",
+                  "{\"token\": \"one\"} ", "--json", "ping");
+    expect_status(&run, 0);
+    expect_part(run.out, "\"errors\":\t0");
+    for (int i = 0; i < 2; i++) {
+        run = pillion(i == 0 ? "call" : "bench", "--server", address, "--members", "{}", "ping");
+        expect_status(&run, 64);
+        expect_part(run.err, "--members takes a JSON object with members, not \"{}\"");
+    }
+}
+END_TEST
+
 START_TEST(methods_and_servers_ask_for_their_own)
 {
     struct server *server =
@@ -243,7 +267,7 @@ START_TEST(wrong_configurations_are_refused)
 }
 END_TEST
 
-E2E_MAIN("auth", a_token_opens, methods_and_servers_ask_for_their_own,
-         a_file_of_tokens_is_read_and_read_again_by_a_reload,
+E2E_MAIN("auth", a_token_opens, the_command_line_sends_a_token_too,
+         methods_and_servers_ask_for_their_own, a_file_of_tokens_is_read_and_read_again_by_a_reload,
          a_file_that_is_gone_is_missed_by_the_next_worker, a_signature_opens,
          a_token_or_a_signature, wrong_configurations_are_refused)
