@@ -86,6 +86,8 @@ static int report(const char *answer, bool quiet)
     if (!good && (line != 6 || memcmp(answer, "failed", 6) != 0))
         return command_failed(&server_command, EXIT_FAILURE,
                               "the server went away before it answered; its log may say why");
+    if (good && words[0] == '\0') /* stop and quit: nobody is left to say more */
+        words = "the server has ended";
     if (!good || !quiet)
         fputs(words, to);
     if ((!good || !quiet) && words[0] != '\0' && words[strlen(words) - 1] != '\n')

@@ -363,6 +363,7 @@ START_TEST(stop_and_quit_return_when_the_server_has_ended)
         struct server *server = serve();
         struct run run = server_ask(server, verbs[i]);
         expect_status(&run, 0);
+        expect_text(run.out, "the server has ended\n");
         ck_assert_int_lt(client_try_connect(server->port), 0);
         expect_ended(server);
     }
