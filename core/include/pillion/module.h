@@ -484,7 +484,7 @@ typedef struct {
 } pillion_log_field;
 
 /* Writes a line about a request: with its method, client and id, and with the module's own `fields`
- * (NULL: none). They are members of their own where `log_format json` is set, and stand as
+ * (NULL: none). They are members of their own where `error_log` says `json`, and stand as
  * name=value behind the message elsewhere. Since 1.3. */
 void pillion_log_request(const pillion_request *req, pillion_log_level level,
                          const pillion_log_field *fields, const char *format, ...)
