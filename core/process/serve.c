@@ -183,10 +183,11 @@ static int serve_rehearsal(const struct serve_options *options, int state)
 {
     struct error error;
 
-    if (upgrade_check(state, &error))
-        return serve_test(options, true);
-    fprintf(stderr, "%s\n", error.text);
-    return EXIT_FAILURE;
+    if (!upgrade_check(state, &error)) {
+        fprintf(stderr, "%s\n", error.text);
+        return EXIT_FAILURE;
+    }
+    return serve_test(options, true) == EXIT_SUCCESS ? UPGRADE_REHEARSED : EXIT_FAILURE;
 }
 
 int serve(const struct serve_options *options)

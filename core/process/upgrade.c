@@ -1,11 +1,14 @@
 /* Replacing the running binary, master included: SIGUSR2 and `pillion -s upgrade`. See master.h.
  *
- *     rehearse: the new binary is started beside the server with a copy of the state; it reads
- * that, reads the configuration, and runs a probe over the modules, exactly as it will exec: this
- * process becomes the new binary (execve(2)): same pid, same children, the same descriptors for
- * listeners, channels, arenas, the board and the vault resume:   the new master takes up the state,
- * and goes on with an ordinary reload, in which its own workers take the connections over from
- * those of the old binary
+ * Rehearse: the new binary is started beside the server with a copy of the state. It reads that and
+ * the configuration, runs a probe over the modules, exactly as it will, and says by its exit status
+ * that it has.
+ *
+ * Exec: this process becomes the new binary (execve(2)): same pid, same children, the same
+ * descriptors for listeners, channels, arenas, the board and the vault.
+ *
+ * Resume: the new master takes up the state, and goes on with an ordinary reload, in which its own
+ * workers take the connections over from those of the old binary.
  *
  * The state is a JSON document in a memory file, named by an environment variable: members can be
  * added later, and a binary of another version says what it misses instead of guessing. Whatever
@@ -18,6 +21,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cjson/cJSON.h>
@@ -354,7 +358,7 @@ void upgrade_begin(void)
 
 bool upgrade_reaped(pid_t pid, int status)
 {
-    char why[REHEARSE_TEXT + 128], how[64];
+    char why[REHEARSE_TEXT + PATH_MAX + 256], how[64];
 
     if (rehearsal.pid == 0 || pid != rehearsal.pid)
         return false;
@@ -369,12 +373,19 @@ bool upgrade_reaped(pid_t pid, int status)
     loop_unwatch(&master.loop, &rehearsal.output);
     close(rehearsal.output.fd);
     rehearsal.text[rehearsal.size] = '\0';
-    if (status == 0) {
+    if (WIFEXITED(status) && WEXITSTATUS(status) == UPGRADE_REHEARSED) {
         become();
         return true;
     }
     describe_status(status, how, sizeof(how));
-    snprintf(why, sizeof(why), "the new binary does not take over (%s)\n%s", how, rehearsal.text);
+    if (status == 0) /* whatever it did: a rehearsal says so */
+        snprintf(why, sizeof(why),
+                 "%s is no Pillion, or one that does not know how to take over from version %s: it "
+                 "was to rehearse that, and just ended\n%s",
+                 binary, PILLION_VERSION, rehearsal.text);
+    else
+        snprintf(why, sizeof(why), "the new binary does not take over (%s)\n%s", how,
+                 rehearsal.text);
     conclude(why);
     return true;
 }

@@ -9,6 +9,10 @@
 
 #define UPGRADE_VARIABLE "PILLION_UPGRADE"
 
+/* The exit status of a rehearsal that went well. Not 0: a program that is no Pillion, and knows of
+ * no rehearsal, may well end with that. */
+#define UPGRADE_REHEARSED 86
+
 /* Notes where the binary is. Early, before it may be replaced on disk. */
 void upgrade_init(void);
 

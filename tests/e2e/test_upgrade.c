@@ -125,6 +125,40 @@ START_TEST(a_binary_that_fails_is_not_put_to_use)
 }
 END_TEST
 
+/* It ends well, and has rehearsed nothing. */
+START_TEST(what_is_no_pillion_is_not_put_to_use)
+{
+    static const char script[] = "#!/bin/sh\necho 'all is well'\nexit 0\n";
+    const char *build = keep_printf("%s", getenv("PILLION_BUILD"));
+    struct server *server = serve();
+    int clients[CLIENTS];
+
+    connect_all(server, clients);
+    setenv("PILLION_BUILD", build, 1); /* with its binary the server is asked */
+    for (int round = 0; round < 2; round++) {
+        if (round == 0) {
+            put_binary(server, "/bin/true");
+        } else {
+            unlink(own_binary(server));
+            file_write(own_binary(server), script, strlen(script));
+            chmod(own_binary(server), 0755);
+        }
+        struct run run = server_ask(server, "upgrade");
+        expect_status(&run, 1);
+        expect_part(run.err, keep_printf("%s is no Pillion, or one that does not know how to take "
+                                         "over",
+                                         own_binary(server)));
+        if (round == 1)
+            expect_part(run.err, "all is well");
+        ck_assert(process_lives(server->pid));
+        ck_assert(!server_logged(server, "becoming"));
+        for (int i = 0; round == 0 && i < CLIENTS; i += 3)
+            client_expect_alive(clients[i]);
+    }
+    expect_all(clients);
+}
+END_TEST
+
 START_TEST(after_an_upgrade_everything_works_as_before)
 {
     struct server *server = serve();
@@ -152,4 +186,4 @@ END_TEST
 
 E2E_MAIN("upgrade", an_upgrade_keeps_every_connection_and_the_pid,
          records_of_another_arena_layout_are_imported, a_binary_that_fails_is_not_put_to_use,
-         after_an_upgrade_everything_works_as_before)
+         what_is_no_pillion_is_not_put_to_use, after_an_upgrade_everything_works_as_before)
