@@ -1,6 +1,11 @@
 /* A connection to an upstream: opened at the start, kept, and opened again when it breaks, later
  * and later. Requests are pipelined over it, each with an id of ours, so that replies may come in
- * any order; from a server that knows no ids they come in the order of the requests. */
+ * any order; from a server that knows no ids they come in the order of the requests.
+ *
+ * A Pillion begins only so much of one connection while something waits there, and leaves the rest
+ * unread. Then the link is held up: what is sent over it waits for somebody else's slow request.
+ * Extra links stand in for those that are; they end when nothing was sent over them for a while,
+ * and when they break. */
 #include <errno.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
@@ -18,8 +23,11 @@
 #define ROOM_KEPT          262144u   /* more is given back when it is empty */
 #define UNSENT_MAX         16777216u /* bytes that wait to be sent; then others are asked */
 #define HEADER_SIZE        4u
-#define ID_MAX             32u /* a frame's beginning, up to the id's digits */
-#define INDEX_BITS         20u /* of an id: its place in `calls` */
+#define ID_MAX             32u  /* a frame's beginning, up to the id's digits */
+#define INDEX_BITS         20u  /* of an id: its place in `calls` */
+#define WINDOW             250u /* requests since the oldest that waits; a Pillion begins 255 */
+#define SLOW_MS            50u  /* what waits longer is taken for slow, not for one of many */
+#define EXTRA_LOOK_MS      2000u
 #define NONE               UINT32_MAX
 #define NEVER              UINT64_MAX
 
@@ -27,7 +35,8 @@
 struct call {
     pillion_token token; /* 0: nobody waits for it any more */
     struct trip *trip;
-    uint64_t due_ms;
+    uint64_t due_ms, sent_ms;
+    uint64_t number; /* of all that were sent over this link */
     uint64_t end;    /* where its frame ends in all that this connection has carried */
     uint32_t serial; /* raised with every use; above the place in the id */
     bool used;
@@ -48,11 +57,13 @@ struct link {
     int fd;
     pillion_handle watch, again, flush, due;
     unsigned events, backoff_ms;
+    bool extra;
     bool answered; /* since it was opened */
     enum ids ids;
 
     struct buffer in, out;
     uint64_t queued, written; /* bytes since it was opened */
+    uint64_t sent, looked;    /* requests, ever; and when an extra link was last looked at */
 
     struct call *calls;
     uint32_t used, free; /* those beyond `used` were never used; `free` is a list over `after` */
@@ -100,6 +111,21 @@ bool link_has_room(const struct link *link)
 {
     return link->pending < (size_t)settings_of(link)->max_pending &&
            link->out.end - link->out.start < UNSENT_MAX;
+}
+
+bool link_is_extra(const struct link *link)
+{
+    return link->extra;
+}
+
+bool link_held_up(const struct link *link)
+{
+    if (link->first == NONE)
+        return false;
+    const struct call *oldest = &link->calls[link->first];
+    return link->sent - oldest->number >= WINDOW ||
+           (link->pending >= (size_t)settings_of(link)->max_inflight &&
+            now_ms() - oldest->sent_ms >= SLOW_MS);
 }
 
 /* ---- Buffers ---- */
@@ -159,6 +185,7 @@ static struct call *call_take(struct link *link)
     else
         link->first = index;
     link->last = index;
+    call->number = link->sent++;
     link->pending++;
     link->upstream->pending++;
     return call;
@@ -292,13 +319,20 @@ static void due_fired(pillion_instance *self, void *data)
 
 /* ---- Breaking ---- */
 
+/* A link that is to stay is opened again; an extra one is looked at, whether it is still of use. */
 static void again(pillion_instance *self, void *data)
 {
     struct link *link = data;
+    bool used = link->pending > 0 || link->sent != link->looked;
 
-    (void)self;
     link->again = 0;
-    link_open(link);
+    link->looked = link->sent;
+    if (!link->extra)
+        link_open(link);
+    else if (link->state == LINK_CLOSED || !used)
+        upstream_drop(link->upstream, link);
+    else
+        link->again = pillion_timer(self, EXTRA_LOOK_MS, 0, again, link);
 }
 
 static void cancel(pillion_handle *handle)
@@ -333,8 +367,11 @@ void link_break(struct link *link, const char *reason, uint64_t pause_ms)
         return;
     snprintf(why, sizeof(why), "%s", reason); /* it may be the upstream's own */
     link_close(link);
-    if (!idle || pause_ms > 0)
+    if (pause_ms > 0 || (!idle && !link->extra))
         upstream_lost(link->upstream, why);
+    else if (!idle) /* the others tell what is to be thought of the upstream */
+        upstream_complain(link->upstream, why);
+    cancel(&link->again);
     link->again =
         pillion_timer(self_of(link), wait_ms > pause_ms ? wait_ms : pause_ms, 0, again, link);
     link->backoff_ms *= 2;
@@ -407,6 +444,7 @@ bool link_send(struct link *link, pillion_request *req, struct trip *trip)
     call->end = link->queued;
     call->token = token;
     call->trip = trip;
+    call->sent_ms = now;
     call->due_ms = now + trip->try_ms;
     due_set(link, call->due_ms);
     if (link->flush == 0 && link->state == LINK_READY && link->events == PILLION_READ)
@@ -560,7 +598,7 @@ static void link_open(struct link *link)
         due_set(link, now_ms() + connect_ms(link));
 }
 
-struct link *link_new(struct upstream *upstream)
+struct link *link_new(struct upstream *upstream, bool extra)
 {
     pillion_instance *self = upstream->proxy->self;
     struct link *link = pillion_malloc(self, sizeof(*link));
@@ -569,6 +607,7 @@ struct link *link_new(struct upstream *upstream)
         return NULL;
     *link = (struct link){
         .upstream = upstream,
+        .extra = extra,
         .fd = -1,
         .backoff_ms = BACKOFF_FIRST_MS,
         .free = NONE,
@@ -582,6 +621,8 @@ struct link *link_new(struct upstream *upstream)
         return NULL;
     }
     link_open(link);
+    if (extra && link->again == 0)
+        link->again = pillion_timer(self, EXTRA_LOOK_MS, 0, again, link);
     return link;
 }
 

@@ -10,7 +10,8 @@
 /* The block of load_module. */
 struct settings {
     pillion_list upstreams;
-    int64_t connections;
+    int64_t connections, extra_connections;
+    int64_t max_inflight;
     uint64_t timeout_ms, try_timeout_ms;
     int64_t retries;
     int64_t max_fails;
@@ -71,7 +72,8 @@ struct upstream {
     char reason[256]; /* why it cannot be reached; "" while it can */
     uint64_t complained_ms;
     struct upstream *next;
-    struct link **links; /* settings->connections of them */
+    struct link **links; /* settings->connections of them, and then the extra ones */
+    int64_t count;
 };
 
 /* Upstreams that stand for each other. */
@@ -93,8 +95,9 @@ struct group *group_open(struct proxy *proxy, const pillion_list *addresses,
                          pillion_error_text *error);
 
 /* The connection with the fewest replies to come, of the upstream with the fewest. Another one than
- * `last` where there is one. NULL when there is none; then `*reason` says why, and `*full` is set
- * when it is only that all have too much to do. */
+ * `last` where there is one, and none that is held up: where all are, one more is opened. NULL when
+ * there is none; then `*reason` says why, and `*full` is set when it is only that all have too much
+ * to do. */
 struct link *group_choose(struct group *group, const struct upstream *last, const char **reason,
                           bool *full);
 
@@ -107,6 +110,9 @@ void upstream_connected(struct upstream *upstream);
 void upstream_overdue(struct upstream *upstream, unsigned count);
 void upstream_lost(struct upstream *upstream, const char *reason);
 
+/* An extra link that is of no use any more: ends it. */
+void upstream_drop(struct upstream *upstream, struct link *link);
+
 /* Logs what is no change of its state: a line a second at most. */
 void upstream_complain(struct upstream *upstream, const char *what);
 
@@ -114,12 +120,16 @@ void upstream_complain(struct upstream *upstream, const char *what);
 
 enum link_state { LINK_CLOSED, LINK_CONNECTING, LINK_READY };
 
-struct link *link_new(struct upstream *upstream);
+struct link *link_new(struct upstream *upstream, bool extra);
 void link_free(struct link *link);
 enum link_state link_state(const struct link *link);
 size_t link_pending(const struct link *link);
 struct upstream *link_upstream(const struct link *link);
 bool link_has_room(const struct link *link);
+bool link_is_extra(const struct link *link);
+
+/* True when what is sent over it now may have to wait for a slow request before it. */
+bool link_held_up(const struct link *link);
 
 /* Defers the request and queues it; it goes out with all others of this batch. False when memory
  * ran out, with nothing done. One that cannot be deferred is answered, and not sent. */

@@ -66,7 +66,7 @@ void upstream_overdue(struct upstream *upstream, unsigned count)
     upstream->trial = true;
     upstream->fails = 0;
     upstream->out = true; /* none of its requests comes back to it */
-    for (int64_t i = 0; i < settings->connections; i++)
+    for (int64_t i = 0; i < upstream->count; i++)
         link_break(upstream->links[i], upstream->reason, settings->fail_timeout_ms);
     upstream->out = false;
 }
@@ -78,8 +78,13 @@ static bool better(const struct link *a, const struct link *b)
 {
     if (b == NULL)
         return true;
+    bool held_up = link_held_up(a);
+    if (held_up != link_held_up(b))
+        return !held_up;
     if (link_state(a) != link_state(b))
         return link_state(a) == LINK_READY;
+    if (!held_up && link_is_extra(a) != link_is_extra(b))
+        return link_is_extra(b); /* they come to rest as soon as they can */
     return link_pending(a) < link_pending(b);
 }
 
@@ -89,7 +94,7 @@ static struct link *link_choose(const struct upstream *upstream, bool *full)
 
     if (upstream->out || (upstream->trial && upstream->pending > 0))
         return NULL;
-    for (int64_t i = 0; i < upstream->proxy->settings->connections; i++) {
+    for (int64_t i = 0; i < upstream->count; i++) {
         struct link *link = upstream->links[i];
         if (link_state(link) == LINK_CLOSED)
             continue;
@@ -101,17 +106,45 @@ static struct link *link_choose(const struct upstream *upstream, bool *full)
     return best;
 }
 
+/* One more, or NULL: there are enough, or it is not known yet what becomes of another one. */
+static struct link *link_add(struct upstream *upstream)
+{
+    const struct settings *settings = upstream->proxy->settings;
+
+    if (upstream->count == settings->connections + settings->extra_connections)
+        return NULL;
+    for (int64_t i = 0; i < upstream->count; i++) {
+        if (link_state(upstream->links[i]) != LINK_READY)
+            return NULL;
+    }
+    struct link *link = link_new(upstream, true);
+    if (link == NULL)
+        return NULL;
+    upstream->links[upstream->count++] = link;
+    return link_state(link) == LINK_CLOSED ? NULL : link;
+}
+
+void upstream_drop(struct upstream *upstream, struct link *link)
+{
+    int64_t at = upstream->proxy->settings->connections;
+
+    while (upstream->links[at] != link)
+        at++;
+    upstream->links[at] = upstream->links[--upstream->count];
+    link_free(link);
+}
+
 struct link *group_choose(struct group *group, const struct upstream *last, const char **reason,
                           bool *full)
 {
-    const struct upstream *from = NULL;
+    struct upstream *from = NULL;
     struct link *best = NULL;
 
     *full = false;
     *reason = "";
     group->turn++;
     for (size_t i = 0; i < group->count; i++) {
-        const struct upstream *upstream = group->members[(group->turn + i) % group->count];
+        struct upstream *upstream = group->members[(group->turn + i) % group->count];
         struct link *link = link_choose(upstream, full);
         if (link == NULL) {
             *reason = upstream->reason[0] == '\0' ? "it is being tried again" : upstream->reason;
@@ -120,6 +153,8 @@ struct link *group_choose(struct group *group, const struct upstream *last, cons
         bool wins = best == NULL;
         if (!wins && (from == last) != (upstream == last))
             wins = from == last;
+        else if (!wins && link_held_up(link) != link_held_up(best))
+            wins = link_held_up(best);
         else if (!wins && link_state(link) != link_state(best))
             wins = link_state(link) == LINK_READY;
         else if (!wins)
@@ -128,6 +163,10 @@ struct link *group_choose(struct group *group, const struct upstream *last, cons
             best = link;
             from = upstream;
         }
+    }
+    if (best != NULL && link_held_up(best)) {
+        struct link *more = link_add(from);
+        return more != NULL ? more : best;
     }
     return best;
 }
@@ -198,17 +237,16 @@ static void upstream_free(struct upstream *upstream)
 {
     pillion_instance *self = upstream->proxy->self;
 
-    for (int64_t i = 0; i < upstream->proxy->settings->connections; i++) {
-        if (upstream->links[i] != NULL)
-            link_free(upstream->links[i]);
-    }
+    for (int64_t i = 0; i < upstream->count; i++)
+        link_free(upstream->links[i]);
     pillion_free(self, upstream->links);
     pillion_free(self, upstream);
 }
 
 static struct upstream *upstream_open(struct proxy *proxy, const char *address)
 {
-    size_t count = (size_t)proxy->settings->connections;
+    const struct settings *settings = proxy->settings;
+    size_t most = (size_t)(settings->connections + settings->extra_connections);
 
     for (struct upstream *u = proxy->upstreams; u != NULL; u = u->next) {
         if (strcmp(u->address, address) == 0)
@@ -218,19 +256,19 @@ static struct upstream *upstream_open(struct proxy *proxy, const char *address)
     if (upstream == NULL)
         return NULL;
     *upstream = (struct upstream){.proxy = proxy, .address = address};
-    upstream->links = pillion_malloc(proxy->self, count * sizeof(struct link *));
+    upstream->links = pillion_malloc(proxy->self, most * sizeof(struct link *));
     if (upstream->links == NULL) {
         pillion_free(proxy->self, upstream);
         return NULL;
     }
-    memset(upstream->links, 0, count * sizeof(struct link *));
     place_of(address, &upstream->place, &upstream->place_size);
-    for (size_t i = 0; i < count; i++) {
-        upstream->links[i] = link_new(upstream);
-        if (upstream->links[i] == NULL) {
+    while (upstream->count < settings->connections) {
+        struct link *link = link_new(upstream, false);
+        if (link == NULL) {
             upstream_free(upstream);
             return NULL;
         }
+        upstream->links[upstream->count++] = link;
     }
     upstream->next = proxy->upstreams;
     proxy->upstreams = upstream;

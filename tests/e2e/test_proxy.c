@@ -393,6 +393,70 @@ START_TEST(limits_are_kept)
 }
 END_TEST
 
+/* A server behind reads no more than 255 requests past one that waits. */
+START_TEST(slow_requests_hold_nobody_up)
+{
+    struct server *back = behind("");
+    struct server *front =
+        in_front(keep_printf("upstream %s; timeout 1m; extra_connections 3;", at(back)));
+    int slow = client_connect(front), client = client_connect(front), direct = client_connect(back);
+
+    wait_until((is_there(client), metric(front, "connected") == 2), "not all are connected");
+    for (int i = 1; i <= 4; i++) { /* one on each, and then there is an extra one */
+        client_send_frame(slow,
+                          keep_printf("{\"in\":\"hold\",\"params\":{\"key\":%d},\"id\":%d}", i, i));
+        wait_until(stat_of(back, "connections", "deferred") == i, "%d is not held", i);
+        for (int ping = 0; i >= 2 && ping < 600; ping++)
+            client_expect_alive(client);
+        ck_assert_double_eq(metric(front, "connected"), i < 2 ? 2 : i + 1);
+    }
+    for (int i = 1; i <= 4; i++) {
+        let_go(direct, i);
+        client_expect(slow,
+                      keep_printf("{\"out\":\"later\",\"result\":{\"key\":%d},\"id\":%d}", i, i));
+    }
+    wait_until((client_expect_alive(client), metric(front, "connected") == 2),
+               "the extra connections are kept");
+    ck_assert_double_eq(metric(front, "failed"), 0);
+    ck_assert_double_eq(metric(front, "retried"), 0);
+}
+END_TEST
+
+/* It has only max_inflight of them under way, and reads nothing behind them. */
+START_TEST(many_slow_requests_hold_nobody_up)
+{
+    enum { SLOW = 6 };
+    struct server *back = server_new();
+    int pings = 0;
+
+    server_conf(back, "load_module modules/later.so;",
+                "max_inflight 4; method ping; method hold; method let_go;");
+    server_start_with(back, (const char *const[]){"-g", "worker_processes 1;", NULL});
+    struct server *front =
+        in_front(keep_printf("upstream %s; connections 1; max_inflight 4; timeout 1m;", at(back)));
+    int slow = client_connect(front), client = client_connect(front), direct = client_connect(back);
+
+    wait_until(metric(front, "connected") == 1, "it does not connect");
+    for (int i = 0; i < SLOW; i++)
+        client_send_frame(slow,
+                          keep_printf("{\"in\":\"hold\",\"params\":{\"key\":%d},\"id\":%d}", i, i));
+    wait_until(stat_of(back, "connections", "deferred") >= 4, "they are not held");
+    /* That they are slow shows after a while, and until then a ping may get behind them. */
+    wait_until((client_send_frame(client, keep_printf("{\"in\":\"ping\",\"id\":%d}", pings++)),
+                !client_is_silent(client)),
+               "all wait for those that are slow");
+    for (int i = 0; i < SLOW; i++)
+        let_go(direct, i);
+    for (int i = 0; i < SLOW; i++)
+        expect_part(client_receive(slow, NULL), "\"later\"");
+    while (pings-- > 0)
+        expect_part(client_receive(client, NULL), "\"pong\"");
+    wait_until((client_expect_alive(client), metric(front, "connected") == 1),
+               "the extra connection is kept");
+    ck_assert_double_eq(metric(front, "failed"), 0);
+}
+END_TEST
+
 START_TEST(unix_sockets_and_groups_of_their_own_work)
 {
     struct server *a = behind(""), *b = server_new(), *front = server_new();
@@ -835,6 +899,7 @@ E2E_MAIN("proxy", requests_and_replies_pass_through, order_is_the_clients,
          without_a_server_there_is_an_error_at_once,
          a_server_that_dies_costs_what_it_had_and_nothing_else, a_server_that_hangs_is_left_out,
          time_is_limited, reloads_of_both_lose_nothing, limits_are_kept,
+         slow_requests_hold_nobody_up, many_slow_requests_hold_nobody_up,
          unix_sockets_and_groups_of_their_own_work, the_teaching_server_can_stand_behind,
          what_a_server_cannot_have_seen_goes_elsewhere, peers_that_break_the_protocol_are_cut_off,
          errors_pass_byte_for_byte, what_is_refused_as_no_json_is_its_own_clients,
