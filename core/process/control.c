@@ -53,25 +53,11 @@ void control_answer(enum order order, bool all, bool good, const char *text)
     }
 }
 
-static void client_ready(struct watch *watch, uint32_t events)
+/* Carries the order out as soon as the line is whole. */
+static void client_look(struct control_client *client)
 {
-    struct control_client *client = container_of(watch, struct control_client, watch);
-    char *end;
+    char *end = strchr(client->line, '\n');
 
-    (void)events;
-    size_t room = sizeof(client->line) - 1 - client->size;
-    ssize_t got = recv(watch->fd, client->line + client->size, room, 0);
-    if (got < 0 && (errno == EAGAIN || errno == EINTR))
-        return;
-    if (got <= 0) { /* it does not wait any longer; what it asked for goes on */
-        client_free(client);
-        return;
-    }
-    if (client->order != ORDER_NONE)
-        return;
-    client->size += (size_t)got;
-    client->line[client->size] = '\0';
-    end = strchr(client->line, '\n');
     if (end == NULL) {
         if (client->size == sizeof(client->line) - 1)
             client_answer(client, false, "the verb is too long");
@@ -88,20 +74,47 @@ static void client_ready(struct watch *watch, uint32_t events)
     master_order(row->order, client);
 }
 
+static void client_ready(struct watch *watch, uint32_t events)
+{
+    struct control_client *client = container_of(watch, struct control_client, watch);
+
+    (void)events;
+    size_t room = sizeof(client->line) - 1 - client->size;
+    ssize_t got = recv(watch->fd, client->line + client->size, room, 0);
+    if (got < 0 && (errno == EAGAIN || errno == EINTR))
+        return;
+    if (got <= 0) { /* it does not wait any longer; what it asked for goes on */
+        client_free(client);
+        return;
+    }
+    if (client->order != ORDER_NONE)
+        return;
+    client->size += (size_t)got;
+    client->line[client->size] = '\0';
+    client_look(client);
+}
+
+/* Listens to whoever is connected by `fd`. NULL, with that closed, when it cannot be watched. */
+static struct control_client *client_new(int fd)
+{
+    struct control_client *client = must_zalloc(sizeof(*client));
+
+    if (!loop_watch(&master.loop, &client->watch, fd, EPOLLIN, client_ready)) {
+        close(fd);
+        free(client);
+        return NULL;
+    }
+    client->next = master.clients;
+    master.clients = client;
+    return client;
+}
+
 static void control_accept(struct watch *watch, uint32_t events)
 {
     (void)events;
     int fd = accept4(watch->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-    if (fd < 0)
-        return;
-    struct control_client *client = must_zalloc(sizeof(*client));
-    if (!loop_watch(&master.loop, &client->watch, fd, EPOLLIN, client_ready)) {
-        close(fd);
-        free(client);
-        return;
-    }
-    client->next = master.clients;
-    master.clients = client;
+    if (fd >= 0)
+        client_new(fd);
 }
 
 bool control_open(const char *path, struct error *error)
@@ -142,19 +155,19 @@ void control_resume(int fd, const char *path)
         log_error("cannot watch the control socket %s", path);
 }
 
-void control_resume_client(int fd)
+void control_resume_client(int fd, const char *said)
 {
-    struct control_client *client = must_zalloc(sizeof(*client));
+    struct control_client *client = client_new(fd);
 
-    if (!loop_watch(&master.loop, &client->watch, fd, EPOLLIN, client_ready)) {
-        close(fd);
-        free(client);
+    if (client == NULL)
+        return;
+    if (said == NULL) { /* what it waits for now is the reload that ends the upgrade */
+        client->order = ORDER_RELOAD;
         return;
     }
-    /* What it waits for now is the reload that ends the upgrade. */
-    client->order = ORDER_RELOAD;
-    client->next = master.clients;
-    master.clients = client;
+    snprintf(client->line, sizeof(client->line), "%s", said);
+    client->size = strlen(client->line);
+    client_look(client);
 }
 
 void control_close(void)

@@ -265,10 +265,10 @@ bool control_open(const char *path, struct error *error);
  */
 void control_close(void);
 
-/* Takes up the control socket of the binary that this one replaces, and those who wait there for
- * the upgrade's outcome. */
+/* Takes up the control socket of the binary that this one replaces, and its clients: those who wait
+ * for the upgrade's outcome (`said` is NULL), and the others with what they have said. */
 void control_resume(int fd, const char *path);
-void control_resume_client(int fd);
+void control_resume_client(int fd, const char *said);
 
 /* Answers everybody who waits for `order` (of those that `joined_next`, only when `all`). */
 void control_answer(enum order order, bool all, bool good, const char *text);

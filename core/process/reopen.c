@@ -117,7 +117,8 @@ void reopen_begin(void)
     text_free(&reopening.failures);
     reopening.alike = reopening.workers = 0;
     reopening.under_way = true;
-    message.serial = ++reopening.serial;
+    /* By the clock: a worker may still answer what the binary before this one has asked it. */
+    message.serial = reopening.serial = clock_ns();
     int fd = open_log();
     for (struct worker *w = master.workers; w != NULL; w = w->next) {
         if (w->probe)

@@ -147,14 +147,24 @@ static void write_retired(cJSON *state)
         cJSON_AddItemToArray(list, cJSON_CreateNumber(master.retired[i]));
 }
 
-/* Those who wait for this upgrade: the new master answers them. */
+/* Those who wait for this upgrade: the new master answers them. To the others, who have not said
+ * what they want yet or wait for files to be opened anew, it listens as if they had just come. */
 static void write_clients(cJSON *state)
 {
     cJSON *list = cJSON_AddArrayToObject(state, "clients");
+    cJSON *others = cJSON_AddArrayToObject(state, "other_clients");
+    char said[sizeof(((struct control_client *)NULL)->line) + 1];
 
     for (struct control_client *c = master.clients; c != NULL; c = c->next) {
-        if (c->order == ORDER_UPGRADE)
+        if (c->order == ORDER_UPGRADE) {
             cJSON_AddItemToArray(list, cJSON_CreateNumber(c->watch.fd));
+            continue;
+        }
+        cJSON *item = cJSON_CreateObject();
+        add(item, "fd", c->watch.fd);
+        snprintf(said, sizeof(said), "%s%s", c->line, c->order == ORDER_NONE ? "" : "\n");
+        cJSON_AddStringToObject(item, "said", said);
+        cJSON_AddItemToArray(others, item);
     }
 }
 
@@ -218,7 +228,7 @@ static void keep_all(bool keep)
     for (struct source *s = master.sources; s != NULL; s = s->next)
         keep_open(s->arena, keep);
     for (struct control_client *c = master.clients; c != NULL; c = c->next)
-        keep_open(c->order == ORDER_UPGRADE ? c->watch.fd : -1, keep);
+        keep_open(c->watch.fd, keep);
     zones_keep_open(keep);
     keep_open(board_descriptor(), keep);
     keep_open(master.vault_pid == 0 ? -1 : master.vault.fd, keep);
@@ -566,7 +576,12 @@ bool upgrade_resume(int fd, const struct settings *settings, struct error *error
     }
     control_resume((int)number(state, "control", -1), settings->control);
     cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(state, "clients"))
-        control_resume_client(item->valueint);
+        control_resume_client(item->valueint, NULL);
+    cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(state, "other_clients"))
+    {
+        const char *said = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(item, "said"));
+        control_resume_client((int)number(item, "fd", -1), said == NULL ? "" : said);
+    }
     keep_all(false);
     close(fd);
     cJSON_Delete(state);

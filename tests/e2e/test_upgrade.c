@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -159,6 +160,48 @@ START_TEST(what_is_no_pillion_is_not_put_to_use)
 }
 END_TEST
 
+/* What the control socket answers, to its end. */
+static const char *control_answer(int control)
+{
+    char answer[1024] = "";
+    size_t size = 0;
+    ssize_t got = -1;
+
+    while (got != 0) {
+        wait_until((got = recv(control, answer + size, sizeof(answer) - 1 - size, 0)) >= 0,
+                   "the control socket does not answer");
+        size += (size_t)got;
+    }
+    return keep_printf("%.*s", (int)size, answer);
+}
+
+/* One waits for a worker that has other things to do, one has said half of what it wants, and one
+ * nothing yet. */
+START_TEST(who_asked_for_something_else_is_answered)
+{
+    struct server *server = serve();
+    int asking[3];
+    pid_t workers[2];
+
+    ck_assert_uint_eq(server_workers(server, workers, 2), 2);
+    kill(workers[0], SIGSTOP);
+    for (int i = 0; i < 3; i++)
+        asking[i] = client_connect_unix(server_path(server, "run/pillion.control"));
+    client_send(asking[1], "reo", 3);
+    client_send(asking[0], "reopen\n", 7);
+    server_wait_log(server, "reopen was asked for by the control socket");
+    upgrade(server);
+    for (int i = 0; i < 3; i++)
+        ck_assert(client_is_silent(asking[i]));
+    client_send(asking[1], "pen\n", 4);
+    client_send(asking[2], "frobnicate\n", 11);
+    ck_assert_str_eq(control_answer(asking[2]), "failed\nunknown verb\n");
+    kill(workers[0], SIGCONT);
+    for (int i = 0; i < 2; i++)
+        expect_part(control_answer(asking[i]), "ok\nlog files are opened anew");
+}
+END_TEST
+
 START_TEST(after_an_upgrade_everything_works_as_before)
 {
     struct server *server = serve();
@@ -186,4 +229,5 @@ END_TEST
 
 E2E_MAIN("upgrade", an_upgrade_keeps_every_connection_and_the_pid,
          records_of_another_arena_layout_are_imported, a_binary_that_fails_is_not_put_to_use,
-         what_is_no_pillion_is_not_put_to_use, after_an_upgrade_everything_works_as_before)
+         what_is_no_pillion_is_not_put_to_use, who_asked_for_something_else_is_answered,
+         after_an_upgrade_everything_works_as_before)
