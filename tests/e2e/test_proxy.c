@@ -422,6 +422,35 @@ START_TEST(slow_requests_hold_nobody_up)
 }
 END_TEST
 
+/* They end with their server, and are not opened again before they are needed. */
+START_TEST(extra_connections_end_with_their_server)
+{
+    struct server *back = behind("");
+    struct server *front =
+        in_front(keep_printf("upstream %s; connections 1; timeout 1m;", at(back)));
+    int slow = client_connect(front), client = client_connect(front);
+
+    for (int round = 0; round < 2; round++) {
+        wait_until((is_there(client), metric(front, "connected") == 1),
+                   "it is not the one connection");
+        for (int i = 1; i <= 3; i++) {
+            client_send_frame(
+                slow, keep_printf("{\"in\":\"hold\",\"params\":{\"key\":%d},\"id\":%d}", i, i));
+            wait_until(stat_of(back, "connections", "deferred") == i, "%d is not held", i);
+            for (int ping = 0; ping < 300; ping++)
+                client_expect_alive(client);
+        }
+        ck_assert_double_eq(metric(front, "connected"), 4);
+        kill_all_of(back);
+        for (int i = 1; i <= 3; i++)
+            expect_unserved(slow, "upstream_unavailable");
+        wait_until(metric(front, "connected") == 0, "connections are left");
+        server_start_with(back, (const char *const[]){"-g", "worker_processes 1;", NULL});
+    }
+    wait_until((is_there(client), metric(front, "connected") == 1), "it is not the one connection");
+}
+END_TEST
+
 /* It has only max_inflight of them under way, and reads nothing behind them. */
 START_TEST(many_slow_requests_hold_nobody_up)
 {
@@ -899,10 +928,11 @@ E2E_MAIN("proxy", requests_and_replies_pass_through, order_is_the_clients,
          without_a_server_there_is_an_error_at_once,
          a_server_that_dies_costs_what_it_had_and_nothing_else, a_server_that_hangs_is_left_out,
          time_is_limited, reloads_of_both_lose_nothing, limits_are_kept,
-         slow_requests_hold_nobody_up, many_slow_requests_hold_nobody_up,
-         unix_sockets_and_groups_of_their_own_work, the_teaching_server_can_stand_behind,
-         what_a_server_cannot_have_seen_goes_elsewhere, peers_that_break_the_protocol_are_cut_off,
-         errors_pass_byte_for_byte, what_is_refused_as_no_json_is_its_own_clients,
+         slow_requests_hold_nobody_up, extra_connections_end_with_their_server,
+         many_slow_requests_hold_nobody_up, unix_sockets_and_groups_of_their_own_work,
+         the_teaching_server_can_stand_behind, what_a_server_cannot_have_seen_goes_elsewhere,
+         peers_that_break_the_protocol_are_cut_off, errors_pass_byte_for_byte,
+         what_is_refused_as_no_json_is_its_own_clients,
          an_error_without_an_id_is_given_to_nobody_else,
          what_the_only_server_may_have_seen_is_not_called_unseen,
          overloaded_goes_elsewhere_or_back_to_the_client,
