@@ -1,8 +1,7 @@
 /* Replacing the running binary, master included: SIGUSR2 and `pillion -s upgrade`. See master.h.
  *
  * Rehearse: the new binary is started beside the server with a copy of the state. It reads that and
- * the configuration, runs a probe over the modules, exactly as it will, and says by its exit status
- * that it has.
+ * the configuration, runs a probe over the modules, exactly as it will, and says that it does.
  *
  * Exec: this process becomes the new binary (execve(2)): same pid, same children, the same
  * descriptors for listeners, channels, arenas, the board and the vault.
@@ -21,7 +20,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cjson/cJSON.h>
@@ -383,7 +381,10 @@ bool upgrade_reaped(pid_t pid, int status)
     loop_unwatch(&master.loop, &rehearsal.output);
     close(rehearsal.output.fd);
     rehearsal.text[rehearsal.size] = '\0';
-    if (WIFEXITED(status) && WEXITSTATUS(status) == UPGRADE_REHEARSED) {
+    static const char first[] = UPGRADE_REHEARSES "\n";
+    bool rehearsed = strncmp(rehearsal.text, first, sizeof(first) - 1) == 0;
+    const char *said = rehearsal.text + (rehearsed ? sizeof(first) - 1 : 0);
+    if (rehearsed && status == 0) {
         become();
         return true;
     }
@@ -392,10 +393,9 @@ bool upgrade_reaped(pid_t pid, int status)
         snprintf(why, sizeof(why),
                  "%s is no Pillion, or one that does not know how to take over from version %s: it "
                  "was to rehearse that, and just ended\n%s",
-                 binary, PILLION_VERSION, rehearsal.text);
+                 binary, PILLION_VERSION, said);
     else
-        snprintf(why, sizeof(why), "the new binary does not take over (%s)\n%s", how,
-                 rehearsal.text);
+        snprintf(why, sizeof(why), "the new binary does not take over (%s)\n%s", how, said);
     conclude(why);
     return true;
 }

@@ -9,9 +9,9 @@
 
 #define UPGRADE_VARIABLE "PILLION_UPGRADE"
 
-/* The exit status of a rehearsal that went well. Not 0: a program that is no Pillion, and knows of
- * no rehearsal, may well end with that. */
-#define UPGRADE_REHEARSED 86
+/* The first line that a rehearsal prints, once it has read the state. That it ends with 0 as well
+ * is not enough: so does many a program that is no Pillion and knows of no rehearsal. */
+#define UPGRADE_REHEARSES "pillion rehearses to take over"
 
 /* Notes where the binary is. Early, before it may be replaced on disk. */
 void upgrade_init(void);
