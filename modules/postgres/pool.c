@@ -1,5 +1,5 @@
-/* Connections to PostgreSQL: opened at the start, kept, and opened again when they break, later and
- * later.
+/* Connections to PostgreSQL: opened in the loop's first turn, kept, and opened again when they
+ * break, later and later. Requests that come before the first one is there wait for it.
  *
  * They are in pipeline mode (libpq, "Pipeline Mode"): a request's statements go out at once,
  * whatever is still to come, on the connection with the fewest results to come. The statements up
@@ -10,6 +10,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "../waiting.h"
 
 #define BACKOFF_FIRST_MS   50u
 #define BACKOFF_LONGEST_MS 2000u
@@ -32,6 +34,7 @@ struct connection {
     struct pool *pool;
     PGconn *pg; /* NULL while there is none */
     pillion_handle watch, deadline, more;
+    bool opening; /* its first attempt has not come to an end */
     bool ready;
     struct call *first, **end; /* in the order in which they were sent */
     size_t pending;
@@ -47,12 +50,22 @@ struct pool {
     pillion_instance *self;
     const struct settings *settings;
     bool closing;
-    char reason[256]; /* why there is no connection */
+    char reason[256];            /* why there is no connection */
+    struct waiting_line waiting; /* empty once a connection is ready, or none is opening */
+    size_t opening;
     size_t count;
     struct connection connections[];
 };
 
+/* A request that waits, and what it asks for, in its own memory. */
+struct waiting_query {
+    struct waiting waiting;
+    const struct method *method;
+    const char *const *values;
+};
+
 static void connection_open(struct connection *connection);
+static void send_waiting(struct connection *connection);
 
 /* ---- Ending ---- */
 
@@ -95,6 +108,28 @@ static void connection_close(struct connection *connection)
     connection->ready = false;
 }
 
+static void fail_unavailable(pillion_request *req, const char *what)
+{
+    pillion_count(pillion_self(req), METRIC_UNAVAILABLE, 1);
+    pillion_fail(req, "postgres_unavailable", "%s", what);
+}
+
+static void fail_waiting(struct pool *pool)
+{
+    while (pool->waiting.first != NULL) {
+        pillion_request *req = waiting_take(&pool->waiting);
+        if (req != NULL)
+            fail_unavailable(req, "there is no connection to PostgreSQL");
+    }
+}
+
+/* The first attempt has come to an end, good or bad. */
+static void connection_opened(struct connection *connection)
+{
+    connection->pool->opening -= connection->opening;
+    connection->opening = false;
+}
+
 /* It is broken, or was never there: those who wait are told, the log is, once, and it is tried
  * again later. */
 static void connection_lost(struct connection *connection, const char *why)
@@ -108,13 +143,15 @@ static void connection_lost(struct connection *connection, const char *why)
         struct call *call = connection->first;
         pillion_request *req = call->token == 0 ? NULL : pillion_resume(call->token);
         connection->first = call->next;
-        pillion_count(pool->self, METRIC_UNAVAILABLE, req != NULL);
         if (req != NULL)
-            pillion_fail(req, "postgres_unavailable", "the connection to PostgreSQL broke");
+            fail_unavailable(req, "the connection to PostgreSQL broke");
         call_free(call);
     }
     connection->end = &connection->first;
     connection->pending = connection->unsent = 0;
+    connection_opened(connection);
+    if (pool->opening == 0)
+        fail_waiting(pool);
     if (pool->closing)
         return;
     if (strcmp(pool->reason, reason) != 0) {
@@ -198,21 +235,30 @@ static void remember_statement(struct connection *connection, const struct call 
         deallocate(connection, statement, call->version);
 }
 
-static void call_done(struct connection *connection, struct call *call)
+/* It is set up. */
+static void connection_ready(struct connection *connection)
 {
     struct pool *pool = connection->pool;
+
+    connection->ready = true;
+    connection_opened(connection);
+    pillion_count(pool->self, METRIC_CONNECTED, 1);
+    connection->backoff_ms = BACKOFF_FIRST_MS;
+    pillion_cancel(connection->deadline);
+    if (pool->reason[0] != '\0')
+        pillion_log(pool->self, PILLION_LOG_NOTICE, "the server is there again");
+    pool->reason[0] = '\0';
+    send_waiting(connection);
+}
+
+static void call_done(struct connection *connection, struct call *call)
+{
     pillion_request *req = call->token == 0 ? NULL : pillion_resume(call->token);
 
     if (call->method == NULL && connection->ready) {
         /* nobody waits for it */
-    } else if (call->method == NULL) { /* the connection is set up */
-        connection->ready = true;
-        pillion_count(connection->pool->self, METRIC_CONNECTED, 1);
-        connection->backoff_ms = BACKOFF_FIRST_MS;
-        pillion_cancel(connection->deadline);
-        if (pool->reason[0] != '\0')
-            pillion_log(pool->self, PILLION_LOG_NOTICE, "the server is there again");
-        pool->reason[0] = '\0';
+    } else if (call->method == NULL) {
+        connection_ready(connection);
     } else if (call->error != NULL) {
         forget_statements(connection, call->method, call->error);
         if (req != NULL)
@@ -233,6 +279,8 @@ static bool take_end(struct connection *connection)
         connection->end = &connection->first;
     connection->pending--;
     call_done(connection, call);
+    if (connection->pg == NULL)
+        return false;
     /* It is known only while nothing is under way. */
     PGTransactionStatusType status = PQtransactionStatus(connection->pg);
     if (status != PQTRANS_INTRANS && status != PQTRANS_INERROR)
@@ -479,13 +527,20 @@ struct pool *pool_open(pillion_instance *self, const struct settings *settings,
     }
     pool->self = self;
     pool->settings = settings;
-    pool->count = count;
+    pool->count = pool->opening = count;
+    waiting_start(&pool->waiting);
     for (size_t i = 0; i < count; i++) {
         struct connection *connection = &pool->connections[i];
         connection->pool = pool;
         connection->end = &connection->first;
         connection->backoff_ms = BACKOFF_FIRST_MS;
-        connection_open(connection);
+        connection->opening = true;
+        /* `pillion -t` starts modules too, and has no turns: it leaves the server alone. */
+        if (pillion_timer(self, 0, 0, again, connection) == 0) {
+            pillion_error(error, "there is no timer to connect with");
+            free(pool);
+            return NULL;
+        }
     }
     return pool;
 }
@@ -498,6 +553,7 @@ void pool_close(struct pool *pool)
             connection_lost(&pool->connections[i], "the worker ends");
         free(pool->connections[i].versions);
     }
+    fail_waiting(pool);
     free(pool);
 }
 
@@ -534,16 +590,22 @@ static bool send_statement(struct connection *connection, struct call *call, siz
     return PQsendQueryPrepared(connection->pg, name, params, values, NULL, NULL, 0) == 1;
 }
 
-void pool_send(struct pool *pool, pillion_request *req, const struct method *method,
-               const char *const *values)
+static size_t size_of(const struct method *method, const char *const *values)
 {
-    struct connection *connection = choose(pool);
+    size_t size = 0;
 
-    if (connection == NULL) {
-        pillion_count(pool->self, METRIC_UNAVAILABLE, 1);
-        pillion_fail(req, "postgres_unavailable", "there is no connection to PostgreSQL");
-        return;
-    }
+    for (size_t i = 0; i < method->param_count; i++)
+        size += values[i] == NULL ? 0 : strlen(values[i]) * method->sql.count;
+    return size;
+}
+
+/* Sends the statements, and defers the request for as long; or answers it with an error. */
+static void connection_send(struct connection *connection, pillion_request *req,
+                            const struct method *method, const char *const *values,
+                            uint64_t timeout_ms)
+{
+    struct pool *pool = connection->pool;
+
     if (connection->pending >= (size_t)pool->settings->max_pending) {
         pillion_fail(req, PILLION_OVERLOADED, "%zu results of PostgreSQL are to come (max_pending)",
                      connection->pending);
@@ -555,7 +617,7 @@ void pool_send(struct pool *pool, pillion_request *req, const struct method *met
                      connection->unsent);
         return;
     }
-    pillion_token token = pillion_defer(req, pool->settings->timeout_ms);
+    pillion_token token = pillion_defer(req, timeout_ms);
     struct call *call = token == 0 ? NULL : call_new(connection, method);
     if (call == NULL) {
         if (token != 0)
@@ -567,11 +629,61 @@ void pool_send(struct pool *pool, pillion_request *req, const struct method *met
     call->version = ++connection->last_version;
     for (size_t i = 0; sent && i < method->sql.count; i++)
         sent = send_statement(connection, call, i, values);
-    for (size_t i = 0; i < method->param_count; i++)
-        connection->unsent += values[i] == NULL ? 0 : strlen(values[i]) * method->sql.count;
+    connection->unsent += size_of(method, values);
     pillion_count(pool->self, METRIC_QUERIES, 1);
     if (!sent || !PQpipelineSync(connection->pg))
         connection_lost(connection, PQerrorMessage(connection->pg));
     else
         watch_again(connection);
+}
+
+/* The first connections are being opened. The limits are those of one that is there. */
+static void pool_wait(struct pool *pool, pillion_request *req, const struct method *method,
+                      const char *const *values)
+{
+    const struct settings *settings = pool->settings;
+    struct waiting_line *line = &pool->waiting;
+
+    if (line->count >= (size_t)settings->max_pending || line->bytes > settings->max_unsent) {
+        pillion_fail(req, PILLION_OVERLOADED,
+                     "%zu requests of %zu bytes wait for a connection to PostgreSQL (%s)",
+                     line->count, line->bytes,
+                     line->bytes > settings->max_unsent ? "max_unsent" : "max_pending");
+        return;
+    }
+    struct waiting_query *place = pillion_alloc(req, sizeof(*place));
+    if (place == NULL) {
+        pillion_fail(req, PILLION_OVERLOADED, "out of memory");
+        return;
+    }
+    place->method = method;
+    place->values = values;
+    waiting_join(line, &place->waiting, req, size_of(method, values), settings->timeout_ms);
+}
+
+/* What has waited for a connection goes to the first that is ready. */
+static void send_waiting(struct connection *connection)
+{
+    struct waiting_line *line = &connection->pool->waiting;
+
+    while (connection->ready && line->first != NULL) {
+        const struct waiting_query *place = (const struct waiting_query *)line->first;
+        pillion_request *req = waiting_take(line);
+        if (req != NULL)
+            connection_send(connection, req, place->method, place->values,
+                            waiting_left_ms(&place->waiting));
+    }
+}
+
+void pool_send(struct pool *pool, pillion_request *req, const struct method *method,
+               const char *const *values)
+{
+    struct connection *connection = choose(pool);
+
+    if (connection != NULL)
+        connection_send(connection, req, method, values, pool->settings->timeout_ms);
+    else if (pool->opening > 0)
+        pool_wait(pool, req, method, values);
+    else
+        fail_unavailable(req, "there is no connection to PostgreSQL");
 }

@@ -53,13 +53,14 @@ const char **query_values(pillion_request *req, const struct method *method);
 
 struct pool;
 
-/* Begins to connect. NULL with the reason. */
+/* Connects as soon as the loop runs. NULL with the reason. */
 struct pool *pool_open(pillion_instance *self, const struct settings *settings,
                        pillion_error_text *error);
 void pool_close(struct pool *pool);
 
 /* Sends the method's statements, as one transaction, and defers the request; or answers it with an
- * error. The result of the last statement goes to value_reply. */
+ * error. The result of the last statement goes to value_reply. While the first connections are
+ * being opened, it waits for one; `values` are in the request's memory. */
 void pool_send(struct pool *pool, pillion_request *req, const struct method *method,
                const char *const *values);
 

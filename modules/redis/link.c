@@ -1,7 +1,8 @@
-/* Connections to Redis: opened at the start, kept, and opened again when they break, later and
- * later. Commands are pipelined: each goes to the connection with the fewest replies to come, and
- * what a turn of the worker's loop has asked for is sent together. hiredis speaks the protocol; the
- * loop does the waiting. */
+/* Connections to Redis: opened in the loop's first turn, kept, and opened again when they break,
+ * later and later. Commands are pipelined: each goes to the connection with the fewest replies to
+ * come, and what a turn of the worker's loop has asked for is sent together. Requests that come
+ * before the first connection is there wait for it. hiredis speaks the protocol; the loop does the
+ * waiting. */
 #include "redis.h"
 
 #include <errno.h>
@@ -12,6 +13,7 @@
 #include <sys/socket.h>
 
 #include "../address.h"
+#include "../waiting.h"
 
 #define BACKOFF_FIRST_MS   50u
 #define BACKOFF_LONGEST_MS 2000u
@@ -29,6 +31,7 @@ struct link {
     struct links *links;
     redisContext *redis; /* NULL while there is no connection */
     pillion_handle watch, flush, more, deadline;
+    bool opening;                    /* its first attempt has not come to an end */
     bool ready;                      /* it is connected, and has passed AUTH and SELECT */
     size_t introductions;            /* replies to those that are to come */
     struct value value;              /* the reply that is read */
@@ -47,12 +50,22 @@ struct links {
     int port;
     bool closing;
     pillion_handle look;
-    char reason[256]; /* why there is no connection */
+    char reason[256];            /* why there is no connection */
+    struct waiting_line waiting; /* empty once a connection is ready, or none is opening */
+    size_t opening;
     size_t count;
     struct link links[];
 };
 
+/* A request that waits, and its command, in its own memory. */
+struct waiting_command {
+    struct waiting waiting;
+    pillion_bytes command;
+    int returns;
+};
+
 static void link_open(struct link *link);
+static void send_waiting(struct link *link);
 
 /* ---- Requests under way, in order ---- */
 
@@ -117,6 +130,22 @@ static void link_close(struct link *link)
     link->ready = false;
 }
 
+static void fail_waiting(struct links *links)
+{
+    while (links->waiting.first != NULL) {
+        pillion_request *req = waiting_take(&links->waiting);
+        if (req != NULL)
+            fail_unavailable(req, "there is no connection to Redis");
+    }
+}
+
+/* The first attempt has come to an end, good or bad. */
+static void link_opened(struct link *link)
+{
+    link->links->opening -= link->opening;
+    link->opening = false;
+}
+
 /* It is broken, or was never there: those who wait are told, the log is, once, and it is tried
  * again later. */
 static void link_lost(struct link *link, const char *why)
@@ -132,6 +161,9 @@ static void link_lost(struct link *link, const char *why)
         if (req != NULL)
             fail_unavailable(req, "the connection to Redis broke");
     }
+    link_opened(link);
+    if (links->opening == 0)
+        fail_waiting(links);
     if (links->closing)
         return;
     if (strcmp(links->reason, reason) != 0) {
@@ -176,12 +208,14 @@ static void link_ready(struct link *link)
     struct links *links = link->links;
 
     link->ready = true;
+    link_opened(link);
     pillion_cancel(link->deadline);
     pillion_count(links->self, METRIC_CONNECTED, 1);
     link->backoff_ms = BACKOFF_FIRST_MS;
     if (links->reason[0] != '\0')
         pillion_log(links->self, PILLION_LOG_NOTICE, "%s is there again", links->settings->server);
     links->reason[0] = '\0';
+    send_waiting(link);
 }
 
 /* Redis's word about the oldest request. False when the connection has ended with it. */
@@ -204,7 +238,7 @@ static bool take_reply(struct link *link)
     }
     if (--link->introductions == 0)
         link_ready(link);
-    return true;
+    return link->redis != NULL;
 }
 
 static void take_more(pillion_instance *self, void *data);
@@ -358,11 +392,18 @@ struct links *links_open(pillion_instance *self, const struct settings *settings
     }
     links->self = self;
     links->settings = settings;
-    links->count = count;
+    links->count = links->opening = count;
+    waiting_start(&links->waiting);
     address_read(settings->server, links->host, sizeof(links->host), &links->port);
     for (size_t i = 0; i < count; i++) {
-        links->links[i] = (struct link){.links = links, .backoff_ms = BACKOFF_FIRST_MS};
-        link_open(&links->links[i]);
+        struct link *link = &links->links[i];
+        *link = (struct link){.links = links, .opening = true, .backoff_ms = BACKOFF_FIRST_MS};
+        /* `pillion -t` starts modules too, and has no turns: it leaves the server alone. */
+        if (pillion_timer(self, 0, 0, again, link) == 0) {
+            pillion_error(error, "there is no timer to connect with");
+            free(links);
+            return NULL;
+        }
     }
     uint64_t look_ms = settings->timeout_ms > SILENT_MS ? settings->timeout_ms : SILENT_MS;
     links->look = pillion_timer(self, look_ms, look_ms, links_look, links);
@@ -379,6 +420,7 @@ void links_close(struct links *links)
         free(links->links[i].calls);
         free(links->links[i].value.text.data);
     }
+    fail_waiting(links);
     free(links);
 }
 
@@ -397,14 +439,12 @@ static struct link *choose(struct links *links)
     return best;
 }
 
-void links_send(struct links *links, pillion_request *req, pillion_bytes command, int returns)
+/* Sends it, and defers the request for as long; or answers it with an error. */
+static void link_send(struct link *link, pillion_request *req, pillion_bytes command, int returns,
+                      uint64_t timeout_ms)
 {
-    struct link *link = choose(links);
+    struct links *links = link->links;
 
-    if (link == NULL) {
-        fail_unavailable(req, "there is no connection to Redis");
-        return;
-    }
     if (link->pending >= (size_t)links->settings->max_pending) {
         pillion_fail(req, PILLION_OVERLOADED, "%zu replies of Redis are to come (max_pending)",
                      link->pending);
@@ -416,7 +456,7 @@ void links_send(struct links *links, pillion_request *req, pillion_bytes command
                      sdslen(link->redis->obuf));
         return;
     }
-    pillion_token token = pillion_defer(req, links->settings->timeout_ms);
+    pillion_token token = pillion_defer(req, timeout_ms);
     if (token == 0)
         return;
     if (!call_push(link, (struct call){.token = token, .returns = returns})) {
@@ -430,4 +470,53 @@ void links_send(struct links *links, pillion_request *req, pillion_bytes command
     link->commands++;
     if (link->flush == 0)
         link->flush = pillion_timer(links->self, 0, 0, flush, link);
+}
+
+/* The first connections are being opened. The limits are those of one that is there. */
+static void links_wait(struct links *links, pillion_request *req, pillion_bytes command,
+                       int returns)
+{
+    const struct settings *settings = links->settings;
+    struct waiting_line *line = &links->waiting;
+
+    if (line->count >= (size_t)settings->max_pending || line->bytes > settings->max_unsent) {
+        pillion_fail(req, PILLION_OVERLOADED,
+                     "%zu requests of %zu bytes wait for a connection to Redis (%s)", line->count,
+                     line->bytes,
+                     line->bytes > settings->max_unsent ? "max_unsent" : "max_pending");
+        return;
+    }
+    struct waiting_command *place = pillion_alloc(req, sizeof(*place));
+    if (place == NULL) {
+        pillion_fail(req, PILLION_OVERLOADED, "out of memory");
+        return;
+    }
+    place->command = command;
+    place->returns = returns;
+    waiting_join(line, &place->waiting, req, command.size, settings->timeout_ms);
+}
+
+/* What has waited for a connection goes to the first that is ready. */
+static void send_waiting(struct link *link)
+{
+    struct waiting_line *line = &link->links->waiting;
+
+    while (link->ready && line->first != NULL) {
+        const struct waiting_command *place = (const struct waiting_command *)line->first;
+        pillion_request *req = waiting_take(line);
+        if (req != NULL)
+            link_send(link, req, place->command, place->returns, waiting_left_ms(&place->waiting));
+    }
+}
+
+void links_send(struct links *links, pillion_request *req, pillion_bytes command, int returns)
+{
+    struct link *link = choose(links);
+
+    if (link != NULL)
+        link_send(link, req, command, returns, links->settings->timeout_ms);
+    else if (links->opening > 0)
+        links_wait(links, req, command, returns);
+    else
+        fail_unavailable(req, "there is no connection to Redis");
 }

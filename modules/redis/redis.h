@@ -58,13 +58,14 @@ bool command_make(pillion_request *req, const struct command *command, pillion_b
 
 struct links;
 
-/* Begins to connect. NULL with the reason. */
+/* Connects as soon as the loop runs. NULL with the reason. */
 struct links *links_open(pillion_instance *self, const struct settings *settings,
                          pillion_error_text *error);
 void links_close(struct links *links);
 
 /* Sends the command and defers the request, or answers it with an error. The reply goes to
- * value_reply. */
+ * value_reply. While the first connections are being opened, it waits for one; `command` is in the
+ * request's memory. */
 void links_send(struct links *links, pillion_request *req, pillion_bytes command, int returns);
 
 /* Checks the address. Returns 0, or as pillion_error. */

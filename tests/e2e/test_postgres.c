@@ -14,6 +14,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "relay.h"
+
 #define METHODS                                                                                   \
     "method ping;"                                                                                \
     "postgres_method one 'select 1' { returns value; }"                                           \
@@ -414,6 +416,112 @@ START_TEST(a_reload_waits_for_results)
 }
 END_TEST
 
+/* A server whose connections to PostgreSQL go through a relay. */
+static struct server *serve_through(struct relay **relay, struct postgres *postgres,
+                                    const char *settings, int *client)
+{
+    struct server *server = server_new();
+
+    *postgres = (struct postgres){.port = server_new()->port};
+    postgres_init(postgres, server);
+    postgres_start(postgres);
+    *relay = relay_start(postgres->port);
+    struct postgres through = {.port = (*relay)->port};
+    set_conf(server, &through, settings, METHODS);
+    server_start_with(server, (const char *const[]){"-g", "worker_processes 1;", NULL});
+    *client = client_connect(server);
+    postgres_is_there(*client);
+    make_table(postgres);
+    return server;
+}
+
+/* A new worker, whose connections are held while they are opened. */
+static void reload_held(const struct server *server, struct relay *relay, unsigned connections)
+{
+    wait_until(server_metric(server, "postgres", "connected") == connections, "not all connect");
+    unsigned before = relay->held;
+    relay->way = RELAY_HOLDS;
+    struct run run = server_ask(server, "reload");
+    expect_status(&run, 0);
+    wait_until(relay->held == before + connections, "the new worker does not connect");
+}
+
+/* Sends `count` requests, and nothing is said to them yet. */
+static void ask_in_vain(int client, const char *method, int count)
+{
+    for (int i = 0; i < count; i++)
+        client_send_frame(
+            client, keep_printf("{\"in\":\"%s\",\"params\":{\"id\":%d,\"name\":\"n\"},\"id\":%d}",
+                                method, i, i));
+    client_send_frame(client, "{\"in\":\"ping\",\"id\":\"p\"}");
+    client_expect(client, "{\"out\":\"pong\",\"result\":null,\"id\":\"p\"}");
+}
+
+START_TEST(requests_wait_for_the_first_connections_of_a_new_worker)
+{
+    struct relay *relay;
+    struct postgres postgres;
+    int client;
+    struct server *server = serve_through(&relay, &postgres, "timeout 1m;", &client);
+
+    for (int round = 0; round < 4; round++) {
+        reload_held(server, relay, 4);
+        ask_in_vain(client, round == 0 ? "add" : "get", 20);
+        int gone = client_connect(server);
+        ask_in_vain(gone, "get", 3);
+        close(gone);
+        relay->way = RELAY_PASSES;
+        for (int i = 0; i < 20; i++)
+            expect_part(client_receive(client, NULL),
+                        round == 0 ? "\"result\":1," : "\"name\":\"n\"}");
+    }
+    postgres_end(&postgres);
+}
+END_TEST
+
+START_TEST(what_waits_fails_when_the_first_connections_do)
+{
+    struct relay *relay;
+    struct postgres postgres;
+    int client;
+    struct server *server = serve_through(&relay, &postgres, "timeout 1h;", &client);
+
+    reload_held(server, relay, 4);
+    ask_in_vain(client, "one", 5);
+    relay->way = RELAY_CLOSES;
+    for (int i = 0; i < 5; i++)
+        client_expect_error(client, "postgres_unavailable");
+    /* From now on nobody waits. */
+    relay->way = RELAY_HOLDS;
+    expect_part(ask(client, "one", "null"), "\"there is no connection to PostgreSQL\"");
+    relay->way = RELAY_PASSES;
+    postgres_is_there(client);
+    postgres_end(&postgres);
+}
+END_TEST
+
+START_TEST(what_waits_for_a_connection_is_bounded)
+{
+    struct relay *relay;
+    struct postgres postgres;
+    int client;
+    struct server *server =
+        serve_through(&relay, &postgres, "connections 1; timeout 500ms; max_pending 2;", &client);
+
+    reload_held(server, relay, 1);
+    for (int round = 0; round < 2; round++) {
+        for (int i = 0; i < 3; i++)
+            client_send_frame(client, "{\"in\":\"one\",\"id\":1}");
+        expect_part(client_expect_error(client, "overloaded"), "max_pending");
+        client_expect_error(client, "timeout"); /* and it leaves room behind */
+        client_expect_error(client, "timeout");
+    }
+    relay->way = RELAY_PASSES;
+    postgres_is_there(client);
+    postgres_end(&postgres);
+}
+END_TEST
+
 START_TEST(wrong_configurations_are_refused)
 {
     static const struct {
@@ -458,4 +566,6 @@ E2E_MAIN("postgres", sql_becomes_methods, what_cannot_be_is_said,
          an_error_leaves_others_on_the_same_connection_alone,
          a_statement_that_takes_too_long_is_given_up,
          a_server_that_is_restarted_under_load_costs_errors_while_it_is_away,
-         a_reload_waits_for_results, wrong_configurations_are_refused)
+         a_reload_waits_for_results, requests_wait_for_the_first_connections_of_a_new_worker,
+         what_waits_fails_when_the_first_connections_do, what_waits_for_a_connection_is_bounded,
+         wrong_configurations_are_refused)

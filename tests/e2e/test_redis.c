@@ -11,6 +11,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "relay.h"
+
 #define METHODS                                                                                 \
     "method ping;"                                                                              \
     "redis_method get GET $key;"                                                                \
@@ -354,6 +356,113 @@ START_TEST(a_reload_waits_for_redis)
 }
 END_TEST
 
+/* A server whose connections to Redis go through a relay. */
+static struct server *serve_through(struct relay **relay, struct redis *redis, const char *settings,
+                                    int *client)
+{
+    struct server *server = server_new();
+
+    redis->port = server_new()->port;
+    redis_start(redis, server, NULL);
+    *relay = relay_start(redis->port);
+    server_conf(server,
+                keep_printf("load_module modules/redis.so { server 127.0.0.1:%d; %s }",
+                            (*relay)->port, settings),
+                METHODS);
+    server_start_with(server, (const char *const[]){"-g", "worker_processes 1;", NULL});
+    *client = client_connect(server);
+    redis_is_there(*client);
+    return server;
+}
+
+/* A new worker, whose connections are held while they are opened. */
+static void reload_held(const struct server *server, struct relay *relay, unsigned connections)
+{
+    wait_until(server_metric(server, "redis", "connected") == connections, "not all connect");
+    unsigned before = relay->held;
+    relay->way = RELAY_HOLDS;
+    struct run run = server_ask(server, "reload");
+    expect_status(&run, 0);
+    wait_until(relay->held == before + connections, "the new worker does not connect");
+}
+
+/* Sends `count` requests, and nothing is said to them yet. */
+static void ask_in_vain(int client, int count)
+{
+    for (int i = 0; i < count; i++)
+        client_send_frame(client,
+                          keep_printf("{\"in\":\"get\",\"params\":{\"key\":\"a\"},\"id\":%d}", i));
+    client_send_frame(client, "{\"in\":\"ping\",\"id\":\"p\"}");
+    client_expect(client, "{\"out\":\"pong\",\"result\":null,\"id\":\"p\"}");
+}
+
+START_TEST(requests_wait_for_the_first_connections_of_a_new_worker)
+{
+    struct relay *relay;
+    struct redis redis;
+    int client, values, errors;
+    struct server *server = serve_through(&relay, &redis, "database 3; timeout 1m;", &client);
+
+    ask(client, "set", "{\"key\":\"a\",\"value\":\"kept\"}");
+    for (int round = 0; round < 4; round++) {
+        reload_held(server, relay, 2);
+        ask_in_vain(client, 20);
+        int gone = client_connect(server);
+        ask_in_vain(gone, 3);
+        close(gone);
+        relay->way = RELAY_PASSES;
+        expect_all_answered(client, 20, &values, &errors);
+        ck_assert_int_eq(errors, 0);
+        client_send_frame(client, "{\"in\":\"get\",\"params\":{\"key\":\"a\"}}");
+        client_expect(client, "{\"out\":\"value\",\"result\":\"kept\"}");
+    }
+    redis_end(&redis);
+}
+END_TEST
+
+START_TEST(what_waits_fails_when_the_first_connections_do)
+{
+    struct relay *relay;
+    struct redis redis;
+    int client, values, errors;
+    struct server *server = serve_through(&relay, &redis, "timeout 1h;", &client);
+
+    reload_held(server, relay, 2);
+    ask_in_vain(client, 5);
+    relay->way = RELAY_CLOSES;
+    expect_all_answered(client, 5, &values, &errors);
+    ck_assert_int_eq(errors, 5);
+    /* From now on nobody waits. */
+    relay->way = RELAY_HOLDS;
+    expect_part(ask(client, "get", "{\"key\":\"a\"}"), "\"there is no connection to Redis\"");
+    relay->way = RELAY_PASSES;
+    redis_is_there(client);
+    redis_end(&redis);
+}
+END_TEST
+
+START_TEST(what_waits_for_a_connection_is_bounded)
+{
+    struct relay *relay;
+    struct redis redis;
+    int client;
+    struct server *server =
+        serve_through(&relay, &redis, "connections 1; timeout 500ms; max_pending 2;", &client);
+
+    reload_held(server, relay, 1);
+    for (int round = 0; round < 2; round++) {
+        for (int i = 0; i < 3; i++)
+            client_send_frame(client, "{\"in\":\"get\",\"params\":{\"key\":\"a\"},\"id\":1}");
+        expect_part(client_expect_error(client, "overloaded"), "max_pending");
+        client_expect_error(client, "timeout"); /* and it leaves room behind */
+        client_expect_error(client, "timeout");
+    }
+    relay->way = RELAY_PASSES;
+    redis_is_there(client);
+    redis_end(&redis);
+}
+END_TEST
+
 START_TEST(a_password_is_used)
 {
     struct redis redis;
@@ -440,4 +549,6 @@ E2E_MAIN("redis", commands_become_methods, what_cannot_be_is_said,
          a_redis_that_does_not_read_bounds_what_waits_for_it,
          a_server_that_never_greets_is_given_up,
          a_redis_that_is_restarted_under_load_costs_errors_while_it_is_away,
-         a_reload_waits_for_redis, a_password_is_used, wrong_configurations_are_refused)
+         a_reload_waits_for_redis, requests_wait_for_the_first_connections_of_a_new_worker,
+         what_waits_fails_when_the_first_connections_do, what_waits_for_a_connection_is_bounded,
+         a_password_is_used, wrong_configurations_are_refused)

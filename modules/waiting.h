@@ -1,0 +1,89 @@
+/* Requests that wait for a module's first connection: a worker serves before those are there. Each
+ * has a place in line, in the request's memory. It leaves by itself when it times out or its client
+ * goes, so that whoever is in line can be resumed. */
+#ifndef PILLION_MODULES_WAITING_H
+#define PILLION_MODULES_WAITING_H
+
+#include <pillion/module.h>
+#include <time.h>
+
+/* The first member of what a module keeps of the request. */
+struct waiting {
+    struct waiting_line *line;
+    pillion_token token;
+    uint64_t due_ms; /* when it is answered `timeout` */
+    size_t bytes;
+    struct waiting *next, **place; /* `place` is what points here */
+};
+
+struct waiting_line {
+    struct waiting *first, **end;
+    size_t count, bytes;
+};
+
+static inline void waiting_start(struct waiting_line *line)
+{
+    *line = (struct waiting_line){.end = &line->first};
+}
+
+static inline uint64_t waiting_now_ms(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+static inline void waiting_leave(void *data)
+{
+    struct waiting *waiting = data;
+    struct waiting_line *line = waiting->line;
+
+    *waiting->place = waiting->next;
+    if (waiting->next != NULL)
+        waiting->next->place = waiting->place;
+    else
+        line->end = waiting->place;
+    line->count--;
+    line->bytes -= waiting->bytes;
+}
+
+/* Defers the request, and puts it at the end of the line; `bytes` is what it will send. */
+static inline void waiting_join(struct waiting_line *line, struct waiting *waiting,
+                                pillion_request *req, size_t bytes, uint64_t timeout_ms)
+{
+    pillion_token token = pillion_defer(req, timeout_ms);
+
+    if (token == 0)
+        return;
+    *waiting = (struct waiting){
+        .line = line,
+        .token = token,
+        .due_ms = waiting_now_ms() + timeout_ms,
+        .bytes = bytes,
+        .place = line->end,
+    };
+    *line->end = waiting;
+    line->end = &waiting->next;
+    line->count++;
+    line->bytes += bytes;
+    pillion_on_cancel(token, waiting_leave, waiting);
+}
+
+/* Takes the first one out of the line. */
+static inline pillion_request *waiting_take(struct waiting_line *line)
+{
+    struct waiting *waiting = line->first;
+
+    waiting_leave(waiting);
+    return pillion_resume(waiting->token);
+}
+
+/* What is left of its time: 1 or more. */
+static inline uint64_t waiting_left_ms(const struct waiting *waiting)
+{
+    uint64_t now = waiting_now_ms();
+    return waiting->due_ms > now ? waiting->due_ms - now : 1;
+}
+
+#endif
