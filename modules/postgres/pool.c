@@ -16,6 +16,7 @@
 #define BACKOFF_FIRST_MS   50u
 #define BACKOFF_LONGEST_MS 2000u
 #define CONNECT_MS         10000u
+#define SILENT_MS          1000u /* beyond the statement_timeout: the connection is dead */
 #define STATEMENT_NAME_MAX 48
 #define RESULTS_AT_ONCE    4u /* of a connection; then the worker's other clients have their turn */
 
@@ -38,7 +39,9 @@ struct connection {
     bool ready;
     struct call *first, **end; /* in the order in which they were sent */
     size_t pending;
-    size_t unsent; /* bytes, about, since all was sent the last time */
+    size_t unsent;   /* bytes, about, since all was sent the last time */
+    unsigned silent; /* how often in a row pool_look has seen no byte */
+    bool replied;    /* since it looked */
     unsigned backoff_ms;
     unsigned
         *versions; /* of each statement's name here; 0, or not there: not known to be prepared */
@@ -50,6 +53,7 @@ struct pool {
     pillion_instance *self;
     const struct settings *settings;
     bool closing;
+    pillion_handle look;
     char reason[256];            /* why there is no connection */
     struct waiting_line waiting; /* empty once a connection is ready, or none is opening */
     size_t opening;
@@ -101,6 +105,7 @@ static void connection_close(struct connection *connection)
     pillion_cancel(connection->deadline);
     pillion_cancel(connection->more);
     connection->watch = connection->deadline = connection->more = 0;
+    connection->silent = 0;
     PQfinish(connection->pg);
     connection->pg = NULL;
     if (connection->ready)
@@ -400,7 +405,7 @@ static void ready(pillion_instance *self, int fd, unsigned events, void *data)
 
     (void)self;
     (void)fd;
-    (void)events;
+    connection->replied = connection->replied || (events & PILLION_READ) != 0;
     if (PQconsumeInput(connection->pg) != 1)
         connection_lost(connection, PQerrorMessage(connection->pg));
     else if (connection->more == 0)
@@ -515,6 +520,26 @@ static void connection_open(struct connection *connection)
     wait_for(connection, PILLION_WRITE);
 }
 
+/* The server ends each statement after its statement_timeout, and says so. One that has vanished
+ * without a word is noticed by its silence. */
+static void pool_look(pillion_instance *self, void *data)
+{
+    struct pool *pool = data;
+
+    (void)self;
+    for (size_t i = 0; i < pool->count; i++) {
+        struct connection *connection = &pool->connections[i];
+        const struct call *call = connection->ready ? connection->first : NULL;
+        connection->silent = call == NULL || connection->replied ? 0 : connection->silent + 1;
+        connection->replied = false;
+        /* What the statements of one request give comes with the last one's. The first look may
+         * have been right after the request. */
+        size_t statements = call == NULL || call->method == NULL ? 1 : call->method->sql.count;
+        if (connection->silent > statements)
+            connection_lost(connection, "the server has stopped answering");
+    }
+}
+
 struct pool *pool_open(pillion_instance *self, const struct settings *settings,
                        pillion_error_text *error)
 {
@@ -542,12 +567,15 @@ struct pool *pool_open(pillion_instance *self, const struct settings *settings,
             return NULL;
         }
     }
+    uint64_t look_ms = settings->timeout_ms + SILENT_MS;
+    pool->look = pillion_timer(self, look_ms, look_ms, pool_look, pool);
     return pool;
 }
 
 void pool_close(struct pool *pool)
 {
     pool->closing = true;
+    pillion_cancel(pool->look);
     for (size_t i = 0; i < pool->count; i++) {
         if (pool->connections[i].pg != NULL)
             connection_lost(&pool->connections[i], "the worker ends");

@@ -16,6 +16,7 @@
 
 #include "relay.h"
 
+#define NAP "'select pg_sleep(0.9)' "
 #define METHODS                                                                                   \
     "method ping;"                                                                                \
     "postgres_method one 'select 1' { returns value; }"                                           \
@@ -36,6 +37,7 @@
     " params b:bool f:float j:json; returns row; }"                                               \
     "method nap { handler postgres.query; sql 'select pg_sleep($1)'; params s:float; returns "    \
     "nothing; }"                                                                                  \
+    "postgres_method naps " NAP NAP NAP NAP NAP NAP NAP ";"                                       \
     "postgres_method exact 'select $1::numeric as n, $2::json as j, $3::bigint as i'"             \
     " { params n:float j:json i:int; returns row; }"                                              \
     "postgres_method cast 'select $1::text::int' { params t; }"                                   \
@@ -522,6 +524,41 @@ START_TEST(what_waits_for_a_connection_is_bounded)
 }
 END_TEST
 
+START_TEST(a_connection_that_falls_silent_is_given_up)
+{
+    struct relay *relay;
+    struct postgres postgres;
+    int client;
+    struct server *server = serve_through(&relay, &postgres, "connections 1; timeout 1s;", &client);
+
+    /* Nobody answers, and nobody says that the connection has ended; others can be made. */
+    relay->muted++;
+    client_send_frame(client, "{\"in\":\"one\",\"id\":1}");
+    client_expect_error(client, "timeout");
+    server_wait_log(server, "the server has stopped answering; it is tried again");
+    postgres_is_there(client);
+    server_wait_log(server, "the server is there again");
+    postgres_end(&postgres);
+}
+END_TEST
+
+START_TEST(a_transaction_is_given_the_time_of_each_of_its_statements)
+{
+    struct relay *relay;
+    struct postgres postgres;
+    int client, other;
+    struct server *server = serve_through(&relay, &postgres, "connections 1; timeout 1s;", &client);
+
+    /* Nothing is heard of it for 6.3 seconds, longer than one statement may take. */
+    other = client_connect(server);
+    client_send_frame(client, "{\"in\":\"naps\",\"id\":1}");
+    client_expect_error(client, "timeout");
+    postgres_is_there(other);
+    ck_assert_ptr_null(strstr(server_log(server), "stopped answering"));
+    postgres_end(&postgres);
+}
+END_TEST
+
 START_TEST(wrong_configurations_are_refused)
 {
     static const struct {
@@ -568,4 +605,6 @@ E2E_MAIN("postgres", sql_becomes_methods, what_cannot_be_is_said,
          a_server_that_is_restarted_under_load_costs_errors_while_it_is_away,
          a_reload_waits_for_results, requests_wait_for_the_first_connections_of_a_new_worker,
          what_waits_fails_when_the_first_connections_do, what_waits_for_a_connection_is_bounded,
+         a_connection_that_falls_silent_is_given_up,
+         a_transaction_is_given_the_time_of_each_of_its_statements,
          wrong_configurations_are_refused)
