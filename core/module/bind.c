@@ -55,9 +55,10 @@ static struct found find_of_module(struct module_set *set, const struct method_s
         struct module *module = &set->modules[i];
         const pillion_method *method = descriptor_first_configured(&module->descriptor);
         bool named = strcmp(module->instance.name, wanted->module) == 0;
-        if (named && method != NULL)
-            return (struct found){module, method};
         if (named) {
+            text_free(&names);
+            if (method != NULL)
+                return (struct found){module, method};
             conf_error(set->errors, &wanted->handler_place,
                        "module %s makes no methods in the configuration; \"method\" enables those "
                        "that it has",

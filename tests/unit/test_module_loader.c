@@ -253,6 +253,25 @@ START_TEST(a_directive_cannot_be_the_handlers_and_the_servers)
 }
 END_TEST
 
+START_TEST(a_statement_finds_its_module_behind_others_that_make_methods)
+{
+    set_up("server { listen 1;\n"
+           "z_method a one two;\n"
+           "plain_method b one;\n"
+           "}");
+    add_module("q", query_methods);
+    add_module("z", query_methods);
+    add_module("plain", hello_methods);
+    ck_assert(!module_set_bind(&set, settings.servers, 5000, &table));
+    const struct query *a = bound("a")->config;
+    ck_assert_uint_eq(a->words.count, 2);
+    said("t:3:1: module plain makes no methods in the configuration");
+    ck_assert_uint_eq(errors.count, 1);
+    method_table_free(&table);
+    tear_down();
+}
+END_TEST
+
 START_TEST(directives_of_handlers_are_checked)
 {
     set_up("server { listen 1;\n"
@@ -469,6 +488,7 @@ UNIT_MAIN("module_loader", methods_are_bound_by_name_or_by_handler,
           what_nobody_provides_is_told_with_what_there_is,
           handlers_may_have_directives_of_their_own,
           a_directive_cannot_be_the_handlers_and_the_servers, directives_of_handlers_are_checked,
+          a_statement_finds_its_module_behind_others_that_make_methods,
           without_modules_no_method_can_be_bound, every_check_runs_whatever_the_others_say,
           starts_run_in_order_and_stops_in_the_other,
           a_start_that_fails_is_the_last_and_is_not_stopped, a_symbol_that_nobody_provides_is_named,
