@@ -56,11 +56,6 @@ static int check_sql(const char *sql, pillion_error_text *error)
     const char *word = sql + strspn(sql, " \t\r\n(;");
     size_t size = strcspn(word, " \t\r\n(;");
 
-    if (strcspn(word, " \t\r\n(") == strlen(word))
-        return pillion_error(error,
-                             "\"%s\" is no SQL statement; the whole statement stands in quotes: "
-                             "\"select 1\"",
-                             sql);
     for (size_t i = 0; i < sizeof(unfit) / sizeof(*unfit); i++) {
         if (strlen(unfit[i]) != size || strncasecmp(word, unfit[i], size) != 0)
             continue;
@@ -72,8 +67,14 @@ static int check_sql(const char *sql, pillion_error_text *error)
                              strcmp(unfit[i], "copy") == 0
                                  ? "it is no request with a result"
                                  : "it changes the connection, which all requests share; several "
-                                   "statements of one method are one transaction already");
+                                   "statements of one method are one transaction: \"insert …\" "
+                                   "\"select …\"");
     }
+    if (strcspn(word, " \t\r\n(") == strlen(word))
+        return pillion_error(error,
+                             "\"%s\" is no SQL statement; the whole statement stands in quotes: "
+                             "\"select 1\"",
+                             sql);
     return 0;
 }
 

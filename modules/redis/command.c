@@ -46,15 +46,44 @@ static const char *unfit(const char *name)
     return NULL;
 }
 
+static const char param_letters[] =
+    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_";
+
 /* Where the "$name" begins with which a word ends; 0 where it does not, or begins with it. */
 static size_t inner_param(const char *word)
 {
     const char *dollar = strrchr(word, '$');
-    static const char name[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_";
 
-    if (dollar == NULL || dollar[1] == '\0' || dollar[1 + strspn(dollar + 1, name)] != '\0')
+    if (dollar == NULL || dollar[1] == '\0' ||
+        dollar[1 + strspn(dollar + 1, param_letters)] != '\0')
         return 0;
     return (size_t)(dollar - word);
+}
+
+/* The name of Redis's command. Returns 0, or as pillion_error. */
+static int check_name(const char *name, pillion_error_text *error)
+{
+    const char *why = unfit(name);
+
+    if (why != NULL)
+        return pillion_error(error, "%s cannot be a method: %s", name, why);
+    if (name[0] != '\0' && name[strcspn(name, "$ \t\r\n")] == '\0')
+        return 0;
+    return pillion_error(error,
+                         "\"%s\" cannot stand in a command as its first word: that is the name of "
+                         "Redis's command alone, and its arguments are words of their own, not "
+                         "quoted together with it: GET $key",
+                         name);
+}
+
+/* True when the word is user:$id? or user:$ids..., of which neither can be. */
+static bool is_half_param(const char *word)
+{
+    const char *dollar = strrchr(word, '$');
+    size_t size = dollar == NULL ? 0 : strspn(dollar + 1, param_letters);
+
+    return size > 0 &&
+           (strcmp(dollar + 1 + size, "?") == 0 || strcmp(dollar + 1 + size, "...") == 0);
 }
 
 /* $name, $name?, $names... Returns 0, or as pillion_error. */
@@ -75,11 +104,11 @@ static int read_param(struct command *command, size_t i, pillion_error_text *err
         if (i > 1 && !command->words[i - 1].is_param)
             command->words[i - 1].leads = true;
     }
-    if (word->size == 0 || i == 0)
+    if (word->size == 0 || memchr(word->text, '?', word->size) != NULL ||
+        ends_with(word->text, word->size, "..."))
         return pillion_error(error,
-                             "\"%s\" cannot stand in a command: it begins with the name of "
-                             "Redis's command, and $name, $name? and $names... are members of "
-                             "params",
+                             "\"%s\" cannot stand in a command: members of params are written "
+                             "$name, $name? where they may be missing, and $names... for an array",
                              written);
     word->text = strndup(word->text, word->size);
     return word->text == NULL ? pillion_error(error, "out of memory") : 0;
@@ -87,10 +116,8 @@ static int read_param(struct command *command, size_t i, pillion_error_text *err
 
 int command_read(const pillion_list *words, struct command *command, pillion_error_text *error)
 {
-    const char *why = unfit(words->items[0]);
-
-    if (why != NULL)
-        return pillion_error(error, "%s cannot be a method: %s", words->items[0], why);
+    if (check_name(words->items[0], error) != 0)
+        return -1;
     command->words = calloc(words->count, sizeof(*command->words));
     if (command->words == NULL)
         return pillion_error(error, "out of memory");
@@ -106,8 +133,14 @@ int command_read(const pillion_list *words, struct command *command, pillion_err
                                   .prefix_size = inner,
                                   .text = word->text + inner + 1,
                                   .size = word->size - inner - 1};
-        } else if (word->text[0] == '$' && read_param(command, i, error) != 0) {
-            return -1;
+        } else if (word->text[0] == '$') {
+            if (read_param(command, i, error) != 0)
+                return -1;
+        } else if (is_half_param(word->text)) {
+            return pillion_error(error,
+                                 "\"%s\" cannot stand in a command: a member of params that may be "
+                                 "missing, or is an array, is a word of its own",
+                                 word->text);
         }
     }
     return 0;

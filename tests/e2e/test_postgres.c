@@ -575,7 +575,10 @@ START_TEST(wrong_configurations_are_refused)
         {"conninfo '';", "sql select 1;", "\"select\" is no SQL statement; the whole statement"},
         {"conninfo '';", "sql '';", "\"\" is no SQL statement"},
         {"conninfo '';", "sql 'COPY users to stdout';", "copy cannot be a method's"},
-        {"conninfo '';", "sql 'begin;' 'select 1';", "\"begin;\" is no SQL statement"},
+        {"conninfo '';", "sql 'begin;' 'select 1';",
+         "several statements of one method are one transaction: \"insert"},
+        {"conninfo '';", "sql 'commit';", "commit cannot be a method's: it changes"},
+        {"conninfo '';", "sql set role x;", "set cannot be a method's"},
         {"conninfo '';", "sql 'Begin work';", "begin cannot be a method's: it changes"},
         {"conninfo '';", "sql 'set role x';", "set cannot be a method's"},
         {"conninfo ''; max_unsent 1;", "sql 'select 1';", "\"max_unsent\" must be"},
@@ -596,6 +599,17 @@ START_TEST(wrong_configurations_are_refused)
 }
 END_TEST
 
+START_TEST(a_configuration_is_good_while_postgres_is_away)
+{
+    struct server *server = server_new();
+
+    set_conf(server, &(struct postgres){.port = server_new()->port}, "", METHODS);
+    struct run run = pillion("-t", "-p", server->prefix);
+    expect_status(&run, 0);
+    ck_assert_str_eq(run.err, "configuration file conf/pillion.conf is good\n");
+}
+END_TEST
+
 E2E_MAIN("postgres", sql_becomes_methods, what_cannot_be_is_said,
          several_statements_are_one_transaction,
          statements_are_prepared_once_whatever_becomes_of_them,
@@ -607,4 +621,4 @@ E2E_MAIN("postgres", sql_becomes_methods, what_cannot_be_is_said,
          what_waits_fails_when_the_first_connections_do, what_waits_for_a_connection_is_bounded,
          a_connection_that_falls_silent_is_given_up,
          a_transaction_is_given_the_time_of_each_of_its_statements,
-         wrong_configurations_are_refused)
+         wrong_configurations_are_refused, a_configuration_is_good_while_postgres_is_away)

@@ -494,6 +494,14 @@ START_TEST(wrong_configurations_are_refused)
         {"", "", "\"command\" is missing in method m"},
         {"", "command $key;", "\"$key\" cannot stand in a command"},
         {"", "command GET $;", "\"$\" cannot stand in a command"},
+        {"", "command 'GET $k';", "\"GET $k\" cannot stand in a command as its first word"},
+        {"", "command 'INFO ';", "not quoted together with it: GET $key"},
+        {"", "command GET$k;", "\"GET$k\" cannot stand in a command as its first word"},
+        {"", "command '';", "\"\" cannot stand in a command as its first word"},
+        {"", "command DEL $k?...;", "\"$k?...\" cannot stand in a command: members of params"},
+        {"", "command DEL $k...?;", "\"$k...?\" cannot stand in a command: members of params"},
+        {"", "command GET a:$k?;", "\"a:$k?\" cannot stand in a command: a member"},
+        {"", "command DEL a:$k...;", "is a word of its own"},
         {"", "command GET a; returns text;", "\"returns\""},
         {"", "command subscribe $channel;", "subscribe cannot be a method: it changes"},
         {"", "command BLPOP $key 0;", "BLPOP cannot be a method: it waits"},
@@ -503,6 +511,7 @@ START_TEST(wrong_configurations_are_refused)
         const char *statement, *message;
     } short_forms[] = {
         {"redis_method m;", "\"command\" is missing in method m; add \"command WORD"},
+        {"redis_method m 'GET $k';", "\"GET $k\" cannot stand in a command as its first word"},
         {"redis_method m $key;", "\"$key\" cannot stand in a command"},
         {"redis_method;",
          "\"redis_method\" needs more than that; it is written \"MODULE_method NAME"},
@@ -544,6 +553,20 @@ START_TEST(wrong_configurations_are_refused)
 }
 END_TEST
 
+START_TEST(a_configuration_is_good_while_redis_is_away)
+{
+    struct server *server = server_new();
+
+    server_conf(
+        server,
+        keep_printf("load_module modules/redis.so { server 127.0.0.1:%d; }", server_new()->port),
+        METHODS);
+    struct run run = pillion("-t", "-p", server->prefix);
+    expect_status(&run, 0);
+    ck_assert_str_eq(run.err, "configuration file conf/pillion.conf is good\n");
+}
+END_TEST
+
 E2E_MAIN("redis", commands_become_methods, what_cannot_be_is_said,
          without_redis_there_is_an_error_at_once, a_redis_that_hangs_costs_time_and_nothing_else,
          a_redis_that_does_not_read_bounds_what_waits_for_it,
@@ -551,4 +574,5 @@ E2E_MAIN("redis", commands_become_methods, what_cannot_be_is_said,
          a_redis_that_is_restarted_under_load_costs_errors_while_it_is_away,
          a_reload_waits_for_redis, requests_wait_for_the_first_connections_of_a_new_worker,
          what_waits_fails_when_the_first_connections_do, what_waits_for_a_connection_is_bounded,
-         a_password_is_used, wrong_configurations_are_refused)
+         a_password_is_used, wrong_configurations_are_refused,
+         a_configuration_is_good_while_redis_is_away)
