@@ -1,5 +1,6 @@
 /* The postgres module's parts: postgres.c (directives and methods), query.c (from params to the
- * values of a query), pool.c (connections to the server) and value.c (from results to JSON). */
+ * values of a query), pool.c and connection.c (connections to the server) and value.c (from results
+ * to JSON). */
 #ifndef POSTGRES_H
 #define POSTGRES_H
 
