@@ -15,7 +15,7 @@
 #define READS_PER_EVENT 4u     /* then the others have their turn */
 #define PLENTY          65536u /* bytes of requests that wait for their turn */
 #define FLUSH_ROUNDS    16u    /* likewise, of sending and handling what waited */
-#define TURN_NS         30000u /* see conn_may_begin: for a batch's events, and for its end */
+#define TURN_NS         25000u /* see conn_may_begin: for a batch's events, and for its end */
 
 /* ---- What a connection waits for ---- */
 
