@@ -29,13 +29,20 @@ static bool is_ours(const struct adoption *adoption, uint32_t index,
            place % rule->parts == rule->part;
 }
 
+/* The connection will be nobody's: it is closed, and no later look at the source asks for it. */
+static void count_lost(struct adoption *adoption, uint32_t index)
+{
+    arena_record_take(&adoption->from, index);
+    counter_add(&adoption->dispatcher->conns->counters[COUNT_CLOSED], 1);
+}
+
 /* What must end here ends visibly: the client sees the end of its connection, the log and the
  * counters tell. */
-static void give_up(struct adoption *adoption, uint64_t id, int fd, const char *why)
+static void give_up(struct adoption *adoption, uint32_t index, uint64_t id, int fd, const char *why)
 {
     log_warn("connection %llx of worker %llu is closed instead of taken over: %s",
              (unsigned long long)id, (unsigned long long)adoption->serial, why);
-    counter_add(&adoption->dispatcher->conns->counters[COUNT_CLOSED], 1);
+    count_lost(adoption, index);
     shutdown(fd, SHUT_RDWR);
     close(fd);
     vault_client_drop(adoption->vault, id);
@@ -109,17 +116,17 @@ static bool take_over(struct adoption *adoption, uint32_t index, uint64_t id, in
     arena_record_read(&adoption->from, index, record);
     if (!record_valid(&adoption->from, record)) {
         counter_add(&conns->counters[COUNT_INVALID], 1);
-        give_up(adoption, id, fd, "its record is damaged");
+        give_up(adoption, index, id, fd, "its record is damaged");
         return true;
     }
     const struct conn_owner *owner = adoption->owner_of(adoption->context, record->listener);
     if (owner == NULL) {
-        give_up(adoption, id, fd, "its listen address is no longer configured");
+        give_up(adoption, index, id, fd, "its listen address is no longer configured");
         return true;
     }
     struct conn_cursors cursors = *record_cursors(record);
     if (!correct(adoption, index, fd, &cursors, &why)) {
-        give_up(adoption, id, fd, why);
+        give_up(adoption, index, id, fd, why);
         return true;
     }
     struct conn *conn = conn_adopt(conns, fd, &adoption->from, record, &cursors, owner);
@@ -135,7 +142,10 @@ static bool take_over(struct adoption *adoption, uint32_t index, uint64_t id, in
         conn_close(conns, conn);
         return true;
     }
-    conn_start(conns, conn);
+    if (adoption->unheld)
+        vault_client_hold(adoption->vault, &conn, 1);
+    else
+        conn_start(conns, conn);
     return true;
 }
 
@@ -152,13 +162,15 @@ static void place_batch(struct adoption *adoption)
 {
     while (adoption->placed < adoption->batch) {
         uint32_t i = adoption->placed;
-        if (adoption->fds[i] >= 0 &&
-            !take_over(adoption, adoption->records[i], adoption->ids[i], adoption->fds[i])) {
+        if (adoption->fds[i] < 0) {
+            count_lost(adoption, adoption->records[i]);
+        } else if (!take_over(adoption, adoption->records[i], adoption->ids[i], adoption->fds[i])) {
             if (++adoption->tries < TRIES_MAX) {
                 wait_a_little(adoption);
                 return;
             }
-            give_up(adoption, adoption->ids[i], adoption->fds[i], "there is no room for it");
+            give_up(adoption, adoption->records[i], adoption->ids[i], adoption->fds[i],
+                    "there is no room for it");
         }
         adoption->tries = 0;
         adoption->placed++;
@@ -172,6 +184,7 @@ static void ask(struct adoption *adoption)
         vault_client_take(adoption->vault, adoption->serial, adoption->ids, adoption->batch);
 
     adoption->state = sent ? ADOPT_ASKED : ADOPT_ASKING;
+    adoption->unheld = false;
     if (!sent)
         wait_a_little(adoption);
 }
@@ -252,6 +265,8 @@ void adopt_given(struct adoption *adoption, const struct message *message, const
         else
             close(fds[i]);
     }
+    for (uint32_t i = fd_count; i < message->count; i++)
+        vault_client_drop(adoption->vault, message->ids[i]);
     if (fd_count < message->count)
         log_error("out of descriptors while taking connections over: %u are lost; raise "
                   "worker_rlimit_nofile",
@@ -284,4 +299,5 @@ void adopt_again(struct adoption *adoption)
         adoption->state = ADOPT_ASKING;
         wait_a_little(adoption);
     }
+    adoption->unheld = adoption->state == ADOPT_PLACING;
 }

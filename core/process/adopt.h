@@ -38,6 +38,7 @@ struct adoption {
     int fds[CHANNEL_FDS_MAX]; /* of the ids that were given, -1 for the others */
     uint32_t batch, placed;   /* in the three above; `placed` are dealt with */
     uint32_t tries;           /* of placing the next one */
+    bool unheld;              /* the vault that gave them is gone: the next one must hear of them */
     struct timer wait;        /* until the next try, of asking or of placing */
 };
 

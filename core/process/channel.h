@@ -23,27 +23,33 @@ enum message_type {
     MESSAGE_STOP,      /* end at once */
     MESSAGE_LOG,       /* files are to be opened anew, and that is answered with `serial`; 1
                           descriptor: the log, if it is a file */
-    MESSAGE_VAULT,     /* 1 descriptor: the channel to a new vault, which holds nothing yet */
+    MESSAGE_VAULT,     /* 1 descriptor: the channel to a new vault, which holds nothing yet;
+                          `serial` names it */
     MESSAGE_ADOPT,     /* 1 descriptor: an arena; `adopt` says which of its connections to take */
     /* worker or probe to master */
     MESSAGE_STAGE,    /* `text`: "ping.so\nloading", what is about to run */
     MESSAGE_READY,    /* everything is loaded and started; of a probe: all is well */
     MESSAGE_FAILED,   /* `text`: why not */
     MESSAGE_RELEASED, /* connections may be taken over, but for `number` that wait for an answer;
-                         nothing of the others changes in the arena any more */
+                         nothing of the others changes in the arena any more, and the vault has
+                         them: the one that `serial` names, 0 for the first that it knew */
     MESSAGE_ADOPTED,  /* `serial` of the source; `number` connections were taken */
     /* master to vault */
     MESSAGE_WORKER, /* 1 descriptor: the channel of the worker `serial` */
     MESSAGE_DEAD,   /* the worker `serial` is gone: what it held may be handed out */
     MESSAGE_RETIRE, /* all that was to be handed out of `serial` was: close the rest */
     /* worker to vault */
-    MESSAGE_HOLD, /* `count` ids in `ids`, and as many descriptors */
+    MESSAGE_HOLD, /* `count` ids in `ids`, and as many descriptors; `number` not 0: only those that
+                     nobody has handed over yet */
     MESSAGE_DROP, /* `count` ids */
     MESSAGE_TAKE, /* `count` ids: hand these out */
     /* vault to worker */
     MESSAGE_GIVE, /* `count` ids and descriptors; `number` ids that were asked for are not here */
-    /* worker to master; last, because over an upgrade the numbers are another version's too */
+    /* Later ones are last, because over an upgrade the numbers are another version's too. */
+    /* worker to master */
     MESSAGE_REOPENED, /* `serial` of the LOG; `text`: what could not be opened, or "" */
+    /* master to worker */
+    MESSAGE_TAKEN, /* what was RELEASED has been taken over: end */
     MESSAGE_TYPES
 };
 

@@ -70,8 +70,20 @@ void handover_add(struct worker *worker, bool all)
     }
     log_debug("worker process %u has let go of %s (slot %u of %u)", source->serial,
               all ? "all" : "a part", source->slot, source->slots);
-    vault_tell(MESSAGE_DEAD, source->serial);
     handover_advance();
+}
+
+bool handover_awaits(uint32_t serial)
+{
+    return source_find(serial) != NULL;
+}
+
+void handover_again(const struct worker *worker)
+{
+    if (handover_awaits(worker->serial))
+        handover_advance();
+    else
+        handover_retire(worker->serial);
 }
 
 /* A serving worker in another slot, or NULL. */
@@ -116,6 +128,15 @@ void handover_retire(uint32_t serial)
     master.retired_count = 0;
 }
 
+/* One that has left keeps its descriptors until then. */
+static void tell_taken(uint32_t serial)
+{
+    for (const struct worker *w = master.workers; w != NULL; w = w->next) {
+        if (w->serial == serial && !w->probe && !w->died)
+            channel_tell(w->channel.fd, MESSAGE_TAKEN, serial, 0);
+    }
+}
+
 static void source_finish(struct source *source)
 {
     if (source->again) {
@@ -131,8 +152,10 @@ static void source_finish(struct source *source)
     }
     log_debug("worker process %u has nothing left to take over%s", source->serial,
               source->partial ? " for now" : "");
-    if (!source->partial)
+    if (!source->partial) {
+        tell_taken(source->serial);
         handover_retire(source->serial);
+    }
     if (source->taken > 0)
         log_info("%u connections of worker %u were taken over in %.1f ms", source->taken,
                  source->slot, (double)(clock_ns() - source->since_ns) / (double)NS_PER_MS);

@@ -19,6 +19,8 @@ static void vault_silent(struct watch *watch, uint32_t events)
     loop_unwatch(&master.loop, watch);
 }
 
+static void vault_introduce(void);
+
 bool vault_spawn(struct error *error)
 {
     const struct generation *generation = master.current == NULL ? master.next : master.current;
@@ -40,6 +42,7 @@ bool vault_spawn(struct error *error)
     master.vault_started_ns = clock_ns();
     if (!loop_watch(&master.loop, &master.vault, pair[0], EPOLLIN, vault_silent))
         return error_errno(error, "cannot watch the vault's channel");
+    vault_introduce();
     return true;
 }
 
@@ -75,20 +78,31 @@ void vault_tell(enum message_type type, uint32_t serial)
         channel_tell(master.vault.fd, type, serial, 0);
 }
 
-/* Shows every worker the way to a new vault; each hands its sockets over again. */
+static void show_vault(struct worker *worker)
+{
+    struct message message = {.type = MESSAGE_VAULT, .serial = master.vault_started_ns};
+    int channel = vault_connect(worker->serial);
+
+    if (channel < 0)
+        return;
+    if (channel_send(worker->channel.fd, &message, false, &channel, 1))
+        worker->vault = message.serial;
+    close(channel);
+}
+
+/* Shows every worker the way to a new vault; each hands its sockets over again. Those that leave
+ * come first: the vault must know whom to wait for before it is asked for what they have let go of.
+ */
 static void vault_introduce(void)
 {
     for (struct worker *w = master.workers; w != NULL; w = w->next) {
-        struct message message = {.type = MESSAGE_VAULT};
-        if (w->probe || w->released)
-            continue;
-        int channel = vault_connect(w->serial);
-        if (channel < 0)
-            continue;
-        channel_send(w->channel.fd, &message, false, &channel, 1);
-        close(channel);
-        if (w->staying)
-            vault_tell(MESSAGE_DEAD, w->serial);
+        if (!w->probe && !w->died && w->state == WORKER_LEAVING &&
+            (!w->released || handover_awaits(w->serial)))
+            show_vault(w);
+    }
+    for (struct worker *w = master.workers; w != NULL; w = w->next) {
+        if (!w->probe && w->state != WORKER_LEAVING)
+            show_vault(w);
     }
 }
 
@@ -99,10 +113,8 @@ static void vault_respawn(struct timer *timer)
     (void)timer;
     if (master.mode != MASTER_RUNNING)
         return;
-    if (vault_spawn(&error)) {
-        vault_introduce();
+    if (vault_spawn(&error))
         return;
-    }
     log_error("%s; trying again", error.text);
     timer_set(&master.loop, &master.vault_respawn, BACKOFF_NS, vault_respawn);
 }

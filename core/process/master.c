@@ -32,6 +32,8 @@ static void end_workers(enum message_type how, uint64_t patience_ms)
             worker_kill(w);
         else if (w->state != WORKER_LEAVING)
             worker_tell_end(w, how, patience_ms);
+        else if (w->released)
+            channel_tell(w->channel.fd, MESSAGE_TAKEN, w->serial, 0);
     }
 }
 

@@ -42,6 +42,7 @@ struct worker {
     uint64_t reopening; /* which MESSAGE_LOG it has not answered yet; 0: none */
     bool adopting;
     uint64_t adopting_serial;
+    uint64_t vault; /* the one that it was shown last; 0: it has known no other than its first */
     int arena;
     struct board_row *row;
     struct generation *generation;
@@ -213,6 +214,13 @@ bool upgrade_reaped(pid_t pid, int status);
  * generation: all of them, or all but those that stay for now. Takes its arena when it is all. */
 void handover_add(struct worker *worker, bool all);
 
+/* A worker that has let go of all says so again: it has handed over to another vault what nobody
+ * has taken over yet. */
+void handover_again(const struct worker *worker);
+
+/* True while there is something to be taken over of the worker `serial`. */
+bool handover_awaits(uint32_t serial);
+
 /* Gives work to whoever can adopt. */
 void handover_advance(void);
 
@@ -239,6 +247,7 @@ void quarantine_clear(void);
 
 /* ---- keeper.c ---- */
 
+/* Starts a vault, and shows it to all workers. */
 bool vault_spawn(struct error *error);
 
 /* Takes up the vault of the binary that this one replaces. */

@@ -15,7 +15,9 @@
 #include "process/title.h"
 #include "process/vault_table.h"
 
-#define RETRY_NS NS_PER_MS /* a GIVE that could not be sent: too many descriptors are under way */
+#define RETRY_NS                                                                       \
+    NS_PER_MS /* a GIVE that could not be sent: too many descriptors are under way, or \
+                 what was asked for is */
 
 struct vault_worker {
     struct watch watch;
@@ -73,8 +75,13 @@ static void worker_forget(struct vault_worker *worker)
 static void hold(struct vault_worker *worker, const struct message *message, const int *fds,
                  uint32_t fd_count)
 {
-    for (uint32_t i = 0; i < fd_count && i < message->count; i++)
-        vault_table_put(&vault.table, message->ids[i], fds[i], worker->serial);
+    for (uint32_t i = 0; i < fd_count && i < message->count; i++) {
+        /* Whoever has taken it over may have said so before. */
+        if (message->number != 0 && vault_table_find(&vault.table, message->ids[i]) != NULL)
+            close(fds[i]);
+        else
+            vault_table_put(&vault.table, message->ids[i], fds[i], worker->serial);
+    }
     for (uint32_t i = message->count; i < fd_count; i++)
         close(fds[i]);
     if (fd_count < message->count && !vault.full_logged) {
@@ -100,6 +107,19 @@ static bool may_give(const struct vault_entry *entry)
     return owner == NULL || owner->dead;
 }
 
+/* True while a worker that lives has yet to hand over to this vault, which is a new one, what it
+ * has let go of: it is known, and not dead. */
+static bool is_yet_to_come(uint64_t serial)
+{
+    const struct vault_worker *source = worker_find(serial);
+
+    if (source != NULL && !source->dead) {
+        master_drain();
+        source = worker_find(serial);
+    }
+    return source != NULL && !source->dead;
+}
+
 static void give_again(struct timer *timer);
 
 /* Answers the worker's TAKE. Nothing changes hands unless the message was sent. */
@@ -109,6 +129,10 @@ static void give(struct vault_worker *worker)
     struct message message = {.type = MESSAGE_GIVE, .serial = asked->serial};
     int fds[CHANNEL_FDS_MAX];
 
+    if (is_yet_to_come(asked->serial)) {
+        timer_set(&vault.loop, &worker->retry, RETRY_NS, give_again);
+        return;
+    }
     for (uint32_t i = 0; i < asked->count; i++) {
         const struct vault_entry *entry = vault_table_find(&vault.table, asked->ids[i]);
         /* Draining the master's channel may have changed the table: look again. */

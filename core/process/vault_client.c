@@ -22,9 +22,20 @@ static bool is_open(const struct vault_client *client)
     return client->watch.index != 0;
 }
 
+/* True when this process has the connection's socket, and is to answer for it: it is open, or was
+ * let go of and nobody has taken it over yet. */
+static bool has_socket(const struct vault_client *client, uint32_t index)
+{
+    const struct conn_record *record = &client->conns->arena.records[index];
+
+    return atomic_load_explicit(&record->id, memory_order_relaxed) != 0 &&
+           (client->conns->conns[index].owner != NULL ||
+            atomic_load_explicit(&record->taken, memory_order_acquire) == 0);
+}
+
 static void start_if_new(struct conn *conn)
 {
-    if (conn->watch.index == 0)
+    if (conn->owner != NULL && conn->watch.index == 0)
         conn_start(conn->owner->conns, conn);
 }
 
@@ -35,8 +46,7 @@ static void start_all_queued(struct vault_client *client)
         struct conn *conn = &client->conns->conns[client->queue[client->queue_head]];
         client->queue_head = (client->queue_head + 1) % client->queue_capacity;
         client->queue_size--;
-        if (conn->owner != NULL)
-            start_if_new(conn);
+        start_if_new(conn);
     }
 }
 
@@ -95,11 +105,13 @@ static void send_queue(struct vault_client *client)
     while (client->queue_size > 0 && is_open(client) && !client->blocked) {
         uint32_t taken = 0;
         message->type = MESSAGE_HOLD;
+        /* Who takes over what was let go of may be faster. */
+        message->number = client->conns->leaving;
         message->count = 0;
         while (taken < client->queue_size && message->count < CHANNEL_FDS_MAX) {
             uint32_t index = client->queue[(client->queue_head + taken++) % client->queue_capacity];
             struct conn *conn = &client->conns->conns[index];
-            if (conn->owner == NULL)
+            if (!has_socket(client, index))
                 continue; /* closed while it waited */
             batch[message->count] = index;
             fds[message->count] = conn->watch.fd;
@@ -194,7 +206,7 @@ static void go_on(struct vault_client *client)
         send_drops(client);
 }
 
-void vault_client_finish(struct vault_client *client)
+bool vault_client_finish(struct vault_client *client)
 {
     uint64_t deadline = clock_ns() + FINISH_NS;
 
@@ -205,9 +217,12 @@ void vault_client_finish(struct vault_client *client)
         if (client->blocked)
             poll(&writable, 1, 1); /* too many descriptors under way is not the channel's state */
     }
-    if (is_open(client) && client->queue_size > 0)
+    if (!is_open(client))
+        return false;
+    if (client->queue_size > 0)
         log_error("the vault did not take %u connections: they end with this worker",
                   client->queue_size);
+    return client->queue_size == 0;
 }
 
 static void retry(struct timer *timer)
@@ -250,7 +265,7 @@ void vault_client_open(struct vault_client *client, int channel)
         return;
     }
     for (uint32_t i = 0; i < high; i++) {
-        if (conns->conns[i].owner != NULL)
+        if (has_socket(client, i))
             queue_push(client, i);
     }
     send_queue(client);

@@ -28,7 +28,8 @@ struct vault_client {
     void *context;
 };
 
-/* Takes `channel`; hands over every connection there is. */
+/* Takes `channel`; hands over every connection there is, and of those that this worker has let go
+ * of each that nobody has taken over. */
 void vault_client_open(struct vault_client *client, int channel);
 
 /* True when what is accepted now can be handed over at once, or when there is no vault. */
@@ -44,8 +45,9 @@ void vault_client_drop(struct vault_client *client, uint64_t id);
 void vault_client_flush(struct vault_client *client);
 
 /* Before the worker lets go: waits until everything that was to be handed over has been, so that
- * nothing depends on this process any more. */
-void vault_client_finish(struct vault_client *client);
+ * nothing depends on this process any more. False when there is no vault, or it did not take all.
+ */
+bool vault_client_finish(struct vault_client *client);
 
 /* Asks for `count` connections; one answer comes by `given`. False when there is no vault. */
 bool vault_client_take(struct vault_client *client, uint64_t serial, const uint64_t *ids,

@@ -23,6 +23,7 @@
 #include "rpc/offload.h"
 
 #define THREADS_END_MS 1000u /* how long a worker that ends waits for its threads */
+#define TAKEN_MS       500u  /* and for others to take its connections over, at least */
 
 /* The one worker of this process. */
 static struct {
@@ -40,8 +41,10 @@ static struct {
     struct timer drain;
     bool draining;
     bool leaving;      /* what is left is finished; others take over what is not in `staying` */
+    uint64_t leave_ns; /* when it ends at the latest, on clock_ns() */
     uint32_t *staying; /* connections, by their index */
     uint32_t staying_count;
+    uint64_t vault_serial; /* of the last MESSAGE_VAULT */
 } worker;
 
 /* ---- Starting ---- */
@@ -269,16 +272,36 @@ static void adopted(void *context, uint64_t serial, uint32_t count)
 
 /* ---- Ending ---- */
 
-/* The loop has ended in order: others may take over what is left, modules may tidy up. */
+/* The loop has ended in order: modules may tidy up. */
 static _Noreturn void end(void)
 {
-    channel_tell(worker.start->channel, MESSAGE_RELEASED, worker.start->serial, 0);
     if (!offload_finish(THREADS_END_MS)) {
         log_warn("%u calls in threads do not end; modules are not stopped", offload_pending());
         _exit(0);
     }
     module_set_stop(&worker.modules);
     exit(0);
+}
+
+static void not_taken(struct timer *timer)
+{
+    (void)timer;
+    log_warn("its connections have not been taken over yet; the vault alone has them now "
+             "(drain_timeout)");
+    loop_stop(&worker.loop);
+}
+
+/* Others may take over what does not stay. Until they have, this worker keeps its descriptors, so
+ * that it can hand them to another vault. */
+static void released(void)
+{
+    channel_tell(worker.start->channel, MESSAGE_RELEASED, worker.vault_serial,
+                 worker.staying_count);
+    if (worker.staying_count > 0)
+        return;
+    uint64_t soonest = clock_ns() + TAKEN_MS * NS_PER_MS;
+    timer_set_at(&worker.loop, &worker.drain, worker.leave_ns < soonest ? soonest : worker.leave_ns,
+                 not_taken);
 }
 
 /* Of the connections that stayed, those that have had their answers are others' now. */
@@ -297,11 +320,8 @@ static void let_go_of_finished(void)
         worker.staying[i] = worker.staying[--worker.staying_count];
     }
     update_open();
-    if (worker.staying_count == 0)
-        loop_stop(&worker.loop);
-    else if (worker.staying_count < before)
-        channel_tell(worker.start->channel, MESSAGE_RELEASED, worker.start->serial,
-                     worker.staying_count);
+    if (worker.staying_count < before)
+        released();
 }
 
 static void answers_late(struct timer *timer)
@@ -326,6 +346,7 @@ static void leave(uint64_t timeout_ms)
     vault_client_finish(&worker.vault);
     conns_release(&worker.conns);
     worker.leaving = true;
+    worker.leave_ns = clock_ns() + timeout_ms * NS_PER_MS;
     worker.staying = must_alloc((worker.dispatcher.deferreds.pending + worker.conns.waiting_count) *
                                 sizeof(*worker.staying));
     for (uint32_t i = 0; i < high; i++) {
@@ -339,13 +360,9 @@ static void leave(uint64_t timeout_ms)
             conn_let_go(&worker.conns, conn);
         }
     }
-    if (worker.staying_count == 0) {
-        loop_stop(&worker.loop);
-        return;
-    }
-    channel_tell(worker.start->channel, MESSAGE_RELEASED, worker.start->serial,
-                 worker.staying_count);
-    timer_set(&worker.loop, &worker.drain, timeout_ms * NS_PER_MS, answers_late);
+    update_open();
+    timer_set_at(&worker.loop, &worker.drain, worker.leave_ns, answers_late);
+    released();
 }
 
 static void drain_over(struct timer *timer)
@@ -365,6 +382,18 @@ static void quit(uint64_t timeout_ms)
 }
 
 /* ---- What the master says ---- */
+
+/* There is another vault. One that leaves hands over what it has let go of, too, for as long as
+ * nobody has taken that over: this says again that it may be. */
+static void open_vault(uint64_t serial, int channel)
+{
+    vault_client_open(&worker.vault, channel);
+    worker.vault_serial = serial;
+    if (!worker.leaving)
+        return;
+    if (vault_client_finish(&worker.vault))
+        released();
+}
 
 static void reopen(uint64_t serial)
 {
@@ -402,9 +431,12 @@ static void master_message(const struct message *message, int *fds, uint32_t fd_
         break;
     case MESSAGE_VAULT:
         if (fd_count == 1) {
-            vault_client_open(&worker.vault, fds[0]);
+            open_vault(message->serial, fds[0]);
             fds[0] = -1;
         }
+        break;
+    case MESSAGE_TAKEN:
+        loop_stop(&worker.loop);
         break;
     case MESSAGE_ADOPT:
         if (fd_count == 1) {

@@ -249,6 +249,7 @@ static void give_up(struct worker *worker)
 
     worker->died = true;
     worker->state = WORKER_LEAVING; /* it does not fill its slot any more */
+    vault_tell(MESSAGE_DEAD, worker->serial);
     handover_add(worker, true);
     if (serving)
         replace(worker->slot, clock_ns() - worker->started_ns,
@@ -274,6 +275,28 @@ static void ready(struct worker *worker)
     handover_advance();
 }
 
+/* The worker has let go of all but `message->number` connections. */
+static void released(struct worker *worker, const struct message *message)
+{
+    bool all = message->number == 0;
+
+    if (worker->state != WORKER_LEAVING)
+        return;
+    if (master.mode != MASTER_RUNNING) { /* nobody takes anything over any more */
+        if (all)
+            channel_tell(worker->channel.fd, MESSAGE_TAKEN, worker->serial, 0);
+        return;
+    }
+    /* Not when it speaks of the vault before this one: it will hand over to this one, and say so.
+     * Those of earlier versions name themselves. */
+    if (worker->vault == 0 || worker->vault == message->serial || worker->serial == message->serial)
+        vault_tell(MESSAGE_DEAD, worker->serial);
+    if (worker->released)
+        handover_again(worker);
+    else
+        handover_add(worker, all);
+}
+
 static void worker_message(struct worker *worker, const struct message *message)
 {
     switch (message->type) {
@@ -294,8 +317,7 @@ static void worker_message(struct worker *worker, const struct message *message)
         snprintf(worker->failure, sizeof(worker->failure), "%s", message->text);
         break;
     case MESSAGE_RELEASED:
-        if (worker->state == WORKER_LEAVING && master.mode == MASTER_RUNNING && !worker->released)
-            handover_add(worker, message->number == 0);
+        released(worker, message);
         break;
     case MESSAGE_ADOPTED:
         handover_done(worker, message->serial, (uint32_t)message->number);

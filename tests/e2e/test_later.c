@@ -539,6 +539,29 @@ START_TEST(what_still_waits_after_drain_timeout_is_answered)
 }
 END_TEST
 
+START_TEST(the_vault_may_die_while_others_are_taken_over)
+{
+    struct server *server = serve();
+    int client = client_connect(server), others[30];
+
+    for (int i = 0; i < 30; i++) {
+        others[i] = client_connect(server);
+        client_expect_alive(others[i]);
+    }
+    client_send_frame(client, "{\"in\":\"wait\",\"params\":{\"ms\":1000},\"id\":1}");
+    wait_until(stat_of(server, "connections", "deferred") == 1, "nothing is deferred");
+    pid_t vault = server_vault(server);
+    ck_assert_int_eq(kill(vault, SIGSTOP), 0);
+    struct run run = server_ask(server, "reload");
+    expect_status(&run, 0);
+    kill(vault, SIGKILL);
+    for (int i = 0; i < 30; i++)
+        client_expect_alive(others[i]);
+    client_expect(client, "{\"out\":\"later\",\"result\":{\"ms\":1000},\"id\":1}");
+    client_expect_alive(client);
+}
+END_TEST
+
 START_TEST(a_worker_that_stays_may_die)
 {
     struct server *server = serve();
@@ -621,6 +644,7 @@ E2E_MAIN("later", every_way_of_answering_later_works, without_ids_replies_stay_i
          the_configuration_says_what_is_idempotent,
          callbacks_that_end_their_worker_cost_their_requests,
          a_reload_waits_for_them_on_their_own_connections_only,
-         what_still_waits_after_drain_timeout_is_answered, a_worker_that_stays_may_die,
+         what_still_waits_after_drain_timeout_is_answered,
+         the_vault_may_die_while_others_are_taken_over, a_worker_that_stays_may_die,
          the_vault_may_die_while_a_worker_stays, an_upgrade_waits_for_them_likewise,
          quitting_waits_for_them)

@@ -236,6 +236,103 @@ START_TEST(the_vault_is_replaced_and_keeps_on_protecting)
 }
 END_TEST
 
+static void reload(const struct server *server)
+{
+    struct run run = server_ask(server, "reload");
+    expect_status(&run, 0);
+}
+
+/* Another vault than `former`. */
+static pid_t next_vault(const struct server *server, pid_t former)
+{
+    pid_t vault;
+
+    wait_until((vault = server_vault(server)) > 0 && vault != former, "there is no other vault");
+    return vault;
+}
+
+/* The hand-over hangs on a vault that hangs, and goes on with the next one, or the one after that:
+ * who leaves still has what nobody has taken over. */
+START_TEST(a_vault_that_dies_in_a_hand_over_costs_nobody)
+{
+    enum { CLIENTS = 600 }; /* several batches for each worker */
+    struct server *server = serve_crash("");
+    int clients[CLIENTS];
+    pid_t before[8], after[8];
+
+    for (int i = 0; i < CLIENTS; i++) {
+        clients[i] = client_connect(server);
+        client_expect_alive(clients[i]);
+    }
+    wait_until(connections(clients[0], "open") == CLIENTS, "there are others than these");
+    for (int round = 0; round < 3; round++) {
+        ck_assert_uint_eq(server_workers(server, before, 8), 2);
+        pid_t vault = server_vault(server);
+        ck_assert_int_eq(kill(vault, SIGSTOP), 0);
+        reload(server);
+        for (int deaths = 0; deaths < round; deaths++) {
+            kill(vault, SIGKILL);
+            vault = next_vault(server, vault);
+            kill(vault, SIGSTOP);
+        }
+        kill(vault, SIGKILL);
+        for (int i = 0; i < CLIENTS; i++)
+            client_expect_alive(clients[i]);
+        wait_until(connections(clients[0], "open") == CLIENTS, "not all are counted, or others");
+        for (int i = 0; i < 2; i++)
+            wait_until(!process_lives(before[i]), "a worker that left does not end");
+    }
+    /* The last of these vaults has them all. */
+    wait_until(server_workers(server, after, 8) == 2, "there are not two workers");
+    for (int i = 0; i < 2; i++)
+        kill(after[i], SIGKILL);
+    for (int i = 0; i < CLIENTS; i++)
+        client_expect_alive(clients[i]);
+    ck_assert_ptr_null(strstr(server_log(server), "could not be taken over"));
+    ck_assert_ptr_null(strstr(server_log(server), "that nobody took over"));
+}
+END_TEST
+
+/* A worker and the vault at once: then it is over, and nobody counts on it. */
+START_TEST(what_is_lost_is_not_counted_as_open)
+{
+    enum { CLIENTS = 20 };
+    struct server *server = server_new();
+    int clients[CLIENTS];
+    pid_t workers[8];
+
+    server->reports_allowed = true;
+    conf_crash(server, "");
+    server_start_with(server, (const char *const[]){"-g", "worker_processes 1;", NULL});
+    for (int i = 0; i < CLIENTS; i++) {
+        clients[i] = client_connect(server);
+        client_expect_alive(clients[i]);
+    }
+    ck_assert_uint_eq(server_workers(server, workers, 8), 1);
+    kill(server_vault(server), SIGSTOP);
+    kill(workers[0], SIGKILL);
+    kill(server_vault(server), SIGKILL);
+    for (int i = 0; i < CLIENTS; i++)
+        wait_until(client_is_closed(clients[i]), "a connection is left");
+    int client = client_connect(server);
+    wait_until(connections(client, "open") == 1, "what was lost is counted as open");
+}
+END_TEST
+
+/* A hand-over that hangs keeps nobody from ending. */
+START_TEST(quitting_does_not_wait_for_a_hand_over_that_hangs)
+{
+    struct server *server = serve_crash("");
+    int client = client_connect(server);
+
+    client_expect_alive(client);
+    kill(server_vault(server), SIGSTOP);
+    reload(server);
+    server_signal(server, SIGQUIT);
+    ck_assert_int_eq(server_wait_exit(server, PATIENCE_MS), 0);
+}
+END_TEST
+
 /* What could not be handed over is not accepted: it waits where a worker's death does not hurt it.
  */
 START_TEST(a_vault_that_is_slow_costs_new_clients_nothing)
@@ -524,6 +621,8 @@ E2E_MAIN("process", a_crash_costs_the_guilty_request_and_nothing_else,
          a_worker_killed_from_outside_is_replaced_and_nobody_notices,
          a_lone_client_is_answered_however_uneven_the_workers_are,
          the_vault_is_replaced_and_keeps_on_protecting,
+         a_vault_that_dies_in_a_hand_over_costs_nobody, what_is_lost_is_not_counted_as_open,
+         quitting_does_not_wait_for_a_hand_over_that_hangs,
          a_vault_that_is_slow_costs_new_clients_nothing,
 #ifndef __SANITIZE_ADDRESS__
          memory_exhaustion_by_a_module_costs_its_request_only,
