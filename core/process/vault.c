@@ -15,15 +15,15 @@
 #include "process/title.h"
 #include "process/vault_table.h"
 
-#define RETRY_NS                                                                       \
-    NS_PER_MS /* a GIVE that could not be sent: too many descriptors are under way, or \
-                 what was asked for is */
+/* A GIVE is tried again: too many descriptors are under way, or what was asked for is. */
+#define RETRY_NS NS_PER_MS
 
 struct vault_worker {
     struct watch watch;
     struct timer retry;
     uint32_t serial;
     bool dead;            /* said by the master, or seen as the end of its channel */
+    bool late;            /* it has handed over what others may have taken already */
     struct message *give; /* a TAKE that is not answered yet: its ids */
     struct vault_worker *next;
 };
@@ -77,6 +77,7 @@ static void hold(struct vault_worker *worker, const struct message *message, con
 {
     for (uint32_t i = 0; i < fd_count && i < message->count; i++) {
         /* Whoever has taken it over may have said so before. */
+        worker->late |= message->number != 0;
         if (message->number != 0 && vault_table_find(&vault.table, message->ids[i]) != NULL)
             close(fds[i]);
         else
@@ -239,9 +240,11 @@ static void master_message(const struct message *message, const int *fds, uint32
         worker_drain(worker);
         worker->dead = true;
     } else if (message->type == MESSAGE_RETIRE) {
+        /* Who has taken one of them by the former vault may have yet to say so. */
+        bool end = worker == NULL || !worker->late;
         if (worker != NULL)
             worker_forget(worker);
-        uint32_t left = vault_table_retire(&vault.table, (uint32_t)message->serial);
+        uint32_t left = vault_table_retire(&vault.table, (uint32_t)message->serial, end);
         if (left > 0)
             log_warn("closed %u connections of worker process %llu that nobody took over", left,
                      (unsigned long long)message->serial);

@@ -87,7 +87,7 @@ bool vault_table_drop(struct vault_table *table, uint64_t id)
     return true;
 }
 
-uint32_t vault_table_retire(struct vault_table *table, uint32_t owner)
+uint32_t vault_table_retire(struct vault_table *table, uint32_t owner, bool end)
 {
     uint32_t count = 0;
 
@@ -98,7 +98,8 @@ uint32_t vault_table_retire(struct vault_table *table, uint32_t owner)
             continue;
         }
         /* Nobody has taken it over: the connection is over, and its client must hear of it. */
-        shutdown(entry->fd, SHUT_RDWR);
+        if (end)
+            shutdown(entry->fd, SHUT_RDWR);
         close(entry->fd);
         vacate(table, i); /* another entry may stand at i now */
         count++;

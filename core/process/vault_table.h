@@ -27,7 +27,8 @@ void vault_table_put(struct vault_table *table, uint64_t id, int fd, uint32_t ow
 /* Closes and forgets. True when the id was there. */
 bool vault_table_drop(struct vault_table *table, uint64_t id);
 
-/* Closes and forgets all that `owner` has. Returns how many. */
-uint32_t vault_table_retire(struct vault_table *table, uint32_t owner);
+/* Closes and forgets all that `owner` has; with `end`, the connections are over for everybody else,
+ * too. Returns how many. */
+uint32_t vault_table_retire(struct vault_table *table, uint32_t owner, bool end);
 
 #endif

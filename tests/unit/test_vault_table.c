@@ -73,7 +73,7 @@ static void retire(uint32_t owner)
 
     for (uint32_t i = 0; i < IDS; i++)
         expected += shadow[i].fd >= 0 && shadow[i].owner == owner;
-    must(vault_table_retire(&table, owner) == expected);
+    must(vault_table_retire(&table, owner, true) == expected);
     for (uint32_t i = 0; i < IDS; i++) {
         if (shadow[i].fd < 0 || shadow[i].owner != owner)
             continue;
@@ -152,7 +152,7 @@ START_TEST(table_that_is_empty_has_nothing)
 {
     ck_assert_ptr_null(vault_table_find(&table, 1));
     ck_assert(!vault_table_drop(&table, 1));
-    ck_assert_uint_eq(vault_table_retire(&table, 1), 0);
+    ck_assert_uint_eq(vault_table_retire(&table, 1, true), 0);
 }
 END_TEST
 
@@ -178,14 +178,29 @@ START_TEST(table_retire_ends_the_connection_for_everybody)
     unix_pair(kept);
     vault_table_put(&table, 1, dup(fds[0]), 7);
     vault_table_put(&table, 2, dup(kept[0]), 8);
-    ck_assert_uint_eq(vault_table_retire(&table, 7), 1);
+    ck_assert_uint_eq(vault_table_retire(&table, 7, true), 1);
     ck_assert_int_eq(recv(fds[1], &byte, 1, MSG_DONTWAIT), 0); /* though fds[0] is still open */
     ck_assert_int_eq(recv(kept[1], &byte, 1, MSG_DONTWAIT), -1);
     ck_assert_ptr_nonnull(vault_table_find(&table, 2));
 }
 END_TEST
 
+START_TEST(table_retire_leaves_the_connection_to_others_when_told_so)
+{
+    int fds[2];
+    char byte;
+
+    unix_pair(fds);
+    vault_table_put(&table, 1, dup(fds[0]), 7);
+    ck_assert_uint_eq(vault_table_retire(&table, 7, false), 1);
+    ck_assert_int_eq(recv(fds[1], &byte, 1, MSG_DONTWAIT), -1);
+    close(fds[0]);
+    ck_assert_int_eq(recv(fds[1], &byte, 1, MSG_DONTWAIT), 0);
+}
+END_TEST
+
 UNIT_MAIN("vault_table", table_at_random_against_an_array, table_with_ids_as_workers_give_them,
           table_finds_the_others_whichever_is_dropped, table_that_is_empty_has_nothing,
           table_drop_leaves_the_connection_to_others,
-          table_retire_ends_the_connection_for_everybody)
+          table_retire_ends_the_connection_for_everybody,
+          table_retire_leaves_the_connection_to_others_when_told_so)
