@@ -344,6 +344,12 @@ class Chaos:
         self.reload()
         self.later(0.003, self.kill_worker)
 
+    def kill_vault_in_reload(self):
+        """Who leaves hands over to the next one what nobody has taken over yet."""
+        self.reload()
+        self.later(self.random.random() * 0.006, self.kill_vault)
+        self.quiet_until = time.monotonic() + 0.1
+
     def crash(self, method=None):
         # The next client that has its replies asks for it, among other requests.
         self.guilty.append(method or self.random.choice(CRASHES))
@@ -366,8 +372,9 @@ class Chaos:
 
     EVENTS = {"reload": reload, "reload-twice": reload_twice, "upgrade": upgrade, "kill": kill_worker,
               "kill-vault": kill_vault, "kill-probe": kill_probe, "kill-twice": kill_twice,
-              "kill-in-reload": kill_in_reload, "crash": crash, "crash-in-reload": crash_in_reload,
-              "hang": hang, "stop-master": stop_master, "nothing": nothing}
+              "kill-in-reload": kill_in_reload, "kill-vault-in-reload": kill_vault_in_reload,
+              "crash": crash, "crash-in-reload": crash_in_reload, "hang": hang,
+              "stop-master": stop_master, "nothing": nothing}
 
     def later(self, seconds, action):
         self.scheduled.append((time.monotonic() + seconds, action))
@@ -431,7 +438,7 @@ class Chaos:
                 name = waiting or self.random.choice(names)
                 # A vault that dies while there is a dead worker, or the other way round, is one
                 # failure more than is promised: it waits until the server has settled.
-                waiting = name if name == "kill-vault" and not self.settled(now) else None
+                waiting = name if "kill-vault" in name and not self.settled(now) else None
                 if waiting:
                     self.turn()
                     continue
