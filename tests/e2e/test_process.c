@@ -2,6 +2,7 @@
  * and nobody anything else. */
 #include "harness.h"
 
+#include <dirent.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -251,6 +252,19 @@ static pid_t next_vault(const struct server *server, pid_t former)
     return vault;
 }
 
+/* How many descriptors a process has. */
+static size_t descriptors_of(pid_t pid)
+{
+    DIR *directory = opendir(keep_printf("/proc/%d/fd", (int)pid));
+    size_t count = 0;
+
+    while (directory != NULL && readdir(directory) != NULL)
+        count++;
+    if (directory != NULL)
+        closedir(directory);
+    return count;
+}
+
 /* The hand-over hangs on a vault that hangs, and goes on with the next one, or the one after that:
  * who leaves still has what nobody has taken over. */
 START_TEST(a_vault_that_dies_in_a_hand_over_costs_nobody)
@@ -282,8 +296,8 @@ START_TEST(a_vault_that_dies_in_a_hand_over_costs_nobody)
         for (int i = 0; i < 2; i++)
             wait_until(!process_lives(before[i]), "a worker that left does not end");
     }
-    /* The last of these vaults has them all. */
     wait_until(server_workers(server, after, 8) == 2, "there are not two workers");
+    wait_until(descriptors_of(server_vault(server)) > CLIENTS, "the last vault has not got all");
     for (int i = 0; i < 2; i++)
         kill(after[i], SIGKILL);
     for (int i = 0; i < CLIENTS; i++)
