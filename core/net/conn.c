@@ -71,6 +71,7 @@ bool conns_init(struct conns *conns, struct loop *loop, int fd, uint32_t worker,
         return false;
     if (!blocks_init(&conns->blocks, conns->arena.block_count))
         return error_set(error, "no memory for the bookkeeping of the arena");
+    reserve_init(conns);
     void *memory = mmap(NULL, conns->arena.record_count * sizeof(struct conn),
                         PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (memory == MAP_FAILED)
@@ -125,8 +126,8 @@ struct conn *conn_open(struct conns *conns, int fd, uint32_t listener,
 }
 
 /* Copies a span of another arena into a block of this one. */
-static bool adopt_bytes(struct conns *conns, const struct arena *from, uint32_t *block,
-                        uint8_t *order, uint32_t *start, uint32_t *end)
+static bool adopt_bytes(struct conns *conns, const struct arena *from, struct reserve *reserve,
+                        uint32_t *block, uint8_t *order, uint32_t *start, uint32_t *end)
 {
     uint32_t size = *end - *start;
     const char *bytes = size == 0 ? NULL : arena_block(from, *block) + *start;
@@ -137,7 +138,7 @@ static bool adopt_bytes(struct conns *conns, const struct arena *from, uint32_t 
     if (size == 0)
         return true;
     *order = (uint8_t)block_order(size);
-    *block = blocks_take(&conns->blocks, *order);
+    *block = block_take(conns, reserve, order);
     if (*block == BLOCK_NONE)
         return false;
     memcpy(arena_block(&conns->arena, *block), bytes, size);
@@ -155,12 +156,13 @@ struct conn *conn_adopt(struct conns *conns, int fd, const struct arena *from,
         return NULL;
     if (copy.answered_at != 0)
         copy.answered_at -= copy.in_start;
-    if (!adopt_bytes(conns, from, &copy.in_block, &copy.in_order, &copy.in_start, &copy.in_end)) {
+    if (!adopt_bytes(conns, from, &conns->in_reserve, &copy.in_block, &copy.in_order,
+                     &copy.in_start, &copy.in_end)) {
         conn_give(conns, conn);
         return NULL;
     }
-    if (!adopt_bytes(conns, from, &copy.out_block, &copy.out_order, &copy.out_start,
-                     &copy.out_end)) {
+    if (!adopt_bytes(conns, from, &conns->out_reserve, &copy.out_block, &copy.out_order,
+                     &copy.out_start, &copy.out_end)) {
         block_release(conns, copy.in_block, copy.in_order);
         conn_give(conns, conn);
         return NULL;

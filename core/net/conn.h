@@ -52,6 +52,13 @@ struct conn {
 };
 static_assert(sizeof(struct conn) == 64, "a cache line; idle connections are many");
 
+/* A block that is kept back for whoever finds no room, one connection at a time: so a frame becomes
+ * whole, and is answered, however many frames that are not whole yet fill the rest. */
+struct reserve {
+    uint32_t block; /* BLOCK_NONE: the arena is too small for one */
+    bool used;
+};
+
 /* Connections linked through next_dirty, the first to come first. */
 struct conn_list {
     uint32_t first, last; /* 1 + index; 0: there is none */
@@ -61,6 +68,8 @@ struct conns {
     struct loop *loop;
     struct arena arena;
     struct blocks blocks;
+    struct reserve in_reserve, out_reserve; /* blocks of 2^reserve_order units */
+    unsigned reserve_order;
     struct conn *conns; /* one for each record, by index */
     counter *counters;  /* WORKER_COUNTERS of them */
     uint32_t worker;    /* serial number, the upper half of every id made here */

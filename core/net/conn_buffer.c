@@ -9,6 +9,7 @@
 #define ROOM_MIN      4096u /* less than this is not worth a read */
 #define SHRINK_ABOVE  1024u /* bytes of a partial frame that are left where they are */
 #define DISCARD_ORDER 8u    /* blocks of 1 MiB and more give their pages back */
+#define RESERVE_FROM  512u  /* blocks: smaller arenas have no reserve */
 #define GROW_FACTOR   4u    /* so that a large frame is copied a few times at most */
 
 /* Whether input may take a block of this order. Beyond three quarters of the arena only the
@@ -19,11 +20,47 @@ static bool input_allowed(const struct conns *conns, unsigned order)
     return order == 0 || blocks->used + (1u << order) <= blocks->count - blocks->count / 4;
 }
 
+void reserve_init(struct conns *conns)
+{
+    conns->in_reserve.block = conns->out_reserve.block = BLOCK_NONE;
+    if (conns->blocks.count < RESERVE_FROM)
+        return;
+    while (8u << (conns->reserve_order + 1) <= conns->blocks.count &&
+           conns->reserve_order + 1 < BLOCK_ORDERS)
+        conns->reserve_order++;
+    conns->in_reserve.block = blocks_take(&conns->blocks, conns->reserve_order);
+    conns->out_reserve.block = blocks_take(&conns->blocks, conns->reserve_order);
+}
+
+static uint32_t reserve_take(const struct conns *conns, struct reserve *reserve, uint8_t *order)
+{
+    if (reserve->used || reserve->block == BLOCK_NONE || *order > conns->reserve_order)
+        return BLOCK_NONE;
+    reserve->used = true;
+    *order = (uint8_t)conns->reserve_order;
+    return reserve->block;
+}
+
+uint32_t block_take(struct conns *conns, struct reserve *reserve, uint8_t *order)
+{
+    uint32_t block = blocks_take(&conns->blocks, *order);
+    return block == BLOCK_NONE ? reserve_take(conns, reserve, order) : block;
+}
+
 void block_release(struct conns *conns, uint32_t block, unsigned order)
 {
+    struct reserve *reserve = block == conns->in_reserve.block    ? &conns->in_reserve
+                              : block == conns->out_reserve.block ? &conns->out_reserve
+                                                                  : NULL;
+
     if (block == BLOCK_NONE)
         return;
-    blocks_give(&conns->blocks, block, order);
+    if (reserve != NULL) {
+        reserve->used = false;
+        conns->used_when_full = UINT32_MAX; /* whoever waits may have it */
+    } else {
+        blocks_give(&conns->blocks, block, order);
+    }
     if (order >= DISCARD_ORDER)
         arena_discard(&conns->arena, block, order);
 }
@@ -53,11 +90,10 @@ void conn_wait_for_room(struct conns *conns, struct conn *conn)
     }
 }
 
-/* Copies unconsumed input to the start of a new block of `order`. */
-static bool input_move(struct conns *conns, struct conn *conn, unsigned order)
+/* Copies unconsumed input to the start of `block`, a new one. False when that is none. */
+static bool input_move_to(struct conns *conns, struct conn *conn, uint32_t block, unsigned order)
 {
     struct conn_record *record = conn_record_of(conns, conn);
-    uint32_t block = blocks_take(&conns->blocks, order);
 
     if (block == BLOCK_NONE)
         return false;
@@ -76,6 +112,37 @@ static bool input_move(struct conns *conns, struct conn *conn, unsigned order)
     record_commit(record);
     block_release(conns, old, old_order);
     return true;
+}
+
+static bool input_move(struct conns *conns, struct conn *conn, unsigned order)
+{
+    return input_move_to(conns, conn, blocks_take(&conns->blocks, order), order);
+}
+
+/* The last resort of a connection whose block is full: one block will do for what is there, or the
+ * reserve for the frame that it is the beginning of. */
+static bool input_squeeze(struct conns *conns, struct conn *conn, uint64_t size)
+{
+    uint8_t order = (uint8_t)block_order(conn->expects);
+
+    if (size < BLOCK_SIZE && input_move(conns, conn, 0))
+        return true;
+    if (conn->expects <= size)
+        return false;
+    uint32_t block = reserve_take(conns, &conns->in_reserve, &order);
+    return input_move_to(conns, conn, block, order);
+}
+
+size_t input_room(const struct conns *conns, const struct conn *conn)
+{
+    const struct conn_cursors *cursors = conn_cursors(conns, conn);
+    size_t room = (size_t)BLOCK_BYTES(cursors->in_order) - cursors->in_end;
+    uint32_t size = cursors->in_end - cursors->in_start;
+
+    if (cursors->in_block == conns->in_reserve.block && conn->expects > size &&
+        conn->expects - size < room)
+        room = conn->expects - size;
+    return room;
 }
 
 bool input_prepare(struct conns *conns, struct conn *conn)
@@ -100,7 +167,7 @@ bool input_prepare(struct conns *conns, struct conn *conn)
         order = READ_ORDER;
     if (order < BLOCK_ORDERS && input_allowed(conns, order) && input_move(conns, conn, order))
         return true;
-    return room > 0;
+    return room > 0 || input_squeeze(conns, conn, size);
 }
 
 void input_shrink(struct conns *conns, struct conn *conn)
@@ -130,13 +197,13 @@ static bool output_move(struct conns *conns, struct conn *conn, size_t size)
     struct conn_record *record = conn_record_of(conns, conn);
     struct conn_cursors *edit = record_edit(record);
     uint32_t queued = edit->out_end - edit->out_start;
-    unsigned order = block_order((uint64_t)queued + size);
+    uint8_t order = (uint8_t)block_order((uint64_t)queued + size);
 
     if (order < WRITE_ORDER)
         order = WRITE_ORDER;
     if (order >= BLOCK_ORDERS)
         return false;
-    uint32_t block = blocks_take(&conns->blocks, order);
+    uint32_t block = block_take(conns, &conns->out_reserve, &order);
     if (block == BLOCK_NONE)
         return false;
     uint32_t old = edit->out_block;
@@ -145,7 +212,7 @@ static bool output_move(struct conns *conns, struct conn *conn, size_t size)
         memcpy(arena_block(&conns->arena, block), arena_block(&conns->arena, old) + edit->out_start,
                queued);
     edit->out_block = block;
-    edit->out_order = (uint8_t)order;
+    edit->out_order = order;
     edit->out_start = 0;
     edit->out_end = queued;
     record_commit(record);

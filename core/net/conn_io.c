@@ -154,7 +154,7 @@ static bool receive_once(struct conns *conns, struct conn *conn)
     }
     struct conn_record *record = conn_record_of(conns, conn);
     const struct conn_cursors *cursors = record_cursors(record);
-    size_t room = (size_t)BLOCK_BYTES(cursors->in_order) - cursors->in_end;
+    size_t room = input_room(conns, conn);
     char *to = arena_block(&conns->arena, cursors->in_block) + cursors->in_end;
     call_begins(conns, conn);
     ssize_t got = recv(conn->watch.fd, to, room, 0);

@@ -133,12 +133,12 @@ START_TEST(conn_input_grows_with_what_was_received)
         c.allowance = part;
         client_update(&c);
         run_until(allowance_received);
-        must(conns.blocks.used * BLOCK_SIZE <= 16384 + 8 * part);
+        must(units_used(&conns) * BLOCK_SIZE <= 16384 + 8 * part);
     }
     c.allowance = SIZE_MAX;
     client_update(&c);
     run_until(content);
-    ck_assert_uint_eq(conns.blocks.used, 0);
+    ck_assert_uint_eq(units_used(&conns), 0);
     client_close(&c);
     server_close();
 }
@@ -165,11 +165,11 @@ START_TEST(conn_announcing_much_costs_little)
         client_update(&crowd[i]);
     }
     run_until(crowd_received);
-    ck_assert_uint_le(conns.blocks.used, CROWD);
+    ck_assert_uint_le(units_used(&conns), CROWD);
     for (int i = 0; i < CROWD; i++)
         client_close(&crowd[i]);
     run_until(nobody_open);
-    ck_assert_uint_eq(conns.blocks.used, 0);
+    ck_assert_uint_eq(units_used(&conns), 0);
     server_close();
 }
 END_TEST
@@ -183,7 +183,7 @@ START_TEST(conn_gives_large_blocks_back_when_little_is_left_in_them)
     client_update(&c);
     run_until(received_all);
     run_until(content);
-    ck_assert_uint_eq(conns.blocks.used, 1);
+    ck_assert_uint_eq(units_used(&conns), 1);
     ck_assert_uint_eq(conn_input(&conns, c.conn).size, 104);
     ck_assert_int_eq(conn_input(&conns, c.conn).data[4], ECHO);
     client_close(&c);
@@ -199,7 +199,7 @@ START_TEST(conn_that_is_idle_has_no_block)
         client_call(&c, ECHO, 1 + i * 100);
         client_update(&c);
         run_until(content);
-        must(conns.blocks.used == 0);
+        must(units_used(&conns) == 0);
         must(conn_input(&conns, c.conn).size == 0);
     }
     client_close(&c);

@@ -22,7 +22,7 @@ static void heir_close(void)
             conn_close(&heir, &heir.conns[i]);
     }
     conns_flush(&heir);
-    ck_assert_uint_eq(heir.blocks.used, 0);
+    ck_assert_uint_eq(units_used(&heir), 0);
     ck_assert_uint_eq(heir.open, 0);
     conns_free(&heir);
     close(heir_fd);
@@ -265,7 +265,7 @@ START_TEST(adoption_without_room_changes_nothing)
         for (unsigned again = 0; again < 10; again++) {
             ck_assert_ptr_null(
                 conn_adopt(&heir, fd, &from, &record, record_cursors(&record), heirs_owner()));
-            ck_assert_uint_eq(heir.blocks.used, 0);
+            ck_assert_uint_eq(units_used(&heir), 0);
             ck_assert_uint_eq(heir.open, 0);
             ck_assert_uint_le(heir.arena.header->record_high, 1);
         }
@@ -274,6 +274,32 @@ START_TEST(adoption_without_room_changes_nothing)
         arena_unmap(&from);
         ends();
     }
+}
+END_TEST
+
+START_TEST(adoption_may_use_the_reserve)
+{
+    uint32_t taken[1024], count = 0;
+
+    server_open(4, 64);
+    heir_open(4, 512);
+    while ((taken[count] = blocks_take(&heir.blocks, 0)) != BLOCK_NONE)
+        count++;
+    client_open(&c, true);
+    client_call(&c, ECHO, 30000);
+    c.allowance = 20000;
+    client_update(&c);
+    run_until(allowance_received);
+    struct conn *conn = adopt_and_compare(&c, die(&c));
+    ck_assert(heir.in_reserve.used);
+    conn_start(&heir, conn);
+    c.allowance = SIZE_MAX;
+    client_update(&c);
+    run_until(content);
+    ck_assert(!heir.in_reserve.used && !heir.out_reserve.used);
+    while (count > 0)
+        blocks_give(&heir.blocks, taken[--count], 0);
+    ends();
 }
 END_TEST
 
@@ -310,4 +336,5 @@ UNIT_MAIN("conn_adopt", adopted_request_is_finished_wherever_it_was_split,
           adopted_replies_are_sent_from_where_they_were,
           adopted_record_keeps_flags_and_running_mark,
           adopted_half_closed_connection_is_answered_and_ended,
-          adoption_without_room_changes_nothing, adoption_without_a_record_changes_nothing)
+          adoption_without_room_changes_nothing, adoption_may_use_the_reserve,
+          adoption_without_a_record_changes_nothing)

@@ -321,6 +321,107 @@ START_TEST(arena_full_of_many_answers_everybody)
 }
 END_TEST
 
+/* ---- The reserve ---- */
+
+static bool storm_content(void)
+{
+    bool content = true;
+
+    for (unsigned i = 0; i < STORM; i++)
+        content = content && client_content(&storm[i]);
+    return content;
+}
+
+static size_t storm_part;
+
+static bool all_have_a_part_or_wait(void)
+{
+    bool have = true;
+
+    for (unsigned i = 0; i < STORM; i++)
+        have = have && (storm[i].conn->waiting ||
+                        conn_cursors(&conns, storm[i].conn)->received == storm_part);
+    return have;
+}
+
+static void storm_may_send(size_t allowance)
+{
+    for (unsigned i = 0; i < STORM; i++) {
+        storm[i].allowance = allowance;
+        client_update(&storm[i]);
+    }
+}
+
+/* Parts of frames fill all that frames may have, and each lacks more than there is room for. */
+static void storm_of_parts(void)
+{
+    server_open(2 * STORM, 512); /* the reserves are of 64 units */
+    ck_assert_uint_eq(conns.reserve_order, 6);
+    for (unsigned i = 0; i < STORM; i++) {
+        client_open(&storm[i], i % 2);
+        client_call(&storm[i], ECHO, 250000);
+    }
+    /* What blocks of 4 units have, and of 16; the next larger ones have 64. */
+    for (storm_part = 16000; storm_part <= 60000; storm_part += 44000) {
+        storm_may_send(storm_part);
+        run_until(all_have_a_part_or_wait);
+    }
+    ck_assert(!storm_content());
+}
+
+static void storm_ends(void)
+{
+    for (unsigned i = 0; i < STORM; i++)
+        client_close(&storm[i]);
+    run_until(nobody_open);
+    server_close();
+}
+
+START_TEST(arena_full_of_parts_of_frames_makes_them_whole_one_by_one)
+{
+    storm_of_parts();
+    storm_may_send(SIZE_MAX);
+    run_until(storm_content);
+    storm_ends();
+}
+END_TEST
+
+/* Who has the reserve may go before its frame is whole. */
+START_TEST(arena_full_reserve_goes_on_to_another_one)
+{
+    unsigned gone = 0;
+
+    storm_of_parts();
+    ck_assert(conns.in_reserve.used);
+    for (unsigned i = 0; i < STORM; i++) {
+        if (conn_cursors(&conns, storm[i].conn)->in_block != conns.in_reserve.block)
+            continue;
+        client_close(&storm[i]);
+        client_open(&storm[i], true);
+        gone++;
+        break;
+    }
+    ck_assert_uint_eq(gone, 1);
+    storm_may_send(SIZE_MAX);
+    run_until(storm_content);
+    storm_ends();
+}
+END_TEST
+
+/* Pipelined frames, so that each reserve is asked for again and again; small ones between. */
+START_TEST(arena_full_reserve_serves_everybody_in_turn)
+{
+    storm_of_parts();
+    for (unsigned i = 0; i < STORM; i++) {
+        for (unsigned n = 0; n < 4; n++)
+            client_call(&storm[i], ECHO, n % 2 == 0 ? 100 : 200000);
+    }
+    storm_may_send(SIZE_MAX);
+    run_until(storm_content);
+    storm_ends();
+}
+END_TEST
+
 UNIT_MAIN("conn_arena", arena_full_reading_waits_and_goes_on,
           arena_full_keeps_the_reply_and_sends_it_later,
           arena_full_reply_is_kept_when_the_client_has_ended,
@@ -329,4 +430,6 @@ UNIT_MAIN("conn_arena", arena_full_reading_waits_and_goes_on,
           arena_full_sending_makes_room_without_another_event,
           arena_full_who_waited_before_is_not_forgotten,
           arena_full_small_replies_do_not_wait_for_a_large_one,
-          arena_full_of_many_answers_everybody)
+          arena_full_of_many_answers_everybody,
+          arena_full_of_parts_of_frames_makes_them_whole_one_by_one,
+          arena_full_reserve_goes_on_to_another_one, arena_full_reserve_serves_everybody_in_turn)
