@@ -209,6 +209,8 @@ void conn_close(struct conns *conns, struct conn *conn)
     loop_unwatch(conns->loop, &conn->watch);
     /* The record is free before its blocks are: nobody may take over what is being given back. */
     atomic_store_explicit(&record->id, 0, memory_order_release);
+    /* At once: of what has no record any more nobody else would count the end. */
+    counter_add(&conns->counters[COUNT_CLOSED], 1);
     block_release(conns, cursors->in_block, cursors->in_order);
     block_release(conns, cursors->out_block, cursors->out_order);
     /* Another process holds a duplicate, so that close() alone would not end the connection. */
@@ -219,7 +221,6 @@ void conn_close(struct conns *conns, struct conn *conn)
         conns->waiting_count--;
     if (conn->lingering)
         conns->lingering--;
-    counter_add(&conns->counters[COUNT_CLOSED], 1);
     conn_give(conns, conn);
 }
 

@@ -323,6 +323,7 @@ START_TEST(what_is_lost_is_not_counted_as_open)
         client_expect_alive(clients[i]);
     }
     ck_assert_uint_eq(server_workers(server, workers, 8), 1);
+    wait_until(connections(clients[0], "open") == CLIENTS, "there are others than these");
     kill(server_vault(server), SIGSTOP);
     kill(workers[0], SIGKILL);
     kill(server_vault(server), SIGKILL);
