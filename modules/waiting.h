@@ -5,7 +5,8 @@
 #define PILLION_MODULES_WAITING_H
 
 #include <pillion/module.h>
-#include <time.h>
+
+#include "clock.h"
 
 /* The first member of what a module keeps of the request. */
 struct waiting {
@@ -26,14 +27,6 @@ static inline void waiting_start(struct waiting_line *line)
     *line = (struct waiting_line){.end = &line->first};
 }
 
-static inline uint64_t waiting_now_ms(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
-
 static inline void waiting_leave(void *data)
 {
     struct waiting *waiting = data;
@@ -48,6 +41,25 @@ static inline void waiting_leave(void *data)
     line->bytes -= waiting->bytes;
 }
 
+/* Room in the request's memory for a place in line, `size` bytes that begin with a struct waiting.
+ * The limits are those of a connection that is there. NULL when the request is answered: the line
+ * is as long as it may be. `server` is what they wait for. */
+static inline void *waiting_place(const struct waiting_line *line, pillion_request *req,
+                                  size_t size, int64_t max_pending, uint64_t max_unsent,
+                                  const char *server)
+{
+    if (line->count >= (size_t)max_pending || line->bytes > max_unsent) {
+        pillion_fail(req, PILLION_OVERLOADED,
+                     "%zu requests of %zu bytes wait for a connection to %s (%s)", line->count,
+                     line->bytes, server, line->bytes > max_unsent ? "max_unsent" : "max_pending");
+        return NULL;
+    }
+    void *place = pillion_alloc(req, size);
+    if (place == NULL)
+        pillion_fail(req, PILLION_OVERLOADED, "out of memory");
+    return place;
+}
+
 /* Defers the request, and puts it at the end of the line; `bytes` is what it will send. */
 static inline void waiting_join(struct waiting_line *line, struct waiting *waiting,
                                 pillion_request *req, size_t bytes, uint64_t timeout_ms)
@@ -59,7 +71,7 @@ static inline void waiting_join(struct waiting_line *line, struct waiting *waiti
     *waiting = (struct waiting){
         .line = line,
         .token = token,
-        .due_ms = waiting_now_ms() + timeout_ms,
+        .due_ms = now_ms() + timeout_ms,
         .bytes = bytes,
         .place = line->end,
     };
@@ -82,7 +94,7 @@ static inline pillion_request *waiting_take(struct waiting_line *line)
 /* What is left of its time: 1 or more. */
 static inline uint64_t waiting_left_ms(const struct waiting *waiting)
 {
-    uint64_t now = waiting_now_ms();
+    uint64_t now = now_ms();
     return waiting->due_ms > now ? waiting->due_ms - now : 1;
 }
 

@@ -33,25 +33,17 @@ static void attempt_ended(struct connection *connection)
     connection->opening = false;
 }
 
-/* The first connections are being opened. The limits are those of one that is there. */
+/* The first connections are being opened. */
 static void pool_wait(struct pool *pool, pillion_request *req, const struct method *method,
                       const char *const *values)
 {
     const struct settings *settings = pool->settings;
     struct waiting_line *line = &pool->waiting;
 
-    if (line->count >= (size_t)settings->max_pending || line->bytes > settings->max_unsent) {
-        pillion_fail(req, PILLION_OVERLOADED,
-                     "%zu requests of %zu bytes wait for a connection to PostgreSQL (%s)",
-                     line->count, line->bytes,
-                     line->bytes > settings->max_unsent ? "max_unsent" : "max_pending");
+    struct waiting_query *place = waiting_place(line, req, sizeof(*place), settings->max_pending,
+                                                settings->max_unsent, "PostgreSQL");
+    if (place == NULL)
         return;
-    }
-    struct waiting_query *place = pillion_alloc(req, sizeof(*place));
-    if (place == NULL) {
-        pillion_fail(req, PILLION_OVERLOADED, "out of memory");
-        return;
-    }
     place->method = method;
     place->values = values;
     waiting_join(line, &place->waiting, req, query_size(method, values), settings->timeout_ms);

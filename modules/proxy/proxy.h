@@ -7,6 +7,8 @@
 #include <pillion/module.h>
 #include <sys/un.h>
 
+#include "../clock.h"
+
 /* The block of load_module. */
 struct settings {
     pillion_list upstreams;
@@ -138,7 +140,5 @@ bool link_send(struct link *link, pillion_request *req, struct trip *trip);
 /* Closes it, and has its requests go elsewhere or answered; it is opened again after a while, at
  * least `pause_ms`. */
 void link_break(struct link *link, const char *reason, uint64_t pause_ms);
-
-uint64_t now_ms(void);
 
 #endif

@@ -472,25 +472,17 @@ static void link_send(struct link *link, pillion_request *req, pillion_bytes com
         link->flush = pillion_timer(links->self, 0, 0, flush, link);
 }
 
-/* The first connections are being opened. The limits are those of one that is there. */
+/* The first connections are being opened. */
 static void links_wait(struct links *links, pillion_request *req, pillion_bytes command,
                        int returns)
 {
     const struct settings *settings = links->settings;
     struct waiting_line *line = &links->waiting;
 
-    if (line->count >= (size_t)settings->max_pending || line->bytes > settings->max_unsent) {
-        pillion_fail(req, PILLION_OVERLOADED,
-                     "%zu requests of %zu bytes wait for a connection to Redis (%s)", line->count,
-                     line->bytes,
-                     line->bytes > settings->max_unsent ? "max_unsent" : "max_pending");
+    struct waiting_command *place = waiting_place(line, req, sizeof(*place), settings->max_pending,
+                                                  settings->max_unsent, "Redis");
+    if (place == NULL)
         return;
-    }
-    struct waiting_command *place = pillion_alloc(req, sizeof(*place));
-    if (place == NULL) {
-        pillion_fail(req, PILLION_OVERLOADED, "out of memory");
-        return;
-    }
     place->command = command;
     place->returns = returns;
     waiting_join(line, &place->waiting, req, command.size, settings->timeout_ms);
