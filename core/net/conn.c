@@ -186,15 +186,32 @@ struct conn *conn_adopt(struct conns *conns, int fd, const struct arena *from,
     return conn;
 }
 
+/* After a reset getpeername(2) fails, but the socket still has the address, in every process that
+ * holds it: SO_PEERNAME gives it for as many bytes as it has, and refuses to give fewer. */
+static bool peer_of(int fd, struct sockaddr_storage *peer, socklen_t *size)
+{
+    static const socklen_t sizes[] = {sizeof(struct sockaddr_in6), sizeof(struct sockaddr_in)};
+
+    *size = sizeof(*peer);
+    if (getpeername(fd, (struct sockaddr *)peer, size) == 0)
+        return true;
+    for (size_t i = 0; i < sizeof(sizes) / sizeof(*sizes); i++) {
+        *size = sizes[i];
+        if (getsockopt(fd, SOL_SOCKET, SO_PEERNAME, peer, size) == 0)
+            return true;
+    }
+    return false;
+}
+
 void conn_peer(const struct conn *conn, char text[ADDRESS_TEXT_SIZE])
 {
     struct sockaddr_storage peer;
-    socklen_t size = sizeof(peer);
+    socklen_t size;
 
-    if (getpeername(conn->watch.fd, (struct sockaddr *)&peer, &size) < 0)
-        memcpy(text, "unknown", sizeof("unknown"));
-    else
+    if (peer_of(conn->watch.fd, &peer, &size))
         address_format((struct sockaddr *)&peer, size, text);
+    else
+        memcpy(text, "unknown", sizeof("unknown"));
 }
 
 /* ---- Ending ---- */

@@ -269,7 +269,7 @@ void conn_end(struct conns *conns, struct conn *conn, bool discard);
 /* Closes at once. */
 void conn_close(struct conns *conns, struct conn *conn);
 
-/* Writes the client's address. */
+/* Writes the client's address, also that of a client that has reset the connection. */
 void conn_peer(const struct conn *conn, char text[ADDRESS_TEXT_SIZE]);
 
 /* Sends what the batch has queued, and goes on where room has come free. From the loop's

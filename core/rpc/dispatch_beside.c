@@ -211,6 +211,8 @@ void dispatch_closed(struct dispatcher *dispatcher, struct conn *conn)
     while (index != 0) {
         struct deferred *deferred = next_of(&dispatcher->deferreds, index);
         index = deferred->next_of_conn;
+        if (deferred->req.method != NULL)
+            request_peer(&deferred->req); /* while there is a socket that knows it */
         deferred_drop(deferred);
     }
 }
@@ -230,8 +232,6 @@ static void returned(struct call *call, uint64_t place)
     struct deferred *deferred = call->req.deferred;
 
     if (deferred != NULL) {
-        if (call->req.method->filter_count > 0)
-            request_peer(&call->req); /* a filter may want to know when the client is gone */
         deferred_keep(deferred, &call->dispatcher->pool);
         deferred->req.peer = peer;
         link_to_conn(deferred, call, place);

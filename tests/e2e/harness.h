@@ -137,6 +137,9 @@ const cJSON *server_stats(const struct server *server);
 /* A metric of a module, by rpc.stats. */
 double server_metric(const struct server *server, const char *module, const char *name);
 
+/* A count of a method, such as its "calls" or "errors", by rpc.stats. */
+double server_calls(const struct server *server, const char *method, const char *count);
+
 /* The pids of the workers, by rpc.stats. */
 size_t server_workers(const struct server *server, pid_t *pids, size_t most);
 

@@ -399,6 +399,14 @@ double server_metric(const struct server *server, const char *module, const char
         cJSON_GetObjectItem(cJSON_GetObjectItem(modules, module), "metrics"), name));
 }
 
+double server_calls(const struct server *server, const char *method, const char *count)
+{
+    const cJSON *methods = cJSON_GetObjectItem(server_stats(server), "methods");
+
+    return cJSON_GetNumberValue(
+        cJSON_GetObjectItem(cJSON_GetObjectItemCaseSensitive(methods, method), count));
+}
+
 size_t server_workers(const struct server *server, pid_t *pids, size_t most)
 {
     const cJSON *workers = cJSON_GetObjectItemCaseSensitive(server_stats(server), "workers");

@@ -2,12 +2,15 @@
  * and deaths. */
 #include "harness.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -60,6 +63,52 @@ START_TEST(a_rate_holds_for_all_workers_together)
     run = server_ask(server, "upgrade");
     expect_status(&run, 0);
     ck_assert_int_eq(let_in(client_connect(server), "", 3), 0);
+}
+END_TEST
+
+/* A client of its own address, whose connection is accepted. */
+static int connect_from(const struct server *server, const char *address)
+{
+    struct sockaddr_in from = {.sin_family = AF_INET}, to = from;
+    int client = socket(AF_INET, SOCK_STREAM, 0);
+
+    inet_pton(AF_INET, address, &from.sin_addr);
+    to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    to.sin_port = htons((uint16_t)server->port);
+    if (bind(client, (struct sockaddr *)&from, sizeof(from)) != 0 ||
+        connect(client, (struct sockaddr *)&to, sizeof(to)) != 0)
+        fail_test("cannot connect from %s: %s", address, strerror(errno));
+    fcntl(client, F_SETFL, O_NONBLOCK);
+    client_send_frame(client, "{\"in\":\"plain\"}");
+    client_expect(client, "{\"out\":\"pong\",\"result\":null}");
+    return client;
+}
+
+/* The worker is held up until the clients, who have sent a request each, have reset their
+ * connections: then nobody can be asked for the address any more. */
+START_TEST(clients_that_reset_are_told_apart)
+{
+    static const struct linger reset = {.l_onoff = 1};
+    struct server *server = server_new();
+    int clients[3];
+
+    server_conf(server,
+                "zone limits 1m; load_module modules/limit.so; load_module modules/crash.so;",
+                "method sleep; method plain { handler ping.ping; }"
+                "method few { handler ping.ping; filter limit { zone limits; rate 1/h; } }");
+    server_start_with(server, (const char *const[]){"-g", "worker_processes 1;", NULL});
+    int busy = client_connect(server);
+    for (size_t i = 0; i < sizeof(clients) / sizeof(*clients); i++)
+        clients[i] = connect_from(server, keep_printf("127.0.0.%zu", 2 + i));
+    client_send_frame(busy, "{\"in\":\"sleep\",\"params\":300}");
+    for (size_t i = 0; i < sizeof(clients) / sizeof(*clients); i++) {
+        client_send_frame(clients[i], "{\"in\":\"few\"}");
+        setsockopt(clients[i], SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
+        close(clients[i]);
+    }
+    client_receive(busy, NULL);
+    wait_until(server_calls(server, "few", "calls") == 3, "not all calls are counted");
+    ck_assert_double_eq(server_calls(server, "few", "errors"), 0);
 }
 END_TEST
 
@@ -368,7 +417,7 @@ START_TEST(wrong_configurations_are_refused)
 }
 END_TEST
 
-E2E_MAIN("limit", a_rate_holds_for_all_workers_together,
+E2E_MAIN("limit", a_rate_holds_for_all_workers_together, clients_that_reset_are_told_apart,
          a_burst_may_come_at_once_and_time_brings_more, each_has_a_limit_of_its_own,
          a_member_is_what_it_says_however_it_is_spelled, statements_of_different_rates_count_apart,
          so_many_are_under_way_and_no_more, statements_of_different_concurrency_count_apart,

@@ -631,6 +631,41 @@ START_TEST(conn_peer_is_written_as_an_address)
 }
 END_TEST
 
+START_TEST(conn_peer_is_known_after_a_reset)
+{
+    static const struct {
+        int family;
+        const char *listen, *begins;
+    } cases[] = {{AF_INET, "127.0.0.1:1", "127.0.0.1:"}, {AF_INET6, "[::1]:1", "[::1]:"}};
+    const struct linger reset = {.l_onoff = 1};
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+        char before[ADDRESS_TEXT_SIZE], after[ADDRESS_TEXT_SIZE], byte;
+        struct address address;
+        struct error error;
+        must(address_parse(cases[i].listen, NULL, false, &address, &error));
+        ((struct sockaddr_in *)&address.socket)->sin_port = 0; /* in its place in both families */
+        int listener = socket(cases[i].family, SOCK_STREAM, 0);
+        int client = socket(cases[i].family, SOCK_STREAM, 0);
+        must(bind(listener, (struct sockaddr *)&address.socket, address.size) == 0 &&
+             listen(listener, 1) == 0);
+        must(getsockname(listener, (struct sockaddr *)&address.socket, &address.size) == 0);
+        must(connect(client, (struct sockaddr *)&address.socket, address.size) == 0);
+        const struct conn conn = {.watch.fd = accept(listener, NULL, NULL)};
+        conn_peer(&conn, before);
+        ck_assert_msg(strncmp(before, cases[i].begins, strlen(cases[i].begins)) == 0, "%s", before);
+        setsockopt(client, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
+        close(client);
+        ck_assert_int_eq(recv(conn.watch.fd, &byte, 1, 0), -1);
+        ck_assert_int_eq(errno, ECONNRESET);
+        conn_peer(&conn, after);
+        ck_assert_str_eq(after, before);
+        close(conn.watch.fd);
+        close(listener);
+    }
+}
+END_TEST
+
 static unsigned batches;
 
 static bool some_batches(void)
@@ -709,4 +744,5 @@ UNIT_MAIN("conn", conn_requests_may_be_split_at_any_byte, conn_bytes_may_come_an
           conns_have_their_turns_one_after_the_other,
           conn_that_does_not_wait_is_sent_to_before_others_have_their_turn,
           conn_open_gives_ids_that_never_come_again, conn_peer_is_written_as_an_address,
-          conns_release_stops_reading, conns_drain_ends_each_when_it_has_nothing_under_way)
+          conn_peer_is_known_after_a_reset, conns_release_stops_reading,
+          conns_drain_ends_each_when_it_has_nothing_under_way)
