@@ -15,6 +15,7 @@
 #include "base/bytes.h"
 #include "base/clock.h"
 #include "base/memory.h"
+#include "base/printable.h"
 
 #define LOG_LINE_MAX 8192 /* longer lines are cut */
 
@@ -150,15 +151,6 @@ void log_adopt(int fd)
     the_log.fd = fd;
 }
 
-/* Anything that would break a line or hide in it is shown as "?". */
-static void sanitize(char *line)
-{
-    for (char *c = line; *c != '\0'; c++) {
-        if ((unsigned char)*c < 0x20 || *c == 0x7f)
-            *c = *c == '\n' || *c == '\t' ? ' ' : '?';
-    }
-}
-
 /* Standard error may be a full pipe or a closed terminal: a line that cannot be written is dropped
  * and never holds up the server. */
 static void write_line(const char *line, size_t size)
@@ -183,7 +175,7 @@ static void append_value(struct text *line, const struct log_field *field)
     if (text.data == NULL) {
         text_printf(line, "%lld", (long long)field->number);
     } else if (field->is_json && whole) {
-        text_append(line, text);
+        text_append_line(line, text);
     } else {
         text_append_char(line, '"');
         text_append_json(line, (struct bytes){text.data, whole ? text.size : LOG_VALUE_MAX});
@@ -240,35 +232,36 @@ static void append_words(struct text *line, const struct log_field *fields)
 
 void log_write_fields(enum log_level level, const struct log_field *fields, const char *message)
 {
-    char when[CLOCK_TEXT_SIZE], clean[LOG_LINE_MAX];
+    char when[CLOCK_TEXT_SIZE];
     int saved = errno;
-    struct text line = {0};
+    struct text clean = {0}, line = {0};
 
     if (!log_enabled(level))
         return;
-    snprintf(clean, sizeof(clean), "%s", message);
-    sanitize(clean);
+    text_append_line(&clean, (struct bytes){message, strnlen(message, LOG_LINE_MAX)});
     clock_text(when, sizeof(when));
     if (the_log.fd < 0) {
         append_words(&line, fields);
-        syslog(levels[level].priority, "[%s] %s%s", the_log.identity, clean, text_string(&line));
+        syslog(levels[level].priority, "[%s] %s%s", the_log.identity, text_string(&clean),
+               text_string(&line));
     } else if (the_log.format == LOG_FORMAT_JSON) {
         text_printf(
             &line, "{\"time\":\"%s\",\"level\":\"%s\",\"process\":\"%s\",\"pid\":%d,\"message\":\"",
             when, levels[level].name, the_log.identity, (int)getpid());
-        text_append_json(&line, bytes_of(clean));
+        text_append_json(&line, (struct bytes){message, strnlen(message, LOG_LINE_MAX)});
         text_append_char(&line, '"');
         append_members(&line, fields);
         text_append_string(&line, "}\n");
         write_line(line.data, line.size);
     } else {
         text_printf(&line, "%s [%s] %s %d: %s", when, levels[level].name, the_log.identity,
-                    (int)getpid(), clean);
+                    (int)getpid(), text_string(&clean));
         append_words(&line, fields);
         text_append_char(&line, '\n');
         write_line(line.data, line.size);
     }
     text_free(&line);
+    text_free(&clean);
     errno = saved;
 }
 

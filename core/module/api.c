@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/printable.h"
 #include "module/api.h"
 #include "module/hook_error.h"
 #include "rpc/callback.h"
@@ -328,6 +329,24 @@ PILLION_EXPORT void pillion_log_request(const pillion_request *req, pillion_log_
     all[count] = (struct log_field){.name = NULL};
     log_write_fields(own, all, text_string(&message));
     text_free(&message);
+}
+
+PILLION_EXPORT size_t pillion_printable(pillion_bytes text, char *to, size_t room)
+{
+    struct bytes rest = {text.data, text.size};
+    char shown[PRINTABLE_SIZE];
+    size_t used = 0;
+
+    while (rest.size > 0) {
+        size_t size = printable_next(rest, shown);
+        struct bytes next = shown[0] == '\0' ? (struct bytes){rest.data, size} : bytes_of(shown);
+        if (next.size > room - used)
+            break;
+        memcpy(to + used, next.data, next.size);
+        used += next.size;
+        rest = (struct bytes){rest.data + size, rest.size - size};
+    }
+    return used;
 }
 
 /* ---- Metrics, memory, JSON ---- */

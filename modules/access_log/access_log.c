@@ -133,19 +133,28 @@ static size_t shown(const char *text, size_t size)
     return size;
 }
 
+/* As the server says that a log may hold it. */
+static void put_printable(struct line *line, const char *text, size_t size)
+{
+    size_t room = sizeof(line->data) - 1 - line->size;
+
+    line->size += pillion_printable((pillion_bytes){text, size}, line->data + line->size, room);
+}
+
 /* Text of a client's making: whatever it is, it stays within its quotes and on its line, and leaves
  * room for what comes behind it. */
 static void put_escaped(struct line *line, const char *text, size_t size)
 {
-    size_t end = shown(text, size);
+    size_t end = shown(text, size), start = 0;
 
     for (size_t i = 0; i < end; i++) {
-        unsigned char c = (unsigned char)text[i];
-        if (c < 0x20 || c == 0x7f || c == '"' || c == '\\')
-            putf(line, "\\u%04x", c);
-        else
-            put(line, text + i, 1);
+        if (text[i] != '"' && text[i] != '\\')
+            continue;
+        put_printable(line, text + start, i - start);
+        putf(line, "\\u%04x", (unsigned char)text[i]);
+        start = i + 1;
     }
+    put_printable(line, text + start, end - start);
     if (end < size)
         put(line, CUT, strlen(CUT));
 }
@@ -207,14 +216,14 @@ static void put_id(struct line *line, pillion_request *req)
         return;
     }
     if (id.size <= TEXT_MAX) {
-        put(line, id.data, id.size);
+        put_printable(line, id.data, id.size);
         return;
     }
     const char *text = id.data + (id.data[0] == '"');
     while ((next = end + unit_size(text + end)) < TEXT_MAX)
         end = next;
     put(line, "\"", 1);
-    put(line, text, end);
+    put_printable(line, text, end);
     putf(line, CUT " (%zu bytes)\"", id.size);
 }
 
@@ -277,7 +286,8 @@ static const struct variable *variable_at(const char *text)
     return found;
 }
 
-/* Of each text at most TEXT_MAX bytes, each of them as \u0000 at worst; and 512 for all else. */
+/* Each text has TEXT_MAX bytes at most, and each byte at worst the six of \u0000: an escape of a
+ * longer character needs less for each of its bytes. All else has 512. */
 static_assert(4 * 6 * TEXT_MAX + 512 < LINE_MAX_SIZE, "a line of JSON is whole");
 
 static void put_json(struct line *line, pillion_request *req)

@@ -323,6 +323,19 @@ static int reopen(pillion_instance *self, pillion_error_text *error)
 }
 #endif
 
+#if PILLION_ABI_MINOR >= 4
+/* ---- 1.4: what a log or a terminal may hold ---- */
+
+static void shown(pillion_request *req)
+{
+    char text[64];
+
+    size_t size = pillion_printable(pillion_params_raw(req), text, sizeof(text) - 1);
+    text[size] = '\0';
+    pillion_reply(req, "shown", cJSON_CreateString(text));
+}
+#endif
+
 static const pillion_method methods[] = {
     {.name = "settings", .handler = settings, .summary = "Its directives."},
     {.name = "answer",
@@ -343,6 +356,9 @@ static const pillion_method methods[] = {
 #endif
 #if PILLION_ABI_MINOR >= 3
     {.name = "count", .handler = count, .idempotent = true},
+#endif
+#if PILLION_ABI_MINOR >= 4
+    {.name = "shown", .handler = shown},
 #endif
     {0},
 };

@@ -108,6 +108,27 @@ START_TEST(a_format_of_ones_own)
 }
 END_TEST
 
+/* In names, which a configuration chooses, and in ids, which a client does. */
+START_TEST(what_a_terminal_would_obey_is_escaped)
+{
+    static const char id[] = "\"\xc2\x9b"
+                             "2J\xe2\x80\xae\x7f\xf0\x9f\x98\x80\"";
+    struct server *server =
+        serve("worker_processes 1;", "filter access_log { path access/log; buffer 0; }"
+                                     "filter access_log { path access/words; buffer 0;"
+                                     " format \"$method $id\"; }"
+                                     "method \"caf\xc3\xa9\" { handler ping.ping; }");
+    int client = client_connect(server);
+
+    client_send_frame(client, keep_printf("{\"in\":\"caf\xc3\xa9\",\"id\":%s}", id));
+    client_receive(client, NULL);
+    const char *shown = "\"\\u009b2J\\u202e\\u007f\xf0\x9f\x98\x80\"";
+    wait_line(server, "access/log", keep_printf("\"id\":%s,", shown));
+    ck_assert_str_eq(wait_line(server, "access/words", "2J"),
+                     keep_printf("caf\xc3\xa9 %s\n", shown));
+}
+END_TEST
+
 START_TEST(what_is_long_is_cut_and_the_line_is_whole)
 {
     static const struct {
@@ -402,8 +423,9 @@ START_TEST(wrong_configurations_are_refused)
 END_TEST
 
 E2E_MAIN("access_log", a_line_tells_of_a_request, a_format_of_ones_own,
-         what_is_long_is_cut_and_the_line_is_whole, errors_and_slow_ones_are_always_told,
-         lines_of_two_workers_do_not_mix_and_none_is_lost, a_file_that_is_moved_away_is_opened_anew,
+         what_a_terminal_would_obey_is_escaped, what_is_long_is_cut_and_the_line_is_whole,
+         errors_and_slow_ones_are_always_told, lines_of_two_workers_do_not_mix_and_none_is_lost,
+         a_file_that_is_moved_away_is_opened_anew,
          reopening_opens_it_at_once_and_writes_what_is_held,
          reopening_says_what_workers_cannot_open, who_may_not_open_it_is_named,
          a_full_disk_costs_lines_and_no_request, a_line_that_is_torn_ends_before_the_next,

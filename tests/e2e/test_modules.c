@@ -284,6 +284,7 @@ static const struct {
      "{\"out\":\"error\",\"result\":{\"code\":1}}"},
     {3, "{\"in\":\"rpc.stats\"}", "\"every\":{\"memory_bytes\":0"},
     {3, "{\"in\":\"rpc.stats\"}", "\"asked\":1,\"level\":-3"},
+    {4, "{\"in\":\"shown\",\"params\":\"\xc2\x9b\"}", "\"\\\"\\\\u009b\\\"\""},
 };
 
 /* Modules are not compiled again because the server is a newer one. */
@@ -296,12 +297,13 @@ START_TEST(modules_of_every_header_that_there_was_load)
                     keep_printf("%s load_module %s { flag on; integer 7; size 2k; time 3s;"
                                 "    word two; list x y; path here; }",
                                 minor >= 2 ? "zone every 64k;" : "", file),
-                    keep_printf("method settings; method answer; method server; %s %s %s",
+                    keep_printf("method settings; method answer; method server; %s %s %s %s",
                                 minor >= 1 ? "filter every { mark here; }" : "",
                                 minor >= 2 ? "method later; method pool; method zone;"
                                              "method tripled { handler every.scale; factor 3; }"
                                            : "",
-                                minor >= 3 ? "method count;" : ""));
+                                minor >= 3 ? "method count;" : "",
+                                minor >= 4 ? "method shown;" : ""));
         server_start_with(server, (const char *const[]){"-g", "worker_processes 1;", NULL});
         int client = client_connect(server);
         for (size_t i = 0; i < sizeof(of_headers) / sizeof(*of_headers); i++) {

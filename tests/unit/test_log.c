@@ -152,16 +152,49 @@ START_TEST(log_lines_cannot_be_forged)
     for (int json = 0; json < 2; json++) {
         start(LOG_INFO_LEVEL, json ? LOG_FORMAT_JSON : LOG_FORMAT_TEXT);
         for (int c = 1; c < 0x100; c++) {
+            char shown[16];
             log_info("<%c>", c);
             char *text = line(); /* one line, whatever the character */
             for (const char *p = text; *p != '\0'; p++)
                 must((unsigned char)*p >= 0x20 && *p != 0x7f);
-            if (c == '\n' || c == '\t')
+            snprintf(shown, sizeof(shown), "<\\u%04x>", c);
+            if ((c == '\n' || c == '\t') && !json)
                 must(strstr(text, "< >") != NULL);
-            else if (c < 0x20 || c == 0x7f)
-                must(strstr(text, "<?>") != NULL);
+            else if ((c < 0x20 && (!json || strchr("\b\f\n\r\t", c) == NULL)) || c == 0x7f)
+                must(strstr(text, shown) != NULL);
+            else if (c >= 0x80)
+                must(strstr(text, "<\xef\xbf\xbd>") != NULL);
             free(text);
         }
+        clean_up();
+        strcpy(directory + strlen(directory) - 6, "XXXXXX");
+    }
+}
+END_TEST
+
+/* In the message and in fields, in both formats; JSON as it was sent included. */
+START_TEST(log_lines_hold_nothing_that_a_terminal_obeys)
+{
+    static const char evil[] = "\xc2\x9b"
+                               "2J\xe2\x80\xae"
+                               "cod.exe\x7f\x1b[2J";
+    static const char id[] = "\"\xe2\x80\xae\x7f\xc2\x9b\"";
+    const struct log_field fields[] = {{.name = "text", .text = bytes_of(evil)},
+                                       {.name = "id", .text = bytes_of(id), .is_json = true},
+                                       {0}};
+
+    for (int json = 0; json < 2; json++) {
+        start(LOG_INFO_LEVEL, json ? LOG_FORMAT_JSON : LOG_FORMAT_TEXT);
+        log_write_fields(LOG_INFO_LEVEL, fields, evil);
+        char *text = line();
+        for (const char *p = text; *p != '\0'; p++)
+            must((unsigned char)*p >= 0x20 && (unsigned char)*p < 0x7f);
+        ck_assert_ptr_nonnull(strstr(text, json ? "\"id\":\"\\u202e\\u007f\\u009b\""
+                                                : "id=\"\\u202e\\u007f\\u009b\""));
+        const char *first = strstr(text, "\\u009b2J\\u202ecod.exe\\u007f\\u001b[2J");
+        ck_assert_ptr_nonnull(first);
+        ck_assert_ptr_nonnull(strstr(first + 1, "\\u009b2J\\u202ecod.exe\\u007f\\u001b[2J"));
+        free(text);
         clean_up();
         strcpy(directory + strlen(directory) - 6, "XXXXXX");
     }
@@ -446,7 +479,8 @@ END_TEST
 
 UNIT_MAIN("log", log_text_line_says_when_how_bad_and_who,
           log_fields_have_names_that_can_be_told_apart, log_fields_are_members_of_their_own_in_json,
-          log_json_line_is_an_object, log_lines_cannot_be_forged, log_line_that_is_too_long_is_cut,
+          log_json_line_is_an_object, log_lines_cannot_be_forged,
+          log_lines_hold_nothing_that_a_terminal_obeys, log_line_that_is_too_long_is_cut,
           log_identity_that_is_too_long_is_cut, log_level_decides_what_is_written,
           log_that_cannot_be_opened_leaves_the_old_one,
           log_to_standard_error_and_syslog_needs_no_reopening,

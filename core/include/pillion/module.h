@@ -44,7 +44,7 @@ extern "C" {
 /* The module interface. A server loads a module of its own major and of a minor up to its own:
  * within a major, things are only ever added. */
 #define PILLION_ABI_MAJOR 1
-#define PILLION_ABI_MINOR 3
+#define PILLION_ABI_MINOR 4
 
 #define PILLION_EXPORT __attribute__((visibility("default")))
 
@@ -489,6 +489,13 @@ typedef struct {
 void pillion_log_request(const pillion_request *req, pillion_log_level level,
                          const pillion_log_field *fields, const char *format, ...)
     PILLION_PRINTF(4, 5);
+
+/* Writes `text`, of a client say, as a line of a log or a terminal may hold it: control characters
+ * and those that change the direction of text as JSON escapes, \u001b say, bytes that are not UTF-8
+ * as U+FFFD. JSON on one line stays the same JSON. As many whole characters as fit `room` bytes;
+ * returns how many bytes those are. The functions above do this by themselves. Any thread may call
+ * this. Since 1.4. */
+size_t pillion_printable(pillion_bytes text, char *to, size_t room);
 
 /* ---- The server, seen from inside ---- */
 
