@@ -5,7 +5,6 @@
 #include <stdlib.h>
 
 #include "base/memory.h"
-#include "base/printable.h"
 
 static void text_reserve(struct text *text, size_t more)
 {
@@ -85,18 +84,20 @@ static char short_escape(char c)
 
 void text_append_json(struct text *text, struct bytes bytes)
 {
-    char shown[PRINTABLE_SIZE];
-
-    while (bytes.size > 0) {
-        char escape = short_escape(bytes.data[0]);
-        size_t size = printable_next(bytes, shown);
+    size_t i = 0;
+    while (i < bytes.size) {
+        char c = bytes.data[i];
+        char escape = short_escape(c);
+        size_t size = utf8_sequence(bytes.data + i, bytes.size - i);
         if (escape != 0)
             text_append(text, (struct bytes){(char[]){'\\', escape}, 2});
-        else if (shown[0] != '\0')
-            text_append_string(text, shown);
+        else if ((unsigned char)c < 0x20)
+            text_printf(text, "\\u%04x", (unsigned)c);
+        else if (size == 0)
+            text_append_string(text, "\xef\xbf\xbd");
         else
-            text_append(text, (struct bytes){bytes.data, size});
-        bytes = (struct bytes){bytes.data + size, bytes.size - size};
+            text_append(text, (struct bytes){bytes.data + i, size});
+        i += size == 0 ? 1 : size;
     }
 }
 

@@ -83,9 +83,8 @@ __attribute__((format(printf, 2, 3))) void text_printf(struct text *text, const 
 __attribute__((format(printf, 2, 0))) void text_vprintf(struct text *text, const char *format,
                                                         va_list args);
 
-/* Appends `bytes` as the inside of a JSON string that a terminal or a log may hold: quotes,
- * backslashes and what base/printable.h hides escaped, bytes that are not UTF-8 replaced with
- * U+FFFD (RFC 8259 section 7). */
+/* Appends `bytes` as the inside of a JSON string: quotes, backslashes and control characters
+ * escaped, bytes that are not UTF-8 replaced with U+FFFD (RFC 8259 section 7). */
 void text_append_json(struct text *text, struct bytes bytes);
 
 /* The contents as a string, "" when empty. Borrowed. */

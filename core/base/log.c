@@ -178,7 +178,8 @@ static void append_value(struct text *line, const struct log_field *field)
         text_append_line(line, text);
     } else {
         text_append_char(line, '"');
-        text_append_json(line, (struct bytes){text.data, whole ? text.size : LOG_VALUE_MAX});
+        text_append_json_printable(line,
+                                   (struct bytes){text.data, whole ? text.size : LOG_VALUE_MAX});
         text_append_string(line, whole ? "\"" : "...\"");
     }
 }
@@ -248,7 +249,7 @@ void log_write_fields(enum log_level level, const struct log_field *fields, cons
         text_printf(
             &line, "{\"time\":\"%s\",\"level\":\"%s\",\"process\":\"%s\",\"pid\":%d,\"message\":\"",
             when, levels[level].name, the_log.identity, (int)getpid());
-        text_append_json(&line, (struct bytes){message, strnlen(message, LOG_LINE_MAX)});
+        text_append_json_printable(&line, (struct bytes){message, strnlen(message, LOG_LINE_MAX)});
         text_append_char(&line, '"');
         append_members(&line, fields);
         text_append_string(&line, "}\n");

@@ -7,7 +7,8 @@
 
 /* Characters that are not shown as they are, by first and last (Unicode 15, general categories Cc,
  * Cf, Zl and Zp). The joiners U+200C and U+200D are not among them: words of Persian and many emoji
- * are written with them. Nor are variation selectors, the soft hyphen and signs that enclose digits. */
+ * are written with them. Nor are variation selectors, the soft hyphen and signs that enclose
+ * digits. */
 static const struct {
     uint32_t first, last;
 } hidden[] = {
@@ -90,6 +91,15 @@ void text_append_printable(struct text *text, struct bytes more)
 void text_append_line(struct text *text, struct bytes more)
 {
     append(text, more, "\n\t", "  ");
+}
+
+void text_append_json_printable(struct text *text, struct bytes more)
+{
+    struct text json = {0};
+
+    text_append_json(&json, more);
+    text_append_printable(text, (struct bytes){text_string(&json), json.size});
+    text_free(&json);
 }
 
 void printable_print(FILE *to, struct bytes text)

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/bytes.h"
+#include "base/printable.h"
 #include "base/suggest.h"
 
 #define HELP_COLUMN 22
@@ -65,9 +66,13 @@ static void print_help(const struct command *command)
 
 static void print_message(const struct command *command, const char *format, va_list args)
 {
-    fprintf(stderr, "pillion%s%s: ", command->name[0] == '\0' ? "" : " ", command->name);
-    vfprintf(stderr, format, args);
-    fputc('\n', stderr);
+    struct text text = {0};
+
+    text_printf(&text, "pillion%s%s: ", command->name[0] == '\0' ? "" : " ", command->name);
+    text_vprintf(&text, format, args);
+    text_append_char(&text, '\n');
+    printable_print(stderr, (struct bytes){text.data, text.size});
+    text_free(&text);
 }
 
 int command_misused(const struct command *command, const char *format, ...)

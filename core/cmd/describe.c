@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/printable.h"
 #include "base/sealed.h"
 #include "module/descriptor.h"
 
@@ -25,17 +26,7 @@ bool describe_read(const char *path, struct manifest *manifest, struct error *er
 
 void describe_text(struct text *out, const char *string)
 {
-    for (size_t i = 0, size = strlen(string); i < size;) {
-        size_t length = utf8_sequence(string + i, size - i);
-        unsigned char c = (unsigned char)string[i];
-        bool control = c < 0x20 || c == 0x7f ||
-                       (length == 2 && c == 0xc2 && (unsigned char)string[i + 1] < 0xa0);
-        if (length == 0 || control)
-            text_append_string(out, length == 0 ? "\xef\xbf\xbd" : " ");
-        else
-            text_append(out, (struct bytes){string + i, length});
-        i += length == 0 ? 1 : length;
-    }
+    text_append_line(out, bytes_of(string));
 }
 
 static const char *const kinds[] = {

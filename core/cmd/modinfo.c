@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/printable.h"
 #include "cmd/commands.h"
 #include "cmd/describe.h"
 #include "wire/json.h"
@@ -331,7 +332,7 @@ static int run(const struct command *self, int argc, char **argv)
         return status == ARGS_HELP ? command_flush(self, EXIT_SUCCESS) : status;
     if (!read_file(path, json, &out, &error))
         return command_failed(self, EXIT_FAILURE, "%s", error.text);
-    fwrite(text_string(&out), 1, out.size, stdout);
+    printable_print(stdout, (struct bytes){text_string(&out), out.size});
     text_free(&out);
     return command_flush(self, EXIT_SUCCESS);
 }

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/printable.h"
 #include "base/suggest.h"
 #include "base/version.h"
 #include "cmd/commands.h"
@@ -121,7 +122,7 @@ static int dump(const struct serve_options *serve)
     struct text out = {0};
 
     struct conf_tree *tree = serve_configure(serve, &settings, &errors);
-    fputs(text_string(&errors.text), stderr);
+    printable_print(stderr, bytes_of(text_string(&errors.text)));
     if (tree != NULL) {
         conf_tree_dump(tree, &out);
         fwrite(text_string(&out), 1, out.size, stdout);

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/memory.h"
+#include "base/printable.h"
 #include "cmd/commands.h"
 #include "net/address.h"
 #include "process/signals.h"
@@ -89,7 +90,7 @@ static int report(const char *answer, bool quiet)
     if (good && words[0] == '\0') /* stop and quit: nobody is left to say more */
         words = "the server has ended";
     if (!good || !quiet)
-        fputs(words, to);
+        printable_print(to, bytes_of(words));
     if ((!good || !quiet) && words[0] != '\0' && words[strlen(words) - 1] != '\n')
         fputc('\n', to);
     return command_flush(&server_command, good ? EXIT_SUCCESS : EXIT_FAILURE);
@@ -140,7 +141,7 @@ static int signal_by_pid(const struct settings *settings, const char *verb, bool
 
     long pid = read_pid(settings->pid, &error);
     if (pid == 0) {
-        fputs(text_string(&errors->text), stderr);
+        printable_print(stderr, bytes_of(text_string(&errors->text)));
         return command_failed(&server_command, EXIT_FAILURE,
                               "no server is running: nobody answers at %s, and %s",
                               settings->control, error.text);

@@ -12,6 +12,7 @@
 #include <sys/time.h>
 #include <unistd.h>
 
+#include "base/printable.h"
 #include "cmd/commands.h"
 #include "cmd/outcome.h"
 #include "cmd/params.h"
@@ -136,7 +137,7 @@ static bool start(void)
     text_printf(&server_text, " { %s }", line.method_block);
     const char *wrong = pillion_test_start(text_string(&main_text), text_string(&server_text));
     if (wrong != NULL)
-        fputs(wrong, stderr);
+        printable_print(stderr, bytes_of(wrong));
     text_free(&main_text);
     text_free(&server_text);
     return wrong == NULL;

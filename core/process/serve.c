@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/printable.h"
 #include "process/channel.h"
 #include "process/generation.h"
 #include "process/master_run.h"
@@ -45,7 +46,7 @@ static bool probe_listen(int channel, const char *limit, uint64_t deadline, char
         if (message.type == MESSAGE_READY)
             return true;
         if (message.type == MESSAGE_FAILED) {
-            fputs(message.text, stderr);
+            printable_print(stderr, bytes_of(message.text));
             stage[0] = '\0';
             return false;
         }
@@ -109,7 +110,7 @@ int serve_test(const struct serve_options *options, bool quiet)
     bool good = generation != NULL &&
                 preflight_files(generation->tree, generation->settings, &errors) &&
                 probe_run(generation);
-    fputs(text_string(&errors.text), stderr);
+    printable_print(stderr, bytes_of(text_string(&errors.text)));
     if (!good)
         fprintf(stderr, "configuration file %s is not good\n", options->conf);
     else if (!quiet)
@@ -136,8 +137,8 @@ static int wait_for_daemon(int report)
     }
     if (size == 1 && text[0] == MASTER_REPORT_SERVING)
         return EXIT_SUCCESS;
-    fprintf(stderr, "%.*s%s", (int)size, text,
-            size == 0 ? "the server ended before it served\n" : "");
+    printable_print(stderr, size == 0 ? BYTES("the server ended before it served\n")
+                                      : (struct bytes){text, size});
     return EXIT_FAILURE;
 }
 
@@ -210,7 +211,7 @@ int serve(const struct serve_options *options)
         conf_error(&errors, &place, "%s", error.text);
         good = false;
     }
-    fputs(text_string(&errors.text), stderr);
+    printable_print(stderr, bytes_of(text_string(&errors.text)));
     conf_errors_free(&errors);
     if (!good) {
         conf_tree_free(tree);

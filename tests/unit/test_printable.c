@@ -21,7 +21,8 @@ START_TEST(what_can_be_seen_stays_as_it_is)
     shows(BYTES("plain \"text\" \\ /"), "plain \"text\" \\ /");
     shows(BYTES("caf\xc3\xa9 \xe2\x82\xac \xf0\x9f\x98\x80 \xd7\xa9\xd7\x9c\xd7\x95\xd7\x9d"),
           "caf\xc3\xa9 \xe2\x82\xac \xf0\x9f\x98\x80 \xd7\xa9\xd7\x9c\xd7\x95\xd7\x9d");
-    shows(BYTES("\xc2\xa0\xc2\xad"), "\xc2\xa0\xc2\xad"); /* the first two beyond C1 that may be odd */
+    shows(BYTES("\xc2\xa0\xc2\xad"),
+          "\xc2\xa0\xc2\xad"); /* the first two beyond C1 that may be odd */
     shows(BYTES("\xe2\x80\x8c\xe2\x80\x8d"), "\xe2\x80\x8c\xe2\x80\x8d"); /* joiners */
 }
 END_TEST
@@ -48,7 +49,10 @@ END_TEST
 
 START_TEST(bytes_that_are_no_character_are_replaced_one_by_one)
 {
-    shows(BYTES("\x9b" "2J"), "\xef\xbf\xbd" "2J"); /* C1 as a terminal of one byte a character has it */
+    shows(BYTES("\x9b"
+                "2J"),
+          "\xef\xbf\xbd"
+          "2J"); /* C1 as a terminal of one byte a character has it */
     shows(BYTES("a\xe2\x80"), "a\xef\xbf\xbd\xef\xbf\xbd");
     shows(BYTES("\xc1\x9b"), "\xef\xbf\xbd\xef\xbf\xbd"); /* overlong */
 }
