@@ -15,6 +15,7 @@
 #include "base/bytes.h"
 #include "base/clock.h"
 #include "base/memory.h"
+#include "base/place.h"
 #include "base/printable.h"
 
 #define LOG_LINE_MAX 8192 /* longer lines are cut */
@@ -68,6 +69,10 @@ int log_descriptor(void)
 
 static int open_file(const char *path, struct error *error)
 {
+    if (!place_check(path, PLACE_LOG, error)) {
+        error_prefix(error, "cannot open the log");
+        return -1;
+    }
     int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0640);
     if (fd < 0)
         error_errno(error, "cannot open the log %s", path);

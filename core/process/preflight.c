@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/memory.h"
+#include "base/place.h"
 
 /* ---- Addresses ---- */
 
@@ -167,18 +168,55 @@ static void directory_fault(const char *path, struct text *fault)
     text_free(&directory);
 }
 
-/* `written`: a file that is there is written to. Otherwise another one takes its place. */
-static void file_fault(const char *path, bool written, struct text *fault)
+/* A file of the server that a directive of main names. */
+struct own_file {
+    const char *directive, *noun, *path;
+    enum place_use use;
+};
+
+static void file_fault(const struct own_file *file, struct text *fault)
 {
     struct stat status;
+    struct error error;
 
-    bool there = stat(path, &status) == 0;
-    if (there && S_ISDIR(status.st_mode))
-        text_printf(fault, "%s is a directory", path);
-    else if (!there || !written)
-        directory_fault(path, fault);
-    else if (faccessat(AT_FDCWD, path, W_OK, AT_EACCESS) < 0)
-        text_printf(fault, "%s cannot be written: %s", path, strerror(errno));
+    bool there = stat(file->path, &status) == 0;
+    if (there && !S_ISDIR(status.st_mode) && file->use != PLACE_SOCKET &&
+        faccessat(AT_FDCWD, file->path, W_OK, AT_EACCESS) < 0)
+        text_printf(fault, "%s cannot be written: %s", file->path, strerror(errno));
+    else if (!place_check(file->path, file->use, &error))
+        text_append_string(fault, error.text);
+    else if (!there || file->use == PLACE_SOCKET)
+        directory_fault(file->path, fault);
+}
+
+/* True when both lead to one file, or will. */
+static bool same_file(const char *one, const char *other)
+{
+    struct stat a, b;
+
+    return strcmp(one, other) == 0 || (stat(one, &a) == 0 && stat(other, &b) == 0 &&
+                                       a.st_dev == b.st_dev && a.st_ino == b.st_ino);
+}
+
+/* What the configuration has the file for beside this: it would be spoiled. `others` are the
+ * server's own files before this one. */
+static void use_fault(const struct own_file *file, const struct own_file *others,
+                      const struct conf_tree *tree, const struct settings *settings,
+                      struct text *fault)
+{
+    for (const struct conf_source *s = tree->sources; s != NULL; s = s->next) {
+        if (s->path != NULL && same_file(s->path, file->path))
+            text_printf(fault, "%s is the configuration, which would be spoiled", file->path);
+    }
+    for (const struct module_settings *m = settings->modules; m != NULL; m = m->next) {
+        if (same_file(m->path, file->path))
+            text_printf(fault, "%s is a module, which would be spoiled", file->path);
+    }
+    for (; others < file; others++) {
+        if (same_file(others->path, file->path))
+            text_printf(fault, "%s is %s (\"%s\") already", file->path, others->noun,
+                        others->directive);
+    }
 }
 
 static bool is_file(const char *target)
@@ -189,22 +227,25 @@ static bool is_file(const char *target)
 bool preflight_files(const struct conf_tree *tree, const struct settings *settings,
                      struct conf_errors *errors)
 {
-    const struct {
-        const char *directive, *noun, *path;
-        bool written;
-    } files[] = {{"error_log", "the log", settings->log.path, true},
-                 {"pid", "the pid file", settings->pid, true},
-                 {"control", "the control socket", settings->control, false}};
+    const struct own_file files[] = {
+        {"error_log", "the log", settings->log.path, PLACE_LOG},
+        {"pid", "the pid file", settings->pid, PLACE_PID},
+        {"control", "the control socket", settings->control, PLACE_SOCKET},
+    };
     unsigned before = errors->count;
 
     for (size_t i = 0; i < sizeof(files) / sizeof(*files); i++) {
         struct text fault = {0};
-        if (i > 0 || is_file(files[i].path))
-            file_fault(files[i].path, files[i].written, &fault);
+        if (files[i].use != PLACE_LOG || is_file(files[i].path)) {
+            use_fault(&files[i], files, tree, settings, &fault);
+            if (fault.size == 0)
+                file_fault(&files[i], &fault);
+        }
         if (fault.size > 0) {
             struct conf_place place = settings_place(tree, files[i].directive);
             conf_error(errors, &place, "%s, \"%s\", cannot be %s: %s", files[i].noun,
-                       files[i].directive, i == 0 ? "opened" : "made", text_string(&fault));
+                       files[i].directive, files[i].use == PLACE_LOG ? "opened" : "made",
+                       text_string(&fault));
         }
         text_free(&fault);
     }

@@ -1,0 +1,151 @@
+/* What is at a path before the server writes there. */
+#include "base/place.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "unit.h"
+
+static char folder[64], path[128];
+
+static void enter(void)
+{
+    snprintf(folder, sizeof(folder), "/tmp/pillion-place-XXXXXX");
+    ck_assert_ptr_nonnull(mkdtemp(folder));
+    snprintf(path, sizeof(path), "%s/file", folder);
+}
+
+static void leave(void)
+{
+    unlink(path);
+    ck_assert_int_eq(rmdir(folder), 0);
+}
+
+static void put(const void *data, size_t size)
+{
+    FILE *file = fopen(path, "we");
+
+    ck_assert_ptr_nonnull(file);
+    ck_assert_uint_eq(fwrite(data, 1, size, file), size);
+    fclose(file);
+}
+
+static void expect(enum place_use use, bool good)
+{
+    struct error error = {""};
+
+    ck_assert_msg(place_check(path, use, &error) == good, "use %d: %s", use, error.text);
+    if (!good)
+        ck_assert_msg(strstr(error.text, path) != NULL, "the path is not in: %s", error.text);
+}
+
+START_TEST(nothing_is_a_good_place_for_everything)
+{
+    enter();
+    expect(PLACE_LOG, true);
+    expect(PLACE_PID, true);
+    expect(PLACE_SOCKET, true);
+    leave();
+}
+END_TEST
+
+START_TEST(text_may_be_a_log_and_other_files_may_not)
+{
+    static const struct {
+        const char *data;
+        size_t size;
+        bool good;
+    } files[] = {
+        {"", 0, true},
+        {"2026-01-01T00:00:00 [notice] \033[1mcolours\033[0m\r\n", 46, true},
+        {"{\"time\":\"\xc3\xa9\"}\n", 14, true},
+        {"\0\0\0\0after a crash\n", 18, true},
+        {"\x7f"
+         "ELF\2\1\1\0\0\0\0\0",
+         12, false},
+        {"SQLite format 3\0\x10\0\1\1", 20, false},
+        {"REDIS0009\xfa\x09redis-ver\x05", 21, false},
+        {"#!/bin/sh\n", 10, false},
+    };
+
+    enter();
+    for (size_t i = 0; i < sizeof(files) / sizeof(*files); i++) {
+        put(files[i].data, files[i].size);
+        expect(PLACE_LOG, files[i].good);
+    }
+    leave();
+}
+END_TEST
+
+START_TEST(only_a_number_may_be_a_pid_file)
+{
+    enter();
+    put("", 0);
+    expect(PLACE_PID, true);
+    put("4711\n", 5);
+    expect(PLACE_PID, true);
+    put("worker_processes 2;\n", 20);
+    expect(PLACE_PID, false);
+    put("4711\0", 5);
+    expect(PLACE_PID, false);
+    put("1111111111111111111111111111111111111", 37);
+    expect(PLACE_PID, false);
+    unlink(path);
+    ck_assert_int_eq(symlink("/etc/hostname", path), 0);
+    expect(PLACE_PID, false);
+    unlink(path);
+    ck_assert_int_eq(mkfifo(path, 0600), 0);
+    expect(PLACE_PID, false);
+    leave();
+}
+END_TEST
+
+START_TEST(only_a_socket_may_make_room_for_one)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    enter();
+    put("precious", 8);
+    expect(PLACE_SOCKET, false);
+    unlink(path);
+    ck_assert_int_eq(symlink("/etc/hostname", path), 0);
+    expect(PLACE_SOCKET, false);
+    unlink(path);
+    strcpy(address.sun_path, path);
+    ck_assert_int_eq(bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+    expect(PLACE_SOCKET, true);
+    expect(PLACE_LOG, false);
+    expect(PLACE_PID, false);
+    close(fd);
+    leave();
+}
+END_TEST
+
+START_TEST(only_ones_own_file_is_removed)
+{
+    enter();
+    ck_assert(!place_same(place_id(path), place_id(path)));
+    put("1", 1);
+    struct place_id own = place_id(path);
+    char other[160];
+    snprintf(other, sizeof(other), "%s.other", path);
+    ck_assert_int_eq(rename(path, other), 0);
+    put("2", 1);
+    place_remove(path, own);
+    ck_assert_int_eq(access(path, F_OK), 0);
+    place_remove(path, (struct place_id){0});
+    ck_assert_int_eq(access(path, F_OK), 0);
+    place_remove(other, own);
+    ck_assert_int_ne(access(other, F_OK), 0);
+    leave();
+}
+END_TEST
+
+UNIT_MAIN("place", nothing_is_a_good_place_for_everything,
+          text_may_be_a_log_and_other_files_may_not, only_a_number_may_be_a_pid_file,
+          only_a_socket_may_make_room_for_one, only_ones_own_file_is_removed)
