@@ -1,5 +1,6 @@
 /* main() and the table of commands, and nothing else: a word that is no option names a command, and
  * without one it is the server. */
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -60,6 +61,8 @@ static int serve_or_help(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
+    /* Some starters ignore it, and what ignores it hears of no child's end (waitpid(2)). */
+    signal(SIGCHLD, SIG_DFL);
     if (argc < 2 || argv[1][0] == '-')
         return serve_or_help(argc, argv);
     for (size_t i = 0; i < COMMAND_COUNT; i++) {

@@ -17,73 +17,7 @@
 #include "process/title.h"
 #include "process/upgrade.h"
 
-#define STOP_PATIENCE_MS 1000 /* for workers that are told to stop at once */
-#define QUIT_MARGIN_MS   2000 /* for workers to tidy up after drain_timeout */
-
 struct master master;
-
-/* ---- Orders ---- */
-
-static void end_workers(enum message_type how, uint64_t patience_ms)
-{
-    for (struct worker *w = master.workers; w != NULL; w = w->next) {
-        bool asked_harder = how == MESSAGE_STOP && w->state == WORKER_LEAVING;
-        if (asked_harder)
-            worker_kill(w);
-        else if (w->state != WORKER_LEAVING)
-            worker_tell_end(w, how, patience_ms);
-        else if (w->released)
-            channel_tell(w->channel.fd, MESSAGE_TAKEN, w->serial, 0);
-    }
-}
-
-static void begin_end(enum master_mode mode)
-{
-    uint64_t drain_ms = master.current == NULL ? 0 : master.current->settings->drain_timeout_ms;
-
-    if (mode <= master.mode)
-        return;
-    master.mode = mode;
-    timer_cancel(&master.loop, &master.watchdog);
-    title_set("master (ending)");
-    if (mode == MASTER_QUITTING)
-        end_workers(MESSAGE_QUIT, drain_ms + QUIT_MARGIN_MS);
-    else
-        end_workers(MESSAGE_STOP, STOP_PATIENCE_MS);
-    /* From here on clients are refused, so that they can go elsewhere. */
-    while (master.listeners.first != NULL)
-        listener_close(&master.listeners, master.listeners.first, true);
-    master_check_end();
-}
-
-void master_order(enum order order, struct control_client *client)
-{
-    switch (order) {
-    case ORDER_STOP:
-        begin_end(MASTER_STOPPING);
-        break;
-    case ORDER_QUIT:
-        begin_end(MASTER_QUITTING);
-        break;
-    case ORDER_RELOAD:
-        if (master.mode != MASTER_RUNNING) {
-            control_answer(ORDER_RELOAD, true, false, "the server is ending");
-            break;
-        }
-        if (client != NULL)
-            client->joined_next = master.phase != RELOAD_IDLE;
-        reload_begin();
-        break;
-    case ORDER_REOPEN:
-        reopen_begin();
-        break;
-    case ORDER_UPGRADE:
-        upgrade_begin();
-        break;
-    case ORDER_NONE:
-        break;
-    }
-}
 
 /* ---- Signals ---- */
 
@@ -110,13 +44,7 @@ static bool signals_open(struct error *error)
 {
     sigset_t set;
 
-    sigemptyset(&set);
-    sigaddset(&set, SIGCHLD);
-    for (const struct signal_row *row = signal_table; row->number != 0; row++)
-        sigaddset(&set, row->number);
-    signal(SIGPIPE, SIG_IGN);
-    if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
-        return error_errno(error, "cannot block signals");
+    signals_blocked(&set);
     int fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
     if (fd < 0 || !loop_watch(&master.loop, &master.signals, fd, EPOLLIN, signals_ready))
         return error_errno(error, "cannot receive signals");
@@ -155,7 +83,7 @@ void master_fail(const char *why)
             log_error_lines(why);
     }
     master.status = 1;
-    begin_end(MASTER_STOPPING);
+    master_end(MASTER_STOPPING);
 }
 
 void master_check_end(void)

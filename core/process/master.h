@@ -1,5 +1,6 @@
 /* The master's own view of the server. Shared by the files that make up the master, and by nobody
- * else: master.c (life and signals), workers.c (spawning and reaping), reload.c (from one
+ * else: master.c (life and signals), orders.c
+ * (what is asked of it), workers.c (spawning and reaping), reload.c (from one
  * generation to the next), handover.c (connections between workers), reopen.c (log files),
  * watchdog.c, keeper.c (the vault's), and control.c (the control socket).
  *
@@ -133,10 +134,17 @@ struct master {
 /* There is one master in a process; timers and watches find it here. */
 extern struct master master;
 
-/* ---- master.c ---- */
+/* ---- orders.c ---- */
 
-/* Carries an order out. `client` (or NULL) is answered when it is done. */
+/* Carries an order out, as far as the stage of what is under way allows it. `client` (or NULL) is
+ * answered when it is done. */
 void master_order(enum order order, struct control_client *client);
+
+/* Begins to end, or ends harder: what was to come next is abandoned, workers are told, listeners
+ * are closed. */
+void master_end(enum master_mode mode);
+
+/* ---- master.c ---- */
 
 /* Ends the server: the first generation could not be started, say. */
 void master_fail(const char *why);
@@ -179,8 +187,12 @@ void describe_status(int status, char *text, size_t size);
 
 /* ---- reload.c ---- */
 
-/* Begins a reload, or the first start. One that is under way already is followed by another. */
+/* Begins a reload, or the first start. None may be under way. */
 void reload_begin(void);
+
+/* The server ends: the next generation, if there is one, is dropped, and those who wait for a
+ * reload are answered with `why`. */
+void reload_abandon(const char *why);
 
 /* A worker or probe of the next generation said READY. */
 void reload_ready(struct worker *worker);
@@ -204,6 +216,13 @@ void reopen_check(void);
 
 /* Begins to replace the binary: the rehearsal. Answers those who asked when that fails. */
 void upgrade_begin(void);
+
+/* True while the new binary rehearses. */
+bool upgrade_rehearses(void);
+
+/* The server ends: the rehearsal does too, and those who wait for an upgrade are answered with
+ * `why`. */
+void upgrade_abandon(const char *why);
 
 /* True when the child `pid` was the rehearsal. */
 bool upgrade_reaped(pid_t pid, int status);

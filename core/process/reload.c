@@ -26,7 +26,9 @@ static void conclude(bool good, const char *text)
         master_fail(text);
         return;
     }
-    if (master.reload_again && master.mode == MASTER_RUNNING) {
+    if (master.mode != MASTER_RUNNING)
+        return;
+    if (master.reload_again) {
         master.reload_again = false;
         reload_begin();
     } else if (master.upgrade_again) {
@@ -35,31 +37,50 @@ static void conclude(bool good, const char *text)
     }
 }
 
-void reload_fail(const char *why)
+/* Ends what there is of the next generation. Nothing that its processes have said and is not read
+ * yet counts any more: they are leaving. */
+static void drop_next(void)
 {
-    struct generation *failed = master.next;
-    char *text = must_strdup(why); /* it may be part of what is freed below */
+    struct generation *dropped = master.next;
 
-    if (failed == NULL) {
-        free(text);
-        return;
-    }
     master.next = NULL;
     for (struct worker *w = master.workers; w != NULL; w = w->next) {
-        if (w->generation == failed && w->state != WORKER_LEAVING)
+        if (w->generation == dropped && w->state != WORKER_LEAVING)
             worker_tell_end(w, MESSAGE_STOP, 1000);
     }
-    generation_unlisten(failed, &master.listeners);
-    generation_unregister(failed, master.board);
+    generation_unlisten(dropped, &master.listeners);
+    generation_unregister(dropped, master.board);
+    generation_release(dropped);
+}
+
+void reload_fail(const char *why)
+{
+    if (master.next == NULL)
+        return;
+    char *text = must_strdup(why); /* it may be part of what is freed below */
+    uint64_t number = master.next->number;
+
+    drop_next();
     if (master.current != NULL) {
         counter_add(&master.board->reloads_failed, 1);
         log_error("reload failed: generation %llu was not put to use, generation %llu serves on",
-                  (unsigned long long)failed->number, (unsigned long long)master.current->number);
+                  (unsigned long long)number, (unsigned long long)master.current->number);
         log_error_lines(text);
     }
-    generation_release(failed);
     conclude(false, text);
     free(text);
+}
+
+void reload_abandon(const char *why)
+{
+    master.reload_again = false;
+    if (master.next != NULL) {
+        log_notice("generation %llu is not put to use: %s", (unsigned long long)master.next->number,
+                   why);
+        drop_next();
+    }
+    master.phase = RELOAD_IDLE;
+    control_answer(ORDER_RELOAD, true, false, why);
 }
 
 /* Every new worker is ready: from here on there is no way back, and none is needed. */
@@ -141,10 +162,6 @@ void reload_begin(void)
     struct conf_errors errors = {0};
     struct error error;
 
-    if (master.phase != RELOAD_IDLE) {
-        master.reload_again = true;
-        return;
-    }
     /* What was asked for until now is this one; what is asked for from now on is the next one. */
     for (struct control_client *c = master.clients; c != NULL; c = c->next)
         c->joined_next = false;

@@ -16,6 +16,7 @@
 #include "process/generation.h"
 #include "process/master_run.h"
 #include "process/preflight.h"
+#include "process/signals.h"
 #include "process/title.h"
 #include "process/upgrade.h"
 #include "process/worker.h"
@@ -172,6 +173,7 @@ static int serve_behind(const struct serve_options *options, const struct settin
     }
     if (pid > 0) {
         close(report[1]);
+        signals_unblock();
         return wait_for_daemon(report[0]);
     }
     close(report[0]);
@@ -198,11 +200,16 @@ int serve(const struct serve_options *options)
     bool rehearsing = false;
     int state = -1;
 
-    upgrade_init();
-    if (upgrade_is_resumed(&state, &rehearsing) && rehearsing)
-        return serve_rehearsal(options, state);
     struct settings *settings;
     struct error error;
+
+    upgrade_init();
+    if (!signals_begin(&error)) {
+        fprintf(stderr, "%s\n", error.text);
+        return EXIT_FAILURE;
+    }
+    if (upgrade_is_resumed(&state, &rehearsing) && rehearsing)
+        return serve_rehearsal(options, state);
 
     struct conf_tree *tree = serve_configure(options, &settings, &errors);
     bool good = tree != NULL && (state >= 0 || preflight_files(tree, settings, &errors));

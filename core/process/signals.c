@@ -1,4 +1,4 @@
-/* The table of signals. See signals.h. */
+/* The table of signals, and what a process does with each. See signals.h. */
 #include "process/signals.h"
 
 #include <string.h>
@@ -29,4 +29,49 @@ const struct signal_row *signal_by_number(int number)
             return row;
     }
     return NULL;
+}
+
+/* Does nothing. Unlike SIG_IGN, it is not inherited by programs that a module starts (execve(2)).
+ */
+static void do_nothing(int number)
+{
+    (void)number;
+}
+
+void signals_blocked(sigset_t *set)
+{
+    sigemptyset(set);
+    sigaddset(set, SIGCHLD);
+    for (const struct signal_row *row = signal_table; row->number != 0; row++)
+        sigaddset(set, row->number);
+}
+
+void signals_unblock(void)
+{
+    sigset_t none;
+
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+bool signals_begin(struct error *error)
+{
+    /* A write fails with EPIPE, or with EFBIG at RLIMIT_FSIZE, and that is handled where it is
+     * made. */
+    static const int answered_by_errno[] = {SIGPIPE, SIGXFSZ};
+    struct sigaction action;
+    sigset_t set;
+
+    signals_blocked(&set);
+    if (sigprocmask(SIG_SETMASK, &set, NULL) < 0)
+        return error_errno(error, "cannot block signals");
+    for (int number = 1; number < NSIG; number++) {
+        /* A handler can only be a sanitizer's: execve(2) leaves none. */
+        if (sigaction(number, NULL, &action) == 0 && action.sa_handler == SIG_IGN)
+            signal(number, SIG_DFL);
+    }
+    action = (struct sigaction){.sa_handler = do_nothing, .sa_flags = SA_RESTART};
+    for (size_t i = 0; i < sizeof(answered_by_errno) / sizeof(*answered_by_errno); i++)
+        sigaction(answered_by_errno[i], &action, NULL);
+    return true;
 }

@@ -4,9 +4,20 @@
 #define PILLION_PROCESS_SIGNALS_H
 
 #include <signal.h>
+#include <stdbool.h>
 #include <stddef.h>
 
-enum order { ORDER_NONE, ORDER_STOP, ORDER_QUIT, ORDER_RELOAD, ORDER_REOPEN, ORDER_UPGRADE };
+#include "base/error.h"
+
+enum order {
+    ORDER_NONE,
+    ORDER_STOP,
+    ORDER_QUIT,
+    ORDER_RELOAD,
+    ORDER_REOPEN,
+    ORDER_UPGRADE,
+    ORDERS
+};
 
 struct signal_row {
     int number;
@@ -17,6 +28,18 @@ struct signal_row {
 
 /* Ends with number 0. The first row of a verb is the signal to send for it. */
 extern const struct signal_row signal_table[];
+
+/* Sets what this process does with every signal, whatever its starter has left: orders and SIGCHLD
+ * are blocked, for a signalfd(2) to receive, also those that come before there is one. What the
+ * starter ignores is not inherited: with SIGCHLD ignored the kernel tells of no child's end
+ * (waitpid(2)). First of all in a server; children go on with child_begin. */
+bool signals_begin(struct error *error);
+
+/* Blocks nothing: for the process that only waits for a daemon. */
+void signals_unblock(void);
+
+/* The signals that signals_begin has blocked. */
+void signals_blocked(sigset_t *set);
 
 /* The row of a verb or of a number, or NULL. */
 const struct signal_row *signal_by_verb(const char *verb);

@@ -264,10 +264,6 @@ static void become(void)
     struct error error;
     int state;
 
-    if (master.mode != MASTER_RUNNING) {
-        conclude("the server is ending");
-        return;
-    }
     if (master.phase != RELOAD_IDLE) {
         master.upgrade_again = true;
         return;
@@ -329,15 +325,7 @@ void upgrade_begin(void)
     int output[2];
 
     if (rehearsal.pid != 0)
-        return; /* whoever asks now is answered with the one under way */
-    if (master.mode != MASTER_RUNNING) {
-        conclude("the server is ending");
-        return;
-    }
-    if (master.phase != RELOAD_IDLE) {
-        master.upgrade_again = true;
-        return;
-    }
+        return; /* whoever has waited for this is answered with the one under way */
     int state = state_write(&error);
     if (state < 0) {
         conclude(error.text);
@@ -364,6 +352,19 @@ void upgrade_begin(void)
     timer_set(&master.loop, &rehearsal.limit, REHEARSE_LIMIT, rehearsal_late);
 }
 
+bool upgrade_rehearses(void)
+{
+    return rehearsal.pid != 0;
+}
+
+void upgrade_abandon(const char *why)
+{
+    master.upgrade_again = false;
+    if (rehearsal.pid != 0)
+        kill(rehearsal.pid, SIGKILL);
+    control_answer(ORDER_UPGRADE, true, false, why);
+}
+
 bool upgrade_reaped(pid_t pid, int status)
 {
     char why[REHEARSE_TEXT + PATH_MAX + 256], how[64];
@@ -381,6 +382,8 @@ bool upgrade_reaped(pid_t pid, int status)
     loop_unwatch(&master.loop, &rehearsal.output);
     close(rehearsal.output.fd);
     rehearsal.text[rehearsal.size] = '\0';
+    if (master.mode != MASTER_RUNNING)
+        return true; /* abandoned */
     static const char first[] = UPGRADE_REHEARSES "\n";
     bool rehearsed = strncmp(rehearsal.text, first, sizeof(first) - 1) == 0;
     const char *said = rehearsal.text + (rehearsed ? sizeof(first) - 1 : 0);

@@ -59,9 +59,13 @@ static void worker_free(struct worker *worker)
 static struct worker *worker_new(struct generation *generation, uint32_t slot, bool probe,
                                  int *child_end, struct error *error)
 {
-    struct worker *worker = must_zalloc(sizeof(*worker));
     int pair[2];
 
+    if (master.mode != MASTER_RUNNING) {
+        error_set(error, "the server is ending");
+        return NULL;
+    }
+    struct worker *worker = must_zalloc(sizeof(*worker));
     worker->slot = slot;
     worker->slots = generation->slots;
     worker->probe = probe;
@@ -260,6 +264,9 @@ static void give_up(struct worker *worker)
 
 static void ready(struct worker *worker)
 {
+    /* One that is told to end meanwhile may have said so before it heard of that. */
+    if (worker->state != WORKER_STARTING)
+        return;
     timer_cancel(&master.loop, &worker->deadline);
     if (worker->generation == master.next) {
         worker->state = WORKER_READY;
@@ -268,7 +275,7 @@ static void ready(struct worker *worker)
         reload_ready(worker);
         return;
     }
-    if (worker->probe || worker->generation != master.current || worker->state != WORKER_STARTING)
+    if (worker->probe || worker->generation != master.current)
         return;
     /* A replacement in a generation that serves. */
     worker_serve(worker);

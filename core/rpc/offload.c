@@ -2,7 +2,6 @@
 #include "rpc/offload.h"
 
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -183,14 +182,11 @@ static void *thread_main(void *argument)
 /* One more, when there is work for it. False when there is none at all. */
 static bool thread_start(void)
 {
-    sigset_t every, before;
     pthread_t thread;
 
-    /* Signals are the loop's. */
-    sigfillset(&every);
-    pthread_sigmask(SIG_SETMASK, &every, &before);
+    /* It blocks no signals: programs that `work` starts would inherit that, and could not be ended
+     * by SIGTERM. The kernel gives what is meant for the process to the loop's thread first. */
     int error = pthread_create(&thread, NULL, thread_main, NULL);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (error == 0)
         pool.ids[pool.threads++] = thread;
     else if (pool.threads == 0)

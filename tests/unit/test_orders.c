@@ -1,0 +1,591 @@
+/* Every order at every stage of every other one: what docs/operations.md says of it.
+ *
+ * The master's own code runs (orders.c, reload.c, workers.c, upgrade.c, handover.c, control.c), with
+ * no process but this one: fork(2), kill(2), waitpid(2), execv(3) and what connects the master with
+ * its children are wrapped by the linker (tests.mk). Children are rows of a table here, who say what
+ * they are made to say, so that a message can lie unread while an order comes: the stages in which
+ * a message is "said" are those. */
+#include "unit.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/memory.h"
+#include "process/master.h"
+#include "process/upgrade.h"
+
+#define FIRST_PID    5000000 /* above what pid_max can be (proc(5)): no process has it */
+#define CHILDREN_MAX 64
+#define PAIRS_MAX    256
+#define TURNS        60
+
+/* ---- Children ---- */
+
+struct child {
+    pid_t pid;
+    bool dead, reaped, began; /* began: it has said what it says by itself */
+    int status;
+};
+
+static struct child children[CHILDREN_MAX];
+static size_t child_count;
+static struct {
+    int master_end, child_end;
+} pairs[PAIRS_MAX];
+static size_t pair_count;
+static int rehearsal_output = -1;
+static bool faking, executed;
+static size_t forked_while_ending;
+
+pid_t __real_fork(void);
+pid_t __wrap_fork(void);
+pid_t __wrap_fork(void)
+{
+    if (!faking)
+        return __real_fork();
+    forked_while_ending += master.mode != MASTER_RUNNING;
+    ck_assert_uint_lt(child_count, CHILDREN_MAX);
+    children[child_count] = (struct child){.pid = FIRST_PID + (pid_t)child_count};
+    return children[child_count++].pid;
+}
+
+static struct child *child_of(pid_t pid)
+{
+    ck_assert_int_ge(pid, FIRST_PID);
+    return &children[pid - FIRST_PID];
+}
+
+static int *end_of(int master_end)
+{
+    for (size_t i = pair_count; i-- > 0;) {
+        if (pairs[i].master_end == master_end)
+            return &pairs[i].child_end;
+    }
+    ck_abort_msg("no such channel");
+}
+
+static struct worker *worker_of(pid_t pid)
+{
+    struct worker *worker = master.workers;
+    while (worker != NULL && worker->pid != pid)
+        worker = worker->next;
+    return worker;
+}
+
+static void end_child(struct child *child, int status)
+{
+    struct worker *worker = worker_of(child->pid);
+
+    if (child->dead)
+        return;
+    child->dead = true;
+    child->status = status;
+    if (worker != NULL) {
+        close(*end_of(worker->channel.fd));
+        *end_of(worker->channel.fd) = -1;
+    }
+}
+
+int __real_kill(pid_t pid, int number);
+int __wrap_kill(pid_t pid, int number);
+int __wrap_kill(pid_t pid, int number)
+{
+    if (!faking || pid < FIRST_PID)
+        return __real_kill(pid, number);
+    if (number == SIGKILL)
+        end_child(child_of(pid), SIGKILL);
+    return 0;
+}
+
+pid_t __real_waitpid(pid_t pid, int *status, int options);
+pid_t __wrap_waitpid(pid_t pid, int *status, int options);
+pid_t __wrap_waitpid(pid_t pid, int *status, int options)
+{
+    if (!faking)
+        return __real_waitpid(pid, status, options);
+    for (size_t i = 0; i < child_count; i++) {
+        if (children[i].dead && !children[i].reaped) {
+            children[i].reaped = true;
+            *status = children[i].status;
+            return children[i].pid;
+        }
+    }
+    return 0;
+}
+
+int __wrap_execv(const char *path, char *const argv[]);
+int __wrap_execv(const char *path, char *const argv[])
+{
+    (void)path;
+    (void)argv;
+    executed = true;
+    errno = ENOEXEC;
+    return -1;
+}
+
+bool __real_channel_pair(int fds[2], struct error *error);
+bool __wrap_channel_pair(int fds[2], struct error *error);
+bool __wrap_channel_pair(int fds[2], struct error *error)
+{
+    ck_assert(__real_channel_pair(fds, error));
+    ck_assert_uint_lt(pair_count, PAIRS_MAX);
+    pairs[pair_count].master_end = fds[0];
+    pairs[pair_count++].child_end = fcntl(fds[1], F_DUPFD_CLOEXEC, 0);
+    return true;
+}
+
+int __real_pipe2(int fds[2], int flags);
+int __wrap_pipe2(int fds[2], int flags);
+int __wrap_pipe2(int fds[2], int flags)
+{
+    int result = __real_pipe2(fds, flags);
+    if (faking && result == 0)
+        rehearsal_output = fcntl(fds[1], F_DUPFD_CLOEXEC, 0);
+    return result;
+}
+
+static void say(const struct worker *worker, enum message_type type, uint64_t serial)
+{
+    ck_assert(channel_tell(*end_of(worker->channel.fd), type, serial, 0));
+}
+
+static void deliver(struct worker *worker)
+{
+    worker->channel.callback(&worker->channel, EPOLLIN);
+}
+
+/* ---- Children that do as they should ---- */
+
+static struct child *rehearsing(void)
+{
+    for (size_t i = child_count; i-- > 0;) {
+        if (children[i].pid != master.vault_pid && worker_of(children[i].pid) == NULL &&
+            !children[i].dead && upgrade_rehearses())
+            return &children[i];
+    }
+    return NULL;
+}
+
+static void rehearse(struct child *child)
+{
+    static const char first[] = UPGRADE_REHEARSES "\n";
+
+    ck_assert_int_eq(write(rehearsal_output, first, sizeof(first) - 1), sizeof(first) - 1);
+    close(rehearsal_output);
+    end_child(child, 0);
+}
+
+/* What a child is told, and does at once. */
+static void obey(struct worker *worker, struct child *child)
+{
+    struct message message;
+    int fds[CHANNEL_FDS_MAX];
+    uint32_t fd_count;
+
+    while (!child->dead && channel_receive(*end_of(worker->channel.fd), &message, fds, &fd_count) ==
+                               CHANNEL_MESSAGE) {
+        for (uint32_t i = 0; i < fd_count; i++)
+            close(fds[i]);
+        if (message.type == MESSAGE_LEAVE)
+            say(worker, MESSAGE_RELEASED, 0);
+        else if (message.type == MESSAGE_ADOPT)
+            say(worker, MESSAGE_ADOPTED, message.serial);
+        else if (message.type == MESSAGE_LOG)
+            say(worker, MESSAGE_REOPENED, message.serial);
+        else if (message.type == MESSAGE_TAKEN || message.type == MESSAGE_STOP ||
+                 message.type == MESSAGE_QUIT)
+            end_child(child, 0);
+    }
+}
+
+/* One turn in which the children of the kind `which` begin, and every child obeys. */
+enum which { NOBODY = 0, PROBES = 1, WORKERS = 2, REHEARSALS = 4, EVERYBODY = 7 };
+
+static void children_act(enum which which)
+{
+    for (struct worker *w = master.workers; w != NULL; w = w->next) {
+        struct child *child = child_of(w->pid);
+        if (child->dead)
+            continue;
+        if (!child->began && (which & (w->probe ? PROBES : WORKERS))) {
+            child->began = true;
+            say(w, MESSAGE_READY, 0);
+            if (w->probe)
+                end_child(child, 0);
+        }
+        obey(w, child);
+    }
+    if ((which & REHEARSALS) && rehearsing() != NULL)
+        rehearse(rehearsing());
+}
+
+static void master_acts(void)
+{
+    struct worker *next;
+
+    for (struct worker *w = master.workers; w != NULL; w = next) {
+        next = w->next;
+        if (w->channel.index != 0)
+            deliver(w);
+    }
+    workers_reap();
+}
+
+static void turns(enum which which)
+{
+    for (int i = 0; i < TURNS && !executed && !master.loop.stopping; i++) {
+        children_act(which);
+        master_acts();
+    }
+}
+
+/* ---- Clients of the control socket ---- */
+
+static int ask(const char *verb)
+{
+    char line[32];
+    int pair[2];
+
+    ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair), 0);
+    snprintf(line, sizeof(line), "%s\n", verb);
+    control_resume_client(pair[1], line);
+    return pair[0];
+}
+
+/* "" while there is none. */
+static const char *answer(int client)
+{
+    static char text[4][512];
+    static unsigned at;
+    char *into = text[at++ % 4];
+
+    ssize_t got = recv(client, into, sizeof(text[0]) - 1, MSG_PEEK);
+    into[got < 0 ? 0 : got] = '\0';
+    return into;
+}
+
+/* ---- Stages ---- */
+
+enum stage {
+    /* of the start */
+    PROBING,
+    PROBE_SAID, /* READY, which the master has not read */
+    PROBE_GONE, /* likewise, and it has ended */
+    STARTING,
+    ONE_READY,
+    ALL_SAID, /* every worker has said READY; the last one's is not read */
+    /* of the server */
+    SERVING,
+    REOPENING,
+    REHEARSING,
+    REHEARSED,       /* the rehearsal has ended well, which the master has not seen */
+    AGAIN_PROBING,  /* a reload: as at the start */
+    AGAIN_SAID,
+    AGAIN_GONE,
+    AGAIN_STARTING,
+    AGAIN_ONE_READY,
+    AGAIN_ALL_SAID,
+    AGAIN_REHEARSED, /* a rehearsal ends while a reload is under way */
+    AGAIN_AND_MORE,  /* another one, and an upgrade, are to follow */
+    LEAVING,          /* the former generation has been told to leave */
+    QUITTING,
+    STOPPING,
+    STAGES
+};
+
+static int earlier[3]; /* who have asked for what is under way; -1 */
+
+/* A generation's start, to the stage `which` (PROBING to ALL_SAID). */
+static void start_to(enum stage which)
+{
+    struct worker *worker;
+
+    if (which == PROBING)
+        return;
+    worker = master.workers;
+    ck_assert(worker->probe);
+    say(worker, MESSAGE_READY, 0);
+    child_of(worker->pid)->began = true;
+    if (which == PROBE_SAID)
+        return;
+    end_child(child_of(worker->pid), 0);
+    if (which == PROBE_GONE)
+        return;
+    deliver(worker);
+    workers_reap();
+    ck_assert_int_eq(master.phase, RELOAD_STARTING);
+    uint32_t ready = 0, wanted = which == ONE_READY ? 1 : which == ALL_SAID ? 2 : 0;
+    for (struct worker *w = master.workers; w != NULL && ready < wanted; w = w->next) {
+        if (w->generation != master.next)
+            continue;
+        say(w, MESSAGE_READY, 0);
+        child_of(w->pid)->began = true;
+        if (++ready == 1)
+            deliver(w);
+    }
+}
+
+static char prefix[64];
+
+static void start(void)
+{
+    static struct serve_options options;
+    static char program[] = "pillion";
+    static char *argv[] = {program, NULL};
+    char path[128];
+    struct error error;
+
+    snprintf(prefix, sizeof(prefix), "/tmp/pillion-orders-XXXXXX");
+    ck_assert_ptr_nonnull(mkdtemp(prefix));
+    snprintf(path, sizeof(path), "%s/pillion.conf", prefix);
+    FILE *file = fopen(path, "we");
+    fputs("worker_processes 2; server { listen unix:s; }\n", file);
+    fclose(file);
+    options = (struct serve_options){
+        .conf = "pillion.conf", .prefix = prefix, .argv = argv, .argc = 1};
+    snprintf(path, sizeof(path), "%s/run/pillion.control", prefix);
+    master.options = &options;
+    master.pid = getpid();
+    master.report = -1;
+    master.control_path = must_strdup(path);
+    ck_assert(loop_init(&master.loop, &error));
+    master.board = board_new(&error);
+    ck_assert_ptr_nonnull(master.board);
+    int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
+    if (getenv("ORDERS_VERBOSE") == NULL)
+        dup2(null, STDERR_FILENO);
+    close(null);
+    upgrade_init();
+    faking = true;
+    memset(earlier, -1, sizeof(earlier));
+    reload_begin();
+    ck_assert_ptr_nonnull(master.next);
+    ck_assert(vault_spawn(&error));
+}
+
+static void go_to(enum stage stage)
+{
+    start();
+    if (stage <= ALL_SAID) {
+        start_to(stage);
+        return;
+    }
+    turns(EVERYBODY);
+    ck_assert_int_eq(master.phase, RELOAD_IDLE);
+    ck_assert_uint_eq(master.current->number, 1);
+    if (stage >= AGAIN_PROBING && stage <= AGAIN_ALL_SAID) {
+        earlier[0] = ask("reload");
+        start_to(PROBING + (stage - AGAIN_PROBING));
+    } else if (stage == REOPENING) {
+        earlier[0] = ask("reopen");
+    } else if (stage == REHEARSING || stage == REHEARSED) {
+        earlier[0] = ask("upgrade");
+        if (stage == REHEARSED)
+            rehearse(rehearsing());
+    } else if (stage == AGAIN_REHEARSED) {
+        earlier[0] = ask("upgrade");
+        earlier[1] = ask("reload");
+        rehearse(rehearsing());
+    } else if (stage == AGAIN_AND_MORE) {
+        earlier[0] = ask("reload");
+        earlier[1] = ask("reload");
+        earlier[2] = ask("upgrade");
+    } else if (stage == LEAVING) {
+        earlier[0] = ask("reload");
+        start_to(ALL_SAID);
+        deliver(master.workers->generation == master.next ? master.workers : NULL);
+        for (struct worker *w = master.workers; w != NULL && master.next != NULL; w = w->next)
+            deliver(w);
+        ck_assert_uint_eq(master.current->number, 2);
+    } else if (stage == QUITTING) {
+        earlier[0] = ask("quit");
+    } else if (stage == STOPPING) {
+        earlier[0] = ask("stop");
+    }
+}
+
+static void finish(void)
+{
+    if (master.loop.stopping)
+        control_close();
+    faking = false;
+    char command[128];
+    snprintf(command, sizeof(command), "rm -rf %s", prefix);
+    ck_assert_int_eq(system(command), 0);
+}
+
+/* ---- Outcomes ---- */
+
+/* What is right in the end, when every child does as it should. */
+struct outcome {
+    bool ends;
+    uint64_t generation; /* that serves; 0: does not matter */
+    bool executes;       /* the new binary */
+    bool good;           /* whoever asked is told "ok" (an upgrade is answered by the new binary) */
+};
+
+/* The table of docs/operations.md. */
+static struct outcome expected(enum stage stage, enum order order)
+{
+    bool ending = stage == QUITTING || stage == STOPPING;
+    bool upgrades = stage == REHEARSING || stage == REHEARSED || stage == AGAIN_REHEARSED ||
+                    stage == AGAIN_AND_MORE;
+    /* Generations that are there by themselves. */
+    uint64_t number = stage < SERVING ? 1 : stage == AGAIN_AND_MORE ? 3 : stage >= AGAIN_PROBING ? 2 : 1;
+
+    if (order == ORDER_STOP || order == ORDER_QUIT)
+        return (struct outcome){.ends = true, .good = true};
+    if (ending)
+        return (struct outcome){.ends = true, .good = order == ORDER_REOPEN};
+    if (order == ORDER_UPGRADE)
+        return (struct outcome){.generation = number, .executes = true};
+    if (order == ORDER_RELOAD) /* those that follow are one */
+        return (struct outcome){.generation = number + (stage != AGAIN_AND_MORE),
+                                .executes = upgrades,
+                                .good = true};
+    return (struct outcome){.generation = number, .executes = upgrades, .good = true};
+}
+
+/* The order as a whole, its children's doings and the end. */
+static void drive(enum stage stage, enum order order)
+{
+    static const char *const verbs[ORDERS] = {NULL, "stop", "quit", "reload", "reopen", "upgrade"};
+    const struct outcome outcome = expected(stage, order);
+
+    go_to(stage);
+    int client = ask(verbs[order]);
+    turns(EVERYBODY);
+    if (executed && !outcome.executes)
+        ck_abort_msg("stage %d, %s: the new binary was executed", stage, verbs[order]);
+    ck_assert_msg(executed == outcome.executes, "stage %d, %s: no new binary", stage, verbs[order]);
+    ck_assert_msg(master.loop.stopping == outcome.ends, "stage %d, %s: the server %s", stage,
+                  verbs[order], outcome.ends ? "does not end" : "has ended");
+    ck_assert_msg(forked_while_ending == 0, "stage %d, %s: processes were started by a server that "
+                                            "ends",
+                  stage, verbs[order]);
+    if (outcome.ends) {
+        ck_assert_ptr_null(master.workers);
+        ck_assert_ptr_null(master.next);
+        ck_assert_int_eq(master.status, 0);
+    } else {
+        ck_assert_int_eq(master.phase, RELOAD_IDLE);
+        ck_assert_ptr_nonnull(master.current);
+        ck_assert_msg(master.current->number == outcome.generation,
+                      "stage %d, %s: generation %d serves", stage, verbs[order],
+                      (int)master.current->number);
+        for (uint32_t slot = 0; slot < 2 && !executed; slot++)
+            ck_assert_ptr_nonnull(worker_of_slot(slot));
+    }
+    finish();
+    const char *said = answer(client);
+    if (order != ORDER_UPGRADE || outcome.ends)
+        ck_assert_msg(strncmp(said, outcome.good ? "ok\n" : "failed\n", outcome.good ? 3 : 7) == 0,
+                      "stage %d, %s: answered \"%s\"", stage, verbs[order], said);
+    /* Nobody is left without an answer: the new binary gives those that are not given here. */
+    for (int i = 0; i < 3 && !executed; i++)
+        ck_assert_msg(earlier[i] < 0 || answer(earlier[i])[0] != '\0',
+                      "stage %d, %s: who asked before is not answered", stage, verbs[order]);
+}
+
+START_TEST(every_order_has_its_outcome_at_every_stage)
+{
+    drive((enum stage)(_i / (ORDERS - 1)), (enum order)(1 + _i % (ORDERS - 1)));
+}
+END_TEST
+
+/* ---- What the pairs do not say ---- */
+
+START_TEST(who_waits_for_a_reload_is_told_that_the_server_ends)
+{
+    go_to((enum stage)_i);
+    ask("stop");
+    ck_assert_str_eq(answer(earlier[0]), "failed\nthe server is ending\n");
+    finish();
+}
+END_TEST
+
+/* The last worker is late: the reload cannot commit behind the back of a server that quits. */
+START_TEST(a_generation_that_was_dropped_is_never_put_to_use)
+{
+    go_to((enum stage)_i);
+    ask("quit");
+    ck_assert_ptr_null(master.next);
+    ck_assert_int_eq(master.phase, RELOAD_IDLE);
+    for (int i = 0; i < TURNS; i++)
+        master_acts();
+    ck_assert_ptr_null(master.next);
+    ck_assert_uint_eq(forked_while_ending, 0);
+    for (struct worker *w = master.workers; w != NULL; w = w->next)
+        ck_assert_int_eq(w->state, WORKER_LEAVING);
+    finish();
+}
+END_TEST
+
+START_TEST(stop_does_not_wait_as_quit_does)
+{
+    go_to(QUITTING);
+    ck_assert(!master.loop.stopping);
+    ask("stop"); /* of those who have been told to quit and have not heard of it */
+    master_acts();
+    ck_assert(master.loop.stopping);
+    finish();
+}
+END_TEST
+
+START_TEST(a_start_that_fails_ends_the_server)
+{
+    go_to((enum stage)_i);
+    for (struct worker *w = master.workers; w != NULL; w = w->next)
+        end_child(child_of(w->pid), SIGSEGV);
+    master_acts();
+    ck_assert(master.loop.stopping);
+    ck_assert_int_eq(master.status, 1);
+    finish();
+}
+END_TEST
+
+START_TEST(a_reload_that_fails_is_answered_and_what_follows_goes_on)
+{
+    go_to(AGAIN_AND_MORE);
+    end_child(child_of(master.workers->pid), SIGSEGV);
+    master_acts();
+    ck_assert_int_eq(strncmp(answer(earlier[0]), "failed\n", 7), 0);
+    ck_assert_str_eq(answer(earlier[1]), "");
+    turns(EVERYBODY);
+    ck_assert_int_eq(strncmp(answer(earlier[1]), "ok\n", 3), 0);
+    ck_assert(executed);
+    finish();
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("orders");
+    TCase *tcase = tcase_create("orders");
+
+    tcase_set_timeout(tcase, 60);
+    tcase_add_loop_test(tcase, every_order_has_its_outcome_at_every_stage, 0,
+                        STAGES * (ORDERS - 1));
+    tcase_add_loop_test(tcase, who_waits_for_a_reload_is_told_that_the_server_ends, AGAIN_PROBING,
+                        AGAIN_ALL_SAID + 1);
+    tcase_add_loop_test(tcase, a_generation_that_was_dropped_is_never_put_to_use, AGAIN_PROBING,
+                        AGAIN_ALL_SAID + 1);
+    tcase_add_loop_test(tcase, a_start_that_fails_ends_the_server, PROBING, PROBE_SAID);
+    tcase_add_loop_test(tcase, a_start_that_fails_ends_the_server, STARTING, ALL_SAID);
+    tcase_add_test(tcase, stop_does_not_wait_as_quit_does);
+    tcase_add_test(tcase, a_reload_that_fails_is_answered_and_what_follows_goes_on);
+    suite_add_tcase(suite, tcase);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_NORMAL);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
