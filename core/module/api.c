@@ -387,6 +387,17 @@ PILLION_EXPORT pillion_bytes pillion_json_member(pillion_bytes object, const cha
     return (pillion_bytes){value.data, value.size};
 }
 
+PILLION_EXPORT long pillion_json_string(pillion_bytes text, char *to, size_t room)
+{
+    long size = room == 0 || !pillion_json_check(text)
+                    ? -1
+                    : json_string_text((struct bytes){text.data, text.size}, to, room - 1);
+
+    if (size >= 0)
+        to[size] = '\0';
+    return size;
+}
+
 /* ---- Zones ---- */
 
 PILLION_EXPORT pillion_zone *pillion_zone_open(pillion_instance *self, const char *name)

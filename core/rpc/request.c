@@ -106,6 +106,9 @@ const cJSON *request_params(struct pillion_request *req)
     if (req->tree_tried)
         return req->tree;
     req->tree_tried = true;
+    /* cJSON would cut the string there, and nobody could tell. */
+    if (json_has_nul(req->params))
+        return NULL;
     struct pool *before = current_pool;
     current_pool = req->pool;
     parsing = true;
@@ -249,8 +252,8 @@ static void run_handler(struct pillion_request *req)
         return;
     if (!req->answered && req->tree_tried && req->tree == NULL) {
         request_fail(req, PILLION_INVALID_PARAMS,
-                     "the params hold text that this method cannot take (an unpaired surrogate), "
-                     "or are too large");
+                     "the params hold text that this method cannot take (\\u0000, or an unpaired "
+                     "surrogate), or are too large");
     } else if (!req->answered) {
         log_error("module %s: \"%s\" returned without an answer", module_of(req), method_of(req));
         request_fail(req, PILLION_INTERNAL_ERROR, "the method gave no answer");

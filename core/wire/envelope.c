@@ -97,8 +97,8 @@ static int32_t read_escape(const char **p, const char *end)
     }
 }
 
-/* Unescapes the inside of a string that the scanner has taken. On success `size` is set and the
- * result NULL; otherwise it is the reason why this is no name of a method. */
+/* Unescapes the inside of a string that the scanner has taken, \u0000 too. On success `size` is set
+ * and the result NULL; otherwise it is the reason why this is no name of a method. */
 static const char *unescape(struct bytes inside, char *to, size_t capacity, size_t *size)
 {
     const char *p = inside.data;
@@ -112,8 +112,6 @@ static const char *unescape(struct bytes inside, char *to, size_t capacity, size
             int32_t code = read_escape(&p, end);
             if (code < 0)
                 return "the method's name in \"in\" holds half of a surrogate pair";
-            if (code == 0)
-                return "the method's name in \"in\" holds \\u0000";
             more = write_utf8((uint32_t)code, character);
         } else {
             p++;
@@ -263,6 +261,8 @@ static void read_in(struct reader *reader, struct envelope *envelope)
     if (has_escapes(reader, envelope->in)) {
         reason = unescape(envelope->in, envelope->in_buffer, METHOD_NAME_MAX, &envelope->in.size);
         envelope->in.data = envelope->in_buffer;
+        if (reason == NULL && memchr(envelope->in.data, '\0', envelope->in.size) != NULL)
+            reason = "the method's name in \"in\" holds \\u0000";
     } else if (envelope->in.size > METHOD_NAME_MAX) {
         reason = "the method's name in \"in\" is too long";
     }
@@ -317,6 +317,28 @@ enum envelope_status envelope_read(struct bytes body, const struct json_limits *
     if (envelope->params.data == NULL)
         envelope->params = BYTES("null");
     return ENVELOPE_OK;
+}
+
+long json_string_text(struct bytes string, char *to, size_t capacity)
+{
+    size_t size;
+
+    if (string.size < 2 || string.data[0] != '"' ||
+        unescape(inside_of(string), to, capacity, &size) != NULL)
+        return -1;
+    return (long)size;
+}
+
+bool json_has_nul(struct bytes text)
+{
+    const char *const end = text.data + text.size, *at = text.data;
+
+    while ((at = memchr(at, '\\', (size_t)(end - at))) != NULL) {
+        if (end - at >= 6 && memcmp(at + 1, "u0000", 5) == 0)
+            return true;
+        at += 2; /* whatever is escaped, a backslash too */
+    }
+    return false;
 }
 
 /* True when a name, quotes included, is this one. */

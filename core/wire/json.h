@@ -63,6 +63,15 @@ struct envelope {
 enum envelope_status envelope_read(struct bytes body, const struct json_limits *limits,
                                    struct envelope *envelope, struct json_error *error);
 
+/* The text of a JSON string that json_check has accepted, quotes included: what it says, unescaped,
+ * `capacity` bytes of it at most. Returns its size, never more than string.size - 2; -1 when it
+ * does not fit, is no string, or holds half of a surrogate pair. \u0000 is a byte like any other:
+ * only the size tells where the text ends. */
+long json_string_text(struct bytes string, char *to, size_t capacity);
+
+/* True when JSON text holds a \u0000 within a string. */
+bool json_has_nul(struct bytes text);
+
 /* A member of the object `body`, which envelope_read has accepted; data NULL when there is none. Of
  * a name that is there twice, the first. Names are compared after unescaping; longer ones than
  * METHOD_NAME_MAX are never found. */

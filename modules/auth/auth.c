@@ -255,22 +255,22 @@ static void stop(pillion_instance *self, void *config)
 
 /* ---- Judging requests ---- */
 
-/* A string member as the client meant it, NULL when it is none. Freed with cJSON_Delete. */
-static cJSON *string_member(const pillion_request *req, const char *name)
+/* A string member as the client meant it, whatever bytes it holds; data NULL when it is none. */
+static pillion_bytes string_member(pillion_request *req, const char *name)
 {
     pillion_bytes value = pillion_member(req, name);
+    char *text = value.data == NULL ? NULL : pillion_alloc(req, value.size);
+    long size = text == NULL ? -1 : pillion_json_string(value, text, value.size);
 
-    if (value.data == NULL || value.data[0] != '"')
-        return NULL;
-    return cJSON_ParseWithLength(value.data, value.size);
+    return size < 0 ? (pillion_bytes){NULL, 0} : (pillion_bytes){text, (size_t)size};
 }
 
-static bool token_passes(const struct auth *auth, const char *token)
+static bool token_passes(const struct auth *auth, pillion_bytes token)
 {
     unsigned char digest[DIGEST];
     int found = 0;
 
-    EVP_Digest(token, strlen(token), digest, NULL, EVP_sha256(), NULL);
+    EVP_Digest(token.data, token.size, digest, NULL, EVP_sha256(), NULL);
     for (size_t i = 0; i < auth->digest_count; i++)
         found |= CRYPTO_memcmp(digest, auth->digests[i], DIGEST) == 0;
     return found;
@@ -308,7 +308,7 @@ static void sign(const struct auth *auth, const pillion_request *req, pillion_by
 
 /* NULL when the signature is right, or what is wrong with it. */
 static const char *judge_signature(const struct auth *auth, const pillion_request *req,
-                                   const char *signature)
+                                   pillion_bytes signature)
 {
     pillion_bytes when = pillion_member(req, auth->time_member);
     char expected[2 * DIGEST + 1], number[24], *end;
@@ -324,7 +324,7 @@ static const char *judge_signature(const struct auth *auth, const pillion_reques
     if (*end != '\0' || end == number)
         return "the time of the signature is no whole number of milliseconds";
     sign(auth, req, when, expected);
-    if (strlen(signature) != 2 * DIGEST || CRYPTO_memcmp(signature, expected, 2 * DIGEST) != 0)
+    if (signature.size != 2 * DIGEST || CRYPTO_memcmp(signature.data, expected, 2 * DIGEST) != 0)
         return "the signature does not match";
     clock_gettime(CLOCK_REALTIME, &now);
     long long now_ms = (long long)now.tv_sec * 1000 + now.tv_nsec / 1000000;
@@ -352,25 +352,21 @@ static const char *not_a_string(const struct auth *auth, const pillion_request *
 }
 
 /* NULL when the request may pass, or why it may not. */
-static const char *judge(const struct auth *auth, const pillion_request *req)
+static const char *judge(const struct auth *auth, pillion_request *req)
 {
-    cJSON *token = auth->digest_count > 0 ? string_member(req, auth->member) : NULL;
-    cJSON *signature = auth->key != NULL ? string_member(req, auth->hmac_member) : NULL;
-    const char *wrong;
+    static const pillion_bytes none = {NULL, 0};
+    pillion_bytes token = auth->digest_count > 0 ? string_member(req, auth->member) : none;
+    pillion_bytes signature = auth->key != NULL ? string_member(req, auth->hmac_member) : none;
 
-    if (token != NULL && token->valuestring != NULL && token_passes(auth, token->valuestring))
-        wrong = NULL;
-    else if (signature != NULL && signature->valuestring != NULL)
-        wrong = judge_signature(auth, req, signature->valuestring);
-    else if (token != NULL)
-        wrong = "the token is not accepted";
-    else
-        wrong = auth->key != NULL && auth->digest_count > 0 ? "a token or a signature is missing"
-                : auth->key != NULL                         ? "the signature is missing"
-                                                            : "the token is missing";
-    cJSON_Delete(token);
-    cJSON_Delete(signature);
-    return wrong;
+    if (token.data != NULL && token_passes(auth, token))
+        return NULL;
+    if (signature.data != NULL)
+        return judge_signature(auth, req, signature);
+    if (token.data != NULL)
+        return "the token is not accepted";
+    return auth->key != NULL && auth->digest_count > 0 ? "a token or a signature is missing"
+           : auth->key != NULL                         ? "the signature is missing"
+                                                       : "the token is missing";
 }
 
 static pillion_verdict before(pillion_request *req)

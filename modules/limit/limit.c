@@ -143,15 +143,14 @@ static uint64_t hash_of(const void *data, size_t size, uint64_t hash)
     return hash;
 }
 
-/* A string member counts as what it says, however it is spelled, and ends where cJSON ends it, as
- * it does for auth and for handlers. What cannot be decoded is all one. Freed with cJSON_Delete. */
-static cJSON *decode_string(pillion_bytes *value)
+/* A string member counts as what it says, however it is spelled. What cannot be decoded is all one,
+ * and no text. */
+static pillion_bytes decode_string(pillion_request *req, pillion_bytes value)
 {
-    cJSON *string = cJSON_ParseWithLength(value->data, value->size);
-    const char *text = string == NULL ? NULL : cJSON_GetStringValue(string);
+    char *text = pillion_alloc(req, value.size);
+    long size = text == NULL ? -1 : pillion_json_string(value, text, value.size);
 
-    *value = text == NULL ? (pillion_bytes){"\xff", 1} : (pillion_bytes){text, strlen(text)};
-    return string;
+    return size < 0 ? (pillion_bytes){"\xff", 1} : (pillion_bytes){text, (size_t)size};
 }
 
 static void add_to_key(struct key *key, const void *data, size_t size)
@@ -176,7 +175,6 @@ static struct key key_of(const struct limit *limit, pillion_request *req, char w
 {
     struct key key = {.data = {what, 'v'}, .size = 2};
     pillion_bytes value = {"", 0};
-    cJSON *string = NULL;
 
     add_to_key(&key, what == 'r' ? &limit->rate_id : &limit->under_way_id, sizeof(uint64_t));
     switch (limit->kind) {
@@ -196,14 +194,13 @@ static struct key key_of(const struct limit *limit, pillion_request *req, char w
         value = pillion_member(req, limit->member);
         if (value.data != NULL && value.data[0] == '"') {
             key.data[1] = 's'; /* "1" is not 1 */
-            string = decode_string(&value);
+            value = decode_string(req, value);
         }
         break;
     case KEY_ALL:
         break;
     }
     add_value(&key, value);
-    cJSON_Delete(string);
     return key;
 }
 

@@ -15,8 +15,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../json_text.h"
-
 #define FRAME_OWN 64u /* bytes of a request besides its name, params and members */
 
 /* The block of a `method` statement. */
@@ -318,20 +316,8 @@ static const char *text_of(pillion_request *req, pillion_bytes json)
     if (json.data == NULL || json.data[0] != '"')
         return NULL;
     char *text = pillion_alloc(req, json.size);
-    if (text == NULL)
-        return NULL;
-    if (memchr(json.data, '\\', json.size) == NULL) {
-        memcpy(text, json.data + 1, json.size - 2);
-        text[json.size - 2] = '\0';
-        return text;
-    }
-    cJSON *string = json_has_nul(json) ? NULL : cJSON_ParseWithLength(json.data, json.size);
-    if (!cJSON_IsString(string))
-        text = NULL;
-    else
-        memcpy(text, string->valuestring, strlen(string->valuestring) + 1);
-    cJSON_Delete(string);
-    return text;
+    long size = text == NULL ? -1 : pillion_json_string(json, text, json.size);
+    return size < 0 || strlen(text) != (size_t)size ? NULL : text;
 }
 
 static void reply_error(pillion_request *req, struct trip *trip, pillion_bytes result)

@@ -323,9 +323,9 @@ static int reopen(pillion_instance *self, pillion_error_text *error)
 }
 #endif
 
-#if PILLION_ABI_MINOR >= 4
-/* ---- 1.4: what a log or a terminal may hold ---- */
+/* ---- 1.4: what a log or a terminal may hold, strings with their size ---- */
 
+#if PILLION_ABI_MINOR >= 4
 static void shown(pillion_request *req)
 {
     char text[64];
@@ -333,6 +333,20 @@ static void shown(pillion_request *req)
     size_t size = pillion_printable(pillion_params_raw(req), text, sizeof(text) - 1);
     text[size] = '\0';
     pillion_reply(req, "shown", cJSON_CreateString(text));
+}
+
+static void measure(pillion_request *req)
+{
+    pillion_bytes params = pillion_params_raw(req);
+    char *text = pillion_alloc(req, params.size);
+    long size = pillion_json_string(params, text, params.size);
+
+    if (size < 0)
+        pillion_fail(req, PILLION_INVALID_PARAMS, "no string that can be text");
+    else if (pillion_json_string(params, text, (size_t)size) >= 0 || text[size] != '\0')
+        pillion_fail(req, "odd", "there is no room for the NUL");
+    else
+        pillion_reply(req, "measure", cJSON_CreateNumber((double)size));
 }
 #endif
 
@@ -359,6 +373,7 @@ static const pillion_method methods[] = {
 #endif
 #if PILLION_ABI_MINOR >= 4
     {.name = "shown", .handler = shown},
+    {.name = "measure", .handler = measure},
 #endif
     {0},
 };

@@ -66,6 +66,9 @@ START_TEST(a_token_opens)
     is_denied(client, "", "the token is missing");
     is_denied(client, ",\"token\":\"On\"", "the token is not accepted");
     is_denied(client, ",\"token\":\"one \"", "the token is not accepted");
+    is_denied(client, ",\"token\":\"one\\u0000\"", "the token is not accepted");
+    is_denied(client, ",\"token\":\"one\\u0000x\"", "the token is not accepted");
+    is_denied(client, ",\"tok\\u0065n\\u0000\":\"one\"", "the token is missing");
     is_denied(client, ",\"token\":\"\"", "the token is not accepted");
     is_denied(client, ",\"token\":1", "\"token\" must be a string");
     is_denied(client, ",\"token\":[\"one\"]", "\"token\" must be a string");
@@ -187,6 +190,8 @@ START_TEST(a_signature_opens)
     is_denied(client, keep_printf(",\"time\":%lld,\"hmac\":\"%.63s\"", now, right),
               "does not match");
     is_denied(client, keep_printf(",\"time\":%lld,\"hmac\":\"\"", now), "does not match");
+    is_denied(client, keep_printf(",\"time\":%lld,\"hmac\":\"%s\\u0000zz\"", now, right),
+              "does not match");
     is_denied(client,
               keep_printf(",\"time\":%lld,\"hmac\":\"%s\"", now,
                           signature("s3cret", "pong", now, "[1, 2]")),

@@ -413,7 +413,44 @@ START_TEST(envelope_refuses_as_json_what_the_check_refuses)
 }
 END_TEST
 
-UNIT_MAIN("envelope", envelope_members_are_found_and_kept_byte_for_byte,
+START_TEST(json_strings_say_their_size)
+{
+    static const struct {
+        const char *json;
+        long size;
+        const char *text;
+    } cases[] = {
+        {"\"\"", 0, ""},
+        {"\"abc\"", 3, "abc"},
+        {"\"\\u0061\\/\\\"\\n\"", 4, "a/\"\n"},
+        {"\"a\\u0000b\"", 3, "a\0b"},
+        {"\"\\ud83d\\ude00\"", 4, "\xf0\x9f\x98\x80"},
+        {"\"\xc3\xa9\"", 2, "\xc3\xa9"},
+        {"\"\\ud800\"", -1, NULL},
+        {"\"\\ude00\"", -1, NULL},
+        {"1", -1, NULL},
+        {"null", -1, NULL},
+    };
+    char text[64];
+
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct bytes json = guarded(bytes_of(cases[i].json));
+        ck_assert_int_eq(json_string_text(json, text, sizeof(text)), cases[i].size);
+        if (cases[i].size < 0)
+            continue;
+        ck_assert_mem_eq(text, cases[i].text, (size_t)cases[i].size);
+        ck_assert_int_eq(json_string_text(json, text, (size_t)cases[i].size), cases[i].size);
+        if (cases[i].size > 0)
+            ck_assert_int_eq(json_string_text(json, text, (size_t)cases[i].size - 1), -1);
+    }
+    ck_assert(json_has_nul(BYTES("[\"\\\\\\u0000\"]")));
+    ck_assert(json_has_nul(BYTES("[\"\\\\u0000 \\u00000\"]"))); /* the second is one */
+    ck_assert(!json_has_nul(BYTES("[\"\\\\u0000 \\u0001\"]")));
+}
+END_TEST
+
+UNIT_MAIN("envelope", json_strings_say_their_size,
+          envelope_members_are_found_and_kept_byte_for_byte,
           envelope_faults_are_told_and_keep_the_id,
           envelope_that_is_not_json_keeps_the_id_before_the_fault,
           envelope_id_is_found_in_every_place, envelope_spans_point_into_the_body,

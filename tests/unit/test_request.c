@@ -530,6 +530,13 @@ START_TEST(params_that_cannot_be_a_tree_are_invalid)
     run(wants_tree, "\"\\ud800\"");
     failed("invalid_params", "unpaired surrogate");
     ck_assert_str_eq(logged(), "");
+    /* Nor is there a tree with a string that is cut short, or with a name that is another then. */
+    run(wants_tree, "[\"a\\u0000b\"]");
+    failed("invalid_params", "\\u0000");
+    run(wants_tree, "{\"a\\u0000\":1}");
+    failed("invalid_params", "\\u0000");
+    run(wants_tree, "\"a\\\\u0000\""); /* a backslash, and no NUL */
+    replied("{\"out\":\"done\",\"result\":true,\"id\":\"i\"}");
     run(has_own_words, "[\"\\udc00\"]");
     failed("my_code", "own words");
     /* As does a pool that is too small. */

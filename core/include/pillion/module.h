@@ -245,9 +245,9 @@ pillion_bytes pillion_params_raw(const pillion_request *req);
 
 /* The params as a cJSON tree, parsed at the first call. It belongs to the request: do not delete it
  * and do not put parts of it into a reply (cJSON_Duplicate them). NULL when memory ran out or the
- * text holds what cJSON cannot (an unpaired surrogate in a string): a handler that returns then
- * without a reply has answered `invalid_params`. cJSON ends a string at \u0000 and reads numbers as
- * doubles; pillion_params_raw has every byte. */
+ * text holds what cJSON cannot (\u0000 or an unpaired surrogate in a string): a handler that returns
+ * then without a reply has answered `invalid_params`. So no string of the tree is cut. cJSON reads
+ * numbers as doubles; pillion_params_raw has every byte. */
 const cJSON *pillion_params(pillion_request *req);
 
 /* The structure of the `method` statement that was called; NULL when the handler has no directives.
@@ -402,6 +402,13 @@ bool pillion_json_check(pillion_bytes text);
  * twice, the first. For text that has passed pillion_json_check, as params have: nothing is parsed
  * into memory, and numbers keep all their digits. */
 pillion_bytes pillion_json_member(pillion_bytes object, const char *name);
+
+/* Writes what a JSON string says, such as a member of a request: without quotes and escapes, and
+ * with a NUL behind it. Returns its size without that NUL; -1 when it is no string, holds an
+ * unpaired surrogate, or needs more than `room` (as many bytes as it has as JSON are always
+ * enough). A text may hold NULs of its own (\u0000): compare sizes too, and never by strcmp alone.
+ * Any thread may call this. Since 1.4. */
+long pillion_json_string(pillion_bytes text, char *to, size_t room);
 
 /* ---- Zones; since 1.2 ---- */
 
