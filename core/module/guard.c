@@ -9,6 +9,7 @@
 
 #include "base/log.h"
 #include "rpc/callback.h"
+#include "rpc/note.h"
 #include "rpc/offload.h"
 #include "rpc/request.h"
 
@@ -25,7 +26,7 @@ void guard_start(const struct loop *loop)
 static void check(const char *function, int fd)
 {
     const struct pillion_request *req = request_current();
-    const pillion_instance *module = req != NULL ? req->method->instance : callback_current();
+    const pillion_instance *module = note_instance();
 
     if (guarded == NULL || module == NULL || !loop_owns(guarded, fd))
         return;
@@ -38,7 +39,7 @@ static void check(const char *function, int fd)
 
 static void check_range(const char *function, unsigned first, unsigned last)
 {
-    if (guarded == NULL || (request_current() == NULL && callback_current() == NULL))
+    if (guarded == NULL || note_instance() == NULL)
         return;
     for (size_t fd = first; fd <= last && fd < guarded->owned_words * 64; fd++)
         check(function, (int)fd);

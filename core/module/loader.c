@@ -16,8 +16,8 @@
 #include "module/elf.h"
 #include "module/filters.h"
 #include "module/hook_error.h"
-#include "rpc/callback.h"
 #include "rpc/metric.h"
+#include "rpc/note.h"
 
 void module_set_stage(const struct module_set *set, const struct module *module, const char *doing)
 {
@@ -243,8 +243,14 @@ void module_set_declare(struct module_set *set, struct board *board)
 
 void module_set_attach(struct module_set *set, const struct board *board, struct board_row *row)
 {
-    for (size_t i = 0; i < set->count; i++)
-        metrics_attach(&set->modules[i].instance, set->modules[i].descriptor.metrics, board, row);
+    for (size_t i = 0; i < set->count; i++) {
+        struct pillion_instance *instance = &set->modules[i].instance;
+        metrics_attach(instance, set->modules[i].descriptor.metrics, board, row);
+        if (i >= BOARD_MODULES_MAX)
+            continue;
+        snprintf(row->modules[i], sizeof(row->modules[i]), "%s", instance->name);
+        instance->number = (uint32_t)i + 1;
+    }
 }
 
 /* ---- Hooks ---- */
@@ -258,8 +264,9 @@ static bool call_hook(struct module_set *set, struct module *module, const char 
     if (hook == NULL)
         return true;
     module_set_stage(set, module, doing);
+    struct note before = note_enter(DUTY_HOOK, &module->instance, &(struct origin){0});
     int status = hook(&module->instance, &error);
-    metric_settle_cjson(&module->instance);
+    note_leave(&before);
     if (status == 0)
         return true;
     snprintf(text, sizeof(text), "%s failed: %s", doing,
@@ -276,8 +283,9 @@ bool statement_start(struct module_set *set, struct module *module, statement_ho
     if (start == NULL)
         return true;
     module_set_stage(set, module, "start");
+    struct note before = note_enter(DUTY_HOOK, &module->instance, &(struct origin){0});
     int status = start(&module->instance, config, &error);
-    metric_settle_cjson(&module->instance);
+    note_leave(&before);
     if (status != 0)
         conf_error(set->errors, place, "%s %s: start failed: %s", kind, name,
                    error.text[0] == '\0' ? "the module gave no reason" : error.text);
@@ -319,9 +327,9 @@ void module_set_reopen(struct module_set *set, struct text *failures)
         pillion_error_text error = {.text = ""};
         if (!module->started || module->descriptor.reopen == NULL)
             continue;
-        callback_enter(&module->instance);
+        struct note before = note_enter(DUTY_HOOK, &module->instance, &(struct origin){0});
         int status = module->descriptor.reopen(&module->instance, &error);
-        callback_leave();
+        note_leave(&before);
         if (status != 0)
             text_printf(failures, "%s: %s\n", module->settings->label,
                         error.text[0] == '\0' ? "reopen failed, and gave no reason" : error.text);

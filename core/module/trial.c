@@ -14,6 +14,7 @@
 #include "module/loader.h"
 #include "rpc/callback.h"
 #include "rpc/introspect.h"
+#include "rpc/note.h"
 #include "rpc/offload.h"
 #include "rpc/zone.h"
 #include "wire/frame.h"
@@ -135,7 +136,8 @@ static bool start(void)
     trial.deferreds.finish = finish;
     trial.introspect = (struct introspect){.methods = &trial.methods, .generation = 1};
     api_start(&trial.deferreds);
-    callbacks_init(&trial.loop, NULL, 0);
+    notes_init(NULL, 0);
+    callbacks_init(&trial.loop);
     if (!offload_init(&trial.loop, &limits)) {
         conf_error(&trial.errors, NULL, "cannot make what threads wake the loop with (eventfd)");
         loop_free(&trial.loop);

@@ -150,11 +150,17 @@ static inline uint64_t cursors_consumed(const struct conn_cursors *cursors)
     return cursors->received - (cursors->in_end - cursors->in_start);
 }
 
+/* The place that a mark names: the lower 48 bits. */
+static inline uint64_t running_place(uint64_t mark)
+{
+    return mark & 0xffffffffffffu;
+}
+
 /* A mark for `running`: the method, and the frame by its place in the input stream. Consuming the
  * frame moves that place, so committing a reply ends the mark without a store of its own. */
 static inline uint64_t running_mark(uint32_t method, uint64_t consumed)
 {
-    return (uint64_t)(method + 1) << 48 | (consumed & 0xffffffffffffu);
+    return (uint64_t)(method + 1) << 48 | running_place(consumed);
 }
 
 /* The method that had the frame at this place of the input stream in hand when the record was last
@@ -162,7 +168,7 @@ static inline uint64_t running_mark(uint32_t method, uint64_t consumed)
 static inline uint32_t record_running(const struct conn_record *record, uint64_t place)
 {
     uint64_t mark = atomic_load_explicit(&record->running, memory_order_relaxed);
-    if (mark == 0 || (mark & 0xffffffffffffu) != (place & 0xffffffffffffu))
+    if (mark == 0 || running_place(mark) != running_place(place))
         return UINT32_MAX;
     return (uint32_t)(mark >> 48) - 1;
 }

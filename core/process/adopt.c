@@ -135,7 +135,7 @@ static bool take_over(struct adoption *adoption, uint32_t index, uint64_t id, in
     arena_record_take(&adoption->from, index);
     counter_add(&conns->counters[COUNT_ADOPTED], 1);
     adoption->count++;
-    if (!dispatch_adopted(adoption->dispatcher, conn, adoption->rule.hung != 0)) {
+    if (!dispatch_adopted(adoption->dispatcher, conn, &adoption->death)) {
         log_warn("connection %llx of worker %llu is closed: its requests are damaged",
                  (unsigned long long)id, (unsigned long long)adoption->serial);
         counter_add(&conns->counters[COUNT_INVALID], 1);
@@ -236,6 +236,12 @@ void adopt_start(struct adoption *adoption, const struct message *message, int f
     close(fd);
     adoption->serial = message->serial;
     adoption->rule = message->adopt;
+    adoption->death = (struct death){.hung = message->adopt.hung != 0, .marked = true};
+    if (message->count == ADOPT_IDS) {
+        adoption->death.marked = false;
+        adoption->death.connection = message->ids[ADOPT_CONNECTION];
+        adoption->death.place = message->ids[ADOPT_PLACE];
+    }
     adoption->next = adoption->count = 0;
     if (mapped && (adoption->rule.parts == 0 || adoption->rule.slots == 0))
         mapped = error_set(&error, "the master gave no rule");

@@ -31,6 +31,7 @@ struct adoption {
     struct arena from;
     uint64_t serial;
     struct adopt_rule rule;
+    struct death death;
     uint32_t next;  /* record to look at next */
     uint32_t count; /* taken over so far */
     uint64_t ids[CHANNEL_FDS_MAX];

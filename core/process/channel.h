@@ -25,7 +25,8 @@ enum message_type {
                           descriptor: the log, if it is a file */
     MESSAGE_VAULT,     /* 1 descriptor: the channel to a new vault, which holds nothing yet;
                           `serial` names it */
-    MESSAGE_ADOPT,     /* 1 descriptor: an arena; `adopt` says which of its connections to take */
+    MESSAGE_ADOPT,     /* 1 descriptor: an arena; `adopt` says which of its connections to take, and
+                          `ids`, if there are any, which request the worker died of */
     /* worker or probe to master */
     MESSAGE_STAGE,    /* `text`: "ping.so\nloading", what is about to run */
     MESSAGE_READY,    /* everything is loaded and started; of a probe: all is well */
@@ -62,6 +63,9 @@ struct adopt_rule {
     uint32_t partial; /* the worker lives, and keeps those whose record says `staying` */
     uint32_t hung;    /* the watchdog ended the worker: its request is answered `timeout` */
 };
+
+/* The ids of ADOPT. Without them it died of the request that a handler had in hand, if of any. */
+enum { ADOPT_CONNECTION, ADOPT_PLACE, ADOPT_IDS };
 
 struct message {
     uint32_t type;  /* enum message_type */

@@ -61,6 +61,7 @@ void handover_add(struct worker *worker, bool all)
     else
         source->again = true; /* some slots may have looked already */
     source->hung = worker->hung;
+    worker_blame(worker, &source->blame);
     source->partial = !all;
     worker->staying = !all;
     worker->released = all;
@@ -193,7 +194,12 @@ static void offer(struct worker *worker)
             message.adopt = (struct adopt_rule){.slots = 1, .parts = 1};
         message.adopt.partial = s->partial;
         message.adopt.hung = s->hung;
-        if (channel_send(worker->channel.fd, &message, false, &s->arena, 1)) {
+        if (!s->blame.marked) {
+            message.count = ADOPT_IDS;
+            message.ids[ADOPT_CONNECTION] = s->blame.connection;
+            message.ids[ADOPT_PLACE] = s->blame.place;
+        }
+        if (channel_send(worker->channel.fd, &message, message.count > 0, &s->arena, 1)) {
             worker->adopting = true;
             worker->adopting_serial = s->serial;
             log_debug("worker process %u adopts from %u", worker->serial, s->serial);

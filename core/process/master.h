@@ -67,8 +67,9 @@ struct source {
     int arena;
     uint32_t slot, slots; /* where the worker was, of how many */
     bool hung;
-    bool partial; /* the worker still has some, which will follow */
-    bool again;   /* they have: when every slot has taken its part, it is to look once more */
+    struct blame blame; /* what of, once the worker is dead */
+    bool partial;       /* the worker still has some, which will follow */
+    bool again;         /* they have: when every slot has taken its part, it is to look once more */
     bool pending[WORKER_PROCESSES_MAX]; /* slots that have not taken their part yet */
     uint32_t pending_count;
     bool whole; /* whoever is pending takes all of it */
@@ -184,6 +185,14 @@ void worker_kill(struct worker *worker);
 
 /* "died of SIGSEGV", "exited with status 3". */
 void describe_status(int status, char *text, size_t size);
+
+/* ---- blame.c ---- */
+
+/* Whom the worker's death is put down to. */
+void worker_blame(const struct worker *worker, struct blame *blame);
+
+/* It is dead: counts that, says of what, and tells the quarantine. */
+void blame_death(const struct worker *worker, int status);
 
 /* ---- reload.c ---- */
 

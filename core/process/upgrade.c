@@ -132,6 +132,9 @@ static void write_sources(cJSON *state)
         add(item, "slot", s->slot);
         add(item, "slots", s->slots);
         cJSON_AddBoolToObject(item, "hung", s->hung);
+        cJSON_AddBoolToObject(item, "unmarked", !s->blame.marked);
+        add(item, "connection", (double)s->blame.connection);
+        add(item, "place", (double)s->blame.place);
         cJSON_AddBoolToObject(item, "partial", s->partial);
         cJSON_AddItemToArray(list, item);
     }
@@ -539,6 +542,10 @@ static void read_source(const cJSON *item)
     source->slot = (uint32_t)number(item, "slot", 0);
     source->slots = (uint32_t)number(item, "slots", 1);
     source->hung = truth(item, "hung");
+    source->blame = (struct blame){.method = BOARD_NO_METHOD,
+                                   .marked = !truth(item, "unmarked"),
+                                   .connection = (uint64_t)number(item, "connection", 0),
+                                   .place = (uint64_t)number(item, "place", 0)};
     source->partial = truth(item, "partial");
     source->since_ns = clock_ns();
     keep_open(source->arena, false);

@@ -20,6 +20,8 @@
 #include "process/vault_client.h"
 #include "process/zones.h"
 #include "rpc/callback.h"
+#include "rpc/culprit.h"
+#include "rpc/note.h"
 #include "rpc/offload.h"
 
 #define THREADS_END_MS 1000u /* how long a worker that ends waits for its threads */
@@ -125,7 +127,8 @@ static bool rehearse(const struct worker_start *start)
 
     if (!loop_init(&worker.loop, &error))
         fail(start->channel, error.text);
-    callbacks_init(&worker.loop, NULL, 0);
+    notes_init(NULL, 0);
+    callbacks_init(&worker.loop);
     prepare_threads(start);
     module_set_place(&worker.modules, 0);
     bool good = module_set_start(&worker.modules);
@@ -527,7 +530,9 @@ static void prepare(const struct worker_start *start)
         (struct dispatcher){.conns = &worker.conns, .board = start->board, .row = start->row};
     dispatcher_init(&worker.dispatcher, settings->defer_timeout_ms);
     api_start(&worker.dispatcher.deferreds);
-    callbacks_init(&worker.loop, start->row, settings->handler_timeout_ms * NS_PER_MS);
+    notes_init(start->row, settings->handler_timeout_ms * NS_PER_MS);
+    culprit_watch(start->row);
+    callbacks_init(&worker.loop);
     prepare_threads(start);
     worker.vault = (struct vault_client){
         .conns = &worker.conns,

@@ -239,25 +239,19 @@ void worker_serve(struct worker *worker)
 
 /* ---- Dying ---- */
 
-/* The method that a worker had in hand when it died, or BOARD_NO_METHOD. */
-static uint32_t running_method(const struct worker *worker)
-{
-    uint32_t running = atomic_load(&worker->row->running);
-    return running == 0 || running > BOARD_METHODS_MAX ? BOARD_NO_METHOD : running - 1;
-}
-
 /* A worker that serves is dead: others take its connections over, another one takes its place. */
 static void give_up(struct worker *worker)
 {
     bool serving = worker->state == WORKER_SERVING && worker->generation == master.current;
+    struct blame blame;
 
+    worker_blame(worker, &blame);
     worker->died = true;
     worker->state = WORKER_LEAVING; /* it does not fill its slot any more */
     vault_tell(MESSAGE_DEAD, worker->serial);
     handover_add(worker, true);
     if (serving)
-        replace(worker->slot, clock_ns() - worker->started_ns,
-                running_method(worker) != BOARD_NO_METHOD);
+        replace(worker->slot, clock_ns() - worker->started_ns, blame.method != BOARD_NO_METHOD);
 }
 
 /* ---- Messages ---- */
@@ -441,31 +435,6 @@ static void describe_failure(const struct worker *worker, int status, char *text
     }
 }
 
-static void crashed(struct worker *worker, int status)
-{
-    uint32_t index = running_method(worker);
-    const char *method = index == BOARD_NO_METHOD ? NULL : master.board->names[index];
-    char how[64];
-
-    describe_status(status, how, sizeof(how));
-    if (worker->hung) {
-        counter_add(&master.board->hangs, 1);
-        log_error("worker %u (pid %d) was ended: \"%s\" ran for longer than it may "
-                  "(handler_timeout)",
-                  worker->slot, (int)worker->pid, method == NULL ? "a callback" : method);
-    } else if (method != NULL) {
-        counter_add(&master.board->crashes, 1);
-        log_error("worker %u (pid %d) died while it ran \"%s\": %s", worker->slot, (int)worker->pid,
-                  method, how);
-    } else {
-        counter_add(&master.board->crashes, 1);
-        log_error("worker %u (pid %d) died with no method running: %s", worker->slot,
-                  (int)worker->pid, how);
-    }
-    if (index != BOARD_NO_METHOD)
-        quarantine_count(index);
-}
-
 static void worker_gone(struct worker *worker, int status)
 {
     char text[CHANNEL_TEXT_MAX + 512];
@@ -489,7 +458,7 @@ static void worker_gone(struct worker *worker, int status)
     } else if (master.mode == MASTER_RUNNING && (worker->died || !worker->released)) {
         if (!worker->died)
             give_up(worker);
-        crashed(worker, status);
+        blame_death(worker, status);
     } else if (status != 0 && !worker->late) {
         describe_status(status, text, sizeof(text));
         log_warn("worker %u (pid %d) did not end in order: %s", worker->slot, (int)worker->pid,

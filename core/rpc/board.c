@@ -190,6 +190,56 @@ void board_retire_row(struct board *board, struct board_row *row)
     row_clear(board, row);
 }
 
+/* ---- Blame ---- */
+
+/* A module's name is copied while whoever may still write it is gone, or hangs: once, and as words
+ * that a log line can hold. */
+static void copy_name(const struct board_row *row, uint32_t module, char *name)
+{
+    size_t size = 0;
+
+    if (module > 0 && module <= BOARD_MODULES_MAX) {
+        for (const char *from = row->modules[module - 1]; size < BOARD_MODULE_NAME_MAX - 1;
+             size++) {
+            char letter = from[size];
+            if (letter <= ' ' || letter > '~')
+                break;
+            name[size] = letter;
+        }
+    }
+    name[size] = '\0';
+}
+
+static void read_note(const struct board *board, const struct board_row *row,
+                      const struct board_note *note, struct blame *blame)
+{
+    uint32_t duty = atomic_load(&note->duty), method = atomic_load(&note->method);
+
+    blame->duty = duty < DUTIES ? (enum board_duty)duty : DUTY_NONE;
+    blame->method =
+        method == 0 || method > board_methods_known(board) ? BOARD_NO_METHOD : method - 1;
+    blame->marked = blame->duty == DUTY_HANDLER;
+    blame->connection = blame->marked ? 0 : atomic_load(&note->connection);
+    blame->place = blame->marked ? 0 : atomic_load(&note->place);
+    copy_name(row, atomic_load(&note->module), blame->module);
+}
+
+void board_blame(const struct board *board, const struct board_row *row, bool hung,
+                 struct blame *blame)
+{
+    uint32_t running = atomic_load(&row->running);
+
+    *blame = (struct blame){.method = BOARD_NO_METHOD, .marked = true};
+    if (!hung && atomic_load(&row->culprit_told) == CULPRIT_TOLD) {
+        read_note(board, row, &row->culprit, blame);
+    } else if (running == BOARD_CALLBACK) {
+        read_note(board, row, &row->loop, blame);
+    } else if (running > 0 && running <= board_methods_known(board)) {
+        blame->duty = DUTY_HANDLER;
+        blame->method = running - 1;
+    }
+}
+
 uint64_t board_sum(const struct board *board, enum worker_counter which)
 {
     uint64_t sum = counter_read(&board->totals.counters[which]);

@@ -27,7 +27,10 @@
 #define BOARD_NAME_MAX    256u
 #define BOARD_NO_METHOD   UINT32_MAX
 #define BOARD_NO_METRIC   UINT32_MAX
-#define BOARD_CALLBACK    (BOARD_METHODS_MAX + 1u) /* running: a module's, of no one method */
+#define BOARD_CALLBACK    (BOARD_METHODS_MAX + 1u) /* running: not a handler; see `loop` */
+
+#define BOARD_MODULES_MAX     64u /* modules beyond that have no name in a worker's row */
+#define BOARD_MODULE_NAME_MAX 48u
 
 /* Latencies: two buckets for each power of two of nanoseconds, from 2^7 (128 ns) on; the last takes
  * all that is longer (2^38 ns, about four and a half minutes). */
@@ -49,6 +52,33 @@ enum board_state {
     ROW_LEAVING /* finishing what it has begun */
 };
 
+/* What a module's code is called for. */
+enum board_duty {
+    DUTY_NONE,
+    DUTY_HANDLER,
+    DUTY_FILTER, /* after a deferred request's answer */
+    DUTY_WORK,   /* pillion_offload, in a thread of the pool */
+    DUTY_DONE,   /* likewise, on the loop */
+    DUTY_TIMER,
+    DUTY_WATCH,
+    DUTY_CANCEL, /* pillion_on_cancel */
+    DUTY_POSTED, /* pillion_post */
+    DUTY_HOOK,
+    DUTY_THREAD, /* a thread that a module has made itself */
+    DUTIES
+};
+
+/* What a thread runs for. */
+struct board_note {
+    _Atomic uint32_t duty;       /* enum board_duty */
+    _Atomic uint32_t module;     /* 1 + index in `modules` of the row; 0: not known */
+    _Atomic uint32_t method;     /* 1 + its index; 0: no method's */
+    _Atomic uint64_t connection; /* the request, by its connection's id ... */
+    _Atomic uint64_t place;      /* ... and its frame's place in the input stream; both 0: none */
+};
+
+enum { CULPRIT_UNKNOWN, CULPRIT_BEING_TOLD, CULPRIT_TOLD };
+
 /* One worker process. */
 struct board_row {
     _Atomic uint32_t state; /* enum board_state; the master's */
@@ -65,6 +95,12 @@ struct board_row {
     _Atomic uint64_t allowed_ns;
     _Atomic uint32_t hung; /* set by the watchdog before it ends the worker */
 
+    /* What the loop runs for while `running` is BOARD_CALLBACK; and what the thread ran for that a
+     * fatal signal struck, or that ended the process (rpc/culprit.h). */
+    struct board_note loop, culprit;
+    _Atomic uint32_t culprit_told; /* CULPRIT_... */
+    char modules[BOARD_MODULES_MAX][BOARD_MODULE_NAME_MAX];
+
     counter counters[WORKER_COUNTERS];
     struct method_counters methods[BOARD_METHODS_MAX];
     metric_cell metrics[BOARD_METRICS_MAX]; /* any thread of the worker adds to them */
@@ -73,7 +109,7 @@ struct board_row {
 #ifdef PILLION_TEST_LAYOUT
 #define BOARD_LAYOUT 1000u
 #else
-#define BOARD_LAYOUT 3u /* raised whenever a structure here changes */
+#define BOARD_LAYOUT 4u /* raised whenever a structure here changes */
 #endif
 
 struct board {
@@ -136,6 +172,20 @@ struct board_row *board_take_row(struct board *board, uint32_t slot, uint64_t ge
 
 /* Adds the row's counters to the totals and frees it. Master only, after the worker is gone. */
 void board_retire_row(struct board *board, struct board_row *row);
+
+/* Whom a worker's death is put down to. */
+struct blame {
+    enum board_duty duty;               /* DUTY_NONE: nobody, or not known */
+    uint32_t method;                    /* its index, or BOARD_NO_METHOD */
+    char module[BOARD_MODULE_NAME_MAX]; /* "" when not known */
+    bool marked; /* the request is the one that its connection's record is marked with */
+    uint64_t connection, place; /* otherwise; 0: no request */
+};
+
+/* Reads that from the row of a worker that is dead, or hangs (`hung`). Nothing in the row is
+ * trusted: whatever comes out can be used as it is. */
+void board_blame(const struct board *board, const struct board_row *row, bool hung,
+                 struct blame *blame);
 
 /* The sum over all rows and the totals. */
 uint64_t board_sum(const struct board *board, enum worker_counter which);

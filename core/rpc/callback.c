@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "rpc/metric.h"
+#include "rpc/note.h"
 
 enum kind { CALLBACK_FREE, CALLBACK_TIMER, CALLBACK_WATCH };
 
@@ -19,6 +20,7 @@ struct callback {
     struct watch watch;
     uint64_t every_ms;
     pillion_instance *instance;
+    struct origin origin;
     union {
         void (*timer_call)(pillion_instance *self, void *data);
         void (*watch_call)(pillion_instance *self, int fd, unsigned events, void *data);
@@ -30,52 +32,21 @@ struct callback {
 /* Those of this process. */
 static struct {
     struct loop *loop;
-    struct board_row *row;
-    uint64_t allowed_ns;
     struct callback **table; /* never shrinks: a handle finds its place, or another's */
     uint32_t count, capacity;
     struct callback *free;
     struct callback **by_fd; /* who watches a descriptor */
     size_t fd_count;
-    const pillion_instance *current;
 } all;
 
-void callbacks_init(struct loop *loop, struct board_row *row, uint64_t allowed_ns)
+void callbacks_init(struct loop *loop)
 {
     all.loop = loop;
-    all.row = row;
-    all.allowed_ns = allowed_ns;
 }
 
 bool callbacks_usable(void)
 {
     return all.loop != NULL;
-}
-
-/* ---- Whose code runs ---- */
-
-const pillion_instance *callback_current(void)
-{
-    return all.current;
-}
-
-void callback_enter(const pillion_instance *self)
-{
-    all.current = self;
-    if (all.row == NULL)
-        return;
-    atomic_store_explicit(&all.row->allowed_ns, all.allowed_ns, memory_order_relaxed);
-    counter_add(&all.row->dispatched, 1);
-    atomic_store_explicit(&all.row->running, BOARD_CALLBACK, memory_order_release);
-}
-
-void callback_leave(void)
-{
-    if (all.current != NULL)
-        metric_settle_cjson(all.current);
-    all.current = NULL;
-    if (all.row != NULL)
-        atomic_store_explicit(&all.row->running, 0, memory_order_release);
 }
 
 /* ---- Places ---- */
@@ -102,8 +73,12 @@ static struct callback *take(enum kind kind, pillion_instance *self, void *data)
         all.table[all.count++] = callback;
     }
     uint32_t index = callback->index, serial = callback->serial + 1;
-    *callback = (struct callback){
-        .kind = kind, .index = index, .serial = serial, .instance = self, .data = data};
+    *callback = (struct callback){.kind = kind,
+                                  .index = index,
+                                  .serial = serial,
+                                  .instance = self,
+                                  .origin = note_origin(),
+                                  .data = data};
     metric_step(self, metric_of(kind), 1);
     return callback;
 }
@@ -171,9 +146,9 @@ static void timer_fired(struct timer *timer)
         timer_set(all.loop, timer, callback->every_ms * NS_PER_MS, timer_fired);
     else
         give(callback);
-    callback_enter(was.instance);
+    struct note before = note_enter(DUTY_TIMER, was.instance, &was.origin);
     was.timer_call(was.instance, was.data);
-    callback_leave();
+    note_leave(&before);
 }
 
 uint64_t callback_timer(pillion_instance *self, uint64_t after_ms, uint64_t every_ms,
@@ -204,9 +179,9 @@ static void watch_fired(struct watch *watch, uint32_t events)
                     (events & EPOLLOUT ? PILLION_WRITE : 0u) |
                     (events & (EPOLLERR | EPOLLHUP) ? PILLION_FAILED : 0u);
 
-    callback_enter(callback->instance);
+    struct note before = note_enter(DUTY_WATCH, callback->instance, &callback->origin);
     callback->watch_call(callback->instance, watch->fd, seen, callback->data);
-    callback_leave();
+    note_leave(&before);
 }
 
 uint64_t callback_watch(pillion_instance *self, int fd, unsigned events,

@@ -1,17 +1,16 @@
 /* What modules have called back on the worker's loop: timers, and descriptors that they watch.
  *
  * Both are named by numbers that never dangle, as deferred requests are, and belong to the process:
- * its end is theirs. All of it runs on the worker's one thread. */
+ * its end is theirs. Each remembers for which request it was set up, if for any: what its call does
+ * wrong is put down to that. All of it runs on the worker's one thread. */
 #ifndef PILLION_RPC_CALLBACK_H
 #define PILLION_RPC_CALLBACK_H
 
 #include "event/loop.h"
-#include "rpc/board.h"
 #include "rpc/instance.h"
 
-/* Before modules start. `row` is this worker's, for the watchdog, or NULL; a callback may take
- * `allowed_ns` (0: as long as it likes). */
-void callbacks_init(struct loop *loop, struct board_row *row, uint64_t allowed_ns);
+/* Before modules start. */
+void callbacks_init(struct loop *loop);
 
 /* Drops all of them. For tests. */
 void callbacks_free(void);
@@ -30,13 +29,5 @@ void callback_cancel(uint64_t handle);
 
 /* The descriptor is about to be closed: nobody watches it any more. */
 void callbacks_closing(int fd);
-
-/* Around module code that no request has called: the watchdog sees it, and callback_current says
- * whose it is. */
-void callback_enter(const pillion_instance *self);
-void callback_leave(void);
-
-/* The module whose callback runs right now, or NULL. */
-const pillion_instance *callback_current(void);
 
 #endif

@@ -8,9 +8,9 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "rpc/callback.h"
 #include "rpc/filter.h"
 #include "rpc/metric.h"
+#include "rpc/note.h"
 
 #define POOLS_KEPT    1024u    /* so many requests that are over keep their memory for others ... */
 #define POOL_KEPT_MAX 8192u    /* ... where that is no more than this, in bytes */
@@ -161,12 +161,21 @@ static void tell_cancelled(struct deferred *deferred)
     deferred->cancelled = NULL;
     if (cancelled == NULL)
         return;
-    const pillion_instance *before = callback_current();
-    callback_enter(deferred->instance);
+    struct origin origin;
+    request_origin(&deferred->req, &origin);
+    struct note before = note_enter(DUTY_CANCEL, deferred->instance, &origin);
     cancelled(deferred->data);
-    callback_leave();
-    if (before != NULL)
-        callback_enter(before);
+    note_leave(&before);
+}
+
+static void run_filters(struct pillion_request *req)
+{
+    struct origin origin;
+
+    request_origin(req, &origin);
+    struct note before = note_enter(DUTY_FILTER, req->method->instance, &origin);
+    filters_after(req);
+    note_leave(&before);
 }
 
 static void settle(struct deferred *deferred)
@@ -183,8 +192,8 @@ static void settle(struct deferred *deferred)
         request_fail(req, PILLION_INTERNAL_ERROR, "the method gave no answer");
     }
     deferred->state = DEFERRED_ANSWERED; /* its timer ended when it was resumed */
-    if (req->method != NULL)
-        filters_after(req);
+    if (req->method != NULL && req->method->filter_count > 0)
+        run_filters(req);
     deferred->listed = false;
     deferred->all->finish(deferred);
 }
@@ -333,7 +342,7 @@ struct pillion_request *deferred_resume(struct deferreds *all, uint64_t token)
     uint32_t serial = (uint32_t)token;
 
     if (deferred == NULL || serial == 0 || (int32_t)(serial - deferred->serial) > 0) {
-        const struct pillion_instance *running = callback_current();
+        const struct pillion_instance *running = note_instance();
         const struct pillion_request *req = request_current();
         log_error("module %s: \"%s\" resumed with the token %llx, which never was one",
                   req != NULL       ? req->method->instance->name

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "rpc/dispatch_private.h"
 #include "rpc/flight.h"
+#include "rpc/note.h"
 
 #define TIMED_EVERY 16u /* of a method's calls in one turn; the first is always timed */
 
@@ -35,6 +36,15 @@ static const char *call_peer(const struct pillion_request *req)
     return text;
 }
 
+static void call_whence(const struct pillion_request *req, struct origin *origin)
+{
+    const struct call *call = req->sink;
+    uint64_t mark = atomic_load_explicit(&call->turn.record->running, memory_order_relaxed);
+
+    origin->connection = conn_id(call->dispatcher->conns, call->conn);
+    origin->place = running_place(mark);
+}
+
 void call_init(struct call *call, struct dispatcher *dispatcher, struct conn *conn)
 {
     call->dispatcher = dispatcher;
@@ -47,6 +57,7 @@ void call_init(struct call *call, struct dispatcher *dispatcher, struct conn *co
         .pool = &dispatcher->pool,
         .reserve = call_reserve,
         .peer = call_peer,
+        .whence = call_whence,
         .sink = call,
         .deferreds = &dispatcher->deferreds,
         .max_reply = call->server->max_reply,

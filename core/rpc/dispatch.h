@@ -61,10 +61,17 @@ void rpc_server_count(struct rpc_server *server);
  * dispatcher. */
 void dispatch_input(struct conns *conns, struct conn *conn);
 
-/* A connection has just been adopted: answers what its former worker died of, or was ended for
- * (`hung`), with an error, without running it, and likewise what was under way; requests of
- * idempotent methods are run once more. False when the record is damaged. */
-bool dispatch_adopted(struct dispatcher *dispatcher, struct conn *conn, bool hung);
+/* How a connection's former worker has ended. */
+struct death {
+    bool hung;   /* the watchdog ended it */
+    bool marked; /* for the request that a handler had in hand: its record's mark ... */
+    uint64_t connection, place; /* ... or otherwise for this one; 0: for none */
+};
+
+/* A connection has just been adopted: answers what its former worker died of, or was ended for,
+ * with an error, without running it, and likewise what was under way; requests of idempotent
+ * methods are run once more. False when the record is damaged. */
+bool dispatch_adopted(struct dispatcher *dispatcher, struct conn *conn, const struct death *death);
 
 /* The connection is being closed: what is under way for it is given up. From conns->on_close. */
 void dispatch_closed(struct dispatcher *dispatcher, struct conn *conn);

@@ -8,6 +8,7 @@
 #include "base/memory.h"
 #include "rpc/dispatch_private.h"
 #include "rpc/flight.h"
+#include "rpc/note.h"
 
 /* Why a connection's next request waits (conn->stalled). */
 enum {
@@ -41,6 +42,16 @@ static const char *peer(const struct pillion_request *req)
         return "gone";
     conn_peer(conn_of(deferred), text);
     return text;
+}
+
+static void whence(const struct pillion_request *req, struct origin *origin)
+{
+    const struct deferred *deferred = req->sink;
+
+    if (deferred->conn == 0)
+        return;
+    origin->connection = conn_id(dispatcher_of(deferred)->conns, conn_of(deferred));
+    origin->place = running_place(deferred->place);
 }
 
 /* What is under way for the connection; NULL when nothing is. */
@@ -174,10 +185,10 @@ static void finish(struct deferred *deferred)
 /* deferreds->resumed: the watchdog and the quarantine know whose code runs. */
 static void resumed(struct deferred *deferred)
 {
-    struct board_row *row = dispatcher_of(deferred)->row;
+    struct origin origin;
 
-    if (atomic_load_explicit(&row->running, memory_order_relaxed) == BOARD_CALLBACK)
-        atomic_store_explicit(&row->running, deferred->req.method->index + 1, memory_order_release);
+    request_origin(&deferred->req, &origin);
+    note_origin_is(&origin);
 }
 
 void dispatcher_init(struct dispatcher *dispatcher, uint64_t defer_timeout_ms)
@@ -234,6 +245,7 @@ static void returned(struct call *call, uint64_t place)
     if (deferred != NULL) {
         deferred_keep(deferred, &call->dispatcher->pool);
         deferred->req.peer = peer;
+        deferred->req.whence = whence;
         link_to_conn(deferred, call, place);
         counter_add(&call->dispatcher->row->counters[COUNT_DEFERRED], 1);
         atomic_store_explicit(&call->turn.record->running, 0, memory_order_relaxed);
@@ -361,8 +373,19 @@ static const char *const hung_too_long =
 static const char *const orphaned =
     "the worker that handled this request of \"%.*s\" ended before it was answered";
 
+/* True when the frame is what the former worker died of. */
+static bool is_guilty(const struct dispatcher *dispatcher, const struct conn *conn,
+                      const struct flight_frame *at, const struct death *death)
+{
+    if (death->marked)
+        return record_running(conn_record_of(dispatcher->conns, conn), at->place) != UINT32_MAX;
+    return death->connection != 0 && death->connection == conn_id(dispatcher->conns, conn) &&
+           death->place == running_place(at->place);
+}
+
 /* Answers a frame that a former worker has begun, or runs it again. */
-static void answer_orphan(struct call *call, const struct flight_frame *at, bool hung)
+static void answer_orphan(struct call *call, const struct flight_frame *at,
+                          const struct death *death)
 {
     struct dispatcher *dispatcher = call->dispatcher;
     struct pillion_request *req = &call->req;
@@ -374,7 +397,7 @@ static void answer_orphan(struct call *call, const struct flight_frame *at, bool
     enum envelope_status status = call_read(call, at->frame.body, &envelope, &error);
     const struct method *method =
         status == ENVELOPE_OK ? method_table_find(&call->server->methods, envelope.in) : NULL;
-    bool guilty = record_running(call->turn.record, at->place) != UINT32_MAX;
+    bool guilty = is_guilty(dispatcher, call->conn, at, death);
     bool runs = !guilty && method != NULL && method->idempotent && !at->retried &&
                 call_find(call, status, &envelope, &error);
     if (runs) {
@@ -383,10 +406,12 @@ static void answer_orphan(struct call *call, const struct flight_frame *at, bool
         call_run(call, at->place, true);
     } else {
         counter_add(&dispatcher->row->counters[COUNT_GUILTY], 1);
-        request_fail(req, guilty && hung ? "timeout" : "module_crashed",
-                     !guilty ? orphaned
-                     : hung  ? hung_too_long
-                             : crashed,
+        if (guilty) /* it is not run again, should there be no room for the answer yet */
+            flight_retry(dispatcher->conns, call->conn, at);
+        request_fail(req, guilty && death->hung ? "timeout" : "module_crashed",
+                     !guilty       ? orphaned
+                     : death->hung ? hung_too_long
+                                   : crashed,
                      (int)envelope.in.size, envelope.in.data == NULL ? "" : envelope.in.data);
     }
     returned(call, at->place);
@@ -407,7 +432,7 @@ static void begin_guilty(struct conns *conns, struct conn *conn)
         flight_begin(conns, conn);
 }
 
-bool dispatch_adopted(struct dispatcher *dispatcher, struct conn *conn, bool hung)
+bool dispatch_adopted(struct dispatcher *dispatcher, struct conn *conn, const struct death *death)
 {
     struct conns *conns = dispatcher->conns;
     struct flight_frame at = {0};
@@ -428,7 +453,7 @@ bool dispatch_adopted(struct dispatcher *dispatcher, struct conn *conn, bool hun
         at = (struct flight_frame){0};
         while (flight_walk(conns, conn, n, &at) && at.place != places[i])
             n++;
-        answer_orphan(&call, &at, hung);
+        answer_orphan(&call, &at, death);
     }
     return true;
 }

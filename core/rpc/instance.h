@@ -12,6 +12,7 @@ struct pillion_instance {
     const char *version; /* likewise; "" when the module gives none */
     void *config;        /* config_size bytes filled from the directives, or NULL */
     void *state;         /* the module's own */
+    uint32_t number;     /* 1 + its index in its worker's row of the board; 0: it has none */
     int worker;          /* the slot, or -1 in a probe */
     int worker_count;
     uint64_t generation;

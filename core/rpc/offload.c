@@ -9,14 +9,15 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
-#include "rpc/callback.h"
 #include "rpc/metric.h"
+#include "rpc/note.h"
 
 /* Work for a thread, or a call that was posted: what a thread hands to the loop. */
 struct job {
     struct deferred *deferred; /* NULL: posted */
     uint64_t token;
     const struct method *method;
+    struct origin origin; /* whom it is put down to */
     void (*work)(void *data);
     void (*done)(pillion_request *req, void *data);
     pillion_instance *instance;
@@ -105,11 +106,11 @@ static void finish_work(struct job *job)
     bool waits = deferred->serial == (uint32_t)job->token && deferred->state == DEFERRED_WAITING;
 
     pool.pending--;
-    callback_enter(job->method->instance);
+    struct note before = note_enter(DUTY_DONE, job->method->instance, &job->origin);
     if (waits)
         deferred->working = false; /* before `done`, which may have more work done for it */
     job->done(waits ? deferred_resume(deferred->all, job->token) : NULL, job->data);
-    callback_leave();
+    note_leave(&before);
     if (!waits)
         deferred_work_done(deferred);
 }
@@ -130,9 +131,9 @@ static void woken(struct watch *watch, uint32_t events)
         if (job->deferred != NULL) {
             finish_work(job);
         } else {
-            callback_enter(job->instance);
+            struct note before = note_enter(DUTY_POSTED, job->instance, &job->origin);
             job->call(job->instance, job->data);
-            callback_leave();
+            note_leave(&before);
         }
         free(job);
         job = next;
@@ -146,7 +147,7 @@ bool offload_post(pillion_instance *self, void (*call)(pillion_instance *self, v
 
     if (job == NULL)
         return false;
-    *job = (struct job){.instance = self, .call = call, .data = data};
+    *job = (struct job){.instance = self, .origin = note_origin(), .call = call, .data = data};
     metric_settle_cjson(self); /* what a thread of the module's own has made so far */
     hand_over(job);
     return true;
@@ -169,8 +170,9 @@ static void *thread_main(void *argument)
         pool.waiting_count--;
         pthread_mutex_unlock(&pool.lock);
         working_for = job->method;
+        struct note before = note_enter(DUTY_WORK, job->method->instance, &job->origin);
         job->work(job->data);
-        metric_settle_cjson(job->method->instance);
+        note_leave(&before);
         working_for = NULL;
         hand_over(job);
         pthread_mutex_lock(&pool.lock);
@@ -226,6 +228,7 @@ void offload_request(struct pillion_request *req, uint64_t timeout_ms, void (*wo
         *job = (struct job){.deferred = deferred,
                             .token = token,
                             .method = req->method,
+                            .origin = note_origin(),
                             .work = work,
                             .done = done,
                             .data = data};

@@ -11,6 +11,7 @@
 #include "rpc/deferred.h"
 #include "rpc/filter.h"
 #include "rpc/metric.h"
+#include "rpc/note.h"
 
 #define FAIL_MESSAGE_MAX 1024
 
@@ -128,6 +129,13 @@ const char *request_peer(struct pillion_request *req)
     if (copy == NULL)
         return text;
     return req->peer_text = memcpy(copy, text, size);
+}
+
+void request_origin(const struct pillion_request *req, struct origin *origin)
+{
+    *origin = (struct origin){.method = req->method == NULL ? 0 : req->method->index + 1};
+    if (req->whence != NULL)
+        req->whence(req, origin);
 }
 
 /* ---- Replying ---- */

@@ -16,6 +16,7 @@
 struct deferred;
 struct deferreds;
 struct introspect;
+struct origin;
 
 struct pillion_request {
     const struct method *method;
@@ -40,8 +41,10 @@ struct pillion_request {
     size_t room_size;
     char *(*reserve)(struct pillion_request *req, size_t size);
     const char *(*peer)(const struct pillion_request *req);
+    /* Tells which frame of which connection it is. NULL: nobody has to know. */
+    void (*whence)(const struct pillion_request *req, struct origin *origin);
     const char *peer_text; /* what that gave, in the pool, once it was asked for */
-    void *sink;            /* for the two above */
+    void *sink;            /* for the three above */
 
     struct deferreds *deferreds; /* where it can be deferred to, or NULL */
     struct deferred *deferred;   /* once it is */
@@ -65,6 +68,9 @@ const cJSON *request_params(struct pillion_request *req);
 
 /* The client's address: as it was when it was first asked for, whatever becomes of the client. */
 const char *request_peer(struct pillion_request *req);
+
+/* What a module's code for this request is noted with (rpc/note.h). */
+void request_origin(const struct pillion_request *req, struct origin *origin);
 
 /* Runs the method's handler and sees that there is an answer, unless it is deferred: a handler that
  * returned without one becomes `internal_error` (or `invalid_params` when its params could not be

@@ -130,6 +130,9 @@ static int sample(void)
     return fd;
 }
 
+static const struct death deaths[] = {
+    {.hung = true, .marked = true}, {.marked = true}, {.connection = 7ull << 32 | 3, .place = 10}};
+
 static void take_all(struct conns *conns, const struct arena *from)
 {
     for (uint32_t i = 0; i < from->record_count && i < RECORDS; i++) {
@@ -143,7 +146,7 @@ static void take_all(struct conns *conns, const struct arena *from)
         struct conn *conn = conn_adopt(conns, pair[0], from, record, &cursors, &server.owner);
         if (conn == NULL) {
             close(pair[0]);
-        } else if (!dispatch_adopted(&dispatcher, conn, i == 0)) {
+        } else if (!dispatch_adopted(&dispatcher, conn, &deaths[i % 3])) {
             conn_close(conns, conn);
         } else {
             conn_start(conns, conn);

@@ -289,6 +289,45 @@ START_TEST(latency_buckets_are_monotonic)
 }
 END_TEST
 
+START_TEST(board_blame_believes_nothing)
+{
+    struct blame blame;
+
+    start();
+    board_add_method(board, "ping");
+    struct board_row *row = board_take_row(board, 0, 1);
+    board_blame(board, row, false, &blame);
+    must(blame.duty == DUTY_NONE && blame.method == BOARD_NO_METHOD && blame.marked);
+    row->running = 1;
+    board_blame(board, row, true, &blame);
+    must(blame.duty == DUTY_HANDLER && blame.method == 0 && blame.marked);
+    row->running = 2; /* there is one method */
+    board_blame(board, row, false, &blame);
+    must(blame.duty == DUTY_NONE && blame.method == BOARD_NO_METHOD);
+    memset(row->modules, 'm', sizeof(row->modules));
+    row->culprit_told = CULPRIT_TOLD;
+    row->culprit.duty = DUTY_WORK;
+    row->culprit.module = BOARD_MODULES_MAX;
+    row->culprit.method = 1;
+    row->culprit.connection = 7;
+    board_blame(board, row, false, &blame);
+    must(blame.duty == DUTY_WORK && blame.method == 0 && !blame.marked && blame.connection == 7);
+    ck_assert_uint_eq(strlen(blame.module), BOARD_MODULE_NAME_MAX - 1);
+    row->modules[BOARD_MODULES_MAX - 1][3] = '\033';
+    board_blame(board, row, false, &blame);
+    ck_assert_str_eq(blame.module, "mmm");
+    row->culprit.duty = DUTIES;
+    row->culprit.module = UINT32_MAX;
+    row->culprit.method = UINT32_MAX;
+    board_blame(board, row, false, &blame);
+    must(blame.duty == DUTY_NONE && blame.method == BOARD_NO_METHOD);
+    ck_assert_str_eq(blame.module, "");
+    row->running = UINT32_MAX;
+    board_blame(board, row, true, &blame);
+    must(blame.duty == DUTY_NONE && blame.method == BOARD_NO_METHOD && blame.marked);
+}
+END_TEST
+
 START_TEST(every_counter_has_a_name_of_its_own)
 {
     for (uint32_t a = 0; a < WORKER_COUNTERS; a++) {
@@ -305,4 +344,5 @@ UNIT_MAIN("board", board_gives_each_name_one_index_for_ever,
           board_metrics_are_counters_and_gauges, board_totals_outlive_the_rows,
           board_is_shared_over_fork, board_resumed_is_the_same,
           board_of_another_layout_begins_again, latency_buckets_meet_without_gaps,
-          latency_buckets_are_monotonic, every_counter_has_a_name_of_its_own)
+          latency_buckets_are_monotonic, board_blame_believes_nothing,
+          every_counter_has_a_name_of_its_own)

@@ -1,0 +1,178 @@
+/* Crashes and hangs elsewhere than in a handler, in threads, timers and callbacks: each is its own
+ * method's, whose request is answered, and nobody else is blamed. */
+#include "harness.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+/* One worker, so that all connections are in the same one. */
+static struct server *serve(const char *main_text, const char *server_text)
+{
+    struct server *server = server_new();
+
+    server_conf(server, main_text, keep_printf("method ping; %s", server_text));
+    server->reports_allowed = true; /* some methods end their worker */
+    server_start_with(server, (const char *const[]){"-g", "worker_processes 1;", NULL});
+    return server;
+}
+
+#define THREADS "load_module modules/threads.so;"
+
+static void ask(int client, const char *method, const char *where, const char *what, int ms)
+{
+    client_send_frame(client, keep_printf("{\"in\":\"%s\",\"params\":{\"where\":\"%s\",\"what\":\"%s\","
+                                          "\"ms\":%d}}",
+                                          method, where, what, ms));
+}
+
+static double stat_of(const struct server *server, const char *name)
+{
+    return cJSON_GetNumberValue(cJSON_GetObjectItem(server_stats(server), name));
+}
+
+static double connection_stat(const struct server *server, const char *name)
+{
+    return cJSON_GetNumberValue(
+        cJSON_GetObjectItem(cJSON_GetObjectItem(server_stats(server), "connections"), name));
+}
+
+static bool is_quarantined(const struct server *server, const char *method)
+{
+    return cJSON_IsTrue(cJSON_GetObjectItem(
+        cJSON_GetObjectItem(cJSON_GetObjectItem(server_stats(server), "methods"), method),
+        "quarantined"));
+}
+
+START_TEST(a_crash_is_its_own_methods_wherever_it_happens)
+{
+    static const struct {
+        const char *where, *what, *logged;
+    } rows[] = {
+        {"work", "segv", "work in a thread of module threads): SIGSEGV"},
+        {"work", "overflow", "work in a thread of module threads): SIGSEGV"},
+        {"work", "abort", "work in a thread of module threads): SIGABRT"},
+        {"work", "exit", "work in a thread of module threads): exit status 3"},
+        {"work", "_exit", "work in a thread of module threads): exit status 4"},
+        {"done", "trap", "what follows work in a thread of module threads): SIG"},
+        {"timer", "segv", "a timer of module threads): SIGSEGV"},
+        {"resumed", "segv", "a timer of module threads): SIGSEGV"},
+        {"watch", "exit", "a watch of module threads): exit status 3"},
+        {"posted", "abort", "a posted call of module threads): SIGABRT"},
+        {"thread", "segv", "a thread of module threads): SIGSEGV"},
+        {"thread", "overflow", "a thread of module threads): SIGSEGV"},
+        {"thread", "_exit", "a thread of module threads): exit status 4"},
+        {"cancel", "abort", "an on_cancel of module threads): SIGABRT"},
+        {"filter", "", "a filter of module threads): SIGABRT"},
+    };
+    enum { ROWS = sizeof(rows) / sizeof(*rows) };
+    char *methods = "method bystander { handler threads.harm; }";
+
+    for (int i = 0; i < ROWS; i++)
+        methods = keep_printf("%s method m%d { handler threads.%s; filter after; }", methods,
+                              i, i % 2 == 0 ? "harm" : "again");
+    struct server *server = serve(THREADS "quarantine_crashes 1;", methods);
+    int client = client_connect(server), idle = client_connect(server);
+    client_expect_alive(idle);
+    for (int i = 0; i < ROWS; i++) {
+        char *method = keep_printf("m%d", i);
+        ask(client, method, rows[i].where, rows[i].what, 0);
+        const char *message = client_expect_error(
+            client, "module_crashed");
+        expect_part(message, keep_printf("\"%s\" crashed while it handled", method));
+        server_wait_log(server, keep_printf("died while it ran \"%s\" (%s", method, rows[i].logged));
+        wait_until(is_quarantined(server, method), "%s is not quarantined", method);
+        ask(client, method, "handler", "", 0);
+        client_expect_error(client, "method_quarantined");
+    }
+    client_expect_alive(idle);
+    ck_assert_double_eq(stat_of(server, "crashes"), ROWS);
+    ck_assert_double_eq(connection_stat(server, "retried"), 0); /* not the idempotent ones either */
+    ck_assert(!is_quarantined(server, "bystander"));
+    ck_assert_ptr_null(strstr(server_log(server), "no method running"));
+}
+END_TEST
+
+START_TEST(what_the_loop_runs_meanwhile_is_not_to_blame)
+{
+    struct server *server = serve(THREADS "quarantine_crashes 2; handler_timeout 30s;",
+                                  "method harm; method again; method slow { handler threads.harm; }");
+    int client = client_connect(server), other = client_connect(server),
+        third = client_connect(server);
+
+    for (int round = 0; round < 2; round++) {
+        ask(client, "harm", "work", "abort", 100);
+        client_expect_alive(third); /* it has begun */
+        ask(other, round == 0 ? "slow" : "again", "handler", round == 0 ? "hang" : "", 2000);
+        expect_part(client_expect_error(client, "module_crashed"), "\"harm\" crashed");
+        if (round == 0)
+            expect_part(client_expect_error(other, "module_crashed"), "\"slow\" ended before");
+        else /* a bystander that may be run again */
+            expect_part(client_receive(other, NULL), "\"out\":\"done\"");
+    }
+    wait_until(is_quarantined(server, "harm"), "the culprit is not quarantined");
+    ck_assert(!is_quarantined(server, "slow") && !is_quarantined(server, "again"));
+    ck_assert_ptr_null(strstr(server_log(server), "ran \"slow\""));
+    ck_assert_ptr_null(strstr(server_log(server), "ran \"again\""));
+}
+END_TEST
+
+START_TEST(a_hang_is_a_timeout_and_has_a_name)
+{
+    static const struct {
+        const char *where, *logged;
+    } rows[] = {
+        {"timer", "a timer of module threads"},
+        {"resumed", "a timer of module threads"},
+        {"done", "what follows work in a thread of module threads"},
+        {"watch", "a watch of module threads"},
+        {"posted", "a posted call of module threads"},
+    };
+    struct server *server =
+        serve(THREADS "handler_timeout 1s; quarantine_crashes off;", "method again;");
+    int client = client_connect(server), idle = client_connect(server);
+
+    for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+        ask(client, "again", rows[i].where, "hang", 0);
+        expect_part(client_expect_error(client, "timeout"), "handler_timeout");
+        server_wait_log(server, keep_printf("was ended: \"again\" (%s) ran for longer than it may",
+                                            rows[i].logged));
+    }
+    client_expect_alive(idle);
+    ck_assert_double_eq(connection_stat(server, "retried"), 0);
+}
+END_TEST
+
+START_TEST(what_no_method_has_set_is_its_modules)
+{
+    struct server *server = serve("load_module modules/threads.so { early on; }", "method harm;");
+    int client = client_connect(server);
+
+    server_wait_log(server, "died while it ran a timer of module threads: SIGABRT");
+    client_expect_alive(client);
+    ck_assert_ptr_null(strstr(server_log(server), "no method running"));
+}
+END_TEST
+
+START_TEST(a_signal_from_outside_is_nobodys_fault)
+{
+    struct server *server = serve(THREADS "quarantine_crashes 1;", "method harm; method again;");
+    int client = client_connect(server), other = client_connect(server);
+    pid_t pids[4];
+
+    ck_assert_uint_eq(server_workers(server, pids, 4), 1);
+    ask(client, "again", "work", "", 300);
+    ask(other, "again", "handler", "", 300);
+    usleep(100000);
+    ck_assert_int_eq(kill(pids[0], SIGSEGV), 0);
+    expect_part(client_receive(client, NULL), "\"out\":\"done\"");
+    expect_part(client_receive(other, NULL), "\"out\":\"done\"");
+    server_wait_log(server, "died with no method running: SIGSEGV");
+    ck_assert(!is_quarantined(server, "again"));
+}
+END_TEST
+
+E2E_MAIN("threads", a_crash_is_its_own_methods_wherever_it_happens,
+         what_the_loop_runs_meanwhile_is_not_to_blame, a_hang_is_a_timeout_and_has_a_name,
+         what_no_method_has_set_is_its_modules, a_signal_from_outside_is_nobodys_fault)
