@@ -5,11 +5,11 @@
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 #include "base/memory.h"
+#include "net/unix_socket.h"
 
 struct listener *listener_find(const struct listeners *listeners, const struct address *address)
 {
@@ -27,81 +27,135 @@ static const char *unix_path(const struct address *address)
     return ((const struct sockaddr_un *)&address->socket)->sun_path;
 }
 
-/* A server that was killed leaves its socket's file behind; one that lives answers there. */
-static bool path_clear(const struct address *address, struct error *error)
+bool listener_is_reached(const struct listener *listener)
 {
-    const char *path = unix_path(address);
-    struct stat status;
+    const char *path = unix_path(&listener->address);
 
-    if (lstat(path, &status) < 0)
-        return true;
-    if (!S_ISSOCK(status.st_mode))
-        return error_set(error, "cannot listen on %s: a file that is no socket is in the way",
-                         address->text);
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (fd < 0)
-        return error_errno(error, "cannot create a socket");
-    /* Refused means that nobody listens. All else (a full queue, a socket of another kind, one that
-     * we may not use) means that it may be somebody's. */
-    errno = 0;
-    bool alive = connect(fd, (const struct sockaddr *)&address->socket, address->size) == 0 ||
-                 (errno != ECONNREFUSED && errno != ENOENT);
-    if (errno == EACCES)
-        error_errno(error, "cannot look whether another process listens on %s", address->text);
-    else if (alive)
-        error_set(error, "cannot listen on %s: another process listens there", address->text);
-    close(fd);
-    if (!alive)
-        unlink(path);
-    return !alive;
+    return path == NULL || place_same(place_id(path), listener->file);
 }
 
-static int bind_one(const struct address *address, int backlog, bool reuseport, struct error *error)
+static bool set_reuseport(int fd, int on)
+{
+    return setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)) == 0;
+}
+
+static bool cannot_listen(const struct address *address, struct error *error)
+{
+    if (errno == EADDRINUSE)
+        return error_set(error, "cannot listen on %s: another process listens there",
+                         address->text);
+    return error_errno(error, "cannot listen on %s", address->text);
+}
+
+/* A socket that is bound to an address of IP. */
+static int bind_one(const struct address *address, bool reuseport, struct error *error)
 {
     const int on = 1;
     int family = address->socket.ss_family;
 
-    if (family == AF_UNIX && !path_clear(address, error))
-        return -1;
     int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0) {
         error_errno(error, "cannot create a socket for %s", address->text);
         return -1;
     }
-    if (family != AF_UNIX)
-        setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
     /* [::] is IPv6 only, so that *:80 and [::]:80 can stand side by side (ipv6(7)). */
     if (family == AF_INET6)
         setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
-    if (reuseport && setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)) < 0) {
+    if (reuseport && !set_reuseport(fd, 1))
         error_errno(error, "cannot set reuseport on %s", address->text);
-    } else if (bind(fd, (const struct sockaddr *)&address->socket, address->size) < 0) {
-        if (errno == EADDRINUSE)
-            error_set(error, "cannot listen on %s: another process listens there", address->text);
-        else
-            error_errno(error, "cannot listen on %s", address->text);
-    } else if (listen(fd, backlog) < 0) {
-        error_errno(error, "cannot listen on %s", address->text);
-    } else {
-        /* Whoever can reach the directory may connect, as with a TCP port. */
-        if (family == AF_UNIX)
-            chmod(unix_path(address), 0666);
+    else if (bind(fd, (const struct sockaddr *)&address->socket, address->size) == 0)
         return fd;
-    }
+    else
+        cannot_listen(address, error);
     close(fd);
     return -1;
 }
 
-static bool add_sockets(struct listener *listener, uint32_t count, struct error *error)
+static void add_socket(struct listener *listener, int fd)
 {
-    while (listener->count < count) {
-        int fd = bind_one(&listener->address, listener->backlog, listener->reuseport, error);
+    listener->fds = must_realloc(listener->fds, (listener->count + 1) * sizeof(int));
+    listener->fds[listener->count++] = fd;
+}
+
+bool listener_prepare(struct listener *listener, bool reuseport, uint32_t slots,
+                      struct error *error)
+{
+    if (!reuseport || unix_path(&listener->address) != NULL)
+        return true;
+    /* The kernel lets others stand beside a socket as soon as it says so itself. */
+    for (uint32_t i = 0; i < listener->count && !listener->reuseport_set; i++) {
+        if (!set_reuseport(listener->fds[i], 1))
+            return error_errno(error, "cannot set reuseport on %s", listener->address.text);
+    }
+    listener->reuseport_set = true;
+    while (listener->count < slots) {
+        int fd = bind_one(&listener->address, true, error);
         if (fd < 0)
             return false;
-        listener->fds = must_realloc(listener->fds, (listener->count + 1) * sizeof(int));
-        listener->fds[listener->count++] = fd;
+        add_socket(listener, fd);
     }
     return true;
+}
+
+bool listener_commit(struct listener *listener, int backlog, bool reuseport, struct error *error)
+{
+    bool good = true;
+
+    /* listen(2) again only changes the length of the queue. */
+    for (uint32_t i = 0; i < listener->count; i++) {
+        bool new = i >= listener->listening;
+        if ((new || backlog != listener->backlog) && listen(listener->fds[i], backlog) < 0 && new)
+            good = cannot_listen(&listener->address, error);
+    }
+    listener->listening = listener->count;
+    listener->backlog = backlog;
+    listener->reuseport = reuseport && unix_path(&listener->address) == NULL;
+    return good;
+}
+
+void listener_revert(struct listener *listener)
+{
+    while (listener->count > listener->listening)
+        close(listener->fds[--listener->count]);
+    if (listener->reuseport_set && !listener->reuseport && listener->count == 1)
+        listener->reuseport_set = !set_reuseport(listener->fds[0], 0);
+}
+
+static void listener_free(struct listener *listener)
+{
+    for (uint32_t i = 0; i < listener->count; i++)
+        close(listener->fds[i]);
+    free(listener->fds);
+    free(listener);
+}
+
+/* Whoever can reach the directory may connect, as with a TCP port. */
+static bool open_path(struct listener *listener, int backlog, struct error *error)
+{
+    int fd =
+        unix_listen(unix_path(&listener->address), 0666, backlog, &listener->file, NULL, error);
+
+    if (fd < 0)
+        return false;
+    add_socket(listener, fd);
+    listener->listening = 1;
+    listener->backlog = backlog;
+    return true;
+}
+
+static bool open_port(struct listener *listener, int backlog, bool reuseport, uint32_t slots,
+                      struct error *error)
+{
+    int fd = bind_one(&listener->address, reuseport, error);
+
+    if (fd < 0)
+        return false;
+    add_socket(listener, fd);
+    listener->reuseport_set = reuseport;
+    if (!listener_prepare(listener, reuseport, slots, error))
+        return false;
+    return listener_commit(listener, backlog, reuseport, error);
 }
 
 struct listener *listener_open(struct listeners *listeners, const struct address *address,
@@ -110,30 +164,15 @@ struct listener *listener_open(struct listeners *listeners, const struct address
     struct listener *listener = must_zalloc(sizeof(*listener));
 
     listener->address = *address;
-    listener->backlog = backlog;
-    listener->reuseport = reuseport && address->socket.ss_family != AF_UNIX;
-    if (!add_sockets(listener, listener->reuseport ? slots : 1, error)) {
-        for (uint32_t i = 0; i < listener->count; i++)
-            close(listener->fds[i]);
-        free(listener->fds);
-        free(listener);
+    if (!(unix_path(address) != NULL ? open_path(listener, backlog, error)
+                                     : open_port(listener, backlog, reuseport, slots, error))) {
+        listener_free(listener);
         return NULL;
     }
     listener->id = ++listeners->last_id;
     listener->next = listeners->first;
     listeners->first = listener;
     return listener;
-}
-
-bool listener_update(struct listener *listener, int backlog, uint32_t slots, struct error *error)
-{
-    if (backlog != listener->backlog) {
-        /* listen(2) again only changes the length of the queue. */
-        for (uint32_t i = 0; i < listener->count; i++)
-            listen(listener->fds[i], backlog);
-        listener->backlog = backlog;
-    }
-    return !listener->reuseport || add_sockets(listener, slots, error);
 }
 
 void listener_close(struct listeners *listeners, struct listener *listener, bool unlink_path)
@@ -144,10 +183,7 @@ void listener_close(struct listeners *listeners, struct listener *listener, bool
             break;
         }
     }
-    for (uint32_t i = 0; i < listener->count; i++)
-        close(listener->fds[i]);
     if (unlink_path && unix_path(&listener->address) != NULL)
-        unlink(unix_path(&listener->address));
-    free(listener->fds);
-    free(listener);
+        place_remove(unix_path(&listener->address), listener->file);
+    listener_free(listener);
 }

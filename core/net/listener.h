@@ -3,23 +3,27 @@
  *
  * A reload keeps every listener whose address stays, so that no connection in its queue is lost.
  * With `reuseport` a listener has a socket for each worker slot; sockets are only ever added,
- * because closing one of several resets what waits in its queue. */
+ * because closing one of several resets what waits in its queue. Those that a reload adds listen
+ * from its commit on: until then nobody would accept from them. */
 #ifndef PILLION_NET_LISTENER_H
 #define PILLION_NET_LISTENER_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "base/error.h"
+#include "base/place.h"
 #include "net/address.h"
 
 struct listener {
     struct address address;
     uint32_t id; /* unique in the life of a master: connection records name it */
     int backlog;
-    bool reuseport;
+    bool reuseport;     /* more sockets may stand beside these */
+    bool reuseport_set; /* so it is for the sockets; ahead of `reuseport` until a commit */
     int *fds;
-    uint32_t count;  /* 1, or the most slots there have been */
+    uint32_t count;       /* 1, or the most slots there have been under reuseport */
+    uint32_t listening;   /* of them; the others wait for the commit */
+    struct place_id file; /* of a Unix socket, as it was made */
     unsigned server; /* index of the server block that it belongs to, in the newest generation */
     uint32_t users;  /* generations that use it */
     struct listener *next;
@@ -31,18 +35,28 @@ struct listeners {
     uint32_t last_id;
 };
 
-/* The listener of this address, or NULL. */
+/* The newest listener of this address, or NULL. */
 struct listener *listener_find(const struct listeners *listeners, const struct address *address);
+
+/* True while clients of the address reach it: false when a Unix socket's file was removed, or
+ * another one is in its place. */
+bool listener_is_reached(const struct listener *listener);
 
 /* Binds a new listener, with `slots` sockets under reuseport, and adds it. A Unix socket's file
  * that nobody listens on any more is replaced. NULL with the reason. */
 struct listener *listener_open(struct listeners *listeners, const struct address *address,
                                int backlog, bool reuseport, uint32_t slots, struct error *error);
 
-/* Applies a changed backlog, and adds the sockets that more slots need. */
-bool listener_update(struct listener *listener, int backlog, uint32_t slots, struct error *error);
+/* Binds the sockets that more slots, or reuseport where there was none, need. */
+bool listener_prepare(struct listener *listener, bool reuseport, uint32_t slots,
+                      struct error *error);
 
-/* Closes it, removes a Unix socket's file when `unlink_path`, and frees it. */
+/* What was prepared is put to use, with this backlog, or taken back. */
+bool listener_commit(struct listener *listener, int backlog, bool reuseport, struct error *error);
+void listener_revert(struct listener *listener);
+
+/* Closes it, removes a Unix socket's file when `unlink_path` and if it is still its own, and frees
+ * it. */
 void listener_close(struct listeners *listeners, struct listener *listener, bool unlink_path);
 
 #endif

@@ -7,13 +7,15 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 #include "base/log.h"
 #include "base/memory.h"
+#include "net/unix_socket.h"
 #include "process/master.h"
+
+#define BACKLOG 16
 
 static void client_free(struct control_client *client)
 {
@@ -117,42 +119,62 @@ static void control_accept(struct watch *watch, uint32_t events)
         client_new(fd);
 }
 
+/* Gives up its place. Those who are connected stay. */
+static void control_leave(void)
+{
+    if (master.control_path == NULL)
+        return;
+    place_remove(master.control_path, master.control_file); /* while it is surely this server's */
+    loop_unwatch(&master.loop, &master.control);
+    if (master.control.fd >= 0)
+        close(master.control.fd);
+    free(master.control_path);
+    master.control_path = NULL;
+}
+
+static void control_take(int fd, const char *path, struct place_id file)
+{
+    char *copy = must_strdup(path); /* it may be the former's own */
+
+    control_leave();
+    master.control_path = copy;
+    master.control_file = file;
+    master.control = (struct watch){.fd = -1};
+    if (fd >= 0 && !loop_watch(&master.loop, &master.control, fd, EPOLLIN, control_accept)) {
+        log_error("cannot watch the control socket %s: errno %d", path, errno);
+        close(fd);
+    }
+}
+
 bool control_open(const char *path, struct error *error)
 {
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    struct place_id file;
+    bool taken;
 
-    if (strlen(path) >= sizeof(address.sun_path))
+    if (strlen(path) >= sizeof(((struct sockaddr_un *)NULL)->sun_path))
         return error_set(error, "the path of the control socket is too long: %s", path);
-    strcpy(address.sun_path, path);
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (fd < 0)
-        return error_errno(error, "cannot create the control socket");
-    if (connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0 || errno == EAGAIN) {
-        close(fd);
+    int fd = unix_listen(path, 0600, BACKLOG, &file, &taken, error);
+    if (fd < 0 && taken)
         return error_set(error,
                          "a server is running here already: it answers on %s (`pillion -s "
                          "stop` ends it, `control PATH;` gives this one another place)",
                          path);
-    }
-    unlink(path);
-    mode_t mask = umask(0177);
-    int bound = bind(fd, (struct sockaddr *)&address, sizeof(address));
-    umask(mask);
-    if (bound < 0 || listen(fd, 16) < 0 ||
-        !loop_watch(&master.loop, &master.control, fd, EPOLLIN, control_accept)) {
-        error_errno(error, "cannot listen on the control socket %s", path);
-        close(fd);
-        return false;
-    }
-    master.control_path = must_strdup(path);
+    if (fd < 0)
+        return error_prefix(error, "the control socket");
+    control_take(fd, path, file);
     return true;
 }
 
-void control_resume(int fd, const char *path)
+bool control_keep(struct error *error)
 {
-    master.control_path = must_strdup(path);
-    if (fd < 0 || !loop_watch(&master.loop, &master.control, fd, EPOLLIN, control_accept))
-        log_error("cannot watch the control socket %s", path);
+    if (place_same(place_id(master.control_path), master.control_file))
+        return true;
+    return control_open(master.control_path, error);
+}
+
+void control_resume(int fd, const char *path, struct place_id file)
+{
+    control_take(fd, path, file);
 }
 
 void control_resume_client(int fd, const char *said)
@@ -172,13 +194,7 @@ void control_resume_client(int fd, const char *said)
 
 void control_close(void)
 {
-    if (master.control_path != NULL) {
-        unlink(master.control_path); /* while it is surely this server's */
-        loop_unwatch(&master.loop, &master.control);
-        close(master.control.fd);
-        free(master.control_path);
-        master.control_path = NULL;
-    }
+    control_leave();
     control_answer(ORDER_STOP, true, true, "");
     control_answer(ORDER_QUIT, true, true, "");
     while (master.clients != NULL)

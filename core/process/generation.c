@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/log.h"
 #include "base/memory.h"
 #include "base/sealed.h"
 #include "process/preflight.h"
@@ -182,6 +183,35 @@ struct generation *generation_build(const struct serve_options *options, uint64_
 
 /* ---- Listeners ---- */
 
+/* The listener of another address that is in the way of this one until the former generation is
+ * gone, or NULL. */
+static const struct listener *in_the_way(const struct listeners *listeners,
+                                         const struct address *address, bool reuseport)
+{
+    for (const struct listener *l = listeners->first; l != NULL; l = l->next) {
+        if (strcmp(l->address.text, address->text) != 0 &&
+            preflight_conflict(&l->address, l->reuseport, address, reuseport))
+            return l;
+    }
+    return NULL;
+}
+
+/* Binds anew what clients do not reach any more. Connections of the former socket are this one's:
+ * their records name the listener. */
+static struct listener *listen_anew(struct listeners *listeners, const struct listener *former,
+                                    const struct listen_settings *listen, struct error *error)
+{
+    struct listener *listener =
+        listener_open(listeners, &former->address, listen->backlog, false, 1, error);
+
+    if (listener != NULL) {
+        listener->id = former->id;
+        log_notice("%s did not lead to this server any more: its file is made anew",
+                   former->address.text);
+    }
+    return listener;
+}
+
 static bool listen_on(struct generation *generation, struct listeners *listeners,
                       const struct server_settings *server, const struct listen_settings *listen,
                       struct conf_errors *errors)
@@ -192,20 +222,23 @@ static bool listen_on(struct generation *generation, struct listeners *listeners
     if (!address_parse(listen->address, generation->tree->prefix, false, &address, &error))
         return false; /* preflight_addresses has said so */
     struct listener *listener = listener_find(listeners, &address);
-    for (const struct listener *l = listeners->first; l != NULL && listener == NULL; l = l->next) {
-        if (!preflight_conflict(&l->address, l->reuseport, &address, listen->reuseport))
-            continue;
+    const struct listener *other = in_the_way(listeners, &address, listen->reuseport);
+    if (listener == NULL && other != NULL) {
         conf_error(errors, &listen->place,
                    "%s cannot be listened on, because this server listens on %s until the new "
                    "configuration is in use; keep that address, or restart the server",
-                   address.text, l->address.text);
+                   address.text, other->address.text);
         return false;
     }
     if (listener == NULL)
         listener = listener_open(listeners, &address, listen->backlog, listen->reuseport,
                                  generation->slots, &error);
-    else if (!listener_update(listener, listen->backlog, generation->slots, &error))
+    else if (!listener_is_reached(listener))
+        listener = listen_anew(listeners, listener, listen, &error);
+    else if (!listener_prepare(listener, listen->reuseport, generation->slots, &error)) {
+        listener_revert(listener);
         listener = NULL;
+    }
     if (listener == NULL) {
         conf_error(errors, &listen->place, "%s", error.text);
         return false;
@@ -213,8 +246,13 @@ static bool listen_on(struct generation *generation, struct listeners *listeners
     listener->users++;
     generation->listeners = must_realloc(generation->listeners, (generation->listener_count + 1) *
                                                                     sizeof(*generation->listeners));
-    generation->listeners[generation->listener_count++] =
-        (struct generation_listener){.listener = listener, .server = server};
+    generation->listeners[generation->listener_count++] = (struct generation_listener){
+        .listener = listener,
+        .server = server,
+        .backlog = listen->backlog,
+        .count = listener->count,
+        .reuseport = listen->reuseport,
+    };
     return true;
 }
 
@@ -230,12 +268,25 @@ bool generation_listen(struct generation *generation, struct listeners *listener
     return good;
 }
 
+void generation_accept(struct generation *generation, struct conf_errors *errors)
+{
+    struct error error;
+
+    for (size_t i = 0; i < generation->listener_count; i++) {
+        const struct generation_listener *l = &generation->listeners[i];
+        if (!listener_commit(l->listener, l->backlog, l->reuseport, &error))
+            conf_error(errors, NULL, "%s", error.text);
+    }
+}
+
 void generation_unlisten(struct generation *generation, struct listeners *listeners)
 {
     for (size_t i = 0; i < generation->listener_count; i++) {
         struct listener *listener = generation->listeners[i].listener;
         if (--listener->users == 0)
             listener_close(listeners, listener, true);
+        else
+            listener_revert(listener);
     }
     generation->listener_count = 0;
 }

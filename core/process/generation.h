@@ -17,6 +17,9 @@
 struct generation_listener {
     struct listener *listener;
     const struct server_settings *server;
+    int backlog;
+    uint32_t count; /* of its sockets, those that this generation accepts from */
+    bool reuseport; /* each worker from its own */
 };
 
 struct generation {
@@ -47,7 +50,12 @@ struct generation *generation_build(const struct serve_options *options, uint64_
 bool generation_listen(struct generation *generation, struct listeners *listeners,
                        struct conf_errors *errors);
 
-/* Closes the listeners that no generation uses any more. */
+/* It is current from now on: what was prepared for its listeners is put to use. What goes wrong
+ * then is added to `errors`. */
+void generation_accept(struct generation *generation, struct conf_errors *errors);
+
+/* Closes the listeners that no generation uses any more, and takes back what was prepared for
+ * others and not put to use. */
 void generation_unlisten(struct generation *generation, struct listeners *listeners);
 
 /* Puts the names of all enabled methods on the board. False when there are too many. */

@@ -14,6 +14,7 @@
 #include "base/memory.h"
 #include "base/version.h"
 #include "process/master_run.h"
+#include "process/pid_file.h"
 #include "process/title.h"
 #include "process/upgrade.h"
 
@@ -96,31 +97,17 @@ static void tidy_up(void)
 {
     if (master.vault_pid != 0)
         kill(master.vault_pid, SIGKILL);
-    if (master.pid_path != NULL)
-        unlink(master.pid_path);
+    pid_file_remove();
     log_notice("the server has ended");
     control_close();
 }
 
 /* ---- The whole ---- */
 
-static bool pid_file_write(const char *path, struct error *error)
-{
-    FILE *file = fopen(path, "we");
-
-    if (file == NULL)
-        return error_errno(error, "cannot write the pid file %s", path);
-    fprintf(file, "%d\n", (int)getpid());
-    if (fclose(file) != 0)
-        return error_errno(error, "cannot write the pid file %s", path);
-    master.pid_path = must_strdup(path);
-    return true;
-}
-
 static bool prepare(const struct settings *settings, struct error *error)
 {
     return loop_init(&master.loop, error) && control_open(settings->control, error) &&
-           pid_file_write(settings->pid, error) && signals_open(error) &&
+           pid_file_make(settings->pid, error) && signals_open(error) &&
            (master.board = board_new(error)) != NULL;
 }
 
@@ -128,7 +115,7 @@ static bool prepare(const struct settings *settings, struct error *error)
 static bool take_over(int state, const struct settings *settings, struct error *error)
 {
     return loop_init(&master.loop, error) && upgrade_resume(state, settings, error) &&
-           pid_file_write(settings->pid, error) && signals_open(error);
+           signals_open(error);
 }
 
 int master_run(const struct serve_options *options, const struct settings *settings, int report,

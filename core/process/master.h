@@ -10,6 +10,7 @@
 
 #include <sys/types.h>
 
+#include "base/place.h"
 #include "event/loop.h"
 #include "process/channel.h"
 #include "process/generation.h"
@@ -129,7 +130,8 @@ struct master {
 
     struct watch control;
     struct control_client *clients;
-    char *control_path, *pid_path; /* as created, to be removed at the end */
+    char *control_path;           /* as it was made; NULL: there is none */
+    struct place_id control_file; /* removed at the end, if it is still there */
 };
 
 /* There is one master in a process; timers and watches find it here. */
@@ -297,14 +299,19 @@ void watchdog_start(void);
 
 /* ---- control.c ---- */
 
+/* Listens at `path`, and no more at a former one. On failure all stays as it was. */
 bool control_open(const char *path, struct error *error);
+
+/* Listens anew if the socket's file was removed, or another one is there. */
+bool control_keep(struct error *error);
+
 /* Gives its place up, and then tells those who wait for the end: another server may come at once.
  */
 void control_close(void);
 
 /* Takes up the control socket of the binary that this one replaces, and its clients: those who wait
  * for the upgrade's outcome (`said` is NULL), and the others with what they have said. */
-void control_resume(int fd, const char *path);
+void control_resume(int fd, const char *path, struct place_id file);
 void control_resume_client(int fd, const char *said);
 
 /* Answers everybody who waits for `order` (of those that `joined_next`, only when `all`). */

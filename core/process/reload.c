@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "process/master.h"
+#include "process/pid_file.h"
 #include "process/zones.h"
 
 /* Answers those who asked, and goes on with what was asked for meanwhile. */
@@ -83,11 +84,38 @@ void reload_abandon(const char *why)
     control_answer(ORDER_RELOAD, true, false, why);
 }
 
+/* What the server keeps in the file system is where the configuration has it. What cannot be moved
+ * stays where it was, because nothing fails any more. */
+static void move_files(const struct settings *settings)
+{
+    struct error error;
+
+    if (strcmp(settings->control, master.control_path) != 0 &&
+        !control_open(settings->control, &error))
+        log_error("%s; the control socket stays at %s", error.text, master.control_path);
+    if ((pid_file_path() == NULL || strcmp(settings->pid, pid_file_path()) != 0) &&
+        !pid_file_make(settings->pid, &error))
+        log_error("%s; the pid file stays where it was", error.text);
+    if (!log_open(&settings->log, &error))
+        log_error("%s; the log stays where it was", error.text);
+}
+
+/* What was removed from there, by a cleaner of temporary files, say, is made anew. */
+static void keep_files(void)
+{
+    struct error error;
+
+    if (!control_keep(&error))
+        log_error("%s; `pillion -s` does not reach this server", error.text);
+    if (!pid_file_keep(&error))
+        log_error("%s", error.text);
+}
+
 /* Every new worker is ready: from here on there is no way back, and none is needed. */
 static void commit(void)
 {
     struct generation *old = master.current;
-    struct error error;
+    struct conf_errors errors = {0};
     char text[256];
 
     master.current = master.next;
@@ -100,11 +128,10 @@ static void commit(void)
         timer_cancel(&master.loop, &master.slots[i].respawn);
         master.slots[i].quick_deaths = 0;
     }
-    if (strcmp(now->settings->control, master.control_path) != 0)
-        log_warn("the control socket stays at %s: another place needs a restart",
-                 master.control_path);
-    if (!log_open(&now->settings->log, &error))
-        log_error("%s; the log stays where it was", error.text);
+    move_files(now->settings);
+    generation_accept(now, &errors);
+    log_error_lines(text_string(&errors.text));
+    conf_errors_free(&errors);
 
     for (struct worker *w = master.workers; w != NULL; w = w->next) {
         if (w->probe)
@@ -167,6 +194,7 @@ void reload_begin(void)
         c->joined_next = false;
     master.reload_since_ns = clock_ns();
     master.phase = RELOAD_PROBING;
+    keep_files();
     struct generation *next =
         generation_build(master.options, master.last_number + 1, master.current, &errors);
     bool good = next != NULL && generation_listen(next, &master.listeners, &errors) &&

@@ -31,6 +31,7 @@
 #include "net/arena_layout.h"
 #include "process/child.h"
 #include "process/master.h"
+#include "process/pid_file.h"
 #include "process/upgrade.h"
 #include "process/zones.h"
 
@@ -75,6 +76,15 @@ static void add(cJSON *object, const char *name, double number)
     cJSON_AddNumberToObject(object, name, number);
 }
 
+/* As text: an inode may be more than a number of JSON holds. */
+static void add_file(cJSON *object, const char *name, struct place_id file)
+{
+    char text[64];
+
+    snprintf(text, sizeof(text), "%ju:%ju", (uintmax_t)file.device, (uintmax_t)file.inode);
+    cJSON_AddStringToObject(object, name, text);
+}
+
 static void write_listeners(cJSON *state)
 {
     cJSON *list = cJSON_AddArrayToObject(state, "listeners");
@@ -85,6 +95,8 @@ static void write_listeners(cJSON *state)
         add(item, "id", l->id);
         add(item, "backlog", l->backlog);
         cJSON_AddBoolToObject(item, "reuseport", l->reuseport);
+        cJSON_AddBoolToObject(item, "reuseport_set", l->reuseport_set);
+        add_file(item, "file", l->file);
         cJSON *fds = cJSON_AddArrayToObject(item, "fds");
         for (uint32_t i = 0; i < l->count; i++)
             cJSON_AddItemToArray(fds, cJSON_CreateNumber(l->fds[i]));
@@ -184,6 +196,11 @@ static int state_write(struct error *error)
     add(state, "vault", master.vault_pid == 0 ? -1 : master.vault.fd);
     add(state, "vault_pid", master.vault_pid);
     add(state, "control", master.control.fd);
+    cJSON_AddStringToObject(state, "control_path", master.control_path);
+    add_file(state, "control_file", master.control_file);
+    add(state, "pid_file", pid_file_descriptor());
+    if (pid_file_path() != NULL)
+        cJSON_AddStringToObject(state, "pid_path", pid_file_path());
     zones_write(state);
     write_listeners(state);
     write_workers(state);
@@ -234,6 +251,7 @@ static void keep_all(bool keep)
     keep_open(board_descriptor(), keep);
     keep_open(master.vault_pid == 0 ? -1 : master.vault.fd, keep);
     keep_open(master.control.fd, keep);
+    keep_open(pid_file_descriptor(), keep);
 }
 
 static void name_state(const char *prefix, int fd)
@@ -420,6 +438,23 @@ static bool truth(const cJSON *object, const char *name)
     return cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(object, name));
 }
 
+/* What `name` says, or `missing`. */
+static const char *words(const cJSON *object, const char *name, const char *missing)
+{
+    const char *text = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(object, name));
+    return text == NULL ? missing : text;
+}
+
+/* Binaries before this one did not say: then it is what is at the path. */
+static struct place_id read_file(const cJSON *object, const char *name, const char *path)
+{
+    uintmax_t device, inode;
+
+    if (sscanf(words(object, name, ""), "%ju:%ju", &device, &inode) != 2)
+        return place_id(path);
+    return (struct place_id){.device = (dev_t)device, .inode = (ino_t)inode};
+}
+
 static cJSON *state_read(int fd, struct error *error)
 {
     off_t size = lseek(fd, 0, SEEK_END);
@@ -471,9 +506,13 @@ static void read_listener(const cJSON *item)
     listener->id = (uint32_t)number(item, "id", 0);
     listener->backlog = (int)number(item, "backlog", 0);
     listener->reuseport = truth(item, "reuseport");
+    listener->reuseport_set = listener->reuseport || truth(item, "reuseport_set");
+    if (listener->address.socket.ss_family == AF_UNIX)
+        listener->file = read_file(item, "file", address->valuestring + strlen("unix:"));
     listener->fds = must_zalloc((size_t)cJSON_GetArraySize(fds) * sizeof(int));
     const cJSON *fd;
     cJSON_ArrayForEach(fd, fds) listener->fds[listener->count++] = fd->valueint;
+    listener->listening = listener->count;
     listener->next = master.listeners.first;
     master.listeners.first = listener;
 }
@@ -554,6 +593,19 @@ static void read_source(const cJSON *item)
     *at = source;
 }
 
+/* The same process has the pid file as before: whatever is wrong with it ends nothing. */
+static void resume_pid_file(const cJSON *state, const struct settings *settings)
+{
+    int fd = (int)number(state, "pid_file", -1);
+    const char *path = words(state, "pid_path", settings->pid);
+    struct error error;
+
+    if (fd >= 0)
+        pid_file_resume(fd, path);
+    else if (!pid_file_make(path, &error))
+        log_error("%s", error.text);
+}
+
 bool upgrade_resume(int fd, const struct settings *settings, struct error *error)
 {
     cJSON *state = state_read(fd, error);
@@ -584,7 +636,10 @@ bool upgrade_resume(int fd, const struct settings *settings, struct error *error
     {
         handover_retire((uint32_t)item->valuedouble);
     }
-    control_resume((int)number(state, "control", -1), settings->control);
+    const char *control = words(state, "control_path", settings->control);
+    control_resume((int)number(state, "control", -1), control,
+                   read_file(state, "control_file", control));
+    resume_pid_file(state, settings);
     cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(state, "clients"))
         control_resume_client(item->valueint, NULL);
     cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(state, "other_clients"))

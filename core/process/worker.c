@@ -486,7 +486,7 @@ static void prepare_acceptor(const struct worker_start *start)
     uint32_t count = 0;
 
     for (size_t i = 0; i < generation->listener_count; i++)
-        count += generation->listeners[i].listener->count;
+        count += generation->listeners[i].count;
     *acceptor = (struct acceptor){
         .conns = &worker.conns,
         .sources = must_zalloc(count * sizeof(*acceptor->sources)),
@@ -498,11 +498,12 @@ static void prepare_acceptor(const struct worker_start *start)
         .stopped = true,
     };
     for (size_t i = 0; i < generation->listener_count; i++) {
-        const struct listener *listener = generation->listeners[i].listener;
-        for (uint32_t n = 0; n < listener->count; n++) {
+        const struct generation_listener *heard = &generation->listeners[i];
+        const struct listener *listener = heard->listener;
+        for (uint32_t n = 0; n < heard->count; n++) {
             /* Under reuseport each slot has sockets of its own; those of slots that are no more
              * go to the others, because what waits in their queues must be served too. */
-            if (listener->reuseport && n % generation->slots != start->slot)
+            if (heard->reuseport && n % generation->slots != start->slot)
                 continue;
             acceptor->sources[acceptor->count++] = (struct accept_source){
                 .fd = listener->fds[n],
@@ -555,15 +556,15 @@ static void keep_descriptors(const struct worker_start *start)
     size_t count = 3, at = 0;
 
     for (size_t i = 0; i < generation->listener_count; i++)
-        count += generation->listeners[i].listener->count;
+        count += generation->listeners[i].count;
     int *keep = must_alloc((count + generation->source_count) * sizeof(*keep));
     keep[at++] = start->arena;
     keep[at++] = start->channel;
     keep[at++] = start->vault;
     for (size_t i = 0; i < generation->listener_count; i++) {
-        const struct listener *listener = generation->listeners[i].listener;
-        for (uint32_t n = 0; n < listener->count; n++)
-            keep[at++] = listener->fds[n];
+        const struct generation_listener *heard = &generation->listeners[i];
+        for (uint32_t n = 0; n < heard->count; n++)
+            keep[at++] = heard->listener->fds[n];
     }
     for (size_t i = 0; i < generation->source_count; i++)
         keep[at++] = generation->sources[i].fd;

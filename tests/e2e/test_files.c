@@ -2,8 +2,13 @@
  * server has, what its starter left open. */
 #include "harness.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 /* `pillion -t`, and a start, fail with `says`. */
@@ -55,4 +60,384 @@ START_TEST(a_slip_in_the_configuration_spoils_no_file)
 }
 END_TEST
 
-E2E_MAIN("files", a_slip_in_the_configuration_spoils_no_file)
+/* ---- other servers ---- */
+
+/* A server at run/s.sock and at its port, with `main_text`. */
+static struct server *serve_path(const char *main_text)
+{
+    struct server *server = server_new();
+
+    server_conf(server, main_text, "listen unix:run/s.sock; method ping;");
+    server_start(server);
+    return server;
+}
+
+static char *pid_of(const struct server *server)
+{
+    return file_read(server_path(server, "run/pillion.pid"), NULL);
+}
+
+START_TEST(a_second_start_takes_nothing_from_the_server_that_runs)
+{
+    struct server *server = serve_path("");
+    char *pid = pid_of(server), *number = keep_printf("%d\n", (int)server->pid);
+
+    ck_assert_str_eq(pid, number);
+    struct run run = pillion("-p", server->prefix);
+    expect_status(&run, 1);
+    expect_part(run.err, "a server is running here already");
+    run = pillion("-p", server->prefix, "-g", "control run/other;");
+    expect_status(&run, 1);
+    expect_part(run.err, keep_printf("another server, process %d, has the pid file", server->pid));
+    ck_assert_int_ne(access(server_path(server, "run/other"), F_OK), 0);
+    /* As cleaners of temporary files do. */
+    unlink(server_path(server, "run/pillion.control"));
+    run = pillion("-p", server->prefix);
+    expect_status(&run, 1);
+    expect_part(run.err, "another server, process ");
+    ck_assert_str_eq(pid_of(server), number);
+    client_expect_alive(client_connect(server));
+    client_expect_alive(client_connect_unix(server_path(server, "run/s.sock")));
+    run = server_ask(server, "stop"); /* by the pid file */
+    expect_status(&run, 0);
+    server_wait_exit(server, PATIENCE_MS);
+    ck_assert_int_ne(access(server_path(server, "run/pillion.pid"), F_OK), 0);
+}
+END_TEST
+
+START_TEST(a_pid_file_that_a_dead_server_left_is_taken)
+{
+    struct server *server = server_new();
+
+    server_conf(server, "", "method ping;");
+    server_write(server, "run/pillion.pid", "1234567890 \n");
+    server_start(server);
+    ck_assert_str_eq(pid_of(server), keep_printf("%d\n", (int)server->pid));
+}
+END_TEST
+
+START_TEST(a_server_that_ends_removes_only_what_it_has_made)
+{
+    struct server *first = serve_path(""), *second = server_new();
+    char *path = server_path(first, "run/s.sock");
+
+    unlink(path);
+    server_conf(second,
+                keep_printf("control %s/run/pillion.control; pid %s/run/pillion.pid;",
+                            first->prefix, first->prefix),
+                keep_printf("listen unix:%s; method ping;", path));
+    unlink(server_path(first, "run/pillion.control"));
+    unlink(server_path(first, "run/pillion.pid"));
+    server_start(second);
+    client_expect_alive(client_connect_unix(path));
+    server_signal(first, SIGTERM);
+    server_wait_exit(first, PATIENCE_MS);
+    client_expect_alive(client_connect_unix(path));
+    ck_assert_str_eq(pid_of(first), keep_printf("%d\n", (int)second->pid));
+    struct run run = server_ask(second, "stop");
+    expect_status(&run, 0);
+    server_wait_exit(second, PATIENCE_MS);
+    ck_assert_int_ne(access(path, F_OK), 0);
+    ck_assert_int_ne(access(server_path(first, "run/pillion.control"), F_OK), 0);
+}
+END_TEST
+
+/* The binary where every user reaches it. */
+static char *public_binary(const struct server *server)
+{
+    char *path = server_path(server, "pillion");
+
+    file_copy(pillion_binary(), path);
+    chmod(path, 0755);
+    return path;
+}
+
+/* What one may not look at is not dead for that. */
+START_TEST(a_control_socket_that_may_not_be_asked_is_left_alone)
+{
+    struct server *server = serve_path("");
+    char *control = server_path(server, "run/pillion.control"), *binary = public_binary(server);
+    struct run run;
+
+    chmod(server_path(server, "run"), 0777);
+    unlink(server_path(server, "run/pillion.pid"));
+    if (geteuid() == 0) {
+        run =
+            run_command((const char *const[]){"/usr/bin/setpriv", "--reuid=65534", "--regid=65534",
+                                              "--clear-groups", binary, "-p", server->prefix, NULL},
+                        NULL, PATIENCE_MS);
+    } else {
+        chmod(control, 0);
+        run = pillion("-p", server->prefix);
+        chmod(control, 0600);
+    }
+    expect_status(&run, 1);
+    expect_part(run.err, "cannot look whether another process listens on unix:");
+    expect_part(run.err, "EACCES");
+    run = server_ask(server, "reload");
+    expect_status(&run, 0);
+}
+END_TEST
+
+START_TEST(of_two_that_start_at_once_one_serves)
+{
+    struct server *one = server_new();
+
+    server_write(one, "conf/pillion.conf",
+                 "worker_processes 2; load_module modules/ping.so;\n"
+                 "server { listen 127.0.0.1:%d reuseport; method ping; }",
+                 one->port);
+    for (int round = 0; round < 20; round++) {
+        struct server other = *one;
+        server_spawn(one, (const char *const[]){NULL});
+        server_spawn(&other, (const char *const[]){NULL});
+        pid_t pids[] = {one->pid, other.pid}, lost = 0;
+        int status;
+        wait_until((lost = waitpid(-1, &status, WNOHANG)) > 0, "both serve");
+        ck_assert_int_ne(status, 0);
+        bool first_lost = lost == pids[0];
+        *one = first_lost ? other : *one;
+        server_wait_ready(one);
+        ck_assert_str_eq(pid_of(one), keep_printf("%d\n", (int)one->pid));
+        struct run run = server_ask(one, "stop");
+        expect_status(&run, 0);
+        server_wait_exit(one, PATIENCE_MS);
+    }
+}
+END_TEST
+
+/* ---- rights ---- */
+
+static unsigned mode_of(const struct server *server, const char *path)
+{
+    struct stat status;
+
+    ck_assert_int_eq(lstat(server_path(server, path), &status), 0);
+    return status.st_mode & 0777;
+}
+
+START_TEST(files_have_their_rights_whatever_the_mask)
+{
+    mode_t mask = umask(0);
+    struct server *server = serve_path("");
+
+    umask(mask);
+    ck_assert_uint_eq(mode_of(server, "run/pillion.pid"), 0644);
+    ck_assert_uint_eq(mode_of(server, "run/pillion.control"), 0600);
+    ck_assert_uint_eq(mode_of(server, "run/s.sock"), 0666);
+}
+END_TEST
+
+/* Root does not leave its id where somebody else may write another one. */
+START_TEST(a_pid_file_of_another_user_is_replaced)
+{
+    struct server *server = server_new();
+    char *path = server_path(server, "run/pillion.pid");
+    struct stat status;
+
+    server_conf(server, "", "method ping;");
+    server_write(server, "run/pillion.pid", "1\n");
+    if (geteuid() == 0) {
+        chmod(path, 0666);
+        ck_assert_int_eq(chown(path, 65534, 65534), 0);
+    }
+    server_start(server);
+    ck_assert_int_eq(stat(path, &status), 0);
+    ck_assert_uint_eq(status.st_uid, geteuid());
+    ck_assert_str_eq(pid_of(server), keep_printf("%d\n", (int)server->pid));
+}
+END_TEST
+
+/* ---- reloads ---- */
+
+START_TEST(a_reload_makes_anew_what_was_removed_or_replaced)
+{
+    struct server *server = serve_path("");
+    char *path = server_path(server, "run/s.sock");
+    int before = client_connect_unix(path);
+
+    for (int round = 0; round < 2; round++) {
+        unlink(path);
+        unlink(server_path(server, "run/pillion.pid"));
+        unlink(server_path(server, "run/pillion.control"));
+        if (round == 1) { /* a server that is dead by now had its own there */
+            struct sockaddr_un address = {.sun_family = AF_UNIX};
+            int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+            snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
+            ck_assert_int_eq(bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+            close(fd);
+            server_write(server, "run/pillion.pid", "77\n");
+        }
+        server_signal(server, SIGHUP);
+        server_wait_log(server, keep_printf("generation %d serves", round + 2));
+        client_expect_alive(client_connect_unix(path));
+        client_expect_alive(before);
+        ck_assert_str_eq(pid_of(server), keep_printf("%d\n", (int)server->pid));
+    }
+    struct run run = server_ask(server, "reload");
+    expect_status(&run, 0);
+    client_expect_alive(before);
+    client_expect_alive(client_connect_unix(path));
+    run = server_ask(server, "upgrade");
+    expect_status(&run, 0);
+    client_expect_alive(before);
+    unlink(path);
+    run = server_ask(server, "reload");
+    expect_status(&run, 0);
+    client_expect_alive(before);
+    client_expect_alive(client_connect_unix(path));
+    run = server_ask(server, "stop");
+    expect_status(&run, 0);
+    server_wait_exit(server, PATIENCE_MS);
+    ck_assert_int_ne(access(path, F_OK), 0);
+    ck_assert_int_ne(access(server_path(server, "run/pillion.pid"), F_OK), 0);
+    ck_assert_int_ne(access(server_path(server, "run/pillion.control"), F_OK), 0);
+}
+END_TEST
+
+/* A socket that nobody will accept from would keep clients waiting. */
+START_TEST(a_reload_that_fails_takes_back_what_it_has_bound)
+{
+    struct server *server = serve_path("");
+    char *path = server_path(server, "run/s.sock");
+
+    unlink(path);
+    server_conf(server, "load_module modules/check_fails.so;",
+                "listen unix:run/s.sock; listen unix:run/t.sock; method ping;");
+    struct run run = server_ask(server, "reload");
+    expect_status(&run, 1);
+    ck_assert_int_ne(access(path, F_OK), 0);
+    ck_assert_int_ne(access(server_path(server, "run/t.sock"), F_OK), 0);
+    client_expect_alive(client_connect(server));
+    server_conf(server, "", "listen unix:run/s.sock; method ping;");
+    run = server_ask(server, "reload");
+    expect_status(&run, 0);
+    client_expect_alive(client_connect_unix(path));
+}
+END_TEST
+
+START_TEST(a_reload_fails_where_another_server_has_taken_the_path)
+{
+    struct server *server = serve_path(""), *other = server_new();
+    char *path = server_path(server, "run/s.sock");
+
+    unlink(path);
+    server_conf(other, "", keep_printf("listen unix:%s; method ping;", path));
+    server_start(other);
+    struct run run = server_ask(server, "reload");
+    expect_status(&run, 1);
+    expect_part(run.err, "another process listens there");
+    client_expect_alive(client_connect_unix(path));
+    client_expect_alive(client_connect(server));
+}
+END_TEST
+
+START_TEST(a_reload_moves_control_socket_and_pid_file)
+{
+    struct server *server = serve_path("");
+
+    server_conf(server, "control run/there.control; pid run/there.pid;", "method ping;");
+    struct run run =
+        pillion("-s", "reload", "-p", server->prefix, "-g", "control run/pillion.control;");
+    expect_status(&run, 0);
+    ck_assert_int_ne(access(server_path(server, "run/pillion.pid"), F_OK), 0);
+    ck_assert_int_ne(access(server_path(server, "run/pillion.control"), F_OK), 0);
+    ck_assert_str_eq(file_read(server_path(server, "run/there.pid"), NULL),
+                     keep_printf("%d\n", (int)server->pid));
+    run = server_ask(server, "stop");
+    expect_status(&run, 0);
+    server_wait_exit(server, PATIENCE_MS);
+    ck_assert_int_ne(access(server_path(server, "run/there.pid"), F_OK), 0);
+    ck_assert_int_ne(access(server_path(server, "run/there.control"), F_OK), 0);
+}
+END_TEST
+
+/* ---- reuseport ---- */
+
+/* Sockets that listen at 127.0.0.1:port, by proc_net(5). */
+static int listening(int port)
+{
+    int count = 0;
+
+    for (const char *line = file_read("/proc/net/tcp", NULL); line != NULL;
+         line = strchr(line + 1, '\n')) {
+        unsigned address, local, state;
+        if (sscanf(line, " %*d: %x:%x %*x:%*x %x", &address, &local, &state) == 3)
+            count += local == (unsigned)port && state == 0x0a;
+    }
+    return count;
+}
+
+static void conf_reuseport(const struct server *server, int workers, const char *reuseport,
+                           const char *module)
+{
+    server_write(server, "conf/pillion.conf",
+                 "worker_processes %d; load_module modules/ping.so; %s\n"
+                 "server { listen 127.0.0.1:%d %s; method ping; }",
+                 workers, module, server->port, reuseport);
+}
+
+static void expect_all_served(const struct server *server)
+{
+    for (int i = 0; i < 40; i++) {
+        int client = client_connect(server);
+        client_expect_alive(client);
+        close(client);
+    }
+}
+
+START_TEST(reuseport_comes_and_goes_by_reload)
+{
+    struct server *server = server_new();
+
+    conf_reuseport(server, 2, "", "");
+    server_start(server);
+    int kept = client_connect(server);
+    client_expect_alive(kept);
+    ck_assert_int_eq(listening(server->port), 1);
+    for (int round = 0; round < 2; round++) {
+        conf_reuseport(server, 3, "reuseport", "");
+        struct run run = server_ask(server, "reload");
+        expect_status(&run, 0);
+        ck_assert_int_eq(listening(server->port), 3);
+        expect_all_served(server);
+        conf_reuseport(server, 2, "", "");
+        run = server_ask(server, "reload");
+        expect_status(&run, 0);
+        ck_assert_int_eq(listening(server->port), 3);
+        expect_all_served(server);
+        client_expect_alive(kept);
+    }
+}
+END_TEST
+
+START_TEST(a_reload_that_fails_adds_no_queue_that_nobody_serves)
+{
+    struct server *server = server_new();
+
+    conf_reuseport(server, 2, "reuseport", "");
+    server_start(server);
+    conf_reuseport(server, 6, "reuseport", "load_module modules/check_fails.so;");
+    struct run run = server_ask(server, "reload");
+    expect_status(&run, 1);
+    ck_assert_int_eq(listening(server->port), 2);
+    expect_all_served(server);
+    conf_reuseport(server, 6, "reuseport", "");
+    run = server_ask(server, "reload");
+    expect_status(&run, 0);
+    ck_assert_int_eq(listening(server->port), 6);
+    expect_all_served(server);
+}
+END_TEST
+
+E2E_MAIN("files", a_slip_in_the_configuration_spoils_no_file,
+         a_second_start_takes_nothing_from_the_server_that_runs,
+         a_pid_file_that_a_dead_server_left_is_taken,
+         a_server_that_ends_removes_only_what_it_has_made,
+         a_control_socket_that_may_not_be_asked_is_left_alone, of_two_that_start_at_once_one_serves,
+         files_have_their_rights_whatever_the_mask, a_pid_file_of_another_user_is_replaced,
+         a_reload_makes_anew_what_was_removed_or_replaced,
+         a_reload_that_fails_takes_back_what_it_has_bound,
+         a_reload_fails_where_another_server_has_taken_the_path,
+         a_reload_moves_control_socket_and_pid_file, reuseport_comes_and_goes_by_reload,
+         a_reload_that_fails_adds_no_queue_that_nobody_serves)

@@ -228,11 +228,11 @@ START_TEST(listener_never_removes_what_is_no_socket)
     ck_assert_ptr_nonnull(file);
     fputs("precious", file);
     fclose(file);
-    refused(&address, "a file that is no socket is in the way");
+    refused(&address, "no socket, and would be lost");
     ck_assert_int_eq(access(path, F_OK), 0);
     unlink(path);
     ck_assert_int_eq(symlink("/dev/null", path), 0);
-    refused(&address, "a file that is no socket is in the way");
+    refused(&address, "no socket, and would be lost");
     clean_up();
 }
 END_TEST
@@ -248,6 +248,20 @@ END_TEST
 
 /* ---- reuseport and changes ---- */
 
+static bool listens(int fd)
+{
+    int on = 0;
+    socklen_t size = sizeof(on);
+
+    ck_assert_int_eq(getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &on, &size), 0);
+    return on != 0;
+}
+
+static void prepare(struct listener *listener, bool reuseport, uint32_t slots)
+{
+    ck_assert_msg(listener_prepare(listener, reuseport, slots, &error), "%s", error.text);
+}
+
 START_TEST(listener_with_reuseport_only_ever_adds_sockets)
 {
     struct address address = address_of("127.0.0.1:%u", free_port());
@@ -256,12 +270,60 @@ START_TEST(listener_with_reuseport_only_ever_adds_sockets)
     int first = listener->fds[0];
 
     ck_assert_uint_eq(listener->count, 2);
-    ck_assert(listener_update(listener, 16, 5, &error));
+    prepare(listener, true, 5);
     ck_assert_uint_eq(listener->count, 5);
-    ck_assert(listener_update(listener, 16, 3, &error));
+    ck_assert(listener_commit(listener, 16, true, &error));
+    prepare(listener, true, 3);
+    ck_assert(listener_commit(listener, 16, true, &error));
     ck_assert_uint_eq(listener->count, 5);
     ck_assert_int_eq(listener->fds[0], first);
     ck_assert_uint_eq(listener->id, id);
+    for (unsigned i = 0; i < 50; i++)
+        ck_assert(serves(listener, &address));
+    clean_up();
+}
+END_TEST
+
+/* Clients in the queue of one that listened too early would wait for workers that never come. */
+START_TEST(listener_listens_with_what_was_added_only_from_the_commit_on)
+{
+    struct address address = address_of("127.0.0.1:%u", free_port());
+    struct listener *listener = opened(&address, true, 1);
+
+    prepare(listener, true, 4);
+    ck_assert(listens(listener->fds[0]));
+    for (uint32_t i = 1; i < 4; i++)
+        ck_assert(!listens(listener->fds[i]));
+    listener_revert(listener);
+    ck_assert_uint_eq(listener->count, 1);
+    ck_assert(serves(listener, &address));
+    prepare(listener, true, 4);
+    ck_assert(listener_commit(listener, 16, true, &error));
+    for (uint32_t i = 0; i < 4; i++)
+        ck_assert(listens(listener->fds[i]));
+    clean_up();
+}
+END_TEST
+
+START_TEST(listener_takes_reuseport_and_gives_it_up_without_closing_a_socket)
+{
+    struct address address = address_of("127.0.0.1:%u", free_port());
+    struct listener *listener = opened(&address, false, 3);
+
+    ck_assert_uint_eq(listener->count, 1);
+    prepare(listener, true, 3);
+    listener_revert(listener);
+    ck_assert_uint_eq(listener->count, 1);
+    refused(&address, "another process listens there");
+    prepare(listener, true, 3);
+    ck_assert(listener_commit(listener, 16, true, &error));
+    ck_assert_uint_eq(listener->count, 3);
+    for (unsigned i = 0; i < 50; i++)
+        ck_assert(serves(listener, &address));
+    prepare(listener, false, 3);
+    ck_assert(listener_commit(listener, 16, false, &error));
+    ck_assert_uint_eq(listener->count, 3);
+    ck_assert(!listener->reuseport);
     for (unsigned i = 0; i < 50; i++)
         ck_assert(serves(listener, &address));
     clean_up();
@@ -273,10 +335,50 @@ START_TEST(listener_without_reuseport_has_one_socket)
     struct address address = address_of("127.0.0.1:%u", free_port());
     struct listener *listener = opened(&address, false, 8);
 
-    ck_assert(listener_update(listener, 64, 16, &error));
+    prepare(listener, false, 16);
+    ck_assert(listener_commit(listener, 64, false, &error));
     ck_assert_uint_eq(listener->count, 1);
     ck_assert_int_eq(listener->backlog, 64);
     ck_assert(serves(listener, &address));
+    clean_up();
+}
+END_TEST
+
+/* ---- whose file it is ---- */
+
+START_TEST(listener_is_reached_for_as_long_as_its_file_is_its_own)
+{
+    struct address address = unix_address();
+    struct listener *former = opened(&address, false, 1);
+
+    ck_assert(listener_is_reached(former));
+    unlink(path);
+    ck_assert(!listener_is_reached(former));
+    struct listener *listener = opened(&address, false, 1);
+    ck_assert(!listener_is_reached(former));
+    ck_assert(listener_is_reached(listener));
+    listener_close(&listeners, former, true); /* removes nothing */
+    ck_assert(serves(listener, &address));
+    clean_up();
+    ck_assert_int_ne(access(path, F_OK), 0);
+}
+END_TEST
+
+START_TEST(listener_of_a_path_lets_everybody_connect_whatever_the_mask)
+{
+    struct address address = unix_address();
+    struct stat status;
+    mode_t mask = umask(0);
+
+    opened(&address, false, 1);
+    ck_assert_int_eq(stat(path, &status), 0);
+    ck_assert_uint_eq(status.st_mode & 0777, 0666);
+    listener_close(&listeners, listeners.first, true);
+    umask(077);
+    opened(&address, false, 1);
+    ck_assert_int_eq(stat(path, &status), 0);
+    ck_assert_uint_eq(status.st_mode & 0777, 0666);
+    ck_assert_uint_eq(umask(mask), 077);
     clean_up();
 }
 END_TEST
@@ -309,5 +411,10 @@ UNIT_MAIN("listener", listener_serves_ipv4, listener_serves_ipv6_beside_ipv4,
           listener_never_takes_a_path_from_another_kind_of_socket,
           listener_never_removes_what_is_no_socket,
           listener_in_a_directory_that_is_not_there_is_refused,
-          listener_with_reuseport_only_ever_adds_sockets, listener_without_reuseport_has_one_socket,
+          listener_with_reuseport_only_ever_adds_sockets,
+          listener_listens_with_what_was_added_only_from_the_commit_on,
+          listener_takes_reuseport_and_gives_it_up_without_closing_a_socket,
+          listener_without_reuseport_has_one_socket,
+          listener_is_reached_for_as_long_as_its_file_is_its_own,
+          listener_of_a_path_lets_everybody_connect_whatever_the_mask,
           listeners_have_ids_that_never_come_again)
