@@ -82,18 +82,24 @@ static void time_is_up(int number)
         _exit(EXIT_FAILURE);
 }
 
+/* The module's time counts no more: what the process still does is its own, such as a sanitizer's
+ * report at exit. */
+static void unlimit(void)
+{
+    setitimer(ITIMER_REAL, &(struct itimerval){0}, NULL);
+}
+
 /* From here on the module may take --timeout, and `more_ms`; then the process ends, and says that
  * it did not do what `format` says. */
 __attribute__((format(printf, 2, 3))) static void limit(unsigned more_ms, const char *format, ...)
 {
     uint64_t ms = line.timeout_ms == 0 ? 0 : line.timeout_ms + more_ms;
-    const struct itimerval never = {0},
-                           then = {.it_value = {.tv_sec = (time_t)(ms / 1000),
+    const struct itimerval then = {.it_value = {.tv_sec = (time_t)(ms / 1000),
                                                 .tv_usec = (suseconds_t)(ms % 1000) * 1000}};
     char what[256];
     va_list args;
 
-    setitimer(ITIMER_REAL, &never, NULL);
+    unlimit();
     va_start(args, format);
     vsnprintf(what, sizeof(what), format, args);
     va_end(args);
@@ -218,6 +224,7 @@ static int run(const struct command *self, int argc, char **argv)
         status = command_flush(self, EXIT_SUCCESS);
     else if (status == 0)
         status = try_it(self);
+    unlimit();
     text_free(&line.params);
     return status;
 }
