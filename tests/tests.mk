@@ -2,10 +2,13 @@
 #
 # tests/unit/test_*.c and tests/e2e/test_*.c are one program each, on check; each prints check's own
 # summary line. Unit tests link the core; end-to-end tests link only the harness and drive the real
-# binary. `make check` runs all of them twice, the second time under AddressSanitizer and UBSan.
+# binary. Each has a target that runs it alone, run-unit-NAME and run-e2e-NAME, so that with -j one
+# works while another waits. `make check` runs all of them twice, the second time under
+# AddressSanitizer and UBSan; it goes on after a failure, and lists at its end what has failed.
 
 UNIT_BIN := $(patsubst tests/unit/%.c,$(B)/tests/unit/%,$(sort $(wildcard tests/unit/test_*.c)))
 E2E_BIN  := $(patsubst tests/e2e/%.c,$(B)/tests/e2e/%,$(sort $(wildcard tests/e2e/test_*.c)))
+E2E_BIN  := $(filter-out $(if $(SANITIZE),%/test_faults),$(E2E_BIN))
 CHECK_LIBS := -lcheck -lsubunit -lrt -lm
 TEST_FUZZ_SECONDS ?= 5
 
@@ -22,9 +25,21 @@ $(B)/tests/unit/%: tests/unit/%.c tests/unit/unit.h $(B)/libpillion.a
 $(B)/tests/unit/test_orders: CHECK_LIBS += $(patsubst %,-Wl$(,)--wrap=%,fork kill waitpid execv pipe2 channel_pair)
 , := ,
 
-.PHONY: unit
+# Programs that have failed, a line each; `make check` begins it anew.
+export FAILED ?= $(abspath $(B))/tests/failed
+RUN_UNIT := $(UNIT_BIN:$(B)/tests/unit/test_%=run-unit-%)
+RUN_E2E  := $(E2E_BIN:$(B)/tests/e2e/test_%=run-e2e-%)
+run_test  = $(Q)$(TEST_ENV) $(1) || { echo $(1) >>$(FAILED); exit 1; }
+
+.PHONY: unit $(RUN_UNIT) $(RUN_E2E)
 unit: $(UNIT_BIN) all fixtures  ## unit tests
-	$(Q)status=0; for t in $(UNIT_BIN); do $(TEST_ENV) $$t || status=1; done; exit $$status
+	@$(MAKE) --no-print-directory -k $(RUN_UNIT)
+
+$(RUN_UNIT): run-unit-%: $(B)/tests/unit/test_%
+	$(call run_test,$<)
+
+$(RUN_E2E): run-e2e-%: $(B)/tests/e2e/test_%
+	$(call run_test,$<)
 
 -include $(wildcard tests/modules/modules.mk)
 -include tests/e2e/e2e.mk
@@ -85,18 +100,23 @@ install-check: all
 
 SANITIZED = $(MAKE) --no-print-directory B=$(B)/sanitized SANITIZE=address,undefined
 
+# $(call stage,TITLE,TARGETS): one part of `make check`. A part that fails names its programs in
+# FAILED, or is named there itself.
+define stage
+	@echo "== $(1)"; before=$$(cat $(FAILED) 2>/dev/null); \
+	$(2) || [ "$$(cat $(FAILED) 2>/dev/null)" != "$$before" ] || echo '$(1)' >>$(FAILED)
+endef
+HERE = $(MAKE) --no-print-directory -k -Otarget
+
 .PHONY: check
 check: all  ## every test, with what is installed
-	@echo "== header and reference page"
-	@$(MAKE) --no-print-directory header layers docs-check install-check
-	@echo "== unit tests"
-	@$(MAKE) --no-print-directory unit
-	@echo "== end-to-end tests"
-	@$(MAKE) --no-print-directory e2e interop
-	@echo "== the same under AddressSanitizer and UBSan"
-	@$(SANITIZED) unit e2e
-	@echo "== a minute of chaos"
-	@$(MAKE) --no-print-directory chaos-minute chaos-self-test
-	@echo "== fuzzing, in short"
-	@$(MAKE) --no-print-directory fuzz FUZZ_SECONDS=$(TEST_FUZZ_SECONDS)
+	@mkdir -p $(dir $(FAILED)) && rm -f $(FAILED)
+	$(call stage,header and reference page,$(HERE) header layers docs-check install-check)
+	$(call stage,unit tests,$(HERE) unit)
+	$(call stage,end-to-end tests,$(HERE) e2e interop)
+	$(call stage,unit and end-to-end tests under AddressSanitizer and UBSan,$(SANITIZED) -k -Otarget unit e2e)
+	$(call stage,a minute of chaos,$(HERE) -j1 chaos-minute)
+	$(call stage,chaos with the correction switched off is noticed,$(HERE) chaos-self-test)
+	$(call stage,fuzzing in short,$(HERE) fuzz FUZZ_SECONDS=$(TEST_FUZZ_SECONDS))
+	@if [ -s $(FAILED) ]; then echo "failed:"; sed 's/^/    /' $(FAILED); exit 1; fi
 	@echo "every test has passed"

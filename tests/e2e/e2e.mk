@@ -15,7 +15,8 @@ $(B)/tests/e2e/%: tests/e2e/%.c $(HARNESS_OBJ) tests/e2e/harness.h
 $(B)/tests/e2e/test_trial: $(B)/libpillion-test.so
 $(B)/tests/e2e/test_trial: CHECK_LIBS += -Icore/include -L$(B) -Wl,-rpath,$(abspath $(B)) -lpillion-test
 
-# Preloaded by test_faults. A sanitizer's library has to come first, so that test runs without them.
+# Preloaded by test_faults. A sanitizer's library has to come first, so that test runs
+# without them (tests.mk).
 $(B)/tests/e2e/faults.so: tests/e2e/preload/faults.c
 	@mkdir -p $(@D)
 	$(Q)$(CC) -D_GNU_SOURCE -std=c17 $(WARNINGS) -Wno-missing-prototypes -O2 -g -shared -fPIC \
@@ -31,8 +32,6 @@ layout:
 
 $(B)/tests/e2e/test_upgrade: | layout
 
-E2E_BIN := $(if $(SANITIZE),$(filter-out %/test_faults,$(E2E_BIN)),$(E2E_BIN))
-
 .PHONY: e2e
 e2e: $(E2E_BIN) all fixtures  ## end-to-end tests, with the server that was built
-	$(Q)status=0; for t in $(E2E_BIN); do $(TEST_ENV) $$t || status=1; done; exit $$status
+	@$(MAKE) --no-print-directory -k $(RUN_E2E)

@@ -70,7 +70,23 @@ static void copy_modules(const struct server *server, const char *folder)
         closedir(directory);
 }
 
-/* Below the range that outgoing connections use (ip_local_port_range of ip(7)). */
+/* Binds a socket to a port of the loopback; -1 when somebody has it. */
+static int bind_port(int type, int port)
+{
+    const struct sockaddr_in address = {.sin_family = AF_INET,
+                                        .sin_port = htons((uint16_t)port),
+                                        .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int fd = socket(AF_INET, type | SOCK_CLOEXEC, 0), on = type == SOCK_STREAM;
+
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+    if (bind(fd, (const struct sockaddr *)&address, sizeof(address)) == 0)
+        return fd;
+    close(fd);
+    return -1;
+}
+
+/* Below the range that outgoing connections use (ip_local_port_range of ip(7)). Other tests may run
+ * at the same time: while this process lives, a UDP socket says that the port is given. */
 static int free_port(void)
 {
     static unsigned last;
@@ -78,17 +94,14 @@ static int free_port(void)
     if (last == 0)
         last = (unsigned)getpid() * 7919u;
     for (unsigned i = 0; i < PORT_COUNT; i++) {
-        struct sockaddr_in address = {.sin_family = AF_INET};
         int port = PORT_FIRST + (int)(last++ % PORT_COUNT);
-        address.sin_port = htons((uint16_t)port);
-        address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-        int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-        int on = 1;
-        setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-        int status = bind(fd, (struct sockaddr *)&address, sizeof(address));
-        close(fd);
-        if (status == 0)
+        int given = bind_port(SOCK_DGRAM, port), fd = given < 0 ? -1 : bind_port(SOCK_STREAM, port);
+        if (fd >= 0) {
+            close(fd);
             return port;
+        }
+        if (given >= 0)
+            close(given);
     }
     fail_test("no port is free");
 }
