@@ -94,8 +94,8 @@ static void unlimit(void)
 __attribute__((format(printf, 2, 3))) static void limit(unsigned more_ms, const char *format, ...)
 {
     uint64_t ms = line.timeout_ms == 0 ? 0 : line.timeout_ms + more_ms;
-    const struct itimerval then = {.it_value = {.tv_sec = (time_t)(ms / 1000),
-                                                .tv_usec = (suseconds_t)(ms % 1000) * 1000}};
+    const struct itimerval then = {
+        .it_value = {.tv_sec = (time_t)(ms / 1000), .tv_usec = (suseconds_t)(ms % 1000) * 1000}};
     char what[256];
     va_list args;
 

@@ -231,14 +231,10 @@ bool module_set_load(struct module_set *set, const struct module_source *sources
 
 /* ---- Metrics ---- */
 
-void module_set_declare(struct module_set *set, struct board *board)
+void module_set_describe_metrics(const struct module_set *set, struct text *list)
 {
-    for (size_t i = 0; i < set->count; i++) {
-        const struct module *module = &set->modules[i];
-        if (!metrics_declare(&module->instance, module->descriptor.metrics, board))
-            log_warn("%s: its metrics are not all counted: there are %u already",
-                     module->settings->label, BOARD_METRICS_MAX);
-    }
+    for (size_t i = 0; i < set->count; i++)
+        metrics_describe(&set->modules[i].instance, set->modules[i].descriptor.metrics, list);
 }
 
 void module_set_attach(struct module_set *set, const struct board *board, struct board_row *row)

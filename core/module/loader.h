@@ -75,8 +75,8 @@ bool module_set_load(struct module_set *set, const struct module_source *sources
 bool module_set_bind(struct module_set *set, const struct server_settings *server,
                      uint64_t handler_timeout_ms, struct method_table *table);
 
-/* Gives the names of the modules' metrics to the board: in a probe. */
-void module_set_declare(struct module_set *set, struct board *board);
+/* Appends the names of the modules' metrics to a list for the master (metrics_declare). */
+void module_set_describe_metrics(const struct module_set *set, struct text *list);
 
 /* Has the modules count in the worker's row from now on. */
 void module_set_attach(struct module_set *set, const struct board *board, struct board_row *row);

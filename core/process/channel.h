@@ -51,6 +51,8 @@ enum message_type {
     MESSAGE_REOPENED, /* `serial` of the LOG; `text`: what could not be opened, or "" */
     /* master to worker */
     MESSAGE_TAKEN, /* what was RELEASED has been taken over: end */
+    /* probe to master */
+    MESSAGE_METRICS, /* `text`: names of its modules' metrics, as metrics_declare takes them */
     MESSAGE_TYPES
 };
 

@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -30,6 +31,7 @@
 /* The one worker of this process. */
 static struct {
     const struct worker_start *start;
+    struct board_row *row; /* the only part of the board that can be written to */
     struct loop loop;
     struct watch master;
     struct conns conns;
@@ -101,6 +103,10 @@ static void become_child(const struct worker_start *start, const int *keep, size
 
     if (!zones_map(start->generation->settings, &error))
         fail(start->channel, error.text);
+    worker.row = start->row;
+    if (start->board != NULL &&
+        !board_enter(start->board, start->row == NULL ? NULL : &worker.row, &error))
+        fail(start->channel, error.text);
     /* The generation's own log, while there are still the rights to open it. */
     if (!log_open(&start->generation->settings->log, &error))
         fail(start->channel, error.text);
@@ -137,6 +143,27 @@ static bool rehearse(const struct worker_start *start)
     return good;
 }
 
+/* Tells the master the names of the modules' metrics, in messages of whole lines. */
+static void say_metrics(const struct worker_start *start)
+{
+    struct text list = {0};
+    char part[CHANNEL_TEXT_MAX] = "";
+
+    module_set_describe_metrics(&worker.modules, &list);
+    for (const char *line = text_string(&list), *end; *line != '\0'; line = end + 1) {
+        size_t used = strlen(part), size = (size_t)((end = strchr(line, '\n')) + 1 - line);
+        if (used + size >= sizeof(part)) {
+            channel_say(start->channel, MESSAGE_METRICS, part);
+            used = 0;
+        }
+        memcpy(part + used, line, size);
+        part[used + size] = '\0';
+    }
+    if (part[0] != '\0')
+        channel_say(start->channel, MESSAGE_METRICS, part);
+    text_free(&list);
+}
+
 _Noreturn void probe_main(const struct worker_start *start)
 {
     const struct generation *generation = start->generation;
@@ -159,7 +186,7 @@ _Noreturn void probe_main(const struct worker_start *start)
     if (!good)
         fail(start->channel, text_string(&worker.errors.text));
     if (start->board != NULL)
-        module_set_declare(&worker.modules, start->board);
+        say_metrics(start);
     channel_say(start->channel, MESSAGE_READY, "");
     _exit(0);
 }
@@ -179,7 +206,7 @@ static const struct conn_owner *owner_of(void *context, uint32_t listener)
 
 static void update_open(void)
 {
-    atomic_store_explicit(&worker.start->row->open, worker.conns.open, memory_order_relaxed);
+    atomic_store_explicit(&worker.row->open, worker.conns.open, memory_order_relaxed);
 }
 
 static void connection_closed(struct conns *conns, struct conn *conn)
@@ -210,18 +237,21 @@ static uint32_t average_open(void *context)
 {
     const struct board *board = context;
     uint64_t generation = worker.start->generation->number;
+    uint32_t most = (uint32_t)worker.start->generation->settings->worker_connections;
     uint64_t sum = 0;
     uint32_t workers = 0;
 
     if (worker.start->generation->slots == 1)
         return UINT32_MAX / 2;
     for (uint32_t i = 0; i < board->row_high; i++) {
-        const struct board_row *row = &board->rows[i];
-        if (atomic_load_explicit(&row->state, memory_order_relaxed) != ROW_SERVING ||
-            atomic_load_explicit(&row->generation, memory_order_relaxed) != generation)
+        const struct board_seat *seat = &board->seats[i];
+        if (atomic_load_explicit(&seat->state, memory_order_relaxed) != ROW_SERVING ||
+            atomic_load_explicit(&seat->generation, memory_order_relaxed) != generation)
             continue;
-        sum += row == worker.start->row ? worker.conns.open
-                                        : atomic_load_explicit(&row->open, memory_order_relaxed);
+        uint32_t open = &board->rows[i] == worker.start->row
+                            ? worker.conns.open
+                            : atomic_load_explicit(&board->rows[i].open, memory_order_relaxed);
+        sum += open < most ? open : most; /* another worker's word */
         workers++;
     }
     return workers < 2 ? UINT32_MAX / 2 : (uint32_t)(sum / workers);
@@ -521,18 +551,18 @@ static void prepare(const struct worker_start *start)
 
     if (!loop_init(&worker.loop, &error) ||
         !conns_init(&worker.conns, &worker.loop, start->arena, start->serial,
-                    (uint32_t)settings->worker_connections, start->row->counters, &error))
+                    (uint32_t)settings->worker_connections, worker.row->counters, &error))
         fail(start->channel, error.text);
     worker.loop.after_batch = batch_done;
     worker.conns.on_input = dispatch_input;
     worker.conns.on_close = connection_closed;
     worker.conns.context = &worker.dispatcher;
     worker.dispatcher =
-        (struct dispatcher){.conns = &worker.conns, .board = start->board, .row = start->row};
+        (struct dispatcher){.conns = &worker.conns, .board = start->board, .row = worker.row};
     dispatcher_init(&worker.dispatcher, settings->defer_timeout_ms);
     api_start(&worker.dispatcher.deferreds);
-    notes_init(start->row, settings->handler_timeout_ms * NS_PER_MS);
-    culprit_watch(start->row);
+    notes_init(worker.row, settings->handler_timeout_ms * NS_PER_MS);
+    culprit_watch(worker.row);
     callbacks_init(&worker.loop);
     prepare_threads(start);
     worker.vault = (struct vault_client){
@@ -591,7 +621,7 @@ _Noreturn void worker_main(const struct worker_start *start)
     prepare(start);
     if (!load(start, (int)start->slot))
         fail(start->channel, text_string(&worker.errors.text));
-    module_set_attach(&worker.modules, start->board, start->row);
+    module_set_attach(&worker.modules, start->board, worker.row);
     for (struct server_settings *s = settings->servers; s != NULL; s = s->next) {
         rpc_server_init(&worker.servers[s->index], s, &worker.dispatcher, generation->number);
         rpc_server_count(&worker.servers[s->index]);

@@ -13,6 +13,7 @@
 #include "process/child.h"
 #include "process/master.h"
 #include "process/worker.h"
+#include "rpc/metric.h"
 
 #define QUICK_NS        NS_PER_S /* a worker that lived for less died quickly */
 #define QUICK_FREE      4u       /* quick deaths in a row before the back-off begins */
@@ -32,6 +33,23 @@ static void start_late(struct timer *timer)
     worker_kill(worker);
 }
 
+static void retire_row(const struct worker *worker)
+{
+    uint32_t damaged = board_retire_row(master.board, worker->row);
+
+    if (damaged > 0)
+        log_warn("%u counters of worker %u (pid %d) were damaged, by one of its modules as a rule; "
+                 "the statistics leave them out",
+                 damaged, worker->slot, (int)worker->pid);
+}
+
+/* What all processes see of it. */
+static void show_state(const struct worker *worker, enum board_state state)
+{
+    if (worker->row != NULL)
+        atomic_store(&board_seat(master.board, worker->row)->state, state);
+}
+
 /* Frees what the master holds for a worker that has no process (any more). */
 static void worker_free(struct worker *worker)
 {
@@ -49,7 +67,7 @@ static void worker_free(struct worker *worker)
     if (worker->arena >= 0)
         close(worker->arena);
     if (worker->row != NULL)
-        board_retire_row(master.board, worker->row);
+        retire_row(worker);
     generation_release(worker->generation);
     free(worker);
     reopen_check();
@@ -134,10 +152,8 @@ static bool worker_fork(struct worker *worker, int channel, int vault, struct er
         worker_free(worker);
         return false;
     }
-    if (worker->row != NULL) {
-        atomic_store(&worker->row->pid, worker->pid);
-        atomic_store(&worker->row->state, ROW_STARTING);
-    }
+    if (worker->row != NULL)
+        atomic_store(&board_seat(master.board, worker->row)->pid, worker->pid);
     timer_set(&master.loop, &worker->deadline,
               worker->generation->settings->load_timeout_ms * NS_PER_MS, start_late);
     return true;
@@ -233,7 +249,7 @@ void worker_serve(struct worker *worker)
 {
     worker->state = WORKER_SERVING;
     worker->served = true;
-    atomic_store(&worker->row->state, ROW_SERVING);
+    show_state(worker, ROW_SERVING);
     channel_tell(worker->channel.fd, MESSAGE_SERVE, 0, 0);
 }
 
@@ -264,8 +280,7 @@ static void ready(struct worker *worker)
     timer_cancel(&master.loop, &worker->deadline);
     if (worker->generation == master.next) {
         worker->state = WORKER_READY;
-        if (worker->row != NULL)
-            atomic_store(&worker->row->state, ROW_READY);
+        show_state(worker, ROW_READY);
         reload_ready(worker);
         return;
     }
@@ -298,7 +313,7 @@ static void released(struct worker *worker, const struct message *message)
         handover_add(worker, all);
 }
 
-static void worker_message(struct worker *worker, const struct message *message)
+static void worker_message(struct worker *worker, struct message *message)
 {
     switch (message->type) {
     case MESSAGE_STAGE: {
@@ -310,6 +325,11 @@ static void worker_message(struct worker *worker, const struct message *message)
         snprintf(worker->doing, sizeof(worker->doing), "%s", line + 1);
         break;
     }
+    case MESSAGE_METRICS:
+        if (worker->probe && !metrics_declare(master.board, message->text))
+            log_warn("the modules have more metrics than the %u that are counted",
+                     BOARD_METRICS_MAX);
+        break;
     case MESSAGE_READY:
         ready(worker);
         break;
@@ -395,8 +415,7 @@ void worker_tell_end(struct worker *worker, enum message_type how, uint64_t pati
     bool serving = worker->state == WORKER_SERVING;
 
     worker->state = WORKER_LEAVING;
-    if (worker->row != NULL)
-        atomic_store(&worker->row->state, ROW_LEAVING);
+    show_state(worker, ROW_LEAVING);
     timer_set(&master.loop, &worker->deadline, patience_ms * NS_PER_MS, end_late);
     /* One that is still loading reads no messages, and has nothing that could be lost. */
     if (!serving || worker->probe ||

@@ -1,6 +1,9 @@
 /* The board. See board.h. */
 #include "rpc/board.h"
 
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -22,15 +25,18 @@ static struct board *board_map(int fd, struct error *error)
         error_errno(error, "cannot map the memory that the server's processes share");
         return NULL;
     }
+    /* Most of it has no pages: a core dump would give it some. */
+    madvise(memory, sizeof(struct board), MADV_DONTDUMP);
     board_fd = fd;
     return memory;
 }
 
 struct board *board_new(struct error *error)
 {
-    int fd = memfd_create("pillion board", MFD_CLOEXEC);
+    int fd = memfd_create("pillion board", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 
-    if (fd < 0 || ftruncate(fd, sizeof(struct board)) < 0) {
+    if (fd < 0 || ftruncate(fd, sizeof(struct board)) < 0 ||
+        fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0) {
         error_errno(error, "cannot make the memory that the server's processes share");
         if (fd >= 0)
             close(fd);
@@ -61,6 +67,38 @@ struct board *board_resume(int fd, bool *anew, struct error *error)
     return board_new(error);
 }
 
+/* In place of what was mapped there. */
+static bool map_again(void *where, size_t size, int protection, int fd, off_t at)
+{
+    return mmap(where, size, protection, MAP_SHARED | MAP_NORESERVE | MAP_FIXED, fd, at) == where &&
+           madvise(where, size, MADV_DONTDUMP) == 0;
+}
+
+bool board_enter(struct board *board, struct board_row **row, struct error *error)
+{
+    static const char failed[] = "cannot protect the memory that the server's processes share";
+    char path[32];
+
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", board_fd);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return error_errno(error, "%s: %s", failed, path);
+    if (row != NULL) {
+        off_t at = (off_t)((const char *)*row - (const char *)board);
+        void *own = mmap(NULL, sizeof(**row), PROT_READ | PROT_WRITE, MAP_SHARED, board_fd, at);
+        if (own == MAP_FAILED || madvise(own, sizeof(**row), MADV_DONTDUMP) < 0) {
+            close(fd);
+            return error_errno(error, "%s", failed);
+        }
+        *row = own;
+    }
+    bool good = map_again(board, sizeof(*board), PROT_READ, fd, 0);
+    int number = errno;
+    close(fd);
+    errno = number;
+    return good || error_errno(error, "%s", failed);
+}
+
 typedef char board_name[BOARD_NAME_MAX];
 
 static uint32_t find_name(const board_name *names, uint32_t count, struct bytes name)
@@ -85,11 +123,9 @@ static uint32_t new_name(board_name *names, const _Atomic uint32_t *count, uint3
     return index;
 }
 
-/* Modules may damage the counts: the board is mapped where they run. */
 uint32_t board_methods_known(const struct board *board)
 {
-    uint32_t count = atomic_load_explicit(&board->method_count, memory_order_acquire);
-    return count < BOARD_METHODS_MAX ? count : BOARD_METHODS_MAX;
+    return atomic_load_explicit(&board->method_count, memory_order_acquire);
 }
 
 uint32_t board_find_method(const struct board *board, struct bytes name)
@@ -115,11 +151,9 @@ void board_forget_methods(struct board *board, uint32_t known)
         atomic_store_explicit(&board->method_count, known, memory_order_release);
 }
 
-/* Probes write the count, too. */
 uint32_t board_metrics_known(const struct board *board)
 {
-    uint32_t count = atomic_load_explicit(&board->metric_count, memory_order_acquire);
-    return count < BOARD_METRICS_MAX ? count : BOARD_METRICS_MAX;
+    return atomic_load_explicit(&board->metric_count, memory_order_acquire);
 }
 
 uint32_t board_find_metric(const struct board *board, struct bytes name)
@@ -141,6 +175,8 @@ uint32_t board_add_metric(struct board *board, const char *name, bool gauge)
     return index;
 }
 
+/* ---- Rows ---- */
+
 /* Zeroes what may have been used: pages that never were stay untouched. */
 static void row_clear(const struct board *board, struct board_row *row)
 {
@@ -149,45 +185,98 @@ static void row_clear(const struct board *board, struct board_row *row)
     memset(row->metrics, 0, board_metrics_known(board) * sizeof(row->metrics[0]));
 }
 
+struct board_seat *board_seat(struct board *board, const struct board_row *row)
+{
+    return &board->seats[row - board->rows];
+}
+
 struct board_row *board_take_row(struct board *board, uint32_t slot, uint64_t generation)
 {
     for (uint32_t i = 0; i < BOARD_ROWS_MAX; i++) {
-        struct board_row *row = &board->rows[i];
-        if (atomic_load(&row->state) != ROW_FREE)
+        struct board_seat *seat = &board->seats[i];
+        if (atomic_load(&seat->state) != ROW_FREE)
             continue;
-        row_clear(board, row);
-        atomic_store(&row->slot, slot);
-        atomic_store(&row->generation, generation);
-        atomic_store(&row->state, ROW_STARTING);
+        row_clear(board, &board->rows[i]);
+        seat->since_ns = clock_ns();
+        atomic_store(&seat->pid, 0);
+        atomic_store(&seat->slot, slot);
+        atomic_store(&seat->generation, generation);
+        atomic_store(&seat->state, ROW_STARTING);
         if (i >= atomic_load(&board->row_high))
             atomic_store(&board->row_high, i + 1);
-        return row;
+        return &board->rows[i];
     }
     return NULL;
 }
 
-static void method_add(struct method_counters *sum, const struct method_counters *more)
+/* The rows that are in use, one after the other: `i` begins at 0. NULL after the last. */
+static const struct board_row *next_row(const struct board *board, uint32_t *i)
+{
+    while (*i < atomic_load_explicit(&board->row_high, memory_order_relaxed)) {
+        uint32_t at = (*i)++;
+        if (atomic_load_explicit(&board->seats[at].state, memory_order_relaxed) != ROW_FREE)
+            return &board->rows[at];
+    }
+    return NULL;
+}
+
+/* ---- Sums ---- */
+
+/* What a worker can have counted at most: bytes and events by the nanosecond, and the time of
+ * requests that wait side by side. */
+#define COUNTS_A_NS  128u
+#define SIDE_BY_SIDE 65536u
+#define CREDIT_NS    NS_PER_S /* for a row that was just taken */
+
+/* A worker's counters on their way into a sum. */
+struct tally {
+    uint64_t lived_ns;
+    uint32_t damaged; /* counters that were left out */
+};
+
+static struct tally tally_of(const struct board *board, const struct board_row *row)
+{
+    const struct board_seat *seat = &board->seats[row - board->rows];
+    return (struct tally){.lived_ns = clock_ns() - seat->since_ns + CREDIT_NS};
+}
+
+static uint64_t credible(struct tally *tally, const counter *from, uint64_t most_a_ns)
+{
+    uint64_t value = counter_read(from);
+
+    if (value / most_a_ns <= tally->lived_ns)
+        return value;
+    tally->damaged++;
+    return 0;
+}
+
+static void method_add(struct tally *tally, struct method_counters *sum,
+                       const struct method_counters *more)
 {
     if (counter_read(&more->calls) == 0)
         return;
-    counter_add(&sum->calls, counter_read(&more->calls));
-    counter_add(&sum->errors, counter_read(&more->errors));
-    counter_add(&sum->total_ns, counter_read(&more->total_ns));
+    counter_add(&sum->calls, credible(tally, &more->calls, COUNTS_A_NS));
+    counter_add(&sum->errors, credible(tally, &more->errors, COUNTS_A_NS));
+    counter_add(&sum->total_ns, credible(tally, &more->total_ns, SIDE_BY_SIDE));
     for (uint32_t b = 0; b < LATENCY_BUCKETS; b++)
-        counter_add(&sum->latency[b], counter_read(&more->latency[b]));
+        counter_add(&sum->latency[b], credible(tally, &more->latency[b], COUNTS_A_NS));
 }
 
-void board_retire_row(struct board *board, struct board_row *row)
+uint32_t board_retire_row(struct board *board, struct board_row *row)
 {
+    struct tally tally = tally_of(board, row);
+
     for (uint32_t c = 0; c < WORKER_COUNTERS; c++)
-        counter_add(&board->totals.counters[c], counter_read(&row->counters[c]));
+        counter_add(&board->totals.counters[c], credible(&tally, &row->counters[c], COUNTS_A_NS));
     for (uint32_t m = 0; m < board_methods_known(board); m++)
-        method_add(&board->totals.methods[m], &row->methods[m]);
+        method_add(&tally, &board->totals.methods[m], &row->methods[m]);
     for (uint32_t m = 0; m < board_metrics_known(board); m++) {
         if (!board->metric_gauge[m]) /* a level ends with what it was the level of */
             board->totals.metrics[m] += row->metrics[m];
     }
     row_clear(board, row);
+    atomic_store(&board_seat(board, row)->state, ROW_FREE);
+    return tally.damaged;
 }
 
 /* ---- Blame ---- */
@@ -243,30 +332,39 @@ void board_blame(const struct board *board, const struct board_row *row, bool hu
 uint64_t board_sum(const struct board *board, enum worker_counter which)
 {
     uint64_t sum = counter_read(&board->totals.counters[which]);
+    const struct board_row *row;
 
-    for (uint32_t i = 0; i < board->row_high; i++)
-        sum += counter_read(&board->rows[i].counters[which]);
+    for (uint32_t i = 0; (row = next_row(board, &i)) != NULL;) {
+        struct tally tally = tally_of(board, row);
+        sum += credible(&tally, &row->counters[which], COUNTS_A_NS);
+    }
     return sum;
 }
 
 int64_t board_sum_metric(const struct board *board, uint32_t index)
 {
     int64_t sum = board->totals.metrics[index];
+    const struct board_row *row;
 
-    for (uint32_t i = 0; i < board->row_high; i++)
-        sum += board->rows[i].metrics[index];
+    for (uint32_t i = 0; (row = next_row(board, &i)) != NULL;)
+        sum += row->metrics[index];
     return sum;
 }
 
 void board_sum_method(const struct board *board, uint32_t index, struct method_counters *sum)
 {
+    struct tally all = {.lived_ns = UINT64_MAX};
+    const struct board_row *row;
+
     memset(sum, 0, sizeof(*sum));
-    method_add(sum, &board->totals.methods[index]);
-    for (uint32_t i = 0; i < board->row_high; i++) {
-        if (atomic_load_explicit(&board->rows[i].state, memory_order_relaxed) != ROW_FREE)
-            method_add(sum, &board->rows[i].methods[index]);
+    method_add(&all, sum, &board->totals.methods[index]);
+    for (uint32_t i = 0; (row = next_row(board, &i)) != NULL;) {
+        struct tally tally = tally_of(board, row);
+        method_add(&tally, sum, &row->methods[index]);
     }
 }
+
+/* ---- Latencies ---- */
 
 /* Which half of its power of two a latency is in. */
 uint32_t latency_bucket(uint64_t ns)

@@ -1,17 +1,22 @@
 /* The board: what all processes of a server know of each other, in memory that they share.
  *
- * The master makes it once, before it forks anybody. Every worker process has a row of its own that
- * only it writes (the master writes a row only while nobody has it), so counters need no locks: a
- * counter is stored with a relaxed atomic store and read by anybody. When a worker is gone, the
- * master adds its counters to the board's totals and the row is free again.
+ * The master makes it once, before it forks its first child, and writes all of it but the rows.
+ * Each worker process has a row of its own: it can write to that row, and only read everything else
+ * (board_enter), so that no module can damage the facts that the others and the master go by. What
+ * stands in a row is a worker's word: its readers check whatever they use as an index, and leave
+ * out counts that no worker can have reached.
+ *
+ * Rows need no locks: a counter is stored with a relaxed atomic store and read by any process. When
+ * a worker is gone, the master adds its counters to the board's totals and the row is free again.
  *
  * Methods are known by index: the master gives every method name that a configuration enables the
  * next free one, and never takes it back once the configuration was put to use, so a method's
- * counters outlive reloads. Metrics of modules are likewise; their names come from the probes, one
- * at a time. */
+ * counters outlive reloads. Metrics of modules are likewise; the master learns their names from the
+ * probes. */
 #ifndef PILLION_RPC_BOARD_H
 #define PILLION_RPC_BOARD_H
 
+#include <assert.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -79,13 +84,20 @@ struct board_note {
 
 enum { CULPRIT_UNKNOWN, CULPRIT_BEING_TOLD, CULPRIT_TOLD };
 
-/* One worker process. */
-struct board_row {
-    _Atomic uint32_t state; /* enum board_state; the master's */
+/* A worker process, as the master tells of it. */
+struct board_seat {
+    _Atomic uint32_t state; /* enum board_state */
     _Atomic uint32_t slot;
     _Atomic int32_t pid;
     _Atomic uint64_t generation;
-    _Atomic uint32_t open; /* connections at present */
+    uint64_t since_ns; /* when the row was taken */
+};
+
+#define BOARD_PAGE 4096u /* a row can be mapped alone */
+
+/* The same process, as it tells of itself. */
+struct board_row {
+    _Alignas(BOARD_PAGE) _Atomic uint32_t open; /* connections at present */
 
     /* The watchdog's view, stored by the worker around each handler: which method runs (1 + its
      * index, 0 for none), how many have run, and how long this one may take. No clock is read for
@@ -93,7 +105,6 @@ struct board_row {
     _Atomic uint32_t running;
     _Atomic uint64_t dispatched;
     _Atomic uint64_t allowed_ns;
-    _Atomic uint32_t hung; /* set by the watchdog before it ends the worker */
 
     /* What the loop runs for while `running` is BOARD_CALLBACK; and what the thread ran for that a
      * fatal signal struck, or that ended the process (rpc/culprit.h). */
@@ -105,6 +116,7 @@ struct board_row {
     struct method_counters methods[BOARD_METHODS_MAX];
     metric_cell metrics[BOARD_METRICS_MAX]; /* any thread of the worker adds to them */
 };
+static_assert(sizeof(struct board_row) % BOARD_PAGE == 0, "rows begin at pages");
 
 #ifdef PILLION_TEST_LAYOUT
 #define BOARD_LAYOUT 1000u
@@ -133,13 +145,21 @@ struct board {
 
     /* Rows from here on were never used: looking at one would give it pages. */
     _Atomic uint32_t row_high;
+    struct board_seat seats[BOARD_ROWS_MAX];
     struct board_row totals; /* of workers that are gone */
     struct board_row rows[BOARD_ROWS_MAX];
 };
 
-/* Makes the board: shared, zeroed, and given pages only as they are touched. Master only. NULL
- * with the reason. */
+/* Makes the board: shared, zeroed, and given pages only as they are touched; no core dump has it.
+ * Master only. NULL with the reason. */
 struct board *board_new(struct error *error);
+
+/* In a child of the master, before it runs any module and while it still has the board's file: from
+ * here on it can only read the board, where it was mapped before, and cannot change that
+ * (mprotect(2) refuses to make a mapping of a file writable that was opened for reading only).
+ * `row`, or NULL, is its own: the row is mapped a second time, and becomes the place to write to.
+ * Needs /proc. False with the reason. */
+bool board_enter(struct board *board, struct board_row **row, struct error *error);
 
 /* The memory file behind the board, for a binary that takes this master's place; and the board from
  * such a file. One of another layout is replaced by a new board (`anew`): counters begin again, and
@@ -161,8 +181,8 @@ uint32_t board_methods_known(const struct board *board);
  * nobody who knows them ever served. Master only. */
 void board_forget_methods(struct board *board, uint32_t known);
 
-/* The same for metrics. Called in probes, of which there is one at a time; and in a probe of the
- * next generation, which may differ in what is a gauge: what was first, holds. */
+/* The same for metrics. A later generation may differ in what is a gauge: what was first, holds.
+ * Master only. */
 uint32_t board_add_metric(struct board *board, const char *name, bool gauge);
 uint32_t board_find_metric(const struct board *board, struct bytes name);
 uint32_t board_metrics_known(const struct board *board);
@@ -170,8 +190,13 @@ uint32_t board_metrics_known(const struct board *board);
 /* A free row, zeroed and taken for `slot`, or NULL. Master only. */
 struct board_row *board_take_row(struct board *board, uint32_t slot, uint64_t generation);
 
-/* Adds the row's counters to the totals and frees it. Master only, after the worker is gone. */
-void board_retire_row(struct board *board, struct board_row *row);
+/* What the master says of the worker with this row, which is one of `board->rows`. */
+struct board_seat *board_seat(struct board *board, const struct board_row *row);
+
+/* Adds the row's counters to the totals and frees it. Counts that no worker can have reached in its
+ * time are damage: they are left out, and their number is returned. Master only, after the worker
+ * is gone. */
+uint32_t board_retire_row(struct board *board, struct board_row *row);
 
 /* Whom a worker's death is put down to. */
 struct blame {

@@ -68,7 +68,7 @@ static uint32_t serving(const struct board *board)
     uint32_t count = 0;
 
     for (uint32_t i = 0; i < board->row_high; i++)
-        count += atomic_load_explicit(&board->rows[i].state, memory_order_relaxed) == ROW_SERVING;
+        count += atomic_load_explicit(&board->seats[i].state, memory_order_relaxed) == ROW_SERVING;
     return count;
 }
 
@@ -94,16 +94,16 @@ static void add_workers(cJSON *stats, const struct board *board)
     cJSON *list = cJSON_AddArrayToObject(stats, "workers");
 
     for (uint32_t i = 0; i < board->row_high; i++) {
-        const struct board_row *row = &board->rows[i];
-        uint32_t state = atomic_load_explicit(&row->state, memory_order_relaxed);
+        const struct board_seat *seat = &board->seats[i];
+        uint32_t state = atomic_load_explicit(&seat->state, memory_order_relaxed);
         if (state == ROW_FREE)
             continue;
         cJSON *worker = cJSON_CreateObject();
-        cJSON_AddNumberToObject(worker, "slot", row->slot);
-        cJSON_AddNumberToObject(worker, "pid", row->pid);
-        add_counter(worker, "generation", row->generation);
+        cJSON_AddNumberToObject(worker, "slot", seat->slot);
+        cJSON_AddNumberToObject(worker, "pid", seat->pid);
+        add_counter(worker, "generation", seat->generation);
         cJSON_AddStringToObject(worker, "state", state_name(state));
-        cJSON_AddNumberToObject(worker, "connections", row->open);
+        cJSON_AddNumberToObject(worker, "connections", board->rows[i].open);
         cJSON_AddItemToArray(list, worker);
     }
 }

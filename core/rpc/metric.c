@@ -4,6 +4,7 @@
 #include <stdalign.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/memory.h"
 
@@ -14,6 +15,9 @@ static const char *const names[MODULE_METRICS] = {
     [METRIC_WAITING] = "waiting",     [METRIC_TIMERS] = "timers",
     [METRIC_DESCRIPTORS] = "watched",
 };
+
+#define GAUGE   '='
+#define COUNTER '+'
 
 static uint32_t count_own(const pillion_metric *own)
 {
@@ -45,17 +49,37 @@ void metrics_init(pillion_instance *self, const pillion_metric *own)
         self->cells[i] = &cells[i];
 }
 
-bool metrics_declare(const pillion_instance *self, const pillion_metric *own, struct board *board)
+void metrics_describe(const pillion_instance *self, const pillion_metric *own, struct text *list)
 {
     char name[BOARD_NAME_MAX];
 
     for (uint32_t i = 0; i < self->cell_count; i++) {
         bool gauge = i < MODULE_METRICS || own[i - MODULE_METRICS].type == PILLION_GAUGE;
         full_name(self, own, i, name);
-        if (board_add_metric(board, name, gauge) == BOARD_NO_METRIC)
+        text_printf(list, "%c%s\n", gauge ? GAUGE : COUNTER, name);
+    }
+}
+
+/* The list comes from a process that has run modules: it may hold anything. */
+static bool is_name(const char *name)
+{
+    for (const char *c = name; *c != '\0'; c++) {
+        if (*c < ' ' || *c > '~')
             return false;
     }
-    return true;
+    return *name != '\0';
+}
+
+bool metrics_declare(struct board *board, char *list)
+{
+    bool all = true;
+
+    for (char *rest, *line = strtok_r(list, "\n", &rest); line != NULL;
+         line = strtok_r(NULL, "\n", &rest)) {
+        if ((*line == GAUGE || *line == COUNTER) && is_name(line + 1))
+            all = board_add_metric(board, line + 1, *line == GAUGE) != BOARD_NO_METRIC && all;
+    }
+    return all;
 }
 
 void metrics_attach(pillion_instance *self, const pillion_metric *own, const struct board *board,

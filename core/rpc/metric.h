@@ -24,8 +24,12 @@ enum module_metric {
 /* Gives the instance numbers of its own. `own` is the table of the descriptor. */
 void metrics_init(pillion_instance *self, const pillion_metric *own);
 
-/* Gives the names to the board. In a probe. False when they do not all fit. */
-bool metrics_declare(const pillion_instance *self, const pillion_metric *own, struct board *board);
+/* Appends the names to a list for the master, a line each. In a probe. */
+void metrics_describe(const pillion_instance *self, const pillion_metric *own, struct text *list);
+
+/* Gives the names of such a list to the board; cuts the list into lines. In the master, which
+ * believes nothing of it: what is no name is passed over. False when the board is full. */
+bool metrics_declare(struct board *board, char *list);
 
 /* From now on the instance's numbers are those in the row. In a worker, before the module runs. */
 void metrics_attach(pillion_instance *self, const pillion_metric *own, const struct board *board,

@@ -3,14 +3,17 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "must.h"
 #include "rpc/board.h"
+#include "rpc/metric.h"
 
 static struct board *board;
 static struct error error;
@@ -77,12 +80,13 @@ START_TEST(board_rows_are_taken_zeroed_and_given_back)
         for (uint32_t i = 0; i < BOARD_ROWS_MAX; i++) {
             struct board_row *row = rows[i] = board_take_row(board, i, round + 1);
             must(row != NULL);
-            must(row->state == ROW_STARTING && row->slot == i && row->generation == round + 1);
-            must(row->pid == 0 && row->open == 0 && row->running == 0 && row->hung == 0);
+            struct board_seat *seat = board_seat(board, row);
+            must(seat->state == ROW_STARTING && seat->slot == i && seat->generation == round + 1);
+            must(seat->pid == 0 && row->open == 0 && row->running == 0);
             must(row->dispatched == 0 && row->allowed_ns == 0);
             must(row->counters[COUNT_FRAMES] == 0 && row->methods[0].calls == 0);
-            row->pid = 1;
-            row->open = row->running = row->hung = 1;
+            seat->pid = 1;
+            row->open = row->running = 1;
             row->dispatched = row->allowed_ns = 1;
             row->counters[COUNT_FRAMES] = 1;
             row->methods[0].calls = 1;
@@ -133,12 +137,27 @@ START_TEST(board_metrics_are_counters_and_gauges)
     board_retire_row(board, row);
     ck_assert_int_eq(board_sum_metric(board, 0), 7);
     ck_assert_int_eq(board_sum_metric(board, 1), -2);
-    /* A module that writes where it should not harms nobody else. */
-    board->metric_count = UINT32_MAX;
-    ck_assert_uint_eq(board_metrics_known(board), BOARD_METRICS_MAX);
-    ck_assert_uint_eq(board_find_metric(board, BYTES("none")), BOARD_NO_METRIC);
-    ck_assert_uint_eq(board_add_metric(board, "none", false), BOARD_NO_METRIC);
     board_retire_row(board, other);
+}
+END_TEST
+
+START_TEST(metrics_that_a_probe_names_are_checked)
+{
+    char list[] =
+        "+shop.sold\n=shop memory_bytes\n\n+\n=\n?shop.odd\nshop.none\n+a\x1b[2J\n+b\xc2\x9b\n"
+        "=shop.sold\n+last";
+    char more[BOARD_NAME_MAX + 2] = "+";
+
+    start();
+    ck_assert(metrics_declare(board, list));
+    ck_assert_uint_eq(board_metrics_known(board), 3);
+    ck_assert_uint_eq(board_find_metric(board, BYTES("shop.sold")), 0);
+    ck_assert(!board->metric_gauge[0]);
+    ck_assert(board->metric_gauge[board_find_metric(board, BYTES("shop memory_bytes"))]);
+    ck_assert_uint_eq(board_find_metric(board, BYTES("last")), 2);
+    memset(more + 1, 'x', BOARD_NAME_MAX);
+    ck_assert(!metrics_declare(board, more));
+    ck_assert_uint_eq(board_metrics_known(board), 3);
 }
 END_TEST
 
@@ -189,19 +208,107 @@ START_TEST(board_totals_outlive_the_rows)
 }
 END_TEST
 
-START_TEST(board_is_shared_over_fork)
+/* ---- What a worker may do ---- */
+
+static int status_of(pid_t child)
 {
     int status;
+    must(waitpid(child, &status, 0) == child);
+    return status;
+}
 
+START_TEST(worker_writes_to_its_row_and_reads_the_board)
+{
     start();
-    struct board_row *row = board_take_row(board, 3, 1);
+    board_add_method(board, "ping");
+    struct board_row *row = board_take_row(board, 3, 1), *other = board_take_row(board, 4, 1);
+    counter_add(&other->counters[COUNT_FRAMES], 1);
     pid_t child = fork();
     if (child == 0) {
-        counter_add(&row->counters[COUNT_FRAMES], 42);
+        struct board_row *own = row;
+        must(board_enter(board, &own, &error));
+        counter_add(&own->counters[COUNT_FRAMES], 42);
+        counter_add(&own->methods[0].calls, 2);
+        must(board_find_method(board, BYTES("ping")) == 0);
+        must(board_sum(board, COUNT_FRAMES) == 43);
         _exit(0);
     }
-    ck_assert_int_eq(waitpid(child, &status, 0), child);
-    ck_assert_uint_eq(board_sum(board, COUNT_FRAMES), 42);
+    ck_assert_int_eq(status_of(child), 0);
+    ck_assert_uint_eq(board_sum(board, COUNT_FRAMES), 43);
+    ck_assert_uint_eq(row->methods[0].calls, 2);
+}
+END_TEST
+
+/* Whether a child that has entered the board, with a row, dies of a store at `place`. */
+static bool store_kills(struct board_row *row, void *place, bool made_writable)
+{
+    uintptr_t page = (uintptr_t)place & ~(uintptr_t)(BOARD_PAGE - 1);
+    pid_t child = fork();
+
+    if (child == 0) {
+        must(board_enter(board, row == NULL ? NULL : &row, &error));
+        signal(SIGSEGV, SIG_DFL);
+        signal(SIGBUS, SIG_DFL);
+        if (made_writable)
+            must(mprotect((void *)page, BOARD_PAGE, PROT_READ | PROT_WRITE) < 0);
+        *(volatile char *)place = 1;
+        _exit(0);
+    }
+    int status = status_of(child);
+    return WIFSIGNALED(status) && (WTERMSIG(status) == SIGSEGV || WTERMSIG(status) == SIGBUS);
+}
+
+START_TEST(worker_cannot_write_to_what_is_not_its_own)
+{
+    start();
+    struct board_row *row = board_take_row(board, 0, 1), *other = board_take_row(board, 1, 1);
+    void *const places[] = {
+        (void *)&board->row_high,  (void *)&board->seats[1].state,
+        board->names[0],           (void *)&board->quarantined[0],
+        (void *)&other->open,      (void *)&board->totals,
+        (void *)&board->crashes,   (void *)&row->open, /* as the others see it */
+        (void *)&board->generation};
+
+    for (size_t i = 0; i < sizeof(places) / sizeof(*places); i++) {
+        ck_assert_msg(store_kills(row, places[i], false), "place %zu", i);
+        ck_assert_msg(store_kills(row, places[i], true), "place %zu", i);
+        ck_assert_msg(store_kills(NULL, places[i], false), "place %zu of a probe", i);
+    }
+}
+END_TEST
+
+START_TEST(board_file_cannot_be_cut_short)
+{
+    start();
+    ck_assert_int_lt(ftruncate(board_descriptor(), 4096), 0);
+    ck_assert_int_lt(ftruncate(board_descriptor(), (off_t)sizeof(struct board) * 2), 0);
+}
+END_TEST
+
+START_TEST(counts_that_no_worker_can_have_reached_are_left_out)
+{
+    struct method_counters sum;
+
+    start();
+    board_add_method(board, "ping");
+    struct board_row *row = board_take_row(board, 0, 1);
+    row->counters[COUNT_FRAMES] = UINT64_MAX;
+    row->counters[COUNT_BYTES_IN] = 1000;
+    row->methods[0].calls = 7;
+    row->methods[0].errors = 0x4141414141414141;
+    row->methods[0].latency[3] = 1ull << 63;
+    row->methods[0].total_ns = UINT64_MAX / 2;
+    for (unsigned retired = 0; retired < 2; retired++) {
+        ck_assert_uint_eq(board_sum(board, COUNT_FRAMES), 0);
+        ck_assert_uint_eq(board_sum(board, COUNT_BYTES_IN), 1000);
+        board_sum_method(board, 0, &sum);
+        ck_assert_uint_eq(sum.calls, 7);
+        ck_assert_uint_eq(sum.errors, 0);
+        ck_assert_uint_eq(sum.latency[3], 0);
+        ck_assert_uint_eq(sum.total_ns, 0);
+        if (retired == 0)
+            ck_assert_uint_eq(board_retire_row(board, row), 4);
+    }
 }
 END_TEST
 
@@ -341,8 +448,10 @@ END_TEST
 UNIT_MAIN("board", board_gives_each_name_one_index_for_ever,
           board_takes_names_of_every_length_that_a_request_can_have,
           board_rows_are_taken_zeroed_and_given_back, board_rows_that_were_never_used_cost_nothing,
-          board_metrics_are_counters_and_gauges, board_totals_outlive_the_rows,
-          board_is_shared_over_fork, board_resumed_is_the_same,
+          board_metrics_are_counters_and_gauges, metrics_that_a_probe_names_are_checked,
+          board_totals_outlive_the_rows, worker_writes_to_its_row_and_reads_the_board,
+          worker_cannot_write_to_what_is_not_its_own, board_file_cannot_be_cut_short,
+          counts_that_no_worker_can_have_reached_are_left_out, board_resumed_is_the_same,
           board_of_another_layout_begins_again, latency_buckets_meet_without_gaps,
           latency_buckets_are_monotonic, board_blame_believes_nothing,
           every_counter_has_a_name_of_its_own)
