@@ -7,10 +7,13 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "base/printable.h"
 #include "cmd/bench_load.h"
 #include "cmd/commands.h"
 #include "cmd/outcome.h"
 #include "cmd/params.h"
+#include "cmd/target.h"
+#include "wire/json.h"
 
 #define SECONDS_MAX 86400.0
 #define RATE_MAX    1e8
@@ -18,7 +21,7 @@
 enum { OPTION_SERVER = 256, OPTION_RATE, OPTION_ID, OPTION_MEMBERS, OPTION_JSON };
 
 static const struct option_row options[] = {
-    {OPTION_SERVER, "server", "ADDR", "HOST:PORT or unix:PATH; " DEFAULT_SERVER " by default"},
+    {OPTION_SERVER, "server", "ADDR", TARGET_SUMMARY},
     {'c', "connections", "N", "how many connections; 1 by default"},
     {'P', "in-flight", "N", "requests under way on each of them; 1 by default"},
     {'d', "duration", "SECONDS", "how long; 5 by default"},
@@ -32,6 +35,8 @@ static const struct option_row options[] = {
 
 struct bench {
     struct load_plan plan;
+    char server[TARGET_SIZE];
+    const char *given; /* as --server, or NULL */
     const char *method;
     const char *members; /* or NULL */
     struct text params;
@@ -53,6 +58,19 @@ static double own_cpu_us(void)
     getrusage(RUSAGE_SELF, &usage);
     return (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1e6 +
            (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec);
+}
+
+/* "CODE: MESSAGE" of the first error reply. One that was cut is no JSON any more. */
+static void first_error(const struct load_result *result, struct text *out)
+{
+    struct bytes body = {text_string(&result->first_error), result->first_error.size};
+    const struct json_limits limits = {.depth = JSON_DEPTH_MAX, .values = UINT32_MAX};
+    struct json_error error;
+
+    if (json_check(body, &limits, &error))
+        outcome_append_error(out, envelope_member(body, BYTES("result")));
+    else
+        text_append_line(out, body);
 }
 
 static const struct {
@@ -92,6 +110,14 @@ static void print_json(const struct bench *bench, const struct load_result *resu
     cJSON_AddNumberToObject(report, "seconds", result->seconds);
     cJSON_AddNumberToObject(report, "requests", (double)result->replies);
     cJSON_AddNumberToObject(report, "errors", (double)result->errors);
+    if (result->errors > 0) {
+        struct text first = {0};
+        first_error(result, &first);
+        cJSON_AddStringToObject(report, "first_error", text_string(&first));
+        text_free(&first);
+    } else {
+        cJSON_AddNullToObject(report, "first_error");
+    }
     cJSON_AddNumberToObject(report, "unanswered", (double)result->unanswered);
     cJSON_AddNumberToObject(report, "failed_connections", result->failed);
     cJSON_AddNumberToObject(report, "requests_per_second", per_second(result, result->replies));
@@ -161,13 +187,14 @@ static int read_count(struct args *args, const char *option, uint32_t most, uint
 }
 
 /* 0, or the exit status. */
-static int read_option(struct args *args, int id, struct bench *bench)
+static int take_option(struct args *args, int id, void *data)
 {
+    struct bench *bench = data;
     struct load_plan *plan = &bench->plan;
 
     switch (id) {
     case OPTION_SERVER:
-        plan->server = args->value;
+        bench->given = args->value;
         return 0;
     case OPTION_JSON:
         bench->json = true;
@@ -202,28 +229,43 @@ static int read_option(struct args *args, int id, struct bench *bench)
 /* 0, or the exit status. */
 static int read_line(struct args *args, struct bench *bench)
 {
-    int id, status;
+    const char *operands[2];
 
-    while ((id = args_next(args)) > 0) {
-        status = read_option(args, id, bench);
-        if (status != 0)
-            return status;
-    }
-    if (id != ARGS_END)
-        return id == ARGS_HELP ? id : EXIT_USAGE;
-    bench->method = args_operand(args);
+    int status = args_read(args, take_option, bench, operands, 2);
+    if (status != 0)
+        return status;
+    bench->method = operands[0];
     if (bench->method == NULL)
-        return command_misused(args->command, "which METHOD?");
-    const char *params = args_operand(args), *more = args_operand(args);
-    if (more != NULL)
-        return command_misused(args->command,
-                               "\"%s\" is one too many; options come before METHOD, and PARAMS is "
-                               "one argument: quote it",
-                               more);
+        return command_misused(args->command, "which METHOD? \"pillion list\" shows what there is");
     /* At a rate, requests are sent when they are due, whatever is under way. */
     if (bench->plan.rate > 0 && !bench->in_flight_given)
         bench->plan.in_flight = LOAD_IN_FLIGHT_MAX;
-    return params_read(args->command, params, &bench->params);
+    status = target_read(args->command, bench->given, bench->server);
+    return status != 0 ? status : params_read(args->command, operands[1], &bench->params);
+}
+
+/* What went wrong, on standard error; the exit status. */
+static int conclude(const struct command *self, const struct bench *bench,
+                    const struct load_result *result)
+{
+    struct text first = {0};
+    int status = EXIT_SUCCESS;
+
+    if (result->errors > 0) {
+        first_error(result, &first);
+        command_failed(self, 0, "%llu of %llu replies are errors; the first: %s",
+                       (unsigned long long)result->errors, (unsigned long long)result->replies,
+                       text_string(&first));
+        text_free(&first);
+        status = result->errors == result->replies ? EXIT_FAILURE : EXIT_SUCCESS;
+    }
+    if (result->failed > 0)
+        return command_failed(self, EXIT_FAILURE, "%u of %u connections ended early: %s",
+                              result->failed, bench->plan.connections, result->failure.text);
+    if (result->unanswered > 0)
+        return command_failed(self, EXIT_FAILURE, "%llu requests were not answered within 2 s",
+                              (unsigned long long)result->unanswered);
+    return status;
 }
 
 static int run_load(const struct command *self, struct bench *bench)
@@ -251,23 +293,21 @@ static int run_load(const struct command *self, struct bench *bench)
         print_json(bench, &result, cpu_us);
     else
         print_report(bench, &result, cpu_us);
-    if (ran && result.failed > 0)
-        status = command_failed(self, EXIT_FAILURE, "%u of %u connections ended early: %s",
-                                result.failed, bench->plan.connections, result.failure.text);
-    else if (ran && result.unanswered > 0)
-        status = command_failed(self, EXIT_FAILURE, "%llu requests were not answered within 2 s",
-                                (unsigned long long)result.unanswered);
+    status = command_flush(self, status);
+    if (ran && status == EXIT_SUCCESS)
+        status = conclude(self, bench, &result);
     free(result.times);
+    text_free(&result.first_error);
     text_free(&request);
-    return command_flush(self, status);
+    return status;
 }
 
 static int run(const struct command *self, int argc, char **argv)
 {
     struct args args = {.command = self, .argc = argc, .argv = argv, .next = 1};
-    struct bench bench = {
-        .plan = {.server = DEFAULT_SERVER, .connections = 1, .in_flight = 1, .seconds = 5}};
+    struct bench bench = {.plan = {.connections = 1, .in_flight = 1, .seconds = 5}};
 
+    bench.plan.server = bench.server;
     int status = read_line(&args, &bench);
     if (status == ARGS_HELP)
         status = command_flush(self, EXIT_SUCCESS);
@@ -292,7 +332,9 @@ const struct command bench_command = {
         "Methods that wait for something run one after the other on a connection, unless\n"
         "requests have an id; replies are then taken as they come.\n"
         "\n"
-        "Exit status: 0 when every request was answered (error replies are answers), 1 when\n"
-        "connections ended or replies are missing, 2 when no server answers, 64 when the\n"
-        "command line or PARAMS is wrong.\n",
+        "The first error reply is shown on standard error.\n"
+        "\n"
+        "Exit status: 0 when every request was answered (error replies are answers, unless\n"
+        "there is no other), 1 when all replies are errors, connections ended or replies are\n"
+        "missing, 2 when no server answers, 64 when the command line or PARAMS is wrong.\n",
 };

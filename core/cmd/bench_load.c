@@ -17,14 +17,15 @@
 #include "cmd/client.h"
 #include "wire/frame.h"
 
-#define CONNECT_MS   10000
-#define DRAIN_NS     (2 * NS_PER_S)
-#define READ_SIZE    (256u * 1024)
-#define SEND_SIZE    (256u * 1024) /* of copies of the frame, for one send */
-#define EVENTS       256
-#define ERROR_START  BYTES("{\"out\":\"error\"")
-#define ERROR_SIZE   14u
-#define FDS_RESERVED 16u /* descriptors that are not connections */
+#define CONNECT_MS      10000
+#define DRAIN_NS        (2 * NS_PER_S)
+#define READ_SIZE       (256u * 1024)
+#define SEND_SIZE       (256u * 1024) /* of copies of the frame, for one send */
+#define EVENTS          256
+#define ERROR_START     BYTES("{\"out\":\"error\"")
+#define ERROR_SIZE      14u
+#define FIRST_ERROR_MAX 4096u
+#define FDS_RESERVED    16u /* descriptors that are not connections */
 
 /* Requests that were sent, or were due, at the same time. */
 struct sent {
@@ -60,6 +61,7 @@ struct load {
     uint64_t in_flight;
     uint64_t due;  /* requests of the rate that have been handed to connections */
     uint32_t turn; /* the connection that gets the next of them */
+    const struct load_conn *first_error_of; /* whose reply goes into first_error; NULL for none */
 };
 
 static volatile sig_atomic_t interrupted;
@@ -161,6 +163,26 @@ static bool is_error(const char *body)
     return memcmp(body, ERROR_START.data, ERROR_SIZE) == 0;
 }
 
+/* Keeps a part of the first error reply. */
+static void keep_error(struct load *load, const char *data, size_t size)
+{
+    struct text *kept = &load->result->first_error;
+
+    text_append(kept, (struct bytes){data, size < FIRST_ERROR_MAX - kept->size
+                                               ? size
+                                               : FIRST_ERROR_MAX - kept->size});
+}
+
+/* Counts the error reply whose first `size` bytes, of the body, are at `body`. */
+static void count_error(struct load *load, const struct load_conn *conn, const char *body,
+                        size_t size)
+{
+    if (load->result->errors++ != 0)
+        return;
+    load->first_error_of = conn;
+    keep_error(load, body, size);
+}
+
 /* The body's size. */
 static uint32_t size_of(const char *header)
 {
@@ -182,19 +204,23 @@ static size_t take_part(struct load *load, struct load_conn *conn, struct bytes 
             conn->left = size_of(conn->start);
         else if (conn->have > FRAME_HEADER_SIZE)
             conn->left--;
+        if (conn->have == sizeof(conn->start) && is_error(conn->start + FRAME_HEADER_SIZE))
+            count_error(load, conn, conn->start + FRAME_HEADER_SIZE, ERROR_SIZE);
     }
     size_t rest = input.size - taken;
     if (conn->have >= FRAME_HEADER_SIZE) {
         if (rest > conn->left)
             rest = (size_t)conn->left;
+        if (load->first_error_of == conn)
+            keep_error(load, input.data + taken, rest);
         conn->left -= rest;
         taken += rest;
         *whole = conn->left == 0;
     }
     if (*whole) {
-        load->result->errors +=
-            conn->have == sizeof(conn->start) && is_error(conn->start + FRAME_HEADER_SIZE);
         conn->have = 0;
+        if (load->first_error_of == conn)
+            load->first_error_of = NULL;
     }
     return taken;
 }
@@ -213,8 +239,11 @@ static uint32_t count_replies(struct load *load, struct load_conn *conn, struct 
         if (conn->have == 0 && size <= input.size) {
             whole = true;
             taken = (size_t)size;
-            load->result->errors +=
-                size >= sizeof(conn->start) && is_error(input.data + FRAME_HEADER_SIZE);
+            if (size >= sizeof(conn->start) && is_error(input.data + FRAME_HEADER_SIZE)) {
+                count_error(load, conn, input.data + FRAME_HEADER_SIZE,
+                            (size_t)size - FRAME_HEADER_SIZE);
+                load->first_error_of = NULL;
+            }
         } else {
             taken = take_part(load, conn, input, &whole);
         }

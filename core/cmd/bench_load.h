@@ -33,6 +33,7 @@ struct load_plan {
 struct load_result {
     uint64_t replies;        /* error replies among them */
     uint64_t errors;         /* error replies */
+    struct text first_error; /* the body of the first, 4 KiB of it at most; the caller frees it */
     uint64_t bytes;          /* of requests and replies */
     uint64_t unanswered;     /* requests that had no reply two seconds after the end */
     uint32_t failed;         /* connections that ended */

@@ -1,109 +1,194 @@
-/* `pillion call METHOD [PARAMS | -]`: one call from the command line.
+/* `pillion call METHOD [PARAMS | -]`: calls from the command line.
  *
  * Params go out and results come out byte for byte: nothing here parses a number and prints it
- * anew. */
+ * anew. On a terminal results are indented (cmd/pretty.h). */
+#include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/memory.h"
 #include "cmd/client.h"
 #include "cmd/commands.h"
 #include "cmd/outcome.h"
 #include "cmd/params.h"
+#include "cmd/target.h"
 
 #define DEFAULT_MS 30000
 
-enum { OPTION_SERVER = 256, OPTION_TIMEOUT, OPTION_MEMBERS };
+enum { OPTION_SERVER = 256, OPTION_TIMEOUT, OPTION_MEMBERS, OPTION_LINES };
 
 static const struct option_row options[] = {
-    {OPTION_SERVER, "server", "ADDR", "HOST:PORT or unix:PATH; " DEFAULT_SERVER " by default"},
+    {OPTION_SERVER, "server", "ADDR", TARGET_SUMMARY},
     {OPTION_TIMEOUT, "timeout", "TIME", "how long to wait, as in 500ms or 10s; 30s by default"},
     {OPTION_MEMBERS, "members", "OBJECT", MEMBERS_SUMMARY},
+    {OPTION_LINES, "lines", NULL, "with -: makes a call of each line that is read"},
     {0, NULL, NULL, NULL},
 };
 
 struct call {
-    const char *server;
-    uint64_t timeout_ms;
+    struct client client;
+    char server[TARGET_SIZE];
+    const char *given; /* as --server, or NULL */
     const char *method;
     const char *members; /* or NULL */
-    struct text params;
+    const char *operand; /* PARAMS, or NULL */
+    bool lines;
 };
 
-/* ---- the command ---- */
+/* ---- Calls ---- */
 
-static int exchange(const struct command *self, const struct call *call)
+/* Sends one request and appends the reply. 0, or EXIT_NO_SERVER after saying why. */
+static int ask(const struct command *self, struct call *call, const struct text *params,
+               struct text *reply)
 {
-    struct text request = {0}, reply = {0};
+    struct text request = {0};
     struct error error = {0};
-    int status;
 
-    params_request(call->method, &call->params, call->members, &request);
-    struct bytes body = {request.data, request.size};
-    if (client_exchange(call->server, body, call->timeout_ms, &reply, &error))
-        status = outcome_print(self, call->server, (struct bytes){text_string(&reply), reply.size});
-    else
-        status = command_failed(self, EXIT_NO_SERVER, "%s", error.text);
+    params_request(call->method, params, call->members, &request);
+    bool good =
+        client_exchange(&call->client, (struct bytes){request.data, request.size}, reply, &error);
     text_free(&request);
+    return good ? 0 : command_failed(self, EXIT_NO_SERVER, "%s", error.text);
+}
+
+/* `echo 5 | pillion call METHOD` is not read, and looks as if it were. */
+static void tell_unread_pipe(const struct command *self, const struct call *call)
+{
+    struct stat status;
+    int waiting = 0;
+
+    if (call->operand == NULL && fstat(STDIN_FILENO, &status) == 0 && S_ISFIFO(status.st_mode) &&
+        ioctl(STDIN_FILENO, FIONREAD, &waiting) == 0 && waiting > 0)
+        command_failed(self, 0,
+                       "note: what is piped in was not read, and null was sent; \"pillion call %s "
+                       "-\" reads it",
+                       call->method);
+}
+
+static int call_once(const struct command *self, struct call *call)
+{
+    struct text params = {0}, reply = {0};
+
+    int status = params_read(self, call->operand, &params);
+    if (status == 0)
+        status = ask(self, call, &params, &reply);
+    if (status == 0) {
+        tell_unread_pipe(self, call);
+        status = outcome_print(self, call->server, (struct bytes){text_string(&reply), reply.size});
+    }
+    text_free(&params);
     text_free(&reply);
     return status;
+}
+
+/* One call of the `size` bytes at `line`. The status that it alone would have. */
+static int call_line(const struct command *self, struct call *call, const char *line, size_t size,
+                     unsigned long number)
+{
+    struct text params = {0}, reply = {0};
+
+    int status = params_take_line(self, (struct bytes){line, size}, number, &params);
+    if (status == 0)
+        status = ask(self, call, &params, &reply);
+    if (status == 0) {
+        const struct bytes body = {text_string(&reply), reply.size};
+        status = outcome_print_line(self, call->server, body, number);
+    }
+    text_free(&params);
+    text_free(&reply);
+    return status;
+}
+
+/* Calls one after the other. What is wrong with a line, or an error reply, ends nothing; that
+ * nobody answers does. The highest status of all. */
+static int call_lines(const struct command *self, struct call *call)
+{
+    char *line = NULL;
+    size_t capacity = 0;
+    int worst = 0;
+    ssize_t size;
+
+    for (unsigned long number = 1; (size = getline(&line, &capacity, stdin)) >= 0; number++) {
+        if (line[strspn(line, " \t\r\n")] == '\0' && strlen(line) == (size_t)size)
+            continue;
+        int status = call_line(self, call, line, (size_t)size, number);
+        worst = status > worst ? status : worst;
+        if (status == EXIT_NO_SERVER || command_flush(self, 0) != 0)
+            break;
+    }
+    if (ferror(stdin))
+        worst = command_failed(self, EXIT_USAGE, "cannot read standard input: %s", strerror(errno));
+    free(line);
+    return command_flush(self, worst);
+}
+
+/* ---- The command ---- */
+
+static int take_option(struct args *args, int id, void *data)
+{
+    struct call *call = data;
+
+    if (id == OPTION_SERVER)
+        call->given = args->value;
+    else if (id == OPTION_MEMBERS)
+        return members_check(args->command, call->members = args->value);
+    else if (id == OPTION_LINES)
+        call->lines = true;
+    else if (!timeout_read(args->value, &call->client.timeout_ms) || call->client.timeout_ms == 0)
+        return command_misused(
+            args->command, "--timeout takes a time as in 500ms or 10s, not \"%s\"", args->value);
+    return 0;
 }
 
 /* 0, or the exit status. */
 static int read_line(struct args *args, struct call *call)
 {
     const struct command *self = args->command;
-    int id;
+    const char *operands[2];
 
-    while ((id = args_next(args)) > 0) {
-        if (id == OPTION_SERVER)
-            call->server = args->value;
-        else if (id == OPTION_MEMBERS)
-            call->members = args->value;
-        else if (!timeout_read(args->value, &call->timeout_ms) || call->timeout_ms == 0)
-            return command_misused(self, "--timeout takes a time as in 500ms or 10s, not \"%s\"",
-                                   args->value);
-    }
-    if (id != ARGS_END)
-        return id == ARGS_HELP ? id : EXIT_USAGE;
-    if (call->members != NULL && members_check(self, call->members) != 0)
-        return EXIT_USAGE;
-    call->method = args_operand(args);
+    int status = args_read(args, take_option, call, operands, 2);
+    if (status != 0)
+        return status;
+    call->method = operands[0];
+    call->operand = operands[1];
     if (call->method == NULL)
-        return command_misused(self, "which METHOD?");
-    const char *params = args_operand(args);
-    const char *more = args_operand(args);
-    if (more != NULL)
-        return command_misused(self,
-                               "\"%s\" is one too many; options come before METHOD, and "
-                               "PARAMS is one argument: quote it",
-                               more);
-    return params_read(self, params, &call->params);
+        return command_misused(self, "which METHOD? \"pillion list\" shows what there is");
+    if (call->lines && (call->operand == NULL || strcmp(call->operand, "-") != 0))
+        return command_misused(self, "--lines needs \"-\" for PARAMS");
+    return target_read(self, call->given, call->server);
 }
 
 static int run(const struct command *self, int argc, char **argv)
 {
     struct args args = {.command = self, .argc = argc, .argv = argv, .next = 1};
-    struct call call = {.server = DEFAULT_SERVER, .timeout_ms = DEFAULT_MS};
+    struct call call = {.client = {.timeout_ms = DEFAULT_MS, .fd = -1}};
 
+    call.client.server = call.server;
     int status = read_line(&args, &call);
     if (status == ARGS_HELP)
-        status = command_flush(self, EXIT_SUCCESS);
-    else if (status == 0)
-        status = exchange(self, &call);
-    text_free(&call.params);
+        return command_flush(self, EXIT_SUCCESS);
+    if (status == 0)
+        status = call.lines ? call_lines(self, &call) : call_once(self, &call);
+    client_close(&call.client);
     return status;
 }
 
 const struct command call_command = {
     .name = "call",
     .run = run,
-    .usage = "[--server ADDR] [--timeout TIME] [--members OBJECT] METHOD [PARAMS | -]",
+    .usage = "[--server ADDR] [--timeout TIME] [--members OBJECT] METHOD [PARAMS | -]\n"
+             "[--server ADDR] [--timeout TIME] [--members OBJECT] --lines METHOD -",
     .summary = "Calls a method and prints its result.",
     .options = options,
     .notes = "PARAMS is JSON, null when it is left out, read from standard input with \"-\".\n"
-             "The result is printed as the server sent it.\n"
+             "The result is printed as the server sent it, and indented on a terminal.\n"
+             "With --lines each line of standard input is PARAMS, and each result a line.\n"
              "\n"
              "Exit status: 0 for a reply, 1 for an error reply (shown on standard error),\n"
-             "2 when no server answers, 64 when the command line or PARAMS is wrong.\n",
+             "2 when no server answers, 64 when the command line or PARAMS is wrong. With\n"
+             "--lines it is the highest of all.\n",
 };

@@ -1,4 +1,4 @@
-/* One exchange with a server. See client.h.
+/* Exchanges with a server. See client.h.
  *
  * Reading goes on while the request is still being sent: a server that refuses a frame says so and
  * closes without taking the rest of it. */
@@ -178,20 +178,28 @@ int client_connect(const char *server, uint64_t timeout_ms, struct error *error)
     return connect_any(&exchange) ? exchange.fd : -1;
 }
 
-bool client_exchange(const char *server, struct bytes body, uint64_t timeout_ms, struct text *reply,
+bool client_exchange(struct client *client, struct bytes body, struct text *reply,
                      struct error *error)
 {
-    struct exchange exchange = {.server = server,
-                                .fd = -1,
-                                .deadline = clock_ns() + timeout_ms * NS_PER_MS,
-                                .timeout_ms = timeout_ms,
+    struct exchange exchange = {.server = client->server,
+                                .fd = client->fd,
+                                .deadline = clock_ns() + client->timeout_ms * NS_PER_MS,
+                                .timeout_ms = client->timeout_ms,
                                 .body = body,
                                 .error = error};
 
     frame_header((uint32_t)body.size, exchange.header);
-    bool good = connect_any(&exchange) && run(&exchange, reply);
-    if (exchange.fd >= 0)
-        close(exchange.fd);
+    bool good = (exchange.fd >= 0 || connect_any(&exchange)) && run(&exchange, reply);
+    client->fd = exchange.fd;
+    if (!good)
+        client_close(client);
     text_free(&exchange.input);
     return good;
+}
+
+void client_close(struct client *client)
+{
+    if (client->fd >= 0)
+        close(client->fd);
+    client->fd = -1;
 }

@@ -14,9 +14,18 @@
  * the reason. */
 int client_connect(const char *server, uint64_t timeout_ms, struct error *error);
 
-/* Sends `body` (at most UINT32_MAX bytes) to `server`, an address as address_resolve takes it, and
- * appends the body of the reply to `reply`. False when nobody answered, with the reason. */
-bool client_exchange(const char *server, struct bytes body, uint64_t timeout_ms, struct text *reply,
+/* A connection that is made with the first exchange and kept for those that follow. */
+struct client {
+    const char *server;  /* an address as address_resolve takes it */
+    uint64_t timeout_ms; /* for each exchange */
+    int fd;              /* -1 at first */
+};
+
+/* Sends `body` (at most UINT32_MAX bytes) and appends the body of the reply to `reply`. False when
+ * nobody answered, with the reason; then the connection is closed. */
+bool client_exchange(struct client *client, struct bytes body, struct text *reply,
                      struct error *error);
+
+void client_close(struct client *client);
 
 #endif

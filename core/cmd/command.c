@@ -3,6 +3,7 @@
  * Not getopt_long(3): its messages cannot suggest, and its state is global. */
 #include "cmd/command.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -15,8 +16,51 @@
 #include "base/suggest.h"
 
 #define HELP_COLUMN 22
+#define HELP_WIDTH  79
+#define SPACE       " \n"
 
-/* ---- messages ---- */
+/* ---- help ---- */
+
+/* Columns of `size` bytes of UTF-8. */
+static int columns(const char *text, size_t size)
+{
+    int count = 0;
+
+    for (size_t i = 0; i < size; i++)
+        count += ((unsigned char)text[i] & 0xc0) != 0x80;
+    return count;
+}
+
+/* The size of the word that `text` begins with. What is in brackets is one: "[--server ADDR]". */
+static size_t word_size(const char *text)
+{
+    size_t size = 0;
+
+    for (int depth = 0; text[size] != '\0' && (depth > 0 || strchr(SPACE, text[size]) == NULL);
+         size++)
+        depth += (text[size] == '[') - (text[size] == ']');
+    return size;
+}
+
+/* Prints the words of `text`, which begin in column `column`, in lines of HELP_WIDTH at most; those
+ * after the first begin in column `indent`. */
+static void print_wrapped(FILE *to, const char *text, int column, int indent)
+{
+    int start = column;
+
+    for (text += strspn(text, SPACE); *text != '\0'; text += strspn(text, SPACE)) {
+        size_t size = word_size(text);
+        int width = columns(text, size);
+        if (column > start && column + 1 + width > HELP_WIDTH) {
+            fprintf(to, "\n%*s", indent, "");
+            start = column = indent;
+        }
+        fprintf(to, "%s%.*s", column > start ? " " : "", (int)size, text);
+        column += width + (column > start);
+        text += size;
+    }
+    fputc('\n', to);
+}
 
 static void print_usage(const struct command *command, FILE *to)
 {
@@ -24,9 +68,13 @@ static void print_usage(const struct command *command, FILE *to)
     const char *lead = "usage: ";
 
     for (;;) {
-        int size = (int)strcspn(line, "\n");
-        fprintf(to, "%spillion%s%s %.*s\n", lead, command->name[0] == '\0' ? "" : " ",
-                command->name, size, line);
+        struct text form = {0};
+        size_t size = strcspn(line, "\n");
+        int column =
+            fprintf(to, "%spillion%s%s ", lead, command->name[0] == '\0' ? "" : " ", command->name);
+        text_append(&form, (struct bytes){line, size});
+        print_wrapped(to, text_string(&form), column, column);
+        text_free(&form);
         if (line[size] == '\0')
             return;
         line += size + 1;
@@ -44,25 +92,46 @@ static void print_option(const struct option_row *row, FILE *to)
         text_printf(&words, "--%s", row->name);
     if (row->argument != NULL)
         text_printf(&words, " %s", row->argument);
-    bool fits = words.size + 2 <= HELP_COLUMN;
-    fprintf(to, "  %-*s%s%*s%s\n", fits ? HELP_COLUMN : 0, text_string(&words), fits ? "" : "\n  ",
-            fits ? 0 : HELP_COLUMN, "", row->summary);
+    command_print_row(to, text_string(&words), row->summary);
     text_free(&words);
+}
+
+void command_print_row(FILE *to, const char *left, const char *right)
+{
+    int width = columns(left, strlen(left));
+    bool fits = width + 2 <= HELP_COLUMN;
+
+    if (fits)
+        fprintf(to, "  %s%*s", left, HELP_COLUMN - width, "");
+    else
+        fprintf(to, "  %s\n%*s", left, HELP_COLUMN + 2, "");
+    print_wrapped(to, right, HELP_COLUMN + 2, HELP_COLUMN + 2);
 }
 
 static void print_help(const struct command *command)
 {
     static const struct option_row help = {'h', "help", NULL, "prints this"};
 
-    printf("%s\n\n", command->summary);
+    print_wrapped(stdout, command->summary, 0, 0);
+    fputc('\n', stdout);
     print_usage(command, stdout);
     printf("\n");
     for (const struct option_row *row = command->options; row->id != 0; row++)
         print_option(row, stdout);
     print_option(&help, stdout);
-    if (command->notes != NULL)
-        printf("\n%s", command->notes);
+    for (const char *notes = command->notes; notes != NULL;) {
+        const char *end = strstr(notes, "\n\n");
+        struct text paragraph = {0};
+        text_append(&paragraph,
+                    (struct bytes){notes, end == NULL ? strlen(notes) : (size_t)(end - notes)});
+        fputc('\n', stdout);
+        print_wrapped(stdout, text_string(&paragraph), 0, 0);
+        text_free(&paragraph);
+        notes = end == NULL ? NULL : end + 2;
+    }
 }
+
+/* ---- messages ---- */
 
 static void print_message(const struct command *command, const char *format, va_list args)
 {
@@ -180,14 +249,16 @@ int args_next(struct args *args)
 {
     if (args->cluster != NULL)
         return read_letter(args);
-    if (args->next >= args->argc)
+    if (args->next >= args->argc || args->operands_only)
         return ARGS_END;
     const char *word = args->argv[args->next];
-    if (word[0] != '-' || word[1] == '\0')
+    if (word[0] != '-' || word[1] == '\0' || isdigit((unsigned char)word[1]))
         return ARGS_END;
     args->next++;
-    if (strcmp(word, "--") == 0)
+    if (strcmp(word, "--") == 0) {
+        args->operands_only = true;
         return ARGS_END;
+    }
     if (word[1] == '-')
         return read_name(args, word + 2);
     args->cluster = word + 1;
@@ -197,4 +268,30 @@ int args_next(struct args *args)
 const char *args_operand(struct args *args)
 {
     return args->next < args->argc ? args->argv[args->next++] : NULL;
+}
+
+int args_read(struct args *args, args_option *option, void *data, const char **operands,
+              size_t most)
+{
+    size_t count = 0;
+    int id, status;
+
+    for (size_t i = 0; i < most; i++)
+        operands[i] = NULL;
+    for (;;) {
+        while ((id = args_next(args)) > 0) {
+            status = option(args, id, data);
+            if (status != 0)
+                return status;
+        }
+        if (id != ARGS_END)
+            return id == ARGS_HELP ? id : EXIT_USAGE;
+        const char *operand = args_operand(args);
+        if (operand == NULL)
+            return 0;
+        if (count == most)
+            return command_misused(args->command, "\"%s\" is one too many%s", operand,
+                                   most > 1 ? "; PARAMS is one argument: quote it" : "");
+        operands[count++] = operand;
+    }
 }

@@ -3,10 +3,15 @@
  *     pillion NAME [options] operands
  *
  * A command is one file with one `struct command`; main.c lists them. Options are declared in a
- * table, which is also what `-h` prints. Options end at the first operand, so that an operand may
- * begin with a minus: `pillion call add -5`. */
+ * table, which is also what `-h` prints. They may stand before, between and after operands; what
+ * begins with a minus and a digit is an operand, as in `pillion call add -5`, and so is everything
+ * behind "--". */
 #ifndef PILLION_CMD_COMMAND_H
 #define PILLION_CMD_COMMAND_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
 
 /* Exit statuses. Commands that have others say so in their own -h and in pillion(8). */
 #define EXIT_USAGE 64 /* EX_USAGE of sysexits(3): the command line itself is wrong */
@@ -24,7 +29,7 @@ struct command {
     const char *usage; /* what follows the name; several lines for several forms */
     const char *summary;
     const struct option_row *options; /* ended by id 0; -h and --help need no row */
-    const char *notes;                /* what -h adds below, or NULL */
+    const char *notes; /* what -h adds below: paragraphs, which are wrapped; or NULL */
 };
 
 /* An argument list that is being read. Starts as `{.command = …, .argc = …, .argv = …, .next = 1}`,
@@ -36,6 +41,7 @@ struct args {
     int next;            /* index of the argument to read */
     const char *cluster; /* the letters left of "-tq", or NULL */
     const char *value;   /* of the option that was read */
+    bool operands_only;  /* "--" was read */
 };
 
 enum { ARGS_END = 0, ARGS_ERROR = -1, ARGS_HELP = -2 };
@@ -47,6 +53,15 @@ int args_next(struct args *args);
 /* The next operand, or NULL. */
 const char *args_operand(struct args *args);
 
+/* Takes one option, whose value is in `args`. 0, or the exit status after saying what is wrong. */
+typedef int args_option(struct args *args, int id, void *data);
+
+/* Reads the whole command line: options go to `option`, and operands into `operands`, `most` at
+ * most; those that are not there become NULL. 0; ARGS_HELP; or the exit status after saying what is
+ * wrong. */
+int args_read(struct args *args, args_option *option, void *data, const char **operands,
+              size_t most);
+
 /* Prints "pillion NAME: message" and the usage to standard error. Returns EXIT_USAGE. */
 __attribute__((format(printf, 2, 3))) int command_misused(const struct command *command,
                                                           const char *format, ...);
@@ -54,6 +69,9 @@ __attribute__((format(printf, 2, 3))) int command_misused(const struct command *
 /* Prints "pillion NAME: message" to standard error and returns `status`. */
 __attribute__((format(printf, 3, 4))) int command_failed(const struct command *command, int status,
                                                          const char *format, ...);
+
+/* Prints a line of a help's table, in several lines where it is long. */
+void command_print_row(FILE *to, const char *left, const char *right);
 
 /* Writes out what standard output holds. `status`, or EXIT_FAILURE with a message when it could not
  * be written: a full disk must not look like success. */

@@ -10,11 +10,19 @@
 extern const struct command server_command; /* options.c: `pillion` itself */
 extern const struct command bench_command;
 extern const struct command call_command;
+extern const struct command describe_command; /* offers.c */
 extern const struct command dev_command;
 extern const struct command doc_command;
+extern const struct command list_command; /* offers.c */
 extern const struct command modinfo_command;
 extern const struct command new_command;
 extern const struct command try_command;
+
+/* All of them but the server's, ended by NULL. */
+extern const struct command *const all_commands[];
+
+/* The command of that name, or NULL. */
+const struct command *command_find(const char *name);
 
 /* Asks the server of this configuration to do what `verb` of the signal table says, and waits for
  * its answer, however long that takes. The exit status. */

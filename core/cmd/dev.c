@@ -363,23 +363,26 @@ static bool open_all(struct dev *dev, struct error *error)
     return dev->signals >= 0 || error_errno(error, "cannot wait for signals");
 }
 
+static int take_option(struct args *args, int id, void *data)
+{
+    struct dev *dev = data;
+
+    (void)id;
+    if (strlen(args->value) >= sizeof(dev->conf))
+        return command_misused(args->command, "the path after -c is too long");
+    snprintf(dev->conf, sizeof(dev->conf), "%s", args->value);
+    return 0;
+}
+
 /* 0, or what the process is to end with. */
 static int read_line(struct args *args, struct dev *dev)
 {
     const struct command *self = args->command;
-    int id;
+    const char *directory;
 
-    while ((id = args_next(args)) > 0) {
-        if (strlen(args->value) >= sizeof(dev->conf))
-            return command_misused(self, "the path after -c is too long");
-        snprintf(dev->conf, sizeof(dev->conf), "%s", args->value);
-    }
-    if (id != ARGS_END)
-        return id == ARGS_HELP ? id : EXIT_USAGE;
-    const char *directory = args_operand(args);
-    const char *more = args_operand(args);
-    if (more != NULL)
-        return command_misused(self, "\"%s\" is one too many", more);
+    int status = args_read(args, take_option, dev, &directory, 1);
+    if (status != 0)
+        return status;
     if (directory == NULL)
         directory = ".";
     if (realpath(directory, dev->directory) == NULL)

@@ -1,4 +1,4 @@
-/* main() and the table of commands, and nothing else: a word that is no option names a command, and
+/* main(), and nothing else: a word that is no option names a command, and
  * without one it is the server. */
 #include <signal.h>
 #include <stdbool.h>
@@ -8,13 +8,6 @@
 #include "base/suggest.h"
 #include "cmd/commands.h"
 #include "process/signals.h"
-
-static const struct command *const commands[] = {
-    &bench_command, &call_command,    &new_command, &dev_command,
-    &try_command,   &modinfo_command, &doc_command,
-};
-
-#define COMMAND_COUNT (sizeof(commands) / sizeof(*commands))
 
 /* A slip must not lead to the end of a server: `pillion top` is not meant to be `pillion -s stop`.
  */
@@ -30,8 +23,8 @@ static int unknown(const char *word)
     struct suggest suggest = suggest_start(word);
     const char *option = "";
 
-    for (size_t i = 0; i < COMMAND_COUNT; i++)
-        suggest_offer(&suggest, commands[i]->name);
+    for (const struct command *const *c = all_commands; *c != NULL; c++)
+        suggest_offer(&suggest, (*c)->name);
     const char *nearest = suggest.nearest;
     for (const struct signal_row *row = signal_table; row->number != 0; row++) {
         if (may_be_meant(row, word))
@@ -46,6 +39,15 @@ static int unknown(const char *word)
     return command_misused(&server_command, "there is no command \"%s\"", word);
 }
 
+static void print_command(const struct command *command)
+{
+    struct text words = {0};
+
+    text_printf(&words, "pillion %s", command->name);
+    command_print_row(stdout, text_string(&words), command->summary);
+    text_free(&words);
+}
+
 /* `pillion -h` ends with what else there is. */
 static int serve_or_help(int argc, char **argv)
 {
@@ -54,8 +56,8 @@ static int serve_or_help(int argc, char **argv)
     if (status != ARGS_HELP)
         return status;
     printf("\nCommands, each with its own -h:\n");
-    for (size_t i = 0; i < COMMAND_COUNT; i++)
-        printf("  pillion %-14s%s\n", commands[i]->name, commands[i]->summary);
+    for (const struct command *const *c = all_commands; *c != NULL; c++)
+        print_command(*c);
     return command_flush(&server_command, 0);
 }
 
@@ -65,9 +67,6 @@ int main(int argc, char **argv)
     signal(SIGCHLD, SIG_DFL);
     if (argc < 2 || argv[1][0] == '-')
         return serve_or_help(argc, argv);
-    for (size_t i = 0; i < COMMAND_COUNT; i++) {
-        if (strcmp(argv[1], commands[i]->name) == 0)
-            return commands[i]->run(commands[i], argc - 1, argv + 1);
-    }
-    return unknown(argv[1]);
+    const struct command *command = command_find(argv[1]);
+    return command == NULL ? unknown(argv[1]) : command->run(command, argc - 1, argv + 1);
 }

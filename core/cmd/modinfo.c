@@ -297,26 +297,12 @@ static bool read_file(const char *path, bool json, struct text *out, struct erro
     return true;
 }
 
-/* Reads options, before the file or after it. 0, or what the process is to end with. */
-static int read_line(struct args *args, const char **path, bool *json)
+static int take_option(struct args *args, int id, void *json)
 {
-    int id;
-
-    *path = NULL;
-    for (;;) {
-        while ((id = args_next(args)) > 0)
-            *json = true;
-        if (id != ARGS_END)
-            return id == ARGS_HELP ? id : EXIT_USAGE;
-        const char *operand = args_operand(args);
-        if (operand == NULL && *path == NULL)
-            return command_misused(args->command, "which FILE?");
-        if (operand == NULL)
-            return 0;
-        if (*path != NULL)
-            return command_misused(args->command, "\"%s\" is one too many", operand);
-        *path = operand;
-    }
+    (void)args;
+    (void)id;
+    *(bool *)json = true;
+    return 0;
 }
 
 static int run(const struct command *self, int argc, char **argv)
@@ -327,9 +313,11 @@ static int run(const struct command *self, int argc, char **argv)
     const char *path;
     bool json = false;
 
-    int status = read_line(&args, &path, &json);
+    int status = args_read(&args, take_option, &json, &path, 1);
     if (status != 0)
         return status == ARGS_HELP ? command_flush(self, EXIT_SUCCESS) : status;
+    if (path == NULL)
+        return command_misused(self, "which FILE?");
     if (!read_file(path, json, &out, &error))
         return command_failed(self, EXIT_FAILURE, "%s", error.text);
     printable_print(stdout, (struct bytes){text_string(&out), out.size});
@@ -340,7 +328,7 @@ static int run(const struct command *self, int argc, char **argv)
 const struct command modinfo_command = {
     .name = "modinfo",
     .run = run,
-    .usage = "FILE.so [--json]",
+    .usage = "[--json] FILE.so",
     .summary = "Tells what a module is and offers, without running any of it.",
     .options = options,
 };

@@ -223,6 +223,10 @@ static int read_options(struct args *args, struct request *request)
     if (id != ARGS_END)
         return id == ARGS_ERROR ? EXIT_USAGE : id;
     const char *operand = args_operand(args);
+    if (operand != NULL && command_find(operand) != NULL)
+        return command_misused(
+            args->command, "the command comes first, and has options of its own: \"pillion %s\"",
+            operand);
     if (operand != NULL)
         return command_misused(args->command, "\"%s\" is not expected here", operand);
     return find_prefix(args->command, prefix, request->prefix) ? 0 : EXIT_FAILURE;
@@ -235,7 +239,7 @@ static void print_verbs(void)
     printf("\nSIGNAL is one of:\n");
     for (const struct signal_row *row = signal_table; row->number != 0; row++) {
         if (strcmp(row->verb, last) != 0)
-            printf("  %-22s%s\n", row->verb, row->summary);
+            command_print_row(stdout, row->verb, row->summary);
         last = row->verb;
     }
 }

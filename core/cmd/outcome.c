@@ -7,24 +7,31 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "base/printable.h"
+#include "cmd/pretty.h"
 #include "wire/json.h"
 
-/* "CODE: MESSAGE" of an error's result, or the result as it is where a server has its own form. */
-static void print_error(struct bytes result)
+void outcome_append_error(struct text *out, struct bytes result)
 {
     cJSON *tree = cJSON_ParseWithLength(result.data, result.size);
     const cJSON *code = cJSON_GetObjectItemCaseSensitive(tree, "code");
     const cJSON *message = cJSON_GetObjectItemCaseSensitive(tree, "message");
 
-    if (cJSON_IsString(code) && cJSON_IsString(message))
-        fprintf(stderr, "%s: %s\n", code->valuestring, message->valuestring);
-    else
-        fprintf(stderr, "error: %.*s\n", (int)result.size, result.data);
+    if (cJSON_IsString(code) && cJSON_IsString(message)) {
+        text_append_line(out, bytes_of(code->valuestring));
+        text_append_string(out, ": ");
+        text_append_line(out, bytes_of(message->valuestring));
+    } else {
+        text_append_string(out, "error: ");
+        text_append_line(out, result);
+    }
     cJSON_Delete(tree);
 }
 
-int outcome_print(const struct command *self, const char *from, struct bytes body)
+int outcome_read(const struct command *self, const char *from, struct bytes body, bool *failed,
+                 struct bytes *result)
 {
     const struct json_limits limits = {.depth = JSON_DEPTH_MAX, .values = UINT32_MAX};
     struct json_error error;
@@ -33,15 +40,72 @@ int outcome_print(const struct command *self, const char *from, struct bytes bod
         return command_failed(self, EXIT_NO_SERVER, "%s sent a reply that is not JSON: %s", from,
                               error.reason);
     struct bytes out = envelope_member(body, BYTES("out"));
-    struct bytes result = envelope_member(body, BYTES("result"));
-    if (out.data == NULL || result.data == NULL)
+    *result = envelope_member(body, BYTES("result"));
+    if (out.data == NULL || result->data == NULL)
         return command_failed(self, EXIT_NO_SERVER, "%s sent a reply without \"out\" or \"result\"",
                               from);
-    if (bytes_equal(out, BYTES("\"error\""))) {
-        print_error(result);
+    *failed = bytes_equal(out, BYTES("\"error\""));
+    return 0;
+}
+
+static void print_error(const char *before, struct bytes result)
+{
+    struct text line = {0};
+
+    outcome_append_error(&line, result);
+    fprintf(stderr, "%s%s\n", before, text_string(&line));
+    text_free(&line);
+}
+
+int outcome_print(const struct command *self, const char *from, struct bytes body)
+{
+    struct bytes result;
+    bool failed;
+
+    int status = outcome_read(self, from, body, &failed, &result);
+    if (status != 0)
+        return status;
+    if (failed) {
+        print_error("", result);
         return EXIT_FAILURE;
     }
-    fwrite(result.data, 1, result.size, stdout);
-    putchar('\n');
+    struct text shown = {0};
+    if (isatty(STDOUT_FILENO))
+        pretty_append(&shown, result, 0);
+    else
+        text_append(&shown, result);
+    text_append_char(&shown, '\n');
+    fwrite(shown.data, 1, shown.size, stdout);
+    text_free(&shown);
     return command_flush(self, EXIT_SUCCESS);
+}
+
+int outcome_print_line(const struct command *self, const char *from, struct bytes body,
+                       unsigned long number)
+{
+    struct bytes result;
+    char before[32];
+    bool failed;
+
+    int status = outcome_read(self, from, body, &failed, &result);
+    if (status != 0)
+        return status;
+    if (failed) {
+        snprintf(before, sizeof(before), "line %lu: ", number);
+        print_error(before, result);
+        return EXIT_FAILURE;
+    }
+    struct text shown = {0};
+    if (isatty(STDOUT_FILENO))
+        pretty_append_line(&shown, result);
+    else
+        text_append(&shown, result);
+    for (size_t i = 0; i < shown.size; i++) { /* only between values: strings have none */
+        if (shown.data[i] == '\n' || shown.data[i] == '\r')
+            shown.data[i] = ' ';
+    }
+    text_append_char(&shown, '\n');
+    fwrite(shown.data, 1, shown.size, stdout);
+    text_free(&shown);
+    return 0;
 }

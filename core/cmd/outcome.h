@@ -1,15 +1,30 @@
-/* What a call has come to, as commands print it. */
+/* What a call has come to, as commands print it: results to standard output, byte for byte or, on a
+ * terminal, indented; errors to standard error as "CODE: MESSAGE". */
 #ifndef PILLION_CMD_OUTCOME_H
 #define PILLION_CMD_OUTCOME_H
+
+#include <stdbool.h>
 
 #include "base/bytes.h"
 #include "cmd/command.h"
 
 #define EXIT_NO_SERVER 2 /* nobody answered, or not as a server does */
 
-/* Prints the result of a reply's body, byte for byte, to standard output; an error as "CODE:
- * MESSAGE" to standard error. The body is NUL-terminated, and `from` names who sent it. The exit
- * status: EXIT_FAILURE for an error. */
+/* Finds the result in a reply's body, and whether it is that of an error. 0, or EXIT_NO_SERVER
+ * after saying that `from`, which sent it, is no server. */
+int outcome_read(const struct command *self, const char *from, struct bytes body, bool *failed,
+                 struct bytes *result);
+
+/* Appends "CODE: MESSAGE" of an error's result, as one line that a terminal may hold; the result as
+ * it is where a server has a form of its own. */
+void outcome_append_error(struct text *out, struct bytes result);
+
+/* Prints what a reply's body says. The exit status: EXIT_FAILURE for an error. */
 int outcome_print(const struct command *self, const char *from, struct bytes body);
+
+/* The same for the reply to line `number` of many: one line for each result, and errors with their
+ * line's number. Nothing is flushed. */
+int outcome_print_line(const struct command *self, const char *from, struct bytes body,
+                       unsigned long number);
 
 #endif

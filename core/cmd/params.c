@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/printable.h"
 #include "conf/directive.h"
 #include "wire/frame.h"
 #include "wire/json.h"
@@ -28,27 +29,52 @@ static bool read_all(int fd, struct text *to)
     return true;
 }
 
-/* "pillion call: PARAMS is not JSON: at byte 6: …", the line, and a caret. */
-static int bad_params(const struct command *self, struct bytes text, const struct json_error *error)
+/* "pillion call: PARAMS is not JSON: at byte 6: …", the line, and a caret. `where` is the place of
+ * PARAMS among others. */
+static int bad_params(const struct command *self, const char *where, struct bytes text,
+                      const struct json_error *error)
 {
-    size_t start = error->offset, end = error->offset;
+    size_t start = error->offset, end = error->offset, size;
+    char shown[PRINTABLE_SIZE];
+    int caret = 0;
 
     while (start > 0 && text.data[start - 1] != '\n' && error->offset - start < SHOWN_BYTES)
         start--;
     while (end < text.size && text.data[end] != '\n' && end - start < SHOWN_BYTES + 20)
         end++;
-    command_failed(self, EXIT_USAGE, "PARAMS is not JSON: at byte %zu: %s", error->offset,
+    command_failed(self, EXIT_USAGE, "%sPARAMS is not JSON: at byte %zu: %s", where, error->offset,
                    error->reason);
-    int caret = 0;
     fputs("    ", stderr);
-    for (size_t i = start; i < end; i++) {
-        unsigned char c = (unsigned char)text.data[i];
-        bool continued = (c & 0xc0) == 0x80;
-        caret += i < error->offset && !continued ? 1 : 0;
-        fputc(c < ' ' || c == 0x7f ? ' ' : c, stderr);
+    for (size_t i = start; i < end; i += size) {
+        size = printable_next((struct bytes){text.data + i, end - i}, shown);
+        caret += i < error->offset ? 1 : 0;
+        if (shown[0] == '\0')
+            fwrite(text.data + i, 1, size, stderr);
+        else
+            fputc(' ', stderr);
     }
     fprintf(stderr, "\n    %*s^\n", caret, "");
     return EXIT_USAGE;
+}
+
+/* What may have been meant, for the mistakes that everybody makes once. */
+static void hint(const char *operand, struct bytes text)
+{
+    const struct json_limits limits = {.depth = JSON_DEPTH_MAX, .values = UINT32_MAX};
+    const char *line_end = memchr(text.data, '\n', text.size);
+    struct json_error error;
+    struct text quoted = {0};
+
+    if (strcmp(operand, "-") == 0) {
+        if (line_end != NULL &&
+            json_check((struct bytes){text.data, (size_t)(line_end - text.data)}, &limits, &error))
+            fputs("    for a call of each line, give --lines\n", stderr);
+    } else if (text.size > 0 && text.size <= SHOWN_BYTES &&
+               strpbrk(operand, "{}[]\"'\\\n") == NULL) {
+        text_append_json_printable(&quoted, text);
+        fprintf(stderr, "    a string needs quotes: '\"%s\"'\n", text_string(&quoted));
+    }
+    text_free(&quoted);
 }
 
 int params_read(const struct command *self, const char *operand, struct text *params)
@@ -65,7 +91,28 @@ int params_read(const struct command *self, const char *operand, struct text *pa
     struct bytes text = {text_string(params), params->size};
     if (text.size > FRAME_BODY_MAX)
         return command_failed(self, EXIT_USAGE, "PARAMS is larger than any frame may be (128m)");
-    return json_check(text, &limits, &error) ? 0 : bad_params(self, text, &error);
+    if (json_check(text, &limits, &error))
+        return 0;
+    bad_params(self, "", text, &error);
+    hint(operand, text);
+    return EXIT_USAGE;
+}
+
+int params_take_line(const struct command *self, struct bytes line, unsigned long number,
+                     struct text *params)
+{
+    const struct json_limits limits = {.depth = JSON_DEPTH_MAX, .values = UINT32_MAX};
+    struct json_error error;
+    char where[32];
+
+    if (line.size > 0 && line.data[line.size - 1] == '\n')
+        line.size--;
+    snprintf(where, sizeof(where), "line %lu: ", number);
+    if (line.size > FRAME_BODY_MAX)
+        return command_failed(self, EXIT_USAGE, "%sPARAMS is larger than any frame may be (128m)",
+                              where);
+    text_append(params, line);
+    return json_check(line, &limits, &error) ? 0 : bad_params(self, where, line, &error);
 }
 
 int members_check(const struct command *self, const char *members)

@@ -1,4 +1,4 @@
-/* What commands that call methods share: where they call by default, PARAMS and --members from the
+/* What commands that call methods share: PARAMS and --members from the
  * command line to a request, and how long one waits. What is wrong with PARAMS is said here, before
  * anything is sent. */
 #ifndef PILLION_CMD_PARAMS_H
@@ -10,11 +10,13 @@
 #include "base/bytes.h"
 #include "cmd/command.h"
 
-#define DEFAULT_SERVER "127.0.0.1:8080"
-
 /* Reads PARAMS: JSON, "-" for standard input, NULL for null. 0, or the exit status after saying
  * what is wrong. */
 int params_read(const struct command *self, const char *operand, struct text *params);
+
+/* The same for line `number` of many, with its line end or without. */
+int params_take_line(const struct command *self, struct bytes line, unsigned long number,
+                     struct text *params);
 
 /* The summary of the option that gives a request further members, such as a token for auth. */
 #define MEMBERS_SUMMARY "members of the request besides in and params: '{\"token\": \"x\"}'"

@@ -171,48 +171,48 @@ static int try_it(const struct command *self)
     return status;
 }
 
+static int take_option(struct args *args, int id, void *data)
+{
+    char rest;
+
+    (void)data;
+    if (id == OPTION_MODULE)
+        line.module_block = args->value;
+    else if (id == OPTION_METHOD)
+        line.method_block = args->value;
+    else if (id == OPTION_MAIN)
+        line.main = args->value;
+    else if (id == OPTION_WITH)
+        line.with = args->value;
+    else if (id == OPTION_MEMBERS)
+        return members_check(args->command, line.members = args->value);
+    else if (id == OPTION_TIMEOUT)
+        line.timeout = args->value;
+    else if (sscanf(args->value, "%u%c", &line.wait_ms, &rest) != 1 || line.wait_ms > WAIT_MAX)
+        return command_misused(args->command, "--wait takes milliseconds, up to %u, not \"%s\"",
+                               WAIT_MAX, args->value);
+    return 0;
+}
+
 /* 0, or the exit status. */
 static int read_line(struct args *args)
 {
     const struct command *self = args->command;
-    char rest;
-    int id;
+    const char *operands[3];
 
     line.module_block = line.method_block = line.main = "";
     line.timeout = TIMEOUT;
-    while ((id = args_next(args)) > 0) {
-        if (id == OPTION_MODULE)
-            line.module_block = args->value;
-        else if (id == OPTION_METHOD)
-            line.method_block = args->value;
-        else if (id == OPTION_MAIN)
-            line.main = args->value;
-        else if (id == OPTION_WITH)
-            line.with = args->value;
-        else if (id == OPTION_MEMBERS)
-            line.members = args->value;
-        else if (id == OPTION_TIMEOUT)
-            line.timeout = args->value;
-        else if (sscanf(args->value, "%u%c", &line.wait_ms, &rest) != 1 || line.wait_ms > WAIT_MAX)
-            return command_misused(self, "--wait takes milliseconds, up to %u, not \"%s\"",
-                                   WAIT_MAX, args->value);
-    }
-    if (id != ARGS_END)
-        return id == ARGS_HELP ? id : EXIT_USAGE;
+    int status = args_read(args, take_option, NULL, operands, 3);
+    if (status != 0)
+        return status;
     if (!timeout_read(line.timeout, &line.timeout_ms))
         return command_misused(self, "--timeout takes a time as in 500ms or 10s, not \"%s\"",
                                line.timeout);
-    if (line.members != NULL && members_check(self, line.members) != 0)
-        return EXIT_USAGE;
-    line.file = args_operand(args);
-    line.method = args_operand(args);
+    line.file = operands[0];
+    line.method = operands[1];
     if (line.method == NULL)
         return command_misused(self, "which %s?", line.file == NULL ? "FILE.so" : "METHOD");
-    const char *params = args_operand(args), *more = args_operand(args);
-    if (more != NULL)
-        return command_misused(self, "\"%s\" is one too many; PARAMS is one argument: quote it",
-                               more);
-    return params_read(self, params, &line.params);
+    return params_read(self, operands[2], &line.params);
 }
 
 static int run(const struct command *self, int argc, char **argv)

@@ -1,11 +1,14 @@
 /* Errors that show the place they speak of. See source.h.
  *
- * Whatever a file or a message contains, what is printed is clean: control characters and bytes
- * that are not UTF-8 become "?", so that a damaged file cannot drive an operator's terminal. */
+ * Whatever a file or a message contains, what is printed is clean: what base/printable.h hides
+ * and bytes that are not UTF-8 become "?", so that a damaged file cannot drive an operator's
+ * terminal. */
 #include "conf/source.h"
 
 #include <stdarg.h>
 #include <stdio.h>
+
+#include "base/printable.h"
 
 #define MESSAGE_MAX  4096u /* bytes of a message, which may quote a very long word */
 #define SHOWN_BEFORE 60u   /* bytes of a line that are shown before the place, … */
@@ -19,16 +22,14 @@ static bool is_continuation(char c)
 /* Appends the character at `data` or, where it cannot be shown, "?". Returns its size. */
 static size_t append_clean(struct text *out, const char *data, size_t size)
 {
-    size_t length = utf8_sequence(data, size);
-    unsigned char first = (unsigned char)data[0];
-    bool control = first < 0x20 || first == 0x7f ||
-                   (length == 2 && first == 0xc2 && (unsigned char)data[1] < 0xa0);
+    char shown[PRINTABLE_SIZE];
+    size_t length = printable_next((struct bytes){data, size}, shown);
 
-    if (length == 0 || control)
+    if (shown[0] != '\0') /* an escape would take more than one column */
         text_append_char(out, '?');
     else
         text_append(out, (struct bytes){data, length});
-    return length == 0 ? 1 : length;
+    return length;
 }
 
 static void append_message(struct text *out, const struct text *message)

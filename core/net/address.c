@@ -189,6 +189,16 @@ bool address_parse(const char *text, const char *prefix, bool names, struct addr
     return parse_any(text, prefix, names, address, 1, error) == 1;
 }
 
+bool address_check(const char *text, struct error *error)
+{
+    struct address address;
+    struct parts parts;
+
+    if (strncmp(text, "unix:", 5) == 0)
+        return parse_unix(text + 5, NULL, &address, error);
+    return split(text, &parts, error);
+}
+
 size_t address_resolve(const char *text, struct address *addresses, size_t capacity,
                        struct error *error)
 {

@@ -27,9 +27,12 @@ struct address {
 bool address_parse(const char *text, const char *prefix, bool names, struct address *address,
                    struct error *error);
 
-/* The same for a client, with relative paths from the working directory: every address that a host
- * name has, in the order in which to try them, at most `capacity`. 0 with the reason when there is
- * none. */
+/* Whether `text` is written as an address is, with a host that is looked up by nobody yet. */
+bool address_check(const char *text, struct error *error);
+
+/* The same as address_parse for a client, with relative paths from the working directory: every
+ * address that a host name has, in the order in which to try them, at most `capacity`. 0 with the
+ * reason when there is none. */
 size_t address_resolve(const char *text, struct address *addresses, size_t capacity,
                        struct error *error);
 

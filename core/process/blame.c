@@ -1,6 +1,6 @@
-/* Whom a worker's death is put down to, in the master: what the log says, what is counted and what the
- * quarantine hears. The worker's row of the board tells; see rpc/note.h and rpc/culprit.h for how it
- * got there, and master.h. */
+/* Whom a worker's death is put down to, in the master: what the log says, what is counted and what
+ * the quarantine hears. The worker's row of the board tells; see rpc/note.h and rpc/culprit.h for
+ * how it got there, and master.h. */
 #include <stdio.h>
 
 #include "base/log.h"
@@ -8,7 +8,8 @@
 
 #define WORDS_MAX (BOARD_NAME_MAX + BOARD_MODULE_NAME_MAX + 64u)
 
-/* A worker of the binary before this one writes to a row that nobody reads; then nothing is noted. */
+/* A worker of the binary before this one writes to a row that nobody reads; then nothing is noted.
+ */
 void worker_blame(const struct worker *worker, struct blame *blame)
 {
     if (worker->row != NULL)

@@ -31,7 +31,8 @@ static const enum outcome outcomes[STAGES][ORDERS] = {
                        [ORDER_RELOAD] = OUTCOME_BEGIN,
                        [ORDER_UPGRADE] = OUTCOME_BEGIN,
                        [ORDER_REOPEN] = OUTCOME_BEGIN},
-    /* What is rehearsed would be another configuration: the upgrade rehearses anew after a reload. */
+    /* What is rehearsed would be another configuration: the upgrade rehearses anew after a reload.
+     */
     [STAGE_REHEARSING] = {[ORDER_STOP] = OUTCOME_BEGIN,
                           [ORDER_QUIT] = OUTCOME_BEGIN,
                           [ORDER_RELOAD] = OUTCOME_BEGIN,

@@ -1,10 +1,10 @@
 /* What each thread of a worker runs for: noted before a module's code is called, so that a crash or
  * a hang is put down to whatever caused it, wherever it happens, and to nobody else.
  *
- * A handler is noted by dispatch.c, with two stores; everything else a module is called for is noted
- * here. The loop's note is in its row of the board, because the watchdog reads it while the loop
- * hangs; the others are the threads' own, and rpc/culprit.h tells the master of the one that the
- * process dies of. */
+ * A handler is noted by dispatch.c, with two stores; everything else a module is called for is
+ * noted here. The loop's note is in its row of the board, because the watchdog reads it while the
+ * loop hangs; the others are the threads' own, and rpc/culprit.h tells the master of the one that
+ * the process dies of. */
 #ifndef PILLION_RPC_NOTE_H
 #define PILLION_RPC_NOTE_H
 

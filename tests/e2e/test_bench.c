@@ -106,10 +106,13 @@ START_TEST(error_replies_are_counted_and_large_replies_are_read)
     struct run run = pillion("bench", "--server", address(server), "-c", "2", "-d", "0.2", "--json",
                              "no.such.method");
 
-    expect_status(&run, 0);
-    cJSON *report = report_of(&run);
+    expect_status(&run, 1); /* no other reply came */
+    static const char first[] = "method_not_found: there is no method \"no.such.method\" here";
+    expect_part(run.err, keep_printf("are errors; the first: %s\n", first));
+    cJSON *report = cJSON_Parse(run.out);
     ck_assert(number(report, "requests") > 0);
     ck_assert(number(report, "errors") == number(report, "requests"));
+    ck_assert_str_eq(cJSON_GetObjectItem(report, "first_error")->valuestring, first);
     cJSON_Delete(report);
 
     memset(params->bytes, 'x', sizeof(params->bytes) - 1);

@@ -1,9 +1,15 @@
 /* `pillion call`: what it prints, and its exit statuses. */
 #include "harness.h"
 
+#include <arpa/inet.h>
+#include <pty.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #define USAGE 64
 
@@ -129,9 +135,9 @@ START_TEST(call_without_a_server_ends_with_two)
     expect_part(run.err, "refused");
     run = pillion("call", "--server", keep_printf("unix:%s/no.sock", server->prefix), "ping");
     expect_status(&run, 2);
-    run = pillion("call", "--server", "127.0.0.1", "ping");
+    run = pillion("call", "--server", "no.such.host.invalid", "ping");
     expect_status(&run, 2);
-    expect_part(run.err, "has no port");
+    expect_part(run.err, "\"no.such.host.invalid:8080\": no address for");
 }
 END_TEST
 
@@ -172,7 +178,335 @@ START_TEST(call_reaches_unix_sockets_and_ipv6)
 }
 END_TEST
 
+/* ---- Where it calls ---- */
+
+/* `pillion` with a variable of the environment. */
+static struct run pillion_with(const char *variable, const char *const words[])
+{
+    const char *argv[16] = {"/usr/bin/env", variable, pillion_binary()};
+
+    for (size_t i = 0; words[i] != NULL; i++)
+        argv[3 + i] = words[i];
+    return run_command(argv, NULL, PATIENCE_MS);
+}
+
+START_TEST(the_environment_says_where_to_call_and_the_option_says_it_better)
+{
+    struct server *server = serve();
+    const char *variable = keep_printf("PILLION_SERVER=%s", address_of(server));
+
+    struct run run = pillion_with(variable, (const char *[]){"call", "ping", "1", NULL});
+    expect_status(&run, 0);
+    expect_text(run.out, "1\n");
+    run = pillion_with(variable, (const char *[]){"bench", "-d", "0.05", "ping", NULL});
+    expect_status(&run, 0);
+    expect_part(run.out, keep_printf("ping at %s: ", address_of(server)));
+    run = pillion_with("PILLION_SERVER=127.0.0.1:1",
+                       (const char *[]){"call", "--server", address_of(server), "ping", NULL});
+    expect_status(&run, 0);
+    run = pillion_with("PILLION_SERVER=127.0.0.1:none", (const char *[]){"call", "ping", NULL});
+    expect_status(&run, USAGE);
+    expect_part(run.err, "PILLION_SERVER takes HOST, HOST:PORT or unix:PATH");
+}
+END_TEST
+
+START_TEST(an_address_that_cannot_be_one_is_a_mistake_of_the_command_line)
+{
+    static const char *const wrong[] = {"",        "127.0.0.1:", "127.0.0.1:0", "127.0.0.1:x",
+                                        ":8080",   "[::1",       "unix:",       "127.0.0.1:65536",
+                                        "[::1]x:1"};
+    static const char *const commands[] = {"call", "bench", "describe"};
+
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(*wrong); i++) {
+        for (size_t c = 0; c < sizeof(commands) / sizeof(*commands); c++) {
+            struct run run = pillion(commands[c], "--server", wrong[i], "ping");
+            expect_status(&run, USAGE);
+            expect_part(run.err, "--server takes HOST, HOST:PORT or unix:PATH");
+        }
+    }
+}
+END_TEST
+
+START_TEST(a_host_without_a_port_is_called_at_8080)
+{
+    static const char *const rows[][2] = {{"no.such.host.invalid", "\"no.such.host.invalid:8080\""},
+                                          {"::1%none", "\"[::1%none]:8080\""},
+                                          {"[::1%none]", "\"[::1%none]:8080\""}};
+
+    for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+        struct run run = pillion("call", "--server", rows[i][0], "ping");
+        expect_status(&run, 2);
+        expect_part(run.err, rows[i][1]);
+    }
+}
+END_TEST
+
+/* ---- The command line ---- */
+
+START_TEST(options_may_follow_the_method_and_params)
+{
+    char *address = address_of(serve());
+
+    struct run run = pillion("call", "ping", "-5", "--server", address, "--timeout=5s");
+    expect_status(&run, 0);
+    expect_text(run.out, "-5\n");
+    run = pillion("call", "ping", "--server", address, "-1.5e3");
+    expect_text(run.out, "-1.5e3\n");
+    run = pillion("call", "--server", address, "--", "ping", "7");
+    expect_text(run.out, "7\n");
+    run = pillion("call", "--server", address, "--", "--ping");
+    expect_status(&run, 1);
+    expect_part(run.err, "--ping");
+}
+END_TEST
+
+START_TEST(a_word_without_quotes_is_explained)
+{
+    struct run run = pillion("call", "ping", "hello");
+    expect_status(&run, USAGE);
+    expect_part(run.err, "a string needs quotes: '\"hello\"'\n");
+    run = pillion("bench", "ping", "two words");
+    expect_status(&run, USAGE);
+    expect_part(run.err, "a string needs quotes: '\"two words\"'\n");
+    run = pillion("call", "ping", "{hello}");
+    ck_assert_ptr_null(strstr(run.err, "needs quotes"));
+}
+END_TEST
+
+START_TEST(lines_are_calls_and_what_is_wrong_with_one_ends_nothing)
+{
+    char *address = address_of(serve());
+    const char *argv[] = {pillion_binary(), "call",     "ping",  "-",
+                          "--lines",        "--server", address, NULL};
+
+    struct run run = run_command(argv, "1\n\n {\"a\":\t[1,  2]} \r\n\"x\"", PATIENCE_MS);
+    expect_status(&run, 0);
+    expect_text(run.out, "1\n{\"a\":\t[1,  2]}\n\"x\"\n");
+    ck_assert_str_eq(run.err, "");
+    run = run_command(argv, "1\nnone\n2\n", PATIENCE_MS);
+    expect_status(&run, USAGE);
+    expect_text(run.out, "1\n2\n");
+    expect_part(run.err, "line 2: PARAMS is not JSON");
+    run = run_command(argv, "", PATIENCE_MS);
+    expect_status(&run, 0);
+    argv[2] = "no.such";
+    run = run_command(argv, "1\n2\n", PATIENCE_MS);
+    expect_status(&run, 1);
+    expect_part(run.err, "line 1: method_not_found: ");
+    expect_part(run.err, "line 2: method_not_found: ");
+    argv[6] = "127.0.0.1:1";
+    run = run_command(argv, "1\n2\n", PATIENCE_MS);
+    expect_status(&run, 2);
+    ck_assert_ptr_null(strstr(strstr(run.err, "no server answers") + 1, "no server answers"));
+    run = pillion("call", "ping", "--lines");
+    expect_status(&run, USAGE);
+    expect_part(run.err, "--lines needs \"-\"");
+}
+END_TEST
+
+START_TEST(many_values_without_lines_are_told_of_it)
+{
+    const char *argv[] = {pillion_binary(), "call", "ping", "-", NULL};
+
+    struct run run = run_command(argv, "1\n2\n", PATIENCE_MS);
+    expect_status(&run, USAGE);
+    expect_part(run.err, "something follows the value");
+    expect_part(run.err, "give --lines");
+}
+END_TEST
+
+START_TEST(a_pipe_that_is_not_read_is_told_of_it)
+{
+    char *address = address_of(serve());
+    const char *script = "echo 5 | \"$0\" call --server \"$1\" ping";
+    const char *argv[] = {"/bin/sh", "-c", script, pillion_binary(), address, NULL};
+
+    /* The echo may come late: then there is nothing to be told. It is tried until it is not. */
+    struct run run = run_command(argv, NULL, PATIENCE_MS);
+    wait_until((run = run_command(argv, NULL, PATIENCE_MS),
+                strstr(run.err, "what is piped in was not read") != NULL),
+               "the pipe is not mentioned: %s", run.err);
+    expect_status(&run, 0);
+    expect_text(run.out, "null\n");
+    run = pillion("call", "--server", address, "ping");
+    ck_assert_str_eq(run.err, "");
+}
+END_TEST
+
+/* ---- Terminals ---- */
+
+/* What `pillion ARGUMENTS` writes to a terminal, by script(1)'s way: a pseudoterminal. */
+static char *on_a_terminal(const char *const argv[], int *status)
+{
+    char buffer[4096];
+    struct buffer shown = {0};
+    int terminal, wait_status;
+    ssize_t size;
+
+    pid_t pid = forkpty(&terminal, NULL, NULL, NULL);
+    if (pid == 0) {
+        execv(argv[0], (char *const *)(uintptr_t)argv);
+        _exit(127);
+    }
+    while ((size = read(terminal, buffer, sizeof(buffer))) > 0)
+        buffer_add(&shown, buffer, (size_t)size);
+    close(terminal);
+    ck_assert_int_eq(waitpid(pid, &wait_status, 0), pid);
+    *status = WEXITSTATUS(wait_status);
+    buffer_add(&shown, "", 1);
+    return keep(shown.data);
+}
+
+/* A server that answers each request with the same bytes. */
+static char *parrot(const char *reply)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t size = sizeof(address);
+    uint32_t length = (uint32_t)strlen(reply); /* little-endian on all that this runs on */
+    char request[4096];
+
+    int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    ck_assert_int_eq(bind(listener, (struct sockaddr *)&address, size), 0);
+    ck_assert_int_eq(listen(listener, 16), 0);
+    ck_assert_int_eq(getsockname(listener, (struct sockaddr *)&address, &size), 0);
+    if (fork() == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        for (;;) {
+            int client = accept(listener, NULL, NULL);
+            while (read(client, request, sizeof(request)) > 0 && write(client, &length, 4) == 4 &&
+                   write(client, reply, length) == (ssize_t)length)
+                ;
+            close(client);
+        }
+    }
+    close(listener);
+    return keep_printf("127.0.0.1:%d", ntohs(address.sin_port));
+}
+
+#define EVIL_SENT  \
+    "\x7f\xc2\x9b" \
+    "2J\xe2\x80\xae\xe2\x80\x8b\\u001b[2J"
+#define EVIL_SHOWN "\\u007f\\u009b2J\\u202e\\u200b"
+
+static void expect_harmless(const char *text)
+{
+    for (const char *c = text; *c != '\0'; c++) {
+        if (((unsigned char)*c < 0x20 && strchr("\r\n", *c) == NULL) || (unsigned char)*c >= 0x7f)
+            fail_test("the byte %02x reaches the terminal: %s", (unsigned char)*c, text);
+    }
+}
+
+START_TEST(what_a_server_says_cannot_drive_the_terminal)
+{
+    char *failing = parrot("{\"out\":\"error\",\"result\":{\"code\":\"odd\","
+                           "\"message\":\"" EVIL_SENT "\"}}");
+    char *odd = parrot("{\"out\":\"error\",\"result\":[\"" EVIL_SENT "\"]}");
+    char *listing = parrot("{\"out\":\"x\",\"result\":[{\"name\":\"" EVIL_SENT
+                           "\",\"summary\":\"" EVIL_SENT "\",\"module\":\"" EVIL_SENT "\"}]}");
+    const char *const lines[][7] = {
+        {"call", "--server", failing, "ping"},
+        {"call", "--server", odd, "ping"},
+        {"list", "--server", failing},
+        {"describe", "--server", failing, "ping"},
+        {"describe", "--server", odd, "ping"},
+        {"bench", "--server", failing, "-d", "0.05", "ping"},
+        {"bench", "--server", odd, "-d", "0.05", "ping"},
+        {"list", "--server", listing},
+        {"call", "--server", listing, "ping"},
+    };
+
+    for (size_t i = 0; i < sizeof(lines) / sizeof(*lines); i++) {
+        const char *argv[9] = {pillion_binary()};
+        int status;
+        memcpy(argv + 1, lines[i], sizeof(lines[i]));
+        char *shown = on_a_terminal(argv, &status);
+        expect_harmless(shown);
+        expect_part(shown, EVIL_SHOWN);
+        ck_assert_int_eq(status, lines[i][2] == listing ? 0 : 1);
+        if (lines[i][2] == listing) /* results, on no terminal, are as they were sent */
+            continue;
+        struct run run = run_command(argv, NULL, PATIENCE_MS); /* errors go to logs */
+        expect_harmless(run.err);
+    }
+    struct run run = pillion("call", "--server", listing, "ping");
+    expect_part(run.out, EVIL_SENT);
+}
+END_TEST
+
+START_TEST(results_are_indented_on_a_terminal_and_keep_every_digit)
+{
+    char *address = address_of(serve());
+    const char *argv[] = {pillion_binary(), "call", "--server", address, "ping", NULL, NULL};
+    int status;
+
+    argv[5] = "{\"a\":[1,2.50,1e400],\"b\":\"\\u00e9, \\\" ]\"}";
+    ck_assert_str_eq(on_a_terminal(argv, &status),
+                     "{\"a\": [1, 2.50, 1e400], \"b\": \"\\u00e9, \\\" ]\"}\r\n");
+    argv[5] = "{\"a\":[],\"long\":[\"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\",{\"x\":{}},"
+              "\"bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb\"]}";
+    ck_assert_str_eq(on_a_terminal(argv, &status),
+                     "{\r\n  \"a\": [],\r\n  \"long\": [\r\n"
+                     "    \"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\",\r\n    {\"x\": {}},\r\n"
+                     "    \"bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb\"\r\n  ]\r\n}\r\n");
+    ck_assert_int_eq(status, 0);
+}
+END_TEST
+
+/* ---- What there is to call ---- */
+
+START_TEST(list_and_describe_tell_what_a_server_offers)
+{
+    struct server *server = server_new();
+    server_conf(server, "load_module modules/hello.so;",
+                "method rpc.list; method rpc.describe; method greet { handler hello.greet; }");
+    server_start(server);
+    char *address = address_of(server);
+
+    struct run run = pillion("list", "--server", address);
+    expect_status(&run, 0);
+    expect_part(run.out, "greet                     Greets somebody by name.\n");
+    expect_part(run.out, "\nrpc.describe              Describes one method.\n");
+    run = pillion("describe", "greet", "--server", address);
+    expect_status(&run, 0);
+    ck_assert_int_eq(strncmp(run.out, "greet\nGreets somebody by name.\n\nModule: hello ", 46), 0);
+    expect_part(run.out, "\nParams:\n{\n  \"type\": \"object\",\n");
+    expect_part(run.out, "\nResult:\n{\"type\": \"string\"}\n");
+    run = pillion("describe", "nosuch", "--server", address);
+    expect_status(&run, 1);
+    expect_part(run.err, "there is no method \"nosuch\" here");
+    ck_assert_ptr_null(strstr(run.err, "rpc.so"));
+    run = pillion("describe");
+    expect_status(&run, USAGE);
+    run = pillion("list", "more");
+    expect_status(&run, USAGE);
+}
+END_TEST
+
+START_TEST(a_server_that_does_not_list_is_told_how_to)
+{
+    char *address = address_of(serve());
+
+    struct run run = pillion("list", "--server", address);
+    expect_status(&run, 1);
+    expect_part(run.err, "\"method rpc.list;\"");
+    run = pillion("describe", "ping", "--server", address);
+    expect_status(&run, 1);
+    expect_part(run.err, "\"method rpc.describe;\"");
+    run = pillion("list", "--server", "127.0.0.1:1");
+    expect_status(&run, 2);
+}
+END_TEST
+
 E2E_MAIN("call", call_prints_the_result_as_it_was_sent, call_reads_params_from_standard_input,
          call_checks_params_before_anything_is_sent, call_shows_an_error_reply_and_ends_with_one,
          call_gets_the_reply_to_a_frame_that_is_too_large, call_without_a_server_ends_with_two,
-         call_gives_up_on_a_server_that_does_not_answer, call_reaches_unix_sockets_and_ipv6)
+         call_gives_up_on_a_server_that_does_not_answer, call_reaches_unix_sockets_and_ipv6,
+         the_environment_says_where_to_call_and_the_option_says_it_better,
+         an_address_that_cannot_be_one_is_a_mistake_of_the_command_line,
+         a_host_without_a_port_is_called_at_8080, options_may_follow_the_method_and_params,
+         a_word_without_quotes_is_explained,
+         lines_are_calls_and_what_is_wrong_with_one_ends_nothing,
+         many_values_without_lines_are_told_of_it, a_pipe_that_is_not_read_is_told_of_it,
+         what_a_server_says_cannot_drive_the_terminal,
+         results_are_indented_on_a_terminal_and_keep_every_digit,
+         list_and_describe_tell_what_a_server_offers, a_server_that_does_not_list_is_told_how_to)

@@ -48,11 +48,14 @@ END_TEST
 
 START_TEST(help_names_every_option_signal_and_command)
 {
-    static const char *const parts[] = {
-        "-c",         "-p",   "-g",           "-q",          "-t",          "-T",
-        "-s",         "-v",   "-V",           "-h",          "reload",      "quit",
-        "reopen",     "stop", "pillion call", "pillion new", "pillion dev", "pillion modinfo",
-        "pillion doc"};
+    static const char *const parts[] = {"-c",           "-p",           "-g",
+                                        "-q",           "-t",           "-T",
+                                        "-s",           "-v",           "-V",
+                                        "-h",           "reload",       "quit",
+                                        "reopen",       "stop",         "pillion call",
+                                        "pillion new",  "pillion dev",  "pillion modinfo",
+                                        "pillion doc",  "pillion list", "pillion describe",
+                                        "pillion bench"};
     struct run run = pillion("-h");
 
     expect_status(&run, 0);
@@ -66,6 +69,26 @@ START_TEST(help_names_every_option_signal_and_command)
     expect_part(run.out, "--server");
     run = pillion("doc", "--help");
     expect_status(&run, 0);
+}
+END_TEST
+
+START_TEST(help_fits_a_terminal_of_80_columns)
+{
+    static const char *const commands[] = {"-q",  "call", "list",    "describe", "bench",
+                                           "new", "dev",  "modinfo", "doc",      "try"};
+
+    for (size_t i = 0; i < sizeof(commands) / sizeof(*commands); i++) {
+        struct run run = pillion(commands[i], "-h");
+        expect_status(&run, 0);
+        size_t width = 0;
+        for (const char *c = run.out; *c != '\0'; c++) {
+            width += ((unsigned char)*c & 0xc0) != 0x80;
+            if (*c == '\n')
+                width = 0;
+            if (width > 79)
+                fail_test("a line of `pillion %s -h` is too long: %s", commands[i], run.out);
+        }
+    }
 }
 END_TEST
 
@@ -94,6 +117,7 @@ START_TEST(what_is_unknown_is_refused_and_the_nearest_word_suggested)
         {{"call"}, "METHOD"},
         {{"call", "--sever", "x"}, "did you mean --server?"},
         {{"call", "ping", "1", "2"}, "\"2\" is one too many"},
+        {{"-q", "call", "ping"}, "the command comes first, and has options of its own"},
         {{"call", "--timeout", "soon", "ping"}, "\"soon\""},
         {{"call", "--timeout", "0", "ping"}, "\"0\""},
         {{"doc", "configuratoin"}, "did you mean \"configuration\"?"},
@@ -462,6 +486,7 @@ START_TEST(a_daemon_has_started_when_the_command_returns)
 END_TEST
 
 E2E_MAIN("cli", version_and_build_are_printed, help_names_every_option_signal_and_command,
+         help_fits_a_terminal_of_80_columns,
          what_is_unknown_is_refused_and_the_nearest_word_suggested,
          a_prefix_that_is_no_directory_is_refused, documentation_comes_from_the_program,
          a_full_disk_is_no_success,

@@ -177,8 +177,7 @@ START_TEST(programs_that_modules_start_get_every_signal)
     static const char *const methods[] = {"in_handler", "in_thread"};
     struct server *server = server_new();
 
-    server_conf(server, "load_module modules/children.so;",
-                "method in_handler; method in_thread;");
+    server_conf(server, "load_module modules/children.so;", "method in_handler; method in_thread;");
     spawn_deaf(server);
     int client = client_connect(server);
     for (int i = 0; i < 2; i++) {
@@ -197,8 +196,8 @@ START_TEST(a_test_of_the_configuration_under_ignored_children_is_right)
 
     server_conf(server, "load_module modules/check_crashes.so;", "method ping;");
     signal(SIGCHLD, SIG_IGN);
-    int status = system(keep_printf("%s -t -p %s 2>%s/out", pillion_binary(), server->prefix,
-                                    server->prefix));
+    int status = system(
+        keep_printf("%s -t -p %s 2>%s/out", pillion_binary(), server->prefix, server->prefix));
     signal(SIGCHLD, SIG_DFL);
     (void)status; /* nobody can have it while SIGCHLD is ignored */
     expect_part(file_read(server_path(server, "out"), NULL), "crashed (SIG");

@@ -22,9 +22,10 @@ static struct server *serve(const char *main_text, const char *server_text)
 
 static void ask(int client, const char *method, const char *where, const char *what, int ms)
 {
-    client_send_frame(client, keep_printf("{\"in\":\"%s\",\"params\":{\"where\":\"%s\",\"what\":\"%s\","
-                                          "\"ms\":%d}}",
-                                          method, where, what, ms));
+    client_send_frame(client,
+                      keep_printf("{\"in\":\"%s\",\"params\":{\"where\":\"%s\",\"what\":\"%s\","
+                                  "\"ms\":%d}}",
+                                  method, where, what, ms));
 }
 
 static double stat_of(const struct server *server, const char *name)
@@ -70,18 +71,18 @@ START_TEST(a_crash_is_its_own_methods_wherever_it_happens)
     char *methods = "method bystander { handler threads.harm; }";
 
     for (int i = 0; i < ROWS; i++)
-        methods = keep_printf("%s method m%d { handler threads.%s; filter after; }", methods,
-                              i, i % 2 == 0 ? "harm" : "again");
+        methods = keep_printf("%s method m%d { handler threads.%s; filter after; }", methods, i,
+                              i % 2 == 0 ? "harm" : "again");
     struct server *server = serve(THREADS "quarantine_crashes 1;", methods);
     int client = client_connect(server), idle = client_connect(server);
     client_expect_alive(idle);
     for (int i = 0; i < ROWS; i++) {
         char *method = keep_printf("m%d", i);
         ask(client, method, rows[i].where, rows[i].what, 0);
-        const char *message = client_expect_error(
-            client, "module_crashed");
+        const char *message = client_expect_error(client, "module_crashed");
         expect_part(message, keep_printf("\"%s\" crashed while it handled", method));
-        server_wait_log(server, keep_printf("died while it ran \"%s\" (%s", method, rows[i].logged));
+        server_wait_log(server,
+                        keep_printf("died while it ran \"%s\" (%s", method, rows[i].logged));
         wait_until(is_quarantined(server, method), "%s is not quarantined", method);
         ask(client, method, "handler", "", 0);
         client_expect_error(client, "method_quarantined");
@@ -96,8 +97,9 @@ END_TEST
 
 START_TEST(what_the_loop_runs_meanwhile_is_not_to_blame)
 {
-    struct server *server = serve(THREADS "quarantine_crashes 2; handler_timeout 30s;",
-                                  "method harm; method again; method slow { handler threads.harm; }");
+    struct server *server =
+        serve(THREADS "quarantine_crashes 2; handler_timeout 30s;",
+              "method harm; method again; method slow { handler threads.harm; }");
     int client = client_connect(server), other = client_connect(server),
         third = client_connect(server);
 

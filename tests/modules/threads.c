@@ -1,6 +1,6 @@
-/* Harm that is done elsewhere than in a handler: params are {"where": …, "what": …, "ms": N}, where is
- * what is called, and what is the harm. The directive `early` does it in a timer that no method has
- * set. */
+/* Harm that is done elsewhere than in a handler: params are {"where": …, "what": …, "ms": N}, where
+ * is what is called, and what is the harm. The directive `early` does it in a timer that no method
+ * has set. */
 #include <errno.h>
 #include <pillion/module.h>
 #include <pthread.h>

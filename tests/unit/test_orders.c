@@ -1,10 +1,10 @@
 /* Every order at every stage of every other one: what docs/operations.md says of it.
  *
- * The master's own code runs (orders.c, reload.c, workers.c, upgrade.c, handover.c, control.c), with
- * no process but this one: fork(2), kill(2), waitpid(2), execv(3) and what connects the master with
- * its children are wrapped by the linker (tests.mk). Children are rows of a table here, who say what
- * they are made to say, so that a message can lie unread while an order comes: the stages in which
- * a message is "said" are those. */
+ * The master's own code runs (orders.c, reload.c, workers.c, upgrade.c, handover.c, control.c),
+ * with no process but this one: fork(2), kill(2), waitpid(2), execv(3) and what connects the master
+ * with its children are wrapped by the linker (tests.mk). Children are rows of a table here, who
+ * say what they are made to say, so that a message can lie unread while an order comes: the stages
+ * in which a message is "said" are those. */
 #include "unit.h"
 
 #include <errno.h>
@@ -286,8 +286,8 @@ enum stage {
     SERVING,
     REOPENING,
     REHEARSING,
-    REHEARSED,       /* the rehearsal has ended well, which the master has not seen */
-    AGAIN_PROBING,  /* a reload: as at the start */
+    REHEARSED,     /* the rehearsal has ended well, which the master has not seen */
+    AGAIN_PROBING, /* a reload: as at the start */
     AGAIN_SAID,
     AGAIN_GONE,
     AGAIN_STARTING,
@@ -295,7 +295,7 @@ enum stage {
     AGAIN_ALL_SAID,
     AGAIN_REHEARSED, /* a rehearsal ends while a reload is under way */
     AGAIN_AND_MORE,  /* another one, and an upgrade, are to follow */
-    LEAVING,          /* the former generation has been told to leave */
+    LEAVING,         /* the former generation has been told to leave */
     QUITTING,
     STOPPING,
     STAGES
@@ -349,8 +349,8 @@ static void start(void)
     FILE *file = fopen(path, "we");
     fputs("worker_processes 2; server { listen unix:s; }\n", file);
     fclose(file);
-    options = (struct serve_options){
-        .conf = "pillion.conf", .prefix = prefix, .argv = argv, .argc = 1};
+    options =
+        (struct serve_options){.conf = "pillion.conf", .prefix = prefix, .argv = argv, .argc = 1};
     snprintf(path, sizeof(path), "%s/run/pillion.control", prefix);
     master.options = &options;
     master.pid = getpid();
@@ -439,7 +439,10 @@ static struct outcome expected(enum stage stage, enum order order)
     bool upgrades = stage == REHEARSING || stage == REHEARSED || stage == AGAIN_REHEARSED ||
                     stage == AGAIN_AND_MORE;
     /* Generations that are there by themselves. */
-    uint64_t number = stage < SERVING ? 1 : stage == AGAIN_AND_MORE ? 3 : stage >= AGAIN_PROBING ? 2 : 1;
+    uint64_t number = stage < SERVING           ? 1
+                      : stage == AGAIN_AND_MORE ? 3
+                      : stage >= AGAIN_PROBING  ? 2
+                                                : 1;
 
     if (order == ORDER_STOP || order == ORDER_QUIT)
         return (struct outcome){.ends = true, .good = true};
@@ -448,9 +451,8 @@ static struct outcome expected(enum stage stage, enum order order)
     if (order == ORDER_UPGRADE)
         return (struct outcome){.generation = number, .executes = true};
     if (order == ORDER_RELOAD) /* those that follow are one */
-        return (struct outcome){.generation = number + (stage != AGAIN_AND_MORE),
-                                .executes = upgrades,
-                                .good = true};
+        return (struct outcome){
+            .generation = number + (stage != AGAIN_AND_MORE), .executes = upgrades, .good = true};
     return (struct outcome){.generation = number, .executes = upgrades, .good = true};
 }
 
@@ -468,8 +470,9 @@ static void drive(enum stage stage, enum order order)
     ck_assert_msg(executed == outcome.executes, "stage %d, %s: no new binary", stage, verbs[order]);
     ck_assert_msg(master.loop.stopping == outcome.ends, "stage %d, %s: the server %s", stage,
                   verbs[order], outcome.ends ? "does not end" : "has ended");
-    ck_assert_msg(forked_while_ending == 0, "stage %d, %s: processes were started by a server that "
-                                            "ends",
+    ck_assert_msg(forked_while_ending == 0,
+                  "stage %d, %s: processes were started by a server that "
+                  "ends",
                   stage, verbs[order]);
     if (outcome.ends) {
         ck_assert_ptr_null(master.workers);

@@ -245,9 +245,9 @@ pillion_bytes pillion_params_raw(const pillion_request *req);
 
 /* The params as a cJSON tree, parsed at the first call. It belongs to the request: do not delete it
  * and do not put parts of it into a reply (cJSON_Duplicate them). NULL when memory ran out or the
- * text holds what cJSON cannot (\u0000 or an unpaired surrogate in a string): a handler that returns
- * then without a reply has answered `invalid_params`. So no string of the tree is cut. cJSON reads
- * numbers as doubles; pillion_params_raw has every byte. */
+ * text holds what cJSON cannot (\u0000 or an unpaired surrogate in a string): a handler that
+ * returns then without a reply has answered `invalid_params`. So no string of the tree is cut.
+ * cJSON reads numbers as doubles; pillion_params_raw has every byte. */
 const cJSON *pillion_params(pillion_request *req);
 
 /* The structure of the `method` statement that was called; NULL when the handler has no directives.

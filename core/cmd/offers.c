@@ -1,0 +1,230 @@
+/* `pillion list` and `pillion describe METHOD`: what a server offers, by its methods rpc.list and
+ * rpc.describe. Programs had better call these. */
+#include <cjson/cJSON.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/printable.h"
+#include "cmd/client.h"
+#include "cmd/commands.h"
+#include "cmd/outcome.h"
+#include "cmd/params.h"
+#include "cmd/pretty.h"
+#include "cmd/target.h"
+#include "wire/json.h"
+
+#define TIMEOUT_MS  30000
+#define NAME_COLUMN 24 /* longer names push their summaries to the right */
+
+enum { OPTION_SERVER = 256, OPTION_MEMBERS };
+
+static const struct option_row options[] = {
+    {OPTION_SERVER, "server", "ADDR", TARGET_SUMMARY},
+    {OPTION_MEMBERS, "members", "OBJECT", MEMBERS_SUMMARY},
+    {0, NULL, NULL, NULL},
+};
+
+struct question {
+    const char *given;   /* as --server, or NULL */
+    const char *members; /* or NULL */
+    char server[TARGET_SIZE];
+};
+
+static int take_option(struct args *args, int id, void *data)
+{
+    struct question *question = data;
+
+    if (id == OPTION_SERVER)
+        question->given = args->value;
+    else
+        return members_check(args->command, question->members = args->value);
+    return 0;
+}
+
+/* Says what an error of rpc.list or rpc.describe means. EXIT_FAILURE. */
+static int explain(const struct command *self, const struct question *question, const char *method,
+                   struct bytes result)
+{
+    struct text line = {0};
+
+    outcome_append_error(&line, result);
+    command_failed(self, EXIT_FAILURE, "%s", text_string(&line));
+    struct text missing = {0};
+    text_printf(&missing, "\"%s\"", method);
+    if (strncmp(text_string(&line), "method_not_found", 16) == 0 &&
+        strstr(text_string(&line), text_string(&missing)) != NULL)
+        fprintf(stderr,
+                "    the server at %s shows its methods when its configuration has\n"
+                "    \"load_module modules/rpc.so;\" and, in the server's block, \"method %s;\"\n",
+                question->server, method);
+    text_free(&missing);
+    text_free(&line);
+    return EXIT_FAILURE;
+}
+
+/* Calls `method` and finds the result in `reply`. 0, or the exit status after saying why. */
+static int ask(const struct command *self, const struct question *question, const char *method,
+               const struct text *params, struct text *reply, struct bytes *result)
+{
+    struct client client = {.server = question->server, .timeout_ms = TIMEOUT_MS, .fd = -1};
+    struct text request = {0};
+    struct error error = {0};
+    bool failed = false;
+
+    params_request(method, params, question->members, &request);
+    bool good = client_exchange(&client, (struct bytes){request.data, request.size}, reply, &error);
+    client_close(&client);
+    text_free(&request);
+    if (!good)
+        return command_failed(self, EXIT_NO_SERVER, "%s", error.text);
+    int status = outcome_read(self, question->server,
+                              (struct bytes){text_string(reply), reply->size}, &failed, result);
+    if (status != 0)
+        return status;
+    return failed ? explain(self, question, method, *result) : 0;
+}
+
+/* A string of an object as it may be shown, "" when there is none. Appends it. */
+static void append_member(struct text *out, const cJSON *object, const char *name)
+{
+    const cJSON *value = cJSON_GetObjectItemCaseSensitive(object, name);
+
+    if (cJSON_IsString(value))
+        text_append_line(out, bytes_of(value->valuestring));
+}
+
+/* ---- list ---- */
+
+static void print_method(const cJSON *method)
+{
+    struct text name = {0}, summary = {0};
+
+    append_member(&name, method, "name");
+    append_member(&summary, method, "summary");
+    if (summary.size > 0)
+        printf("%-*s  %s\n", NAME_COLUMN, text_string(&name), text_string(&summary));
+    else
+        printf("%s\n", text_string(&name));
+    text_free(&name);
+    text_free(&summary);
+}
+
+static int list(const struct command *self, int argc, char **argv)
+{
+    struct args args = {.command = self, .argc = argc, .argv = argv, .next = 1};
+    struct question question = {0};
+    struct text params = {0}, reply = {0};
+    struct bytes result;
+
+    int status = args_read(&args, take_option, &question, NULL, 0);
+    if (status == ARGS_HELP)
+        return command_flush(self, EXIT_SUCCESS);
+    if (status == 0)
+        status = target_read(self, question.given, question.server);
+    text_append_string(&params, "null");
+    if (status == 0)
+        status = ask(self, &question, "rpc.list", &params, &reply, &result);
+    if (status == 0) {
+        cJSON *methods = cJSON_ParseWithLength(result.data, result.size);
+        const cJSON *method;
+        cJSON_ArrayForEach(method, methods) print_method(method);
+        cJSON_Delete(methods);
+        status = command_flush(self, EXIT_SUCCESS);
+    }
+    text_free(&params);
+    text_free(&reply);
+    return status;
+}
+
+/* ---- describe ---- */
+
+/* A schema, as it was sent but for white space. */
+static void print_schema(const char *title, struct bytes description, const char *member)
+{
+    struct bytes schema = envelope_member(description, bytes_of(member));
+    struct text shown = {0};
+
+    if (schema.data == NULL || bytes_equal(schema, BYTES("null")))
+        return;
+    pretty_append(&shown, schema, 0);
+    printf("\n%s:\n%s\n", title, text_string(&shown));
+    text_free(&shown);
+}
+
+static void print_description(struct bytes description)
+{
+    cJSON *tree = cJSON_ParseWithLength(description.data, description.size);
+    struct text name = {0}, summary = {0}, module = {0};
+
+    append_member(&name, tree, "name");
+    append_member(&summary, tree, "summary");
+    append_member(&module, tree, "module");
+    text_append_char(&module, ' ');
+    append_member(&module, tree, "version");
+    printf("%s\n", text_string(&name));
+    if (summary.size > 0)
+        printf("%s\n", text_string(&summary));
+    if (module.size > 1)
+        printf("\nModule: %s\n", text_string(&module));
+    print_schema("Params", description, "params");
+    print_schema("Result", description, "result");
+    text_free(&name);
+    text_free(&summary);
+    text_free(&module);
+    cJSON_Delete(tree);
+}
+
+static int describe(const struct command *self, int argc, char **argv)
+{
+    struct args args = {.command = self, .argc = argc, .argv = argv, .next = 1};
+    struct question question = {0};
+    struct text params = {0}, reply = {0};
+    struct bytes result;
+    const char *method;
+
+    int status = args_read(&args, take_option, &question, &method, 1);
+    if (status == ARGS_HELP)
+        return command_flush(self, EXIT_SUCCESS);
+    if (status == 0 && method == NULL)
+        status = command_misused(self, "which METHOD? \"pillion list\" shows what there is");
+    if (status == 0)
+        status = target_read(self, question.given, question.server);
+    if (status == 0) {
+        text_append_string(&params, "{\"method\": \"");
+        text_append_json(&params, bytes_of(method));
+        text_append_string(&params, "\"}");
+        status = ask(self, &question, "rpc.describe", &params, &reply, &result);
+    }
+    if (status == 0) {
+        print_description(result);
+        status = command_flush(self, EXIT_SUCCESS);
+    }
+    text_free(&params);
+    text_free(&reply);
+    return status;
+}
+
+/* ---- Both ---- */
+
+#define EXIT_NOTES                                                                          \
+    "Exit status: 0, 1 for an error reply, 2 when no server answers, 64 when the command\n" \
+    "line is wrong.\n"
+
+const struct command list_command = {
+    .name = "list",
+    .run = list,
+    .usage = "[--server ADDR] [--members OBJECT]",
+    .summary = "Lists the methods that a server offers (it must offer rpc.list).",
+    .options = options,
+    .notes = EXIT_NOTES,
+};
+
+const struct command describe_command = {
+    .name = "describe",
+    .run = describe,
+    .usage = "[--server ADDR] [--members OBJECT] METHOD",
+    .summary = "Tells what a method does and takes (the server must offer rpc.describe).",
+    .options = options,
+    .notes = EXIT_NOTES,
+};

@@ -1,0 +1,19 @@
+/* JSON for people: what fits a line stays on one, everything else is indented.
+ *
+ * Only white space differs from what was sent, and characters that act on a terminal, which are
+ * escaped (base/printable.h): numbers keep all their digits, members their order. */
+#ifndef PILLION_CMD_PRETTY_H
+#define PILLION_CMD_PRETTY_H
+
+#include "base/bytes.h"
+
+#define PRETTY_WIDTH 79u
+
+/* Appends `json`, which json_check has accepted, without a line end behind it. Lines after the
+ * first are indented by `indent` columns at least. */
+void pretty_append(struct text *out, struct bytes json, unsigned indent);
+
+/* Appends `json` on one line, whatever its length. */
+void pretty_append_line(struct text *out, struct bytes json);
+
+#endif
