@@ -14,6 +14,7 @@
 #include "module/loader.h"
 #include "rpc/callback.h"
 #include "rpc/introspect.h"
+#include "rpc/metric.h"
 #include "rpc/note.h"
 #include "rpc/offload.h"
 #include "rpc/zone.h"
@@ -50,6 +51,7 @@ static struct {
     struct introspect introspect;
     struct loop loop;
     struct deferreds deferreds;
+    struct board_row *row;
     struct trial_call *calls; /* the newest first */
     unsigned call_count;
     struct pool texts; /* given to the test */
@@ -79,8 +81,8 @@ static bool make_zones(void)
     struct error error;
 
     for (const struct zone_settings *z = trial.settings.zones; z != NULL; z = z->next) {
-        int fd = zone_find(z->name) == NULL ? zone_create(z->size, &error) : -1;
-        bool good = zone_find(z->name) != NULL || (fd >= 0 && zone_add(z->name, fd, &error));
+        int fd = zone_create(z->size, &error);
+        bool good = fd >= 0 && zone_add(z->name, fd, &error);
         if (fd >= 0)
             close(fd);
         if (!good) {
@@ -111,6 +113,37 @@ static bool load(void)
     return good;
 }
 
+/* What rpc.stats tells: the board of a server with one worker. It is made once, because modules
+ * keep where their metrics are for as long as the process lives. */
+static bool take_board(void)
+{
+    static struct board *board;
+    struct text metrics = {0};
+    struct error error;
+
+    if (board == NULL)
+        board = board_new(&error);
+    if (board == NULL)
+        return conf_error(&trial.errors, NULL, "%s", error.text), false;
+    board_reset(board);
+    module_set_describe_metrics(&trial.set, &metrics);
+    if (metrics.size > 0)
+        metrics_declare(board, metrics.data);
+    text_free(&metrics);
+    for (size_t i = 0; i < trial.methods.count; i++)
+        trial.methods.methods[i].index =
+            board_add_method(board, trial.methods.methods[i].name.data);
+    trial.row = board_take_row(board, 0, 1);
+    atomic_store(&board_seat(board, trial.row)->state, ROW_SERVING);
+    atomic_store(&board_seat(board, trial.row)->pid, (int32_t)getpid());
+    atomic_store(&board->generation, 1);
+    atomic_store(&board->workers, 1);
+    module_set_attach(&trial.set, board, trial.row);
+    trial.introspect =
+        (struct introspect){.methods = &trial.methods, .board = board, .generation = 1};
+    return true;
+}
+
 static void finish(struct deferred *deferred);
 
 static void settle(struct loop *loop, void *context)
@@ -134,7 +167,6 @@ static bool start(void)
     trial.loop.after_batch = settle;
     deferreds_init(&trial.deferreds, &trial.loop, trial.settings.defer_timeout_ms);
     trial.deferreds.finish = finish;
-    trial.introspect = (struct introspect){.methods = &trial.methods, .generation = 1};
     api_start(&trial.deferreds);
     notes_init(NULL, 0);
     callbacks_init(&trial.loop);
@@ -158,7 +190,7 @@ PILLION_EXPORT const char *pillion_test_start(const char *main_text, const char 
     pools_separate();
     log_open(&target, &error);
     log_identity("test");
-    if (configure(main_text, server_text) && make_zones() && load() && start())
+    if (configure(main_text, server_text) && make_zones() && load() && take_board() && start())
         return NULL;
     text_clear(&wrong);
     text_append_string(&wrong, text_string(&trial.errors.text));
@@ -177,12 +209,26 @@ static void free_calls(void)
     }
 }
 
+/* As far as its module can tell, the client is gone. */
+static void leave(struct trial_call *call)
+{
+    struct deferred *deferred = call->deferred;
+
+    call->deferred = NULL;
+    if (deferred != NULL)
+        deferred_drop(deferred);
+}
+
 PILLION_EXPORT bool pillion_test_stop(void)
 {
     struct past *past;
 
     if (trial.tree == NULL)
         return true;
+    for (struct trial_call *call = trial.calls; call != NULL; call = call->next)
+        leave(call);
+    if (trial.started)
+        deferreds_settle(&trial.deferreds);
     if (trial.started && !offload_finish(THREADS_END_MS))
         return false; /* a thread still uses what would be freed */
     module_set_stop(&trial.set);
@@ -193,6 +239,7 @@ PILLION_EXPORT bool pillion_test_stop(void)
         loop_free(&trial.loop);
     }
     free_calls();
+    zones_forget();
     pool_free(&trial.texts);
     conf_errors_free(&trial.errors);
     past = must_zalloc(sizeof(*past));
@@ -230,17 +277,25 @@ static const char *peer(const struct pillion_request *req)
 
 static struct trial_call *call_of(unsigned number)
 {
-    struct trial_call *call = trial.calls;
+    struct trial_call *call = number > trial.call_count ? NULL : trial.calls;
 
     for (unsigned n = trial.call_count; n > number && call != NULL; n--)
         call = call->next;
     return call;
 }
 
+static void count(const struct pillion_request *req, uint64_t ns)
+{
+    if (req->method != NULL)
+        method_count(&trial.row->methods[req->method->index], req->failed, ns);
+}
+
 /* A request that was deferred is answered. */
 static void finish(struct deferred *deferred)
 {
     struct trial_call *call = call_of(deferred->conn);
+
+    count(&deferred->req, clock_ns() - deferred->since_ns);
 
     if (call != NULL && deferred->reply != NULL)
         keep_reply(call, deferred->reply, deferred->req.size);
@@ -282,9 +337,12 @@ static void dispatch(struct trial_call *call, unsigned number)
                      (int)envelope.in.size, envelope.in.data);
         return;
     }
+    req.started_ns = clock_ns();
     request_run(&req);
-    if (req.deferred == NULL)
+    if (req.deferred == NULL) {
+        count(&req, clock_ns() - req.started_ns);
         return;
+    }
     call->deferred = req.deferred;
     deferred_keep(req.deferred, &call->pool);
     req.deferred->conn = number;
@@ -292,8 +350,9 @@ static void dispatch(struct trial_call *call, unsigned number)
 
 PILLION_EXPORT unsigned pillion_test_begin(const char *body)
 {
+    if (!trial.started)
+        return 0;
     struct trial_call *call = must_zalloc(sizeof(*call));
-
     call->body = must_strdup(body);
     call->next = trial.calls;
     trial.calls = call;
@@ -313,17 +372,18 @@ PILLION_EXPORT void pillion_test_leave(unsigned request)
 
     if (call == NULL || call->deferred == NULL)
         return;
-    struct deferred *deferred = call->deferred;
-    call->deferred = NULL;
-    deferred_drop(deferred);
+    leave(call);
     deferreds_settle(&trial.deferreds);
 }
 
-/* A string as the test sees it; NULL when it is none. */
-static const char *text_of(const cJSON *object, const char *name)
+/* A string as the test sees it; NULL when it is none, or cannot be one in C. */
+static const char *text_of(struct bytes object, struct bytes name)
 {
-    const char *text = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(object, name));
-    return text == NULL ? NULL : pool_must_strdup(&trial.texts, text);
+    struct bytes json = envelope_member(object, name);
+    char *text = pool_must_zalloc(&trial.texts, json.size + 1);
+    long size = json.data == NULL ? -1 : json_string_text(json, text, json.size);
+
+    return size < 0 || strlen(text) != (size_t)size ? NULL : text;
 }
 
 static pillion_test_reply read_reply(const struct trial_call *call)
@@ -331,24 +391,37 @@ static pillion_test_reply read_reply(const struct trial_call *call)
     struct bytes body = {call->frame + FRAME_HEADER_SIZE, call->size - FRAME_HEADER_SIZE};
     struct bytes result = envelope_member(body, BYTES("result"));
     char *text = pool_must_zalloc(&trial.texts, result.size + 1);
-    cJSON *tree = cJSON_ParseWithLength(body.data, body.size);
-    pillion_test_reply reply = {.body = body.data, .result = text, .out = text_of(tree, "out")};
+    pillion_test_reply reply = {
+        .body = body.data, .result = text, .out = text_of(body, BYTES("out"))};
 
     if (result.size > 0)
         memcpy(text, result.data, result.size);
     if (reply.out != NULL && strcmp(reply.out, "error") == 0) {
-        const cJSON *error = cJSON_GetObjectItemCaseSensitive(tree, "result");
-        reply.code = text_of(error, "code");
-        reply.message = text_of(error, "message");
+        reply.code = text_of(result, BYTES("code"));
+        reply.message = text_of(result, BYTES("message"));
     }
-    cJSON_Delete(tree);
     return reply;
 }
+
+#define NOT_STARTED "not_started"
+#define NO_MODULES \
+    "no modules run: pillion_test_start was not called, or failed, or they were stopped"
+#define ITS_RESULT "{\"code\":\"" NOT_STARTED "\",\"message\":\"" NO_MODULES "\"}"
+
+static const pillion_test_reply not_started = {
+    .body = "{\"out\":\"error\",\"result\":" ITS_RESULT "}",
+    .out = "error",
+    .result = ITS_RESULT,
+    .code = NOT_STARTED,
+    .message = NO_MODULES,
+};
 
 PILLION_EXPORT pillion_test_reply pillion_test_finish(unsigned request)
 {
     const struct trial_call *call = call_of(request);
 
+    if (!trial.started)
+        return not_started;
     while (call != NULL && call->frame == NULL && call->deferred != NULL)
         loop_run(&trial.loop);
     return call == NULL || call->frame == NULL ? (pillion_test_reply){0} : read_reply(call);
@@ -388,6 +461,8 @@ PILLION_EXPORT void pillion_test_run(uint64_t ms)
 {
     struct pause pause = {0};
 
+    if (!trial.started)
+        return;
     timer_set(&trial.loop, &pause.timer, ms * NS_PER_MS, pause_over);
     while (!pause.over)
         loop_run(&trial.loop);

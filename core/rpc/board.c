@@ -31,6 +31,13 @@ static struct board *board_map(int fd, struct error *error)
     return memory;
 }
 
+static void board_begin(struct board *board)
+{
+    board->layout = BOARD_LAYOUT;
+    board->size = sizeof(struct board);
+    board->started_ns = clock_ns();
+}
+
 struct board *board_new(struct error *error)
 {
     int fd = memfd_create("pillion board", MFD_CLOEXEC | MFD_ALLOW_SEALING);
@@ -47,10 +54,14 @@ struct board *board_new(struct error *error)
         close(fd);
         return NULL;
     }
-    board->layout = BOARD_LAYOUT;
-    board->size = sizeof(struct board);
-    board->started_ns = clock_ns();
+    board_begin(board);
     return board;
+}
+
+void board_reset(struct board *board)
+{
+    madvise(board, sizeof(*board), MADV_REMOVE); /* zeroes, without pages for them */
+    board_begin(board);
 }
 
 struct board *board_resume(int fd, bool *anew, struct error *error)
@@ -365,6 +376,14 @@ void board_sum_method(const struct board *board, uint32_t index, struct method_c
 }
 
 /* ---- Latencies ---- */
+
+void method_count(struct method_counters *counters, bool failed, uint64_t ns)
+{
+    counter_add(&counters->calls, 1);
+    counter_add(&counters->errors, failed);
+    counter_add(&counters->total_ns, ns);
+    counter_add(&counters->latency[latency_bucket(ns)], 1);
+}
 
 /* Which half of its power of two a latency is in. */
 uint32_t latency_bucket(uint64_t ns)

@@ -161,6 +161,9 @@ struct board *board_new(struct error *error);
  * Needs /proc. False with the reason. */
 bool board_enter(struct board *board, struct board_row **row, struct error *error);
 
+/* Makes it as if it were new. For tests of modules, which have one process. */
+void board_reset(struct board *board);
+
 /* The memory file behind the board, for a binary that takes this master's place; and the board from
  * such a file. One of another layout is replaced by a new board (`anew`): counters begin again, and
  * workers of the old binary count where nobody looks. */
@@ -216,6 +219,9 @@ void board_blame(const struct board *board, const struct board_row *row, bool hu
 uint64_t board_sum(const struct board *board, enum worker_counter which);
 int64_t board_sum_metric(const struct board *board, uint32_t index);
 void board_sum_method(const struct board *board, uint32_t index, struct method_counters *sum);
+
+/* Counts a call that took so long. */
+void method_count(struct method_counters *counters, bool failed, uint64_t ns);
 
 /* The bucket of a latency, and the largest latency that a bucket holds, in nanoseconds. */
 uint32_t latency_bucket(uint64_t ns);

@@ -114,6 +114,11 @@ bool zone_add(const char *name, int fd, struct error *error)
     return true;
 }
 
+void zones_forget(void)
+{
+    zones = NULL;
+}
+
 pillion_zone *zone_find(const char *name)
 {
     struct pillion_zone *zone = zones;

@@ -30,6 +30,9 @@ bool zone_add(const char *name, int fd, struct error *error);
 /* NULL when there is none of that name in this process. */
 pillion_zone *zone_find(const char *name);
 
+/* No zone is found any more. Those that there were stay mapped, for whoever still has one. */
+void zones_forget(void);
+
 /* What pillion_zone_update, pillion_zone_get and pillion_zone_delete do. Any thread may call them.
  */
 bool zone_update(pillion_zone *zone, const void *key, size_t key_size, uint64_t ttl_ms,

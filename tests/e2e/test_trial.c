@@ -3,6 +3,7 @@
 
 #include <pillion/test.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 /* Where load_module finds a module, shipped or made for the tests. */
@@ -129,6 +130,129 @@ START_TEST(it_starts_as_often_as_is_wanted)
 }
 END_TEST
 
+/* As with CK_FORK=no: what one test has counted in a zone is nothing to the next. */
+START_TEST(zones_end_with_their_modules)
+{
+    for (int i = 0; i < 3; i++) {
+        start(keep_printf("zone limits 64k; %s %s", load("ping", ""), load("limit", "")),
+              "method few { handler ping.ping; filter limit { zone limits; rate 1/h; burst 2; } }");
+        ck_assert_result("few", "1", "1");
+        ck_assert_result("few", "2", "2");
+        ck_assert_error("few", "3", "limited");
+        ck_assert(pillion_test_stop());
+    }
+    /* Nor is there a zone that the configuration does not have. */
+    expect_part(pillion_test_start(keep_printf("%s %s", load("ping", ""), load("limit", "")),
+                                   "method few { handler ping.ping; filter limit { zone limits; "
+                                   "rate 1/h; } }"),
+                "there is no zone \"limits\"");
+}
+END_TEST
+
+static void expect_nothing_runs(void)
+{
+    ck_assert_error("ping", "1", "not_started");
+    ck_assert_str_eq(pillion_test_call("ping", "1").out, "error");
+    expect_part(pillion_test_request("{\"in\":\"ping\"}").message, "pillion_test_start");
+    unsigned request = pillion_test_begin("{\"in\":\"ping\"}");
+    ck_assert(pillion_test_answered(request));
+    pillion_test_leave(request);
+    pillion_test_run(1);
+    ck_assert_str_eq(pillion_test_finish(request).code, "not_started");
+    expect_part(pillion_test_finish(99).body, "\"code\":\"not_started\"");
+}
+
+START_TEST(where_nothing_runs_calls_say_so)
+{
+    expect_nothing_runs();
+    ck_assert(pillion_test_stop());
+    expect_nothing_runs();
+    start(load("ping", ""), "method ping;");
+    ck_assert_result("ping", "1", "1");
+    ck_assert(pillion_test_stop());
+    expect_nothing_runs();
+    ck_assert_ptr_nonnull(pillion_test_start("no_such_directive;", ""));
+    expect_nothing_runs();
+    ck_assert_ptr_nonnull(pillion_test_start(load("start_fails", ""), "method ping;"));
+    expect_nothing_runs();
+}
+END_TEST
+
+START_TEST(replies_are_those_of_their_requests)
+{
+    start(load("ping", ""), "method ping;");
+    unsigned first = pillion_test_begin("{\"in\":\"ping\",\"params\":1}");
+    unsigned second = pillion_test_begin("{\"in\":\"ping\",\"params\":2}");
+    ck_assert_str_eq(pillion_test_finish(second).result, "2");
+    ck_assert_str_eq(pillion_test_finish(first).result, "1");
+    ck_assert_ptr_null(pillion_test_finish(second + 1).body);
+    ck_assert_ptr_null(pillion_test_finish(99).body);
+    ck_assert_ptr_null(pillion_test_finish(0).body);
+    ck_assert(pillion_test_answered(99));
+}
+END_TEST
+
+/* What is logged from here on, up to logged(). */
+static int error_output, log_file;
+
+static void log_begin(void)
+{
+    error_output = dup(STDERR_FILENO);
+    log_file = memfd_create("log", MFD_CLOEXEC);
+    dup2(log_file, STDERR_FILENO);
+}
+
+static const char *logged(void)
+{
+    dup2(error_output, STDERR_FILENO);
+    close(error_output);
+    size_t size = (size_t)lseek(log_file, 0, SEEK_END);
+    char *text = keep(calloc(1, size + 1));
+    ck_assert_int_eq(pread(log_file, text, size, 0), (ssize_t)size);
+    close(log_file);
+    return text;
+}
+
+START_TEST(what_waits_is_given_up_when_modules_stop)
+{
+    log_begin();
+    start(load("later", ""), "method wait;");
+    pillion_test_begin("{\"in\":\"wait\",\"params\":{\"ms\":60000}}");
+    pillion_test_begin("{\"in\":\"wait\",\"params\":{\"ms\":60000}}");
+    unsigned done = pillion_test_begin("{\"in\":\"wait\",\"params\":{\"ms\":1}}");
+    ck_assert_str_eq(pillion_test_finish(done).result, "{\"ms\":1}");
+    ck_assert(pillion_test_stop());
+    const char *first = strstr(logged(), "a wait is given up");
+    ck_assert_ptr_nonnull(first);
+    const char *second = strstr(first + 1, "a wait is given up");
+    ck_assert_ptr_nonnull(second);
+    ck_assert_ptr_null(strstr(second + 1, "a wait is given up"));
+}
+END_TEST
+
+START_TEST(stats_are_those_of_a_server)
+{
+    for (int i = 0; i < 2; i++) { /* they begin anew */
+        start(keep_printf("%s %s %s", load("rpc", ""), load("hello", ""), load("counts", "")),
+              "method greet; method count; method rpc.stats; method rpc.health;");
+        pillion_test_call("greet", "{\"name\":\"Ada\"}");
+        pillion_test_call("greet", "5");
+        pillion_test_call("count", "null");
+        const char *stats = pillion_test_call("rpc.stats", "null").result;
+        expect_part(stats, "\"greet\":{\"calls\":2,\"errors\":1,");
+        expect_part(stats, "\"metrics\":{\"calls\":1,");
+        expect_part(stats, "\"workers\":[{\"slot\":0,");
+        expect_part(pillion_test_call("rpc.health", "null").result, "\"serving\":1");
+        ck_assert(pillion_test_stop());
+    }
+    start(keep_printf("%s %s", load("rpc", ""), load("later", "")),
+          "method wait; method rpc.stats;");
+    pillion_test_call("wait", "{\"ms\":5}");
+    expect_part(pillion_test_call("rpc.stats", "null").result,
+                "\"wait\":{\"calls\":1,\"errors\":0,");
+}
+END_TEST
+
 START_TEST(nothing_starts_while_a_thread_is_at_work)
 {
     start(load("later", ""), "method nap;");
@@ -139,5 +263,7 @@ START_TEST(nothing_starts_while_a_thread_is_at_work)
 END_TEST
 
 E2E_MAIN("trial", nothing_starts_while_a_thread_is_at_work, methods_are_called,
-         what_waits_is_waited_for, time_is_limited_and_clients_may_leave, filters_and_zones_work,
+         what_waits_is_waited_for, zones_end_with_their_modules, where_nothing_runs_calls_say_so,
+         replies_are_those_of_their_requests, what_waits_is_given_up_when_modules_stop,
+         stats_are_those_of_a_server, time_is_limited_and_clients_may_leave, filters_and_zones_work,
          mistakes_are_told, it_starts_as_often_as_is_wanted)

@@ -22,7 +22,9 @@
  * threads, timers, descriptors and zones work, filters run. Only the watchdog is missing. A module
  * that crashes takes the test with it; check runs each test in a process of its own for that.
  *
- * Texts that are given back stay valid until pillion_test_stop. */
+ * Texts that are given back stay valid until pillion_test_stop. Where no modules run, because they
+ * were not started, or not successfully, or were stopped, each call's reply is the error
+ * `not_started`. */
 #ifndef PILLION_TEST_H
 #define PILLION_TEST_H
 
@@ -37,7 +39,7 @@ typedef struct {
     const char *body;    /* the whole reply, JSON */
     const char *out;     /* its name */
     const char *result;  /* its result, JSON as the method gave it */
-    const char *code;    /* of an error; NULL when it is none */
+    const char *code;    /* of an error; NULL when it is none, or holds a NUL */
     const char *message; /* likewise */
 } pillion_test_reply;
 
@@ -53,19 +55,24 @@ pillion_test_reply pillion_test_call(const char *method, const char *params);
 pillion_test_reply pillion_test_request(const char *body);
 
 /* For what happens meanwhile: begins a request, tells whether it is answered, and waits for the
- * reply. A request that waits is answered `timeout` after defer_timeout. */
+ * reply. A request that waits is answered `timeout` after defer_timeout. Of a number that
+ * pillion_test_begin has not given, and of a request whose client has left, there is no reply: all
+ * its texts are NULL. */
 unsigned pillion_test_begin(const char *body);
 bool pillion_test_answered(unsigned request);
 pillion_test_reply pillion_test_finish(unsigned request);
 
-/* The client of a request that waits is gone. There will be no reply to it. */
+/* The client of a request that waits is gone: what its module has given to pillion_on_cancel is
+ * called. There will be no reply to it. */
 void pillion_test_leave(unsigned request);
 
 /* Lets timers, descriptors and threads work for so long. */
 void pillion_test_run(uint64_t ms);
 
-/* Stops the modules. They stay loaded, and their static variables keep their values. Returns false
- * when a thread's work does not end: nothing is freed then. */
+/* Stops the modules: first the clients of all requests that wait are gone, then each module's
+ * `stop` is called. Zones and what is in them end, and counts of rpc.stats; modules stay loaded,
+ * and their static variables keep their values. Returns false when a thread's work does not end:
+ * nothing is freed then. */
 bool pillion_test_stop(void);
 
 /* With check: a call gives exactly this result, or an error with this code. */
