@@ -3,14 +3,17 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "rpc/dispatch_private.h"
 #include "rpc/flight.h"
 #include "rpc/note.h"
+#include "wire/stranger.h"
 
-#define TIMED_EVERY 16u /* of a method's calls in one turn; the first is always timed */
+#define STRANGERS_PAUSE (10 * NS_PER_S) /* between two lines about them */
+#define TIMED_EVERY     16u /* of a method's calls in one turn; the first is always timed */
 
 /* The sink of a worker's requests: the reply is written where it will be sent from. */
 static char *call_reserve(struct pillion_request *req, size_t size)
@@ -215,21 +218,78 @@ static bool answer(struct call *call, const struct frame *frame, bool first)
     return call_commit(call, (size_t)frame->size);
 }
 
+/* Tells that clients come here who want something else; once in a while, because they are persons
+ * who mistake the port as well as machines that scan it. */
+static void log_stranger(struct call *call, const struct stranger *stranger)
+{
+    struct dispatcher *dispatcher = call->dispatcher;
+    struct sockaddr_storage here;
+    socklen_t size = sizeof(here);
+    char address[ADDRESS_TEXT_SIZE] = "?";
+    uint64_t now = clock_ns();
+
+    if (dispatcher->stranger_ns != 0 && now - dispatcher->stranger_ns < STRANGERS_PAUSE) {
+        dispatcher->strangers++;
+        return;
+    }
+    if (getsockname(call->conn->watch.fd, (struct sockaddr *)&here, &size) == 0)
+        address_format((const struct sockaddr *)&here, size, address);
+    log_warn("the client %s speaks %s at %s, where frames of JSON are spoken; it was refused, and "
+             "%u more since the last such line",
+             call_peer(&call->req), stranger->speaks, address, dispatcher->strangers);
+    dispatcher->stranger_ns = now;
+    dispatcher->strangers = 0;
+}
+
+/* Answers in words that the other protocol's clients show. */
+static void answer_stranger(struct call *call, const struct stranger *stranger)
+{
+    struct pillion_request *req = &call->req;
+    char refusal[STRANGER_REFUSAL_MAX];
+
+    req->size = stranger_refuse(stranger, refusal);
+    req->answered = true;
+    char *room = req->size <= req->room_size ? req->room : req->reserve(req, req->size);
+    if (room != NULL)
+        memcpy(room, refusal, req->size);
+}
+
 /* There is no telling where the next frame starts: the reply is sent, and then the connection
  * ends. */
-static void refuse_frame(struct call *call, const struct frame *frame)
+static void refuse_frame(struct call *call, const struct frame *frame,
+                         const struct stranger *stranger)
 {
     struct dispatcher *dispatcher = call->dispatcher;
 
     counter_add(&dispatcher->row->counters[COUNT_FRAMES], 1);
     counter_add(&dispatcher->row->counters[COUNT_REFUSED], 1);
     call_next(call);
-    request_fail(&call->req, "frame_too_large",
-                 "a frame of %llu bytes is announced; at most %llu are allowed (max_frame)",
-                 (unsigned long long)frame->size,
-                 (unsigned long long)call->server->settings->max_frame);
+    if (stranger != NULL)
+        log_stranger(call, stranger);
+    if (stranger != NULL && stranger->form != NULL)
+        answer_stranger(call, stranger);
+    else
+        request_fail(&call->req, "frame_too_large",
+                     "a frame of %llu bytes is announced; at most %llu are allowed (max_frame)%s",
+                     (unsigned long long)frame->size,
+                     (unsigned long long)call->server->settings->max_frame,
+                     stranger == NULL ? ""
+                                      : "; is its length big-endian? it must be "
+                                        "little-endian, whatever the machine");
     call_commit(call, call->turn.in_size);
     conn_end(dispatcher->conns, call->conn, true);
+}
+
+/* What the client speaks instead, if this is how its connection begins. */
+static const struct stranger *find_stranger(const struct call *call, enum frame_status status)
+{
+    const struct bytes input = {call->turn.in, call->turn.in_size};
+
+    if (call->turn.consumed != 0)
+        return NULL;
+    return status == FRAME_PARTIAL
+               ? stranger_find_hello(input)
+               : stranger_find(input, (uint32_t)call->server->settings->max_frame);
 }
 
 /* Frames that are answered before the next one begins. Leaves when there is no more to do for now,
@@ -246,12 +306,12 @@ static void answer_in_turn(struct call *call)
         enum frame_status status =
             frame_next((struct bytes){call->turn.in, call->turn.in_size}, max_frame, &frame);
 
-        if (status == FRAME_PARTIAL) {
-            conn->expects = (uint32_t)frame.size;
-            break;
-        }
-        if (status == FRAME_TOO_LARGE) {
-            refuse_frame(call, &frame);
+        if (status != FRAME_WHOLE) {
+            const struct stranger *stranger = find_stranger(call, status);
+            if (status == FRAME_TOO_LARGE || stranger != NULL)
+                refuse_frame(call, &frame, stranger);
+            else
+                conn->expects = (uint32_t)frame.size;
             break;
         }
         conn->expects = 0;

@@ -32,7 +32,9 @@ struct dispatcher {
     struct pool pool;                   /* the current request's memory */
     uint8_t untimed[BOARD_METHODS_MAX]; /* calls of each method since one was timed */
     struct deferreds deferreds;
-    struct lane *lanes; /* one for each connection, by its index; touched by few */
+    struct lane *lanes;   /* one for each connection, by its index; touched by few */
+    uint64_t stranger_ns; /* when a client that speaks something else was logged last; 0: never */
+    uint32_t strangers;   /* since then, unsaid */
 };
 
 /* Makes ready what deferring needs. The dispatcher's conns, board and row are set already. */

@@ -1,0 +1,112 @@
+/* Telling other protocols apart, and refusing them in their own words. See stranger.h. */
+#include "wire/stranger.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "wire/frame.h"
+
+/* Each with one %s for what is spoken instead. */
+#define SPOKEN_HERE(quote)                                                                     \
+    "this port speaks frames of JSON, not %s: a frame is a length (4 bytes, little-endian) "   \
+    "and as many bytes of JSON, such as {" quote "in" quote ": " quote "ping" quote ", " quote \
+    "params" quote ": 1}; `pillion call ping 1` sends one"
+#define TEXT_FORM SPOKEN_HERE("\"") "\n"
+#define JSON_FORM                                              \
+    "{\"out\":\"error\",\"result\":{\"code\":\"not_a_frame\"," \
+    "\"message\":\"" SPOKEN_HERE("\\\"") "\"}}\n"
+/* The body ends with the connection (RFC 9112 section 6.3). */
+#define HTTP_FORM \
+    "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nConnection: close\r\n\r\n" TEXT_FORM
+
+static const struct stranger http = {"HTTP", HTTP_FORM};
+static const struct stranger json = {"JSON without frames", JSON_FORM};
+static const struct stranger tls = {"TLS", TEXT_FORM};
+static const struct stranger text = {"text", TEXT_FORM};
+static const struct stranger swapped = {"big-endian lengths", NULL};
+
+static const struct {
+    char start[FRAME_HEADER_SIZE + 1];
+    struct stranger stranger;
+} others[] = {
+    {"SSH-", {"SSH", TEXT_FORM}},
+    {"PROX", {"the PROXY protocol", TEXT_FORM}},
+    {"\r\n\r\n", {"the PROXY protocol", TEXT_FORM}}, /* version 2 */
+};
+
+/* Methods of HTTP, and how a connection of HTTP/2 begins (RFC 9113 section 3.4). */
+static const char http_starts[][FRAME_HEADER_SIZE + 1] = {
+    "GET ", "POST", "PUT ", "HEAD", "DELE", "OPTI", "PATC", "CONN", "TRAC", "PRI ",
+};
+
+/* A record of a handshake (RFC 8446 section 5.1): its type, a version of 3.x. */
+static bool is_tls(const unsigned char *in)
+{
+    return in[0] == 0x16 && in[1] == 0x03 && in[2] <= 0x04;
+}
+
+static bool is_space(unsigned char c)
+{
+    return c == ' ' || c == '\t' || c == '\r' || c == '\n';
+}
+
+/* A frame that would do, were its length the other way round. Only where read as it is it is more
+ * than could ever be allowed: a large frame's length may look like that by chance. */
+static bool is_swapped(const unsigned char *in, size_t size, uint32_t max_body)
+{
+    uint32_t length =
+        (uint32_t)in[0] << 24 | (uint32_t)in[1] << 16 | (uint32_t)in[2] << 8 | (uint32_t)in[3];
+
+    return in[3] > FRAME_BODY_MAX >> 24 && length <= max_body && size > FRAME_HEADER_SIZE &&
+           (in[FRAME_HEADER_SIZE] == '{' || is_space(in[FRAME_HEADER_SIZE]));
+}
+
+static const struct stranger *find_text(const unsigned char *in, size_t size)
+{
+    size_t i = 0;
+
+    while (i < size && is_space(in[i]))
+        i++;
+    if (i < size && (in[i] == '{' || in[i] == '['))
+        return &json;
+    for (i = 0; i < FRAME_HEADER_SIZE; i++) {
+        if (!is_space(in[i]) && (in[i] < 0x20 || in[i] >= 0x7f))
+            return NULL;
+    }
+    return &text;
+}
+
+const struct stranger *stranger_find(struct bytes input, uint32_t max_body)
+{
+    const unsigned char *in = (const unsigned char *)input.data;
+
+    if (input.size < FRAME_HEADER_SIZE)
+        return NULL;
+    for (size_t i = 0; i < sizeof(http_starts) / sizeof(*http_starts); i++) {
+        if (memcmp(in, http_starts[i], FRAME_HEADER_SIZE) == 0)
+            return &http;
+    }
+    for (size_t i = 0; i < sizeof(others) / sizeof(*others); i++) {
+        if (memcmp(in, others[i].start, FRAME_HEADER_SIZE) == 0)
+            return &others[i].stranger;
+    }
+    if (is_tls(in))
+        return &tls;
+    if (is_swapped(in, input.size, max_body))
+        return &swapped;
+    return find_text(in, input.size);
+}
+
+const struct stranger *stranger_find_hello(struct bytes input)
+{
+    const unsigned char *in = (const unsigned char *)input.data;
+    enum { MESSAGE = 5, CLIENT_HELLO = 1 }; /* behind the record's header; RFC 8446 section 4 */
+
+    return input.size > MESSAGE && is_tls(in) && in[MESSAGE] == CLIENT_HELLO ? &tls : NULL;
+}
+
+size_t stranger_refuse(const struct stranger *stranger, char out[STRANGER_REFUSAL_MAX])
+{
+    int size = snprintf(out, STRANGER_REFUSAL_MAX, stranger->form, stranger->speaks);
+    return size < 0 ? 0 : (size_t)size;
+}

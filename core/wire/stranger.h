@@ -1,0 +1,31 @@
+/* Clients that speak something else than this protocol, told by the first bytes of their
+ * connection. Read as a length, text is always above FRAME_BODY_MAX, so whoever looks here has an
+ * error to answer already; only TLS can look like a frame that is on its way.
+ *
+ * Pure functions over bytes. */
+#ifndef PILLION_WIRE_STRANGER_H
+#define PILLION_WIRE_STRANGER_H
+
+#include <stdint.h>
+
+#include "base/bytes.h"
+
+#define STRANGER_REFUSAL_MAX 1024u
+
+struct stranger {
+    const char *speaks; /* "HTTP" */
+    const char *form;   /* of the refusal, as its client shows it; NULL: it understands a reply */
+};
+
+/* What begins with `input`, of which the first four bytes announce too much; NULL when that says
+ * nothing. */
+const struct stranger *stranger_find(struct bytes input, uint32_t max_body);
+
+/* The same for a frame that is not whole: a client's hello of TLS, or NULL. No request of this
+ * protocol begins so, because a control character cannot be the second byte of a JSON text. */
+const struct stranger *stranger_find_hello(struct bytes input);
+
+/* Writes the refusal of a stranger with a form: it says what is spoken here. Its size. */
+size_t stranger_refuse(const struct stranger *stranger, char out[STRANGER_REFUSAL_MAX]);
+
+#endif

@@ -1,0 +1,140 @@
+/* Clients that speak something else than frames of JSON: each is told so in words that it shows. */
+#include "harness.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define MANY 60
+
+static struct server *serve_ping(const char *server_text)
+{
+    struct server *server = server_new();
+
+    server_conf(server, "", keep_printf("method ping; %s", server_text));
+    server_start(server);
+    return server;
+}
+
+/* All that the server sends until it closes in order. */
+static char *receive_all(int client)
+{
+    int64_t deadline = deadline_in(PATIENCE_MS);
+    struct buffer text = {0};
+
+    for (;;) {
+        char piece[4096];
+        struct pollfd readable = {.fd = client, .events = POLLIN};
+        if (deadline_over(deadline))
+            fail_test("the connection is not closed; so far it says:\n%.*s", (int)text.size,
+                      text.data);
+        if (poll(&readable, 1, 100) <= 0)
+            continue;
+        ssize_t got = recv(client, piece, sizeof(piece), 0);
+        if (got < 0 && errno == EAGAIN)
+            continue;
+        if (got < 0)
+            fail_test("the connection is reset: %s", strerror(errno));
+        if (got == 0)
+            break;
+        buffer_add(&text, piece, (size_t)got);
+    }
+    buffer_add(&text, "", 1);
+    return keep(text.data);
+}
+
+static char *tell(const struct server *server, const void *bytes, size_t size)
+{
+    int client = client_connect(server);
+
+    client_send(client, bytes, size);
+    char *answer = receive_all(client);
+    close(client);
+    return answer;
+}
+
+START_TEST(who_speaks_something_else_is_told_what_is_spoken_here)
+{
+    static const char spoken[] = "frame is a length (4 bytes, little-endian)";
+    struct server *server = serve_ping("");
+    char *answer = tell(server, "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", 35);
+
+    ck_assert_int_eq(strncmp(answer, "HTTP/1.1 400 Bad Request\r\n", 26), 0);
+    expect_part(answer, "\r\n\r\nthis port speaks frames of JSON, not HTTP");
+    expect_part(answer, spoken);
+    answer = tell(server, "POST /rpc HTTP/1.1\r\nContent-Length: 100000\r\n\r\n{}", 48);
+    ck_assert_int_eq(strncmp(answer, "HTTP/1.1 400 Bad Request\r\n", 26), 0);
+    answer = tell(server, "{\"in\": \"ping\"}\n", 15);
+    const cJSON *reply = keep(cJSON_Parse(answer));
+    ck_assert_str_eq(cJSON_GetStringValue(cJSON_GetObjectItem(reply, "out")), "error");
+    expect_part(answer, spoken);
+    expect_part(tell(server, "SSH-2.0-OpenSSH_9.2\r\n", 21), "not SSH");
+    /* Hellos of TLS that announce a frame above, and below, max_frame. */
+    expect_part(tell(server, "\x16\x03\x01\x02\0\1\0\1\xfc\3\3", 11), "not TLS");
+    expect_part(tell(server, "\x16\x03\x01\0\xf1\1\0\0\xed\3\3", 11), "not TLS");
+    client_expect_alive(client_connect(server));
+}
+END_TEST
+
+START_TEST(a_hello_of_tls_that_comes_byte_by_byte_is_refused)
+{
+    static const char hello[] = "\x16\x03\x01\0\xf1\1\0\0\xed\3\3";
+    struct server *server = serve_ping("max_frame 128m;");
+    int client = client_connect(server);
+
+    for (size_t i = 0; i < 6; i++) {
+        ck_assert(client_is_silent(client));
+        client_send(client, hello + i, 1);
+        look_again();
+    }
+    expect_part(receive_all(client), "not TLS");
+}
+END_TEST
+
+START_TEST(a_length_the_wrong_way_round_is_told_in_a_frame)
+{
+    struct server *server = serve_ping("");
+    int client = client_connect(server);
+
+    client_send(client, "\0\0\0\x0f{\"in\": \"ping\" }", 19);
+    expect_part(client_expect_error(client, "frame_too_large"), "must be little-endian");
+    client_expect_end(client);
+}
+END_TEST
+
+/* Who has spoken the protocol before speaks it still, and understands a reply. */
+START_TEST(text_after_a_frame_is_a_frame_too_large)
+{
+    struct server *server = serve_ping("");
+    int client = client_connect(server);
+
+    client_send_frame(client, "{\"in\":\"ping\"}");
+    client_send(client, "GET / HTTP/1.1\r\n", 16);
+    client_expect(client, "{\"out\":\"pong\",\"result\":null}");
+    client_expect_error(client, "frame_too_large");
+    client_expect_end(client);
+}
+END_TEST
+
+START_TEST(the_log_tells_of_strangers_and_is_not_filled_by_them)
+{
+    struct server *server = serve_ping("");
+    int lines = 0;
+
+    for (int i = 0; i < MANY; i++)
+        tell(server, "GET / HTTP/1.1\r\n\r\n", 18);
+    server_wait_log(
+        server, keep_printf("speaks HTTP at 127.0.0.1:%d, where frames of JSON are", server->port));
+    for (const char *at = server_log(server); (at = strstr(at, "speaks HTTP")) != NULL; at++)
+        lines++;
+    ck_assert_int_lt(lines, MANY / 4); /* one for each worker, on a quick machine */
+}
+END_TEST
+
+E2E_MAIN("strangers", who_speaks_something_else_is_told_what_is_spoken_here,
+         a_hello_of_tls_that_comes_byte_by_byte_is_refused,
+         a_length_the_wrong_way_round_is_told_in_a_frame, text_after_a_frame_is_a_frame_too_large,
+         the_log_tells_of_strangers_and_is_not_filled_by_them)
