@@ -22,7 +22,7 @@ $(B)/tests/unit/%: tests/unit/%.c tests/unit/unit.h $(B)/libpillion.a
 	$(Q)$(COMPILE) $(LDFLAGS_ALL) -Itests/unit -o $@ $< $(B)/libpillion.a $(LIBS) $(CHECK_LIBS)
 
 # It drives the master's own code with children that are none: see there.
-$(B)/tests/unit/test_orders: CHECK_LIBS += $(patsubst %,-Wl$(,)--wrap=%,fork kill waitpid execv pipe2 channel_pair)
+$(B)/tests/unit/test_orders: CHECK_LIBS += $(patsubst %,-Wl$(,)--wrap=%,fork kill waitpid fexecve pipe2 channel_pair)
 , := ,
 
 # Programs that have failed, a line each; `make check` begins it anew.

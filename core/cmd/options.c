@@ -15,6 +15,7 @@
 #include "base/version.h"
 #include "cmd/commands.h"
 #include "pillion/module.h"
+#include "process/inherit.h"
 #include "process/signals.h"
 
 /* Where `make install` puts conf/ and modules/; the Makefile says. */
@@ -79,6 +80,8 @@ static bool find_prefix(const struct command *self, const char *given, char pref
     struct stat status;
     struct error error;
 
+    if (inherit_prefix(prefix, PATH_MAX)) /* it may lead elsewhere by now, or nowhere */
+        return true;
     if (given == NULL && prefix_of_executable(prefix))
         return true;
     if (given == NULL) {

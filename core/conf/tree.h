@@ -57,6 +57,10 @@ const char *conf_tree_path(struct conf_tree *tree, const char *path);
 /* Every source under a comment that names it: `pillion -T`. */
 void conf_tree_dump(const struct conf_tree *tree, struct text *out);
 
+/* The statements as text that means the same, includes in place and without comments: those that
+ * were added with `overrides`, or the others. */
+void conf_tree_write(const struct conf_tree *tree, bool overrides, struct text *out);
+
 /* Unmaps and closes the sources and frees the tree. NULL is allowed. */
 void conf_tree_free(struct conf_tree *tree);
 

@@ -35,7 +35,8 @@ struct generation {
     uint32_t slots;                 /* worker processes */
     uint32_t methods_before;        /* on the board when it was registered */
     bool registered;
-    bool resumed;   /* another binary's, of which only the workers are left */
+    bool former;    /* it served under the binary that this one has replaced */
+    bool resumed;   /* likewise, and only its workers are left: none can be started */
     uint32_t users; /* 1 for being current or next, and 1 for each worker process */
 };
 

@@ -18,6 +18,8 @@
 #include "process/title.h"
 #include "process/upgrade.h"
 
+#define AGAIN_US 100000
+
 struct master master;
 
 /* ---- Signals ---- */
@@ -111,11 +113,24 @@ static bool prepare(const struct settings *settings, struct error *error)
            (master.board = board_new(error)) != NULL;
 }
 
-/* The same in the place of another binary, whose process this was. */
-static bool take_over(int state, const struct settings *settings, struct error *error)
+static void until_it_works(const struct error *error)
 {
-    return loop_init(&master.loop, error) && upgrade_resume(state, settings, error) &&
-           signals_open(error);
+    log_error("%s; the new binary tries again", error->text);
+    usleep(AGAIN_US);
+}
+
+/* The same in the place of another binary, whose process this was: there is no way back, and the
+ * workers serve on meanwhile. What fails here, for want of memory or descriptors, passes. */
+static void take_over(int state, const struct settings *settings)
+{
+    struct error error;
+
+    while (!loop_init(&master.loop, &error))
+        until_it_works(&error);
+    while (!upgrade_resume(state, settings, &error))
+        until_it_works(&error);
+    while (!signals_open(&error))
+        until_it_works(&error);
 }
 
 int master_run(const struct serve_options *options, const struct settings *settings, int report,
@@ -129,7 +144,9 @@ int master_run(const struct serve_options *options, const struct settings *setti
     log_identity("master");
     title_set("master");
     limit_open_files(0);
-    if (!(state < 0 ? prepare(settings, &error) : take_over(state, settings, &error))) {
+    if (state >= 0) {
+        take_over(state, settings);
+    } else if (!prepare(settings, &error)) {
         tell_starter(error.text);
         log_error("the server could not be started: %s", error.text);
         tidy_up();
@@ -140,8 +157,12 @@ int master_run(const struct serve_options *options, const struct settings *setti
     /* Children that ended while nobody was here to be told. */
     workers_reap();
     reload_begin();
-    if (master.vault_pid == 0 && master.next != NULL && !vault_spawn(&error))
-        master_fail(error.text);
+    if (master.vault_pid == 0 && master.mode == MASTER_RUNNING && !vault_spawn(&error)) {
+        if (master.current == NULL)
+            master_fail(error.text);
+        else
+            log_error("%s", error.text);
+    }
     if (master.mode == MASTER_RUNNING || master.workers != NULL)
         loop_run(&master.loop);
     tidy_up();

@@ -223,7 +223,7 @@ void reopen_answered(struct worker *worker, uint64_t serial, const char *failure
 /* Called whenever a worker is gone: it answers no more. */
 void reopen_check(void);
 
-/* ---- upgrade.c ---- */
+/* ---- upgrade.c; resume.c has its other half ---- */
 
 /* Begins to replace the binary: the rehearsal. Answers those who asked when that fails. */
 void upgrade_begin(void);

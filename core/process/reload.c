@@ -18,11 +18,26 @@
 #include "process/pid_file.h"
 #include "process/zones.h"
 
+static void answer(bool good, const char *text)
+{
+    struct text why = {0};
+
+    /* After an upgrade. */
+    if (!good && master.current != NULL && master.current->former)
+        text_printf(&why,
+                    "the new binary has taken over, and generation %llu of the former one serves "
+                    "on: the configuration was not put to use\n",
+                    (unsigned long long)master.current->number);
+    text_append_string(&why, text);
+    control_answer(ORDER_RELOAD, false, good, text_string(&why));
+    text_free(&why);
+}
+
 /* Answers those who asked, and goes on with what was asked for meanwhile. */
 static void conclude(bool good, const char *text)
 {
     master.phase = RELOAD_IDLE;
-    control_answer(ORDER_RELOAD, false, good, text);
+    answer(good, text);
     if (!good && master.current == NULL) {
         master_fail(text);
         return;

@@ -14,6 +14,7 @@
 #include "base/printable.h"
 #include "process/channel.h"
 #include "process/generation.h"
+#include "process/inherit.h"
 #include "process/master_run.h"
 #include "process/preflight.h"
 #include "process/signals.h"
@@ -185,13 +186,30 @@ static int serve_behind(const struct serve_options *options, const struct settin
 static int serve_rehearsal(const struct serve_options *options, int state)
 {
     struct error error;
+    cJSON *said = upgrade_state(state, &error);
 
-    if (!upgrade_check(state, &error)) {
+    if (said == NULL) {
         fprintf(stderr, "%s\n", error.text);
         return EXIT_FAILURE;
     }
+    cJSON_Delete(said);
     fputs(UPGRADE_REHEARSES "\n", stderr);
     return serve_test(options, true);
+}
+
+/* In the place of another binary: nothing that is on disk can keep this one from going on. */
+static int serve_on(const struct serve_options *options, int state)
+{
+    struct settings *settings;
+    struct error error;
+    cJSON *said = upgrade_state(state, &error);
+
+    struct conf_tree *tree = inherit_configuration(said, options, &settings);
+    cJSON_Delete(said);
+    title_init(options->argc, options->argv);
+    int status = master_run(options, settings, -1, state);
+    conf_tree_free(tree);
+    return status;
 }
 
 int serve(const struct serve_options *options)
@@ -208,11 +226,11 @@ int serve(const struct serve_options *options)
         fprintf(stderr, "%s\n", error.text);
         return EXIT_FAILURE;
     }
-    if (upgrade_is_resumed(&state, &rehearsing) && rehearsing)
-        return serve_rehearsal(options, state);
+    if (upgrade_is_resumed(&state, &rehearsing))
+        return rehearsing ? serve_rehearsal(options, state) : serve_on(options, state);
 
     struct conf_tree *tree = serve_configure(options, &settings, &errors);
-    bool good = tree != NULL && (state >= 0 || preflight_files(tree, settings, &errors));
+    bool good = tree != NULL && preflight_files(tree, settings, &errors);
     if (good && !log_open(&settings->log, &error)) {
         const struct conf_place place = settings_place(tree, "error_log");
         conf_error(&errors, &place, "%s", error.text);
@@ -225,8 +243,8 @@ int serve(const struct serve_options *options)
         return EXIT_FAILURE;
     }
     title_init(options->argc, options->argv);
-    int status = settings->daemon && state < 0 ? serve_behind(options, settings)
-                                               : master_run(options, settings, -1, state);
+    int status =
+        settings->daemon ? serve_behind(options, settings) : master_run(options, settings, -1, -1);
     conf_tree_free(tree);
     return status;
 }

@@ -11,7 +11,7 @@
  *
  * The state is a JSON document in a memory file, named by an environment variable: members can be
  * added later, and a binary of another version says what it misses instead of guessing. Whatever
- * fails before exec leaves the old binary serving. */
+ * fails before exec leaves the old binary serving; after it nothing is fatal (inherit.h). */
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -30,26 +30,26 @@
 #include "base/version.h"
 #include "net/arena_layout.h"
 #include "process/child.h"
+#include "process/inherit.h"
 #include "process/master.h"
 #include "process/pid_file.h"
 #include "process/upgrade.h"
 #include "process/zones.h"
 
-#define STATE_VERSION   1
-#define REHEARSE_PREFIX "rehearse:"
-#define REHEARSE_LIMIT  (60 * NS_PER_S)
-#define REHEARSE_TEXT   4096u
+#define REHEARSE_LIMIT (60 * NS_PER_S)
+#define REHEARSE_TEXT  4096u
 
 static char binary[PATH_MAX]; /* where the binary is, since before it may be replaced */
 
 /* The rehearsal under way. */
 static struct {
-    pid_t pid; /* 0: none */
+    pid_t pid;  /* 0: none */
+    int binary; /* what it executes, and nothing else is put to use: a path may lead elsewhere */
     struct watch output;
     struct timer limit;
     char text[REHEARSE_TEXT];
     size_t size;
-} rehearsal;
+} rehearsal = {.binary = -1};
 
 void upgrade_init(void)
 {
@@ -57,16 +57,9 @@ void upgrade_init(void)
     binary[size < 0 ? 0 : size] = '\0';
 }
 
-bool upgrade_is_resumed(int *state, bool *rehearsing)
+void upgrade_set_binary(const char *path)
 {
-    const char *value = getenv(UPGRADE_VARIABLE);
-
-    if (value == NULL)
-        return false;
-    *rehearsing = strncmp(value, REHEARSE_PREFIX, strlen(REHEARSE_PREFIX)) == 0;
-    *state = atoi(*rehearsing ? value + strlen(REHEARSE_PREFIX) : value);
-    unsetenv(UPGRADE_VARIABLE);
-    return true;
+    snprintf(binary, sizeof(binary), "%s", path);
 }
 
 /* ---- Writing the state ---- */
@@ -186,9 +179,12 @@ static int state_write(struct error *error)
 {
     cJSON *state = cJSON_CreateObject();
 
-    add(state, "version", STATE_VERSION);
+    add(state, "version", UPGRADE_STATE_VERSION);
     add(state, "arena_layout", ARENA_LAYOUT);
     cJSON_AddStringToObject(state, "binary", PILLION_VERSION);
+    cJSON_AddStringToObject(state, "binary_path", binary);
+    inherit_write(state, master.current, master.options);
+    add(state, "binary_file", rehearsal.binary);
     add(state, "generation", (double)master.last_number);
     add(state, "slots", master.current->slots);
     add(state, "last_serial", master.last_serial);
@@ -231,7 +227,7 @@ static void keep_open(int fd, bool keep)
 }
 
 /* The descriptors that the state names stay open over exec. */
-static void keep_all(bool keep)
+void upgrade_keep_open(bool keep)
 {
     for (struct listener *l = master.listeners.first; l != NULL; l = l->next) {
         for (uint32_t i = 0; i < l->count; i++)
@@ -248,6 +244,8 @@ static void keep_all(bool keep)
     for (struct control_client *c = master.clients; c != NULL; c = c->next)
         keep_open(c->watch.fd, keep);
     zones_keep_open(keep);
+    inherit_keep_open(master.current, keep);
+    keep_open(rehearsal.binary, keep); /* a script's interpreter opens it once more */
     keep_open(board_descriptor(), keep);
     keep_open(master.vault_pid == 0 ? -1 : master.vault.fd, keep);
     keep_open(master.control.fd, keep);
@@ -276,6 +274,7 @@ static void drop_unserved(void)
         worker_kill(w);
         if (w->row != NULL)
             board_retire_row(master.board, w->row);
+        w->row = NULL; /* should exec fail: another worker may get it */
     }
 }
 
@@ -295,18 +294,25 @@ static void become(void)
         return;
     }
     log_notice("becoming %s", binary);
-    keep_all(true);
+    upgrade_keep_open(true);
     name_state("", state);
     drop_unserved();
-    execv(binary, master.options->argv);
+    fexecve(rehearsal.binary, master.options->argv, environ);
     error_errno(&error, "cannot execute %s", binary);
     unsetenv(UPGRADE_VARIABLE);
-    keep_all(false);
+    upgrade_keep_open(false);
     close(state);
     conclude(error.text);
 }
 
 /* ---- The rehearsal ---- */
+
+static void forget_binary(void)
+{
+    if (rehearsal.binary >= 0)
+        close(rehearsal.binary);
+    rehearsal.binary = -1;
+}
 
 static void rehearsal_late(struct timer *timer)
 {
@@ -331,11 +337,12 @@ static void output_ready(struct watch *watch, uint32_t events)
 /* In the child: the new binary, with the server's own arguments. */
 static _Noreturn void rehearse(int output, int state)
 {
-    child_begin((const int[]){output, state}, 2);
+    child_begin((const int[]){output, state, rehearsal.binary}, 3);
     dup2(output, STDERR_FILENO);
     dup2(output, STDOUT_FILENO);
-    name_state(REHEARSE_PREFIX, state);
-    execv(binary, master.options->argv);
+    name_state(UPGRADE_REHEARSE, state);
+    keep_open(rehearsal.binary, true); /* as in upgrade_keep_open */
+    fexecve(rehearsal.binary, master.options->argv, environ);
     dprintf(STDERR_FILENO, "cannot execute %s: %s\n", binary, strerror(errno));
     _exit(1);
 }
@@ -347,13 +354,21 @@ void upgrade_begin(void)
 
     if (rehearsal.pid != 0)
         return; /* whoever has waited for this is answered with the one under way */
+    rehearsal.binary = open(binary, O_PATH | O_CLOEXEC);
+    if (rehearsal.binary < 0) {
+        error_errno(&error, "cannot open %s", binary);
+        conclude(error.text);
+        return;
+    }
     int state = state_write(&error);
     if (state < 0) {
+        forget_binary();
         conclude(error.text);
         return;
     }
     if (pipe2(output, O_CLOEXEC | O_NONBLOCK) < 0) {
         conclude("cannot create a pipe");
+        forget_binary();
         close(state);
         return;
     }
@@ -366,6 +381,7 @@ void upgrade_begin(void)
     if (rehearsal.pid < 0) {
         rehearsal.pid = 0;
         close(output[0]);
+        forget_binary();
         conclude("cannot start a process for the rehearsal");
         return;
     }
@@ -386,10 +402,31 @@ void upgrade_abandon(const char *why)
     control_answer(ORDER_UPGRADE, true, false, why);
 }
 
-bool upgrade_reaped(pid_t pid, int status)
+/* What the rehearsal has said and how it ended decide. */
+static void rehearsed(int status)
 {
     char why[REHEARSE_TEXT + PATH_MAX + 256], how[64];
 
+    static const char first[] = UPGRADE_REHEARSES "\n";
+    bool known = strncmp(rehearsal.text, first, sizeof(first) - 1) == 0;
+    const char *said = rehearsal.text + (known ? sizeof(first) - 1 : 0);
+    if (known && status == 0) {
+        become();
+        return;
+    }
+    describe_status(status, how, sizeof(how));
+    if (status == 0) /* whatever it did: a rehearsal says so */
+        snprintf(why, sizeof(why),
+                 "%s is no Pillion, or one that does not know how to take over from version %s: it "
+                 "was to rehearse that, and just ended\n%s",
+                 binary, PILLION_VERSION, said);
+    else
+        snprintf(why, sizeof(why), "the new binary does not take over (%s)\n%s", how, said);
+    conclude(why);
+}
+
+bool upgrade_reaped(pid_t pid, int status)
+{
     if (rehearsal.pid == 0 || pid != rehearsal.pid)
         return false;
     rehearsal.pid = 0;
@@ -403,254 +440,8 @@ bool upgrade_reaped(pid_t pid, int status)
     loop_unwatch(&master.loop, &rehearsal.output);
     close(rehearsal.output.fd);
     rehearsal.text[rehearsal.size] = '\0';
-    if (master.mode != MASTER_RUNNING)
-        return true; /* abandoned */
-    static const char first[] = UPGRADE_REHEARSES "\n";
-    bool rehearsed = strncmp(rehearsal.text, first, sizeof(first) - 1) == 0;
-    const char *said = rehearsal.text + (rehearsed ? sizeof(first) - 1 : 0);
-    if (rehearsed && status == 0) {
-        become();
-        return true;
-    }
-    describe_status(status, how, sizeof(how));
-    if (status == 0) /* whatever it did: a rehearsal says so */
-        snprintf(why, sizeof(why),
-                 "%s is no Pillion, or one that does not know how to take over from version %s: it "
-                 "was to rehearse that, and just ended\n%s",
-                 binary, PILLION_VERSION, said);
-    else
-        snprintf(why, sizeof(why), "the new binary does not take over (%s)\n%s", how, said);
-    conclude(why);
-    return true;
-}
-
-/* ---- Reading the state ---- */
-
-/* The whole number `name`; `missing` when there is none. */
-static double number(const cJSON *object, const char *name, double missing)
-{
-    const cJSON *item = cJSON_GetObjectItemCaseSensitive(object, name);
-    return cJSON_IsNumber(item) ? item->valuedouble : missing;
-}
-
-static bool truth(const cJSON *object, const char *name)
-{
-    return cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(object, name));
-}
-
-/* What `name` says, or `missing`. */
-static const char *words(const cJSON *object, const char *name, const char *missing)
-{
-    const char *text = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(object, name));
-    return text == NULL ? missing : text;
-}
-
-/* Binaries before this one did not say: then it is what is at the path. */
-static struct place_id read_file(const cJSON *object, const char *name, const char *path)
-{
-    uintmax_t device, inode;
-
-    if (sscanf(words(object, name, ""), "%ju:%ju", &device, &inode) != 2)
-        return place_id(path);
-    return (struct place_id){.device = (dev_t)device, .inode = (ino_t)inode};
-}
-
-static cJSON *state_read(int fd, struct error *error)
-{
-    off_t size = lseek(fd, 0, SEEK_END);
-    char *text = size <= 0 ? NULL : must_zalloc((size_t)size + 1);
-    cJSON *state = NULL;
-
-    if (text != NULL && pread(fd, text, (size_t)size, 0) == (ssize_t)size)
-        state = cJSON_Parse(text);
-    free(text);
-    uint32_t layout = state == NULL ? 0 : (uint32_t)number(state, "arena_layout", 0);
-    if (state != NULL && number(state, "version", 0) == STATE_VERSION &&
-        arena_layout_record_size(layout) != 0)
-        return state;
-    if (state != NULL && arena_layout_record_size(layout) == 0)
-        error_set(error,
-                  "the running server's arenas have layout %u, which this binary does not know; "
-                  "is it an older one?",
-                  layout);
-    else
-        error_set(error,
-                  "the running server's state is of version %d, this binary reads version %d",
-                  (int)number(state, "version", 0), STATE_VERSION);
-    cJSON_Delete(state);
-    return NULL;
-}
-
-bool upgrade_check(int fd, struct error *error)
-{
-    cJSON *state = state_read(fd, error);
-
-    if (state == NULL)
-        return false;
-    cJSON_Delete(state);
-    return true;
-}
-
-static void read_listener(const cJSON *item)
-{
-    const cJSON *address = cJSON_GetObjectItemCaseSensitive(item, "address");
-    const cJSON *fds = cJSON_GetObjectItemCaseSensitive(item, "fds");
-    struct listener *listener = must_zalloc(sizeof(*listener));
-    struct error error;
-
-    if (!cJSON_IsString(address) ||
-        !address_parse(address->valuestring, NULL, false, &listener->address, &error)) {
-        free(listener);
-        return;
-    }
-    listener->id = (uint32_t)number(item, "id", 0);
-    listener->backlog = (int)number(item, "backlog", 0);
-    listener->reuseport = truth(item, "reuseport");
-    listener->reuseport_set = listener->reuseport || truth(item, "reuseport_set");
-    if (listener->address.socket.ss_family == AF_UNIX)
-        listener->file = read_file(item, "file", address->valuestring + strlen("unix:"));
-    listener->fds = must_zalloc((size_t)cJSON_GetArraySize(fds) * sizeof(int));
-    const cJSON *fd;
-    cJSON_ArrayForEach(fd, fds) listener->fds[listener->count++] = fd->valueint;
-    listener->listening = listener->count;
-    listener->next = master.listeners.first;
-    master.listeners.first = listener;
-}
-
-/* Stands for the old binary's generation until this one's first serves. */
-static struct generation *resumed_generation(const cJSON *state, const struct settings *settings)
-{
-    struct generation *generation = must_zalloc(sizeof(*generation));
-
-    generation->resumed = true;
-    generation->number = (uint64_t)number(state, "generation", 0);
-    generation->slots = (uint32_t)number(state, "slots", 1);
-    generation->users = 1;
-    generation->settings = (struct settings *)(uintptr_t)settings;
-    for (struct listener *l = master.listeners.first; l != NULL; l = l->next) {
-        generation->listeners =
-            must_realloc(generation->listeners,
-                         (generation->listener_count + 1) * sizeof(*generation->listeners));
-        generation->listeners[generation->listener_count++] =
-            (struct generation_listener){.listener = l};
-        l->users++;
-    }
-    return generation;
-}
-
-/* `board_anew`: the board is a new one, and the worker writes to the former one. It keeps others
- * from its row. */
-static void read_worker(const cJSON *item, bool board_anew)
-{
-    struct generation *generation = master.current;
-    uint32_t row = (uint32_t)number(item, "row", BOARD_ROWS_MAX);
-    struct worker *worker = must_zalloc(sizeof(*worker));
-
-    generation->users++;
-    generation->geometry.records = (uint32_t)number(item, "records", 0);
-    generation->geometry.blocks = (uint32_t)number(item, "blocks", 0);
-    worker->generation = generation;
-    worker->pid = (pid_t)number(item, "pid", 0);
-    worker->slot = (uint32_t)number(item, "slot", 0);
-    worker->slots = (uint32_t)number(item, "slots", 1);
-    worker->serial = (uint32_t)number(item, "serial", 0);
-    worker->arena = (int)number(item, "arena", -1);
-    worker->served = true;
-    worker->state = truth(item, "leaving") ? WORKER_LEAVING : WORKER_SERVING;
-    worker->released = truth(item, "released");
-    worker->staying = truth(item, "staying");
-    worker->died = truth(item, "died");
-    worker->hung = truth(item, "hung");
-    worker->adopting = truth(item, "adopting");
-    worker->adopting_serial = (uint64_t)number(item, "adopting_serial", 0);
-    worker->started_ns = clock_ns();
-    if (board_anew)
-        worker->row = board_take_row(master.board, worker->slot, master.last_number);
-    else
-        worker->row = row < BOARD_ROWS_MAX ? &master.board->rows[row] : NULL;
-    keep_open(worker->arena, false);
-    worker_resume(worker, (int)number(item, "channel", -1));
-}
-
-static void read_source(const cJSON *item)
-{
-    struct source *source = must_zalloc(sizeof(*source)), **at = &master.sources;
-
-    source->serial = (uint32_t)number(item, "serial", 0);
-    source->arena = (int)number(item, "arena", -1);
-    source->slot = (uint32_t)number(item, "slot", 0);
-    source->slots = (uint32_t)number(item, "slots", 1);
-    source->hung = truth(item, "hung");
-    source->blame = (struct blame){.method = BOARD_NO_METHOD,
-                                   .marked = !truth(item, "unmarked"),
-                                   .connection = (uint64_t)number(item, "connection", 0),
-                                   .place = (uint64_t)number(item, "place", 0)};
-    source->partial = truth(item, "partial");
-    source->since_ns = clock_ns();
-    keep_open(source->arena, false);
-    while (*at != NULL) /* newest first, as they were written */
-        at = &(*at)->next;
-    *at = source;
-}
-
-/* The same process has the pid file as before: whatever is wrong with it ends nothing. */
-static void resume_pid_file(const cJSON *state, const struct settings *settings)
-{
-    int fd = (int)number(state, "pid_file", -1);
-    const char *path = words(state, "pid_path", settings->pid);
-    struct error error;
-
-    if (fd >= 0)
-        pid_file_resume(fd, path);
-    else if (!pid_file_make(path, &error))
-        log_error("%s", error.text);
-}
-
-bool upgrade_resume(int fd, const struct settings *settings, struct error *error)
-{
-    cJSON *state = state_read(fd, error);
-    const cJSON *item;
-
-    if (state == NULL)
-        return false;
-    bool board_anew;
-    master.board = board_resume((int)number(state, "board", -1), &board_anew, error);
-    if (master.board == NULL) {
-        cJSON_Delete(state);
-        return false;
-    }
-    master.last_number = (uint64_t)number(state, "generation", 0);
-    master.last_serial = (uint32_t)number(state, "last_serial", 0);
-    master.listeners.last_id = (uint32_t)number(state, "last_listener", 0);
-    cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(state, "listeners"))
-        read_listener(item);
-    master.current = resumed_generation(state, settings);
-    zones_read(state);
-    vault_resume((pid_t)number(state, "vault_pid", 0), (int)number(state, "vault", -1));
-    cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(state, "workers"))
-    {
-        read_worker(item, board_anew);
-    }
-    cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(state, "sources")) read_source(item);
-    cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(state, "retired"))
-    {
-        handover_retire((uint32_t)item->valuedouble);
-    }
-    const char *control = words(state, "control_path", settings->control);
-    control_resume((int)number(state, "control", -1), control,
-                   read_file(state, "control_file", control));
-    resume_pid_file(state, settings);
-    cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(state, "clients"))
-        control_resume_client(item->valueint, NULL);
-    cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(state, "other_clients"))
-    {
-        const char *said = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(item, "said"));
-        control_resume_client((int)number(item, "fd", -1), said == NULL ? "" : said);
-    }
-    keep_all(false);
-    close(fd);
-    cJSON_Delete(state);
-    handover_replan();
-    log_notice("pillion %s has taken over as the master (pid %d)", PILLION_VERSION, (int)getpid());
+    if (master.mode == MASTER_RUNNING) /* it was abandoned otherwise */
+        rehearsed(status);
+    forget_binary();
     return true;
 }

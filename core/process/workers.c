@@ -208,9 +208,14 @@ static void respawn(struct timer *timer)
 {
     struct slot *slot = container_of(timer, struct slot, respawn);
 
-    if (master.mode != MASTER_RUNNING || slot->index >= master.current->slots ||
-        master.current->resumed)
+    if (master.mode != MASTER_RUNNING || slot->index >= master.current->slots)
         return;
+    if (master.current->resumed) { /* only another generation has workers to take its place */
+        handover_redirect(slot->index);
+        if (master.phase == RELOAD_IDLE)
+            reload_begin();
+        return;
+    }
     for (struct worker *w = master.workers; w != NULL; w = w->next) {
         if (!w->probe && w->slot == slot->index && w->generation == master.current &&
             w->state != WORKER_LEAVING)

@@ -227,7 +227,190 @@ START_TEST(after_an_upgrade_everything_works_as_before)
 }
 END_TEST
 
+/* ---- What changes between the rehearsal and the new binary ---- */
+
+/* Serves with a module whose check waits for a file of another prefix, and a log and a pid file in
+ * directories of their own. */
+struct gated {
+    struct server *server;
+    const char *gate, *build;
+};
+
+static struct gated serve_gated(void)
+{
+    struct gated gated = {.server = server_new(),
+                          .build = keep_printf("%s", getenv("PILLION_BUILD"))};
+    const struct server *elsewhere = server_new();
+
+    gated.gate = server_path(elsewhere, "run/gate");
+    chmod(elsewhere->prefix, 0755);
+    server_conf(gated.server,
+                keep_printf("pid pid/pid;\n"
+                            "load_module modules/check_waits.so { gate %s; }\n",
+                            gated.gate),
+                "method ping;");
+    mkdir(server_path(gated.server, "binary"), 0755);
+    mkdir(server_path(gated.server, "log"), 0755);
+    mkdir(server_path(gated.server, "pid"), 0755);
+    put_binary(gated.server, pillion_binary());
+    setenv("PILLION_BUILD", server_path(gated.server, "binary"), 1);
+    file_write(gated.gate, "", 0);
+    server_start_with(gated.server, (const char *const[]){"-g", "error_log log/log;", NULL});
+    unlink(gated.gate);
+    return gated;
+}
+
+/* True when the rehearsal tries the modules: it is the child of the master's that has one itself.
+ */
+static bool rehearses(const struct server *server)
+{
+    pid_t children[16], probe;
+    size_t count = children_of(server->pid, children, 16);
+
+    for (size_t i = 0; i < count; i++) {
+        if (children_of(children[i], &probe, 1) == 1)
+            return true;
+    }
+    return false;
+}
+
+/* Asks for an upgrade, and returns when all is read that the rehearsal reads. */
+static int ask_gated(const struct gated *gated)
+{
+    int control = client_connect_unix(server_path(gated->server, "run/pillion.control"));
+
+    client_send(control, "upgrade\n", 8);
+    wait_until(rehearses(gated->server), "nothing rehearses");
+    return control;
+}
+
+/* The rehearsal ends; the answer comes from the new binary. */
+static const char *go_on(const struct gated *gated, int control)
+{
+    file_write(gated->gate, "", 0);
+    return control_answer(control);
+}
+
+static void expect_served(const struct gated *gated, int clients[CLIENTS])
+{
+    ck_assert(process_lives(gated->server->pid));
+    for (int i = 0; i < CLIENTS; i++)
+        client_expect_alive(clients[i]);
+    client_expect_alive(client_connect(gated->server));
+}
+
+static void connect_idle(const struct server *server, int clients[CLIENTS])
+{
+    for (int i = 0; i < CLIENTS; i++) {
+        clients[i] = client_connect(server);
+        client_expect_alive(clients[i]);
+    }
+}
+
+START_TEST(a_configuration_that_is_being_edited_is_a_failed_reload)
+{
+    struct gated gated = serve_gated();
+    struct server *server = gated.server;
+    char *conf = file_read(server->conf, NULL);
+    int clients[CLIENTS];
+    pid_t workers[8], before[8];
+
+    connect_idle(server, clients);
+    ck_assert_uint_eq(server_workers(server, before, 8), 2);
+    int control = ask_gated(&gated);
+    server_write(server, "conf/pillion.conf", "%s\nworker_processes", conf);
+    const char *answer = go_on(&gated, control);
+    expect_part(answer, "failed\nthe new binary has taken over, and generation 1 of the former one "
+                        "serves on: the configuration was not put to use\n");
+    expect_part(answer, "pillion.conf:");
+    expect_served(&gated, clients);
+    ck_assert_uint_eq(server_workers(server, workers, 8), 2);
+
+    /* What dies is replaced, from what was sealed, and the watchdog and the vault are there. */
+    for (int round = 0; round < 2; round++) {
+        for (int i = 0; i < 2; i++)
+            kill(workers[i], SIGKILL);
+        expect_served(&gated, clients);
+        wait_until(server_workers(server, workers, 8) == 2 && workers[0] != before[0] &&
+                       workers[0] != before[1] && workers[1] != before[0] &&
+                       workers[1] != before[1],
+                   "there are not two other workers");
+        memcpy(before, workers, sizeof(before));
+    }
+    /* Once more, from a binary that has inherited all it knows. */
+    unlink(gated.gate);
+    file_write(server->conf, conf, strlen(conf));
+    control = ask_gated(&gated);
+    server_write(server, "conf/pillion.conf", "nonsense;");
+    expect_part(go_on(&gated, control), "failed\nthe new binary has taken over");
+    expect_served(&gated, clients);
+    file_write(server->conf, conf, strlen(conf));
+    struct run run = server_ask(server, "reload");
+    expect_status(&run, 0);
+    expect_served(&gated, clients);
+    run = server_ask(server, "quit");
+    expect_status(&run, 0);
+    ck_assert_int_eq(server_wait_exit(server, PATIENCE_MS), 0);
+}
+END_TEST
+
+START_TEST(directories_that_are_gone_end_nothing)
+{
+    static const char *const names[] = {"log", "pid", "conf", "modules", "binary"};
+    struct gated gated = serve_gated();
+    struct server *server = gated.server;
+    int clients[CLIENTS];
+
+    connect_idle(server, clients);
+    for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
+        const char *gone = server_path(server, "gone"), *name = server_path(server, names[i]);
+        unlink(gated.gate);
+        int control = ask_gated(&gated);
+        ck_assert_int_eq(rename(name, gone), 0);
+        go_on(&gated, control);
+        expect_served(&gated, clients);
+        if (i == 0) /* the former's descriptor goes on */
+            expect_part(file_read(server_path(server, "gone/log"), NULL), "has taken over");
+        ck_assert_int_eq(rename(gone, name), 0);
+        struct run run = server_ask(server, "reload");
+        expect_status(&run, 0);
+        expect_served(&gated, clients);
+    }
+    /* The prefix as a whole. */
+    unlink(gated.gate);
+    const char *gone = keep_printf("%s-gone", server->prefix);
+    int control = ask_gated(&gated);
+    ck_assert_int_eq(rename(server->prefix, gone), 0);
+    go_on(&gated, control);
+    ck_assert_int_eq(rename(gone, server->prefix), 0);
+    expect_served(&gated, clients);
+}
+END_TEST
+
+START_TEST(what_has_rehearsed_is_what_is_executed)
+{
+    struct gated gated = serve_gated();
+    int clients[CLIENTS];
+
+    connect_idle(gated.server, clients);
+    int control = ask_gated(&gated);
+    put_binary(gated.server, "/bin/true");
+    expect_part(go_on(&gated, control), "ok\n");
+    expect_served(&gated, clients);
+    /* The next one is what is at that place by then. */
+    setenv("PILLION_BUILD", gated.build, 1);
+    struct run run = server_ask(gated.server, "upgrade");
+    expect_status(&run, 1);
+    expect_part(run.err, "is no Pillion");
+    put_binary(gated.server, keep_printf("%s/pillion", gated.build));
+    upgrade(gated.server);
+    expect_served(&gated, clients);
+}
+END_TEST
+
 E2E_MAIN("upgrade", an_upgrade_keeps_every_connection_and_the_pid,
          records_of_another_arena_layout_are_imported, a_binary_that_fails_is_not_put_to_use,
          what_is_no_pillion_is_not_put_to_use, who_asked_for_something_else_is_answered,
-         after_an_upgrade_everything_works_as_before)
+         after_an_upgrade_everything_works_as_before,
+         a_configuration_that_is_being_edited_is_a_failed_reload,
+         directories_that_are_gone_end_nothing, what_has_rehearsed_is_what_is_executed)

@@ -784,6 +784,32 @@ static int count_descriptors(void)
     return count;
 }
 
+/* What is written means the same when it is read. */
+START_TEST(a_tree_is_written_as_text)
+{
+    static const char text[] = "a \"with space\" 'qu\"ote' back\\\\slash \"n\\nt\\tr\\r\" \"\";\n"
+                               "server { method x { deep { } } listen \"{;}#\"; }\n\"b\";";
+    static const char overrides[] = "c 1; d { e; }";
+    struct text before = {0}, after = {0}, written[2] = {{0}, {0}};
+
+    parse_bytes(text, strlen(text));
+    ck_assert(conf_tree_add_text(tree, "-g", bytes_of(overrides), true, &errors));
+    show(&before, tree->statements, 0);
+    conf_tree_write(tree, false, &written[0]);
+    conf_tree_write(tree, true, &written[1]);
+    ck_assert(parse_bytes(written[0].data, written[0].size));
+    ck_assert(conf_tree_add_text(tree, "-g", bytes_of(text_string(&written[1])), true, &errors));
+    show(&after, tree->statements, 0);
+    ck_assert_str_eq(text_string(&before), text_string(&after));
+    ck_assert_ptr_null(strstr(text_string(&written[0]), "\"c\""));
+    text_free(&before);
+    text_free(&after);
+    text_free(&written[0]);
+    text_free(&written[1]);
+    finish();
+}
+END_TEST
+
 START_TEST(freeing_the_tree_closes_its_copies)
 {
     int before = count_descriptors();
@@ -813,4 +839,5 @@ UNIT_MAIN("conf_tree", statements_words_and_blocks, quotes_and_escapes,
           includes_of_absolute_paths_keep_their_names,
           errors_in_an_include_name_its_file_and_the_rest_goes_on, include_takes_one_name,
           cycles_of_includes_are_named, includes_nest_to_16, text_of_the_command_line_overrides,
-          text_is_copied, the_dump_shows_every_source_once, freeing_the_tree_closes_its_copies)
+          text_is_copied, the_dump_shows_every_source_once, freeing_the_tree_closes_its_copies,
+          a_tree_is_written_as_text)

@@ -1,10 +1,10 @@
 /* Every order at every stage of every other one: what docs/operations.md says of it.
  *
  * The master's own code runs (orders.c, reload.c, workers.c, upgrade.c, handover.c, control.c),
- * with no process but this one: fork(2), kill(2), waitpid(2), execv(3) and what connects the master
- * with its children are wrapped by the linker (tests.mk). Children are rows of a table here, who
- * say what they are made to say, so that a message can lie unread while an order comes: the stages
- * in which a message is "said" are those. */
+ * with no process but this one: fork(2), kill(2), waitpid(2), fexecve(3) and what connects the
+ * master with its children are wrapped by the linker (tests.mk). Children are rows of a table here,
+ * who say what they are made to say, so that a message can lie unread while an order comes: the
+ * stages in which a message is "said" are those. */
 #include "unit.h"
 
 #include <errno.h>
@@ -121,11 +121,12 @@ pid_t __wrap_waitpid(pid_t pid, int *status, int options)
     return 0;
 }
 
-int __wrap_execv(const char *path, char *const argv[]);
-int __wrap_execv(const char *path, char *const argv[])
+int __wrap_fexecve(int fd, char *const argv[], char *const envp[]);
+int __wrap_fexecve(int fd, char *const argv[], char *const envp[])
 {
-    (void)path;
+    (void)fd;
     (void)argv;
+    (void)envp;
     executed = true;
     errno = ENOEXEC;
     return -1;
