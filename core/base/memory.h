@@ -31,8 +31,10 @@ struct pool {
 };
 
 /* From now on each allocation of every pool is one of malloc's, as in a build with
- * AddressSanitizer: so that tools see where a module writes beyond what it was given. */
+ * AddressSanitizer: so that tools see where a module writes beyond what it was given. What is freed
+ * is overwritten first, so that what reads it all the same sees no text any more. */
 void pools_separate(void);
+#define POISON 0xdb
 
 /* Uninitialised memory, aligned for any type, or NULL (out of memory, or over the limit). */
 void *pool_alloc(struct pool *pool, size_t size);

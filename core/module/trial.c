@@ -25,7 +25,8 @@
 /* One request, and what has come of it. */
 struct trial_call {
     struct pool pool;
-    char *body;  /* as it was sent */
+    char *body; /* as it was sent, until it is over */
+    size_t body_size;
     char *frame; /* the reply, NUL-terminated; NULL before there is one */
     size_t size;
     struct deferred *deferred; /* while it waits */
@@ -145,6 +146,7 @@ static bool take_board(void)
 }
 
 static void finish(struct deferred *deferred);
+static void released(struct deferred *deferred);
 
 static void settle(struct loop *loop, void *context)
 {
@@ -167,6 +169,7 @@ static bool start(void)
     trial.loop.after_batch = settle;
     deferreds_init(&trial.deferreds, &trial.loop, trial.settings.defer_timeout_ms);
     trial.deferreds.finish = finish;
+    trial.deferreds.released = released;
     api_start(&trial.deferreds);
     notes_init(NULL, 0);
     callbacks_init(&trial.loop);
@@ -305,6 +308,21 @@ static void finish(struct deferred *deferred)
     loop_stop(&trial.loop);
 }
 
+/* A module that still reads the request as its handler saw it sees no text any more. */
+static void poison(struct trial_call *call)
+{
+    memset(call->body, POISON, call->body_size);
+}
+
+/* deferreds.released: nobody has it any more, threads included. */
+static void released(struct deferred *deferred)
+{
+    struct trial_call *call = call_of(deferred->conn);
+
+    if (call != NULL)
+        poison(call);
+}
+
 static void dispatch(struct trial_call *call, unsigned number)
 {
     const struct json_limits limits = {.depth = (uint32_t)trial.settings.servers->json_max_depth,
@@ -341,6 +359,7 @@ static void dispatch(struct trial_call *call, unsigned number)
     request_run(&req);
     if (req.deferred == NULL) {
         count(&req, clock_ns() - req.started_ns);
+        poison(call);
         return;
     }
     call->deferred = req.deferred;
@@ -354,6 +373,7 @@ PILLION_EXPORT unsigned pillion_test_begin(const char *body)
         return 0;
     struct trial_call *call = must_zalloc(sizeof(*call));
     call->body = must_strdup(body);
+    call->body_size = strlen(body);
     call->next = trial.calls;
     trial.calls = call;
     dispatch(call, ++trial.call_count);

@@ -3,6 +3,7 @@
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -86,6 +87,7 @@ void conns_free(struct conns *conns)
     timer_cancel(conns->loop, &conns->soon);
     munmap(conns->conns, conns->arena.record_count * sizeof(struct conn));
     blocks_free(&conns->blocks);
+    free(conns->pins);
     arena_unmap(&conns->arena);
 }
 

@@ -59,6 +59,12 @@ struct reserve {
     bool used;
 };
 
+/* A block whose bytes somebody else still reads: it is free only when `count` is 0 again. */
+struct pin {
+    uint32_t count;
+    uint32_t released; /* 1 + its order, once no record refers to it any more */
+};
+
 /* Connections linked through next_dirty, the first to come first. */
 struct conn_list {
     uint32_t first, last; /* 1 + index; 0: there is none */
@@ -81,6 +87,7 @@ struct conns {
     uint32_t waiting_count;  /* connections that wait for room in the arena */
     uint32_t used_when_full; /* the most blocks in use when one of them found no room */
     uint64_t full_logged_ns;
+    struct pin *pins; /* of each block; NULL: none was ever pinned */
     uint32_t lingering;
     struct timer sweep;      /* idle timeouts, lingering ends */
     struct timer soon;       /* set when some are to go on later */
@@ -257,6 +264,12 @@ static inline char *conn_input_at(const struct conns *conns, const struct conn *
     const struct conn_cursors *cursors = conn_cursors(conns, conn);
     return arena_block(&conns->arena, cursors->in_block) + cursors->in_start + offset;
 }
+
+/* The block of the connection's input, whose bytes stay as they are until it is unpinned, whatever
+ * becomes of the connection. Bytes never move within a block, so that is all it takes. BLOCK_NONE
+ * when there is none, or no memory. */
+uint32_t conn_input_pin(struct conns *conns, const struct conn *conn);
+void conns_unpin(struct conns *conns, uint32_t block);
 
 /* Keeps a reply of `size` bytes (malloc'd, taken over) for the frame of `consumed` bytes until the
  * arena has room; the connection waits. `data` NULL: nothing could be kept; the connection ends. */

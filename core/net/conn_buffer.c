@@ -1,6 +1,7 @@
 /* Blocks for connections: taking, growing and giving back. See conn_private.h. */
 #include "net/conn_private.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -55,6 +56,10 @@ void block_release(struct conns *conns, uint32_t block, unsigned order)
 
     if (block == BLOCK_NONE)
         return;
+    if (conns->pins != NULL && conns->pins[block].count > 0) {
+        conns->pins[block].released = 1 + order;
+        return;
+    }
     if (reserve != NULL) {
         reserve->used = false;
         conns->used_when_full = UINT32_MAX; /* whoever waits may have it */
@@ -63,6 +68,29 @@ void block_release(struct conns *conns, uint32_t block, unsigned order)
     }
     if (order >= DISCARD_ORDER)
         arena_discard(&conns->arena, block, order);
+}
+
+uint32_t conn_input_pin(struct conns *conns, const struct conn *conn)
+{
+    uint32_t block = conn_cursors(conns, conn)->in_block;
+
+    if (conns->pins == NULL)
+        conns->pins = calloc(conns->blocks.count, sizeof(*conns->pins));
+    if (conns->pins == NULL || block == BLOCK_NONE)
+        return BLOCK_NONE;
+    conns->pins[block].count++;
+    return block;
+}
+
+void conns_unpin(struct conns *conns, uint32_t block)
+{
+    struct pin *pin = &conns->pins[block];
+
+    if (--pin->count > 0 || pin->released == 0)
+        return;
+    unsigned order = pin->released - 1;
+    pin->released = 0;
+    block_release(conns, block, order);
 }
 
 void room_was_short(struct conns *conns)

@@ -108,6 +108,8 @@ void deferred_free(struct deferred *deferred)
     if (deferred->working)
         return;
     deferred->state = DEFERRED_FREE;
+    if (all->released != NULL)
+        all->released(deferred);
     *token_user(deferred, deferred->serial) = deferred->resumed ? deferred->req.method : NULL;
     if (deferred->instance != NULL)
         metric_step(deferred->instance, METRIC_WAITING, -1);

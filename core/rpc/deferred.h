@@ -52,7 +52,8 @@ struct deferred {
     uint32_t conn; /* 1 + index of the connection, 0 once that is gone */
     uint32_t next_of_conn, previous_of_conn;
     bool counted_without_id;
-    uint64_t place; /* of its frame */
+    uint32_t pinned; /* 1 + the block that its handler has seen its frame in; 0: none */
+    uint64_t place;  /* of its frame */
 };
 
 struct deferreds {
@@ -72,6 +73,8 @@ struct deferreds {
     void (*finish)(struct deferred *deferred);
     /* A request is resumed: what runs from now on is its method's. May be NULL. */
     void (*resumed)(struct deferred *deferred);
+    /* It is over, for every thread as well. May be NULL. */
+    void (*released)(struct deferred *deferred);
     void *context;
 };
 

@@ -191,6 +191,14 @@ static void resumed(struct deferred *deferred)
     note_origin_is(&origin);
 }
 
+/* deferreds->released */
+static void released(struct deferred *deferred)
+{
+    if (deferred->pinned != 0)
+        conns_unpin(dispatcher_of(deferred)->conns, deferred->pinned - 1);
+    deferred->pinned = 0;
+}
+
 void dispatcher_init(struct dispatcher *dispatcher, uint64_t defer_timeout_ms)
 {
     dispatcher->lanes =
@@ -198,6 +206,7 @@ void dispatcher_init(struct dispatcher *dispatcher, uint64_t defer_timeout_ms)
     deferreds_init(&dispatcher->deferreds, dispatcher->conns->loop, defer_timeout_ms);
     dispatcher->deferreds.finish = finish;
     dispatcher->deferreds.resumed = resumed;
+    dispatcher->deferreds.released = released;
 }
 
 void dispatcher_free(struct dispatcher *dispatcher)
@@ -243,6 +252,8 @@ static void returned(struct call *call, uint64_t place)
     struct deferred *deferred = call->req.deferred;
 
     if (deferred != NULL) {
+        /* What the handler has seen of the frame stays readable, for threads too. */
+        deferred->pinned = 1 + conn_input_pin(conns, call->conn);
         deferred_keep(deferred, &call->dispatcher->pool);
         deferred->req.peer = peer;
         deferred->req.whence = whence;

@@ -14,7 +14,8 @@
     "method answers_deferred; method made_up; method keep; method use_kept; method in_thread;" \
     "method dies_later; method resumed_dies; method loops_later; method dies_in_thread;"       \
     "method crash_now; method ticks; method leave_stale; method use_stale; method nap_twice; " \
-    "method let_grow; method late_again; method hold_again; method sleep_on; method wake;"
+    "method let_grow; method late_again; method hold_again; method sleep_on; method wake;"     \
+    "method read_raw;"
 
 /* One worker, so that all connections are in the same one. */
 static struct server *serve_with(const char *main_text, const char *server_text)
@@ -320,6 +321,66 @@ START_TEST(a_client_that_goes_is_noticed)
     client_send_frame(other, "{\"in\":\"let_go\",\"params\":{\"key\":1}}");
     client_expect(other, "{\"out\":\"let_go\",\"result\":false}");
     wait_until(stat_of(server, "connections", "cancelled") == 3, "they are not counted");
+}
+END_TEST
+
+static int times(const char *text, const char *part)
+{
+    int count = 0;
+
+    for (; (text = strstr(text, part)) != NULL; text++)
+        count++;
+    return count;
+}
+
+/* Its bytes are nobody else's while a thread reads them, whatever becomes of its connection. */
+START_TEST(what_a_thread_reads_of_a_request_stays_as_it_was)
+{
+    struct server *server = serve_with("pool_threads 3;", "");
+    int gone = client_connect(server), late = client_connect(server),
+        waits = client_connect(server), other = client_connect(server);
+    struct linger reset = {.l_onoff = 1};
+    char *filling = keep_printf("{\"in\":\"ping\",\"params\":\"%01900d\"}", 7);
+
+    client_send_frame(gone, "{\"in\":\"read_raw\",\"params\":{\"mine\":\"first\"}}");
+    client_send_frame(late, "{\"in\":\"read_raw\",\"params\":{\"mine\":\"second\",\"timeout\":1}}");
+    client_send_frame(waits, "{\"in\":\"read_raw\",\"params\":{\"mine\":\"third\"},\"id\":1}");
+    client_expect_error(late, "timeout");
+    wait_until(stat_of(server, "connections", "deferred") == 3, "they are not under way");
+    setsockopt(gone, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
+    close(gone);
+    for (int i = 0; i < 40; i++) { /* more than a block of the arena has room for */
+        client_send_frame(late, filling);
+        client_receive(late, NULL);
+        client_send_frame(waits, "{\"in\":\"ping\",\"params\":\"padding\",\"id\":2}");
+        client_receive(waits, NULL);
+    }
+    wait_until(stat_of(server, "connections", "cancelled") == 1, "the client is not gone");
+    for (int i = 0; i < 40; i++)
+        client_send_frame(client_connect(server), filling);
+    client_send_frame(other, "{\"in\":\"wake\"}");
+    client_expect(other, "{\"out\":\"wake\",\"result\":null}");
+    client_expect(waits, "{\"out\":\"read\",\"result\":true,\"id\":1}");
+    wait_until(times(server_log(server), "has read is") == 3, "a thread does not end");
+    ck_assert_ptr_null(strstr(server_log(server), "something else"));
+    client_expect_alive(late);
+}
+END_TEST
+
+/* Nor while it waits without one: its connection's input moves to larger blocks meanwhile. */
+START_TEST(what_a_callback_reads_of_a_request_stays_as_it_was)
+{
+    struct server *server = serve();
+    int client = client_connect(server), others[20];
+    char *padding = keep_printf("{\"in\":\"ping\",\"params\":\"%0100000d\",\"id\":2}", 7);
+
+    client_send_frame(client, "{\"in\":\"read_raw\",\"params\":{\"timer\":300},\"id\":1}");
+    wait_until(stat_of(server, "connections", "deferred") == 1, "it is not deferred");
+    client_send_frame(client, padding);
+    expect_part(client_receive(client, NULL), "\"id\":2}");
+    for (int i = 0; i < 20; i++)
+        client_send(others[i] = client_connect(server), padding, 5000);
+    client_expect(client, "{\"out\":\"read\",\"result\":true,\"id\":1}");
 }
 END_TEST
 
@@ -639,7 +700,9 @@ E2E_MAIN("later", every_way_of_answering_later_works, without_ids_replies_stay_i
          a_thousand_wait_at_the_same_time, a_client_that_has_finished_sending_gets_its_reply,
          time_runs_out, work_that_follows_work_keeps_its_memory,
          replies_that_wait_for_room_survive_a_reload, a_client_that_goes_is_noticed,
-         threads_and_their_queue_are_bounded, wrong_uses_are_named_and_hurt_nobody,
+         what_a_thread_reads_of_a_request_stays_as_it_was,
+         what_a_callback_reads_of_a_request_stays_as_it_was, threads_and_their_queue_are_bounded,
+         wrong_uses_are_named_and_hurt_nobody,
          what_was_under_way_when_a_worker_died_is_answered_once, idempotent_ones_are_run_once_more,
          the_configuration_says_what_is_idempotent,
          callbacks_that_end_their_worker_cost_their_requests,

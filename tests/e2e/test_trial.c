@@ -84,6 +84,16 @@ START_TEST(time_is_limited_and_clients_may_leave)
 }
 END_TEST
 
+START_TEST(what_is_over_is_poisoned)
+{
+    start(load("later", ""), "method keep_raw; method read_raw;");
+    ck_assert_result("read_raw", "{\"ms\":5}", "true"); /* not before its thread is done */
+    ck_assert_result("keep_raw", "\"text\"", "false");
+    ck_assert_result("keep_raw", "\"text\"", "false");
+    ck_assert(pillion_test_stop());
+}
+END_TEST
+
 START_TEST(filters_and_zones_work)
 {
     start(keep_printf("zone limits 64k; %s %s %s", load("ping", ""), load("limit", ""),
@@ -265,5 +275,6 @@ END_TEST
 E2E_MAIN("trial", nothing_starts_while_a_thread_is_at_work, methods_are_called,
          what_waits_is_waited_for, zones_end_with_their_modules, where_nothing_runs_calls_say_so,
          replies_are_those_of_their_requests, what_waits_is_given_up_when_modules_stop,
-         stats_are_those_of_a_server, time_is_limited_and_clients_may_leave, filters_and_zones_work,
-         mistakes_are_told, it_starts_as_often_as_is_wanted)
+         stats_are_those_of_a_server, time_is_limited_and_clients_may_leave,
+         what_is_over_is_poisoned, filters_and_zones_work, mistakes_are_told,
+         it_starts_as_often_as_is_wanted)

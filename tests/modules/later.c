@@ -138,6 +138,83 @@ static void wake(pillion_request *req)
     pillion_reply_raw(req, "wake", pillion_params_raw(req));
 }
 
+/* ---- what the handler has seen of the request, read in a thread ---- */
+
+struct reading {
+    struct wait wait;
+    pillion_bytes raw, body;
+    char *raw_then, *body_then;
+    bool same;
+};
+
+static void reads(void *data)
+{
+    struct reading *reading = data;
+
+    if (reading->wait.ms >= 0)
+        sleeps(&reading->wait);
+    else
+        sleeps_on(&reading->wait);
+    reading->same = memcmp(reading->raw.data, reading->raw_then, reading->raw.size) == 0 &&
+                    memcmp(reading->body.data, reading->body_then, reading->body.size) == 0;
+}
+
+static void has_read(pillion_request *req, void *data)
+{
+    const struct reading *reading = data;
+
+    pillion_log(reading->wait.self, PILLION_LOG_NOTICE, "what the thread has read is %s",
+                reading->same ? "the same" : "something else");
+    if (req != NULL)
+        pillion_reply(req, "read", cJSON_CreateBool(reading->same));
+}
+
+static void reads_later(pillion_instance *self, void *data)
+{
+    struct reading *reading = data;
+    pillion_request *req = pillion_resume(reading->wait.token);
+
+    (void)self;
+    if (req == NULL)
+        return;
+    reading->wait.ms = 0;
+    reads(reading);
+    has_read(req, reading);
+}
+
+static char *copy_of(pillion_request *req, pillion_bytes bytes)
+{
+    return memcpy(pillion_alloc(req, bytes.size), bytes.data, bytes.size);
+}
+
+static void read_raw(pillion_request *req)
+{
+    struct reading *reading = pillion_alloc(req, sizeof(*reading));
+
+    *reading = (struct reading){.raw = pillion_params_raw(req), .body = pillion_body(req)};
+    reading->raw_then = copy_of(req, reading->raw);
+    reading->body_then = copy_of(req, reading->body);
+    reading->wait = (struct wait){
+        .self = pillion_self(req), .ms = number(req, "ms", -1), .since = atomic_load(&wakes)};
+    if (number(req, "timer", 0) == 0) {
+        pillion_offload(req, (uint64_t)number(req, "timeout", 0), reads, has_read, reading);
+        return;
+    }
+    reading->wait.token = pillion_defer(req, 0);
+    pillion_timer(reading->wait.self, (uint64_t)number(req, "timer", 0), 0, reads_later, reading);
+}
+
+/* Wrong: of the last request, which is over by now. */
+static pillion_bytes raw_kept;
+
+static void keep_raw(pillion_request *req)
+{
+    const char *kept = raw_kept.data;
+
+    raw_kept = pillion_params_raw(req);
+    pillion_reply(req, "kept", cJSON_CreateBool(kept != NULL && kept[0] == '"'));
+}
+
 /* ---- sleep in a thread, and once more, for longer than the client waits ---- */
 
 static void scribbles(void *data)
@@ -553,6 +630,8 @@ static const pillion_method methods[] = {
     {.name = "nap", .handler = sleep_ms},
     {.name = "sleep_on", .handler = sleep_on},
     {.name = "wake", .handler = wake},
+    {.name = "read_raw", .handler = read_raw},
+    {.name = "keep_raw", .handler = keep_raw},
     {.name = "pipe", .handler = through_pipe},
     {.name = "post", .handler = post},
     {.name = "at_once", .handler = at_once},

@@ -337,7 +337,8 @@ bool pillion_on_cancel(pillion_token token, void (*cancelled)(void *data), void 
 /* From a handler: defers the request, has `work(data)` run in a thread of the worker's pool, and
  * then `done(req, data)` on the worker's loop, which answers `req`. That is NULL when the request
  * has timed out or its client is gone; `done` is called all the same, to free what is in `data`.
- * What pillion_alloc gave lasts until then: the place for `data`.
+ * What pillion_alloc gave lasts until then, and so do the request's bytes as the handler has seen
+ * them (pillion_params_raw, pillion_body, …), also for `work`: `data` may point at all of them.
  *
  * `work` may block. It may call pillion_post and pillion_log, and no other function of this header.
  * When all threads are busy and the queue is full (pool_threads, pool_queue), the request is
