@@ -5,18 +5,21 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/uio.h>
 #include <syslog.h>
 #include <unistd.h>
 
 #include "base/bytes.h"
 #include "base/clock.h"
+#include "base/log_file.h"
+#include "base/log_syslog.h"
 #include "base/memory.h"
 #include "base/place.h"
 #include "base/printable.h"
+#include "base/sink.h"
 
 #define LOG_LINE_MAX 8192 /* longer lines are cut */
 
@@ -42,9 +45,15 @@ static const struct {
 static struct {
     int fd;     /* -1: syslog */
     char *path; /* NULL: standard error or syslog */
+    enum sink_manner manner;
+    int facility; /* of syslog */
     enum log_level level;
     enum log_format format;
     char identity[32];
+    _Atomic bool torn;      /* the last line was not written to its end */
+    _Atomic int error;      /* why lines are missing */
+    _Atomic uint64_t owed;  /* lines that are missing, and not said to be */
+    _Atomic uint64_t *lost; /* of the whole server; or NULL */
 } the_log = {.fd = STDERR_FILENO, .level = LOG_INFO_LEVEL, .identity = "pillion"};
 
 const char *log_level_name(enum log_level level)
@@ -67,81 +76,94 @@ int log_descriptor(void)
     return the_log.fd;
 }
 
-static int open_file(const char *path, struct error *error)
-{
-    if (!place_check(path, PLACE_LOG, error)) {
-        error_prefix(error, "cannot open the log");
-        return -1;
-    }
-    int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0640);
-    if (fd < 0)
-        error_errno(error, "cannot open the log %s", path);
-    return fd;
-}
-
-static bool open_syslog(const char *path, struct error *error)
-{
-    int facility = LOG_DAEMON;
-
-    if (path[strlen("syslog")] == ':') {
-        const char *name = path + strlen("syslog:");
-        size_t i = 0;
-        while (i < sizeof(facilities) / sizeof(*facilities) &&
-               strcmp(facilities[i].name, name) != 0)
-            i++;
-        if (i == sizeof(facilities) / sizeof(*facilities))
-            return error_set(error,
-                             "unknown syslog facility \"%s\"; daemon, user, auth and local0 "
-                             "to local7 are known",
-                             name);
-        facility = facilities[i].facility;
-    }
-    openlog("pillion", LOG_PID | LOG_NDELAY, facility);
-    return true;
-}
-
 static bool is_syslog(const char *path)
 {
     return strcmp(path, "syslog") == 0 || strncmp(path, "syslog:", 7) == 0;
 }
 
+/* The facility of "syslog" or "syslog:NAME", or -1. */
+static int read_facility(const char *path, struct error *error)
+{
+    const char *name = path + strlen("syslog");
+
+    if (*name != ':')
+        return LOG_DAEMON;
+    for (size_t i = 0; i < sizeof(facilities) / sizeof(*facilities); i++) {
+        if (strcmp(facilities[i].name, name + 1) == 0)
+            return facilities[i].facility;
+    }
+    error_set(error,
+              "unknown syslog facility \"%s\"; daemon, user, auth and local0 to local7 are known",
+              name + 1);
+    return -1;
+}
+
 void log_in_child(void)
 {
-    if (the_log.fd < 0)
-        closelog();
+    the_log.lost = NULL;
+    log_syslog_close();
+}
+
+bool log_prepare(const struct log_target *target, int *fd, struct error *error)
+{
+    *fd = -1;
+    if (is_syslog(target->path))
+        return read_facility(target->path, error) >= 0;
+    if (strcmp(target->path, "stderr") == 0)
+        return true;
+    if (!place_check(target->path, PLACE_LOG, error))
+        return error_prefix(error, "cannot open the log");
+    *fd = log_file_open(target->path, error);
+    return *fd >= 0;
+}
+
+static void take_fd(int fd)
+{
+    the_log.fd = fd;
+    the_log.manner = fd < 0 ? SINK_PLAIN : sink_manner_of(fd);
+}
+
+void log_use(const struct log_target *target, int fd)
+{
+    struct error error;
+    bool syslog = is_syslog(target->path), file = !syslog && strcmp(target->path, "stderr") != 0;
+
+    the_log.level = target->level;
+    the_log.format = target->format;
+    free(the_log.path);
+    the_log.path = file ? must_strdup(target->path) : NULL;
+    if (file && fd < 0)
+        return;
+    if (the_log.fd > STDERR_FILENO)
+        close(the_log.fd);
+    if (!syslog)
+        log_syslog_close();
+    the_log.facility = syslog ? read_facility(target->path, &error) : 0;
+    take_fd(syslog ? -1 : file ? fd : STDERR_FILENO);
 }
 
 bool log_open(const struct log_target *target, struct error *error)
 {
-    int fd = STDERR_FILENO;
-    bool file = false;
+    int fd;
 
-    if (is_syslog(target->path)) {
-        if (!open_syslog(target->path, error))
-            return false;
-        fd = -1;
-    } else if (strcmp(target->path, "stderr") != 0) {
-        fd = open_file(target->path, error);
-        if (fd < 0)
-            return false;
-        file = true;
-    }
-    if (the_log.fd > STDERR_FILENO)
-        close(the_log.fd);
-    free(the_log.path);
-    the_log.fd = fd;
-    the_log.path = file ? must_strdup(target->path) : NULL;
-    the_log.level = target->level;
-    the_log.format = target->format;
+    if (!log_prepare(target, &fd, error))
+        return false;
+    log_use(target, fd);
     return true;
+}
+
+bool log_is_at(const char *path)
+{
+    return the_log.path != NULL && strcmp(the_log.path, path) == 0;
 }
 
 bool log_reopen(struct error *error)
 {
     if (the_log.path == NULL)
         return true;
-    int fd = open_file(the_log.path, error);
-    if (fd < 0)
+    int fd = -1;
+    struct log_target same = {.path = the_log.path};
+    if (!log_prepare(&same, &fd, error))
         return false;
     log_adopt(fd);
     return true;
@@ -151,24 +173,9 @@ void log_adopt(int fd)
 {
     if (the_log.fd > STDERR_FILENO && dup3(fd, the_log.fd, O_CLOEXEC) >= 0) {
         close(fd);
-        return;
+        fd = the_log.fd;
     }
-    the_log.fd = fd;
-}
-
-/* Standard error may be a full pipe or a closed terminal: a line that cannot be written is dropped
- * and never holds up the server. */
-static void write_line(const char *line, size_t size)
-{
-    while (size > 0) {
-        ssize_t put = write(the_log.fd, line, size);
-        if (put < 0 && errno == EINTR)
-            continue;
-        if (put < 0)
-            return;
-        line += put;
-        size -= (size_t)put;
-    }
+    take_fd(fd);
 }
 
 /* A value as JSON. What is longer than LOG_VALUE_MAX is cut, and a string then. */
@@ -236,38 +243,107 @@ static void append_words(struct text *line, const struct log_field *fields)
     }
 }
 
-void log_write_fields(enum log_level level, const struct log_field *fields, const char *message)
+/* The whole line, or for syslog what it is to be given. */
+static void append_line(struct text *line, enum log_level level, const struct log_field *fields,
+                        const char *message)
 {
     char when[CLOCK_TEXT_SIZE];
+    struct bytes said = {message, strnlen(message, LOG_LINE_MAX)};
+
+    clock_text(when, sizeof(when));
+    if (the_log.fd >= 0 && the_log.format == LOG_FORMAT_JSON) {
+        text_printf(
+            line, "{\"time\":\"%s\",\"level\":\"%s\",\"process\":\"%s\",\"pid\":%d,\"message\":\"",
+            when, levels[level].name, the_log.identity, (int)getpid());
+        text_append_json_printable(line, said);
+        text_append_char(line, '"');
+        append_members(line, fields);
+        text_append_string(line, "}\n");
+        return;
+    }
+    if (the_log.fd < 0)
+        text_printf(line, "[%s] ", the_log.identity);
+    else
+        text_printf(line, "%s [%s] %s %d: ", when, levels[level].name, the_log.identity,
+                    (int)getpid());
+    text_append_line(line, said);
+    append_words(line, fields);
+    if (the_log.fd >= 0)
+        text_append_char(line, '\n');
+}
+
+/* ---- Writing, and what could not be written ---- */
+
+static bool put_line(enum log_level level, const struct text *line)
+{
+    if (the_log.fd < 0)
+        return log_syslog_send(the_log.facility | levels[level].priority, text_string(line));
+    if (the_log.torn && sink_write(the_log.fd, the_log.manner, "\n", 1) != 1)
+        return false;
+    ssize_t put = sink_write(the_log.fd, the_log.manner, line->data, line->size);
+    the_log.torn = put > 0 && put < (ssize_t)line->size;
+    return put == (ssize_t)line->size;
+}
+
+static void lose(uint64_t lines, int error)
+{
+    the_log.error = error;
+    the_log.owed += lines;
+}
+
+/* Says how many lines are missing where this stands. False when that cannot be written either. */
+static bool say_lost(void)
+{
+    struct text line = {0};
+    char message[256];
+    uint64_t lines = atomic_exchange(&the_log.owed, 0);
+
+    if (lines == 0)
+        return true;
+    snprintf(message, sizeof(message), "%llu line%s of this process %s missing here: %s",
+             (unsigned long long)lines, lines == 1 ? "" : "s", lines == 1 ? "is" : "are",
+             the_log.error == EAGAIN ? "whoever reads the log did not keep up"
+                                     : strerrordesc_np(the_log.error));
+    append_line(&line, LOG_ERROR_LEVEL, NULL, message);
+    bool said = put_line(LOG_ERROR_LEVEL, &line);
+    text_free(&line);
+    if (!said)
+        lose(lines, errno);
+    return said;
+}
+
+bool log_owes(void)
+{
+    return atomic_load_explicit(&the_log.owed, memory_order_relaxed) > 0;
+}
+
+void log_settle(void)
+{
     int saved = errno;
-    struct text clean = {0}, line = {0};
+
+    say_lost();
+    errno = saved;
+}
+
+void log_count_lost(_Atomic uint64_t *lost)
+{
+    the_log.lost = lost;
+}
+
+void log_write_fields(enum log_level level, const struct log_field *fields, const char *message)
+{
+    int saved = errno;
+    struct text line = {0};
 
     if (!log_enabled(level))
         return;
-    text_append_line(&clean, (struct bytes){message, strnlen(message, LOG_LINE_MAX)});
-    clock_text(when, sizeof(when));
-    if (the_log.fd < 0) {
-        append_words(&line, fields);
-        syslog(levels[level].priority, "[%s] %s%s", the_log.identity, text_string(&clean),
-               text_string(&line));
-    } else if (the_log.format == LOG_FORMAT_JSON) {
-        text_printf(
-            &line, "{\"time\":\"%s\",\"level\":\"%s\",\"process\":\"%s\",\"pid\":%d,\"message\":\"",
-            when, levels[level].name, the_log.identity, (int)getpid());
-        text_append_json_printable(&line, (struct bytes){message, strnlen(message, LOG_LINE_MAX)});
-        text_append_char(&line, '"');
-        append_members(&line, fields);
-        text_append_string(&line, "}\n");
-        write_line(line.data, line.size);
-    } else {
-        text_printf(&line, "%s [%s] %s %d: %s", when, levels[level].name, the_log.identity,
-                    (int)getpid(), text_string(&clean));
-        append_words(&line, fields);
-        text_append_char(&line, '\n');
-        write_line(line.data, line.size);
+    append_line(&line, level, fields, message);
+    if (!say_lost() || !put_line(level, &line)) {
+        lose(1, errno);
+        if (the_log.lost != NULL)
+            atomic_fetch_add_explicit(the_log.lost, 1, memory_order_relaxed);
     }
     text_free(&line);
-    text_free(&clean);
     errno = saved;
 }
 

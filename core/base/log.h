@@ -3,11 +3,16 @@
  * One target per process, inherited over fork, so that the whole server writes one log. A line is
  * one write(2) to a descriptor opened with O_APPEND, so that lines of several processes never mix.
  * Reopening replaces the descriptor with dup3(2): at every instant there is one to write to, and no
- * line is lost. */
+ * line is lost by that.
+ *
+ * Logging never waits, whatever the log is and whether or not anybody reads it (base/sink.h): a
+ * line that cannot be written at once is dropped and counted, and how many there were is the first
+ * thing that is written when that works again. */
 #ifndef PILLION_BASE_LOG_H
 #define PILLION_BASE_LOG_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "base/bytes.h"
 #include "base/error.h"
@@ -33,6 +38,15 @@ struct log_target {
  * may call it; it is the master who does. Strings are copied. */
 bool log_open(const struct log_target *target, struct error *error);
 
+/* The two halves of that. The first opens what there is to open: `*fd` becomes a file's descriptor,
+ * or -1 where none is needed. The second takes it into use; with -1 for a file, the descriptor that
+ * this process has is that file already. */
+bool log_prepare(const struct log_target *target, int *fd, struct error *error);
+void log_use(const struct log_target *target, int fd);
+
+/* True when this process's log is `target`'s, level and form aside. */
+bool log_is_at(const char *path);
+
 /* Opens the file anew (USR1, after it was moved away). Nothing to do for stderr and syslog. */
 bool log_reopen(struct error *error);
 
@@ -40,8 +54,8 @@ bool log_reopen(struct error *error);
  * workers, who may not be allowed to open the file. */
 void log_adopt(int fd);
 
-/* In a new child, before descriptors are closed: lets go of the connection to syslog, which libc
- * keeps by number and would look for there. It is made again with the next line. */
+/* In a new child, before descriptors are closed: lets go of the connection to syslog, which is made
+ * again with the next line, and of what log_count_lost was given. */
 void log_in_child(void);
 
 /* The descriptor that log lines go to: for the master to pass on. -1 for syslog. */
@@ -52,6 +66,14 @@ void log_identity(const char *identity);
 
 /* Each line of `text` as an error. */
 void log_error_lines(const char *text);
+
+/* True while lines are missing and the log does not say so yet. The loop tries then from time to
+ * time to have it said (log_settle), for processes that have nothing else to log. Any thread. */
+bool log_owes(void);
+void log_settle(void);
+
+/* Lines that are lost are counted in `lost` too; NULL: they are not. */
+void log_count_lost(_Atomic uint64_t *lost);
 
 bool log_enabled(enum log_level level);
 const char *log_level_name(enum log_level level);

@@ -68,11 +68,15 @@ static bool is_pid(const char *sample, size_t size)
     return size <= PID_SIZE_MAX;
 }
 
+/* A socket that is reached by a link is what standard output is under a service manager. */
 static bool check_log(const char *path, const struct stat *status, struct error *error)
 {
     char sample[SAMPLE_SIZE];
+    struct stat itself;
+    bool linked = lstat(path, &itself) == 0 && S_ISLNK(itself.st_mode);
 
-    if (S_ISDIR(status->st_mode) || S_ISSOCK(status->st_mode) || S_ISBLK(status->st_mode))
+    if (S_ISDIR(status->st_mode) || (S_ISSOCK(status->st_mode) && !linked) ||
+        S_ISBLK(status->st_mode))
         return error_set(error, "%s is %s", path, kind_of(status->st_mode));
     if (!S_ISREG(status->st_mode))
         return true;

@@ -114,7 +114,11 @@ const struct conf_directive settings_directives[] = {
                 "`stderr`, `syslog`, `syslog:FACILITY` (`daemon`, `user`, `auth`, or `local0` to "
                 "`local7`) or a file's path. Levels, from few lines to many: `error`, `warn`, "
                 "`notice`, `info`, `debug`. `json` writes one JSON object a line. A file is opened "
-                "anew by `pillion -s reopen`, after it was moved away."},
+                "anew by `pillion -s reopen`, after it was moved away. Logging never waits for "
+                "whoever reads a pipe, FIFO, terminal or syslog: lines that do not fit are "
+                "dropped, counted (`log_lines_lost` of rpc.stats), and the log says how many are "
+                "missing as soon as it can. Root follows no symbolic link in the file's place "
+                "that is not root's."},
     {.name = "pid",
      MAIN(pid),
      .type = CONF_PATH,

@@ -13,6 +13,8 @@
 
 #define EVENTS_PER_WAIT 256
 #define TIMERS_PER_TURN 64 /* then descriptors have theirs */
+#define LOG_TRY_FIRST   (NS_PER_S / 4)
+#define LOG_TRY_LONGEST (64 * NS_PER_S)
 
 bool loop_init(struct loop *loop, struct error *error)
 {
@@ -219,14 +221,41 @@ static void run_timers(struct loop *loop)
     }
 }
 
+/* A log with lines missing says so when its reader goes on, also when nothing else happens here.
+ * Nothing tells when that is, but trying does, seldom and more seldom. */
+static void settle_log(struct loop *loop)
+{
+    uint64_t now = clock_ns();
+
+    if (loop->log_try_at == 0)
+        loop->log_try_ns = LOG_TRY_FIRST / 2;
+    else if (now >= loop->log_try_at)
+        log_settle();
+    else
+        return;
+    if (!log_owes()) {
+        loop->log_try_at = 0;
+        return;
+    }
+    if (loop->log_try_ns < LOG_TRY_LONGEST)
+        loop->log_try_ns *= 2;
+    loop->log_try_at = now + loop->log_try_ns;
+}
+
 /* Milliseconds until the nearest deadline, rounded up so that the loop never wakes just before it;
  * -1 for ever. */
 static int wait_time(struct loop *loop)
 {
-    if (loop->timer_count == 0)
+    uint64_t deadline = loop->timer_count == 0 ? UINT64_MAX : loop->timers[0].deadline;
+
+    if (log_owes() || loop->log_try_at != 0) {
+        settle_log(loop);
+        if (loop->log_try_at != 0 && loop->log_try_at < deadline)
+            deadline = loop->log_try_at;
+    }
+    if (deadline == UINT64_MAX)
         return -1;
     uint64_t now = clock_ns();
-    uint64_t deadline = loop->timers[0].deadline;
     if (deadline <= now)
         return 0;
     uint64_t ms = (deadline - now + NS_PER_MS - 1) / NS_PER_MS;

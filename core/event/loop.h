@@ -51,6 +51,7 @@ struct loop {
     struct timer_entry *timers; /* binary heap */
     size_t timer_count, timer_capacity;
     bool stopping;
+    uint64_t log_try_at, log_try_ns; /* the log says then what is missing in it; the last pause */
     uint64_t now; /* clock_ns() when the current batch of events arrived, or its timers ran */
 
     /* Called after each batch of events and before each wait: the place for what a batch can share.

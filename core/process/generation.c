@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/log_file.h"
 #include "base/memory.h"
 #include "base/sealed.h"
 #include "process/preflight.h"
@@ -159,6 +160,7 @@ struct generation *generation_build(const struct serve_options *options, uint64_
 
     generation->number = number;
     generation->users = 1;
+    generation->log = -1;
     generation->tree = serve_configure(options, &generation->settings, errors);
     if (generation->tree == NULL) {
         free(generation);
@@ -175,6 +177,7 @@ struct generation *generation_build(const struct serve_options *options, uint64_
         conf_error(errors, NULL, "%s", error.text);
         good = false;
     }
+    log_file_distrust(generation->identity.user);
     if (good)
         return generation;
     generation_release(generation);
@@ -293,6 +296,24 @@ void generation_unlisten(struct generation *generation, struct listeners *listen
 
 /* ---- The rest ---- */
 
+bool generation_open_log(struct generation *generation, struct conf_errors *errors)
+{
+    const struct log_target *target = &generation->settings->log;
+    struct error error;
+
+    if (generation->log >= 0)
+        close(generation->log);
+    if (log_prepare(target, &generation->log, &error))
+        return true;
+    if (log_is_at(target->path)) {
+        log_error("%s; the log goes on where it was", error.text);
+        return true;
+    }
+    const struct conf_place place = settings_place(generation->tree, "error_log");
+    conf_error(errors, &place, "%s", error.text);
+    return false;
+}
+
 bool generation_register(struct generation *generation, struct board *board,
                          struct conf_errors *errors)
 {
@@ -328,6 +349,8 @@ void generation_release(struct generation *generation)
         if (generation->sources[i].fd >= 0)
             close(generation->sources[i].fd);
     }
+    if (generation->log >= 0)
+        close(generation->log);
     free(generation->sources);
     free(generation->listeners);
     conf_tree_free(generation->tree); /* a resumed one has none */

@@ -34,6 +34,7 @@ struct generation {
     struct arena_geometry geometry; /* of its workers' arenas */
     uint32_t slots;                 /* worker processes */
     uint32_t methods_before;        /* on the board when it was registered */
+    int log; /* opened for its workers and, when it serves, the master; -1: the master's goes on */
     bool registered;
     bool former;    /* it served under the binary that this one has replaced */
     bool resumed;   /* likewise, and only its workers are left: none can be started */
@@ -50,6 +51,11 @@ struct generation *generation_build(const struct serve_options *options, uint64_
  * newly bound are closed again by generation_unlisten. */
 bool generation_listen(struct generation *generation, struct listeners *listeners,
                        struct conf_errors *errors);
+
+/* Opens the file of the generation's log, once for all its processes: no child opens a file in a
+ * directory that others may write, and none fails to start because the directory is gone. A log
+ * that the master writes already goes on when it cannot be opened anew. May be called again. */
+bool generation_open_log(struct generation *generation, struct conf_errors *errors);
 
 /* It is current from now on: what was prepared for its listeners is put to use. What goes wrong
  * then is added to `errors`. */

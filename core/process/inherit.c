@@ -150,7 +150,9 @@ struct conf_tree *inherit_configuration(const cJSON *state, const struct serve_o
     struct conf_tree *tree = former_configuration(state, options->prefix, settings);
     if (tree == NULL)
         tree = any_configuration(options, settings);
-    if (!log_open(&(*settings)->log, &error))
+    if (log > STDERR_FILENO) /* it is that file, whatever is at its path by now */
+        log_use(&(*settings)->log, -1);
+    else if (!log_open(&(*settings)->log, &error))
         log_error("%s; the log stays where it was", error.text);
     return tree;
 }

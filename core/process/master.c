@@ -152,6 +152,7 @@ int master_run(const struct serve_options *options, const struct settings *setti
         tidy_up();
         return 1;
     }
+    log_count_lost(&master.board->log_lost);
     if (state < 0)
         log_notice("pillion %s starts (pid %d)", PILLION_VERSION, (int)master.pid);
     /* Children that ended while nobody was here to be told. */

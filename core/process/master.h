@@ -223,6 +223,9 @@ void reopen_answered(struct worker *worker, uint64_t serial, const char *failure
 /* Called whenever a worker is gone: it answers no more. */
 void reopen_check(void);
 
+/* Gives the vault the log file that the master has. False with errno. */
+bool reopen_vault(void);
+
 /* ---- upgrade.c; resume.c has its other half ---- */
 
 /* Begins to replace the binary: the rehearsal. Answers those who asked when that fails. */

@@ -7,6 +7,7 @@
  *
  * Whatever goes wrong before the commit ends the new generation only; the old one has not been
  * touched. A reload that is asked for meanwhile follows when this one is done. See master.h. */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -101,8 +102,9 @@ void reload_abandon(const char *why)
 
 /* What the server keeps in the file system is where the configuration has it. What cannot be moved
  * stays where it was, because nothing fails any more. */
-static void move_files(const struct settings *settings)
+static void move_files(struct generation *now)
 {
+    const struct settings *settings = now->settings;
     struct error error;
 
     if (strcmp(settings->control, master.control_path) != 0 &&
@@ -111,8 +113,10 @@ static void move_files(const struct settings *settings)
     if ((pid_file_path() == NULL || strcmp(settings->pid, pid_file_path()) != 0) &&
         !pid_file_make(settings->pid, &error))
         log_error("%s; the pid file stays where it was", error.text);
-    if (!log_open(&settings->log, &error))
-        log_error("%s; the log stays where it was", error.text);
+    log_use(&settings->log, now->log);
+    now->log = -1; /* it is the master's */
+    if (!reopen_vault())
+        log_warn("the vault keeps the former log: errno %d", errno);
 }
 
 /* What was removed from there, by a cleaner of temporary files, say, is made anew. */
@@ -143,7 +147,7 @@ static void commit(void)
         timer_cancel(&master.loop, &master.slots[i].respawn);
         master.slots[i].quick_deaths = 0;
     }
-    move_files(now->settings);
+    move_files(now);
     generation_accept(now, &errors);
     log_error_lines(text_string(&errors.text));
     conf_errors_free(&errors);
@@ -212,7 +216,8 @@ void reload_begin(void)
     keep_files();
     struct generation *next =
         generation_build(master.options, master.last_number + 1, master.current, &errors);
-    bool good = next != NULL && generation_listen(next, &master.listeners, &errors) &&
+    bool good = next != NULL && generation_open_log(next, &errors) &&
+                generation_listen(next, &master.listeners, &errors) &&
                 generation_register(next, master.board, &errors);
     if (next != NULL) {
         master.last_number++;

@@ -92,6 +92,28 @@ void reopen_answered(struct worker *worker, uint64_t serial, const char *failure
     reopen_check();
 }
 
+bool reopen_vault(void)
+{
+    struct message message = {.type = MESSAGE_LOG};
+    int fd = log_descriptor();
+
+    return master.vault_pid == 0 || fd <= STDERR_FILENO ||
+           channel_send(master.vault.fd, &message, false, &fd, 1) || errno == EPIPE;
+}
+
+/* A generation that is being tried has opened a log of its own a moment ago, which may have been
+ * moved away since. */
+static void open_next_log(void)
+{
+    struct conf_errors errors = {0};
+
+    if (master.next == NULL || generation_open_log(master.next, &errors))
+        return;
+    log_error_lines(text_string(&errors.text));
+    add_failure("the next generation", text_string(&errors.text));
+    conf_errors_free(&errors);
+}
+
 /* The server's log, opened anew, or -1 where that is not to be handed on. */
 static int open_log(void)
 {
@@ -120,18 +142,19 @@ void reopen_begin(void)
     /* By the clock: a worker may still answer what the binary before this one has asked it. */
     message.serial = reopening.serial = clock_ns();
     int fd = open_log();
+    open_next_log();
     for (struct worker *w = master.workers; w != NULL; w = w->next) {
         if (w->probe)
             continue;
         reopening.workers++;
         w->reopening = reopening.serial;
-        if (channel_send(w->channel.fd, &message, false, &fd, fd >= 0) || errno == EPIPE)
+        int log = w->generation == master.next ? master.next->log : fd;
+        if (channel_send(w->channel.fd, &message, false, &log, log >= 0) || errno == EPIPE)
             continue;
         w->reopening = 0;
         add_failure_of(w, strerror(errno));
     }
-    if (master.vault_pid != 0 && fd >= 0 &&
-        !channel_send(master.vault.fd, &message, false, &fd, 1) && errno != EPIPE)
+    if (fd >= 0 && !reopen_vault())
         add_failure("vault", strerror(errno));
     timer_set(&master.loop, &reopening.late, PATIENCE, answers_late);
     reopen_check();

@@ -156,6 +156,7 @@ static struct generation *resumed_generation(const cJSON *state, const struct se
     struct generation *generation = must_zalloc(sizeof(*generation));
 
     generation->former = true;
+    generation->log = -1;
     generation->number = (uint64_t)number(state, "current", number(state, "generation", 0));
     generation->slots = (uint32_t)number(state, "slots", 1);
     generation->users = 1;

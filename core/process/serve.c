@@ -11,7 +11,9 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/log_file.h"
 #include "base/printable.h"
+#include "base/sink.h"
 #include "process/channel.h"
 #include "process/generation.h"
 #include "process/inherit.h"
@@ -219,6 +221,7 @@ int serve(const struct serve_options *options)
     int state = -1;
 
     struct settings *settings;
+    struct identity identity;
     struct error error;
 
     upgrade_init();
@@ -231,6 +234,12 @@ int serve(const struct serve_options *options)
 
     struct conf_tree *tree = serve_configure(options, &settings, &errors);
     bool good = tree != NULL && preflight_files(tree, settings, &errors);
+    if (good) {
+        sink_own(STDOUT_FILENO);
+        sink_own(STDERR_FILENO);
+        if (identity_resolve(settings, &identity, &error))
+            log_file_distrust(identity.user);
+    }
     if (good && !log_open(&settings->log, &error)) {
         const struct conf_place place = settings_place(tree, "error_log");
         conf_error(&errors, &place, "%s", error.text);

@@ -104,13 +104,14 @@ static void become_child(const struct worker_start *start, const int *keep, size
     if (!zones_map(start->generation->settings, &error))
         fail(start->channel, error.text);
     worker.row = start->row;
+    log_count_lost(NULL); /* not where the master counts */
     if (start->board != NULL &&
         !board_enter(start->board, start->row == NULL ? NULL : &worker.row, &error))
         fail(start->channel, error.text);
-    /* The generation's own log, while there are still the rights to open it. */
-    if (!log_open(&start->generation->settings->log, &error))
-        fail(start->channel, error.text);
+    log_use(&start->generation->settings->log, start->generation->log);
     child_begin(keep, count);
+    if (worker.row != NULL)
+        log_count_lost(&worker.row->counters[COUNT_LOG_LOST]);
     if (!privilege_drop(&start->generation->identity, start->master, &error))
         fail(start->channel, error.text);
 }

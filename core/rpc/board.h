@@ -133,6 +133,7 @@ struct board {
     counter crashes; /* workers that died of a signal or an unasked-for exit */
     counter hangs;   /* workers ended by the watchdog */
     counter vault_restarts;
+    counter log_lost; /* lines of the log that the master could not write */
 
     _Atomic uint32_t method_count;
     char names[BOARD_METHODS_MAX][BOARD_NAME_MAX];

@@ -203,11 +203,13 @@ cJSON *introspect_stats(const struct introspect *introspect)
     add_counter(stats, "crashes", counter_read(&board->crashes));
     add_counter(stats, "hangs", counter_read(&board->hangs));
     add_counter(stats, "vault_restarts", counter_read(&board->vault_restarts));
+    add_counter(stats, "log_lines_lost",
+                counter_read(&board->log_lost) + board_sum(board, COUNT_LOG_LOST));
     add_workers(stats, board);
     cJSON *connections = cJSON_AddObjectToObject(stats, "connections");
     uint64_t accepted = board_sum(board, COUNT_ACCEPTED), closed = board_sum(board, COUNT_CLOSED);
     add_counter(connections, "open", accepted > closed ? accepted - closed : 0);
-    for (uint32_t c = 0; c < WORKER_COUNTERS; c++)
+    for (uint32_t c = 0; c < COUNT_LOG_LOST; c++)
         add_counter(connections, worker_counter_name((enum worker_counter)c),
                     board_sum(board, (enum worker_counter)c));
     cJSON *methods = cJSON_AddObjectToObject(stats, "methods");

@@ -1,0 +1,90 @@
+/* Writing without waiting. See sink.h. */
+#include "base/sink.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+static bool may_block(int fd, const struct stat *status)
+{
+    return S_ISFIFO(status->st_mode) || (S_ISCHR(status->st_mode) && isatty(fd));
+}
+
+enum sink_manner sink_manner_of(int fd)
+{
+    struct stat status;
+
+    if (fstat(fd, &status) < 0)
+        return SINK_PLAIN;
+    if (S_ISSOCK(status.st_mode))
+        return SINK_SOCKET;
+    return may_block(fd, &status) && (fcntl(fd, F_GETFL) & O_NONBLOCK) == 0 ? SINK_SHARED
+                                                                            : SINK_PLAIN;
+}
+
+/* For what knows no RWF_NOWAIT. Of a terminal that takes more one only knows that it takes a byte.
+ * Another process may fill the pipe between the two calls: that is the one way left to wait, and
+ * only sink_own closes it. */
+static ssize_t write_when_ready(int fd, const char *data, size_t size)
+{
+    struct pollfd writable = {.fd = fd, .events = POLLOUT};
+    size_t most = isatty(fd) ? 1 : PIPE_BUF;
+
+    if (poll(&writable, 1, 0) != 1 || (writable.revents & POLLOUT) == 0) {
+        errno = EAGAIN;
+        return -1;
+    }
+    return write(fd, data, size < most ? size : most);
+}
+
+static ssize_t write_shared(int fd, const char *data, size_t size)
+{
+    struct iovec part = {(char *)(size_t)data, size};
+    ssize_t put = pwritev2(fd, &part, 1, -1, RWF_NOWAIT);
+
+    if (put < 0 && (errno == EOPNOTSUPP || errno == EINVAL || errno == ENOSYS))
+        return write_when_ready(fd, data, size);
+    return put;
+}
+
+ssize_t sink_write(int fd, enum sink_manner manner, const char *data, size_t size)
+{
+    size_t done = 0;
+
+    while (done < size) {
+        const char *rest = data + done;
+        ssize_t put = manner == SINK_PLAIN ? write(fd, rest, size - done)
+                      : manner == SINK_SOCKET
+                          ? send(fd, rest, size - done, MSG_DONTWAIT | MSG_NOSIGNAL)
+                          : write_shared(fd, rest, size - done);
+        if (put < 0 && errno == EINTR)
+            continue;
+        if (put <= 0)
+            break;
+        done += (size_t)put;
+    }
+    return done == 0 && size > 0 ? -1 : (ssize_t)done;
+}
+
+void sink_own(int fd)
+{
+    struct stat status;
+    char path[32];
+
+    if (fstat(fd, &status) < 0 || !may_block(fd, &status) ||
+        (fcntl(fd, F_GETFL) & O_ACCMODE) == O_RDONLY)
+        return;
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+    int own = open(path, O_WRONLY | O_APPEND | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    if (own < 0)
+        return;
+    dup2(own, fd);
+    close(own);
+}

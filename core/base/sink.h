@@ -1,0 +1,33 @@
+/* Writing to a descriptor whose reader may have stopped reading, without ever waiting for it.
+ *
+ * A pipe, a terminal or a socket may be full for as long as its reader likes. O_NONBLOCK belongs to
+ * the open file description (fcntl(2)), which standard output and standard error share with the
+ * shell, the service manager or a pipeline's other programs: it is never set on one of those.
+ * Instead the descriptor gets a description of its own where the kernel allows that (sink_own), and
+ * is written with a call that does not wait where it does not (sink_write). */
+#ifndef PILLION_BASE_SINK_H
+#define PILLION_BASE_SINK_H
+
+#include <stddef.h>
+#include <sys/types.h>
+
+/* How a descriptor is to be written. */
+enum sink_manner {
+    SINK_PLAIN,  /* a file, or non-blocking by itself: write(2) */
+    SINK_SOCKET, /* send(2) with MSG_DONTWAIT */
+    SINK_SHARED, /* a pipe or terminal that others may have open as well, and blocking */
+};
+
+enum sink_manner sink_manner_of(int fd);
+
+/* Writes what can be written at once. Less than `size`, or -1 with errno (EAGAIN when nothing
+ * fits), when that is not all of it. Up to PIPE_BUF bytes go into a pipe whole or not at all
+ * (pipe(7)). */
+ssize_t sink_write(int fd, enum sink_manner manner, const char *data, size_t size);
+
+/* Gives `fd`, when it is a pipe or a terminal, an open file description of its own that does not
+ * block, under the same number. What modules and libraries write to it cannot block then either.
+ * Nothing happens where that is not allowed: to another user's terminal, say. */
+void sink_own(int fd);
+
+#endif
