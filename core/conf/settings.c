@@ -145,6 +145,16 @@ const struct conf_directive settings_directives[] = {
                 "at any time. With `off` they load the files themselves, so that debuggers and "
                 "profilers find symbols; then never write over a module in use, as `cp` does: "
                 "put the new one in its place with `mv` or `install`."},
+    {.name = "lookup_timeout",
+     MAIN(lookup_timeout_ms),
+     .type = CONF_TIME,
+     .min = 100,
+     .max = 60000,
+     .fallback = "3s",
+     .summary = "How long it may take to look up the host names of `listen`, all together. When it "
+                "is over, the start or the reload fails, and the old configuration serves on. "
+                "While a reload waits for names, workers serve, and one that dies is replaced "
+                "only afterwards."},
     {.name = "load_timeout",
      MAIN(load_timeout_ms),
      .type = CONF_TIME,
@@ -235,8 +245,10 @@ const struct conf_directive settings_directives[] = {
      .required = true,
      .syntax = "ADDRESS [backlog=N] [reuseport]",
      .summary = "An address to serve: `127.0.0.1:8080`, `[::1]:8080`, `*:8080` or `8080` for every "
-                "IPv4 address, `[::]:8080` for every IPv6 address, or `unix:PATH` for a Unix "
-                "socket. `backlog` is the length of the "
+                "IPv4 address, `[::]:8080` for every IPv6 address, `localhost:8080` for every "
+                "address of a host name that this machine has, or `unix:PATH` for a Unix socket. "
+                "Names are looked up when the configuration is read, and anew at each reload. "
+                "`backlog` is the length of the "
                 "queue of connections not yet accepted, 4096 unless given, and bounded by the "
                 "system's net.core.somaxconn. `reuseport` gives each worker a queue of its own "
                 "(SO_REUSEPORT, socket(7)), which spreads many short connections better."},

@@ -100,6 +100,7 @@ struct settings {
     const char *control; /* absolute path of the control socket */
     bool daemon;
     bool pin_modules;
+    uint64_t lookup_timeout_ms;  /* all names of `listen` together */
     uint64_t load_timeout_ms;    /* probe, and a worker from fork to READY */
     uint64_t handler_timeout_ms; /* one handler; 0: no watchdog */
     uint64_t defer_timeout_ms;   /* a deferred request whose module gives no time */

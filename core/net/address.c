@@ -152,6 +152,25 @@ static size_t look_up(const char *text, const struct parts *parts, int family, i
     return count;
 }
 
+/* The last part of a name is never a number (RFC 1123 section 2.1), so that a slip in an IPv4
+ * address is not asked of a name server. */
+static bool is_name(const struct parts *parts)
+{
+    const char *dot = strrchr(parts->host, '.');
+    const char *last = dot == NULL ? parts->host : dot + 1;
+
+    return !parts->brackets && strcmp(parts->host, "*") != 0 &&
+           last[strspn(last, "0123456789")] != '\0';
+}
+
+bool address_is_name(const char *text)
+{
+    struct parts parts;
+    struct error error;
+
+    return strncmp(text, "unix:", 5) != 0 && split(text, &parts, &error) && is_name(&parts);
+}
+
 static size_t parse_any(const char *text, const char *prefix, bool names, struct address *addresses,
                         size_t capacity, struct error *error)
 {
@@ -176,10 +195,10 @@ static size_t parse_any(const char *text, const char *prefix, bool names, struct
         store(addresses, &v4, sizeof(v4));
         return 1;
     }
-    if (names)
+    if (names && is_name(&parts))
         return look_up(text, &parts, AF_UNSPEC, 0, addresses, capacity, error);
-    error_set(error, "\"%s\": \"%s\" is not an IPv4 address; host names are not looked up here",
-              text, parts.host);
+    error_set(error, "\"%s\": \"%s\" is not an IPv4 address%s", text, parts.host,
+              is_name(&parts) ? "; host names are not looked up here" : "");
     return 0;
 }
 

@@ -3,8 +3,8 @@
  *     127.0.0.1:8080   [::1]:8080   *:8080 (every IPv4 address)   [::]:8080 (every IPv6 address)
  *     8080 (as *:8080) localhost:8080 (names only where `names` allows)   unix:run/pillion.sock
  *
- * Numbers only in a server's configuration: a server that waits for a name server to start is a
- * server that does not start. */
+ * Names are looked up in place (getaddrinfo(3)), which may take as long as a name server likes: the
+ * master has a child do it (process/lookup.h). */
 #ifndef PILLION_NET_ADDRESS_H
 #define PILLION_NET_ADDRESS_H
 
@@ -29,6 +29,9 @@ bool address_parse(const char *text, const char *prefix, bool names, struct addr
 
 /* Whether `text` is written as an address is, with a host that is looked up by nobody yet. */
 bool address_check(const char *text, struct error *error);
+
+/* True when the host of `text` is a name that has to be looked up. */
+bool address_is_name(const char *text);
 
 /* The same as address_parse for a client, with relative paths from the working directory: every
  * address that a host name has, in the order in which to try them, at most `capacity`. 0 with the

@@ -167,7 +167,8 @@ struct generation *generation_build(const struct serve_options *options, uint64_
         return NULL;
     }
     generation->slots = (uint32_t)generation->settings->worker_processes;
-    bool good = preflight_addresses(generation->tree, generation->settings, errors);
+    bool good =
+        preflight_addresses(generation->tree, generation->settings, &generation->hearing, errors);
     good = preflight_processors(generation->tree, generation->settings, errors) && good;
     good = check_methods(generation->settings, errors) && good;
     good = seal_modules(generation, errors) && good;
@@ -216,25 +217,23 @@ static struct listener *listen_anew(struct listeners *listeners, const struct li
 }
 
 static bool listen_on(struct generation *generation, struct listeners *listeners,
-                      const struct server_settings *server, const struct listen_settings *listen,
-                      struct conf_errors *errors)
+                      const struct heard *heard, struct conf_errors *errors)
 {
-    struct address address;
+    const struct listen_settings *listen = heard->listen;
+    const struct address *address = &heard->address;
     struct error error;
 
-    if (!address_parse(listen->address, generation->tree->prefix, false, &address, &error))
-        return false; /* preflight_addresses has said so */
-    struct listener *listener = listener_find(listeners, &address);
-    const struct listener *other = in_the_way(listeners, &address, listen->reuseport);
+    struct listener *listener = listener_find(listeners, address);
+    const struct listener *other = in_the_way(listeners, address, listen->reuseport);
     if (listener == NULL && other != NULL) {
         conf_error(errors, &listen->place,
                    "%s cannot be listened on, because this server listens on %s until the new "
                    "configuration is in use; keep that address, or restart the server",
-                   address.text, other->address.text);
+                   address->text, other->address.text);
         return false;
     }
     if (listener == NULL)
-        listener = listener_open(listeners, &address, listen->backlog, listen->reuseport,
+        listener = listener_open(listeners, address, listen->backlog, listen->reuseport,
                                  generation->slots, &error);
     else if (!listener_is_reached(listener))
         listener = listen_anew(listeners, listener, listen, &error);
@@ -251,7 +250,7 @@ static bool listen_on(struct generation *generation, struct listeners *listeners
                                                                     sizeof(*generation->listeners));
     generation->listeners[generation->listener_count++] = (struct generation_listener){
         .listener = listener,
-        .server = server,
+        .server = heard->server,
         .backlog = listen->backlog,
         .count = listener->count,
         .reuseport = listen->reuseport,
@@ -264,10 +263,8 @@ bool generation_listen(struct generation *generation, struct listeners *listener
 {
     bool good = true;
 
-    for (struct server_settings *s = generation->settings->servers; s != NULL; s = s->next) {
-        for (struct listen_settings *l = s->listens; l != NULL; l = l->next)
-            good = listen_on(generation, listeners, s, l, errors) && good;
-    }
+    for (size_t i = 0; i < generation->hearing.count; i++)
+        good = listen_on(generation, listeners, &generation->hearing.items[i], errors) && good;
     return good;
 }
 
@@ -353,6 +350,7 @@ void generation_release(struct generation *generation)
         close(generation->log);
     free(generation->sources);
     free(generation->listeners);
+    free(generation->hearing.items);
     conf_tree_free(generation->tree); /* a resumed one has none */
     free(generation);
 }

@@ -9,6 +9,7 @@
 #include "module/loader.h"
 #include "net/arena.h"
 #include "net/listener.h"
+#include "process/preflight.h"
 #include "process/privilege.h"
 #include "process/serve.h"
 #include "rpc/board.h"
@@ -28,6 +29,7 @@ struct generation {
     struct settings *settings;
     struct module_source *sources; /* one for each load_module */
     size_t source_count;
+    struct hearing hearing; /* what it is to listen on */
     struct generation_listener *listeners;
     size_t listener_count;
     struct identity identity;

@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -11,98 +10,6 @@
 
 #include "base/memory.h"
 #include "base/place.h"
-
-/* ---- Addresses ---- */
-
-/* The port, and whether it is every address of its family. False for Unix sockets. */
-static bool read_port(const struct address *address, in_port_t *port, bool *every)
-{
-    if (address->socket.ss_family == AF_INET) {
-        const struct sockaddr_in *v4 = (const struct sockaddr_in *)&address->socket;
-        *port = v4->sin_port;
-        *every = v4->sin_addr.s_addr == htonl(INADDR_ANY);
-        return true;
-    }
-    if (address->socket.ss_family == AF_INET6) {
-        const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)&address->socket;
-        *port = v6->sin6_port;
-        *every = IN6_IS_ADDR_UNSPECIFIED(&v6->sin6_addr);
-        return true;
-    }
-    return false;
-}
-
-/* socket(7), SO_REUSEADDR and SO_REUSEPORT. IPv4 and IPv6 never meet: listeners set IPV6_V6ONLY. */
-bool preflight_conflict(const struct address *one, bool one_reuseport, const struct address *other,
-                        bool other_reuseport)
-{
-    in_port_t one_port, other_port;
-    bool one_every, other_every;
-
-    if (strcmp(one->text, other->text) == 0)
-        return true;
-    if (one->socket.ss_family != other->socket.ss_family || (one_reuseport && other_reuseport) ||
-        !read_port(one, &one_port, &one_every) || !read_port(other, &other_port, &other_every))
-        return false;
-    return one_port == other_port && (one_every || other_every);
-}
-
-struct heard {
-    struct address address;
-    const struct listen_settings *listen;
-};
-
-static void report_conflict(const struct heard *now, const struct heard *before,
-                            struct conf_errors *errors)
-{
-    const struct conf_place *place = &now->listen->place, *first = &before->listen->place;
-    bool same = strcmp(now->address.text, before->address.text) == 0;
-    bool elsewhere = first->source != place->source;
-    const char *file = elsewhere && first->source != NULL ? first->source->name : "";
-
-    if (same)
-        conf_error(errors, place, "%s is listened on already, by line %u%s%s", now->address.text,
-                   first->line, *file == '\0' ? "" : " of ", file);
-    else
-        conf_error(errors, place,
-                   "%s and %s, on line %u%s%s, cannot both be listened on, because one is every "
-                   "address of that port; leave one of them out, or give both reuseport",
-                   now->address.text, before->address.text, first->line,
-                   *file == '\0' ? "" : " of ", file);
-}
-
-bool preflight_addresses(const struct conf_tree *tree, const struct settings *settings,
-                         struct conf_errors *errors)
-{
-    struct heard *heard = NULL;
-    size_t count = 0;
-    struct error error;
-    bool good = true;
-
-    for (const struct server_settings *s = settings->servers; s != NULL; s = s->next) {
-        for (const struct listen_settings *l = s->listens; l != NULL; l = l->next) {
-            heard = must_realloc(heard, (count + 1) * sizeof(*heard));
-            heard[count].listen = l;
-            if (!address_parse(l->address, tree->prefix, false, &heard[count].address, &error)) {
-                conf_error(errors, &l->place, "%s", error.text);
-                good = false;
-                continue;
-            }
-            size_t i = 0;
-            while (i < count && !preflight_conflict(&heard[i].address, heard[i].listen->reuseport,
-                                                    &heard[count].address, l->reuseport))
-                i++;
-            if (i < count) {
-                report_conflict(&heard[count], &heard[i], errors);
-                good = false;
-                continue;
-            }
-            count++;
-        }
-    }
-    free(heard);
-    return good;
-}
 
 /* ---- Processors ---- */
 

@@ -11,9 +11,22 @@
 #include "conf/settings.h"
 #include "net/address.h"
 
-/* That the addresses can be read, and that no two of them get in each other's way. */
+/* An address to listen on, and the directive that says so. */
+struct heard {
+    struct address address;
+    const struct server_settings *server;
+    const struct listen_settings *listen;
+};
+
+struct hearing {
+    struct heard *items; /* to be freed */
+    size_t count;
+};
+
+/* All addresses to listen on: names have been looked up, in `lookup_timeout` at most. That they can
+ * be read, and that no two of them get in each other's way. `hearing` is set in any case. */
 bool preflight_addresses(const struct conf_tree *tree, const struct settings *settings,
-                         struct conf_errors *errors);
+                         struct hearing *hearing, struct conf_errors *errors);
 
 /* That two sockets that listen on these addresses cannot be there at the same time. */
 bool preflight_conflict(const struct address *one, bool one_reuseport, const struct address *other,

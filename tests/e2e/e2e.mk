@@ -15,14 +15,16 @@ $(B)/tests/e2e/%: tests/e2e/%.c $(HARNESS_OBJ) tests/e2e/harness.h
 $(B)/tests/e2e/test_trial: $(B)/libpillion-test.so
 $(B)/tests/e2e/test_trial: CHECK_LIBS += -Icore/include -L$(B) -Wl,-rpath,$(abspath $(B)) -lpillion-test
 
-# Preloaded by test_faults. A sanitizer's library has to come first, so that test runs
+# Preloaded by test_faults and test_names. A sanitizer's library has to come first, so that test runs
 # without them (tests.mk).
-$(B)/tests/e2e/faults.so: tests/e2e/preload/faults.c
+$(B)/tests/e2e/faults.so $(B)/tests/e2e/names.so: $(B)/tests/e2e/%.so: tests/e2e/preload/%.c
 	@mkdir -p $(@D)
 	$(Q)$(CC) -D_GNU_SOURCE -std=c17 $(WARNINGS) -Wno-missing-prototypes -O2 -g -shared -fPIC \
 	    -o $@ $< -ldl
 
 $(B)/tests/e2e/test_faults: $(B)/tests/e2e/faults.so
+$(B)/tests/e2e/test_names: $(B)/tests/e2e/names.so
+$(B)/tests/e2e/test_names: $(B)/tests/e2e/names.so
 
 # A server whose arenas have another layout, to upgrade to. See test_upgrade.
 .PHONY: layout

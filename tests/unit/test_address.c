@@ -31,6 +31,20 @@ static const char *refusal(const char *text, bool names)
     return error.text;
 }
 
+START_TEST(names_are_told_from_numbers_that_are_wrong)
+{
+    static const char *const names[] = {"localhost:80", "a.b.example:1", "x1:80", "1x:80"};
+    static const char *const others[] = {"127.0.0.1:80", "127.0.1:80", "256.0.0.1:80", "*:80",
+                                         "8080",         "[::1]:80",   "unix:run/x",   "name",
+                                         ":80",          "a:b:1"};
+
+    for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
+        ck_assert_msg(address_is_name(names[i]), "%s", names[i]);
+    for (size_t i = 0; i < sizeof(others) / sizeof(*others); i++)
+        ck_assert_msg(!address_is_name(others[i]), "%s", others[i]);
+}
+END_TEST
+
 START_TEST(each_spelling_has_one_canonical_text)
 {
     static const struct {
@@ -252,7 +266,8 @@ START_TEST(an_accepted_peer_reads_as_the_address_that_it_called_from)
 }
 END_TEST
 
-UNIT_MAIN("address", each_spelling_has_one_canonical_text, a_canonical_text_is_read_as_itself,
+UNIT_MAIN("address", names_are_told_from_numbers_that_are_wrong,
+          each_spelling_has_one_canonical_text, a_canonical_text_is_read_as_itself,
           socket_addresses_hold_what_was_written,
           a_prefix_of_the_root_or_with_a_slash_makes_no_double_slash,
           what_is_no_address_is_refused_with_what_to_write,
