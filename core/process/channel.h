@@ -53,6 +53,9 @@ enum message_type {
     MESSAGE_TAKEN, /* what was RELEASED has been taken over: end */
     /* probe to master */
     MESSAGE_METRICS, /* `text`: names of its modules' metrics, as metrics_declare takes them */
+    /* worker to master */
+    MESSAGE_STUCK,   /* a thread is, in work of the method `number` */
+    MESSAGE_RELIEVE, /* too many are: another worker is to take this one's place */
     MESSAGE_TYPES
 };
 

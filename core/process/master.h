@@ -196,6 +196,17 @@ void worker_blame(const struct worker *worker, struct blame *blame);
 /* It is dead: counts that, says of what, and tells the quarantine. */
 void blame_death(const struct worker *worker, int status);
 
+/* ---- relieve.c ---- */
+
+/* A thread of the worker is stuck in work of this method, by its word. */
+void relieve_stuck(const struct worker *worker, uint64_t method);
+
+/* Too many are: another worker is started in its slot. */
+void relieve_begin(const struct worker *worker);
+
+/* A worker is ready to serve in its slot: who asked to be relieved there leaves. */
+void relieve_ready(const struct worker *worker);
+
 /* ---- reload.c ---- */
 
 /* Begins a reload, or the first start. None may be under way. */

@@ -116,13 +116,35 @@ static void become_child(const struct worker_start *start, const int *keep, size
         fail(start->channel, error.text);
 }
 
+/* By its place on the board the master knows the method. */
+static void thread_stuck(const struct method *method)
+{
+    channel_tell(worker.start->channel, MESSAGE_STUCK, 0, method->index);
+}
+
+static void pool_useless(void)
+{
+    static uint64_t told_ns;
+
+    if (worker.leaving || (told_ns != 0 && clock_ns() - told_ns < NS_PER_S))
+        return;
+    told_ns = clock_ns();
+    channel_tell(worker.start->channel, MESSAGE_RELIEVE, 0, 0);
+}
+
 static void prepare_threads(const struct worker_start *start)
 {
     const struct settings *settings = start->generation->settings;
 
-    if (!offload_init(&worker.loop,
-                      &(struct offload_limits){.threads = (uint32_t)settings->pool_threads,
-                                               .queue = (uint32_t)settings->pool_queue}))
+    const struct offload_limits limits = {
+        .threads = (uint32_t)settings->pool_threads,
+        .queue = (uint32_t)settings->pool_queue,
+        .row = worker.row,
+        .stuck = thread_stuck,
+        .useless = pool_useless,
+    };
+
+    if (!offload_init(&worker.loop, &limits))
         fail(start->channel, "cannot make what threads wake the worker with (eventfd)");
 }
 

@@ -292,6 +292,7 @@ static void ready(struct worker *worker)
     if (worker->probe || worker->generation != master.current)
         return;
     /* A replacement in a generation that serves. */
+    relieve_ready(worker);
     worker_serve(worker);
     handover_advance();
 }
@@ -347,6 +348,12 @@ static void worker_message(struct worker *worker, struct message *message)
         break;
     case MESSAGE_ADOPTED:
         handover_done(worker, message->serial, (uint32_t)message->number);
+        break;
+    case MESSAGE_STUCK:
+        relieve_stuck(worker, message->number);
+        break;
+    case MESSAGE_RELIEVE:
+        relieve_begin(worker);
         break;
     case MESSAGE_REOPENED:
         reopen_answered(worker, message->serial, message->text);

@@ -112,6 +112,10 @@ struct board_row {
     _Atomic uint32_t culprit_told; /* CULPRIT_... */
     char modules[BOARD_MODULES_MAX][BOARD_MODULE_NAME_MAX];
 
+    /* The pool of pillion_offload: its threads at work, calls that wait for one, and those of the
+     * former that are stuck. */
+    _Atomic uint32_t pool_busy, pool_queued, pool_stuck;
+
     counter counters[WORKER_COUNTERS];
     struct method_counters methods[BOARD_METHODS_MAX];
     metric_cell metrics[BOARD_METRICS_MAX]; /* any thread of the worker adds to them */

@@ -72,12 +72,47 @@ static uint32_t serving(const struct board *board)
     return count;
 }
 
+/* The pools of all workers that serve, added up. */
+struct pools {
+    uint64_t busy, queued, stuck;
+};
+
+static void pools_add(struct pools *sum, const struct board_row *row)
+{
+    sum->busy += atomic_load_explicit(&row->pool_busy, memory_order_relaxed);
+    sum->queued += atomic_load_explicit(&row->pool_queued, memory_order_relaxed);
+    sum->stuck += atomic_load_explicit(&row->pool_stuck, memory_order_relaxed);
+}
+
+static struct pools pools_of(const struct board *board)
+{
+    struct pools sum = {0};
+
+    for (uint32_t i = 0; i < board->row_high; i++) {
+        if (atomic_load_explicit(&board->seats[i].state, memory_order_relaxed) == ROW_SERVING)
+            pools_add(&sum, &board->rows[i]);
+    }
+    return sum;
+}
+
+static void add_pool(cJSON *object, const struct pools *pools)
+{
+    cJSON *pool = cJSON_AddObjectToObject(object, "pool");
+
+    add_counter(pool, "busy", pools->busy);
+    add_counter(pool, "queued", pools->queued);
+    add_counter(pool, "stuck", pools->stuck);
+}
+
 cJSON *introspect_health(const struct introspect *introspect)
 {
     const struct board *board = introspect->board;
     cJSON *health = cJSON_CreateObject();
+    uint64_t stuck = board == NULL ? 0 : pools_of(board).stuck;
 
-    cJSON_AddStringToObject(health, "status", "ok");
+    cJSON_AddStringToObject(health, "status", stuck > 0 ? "degraded" : "ok");
+    if (stuck > 0)
+        add_counter(health, "stuck_threads", stuck);
     add_counter(health, "generation", introspect->generation);
     if (board != NULL) {
         cJSON_AddNumberToObject(health, "workers", board->workers);
@@ -104,6 +139,9 @@ static void add_workers(cJSON *stats, const struct board *board)
         add_counter(worker, "generation", seat->generation);
         cJSON_AddStringToObject(worker, "state", state_name(state));
         cJSON_AddNumberToObject(worker, "connections", board->rows[i].open);
+        struct pools pool = {0};
+        pools_add(&pool, &board->rows[i]);
+        add_pool(worker, &pool);
         cJSON_AddItemToArray(list, worker);
     }
 }
@@ -206,6 +244,8 @@ cJSON *introspect_stats(const struct introspect *introspect)
     add_counter(stats, "log_lines_lost",
                 counter_read(&board->log_lost) + board_sum(board, COUNT_LOG_LOST));
     add_workers(stats, board);
+    const struct pools pools = pools_of(board);
+    add_pool(stats, &pools);
     cJSON *connections = cJSON_AddObjectToObject(stats, "connections");
     uint64_t accepted = board_sum(board, COUNT_ACCEPTED), closed = board_sum(board, COUNT_CLOSED);
     add_counter(connections, "open", accepted > closed ? accepted - closed : 0);

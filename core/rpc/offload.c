@@ -23,8 +23,18 @@ struct job {
     pillion_instance *instance;
     void (*call)(pillion_instance *self, void *data);
     void *data;
+    uint64_t over_ns; /* when the loop first saw that its request was over; 0: it is not */
+    bool stuck;
     struct job *next;
 };
+
+/* A thread of the pool. */
+struct pool_thread {
+    pthread_t id;
+    struct job *job; /* what it runs, or NULL */
+};
+
+#define LOOK_NS (100 * NS_PER_MS) /* between two looks at what threads do */
 
 struct jobs {
     struct job *first, **end;
@@ -35,14 +45,16 @@ static struct {
     struct offload_limits limits;
     struct loop *loop;
     struct watch wake; /* eventfd(2) */
-    pthread_t *ids;    /* of the threads; the loop's */
-    uint32_t threads;  /* likewise */
+    struct timer look; /* set while there are jobs */
+    uint32_t threads;  /* the loop's */
     uint32_t pending;  /* likewise: jobs that are not done */
+    uint32_t stuck;    /* likewise: threads */
 
     pthread_mutex_t lock;
     pthread_cond_t work_there;
     struct jobs waiting, finished;
-    uint32_t waiting_count, idle;
+    struct pool_thread *all; /* `limits.threads` of them; the ids are the loop's */
+    uint32_t waiting_count, idle, busy;
     bool ending;
 } pool = {
     .lock = PTHREAD_MUTEX_INITIALIZER,
@@ -88,6 +100,24 @@ bool offload_on_loop(const char *function)
     return false;
 }
 
+/* Under the lock. */
+static void show(void)
+{
+    struct board_row *row = pool.limits.row;
+
+    if (row == NULL)
+        return;
+    atomic_store_explicit(&row->pool_busy, pool.busy, memory_order_relaxed);
+    atomic_store_explicit(&row->pool_queued, pool.waiting_count, memory_order_relaxed);
+}
+
+static void show_stuck(int more)
+{
+    pool.stuck += (uint32_t)more;
+    if (pool.limits.row != NULL)
+        atomic_store_explicit(&pool.limits.row->pool_stuck, pool.stuck, memory_order_relaxed);
+}
+
 /* ---- From threads to the loop ---- */
 
 static void hand_over(struct job *job)
@@ -106,6 +136,11 @@ static void finish_work(struct job *job)
     bool waits = deferred->serial == (uint32_t)job->token && deferred->state == DEFERRED_WAITING;
 
     pool.pending--;
+    if (job->stuck) {
+        show_stuck(-1);
+        log_warn("module %s: the work of \"%s\" has ended after all; its thread is free again",
+                 job->method->instance->name, job->method->name.data);
+    }
     struct note before = note_enter(DUTY_DONE, job->method->instance, &job->origin);
     if (waits)
         deferred->working = false; /* before `done`, which may have more work done for it */
@@ -157,7 +192,8 @@ bool offload_post(pillion_instance *self, void (*call)(pillion_instance *self, v
 
 static void *thread_main(void *argument)
 {
-    (void)argument;
+    struct pool_thread *self = argument;
+
     pthread_mutex_lock(&pool.lock);
     for (;;) {
         struct job *job;
@@ -168,12 +204,20 @@ static void *thread_main(void *argument)
         if (job == NULL)
             break;
         pool.waiting_count--;
+        pool.busy++;
+        self->job = job;
+        show();
         pthread_mutex_unlock(&pool.lock);
         working_for = job->method;
         struct note before = note_enter(DUTY_WORK, job->method->instance, &job->origin);
         job->work(job->data);
         note_leave(&before);
         working_for = NULL;
+        pthread_mutex_lock(&pool.lock);
+        self->job = NULL;
+        pool.busy--;
+        show();
+        pthread_mutex_unlock(&pool.lock);
         hand_over(job);
         pthread_mutex_lock(&pool.lock);
     }
@@ -184,16 +228,64 @@ static void *thread_main(void *argument)
 /* One more, when there is work for it. False when there is none at all. */
 static bool thread_start(void)
 {
-    pthread_t thread;
+    struct pool_thread *thread = &pool.all[pool.threads];
 
     /* It blocks no signals: programs that `work` starts would inherit that, and could not be ended
      * by SIGTERM. The kernel gives what is meant for the process to the loop's thread first. */
-    int error = pthread_create(&thread, NULL, thread_main, NULL);
+    int error = pthread_create(&thread->id, NULL, thread_main, thread);
     if (error == 0)
-        pool.ids[pool.threads++] = thread;
+        pool.threads++;
     else if (pool.threads == 0)
         log_error("cannot start a thread for pillion_offload: errno %d", error);
     return pool.threads > 0;
+}
+
+/* ---- Threads that are stuck ---- */
+
+/* The request of what a thread runs is answered, or its client gone, for as long as its method's
+ * handlers may take. Nobody waits for it any more, and nobody can end it. */
+static bool is_stuck(struct job *job, uint64_t now)
+{
+    const struct deferred *deferred = job->deferred;
+    bool waited_for = deferred->serial == (uint32_t)job->token &&
+                      (deferred->state == DEFERRED_WAITING || deferred->state == DEFERRED_HANDLER);
+
+    if (waited_for || job->stuck || job->method->timeout_ns == 0)
+        return false;
+    if (job->over_ns == 0)
+        job->over_ns = now;
+    return now - job->over_ns >= job->method->timeout_ns;
+}
+
+static void tell_stuck(struct job *job, uint64_t now)
+{
+    const struct method *method = job->method;
+
+    job->stuck = true;
+    show_stuck(1);
+    log_error("module %s: the work of \"%s\" still runs %llu ms after its request was over; one of "
+              "the %u threads of the pool is stuck (handler_timeout, pool_threads)",
+              method->instance->name, method->name.data,
+              (unsigned long long)((now - job->over_ns) / NS_PER_MS), pool.limits.threads);
+    if (pool.limits.stuck != NULL)
+        pool.limits.stuck(method);
+}
+
+static void look(struct timer *timer)
+{
+    uint64_t now = clock_ns();
+
+    for (uint32_t i = 0; i < pool.threads; i++) {
+        pthread_mutex_lock(&pool.lock); /* what is handed over is freed by this thread alone */
+        struct job *job = pool.all[i].job;
+        pthread_mutex_unlock(&pool.lock);
+        if (job != NULL && is_stuck(job, now))
+            tell_stuck(job, now);
+    }
+    if (pool.stuck > 0 && pool.stuck * 2 >= pool.limits.threads && pool.limits.useless != NULL)
+        pool.limits.useless();
+    if (pool.pending > 0)
+        timer_set(pool.loop, timer, LOOK_NS, look);
 }
 
 /* Gives the job to a thread. False when the queue is full. */
@@ -209,6 +301,7 @@ static bool enqueue(struct job *job)
     if (room) {
         jobs_add(&pool.waiting, job);
         pool.waiting_count++;
+        show();
         pthread_cond_signal(&pool.work_there);
     }
     pthread_mutex_unlock(&pool.lock);
@@ -235,6 +328,8 @@ void offload_request(struct pillion_request *req, uint64_t timeout_ms, void (*wo
         if (enqueue(job)) {
             deferred->working = true;
             pool.pending++;
+            if (pool.look.place == 0)
+                timer_set(pool.loop, &pool.look, LOOK_NS, look);
             return;
         }
     }
@@ -257,7 +352,7 @@ bool offload_init(struct loop *loop, const struct offload_limits *limits)
     if (fd < 0 || !loop_watch(loop, &pool.wake, fd, EPOLLIN, woken))
         return false;
     pool.limits = *limits;
-    pool.ids = must_alloc(limits->threads * sizeof(*pool.ids));
+    pool.all = must_zalloc(limits->threads * sizeof(*pool.all));
     pool.loop = loop;
     on_loop = true;
     return true;
@@ -284,9 +379,10 @@ void offload_end(void)
     pthread_cond_broadcast(&pool.work_there);
     pthread_mutex_unlock(&pool.lock);
     while (pool.threads > 0)
-        pthread_join(pool.ids[--pool.threads], NULL);
-    free(pool.ids);
-    pool.ids = NULL;
+        pthread_join(pool.all[--pool.threads].id, NULL);
+    free(pool.all);
+    pool.all = NULL;
+    timer_cancel(pool.loop, &pool.look);
     pool.ending = false;
     loop_unwatch(pool.loop, &pool.wake);
     close(fd);

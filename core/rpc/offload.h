@@ -1,8 +1,9 @@
 /* Threads for what would block the worker's loop, and the way back from any thread.
  *
- * The pool is started by the first job. A thread runs the job's work and nothing else; what follows
- * runs on the loop. Requests whose work is under way keep their memory until it is done, even when
- * their client is gone. */
+ * A thread that is stuck in its work is noticed, because nobody can end a thread; when too many
+ * are, the worker has to be replaced. The pool is started by the first job. A thread runs the job's
+ * work and nothing else; what follows runs on the loop. Requests whose work is under way keep their
+ * memory until it is done, even when their client is gone. */
 #ifndef PILLION_RPC_OFFLOAD_H
 #define PILLION_RPC_OFFLOAD_H
 
@@ -10,7 +11,14 @@
 
 struct offload_limits {
     uint32_t threads;
-    uint32_t queue; /* jobs that wait for a thread */
+    uint32_t queue;        /* jobs that wait for a thread */
+    struct board_row *row; /* where the pool's state is shown, or NULL */
+
+    /* On the loop; may be NULL. A thread is stuck: its work goes on though its request has been
+     * over for as long as a handler of its method may take. Once for each such job. */
+    void (*stuck)(const struct method *method);
+    /* At least half of the threads are: said again and again while it is so. */
+    void (*useless)(void);
 };
 
 /* Before modules start. False with errno: the loop cannot be woken from threads. */

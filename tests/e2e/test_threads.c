@@ -175,6 +175,79 @@ START_TEST(a_signal_from_outside_is_nobodys_fault)
 }
 END_TEST
 
-E2E_MAIN("threads", a_crash_is_its_own_methods_wherever_it_happens,
+static const cJSON *health_of(int client)
+{
+    client_send_frame(client, "{\"in\":\"rpc.health\"}");
+    return cJSON_GetObjectItem(client_receive_json(client), "result");
+}
+
+static double pool_stat(const struct server *server, const char *name)
+{
+    return cJSON_GetNumberValue(
+        cJSON_GetObjectItem(cJSON_GetObjectItem(server_stats(server), "pool"), name));
+}
+
+START_TEST(threads_that_are_stuck_are_told_of_and_left_behind)
+{
+    struct server *server = serve(
+        THREADS "pool_threads 4; defer_timeout 300ms; handler_timeout 1s; quarantine_crashes 2;",
+        "method rpc.health; method harm; method works { handler threads.harm; }");
+    int client = client_connect(server), idle = client_connect(server),
+        health = client_connect(server);
+    pid_t before[4], after[4];
+
+    client_expect_alive(idle);
+    ck_assert_uint_eq(server_workers(server, before, 4), 1);
+    ask(client, "harm", "work", "hang", 0);
+    client_expect_error(client, "timeout");
+    ck_assert_double_eq(pool_stat(server, "busy"), 1);
+    server_wait_log(server, "module threads: the work of \"harm\" still runs");
+    ck_assert_double_eq(pool_stat(server, "stuck"), 1);
+    const cJSON *sick = health_of(health);
+    ck_assert_str_eq(cJSON_GetStringValue(cJSON_GetObjectItem(sick, "status")), "degraded");
+    ck_assert_double_eq(cJSON_GetNumberValue(cJSON_GetObjectItem(sick, "stuck_threads")), 1);
+    ask(client, "works", "work", "", 0); /* there are other threads */
+    expect_part(client_receive(client, NULL), "\"out\":\"done\"");
+    ck_assert(!is_quarantined(server, "harm"));
+
+    ask(client, "harm", "work", "hang", 0);
+    client_expect_error(client, "timeout");
+    server_wait_log(server, "has too many threads that are stuck: another one takes its place");
+    wait_until(is_quarantined(server, "harm"), "it is not quarantined");
+    ck_assert(!is_quarantined(server, "works"));
+    wait_until(server_workers(server, after, 4) == 1 && after[0] != before[0],
+               "there is no other worker");
+    ck_assert_double_eq(pool_stat(server, "stuck"), 0);
+    ck_assert_str_eq(cJSON_GetStringValue(cJSON_GetObjectItem(health_of(health), "status")), "ok");
+    for (int i = 0; i < 8; i++) {
+        ask(client, "works", "work", "", 0);
+        expect_part(client_receive(client, NULL), "\"out\":\"done\"");
+    }
+    client_expect_alive(idle);
+    ck_assert_double_eq(stat_of(server, "hangs"), 2);
+    ck_assert_double_eq(stat_of(server, "crashes"), 0);
+    wait_until(!process_lives(before[0]), "the former worker does not end");
+}
+END_TEST
+
+START_TEST(work_that_ends_after_all_frees_its_thread)
+{
+    struct server *server =
+        serve(THREADS "pool_threads 4; defer_timeout 100ms; handler_timeout 200ms;",
+              "method harm { timeout 300ms; }");
+    int client = client_connect(server);
+
+    ask(client, "harm", "work", "", 2000);
+    client_expect_error(client, "timeout");
+    server_wait_log(server, "the work of \"harm\" still runs");
+    server_wait_log(server, "the work of \"harm\" has ended after all");
+    ck_assert_double_eq(pool_stat(server, "stuck"), 0);
+    ck_assert_double_eq(pool_stat(server, "busy"), 0);
+    client_expect_alive(client);
+}
+END_TEST
+
+E2E_MAIN("threads", threads_that_are_stuck_are_told_of_and_left_behind,
+         work_that_ends_after_all_frees_its_thread, a_crash_is_its_own_methods_wherever_it_happens,
          what_the_loop_runs_meanwhile_is_not_to_blame, a_hang_is_a_timeout_and_has_a_name,
          what_no_method_has_set_is_its_modules, a_signal_from_outside_is_nobodys_fault)
