@@ -103,8 +103,8 @@ static void log_place(const struct module *module)
     struct link_map *map;
 
     if (dlinfo(module->handle, RTLD_DI_LINKMAP, &map) == 0)
-        log_info("loaded %s (%s %s) at %#lx", module->settings->path, module->instance.name,
-                 module->instance.version, (unsigned long)map->l_addr);
+        log_debug("loaded %s (%s %s) at %#lx", module->settings->path, module->instance.name,
+                  module->instance.version, (unsigned long)map->l_addr);
 }
 
 static bool open_module(struct module_set *set, const struct module_source *source,

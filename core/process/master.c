@@ -12,9 +12,11 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/printable.h"
 #include "base/version.h"
 #include "process/master_run.h"
 #include "process/pid_file.h"
+#include "process/terminal.h"
 #include "process/title.h"
 #include "process/upgrade.h"
 
@@ -38,6 +40,14 @@ static void signals_ready(struct watch *watch, uint32_t events)
         const struct signal_row *row = signal_by_number(number);
         if (row == NULL)
             continue;
+        enum terminal_hangup hangup = number == SIGHUP ? terminal_hangup(&info) : HANGUP_NONE;
+        if (hangup == HANGUP_IGNORED)
+            continue;
+        if (hangup == HANGUP_ENDS) {
+            log_notice("the terminal that the server was started from is closed: stop");
+            master_order(ORDER_STOP, NULL);
+            continue;
+        }
         log_notice("SIG%s from process %u: %s", sigabbrev_np(number), info.ssi_pid, row->verb);
         master_order(row->order, NULL);
     }
@@ -60,9 +70,14 @@ static bool signals_open(struct error *error)
 static void tell_starter(const char *why)
 {
     size_t size = strlen(why);
-    int fd = master.report >= 0 ? master.report : STDERR_FILENO;
+    const char *end = size > 0 && why[size - 1] == '\n' ? "" : "\n";
 
-    dprintf(fd, "%s%s", why, size > 0 && why[size - 1] == '\n' ? "" : "\n");
+    if (master.report >= 0) {
+        dprintf(master.report, "%s%s", why, end);
+    } else {
+        printable_print(stderr, bytes_of(why));
+        fputs(end, stderr);
+    }
 }
 
 void master_serving(void)
@@ -77,14 +92,20 @@ void master_serving(void)
     master.report = -1;
 }
 
+/* The same, and in the log, unless that is where it was said. */
+static void tell_failure(const char *why)
+{
+    tell_starter(why);
+    if (log_descriptor() == STDERR_FILENO)
+        return;
+    log_error("the server could not be started");
+    log_error_lines(why);
+}
+
 void master_fail(const char *why)
 {
-    if (master.status == 0) {
-        tell_starter(why);
-        log_error("the server could not be started");
-        if (log_descriptor() != STDERR_FILENO) /* where it has been said */
-            log_error_lines(why);
-    }
+    if (master.status == 0)
+        tell_failure(why);
     master.status = 1;
     master_end(MASTER_STOPPING);
 }
@@ -95,12 +116,14 @@ void master_check_end(void)
         loop_stop(&master.loop);
 }
 
+/* That a server ends is said of one that has served. */
 static void tidy_up(void)
 {
     if (master.vault_pid != 0)
         kill(master.vault_pid, SIGKILL);
     pid_file_remove();
-    log_notice("the server has ended");
+    if (master.current != NULL)
+        log_notice("the server has ended");
     control_close();
 }
 
@@ -147,12 +170,12 @@ int master_run(const struct serve_options *options, const struct settings *setti
     if (state >= 0) {
         take_over(state, settings);
     } else if (!prepare(settings, &error)) {
-        tell_starter(error.text);
-        log_error("the server could not be started: %s", error.text);
+        tell_failure(error.text);
         tidy_up();
         return 1;
     }
     log_count_lost(&master.board->log_lost);
+    terminal_begin();
     if (state < 0)
         log_notice("pillion %s starts (pid %d)", PILLION_VERSION, (int)master.pid);
     /* Children that ended while nobody was here to be told. */

@@ -17,6 +17,7 @@
 #include "base/memory.h"
 #include "process/master.h"
 #include "process/pid_file.h"
+#include "process/terminal.h"
 #include "process/zones.h"
 
 static void answer(bool good, const char *text)
@@ -130,6 +131,17 @@ static void keep_files(void)
         log_error("%s", error.text);
 }
 
+/* The first generation serves. What can be tried is for the person who looks at the terminal. */
+static void announce(const struct generation *generation)
+{
+    struct text text = {0};
+    bool in_front = !generation->settings->daemon && log_descriptor() == STDERR_FILENO;
+
+    terminal_announce(&text, generation, in_front ? master.options->argv[0] : NULL);
+    log_notice("%s", text_string(&text));
+    text_free(&text);
+}
+
 /* Every new worker is ready: from here on there is no way back, and none is needed. */
 static void commit(void)
 {
@@ -175,6 +187,8 @@ static void commit(void)
              now->source_count, now->source_count == 1 ? "" : "s",
              (unsigned long long)((clock_ns() - master.reload_since_ns) / NS_PER_MS));
     log_notice("%s", text);
+    if (old == NULL)
+        announce(now);
     conclude(true, text);
 }
 

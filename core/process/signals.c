@@ -54,6 +54,19 @@ void signals_unblock(void)
     sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
+static bool hangup_ignored;
+
+bool signals_hangup_ignored(void)
+{
+    return hangup_ignored;
+}
+
+void signals_end(void)
+{
+    if (hangup_ignored)
+        signal(SIGHUP, SIG_IGN);
+}
+
 bool signals_begin(struct error *error)
 {
     /* A write fails with EPIPE, or with EFBIG at RLIMIT_FSIZE, and that is handled where it is
@@ -67,8 +80,10 @@ bool signals_begin(struct error *error)
         return error_errno(error, "cannot block signals");
     for (int number = 1; number < NSIG; number++) {
         /* A handler can only be a sanitizer's: execve(2) leaves none. */
-        if (sigaction(number, NULL, &action) == 0 && action.sa_handler == SIG_IGN)
+        if (sigaction(number, NULL, &action) == 0 && action.sa_handler == SIG_IGN) {
+            hangup_ignored = hangup_ignored || number == SIGHUP;
             signal(number, SIG_DFL);
+        }
     }
     action = (struct sigaction){.sa_handler = do_nothing, .sa_flags = SA_RESTART};
     for (size_t i = 0; i < sizeof(answered_by_errno) / sizeof(*answered_by_errno); i++)

@@ -35,6 +35,13 @@ extern const struct signal_row signal_table[];
  * (waitpid(2)). First of all in a server; children go on with child_begin. */
 bool signals_begin(struct error *error);
 
+/* True when the starter ignores SIGHUP, as nohup(1) does: the terminal's end is not to be the
+ * server's. */
+bool signals_hangup_ignored(void);
+
+/* Before another binary takes this process over: what signals_begin is to find again. */
+void signals_end(void);
+
 /* Blocks nothing: for the process that only waits for a daemon. */
 void signals_unblock(void);
 

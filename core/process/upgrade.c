@@ -297,6 +297,7 @@ static void become(void)
     upgrade_keep_open(true);
     name_state("", state);
     drop_unserved();
+    signals_end();
     fexecve(rehearsal.binary, master.options->argv, environ);
     error_errno(&error, "cannot execute %s", binary);
     unsetenv(UPGRADE_VARIABLE);
