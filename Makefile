@@ -32,7 +32,7 @@ LIB_OBJ     := $(filter-out $(B)/obj/core/cmd/main.o,$(CORE_OBJ))
 NEEDS_auth  := libcrypto
 NEEDS_postgres := libpq
 NEEDS_redis := hiredis
-FOUND_NEEDS := $(shell for p in $(sort $(foreach m,auth postgres redis,$(NEEDS_$(m)))); do pkg-config --exists $$p && echo $$p; done)
+FOUND_NEEDS := $(shell command -v pkg-config >/dev/null && for p in $(sort $(foreach m,auth postgres redis,$(NEEDS_$(m)))); do pkg-config --exists $$p && echo $$p; done)
 can_build    = $(if $(filter-out $(FOUND_NEEDS),$(NEEDS_$(1))),,$(1))
 
 ALL_MODULES := $(sort $(notdir $(patsubst %/,%,$(dir $(wildcard modules/*/*.c)))))
@@ -41,8 +41,8 @@ MODULE_SO   := $(MODULES:%=$(B)/modules/%.so)
 CONF_FILES  := $(patsubst conf/%,$(B)/conf/%,$(wildcard conf/*.conf conf/examples/*.conf))
 
 .PHONY: all
-$(foreach m,$(filter-out $(MODULES),$(ALL_MODULES)),$(info $(m).so is left out: pkg-config knows no $(NEEDS_$(m))))
 all: $(B)/pillion $(B)/libpillion-test.so $(MODULE_SO) $(CONF_FILES) | $(B)/run  ## build the server and its modules in build/
+	@$(foreach m,$(filter-out $(MODULES),$(ALL_MODULES)),echo "$(m).so is left out: pkg-config knows no $(NEEDS_$(m))";)
 
 # The prefix is part of the binary: it is where an installed server finds its configuration.
 $(B)/obj/core/cmd/options.o: CPPFLAGS += -DPILLION_PREFIX='"$(PREFIX)/lib/pillion"'
@@ -84,9 +84,13 @@ $(MODULE_SO): $(B)/modules/%.so: $$(wildcard modules/%/*.[ch]) $(wildcard module
 	    -fvisibility=hidden -Icore/include $(if $(NEEDS_$*),$$(pkg-config --cflags $(NEEDS_$*))) \
 	    -o $@ $(filter %.c,$^) $(if $(NEEDS_$*),$$(pkg-config --libs $(NEEDS_$*)))
 
+# A configuration in the build is there to be edited: one that was is kept when the one that it was
+# made from changes, and that is said. What it was made from is remembered in obj/.
 $(B)/conf/%: conf/%
-	@mkdir -p $(@D)
-	$(Q)cp $< $@
+	@mkdir -p $(@D) $(dir $(B)/obj/$<)
+	$(Q)if [ -e $@ ] && ! cmp -s $@ $(B)/obj/$< && ! cmp -s $@ $<; then \
+	    echo "  KEPT $@, which was edited; \`diff $@ $<\` shows what is new"; touch $@; \
+	else cp $< $@; fi; cp $< $(B)/obj/$<
 
 $(B)/run:
 	$(Q)mkdir -p $@
@@ -111,6 +115,11 @@ define install
 	if ! command -v apt-get >/dev/null; then \
 	    echo "Pillion needs these Debian packages, or what they are called here:$$missing" >&2; \
 	    echo "Install them, then use \`make all\` or \`make check\` instead." >&2; exit 1; \
+	fi; \
+	if [ -n "$(SUDO)" ] && ! command -v $(SUDO) >/dev/null; then \
+	    echo "There is no sudo here. As root:" >&2; \
+	    echo "    apt-get update && apt-get install --no-install-recommends$$missing" >&2; \
+	    echo "Then use \`make run\` or \`make test\` again." >&2; exit 1; \
 	fi; \
 	echo "installing:$$missing"; \
 	$(SUDO) apt-get update -qq && \
@@ -145,11 +154,14 @@ INC_DIR  := $(PREFIX)/include
 PC_DIR   := $(PREFIX)/lib/pkgconfig
 MAN_DIR  := $(PREFIX)/share/man/man8
 DOC_DIR  := $(PREFIX)/share/doc/pillion
+# Where systemd looks for units of /usr/local as well (systemd.unit(5)).
+UNIT_DIR := $(PREFIX)/lib/systemd/system
 
 .PHONY: install uninstall
 install: all  ## install below $(DESTDIR)$(PREFIX); a configuration that is there is kept
 	install -d $(addprefix $(DESTDIR),$(BIN_DIR) $(HOME_DIR)/conf $(HOME_DIR)/modules \
-	    $(HOME_DIR)/run $(INC_DIR)/pillion $(PC_DIR) $(MAN_DIR) $(DOC_DIR)/examples)
+	    $(HOME_DIR)/run $(HOME_DIR)/conf/examples $(INC_DIR)/pillion $(PC_DIR) $(MAN_DIR) $(DOC_DIR) \
+	    $(UNIT_DIR))
 	install -m 755 $(B)/pillion $(DESTDIR)$(BIN_DIR)/pillion
 	install -m 644 $(MODULE_SO) $(DESTDIR)$(HOME_DIR)/modules
 	[ -e $(DESTDIR)$(HOME_DIR)/conf/pillion.conf ] || \
@@ -166,14 +178,15 @@ install: all  ## install below $(DESTDIR)$(PREFIX); a configuration that is ther
 	    >$(DESTDIR)$(PC_DIR)/pillion-test.pc
 	install -m 644 docs/pillion.8 $(DESTDIR)$(MAN_DIR)/pillion.8
 	install -m 644 README.md LICENSE $(wildcard docs/*.md docs/*.svg) $(DESTDIR)$(DOC_DIR)
-	install -m 644 $(wildcard conf/examples/*) $(DESTDIR)$(DOC_DIR)/examples
+	install -m 644 $(wildcard conf/examples/*) $(DESTDIR)$(HOME_DIR)/conf/examples
+	sed 's|/usr/local/bin|$(BIN_DIR)|' conf/pillion.service >$(DESTDIR)$(UNIT_DIR)/pillion.service
 
 uninstall:  ## take away what install has put there; a changed configuration stays
 	rm -f $(addprefix $(DESTDIR),$(BIN_DIR)/pillion $(INC_DIR)/pillion/module.h \
 	    $(INC_DIR)/pillion/test.h $(PREFIX)/lib/libpillion-test.so $(PC_DIR)/pillion-test.pc \
-	    $(PC_DIR)/pillion.pc $(MAN_DIR)/pillion.8 \
+	    $(PC_DIR)/pillion.pc $(MAN_DIR)/pillion.8 $(UNIT_DIR)/pillion.service \
 	    $(addprefix $(HOME_DIR)/modules/,$(notdir $(MODULE_SO))))
-	rm -rf $(DESTDIR)$(DOC_DIR)
+	rm -rf $(DESTDIR)$(DOC_DIR) $(DESTDIR)$(HOME_DIR)/conf/examples
 	cmp -s conf/pillion.conf $(DESTDIR)$(HOME_DIR)/conf/pillion.conf && \
 	    rm -f $(DESTDIR)$(HOME_DIR)/conf/pillion.conf || true
 	rmdir $(addprefix $(DESTDIR),$(HOME_DIR)/conf $(HOME_DIR)/modules $(HOME_DIR)/run $(HOME_DIR) \

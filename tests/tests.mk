@@ -92,11 +92,17 @@ install-check: all
 	$(Q)rm -rf $(INSTALLED)
 	$(Q)$(MAKE) --no-print-directory install DESTDIR=$(INSTALLED) >/dev/null
 	$(Q)for f in $(BIN_DIR)/pillion $(HOME_DIR)/modules/ping.so $(HOME_DIR)/conf/pillion.conf \
-	    $(INC_DIR)/pillion/module.h $(PC_DIR)/pillion.pc $(DOC_DIR)/examples/redis.conf; do \
+	    $(INC_DIR)/pillion/module.h $(PC_DIR)/pillion.pc $(HOME_DIR)/conf/examples/redis.conf \
+	    $(UNIT_DIR)/pillion.service; do \
 	    [ -s $(INSTALLED)$$f ] || { echo "make install leaves out $$f" >&2; exit 1; }; \
 	done
 	$(Q)$(MAKE) --no-print-directory uninstall DESTDIR=$(INSTALLED) >/dev/null
 	$(Q)! find $(INSTALLED) -type f | grep .
+
+# What make says and does on other machines.
+.PHONY: make-check
+make-check:
+	$(Q)sh tests/make/run.sh
 
 SANITIZED = $(MAKE) --no-print-directory B=$(B)/sanitized SANITIZE=address,undefined
 
@@ -111,7 +117,7 @@ HERE = $(MAKE) --no-print-directory -k -Otarget
 .PHONY: check
 check: all  ## every test, with what is installed
 	@mkdir -p $(dir $(FAILED)) && rm -f $(FAILED)
-	$(call stage,header and reference page,$(HERE) header layers docs-check install-check)
+	$(call stage,header and reference page,$(HERE) header layers docs-check install-check make-check)
 	$(call stage,unit tests,$(HERE) unit)
 	$(call stage,end-to-end tests,$(HERE) e2e interop)
 	$(call stage,unit and end-to-end tests under AddressSanitizer and UBSan,$(SANITIZED) -k -Otarget unit e2e)

@@ -26,8 +26,8 @@ def receive_exactly(sock, size):
 
 def call(sock, name, params):
     request = json.dumps({"in": name, "params": params}).encode()
-    sock.sendall(struct.pack("I", len(request)) + request)
-    (length,) = struct.unpack("I", receive_exactly(sock, 4))
+    sock.sendall(struct.pack("<I", len(request)) + request)
+    (length,) = struct.unpack("<I", receive_exactly(sock, 4))
     reply = json.loads(receive_exactly(sock, length))
     return reply["out"], reply["result"]
 

@@ -31,7 +31,7 @@ END
 
 mkdir -p "$prefix/conf" "$prefix/modules" "$prefix/run"
 cp "$PILLION_BUILD"/modules/*.so "$prefix/modules"
-sed "s/127\.0\.0\.1:8080/127.0.0.1:$port/" "$PILLION_BUILD/conf/pillion.conf" \
+sed "s/127\.0\.0\.1:8080/127.0.0.1:$port/" "$here/../../conf/pillion.conf" \
     >"$prefix/conf/pillion.conf"
 "$PILLION_BUILD/pillion" -p "$prefix" 2>"$prefix/log" &
 pids="$pids $!"

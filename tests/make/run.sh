@@ -1,0 +1,46 @@
+#!/bin/sh
+# What make does to a machine that is not like the one it was written on: an edited configuration in
+# the build, no pkg-config, no sudo. Builds nothing; B is a directory of its own.
+set -eu
+cd "$(dirname "$0")/../.."
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+unset MAKEFLAGS MAKELEVEL MFLAGS B
+failed=0
+
+fail() {
+    echo "tests/make/run.sh: $*" >&2
+    failed=1
+}
+
+# An edited configuration is kept, and said to be, once; one that was not edited follows.
+conf=$work/build/conf/pillion.conf
+make -s B="$work/build" "$conf"
+cmp -s conf/pillion.conf "$conf" || fail "the configuration is not copied"
+echo '# an edit' >>"$conf"
+touch -d '2001-01-01' "$conf"
+said=$(make -s B="$work/build" "$conf")
+tail -n 1 "$conf" | grep -q '# an edit' || fail "an edited configuration is overwritten"
+echo "$said" | grep -q "KEPT $conf" || fail "that it is kept is not said: $said"
+[ -z "$(make -s B="$work/build" "$conf")" ] || fail "that it is kept is said again"
+cp "$work/build/obj/conf/pillion.conf" "$conf"
+echo '# an earlier line' >>"$conf"
+cp "$conf" "$work/build/obj/conf/pillion.conf" # as if that had been shipped before
+touch -d '2001-01-01' "$conf"
+make -s B="$work/build" "$conf"
+cmp -s conf/pillion.conf "$conf" || fail "a configuration that nobody edited does not follow"
+
+# A machine with apt, of an ordinary user, without sudo and pkg-config.
+mkdir "$work/bin"
+ln -s /usr/bin/* /bin/* "$work/bin" 2>/dev/null || true
+for name in sudo pkg-config pkgconf dpkg-query apt-get id; do rm -f "$work/bin/$name"; done
+printf '#!/bin/sh\necho 1000\n' >"$work/bin/id"
+printf '#!/bin/sh\nexit 1\n' >"$work/bin/dpkg-query"
+printf '#!/bin/sh\necho "apt-get was run" >&2\nexit 1\n' >"$work/bin/apt-get"
+chmod +x "$work/bin/id" "$work/bin/dpkg-query" "$work/bin/apt-get"
+if said=$(PATH=$work/bin make B="$work/build" run 2>&1); then fail "make run succeeds without sudo"; fi
+echo "$said" | grep -q 'There is no sudo here' || fail "a missing sudo is not explained: $said"
+echo "$said" | grep -q 'apt-get install .*gcc' || fail "what to install is not said: $said"
+echo "$said" | grep -Eq 'not found|left out|127' && fail "there is noise: $said"
+[ "$failed" = 0 ] && echo "make: configurations are kept, and what is missing is said"
+exit "$failed"
