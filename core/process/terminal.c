@@ -60,8 +60,8 @@ static void append_try(struct text *out, const struct generation_listener *liste
 
     if (what == NULL)
         return;
-    text_printf(out, "; try: %s %s%s%s%s", program, what,
-                is_default(address) ? "" : " --server ", is_default(address) ? "" : address->text,
+    text_printf(out, "; try: %s %s%s%s%s", program, what, is_default(address) ? "" : " --server ",
+                is_default(address) ? "" : address->text,
                 strcmp(what, "call") == 0 ? " ping 1" : "");
 }
 

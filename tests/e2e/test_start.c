@@ -25,10 +25,10 @@ START_TEST(a_start_says_where_it_serves_and_what_to_try)
 
     server_conf(server, "", "listen unix:run/p.sock; method ping;");
     server_start(server);
-    server_wait_log(server, keep_printf("serving on 127.0.0.1:%d, unix:%s/run/p.sock; try: %s call "
-                                        "--server 127.0.0.1:%d ping 1\n",
-                                        server->port, server->prefix, pillion_binary(),
-                                        server->port));
+    server_wait_log(server,
+                    keep_printf("serving on 127.0.0.1:%d, unix:%s/run/p.sock; try: %s call "
+                                "--server 127.0.0.1:%d ping 1\n",
+                                server->port, server->prefix, pillion_binary(), server->port));
     /* What it says to try works as it is said. */
     char *command = keep(strdup(strstr(server_log(server), "try: ") + strlen("try: ")));
     *strchr(command, '\n') = '\0';
@@ -190,7 +190,7 @@ START_TEST(nohup_keeps_a_server_without_its_terminal)
 }
 END_TEST
 
-E2E_MAIN("start", a_start_says_where_it_serves_and_what_to_try, what_cannot_be_tried_is_not_proposed,
-         load_addresses_are_for_those_who_debug, a_start_that_fails_says_once_why,
-         a_server_in_front_ends_with_its_terminal, a_hangup_that_somebody_sends_is_a_reload,
-         nohup_keeps_a_server_without_its_terminal)
+E2E_MAIN("start", a_start_says_where_it_serves_and_what_to_try,
+         what_cannot_be_tried_is_not_proposed, load_addresses_are_for_those_who_debug,
+         a_start_that_fails_says_once_why, a_server_in_front_ends_with_its_terminal,
+         a_hangup_that_somebody_sends_is_a_reload, nohup_keeps_a_server_without_its_terminal)
