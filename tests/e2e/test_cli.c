@@ -241,8 +241,8 @@ END_TEST
 
 START_TEST(an_address_that_is_none_fails_the_test)
 {
-    static const char *const addresses[] = {"127.0.0.1", "localhost:8080", "127.0.0.1:99999",
-                                            "::1:80"};
+    static const char *const addresses[] = {"127.0.0.1", "no.such.host.invalid:8080",
+                                            "127.0.0.1:99999", "::1:80"};
     struct server *server = server_new();
 
     for (size_t i = 0; i < sizeof(addresses) / sizeof(*addresses); i++) {
