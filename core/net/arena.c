@@ -1,6 +1,7 @@
 /* Making, mapping and checking arenas. See arena.h. */
 #include "net/arena.h"
 
+#include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -28,13 +29,15 @@ int arena_create(const struct arena_geometry *geometry, uint32_t worker, struct 
         header.records_at + page_round((uint64_t)geometry->records * sizeof(struct conn_record));
     uint64_t size = header.blocks_at + (uint64_t)geometry->blocks * BLOCK_SIZE;
 
-    int fd = memfd_create("pillion arena", MFD_CLOEXEC);
+    int fd = memfd_create("pillion arena", MFD_CLOEXEC | MFD_ALLOW_SEALING);
     if (fd < 0) {
         error_errno(error, "cannot create an arena");
         return -1;
     }
+    /* Sealed: a worker that cut it short would kill its adopters (SIGBUS of mmap(2)). */
     if (ftruncate(fd, (off_t)size) < 0 ||
-        pwrite(fd, &header, sizeof(header), 0) != (ssize_t)sizeof(header)) {
+        pwrite(fd, &header, sizeof(header), 0) != (ssize_t)sizeof(header) ||
+        fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0) {
         error_errno(error, "cannot give an arena its %llu bytes", (unsigned long long)size);
         close(fd);
         return -1;

@@ -7,6 +7,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/descriptor.h"
+
 bool channel_pair(int fds[2], struct error *error)
 {
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds) < 0)
@@ -123,7 +125,6 @@ enum channel_status channel_receive(int channel, struct message *message, int *f
         *fd_count = take_fds(&header, fds);
         if (well_formed(message, (size_t)got))
             return CHANNEL_MESSAGE;
-        for (uint32_t i = 0; i < *fd_count; i++)
-            close(fds[i]);
+        descriptors_close(fds, *fd_count);
     }
 }

@@ -1,6 +1,7 @@
 /* Leaving the master behind. See child.h. */
 #include "process/child.h"
 
+#include <dirent.h>
 #include <limits.h>
 #include <signal.h>
 #include <stdio.h>
@@ -26,7 +27,27 @@ static int compare(const void *a, const void *b)
     return left < right ? -1 : left > right;
 }
 
-/* Closes what lies between the descriptors to keep. */
+/* As close_range(2), which kernels before 5.9 lack and sandboxes may refuse: by what /proc lists.
+ * False when that cannot be had either. */
+static bool close_listed(unsigned first, unsigned last)
+{
+    DIR *list = opendir("/proc/self/fd");
+    const struct dirent *entry;
+
+    if (list == NULL)
+        return false;
+    while ((entry = readdir(list)) != NULL) {
+        char *end;
+        unsigned long fd = strtoul(entry->d_name, &end, 10);
+        if (end != entry->d_name && fd >= first && fd <= last && (int)fd != dirfd(list))
+            close((int)fd);
+    }
+    closedir(list);
+    return true;
+}
+
+/* Closes what lies between the descriptors to keep. A child that cannot does not go on: among them
+ * are the master's. */
 static void close_others(const int *keep, size_t count)
 {
     int *sorted = must_alloc((count + 2) * sizeof(*sorted));
@@ -43,8 +64,13 @@ static void close_others(const int *keep, size_t count)
     for (size_t i = 0; i < kept; i++) {
         unsigned first = (unsigned)sorted[i] + 1;
         unsigned last = i + 1 < kept ? (unsigned)sorted[i + 1] - 1 : UINT_MAX;
-        if (sorted[i] != (i + 1 < kept ? sorted[i + 1] : -1) && first <= last)
-            close_range(first, last, 0);
+        if (sorted[i] == (i + 1 < kept ? sorted[i + 1] : -1) || first > last)
+            continue;
+        if (close_range(first, last, 0) < 0 && !close_listed(first, last)) {
+            log_error("cannot close the master's descriptors: close_range(2) fails and /proc is "
+                      "not there");
+            _exit(1);
+        }
     }
     free(sorted);
 }

@@ -10,6 +10,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "base/descriptor.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "net/unix_socket.h"
@@ -115,8 +116,10 @@ static void control_accept(struct watch *watch, uint32_t events)
 {
     (void)events;
     int fd = accept4(watch->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-    if (fd >= 0)
-        client_new(fd);
+    if (fd < 0)
+        return;
+    descriptors_refuse(fd);
+    client_new(fd);
 }
 
 /* Gives up its place. Those who are connected stay. */

@@ -4,9 +4,11 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/descriptor.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "event/loop.h"
@@ -79,12 +81,12 @@ static void hold(struct vault_worker *worker, const struct message *message, con
         /* Whoever has taken it over may have said so before. */
         worker->late |= message->number != 0;
         if (message->number != 0 && vault_table_find(&vault.table, message->ids[i]) != NULL)
-            close(fds[i]);
+            descriptor_close(fds[i]);
         else
             vault_table_put(&vault.table, message->ids[i], fds[i], worker->serial);
     }
     for (uint32_t i = message->count; i < fd_count; i++)
-        close(fds[i]);
+        descriptor_close(fds[i]);
     if (fd_count < message->count && !vault.full_logged) {
         vault.full_logged = true;
         log_warn("the vault is out of descriptors at %u: further connections would not survive "
@@ -182,8 +184,7 @@ static void worker_message(struct vault_worker *worker, const struct message *me
     default:
         break;
     }
-    for (uint32_t i = 0; i < fd_count; i++)
-        close(fds[i]);
+    descriptors_close(fds, fd_count);
 }
 
 /* Reads all that the worker has sent. */
@@ -289,6 +290,9 @@ _Noreturn void vault_main(int channel, const struct identity *identity, pid_t ma
         log_error("the vault cannot start: %s", error.text);
         _exit(1);
     }
+    /* Workers are the same user's: none of them shall trace this process, or take its sockets
+     * (ptrace(2), pidfd_getfd(2)). */
+    prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
     if (!loop_watch(&vault.loop, &vault.master, channel, EPOLLIN, master_ready)) {
         log_error("the vault cannot watch its master: errno %d", errno);
         _exit(1);

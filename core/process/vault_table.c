@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/descriptor.h"
 #include "base/memory.h"
 
 static uint32_t home(const struct vault_table *table, uint64_t id)
@@ -52,7 +53,7 @@ void vault_table_put(struct vault_table *table, uint64_t id, int fd, uint32_t ow
     if (entry->id == 0)
         table->count++;
     else
-        close(entry->fd);
+        descriptor_close(entry->fd);
     *entry = (struct vault_entry){.id = id, .fd = fd, .owner = owner};
 }
 
@@ -82,7 +83,7 @@ bool vault_table_drop(struct vault_table *table, uint64_t id)
 
     if (entry == NULL)
         return false;
-    close(entry->fd);
+    descriptor_close(entry->fd);
     vacate(table, (uint32_t)(entry - table->entries));
     return true;
 }
@@ -100,7 +101,7 @@ uint32_t vault_table_retire(struct vault_table *table, uint32_t owner, bool end)
         /* Nobody has taken it over: the connection is over, and its client must hear of it. */
         if (end)
             shutdown(entry->fd, SHUT_RDWR);
-        close(entry->fd);
+        descriptor_close(entry->fd);
         vacate(table, i); /* another entry may stand at i now */
         count++;
     }

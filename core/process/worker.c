@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/shared_lock.h"
 #include "module/api.h"
 #include "module/guard.h"
 #include "net/acceptor.h"
@@ -567,6 +568,19 @@ static void prepare_acceptor(const struct worker_start *start)
     }
 }
 
+/* Whose word counts, where workers share a lock. */
+static bool is_worker(int32_t pid)
+{
+    const struct board *board = worker.start->board;
+
+    for (uint32_t i = 0; i < board->row_high; i++) {
+        if (atomic_load_explicit(&board->seats[i].pid, memory_order_relaxed) == pid &&
+            atomic_load_explicit(&board->seats[i].state, memory_order_relaxed) != ROW_FREE)
+            return true;
+    }
+    return false;
+}
+
 static void prepare(const struct worker_start *start)
 {
     const struct settings *settings = start->generation->settings;
@@ -587,6 +601,7 @@ static void prepare(const struct worker_start *start)
     notes_init(worker.row, settings->handler_timeout_ms * NS_PER_MS);
     culprit_watch(worker.row);
     callbacks_init(&worker.loop);
+    shared_lock_owners(is_worker);
     prepare_threads(start);
     worker.vault = (struct vault_client){
         .conns = &worker.conns,

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/descriptor.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "process/child.h"
@@ -97,6 +98,7 @@ static struct worker *worker_new(struct generation *generation, uint32_t slot, b
         return NULL;
     }
     *child_end = pair[1];
+    descriptors_refuse(pair[0]);
     if (!loop_watch(&master.loop, &worker->channel, pair[0], EPOLLIN, channel_ready)) {
         error_errno(error, "cannot watch a channel");
         close(pair[0]);
@@ -163,6 +165,7 @@ void worker_resume(struct worker *worker, int channel)
 {
     worker->next = master.workers;
     master.workers = worker;
+    descriptors_refuse(channel);
     if (!loop_watch(&master.loop, &worker->channel, channel, EPOLLIN, channel_ready))
         log_error("cannot watch the channel of worker %u: errno %d", worker->slot, errno);
     if (worker->state == WORKER_LEAVING)
@@ -375,6 +378,17 @@ static void deaf(struct worker *worker)
         give_up(worker);
 }
 
+/* No worker of ours sends the master a descriptor: some module does, and what it sent may be meant
+ * to hold the master up. */
+static void sent_descriptors(struct worker *worker, const int *fds, uint32_t count)
+{
+    log_error("worker %u (pid %d) has sent its master %u descriptors, which only a module can have "
+              "done; it is ended",
+              worker->slot, (int)worker->pid, count);
+    worker_kill(worker);
+    descriptors_close(fds, count);
+}
+
 /* Reads all that a worker has said. */
 static void channel_drain(struct worker *worker)
 {
@@ -385,8 +399,8 @@ static void channel_drain(struct worker *worker)
     while (worker->channel.index != 0) {
         switch (channel_receive(worker->channel.fd, &message, fds, &fd_count)) {
         case CHANNEL_MESSAGE:
-            for (uint32_t i = 0; i < fd_count; i++)
-                close(fds[i]);
+            if (fd_count > 0)
+                sent_descriptors(worker, fds, fd_count);
             worker_message(worker, &message);
             break;
         case CHANNEL_EMPTY:

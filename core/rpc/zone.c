@@ -3,6 +3,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +14,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/shared_lock.h"
 
 #define ZONE_MAGIC  0x454e4f5au /* "ZONE" */
 #define ZONE_LAYOUT 1u
@@ -30,13 +32,19 @@ static_assert(sizeof(struct cell) == 256, "sixteen of them are a page");
 
 struct zone_header {
     uint32_t magic, layout, cell_size, set_count;
-    pthread_mutex_t lock;
+    char unused[256]; /* versions before had a mutex here */
+    struct shared_lock lock;
 };
 
+/* What this process needs to know of a zone: it was checked once, and is here because any worker
+ * may write over the zone itself. */
 struct pillion_zone {
     char *name;
-    struct zone_header *header;
+    struct shared_lock *lock;
+    pthread_mutex_t
+        threads; /* among those of this process; it says so to one that has it already */
     struct cell *cells;
+    uint32_t set_count;
     struct pillion_zone *next;
 };
 
@@ -49,11 +57,11 @@ static struct pillion_zone *zones; /* of this process */
 int zone_create(uint64_t size, struct error *error)
 {
     uint32_t sets = (uint32_t)((size - CELLS_AT) / (SET_CELLS * sizeof(struct cell)));
-    int fd = memfd_create("pillion zone", MFD_CLOEXEC);
-    pthread_mutexattr_t robust;
+    int fd = memfd_create("pillion zone", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 
     if (fd < 0 ||
-        ftruncate(fd, (off_t)(CELLS_AT + (uint64_t)sets * SET_CELLS * sizeof(struct cell))) < 0) {
+        ftruncate(fd, (off_t)(CELLS_AT + (uint64_t)sets * SET_CELLS * sizeof(struct cell))) < 0 ||
+        fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0) {
         error_errno(error, "cannot make a zone of %llu bytes", (unsigned long long)size);
         if (fd >= 0)
             close(fd);
@@ -65,12 +73,6 @@ int zone_create(uint64_t size, struct error *error)
         close(fd);
         return -1;
     }
-    pthread_mutexattr_init(&robust);
-    pthread_mutexattr_setpshared(&robust, PTHREAD_PROCESS_SHARED);
-    pthread_mutexattr_setrobust(&robust, PTHREAD_MUTEX_ROBUST);
-    pthread_mutexattr_settype(&robust, PTHREAD_MUTEX_ERRORCHECK);
-    pthread_mutex_init(&header->lock, &robust);
-    pthread_mutexattr_destroy(&robust);
     header->layout = ZONE_LAYOUT;
     header->cell_size = sizeof(struct cell);
     header->set_count = sets;
@@ -100,15 +102,25 @@ bool zone_add(const char *name, int fd, struct error *error)
 {
     struct stat status;
 
-    if (fstat(fd, &status) < 0 || !zone_known(fd))
-        return error_set(error, "the zone \"%s\" is damaged", name);
+    if (fstat(fd, &status) < 0)
+        return error_errno(error, "cannot examine the zone \"%s\"", name);
+    if (status.st_size < (off_t)(CELLS_AT + SET_CELLS * sizeof(struct cell)))
+        return error_set(error, "the zone \"%s\" has no room for anything", name);
     void *memory = mmap(NULL, (size_t)status.st_size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     if (memory == MAP_FAILED)
         return error_errno(error, "cannot map the zone \"%s\"", name);
     struct pillion_zone *zone = must_zalloc(sizeof(*zone));
+    struct zone_header *header = memory;
+    pthread_mutexattr_t checked;
+    pthread_mutexattr_init(&checked);
+    pthread_mutexattr_settype(&checked, PTHREAD_MUTEX_ERRORCHECK);
+    pthread_mutex_init(&zone->threads, &checked);
+    pthread_mutexattr_destroy(&checked);
     zone->name = must_strdup(name);
-    zone->header = memory;
+    zone->lock = &header->lock;
     zone->cells = (struct cell *)(void *)((char *)memory + CELLS_AT);
+    zone->set_count =
+        (uint32_t)(((uint64_t)status.st_size - CELLS_AT) / (SET_CELLS * sizeof(struct cell)));
     zone->next = zones;
     zones = zone;
     return true;
@@ -145,7 +157,7 @@ static uint64_t hash_of(const void *key, size_t size)
 
 static struct cell *set_of(const pillion_zone *zone, uint64_t hash)
 {
-    return &zone->cells[hash % zone->header->set_count * SET_CELLS];
+    return &zone->cells[hash % zone->set_count * SET_CELLS];
 }
 
 /* The sizes are checked, because a worker that died may have written anywhere. */
@@ -193,24 +205,23 @@ static struct cell *take(const pillion_zone *zone, uint64_t hash, const void *ke
     return best;
 }
 
+/* A worker that dies within a change leaves nothing half linked: cells are whole, or free. */
 static bool lock(pillion_zone *zone)
 {
-    int error = pthread_mutex_lock(&zone->header->lock);
+    int error = pthread_mutex_lock(&zone->threads);
 
-    if (error == EOWNERDEAD) { /* a worker died within a change: cells are whole, or free */
-        pthread_mutex_consistent(&zone->header->lock);
-        return true;
-    }
-    if (error == EDEADLK)
+    if (error == EDEADLK) {
         log_error("a module uses the zone \"%s\" from within pillion_zone_update", zone->name);
-    else if (error != 0)
-        log_error("cannot lock the zone \"%s\": errno %d", zone->name, error);
-    return error == 0;
+        return false;
+    }
+    shared_lock_take(zone->lock);
+    return true;
 }
 
 static void unlock(pillion_zone *zone)
 {
-    pthread_mutex_unlock(&zone->header->lock);
+    shared_lock_give(zone->lock);
+    pthread_mutex_unlock(&zone->threads);
 }
 
 static bool fits(size_t key_size, size_t value_size)

@@ -3,8 +3,9 @@
  * A zone is a memory file that the master makes and keeps. It holds cells of a fixed size in sets:
  * a key belongs to one set, and takes the place of what was used longest ago when its set is full.
  * There are no links that a worker could leave half set: one that dies in the middle of a change
- * leaves a cell free, or a value as far as it had got, and the lock says so to the next one
- * (pthread_mutexattr_setrobust(3)). */
+ * leaves a cell free, or a value as far as it had got, and the next one takes its lock
+ * (base/shared_lock.h). A module may write anything over a zone: sizes are checked at each use, and
+ * what says where the cells are is not in it. */
 #ifndef PILLION_RPC_ZONE_H
 #define PILLION_RPC_ZONE_H
 
@@ -24,7 +25,8 @@ int zone_create(uint64_t size, struct error *error);
 /* True when the file holds a zone that this binary can read. */
 bool zone_known(int fd);
 
-/* Maps a zone, so that zone_find finds it. `fd` stays the caller's. */
+/* Maps a zone, so that zone_find finds it. `fd` stays the caller's. Its header is not looked at: it
+ * may be damaged, and workers that share the zone have gone on all the same. */
 bool zone_add(const char *name, int fd, struct error *error);
 
 /* NULL when there is none of that name in this process. */

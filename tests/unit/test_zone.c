@@ -2,6 +2,7 @@
  * the middle of changes. */
 #include "unit.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -9,6 +10,8 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/shared_lock.h"
+#include "must.h"
 #include "rpc/zone.h"
 
 static int fd;
@@ -212,19 +215,71 @@ START_TEST(a_change_within_a_change_is_refused)
 }
 END_TEST
 
-START_TEST(a_file_that_is_no_zone_is_refused)
+START_TEST(a_file_without_room_is_refused)
 {
     struct error error;
+    int empty = open("/dev/null", O_RDWR | O_CLOEXEC);
 
-    set_up(1 << 20);
-    ck_assert_int_eq(pwrite(fd, "no", 2, 0), 2);
-    ck_assert(!zone_known(fd));
-    ck_assert(!zone_add("damaged", fd, &error));
-    ck_assert_ptr_null(zone_find("damaged"));
+    ck_assert(!zone_known(empty));
+    ck_assert(!zone_add("empty", empty, &error));
+    ck_assert_ptr_null(zone_find("empty"));
+}
+END_TEST
+
+/* Whatever a module writes over a zone, it works on, also for workers that come later. */
+START_TEST(a_zone_that_was_written_over_works_on)
+{
+    char page[256], key[16];
+    struct error error;
+
+    set_up(64 << 10);
+    for (unsigned round = 0; round < 3000; round++) {
+        for (size_t i = 0; i < sizeof(page); i++)
+            page[i] = (char)(round < 256 ? round : random_below(256));
+        off_t at = round % 4 == 0 ? 0 : (off_t)random_below(64 << 10) & ~(off_t)(sizeof(page) - 1);
+        must(pwrite(fd, page, at == 0 ? 16 + random_below(256 - 16) : sizeof(page), at) > 0);
+        snprintf(key, sizeof(key), "key %u", round);
+        must(put(key, "value", 0));
+        holds(key, "value");
+        for (unsigned i = 0; i < 50; i++) {
+            snprintf(key, sizeof(key), "key %u", i);
+            zone_get(zone, key, strlen(key), page, sizeof(page));
+            zone_delete(zone, key, strlen(key));
+        }
+    }
+    ck_assert_msg(zone_add("again", fd, &error), "%s", error.text);
+    zone = zone_find("again");
+    ck_assert(put("new", "value", 0));
+    holds("new", "value");
+}
+END_TEST
+
+/* A lock that names a process which does not have it, as a wild store leaves it. */
+static bool is_nobody(int32_t pid)
+{
+    (void)pid;
+    return false;
+}
+
+START_TEST(a_lock_of_nobody_is_taken)
+{
+    uint32_t words[] = {1,           0x41414141,          UINT32_MAX,
+                        0x80000000u, (uint32_t)getppid(), (uint32_t)getppid() | 0x80000000u};
+    struct shared_lock lock;
+
+    shared_lock_owners(is_nobody);
+    for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++) {
+        lock.word = words[i];
+        shared_lock_take(&lock);
+        ck_assert_uint_eq(lock.word & 0x7fffffff, (uint32_t)getpid());
+        shared_lock_give(&lock);
+        ck_assert_uint_eq(lock.word, 0);
+    }
 }
 END_TEST
 
 UNIT_MAIN("zone", values_are_found_by_their_keys, what_is_too_large_is_refused, values_expire,
           fresh_values_are_zero, what_was_used_longest_ago_makes_room, processes_count_together,
           a_process_that_dies_within_a_change_hurts_nobody, a_change_within_a_change_is_refused,
-          a_file_that_is_no_zone_is_refused)
+          a_file_without_room_is_refused, a_zone_that_was_written_over_works_on,
+          a_lock_of_nobody_is_taken)

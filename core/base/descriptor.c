@@ -1,0 +1,30 @@
+/* Closing what others may have prepared. See descriptor.h. */
+#include "base/descriptor.h"
+
+#include <sys/socket.h>
+#include <unistd.h>
+
+#ifndef SO_PASSRIGHTS
+#define SO_PASSRIGHTS 83 /* the kernel's include/uapi/asm-generic/socket.h */
+#endif
+
+void descriptor_close(int fd)
+{
+    const struct linger never = {0};
+
+    setsockopt(fd, SOL_SOCKET, SO_LINGER, &never, sizeof(never));
+    close(fd);
+}
+
+void descriptors_close(const int *fds, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        descriptor_close(fds[i]);
+}
+
+void descriptors_refuse(int fd)
+{
+    const int off = 0;
+
+    setsockopt(fd, SOL_SOCKET, SO_PASSRIGHTS, &off, sizeof(off));
+}

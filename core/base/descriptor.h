@@ -1,0 +1,18 @@
+/* Descriptors that came from a less trusted process. */
+#ifndef PILLION_BASE_DESCRIPTOR_H
+#define PILLION_BASE_DESCRIPTOR_H
+
+#include <stddef.h>
+
+/* Closes a descriptor, and does not wait: close(2) of a socket with SO_LINGER set (socket(7)) lasts
+ * until its peer has taken all data, which whoever made the socket decides. */
+void descriptor_close(int fd);
+
+/* Closes `count` of them. */
+void descriptors_close(const int *fds, size_t count);
+
+/* Has a Unix socket take no descriptors that its peer sends: sending some fails with EPERM there
+ * (SO_PASSRIGHTS, since Linux 6.16). On older kernels nothing changes. */
+void descriptors_refuse(int fd);
+
+#endif
