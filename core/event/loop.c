@@ -65,6 +65,11 @@ static void own(struct loop *loop, int fd, bool owned)
     loop->owned[word] = owned ? loop->owned[word] | bit : loop->owned[word] & ~bit;
 }
 
+void loop_own(struct loop *loop, int fd)
+{
+    own(loop, fd, true);
+}
+
 void loop_disown(struct loop *loop, int fd)
 {
     own(loop, fd, false);

@@ -88,6 +88,9 @@ void timer_set_at(struct loop *loop, struct timer *timer, uint64_t deadline,
  * it. */
 void loop_disown(struct loop *loop, int fd);
 
+/* The descriptor is not watched any more, and is this process's own until it is closed. */
+void loop_own(struct loop *loop, int fd);
+
 /* True when the descriptor is watched by this loop, or is the loop's own. */
 bool loop_owns(const struct loop *loop, int fd);
 

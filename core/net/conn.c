@@ -305,6 +305,7 @@ void conn_stay(struct conns *conns, struct conn *conn)
 void conn_let_go(struct conns *conns, struct conn *conn)
 {
     loop_unwatch(conns->loop, &conn->watch);
+    loop_own(conns->loop, conn->watch.fd);
     if (conn->waiting)
         conns->waiting_count--;
     conns->open--;

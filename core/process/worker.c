@@ -23,6 +23,7 @@
 #include "process/zones.h"
 #include "rpc/callback.h"
 #include "rpc/culprit.h"
+#include "rpc/forked.h"
 #include "rpc/note.h"
 #include "rpc/offload.h"
 
@@ -200,6 +201,7 @@ _Noreturn void probe_main(const struct worker_start *start)
     for (size_t i = 0; i < generation->source_count; i++)
         keep[count++] = generation->sources[i].fd;
     become_child(start, keep, count);
+    forked_watch(NULL, keep, count);
     free(keep);
 
     bool good = load(start, -1);
@@ -590,6 +592,8 @@ static void prepare(const struct worker_start *start)
         !conns_init(&worker.conns, &worker.loop, start->arena, start->serial,
                     (uint32_t)settings->worker_connections, worker.row->counters, &error))
         fail(start->channel, error.text);
+    forked_protect(worker.conns.arena.header, worker.conns.arena.size);
+    forked_protect(worker.row, sizeof(*worker.row));
     worker.loop.after_batch = batch_done;
     worker.conns.on_input = dispatch_input;
     worker.conns.on_close = connection_closed;
@@ -637,6 +641,7 @@ static void keep_descriptors(const struct worker_start *start)
     for (size_t i = 0; i < generation->source_count; i++)
         keep[at++] = generation->sources[i].fd;
     become_child(start, keep, at);
+    forked_watch(&worker.loop, keep, at);
     free(keep);
 }
 

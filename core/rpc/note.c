@@ -2,6 +2,7 @@
 #include "rpc/note.h"
 
 #include "rpc/filter.h"
+#include "rpc/forked.h"
 #include "rpc/metric.h"
 #include "rpc/request.h"
 
@@ -48,6 +49,8 @@ struct note note_enter(enum board_duty duty, const pillion_instance *self,
 
 void note_leave(const struct note *before)
 {
+    if (forked_is_child())
+        forked_came_back();
     if (current.instance != NULL)
         metric_settle_cjson(current.instance);
     current = *before;
