@@ -202,6 +202,33 @@ static bool name_words(struct module_set *set, const struct method_settings *m, 
     return true;
 }
 
+static bool any_unseen(const struct filter_list *filters)
+{
+    for (size_t i = 0; i < filters->count; i++) {
+        const pillion_filter *filter = filters->uses[i].filter; /* NULL after a mistake */
+        if (filter != NULL && filter->unseen)
+            return true;
+    }
+    return false;
+}
+
+/* What stands for a method that is not there. */
+static struct method no_method(const struct filter_list *everywhere)
+{
+    static struct pillion_instance core = {.name = "core", .version = ""};
+
+    return (struct method){
+        .name = BYTES(""),
+        .instance = &core,
+        .own_name = "?",
+        .summary = "",
+        .filters = everywhere->uses,
+        .filter_count = everywhere->count,
+        .unseen = any_unseen(everywhere),
+        .index = BOARD_NO_METHOD,
+    };
+}
+
 bool module_set_bind(struct module_set *set, const struct server_settings *server,
                      uint64_t handler_timeout_ms, struct method_table *table)
 {
@@ -230,13 +257,14 @@ bool module_set_bind(struct module_set *set, const struct server_settings *serve
             .result_schema = found.method->result,
             .filters = filters.uses,
             .filter_count = filters.count,
+            .unseen = any_unseen(&filters),
             .timeout_ns = timeout_ms * NS_PER_MS,
             .idempotent = m->idempotent == IDEMPOTENT_DECLARED ? found.method->idempotent
                                                                : m->idempotent == IDEMPOTENT_ON,
         };
         method_table_add(table, &method);
     }
-    free(everywhere.uses); /* every method has a list of its own */
+    table->none = no_method(&everywhere); /* every method has a list of its own */
     method_table_seal(table);
     return good;
 }

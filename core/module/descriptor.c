@@ -212,7 +212,8 @@ bool descriptor_copy(const pillion_module *from, pillion_module *to, struct erro
     for (pillion_method *m = methods; m->name != NULL; m++)
         m->directives = copy_table(m->directives, from->directive_size, sizeof(pillion_directive));
     to->directives = copy_table(to->directives, from->directive_size, sizeof(pillion_directive));
-    pillion_filter *filters = copy_table(to->filters, FILTER_SIZE_MIN, sizeof(*filters));
+    pillion_filter *filters =
+        copy_table(to->filters, descriptor_filter_size(from->abi_minor), sizeof(*filters));
     to->filters = filters;
     for (pillion_filter *f = filters; f->name != NULL; f++)
         f->directives = copy_table(f->directives, from->directive_size, sizeof(pillion_directive));

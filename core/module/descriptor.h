@@ -9,13 +9,20 @@
 /* The size of the descriptor and rows in interface 1.0: nothing is ever smaller. */
 #define DESCRIPTOR_SIZE_MIN (offsetof(pillion_module, stop) + sizeof(void *))
 #define METHOD_SIZE_MIN     (offsetof(pillion_method, result) + sizeof(char *))
-#define FILTER_SIZE_MIN     (offsetof(pillion_filter, config_size) + sizeof(size_t)) /* in 1.1 */
-#define METRIC_SIZE_MIN     (offsetof(pillion_metric, summary) + sizeof(char *))     /* in 1.3 */
-/* Descriptors do not tell the size of these two's rows. A version that adds to them makes the
- * stride follow from abi_minor. */
-static_assert(sizeof(pillion_filter) == FILTER_SIZE_MIN, "one stride for all versions");
-static_assert(sizeof(pillion_metric) == METRIC_SIZE_MIN, "likewise");
+#define METRIC_SIZE_MIN     (offsetof(pillion_metric, summary) + sizeof(char *)) /* in 1.3 */
+/* Descriptors do not tell the size of rows of filters and metrics. A version that adds to them
+ * makes the stride follow from abi_minor. */
+static_assert(sizeof(pillion_metric) == METRIC_SIZE_MIN, "one stride for all versions");
 #define DIRECTIVE_SIZE_MIN (offsetof(pillion_directive, summary) + sizeof(char *))
+
+/* The size of a row of filters in an interface of this minor. */
+static inline size_t descriptor_filter_size(uint32_t abi_minor)
+{
+    return abi_minor >= 4 ? sizeof(pillion_filter)
+                          : offsetof(pillion_filter, config_size) + sizeof(size_t);
+}
+static_assert(sizeof(pillion_filter) == offsetof(pillion_filter, unseen) + sizeof(size_t),
+              "a member that is new needs another size here");
 
 /* Copies a module's descriptor as this server knows it. The module may be older: fields that it was
  * compiled without are zero, and rows of its tables are shorter. The tables are copied too (never

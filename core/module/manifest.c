@@ -156,10 +156,12 @@ static bool read_descriptor(struct manifest *manifest, struct error *error)
         !follow_table(manifest, &module->methods, &method_table, module->method_size, error) ||
         !follow_table(manifest, &module->directives, &directive_table, module->directive_size,
                       error) ||
-        !follow_table(manifest, &module->filters, &filter_table, FILTER_SIZE_MIN, error) ||
+        !follow_table(manifest, &module->filters, &filter_table,
+                      descriptor_filter_size(module->abi_minor), error) ||
         !follow_table(manifest, &module->metrics, &metric_table, METRIC_SIZE_MIN, error))
         return false;
     manifest->directive_size = module->directive_size;
+    module->abi_minor = PILLION_ABI_MINOR; /* as its rows are from here on */
     module->size = sizeof(pillion_module);
     module->method_size = sizeof(pillion_method);
     module->directive_size = sizeof(pillion_directive);

@@ -3,6 +3,7 @@
 #include <limits.h>
 #include <pillion/module.h>
 #include <pillion/test.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -323,6 +324,23 @@ static void released(struct deferred *deferred)
         poison(call);
 }
 
+/* No handler is to see it; some filters are. */
+static void refused(struct pillion_request *req, struct bytes in)
+{
+    const struct method *method = in.data == NULL ? NULL : method_table_find(&trial.methods, in);
+    struct method none = trial.methods.none;
+    char name[METHOD_NAME_MAX + 1];
+
+    snprintf(name, sizeof(name), "%.*s", (int)in.size, in.data == NULL ? "" : in.data);
+    none.name = bytes_of(name);
+    none.own_name = name;
+    req->started_ns = clock_ns();
+    req->method = method == NULL ? &none : method;
+    if (method != NULL)
+        count(req, 0);
+    request_show(req);
+}
+
 static void dispatch(struct trial_call *call, unsigned number)
 {
     const struct json_limits limits = {.depth = (uint32_t)trial.settings.servers->json_max_depth,
@@ -347,12 +365,14 @@ static void dispatch(struct trial_call *call, unsigned number)
     if (status != ENVELOPE_OK) {
         request_fail(&req, status == ENVELOPE_NOT_JSON ? "parse_error" : "invalid_request",
                      "at byte %zu: %s", error.offset, error.reason);
+        refused(&req, envelope.in);
         return;
     }
     req.method = method_table_find(&trial.methods, envelope.in);
     if (req.method == NULL) {
         request_fail(&req, "method_not_found", "there is no method \"%.*s\" here",
                      (int)envelope.in.size, envelope.in.data);
+        refused(&req, envelope.in);
         return;
     }
     req.started_ns = clock_ns();

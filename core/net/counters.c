@@ -21,6 +21,7 @@ static const char *const names[WORKER_COUNTERS] = {
     [COUNT_TIMEOUTS] = "timeouts",
     [COUNT_CANCELLED] = "cancelled",
     [COUNT_RETRIED] = "retried",
+    [COUNT_ORPHANED] = "orphaned",
     [COUNT_LOG_LOST] = "log_lines_lost",
 };
 

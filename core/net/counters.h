@@ -24,6 +24,7 @@ enum worker_counter {
     COUNT_TIMEOUTS,      /* of those, answered `timeout` */
     COUNT_CANCELLED,     /* of those, given up because their client was gone */
     COUNT_RETRIED,       /* requests of idempotent methods run once more after a crash */
+    COUNT_ORPHANED,      /* requests answered for a worker that died of something else */
     COUNT_LOG_LOST,      /* lines of the log that could not be written; not of connections */
     WORKER_COUNTERS
 };

@@ -69,5 +69,5 @@ void blame_death(const struct worker *worker, int status)
         log_error("worker %u (pid %d) died while it ran %s: %s", worker->slot, (int)worker->pid,
                   what, how);
     if (blame.method != BOARD_NO_METHOD)
-        quarantine_count(blame.method);
+        quarantine_count(blame.method, blame.duty == DUTY_FILTER);
 }

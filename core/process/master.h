@@ -284,7 +284,7 @@ void handover_replan(void);
 /* ---- quarantine.c ---- */
 
 /* The method with this index on the board has ended its worker. */
-void quarantine_count(uint32_t method);
+void quarantine_count(uint32_t method, bool filter);
 
 /* All methods may run again: there is a new generation. */
 void quarantine_clear(void);

@@ -14,11 +14,12 @@
 struct history {
     uint64_t at_ns[QUARANTINE_CRASHES_MAX];
     uint32_t next;
+    bool filters; /* one of them was in a filter, outside of the handler */
 };
 
 static struct history *histories[BOARD_METHODS_MAX]; /* NULL: never crashed */
 
-void quarantine_count(uint32_t method)
+void quarantine_count(uint32_t method, bool filter)
 {
     const struct settings *settings = master.current->settings;
     uint32_t limit = (uint32_t)settings->quarantine_crashes;
@@ -31,13 +32,20 @@ void quarantine_count(uint32_t method)
     struct history *history = histories[method];
     history->at_ns[history->next] = now;
     history->next = (history->next + 1) % QUARANTINE_CRASHES_MAX;
+    history->filters = history->filters || filter;
 
+    /* A method that is out of service ends no worker any more; a filter that sees its refusals may.
+     */
+    uint32_t level = history->filters ? QUARANTINED_WITH_FILTERS : QUARANTINED;
+    if (atomic_load(&master.board->quarantined[method]) != QUARANTINED_NOT) {
+        atomic_store(&master.board->quarantined[method], level);
+        return;
+    }
     uint32_t first = (history->next + QUARANTINE_CRASHES_MAX - limit) % QUARANTINE_CRASHES_MAX;
     if (history->at_ns[first] == 0 ||
         now - history->at_ns[first] > settings->quarantine_window_ms * NS_PER_MS)
         return;
-    if (atomic_exchange(&master.board->quarantined[method], 1) != 0)
-        return;
+    atomic_store(&master.board->quarantined[method], level);
     log_error("\"%s\" has ended its worker %u times within %llu ms: it is out of service until the "
               "next reload (quarantine_crashes)",
               master.board->names[method], limit,

@@ -10,7 +10,7 @@ void relieve_stuck(const struct worker *worker, uint64_t method)
     if (!worker->served || method >= board_methods_known(master.board))
         return;
     counter_add(&master.board->hangs, 1);
-    quarantine_count((uint32_t)method);
+    quarantine_count((uint32_t)method, false);
 }
 
 /* The slot's is under way already: asked for before, or by a reload. */

@@ -128,6 +128,13 @@ static_assert(sizeof(struct board_row) % BOARD_PAGE == 0, "rows begin at pages")
 #define BOARD_LAYOUT 4u /* raised whenever a structure here changes */
 #endif
 
+/* Whether a method is out of service (process/quarantine.c). */
+enum quarantined {
+    QUARANTINED_NOT,
+    QUARANTINED,
+    QUARANTINED_WITH_FILTERS /* nor do filters see its refused calls: one of them has crashed */
+};
+
 struct board {
     uint32_t layout, size; /* BOARD_LAYOUT, sizeof(struct board) */
     uint64_t started_ns;   /* clock_ns() of the master's start */
@@ -145,8 +152,7 @@ struct board {
     char metric_names[BOARD_METRICS_MAX][BOARD_NAME_MAX];
     bool metric_gauge[BOARD_METRICS_MAX];
 
-    /* Quarantine: crashes of each method in its current window; see process/quarantine. */
-    _Atomic uint32_t quarantined[BOARD_METHODS_MAX];
+    _Atomic uint32_t quarantined[BOARD_METHODS_MAX]; /* enum quarantined */
 
     /* Rows from here on were never used: looking at one would give it pages. */
     _Atomic uint32_t row_high;

@@ -170,16 +170,6 @@ static void tell_cancelled(struct deferred *deferred)
     note_leave(&before);
 }
 
-static void run_filters(struct pillion_request *req)
-{
-    struct origin origin;
-
-    request_origin(req, &origin);
-    struct note before = note_enter(DUTY_FILTER, req->method->instance, &origin);
-    filters_after(req);
-    note_leave(&before);
-}
-
 static void settle(struct deferred *deferred)
 {
     struct pillion_request *req = &deferred->req;
@@ -195,7 +185,7 @@ static void settle(struct deferred *deferred)
     }
     deferred->state = DEFERRED_ANSWERED; /* its timer ended when it was resumed */
     if (req->method != NULL && req->method->filter_count > 0)
-        run_filters(req);
+        filters_after(req);
     deferred->listed = false;
     deferred->all->finish(deferred);
 }
@@ -295,22 +285,12 @@ static char *reserve(struct pillion_request *req, size_t size)
     return deferred->reply;
 }
 
-/* A span of the frame, in its copy. */
-static struct bytes moved(struct bytes span, struct bytes from, const char *to)
-{
-    if (span.data == NULL || span.data < from.data || span.data > from.data + from.size)
-        return span;
-    return (struct bytes){to + (span.data - from.data), span.size};
-}
-
 void deferred_keep(struct deferred *deferred, struct pool *pool)
 {
     struct pillion_request *home = deferred->home, *req = &deferred->req;
 
     *req = *home;
-    req->params = moved(req->params, home->body, deferred->copy);
-    req->id = moved(req->id, home->body, deferred->copy);
-    req->body = (struct bytes){deferred->copy, home->body.size};
+    request_move_body(req, deferred->copy);
     req->room = NULL;
     req->room_size = 0;
     req->reserve = reserve;

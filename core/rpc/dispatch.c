@@ -1,6 +1,7 @@
 /* From frames to replies. See dispatch.h. */
 #include "rpc/dispatch.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -56,6 +57,7 @@ void call_init(struct call *call, struct dispatcher *dispatcher, struct conn *co
     call->now_ns = 0;
     call->held = NULL;
     call->lost = false;
+    call->shown = false;
     call->req = (struct pillion_request){
         .pool = &dispatcher->pool,
         .reserve = call_reserve,
@@ -101,7 +103,6 @@ static bool call_commit(struct call *call, size_t consumes)
         more = true;
     else
         conn_advance(conns, call->conn, consumes, size);
-    pool_reset(&call->dispatcher->pool);
     return more;
 }
 
@@ -170,6 +171,53 @@ enum envelope_status call_read(struct call *call, struct bytes body, struct enve
     return status;
 }
 
+/* ---- Requests that no handler sees ---- */
+
+/* What filters see of it: bytes that stay, and a method, be it one that only has the name that was
+ * asked for. False without memory for that. */
+static bool keep_for_filters(struct pillion_request *req, const struct method *method,
+                             struct bytes in)
+{
+    if (!request_keep_body(req))
+        return false;
+    req->method = method;
+    req->started_ns = clock_ns();
+    if (method->index != BOARD_NO_METHOD || in.size == 0)
+        return true;
+    struct method *named = pool_alloc(req->pool, sizeof(*named) + in.size + 1);
+    if (named == NULL)
+        return false;
+    char *name = memcpy(named + 1, in.data, in.size);
+    name[in.size] = '\0';
+    *named = *method;
+    named->name = (struct bytes){name, in.size};
+    named->own_name = name;
+    req->method = named;
+    return true;
+}
+
+void call_refused(struct call *call, const struct method *method, struct bytes in)
+{
+    struct dispatcher *dispatcher = call->dispatcher;
+
+    if (method == NULL) {
+        method = &call->server->methods.none;
+    } else {
+        counter_add(&dispatcher->row->methods[method->index].calls, 1);
+        counter_add(&dispatcher->row->methods[method->index].errors, 1);
+        if (quarantine_of(dispatcher, method->index) == QUARANTINED_WITH_FILTERS)
+            return;
+    }
+    call->shown = method->unseen && keep_for_filters(&call->req, method, in);
+}
+
+void call_show(struct call *call)
+{
+    if (call->shown)
+        request_show(&call->req);
+    call->shown = false;
+}
+
 bool call_find(struct call *call, enum envelope_status status, const struct envelope *envelope,
                const struct json_error *error)
 {
@@ -179,6 +227,9 @@ bool call_find(struct call *call, enum envelope_status status, const struct enve
     if (status != ENVELOPE_OK) {
         request_fail(req, status == ENVELOPE_NOT_JSON ? "parse_error" : "invalid_request",
                      "%s, at byte %zu", error->reason, error->offset);
+        call_refused(call,
+                     envelope->in.data == NULL ? NULL : find_method(call->server, envelope->in),
+                     envelope->in);
         return false;
     }
     req->params = bytes_just_set(&envelope->params);
@@ -186,14 +237,15 @@ bool call_find(struct call *call, enum envelope_status status, const struct enve
     if (req->method == NULL) {
         request_fail(req, "method_not_found", "there is no method \"%.*s\" here",
                      (int)envelope->in.size, envelope->in.data);
+        call_refused(call, NULL, envelope->in);
         return false;
     }
-    if (atomic_load_explicit(&dispatcher->board->quarantined[req->method->index],
-                             memory_order_relaxed) != 0) {
+    if (quarantine_of(dispatcher, req->method->index) != QUARANTINED_NOT) {
         counter_add(&dispatcher->row->counters[COUNT_QUARANTINED], 1);
         request_fail(req, "method_quarantined",
                      "\"%s\" has crashed too often and is out of service until the next reload",
                      req->method->name.data);
+        call_refused(call, req->method, envelope->in);
         return false;
     }
     return true;
@@ -207,7 +259,8 @@ static bool answer(struct call *call, const struct frame *frame, bool first)
 
     call_next(call);
     enum envelope_status status = call_read(call, frame->body, &envelope, &error);
-    if (call_find(call, status, &envelope, &error))
+    bool runs = call_find(call, status, &envelope, &error);
+    if (runs)
         call_run(call, call->turn.consumed, first);
     else
         counter_add(&call->dispatcher->row->counters[COUNT_REFUSED], 1);
@@ -215,7 +268,11 @@ static bool answer(struct call *call, const struct frame *frame, bool first)
         call_deferred(call);
         return false;
     }
-    return call_commit(call, (size_t)frame->size);
+    bool more = call_commit(call, (size_t)frame->size);
+    if (!runs)
+        call_show(call);
+    pool_reset(&call->dispatcher->pool);
+    return more;
 }
 
 /* Tells that clients come here who want something else; once in a while, because they are persons
@@ -248,7 +305,8 @@ static void answer_stranger(struct call *call, const struct stranger *stranger)
     char refusal[STRANGER_REFUSAL_MAX];
 
     req->size = stranger_refuse(stranger, refusal);
-    req->answered = true;
+    req->answered = req->failed = true;
+    snprintf(req->code, sizeof(req->code), "wrong_protocol");
     char *room = req->size <= req->room_size ? req->room : req->reserve(req, req->size);
     if (room != NULL)
         memcpy(room, refusal, req->size);
@@ -276,7 +334,11 @@ static void refuse_frame(struct call *call, const struct frame *frame,
                      stranger == NULL ? ""
                                       : "; is its length big-endian? it must be "
                                         "little-endian, whatever the machine");
+    call->req.body = BYTES(""); /* what there is of it is no body */
+    call_refused(call, NULL, call->req.body);
     call_commit(call, call->turn.in_size);
+    call_show(call);
+    pool_reset(&dispatcher->pool);
     conn_end(dispatcher->conns, call->conn, true);
 }
 

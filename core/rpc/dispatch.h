@@ -59,6 +59,12 @@ void rpc_server_init(struct rpc_server *server, const struct server_settings *se
 /* Gives every method its counters. All names are on the board already. */
 void rpc_server_count(struct rpc_server *server);
 
+/* enum quarantined, of a method by its index. */
+static inline uint32_t quarantine_of(const struct dispatcher *dispatcher, uint32_t method)
+{
+    return atomic_load_explicit(&dispatcher->board->quarantined[method], memory_order_relaxed);
+}
+
 /* Handles the whole frames at the start of the input. conns->on_input; conns->context is the
  * dispatcher. */
 void dispatch_input(struct conns *conns, struct conn *conn);

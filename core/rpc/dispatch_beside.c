@@ -282,6 +282,7 @@ static void returned(struct call *call, uint64_t place)
         call->held = NULL;
         call->lost = false;
     }
+    call_show(call);
     pool_reset(&call->dispatcher->pool);
 }
 
@@ -407,16 +408,17 @@ static void answer_orphan(struct call *call, const struct flight_frame *at,
     call_next(call);
     enum envelope_status status = call_read(call, at->frame.body, &envelope, &error);
     const struct method *method =
-        status == ENVELOPE_OK ? method_table_find(&call->server->methods, envelope.in) : NULL;
+        envelope.in.data == NULL ? NULL : method_table_find(&call->server->methods, envelope.in);
     bool guilty = is_guilty(dispatcher, call->conn, at, death);
     bool runs = !guilty && method != NULL && method->idempotent && !at->retried &&
+                quarantine_of(dispatcher, method->index) == QUARANTINED_NOT &&
                 call_find(call, status, &envelope, &error);
     if (runs) {
         flight_retry(dispatcher->conns, call->conn, at);
         counter_add(&dispatcher->row->counters[COUNT_RETRIED], 1);
         call_run(call, at->place, true);
     } else {
-        counter_add(&dispatcher->row->counters[COUNT_GUILTY], 1);
+        counter_add(&dispatcher->row->counters[guilty ? COUNT_GUILTY : COUNT_ORPHANED], 1);
         if (guilty) /* it is not run again, should there be no room for the answer yet */
             flight_retry(dispatcher->conns, call->conn, at);
         request_fail(req, guilty && death->hung ? "timeout" : "module_crashed",
@@ -424,6 +426,7 @@ static void answer_orphan(struct call *call, const struct flight_frame *at,
                      : death->hung ? hung_too_long
                                    : crashed,
                      (int)envelope.in.size, envelope.in.data == NULL ? "" : envelope.in.data);
+        call_refused(call, method, envelope.in);
     }
     returned(call, at->place);
 }

@@ -16,6 +16,7 @@ struct call {
     uint64_t now_ns; /* clock_ns() a few requests ago, or 0: good enough for one that is deferred */
     char *held;      /* where the reply is when the arena had no room for it */
     bool lost;       /* nor had the heap */
+    bool shown; /* filters are to see the request once its answer is committed: see call_refused */
 };
 
 /* ---- dispatch.c ---- */
@@ -33,6 +34,15 @@ enum envelope_status call_read(struct call *call, struct bytes body, struct enve
  */
 bool call_find(struct call *call, enum envelope_status status, const struct envelope *envelope,
                const struct json_error *error);
+
+/* The request is answered, and no handler is to see it: it counts as a call of its method, with an
+ * error, and what filters are to see of it is kept. Without a method, `in` is what was asked for.
+ */
+void call_refused(struct call *call, const struct method *method, struct bytes in);
+
+/* The answer is committed: shows the filters a request that was refused. Should one of them crash,
+ * it costs no client anything, and the request is not theirs a second time. */
+void call_show(struct call *call);
 
 /* Runs the handler for the frame at `place` of the input stream. */
 void call_run(struct call *call, uint64_t place, bool first);

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "rpc/metric.h"
+#include "rpc/note.h"
 #include "rpc/request.h"
 
 /* True when the request goes on to what is further in. */
@@ -40,6 +41,16 @@ static void run_after(struct pillion_request *req, const struct filter_use *use)
     req->filter = NULL;
 }
 
+/* The same outside of a handler: what it does there is put down to it. */
+static void run_noted(struct pillion_request *req, const struct filter_use *use,
+                      const struct origin *origin)
+{
+    struct note before = note_enter(DUTY_FILTER, use->instance, origin);
+
+    run_after(req, use);
+    note_leave(&before);
+}
+
 void filters_run(struct pillion_request *req, void (*handler)(struct pillion_request *req))
 {
     const struct method *method = req->method;
@@ -55,12 +66,28 @@ void filters_run(struct pillion_request *req, void (*handler)(struct pillion_req
     metric_settle_cjson(method->instance);
     if (req->deferred != NULL) /* its answer comes later: filters_after */
         return;
-    while (seen > 0)
-        run_after(req, &method->filters[--seen]);
+    for (size_t i = method->filter_count; i > 0; i--) {
+        if (i <= seen || method->filters[i - 1].filter->unseen)
+            run_after(req, &method->filters[i - 1]);
+    }
 }
 
 void filters_after(struct pillion_request *req)
 {
+    struct origin origin;
+
+    request_origin(req, &origin);
     for (size_t i = req->method->filter_count; i > 0; i--)
-        run_after(req, &req->method->filters[i - 1]);
+        run_noted(req, &req->method->filters[i - 1], &origin);
+}
+
+void filters_unseen(struct pillion_request *req)
+{
+    const struct method *method = req->method;
+    const struct origin origin = {.method = method->index + 1}; /* no index: 0 */
+
+    for (size_t i = method->filter_count; i > 0; i--) {
+        if (method->filters[i - 1].filter->unseen)
+            run_noted(req, &method->filters[i - 1], &origin);
+    }
 }

@@ -20,4 +20,8 @@ void filters_run(struct pillion_request *req, void (*handler)(struct pillion_req
 /* A deferred request is answered: runs what its filters do after that. */
 void filters_after(struct pillion_request *req);
 
+/* A request that no handler has seen is answered: runs those filters' `after` that see such ones.
+ */
+void filters_unseen(struct pillion_request *req);
+
 #endif

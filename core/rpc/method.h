@@ -23,6 +23,7 @@ struct method {
     const char *params_schema, *result_schema; /* JSON text or NULL */
     const struct filter_use *filters;          /* in their order */
     size_t filter_count;
+    bool unseen;         /* some of the filters see requests too that no handler is to see */
     uint64_t timeout_ns; /* 0: no watchdog */
     bool idempotent;     /* may be run once more after a crash */
     uint32_t index;      /* in the counters of the board */
@@ -34,6 +35,8 @@ struct method_table {
     size_t count, capacity;
     uint32_t *slots; /* open addressing: 1 + index into `methods`, 0 is free */
     uint32_t mask;
+    struct method none; /* stands for the method of a request that has none: with the filters of the
+                           server alone, and no handler */
 };
 
 /* Adds a copy of `method`. False when the name is there already. */

@@ -247,6 +247,33 @@ void request_reply(struct pillion_request *req, const char *out, struct bytes re
     send_reply(req, &reply, size);
 }
 
+/* A span of the frame, in its copy. */
+static struct bytes moved(struct bytes span, struct bytes from, const char *to)
+{
+    if (span.data == NULL || span.data < from.data || span.data > from.data + from.size)
+        return span;
+    return (struct bytes){to + (span.data - from.data), span.size};
+}
+
+void request_move_body(struct pillion_request *req, char *to)
+{
+    req->params = moved(req->params, req->body, to);
+    req->id = moved(req->id, req->body, to);
+    req->body.data = to;
+}
+
+bool request_keep_body(struct pillion_request *req)
+{
+    char *copy = pool_alloc(req->pool, req->body.size + 1); /* never of no bytes */
+
+    if (copy == NULL)
+        return false;
+    if (req->body.size > 0)
+        memcpy(copy, req->body.data, req->body.size);
+    request_move_body(req, copy);
+    return true;
+}
+
 const struct pillion_request *request_current(void)
 {
     return current;
@@ -266,6 +293,17 @@ static void run_handler(struct pillion_request *req)
         log_error("module %s: \"%s\" returned without an answer", module_of(req), method_of(req));
         request_fail(req, PILLION_INTERNAL_ERROR, "the method gave no answer");
     }
+}
+
+void request_show(struct pillion_request *req)
+{
+    struct pool *before = current_pool;
+
+    current_pool = req->pool;
+    current = req;
+    filters_unseen(req);
+    current = NULL;
+    current_pool = before;
 }
 
 void request_run(struct pillion_request *req)

@@ -77,6 +77,17 @@ void request_origin(const struct pillion_request *req, struct origin *origin);
  * had as cJSON), with a line in the log that names module and method. */
 void request_run(struct pillion_request *req);
 
+/* Gives the request a copy of its body, in its own memory, for when the frame is gone. False
+ * without memory for it. */
+bool request_keep_body(struct pillion_request *req);
+
+/* The same into memory that is there: params and id are where they were in the body. */
+void request_move_body(struct pillion_request *req, char *to);
+
+/* Shows the request, which is answered and was seen by no handler, to those filters that see such
+ * ones. */
+void request_show(struct pillion_request *req);
+
 /* The request whose handler runs right now, or NULL. */
 const struct pillion_request *request_current(void);
 

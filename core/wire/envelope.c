@@ -26,7 +26,7 @@ struct reader {
     const char *found[MEMBER_COUNT];
     size_t found_size[MEMBER_COUNT];
     const char *object; /* where the request starts */
-    bool id_twice;
+    bool twice[MEMBER_COUNT];
     struct json_error fault; /* the first fault of a request that is JSON; reason NULL for none */
 };
 
@@ -200,8 +200,7 @@ static inline void keep_member(struct reader *reader, enum member member, const 
         return;
     }
     note_fault(reader, name, members[member].twice);
-    if (member == MEMBER_ID)
-        reader->id_twice = true;
+    reader->twice[member] = true;
 }
 
 /* The outermost object. */
@@ -236,7 +235,7 @@ static inline void read_id(struct reader *reader, struct envelope *envelope)
 {
     struct bytes id = {reader->found[MEMBER_ID], reader->found_size[MEMBER_ID]};
 
-    if (id.data == NULL || reader->id_twice)
+    if (id.data == NULL || reader->twice[MEMBER_ID])
         return;
     if (strchr("{[tf", *id.data) != NULL)
         note_fault(reader, id.data, "\"id\" is not a string, a number or null");
@@ -257,6 +256,8 @@ static void read_in(struct reader *reader, struct envelope *envelope)
         note_fault(reader, in.data, "\"in\" is not a string");
         return;
     }
+    if (reader->twice[MEMBER_IN])
+        return;
     envelope->in = inside_of(in);
     if (has_escapes(reader, envelope->in)) {
         reason = unescape(envelope->in, envelope->in_buffer, METHOD_NAME_MAX, &envelope->in.size);
@@ -266,8 +267,10 @@ static void read_in(struct reader *reader, struct envelope *envelope)
     } else if (envelope->in.size > METHOD_NAME_MAX) {
         reason = "the method's name in \"in\" is too long";
     }
-    if (reason != NULL)
-        note_fault(reader, in.data, reason);
+    if (reason == NULL)
+        return;
+    note_fault(reader, in.data, reason);
+    envelope->in = (struct bytes){NULL, 0};
 }
 
 /* Bad JSON. Whoever has sent it is told which request it was, if that stood before the fault: an id
@@ -292,7 +295,7 @@ enum envelope_status envelope_read(struct bytes body, const struct json_limits *
 
     memset(reader.found, 0, sizeof(reader.found));
     reader.object = p;
-    reader.id_twice = false;
+    memset(reader.twice, 0, sizeof(reader.twice));
     reader.fault.reason = NULL;
     envelope->in = (struct bytes){NULL, 0};
     envelope->params = (struct bytes){NULL, 0};
@@ -308,7 +311,6 @@ enum envelope_status envelope_read(struct bytes body, const struct json_limits *
         read_in(&reader, envelope);
     }
     if (reader.fault.reason != NULL) {
-        envelope->in = (struct bytes){NULL, 0};
         *error = reader.fault;
         return ENVELOPE_INVALID;
     }

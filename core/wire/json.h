@@ -41,14 +41,15 @@ enum envelope_status {
 #define METHOD_NAME_MAX 255u
 
 /* The spans of a request. Each points into the body, and all but `in` cover the value as it was
- * sent, quotes included; an absent member has data NULL. Unless the envelope is OK only `id` is
- * set. `in` may point into the envelope itself, which is why an envelope is not copied. */
+ * sent, quotes included; an absent member has data NULL. Of an envelope that is invalid `in` and
+ * `id` are set, as far as they can be told; of one that is no JSON only `id` is. `in` may point
+ * into the envelope itself, which is why an envelope is not copied. */
 struct envelope {
     struct bytes in;     /* the method's name, unescaped and without quotes */
     struct bytes params; /* "null" when absent (static storage) */
     struct bytes id;     /* a string, number or null; set whenever it could be read, even when the
                             envelope is invalid otherwise, or no JSON from some place behind it on;
-                            absent when it was there twice */
+                            absent when it was there twice, as `in` is */
     char in_buffer[METHOD_NAME_MAX + 1]; /* holds `in` when it was written with escapes */
 };
 

@@ -527,7 +527,8 @@ static const pillion_filter filters[] = {
      .stop = stop,
      .summary = "Writes a line for each request.",
      .directives = directives,
-     .config_size = sizeof(struct log)},
+     .config_size = sizeof(struct log),
+     .unseen = true},
     {0},
 };
 

@@ -22,10 +22,22 @@ static struct server *serve(const char *workers, const char *server_text)
     return server;
 }
 
+/* The lines of a log, but for those of what the harness asked to see whether the server is there: a
+ * method that it does not have. */
 static char *read_log(const struct server *server, const char *name)
 {
     char *path = server_path(server, name);
-    return access(path, R_OK) == 0 ? file_read(path, NULL) : "";
+    char *text = access(path, R_OK) == 0 ? file_read(path, NULL) : keep(strdup("")), *to = text;
+
+    for (const char *line = text; *line != '\0';) {
+        size_t size = strcspn(line, "\n");
+        size += line[size] == '\n';
+        if (memmem(line, size, "harness", strlen("harness")) == NULL)
+            to = (char *)memmove(to, line, size) + size;
+        line += size;
+    }
+    *to = '\0';
+    return text;
 }
 
 static char *wait_line(const struct server *server, const char *name, const char *part)

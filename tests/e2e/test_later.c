@@ -475,7 +475,8 @@ START_TEST(what_was_under_way_when_a_worker_died_is_answered_once)
     client_expect(one, "{\"out\":\"pong\",\"result\":\"waits\"}");
     client_expect_alive(one);
     client_expect_alive(idle);
-    ck_assert_double_eq(stat_of(server, "connections", "guilty"), 4);
+    ck_assert_double_eq(stat_of(server, "connections", "guilty"), 1);
+    ck_assert_double_eq(stat_of(server, "connections", "orphaned"), 3);
 }
 END_TEST
 

@@ -94,6 +94,11 @@ static pillion_verdict crashes(pillion_request *req)
     return PILLION_NEXT;
 }
 
+static void bomb(pillion_request *req)
+{
+    *(volatile int *)0 = req != NULL;
+}
+
 static const pillion_filter filters[] = {
     {.name = "tell",
      .before = tell_before,
@@ -108,6 +113,7 @@ static const pillion_filter filters[] = {
     {.name = "talkative", .before = talkative},
     {.name = "late", .after = late},
     {.name = "crashes", .before = crashes},
+    {.name = "bomb", .after = bomb, .unseen = true},
     {0},
 };
 

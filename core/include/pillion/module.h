@@ -155,6 +155,13 @@ typedef struct {
     const char *summary;                 /* one sentence */
     const pillion_directive *directives; /* of the statement's block, or NULL */
     size_t config_size;
+
+    /* Whether `after` is called for requests too that `before` has not seen: refused before it was
+     * their turn (by another filter, as no request, as calls of a method that is not there or that
+     * is out of service), or answered for a worker that died. For logs and counts; a filter whose
+     * `after` gives back what its `before` has taken leaves it false. Where no method was found,
+     * pillion_method_name is the name that was asked for, or "". Since 1.4. */
+    bool unseen;
 } pillion_filter;
 
 typedef enum {

@@ -1,0 +1,219 @@
+/* Requests that no handler has answered: each is in the counts of its method and in the access log,
+ * once, with what the client was told. */
+#include "harness.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define LOG(name) "filter access_log { path access/" name "; buffer 0; }"
+
+static struct server *serve(const char *main_text, const char *server_text)
+{
+    struct server *server = server_new();
+
+    server->reports_allowed = true; /* workers are ended on purpose */
+    mkdir(server_path(server, "access"), 0777);
+    chmod(server_path(server, "access"), 0777);
+    server_conf(server,
+                keep_printf("load_module modules/access_log.so; load_module modules/crash.so;"
+                            "load_module modules/later.so; load_module modules/auth.so;"
+                            "load_module modules/filters.so; %s",
+                            main_text),
+                server_text);
+    server_start_with(server, (const char *const[]){"-g", "worker_processes 1;", NULL});
+    return server;
+}
+
+/* How many lines of the log tell of the method and the status. */
+static int lines(const struct server *server, const char *name, const char *method,
+                 const char *status)
+{
+    const char *path = server_path(server, keep_printf("access/%s", name));
+    const char *text = access(path, R_OK) == 0 ? file_read(path, NULL) : "";
+    int count = 0;
+
+    for (; *text != '\0'; text += strcspn(text, "\n") + 1) {
+        cJSON *line = cJSON_ParseWithLength(text, strcspn(text, "\n"));
+        const char *is = cJSON_GetStringValue(cJSON_GetObjectItem(line, "status"));
+        const char *of = cJSON_GetStringValue(cJSON_GetObjectItem(line, "method"));
+        const char *peer = cJSON_GetStringValue(cJSON_GetObjectItem(line, "peer"));
+        if (line == NULL || is == NULL || of == NULL || peer == NULL)
+            fail_test("no line of an access log: %.200s", text);
+        if (strcmp(is, status) == 0 && strcmp(of, method) == 0) {
+            expect_part(peer, "127.0.0.1:");
+            count++;
+        }
+        cJSON_Delete(line);
+    }
+    return count;
+}
+
+static void is_logged(const struct server *server, const char *method, const char *status,
+                      int times)
+{
+    wait_until(lines(server, "log", method, status) >= times, "%s with %s is logged %d times",
+               method, status, lines(server, "log", method, status));
+    ck_assert_int_eq(lines(server, "log", method, status), times);
+}
+
+static void is_counted(const struct server *server, const char *method, int calls, int errors)
+{
+    wait_until(server_calls(server, method, "calls") >= calls, "%s has %g calls", method,
+               server_calls(server, method, "calls"));
+    ck_assert_double_eq(server_calls(server, method, "calls"), calls);
+    ck_assert_double_eq(server_calls(server, method, "errors"), errors);
+}
+
+static double connections(const struct server *server, const char *count)
+{
+    return cJSON_GetNumberValue(
+        cJSON_GetObjectItem(cJSON_GetObjectItem(server_stats(server), "connections"), count));
+}
+
+static void is_refused(int client, const char *request, const char *code)
+{
+    client_send_frame(client, request);
+    client_expect_error(client, code);
+}
+
+START_TEST(what_a_worker_died_of_and_what_waited_beside_it)
+{
+    struct server *server =
+        serve("quarantine_crashes off;", LOG("log") "method null; method wait;");
+    int client = client_connect(server), bystander = client_connect(server);
+
+    client_send_frame(bystander, "{\"in\":\"wait\",\"params\":{\"ms\":60000},\"id\":1}");
+    client_send_frame(bystander, "{\"in\":\"wait\",\"params\":{\"ms\":60000},\"id\":2}");
+    wait_until(connections(server, "deferred") == 2, "they are not under way");
+    is_refused(client, "{\"in\":\"null\",\"id\":\"x\"}", "module_crashed");
+    client_expect_error(bystander, "module_crashed");
+    client_expect_error(bystander, "module_crashed");
+    is_logged(server, "null", "module_crashed", 1);
+    is_logged(server, "wait", "module_crashed", 2);
+    is_counted(server, "null", 1, 1);
+    is_counted(server, "wait", 2, 2);
+    ck_assert_double_eq(connections(server, "guilty"), 1);
+    ck_assert_double_eq(connections(server, "orphaned"), 2);
+    expect_part(file_read(server_path(server, "access/log"), NULL), "\"id\":\"x\"");
+    is_refused(client, "{\"in\":\"null\"}", "module_crashed"); /* a reload does not count it anew */
+    struct run run = server_ask(server, "reload");
+    expect_status(&run, 0);
+    is_counted(server, "null", 2, 2);
+    is_logged(server, "null", "module_crashed", 2);
+}
+END_TEST
+
+START_TEST(what_took_too_long)
+{
+    struct server *server =
+        serve("pool_threads 1; pool_queue 1;",
+              LOG("log") "method hang { timeout 200ms; } method wait; method nap;");
+    int client = client_connect(server);
+
+    is_refused(client, "{\"in\":\"hang\"}", "timeout");
+    is_logged(server, "hang", "timeout", 1);
+    is_counted(server, "hang", 1, 1);
+    is_refused(client, "{\"in\":\"wait\",\"params\":{\"ms\":60000,\"timeout\":1}}", "timeout");
+    is_logged(server, "wait", "timeout", 1);
+    is_counted(server, "wait", 1, 1);
+    for (int i = 0; i < 3; i++)
+        client_send_frame(client,
+                          keep_printf("{\"in\":\"nap\",\"params\":{\"ms\":50},\"id\":%d}", i));
+    for (int i = 0; i < 3; i++)
+        client_receive(client, NULL);
+    is_logged(server, "nap", "overloaded", 1);
+    is_logged(server, "nap", "ok", 2);
+    is_counted(server, "nap", 3, 1);
+}
+END_TEST
+
+START_TEST(what_is_no_call_of_a_method)
+{
+    struct server *server = serve("", LOG("log") "method ping; method wait; max_frame 1k;");
+    int client = client_connect(server);
+    double refused = connections(server, "refused");
+
+    is_refused(client, "{\"in\":\"no \\u0022such\\u0022\",\"id\":7}", "method_not_found");
+    is_refused(client, "{\"in\":", "parse_error");
+    is_refused(client, "[]", "invalid_request");
+    is_refused(client, "{\"in\":\"ping\",\"id\":[]}", "invalid_request");
+    /* The same beside a request that waits. */
+    client_send_frame(client, "{\"in\":\"wait\",\"params\":{\"ms\":60000},\"id\":1}");
+    is_refused(client, "{\"in\":\"nor this\",\"id\":2}", "method_not_found");
+    int large = client_connect(server);
+    client_announce(large, 5000);
+    client_expect_error(large, "frame_too_large");
+    is_logged(server, "no \"such\"", "method_not_found", 1);
+    is_logged(server, "nor this", "method_not_found", 1);
+    is_logged(server, "", "parse_error", 1);
+    is_logged(server, "", "invalid_request", 1);
+    is_logged(server, "ping", "invalid_request", 1);
+    is_logged(server, "", "frame_too_large", 1);
+    expect_part(file_read(server_path(server, "access/log"), NULL), "\"id\":7,");
+    is_counted(server, "ping", 1, 1);
+    ck_assert_double_eq(connections(server, "refused") - refused, 6);
+}
+END_TEST
+
+START_TEST(what_a_filter_refused_before_the_log_had_its_turn)
+{
+    struct server *server = serve("", "method ping { filter auth { token open; } " LOG("log") " }");
+    int client = client_connect(server);
+
+    is_refused(client, "{\"in\":\"ping\"}", "unauthorized");
+    client_send_frame(client, "{\"in\":\"ping\",\"token\":\"open\"}");
+    client_expect(client, "{\"out\":\"pong\",\"result\":null}");
+    is_logged(server, "ping", "ok", 1);
+    is_logged(server, "ping", "unauthorized", 1);
+    is_counted(server, "ping", 2, 1);
+}
+END_TEST
+
+START_TEST(what_is_out_of_service)
+{
+    struct server *server = serve("quarantine_crashes 2;", LOG("log") "method null; method ping;");
+    int client = client_connect(server);
+
+    is_refused(client, "{\"in\":\"null\"}", "module_crashed");
+    is_refused(client, "{\"in\":\"null\"}", "module_crashed");
+    server_wait_log(server, "out of service");
+    is_refused(client, "{\"in\":\"null\"}", "method_quarantined");
+    is_refused(client, "{\"in\":\"null\"}", "method_quarantined");
+    is_logged(server, "null", "module_crashed", 2);
+    is_logged(server, "null", "method_quarantined", 2);
+    is_counted(server, "null", 4, 4);
+    ck_assert_double_eq(connections(server, "quarantined"), 2);
+}
+END_TEST
+
+/* A filter that dies of every request it is shown is shown no more, when its method is out of
+ * service: a log that crashes ends no worker for ever. */
+START_TEST(a_filter_that_dies_of_refused_requests_sees_no_more_of_them)
+{
+    struct server *server =
+        serve("quarantine_crashes 4; quarantine_window 60s;",
+              "method ping; method null { filter bomb; } method a { handler ping.ping; }");
+    int client = client_connect(server), refused = 0;
+
+    for (int i = 0; i < 30; i++) {
+        client_send_frame(client, "{\"in\":\"null\"}");
+        const char *reply = client_receive(client, NULL);
+        refused += strstr(reply, "method_quarantined") != NULL;
+        if (refused == 0)
+            expect_part(reply, "module_crashed");
+    }
+    ck_assert_int_ge(refused, 20);
+    double crashes = cJSON_GetNumberValue(cJSON_GetObjectItem(server_stats(server), "crashes"));
+    ck_assert_double_ge(crashes, 4);
+    ck_assert_double_le(crashes, 10);
+    client_expect_alive(client);
+    is_counted(server, "null", 30, 30);
+    server_wait_log(server, "\"null\" (a filter of module filters)");
+}
+END_TEST
+
+E2E_MAIN("refused", what_a_worker_died_of_and_what_waited_beside_it, what_took_too_long,
+         what_is_no_call_of_a_method, what_a_filter_refused_before_the_log_had_its_turn,
+         what_is_out_of_service, a_filter_that_dies_of_refused_requests_sees_no_more_of_them)
