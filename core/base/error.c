@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 bool error_set(struct error *error, const char *format, ...)
@@ -36,15 +37,28 @@ bool error_prefix(struct error *error, const char *format, ...)
     return false;
 }
 
-/* " for the user nobody" where that is what is wrong. The number alone when nobody knows the name.
+/* Of a file that is too large, which limit says so: memory files count, too (setrlimit(2)). */
+static void describe_limit(char *text, size_t size)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY)
+        snprintf(text, size, "; RLIMIT_FSIZE (`ulimit -f`) allows files of %llu bytes",
+                 (unsigned long long)limit.rlim_cur);
+}
+
+/* What is behind it, " for the user nobody" say, where that can be told. The number alone when
+ * nobody knows the name.
  */
-static void describe_user(int number, char *text, size_t size)
+static void describe_cause(int number, char *text, size_t size)
 {
     uid_t id = geteuid();
     struct passwd entry, *user = NULL;
     char buffer[1024];
 
     text[0] = '\0';
+    if (number == EFBIG)
+        describe_limit(text, size);
     if (number != EACCES && number != EPERM)
         return;
     if (getpwuid_r(id, &entry, buffer, sizeof(buffer), &user) == 0 && user != NULL)
@@ -56,17 +70,17 @@ static void describe_user(int number, char *text, size_t size)
 bool error_errno(struct error *error, const char *format, ...)
 {
     int number = errno;
-    char user[128];
+    char cause[128];
     va_list args;
 
     va_start(args, format);
     int size = vsnprintf(error->text, sizeof(error->text), format, args);
     va_end(args);
     const char *name = strerrorname_np(number);
-    describe_user(number, user, sizeof(user));
+    describe_cause(number, cause, sizeof(cause));
     if (size >= 0 && (size_t)size < sizeof(error->text))
         snprintf(error->text + size, sizeof(error->text) - (size_t)size, ": %s (%s)%s",
                  strerrordesc_np(number) == NULL ? "unknown error" : strerrordesc_np(number),
-                 name == NULL ? "?" : name, user);
+                 name == NULL ? "?" : name, cause);
     return false;
 }

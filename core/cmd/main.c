@@ -1,9 +1,11 @@
 /* main(), and nothing else: a word that is no option names a command, and
  * without one it is the server. */
+#include <fcntl.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/suggest.h"
 #include "cmd/commands.h"
@@ -61,8 +63,21 @@ static int serve_or_help(int argc, char **argv)
     return command_flush(&server_command, 0);
 }
 
+/* A starter may have closed some of the first three. What is opened next would get their numbers:
+ * the server's log, say, or a socket, to which some library then prints its complaints. */
+static void fill_standard_descriptors(void)
+{
+    int fd = STDIN_FILENO;
+
+    while (fd >= 0 && fd <= STDERR_FILENO)
+        fd = open("/dev/null", O_RDWR);
+    if (fd > STDERR_FILENO)
+        close(fd);
+}
+
 int main(int argc, char **argv)
 {
+    fill_standard_descriptors();
     /* Some starters ignore it, and what ignores it hears of no child's end (waitpid(2)). */
     signal(SIGCHLD, SIG_DFL);
     if (argc < 2 || argv[1][0] == '-')

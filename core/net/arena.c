@@ -14,6 +14,16 @@ static uint64_t page_round(uint64_t size)
     return (size + BLOCK_SIZE - 1) / BLOCK_SIZE * BLOCK_SIZE;
 }
 
+static uint64_t blocks_at(const struct arena_geometry *geometry)
+{
+    return BLOCK_SIZE + page_round((uint64_t)geometry->records * sizeof(struct conn_record));
+}
+
+uint64_t arena_bytes(const struct arena_geometry *geometry)
+{
+    return blocks_at(geometry) + (uint64_t)geometry->blocks * BLOCK_SIZE;
+}
+
 int arena_create(const struct arena_geometry *geometry, uint32_t worker, struct error *error)
 {
     struct arena_header header = {
@@ -24,10 +34,9 @@ int arena_create(const struct arena_geometry *geometry, uint32_t worker, struct 
         .block_count = geometry->blocks,
         .worker = worker,
         .records_at = BLOCK_SIZE,
+        .blocks_at = blocks_at(geometry),
     };
-    header.blocks_at =
-        header.records_at + page_round((uint64_t)geometry->records * sizeof(struct conn_record));
-    uint64_t size = header.blocks_at + (uint64_t)geometry->blocks * BLOCK_SIZE;
+    uint64_t size = arena_bytes(geometry);
 
     int fd = memfd_create("pillion arena", MFD_CLOEXEC | MFD_ALLOW_SEALING);
     if (fd < 0) {

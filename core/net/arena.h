@@ -99,6 +99,9 @@ struct arena {
     uint32_t record_count, block_count;
 };
 
+/* The size of its memory file, in bytes. */
+uint64_t arena_bytes(const struct arena_geometry *geometry);
+
 /* Makes the memory file. Pages cost memory only once they are written. Master only. Returns a
  * close-on-exec descriptor, or -1 with the reason. */
 int arena_create(const struct arena_geometry *geometry, uint32_t worker, struct error *error);

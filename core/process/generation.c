@@ -115,7 +115,7 @@ static bool plan_arena(struct generation *generation, const struct generation *p
         .records = (uint32_t)(records > UINT32_MAX / 2 ? UINT32_MAX / 2 : records),
         .blocks = (uint32_t)(blocks > UINT32_MAX / 2 ? UINT32_MAX / 2 : blocks),
     };
-    return true;
+    return preflight_limits(generation->tree, arena_bytes(&generation->geometry), errors);
 }
 
 /* ---- Methods ---- */
@@ -167,8 +167,10 @@ struct generation *generation_build(const struct serve_options *options, uint64_
         return NULL;
     }
     generation->slots = (uint32_t)generation->settings->worker_processes;
-    bool good =
-        preflight_addresses(generation->tree, generation->settings, &generation->hearing, errors);
+    bool good = preflight_system(errors);
+    good =
+        preflight_addresses(generation->tree, generation->settings, &generation->hearing, errors) &&
+        good;
     good = preflight_processors(generation->tree, generation->settings, errors) && good;
     good = check_methods(generation->settings, errors) && good;
     good = seal_modules(generation, errors) && good;

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -55,6 +56,34 @@ bool preflight_processors(const struct conf_tree *tree, const struct settings *s
         }
     }
     return errors->count == before;
+}
+
+/* ---- The system ---- */
+
+bool preflight_system(struct conf_errors *errors)
+{
+    if (access("/proc/self/fd", X_OK) == 0)
+        return true;
+    conf_error(errors, NULL,
+               "/proc is not mounted here: modules are loaded, and memory is shared, through "
+               "/proc/self/fd; mount it (`mount -t proc proc /proc`)");
+    return false;
+}
+
+/* Memory files count as files do (setrlimit(2)). */
+bool preflight_limits(const struct conf_tree *tree, uint64_t arena, struct conf_errors *errors)
+{
+    const struct conf_place place = settings_place(tree, "arena_size");
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_FSIZE, &limit) < 0 || limit.rlim_cur == RLIM_INFINITY ||
+        arena <= limit.rlim_cur)
+        return true;
+    conf_error(errors, &place,
+               "an arena has %llu bytes, but RLIMIT_FSIZE (`ulimit -f`) allows files of %llu, "
+               "memory files included; raise it, or lower arena_size",
+               (unsigned long long)arena, (unsigned long long)limit.rlim_cur);
+    return false;
 }
 
 /* ---- Files ---- */

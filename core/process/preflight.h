@@ -36,6 +36,12 @@ bool preflight_conflict(const struct address *one, bool one_reuseport, const str
 bool preflight_processors(const struct conf_tree *tree, const struct settings *settings,
                           struct conf_errors *errors);
 
+/* That the system has what every server needs: /proc. */
+bool preflight_system(struct conf_errors *errors);
+
+/* That the limits of the process allow arenas of this size, in bytes. */
+bool preflight_limits(const struct conf_tree *tree, uint64_t arena, struct conf_errors *errors);
+
 /* That pid file, control socket and log can be made or written where they are to be, and that this
  * spoils no file that is something else. Whether another server has them is seen at the start. */
 bool preflight_files(const struct conf_tree *tree, const struct settings *settings,

@@ -1,6 +1,7 @@
 /* Starting a server, in the foreground or behind it, and testing a configuration. See serve.h. */
 #include "process/serve.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -109,6 +110,8 @@ static bool probe_run(struct generation *generation)
 int serve_test(const struct serve_options *options, bool quiet)
 {
     struct conf_errors errors = {0};
+
+    signals_by_errno();
     struct generation *generation = generation_build(options, 1, NULL, &errors);
 
     bool good = generation != NULL &&
@@ -146,6 +149,23 @@ static int wait_for_daemon(int report)
     return EXIT_FAILURE;
 }
 
+/* Closes what the starter has left open, the descriptor of a lock, say: ours are closed on exec,
+ * and what came over exec is not. */
+static void close_inherited(void)
+{
+    DIR *folder = opendir("/proc/self/fd");
+    struct dirent *entry;
+
+    while (folder != NULL && (entry = readdir(folder)) != NULL) {
+        int fd = atoi(entry->d_name);
+        int flags = fd > STDERR_FILENO ? fcntl(fd, F_GETFD) : -1;
+        if (flags >= 0 && (flags & FD_CLOEXEC) == 0)
+            close(fd);
+    }
+    if (folder != NULL)
+        closedir(folder);
+}
+
 /* Leaves the terminal. Standard error stays when the log goes there. */
 static void leave_terminal(const struct settings *settings)
 {
@@ -180,6 +200,7 @@ static int serve_behind(const struct serve_options *options, const struct settin
         return wait_for_daemon(report[0]);
     }
     close(report[0]);
+    close_inherited();
     leave_terminal(settings);
     return master_run(options, settings, report[1], -1);
 }

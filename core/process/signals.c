@@ -67,11 +67,16 @@ void signals_end(void)
         signal(SIGHUP, SIG_IGN);
 }
 
+void signals_by_errno(void)
+{
+    const struct sigaction action = {.sa_handler = do_nothing, .sa_flags = SA_RESTART};
+
+    sigaction(SIGPIPE, &action, NULL);
+    sigaction(SIGXFSZ, &action, NULL);
+}
+
 bool signals_begin(struct error *error)
 {
-    /* A write fails with EPIPE, or with EFBIG at RLIMIT_FSIZE, and that is handled where it is
-     * made. */
-    static const int answered_by_errno[] = {SIGPIPE, SIGXFSZ};
     struct sigaction action;
     sigset_t set;
 
@@ -85,8 +90,6 @@ bool signals_begin(struct error *error)
             signal(number, SIG_DFL);
         }
     }
-    action = (struct sigaction){.sa_handler = do_nothing, .sa_flags = SA_RESTART};
-    for (size_t i = 0; i < sizeof(answered_by_errno) / sizeof(*answered_by_errno); i++)
-        sigaction(answered_by_errno[i], &action, NULL);
+    signals_by_errno();
     return true;
 }

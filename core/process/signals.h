@@ -29,6 +29,10 @@ struct signal_row {
 /* Ends with number 0. The first row of a verb is the signal to send for it. */
 extern const struct signal_row signal_table[];
 
+/* Writes that a closed pipe or RLIMIT_FSIZE keeps from being made fail with errno, as they do for
+ * whoever tests a configuration, and end nobody. */
+void signals_by_errno(void);
+
 /* Sets what this process does with every signal, whatever its starter has left: orders and SIGCHLD
  * are blocked, for a signalfd(2) to receive, also those that come before there is one. What the
  * starter ignores is not inherited: with SIGCHLD ignored the kernel tells of no child's end

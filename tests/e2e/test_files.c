@@ -2,9 +2,11 @@
  * server has, what its starter left open. */
 #include "harness.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -187,7 +189,7 @@ START_TEST(of_two_that_start_at_once_one_serves)
                  "worker_processes 2; load_module modules/ping.so;\n"
                  "server { listen 127.0.0.1:%d reuseport; method ping; }",
                  one->port);
-    for (int round = 0; round < 20; round++) {
+    for (int round = 0; round < 10; round++) {
         struct server other = *one;
         server_spawn(one, (const char *const[]){NULL});
         server_spawn(&other, (const char *const[]){NULL});
@@ -430,6 +432,115 @@ START_TEST(a_reload_that_fails_adds_no_queue_that_nobody_serves)
 }
 END_TEST
 
+/* ---- what the starter left ---- */
+
+START_TEST(with_daemon_on_nothing_is_kept_of_the_starter)
+{
+    struct server *server = server_new();
+    char *path = server_path(server, "lock");
+
+    server_conf(server, "", "method ping;");
+    file_write(path, "", 0);
+    int fd = open(path, O_RDONLY); /* inherited */
+    ck_assert_int_eq(flock(fd, LOCK_EX), 0);
+    struct run run = pillion("-p", server->prefix, "-g", "daemon on; error_log logs/error.log;");
+    expect_status(&run, 0);
+    server_detached(server);
+    close(fd);
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    ck_assert_msg(flock(fd, LOCK_EX | LOCK_NB) == 0, "the server holds its starter's lock");
+    close(fd);
+    client_expect_alive(client_connect(server));
+    run = server_ask(server, "stop");
+    expect_status(&run, 0);
+}
+END_TEST
+
+static void expect_null(pid_t pid, int number)
+{
+    char target[64] = "";
+
+    ck_assert_int_gt(
+        readlink(keep_printf("/proc/%d/fd/%d", (int)pid, number), target, sizeof(target) - 1), 0);
+    ck_assert_str_eq(target, "/dev/null");
+}
+
+START_TEST(descriptors_0_to_2_closed_at_the_start_lead_nowhere)
+{
+    static const char *const daemon[] = {"off", "on"};
+
+    for (int i = 0; i < 2; i++) {
+        struct server *server = server_new();
+        server_conf(server, "", "method ping;");
+        char *command = keep_printf("setsid %s -p %s -g 'daemon %s; error_log logs/error.log;' "
+                                    "<&- >&- 2>&- &",
+                                    pillion_binary(), server->prefix, daemon[i]);
+        struct run run =
+            run_command((const char *const[]){"/bin/sh", "-c", command, NULL}, NULL, PATIENCE_MS);
+        expect_status(&run, 0);
+        server_wait_log(server, "generation 1 serves");
+        server_detached(server);
+        pid_t pids[16];
+        size_t count = children_of(server->group, pids, 15);
+        pids[count++] = server->group;
+        for (size_t p = 0; p < count; p++) {
+            for (int number = 0; number <= 2; number++)
+                expect_null(pids[p], number);
+        }
+        run = server_ask(server, "reload");
+        expect_status(&run, 0);
+        client_expect_alive(client_connect(server));
+        server_wait_log(server, "generation 2 serves");
+        run = server_ask(server, "stop");
+        expect_status(&run, 0);
+    }
+}
+END_TEST
+
+/* ---- limits of the machine ---- */
+
+START_TEST(a_limit_on_the_size_of_files_is_named_and_kills_nothing)
+{
+    static const char *const blocks[] = {"2", "2048", "1048576"}; /* of 512 bytes */
+    static const char *const options[] = {"-t", ""};
+    struct server *server = server_new();
+
+    server_conf(server, "", "method ping;");
+    for (int i = 0; i < 6; i++) {
+        char *command = keep_printf("ulimit -f %s; exec %s -p %s %s", blocks[i / 2],
+                                    pillion_binary(), server->prefix, options[i % 2]);
+        struct run run =
+            run_command((const char *const[]){"/bin/sh", "-c", command, NULL}, NULL, PATIENCE_MS);
+        expect_status(&run, 1);
+        expect_part(run.err, "RLIMIT_FSIZE (`ulimit -f`) allows files of ");
+    }
+    struct run test = pillion("-t", "-p", server->prefix);
+    expect_status(&test, 0);
+}
+END_TEST
+
+/* As root, or where users may have namespaces of their own: elsewhere there is always /proc. */
+START_TEST(without_proc_that_is_what_the_error_says)
+{
+    struct server *server = server_new();
+
+    server_conf(server, "", "method ping;");
+    for (int i = 0; i < 2; i++) {
+        char *command = keep_printf("unshare -%sm sh -c 'mount -t tmpfs none /proc || exit 99\n"
+                                    "exec %s -p %s %s' || exit $?",
+                                    geteuid() == 0 ? "" : "r", pillion_binary(), server->prefix,
+                                    i == 0 ? "-t" : "");
+        struct run run =
+            run_command((const char *const[]){"/bin/sh", "-c", command, NULL}, NULL, PATIENCE_MS);
+        if (run.status == 99 || strstr(run.err, "unshare") != NULL)
+            return;
+        expect_status(&run, 1);
+        expect_part(run.err, "/proc is not mounted here");
+        ck_assert_ptr_null(strstr(run.err, "install the library"));
+    }
+}
+END_TEST
+
 E2E_MAIN("files", a_slip_in_the_configuration_spoils_no_file,
          a_second_start_takes_nothing_from_the_server_that_runs,
          a_pid_file_that_a_dead_server_left_is_taken,
@@ -440,4 +551,8 @@ E2E_MAIN("files", a_slip_in_the_configuration_spoils_no_file,
          a_reload_that_fails_takes_back_what_it_has_bound,
          a_reload_fails_where_another_server_has_taken_the_path,
          a_reload_moves_control_socket_and_pid_file, reuseport_comes_and_goes_by_reload,
-         a_reload_that_fails_adds_no_queue_that_nobody_serves)
+         a_reload_that_fails_adds_no_queue_that_nobody_serves,
+         with_daemon_on_nothing_is_kept_of_the_starter,
+         descriptors_0_to_2_closed_at_the_start_lead_nowhere,
+         a_limit_on_the_size_of_files_is_named_and_kills_nothing,
+         without_proc_that_is_what_the_error_says)

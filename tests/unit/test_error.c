@@ -5,6 +5,7 @@
 #include <pwd.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "unit.h"
@@ -39,6 +40,24 @@ START_TEST(of_a_permission_it_says_who_lacks_it)
 }
 END_TEST
 
+START_TEST(of_a_file_that_is_too_large_it_says_which_limit)
+{
+    struct rlimit limit = {.rlim_cur = 4096, .rlim_max = RLIM_INFINITY};
+    struct error error;
+
+    ck_assert_int_eq(getrlimit(RLIMIT_FSIZE, &limit), 0);
+    rlim_t before = limit.rlim_cur;
+    limit.rlim_cur = 4096;
+    ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
+    errno = EFBIG;
+    error_errno(&error, "cannot write");
+    limit.rlim_cur = before;
+    setrlimit(RLIMIT_FSIZE, &limit);
+    ck_assert_str_eq(error.text, "cannot write: File too large (EFBIG); RLIMIT_FSIZE (`ulimit -f`) "
+                                 "allows files of 4096 bytes");
+}
+END_TEST
+
 START_TEST(what_is_too_long_is_cut)
 {
     struct error error;
@@ -55,4 +74,4 @@ START_TEST(what_is_too_long_is_cut)
 END_TEST
 
 UNIT_MAIN("error", words_and_name_of_the_number_follow, of_a_permission_it_says_who_lacks_it,
-          what_is_too_long_is_cut)
+          of_a_file_that_is_too_large_it_says_which_limit, what_is_too_long_is_cut)
