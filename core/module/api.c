@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/printable.h"
+#include "base/sink.h"
 #include "module/api.h"
 #include "module/hook_error.h"
 #include "rpc/callback.h"
@@ -329,6 +330,11 @@ PILLION_EXPORT void pillion_log_request(const pillion_request *req, pillion_log_
     all[count] = (struct log_field){.name = NULL};
     log_write_fields(own, all, text_string(&message));
     text_free(&message);
+}
+
+PILLION_EXPORT long pillion_write_now(int fd, const void *data, size_t size)
+{
+    return sink_write(fd, sink_manner_of(fd), data, size);
 }
 
 PILLION_EXPORT size_t pillion_printable(pillion_bytes text, char *to, size_t room)

@@ -5,28 +5,23 @@
  *         …
  *     }
  *
- * Lines are collected and written together. Each write is of whole lines, to a file that was opened
- * for appending, so lines of several workers never mix (open(2), O_APPEND; writev(2)). A file that
- * was moved away, as logrotate does, is opened anew on SIGUSR1, or when that is noticed. */
+ * Lines are collected and written together. Each write is of whole lines, so lines of several
+ * workers never mix. A file that was moved away, as logrotate does, is opened anew on SIGUSR1, or
+ * when that is noticed (output.h). */
 #include <assert.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <pillion/module.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <sys/uio.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "../errno_text.h"
+#include "output.h"
 
-#define LINE_MAX_SIZE  8192u /* a longer line of somebody's own format is cut */
-#define TEXT_MAX       256u  /* bytes of one text that are shown */
-#define COMPLAIN_EVERY 10    /* seconds, about lines that cannot be written */
-#define ROTATED_EVERY  1     /* seconds, between looks at what the path names */
+#define LINE_MAX_SIZE 8192u /* a longer line of somebody's own format is cut */
+#define TEXT_MAX      256u  /* bytes of one text that are shown */
 
 /* One `filter access_log { … }`. */
 struct log {
@@ -37,15 +32,12 @@ struct log {
     uint64_t slow_ms;
 
     pillion_instance *self;
-    int fd;
+    struct output output;
     char *buffer;
     size_t used;
     pillion_handle flush; /* set while there is something in the buffer */
     uint64_t seen;        /* requests without an error */
-    uint64_t lost;        /* lines that could not be written, since the last complaint */
-    bool failed;          /* the last write was not whole */
-    time_t complained, looked;
-    struct log *next; /* of this worker's statements */
+    struct log *next;     /* of this worker's statements */
 };
 
 static const pillion_directive directives[] = {
@@ -53,7 +45,10 @@ static const pillion_directive directives[] = {
      .type = PILLION_PATH,
      .offset = offsetof(struct log, path),
      .required = true,
-     .summary = "The file. It is created, and opened anew after it was moved away."},
+     .summary =
+         "The file. It is created, and opened anew after it was moved away. It may be a FIFO or "
+         "/dev/stdout: what whoever reads it has no room for is lost, and counted in the "
+         "server's log."},
     {.name = "format",
      .type = PILLION_STRING,
      .offset = offsetof(struct log, format),
@@ -335,98 +330,14 @@ static int check_format(const char *format, pillion_error_text *error)
     return 0;
 }
 
-/* ---- The file ---- */
-
-static int open_log(const char *path)
-{
-    return open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0640);
-}
-
-#define CANNOT_REOPEN "cannot open %s anew: %s; the former file goes on"
-
-/* False with errno where there is no file to be had: then the former one goes on. */
-static bool open_anew(struct log *log)
-{
-    int fd = open_log(log->path);
-    if (fd < 0)
-        return false;
-    close(log->fd);
-    log->fd = fd;
-    return true;
-}
-
-/* Opens the file anew when its path names another one by now, or none. */
-static void follow_path(struct log *log)
-{
-    struct stat named, held;
-    time_t now = time(NULL);
-
-    if (now - log->looked < ROTATED_EVERY)
-        return;
-    log->looked = now;
-    if (stat(log->path, &named) != 0 || fstat(log->fd, &held) != 0 || named.st_dev != held.st_dev ||
-        named.st_ino != held.st_ino) {
-        if (!open_anew(log))
-            pillion_log(log->self, PILLION_LOG_ERROR, CANNOT_REOPEN, log->path,
-                        errno_text(errno).text);
-    }
-}
-
-static void complain(struct log *log, size_t lines, int error)
-{
-    time_t now = time(NULL);
-
-    log->lost += lines;
-    if (now - log->complained < COMPLAIN_EVERY)
-        return;
-    pillion_log(log->self, PILLION_LOG_ERROR, "%llu lines could not be written to %s: %s",
-                (unsigned long long)log->lost, log->path, strerror(error));
-    log->complained = now;
-    log->lost = 0;
-}
-
-/* True when the file ends within a line, as a write leaves it that the disk had no room for: this
- * worker's, or another's that has not gone on yet. Where that cannot be read, it may. */
-static bool ends_torn(const struct log *log)
-{
-    struct stat status;
-    char last = '\0';
-
-    if (fstat(log->fd, &status) != 0 || !S_ISREG(status.st_mode) || status.st_size == 0)
-        return false;
-    int fd = open(log->path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-    if (fd < 0)
-        return true;
-    ssize_t size = pread(fd, &last, 1, status.st_size - 1);
-    close(fd);
-    return size != 1 || last != '\n';
-}
-
-/* One write of whole lines. What does not fit is lost, and said, and the next line does not begin
- * in the middle of one that was torn. */
-static void write_lines(struct log *log, char *data, size_t size)
-{
-    struct iovec parts[] = {{(char[]){'\n'}, 1}, {data, size}};
-    size_t lines = 0;
-
-    follow_path(log);
-    size_t torn = log->failed && ends_torn(log);
-    ssize_t put = writev(log->fd, parts + 1 - torn, 1 + (int)torn);
-    log->failed = put != (ssize_t)(torn + size);
-    if (!log->failed)
-        return;
-    int error = put < 0 ? errno : ENOSPC;
-    for (size_t i = put < (ssize_t)torn ? 0 : (size_t)put - torn; i < size; i++)
-        lines += data[i] == '\n';
-    complain(log, lines, error);
-}
+/* ---- The buffer ---- */
 
 static void flush(struct log *log)
 {
     pillion_cancel(log->flush);
     log->flush = 0;
     if (log->used > 0)
-        write_lines(log, log->buffer, log->used);
+        output_write(&log->output, log->buffer, log->used);
     log->used = 0;
 }
 
@@ -441,7 +352,7 @@ static void add_line(struct log *log, struct line *line)
     if (log->used + line->size > log->buffer_size)
         flush(log);
     if (line->size > log->buffer_size) {
-        write_lines(log, line->data, line->size);
+        output_write(&log->output, line->data, line->size);
         return;
     }
     memcpy(log->buffer + log->used, line->data, line->size);
@@ -484,10 +395,8 @@ static int start(pillion_instance *self, void *config, pillion_error_text *error
     log->self = self;
     if (strcmp(log->format, "json") != 0 && check_format(log->format, error) != 0)
         return -1;
-    log->fd = open_log(log->path);
-    if (log->fd < 0)
+    if (!output_open(&log->output, self, log->path))
         return pillion_error(error, "cannot open %s: %s", log->path, errno_text(errno).text);
-    log->looked = time(NULL);
     log->next = pillion_state(self);
     pillion_set_state(self, log);
     log->buffer = malloc(log->buffer_size == 0 ? 1 : log->buffer_size);
@@ -500,7 +409,7 @@ static void stop(pillion_instance *self, void *config)
 
     (void)self;
     flush(log);
-    close(log->fd);
+    output_close(&log->output);
     free(log->buffer);
 }
 
@@ -510,7 +419,7 @@ static int reopen(pillion_instance *self, pillion_error_text *error)
 
     for (struct log *log = pillion_state(self); log != NULL; log = log->next) {
         flush(log);
-        if (open_anew(log))
+        if (output_open_anew(&log->output))
             continue;
         if (status == 0) /* the first one is told, and logged by that; others are logged */
             status = pillion_error(error, CANNOT_REOPEN, log->path, errno_text(errno).text);

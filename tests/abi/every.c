@@ -332,6 +332,8 @@ static void shown(pillion_request *req)
 
     size_t size = pillion_printable(pillion_params_raw(req), text, sizeof(text) - 1);
     text[size] = '\0';
+    if (pillion_write_now(-1, text, size) != -1)
+        text[0] = '\0';
     pillion_reply(req, "shown", cJSON_CreateString(text));
 }
 

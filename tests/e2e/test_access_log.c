@@ -2,6 +2,7 @@
  */
 #include "harness.h"
 
+#include <fcntl.h>
 #include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
@@ -409,6 +410,75 @@ START_TEST(a_line_that_is_torn_ends_before_the_next)
 }
 END_TEST
 
+/* In a container, standard output is a pipe of root's, and workers are somebody else. */
+START_TEST(a_path_may_be_standard_output)
+{
+    struct server *server = server_new();
+    char *fifo = server_path(server, "logs/stderr.log"), text[65536];
+    size_t size = 0;
+
+    server_conf(server, "load_module modules/access_log.so;",
+                "filter access_log { path /dev/stdout; buffer 0; } method ping;");
+    ck_assert_int_eq(mkfifo(fifo, 0600), 0);
+    int reader = open(fifo, O_RDWR | O_NONBLOCK | O_CLOEXEC);
+    server_start(server);
+    ck_assert_int_eq(unlink(fifo), 0);
+    int client = client_connect(server);
+    client_send_frame(client, "{\"in\":\"ping\",\"id\":\"there\"}");
+    client_receive(client, NULL);
+    do {
+        ssize_t got = read(reader, text + size, sizeof(text) - 1 - size);
+        size += got > 0 ? (size_t)got : 0;
+        text[size] = '\0';
+    } while (strstr(text, "\"id\":\"there\"") == NULL && (look_again(), true));
+    struct run run = server_ask(server, "reopen");
+    expect_status(&run, 0);
+    client_expect_alive(client);
+    close(reader);
+}
+END_TEST
+
+START_TEST(who_does_not_read_a_fifo_holds_up_nobody)
+{
+    struct server *server = server_new();
+    char *fifo = server_path(server, "access");
+
+    ck_assert_int_eq(mkfifo(fifo, 0666), 0);
+    chmod(fifo, 0666);
+    server_conf(server, "load_module modules/access_log.so;",
+                "filter access_log { path access; } method ping;");
+    server_start(server);
+    int client = client_connect(server);
+    for (int i = 0; i < 30; i++) {
+        for (int n = 0; n < 100; n++)
+            client_send_frame(client, "{\"in\":\"ping\",\"params\":1}");
+        for (int n = 0; n < 100; n++)
+            client_expect(client, "{\"out\":\"pong\",\"result\":1}");
+    }
+    char *log = server_wait_log(server, "lines could not be written to");
+    expect_part(log, "whoever reads it did not keep up");
+    /* What is there is whole. */
+    struct buffer text = {0};
+    char piece[4096];
+    ssize_t size;
+    int reader = open(fifo, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    while ((size = read(reader, piece, sizeof(piece))) > 0)
+        buffer_add(&text, piece, (size_t)size);
+    close(reader);
+    buffer_add(&text, "", 1);
+    ck_assert_uint_gt(text.size, 10000);
+    for (size_t i = 0, lines = count_lines(text.data); i < lines; i++)
+        cJSON_Delete(line_of(text.data, i));
+    /* And it goes on. */
+    reader = open(fifo, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    wait_until((client_send_frame(client, "{\"in\":\"ping\"}"), client_receive(client, NULL),
+                read(reader, piece, sizeof(piece)) > 0),
+               "no line is written any more");
+    close(reader);
+    free(text.data);
+}
+END_TEST
+
 START_TEST(wrong_configurations_are_refused)
 {
     static const struct {
@@ -441,4 +511,5 @@ E2E_MAIN("access_log", a_line_tells_of_a_request, a_format_of_ones_own,
          reopening_opens_it_at_once_and_writes_what_is_held,
          reopening_says_what_workers_cannot_open, who_may_not_open_it_is_named,
          a_full_disk_costs_lines_and_no_request, a_line_that_is_torn_ends_before_the_next,
+         a_path_may_be_standard_output, who_does_not_read_a_fifo_holds_up_nobody,
          wrong_configurations_are_refused)

@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -125,7 +126,30 @@ START_TEST(a_server_that_was_stopped_leaves_its_place_to_the_next)
 }
 END_TEST
 
+/* A machine's clock may be set back: nothing waits until it is as late again. */
+START_TEST(an_access_log_is_followed_whatever_the_clock_says)
+{
+    struct server *server = server_new();
+    char *log = server_path(server, "access/log"), *back = server_path(server, "back");
+
+    mkdir(server_path(server, "access"), 0777);
+    chmod(server_path(server, "access"), 0777);
+    server_conf(server, "load_module modules/access_log.so;",
+                "filter access_log { path access/log; buffer 0; } method ping;");
+    setenv("PILLION_TEST_BACK", back, 1);
+    start_with_faults(server);
+    unsetenv("PILLION_TEST_BACK");
+    int client = client_connect(server);
+    wait_until((client_expect_alive(client), access(log, R_OK) == 0), "there is no log");
+    file_write(back, "", 0);
+    ck_assert_int_eq(rename(log, server_path(server, "access/log.1")), 0);
+    wait_until((client_expect_alive(client), access(log, R_OK) == 0),
+               "the log is not opened anew when the clock was set back");
+}
+END_TEST
+
 E2E_MAIN("faults", a_server_that_was_stopped_leaves_its_place_to_the_next,
          every_reply_is_right_while_system_calls_fail,
          connections_change_workers_while_system_calls_fail,
-         a_client_that_pipelines_a_megabyte_gets_all_of_it_back)
+         a_client_that_pipelines_a_megabyte_gets_all_of_it_back,
+         an_access_log_is_followed_whatever_the_clock_says)

@@ -512,6 +512,12 @@ void pillion_log_request(const pillion_request *req, pillion_log_level level,
  * this. Since 1.4. */
 size_t pillion_printable(pillion_bytes text, char *to, size_t room);
 
+/* Writes to a pipe, a FIFO, a terminal or a socket without waiting for whoever reads it, also where
+ * others have it open as well, so that it must not be made non-blocking. Returns how many bytes
+ * were written, or -1 with errno: EAGAIN when none fits. Up to PIPE_BUF bytes go into a pipe whole
+ * or not at all. Any thread may call this. Since 1.4. */
+long pillion_write_now(int fd, const void *data, size_t size);
+
 /* ---- The server, seen from inside ---- */
 
 /* Each gives a new tree that the caller owns (and can reply with), or NULL when memory ran out.

@@ -5,10 +5,12 @@
 #include <errno.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 static uint64_t state = 88172645463325252u;
@@ -61,6 +63,31 @@ int unlink(const char *path)
     if (!is_worker())
         usleep(100000);
     return REAL(unlink)(path);
+}
+
+/* The machine's clock, set back a day as soon as the file that the variable names is there. */
+static time_t shift(void)
+{
+    const char *path = getenv("PILLION_TEST_BACK");
+    return path != NULL && access(path, F_OK) == 0 ? -86400 : 0;
+}
+
+time_t time(time_t *to)
+{
+    time_t now = REAL(time)(NULL) + shift();
+
+    if (to != NULL)
+        *to = now;
+    return now;
+}
+
+int clock_gettime(clockid_t clock, struct timespec *to)
+{
+    int status = REAL(clock_gettime)(clock, to);
+
+    if (clock == CLOCK_REALTIME)
+        to->tv_sec += shift();
+    return status;
 }
 
 ssize_t recv(int fd, void *buffer, size_t size, int flags)

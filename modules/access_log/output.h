@@ -1,0 +1,38 @@
+/* The file that lines go to: opened, followed when it is moved, and written without waiting for
+ * anybody who reads it. What cannot be written is lost, and the server's log says how much. */
+#ifndef PILLION_ACCESS_LOG_OUTPUT_H
+#define PILLION_ACCESS_LOG_OUTPUT_H
+
+#include <pillion/module.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct output {
+    const char *path;
+    pillion_instance *self;
+    int fd;
+    bool regular; /* a file, which is always ready */
+    bool failed;  /* the last write was not whole */
+    bool torn;    /* likewise, and a part of a line was written */
+    uint64_t looked_ms;
+    uint64_t lost; /* lines, since the last complaint */
+    int error;     /* why */
+    uint64_t complained_ms;
+    pillion_handle complaint; /* set while one is due */
+};
+
+/* False with errno. */
+bool output_open(struct output *output, pillion_instance *self, const char *path);
+
+/* False with errno where there is no file to be had: then the former one goes on. */
+bool output_open_anew(struct output *output);
+
+/* Whole lines. */
+void output_write(struct output *output, char *data, size_t size);
+
+void output_close(struct output *output);
+
+#define CANNOT_REOPEN "cannot open %s anew: %s; the former file goes on"
+
+#endif
