@@ -57,11 +57,18 @@ struct request {
 
 /* ---- the prefix ---- */
 
-/* A build in the source tree is a prefix of its own: the directory that the executable is in. */
-static bool prefix_of_executable(char prefix[PATH_MAX])
+static bool holds_conf(const char *prefix)
 {
     char conf[PATH_MAX + sizeof(DEFAULT_CONF) + 1];
 
+    snprintf(conf, sizeof(conf), "%s/%s", prefix, DEFAULT_CONF);
+    return access(conf, F_OK) == 0;
+}
+
+/* A build in the source tree is a prefix of its own: the directory that the executable is in. An
+ * installed one is where `make install` puts it, beside bin/, wherever the tree was moved to. */
+static bool prefix_of_executable(char prefix[PATH_MAX])
+{
     ssize_t size = readlink("/proc/self/exe", prefix, PATH_MAX - 1);
     if (size <= 0)
         return false;
@@ -70,8 +77,13 @@ static bool prefix_of_executable(char prefix[PATH_MAX])
     if (slash == NULL || slash == prefix)
         return false;
     *slash = '\0';
-    snprintf(conf, sizeof(conf), "%s/%s", prefix, DEFAULT_CONF);
-    return access(conf, F_OK) == 0;
+    if (holds_conf(prefix))
+        return true;
+    slash = strrchr(prefix, '/');
+    if (slash == NULL || (size_t)(slash - prefix) + sizeof("/lib/pillion") > PATH_MAX)
+        return false;
+    strcpy(slash, "/lib/pillion");
+    return holds_conf(prefix);
 }
 
 /* Makes `given` (NULL: the default) absolute. False with a message. */
