@@ -85,10 +85,14 @@ $(MODULE_SO): $(B)/modules/%.so: $$(wildcard modules/%/*.[ch]) $(wildcard module
 	    -o $@ $(filter %.c,$^) $(if $(NEEDS_$*),$$(pkg-config --libs $(NEEDS_$*)))
 
 # A configuration in the build is there to be edited: one that was is kept when the one that it was
-# made from changes, and that is said. What it was made from is remembered in obj/.
+# made from changes, and that is said. What it was made from is remembered in obj/; one of which
+# nothing is remembered is moved aside.
 $(B)/conf/%: conf/%
 	@mkdir -p $(@D) $(dir $(B)/obj/$<)
-	$(Q)if [ -e $@ ] && ! cmp -s $@ $(B)/obj/$< && ! cmp -s $@ $<; then \
+	$(Q)if [ -e $@ ] && ! [ -e $(B)/obj/$< ] && ! cmp -s $@ $<; then \
+	    echo "  MOVED $@ to $@.old"; mv $@ $@.old; \
+	fi; \
+	if [ -e $@ ] && ! cmp -s $@ $(B)/obj/$< && ! cmp -s $@ $<; then \
 	    echo "  KEPT $@, which was edited; \`diff $@ $<\` shows what is new"; touch $@; \
 	else cp $< $@; fi; cp $< $(B)/obj/$<
 

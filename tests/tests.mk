@@ -99,6 +99,16 @@ install-check: all
 	$(Q)$(MAKE) --no-print-directory uninstall DESTDIR=$(INSTALLED) >/dev/null
 	$(Q)! find $(INSTALLED) -type f | grep .
 
+# Every console block of every page prints what the page says, in a clone and where it is installed.
+TYPED := $(abspath $(B))/tests/typed
+.PHONY: pages
+pages: all  ## type the console blocks of the documentation
+	$(Q)python3 tests/docs/pages.py --build $(abspath $(B))
+	$(Q)rm -rf $(TYPED)
+	$(Q)$(MAKE) --no-print-directory install DESTDIR=$(TYPED) >/dev/null
+	$(Q)python3 tests/docs/pages.py --build $(abspath $(B)) --installed $(TYPED)
+	$(Q)rm -rf $(TYPED)
+
 # What make says and does on other machines.
 .PHONY: make-check
 make-check:
@@ -118,6 +128,7 @@ HERE = $(MAKE) --no-print-directory -k -Otarget
 check: all  ## every test, with what is installed
 	@mkdir -p $(dir $(FAILED)) && rm -f $(FAILED)
 	$(call stage,header and reference page,$(HERE) header layers docs-check install-check make-check)
+	$(call stage,the pages as they are printed,$(HERE) pages)
 	$(call stage,unit tests,$(HERE) unit)
 	$(call stage,end-to-end tests,$(HERE) e2e interop)
 	$(call stage,unit and end-to-end tests under AddressSanitizer and UBSan,$(SANITIZED) -k -Otarget unit e2e)

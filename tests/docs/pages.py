@@ -307,7 +307,8 @@ def main():
     parser.add_argument("--installed", help="a tree that make install DESTDIR= has made")
     parser.add_argument("pages", nargs="*")
     args = parser.parse_args()
-    pages = args.pages or [os.path.join(ROOT, "README.md")] + sorted(
+    tour = [] if args.installed else [os.path.join(ROOT, "README.md")]  # it is a clone's
+    pages = args.pages or tour + sorted(
         os.path.join(ROOT, "docs", name) for name in os.listdir(os.path.join(ROOT, "docs"))
         if name.endswith(".md"))
     passed = failed = 0

@@ -484,7 +484,7 @@ START_TEST(the_log_can_be_a_file_and_each_line_json)
                       (const char *const[]){"-g", "error_log logs/error.log info json;", NULL});
     reload(server);
     char *log = server_wait_log(server, "generation 2 serves");
-    ck_assert_int_ge(count_lines(log, true), 6);
+    ck_assert_int_ge(count_lines(log, true), 5);
     ck_assert_str_eq(file_read(server_path(server, "logs/stderr.log"), NULL), "");
 }
 END_TEST
@@ -700,7 +700,8 @@ START_TEST(the_examples_are_good)
     struct server *server = server_new(); /* for its modules */
     glob_t found;
 
-    chmod(server_path(server, "run"), 0777); /* for the access log of workers, as nobody */
+    mkdir(server_path(server, "run/access"), 0777);
+    chmod(server_path(server, "run/access"), 0777); /* for the access log of workers, as nobody */
     ck_assert_int_eq(glob(pattern, 0, NULL, &found), 0);
     for (size_t i = 0; i < found.gl_pathc; i++) {
         struct run run = pillion("-t", "-p", server->prefix, "-c", found.gl_pathv[i]);

@@ -30,6 +30,13 @@ touch -d '2001-01-01' "$conf"
 make -s B="$work/build" "$conf"
 cmp -s conf/pillion.conf "$conf" || fail "a configuration that nobody edited does not follow"
 
+rm "$work/build/obj/conf/pillion.conf"
+echo '# an edit' >>"$conf"
+touch -d '2001-01-01' "$conf"
+make -s B="$work/build" "$conf" >/dev/null
+cmp -s conf/pillion.conf "$conf" || fail "a configuration of an older build does not follow"
+tail -n 1 "$conf.old" | grep -q '# an edit' || fail "what was edited in an older build is lost"
+
 # A machine with apt, of an ordinary user, without sudo and pkg-config.
 mkdir "$work/bin"
 ln -s /usr/bin/* /bin/* "$work/bin" 2>/dev/null || true
