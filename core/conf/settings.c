@@ -67,6 +67,19 @@ const struct conf_directive settings_directives[] = {
      .summary = "How many connections each worker holds at most. A worker that is full leaves "
                 "new connections in the listen queue, for others or for later. Each connection "
                 "takes a descriptor: see `worker_rlimit_nofile`."},
+    {.name = "vault_processes",
+     MAIN(vault_processes),
+     .type = CONF_INTEGER,
+     .words = word_auto,
+     .min = 1,
+     .max = VAULT_PROCESSES_MAX,
+     .fallback = "auto",
+     .summary = "How many vaults hold the duplicates of the clients' sockets, so that no end of a "
+                "worker costs a connection. Each can hold nearly as many as one process may have "
+                "descriptors; `auto` is as many vaults as `worker_processes` times "
+                "`worker_connections` need. What they cannot hold is not accepted. After a reload "
+                "with fewer, a vault that is not needed any more ends when it is empty. "
+                "docs/scale.md has the arithmetic."},
     {.name = "worker_rlimit_nofile",
      MAIN(worker_rlimit_nofile),
      .type = CONF_INTEGER,
@@ -74,7 +87,8 @@ const struct conf_directive settings_directives[] = {
      .max = 1073741824,
      .summary = "The limit on open descriptors for each worker (RLIMIT_NOFILE, setrlimit(2)). It "
                 "should exceed `worker_connections` by 100 or so; only root can go beyond the "
-                "hard limit. Without it, workers take all that the hard limit allows."},
+                "hard limit. Without it, workers take all that the hard limit allows. Vaults take "
+                "the hard limit, or this when it is higher."},
     {.name = "worker_cpu_affinity",
      MAIN(worker_cpu_affinity),
      .type = CONF_LIST,
@@ -420,6 +434,11 @@ struct conf_place settings_place(const struct conf_tree *tree, const char *name)
     const struct conf_statement *statement = find_main(tree, name);
 
     return statement == NULL ? whole_file(tree) : statement->words[0].place;
+}
+
+bool settings_give(const struct conf_tree *tree, const char *name)
+{
+    return find_main(tree, name) != NULL;
 }
 
 /* Checked here and not by a setter, because a default that does not fit may be overruled. */

@@ -85,11 +85,13 @@ struct module_settings {
 };
 
 #define WORKER_PROCESSES_MAX   128
+#define VAULT_PROCESSES_MAX    128
 #define QUARANTINE_CRASHES_MAX 100
 
 struct settings {
     int64_t worker_processes; /* resolved: `auto` is the number of usable processors */
     int64_t worker_connections;
+    int64_t vault_processes;              /* 0: as many as the connections need */
     int64_t worker_rlimit_nofile;         /* 0: as many as the hard limit allows */
     struct conf_list worker_cpu_affinity; /* masks as in nginx, or the word auto; empty: off */
     uint64_t arena_size;                  /* 0: auto */
@@ -121,6 +123,9 @@ bool settings_read(struct conf_tree *tree, struct settings *settings, struct con
 /* Where a directive of main was given its value: at the first word of the statement that decides,
  * or, by default, in the configuration file as a whole. */
 struct conf_place settings_place(const struct conf_tree *tree, const char *name);
+
+/* True when the configuration gives a directive of main, and does not leave it at its default. */
+bool settings_give(const struct conf_tree *tree, const char *name);
 
 /* The core's directives, of all contexts, ended by a NULL name. */
 extern const struct conf_directive settings_directives[];

@@ -24,7 +24,7 @@ static void resume(struct acceptor *acceptor)
 {
     struct conns *conns = acceptor->conns;
 
-    acceptor->paused = false;
+    acceptor->paused = acceptor->lacks_room = false;
     timer_cancel(conns->loop, &acceptor->pause);
     for (uint32_t i = 0; i < acceptor->count && !acceptor->stopped; i++) {
         struct accept_source *source = &acceptor->sources[i];
@@ -32,6 +32,13 @@ static void resume(struct acceptor *acceptor)
                                                     EPOLLIN | EPOLLEXCLUSIVE, accept_ready))
             log_error("cannot watch a listening socket: errno %d", errno);
     }
+}
+
+/* True when there is no room but for connections that are still to be taken over. */
+static bool is_full(const struct acceptor *acceptor)
+{
+    const struct conns *conns = acceptor->conns;
+    return conns->open >= conns->limit || conns->expected >= conns->limit - conns->open;
 }
 
 void acceptor_look(struct acceptor *acceptor)
@@ -58,22 +65,31 @@ static void pause_accepting(struct acceptor *acceptor, uint64_t ns)
         timer_set(acceptor->conns->loop, &acceptor->pause, ns, pause_over);
 }
 
+/* The same, told to the operator. */
+static void pause_for_room(struct acceptor *acceptor, uint64_t ns)
+{
+    counter_add(&acceptor->conns->counters[COUNT_PAUSED_ACCEPT], 1);
+    acceptor->lacks_room = true;
+    pause_accepting(acceptor, ns);
+}
+
 void acceptor_room(struct acceptor *acceptor)
 {
-    if (acceptor->paused && !acceptor->stopped && acceptor->conns->open < acceptor->conns->limit)
+    if (acceptor->paused && !acceptor->stopped && !is_full(acceptor))
         resume(acceptor);
 }
 
 void acceptor_adjust(struct acceptor *acceptor)
 {
-    if (acceptor->paused || acceptor->conns->open < acceptor->conns->limit)
+    if (acceptor->paused || !is_full(acceptor))
         return;
-    if (!acceptor->full_logged)
-        log_warn("%u connections: accepting pauses until one is closed; raise worker_connections "
-                 "or worker_processes",
+    if (!acceptor->full_logged && acceptor->conns->open >= acceptor->conns->limit) {
+        acceptor->full_logged = true;
+        log_warn("%u connections: accepting pauses until one is closed; raise worker_connections, "
+                 "worker_processes or the limit on open files (pillion -t says which)",
                  acceptor->conns->open);
-    acceptor->full_logged = true;
-    pause_accepting(acceptor, 0);
+    }
+    pause_for_room(acceptor, 0);
 }
 
 /* True when this worker has clearly more than its share. */
@@ -83,6 +99,20 @@ static bool above_average(struct acceptor *acceptor)
         return false;
     uint32_t average = acceptor->average(acceptor->context);
     return acceptor->conns->open > average + average / FAIR_SHARE + FAIR_MARGIN;
+}
+
+/* What to do about accept(2)'s error. */
+static const char *advice(int number)
+{
+    switch (number) {
+    case EMFILE:
+        return "raise worker_rlimit_nofile or lower worker_connections";
+    case ENFILE:
+        return "the system has no more open files: raise fs.file-max (sysctl)";
+    default:
+        return "the system has no memory for another socket: see net.ipv4.tcp_mem, and the memory "
+               "limit of the server's cgroup";
+    }
 }
 
 /* accept(2) failed. True when the next one may be tried at once. */
@@ -98,12 +128,12 @@ static bool accept_failed(struct acceptor *acceptor)
     default:
         break;
     }
-    /* EMFILE, ENFILE, ENOBUFS, ENOMEM: the connection stays in the queue; a level-triggered event
-     * would come again at once, and again. */
-    log_warn("cannot accept (%s): accepting pauses for %llu ms; raise worker_rlimit_nofile or "
-             "lower worker_connections",
-             strerrorname_np(errno), PAUSE_TROUBLE_NS / NS_PER_MS);
-    pause_accepting(acceptor, PAUSE_TROUBLE_NS);
+    /* The connection stays in the queue; a level-triggered event would come again at once, and
+     * again. */
+    int number = errno;
+    log_warn("cannot accept (%s): accepting pauses for %llu ms; %s", strerrorname_np(number),
+             PAUSE_TROUBLE_NS / NS_PER_MS, advice(number));
+    pause_for_room(acceptor, PAUSE_TROUBLE_NS);
     return false;
 }
 
@@ -115,11 +145,18 @@ static void accept_from(struct accept_source *source, uint32_t owed)
     struct conn *batch[ACCEPT_BATCH];
     uint32_t count = 0;
 
-    if (acceptor->may_accept != NULL && !acceptor->may_accept(acceptor->context)) {
-        pause_accepting(acceptor, PAUSE_BUSY_NS);
+    uint32_t room = ACCEPT_BATCH;
+    bool soon = true;
+    if (acceptor->room != NULL)
+        room = acceptor->room(acceptor->context, &soon);
+    if (room == 0) {
+        if (soon)
+            pause_accepting(acceptor, PAUSE_BUSY_NS);
+        else
+            pause_for_room(acceptor, PAUSE_TROUBLE_NS);
         return;
     }
-    while (count < ACCEPT_BATCH && !acceptor->paused) {
+    while (count < ACCEPT_BATCH && count < room && !acceptor->paused) {
         acceptor_adjust(acceptor);
         if (acceptor->paused)
             break;

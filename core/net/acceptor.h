@@ -30,14 +30,16 @@ struct acceptor {
     uint32_t count;
     struct timer pause;
     bool paused, stopped;
+    bool lacks_room; /* paused because there is no room for another connection */
     bool full_logged;
 
     /* The average number of open connections over all workers that accept, for fairness. May be
      * NULL. */
     uint32_t (*average)(void *context);
-    /* False while new connections had better stay in the queue, where they are safe. Asked before
-     * each batch. May be NULL. */
-    bool (*may_accept)(void *context);
+    /* How many new connections may be accepted now. 0 while they had better stay in the queue,
+     * where they are safe: `soon` tells whether that is for a moment only. Asked before each batch.
+     * May be NULL. */
+    uint32_t (*room)(void *context, bool *soon);
     /* A batch of new connections, to be started (conn_start) now or later. */
     void (*accepted)(void *context, struct conn **batch, uint32_t count);
     void *context;

@@ -121,8 +121,9 @@ struct conn *conn_open(struct conns *conns, int fd, uint32_t listener,
     atomic_store_explicit(&record->staying, 0, memory_order_relaxed);
     *record_edit(record) = (struct conn_cursors){.in_block = BLOCK_NONE, .out_block = BLOCK_NONE};
     record_commit(record);
-    atomic_store_explicit(&record->id, (uint64_t)conns->worker << 32 | conns->next_id++,
-                          memory_order_release);
+    uint64_t id = (uint64_t)conns->seat << CONN_ID_SEAT_SHIFT |
+                  (uint64_t)(conns->worker & CONN_ID_WORKER_MAX) << 32 | conns->next_id++;
+    atomic_store_explicit(&record->id, id, memory_order_release);
     conns->open++;
     return conn;
 }
@@ -185,6 +186,8 @@ struct conn *conn_adopt(struct conns *conns, int fd, const struct arena *from,
     atomic_store_explicit(&mine->id, atomic_load_explicit(&record->id, memory_order_relaxed),
                           memory_order_release);
     conns->open++;
+    if (conns->expected > 0)
+        conns->expected--;
     return conn;
 }
 

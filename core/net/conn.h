@@ -18,6 +18,11 @@
 
 struct conns;
 
+/* An id is, from its highest bit on: 8 bits for the seat of the vault that it was given to, 24 for
+ * the worker's serial number, 32 that count. */
+#define CONN_ID_SEAT_SHIFT 56
+#define CONN_ID_WORKER_MAX 0xffffffu
+
 /* What the layer above fixes for all connections of a listener. */
 struct conn_owner {
     struct conns *conns;
@@ -78,10 +83,12 @@ struct conns {
     unsigned reserve_order;
     struct conn *conns; /* one for each record, by index */
     counter *counters;  /* WORKER_COUNTERS of them */
-    uint32_t worker;    /* serial number, the upper half of every id made here */
+    uint32_t worker;    /* serial number, part of every id made here */
+    uint32_t seat;      /* of the vault that new connections go to, likewise */
     uint32_t next_id;
     uint32_t open;           /* connections at present */
     uint32_t limit;          /* of connections, for accepting */
+    uint32_t expected;       /* connections that are still to be taken over: room is kept */
     uint32_t first_free;     /* 1 + index, linked through next_dirty */
     uint32_t dirty;          /* 1 + index of the first to flush */
     uint32_t waiting_count;  /* connections that wait for room in the arena */

@@ -19,7 +19,7 @@ enum worker_counter {
     COUNT_GUILTY,        /* requests answered for a worker that died of them */
     COUNT_INVALID,       /* connection records found damaged, and closed */
     COUNT_QUARANTINED,   /* calls refused because their method is quarantined */
-    COUNT_VAULT_HELD,    /* sockets handed to the vault */
+    COUNT_PAUSED_ACCEPT, /* times accepting was paused because there was no room for another one */
     COUNT_DEFERRED,      /* requests that their handlers deferred */
     COUNT_TIMEOUTS,      /* of those, answered `timeout` */
     COUNT_CANCELLED,     /* of those, given up because their client was gone */

@@ -16,7 +16,8 @@
 
 enum message_type {
     /* master to worker */
-    MESSAGE_SERVE = 1, /* begin to accept */
+    MESSAGE_SERVE = 1, /* begin to accept; `number` connections are still to be taken over, and
+                          room for them is to be kept. Said again when that number changes */
     MESSAGE_LEAVE,     /* finish the batch, and what is under way, then end: others take the
                           connections over; `number`: drain timeout in ms */
     MESSAGE_QUIT,      /* finish what is begun, then end; `number`: drain timeout in ms */
@@ -24,7 +25,7 @@ enum message_type {
     MESSAGE_LOG,       /* files are to be opened anew, and that is answered with `serial`; 1
                           descriptor: the log, if it is a file */
     MESSAGE_VAULT,     /* 1 descriptor: the channel to a new vault, which holds nothing yet;
-                          `serial` names it */
+                          `serial` names it, `number` is its seat */
     MESSAGE_ADOPT,     /* 1 descriptor: an arena; `adopt` says which of its connections to take, and
                           `ids`, if there are any, which request the worker died of */
     /* worker or probe to master */
@@ -32,8 +33,9 @@ enum message_type {
     MESSAGE_READY,    /* everything is loaded and started; of a probe: all is well */
     MESSAGE_FAILED,   /* `text`: why not */
     MESSAGE_RELEASED, /* connections may be taken over, but for `number` that wait for an answer;
-                         nothing of the others changes in the arena any more, and the vault has
-                         them: the one that `serial` names, 0 for the first that it knew */
+                         nothing of the others changes in the arena any more, and the vaults have
+                         them: those that `ids` name by seat, 0 for the first that it knew there.
+                         `serial` is the first id, for masters of earlier versions */
     MESSAGE_ADOPTED,  /* `serial` of the source; `number` connections were taken */
     /* master to vault */
     MESSAGE_WORKER, /* 1 descriptor: the channel of the worker `serial` */
@@ -56,6 +58,20 @@ enum message_type {
     /* worker to master */
     MESSAGE_STUCK,   /* a thread is, in work of the method `number` */
     MESSAGE_RELIEVE, /* too many are: another worker is to take this one's place */
+    /* master to vault */
+    MESSAGE_SURPLUS, /* `number` 1: end as soon as nothing is held; 0: do not */
+    /* vault to worker */
+    MESSAGE_HELD,    /* `number` descriptors have been received of it in all; one id: for how many
+                        more the vault has room. `serial` is 0: workers of earlier versions take it
+                        for a GIVE that answers nobody */
+    MESSAGE_REFUSED, /* `count` ids for which the vault has no room; `serial` is 0 likewise */
+    /* worker to master */
+    MESSAGE_UNHELD, /* `number` of its connections are in no vault, because none had room */
+    MESSAGE_FULL,   /* `serial` of the source; `number` connections were taken, and for more this
+                       worker has no descriptors or records: others are to take the rest */
+    /* vault to master */
+    MESSAGE_UNREACHED, /* the channel of the worker `serial` did not arrive: no descriptor is left
+                        */
     MESSAGE_TYPES
 };
 

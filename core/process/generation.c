@@ -20,6 +20,10 @@
 /* The largest frame takes at most this part of an arena, with its reply as much again. */
 #define ARENA_FRAMES_MIN 8u
 
+/* So many times the blocks in use are room enough to take their bytes over: a quarter is kept back
+ * (net/conn_private.h), sizes are powers of two, and more arrives meanwhile. */
+#define BLOCKS_TO_MOVE 2u
+
 struct conf_tree *serve_configure(const struct serve_options *options, struct settings **settings,
                                   struct conf_errors *errors)
 {
@@ -77,19 +81,20 @@ static uint64_t largest_frame(const struct settings *settings)
     return BLOCK_BYTES(block_order(largest + FRAME_HEADER_SIZE));
 }
 
-/* What a previous generation's connections may need here, when there were more workers. */
+/* What a worker may have to take over, when there were more workers. */
 static uint64_t share(uint64_t each, uint32_t slots, uint32_t of)
 {
     return (each * slots + of - 1) / of;
 }
 
-static bool plan_arena(struct generation *generation, const struct generation *previous,
+static bool plan_arena(struct generation *generation, const struct generation_load *load,
                        struct conf_errors *errors)
 {
     const struct settings *settings = generation->settings;
     uint64_t needed = largest_frame(settings) * ARENA_FRAMES_MIN;
     uint64_t size = settings->arena_size;
-    uint64_t records = (uint64_t)settings->worker_connections;
+    /* Twice what is accepted: a worker takes over those of another one beside its own. */
+    uint64_t records = (uint64_t)generation->capacity.connections * 2;
 
     if (size == 0)
         size = needed > ARENA_AUTO_MIN ? needed : ARENA_AUTO_MIN;
@@ -103,19 +108,44 @@ static bool plan_arena(struct generation *generation, const struct generation *p
         return false;
     }
     uint64_t blocks = size / BLOCK_SIZE;
-    if (previous != NULL) {
-        uint64_t more = share(previous->geometry.records, previous->slots, generation->slots);
-        records = more > records ? more : records;
-        more = share(previous->geometry.blocks, previous->slots, generation->slots);
+    if (load != NULL) {
         /* Only to be able to take over what is there; the next generation forgets it again. */
-        if (previous->slots > generation->slots && more > blocks)
-            blocks = more;
+        records += share(load->records, load->slots, generation->slots) + load->slots;
+        uint64_t more = share(load->blocks, load->slots, generation->slots) * BLOCKS_TO_MOVE;
+        blocks = more > blocks ? more : blocks;
     }
     generation->geometry = (struct arena_geometry){
         .records = (uint32_t)(records > UINT32_MAX / 2 ? UINT32_MAX / 2 : records),
         .blocks = (uint32_t)(blocks > UINT32_MAX / 2 ? UINT32_MAX / 2 : blocks),
     };
     return preflight_limits(generation->tree, arena_bytes(&generation->geometry), errors);
+}
+
+/* ---- Capacity ---- */
+
+void generation_measure(struct generation *generation)
+{
+    const struct settings *settings = generation->settings;
+    struct capacity_plan plan = {
+        .workers = generation->slots,
+        .connections = (uint32_t)settings->worker_connections,
+        .vaults = (uint32_t)settings->vault_processes,
+        .descriptors = (uint32_t)generation->source_count,
+        .worker_files = open_files_possible((uint64_t)settings->worker_rlimit_nofile),
+    };
+    uint64_t hard = open_files_possible(0);
+
+    plan.vault_files = plan.worker_files > hard ? plan.worker_files : hard;
+    for (const struct server_settings *s = settings->servers; s != NULL; s = s->next) {
+        for (const struct listen_settings *l = s->listens; l != NULL; l = l->next)
+            plan.descriptors += l->reuseport ? generation->slots : 1;
+    }
+    capacity_find(&plan, &generation->capacity);
+    generation->capacity.vault_files = plan.vault_files;
+    /* Nobody who leaves it at the default has asked for so many. */
+    if (generation->tree != NULL && settings_give(generation->tree, "worker_connections"))
+        capacity_explain(&plan, &generation->capacity, capacity_system_files(),
+                         &generation->advice);
 }
 
 /* ---- Methods ---- */
@@ -153,7 +183,7 @@ static bool check_methods(const struct settings *settings, struct conf_errors *e
 }
 
 struct generation *generation_build(const struct serve_options *options, uint64_t number,
-                                    const struct generation *previous, struct conf_errors *errors)
+                                    const struct generation_load *load, struct conf_errors *errors)
 {
     struct generation *generation = must_zalloc(sizeof(*generation));
     struct error error;
@@ -174,7 +204,8 @@ struct generation *generation_build(const struct serve_options *options, uint64_
     good = preflight_processors(generation->tree, generation->settings, errors) && good;
     good = check_methods(generation->settings, errors) && good;
     good = seal_modules(generation, errors) && good;
-    good = plan_arena(generation, previous, errors) && good;
+    generation_measure(generation);
+    good = plan_arena(generation, load, errors) && good;
     good = zones_make(generation->settings, errors) && good;
     if (!identity_resolve(generation->settings, &generation->identity, &error)) {
         conf_error(errors, NULL, "%s", error.text);
@@ -353,6 +384,7 @@ void generation_release(struct generation *generation)
     free(generation->sources);
     free(generation->listeners);
     free(generation->hearing.items);
+    text_free(&generation->advice);
     conf_tree_free(generation->tree); /* a resumed one has none */
     free(generation);
 }

@@ -9,6 +9,7 @@
 #include "module/loader.h"
 #include "net/arena.h"
 #include "net/listener.h"
+#include "process/capacity.h"
 #include "process/preflight.h"
 #include "process/privilege.h"
 #include "process/serve.h"
@@ -34,8 +35,10 @@ struct generation {
     size_t listener_count;
     struct identity identity;
     struct arena_geometry geometry; /* of its workers' arenas */
-    uint32_t slots;                 /* worker processes */
-    uint32_t methods_before;        /* on the board when it was registered */
+    struct capacity capacity;
+    struct text advice;      /* lines on what it cannot have, though it names it */
+    uint32_t slots;          /* worker processes */
+    uint32_t methods_before; /* on the board when it was registered */
     int log; /* opened for its workers and, when it serves, the master; -1: the master's goes on */
     bool registered;
     bool former;    /* it served under the binary that this one has replaced */
@@ -43,11 +46,20 @@ struct generation {
     uint32_t users; /* 1 for being current or next, and 1 for each worker process */
 };
 
+/* What a generation must be able to take over. */
+struct generation_load {
+    uint32_t slots;   /* workers that have it now */
+    uint32_t records; /* connections: the most that one of them has, or may have until it leaves */
+    uint32_t blocks;  /* likewise of their arenas */
+};
+
 /* Reads the configuration of `options` and seals its modules. NULL after an error, which is in
- * `errors`. `previous` (or NULL) is what it shall be able to take connections over from: the
- * arenas are made large enough. */
+ * `errors`. The arenas are made large enough for `load` (or NULL: there is nothing). */
 struct generation *generation_build(const struct serve_options *options, uint64_t number,
-                                    const struct generation *previous, struct conf_errors *errors);
+                                    const struct generation_load *load, struct conf_errors *errors);
+
+/* Finds the capacity of a generation whose settings and slots are known. */
+void generation_measure(struct generation *generation);
 
 /* Finds or binds the generation's listeners. After a failure, which is in `errors`, those that were
  * newly bound are closed again by generation_unlisten. */

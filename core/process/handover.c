@@ -14,7 +14,10 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "process/keeper.h"
 #include "process/master.h"
+
+#define FULL_NS (100 * NS_PER_MS) /* until a worker that had no room is asked again */
 
 /* Which slots are to take a part. */
 static void plan(struct source *source)
@@ -26,6 +29,51 @@ static void plan(struct source *source)
     for (uint32_t slot = 0; slot < WORKER_PROCESSES_MAX; slot++) {
         source->pending[slot] = slot < slots && (source->slots != slots || source->slot == slot);
         source->pending_count += source->pending[slot];
+    }
+}
+
+/* What a worker says of itself on the board, within reason. */
+static uint32_t worker_open(const struct worker *worker)
+{
+    uint32_t open = worker->row == NULL ? 0 : atomic_load(&worker->row->open);
+    uint32_t most = worker->generation->geometry.records;
+    return open < most ? open : most;
+}
+
+uint32_t handover_expected(uint32_t slot)
+{
+    uint32_t slots = master.current->slots;
+    uint64_t expected = 0;
+
+    for (const struct source *s = master.sources; s != NULL; s = s->next) {
+        if (s->pending[slot])
+            expected += s->pending_count == 1 ? s->open : s->open / slots + 1;
+    }
+    for (const struct worker *w = master.workers; w != NULL; w = w->next) {
+        if (w->probe || !w->served || w->released || w->staying || w->generation == master.current)
+            continue;
+        if (w->slots != slots)
+            expected += worker_open(w) / slots + 1;
+        else if (w->slot == slot)
+            expected += worker_open(w);
+    }
+    return expected < UINT32_MAX ? (uint32_t)expected : UINT32_MAX;
+}
+
+/* Once nothing more comes from others, room is kept for nothing. */
+static void expect_nothing(void)
+{
+    if (master.sources != NULL)
+        return;
+    for (const struct worker *w = master.workers; w != NULL; w = w->next) {
+        if (!w->probe && w->served && !w->released && !w->staying &&
+            w->generation != master.current)
+            return;
+    }
+    for (struct worker *w = master.workers; w != NULL; w = w->next) {
+        if (w->expecting && w->state == WORKER_SERVING)
+            outbox_tell(&w->out, MESSAGE_SERVE, 0, 0);
+        w->expecting = w->full = false;
     }
 }
 
@@ -45,6 +93,7 @@ static struct source *source_new(struct worker *worker)
     source->arena = fcntl(worker->arena, F_DUPFD_CLOEXEC, 0);
     source->slot = worker->slot;
     source->slots = worker->slots;
+    source->open = worker_open(worker);
     source->since_ns = clock_ns();
     source->next = master.sources;
     master.sources = source;
@@ -125,7 +174,7 @@ void handover_retire(uint32_t serial)
     if (master.sources != NULL)
         return;
     for (size_t i = 0; i < master.retired_count; i++)
-        vault_tell(MESSAGE_RETIRE, master.retired[i]);
+        vaults_tell(MESSAGE_RETIRE, master.retired[i]);
     master.retired_count = 0;
 }
 
@@ -176,11 +225,21 @@ static bool still_adopted(const struct source *source)
     return false;
 }
 
-/* Offers the newest pending source to a slot. */
+/* True while somebody takes records over from the source. */
+static bool is_adopted(const struct source *source)
+{
+    for (const struct worker *w = master.workers; w != NULL; w = w->next) {
+        if (w->adopting && w->adopting_serial == source->serial && !w->died)
+            return true;
+    }
+    return false;
+}
+
+/* Offers the newest pending source to a slot. Of a whole one nobody has a part of his own. */
 static void offer(struct worker *worker)
 {
     for (struct source *s = master.sources; s != NULL; s = s->next) {
-        if (!s->pending[worker->slot] || still_adopted(s))
+        if (!s->pending[worker->slot] || still_adopted(s) || (s->whole && is_adopted(s)))
             continue;
         struct message message = {
             .type = MESSAGE_ADOPT,
@@ -199,7 +258,7 @@ static void offer(struct worker *worker)
             message.ids[ADOPT_CONNECTION] = s->blame.connection;
             message.ids[ADOPT_PLACE] = s->blame.place;
         }
-        if (channel_send(worker->channel.fd, &message, message.count > 0, &s->arena, 1)) {
+        if (outbox_send(&worker->out, &message, s->arena)) {
             worker->adopting = true;
             worker->adopting_serial = s->serial;
             log_debug("worker process %u adopts from %u", worker->serial, s->serial);
@@ -210,11 +269,14 @@ static void offer(struct worker *worker)
 
 void handover_advance(void)
 {
-    if (master.sources == NULL || master.current == NULL)
+    if (master.current == NULL)
+        return;
+    expect_nothing();
+    if (master.sources == NULL)
         return;
     for (uint32_t slot = 0; slot < master.current->slots; slot++) {
         struct worker *worker = worker_of_slot(slot);
-        if (worker != NULL && !worker->adopting)
+        if (worker != NULL && !worker->adopting && !worker->full)
             offer(worker);
     }
 }
@@ -237,6 +299,37 @@ void handover_done(struct worker *worker, uint64_t serial, uint32_t count)
             source_finish(s);
         break;
     }
+    handover_advance();
+}
+
+/* Looks again for whoever has room now. */
+static void look_again(struct timer *timer)
+{
+    (void)timer;
+    for (struct worker *w = master.workers; w != NULL; w = w->next)
+        w->full = false;
+    handover_advance();
+}
+
+void handover_full(struct worker *worker, uint64_t serial, uint32_t count)
+{
+    struct source *source = source_find((uint32_t)serial);
+
+    worker->adopting = false;
+    worker->full = true;
+    if (source != NULL) {
+        source->taken += count;
+        /* Whoever takes the rest takes what was this one's part, too. */
+        for (uint32_t slot = 0; slot < master.current->slots; slot++) {
+            const struct worker *other = worker_of_slot(slot);
+            if (source->pending[slot] || other == NULL || other->full)
+                continue;
+            source->pending[slot] = true;
+            source->pending_count++;
+        }
+        source->whole = true;
+    }
+    timer_set(&master.loop, &master.handover_again, FULL_NS, look_again);
     handover_advance();
 }
 

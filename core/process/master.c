@@ -14,6 +14,7 @@
 #include "base/memory.h"
 #include "base/printable.h"
 #include "base/version.h"
+#include "process/keeper.h"
 #include "process/master_run.h"
 #include "process/pid_file.h"
 #include "process/terminal.h"
@@ -119,8 +120,7 @@ void master_check_end(void)
 /* That a server ends is said of one that has served. */
 static void tidy_up(void)
 {
-    if (master.vault_pid != 0)
-        kill(master.vault_pid, SIGKILL);
+    vaults_end();
     pid_file_remove();
     if (master.current != NULL)
         log_notice("the server has ended");
@@ -181,12 +181,9 @@ int master_run(const struct serve_options *options, const struct settings *setti
     /* Children that ended while nobody was here to be told. */
     workers_reap();
     reload_begin();
-    if (master.vault_pid == 0 && master.mode == MASTER_RUNNING && !vault_spawn(&error)) {
-        if (master.current == NULL)
-            master_fail(error.text);
-        else
-            log_error("%s", error.text);
-    }
+    /* One may have died while this binary took over. */
+    if (master.current != NULL && !vaults_start(master.current->capacity.vaults, &error))
+        log_error("%s", error.text);
     if (master.mode == MASTER_RUNNING || master.workers != NULL)
         loop_run(&master.loop);
     tidy_up();

@@ -2,7 +2,7 @@
  * else: master.c (life and signals), orders.c
  * (what is asked of it), workers.c (spawning and reaping), reload.c (from one
  * generation to the next), handover.c (connections between workers), reopen.c (log files),
- * watchdog.c, keeper.c (the vault's), and control.c (the control socket).
+ * watchdog.c, keeper.c (the vaults, see keeper.h), and control.c (the control socket).
  *
  * The master runs no module and reads no byte that a client sent. */
 #ifndef PILLION_PROCESS_MASTER_H
@@ -14,6 +14,7 @@
 #include "event/loop.h"
 #include "process/channel.h"
 #include "process/generation.h"
+#include "process/outbox.h"
 #include "process/signals.h"
 
 /* ---- A worker process, or a probe, as the master sees it ---- */
@@ -44,7 +45,13 @@ struct worker {
     uint64_t reopening; /* which MESSAGE_LOG it has not answered yet; 0: none */
     bool adopting;
     uint64_t adopting_serial;
-    uint64_t vault; /* the one that it was shown last; 0: it has known no other than its first */
+    struct outbox out;
+    uint64_t vaults[VAULT_PROCESSES_MAX]; /* by seat, the one that it was shown last; 0: it has
+                                             known no other than its first */
+    uint32_t unheld;                      /* its connections that no vault has room for */
+    bool unreached;                       /* some vault could not take its channel */
+    bool expecting; /* it keeps room for connections that it is to take over */
+    bool full;      /* it has no room to take over more */
     int arena;
     struct board_row *row;
     struct generation *generation;
@@ -75,6 +82,7 @@ struct source {
     uint32_t pending_count;
     bool whole; /* whoever is pending takes all of it */
     uint32_t taken;
+    uint32_t open; /* connections, as far as its worker has said */
     uint64_t since_ns;
     struct source *next; /* older */
 };
@@ -112,19 +120,16 @@ struct master {
     bool reload_again;  /* asked for while one was under way */
     bool upgrade_again; /* likewise, an upgrade */
     uint64_t reload_since_ns;
+    uint64_t ready_since_ns; /* the next generation's workers are */
+    struct timer reload_wait;
 
-    struct worker *workers; /* all processes but the vault */
+    struct worker *workers; /* all processes but the vaults */
     uint32_t last_serial;
     struct slot slots[WORKER_PROCESSES_MAX];
     struct source *sources; /* newest first */
-    uint32_t *retired;      /* workers of which the vault is to close what is left */
+    uint32_t *retired;      /* workers of which the vaults are to close what is left */
     size_t retired_count;
-
-    struct watch vault; /* the channel */
-    pid_t vault_pid;    /* 0: none */
-    struct timer vault_respawn;
-    uint32_t vault_quick_deaths;
-    uint64_t vault_started_ns;
+    struct timer handover_again; /* some worker had no room */
 
     struct timer watchdog;
 
@@ -234,9 +239,6 @@ void reopen_answered(struct worker *worker, uint64_t serial, const char *failure
 /* Called whenever a worker is gone: it answers no more. */
 void reopen_check(void);
 
-/* Gives the vault the log file that the master has. False with errno. */
-bool reopen_vault(void);
-
 /* ---- upgrade.c; resume.c has its other half ---- */
 
 /* Begins to replace the binary: the rehearsal. Answers those who asked when that fails. */
@@ -274,6 +276,12 @@ void handover_redirect(uint32_t slot);
 /* `worker` has taken its part of the source `serial`. */
 void handover_done(struct worker *worker, uint64_t serial, uint32_t count);
 
+/* It has taken some of it, and has no room for more: others are to take the rest. */
+void handover_full(struct worker *worker, uint64_t serial, uint32_t count);
+
+/* How many connections the worker of a slot will have to take over, as far as is known. */
+uint32_t handover_expected(uint32_t slot);
+
 /* Nothing more will be taken over of the worker `serial`: the vault closes what it still had, as
  * soon as no hand-over is under way. */
 void handover_retire(uint32_t serial);
@@ -288,23 +296,6 @@ void quarantine_count(uint32_t method, bool filter);
 
 /* All methods may run again: there is a new generation. */
 void quarantine_clear(void);
-
-/* ---- keeper.c ---- */
-
-/* Starts a vault, and shows it to all workers. */
-bool vault_spawn(struct error *error);
-
-/* Takes up the vault of the binary that this one replaces. */
-void vault_resume(pid_t pid, int channel);
-
-/* The vault has ended. */
-void vault_gone(int status);
-
-/* A channel between the vault and the worker `serial`: the worker's end, or -1. */
-int vault_connect(uint32_t serial);
-
-/* Tells the vault; nothing happens while there is none. */
-void vault_tell(enum message_type type, uint32_t serial);
 
 /* ---- watchdog.c ---- */
 

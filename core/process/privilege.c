@@ -73,6 +73,23 @@ uint64_t limit_open_files(uint64_t wanted)
     return now.rlim_cur;
 }
 
+uint64_t open_files_possible(uint64_t wanted)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+        return 1024;
+    struct rlimit raised = {limit.rlim_cur, wanted};
+    if (wanted == 0)
+        return limit.rlim_max;
+    if (wanted <= limit.rlim_max)
+        return wanted;
+    if (setrlimit(RLIMIT_NOFILE, &raised) < 0)
+        return limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit);
+    return wanted;
+}
+
 /* The n-th processor that this process may use, counted around. */
 static size_t nth_processor(uint32_t n)
 {

@@ -30,6 +30,9 @@ bool privilege_drop(const struct identity *identity, pid_t parent, struct error 
  * the soft to the hard limit. Returns the limit that is in force. */
 uint64_t limit_open_files(uint64_t wanted);
 
+/* What that would return, with everything left as it is. */
+uint64_t open_files_possible(uint64_t wanted);
+
 /* Pins the process as `worker_cpu_affinity` says for this slot. */
 bool affinity_apply(const struct conf_list *masks, uint32_t slot, struct error *error);
 

@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "process/keeper.h"
 #include "process/master.h"
 #include "process/pid_file.h"
 #include "process/terminal.h"
@@ -62,6 +63,7 @@ static void drop_next(void)
     struct generation *dropped = master.next;
 
     master.next = NULL;
+    timer_cancel(&master.loop, &master.reload_wait);
     for (struct worker *w = master.workers; w != NULL; w = w->next) {
         if (w->generation == dropped && w->state != WORKER_LEAVING)
             worker_tell_end(w, MESSAGE_STOP, 1000);
@@ -116,8 +118,8 @@ static void move_files(struct generation *now)
         log_error("%s; the pid file stays where it was", error.text);
     log_use(&settings->log, now->log);
     now->log = -1; /* it is the master's */
-    if (!reopen_vault())
-        log_warn("the vault keeps the former log: errno %d", errno);
+    if (!vaults_reopen())
+        log_warn("a vault keeps the former log: errno %d", errno);
 }
 
 /* What was removed from there, by a cleaner of temporary files, say, is made anew. */
@@ -141,6 +143,89 @@ static void announce(const struct generation *generation)
     log_notice("%s", text_string(&text));
     text_free(&text);
 }
+
+/* With what the configuration names and cannot have. */
+static void answer_committed(const struct generation *now, const char *text)
+{
+    struct text answer = {0};
+
+    text_append_string(&answer, text);
+    for (const char *line = text_string(&now->advice); *line != '\0';) {
+        int size = (int)strcspn(line, "\n");
+        log_warn("%.*s", size, line);
+        text_printf(&answer, "\nbut beware: %.*s", size, line);
+        line += line[size] == '\n' ? size + 1 : size;
+    }
+    conclude(true, text_string(&answer));
+    text_free(&answer);
+}
+
+/* ---- What has to be handed over ---- */
+
+#define HELD_PATIENCE_NS (5 * NS_PER_S)
+#define HELD_LOOK_NS     (20 * NS_PER_MS)
+
+/* Of workers as they say on the board, within reason. */
+static uint32_t within(const _Atomic uint32_t *value, uint32_t most)
+{
+    uint32_t is = atomic_load(value);
+    return is < most ? is : most;
+}
+
+/* What a generation that comes next must have room for. */
+static struct generation_load load_now(uint64_t *open)
+{
+    const struct generation *current = master.current;
+    struct generation_load load = {.slots = current->slots};
+    uint64_t others = 0;
+
+    *open = 0;
+    load.records = current->capacity.connections;
+    for (const struct worker *w = master.workers; w != NULL; w = w->next) {
+        if (w->probe || !w->served || w->row == NULL)
+            continue;
+        const struct arena_geometry *most = &w->generation->geometry;
+        uint32_t records = within(&w->row->open, most->records);
+        uint32_t blocks = within(&w->row->blocks, most->blocks);
+        *open += records;
+        load.records = records > load.records ? records : load.records;
+        load.blocks = blocks > load.blocks ? blocks : load.blocks;
+        if (w->generation != current)
+            others += records;
+    }
+    for (const struct source *s = master.sources; s != NULL; s = s->next)
+        others += s->open;
+    load.records += (uint32_t)(others / load.slots + 1);
+    return load;
+}
+
+/* Connections that no vault has could not be handed over. */
+static uint32_t unheld_now(void)
+{
+    uint32_t unheld = 0;
+
+    for (const struct worker *w = master.workers; w != NULL; w = w->next)
+        unheld += w->probe || w->generation == master.next ? 0 : w->unheld;
+    return unheld;
+}
+
+/* False, with an error, when the next generation's workers could not have what is open now. */
+static bool can_take_over(const struct generation *next, uint64_t open, struct conf_errors *errors)
+{
+    uint64_t room = (uint64_t)next->capacity.worker_room * next->slots;
+
+    if (open <= room)
+        return true;
+    conf_error(errors, NULL,
+               "%llu connections are open, and %u workers of the new configuration would have "
+               "descriptors for %llu (%u each): a reload would have to close some; raise "
+               "worker_processes or the limit on open files (worker_rlimit_nofile)",
+               (unsigned long long)open, next->slots, (unsigned long long)room,
+               next->capacity.worker_room);
+    return false;
+}
+
+/* ---- The commit ---- */
 
 /* Every new worker is ready: from here on there is no way back, and none is needed. */
 static void commit(void)
@@ -181,6 +266,9 @@ static void commit(void)
     }
     handover_replan();
     zones_sweep(master.current->settings);
+    atomic_store(&master.board->vault_count, now->capacity.vaults);
+    atomic_store(&master.board->vault_room, now->capacity.vault_room);
+    vaults_sweep();
     watchdog_start();
     snprintf(text, sizeof(text), "generation %llu serves: %u worker%s, %zu module%s (%llu ms)",
              (unsigned long long)now->number, now->slots, now->slots == 1 ? "" : "s",
@@ -189,17 +277,44 @@ static void commit(void)
     log_notice("%s", text);
     if (old == NULL)
         announce(now);
-    conclude(true, text);
+    answer_committed(now, text);
 }
 
 static void start_workers(void)
 {
+    struct error error;
+
     master.phase = RELOAD_STARTING;
+    if (!vaults_start(master.next->capacity.vaults, &error)) {
+        reload_fail(error.text);
+        return;
+    }
     for (uint32_t slot = 0; slot < master.next->slots; slot++) {
         if (!worker_spawn(master.next, slot)) {
             reload_fail("a worker process could not be started; the log says why\n");
             return;
         }
+    }
+}
+
+/* The vaults that this reload has started may have room for what no vault had room for. */
+static void commit_when_held(struct timer *timer)
+{
+    char text[256];
+    uint32_t unheld = unheld_now();
+
+    if (master.next == NULL || master.phase != RELOAD_STARTING)
+        return;
+    if (unheld == 0) {
+        commit();
+    } else if (clock_ns() - master.ready_since_ns < HELD_PATIENCE_NS) {
+        timer_set(&master.loop, timer, HELD_LOOK_NS, commit_when_held);
+    } else {
+        snprintf(text, sizeof(text),
+                 "%u connections are in no vault, because none has room for them, and could not be "
+                 "handed over; raise vault_processes or the limit on open files\n",
+                 unheld);
+        reload_fail(text);
     }
 }
 
@@ -213,8 +328,10 @@ void reload_ready(struct worker *worker)
     }
     for (struct worker *w = master.workers; w != NULL; w = w->next)
         ready += w->generation == master.next && !w->probe && w->state == WORKER_READY;
-    if (master.phase == RELOAD_STARTING && ready == master.next->slots)
-        commit();
+    if (master.phase != RELOAD_STARTING || ready != master.next->slots)
+        return;
+    master.ready_since_ns = clock_ns();
+    commit_when_held(&master.reload_wait);
 }
 
 void reload_begin(void)
@@ -228,9 +345,14 @@ void reload_begin(void)
     master.reload_since_ns = clock_ns();
     master.phase = RELOAD_PROBING;
     keep_files();
-    struct generation *next =
-        generation_build(master.options, master.last_number + 1, master.current, &errors);
-    bool good = next != NULL && generation_open_log(next, &errors) &&
+    uint64_t open = 0;
+    struct generation_load load = {0};
+    if (master.current != NULL)
+        load = load_now(&open);
+    struct generation *next = generation_build(master.options, master.last_number + 1,
+                                               master.current == NULL ? NULL : &load, &errors);
+    bool good = next != NULL && can_take_over(next, open, &errors) &&
+                generation_open_log(next, &errors) &&
                 generation_listen(next, &master.listeners, &errors) &&
                 generation_register(next, master.board, &errors);
     if (next != NULL) {

@@ -11,6 +11,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "process/keeper.h"
 #include "process/master.h"
 
 #define PATIENCE (10 * NS_PER_S) /* a worker may have something at hand */
@@ -92,15 +93,6 @@ void reopen_answered(struct worker *worker, uint64_t serial, const char *failure
     reopen_check();
 }
 
-bool reopen_vault(void)
-{
-    struct message message = {.type = MESSAGE_LOG};
-    int fd = log_descriptor();
-
-    return master.vault_pid == 0 || fd <= STDERR_FILENO ||
-           channel_send(master.vault.fd, &message, false, &fd, 1) || errno == EPIPE;
-}
-
 /* A generation that is being tried has opened a log of its own a moment ago, which may have been
  * moved away since. */
 static void open_next_log(void)
@@ -154,7 +146,7 @@ void reopen_begin(void)
         w->reopening = 0;
         add_failure_of(w, strerror(errno));
     }
-    if (fd >= 0 && !reopen_vault())
+    if (fd >= 0 && !vaults_reopen())
         add_failure("vault", strerror(errno));
     timer_set(&master.loop, &reopening.late, PATIENCE, answers_late);
     reopen_check();

@@ -18,6 +18,7 @@
 #include "base/version.h"
 #include "net/arena_layout.h"
 #include "process/inherit.h"
+#include "process/keeper.h"
 #include "process/master.h"
 #include "process/pid_file.h"
 #include "process/upgrade.h"
@@ -138,7 +139,9 @@ static void read_listener(const cJSON *item)
 static bool inherit_listeners(struct generation *generation)
 {
     struct conf_errors errors = {0};
-    bool good = generation_listen(generation, &master.listeners, &errors) &&
+    bool good = preflight_addresses(generation->tree, generation->settings, &generation->hearing,
+                                    &errors) &&
+                generation_listen(generation, &master.listeners, &errors) &&
                 generation_register(generation, master.board, &errors);
 
     if (!good) {
@@ -160,12 +163,14 @@ static struct generation *resumed_generation(const cJSON *state, const struct se
     generation->number = (uint64_t)number(state, "current", number(state, "generation", 0));
     generation->slots = (uint32_t)number(state, "slots", 1);
     generation->users = 1;
-    if (inherit_generation(state, settings, master.options->prefix, generation) &&
-        inherit_listeners(generation))
-        return generation;
-    generation->resumed = true;
+    bool whole = inherit_generation(state, settings, master.options->prefix, generation) &&
+                 inherit_listeners(generation);
     if (generation->tree == NULL)
         generation->settings = (struct settings *)(uintptr_t)settings;
+    generation_measure(generation);
+    if (whole)
+        return generation;
+    generation->resumed = true;
     for (struct listener *l = master.listeners.first; l != NULL; l = l->next) {
         generation->listeners =
             must_realloc(generation->listeners,
@@ -267,7 +272,7 @@ bool upgrade_resume(int fd, const struct settings *settings, struct error *error
         read_listener(item);
     master.current = resumed_generation(state, settings);
     zones_read(state);
-    vault_resume((pid_t)number(state, "vault_pid", 0), (int)number(state, "vault", -1));
+    vaults_read(state);
     cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(state, "workers"))
     {
         read_worker(item, board_anew);

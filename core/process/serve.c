@@ -80,7 +80,6 @@ static bool probe_run(struct generation *generation)
     struct worker_start start = {
         .generation = generation,
         .channel = pair[1],
-        .vault = -1,
         .master = getpid(),
         .rehearses = true,
     };
@@ -122,6 +121,8 @@ int serve_test(const struct serve_options *options, bool quiet)
         fprintf(stderr, "configuration file %s is not good\n", options->conf);
     else if (!quiet)
         fprintf(stderr, "configuration file %s is good\n", options->conf);
+    if (good && generation->advice.size > 0)
+        fprintf(stderr, "but beware:\n%s", text_string(&generation->advice));
     if (generation != NULL)
         generation_release(generation);
     conf_errors_free(&errors);
@@ -216,7 +217,7 @@ static int serve_rehearsal(const struct serve_options *options, int state)
         return EXIT_FAILURE;
     }
     cJSON_Delete(said);
-    fputs(UPGRADE_REHEARSES "\n", stderr);
+    fputs(UPGRADE_REHEARSES "\n" UPGRADE_KNOWS_VAULTS "\n", stderr);
     return serve_test(options, true);
 }
 

@@ -31,6 +31,7 @@
 #include "net/arena_layout.h"
 #include "process/child.h"
 #include "process/inherit.h"
+#include "process/keeper.h"
 #include "process/master.h"
 #include "process/pid_file.h"
 #include "process/upgrade.h"
@@ -189,8 +190,7 @@ static int state_write(struct error *error)
     add(state, "slots", master.current->slots);
     add(state, "last_serial", master.last_serial);
     add(state, "board", board_descriptor());
-    add(state, "vault", master.vault_pid == 0 ? -1 : master.vault.fd);
-    add(state, "vault_pid", master.vault_pid);
+    vaults_write(state);
     add(state, "control", master.control.fd);
     cJSON_AddStringToObject(state, "control_path", master.control_path);
     add_file(state, "control_file", master.control_file);
@@ -247,7 +247,7 @@ void upgrade_keep_open(bool keep)
     inherit_keep_open(master.current, keep);
     keep_open(rehearsal.binary, keep); /* a script's interpreter opens it once more */
     keep_open(board_descriptor(), keep);
-    keep_open(master.vault_pid == 0 ? -1 : master.vault.fd, keep);
+    vaults_keep_open(keep);
     keep_open(master.control.fd, keep);
     keep_open(pid_file_descriptor(), keep);
 }
@@ -410,7 +410,18 @@ static void rehearsed(int status)
 
     static const char first[] = UPGRADE_REHEARSES "\n";
     bool known = strncmp(rehearsal.text, first, sizeof(first) - 1) == 0;
+    static const char second[] = UPGRADE_KNOWS_VAULTS "\n";
     const char *said = rehearsal.text + (known ? sizeof(first) - 1 : 0);
+    bool several = known && strncmp(said, second, sizeof(second) - 1) == 0;
+    said += several ? sizeof(second) - 1 : 0;
+    if (known && status == 0 && !several && vaults_beyond_first() > 0) {
+        snprintf(why, sizeof(why),
+                 "%s knows one vault only, and %u connections are in others: they would be lost; "
+                 "wait until they have ended, or restart the server\n",
+                 binary, vaults_beyond_first());
+        conclude(why);
+        return;
+    }
     if (known && status == 0) {
         become();
         return;

@@ -17,6 +17,9 @@
  * is not enough: so does many a program that is no Pillion and knows of no rehearsal. */
 #define UPGRADE_REHEARSES "pillion rehearses to take over"
 
+/* The second, of a binary that knows several vaults. */
+#define UPGRADE_KNOWS_VAULTS "knows several vaults"
+
 /* Notes where the binary is. Early, before it may be replaced on disk. */
 void upgrade_init(void);
 

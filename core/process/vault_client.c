@@ -1,4 +1,4 @@
-/* Talking to the vault. See vault_client.h. */
+/* Talking to a vault. See vault_client.h. */
 #include "process/vault_client.h"
 
 #include <errno.h>
@@ -10,14 +10,19 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "process/vault_bank.h"
 
-#define RETRY_NS  (2 * NS_PER_MS)
-#define FINISH_NS (5 * NS_PER_S)
+#define RETRY_NS (2 * NS_PER_MS)
 
 static void client_ready(struct watch *watch, uint32_t events);
 static void retry(struct timer *timer);
 
-static bool is_open(const struct vault_client *client)
+static struct conns *conns_of(const struct vault_client *client)
+{
+    return client->bank->conns;
+}
+
+bool vault_client_is_open(const struct vault_client *client)
 {
     return client->watch.index != 0;
 }
@@ -26,10 +31,12 @@ static bool is_open(const struct vault_client *client)
  * let go of and nobody has taken it over yet. */
 static bool has_socket(const struct vault_client *client, uint32_t index)
 {
-    const struct conn_record *record = &client->conns->arena.records[index];
+    const struct conns *conns = conns_of(client);
+    const struct conn_record *record = &conns->arena.records[index];
 
     return atomic_load_explicit(&record->id, memory_order_relaxed) != 0 &&
-           (client->conns->conns[index].owner != NULL ||
+           client->bank->places[index] == vault_seat(client) &&
+           (conns->conns[index].owner != NULL ||
             atomic_load_explicit(&record->taken, memory_order_acquire) == 0);
 }
 
@@ -43,7 +50,7 @@ static void start_if_new(struct conn *conn)
 static void start_all_queued(struct vault_client *client)
 {
     while (client->queue_size > 0) {
-        struct conn *conn = &client->conns->conns[client->queue[client->queue_head]];
+        struct conn *conn = &conns_of(client)->conns[client->queue[client->queue_head]];
         client->queue_head = (client->queue_head + 1) % client->queue_capacity;
         client->queue_size--;
         start_if_new(conn);
@@ -52,15 +59,17 @@ static void start_all_queued(struct vault_client *client)
 
 static void client_close(struct vault_client *client)
 {
-    if (!is_open(client))
+    if (!vault_client_is_open(client))
         return;
-    loop_unwatch(client->conns->loop, &client->watch);
+    loop_unwatch(conns_of(client)->loop, &client->watch);
     close(client->watch.fd);
-    timer_cancel(client->conns->loop, &client->retry);
+    timer_cancel(conns_of(client)->loop, &client->retry);
     client->drop.count = 0;
-    client->blocked = false;
+    client->blocked = client->full = client->answers = false;
+    client->sent = client->received = 0;
+    client->lost_ns = conns_of(client)->loop->now;
     start_all_queued(client);
-    client->lost(client->context);
+    vault_bank_lost(client->bank, client);
 }
 
 /* What channel_send's failure means. True when the vault is still there. */
@@ -68,12 +77,12 @@ static bool wait_or_close(struct vault_client *client)
 {
     if (errno == EAGAIN) {
         client->blocked = true;
-        loop_change(client->conns->loop, &client->watch, EPOLLIN | EPOLLOUT);
+        loop_change(conns_of(client)->loop, &client->watch, EPOLLIN | EPOLLOUT);
         return true;
     }
     if (errno == ETOOMANYREFS || errno == ENOMEM || errno == ENOBUFS) {
         client->blocked = true;
-        timer_set(client->conns->loop, &client->retry, RETRY_NS, retry);
+        timer_set(conns_of(client)->loop, &client->retry, RETRY_NS, retry);
         return true;
     }
     client_close(client);
@@ -95,38 +104,39 @@ static void queue_push(struct vault_client *client, uint32_t index)
     client->queue[(client->queue_head + client->queue_size++) % client->queue_capacity] = index;
 }
 
-/* Sends as much of the queue as goes, in messages of CHANNEL_FDS_MAX at most. */
-static void send_queue(struct vault_client *client)
+void vault_client_send(struct vault_client *client)
 {
+    struct conns *conns = conns_of(client);
+    struct message message;
     int fds[CHANNEL_FDS_MAX];
     uint32_t batch[CHANNEL_FDS_MAX];
-    struct message *message = &client->hold;
 
-    while (client->queue_size > 0 && is_open(client) && !client->blocked) {
+    while (client->queue_size > 0 && vault_client_is_open(client) && !client->blocked) {
         uint32_t taken = 0;
-        message->type = MESSAGE_HOLD;
+        message.type = MESSAGE_HOLD;
+        message.serial = 0;
         /* Who takes over what was let go of may be faster. */
-        message->number = client->conns->leaving;
-        message->count = 0;
-        while (taken < client->queue_size && message->count < CHANNEL_FDS_MAX) {
+        message.number = conns->leaving;
+        message.count = 0;
+        while (taken < client->queue_size && message.count < CHANNEL_FDS_MAX) {
             uint32_t index = client->queue[(client->queue_head + taken++) % client->queue_capacity];
-            struct conn *conn = &client->conns->conns[index];
+            struct conn *conn = &conns->conns[index];
             if (!has_socket(client, index))
                 continue; /* closed while it waited */
-            batch[message->count] = index;
-            fds[message->count] = conn->watch.fd;
-            message->ids[message->count++] = conn_id(client->conns, conn);
+            batch[message.count] = index;
+            fds[message.count] = conn->watch.fd;
+            message.ids[message.count++] = conn_id(conns, conn);
         }
-        if (message->count > 0 &&
-            !channel_send(client->watch.fd, message, true, fds, message->count)) {
+        if (message.count > 0 &&
+            !channel_send(client->watch.fd, &message, true, fds, message.count)) {
             wait_or_close(client);
             return;
         }
         client->queue_head = (client->queue_head + taken) % client->queue_capacity;
         client->queue_size -= taken;
-        counter_add(&client->conns->counters[COUNT_VAULT_HELD], message->count);
-        for (uint32_t i = 0; i < message->count; i++)
-            start_if_new(&client->conns->conns[batch[i]]);
+        client->sent += message.count;
+        for (uint32_t i = 0; i < message.count; i++)
+            start_if_new(&conns->conns[batch[i]]);
     }
 }
 
@@ -134,23 +144,14 @@ bool vault_client_keeps_up(const struct vault_client *client)
 {
     struct pollfd writable = {.fd = client->watch.fd, .events = POLLOUT};
 
-    if (!is_open(client))
-        return true;
     /* A Unix socket counts as writable while at most a quarter of its buffer is used: there is room
      * for the next message, whatever its size. */
     return !client->blocked && client->queue_size == 0 && poll(&writable, 1, 0) == 1;
 }
 
-void vault_client_hold(struct vault_client *client, struct conn **batch, uint32_t count)
+void vault_client_hold(struct vault_client *client, const struct conn *conn)
 {
-    if (!is_open(client)) {
-        for (uint32_t i = 0; i < count; i++)
-            start_if_new(batch[i]);
-        return;
-    }
-    for (uint32_t i = 0; i < count; i++)
-        queue_push(client, conn_index(client->conns, batch[i]));
-    send_queue(client);
+    queue_push(client, conn_index(conns_of(client), conn));
 }
 
 static void send_drops(struct vault_client *client)
@@ -166,7 +167,7 @@ static void send_drops(struct vault_client *client)
 
 void vault_client_drop(struct vault_client *client, uint64_t id)
 {
-    if (!is_open(client))
+    if (!vault_client_is_open(client))
         return;
     if (client->drop.count == CHANNEL_FDS_MAX)
         send_drops(client);
@@ -178,7 +179,7 @@ void vault_client_drop(struct vault_client *client, uint64_t id)
 
 void vault_client_flush(struct vault_client *client)
 {
-    if (is_open(client) && client->drop.count > 0)
+    if (vault_client_is_open(client))
         send_drops(client);
 }
 
@@ -187,12 +188,12 @@ bool vault_client_take(struct vault_client *client, uint64_t serial, const uint6
 {
     struct message message = {.type = MESSAGE_TAKE, .serial = serial, .count = count};
 
-    if (!is_open(client))
+    if (!vault_client_is_open(client))
         return false;
     memcpy(message.ids, ids, count * sizeof(*ids));
     if (channel_send(client->watch.fd, &message, true, NULL, 0))
         return true;
-    if (errno != EAGAIN)
+    if (errno != EAGAIN && errno != ENOMEM && errno != ENOBUFS)
         client_close(client);
     return false;
 }
@@ -200,29 +201,38 @@ bool vault_client_take(struct vault_client *client, uint64_t serial, const uint6
 static void go_on(struct vault_client *client)
 {
     client->blocked = false;
-    loop_change(client->conns->loop, &client->watch, EPOLLIN);
-    send_queue(client);
-    if (is_open(client))
+    loop_change(conns_of(client)->loop, &client->watch, EPOLLIN);
+    vault_client_send(client);
+    if (vault_client_is_open(client))
         send_drops(client);
 }
 
-bool vault_client_finish(struct vault_client *client)
+static bool has_all(const struct vault_client *client)
 {
-    uint64_t deadline = clock_ns() + FINISH_NS;
+    return client->queue_size == 0 && client->drop.count == 0 &&
+           (!client->answers || client->received == client->sent);
+}
 
-    while (is_open(client) && (client->queue_size > 0 || client->drop.count > 0) &&
-           clock_ns() < deadline) {
-        struct pollfd writable = {.fd = client->watch.fd, .events = POLLOUT};
+bool vault_client_finish(struct vault_client *client, uint64_t deadline)
+{
+    while (vault_client_is_open(client) && !has_all(client) && clock_ns() < deadline) {
+        struct pollfd channel = {.fd = client->watch.fd, .events = POLLIN};
         go_on(client);
+        if (!vault_client_is_open(client) || has_all(client))
+            break;
+        /* Too many descriptors under way is not the channel's state: look again. */
         if (client->blocked)
-            poll(&writable, 1, 1); /* too many descriptors under way is not the channel's state */
+            channel.events |= POLLOUT;
+        poll(&channel, 1, 1);
+        client_ready(&client->watch, 0);
     }
-    if (!is_open(client))
+    if (!vault_client_is_open(client))
         return false;
-    if (client->queue_size > 0)
-        log_error("the vault did not take %u connections: they end with this worker",
-                  client->queue_size);
-    return client->queue_size == 0;
+    if (!has_all(client))
+        log_error("vault %u did not take %u connections: they end with this worker",
+                  vault_seat(client),
+                  client->queue_size + (uint32_t)(client->sent - client->received));
+    return has_all(client);
 }
 
 static void retry(struct timer *timer)
@@ -239,10 +249,10 @@ static void client_ready(struct watch *watch, uint32_t events)
 
     if (events & EPOLLOUT)
         go_on(client);
-    while (is_open(client)) {
+    while (vault_client_is_open(client)) {
         switch (channel_receive(watch->fd, &message, fds, &fd_count)) {
         case CHANNEL_MESSAGE:
-            client->given(client->context, &message, fds, fd_count);
+            vault_bank_told(client->bank, client, &message, fds, fd_count);
             break;
         case CHANNEL_EMPTY:
             return;
@@ -255,12 +265,13 @@ static void client_ready(struct watch *watch, uint32_t events)
 
 void vault_client_open(struct vault_client *client, int channel)
 {
-    struct conns *conns = client->conns;
+    struct conns *conns = conns_of(client);
     uint32_t high = atomic_load_explicit(&conns->arena.header->record_high, memory_order_relaxed);
 
     client_close(client);
+    client->known = true;
     if (!loop_watch(conns->loop, &client->watch, channel, EPOLLIN, client_ready)) {
-        log_error("cannot watch the vault's channel: errno %d", errno);
+        log_error("cannot watch a vault's channel: errno %d", errno);
         close(channel);
         return;
     }
@@ -268,5 +279,5 @@ void vault_client_open(struct vault_client *client, int channel)
         if (has_socket(client, i))
             queue_push(client, i);
     }
-    send_queue(client);
+    vault_client_send(client);
 }

@@ -19,7 +19,7 @@
 #include "process/channel.h"
 #include "process/child.h"
 #include "process/title.h"
-#include "process/vault_client.h"
+#include "process/vault_bank.h"
 #include "process/zones.h"
 #include "rpc/callback.h"
 #include "rpc/culprit.h"
@@ -40,7 +40,7 @@ static struct {
     struct dispatcher dispatcher;
     struct rpc_server *servers; /* by their index in the configuration */
     struct acceptor acceptor;
-    struct vault_client vault;
+    struct vault_bank bank;
     struct adoption adoption;
     struct module_set modules;
     struct conf_errors errors;
@@ -50,7 +50,7 @@ static struct {
     uint64_t leave_ns; /* when it ends at the latest, on clock_ns() */
     uint32_t *staying; /* connections, by their index */
     uint32_t staying_count;
-    uint64_t vault_serial; /* of the last MESSAGE_VAULT */
+    uint64_t vaults[VAULT_PROCESSES_MAX]; /* by seat, the serial of the last MESSAGE_VAULT */
 } worker;
 
 /* ---- Starting ---- */
@@ -233,12 +233,14 @@ static const struct conn_owner *owner_of(void *context, uint32_t listener)
 static void update_open(void)
 {
     atomic_store_explicit(&worker.row->open, worker.conns.open, memory_order_relaxed);
+    atomic_store_explicit(&worker.row->blocks, worker.conns.blocks.used, memory_order_relaxed);
 }
 
 static void connection_closed(struct conns *conns, struct conn *conn)
 {
+    (void)conns;
     dispatch_closed(&worker.dispatcher, conn);
-    vault_client_drop(&worker.vault, conn_id(conns, conn));
+    vault_bank_drop(&worker.bank, conn);
     if (worker.acceptor.paused)
         acceptor_room(&worker.acceptor);
 }
@@ -246,16 +248,16 @@ static void connection_closed(struct conns *conns, struct conn *conn)
 static void connections_accepted(void *context, struct conn **batch, uint32_t count)
 {
     (void)context;
-    vault_client_hold(&worker.vault, batch, count);
+    vault_bank_hold(&worker.bank, batch, count);
     update_open();
 }
 
 /* What waits for the vault would end with this worker; what waits in the listening socket's queue
  * would not. */
-static bool may_accept(void *context)
+static uint32_t room_in_vaults(void *context, bool *soon)
 {
     (void)context;
-    return vault_client_keeps_up(&worker.vault);
+    return vault_bank_room(&worker.bank, soon);
 }
 
 /* Open connections of a worker of this generation, on average. */
@@ -299,26 +301,38 @@ static void batch_done(struct loop *loop, void *context)
 {
     (void)context;
     flush();
-    vault_client_flush(&worker.vault);
+    vault_bank_flush(&worker.bank);
     if (worker.leaving) {
         let_go_of_finished();
         return;
     }
     update_open();
     acceptor_adjust(&worker.acceptor);
+    atomic_store_explicit(&worker.row->crowded, worker.acceptor.lacks_room, memory_order_relaxed);
     if (worker.draining && worker.conns.open == 0)
         loop_stop(loop);
 }
 
-static void vault_given(void *context, const struct message *message, const int *fds,
+static void vault_given(void *context, uint32_t seat, const struct message *message, const int *fds,
                         uint32_t fd_count)
 {
-    adopt_given(context, message, fds, fd_count);
+    adopt_given(context, seat, message, fds, fd_count);
 }
 
-static void vault_lost(void *context)
+static void vault_lost(void *context, uint32_t seat)
 {
-    adopt_again(context);
+    adopt_again(context, seat);
+}
+
+/* The vaults have room again, or have none; some connections are in none of them. */
+static void vaults_changed(const struct vault_bank *bank)
+{
+    struct board_row *row = worker.row;
+
+    if (atomic_exchange_explicit(&row->unheld, bank->unheld, memory_order_relaxed) != bank->unheld)
+        channel_tell(worker.start->channel, MESSAGE_UNHELD, 0, bank->unheld);
+    if (!bank->crowded && worker.acceptor.paused)
+        acceptor_room(&worker.acceptor);
 }
 
 static void adopted(void *context, uint64_t serial, uint32_t count)
@@ -327,6 +341,19 @@ static void adopted(void *context, uint64_t serial, uint32_t count)
 
     (void)context;
     channel_send(worker.start->channel, &message, false, NULL, 0);
+}
+
+static void adopted_full(void *context, uint64_t serial, uint32_t count)
+{
+    static uint64_t logged;
+
+    (void)context;
+    if (logged != serial)
+        log_error("%u connections: there are descriptors for no more, and others are to take over "
+                  "what is left of worker process %llu; raise worker_rlimit_nofile",
+                  worker.conns.open, (unsigned long long)serial);
+    logged = serial;
+    channel_tell(worker.start->channel, MESSAGE_FULL, serial, count);
 }
 
 /* ---- Ending ---- */
@@ -354,8 +381,13 @@ static void not_taken(struct timer *timer)
  * that it can hand them to another vault. */
 static void released(void)
 {
-    channel_tell(worker.start->channel, MESSAGE_RELEASED, worker.vault_serial,
-                 worker.staying_count);
+    struct message message = {.type = MESSAGE_RELEASED,
+                              .serial = worker.vaults[0],
+                              .number = worker.staying_count,
+                              .count = VAULT_PROCESSES_MAX};
+
+    memcpy(message.ids, worker.vaults, sizeof(worker.vaults));
+    channel_send(worker.start->channel, &message, true, NULL, 0);
     if (worker.staying_count > 0)
         return;
     uint64_t soonest = clock_ns() + TAKEN_MS * NS_PER_MS;
@@ -402,7 +434,7 @@ static void leave(uint64_t timeout_ms)
     acceptor_close(&worker.acceptor);
     adopt_stop(&worker.adoption);
     flush();
-    vault_client_finish(&worker.vault);
+    vault_bank_finish(&worker.bank);
     conns_release(&worker.conns);
     worker.leaving = true;
     worker.leave_ns = clock_ns() + timeout_ms * NS_PER_MS;
@@ -444,14 +476,28 @@ static void quit(uint64_t timeout_ms)
 
 /* There is another vault. One that leaves hands over what it has let go of, too, for as long as
  * nobody has taken that over: this says again that it may be. */
-static void open_vault(uint64_t serial, int channel)
+static void open_vault(uint64_t serial, uint64_t seat, int channel)
 {
-    vault_client_open(&worker.vault, channel);
-    worker.vault_serial = serial;
+    if (seat >= VAULT_PROCESSES_MAX) {
+        close(channel);
+        return;
+    }
+    vault_bank_open(&worker.bank, (uint32_t)seat, channel);
+    worker.vaults[seat] = serial;
     if (!worker.leaving)
         return;
-    if (vault_client_finish(&worker.vault))
+    if (vault_bank_finish(&worker.bank))
         released();
+}
+
+/* Also said later, when another number of connections is still to be taken over. */
+static void begin_to_serve(uint64_t expected)
+{
+    worker.conns.expected = expected < UINT32_MAX ? (uint32_t)expected : UINT32_MAX;
+    if (worker.acceptor.stopped)
+        acceptor_start(&worker.acceptor);
+    else
+        acceptor_room(&worker.acceptor);
 }
 
 static void reopen(uint64_t serial)
@@ -470,7 +516,7 @@ static void master_message(const struct message *message, int *fds, uint32_t fd_
 {
     switch (message->type) {
     case MESSAGE_SERVE:
-        acceptor_start(&worker.acceptor);
+        begin_to_serve(message->number);
         break;
     case MESSAGE_LEAVE:
         leave(message->number);
@@ -490,7 +536,7 @@ static void master_message(const struct message *message, int *fds, uint32_t fd_
         break;
     case MESSAGE_VAULT:
         if (fd_count == 1) {
-            open_vault(message->serial, fds[0]);
+            open_vault(message->serial, message->number, fds[0]);
             fds[0] = -1;
         }
         break;
@@ -547,7 +593,7 @@ static void prepare_acceptor(const struct worker_start *start)
         .conns = &worker.conns,
         .sources = must_zalloc(count * sizeof(*acceptor->sources)),
         .average = average_open,
-        .may_accept = may_accept,
+        .room = room_in_vaults,
         .accepted = connections_accepted,
         .context = start->board,
         .paused = true,
@@ -586,11 +632,12 @@ static bool is_worker(int32_t pid)
 static void prepare(const struct worker_start *start)
 {
     const struct settings *settings = start->generation->settings;
+    const struct capacity *capacity = &start->generation->capacity;
     struct error error;
 
     if (!loop_init(&worker.loop, &error) ||
-        !conns_init(&worker.conns, &worker.loop, start->arena, start->serial,
-                    (uint32_t)settings->worker_connections, worker.row->counters, &error))
+        !conns_init(&worker.conns, &worker.loop, start->arena, start->serial, capacity->connections,
+                    worker.row->counters, &error))
         fail(start->channel, error.text);
     forked_protect(worker.conns.arena.header, worker.conns.arena.size);
     forked_protect(worker.row, sizeof(*worker.row));
@@ -607,32 +654,38 @@ static void prepare(const struct worker_start *start)
     callbacks_init(&worker.loop);
     shared_lock_owners(is_worker);
     prepare_threads(start);
-    worker.vault = (struct vault_client){
-        .conns = &worker.conns,
-        .given = vault_given,
-        .lost = vault_lost,
-        .context = &worker.adoption,
-    };
+    worker.bank.conns = &worker.conns;
+    worker.bank.given = vault_given;
+    worker.bank.lost = vault_lost;
+    worker.bank.context = &worker.adoption;
+    worker.bank.changed = vaults_changed;
+    if (!vault_bank_init(&worker.bank, capacity->vaults, capacity->share, &error))
+        fail(start->channel, error.text);
     worker.adoption = (struct adoption){
         .dispatcher = &worker.dispatcher,
-        .vault = &worker.vault,
+        .bank = &worker.bank,
         .owner_of = owner_of,
         .done = adopted,
+        .full = adopted_full,
         .context = start->generation,
+        .most = capacity->worker_room < worker.conns.arena.record_count
+                    ? capacity->worker_room
+                    : worker.conns.arena.record_count,
     };
 }
 
 static void keep_descriptors(const struct worker_start *start)
 {
     const struct generation *generation = start->generation;
-    size_t count = 3, at = 0;
+    size_t count = 2 + VAULT_PROCESSES_MAX, at = 0;
 
     for (size_t i = 0; i < generation->listener_count; i++)
         count += generation->listeners[i].count;
     int *keep = must_alloc((count + generation->source_count) * sizeof(*keep));
     keep[at++] = start->arena;
     keep[at++] = start->channel;
-    keep[at++] = start->vault;
+    for (uint32_t i = 0; i < VAULT_PROCESSES_MAX; i++)
+        keep[at++] = start->vaults[i];
     for (size_t i = 0; i < generation->listener_count; i++) {
         const struct generation_listener *heard = &generation->listeners[i];
         for (uint32_t n = 0; n < heard->count; n++)
@@ -672,8 +725,10 @@ _Noreturn void worker_main(const struct worker_start *start)
     prepare_acceptor(start);
     if (!module_set_start(&worker.modules))
         fail(start->channel, text_string(&worker.errors.text));
-    if (start->vault >= 0)
-        vault_client_open(&worker.vault, start->vault);
+    for (uint32_t i = 0; i < VAULT_PROCESSES_MAX; i++) {
+        if (start->vaults[i] >= 0)
+            vault_bank_open(&worker.bank, i, start->vaults[i]);
+    }
     if (!loop_watch(&worker.loop, &worker.master, start->channel, EPOLLIN, master_ready))
         fail(start->channel, "cannot watch the master's channel");
     guard_start(&worker.loop);

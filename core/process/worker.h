@@ -10,8 +10,8 @@ struct worker_start {
     uint32_t slot;
     uint32_t serial; /* unique in the life of the master */
     int arena;
-    int channel; /* to the master */
-    int vault;   /* to the vault; -1 while there is none */
+    int channel;       /* to the master */
+    const int *vaults; /* to the vaults, by seat; -1 where there is none */
     struct board *board;
     struct board_row *row;
     pid_t master;

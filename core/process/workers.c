@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "process/child.h"
+#include "process/keeper.h"
 #include "process/master.h"
 #include "process/worker.h"
 #include "rpc/metric.h"
@@ -61,6 +62,7 @@ static void worker_free(struct worker *worker)
         }
     }
     timer_cancel(&master.loop, &worker->deadline);
+    outbox_clear(&worker->out);
     if (worker->channel.fd > 0) {
         loop_unwatch(&master.loop, &worker->channel);
         close(worker->channel.fd);
@@ -107,6 +109,7 @@ static struct worker *worker_new(struct generation *generation, uint32_t slot, b
         worker_free(worker);
         return NULL;
     }
+    worker->out = (struct outbox){.loop = &master.loop, .channel = pair[0]};
     if (probe)
         return worker;
     worker->serial = ++master.last_serial;
@@ -122,21 +125,26 @@ static struct worker *worker_new(struct generation *generation, uint32_t slot, b
     return worker;
 }
 
-/* Starts the process; `channel` and `vault` are its ends and are closed here. */
-static bool worker_fork(struct worker *worker, int channel, int vault, struct error *error)
+/* Starts the process; `channel` is its end and is closed here. */
+static bool worker_fork(struct worker *worker, int channel, struct error *error)
 {
+    int vaults[VAULT_PROCESSES_MAX];
     struct worker_start start = {
         .generation = worker->generation,
         .slot = worker->slot,
         .serial = worker->serial,
         .arena = worker->arena,
         .channel = channel,
-        .vault = vault,
+        .vaults = vaults,
         .board = master.board,
         .row = worker->row,
         .master = master.pid,
     };
 
+    for (uint32_t i = 0; i < VAULT_PROCESSES_MAX; i++)
+        vaults[i] = -1;
+    if (!worker->probe)
+        vaults_connect(worker->serial, vaults);
     worker->started_ns = clock_ns();
     worker->pid = fork();
     if (worker->pid == 0) {
@@ -146,8 +154,10 @@ static bool worker_fork(struct worker *worker, int channel, int vault, struct er
     }
     int number = errno;
     close(channel);
-    if (vault >= 0)
-        close(vault);
+    for (uint32_t i = 0; i < VAULT_PROCESSES_MAX; i++) {
+        if (vaults[i] >= 0)
+            close(vaults[i]);
+    }
     errno = number;
     if (worker->pid < 0) {
         error_errno(error, "cannot start a process");
@@ -166,6 +176,7 @@ void worker_resume(struct worker *worker, int channel)
     worker->next = master.workers;
     master.workers = worker;
     descriptors_refuse(channel);
+    worker->out = (struct outbox){.loop = &master.loop, .channel = channel};
     if (!loop_watch(&master.loop, &worker->channel, channel, EPOLLIN, channel_ready))
         log_error("cannot watch the channel of worker %u: errno %d", worker->slot, errno);
     if (worker->state == WORKER_LEAVING)
@@ -179,7 +190,7 @@ bool worker_spawn(struct generation *generation, uint32_t slot)
     int channel;
     struct worker *worker = worker_new(generation, slot, false, &channel, &error);
 
-    if (worker != NULL && worker_fork(worker, channel, vault_connect(worker->serial), &error))
+    if (worker != NULL && worker_fork(worker, channel, &error))
         return true;
     log_error("cannot start worker %u: %s", slot, error.text);
     return false;
@@ -190,7 +201,7 @@ struct worker *probe_spawn(struct generation *generation, struct error *error)
     int channel;
     struct worker *probe = worker_new(generation, 0, true, &channel, error);
 
-    if (probe == NULL || !worker_fork(probe, channel, -1, error))
+    if (probe == NULL || !worker_fork(probe, channel, error))
         return NULL;
     return probe;
 }
@@ -258,7 +269,8 @@ void worker_serve(struct worker *worker)
     worker->state = WORKER_SERVING;
     worker->served = true;
     show_state(worker, ROW_SERVING);
-    channel_tell(worker->channel.fd, MESSAGE_SERVE, 0, 0);
+    worker->expecting = true;
+    channel_tell(worker->channel.fd, MESSAGE_SERVE, 0, handover_expected(worker->slot));
 }
 
 /* ---- Dying ---- */
@@ -272,7 +284,7 @@ static void give_up(struct worker *worker)
     worker_blame(worker, &blame);
     worker->died = true;
     worker->state = WORKER_LEAVING; /* it does not fill its slot any more */
-    vault_tell(MESSAGE_DEAD, worker->serial);
+    vaults_tell(MESSAGE_DEAD, worker->serial);
     handover_add(worker, true);
     if (serving)
         replace(worker->slot, clock_ns() - worker->started_ns, blame.method != BOARD_NO_METHOD);
@@ -312,10 +324,7 @@ static void released(struct worker *worker, const struct message *message)
             channel_tell(worker->channel.fd, MESSAGE_TAKEN, worker->serial, 0);
         return;
     }
-    /* Not when it speaks of the vault before this one: it will hand over to this one, and say so.
-     * Those of earlier versions name themselves. */
-    if (worker->vault == 0 || worker->vault == message->serial || worker->serial == message->serial)
-        vault_tell(MESSAGE_DEAD, worker->serial);
+    vaults_released(worker, message);
     if (worker->released)
         handover_again(worker);
     else
@@ -357,6 +366,12 @@ static void worker_message(struct worker *worker, struct message *message)
         break;
     case MESSAGE_RELIEVE:
         relieve_begin(worker);
+        break;
+    case MESSAGE_FULL:
+        handover_full(worker, message->serial, (uint32_t)message->number);
+        break;
+    case MESSAGE_UNHELD:
+        worker->unheld = (uint32_t)message->number;
         break;
     case MESSAGE_REOPENED:
         reopen_answered(worker, message->serial, message->text);
@@ -514,6 +529,7 @@ static void worker_gone(struct worker *worker, int status)
     worker_free(worker);
     if (master.mode == MASTER_RUNNING)
         handover_advance();
+    vaults_sweep();
 }
 
 void workers_reap(void)
@@ -522,11 +538,7 @@ void workers_reap(void)
     pid_t pid;
 
     while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
-        if (pid == master.vault_pid) {
-            vault_gone(status);
-            continue;
-        }
-        if (upgrade_reaped(pid, status))
+        if (vault_reaped(pid, status) || upgrade_reaped(pid, status))
             continue;
         for (struct worker *w = master.workers; w != NULL; w = w->next) {
             if (w->pid == pid) {

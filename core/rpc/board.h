@@ -24,6 +24,7 @@
 #include "base/bytes.h"
 #include "base/counter.h"
 #include "base/error.h"
+#include "conf/settings.h"
 #include "net/counters.h"
 
 #define BOARD_METHODS_MAX 1024u /* distinct method names in the life of a master */
@@ -98,6 +99,9 @@ struct board_seat {
 /* The same process, as it tells of itself. */
 struct board_row {
     _Alignas(BOARD_PAGE) _Atomic uint32_t open; /* connections at present */
+    _Atomic uint32_t unheld;                    /* of them, those that no vault has room for */
+    _Atomic uint32_t crowded; /* 1: it accepts nothing, because it or the vaults have no room */
+    _Atomic uint32_t blocks;  /* of its arena, in use */
 
     /* The watchdog's view, stored by the worker around each handler: which method runs (1 + its
      * index, 0 for none), how many have run, and how long this one may take. No clock is read for
@@ -135,6 +139,12 @@ enum quarantined {
     QUARANTINED_WITH_FILTERS /* nor do filters see its refused calls: one of them has crashed */
 };
 
+/* One vault; only it writes here, but for what workers may damage. */
+struct board_vault {
+    _Atomic uint32_t held; /* sockets that it has */
+    counter refused;       /* and did not take, because there was no room for them */
+};
+
 struct board {
     uint32_t layout, size; /* BOARD_LAYOUT, sizeof(struct board) */
     uint64_t started_ns;   /* clock_ns() of the master's start */
@@ -144,7 +154,9 @@ struct board {
     counter crashes; /* workers that died of a signal or an unasked-for exit */
     counter hangs;   /* workers ended by the watchdog */
     counter vault_restarts;
-    counter log_lost; /* lines of the log that the master could not write */
+    counter log_lost;                         /* lines of the log that the master could not write */
+    _Atomic uint32_t vault_count, vault_room; /* vaults in use, and sockets that each can hold */
+    struct board_vault vaults[VAULT_PROCESSES_MAX];
 
     _Atomic uint32_t method_count;
     char names[BOARD_METHODS_MAX][BOARD_NAME_MAX];

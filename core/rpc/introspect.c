@@ -95,6 +95,32 @@ static struct pools pools_of(const struct board *board)
     return sum;
 }
 
+/* ---- Vaults ---- */
+
+/* What the vaults have, by their own word. */
+struct holdings {
+    uint64_t held, refused;
+    uint32_t unheld, crowded; /* connections that none has; workers that find no room */
+};
+
+static struct holdings holdings(const struct board *board)
+{
+    struct holdings sum = {0};
+
+    for (uint32_t i = 0; i < VAULT_PROCESSES_MAX; i++) {
+        sum.held += atomic_load_explicit(&board->vaults[i].held, memory_order_relaxed);
+        sum.refused += counter_read(&board->vaults[i].refused);
+    }
+    for (uint32_t i = 0; i < board->row_high; i++) {
+        const struct board_row *row = &board->rows[i];
+        if (atomic_load_explicit(&board->seats[i].state, memory_order_relaxed) == ROW_FREE)
+            continue;
+        sum.unheld += atomic_load_explicit(&row->unheld, memory_order_relaxed);
+        sum.crowded += atomic_load_explicit(&row->crowded, memory_order_relaxed);
+    }
+    return sum;
+}
+
 static void add_pool(cJSON *object, const struct pools *pools)
 {
     cJSON *pool = cJSON_AddObjectToObject(object, "pool");
@@ -102,6 +128,18 @@ static void add_pool(cJSON *object, const struct pools *pools)
     add_counter(pool, "busy", pools->busy);
     add_counter(pool, "queued", pools->queued);
     add_counter(pool, "stuck", pools->stuck);
+}
+
+static cJSON *describe_vaults(const struct board *board, const struct holdings *sum)
+{
+    cJSON *vaults = cJSON_CreateObject();
+
+    cJSON_AddNumberToObject(vaults, "processes", board->vault_count);
+    add_counter(vaults, "room", (uint64_t)board->vault_count * board->vault_room);
+    add_counter(vaults, "held", sum->held);
+    add_counter(vaults, "refused", sum->refused);
+    cJSON_AddNumberToObject(vaults, "unheld", sum->unheld);
+    return vaults;
 }
 
 cJSON *introspect_health(const struct introspect *introspect)
@@ -115,9 +153,15 @@ cJSON *introspect_health(const struct introspect *introspect)
         add_counter(health, "stuck_threads", stuck);
     add_counter(health, "generation", introspect->generation);
     if (board != NULL) {
+        struct holdings sum = holdings(board);
+        bool full = sum.crowded > 0 && sum.crowded >= serving(board);
+        if (sum.unheld > 0 || full)
+            cJSON_SetValuestring(cJSON_GetObjectItemCaseSensitive(health, "status"),
+                                 sum.unheld > 0 ? "unheld" : "full");
         cJSON_AddNumberToObject(health, "workers", board->workers);
         cJSON_AddNumberToObject(health, "serving", serving(board));
         add_counter(health, "uptime_seconds", (clock_ns() - board->started_ns) / NS_PER_S);
+        cJSON_AddItemToObject(health, "vaults", describe_vaults(board, &sum));
     }
     return health;
 }
@@ -252,6 +296,9 @@ cJSON *introspect_stats(const struct introspect *introspect)
     for (uint32_t c = 0; c < COUNT_LOG_LOST; c++)
         add_counter(connections, worker_counter_name((enum worker_counter)c),
                     board_sum(board, (enum worker_counter)c));
+    struct holdings sum = holdings(board);
+    add_counter(connections, "vault_held", sum.held);
+    cJSON_AddItemToObject(stats, "vaults", describe_vaults(board, &sum));
     cJSON *methods = cJSON_AddObjectToObject(stats, "methods");
     for (uint32_t i = 0; i < board_methods_known(board); i++)
         add_method(methods, board, i);

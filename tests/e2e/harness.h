@@ -38,6 +38,7 @@ struct server {
     pid_t pid;            /* the master; 0 while none runs */
     pid_t group;          /* its process group; 0 when none was ever started */
     int status;           /* as waitpid(2) gave it, once it has ended */
+    uint64_t files;       /* its limit on open files; 0: the test's */
     bool reports_allowed; /* a sanitizer's report in the log is no failure: a module crashes on
                              purpose */
     struct server *next;

@@ -11,6 +11,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -178,6 +179,8 @@ void server_spawn(struct server *server, const char *const options[])
         open_as(STDIN_FILENO, "/dev/null", O_RDONLY);
         open_as(STDERR_FILENO, log, O_WRONLY | O_CREAT | O_APPEND);
         dup2(STDERR_FILENO, STDOUT_FILENO);
+        if (server->files != 0)
+            setrlimit(RLIMIT_NOFILE, &(struct rlimit){server->files, server->files});
         execv(binary, (char *const *)(uintptr_t)argv);
         _exit(127);
     }
@@ -363,7 +366,7 @@ static pid_t find_vault(const struct server *server)
 
     for (size_t i = 0; i < count; i++) {
         char *path = keep_printf("/proc/%d/cmdline", (int)pids[i]);
-        if (access(path, R_OK) == 0 && strncmp(file_read(path, NULL), "pillion: vault", 14) == 0)
+        if (access(path, R_OK) == 0 && strncmp(file_read(path, NULL), "pillion: vault 0", 16) == 0)
             return pids[i];
     }
     return 0;

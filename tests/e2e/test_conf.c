@@ -604,7 +604,7 @@ START_TEST(out_of_descriptors_accepting_pauses_and_goes_on)
         clients[i] = client_connect(server);
         client_send_frame(clients[i], "{\"in\":\"ping\",\"params\":\"alive\"}");
     }
-    server_wait_log(server, "cannot accept");
+    server_wait_log(server, "accepting pauses");
     for (int i = 0; i < 100; i++) {
         client_expect(clients[i], "{\"out\":\"pong\",\"result\":\"alive\"}");
         close(clients[i]);
