@@ -1,12 +1,15 @@
 /* Making, mapping and checking arenas. See arena.h. */
 #include "net/arena.h"
 
+#include <errno.h>
 #include <fcntl.h>
+#include <stddef.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/log.h"
 #include "net/arena_layout.h"
 
 static uint64_t page_round(uint64_t size)
@@ -24,9 +27,9 @@ uint64_t arena_bytes(const struct arena_geometry *geometry)
     return blocks_at(geometry) + (uint64_t)geometry->blocks * BLOCK_SIZE;
 }
 
-int arena_create(const struct arena_geometry *geometry, uint32_t worker, struct error *error)
+static struct arena_header header_of(const struct arena_geometry *geometry, uint32_t worker)
 {
-    struct arena_header header = {
+    return (struct arena_header){
         .magic = ARENA_MAGIC,
         .layout = ARENA_LAYOUT,
         .record_size = sizeof(struct conn_record),
@@ -36,6 +39,20 @@ int arena_create(const struct arena_geometry *geometry, uint32_t worker, struct 
         .records_at = BLOCK_SIZE,
         .blocks_at = blocks_at(geometry),
     };
+}
+
+void arena_mend(int fd, const struct arena_geometry *geometry, uint32_t worker)
+{
+    struct arena_header header = header_of(geometry, worker);
+    size_t fixed = offsetof(struct arena_header, record_high);
+
+    if (pwrite(fd, &header, fixed, 0) != (ssize_t)fixed)
+        log_error("cannot write the header of an arena: errno %d", errno);
+}
+
+int arena_create(const struct arena_geometry *geometry, uint32_t worker, struct error *error)
+{
+    struct arena_header header = header_of(geometry, worker);
     uint64_t size = arena_bytes(geometry);
 
     int fd = memfd_create("pillion arena", MFD_CLOEXEC | MFD_ALLOW_SEALING);

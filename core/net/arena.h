@@ -106,6 +106,11 @@ uint64_t arena_bytes(const struct arena_geometry *geometry);
  * close-on-exec descriptor, or -1 with the reason. */
 int arena_create(const struct arena_geometry *geometry, uint32_t worker, struct error *error);
 
+/* Writes what never changes in an arena's header once more, before others take over from it: what a
+ * module may have written there instead costs no connection. Only for arenas of this binary's
+ * making. Master only. */
+void arena_mend(int fd, const struct arena_geometry *geometry, uint32_t worker);
+
 /* Maps an arena, of any layout that this binary knows (net/arena_layout.h), and checks its header
  * against the file's size: nothing in it is trusted, because a worker that died may have written
  * anywhere. Worker only. */

@@ -91,6 +91,8 @@ static struct source *source_new(struct worker *worker)
 
     source->serial = worker->serial;
     source->arena = fcntl(worker->arena, F_DUPFD_CLOEXEC, 0);
+    if (!worker->generation->former) /* whose arenas may have another layout */
+        arena_mend(source->arena, &worker->generation->geometry, worker->serial);
     source->slot = worker->slot;
     source->slots = worker->slots;
     source->open = worker_open(worker);

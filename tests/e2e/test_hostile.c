@@ -15,7 +15,8 @@ static struct server *serve_hostile(void)
     server_conf(server,
                 "load_module modules/hostile.so; load_module modules/limit.so; zone shared 64k;\n"
                 "quarantine_crashes off; handler_timeout 5s; drain_timeout 2s;",
-                "method rpc.health; method wild; method board; method truncates; method linger;"
+                "method rpc.health; method wild; method board; method header; method truncates; "
+                "method linger;"
                 "method spy; method ping { filter limit { zone shared; rate 1000000/s; } }");
     server_start(server);
     return server;
@@ -117,6 +118,28 @@ START_TEST(facts_of_the_master_cannot_be_written_to)
 }
 END_TEST
 
+START_TEST(a_damaged_header_costs_no_connection)
+{
+    struct server *server = serve_hostile();
+    int clients[20];
+
+    for (int i = 0; i < 20; i++) {
+        clients[i] = client_connect(server);
+        client_send(clients[i], "\x18\0\0\0{\"in\":\"pi", 13);
+    }
+    for (int round = 0; round < 3; round++) {
+        int client = client_connect(server);
+        client_send_frame(client, "{\"in\":\"header\"}");
+        client_expect_error(client, "module_crashed");
+    }
+    for (int i = 0; i < 20; i++) {
+        client_send(clients[i], "ng\",\"params\":1}", 15);
+        client_expect(clients[i], "{\"out\":\"pong\",\"result\":1}");
+    }
+    expect_all_well(server);
+}
+END_TEST
+
 START_TEST(memory_that_is_shared_cannot_be_cut_short)
 {
     struct server *server = serve_hostile();
@@ -161,5 +184,5 @@ END_TEST
 E2E_MAIN("hostile", wild_stores_into_the_board_end_with_their_worker,
          wild_stores_into_a_zone_keep_nobody_from_it,
          wild_stores_into_an_arena_end_with_their_worker, facts_of_the_master_cannot_be_written_to,
-         memory_that_is_shared_cannot_be_cut_short, descriptors_that_linger_hold_up_nobody,
-         the_vault_cannot_be_looked_into)
+         a_damaged_header_costs_no_connection, memory_that_is_shared_cannot_be_cut_short,
+         descriptors_that_linger_hold_up_nobody, the_vault_cannot_be_looked_into)

@@ -173,6 +173,8 @@ START_TEST(arena_header_of_random_bytes_is_refused)
                    16);
         must(pwrite(fd, bytes, sizeof(bytes), 0) == (ssize_t)sizeof(bytes));
         must(!maps(fd));
+        arena_mend(fd, &(struct arena_geometry){40, 8}, 7);
+        must(maps(fd));
     }
     close(fd);
 }
