@@ -283,4 +283,8 @@ const struct command server_command = {
              "COMMAND …",
     .summary = "Pillion serves remote procedure calls whose methods come from modules.",
     .options = options,
+    .notes = "A server in the foreground ends with Ctrl-C, and when its terminal is closed.\n"
+             "\n"
+             "Exit status: 0 when all went well, 1 when the server cannot start or the order was\n"
+             "not carried out, 64 when the command line is wrong.\n",
 };

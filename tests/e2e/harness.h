@@ -160,6 +160,9 @@ struct run run_command(const char *const argv[], const char *input, int64_t ms);
     run_command((const char *const[]){pillion_binary(), __VA_ARGS__, NULL}, NULL, PATIENCE_MS)
 const char *pillion_binary(void);
 
+/* False, and says so, where there are no pseudoterminals (pts(4)): in a chroot without /dev/pts. */
+bool terminals_exist(void);
+
 /* `pillion -s VERB -p PREFIX`. */
 struct run server_ask(const struct server *server, const char *verb);
 

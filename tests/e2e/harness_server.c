@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <pty.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -516,6 +517,19 @@ struct run run_command(const char *const argv[], const char *input, int64_t ms)
     buffer_add(&texts[0], "", 1);
     buffer_add(&texts[1], "", 1);
     return (struct run){decode(status), keep(texts[0].data), keep(texts[1].data)};
+}
+
+bool terminals_exist(void)
+{
+    int terminal, other;
+
+    if (openpty(&terminal, &other, NULL, NULL, NULL) < 0) {
+        fprintf(stderr, "left out: there are no pseudoterminals here: %s\n", strerror(errno));
+        return false;
+    }
+    close(terminal);
+    close(other);
+    return true;
 }
 
 struct run server_ask(const struct server *server, const char *verb)
