@@ -125,15 +125,13 @@ PILLION_EXPORT void pillion_reply_raw(pillion_request *req, const char *out, pil
 
 PILLION_EXPORT void pillion_fail(pillion_request *req, const char *code, const char *format, ...)
 {
-    char text[1024];
     va_list args;
 
     if (!offload_on_loop("pillion_fail"))
         return;
     va_start(args, format);
-    vsnprintf(text, sizeof(text), format, args);
+    request_fail_v(req, code == NULL ? PILLION_INTERNAL_ERROR : code, format, args);
     va_end(args);
-    request_fail(req, code == NULL ? PILLION_INTERNAL_ERROR : code, "%s", text);
 }
 
 PILLION_EXPORT void pillion_fail_raw(pillion_request *req, const char *code, pillion_bytes result)

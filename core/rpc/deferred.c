@@ -373,6 +373,15 @@ bool deferred_on_cancel(struct deferreds *all, uint64_t token, void (*cancelled)
     if (deferred == NULL || deferred->serial != (uint32_t)token ||
         (deferred->state != DEFERRED_HANDLER && deferred->state != DEFERRED_WAITING))
         return false;
+    if (deferred->cancelled != NULL && cancelled != NULL &&
+        (deferred->cancelled != cancelled || deferred->data != data)) {
+        const struct pillion_request *req =
+            deferred->home != NULL ? deferred->home : &deferred->req;
+        log_error(
+            "module %s: \"%s\" gives a second pillion_on_cancel for a request: the first will "
+            "not be called (where that is meant, take it away with NULL before)",
+            deferred->instance->name, req->method->own_name);
+    }
     deferred->cancelled = cancelled;
     deferred->data = data;
     return true;

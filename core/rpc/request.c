@@ -180,24 +180,58 @@ static void note_failure(struct pillion_request *req, const char *code)
     snprintf(req->code, sizeof(req->code), "%s", code);
 }
 
-void request_fail(struct pillion_request *req, const char *code, const char *format, ...)
+#define RESULT_SIZE(message) ((message)*6 + 512) /* each byte may become \u00XX */
+
+/* Room for the result of an error, which is cut to what a reply may have; it has room for a message
+ * that is brief, whatever that is. */
+static size_t result_room(const struct pillion_request *req, const struct reply *empty,
+                          size_t message)
 {
-    char message[FAIL_MESSAGE_MAX], result[FAIL_MESSAGE_MAX * 6 + 512];
-    va_list args;
+    size_t most = req->max_reply > reply_size(empty) ? req->max_reply - reply_size(empty) : 0;
+    size_t room = RESULT_SIZE(message);
+
+    if (room > most)
+        room = most < RESULT_SIZE(FAIL_MESSAGE_MAX) ? RESULT_SIZE(FAIL_MESSAGE_MAX) : most;
+    return room;
+}
+
+/* Long messages are made in the request's memory, and cut where there is not enough of it. */
+void request_fail_v(struct pillion_request *req, const char *code, const char *format, va_list args)
+{
+    char brief[FAIL_MESSAGE_MAX], brief_result[RESULT_SIZE(FAIL_MESSAGE_MAX)];
+    char *message = brief, *result = brief_result;
+    size_t room = sizeof(brief_result);
+    struct reply reply = {.id = req->id};
+    va_list again;
 
     if (!may_answer(req))
         return;
-    va_start(args, format);
-    int size = vsnprintf(message, sizeof(message), format, args);
-    va_end(args);
-    size_t length = size < 0 ? 0 : strlen(message);
-    note_failure(req, code);
-    struct reply reply = {
-        .result = reply_error_result(code, (struct bytes){message, length}, result, sizeof(result)),
-        .id = req->id,
-    };
     reply_set_out_string(&reply, "error");
+    va_copy(again, args);
+    int needed = vsnprintf(brief, sizeof(brief), format, args);
+    if (needed >= FAIL_MESSAGE_MAX) {
+        size_t size = (size_t)needed + 1, long_room = result_room(req, &reply, size);
+        char *memory = pool_alloc(req->pool, size + long_room);
+        if (memory != NULL && vsnprintf(memory, size, format, again) == needed) {
+            message = memory;
+            result = memory + size;
+            room = long_room;
+        }
+    }
+    va_end(again);
+    size_t length = needed < 0 ? 0 : strlen(message);
+    note_failure(req, code);
+    reply.result = reply_error_result(code, (struct bytes){message, length}, result, room);
     send_reply(req, &reply, reply_size(&reply));
+}
+
+void request_fail(struct pillion_request *req, const char *code, const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    request_fail_v(req, code, format, args);
+    va_end(args);
 }
 
 static void fail_too_large(struct pillion_request *req, size_t size)

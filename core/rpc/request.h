@@ -6,6 +6,7 @@
 #ifndef PILLION_RPC_REQUEST_H
 #define PILLION_RPC_REQUEST_H
 
+#include <stdarg.h>
 #include <stdbool.h>
 
 #include "base/memory.h"
@@ -59,6 +60,9 @@ void request_reply(struct pillion_request *req, const char *out, struct bytes re
 /* Answers {"out": "error", …}. */
 __attribute__((format(printf, 3, 4))) void request_fail(struct pillion_request *req,
                                                         const char *code, const char *format, ...);
+
+__attribute__((format(printf, 3, 0))) void
+request_fail_v(struct pillion_request *req, const char *code, const char *format, va_list args);
 
 /* Answers {"out": "error"} and a result that is known to be valid JSON. */
 void request_fail_raw(struct pillion_request *req, const char *code, struct bytes result);

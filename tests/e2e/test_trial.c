@@ -240,6 +240,30 @@ START_TEST(what_waits_is_given_up_when_modules_stop)
 }
 END_TEST
 
+START_TEST(a_second_on_cancel_is_told)
+{
+    static const struct {
+        const char *how, *told;
+        bool mistake;
+    } cases[] = {{"twice", "the second is told", true},
+                 {"same", "the first is told", false},
+                 {"instead", "the second is told", false}};
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+        log_begin();
+        start(load("later", ""), "method cancels;");
+        pillion_test_begin(
+            keep_printf("{\"in\":\"cancels\",\"params\":{\"how\":\"%s\"}}", cases[i].how));
+        ck_assert(pillion_test_stop());
+        const char *log = logged();
+        expect_part(log, cases[i].told);
+        ck_assert_int_eq(
+            strstr(log, "module later: \"cancels\" gives a second pillion_on_cancel") != NULL,
+            cases[i].mistake);
+    }
+}
+END_TEST
+
 START_TEST(stats_are_those_of_a_server)
 {
     for (int i = 0; i < 2; i++) { /* they begin anew */
@@ -272,9 +296,9 @@ START_TEST(nothing_starts_while_a_thread_is_at_work)
 }
 END_TEST
 
-E2E_MAIN("trial", nothing_starts_while_a_thread_is_at_work, methods_are_called,
-         what_waits_is_waited_for, zones_end_with_their_modules, where_nothing_runs_calls_say_so,
-         replies_are_those_of_their_requests, what_waits_is_given_up_when_modules_stop,
-         stats_are_those_of_a_server, time_is_limited_and_clients_may_leave,
-         what_is_over_is_poisoned, filters_and_zones_work, mistakes_are_told,
-         it_starts_as_often_as_is_wanted)
+E2E_MAIN("trial", a_second_on_cancel_is_told, nothing_starts_while_a_thread_is_at_work,
+         methods_are_called, what_waits_is_waited_for, zones_end_with_their_modules,
+         where_nothing_runs_calls_say_so, replies_are_those_of_their_requests,
+         what_waits_is_given_up_when_modules_stop, stats_are_those_of_a_server,
+         time_is_limited_and_clients_may_leave, what_is_over_is_poisoned, filters_and_zones_work,
+         mistakes_are_told, it_starts_as_often_as_is_wanted)

@@ -64,6 +64,31 @@ static void wait_ms(pillion_request *req)
     pillion_on_cancel(wait->token, wait_gone, wait);
 }
 
+/* ---- cancels: {"how": "twice", "same" or "instead"} ---- */
+
+static void first_gone(void *data)
+{
+    pillion_log(data, PILLION_LOG_NOTICE, "the first is told");
+}
+
+static void second_gone(void *data)
+{
+    pillion_log(data, PILLION_LOG_NOTICE, "the second is told");
+}
+
+static void cancels(pillion_request *req)
+{
+    const char *how =
+        cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(pillion_params(req), "how"));
+    pillion_instance *self = pillion_self(req);
+    pillion_token token = pillion_defer(req, 0);
+
+    pillion_on_cancel(token, first_gone, self);
+    if (strcmp(how, "instead") == 0)
+        pillion_on_cancel(token, NULL, NULL);
+    pillion_on_cancel(token, strcmp(how, "same") == 0 ? first_gone : second_gone, self);
+}
+
 /* ---- hold and let go: {"key": N} ---- */
 
 #define HELD_MAX 1000
@@ -624,6 +649,7 @@ static void hits(pillion_request *req)
 static const pillion_method methods[] = {
     {.name = "wait", .handler = wait_ms},
     {.name = "retry", .handler = wait_ms, .idempotent = true},
+    {.name = "cancels", .handler = cancels},
     {.name = "hold", .handler = hold},
     {.name = "hold_again", .handler = hold, .idempotent = true},
     {.name = "let_go", .handler = let_go},

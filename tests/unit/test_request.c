@@ -24,6 +24,7 @@ static size_t sink_size;
 static unsigned reserved;
 static bool sink_full;
 static char log_path[64];
+static uint64_t max_reply = 1000;
 
 static char *sink_reserve(struct pillion_request *req, size_t size)
 {
@@ -51,7 +52,7 @@ static void run(pillion_handler handler, const char *params)
                                        .pool = &pool,
                                        .reserve = sink_reserve,
                                        .peer = sink_peer,
-                                       .max_reply = 1000};
+                                       .max_reply = max_reply};
     reserved = 0;
     sink_size = 0;
     request_run(&request);
@@ -63,7 +64,7 @@ static void run(pillion_handler handler, const char *params)
 /* The reply's body as a string. */
 static const char *body(void)
 {
-    static char text[8192];
+    static char text[1 << 16];
     struct frame frame;
 
     ck_assert_int_eq(frame_next((struct bytes){sink, sink_size}, UINT32_MAX, &frame), FRAME_WHOLE);
@@ -213,6 +214,16 @@ START_TEST(failures_have_code_and_message)
     failed("internal_error", "\"\"");
     run(fail_at_length, "1");
     failed("my_code", "\\u0001\\u0001");
+    ck_assert_uint_lt(sink_size, 10000);
+    max_reply = 1 << 20;
+    run(fail_at_length, "1");
+    failed("my_code", "\\u0001\\u0001");
+    ck_assert_uint_gt(sink_size, 4999 * 6); /* all of it */
+    pool.limit = 20000;                     /* no memory for that: cut, and not lost */
+    run(fail_at_length, "1");
+    failed("my_code", "\\u0001\\u0001");
+    pool.limit = 0;
+    max_reply = 1000;
     clean_up();
 }
 END_TEST

@@ -299,7 +299,8 @@ void pillion_reply(pillion_request *req, const char *out, cJSON *result);
 void pillion_reply_raw(pillion_request *req, const char *out, pillion_bytes result);
 
 /* Replies with an error: {"out": "error", "result": {"code": code, "message": …}}. Codes of your
- * own are welcome; PILLION_INVALID_PARAMS is for params that your method cannot take. */
+ * own are welcome; PILLION_INVALID_PARAMS is for params that your method cannot take. The message
+ * is cut where it is longer than a reply may be, or than there is memory for. */
 void pillion_fail(pillion_request *req, const char *code, const char *format, ...)
     PILLION_PRINTF(3, 4);
 
@@ -336,7 +337,10 @@ pillion_request *pillion_resume(pillion_token token);
 
 /* Has `cancelled` called, once, when the request times out or its client is gone, so that work for
  * it can be given up. Not called once it is resumed. Returns false when the token leads nowhere
- * already. */
+ * already.
+ *
+ * A request has one: a second call takes the place of the first, which is logged as a mistake
+ * unless it is the same, or the first was taken away by NULL. */
 bool pillion_on_cancel(pillion_token token, void (*cancelled)(void *data), void *data);
 
 /* ---- Work that blocks; since 1.2 ---- */
