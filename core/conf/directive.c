@@ -236,18 +236,41 @@ static struct conf_statement default_statement(struct scope *scope,
     return statement;
 }
 
+/* Stores it as if it stood at `place`. Errors go to `errors`. */
+static void store_default_at(const struct scope *scope, const struct conf_directive *directive,
+                             const struct conf_place *place, struct conf_errors *errors)
+{
+    struct conf_apply apply = *scope->apply;
+    struct scope own = *scope;
+
+    apply.errors = errors;
+    own.apply = &apply;
+    own.place = place;
+    struct conf_statement statement = default_statement(&own, directive);
+    store_statement(&own, directive, &statement, true);
+}
+
+/* A default that is wrong is no mistake of the operator's, whose configuration may not even mention
+ * the directive: what is wrong with it is told of the table, and not of a line. */
 static void store_default(struct scope *scope, const struct conf_directive *directive)
 {
-    unsigned before = scope->apply->errors->count;
+    static const struct conf_place nowhere = {0};
+    struct conf_errors errors = {0}, faults = {0};
 
     if (directive->fallback == NULL || (directive->contexts & scope->context) == 0)
         return;
-    struct conf_statement statement = default_statement(scope, directive);
-    store_statement(scope, directive, &statement, true);
-    if (scope->apply->errors->count > before)
-        conf_error(scope->apply->errors, scope->place,
-                   "that is the default of \"%s\" in %s, which is wrong itself", directive->name,
-                   scope->where);
+    store_default_at(scope, directive, scope->place, &errors);
+    if (errors.count > 0) {
+        store_default_at(scope, directive, &nowhere, &faults);
+        conf_error(
+            scope->apply->errors, scope->place,
+            "%s: the module is at fault, and its author has to correct it: the default of its "
+            "directive \"%s\", .fallback = \"%s\", is wrong: %.*s",
+            scope->where, directive->name, directive->fallback,
+            (int)strcspn(text_string(&faults.text), "\n"), text_string(&faults.text));
+    }
+    conf_errors_free(&errors);
+    conf_errors_free(&faults);
 }
 
 /* ---- names ---- */

@@ -177,6 +177,15 @@ const char *elf_image_needed(const struct elf_image *image, size_t index)
     return NULL;
 }
 
+const char *elf_image_search(const struct elf_image *image)
+{
+    uint64_t at = dynamic_value(image, DT_RUNPATH);
+
+    if (at == 0)
+        at = dynamic_value(image, DT_RPATH);
+    return at == 0 ? NULL : elf_image_string(image, image->strings + at);
+}
+
 /* ---- Symbols ---- */
 
 /* No table says how many symbols there are, but the hash tables know: the old one has a chain entry

@@ -51,6 +51,11 @@ const char *elf_image_string(const struct elf_image *image, uint64_t address);
  * there is none to read. Borrowed. */
 const char *elf_image_needed(const struct elf_image *image, size_t index);
 
+/* Where those libraries are looked for besides: folders with colons between them, as they were
+ * given when the file was linked (DT_RUNPATH, or DT_RPATH where that is all there is). NULL:
+ * nowhere. Borrowed. */
+const char *elf_image_search(const struct elf_image *image);
+
 /* The contents of a section, which need not be a part of memory: ".comment". Data NULL when there
  * is none. Borrowed. */
 struct bytes elf_image_section(const struct elf_image *image, const char *name);

@@ -16,6 +16,7 @@
 #include "module/elf.h"
 #include "module/filters.h"
 #include "module/hook_error.h"
+#include "module/origin.h"
 #include "rpc/metric.h"
 #include "rpc/note.h"
 
@@ -119,6 +120,8 @@ static bool open_module(struct module_set *set, const struct module_source *sour
         file = path;
     }
     module_set_stage(set, module, "loading");
+    if (source->fd >= 0 && !origin_load(source->settings->path, source->fd, &error))
+        return module_error(set, module, error.text);
     module->handle = dlopen(file, RTLD_NOW | RTLD_LOCAL);
     if (module->handle == NULL) {
         explain(file, module->settings->label, dlerror(), &error);

@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -22,6 +23,7 @@ static const struct broken {
     {"abi_major", {"abi_major.so", "needs module API 7.0", "this server offers 1."}, false},
     {"abi_minor", {"abi_minor.so", "needs module API 1.900", "newer server"}, false},
     {"check_fails", {"check_fails.so", "check failed: the moon is full", NULL}, false},
+    {"bad_fallback", {"the module is at fault", ".fallback = \"4 apples\"", "\"size\""}, false},
     {"silent_fails", {"silent_fails.so", "gave no reason", NULL}, false},
     {"check_crashes", {"check_crashes.so", "crashed", "SIGABRT"}, false},
     {"start_fails", {"start_fails.so", "start failed: the oven is cold: 7 degrees", NULL}, false},
@@ -421,7 +423,66 @@ START_TEST(counters_of_the_whole_server_are_read_on_an_address_of_its_own)
 }
 END_TEST
 
-E2E_MAIN("modules", modules_of_every_header_that_there_was_load,
+static void compile(const struct server *server, const char *arguments)
+{
+    struct run run = run_command(
+        (const char *const[]){
+            "/bin/sh", "-c",
+            keep_printf("cd %s/modules && cc -shared -fPIC %s", server->prefix, arguments), NULL},
+        NULL, PATIENCE_MS);
+    expect_status(&run, 0);
+}
+
+/* Also by a sealed copy, which lies in no folder of its own; and a library of a library. */
+START_TEST(libraries_beside_a_module_are_found)
+{
+    const char *header = keep(realpath("core/include", NULL)); /* tests run in the source tree */
+    struct server *server = server_new();
+
+    ck_assert_ptr_nonnull(header);
+    mkdir(server_path(server, "modules/lib"), 0755);
+    server_write(server, "modules/deep.c", "const char *deep(void) { return \"deep\"; }\n");
+    server_write(server, "modules/near.c",
+                 "const char *deep(void); const char *near(void) { return deep(); }\n");
+    server_write(
+        server, "modules/far.c",
+        "#include <pillion/module.h>\n"
+        "const char *near(void);\n"
+        "static void far(pillion_request *req)\n"
+        "{ pillion_reply(req, \"far\", cJSON_CreateString(near())); }\n"
+        "static const pillion_method methods[] = {{.name = \"far\", .handler = far}, {0}};\n"
+        "PILLION_MODULE(.name = \"far\", .version = \"1\", .methods = methods);\n");
+    compile(server, "-Wl,-soname,libdeep.so.1 -o lib/libdeep.so.1 deep.c");
+    compile(server, "-Wl,-soname,libnear.so.1 -Wl,-rpath,'$ORIGIN' -o lib/libnear.so.1 near.c "
+                    "lib/libdeep.so.1");
+    compile(server,
+            keep_printf("-I%s -Wl,-rpath,'/nowhere:${ORIGIN}/lib' -o far.so far.c lib/libnear.so.1",
+                        header));
+    for (int pinned = 0; pinned < 2; pinned++) {
+        server_conf(
+            server,
+            keep_printf("pin_modules %s; load_module modules/far.so;", pinned ? "on" : "off"),
+            "method far;");
+        struct run run = pillion("-t", "-p", server->prefix);
+        expect_status(&run, 0);
+        server_start(server);
+        int client = client_connect(server);
+        client_send_frame(client, "{\"in\":\"far\"}");
+        client_expect(client, "{\"out\":\"far\",\"result\":\"deep\"}");
+        server_signal(server, SIGQUIT);
+        ck_assert_int_eq(server_wait_exit(server, PATIENCE_MS), 0);
+    }
+    run_command(
+        (const char *const[]){"/bin/rm", server_path(server, "modules/lib/libnear.so.1"), NULL},
+        NULL, PATIENCE_MS);
+    struct run run = pillion("-t", "-p", server->prefix);
+    expect_status(&run, 1);
+    expect_part(run.err, "far.so: libnear.so.1: cannot open shared object file");
+}
+END_TEST
+
+E2E_MAIN("modules", libraries_beside_a_module_are_found,
+         modules_of_every_header_that_there_was_load,
          every_broken_module_is_named_by_the_test_of_the_configuration,
          no_broken_module_starts_a_server, no_broken_module_disturbs_a_server_that_runs,
          an_error_of_a_module_points_at_its_load_module,

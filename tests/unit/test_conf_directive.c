@@ -588,14 +588,13 @@ START_TEST(a_default_that_is_wrong_is_reported_as_such)
         {0},
     };
 
-    apply_module(bad, "time 5s;",
-                 "t:1:1: \"time\" must be a time, such as 200ms, 5s or 1m30s, not \"soon\"\n"
-                 "    1 | time 5s;\n"
-                 "      | ^\n"
-                 "t:1:1: that is the default of \"time\" in load_module auth.so, which is wrong "
-                 "itself\n"
-                 "    1 | time 5s;\n"
-                 "      | ^\n");
+    apply_module(
+        bad, "time 5s;",
+        "t:1:1: load_module auth.so: the module is at fault, and its author has to correct it: "
+        "the default of its directive \"time\", .fallback = \"soon\", is wrong: \"time\" must "
+        "be a time, such as 200ms, 5s or 1m30s, not \"soon\"\n"
+        "    1 | time 5s;\n"
+        "      | ^\n");
 }
 END_TEST
 

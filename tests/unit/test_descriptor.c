@@ -361,7 +361,10 @@ START_TEST(a_default_that_is_wrong_is_the_modules_mistake)
     pillion_directive *directives = (pillion_directive *)(uintptr_t)module.descriptor.directives;
     directives[1].fallback = "10";
     ck_assert(!descriptor_configure(&set, &module));
-    said("t:1:13: that is the default of \"number\" in load_module one.so, which is wrong itself");
+    said(
+        "t:1:13: load_module one.so: the module is at fault, and its author has to correct it: the "
+        "default of its directive \"number\", .fallback = \"10\", is wrong: \"number\" must be "
+        "from");
     tear_down(&set);
 }
 END_TEST
