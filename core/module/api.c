@@ -91,8 +91,10 @@ static bool check_result(pillion_request *req, struct bytes result)
     if (result.data != NULL && json_check(result, &reply_limits, &error))
         return true;
     log_error("module %s: \"%s\" replied with bytes that are not valid JSON: %s, at byte %zu",
-              req->method->instance->name, req->method->own_name, error.reason, error.offset);
-    request_fail(req, PILLION_INTERNAL_ERROR, "the method replied with invalid JSON");
+              pillion_self(req)->name, req->method->own_name, error.reason, error.offset);
+    request_fail(req, PILLION_INTERNAL_ERROR,
+                 "\"%s\" replied with invalid JSON (module %s): %s, at byte %zu of the result",
+                 req->method->own_name, pillion_self(req)->name, error.reason, error.offset);
     return false;
 }
 

@@ -209,8 +209,10 @@ static void timed_out(struct timer *timer)
     struct deferred *deferred = container_of(timer, struct deferred, timer);
 
     deferred->timed_out = true;
-    deferred_fail(deferred, "timeout", "\"%s\" did not answer within %llu ms",
-                  deferred->req.method->name.data, (unsigned long long)deferred->timeout_ms);
+    deferred_fail(
+        deferred, "timeout",
+        "\"%s\" did not answer within %llu ms; what it has begun may still be carried out",
+        deferred->req.method->name.data, (unsigned long long)deferred->timeout_ms);
 }
 
 /* From `now` on, as clock_ns() tells it. */

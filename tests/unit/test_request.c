@@ -386,7 +386,8 @@ START_TEST(replies_that_are_no_json_become_internal_errors)
     for (size_t i = 0; i < sizeof(texts) / sizeof(*texts); i++) {
         raw = texts[i];
         run(raw_bytes, "1");
-        failed("internal_error", "invalid JSON");
+        failed("internal_error", "\\\"own\\\" replied with invalid JSON (module toy): ");
+        failed("internal_error", " of the result");
         const char *text = logged();
         ck_assert_msg(strstr(text, "module toy: \"own\" replied with bytes that are not valid") !=
                           NULL,
