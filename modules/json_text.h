@@ -11,56 +11,93 @@
 struct json_text {
     char *data;
     size_t size, capacity;
+    size_t limit;       /* of the size; 0: none. What would go beyond it is not even begun */
     const char *failed; /* why it is not whole, such as memory that ran out; or NULL */
+    bool too_large;     /* it failed at its limit */
 };
 
 #define JSON_TEXT_KEPT 65536u
 
+static inline void json_text_free(struct json_text *text)
+{
+    free(text->data);
+    *text = (struct json_text){.limit = text->limit};
+}
+
 /* Empty again, for the next text; its memory is kept unless that is large. */
 static inline void json_text_reset(struct json_text *text)
 {
+    if (text->capacity > JSON_TEXT_KEPT)
+        json_text_free(text);
     text->size = 0;
     text->failed = NULL;
-    if (text->capacity <= JSON_TEXT_KEPT)
-        return;
-    free(text->data);
-    *text = (struct json_text){0};
+    text->too_large = false;
+}
+
+/* True when there is room for that many bytes more. */
+static inline bool json_reserve(struct json_text *text, size_t size)
+{
+    if (text->failed != NULL)
+        return false;
+    if (text->limit != 0 && size > text->limit - text->size) {
+        text->failed = "it is larger than max_reply";
+        text->too_large = true;
+        return false;
+    }
+    if (size <= text->capacity - text->size)
+        return true;
+    size_t capacity = (text->size + size) * 2 + 256;
+    char *grown = realloc(text->data, capacity);
+    if (grown == NULL) {
+        text->failed = "out of memory";
+        return false;
+    }
+    text->data = grown;
+    text->capacity = capacity;
+    return true;
 }
 
 static inline void json_append(struct json_text *text, const char *data, size_t size)
 {
-    if (text->failed != NULL)
+    if (!json_reserve(text, size))
         return;
-    if (text->size + size > text->capacity) {
-        size_t capacity = (text->size + size) * 2 + 256;
-        char *grown = realloc(text->data, capacity);
-        if (grown == NULL) {
-            text->failed = "out of memory";
-            return;
-        }
-        text->data = grown;
-        text->capacity = capacity;
-    }
     memcpy(text->data + text->size, data, size);
     text->size += size;
+}
+
+static inline bool json_is_plain(char c)
+{
+    return (unsigned char)c >= 0x20 && c != '"' && c != '\\';
+}
+
+/* A piece of UTF-8 as it stands within a JSON string. */
+static inline void json_append_piece(struct json_text *text, const char *data, size_t size)
+{
+    static const char hex[] = "0123456789abcdef";
+    const char *end = data + size, *plain;
+
+    for (; data < end; data = plain) {
+        for (plain = data; plain < end && json_is_plain(*plain); plain++)
+            ;
+        json_append(text, data, (size_t)(plain - data));
+        for (; plain < end && !json_is_plain(*plain) && json_reserve(text, 6); text->size += 6) {
+            unsigned char c = (unsigned char)*plain++;
+            memcpy(text->data + text->size, "\\u00", 4);
+            text->data[text->size + 4] = hex[c >> 4];
+            text->data[text->size + 5] = hex[c & 15];
+        }
+        if (text->failed != NULL)
+            return;
+    }
 }
 
 /* UTF-8 as a JSON string. */
 static inline void json_append_string(struct json_text *text, const char *data, size_t size)
 {
-    size_t plain = 0;
-
+    if (!json_reserve(text, size + 2)) /* before anything is copied */
+        return;
     json_append(text, "\"", 1);
-    for (size_t i = 0; i < size; i++) {
-        unsigned char c = (unsigned char)data[i];
-        char escaped[8];
-        if (c >= 0x20 && c != '"' && c != '\\')
-            continue;
-        json_append(text, data + plain, i - plain);
-        json_append(text, escaped, (size_t)snprintf(escaped, sizeof(escaped), "\\u%04x", c));
-        plain = i + 1;
-    }
-    json_append(text, data + plain, size - plain);
+    json_append_piece(text, data, size);
     json_append(text, "\"", 1);
 }
 
