@@ -30,7 +30,7 @@ LIB_OBJ     := $(filter-out $(B)/obj/core/cmd/main.o,$(CORE_OBJ))
 # What modules need beyond libc, by the names that pkg-config knows. A library that is not there costs
 # the modules that need it, and nothing else.
 NEEDS_auth  := libcrypto
-NEEDS_postgres := libpq
+NEEDS_postgres := libpq libcrypto
 NEEDS_redis := hiredis
 FOUND_NEEDS := $(shell command -v pkg-config >/dev/null && for p in $(sort $(foreach m,auth postgres redis,$(NEEDS_$(m)))); do pkg-config --exists $$p && echo $$p; done)
 can_build    = $(if $(filter-out $(FOUND_NEEDS),$(NEEDS_$(1))),,$(1))
@@ -104,7 +104,7 @@ $(B)/run:
 # ---- On a fresh machine ---------------------------------------------------------------------------
 
 RUN_PACKAGES  := gcc libc6-dev libcjson-dev pkg-config libhiredis-dev libpq-dev libssl-dev
-TEST_PACKAGES := $(RUN_PACKAGES) check libsubunit-dev clang libclang-rt-14-dev g++ python3 postgresql redis-server
+TEST_PACKAGES := $(RUN_PACKAGES) check libsubunit-dev clang libclang-rt-14-dev g++ python3 pgbouncer postgresql redis-server
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
 # $(call install,PACKAGES): installs what is missing of them, and says what. Elsewhere than on

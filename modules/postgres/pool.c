@@ -1,5 +1,6 @@
-/* A worker's connections to PostgreSQL. A request goes to the one with the fewest results to come;
- * those that come before the first connection is there wait for it. */
+/* A worker's connections to PostgreSQL. A request is sent when one of them is free, or has only
+ * what is known to be quick before it, and waits in line until then: so that a slow one holds up
+ * nobody while there is another connection, and what times out in line has never been sent. */
 #include "connection.h"
 
 #include <stdio.h>
@@ -11,11 +12,10 @@
 /* A request that waits, and what it asks for, in its own memory. */
 struct waiting_query {
     struct waiting waiting;
-    const struct method *method;
-    const char *const *values;
+    struct query query;
 };
 
-/* ---- Waiting for the first connection ---- */
+/* ---- Waiting for a connection ---- */
 
 static void fail_waiting(struct pool *pool)
 {
@@ -26,16 +26,14 @@ static void fail_waiting(struct pool *pool)
     }
 }
 
-/* The first attempt has come to an end, good or bad. */
+/* The attempt that requests wait for has come to an end, good or bad. */
 static void attempt_ended(struct connection *connection)
 {
     connection->pool->opening -= connection->opening;
     connection->opening = false;
 }
 
-/* The first connections are being opened. */
-static void pool_wait(struct pool *pool, pillion_request *req, const struct method *method,
-                      const char *const *values)
+static void pool_wait(struct pool *pool, pillion_request *req, const struct query *query)
 {
     const struct settings *settings = pool->settings;
     struct waiting_line *line = &pool->waiting;
@@ -44,24 +42,58 @@ static void pool_wait(struct pool *pool, pillion_request *req, const struct meth
                                                 settings->max_unsent, "PostgreSQL");
     if (place == NULL)
         return;
-    place->method = method;
-    place->values = values;
-    waiting_join(line, &place->waiting, req, query_size(method, values), settings->timeout_ms);
+    place->query = *query;
+    waiting_join(line, &place->waiting, req, query_size(query), settings->timeout_ms);
 }
 
-/* What has waited for a connection goes to the first that is ready. */
-static void send_waiting(struct connection *connection)
+/* The connection over which a request is to be sent: one that is idle, or else that with the fewest
+ * results to come. NULL when it had to wait there for a slow one. */
+static struct connection *choose(struct pool *pool)
 {
-    struct waiting_line *line = &connection->pool->waiting;
+    struct connection *best = NULL;
+    uint64_t now = now_ms();
 
-    while (connection->ready && line->first != NULL) {
+    for (size_t i = 0; i < pool->count; i++) {
+        struct connection *connection = &pool->connections[i];
+        if (call_may_send(connection, now) && (best == NULL || connection->pending < best->pending))
+            best = connection;
+        if (best != NULL && best->pending == 0)
+            break;
+    }
+    return best;
+}
+
+static void send_query(struct pool *pool, struct connection *connection, pillion_request *req,
+                       const struct query *query)
+{
+    pillion_count(pool->self, METRIC_QUERIES, 1);
+    call_send(connection, req, query);
+}
+
+void pool_next(struct pool *pool)
+{
+    struct waiting_line *line = &pool->waiting;
+    struct connection *connection;
+
+    while (line->first != NULL && (connection = choose(pool)) != NULL) {
         const struct waiting_query *place = (const struct waiting_query *)line->first;
         pillion_request *req = waiting_take(line);
         if (req != NULL)
-            connection_send(connection, req, place->method, place->values,
-                            waiting_left_ms(&place->waiting));
+            send_query(pool, connection, req, &place->query);
     }
 }
+
+/* True when it makes sense to wait: there is a connection, or there will be one. */
+static bool has_connections(const struct pool *pool)
+{
+    for (size_t i = 0; i < pool->count; i++) {
+        if (pool->connections[i].ready)
+            return true;
+    }
+    return pool->opening > 0;
+}
+
+/* ---- What connections tell ---- */
 
 void pool_ready(struct connection *connection)
 {
@@ -71,7 +103,7 @@ void pool_ready(struct connection *connection)
     if (pool->reason[0] != '\0')
         pillion_log(pool->self, PILLION_LOG_NOTICE, "the server is there again");
     pool->reason[0] = '\0';
-    send_waiting(connection);
+    pool_next(pool);
 }
 
 /* Those who wait for it are told, and the log is, once. */
@@ -80,12 +112,30 @@ void pool_lost(struct connection *connection, const char *reason)
     struct pool *pool = connection->pool;
 
     attempt_ended(connection);
-    if (pool->opening == 0)
+    if (!has_connections(pool))
         fail_waiting(pool);
     if (pool->closing || strcmp(pool->reason, reason) == 0)
         return;
     snprintf(pool->reason, sizeof(pool->reason), "%s", reason);
     pillion_log(pool->self, PILLION_LOG_ERROR, "%s; it is tried again", reason);
+}
+
+void pool_read_only(struct pool *pool)
+{
+    for (size_t i = 0; i < pool->count; i++)
+        connection_retire(&pool->connections[i]);
+}
+
+void pool_shared(struct pool *pool, const char *state)
+{
+    if (pool->pooler_told)
+        return;
+    pool->pooler_told = true;
+    pillion_log(pool->self, PILLION_LOG_WARN,
+                "a statement is not prepared where it was, or is before it was (%s): it seems that "
+                "a pooler shares out the server's sessions. Such requests are run once more; "
+                "\"prepare off;\" saves that",
+                state);
 }
 
 /* ---- Starting and ending ---- */
@@ -133,33 +183,24 @@ void pool_close(struct pool *pool)
     for (size_t i = 0; i < pool->count; i++)
         connection_stop(&pool->connections[i]);
     fail_waiting(pool);
+    cancel_stop(pool);
     free(pool);
 }
 
 /* ---- Sending ---- */
 
-/* The connection with the fewest results to come. */
-static struct connection *choose(struct pool *pool)
-{
-    struct connection *best = NULL;
-
-    for (size_t i = 0; i < pool->count; i++) {
-        struct connection *connection = &pool->connections[i];
-        if (connection->ready && (best == NULL || connection->pending < best->pending))
-            best = connection;
-    }
-    return best;
-}
-
-void pool_send(struct pool *pool, pillion_request *req, const struct method *method,
+void pool_send(struct pool *pool, pillion_request *req, struct method *method,
                const char *const *values)
 {
-    struct connection *connection = choose(pool);
+    struct query query = {
+        .method = method, .values = values, .due_ms = now_ms() + pool->settings->timeout_ms};
+    /* Those that wait go first. */
+    struct connection *connection = pool->waiting.first == NULL ? choose(pool) : NULL;
 
     if (connection != NULL)
-        connection_send(connection, req, method, values, pool->settings->timeout_ms);
-    else if (pool->opening > 0)
-        pool_wait(pool, req, method, values);
+        send_query(pool, connection, req, &query);
+    else if (has_connections(pool))
+        pool_wait(pool, req, &query);
     else
         fail_unavailable(req, "there is no connection to PostgreSQL");
 }

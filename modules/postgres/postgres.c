@@ -32,31 +32,52 @@ static const pillion_directive directives[] = {
      .fallback = "4",
      .min = 1,
      .max = 256,
-     .summary = "Connections of each worker; statements are pipelined over them."},
+     .summary = "Connections of each worker. A request waits for one that is free."},
+    {.name = "pipeline",
+     .type = PILLION_INTEGER,
+     .offset = offsetof(struct settings, pipeline),
+     .fallback = "1",
+     .min = 1,
+     .max = 1000,
+     .summary = "How many requests may be under way on one connection: more than one only while "
+                "all their methods are known to be quick. For servers that are far away."},
     {.name = "timeout",
      .type = PILLION_TIME,
      .offset = offsetof(struct settings, timeout_ms),
      .fallback = "5s",
      .min = 1,
      .max = 3600000,
-     .summary = "How long a request waits; then it is answered `timeout`. The server's own "
-                "statement_timeout is set to it too."},
+     .summary = "How long a request waits; then PostgreSQL is asked to cancel it, and it is "
+                "answered `timeout`. The server's own statement_timeout is set to it too."},
     {.name = "max_pending",
      .type = PILLION_INTEGER,
      .offset = offsetof(struct settings, max_pending),
      .fallback = "1000",
      .min = 1,
      .max = 1000000,
-     .summary = "Requests whose results are to come on one connection; beyond that they are "
-                "answered `overloaded`."},
+     .summary = "Requests that wait for a connection; beyond that they are answered "
+                "`overloaded`."},
     {.name = "max_unsent",
      .type = PILLION_SIZE,
      .offset = offsetof(struct settings, max_unsent),
      .fallback = "16m",
      .min = 4096,
      .max = INT64_C(1) << 31,
-     .summary = "Bytes of params that wait for one connection to take them; beyond that requests "
-                "are answered `overloaded`."},
+     .summary = "Bytes of params that wait for a connection; beyond that requests are answered "
+                "`overloaded`."},
+    {.name = "max_reply",
+     .type = PILLION_SIZE,
+     .offset = offsetof(struct settings, max_reply),
+     .fallback = "16m",
+     .min = 64,
+     .max = INT64_C(1) << 31,
+     .summary = "The largest result, as JSON; what is larger is answered `postgres_too_large`."},
+    {.name = "prepare",
+     .type = PILLION_FLAG,
+     .offset = offsetof(struct settings, prepare),
+     .fallback = "on",
+     .summary = "`off`: each request sends its statements whole, and nothing is kept in the "
+                "server's session: for poolers that share sessions out by the transaction."},
     {0},
 };
 
@@ -95,7 +116,7 @@ static int query_start(pillion_instance *self, void *config, pillion_error_text 
 
 static void query(pillion_request *req)
 {
-    const struct method *method = pillion_method_config(req);
+    struct method *method = pillion_method_config(req);
     const char **values = query_values(req, method);
 
     if (values != NULL)
@@ -153,6 +174,9 @@ static const pillion_metric metrics[] = {
     [METRIC_CONNECTED] = {.name = "connected",
                           .type = PILLION_GAUGE,
                           .summary = "Connections to PostgreSQL."},
+    [METRIC_CANCELLED] = {.name = "cancelled",
+                          .type = PILLION_COUNTER,
+                          .summary = "Requests that PostgreSQL was asked to cancel."},
     {0},
 };
 

@@ -1,23 +1,33 @@
-/* The postgres module's parts: postgres.c (directives and methods), query.c (from params to the
- * values of a query), pool.c and connection.c (connections to the server) and value.c (from results
- * to JSON). */
+/* The postgres module's parts: postgres.c (directives and methods), query.c and integer.c (from
+ * params to the values of a query), pool.c, connection.c, call.c and cancel.c (connections to the
+ * server, and what is asked over them) and value.c (from results to JSON). */
 #ifndef POSTGRES_H
 #define POSTGRES_H
 
 #include <libpq-fe.h>
 #include <pillion/module.h>
 
+#include "../json_text.h"
+
 /* The block of load_module. */
 struct settings {
     const char *conninfo;
     int64_t connections;
     uint64_t timeout_ms;
+    int64_t pipeline;
     int64_t max_pending;
-    uint64_t max_unsent;
+    uint64_t max_unsent, max_reply;
+    bool prepare;
 };
 
 /* The rows of the table of metrics. */
-enum metric { METRIC_QUERIES, METRIC_ERRORS, METRIC_UNAVAILABLE, METRIC_CONNECTED };
+enum metric {
+    METRIC_QUERIES,
+    METRIC_ERRORS,
+    METRIC_UNAVAILABLE,
+    METRIC_CONNECTED,
+    METRIC_CANCELLED,
+};
 
 /* ---- query.c ---- */
 
@@ -32,6 +42,9 @@ struct param {
 
 enum returns { RETURNS_ROWS, RETURNS_ROW, RETURNS_VALUE, RETURNS_COUNT, RETURNS_NOTHING };
 
+#define STATEMENT_HASH_SIZE 20
+#define STATEMENT_NAME_SIZE (sizeof("pillion_") + STATEMENT_HASH_SIZE * 2) /* NAMEDATALEN is 64 */
+
 /* The block of a `method` statement. */
 struct method {
     pillion_list sql, param_words;
@@ -39,8 +52,13 @@ struct method {
 
     struct param *params;
     size_t param_count;
-    Oid **types;  /* of each statement's params: 0 lets the server infer */
-    size_t first; /* number of its first statement among all of the module's */
+    Oid **types;                        /* of each statement's params: 0 lets the server infer */
+    char (*names)[STATEMENT_NAME_SIZE]; /* of each statement, when it is prepared */
+    size_t first;                       /* number of its first statement among all the module's */
+
+    /* What this worker has seen of it. */
+    unsigned quick; /* how often in a row it was, up to some number */
+    bool described; /* its columns are known to be fit; of `prepare off` alone */
 };
 
 /* Reads `params`, and numbers the statements from *next on. Returns 0, or as pillion_error. */
@@ -49,6 +67,22 @@ int query_read(struct method *method, size_t *next, pillion_error_text *error);
 /* The values of a request's params, as text, in the request's memory. NULL when the request is
  * answered, with `invalid_params`. */
 const char **query_values(pillion_request *req, const struct method *method);
+
+/* What a request asks for. */
+struct query {
+    struct method *method;
+    const char *const *values; /* in the request's memory */
+    uint64_t due_ms;           /* when it is answered `timeout` */
+    bool retried;              /* it has been sent before, and nothing came of that */
+    bool unnamed;              /* without the statements that the server has prepared */
+};
+
+/* ---- integer.c ---- */
+
+#define INTEGER_TEXT_MAX 24
+
+/* A JSON number without fraction and exponent. False when it is not whole, or not of 64 bits. */
+bool integer_text(pillion_bytes number, char text[INTEGER_TEXT_MAX]);
 
 /* ---- pool.c ---- */
 
@@ -60,15 +94,40 @@ struct pool *pool_open(pillion_instance *self, const struct settings *settings,
 void pool_close(struct pool *pool);
 
 /* Sends the method's statements, as one transaction, and defers the request; or answers it with an
- * error. The result of the last statement goes to value_reply. While the first connections are
- * being opened, it waits for one; `values` are in the request's memory. */
-void pool_send(struct pool *pool, pillion_request *req, const struct method *method,
+ * error. It waits while all connections have something to do, and while the first ones are being
+ * opened; `values` are in the request's memory. */
+void pool_send(struct pool *pool, pillion_request *req, struct method *method,
                const char *const *values);
 
 /* ---- value.c ---- */
 
-/* Answers the request with the result of a statement. */
-void value_reply(pillion_request *req, const PGresult *result, enum returns returns);
+/* A result on its way into JSON, row by row, in turns. Starts as {.text.limit = …}. */
+struct conversion {
+    struct json_text text;
+    PGresult *row; /* the one in hand, or NULL */
+    int column;    /* the next of its values, and what of that is done */
+    size_t offset;
+    size_t rows; /* so far */
+};
+
+/* Takes over the next row of a result. */
+void conversion_take(struct conversion *conversion, PGresult *row);
+
+/* Goes on with the row in hand, and takes what that costs from `budget`. False when that is used
+ * up before the row is done. */
+bool conversion_step(struct conversion *conversion, enum returns returns, long *budget);
+
+void conversion_free(struct conversion *conversion);
+
+/* Answers the request. `last` is the statement's end, behind its rows. */
+void conversion_reply(pillion_request *req, struct conversion *conversion, const PGresult *last,
+                      enum returns returns);
+
+/* The name of two columns, which cannot be members of one object; or NULL. */
+const char *columns_twice(const PGresult *result, enum returns returns);
+
+/* Answers the request: such columns are refused. */
+void columns_refuse(pillion_request *req, const char *name);
 
 /* Answers it with an error of the server's: `postgres_error`. */
 void value_error(pillion_request *req, const PGresult *result);

@@ -2,7 +2,7 @@
 #include "postgres.h"
 
 #include <ctype.h>
-#include <math.h>
+#include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,8 +16,10 @@ static const struct {
     const char *is; /* in errors */
     Oid oid;        /* pg_type */
 } types[] = {
-    [TYPE_TEXT] = {"text", "a string", 25},    [TYPE_INT] = {"int", "a whole number", 20},
-    [TYPE_FLOAT] = {"float", "a number", 701}, [TYPE_BOOL] = {"bool", "true or false", 16},
+    [TYPE_TEXT] = {"text", "a string", 25},
+    [TYPE_INT] = {"int", "a whole number of 64 bits", 20},
+    [TYPE_FLOAT] = {"float", "a number", 701},
+    [TYPE_BOOL] = {"bool", "true or false", 16},
     [TYPE_JSON] = {"json", "JSON", 114},
 };
 #define TYPES (sizeof(types) / sizeof(*types))
@@ -91,6 +93,30 @@ static bool uses(const char *sql, size_t number)
     return false;
 }
 
+/* The name under which servers keep a statement tells which one it is, by a hash of its text and
+ * its params' types. Behind a pooler a server's connection is many clients' in turn, of other
+ * versions of this configuration, too: under the same name is the same statement. Returns 0, or as
+ * pillion_error. */
+static int name_statement(struct method *method, size_t s, pillion_error_text *error)
+{
+    unsigned char hash[EVP_MAX_MD_SIZE];
+    char *to = method->names[s];
+    EVP_MD_CTX *context = EVP_MD_CTX_new();
+
+    bool good =
+        context != NULL && EVP_DigestInit_ex(context, EVP_sha256(), NULL) == 1 &&
+        EVP_DigestUpdate(context, method->sql.items[s], strlen(method->sql.items[s]) + 1) == 1 &&
+        EVP_DigestUpdate(context, method->types[s], method->param_count * sizeof(Oid)) == 1 &&
+        EVP_DigestFinal_ex(context, hash, NULL) == 1;
+    EVP_MD_CTX_free(context);
+    if (!good)
+        return pillion_error(error, "out of memory");
+    to += sprintf(to, "pillion_");
+    for (size_t i = 0; i < STATEMENT_HASH_SIZE; i++)
+        to += sprintf(to, "%02x", hash[i]);
+    return 0;
+}
+
 int query_read(struct method *method, size_t *next, pillion_error_text *error)
 {
     size_t count = method->param_words.count;
@@ -99,7 +125,8 @@ int query_read(struct method *method, size_t *next, pillion_error_text *error)
         return pillion_error(error, "there are more than %u params", PARAMS_MAX);
     method->params = calloc(count + 1, sizeof(*method->params));
     method->types = calloc(method->sql.count, sizeof(*method->types));
-    if (method->params == NULL || method->types == NULL)
+    method->names = calloc(method->sql.count, sizeof(*method->names));
+    if (method->params == NULL || method->types == NULL || method->names == NULL)
         return pillion_error(error, "out of memory");
     for (size_t i = 0; i < method->sql.count; i++) {
         if (check_sql(method->sql.items[i], error) != 0)
@@ -127,6 +154,10 @@ int query_read(struct method *method, size_t *next, pillion_error_text *error)
                                      count == 1 ? "is" : "are", count, count == 1 ? "" : "s");
         }
     }
+    for (size_t s = 0; s < method->sql.count; s++) {
+        if (name_statement(method, s, error) != 0)
+            return -1;
+    }
     method->first = *next;
     *next += method->sql.count;
     return 0;
@@ -142,25 +173,22 @@ static const char *copy(pillion_request *req, pillion_bytes text)
     return memcpy(to, text.data, text.size);
 }
 
-static bool is_integer(const char *text)
-{
-    text += *text == '-';
-    size_t digits = strspn(text, "0123456789");
-    return digits > 0 && digits < 20 && text[digits] == '\0';
-}
-
-/* A whole number: with all its digits as it is written, or as C has it, such as of 1e3. */
+/* A whole number as a client writes it: in quotes, where it may have leading zeros, or not. */
 static const char *integer_of(pillion_request *req, const cJSON *item, pillion_bytes text)
 {
-    char digits[24];
-    const char *written = copy(req, text);
+    char digits[INTEGER_TEXT_MAX];
 
-    if (written == NULL || is_integer(written))
-        return written;
-    if (item->valuedouble != floor(item->valuedouble) || fabs(item->valuedouble) >= 1e15)
+    if (cJSON_IsString(item)) {
+        const char *written = item->valuestring + (*item->valuestring == '-');
+        if (*written == '\0' || written[strspn(written, "0123456789")] != '\0')
+            return NULL;
+        text = (pillion_bytes){item->valuestring, strlen(item->valuestring)};
+    } else if (!cJSON_IsNumber(item)) {
         return NULL;
-    int size = snprintf(digits, sizeof(digits), "%.0f", item->valuedouble);
-    return copy(req, (pillion_bytes){digits, (size_t)size});
+    }
+    if (!integer_text(text, digits))
+        return NULL;
+    return copy(req, (pillion_bytes){digits, strlen(digits)});
 }
 
 /* The value as the server reads it, or NULL when it is of another type. Numbers and JSON are what
@@ -173,9 +201,7 @@ static const char *value_of(pillion_request *req, const struct param *param, con
     case TYPE_TEXT:
         return cJSON_IsString(item) ? item->valuestring : NULL;
     case TYPE_INT:
-        if (cJSON_IsString(item))
-            return is_integer(item->valuestring) ? item->valuestring : NULL;
-        return cJSON_IsNumber(item) ? integer_of(req, item, text) : NULL;
+        return integer_of(req, item, text);
     case TYPE_FLOAT:
         return cJSON_IsNumber(item) ? copy(req, text) : NULL;
     case TYPE_BOOL:
@@ -188,15 +214,17 @@ static const char *value_of(pillion_request *req, const struct param *param, con
 
 const char **query_values(pillion_request *req, const struct method *method)
 {
+    if (json_has_nul(pillion_params_raw(req))) {
+        pillion_fail(req, PILLION_INVALID_PARAMS,
+                     "params hold \\u0000, which PostgreSQL cannot store");
+        return NULL;
+    }
     const cJSON *params = pillion_params(req);
     const char **values = pillion_alloc(req, (method->param_count + 1) * sizeof(*values));
-
     if (params == NULL)
         return NULL; /* answered: cJSON cannot hold them */
-    if (values == NULL || json_has_nul(pillion_params_raw(req))) {
-        pillion_fail(req, values == NULL ? PILLION_OVERLOADED : PILLION_INVALID_PARAMS,
-                     values == NULL ? "out of memory"
-                                    : "params hold \\u0000, which PostgreSQL cannot store");
+    if (values == NULL) {
+        pillion_fail(req, PILLION_OVERLOADED, "out of memory");
         return NULL;
     }
     for (size_t i = 0; i < method->param_count; i++) {

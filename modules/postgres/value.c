@@ -1,11 +1,13 @@
-/* Results of PostgreSQL as JSON text. */
+/* Results of PostgreSQL as JSON text: row by row as they arrive, and large values in pieces, so
+ * that a large result holds up nobody else. */
 #include "postgres.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "../json_text.h"
+#define PIECE    32768u /* bytes of a value that are converted in one go */
+#define ROW_COST 64     /* of a row, in bytes, beside its values */
 
 /* What is told of a value's type: pg_type's oids never change. */
 enum {
@@ -21,100 +23,197 @@ enum {
     OID_JSONB = 3802,
 };
 
-static void append_value(struct json_text *text, const PGresult *result, int row, int column)
+/* True when the value's text is JSON already. */
+static bool is_json(Oid type, const char *value, size_t size)
 {
-    const char *value = PQgetvalue(result, row, column);
-    size_t size = (size_t)PQgetlength(result, row, column);
-
-    if (PQgetisnull(result, row, column)) {
-        json_append(text, "null", 4);
-        return;
-    }
-    switch (PQftype(result, column)) {
-    case OID_BOOL:
-        json_append(text, *value == 't' ? "true" : "false", *value == 't' ? 4 : 5);
-        break;
+    switch (type) {
     case OID_INT2:
     case OID_INT4:
     case OID_INT8:
     case OID_OID:
     case OID_JSON:
     case OID_JSONB:
-        json_append(text, value, size);
-        break;
+        return true;
     case OID_FLOAT4:
     case OID_FLOAT8:
     case OID_NUMERIC:
-        if (strspn(value, "0123456789.eE+-") == size) /* not NaN, not Infinity */
-            json_append(text, value, size);
-        else
-            json_append_string(text, value, size);
-        break;
-    default: /* the connection's encoding is UTF-8 */
-        json_append_string(text, value, size);
-        break;
+        return strspn(value, "0123456789.eE+-") == size; /* not NaN, not Infinity */
+    default:
+        return false;
     }
 }
 
-static void append_row(struct json_text *text, const PGresult *result, int row)
+/* Text in UTF-8, as the connection's encoding is. False when there is more to do. */
+static bool append_text(struct conversion *conversion, const char *value, size_t size, bool json)
 {
-    json_append(text, "{", 1);
-    for (int column = 0; column < PQnfields(result); column++) {
-        const char *name = PQfname(result, column);
-        json_append(text, ",", column > 0);
-        json_append_string(text, name, strlen(name));
-        json_append(text, ":", 1);
-        append_value(text, result, row, column);
-    }
-    json_append(text, "}", 1);
+    struct json_text *text = &conversion->text;
+    size_t left = size - conversion->offset, piece = left < PIECE ? left : PIECE;
+
+    if (conversion->offset == 0 && json_reserve(text, size + 2) && !json)
+        json_append(text, "\"", 1);
+    if (json)
+        json_append(text, value + conversion->offset, piece);
+    else
+        json_append_piece(text, value + conversion->offset, piece);
+    conversion->offset += piece;
+    if (conversion->offset < size && text->failed == NULL)
+        return false;
+    if (!json)
+        json_append(text, "\"", 1);
+    conversion->offset = 0;
+    return true;
 }
 
-static void append_result(struct json_text *text, const PGresult *result, enum returns returns)
+/* The next value of the row in hand. False when there is more to do. */
+static bool append_value(struct conversion *conversion, long *budget)
 {
-    int rows = PQntuples(result);
-    const char *affected = PQcmdTuples((PGresult *)(uintptr_t)result);
+    const PGresult *row = conversion->row;
+    const char *value = PQgetvalue(row, 0, conversion->column);
+    size_t size = (size_t)PQgetlength(row, 0, conversion->column);
+    Oid type = PQftype(row, conversion->column);
+
+    *budget -= (long)(size < PIECE ? size : PIECE);
+    if (PQgetisnull(row, 0, conversion->column))
+        json_append(&conversion->text, "null", 4);
+    else if (type == OID_BOOL)
+        json_append(&conversion->text, *value == 't' ? "true" : "false", *value == 't' ? 4 : 5);
+    else
+        return append_text(conversion, value, size, is_json(type, value, size));
+    return true;
+}
+
+/* How many of the row's values are wanted. */
+static int columns_wanted(const struct conversion *conversion, enum returns returns)
+{
+    int columns = PQnfields(conversion->row);
 
     switch (returns) {
     case RETURNS_ROWS:
-        json_append(text, "[", 1);
-        for (int row = 0; row < rows; row++) {
-            json_append(text, ",", row > 0);
-            append_row(text, result, row);
-        }
-        json_append(text, "]", 1);
-        return;
+        return columns;
     case RETURNS_ROW:
-        if (rows > 0)
-            append_row(text, result, 0);
-        else
-            json_append(text, "null", 4);
-        return;
+        return conversion->rows == 1 ? columns : 0;
     case RETURNS_VALUE:
-        if (rows > 0 && PQnfields(result) > 0)
-            append_value(text, result, 0, 0);
-        else
-            json_append(text, "null", 4);
-        return;
-    case RETURNS_COUNT:
-        json_append(text, *affected == '\0' ? "0" : affected,
-                    *affected == '\0' ? 1 : strlen(affected));
-        return;
-    case RETURNS_NOTHING:
-        json_append(text, "null", 4);
-        return;
+        return conversion->rows == 1 && columns > 0;
+    default:
+        return 0;
     }
 }
 
-void value_reply(pillion_request *req, const PGresult *result, enum returns returns)
+static void append_name(struct conversion *conversion)
 {
-    struct json_text text = {0};
+    const char *name = PQfname(conversion->row, conversion->column);
 
-    append_result(&text, result, returns);
-    if (text.failed != NULL)
-        pillion_fail(req, PILLION_OVERLOADED, "out of memory for the result");
+    json_append(&conversion->text, conversion->column == 0 ? "{" : ",", 1);
+    json_append_string(&conversion->text, name, strlen(name));
+    json_append(&conversion->text, ":", 1);
+}
+
+void conversion_take(struct conversion *conversion, PGresult *row)
+{
+    conversion->row = row;
+    conversion->column = 0;
+    conversion->offset = 0;
+    conversion->rows++;
+}
+
+bool conversion_step(struct conversion *conversion, enum returns returns, long *budget)
+{
+    struct json_text *text = &conversion->text;
+
+    if (conversion->row == NULL)
+        return true;
+    if (*budget <= 0)
+        return false;
+    int wanted = columns_wanted(conversion, returns);
+    bool object = returns == RETURNS_ROWS || (returns == RETURNS_ROW && conversion->rows == 1);
+    if (returns == RETURNS_ROWS && conversion->column == 0 && conversion->offset == 0)
+        json_append(text, conversion->rows == 1 ? "[" : ",", 1);
+    while (conversion->column < wanted && text->failed == NULL) {
+        if (object && conversion->offset == 0)
+            append_name(conversion);
+        conversion->column += append_value(conversion, budget);
+        if (conversion->column < wanted && *budget <= 0)
+            return false;
+    }
+    if (object)
+        json_append(text, wanted == 0 ? "{}" : "}", wanted == 0 ? 2 : 1);
+    *budget -= ROW_COST;
+    PQclear(conversion->row);
+    conversion->row = NULL;
+    if (text->failed != NULL) { /* and stays so: the rest is passed over */
+        free(text->data);
+        text->data = NULL;
+        text->size = text->capacity = 0;
+    }
+    return true;
+}
+
+void conversion_free(struct conversion *conversion)
+{
+    PQclear(conversion->row);
+    free(conversion->text.data);
+}
+
+/* What stands behind the rows, or in their place. */
+static void append_end(struct conversion *conversion, const PGresult *last, enum returns returns)
+{
+    struct json_text *text = &conversion->text;
+    const char *affected = PQcmdTuples((PGresult *)(uintptr_t)last);
+
+    if (returns == RETURNS_COUNT)
+        json_append(text, *affected == '\0' ? "0" : affected,
+                    *affected == '\0' ? 1 : strlen(affected));
+    else if (returns == RETURNS_ROWS)
+        json_append(text, conversion->rows == 0 ? "[]" : "]", conversion->rows == 0 ? 2 : 1);
+    else if (text->size == 0)
+        json_append(text, "null", 4);
+}
+
+void conversion_reply(pillion_request *req, struct conversion *conversion, const PGresult *last,
+                      enum returns returns)
+{
+    const struct json_text *text = &conversion->text;
+    const char *twice = columns_twice(last, returns);
+
+    append_end(conversion, last, returns);
+    if (twice != NULL)
+        columns_refuse(req, twice);
+    else if (text->too_large)
+        pillion_fail(req, "postgres_too_large",
+                     "the result is larger than %zu bytes (max_reply); the statement was carried "
+                     "out",
+                     text->limit);
+    else if (text->failed != NULL)
+        pillion_fail(req, PILLION_OVERLOADED, "%s for the result; the statement was carried out",
+                     text->failed);
     else
-        pillion_reply_raw(req, "result", (pillion_bytes){text.data, text.size});
-    free(text.data);
+        pillion_reply_raw(req, "result", (pillion_bytes){text->data, text->size});
+}
+
+/* ---- Errors ---- */
+
+const char *columns_twice(const PGresult *result, enum returns returns)
+{
+    int columns = returns == RETURNS_ROWS || returns == RETURNS_ROW ? PQnfields(result) : 0;
+
+    for (int i = 1; i < columns; i++) {
+        const char *name = PQfname(result, i);
+        for (int other = 0; other < i; other++) {
+            const char *before = PQfname(result, other);
+            if (*before == *name && strcmp(before, name) == 0)
+                return name;
+        }
+    }
+    return NULL;
+}
+
+void columns_refuse(pillion_request *req, const char *name)
+{
+    pillion_count(pillion_self(req), METRIC_ERRORS, 1);
+    pillion_fail(req, "postgres_error",
+                 "two columns of the result are called \"%s\", and one object cannot have both: "
+                 "the statement gives one another name with AS",
+                 name);
 }
 
 void value_error(pillion_request *req, const PGresult *result)

@@ -1,19 +1,6 @@
 /* The postgres module against a real PostgreSQL: types, errors, transactions, a server that is away
  * or restarted under load, and reloads meanwhile. */
-#include "harness.h"
-
-#include <errno.h>
-#include <fcntl.h>
-#include <grp.h>
-#include <pwd.h>
-#include <signal.h>
-#include <stdio.h>
-#include <string.h>
-#include <sys/prctl.h>
-#include <sys/stat.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
+#include "postgres_server.h"
 #include "relay.h"
 
 #define NAP "'select pg_sleep(0.9)' "
@@ -48,134 +35,15 @@
     "postgres_method sneaks_begin '/**/ begin';"                                                  \
     "method wrong { handler postgres.query; sql 'select nothing from nowhere'; }"
 
-/* A PostgreSQL that ends with the test. It refuses to be root's. */
-struct postgres {
-    const char *bin, *data;
-    int port;
-    pid_t pid;
-};
-
-static const char *find_bin(void)
-{
-    for (int version = 30; version > 9; version--) {
-        const char *bin = keep_printf("/usr/lib/postgresql/%d/bin", version);
-        if (access(bin, X_OK) == 0)
-            return bin;
-    }
-    return "/usr/bin";
-}
-
-static void become_somebody(void)
-{
-    const struct passwd *user = getuid() == 0 ? getpwnam("postgres") : NULL;
-
-    if (user != NULL &&
-        (setgroups(0, NULL) != 0 || setgid(user->pw_gid) != 0 || setuid(user->pw_uid) != 0))
-        _exit(126);
-}
-
-static pid_t run_as_somebody(const struct postgres *postgres, const char *const argv[])
-{
-    pid_t pid = fork();
-
-    ck_assert_int_ge(pid, 0);
-    if (pid > 0)
-        return pid;
-    become_somebody();
-    prctl(PR_SET_PDEATHSIG, SIGQUIT);
-    int log = open(keep_printf("%s/log", postgres->data), O_WRONLY | O_CREAT | O_APPEND, 0600);
-    dup2(log, STDOUT_FILENO);
-    dup2(log, STDERR_FILENO);
-    if (chdir(postgres->data) == 0)
-        execv(argv[0], (char *const *)(uintptr_t)argv);
-    _exit(127);
-}
-
-static void postgres_start(struct postgres *postgres)
-{
-    postgres->pid = run_as_somebody(
-        postgres, (const char *const[]){keep_printf("%s/postgres", postgres->bin), "-D",
-                                        keep_printf("%s/db", postgres->data), "-p",
-                                        keep_printf("%d", postgres->port), "-h", "127.0.0.1", "-k",
-                                        postgres->data, "-c", "fsync=off", NULL});
-}
-
-static void postgres_end(struct postgres *postgres)
-{
-    kill(postgres->pid, SIGQUIT); /* at once; its children end with it */
-    waitpid(postgres->pid, NULL, 0);
-}
-
-static void postgres_init(struct postgres *postgres, const struct server *server)
-{
-    int status;
-
-    postgres->bin = find_bin();
-    postgres->data = server_path(server, "pg");
-    ck_assert_int_eq(chmod(server->prefix, 0755), 0);
-    ck_assert_int_eq(mkdir(postgres->data, 0777), 0);
-    chmod(postgres->data, 0777);
-    pid_t pid = run_as_somebody(
-        postgres, (const char *const[]){keep_printf("%s/initdb", postgres->bin), "-D",
-                                        keep_printf("%s/db", postgres->data), "-U", "test", "-A",
-                                        "trust", "-N", "-E", "UTF8", "--locale=C", NULL});
-    ck_assert_int_eq(waitpid(pid, &status, 0), pid);
-    if (status != 0)
-        fail_test("initdb failed: %s", file_read(keep_printf("%s/log", postgres->data), NULL));
-}
-
-static void set_conf(const struct server *server, const struct postgres *postgres,
-                     const char *settings, const char *methods)
-{
-    server_conf(
-        server,
-        keep_printf("load_module modules/postgres.so { conninfo \"hostaddr=127.0.0.1 port=%d"
-                    " user=test dbname=postgres\"; %s }",
-                    postgres->port, settings),
-        methods);
-}
-
 static struct server *serve(struct postgres *postgres, const char *settings)
 {
     struct server *server = server_new(), *place = server_new();
 
     *postgres = (struct postgres){.port = place->port};
-    set_conf(server, postgres, settings, METHODS);
+    postgres_conf(server, postgres, settings, METHODS);
     server_start_with(server, (const char *const[]){"-g", "worker_processes 1;", NULL});
     postgres_init(postgres, server);
     return server;
-}
-
-static const char *ask(int client, const char *method, const char *params)
-{
-    client_send_frame(client, keep_printf("{\"in\":\"%s\",\"params\":%s}", method, params));
-    return client_receive(client, NULL);
-}
-
-static void postgres_is_there(int client)
-{
-    int64_t until = deadline_in(3 * PATIENCE_MS);
-
-    while (strcmp(ask(client, "one", "null"), "{\"out\":\"result\",\"result\":1}") != 0) {
-        if (deadline_over(until))
-            fail_test("postgres does not come");
-        look_again();
-    }
-}
-
-static void run_sql(const struct postgres *postgres, const char *sql)
-{
-    struct run run =
-        run_command((const char *const[]){keep_printf("%s/psql", postgres->bin), "-q", "-h",
-                                          "127.0.0.1", "-p", keep_printf("%d", postgres->port),
-                                          "-U", "test", "-c", sql, "postgres", NULL},
-                    NULL, PATIENCE_MS);
-    expect_status(&run, 0);
-}
-
-static void make_table(const struct postgres *postgres)
-{
-    run_sql(postgres, "create table users (id int primary key, name text)");
 }
 
 static struct server *serve_with_postgres(struct postgres *postgres, int *client)
@@ -187,14 +55,6 @@ static struct server *serve_with_postgres(struct postgres *postgres, int *client
     postgres_is_there(*client);
     make_table(postgres);
     return server;
-}
-
-static void gives(int client, const char *method, const char *params, const char *result)
-{
-    const char *reply = ask(client, method, params);
-
-    if (strcmp(reply, keep_printf("{\"out\":\"result\",\"result\":%s}", result)) != 0)
-        fail_test("%s %s gives %s and not %s", method, params, reply, result);
 }
 
 START_TEST(sql_becomes_methods)
@@ -235,7 +95,8 @@ START_TEST(what_cannot_be_is_said)
         {"get", "{\"id\":null}", "\\\"id\\\" is null in params"},
         {"get", "{\"id\":1.5}", "\\\"id\\\" must be a whole number"},
         {"get", "{\"id\":\"1 or true\"}", "\\\"id\\\" must be a whole number"},
-        {"get", "{\"id\":1e15}", "\\\"id\\\" must be a whole number"},
+        {"get", "{\"id\":1e15}", "22003"},
+        {"get", "{\"id\":1e19}", "\\\"id\\\" must be a whole number of 64 bits"},
         {"add", "{\"id\":1,\"name\":5}", "\\\"name\\\" must be a string"},
         {"echo", "{\"b\":1,\"f\":1,\"j\":1}", "\\\"b\\\" must be true or false"},
         {"echo", "{\"b\":true,\"f\":\"1\",\"j\":1}", "\\\"f\\\" must be a number"},
@@ -328,18 +189,22 @@ END_TEST
 START_TEST(an_error_leaves_others_on_the_same_connection_alone)
 {
     struct postgres postgres;
-    struct server *server = serve(&postgres, "connections 1;");
+    struct server *server = serve(&postgres, "connections 1; pipeline 30;");
     int client = client_connect(server);
 
     postgres_start(&postgres);
     postgres_is_there(client);
+    for (int i = 0; i < 30; i++) { /* they are known to be quick */
+        gives(client, "one", "null", "1");
+        expect_part(ask(client, "cast", "{\"t\":\"abc\"}"), "22P02");
+    }
     for (int i = 0; i < 30; i++)
-        client_send_frame(
-            client, keep_printf("{\"in\":\"%s\",\"id\":%d}", i % 3 == 1 ? "wrong" : "one", i));
+        client_send_frame(client, keep_printf("{\"in\":\"%s\",\"params\":{\"t\":\"x\"},\"id\":%d}",
+                                              i % 3 == 1 ? "cast" : "one", i));
     for (int i = 0; i < 30; i++) {
         char *reply = client_receive(client, NULL);
         int id = atoi(strstr(reply, "\"id\":") + 5);
-        expect_part(reply, id % 3 == 1 ? "42P01" : "\"result\":1,");
+        expect_part(reply, id % 3 == 1 ? "22P02" : "\"result\":1,");
     }
     postgres_end(&postgres);
 }
@@ -429,7 +294,7 @@ static struct server *serve_through(struct relay **relay, struct postgres *postg
     postgres_start(postgres);
     *relay = relay_start(postgres->port);
     struct postgres through = {.port = (*relay)->port};
-    set_conf(server, &through, settings, METHODS);
+    postgres_conf(server, &through, settings, METHODS);
     server_start_with(server, (const char *const[]){"-g", "worker_processes 1;", NULL});
     *client = client_connect(server);
     postgres_is_there(*client);
@@ -603,7 +468,7 @@ START_TEST(a_configuration_is_good_while_postgres_is_away)
 {
     struct server *server = server_new();
 
-    set_conf(server, &(struct postgres){.port = server_new()->port}, "", METHODS);
+    postgres_conf(server, &(struct postgres){.port = server_new()->port}, "", METHODS);
     struct run run = pillion("-t", "-p", server->prefix);
     expect_status(&run, 0);
     ck_assert_str_eq(run.err, "configuration file conf/pillion.conf is good\n");

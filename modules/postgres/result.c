@@ -1,0 +1,315 @@
+/* What comes back over a connection, and what that means for the calls: replies, errors, and what
+ * is run once more, because it failed only for the server's having, or not having, a prepared
+ * statement, or for a cancel request that was meant for another one. */
+#include "call.h"
+
+#include <string.h>
+
+#define CALLS_AT_ONCE 4u      /* of a connection; then the worker's other clients have their turn */
+#define BYTES_AT_ONCE 131072L /* of results; likewise */
+#define RESULT_COST   64      /* of each, in bytes */
+#define HIT_MS        10000u  /* a cancel request may hit what is sent that long behind it */
+
+/* ---- Errors ---- */
+
+static bool is_state(const PGresult *error, const char *state)
+{
+    const char *is = PQresultErrorField(error, PG_DIAG_SQLSTATE);
+
+    return is != NULL && strcmp(is, state) == 0;
+}
+
+/* The tables have changed since the statement was prepared: "cached plan must not change result
+ * type", in whatever language. */
+static bool is_outdated(const PGresult *error)
+{
+    const char *function = PQresultErrorField(error, PG_DIAG_SOURCE_FUNCTION);
+
+    return is_state(error, "0A000") && function != NULL &&
+           strcmp(function, "RevalidateCachedQuery") == 0;
+}
+
+/* A statement that has failed, and has left nothing behind: true when it is sent once more, because
+ * of what it failed for. */
+static bool call_healed(struct call *call)
+{
+    struct connection *connection = call->connection;
+    struct query *query = &call->query;
+    bool named = connection->pool->settings->prepare && !query->unnamed;
+    bool outdated = is_outdated(call->error), missing = is_state(call->error, "26000");
+    bool hit = is_state(call->error, "57014") && !call->cancelled &&
+               (connection->cancelling ||
+                (connection->cancelled_ms != 0 && now_ms() - connection->cancelled_ms < HIT_MS));
+
+    if (call->statement >= query->method->sql.count)
+        return false;
+    if (named && outdated)
+        call_deallocate(call);
+    if (named && missing) {
+        call_prepared(call, false);
+        pool_shared(connection->pool, "26000");
+    }
+    /* A cancel request may come too late for whom it was meant for, and then hit the next one. */
+    if (query->retried || !(hit || (named && (outdated || missing))))
+        return false;
+    query->retried = true;
+    query->unnamed = outdated || missing;
+    return call_again(call);
+}
+
+static void call_failed(struct call *call)
+{
+    struct connection *connection = call->connection;
+
+    if (call_healed(call))
+        return;
+    bool read_only = is_state(call->error, "25006"), ended = is_state(call->error, "57014");
+    pillion_request *req = call_resume(call);
+    if (req == NULL) {
+        /* nobody waits for it */
+    } else if (ended && call->conversion.text.too_large) {
+        pillion_fail(req, "postgres_too_large",
+                     "the result is larger than %zu bytes (max_reply); the statement was "
+                     "cancelled, and nothing of it is carried out",
+                     call->conversion.text.limit);
+    } else if (ended && now_ms() >= call->query.due_ms) {
+        pillion_fail(req, "timeout",
+                     "\"%s\" took longer than %llu ms; PostgreSQL has cancelled it, and nothing of "
+                     "it is carried out",
+                     pillion_method_name(req),
+                     (unsigned long long)connection->pool->settings->timeout_ms);
+    } else {
+        value_error(req, call->error);
+    }
+    if (read_only)
+        pool_read_only(connection->pool);
+}
+
+/* Nothing but its statements' being prepared has been done of it. */
+static void call_too_late(struct call *call)
+{
+    pillion_request *req = call_resume(call);
+
+    if (req != NULL)
+        pillion_fail(req, "timeout",
+                     "PostgreSQL has not prepared the statements of \"%s\" within %llu ms; "
+                     "nothing of it is carried out",
+                     pillion_method_name(req),
+                     (unsigned long long)call->connection->pool->settings->timeout_ms);
+}
+
+static void prepare_done(struct call *call)
+{
+    struct connection *connection = call->connection;
+    const struct method *method = call->query.method;
+
+    if (call->twice) {
+        pillion_request *req = call_resume(call);
+        if (req != NULL)
+            columns_refuse(req, columns_twice(call->last, (enum returns)method->returns));
+        if (connection->pool->settings->prepare)
+            call_deallocate(call);
+    } else if (call->error != NULL && is_state(call->error, "42P05") &&
+               call->statement < method->sql.count) {
+        /* The name says that it is the same statement. */
+        call_prepared(call, true);
+        pool_shared(connection->pool, "42P05");
+        if (!call_again(call))
+            call_too_late(call);
+    } else if (call->error != NULL) {
+        call_failed(call);
+    } else if (!call_again(call)) {
+        call_too_late(call);
+    }
+}
+
+static void run_done(struct call *call, uint64_t took_ms)
+{
+    struct method *method = call->query.method;
+
+    method->quick = took_ms >= QUICK_MS             ? 0
+                    : method->quick >= QUICK_ENOUGH ? QUICK_ENOUGH
+                                                    : method->quick + 1;
+    if (call->error != NULL) {
+        call_failed(call);
+        return;
+    }
+    pillion_request *req = call->last == NULL ? NULL : call_resume(call);
+    if (req != NULL)
+        conversion_reply(req, &call->conversion, call->last, (enum returns)method->returns);
+}
+
+/* The first call has come to its end. False when the connection has, too. */
+static bool take_end(struct connection *connection)
+{
+    struct call *call = call_shift(connection);
+    uint64_t now = now_ms(), took = now - connection->since_ms;
+
+    connection->since_ms = now;
+    if (call->kind == CALL_SET_UP && call->error == NULL)
+        connection_ready(connection);
+    else if (call->kind == CALL_SET_UP)
+        connection_lost(connection, PQresultErrorMessage(call->error));
+    else if (call->kind == CALL_PREPARE)
+        prepare_done(call);
+    else if (call->kind == CALL_RUN)
+        run_done(call, took);
+    call_free(call);
+    if (connection->pg == NULL)
+        return false;
+    call_cancel_late(connection);
+    /* It is known only while nothing is under way. */
+    PGTransactionStatusType status = PQtransactionStatus(connection->pg);
+    if (status != PQTRANS_INTRANS && status != PQTRANS_INERROR)
+        return true;
+    connection_lost(connection, "a method has left a transaction open");
+    return false;
+}
+
+/* ---- Results ---- */
+
+/* A statement has been prepared, or described. */
+static void take_prepared(struct call *call, PGresult *result)
+{
+    struct connection *connection = call->connection;
+    struct method *method = call->query.method;
+
+    if (!call->prepared) {
+        call->prepared = true;
+        PQclear(result);
+        return;
+    }
+    call->prepared = false;
+    PQclear(call->last);
+    call->last = result;
+    if (call->statement + 1 == method->sql.count &&
+        columns_twice(result, (enum returns)method->returns) != NULL) {
+        call->twice = true;
+        return;
+    }
+    if (connection->pool->settings->prepare)
+        call_prepared(call, true);
+    else
+        method->described = true;
+    call->statement = next_unprepared(connection, &call->query, call->statement + 1);
+}
+
+/* A result of a statement that has succeeded. */
+static void take_good(struct call *call, PGresult *result)
+{
+    if (call->kind == CALL_PREPARE && call->statement < call->query.method->sql.count) {
+        take_prepared(call, result);
+        return;
+    }
+    call->statement += call->kind == CALL_RUN && !call->sets;
+    call->sets = false;
+    PQclear(call->last);
+    call->last = result;
+}
+
+/* A row. Only those of the last statement are wanted. */
+static void take_row(struct call *call, PGresult *row)
+{
+    const struct method *method = call->query.method;
+    bool wanted =
+        call->kind == CALL_RUN && !call->sets && call->token != 0 &&
+        call->statement + 1 == method->sql.count &&
+        (call->conversion.rows > 0 || columns_twice(row, (enum returns)method->returns) == NULL);
+
+    if (wanted)
+        conversion_take(&call->conversion, row);
+    else
+        PQclear(row);
+}
+
+/* COPY would go on for ever: its request is answered, and the connection ends. */
+static void refuse_copy(struct connection *connection)
+{
+    pillion_request *req = call_resume(connection->first);
+
+    if (req != NULL)
+        pillion_fail(req, "postgres_error", "COPY cannot be a method");
+    connection_lost(connection, "a method has begun a COPY");
+}
+
+/* A result of the first call's. False when the connection has ended with it. */
+static bool take_result(struct connection *connection, PGresult *result)
+{
+    struct call *call = connection->first;
+
+    switch (PQresultStatus(result)) {
+    case PGRES_PIPELINE_SYNC:
+        PQclear(result);
+        return take_end(connection);
+    case PGRES_SINGLE_TUPLE:
+        take_row(call, result);
+        return true;
+    case PGRES_COMMAND_OK:
+    case PGRES_TUPLES_OK:
+        take_good(call, result);
+        return true;
+    case PGRES_PIPELINE_ABORTED:
+        PQclear(result);
+        return true;
+    case PGRES_COPY_OUT:
+    case PGRES_COPY_IN:
+    case PGRES_COPY_BOTH:
+        PQclear(result);
+        refuse_copy(connection);
+        return false;
+    default:
+        PQclear(call->error);
+        call->error = result;
+        return true;
+    }
+}
+
+/* A row that goes on, with no end in sight, beyond what any result may have: nothing but the
+ * connection's end keeps it out of this process's memory. */
+static bool is_flooded(struct connection *connection)
+{
+    if (connection->unparsed <= connection->pool->settings->max_reply + BYTES_AT_ONCE)
+        return false;
+    pillion_request *req = call_resume(connection->first);
+    if (req != NULL)
+        pillion_fail(req, "postgres_too_large",
+                     "a row of the result is larger than %llu bytes (max_reply); the connection "
+                     "was closed, and the statement may have been carried out",
+                     (unsigned long long)connection->pool->settings->max_reply);
+    connection_lost(connection, "a row is larger than max_reply");
+    return true;
+}
+
+bool calls_take(struct connection *connection, bool *more)
+{
+    long bytes = BYTES_AT_ONCE;
+    unsigned ended = 0;
+
+    while (connection->first != NULL) {
+        struct call *call = connection->first;
+        if (call->kind == CALL_RUN &&
+            !conversion_step(&call->conversion, (enum returns)call->query.method->returns, &bytes))
+            *more = true;
+        if (call->conversion.text.too_large)
+            call_cancel(call);
+        if (*more || bytes <= 0 || ended == CALLS_AT_ONCE) {
+            *more = true;
+            return true;
+        }
+        PQsetSingleRowMode(connection->pg); /* before a query's first result, and nothing else */
+        if (PQisBusy(connection->pg))
+            return !is_flooded(connection);
+        PGresult *result = PQgetResult(connection->pg);
+        connection->unparsed = 0;
+        if (result == NULL && PQstatus(connection->pg) == CONNECTION_BAD)
+            break;
+        bytes -= RESULT_COST;
+        ended += result != NULL && PQresultStatus(result) == PGRES_PIPELINE_SYNC;
+        if (result != NULL && !take_result(connection, result))
+            return false;
+    }
+    if (PQstatus(connection->pg) != CONNECTION_BAD)
+        return true;
+    connection_lost(connection, PQerrorMessage(connection->pg));
+    return false;
+}
