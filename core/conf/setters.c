@@ -109,6 +109,19 @@ void settings_set_user(struct conf_apply *apply, const struct conf_directive *di
     settings->group = group == NULL ? NULL : group->text;
 }
 
+/* worker_rlimit_core SIZE | unlimited */
+void settings_set_rlimit_core(struct conf_apply *apply, const struct conf_directive *directive,
+                              const struct conf_statement *statement, void *target)
+{
+    struct settings *settings = target;
+
+    if (!conf_check_words(apply, directive, statement, 1, 1))
+        return;
+    settings->core_unlimited = strcmp(statement->words[0].text, "unlimited") == 0;
+    settings->core_limited = settings->core_unlimited ||
+                             conf_read_size(apply, &statement->words[0], &settings->core_limit);
+}
+
 /* load_module PATH [{ … }] */
 void settings_set_load_module(struct conf_apply *apply, const struct conf_directive *directive,
                               const struct conf_statement *statement, void *target)

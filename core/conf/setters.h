@@ -17,6 +17,9 @@ void settings_set_load_module(struct conf_apply *apply, const struct conf_direct
 void settings_set_server(struct conf_apply *apply, const struct conf_directive *directive,
                          const struct conf_statement *statement, void *target);
 
+void settings_set_rlimit_core(struct conf_apply *apply, const struct conf_directive *directive,
+                              const struct conf_statement *statement, void *target);
+
 /* In server; `target` is a struct server_settings. */
 void settings_set_listen(struct conf_apply *apply, const struct conf_directive *directive,
                          const struct conf_statement *statement, void *target);

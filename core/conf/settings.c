@@ -89,6 +89,21 @@ const struct conf_directive settings_directives[] = {
                 "should exceed `worker_connections` by 100 or so; only root can go beyond the "
                 "hard limit. Without it, workers take all that the hard limit allows. Vaults take "
                 "the hard limit, or this when it is higher."},
+    {.name = "worker_rlimit_core",
+     MAIN(core_limit),
+     .type = CONF_CUSTOM,
+     .set = settings_set_rlimit_core,
+     .syntax = "SIZE | unlimited",
+     .summary = "How large a core dump of a worker may be (RLIMIT_CORE, setrlimit(2)); 0 keeps "
+                "them from being written. Only root can go beyond the hard limit. Without it, the "
+                "limit is that of whoever started the server. The log says where a dump is, or "
+                "that it could not be written."},
+    {.name = "working_directory",
+     MAIN(working_directory),
+     .type = CONF_PATH,
+     .summary = "The directory in which workers run, and in which the kernel writes their core "
+                "dumps (core(5)): their user has to be allowed to write there. Without it, it is "
+                "the directory in which the server was started."},
     {.name = "worker_cpu_affinity",
      MAIN(worker_cpu_affinity),
      .type = CONF_LIST,

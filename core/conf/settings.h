@@ -93,6 +93,9 @@ struct settings {
     int64_t worker_connections;
     int64_t vault_processes;              /* 0: as many as the connections need */
     int64_t worker_rlimit_nofile;         /* 0: as many as the hard limit allows */
+    bool core_limited, core_unlimited;    /* worker_rlimit_core is written; it says unlimited */
+    uint64_t core_limit;                  /* otherwise: bytes */
+    const char *working_directory;        /* absolute path; NULL: the server's */
     struct conf_list worker_cpu_affinity; /* masks as in nginx, or the word auto; empty: off */
     uint64_t arena_size;                  /* 0: auto */
     const char *user;                     /* NULL: nobody when root; ignored otherwise */

@@ -18,6 +18,7 @@
 #include "process/adopt.h"
 #include "process/channel.h"
 #include "process/child.h"
+#include "process/core_dump.h"
 #include "process/title.h"
 #include "process/vault_bank.h"
 #include "process/zones.h"
@@ -112,9 +113,11 @@ static void become_child(const struct worker_start *start, const int *keep, size
         fail(start->channel, error.text);
     log_use(&start->generation->settings->log, start->generation->log);
     child_begin(keep, count);
+    core_dump_limit(start->generation->settings);
     if (worker.row != NULL)
         log_count_lost(&worker.row->counters[COUNT_LOG_LOST]);
-    if (!privilege_drop(&start->generation->identity, start->master, &error))
+    if (!privilege_drop(&start->generation->identity, start->master, &error) ||
+        !core_dump_enter(start->generation->settings, &error))
         fail(start->channel, error.text);
 }
 

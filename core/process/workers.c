@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "process/child.h"
+#include "process/core_dump.h"
 #include "process/keeper.h"
 #include "process/master.h"
 #include "process/worker.h"
@@ -495,6 +496,16 @@ static void describe_failure(const struct worker *worker, int status, char *text
     }
 }
 
+static void tell_core_dump(const struct worker *worker, int status)
+{
+    struct text said = {0};
+
+    core_dump_describe(worker->generation, worker->pid, status, &said);
+    if (said.size > 0)
+        log_notice("worker %u (pid %d): %s", worker->slot, (int)worker->pid, text_string(&said));
+    text_free(&said);
+}
+
 static void worker_gone(struct worker *worker, int status)
 {
     char text[CHANNEL_TEXT_MAX + 512];
@@ -519,6 +530,7 @@ static void worker_gone(struct worker *worker, int status)
         if (!worker->died)
             give_up(worker);
         blame_death(worker, status);
+        tell_core_dump(worker, status);
     } else if (status != 0 && !worker->late) {
         describe_status(status, text, sizeof(text));
         log_warn("worker %u (pid %d) did not end in order: %s", worker->slot, (int)worker->pid,

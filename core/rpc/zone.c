@@ -109,6 +109,8 @@ bool zone_add(const char *name, int fd, struct error *error)
     void *memory = mmap(NULL, (size_t)status.st_size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     if (memory == MAP_FAILED)
         return error_errno(error, "cannot map the zone \"%s\"", name);
+    /* Most of it may have no pages: a core dump would give it all of them. */
+    madvise(memory, (size_t)status.st_size, MADV_DONTDUMP);
     struct pillion_zone *zone = must_zalloc(sizeof(*zone));
     struct zone_header *header = memory;
     pthread_mutexattr_t checked;

@@ -629,6 +629,105 @@ START_TEST(a_full_arena_pauses_and_drops_nobody)
 }
 END_TEST
 
+/* ---- core dumps ---- */
+
+/* Blocks of 512 bytes that a memory file of the process has. */
+static uint64_t memory_blocks(pid_t pid, const char *name)
+{
+    struct stat status;
+    char target[256];
+
+    for (int fd = 0; fd < 256; fd++) {
+        char *path = keep_printf("/proc/%d/fd/%d", (int)pid, fd);
+        ssize_t size = readlink(path, target, sizeof(target) - 1);
+        target[size < 0 ? 0 : size] = '\0';
+        if (strstr(target, name) != NULL && stat(path, &status) == 0)
+            return (uint64_t)status.st_blocks;
+    }
+    fail_test("process %d has no memory file \"%s\"", (int)pid, name);
+}
+
+/* A sanitizer keeps its process from dumping, and an ordinary user cannot raise a limit of 0. */
+static bool can_dump(void)
+{
+    struct rlimit limit;
+
+#if defined(__SANITIZE_ADDRESS__)
+    return false;
+#endif
+    return getrlimit(RLIMIT_CORE, &limit) == 0 && (geteuid() == 0 || limit.rlim_max > (1 << 20));
+}
+
+/* Runs a method that crashes, and returns what the log says of the dump. */
+static const char *crash_in(struct server *server, mode_t mode)
+{
+    char *directory = server_path(server, "dumps");
+
+    ck_assert_int_eq(mkdir(directory, mode), 0);
+    chmod(directory, mode);
+    conf_crash(server, "working_directory dumps; worker_rlimit_core unlimited; zone z 64m;");
+    server_start(server);
+    int client = client_connect(server);
+    client_send_frame(client, "{\"in\":\"null\"}");
+    client_expect_error(client, "module_crashed");
+    char *log = server_wait_log(server, "core dump");
+    return strstr(strstr(log, "died while it ran"), "core dump");
+}
+
+START_TEST(the_log_says_where_a_core_dump_is_and_it_costs_no_memory)
+{
+    struct server *server = server_new();
+
+    server->reports_allowed = true;
+    if (!can_dump())
+        return;
+    crash_in(server, 0777);
+    const char *pattern = file_read("/proc/sys/kernel/core_pattern", NULL);
+    char *log = server_wait_log(server, pattern[0] == '|' ? "the core dump was given to "
+                                                          : "the core dump is ");
+    if (pattern[0] != '|' && pattern[0] != '/' && strchr(pattern, '%') == NULL) {
+        const char *path = strstr(log, "the core dump is ") + strlen("the core dump is ");
+        char *file = keep_printf("%.*s", (int)strcspn(path, "\n"), path);
+        expect_part(file, "/dumps/");
+        wait_until(access(file, F_OK) == 0, "there is no %s", file);
+    }
+    ck_assert_uint_lt(memory_blocks(server->pid, "pillion board") * 512, 16u << 20);
+    ck_assert_uint_lt(memory_blocks(server->pid, "pillion zone") * 512, 16u << 20);
+}
+END_TEST
+
+START_TEST(the_log_says_that_a_core_dump_could_not_be_written)
+{
+    struct server *server = server_new();
+    const char *pattern = file_read("/proc/sys/kernel/core_pattern", NULL);
+
+    server->reports_allowed = true;
+    if (!can_dump() || pattern[0] == '|' || pattern[0] == '/')
+        return;
+    expect_part(crash_in(server, 0555), "core dump could be written as ");
+    server_wait_log(server, "write there, and is there room? (working_directory)");
+}
+END_TEST
+
+START_TEST(a_directory_that_workers_cannot_enter_fails_a_reload)
+{
+    struct server *server = server_new();
+
+    server_conf(server, "", "method ping;");
+    server_start(server);
+    server_conf(server, "working_directory nowhere;", "method ping;");
+    struct run run = server_ask(server, "reload");
+    expect_status(&run, 1);
+    expect_part(run.err, "workers cannot go to the working_directory ");
+    expect_part(run.err, "/nowhere: ");
+    run = pillion("-t", "-p", server->prefix);
+    expect_status(&run, 1);
+    expect_part(run.err, "workers cannot go to the working_directory ");
+    int client = client_connect(server);
+    client_expect_alive(client);
+}
+END_TEST
+
 E2E_MAIN("process", a_crash_costs_the_guilty_request_and_nothing_else,
          a_method_that_crashes_again_and_again_is_quarantined_until_a_reload,
          a_handler_that_hangs_is_ended_and_answered, a_method_may_have_a_timeout_of_its_own,
@@ -645,4 +744,7 @@ E2E_MAIN("process", a_crash_costs_the_guilty_request_and_nothing_else,
          when_the_master_is_killed_everything_ends_and_the_port_is_free,
          reopening_the_log_loses_no_line, reopening_waits_for_every_worker, log_lines_can_be_json,
          a_daemon_says_whether_it_serves, out_of_descriptors_accepting_pauses_and_goes_on,
-         a_full_arena_pauses_and_drops_nobody)
+         a_full_arena_pauses_and_drops_nobody,
+         the_log_says_where_a_core_dump_is_and_it_costs_no_memory,
+         the_log_says_that_a_core_dump_could_not_be_written,
+         a_directory_that_workers_cannot_enter_fails_a_reload)

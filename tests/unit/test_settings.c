@@ -122,7 +122,11 @@ START_TEST(every_directive_of_main_is_read)
     expect_good("worker_processes 3; worker_connections 77; worker_rlimit_nofile 5000;"
                 "worker_cpu_affinity 01 10; arena_size 2g; error_log logs/e.log debug json;"
                 "pid /x/y.pid; control c.sock; daemon on; pin_modules off; load_timeout 1m;"
-                "handler_timeout off; drain_timeout 0; server { listen 1; }");
+                "handler_timeout off; drain_timeout 0; worker_rlimit_core 2m;"
+                "working_directory w; server { listen 1; }");
+    ck_assert(settings.core_limited && !settings.core_unlimited);
+    ck_assert_uint_eq(settings.core_limit, 2u << 20);
+    ck_assert_str_eq(settings.working_directory, "/p/w");
     ck_assert_int_eq(settings.worker_processes, 3);
     ck_assert_int_eq(settings.worker_connections, 77);
     ck_assert_int_eq(settings.worker_rlimit_nofile, 5000);
@@ -153,6 +157,8 @@ START_TEST(bounds_of_main)
                         "\"worker_connections\" must be from 1 to 1000000, not \"0\"");
     expect_main_message("worker_connections 1000001;",
                         "\"worker_connections\" must be from 1 to 1000000, not \"1000001\"");
+    expect_main_message("worker_rlimit_core many;",
+                        "\"many\" is not a size, such as 512, 16k or 1m");
     expect_main_message("worker_rlimit_nofile 63;",
                         "\"worker_rlimit_nofile\" must be from 64 to 1073741824, not \"63\"");
     expect_main_message("arena_size 1023k;",
