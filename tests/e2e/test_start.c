@@ -126,6 +126,7 @@ static int start_on_terminal(struct server *server, const char *shell)
     server->pid = forkpty(&terminal, NULL, NULL, NULL);
     ck_assert_int_ge(server->pid, 0);
     if (server->pid == 0) {
+        signal(SIGHUP, SIG_DFL); /* the tests may run under nohup(1) */
         if (shell != NULL)
             execl("/bin/sh", "sh", "-c", shell, pillion_binary(), server->prefix, NULL);
         else
