@@ -152,27 +152,31 @@ static void print_schema(const char *title, struct bytes description, const char
     text_free(&shown);
 }
 
+static void append_text(struct text *out, struct bytes description, const char *member)
+{
+    struct bytes value = envelope_member(description, bytes_of(member));
+
+    if (value.data != NULL && value.data[0] == '"')
+        outcome_append_string(out, value);
+}
+
 static void print_description(struct bytes description)
 {
-    cJSON *tree = cJSON_ParseWithLength(description.data, description.size);
-    struct text name = {0}, summary = {0}, module = {0};
+    struct text out = {0}, module = {0};
 
-    append_member(&name, tree, "name");
-    append_member(&summary, tree, "summary");
-    append_member(&module, tree, "module");
+    append_text(&out, description, "name");
+    text_append_char(&out, '\n');
+    append_text(&out, description, "summary");
+    printf("%s\n", text_string(&out));
+    append_text(&module, description, "module");
     text_append_char(&module, ' ');
-    append_member(&module, tree, "version");
-    printf("%s\n", text_string(&name));
-    if (summary.size > 0)
-        printf("%s\n", text_string(&summary));
+    append_text(&module, description, "version");
     if (module.size > 1)
         printf("\nModule: %s\n", text_string(&module));
     print_schema("Params", description, "params");
     print_schema("Result", description, "result");
-    text_free(&name);
-    text_free(&summary);
+    text_free(&out);
     text_free(&module);
-    cJSON_Delete(tree);
 }
 
 static int describe(const struct command *self, int argc, char **argv)
@@ -196,6 +200,8 @@ static int describe(const struct command *self, int argc, char **argv)
         text_append_string(&params, "\"}");
         status = ask(self, &question, "rpc.describe", &params, &reply, &result);
     }
+    if (status == 0 && result.data[0] != '{')
+        status = command_failed(self, EXIT_NO_SERVER, "%s describes nothing", question.server);
     if (status == 0) {
         print_description(result);
         status = command_flush(self, EXIT_SUCCESS);

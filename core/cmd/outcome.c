@@ -3,31 +3,47 @@
  * Nothing here parses a number and prints it anew. */
 #include "cmd/outcome.h"
 
-#include <cjson/cJSON.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "base/memory.h"
 #include "base/printable.h"
 #include "cmd/pretty.h"
 #include "wire/json.h"
 
+void outcome_append_string(struct text *out, struct bytes string)
+{
+    char *text = must_alloc(string.size);
+    long size = json_string_text(string, text, string.size);
+
+    if (size >= 0)
+        text_append_line(out, (struct bytes){text, (size_t)size});
+    else /* half of a surrogate pair: as it was written */
+        text_append_line(out, string);
+    free(text);
+}
+
+static bool is_string(struct bytes value)
+{
+    return value.data != NULL && value.data[0] == '"';
+}
+
 void outcome_append_error(struct text *out, struct bytes result)
 {
-    cJSON *tree = cJSON_ParseWithLength(result.data, result.size);
-    const cJSON *code = cJSON_GetObjectItemCaseSensitive(tree, "code");
-    const cJSON *message = cJSON_GetObjectItemCaseSensitive(tree, "message");
+    bool object = result.data != NULL && result.data[0] == '{';
+    struct bytes code = object ? envelope_member(result, BYTES("code")) : (struct bytes){0};
+    struct bytes message = object ? envelope_member(result, BYTES("message")) : (struct bytes){0};
 
-    if (cJSON_IsString(code) && cJSON_IsString(message)) {
-        text_append_line(out, bytes_of(code->valuestring));
+    if (is_string(code) && is_string(message)) {
+        outcome_append_string(out, code);
         text_append_string(out, ": ");
-        text_append_line(out, bytes_of(message->valuestring));
+        outcome_append_string(out, message);
     } else {
         text_append_string(out, "error: ");
         text_append_line(out, result);
     }
-    cJSON_Delete(tree);
 }
 
 int outcome_read(const struct command *self, const char *from, struct bytes body, bool *failed,
@@ -39,8 +55,9 @@ int outcome_read(const struct command *self, const char *from, struct bytes body
     if (!json_check(body, &limits, &error))
         return command_failed(self, EXIT_NO_SERVER, "%s sent a reply that is not JSON: %s", from,
                               error.reason);
-    struct bytes out = envelope_member(body, BYTES("out"));
-    *result = envelope_member(body, BYTES("result"));
+    bool object = body.data[strspn(body.data, " \t\r\n")] == '{'; /* the body ends with NUL */
+    struct bytes out = object ? envelope_member(body, BYTES("out")) : (struct bytes){NULL, 0};
+    *result = object ? envelope_member(body, BYTES("result")) : (struct bytes){NULL, 0};
     if (out.data == NULL || result->data == NULL)
         return command_failed(self, EXIT_NO_SERVER, "%s sent a reply without \"out\" or \"result\"",
                               from);

@@ -10,10 +10,13 @@
 
 #define EXIT_NO_SERVER 2 /* nobody answered, or not as a server does */
 
-/* Finds the result in a reply's body, and whether it is that of an error. 0, or EXIT_NO_SERVER
- * after saying that `from`, which sent it, is no server. */
+/* Finds the result in a reply's body, which ends with a NUL, and whether it is that of an error. 0,
+ * or EXIT_NO_SERVER after saying that `from`, which sent it, is no server. */
 int outcome_read(const struct command *self, const char *from, struct bytes body, bool *failed,
                  struct bytes *result);
+
+/* Appends what a JSON string says, all of it, as one line that a terminal may hold. */
+void outcome_append_string(struct text *out, struct bytes string);
 
 /* Appends "CODE: MESSAGE" of an error's result, as one line that a terminal may hold; the result as
  * it is where a server has a form of its own. */

@@ -432,6 +432,19 @@ START_TEST(what_a_server_says_cannot_drive_the_terminal)
     }
     struct run run = pillion("call", "--server", listing, "ping");
     expect_part(run.out, EVIL_SENT);
+    run = pillion("describe", "--server", listing, "ping");
+    expect_status(&run, 2); /* an array */
+    run = pillion("call", "--server", parrot(" [1]"), "ping");
+    expect_status(&run, 2);
+    expect_part(run.err, "without \"out\" or \"result\"");
+
+    /* Nothing behind a NUL is hidden. */
+    char *cut = parrot("{\"out\":\"error\",\"result\":{\"code\":\"odd\\u0000er\","
+                       "\"message\":\"seen\\u0000as well \\ud800\"}}");
+    run = pillion("call", "--server", cut, "ping");
+    expect_status(&run, 1);
+    expect_part(run.err, "odd\\u0000er: ");
+    expect_part(run.err, "as well");
 }
 END_TEST
 

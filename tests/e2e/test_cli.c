@@ -4,7 +4,10 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -394,6 +397,33 @@ START_TEST(stop_and_quit_return_when_the_server_has_ended)
 }
 END_TEST
 
+/* Whoever listens there. */
+START_TEST(what_a_control_socket_says_cannot_drive_the_terminal)
+{
+    static const char says[] = "failed\nfirst \x1b[2J\xc2\x9b\xe2\x80\xae\nsecond\x7f\n";
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    struct server *server = server_new();
+    char line[64];
+
+    server_conf(server, "", "method ping;");
+    snprintf(address.sun_path, sizeof(address.sun_path), "%s",
+             server_path(server, "run/pillion.control"));
+    int listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    ck_assert_int_eq(bind(listener, (struct sockaddr *)&address, sizeof(address)), 0);
+    ck_assert_int_eq(listen(listener, 1), 0);
+    if (fork() == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        int client = accept(listener, NULL, NULL);
+        _exit(read(client, line, sizeof(line)) > 0 && write(client, says, strlen(says)) > 0 ? 0
+                                                                                            : 1);
+    }
+    struct run run = server_ask(server, "reload");
+    expect_status(&run, 1);
+    expect_text(run.err, "first \\u001b[2J\\u009b\\u202e\nsecond\\u007f\n");
+    close(listener);
+}
+END_TEST
+
 START_TEST(signals_do_what_their_words_do)
 {
     static const struct {
@@ -497,7 +527,8 @@ E2E_MAIN("cli", version_and_build_are_printed, help_names_every_option_signal_an
          the_dump_shows_the_configuration_with_its_includes,
          other_files_and_relative_prefixes_can_be_named, another_file_serves_and_is_reloaded,
          signals_without_a_server_say_where_was_looked, a_reload_waits_for_its_outcome_and_tells_it,
-         stop_and_quit_return_when_the_server_has_ended, signals_do_what_their_words_do,
+         stop_and_quit_return_when_the_server_has_ended,
+         what_a_control_socket_says_cannot_drive_the_terminal, signals_do_what_their_words_do,
          a_server_can_be_stopped_whatever_became_of_its_configuration,
          without_a_control_socket_the_signal_goes_to_the_process_of_the_pid_file,
          a_second_server_in_the_same_place_is_refused,
