@@ -60,10 +60,11 @@ enum message_type {
     MESSAGE_RELIEVE, /* too many are: another worker is to take this one's place */
     /* master to vault */
     MESSAGE_SURPLUS, /* `number` 1: end as soon as nothing is held; 0: do not */
-    /* vault to worker */
-    MESSAGE_HELD,    /* `number` descriptors have been received of it in all; one id: for how many
-                        more the vault has room. `serial` is 0: workers of earlier versions take it
-                        for a GIVE that answers nobody */
+    /* vault to worker, and to master */
+    MESSAGE_HELD,    /* to a worker: `number` descriptors have been received of it in all; one id:
+                        for how many more the vault has room. `serial` is 0: workers of earlier
+                        versions take it for a GIVE that answers nobody. To the master: `number`
+                        sockets are held; one id: how many were refused so far */
     MESSAGE_REFUSED, /* `count` ids for which the vault has no room; `serial` is 0 likewise */
     /* worker to master */
     MESSAGE_UNHELD, /* `number` of its connections are in no vault, because none had room */

@@ -24,7 +24,9 @@ struct vault_seat {
     pid_t pid; /* 0: nobody is in it */
     uint32_t quick_deaths;
     uint64_t started_ns; /* names the process in MESSAGE_VAULT */
-    bool surplus;        /* it was told to end when it is empty */
+    uint32_t held;       /* sockets, as it has said */
+    uint64_t refused;
+    bool surplus; /* it was told to end when it is empty */
 };
 
 static struct vault_seat seats[VAULT_PROCESSES_MAX];
@@ -85,6 +87,18 @@ static void unreached(struct vault_seat *seat, uint64_t serial)
         timer_set(&master.loop, &seat->reach, BACKOFF_NS, reach_again);
 }
 
+/* What the vault says that it has. */
+static void reported(struct vault_seat *seat, const struct message *message)
+{
+    struct board_vault *shown = &master.board->vaults[seat_number(seat)];
+
+    seat->held = (uint32_t)message->number;
+    atomic_store(&shown->held, seat->held);
+    if (message->ids[0] > seat->refused)
+        counter_add(&shown->refused, message->ids[0] - seat->refused);
+    seat->refused = message->ids[0];
+}
+
 static void vault_speaks(struct watch *watch, uint32_t events)
 {
     struct vault_seat *seat = container_of(watch, struct vault_seat, watch);
@@ -100,6 +114,8 @@ static void vault_speaks(struct watch *watch, uint32_t events)
                 descriptor_close(fds[i]);
             if (message.type == MESSAGE_UNREACHED)
                 unreached(seat, message.serial);
+            else if (message.type == MESSAGE_HELD && message.count == 1)
+                reported(seat, &message);
             break;
         case CHANNEL_EMPTY:
             return;
@@ -115,6 +131,8 @@ static void seat_fill(struct vault_seat *seat, pid_t pid, int channel)
     seat->pid = pid;
     seat->started_ns = clock_ns();
     seat->surplus = false;
+    seat->held = 0;
+    seat->refused = 0;
     seat->out = (struct outbox){.loop = &master.loop, .channel = channel};
     seat->watch.fd = channel;
     if (!loop_watch(&master.loop, &seat->watch, channel, EPOLLIN, vault_speaks))
@@ -133,7 +151,6 @@ static bool vault_spawn(struct vault_seat *seat, struct error *error)
         .identity = &generation->identity,
         .files = generation->capacity.vault_files,
         .limit = generation->capacity.vault_room,
-        .board = master.board,
         .master = master.pid,
     };
     int pair[2];
@@ -359,7 +376,7 @@ uint32_t vaults_beyond_first(void)
 
     for (uint32_t i = 1; i < seats_used; i++) {
         if (seats[i].pid != 0)
-            sum += atomic_load(&master.board->vaults[i].held);
+            sum += seats[i].held;
     }
     return sum;
 }
@@ -371,6 +388,7 @@ void vaults_write(cJSON *state)
     /* The first seat as every version has known it. */
     cJSON_AddNumberToObject(state, "vault", seats[0].pid == 0 ? -1 : seats[0].watch.fd);
     cJSON_AddNumberToObject(state, "vault_pid", seats[0].pid);
+    cJSON_AddNumberToObject(state, "vault_held", seats[0].held);
     for (uint32_t i = 1; i < seats_used; i++) {
         if (seats[i].pid == 0)
             continue;
@@ -378,6 +396,7 @@ void vaults_write(cJSON *state)
         cJSON_AddNumberToObject(item, "seat", i);
         cJSON_AddNumberToObject(item, "pid", seats[i].pid);
         cJSON_AddNumberToObject(item, "channel", seats[i].watch.fd);
+        cJSON_AddNumberToObject(item, "held", seats[i].held);
         cJSON_AddItemToArray(list, item);
     }
 }
@@ -388,18 +407,29 @@ static double number(const cJSON *object, const char *name)
     return cJSON_IsNumber(item) ? item->valuedouble : -1;
 }
 
+/* It speaks again when what it holds changes; one of the first version never does. */
+static void seat_resume(struct vault_seat *seat, pid_t pid, int channel, double held)
+{
+    seat_fill(seat, pid, channel);
+    if (held > 0) {
+        seat->held = (uint32_t)held;
+        atomic_store(&master.board->vaults[seat_number(seat)].held, seat->held);
+    }
+}
+
 void vaults_read(const cJSON *state)
 {
     const cJSON *item;
 
     if (number(state, "vault_pid") > 0)
-        seat_fill(&seats[0], (pid_t)number(state, "vault_pid"), (int)number(state, "vault"));
+        seat_resume(&seats[0], (pid_t)number(state, "vault_pid"), (int)number(state, "vault"),
+                    number(state, "vault_held"));
     cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(state, "vaults"))
     {
         double seat = number(item, "seat");
         if (seat >= 1 && seat < VAULT_PROCESSES_MAX && number(item, "pid") > 0)
-            seat_fill(&seats[(uint32_t)seat], (pid_t)number(item, "pid"),
-                      (int)number(item, "channel"));
+            seat_resume(&seats[(uint32_t)seat], (pid_t)number(item, "pid"),
+                        (int)number(item, "channel"), number(item, "held"));
     }
 }
 

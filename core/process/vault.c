@@ -22,6 +22,7 @@
 #define RETRY_NS NS_PER_MS
 /* Once the kernel has had no descriptor left for it, a vault takes nothing for so long. */
 #define CLOSED_NS (200 * NS_PER_MS)
+#define REPORT_NS (20 * NS_PER_MS) /* between two reports to the master */
 
 struct vault_worker {
     struct watch watch;
@@ -48,6 +49,9 @@ static struct {
     const struct vault_start *start;
     bool surplus;
     uint64_t full_logged_ns;
+    uint64_t refused;                 /* sockets, ever */
+    uint64_t told_held, told_refused; /* what the master knows */
+    struct timer reported;            /* set: it was told a moment ago */
     struct timer closed; /* set: descriptors have run out, and nothing is taken for a while */
 } vault;
 
@@ -97,17 +101,26 @@ static uint32_t room(void)
     return vault.table.count < limit ? limit - vault.table.count : 0;
 }
 
-/* The end of the batch tells those who wait. */
-static void open_again(struct timer *timer)
+/* The end of the batch sees to what waited for the timer. */
+static void look_again(struct timer *timer)
 {
     (void)timer;
 }
 
-/* What all processes may know. */
-static void publish(void)
+/* Tells the master what is held, when that has changed, and not more often than it has use for. */
+static void report(void)
 {
-    struct board_vault *row = &vault.start->board->vaults[vault.start->seat];
-    atomic_store_explicit(&row->held, vault.table.count, memory_order_relaxed);
+    struct message message = {.type = MESSAGE_HELD, .number = vault.table.count, .count = 1};
+
+    message.ids[0] = vault.refused;
+    if (vault.reported.place != 0 ||
+        (vault.told_held == message.number && vault.told_refused == vault.refused))
+        return;
+    if (channel_send(vault.master.fd, &message, true, NULL, 0)) {
+        vault.told_held = message.number;
+        vault.told_refused = vault.refused;
+    }
+    timer_set(&vault.loop, &vault.reported, REPORT_NS, look_again);
 }
 
 static void answer_again(struct timer *timer);
@@ -152,7 +165,7 @@ static void refuse(struct vault_worker *worker, uint64_t id)
             must_realloc(worker->refused, worker->refused_capacity * sizeof(*worker->refused));
     }
     worker->refused[worker->refused_count++] = id;
-    counter_add(&vault.start->board->vaults[vault.start->seat].refused, 1);
+    vault.refused++;
 }
 
 /* The end of a batch: each worker knows what became of what it has sent, and whether there is room.
@@ -160,7 +173,7 @@ static void refuse(struct vault_worker *worker, uint64_t id)
 static void batch_done(struct loop *loop, void *context)
 {
     (void)context;
-    publish();
+    report();
     if (vault.surplus && vault.table.count == 0)
         loop_stop(loop);
     for (struct vault_worker *w = vault.workers; w != NULL; w = w->next) {
@@ -211,7 +224,7 @@ static void hold(struct vault_worker *worker, const struct message *message, con
     for (uint32_t i = message->count; i < fd_count; i++)
         descriptor_close(fds[i]);
     if (fd_count < message->count)
-        timer_set(&vault.loop, &vault.closed, CLOSED_NS, open_again);
+        timer_set(&vault.loop, &vault.closed, CLOSED_NS, look_again);
     if (lost > 0)
         log_full(lost, fd_count < message->count);
 }
@@ -435,7 +448,6 @@ _Noreturn void vault_main(const struct vault_start *start)
         _exit(1);
     }
     vault.loop.after_batch = batch_done;
-    publish();
     loop_run(&vault.loop);
     _exit(0);
 }

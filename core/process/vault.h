@@ -14,7 +14,6 @@
 #define PILLION_PROCESS_VAULT_H
 
 #include "process/privilege.h"
-#include "rpc/board.h"
 
 struct vault_start {
     uint32_t seat;
@@ -22,7 +21,6 @@ struct vault_start {
     const struct identity *identity;
     uint64_t files; /* the limit on descriptors to ask for; 0: the hard limit */
     uint32_t limit; /* of sockets that it holds; there must be descriptors left for channels */
-    struct board *board;
     pid_t master;
 };
 

@@ -139,7 +139,7 @@ enum quarantined {
     QUARANTINED_WITH_FILTERS /* nor do filters see its refused calls: one of them has crashed */
 };
 
-/* One vault; only it writes here, but for what workers may damage. */
+/* One vault, as it has told the master. */
 struct board_vault {
     _Atomic uint32_t held; /* sockets that it has */
     counter refused;       /* and did not take, because there was no room for them */
