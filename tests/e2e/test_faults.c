@@ -3,6 +3,7 @@
  * over the place in every worker (preload/faults.c). */
 #include "harness.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -148,7 +149,34 @@ START_TEST(an_access_log_is_followed_whatever_the_clock_says)
 }
 END_TEST
 
-E2E_MAIN("faults", a_server_that_was_stopped_leaves_its_place_to_the_next,
+/* The system as a whole is out of files, or of memory for sockets: nobody is refused, and the log
+ * says what to raise. */
+START_TEST(what_keeps_it_from_accepting_is_told_and_passes)
+{
+    static const struct {
+        int number;
+        const char *advice;
+    } rows[] = {{EMFILE, "cannot accept (EMFILE): accepting pauses for 200 ms; raise "
+                         "worker_rlimit_nofile"},
+                {ENFILE, "raise fs.file-max"},
+                {ENOBUFS, "net.ipv4.tcp_mem"},
+                {ENOMEM, "net.ipv4.tcp_mem"}};
+
+    for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+        struct server *server = server_new();
+        server_conf(server, "", "method ping;");
+        setenv("FAULTS_ACCEPT", keep_printf("%d", rows[i].number), 1);
+        start_with_faults(server);
+        unsetenv("FAULTS_ACCEPT");
+        for (int n = 0; n < 8; n++)
+            client_expect_alive(client_connect(server));
+        server_wait_log(server, rows[i].advice);
+    }
+}
+END_TEST
+
+E2E_MAIN("faults", what_keeps_it_from_accepting_is_told_and_passes,
+         a_server_that_was_stopped_leaves_its_place_to_the_next,
          every_reply_is_right_while_system_calls_fail,
          connections_change_workers_while_system_calls_fail,
          a_client_that_pipelines_a_megabyte_gets_all_of_it_back,

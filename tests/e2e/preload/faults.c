@@ -1,6 +1,8 @@
 /* A library to preload: makes the system calls of workers fail and fall short, again and again, in
  * all the ways that their manual pages allow. Only processes whose name begins with "worker" are
- * hit; with others unlink(2) takes its time. See test_faults.c. */
+ * hit; and what sends descriptors in the master and the vaults. With others unlink(2) takes its
+ * time. FAULTS_ACCEPT=N has accept4(2) fail with errno N and nothing else fail, a few times. See
+ * test_faults.c. */
 #include <dlfcn.h>
 #include <errno.h>
 #include <stdbool.h>
@@ -39,10 +41,32 @@ static bool is_worker(void)
     return answer;
 }
 
+/* The errno that accept4 is to fail with, or 0. */
+static int accept_error(void)
+{
+    const char *number = getenv("FAULTS_ACCEPT");
+    return number == NULL ? 0 : atoi(number);
+}
+
+static bool sends_descriptors(void)
+{
+    char name[16] = "";
+
+    prctl(PR_GET_NAME, name, 0, 0, 0);
+    return is_worker() || strncmp(name, "vault", 5) == 0 || strncmp(name, "master", 6) == 0;
+}
+
+static bool rolled(const int *errors, unsigned count);
+
 /* Fails with one of `errors` in one call of four. */
 static bool fails(const int *errors, unsigned count)
 {
-    if (!is_worker() || roll(4) != 0)
+    return is_worker() && rolled(errors, count);
+}
+
+static bool rolled(const int *errors, unsigned count)
+{
+    if (accept_error() != 0 || roll(4) != 0)
         return false;
     errno = errors[roll(count)];
     return true;
@@ -52,7 +76,7 @@ static bool fails(const int *errors, unsigned count)
 static size_t shortened(size_t size)
 {
     size_t few = 1 + roll(9);
-    return !is_worker() || roll(4) == 0 || size < few ? size : few;
+    return !is_worker() || accept_error() != 0 || roll(4) == 0 || size < few ? size : few;
 }
 
 #define REAL(name) ((__typeof__(&name))dlsym(RTLD_NEXT, #name))
@@ -106,6 +130,12 @@ ssize_t send(int fd, const void *buffer, size_t size, int flags)
 
 int accept4(int fd, struct sockaddr *address, socklen_t *size, int flags)
 {
+    static int forced;
+
+    if (is_worker() && accept_error() != 0 && forced++ < 3) {
+        errno = accept_error();
+        return -1;
+    }
     if (fails((const int[]){EINTR, ECONNABORTED, EMFILE, ENFILE, ENOMEM}, 5))
         return -1;
     return REAL(accept4)(fd, address, size, flags);
@@ -113,8 +143,8 @@ int accept4(int fd, struct sockaddr *address, socklen_t *size, int flags)
 
 ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
 {
-    if (message->msg_controllen > 0 &&
-        fails((const int[]){EINTR, EAGAIN, ETOOMANYREFS, ENOBUFS}, 4))
+    if (message->msg_controllen > 0 && sends_descriptors() &&
+        rolled((const int[]){EINTR, EAGAIN, ETOOMANYREFS, ENOBUFS}, 4))
         return -1;
     return REAL(sendmsg)(fd, message, flags);
 }
