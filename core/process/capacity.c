@@ -12,7 +12,11 @@
  */
 #define VAULT_PER_WORKER   3u
 #define VAULT_CHANNELS_MAX 288u /* BOARD_ROWS_MAX of rpc/board.h: there are no more workers */
-#define SPARE_MOST         64u /* descriptors that are left to modules; of small limits an eighth */
+/* The master has channel and arena of each worker, of two generations while it reloads; and arenas
+ * of those that are gone. */
+#define MASTER_OWN        32u
+#define MASTER_PER_WORKER 6u
+#define SPARE_MOST        64u /* descriptors that are left to modules; of small limits an eighth */
 
 static uint32_t rest(uint64_t files, uint64_t taken)
 {
@@ -78,11 +82,23 @@ void capacity_explain(const struct capacity_plan *plan, const struct capacity *c
             (unsigned long long)plan->workers * least(plan->connections, capacity->worker_room),
             capacity->vaults, capacity->vaults == 1 ? "" : "s", capacity->vault_room,
             capacity->vaults == 1 ? "holds" : "hold", (unsigned long long)held * plan->workers);
-    uint64_t files = (uint64_t)capacity->connections * plan->workers;
+    uint64_t master = MASTER_OWN + (uint64_t)MASTER_PER_WORKER * plan->workers + capacity->vaults +
+                      2 * (uint64_t)plan->descriptors;
+    if (master > plan->master_files)
+        text_printf(out,
+                    "a reload has two generations of %u workers at once, for which the master "
+                    "needs %llu descriptors: its limit on open files is %llu; raise that (ulimit "
+                    "-n, LimitNOFILE)\n",
+                    plan->workers, (unsigned long long)master,
+                    (unsigned long long)plan->master_files);
+    /* A client is one open file, however many descriptors lead to it. Channels are two, and each
+     * worker has one to each vault; of two generations while a reload lasts. */
+    uint64_t files = (uint64_t)capacity->connections * plan->workers +
+                     2 * (uint64_t)plan->workers * (WORKER_OWN + 2 * (uint64_t)capacity->vaults);
     if (files_max != 0 && files > files_max)
         text_printf(out,
-                    "%u workers with %u clients each are %llu open files, and the system allows "
-                    "%llu; raise fs.file-max (sysctl)\n",
+                    "%u workers with %u clients each are %llu open files during a reload, and the "
+                    "system allows %llu; raise fs.file-max (sysctl)\n",
                     plan->workers, capacity->connections, (unsigned long long)files,
                     (unsigned long long)files_max);
 }

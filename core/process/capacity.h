@@ -18,9 +18,10 @@ struct capacity_plan {
     uint32_t workers;
     uint32_t connections;  /* worker_connections */
     uint32_t vaults;       /* vault_processes; 0: as many as are needed */
-    uint32_t descriptors;  /* that each worker has for listeners and modules */
+    uint32_t descriptors;  /* that each worker has for listeners and modules, and the master too */
     uint64_t worker_files; /* the limits on open files that workers and vaults can get */
     uint64_t vault_files;
+    uint64_t master_files;
 };
 
 struct capacity {

@@ -135,6 +135,7 @@ void generation_measure(struct generation *generation)
     };
     uint64_t hard = open_files_possible(0);
 
+    plan.master_files = hard;
     plan.vault_files = plan.worker_files > hard ? plan.worker_files : hard;
     for (const struct server_settings *s = settings->servers; s != NULL; s = s->next) {
         for (const struct listen_settings *l = s->listens; l != NULL; l = l->next)

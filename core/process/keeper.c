@@ -55,10 +55,18 @@ static void reach_again(struct timer *timer)
     struct vault_seat *seat = container_of(timer, struct vault_seat, reach);
 
     for (struct worker *w = master.workers; w != NULL; w = w->next) {
-        if (w->unreached && !w->died)
-            show_vault(seat, w);
+        bool was = w->unreached;
         w->unreached = false;
+        if (was && !w->died)
+            show_vault(seat, w);
     }
+}
+
+static void reach_later(struct vault_seat *seat, struct worker *worker)
+{
+    worker->unreached = true;
+    if (seat->reach.place == 0)
+        timer_set(&master.loop, &seat->reach, BACKOFF_NS, reach_again);
 }
 
 /* The vault has no descriptor left for a worker's channel. That worker could not take anything over
@@ -82,9 +90,7 @@ static void unreached(struct vault_seat *seat, uint64_t serial)
         reload_fail(text);
         return;
     }
-    worker->unreached = true;
-    if (seat->reach.place == 0)
-        timer_set(&master.loop, &seat->reach, BACKOFF_NS, reach_again);
+    reach_later(seat, worker);
 }
 
 /* What the vault says that it has. */
@@ -266,27 +272,34 @@ void vaults_end(void)
 
 /* ---- Workers and vaults ---- */
 
-/* A channel between the vault and the worker `serial`: the worker's end, or -1. */
-static int vault_connect(struct vault_seat *seat, uint32_t serial)
+/* A channel between the vault and the worker: the worker's end, or -1. */
+static int vault_connect(struct vault_seat *seat, struct worker *worker)
 {
-    struct message message = {.type = MESSAGE_WORKER, .serial = serial};
+    struct message message = {.type = MESSAGE_WORKER, .serial = worker->serial};
     struct error error;
     int pair[2];
 
-    if (seat->pid == 0 || !channel_pair(pair, &error))
+    if (seat->pid == 0)
         return -1;
+    if (!channel_pair(pair, &error)) {
+        log_error("%s; trying again", error.text);
+        reach_later(seat, worker);
+        return -1;
+    }
     bool sent = outbox_send(&seat->out, &message, pair[0]);
     close(pair[0]);
     if (sent)
         return pair[1];
+    if (errno != EPIPE && errno != ECONNRESET) /* its end is told otherwise */
+        reach_later(seat, worker);
     close(pair[1]);
     return -1;
 }
 
-void vaults_connect(uint32_t serial, int *channels)
+void vaults_connect(struct worker *worker, int *channels)
 {
     for (uint32_t i = 0; i < VAULT_PROCESSES_MAX; i++)
-        channels[i] = i < seats_used ? vault_connect(&seats[i], serial) : -1;
+        channels[i] = i < seats_used ? vault_connect(&seats[i], worker) : -1;
 }
 
 void vaults_tell(enum message_type type, uint32_t serial)
@@ -314,7 +327,7 @@ static void show_vault(struct vault_seat *seat, struct worker *worker)
 {
     struct message message = {
         .type = MESSAGE_VAULT, .serial = seat->started_ns, .number = seat_number(seat)};
-    int channel = vault_connect(seat, worker->serial);
+    int channel = vault_connect(seat, worker);
 
     if (channel < 0)
         return;

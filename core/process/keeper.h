@@ -27,9 +27,10 @@ bool vault_is(pid_t pid);
 /* True when the child `pid` was a vault; another one takes its seat if it is still needed. */
 bool vault_reaped(pid_t pid, int status);
 
-/* Makes a channel to each vault for the worker `serial`: the worker's ends by seat, -1 where there
- * is none. `channels` has room for VAULT_PROCESSES_MAX. */
-void vaults_connect(uint32_t serial, int *channels);
+/* Makes a channel to each vault for a worker that is to be started: the worker's ends by seat, -1
+ * where there is none; it is shown what could not be made as soon as it can. `channels` has room
+ * for VAULT_PROCESSES_MAX. */
+void vaults_connect(struct worker *worker, int *channels);
 
 /* Tells every vault. */
 void vaults_tell(enum message_type type, uint32_t serial);

@@ -145,7 +145,7 @@ static bool worker_fork(struct worker *worker, int channel, struct error *error)
     for (uint32_t i = 0; i < VAULT_PROCESSES_MAX; i++)
         vaults[i] = -1;
     if (!worker->probe)
-        vaults_connect(worker->serial, vaults);
+        vaults_connect(worker, vaults);
     worker->started_ns = clock_ns();
     worker->pid = fork();
     if (worker->pid == 0) {

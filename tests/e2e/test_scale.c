@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define FILES                                                                          \
@@ -362,6 +363,43 @@ START_TEST(a_test_of_the_configuration_says_what_to_raise)
 }
 END_TEST
 
+/* Binaries of the first version know one vault: what the others hold would be lost. */
+START_TEST(a_binary_that_knows_one_vault_does_not_take_over_what_others_hold)
+{
+    static const char script[] = "#!/bin/sh\necho 'pillion rehearses to take over' >&2\n";
+    struct server *server = server_new();
+    const char *build = keep_printf("%s", getenv("PILLION_BUILD"));
+    const char *binary = server_path(server, "binary/pillion");
+    int clients[CLIENTS];
+
+    mkdir(server_path(server, "binary"), 0755);
+    file_copy(pillion_binary(), binary);
+    server->files = FILES;
+    conf(server, "worker_processes 2;");
+    setenv("PILLION_BUILD", server_path(server, "binary"), 1);
+    server_start(server);
+    setenv("PILLION_BUILD", build, 1);
+    connect_all(server, clients, CLIENTS);
+    wait_until(vaults_say(clients[0], "held") == CLIENTS, "the vaults do not hold all");
+    unlink(binary);
+    file_write(binary, script, sizeof(script) - 1);
+    chmod(binary, 0755);
+    struct run run = server_ask(server, "upgrade");
+    expect_status(&run, 1);
+    expect_part(run.err, "knows one vault only, and");
+    all_alive(clients, CLIENTS);
+    /* One that knows them takes them over. */
+    unlink(binary);
+    file_copy(pillion_binary(), binary);
+    run = server_ask(server, "upgrade");
+    expect_status(&run, 0);
+    all_alive(clients, CLIENTS);
+    kill_workers(clients[0]);
+    all_alive(clients, CLIENTS);
+    ck_assert_double_eq(vaults_say(clients[0], "held"), CLIENTS);
+}
+END_TEST
+
 E2E_MAIN("scale", a_reload_keeps_more_clients_than_one_process_may_hold,
          of_several_vaults_one_dies_and_its_share_alone_is_handed_over_again,
          what_vaults_cannot_hold_is_not_accepted,
@@ -372,4 +410,5 @@ E2E_MAIN("scale", a_reload_keeps_more_clients_than_one_process_may_hold,
          fewer_connections_than_are_open_are_a_limit_for_new_ones_only,
          vaults_come_and_go_by_reload,
          an_arena_that_is_too_small_for_what_is_taken_over_is_larger_for_once,
-         a_test_of_the_configuration_says_what_to_raise)
+         a_test_of_the_configuration_says_what_to_raise,
+         a_binary_that_knows_one_vault_does_not_take_over_what_others_hold)
