@@ -53,9 +53,9 @@ static void give_up(struct adoption *adoption, uint32_t at, const char *why)
 /* ---- One connection ---- */
 
 /* Moves the cursors to where the kernel says that the streams are. False with the reason when they
- * cannot be there. */
+ * cannot be there. Of a connection whose client is `gone` they stay: nobody asks any more. */
 static bool correct(struct adoption *adoption, uint32_t index, int fd, struct conn_cursors *cursors,
-                    const char **why)
+                    const char **why, bool *gone)
 {
     counter *counters = adoption->dispatcher->conns->counters;
     bool in_call = atomic_load_explicit(&adoption->from_arena.header->in_call,
@@ -68,8 +68,7 @@ static bool correct(struct adoption *adoption, uint32_t index, int fd, struct co
     case STREAM_COUNTED:
         break;
     case STREAM_DEAD:
-        *why = "the client is gone";
-        return false;
+        return *gone = true;
     case STREAM_UNKNOWN:
         *why = "its worker died between reading or writing and recording it, and for such sockets "
                "the kernel keeps no count";
@@ -114,6 +113,7 @@ static bool take_over(struct adoption *adoption, uint32_t at)
     struct conns *conns = adoption->dispatcher->conns;
     struct conn_record image, *record = &image;
     uint32_t index = adoption->records[at];
+    struct death death = adoption->death;
     const char *why = NULL;
 
     arena_record_read(&adoption->from_arena, index, record);
@@ -128,26 +128,32 @@ static bool take_over(struct adoption *adoption, uint32_t at)
         return true;
     }
     struct conn_cursors cursors = *record_cursors(record);
-    if (!correct(adoption, index, adoption->fds[at], &cursors, &why)) {
+    if (!correct(adoption, index, adoption->fds[at], &cursors, &why, &death.gone)) {
         give_up(adoption, at, why);
         return true;
     }
     struct conn *conn =
         conn_adopt(conns, adoption->fds[at], &adoption->from_arena, record, &cursors, owner);
+    if (conn == NULL && death.gone) {
+        give_up(adoption, at, "its client is gone, and there is no room for it");
+        return true;
+    }
     if (conn == NULL)
         return false;
     vault_bank_adopt(adoption->bank, conn, adoption->from[at]);
     arena_record_take(&adoption->from_arena, index);
     counter_add(&conns->counters[COUNT_ADOPTED], 1);
     adoption->count++;
-    if (!dispatch_adopted(adoption->dispatcher, conn, &adoption->death)) {
+    if (!dispatch_adopted(adoption->dispatcher, conn, &death)) {
         log_warn("connection %llx of worker %llu is closed: its requests are damaged",
                  (unsigned long long)adoption->ids[at], (unsigned long long)adoption->serial);
         counter_add(&conns->counters[COUNT_INVALID], 1);
         conn_close(conns, conn);
         return true;
     }
-    if (adoption->again[at])
+    if (death.gone) /* what was under way for it is counted now */
+        conn_close(conns, conn);
+    else if (adoption->again[at])
         vault_bank_again(adoption->bank, conn);
     else
         conn_start(conns, conn);

@@ -72,6 +72,7 @@ void dispatch_input(struct conns *conns, struct conn *conn);
 /* How a connection's former worker has ended. */
 struct death {
     bool hung;   /* the watchdog ended it */
+    bool gone;   /* and the connection's client is gone: nothing is run for it */
     bool marked; /* for the request that a handler had in hand: its record's mark ... */
     uint64_t connection, place; /* ... or otherwise for this one; 0: for none */
 };

@@ -410,7 +410,7 @@ static void answer_orphan(struct call *call, const struct flight_frame *at,
     const struct method *method =
         envelope.in.data == NULL ? NULL : method_table_find(&call->server->methods, envelope.in);
     bool guilty = is_guilty(dispatcher, call->conn, at, death);
-    bool runs = !guilty && method != NULL && method->idempotent && !at->retried &&
+    bool runs = !guilty && !death->gone && method != NULL && method->idempotent && !at->retried &&
                 quarantine_of(dispatcher, method->index) == QUARANTINED_NOT &&
                 call_find(call, status, &envelope, &error);
     if (runs) {

@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -102,6 +103,33 @@ START_TEST(what_a_worker_died_of_and_what_waited_beside_it)
     expect_status(&run, 0);
     is_counted(server, "null", 2, 2);
     is_logged(server, "null", "module_crashed", 2);
+}
+END_TEST
+
+/* Nobody waits for the answer, and nobody can be asked for the address any more. */
+START_TEST(what_a_worker_died_of_for_a_client_that_is_gone)
+{
+    const struct linger reset = {.l_onoff = 1};
+    struct server *server =
+        serve("quarantine_crashes off;",
+              LOG("log") "method null; method sleep; method wait; method retry;");
+    int busy = client_connect(server), guilty = client_connect(server);
+    int bystander = client_connect(server);
+
+    client_send_frame(bystander, "{\"in\":\"wait\",\"params\":{\"ms\":60000},\"id\":1}");
+    client_send_frame(bystander, "{\"in\":\"retry\",\"params\":{\"ms\":60000},\"id\":2}");
+    wait_until(connections(server, "deferred") == 2, "they are not under way");
+    client_send_frame(busy, "{\"in\":\"sleep\",\"params\":300}");
+    client_send_frame(guilty, "{\"in\":\"null\"}");
+    setsockopt(bystander, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
+    setsockopt(guilty, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
+    close(guilty);
+    close(bystander);
+    client_receive(busy, NULL);
+    is_counted(server, "null", 1, 1);
+    is_counted(server, "wait", 1, 1);
+    is_counted(server, "retry", 1, 1);
+    is_logged(server, "null", "module_crashed", 1);
 }
 END_TEST
 
@@ -214,6 +242,7 @@ START_TEST(a_filter_that_dies_of_refused_requests_sees_no_more_of_them)
 }
 END_TEST
 
-E2E_MAIN("refused", what_a_worker_died_of_and_what_waited_beside_it, what_took_too_long,
+E2E_MAIN("refused", what_a_worker_died_of_and_what_waited_beside_it,
+         what_a_worker_died_of_for_a_client_that_is_gone, what_took_too_long,
          what_is_no_call_of_a_method, what_a_filter_refused_before_the_log_had_its_turn,
          what_is_out_of_service, a_filter_that_dies_of_refused_requests_sees_no_more_of_them)
