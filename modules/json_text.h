@@ -34,14 +34,19 @@ static inline void json_text_reset(struct json_text *text)
     text->too_large = false;
 }
 
+static inline void json_fail_too_large(struct json_text *text)
+{
+    text->failed = "it is larger than max_reply";
+    text->too_large = true;
+}
+
 /* True when there is room for that many bytes more. */
 static inline bool json_reserve(struct json_text *text, size_t size)
 {
     if (text->failed != NULL)
         return false;
     if (text->limit != 0 && size > text->limit - text->size) {
-        text->failed = "it is larger than max_reply";
-        text->too_large = true;
+        json_fail_too_large(text);
         return false;
     }
     if (size <= text->capacity - text->size)
@@ -59,7 +64,7 @@ static inline bool json_reserve(struct json_text *text, size_t size)
 
 static inline void json_append(struct json_text *text, const char *data, size_t size)
 {
-    if (!json_reserve(text, size))
+    if (size == 0 || !json_reserve(text, size))
         return;
     memcpy(text->data + text->size, data, size);
     text->size += size;

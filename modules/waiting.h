@@ -60,14 +60,15 @@ static inline void *waiting_place(const struct waiting_line *line, pillion_reque
     return place;
 }
 
-/* Defers the request, and puts it at the end of the line; `bytes` is what it will send. */
-static inline void waiting_join(struct waiting_line *line, struct waiting *waiting,
+/* Defers the request, and puts it at the end of the line; `bytes` is what it will send. False when
+ * it cannot be deferred, and is answered. */
+static inline bool waiting_join(struct waiting_line *line, struct waiting *waiting,
                                 pillion_request *req, size_t bytes, uint64_t timeout_ms)
 {
     pillion_token token = pillion_defer(req, timeout_ms);
 
     if (token == 0)
-        return;
+        return false;
     *waiting = (struct waiting){
         .line = line,
         .token = token,
@@ -80,6 +81,22 @@ static inline void waiting_join(struct waiting_line *line, struct waiting *waiti
     line->count++;
     line->bytes += bytes;
     pillion_on_cancel(token, waiting_leave, waiting);
+    return true;
+}
+
+/* Puts what has just joined at the start of the line. */
+static inline void waiting_first(struct waiting *waiting)
+{
+    struct waiting_line *line = waiting->line;
+
+    if (line->first == waiting)
+        return;
+    *waiting->place = NULL; /* it is the last one */
+    line->end = waiting->place;
+    waiting->next = line->first;
+    waiting->next->place = &waiting->next;
+    waiting->place = &line->first;
+    line->first = waiting;
 }
 
 /* Takes the first one out of the line. */

@@ -1,103 +1,27 @@
 /* Connections to Redis: opened in the loop's first turn, kept, and opened again when they break,
- * later and later. Commands are pipelined: each goes to the connection with the fewest replies to
- * come, and what a turn of the worker's loop has asked for is sent together. Requests that come
- * before the first connection is there wait for it. hiredis speaks the protocol; the loop does the
- * waiting. */
-#include "redis.h"
+ * later and later, or when they lead to the wrong server. hiredis speaks the protocol; the loop
+ * does the waiting. What goes over them is calls.c's. */
+#include "link.h"
 
 #include <errno.h>
-#include <hiredis/sds.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 
 #include "../address.h"
-#include "../waiting.h"
 
 #define BACKOFF_FIRST_MS   50u
 #define BACKOFF_LONGEST_MS 2000u
 #define CONNECT_MS         5000u /* to connect, and to have AUTH and SELECT answered */
-#define SILENT_MS          1700u /* without any reply, three times: the connection is dead */
-#define REPLIES_AT_ONCE    128u  /* of a connection; then others have their turn */
-
-/* A request whose reply is to come; its token is 0 for AUTH and SELECT. */
-struct call {
-    pillion_token token;
-    int returns;
-};
-
-struct link {
-    struct links *links;
-    redisContext *redis; /* NULL while there is no connection */
-    pillion_handle watch, flush, more, deadline;
-    bool opening;                    /* its first attempt has not come to an end */
-    bool ready;                      /* it is connected, and has passed AUTH and SELECT */
-    size_t introductions;            /* replies to those that are to come */
-    struct value value;              /* the reply that is read */
-    struct call *calls;              /* a ring, in the order in which they were sent */
-    size_t first, pending, capacity; /* the capacity is a power of two */
-    int64_t commands;                /* since the last flush */
-    unsigned silent;                 /* how often in a row links_look has seen no reply */
-    bool replied;                    /* since it looked */
-    unsigned backoff_ms;
-};
-
-struct links {
-    pillion_instance *self;
-    const struct settings *settings;
-    char host[64];
-    int port;
-    bool closing;
-    pillion_handle look;
-    char reason[256];            /* why there is no connection */
-    struct waiting_line waiting; /* empty once a connection is ready, or none is opening */
-    size_t opening;
-    size_t count;
-    struct link links[];
-};
-
-/* A request that waits, and its command, in its own memory. */
-struct waiting_command {
-    struct waiting waiting;
-    pillion_bytes command;
-    int returns;
-};
+#define SILENCE_MS         5000u /* without any reply: the connection is dead */
+#define SILENCE_TIMEOUTS   3u    /* or so many times `timeout`, when that is more */
+#define LOOKS              20u   /* in that time */
+#define RETIRE_EVERY_MS    2000u /* it may be that there is no other server */
 
 static void link_open(struct link *link);
-static void send_waiting(struct link *link);
 
-/* ---- Requests under way, in order ---- */
-
-static bool call_push(struct link *link, struct call call)
-{
-    if (link->pending == link->capacity) {
-        size_t capacity = link->capacity == 0 ? 64 : link->capacity * 2;
-        struct call *calls = malloc(capacity * sizeof(*calls));
-        if (calls == NULL)
-            return false;
-        for (size_t i = 0; i < link->pending; i++)
-            calls[i] = link->calls[(link->first + i) & (link->capacity - 1)];
-        free(link->calls);
-        link->calls = calls;
-        link->first = 0;
-        link->capacity = capacity;
-    }
-    link->calls[(link->first + link->pending++) & (link->capacity - 1)] = call;
-    return true;
-}
-
-static struct call call_shift(struct link *link)
-{
-    struct call call = link->calls[link->first];
-
-    link->first = (link->first + 1) & (link->capacity - 1);
-    link->pending--;
-    return call;
-}
-
-/* Why is for the log: clients need not know where Redis is. */
-static void fail_unavailable(pillion_request *req, const char *what)
+void fail_unavailable(pillion_request *req, const char *what)
 {
     pillion_count(pillion_self(req), METRIC_UNAVAILABLE, 1);
     pillion_fail(req, "redis_unavailable", "%s", what);
@@ -121,7 +45,8 @@ static void link_close(struct link *link)
     pillion_cancel(link->more);
     pillion_cancel(link->deadline);
     link->watch = link->flush = link->more = link->deadline = 0;
-    link->silent = 0;
+    link->blocked = link->retiring = false;
+    value_reset(&link->value);
     if (link->redis != NULL)
         redisFree(link->redis);
     link->redis = NULL;
@@ -139,30 +64,23 @@ static void fail_waiting(struct links *links)
     }
 }
 
-/* The first attempt has come to an end, good or bad. */
+/* The attempt that requests wait for has come to an end, good or bad. */
 static void link_opened(struct link *link)
 {
     link->links->opening -= link->opening;
     link->opening = false;
 }
 
-/* It is broken, or was never there: those who wait are told, the log is, once, and it is tried
- * again later. */
-static void link_lost(struct link *link, const char *why)
+void link_lost(struct link *link, const char *why)
 {
     struct links *links = link->links;
     char reason[sizeof(links->reason)];
 
     snprintf(reason, sizeof(reason), "%s", why);
     link_close(link);
-    while (link->pending > 0) {
-        struct call call = call_shift(link);
-        pillion_request *req = call.token == 0 ? NULL : pillion_resume(call.token);
-        if (req != NULL)
-            fail_unavailable(req, "the connection to Redis broke");
-    }
+    calls_fail(link);
     link_opened(link);
-    if (links->opening == 0)
+    if (!links_any(links))
         fail_waiting(links);
     if (links->closing)
         return;
@@ -178,36 +96,46 @@ static void link_lost(struct link *link, const char *why)
         link->backoff_ms = BACKOFF_LONGEST_MS;
 }
 
-/* ---- Sending ---- */
+/* ---- Opening anew ---- */
 
-/* Sends what is queued, as far as the socket takes it. */
-static void link_flush(struct link *link)
+void link_retire(struct link *link)
 {
-    int done = 1;
-
-    if (redisBufferWrite(link->redis, &done) != REDIS_OK)
-        link_lost(link, link->redis->errstr);
-    else
-        pillion_watch_change(link->watch, done ? PILLION_READ : PILLION_READ | PILLION_WRITE);
+    if (!link->retiring || link->pending > 0)
+        return;
+    link_close(link);
+    link->opening = true; /* so that requests wait for it */
+    link->links->opening++;
+    link_open(link);
 }
 
-static void flush(pillion_instance *self, void *data)
+static void retire_soon(pillion_instance *self, void *data)
 {
-    struct link *link = data;
-
-    link->flush = 0;
-    pillion_count(self, METRIC_COMMANDS, link->commands);
-    link->commands = 0;
-    link_flush(link);
+    (void)self;
+    link_retire(data);
 }
 
-/* ---- Replies ---- */
+void links_read_only(struct links *links)
+{
+    uint64_t now = now_ms();
 
-static void link_ready(struct link *link)
+    for (size_t i = 0; i < links->count; i++) {
+        struct link *link = &links->links[i];
+        if (!link->ready || link->retiring || now - link->opened_ms < RETIRE_EVERY_MS)
+            continue;
+        link->retiring = true;
+        /* It may be in the middle of taking replies now. */
+        pillion_timer(links->self, 0, 0, retire_soon, link);
+    }
+}
+
+/* ---- Connecting ---- */
+
+void link_ready(struct link *link)
 {
     struct links *links = link->links;
 
     link->ready = true;
+    link->opened_ms = now_ms();
     link_opened(link);
     pillion_cancel(link->deadline);
     pillion_count(links->self, METRIC_CONNECTED, 1);
@@ -215,94 +143,14 @@ static void link_ready(struct link *link)
     if (links->reason[0] != '\0')
         pillion_log(links->self, PILLION_LOG_NOTICE, "%s is there again", links->settings->server);
     links->reason[0] = '\0';
-    send_waiting(link);
-}
-
-/* Redis's word about the oldest request. False when the connection has ended with it. */
-static bool take_reply(struct link *link)
-{
-    if (link->pending == 0) {
-        link_lost(link, "there was a reply that nobody had asked for");
-        return false;
-    }
-    struct call call = call_shift(link);
-    pillion_request *req = call.token == 0 ? NULL : pillion_resume(call.token);
-    link->replied = true;
-    if (req != NULL)
-        value_reply(req, &link->value);
-    if (link->introductions == 0)
-        return true;
-    if (value_error(&link->value) != NULL) {
-        link_lost(link, value_error(&link->value));
-        return false;
-    }
-    if (--link->introductions == 0)
-        link_ready(link);
-    return link->redis != NULL;
-}
-
-static void take_more(pillion_instance *self, void *data);
-
-/* Replies that have arrived, not too many at once. */
-static void take_replies(struct link *link)
-{
-    void *whole;
-
-    for (unsigned taken = 0; taken < REPLIES_AT_ONCE; taken++) {
-        link->value.returns = link->pending == 0 ? 0 : link->calls[link->first].returns;
-        if (redisGetReplyFromReader(link->redis, &whole) != REDIS_OK) {
-            link_lost(link, link->redis->errstr);
-            return;
-        }
-        if (whole == NULL || !take_reply(link))
-            return;
-        value_reset(&link->value);
-    }
-    link->more = pillion_timer(link->links->self, 0, 0, take_more, link);
-}
-
-static void take_more(pillion_instance *self, void *data)
-{
-    struct link *link = data;
-
-    (void)self;
-    link->more = 0;
-    take_replies(link);
+    calls_send_waiting(links);
 }
 
 static void ready(pillion_instance *self, int fd, unsigned events, void *data)
 {
-    struct link *link = data;
-
     (void)self;
     (void)fd;
-    if (events & PILLION_WRITE)
-        link_flush(link);
-    if (link->redis == NULL || !(events & (PILLION_READ | PILLION_FAILED)) || link->more != 0)
-        return;
-    if (redisBufferRead(link->redis) != REDIS_OK)
-        link_lost(link, link->redis->errstr);
-    else
-        take_replies(link);
-}
-
-/* ---- Connecting ---- */
-
-static void introduce(struct link *link)
-{
-    const struct settings *settings = link->links->settings;
-
-    link->introductions = 1 + (settings->password != NULL);
-    for (size_t i = 0; i < link->introductions; i++) {
-        if (!call_push(link, (struct call){0})) {
-            link_lost(link, "out of memory");
-            return;
-        }
-    }
-    if (settings->password != NULL)
-        redisAppendCommand(link->redis, "AUTH %s", settings->password);
-    redisAppendCommand(link->redis, "SELECT %lld", (long long)settings->database);
-    link_flush(link);
+    calls_go_on(data, events);
 }
 
 /* connect(2) has come to an end, EINPROGRESS. */
@@ -324,7 +172,7 @@ static void connected(pillion_instance *self, int fd, unsigned events, void *dat
     if (link->watch == 0)
         link_lost(link, strerror(errno));
     else
-        introduce(link);
+        calls_introduce(link);
 }
 
 static void connect_late(pillion_instance *self, void *data)
@@ -356,13 +204,12 @@ static void link_open(struct link *link)
 static void links_look(pillion_instance *self, void *data)
 {
     struct links *links = data;
+    uint64_t now = now_ms();
 
     (void)self;
     for (size_t i = 0; i < links->count; i++) {
         struct link *link = &links->links[i];
-        link->silent = !link->ready || link->replied || link->pending == 0 ? 0 : link->silent + 1;
-        link->replied = false;
-        if (link->silent > 3) /* the first look may have been right after the request */
+        if (link->ready && link->pending > 0 && now - link->heard_ms >= links->silence_ms)
             link_lost(link, "the server has stopped answering");
     }
 }
@@ -397,7 +244,10 @@ struct links *links_open(pillion_instance *self, const struct settings *settings
     address_read(settings->server, links->host, sizeof(links->host), &links->port);
     for (size_t i = 0; i < count; i++) {
         struct link *link = &links->links[i];
-        *link = (struct link){.links = links, .opening = true, .backoff_ms = BACKOFF_FIRST_MS};
+        *link = (struct link){.links = links,
+                              .opening = true,
+                              .backoff_ms = BACKOFF_FIRST_MS,
+                              .value.text.limit = settings->max_reply};
         /* `pillion -t` starts modules too, and has no turns: it leaves the server alone. */
         if (pillion_timer(self, 0, 0, again, link) == 0) {
             pillion_error(error, "there is no timer to connect with");
@@ -405,7 +255,9 @@ struct links *links_open(pillion_instance *self, const struct settings *settings
             return NULL;
         }
     }
-    uint64_t look_ms = settings->timeout_ms > SILENT_MS ? settings->timeout_ms : SILENT_MS;
+    uint64_t silence_ms = settings->timeout_ms * SILENCE_TIMEOUTS;
+    links->silence_ms = silence_ms > SILENCE_MS ? silence_ms : SILENCE_MS;
+    uint64_t look_ms = links->silence_ms / LOOKS;
     links->look = pillion_timer(self, look_ms, look_ms, links_look, links);
     return links;
 }
@@ -418,97 +270,8 @@ void links_close(struct links *links)
         if (links->links[i].redis != NULL)
             link_lost(&links->links[i], "the worker ends");
         free(links->links[i].calls);
-        free(links->links[i].value.text.data);
+        value_free(&links->links[i].value);
     }
     fail_waiting(links);
     free(links);
-}
-
-/* ---- Commands ---- */
-
-/* The connection with the fewest replies to come. */
-static struct link *choose(struct links *links)
-{
-    struct link *best = NULL;
-
-    for (size_t i = 0; i < links->count; i++) {
-        struct link *link = &links->links[i];
-        if (link->ready && (best == NULL || link->pending < best->pending))
-            best = link;
-    }
-    return best;
-}
-
-/* Sends it, and defers the request for as long; or answers it with an error. */
-static void link_send(struct link *link, pillion_request *req, pillion_bytes command, int returns,
-                      uint64_t timeout_ms)
-{
-    struct links *links = link->links;
-
-    if (link->pending >= (size_t)links->settings->max_pending) {
-        pillion_fail(req, PILLION_OVERLOADED, "%zu replies of Redis are to come (max_pending)",
-                     link->pending);
-        return;
-    }
-    if (sdslen(link->redis->obuf) > links->settings->max_unsent) {
-        pillion_fail(req, PILLION_OVERLOADED,
-                     "Redis does not read: %zu bytes are to be sent (max_unsent)",
-                     sdslen(link->redis->obuf));
-        return;
-    }
-    pillion_token token = pillion_defer(req, timeout_ms);
-    if (token == 0)
-        return;
-    if (!call_push(link, (struct call){.token = token, .returns = returns})) {
-        pillion_fail(pillion_resume(token), PILLION_OVERLOADED, "out of memory");
-        return;
-    }
-    if (redisAppendFormattedCommand(link->redis, command.data, command.size) != REDIS_OK) {
-        link_lost(link, "out of memory"); /* there is no telling what is in its buffer */
-        return;
-    }
-    link->commands++;
-    if (link->flush == 0)
-        link->flush = pillion_timer(links->self, 0, 0, flush, link);
-}
-
-/* The first connections are being opened. */
-static void links_wait(struct links *links, pillion_request *req, pillion_bytes command,
-                       int returns)
-{
-    const struct settings *settings = links->settings;
-    struct waiting_line *line = &links->waiting;
-
-    struct waiting_command *place = waiting_place(line, req, sizeof(*place), settings->max_pending,
-                                                  settings->max_unsent, "Redis");
-    if (place == NULL)
-        return;
-    place->command = command;
-    place->returns = returns;
-    waiting_join(line, &place->waiting, req, command.size, settings->timeout_ms);
-}
-
-/* What has waited for a connection goes to the first that is ready. */
-static void send_waiting(struct link *link)
-{
-    struct waiting_line *line = &link->links->waiting;
-
-    while (link->ready && line->first != NULL) {
-        const struct waiting_command *place = (const struct waiting_command *)line->first;
-        pillion_request *req = waiting_take(line);
-        if (req != NULL)
-            link_send(link, req, place->command, place->returns, waiting_left_ms(&place->waiting));
-    }
-}
-
-void links_send(struct links *links, pillion_request *req, pillion_bytes command, int returns)
-{
-    struct link *link = choose(links);
-
-    if (link != NULL)
-        link_send(link, req, command, returns, links->settings->timeout_ms);
-    else if (links->opening > 0)
-        links_wait(links, req, command, returns);
-    else
-        fail_unavailable(req, "there is no connection to Redis");
 }

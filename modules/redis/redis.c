@@ -56,8 +56,15 @@ static const pillion_directive directives[] = {
      .fallback = "16m",
      .min = 4096,
      .max = INT64_C(1) << 31,
-     .summary = "Bytes that wait for one connection to take them; beyond that requests are "
-                "answered `overloaded`."},
+     .summary = "Bytes that wait for a connection to take them; beyond that requests are answered "
+                "`overloaded`."},
+    {.name = "max_reply",
+     .type = PILLION_SIZE,
+     .offset = offsetof(struct settings, max_reply),
+     .fallback = "16m",
+     .min = 1024,
+     .max = INT64_C(1) << 31,
+     .summary = "The largest reply, as JSON; what is larger is answered `redis_too_large`."},
     {0},
 };
 

@@ -1,5 +1,6 @@
 /* The redis module's parts: redis.c (directives and methods), command.c (from params to a command),
- * link.c (connections to the server) and value.c (from replies to JSON). */
+ * link.c and calls.c (connections to the server, and what goes over them) and value.c (from replies
+ * to JSON). */
 #ifndef REDIS_H
 #define REDIS_H
 
@@ -16,7 +17,7 @@ struct settings {
     const char *password;
     int64_t database;
     int64_t max_pending;
-    uint64_t max_unsent;
+    uint64_t max_unsent, max_reply;
 };
 
 /* The rows of the table of metrics. */
@@ -54,7 +55,7 @@ int command_read(const pillion_list *words, struct command *command, pillion_err
  * request's memory. False when the request is answered, with `invalid_params`. */
 bool command_make(pillion_request *req, const struct command *command, pillion_bytes *encoded);
 
-/* ---- link.c ---- */
+/* ---- link.c and calls.c ---- */
 
 struct links;
 
@@ -64,8 +65,7 @@ struct links *links_open(pillion_instance *self, const struct settings *settings
 void links_close(struct links *links);
 
 /* Sends the command and defers the request, or answers it with an error. The reply goes to
- * value_reply. While the first connections are being opened, it waits for one; `command` is in the
- * request's memory. */
+ * value_reply. While no connection takes it, it waits; `command` is in the request's memory. */
 void links_send(struct links *links, pillion_request *req, pillion_bytes command, int returns);
 
 /* Checks the address. Returns 0, or as pillion_error. */
@@ -75,11 +75,24 @@ int links_check(const struct settings *settings, pillion_error_text *error);
 
 enum returns { RETURNS_VALUE, RETURNS_JSON };
 
-/* What Redis replies, as JSON: grows while the reply is read. Starts as `{0}`. */
+/* A large string of a reply, a copy, and where in the text it belongs. */
+struct large {
+    char *data;
+    size_t size, at;
+};
+
+/* What Redis replies, as JSON: grows while the reply is read. Starts as `{.text.limit = …}`. */
 struct value {
     struct json_text text; /* of an error, its text, ended by NUL */
     bool is_error;
+    bool whole;  /* the reply has been read */
     int returns; /* of the request whose reply it is */
+
+    /* Large strings become text in turns, once the reply is whole. */
+    struct large *larges;
+    size_t large_count, large_size;
+    struct json_text put_together; /* the text, with those of them that are done */
+    size_t done, offset, copied;   /* larges; of the next one; of `text` */
 };
 
 /* From now on what the connection reads becomes the value, one reply after the other:
@@ -88,6 +101,11 @@ void value_attach(struct value *value, redisContext *redis);
 
 /* Empty, for the next reply. */
 void value_reset(struct value *value);
+void value_free(struct value *value);
+
+/* Goes on with a reply that is whole, and takes what that costs from `budget`. False when that is
+ * used up before it is done. */
+bool value_step(struct value *value, long *budget);
 
 /* What Redis says is wrong, or NULL. */
 const char *value_error(const struct value *value);

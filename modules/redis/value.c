@@ -1,16 +1,28 @@
 /* Replies of Redis as JSON text. hiredis calls for each part as it reads it, and makes no objects
- * of its own: what most replies need is a few bytes. */
+ * of its own: what most replies need is a few bytes. Large strings are kept as they are until the
+ * reply is whole, and are then converted piece by piece, so that they hold up nobody else. */
 #include "redis.h"
 
+#include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define PIECE 32768u /* bytes of a string that are converted in one go; what is more is large */
 
 /* Strings of Redis are bytes; JSON's are text. True when the bytes are UTF-8 (RFC 3629): no
  * overlong forms, no surrogates. */
 static bool is_utf8(const char *data, size_t size)
 {
     const unsigned char *p = (const unsigned char *)data, *end = p + size;
+    uint64_t word;
 
     while (p < end) {
+        /* Most text is ASCII: eight bytes at a time. */
+        if (end - p >= 8 && (memcpy(&word, p, 8), (word & UINT64_C(0x8080808080808080)) == 0)) {
+            p += 8;
+            continue;
+        }
         unsigned more = *p < 0x80                 ? 0
                         : *p >= 0xc2 && *p < 0xe0 ? 1
                         : *p >= 0xe0 && *p < 0xf0 ? 2
@@ -60,21 +72,67 @@ static void *part_ends(const redisReadTask *task)
     return value;
 }
 
+/* Keeps a large string for later. Its size counts at once, before it is copied. */
+static void keep_large(struct value *value, const char *data, size_t size)
+{
+    struct json_text *text = &value->text;
+    struct large *grown;
+
+    if (text->failed != NULL)
+        return;
+    if (text->limit != 0 && text->size + value->large_size + size + 2 > text->limit) {
+        json_fail_too_large(text);
+        return;
+    }
+    grown = realloc(value->larges, (value->large_count + 1) * sizeof(*grown));
+    char *copy = grown == NULL ? NULL : malloc(size);
+    if (grown != NULL)
+        value->larges = grown;
+    if (copy == NULL) {
+        text->failed = "out of memory";
+        return;
+    }
+    memcpy(copy, data, size);
+    value->larges[value->large_count++] = (struct large){copy, size, text->size};
+    value->large_size += size + 2;
+}
+
+/* An error: the reply as a whole, or a part of it, which is {"error": "…"} then. */
+static void take_error(struct value *value, const redisReadTask *task, const char *data,
+                       size_t size)
+{
+    struct json_text *text = &value->text;
+
+    if (task->parent == NULL) {
+        value->is_error = true;
+        json_append(text, data, size);
+        json_append(text, "", 1);
+    } else if (is_utf8(data, size)) {
+        json_append(text, "{\"error\":", 9);
+        json_append_string(text, data, size);
+        json_append(text, "}", 1);
+    } else {
+        text->failed = not_text;
+    }
+}
+
 static void *on_string(const redisReadTask *task, char *data, size_t size)
 {
     struct value *value = part_begins(task);
     struct json_text *text = &value->text;
 
-    if (task->parent == NULL && task->type == REDIS_REPLY_ERROR) {
-        value->is_error = true;
-        json_append(text, data, size);
-        json_append(text, "", 1);
+    if (task->type == REDIS_REPLY_ERROR) {
+        take_error(value, task, data, size);
     } else if (task->type == REDIS_REPLY_STRING && value->returns == RETURNS_JSON) {
+        if (!json_reserve(text, size))
+            return part_ends(task);
         if (pillion_json_check((pillion_bytes){data, size}))
             json_append(text, data, size);
         else
             text->failed = not_json;
-    } else if (is_utf8(data, size)) { /* statuses and errors within arrays, too */
+    } else if (size > PIECE) {
+        keep_large(value, data, size);
+    } else if (is_utf8(data, size)) { /* statuses, too */
         json_append_string(text, data, size);
     } else {
         text->failed = not_text;
@@ -127,10 +185,89 @@ void value_attach(struct value *value, redisContext *redis)
     value_reset(value);
 }
 
+static void free_larges(struct value *value)
+{
+    for (size_t i = 0; i < value->large_count; i++)
+        free(value->larges[i].data);
+    free(value->larges);
+    free(value->put_together.data);
+    value->larges = NULL;
+    value->put_together = (struct json_text){0};
+    value->large_count = value->large_size = value->done = value->offset = value->copied = 0;
+}
+
 void value_reset(struct value *value)
 {
-    value->is_error = false;
+    value->is_error = value->whole = false;
     json_text_reset(&value->text);
+    free_larges(value);
+}
+
+void value_free(struct value *value)
+{
+    free_larges(value);
+    free(value->text.data);
+}
+
+/* How much of the large string that is next is converted now: whole characters. */
+static size_t piece_size(const struct value *value, const struct large *large)
+{
+    size_t size = large->size - value->offset;
+
+    if (size <= PIECE)
+        return size;
+    size = PIECE;
+    for (unsigned i = 0; i < 3 && (large->data[value->offset + size] & 0xc0) == 0x80; i++)
+        size--;
+    return size;
+}
+
+/* Puts the next piece of the next large string behind the text so far. */
+static void put_piece(struct value *value)
+{
+    struct json_text *to = &value->put_together;
+    struct large *large = &value->larges[value->done];
+    const char *piece = large->data + value->offset;
+    size_t size = piece_size(value, large);
+
+    if (value->offset == 0) {
+        json_append(to, value->text.data + value->copied, large->at - value->copied);
+        value->copied = large->at;
+        json_append(to, "\"", 1);
+    }
+    if (!is_utf8(piece, size)) {
+        to->failed = not_text;
+        return;
+    }
+    json_append_piece(to, piece, size);
+    value->offset += size;
+    if (value->offset < large->size)
+        return;
+    json_append(to, "\"", 1);
+    free(large->data);
+    large->data = NULL;
+    value->done++;
+    value->offset = 0;
+}
+
+bool value_step(struct value *value, long *budget)
+{
+    struct json_text *to = &value->put_together;
+
+    if (value->large_count == 0 || value->text.failed != NULL)
+        return true;
+    to->limit = value->text.limit;
+    while (value->done < value->large_count && to->failed == NULL) {
+        if (*budget <= 0)
+            return false;
+        *budget -= PIECE;
+        put_piece(value);
+    }
+    json_append(to, value->text.data + value->copied, value->text.size - value->copied);
+    free(value->text.data);
+    value->text = *to;
+    *to = (struct json_text){0};
+    return true;
 }
 
 const char *value_error(const struct value *value)
@@ -144,7 +281,11 @@ void value_reply(pillion_request *req, const struct value *value)
 {
     const char *failed = value->text.failed;
 
-    if (failed == not_text || failed == not_json) {
+    if (value->text.too_large) {
+        pillion_fail(req, "redis_too_large",
+                     "the reply is larger than %zu bytes (max_reply); the command was carried out",
+                     value->text.limit);
+    } else if (failed == not_text || failed == not_json) {
         pillion_fail(req, failed == not_text ? "redis_not_text" : "redis_not_json", "%s", failed);
     } else if (failed != NULL) {
         pillion_fail(req, PILLION_OVERLOADED, "%s", failed);

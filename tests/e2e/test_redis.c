@@ -1,16 +1,8 @@
 /* The redis module against a real Redis: values, errors, a server that is away, hangs or is
  * restarted under load, and reloads meanwhile. */
-#include "harness.h"
-
 #include <netinet/in.h>
-#include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/prctl.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
+#include "redis_server.h"
 #include "relay.h"
 
 #define METHODS                                                                                 \
@@ -30,59 +22,18 @@
     "redis_method nest EVAL \"return {1,{2,{}},{},{{3},'x',redis.error_reply('E')},false}\" 0;" \
     "redis_method stream XREAD $args...;"
 
-/* A Redis that ends with the test. */
-struct redis {
-    int port;
-    pid_t pid;
-};
-
-static void redis_start(struct redis *redis, const struct server *server, const char *password)
-{
-    char port[16];
-
-    snprintf(port, sizeof(port), "%d", redis->port);
-    redis->pid = fork();
-    ck_assert_int_ge(redis->pid, 0);
-    if (redis->pid == 0) {
-        prctl(PR_SET_PDEATHSIG, SIGKILL);
-        if (freopen("/dev/null", "w", stdout) != NULL && chdir(server->prefix) == 0)
-            execlp("redis-server", "redis-server", "--port", port, "--bind", "127.0.0.1", "--save",
-                   "", "--appendonly", "no", password == NULL ? NULL : "--requirepass", password,
-                   NULL);
-        _exit(127);
-    }
-}
-
-static void redis_end(struct redis *redis)
-{
-    kill(redis->pid, SIGKILL);
-    waitpid(redis->pid, NULL, 0);
-}
-
 /* A server whose module talks to a port on which nobody listens yet. */
 static struct server *serve(struct redis *redis, const char *settings)
 {
     struct server *server = server_new(), *place = server_new();
 
-    redis->port = place->port;
+    *redis = (struct redis){.port = place->port};
     server_conf(server,
                 keep_printf("load_module modules/redis.so { server 127.0.0.1:%d; %s }", redis->port,
                             settings),
                 METHODS);
     server_start_with(server, (const char *const[]){"-g", "worker_processes 1;", NULL});
     return server;
-}
-
-static const char *ask(int client, const char *method, const char *params)
-{
-    client_send_frame(client, keep_printf("{\"in\":\"%s\",\"params\":%s}", method, params));
-    return client_receive(client, NULL);
-}
-
-static void redis_is_there(int client)
-{
-    wait_until(strstr(ask(client, "get", "{\"key\":\"nothing\"}"), "\"value\"") != NULL,
-               "redis does not come");
 }
 
 static struct server *serve_with_redis(struct redis *redis, int *client)
@@ -137,7 +88,8 @@ START_TEST(commands_become_methods)
         {"get", "{\"key\":\"user:7\"}", "{\"out\":\"value\",\"result\":\"Ada\"}"},
         {"mget", "{\"keys\":[\"j\",\"none\"]}",
          "{\"out\":\"value\",\"result\":[{\"a\":[1,2]},null]}"},
-        {"nest", "null", "{\"out\":\"value\",\"result\":[1,[2,[]],[],[[3],\"x\",\"ERR E\"],null]}"},
+        {"nest", "null",
+         "{\"out\":\"value\",\"result\":[1,[2,[]],[],[[3],\"x\",{\"error\":\"ERR E\"}],null]}"},
         {"del", "{\"keys\":[\"a\",\"n\",\"none\"]}", "{\"out\":\"value\",\"result\":2}"},
     };
     struct redis redis;
@@ -166,6 +118,7 @@ START_TEST(what_cannot_be_is_said)
     } calls[] = {
         {"get", "null", "\\\"key\\\" is missing in params"},
         {"get", "[]", "\\\"key\\\" is missing in params"},
+        {"get", "{\"key\\u0000x\":\"text\"}", "\\\"key\\\" is missing in params"},
         {"get", "{\"kez\":1}", "\\\"key\\\" is missing in params"},
         {"get", "{\"key\":{}}", "\\\"key\\\" must be a string or a number"},
         {"get", "{\"key\":true}", "\\\"key\\\" must be a string or a number"},
@@ -362,7 +315,7 @@ static struct server *serve_through(struct relay **relay, struct redis *redis, c
 {
     struct server *server = server_new();
 
-    redis->port = server_new()->port;
+    *redis = (struct redis){.port = server_new()->port};
     redis_start(redis, server, NULL);
     *relay = relay_start(redis->port);
     server_conf(server,

@@ -1,0 +1,85 @@
+/* A connection to Redis, what is under way on it, and what it shares with the others. Of link.c and
+ * calls.c alone. */
+#ifndef REDIS_LINK_H
+#define REDIS_LINK_H
+
+#include "../waiting.h"
+#include "redis.h"
+
+/* A request whose reply is to come; its token is 0 for AUTH and SELECT. */
+struct call {
+    pillion_token token;
+    int returns;
+    uint64_t due_ms;       /* when it is answered `timeout` */
+    pillion_bytes command; /* in the request's memory */
+};
+
+struct link {
+    struct links *links;
+    redisContext *redis; /* NULL while there is no connection */
+    pillion_handle watch, flush, more, deadline;
+    bool opening;                    /* requests may wait for it: its attempt has not ended */
+    bool ready;                      /* it is connected, and has passed AUTH and SELECT */
+    bool blocked;                    /* the socket takes no more */
+    bool retiring;                   /* it is opened anew once nothing is under way */
+    size_t introductions;            /* replies to AUTH and SELECT that are to come */
+    struct value value;              /* the reply that is read */
+    struct call *calls;              /* a ring, in the order in which they were sent */
+    size_t first, pending, capacity; /* the capacity is a power of two */
+    int64_t commands;                /* since the last flush */
+    uint64_t opened_ms;
+    uint64_t heard_ms; /* since when there has been no reply, with one to come */
+    unsigned backoff_ms;
+};
+
+struct links {
+    pillion_instance *self;
+    const struct settings *settings;
+    char host[64];
+    int port;
+    bool closing;
+    pillion_handle look;
+    uint64_t silence_ms;         /* so long without a reply, and the connection is dead */
+    char reason[256];            /* why there is no connection */
+    struct waiting_line waiting; /* requests that no connection takes now */
+    size_t opening;
+    size_t count;
+    struct link links[];
+};
+
+/* ---- link.c ---- */
+
+/* It is broken, or was never there: those who wait are told, the log is, once, and it is tried
+ * again later. */
+void link_lost(struct link *link, const char *why);
+
+/* Redis takes no changes (any more): has all connections opened anew, not too often. */
+void links_read_only(struct links *links);
+
+/* Opens a connection that is to be opened anew, when nothing is under way on it any more. */
+void link_retire(struct link *link);
+
+/* It has passed AUTH and SELECT. */
+void link_ready(struct link *link);
+
+/* Why is for the log: clients need not know where Redis is. */
+void fail_unavailable(pillion_request *req, const char *what);
+
+/* ---- calls.c ---- */
+
+/* Sends AUTH and SELECT. */
+void calls_introduce(struct link *link);
+
+/* The socket has something to read, or room, or has failed. */
+void calls_go_on(struct link *link, unsigned events);
+
+/* Sends what waits in line, over whatever connections take it. */
+void calls_send_waiting(struct links *links);
+
+/* True when there is a connection, or one that requests may wait for. */
+bool links_any(const struct links *links);
+
+/* The connection has broken: answers those who wait. */
+void calls_fail(struct link *link);
+
+#endif

@@ -1,0 +1,203 @@
+/* The redis module when things are hard: a Redis that does not read, is silent or takes no changes
+ * any more, and replies that are large. */
+#include "redis_server.h"
+#include "relay.h"
+
+#define METHODS                                                                               \
+    "method ping;"                                                                            \
+    "redis_method get GET $key;"                                                              \
+    "redis_method set SET $key $value;"                                                       \
+    "redis_method rep EVAL 'return string.rep(ARGV[1], tonumber(ARGV[2]))' 0 $text $times;"   \
+    "redis_method pair EVAL 'local s = string.rep(ARGV[1], tonumber(ARGV[2])) return {1, s, " \
+    "{s}, \"x\"}' 0 $text $times;"                                                            \
+    "redis_method half EVAL 'return string.rep(\"\\\\195\", tonumber(ARGV[1]))' 0 $times;"    \
+    "redis_method many EVAL 'local t = {} for i = 1, tonumber(ARGV[1]) do t[i] = i end "      \
+    "return t' 0 $times;"
+
+static struct server *serve(int port, const char *settings, int *client)
+{
+    struct server *server = server_new();
+
+    server_conf(
+        server,
+        keep_printf("load_module modules/redis.so { server 127.0.0.1:%d; %s }", port, settings),
+        METHODS);
+    server_start_with(server, (const char *const[]){"-g", "worker_processes 1;", NULL});
+    *client = client_connect(server);
+    redis_is_there(*client);
+    return server;
+}
+
+static char *repeat(const char *text, size_t times)
+{
+    size_t size = strlen(text);
+    char *all = keep(malloc(size * times + 1));
+
+    for (size_t i = 0; i < times; i++)
+        memcpy(all + i * size, text, size);
+    all[size * times] = '\0';
+    return all;
+}
+
+static void gives(int client, const char *method, const char *params, const char *result)
+{
+    const char *reply = ask(client, method, params);
+
+    if (strcmp(reply, keep_printf("{\"out\":\"value\",\"result\":%s}", result)) != 0)
+        fail_test("%s %s gives %.200s and not %.200s", method, params, reply, result);
+}
+
+START_TEST(replies_are_as_large_as_max_reply)
+{
+    struct redis redis = {.port = server_new()->port};
+    int client;
+    struct server *server = server_new();
+
+    redis_start(&redis, server, NULL);
+    server = serve(redis.port, "max_reply 1m; connections 1; timeout 1m;", &client);
+    for (int round = 0; round < 2; round++) {
+        /* As large as may be, and one more. */
+        const char *reply = ask(client, "rep", "{\"text\":\"x\",\"times\":1048574}");
+        ck_assert_uint_eq(strlen(reply), strlen("{\"out\":\"value\",\"result\":\"\"}") + 1048574);
+        client_send_frame(client, "{\"in\":\"rep\",\"params\":{\"text\":\"x\",\"times\":1048575}}");
+        expect_part(client_expect_error(client, "redis_too_large"), "1048576 bytes (max_reply)");
+        client_send_frame(client,
+                          "{\"in\":\"rep\",\"params\":{\"text\":\"\\u0001\",\"times\":500000}}");
+        client_expect_error(client, "redis_too_large");
+        client_send_frame(client,
+                          "{\"in\":\"rep\",\"params\":{\"text\":\"x\",\"times\":60000000}}");
+        client_expect_error(client, "redis_too_large");
+        client_send_frame(client, "{\"in\":\"many\",\"params\":{\"times\":1000000}}");
+        client_expect_error(client, "redis_too_large");
+        client_expect_alive(client);
+    }
+    ck_assert_double_eq(server_metric(server, "redis", "connected"), 1);
+    ck_assert_ptr_null(strstr(server_log(server), "tried again"));
+    redis_end(&redis);
+}
+END_TEST
+
+START_TEST(large_replies_are_whole)
+{
+    struct redis redis = {.port = server_new()->port};
+    int client;
+
+    redis_start(&redis, server_new(), NULL);
+    serve(redis.port, "timeout 1m;", &client);
+    /* Characters of 1 to 4 bytes, and some that are escaped, at every place of a piece. */
+    const char *text =
+        keep_printf("a%s%s%s\\u0001\\\\", "\xc3\xbc", "\xe2\x82\xac", "\xf0\x9f\x98\x80");
+    const char *plain =
+        keep_printf("a%s%s%s\\u0001\\u005c", "\xc3\xbc", "\xe2\x82\xac", "\xf0\x9f\x98\x80");
+    for (size_t lead = 0; lead < 3; lead++) {
+        const char *all = repeat(plain, 40000);
+        gives(client, "rep", keep_printf("{\"text\":\"%s\",\"times\":40000}", text),
+              keep_printf("\"%s\"", all));
+        gives(client, "pair", keep_printf("{\"text\":\"%s\",\"times\":40000}", text),
+              keep_printf("[1,\"%s\",[\"%s\"],\"x\"]", all, all));
+        text = keep_printf("a%s", text);
+        plain = keep_printf("a%s", plain);
+    }
+    expect_part(ask(client, "half", "{\"times\":300000}"), "redis_not_text");
+    gives(client, "pair", "{\"text\":\"y\",\"times\":2}", "[1,\"yy\",[\"yy\"],\"x\"]");
+    redis_end(&redis);
+}
+END_TEST
+
+START_TEST(what_times_out_unsent_is_never_sent)
+{
+    struct redis redis = {.port = server_new()->port};
+    int client;
+    struct server *server = server_new();
+
+    redis_start(&redis, server, NULL);
+    server = serve(redis.port, "connections 1; timeout 1s; max_unsent 64m;", &client);
+    int late = client_connect(server);
+    ck_assert_int_eq(kill(redis.pid, SIGSTOP), 0);
+    /* More than the socket's buffers hold. */
+    const char *value = repeat("x", 900000);
+    for (int i = 0; i < 20; i++)
+        client_send_frame(client, keep_printf("{\"in\":\"set\",\"params\":{\"key\":\"a\","
+                                              "\"value\":\"%s\"},\"id\":%d}",
+                                              value, i));
+    client_send_frame(client, "{\"in\":\"ping\",\"id\":\"p\"}");
+    bool pong = false;
+    for (int replies = 0; !pong; replies++) {
+        ck_assert_int_lt(replies, 21);
+        pong = strstr(client_receive(client, NULL), "pong") != NULL;
+    }
+    for (int i = 0; i < 10; i++)
+        client_send_frame(late, keep_printf("{\"in\":\"set\",\"params\":{\"key\":\"late\","
+                                            "\"value\":1},\"id\":%d}",
+                                            i));
+    for (int i = 0; i < 10; i++)
+        client_expect_error(late, "timeout");
+    ck_assert_int_eq(kill(redis.pid, SIGCONT), 0);
+    int other = client_connect(server);
+    redis_is_there(other);
+    gives(other, "get", "{\"key\":\"late\"}", "null");
+    ck_assert_double_lt(server_metric(server, "redis", "commands"), 25);
+    redis_end(&redis);
+}
+END_TEST
+
+START_TEST(a_silent_redis_is_left_after_five_seconds)
+{
+    struct redis redis = {.port = server_new()->port};
+    struct server *server = server_new();
+    int client;
+
+    redis_start(&redis, server, NULL);
+    struct relay *relay = relay_start(redis.port);
+    server = server_new();
+    server_conf(server,
+                keep_printf("load_module modules/redis.so { server 127.0.0.1:%d; connections 1; }",
+                            relay->port),
+                "idle_timeout 6s;" METHODS);
+    server_start_with(server, (const char *const[]){"-g", "worker_processes 1;", NULL});
+    client = client_connect(server);
+    redis_is_there(client);
+    relay->muted++;
+    int64_t since = now_ms();
+    /* The same loop tells the time for the one and the other: which is first does not depend on how
+     * busy the machine is. */
+    int idle = client_connect(server);
+    client_expect_alive(idle);
+    client_send_frame(client, "{\"in\":\"get\",\"params\":{\"key\":\"a\"}}");
+    client_expect_error(client, "timeout");
+    ck_assert(!server_logged(server, "the server has stopped answering"));
+    server_wait_log(server, "the server has stopped answering");
+    ck_assert_int_ge(now_ms() - since, 5000);
+    ck_assert(client_is_silent(idle));
+    client_expect_end(idle);
+    redis_end(&redis);
+}
+END_TEST
+
+START_TEST(a_redis_that_takes_no_changes_is_left_for_another)
+{
+    struct redis redis = {.port = server_new()->port};
+    struct redis replica = {.port = server_new()->port,
+                            .replicaof = keep_printf("127.0.0.1 %d", server_new()->port)};
+    int client;
+    struct server *server = server_new();
+
+    redis_start(&redis, server, NULL);
+    redis_start(&replica, server, NULL);
+    struct relay *relay = relay_start(replica.port);
+    server = serve(relay->port, "connections 2;", &client);
+    expect_part(ask(client, "set", "{\"key\":\"a\",\"value\":1}"), "READONLY");
+    relay->server = redis.port;
+    wait_until(strstr(ask(client, "set", "{\"key\":\"a\",\"value\":1}"), "READONLY") == NULL,
+               "it stays where it was");
+    wait_until(server_metric(server, "redis", "connected") == 2, "not all connect again");
+    gives(client, "get", "{\"key\":\"a\"}", "\"1\"");
+    ck_assert_double_eq(server_metric(server, "redis", "unavailable"), 0);
+    redis_end(&redis);
+    redis_end(&replica);
+}
+END_TEST
+
+E2E_MAIN("redis_hard", replies_are_as_large_as_max_reply, large_replies_are_whole,
+         what_times_out_unsent_is_never_sent, a_silent_redis_is_left_after_five_seconds,
+         a_redis_that_takes_no_changes_is_left_for_another)
