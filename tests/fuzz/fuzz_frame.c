@@ -3,8 +3,20 @@
 #include "fuzz.h"
 
 #include "wire/frame.h"
+#include "wire/stranger.h"
 
 #define SETTINGS_SIZE 3
+
+/* Whatever is not a frame may be looked at for another protocol, and be refused in its words. */
+static void refuse_stranger(struct bytes input, uint32_t max, enum frame_status status)
+{
+    char refusal[STRANGER_REFUSAL_MAX];
+
+    const struct stranger *stranger =
+        status == FRAME_PARTIAL ? stranger_find_hello(input) : stranger_find(input, max);
+    require(stranger == NULL || stranger->form == NULL ||
+            stranger_refuse(stranger, refusal) < sizeof(refusal));
+}
 
 /* Takes what is whole at the start of `stream`; returns how many bytes that was. */
 static size_t take_frames(struct bytes stream, uint32_t max, enum frame_status *status)
@@ -26,6 +38,7 @@ static size_t take_frames(struct bytes stream, uint32_t max, enum frame_status *
     }
     size_t left = stream.size - taken;
     require(frame.body.data == NULL);
+    refuse_stranger((struct bytes){stream.data + taken, left}, max, *status);
     if (*status == FRAME_TOO_LARGE)
         require(left >= FRAME_HEADER_SIZE && frame.size > max);
     else
