@@ -21,6 +21,8 @@ $(B)/tests/unit/%: tests/unit/%.c tests/unit/unit.h $(B)/libpillion.a
 	$(if $(Q),@echo "  TEST $@")
 	$(Q)$(COMPILE) $(LDFLAGS_ALL) -Itests/unit -o $@ $< $(B)/libpillion.a $(LIBS) $(CHECK_LIBS)
 
+$(B)/tests/unit/test_heartbeat: CHECK_LIBS += -Wl,--wrap=child_view
+
 # It drives the master's own code with children that are none: see there.
 $(B)/tests/unit/test_orders: CHECK_LIBS += $(patsubst %,-Wl$(,)--wrap=%,fork kill waitpid fexecve pipe2 channel_pair)
 , := ,

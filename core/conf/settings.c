@@ -203,6 +203,18 @@ const struct conf_directive settings_directives[] = {
      .summary = "How long one call of a handler may keep its worker. A worker that is stuck for "
                 "longer is ended and replaced. `off` waits forever. A method's own `timeout` goes "
                 "before it."},
+    {.name = "heartbeat_timeout",
+     MAIN(heartbeat_timeout_ms),
+     .type = CONF_TIME,
+     .words = word_off,
+     .min = 100,
+     .max = DAY_MS,
+     .fallback = "5s",
+     .summary = "How long a worker or the vault may give no sign of life before it is taken for "
+                "dead, ended and replaced: because it was stopped by a signal, say, or waits for "
+                "what never comes. Only time counts in which the server itself ran, and a process "
+                "that waits for a processor or a disk, or is in a handler, is not silent. `off` "
+                "never asks: for debuggers, which stop what they look at."},
     {.name = "defer_timeout",
      MAIN(defer_timeout_ms),
      .type = CONF_TIME,

@@ -105,10 +105,11 @@ struct settings {
     const char *control; /* absolute path of the control socket */
     bool daemon;
     bool pin_modules;
-    uint64_t lookup_timeout_ms;  /* all names of `listen` together */
-    uint64_t load_timeout_ms;    /* probe, and a worker from fork to READY */
-    uint64_t handler_timeout_ms; /* one handler; 0: no watchdog */
-    uint64_t defer_timeout_ms;   /* a deferred request whose module gives no time */
+    uint64_t lookup_timeout_ms;    /* all names of `listen` together */
+    uint64_t load_timeout_ms;      /* probe, and a worker from fork to READY */
+    uint64_t handler_timeout_ms;   /* one handler; 0: no watchdog */
+    uint64_t heartbeat_timeout_ms; /* no sign of life of a worker or a vault; 0: not asked */
+    uint64_t defer_timeout_ms;     /* a deferred request whose module gives no time */
     uint64_t drain_timeout_ms;
     int64_t pool_threads;       /* of each worker, for pillion_offload */
     int64_t pool_queue;         /* calls that wait for one of them */

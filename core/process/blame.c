@@ -55,7 +55,10 @@ void blame_death(const struct worker *worker, int status)
 
     worker_blame(worker, &blame);
     describe_status(status, how, sizeof(how));
-    counter_add(worker->hung ? &master.board->hangs : &master.board->crashes, 1);
+    counter_add(worker->hung || worker->pulse.dead ? &master.board->hangs : &master.board->crashes,
+                1);
+    if (worker->pulse.dead) /* which has been said; whoever stopped it is to blame */
+        return;
     if (blame.duty == DUTY_NONE && !worker->hung) {
         log_error("worker %u (pid %d) died with no method running: %s", worker->slot,
                   (int)worker->pid, how);

@@ -73,6 +73,10 @@ enum message_type {
     /* vault to master */
     MESSAGE_UNREACHED, /* the channel of the worker `serial` did not arrive: no descriptor is left
                         */
+    /* master to worker or vault */
+    MESSAGE_BEAT, /* its loop runs? It answers ALIVE, with the same `serial` */
+    /* worker or vault to master */
+    MESSAGE_ALIVE,
     MESSAGE_TYPES
 };
 

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "process/signals.h"
@@ -88,18 +89,30 @@ void child_begin(const int *keep, size_t count)
     close_others(keep, count);
 }
 
-bool child_exiting(pid_t pid)
+struct child_view child_view(pid_t pid)
 {
+    struct child_view view = {.state = '?'};
+    unsigned long user = 0, system = 0;
     char path[32], line[512];
     unsigned flags = 0;
 
     snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
     FILE *file = fopen(path, "re");
     if (file == NULL)
-        return false;
+        return view;
     const char *name_end = fgets(line, sizeof(line), file) == NULL ? NULL : strrchr(line, ')');
     fclose(file);
-    /* proc_pid_stat(5): behind the name come state, ppid, pgrp, session, tty_nr, tpgid, flags. */
-    return name_end != NULL && sscanf(name_end, ") %*c %*d %*d %*d %*d %*d %u", &flags) == 1 &&
-           (flags & FLAG_EXITING) != 0;
+    /* Behind the name come state, ppid, pgrp, session, tty_nr, tpgid, flags, four counts of page
+     * faults, utime, stime. */
+    if (name_end == NULL || sscanf(name_end, ") %c %*d %*d %*d %*d %*d %u %*u %*u %*u %*u %lu %lu",
+                                   &view.state, &flags, &user, &system) != 4)
+        return (struct child_view){.state = '?'};
+    view.exiting = (flags & FLAG_EXITING) != 0;
+    view.cpu_ns = (user + system) * (NS_PER_S / (uint64_t)sysconf(_SC_CLK_TCK));
+    return view;
+}
+
+bool child_exiting(pid_t pid)
+{
+    return child_view(pid).exiting;
 }

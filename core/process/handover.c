@@ -111,7 +111,7 @@ void handover_add(struct worker *worker, bool all)
         source = source_new(worker);
     else
         source->again = true; /* some slots may have looked already */
-    source->hung = worker->hung;
+    source->hung = worker->hung || worker->pulse.dead;
     worker_blame(worker, &source->blame);
     source->partial = !all;
     worker->staying = !all;

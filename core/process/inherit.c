@@ -8,7 +8,9 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/log_file.h"
 #include "base/memory.h"
+#include "base/sink.h"
 #include "process/upgrade.h"
 #include "process/zones.h"
 
@@ -50,13 +52,24 @@ void inherit_write(cJSON *state, const struct generation *generation,
     cJSON_AddStringToObject(identity, "name", generation->identity.name);
     cJSON_AddNumberToObject(identity, "user", generation->identity.user);
     cJSON_AddNumberToObject(identity, "group", generation->identity.group);
-    if (generation->tree == NULL) /* it was inherited itself, and could not be read */
+    if (generation->resumed) /* it was inherited itself, and not as a whole */
         return;
     cJSON_AddNumberToObject(state, "current", (double)generation->number);
     cJSON_AddNumberToObject(state, "records", generation->geometry.records);
     cJSON_AddNumberToObject(state, "blocks", generation->geometry.blocks);
     write_statements(state, "directives", generation->tree, true);
     write_statements(state, "configuration", generation->tree, false);
+    cJSON *listening = cJSON_AddArrayToObject(state, "listening");
+    for (size_t i = 0; i < generation->listener_count; i++) {
+        const struct generation_listener *l = &generation->listeners[i];
+        cJSON *item = cJSON_CreateObject();
+        cJSON_AddNumberToObject(item, "listener", l->listener->id);
+        cJSON_AddNumberToObject(item, "server", l->server->index);
+        cJSON_AddNumberToObject(item, "backlog", l->backlog);
+        cJSON_AddNumberToObject(item, "count", l->count);
+        cJSON_AddBoolToObject(item, "reuseport", l->reuseport);
+        cJSON_AddItemToArray(listening, item);
+    }
     cJSON *list = cJSON_AddArrayToObject(state, "modules");
     for (size_t i = 0; i < generation->source_count; i++) {
         cJSON *item = cJSON_CreateObject();
@@ -137,26 +150,6 @@ static struct conf_tree *any_configuration(const struct serve_options *options,
     return tree;
 }
 
-struct conf_tree *inherit_configuration(const cJSON *state, const struct serve_options *options,
-                                        struct settings **settings)
-{
-    int log = (int)number(state, "log", -1);
-    struct error error;
-
-    if (log > STDERR_FILENO) {
-        keep_open(log, false);
-        log_adopt(log);
-    }
-    struct conf_tree *tree = former_configuration(state, options->prefix, settings);
-    if (tree == NULL)
-        tree = any_configuration(options, settings);
-    if (log > STDERR_FILENO) /* it is that file, whatever is at its path by now */
-        log_use(&(*settings)->log, -1);
-    else if (!log_open(&(*settings)->log, &error))
-        log_error("%s; the log stays where it was", error.text);
-    return tree;
-}
-
 static bool read_identity(const cJSON *state, const struct settings *settings,
                           struct identity *identity)
 {
@@ -177,6 +170,31 @@ static bool read_identity(const cJSON *state, const struct settings *settings,
     /* Nobody is better than root: a child that is to become this user ends. */
     *identity = (struct identity){.change = true, .user = (uid_t)-1, .group = (gid_t)-1};
     return false;
+}
+
+struct conf_tree *inherit_configuration(const cJSON *state, const struct serve_options *options,
+                                        struct settings **settings)
+{
+    int log = (int)number(state, "log", -1);
+    struct identity identity;
+    struct error error;
+
+    if (log > STDERR_FILENO) {
+        keep_open(log, false);
+        log_adopt(log);
+    }
+    struct conf_tree *tree = former_configuration(state, options->prefix, settings);
+    if (tree == NULL)
+        tree = any_configuration(options, settings);
+    sink_own(STDOUT_FILENO);
+    sink_own(STDERR_FILENO);
+    if (read_identity(state, *settings, &identity))
+        log_file_distrust(identity.user);
+    if (log > STDERR_FILENO) /* it is that file, whatever is at its path by now */
+        log_use(&(*settings)->log, -1);
+    else if (!log_open(&(*settings)->log, &error))
+        log_error("%s; the log stays where it was", error.text);
+    return tree;
 }
 
 /* The sealed modules, which are named in the order of the configuration. */
@@ -204,8 +222,44 @@ static bool read_modules(const cJSON *state, struct generation *generation)
     return true;
 }
 
+static const struct server_settings *server_of(const struct settings *settings, double index)
+{
+    const struct server_settings *server = settings->servers;
+    while (server != NULL && (double)server->index != index)
+        server = server->next;
+    return server;
+}
+
+static bool read_listening(const cJSON *state, const struct listeners *listeners,
+                           struct generation *generation)
+{
+    const cJSON *list = cJSON_GetObjectItemCaseSensitive(state, "listening"), *item;
+    size_t count = cJSON_IsArray(list) ? (size_t)cJSON_GetArraySize(list) : 0;
+
+    generation->listeners = must_zalloc(count * sizeof(*generation->listeners));
+    cJSON_ArrayForEach(item, list)
+    {
+        struct listener *listener = listeners->first;
+        while (listener != NULL && (double)listener->id != number(item, "listener", -1))
+            listener = listener->next;
+        const struct server_settings *server =
+            server_of(generation->settings, number(item, "server", -1));
+        if (listener == NULL || server == NULL)
+            return false;
+        listener->users++;
+        generation->listeners[generation->listener_count++] = (struct generation_listener){
+            .listener = listener,
+            .server = server,
+            .backlog = (int)number(item, "backlog", 0),
+            .count = (uint32_t)number(item, "count", 0),
+            .reuseport = truth(item, "reuseport"),
+        };
+    }
+    return count > 0;
+}
+
 bool inherit_generation(const cJSON *state, const struct settings *settings, const char *prefix,
-                        struct generation *generation)
+                        const struct listeners *listeners, struct generation *generation)
 {
     struct conf_errors errors = {0};
 
@@ -216,6 +270,7 @@ bool inherit_generation(const cJSON *state, const struct settings *settings, con
     generation->geometry.records = (uint32_t)number(state, "records", 0);
     generation->geometry.blocks = (uint32_t)number(state, "blocks", 0);
     bool good = known && generation->geometry.records > 0 && read_modules(state, generation) &&
+                read_listening(state, listeners, generation) &&
                 zones_make(generation->settings, &errors);
     if (!good)
         log_warn("workers that die are not replaced before a reload%s%s",

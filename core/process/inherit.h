@@ -27,10 +27,11 @@ bool inherit_prefix(char *prefix, size_t size);
 struct conf_tree *inherit_configuration(const cJSON *state, const struct serve_options *options,
                                         struct settings **settings);
 
-/* Makes `generation` the one that serves, with all that its workers are started from. False when
- * that is not to be had: then it only stands for the workers that there are. Whom children become
- * is known in any case; `settings` say it where the former binary has not. */
+/* Makes `generation` the one that serves, with all that its workers are started from:
+ * configuration, modules, and which of `listeners` are whose. Nothing is looked up, bound or read
+ * from disk. False when that is not to be had: then it only stands for the workers that there are.
+ * Whom children become is known in any case; `settings` say it where the former binary has not. */
 bool inherit_generation(const cJSON *state, const struct settings *settings, const char *prefix,
-                        struct generation *generation);
+                        const struct listeners *listeners, struct generation *generation);
 
 #endif

@@ -26,6 +26,7 @@ struct vault_seat {
     uint64_t started_ns; /* names the process in MESSAGE_VAULT */
     uint32_t held;       /* sockets, as it has said */
     uint64_t refused;
+    struct pulse pulse;
     bool surplus; /* it was told to end when it is empty */
 };
 
@@ -48,6 +49,7 @@ static uint32_t seats_wanted(void)
 /* ---- A seat's process ---- */
 
 static void show_vault(struct vault_seat *seat, struct worker *worker);
+static void vault_respawn(struct timer *timer);
 
 /* Tries again to make channels to those that the vault had no descriptor for. */
 static void reach_again(struct timer *timer)
@@ -122,8 +124,11 @@ static void vault_speaks(struct watch *watch, uint32_t events)
                 unreached(seat, message.serial);
             else if (message.type == MESSAGE_HELD && message.count == 1)
                 reported(seat, &message);
+            else if (message.type == MESSAGE_ALIVE)
+                heartbeat_heard(&seat->pulse, message.serial);
             break;
         case CHANNEL_EMPTY:
+            reload_look();
             return;
         case CHANNEL_CLOSED: /* SIGCHLD tells the rest */
             loop_unwatch(&master.loop, watch);
@@ -132,10 +137,12 @@ static void vault_speaks(struct watch *watch, uint32_t events)
     }
 }
 
-static void seat_fill(struct vault_seat *seat, pid_t pid, int channel)
+/* `beats`: it answers MESSAGE_BEAT. */
+static void seat_fill(struct vault_seat *seat, pid_t pid, int channel, bool beats)
 {
     seat->pid = pid;
     seat->started_ns = clock_ns();
+    seat->pulse = (struct pulse){.known = beats};
     seat->surplus = false;
     seat->held = 0;
     seat->refused = 0;
@@ -173,16 +180,21 @@ static bool vault_spawn(struct vault_seat *seat, struct error *error)
         close(pair[0]);
         return false;
     }
-    seat_fill(seat, pid, pair[0]);
+    seat_fill(seat, pid, pair[0], true);
     vault_introduce(seat);
+    if (master.phase == RELOAD_CONFIRMING)
+        channel_tell(seat->watch.fd, MESSAGE_BEAT, master.confirm, 0);
     return true;
 }
 
 bool vaults_start(uint32_t count, struct error *error)
 {
     for (uint32_t i = 0; i < count; i++) {
-        if (seats[i].pid == 0 && seats[i].respawn.place == 0 && !vault_spawn(&seats[i], error))
+        if (seats[i].pid == 0 && seats[i].respawn.place == 0 && !vault_spawn(&seats[i], error)) {
+            if (master.current != NULL) /* what serves needs it, whatever is to come */
+                timer_set(&master.loop, &seats[i].respawn, BACKOFF_NS, vault_respawn);
             return false;
+        }
         /* It may be ending already: `surplus` stays, so that its end is none of the bad ones. */
         if (seats[i].surplus)
             outbox_tell(&seats[i].out, MESSAGE_SURPLUS, 0, 0);
@@ -381,6 +393,48 @@ bool vaults_reopen(void)
     return good;
 }
 
+/* ---- Signs of life ---- */
+
+bool vaults_turn(uint64_t serial)
+{
+    bool silent = false;
+
+    for (uint32_t i = 0; i < seats_used; i++) {
+        struct vault_seat *seat = &seats[i];
+        if (seat->pid == 0) {
+            silent |= i < seats_wanted();
+            continue;
+        }
+        if (!heartbeat_turn(&seat->pulse, seat->pid, seat->watch.fd, serial, false, false)) {
+            log_error("the vault (pid %d) gives no sign of life (heartbeat_timeout): it is ended "
+                      "and replaced",
+                      (int)seat->pid);
+            kill(seat->pid, SIGKILL);
+        }
+        silent |= seat->pulse.silence > 0;
+    }
+    return silent;
+}
+
+void vaults_ask(uint64_t serial)
+{
+    for (uint32_t i = 0; i < seats_used; i++) {
+        if (seats[i].pid != 0 && seats[i].pulse.known)
+            channel_tell(seats[i].watch.fd, MESSAGE_BEAT, serial, 0);
+    }
+}
+
+bool vaults_heard(uint64_t serial, uint32_t *seat)
+{
+    for (*seat = 0; *seat < seats_used || *seat < seats_wanted(); ++*seat) {
+        const struct vault_seat *s = &seats[*seat];
+        bool missing = s->pid == 0 && *seat < seats_wanted();
+        if (missing || (s->pid != 0 && s->pulse.known && s->pulse.heard < serial))
+            return false;
+    }
+    return true;
+}
+
 /* ---- Upgrade ---- */
 
 uint32_t vaults_beyond_first(void)
@@ -402,6 +456,7 @@ void vaults_write(cJSON *state)
     cJSON_AddNumberToObject(state, "vault", seats[0].pid == 0 ? -1 : seats[0].watch.fd);
     cJSON_AddNumberToObject(state, "vault_pid", seats[0].pid);
     cJSON_AddNumberToObject(state, "vault_held", seats[0].held);
+    cJSON_AddBoolToObject(state, "vault_beats", seats[0].pulse.known);
     for (uint32_t i = 1; i < seats_used; i++) {
         if (seats[i].pid == 0)
             continue;
@@ -410,6 +465,7 @@ void vaults_write(cJSON *state)
         cJSON_AddNumberToObject(item, "pid", seats[i].pid);
         cJSON_AddNumberToObject(item, "channel", seats[i].watch.fd);
         cJSON_AddNumberToObject(item, "held", seats[i].held);
+        cJSON_AddBoolToObject(item, "beats", seats[i].pulse.known);
         cJSON_AddItemToArray(list, item);
     }
 }
@@ -420,10 +476,15 @@ static double number(const cJSON *object, const char *name)
     return cJSON_IsNumber(item) ? item->valuedouble : -1;
 }
 
-/* It speaks again when what it holds changes; one of the first version never does. */
-static void seat_resume(struct vault_seat *seat, pid_t pid, int channel, double held)
+static bool truth(const cJSON *object, const char *name)
 {
-    seat_fill(seat, pid, channel);
+    return cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(object, name));
+}
+
+/* It speaks again when what it holds changes; one of the first version never does. */
+static void seat_resume(struct vault_seat *seat, pid_t pid, int channel, double held, bool beats)
+{
+    seat_fill(seat, pid, channel, beats);
     if (held > 0) {
         seat->held = (uint32_t)held;
         atomic_store(&master.board->vaults[seat_number(seat)].held, seat->held);
@@ -436,13 +497,13 @@ void vaults_read(const cJSON *state)
 
     if (number(state, "vault_pid") > 0)
         seat_resume(&seats[0], (pid_t)number(state, "vault_pid"), (int)number(state, "vault"),
-                    number(state, "vault_held"));
+                    number(state, "vault_held"), truth(state, "vault_beats"));
     cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(state, "vaults"))
     {
         double seat = number(item, "seat");
         if (seat >= 1 && seat < VAULT_PROCESSES_MAX && number(item, "pid") > 0)
             seat_resume(&seats[(uint32_t)seat], (pid_t)number(item, "pid"),
-                        (int)number(item, "channel"), number(item, "held"));
+                        (int)number(item, "channel"), number(item, "held"), truth(item, "beats"));
     }
 }
 

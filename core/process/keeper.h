@@ -46,6 +46,12 @@ bool vaults_reopen(void);
 /* Sockets that other seats than the first hold: binaries of earlier versions know that one only. */
 uint32_t vaults_beyond_first(void);
 
+/* Signs of life (heartbeat.h): a turn of each, true while one is silent or missing; a question to
+ * each; whether all have answered it, and otherwise whose seat it is that has not. */
+bool vaults_turn(uint64_t serial);
+void vaults_ask(uint64_t serial);
+bool vaults_heard(uint64_t serial, uint32_t *seat);
+
 /* Kills them: the server ends. */
 void vaults_end(void);
 

@@ -14,6 +14,7 @@
 #include "event/loop.h"
 #include "process/channel.h"
 #include "process/generation.h"
+#include "process/heartbeat.h"
 #include "process/outbox.h"
 #include "process/signals.h"
 
@@ -57,7 +58,8 @@ struct worker {
     struct generation *generation;
     uint64_t started_ns;
     uint64_t seen_dispatched, seen_since_ns; /* the watchdog's */
-    char label[256], doing[256];             /* the last STAGE */
+    struct pulse pulse;
+    char label[256], doing[256]; /* the last STAGE */
     char failure[CHANNEL_TEXT_MAX];
     struct worker *next;
 };
@@ -97,7 +99,12 @@ struct control_client {
     struct control_client *next;
 };
 
-enum reload_phase { RELOAD_IDLE, RELOAD_PROBING, RELOAD_STARTING };
+enum reload_phase {
+    RELOAD_IDLE,
+    RELOAD_PROBING,
+    RELOAD_STARTING,
+    RELOAD_CONFIRMING /* everybody is ready, and is asked whether it still runs */
+};
 
 enum master_mode { MASTER_RUNNING, MASTER_QUITTING, MASTER_STOPPING };
 
@@ -120,8 +127,10 @@ struct master {
     bool reload_again;  /* asked for while one was under way */
     bool upgrade_again; /* likewise, an upgrade */
     uint64_t reload_since_ns;
-    uint64_t ready_since_ns; /* the next generation's workers are */
+    uint64_t ready_since_ns; /* everybody has given a sign of life */
     struct timer reload_wait;
+    uint64_t confirm; /* what heartbeat_ask gave */
+    struct timer confirm_late;
 
     struct worker *workers; /* all processes but the vaults */
     uint32_t last_serial;
@@ -223,6 +232,9 @@ void reload_abandon(const char *why);
 
 /* A worker or probe of the next generation said READY. */
 void reload_ready(struct worker *worker);
+
+/* Somebody has given a sign of life, or none for a turn: the reload may wait for that. */
+void reload_look(void);
 
 /* One of the next generation is gone: the whole generation has failed. `why` says it in words. */
 void reload_fail(const char *why);

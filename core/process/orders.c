@@ -94,6 +94,7 @@ void master_end(enum master_mode mode)
         return;
     master.mode = mode;
     timer_cancel(&master.loop, &master.watchdog);
+    heartbeat_stop();
     title_set("master (ending)");
     /* What was to come next does not come any more: those who wait for it are told now. */
     reload_abandon(ending);

@@ -3,7 +3,8 @@
  *
  *     idle -> (configuration read, modules sealed, listeners bound)
  *          -> probing -> (the probe says READY)
- *          -> starting -> (every new worker says READY) -> commit -> idle
+ *          -> starting -> (every new worker says READY)
+ *          -> confirming -> (everybody gives a sign of life) -> commit -> idle
  *
  * Whatever goes wrong before the commit ends the new generation only; the old one has not been
  * touched. A reload that is asked for meanwhile follows when this one is done. See master.h. */
@@ -62,6 +63,7 @@ static void drop_next(void)
 {
     struct generation *dropped = master.next;
 
+    timer_cancel(&master.loop, &master.confirm_late);
     master.next = NULL;
     timer_cancel(&master.loop, &master.reload_wait);
     for (struct worker *w = master.workers; w != NULL; w = w->next) {
@@ -234,6 +236,7 @@ static void commit(void)
     struct conf_errors errors = {0};
     char text[256];
 
+    timer_cancel(&master.loop, &master.confirm_late);
     master.current = master.next;
     master.next = NULL;
     struct generation *now = master.current;
@@ -270,6 +273,7 @@ static void commit(void)
     atomic_store(&master.board->vault_room, now->capacity.vault_room);
     vaults_sweep();
     watchdog_start();
+    heartbeat_start();
     snprintf(text, sizeof(text), "generation %llu serves: %u worker%s, %zu module%s (%llu ms)",
              (unsigned long long)now->number, now->slots, now->slots == 1 ? "" : "s",
              now->source_count, now->source_count == 1 ? "" : "s",
@@ -297,25 +301,30 @@ static void start_workers(void)
     }
 }
 
-/* The vaults that this reload has started may have room for what no vault had room for. */
-static void commit_when_held(struct timer *timer)
+static void confirm_late(struct timer *timer)
 {
-    char text[256];
-    uint32_t unheld = unheld_now();
+    char who[128], why[256];
 
-    if (master.next == NULL || master.phase != RELOAD_STARTING)
+    (void)timer;
+    if (heartbeat_all(master.confirm, who, sizeof(who)))
         return;
-    if (unheld == 0) {
-        commit();
-    } else if (clock_ns() - master.ready_since_ns < HELD_PATIENCE_NS) {
-        timer_set(&master.loop, timer, HELD_LOOK_NS, commit_when_held);
-    } else {
-        snprintf(text, sizeof(text),
-                 "%u connections are in no vault, because none has room for them, and could not be "
-                 "handed over; raise vault_processes or the limit on open files\n",
-                 unheld);
-        reload_fail(text);
-    }
+    snprintf(why, sizeof(why),
+             "%s gives no sign of life: its connections could not be handed over\n", who);
+    reload_fail(why);
+}
+
+/* Whoever hands over, holds or takes is asked whether it runs. What was stopped a while ago, and is
+ * found silent meanwhile, is replaced first: a reload that is good has lost nobody. */
+static void confirm(void)
+{
+    const struct settings *settings = master.next->settings;
+    uint64_t patience_ms = settings->load_timeout_ms;
+
+    if (master.current != NULL)
+        patience_ms += 3 * master.current->settings->heartbeat_timeout_ms;
+    master.phase = RELOAD_CONFIRMING;
+    master.confirm = heartbeat_ask();
+    timer_set(&master.loop, &master.confirm_late, patience_ms * NS_PER_MS, confirm_late);
 }
 
 void reload_ready(struct worker *worker)
@@ -328,10 +337,39 @@ void reload_ready(struct worker *worker)
     }
     for (struct worker *w = master.workers; w != NULL; w = w->next)
         ready += w->generation == master.next && !w->probe && w->state == WORKER_READY;
-    if (master.phase != RELOAD_STARTING || ready != master.next->slots)
+    if (master.phase == RELOAD_STARTING && ready == master.next->slots)
+        confirm();
+}
+
+static void look_again(struct timer *timer)
+{
+    (void)timer;
+    reload_look();
+}
+
+void reload_look(void)
+{
+    char text[256];
+
+    if (master.phase != RELOAD_CONFIRMING)
         return;
-    master.ready_since_ns = clock_ns();
-    commit_when_held(&master.reload_wait);
+    if (!heartbeat_all(master.confirm, text, sizeof(text))) {
+        master.ready_since_ns = clock_ns();
+        return;
+    }
+    /* The vaults that this reload has started may have room for what no vault had room for. */
+    uint32_t unheld = unheld_now();
+    if (unheld == 0) {
+        commit();
+    } else if (clock_ns() - master.ready_since_ns < HELD_PATIENCE_NS) {
+        timer_set(&master.loop, &master.reload_wait, HELD_LOOK_NS, look_again);
+    } else {
+        snprintf(text, sizeof(text),
+                 "%u connections are in no vault, because none has room for them, and could not be "
+                 "handed over; raise vault_processes or the limit on open files\n",
+                 unheld);
+        reload_fail(text);
+    }
 }
 
 void reload_begin(void)

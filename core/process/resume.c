@@ -135,41 +135,30 @@ static void read_listener(const cJSON *item)
     master.listeners.first = listener;
 }
 
-/* The listeners that a generation has of the former binary's. */
-static bool inherit_listeners(struct generation *generation)
-{
-    struct conf_errors errors = {0};
-    bool good = preflight_addresses(generation->tree, generation->settings, &generation->hearing,
-                                    &errors) &&
-                generation_listen(generation, &master.listeners, &errors) &&
-                generation_register(generation, master.board, &errors);
-
-    if (!good) {
-        log_error("workers that die are not replaced before a reload:");
-        log_error_lines(text_string(&errors.text));
-        generation_unlisten(generation, &master.listeners);
-    }
-    conf_errors_free(&errors);
-    return good;
-}
-
 /* The old binary's generation, until this one's first serves. */
 static struct generation *resumed_generation(const cJSON *state, const struct settings *settings)
 {
     struct generation *generation = must_zalloc(sizeof(*generation));
+    struct conf_errors errors = {0};
 
     generation->former = true;
     generation->log = -1;
     generation->number = (uint64_t)number(state, "current", number(state, "generation", 0));
     generation->slots = (uint32_t)number(state, "slots", 1);
     generation->users = 1;
-    bool whole = inherit_generation(state, settings, master.options->prefix, generation) &&
-                 inherit_listeners(generation);
+    bool whole = inherit_generation(state, settings, master.options->prefix, &master.listeners,
+                                    generation) &&
+                 generation_register(generation, master.board, &errors);
     if (generation->tree == NULL)
         generation->settings = (struct settings *)(uintptr_t)settings;
     generation_measure(generation);
     if (whole)
         return generation;
+    log_error_lines(text_string(&errors.text));
+    conf_errors_free(&errors);
+    for (size_t i = 0; i < generation->listener_count; i++)
+        generation->listeners[i].listener->users--;
+    generation->listener_count = 0;
     generation->resumed = true;
     for (struct listener *l = master.listeners.first; l != NULL; l = l->next) {
         generation->listeners =
@@ -207,6 +196,7 @@ static void read_worker(const cJSON *item, bool board_anew)
     worker->staying = truth(item, "staying");
     worker->died = truth(item, "died");
     worker->hung = truth(item, "hung");
+    worker->pulse.known = truth(item, "beats");
     worker->adopting = truth(item, "adopting");
     worker->adopting_serial = (uint64_t)number(item, "adopting_serial", 0);
     worker->started_ns = clock_ns();
@@ -304,6 +294,7 @@ bool upgrade_resume(int fd, const struct settings *settings, struct error *error
     cJSON_Delete(state);
     handover_replan();
     watchdog_start();
+    heartbeat_start();
     log_notice("pillion %s has taken over as the master (pid %d)", PILLION_VERSION, (int)getpid());
     return true;
 }

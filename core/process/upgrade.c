@@ -121,6 +121,7 @@ static void write_workers(cJSON *state)
         cJSON_AddBoolToObject(item, "staying", w->staying);
         cJSON_AddBoolToObject(item, "died", w->died);
         cJSON_AddBoolToObject(item, "hung", w->hung);
+        cJSON_AddBoolToObject(item, "beats", w->pulse.known);
         cJSON_AddBoolToObject(item, "adopting", w->adopting);
         add(item, "adopting_serial", (double)w->adopting_serial);
         cJSON_AddItemToArray(list, item);

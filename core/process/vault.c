@@ -383,6 +383,8 @@ static void master_message(const struct message *message, const int *fds, uint32
         log_adopt(fds[0]);
     } else if (message->type == MESSAGE_SURPLUS) {
         vault.surplus = message->number != 0;
+    } else if (message->type == MESSAGE_BEAT) {
+        channel_tell(vault.master.fd, MESSAGE_ALIVE, message->serial, 0);
     } else if (message->type == MESSAGE_DEAD && worker != NULL && !worker->dead) {
         worker_drain(worker);
         worker->dead = true;

@@ -546,6 +546,9 @@ static void master_message(const struct message *message, int *fds, uint32_t fd_
     case MESSAGE_TAKEN:
         loop_stop(&worker.loop);
         break;
+    case MESSAGE_BEAT:
+        channel_tell(worker.start->channel, MESSAGE_ALIVE, message->serial, 0);
+        break;
     case MESSAGE_ADOPT:
         if (fd_count == 1) {
             acceptor_look(&worker.acceptor);

@@ -93,6 +93,7 @@ static struct worker *worker_new(struct generation *generation, uint32_t slot, b
     worker->probe = probe;
     worker->generation = generation;
     worker->arena = -1;
+    worker->pulse.known = true;
     generation->users++;
     worker->next = master.workers;
     master.workers = worker;
@@ -373,6 +374,10 @@ static void worker_message(struct worker *worker, struct message *message)
         break;
     case MESSAGE_UNHELD:
         worker->unheld = (uint32_t)message->number;
+        break;
+    case MESSAGE_ALIVE:
+        heartbeat_heard(&worker->pulse, message->serial);
+        reload_look();
         break;
     case MESSAGE_REOPENED:
         reopen_answered(worker, message->serial, message->text);

@@ -26,6 +26,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 # In front of the methods that are answered later, among others: they let everything pass.
@@ -77,7 +78,7 @@ class Server:
         methods = "".join("method %s; " % m for m in CRASHES + ["hang", "ping"])
         methods += "".join("method %s { %s } " % (m, FILTERS) for m in LATER + ["version"])
         with open(self.path("conf/new.conf"), "w") as f:
-            f.write("error_log stderr %s; worker_processes %d; handler_timeout 2s; quarantine_crashes off;\n"
+            f.write("error_log stderr %s; worker_processes %d; handler_timeout 2s; heartbeat_timeout 1s; quarantine_crashes off;\n"
                     "load_module modules/ping.so; load_module modules/rpc.so;\n"
                     "load_module modules/version.so;\n"
                     "load_module modules/crash.so { journal run/journal; }\n"
@@ -264,6 +265,7 @@ class Chaos:
                              20000 + os.getpid() % 6000 * 2 + 1,
                              "debug" if args.keep else "info")
         self.clients, self.idle = [], []
+        self.beside, self.hung = None, None
 
     def row(self):
         name = self.event if time.monotonic() - self.event_since < SETTLE * 4 else "none"
@@ -350,6 +352,34 @@ class Chaos:
         self.later(self.random.random() * 0.006, self.kill_vault)
         self.quiet_until = time.monotonic() + 0.1
 
+    def stop(self, role):
+        """It is there and does not run, until the master finds it silent: heartbeat_timeout is 1 s."""
+        children = self.server.children(role)
+        for pid in self.random.sample(children, k=1) if children else []:
+            try:
+                os.kill(pid, signal.SIGSTOP)
+            except ProcessLookupError:
+                continue
+            self.kills += role == "worker"  # it may have been in a handler
+            self.death = time.monotonic() + 3 if role == "worker" else self.death
+            self.killed_at = time.monotonic() + 3
+            self.quiet_until = time.monotonic() + 2.5
+
+    def stop_worker(self):
+        self.stop("worker")
+
+    def stop_vault(self):
+        self.stop("vault")
+        self.vault_killed_at = time.monotonic()
+
+    def stop_worker_in_reload(self):
+        self.reload()
+        self.later(self.random.random() * 0.02, self.stop_worker)
+
+    def stop_vault_in_reload(self):
+        self.reload()
+        self.later(self.random.random() * 0.006, self.stop_vault)
+
     def crash(self, method=None):
         # The next client that has its replies asks for it, among other requests.
         self.guilty.append(method or self.random.choice(CRASHES))
@@ -367,6 +397,31 @@ class Chaos:
         self.later(0.3, lambda: os.kill(self.server.process.pid, signal.SIGCONT))
         self.quiet_until = time.monotonic() + 0.35
 
+    def stop_in_reload(self):
+        """A server beside this one is told to end while it reloads, at whatever moment: it does."""
+        if self.beside is None or not self.beside.is_alive():
+            self.beside = threading.Thread(target=self.stop_beside, daemon=True, args=(
+                self.random.choice([signal.SIGTERM, signal.SIGQUIT]), self.random.random() * 0.03))
+            self.beside.start()
+
+    def stop_beside(self, number, delay):
+        server = Server(self.server.build, self.server.port + 1, "info")
+        try:
+            for _ in range(1000):
+                with open(server.path("log")) as log:
+                    if "generation 1 serves" in log.read():
+                        break
+                time.sleep(0.01)
+            server.process.send_signal(signal.SIGHUP)
+            time.sleep(delay)
+            server.process.send_signal(number)
+            server.process.wait(20)
+        except subprocess.TimeoutExpired:
+            self.hung = "hang: a server that was told to end %.1f ms after a reload does not" % (delay * 1000)
+        finally:
+            server.end()
+            shutil.rmtree(server.prefix, ignore_errors=True)
+
     def nothing(self):
         """The server does it to itself: see PILLION_TEST_DIE_IN_CALL."""
 
@@ -374,7 +429,9 @@ class Chaos:
               "kill-vault": kill_vault, "kill-probe": kill_probe, "kill-twice": kill_twice,
               "kill-in-reload": kill_in_reload, "kill-vault-in-reload": kill_vault_in_reload,
               "crash": crash, "crash-in-reload": crash_in_reload, "hang": hang,
-              "stop-master": stop_master, "nothing": nothing}
+              "stop-master": stop_master, "stop-worker": stop_worker, "stop-vault": stop_vault,
+              "stop-in-reload": stop_in_reload, "stop-worker-in-reload": stop_worker_in_reload,
+              "stop-vault-in-reload": stop_vault_in_reload, "nothing": nothing}
 
     def later(self, seconds, action):
         self.scheduled.append((time.monotonic() + seconds, action))
@@ -405,6 +462,8 @@ class Chaos:
 
     def turn(self):
         now = time.monotonic()
+        if self.hung:
+            raise Failure(self.hung)
         for key, _ in self.selector.select(0.002):
             key.data.read()
         for client in self.clients:
@@ -438,7 +497,7 @@ class Chaos:
                 name = waiting or self.random.choice(names)
                 # A vault that dies while there is a dead worker, or the other way round, is one
                 # failure more than is promised: it waits until the server has settled.
-                waiting = name if "kill-vault" in name and not self.settled(now) else None
+                waiting = name if "-vault" in name and not self.settled(now) else None
                 if waiting:
                     self.turn()
                     continue
@@ -450,6 +509,9 @@ class Chaos:
         self.ending = True
         while any(c.asked or c.outgoing for c in self.clients) or self.pending or self.scheduled:
             self.turn()
+        while self.beside is not None and self.beside.is_alive():
+            self.turn()
+        self.turn()
         self.check_idle()
         self.check_journal()
 

@@ -25,15 +25,20 @@ static void put_binary(const struct server *server, const char *from)
     chmod(own_binary(server), 0755);
 }
 
-static struct server *serve(void)
+static void serve_with(struct server *server, const char *main_text, const char *server_text)
 {
-    struct server *server = server_new();
-
-    server_conf(server, "", "method ping;");
+    server_conf(server, main_text, keep_printf("method ping; %s", server_text));
     mkdir(server_path(server, "binary"), 0755);
     put_binary(server, pillion_binary());
     setenv("PILLION_BUILD", server_path(server, "binary"), 1);
     server_start(server);
+}
+
+static struct server *serve(void)
+{
+    struct server *server = server_new();
+
+    serve_with(server, "", "");
     return server;
 }
 
@@ -179,12 +184,18 @@ static const char *control_answer(int control)
  * nothing yet. */
 START_TEST(who_asked_for_something_else_is_answered)
 {
-    struct server *server = serve();
+    struct server *server = server_new();
+    const char *gate = server_path(server, "run/gate");
     int asking[3];
-    pid_t workers[2];
 
-    ck_assert_uint_eq(server_workers(server, workers, 2), 2);
-    kill(workers[0], SIGSTOP);
+    chmod(server_path(server, "run"), 0777);
+    serve_with(server,
+               keep_printf("handler_timeout 1m; drain_timeout 1m;\n"
+                           "load_module modules/check_waits.so { handler_gate %s; }\n",
+                           gate),
+               "method wait_for_gate;");
+    client_send_frame(client_connect(server), "{\"in\":\"wait_for_gate\"}");
+    wait_until(access(keep_printf("%s.waiting", gate), F_OK) == 0, "no worker is in the handler");
     for (int i = 0; i < 3; i++)
         asking[i] = client_connect_unix(server_path(server, "run/pillion.control"));
     client_send(asking[1], "reo", 3);
@@ -196,7 +207,7 @@ START_TEST(who_asked_for_something_else_is_answered)
     client_send(asking[1], "pen\n", 4);
     client_send(asking[2], "frobnicate\n", 11);
     ck_assert_str_eq(control_answer(asking[2]), "failed\nunknown verb\n");
-    kill(workers[0], SIGCONT);
+    file_write(gate, "", 0);
     for (int i = 0; i < 2; i++)
         expect_part(control_answer(asking[i]), "ok\nlog files are opened anew");
 }

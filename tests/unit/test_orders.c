@@ -32,6 +32,7 @@
 
 struct child {
     pid_t pid;
+    size_t pair;              /* the last that was made before it was: a vault's own */
     bool dead, reaped, began; /* began: it has said what it says by itself */
     int status;
 };
@@ -54,7 +55,8 @@ pid_t __wrap_fork(void)
         return __real_fork();
     forked_while_ending += master.mode != MASTER_RUNNING;
     ck_assert_uint_lt(child_count, CHILDREN_MAX);
-    children[child_count] = (struct child){.pid = FIRST_PID + (pid_t)child_count};
+    children[child_count] =
+        (struct child){.pid = FIRST_PID + (pid_t)child_count, .pair = pair_count - 1};
     return children[child_count++].pid;
 }
 
@@ -185,6 +187,24 @@ static void rehearse(struct child *child)
     end_child(child, 0);
 }
 
+static bool mute; /* nobody gives a sign of life */
+
+/* A vault says nothing else. */
+static void obey_as_vault(const struct child *vault)
+{
+    struct message message;
+    int fds[CHANNEL_FDS_MAX];
+    uint32_t fd_count;
+    int end = pairs[vault->pair].child_end;
+
+    while (channel_receive(end, &message, fds, &fd_count) == CHANNEL_MESSAGE) {
+        for (uint32_t i = 0; i < fd_count; i++)
+            close(fds[i]);
+        if (message.type == MESSAGE_BEAT && !mute)
+            ck_assert(channel_tell(end, MESSAGE_ALIVE, message.serial, 0));
+    }
+}
+
 /* What a child is told, and does at once. */
 static void obey(struct worker *worker, struct child *child)
 {
@@ -202,6 +222,8 @@ static void obey(struct worker *worker, struct child *child)
             say(worker, MESSAGE_ADOPTED, message.serial);
         else if (message.type == MESSAGE_LOG)
             say(worker, MESSAGE_REOPENED, message.serial);
+        else if (message.type == MESSAGE_BEAT && !mute)
+            say(worker, MESSAGE_ALIVE, message.serial);
         else if (message.type == MESSAGE_TAKEN || message.type == MESSAGE_STOP ||
                  message.type == MESSAGE_QUIT)
             end_child(child, 0);
@@ -225,8 +247,25 @@ static void children_act(enum which which)
         }
         obey(w, child);
     }
+    for (size_t i = 0; i < child_count; i++) {
+        if (vault_is(children[i].pid))
+            obey_as_vault(&children[i]);
+    }
     if ((which & REHEARSALS) && rehearsing() != NULL)
         rehearse(rehearsing());
+}
+
+/* The master reads what the vaults have said. */
+static void hear_vaults(void)
+{
+    for (size_t i = 0; i < child_count; i++) {
+        int fd = pairs[children[i].pair].master_end;
+        for (uint32_t n = 0; vault_is(children[i].pid) && n < master.loop.watch_count; n++) {
+            struct watch *watch = master.loop.watches[n];
+            if (watch != NULL && watch->fd == fd)
+                watch->callback(watch, EPOLLIN);
+        }
+    }
 }
 
 static void master_acts(void)
@@ -238,6 +277,7 @@ static void master_acts(void)
         if (w->channel.index != 0)
             deliver(w);
     }
+    hear_vaults();
     workers_reap();
 }
 
@@ -283,7 +323,8 @@ enum stage {
     PROBE_GONE, /* likewise, and it has ended */
     STARTING,
     ONE_READY,
-    ALL_SAID, /* every worker has said READY; the last one's is not read */
+    ALL_SAID,   /* every worker has said READY; the last one's is not read */
+    CONFIRMING, /* it is; they have been asked for a sign of life */
     /* of the server */
     SERVING,
     REOPENING,
@@ -295,6 +336,7 @@ enum stage {
     AGAIN_STARTING,
     AGAIN_ONE_READY,
     AGAIN_ALL_SAID,
+    AGAIN_CONFIRMING,
     AGAIN_REHEARSED, /* a rehearsal ends while a reload is under way */
     AGAIN_AND_MORE,  /* another one, and an upgrade, are to follow */
     LEAVING,         /* the former generation has been told to leave */
@@ -305,7 +347,7 @@ enum stage {
 
 static int earlier[3]; /* who have asked for what is under way; -1 */
 
-/* A generation's start, to the stage `which` (PROBING to ALL_SAID). */
+/* A generation's start, to the stage `which` (PROBING to CONFIRMING). */
 static void start_to(enum stage which)
 {
     struct worker *worker;
@@ -324,15 +366,16 @@ static void start_to(enum stage which)
     deliver(worker);
     workers_reap();
     ck_assert_int_eq(master.phase, RELOAD_STARTING);
-    uint32_t ready = 0, wanted = which == ONE_READY ? 1 : which == ALL_SAID ? 2 : 0;
+    uint32_t ready = 0, wanted = which == ONE_READY ? 1 : which >= ALL_SAID ? 2 : 0;
     for (struct worker *w = master.workers; w != NULL && ready < wanted; w = w->next) {
         if (w->generation != master.next)
             continue;
         say(w, MESSAGE_READY, 0);
         child_of(w->pid)->began = true;
-        if (++ready == 1)
+        if (++ready == 1 || which == CONFIRMING)
             deliver(w);
     }
+    ck_assert(which != CONFIRMING || master.phase == RELOAD_CONFIRMING);
 }
 
 static char prefix[64];
@@ -375,14 +418,14 @@ static void start(void)
 static void go_to(enum stage stage)
 {
     start();
-    if (stage <= ALL_SAID) {
+    if (stage <= CONFIRMING) {
         start_to(stage);
         return;
     }
     turns(EVERYBODY);
     ck_assert_int_eq(master.phase, RELOAD_IDLE);
     ck_assert_uint_eq(master.current->number, 1);
-    if (stage >= AGAIN_PROBING && stage <= AGAIN_ALL_SAID) {
+    if (stage >= AGAIN_PROBING && stage <= AGAIN_CONFIRMING) {
         earlier[0] = ask("reload");
         start_to(PROBING + (stage - AGAIN_PROBING));
     } else if (stage == REOPENING) {
@@ -401,10 +444,11 @@ static void go_to(enum stage stage)
         earlier[2] = ask("upgrade");
     } else if (stage == LEAVING) {
         earlier[0] = ask("reload");
-        start_to(ALL_SAID);
-        deliver(master.workers->generation == master.next ? master.workers : NULL);
-        for (struct worker *w = master.workers; w != NULL && master.next != NULL; w = w->next)
+        start_to(CONFIRMING);
+        children_act(NOBODY);
+        for (struct worker *w = master.workers; w != NULL; w = w->next)
             deliver(w);
+        hear_vaults();
         ck_assert_uint_eq(master.current->number, 2);
     } else if (stage == QUITTING) {
         earlier[0] = ask("quit");
@@ -570,6 +614,24 @@ START_TEST(a_reload_that_fails_is_answered_and_what_follows_goes_on)
 }
 END_TEST
 
+/* Whoever takes part in a reload and gives no sign of life fails it; the rest is in
+ * test_heartbeat. */
+START_TEST(a_reload_is_not_good_while_somebody_is_silent)
+{
+    go_to(AGAIN_ALL_SAID);
+    mute = true;
+    turns(EVERYBODY);
+    ck_assert_int_eq(master.phase, RELOAD_CONFIRMING);
+    ck_assert_str_eq(answer(earlier[0]), "");
+    master.confirm_late.callback(&master.confirm_late);
+    ck_assert_int_eq(master.phase, RELOAD_IDLE);
+    ck_assert_str_eq(answer(earlier[0]), "failed\nvault 0 gives no sign of life: its connections "
+                                         "could not be handed over\n");
+    ck_assert_uint_eq(master.current->number, 1);
+    finish();
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("orders");
@@ -579,12 +641,14 @@ int main(void)
     tcase_add_loop_test(tcase, every_order_has_its_outcome_at_every_stage, 0,
                         STAGES * (ORDERS - 1));
     tcase_add_loop_test(tcase, who_waits_for_a_reload_is_told_that_the_server_ends, AGAIN_PROBING,
-                        AGAIN_ALL_SAID + 1);
+                        AGAIN_CONFIRMING + 1);
     tcase_add_loop_test(tcase, a_generation_that_was_dropped_is_never_put_to_use, AGAIN_PROBING,
-                        AGAIN_ALL_SAID + 1);
+                        AGAIN_CONFIRMING + 1);
     tcase_add_loop_test(tcase, a_start_that_fails_ends_the_server, PROBING, PROBE_SAID);
     tcase_add_loop_test(tcase, a_start_that_fails_ends_the_server, STARTING, ALL_SAID);
+    tcase_add_loop_test(tcase, a_start_that_fails_ends_the_server, CONFIRMING, SERVING);
     tcase_add_test(tcase, stop_does_not_wait_as_quit_does);
+    tcase_add_test(tcase, a_reload_is_not_good_while_somebody_is_silent);
     tcase_add_test(tcase, a_reload_that_fails_is_answered_and_what_follows_goes_on);
     suite_add_tcase(suite, tcase);
     SRunner *runner = srunner_create(suite);

@@ -1,0 +1,165 @@
+/* Signs of life, as a matter of turns: see core/process/heartbeat.h. What the kernel says of a
+ * process is made up here (child_view is wrapped, tests.mk). */
+#include "unit.h"
+
+#include "base/clock.h"
+#include "process/channel.h"
+#include "process/heartbeat.h"
+
+#define PACE NS_PER_S
+
+static struct child_view view;
+static struct pulse pulse;
+static int ends[2];
+static uint64_t serial;
+
+struct child_view __wrap_child_view(pid_t pid);
+struct child_view __wrap_child_view(pid_t pid)
+{
+    (void)pid;
+    return view;
+}
+
+static void start(char state)
+{
+    struct error error;
+
+    view = (struct child_view){.state = state};
+    pulse = (struct pulse){.known = true};
+    serial = 0;
+    ck_assert(channel_pair(ends, &error));
+}
+
+/* Turns until it is taken for dead, `most` at most. */
+static uint32_t turns(uint32_t most, bool busy, bool excused)
+{
+    for (uint32_t i = 1; i <= most; i++) {
+        if (!heartbeat_turn(&pulse, 1, ends[0], ++serial, busy, excused))
+            return i;
+    }
+    return 0;
+}
+
+static void expect_asked(uint64_t questions)
+{
+    struct message message;
+    int fds[CHANNEL_FDS_MAX];
+    uint32_t fd_count;
+
+    while (channel_receive(ends[1], &message, fds, &fd_count) == CHANNEL_MESSAGE) {
+        ck_assert_uint_eq(message.type, MESSAGE_BEAT);
+        questions--;
+    }
+    ck_assert_uint_eq(questions, 0);
+}
+
+START_TEST(silence_is_found_after_five_turns_in_which_it_should_have_answered)
+{
+    static const char states[] = "TtS?";
+
+    for (size_t i = 0; i < sizeof(states) - 1; i++) {
+        start(states[i]);
+        /* The first turn asks; nothing can have been answered before. */
+        ck_assert_uint_eq(turns(100, false, false), 1 + HEARTBEAT_TURNS);
+        expect_asked(HEARTBEAT_TURNS);
+        ck_assert_uint_eq(turns(100, false, false), 0); /* once */
+    }
+}
+END_TEST
+
+START_TEST(an_answer_however_late_is_a_sign_of_life)
+{
+    start('S');
+    for (int i = 0; i < 100; i++) {
+        ck_assert_uint_eq(turns(HEARTBEAT_TURNS, false, false), 0);
+        heartbeat_heard(&pulse, serial);
+    }
+    ck_assert_uint_gt(turns(100, false, false), 0);
+}
+END_TEST
+
+/* However loaded the machine is: it gets no processor, and uses none. */
+START_TEST(who_waits_for_a_processor_is_not_silent)
+{
+    start('R');
+    ck_assert_uint_eq(turns(100000, false, false), 0);
+}
+END_TEST
+
+START_TEST(who_spins_without_answering_is_found_later)
+{
+    uint32_t found = 0, i = 0;
+
+    start('R');
+    for (; found == 0 && i < 1000; i++) {
+        view.cpu_ns += PACE;
+        found = turns(1, false, false);
+    }
+    ck_assert_uint_eq(i, 1 + HEARTBEAT_SILENT);
+}
+END_TEST
+
+START_TEST(who_waits_for_a_disk_is_found_later)
+{
+    start('D');
+    ck_assert_uint_eq(turns(1000, false, false), 1 + HEARTBEAT_SILENT);
+}
+END_TEST
+
+START_TEST(a_handler_has_a_watchdog_of_its_own)
+{
+    static const char states[] = "RSDt";
+
+    for (size_t i = 0; i < sizeof(states) - 1; i++) {
+        start(states[i]);
+        view.cpu_ns += PACE;
+        ck_assert_uint_eq(turns(1000, true, false), 0);
+    }
+    start('T'); /* stopped: the handler does not go on either */
+    ck_assert_uint_eq(turns(1000, true, false), 1 + HEARTBEAT_TURNS);
+}
+END_TEST
+
+START_TEST(a_handler_between_begins_the_count_anew)
+{
+    start('S');
+    for (int i = 0; i < 100; i++) {
+        ck_assert_uint_eq(turns(HEARTBEAT_TURNS - 1, false, false), 0);
+        ck_assert_uint_eq(turns(1, true, false), 0);
+    }
+}
+END_TEST
+
+START_TEST(the_silence_of_another_excuses)
+{
+    start('S');
+    ck_assert_uint_eq(turns(1000, false, true), 0);
+    ck_assert_uint_eq(turns(1000, false, false), HEARTBEAT_TURNS);
+}
+END_TEST
+
+START_TEST(who_is_being_reaped_is_left_to_that)
+{
+    start('Z');
+    ck_assert_uint_eq(turns(1000, false, false), 0);
+    start('S');
+    view.exiting = true;
+    ck_assert_uint_eq(turns(1000, false, false), 0);
+}
+END_TEST
+
+START_TEST(processes_of_older_binaries_are_not_asked)
+{
+    start('S');
+    pulse.known = false;
+    ck_assert_uint_eq(turns(1000, false, false), 0);
+    expect_asked(0);
+}
+END_TEST
+
+UNIT_MAIN("heartbeat", silence_is_found_after_five_turns_in_which_it_should_have_answered,
+          an_answer_however_late_is_a_sign_of_life, who_waits_for_a_processor_is_not_silent,
+          who_spins_without_answering_is_found_later, who_waits_for_a_disk_is_found_later,
+          a_handler_has_a_watchdog_of_its_own, a_handler_between_begins_the_count_anew,
+          the_silence_of_another_excuses, who_is_being_reaped_is_left_to_that,
+          processes_of_older_binaries_are_not_asked)
