@@ -104,6 +104,10 @@ void server_start(struct server *server);
 /* Starts it and returns at once: for servers that are to fail, or that listen elsewhere. */
 void server_spawn(struct server *server, const char *const options[]);
 
+/* The test has started it by itself, as process `pid` that leads a group: the test's end ends it.
+ */
+void server_started_as(struct server *server, pid_t pid);
+
 /* Waits until it answers a request on 127.0.0.1:port. */
 void server_wait_ready(struct server *server);
 

@@ -294,6 +294,12 @@ static bool server_end(struct server *server)
     return log_is_clean(server, server_log(server)) && good;
 }
 
+void server_started_as(struct server *server, pid_t pid)
+{
+    server->pid = server->group = pid;
+    keeper_group(pid);
+}
+
 void server_detached(struct server *server)
 {
     server->group = atoi(file_read(server_path(server, "run/pillion.pid"), NULL));

@@ -123,9 +123,9 @@ static int start_on_terminal(struct server *server, const char *shell)
     int terminal;
 
     server_conf(server, "", "method ping;");
-    server->pid = forkpty(&terminal, NULL, NULL, NULL);
-    ck_assert_int_ge(server->pid, 0);
-    if (server->pid == 0) {
+    pid_t pid = forkpty(&terminal, NULL, NULL, NULL);
+    ck_assert_int_ge(pid, 0);
+    if (pid == 0) {
         signal(SIGHUP, SIG_DFL); /* the tests may run under nohup(1) */
         if (shell != NULL)
             execl("/bin/sh", "sh", "-c", shell, pillion_binary(), server->prefix, NULL);
@@ -133,7 +133,7 @@ static int start_on_terminal(struct server *server, const char *shell)
             execl(pillion_binary(), "pillion", "-p", server->prefix, NULL);
         _exit(127);
     }
-    server->group = server->pid;
+    server_started_as(server, pid);
     server_wait_ready(server);
     return terminal;
 }
