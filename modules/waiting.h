@@ -1,6 +1,7 @@
 /* Requests that wait for a module's first connection: a worker serves before those are there. Each
  * has a place in line, in the request's memory. It leaves by itself when it times out or its client
- * goes, so that whoever is in line can be resumed. */
+ * goes, so that whoever is in line can be resumed. Nothing has been sent for any of them: another
+ * worker runs them when this one dies. */
 #ifndef PILLION_MODULES_WAITING_H
 #define PILLION_MODULES_WAITING_H
 
@@ -81,6 +82,7 @@ static inline bool waiting_join(struct waiting_line *line, struct waiting *waiti
     line->count++;
     line->bytes += bytes;
     pillion_on_cancel(token, waiting_leave, waiting);
+    pillion_rerunnable(token, true);
     return true;
 }
 

@@ -173,6 +173,12 @@ PILLION_EXPORT bool pillion_on_cancel(pillion_token token, void (*cancelled)(voi
            deferred_on_cancel(deferreds, token, cancelled, data);
 }
 
+PILLION_EXPORT bool pillion_rerunnable(pillion_token token, bool rerunnable)
+{
+    return offload_on_loop("pillion_rerunnable") &&
+           deferred_rerunnable(deferreds, token, rerunnable);
+}
+
 PILLION_EXPORT void pillion_offload(pillion_request *req, uint64_t timeout_ms,
                                     void (*work)(void *data),
                                     void (*done)(pillion_request *req, void *data), void *data)

@@ -207,6 +207,7 @@ static bool load_one(struct module_set *set, const struct module_source *source,
         return false;
     module->instance.name = module->descriptor.name;
     module->instance.version = module->descriptor.version == NULL ? "" : module->descriptor.version;
+    module->instance.abi_minor = module->descriptor.abi_minor;
     metrics_init(&module->instance, module->descriptor.metrics);
     log_place(module);
     if (!check_names(set, module))

@@ -141,6 +141,43 @@ void arena_discard(const struct arena *arena, uint32_t block, unsigned order)
     madvise(arena_block(arena, block), BLOCK_BYTES(order), MADV_REMOVE);
 }
 
+/* ---- Work that has begun ---- */
+
+static struct arena_begun *begun_of(const struct arena *arena)
+{
+    return (struct arena_begun *)(void *)((char *)arena->header + ARENA_BEGUN_AT);
+}
+
+/* 0 is no request's. */
+static uint32_t work_key(uint64_t connection, uint64_t place)
+{
+    uint64_t mixed = (connection ^ (place << 20 | place >> 44)) * 0x9e3779b97f4a7c15u;
+    uint32_t key = (uint32_t)(mixed >> 32);
+    return key == 0 ? 1 : key;
+}
+
+void arena_work_begins(const struct arena *arena, uint64_t connection, uint64_t place)
+{
+    struct arena_begun *begun = begun_of(arena);
+    uint32_t next = atomic_load_explicit(&begun->next, memory_order_relaxed);
+
+    atomic_store_explicit(&begun->keys[next % ARENA_BEGUN], work_key(connection, place),
+                          memory_order_release);
+    atomic_store_explicit(&begun->next, next + 1, memory_order_release);
+}
+
+bool arena_work_begun(const struct arena *arena, uint64_t connection, uint64_t place)
+{
+    const struct arena_begun *begun = begun_of(arena);
+    uint32_t key = work_key(connection, place);
+
+    for (uint32_t i = 0; i < ARENA_BEGUN; i++) {
+        if (atomic_load_explicit(&begun->keys[i], memory_order_relaxed) == key)
+            return true;
+    }
+    return false;
+}
+
 static bool span_valid(const struct arena *arena, uint32_t block, unsigned order, uint32_t start,
                        uint32_t end)
 {

@@ -84,6 +84,20 @@ struct arena_header {
 };
 static_assert(sizeof(struct arena_header) == 48, "the header's layout is part of ARENA_LAYOUT");
 
+/* Behind the header, in its block: whose work a thread has begun, of the requests whose frames
+ * still say that they wait (rpc/flight.h); zeros in arenas of before. Threads cannot reach the
+ * frames, which the loop moves. The oldest is overwritten: no more than there is room for may wait
+ * at once. */
+#define ARENA_BEGUN_AT 64u
+#define ARENA_BEGUN    1000u
+struct arena_begun {
+    _Atomic uint32_t next;
+    _Atomic uint32_t keys[ARENA_BEGUN];
+};
+static_assert(ARENA_BEGUN_AT >= sizeof(struct arena_header) &&
+                  ARENA_BEGUN_AT + sizeof(struct arena_begun) <= BLOCK_SIZE,
+              "the header's block has room for both");
+
 struct arena_geometry {
     uint32_t records;
     uint32_t blocks; /* units of BLOCK_SIZE */
@@ -120,6 +134,11 @@ void arena_unmap(struct arena *arena);
 /* How many records from the start may ever have been used, by the pages that the file has: a fact
  * that no damage to the file's contents can change. */
 uint32_t arena_used_records(const struct arena *arena, int fd);
+
+/* The request with its frame at this place of this connection's input acts from here on. One thread
+ * at a time. And whether that was said: perhaps also of one of which it was not, in rare cases. */
+void arena_work_begins(const struct arena *arena, uint64_t connection, uint64_t place);
+bool arena_work_begun(const struct arena *arena, uint64_t connection, uint64_t place);
 
 static inline char *arena_block(const struct arena *arena, uint32_t block)
 {

@@ -346,7 +346,8 @@ void adopt_start(struct adoption *adoption, const struct message *message, int f
     close(fd);
     adoption->serial = message->serial;
     adoption->rule = message->adopt;
-    adoption->death = (struct death){.hung = message->adopt.hung != 0, .marked = true};
+    adoption->death = (struct death){
+        .hung = message->adopt.hung != 0, .marked = true, .from = &adoption->from_arena};
     if (message->count == ADOPT_IDS) {
         adoption->death.marked = false;
         adoption->death.connection = message->ids[ADOPT_CONNECTION];

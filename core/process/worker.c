@@ -145,6 +145,7 @@ static void prepare_threads(const struct worker_start *start)
         .threads = (uint32_t)settings->pool_threads,
         .queue = (uint32_t)settings->pool_queue,
         .row = worker.row,
+        .arena = worker.conns.arena.header == NULL ? NULL : &worker.conns.arena,
         .stuck = thread_stuck,
         .useless = pool_useless,
     };
@@ -437,6 +438,8 @@ static void leave(uint64_t timeout_ms)
     acceptor_close(&worker.acceptor);
     adopt_stop(&worker.adoption);
     flush();
+    if (offload_useless())
+        offload_withdraw(dispatch_let_go);
     vault_bank_finish(&worker.bank);
     conns_release(&worker.conns);
     worker.leaving = true;

@@ -346,6 +346,7 @@ struct pillion_request *deferred_resume(struct deferreds *all, uint64_t token)
     }
     if (current && deferred->state == DEFERRED_WAITING) {
         timer_cancel(all->loop, &deferred->timer);
+        deferred_waits(deferred, false);
         deferred->state = DEFERRED_RESUMED;
         deferred->resumed = true;
         deferred->cancelled = NULL;
@@ -386,6 +387,26 @@ bool deferred_on_cancel(struct deferreds *all, uint64_t token, void (*cancelled)
     }
     deferred->cancelled = cancelled;
     deferred->data = data;
+    return true;
+}
+
+void deferred_waits(struct deferred *deferred, bool waits)
+{
+    if (deferred->waits == waits)
+        return;
+    deferred->waits = waits;
+    if (deferred->state == DEFERRED_WAITING && deferred->all->waiting != NULL)
+        deferred->all->waiting(deferred);
+}
+
+bool deferred_rerunnable(struct deferreds *all, uint64_t token, bool rerunnable)
+{
+    struct deferred *deferred = all == NULL ? NULL : find(all, token);
+
+    if (deferred == NULL || deferred->serial != (uint32_t)token ||
+        (deferred->state != DEFERRED_HANDLER && deferred->state != DEFERRED_WAITING))
+        return false;
+    deferred_waits(deferred, rerunnable);
     return true;
 }
 

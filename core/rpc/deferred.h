@@ -42,6 +42,7 @@ struct deferred {
     bool listed;         /* in `settling` */
     bool working;        /* a thread has its data: nothing may be freed */
     bool timed_out;
+    bool waits;            /* nothing was done for it yet: another worker may run it instead */
     bool resumed;          /* by its module, once at least */
     struct deferred *next; /* in `settling` or in `free` */
 
@@ -73,6 +74,8 @@ struct deferreds {
     void (*finish)(struct deferred *deferred);
     /* A request is resumed: what runs from now on is its method's. May be NULL. */
     void (*resumed)(struct deferred *deferred);
+    /* `waits` has changed, of one whose handler has returned. May be NULL. */
+    void (*waiting)(struct deferred *deferred);
     /* It is over, for every thread as well. May be NULL. */
     void (*released)(struct deferred *deferred);
     void *context;
@@ -91,6 +94,12 @@ struct pillion_request *deferred_resume(struct deferreds *all, uint64_t token);
 /* What pillion_on_cancel does. False when the token leads nowhere. */
 bool deferred_on_cancel(struct deferreds *all, uint64_t token, void (*cancelled)(void *data),
                         void *data);
+
+/* What pillion_rerunnable does. False when the token leads nowhere. */
+bool deferred_rerunnable(struct deferreds *all, uint64_t token, bool rerunnable);
+
+/* Sets `waits`. */
+void deferred_waits(struct deferred *deferred, bool waits);
 
 /* The handler has returned: takes the request over from where it was. `pool` gets an empty one. */
 void deferred_keep(struct deferred *deferred, struct pool *pool);

@@ -75,11 +75,13 @@ struct death {
     bool gone;   /* and the connection's client is gone: nothing is run for it */
     bool marked; /* for the request that a handler had in hand: its record's mark ... */
     uint64_t connection, place; /* ... or otherwise for this one; 0: for none */
+    const struct arena *from;   /* its arena, or NULL */
 };
 
 /* A connection has just been adopted: answers what its former worker died of, or was ended for,
- * with an error, without running it, and likewise what was under way; requests of idempotent
- * methods are run once more. False when the record is damaged. */
+ * with an error, without running it, and likewise what was under way; but for requests that had
+ * not begun to act, which are run, and those of idempotent methods, which are run once more. False
+ * when the record is damaged. */
 bool dispatch_adopted(struct dispatcher *dispatcher, struct conn *conn, const struct death *death);
 
 /* The connection is being closed: what is under way for it is given up. From conns->on_close. */
@@ -87,6 +89,10 @@ void dispatch_closed(struct dispatcher *dispatcher, struct conn *conn);
 
 /* Answers all that is under way `timeout`, in the words given. */
 void dispatch_give_up(struct dispatcher *dispatcher, const char *why);
+
+/* The request, which waits for a thread, is left to the worker that takes its connection over.
+ * False when it has to stay: its filters would never hear of its end. */
+bool dispatch_let_go(struct deferred *deferred);
 
 /* At the end of a batch, before conns_flush: queues the answers of deferred requests. */
 void dispatch_settle(struct dispatcher *dispatcher);

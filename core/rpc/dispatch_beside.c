@@ -191,6 +191,14 @@ static void resumed(struct deferred *deferred)
     note_origin_is(&origin);
 }
 
+/* deferreds->waiting */
+static void waiting(struct deferred *deferred)
+{
+    if (deferred->conn != 0)
+        flight_wait(dispatcher_of(deferred)->conns, conn_of(deferred), deferred->place,
+                    deferred->waits);
+}
+
 /* deferreds->released */
 static void released(struct deferred *deferred)
 {
@@ -206,6 +214,7 @@ void dispatcher_init(struct dispatcher *dispatcher, uint64_t defer_timeout_ms)
     deferreds_init(&dispatcher->deferreds, dispatcher->conns->loop, defer_timeout_ms);
     dispatcher->deferreds.finish = finish;
     dispatcher->deferreds.resumed = resumed;
+    dispatcher->deferreds.waiting = waiting;
     dispatcher->deferreds.released = released;
 }
 
@@ -237,6 +246,18 @@ void dispatch_closed(struct dispatcher *dispatcher, struct conn *conn)
     }
 }
 
+bool dispatch_let_go(struct deferred *deferred)
+{
+    if (deferred->state != DEFERRED_WAITING || deferred->conn == 0 ||
+        deferred->req.method->filter_count > 0)
+        return false;
+    unlink_from_conn(deferred);
+    deferred->conn = 0;
+    deferred->working = false;
+    deferred_free(deferred);
+    return true;
+}
+
 void dispatch_give_up(struct dispatcher *dispatcher, const char *why)
 {
     for (uint32_t i = 0; i < dispatcher->deferreds.count; i++)
@@ -258,6 +279,8 @@ static void returned(struct call *call, uint64_t place)
         deferred->req.peer = peer;
         deferred->req.whence = whence;
         link_to_conn(deferred, call, place);
+        if (deferred->waits)
+            waiting(deferred);
         counter_add(&call->dispatcher->row->counters[COUNT_DEFERRED], 1);
         atomic_store_explicit(&call->turn.record->running, 0, memory_order_relaxed);
         return;
@@ -410,13 +433,18 @@ static void answer_orphan(struct call *call, const struct flight_frame *at,
     const struct method *method =
         envelope.in.data == NULL ? NULL : method_table_find(&call->server->methods, envelope.in);
     bool guilty = is_guilty(dispatcher, call->conn, at, death);
-    bool runs = !guilty && !death->gone && method != NULL && method->idempotent && !at->retried &&
-                quarantine_of(dispatcher, method->index) == QUARANTINED_NOT &&
-                call_find(call, status, &envelope, &error);
-    if (runs) {
-        flight_retry(dispatcher->conns, call->conn, at);
+    bool waited = at->waiting && !guilty && !death->gone;
+    bool again = !waited && !guilty && !death->gone && method != NULL && method->idempotent &&
+                 !at->retried && quarantine_of(dispatcher, method->index) == QUARANTINED_NOT;
+    if (at->waiting)
+        flight_wait(dispatcher->conns, call->conn, at->place, false);
+    if ((waited || again) && call_find(call, status, &envelope, &error)) {
+        if (again)
+            flight_retry(dispatcher->conns, call->conn, at);
         counter_add(&dispatcher->row->counters[COUNT_RETRIED], 1);
         call_run(call, at->place, true);
+    } else if (waited) { /* as any other request that may not run */
+        counter_add(&dispatcher->row->counters[COUNT_REFUSED], 1);
     } else {
         counter_add(&dispatcher->row->counters[guilty ? COUNT_GUILTY : COUNT_ORPHANED], 1);
         if (guilty) /* it is not run again, should there be no room for the answer yet */
@@ -457,6 +485,10 @@ bool dispatch_adopted(struct dispatcher *dispatcher, struct conn *conn, const st
     flight_adopted(conns, conn);
     begin_guilty(conns, conn);
     for (unsigned n = 0; flight_walk(conns, conn, n, &at); n++) {
+        if (at.waiting &&
+            (death->from == NULL ||
+             arena_work_begun(death->from, conn_id(conns, conn), running_place(at.place))))
+            flight_wait(conns, conn, at.place, false);
         if (!at.answered)
             places[count++] = at.place;
     }

@@ -3,10 +3,11 @@
 
 #include <string.h>
 
-/* In the fourth byte of a frame's header, its highest. */
+/* In the fourth byte of a frame's header, its highest bits. */
 #define MARK_ANSWERED 0x80u
 #define MARK_RETRIED  0x40u
-#define MARKS         (MARK_ANSWERED | MARK_RETRIED)
+#define MARK_WAITING  0x20u
+#define MARKS         (MARK_ANSWERED | MARK_RETRIED | MARK_WAITING)
 #define MARK_BYTE     3u
 static_assert(FRAME_BODY_MAX < (uint64_t)(256u - MARKS) << 24, "lengths leave room for the marks");
 
@@ -18,12 +19,13 @@ static enum frame_status frame_at(struct bytes input, uint32_t offset, uint32_t 
     struct bytes rest = {input.data + offset, input.size - offset};
 
     at->offset = offset;
-    at->answered = at->retried = false;
+    at->answered = at->retried = at->waiting = false;
     if (rest.size < FRAME_HEADER_SIZE)
         return frame_next(rest, max_frame, &at->frame);
     memcpy(header, rest.data, sizeof(header));
     at->answered = ((unsigned char)header[MARK_BYTE] & MARK_ANSWERED) != 0;
     at->retried = ((unsigned char)header[MARK_BYTE] & MARK_RETRIED) != 0;
+    at->waiting = ((unsigned char)header[MARK_BYTE] & MARK_WAITING) != 0;
     header[MARK_BYTE] = (char)((unsigned char)header[MARK_BYTE] & ~MARKS);
     enum frame_status status =
         frame_next((struct bytes){header, sizeof(header)}, max_frame, &at->frame);
@@ -66,7 +68,7 @@ enum frame_status flight_next(const struct conns *conns, const struct conn *conn
     struct bytes input = conn_input(conns, conn);
     next->place = cursors_consumed(cursors) + offset;
     next->offset = offset;
-    next->answered = next->retried = false;
+    next->answered = next->retried = next->waiting = false;
     /* What clients send has no marks: lengths are taken as they are. */
     return frame_next((struct bytes){input.data + offset, input.size - offset}, max_frame,
                       &next->frame);
@@ -132,6 +134,15 @@ void flight_adopted(struct conns *conns, struct conn *conn)
     if (cursors->begun > 0 && offset + FRAME_HEADER_SIZE <= cursors->in_end - cursors->in_start)
         mark(conns, conn, offset, MARK_ANSWERED);
     conn_commit(conns, conn, &(struct conn_step){.begun = cursors->begun});
+}
+
+void flight_wait(struct conns *conns, struct conn *conn, uint64_t place, bool waits)
+{
+    uint64_t consumed = cursors_consumed(conn_cursors(conns, conn));
+    char *byte = conn_input_at(conns, conn, (uint32_t)(place - consumed) + MARK_BYTE);
+
+    *byte =
+        (char)(waits ? (unsigned char)*byte | MARK_WAITING : (unsigned char)*byte & ~MARK_WAITING);
 }
 
 void flight_retry(struct conns *conns, struct conn *conn, const struct flight_frame *at)

@@ -4,8 +4,10 @@
  * then nothing here is needed. When a handler defers its request, its frame stays at the start of
  * the input, and those behind it are begun beside it, up to `max_inflight`. The record counts the
  * frames that were begun; one that is answered while an earlier one is not says so in its own
- * length, whose two highest bits no frame needs (FRAME_BODY_MAX). The frame that was answered last
+ * length, whose highest bits no frame needs (FRAME_BODY_MAX). The frame that was answered last
  * is named in the cursors too, because the reply and the mark could not become true together.
+ * One that is deferred and has not begun to act says that in the same place: it waits, for a thread
+ * of the pool or for its module, and nothing is lost when another worker runs it anew.
  *
  * So whoever takes the connection over after a crash finds, in the bytes themselves, which requests
  * were under way. Everything here works on the record alone, and trusts it no further than its
@@ -23,6 +25,7 @@ struct flight_frame {
     struct frame frame;
     bool answered;
     bool retried; /* it was begun before, by a worker that died */
+    bool waiting; /* nothing was done for it yet */
 };
 
 /* How many frames of the connection have begun. */
@@ -52,6 +55,9 @@ void flight_answer(struct conns *conns, struct conn *conn, uint64_t place, size_
 
 /* After adoption: the frame that was answered last says so itself. */
 void flight_adopted(struct conns *conns, struct conn *conn);
+
+/* The frame at `place`, which has begun, waits, or does so no longer. */
+void flight_wait(struct conns *conns, struct conn *conn, uint64_t place, bool waits);
 
 /* Notes that the frame is begun a second time. */
 void flight_retry(struct conns *conns, struct conn *conn, const struct flight_frame *at);

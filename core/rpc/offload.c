@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "net/arena.h"
 #include "rpc/metric.h"
 #include "rpc/note.h"
 
@@ -25,6 +26,7 @@ struct job {
     void *data;
     uint64_t over_ns; /* when the loop first saw that its request was over; 0: it is not */
     bool stuck;
+    bool waits; /* it had to, and its frame says so */
     struct job *next;
 };
 
@@ -49,6 +51,7 @@ static struct {
     uint32_t threads;  /* the loop's */
     uint32_t pending;  /* likewise: jobs that are not done */
     uint32_t stuck;    /* likewise: threads */
+    uint32_t marked;   /* likewise: jobs that are `waits` and not done */
 
     pthread_mutex_t lock;
     pthread_cond_t work_there;
@@ -136,6 +139,10 @@ static void finish_work(struct job *job)
     bool waits = deferred->serial == (uint32_t)job->token && deferred->state == DEFERRED_WAITING;
 
     pool.pending--;
+    if (job->waits)
+        pool.marked--;
+    if (waits)
+        deferred_waits(deferred, false);
     if (job->stuck) {
         show_stuck(-1);
         log_warn("module %s: the work of \"%s\" has ended after all; its thread is free again",
@@ -207,6 +214,8 @@ static void *thread_main(void *argument)
         pool.busy++;
         self->job = job;
         show();
+        if (job->waits)
+            arena_work_begins(pool.limits.arena, job->origin.connection, job->origin.place);
         pthread_mutex_unlock(&pool.lock);
         working_for = job->method;
         struct note before = note_enter(DUTY_WORK, job->method->instance, &job->origin);
@@ -282,10 +291,19 @@ static void look(struct timer *timer)
         if (job != NULL && is_stuck(job, now))
             tell_stuck(job, now);
     }
-    if (pool.stuck > 0 && pool.stuck * 2 >= pool.limits.threads && pool.limits.useless != NULL)
+    if (offload_useless() && pool.limits.useless != NULL)
         pool.limits.useless();
     if (pool.pending > 0)
         timer_set(pool.loop, timer, LOOK_NS, look);
+}
+
+/* Whether another worker may run the request for as long as no thread has begun its work. The first
+ * work of a handler, that is: before that it has done nothing, if it goes by the header. */
+static bool may_wait(const struct job *job)
+{
+    return pool.limits.arena != NULL && job->origin.connection != 0 &&
+           job->deferred->state == DEFERRED_HANDLER && job->method->instance->abi_minor >= 4 &&
+           pool.marked < ARENA_BEGUN;
 }
 
 /* Gives the job to a thread. False when the queue is full. */
@@ -294,8 +312,10 @@ static bool enqueue(struct job *job)
     pthread_mutex_lock(&pool.lock);
     bool thread_needed = pool.idle <= pool.waiting_count;
     pthread_mutex_unlock(&pool.lock);
-    if (thread_needed && pool.threads < pool.limits.threads && !thread_start())
+    bool more = thread_needed && pool.threads < pool.limits.threads;
+    if (more && !thread_start())
         return false;
+    job->waits = thread_needed && !more && may_wait(job);
     pthread_mutex_lock(&pool.lock);
     bool room = pool.pending < pool.limits.queue + pool.limits.threads;
     if (room) {
@@ -327,6 +347,8 @@ void offload_request(struct pillion_request *req, uint64_t timeout_ms, void (*wo
                             .data = data};
         if (enqueue(job)) {
             deferred->working = true;
+            deferred->waits = job->waits;
+            pool.marked += job->waits;
             pool.pending++;
             if (pool.look.place == 0)
                 timer_set(pool.loop, &pool.look, LOOK_NS, look);
@@ -338,6 +360,33 @@ void offload_request(struct pillion_request *req, uint64_t timeout_ms, void (*wo
     request_fail(req, PILLION_OVERLOADED,
                  "%u calls that block are under way, and %u wait (pool_threads, pool_queue)",
                  pool.limits.threads, pool.limits.queue);
+}
+
+bool offload_useless(void)
+{
+    return pool.stuck > 0 && pool.stuck * 2 >= pool.limits.threads;
+}
+
+void offload_withdraw(bool (*let_go)(struct deferred *deferred))
+{
+    pthread_mutex_lock(&pool.lock);
+    struct job *job = pool.waiting.first;
+    pool.waiting.first = NULL;
+    pool.waiting.end = &pool.waiting.first;
+    while (job != NULL) {
+        struct job *next = job->next;
+        if (job->waits && job->deferred->waits && let_go(job->deferred)) {
+            pool.waiting_count--;
+            pool.pending--;
+            pool.marked--;
+            free(job);
+        } else {
+            jobs_add(&pool.waiting, job);
+        }
+        job = next;
+    }
+    show();
+    pthread_mutex_unlock(&pool.lock);
 }
 
 uint32_t offload_pending(void)

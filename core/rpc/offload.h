@@ -11,8 +11,9 @@
 
 struct offload_limits {
     uint32_t threads;
-    uint32_t queue;        /* jobs that wait for a thread */
-    struct board_row *row; /* where the pool's state is shown, or NULL */
+    uint32_t queue;            /* jobs that wait for a thread */
+    struct board_row *row;     /* where the pool's state is shown, or NULL */
+    const struct arena *arena; /* where it is noted that work begins which had to wait, or NULL */
 
     /* On the loop; may be NULL. A thread is stuck: its work goes on though its request has been
      * over for as long as a handler of its method may take. Once for each such job. */
@@ -38,6 +39,14 @@ void offload_request(struct pillion_request *req, uint64_t timeout_ms, void (*wo
 /* What pillion_post does. Any thread may call it. False without memory, or before offload_init. */
 bool offload_post(pillion_instance *self, void (*call)(pillion_instance *self, void *data),
                   void *data);
+
+/* True while at least half of the threads are stuck. */
+bool offload_useless(void);
+
+/* Gives up the jobs for which no thread will come: `let_go` is told of each whose request may as
+ * well be run by another worker. True from it when it has taken the request out of this one's
+ * hands. */
+void offload_withdraw(bool (*let_go)(struct deferred *deferred));
 
 /* Jobs that run or wait. */
 uint32_t offload_pending(void);

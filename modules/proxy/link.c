@@ -435,6 +435,8 @@ bool link_send(struct link *link, pillion_request *req, struct trip *trip)
     call->end = link->queued;
     call->token = token;
     call->trip = trip;
+    if (link->state == LINK_CONNECTING)
+        pillion_rerunnable(token, true);
     call->sent_ms = now;
     call->due_ms = now + trip->try_ms;
     due_set(link, call->due_ms);
@@ -523,6 +525,13 @@ static void receive(struct link *link)
 
 /* ---- Connecting ---- */
 
+/* What waits for the connection may be sent from here on. */
+static void calls_act(const struct link *link)
+{
+    for (uint32_t i = link->first; i != NONE; i = link->calls[i].after)
+        pillion_rerunnable(link->calls[i].token, false);
+}
+
 static void link_connected(struct link *link)
 {
     int error = 0;
@@ -533,6 +542,7 @@ static void link_connected(struct link *link)
         return;
     }
     link->state = LINK_READY;
+    calls_act(link);
     pillion_count(self_of(link), METRIC_CONNECTED, 1);
     cancel(&link->due);
     due_fired(self_of(link), link);

@@ -326,6 +326,24 @@ static int reopen(pillion_instance *self, pillion_error_text *error)
 /* ---- 1.4: what a log or a terminal may hold, strings with their size ---- */
 
 #if PILLION_ABI_MINOR >= 4
+static void rerun(pillion_instance *self, void *data)
+{
+    pillion_request *req = pillion_resume(*(pillion_token *)data);
+
+    (void)self;
+    if (req != NULL)
+        pillion_reply(req, "rerun", cJSON_CreateBool(pillion_rerunnable(0, true)));
+}
+
+static void rerunnable(pillion_request *req)
+{
+    pillion_token *token = pillion_alloc(req, sizeof(*token));
+
+    *token = pillion_defer(req, 0);
+    if (pillion_rerunnable(*token, true) && pillion_rerunnable(*token, false))
+        pillion_timer(pillion_self(req), 1, 0, rerun, token);
+}
+
 static void shown(pillion_request *req)
 {
     char text[64];
@@ -375,6 +393,7 @@ static const pillion_method methods[] = {
 #endif
 #if PILLION_ABI_MINOR >= 4
     {.name = "shown", .handler = shown},
+    {.name = "rerunnable", .handler = rerunnable},
     {.name = "measure", .handler = measure},
 #endif
     {0},

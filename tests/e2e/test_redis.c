@@ -373,6 +373,26 @@ START_TEST(requests_wait_for_the_first_connections_of_a_new_worker)
 }
 END_TEST
 
+START_TEST(what_waits_for_a_connection_outlives_its_worker)
+{
+    struct relay *relay;
+    struct redis redis;
+    int client, values, errors;
+    struct server *server = serve_through(&relay, &redis, "database 3; timeout 1m;", &client);
+    pid_t pids[8];
+
+    ask(client, "set", "{\"key\":\"a\",\"value\":\"kept\"}");
+    reload_held(server, relay, 2);
+    ask_in_vain(client, 20);
+    for (size_t i = server_workers(server, pids, 8); i > 0; i--)
+        kill(pids[i - 1], SIGKILL);
+    relay->way = RELAY_PASSES;
+    expect_all_answered(client, 20, &values, &errors);
+    ck_assert_int_eq(errors, 0);
+    redis_end(&redis);
+}
+END_TEST
+
 START_TEST(what_waits_fails_when_the_first_connections_do)
 {
     struct relay *relay;
@@ -526,6 +546,7 @@ E2E_MAIN("redis", commands_become_methods, what_cannot_be_is_said,
          a_server_that_never_greets_is_given_up,
          a_redis_that_is_restarted_under_load_costs_errors_while_it_is_away,
          a_reload_waits_for_redis, requests_wait_for_the_first_connections_of_a_new_worker,
+         what_waits_for_a_connection_outlives_its_worker,
          what_waits_fails_when_the_first_connections_do, what_waits_for_a_connection_is_bounded,
          a_password_is_used, wrong_configurations_are_refused,
          a_configuration_is_good_while_redis_is_away)

@@ -247,7 +247,119 @@ START_TEST(work_that_ends_after_all_frees_its_thread)
 }
 END_TEST
 
-E2E_MAIN("threads", threads_that_are_stuck_are_told_of_and_left_behind,
+/* So many are answered so. */
+static int replies_with(int client, const char *part, int count)
+{
+    int found = 0;
+
+    for (int i = 0; i < count; i++)
+        found += strstr(client_receive(client, NULL), part) != NULL;
+    return found;
+}
+
+static void ask_with_id(int client, const char *method, const char *what, int ms, int id)
+{
+    client_send_frame(client,
+                      keep_printf("{\"in\":\"%s\",\"params\":{\"where\":\"work\",\"what\":\"%s\","
+                                  "\"ms\":%d},\"id\":%d}",
+                                  method, what, ms, id));
+}
+
+START_TEST(what_waits_for_a_thread_is_run_by_the_next_worker)
+{
+    struct server *server =
+        serve(THREADS "pool_threads 2; quarantine_crashes off;", "method harm; max_inflight 64;");
+    int acting = client_connect(server), waiting = client_connect(server),
+        other = client_connect(server);
+    pid_t pids[4];
+
+    for (int death = 0; death < 3; death++) {
+        double before = connection_stat(server, "retried");
+        for (int i = 0; i < 2; i++)
+            ask_with_id(acting, "harm", "hang", 0, i);
+        wait_until(pool_stat(server, "busy") == 2, "the threads are not busy");
+        for (int i = 0; i < 20; i++)
+            ask_with_id(waiting, "harm", "", 0, i);
+        wait_until(pool_stat(server, "queued") == 20, "they are not queued");
+        if (death == 0) {
+            ck_assert_uint_eq(server_workers(server, pids, 4), 1);
+            kill(pids[0], SIGKILL);
+        } else {
+            ask(other, "harm", death == 1 ? "handler" : "timer", "segv", 0);
+            client_expect_error(other, "module_crashed");
+        }
+        ck_assert_int_eq(replies_with(acting, "module_crashed", 2), 2);
+        ck_assert_int_eq(replies_with(waiting, "\"out\":\"done\"", 20), 20);
+        ck_assert_double_eq(connection_stat(server, "retried") - before, 20);
+    }
+    client_expect_alive(waiting);
+}
+END_TEST
+
+/* Of those that waited, some have been begun by now. */
+START_TEST(what_a_thread_has_begun_is_not_run_again)
+{
+    struct server *server =
+        serve(THREADS "pool_threads 1; quarantine_crashes off;", "method harm; max_inflight 64;");
+    int client = client_connect(server), other = client_connect(server);
+
+    ask_with_id(client, "harm", "", 300, 0);
+    wait_until(pool_stat(server, "busy") == 1, "the thread is not busy");
+    ask_with_id(client, "harm", "hang", 0, 1);
+    ask_with_id(client, "harm", "", 0, 2);
+    expect_part(client_receive(client, NULL), "\"out\":\"done\"");
+    wait_until(pool_stat(server, "queued") == 1, "the second has not begun");
+    ask(other, "harm", "handler", "abort", 0);
+    client_expect_error(other, "module_crashed");
+    for (int i = 0; i < 2; i++) {
+        char *reply = client_receive(client, NULL);
+        expect_part(reply,
+                    strstr(reply, "\"id\":1}") != NULL ? "module_crashed" : "\"out\":\"done\"");
+    }
+    ck_assert_double_eq(connection_stat(server, "retried"), 1);
+    client_expect_alive(client);
+}
+END_TEST
+
+START_TEST(a_stuck_pool_leaves_what_waits_to_the_next_worker)
+{
+    struct server *server =
+        serve(THREADS "pool_threads 1; handler_timeout 500ms; drain_timeout 20s;",
+              "method harm; method works { handler threads.harm; }");
+    int client = client_connect(server), waiting = client_connect(server);
+
+    ask(client, "harm", "work", "hang", 300);
+    client_expect_error(client, "timeout");
+    ask(waiting, "works", "work", "", 0); /* no thread will ever come to it in this worker */
+    expect_part(client_receive(waiting, NULL), "\"out\":\"done\"");
+    client_expect_alive(waiting);
+}
+END_TEST
+
+START_TEST(what_waits_for_a_connection_is_run_by_the_next_worker)
+{
+    struct server *server =
+        serve(THREADS "quarantine_crashes off;", "method harm; method waiting;");
+    int waiting = client_connect(server), sent = client_connect(server),
+        other = client_connect(server);
+
+    ask(waiting, "waiting", server_path(server, "run/connected"), "", 0);
+    ask(sent, "waiting", server_path(server, "run/connected"), "sent", 0);
+    wait_until(connection_stat(server, "deferred") == 2, "they do not wait");
+    server_write(server, "run/connected", " ");
+    ask(other, "harm", "handler", "abort", 0);
+    client_expect_error(other, "module_crashed");
+    expect_part(client_receive(waiting, NULL), "\"out\":\"done\"");
+    client_expect_error(sent, "module_crashed");
+    ck_assert_double_eq(connection_stat(server, "retried"), 1);
+}
+END_TEST
+
+E2E_MAIN("threads", what_waits_for_a_thread_is_run_by_the_next_worker,
+         what_a_thread_has_begun_is_not_run_again,
+         a_stuck_pool_leaves_what_waits_to_the_next_worker,
+         what_waits_for_a_connection_is_run_by_the_next_worker,
+         threads_that_are_stuck_are_told_of_and_left_behind,
          work_that_ends_after_all_frees_its_thread, a_crash_is_its_own_methods_wherever_it_happens,
          what_the_loop_runs_meanwhile_is_not_to_blame, a_hang_is_a_timeout_and_has_a_name,
          what_no_method_has_set_is_its_modules, a_signal_from_outside_is_nobodys_fault)

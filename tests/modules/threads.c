@@ -1,6 +1,7 @@
 /* Harm that is done elsewhere than in a handler: params are {"where": …, "what": …, "ms": N}, where
- * is what is called, and what is the harm. The directive `early` does it in a timer that no method
- * has set. */
+ * is what is called, and what is the harm, after so many milliseconds (a hang in
+ * `work` is at once, and has so many to be answered). The directive `early` does it in a timer that
+ * no method has set. */
 #include <errno.h>
 #include <pillion/module.h>
 #include <pthread.h>
@@ -36,7 +37,8 @@ static int deeper(volatile int depth)
 
 static void do_harm(const struct harm *harm)
 {
-    usleep(harm->us);
+    if (strcmp(harm->what, "hang") != 0)
+        usleep(harm->us);
     if (strcmp(harm->what, "segv") == 0)
         *(volatile int *)(intptr_t)8 = 1;
     if (strcmp(harm->what, "overflow") == 0)
@@ -154,7 +156,8 @@ static void harm(pillion_request *req)
     strncpy(harm->what, text(req, "what"), sizeof(harm->what) - 1);
     harm->us = cJSON_IsNumber(ms) ? (useconds_t)ms->valuedouble * 1000 : 0;
     if (strcmp(where, "work") == 0) {
-        pillion_offload(req, 0, works, worked, harm);
+        pillion_offload(req, strcmp(harm->what, "hang") == 0 ? (uint64_t)harm->us / 1000 : 0, works,
+                        worked, harm);
         return;
     }
     if (strcmp(where, "done") == 0) {
@@ -184,6 +187,22 @@ static void harm(pillion_request *req)
         pillion_timer(harm->self, 1, 0, called, harm);
 }
 
+/* Waits for a connection that never comes in this worker; the next one has it, when
+ * the file `where` is there. */
+static void waiting(pillion_request *req)
+{
+    pillion_token token;
+
+    if (access(text(req, "where"), F_OK) == 0) {
+        answer(req);
+        return;
+    }
+    token = pillion_defer(req, 0);
+    pillion_rerunnable(token, true);
+    if (strcmp(text(req, "what"), "sent") == 0)
+        pillion_rerunnable(token, false);
+}
+
 /* A filter that does harm once the reply is there. */
 static void after(pillion_request *req)
 {
@@ -210,6 +229,7 @@ static int start(pillion_instance *self, pillion_error_text *error)
 
 static const pillion_method methods[] = {
     {.name = "harm", .handler = harm},
+    {.name = "waiting", .handler = waiting},
     {.name = "again", .handler = harm, .idempotent = true},
     {0},
 };

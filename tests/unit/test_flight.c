@@ -145,6 +145,44 @@ START_TEST(what_is_tried_again_says_so)
 }
 END_TEST
 
+START_TEST(what_waits_says_so_for_as_long_as_it_does)
+{
+    struct flight_frame at = {0};
+
+    set_up(3);
+    begin(3);
+    flight_wait(&conns, conn, places[1], true);
+    flight_wait(&conns, conn, places[2], true);
+    under_way(0, "...");
+    answer(0);
+    ck_assert(flight_walk(&conns, conn, 0, &at) && at.waiting && !at.answered && !at.retried);
+    ck_assert(flight_walk(&conns, conn, 1, &at) && at.waiting);
+    flight_wait(&conns, conn, places[1], false);
+    at = (struct flight_frame){0};
+    ck_assert(flight_walk(&conns, conn, 0, &at) && !at.waiting);
+    answer(2);
+    under_way(1, ".x");
+    answer(1);
+    under_way(3, "");
+    tear_down();
+}
+END_TEST
+
+START_TEST(what_a_thread_has_begun_is_found)
+{
+    const struct arena *arena = &conns.arena;
+
+    set_up(1);
+    ck_assert(!arena_work_begun(arena, 7, 1));
+    for (uint64_t i = 0; i < ARENA_BEGUN + 5; i++)
+        arena_work_begins(arena, 7 + i % 3, i);
+    for (uint64_t i = 5; i < ARENA_BEGUN + 5; i++)
+        ck_assert(arena_work_begun(arena, 7 + i % 3, i));
+    ck_assert(!arena_work_begun(arena, 7, 0) && !arena_work_begun(arena, 6, 9));
+    tear_down();
+}
+END_TEST
+
 START_TEST(no_more_than_a_byte_can_count)
 {
     struct flight_frame next;
@@ -182,4 +220,5 @@ END_TEST
 UNIT_MAIN("flight", answered_from_the_front_they_are_consumed,
           answered_from_behind_they_wait_for_the_first,
           the_last_answer_is_named_until_its_frame_says_so, what_is_tried_again_says_so,
+          what_waits_says_so_for_as_long_as_it_does, what_a_thread_has_begun_is_found,
           no_more_than_a_byte_can_count, damage_is_seen)

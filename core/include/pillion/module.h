@@ -343,6 +343,12 @@ pillion_request *pillion_resume(pillion_token token);
  * unless it is the same, or the first was taken away by NULL. */
 bool pillion_on_cancel(pillion_token token, void (*cancelled)(void *data), void *data);
 
+/* Says whether a deferred request may still be run from its handler on by another worker, should
+ * this one die now: nothing has been done for it that must not be done twice, because it waits for
+ * a connection, say. Without that it is answered `module_crashed` then, unless its method is
+ * idempotent. Ends with pillion_resume. Returns false when the token leads nowhere. Since 1.4. */
+bool pillion_rerunnable(pillion_token token, bool rerunnable);
+
 /* ---- Work that blocks; since 1.2 ---- */
 
 /* From a handler: defers the request, has `work(data)` run in a thread of the worker's pool, and
@@ -353,7 +359,10 @@ bool pillion_on_cancel(pillion_token token, void (*cancelled)(void *data), void 
  *
  * `work` may block. It may call pillion_post and pillion_log, and no other function of this header.
  * When all threads are busy and the queue is full (pool_threads, pool_queue), the request is
- * answered `overloaded` at once. */
+ * answered `overloaded` at once. A request whose work had to wait for a thread, and has not begun
+ * when its worker dies, is run by another worker from its handler on: what must not be done twice
+ * belongs into `work` (since 1.4; of modules built for an earlier interface it is answered
+ * `module_crashed`). */
 void pillion_offload(pillion_request *req, uint64_t timeout_ms, void (*work)(void *data),
                      void (*done)(pillion_request *req, void *data), void *data);
 
