@@ -6,7 +6,8 @@
 
 Busy clients pipeline requests, half of them cut at random bytes, and check content, order and id of
 every reply; a quarter of them mixes in requests that are answered later, from a timer or a thread, and
-takes replies in any order; some send those without ids, and insist on the order. Idle clients wait, and
+takes replies in any order; some send those without ids, and insist on the order. Some requests crash or
+hang in threads, timers and callbacks. Idle clients wait, and
 are called once at the end. Events are drawn from a generator whose
 seed is printed. Any disconnect, or any lost, wrong or reordered reply fails the run (exit 1).
 --expect-wrong turns that around: the test of this test, run against a server whose correction from
@@ -33,6 +34,11 @@ import time
 FILTERS = ("filter limit { zone limits; rate 1000000/s; burst 1000000; concurrency 1000000; key all; } "
            "filter access_log { path run/access.log; sample 100; }")
 LATER = ["wait", "nap", "retry"]  # answered later
+# Where and how the module `threads` crashes, and where it hangs.
+THREAD_CRASHES = [(where, what) for where in ("work", "done", "timer", "resumed", "watch", "posted", "thread")
+                  for what in ("segv", "abort", "overflow", "exit", "_exit")]
+THREAD_HANGS = ["work", "done", "timer", "resumed", "posted"]
+HANG_MS = 300  # after so long, a request whose work hangs is answered `timeout`
 CRASHES = ["null", "abort", "exit0", "exit1", "overflow", "kill", "closefds"]
 SETTLE = 0.25  # seconds after an event in which the slowest reply counts as its own
 
@@ -50,7 +56,7 @@ class Server:
         os.chmod(self.prefix, 0o755)
         os.chmod(os.path.join(self.prefix, "run"), 0o777)
         for name in ("modules/ping.so", "modules/rpc.so", "tests/modules/crash.so",
-                     "tests/modules/later.so", "modules/limit.so", "modules/access_log.so"):
+                     "tests/modules/later.so", "tests/modules/threads.so", "modules/limit.so", "modules/access_log.so"):
             shutil.copy(os.path.join(build, name), os.path.join(self.prefix, "modules"))
         self.binary = os.path.join(self.prefix, "pillion")
         self.put_binary()
@@ -75,14 +81,14 @@ class Server:
             f.write(data)
 
     def configure(self):
-        methods = "".join("method %s; " % m for m in CRASHES + ["hang", "ping"])
+        methods = "".join("method %s; " % m for m in CRASHES + ["hang", "ping", "harm"])
         methods += "".join("method %s { %s } " % (m, FILTERS) for m in LATER + ["version"])
         with open(self.path("conf/new.conf"), "w") as f:
             f.write("error_log stderr %s; worker_processes %d; handler_timeout 2s; heartbeat_timeout 1s; quarantine_crashes off;\n"
                     "load_module modules/ping.so; load_module modules/rpc.so;\n"
                     "load_module modules/version.so;\n"
                     "load_module modules/crash.so { journal run/journal; }\n"
-                    "load_module modules/later.so;\n"
+                    "load_module modules/later.so; load_module modules/threads.so; pool_threads 8;\n"
                     "zone limits 1m; load_module modules/limit.so; load_module modules/access_log.so;\n"
                     "server { listen 127.0.0.1:%d; method rpc.stats; %s}\n"
                     % (self.level, self.workers, self.port, methods))
@@ -157,7 +163,7 @@ class Client:
             identity = None if self.without_ids else "%d-%d" % (self.number, self.next_id)
             self.next_id += 1
             if i == guilty:
-                request = Request(identity, method, None, True)
+                request = Request(identity, *(method if isinstance(method, tuple) else (method, None)), True)
             elif (self.overtaking or self.without_ids) and self.random.random() < 0.5:
                 request = Request(identity, self.random.choice(LATER),
                                   {"ms": self.random.choice([0, 1, 5, 50]), "n": self.next_id}, False)
@@ -226,7 +232,7 @@ class Client:
         except ValueError:
             raise Failure("wrong: client %d: no JSON: %r" % (self.number, body[:100]))
         request = self.asked[0]
-        if self.overtaking:
+        if self.overtaking or any(r.method == "harm" for r in self.asked):
             request = next((r for r in self.asked if r.identity == reply.get("id")), request)
         if reply.get("id") != request.identity:
             raise Failure("reordered: client %d asked %s and got %r" %
@@ -392,6 +398,14 @@ class Chaos:
     def hang(self):
         self.crash("hang")
 
+    def thread_crash(self):
+        where, what = self.random.choice(THREAD_CRASHES)
+        self.kills += where in ("work", "thread")  # the loop may run another request at that moment
+        self.crash(("harm", {"where": where, "what": what}))
+
+    def thread_hang(self):
+        self.crash(("harm", {"where": self.random.choice(THREAD_HANGS), "what": "hang", "ms": HANG_MS}))
+
     def stop_master(self):
         os.kill(self.server.process.pid, signal.SIGSTOP)
         self.later(0.3, lambda: os.kill(self.server.process.pid, signal.SIGCONT))
@@ -429,7 +443,7 @@ class Chaos:
               "kill-vault": kill_vault, "kill-probe": kill_probe, "kill-twice": kill_twice,
               "kill-in-reload": kill_in_reload, "kill-vault-in-reload": kill_vault_in_reload,
               "crash": crash, "crash-in-reload": crash_in_reload, "hang": hang,
-              "stop-master": stop_master, "stop-worker": stop_worker, "stop-vault": stop_vault,
+              "thread-crash": thread_crash, "thread-hang": thread_hang, "stop-master": stop_master, "stop-worker": stop_worker, "stop-vault": stop_vault,
               "stop-in-reload": stop_in_reload, "stop-worker-in-reload": stop_worker_in_reload,
               "stop-vault-in-reload": stop_vault_in_reload, "nothing": nothing}
 
