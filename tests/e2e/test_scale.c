@@ -363,6 +363,27 @@ START_TEST(a_test_of_the_configuration_says_what_to_raise)
 }
 END_TEST
 
+/* The master has the channels and arenas of two generations while it reloads. */
+START_TEST(descriptors_that_are_too_few_for_a_reload_alone_are_told_and_it_does_not_begin)
+{
+    struct server *server = server_new();
+    int clients[12];
+
+    server->files = 64;
+    conf(server, "worker_processes 12; worker_connections 2;");
+    server_start(server);
+    server_wait_log(server, "a reload has two generations of 12 workers at once");
+    connect_all(server, clients, 12);
+    for (int i = 0; i < 3; i++) {
+        struct run run = server_ask(server, "reload");
+        expect_status(&run, 1);
+        all_alive(clients, 12);
+    }
+    kill_workers(clients[0]);
+    all_alive(clients, 12);
+}
+END_TEST
+
 /* Binaries of the first version know one vault: what the others hold would be lost. */
 START_TEST(a_binary_that_knows_one_vault_does_not_take_over_what_others_hold)
 {
@@ -411,4 +432,5 @@ E2E_MAIN("scale", a_reload_keeps_more_clients_than_one_process_may_hold,
          vaults_come_and_go_by_reload,
          an_arena_that_is_too_small_for_what_is_taken_over_is_larger_for_once,
          a_test_of_the_configuration_says_what_to_raise,
+         descriptors_that_are_too_few_for_a_reload_alone_are_told_and_it_does_not_begin,
          a_binary_that_knows_one_vault_does_not_take_over_what_others_hold)
