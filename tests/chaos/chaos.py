@@ -15,6 +15,7 @@ the kernel's counters is off (PILLION_TEST_NO_CORRECTION).
 """
 
 import argparse
+import fcntl
 import json
 import os
 import random
@@ -47,6 +48,47 @@ class Failure(Exception):
     pass
 
 
+class LogReader:
+    """Reads the server's standard error into a file, but for the times when it stops reading."""
+
+    WIDE, NARROW = 1 << 20, 4096  # bytes of the pipe; a narrow one is soon full
+
+    def __init__(self, path):
+        self.reader, self.writer = os.pipe()
+        self.file = open(path, "wb")
+        self.reads = threading.Event()
+        self.go_on()
+        self.thread = threading.Thread(target=self.pump, daemon=True)
+        self.thread.start()
+
+    def pump(self):
+        while self.reads.wait():
+            data = os.read(self.reader, 65536)
+            if not data:
+                break
+            self.file.write(data)
+            self.file.flush()
+
+    def resize(self, size):
+        try:
+            fcntl.fcntl(self.reader, fcntl.F_SETPIPE_SZ, size)
+        except OSError:
+            pass  # there is more than that in it
+
+    def stall(self):
+        self.reads.clear()
+        self.resize(self.NARROW)
+
+    def go_on(self):
+        self.resize(self.WIDE)
+        self.reads.set()
+
+    def close(self):
+        self.go_on()
+        self.thread.join(5)  # to the end: every process of the server has closed it
+        self.file.close()
+
+
 class Server:
     def __init__(self, build, port, level):
         self.build, self.port, self.version, self.workers, self.level = build, port, 1, 4, level
@@ -62,8 +104,9 @@ class Server:
         self.put_binary()
         self.put_version()
         self.configure()
-        self.log = open(os.path.join(self.prefix, "log"), "wb")
-        self.process = subprocess.Popen([self.binary, "-p", self.prefix], stderr=self.log)
+        self.log = LogReader(os.path.join(self.prefix, "log"))
+        self.process = subprocess.Popen([self.binary, "-p", self.prefix], stderr=self.log.writer)
+        os.close(self.log.writer)
 
     def path(self, name):
         return os.path.join(self.prefix, name)
@@ -436,6 +479,13 @@ class Chaos:
             server.end()
             shutil.rmtree(server.prefix, ignore_errors=True)
 
+    def stall_log(self):
+        """While nobody reads what it says, much happens that it would talk about."""
+        self.server.log.stall()
+        self.reload()
+        self.later(0.02, self.kill_worker)
+        self.later(self.random.uniform(0.3, 1.5), self.server.log.go_on)
+
     def nothing(self):
         """The server does it to itself: see PILLION_TEST_DIE_IN_CALL."""
 
@@ -445,7 +495,8 @@ class Chaos:
               "crash": crash, "crash-in-reload": crash_in_reload, "hang": hang,
               "thread-crash": thread_crash, "thread-hang": thread_hang, "stop-master": stop_master, "stop-worker": stop_worker, "stop-vault": stop_vault,
               "stop-in-reload": stop_in_reload, "stop-worker-in-reload": stop_worker_in_reload,
-              "stop-vault-in-reload": stop_vault_in_reload, "nothing": nothing}
+              "stop-vault-in-reload": stop_vault_in_reload, "stall-log": stall_log,
+              "nothing": nothing}
 
     def later(self, seconds, action):
         self.scheduled.append((time.monotonic() + seconds, action))
@@ -573,7 +624,7 @@ class Chaos:
             print("%d replies checked, %d idle connections; the server counted %s" % (
                 self.requests, len(self.idle),
                 ", ".join("%s %d" % (k, stats[k]) for k in ("reloads", "crashes", "hangs",
-                                                            "vault_restarts"))
+                                                            "vault_restarts", "log_lines_lost"))
                 + "".join(", %s %d" % (k, stats["connections"][k]) for k in (
                     "adopted", "corrected_in", "corrected_out", "guilty", "invalid_records"))))
         print("disconnects, lost, wrong, reordered: %s" % (failure or "0"))
