@@ -85,7 +85,7 @@ START_TEST(a_log_that_nobody_reads_holds_up_nobody)
         serve_into_pipe(TALKS, "method ping; method logs; method prints;", &reader);
     int client = client_connect(server);
     pid_t workers[8], vault = server_vault(server);
-    size_t count = server_workers(server, workers, 8);
+    size_t count;
 
     call(client, "logs", 5000);
     ck_assert(is_full(reader));
@@ -96,12 +96,15 @@ START_TEST(a_log_that_nobody_reads_holds_up_nobody)
         struct run run = server_ask(server, "reload");
         expect_status(&run, 0);
     }
-    kill(vault, SIGKILL);
     count = server_workers(server, workers, 8);
     for (size_t i = 0; i < count; i++)
         kill(workers[i], SIGKILL);
     wait_until(!process_lives(workers[0]), "a worker does not end");
     client_expect_alive(client);
+    expect_served(server);
+    kill(vault, SIGKILL);
+    wait_until(!process_lives(vault), "the vault does not end");
+    ck_assert_int_ne(server_vault(server), vault);
     expect_served(server);
     struct run run = server_ask(server, "reopen");
     expect_status(&run, 0);
