@@ -424,10 +424,12 @@ class Chaos:
     def stop_worker_in_reload(self):
         self.reload()
         self.later(self.random.random() * 0.02, self.stop_worker)
+        self.quiet_until = time.monotonic() + 2.5  # no other event comes first, on a slow machine
 
     def stop_vault_in_reload(self):
         self.reload()
         self.later(self.random.random() * 0.006, self.stop_vault)
+        self.quiet_until = time.monotonic() + 2.5
 
     def crash(self, method=None):
         # The next client that has its replies asks for it, among other requests.
