@@ -77,6 +77,17 @@ static void expect_nothing(void)
     }
 }
 
+/* Whoever plans to take something away from the server can see when it has its connections
+ * together. */
+static void show_pending(void)
+{
+    uint32_t count = 0;
+
+    for (const struct source *s = master.sources; s != NULL; s = s->next)
+        count++;
+    atomic_store_explicit(&master.board->handovers, count, memory_order_relaxed);
+}
+
 static struct source *source_find(uint32_t serial)
 {
     struct source *source = master.sources;
@@ -99,6 +110,7 @@ static struct source *source_new(struct worker *worker)
     source->since_ns = clock_ns();
     source->next = master.sources;
     master.sources = source;
+    show_pending();
     plan(source);
     return source;
 }
@@ -202,6 +214,7 @@ static void source_finish(struct source *source)
             break;
         }
     }
+    show_pending();
     log_debug("worker process %u has nothing left to take over%s", source->serial,
               source->partial ? " for now" : "");
     if (!source->partial) {
@@ -339,5 +352,6 @@ void handover_replan(void)
 {
     for (struct source *s = master.sources; s != NULL; s = s->next)
         plan(s);
+    show_pending();
     handover_advance();
 }

@@ -154,7 +154,8 @@ struct board {
     counter crashes; /* workers that died of a signal or an unasked-for exit */
     counter hangs;   /* workers ended by the watchdog */
     counter vault_restarts;
-    counter log_lost;                         /* lines of the log that the master could not write */
+    _Atomic uint32_t handovers; /* workers whose connections are not all taken over yet */
+    counter log_lost;           /* lines of the log that the master could not write */
     _Atomic uint32_t vault_count, vault_room; /* vaults in use, and sockets that each can hold */
     struct board_vault vaults[VAULT_PROCESSES_MAX];
 

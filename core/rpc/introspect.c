@@ -285,6 +285,7 @@ cJSON *introspect_stats(const struct introspect *introspect)
     add_counter(stats, "crashes", counter_read(&board->crashes));
     add_counter(stats, "hangs", counter_read(&board->hangs));
     add_counter(stats, "vault_restarts", counter_read(&board->vault_restarts));
+    cJSON_AddNumberToObject(stats, "handovers", board->handovers);
     add_counter(stats, "log_lines_lost",
                 counter_read(&board->log_lost) + board_sum(board, COUNT_LOG_LOST));
     add_workers(stats, board);

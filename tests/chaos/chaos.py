@@ -523,9 +523,12 @@ class Chaos:
         self.clients = [Client(i, self) for i in range(self.args.busy)]
 
     def settled(self, now):
-        return not (self.scheduled or self.guilty or self.pending) and \
-            now - self.event_since > 1.0 and \
-            not any(r.guilty for c in self.clients for r in c.asked)
+        """Nothing is under way, and after the last death or reload all connections were taken over."""
+        if self.scheduled or self.guilty or self.pending or now - self.event_since < 1.0 or \
+                any(r.guilty for c in self.clients for r in c.asked):
+            return False
+        stats = self.stats()
+        return stats is not None and stats["handovers"] == 0
 
     def turn(self):
         now = time.monotonic()
