@@ -60,6 +60,16 @@ static void tell_changes(struct vault_bank *bank, bool crowded)
     bank->changed(bank);
 }
 
+bool vault_bank_has_socket(const struct vault_bank *bank, uint32_t index)
+{
+    const struct conns *conns = bank->conns;
+    const struct conn_record *record = &conns->arena.records[index];
+
+    return atomic_load_explicit(&record->id, memory_order_relaxed) != 0 &&
+           (conns->conns[index].owner != NULL ||
+            atomic_load_explicit(&record->taken, memory_order_acquire) == 0);
+}
+
 /* ---- Places ---- */
 
 static void place(struct vault_bank *bank, uint32_t index, uint32_t seat)
@@ -91,18 +101,19 @@ uint32_t vault_bank_room(struct vault_bank *bank, bool *soon)
             continue;
         if (!vault_client_is_open(client)) {
             missing = true;
-        } else if (!vault_client_keeps_up(client)) {
+        } else if (client->room == 0 || !vault_client_keeps_up(client)) {
             behind = true;
         } else {
             bank->conns->seat = seat;
             tell_changes(bank, false);
-            return bank->share - client->held;
+            uint32_t share = bank->share - client->held;
+            return share < client->room ? share : client->room;
         }
     }
     *soon = missing || behind;
     if (missing && !behind) { /* better than to serve nobody: the next one in that seat has them */
         uint32_t seat = 0;
-        while (vault_client_is_open(&bank->clients[seat]) || bank->clients[seat].full ||
+        while (vault_client_is_open(&bank->clients[seat]) ||
                bank->clients[seat].held >= bank->share)
             seat++;
         bank->conns->seat = seat;
@@ -170,7 +181,7 @@ static void place_unheld(struct vault_bank *bank)
 
     for (uint32_t i = 0; i < high && bank->unheld > 0; i++) {
         struct conn *conn = &conns->conns[i];
-        if (conn->owner == NULL || bank->places[i] != VAULT_NONE)
+        if (bank->places[i] != VAULT_NONE || !vault_bank_has_socket(bank, i))
             continue;
         /* Those of a generation that comes next are as good. */
         while (seat < bank->known &&
@@ -196,7 +207,7 @@ static void refused(struct vault_bank *bank, const struct vault_client *client,
 
     for (uint32_t i = 0; i < high && left > 0; i++) {
         const struct conn *conn = &conns->conns[i];
-        if (conn->owner == NULL || bank->places[i] != seat)
+        if (bank->places[i] != seat || !vault_bank_has_socket(bank, i))
             continue;
         uint64_t id = conn_id(conns, conn);
         uint32_t at = 0;
@@ -208,6 +219,16 @@ static void refused(struct vault_bank *bank, const struct vault_client *client,
         place(bank, i, VAULT_NONE);
         left--;
     }
+}
+
+/* What is on its way has yet to be taken off. */
+static void told_room(struct vault_client *client, uint64_t room)
+{
+    uint64_t under_way = client->sent - client->received;
+
+    client->full = room == 0;
+    room = room > under_way ? room - under_way : 0;
+    client->room = room < UINT32_MAX ? (uint32_t)room : UINT32_MAX;
 }
 
 void vault_bank_told(struct vault_bank *bank, struct vault_client *client,
@@ -225,7 +246,8 @@ void vault_bank_told(struct vault_bank *bank, struct vault_client *client,
     case MESSAGE_HELD:
         client->answers = true;
         client->received = message->number;
-        client->full = message->count == 1 && message->ids[0] == 0;
+        if (message->count == 1)
+            told_room(client, message->ids[0]);
         if (!client->full && bank->unheld > 0)
             place_unheld(bank);
         break;
@@ -266,16 +288,46 @@ void vault_bank_flush(struct vault_bank *bank)
     tell_changes(bank, bank->crowded);
 }
 
+/* A seat that new connections go to has no vault now: the next one is handed what there is. */
+static bool is_any_missing(const struct vault_bank *bank)
+{
+    for (uint32_t seat = 0; seat < bank->known && seat < bank->seats; seat++) {
+        if (bank->clients[seat].known && !vault_client_is_open(&bank->clients[seat]))
+            return true;
+    }
+    return false;
+}
+
+static bool is_finished(const struct vault_bank *bank, const struct vault_client *client)
+{
+    if (!vault_client_is_open(client))
+        return !client->known || vault_seat(client) >= bank->seats;
+    return vault_client_has_all(client);
+}
+
+static void log_left(const struct vault_bank *bank)
+{
+    for (uint32_t seat = 0; seat < bank->known; seat++) {
+        const struct vault_client *client = &bank->clients[seat];
+        if (vault_client_is_open(client) && !vault_client_has_all(client))
+            log_error("vault %u did not take %u connections: they end with this worker", seat,
+                      client->queue_size + (uint32_t)(client->sent - client->received));
+    }
+}
+
 bool vault_bank_finish(struct vault_bank *bank)
 {
     uint64_t deadline = clock_ns() + FINISH_NS;
-    bool good = true;
+    bool good;
 
-    for (uint32_t seat = 0; seat < bank->known; seat++) {
-        struct vault_client *client = &bank->clients[seat];
-        if (client->known && (seat < bank->seats || vault_client_is_open(client)))
-            good = vault_client_finish(client, deadline) && good;
-    }
+    do { /* what one has refused is another one's to take */
+        for (uint32_t seat = 0; seat < bank->known; seat++)
+            vault_client_finish(&bank->clients[seat], deadline);
+        good = true;
+        for (uint32_t seat = 0; seat < bank->known; seat++)
+            good = is_finished(bank, &bank->clients[seat]) && good;
+    } while (!good && !is_any_missing(bank) && clock_ns() < deadline);
+    log_left(bank);
     if (bank->unheld > 0)
         log_error("no vault has room for %u connections: they end with this worker", bank->unheld);
     return good;

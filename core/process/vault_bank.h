@@ -62,6 +62,10 @@ void vault_bank_flush(struct vault_bank *bank);
  * nothing depends on this process any more. False when a vault is missing or does not have all. */
 bool vault_bank_finish(struct vault_bank *bank);
 
+/* True when this process has the socket of the connection with that record, and is to answer for
+ * it: it is open, or was let go of and nobody has taken it over yet. */
+bool vault_bank_has_socket(const struct vault_bank *bank, uint32_t index);
+
 /* The seat in which to look for a connection at first. Ids may be damaged. */
 uint32_t vault_bank_place(const struct vault_bank *bank, uint64_t id);
 

@@ -27,17 +27,10 @@ bool vault_client_is_open(const struct vault_client *client)
     return client->watch.index != 0;
 }
 
-/* True when this process has the connection's socket, and is to answer for it: it is open, or was
- * let go of and nobody has taken it over yet. */
-static bool has_socket(const struct vault_client *client, uint32_t index)
+static bool answers_for(const struct vault_client *client, uint32_t index)
 {
-    const struct conns *conns = conns_of(client);
-    const struct conn_record *record = &conns->arena.records[index];
-
-    return atomic_load_explicit(&record->id, memory_order_relaxed) != 0 &&
-           client->bank->places[index] == vault_seat(client) &&
-           (conns->conns[index].owner != NULL ||
-            atomic_load_explicit(&record->taken, memory_order_acquire) == 0);
+    return client->bank->places[index] == vault_seat(client) &&
+           vault_bank_has_socket(client->bank, index);
 }
 
 static void start_if_new(struct conn *conn)
@@ -121,7 +114,7 @@ void vault_client_send(struct vault_client *client)
         while (taken < client->queue_size && message.count < CHANNEL_FDS_MAX) {
             uint32_t index = client->queue[(client->queue_head + taken++) % client->queue_capacity];
             struct conn *conn = &conns->conns[index];
-            if (!has_socket(client, index))
+            if (!answers_for(client, index))
                 continue; /* closed while it waited */
             batch[message.count] = index;
             fds[message.count] = conn->watch.fd;
@@ -135,6 +128,7 @@ void vault_client_send(struct vault_client *client)
         client->queue_head = (client->queue_head + taken) % client->queue_capacity;
         client->queue_size -= taken;
         client->sent += message.count;
+        client->room -= message.count < client->room ? message.count : client->room;
         for (uint32_t i = 0; i < message.count; i++)
             start_if_new(&conns->conns[batch[i]]);
     }
@@ -207,18 +201,18 @@ static void go_on(struct vault_client *client)
         send_drops(client);
 }
 
-static bool has_all(const struct vault_client *client)
+bool vault_client_has_all(const struct vault_client *client)
 {
     return client->queue_size == 0 && client->drop.count == 0 &&
            (!client->answers || client->received == client->sent);
 }
 
-bool vault_client_finish(struct vault_client *client, uint64_t deadline)
+void vault_client_finish(struct vault_client *client, uint64_t deadline)
 {
-    while (vault_client_is_open(client) && !has_all(client) && clock_ns() < deadline) {
+    while (vault_client_is_open(client) && !vault_client_has_all(client) && clock_ns() < deadline) {
         struct pollfd channel = {.fd = client->watch.fd, .events = POLLIN};
         go_on(client);
-        if (!vault_client_is_open(client) || has_all(client))
+        if (!vault_client_is_open(client) || vault_client_has_all(client))
             break;
         /* Too many descriptors under way is not the channel's state: look again. */
         if (client->blocked)
@@ -226,13 +220,6 @@ bool vault_client_finish(struct vault_client *client, uint64_t deadline)
         poll(&channel, 1, 1);
         client_ready(&client->watch, 0);
     }
-    if (!vault_client_is_open(client))
-        return false;
-    if (!has_all(client))
-        log_error("vault %u did not take %u connections: they end with this worker",
-                  vault_seat(client),
-                  client->queue_size + (uint32_t)(client->sent - client->received));
-    return has_all(client);
 }
 
 static void retry(struct timer *timer)
@@ -270,13 +257,14 @@ void vault_client_open(struct vault_client *client, int channel)
 
     client_close(client);
     client->known = true;
+    client->room = UINT32_MAX; /* until it says */
     if (!loop_watch(conns->loop, &client->watch, channel, EPOLLIN, client_ready)) {
         log_error("cannot watch a vault's channel: errno %d", errno);
         close(channel);
         return;
     }
     for (uint32_t i = 0; i < high; i++) {
-        if (has_socket(client, i))
+        if (answers_for(client, i))
             queue_push(client, i);
     }
     vault_client_send(client);

@@ -20,6 +20,7 @@ struct vault_client {
     bool blocked;
     bool known;       /* there has been a vault in this seat */
     bool answers;     /* it says what it has received: those of earlier versions do not */
+    uint32_t room;    /* sockets for which it has room by its last word, less what was sent since */
     bool full;        /* it has refused a connection and has not said since that there is room */
     uint64_t lost_ns; /* since when there is none, on the loop's clock */
     uint32_t held;    /* open connections of this worker that have their place in it */
@@ -50,9 +51,11 @@ void vault_client_drop(struct vault_client *client, uint64_t id);
 /* Sends what is collected. */
 void vault_client_flush(struct vault_client *client);
 
-/* Waits until `deadline`, on clock_ns(), at most for the vault to have all that was to be handed
- * over. False when there is no vault, or it has not. */
-bool vault_client_finish(struct vault_client *client, uint64_t deadline);
+/* True when the vault has all that was to be handed over, or has refused it. */
+bool vault_client_has_all(const struct vault_client *client);
+
+/* Waits for that, until `deadline` on clock_ns() at most. */
+void vault_client_finish(struct vault_client *client, uint64_t deadline);
 
 /* Asks for `count` connections; one answer comes by the bank's `given`. False when there is no
  * vault. */

@@ -10,10 +10,10 @@ CHAOS = PILLION_BUILD=$(abspath $(B)) python3 tests/chaos/chaos.py $(if $(CHAOS_
 
 .PHONY: chaos chaos-minute chaos-self-test
 chaos: all fixtures  ## everything that can end a worker, under load
-	$(CHAOS) --seconds $(CHAOS_SECONDS) --idle 5000
+	$(CHAOS) --seconds $(CHAOS_SECONDS) --idle 5000 --files 3500
 
 chaos-minute: all fixtures
-	$(Q)$(CHAOS) --seconds 60 --idle 2000
+	$(Q)$(CHAOS) --seconds 60 --idle 2000 --files 1500
 
 SELF_TEST = PILLION_TEST_DIE_IN_CALL=3001 PILLION_BUILD=$(abspath $(B))/testing \
             python3 tests/chaos/chaos.py --seconds 15 --idle 100 --only nothing
