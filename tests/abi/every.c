@@ -150,14 +150,19 @@ static void filter_stop(pillion_instance *self, void *config)
 }
 
 static const pillion_filter filters[] = {
-    {.name = "every",
-     .before = before,
-     .after = after,
-     .start = filter_start,
-     .stop = filter_stop,
-     .summary = "Stops what is to be halted.",
-     .directives = filter_directives,
-     .config_size = sizeof(struct filter_config)},
+    {
+        .name = "every",
+        .before = before,
+        .after = after,
+        .start = filter_start,
+        .stop = filter_stop,
+        .summary = "Stops what is to be halted.",
+        .directives = filter_directives,
+        .config_size = sizeof(struct filter_config),
+#if PILLION_ABI_MINOR >= 4
+        .unseen = true,
+#endif
+    },
     {0},
 };
 #endif

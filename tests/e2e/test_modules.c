@@ -290,6 +290,8 @@ static const struct {
     {4, "{\"in\":\"measure\",\"params\":\"a\\u0000\\u00e9\"}", "\"result\":4"},
     {4, "{\"in\":\"measure\",\"params\":\"\\ud800\"}", "invalid_params"},
     {4, "{\"in\":\"measure\",\"params\":[\"a\"]}", "invalid_params"},
+    {4, "{\"in\":\"rerunnable\"}", "{\"out\":\"rerun\",\"result\":false}"},
+    {4, "{\"in\":\"nowhere\"}", "method_not_found"},
 };
 
 /* Modules are not compiled again because the server is a newer one. */
@@ -302,17 +304,18 @@ START_TEST(modules_of_every_header_that_there_was_load)
         const char *file = keep_printf("modules/abi-1.%u.so", minor);
         if (access(server_path(server, file), F_OK) != 0)
             break;
-        server_conf(server,
-                    keep_printf("%s load_module %s { flag on; integer 7; size 2k; time 3s;"
-                                "    word two; list x y; path here; }",
-                                minor >= 2 ? "zone every 64k;" : "", file),
-                    keep_printf("method settings; method answer; method server; %s %s %s %s",
-                                minor >= 1 ? "filter every { mark here; }" : "",
-                                minor >= 2 ? "method later; method pool; method zone;"
-                                             "method tripled { handler every.scale; factor 3; }"
-                                           : "",
-                                minor >= 3 ? "method count;" : "",
-                                minor >= 4 ? "method shown; method measure;" : ""));
+        server_conf(
+            server,
+            keep_printf("%s load_module %s { flag on; integer 7; size 2k; time 3s;"
+                        "    word two; list x y; path here; }",
+                        minor >= 2 ? "zone every 64k;" : "", file),
+            keep_printf("method settings; method answer; method server; %s %s %s %s",
+                        minor >= 1 ? "filter every { mark here; }" : "",
+                        minor >= 2 ? "method later; method pool; method zone;"
+                                     "method tripled { handler every.scale; factor 3; }"
+                                   : "",
+                        minor >= 3 ? "method count;" : "",
+                        minor >= 4 ? "method shown; method measure; method rerunnable;" : ""));
         server_start_with(server, (const char *const[]){"-g", "worker_processes 1;", NULL});
         int client = client_connect(server);
         for (size_t i = 0; i < sizeof(of_headers) / sizeof(*of_headers); i++) {
@@ -327,6 +330,8 @@ START_TEST(modules_of_every_header_that_there_was_load)
             server_wait_log(server, "posted by a thread");
         if (minor >= 3)
             server_wait_log(server, "it was counted");
+        if (minor >= 4)
+            server_wait_log(server, ": method_not_found, ");
         struct run run = server_ask(server, "reopen");
         expect_status(&run, minor >= 3);
         server_signal(server, SIGQUIT);
@@ -337,7 +342,7 @@ START_TEST(modules_of_every_header_that_there_was_load)
         expect_part(pillion("modinfo", server_path(server, file)).out,
                     keep_printf("ABI:        1.%u", minor));
     }
-    ck_assert_uint_ge(minor, 4); /* there were at least these */
+    ck_assert_uint_ge(minor, 5); /* there were at least these */
 }
 END_TEST
 

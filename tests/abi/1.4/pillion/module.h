@@ -1,0 +1,552 @@
+/* <pillion/module.h>: everything that a module of the Pillion RPC server needs.
+ *
+ * A module is a shared object with one exported descriptor, made by PILLION_MODULE. Its methods are
+ * C functions that answer requests; its directives are read from the configuration; its hooks run
+ * when a configuration is checked and when a worker starts and stops.
+ *
+ *     static void ping(pillion_request *req)
+ *     {
+ *         pillion_reply_raw(req, "pong", pillion_params_raw(req));
+ *     }
+ *
+ *     static const pillion_method methods[] = {
+ *         {.name = "ping", .handler = ping, .summary = "Gives its params back."},
+ *         {0},
+ *     };
+ *
+ *     PILLION_MODULE(.name = "ping", .version = "1.0.0", .methods = methods);
+ *
+ *     cc -shared -fPIC $(pkg-config --cflags pillion) -o ping.so ping.c
+ *
+ * Everything here runs on the worker's one thread, unless it says otherwise. A worker is one event
+ * loop: a handler that takes long holds up every client of its worker, and one that takes longer
+ * than `handler_timeout` is ended together with its worker. What has to wait defers its request
+ * (pillion_defer) and comes back later; what can only block goes to a thread (pillion_offload).
+ *
+ * A module uses cJSON's functions as they are, without linking cJSON itself and without calling
+ * cJSON_InitHooks.
+ *
+ * The header compiles as C11 and later and as C++17 and later. */
+#ifndef PILLION_MODULE_H
+#define PILLION_MODULE_H
+
+#include <cjson/cJSON.h>
+#include <stddef.h>
+#include <stdint.h>
+#ifndef __cplusplus
+#include <stdbool.h>
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* The module interface. A server loads a module of its own major and of a minor up to its own:
+ * within a major, things are only ever added. */
+#define PILLION_ABI_MAJOR 1
+#define PILLION_ABI_MINOR 4
+
+#define PILLION_EXPORT __attribute__((visibility("default")))
+
+#if defined(__GNUC__)
+#define PILLION_PRINTF(string, first) __attribute__((format(printf, string, first)))
+#else
+#define PILLION_PRINTF(string, first)
+#endif
+
+/* One call being answered. Valid until it is answered and the handler has returned. */
+typedef struct pillion_request pillion_request;
+
+/* This module in this process: its configuration and its state. Valid for the process's life. */
+typedef struct pillion_instance pillion_instance;
+
+/* Where a hook says why it failed. See pillion_error. */
+typedef struct pillion_error_text pillion_error_text;
+
+/* Bytes that somebody else owns. Not NUL-terminated. */
+typedef struct {
+    const char *data;
+    size_t size;
+} pillion_bytes;
+
+/* ---- What a module declares ---- */
+
+/* Answers a request: exactly one pillion_reply… or pillion_fail before it returns, or pillion_defer
+ * and one of them later. */
+typedef void (*pillion_handler)(pillion_request *req);
+
+typedef enum {
+    PILLION_FLAG = 1,    /* bool: on, off */
+    PILLION_INTEGER = 2, /* int64_t */
+    PILLION_SIZE = 3,    /* uint64_t bytes: 512, 16k, 1m, 2g */
+    PILLION_TIME = 4,    /* uint64_t milliseconds: 200ms, 5s, 1m, 2h, 1d */
+    PILLION_STRING = 5,  /* const char * */
+    PILLION_ENUM = 6,    /* int: the index of the word in `words` */
+    PILLION_LIST = 7,    /* pillion_list: one or more words */
+    PILLION_PATH = 8     /* const char *: a string made absolute with the server's prefix */
+} pillion_type;
+
+typedef struct {
+    const char **items;
+    size_t count;
+} pillion_list;
+
+/* A row of the table of directives, which ends with a row of zeros. The server reads the block of
+ * `load_module`, checks it against the table and stores each value in the module's configuration
+ * structure, `config_size` bytes, at `offset`. */
+typedef struct {
+    const char *name;
+    pillion_type type;
+    size_t offset;            /* offsetof(struct my_config, member) */
+    const char *fallback;     /* the default as it would be written; NULL: zero */
+    int64_t min, max;         /* INTEGER, SIZE and TIME: inclusive bounds; both 0: none */
+    const char *const *words; /* ENUM: the words, NULL-terminated */
+    bool required;
+    const char *summary;
+} pillion_directive;
+
+/* A row of the table of methods, which ends with a row of zeros. */
+typedef struct {
+    const char *name; /* as clients call it: 1 to 255 bytes of printable UTF-8 */
+    pillion_handler handler;
+    const char *summary; /* one sentence, for rpc.describe and documentation */
+    const char *params;  /* what params it takes: a JSON Schema as text, or NULL */
+    const char *result;  /* what it replies with: a JSON Schema as text, or NULL */
+    bool idempotent;     /* running a request of it twice does no harm: one that was deferred when
+                            its worker crashed is run once more. Since 1.2 */
+
+    /* For handlers that the configuration makes several methods of: `method NAME { handler
+     * MODULE.THIS; … }` fills a structure of `config_size` bytes by `directives`, one for each such
+     * statement, and `start`, if there is one, is called for it as filters' are. Of the first such
+     * handler of a module, `MODULE_method NAME WORD… { … }` is short for it: the words are the
+     * arguments of its first directive. Since 1.2. */
+    const pillion_directive *directives;
+    size_t config_size;
+    int (*start)(pillion_instance *self, void *config, pillion_error_text *error);
+} pillion_method;
+
+typedef enum { PILLION_NEXT = 0, PILLION_STOP = 1 } pillion_verdict;
+
+/* A row of the table of filters, which ends with a row of zeros. A filter sees the requests of the
+ * servers and methods whose blocks have a `filter NAME;` statement, in the order of the statements,
+ * a server's before a method's. Interface 1.1.
+ *
+ * Each statement has a structure of its own, `config_size` bytes: zeroed, then filled from the
+ * statement's block by `directives`. The filter may keep its own state there too, in members that
+ * no directive fills.
+ *
+ * start:  once for each statement in each worker, after the module's own `start` and before it
+ *         serves. A failure keeps the new configuration from being used.
+ * stop:   in each worker that ends in order, after its last request, before the module's `stop`.
+ * before: PILLION_NEXT lets the request go on; PILLION_STOP ends it here, answered by the filter
+ *         (pillion_reply… or pillion_fail).
+ * after:  the request is answered: by the handler, or by a filter further in, or by this one. In
+ *         the opposite order. It may look (pillion_error_code, pillion_reply_size,
+ *         pillion_elapsed_ns) and not answer.
+ *
+ * Any of them may be NULL. pillion_self is the filter's module in them, pillion_filter_config the
+ * statement's structure. */
+typedef struct {
+    const char *name; /* as `filter` gives it: letters, digits, - and _ */
+    pillion_verdict (*before)(pillion_request *req);
+    void (*after)(pillion_request *req);
+    int (*start)(pillion_instance *self, void *config, pillion_error_text *error);
+    void (*stop)(pillion_instance *self, void *config);
+    const char *summary;                 /* one sentence */
+    const pillion_directive *directives; /* of the statement's block, or NULL */
+    size_t config_size;
+
+    /* Whether `after` is called for requests too that `before` has not seen: refused before it was
+     * their turn (by another filter, as no request, as calls of a method that is not there or that
+     * is out of service), or answered for a worker that died. For logs and counts; a filter whose
+     * `after` gives back what its `before` has taken leaves it false. Where no method was found,
+     * pillion_method_name is the name that was asked for, or "". Since 1.4. */
+    bool unseen;
+} pillion_filter;
+
+typedef enum {
+    PILLION_COUNTER = 1, /* only grows; what workers that are gone have counted stays in it */
+    PILLION_GAUGE = 2    /* a level, such as how many connections there are; ends with its worker */
+} pillion_metric_type;
+
+/* A row of the table of metrics, which ends with a row of zeros: numbers of the module's own, which
+ * `rpc.stats` shows as the sum over all workers. Since 1.3. */
+typedef struct {
+    const char *name; /* letters, digits, - and _ */
+    pillion_metric_type type;
+    const char *summary; /* one sentence */
+} pillion_metric;
+
+/* The module's descriptor. Fields are only ever appended; zero means absent. The first five are the
+ * macro's. */
+typedef struct {
+    uint32_t abi_major;
+    uint32_t abi_minor;
+    uint32_t size;        /* of this structure, as the module was compiled */
+    uint32_t method_size; /* of a row of each table, likewise */
+    uint32_t directive_size;
+
+    const char *name; /* unique among loaded modules: letters, digits, - and _ */
+    const char *version;
+    const char *summary;
+    const pillion_method *methods;
+    const pillion_directive *directives;
+    size_t config_size; /* of the structure that `directives` fill */
+
+    /* Hooks. Each returns 0, or fills `error` and returns non-zero: `return pillion_error(error,
+     * "cannot open %s", path)`. None ever runs in the master.
+     *
+     * check: once in a throwaway process before a configuration is put to use. Look, but keep
+     *        nothing: what it allocates ends with the process.
+     * start: once in each worker before it serves. A failure keeps the new configuration from being
+     *        used, and the old one goes on. `pillion -t` calls it too, and then `stop`.
+     * stop:  once in each worker that ends in order, after its last request. */
+    int (*check)(pillion_instance *self, pillion_error_text *error);
+    int (*start)(pillion_instance *self, pillion_error_text *error);
+    void (*stop)(pillion_instance *self);
+
+    const pillion_filter *filters; /* since 1.1 */
+    const pillion_metric *metrics; /* since 1.3 */
+
+    /* In each worker, when files that were moved away are to be opened anew: `pillion -s reopen`,
+     * SIGUSR1 to the master. Returns 0, or as the others what could not be opened; then it goes on
+     * with what it had. Since 1.3. */
+    int (*reopen)(pillion_instance *self, pillion_error_text *error);
+} pillion_module;
+
+/* Defines the descriptor, and an ELF note that tells the interface's version without running or
+ * even mapping the module (elf(5), "Notes"). Once in a module; the arguments are initialisers:
+ * PILLION_MODULE(.name = "ping", .version = "1.0.0", .methods = methods); */
+#ifdef __cplusplus
+#define PILLION_LINKAGE extern "C"
+#else
+#define PILLION_LINKAGE extern
+#endif
+
+#define PILLION_NOTE_TYPE 1 /* named "Pillion"; describes major and minor, 4 bytes each */
+#define PILLION_QUOTE_(x) #x
+#define PILLION_QUOTE(x)  PILLION_QUOTE_(x)
+
+#define PILLION_MODULE(...)                                                                        \
+    __asm__(".pushsection .note.pillion,\"a\",%note\n"                                             \
+            ".balign 4\n"                                                                          \
+            ".long 8, 8, " PILLION_QUOTE(                                                          \
+                PILLION_NOTE_TYPE) "\n"                                                            \
+                                   ".asciz \"Pillion\"\n"                                          \
+                                   ".long " PILLION_QUOTE(PILLION_ABI_MAJOR) ", " PILLION_QUOTE(   \
+                                       PILLION_ABI_MINOR) "\n"                                     \
+                                                          ".popsection");                          \
+    PILLION_LINKAGE PILLION_EXPORT const pillion_module pillion_module_descriptor;                 \
+    const pillion_module pillion_module_descriptor = {.abi_major = PILLION_ABI_MAJOR,              \
+                                                      .abi_minor = PILLION_ABI_MINOR,              \
+                                                      .size = sizeof(pillion_module),              \
+                                                      .method_size = sizeof(pillion_method),       \
+                                                      .directive_size = sizeof(pillion_directive), \
+                                                      __VA_ARGS__}
+
+/* ---- The request ---- */
+
+/* The params as the client sent them: JSON that has passed the strict check, "null" when there were
+ * none. Valid while the request is. */
+pillion_bytes pillion_params_raw(const pillion_request *req);
+
+/* The params as a cJSON tree, parsed at the first call. It belongs to the request: do not delete it
+ * and do not put parts of it into a reply (cJSON_Duplicate them). NULL when memory ran out or the
+ * text holds what cJSON cannot (\u0000 or an unpaired surrogate in a string): a handler that
+ * returns then without a reply has answered `invalid_params`. So no string of the tree is cut.
+ * cJSON reads numbers as doubles; pillion_params_raw has every byte. */
+const cJSON *pillion_params(pillion_request *req);
+
+/* The structure of the `method` statement that was called; NULL when the handler has no directives.
+ * Since 1.2. */
+void *pillion_method_config(const pillion_request *req);
+
+/* True when the request may be run twice: its method says so, or the configuration does
+ * (`idempotent on;`). Since 1.3. */
+bool pillion_idempotent(const pillion_request *req);
+
+/* The name by which the client called. */
+const char *pillion_method_name(const pillion_request *req);
+
+/* Another member of the request's object, as the client sent it: of {"in": "ping", "token": "x"}
+ * pillion_member(req, "token") is the JSON text "x", quotes included. {NULL, 0} when there is none.
+ * Of a name that is there twice, the first. Since 1.1. */
+pillion_bytes pillion_member(const pillion_request *req, const char *name);
+
+/* The whole body that the client sent. Since 1.1. */
+pillion_bytes pillion_body(const pillion_request *req);
+
+/* The request's id as JSON, or {NULL, 0}. The server puts it into the reply by itself. */
+pillion_bytes pillion_request_id(const pillion_request *req);
+
+/* The client's address: "192.0.2.1:50122", "[2001:db8::1]:50122" or "unix:". */
+const char *pillion_peer(const pillion_request *req);
+
+/* The module whose handler this is. */
+pillion_instance *pillion_self(const pillion_request *req);
+
+/* Memory that lives as long as the request, aligned for any type; NULL when there is none. */
+void *pillion_alloc(pillion_request *req, size_t size);
+
+/* ---- The reply: exactly one for a request ---- */
+
+/* Replies with `out` and a value that the reply takes over, whatever happens. NULL is a failure to
+ * build it: the client gets `internal_error`. */
+void pillion_reply(pillion_request *req, const char *out, cJSON *result);
+
+/* Replies with JSON text as it is, byte for byte. It is copied. Text that is not strictly valid
+ * JSON becomes `internal_error` and a line in the log. */
+void pillion_reply_raw(pillion_request *req, const char *out, pillion_bytes result);
+
+/* Replies with an error: {"out": "error", "result": {"code": code, "message": …}}. Codes of your
+ * own are welcome; PILLION_INVALID_PARAMS is for params that your method cannot take. The message
+ * is cut where it is longer than a reply may be, or than there is memory for. */
+void pillion_fail(pillion_request *req, const char *code, const char *format, ...)
+    PILLION_PRINTF(3, 4);
+
+/* Replies with an error whose result is JSON text as it is, byte for byte: {"out": "error",
+ * "result": result}. It is copied, and should be an object with a code and a message; `code` (NULL:
+ * PILLION_INTERNAL_ERROR) is what filters and the server's counts see. Text that is not strictly
+ * valid JSON becomes `internal_error` and a line in the log. For errors that somebody else has
+ * made. Since 1.3. */
+void pillion_fail_raw(pillion_request *req, const char *code, pillion_bytes result);
+
+#define PILLION_INVALID_PARAMS "invalid_params"
+#define PILLION_INTERNAL_ERROR "internal_error"
+#define PILLION_OVERLOADED     "overloaded"
+
+/* ---- Answering later; since 1.2 ---- */
+
+/* Names a deferred request. A number, so that it can be kept anywhere and never dangles; 0 is none.
+ */
+typedef uint64_t pillion_token;
+
+/* From a handler: it will return without an answer, which comes later. The request, its params and
+ * what pillion_alloc gave stay valid until it is answered; the pointer `req` does not:
+ * pillion_resume gives another one. Requests of other clients go on meanwhile, and so do requests
+ * of this client that have an id.
+ *
+ * After `timeout_ms` (0: the directive defer_timeout) the server answers `timeout` itself. Returns
+ * 0 when the request cannot be deferred; it is answered then, and the handler just returns. */
+pillion_token pillion_defer(pillion_request *req, uint64_t timeout_ms);
+
+/* Gives a deferred request back, to be answered (or deferred anew) before the callback or handler
+ * that resumes it returns. NULL when it timed out, or its client is gone: there is nothing to do
+ * then. A token gives its request back once. */
+pillion_request *pillion_resume(pillion_token token);
+
+/* Has `cancelled` called, once, when the request times out or its client is gone, so that work for
+ * it can be given up. Not called once it is resumed. Returns false when the token leads nowhere
+ * already.
+ *
+ * A request has one: a second call takes the place of the first, which is logged as a mistake
+ * unless it is the same, or the first was taken away by NULL. */
+bool pillion_on_cancel(pillion_token token, void (*cancelled)(void *data), void *data);
+
+/* Says whether a deferred request may still be run from its handler on by another worker, should
+ * this one die now: nothing has been done for it that must not be done twice, because it waits for
+ * a connection, say. Without that it is answered `module_crashed` then, unless its method is
+ * idempotent. Ends with pillion_resume. Returns false when the token leads nowhere. Since 1.4. */
+bool pillion_rerunnable(pillion_token token, bool rerunnable);
+
+/* ---- Work that blocks; since 1.2 ---- */
+
+/* From a handler: defers the request, has `work(data)` run in a thread of the worker's pool, and
+ * then `done(req, data)` on the worker's loop, which answers `req`. That is NULL when the request
+ * has timed out or its client is gone; `done` is called all the same, to free what is in `data`.
+ * What pillion_alloc gave lasts until then, and so do the request's bytes as the handler has seen
+ * them (pillion_params_raw, pillion_body, …), also for `work`: `data` may point at all of them.
+ *
+ * `work` may block. It may call pillion_post and pillion_log, and no other function of this header.
+ * When all threads are busy and the queue is full (pool_threads, pool_queue), the request is
+ * answered `overloaded` at once. A request whose work had to wait for a thread, and has not begun
+ * when its worker dies, is run by another worker from its handler on: what must not be done twice
+ * belongs into `work` (since 1.4; of modules built for an earlier interface it is answered
+ * `module_crashed`). */
+void pillion_offload(pillion_request *req, uint64_t timeout_ms, void (*work)(void *data),
+                     void (*done)(pillion_request *req, void *data), void *data);
+
+/* Has `callback` called on the worker's loop, soon. Any thread may call this, also one that the
+ * module has made. Returns false when memory ran out. */
+bool pillion_post(pillion_instance *self, void (*callback)(pillion_instance *self, void *data),
+                  void *data);
+
+/* ---- Timers and descriptors; since 1.2 ---- */
+
+/* Names a timer, or the watch of a descriptor: a number, as tokens are. 0 is none. */
+typedef uint64_t pillion_handle;
+
+/* Calls `callback` after `after_ms`, and then every `every_ms` (0: never again). After 0 ms is when
+ * everybody else who is ready has had a turn: the place to go on with what would take long, and to
+ * do once what a turn's requests have asked for. Returns 0 where there is no loop: in `check`. */
+pillion_handle pillion_timer(pillion_instance *self, uint64_t after_ms, uint64_t every_ms,
+                             void (*callback)(pillion_instance *self, void *data), void *data);
+
+#define PILLION_READ   1u /* there is something to read, or an end */
+#define PILLION_WRITE  2u /* there is room to write */
+#define PILLION_FAILED 4u /* an error or a hang-up; comes unasked */
+
+/* Calls `callback` whenever the descriptor is ready, as poll(2) would say: it is called again until
+ * what is there is read. A descriptor has one watch at a time, and closing it ends the watch.
+ * Returns 0 with errno set when it cannot be watched. */
+pillion_handle pillion_watch(pillion_instance *self, int fd, unsigned events,
+                             void (*callback)(pillion_instance *self, int fd, unsigned events,
+                                              void *data),
+                             void *data);
+
+/* Other events from now on. Returns false when the handle leads nowhere any more. */
+bool pillion_watch_change(pillion_handle handle, unsigned events);
+
+/* Ends a timer or a watch. Nothing happens when it is over already. */
+void pillion_cancel(pillion_handle handle);
+
+/* ---- Metrics and memory; since 1.3 ---- */
+
+/* Adds to a metric of the module's, by its row in the table of metrics: a gauge may go down too.
+ * Any thread may call this. */
+void pillion_count(pillion_instance *self, unsigned metric, int64_t amount);
+
+/* As malloc(3), realloc(3) and free(3), and counted: `rpc.stats` shows how much each module has.
+ * Blocks are theirs alone: none may be given to free(3), or come from malloc(3). Any thread may
+ * call these. */
+void *pillion_malloc(pillion_instance *self, size_t size);
+void *pillion_realloc(pillion_instance *self, void *block, size_t size);
+void pillion_free(pillion_instance *self, void *block);
+
+/* ---- JSON text; since 1.3 ---- */
+
+/* True when the bytes are one JSON value as RFC 8259 has it, and nothing besides. Any thread may
+ * call these two. */
+bool pillion_json_check(pillion_bytes text);
+
+/* The member of an object as it is written, {NULL, 0} when there is none; of a name that is there
+ * twice, the first. For text that has passed pillion_json_check, as params have: nothing is parsed
+ * into memory, and numbers keep all their digits. */
+pillion_bytes pillion_json_member(pillion_bytes object, const char *name);
+
+/* Writes what a JSON string says, such as a member of a request: without quotes and escapes, and
+ * with a NUL behind it. Returns its size without that NUL; -1 when it is no string, holds an
+ * unpaired surrogate, or needs more than `room` (as many bytes as it has as JSON are always
+ * enough). A text may hold NULs of its own (\u0000): compare sizes too, and never by strcmp alone.
+ * Any thread may call this. Since 1.4. */
+long pillion_json_string(pillion_bytes text, char *to, size_t room);
+
+/* ---- Zones; since 1.2 ---- */
+
+/* Memory that all workers share, and that outlives them: `zone NAME SIZE;` in the configuration. It
+ * holds values by their keys; a key and its value have 216 bytes together at most. What was used
+ * longest ago makes room for what is new. Any thread may call these. */
+typedef struct pillion_zone pillion_zone;
+
+/* NULL when the configuration has no zone of that name. Valid for the process's life. */
+pillion_zone *pillion_zone_open(pillion_instance *self, const char *name);
+
+/* Changes a value under the zone's lock: `update` is given the `value_size` bytes at `value`,
+ * aligned for 8 bytes, and zeroed when they are `fresh` (there were none, or of another size). It
+ * must be short, and use no zone. The value expires after `ttl_ms` (0: never). Returns false when
+ * key and value are too large. */
+bool pillion_zone_update(pillion_zone *zone, const void *key, size_t key_size, uint64_t ttl_ms,
+                         size_t value_size, void (*update)(void *value, bool fresh, void *data),
+                         void *data);
+
+/* Copies a value, `room` bytes of it at most. Returns its size, or -1 when there is none. */
+long pillion_zone_get(pillion_zone *zone, const void *key, size_t key_size, void *value,
+                      size_t room);
+
+/* Sets a value. Returns false when key and value are too large. */
+bool pillion_zone_set(pillion_zone *zone, const void *key, size_t key_size, const void *value,
+                      size_t value_size, uint64_t ttl_ms);
+
+/* Adds to a counter, which begins at 0, and returns what it is now. */
+int64_t pillion_zone_add(pillion_zone *zone, const void *key, size_t key_size, int64_t delta,
+                         uint64_t ttl_ms);
+
+void pillion_zone_delete(pillion_zone *zone, const void *key, size_t key_size);
+
+/* ---- Filters; since 1.1 ---- */
+
+/* The structure of the `filter` statement that runs. NULL outside of filters. */
+void *pillion_filter_config(const pillion_request *req);
+
+/* In `after`: the error's code, NULL when the answer is no error; the reply's size in bytes, its
+ * frame's header included; and the time since the first filter saw the request. */
+const char *pillion_error_code(const pillion_request *req);
+size_t pillion_reply_size(const pillion_request *req);
+uint64_t pillion_elapsed_ns(const pillion_request *req);
+
+/* ---- The module in its process ---- */
+
+/* The configuration structure, filled from the directives; NULL when the module has none. */
+const void *pillion_config(const pillion_instance *self);
+
+/* A pointer of the module's own, for what `start` makes and handlers use. NULL at first. */
+void pillion_set_state(pillion_instance *self, void *state);
+void *pillion_state(const pillion_instance *self);
+
+/* The worker's place, 0 to pillion_worker_count() - 1; and the number of the configuration, counted
+ * from 1 as it is reloaded. In `check` the place is -1. */
+int pillion_worker(const pillion_instance *self);
+int pillion_worker_count(const pillion_instance *self);
+uint64_t pillion_generation(const pillion_instance *self);
+
+/* Says why a hook failed. Always returns -1. */
+int pillion_error(pillion_error_text *error, const char *format, ...) PILLION_PRINTF(2, 3);
+
+typedef enum {
+    PILLION_LOG_ERROR = 0,
+    PILLION_LOG_WARN = 1,
+    PILLION_LOG_NOTICE = 2,
+    PILLION_LOG_INFO = 3,
+    PILLION_LOG_DEBUG = 4
+} pillion_log_level;
+
+/* Writes a line to the server's log, under the module's name. Any thread may call this. */
+void pillion_log(const pillion_instance *self, pillion_log_level level, const char *format, ...)
+    PILLION_PRINTF(3, 4);
+
+/* A named value of a log line: text, or the number where there is no text. */
+typedef struct {
+    const char *name; /* letters, digits, - and _; NULL ends the table */
+    const char *text;
+    int64_t number;
+} pillion_log_field;
+
+/* Writes a line about a request: with its method, client and id, and with the module's own `fields`
+ * (NULL: none). They are members of their own where `error_log` says `json`, and stand as
+ * name=value behind the message elsewhere. Since 1.3. */
+void pillion_log_request(const pillion_request *req, pillion_log_level level,
+                         const pillion_log_field *fields, const char *format, ...)
+    PILLION_PRINTF(4, 5);
+
+/* Writes `text`, of a client say, as a line of a log or a terminal may hold it: control characters
+ * and those that change the direction of text as JSON escapes, \u001b say, bytes that are not UTF-8
+ * as U+FFFD. JSON on one line stays the same JSON. As many whole characters as fit `room` bytes;
+ * returns how many bytes those are. The functions above do this by themselves. Any thread may call
+ * this. Since 1.4. */
+size_t pillion_printable(pillion_bytes text, char *to, size_t room);
+
+/* Writes to a pipe, a FIFO, a terminal or a socket without waiting for whoever reads it, also where
+ * others have it open as well, so that it must not be made non-blocking. Returns how many bytes
+ * were written, or -1 with errno: EAGAIN when none fits. Up to PIPE_BUF bytes go into a pipe whole
+ * or not at all. Any thread may call this. Since 1.4. */
+long pillion_write_now(int fd, const void *data, size_t size);
+
+/* ---- The server, seen from inside ---- */
+
+/* Each gives a new tree that the caller owns (and can reply with), or NULL when memory ran out.
+ *
+ * methods:  [{"name", "summary", "module"}], the methods of the request's server, by name.
+ * describe: {"name", "summary", "module", "version", "params", "result"} of one of them, or NULL
+ *           when there is no such method.
+ * health:   {"status": "ok", "generation", "workers", …}.
+ * stats:    counters of the whole server: see docs/protocol.md, `rpc.stats`. */
+cJSON *pillion_server_methods(pillion_request *req);
+cJSON *pillion_server_describe(pillion_request *req, const char *method);
+cJSON *pillion_server_health(pillion_request *req);
+cJSON *pillion_server_stats(pillion_request *req);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
