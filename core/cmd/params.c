@@ -29,7 +29,7 @@ static bool read_all(int fd, struct text *to)
     return true;
 }
 
-/* "pillion call: PARAMS is not JSON: at byte 6: …", the line, and a caret. `where` is the place of
+/* "pillion call: PARAMS is not JSON: …, at byte 6", the line, and a caret. `where` is the place of
  * PARAMS among others. */
 static int bad_params(const struct command *self, const char *where, struct bytes text,
                       const struct json_error *error)
@@ -42,8 +42,8 @@ static int bad_params(const struct command *self, const char *where, struct byte
         start--;
     while (end < text.size && text.data[end] != '\n' && end - start < SHOWN_BYTES + 20)
         end++;
-    command_failed(self, EXIT_USAGE, "%sPARAMS is not JSON: at byte %zu: %s", where, error->offset,
-                   error->reason);
+    command_failed(self, EXIT_USAGE, "%sPARAMS is not JSON: %s, at byte %zu", where, error->reason,
+                   error->offset);
     fputs("    ", stderr);
     for (size_t i = start; i < end; i += size) {
         size = printable_next((struct bytes){text.data + i, end - i}, shown);

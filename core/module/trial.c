@@ -324,35 +324,24 @@ static void released(struct deferred *deferred)
         poison(call);
 }
 
-/* No handler is to see it; some filters are. */
-static void refused(struct pillion_request *req, struct bytes in)
+/* No handler sees the request, but some filters do. It counts as a call of `method`, if any. */
+static void refused(struct pillion_request *req, const struct method *method, struct bytes in)
 {
-    const struct method *method = in.data == NULL ? NULL : method_table_find(&trial.methods, in);
-    struct method none = trial.methods.none;
-    char name[METHOD_NAME_MAX + 1];
+    bool kept = request_keep_refused(req, method == NULL ? &trial.methods.none : method, in);
 
-    snprintf(name, sizeof(name), "%.*s", (int)in.size, in.data == NULL ? "" : in.data);
-    none.name = bytes_of(name);
-    none.own_name = name;
-    req->started_ns = clock_ns();
-    req->method = method == NULL ? &none : method;
     if (method != NULL)
         count(req, 0);
-    request_show(req);
+    if (kept)
+        request_show(req);
 }
 
 static void dispatch(struct trial_call *call, unsigned number)
 {
     const struct json_limits limits = {.depth = (uint32_t)trial.settings.servers->json_max_depth,
                                        .values = (uint32_t)trial.settings.servers->json_max_values};
-    struct bytes body = bytes_of(call->body);
     struct envelope envelope;
     struct json_error error;
-    enum envelope_status status = envelope_read(body, &limits, &envelope, &error);
     struct pillion_request req = {
-        .body = body,
-        .params = envelope.params,
-        .id = envelope.id,
         .pool = &call->pool,
         .reserve = reserve,
         .sink = call,
@@ -362,17 +351,13 @@ static void dispatch(struct trial_call *call, unsigned number)
         .introspect = &trial.introspect,
     };
 
-    if (status != ENVELOPE_OK) {
-        request_fail(&req, status == ENVELOPE_NOT_JSON ? "parse_error" : "invalid_request",
-                     "at byte %zu: %s", error.offset, error.reason);
-        refused(&req, envelope.in);
-        return;
-    }
-    req.method = method_table_find(&trial.methods, envelope.in);
-    if (req.method == NULL) {
-        request_fail(&req, "method_not_found", "there is no method \"%.*s\" here",
-                     (int)envelope.in.size, envelope.in.data);
-        refused(&req, envelope.in);
+    enum envelope_status status =
+        request_read(&req, bytes_of(call->body), &limits, &envelope, &error);
+    const struct method *method =
+        envelope.in.data == NULL ? NULL : method_table_find(&trial.methods, envelope.in);
+
+    if (!request_accept(&req, status, &envelope, &error, method)) {
+        refused(&req, method, envelope.in);
         return;
     }
     req.started_ns = clock_ns();

@@ -163,38 +163,10 @@ static inline const struct method *find_method(struct rpc_server *server, struct
 enum envelope_status call_read(struct call *call, struct bytes body, struct envelope *envelope,
                                struct json_error *error)
 {
-    struct pillion_request *req = &call->req;
-    enum envelope_status status = envelope_read(body, &call->server->limits, envelope, error);
-
-    req->id = bytes_just_set(&envelope->id);
-    req->body = body;
-    return status;
+    return request_read(&call->req, body, &call->server->limits, envelope, error);
 }
 
 /* ---- Requests that no handler sees ---- */
-
-/* What filters see of it: bytes that stay, and a method, be it one that only has the name that was
- * asked for. False without memory for that. */
-static bool keep_for_filters(struct pillion_request *req, const struct method *method,
-                             struct bytes in)
-{
-    if (!request_keep_body(req))
-        return false;
-    req->method = method;
-    req->started_ns = clock_ns();
-    if (method->index != BOARD_NO_METHOD || in.size == 0)
-        return true;
-    struct method *named = pool_alloc(req->pool, sizeof(*named) + in.size + 1);
-    if (named == NULL)
-        return false;
-    char *name = memcpy(named + 1, in.data, in.size);
-    name[in.size] = '\0';
-    *named = *method;
-    named->name = (struct bytes){name, in.size};
-    named->own_name = name;
-    req->method = named;
-    return true;
-}
 
 void call_refused(struct call *call, const struct method *method, struct bytes in)
 {
@@ -208,7 +180,7 @@ void call_refused(struct call *call, const struct method *method, struct bytes i
         if (quarantine_of(dispatcher, method->index) == QUARANTINED_WITH_FILTERS)
             return;
     }
-    call->shown = method->unseen && keep_for_filters(&call->req, method, in);
+    call->shown = method->unseen && request_keep_refused(&call->req, method, in);
 }
 
 void call_show(struct call *call)
@@ -223,21 +195,11 @@ bool call_find(struct call *call, enum envelope_status status, const struct enve
 {
     struct dispatcher *dispatcher = call->dispatcher;
     struct pillion_request *req = &call->req;
+    struct bytes in = bytes_just_set(&envelope->in);
+    const struct method *method = in.data == NULL ? NULL : find_method(call->server, in);
 
-    if (status != ENVELOPE_OK) {
-        request_fail(req, status == ENVELOPE_NOT_JSON ? "parse_error" : "invalid_request",
-                     "%s, at byte %zu", error->reason, error->offset);
-        call_refused(call,
-                     envelope->in.data == NULL ? NULL : find_method(call->server, envelope->in),
-                     envelope->in);
-        return false;
-    }
-    req->params = bytes_just_set(&envelope->params);
-    req->method = find_method(call->server, bytes_just_set(&envelope->in));
-    if (req->method == NULL) {
-        request_fail(req, "method_not_found", "there is no method \"%.*s\" here",
-                     (int)envelope->in.size, envelope->in.data);
-        call_refused(call, NULL, envelope->in);
+    if (!request_accept(req, status, envelope, error, method)) {
+        call_refused(call, method, envelope->in);
         return false;
     }
     if (quarantine_of(dispatcher, req->method->index) != QUARANTINED_NOT) {

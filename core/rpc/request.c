@@ -7,7 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/log.h"
+#include "rpc/board.h"
 #include "rpc/deferred.h"
 #include "rpc/filter.h"
 #include "rpc/metric.h"
@@ -234,6 +236,17 @@ void request_fail(struct pillion_request *req, const char *code, const char *for
     va_end(args);
 }
 
+void request_refuse(struct pillion_request *req, enum envelope_status status,
+                    const struct envelope *envelope, const struct json_error *error)
+{
+    if (status == ENVELOPE_OK)
+        request_fail(req, "method_not_found", "there is no method \"%.*s\" here",
+                     (int)envelope->in.size, envelope->in.data);
+    else
+        request_fail(req, status == ENVELOPE_NOT_JSON ? "parse_error" : "invalid_request",
+                     "%s, at byte %zu", error->reason, error->offset);
+}
+
 static void fail_too_large(struct pillion_request *req, size_t size)
 {
     log_error("module %s: \"%s\" replied with %zu bytes; at most %llu fit", module_of(req),
@@ -327,6 +340,27 @@ static void run_handler(struct pillion_request *req)
         log_error("module %s: \"%s\" returned without an answer", module_of(req), method_of(req));
         request_fail(req, PILLION_INTERNAL_ERROR, "the method gave no answer");
     }
+}
+
+bool request_keep_refused(struct pillion_request *req, const struct method *method,
+                          struct bytes in)
+{
+    if (!request_keep_body(req))
+        return false;
+    req->method = method;
+    req->started_ns = clock_ns();
+    if (method->index != BOARD_NO_METHOD || in.size == 0)
+        return true;
+    struct method *named = pool_alloc(req->pool, sizeof(*named) + in.size + 1);
+    if (named == NULL)
+        return false;
+    char *name = memcpy(named + 1, in.data, in.size);
+    name[in.size] = '\0';
+    *named = *method;
+    named->name = (struct bytes){name, in.size};
+    named->own_name = name;
+    req->method = named;
+    return true;
 }
 
 void request_show(struct pillion_request *req)

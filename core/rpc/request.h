@@ -54,6 +54,38 @@ struct pillion_request {
     const struct introspect *introspect; /* the server as the request can see it */
 };
 
+/* Reads the frame's body: `id` and `body` are set, the rest of its members is in `envelope`, and
+ * `error` says why it is no request. Which method it calls is for request_accept. */
+static inline enum envelope_status request_read(struct pillion_request *req, struct bytes body,
+                                                const struct json_limits *limits,
+                                                struct envelope *envelope, struct json_error *error)
+{
+    enum envelope_status status = envelope_read(body, limits, envelope, error);
+
+    req->id = bytes_just_set(&envelope->id);
+    req->body = body;
+    return status;
+}
+
+/* Answers a body that is no JSON or no request, or that calls a method which is not there. */
+void request_refuse(struct pillion_request *req, enum envelope_status status,
+                    const struct envelope *envelope, const struct json_error *error);
+
+/* Makes what request_read has read a call of `method`, NULL when there is none of that name. False
+ * when it is no call that can be run; then it is answered. */
+static inline bool request_accept(struct pillion_request *req, enum envelope_status status,
+                                  const struct envelope *envelope, const struct json_error *error,
+                                  const struct method *method)
+{
+    if (status != ENVELOPE_OK || method == NULL) {
+        request_refuse(req, status, envelope, error);
+        return false;
+    }
+    req->params = bytes_just_set(&envelope->params);
+    req->method = method;
+    return true;
+}
+
 /* Answers with a result that is known to be valid JSON. */
 void request_reply(struct pillion_request *req, const char *out, struct bytes result);
 
@@ -88,8 +120,13 @@ bool request_keep_body(struct pillion_request *req);
 /* The same into memory that is there: params and id are where they were in the body. */
 void request_move_body(struct pillion_request *req, char *to);
 
-/* Shows the request, which is answered and was seen by no handler, to those filters that see such
- * ones. */
+/* Prepares an answered request that no handler has seen for request_show: its body is copied into
+ * its memory, and its method is `method`, or, where that is the server's `none`, one of the name
+ * `in` that the client asked for. False without memory for that. */
+bool request_keep_refused(struct pillion_request *req, const struct method *method,
+                          struct bytes in);
+
+/* Shows it to the filters that want to see such requests. */
 void request_show(struct pillion_request *req);
 
 /* The request whose handler runs right now, or NULL. */

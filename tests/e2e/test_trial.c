@@ -40,6 +40,9 @@ START_TEST(methods_are_called)
     reply = pillion_test_request("{\"in\":\"greet\",\"params\":{\"name\":\"Ada\"},\"id\":7}");
     ck_assert_str_eq(reply.body, "{\"out\":\"greet\",\"result\":\"Hi, Ada!\",\"id\":7}");
     ck_assert_str_eq(pillion_test_request("{\"in\":").code, "parse_error");
+    /* In the words of the server (test_wire.c). */
+    reply = pillion_test_request("{\"in\":\"greet\",}");
+    expect_part(reply.message, ", at byte 14");
     ck_assert_str_eq(pillion_test_call("no \"such\"", "1").code, "method_not_found");
     ck_assert(pillion_test_stop());
     ck_assert(pillion_test_stop());
