@@ -17,6 +17,7 @@
 #include "process/heartbeat.h"
 #include "process/outbox.h"
 #include "process/signals.h"
+#include "process/startup.h"
 
 /* ---- A worker process, or a probe, as the master sees it ---- */
 
@@ -42,7 +43,6 @@ struct worker {
     bool reaped;        /* its pid may be another process's by now */
     bool hung;          /* ended by the watchdog */
     bool late;          /* ended because it did not start or end in time */
-    bool failed;        /* it said why itself: `failure` */
     uint64_t reopening; /* which MESSAGE_LOG it has not answered yet; 0: none */
     bool adopting;
     uint64_t adopting_serial;
@@ -59,8 +59,7 @@ struct worker {
     uint64_t started_ns;
     uint64_t seen_dispatched, seen_since_ns; /* the watchdog's */
     struct pulse pulse;
-    char label[256], doing[256]; /* the last STAGE */
-    char failure[CHANNEL_TEXT_MAX];
+    struct startup startup;
     struct worker *next;
 };
 
@@ -198,9 +197,6 @@ void worker_tell_end(struct worker *worker, enum message_type how, uint64_t pati
 
 /* Kills at once. */
 void worker_kill(struct worker *worker);
-
-/* "died of SIGSEGV", "exited with status 3". */
-void describe_status(int status, char *text, size_t size);
 
 /* ---- blame.c ---- */
 

@@ -21,15 +21,16 @@
 #include "process/master_run.h"
 #include "process/preflight.h"
 #include "process/signals.h"
+#include "process/startup.h"
 #include "process/title.h"
 #include "process/upgrade.h"
 #include "process/worker.h"
 
 /* ---- -t ---- */
 
-/* Reads what a probe says until it has ended or `deadline`. True when it was READY. */
-static bool probe_listen(int channel, const char *limit, uint64_t deadline, char *stage,
-                         size_t stage_size)
+/* Reads what a probe says until it is READY, fails or ends, or until `deadline`, which sets `late`.
+ * True when it was READY. */
+static bool probe_listen(int channel, uint64_t deadline, struct startup *startup, bool *late)
 {
     struct message message;
     int fds[CHANNEL_FDS_MAX];
@@ -38,11 +39,9 @@ static bool probe_listen(int channel, const char *limit, uint64_t deadline, char
     for (;;) {
         uint64_t now = clock_ns();
         struct pollfd readable = {.fd = channel, .events = POLLIN};
-        if (now >= deadline || poll(&readable, 1, (int)((deadline - now) / NS_PER_MS) + 1) == 0) {
-            fprintf(stderr, "%s did not finish within %s (load_timeout)\n", stage, limit);
-            stage[0] = '\0';
+        *late = now >= deadline || poll(&readable, 1, (int)((deadline - now) / NS_PER_MS) + 1) == 0;
+        if (*late)
             return false;
-        }
         enum channel_status status = channel_receive(channel, &message, fds, &fd_count);
         if (status == CHANNEL_EMPTY)
             continue;
@@ -50,29 +49,41 @@ static bool probe_listen(int channel, const char *limit, uint64_t deadline, char
             return false;
         if (message.type == MESSAGE_READY)
             return true;
-        if (message.type == MESSAGE_FAILED) {
-            printable_print(stderr, bytes_of(message.text));
-            stage[0] = '\0';
+        startup_note(startup, &message);
+        if (startup->failed)
             return false;
-        }
-        char *line = strchr(message.text, '\n');
-        if (message.type == MESSAGE_STAGE && line != NULL)
-            snprintf(stage, stage_size, "%.*s: %s", (int)(line - message.text), message.text,
-                     line + 1);
     }
+}
+
+/* Waits for the probe that was forked, and says what is wrong. */
+static bool probe_follow(pid_t pid, int channel, uint64_t limit_ms)
+{
+    struct startup startup = {0};
+    char text[CHANNEL_TEXT_MAX + 512];
+    bool late;
+    int status;
+
+    bool good = probe_listen(channel, clock_ns() + limit_ms * NS_PER_MS, &startup, &late);
+    if (!good)
+        kill(pid, SIGKILL);
+    close(channel);
+    while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+        ;
+    if (!good) {
+        startup_describe(&startup, "the probe", status, late, limit_ms, text, sizeof(text));
+        printable_print(stderr, bytes_of(text));
+    }
+    return good;
 }
 
 /* Runs a probe and waits for it. */
 static bool probe_run(struct generation *generation)
 {
+    struct error error;
+    int pair[2];
+
     /* The test's own words are what counts here, on the terminal. */
     generation->settings->log = (struct log_target){"stderr", LOG_WARN_LEVEL, LOG_FORMAT_TEXT};
-
-    char stage[512] = "the probe", limit[32];
-    uint64_t timeout_ms = generation->settings->load_timeout_ms;
-    struct error error;
-    int pair[2], status;
-
     if (!channel_pair(pair, &error)) {
         fprintf(stderr, "%s\n", error.text);
         return false;
@@ -92,18 +103,7 @@ static bool probe_run(struct generation *generation)
         close(pair[0]);
         return false;
     }
-    snprintf(limit, sizeof(limit), "%llu ms", (unsigned long long)timeout_ms);
-    bool good =
-        probe_listen(pair[0], limit, clock_ns() + timeout_ms * NS_PER_MS, stage, sizeof(stage));
-    if (!good)
-        kill(pid, SIGKILL);
-    close(pair[0]);
-    while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-        ;
-    if (!good && stage[0] != '\0')
-        fprintf(stderr, WIFSIGNALED(status) ? "%s crashed (SIG%s)\n" : "%s ended the process%s\n",
-                stage, WIFSIGNALED(status) ? sigabbrev_np(WTERMSIG(status)) : "");
-    return good;
+    return probe_follow(pid, pair[0], generation->settings->load_timeout_ms);
 }
 
 int serve_test(const struct serve_options *options, bool quiet)

@@ -336,15 +336,10 @@ static void released(struct worker *worker, const struct message *message)
 static void worker_message(struct worker *worker, struct message *message)
 {
     switch (message->type) {
-    case MESSAGE_STAGE: {
-        const char *line = strchr(message->text, '\n');
-        if (line == NULL)
-            break;
-        snprintf(worker->label, sizeof(worker->label), "%.*s", (int)(line - message->text),
-                 message->text);
-        snprintf(worker->doing, sizeof(worker->doing), "%s", line + 1);
+    case MESSAGE_STAGE:
+    case MESSAGE_FAILED:
+        startup_note(&worker->startup, message);
         break;
-    }
     case MESSAGE_METRICS:
         if (worker->probe && !metrics_declare(master.board, message->text))
             log_warn("the modules have more metrics than the %u that are counted",
@@ -352,10 +347,6 @@ static void worker_message(struct worker *worker, struct message *message)
         break;
     case MESSAGE_READY:
         ready(worker);
-        break;
-    case MESSAGE_FAILED:
-        worker->failed = true;
-        snprintf(worker->failure, sizeof(worker->failure), "%s", message->text);
         break;
     case MESSAGE_RELEASED:
         released(worker, message);
@@ -470,35 +461,11 @@ void worker_tell_end(struct worker *worker, enum message_type how, uint64_t pati
         worker_kill(worker);
 }
 
-void describe_status(int status, char *text, size_t size)
-{
-    if (WIFSIGNALED(status)) {
-        const char *name = sigabbrev_np(WTERMSIG(status));
-        snprintf(text, size, "SIG%s%s", name == NULL ? "?" : name,
-                 WCOREDUMP(status) ? ", core dumped" : "");
-    } else {
-        snprintf(text, size, "exit status %d", WEXITSTATUS(status));
-    }
-}
-
 /* Why a worker or probe that was starting is gone, in words for an operator. */
 static void describe_failure(const struct worker *worker, int status, char *text, size_t size)
 {
-    const char *label = worker->label[0] == '\0' ? "a worker" : worker->label;
-    const char *doing = worker->doing[0] == '\0' ? "starting" : worker->doing;
-    char how[64];
-
-    describe_status(status, how, sizeof(how));
-    if (worker->failed) {
-        snprintf(text, size, "%s", worker->failure);
-    } else if (worker->late) {
-        snprintf(text, size, "%s did not finish %s within %llu ms (load_timeout); it was ended\n",
-                 label, doing, (unsigned long long)worker->generation->settings->load_timeout_ms);
-    } else if (WIFSIGNALED(status)) {
-        snprintf(text, size, "%s crashed while %s (%s)\n", label, doing, how);
-    } else {
-        snprintf(text, size, "%s ended the process while %s (%s)\n", label, doing, how);
-    }
+    startup_describe(&worker->startup, worker->probe ? "the probe" : "a worker", status,
+                     worker->late, worker->generation->settings->load_timeout_ms, text, size);
 }
 
 static void tell_core_dump(const struct worker *worker, int status)

@@ -342,8 +342,7 @@ static void run_handler(struct pillion_request *req)
     }
 }
 
-bool request_keep_refused(struct pillion_request *req, const struct method *method,
-                          struct bytes in)
+bool request_keep_refused(struct pillion_request *req, const struct method *method, struct bytes in)
 {
     if (!request_keep_body(req))
         return false;

@@ -14,10 +14,12 @@ static const struct broken {
     const char *words[3];
     bool slow; /* ended by load_timeout */
 } broken[] = {
-    {"ctor_abort", {"ctor_abort.so", "crashed", "SIGABRT"}, false},
-    {"ctor_segv", {"ctor_segv.so", "crashed", "SIGSEGV"}, false},
-    {"ctor_loop", {"ctor_loop.so", "loading", "load_timeout"}, true},
-    {"ctor_exit", {"ctor_exit.so", "ended the process", NULL}, false},
+    {"ctor_abort", {"ctor_abort.so crashed while loading (SIGABRT", NULL}, false},
+    {"ctor_segv", {"ctor_segv.so crashed while loading (SIGSEGV", NULL}, false},
+    {"ctor_loop",
+     {"ctor_loop.so did not finish loading within 2000 ms (load_timeout)", NULL},
+     true},
+    {"ctor_exit", {"ctor_exit.so ended the process while loading (exit status", NULL}, false},
     {"no_descriptor", {"no_descriptor.so", "no Pillion module", "PILLION_MODULE"}, false},
     {"undefined_symbol", {"undefined_symbol.so", "frobnicate_the_widget", "link it"}, false},
     {"abi_major", {"abi_major.so", "needs module API 7.0", "this server offers 1."}, false},

@@ -1,0 +1,49 @@
+/* What a process that loads modules has said, in words. See startup.h. */
+#include "process/startup.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+
+void startup_note(struct startup *startup, const struct message *message)
+{
+    const char *line = strchr(message->text, '\n');
+
+    if (message->type == MESSAGE_FAILED) {
+        startup->failed = true;
+        snprintf(startup->failure, sizeof(startup->failure), "%s", message->text);
+    } else if (message->type == MESSAGE_STAGE && line != NULL) {
+        snprintf(startup->label, sizeof(startup->label), "%.*s", (int)(line - message->text),
+                 message->text);
+        snprintf(startup->doing, sizeof(startup->doing), "%s", line + 1);
+    }
+}
+
+void describe_status(int status, char *text, size_t size)
+{
+    if (WIFSIGNALED(status)) {
+        const char *name = sigabbrev_np(WTERMSIG(status));
+        snprintf(text, size, "SIG%s%s", name == NULL ? "?" : name,
+                 WCOREDUMP(status) ? ", core dumped" : "");
+    } else {
+        snprintf(text, size, "exit status %d", WEXITSTATUS(status));
+    }
+}
+
+void startup_describe(const struct startup *startup, const char *who, int status, bool late,
+                      uint64_t limit_ms, char *text, size_t size)
+{
+    const char *label = startup->label[0] == '\0' ? who : startup->label;
+    const char *doing = startup->doing[0] == '\0' ? "starting" : startup->doing;
+    char how[64];
+
+    describe_status(status, how, sizeof(how));
+    if (startup->failed)
+        snprintf(text, size, "%s", startup->failure);
+    else if (late)
+        snprintf(text, size, "%s did not finish %s within %llu ms (load_timeout); it was ended\n",
+                 label, doing, (unsigned long long)limit_ms);
+    else
+        snprintf(text, size, "%s %s while %s (%s)\n", label,
+                 WIFSIGNALED(status) ? "crashed" : "ended the process", doing, how);
+}
