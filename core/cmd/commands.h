@@ -5,7 +5,7 @@
 #include <stdbool.h>
 
 #include "cmd/command.h"
-#include "process/serve.h"
+#include "master/serve.h"
 
 extern const struct command server_command; /* options.c: `pillion` itself */
 extern const struct command bench_command;

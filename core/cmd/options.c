@@ -1,7 +1,7 @@
 /* The server's own options: where its files are, and what to do instead of serving.
  *
  * Nothing is read here but /proc/self/exe, to find the prefix; what the options ask for is done by
- * process/serve.h and signal.c. */
+ * master/serve.h and signal.c. */
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
@@ -14,8 +14,8 @@
 #include "base/suggest.h"
 #include "base/version.h"
 #include "cmd/commands.h"
+#include "master/inherit.h"
 #include "pillion/module.h"
-#include "process/inherit.h"
 #include "process/signals.h"
 
 /* Where `make install` puts conf/ and modules/; the Makefile says. */
@@ -136,7 +136,7 @@ static int dump(const struct serve_options *serve)
     struct settings *settings;
     struct text out = {0};
 
-    struct conf_tree *tree = serve_configure(serve, &settings, &errors);
+    struct conf_tree *tree = generation_configure(serve, &settings, &errors);
     printable_print(stderr, bytes_of(text_string(&errors.text)));
     if (tree != NULL) {
         conf_tree_dump(tree, &out);

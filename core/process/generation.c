@@ -24,8 +24,8 @@
  * (net/conn_private.h), sizes are powers of two, and more arrives meanwhile. */
 #define BLOCKS_TO_MOVE 2u
 
-struct conf_tree *serve_configure(const struct serve_options *options, struct settings **settings,
-                                  struct conf_errors *errors)
+struct conf_tree *generation_configure(const struct serve_options *options,
+                                       struct settings **settings, struct conf_errors *errors)
 {
     struct conf_tree *tree = conf_tree_new(options->prefix);
     bool good = true;
@@ -192,7 +192,7 @@ struct generation *generation_build(const struct serve_options *options, uint64_
     generation->number = number;
     generation->users = 1;
     generation->log = -1;
-    generation->tree = serve_configure(options, &generation->settings, errors);
+    generation->tree = generation_configure(options, &generation->settings, errors);
     if (generation->tree == NULL) {
         free(generation);
         return NULL;

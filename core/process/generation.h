@@ -12,7 +12,7 @@
 #include "process/capacity.h"
 #include "process/preflight.h"
 #include "process/privilege.h"
-#include "process/serve.h"
+#include "process/serve_options.h"
 #include "rpc/board.h"
 
 /* A listener in a generation, and the server block that its connections belong to. */
@@ -52,6 +52,11 @@ struct generation_load {
     uint32_t records; /* connections: the most that one of them has, or may have until it leaves */
     uint32_t blocks;  /* likewise of their arenas */
 };
+
+/* Reads the configuration of `options` into a new tree and settings. NULL after an error, with the
+ * errors in `errors`. Free with conf_tree_free; the settings live in the tree. */
+struct conf_tree *generation_configure(const struct serve_options *options,
+                                       struct settings **settings, struct conf_errors *errors);
 
 /* Reads the configuration of `options` and seals its modules. NULL after an error, which is in
  * `errors`. The arenas are made large enough for `load` (or NULL: there is nothing). */

@@ -132,7 +132,7 @@ static_assert(sizeof(struct board_row) % BOARD_PAGE == 0, "rows begin at pages")
 #define BOARD_LAYOUT 4u /* raised whenever a structure here changes */
 #endif
 
-/* Whether a method is out of service (process/quarantine.c). */
+/* Whether a method is out of service (master/quarantine.c). */
 enum quarantined {
     QUARANTINED_NOT,
     QUARANTINED,

@@ -2,7 +2,7 @@
  * that takes over does not crash, and adopts only records that make sense.
  *
  * The input is laid over an arena's header, records or bytes, as a wild write would be; then every
- * record is taken over the way process/adopt.c does it: what was under way is answered or run
+ * record is taken over the way worker/adopt.c does it: what was under way is answered or run
  * again, what was received is handled, all of it is sent, and the connection is closed. */
 #include <stdlib.h>
 #include <string.h>

@@ -1,10 +1,10 @@
-/* Signs of life, as a matter of turns: see core/process/heartbeat.h. What the kernel says of a
+/* Signs of life, as a matter of turns: see core/master/heartbeat.h. What the kernel says of a
  * process is made up here (child_view is wrapped, tests.mk). */
 #include "unit.h"
 
 #include "base/clock.h"
+#include "master/heartbeat.h"
 #include "process/channel.h"
-#include "process/heartbeat.h"
 
 #define PACE NS_PER_S
 

@@ -19,9 +19,9 @@
 
 #include "base/log.h"
 #include "base/memory.h"
-#include "process/keeper.h"
-#include "process/master.h"
-#include "process/upgrade.h"
+#include "master/keeper.h"
+#include "master/master.h"
+#include "master/upgrade.h"
 
 #define FIRST_PID    5000000 /* above what pid_max can be (proc(5)): no process has it */
 #define CHILDREN_MAX 64

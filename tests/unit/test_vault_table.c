@@ -1,4 +1,4 @@
-/* What the vault's table promises: see core/process/vault_table.h. It is compared with a plain
+/* What the vault's table promises: see core/vault/vault_table.h. It is compared with a plain
  * array, and the descriptors are real ones, so that what is forgotten can be seen to be closed. */
 #include "unit.h"
 
@@ -10,8 +10,8 @@
 #include <unistd.h>
 
 #include "must.h"
-#include "process/vault_table.h"
 #include "sockets.h"
+#include "vault/vault_table.h"
 
 #define IDS     600u
 #define WORKERS 5u

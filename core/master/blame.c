@@ -1,0 +1,76 @@
+/* Whom a worker's death is put down to, in the master: what the log says, what is counted and what
+ * the quarantine hears. The worker's row of the board tells; see rpc/note.h and rpc/culprit.h for
+ * how it got there, and master.h. */
+#include <stdio.h>
+
+#include "base/log.h"
+#include "master/master.h"
+
+#define WORDS_MAX (BOARD_NAME_MAX + BOARD_MODULE_NAME_MAX + 64u)
+
+/* A worker of the binary before this one writes to a row that nobody reads; then nothing is noted.
+ */
+void worker_blame(const struct worker *worker, struct blame *blame)
+{
+    if (worker->row != NULL)
+        board_blame(master.board, worker->row, worker->hung, blame);
+    else
+        *blame = (struct blame){.method = BOARD_NO_METHOD, .marked = true};
+}
+
+/* What runs, as an operator would say it, with the module's name in front of it. */
+static const char *const duties[DUTIES] = {
+    [DUTY_NONE] = "what ran",
+    [DUTY_HANDLER] = "",
+    [DUTY_FILTER] = "a filter",
+    [DUTY_WORK] = "work in a thread",
+    [DUTY_DONE] = "what follows work in a thread",
+    [DUTY_TIMER] = "a timer",
+    [DUTY_WATCH] = "a watch",
+    [DUTY_CANCEL] = "an on_cancel",
+    [DUTY_POSTED] = "a posted call",
+    [DUTY_HOOK] = "a hook",
+    [DUTY_THREAD] = "a thread",
+};
+
+/* `"kv.get"`, `a timer of module redis`, `"kv.get" (a timer of module redis)`. */
+static void describe(const struct blame *blame, char text[WORDS_MAX])
+{
+    const char *of = blame->module[0] == '\0' ? "a module" : "module ";
+    char duty[BOARD_MODULE_NAME_MAX + 64];
+
+    snprintf(duty, sizeof(duty), "%s of %s%s", duties[blame->duty], of, blame->module);
+    if (blame->method == BOARD_NO_METHOD)
+        snprintf(text, WORDS_MAX, "%s", blame->duty == DUTY_HANDLER ? "a handler" : duty);
+    else if (blame->duty == DUTY_HANDLER)
+        snprintf(text, WORDS_MAX, "\"%s\"", master.board->names[blame->method]);
+    else
+        snprintf(text, WORDS_MAX, "\"%s\" (%s)", master.board->names[blame->method], duty);
+}
+
+void blame_death(const struct worker *worker, int status)
+{
+    struct blame blame;
+    char how[64], what[WORDS_MAX];
+
+    worker_blame(worker, &blame);
+    describe_status(status, how, sizeof(how));
+    counter_add(worker->hung || worker->pulse.dead ? &master.board->hangs : &master.board->crashes,
+                1);
+    if (worker->pulse.dead) /* which has been said; whoever stopped it is to blame */
+        return;
+    if (blame.duty == DUTY_NONE && !worker->hung) {
+        log_error("worker %u (pid %d) died with no method running: %s", worker->slot,
+                  (int)worker->pid, how);
+        return;
+    }
+    describe(&blame, what);
+    if (worker->hung)
+        log_error("worker %u (pid %d) was ended: %s ran for longer than it may (handler_timeout)",
+                  worker->slot, (int)worker->pid, what);
+    else
+        log_error("worker %u (pid %d) died while it ran %s: %s", worker->slot, (int)worker->pid,
+                  what, how);
+    if (blame.method != BOARD_NO_METHOD)
+        quarantine_count(blame.method, blame.duty == DUTY_FILTER);
+}

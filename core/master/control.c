@@ -1,0 +1,205 @@
+/* The control socket: `pillion -s` asks here and waits for the outcome. See master.h.
+ *
+ * One line comes in, a verb of signals.h. One answer goes out when it is done: "ok" or "failed" and
+ * a newline, then text for people, then the end. Only the server's user and root can reach it. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "base/descriptor.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "master/master.h"
+#include "net/unix_socket.h"
+
+#define BACKLOG 16
+
+static void client_free(struct control_client *client)
+{
+    for (struct control_client **at = &master.clients; *at != NULL; at = &(*at)->next) {
+        if (*at == client) {
+            *at = client->next;
+            break;
+        }
+    }
+    loop_unwatch(&master.loop, &client->watch);
+    close(client->watch.fd);
+    free(client);
+}
+
+/* Answers and closes. Answers are short and the socket's buffer is empty: one send takes it, or the
+ * client does not want it. */
+static void client_answer(struct control_client *client, bool good, const char *text)
+{
+    struct text answer = {0};
+
+    text_printf(&answer, "%s\n%s%s", good ? "ok" : "failed", text,
+                text[0] == '\0' || text[strlen(text) - 1] == '\n' ? "" : "\n");
+    if (send(client->watch.fd, answer.data, answer.size, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
+        log_debug("a control client did not wait for its answer");
+    text_free(&answer);
+    client_free(client);
+}
+
+void control_answer(enum order order, bool all, bool good, const char *text)
+{
+    struct control_client *next;
+
+    for (struct control_client *c = master.clients; c != NULL; c = next) {
+        next = c->next;
+        if (c->order == order && (all || !c->joined_next))
+            client_answer(c, good, text);
+    }
+}
+
+/* Carries the order out as soon as the line is whole. */
+static void client_look(struct control_client *client)
+{
+    char *end = strchr(client->line, '\n');
+
+    if (end == NULL) {
+        if (client->size == sizeof(client->line) - 1)
+            client_answer(client, false, "the verb is too long");
+        return;
+    }
+    *end = '\0';
+    const struct signal_row *row = signal_by_verb(client->line);
+    if (row == NULL) {
+        client_answer(client, false, "unknown verb");
+        return;
+    }
+    client->order = row->order;
+    log_notice("%s was asked for by the control socket", row->verb);
+    master_order(row->order, client);
+}
+
+static void client_ready(struct watch *watch, uint32_t events)
+{
+    struct control_client *client = container_of(watch, struct control_client, watch);
+
+    (void)events;
+    size_t room = sizeof(client->line) - 1 - client->size;
+    ssize_t got = recv(watch->fd, client->line + client->size, room, 0);
+    if (got < 0 && (errno == EAGAIN || errno == EINTR))
+        return;
+    if (got <= 0) { /* it does not wait any longer; what it asked for goes on */
+        client_free(client);
+        return;
+    }
+    if (client->order != ORDER_NONE)
+        return;
+    client->size += (size_t)got;
+    client->line[client->size] = '\0';
+    client_look(client);
+}
+
+/* Listens to whoever is connected by `fd`. NULL, with that closed, when it cannot be watched. */
+static struct control_client *client_new(int fd)
+{
+    struct control_client *client = must_zalloc(sizeof(*client));
+
+    if (!loop_watch(&master.loop, &client->watch, fd, EPOLLIN, client_ready)) {
+        close(fd);
+        free(client);
+        return NULL;
+    }
+    client->next = master.clients;
+    master.clients = client;
+    return client;
+}
+
+static void control_accept(struct watch *watch, uint32_t events)
+{
+    (void)events;
+    int fd = accept4(watch->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    if (fd < 0)
+        return;
+    descriptors_refuse(fd);
+    client_new(fd);
+}
+
+/* Gives up its place. Those who are connected stay. */
+static void control_leave(void)
+{
+    if (master.control_path == NULL)
+        return;
+    place_remove(master.control_path, master.control_file); /* while it is surely this server's */
+    loop_unwatch(&master.loop, &master.control);
+    if (master.control.fd >= 0)
+        close(master.control.fd);
+    free(master.control_path);
+    master.control_path = NULL;
+}
+
+static void control_take(int fd, const char *path, struct place_id file)
+{
+    char *copy = must_strdup(path); /* it may be the former's own */
+
+    control_leave();
+    master.control_path = copy;
+    master.control_file = file;
+    master.control = (struct watch){.fd = -1};
+    if (fd >= 0 && !loop_watch(&master.loop, &master.control, fd, EPOLLIN, control_accept)) {
+        log_error("cannot watch the control socket %s: errno %d", path, errno);
+        close(fd);
+    }
+}
+
+bool control_open(const char *path, struct error *error)
+{
+    struct place_id file;
+    bool taken;
+
+    if (strlen(path) >= sizeof(((struct sockaddr_un *)NULL)->sun_path))
+        return error_set(error, "the path of the control socket is too long: %s", path);
+    int fd = unix_listen(path, 0600, BACKLOG, &file, &taken, error);
+    if (fd < 0 && taken)
+        return error_set(error,
+                         "a server is running here already: it answers on %s (`pillion -s "
+                         "stop` ends it, `control PATH;` gives this one another place)",
+                         path);
+    if (fd < 0)
+        return error_prefix(error, "the control socket");
+    control_take(fd, path, file);
+    return true;
+}
+
+bool control_keep(struct error *error)
+{
+    if (place_same(place_id(master.control_path), master.control_file))
+        return true;
+    return control_open(master.control_path, error);
+}
+
+void control_resume(int fd, const char *path, struct place_id file)
+{
+    control_take(fd, path, file);
+}
+
+void control_resume_client(int fd, const char *said)
+{
+    struct control_client *client = client_new(fd);
+
+    if (client == NULL)
+        return;
+    if (said == NULL) { /* what it waits for now is the reload that ends the upgrade */
+        client->order = ORDER_RELOAD;
+        return;
+    }
+    snprintf(client->line, sizeof(client->line), "%s", said);
+    client->size = strlen(client->line);
+    client_look(client);
+}
+
+void control_close(void)
+{
+    control_leave();
+    control_answer(ORDER_STOP, true, true, "");
+    control_answer(ORDER_QUIT, true, true, "");
+    while (master.clients != NULL)
+        client_free(master.clients);
+}

@@ -1,0 +1,357 @@
+/* Connections on their way from workers that are gone to workers that serve. See master.h.
+ *
+ * A source is the arena of a worker that touches it no more: because it left for a reload, or
+ * because it died. One that left may keep some connections until their requests are answered; the
+ * source is then gone through again, as they follow. Each slot of the current generation takes its
+ * part of every source (adopt_rule in channel.h says which records those are), one source at a
+ * time, the newest first. Who dies while adopting becomes a source itself; what it had not finished
+ * stays pending for its slot, and records that it had taken are marked as taken. When every slot
+ * has had its part, the vault closes what is left: nobody wanted it. */
+#include <fcntl.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "master/keeper.h"
+#include "master/master.h"
+
+#define FULL_NS (100 * NS_PER_MS) /* until a worker that had no room is asked again */
+
+/* Which slots are to take a part. */
+static void plan(struct source *source)
+{
+    uint32_t slots = master.current->slots;
+
+    source->whole = false;
+    source->pending_count = 0;
+    for (uint32_t slot = 0; slot < WORKER_PROCESSES_MAX; slot++) {
+        source->pending[slot] = slot < slots && (source->slots != slots || source->slot == slot);
+        source->pending_count += source->pending[slot];
+    }
+}
+
+/* What a worker says of itself on the board, within reason. */
+static uint32_t worker_open(const struct worker *worker)
+{
+    uint32_t open = worker->row == NULL ? 0 : atomic_load(&worker->row->open);
+    uint32_t most = worker->generation->geometry.records;
+    return open < most ? open : most;
+}
+
+uint32_t handover_expected(uint32_t slot)
+{
+    uint32_t slots = master.current->slots;
+    uint64_t expected = 0;
+
+    for (const struct source *s = master.sources; s != NULL; s = s->next) {
+        if (s->pending[slot])
+            expected += s->pending_count == 1 ? s->open : s->open / slots + 1;
+    }
+    for (const struct worker *w = master.workers; w != NULL; w = w->next) {
+        if (w->probe || !w->served || w->released || w->staying || w->generation == master.current)
+            continue;
+        if (w->slots != slots)
+            expected += worker_open(w) / slots + 1;
+        else if (w->slot == slot)
+            expected += worker_open(w);
+    }
+    return expected < UINT32_MAX ? (uint32_t)expected : UINT32_MAX;
+}
+
+/* Once nothing more comes from others, room is kept for nothing. */
+static void expect_nothing(void)
+{
+    if (master.sources != NULL)
+        return;
+    for (const struct worker *w = master.workers; w != NULL; w = w->next) {
+        if (!w->probe && w->served && !w->released && !w->staying &&
+            w->generation != master.current)
+            return;
+    }
+    for (struct worker *w = master.workers; w != NULL; w = w->next) {
+        if (w->expecting && w->state == WORKER_SERVING)
+            outbox_tell(&w->out, MESSAGE_SERVE, 0, 0);
+        w->expecting = w->full = false;
+    }
+}
+
+/* Whoever plans to take something away from the server can see when it has its connections
+ * together. */
+static void show_pending(void)
+{
+    uint32_t count = 0;
+
+    for (const struct source *s = master.sources; s != NULL; s = s->next)
+        count++;
+    atomic_store_explicit(&master.board->handovers, count, memory_order_relaxed);
+}
+
+static struct source *source_find(uint32_t serial)
+{
+    struct source *source = master.sources;
+    while (source != NULL && source->serial != serial)
+        source = source->next;
+    return source;
+}
+
+static struct source *source_new(struct worker *worker)
+{
+    struct source *source = must_zalloc(sizeof(*source));
+
+    source->serial = worker->serial;
+    source->arena = fcntl(worker->arena, F_DUPFD_CLOEXEC, 0);
+    if (!worker->generation->former) /* whose arenas may have another layout */
+        arena_mend(source->arena, &worker->generation->geometry, worker->serial);
+    source->slot = worker->slot;
+    source->slots = worker->slots;
+    source->open = worker_open(worker);
+    source->since_ns = clock_ns();
+    source->next = master.sources;
+    master.sources = source;
+    show_pending();
+    plan(source);
+    return source;
+}
+
+void handover_add(struct worker *worker, bool all)
+{
+    struct source *source = source_find(worker->serial);
+
+    if (source == NULL)
+        source = source_new(worker);
+    else
+        source->again = true; /* some slots may have looked already */
+    source->hung = worker->hung || worker->pulse.dead;
+    worker_blame(worker, &source->blame);
+    source->partial = !all;
+    worker->staying = !all;
+    worker->released = all;
+    if (all) {
+        close(worker->arena);
+        worker->arena = -1;
+    }
+    log_debug("worker process %u has let go of %s (slot %u of %u)", source->serial,
+              all ? "all" : "a part", source->slot, source->slots);
+    handover_advance();
+}
+
+bool handover_awaits(uint32_t serial)
+{
+    return source_find(serial) != NULL;
+}
+
+void handover_again(const struct worker *worker)
+{
+    if (handover_awaits(worker->serial))
+        handover_advance();
+    else
+        handover_retire(worker->serial);
+}
+
+/* A serving worker in another slot, or NULL. */
+static struct worker *other_worker(uint32_t slot)
+{
+    for (uint32_t other = 0; other < master.current->slots; other++) {
+        struct worker *worker = other == slot ? NULL : worker_of_slot(other);
+        if (worker != NULL)
+            return worker;
+    }
+    return NULL;
+}
+
+void handover_redirect(uint32_t slot)
+{
+    struct worker *other = other_worker(slot);
+
+    if (other == NULL)
+        return;
+    for (struct source *s = master.sources; s != NULL; s = s->next) {
+        /* Only whole sources: of one that was split, each slot's part is its own. */
+        if (s->slots != master.current->slots || !s->pending[slot])
+            continue;
+        s->pending[slot] = false;
+        s->pending[other->slot] = true;
+        s->whole = true;
+    }
+    handover_advance();
+}
+
+void handover_retire(uint32_t serial)
+{
+    master.retired =
+        must_realloc(master.retired, (master.retired_count + 1) * sizeof(*master.retired));
+    master.retired[master.retired_count++] = serial;
+    /* A worker that died while it adopted owns, in the vault, sockets whose records are still in
+     * another source: nothing may be closed before every source is finished. */
+    if (master.sources != NULL)
+        return;
+    for (size_t i = 0; i < master.retired_count; i++)
+        vaults_tell(MESSAGE_RETIRE, master.retired[i]);
+    master.retired_count = 0;
+}
+
+/* One that has left keeps its descriptors until then. */
+static void tell_taken(uint32_t serial)
+{
+    for (const struct worker *w = master.workers; w != NULL; w = w->next) {
+        if (w->serial == serial && !w->probe && !w->died)
+            channel_tell(w->channel.fd, MESSAGE_TAKEN, serial, 0);
+    }
+}
+
+static void source_finish(struct source *source)
+{
+    if (source->again) {
+        source->again = false;
+        plan(source);
+        return;
+    }
+    for (struct source **at = &master.sources; *at != NULL; at = &(*at)->next) {
+        if (*at == source) {
+            *at = source->next;
+            break;
+        }
+    }
+    show_pending();
+    log_debug("worker process %u has nothing left to take over%s", source->serial,
+              source->partial ? " for now" : "");
+    if (!source->partial) {
+        tell_taken(source->serial);
+        handover_retire(source->serial);
+    }
+    if (source->taken > 0)
+        log_info("%u connections of worker %u were taken over in %.1f ms", source->taken,
+                 source->slot, (double)(clock_ns() - source->since_ns) / (double)NS_PER_MS);
+    close(source->arena);
+    free(source);
+}
+
+/* True while a worker that was told to leave, but is not gone, is still taking records over from
+ * the source: until it lets go, what it has taken is not final. */
+static bool still_adopted(const struct source *source)
+{
+    for (const struct worker *w = master.workers; w != NULL; w = w->next) {
+        if (w->adopting && w->adopting_serial == source->serial && w->state == WORKER_LEAVING &&
+            !w->released && !w->staying)
+            return true;
+    }
+    return false;
+}
+
+/* True while somebody takes records over from the source. */
+static bool is_adopted(const struct source *source)
+{
+    for (const struct worker *w = master.workers; w != NULL; w = w->next) {
+        if (w->adopting && w->adopting_serial == source->serial && !w->died)
+            return true;
+    }
+    return false;
+}
+
+/* Offers the newest pending source to a slot. Of a whole one nobody has a part of his own. */
+static void offer(struct worker *worker)
+{
+    for (struct source *s = master.sources; s != NULL; s = s->next) {
+        if (!s->pending[worker->slot] || still_adopted(s) || (s->whole && is_adopted(s)))
+            continue;
+        struct message message = {
+            .type = MESSAGE_ADOPT,
+            .serial = s->serial,
+            .adopt = {.slot = s->slot,
+                      .slots = s->slots,
+                      .part = worker->slot,
+                      .parts = master.current->slots},
+        };
+        if (s->whole)
+            message.adopt = (struct adopt_rule){.slots = 1, .parts = 1};
+        message.adopt.partial = s->partial;
+        message.adopt.hung = s->hung;
+        if (!s->blame.marked) {
+            message.count = ADOPT_IDS;
+            message.ids[ADOPT_CONNECTION] = s->blame.connection;
+            message.ids[ADOPT_PLACE] = s->blame.place;
+        }
+        if (outbox_send(&worker->out, &message, s->arena)) {
+            worker->adopting = true;
+            worker->adopting_serial = s->serial;
+            log_debug("worker process %u adopts from %u", worker->serial, s->serial);
+        }
+        return;
+    }
+}
+
+void handover_advance(void)
+{
+    if (master.current == NULL)
+        return;
+    expect_nothing();
+    if (master.sources == NULL)
+        return;
+    for (uint32_t slot = 0; slot < master.current->slots; slot++) {
+        struct worker *worker = worker_of_slot(slot);
+        if (worker != NULL && !worker->adopting && !worker->full)
+            offer(worker);
+    }
+}
+
+void handover_done(struct worker *worker, uint64_t serial, uint32_t count)
+{
+    worker->adopting = false;
+    log_debug("worker process %u has adopted %u from %llu", worker->serial, count,
+              (unsigned long long)serial);
+    for (struct source *s = master.sources; s != NULL; s = s->next) {
+        if (s->serial != serial)
+            continue;
+        s->taken += count;
+        /* One that is leaving took what it could; the plan is another one now. */
+        if (worker->state == WORKER_SERVING && s->pending[worker->slot]) {
+            s->pending[worker->slot] = false;
+            s->pending_count--;
+        }
+        if (s->pending_count == 0)
+            source_finish(s);
+        break;
+    }
+    handover_advance();
+}
+
+/* Looks again for whoever has room now. */
+static void look_again(struct timer *timer)
+{
+    (void)timer;
+    for (struct worker *w = master.workers; w != NULL; w = w->next)
+        w->full = false;
+    handover_advance();
+}
+
+void handover_full(struct worker *worker, uint64_t serial, uint32_t count)
+{
+    struct source *source = source_find((uint32_t)serial);
+
+    worker->adopting = false;
+    worker->full = true;
+    if (source != NULL) {
+        source->taken += count;
+        /* Whoever takes the rest takes what was this one's part, too. */
+        for (uint32_t slot = 0; slot < master.current->slots; slot++) {
+            const struct worker *other = worker_of_slot(slot);
+            if (source->pending[slot] || other == NULL || other->full)
+                continue;
+            source->pending[slot] = true;
+            source->pending_count++;
+        }
+        source->whole = true;
+    }
+    timer_set(&master.loop, &master.handover_again, FULL_NS, look_again);
+    handover_advance();
+}
+
+void handover_replan(void)
+{
+    for (struct source *s = master.sources; s != NULL; s = s->next)
+        plan(s);
+    show_pending();
+    handover_advance();
+}

@@ -1,0 +1,280 @@
+/* From one binary to the next. See inherit.h. */
+#include "master/inherit.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/log_file.h"
+#include "base/memory.h"
+#include "base/sink.h"
+#include "master/upgrade.h"
+#include "process/zones.h"
+
+static const char *words(const cJSON *object, const char *name)
+{
+    return cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(object, name));
+}
+
+static double number(const cJSON *object, const char *name, double missing)
+{
+    const cJSON *item = cJSON_GetObjectItemCaseSensitive(object, name);
+    return cJSON_IsNumber(item) ? item->valuedouble : missing;
+}
+
+static bool truth(const cJSON *object, const char *name)
+{
+    return cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(object, name));
+}
+
+/* ---- Writing ---- */
+
+static void write_statements(cJSON *state, const char *name, const struct conf_tree *tree,
+                             bool overrides)
+{
+    struct text text = {0};
+
+    conf_tree_write(tree, overrides, &text);
+    cJSON_AddStringToObject(state, name, text_string(&text));
+    text_free(&text);
+}
+
+void inherit_write(cJSON *state, const struct generation *generation,
+                   const struct serve_options *options)
+{
+    cJSON_AddStringToObject(state, "prefix", options->prefix);
+    cJSON_AddNumberToObject(state, "log", log_descriptor() > STDERR_FILENO ? log_descriptor() : -1);
+    cJSON *identity = cJSON_AddObjectToObject(state, "identity");
+    cJSON_AddBoolToObject(identity, "change", generation->identity.change);
+    cJSON_AddStringToObject(identity, "name", generation->identity.name);
+    cJSON_AddNumberToObject(identity, "user", generation->identity.user);
+    cJSON_AddNumberToObject(identity, "group", generation->identity.group);
+    if (generation->resumed) /* it was inherited itself, and not as a whole */
+        return;
+    cJSON_AddNumberToObject(state, "current", (double)generation->number);
+    cJSON_AddNumberToObject(state, "records", generation->geometry.records);
+    cJSON_AddNumberToObject(state, "blocks", generation->geometry.blocks);
+    write_statements(state, "directives", generation->tree, true);
+    write_statements(state, "configuration", generation->tree, false);
+    cJSON *listening = cJSON_AddArrayToObject(state, "listening");
+    for (size_t i = 0; i < generation->listener_count; i++) {
+        const struct generation_listener *l = &generation->listeners[i];
+        cJSON *item = cJSON_CreateObject();
+        cJSON_AddNumberToObject(item, "listener", l->listener->id);
+        cJSON_AddNumberToObject(item, "server", l->server->index);
+        cJSON_AddNumberToObject(item, "backlog", l->backlog);
+        cJSON_AddNumberToObject(item, "count", l->count);
+        cJSON_AddBoolToObject(item, "reuseport", l->reuseport);
+        cJSON_AddItemToArray(listening, item);
+    }
+    cJSON *list = cJSON_AddArrayToObject(state, "modules");
+    for (size_t i = 0; i < generation->source_count; i++) {
+        cJSON *item = cJSON_CreateObject();
+        cJSON_AddStringToObject(item, "path", generation->sources[i].settings->path);
+        cJSON_AddNumberToObject(item, "fd", generation->sources[i].fd);
+        cJSON_AddItemToArray(list, item);
+    }
+}
+
+static void keep_open(int fd, bool keep)
+{
+    if (fd > STDERR_FILENO)
+        fcntl(fd, F_SETFD, keep ? 0 : FD_CLOEXEC);
+}
+
+void inherit_keep_open(const struct generation *generation, bool keep)
+{
+    for (size_t i = 0; i < generation->source_count; i++)
+        keep_open(generation->sources[i].fd, keep);
+    keep_open(log_descriptor(), keep);
+}
+
+/* ---- Reading ---- */
+
+bool inherit_prefix(char *prefix, size_t size)
+{
+    struct error error;
+    cJSON *state = upgrade_state(-1, &error);
+    const char *path = state == NULL ? NULL : words(state, "prefix");
+    bool known = path != NULL && strlen(path) < size;
+
+    if (known)
+        snprintf(prefix, size, "%s", path);
+    cJSON_Delete(state);
+    return known;
+}
+
+/* The configuration that was in use. NULL when it is not to be had. */
+static struct conf_tree *former_configuration(const cJSON *state, const char *prefix,
+                                              struct settings **settings)
+{
+    const char *directives = words(state, "directives"), *text = words(state, "configuration");
+    struct conf_errors errors = {0};
+    struct conf_tree *tree = conf_tree_new(prefix);
+
+    *settings = pool_must_zalloc(&tree->pool, sizeof(**settings));
+    bool good =
+        directives != NULL && text != NULL &&
+        conf_tree_add_text(tree, "-g", bytes_of(directives), true, &errors) &&
+        conf_tree_add_text(tree, "the configuration in use", bytes_of(text), false, &errors) &&
+        settings_read(tree, *settings, &errors);
+    if (errors.count > 0) {
+        log_warn("this binary does not understand the configuration that is in use:");
+        log_error_lines(text_string(&errors.text));
+    }
+    conf_errors_free(&errors);
+    if (good)
+        return tree;
+    conf_tree_free(tree);
+    return NULL;
+}
+
+/* Of the file, whatever can be read there: the defaults stand for what cannot. */
+static struct conf_tree *any_configuration(const struct serve_options *options,
+                                           struct settings **settings)
+{
+    struct conf_errors errors = {0};
+    struct conf_tree *tree = generation_configure(options, settings, &errors);
+
+    if (tree == NULL) {
+        log_error("the configuration has errors; the workers of the former binary serve on");
+        log_error_lines(text_string(&errors.text));
+        tree = conf_tree_new(options->prefix);
+        *settings = pool_must_zalloc(&tree->pool, sizeof(**settings));
+        settings_read(tree, *settings, &errors);
+    }
+    conf_errors_free(&errors);
+    return tree;
+}
+
+static bool read_identity(const cJSON *state, const struct settings *settings,
+                          struct identity *identity)
+{
+    const cJSON *item = cJSON_GetObjectItemCaseSensitive(state, "identity");
+    const char *name = words(item, "name");
+    struct error error;
+
+    if (name != NULL && strlen(name) < sizeof(identity->name)) {
+        identity->change = truth(item, "change");
+        identity->user = (uid_t)number(item, "user", 0);
+        identity->group = (gid_t)number(item, "group", 0);
+        snprintf(identity->name, sizeof(identity->name), "%s", name);
+        return true;
+    }
+    if (identity_resolve(settings, identity, &error))
+        return true;
+    log_error("%s", error.text);
+    /* Nobody is better than root: a child that is to become this user ends. */
+    *identity = (struct identity){.change = true, .user = (uid_t)-1, .group = (gid_t)-1};
+    return false;
+}
+
+struct conf_tree *inherit_configuration(const cJSON *state, const struct serve_options *options,
+                                        struct settings **settings)
+{
+    int log = (int)number(state, "log", -1);
+    struct identity identity;
+    struct error error;
+
+    if (log > STDERR_FILENO) {
+        keep_open(log, false);
+        log_adopt(log);
+    }
+    struct conf_tree *tree = former_configuration(state, options->prefix, settings);
+    if (tree == NULL)
+        tree = any_configuration(options, settings);
+    sink_own(STDOUT_FILENO);
+    sink_own(STDERR_FILENO);
+    if (read_identity(state, *settings, &identity))
+        log_file_distrust(identity.user);
+    if (log > STDERR_FILENO) /* it is that file, whatever is at its path by now */
+        log_use(&(*settings)->log, -1);
+    else if (!log_open(&(*settings)->log, &error))
+        log_error("%s; the log stays where it was", error.text);
+    return tree;
+}
+
+/* The sealed modules, which are named in the order of the configuration. */
+static bool read_modules(const cJSON *state, struct generation *generation)
+{
+    const cJSON *item = cJSON_GetObjectItemCaseSensitive(state, "modules");
+    size_t count = 0;
+
+    for (struct module_settings *m = generation->settings->modules; m != NULL; m = m->next)
+        count++;
+    if (!cJSON_IsArray(item) || (size_t)cJSON_GetArraySize(item) != count)
+        return false;
+    generation->sources = must_zalloc(count * sizeof(*generation->sources));
+    generation->source_count = count;
+    item = item->child;
+    for (struct module_settings *m = generation->settings->modules; m != NULL;
+         m = m->next, item = item->next) {
+        const char *path = words(item, "path");
+        int fd = (int)number(item, "fd", -1);
+        generation->sources[m->index] = (struct module_source){.settings = m, .fd = fd};
+        keep_open(fd, false);
+        if (path == NULL || strcmp(path, m->path) != 0)
+            return false;
+    }
+    return true;
+}
+
+static const struct server_settings *server_of(const struct settings *settings, double index)
+{
+    const struct server_settings *server = settings->servers;
+    while (server != NULL && (double)server->index != index)
+        server = server->next;
+    return server;
+}
+
+static bool read_listening(const cJSON *state, const struct listeners *listeners,
+                           struct generation *generation)
+{
+    const cJSON *list = cJSON_GetObjectItemCaseSensitive(state, "listening"), *item;
+    size_t count = cJSON_IsArray(list) ? (size_t)cJSON_GetArraySize(list) : 0;
+
+    generation->listeners = must_zalloc(count * sizeof(*generation->listeners));
+    cJSON_ArrayForEach(item, list)
+    {
+        struct listener *listener = listeners->first;
+        while (listener != NULL && (double)listener->id != number(item, "listener", -1))
+            listener = listener->next;
+        const struct server_settings *server =
+            server_of(generation->settings, number(item, "server", -1));
+        if (listener == NULL || server == NULL)
+            return false;
+        listener->users++;
+        generation->listeners[generation->listener_count++] = (struct generation_listener){
+            .listener = listener,
+            .server = server,
+            .backlog = (int)number(item, "backlog", 0),
+            .count = (uint32_t)number(item, "count", 0),
+            .reuseport = truth(item, "reuseport"),
+        };
+    }
+    return count > 0;
+}
+
+bool inherit_generation(const cJSON *state, const struct settings *settings, const char *prefix,
+                        const struct listeners *listeners, struct generation *generation)
+{
+    struct conf_errors errors = {0};
+
+    bool known = read_identity(state, settings, &generation->identity);
+    generation->tree = former_configuration(state, prefix, &generation->settings);
+    if (generation->tree == NULL)
+        return false;
+    generation->geometry.records = (uint32_t)number(state, "records", 0);
+    generation->geometry.blocks = (uint32_t)number(state, "blocks", 0);
+    bool good = known && generation->geometry.records > 0 && read_modules(state, generation) &&
+                read_listening(state, listeners, generation) &&
+                zones_make(generation->settings, &errors);
+    if (!good)
+        log_warn("workers that die are not replaced before a reload%s%s",
+                 errors.count > 0 ? ": " : "", text_string(&errors.text));
+    conf_errors_free(&errors);
+    return good;
+}

@@ -1,0 +1,519 @@
+/* The vaults' seats, in the master. See keeper.h. */
+#include "master/keeper.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/descriptor.h"
+#include "base/log.h"
+#include "process/outbox.h"
+#include "vault/vault.h"
+
+#define QUICK_NS   NS_PER_S
+#define BACKOFF_NS (100 * NS_PER_MS)
+#define FINISH_NS  NS_PER_S
+
+struct vault_seat {
+    struct watch watch; /* the channel */
+    struct outbox out;
+    struct timer respawn, reach;
+    pid_t pid; /* 0: nobody is in it */
+    uint32_t quick_deaths;
+    uint64_t started_ns; /* names the process in MESSAGE_VAULT */
+    uint32_t held;       /* sockets, as it has said */
+    uint64_t refused;
+    struct pulse pulse;
+    bool surplus; /* it was told to end when it is empty */
+};
+
+static struct vault_seat seats[VAULT_PROCESSES_MAX];
+static uint32_t seats_used; /* those from here on never had a vault */
+
+static uint32_t seat_number(const struct vault_seat *seat)
+{
+    return (uint32_t)(seat - seats);
+}
+
+/* How many seats there shall be: as many as the generation that serves and the next one use. */
+static uint32_t seats_wanted(void)
+{
+    uint32_t current = master.current == NULL ? 0 : master.current->capacity.vaults;
+    uint32_t next = master.next == NULL ? 0 : master.next->capacity.vaults;
+    return current > next ? current : next;
+}
+
+/* ---- A seat's process ---- */
+
+static void show_vault(struct vault_seat *seat, struct worker *worker);
+static void vault_respawn(struct timer *timer);
+
+/* Tries again to make channels to those that the vault had no descriptor for. */
+static void reach_again(struct timer *timer)
+{
+    struct vault_seat *seat = container_of(timer, struct vault_seat, reach);
+
+    for (struct worker *w = master.workers; w != NULL; w = w->next) {
+        bool was = w->unreached;
+        w->unreached = false;
+        if (was && !w->died)
+            show_vault(seat, w);
+    }
+}
+
+static void reach_later(struct vault_seat *seat, struct worker *worker)
+{
+    worker->unreached = true;
+    if (seat->reach.place == 0)
+        timer_set(&master.loop, &seat->reach, BACKOFF_NS, reach_again);
+}
+
+/* The vault has no descriptor left for a worker's channel. That worker could not take anything over
+ * from it: before it serves, its generation has failed. */
+static void unreached(struct vault_seat *seat, uint64_t serial)
+{
+    char text[256];
+    struct worker *worker = master.workers;
+
+    while (worker != NULL && (worker->probe || worker->serial != serial))
+        worker = worker->next;
+    if (worker == NULL)
+        return;
+    if (worker->generation == master.next) {
+        snprintf(
+            text, sizeof(text),
+            "vault %u has no descriptor left for the channel of another worker, which could "
+            "not take over what it holds; raise the limit on open files (worker_rlimit_nofile) "
+            "or vault_processes\n",
+            seat_number(seat));
+        reload_fail(text);
+        return;
+    }
+    reach_later(seat, worker);
+}
+
+/* What the vault says that it has. */
+static void reported(struct vault_seat *seat, const struct message *message)
+{
+    struct board_vault *shown = &master.board->vaults[seat_number(seat)];
+
+    seat->held = (uint32_t)message->number;
+    atomic_store(&shown->held, seat->held);
+    if (message->ids[0] > seat->refused)
+        counter_add(&shown->refused, message->ids[0] - seat->refused);
+    seat->refused = message->ids[0];
+}
+
+static void vault_speaks(struct watch *watch, uint32_t events)
+{
+    struct vault_seat *seat = container_of(watch, struct vault_seat, watch);
+    struct message message;
+    int fds[CHANNEL_FDS_MAX];
+    uint32_t fd_count;
+
+    (void)events;
+    while (watch->index != 0) {
+        switch (channel_receive(watch->fd, &message, fds, &fd_count)) {
+        case CHANNEL_MESSAGE:
+            for (uint32_t i = 0; i < fd_count; i++)
+                descriptor_close(fds[i]);
+            if (message.type == MESSAGE_UNREACHED)
+                unreached(seat, message.serial);
+            else if (message.type == MESSAGE_HELD && message.count == 1)
+                reported(seat, &message);
+            else if (message.type == MESSAGE_ALIVE)
+                heartbeat_heard(&seat->pulse, message.serial);
+            break;
+        case CHANNEL_EMPTY:
+            reload_look();
+            return;
+        case CHANNEL_CLOSED: /* SIGCHLD tells the rest */
+            loop_unwatch(&master.loop, watch);
+            return;
+        }
+    }
+}
+
+/* `beats`: it answers MESSAGE_BEAT. */
+static void seat_fill(struct vault_seat *seat, pid_t pid, int channel, bool beats)
+{
+    seat->pid = pid;
+    seat->started_ns = clock_ns();
+    seat->pulse = (struct pulse){.known = beats};
+    seat->surplus = false;
+    seat->held = 0;
+    seat->refused = 0;
+    seat->out = (struct outbox){.loop = &master.loop, .channel = channel};
+    seat->watch.fd = channel;
+    if (!loop_watch(&master.loop, &seat->watch, channel, EPOLLIN, vault_speaks))
+        log_error("cannot watch the channel of vault %u: errno %d", seat_number(seat), errno);
+    if (seat_number(seat) >= seats_used)
+        seats_used = seat_number(seat) + 1;
+}
+
+static void vault_introduce(struct vault_seat *seat);
+
+static bool vault_spawn(struct vault_seat *seat, struct error *error)
+{
+    const struct generation *generation = master.current == NULL ? master.next : master.current;
+    struct vault_start start = {
+        .seat = seat_number(seat),
+        .identity = &generation->identity,
+        .files = generation->capacity.vault_files,
+        .limit = generation->capacity.vault_room,
+        .master = master.pid,
+    };
+    int pair[2];
+
+    if (!channel_pair(pair, error))
+        return false;
+    start.channel = pair[1];
+    pid_t pid = fork();
+    if (pid == 0)
+        vault_main(&start);
+    close(pair[1]);
+    if (pid < 0) {
+        error_errno(error, "cannot start a vault");
+        close(pair[0]);
+        return false;
+    }
+    seat_fill(seat, pid, pair[0], true);
+    vault_introduce(seat);
+    if (master.phase == RELOAD_CONFIRMING)
+        channel_tell(seat->watch.fd, MESSAGE_BEAT, master.confirm, 0);
+    return true;
+}
+
+bool vaults_start(uint32_t count, struct error *error)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        if (seats[i].pid == 0 && seats[i].respawn.place == 0 && !vault_spawn(&seats[i], error)) {
+            if (master.current != NULL) /* what serves needs it, whatever is to come */
+                timer_set(&master.loop, &seats[i].respawn, BACKOFF_NS, vault_respawn);
+            return false;
+        }
+        /* It may be ending already: `surplus` stays, so that its end is none of the bad ones. */
+        if (seats[i].surplus)
+            outbox_tell(&seats[i].out, MESSAGE_SURPLUS, 0, 0);
+    }
+    return true;
+}
+
+static void vault_respawn(struct timer *timer)
+{
+    struct vault_seat *seat = container_of(timer, struct vault_seat, respawn);
+    struct error error;
+
+    if (master.mode != MASTER_RUNNING)
+        return;
+    if (vault_spawn(seat, &error)) {
+        vaults_sweep();
+        return;
+    }
+    log_error("%s; trying again", error.text);
+    timer_set(&master.loop, &seat->respawn, BACKOFF_NS, vault_respawn);
+}
+
+static void vault_gone(struct vault_seat *seat, int status)
+{
+    char how[64], which[64] = "";
+
+    loop_unwatch(&master.loop, &seat->watch);
+    timer_cancel(&master.loop, &seat->reach);
+    outbox_clear(&seat->out);
+    close(seat->watch.fd);
+    seat->pid = 0;
+    atomic_store(&master.board->vaults[seat_number(seat)].held, 0);
+    if (master.mode != MASTER_RUNNING)
+        return;
+    if (seat->surplus && status == 0) {
+        log_info("vault %u was not needed any more and has ended", seat_number(seat));
+        if (seat_number(seat) < seats_wanted())
+            vault_respawn(&seat->respawn);
+        return;
+    }
+    describe_status(status, how, sizeof(how));
+    counter_add(&master.board->vault_restarts, 1);
+    if (seats_used > 1)
+        snprintf(which, sizeof(which), ", number %u of %u", seat_number(seat), seats_used);
+    log_error("the vault ended (%s)%s: another is started, and the workers hand their sockets over "
+              "to it",
+              how, which);
+    bool quick = clock_ns() - seat->started_ns < QUICK_NS;
+    seat->quick_deaths = quick ? seat->quick_deaths + 1 : 0;
+    if (seat->quick_deaths > 2)
+        timer_set(&master.loop, &seat->respawn, BACKOFF_NS, vault_respawn);
+    else
+        vault_respawn(&seat->respawn);
+}
+
+static struct vault_seat *seat_of(pid_t pid)
+{
+    for (uint32_t i = 0; i < seats_used; i++) {
+        if (seats[i].pid == pid)
+            return &seats[i];
+    }
+    return NULL;
+}
+
+bool vault_is(pid_t pid)
+{
+    return seat_of(pid) != NULL;
+}
+
+bool vault_reaped(pid_t pid, int status)
+{
+    struct vault_seat *seat = seat_of(pid);
+
+    if (seat == NULL)
+        return false;
+    vault_gone(seat, status);
+    return true;
+}
+
+void vaults_end(void)
+{
+    for (uint32_t i = 0; i < seats_used; i++) {
+        if (seats[i].pid != 0)
+            kill(seats[i].pid, SIGKILL);
+    }
+}
+
+/* ---- Workers and vaults ---- */
+
+/* A channel between the vault and the worker: the worker's end, or -1. */
+static int vault_connect(struct vault_seat *seat, struct worker *worker)
+{
+    struct message message = {.type = MESSAGE_WORKER, .serial = worker->serial};
+    struct error error;
+    int pair[2];
+
+    if (seat->pid == 0)
+        return -1;
+    if (!channel_pair(pair, &error)) {
+        log_error("%s; trying again", error.text);
+        reach_later(seat, worker);
+        return -1;
+    }
+    bool sent = outbox_send(&seat->out, &message, pair[0]);
+    close(pair[0]);
+    if (sent)
+        return pair[1];
+    if (errno != EPIPE && errno != ECONNRESET) /* its end is told otherwise */
+        reach_later(seat, worker);
+    close(pair[1]);
+    return -1;
+}
+
+void vaults_connect(struct worker *worker, int *channels)
+{
+    for (uint32_t i = 0; i < VAULT_PROCESSES_MAX; i++)
+        channels[i] = i < seats_used ? vault_connect(&seats[i], worker) : -1;
+}
+
+void vaults_tell(enum message_type type, uint32_t serial)
+{
+    for (uint32_t i = 0; i < seats_used; i++) {
+        if (seats[i].pid != 0)
+            outbox_tell(&seats[i].out, type, serial, 0);
+    }
+}
+
+void vaults_released(const struct worker *worker, const struct message *message)
+{
+    for (uint32_t i = 0; i < seats_used; i++) {
+        /* Workers of earlier versions know one seat. Those of the first name themselves. */
+        uint64_t known = i < message->count ? message->ids[i] : i == 0 ? message->serial : 0;
+        bool same = worker->vaults[i] == 0 || worker->vaults[i] == known ||
+                    (i == 0 && worker->serial == message->serial);
+        /* A new vault waits: the worker will hand over to it, and say so. */
+        if (seats[i].pid != 0 && same)
+            outbox_tell(&seats[i].out, MESSAGE_DEAD, worker->serial, 0);
+    }
+}
+
+static void show_vault(struct vault_seat *seat, struct worker *worker)
+{
+    struct message message = {
+        .type = MESSAGE_VAULT, .serial = seat->started_ns, .number = seat_number(seat)};
+    int channel = vault_connect(seat, worker);
+
+    if (channel < 0)
+        return;
+    if (outbox_send(&worker->out, &message, channel))
+        worker->vaults[seat_number(seat)] = message.serial;
+    close(channel);
+}
+
+/* Shows every worker the way to a new vault; each hands its sockets over again. Those that leave
+ * come first: the vault must know whom to wait for before it is asked for what they have let go of.
+ */
+static void vault_introduce(struct vault_seat *seat)
+{
+    for (struct worker *w = master.workers; w != NULL; w = w->next) {
+        if (!w->probe && !w->died && w->state == WORKER_LEAVING &&
+            (!w->released || handover_awaits(w->serial)))
+            show_vault(seat, w);
+    }
+    for (struct worker *w = master.workers; w != NULL; w = w->next) {
+        if (!w->probe && w->state != WORKER_LEAVING)
+            show_vault(seat, w);
+    }
+}
+
+void vaults_sweep(void)
+{
+    uint32_t wanted = seats_wanted();
+
+    if (master.mode != MASTER_RUNNING || master.current == NULL || master.current->resumed)
+        return;
+    for (const struct worker *w = master.workers; w != NULL; w = w->next) {
+        if (!w->probe && w->generation != master.current)
+            return; /* it may use more seats */
+    }
+    for (uint32_t i = wanted; i < seats_used; i++) {
+        if (seats[i].pid != 0 && !seats[i].surplus)
+            seats[i].surplus = outbox_tell(&seats[i].out, MESSAGE_SURPLUS, 0, 1);
+    }
+}
+
+bool vaults_reopen(void)
+{
+    struct message message = {.type = MESSAGE_LOG};
+    int fd = log_descriptor();
+    bool good = true;
+
+    for (uint32_t i = 0; fd > STDERR_FILENO && i < seats_used; i++) {
+        if (seats[i].pid != 0 && !outbox_send(&seats[i].out, &message, fd) && errno != EPIPE)
+            good = false;
+    }
+    return good;
+}
+
+/* ---- Signs of life ---- */
+
+bool vaults_turn(uint64_t serial)
+{
+    bool silent = false;
+
+    for (uint32_t i = 0; i < seats_used; i++) {
+        struct vault_seat *seat = &seats[i];
+        if (seat->pid == 0) {
+            silent |= i < seats_wanted();
+            continue;
+        }
+        if (!heartbeat_turn(&seat->pulse, seat->pid, seat->watch.fd, serial, false, false)) {
+            log_error("the vault (pid %d) gives no sign of life (heartbeat_timeout): it is ended "
+                      "and replaced",
+                      (int)seat->pid);
+            kill(seat->pid, SIGKILL);
+        }
+        silent |= seat->pulse.silence > 0;
+    }
+    return silent;
+}
+
+void vaults_ask(uint64_t serial)
+{
+    for (uint32_t i = 0; i < seats_used; i++) {
+        if (seats[i].pid != 0 && seats[i].pulse.known)
+            channel_tell(seats[i].watch.fd, MESSAGE_BEAT, serial, 0);
+    }
+}
+
+bool vaults_heard(uint64_t serial, uint32_t *seat)
+{
+    for (*seat = 0; *seat < seats_used || *seat < seats_wanted(); ++*seat) {
+        const struct vault_seat *s = &seats[*seat];
+        bool missing = s->pid == 0 && *seat < seats_wanted();
+        if (missing || (s->pid != 0 && s->pulse.known && s->pulse.heard < serial))
+            return false;
+    }
+    return true;
+}
+
+/* ---- Upgrade ---- */
+
+uint32_t vaults_beyond_first(void)
+{
+    uint32_t sum = 0;
+
+    for (uint32_t i = 1; i < seats_used; i++) {
+        if (seats[i].pid != 0)
+            sum += seats[i].held;
+    }
+    return sum;
+}
+
+void vaults_write(cJSON *state)
+{
+    cJSON *list = cJSON_AddArrayToObject(state, "vaults");
+
+    /* The first seat as every version has known it. */
+    cJSON_AddNumberToObject(state, "vault", seats[0].pid == 0 ? -1 : seats[0].watch.fd);
+    cJSON_AddNumberToObject(state, "vault_pid", seats[0].pid);
+    cJSON_AddNumberToObject(state, "vault_held", seats[0].held);
+    cJSON_AddBoolToObject(state, "vault_beats", seats[0].pulse.known);
+    for (uint32_t i = 1; i < seats_used; i++) {
+        if (seats[i].pid == 0)
+            continue;
+        cJSON *item = cJSON_CreateObject();
+        cJSON_AddNumberToObject(item, "seat", i);
+        cJSON_AddNumberToObject(item, "pid", seats[i].pid);
+        cJSON_AddNumberToObject(item, "channel", seats[i].watch.fd);
+        cJSON_AddNumberToObject(item, "held", seats[i].held);
+        cJSON_AddBoolToObject(item, "beats", seats[i].pulse.known);
+        cJSON_AddItemToArray(list, item);
+    }
+}
+
+static double number(const cJSON *object, const char *name)
+{
+    const cJSON *item = cJSON_GetObjectItemCaseSensitive(object, name);
+    return cJSON_IsNumber(item) ? item->valuedouble : -1;
+}
+
+static bool truth(const cJSON *object, const char *name)
+{
+    return cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(object, name));
+}
+
+/* It speaks again when what it holds changes; one of the first version never does. */
+static void seat_resume(struct vault_seat *seat, pid_t pid, int channel, double held, bool beats)
+{
+    seat_fill(seat, pid, channel, beats);
+    if (held > 0) {
+        seat->held = (uint32_t)held;
+        atomic_store(&master.board->vaults[seat_number(seat)].held, seat->held);
+    }
+}
+
+void vaults_read(const cJSON *state)
+{
+    const cJSON *item;
+
+    if (number(state, "vault_pid") > 0)
+        seat_resume(&seats[0], (pid_t)number(state, "vault_pid"), (int)number(state, "vault"),
+                    number(state, "vault_held"), truth(state, "vault_beats"));
+    cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(state, "vaults"))
+    {
+        double seat = number(item, "seat");
+        if (seat >= 1 && seat < VAULT_PROCESSES_MAX && number(item, "pid") > 0)
+            seat_resume(&seats[(uint32_t)seat], (pid_t)number(item, "pid"),
+                        (int)number(item, "channel"), number(item, "held"), truth(item, "beats"));
+    }
+}
+
+void vaults_keep_open(bool keep)
+{
+    for (uint32_t i = 0; i < seats_used; i++) {
+        if (seats[i].pid == 0)
+            continue;
+        if (keep && !outbox_finish(&seats[i].out, FINISH_NS))
+            log_warn("vault %u does not read what it is told", i);
+        fcntl(seats[i].watch.fd, F_SETFD, keep ? 0 : FD_CLOEXEC);
+    }
+}

@@ -1,0 +1,161 @@
+/* What an order does at each stage of another: one table, and what carries it out. The same table,
+ * in words, is in docs/operations.md; test_orders drives every pair. See master.h. */
+#include "base/log.h"
+#include "master/master.h"
+#include "process/title.h"
+
+#define STOP_PATIENCE_MS 1000 /* for workers that are told to stop at once */
+#define QUIT_MARGIN_MS   2000 /* for workers to tidy up after drain_timeout */
+
+/* What the server does while an order comes; the later ones count where several are true. */
+enum stage {
+    STAGE_SERVING,
+    STAGE_REHEARSING, /* an upgrade's new binary tries itself */
+    STAGE_RELOADING,  /* from reading the configuration to the commit; with an upgrade, too */
+    STAGE_STARTING,   /* likewise, of the first generation */
+    STAGE_QUITTING,
+    STAGE_STOPPING,
+    STAGES
+};
+
+enum outcome {
+    OUTCOME_BEGIN,  /* at once, beside whatever is under way */
+    OUTCOME_FOLLOW, /* once the reload under way is done; several that follow are one */
+    OUTCOME_JOIN,   /* is answered with the one under way */
+    OUTCOME_REFUSE  /* the server is ending */
+};
+
+static const enum outcome outcomes[STAGES][ORDERS] = {
+    [STAGE_SERVING] = {[ORDER_STOP] = OUTCOME_BEGIN,
+                       [ORDER_QUIT] = OUTCOME_BEGIN,
+                       [ORDER_RELOAD] = OUTCOME_BEGIN,
+                       [ORDER_UPGRADE] = OUTCOME_BEGIN,
+                       [ORDER_REOPEN] = OUTCOME_BEGIN},
+    /* What is rehearsed would be another configuration: the upgrade rehearses anew after a reload.
+     */
+    [STAGE_REHEARSING] = {[ORDER_STOP] = OUTCOME_BEGIN,
+                          [ORDER_QUIT] = OUTCOME_BEGIN,
+                          [ORDER_RELOAD] = OUTCOME_BEGIN,
+                          [ORDER_UPGRADE] = OUTCOME_JOIN,
+                          [ORDER_REOPEN] = OUTCOME_BEGIN},
+    [STAGE_RELOADING] = {[ORDER_STOP] = OUTCOME_BEGIN,
+                         [ORDER_QUIT] = OUTCOME_BEGIN,
+                         [ORDER_RELOAD] = OUTCOME_FOLLOW,
+                         [ORDER_UPGRADE] = OUTCOME_FOLLOW,
+                         [ORDER_REOPEN] = OUTCOME_BEGIN},
+    [STAGE_STARTING] = {[ORDER_STOP] = OUTCOME_BEGIN,
+                        [ORDER_QUIT] = OUTCOME_BEGIN,
+                        [ORDER_RELOAD] = OUTCOME_FOLLOW,
+                        [ORDER_UPGRADE] = OUTCOME_FOLLOW,
+                        [ORDER_REOPEN] = OUTCOME_BEGIN},
+    [STAGE_QUITTING] = {[ORDER_STOP] = OUTCOME_BEGIN,
+                        [ORDER_QUIT] = OUTCOME_JOIN,
+                        [ORDER_RELOAD] = OUTCOME_REFUSE,
+                        [ORDER_UPGRADE] = OUTCOME_REFUSE,
+                        [ORDER_REOPEN] = OUTCOME_BEGIN},
+    [STAGE_STOPPING] = {[ORDER_STOP] = OUTCOME_JOIN,
+                        [ORDER_QUIT] = OUTCOME_JOIN,
+                        [ORDER_RELOAD] = OUTCOME_REFUSE,
+                        [ORDER_UPGRADE] = OUTCOME_REFUSE,
+                        [ORDER_REOPEN] = OUTCOME_BEGIN},
+};
+
+static const char ending[] = "the server is ending";
+
+static enum stage stage_now(void)
+{
+    if (master.mode != MASTER_RUNNING)
+        return master.mode == MASTER_QUITTING ? STAGE_QUITTING : STAGE_STOPPING;
+    if (master.phase != RELOAD_IDLE)
+        return master.current == NULL ? STAGE_STARTING : STAGE_RELOADING;
+    return upgrade_rehearses() ? STAGE_REHEARSING : STAGE_SERVING;
+}
+
+/* ---- Ending ---- */
+
+static void end_workers(enum message_type how, uint64_t patience_ms)
+{
+    for (struct worker *w = master.workers; w != NULL; w = w->next) {
+        bool asked_harder = how == MESSAGE_STOP && w->state == WORKER_LEAVING;
+        if (asked_harder)
+            worker_kill(w);
+        else if (w->state != WORKER_LEAVING)
+            worker_tell_end(w, how, patience_ms);
+        else if (w->released)
+            channel_tell(w->channel.fd, MESSAGE_TAKEN, w->serial, 0);
+    }
+}
+
+void master_end(enum master_mode mode)
+{
+    uint64_t drain_ms = master.current == NULL ? 0 : master.current->settings->drain_timeout_ms;
+
+    if (mode <= master.mode)
+        return;
+    master.mode = mode;
+    timer_cancel(&master.loop, &master.watchdog);
+    heartbeat_stop();
+    title_set("master (ending)");
+    /* What was to come next does not come any more: those who wait for it are told now. */
+    reload_abandon(ending);
+    upgrade_abandon(ending);
+    if (mode == MASTER_QUITTING)
+        end_workers(MESSAGE_QUIT, drain_ms + QUIT_MARGIN_MS);
+    else
+        end_workers(MESSAGE_STOP, STOP_PATIENCE_MS);
+    /* From here on clients are refused, so that they can go elsewhere. */
+    while (master.listeners.first != NULL)
+        listener_close(&master.listeners, master.listeners.first, true);
+    master_check_end();
+}
+
+/* ---- Orders ---- */
+
+static void begin(enum order order)
+{
+    switch (order) {
+    case ORDER_STOP:
+        master_end(MASTER_STOPPING);
+        break;
+    case ORDER_QUIT:
+        master_end(MASTER_QUITTING);
+        break;
+    case ORDER_RELOAD:
+        reload_begin();
+        break;
+    case ORDER_REOPEN:
+        reopen_begin();
+        break;
+    case ORDER_UPGRADE:
+        upgrade_begin();
+        break;
+    case ORDER_NONE:
+    case ORDERS:
+        break;
+    }
+}
+
+void master_order(enum order order, struct control_client *client)
+{
+    if (client != NULL)
+        client->joined_next = false;
+    switch (outcomes[stage_now()][order]) {
+    case OUTCOME_BEGIN:
+        begin(order);
+        break;
+    case OUTCOME_FOLLOW:
+        if (order == ORDER_RELOAD)
+            master.reload_again = true;
+        else
+            master.upgrade_again = true;
+        if (client != NULL)
+            client->joined_next = true;
+        break;
+    case OUTCOME_JOIN:
+        break;
+    case OUTCOME_REFUSE:
+        log_warn("%s: the order is refused", ending);
+        control_answer(order, true, false, ending);
+        break;
+    }
+}

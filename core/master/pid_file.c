@@ -1,0 +1,168 @@
+/* The pid file and its lock. See pid_file.h. */
+#include "master/pid_file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/memory.h"
+#include "base/place.h"
+
+#define TRIES 16 /* another server that ends may remove the file between opening and locking */
+
+static struct {
+    int fd;
+    char *path; /* NULL: there is none */
+    struct place_id file;
+} the_pid = {.fd = -1};
+
+int pid_file_descriptor(void)
+{
+    return the_pid.fd;
+}
+
+const char *pid_file_path(void)
+{
+    return the_pid.path;
+}
+
+static struct place_id id_of(int fd)
+{
+    struct stat status;
+
+    if (fd < 0 || fstat(fd, &status) < 0)
+        return (struct place_id){0};
+    return (struct place_id){.device = status.st_dev, .inode = status.st_ino};
+}
+
+static bool refuse(int fd, const char *path, struct error *error)
+{
+    char number[16] = "";
+
+    if (pread(fd, number, sizeof(number) - 1, 0) < 0)
+        number[0] = '\0';
+    return error_set(error,
+                     "another server, process %ld, has the pid file %s: `pillion -s stop` ends it, "
+                     "`pid PATH;` gives this one another place",
+                     strtol(number, NULL, 10), path);
+}
+
+/* Others' locks for reading count for nothing: everybody who may read the file can have one. File
+ * systems that know no locks do not keep the server from starting. */
+static bool lock(int fd, const char *path, struct error *error)
+{
+    struct flock ours = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    struct flock writers = {.l_type = F_RDLCK, .l_whence = SEEK_SET};
+
+    if (fcntl(fd, F_OFD_SETLK, &ours) == 0)
+        return true;
+    if ((errno == EAGAIN || errno == EACCES) && fcntl(fd, F_OFD_GETLK, &writers) == 0 &&
+        writers.l_type != F_UNLCK)
+        return refuse(fd, path, error);
+    log_warn("the pid file %s is not locked: another server could take it", path);
+    return true;
+}
+
+static bool write_number(int fd, const char *path, struct error *error)
+{
+    char text[16];
+
+    int size = snprintf(text, sizeof(text), "%d\n", (int)getpid());
+    /* In this order, so that whoever reads meanwhile finds a number at every instant. */
+    if (pwrite(fd, text, (size_t)size, 0) == size && ftruncate(fd, size) == 0)
+        return true;
+    return error_errno(error, "cannot write the pid file %s", path);
+}
+
+/* True for a file in which another user could replace the number that root writes. */
+static bool is_foreign(int fd)
+{
+    struct stat status;
+
+    return geteuid() == 0 && fstat(fd, &status) == 0 && status.st_uid != 0;
+}
+
+/* The file at `path`, locked, or -1 with the reason. */
+static int open_locked(const char *path, struct error *error)
+{
+    for (int i = 0; i < TRIES; i++) {
+        if (!place_check(path, PLACE_PID, error)) {
+            error_prefix(error, "cannot make the pid file");
+            return -1;
+        }
+        int fd =
+            open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | O_NOCTTY, 0644);
+        if (fd < 0) {
+            error_errno(error, "cannot write the pid file %s", path);
+            return -1;
+        }
+        bool free = lock(fd, path, error), same = place_same(place_id(path), id_of(fd));
+        if (free && same && !is_foreign(fd))
+            return fd;
+        if (free && same)
+            place_remove(path, id_of(fd));
+        close(fd);
+        if (!free)
+            return -1;
+    }
+    error_set(error, "cannot write the pid file %s: it is replaced again and again", path);
+    return -1;
+}
+
+/* From now on it is that one. The former is removed, unless it has the same place. */
+static void take(int fd, const char *path)
+{
+    if (the_pid.path != NULL)
+        place_remove(the_pid.path, the_pid.file);
+    if (the_pid.fd >= 0)
+        close(the_pid.fd);
+    char *copy = must_strdup(path); /* it may be the former's own */
+    free(the_pid.path);
+    the_pid.fd = fd;
+    the_pid.path = copy;
+    the_pid.file = id_of(fd);
+}
+
+bool pid_file_make(const char *path, struct error *error)
+{
+    int fd = open_locked(path, error);
+
+    if (fd < 0)
+        return false;
+    if (!write_number(fd, path, error)) {
+        place_remove(path, id_of(fd));
+        close(fd);
+        return false;
+    }
+    take(fd, path);
+    return true;
+}
+
+bool pid_file_keep(struct error *error)
+{
+    if (the_pid.path == NULL || place_same(place_id(the_pid.path), the_pid.file))
+        return true;
+    return pid_file_make(the_pid.path, error);
+}
+
+void pid_file_resume(int fd, const char *path)
+{
+    fcntl(fd, F_SETFD, FD_CLOEXEC);
+    take(fd, path);
+}
+
+void pid_file_remove(void)
+{
+    if (the_pid.path == NULL)
+        return;
+    place_remove(the_pid.path, the_pid.file);
+    close(the_pid.fd);
+    free(the_pid.path);
+    the_pid.path = NULL;
+    the_pid.fd = -1;
+}

@@ -1,0 +1,62 @@
+/* Quarantine, in the master: methods that end their workers again and again are taken out of
+ * service.
+ *
+ * The master counts, because it sees every worker die; workers look at one flag on the board before
+ * they run a method. A reload ends all quarantines. See master.h. */
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "master/master.h"
+
+/* The latest crashes of a method: a ring of as many as would be one too many. */
+struct history {
+    uint64_t at_ns[QUARANTINE_CRASHES_MAX];
+    uint32_t next;
+    bool filters; /* one of them was in a filter, outside of the handler */
+};
+
+static struct history *histories[BOARD_METHODS_MAX]; /* NULL: never crashed */
+
+void quarantine_count(uint32_t method, bool filter)
+{
+    const struct settings *settings = master.current->settings;
+    uint32_t limit = (uint32_t)settings->quarantine_crashes;
+    uint64_t now = clock_ns();
+
+    if (limit == 0 || method >= BOARD_METHODS_MAX)
+        return;
+    if (histories[method] == NULL)
+        histories[method] = must_zalloc(sizeof(*histories[method]));
+    struct history *history = histories[method];
+    history->at_ns[history->next] = now;
+    history->next = (history->next + 1) % QUARANTINE_CRASHES_MAX;
+    history->filters = history->filters || filter;
+
+    /* A method that is out of service ends no worker any more; a filter that sees its refusals may.
+     */
+    uint32_t level = history->filters ? QUARANTINED_WITH_FILTERS : QUARANTINED;
+    if (atomic_load(&master.board->quarantined[method]) != QUARANTINED_NOT) {
+        atomic_store(&master.board->quarantined[method], level);
+        return;
+    }
+    uint32_t first = (history->next + QUARANTINE_CRASHES_MAX - limit) % QUARANTINE_CRASHES_MAX;
+    if (history->at_ns[first] == 0 ||
+        now - history->at_ns[first] > settings->quarantine_window_ms * NS_PER_MS)
+        return;
+    atomic_store(&master.board->quarantined[method], level);
+    log_error("\"%s\" has ended its worker %u times within %llu ms: it is out of service until the "
+              "next reload (quarantine_crashes)",
+              master.board->names[method], limit,
+              (unsigned long long)settings->quarantine_window_ms);
+}
+
+void quarantine_clear(void)
+{
+    for (uint32_t i = 0; i < BOARD_METHODS_MAX; i++) {
+        atomic_store_explicit(&master.board->quarantined[i], 0, memory_order_relaxed);
+        if (histories[i] != NULL)
+            memset(histories[i], 0, sizeof(*histories[i]));
+    }
+}

@@ -1,0 +1,44 @@
+/* Workers whose threads are stuck, in the master. Nobody can end a thread: a worker whose pool is
+ * of no use any more asks for another one in its slot, and goes on meanwhile with what needs no
+ * thread. When the other one is ready, it hands its connections over and ends, as at a reload. See
+ * master.h. */
+#include "base/log.h"
+#include "master/master.h"
+
+void relieve_stuck(const struct worker *worker, uint64_t method)
+{
+    if (!worker->served || method >= board_methods_known(master.board))
+        return;
+    counter_add(&master.board->hangs, 1);
+    quarantine_count((uint32_t)method, false);
+}
+
+/* The slot's is under way already: asked for before, or by a reload. */
+static bool is_coming(const struct worker *worker)
+{
+    for (const struct worker *w = master.workers; w != NULL; w = w->next) {
+        if (w != worker && !w->probe && w->slot == worker->slot &&
+            w->generation == worker->generation && w->state != WORKER_LEAVING)
+            return true;
+    }
+    return false;
+}
+
+void relieve_begin(const struct worker *worker)
+{
+    if (master.mode != MASTER_RUNNING || worker->state != WORKER_SERVING ||
+        worker->generation != master.current || master.current->resumed || is_coming(worker))
+        return;
+    log_warn("worker %u (pid %d) has too many threads that are stuck: another one takes its place",
+             worker->slot, (int)worker->pid);
+    worker_spawn(master.current, worker->slot); /* if that fails, it asks again */
+}
+
+void relieve_ready(const struct worker *worker)
+{
+    for (struct worker *w = master.workers; w != NULL; w = w->next) {
+        if (w != worker && !w->probe && w->slot == worker->slot &&
+            w->generation == worker->generation && w->state == WORKER_SERVING)
+            worker_tell_end(w, MESSAGE_LEAVE, w->generation->settings->drain_timeout_ms + 1000);
+    }
+}

@@ -1,0 +1,416 @@
+/* From one generation to the next, in two phases; the first start is the same with nothing before
+ * it.
+ *
+ *     idle -> (configuration read, modules sealed, listeners bound)
+ *          -> probing -> (the probe says READY)
+ *          -> starting -> (every new worker says READY)
+ *          -> confirming -> (everybody gives a sign of life) -> commit -> idle
+ *
+ * Whatever goes wrong before the commit ends the new generation only; the old one has not been
+ * touched. A reload that is asked for meanwhile follows when this one is done. See master.h. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "master/keeper.h"
+#include "master/master.h"
+#include "master/pid_file.h"
+#include "master/terminal.h"
+#include "process/zones.h"
+
+static void answer(bool good, const char *text)
+{
+    struct text why = {0};
+
+    /* After an upgrade. */
+    if (!good && master.current != NULL && master.current->former)
+        text_printf(&why,
+                    "the new binary has taken over, and generation %llu of the former one serves "
+                    "on: the configuration was not put to use\n",
+                    (unsigned long long)master.current->number);
+    text_append_string(&why, text);
+    control_answer(ORDER_RELOAD, false, good, text_string(&why));
+    text_free(&why);
+}
+
+/* Answers those who asked, and goes on with what was asked for meanwhile. */
+static void conclude(bool good, const char *text)
+{
+    master.phase = RELOAD_IDLE;
+    answer(good, text);
+    if (!good && master.current == NULL) {
+        master_fail(text);
+        return;
+    }
+    if (master.mode != MASTER_RUNNING)
+        return;
+    if (master.reload_again) {
+        master.reload_again = false;
+        reload_begin();
+    } else if (master.upgrade_again) {
+        master.upgrade_again = false;
+        upgrade_begin();
+    }
+}
+
+/* Ends what there is of the next generation. Nothing that its processes have said and is not read
+ * yet counts any more: they are leaving. */
+static void drop_next(void)
+{
+    struct generation *dropped = master.next;
+
+    timer_cancel(&master.loop, &master.confirm_late);
+    master.next = NULL;
+    timer_cancel(&master.loop, &master.reload_wait);
+    for (struct worker *w = master.workers; w != NULL; w = w->next) {
+        if (w->generation == dropped && w->state != WORKER_LEAVING)
+            worker_tell_end(w, MESSAGE_STOP, 1000);
+    }
+    generation_unlisten(dropped, &master.listeners);
+    generation_unregister(dropped, master.board);
+    generation_release(dropped);
+}
+
+void reload_fail(const char *why)
+{
+    if (master.next == NULL)
+        return;
+    char *text = must_strdup(why); /* it may be part of what is freed below */
+    uint64_t number = master.next->number;
+
+    drop_next();
+    if (master.current != NULL) {
+        counter_add(&master.board->reloads_failed, 1);
+        log_error("reload failed: generation %llu was not put to use, generation %llu serves on",
+                  (unsigned long long)number, (unsigned long long)master.current->number);
+        log_error_lines(text);
+    }
+    conclude(false, text);
+    free(text);
+}
+
+void reload_abandon(const char *why)
+{
+    master.reload_again = false;
+    if (master.next != NULL) {
+        log_notice("generation %llu is not put to use: %s", (unsigned long long)master.next->number,
+                   why);
+        drop_next();
+    }
+    master.phase = RELOAD_IDLE;
+    control_answer(ORDER_RELOAD, true, false, why);
+}
+
+/* What the server keeps in the file system is where the configuration has it. What cannot be moved
+ * stays where it was, because nothing fails any more. */
+static void move_files(struct generation *now)
+{
+    const struct settings *settings = now->settings;
+    struct error error;
+
+    if (strcmp(settings->control, master.control_path) != 0 &&
+        !control_open(settings->control, &error))
+        log_error("%s; the control socket stays at %s", error.text, master.control_path);
+    if ((pid_file_path() == NULL || strcmp(settings->pid, pid_file_path()) != 0) &&
+        !pid_file_make(settings->pid, &error))
+        log_error("%s; the pid file stays where it was", error.text);
+    log_use(&settings->log, now->log);
+    now->log = -1; /* it is the master's */
+    if (!vaults_reopen())
+        log_warn("a vault keeps the former log: errno %d", errno);
+}
+
+/* What was removed from there, by a cleaner of temporary files, say, is made anew. */
+static void keep_files(void)
+{
+    struct error error;
+
+    if (!control_keep(&error))
+        log_error("%s; `pillion -s` does not reach this server", error.text);
+    if (!pid_file_keep(&error))
+        log_error("%s", error.text);
+}
+
+/* The first generation serves. What can be tried is for the person who looks at the terminal. */
+static void announce(const struct generation *generation)
+{
+    struct text text = {0};
+    bool in_front = !generation->settings->daemon && log_descriptor() == STDERR_FILENO;
+
+    terminal_announce(&text, generation, in_front ? master.options->argv[0] : NULL);
+    log_notice("%s", text_string(&text));
+    text_free(&text);
+}
+
+/* With what the configuration names and cannot have. */
+static void answer_committed(const struct generation *now, const char *text)
+{
+    struct text answer = {0};
+
+    text_append_string(&answer, text);
+    for (const char *line = text_string(&now->advice); *line != '\0';) {
+        int size = (int)strcspn(line, "\n");
+        log_warn("%.*s", size, line);
+        text_printf(&answer, "\nbut beware: %.*s", size, line);
+        line += line[size] == '\n' ? size + 1 : size;
+    }
+    conclude(true, text_string(&answer));
+    text_free(&answer);
+}
+
+/* ---- What has to be handed over ---- */
+
+#define HELD_PATIENCE_NS (5 * NS_PER_S)
+#define HELD_LOOK_NS     (20 * NS_PER_MS)
+
+/* Of workers as they say on the board, within reason. */
+static uint32_t within(const _Atomic uint32_t *value, uint32_t most)
+{
+    uint32_t is = atomic_load(value);
+    return is < most ? is : most;
+}
+
+/* What a generation that comes next must have room for. */
+static struct generation_load load_now(uint64_t *open)
+{
+    const struct generation *current = master.current;
+    struct generation_load load = {.slots = current->slots};
+    uint64_t others = 0;
+
+    *open = 0;
+    load.records = current->capacity.connections;
+    for (const struct worker *w = master.workers; w != NULL; w = w->next) {
+        if (w->probe || !w->served || w->row == NULL)
+            continue;
+        const struct arena_geometry *most = &w->generation->geometry;
+        uint32_t records = within(&w->row->open, most->records);
+        uint32_t blocks = within(&w->row->blocks, most->blocks);
+        *open += records;
+        load.records = records > load.records ? records : load.records;
+        load.blocks = blocks > load.blocks ? blocks : load.blocks;
+        if (w->generation != current)
+            others += records;
+    }
+    for (const struct source *s = master.sources; s != NULL; s = s->next)
+        others += s->open;
+    load.records += (uint32_t)(others / load.slots + 1);
+    return load;
+}
+
+/* Connections that no vault has could not be handed over. */
+static uint32_t unheld_now(void)
+{
+    uint32_t unheld = 0;
+
+    for (const struct worker *w = master.workers; w != NULL; w = w->next)
+        unheld += w->probe || w->generation == master.next ? 0 : w->unheld;
+    return unheld;
+}
+
+/* False, with an error, when the next generation's workers could not have what is open now. */
+static bool can_take_over(const struct generation *next, uint64_t open, struct conf_errors *errors)
+{
+    uint64_t room = (uint64_t)next->capacity.worker_room * next->slots;
+
+    if (open <= room)
+        return true;
+    conf_error(errors, NULL,
+               "%llu connections are open, and %u workers of the new configuration would have "
+               "descriptors for %llu (%u each): a reload would have to close some; raise "
+               "worker_processes or the limit on open files (worker_rlimit_nofile)",
+               (unsigned long long)open, next->slots, (unsigned long long)room,
+               next->capacity.worker_room);
+    return false;
+}
+
+/* ---- The commit ---- */
+
+/* Every new worker is ready: from here on there is no way back, and none is needed. */
+static void commit(void)
+{
+    struct generation *old = master.current;
+    struct conf_errors errors = {0};
+    char text[256];
+
+    timer_cancel(&master.loop, &master.confirm_late);
+    master.current = master.next;
+    master.next = NULL;
+    struct generation *now = master.current;
+    atomic_store(&master.board->generation, now->number);
+    atomic_store(&master.board->workers, now->slots);
+    quarantine_clear();
+    for (uint32_t i = 0; i < WORKER_PROCESSES_MAX; i++) {
+        timer_cancel(&master.loop, &master.slots[i].respawn);
+        master.slots[i].quick_deaths = 0;
+    }
+    move_files(now);
+    generation_accept(now, &errors);
+    log_error_lines(text_string(&errors.text));
+    conf_errors_free(&errors);
+
+    for (struct worker *w = master.workers; w != NULL; w = w->next) {
+        if (w->probe)
+            continue;
+        if (w->generation == now)
+            worker_serve(w);
+        else if (w->state != WORKER_LEAVING)
+            worker_tell_end(w, MESSAGE_LEAVE, w->generation->settings->drain_timeout_ms + 1000);
+    }
+    if (old == NULL)
+        master_serving();
+    if (old != NULL) {
+        generation_unlisten(old, &master.listeners);
+        generation_release(old);
+        counter_add(&master.board->reloads, 1);
+    }
+    handover_replan();
+    zones_sweep(master.current->settings);
+    atomic_store(&master.board->vault_count, now->capacity.vaults);
+    atomic_store(&master.board->vault_room, now->capacity.vault_room);
+    vaults_sweep();
+    watchdog_start();
+    heartbeat_start();
+    snprintf(text, sizeof(text), "generation %llu serves: %u worker%s, %zu module%s (%llu ms)",
+             (unsigned long long)now->number, now->slots, now->slots == 1 ? "" : "s",
+             now->source_count, now->source_count == 1 ? "" : "s",
+             (unsigned long long)((clock_ns() - master.reload_since_ns) / NS_PER_MS));
+    log_notice("%s", text);
+    if (old == NULL)
+        announce(now);
+    answer_committed(now, text);
+}
+
+static void start_workers(void)
+{
+    struct error error;
+
+    master.phase = RELOAD_STARTING;
+    if (!vaults_start(master.next->capacity.vaults, &error)) {
+        reload_fail(error.text);
+        return;
+    }
+    for (uint32_t slot = 0; slot < master.next->slots; slot++) {
+        if (!worker_spawn(master.next, slot)) {
+            reload_fail("a worker process could not be started; the log says why\n");
+            return;
+        }
+    }
+}
+
+static void confirm_late(struct timer *timer)
+{
+    char who[128], why[256];
+
+    (void)timer;
+    if (heartbeat_all(master.confirm, who, sizeof(who)))
+        return;
+    snprintf(why, sizeof(why),
+             "%s gives no sign of life: its connections could not be handed over\n", who);
+    reload_fail(why);
+}
+
+/* Whoever hands over, holds or takes is asked whether it runs. What was stopped a while ago, and is
+ * found silent meanwhile, is replaced first: a reload that is good has lost nobody. */
+static void confirm(void)
+{
+    const struct settings *settings = master.next->settings;
+    uint64_t patience_ms = settings->load_timeout_ms;
+
+    if (master.current != NULL)
+        patience_ms += 3 * master.current->settings->heartbeat_timeout_ms;
+    master.phase = RELOAD_CONFIRMING;
+    master.confirm = heartbeat_ask();
+    timer_set(&master.loop, &master.confirm_late, patience_ms * NS_PER_MS, confirm_late);
+}
+
+void reload_ready(struct worker *worker)
+{
+    uint32_t ready = 0;
+
+    if (master.phase == RELOAD_PROBING && worker->probe) {
+        start_workers();
+        return;
+    }
+    for (struct worker *w = master.workers; w != NULL; w = w->next)
+        ready += w->generation == master.next && !w->probe && w->state == WORKER_READY;
+    if (master.phase == RELOAD_STARTING && ready == master.next->slots)
+        confirm();
+}
+
+static void look_again(struct timer *timer)
+{
+    (void)timer;
+    reload_look();
+}
+
+void reload_look(void)
+{
+    char text[256];
+
+    if (master.phase != RELOAD_CONFIRMING)
+        return;
+    if (!heartbeat_all(master.confirm, text, sizeof(text))) {
+        master.ready_since_ns = clock_ns();
+        return;
+    }
+    /* The vaults that this reload has started may have room for what no vault had room for. */
+    uint32_t unheld = unheld_now();
+    if (unheld == 0) {
+        commit();
+    } else if (clock_ns() - master.ready_since_ns < HELD_PATIENCE_NS) {
+        timer_set(&master.loop, &master.reload_wait, HELD_LOOK_NS, look_again);
+    } else {
+        snprintf(text, sizeof(text),
+                 "%u connections are in no vault, because none has room for them, and could not be "
+                 "handed over; raise vault_processes or the limit on open files\n",
+                 unheld);
+        reload_fail(text);
+    }
+}
+
+void reload_begin(void)
+{
+    struct conf_errors errors = {0};
+    struct error error;
+
+    /* What was asked for until now is this one; what is asked for from now on is the next one. */
+    for (struct control_client *c = master.clients; c != NULL; c = c->next)
+        c->joined_next = false;
+    master.reload_since_ns = clock_ns();
+    master.phase = RELOAD_PROBING;
+    keep_files();
+    uint64_t open = 0;
+    struct generation_load load = {0};
+    if (master.current != NULL)
+        load = load_now(&open);
+    struct generation *next = generation_build(master.options, master.last_number + 1,
+                                               master.current == NULL ? NULL : &load, &errors);
+    bool good = next != NULL && can_take_over(next, open, &errors) &&
+                generation_open_log(next, &errors) &&
+                generation_listen(next, &master.listeners, &errors) &&
+                generation_register(next, master.board, &errors);
+    if (next != NULL) {
+        master.last_number++;
+        master.next = next;
+        if (good && probe_spawn(next, &error) == NULL) {
+            conf_error(&errors, NULL, "cannot start the probe: %s", error.text);
+            good = false;
+        }
+    }
+    if (!good && next != NULL) {
+        reload_fail(text_string(&errors.text));
+    } else if (!good) {
+        if (master.current != NULL) {
+            counter_add(&master.board->reloads_failed, 1);
+            log_error("reload failed: the configuration has errors, generation %llu serves on",
+                      (unsigned long long)master.current->number);
+            log_error_lines(text_string(&errors.text));
+        }
+        conclude(false, text_string(&errors.text));
+    }
+    conf_errors_free(&errors);
+}

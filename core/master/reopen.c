@@ -1,0 +1,153 @@
+/* Log files are opened anew, in the master: by itself and by every worker, and who asked is told
+ * how that went. See master.h.
+ *
+ * The master opens the server's log and hands it on, because workers may have no right to open it.
+ * What modules have opened they open themselves, and each worker answers with REOPENED. One that
+ * ends before it has answered has no file that would have to be opened. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "master/keeper.h"
+#include "master/master.h"
+
+#define PATIENCE (10 * NS_PER_S) /* a worker may have something at hand */
+
+static struct {
+    uint64_t serial; /* of the last time; a worker's `reopening` is it until it has answered */
+    struct timer late;
+    struct text failures; /* what went wrong, a line each */
+    uint32_t alike;       /* workers that said what another one had said */
+    uint32_t workers;     /* that were asked */
+    bool under_way;
+} reopening;
+
+static void add_failure(const char *who, const char *why)
+{
+    if (reopening.failures.size > 0 && strstr(text_string(&reopening.failures), why) != NULL)
+        reopening.alike++;
+    else
+        text_printf(&reopening.failures, "%s: %s%s", who, why,
+                    why[0] == '\0' || why[strlen(why) - 1] != '\n' ? "\n" : "");
+}
+
+static void add_failure_of(const struct worker *worker, const char *why)
+{
+    char who[64];
+
+    snprintf(who, sizeof(who), "worker %u (pid %d)", worker->slot, (int)worker->pid);
+    add_failure(who, why);
+}
+
+static void conclude(void)
+{
+    struct text *failures = &reopening.failures;
+    bool good = failures->size == 0;
+
+    reopening.under_way = false;
+    timer_cancel(&master.loop, &reopening.late);
+    if (good)
+        text_printf(failures, "log files are opened anew: by the master and %u worker%s",
+                    reopening.workers, reopening.workers == 1 ? "" : "s");
+    else if (reopening.alike > 0)
+        text_printf(failures, "%u more worker%s said the same\n", reopening.alike,
+                    reopening.alike == 1 ? "" : "s");
+    control_answer(ORDER_REOPEN, true, good, text_string(failures));
+    text_free(failures);
+}
+
+void reopen_check(void)
+{
+    if (!reopening.under_way)
+        return;
+    for (struct worker *w = master.workers; w != NULL; w = w->next) {
+        if (w->reopening == reopening.serial)
+            return;
+    }
+    conclude();
+}
+
+static void answers_late(struct timer *timer)
+{
+    (void)timer;
+    for (struct worker *w = master.workers; w != NULL; w = w->next) {
+        if (w->reopening != reopening.serial)
+            continue;
+        w->reopening = 0;
+        add_failure_of(w, "it has not answered within 10 s; it opens its files when it is done "
+                          "with what it has at hand");
+    }
+    reopen_check();
+}
+
+void reopen_answered(struct worker *worker, uint64_t serial, const char *failures)
+{
+    if (worker->reopening != serial)
+        return;
+    worker->reopening = 0;
+    if (failures[0] != '\0')
+        add_failure_of(worker, failures);
+    reopen_check();
+}
+
+/* A generation that is being tried has opened a log of its own a moment ago, which may have been
+ * moved away since. */
+static void open_next_log(void)
+{
+    struct conf_errors errors = {0};
+
+    if (master.next == NULL || generation_open_log(master.next, &errors))
+        return;
+    log_error_lines(text_string(&errors.text));
+    add_failure("the next generation", text_string(&errors.text));
+    conf_errors_free(&errors);
+}
+
+/* The server's log, opened anew, or -1 where that is not to be handed on. */
+static int open_log(void)
+{
+    struct error error;
+    int fd = -1;
+
+    if (!log_reopen(&error)) {
+        error_prefix(&error, "the log stays where it was");
+        log_error("%s", error.text);
+        add_failure("master", error.text);
+    } else if (log_descriptor() > STDERR_FILENO) {
+        fd = log_descriptor();
+        log_notice("the log was opened anew");
+    }
+    return fd;
+}
+
+void reopen_begin(void)
+{
+    struct message message = {.type = MESSAGE_LOG};
+
+    /* Who asked before, and still waits, is answered with what is said from now on. */
+    text_free(&reopening.failures);
+    reopening.alike = reopening.workers = 0;
+    reopening.under_way = true;
+    /* By the clock: a worker may still answer what the binary before this one has asked it. */
+    message.serial = reopening.serial = clock_ns();
+    int fd = open_log();
+    open_next_log();
+    for (struct worker *w = master.workers; w != NULL; w = w->next) {
+        if (w->probe)
+            continue;
+        reopening.workers++;
+        w->reopening = reopening.serial;
+        int log = w->generation == master.next ? master.next->log : fd;
+        if (channel_send(w->channel.fd, &message, false, &log, log >= 0) || errno == EPIPE)
+            continue;
+        w->reopening = 0;
+        add_failure_of(w, strerror(errno));
+    }
+    if (fd >= 0 && !vaults_reopen())
+        add_failure("vault", strerror(errno));
+    timer_set(&master.loop, &reopening.late, PATIENCE, answers_late);
+    reopen_check();
+}

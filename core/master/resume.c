@@ -1,0 +1,300 @@
+/* Taking a server over from the binary before this one: the other half of upgrade.c, which writes
+ * what is read here. See master.h and upgrade.h.
+ *
+ * What the state does not say, because an older binary wrote it, has a value that is right for that
+ * one. Descriptors that it names become close-on-exec again. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cjson/cJSON.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "base/version.h"
+#include "master/inherit.h"
+#include "master/keeper.h"
+#include "master/master.h"
+#include "master/pid_file.h"
+#include "master/upgrade.h"
+#include "net/arena_layout.h"
+#include "process/zones.h"
+
+static void close_on_exec(int fd)
+{
+    if (fd >= 0)
+        fcntl(fd, F_SETFD, FD_CLOEXEC);
+}
+
+/* The state's file that this process was started with, or -1. */
+static int state_given(bool *rehearsing)
+{
+    const char *value = getenv(UPGRADE_VARIABLE);
+
+    if (value == NULL)
+        return -1;
+    *rehearsing = strncmp(value, UPGRADE_REHEARSE, strlen(UPGRADE_REHEARSE)) == 0;
+    return atoi(*rehearsing ? value + strlen(UPGRADE_REHEARSE) : value);
+}
+
+bool upgrade_is_resumed(int *state, bool *rehearsing)
+{
+    *state = state_given(rehearsing);
+    unsetenv(UPGRADE_VARIABLE);
+    return *state >= 0;
+}
+
+/* The whole number `name`; `missing` when there is none. */
+static double number(const cJSON *object, const char *name, double missing)
+{
+    const cJSON *item = cJSON_GetObjectItemCaseSensitive(object, name);
+    return cJSON_IsNumber(item) ? item->valuedouble : missing;
+}
+
+static bool truth(const cJSON *object, const char *name)
+{
+    return cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(object, name));
+}
+
+/* What `name` says, or `missing`. */
+static const char *words(const cJSON *object, const char *name, const char *missing)
+{
+    const char *text = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(object, name));
+    return text == NULL ? missing : text;
+}
+
+/* Binaries before this one did not say: then it is what is at the path. */
+static struct place_id read_file(const cJSON *object, const char *name, const char *path)
+{
+    uintmax_t device, inode;
+
+    if (sscanf(words(object, name, ""), "%ju:%ju", &device, &inode) != 2)
+        return place_id(path);
+    return (struct place_id){.device = (dev_t)device, .inode = (ino_t)inode};
+}
+
+cJSON *upgrade_state(int fd, struct error *error)
+{
+    bool rehearsing;
+
+    if (fd < 0 && (fd = state_given(&rehearsing)) < 0) {
+        error_set(error, "no server is to be taken over");
+        return NULL;
+    }
+    off_t size = lseek(fd, 0, SEEK_END);
+    char *text = size <= 0 ? NULL : must_zalloc((size_t)size + 1);
+    cJSON *state = NULL;
+
+    if (text != NULL && pread(fd, text, (size_t)size, 0) == (ssize_t)size)
+        state = cJSON_Parse(text);
+    free(text);
+    uint32_t layout = state == NULL ? 0 : (uint32_t)number(state, "arena_layout", 0);
+    if (state != NULL && number(state, "version", 0) == UPGRADE_STATE_VERSION &&
+        arena_layout_record_size(layout) != 0)
+        return state;
+    if (state != NULL && arena_layout_record_size(layout) == 0)
+        error_set(error,
+                  "the running server's arenas have layout %u, which this binary does not know; "
+                  "is it an older one?",
+                  layout);
+    else
+        error_set(error,
+                  "the running server's state is of version %d, this binary reads version %d",
+                  (int)number(state, "version", 0), UPGRADE_STATE_VERSION);
+    cJSON_Delete(state);
+    return NULL;
+}
+
+static void read_listener(const cJSON *item)
+{
+    const cJSON *address = cJSON_GetObjectItemCaseSensitive(item, "address");
+    const cJSON *fds = cJSON_GetObjectItemCaseSensitive(item, "fds");
+    struct listener *listener = must_zalloc(sizeof(*listener));
+    struct error error;
+
+    if (!cJSON_IsString(address) ||
+        !address_parse(address->valuestring, NULL, false, &listener->address, &error)) {
+        free(listener);
+        return;
+    }
+    listener->id = (uint32_t)number(item, "id", 0);
+    listener->backlog = (int)number(item, "backlog", 0);
+    listener->reuseport = truth(item, "reuseport");
+    listener->reuseport_set = listener->reuseport || truth(item, "reuseport_set");
+    if (listener->address.socket.ss_family == AF_UNIX)
+        listener->file = read_file(item, "file", address->valuestring + strlen("unix:"));
+    listener->fds = must_zalloc((size_t)cJSON_GetArraySize(fds) * sizeof(int));
+    const cJSON *fd;
+    cJSON_ArrayForEach(fd, fds) listener->fds[listener->count++] = fd->valueint;
+    listener->listening = listener->count;
+    listener->next = master.listeners.first;
+    master.listeners.first = listener;
+}
+
+/* The old binary's generation, until this one's first serves. */
+static struct generation *resumed_generation(const cJSON *state, const struct settings *settings)
+{
+    struct generation *generation = must_zalloc(sizeof(*generation));
+    struct conf_errors errors = {0};
+
+    generation->former = true;
+    generation->log = -1;
+    generation->number = (uint64_t)number(state, "current", number(state, "generation", 0));
+    generation->slots = (uint32_t)number(state, "slots", 1);
+    generation->users = 1;
+    bool whole = inherit_generation(state, settings, master.options->prefix, &master.listeners,
+                                    generation) &&
+                 generation_register(generation, master.board, &errors);
+    if (generation->tree == NULL)
+        generation->settings = (struct settings *)(uintptr_t)settings;
+    generation_measure(generation);
+    if (whole)
+        return generation;
+    log_error_lines(text_string(&errors.text));
+    conf_errors_free(&errors);
+    for (size_t i = 0; i < generation->listener_count; i++)
+        generation->listeners[i].listener->users--;
+    generation->listener_count = 0;
+    generation->resumed = true;
+    for (struct listener *l = master.listeners.first; l != NULL; l = l->next) {
+        generation->listeners =
+            must_realloc(generation->listeners,
+                         (generation->listener_count + 1) * sizeof(*generation->listeners));
+        generation->listeners[generation->listener_count++] =
+            (struct generation_listener){.listener = l};
+        l->users++;
+    }
+    return generation;
+}
+
+/* `board_anew`: the board is a new one, and the worker writes to the former one. It keeps others
+ * from its row. */
+static void read_worker(const cJSON *item, bool board_anew)
+{
+    struct generation *generation = master.current;
+    uint32_t row = (uint32_t)number(item, "row", BOARD_ROWS_MAX);
+    struct worker *worker = must_zalloc(sizeof(*worker));
+
+    generation->users++;
+    if (generation->resumed) { /* only for the next upgrade */
+        generation->geometry.records = (uint32_t)number(item, "records", 0);
+        generation->geometry.blocks = (uint32_t)number(item, "blocks", 0);
+    }
+    worker->generation = generation;
+    worker->pid = (pid_t)number(item, "pid", 0);
+    worker->slot = (uint32_t)number(item, "slot", 0);
+    worker->slots = (uint32_t)number(item, "slots", 1);
+    worker->serial = (uint32_t)number(item, "serial", 0);
+    worker->arena = (int)number(item, "arena", -1);
+    worker->served = true;
+    worker->state = truth(item, "leaving") ? WORKER_LEAVING : WORKER_SERVING;
+    worker->released = truth(item, "released");
+    worker->staying = truth(item, "staying");
+    worker->died = truth(item, "died");
+    worker->hung = truth(item, "hung");
+    worker->pulse.known = truth(item, "beats");
+    worker->adopting = truth(item, "adopting");
+    worker->adopting_serial = (uint64_t)number(item, "adopting_serial", 0);
+    worker->started_ns = clock_ns();
+    if (board_anew)
+        worker->row = board_take_row(master.board, worker->slot, master.last_number);
+    else
+        worker->row = row < BOARD_ROWS_MAX ? &master.board->rows[row] : NULL;
+    close_on_exec(worker->arena);
+    worker_resume(worker, (int)number(item, "channel", -1));
+}
+
+static void read_source(const cJSON *item)
+{
+    struct source *source = must_zalloc(sizeof(*source)), **at = &master.sources;
+
+    source->serial = (uint32_t)number(item, "serial", 0);
+    source->arena = (int)number(item, "arena", -1);
+    source->slot = (uint32_t)number(item, "slot", 0);
+    source->slots = (uint32_t)number(item, "slots", 1);
+    source->hung = truth(item, "hung");
+    source->blame = (struct blame){.method = BOARD_NO_METHOD,
+                                   .marked = !truth(item, "unmarked"),
+                                   .connection = (uint64_t)number(item, "connection", 0),
+                                   .place = (uint64_t)number(item, "place", 0)};
+    source->partial = truth(item, "partial");
+    source->since_ns = clock_ns();
+    close_on_exec(source->arena);
+    while (*at != NULL) /* newest first, as they were written */
+        at = &(*at)->next;
+    *at = source;
+}
+
+/* The same process has the pid file as before: whatever is wrong with it ends nothing. */
+static void resume_pid_file(const cJSON *state, const struct settings *settings)
+{
+    int fd = (int)number(state, "pid_file", -1);
+    const char *path = words(state, "pid_path", settings->pid);
+    struct error error;
+
+    if (fd >= 0)
+        pid_file_resume(fd, path);
+    else if (!pid_file_make(path, &error))
+        log_error("%s", error.text);
+}
+
+bool upgrade_resume(int fd, const struct settings *settings, struct error *error)
+{
+    cJSON *state = upgrade_state(fd, error);
+    const cJSON *item;
+
+    if (state == NULL)
+        return false;
+    bool board_anew;
+    master.board = board_resume((int)number(state, "board", -1), &board_anew, error);
+    if (master.board == NULL) {
+        cJSON_Delete(state);
+        return false;
+    }
+    master.last_number = (uint64_t)number(state, "generation", 0);
+    master.last_serial = (uint32_t)number(state, "last_serial", 0);
+    master.listeners.last_id = (uint32_t)number(state, "last_listener", 0);
+    cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(state, "listeners"))
+        read_listener(item);
+    master.current = resumed_generation(state, settings);
+    zones_read(state);
+    vaults_read(state);
+    cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(state, "workers"))
+    {
+        read_worker(item, board_anew);
+    }
+    cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(state, "sources")) read_source(item);
+    cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(state, "retired"))
+    {
+        handover_retire((uint32_t)item->valuedouble);
+    }
+    const char *control = words(state, "control_path", settings->control);
+    control_resume((int)number(state, "control", -1), control,
+                   read_file(state, "control_file", control));
+    resume_pid_file(state, settings);
+    cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(state, "clients"))
+        control_resume_client(item->valueint, NULL);
+    cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(state, "other_clients"))
+    {
+        const char *said = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(item, "said"));
+        control_resume_client((int)number(item, "fd", -1), said == NULL ? "" : said);
+    }
+    const char *path = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(state, "binary_path"));
+    if (path != NULL) /* it may be another one's place by now, or nobody's */
+        upgrade_set_binary(path);
+    int file = (int)number(state, "binary_file", -1);
+    if (file > STDERR_FILENO)
+        close(file);
+    upgrade_keep_open(false);
+    close(fd);
+    cJSON_Delete(state);
+    handover_replan();
+    watchdog_start();
+    heartbeat_start();
+    log_notice("pillion %s has taken over as the master (pid %d)", PILLION_VERSION, (int)getpid());
+    return true;
+}

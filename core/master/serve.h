@@ -1,0 +1,18 @@
+/* The server as the command line starts it. */
+#ifndef PILLION_MASTER_SERVE_H
+#define PILLION_MASTER_SERVE_H
+
+#include <stdbool.h>
+
+#include "conf/settings.h"
+#include "process/serve_options.h"
+
+/* `pillion -t`: reads the configuration, and runs a probe over its modules. Messages go to standard
+ * error, "configuration file … is good" included unless `quiet`. The exit status. */
+int serve_test(const struct serve_options *options, bool quiet);
+
+/* `pillion`: becomes the master (in the background with `daemon on`) and serves until it is told to
+ * end. The exit status. */
+int serve(const struct serve_options *options);
+
+#endif

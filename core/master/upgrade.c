@@ -1,0 +1,460 @@
+/* Replacing the running binary, master included: SIGUSR2 and `pillion -s upgrade`. See master.h.
+ *
+ * Rehearse: the new binary is started beside the server with a copy of the state. It reads that and
+ * the configuration, runs a probe over the modules, exactly as it will, and says that it does.
+ *
+ * Exec: this process becomes the new binary (execve(2)): same pid, same children, the same
+ * descriptors for listeners, channels, arenas, the board and the vault.
+ *
+ * Resume: the new master takes up the state, and goes on with an ordinary reload, in which its own
+ * workers take the connections over from those of the old binary.
+ *
+ * The state is a JSON document in a memory file, named by an environment variable: members can be
+ * added later, and a binary of another version says what it misses instead of guessing. Whatever
+ * fails before exec leaves the old binary serving; after it nothing is fatal (inherit.h). */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <cjson/cJSON.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "base/version.h"
+#include "master/inherit.h"
+#include "master/keeper.h"
+#include "master/master.h"
+#include "master/pid_file.h"
+#include "master/upgrade.h"
+#include "net/arena_layout.h"
+#include "process/child.h"
+#include "process/zones.h"
+
+#define REHEARSE_LIMIT (60 * NS_PER_S)
+#define REHEARSE_TEXT  4096u
+
+static char binary[PATH_MAX]; /* where the binary is, since before it may be replaced */
+
+/* The rehearsal under way. */
+static struct {
+    pid_t pid;  /* 0: none */
+    int binary; /* what it executes, and nothing else is put to use: a path may lead elsewhere */
+    struct watch output;
+    struct timer limit;
+    char text[REHEARSE_TEXT];
+    size_t size;
+} rehearsal = {.binary = -1};
+
+void upgrade_init(void)
+{
+    ssize_t size = readlink("/proc/self/exe", binary, sizeof(binary) - 1);
+    binary[size < 0 ? 0 : size] = '\0';
+}
+
+void upgrade_set_binary(const char *path)
+{
+    snprintf(binary, sizeof(binary), "%s", path);
+}
+
+/* ---- Writing the state ---- */
+
+static void add(cJSON *object, const char *name, double number)
+{
+    cJSON_AddNumberToObject(object, name, number);
+}
+
+/* As text: an inode may be more than a number of JSON holds. */
+static void add_file(cJSON *object, const char *name, struct place_id file)
+{
+    char text[64];
+
+    snprintf(text, sizeof(text), "%ju:%ju", (uintmax_t)file.device, (uintmax_t)file.inode);
+    cJSON_AddStringToObject(object, name, text);
+}
+
+static void write_listeners(cJSON *state)
+{
+    cJSON *list = cJSON_AddArrayToObject(state, "listeners");
+
+    for (struct listener *l = master.listeners.first; l != NULL; l = l->next) {
+        cJSON *item = cJSON_CreateObject();
+        cJSON_AddStringToObject(item, "address", l->address.text);
+        add(item, "id", l->id);
+        add(item, "backlog", l->backlog);
+        cJSON_AddBoolToObject(item, "reuseport", l->reuseport);
+        cJSON_AddBoolToObject(item, "reuseport_set", l->reuseport_set);
+        add_file(item, "file", l->file);
+        cJSON *fds = cJSON_AddArrayToObject(item, "fds");
+        for (uint32_t i = 0; i < l->count; i++)
+            cJSON_AddItemToArray(fds, cJSON_CreateNumber(l->fds[i]));
+        cJSON_AddItemToArray(list, item);
+    }
+    add(state, "last_listener", master.listeners.last_id);
+}
+
+static void write_workers(cJSON *state)
+{
+    cJSON *list = cJSON_AddArrayToObject(state, "workers");
+
+    for (struct worker *w = master.workers; w != NULL; w = w->next) {
+        if (!w->served)
+            continue;
+        cJSON *item = cJSON_CreateObject();
+        add(item, "pid", w->pid);
+        add(item, "slot", w->slot);
+        add(item, "slots", w->slots);
+        add(item, "records", w->generation->geometry.records);
+        add(item, "blocks", w->generation->geometry.blocks);
+        add(item, "serial", w->serial);
+        add(item, "channel", w->channel.fd);
+        add(item, "arena", w->arena);
+        add(item, "row", (double)(w->row - master.board->rows));
+        cJSON_AddBoolToObject(item, "leaving", w->state == WORKER_LEAVING);
+        cJSON_AddBoolToObject(item, "released", w->released);
+        cJSON_AddBoolToObject(item, "staying", w->staying);
+        cJSON_AddBoolToObject(item, "died", w->died);
+        cJSON_AddBoolToObject(item, "hung", w->hung);
+        cJSON_AddBoolToObject(item, "beats", w->pulse.known);
+        cJSON_AddBoolToObject(item, "adopting", w->adopting);
+        add(item, "adopting_serial", (double)w->adopting_serial);
+        cJSON_AddItemToArray(list, item);
+    }
+}
+
+static void write_sources(cJSON *state)
+{
+    cJSON *list = cJSON_AddArrayToObject(state, "sources");
+
+    for (struct source *s = master.sources; s != NULL; s = s->next) {
+        cJSON *item = cJSON_CreateObject();
+        add(item, "serial", s->serial);
+        add(item, "arena", s->arena);
+        add(item, "slot", s->slot);
+        add(item, "slots", s->slots);
+        cJSON_AddBoolToObject(item, "hung", s->hung);
+        cJSON_AddBoolToObject(item, "unmarked", !s->blame.marked);
+        add(item, "connection", (double)s->blame.connection);
+        add(item, "place", (double)s->blame.place);
+        cJSON_AddBoolToObject(item, "partial", s->partial);
+        cJSON_AddItemToArray(list, item);
+    }
+}
+
+static void write_retired(cJSON *state)
+{
+    cJSON *list = cJSON_AddArrayToObject(state, "retired");
+
+    for (size_t i = 0; i < master.retired_count; i++)
+        cJSON_AddItemToArray(list, cJSON_CreateNumber(master.retired[i]));
+}
+
+/* Those who wait for this upgrade: the new master answers them. To the others, who have not said
+ * what they want yet or wait for files to be opened anew, it listens as if they had just come. */
+static void write_clients(cJSON *state)
+{
+    cJSON *list = cJSON_AddArrayToObject(state, "clients");
+    cJSON *others = cJSON_AddArrayToObject(state, "other_clients");
+    char said[sizeof(((struct control_client *)NULL)->line) + 1];
+
+    for (struct control_client *c = master.clients; c != NULL; c = c->next) {
+        if (c->order == ORDER_UPGRADE) {
+            cJSON_AddItemToArray(list, cJSON_CreateNumber(c->watch.fd));
+            continue;
+        }
+        cJSON *item = cJSON_CreateObject();
+        add(item, "fd", c->watch.fd);
+        snprintf(said, sizeof(said), "%s%s", c->line, c->order == ORDER_NONE ? "" : "\n");
+        cJSON_AddStringToObject(item, "said", said);
+        cJSON_AddItemToArray(others, item);
+    }
+}
+
+/* The state as a memory file, or -1 with the reason. */
+static int state_write(struct error *error)
+{
+    cJSON *state = cJSON_CreateObject();
+
+    add(state, "version", UPGRADE_STATE_VERSION);
+    add(state, "arena_layout", ARENA_LAYOUT);
+    cJSON_AddStringToObject(state, "binary", PILLION_VERSION);
+    cJSON_AddStringToObject(state, "binary_path", binary);
+    inherit_write(state, master.current, master.options);
+    add(state, "binary_file", rehearsal.binary);
+    add(state, "generation", (double)master.last_number);
+    add(state, "slots", master.current->slots);
+    add(state, "last_serial", master.last_serial);
+    add(state, "board", board_descriptor());
+    vaults_write(state);
+    add(state, "control", master.control.fd);
+    cJSON_AddStringToObject(state, "control_path", master.control_path);
+    add_file(state, "control_file", master.control_file);
+    add(state, "pid_file", pid_file_descriptor());
+    if (pid_file_path() != NULL)
+        cJSON_AddStringToObject(state, "pid_path", pid_file_path());
+    zones_write(state);
+    write_listeners(state);
+    write_workers(state);
+    write_sources(state);
+    write_retired(state);
+    write_clients(state);
+    char *text = cJSON_PrintUnformatted(state);
+    cJSON_Delete(state);
+
+    int fd = memfd_create("pillion state", 0);
+    size_t size = strlen(text);
+    if (fd < 0 || write(fd, text, size) != (ssize_t)size) {
+        error_errno(error, "cannot write down the server's state");
+        if (fd >= 0)
+            close(fd);
+        fd = -1;
+    }
+    cJSON_free(text);
+    return fd;
+}
+
+/* ---- Exec ---- */
+
+static void keep_open(int fd, bool keep)
+{
+    if (fd >= 0)
+        fcntl(fd, F_SETFD, keep ? 0 : FD_CLOEXEC);
+}
+
+/* The descriptors that the state names stay open over exec. */
+void upgrade_keep_open(bool keep)
+{
+    for (struct listener *l = master.listeners.first; l != NULL; l = l->next) {
+        for (uint32_t i = 0; i < l->count; i++)
+            keep_open(l->fds[i], keep);
+    }
+    for (struct worker *w = master.workers; w != NULL; w = w->next) {
+        if (!w->served)
+            continue;
+        keep_open(w->channel.fd, keep);
+        keep_open(w->arena, keep);
+    }
+    for (struct source *s = master.sources; s != NULL; s = s->next)
+        keep_open(s->arena, keep);
+    for (struct control_client *c = master.clients; c != NULL; c = c->next)
+        keep_open(c->watch.fd, keep);
+    zones_keep_open(keep);
+    inherit_keep_open(master.current, keep);
+    keep_open(rehearsal.binary, keep); /* a script's interpreter opens it once more */
+    keep_open(board_descriptor(), keep);
+    vaults_keep_open(keep);
+    keep_open(master.control.fd, keep);
+    keep_open(pid_file_descriptor(), keep);
+}
+
+static void name_state(const char *prefix, int fd)
+{
+    char value[64];
+    snprintf(value, sizeof(value), "%s%d", prefix, fd);
+    setenv(UPGRADE_VARIABLE, value, 1);
+}
+
+static void conclude(const char *why)
+{
+    log_error("upgrade failed: %s; the running binary serves on", why);
+    control_answer(ORDER_UPGRADE, true, false, why);
+}
+
+/* Replacements that are still loading have nothing to lose; the new master starts its own. */
+static void drop_unserved(void)
+{
+    for (struct worker *w = master.workers; w != NULL; w = w->next) {
+        if (w->served)
+            continue;
+        worker_kill(w);
+        if (w->row != NULL)
+            board_retire_row(master.board, w->row);
+        w->row = NULL; /* should exec fail: another worker may get it */
+    }
+}
+
+/* Does not return, unless it fails. */
+static void become(void)
+{
+    struct error error;
+    int state;
+
+    if (master.phase != RELOAD_IDLE) {
+        master.upgrade_again = true;
+        return;
+    }
+    state = state_write(&error);
+    if (state < 0) {
+        conclude(error.text);
+        return;
+    }
+    log_notice("becoming %s", binary);
+    upgrade_keep_open(true);
+    name_state("", state);
+    drop_unserved();
+    signals_end();
+    fexecve(rehearsal.binary, master.options->argv, environ);
+    error_errno(&error, "cannot execute %s", binary);
+    unsetenv(UPGRADE_VARIABLE);
+    upgrade_keep_open(false);
+    close(state);
+    conclude(error.text);
+}
+
+/* ---- The rehearsal ---- */
+
+static void forget_binary(void)
+{
+    if (rehearsal.binary >= 0)
+        close(rehearsal.binary);
+    rehearsal.binary = -1;
+}
+
+static void rehearsal_late(struct timer *timer)
+{
+    (void)timer;
+    kill(rehearsal.pid, SIGKILL);
+}
+
+static void output_ready(struct watch *watch, uint32_t events)
+{
+    (void)events;
+    ssize_t got = read(watch->fd, rehearsal.text + rehearsal.size,
+                       sizeof(rehearsal.text) - 1 - rehearsal.size);
+    if (got > 0) {
+        rehearsal.size += (size_t)got;
+        return;
+    }
+    if (got < 0 && (errno == EAGAIN || errno == EINTR))
+        return;
+    loop_unwatch(&master.loop, watch);
+}
+
+/* In the child: the new binary, with the server's own arguments. */
+static _Noreturn void rehearse(int output, int state)
+{
+    child_begin((const int[]){output, state, rehearsal.binary}, 3);
+    dup2(output, STDERR_FILENO);
+    dup2(output, STDOUT_FILENO);
+    name_state(UPGRADE_REHEARSE, state);
+    keep_open(rehearsal.binary, true); /* as in upgrade_keep_open */
+    fexecve(rehearsal.binary, master.options->argv, environ);
+    dprintf(STDERR_FILENO, "cannot execute %s: %s\n", binary, strerror(errno));
+    _exit(1);
+}
+
+void upgrade_begin(void)
+{
+    struct error error;
+    int output[2];
+
+    if (rehearsal.pid != 0)
+        return; /* whoever has waited for this is answered with the one under way */
+    rehearsal.binary = open(binary, O_PATH | O_CLOEXEC);
+    if (rehearsal.binary < 0) {
+        error_errno(&error, "cannot open %s", binary);
+        conclude(error.text);
+        return;
+    }
+    int state = state_write(&error);
+    if (state < 0) {
+        forget_binary();
+        conclude(error.text);
+        return;
+    }
+    if (pipe2(output, O_CLOEXEC | O_NONBLOCK) < 0) {
+        conclude("cannot create a pipe");
+        forget_binary();
+        close(state);
+        return;
+    }
+    rehearsal.size = 0;
+    rehearsal.pid = fork();
+    if (rehearsal.pid == 0)
+        rehearse(output[1], state);
+    close(output[1]);
+    close(state);
+    if (rehearsal.pid < 0) {
+        rehearsal.pid = 0;
+        close(output[0]);
+        forget_binary();
+        conclude("cannot start a process for the rehearsal");
+        return;
+    }
+    loop_watch(&master.loop, &rehearsal.output, output[0], EPOLLIN, output_ready);
+    timer_set(&master.loop, &rehearsal.limit, REHEARSE_LIMIT, rehearsal_late);
+}
+
+bool upgrade_rehearses(void)
+{
+    return rehearsal.pid != 0;
+}
+
+void upgrade_abandon(const char *why)
+{
+    master.upgrade_again = false;
+    if (rehearsal.pid != 0)
+        kill(rehearsal.pid, SIGKILL);
+    control_answer(ORDER_UPGRADE, true, false, why);
+}
+
+/* What the rehearsal has said and how it ended decide. */
+static void rehearsed(int status)
+{
+    char why[REHEARSE_TEXT + PATH_MAX + 256], how[64];
+
+    static const char first[] = UPGRADE_REHEARSES "\n";
+    bool known = strncmp(rehearsal.text, first, sizeof(first) - 1) == 0;
+    static const char second[] = UPGRADE_KNOWS_VAULTS "\n";
+    const char *said = rehearsal.text + (known ? sizeof(first) - 1 : 0);
+    bool several = known && strncmp(said, second, sizeof(second) - 1) == 0;
+    said += several ? sizeof(second) - 1 : 0;
+    if (known && status == 0 && !several && vaults_beyond_first() > 0) {
+        snprintf(why, sizeof(why),
+                 "%s knows one vault only, and %u connections are in others: they would be lost; "
+                 "wait until they have ended, or restart the server\n",
+                 binary, vaults_beyond_first());
+        conclude(why);
+        return;
+    }
+    if (known && status == 0) {
+        become();
+        return;
+    }
+    describe_status(status, how, sizeof(how));
+    if (status == 0) /* whatever it did: a rehearsal says so */
+        snprintf(why, sizeof(why),
+                 "%s is no Pillion, or one that does not know how to take over from version %s: it "
+                 "was to rehearse that, and just ended\n%s",
+                 binary, PILLION_VERSION, said);
+    else
+        snprintf(why, sizeof(why), "the new binary does not take over (%s)\n%s", how, said);
+    conclude(why);
+}
+
+bool upgrade_reaped(pid_t pid, int status)
+{
+    if (rehearsal.pid == 0 || pid != rehearsal.pid)
+        return false;
+    rehearsal.pid = 0;
+    timer_cancel(&master.loop, &rehearsal.limit);
+    while (rehearsal.output.index != 0 && rehearsal.size < sizeof(rehearsal.text) - 1) {
+        size_t before = rehearsal.size;
+        output_ready(&rehearsal.output, 0);
+        if (rehearsal.size == before)
+            break;
+    }
+    loop_unwatch(&master.loop, &rehearsal.output);
+    close(rehearsal.output.fd);
+    rehearsal.text[rehearsal.size] = '\0';
+    if (master.mode == MASTER_RUNNING) /* it was abandoned otherwise */
+        rehearsed(status);
+    forget_binary();
+    return true;
+}

@@ -1,0 +1,62 @@
+/* The watchdog, in the master: ends workers whose handler runs for longer than it may.
+ *
+ * Workers read no clock for it. Each stores in its row of the board what runs and how many have
+ * run; the master looks at the rows at a steady pace, and notes since when nothing has moved. See
+ * master.h. */
+#include "base/clock.h"
+#include "base/log.h"
+#include "master/master.h"
+
+#define PACE_SLOWEST (250 * NS_PER_MS)
+#define PACE_FASTEST (5 * NS_PER_MS)
+
+static uint64_t pace;
+
+static void look_at(struct worker *worker, uint64_t now)
+{
+    struct board_row *row = worker->row;
+    uint32_t running = atomic_load_explicit(&row->running, memory_order_acquire);
+    uint64_t dispatched = counter_read(&row->dispatched);
+    uint64_t allowed = atomic_load_explicit(&row->allowed_ns, memory_order_relaxed);
+
+    if (running == 0 || dispatched != worker->seen_dispatched || allowed == 0) {
+        worker->seen_dispatched = dispatched;
+        worker->seen_since_ns = now;
+        return;
+    }
+    if (now - worker->seen_since_ns < allowed || worker->hung)
+        return;
+    worker->hung = true;
+    worker_kill(worker);
+}
+
+static void look(struct timer *timer)
+{
+    uint64_t now = clock_ns();
+
+    for (struct worker *w = master.workers; w != NULL; w = w->next) {
+        if (w->served && w->row != NULL && !w->released)
+            look_at(w, now);
+    }
+    timer_set(&master.loop, timer, pace, look);
+}
+
+void watchdog_start(void)
+{
+    const struct settings *settings = master.current->settings;
+    uint64_t shortest =
+        settings->handler_timeout_ms == 0 ? UINT64_MAX / NS_PER_MS : settings->handler_timeout_ms;
+
+    for (struct server_settings *s = settings->servers; s != NULL; s = s->next) {
+        for (struct method_settings *m = s->methods; m != NULL; m = m->next) {
+            if (m->timeout_ms != 0 && m->timeout_ms < shortest)
+                shortest = m->timeout_ms;
+        }
+    }
+    pace = shortest * NS_PER_MS / 4;
+    if (pace > PACE_SLOWEST)
+        pace = PACE_SLOWEST;
+    if (pace < PACE_FASTEST)
+        pace = PACE_FASTEST;
+    timer_set(&master.loop, &master.watchdog, pace, look);
+}

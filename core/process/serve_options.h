@@ -1,0 +1,16 @@
+/* What the command line says about the server that it starts. */
+#ifndef PILLION_PROCESS_SERVE_OPTIONS_H
+#define PILLION_PROCESS_SERVE_OPTIONS_H
+
+#include <stdbool.h>
+
+struct serve_options {
+    const char *conf;       /* the configuration file, relative to the prefix */
+    bool conf_given;        /* by -c */
+    const char *prefix;     /* absolute */
+    const char *directives; /* -g, or NULL */
+    char **argv;            /* for process titles, which write over it (with argv[argc] == NULL) */
+    int argc;
+};
+
+#endif

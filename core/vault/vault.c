@@ -1,0 +1,455 @@
+/* A vault's loop: channels to the master and to every worker. See vault.h. */
+#include "vault/vault.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/descriptor.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "event/loop.h"
+#include "process/channel.h"
+#include "process/child.h"
+#include "process/title.h"
+#include "vault/vault_table.h"
+
+/* A GIVE is tried again: too many descriptors are under way, or what was asked for is. */
+#define RETRY_NS NS_PER_MS
+/* Once the kernel has had no descriptor left for it, a vault takes nothing for so long. */
+#define CLOSED_NS (200 * NS_PER_MS)
+#define REPORT_NS (20 * NS_PER_MS) /* between two reports to the master */
+
+struct vault_worker {
+    struct watch watch;
+    struct timer retry;
+    uint32_t serial;
+    bool dead;            /* said by the master, or seen as the end of its channel */
+    bool late;            /* it has handed over what others may have taken already */
+    struct message *give; /* a TAKE that is not answered yet: its ids */
+    uint64_t received;    /* descriptors that it has sent, those that did not arrive included */
+    uint64_t answered;    /* of them, how many it knows of */
+    uint64_t *refused;    /* ids that it is to be told of */
+    uint32_t refused_count, refused_capacity;
+    bool waits; /* it knows that there is no room: it is told when there is some */
+    struct timer answer_again;
+    struct vault_worker *next;
+};
+
+/* The one vault of this process. */
+static struct {
+    struct loop loop;
+    struct watch master;
+    struct vault_table table;
+    struct vault_worker *workers;
+    const struct vault_start *start;
+    bool surplus;
+    uint64_t full_logged_ns;
+    uint64_t refused;                 /* sockets, ever */
+    uint64_t told_held, told_refused; /* what the master knows */
+    struct timer reported;            /* set: it was told a moment ago */
+    struct timer closed; /* set: descriptors have run out, and nothing is taken for a while */
+} vault;
+
+static struct vault_worker *worker_find(uint64_t serial)
+{
+    for (struct vault_worker *w = vault.workers; w != NULL; w = w->next) {
+        if (w->serial == serial)
+            return w;
+    }
+    return NULL;
+}
+
+static void worker_close(struct vault_worker *worker)
+{
+    worker->dead = true;
+    timer_cancel(&vault.loop, &worker->retry);
+    timer_cancel(&vault.loop, &worker->answer_again);
+    free(worker->give);
+    worker->give = NULL;
+    free(worker->refused);
+    worker->refused = NULL;
+    worker->refused_count = worker->refused_capacity = 0;
+    worker->waits = false;
+    if (worker->watch.index != 0) {
+        loop_unwatch(&vault.loop, &worker->watch);
+        close(worker->watch.fd);
+    }
+}
+
+static void worker_forget(struct vault_worker *worker)
+{
+    worker_close(worker);
+    for (struct vault_worker **at = &vault.workers; *at != NULL; at = &(*at)->next) {
+        if (*at == worker) {
+            *at = worker->next;
+            free(worker);
+            return;
+        }
+    }
+}
+
+/* ---- What is held ---- */
+
+static uint32_t room(void)
+{
+    uint32_t limit = vault.closed.place == 0 ? vault.start->limit : 0;
+    return vault.table.count < limit ? limit - vault.table.count : 0;
+}
+
+/* The end of the batch sees to what waited for the timer. */
+static void look_again(struct timer *timer)
+{
+    (void)timer;
+}
+
+/* Tells the master what is held, when that has changed, and not more often than it has use for. */
+static void report(void)
+{
+    struct message message = {.type = MESSAGE_HELD, .number = vault.table.count, .count = 1};
+
+    message.ids[0] = vault.refused;
+    if (vault.reported.place != 0 ||
+        (vault.told_held == message.number && vault.told_refused == vault.refused))
+        return;
+    if (channel_send(vault.master.fd, &message, true, NULL, 0)) {
+        vault.told_held = message.number;
+        vault.told_refused = vault.refused;
+    }
+    timer_set(&vault.loop, &vault.reported, REPORT_NS, look_again);
+}
+
+static void answer_again(struct timer *timer);
+
+/* Tells the worker what became of what it has sent. */
+static void answer(struct vault_worker *worker)
+{
+    struct message message = {.type = MESSAGE_REFUSED};
+
+    while (worker->watch.index != 0 && worker->refused_count > 0) {
+        message.count =
+            worker->refused_count < CHANNEL_FDS_MAX ? worker->refused_count : CHANNEL_FDS_MAX;
+        const uint64_t *last = worker->refused + worker->refused_count - message.count;
+        memcpy(message.ids, last, message.count * sizeof(*last));
+        if (!channel_send(worker->watch.fd, &message, true, NULL, 0))
+            break;
+        worker->refused_count -= message.count;
+    }
+    if (worker->watch.index == 0)
+        return;
+    message = (struct message){.type = MESSAGE_HELD, .number = worker->received, .count = 1};
+    message.ids[0] = room();
+    if (worker->refused_count == 0 && channel_send(worker->watch.fd, &message, true, NULL, 0)) {
+        worker->answered = worker->received;
+        worker->waits = message.ids[0] == 0;
+    } else {
+        timer_set(&vault.loop, &worker->answer_again, RETRY_NS, answer_again);
+    }
+}
+
+static void answer_again(struct timer *timer)
+{
+    answer(container_of(timer, struct vault_worker, answer_again));
+}
+
+static void refuse(struct vault_worker *worker, uint64_t id)
+{
+    if (worker->refused_count == worker->refused_capacity) {
+        worker->refused_capacity =
+            worker->refused_capacity == 0 ? 64 : worker->refused_capacity * 2;
+        worker->refused =
+            must_realloc(worker->refused, worker->refused_capacity * sizeof(*worker->refused));
+    }
+    worker->refused[worker->refused_count++] = id;
+    vault.refused++;
+}
+
+/* The end of a batch: each worker knows what became of what it has sent, and whether there is room.
+ */
+static void batch_done(struct loop *loop, void *context)
+{
+    (void)context;
+    report();
+    if (vault.surplus && vault.table.count == 0)
+        loop_stop(loop);
+    for (struct vault_worker *w = vault.workers; w != NULL; w = w->next) {
+        if (w->watch.index != 0 && w->answer_again.place == 0 &&
+            (w->answered != w->received || w->refused_count > 0 || w->waits != (room() == 0)))
+            answer(w);
+    }
+}
+
+/* ---- What workers say ---- */
+
+static void log_full(uint32_t lost, bool truncated)
+{
+    uint64_t now = vault.loop.now;
+
+    if (vault.full_logged_ns != 0 && now - vault.full_logged_ns < NS_PER_S)
+        return;
+    vault.full_logged_ns = now;
+    log_warn("vault %u holds %u sockets and %s: %u are not held, and would not survive their "
+             "worker; raise the limit on open files (worker_rlimit_nofile) or vault_processes",
+             vault.start->seat, vault.table.count,
+             truncated ? "is out of descriptors" : "has no room for more", lost);
+}
+
+static void hold(struct vault_worker *worker, const struct message *message, const int *fds,
+                 uint32_t fd_count)
+{
+    uint32_t lost = 0;
+
+    worker->received += message->count;
+    for (uint32_t i = 0; i < message->count; i++) {
+        uint64_t id = message->ids[i];
+        bool known = vault_table_find(&vault.table, id) != NULL;
+        /* Whoever has taken it over may have said so before. */
+        worker->late |= message->number != 0;
+        if (message->number != 0 && known) {
+            if (i < fd_count)
+                descriptor_close(fds[i]);
+        } else if (i < fd_count && (known || room() > 0)) {
+            vault_table_put(&vault.table, id, fds[i], worker->serial);
+        } else {
+            if (i < fd_count)
+                descriptor_close(fds[i]);
+            lost++;
+            refuse(worker, id);
+        }
+    }
+    for (uint32_t i = message->count; i < fd_count; i++)
+        descriptor_close(fds[i]);
+    if (fd_count < message->count)
+        timer_set(&vault.loop, &vault.closed, CLOSED_NS, look_again);
+    if (lost > 0)
+        log_full(lost, fd_count < message->count);
+}
+
+static void master_drain(void);
+
+/* An id may be given while its owner is dead. That may be news that is still in the master's
+ * channel: it told us before it told the one who asks. A worker that owns it already asks again
+ * when it had no descriptor left for it. */
+static bool may_give(const struct vault_entry *entry, uint32_t asker)
+{
+    if (entry->owner == asker)
+        return true;
+    const struct vault_worker *owner = worker_find(entry->owner);
+
+    if (owner != NULL && !owner->dead) {
+        master_drain();
+        owner = worker_find(entry->owner);
+    }
+    return owner == NULL || owner->dead;
+}
+
+/* True while a worker that lives has yet to hand over to this vault, which is a new one, what it
+ * has let go of: it is known, and not dead. */
+static bool is_yet_to_come(uint64_t serial)
+{
+    const struct vault_worker *source = worker_find(serial);
+
+    if (source != NULL && !source->dead) {
+        master_drain();
+        source = worker_find(serial);
+    }
+    return source != NULL && !source->dead;
+}
+
+static void give_again(struct timer *timer);
+
+/* Answers the worker's TAKE. Nothing changes hands unless the message was sent. */
+static void give(struct vault_worker *worker)
+{
+    const struct message *asked = worker->give;
+    struct message message = {.type = MESSAGE_GIVE, .serial = asked->serial};
+    int fds[CHANNEL_FDS_MAX];
+
+    if (is_yet_to_come(asked->serial)) {
+        timer_set(&vault.loop, &worker->retry, RETRY_NS, give_again);
+        return;
+    }
+    for (uint32_t i = 0; i < asked->count; i++) {
+        const struct vault_entry *entry = vault_table_find(&vault.table, asked->ids[i]);
+        /* Draining the master's channel may have changed the table: look again. */
+        if (entry == NULL || !may_give(entry, worker->serial) ||
+            (entry = vault_table_find(&vault.table, asked->ids[i])) == NULL) {
+            message.number++;
+            continue;
+        }
+        fds[message.count] = entry->fd;
+        message.ids[message.count++] = entry->id;
+    }
+    if (!channel_send(worker->watch.fd, &message, true, fds, message.count)) {
+        if (errno != EPIPE && errno != ECONNRESET)
+            timer_set(&vault.loop, &worker->retry, RETRY_NS, give_again);
+        return;
+    }
+    for (uint32_t i = 0; i < message.count; i++)
+        vault_table_find(&vault.table, message.ids[i])->owner = worker->serial;
+    free(worker->give);
+    worker->give = NULL;
+}
+
+static void give_again(struct timer *timer)
+{
+    give(container_of(timer, struct vault_worker, retry));
+}
+
+static void worker_message(struct vault_worker *worker, const struct message *message,
+                           const int *fds, uint32_t fd_count)
+{
+    switch (message->type) {
+    case MESSAGE_HOLD:
+        hold(worker, message, fds, fd_count);
+        return;
+    case MESSAGE_DROP:
+        for (uint32_t i = 0; i < message->count; i++)
+            vault_table_drop(&vault.table, message->ids[i]);
+        break;
+    case MESSAGE_TAKE:
+        if (worker->give == NULL) {
+            worker->give = must_alloc(sizeof(*message));
+            memcpy(worker->give, message, sizeof(*message));
+            give(worker);
+        }
+        break;
+    default:
+        break;
+    }
+    descriptors_close(fds, fd_count);
+}
+
+/* Reads all that the worker has sent. */
+static void worker_drain(struct vault_worker *worker)
+{
+    struct message message;
+    int fds[CHANNEL_FDS_MAX];
+    uint32_t fd_count;
+
+    while (worker->watch.index != 0) {
+        switch (channel_receive(worker->watch.fd, &message, fds, &fd_count)) {
+        case CHANNEL_MESSAGE:
+            worker_message(worker, &message, fds, fd_count);
+            break;
+        case CHANNEL_EMPTY:
+            return;
+        case CHANNEL_CLOSED:
+            worker_close(worker);
+            return;
+        }
+    }
+}
+
+static void worker_ready(struct watch *watch, uint32_t events)
+{
+    (void)events;
+    worker_drain(container_of(watch, struct vault_worker, watch));
+}
+
+/* ---- What the master says ---- */
+
+static void worker_add(uint64_t serial, int fd)
+{
+    struct vault_worker *worker = must_zalloc(sizeof(*worker));
+
+    worker->serial = (uint32_t)serial;
+    worker->next = vault.workers;
+    vault.workers = worker;
+    if (!loop_watch(&vault.loop, &worker->watch, fd, EPOLLIN, worker_ready)) {
+        log_error("cannot watch a worker's channel: errno %d", errno);
+        close(fd);
+        return;
+    }
+    answer(worker); /* so it knows that this vault answers, and how much room there is */
+}
+
+static void master_message(const struct message *message, const int *fds, uint32_t fd_count)
+{
+    struct vault_worker *worker = worker_find(message->serial);
+
+    if (message->type == MESSAGE_WORKER && fd_count == 1) {
+        worker_add(message->serial, fds[0]);
+    } else if (message->type == MESSAGE_WORKER) {
+        log_error("vault %u has no descriptor left for the channel of worker process %llu; raise "
+                  "the limit on open files",
+                  vault.start->seat, (unsigned long long)message->serial);
+        channel_tell(vault.master.fd, MESSAGE_UNREACHED, message->serial, 0);
+    } else if (message->type == MESSAGE_LOG && fd_count == 1) {
+        log_adopt(fds[0]);
+    } else if (message->type == MESSAGE_SURPLUS) {
+        vault.surplus = message->number != 0;
+    } else if (message->type == MESSAGE_BEAT) {
+        channel_tell(vault.master.fd, MESSAGE_ALIVE, message->serial, 0);
+    } else if (message->type == MESSAGE_DEAD && worker != NULL && !worker->dead) {
+        worker_drain(worker);
+        worker->dead = true;
+    } else if (message->type == MESSAGE_RETIRE) {
+        /* Who has taken one of them by the former vault may have yet to say so. */
+        bool end = worker == NULL || !worker->late;
+        if (worker != NULL)
+            worker_forget(worker);
+        uint32_t left = vault_table_retire(&vault.table, (uint32_t)message->serial, end);
+        if (left > 0)
+            log_warn("closed %u connections of worker process %llu that nobody took over", left,
+                     (unsigned long long)message->serial);
+    }
+}
+
+static void master_drain(void)
+{
+    struct message message;
+    int fds[CHANNEL_FDS_MAX];
+    uint32_t fd_count;
+
+    for (;;) {
+        switch (channel_receive(vault.master.fd, &message, fds, &fd_count)) {
+        case CHANNEL_MESSAGE:
+            master_message(&message, fds, fd_count);
+            break;
+        case CHANNEL_EMPTY:
+            return;
+        case CHANNEL_CLOSED:
+            _exit(0);
+        }
+    }
+}
+
+static void master_ready(struct watch *watch, uint32_t events)
+{
+    (void)watch;
+    (void)events;
+    master_drain();
+}
+
+_Noreturn void vault_main(const struct vault_start *start)
+{
+    char name[32];
+    struct error error;
+
+    vault.start = start;
+    child_begin(&start->channel, 1);
+    snprintf(name, sizeof(name), "vault %u", start->seat);
+    log_identity(name);
+    title_set("%s", name);
+    limit_open_files(start->files);
+    if (!privilege_drop(start->identity, start->master, &error) ||
+        !loop_init(&vault.loop, &error)) {
+        log_error("%s cannot start: %s", name, error.text);
+        _exit(1);
+    }
+    /* Workers are the same user's: none of them shall trace this process, or take its sockets
+     * (ptrace(2), pidfd_getfd(2)). */
+    prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+    if (!loop_watch(&vault.loop, &vault.master, start->channel, EPOLLIN, master_ready)) {
+        log_error("%s cannot watch its master: errno %d", name, errno);
+        _exit(1);
+    }
+    vault.loop.after_batch = batch_done;
+    loop_run(&vault.loop);
+    _exit(0);
+}

@@ -1,0 +1,334 @@
+/* What goes into which vault. See vault_bank.h. */
+#include "vault/vault_bank.h"
+
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+
+#define FINISH_NS (5 * NS_PER_S)
+
+uint32_t vault_seat(const struct vault_client *client)
+{
+    return (uint32_t)(client - client->bank->clients);
+}
+
+bool vault_bank_init(struct vault_bank *bank, uint32_t seats, uint32_t share, struct error *error)
+{
+    uint32_t records = bank->conns->arena.record_count;
+    void *memory = mmap(NULL, records, PROT_READ | PROT_WRITE,
+                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+    if (memory == MAP_FAILED)
+        return error_errno(error, "no memory for the places of %u connections", records);
+    bank->places = memory;
+    bank->seats = seats;
+    bank->share = share;
+    for (uint32_t i = 0; i < VAULT_PROCESSES_MAX; i++)
+        bank->clients[i].bank = bank;
+    return true;
+}
+
+void vault_bank_open(struct vault_bank *bank, uint32_t seat, int channel)
+{
+    if (seat >= VAULT_PROCESSES_MAX) {
+        close(channel);
+        return;
+    }
+    if (seat >= bank->known)
+        bank->known = seat + 1;
+    vault_client_open(&bank->clients[seat], channel);
+}
+
+uint32_t vault_bank_place(const struct vault_bank *bank, uint64_t id)
+{
+    uint32_t seat = (uint32_t)(id >> CONN_ID_SEAT_SHIFT);
+    return seat < bank->known ? seat : 0;
+}
+
+static void tell_changes(struct vault_bank *bank, bool crowded)
+{
+    if (bank->unheld == bank->told && crowded == bank->crowded)
+        return;
+    if (crowded && !bank->crowded)
+        log_warn("no vault has room for another connection: accepting pauses until one is closed; "
+                 "raise vault_processes or the limit on open files (worker_rlimit_nofile)");
+    bank->crowded = crowded;
+    bank->told = bank->unheld;
+    bank->changed(bank);
+}
+
+bool vault_bank_has_socket(const struct vault_bank *bank, uint32_t index)
+{
+    const struct conns *conns = bank->conns;
+    const struct conn_record *record = &conns->arena.records[index];
+
+    return atomic_load_explicit(&record->id, memory_order_relaxed) != 0 &&
+           (conns->conns[index].owner != NULL ||
+            atomic_load_explicit(&record->taken, memory_order_acquire) == 0);
+}
+
+/* ---- Places ---- */
+
+static void place(struct vault_bank *bank, uint32_t index, uint32_t seat)
+{
+    bank->places[index] = (uint8_t)seat;
+    if (seat == VAULT_NONE)
+        bank->unheld++;
+    else
+        bank->clients[seat].held++;
+}
+
+static void unplace(struct vault_bank *bank, uint32_t index)
+{
+    uint32_t seat = bank->places[index];
+
+    if (seat == VAULT_NONE)
+        bank->unheld--;
+    else
+        bank->clients[seat].held--;
+}
+
+uint32_t vault_bank_room(struct vault_bank *bank, bool *soon)
+{
+    bool missing = false, behind = false;
+
+    for (uint32_t seat = 0; seat < bank->seats; seat++) {
+        const struct vault_client *client = &bank->clients[seat];
+        if (client->full || client->held >= bank->share)
+            continue;
+        if (!vault_client_is_open(client)) {
+            missing = true;
+        } else if (client->room == 0 || !vault_client_keeps_up(client)) {
+            behind = true;
+        } else {
+            bank->conns->seat = seat;
+            tell_changes(bank, false);
+            uint32_t share = bank->share - client->held;
+            return share < client->room ? share : client->room;
+        }
+    }
+    *soon = missing || behind;
+    if (missing && !behind) { /* better than to serve nobody: the next one in that seat has them */
+        uint32_t seat = 0;
+        while (vault_client_is_open(&bank->clients[seat]) ||
+               bank->clients[seat].held >= bank->share)
+            seat++;
+        bank->conns->seat = seat;
+        return bank->share - bank->clients[seat].held;
+    }
+    if (!behind)
+        tell_changes(bank, true);
+    return 0;
+}
+
+static void hand_over(struct vault_bank *bank, struct conn *conn)
+{
+    struct vault_client *client = &bank->clients[bank->places[conn_index(bank->conns, conn)]];
+
+    if (vault_client_is_open(client))
+        vault_client_hold(client, conn);
+    else if (conn->watch.index == 0)
+        conn_start(bank->conns, conn);
+}
+
+static void hold(struct vault_bank *bank, struct conn *conn, uint32_t seat)
+{
+    place(bank, conn_index(bank->conns, conn), seat);
+    hand_over(bank, conn);
+}
+
+void vault_bank_hold(struct vault_bank *bank, struct conn **batch, uint32_t count)
+{
+    uint32_t seat = bank->conns->seat;
+
+    for (uint32_t i = 0; i < count; i++)
+        hold(bank, batch[i], seat);
+    vault_client_send(&bank->clients[seat]);
+}
+
+void vault_bank_adopt(struct vault_bank *bank, const struct conn *conn, uint32_t seat)
+{
+    place(bank, conn_index(bank->conns, conn), seat);
+}
+
+void vault_bank_again(struct vault_bank *bank, struct conn *conn)
+{
+    uint32_t seat = bank->places[conn_index(bank->conns, conn)];
+
+    hand_over(bank, conn);
+    vault_client_send(&bank->clients[seat]);
+}
+
+void vault_bank_drop(struct vault_bank *bank, const struct conn *conn)
+{
+    uint32_t index = conn_index(bank->conns, conn);
+    uint32_t seat = bank->places[index];
+
+    unplace(bank, index);
+    if (seat != VAULT_NONE)
+        vault_client_drop(&bank->clients[seat], conn_id(bank->conns, conn));
+}
+
+/* Finds places for connections that have none. */
+static void place_unheld(struct vault_bank *bank)
+{
+    struct conns *conns = bank->conns;
+    uint32_t high = atomic_load_explicit(&conns->arena.header->record_high, memory_order_relaxed);
+    uint32_t seat = 0;
+
+    for (uint32_t i = 0; i < high && bank->unheld > 0; i++) {
+        struct conn *conn = &conns->conns[i];
+        if (bank->places[i] != VAULT_NONE || !vault_bank_has_socket(bank, i))
+            continue;
+        /* Those of a generation that comes next are as good. */
+        while (seat < bank->known &&
+               (bank->clients[seat].full || !vault_client_is_open(&bank->clients[seat])))
+            seat++;
+        if (seat == bank->known)
+            break;
+        unplace(bank, i);
+        hold(bank, conn, seat);
+    }
+    for (seat = 0; seat < bank->known; seat++)
+        vault_client_send(&bank->clients[seat]);
+}
+
+/* ---- What vaults say ---- */
+
+static void refused(struct vault_bank *bank, const struct vault_client *client,
+                    const struct message *message)
+{
+    const struct conns *conns = bank->conns;
+    uint32_t high = atomic_load_explicit(&conns->arena.header->record_high, memory_order_relaxed);
+    uint32_t seat = vault_seat(client), left = message->count;
+
+    for (uint32_t i = 0; i < high && left > 0; i++) {
+        const struct conn *conn = &conns->conns[i];
+        if (bank->places[i] != seat || !vault_bank_has_socket(bank, i))
+            continue;
+        uint64_t id = conn_id(conns, conn);
+        uint32_t at = 0;
+        while (at < message->count && message->ids[at] != id)
+            at++;
+        if (at == message->count)
+            continue;
+        unplace(bank, i);
+        place(bank, i, VAULT_NONE);
+        left--;
+    }
+}
+
+/* What is on its way has yet to be taken off. */
+static void told_room(struct vault_client *client, uint64_t room)
+{
+    uint64_t under_way = client->sent - client->received;
+
+    client->full = room == 0;
+    room = room > under_way ? room - under_way : 0;
+    client->room = room < UINT32_MAX ? (uint32_t)room : UINT32_MAX;
+}
+
+void vault_bank_told(struct vault_bank *bank, struct vault_client *client,
+                     const struct message *message, const int *fds, uint32_t fd_count)
+{
+    switch (message->type) {
+    case MESSAGE_GIVE:
+        bank->given(bank->context, vault_seat(client), message, fds, fd_count);
+        return;
+    case MESSAGE_REFUSED:
+        client->full = true;
+        refused(bank, client, message);
+        place_unheld(bank);
+        break;
+    case MESSAGE_HELD:
+        client->answers = true;
+        client->received = message->number;
+        if (message->count == 1)
+            told_room(client, message->ids[0]);
+        if (!client->full && bank->unheld > 0)
+            place_unheld(bank);
+        break;
+    default:
+        break;
+    }
+    for (uint32_t i = 0; i < fd_count; i++)
+        close(fds[i]);
+    tell_changes(bank, bank->crowded && client->full);
+}
+
+void vault_bank_lost(struct vault_bank *bank, struct vault_client *client)
+{
+    struct conns *conns = bank->conns;
+    uint32_t high = atomic_load_explicit(&conns->arena.header->record_high, memory_order_relaxed);
+    uint32_t seat = vault_seat(client);
+
+    /* Nobody may come into a surplus seat again: what is in it goes elsewhere. */
+    for (uint32_t i = 0; seat >= bank->seats && !conns->leaving && i < high; i++) {
+        if (conns->conns[i].owner == NULL || bank->places[i] != seat)
+            continue;
+        unplace(bank, i);
+        place(bank, i, VAULT_NONE);
+    }
+    if (bank->unheld > 0)
+        place_unheld(bank);
+    bank->lost(bank->context, seat);
+}
+
+/* ---- Together ---- */
+
+void vault_bank_flush(struct vault_bank *bank)
+{
+    for (uint32_t seat = 0; seat < bank->known; seat++) {
+        if (bank->clients[seat].drop.count > 0)
+            vault_client_flush(&bank->clients[seat]);
+    }
+    tell_changes(bank, bank->crowded);
+}
+
+/* A seat that new connections go to has no vault now: the next one is handed what there is. */
+static bool is_any_missing(const struct vault_bank *bank)
+{
+    for (uint32_t seat = 0; seat < bank->known && seat < bank->seats; seat++) {
+        if (bank->clients[seat].known && !vault_client_is_open(&bank->clients[seat]))
+            return true;
+    }
+    return false;
+}
+
+static bool is_finished(const struct vault_bank *bank, const struct vault_client *client)
+{
+    if (!vault_client_is_open(client))
+        return !client->known || vault_seat(client) >= bank->seats;
+    return vault_client_has_all(client);
+}
+
+static void log_left(const struct vault_bank *bank)
+{
+    for (uint32_t seat = 0; seat < bank->known; seat++) {
+        const struct vault_client *client = &bank->clients[seat];
+        if (vault_client_is_open(client) && !vault_client_has_all(client))
+            log_error("vault %u did not take %u connections: they end with this worker", seat,
+                      client->queue_size + (uint32_t)(client->sent - client->received));
+    }
+}
+
+bool vault_bank_finish(struct vault_bank *bank)
+{
+    uint64_t deadline = clock_ns() + FINISH_NS;
+    bool good;
+
+    do { /* what one has refused is another one's to take */
+        for (uint32_t seat = 0; seat < bank->known; seat++)
+            vault_client_finish(&bank->clients[seat], deadline);
+        good = true;
+        for (uint32_t seat = 0; seat < bank->known; seat++)
+            good = is_finished(bank, &bank->clients[seat]) && good;
+    } while (!good && !is_any_missing(bank) && clock_ns() < deadline);
+    log_left(bank);
+    if (bank->unheld > 0)
+        log_error("no vault has room for %u connections: they end with this worker", bank->unheld);
+    return good;
+}
