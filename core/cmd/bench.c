@@ -10,8 +10,8 @@
 #include "base/printable.h"
 #include "cmd/bench_load.h"
 #include "cmd/commands.h"
-#include "cmd/outcome.h"
 #include "cmd/params.h"
+#include "cmd/reply_text.h"
 #include "cmd/target.h"
 #include "wire/json.h"
 
@@ -68,7 +68,7 @@ static void first_error(const struct load_result *result, struct text *out)
     struct json_error error;
 
     if (json_check(body, &limits, &error))
-        outcome_append_error(out, envelope_member(body, BYTES("result")));
+        reply_text_append_error(out, envelope_member(body, BYTES("result")));
     else
         text_append_line(out, body);
 }

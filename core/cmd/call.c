@@ -13,8 +13,8 @@
 #include "base/memory.h"
 #include "cmd/client.h"
 #include "cmd/commands.h"
-#include "cmd/outcome.h"
 #include "cmd/params.h"
+#include "cmd/reply_text.h"
 #include "cmd/target.h"
 
 #define DEFAULT_MS 30000
@@ -78,7 +78,8 @@ static int call_once(const struct command *self, struct call *call)
         status = ask(self, call, &params, &reply);
     if (status == 0) {
         tell_unread_pipe(self, call);
-        status = outcome_print(self, call->server, (struct bytes){text_string(&reply), reply.size});
+        status =
+            reply_text_print(self, call->server, (struct bytes){text_string(&reply), reply.size});
     }
     text_free(&params);
     text_free(&reply);
@@ -96,7 +97,7 @@ static int call_line(const struct command *self, struct call *call, const char *
         status = ask(self, call, &params, &reply);
     if (status == 0) {
         const struct bytes body = {text_string(&reply), reply.size};
-        status = outcome_print_line(self, call->server, body, number);
+        status = reply_text_print_line(self, call->server, body, number);
     }
     text_free(&params);
     text_free(&reply);

@@ -7,7 +7,7 @@
 #include "cmd/command.h"
 #include "master/serve.h"
 
-extern const struct command server_command; /* options.c: `pillion` itself */
+extern const struct command server_command; /* server.c: `pillion` itself */
 extern const struct command bench_command;
 extern const struct command call_command;
 extern const struct command describe_command; /* offers.c */

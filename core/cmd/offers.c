@@ -8,9 +8,9 @@
 #include "base/printable.h"
 #include "cmd/client.h"
 #include "cmd/commands.h"
-#include "cmd/outcome.h"
 #include "cmd/params.h"
 #include "cmd/pretty.h"
+#include "cmd/reply_text.h"
 #include "cmd/target.h"
 #include "wire/json.h"
 
@@ -48,7 +48,7 @@ static int explain(const struct command *self, const struct question *question, 
 {
     struct text line = {0};
 
-    outcome_append_error(&line, result);
+    reply_text_append_error(&line, result);
     command_failed(self, EXIT_FAILURE, "%s", text_string(&line));
     struct text missing = {0};
     text_printf(&missing, "\"%s\"", method);
@@ -78,8 +78,8 @@ static int ask(const struct command *self, const struct question *question, cons
     text_free(&request);
     if (!good)
         return command_failed(self, EXIT_NO_SERVER, "%s", error.text);
-    int status = outcome_read(self, question->server,
-                              (struct bytes){text_string(reply), reply->size}, &failed, result);
+    int status = reply_text_read(self, question->server,
+                                 (struct bytes){text_string(reply), reply->size}, &failed, result);
     if (status != 0)
         return status;
     return failed ? explain(self, question, method, *result) : 0;
@@ -157,7 +157,7 @@ static void append_text(struct text *out, struct bytes description, const char *
     struct bytes value = envelope_member(description, bytes_of(member));
 
     if (value.data != NULL && value.data[0] == '"')
-        outcome_append_string(out, value);
+        reply_text_append_string(out, value);
 }
 
 static void print_description(struct bytes description)

@@ -14,8 +14,8 @@
 
 #include "base/printable.h"
 #include "cmd/commands.h"
-#include "cmd/outcome.h"
 #include "cmd/params.h"
+#include "cmd/reply_text.h"
 
 #define WAIT_MAX 3600000u
 
@@ -165,7 +165,7 @@ static int try_it(const struct command *self)
     limit(0, "\"%s\" of %s did not answer", line.method, line.file);
     pillion_test_reply reply = pillion_test_request(text_string(&request));
     limit(0, "%s did not stop", line.file);
-    int status = outcome_print(self, line.file, bytes_of(reply.body));
+    int status = reply_text_print(self, line.file, bytes_of(reply.body));
     pillion_test_stop();
     text_free(&request);
     return status;

@@ -7,7 +7,7 @@
 #include "base/memory.h"
 #include "base/suggest.h"
 #include "module/descriptor.h"
-#include "module/filters.h"
+#include "module/filter_bind.h"
 #include "module/hook_error.h"
 
 struct found {

@@ -14,7 +14,7 @@
 #include "base/sealed.h"
 #include "module/descriptor.h"
 #include "module/elf.h"
-#include "module/filters.h"
+#include "module/filter_bind.h"
 #include "module/hook_error.h"
 #include "module/origin.h"
 #include "rpc/metric.h"

@@ -13,7 +13,7 @@
 #include "base/memory.h"
 #include "base/shared_lock.h"
 #include "module/api.h"
-#include "module/guard.h"
+#include "module/close_guard.h"
 #include "net/acceptor.h"
 #include "process/channel.h"
 #include "process/child.h"

@@ -1,7 +1,7 @@
-/* Printing what a call has come to. See outcome.h.
+/* Printing replies. See reply_text.h.
  *
  * Nothing here parses a number and prints it anew. */
-#include "cmd/outcome.h"
+#include "cmd/reply_text.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,7 +13,7 @@
 #include "cmd/pretty.h"
 #include "wire/json.h"
 
-void outcome_append_string(struct text *out, struct bytes string)
+void reply_text_append_string(struct text *out, struct bytes string)
 {
     char *text = must_alloc(string.size);
     long size = json_string_text(string, text, string.size);
@@ -30,24 +30,24 @@ static bool is_string(struct bytes value)
     return value.data != NULL && value.data[0] == '"';
 }
 
-void outcome_append_error(struct text *out, struct bytes result)
+void reply_text_append_error(struct text *out, struct bytes result)
 {
     bool object = result.data != NULL && result.data[0] == '{';
     struct bytes code = object ? envelope_member(result, BYTES("code")) : (struct bytes){0};
     struct bytes message = object ? envelope_member(result, BYTES("message")) : (struct bytes){0};
 
     if (is_string(code) && is_string(message)) {
-        outcome_append_string(out, code);
+        reply_text_append_string(out, code);
         text_append_string(out, ": ");
-        outcome_append_string(out, message);
+        reply_text_append_string(out, message);
     } else {
         text_append_string(out, "error: ");
         text_append_line(out, result);
     }
 }
 
-int outcome_read(const struct command *self, const char *from, struct bytes body, bool *failed,
-                 struct bytes *result)
+int reply_text_read(const struct command *self, const char *from, struct bytes body, bool *failed,
+                    struct bytes *result)
 {
     const struct json_limits limits = {.depth = JSON_DEPTH_MAX, .values = UINT32_MAX};
     struct json_error error;
@@ -69,17 +69,17 @@ static void print_error(const char *before, struct bytes result)
 {
     struct text line = {0};
 
-    outcome_append_error(&line, result);
+    reply_text_append_error(&line, result);
     fprintf(stderr, "%s%s\n", before, text_string(&line));
     text_free(&line);
 }
 
-int outcome_print(const struct command *self, const char *from, struct bytes body)
+int reply_text_print(const struct command *self, const char *from, struct bytes body)
 {
     struct bytes result;
     bool failed;
 
-    int status = outcome_read(self, from, body, &failed, &result);
+    int status = reply_text_read(self, from, body, &failed, &result);
     if (status != 0)
         return status;
     if (failed) {
@@ -97,14 +97,14 @@ int outcome_print(const struct command *self, const char *from, struct bytes bod
     return command_flush(self, EXIT_SUCCESS);
 }
 
-int outcome_print_line(const struct command *self, const char *from, struct bytes body,
-                       unsigned long number)
+int reply_text_print_line(const struct command *self, const char *from, struct bytes body,
+                          unsigned long number)
 {
     struct bytes result;
     char before[32];
     bool failed;
 
-    int status = outcome_read(self, from, body, &failed, &result);
+    int status = reply_text_read(self, from, body, &failed, &result);
     if (status != 0)
         return status;
     if (failed) {

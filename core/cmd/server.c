@@ -1,4 +1,5 @@
-/* The server's own options: where its files are, and what to do instead of serving.
+/* `pillion` without a command: the server's own options, which tell where its files are and what to
+ * do instead of serving.
  *
  * Nothing is read here but /proc/self/exe, to find the prefix; what the options ask for is done by
  * master/serve.h and signal.c. */

@@ -1,5 +1,5 @@
-/* Closing, watched over. See guard.h. */
-#include "module/guard.h"
+/* Closing, watched over. See close_guard.h. */
+#include "module/close_guard.h"
 
 #include <fcntl.h>
 #include <pillion/module.h>

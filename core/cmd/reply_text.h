@@ -1,7 +1,7 @@
-/* What a call has come to, as commands print it: results to standard output, byte for byte or, on a
- * terminal, indented; errors to standard error as "CODE: MESSAGE". */
-#ifndef PILLION_CMD_OUTCOME_H
-#define PILLION_CMD_OUTCOME_H
+/* A reply as commands print it: a result to standard output, byte for byte or, on a terminal,
+ * indented; an error to standard error as "CODE: MESSAGE". The exit status tells which it was. */
+#ifndef PILLION_CMD_REPLY_TEXT_H
+#define PILLION_CMD_REPLY_TEXT_H
 
 #include <stdbool.h>
 
@@ -12,22 +12,22 @@
 
 /* Finds the result in a reply's body, which ends with a NUL, and whether it is that of an error. 0,
  * or EXIT_NO_SERVER after saying that `from`, which sent it, is no server. */
-int outcome_read(const struct command *self, const char *from, struct bytes body, bool *failed,
-                 struct bytes *result);
+int reply_text_read(const struct command *self, const char *from, struct bytes body, bool *failed,
+                    struct bytes *result);
 
 /* Appends what a JSON string says, all of it, as one line that a terminal may hold. */
-void outcome_append_string(struct text *out, struct bytes string);
+void reply_text_append_string(struct text *out, struct bytes string);
 
 /* Appends "CODE: MESSAGE" of an error's result, as one line that a terminal may hold; the result as
  * it is where a server has a form of its own. */
-void outcome_append_error(struct text *out, struct bytes result);
+void reply_text_append_error(struct text *out, struct bytes result);
 
 /* Prints what a reply's body says. The exit status: EXIT_FAILURE for an error. */
-int outcome_print(const struct command *self, const char *from, struct bytes body);
+int reply_text_print(const struct command *self, const char *from, struct bytes body);
 
 /* The same for the reply to line `number` of many: one line for each result, and errors with their
  * line's number. Nothing is flushed. */
-int outcome_print_line(const struct command *self, const char *from, struct bytes body,
-                       unsigned long number);
+int reply_text_print_line(const struct command *self, const char *from, struct bytes body,
+                          unsigned long number);
 
 #endif

@@ -7,8 +7,8 @@
  * request is answered with an error, and another worker takes the others over, unharmed. What goes
  * around libc (syscall(2), fclose(3) on a guessed descriptor) is not seen here; the loop notices
  * that when it next uses the descriptor, and ends the worker then. */
-#ifndef PILLION_MODULE_GUARD_H
-#define PILLION_MODULE_GUARD_H
+#ifndef PILLION_MODULE_CLOSE_GUARD_H
+#define PILLION_MODULE_CLOSE_GUARD_H
 
 #include "event/loop.h"
 

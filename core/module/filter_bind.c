@@ -1,5 +1,5 @@
-/* From `filter` statements to what runs around handlers. See loader.h. */
-#include "module/filters.h"
+/* From `filter` statements to the uses that a method has. See filter_bind.h. */
+#include "module/filter_bind.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,5 +1,6 @@
-/* What <pillion/test.h> promises: modules in this very process, without a server, a worker or a
- * socket. `pillion try` is made of it, and so are tests of modules, by way of libpillion-test. */
+/* The functions of <pillion/test.h>: modules are loaded, started and called in this very process,
+ * without a server, a worker or a socket. `pillion try` uses them, and so do the unit tests of
+ * modules, by way of libpillion-test. (api.c has those of <pillion/module.h>.) */
 #include <limits.h>
 #include <pillion/module.h>
 #include <pillion/test.h>

@@ -299,7 +299,7 @@ START_TEST(nothing_starts_while_a_thread_is_at_work)
 }
 END_TEST
 
-E2E_MAIN("trial", a_second_on_cancel_is_told, nothing_starts_while_a_thread_is_at_work,
+E2E_MAIN("test_api", a_second_on_cancel_is_told, nothing_starts_while_a_thread_is_at_work,
          methods_are_called, what_waits_is_waited_for, zones_end_with_their_modules,
          where_nothing_runs_calls_say_so, replies_are_those_of_their_requests,
          what_waits_is_given_up_when_modules_stop, stats_are_those_of_a_server,

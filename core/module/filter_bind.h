@@ -1,8 +1,7 @@
-/* Filters of loaded modules: which run around which methods, and their hooks. For loader.c and
- * bind.c.
- */
-#ifndef PILLION_MODULE_FILTERS_H
-#define PILLION_MODULE_FILTERS_H
+/* Binds `filter` statements of the configuration to filters of the loaded modules, and starts and
+ * stops them. For loader.c and bind.c. What a filter does around a request is rpc/filter.h's. */
+#ifndef PILLION_MODULE_FILTER_BIND_H
+#define PILLION_MODULE_FILTER_BIND_H
 
 #include "module/loader.h"
 
