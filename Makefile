@@ -27,15 +27,16 @@ COMPILE      = $(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) -MMD -MP
 CORE_SRC    := $(sort $(wildcard core/*/*.c))
 CORE_OBJ    := $(CORE_SRC:%.c=$(B)/obj/%.o)
 LIB_OBJ     := $(filter-out $(B)/obj/core/cmd/main.o,$(CORE_OBJ))
-# What modules need beyond libc, by the names that pkg-config knows. A library that is not there costs
-# the modules that need it, and nothing else.
-NEEDS_auth  := libcrypto
-NEEDS_postgres := libpq libcrypto
-NEEDS_redis := hiredis
-FOUND_NEEDS := $(shell command -v pkg-config >/dev/null && for p in $(sort $(foreach m,auth postgres redis,$(NEEDS_$(m)))); do pkg-config --exists $$p && echo $$p; done)
-can_build    = $(if $(filter-out $(FOUND_NEEDS),$(NEEDS_$(1))),,$(1))
 
+# A module that needs libraries beyond libc says so in modules/NAME/module.mk: NEEDS_NAME has their
+# names as pkg-config knows them, PACKAGES_NAME the Debian packages that have them. Where a library
+# is missing, the modules that need it are left out, and nothing else.
 ALL_MODULES := $(sort $(notdir $(patsubst %/,%,$(dir $(wildcard modules/*/*.c)))))
+include $(wildcard $(ALL_MODULES:%=modules/%/module.mk))
+ALL_NEEDS   := $(sort $(foreach m,$(ALL_MODULES),$(NEEDS_$(m))))
+FOUND_NEEDS := $(shell command -v pkg-config >/dev/null && \
+                   for p in $(ALL_NEEDS); do pkg-config --exists $$p && echo $$p; done)
+can_build    = $(if $(filter-out $(FOUND_NEEDS),$(NEEDS_$(1))),,$(1))
 MODULES     := $(foreach m,$(ALL_MODULES),$(call can_build,$(m)))
 MODULE_SO   := $(MODULES:%=$(B)/modules/%.so)
 CONF_FILES  := $(patsubst conf/%,$(B)/conf/%,$(wildcard conf/*.conf conf/examples/*.conf))
@@ -103,8 +104,11 @@ $(B)/run:
 
 # ---- On a fresh machine ---------------------------------------------------------------------------
 
-RUN_PACKAGES  := gcc libc6-dev libcjson-dev pkg-config libhiredis-dev libpq-dev libssl-dev
-TEST_PACKAGES := $(RUN_PACKAGES) check libsubunit-dev clang libclang-rt-14-dev g++ python3 pgbouncer postgresql redis-server
+RUN_PACKAGES  := gcc libc6-dev libcjson-dev pkg-config \
+                 $(sort $(foreach m,$(ALL_MODULES),$(PACKAGES_$(m))))
+TEST_PACKAGES := $(RUN_PACKAGES) check libsubunit-dev clang libclang-rt-14-dev g++ python3 \
+                 pgbouncer postgresql redis-server
+LINT_PACKAGES := $(RUN_PACKAGES) clang clang-format-14
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
 # $(call install,PACKAGES): installs what is missing of them, and says what. Elsewhere than on
@@ -131,12 +135,15 @@ define install
 	    $$missing >/dev/null
 endef
 
-.PHONY: deps deps-test
+.PHONY: deps deps-test deps-lint
 deps:  ## install what building and running needs (Debian packages)
 	$(call install,$(RUN_PACKAGES))
 
 deps-test:  ## install what the tests need as well
 	$(call install,$(TEST_PACKAGES))
+
+deps-lint:  ## install what `make lint` needs
+	$(call install,$(LINT_PACKAGES))
 
 .PHONY: run
 run: deps  ## install what is missing, build, and serve in the foreground on 127.0.0.1:8080
@@ -205,12 +212,16 @@ compile_commands.json:  ## for editors and analysers
 	        "$$sep" '$(CURDIR)' "$$f" '$(subst ",\",$(COMPILE))' "$$f"; sep=', '; \
 	done; echo ']'; } > $@
 
+# Versions of clang-format differ in what they make of the same .clang-format.
+CLANG_FORMAT = $(shell command -v clang-format-14 || echo clang-format)
+SOURCES      = $(shell find core modules tests -name '*.[ch]')
+
 .PHONY: format lint
 format:  ## format the sources
-	$(Q)git ls-files '*.c' '*.h' | xargs clang-format -i
+	$(Q)$(CLANG_FORMAT) -i $(SOURCES)
 
-lint:  ## formatting, another compiler, static analysis
-	$(Q)git ls-files '*.c' '*.h' | xargs clang-format --dry-run -Werror
+lint:  ## look at the formatting, and at the warnings of another compiler
+	$(Q)$(CLANG_FORMAT) --dry-run -Werror $(SOURCES)
 	$(Q)$(MAKE) --no-print-directory B=$(B)/clang CC=clang all
 
 .PHONY: clean
@@ -219,4 +230,4 @@ clean:  ## remove what was built
 
 .PHONY: help
 help:  ## this list
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 18
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 18

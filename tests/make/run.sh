@@ -37,6 +37,24 @@ make -s B="$work/build" "$conf" >/dev/null
 cmp -s conf/pillion.conf "$conf" || fail "a configuration of an older build does not follow"
 tail -n 1 "$conf.old" | grep -q '# an edit' || fail "what was edited in an older build is lost"
 
+# What a module needs is in its own folder, and nowhere else: where it is missing, that module alone
+# is left out; where it is there, the module is built, and what `make deps` installs has its package.
+tree=$work/tree
+mkdir "$tree"
+for name in Makefile core conf docs tests README.md; do ln -s "$PWD/$name" "$tree/$name"; done
+cp -r modules "$tree/modules"
+mkdir "$tree/modules/strange"
+cp modules/ping/ping.c "$tree/modules/strange/strange.c"
+plan() { make -C "$tree" -n B="$work/strange" "$@" 2>&1; }
+needs() { printf 'NEEDS_strange := %s\nPACKAGES_strange := libstrange-dev\n' "$1" >"$tree/modules/strange/module.mk"; }
+needs no-such-library
+plan all | grep -q 'strange.so is left out: pkg-config knows no no-such-library' ||
+    fail "a module whose library is missing is not left out"
+plan all | grep -q 'SO .*/modules/ping.so' || fail "a module without needs is left out as well"
+needs libcjson
+plan all | grep -q 'SO .*/modules/strange.so' || fail "a module whose library is there is left out"
+plan deps | grep -q 'libstrange-dev' || fail "the package of a module is not installed"
+
 # A machine with apt, of an ordinary user, without sudo and pkg-config.
 mkdir "$work/bin"
 ln -s /usr/bin/* /bin/* "$work/bin" 2>/dev/null || true
@@ -49,5 +67,5 @@ if said=$(PATH=$work/bin make B="$work/build" run 2>&1); then fail "make run suc
 echo "$said" | grep -q 'There is no sudo here' || fail "a missing sudo is not explained: $said"
 echo "$said" | grep -q 'apt-get install .*gcc' || fail "what to install is not said: $said"
 echo "$said" | grep -Eq 'not found|left out|127' && fail "there is noise: $said"
-[ "$failed" = 0 ] && echo "make: configurations are kept, and what is missing is said"
+[ "$failed" = 0 ] && echo "make: configurations are kept, modules say what they need, and what is missing is said"
 exit "$failed"

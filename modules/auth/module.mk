@@ -1,0 +1,2 @@
+NEEDS_auth    := libcrypto
+PACKAGES_auth := libssl-dev

@@ -1,0 +1,2 @@
+NEEDS_postgres    := libpq libcrypto
+PACKAGES_postgres := libpq-dev libssl-dev

@@ -1,0 +1,2 @@
+NEEDS_redis    := hiredis
+PACKAGES_redis := libhiredis-dev
