@@ -67,20 +67,27 @@ static void describe_cause(int number, char *text, size_t size)
         snprintf(text, size, " for the user %u", (unsigned)id);
 }
 
-bool error_errno(struct error *error, const char *format, ...)
+bool error_errno_v(struct error *error, const char *format, va_list args)
 {
     int number = errno;
     char cause[128];
-    va_list args;
 
-    va_start(args, format);
     int size = vsnprintf(error->text, sizeof(error->text), format, args);
-    va_end(args);
     const char *name = strerrorname_np(number);
     describe_cause(number, cause, sizeof(cause));
     if (size >= 0 && (size_t)size < sizeof(error->text))
         snprintf(error->text + size, sizeof(error->text) - (size_t)size, ": %s (%s)%s",
                  strerrordesc_np(number) == NULL ? "unknown error" : strerrordesc_np(number),
                  name == NULL ? "?" : name, cause);
+    return false;
+}
+
+bool error_errno(struct error *error, const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    error_errno_v(error, format, args);
+    va_end(args);
     return false;
 }

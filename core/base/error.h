@@ -5,6 +5,7 @@
 #ifndef PILLION_BASE_ERROR_H
 #define PILLION_BASE_ERROR_H
 
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -21,9 +22,11 @@ __attribute__((format(printf, 2, 3))) bool error_set(struct error *error, const 
 __attribute__((format(printf, 2, 3))) bool error_prefix(struct error *error, const char *format,
                                                         ...);
 
-/* error_set with ": " and the words for `errno` at the end (and the number's name); of a permission
- * that is missing they say who lacks it. */
+/* error_set with ": " and the words for `errno` at the end (and the number's name). Of a missing
+ * permission they say which user lacks it. */
 __attribute__((format(printf, 2, 3))) bool error_errno(struct error *error, const char *format,
                                                        ...);
+__attribute__((format(printf, 2, 0))) bool error_errno_v(struct error *error, const char *format,
+                                                         va_list args);
 
 #endif

@@ -2,7 +2,6 @@
  *
  * Params go out and results come out byte for byte: nothing here parses a number and prints it
  * anew. On a terminal results are indented (cmd/pretty.h). */
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -122,7 +121,7 @@ static int call_lines(const struct command *self, struct call *call)
             break;
     }
     if (ferror(stdin))
-        worst = command_failed(self, EXIT_USAGE, "cannot read standard input: %s", strerror(errno));
+        worst = command_failed_errno(self, EXIT_USAGE, "cannot read standard input");
     free(line);
     return command_flush(self, worst);
 }

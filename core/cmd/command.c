@@ -4,7 +4,6 @@
 #include "cmd/command.h"
 
 #include <ctype.h>
-#include <errno.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -12,6 +11,7 @@
 #include <string.h>
 
 #include "base/bytes.h"
+#include "base/error.h"
 #include "base/printable.h"
 #include "base/suggest.h"
 
@@ -165,12 +165,22 @@ int command_failed(const struct command *command, int status, const char *format
     return status;
 }
 
+int command_failed_errno(const struct command *command, int status, const char *format, ...)
+{
+    struct error error;
+    va_list args;
+
+    va_start(args, format);
+    error_errno_v(&error, format, args);
+    va_end(args);
+    return command_failed(command, status, "%s", error.text);
+}
+
 int command_flush(const struct command *command, int status)
 {
     if (fflush(stdout) == 0 && ferror(stdout) == 0)
         return status;
-    return command_failed(command, EXIT_FAILURE, "cannot write to standard output: %s",
-                          strerror(errno));
+    return command_failed_errno(command, EXIT_FAILURE, "cannot write to standard output");
 }
 
 /* ---- options ---- */

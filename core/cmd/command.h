@@ -70,6 +70,10 @@ __attribute__((format(printf, 2, 3))) int command_misused(const struct command *
 __attribute__((format(printf, 3, 4))) int command_failed(const struct command *command, int status,
                                                          const char *format, ...);
 
+/* The same, with ": " and the words for `errno` behind the message, as error_errno has them. */
+__attribute__((format(printf, 3, 4))) int command_failed_errno(const struct command *command,
+                                                               int status, const char *format, ...);
+
 /* Prints a line of a help's table, in several lines where it is long. */
 void command_print_row(FILE *to, const char *left, const char *right);
 

@@ -4,7 +4,6 @@
  * the sources starts make; a change of what make made, or of the configuration, starts a reload.
  * Whatever fails, the server goes on with what it has. When this process ends, all of it ends. */
 #include <dirent.h>
-#include <errno.h>
 #include <limits.h>
 #include <poll.h>
 #include <signal.h>
@@ -80,7 +79,7 @@ static pid_t spawn(struct dev *dev)
     fflush(NULL);
     pid_t pid = fork();
     if (pid < 0)
-        command_failed(dev->command, -1, "cannot fork: %s", strerror(errno));
+        command_failed_errno(dev->command, -1, "cannot fork");
     if (pid != 0)
         return pid;
     prctl(PR_SET_PDEATHSIG, SIGTERM);
@@ -101,7 +100,7 @@ static void start_server(struct dev *dev)
     pid_t pid = spawn(dev);
     if (pid == 0) {
         execv("/proc/self/exe", (char *const *)(uintptr_t)argv);
-        _exit(command_failed(dev->command, 127, "cannot run the server: %s", strerror(errno)));
+        _exit(command_failed_errno(dev->command, 127, "cannot run the server"));
     }
     dev->server = pid > 0 ? pid : 0;
 }
@@ -127,7 +126,7 @@ static void run_make(const struct dev *dev)
     unsetenv("MFLAGS");
     if (chdir(dev->directory) == 0)
         execvp("make", argv);
-    _exit(command_failed(dev->command, 127, "cannot run make: %s", strerror(errno)));
+    _exit(command_failed_errno(dev->command, 127, "cannot run make"));
 }
 
 static void start_make(struct dev *dev)
@@ -386,8 +385,8 @@ static int read_line(struct args *args, struct dev *dev)
     if (directory == NULL)
         directory = ".";
     if (realpath(directory, dev->directory) == NULL)
-        return command_failed(self, EXIT_FAILURE, "cannot use the directory \"%s\": %s", directory,
-                              strerror(errno));
+        return command_failed_errno(self, EXIT_FAILURE, "cannot use the directory \"%s\"",
+                                    directory);
     return 0;
 }
 

@@ -87,7 +87,7 @@ int params_read(const struct command *self, const char *operand, struct text *pa
     if (strcmp(operand, "-") != 0)
         text_append_string(params, operand);
     else if (!read_all(STDIN_FILENO, params))
-        return command_failed(self, EXIT_USAGE, "cannot read standard input: %s", strerror(errno));
+        return command_failed_errno(self, EXIT_USAGE, "cannot read standard input");
     struct bytes text = {text_string(params), params->size};
     if (text.size > FRAME_BODY_MAX)
         return command_failed(self, EXIT_USAGE, "PARAMS is larger than any frame may be (128m)");

@@ -91,7 +91,6 @@ static bool prefix_of_executable(char prefix[PATH_MAX])
 static bool find_prefix(const struct command *self, const char *given, char prefix[PATH_MAX])
 {
     struct stat status;
-    struct error error;
 
     if (inherit_prefix(prefix, PATH_MAX)) /* it may lead elsewhere by now, or nowhere */
         return true;
@@ -110,8 +109,7 @@ static bool find_prefix(const struct command *self, const char *given, char pref
             return true;
         errno = ENOTDIR;
     }
-    error_errno(&error, "cannot use the prefix \"%s\"", given);
-    command_failed(self, EXIT_FAILURE, "%s", error.text);
+    command_failed_errno(self, EXIT_FAILURE, "cannot use the prefix \"%s\"", given);
     return false;
 }
 

@@ -47,14 +47,12 @@ static int control_connect(const char *path)
         return command_failed(&server_command, -2, "%s", error.text);
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0)
-        return command_failed(&server_command, -2, "cannot create a socket: %s", strerror(errno));
+        return command_failed_errno(&server_command, -2, "cannot create a socket");
     if (connect(fd, (const struct sockaddr *)&address.socket, address.size) == 0)
         return fd;
     int status = errno == ENOENT || errno == ECONNREFUSED || errno == ENOTDIR ? -1 : -2;
-    if (status == -2) {
-        error_errno(&error, "cannot reach the server at %s", path);
-        command_failed(&server_command, status, "%s", error.text);
-    }
+    if (status == -2)
+        command_failed_errno(&server_command, status, "cannot reach the server at %s", path);
     close(fd);
     return status;
 }
@@ -146,10 +144,9 @@ static int signal_by_pid(const struct settings *settings, const char *verb, bool
                               "no server is running: nobody answers at %s, and %s",
                               settings->control, error.text);
     }
-    if (kill((pid_t)pid, signal_by_verb(verb)->number) < 0) {
-        error_errno(&error, "cannot signal process %ld", pid);
-        return command_failed(&server_command, EXIT_FAILURE, "%s", error.text);
-    }
+    if (kill((pid_t)pid, signal_by_verb(verb)->number) < 0)
+        return command_failed_errno(&server_command, EXIT_FAILURE, "cannot signal process %ld",
+                                    pid);
     if (!quiet)
         printf("nobody answers at %s, so process %ld was sent a signal; the outcome is in its "
                "log\n",
@@ -162,7 +159,6 @@ int signal_send(const struct serve_options *options, const char *verb, bool quie
     struct conf_errors errors = {0};
     struct settings *settings;
     struct text answer = {0};
-    struct error error;
     int status = EXIT_FAILURE;
 
     struct conf_tree *tree = read_paths(options, &settings, &errors);
@@ -173,8 +169,7 @@ int signal_send(const struct serve_options *options, const char *verb, bool quie
     if (!options->conf_given || access(conf, R_OK) == 0) {
         fd = control_connect(settings->control);
     } else {
-        error_errno(&error, "cannot read %s", conf);
-        command_failed(&server_command, EXIT_FAILURE, "%s", error.text);
+        command_failed_errno(&server_command, EXIT_FAILURE, "cannot read %s", conf);
     }
     if (fd == -1)
         status = signal_by_pid(settings, verb, quiet, &errors);

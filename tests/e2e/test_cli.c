@@ -169,7 +169,7 @@ START_TEST(a_full_disk_is_no_success)
     struct run run = run_command(argv, NULL, PATIENCE_MS);
 
     expect_status(&run, 1);
-    expect_part(run.err, "No space left on device");
+    expect_part(run.err, "cannot write to standard output: No space left on device (ENOSPC)");
 }
 END_TEST
 
