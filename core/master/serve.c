@@ -24,7 +24,7 @@
 #include "process/signals.h"
 #include "process/startup.h"
 #include "process/title.h"
-#include "worker/worker.h"
+#include "worker/probe.h"
 
 /* ---- -t ---- */
 

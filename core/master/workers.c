@@ -16,6 +16,7 @@
 #include "process/child.h"
 #include "process/core_dump.h"
 #include "rpc/metric.h"
+#include "worker/probe.h"
 #include "worker/worker.h"
 
 #define QUICK_NS        NS_PER_S /* a worker that lived for less died quickly */

@@ -1,0 +1,85 @@
+/* A probe's life: it tries a generation before any other process depends on it. See probe.h. */
+#include "worker/probe.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/memory.h"
+#include "process/channel.h"
+#include "process/title.h"
+#include "rpc/callback.h"
+#include "rpc/forked.h"
+#include "rpc/note.h"
+
+/* As a worker would start, with a loop that never runs: what would keep one from serving is found
+ * here. A reload has its workers for that, and need not. */
+static bool rehearse(struct started *started)
+{
+    static struct loop loop;
+    struct error error;
+
+    if (!loop_init(&loop, &error))
+        start_fail(started->start, error.text);
+    notes_init(NULL, 0);
+    callbacks_init(&loop);
+    start_threads(started, &loop, (struct offload_limits){0});
+    module_set_place(&started->modules, 0);
+    bool good = module_set_start(&started->modules);
+    if (good)
+        module_set_stop(&started->modules);
+    return good;
+}
+
+/* Tells the master the names of the modules' metrics, in messages of whole lines. */
+static void say_metrics(const struct started *started)
+{
+    int channel = started->start->channel;
+    struct text list = {0};
+    char part[CHANNEL_TEXT_MAX] = "";
+
+    module_set_describe_metrics(&started->modules, &list);
+    for (const char *line = text_string(&list), *end; *line != '\0'; line = end + 1) {
+        size_t used = strlen(part), size = (size_t)((end = strchr(line, '\n')) + 1 - line);
+        if (used + size >= sizeof(part)) {
+            channel_say(channel, MESSAGE_METRICS, part);
+            used = 0;
+        }
+        memcpy(part + used, line, size);
+        part[used + size] = '\0';
+    }
+    if (part[0] != '\0')
+        channel_say(channel, MESSAGE_METRICS, part);
+    text_free(&list);
+}
+
+_Noreturn void probe_main(const struct worker_start *start)
+{
+    const struct generation *generation = start->generation;
+    static struct started started;
+    int *keep = must_alloc((generation->source_count + 1) * sizeof(*keep));
+    size_t count = 0;
+
+    log_identity("probe");
+    title_set("probe (generation %llu)", (unsigned long long)generation->number);
+    keep[count++] = start->channel;
+    for (size_t i = 0; i < generation->source_count; i++)
+        keep[count++] = generation->sources[i].fd;
+    started.start = start;
+    start_leave_master(&started, keep, count);
+    forked_watch(NULL, keep, count);
+    free(keep);
+
+    bool good = start_load(&started, -1);
+    if (good)
+        good = module_set_check(&started.modules);
+    if (good && start->rehearses)
+        good = rehearse(&started);
+    if (!good)
+        start_fail(start, text_string(&started.errors.text));
+    if (start->board != NULL)
+        say_metrics(&started);
+    channel_say(start->channel, MESSAGE_READY, "");
+    _exit(0);
+}

@@ -1,0 +1,88 @@
+/* See start.h. */
+#include "worker/start.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/memory.h"
+#include "process/channel.h"
+#include "process/child.h"
+#include "process/core_dump.h"
+#include "process/zones.h"
+
+_Noreturn void start_fail(const struct worker_start *start, const char *text)
+{
+    channel_say(start->channel, MESSAGE_FAILED, text);
+    _exit(1);
+}
+
+static void say_stage(void *context, const char *label, const char *doing)
+{
+    const struct worker_start *start = context;
+    char text[512];
+
+    snprintf(text, sizeof(text), "%s\n%s", label, doing);
+    channel_say(start->channel, MESSAGE_STAGE, text);
+}
+
+bool start_load(struct started *started, int slot)
+{
+    const struct worker_start *start = started->start;
+    const struct generation *generation = start->generation;
+    const struct settings *settings = generation->settings;
+    bool good = true;
+
+    started->modules = (struct module_set){
+        .tree = generation->tree,
+        .errors = &started->errors,
+        .stage = say_stage,
+        .stage_context = (void *)(uintptr_t)start,
+    };
+    request_install_cjson_hooks();
+    if (!module_set_load(&started->modules, generation->sources, generation->source_count, slot,
+                         (int)generation->slots, generation->number))
+        return false;
+    size_t count = 0;
+    for (struct server_settings *s = settings->servers; s != NULL; s = s->next)
+        count++;
+    started->servers = must_zalloc(count * sizeof(*started->servers));
+    for (struct server_settings *s = settings->servers; s != NULL; s = s->next)
+        good = module_set_bind(&started->modules, s, settings->handler_timeout_ms,
+                               &started->servers[s->index].methods) &&
+               good;
+    return good;
+}
+
+void start_leave_master(struct started *started, const int *keep, size_t count)
+{
+    const struct worker_start *start = started->start;
+    struct error error;
+
+    if (!zones_map(start->generation->settings, &error))
+        start_fail(start, error.text);
+    started->row = start->row;
+    log_count_lost(NULL); /* not where the master counts */
+    if (start->board != NULL &&
+        !board_enter(start->board, start->row == NULL ? NULL : &started->row, &error))
+        start_fail(start, error.text);
+    log_use(&start->generation->settings->log, start->generation->log);
+    child_begin(keep, count);
+    core_dump_limit(start->generation->settings);
+    if (started->row != NULL)
+        log_count_lost(&started->row->counters[COUNT_LOG_LOST]);
+    if (!privilege_drop(&start->generation->identity, start->master, &error) ||
+        !core_dump_enter(start->generation->settings, &error))
+        start_fail(start, error.text);
+}
+
+void start_threads(const struct started *started, struct loop *loop, struct offload_limits limits)
+{
+    const struct settings *settings = started->start->generation->settings;
+
+    limits.threads = (uint32_t)settings->pool_threads;
+    limits.queue = (uint32_t)settings->pool_queue;
+    limits.row = started->row;
+    if (!offload_init(loop, &limits))
+        start_fail(started->start, "cannot make what threads wake the worker with (eventfd)");
+}
