@@ -120,7 +120,7 @@ void filters_stop(struct module_set *set, const struct module *module)
     for (struct module_filter *use = set->filters; use != NULL; use = use->next) {
         if (use->module != module || !use->started || use->use.filter->stop == NULL)
             continue;
-        module_set_stage(set, module, "stop");
+        module_set_stage_hook(set, module, "stop");
         use->use.filter->stop(use->use.instance, use->use.config);
     }
 }

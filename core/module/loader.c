@@ -26,6 +26,15 @@ void module_set_stage(const struct module_set *set, const struct module *module,
         set->stage(set->stage_context, module->settings->label, doing);
 }
 
+void module_set_stage_hook(const struct module_set *set, const struct module *module,
+                           const char *hook)
+{
+    char doing[64];
+
+    snprintf(doing, sizeof(doing), "running its %s hook", hook);
+    module_set_stage(set, module, doing);
+}
+
 static bool module_error(struct module_set *set, const struct module *module, const char *text)
 {
     conf_error(set->errors, &module->settings->place, "%s: %s", module->settings->label, text);
@@ -255,7 +264,7 @@ void module_set_attach(struct module_set *set, const struct board *board, struct
 
 /* ---- Hooks ---- */
 
-static bool call_hook(struct module_set *set, struct module *module, const char *doing,
+static bool call_hook(struct module_set *set, struct module *module, const char *name,
                       int (*hook)(pillion_instance *, pillion_error_text *))
 {
     pillion_error_text error = {.text = ""};
@@ -263,13 +272,13 @@ static bool call_hook(struct module_set *set, struct module *module, const char 
 
     if (hook == NULL)
         return true;
-    module_set_stage(set, module, doing);
+    module_set_stage_hook(set, module, name);
     struct note before = note_enter(DUTY_HOOK, &module->instance, &(struct origin){0});
     int status = hook(&module->instance, &error);
     note_leave(&before);
     if (status == 0)
         return true;
-    snprintf(text, sizeof(text), "%s failed: %s", doing,
+    snprintf(text, sizeof(text), "%s failed: %s", name,
              error.text[0] == '\0' ? "the module gave no reason" : error.text);
     return module_error(set, module, text);
 }
@@ -282,7 +291,7 @@ bool statement_start(struct module_set *set, struct module *module, statement_ho
 
     if (start == NULL)
         return true;
-    module_set_stage(set, module, "start");
+    module_set_stage_hook(set, module, "start");
     struct note before = note_enter(DUTY_HOOK, &module->instance, &(struct origin){0});
     int status = start(&module->instance, config, &error);
     note_leave(&before);
@@ -344,7 +353,7 @@ void module_set_stop(struct module_set *set)
             continue;
         filters_stop(set, module);
         if (module->descriptor.stop != NULL) {
-            module_set_stage(set, module, "stop");
+            module_set_stage_hook(set, module, "stop");
             module->descriptor.stop(&module->instance);
         }
     }

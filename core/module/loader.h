@@ -63,6 +63,10 @@ struct module_set {
 /* Tells `stage` that a step of `module` begins, if there is who wants to know. */
 void module_set_stage(const struct module_set *set, const struct module *module, const char *doing);
 
+/* The same before a hook: `hook` is its name in the descriptor. */
+void module_set_stage_hook(const struct module_set *set, const struct module *module,
+                           const char *hook);
+
 /* Loads all and reads their directives. Errors are added to set->errors at the place of their
  * load_module, as many as can be told in one run. `slot` and the two after it are for
  * pillion_worker() and its kin. */

@@ -358,7 +358,8 @@ START_TEST(every_check_runs_whatever_the_others_say)
     ran("a! b+ c! ");
     said("one.so: check failed: the words of a");
     said("three.so: check failed: the module gave no reason");
-    ck_assert_str_eq(text_string(&stages), "one.so check\ntwo.so check\nthree.so check\n");
+    ck_assert_str_eq(text_string(&stages), "one.so running its check hook\ntwo.so running its "
+                                           "check hook\nthree.so running its check hook\n");
     tear_down();
 }
 END_TEST
@@ -373,7 +374,8 @@ START_TEST(starts_run_in_order_and_stops_in_the_other)
     module_set_stop(&set);
     ran("a+ c+ c- a- ");
     ck_assert_str_eq(text_string(&stages),
-                     "one.so start\nthree.so start\nthree.so stop\none.so stop\n");
+                     "one.so running its start hook\nthree.so running its start hook\nthree.so "
+                     "running its stop hook\none.so running its stop hook\n");
     tear_down();
 }
 END_TEST
