@@ -1,10 +1,13 @@
 /* Whom a worker's death is put down to, in the master: what the log says, what is counted and what
  * the quarantine hears. The worker's row of the board tells; see rpc/note.h and rpc/culprit.h for
  * how it got there, and master.h. */
+#include "master/blame.h"
+
 #include <stdio.h>
 
 #include "base/log.h"
 #include "master/master.h"
+#include "master/quarantine.h"
 
 #define WORDS_MAX (BOARD_NAME_MAX + BOARD_MODULE_NAME_MAX + 64u)
 

@@ -1,7 +1,9 @@
-/* The control socket: `pillion -s` asks here and waits for the outcome. See master.h.
+/* The control socket: `pillion -s` asks here and waits for the outcome. See control.h.
  *
  * One line comes in, a verb of signals.h. One answer goes out when it is done: "ok" or "failed" and
  * a newline, then text for people, then the end. Only the server's user and root can reach it. */
+#include "master/control.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +16,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "master/master.h"
+#include "master/orders.h"
 #include "net/unix_socket.h"
 
 #define BACKLOG 16

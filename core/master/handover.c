@@ -1,4 +1,4 @@
-/* Connections on their way from workers that are gone to workers that serve. See master.h.
+/* Connections on their way from workers that are gone to workers that serve. See handover.h.
  *
  * A source is the arena of a worker that touches it no more: because it left for a reload, or
  * because it died. One that left may keep some connections until their requests are answered; the
@@ -7,6 +7,8 @@
  * time, the newest first. Who dies while adopting becomes a source itself; what it had not finished
  * stays pending for its slot, and records that it had taken are marked as taken. When every slot
  * has had its part, the vault closes what is left: nobody wanted it. */
+#include "master/handover.h"
+
 #include <fcntl.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -14,8 +16,10 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "master/blame.h"
 #include "master/keeper.h"
 #include "master/master.h"
+#include "master/workers.h"
 
 #define FULL_NS (100 * NS_PER_MS) /* until a worker that had no room is asked again */
 

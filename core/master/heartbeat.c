@@ -8,6 +8,8 @@
 #include "base/log.h"
 #include "master/keeper.h"
 #include "master/master.h"
+#include "master/reload.h"
+#include "master/workers.h"
 
 static struct {
     struct timer timer;

@@ -10,6 +10,11 @@
 #include "base/clock.h"
 #include "base/descriptor.h"
 #include "base/log.h"
+#include "master/handover.h"
+#include "master/heartbeat.h"
+#include "master/master.h"
+#include "master/reload.h"
+#include "master/workers.h"
 #include "process/outbox.h"
 #include "vault/vault.h"
 

@@ -10,7 +10,7 @@
 #include <cjson/cJSON.h>
 
 #include "base/error.h"
-#include "master/master.h"
+#include "master/workers.h"
 #include "process/channel.h"
 
 /* Sees to it that the first `count` seats have a vault, and shows new ones to all workers. False

@@ -1,7 +1,16 @@
 /* What an order does at each stage of another: one table, and what carries it out. The same table,
- * in words, is in docs/operations.md; test_orders drives every pair. See master.h. */
+ * in words, is in docs/operations.md; test_orders drives every pair. See orders.h. */
+#include "master/orders.h"
+
 #include "base/log.h"
+#include "master/control.h"
+#include "master/heartbeat.h"
 #include "master/master.h"
+#include "master/reload.h"
+#include "master/reopen.h"
+#include "master/starter.h"
+#include "master/upgrade.h"
+#include "master/workers.h"
 #include "process/title.h"
 
 #define STOP_PATIENCE_MS 1000 /* for workers that are told to stop at once */
@@ -86,6 +95,12 @@ static void end_workers(enum message_type how, uint64_t patience_ms)
     }
 }
 
+void master_check_end(void)
+{
+    if (master.mode != MASTER_RUNNING && master.workers == NULL)
+        loop_stop(&master.loop);
+}
+
 void master_end(enum master_mode mode)
 {
     uint64_t drain_ms = master.current == NULL ? 0 : master.current->settings->drain_timeout_ms;
@@ -107,6 +122,14 @@ void master_end(enum master_mode mode)
     while (master.listeners.first != NULL)
         listener_close(&master.listeners, master.listeners.first, true);
     master_check_end();
+}
+
+void master_fail(const char *why)
+{
+    if (master.status == 0)
+        starter_fails(why);
+    master.status = 1;
+    master_end(MASTER_STOPPING);
 }
 
 /* ---- Orders ---- */

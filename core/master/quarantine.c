@@ -2,7 +2,9 @@
  * service.
  *
  * The master counts, because it sees every worker die; workers look at one flag on the board before
- * they run a method. A reload ends all quarantines. See master.h. */
+ * they run a method. A reload ends all quarantines. See quarantine.h. */
+#include "master/quarantine.h"
+
 #include <string.h>
 
 #include "base/clock.h"

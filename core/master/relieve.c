@@ -1,9 +1,13 @@
 /* Workers whose threads are stuck, in the master. Nobody can end a thread: a worker whose pool is
  * of no use any more asks for another one in its slot, and goes on meanwhile with what needs no
  * thread. When the other one is ready, it hands its connections over and ends, as at a reload. See
- * master.h. */
+ * relieve.h. */
+#include "master/relieve.h"
+
 #include "base/log.h"
 #include "master/master.h"
+#include "master/quarantine.h"
+#include "master/workers.h"
 
 void relieve_stuck(const struct worker *worker, uint64_t method)
 {

@@ -7,7 +7,9 @@
  *          -> confirming -> (everybody gives a sign of life) -> commit -> idle
  *
  * Whatever goes wrong before the commit ends the new generation only; the old one has not been
- * touched. A reload that is asked for meanwhile follows when this one is done. See master.h. */
+ * touched. A reload that is asked for meanwhile follows when this one is done. See reload.h. */
+#include "master/reload.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,10 +18,19 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "master/control.h"
+#include "master/handover.h"
+#include "master/heartbeat.h"
 #include "master/keeper.h"
 #include "master/master.h"
+#include "master/orders.h"
 #include "master/pid_file.h"
+#include "master/quarantine.h"
+#include "master/starter.h"
 #include "master/terminal.h"
+#include "master/upgrade.h"
+#include "master/watchdog.h"
+#include "master/workers.h"
 #include "process/zones.h"
 
 static void answer(bool good, const char *text)
@@ -261,7 +272,7 @@ static void commit(void)
             worker_tell_end(w, MESSAGE_LEAVE, w->generation->settings->drain_timeout_ms + 1000);
     }
     if (old == NULL)
-        master_serving();
+        starter_serves();
     if (old != NULL) {
         generation_unlisten(old, &master.listeners);
         generation_release(old);

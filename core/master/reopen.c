@@ -1,9 +1,11 @@
 /* Log files are opened anew, in the master: by itself and by every worker, and who asked is told
- * how that went. See master.h.
+ * how that went. See reopen.h.
  *
  * The master opens the server's log and hands it on, because workers may have no right to open it.
  * What modules have opened they open themselves, and each worker answers with REOPENED. One that
  * ends before it has answered has no file that would have to be opened. */
+#include "master/reopen.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -11,8 +13,10 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "master/control.h"
 #include "master/keeper.h"
 #include "master/master.h"
+#include "master/workers.h"
 
 #define PATIENCE (10 * NS_PER_S) /* a worker may have something at hand */
 

@@ -1,5 +1,5 @@
 /* Taking a server over from the binary before this one: the other half of upgrade.c, which writes
- * what is read here. See master.h and upgrade.h.
+ * what is read here. See upgrade.h.
  *
  * What the state does not say, because an older binary wrote it, has a value that is right for that
  * one. Descriptors that it names become close-on-exec again. */
@@ -16,11 +16,16 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/version.h"
+#include "master/control.h"
+#include "master/handover.h"
+#include "master/heartbeat.h"
 #include "master/inherit.h"
 #include "master/keeper.h"
 #include "master/master.h"
 #include "master/pid_file.h"
 #include "master/upgrade.h"
+#include "master/watchdog.h"
+#include "master/workers.h"
 #include "net/arena_layout.h"
 #include "process/zones.h"
 

@@ -17,6 +17,7 @@
 #include "base/sink.h"
 #include "master/inherit.h"
 #include "master/master_run.h"
+#include "master/starter.h"
 #include "master/upgrade.h"
 #include "process/channel.h"
 #include "process/generation.h"
@@ -143,7 +144,7 @@ static int wait_for_daemon(int report)
             break;
         size += got > 0 ? (size_t)got : 0;
     }
-    if (size == 1 && text[0] == MASTER_REPORT_SERVING)
+    if (size == 1 && text[0] == STARTER_SERVING)
         return EXIT_SUCCESS;
     printable_print(stderr, size == 0 ? BYTES("the server ended before it served\n")
                                       : (struct bytes){text, size});

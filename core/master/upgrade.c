@@ -1,4 +1,4 @@
-/* Replacing the running binary, master included: SIGUSR2 and `pillion -s upgrade`. See master.h.
+/* Replacing the running binary, master included: SIGUSR2 and `pillion -s upgrade`. See upgrade.h.
  *
  * Rehearse: the new binary is started beside the server with a copy of the state. It reads that and
  * the configuration, runs a probe over the modules, exactly as it will, and says that it does.
@@ -12,6 +12,8 @@
  * The state is a JSON document in a memory file, named by an environment variable: members can be
  * added later, and a binary of another version says what it misses instead of guessing. Whatever
  * fails before exec leaves the old binary serving; after it nothing is fatal (inherit.h). */
+#include "master/upgrade.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -28,11 +30,14 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/version.h"
+#include "master/control.h"
+#include "master/handover.h"
 #include "master/inherit.h"
 #include "master/keeper.h"
 #include "master/master.h"
 #include "master/pid_file.h"
-#include "master/upgrade.h"
+#include "master/reload.h"
+#include "master/workers.h"
 #include "net/arena_layout.h"
 #include "process/child.h"
 #include "process/zones.h"

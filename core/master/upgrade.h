@@ -20,6 +20,24 @@
 /* The second, of a binary that knows several vaults. */
 #define UPGRADE_KNOWS_VAULTS "knows several vaults"
 
+/* ---- In the master that is replaced ---- */
+
+/* Begins to replace the binary: the rehearsal. The clients that asked for it are answered when that
+ * fails. */
+void upgrade_begin(void);
+
+/* True while the new binary rehearses. */
+bool upgrade_rehearses(void);
+
+/* The server ends: the rehearsal does too, and those who wait for an upgrade are answered with
+ * `why`. */
+void upgrade_abandon(const char *why);
+
+/* True when the child `pid` was the rehearsal. */
+bool upgrade_reaped(pid_t pid, int status);
+
+/* ---- In both ---- */
+
 /* Notes where the binary is. Early, before it may be replaced on disk. */
 void upgrade_init(void);
 

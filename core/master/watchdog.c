@@ -2,10 +2,13 @@
  *
  * Workers read no clock for it. Each stores in its row of the board what runs and how many have
  * run; the master looks at the rows at a steady pace, and notes since when nothing has moved. See
- * master.h. */
+ * watchdog.h. */
+#include "master/watchdog.h"
+
 #include "base/clock.h"
 #include "base/log.h"
 #include "master/master.h"
+#include "master/workers.h"
 
 #define PACE_SLOWEST (250 * NS_PER_MS)
 #define PACE_FASTEST (5 * NS_PER_MS)

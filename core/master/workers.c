@@ -1,4 +1,6 @@
-/* Spawning and reaping worker processes and probes, in the master. See master.h. */
+/* Spawning and reaping worker processes and probes, in the master. See workers.h. */
+#include "master/workers.h"
+
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -11,8 +13,14 @@
 #include "base/descriptor.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "master/blame.h"
+#include "master/handover.h"
 #include "master/keeper.h"
 #include "master/master.h"
+#include "master/relieve.h"
+#include "master/reload.h"
+#include "master/reopen.h"
+#include "master/upgrade.h"
 #include "process/child.h"
 #include "process/core_dump.h"
 #include "rpc/metric.h"
@@ -532,5 +540,4 @@ void workers_reap(void)
             }
         }
     }
-    master_check_end();
 }

@@ -19,9 +19,13 @@
 
 #include "base/log.h"
 #include "base/memory.h"
+#include "master/control.h"
 #include "master/keeper.h"
 #include "master/master.h"
+#include "master/orders.h"
+#include "master/reload.h"
 #include "master/upgrade.h"
+#include "master/workers.h"
 
 #define FIRST_PID    5000000 /* above what pid_max can be (proc(5)): no process has it */
 #define CHILDREN_MAX 64
@@ -279,6 +283,7 @@ static void master_acts(void)
     }
     hear_vaults();
     workers_reap();
+    master_check_end();
 }
 
 static void turns(enum which which)
@@ -399,7 +404,6 @@ static void start(void)
     snprintf(path, sizeof(path), "%s/run/pillion.control", prefix);
     master.options = &options;
     master.pid = getpid();
-    master.report = -1;
     master.control_path = must_strdup(path);
     ck_assert(loop_init(&master.loop, &error));
     master.board = board_new(&error);

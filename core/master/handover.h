@@ -1,0 +1,60 @@
+/* Connections on their way from workers that are gone, or leave, to workers that serve. Master
+ * only.
+ */
+#ifndef PILLION_MASTER_HANDOVER_H
+#define PILLION_MASTER_HANDOVER_H
+
+#include "master/workers.h"
+
+/* Connections of a worker that is gone, or leaves, on their way to others. */
+struct source {
+    uint32_t serial;
+    int arena;
+    uint32_t slot, slots; /* where the worker was, of how many */
+    bool hung;
+    struct blame blame; /* what of, once the worker is dead */
+    bool partial;       /* the worker still has some, which will follow */
+    bool again;         /* they have: when every slot has taken its part, it is to look once more */
+    bool pending[WORKER_PROCESSES_MAX]; /* slots that have not taken their part yet */
+    uint32_t pending_count;
+    bool whole; /* whoever is pending takes all of it */
+    uint32_t taken;
+    uint32_t open; /* connections, as far as its worker has said */
+    uint64_t since_ns;
+    struct source *next; /* older */
+};
+
+/* The connections of `worker`, which touches them no more, go to the workers of the current
+ * generation: all of them, or all but those that stay for now. Takes its arena when it is all. */
+void handover_add(struct worker *worker, bool all);
+
+/* A worker that has let go of all says so again: it has handed over to another vault what nobody
+ * has taken over yet. */
+void handover_again(const struct worker *worker);
+
+/* True while there is something to be taken over of the worker `serial`. */
+bool handover_awaits(uint32_t serial);
+
+/* Gives work to whoever can adopt. */
+void handover_advance(void);
+
+/* The slot will have no worker for a while: others take what it was to take. */
+void handover_redirect(uint32_t slot);
+
+/* `worker` has taken its part of the source `serial`. */
+void handover_done(struct worker *worker, uint64_t serial, uint32_t count);
+
+/* It has taken some of it, and has no room for more: others are to take the rest. */
+void handover_full(struct worker *worker, uint64_t serial, uint32_t count);
+
+/* How many connections the worker of a slot will have to take over, as far as is known. */
+uint32_t handover_expected(uint32_t slot);
+
+/* Nothing more will be taken over of the worker `serial`: the vault closes what it still had, as
+ * soon as no hand-over is under way. */
+void handover_retire(uint32_t serial);
+
+/* There is another current generation: who takes what is decided anew. */
+void handover_replan(void);
+
+#endif
