@@ -16,14 +16,41 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "master/master.h"
-#include "master/orders.h"
+#include "master/state.h"
 #include "net/unix_socket.h"
 
 #define BACKLOG 16
 
+struct control_client {
+    struct watch watch;
+    char line[64];
+    size_t size;
+    enum order order;    /* ORDER_NONE until the line is whole */
+    bool waits_for_next; /* for the outcome of the reload that follows the one under way */
+    struct control_client *next;
+};
+
+static struct {
+    struct watch listening;
+    char *path;           /* as it was made; NULL: there is none */
+    struct place_id file; /* removed at the end, if it is still there */
+    struct control_client *clients;
+    void (*obey)(enum order order, struct control_client *client);
+} control = {.listening.fd = -1};
+
+void control_begin(void (*obey)(enum order order, struct control_client *client))
+{
+    control.obey = obey;
+}
+
+const char *control_path(void)
+{
+    return control.path;
+}
+
 static void client_free(struct control_client *client)
 {
-    for (struct control_client **at = &master.clients; *at != NULL; at = &(*at)->next) {
+    for (struct control_client **at = &control.clients; *at != NULL; at = &(*at)->next) {
         if (*at == client) {
             *at = client->next;
             break;
@@ -52,11 +79,23 @@ void control_answer(enum order order, bool all, bool good, const char *text)
 {
     struct control_client *next;
 
-    for (struct control_client *c = master.clients; c != NULL; c = next) {
+    for (struct control_client *c = control.clients; c != NULL; c = next) {
         next = c->next;
-        if (c->order == order && (all || !c->joined_next))
+        if (c->order == order && (all || !c->waits_for_next))
             client_answer(c, good, text);
     }
+}
+
+void control_wait(struct control_client *client, bool for_next)
+{
+    if (client != NULL)
+        client->waits_for_next = for_next;
+}
+
+void control_advance(void)
+{
+    for (struct control_client *c = control.clients; c != NULL; c = c->next)
+        c->waits_for_next = false;
 }
 
 /* Carries the order out as soon as the line is whole. */
@@ -77,7 +116,7 @@ static void client_look(struct control_client *client)
     }
     client->order = row->order;
     log_notice("%s was asked for by the control socket", row->verb);
-    master_order(row->order, client);
+    control.obey(row->order, client);
 }
 
 static void client_ready(struct watch *watch, uint32_t events)
@@ -110,8 +149,8 @@ static struct control_client *client_new(int fd)
         free(client);
         return NULL;
     }
-    client->next = master.clients;
-    master.clients = client;
+    client->next = control.clients;
+    control.clients = client;
     return client;
 }
 
@@ -128,14 +167,14 @@ static void control_accept(struct watch *watch, uint32_t events)
 /* Gives up its place. Those who are connected stay. */
 static void control_leave(void)
 {
-    if (master.control_path == NULL)
+    if (control.path == NULL)
         return;
-    place_remove(master.control_path, master.control_file); /* while it is surely this server's */
-    loop_unwatch(&master.loop, &master.control);
-    if (master.control.fd >= 0)
-        close(master.control.fd);
-    free(master.control_path);
-    master.control_path = NULL;
+    place_remove(control.path, control.file); /* while it is surely this server's */
+    loop_unwatch(&master.loop, &control.listening);
+    if (control.listening.fd >= 0)
+        close(control.listening.fd);
+    free(control.path);
+    control.path = NULL;
 }
 
 static void control_take(int fd, const char *path, struct place_id file)
@@ -143,10 +182,10 @@ static void control_take(int fd, const char *path, struct place_id file)
     char *copy = must_strdup(path); /* it may be the former's own */
 
     control_leave();
-    master.control_path = copy;
-    master.control_file = file;
-    master.control = (struct watch){.fd = -1};
-    if (fd >= 0 && !loop_watch(&master.loop, &master.control, fd, EPOLLIN, control_accept)) {
+    control.path = copy;
+    control.file = file;
+    control.listening = (struct watch){.fd = -1};
+    if (fd >= 0 && !loop_watch(&master.loop, &control.listening, fd, EPOLLIN, control_accept)) {
         log_error("cannot watch the control socket %s: errno %d", path, errno);
         close(fd);
     }
@@ -173,14 +212,41 @@ bool control_open(const char *path, struct error *error)
 
 bool control_keep(struct error *error)
 {
-    if (place_same(place_id(master.control_path), master.control_file))
+    if (place_same(place_id(control.path), control.file))
         return true;
-    return control_open(master.control_path, error);
+    return control_open(control.path, error);
 }
 
-void control_resume(int fd, const char *path, struct place_id file)
+/* ---- Upgrade ---- */
+
+/* Clients that wait for this upgrade are answered by the new master. To the others, which have not
+ * said yet what they want or wait for files to be opened anew, it listens as if they had just come.
+ */
+static void write_clients(cJSON *state)
 {
-    control_take(fd, path, file);
+    cJSON *list = cJSON_AddArrayToObject(state, "clients");
+    cJSON *others = cJSON_AddArrayToObject(state, "other_clients");
+    char said[sizeof(((struct control_client *)NULL)->line) + 1];
+
+    for (struct control_client *c = control.clients; c != NULL; c = c->next) {
+        if (c->order == ORDER_UPGRADE) {
+            cJSON_AddItemToArray(list, cJSON_CreateNumber(c->watch.fd));
+            continue;
+        }
+        cJSON *item = cJSON_CreateObject();
+        cJSON_AddNumberToObject(item, "fd", c->watch.fd);
+        snprintf(said, sizeof(said), "%s%s", c->line, c->order == ORDER_NONE ? "" : "\n");
+        cJSON_AddStringToObject(item, "said", said);
+        cJSON_AddItemToArray(others, item);
+    }
+}
+
+void control_write(cJSON *state)
+{
+    cJSON_AddNumberToObject(state, "control", control.listening.fd);
+    cJSON_AddStringToObject(state, "control_path", control.path);
+    state_add_file(state, "control_file", control.file);
+    write_clients(state);
 }
 
 void control_resume_client(int fd, const char *said)
@@ -198,11 +264,31 @@ void control_resume_client(int fd, const char *said)
     client_look(client);
 }
 
+void control_read(const cJSON *state, const char *missing)
+{
+    const char *path = state_words(state, "control_path", missing);
+    const cJSON *item;
+
+    control_take((int)state_number(state, "control", -1), path,
+                 state_file(state, "control_file", path));
+    cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(state, "clients"))
+        control_resume_client(item->valueint, NULL);
+    cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(state, "other_clients"))
+        control_resume_client((int)state_number(item, "fd", -1), state_words(item, "said", ""));
+}
+
+void control_keep_open(bool keep)
+{
+    for (struct control_client *c = control.clients; c != NULL; c = c->next)
+        state_keep_open(c->watch.fd, keep);
+    state_keep_open(control.listening.fd, keep);
+}
+
 void control_close(void)
 {
     control_leave();
     control_answer(ORDER_STOP, true, true, "");
     control_answer(ORDER_QUIT, true, true, "");
-    while (master.clients != NULL)
-        client_free(master.clients);
+    while (control.clients != NULL)
+        client_free(control.clients);
 }

@@ -3,19 +3,18 @@
 #ifndef PILLION_MASTER_CONTROL_H
 #define PILLION_MASTER_CONTROL_H
 
-#include "base/place.h"
-#include "event/loop.h"
+#include <stdbool.h>
+
+#include <cjson/cJSON.h>
+
+#include "base/error.h"
 #include "process/signals.h"
 
-/* Somebody who asked by the control socket, and waits for the answer. */
-struct control_client {
-    struct watch watch;
-    char line[64];
-    size_t size;
-    enum order order; /* ORDER_NONE until the line is whole */
-    bool joined_next; /* a reload that came while another was under way */
-    struct control_client *next;
-};
+/* A process that asked by the control socket, and waits for the answer. */
+struct control_client;
+
+/* `obey` carries out what a client orders. Before anything else here. */
+void control_begin(void (*obey)(enum order order, struct control_client *client));
 
 /* Listens at `path`, and no more at a former one. On failure all stays as it was. */
 bool control_open(const char *path, struct error *error);
@@ -23,16 +22,30 @@ bool control_open(const char *path, struct error *error);
 /* Listens anew if the socket's file was removed, or another one is there. */
 bool control_keep(struct error *error);
 
-/* Gives its place up, and then tells those who wait for the end: another server may come at once.
- */
+/* Where it is. NULL: there is none. */
+const char *control_path(void);
+
+/* Gives its place up, and then answers the clients that wait for the end: another server may come
+ * at once. */
 void control_close(void);
 
-/* Takes up the control socket of the binary that this one replaces, and its clients: those who wait
- * for the upgrade's outcome (`said` is NULL), and the others with what they have said. */
-void control_resume(int fd, const char *path, struct place_id file);
-void control_resume_client(int fd, const char *said);
+/* Whether `client` (or NULL) waits for the outcome of the reload under way, or of the next one. */
+void control_wait(struct control_client *client, bool for_next);
 
-/* Answers everybody who waits for `order` (of those that `joined_next`, only when `all`). */
+/* The next reload is the one under way now. */
+void control_advance(void);
+
+/* Answers every client that waits for `order`; those that wait for the next one only if `all`. */
 void control_answer(enum order order, bool all, bool good, const char *text);
+
+/* For an upgrade: socket and clients as JSON and back, and whether they stay open over exec. A
+ * state without a path means the path `missing`. Clients that wait for the upgrade wait, from then
+ * on, for the reload that ends it. */
+void control_write(cJSON *state);
+void control_read(const cJSON *state, const char *missing);
+void control_keep_open(bool keep);
+
+/* A client, connected by `fd`, that has said `said`; NULL: it waits for the reload under way. */
+void control_resume_client(int fd, const char *said);
 
 #endif

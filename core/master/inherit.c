@@ -1,7 +1,6 @@
 /* From one binary to the next. See inherit.h. */
 #include "master/inherit.h"
 
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,24 +10,9 @@
 #include "base/log_file.h"
 #include "base/memory.h"
 #include "base/sink.h"
+#include "master/state.h"
 #include "master/upgrade.h"
 #include "process/zones.h"
-
-static const char *words(const cJSON *object, const char *name)
-{
-    return cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(object, name));
-}
-
-static double number(const cJSON *object, const char *name, double missing)
-{
-    const cJSON *item = cJSON_GetObjectItemCaseSensitive(object, name);
-    return cJSON_IsNumber(item) ? item->valuedouble : missing;
-}
-
-static bool truth(const cJSON *object, const char *name)
-{
-    return cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(object, name));
-}
 
 /* ---- Writing ---- */
 
@@ -79,17 +63,12 @@ void inherit_write(cJSON *state, const struct generation *generation,
     }
 }
 
-static void keep_open(int fd, bool keep)
-{
-    if (fd > STDERR_FILENO)
-        fcntl(fd, F_SETFD, keep ? 0 : FD_CLOEXEC);
-}
-
 void inherit_keep_open(const struct generation *generation, bool keep)
 {
     for (size_t i = 0; i < generation->source_count; i++)
-        keep_open(generation->sources[i].fd, keep);
-    keep_open(log_descriptor(), keep);
+        state_keep_open(generation->sources[i].fd, keep);
+    if (log_descriptor() > STDERR_FILENO)
+        state_keep_open(log_descriptor(), keep);
 }
 
 /* ---- Reading ---- */
@@ -98,7 +77,7 @@ bool inherit_prefix(char *prefix, size_t size)
 {
     struct error error;
     cJSON *state = upgrade_state(-1, &error);
-    const char *path = state == NULL ? NULL : words(state, "prefix");
+    const char *path = state == NULL ? NULL : state_words(state, "prefix", NULL);
     bool known = path != NULL && strlen(path) < size;
 
     if (known)
@@ -111,7 +90,8 @@ bool inherit_prefix(char *prefix, size_t size)
 static struct conf_tree *former_configuration(const cJSON *state, const char *prefix,
                                               struct settings **settings)
 {
-    const char *directives = words(state, "directives"), *text = words(state, "configuration");
+    const char *directives = state_words(state, "directives", NULL),
+               *text = state_words(state, "configuration", NULL);
     struct conf_errors errors = {0};
     struct conf_tree *tree = conf_tree_new(prefix);
 
@@ -154,13 +134,13 @@ static bool read_identity(const cJSON *state, const struct settings *settings,
                           struct identity *identity)
 {
     const cJSON *item = cJSON_GetObjectItemCaseSensitive(state, "identity");
-    const char *name = words(item, "name");
+    const char *name = state_words(item, "name", NULL);
     struct error error;
 
     if (name != NULL && strlen(name) < sizeof(identity->name)) {
-        identity->change = truth(item, "change");
-        identity->user = (uid_t)number(item, "user", 0);
-        identity->group = (gid_t)number(item, "group", 0);
+        identity->change = state_truth(item, "change");
+        identity->user = (uid_t)state_number(item, "user", 0);
+        identity->group = (gid_t)state_number(item, "group", 0);
         snprintf(identity->name, sizeof(identity->name), "%s", name);
         return true;
     }
@@ -175,12 +155,12 @@ static bool read_identity(const cJSON *state, const struct settings *settings,
 struct conf_tree *inherit_configuration(const cJSON *state, const struct serve_options *options,
                                         struct settings **settings)
 {
-    int log = (int)number(state, "log", -1);
+    int log = (int)state_number(state, "log", -1);
     struct identity identity;
     struct error error;
 
     if (log > STDERR_FILENO) {
-        keep_open(log, false);
+        state_keep_open(log, false);
         log_adopt(log);
     }
     struct conf_tree *tree = former_configuration(state, options->prefix, settings);
@@ -212,10 +192,10 @@ static bool read_modules(const cJSON *state, struct generation *generation)
     item = item->child;
     for (struct module_settings *m = generation->settings->modules; m != NULL;
          m = m->next, item = item->next) {
-        const char *path = words(item, "path");
-        int fd = (int)number(item, "fd", -1);
+        const char *path = state_words(item, "path", NULL);
+        int fd = (int)state_number(item, "fd", -1);
         generation->sources[m->index] = (struct module_source){.settings = m, .fd = fd};
-        keep_open(fd, false);
+        state_keep_open(fd, false);
         if (path == NULL || strcmp(path, m->path) != 0)
             return false;
     }
@@ -240,19 +220,19 @@ static bool read_listening(const cJSON *state, const struct listeners *listeners
     cJSON_ArrayForEach(item, list)
     {
         struct listener *listener = listeners->first;
-        while (listener != NULL && (double)listener->id != number(item, "listener", -1))
+        while (listener != NULL && (double)listener->id != state_number(item, "listener", -1))
             listener = listener->next;
         const struct server_settings *server =
-            server_of(generation->settings, number(item, "server", -1));
+            server_of(generation->settings, state_number(item, "server", -1));
         if (listener == NULL || server == NULL)
             return false;
         listener->users++;
         generation->listeners[generation->listener_count++] = (struct generation_listener){
             .listener = listener,
             .server = server,
-            .backlog = (int)number(item, "backlog", 0),
-            .count = (uint32_t)number(item, "count", 0),
-            .reuseport = truth(item, "reuseport"),
+            .backlog = (int)state_number(item, "backlog", 0),
+            .count = (uint32_t)state_number(item, "count", 0),
+            .reuseport = state_truth(item, "reuseport"),
         };
     }
     return count > 0;
@@ -267,8 +247,8 @@ bool inherit_generation(const cJSON *state, const struct settings *settings, con
     generation->tree = former_configuration(state, prefix, &generation->settings);
     if (generation->tree == NULL)
         return false;
-    generation->geometry.records = (uint32_t)number(state, "records", 0);
-    generation->geometry.blocks = (uint32_t)number(state, "blocks", 0);
+    generation->geometry.records = (uint32_t)state_number(state, "records", 0);
+    generation->geometry.blocks = (uint32_t)state_number(state, "blocks", 0);
     bool good = known && generation->geometry.records > 0 && read_modules(state, generation) &&
                 read_listening(state, listeners, generation) &&
                 zones_make(generation->settings, &errors);

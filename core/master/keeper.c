@@ -2,7 +2,6 @@
 #include "master/keeper.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -14,6 +13,7 @@
 #include "master/heartbeat.h"
 #include "master/master.h"
 #include "master/reload.h"
+#include "master/state.h"
 #include "master/workers.h"
 #include "process/outbox.h"
 #include "vault/vault.h"
@@ -475,17 +475,6 @@ void vaults_write(cJSON *state)
     }
 }
 
-static double number(const cJSON *object, const char *name)
-{
-    const cJSON *item = cJSON_GetObjectItemCaseSensitive(object, name);
-    return cJSON_IsNumber(item) ? item->valuedouble : -1;
-}
-
-static bool truth(const cJSON *object, const char *name)
-{
-    return cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(object, name));
-}
-
 /* It speaks again when what it holds changes; one of the first version never does. */
 static void seat_resume(struct vault_seat *seat, pid_t pid, int channel, double held, bool beats)
 {
@@ -500,15 +489,17 @@ void vaults_read(const cJSON *state)
 {
     const cJSON *item;
 
-    if (number(state, "vault_pid") > 0)
-        seat_resume(&seats[0], (pid_t)number(state, "vault_pid"), (int)number(state, "vault"),
-                    number(state, "vault_held"), truth(state, "vault_beats"));
+    if (state_number(state, "vault_pid", -1) > 0)
+        seat_resume(&seats[0], (pid_t)state_number(state, "vault_pid", -1),
+                    (int)state_number(state, "vault", -1), state_number(state, "vault_held", -1),
+                    state_truth(state, "vault_beats"));
     cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(state, "vaults"))
     {
-        double seat = number(item, "seat");
-        if (seat >= 1 && seat < VAULT_PROCESSES_MAX && number(item, "pid") > 0)
-            seat_resume(&seats[(uint32_t)seat], (pid_t)number(item, "pid"),
-                        (int)number(item, "channel"), number(item, "held"), truth(item, "beats"));
+        double seat = state_number(item, "seat", -1);
+        if (seat >= 1 && seat < VAULT_PROCESSES_MAX && state_number(item, "pid", -1) > 0)
+            seat_resume(&seats[(uint32_t)seat], (pid_t)state_number(item, "pid", -1),
+                        (int)state_number(item, "channel", -1), state_number(item, "held", -1),
+                        state_truth(item, "beats"));
     }
 }
 
@@ -519,6 +510,6 @@ void vaults_keep_open(bool keep)
             continue;
         if (keep && !outbox_finish(&seats[i].out, FINISH_NS))
             log_warn("vault %u does not read what it is told", i);
-        fcntl(seats[i].watch.fd, F_SETFD, keep ? 0 : FD_CLOEXEC);
+        state_keep_open(seats[i].watch.fd, keep);
     }
 }

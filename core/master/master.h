@@ -6,9 +6,7 @@
 
 #include <sys/types.h>
 
-#include "base/place.h"
 #include "event/loop.h"
-#include "master/control.h"
 #include "master/handover.h"
 #include "master/reload.h"
 #include "master/workers.h"
@@ -47,11 +45,6 @@ struct master {
     struct timer handover_again; /* some worker had no room */
 
     struct timer watchdog;
-
-    struct watch control;
-    struct control_client *clients;
-    char *control_path;           /* as it was made; NULL: there is none */
-    struct place_id control_file; /* removed at the end, if it is still there */
 };
 
 /* There is one master in a process; timers and watches find it here. */

@@ -119,6 +119,7 @@ int master_run(const struct serve_options *options, const struct settings *setti
     master.options = options;
     starter_begin(report);
     master.pid = getpid();
+    control_begin(master_order);
     log_identity("master");
     title_set("master");
     limit_open_files(0);

@@ -160,8 +160,7 @@ static void begin(enum order order)
 
 void master_order(enum order order, struct control_client *client)
 {
-    if (client != NULL)
-        client->joined_next = false;
+    control_wait(client, false);
     switch (outcomes[stage_now()][order]) {
     case OUTCOME_BEGIN:
         begin(order);
@@ -171,8 +170,7 @@ void master_order(enum order order, struct control_client *client)
             master.reload_again = true;
         else
             master.upgrade_again = true;
-        if (client != NULL)
-            client->joined_next = true;
+        control_wait(client, true);
         break;
     case OUTCOME_JOIN:
         break;

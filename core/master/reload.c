@@ -123,9 +123,8 @@ static void move_files(struct generation *now)
     const struct settings *settings = now->settings;
     struct error error;
 
-    if (strcmp(settings->control, master.control_path) != 0 &&
-        !control_open(settings->control, &error))
-        log_error("%s; the control socket stays at %s", error.text, master.control_path);
+    if (strcmp(settings->control, control_path()) != 0 && !control_open(settings->control, &error))
+        log_error("%s; the control socket stays at %s", error.text, control_path());
     if ((pid_file_path() == NULL || strcmp(settings->pid, pid_file_path()) != 0) &&
         !pid_file_make(settings->pid, &error))
         log_error("%s; the pid file stays where it was", error.text);
@@ -389,8 +388,7 @@ void reload_begin(void)
     struct error error;
 
     /* What was asked for until now is this one; what is asked for from now on is the next one. */
-    for (struct control_client *c = master.clients; c != NULL; c = c->next)
-        c->joined_next = false;
+    control_advance();
     master.reload_since_ns = clock_ns();
     master.phase = RELOAD_PROBING;
     keep_files();

@@ -4,7 +4,6 @@
  * What the state does not say, because an older binary wrote it, has a value that is right for that
  * one. Descriptors that it names become close-on-exec again. */
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,17 +22,12 @@
 #include "master/keeper.h"
 #include "master/master.h"
 #include "master/pid_file.h"
+#include "master/state.h"
 #include "master/upgrade.h"
 #include "master/watchdog.h"
 #include "master/workers.h"
 #include "net/arena_layout.h"
 #include "process/zones.h"
-
-static void close_on_exec(int fd)
-{
-    if (fd >= 0)
-        fcntl(fd, F_SETFD, FD_CLOEXEC);
-}
 
 /* The state's file that this process was started with, or -1. */
 static int state_given(bool *rehearsing)
@@ -53,35 +47,6 @@ bool upgrade_is_resumed(int *state, bool *rehearsing)
     return *state >= 0;
 }
 
-/* The whole number `name`; `missing` when there is none. */
-static double number(const cJSON *object, const char *name, double missing)
-{
-    const cJSON *item = cJSON_GetObjectItemCaseSensitive(object, name);
-    return cJSON_IsNumber(item) ? item->valuedouble : missing;
-}
-
-static bool truth(const cJSON *object, const char *name)
-{
-    return cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(object, name));
-}
-
-/* What `name` says, or `missing`. */
-static const char *words(const cJSON *object, const char *name, const char *missing)
-{
-    const char *text = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(object, name));
-    return text == NULL ? missing : text;
-}
-
-/* Binaries before this one did not say: then it is what is at the path. */
-static struct place_id read_file(const cJSON *object, const char *name, const char *path)
-{
-    uintmax_t device, inode;
-
-    if (sscanf(words(object, name, ""), "%ju:%ju", &device, &inode) != 2)
-        return place_id(path);
-    return (struct place_id){.device = (dev_t)device, .inode = (ino_t)inode};
-}
-
 cJSON *upgrade_state(int fd, struct error *error)
 {
     bool rehearsing;
@@ -97,8 +62,8 @@ cJSON *upgrade_state(int fd, struct error *error)
     if (text != NULL && pread(fd, text, (size_t)size, 0) == (ssize_t)size)
         state = cJSON_Parse(text);
     free(text);
-    uint32_t layout = state == NULL ? 0 : (uint32_t)number(state, "arena_layout", 0);
-    if (state != NULL && number(state, "version", 0) == UPGRADE_STATE_VERSION &&
+    uint32_t layout = state == NULL ? 0 : (uint32_t)state_number(state, "arena_layout", 0);
+    if (state != NULL && state_number(state, "version", 0) == UPGRADE_STATE_VERSION &&
         arena_layout_record_size(layout) != 0)
         return state;
     if (state != NULL && arena_layout_record_size(layout) == 0)
@@ -109,7 +74,7 @@ cJSON *upgrade_state(int fd, struct error *error)
     else
         error_set(error,
                   "the running server's state is of version %d, this binary reads version %d",
-                  (int)number(state, "version", 0), UPGRADE_STATE_VERSION);
+                  (int)state_number(state, "version", 0), UPGRADE_STATE_VERSION);
     cJSON_Delete(state);
     return NULL;
 }
@@ -126,12 +91,12 @@ static void read_listener(const cJSON *item)
         free(listener);
         return;
     }
-    listener->id = (uint32_t)number(item, "id", 0);
-    listener->backlog = (int)number(item, "backlog", 0);
-    listener->reuseport = truth(item, "reuseport");
-    listener->reuseport_set = listener->reuseport || truth(item, "reuseport_set");
+    listener->id = (uint32_t)state_number(item, "id", 0);
+    listener->backlog = (int)state_number(item, "backlog", 0);
+    listener->reuseport = state_truth(item, "reuseport");
+    listener->reuseport_set = listener->reuseport || state_truth(item, "reuseport_set");
     if (listener->address.socket.ss_family == AF_UNIX)
-        listener->file = read_file(item, "file", address->valuestring + strlen("unix:"));
+        listener->file = state_file(item, "file", address->valuestring + strlen("unix:"));
     listener->fds = must_zalloc((size_t)cJSON_GetArraySize(fds) * sizeof(int));
     const cJSON *fd;
     cJSON_ArrayForEach(fd, fds) listener->fds[listener->count++] = fd->valueint;
@@ -148,8 +113,9 @@ static struct generation *resumed_generation(const cJSON *state, const struct se
 
     generation->former = true;
     generation->log = -1;
-    generation->number = (uint64_t)number(state, "current", number(state, "generation", 0));
-    generation->slots = (uint32_t)number(state, "slots", 1);
+    generation->number =
+        (uint64_t)state_number(state, "current", state_number(state, "generation", 0));
+    generation->slots = (uint32_t)state_number(state, "slots", 1);
     generation->users = 1;
     bool whole = inherit_generation(state, settings, master.options->prefix, &master.listeners,
                                     generation) &&
@@ -181,54 +147,54 @@ static struct generation *resumed_generation(const cJSON *state, const struct se
 static void read_worker(const cJSON *item, bool board_anew)
 {
     struct generation *generation = master.current;
-    uint32_t row = (uint32_t)number(item, "row", BOARD_ROWS_MAX);
+    uint32_t row = (uint32_t)state_number(item, "row", BOARD_ROWS_MAX);
     struct worker *worker = must_zalloc(sizeof(*worker));
 
     generation->users++;
     if (generation->resumed) { /* only for the next upgrade */
-        generation->geometry.records = (uint32_t)number(item, "records", 0);
-        generation->geometry.blocks = (uint32_t)number(item, "blocks", 0);
+        generation->geometry.records = (uint32_t)state_number(item, "records", 0);
+        generation->geometry.blocks = (uint32_t)state_number(item, "blocks", 0);
     }
     worker->generation = generation;
-    worker->pid = (pid_t)number(item, "pid", 0);
-    worker->slot = (uint32_t)number(item, "slot", 0);
-    worker->slots = (uint32_t)number(item, "slots", 1);
-    worker->serial = (uint32_t)number(item, "serial", 0);
-    worker->arena = (int)number(item, "arena", -1);
+    worker->pid = (pid_t)state_number(item, "pid", 0);
+    worker->slot = (uint32_t)state_number(item, "slot", 0);
+    worker->slots = (uint32_t)state_number(item, "slots", 1);
+    worker->serial = (uint32_t)state_number(item, "serial", 0);
+    worker->arena = (int)state_number(item, "arena", -1);
     worker->served = true;
-    worker->state = truth(item, "leaving") ? WORKER_LEAVING : WORKER_SERVING;
-    worker->released = truth(item, "released");
-    worker->staying = truth(item, "staying");
-    worker->died = truth(item, "died");
-    worker->hung = truth(item, "hung");
-    worker->pulse.known = truth(item, "beats");
-    worker->adopting = truth(item, "adopting");
-    worker->adopting_serial = (uint64_t)number(item, "adopting_serial", 0);
+    worker->state = state_truth(item, "leaving") ? WORKER_LEAVING : WORKER_SERVING;
+    worker->released = state_truth(item, "released");
+    worker->staying = state_truth(item, "staying");
+    worker->died = state_truth(item, "died");
+    worker->hung = state_truth(item, "hung");
+    worker->pulse.known = state_truth(item, "beats");
+    worker->adopting = state_truth(item, "adopting");
+    worker->adopting_serial = (uint64_t)state_number(item, "adopting_serial", 0);
     worker->started_ns = clock_ns();
     if (board_anew)
         worker->row = board_take_row(master.board, worker->slot, master.last_number);
     else
         worker->row = row < BOARD_ROWS_MAX ? &master.board->rows[row] : NULL;
-    close_on_exec(worker->arena);
-    worker_resume(worker, (int)number(item, "channel", -1));
+    state_keep_open(worker->arena, false);
+    worker_resume(worker, (int)state_number(item, "channel", -1));
 }
 
 static void read_source(const cJSON *item)
 {
     struct source *source = must_zalloc(sizeof(*source)), **at = &master.sources;
 
-    source->serial = (uint32_t)number(item, "serial", 0);
-    source->arena = (int)number(item, "arena", -1);
-    source->slot = (uint32_t)number(item, "slot", 0);
-    source->slots = (uint32_t)number(item, "slots", 1);
-    source->hung = truth(item, "hung");
+    source->serial = (uint32_t)state_number(item, "serial", 0);
+    source->arena = (int)state_number(item, "arena", -1);
+    source->slot = (uint32_t)state_number(item, "slot", 0);
+    source->slots = (uint32_t)state_number(item, "slots", 1);
+    source->hung = state_truth(item, "hung");
     source->blame = (struct blame){.method = BOARD_NO_METHOD,
-                                   .marked = !truth(item, "unmarked"),
-                                   .connection = (uint64_t)number(item, "connection", 0),
-                                   .place = (uint64_t)number(item, "place", 0)};
-    source->partial = truth(item, "partial");
+                                   .marked = !state_truth(item, "unmarked"),
+                                   .connection = (uint64_t)state_number(item, "connection", 0),
+                                   .place = (uint64_t)state_number(item, "place", 0)};
+    source->partial = state_truth(item, "partial");
     source->since_ns = clock_ns();
-    close_on_exec(source->arena);
+    state_keep_open(source->arena, false);
     while (*at != NULL) /* newest first, as they were written */
         at = &(*at)->next;
     *at = source;
@@ -237,8 +203,8 @@ static void read_source(const cJSON *item)
 /* The same process has the pid file as before: whatever is wrong with it ends nothing. */
 static void resume_pid_file(const cJSON *state, const struct settings *settings)
 {
-    int fd = (int)number(state, "pid_file", -1);
-    const char *path = words(state, "pid_path", settings->pid);
+    int fd = (int)state_number(state, "pid_file", -1);
+    const char *path = state_words(state, "pid_path", settings->pid);
     struct error error;
 
     if (fd >= 0)
@@ -255,14 +221,14 @@ bool upgrade_resume(int fd, const struct settings *settings, struct error *error
     if (state == NULL)
         return false;
     bool board_anew;
-    master.board = board_resume((int)number(state, "board", -1), &board_anew, error);
+    master.board = board_resume((int)state_number(state, "board", -1), &board_anew, error);
     if (master.board == NULL) {
         cJSON_Delete(state);
         return false;
     }
-    master.last_number = (uint64_t)number(state, "generation", 0);
-    master.last_serial = (uint32_t)number(state, "last_serial", 0);
-    master.listeners.last_id = (uint32_t)number(state, "last_listener", 0);
+    master.last_number = (uint64_t)state_number(state, "generation", 0);
+    master.last_serial = (uint32_t)state_number(state, "last_serial", 0);
+    master.listeners.last_id = (uint32_t)state_number(state, "last_listener", 0);
     cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(state, "listeners"))
         read_listener(item);
     master.current = resumed_generation(state, settings);
@@ -277,21 +243,12 @@ bool upgrade_resume(int fd, const struct settings *settings, struct error *error
     {
         handover_retire((uint32_t)item->valuedouble);
     }
-    const char *control = words(state, "control_path", settings->control);
-    control_resume((int)number(state, "control", -1), control,
-                   read_file(state, "control_file", control));
+    control_read(state, settings->control);
     resume_pid_file(state, settings);
-    cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(state, "clients"))
-        control_resume_client(item->valueint, NULL);
-    cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(state, "other_clients"))
-    {
-        const char *said = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(item, "said"));
-        control_resume_client((int)number(item, "fd", -1), said == NULL ? "" : said);
-    }
-    const char *path = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(state, "binary_path"));
+    const char *path = state_words(state, "binary_path", NULL);
     if (path != NULL) /* it may be another one's place by now, or nobody's */
         upgrade_set_binary(path);
-    int file = (int)number(state, "binary_file", -1);
+    int file = (int)state_number(state, "binary_file", -1);
     if (file > STDERR_FILENO)
         close(file);
     upgrade_keep_open(false);

@@ -37,6 +37,7 @@
 #include "master/master.h"
 #include "master/pid_file.h"
 #include "master/reload.h"
+#include "master/state.h"
 #include "master/workers.h"
 #include "net/arena_layout.h"
 #include "process/child.h"
@@ -75,15 +76,6 @@ static void add(cJSON *object, const char *name, double number)
     cJSON_AddNumberToObject(object, name, number);
 }
 
-/* As text: an inode may be more than a number of JSON holds. */
-static void add_file(cJSON *object, const char *name, struct place_id file)
-{
-    char text[64];
-
-    snprintf(text, sizeof(text), "%ju:%ju", (uintmax_t)file.device, (uintmax_t)file.inode);
-    cJSON_AddStringToObject(object, name, text);
-}
-
 static void write_listeners(cJSON *state)
 {
     cJSON *list = cJSON_AddArrayToObject(state, "listeners");
@@ -95,7 +87,7 @@ static void write_listeners(cJSON *state)
         add(item, "backlog", l->backlog);
         cJSON_AddBoolToObject(item, "reuseport", l->reuseport);
         cJSON_AddBoolToObject(item, "reuseport_set", l->reuseport_set);
-        add_file(item, "file", l->file);
+        state_add_file(item, "file", l->file);
         cJSON *fds = cJSON_AddArrayToObject(item, "fds");
         for (uint32_t i = 0; i < l->count; i++)
             cJSON_AddItemToArray(fds, cJSON_CreateNumber(l->fds[i]));
@@ -160,27 +152,6 @@ static void write_retired(cJSON *state)
         cJSON_AddItemToArray(list, cJSON_CreateNumber(master.retired[i]));
 }
 
-/* Those who wait for this upgrade: the new master answers them. To the others, who have not said
- * what they want yet or wait for files to be opened anew, it listens as if they had just come. */
-static void write_clients(cJSON *state)
-{
-    cJSON *list = cJSON_AddArrayToObject(state, "clients");
-    cJSON *others = cJSON_AddArrayToObject(state, "other_clients");
-    char said[sizeof(((struct control_client *)NULL)->line) + 1];
-
-    for (struct control_client *c = master.clients; c != NULL; c = c->next) {
-        if (c->order == ORDER_UPGRADE) {
-            cJSON_AddItemToArray(list, cJSON_CreateNumber(c->watch.fd));
-            continue;
-        }
-        cJSON *item = cJSON_CreateObject();
-        add(item, "fd", c->watch.fd);
-        snprintf(said, sizeof(said), "%s%s", c->line, c->order == ORDER_NONE ? "" : "\n");
-        cJSON_AddStringToObject(item, "said", said);
-        cJSON_AddItemToArray(others, item);
-    }
-}
-
 /* The state as a memory file, or -1 with the reason. */
 static int state_write(struct error *error)
 {
@@ -197,9 +168,6 @@ static int state_write(struct error *error)
     add(state, "last_serial", master.last_serial);
     add(state, "board", board_descriptor());
     vaults_write(state);
-    add(state, "control", master.control.fd);
-    cJSON_AddStringToObject(state, "control_path", master.control_path);
-    add_file(state, "control_file", master.control_file);
     add(state, "pid_file", pid_file_descriptor());
     if (pid_file_path() != NULL)
         cJSON_AddStringToObject(state, "pid_path", pid_file_path());
@@ -208,7 +176,7 @@ static int state_write(struct error *error)
     write_workers(state);
     write_sources(state);
     write_retired(state);
-    write_clients(state);
+    control_write(state);
     char *text = cJSON_PrintUnformatted(state);
     cJSON_Delete(state);
 
@@ -226,36 +194,28 @@ static int state_write(struct error *error)
 
 /* ---- Exec ---- */
 
-static void keep_open(int fd, bool keep)
-{
-    if (fd >= 0)
-        fcntl(fd, F_SETFD, keep ? 0 : FD_CLOEXEC);
-}
-
 /* The descriptors that the state names stay open over exec. */
 void upgrade_keep_open(bool keep)
 {
     for (struct listener *l = master.listeners.first; l != NULL; l = l->next) {
         for (uint32_t i = 0; i < l->count; i++)
-            keep_open(l->fds[i], keep);
+            state_keep_open(l->fds[i], keep);
     }
     for (struct worker *w = master.workers; w != NULL; w = w->next) {
         if (!w->served)
             continue;
-        keep_open(w->channel.fd, keep);
-        keep_open(w->arena, keep);
+        state_keep_open(w->channel.fd, keep);
+        state_keep_open(w->arena, keep);
     }
     for (struct source *s = master.sources; s != NULL; s = s->next)
-        keep_open(s->arena, keep);
-    for (struct control_client *c = master.clients; c != NULL; c = c->next)
-        keep_open(c->watch.fd, keep);
+        state_keep_open(s->arena, keep);
+    control_keep_open(keep);
     zones_keep_open(keep);
     inherit_keep_open(master.current, keep);
-    keep_open(rehearsal.binary, keep); /* a script's interpreter opens it once more */
-    keep_open(board_descriptor(), keep);
+    state_keep_open(rehearsal.binary, keep); /* a script's interpreter opens it once more */
+    state_keep_open(board_descriptor(), keep);
     vaults_keep_open(keep);
-    keep_open(master.control.fd, keep);
-    keep_open(pid_file_descriptor(), keep);
+    state_keep_open(pid_file_descriptor(), keep);
 }
 
 static void name_state(const char *prefix, int fd)
@@ -348,7 +308,7 @@ static _Noreturn void rehearse(int output, int state)
     dup2(output, STDERR_FILENO);
     dup2(output, STDOUT_FILENO);
     name_state(UPGRADE_REHEARSE, state);
-    keep_open(rehearsal.binary, true); /* as in upgrade_keep_open */
+    state_keep_open(rehearsal.binary, true); /* as in upgrade_keep_open */
     fexecve(rehearsal.binary, master.options->argv, environ);
     dprintf(STDERR_FILENO, "cannot execute %s: %s\n", binary, strerror(errno));
     _exit(1);

@@ -401,11 +401,12 @@ static void start(void)
     fclose(file);
     options =
         (struct serve_options){.conf = "pillion.conf", .prefix = prefix, .argv = argv, .argc = 1};
-    snprintf(path, sizeof(path), "%s/run/pillion.control", prefix);
     master.options = &options;
     master.pid = getpid();
-    master.control_path = must_strdup(path);
     ck_assert(loop_init(&master.loop, &error));
+    snprintf(path, sizeof(path), "%s/pillion.control", prefix);
+    control_begin(master_order);
+    ck_assert(control_open(path, &error));
     master.board = board_new(&error);
     ck_assert_ptr_nonnull(master.board);
     int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
