@@ -18,7 +18,7 @@
 #define LEFT_BATCH       4u  /* what a worker with more than its share takes when nobody else did */
 
 static void accept_ready(struct watch *watch, uint32_t events);
-static void accept_from(struct accept_source *source, uint32_t owed);
+static void accept_from(struct accept_socket *socket, uint32_t owed);
 
 static void resume(struct acceptor *acceptor)
 {
@@ -27,8 +27,8 @@ static void resume(struct acceptor *acceptor)
     acceptor->paused = acceptor->lacks_room = false;
     timer_cancel(conns->loop, &acceptor->pause);
     for (uint32_t i = 0; i < acceptor->count && !acceptor->stopped; i++) {
-        struct accept_source *source = &acceptor->sources[i];
-        if (source->watch.index == 0 && !loop_watch(conns->loop, &source->watch, source->fd,
+        struct accept_socket *socket = &acceptor->sockets[i];
+        if (socket->watch.index == 0 && !loop_watch(conns->loop, &socket->watch, socket->fd,
                                                     EPOLLIN | EPOLLEXCLUSIVE, accept_ready))
             log_error("cannot watch a listening socket: errno %d", errno);
     }
@@ -44,7 +44,7 @@ static bool is_full(const struct acceptor *acceptor)
 void acceptor_look(struct acceptor *acceptor)
 {
     for (uint32_t i = 0; i < acceptor->count && !acceptor->paused; i++)
-        accept_from(&acceptor->sources[i], LEFT_BATCH);
+        accept_from(&acceptor->sockets[i], LEFT_BATCH);
 }
 
 static void pause_over(struct timer *timer)
@@ -59,7 +59,7 @@ static void pause_over(struct timer *timer)
 static void pause_accepting(struct acceptor *acceptor, uint64_t ns)
 {
     for (uint32_t i = 0; i < acceptor->count; i++)
-        loop_unwatch(acceptor->conns->loop, &acceptor->sources[i].watch);
+        loop_unwatch(acceptor->conns->loop, &acceptor->sockets[i].watch);
     acceptor->paused = true;
     if (ns != 0)
         timer_set(acceptor->conns->loop, &acceptor->pause, ns, pause_over);
@@ -138,9 +138,9 @@ static bool accept_failed(struct acceptor *acceptor)
 }
 
 /* Accepts what waits. `owed`: how many are taken even when this worker has more than its share. */
-static void accept_from(struct accept_source *source, uint32_t owed)
+static void accept_from(struct accept_socket *socket, uint32_t owed)
 {
-    struct acceptor *acceptor = source->acceptor;
+    struct acceptor *acceptor = socket->acceptor;
     struct conns *conns = acceptor->conns;
     struct conn *batch[ACCEPT_BATCH];
     uint32_t count = 0;
@@ -164,13 +164,13 @@ static void accept_from(struct accept_source *source, uint32_t owed)
             pause_accepting(acceptor, PAUSE_FAIR_NS);
             break;
         }
-        int fd = accept4(source->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        int fd = accept4(socket->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd < 0) {
             if (accept_failed(acceptor))
                 continue;
             break;
         }
-        struct conn *conn = conn_open(conns, fd, source->listener, source->owner);
+        struct conn *conn = conn_open(conns, fd, socket->listener, socket->policy);
         if (conn == NULL) { /* the arena has no record left; `limit` is never above its number */
             close(fd);
             break;
@@ -187,13 +187,13 @@ static void accept_from(struct accept_source *source, uint32_t owed)
 static void accept_ready(struct watch *watch, uint32_t events)
 {
     (void)events;
-    accept_from(container_of(watch, struct accept_source, watch), 1);
+    accept_from(container_of(watch, struct accept_socket, watch), 1);
 }
 
 void acceptor_start(struct acceptor *acceptor)
 {
     for (uint32_t i = 0; i < acceptor->count; i++)
-        acceptor->sources[i].acceptor = acceptor;
+        acceptor->sockets[i].acceptor = acceptor;
     acceptor->stopped = false;
     resume(acceptor);
 }
@@ -209,6 +209,6 @@ void acceptor_close(struct acceptor *acceptor)
 {
     acceptor_stop(acceptor);
     for (uint32_t i = 0; i < acceptor->count; i++)
-        close(acceptor->sources[i].fd);
+        close(acceptor->sockets[i].fd);
     acceptor->count = 0;
 }

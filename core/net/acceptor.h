@@ -16,17 +16,17 @@
 struct acceptor;
 
 /* One inherited listening socket. */
-struct accept_source {
+struct accept_socket {
     struct watch watch;
     struct acceptor *acceptor;
     int fd;
     uint32_t listener;
-    const struct conn_owner *owner;
+    const struct conn_policy *policy;
 };
 
 struct acceptor {
     struct conns *conns;
-    struct accept_source *sources;
+    struct accept_socket *sockets;
     uint32_t count;
     struct timer pause;
     bool paused, stopped;
@@ -45,7 +45,7 @@ struct acceptor {
     void *context;
 };
 
-/* Starts to accept from the acceptor's sources, whose fd, listener and owner are set. */
+/* Starts to accept from the acceptor's sockets, whose fd, listener and policy are set. */
 void acceptor_start(struct acceptor *acceptor);
 
 /* For good: the sockets stay open in the master, nothing in their queues is lost. */

@@ -53,7 +53,7 @@ void conn_look_again(struct conns *conns, struct conn *conn)
 
 void conn_give(struct conns *conns, struct conn *conn)
 {
-    conn->owner = NULL;
+    conn->policy = NULL;
     /* While it is in the list of what to flush, the flush gives it back. */
     if (conn->listed)
         return;
@@ -91,27 +91,27 @@ void conns_free(struct conns *conns)
     arena_unmap(&conns->arena);
 }
 
-static void set_options(int fd, const struct conn_owner *owner)
+static void set_options(int fd, const struct conn_policy *policy)
 {
     const int on = 1;
 
     /* On Unix sockets these fail, which does not matter. */
-    if (owner->nodelay)
+    if (policy->nodelay)
         setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-    if (owner->keepalive)
+    if (policy->keepalive)
         setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
 }
 
 struct conn *conn_open(struct conns *conns, int fd, uint32_t listener,
-                       const struct conn_owner *owner)
+                       const struct conn_policy *policy)
 {
     struct conn *conn = conn_take(conns);
 
     if (conn == NULL)
         return NULL;
-    set_options(fd, owner);
+    set_options(fd, policy);
     conn->watch.fd = fd;
-    conn->owner = owner;
+    conn->policy = policy;
     conn->active_ms = (uint32_t)(conns->loop->now / NS_PER_MS);
 
     struct conn_record *record = conn_record_of(conns, conn);
@@ -150,7 +150,7 @@ static bool adopt_bytes(struct conns *conns, const struct arena *from, struct re
 
 struct conn *conn_adopt(struct conns *conns, int fd, const struct arena *from,
                         const struct conn_record *record, const struct conn_cursors *cursors,
-                        const struct conn_owner *owner)
+                        const struct conn_policy *policy)
 {
     struct conn *conn = conn_take(conns);
     struct conn_cursors copy = *cursors;
@@ -171,7 +171,7 @@ struct conn *conn_adopt(struct conns *conns, int fd, const struct arena *from,
         return NULL;
     }
     conn->watch.fd = fd;
-    conn->owner = owner;
+    conn->policy = policy;
     conn->active_ms = (uint32_t)(conns->loop->now / NS_PER_MS);
 
     struct conn_record *mine = conn_record_of(conns, conn);
@@ -270,14 +270,14 @@ static void sweep(struct timer *timer)
 
     for (uint32_t i = 0; i < high; i++) {
         struct conn *conn = &conns->conns[i];
-        if (conn->owner == NULL || conn->watch.index == 0)
+        if (conn->policy == NULL || conn->watch.index == 0)
             continue;
         /* Who waits for room in the arena, or for a reply, is not idle by its own choice. */
         if (conn->waiting || conn->held != NULL || conn->deferred != 0) {
             again = true;
             continue;
         }
-        uint64_t limit = conn->lingering ? LINGER_MS : conn->owner->idle_timeout_ns / NS_PER_MS;
+        uint64_t limit = conn->lingering ? LINGER_MS : conn->policy->idle_timeout_ns / NS_PER_MS;
         if (limit == 0)
             continue;
         if (now_ms - conn->active_ms > limit) /* counted around in 49 days */
@@ -312,7 +312,7 @@ void conn_let_go(struct conns *conns, struct conn *conn)
     if (conn->waiting)
         conns->waiting_count--;
     conns->open--;
-    conn->owner = NULL; /* its place and its blocks stay taken: others read them now */
+    conn->policy = NULL; /* its place and its blocks stay taken: others read them now */
     atomic_store_explicit(&conn_record_of(conns, conn)->staying, 0, memory_order_release);
 }
 
@@ -322,7 +322,7 @@ void conns_drain(struct conns *conns)
 
     conns->draining = true;
     for (uint32_t i = 0; i < high; i++) {
-        if (conns->conns[i].owner != NULL)
+        if (conns->conns[i].policy != NULL)
             conn_mark_dirty(conns, &conns->conns[i]);
     }
 }

@@ -24,7 +24,7 @@ struct conns;
 #define CONN_ID_WORKER_MAX 0xffffffu
 
 /* What the layer above fixes for all connections of a listener. */
-struct conn_owner {
+struct conn_policy {
     struct conns *conns;
     uint64_t max_output; /* unsent bytes at which input is left alone */
     uint64_t idle_timeout_ns;
@@ -39,21 +39,21 @@ enum conn_again {
 };
 
 struct conn {
-    struct watch watch;             /* its fd is the socket */
-    const struct conn_owner *owner; /* NULL: the conn is free */
-    struct held_reply *held;        /* a reply that the full arena had no room for, or NULL */
-    uint32_t expects;               /* bytes that the frame at the start of the input has in all,
-                                       0 when not known */
-    uint32_t next_dirty;            /* 1 + index in the list of what to flush */
-    uint32_t active_ms;             /* when bytes last moved, on the loop's clock */
-    uint8_t listed;                 /* in the list of what to flush */
-    uint8_t waiting;                /* for room in the arena */
-    uint8_t blocked;                /* the last send was short: wait for EPOLLOUT */
-    uint8_t paused;                 /* its requests wait because it does not read replies */
-    uint8_t lingering;              /* shut down for sending; dropping what still comes */
-    uint8_t stalled;                /* its next request waits for one that is under way */
-    uint8_t again;                  /* its requests may go on: enum conn_again */
-    uint8_t deferred;               /* some of its requests are under way: the layer above knows */
+    struct watch watch;               /* its fd is the socket */
+    const struct conn_policy *policy; /* NULL: the conn is free */
+    struct held_reply *held;          /* a reply that the full arena had no room for, or NULL */
+    uint32_t expects;                 /* bytes that the frame at the start of the input has in all,
+                                         0 when not known */
+    uint32_t next_dirty;              /* 1 + index in the list of what to flush */
+    uint32_t active_ms;               /* when bytes last moved, on the loop's clock */
+    uint8_t listed;                   /* in the list of what to flush */
+    uint8_t waiting;                  /* for room in the arena */
+    uint8_t blocked;                  /* the last send was short: wait for EPOLLOUT */
+    uint8_t paused;                   /* its requests wait because it does not read replies */
+    uint8_t lingering;                /* shut down for sending; dropping what still comes */
+    uint8_t stalled;                  /* its next request waits for one that is under way */
+    uint8_t again;                    /* its requests may go on: enum conn_again */
+    uint8_t deferred; /* some of its requests are under way: the layer above knows */
 };
 static_assert(sizeof(struct conn) == 64, "a cache line; idle connections are many");
 
@@ -147,14 +147,14 @@ static inline const struct conn_cursors *conn_cursors(const struct conns *conns,
 /* A record for the socket `fd`, which becomes the connection's. Nothing is read before conn_start.
  * NULL when all records are in use; then `fd` stays the caller's. */
 struct conn *conn_open(struct conns *conns, int fd, uint32_t listener,
-                       const struct conn_owner *owner);
+                       const struct conn_policy *policy);
 
 /* Takes a connection over from a record of `from`, another worker's arena, as `cursors` say (the
  * record's own, checked and corrected). `fd` becomes the connection's. NULL when there is no room
  * for it here. */
 struct conn *conn_adopt(struct conns *conns, int fd, const struct arena *from,
                         const struct conn_record *record, const struct conn_cursors *cursors,
-                        const struct conn_owner *owner);
+                        const struct conn_policy *policy);
 
 /* Begins to watch the socket, and handles what is already there. */
 void conn_start(struct conns *conns, struct conn *conn);

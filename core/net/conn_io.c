@@ -183,10 +183,10 @@ static bool receive_once(struct conns *conns, struct conn *conn)
     record_commit(record);
     call_ended(conns);
     counter_add(&conns->counters[COUNT_BYTES_IN], (uint64_t)got);
-    if (conn->owner->idle_timeout_ns != 0)
+    if (conn->policy->idle_timeout_ns != 0)
         conn->active_ms = (uint32_t)(conns->loop->now / NS_PER_MS);
     process(conns, conn);
-    return (size_t)got == room && conn->owner != NULL && !conn->stalled && !conn->waiting &&
+    return (size_t)got == room && conn->policy != NULL && !conn->stalled && !conn->waiting &&
            conn->held == NULL && !conn_output_full(conns, conn) &&
            !has_plenty(conn, conn_cursors(conns, conn)) &&
            !(conn_cursors(conns, conn)->flags & (CONN_EOF | CONN_ENDING));
@@ -233,7 +233,7 @@ static void receive(struct conns *conns, struct conn *conn)
 bool conn_output_full(const struct conns *conns, const struct conn *conn)
 {
     const struct conn_cursors *cursors = conn_cursors(conns, conn);
-    return cursors->out_end - cursors->out_start >= conn->owner->max_output;
+    return cursors->out_end - cursors->out_start >= conn->policy->max_output;
 }
 
 void conn_commit(struct conns *conns, struct conn *conn, const struct conn_step *step)
@@ -304,7 +304,7 @@ static bool send_queued(struct conns *conns, struct conn *conn)
     call_ended(conns);
     block_release(conns, block, order);
     counter_add(&conns->counters[COUNT_BYTES_OUT], (uint64_t)put);
-    if (conn->owner->idle_timeout_ns != 0)
+    if (conn->policy->idle_timeout_ns != 0)
         conn->active_ms = (uint32_t)(conns->loop->now / NS_PER_MS);
     conn->blocked = (size_t)put < size;
     return true;
@@ -363,7 +363,7 @@ static void retry_waiting(struct conns *conns)
     conns->used_when_full = 0;
     for (uint32_t i = 0; i < high && conns->waiting_count > 0; i++) {
         struct conn *conn = &conns->conns[i];
-        if (conn->owner == NULL || !conn->waiting)
+        if (conn->policy == NULL || !conn->waiting)
             continue;
         /* A large reply that still finds no room does not hold up small ones. */
         if (conn->held != NULL && !place_held(conns, conn)) {
@@ -381,7 +381,7 @@ static void retry_waiting(struct conns *conns)
 static void conn_ready(struct watch *watch, uint32_t events)
 {
     struct conn *conn = container_of(watch, struct conn, watch);
-    struct conns *conns = conn->owner->conns;
+    struct conns *conns = conn->policy->conns;
 
     if (events & EPOLLOUT) {
         conn->blocked = 0;
@@ -394,7 +394,7 @@ static void conn_ready(struct watch *watch, uint32_t events)
             receive(conns, conn);
         /* The batch's end, where all replies go out, is some time away while requests wait there
          * for their turn: who does not wait is not held up. */
-        if (conns->later.first != 0 && conn->owner != NULL && !conn->deferred)
+        if (conns->later.first != 0 && conn->policy != NULL && !conn->deferred)
             send_queued(conns, conn);
         return;
     }
@@ -410,7 +410,7 @@ void conn_start(struct conns *conns, struct conn *conn)
         conn_close(conns, conn);
         return;
     }
-    if (conn->owner->idle_timeout_ns != 0)
+    if (conn->policy->idle_timeout_ns != 0)
         conns_sweep(conns);
     if (conn_input(conns, conn).size > 0)
         process(conns, conn);
@@ -430,7 +430,7 @@ static void flush(struct conns *conns, struct conn *conn)
             break;
         conn->again = CONN_AGAIN_NEVER;
         process(conns, conn); /* requests that waited until the client had read, or for others */
-        if (conn->owner == NULL)
+        if (conn->policy == NULL)
             return;
         if (conn->again == CONN_AGAIN_LATER) {
             if (!send_queued(conns, conn))
@@ -469,16 +469,16 @@ static void flush_listed(struct conns *conns, struct conn *conn)
     uint32_t begun = conns->begun;
 
     /* Still listed meanwhile: what happens to it in the flush needs no second one. */
-    if (conn->owner != NULL)
+    if (conn->policy != NULL)
         flush(conns, conn);
-    if (conn->owner != NULL && conn->again == CONN_AGAIN_LATER) {
+    if (conn->policy != NULL && conn->again == CONN_AGAIN_LATER) {
         uint32_t index = 1 + conn_index(conns, conn);
         conn->next_dirty = 0;
         list_add(conns, conns->begun == begun ? &conns->later : &conns->served, index, index);
         return;
     }
     conn->listed = 0;
-    if (conn->owner == NULL)
+    if (conn->policy == NULL)
         conn_give(conns, conn);
 }
 

@@ -52,7 +52,7 @@ static void call_whence(const struct pillion_request *req, struct origin *origin
 void call_init(struct call *call, struct dispatcher *dispatcher, struct conn *conn)
 {
     call->dispatcher = dispatcher;
-    call->server = container_of(conn->owner, struct rpc_server, owner);
+    call->server = container_of(conn->policy, struct rpc_server, policy);
     call->conn = conn;
     call->now_ns = 0;
     call->held = NULL;
@@ -322,7 +322,7 @@ static void answer_in_turn(struct call *call)
 {
     struct conn *conn = call->conn;
     uint32_t max_frame = (uint32_t)call->server->settings->max_frame;
-    uint64_t max_output = conn->owner->max_output, frames = 0;
+    uint64_t max_output = conn->policy->max_output, frames = 0;
     bool more = true;
 
     while (more && call->turn.out_end - call->turn.out_start < max_output) {
@@ -371,7 +371,7 @@ void rpc_server_init(struct rpc_server *server, const struct server_settings *se
     uint64_t quarter = (uint64_t)dispatcher->conns->arena.block_count * BLOCK_SIZE / 4;
 
     server->settings = settings;
-    server->owner = (struct conn_owner){
+    server->policy = (struct conn_policy){
         .conns = dispatcher->conns,
         .max_output = settings->max_output,
         .idle_timeout_ns = settings->idle_timeout_ms * NS_PER_MS,

@@ -43,7 +43,7 @@ void dispatcher_free(struct dispatcher *dispatcher); /* for tests */
 
 /* One `server` block in this worker. */
 struct rpc_server {
-    struct conn_owner owner; /* what its connections point at */
+    struct conn_policy policy; /* what its connections point at */
     const struct server_settings *settings;
     struct method_table methods;
     const struct method *recent; /* the last one that was called, or NULL */

@@ -66,7 +66,7 @@ bool vault_bank_has_socket(const struct vault_bank *bank, uint32_t index)
     const struct conn_record *record = &conns->arena.records[index];
 
     return atomic_load_explicit(&record->id, memory_order_relaxed) != 0 &&
-           (conns->conns[index].owner != NULL ||
+           (conns->conns[index].policy != NULL ||
             atomic_load_explicit(&record->taken, memory_order_acquire) == 0);
 }
 
@@ -267,7 +267,7 @@ void vault_bank_lost(struct vault_bank *bank, struct vault_client *client)
 
     /* Nobody may come into a surplus seat again: what is in it goes elsewhere. */
     for (uint32_t i = 0; seat >= bank->seats && !conns->leaving && i < high; i++) {
-        if (conns->conns[i].owner == NULL || bank->places[i] != seat)
+        if (conns->conns[i].policy == NULL || bank->places[i] != seat)
             continue;
         unplace(bank, i);
         place(bank, i, VAULT_NONE);

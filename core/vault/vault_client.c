@@ -35,8 +35,8 @@ static bool answers_for(const struct vault_client *client, uint32_t index)
 
 static void start_if_new(struct conn *conn)
 {
-    if (conn->owner != NULL && conn->watch.index == 0)
-        conn_start(conn->owner->conns, conn);
+    if (conn->policy != NULL && conn->watch.index == 0)
+        conn_start(conn->policy->conns, conn);
 }
 
 /* Serves what waited for a vault: better than not to serve it. */

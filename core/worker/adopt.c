@@ -122,8 +122,8 @@ static bool take_over(struct adoption *adoption, uint32_t at)
         give_up(adoption, at, "its record is damaged");
         return true;
     }
-    const struct conn_owner *owner = adoption->owner_of(adoption->context, record->listener);
-    if (owner == NULL) {
+    const struct conn_policy *policy = adoption->policy_of(adoption->context, record->listener);
+    if (policy == NULL) {
         give_up(adoption, at, "its listen address is no longer configured");
         return true;
     }
@@ -133,7 +133,7 @@ static bool take_over(struct adoption *adoption, uint32_t at)
         return true;
     }
     struct conn *conn =
-        conn_adopt(conns, adoption->fds[at], &adoption->from_arena, record, &cursors, owner);
+        conn_adopt(conns, adoption->fds[at], &adoption->from_arena, record, &cursors, policy);
     if (conn == NULL && death.gone) {
         give_up(adoption, at, "its client is gone, and there is no room for it");
         return true;

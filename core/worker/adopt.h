@@ -17,7 +17,7 @@ struct adoption {
     struct vault_bank *bank;
 
     /* The server of a listener, or NULL when this generation has none. */
-    const struct conn_owner *(*owner_of)(void *context, uint32_t listener);
+    const struct conn_policy *(*policy_of)(void *context, uint32_t listener);
     /* All that could be taken over of `serial` was: `count` connections. */
     void (*done)(void *context, uint64_t serial, uint32_t count);
     /* `count` were, and for the next one this worker has no room. */

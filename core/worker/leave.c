@@ -45,11 +45,11 @@ void leave_go_on(struct leave *leave)
 
     for (uint32_t i = 0; i < leave->staying_count;) {
         struct conn *conn = &leave->conns->conns[leave->staying[i]];
-        if (conn->owner != NULL && conn_must_stay(conn)) {
+        if (conn->policy != NULL && conn_must_stay(conn)) {
             i++;
             continue;
         }
-        if (conn->owner != NULL)
+        if (conn->policy != NULL)
             conn_let_go(leave->conns, conn);
         leave->staying[i] = leave->staying[--leave->staying_count];
     }
@@ -83,7 +83,7 @@ void leave_begin(struct leave *leave, uint64_t timeout_ms)
                                 sizeof(*leave->staying));
     for (uint32_t i = 0; i < high; i++) {
         struct conn *conn = &conns->conns[i];
-        if (conn->owner == NULL)
+        if (conn->policy == NULL)
             continue;
         if (conn_must_stay(conn)) {
             conn_stay(conns, conn);

@@ -61,13 +61,13 @@ static void pool_useless(void)
 
 /* ---- Serving ---- */
 
-static const struct conn_owner *owner_of(void *context, uint32_t listener)
+static const struct conn_policy *policy_of(void *context, uint32_t listener)
 {
     const struct generation *generation = context;
 
     for (size_t i = 0; i < generation->listener_count; i++) {
         if (generation->listeners[i].listener->id == listener)
-            return &worker.started.servers[generation->listeners[i].server->index].owner;
+            return &worker.started.servers[generation->listeners[i].server->index].policy;
     }
     return NULL;
 }
@@ -352,7 +352,7 @@ static void prepare_acceptor(const struct worker_start *start)
         count += generation->listeners[i].count;
     *acceptor = (struct acceptor){
         .conns = &worker.conns,
-        .sources = must_zalloc(count * sizeof(*acceptor->sources)),
+        .sockets = must_zalloc(count * sizeof(*acceptor->sockets)),
         .average = average_open,
         .room = room_in_vaults,
         .accepted = connections_accepted,
@@ -368,10 +368,10 @@ static void prepare_acceptor(const struct worker_start *start)
              * go to the others, because what waits in their queues must be served too. */
             if (heard->reuseport && n % generation->slots != start->slot)
                 continue;
-            acceptor->sources[acceptor->count++] = (struct accept_source){
+            acceptor->sockets[acceptor->count++] = (struct accept_socket){
                 .fd = listener->fds[n],
                 .listener = listener->id,
-                .owner = owner_of(start->generation, listener->id),
+                .policy = policy_of(start->generation, listener->id),
             };
         }
     }
@@ -428,7 +428,7 @@ static void prepare(const struct worker_start *start)
     worker.adoption = (struct adoption){
         .dispatcher = &worker.dispatcher,
         .bank = &worker.bank,
-        .owner_of = owner_of,
+        .policy_of = policy_of,
         .done = adopted,
         .full = adopted_full,
         .context = start->generation,

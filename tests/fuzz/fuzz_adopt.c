@@ -143,7 +143,7 @@ static void take_all(struct conns *conns, const struct arena *from)
             continue;
         struct conn_cursors cursors = *record_cursors(record);
         require(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair) == 0);
-        struct conn *conn = conn_adopt(conns, pair[0], from, record, &cursors, &server.owner);
+        struct conn *conn = conn_adopt(conns, pair[0], from, record, &cursors, &server.policy);
         if (conn == NULL) {
             close(pair[0]);
         } else if (!dispatch_adopted(&dispatcher, conn, &deaths[i % 3])) {
@@ -152,7 +152,7 @@ static void take_all(struct conns *conns, const struct arena *from)
             conn_start(conns, conn);
             dispatch_settle(&dispatcher);
             conns_flush(conns);
-            if (conn->owner != NULL)
+            if (conn->policy != NULL)
                 conn_close(conns, conn);
         }
         dispatch_settle(&dispatcher);

@@ -36,7 +36,7 @@ enum {
 static struct loop loop;
 static struct conns conns;
 static counter counters[WORKER_COUNTERS];
-static struct conn_owner owner;
+static struct conn_policy policy;
 static unsigned closed_count;
 static int arena_fd;
 
@@ -101,7 +101,7 @@ static inline void toy_input(struct conns *all, struct conn *conn)
 
 static inline void toy_closed(struct conns *all, struct conn *conn)
 {
-    must(conn->owner != NULL && conn_id(all, conn) != 0);
+    must(conn->policy != NULL && conn_id(all, conn) != 0);
     closed_count++;
 }
 
@@ -132,7 +132,7 @@ static inline void server_open(uint32_t records, uint32_t blocks)
     ck_assert_msg(loop_init(&loop, &error), "%s", error.text);
     arena_fd = toy_arena(records, blocks);
     conns_open_on(&conns, arena_fd, 1);
-    owner = (struct conn_owner){.conns = &conns, .max_output = 65536, .nodelay = true};
+    policy = (struct conn_policy){.conns = &conns, .max_output = 65536, .nodelay = true};
     closed_count = 0;
 }
 
@@ -146,7 +146,7 @@ static inline uint32_t units_used(const struct conns *all)
 static inline void server_close(void)
 {
     for (uint32_t i = 0; i < conns.arena.record_count; i++) {
-        if (conns.conns[i].owner != NULL)
+        if (conns.conns[i].policy != NULL)
             conn_close(&conns, &conns.conns[i]);
     }
     conns_flush(&conns);
@@ -235,7 +235,7 @@ static inline void client_connect(struct client *client, bool tcp)
     set_nonblocking(fds[0]);
     set_nonblocking(fds[1]);
     *client = (struct client){.fd = fds[1], .allowance = SIZE_MAX, .chunk = SIZE_MAX};
-    client->conn = conn_open(&conns, fds[0], LISTENER_ID, &owner);
+    client->conn = conn_open(&conns, fds[0], LISTENER_ID, &policy);
     ck_assert_ptr_nonnull(client->conn);
     conn_start(&conns, client->conn);
 }

@@ -103,7 +103,7 @@ START_TEST(conn_replies_go_out_however_little_the_client_takes)
 
     for (size_t i = 0; i < sizeof(chunks) / sizeof(*chunks); i++) {
         server_open(4, 1024);
-        owner.max_output = 1 << 20;
+        policy.max_output = 1 << 20;
         client_open(&c, i % 2);
         ck_assert_int_eq(setsockopt(c.conn->watch.fd, SOL_SOCKET, SO_SNDBUF, &small, sizeof(small)),
                          0);
@@ -228,8 +228,8 @@ START_TEST(conn_that_is_not_read_from_pauses_and_goes_on)
         run_until(is_paused);
         const struct conn_cursors *cursors = conn_cursors(&conns, c.conn);
         uint32_t unsent = cursors->out_end - cursors->out_start;
-        ck_assert_uint_ge(unsent, owner.max_output);
-        ck_assert_uint_lt(unsent, owner.max_output + 5000);
+        ck_assert_uint_ge(unsent, policy.max_output);
+        ck_assert_uint_lt(unsent, policy.max_output + 5000);
         ck_assert_uint_eq(counter_read(&counters[COUNT_PAUSED_OUTPUT]), 1);
         ck_assert_uint_eq(c.conn->watch.events, EPOLLOUT);
         c.silent = false;
@@ -352,7 +352,7 @@ END_TEST
 START_TEST(conn_end_without_discard_closes_when_all_is_sent)
 {
     server_open(4, 1024);
-    owner.max_output = 1 << 20;
+    policy.max_output = 1 << 20;
     client_open(&c, true);
     client_call_big(&c, 1000000);
     client_call(&c, FINAL, 3);
@@ -416,16 +416,16 @@ static bool one_open(void)
 
 START_TEST(conn_that_is_idle_too_long_is_closed)
 {
-    struct conn_owner patient;
+    struct conn_policy patient;
 
     server_open(4, 64);
     client_open(&c, true); /* no timeout */
-    patient = owner;
-    c.conn->owner = &patient;
-    owner.idle_timeout_ns = 50 * NS_PER_MS;
+    patient = policy;
+    c.conn->policy = &patient;
+    policy.idle_timeout_ns = 50 * NS_PER_MS;
     client_open(&other, true);
     run_until(one_open);
-    ck_assert_ptr_eq(c.conn->owner, &patient);
+    ck_assert_ptr_eq(c.conn->policy, &patient);
     client_close(&c);
     client_close(&other);
     server_close();
@@ -435,7 +435,7 @@ END_TEST
 START_TEST(conn_that_is_used_is_not_idle)
 {
     server_open(4, 64);
-    owner.idle_timeout_ns = 10 * NS_PER_S;
+    policy.idle_timeout_ns = 10 * NS_PER_S;
     client_open(&c, true);
     client_open(&other, true);
     c.conn->active_ms -= 9900;
@@ -444,7 +444,7 @@ START_TEST(conn_that_is_used_is_not_idle)
     client_update(&c);
     run_until(content);
     run_until(one_open);
-    ck_assert_ptr_nonnull(c.conn->owner);
+    ck_assert_ptr_nonnull(c.conn->policy);
     client_close(&c);
     client_close(&other);
     server_close();
@@ -601,7 +601,7 @@ START_TEST(conn_open_gives_ids_that_never_come_again)
             last = id;
         }
         unix_pair(extra);
-        ck_assert_ptr_null(conn_open(&conns, extra[0], LISTENER_ID, &owner));
+        ck_assert_ptr_null(conn_open(&conns, extra[0], LISTENER_ID, &policy));
         ck_assert_int_eq(write(extra[0], "mine", 4), 4); /* still the caller's */
         close(extra[0]);
         close(extra[1]);

@@ -18,7 +18,7 @@ static void heir_open(uint32_t records, uint32_t blocks)
 static void heir_close(void)
 {
     for (uint32_t i = 0; i < heir.arena.record_count; i++) {
-        if (heir.conns[i].owner != NULL)
+        if (heir.conns[i].policy != NULL)
             conn_close(&heir, &heir.conns[i]);
     }
     conns_flush(&heir);
@@ -60,11 +60,11 @@ static int die(struct client *client)
 }
 
 /* The same, of the heir's connections. */
-static const struct conn_owner *heirs_owner(void)
+static const struct conn_policy *heirs_policy(void)
 {
-    static struct conn_owner heirs;
+    static struct conn_policy heirs;
 
-    heirs = owner;
+    heirs = policy;
     heirs.conns = &heir;
     return &heirs;
 }
@@ -81,7 +81,7 @@ static struct conn *adopt_and_compare(struct client *client, int fd)
     ck_assert(record_valid(&from, &record));
     const struct conn_cursors *there = record_cursors(&record);
     copy_out(&from, there, &input, &output);
-    struct conn *conn = conn_adopt(&heir, fd, &from, &record, there, heirs_owner());
+    struct conn *conn = conn_adopt(&heir, fd, &from, &record, there, heirs_policy());
     ck_assert_ptr_nonnull(conn);
     const struct conn_record *mine = conn_record_of(&heir, conn);
     const struct conn_cursors *here = record_cursors(mine);
@@ -264,7 +264,7 @@ START_TEST(adoption_without_room_changes_nothing)
         int fd = die(&c);
         for (unsigned again = 0; again < 10; again++) {
             ck_assert_ptr_null(
-                conn_adopt(&heir, fd, &from, &record, record_cursors(&record), heirs_owner()));
+                conn_adopt(&heir, fd, &from, &record, record_cursors(&record), heirs_policy()));
             ck_assert_uint_eq(units_used(&heir), 0);
             ck_assert_uint_eq(heir.open, 0);
             ck_assert_uint_le(heir.arena.header->record_high, 1);
@@ -319,11 +319,11 @@ START_TEST(adoption_without_a_record_changes_nothing)
     struct conn_record record;
     arena_record_read(&from, conn_index(&conns, mine.conn), &record);
     ck_assert_ptr_nonnull(
-        conn_adopt(&heir, die(&mine), &from, &record, record_cursors(&record), heirs_owner()));
+        conn_adopt(&heir, die(&mine), &from, &record, record_cursors(&record), heirs_policy()));
     arena_record_read(&from, conn_index(&conns, c.conn), &record);
     int fd = die(&c);
     ck_assert_ptr_null(
-        conn_adopt(&heir, fd, &from, &record, record_cursors(&record), heirs_owner()));
+        conn_adopt(&heir, fd, &from, &record, record_cursors(&record), heirs_policy()));
     ck_assert_uint_eq(heir.open, 1);
     close(fd);
     arena_unmap(&from);

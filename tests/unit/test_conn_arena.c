@@ -307,7 +307,7 @@ static bool storm_over(void)
 START_TEST(arena_full_of_many_answers_everybody)
 {
     server_open(2 * STORM, 64);
-    owner.max_output = 20000;
+    policy.max_output = 20000;
     counters[COUNT_PAUSED_ARENA] = 0;
     for (unsigned i = 0; i < STORM; i++)
         client_open(&storm[i], i % 2);

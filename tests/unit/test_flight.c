@@ -16,7 +16,7 @@ static void set_up(unsigned count)
     server_open(4, 256);
     ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair), 0);
     peer = pair[1];
-    conn = conn_open(&conns, pair[0], LISTENER_ID, &owner);
+    conn = conn_open(&conns, pair[0], LISTENER_ID, &policy);
     ck_assert_ptr_nonnull(conn);
     struct conn_record *record = conn_record_of(&conns, conn);
     struct conn_cursors *edit = record_edit(record);
