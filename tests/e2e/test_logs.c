@@ -16,6 +16,11 @@
 
 /* ---- standard error that nobody reads ---- */
 
+static bool is_root(void)
+{
+    return geteuid() == 0;
+}
+
 /* A server whose standard error is a pipe: `*reader` is its other end. What the harness takes for
  * the log is made a FIFO, and is another file again when the server has it. */
 static struct server *serve_into_pipe(const char *main_text, const char *server_text, int *reader)
@@ -255,6 +260,9 @@ START_TEST(a_reload_to_another_log_takes_every_process_there)
     struct run run = server_ask(server, "reload");
     expect_status(&run, 0);
     ck_assert_int_eq(stat(server_path(server, "logs/two.log"), &log), 0);
+    /* Others than root may not look into the vault. */
+    if (!is_root())
+        return;
     bool there = false;
     int64_t deadline = deadline_in(PATIENCE_MS);
     while (!there && !deadline_over(deadline)) {
@@ -268,11 +276,6 @@ START_TEST(a_reload_to_another_log_takes_every_process_there)
 END_TEST
 
 /* ---- links that others have made ---- */
-
-static bool is_root(void)
-{
-    return geteuid() == 0;
-}
 
 /* A directory that the workers' user may write, as `chown nobody logs` makes it. */
 static char *make_workers_directory(const struct server *server)

@@ -296,7 +296,9 @@ START_TEST(a_vault_that_dies_in_a_hand_over_costs_nobody)
             wait_until(!process_lives(before[i]), "a worker that left does not end");
     }
     wait_until(server_workers(server, after, 8) == 2, "there are not two workers");
-    wait_until(descriptors_of(server_vault(server)) > CLIENTS, "the last vault has not got all");
+    /* Only root may look into the vault. */
+    wait_until(geteuid() != 0 || descriptors_of(server_vault(server)) > CLIENTS,
+               "the last vault has not got all");
     for (int i = 0; i < 2; i++)
         kill(after[i], SIGKILL);
     for (int i = 0; i < CLIENTS; i++)
