@@ -394,7 +394,7 @@ START_TEST(memory_exhaustion_by_a_module_costs_its_request_only)
     server->reports_allowed = true;
     conf_crash(server, "arena_size 64m;");
     /* Stands in for the kernel's killer: what is taken beyond this fails. */
-    const struct rlimit limit = {(rlim_t)2 << 30, (rlim_t)2 << 30};
+    const struct rlimit limit = {(rlim_t)1 << 30, (rlim_t)1 << 30};
     ck_assert_int_eq(setrlimit(RLIMIT_AS, &limit), 0);
     server_start(server);
     int neighbour = client_connect(server), client = client_connect(server);
