@@ -88,6 +88,9 @@ struct server *server_new(void);
 /* PREFIX/`path`. */
 char *server_path(const struct server *server, const char *path);
 
+/* The .so of a module that was built, be it shipped or one of tests/modules. */
+const char *module_path(const char *name);
+
 /* Writes PREFIX/`path`. */
 __attribute__((format(printf, 3, 4))) void server_write(const struct server *server,
                                                         const char *path, const char *format, ...);
@@ -101,8 +104,20 @@ void server_conf(const struct server *server, const char *main_text, const char 
 void server_start_with(struct server *server, const char *const options[]);
 void server_start(struct server *server);
 
+/* A new server that has been configured as server_conf does, and started. */
+struct server *server_serve(const char *main_text, const char *server_text);
+/* The same with one worker, which gets every connection. */
+struct server *server_serve_alone(const char *main_text, const char *server_text);
+/* The same with `directives` in front of those of the configuration (-g). */
+struct server *server_serve_with(const char *directives, const char *main_text,
+                                 const char *server_text);
+
 /* Starts it and returns at once: for servers that are to fail, or that listen elsewhere. */
 void server_spawn(struct server *server, const char *const options[]);
+
+/* Starts `argv`, a command that runs the server, in a process group of its own, and returns at
+ * once. What it prints goes to the server's log. */
+void server_run(struct server *server, const char *const argv[]);
 
 /* The test has started it by itself, as process `pid` that leads a group: the test's end ends it.
  */
@@ -139,6 +154,9 @@ bool process_lives(pid_t pid);
 /* The result of rpc.stats, asked for on a connection of its own. */
 const cJSON *server_stats(const struct server *server);
 
+/* A number of rpc.stats: "crashes", "connections.open". */
+double server_stat(const struct server *server, const char *path);
+
 /* A metric of a module, by rpc.stats. */
 double server_metric(const struct server *server, const char *module, const char *name);
 
@@ -148,7 +166,7 @@ double server_calls(const struct server *server, const char *method, const char 
 /* The pids of the workers, by rpc.stats. */
 size_t server_workers(const struct server *server, pid_t *pids, size_t most);
 
-/* ---- commands: harness_server.c ---- */
+/* ---- commands: harness_command.c ---- */
 
 struct run {
     int status; /* the exit status, or 128 and the signal that ended it */
@@ -170,10 +188,15 @@ bool terminals_exist(void);
 /* `pillion -s VERB -p PREFIX`. */
 struct run server_ask(const struct server *server, const char *verb);
 
+/* Asks for a reload, which must succeed. */
+void server_reload(const struct server *server);
+
 /* Fails the test, with what the command printed, unless its exit status is `status`. */
 void expect_status(const struct run *run, int status);
 /* Fails the test unless `text` holds `part`. */
 void expect_part(const char *text, const char *part);
+/* Fails the test unless `text` is `whole`. */
+void expect_text(const char *text, const char *whole);
 
 /* ---- clients: harness_client.c ---- */
 
@@ -197,6 +220,11 @@ void client_finish(int client);
 /* The body of exactly one frame, NUL-terminated. */
 char *client_receive(int client, size_t *size);
 const cJSON *client_receive_json(int client);
+
+/* Sends a frame with the text `body`, and returns the reply's body. */
+const char *client_ask(int client, const char *body);
+/* Calls a method with params, which are JSON, and returns the reply's body. */
+const char *client_call(int client, const char *method, const char *params);
 
 /* The next reply is `body`, byte for byte. */
 void client_expect(int client, const char *body);

@@ -202,6 +202,17 @@ void replies_free(void)
     }
 }
 
+const char *client_ask(int client, const char *body)
+{
+    client_send_frame(client, body);
+    return client_receive(client, NULL);
+}
+
+const char *client_call(int client, const char *method, const char *params)
+{
+    return client_ask(client, keep_printf("{\"in\":\"%s\",\"params\":%s}", method, params));
+}
+
 void client_expect(int client, const char *body)
 {
     size_t size;

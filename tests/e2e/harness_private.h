@@ -21,6 +21,9 @@ void show_log(const char *prefix);
 /* Ends all servers. False when one did not end in order, or left a sanitizer's report. */
 bool servers_end(void);
 
+/* In a child: opens `path` as descriptor `number`, or ends the process. */
+void open_as(int number, const char *path, int flags);
+
 void kept_free(void);
 void replies_free(void);
 

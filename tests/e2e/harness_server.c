@@ -7,7 +7,6 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <poll.h>
-#include <pty.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -35,6 +34,14 @@ const char *pillion_binary(void)
         fail_test("PILLION_BUILD does not say where the server was built");
     snprintf(path, sizeof(path), "%s/pillion", build);
     return path;
+}
+
+const char *module_path(const char *name)
+{
+    const char *build = getenv("PILLION_BUILD");
+    const char *own = keep_printf("%s/modules/%s.so", build, name);
+
+    return access(own, R_OK) == 0 ? own : keep_printf("%s/tests/modules/%s.so", build, name);
 }
 
 char *server_path(const struct server *server, const char *path)
@@ -151,7 +158,7 @@ void server_conf(const struct server *server, const char *main_text, const char 
 
 /* ---- starting and ending ---- */
 
-static void open_as(int number, const char *path, int flags)
+void open_as(int number, const char *path, int flags)
 {
     int fd = open(path, flags, 0644);
 
@@ -165,11 +172,17 @@ static void open_as(int number, const char *path, int flags)
 void server_spawn(struct server *server, const char *const options[])
 {
     const char *binary = pillion_binary();
-    const char *log = server_path(server, "logs/stderr.log");
     const char *argv[ARGS_MAX] = {binary, "-p", server->prefix};
 
     for (size_t i = 0; options[i] != NULL && i + 4 < ARGS_MAX; i++)
         argv[i + 3] = options[i];
+    server_run(server, argv);
+}
+
+void server_run(struct server *server, const char *const argv[])
+{
+    const char *log = server_path(server, "logs/stderr.log");
+
     fflush(NULL);
     pid_t pid = fork();
     if (pid < 0)
@@ -182,13 +195,11 @@ void server_spawn(struct server *server, const char *const options[])
         dup2(STDERR_FILENO, STDOUT_FILENO);
         if (server->files != 0)
             setrlimit(RLIMIT_NOFILE, &(struct rlimit){server->files, server->files});
-        execv(binary, (char *const *)(uintptr_t)argv);
+        execv(argv[0], (char *const *)(uintptr_t)argv);
         _exit(127);
     }
-    setpgid(pid, pid); /* by both, so that it is done whoever runs first */
-    server->pid = pid;
-    server->group = pid;
-    keeper_group(pid);
+    setpgid(pid, pid); /* both processes do: either may be the first to run */
+    server_started_as(server, pid);
 }
 
 /* True when it has ended; `status` is set then. */
@@ -237,6 +248,30 @@ void server_start_with(struct server *server, const char *const options[])
 void server_start(struct server *server)
 {
     server_start_with(server, (const char *const[]){NULL});
+}
+
+struct server *server_serve_with(const char *directives, const char *main_text,
+                                 const char *server_text)
+{
+    struct server *server = server_new();
+
+    server_conf(server, main_text, server_text);
+    server_start_with(server, (const char *const[]){"-g", directives, NULL});
+    return server;
+}
+
+struct server *server_serve(const char *main_text, const char *server_text)
+{
+    struct server *server = server_new();
+
+    server_conf(server, main_text, server_text);
+    server_start(server);
+    return server;
+}
+
+struct server *server_serve_alone(const char *main_text, const char *server_text)
+{
+    return server_serve_with("worker_processes 1;", main_text, server_text);
 }
 
 void server_signal(const struct server *server, int number)
@@ -414,6 +449,22 @@ const cJSON *server_stats(const struct server *server)
     return result;
 }
 
+double server_stat(const struct server *server, const char *path)
+{
+    const cJSON *value = server_stats(server);
+    char name[64];
+
+    for (const char *at = path; *at != '\0'; at += at[0] == '.') {
+        int size = (int)strcspn(at, ".");
+        snprintf(name, sizeof(name), "%.*s", size, at);
+        value = cJSON_GetObjectItemCaseSensitive(value, name);
+        at += size;
+    }
+    if (!cJSON_IsNumber(value))
+        fail_test("rpc.stats has no number %s", path);
+    return value->valuedouble;
+}
+
 double server_metric(const struct server *server, const char *module, const char *name)
 {
     const cJSON *modules = cJSON_GetObjectItem(server_stats(server), "modules");
@@ -445,113 +496,4 @@ size_t server_workers(const struct server *server, pid_t *pids, size_t most)
     if (count == 0)
         fail_test("rpc.stats names no workers");
     return count;
-}
-
-/* ---- commands ---- */
-
-/* Reads what is there. False at the end. */
-static bool drain(int fd, struct buffer *to)
-{
-    char piece[4096];
-    ssize_t size = read(fd, piece, sizeof(piece));
-
-    if (size > 0)
-        buffer_add(to, piece, (size_t)size);
-    return size > 0 || (size < 0 && errno == EINTR);
-}
-
-static int decode(int status)
-{
-    return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
-}
-
-struct run run_command(const char *const argv[], const char *input, int64_t ms)
-{
-    struct buffer texts[2] = {{0}, {0}};
-    int64_t deadline = deadline_in(ms);
-    int pipes[2][2], open_count = 2, status;
-    FILE *in = input == NULL ? NULL : tmpfile();
-
-    if (in != NULL) {
-        fputs(input, in);
-        rewind(in);
-    }
-    for (int i = 0; i < 2; i++) {
-        if (pipe2(pipes[i], O_CLOEXEC) < 0)
-            fail_test("cannot create a pipe: %s", strerror(errno));
-    }
-    fflush(NULL);
-    pid_t pid = fork();
-    if (pid < 0)
-        fail_test("cannot fork: %s", strerror(errno));
-    if (pid == 0) {
-        signal(SIGPIPE, SIG_DFL);
-        if (in == NULL)
-            open_as(STDIN_FILENO, "/dev/null", O_RDONLY);
-        else
-            dup2(fileno(in), STDIN_FILENO);
-        dup2(pipes[0][1], STDOUT_FILENO);
-        dup2(pipes[1][1], STDERR_FILENO);
-        execv(argv[0], (char *const *)(uintptr_t)argv);
-        _exit(127);
-    }
-    struct pollfd pollers[2] = {{.fd = pipes[0][0], .events = POLLIN},
-                                {.fd = pipes[1][0], .events = POLLIN}};
-    close(pipes[0][1]);
-    close(pipes[1][1]);
-    while (open_count > 0) {
-        int64_t left = deadline - now_ms();
-        if (left <= 0 || poll(pollers, 2, (int)left) == 0) {
-            kill(pid, SIGKILL);
-            waitpid(pid, &status, 0);
-            fail_test("%s %s did not end within %lld ms; it printed:\n%.*s%.*s", argv[0],
-                      argv[1] == NULL ? "" : argv[1], (long long)ms, (int)texts[0].size,
-                      texts[0].data, (int)texts[1].size, texts[1].data);
-        }
-        for (int i = 0; i < 2; i++) {
-            if (pollers[i].revents == 0 || drain(pollers[i].fd, &texts[i]))
-                continue;
-            close(pollers[i].fd);
-            pollers[i].fd = -1;
-            open_count--;
-        }
-    }
-    while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-        ;
-    if (in != NULL)
-        fclose(in);
-    buffer_add(&texts[0], "", 1);
-    buffer_add(&texts[1], "", 1);
-    return (struct run){decode(status), keep(texts[0].data), keep(texts[1].data)};
-}
-
-bool terminals_exist(void)
-{
-    int terminal, other;
-
-    if (openpty(&terminal, &other, NULL, NULL, NULL) < 0) {
-        fprintf(stderr, "left out: there are no pseudoterminals here: %s\n", strerror(errno));
-        return false;
-    }
-    close(terminal);
-    close(other);
-    return true;
-}
-
-struct run server_ask(const struct server *server, const char *verb)
-{
-    return pillion("-s", verb, "-p", server->prefix);
-}
-
-void expect_status(const struct run *run, int status)
-{
-    if (run->status != status)
-        fail_test("exit status %d, not %d; standard output:\n%s\nstandard error:\n%s", run->status,
-                  status, run->out, run->err);
-}
-
-void expect_part(const char *text, const char *part)
-{
-    if (strstr(text, part) == NULL)
-        fail_test("there is no \"%s\" in:\n%.3000s", part, text);
 }

@@ -106,17 +106,11 @@ static inline void postgres_conf(const struct server *server, const struct postg
         methods);
 }
 
-static inline const char *ask(int client, const char *method, const char *params)
-{
-    client_send_frame(client, keep_printf("{\"in\":\"%s\",\"params\":%s}", method, params));
-    return client_receive(client, NULL);
-}
-
 static inline void postgres_is_there(int client)
 {
     int64_t until = deadline_in(3 * PATIENCE_MS);
 
-    while (strcmp(ask(client, "one", "null"), "{\"out\":\"result\",\"result\":1}") != 0) {
+    while (strcmp(client_call(client, "one", "null"), "{\"out\":\"result\",\"result\":1}") != 0) {
         if (deadline_over(until))
             fail_test("postgres does not come");
         look_again();
@@ -144,7 +138,7 @@ static inline void make_table(const struct postgres *postgres)
 
 static inline void gives(int client, const char *method, const char *params, const char *result)
 {
-    const char *reply = ask(client, method, params);
+    const char *reply = client_call(client, method, params);
 
     if (strcmp(reply, keep_printf("{\"out\":\"result\",\"result\":%s}", result)) != 0)
         fail_test("%s %s gives %s and not %s", method, params, reply, result);

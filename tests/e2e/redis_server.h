@@ -42,15 +42,9 @@ static inline void redis_end(struct redis *redis)
     waitpid(redis->pid, NULL, 0);
 }
 
-static inline const char *ask(int client, const char *method, const char *params)
-{
-    client_send_frame(client, keep_printf("{\"in\":\"%s\",\"params\":%s}", method, params));
-    return client_receive(client, NULL);
-}
-
 static inline void redis_is_there(int client)
 {
-    wait_until(strstr(ask(client, "get", "{\"key\":\"nothing\"}"), "\"value\"") != NULL,
+    wait_until(strstr(client_call(client, "get", "{\"key\":\"nothing\"}"), "\"value\"") != NULL,
                "redis does not come");
 }
 

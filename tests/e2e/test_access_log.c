@@ -11,7 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static struct server *serve(const char *workers, const char *server_text)
+static struct server *serve_access_log(const char *workers, const char *server_text)
 {
     struct server *server = server_new();
 
@@ -75,9 +75,9 @@ static const char *member(const cJSON *line, const char *name)
 
 START_TEST(a_line_tells_of_a_request)
 {
-    struct server *server = serve("worker_processes 1;",
-                                  "filter access_log { path access/log; flush 10ms; } method ping;"
-                                  "method \"o\\\"dd\" { handler ping.ping; }");
+    struct server *server = serve_access_log(
+        "worker_processes 1;", "filter access_log { path access/log; flush 10ms; } method ping;"
+                               "method \"o\\\"dd\" { handler ping.ping; }");
     int client = client_connect(server);
 
     client_send_frame(client, "{\"in\":\"ping\",\"params\":[1],\"id\":\"x\\ny\"}");
@@ -105,11 +105,11 @@ END_TEST
 
 START_TEST(a_format_of_ones_own)
 {
-    struct server *server =
-        serve("worker_processes 1;",
-              "filter access_log { path access/log; flush 10ms;"
-              " format \"$method|$status|$id|$$|$bytes_in/$bytes_out|$worker\"; } method ping;"
-              "method \"a\\\\b\" { handler ping.ping; }");
+    struct server *server = serve_access_log(
+        "worker_processes 1;",
+        "filter access_log { path access/log; flush 10ms;"
+        " format \"$method|$status|$id|$$|$bytes_in/$bytes_out|$worker\"; } method ping;"
+        "method \"a\\\\b\" { handler ping.ping; }");
     int client = client_connect(server);
 
     client_send_frame(client, "{\"in\":\"ping\",\"id\":7}");
@@ -127,10 +127,10 @@ START_TEST(what_a_terminal_would_obey_is_escaped)
     static const char id[] = "\"\xc2\x9b"
                              "2J\xe2\x80\xae\x7f\xf0\x9f\x98\x80\"";
     struct server *server =
-        serve("worker_processes 1;", "filter access_log { path access/log; buffer 0; }"
-                                     "filter access_log { path access/words; buffer 0;"
-                                     " format \"$method $id\"; }"
-                                     "method \"caf\xc3\xa9\" { handler ping.ping; }");
+        serve_access_log("worker_processes 1;", "filter access_log { path access/log; buffer 0; }"
+                                                "filter access_log { path access/words; buffer 0;"
+                                                " format \"$method $id\"; }"
+                                                "method \"caf\xc3\xa9\" { handler ping.ping; }");
     int client = client_connect(server);
 
     client_send_frame(client, keep_printf("{\"in\":\"caf\xc3\xa9\",\"id\":%s}", id));
@@ -161,10 +161,10 @@ START_TEST(what_is_long_is_cut_and_the_line_is_whole)
     for (size_t i = 0; i < sizeof(name); i += 2)
         name[i] = '\\';
     name[254] = '\0';
-    struct server *server = serve("worker_processes 1;",
-                                  keep_printf("filter access_log { path access/log; buffer 0; }"
-                                              "method \"%s%s\" { handler ping.ping; } method ping;",
-                                              name, name));
+    struct server *server = serve_access_log(
+        "worker_processes 1;", keep_printf("filter access_log { path access/log; buffer 0; }"
+                                           "method \"%s%s\" { handler ping.ping; } method ping;",
+                                           name, name));
     int client = client_connect(server);
 
     for (size_t i = 0; i < sizeof(ids) / sizeof(*ids); i++) {
@@ -240,8 +240,8 @@ END_TEST
 START_TEST(lines_of_two_workers_do_not_mix_and_none_is_lost)
 {
     enum { CLIENTS = 8, EACH = 1000 };
-    struct server *server = serve("worker_processes 2;",
-                                  "filter access_log { path access/log; buffer 2k; } method ping;");
+    struct server *server = serve_access_log(
+        "worker_processes 2;", "filter access_log { path access/log; buffer 2k; } method ping;");
     int clients[CLIENTS];
 
     for (int c = 0; c < CLIENTS; c++)
@@ -272,7 +272,7 @@ END_TEST
 
 START_TEST(a_file_that_is_moved_away_is_opened_anew)
 {
-    struct server *server = serve(
+    struct server *server = serve_access_log(
         "worker_processes 1;", "filter access_log { path access/log; flush 10ms; } method ping;");
     int client = client_connect(server);
 
@@ -291,10 +291,10 @@ END_TEST
 
 START_TEST(reopening_opens_it_at_once_and_writes_what_is_held)
 {
-    struct server *server =
-        serve("worker_processes 2;", "filter access_log { path access/log; flush 1h; } method ping;"
-                                     "method more { handler ping.ping; filter access_log "
-                                     "{ path access/more; flush 1h; } }");
+    struct server *server = serve_access_log(
+        "worker_processes 2;", "filter access_log { path access/log; flush 1h; } method ping;"
+                               "method more { handler ping.ping; filter access_log "
+                               "{ path access/more; flush 1h; } }");
     int client = client_connect(server);
 
     client_send_frame(client, "{\"in\":\"more\",\"id\":\"held\"}");
@@ -317,8 +317,8 @@ END_TEST
 
 START_TEST(reopening_says_what_workers_cannot_open)
 {
-    struct server *server = serve("worker_processes 3;",
-                                  "filter access_log { path access/log; buffer 0; } method ping;");
+    struct server *server = serve_access_log(
+        "worker_processes 3;", "filter access_log { path access/log; buffer 0; } method ping;");
     int client = client_connect(server);
 
     client_expect_alive(client);
@@ -342,7 +342,7 @@ END_TEST
 START_TEST(who_may_not_open_it_is_named)
 {
     const char *user = geteuid() == 0 ? "nobody" : getpwuid(geteuid())->pw_name;
-    struct server *server = serve("worker_processes 1;", "method ping;");
+    struct server *server = serve_access_log("worker_processes 1;", "method ping;");
     char *denied = server_path(server, "denied");
 
     ck_assert_int_eq(mkdir(denied, geteuid() == 0 ? 0700 : 0500), 0);
@@ -356,8 +356,8 @@ END_TEST
 
 START_TEST(a_full_disk_costs_lines_and_no_request)
 {
-    struct server *server = serve("worker_processes 1;",
-                                  "filter access_log { path /dev/full; buffer 0; } method ping;");
+    struct server *server = serve_access_log(
+        "worker_processes 1;", "filter access_log { path /dev/full; buffer 0; } method ping;");
     int client = client_connect(server);
 
     for (int i = 0; i < 20; i++)
@@ -383,9 +383,10 @@ START_TEST(a_line_that_is_torn_ends_before_the_next)
     pid_t pid;
 
     signal(SIGXFSZ, SIG_IGN); /* the server inherits it: writes fail, and nobody is killed */
-    struct server *server = serve("worker_processes 1; user root;",
-                                  "method ping; method told { handler ping.ping; filter access_log "
-                                  "{ path access/log; buffer 0; } }");
+    struct server *server =
+        serve_access_log("worker_processes 1; user root;",
+                         "method ping; method told { handler ping.ping; filter access_log "
+                         "{ path access/log; buffer 0; } }");
     int client = client_connect(server);
     ck_assert_uint_eq(server_workers(server, &pid, 1), 1);
     for (size_t i = 0; i < 4; i++) {
@@ -491,7 +492,7 @@ START_TEST(wrong_configurations_are_refused)
         {"filter access_log { path access/log; format \"100 $\"; }", "unknown variable at \"$\""},
         {"filter access_log { path access/log; sample 0; }", "\"sample\" must be"},
     };
-    struct server *server = serve("worker_processes 1;", "method ping;");
+    struct server *server = serve_access_log("worker_processes 1;", "method ping;");
 
     for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
         server_conf(server, "load_module modules/access_log.so;",

@@ -8,13 +8,9 @@
 #include <time.h>
 #include <unistd.h>
 
-static struct server *serve(const char *server_text)
+static struct server *serve_auth(const char *server_text)
 {
-    struct server *server = server_new();
-
-    server_conf(server, "load_module modules/auth.so;", server_text);
-    server_start_with(server, (const char *const[]){"-g", "worker_processes 1;", NULL});
-    return server;
+    return server_serve_alone("load_module modules/auth.so;", server_text);
 }
 
 static void passes(int client, const char *members)
@@ -56,8 +52,8 @@ static long long now_since_1970(void)
 
 START_TEST(a_token_opens)
 {
-    struct server *server = serve("filter auth { token one \"tw\xc3\xb6 \\\"2\\\"\"; }"
-                                  "method ping;");
+    struct server *server = serve_auth("filter auth { token one \"tw\xc3\xb6 \\\"2\\\"\"; }"
+                                       "method ping;");
     int client = client_connect(server);
 
     passes(client, ",\"token\":\"one\"");
@@ -81,7 +77,7 @@ END_TEST
 
 START_TEST(the_command_line_sends_a_token_too)
 {
-    struct server *server = serve("filter auth { token one; } method ping;");
+    struct server *server = serve_auth("filter auth { token one; } method ping;");
     char *address = keep_printf("127.0.0.1:%d", server->port);
 
     struct run run = pillion("call", "--server", address, "ping", "[1, 2]");
@@ -106,9 +102,9 @@ END_TEST
 START_TEST(methods_and_servers_ask_for_their_own)
 {
     struct server *server =
-        serve("filter auth { token outer; member pass; }"
-              "method ping; method free { handler ping.ping; }"
-              "method deep { handler ping.ping; filter auth { token inner; } }");
+        serve_auth("filter auth { token outer; member pass; }"
+                   "method ping; method free { handler ping.ping; }"
+                   "method deep { handler ping.ping; filter auth { token inner; } }");
     int client = client_connect(server);
 
     client_send_frame(client, "{\"in\":\"deep\",\"pass\":\"outer\",\"token\":\"inner\"}");
@@ -173,7 +169,7 @@ END_TEST
 
 START_TEST(a_signature_opens)
 {
-    struct server *server = serve("filter auth { hmac_key s3cret; max_age 1h; } method ping;");
+    struct server *server = serve_auth("filter auth { hmac_key s3cret; max_age 1h; } method ping;");
     int client = client_connect(server);
     long long now = now_since_1970();
     const char *right = signature("s3cret", "ping", now, "[1, 2]");
@@ -255,7 +251,7 @@ START_TEST(wrong_configurations_are_refused)
         {"filter auth { hmac_key a; hmac_member b; time_member b; }", "give them two names"},
         {"filter auth { tokn a; }", "did you mean \"token\"?"},
     };
-    struct server *server = serve("method ping;");
+    struct server *server = serve_auth("method ping;");
 
     server_write(server, "conf/empty", "# nothing\n");
     server_write(server, "conf/long", "x\n%05000d\n", 1);

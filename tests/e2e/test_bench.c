@@ -9,15 +9,6 @@ static char *address(const struct server *server)
     return keep_printf("127.0.0.1:%d", server->port);
 }
 
-static struct server *serve(void)
-{
-    struct server *server = server_new();
-
-    server_conf(server, "", "method ping;");
-    server_start(server);
-    return server;
-}
-
 static double number(const cJSON *report, const char *name)
 {
     const cJSON *item = cJSON_GetObjectItem(report, name);
@@ -36,17 +27,10 @@ static cJSON *report_of(const struct run *run)
     return report;
 }
 
-/* Calls that a method has had, by rpc.stats. */
-static double calls_of(const struct server *server, const char *method)
-{
-    const cJSON *methods = cJSON_GetObjectItem(server_stats(server), "methods");
-    return number(cJSON_GetObjectItem(methods, method), "calls");
-}
-
 START_TEST(every_request_of_a_closed_loop_is_sent_and_counted)
 {
-    struct server *server = serve();
-    double before = calls_of(server, "ping");
+    struct server *server = server_serve("", "method ping;");
+    double before = server_calls(server, "ping", "calls");
     struct run run = pillion("bench", "--server", address(server), "-c", "7", "-P", "5", "-d",
                              "0.4", "--json", "ping", "[1,2]");
 
@@ -54,7 +38,7 @@ START_TEST(every_request_of_a_closed_loop_is_sent_and_counted)
     cJSON *report = report_of(&run);
     const cJSON *latency = cJSON_GetObjectItem(report, "latency_us");
     ck_assert(number(report, "requests") >= 35);
-    ck_assert(number(report, "requests") == calls_of(server, "ping") - before);
+    ck_assert(number(report, "requests") == server_calls(server, "ping", "calls") - before);
     ck_assert(number(report, "errors") == 0);
     ck_assert(number(report, "connections") == 7 && number(report, "in_flight") == 5);
     ck_assert(cJSON_IsNull(cJSON_GetObjectItem(report, "rate")));
@@ -67,7 +51,7 @@ END_TEST
 
 START_TEST(a_rate_is_kept)
 {
-    struct server *server = serve();
+    struct server *server = server_serve("", "method ping;");
     struct run run = pillion("bench", "--server", address(server), "-c", "3", "-d", "1", "--rate",
                              "500", "--json", "ping");
 
@@ -99,7 +83,7 @@ END_TEST
 
 START_TEST(error_replies_are_counted_and_large_replies_are_read)
 {
-    struct server *server = serve();
+    struct server *server = server_serve("", "method ping;");
     struct text {
         char bytes[200003];
     } *params = keep(calloc(1, sizeof(*params)));
@@ -130,7 +114,7 @@ END_TEST
 
 START_TEST(the_report_for_people_has_the_percentiles)
 {
-    struct server *server = serve();
+    struct server *server = server_serve("", "method ping;");
     struct run run = pillion("bench", "--server", address(server), "-d", "0.1", "ping");
 
     expect_status(&run, 0);
@@ -142,7 +126,7 @@ END_TEST
 
 START_TEST(a_server_that_ends_is_reported)
 {
-    struct server *server = serve();
+    struct server *server = server_serve("", "method ping;");
     struct run run;
 
     /* Frames of this size are refused, and the connection ends. */

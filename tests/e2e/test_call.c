@@ -13,24 +13,9 @@
 
 #define USAGE 64
 
-static struct server *serve(void)
-{
-    struct server *server = server_new();
-
-    server_conf(server, "", "method ping;");
-    server_start(server);
-    return server;
-}
-
 static char *address_of(const struct server *server)
 {
     return keep_printf("127.0.0.1:%d", server->port);
-}
-
-static void expect_text(const char *text, const char *whole)
-{
-    if (strcmp(text, whole) != 0)
-        fail_test("this was printed:\n%s\nand not\n%s", text, whole);
 }
 
 START_TEST(call_prints_the_result_as_it_was_sent)
@@ -39,7 +24,7 @@ START_TEST(call_prints_the_result_as_it_was_sent)
                                          "1e400",       "-5",
                                          "\"\\u00e9\"", "{\"a\" : [1,\t2],\n\"in\":{\"out\":1}}",
                                          "[]",          "\"}],:\""};
-    struct server *server = serve();
+    struct server *server = server_serve("", "method ping;");
     char *address = address_of(server);
 
     for (size_t i = 0; i < sizeof(values) / sizeof(*values); i++) {
@@ -59,7 +44,7 @@ END_TEST
 
 START_TEST(call_reads_params_from_standard_input)
 {
-    struct server *server = serve();
+    struct server *server = server_serve("", "method ping;");
     struct buffer input = {0};
 
     buffer_add(&input, "[", 1);
@@ -96,7 +81,7 @@ END_TEST
 
 START_TEST(call_shows_an_error_reply_and_ends_with_one)
 {
-    struct server *server = serve();
+    struct server *server = server_serve("", "method ping;");
 
     struct run run = pillion("call", "--server", address_of(server), "no.such");
     expect_status(&run, 1);
@@ -111,7 +96,7 @@ END_TEST
 
 START_TEST(call_gets_the_reply_to_a_frame_that_is_too_large)
 {
-    struct server *server = serve();
+    struct server *server = server_serve("", "method ping;");
     char *text = keep(malloc((8 << 20) + 3));
 
     memset(text, 'x', (8 << 20) + 2);
@@ -143,7 +128,7 @@ END_TEST
 
 START_TEST(call_gives_up_on_a_server_that_does_not_answer)
 {
-    struct server *server = serve();
+    struct server *server = server_serve("", "method ping;");
 
     /* It accepts nothing any more; the kernel does. */
     server_signal(server, SIGSTOP);
@@ -192,7 +177,7 @@ static struct run pillion_with(const char *variable, const char *const words[])
 
 START_TEST(the_environment_says_where_to_call_and_the_option_says_it_better)
 {
-    struct server *server = serve();
+    struct server *server = server_serve("", "method ping;");
     const char *variable = keep_printf("PILLION_SERVER=%s", address_of(server));
 
     struct run run = pillion_with(variable, (const char *[]){"call", "ping", "1", NULL});
@@ -245,7 +230,7 @@ END_TEST
 
 START_TEST(options_may_follow_the_method_and_params)
 {
-    char *address = address_of(serve());
+    char *address = address_of(server_serve("", "method ping;"));
 
     struct run run = pillion("call", "ping", "-5", "--server", address, "--timeout=5s");
     expect_status(&run, 0);
@@ -275,7 +260,7 @@ END_TEST
 
 START_TEST(lines_are_calls_and_what_is_wrong_with_one_ends_nothing)
 {
-    char *address = address_of(serve());
+    char *address = address_of(server_serve("", "method ping;"));
     const char *argv[] = {pillion_binary(), "call",     "ping",  "-",
                           "--lines",        "--server", address, NULL};
 
@@ -317,7 +302,7 @@ END_TEST
 
 START_TEST(a_pipe_that_is_not_read_is_told_of_it)
 {
-    char *address = address_of(serve());
+    char *address = address_of(server_serve("", "method ping;"));
     const char *script = "echo 5 | \"$0\" call --server \"$1\" ping";
     const char *argv[] = {"/bin/sh", "-c", script, pillion_binary(), address, NULL};
 
@@ -452,7 +437,7 @@ START_TEST(results_are_indented_on_a_terminal_and_keep_every_digit)
 {
     if (!terminals_exist())
         return;
-    char *address = address_of(serve());
+    char *address = address_of(server_serve("", "method ping;"));
     const char *argv[] = {pillion_binary(), "call", "--server", address, "ping", NULL, NULL};
     int status;
 
@@ -501,7 +486,7 @@ END_TEST
 
 START_TEST(a_server_that_does_not_list_is_told_how_to)
 {
-    char *address = address_of(serve());
+    char *address = address_of(server_serve("", "method ping;"));
 
     struct run run = pillion("list", "--server", address);
     expect_status(&run, 1);

@@ -13,21 +13,6 @@
 
 #define USAGE 64
 
-static struct server *serve(void)
-{
-    struct server *server = server_new();
-
-    server_conf(server, "", "method ping;");
-    server_start(server);
-    return server;
-}
-
-static void expect_text(const char *text, const char *whole)
-{
-    if (strcmp(text, whole) != 0)
-        fail_test("this was printed:\n%s\nand not\n%s", text, whole);
-}
-
 /* ---- options ---- */
 
 START_TEST(version_and_build_are_printed)
@@ -177,7 +162,7 @@ END_TEST
 
 START_TEST(a_good_configuration_passes_the_test_and_a_running_server_is_not_touched)
 {
-    struct server *server = serve();
+    struct server *server = server_serve("", "method ping;");
     pid_t before[8], after[8];
 
     size_t count = server_workers(server, before, 8);
@@ -352,7 +337,7 @@ END_TEST
 
 START_TEST(a_reload_waits_for_its_outcome_and_tells_it)
 {
-    struct server *server = serve();
+    struct server *server = server_serve("", "method ping;");
     int client = client_connect(server);
 
     struct run run = server_ask(server, "reload");
@@ -387,7 +372,7 @@ START_TEST(stop_and_quit_return_when_the_server_has_ended)
     static const char *const verbs[] = {"stop", "quit"};
 
     for (size_t i = 0; i < 2; i++) {
-        struct server *server = serve();
+        struct server *server = server_serve("", "method ping;");
         struct run run = server_ask(server, verbs[i]);
         expect_status(&run, 0);
         expect_text(run.out, "the server has ended\n");
@@ -433,7 +418,7 @@ START_TEST(signals_do_what_their_words_do)
     static const int ends[] = {SIGTERM, SIGINT, SIGQUIT};
 
     for (size_t i = 0; i < 3; i++) {
-        struct server *server = serve();
+        struct server *server = server_serve("", "method ping;");
         for (size_t r = 0; r < 2; r++)
             server_signal(server, rows[r].number);
         server_wait_log(server, "generation 2 serves");
@@ -446,13 +431,13 @@ END_TEST
 
 START_TEST(a_server_can_be_stopped_whatever_became_of_its_configuration)
 {
-    struct server *server = serve();
+    struct server *server = server_serve("", "method ping;");
 
     server_write(server, "conf/pillion.conf", "server { nonsense");
     struct run run = server_ask(server, "stop");
     expect_status(&run, 0);
     expect_ended(server);
-    server = serve();
+    server = server_serve("", "method ping;");
     run = pillion("-s", "stop", "-p", server->prefix, "-c", "conf/tpyo.conf");
     expect_status(&run, 1);
     expect_part(run.err, "conf/tpyo.conf: No such file");
@@ -466,7 +451,7 @@ END_TEST
 
 START_TEST(without_a_control_socket_the_signal_goes_to_the_process_of_the_pid_file)
 {
-    struct server *server = serve();
+    struct server *server = server_serve("", "method ping;");
 
     unlink(server_path(server, "run/pillion.control"));
     struct run run = server_ask(server, "reload");
@@ -482,7 +467,7 @@ END_TEST
 
 START_TEST(a_second_server_in_the_same_place_is_refused)
 {
-    struct server *server = serve();
+    struct server *server = server_serve("", "method ping;");
 
     struct run run = pillion("-p", server->prefix);
     expect_status(&run, 1);

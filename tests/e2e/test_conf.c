@@ -13,22 +13,6 @@
 
 static const char *const no_options[] = {NULL};
 
-static struct server *serve(const char *main_text, const char *server_text)
-{
-    struct server *server = server_new();
-
-    server_conf(server, main_text, server_text);
-    server_start(server);
-    return server;
-}
-
-static void reload(const struct server *server)
-{
-    struct run run = server_ask(server, "reload");
-
-    expect_status(&run, 0);
-}
-
 /* Another port that is free: that of a server that is never started. */
 static int another_port(void)
 {
@@ -81,7 +65,7 @@ END_TEST
 
 START_TEST(a_unix_socket_that_was_left_behind_is_replaced_and_another_file_is_not)
 {
-    struct server *server = serve("", "method ping; listen unix:run/p.sock;");
+    struct server *server = server_serve("", "method ping; listen unix:run/p.sock;");
     char *path = server_path(server, "run/p.sock");
     pid_t pids[16];
 
@@ -105,7 +89,7 @@ END_TEST
 
 START_TEST(an_address_that_is_taken_is_named_with_its_place)
 {
-    struct server *first = serve("", "method ping;"), *second = server_new();
+    struct server *first = server_serve("", "method ping;"), *second = server_new();
 
     second->port = first->port;
     server_conf(second, "", "method ping;");
@@ -154,7 +138,7 @@ END_TEST
 
 START_TEST(a_reload_onto_every_address_of_a_port_names_the_one_that_is_in_use)
 {
-    struct server *server = serve("", "method ping;");
+    struct server *server = server_serve("", "method ping;");
 
     server_write(server, "conf/pillion.conf",
                  "load_module modules/ping.so;\nserver { listen %d; method ping; }", server->port);
@@ -232,16 +216,16 @@ END_TEST
 
 START_TEST(a_reload_adds_and_removes_addresses)
 {
-    struct server *server = serve("", "method ping;");
+    struct server *server = server_serve("", "method ping;");
     int client = client_connect(server), other = another_port();
 
     client_expect_alive(client);
     server_conf(server, "", keep_printf("method ping; listen 127.0.0.1:%d;", other));
-    reload(server);
+    server_reload(server);
     client_expect_alive(connect_to(other));
     client_expect_alive(client);
     server_conf(server, "", "method ping;");
-    reload(server);
+    server_reload(server);
     /* The old workers, who have it too, may take a moment to go. */
     wait_until(client_try_connect(other) < 0, "the removed address is still listened on");
     client_expect_alive(client);
@@ -251,7 +235,8 @@ END_TEST
 
 START_TEST(a_reload_onto_an_address_that_is_taken_leaves_everything_as_it_was)
 {
-    struct server *server = serve("", "method ping;"), *other = serve("", "method ping;");
+    struct server *server = server_serve("", "method ping;"),
+                  *other = server_serve("", "method ping;");
     int client = client_connect(server), third = another_port();
 
     client_expect_alive(client);
@@ -308,7 +293,8 @@ END_TEST
 START_TEST(methods_of_a_configuration_that_failed_do_not_count)
 {
     static const char fails[] = "load_module modules/check_fails.so;";
-    struct server *server = serve("", keep_printf("method ping; %s", many_methods("a", 600)));
+    struct server *server =
+        server_serve("", keep_printf("method ping; %s", many_methods("a", 600)));
 
     for (int i = 0; i < 3; i++) {
         server_conf(server, fails,
@@ -318,7 +304,7 @@ START_TEST(methods_of_a_configuration_that_failed_do_not_count)
         expect_part(run.err, "the moon is full");
     }
     server_conf(server, "", keep_printf("method ping; %s", many_methods("c", 400)));
-    reload(server);
+    server_reload(server);
     int client = client_connect(server);
     client_send_frame(client, "{\"in\":\"c399\"}");
     client_expect(client, "{\"out\":\"pong\",\"result\":null}");
@@ -332,7 +318,7 @@ END_TEST
 
 START_TEST(a_method_can_be_given_another_name)
 {
-    struct server *server = serve("", "method 'echo this' { handler ping.ping; }");
+    struct server *server = server_serve("", "method 'echo this' { handler ping.ping; }");
     int client = client_connect(server);
 
     client_send_frame(client, "{\"in\":\"echo this\",\"params\":[1]}");
@@ -346,14 +332,14 @@ START_TEST(a_module_gets_its_own_directives_and_a_reload_brings_new_ones)
 {
     static const char *const request = "{\"in\":\"greet\",\"params\":{\"name\":\"Ada\"}}";
     struct server *server =
-        serve("load_module modules/hello.so { greeting 'Good morning'; }", "method greet;");
+        server_serve("load_module modules/hello.so { greeting 'Good morning'; }", "method greet;");
     int client = client_connect(server);
 
     client_send_frame(client, request);
     client_expect(client, "{\"out\":\"greet\",\"result\":\"Good morning, Ada!\"}");
     server_conf(server, "load_module modules/hello.so { greeting Ahoy; mood calm; }",
                 "method greet;");
-    reload(server);
+    server_reload(server);
     client_send_frame(client, request);
     client_expect(client, "{\"out\":\"greet\",\"result\":\"Ahoy, Ada.\"}");
     server_conf(server, "load_module modules/hello.so { greting Ahoy; }", "method greet;");
@@ -424,7 +410,7 @@ START_TEST(directives_of_the_command_line_override_the_file_through_reloads)
     server_conf(server, "", "method ping;");
     server_start_with(server, (const char *const[]){"-g", "worker_processes 3;", NULL});
     ck_assert_uint_eq(server_workers(server, pids, 8), 3);
-    reload(server);
+    server_reload(server);
     wait_until(server_workers(server, pids, 8) == 3, "there are not three workers");
 }
 END_TEST
@@ -445,7 +431,7 @@ START_TEST(the_number_of_workers_changes_with_a_reload_and_connections_stay)
         char *digit = strstr(conf, "worker_processes ") + strlen("worker_processes ");
         *digit = (char)('0' + counts[c]);
         file_write(server->conf, conf, strlen(conf));
-        reload(server);
+        server_reload(server);
         for (int i = 0; i < 40; i++)
             client_expect_alive(clients[i]);
         wait_until(server_workers(server, pids, 16) == (size_t)counts[c],
@@ -482,7 +468,7 @@ START_TEST(the_log_can_be_a_file_and_each_line_json)
     server_conf(server, "", "method ping;");
     server_start_with(server,
                       (const char *const[]){"-g", "error_log logs/error.log info json;", NULL});
-    reload(server);
+    server_reload(server);
     char *log = server_wait_log(server, "generation 2 serves");
     ck_assert_int_ge(count_lines(log, true), 5);
     ck_assert_str_eq(file_read(server_path(server, "logs/stderr.log"), NULL), "");
@@ -502,7 +488,7 @@ START_TEST(a_log_that_is_moved_away_and_reopened_loses_no_line)
         ck_assert_int_eq(rename(log, old), 0);
         /* Nothing is lost that is logged between the move and the reopening. */
         server_signal(server, SIGUSR1);
-        reload(server);
+        server_reload(server);
         struct run run = server_ask(server, "reopen");
         expect_status(&run, 0);
         expect_part(file_read(log, NULL), "the log was opened anew");
@@ -643,7 +629,7 @@ static char *proc_line(pid_t pid, const char *file, const char *name)
 
 START_TEST(the_pid_file_and_the_titles_tell_who_is_who)
 {
-    struct server *server = serve("", "method ping;");
+    struct server *server = server_serve("", "method ping;");
     pid_t pids[8];
 
     ck_assert_int_eq(atoi(file_read(server_path(server, "run/pillion.pid"), NULL)), server->pid);
@@ -655,7 +641,7 @@ START_TEST(the_pid_file_and_the_titles_tell_who_is_who)
         expect_part(title, keep_printf("worker %zu", i));
         expect_part(title, "generation 1");
     }
-    reload(server);
+    server_reload(server);
     wait_until(server_workers(server, pids, 8) == 2, "there are not two workers");
     expect_part(proc_line(pids[0], "cmdline", "pillion"), "generation 2");
 }
@@ -663,7 +649,7 @@ END_TEST
 
 START_TEST(workers_have_no_privileges)
 {
-    struct server *server = serve("", "method ping;");
+    struct server *server = server_serve("", "method ping;");
     pid_t pids[8];
 
     size_t count = server_workers(server, pids, 8);
@@ -683,7 +669,7 @@ END_TEST
 
 START_TEST(workers_are_bound_to_the_processors_of_their_masks)
 {
-    struct server *server = serve("worker_cpu_affinity 1;", "method ping;");
+    struct server *server = server_serve("worker_cpu_affinity 1;", "method ping;");
     pid_t pids[8];
 
     size_t count = server_workers(server, pids, 8);

@@ -11,20 +11,18 @@
     "method keep; method let_go; method wait; method note; method pick; method crash; method " \
     "ping;"
 
-static struct server *serve_with(const char *main_text, const char *override)
+static struct server *serve_counts_with(const char *main_text, const char *override)
 {
-    struct server *server = server_new();
+    struct server *server = server_serve_with(
+        override, keep_printf("load_module modules/counts.so; %s", main_text), METHODS);
 
-    server_conf(server, keep_printf("load_module modules/counts.so; %s", main_text), METHODS);
     server->reports_allowed = true; /* "crash" ends its worker */
-    server_start_with(
-        server, (const char *const[]){"-g", keep_printf("worker_processes 2; %s", override), NULL});
     return server;
 }
 
-static struct server *serve(const char *main_text)
+static struct server *serve_counts(const char *main_text)
 {
-    return serve_with(main_text, "");
+    return serve_counts_with(main_text, "");
 }
 
 static void call(int client, const char *method, const char *params)
@@ -51,7 +49,7 @@ static double metric(const struct server *server, const char *name)
 /* Connections are spread over the two workers; some of sixteen are on each. */
 START_TEST(metrics_are_summed_over_workers_and_outlive_them)
 {
-    struct server *server = serve("quarantine_crashes off;");
+    struct server *server = serve_counts("quarantine_crashes off;");
     int clients[16];
 
     ck_assert_double_eq(metric(server, "calls"), 0);
@@ -80,7 +78,7 @@ END_TEST
 
 START_TEST(a_metric_that_is_not_there_is_logged)
 {
-    struct server *server = serve("");
+    struct server *server = serve_counts("");
     int client = client_connect(server);
 
     call(client, "beyond", "null");
@@ -91,7 +89,7 @@ END_TEST
 
 START_TEST(memory_is_counted)
 {
-    struct server *server = serve("");
+    struct server *server = serve_counts("");
     int client = client_connect(server);
 
     ck_assert_double_eq(counted(server, "memory_bytes"), 0);
@@ -112,7 +110,7 @@ END_TEST
 
 START_TEST(requests_that_wait_are_counted)
 {
-    struct server *server = serve("");
+    struct server *server = serve_counts("");
     int client = client_connect(server);
 
     client_send_frame(client, "{\"in\":\"wait\",\"id\":1}");
@@ -127,7 +125,7 @@ END_TEST
 START_TEST(the_log_tells_whose_request_it_was)
 {
     static const char params[] = "{\"text\":\"a \\\"b\\\"\\n\xc3\xa9\"}";
-    struct server *server = serve_with("", "error_log logs/error.log info json;");
+    struct server *server = serve_counts_with("", "error_log logs/error.log info json;");
     int client = client_connect(server);
     char *from = NULL;
 
@@ -154,7 +152,7 @@ END_TEST
 
 START_TEST(as_text_it_does_so_too)
 {
-    struct server *server = serve("");
+    struct server *server = serve_counts("");
     int client = client_connect(server);
 
     call(client, "note", "{\"text\":\"word\"}");
@@ -176,7 +174,7 @@ END_TEST
 
 START_TEST(json_text_can_be_read_without_a_tree)
 {
-    struct server *server = serve("");
+    struct server *server = serve_counts("");
     int client = client_connect(server);
 
     client_send_frame(client,

@@ -25,27 +25,11 @@ static struct server *skeleton(void)
     return server;
 }
 
-/* Starts it; what it prints is in the server's log. It is ended with the server's own means. */
+/* Starts `pillion dev`, which is ended as a server is. */
 static void dev_start(struct server *server)
 {
-    const char *log = server_path(server, "logs/stderr.log");
-    const char *geo = server_path(server, "geo"), *binary = pillion_binary();
-
-    fflush(NULL);
-    pid_t pid = fork();
-    if (pid < 0)
-        fail_test("cannot fork: %s", strerror(errno));
-    if (pid == 0) {
-        setpgid(0, 0);
-        int fd = open(log, O_WRONLY | O_CREAT | O_APPEND, 0644);
-        dup2(fd, STDOUT_FILENO);
-        dup2(fd, STDERR_FILENO);
-        execl(binary, "pillion", "dev", geo, (char *)NULL);
-        _exit(127);
-    }
-    setpgid(pid, pid);
-    server->pid = server->group = pid;
-    keeper_group(pid);
+    server_run(server,
+               (const char *const[]){pillion_binary(), "dev", server_path(server, "geo"), NULL});
 }
 
 static char *call_geo(const struct server *server)

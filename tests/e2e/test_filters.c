@@ -6,13 +6,9 @@
 #include <stdio.h>
 #include <string.h>
 
-static struct server *serve(const char *server_text)
+static struct server *serve_filters(const char *server_text)
 {
-    struct server *server = server_new();
-
-    server_conf(server, "load_module modules/filters.so;", server_text);
-    server_start(server);
-    return server;
+    return server_serve("load_module modules/filters.so;", server_text);
 }
 
 /* Fails unless the parts are in the text one after the other. */
@@ -29,9 +25,9 @@ static void expect_in_order(const char *text, const char *const parts[])
 
 START_TEST(filters_run_in_the_order_written_and_back)
 {
-    struct server *server =
-        serve("filter tell { word one; } filter tell { word two; }"
-              "method ping { filter tell { word three; } }\nmethod plain { handler ping.ping; }");
+    struct server *server = serve_filters(
+        "filter tell { word one; } filter tell { word two; }"
+        "method ping { filter tell { word three; } }\nmethod plain { handler ping.ping; }");
     int client = client_connect(server);
 
     client_send_frame(client, "{\"in\":\"ping\"}");
@@ -49,8 +45,8 @@ END_TEST
 
 START_TEST(each_statement_has_its_own_structure_and_hooks)
 {
-    struct server *server = serve("filter tell { word same; }"
-                                  "method ping { filter tell { word same; } }");
+    struct server *server = serve_filters("filter tell { word same; }"
+                                          "method ping { filter tell { word same; } }");
     int client = client_connect(server);
 
     for (int i = 0; i < 2; i++) {
@@ -68,8 +64,8 @@ END_TEST
 
 START_TEST(a_filter_may_answer_instead)
 {
-    struct server *server = serve("filter tell { word outer; } filter door;"
-                                  "filter tell { word inner; } method ping;");
+    struct server *server = serve_filters("filter tell { word outer; } filter door;"
+                                          "filter tell { word inner; } method ping;");
     int client = client_connect(server);
 
     client_send_frame(client, "{\"in\":\"ping\",\"token\":\"open\",\"id\":1}");
@@ -88,9 +84,9 @@ END_TEST
 
 START_TEST(wrong_filters_are_named_and_the_client_is_answered)
 {
-    struct server *server = serve("method a { handler ping.ping; filter silent; }"
-                                  "method b { handler ping.ping; filter talkative; }"
-                                  "method c { handler ping.ping; filter late; }");
+    struct server *server = serve_filters("method a { handler ping.ping; filter silent; }"
+                                          "method b { handler ping.ping; filter talkative; }"
+                                          "method c { handler ping.ping; filter late; }");
     int client = client_connect(server);
 
     client_send_frame(client, "{\"in\":\"a\"}");
@@ -157,7 +153,7 @@ START_TEST(what_is_wrong_in_the_configuration_is_said)
         {"filter tell { word broken; }", "filter tell: start failed: the word is broken"},
         {"filter;", "filter"},
     };
-    struct server *server = serve("method ping;");
+    struct server *server = serve_filters("method ping;");
 
     for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
         server_conf(server, "load_module modules/filters.so;",

@@ -12,13 +12,9 @@
     "method ping; method both; method mute; method stays; method ends; method thread; " \
     "method timer;"
 
-static struct server *serve(void)
+static struct server *serve_forks(void)
 {
-    struct server *server = server_new();
-
-    server_conf(server, "load_module modules/forks.so;", METHODS);
-    server_start_with(server, (const char *const[]){"-g", "worker_processes 1;", NULL});
-    return server;
+    return server_serve_alone("load_module modules/forks.so;", METHODS);
 }
 
 static pid_t call(int client, const char *method)
@@ -56,7 +52,7 @@ static pid_t receive_both(int client)
 START_TEST(a_child_that_comes_back_ends_and_harms_nobody)
 {
     static const char *const methods[] = {"both", "mute", "ends", "thread"};
-    struct server *server = serve();
+    struct server *server = serve_forks();
     int client = client_connect(server), other = client_connect(server);
 
     client_send(other, "\x18\0\0\0{\"in\":\"pi", 13);
@@ -105,7 +101,7 @@ static size_t sockets_of(pid_t pid)
 
 START_TEST(a_child_that_stays_has_no_socket_of_the_server)
 {
-    struct server *server = serve();
+    struct server *server = serve_forks();
     int clients[40];
 
     for (int i = 0; i < 40; i++) {

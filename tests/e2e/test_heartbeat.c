@@ -13,7 +13,7 @@
 
 static int clients[CLIENTS];
 
-static struct server *serve(const char *main_text)
+static struct server *serve_clients(const char *main_text)
 {
     struct server *server = server_new();
 
@@ -65,7 +65,7 @@ static double count_of(const struct server *server, const char *name)
 
 START_TEST(an_idle_worker_that_is_stopped_is_replaced)
 {
-    struct server *server = serve(QUICK);
+    struct server *server = serve_clients(QUICK);
     pid_t workers[2], stopped;
 
     ck_assert_uint_eq(server_workers(server, workers, 2), 2);
@@ -85,7 +85,7 @@ END_TEST
 
 START_TEST(a_vault_that_is_stopped_is_replaced)
 {
-    struct server *server = serve(QUICK);
+    struct server *server = serve_clients(QUICK);
     pid_t vault = server_vault(server);
 
     kill(vault, SIGSTOP);
@@ -103,7 +103,7 @@ END_TEST
 
 START_TEST(vault_and_worker_together_are_replaced)
 {
-    struct server *server = serve(QUICK);
+    struct server *server = serve_clients(QUICK);
     pid_t workers[2], vault = server_vault(server);
 
     ck_assert_uint_eq(server_workers(server, workers, 2), 2);
@@ -131,7 +131,7 @@ static pid_t stop_one(const struct server *server, bool vault)
 /* A reload is asked for while one is stopped, and not found yet: it waits. */
 static void reload_waits(bool vault)
 {
-    struct server *server = serve("heartbeat_timeout 2s;");
+    struct server *server = serve_clients("heartbeat_timeout 2s;");
     pid_t stopped = stop_one(server, vault);
 
     struct run run = reload(server);
@@ -156,7 +156,7 @@ END_TEST
 /* Nobody finds out: the reload is not good, and the old generation serves on. */
 static void reload_fails(bool vault)
 {
-    struct server *server = serve("heartbeat_timeout off; load_timeout 5s;");
+    struct server *server = serve_clients("heartbeat_timeout off; load_timeout 5s;");
     pid_t stopped = stop_one(server, vault);
 
     struct run run = reload(server);
@@ -185,7 +185,7 @@ END_TEST
 
 START_TEST(a_long_handler_is_the_other_watchdogs_affair)
 {
-    struct server *server = serve("heartbeat_timeout 100ms;");
+    struct server *server = serve_clients("heartbeat_timeout 100ms;");
     int client = client_connect(server);
 
     client_send_frame(client, "{\"in\":\"sleep\",\"params\":1500}");
@@ -199,7 +199,7 @@ END_TEST
 /* Only the master's own turns count, and what has been answered meanwhile is read first. */
 START_TEST(a_master_that_did_not_run_finds_nobody_silent)
 {
-    struct server *server = serve("heartbeat_timeout 100ms;");
+    struct server *server = serve_clients("heartbeat_timeout 100ms;");
 
     for (int i = 0; i < 3; i++) {
         server_signal(server, SIGSTOP);

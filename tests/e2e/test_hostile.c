@@ -52,12 +52,6 @@ static void expect_all_well(struct server *server)
     ck_assert(process_lives(server->pid));
 }
 
-static void reload(const struct server *server)
-{
-    struct run run = server_ask(server, "reload");
-    expect_status(&run, 0);
-}
-
 static void store_all_over(const char *map)
 {
     struct server *server = serve_hostile();
@@ -68,7 +62,7 @@ static void store_all_over(const char *map)
              keep_printf("{\"map\":\"%s\",\"seed\":%d,\"stores\":%d}", map, seed, 1 << seed % 10));
         client_expect_alive(client_connect(server));
     }
-    reload(server);
+    server_reload(server);
     expect_all_well(server);
     pid_t workers[8];
     size_t count = server_workers(server, workers, 8);
@@ -98,7 +92,7 @@ START_TEST(wild_stores_into_an_arena_end_with_their_worker)
         begin(client_connect(server), "wild",
               keep_printf("{\"map\":\"arena\",\"seed\":%d,\"stores\":%d}", seed, 1 << seed % 10));
         /* That worker has its own memory against it: until it ends, by itself or by a reload. */
-        reload(server);
+        server_reload(server);
         expect_all_well(server);
     }
 }
@@ -113,7 +107,7 @@ START_TEST(facts_of_the_master_cannot_be_written_to)
     client_expect_error(client, "module_crashed");
     client_expect_alive(client);
     expect_all_well(server);
-    reload(server);
+    server_reload(server);
     expect_all_well(server);
 }
 END_TEST
@@ -147,7 +141,7 @@ START_TEST(memory_that_is_shared_cannot_be_cut_short)
 
     ck_assert_double_eq(call(client, "truncates", "null"), 0);
     client_expect_alive(client);
-    reload(server);
+    server_reload(server);
     client_expect_alive(client);
     expect_all_well(server);
 }
@@ -164,7 +158,7 @@ START_TEST(descriptors_that_linger_hold_up_nobody)
         client_expect_alive(neighbour);
         client_expect_alive(client_connect(server));
     }
-    reload(server);
+    server_reload(server);
     expect_all_well(server);
     server_signal(server, SIGTERM);
     ck_assert_int_eq(WEXITSTATUS(server_wait_exit(server, PATIENCE_MS)), 0);

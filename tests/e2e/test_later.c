@@ -18,20 +18,19 @@
     "method read_raw;"
 
 /* One worker, so that all connections are in the same one. */
-static struct server *serve_with(const char *main_text, const char *server_text)
+static struct server *serve_later_with(const char *main_text, const char *server_text)
 {
-    struct server *server = server_new();
+    struct server *server =
+        server_serve_alone(keep_printf("load_module modules/later.so; %s", main_text),
+                           keep_printf(METHODS "%s", server_text));
 
-    server_conf(server, keep_printf("load_module modules/later.so; %s", main_text),
-                keep_printf(METHODS "%s", server_text));
     server->reports_allowed = true; /* some methods end their worker */
-    server_start_with(server, (const char *const[]){"-g", "worker_processes 1;", NULL});
     return server;
 }
 
-static struct server *serve(void)
+static struct server *serve_later(void)
 {
-    return serve_with("", "");
+    return serve_later_with("", "");
 }
 
 /* Sends as one piece, so that all of it is there when the worker reads. */
@@ -60,18 +59,12 @@ static void expect_error_of(int client, const char *code, int id)
         fail_test("%s instead of %s with id %d", cJSON_PrintUnformatted(reply), code, id);
 }
 
-static double stat_of(const struct server *server, const char *group, const char *name)
-{
-    return cJSON_GetNumberValue(
-        cJSON_GetObjectItem(cJSON_GetObjectItem(server_stats(server), group), name));
-}
-
 /* ---- Answering ---- */
 
 START_TEST(every_way_of_answering_later_works)
 {
     static const char *const same[] = {"wait", "retry", "nap", "post", "at_once", "thrice"};
-    struct server *server = serve();
+    struct server *server = serve_later();
     int client = client_connect(server);
 
     for (size_t i = 0; i < sizeof(same) / sizeof(*same); i++) {
@@ -96,7 +89,7 @@ END_TEST
 
 START_TEST(without_ids_replies_stay_in_order)
 {
-    struct server *server = serve();
+    struct server *server = serve_later();
     int client = client_connect(server);
 
     send_frames(client, (const char *const[]){
@@ -114,7 +107,7 @@ END_TEST
 
 START_TEST(with_ids_they_overtake)
 {
-    struct server *server = serve();
+    struct server *server = serve_later();
     int client = client_connect(server), other = client_connect(server);
 
     send_frames(client,
@@ -140,7 +133,7 @@ END_TEST
 
 START_TEST(so_many_are_under_way_and_no_more)
 {
-    struct server *server = serve_with("", "max_inflight 3;");
+    struct server *server = serve_later_with("", "max_inflight 3;");
     int client = client_connect(server), other = client_connect(server);
     char body[128];
 
@@ -149,14 +142,14 @@ START_TEST(so_many_are_under_way_and_no_more)
         client_send_frame(client, body);
     }
     client_send_frame(client, "{\"in\":\"ping\",\"id\":9}");
-    wait_until(stat_of(server, "connections", "deferred") == 3, "three are not under way");
+    wait_until(server_stat(server, "connections.deferred") == 3, "three are not under way");
     for (int i = 0; i < 3; i++)
         client_expect_alive(other); /* further ones would have begun meanwhile */
-    ck_assert_double_eq(stat_of(server, "connections", "deferred"), 3);
+    ck_assert_double_eq(server_stat(server, "connections.deferred"), 3);
     client_send_frame(other, "{\"in\":\"let_go\",\"params\":{\"key\":1}}");
     client_expect(other, "{\"out\":\"let_go\",\"result\":true}");
     client_expect(client, "{\"out\":\"later\",\"result\":{\"key\":1},\"id\":1}");
-    wait_until(stat_of(server, "connections", "deferred") == 4, "the fourth has not begun");
+    wait_until(server_stat(server, "connections.deferred") == 4, "the fourth has not begun");
     char *replies = "";
     for (int i = 0; i < 5; i++) {
         if (i == 1)
@@ -179,7 +172,7 @@ END_TEST
 
 START_TEST(a_thousand_wait_at_the_same_time)
 {
-    struct server *server = serve_with("", "max_inflight 255;");
+    struct server *server = serve_later_with("", "max_inflight 255;");
     int clients[5];
     char body[64];
 
@@ -203,7 +196,7 @@ END_TEST
 
 START_TEST(a_client_that_has_finished_sending_gets_its_reply)
 {
-    struct server *server = serve();
+    struct server *server = serve_later();
     int client = client_connect(server);
 
     send_frames(client, (const char *const[]){"{\"in\":\"wait\",\"params\":{\"ms\":30}}",
@@ -219,7 +212,7 @@ END_TEST
 
 START_TEST(time_runs_out)
 {
-    struct server *server = serve_with("defer_timeout 40ms;", "");
+    struct server *server = serve_later_with("defer_timeout 40ms;", "");
     int client = client_connect(server);
 
     client_send_frame(client, "{\"in\":\"hold\",\"params\":{\"key\":1}}");
@@ -244,13 +237,13 @@ START_TEST(time_runs_out)
         client_expect(client, "{\"out\":\"later\",\"result\":{\"ms\":20,\"timeout\":60000}}");
     }
     ck_assert_ptr_null(strstr(server_log(server), "resumed a request"));
-    ck_assert_double_eq(stat_of(server, "connections", "timeouts"), 4);
+    ck_assert_double_eq(server_stat(server, "connections.timeouts"), 4);
 }
 END_TEST
 
 START_TEST(work_that_follows_work_keeps_its_memory)
 {
-    struct server *server = serve();
+    struct server *server = serve_later();
     int client = client_connect(server), other = client_connect(server);
 
     for (int i = 0; i < 5; i++) {
@@ -276,7 +269,7 @@ END_TEST
 START_TEST(replies_that_wait_for_room_survive_a_reload)
 {
     enum { REPLIES = 60 };
-    struct server *server = serve_with("arena_size 2m;", "max_frame 64k;");
+    struct server *server = serve_later_with("arena_size 2m;", "max_frame 64k;");
     int client = client_connect(server), other = client_connect(server);
     double deferred = 0;
 
@@ -284,7 +277,7 @@ START_TEST(replies_that_wait_for_room_survive_a_reload)
         client_send_frame(client, keep_printf("{\"in\":\"hold\",\"params\":{\"key\":%d,"
                                               "\"size\":200000},\"id\":%d}",
                                               i, i));
-    wait_until((deferred = stat_of(server, "connections", "deferred")) == REPLIES,
+    wait_until((deferred = server_stat(server, "connections.deferred")) == REPLIES,
                "%g are deferred", deferred);
     client_send_frame(other, "{\"in\":\"let_grow\"}");
     client_expect(other, "{\"out\":\"let_grow\",\"result\":null}");
@@ -303,7 +296,7 @@ END_TEST
 
 START_TEST(a_client_that_goes_is_noticed)
 {
-    struct server *server = serve();
+    struct server *server = serve_later();
     int client = client_connect(server), other = client_connect(server);
     struct linger reset = {.l_onoff = 1};
 
@@ -311,7 +304,7 @@ START_TEST(a_client_that_goes_is_noticed)
                 (const char *const[]){"{\"in\":\"wait\",\"params\":{\"ms\":60000},\"id\":1}",
                                       "{\"in\":\"hold\",\"params\":{\"key\":1},\"id\":2}",
                                       "{\"in\":\"sleep_on\",\"id\":3}", NULL});
-    wait_until(stat_of(server, "connections", "deferred") == 3, "nothing is deferred");
+    wait_until(server_stat(server, "connections.deferred") == 3, "nothing is deferred");
     setsockopt(client, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
     close(client);
     server_wait_log(server, "a wait is given up");
@@ -320,7 +313,7 @@ START_TEST(a_client_that_goes_is_noticed)
     server_wait_log(server, "slept for nobody");
     client_send_frame(other, "{\"in\":\"let_go\",\"params\":{\"key\":1}}");
     client_expect(other, "{\"out\":\"let_go\",\"result\":false}");
-    wait_until(stat_of(server, "connections", "cancelled") == 3, "they are not counted");
+    wait_until(server_stat(server, "connections.cancelled") == 3, "they are not counted");
 }
 END_TEST
 
@@ -336,7 +329,7 @@ static int times(const char *text, const char *part)
 /* Its bytes are nobody else's while a thread reads them, whatever becomes of its connection. */
 START_TEST(what_a_thread_reads_of_a_request_stays_as_it_was)
 {
-    struct server *server = serve_with("pool_threads 3;", "");
+    struct server *server = serve_later_with("pool_threads 3;", "");
     int gone = client_connect(server), late = client_connect(server),
         waits = client_connect(server), other = client_connect(server);
     struct linger reset = {.l_onoff = 1};
@@ -346,7 +339,7 @@ START_TEST(what_a_thread_reads_of_a_request_stays_as_it_was)
     client_send_frame(late, "{\"in\":\"read_raw\",\"params\":{\"mine\":\"second\",\"timeout\":1}}");
     client_send_frame(waits, "{\"in\":\"read_raw\",\"params\":{\"mine\":\"third\"},\"id\":1}");
     client_expect_error(late, "timeout");
-    wait_until(stat_of(server, "connections", "deferred") == 3, "they are not under way");
+    wait_until(server_stat(server, "connections.deferred") == 3, "they are not under way");
     setsockopt(gone, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
     close(gone);
     for (int i = 0; i < 40; i++) { /* more than a block of the arena has room for */
@@ -355,7 +348,7 @@ START_TEST(what_a_thread_reads_of_a_request_stays_as_it_was)
         client_send_frame(waits, "{\"in\":\"ping\",\"params\":\"padding\",\"id\":2}");
         client_receive(waits, NULL);
     }
-    wait_until(stat_of(server, "connections", "cancelled") == 1, "the client is not gone");
+    wait_until(server_stat(server, "connections.cancelled") == 1, "the client is not gone");
     for (int i = 0; i < 40; i++)
         client_send_frame(client_connect(server), filling);
     client_send_frame(other, "{\"in\":\"wake\"}");
@@ -370,12 +363,12 @@ END_TEST
 /* Nor while it waits without one: its connection's input moves to larger blocks meanwhile. */
 START_TEST(what_a_callback_reads_of_a_request_stays_as_it_was)
 {
-    struct server *server = serve();
+    struct server *server = serve_later();
     int client = client_connect(server), others[20];
     char *padding = keep_printf("{\"in\":\"ping\",\"params\":\"%0100000d\",\"id\":2}", 7);
 
     client_send_frame(client, "{\"in\":\"read_raw\",\"params\":{\"timer\":300},\"id\":1}");
-    wait_until(stat_of(server, "connections", "deferred") == 1, "it is not deferred");
+    wait_until(server_stat(server, "connections.deferred") == 1, "it is not deferred");
     client_send_frame(client, padding);
     expect_part(client_receive(client, NULL), "\"id\":2}");
     for (int i = 0; i < 20; i++)
@@ -386,7 +379,7 @@ END_TEST
 
 START_TEST(threads_and_their_queue_are_bounded)
 {
-    struct server *server = serve_with("pool_threads 2; pool_queue 1;", "");
+    struct server *server = serve_later_with("pool_threads 2; pool_queue 1;", "");
     int client = client_connect(server), other = client_connect(server);
 
     for (int i = 0; i < 6; i++)
@@ -428,7 +421,7 @@ START_TEST(wrong_uses_are_named_and_hurt_nobody)
         {"in_thread", "{\"out\":\"later\",\"result\":null}",
          "module later: \"in_thread\" called pillion_fail in a thread"},
     };
-    struct server *server = serve();
+    struct server *server = serve_later();
     int client = client_connect(server);
 
     for (size_t i = 0; i < sizeof(wrong) / sizeof(*wrong); i++) {
@@ -452,7 +445,7 @@ END_TEST
 
 START_TEST(what_was_under_way_when_a_worker_died_is_answered_once)
 {
-    struct server *server = serve();
+    struct server *server = serve_later();
     int one = client_connect(server), two = client_connect(server), idle = client_connect(server);
 
     client_expect_alive(idle);
@@ -464,7 +457,7 @@ START_TEST(what_was_under_way_when_a_worker_died_is_answered_once)
     client_expect(one, "{\"out\":\"pong\",\"result\":null,\"id\":4}");
     client_send_frame(one, "{\"in\":\"hold\",\"params\":{\"key\":5}}");
     client_send_frame(one, "{\"in\":\"ping\",\"params\":\"waits\"}");
-    wait_until(stat_of(server, "connections", "deferred") == 3, "three are not under way");
+    wait_until(server_stat(server, "connections.deferred") == 3, "three are not under way");
     send_frames(two, (const char *const[]){"{\"in\":\"crash_now\",\"id\":1}",
                                            "{\"in\":\"ping\",\"id\":2}", NULL});
     expect_error_of(two, "module_crashed", 1);
@@ -475,8 +468,8 @@ START_TEST(what_was_under_way_when_a_worker_died_is_answered_once)
     client_expect(one, "{\"out\":\"pong\",\"result\":\"waits\"}");
     client_expect_alive(one);
     client_expect_alive(idle);
-    ck_assert_double_eq(stat_of(server, "connections", "guilty"), 1);
-    ck_assert_double_eq(stat_of(server, "connections", "orphaned"), 3);
+    ck_assert_double_eq(server_stat(server, "connections.guilty"), 1);
+    ck_assert_double_eq(server_stat(server, "connections.orphaned"), 3);
 }
 END_TEST
 
@@ -492,23 +485,23 @@ static void let_go(int client, int key)
 
 START_TEST(idempotent_ones_are_run_once_more)
 {
-    struct server *server = serve_with("quarantine_crashes off;", "");
+    struct server *server = serve_later_with("quarantine_crashes off;", "");
     int client = client_connect(server), other = client_connect(server);
 
     client_send_frame(client, "{\"in\":\"hold_again\",\"params\":{\"key\":1},\"id\":1}");
     client_send_frame(client, "{\"in\":\"wait\",\"params\":{\"ms\":60000},\"id\":2}");
-    wait_until(stat_of(server, "connections", "deferred") == 2, "nothing is deferred");
+    wait_until(server_stat(server, "connections.deferred") == 2, "nothing is deferred");
     client_send_frame(other, "{\"in\":\"crash_now\"}");
     client_expect_error(other, "module_crashed");
     expect_error_of(client, "module_crashed", 2);
     let_go(other, 1);
     client_expect(client, "{\"out\":\"later\",\"result\":{\"key\":1},\"id\":1}");
-    ck_assert_double_eq(stat_of(server, "connections", "retried"), 1);
+    ck_assert_double_eq(server_stat(server, "connections.retried"), 1);
     /* Once, and not once more after a second death. */
-    double before = stat_of(server, "connections", "deferred");
+    double before = server_stat(server, "connections.deferred");
     client_send_frame(client, "{\"in\":\"retry\",\"params\":{\"ms\":60000},\"id\":3}");
     for (int death = 0; death < 2; death++) {
-        wait_until(stat_of(server, "connections", "deferred") == before + 1 + death,
+        wait_until(server_stat(server, "connections.deferred") == before + 1 + death,
                    "it is not deferred");
         client_send_frame(other, "{\"in\":\"crash_now\"}");
         client_expect_error(other, "module_crashed");
@@ -520,14 +513,14 @@ END_TEST
 
 START_TEST(the_configuration_says_what_is_idempotent)
 {
-    struct server *server = serve_with(
+    struct server *server = serve_later_with(
         "quarantine_crashes off;", "method again { handler later.hold; idempotent on; }"
                                    "method never { handler later.hold_again; idempotent off; }");
     int client = client_connect(server), other = client_connect(server);
 
     client_send_frame(client, "{\"in\":\"again\",\"params\":{\"key\":1},\"id\":1}");
     client_send_frame(client, "{\"in\":\"never\",\"params\":{\"key\":2},\"id\":2}");
-    wait_until(stat_of(server, "connections", "deferred") == 2, "nothing is deferred");
+    wait_until(server_stat(server, "connections.deferred") == 2, "nothing is deferred");
     client_send_frame(other, "{\"in\":\"crash_now\"}");
     client_expect_error(other, "module_crashed");
     expect_error_of(client, "module_crashed", 2);
@@ -540,7 +533,7 @@ START_TEST(callbacks_that_end_their_worker_cost_their_requests)
 {
     static const char *const methods[] = {"dies_later", "resumed_dies", "loops_later",
                                           "dies_in_thread"};
-    struct server *server = serve_with("handler_timeout 2s; quarantine_crashes 2;", "");
+    struct server *server = serve_later_with("handler_timeout 2s; quarantine_crashes 2;", "");
     int client = client_connect(server), idle = client_connect(server);
 
     for (size_t i = 0; i < sizeof(methods) / sizeof(*methods); i++) {
@@ -562,14 +555,14 @@ END_TEST
 
 START_TEST(a_reload_waits_for_them_on_their_own_connections_only)
 {
-    struct server *server = serve();
+    struct server *server = serve_later();
     int waits = client_connect(server), longer = client_connect(server);
     int idle = client_connect(server);
 
     client_expect_alive(idle);
     client_send_frame(waits, "{\"in\":\"wait\",\"params\":{\"ms\":500},\"id\":1}");
     client_send_frame(longer, "{\"in\":\"wait\",\"params\":{\"ms\":1500}}");
-    wait_until(stat_of(server, "connections", "deferred") == 2, "nothing is deferred");
+    wait_until(server_stat(server, "connections.deferred") == 2, "nothing is deferred");
     struct run run = server_ask(server, "reload");
     expect_status(&run, 0);
     client_expect_alive(idle);
@@ -589,11 +582,11 @@ END_TEST
 
 START_TEST(what_still_waits_after_drain_timeout_is_answered)
 {
-    struct server *server = serve_with("drain_timeout 300ms;", "");
+    struct server *server = serve_later_with("drain_timeout 300ms;", "");
     int client = client_connect(server);
 
     client_send_frame(client, "{\"in\":\"wait\",\"params\":{\"ms\":60000},\"id\":1}");
-    wait_until(stat_of(server, "connections", "deferred") == 1, "nothing is deferred");
+    wait_until(server_stat(server, "connections.deferred") == 1, "nothing is deferred");
     struct run run = server_ask(server, "reload");
     expect_status(&run, 0);
     expect_error_of(client, "timeout", 1);
@@ -603,7 +596,7 @@ END_TEST
 
 START_TEST(the_vault_may_die_while_others_are_taken_over)
 {
-    struct server *server = serve();
+    struct server *server = serve_later();
     int client = client_connect(server), others[30];
 
     for (int i = 0; i < 30; i++) {
@@ -611,7 +604,7 @@ START_TEST(the_vault_may_die_while_others_are_taken_over)
         client_expect_alive(others[i]);
     }
     client_send_frame(client, "{\"in\":\"wait\",\"params\":{\"ms\":1000},\"id\":1}");
-    wait_until(stat_of(server, "connections", "deferred") == 1, "nothing is deferred");
+    wait_until(server_stat(server, "connections.deferred") == 1, "nothing is deferred");
     pid_t vault = server_vault(server);
     ck_assert_int_eq(kill(vault, SIGSTOP), 0);
     struct run run = server_ask(server, "reload");
@@ -626,14 +619,14 @@ END_TEST
 
 START_TEST(a_worker_that_stays_may_die)
 {
-    struct server *server = serve();
+    struct server *server = serve_later();
     int client = client_connect(server), other = client_connect(server);
     pid_t pids[8];
 
     client_send_frame(client, "{\"in\":\"wait\",\"params\":{\"ms\":60000},\"id\":1}");
     client_send_frame(other, "{\"in\":\"retry\",\"params\":{\"ms\":10},\"id\":\"r\"}");
     client_expect(other, "{\"out\":\"later\",\"result\":{\"ms\":10},\"id\":\"r\"}");
-    wait_until(stat_of(server, "connections", "deferred") == 2, "nothing is deferred");
+    wait_until(server_stat(server, "connections.deferred") == 2, "nothing is deferred");
     ck_assert_uint_eq(server_workers(server, pids, 8), 1);
     struct run run = server_ask(server, "reload");
     expect_status(&run, 0);
@@ -647,12 +640,12 @@ END_TEST
 
 START_TEST(the_vault_may_die_while_a_worker_stays)
 {
-    struct server *server = serve();
+    struct server *server = serve_later();
     int client = client_connect(server), other = client_connect(server);
 
     client_expect_alive(other);
     client_send_frame(client, "{\"in\":\"wait\",\"params\":{\"ms\":700},\"id\":1}");
-    wait_until(stat_of(server, "connections", "deferred") == 1, "nothing is deferred");
+    wait_until(server_stat(server, "connections.deferred") == 1, "nothing is deferred");
     struct run run = server_ask(server, "reload");
     expect_status(&run, 0);
     client_expect_alive(other);
@@ -666,12 +659,12 @@ END_TEST
 
 START_TEST(an_upgrade_waits_for_them_likewise)
 {
-    struct server *server = serve();
+    struct server *server = serve_later();
     int client = client_connect(server), idle = client_connect(server);
 
     client_expect_alive(idle);
     client_send_frame(client, "{\"in\":\"wait\",\"params\":{\"ms\":800},\"id\":1}");
-    wait_until(stat_of(server, "connections", "deferred") == 1, "nothing is deferred");
+    wait_until(server_stat(server, "connections.deferred") == 1, "nothing is deferred");
     struct run run = server_ask(server, "upgrade");
     expect_status(&run, 0);
     client_expect_alive(idle);
@@ -684,11 +677,11 @@ END_TEST
 
 START_TEST(quitting_waits_for_them)
 {
-    struct server *server = serve();
+    struct server *server = serve_later();
     int client = client_connect(server);
 
     client_send_frame(client, "{\"in\":\"wait\",\"params\":{\"ms\":200}}");
-    wait_until(stat_of(server, "connections", "deferred") == 1, "nothing is deferred");
+    wait_until(server_stat(server, "connections.deferred") == 1, "nothing is deferred");
     server_signal(server, SIGQUIT);
     client_expect(client, "{\"out\":\"later\",\"result\":{\"ms\":200}}");
     client_expect_end(client);

@@ -14,21 +14,19 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-static struct server *serve_with(const char *workers, const char *server_text)
+static struct server *serve_limit_with(const char *workers, const char *server_text)
 {
-    struct server *server = server_new();
+    struct server *server = server_serve_with(
+        workers, "zone limits 1m; load_module modules/limit.so; load_module modules/later.so;",
+        server_text);
 
     server->reports_allowed = true; /* a worker is ended on purpose */
-    server_conf(server,
-                "zone limits 1m; load_module modules/limit.so; load_module modules/later.so;",
-                server_text);
-    server_start_with(server, (const char *const[]){"-g", workers, NULL});
     return server;
 }
 
-static struct server *serve(const char *server_text)
+static struct server *serve_limit(const char *server_text)
 {
-    return serve_with("worker_processes 2;", server_text);
+    return serve_limit_with("worker_processes 2;", server_text);
 }
 
 /* How many of `count` calls are let in. */
@@ -50,7 +48,7 @@ static int let_in(int client, const char *members, int count)
 START_TEST(a_rate_holds_for_all_workers_together)
 {
     struct server *server =
-        serve("method ping { filter limit { zone limits; rate 10/h; } } method hold;");
+        serve_limit("method ping { filter limit { zone limits; rate 10/h; } } method hold;");
     int in = 0;
 
     for (int i = 0; i < 8; i++) /* connections go to both workers */
@@ -115,7 +113,7 @@ END_TEST
 START_TEST(a_burst_may_come_at_once_and_time_brings_more)
 {
     struct server *server =
-        serve("method ping { filter limit { zone limits; rate 20/s; burst 7; } }");
+        serve_limit("method ping { filter limit { zone limits; rate 20/s; burst 7; } }");
     int client = client_connect(server);
     int64_t since = now_ms();
 
@@ -136,7 +134,7 @@ static int serve_two(const char *key)
 {
     const char *filter =
         keep_printf("filter limit { zone limits; rate 3/h; burst 3; key %s; }", key);
-    struct server *server = serve(
+    struct server *server = serve_limit(
         keep_printf("method ping { %s } method other { handler ping.ping; %s }", filter, filter));
 
     return client_connect(server);
@@ -192,12 +190,12 @@ END_TEST
 
 START_TEST(statements_of_different_rates_count_apart)
 {
-    struct server *server =
-        serve("filter limit { zone limits; rate 1000/s; burst 2000; }"
-              "filter limit { zone limits; rate 1000/s; burst 2000; key member:user; }"
-              "method ping { filter limit { zone limits; rate 2/h; burst 2; } }"
-              "method other { handler ping.ping; filter limit { zone limits; rate 120/m; burst 5; }"
-              " filter limit { zone limits; rate 5/h; burst 5; key member:token; } }");
+    struct server *server = serve_limit(
+        "filter limit { zone limits; rate 1000/s; burst 2000; }"
+        "filter limit { zone limits; rate 1000/s; burst 2000; key member:user; }"
+        "method ping { filter limit { zone limits; rate 2/h; burst 2; } }"
+        "method other { handler ping.ping; filter limit { zone limits; rate 120/m; burst 5; }"
+        " filter limit { zone limits; rate 5/h; burst 5; key member:token; } }");
     int client = client_connect(server), in = 0;
 
     ck_assert_int_eq(let_in(client, ",\"user\":\"u\"", 9), 2);
@@ -227,9 +225,10 @@ static void begin_wait(int client)
 
 START_TEST(so_many_are_under_way_and_no_more)
 {
-    struct server *server = serve("method wait { filter limit { zone limits; concurrency 2; } }"
-                                  "method hold { filter limit { zone limits; concurrency 2; } }"
-                                  "method let_go; method ping; method crash_now;");
+    struct server *server =
+        serve_limit("method wait { filter limit { zone limits; concurrency 2; } }"
+                    "method hold { filter limit { zone limits; concurrency 2; } }"
+                    "method let_go; method ping; method crash_now;");
     int one = client_connect(server), two = client_connect(server), three = client_connect(server);
     pid_t pids[8];
 
@@ -263,9 +262,9 @@ END_TEST
 
 START_TEST(statements_of_different_concurrency_count_apart)
 {
-    struct server *server =
-        serve("filter limit { zone limits; concurrency 4; key all; } method ping;"
-              "method hold; method wait { filter limit { zone limits; concurrency 1; key all; } }");
+    struct server *server = serve_limit(
+        "filter limit { zone limits; concurrency 4; key all; } method ping;"
+        "method hold; method wait { filter limit { zone limits; concurrency 1; key all; } }");
     int client = client_connect(server);
 
     client_send_frame(client, "{\"in\":\"hold\",\"params\":{\"key\":1},\"id\":1}");
@@ -298,9 +297,9 @@ START_TEST(all_workers_are_counted_old_and_new_ones)
 {
     enum { MOST = 100 };
     struct server *server =
-        serve_with("worker_processes 24;",
-                   "method wait { filter limit { zone limits; concurrency 100; key all; } }"
-                   "method ping;");
+        serve_limit_with("worker_processes 24;",
+                         "method wait { filter limit { zone limits; concurrency 100; key all; } }"
+                         "method ping;");
     int clients[MOST];
     pid_t pids[64];
 
@@ -342,7 +341,7 @@ static pid_t process_of(pid_t pid)
 
 START_TEST(a_pid_that_is_used_again_is_another_worker)
 {
-    struct server *server = serve_with(
+    struct server *server = serve_limit_with(
         "worker_processes 1;",
         "method wait { filter limit { zone limits; concurrency 1; key all; } } method ping;");
     int client = client_connect(server);
@@ -367,7 +366,7 @@ END_TEST
 
 START_TEST(modules_count_together_in_a_zone)
 {
-    struct server *server = serve("method ping; method hits;");
+    struct server *server = serve_limit("method ping; method hits;");
 
     for (int i = 0; i < 6; i++) { /* the third call forgets; connections go to both workers */
         int client = client_connect(server);
@@ -401,7 +400,7 @@ START_TEST(wrong_configurations_are_refused)
         {"zone limits;", "", "zone NAME SIZE"},
         {"zone limits 1m; zone limits 2m;", "", "appears twice"},
     };
-    struct server *server = serve("method ping;");
+    struct server *server = serve_limit("method ping;");
 
     for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
         server_conf(server, keep_printf("load_module modules/limit.so; %s", cases[i].main_text),

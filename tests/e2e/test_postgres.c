@@ -35,7 +35,7 @@
     "postgres_method sneaks_begin '/**/ begin';"                                                  \
     "method wrong { handler postgres.query; sql 'select nothing from nowhere'; }"
 
-static struct server *serve(struct postgres *postgres, const char *settings)
+static struct server *serve_postgres(struct postgres *postgres, const char *settings)
 {
     struct server *server = server_new(), *place = server_new();
 
@@ -48,7 +48,7 @@ static struct server *serve(struct postgres *postgres, const char *settings)
 
 static struct server *serve_with_postgres(struct postgres *postgres, int *client)
 {
-    struct server *server = serve(postgres, "");
+    struct server *server = serve_postgres(postgres, "");
 
     *client = client_connect(server);
     postgres_start(postgres);
@@ -110,10 +110,10 @@ START_TEST(what_cannot_be_is_said)
     serve_with_postgres(&postgres, &client);
     for (int round = 0; round < 2; round++) {
         for (size_t i = 0; i < sizeof(calls) / sizeof(*calls); i++)
-            expect_part(ask(client, calls[i].method, calls[i].params), calls[i].part);
+            expect_part(client_call(client, calls[i].method, calls[i].params), calls[i].part);
     }
     gives(client, "add", "{\"id\":1,\"name\":\"'; drop table users; --\"}", "1");
-    expect_part(ask(client, "add", "{\"id\":1}"), "23505: duplicate key");
+    expect_part(client_call(client, "add", "{\"id\":1}"), "23505: duplicate key");
     gives(client, "get", "{\"id\":1}", "{\"id\":1,\"name\":\"'; drop table users; --\"}");
     postgres_end(&postgres);
 }
@@ -122,7 +122,7 @@ END_TEST
 START_TEST(statements_are_prepared_once_whatever_becomes_of_them)
 {
     struct postgres postgres;
-    struct server *server = serve(&postgres, "connections 1;");
+    struct server *server = serve_postgres(&postgres, "connections 1;");
     int client = client_connect(server);
 
     postgres_start(&postgres);
@@ -130,8 +130,8 @@ START_TEST(statements_are_prepared_once_whatever_becomes_of_them)
     run_sql(&postgres, "create function odd(int) returns int language plpgsql as 'begin if $1 > 0 "
                        "then raise feature_not_supported; end if; return $1; end'");
     for (int i = 0; i < 40; i++) {
-        expect_part(ask(client, "cast", "{\"t\":\"abc\"}"), "22P02");
-        expect_part(ask(client, "odd", "{\"n\":1}"), "0A000");
+        expect_part(client_call(client, "cast", "{\"t\":\"abc\"}"), "22P02");
+        expect_part(client_call(client, "odd", "{\"n\":1}"), "0A000");
         /* Those behind it were sent with the name that is forgotten meanwhile. */
         for (int n = 0; n < 4; n++)
             client_send_frame(
@@ -160,7 +160,7 @@ START_TEST(what_gets_past_the_check_ends_its_connection)
     struct server *server = serve_with_postgres(&postgres, &client);
 
     for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
-        expect_part(ask(client, cases[i].method, "null"), cases[i].reply);
+        expect_part(client_call(client, cases[i].method, "null"), cases[i].reply);
         client_expect_alive(client);
         server_wait_log(server, cases[i].log);
         wait_until(server_metric(server, "postgres", "connected") == 4, "not all connect again");
@@ -180,7 +180,7 @@ START_TEST(several_statements_are_one_transaction)
     gives(client, "add", "{\"id\":1,\"name\":\"a\"}", "1");
     gives(client, "add", "{\"id\":2,\"name\":\"b\"}", "1");
     gives(client, "move", "{\"from\":1,\"to\":3,\"name\":\"c\"}", "2");
-    expect_part(ask(client, "move", "{\"from\":2,\"to\":3,\"name\":\"d\"}"), "23505");
+    expect_part(client_call(client, "move", "{\"from\":2,\"to\":3,\"name\":\"d\"}"), "23505");
     gives(client, "all", "null", "[{\"id\":2,\"name\":\"b\"},{\"id\":3,\"name\":\"c\"}]");
     postgres_end(&postgres);
 }
@@ -189,14 +189,14 @@ END_TEST
 START_TEST(an_error_leaves_others_on_the_same_connection_alone)
 {
     struct postgres postgres;
-    struct server *server = serve(&postgres, "connections 1; pipeline 30;");
+    struct server *server = serve_postgres(&postgres, "connections 1; pipeline 30;");
     int client = client_connect(server);
 
     postgres_start(&postgres);
     postgres_is_there(client);
     for (int i = 0; i < 30; i++) { /* they are known to be quick */
         gives(client, "one", "null", "1");
-        expect_part(ask(client, "cast", "{\"t\":\"abc\"}"), "22P02");
+        expect_part(client_call(client, "cast", "{\"t\":\"abc\"}"), "22P02");
     }
     for (int i = 0; i < 30; i++)
         client_send_frame(client, keep_printf("{\"in\":\"%s\",\"params\":{\"t\":\"x\"},\"id\":%d}",
@@ -213,7 +213,7 @@ END_TEST
 START_TEST(a_statement_that_takes_too_long_is_given_up)
 {
     struct postgres postgres;
-    struct server *server = serve(&postgres, "timeout 300ms; connections 1;");
+    struct server *server = serve_postgres(&postgres, "timeout 300ms; connections 1;");
     int client = client_connect(server), other = client_connect(server);
 
     postgres_start(&postgres);
@@ -248,7 +248,7 @@ START_TEST(a_server_that_is_restarted_under_load_costs_errors_while_it_is_away)
         }
         ck_assert_int_eq(errors + results, 60);
         ck_assert_int_ge(errors, 1);
-        expect_part(ask(client, "one", "null"), "postgres_unavailable");
+        expect_part(client_call(client, "one", "null"), "postgres_unavailable");
         client_expect_alive(client);
         postgres_start(&postgres);
         postgres_is_there(client);
@@ -360,7 +360,7 @@ START_TEST(what_waits_fails_when_the_first_connections_do)
         client_expect_error(client, "postgres_unavailable");
     /* From now on nobody waits. */
     relay->way = RELAY_HOLDS;
-    expect_part(ask(client, "one", "null"), "\"there is no connection to PostgreSQL\"");
+    expect_part(client_call(client, "one", "null"), "\"there is no connection to PostgreSQL\"");
     relay->way = RELAY_PASSES;
     postgres_is_there(client);
     postgres_end(&postgres);

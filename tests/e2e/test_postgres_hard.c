@@ -29,7 +29,7 @@
     "postgres_method twice 'insert into users values (7) returning id, name as id' { returns "          \
     "row; }"
 
-static struct server *serve(struct postgres *postgres, const char *settings, int *client)
+static struct server *serve_table(struct postgres *postgres, const char *settings, int *client)
 {
     struct server *server = server_new();
 
@@ -86,13 +86,13 @@ START_TEST(whole_numbers_are_told_by_their_digits)
     struct postgres postgres;
     int client;
 
-    serve(&postgres, "", &client);
+    serve_table(&postgres, "", &client);
     for (size_t i = 0; i < sizeof(numbers) / sizeof(*numbers); i++) {
         const char *params = keep_printf("{\"i\":%s}", numbers[i].number);
         if (numbers[i].is != NULL)
             gives(client, "whole", params, numbers[i].is);
         else
-            expect_part(ask(client, "whole", params), "must be a whole number of 64 bits");
+            expect_part(client_call(client, "whole", params), "must be a whole number of 64 bits");
     }
     postgres_end(&postgres);
 }
@@ -102,7 +102,7 @@ START_TEST(floats_have_all_their_digits_whatever_the_role_says)
 {
     struct postgres postgres;
     int client;
-    struct server *server = serve(&postgres, "", &client);
+    struct server *server = serve_table(&postgres, "", &client);
 
     run_sql(&postgres, "alter role test set extra_float_digits = -5");
     for (int round = 0; round < 2; round++) {
@@ -119,11 +119,11 @@ START_TEST(columns_of_one_name_are_refused_before_anything_is_run)
 {
     struct postgres postgres;
     int client;
-    struct server *server = serve(&postgres, "", &client);
+    struct server *server = serve_table(&postgres, "", &client);
 
     for (int round = 0; round < 2; round++) {
         for (int i = 0; i < 6; i++)
-            expect_part(ask(client, "twice", "null"),
+            expect_part(client_call(client, "twice", "null"),
                         "two columns of the result are called \\\"id\\\"");
         gives(client, "count", "null", "0");
         postgres_conf(server, &postgres, "prepare off;", METHODS);
@@ -139,7 +139,7 @@ START_TEST(a_table_that_changes_costs_no_request)
     struct postgres postgres;
     int client;
 
-    serve(&postgres, "connections 3;", &client);
+    serve_table(&postgres, "connections 3;", &client);
     gives(client, "add", "{\"id\":1,\"name\":\"a\"}", "1");
     for (int change = 0; change < 3; change++) {
         /* On all connections: the first is asked when all are idle. */
@@ -164,7 +164,7 @@ START_TEST(a_slow_statement_holds_up_nobody_while_connections_are_free)
 {
     struct postgres postgres;
     int client;
-    struct server *server = serve(&postgres, "timeout 5m;", &client);
+    struct server *server = serve_table(&postgres, "timeout 5m;", &client);
     int slow = client_connect(server);
 
     wait_until(server_metric(server, "postgres", "connected") == 4, "not all connect");
@@ -195,7 +195,7 @@ static void expect_no_rows(int client)
 {
     const char *reply;
 
-    wait_until(strstr(reply = ask(client, "count", "null"), "\"out\":\"result\"") != NULL,
+    wait_until(strstr(reply = client_call(client, "count", "null"), "\"out\":\"result\"") != NULL,
                "it is not answered");
     expect_part(reply, "\"result\":0}");
 }
@@ -204,7 +204,7 @@ START_TEST(what_is_late_is_cancelled)
 {
     struct postgres postgres;
     int client, told = 0;
-    struct server *server = serve(&postgres, "timeout 1s; connections 2;", &client);
+    struct server *server = serve_table(&postgres, "timeout 1s; connections 2;", &client);
 
     for (int round = 0; round < 5; round++) {
         client_send_frame(client, "{\"in\":\"add_late\"}");
@@ -224,7 +224,7 @@ START_TEST(a_cancel_request_hits_nobody_else)
 {
     struct postgres postgres;
     int client;
-    struct server *server = serve(&postgres, "timeout 150ms; connections 2;", &client);
+    struct server *server = serve_table(&postgres, "timeout 150ms; connections 2;", &client);
     int slow = client_connect(server);
 
     /* All end at about the time at which they would be cancelled. */
@@ -234,7 +234,7 @@ START_TEST(a_cancel_request_hits_nobody_else)
         const char *reply = client_receive(slow, NULL);
         ck_assert_msg(strstr(reply, "57014") == NULL, "%s", reply);
         for (int i = 0; i < 4; i++) {
-            reply = ask(client, "one", "null");
+            reply = client_call(client, "one", "null");
             ck_assert_msg(strstr(reply, "57014") == NULL, "%s", reply);
         }
     }
@@ -257,7 +257,7 @@ START_TEST(what_times_out_unsent_is_never_sent)
 {
     struct postgres postgres;
     int client;
-    struct server *server = serve(&postgres, "timeout 500ms; connections 1;", &client);
+    struct server *server = serve_table(&postgres, "timeout 500ms; connections 1;", &client);
     int other = client_connect(server);
     pid_t backend = backend_of(client);
 
@@ -271,7 +271,8 @@ START_TEST(what_times_out_unsent_is_never_sent)
                 "was sent to PostgreSQL, which has not answered within 500 ms; it may still be "
                 "carried out");
     ck_assert_int_eq(kill(backend, SIGCONT), 0);
-    wait_until(strstr(ask(client, "one", "null"), "\"result\":1}") != NULL, "it does not go on");
+    wait_until(strstr(client_call(client, "one", "null"), "\"result\":1}") != NULL,
+               "it does not go on");
     expect_no_rows(client);
     postgres_end(&postgres);
 }
@@ -281,12 +282,13 @@ START_TEST(results_are_as_large_as_max_reply)
 {
     struct postgres postgres;
     int client, other;
-    struct server *server = serve(&postgres, "timeout 1m; max_reply 1m; connections 1;", &client);
+    struct server *server =
+        serve_table(&postgres, "timeout 1m; max_reply 1m; connections 1;", &client);
 
     other = client_connect(server);
     for (int round = 0; round < 2; round++) {
         /* As large as may be, and one more. */
-        const char *reply = ask(client, "text", "{\"t\":\"x\",\"n\":1048574}");
+        const char *reply = client_call(client, "text", "{\"t\":\"x\",\"n\":1048574}");
         ck_assert_uint_eq(strlen(reply), strlen("{\"out\":\"result\",\"result\":\"\"}") + 1048574);
         client_send_frame(client, "{\"in\":\"text\",\"params\":{\"t\":\"x\",\"n\":1048575}}");
         expect_part(client_expect_error(client, "postgres_too_large"), "1048576 bytes (max_reply)");
@@ -295,7 +297,7 @@ START_TEST(results_are_as_large_as_max_reply)
         client_send_frame(client, "{\"in\":\"long\",\"params\":{\"n\":2000000000}}");
         expect_part(client_expect_error(client, "postgres_too_large"), "cancelled");
         /* One that comes faster than it is read is seen when it is there. */
-        wait_until(strstr(ask(client, "text", "{\"t\":\"x\",\"n\":30000000}"),
+        wait_until(strstr(client_call(client, "text", "{\"t\":\"x\",\"n\":30000000}"),
                           "the connection was closed") != NULL,
                    "it is never closed");
         server_wait_log(server, "a row is larger than max_reply");
@@ -332,13 +334,14 @@ START_TEST(a_server_that_takes_no_changes_is_left_for_another)
     postgres_is_there(client);
     run_sql(&standby, "begin read write; create table users (id int primary key, name text);"
                       " commit");
-    expect_part(ask(client, "add", "{\"id\":1}"), "25006");
+    expect_part(client_call(client, "add", "{\"id\":1}"), "25006");
     double unavailable = server_metric(server, "postgres", "unavailable");
     relay->server = postgres.port;
     int waits = client_connect(server);
-    wait_until(strstr(ask(waits, "add", "{\"id\":1}"), "25006") == NULL, "it stays where it was");
+    wait_until(strstr(client_call(waits, "add", "{\"id\":1}"), "25006") == NULL,
+               "it stays where it was");
     wait_until(server_metric(server, "postgres", "connected") == 2, "not all connect again");
-    expect_part(ask(client, "add", "{\"id\":1}"), "42P01"); /* the table is not there */
+    expect_part(client_call(client, "add", "{\"id\":1}"), "42P01"); /* the table is not there */
     ck_assert_double_eq(server_metric(server, "postgres", "unavailable"), unavailable);
     postgres_end(&postgres);
     postgres_end(&standby);

@@ -236,12 +236,6 @@ START_TEST(the_vault_is_replaced_and_keeps_on_protecting)
 }
 END_TEST
 
-static void reload(const struct server *server)
-{
-    struct run run = server_ask(server, "reload");
-    expect_status(&run, 0);
-}
-
 /* Another vault than `former`. */
 static pid_t next_vault(const struct server *server, pid_t former)
 {
@@ -282,7 +276,7 @@ START_TEST(a_vault_that_dies_in_a_hand_over_costs_nobody)
         ck_assert_uint_eq(server_workers(server, before, 8), 2);
         pid_t vault = server_vault(server);
         ck_assert_int_eq(kill(vault, SIGSTOP), 0);
-        reload(server);
+        server_reload(server);
         for (int deaths = 0; deaths < round; deaths++) {
             kill(vault, SIGKILL);
             vault = next_vault(server, vault);
@@ -343,7 +337,7 @@ START_TEST(quitting_does_not_wait_for_a_hand_over_that_hangs)
 
     client_expect_alive(client);
     kill(server_vault(server), SIGSTOP);
-    reload(server);
+    server_reload(server);
     server_signal(server, SIGQUIT);
     ck_assert_int_eq(server_wait_exit(server, PATIENCE_MS), 0);
 }

@@ -60,12 +60,6 @@ static const char *at(const struct server *server)
     return keep_printf("127.0.0.1:%d", server->port);
 }
 
-static const char *ask(int client, const char *body)
-{
-    client_send_frame(client, body);
-    return client_receive(client, NULL);
-}
-
 /* The error of a request that no server behind has answered: it never says where they are. */
 static const char *expect_unserved(int client, const char *code)
 {
@@ -78,7 +72,7 @@ static const char *expect_unserved(int client, const char *code)
 
 static void is_there(int client)
 {
-    wait_until(strstr(ask(client, "{\"in\":\"ping\"}"), "\"pong\"") != NULL,
+    wait_until(strstr(client_ask(client, "{\"in\":\"ping\"}"), "\"pong\"") != NULL,
                "the server behind does not come");
 }
 
@@ -87,25 +81,12 @@ static double metric(const struct server *server, const char *name)
     return server_metric(server, "proxy", name);
 }
 
-static double stat_of(const struct server *server, const char *group, const char *name)
-{
-    return cJSON_GetNumberValue(
-        cJSON_GetObjectItem(cJSON_GetObjectItem(server_stats(server), group), name));
-}
-
-static double calls_of(const struct server *server, const char *method)
-{
-    return cJSON_GetNumberValue(cJSON_GetObjectItem(
-        cJSON_GetObjectItem(cJSON_GetObjectItem(server_stats(server), "methods"), method),
-        "calls"));
-}
-
 /* Lets go of what the server behind holds, or is about to. `client` is connected to it. */
 static void let_go(int client, int key)
 {
     char *request = keep_printf("{\"in\":\"let_go\",\"params\":{\"key\":%d}}", key);
 
-    wait_until(strstr(ask(client, request), "true") != NULL, "%d is never held", key);
+    wait_until(strstr(client_ask(client, request), "true") != NULL, "%d is never held", key);
 }
 
 static void kill_all_of(struct server *server)
@@ -203,22 +184,22 @@ START_TEST(the_least_busy_is_asked)
     int client = client_connect(front);
 
     wait_until((is_there(client), metric(front, "connected") == 4), "not all are connected");
-    double before_a = calls_of(a, "ping"), before_b = calls_of(b, "ping");
+    double before_a = server_calls(a, "ping", "calls"), before_b = server_calls(b, "ping", "calls");
     for (int i = 0; i < 100; i++)
         client_expect_alive(client);
-    ck_assert_double_eq(calls_of(a, "ping") - before_a, 50);
-    ck_assert_double_eq(calls_of(b, "ping") - before_b, 50);
+    ck_assert_double_eq(server_calls(a, "ping", "calls") - before_a, 50);
+    ck_assert_double_eq(server_calls(b, "ping", "calls") - before_b, 50);
     /* One that is held keeps its server from getting the next. */
     client_send_frame(client, "{\"in\":\"wait\",\"params\":{\"ms\":60000},\"id\":1}");
-    wait_until(stat_of(a, "connections", "deferred") + stat_of(b, "connections", "deferred") == 1,
+    wait_until(server_stat(a, "connections.deferred") + server_stat(b, "connections.deferred") == 1,
                "nothing waits");
-    struct server *busy = stat_of(a, "connections", "deferred") == 1 ? a : b;
-    double before = calls_of(busy, "ping");
+    struct server *busy = server_stat(a, "connections.deferred") == 1 ? a : b;
+    double before = server_calls(busy, "ping", "calls");
     for (int i = 0; i < 20; i++) {
         client_send_frame(client, "{\"in\":\"ping\",\"id\":2}");
         client_expect(client, "{\"out\":\"pong\",\"result\":null,\"id\":2}");
     }
-    ck_assert_double_eq(calls_of(busy, "ping"), before);
+    ck_assert_double_eq(server_calls(busy, "ping", "calls"), before);
 }
 END_TEST
 
@@ -251,18 +232,18 @@ START_TEST(a_server_that_dies_costs_what_it_had_and_nothing_else)
     for (int i = 0; i < 20; i++)
         client_send_frame(client, keep_printf("{\"in\":\"%s\",\"params\":{\"key\":%d},\"id\":%d}",
                                               i % 2 == 0 ? "hold" : "retry", i, 1 + i % 2));
-    wait_until(stat_of(a, "connections", "deferred") == 10 &&
-                   stat_of(b, "connections", "deferred") == 10,
+    wait_until(server_stat(a, "connections.deferred") == 10 &&
+                   server_stat(b, "connections.deferred") == 10,
                "they are not spread");
     double failed = metric(front, "failed");
     kill_all_of(a);
     /* What it had is sent to the other one, or given up; that lets go of what it has then. */
     wait_until(metric(front, "retried") + metric(front, "failed") - failed == 10,
                "not all that it had is seen to");
-    wait_until(stat_of(b, "connections", "deferred") == 10 + metric(front, "retried"),
+    wait_until(server_stat(b, "connections.deferred") == 10 + metric(front, "retried"),
                "not all are under way");
     for (int key = 0, direct = client_connect(b); key < 20; key++)
-        ask(direct, keep_printf("{\"in\":\"let_go\",\"params\":{\"key\":%d}}", key));
+        client_ask(direct, keep_printf("{\"in\":\"let_go\",\"params\":{\"key\":%d}}", key));
     for (int i = 0; i < 20; i++) {
         const char *reply = client_receive(client, NULL);
         bool retried = strstr(reply, "\"id\":2") != NULL;
@@ -281,8 +262,9 @@ START_TEST(a_server_that_dies_costs_what_it_had_and_nothing_else)
     for (int i = 0; i < 100; i++)
         client_expect_alive(other);
     server_start_with(a, (const char *const[]){"-g", "worker_processes 1;", NULL});
-    double before = calls_of(a, "ping");
-    wait_until((client_expect_alive(other), calls_of(a, "ping") > before + 1), "it is not asked");
+    double before = server_calls(a, "ping", "calls");
+    wait_until((client_expect_alive(other), server_calls(a, "ping", "calls") > before + 1),
+               "it is not asked");
 }
 END_TEST
 
@@ -317,8 +299,9 @@ START_TEST(a_server_that_hangs_is_left_out)
     kill(-a->group, SIGCONT);
     wait_until((ping_again(client), server_logged(front, "is there again")),
                "it is left out for ever");
-    double before = calls_of(a, "ping");
-    wait_until((ping_again(client), calls_of(a, "ping") > before + 1), "it is not asked");
+    double before = server_calls(a, "ping", "calls");
+    wait_until((ping_again(client), server_calls(a, "ping", "calls") > before + 1),
+               "it is not asked");
 }
 END_TEST
 
@@ -334,7 +317,7 @@ START_TEST(time_is_limited)
     client_send_frame(client, "{\"in\":\"wait\",\"params\":{\"ms\":60000}}");
     expect_part(expect_unserved(client, "timeout"), "did not answer within 300 ms");
     server_wait_log(front, keep_printf("%s: a request had no answer in time", at(back)));
-    wait_until(strcmp(ask(client, "{\"in\":\"wait\",\"params\":{\"ms\":10}}"),
+    wait_until(strcmp(client_ask(client, "{\"in\":\"wait\",\"params\":{\"ms\":10}}"),
                       "{\"out\":\"later\",\"result\":{\"ms\":10}}") == 0,
                "what is in time is not answered");
 }
@@ -405,7 +388,7 @@ START_TEST(slow_requests_hold_nobody_up)
     for (int i = 1; i <= 4; i++) { /* one on each, and then there is an extra one */
         client_send_frame(slow,
                           keep_printf("{\"in\":\"hold\",\"params\":{\"key\":%d},\"id\":%d}", i, i));
-        wait_until(stat_of(back, "connections", "deferred") == i, "%d is not held", i);
+        wait_until(server_stat(back, "connections.deferred") == i, "%d is not held", i);
         for (int ping = 0; i >= 2 && ping < 600; ping++)
             client_expect_alive(client);
         ck_assert_double_eq(metric(front, "connected"), i < 2 ? 2 : i + 1);
@@ -436,7 +419,7 @@ START_TEST(extra_connections_end_with_their_server)
         for (int i = 1; i <= 3; i++) {
             client_send_frame(
                 slow, keep_printf("{\"in\":\"hold\",\"params\":{\"key\":%d},\"id\":%d}", i, i));
-            wait_until(stat_of(back, "connections", "deferred") == i, "%d is not held", i);
+            wait_until(server_stat(back, "connections.deferred") == i, "%d is not held", i);
             for (int ping = 0; ping < 300; ping++)
                 client_expect_alive(client);
         }
@@ -469,7 +452,7 @@ START_TEST(many_slow_requests_hold_nobody_up)
     for (int i = 0; i < SLOW; i++)
         client_send_frame(slow,
                           keep_printf("{\"in\":\"hold\",\"params\":{\"key\":%d},\"id\":%d}", i, i));
-    wait_until(stat_of(back, "connections", "deferred") >= 4, "they are not held");
+    wait_until(server_stat(back, "connections.deferred") >= 4, "they are not held");
     /* That they are slow shows after a while, and until then a ping may get behind them. */
     wait_until((client_send_frame(client, keep_printf("{\"in\":\"ping\",\"id\":%d}", pings++)),
                 !client_is_silent(client)),
@@ -502,10 +485,11 @@ START_TEST(unix_sockets_and_groups_of_their_own_work)
     is_there(client);
     client_send_frame(client, "{\"in\":\"other\"}");
     client_expect(client, "{\"out\":\"pong\",\"result\":null}");
-    wait_until(strstr(ask(client, "{\"in\":\"greet\",\"params\":{\"name\":\"Ada\"}}"), "Ada!"),
-               "a is not asked");
-    ck_assert_double_ge(calls_of(b, "ping"), 2);
-    ck_assert_double_eq(calls_of(a, "greet"), 1);
+    wait_until(
+        strstr(client_ask(client, "{\"in\":\"greet\",\"params\":{\"name\":\"Ada\"}}"), "Ada!"),
+        "a is not asked");
+    ck_assert_double_ge(server_calls(b, "ping", "calls"), 2);
+    ck_assert_double_eq(server_calls(a, "greet", "calls"), 1);
 }
 END_TEST
 
@@ -576,7 +560,7 @@ START_TEST(what_a_server_cannot_have_seen_goes_elsewhere)
     int client = client_connect(front), other = client_connect(front);
     wait_until(metric(front, "connected") == 4, "not all are connected");
     client_send_frame(other, "{\"in\":\"wait\",\"params\":{\"ms\":60000}}");
-    wait_until(stat_of(back, "connections", "deferred") == 1, "the one is not busy");
+    wait_until(server_stat(back, "connections.deferred") == 1, "the one is not busy");
     buffer_add_frame(&request, "{\"in\":\"echo\",\"params\":\"%s\"}", text);
     client_send(client, request.data, request.size);
     wait_until(metric(front, "sent") == 2, "it is not sent");
@@ -676,7 +660,7 @@ START_TEST(what_is_refused_as_no_json_is_its_own_clients)
     server_start_with(back, (const char *const[]){"-g", "worker_processes 1;", NULL});
     wait_until(metric(front, "connected") == 1, "it does not connect");
     client_send_frame(waiting, "{\"in\":\"wait\",\"params\":{\"ms\":300}}");
-    wait_until(stat_of(back, "connections", "deferred") == 1, "it does not wait");
+    wait_until(server_stat(back, "connections.deferred") == 1, "it does not wait");
     client_send_frame(client, "{\"in\":\"ping\",\"params\":[1,2,3]}");
     client_expect_error(client, "parse_error");
     client_expect_alive(client);
@@ -834,7 +818,7 @@ START_TEST(what_cannot_be_deferred_is_not_sent)
     expect_part(client_expect_error(client, "overloaded"), "no memory to keep the request");
     client_expect_alive(client);
     ck_assert_double_eq(metric(front, "sent"), sent + 1);
-    ck_assert_double_eq(calls_of(back, "greet"), 0);
+    ck_assert_double_eq(server_calls(back, "greet", "calls"), 0);
     free(request.data);
     free(text);
 }

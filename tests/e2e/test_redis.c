@@ -23,7 +23,7 @@
     "redis_method stream XREAD $args...;"
 
 /* A server whose module talks to a port on which nobody listens yet. */
-static struct server *serve(struct redis *redis, const char *settings)
+static struct server *serve_redis(struct redis *redis, const char *settings)
 {
     struct server *server = server_new(), *place = server_new();
 
@@ -38,7 +38,7 @@ static struct server *serve(struct redis *redis, const char *settings)
 
 static struct server *serve_with_redis(struct redis *redis, int *client)
 {
-    struct server *server = serve(redis, "timeout 1m;"); /* nobody is to wait in vain */
+    struct server *server = serve_redis(redis, "timeout 1m;"); /* nobody is to wait in vain */
 
     *client = client_connect(server);
     redis_start(redis, server, NULL);
@@ -97,12 +97,12 @@ START_TEST(commands_become_methods)
 
     serve_with_redis(&redis, &client);
     for (size_t i = 0; i < sizeof(calls) / sizeof(*calls); i++) {
-        const char *reply = ask(client, calls[i].method, calls[i].params);
+        const char *reply = client_call(client, calls[i].method, calls[i].params);
         if (strcmp(reply, calls[i].reply) != 0)
             fail_test("%s %s gives %s and not %s", calls[i].method, calls[i].params, reply,
                       calls[i].reply);
     }
-    ask(client, "set", "{\"key\":\"n\",\"value\":1,\"ttl\":1000}");
+    client_call(client, "set", "{\"key\":\"n\",\"value\":1,\"ttl\":1000}");
     client_send_frame(client, "{\"in\":\"ttl\",\"params\":{\"key\":\"n\"}}");
     double ttl = cJSON_GetNumberValue(cJSON_GetObjectItem(client_receive_json(client), "result"));
     ck_assert_double_ge(ttl, 900); /* some of it may have passed */
@@ -140,11 +140,11 @@ START_TEST(what_cannot_be_is_said)
     int client;
 
     serve_with_redis(&redis, &client);
-    ask(client, "set", "{\"key\":\"text\",\"value\":\"no json\"}");
-    ask(client, "set", "{\"key\":\"pair\",\"value\":\"1,2\"}");
-    expect_part(ask(client, "raw", "null"), "\"result\":1}");
+    client_call(client, "set", "{\"key\":\"text\",\"value\":\"no json\"}");
+    client_call(client, "set", "{\"key\":\"pair\",\"value\":\"1,2\"}");
+    expect_part(client_call(client, "raw", "null"), "\"result\":1}");
     for (size_t i = 0; i < sizeof(calls) / sizeof(*calls); i++)
-        expect_part(ask(client, calls[i].method, calls[i].params), calls[i].part);
+        expect_part(client_call(client, calls[i].method, calls[i].params), calls[i].part);
     client_expect_alive(client);
     redis_end(&redis);
 }
@@ -153,17 +153,18 @@ END_TEST
 START_TEST(without_redis_there_is_an_error_at_once)
 {
     struct redis redis;
-    struct server *server = serve(&redis, "timeout 1h;");
+    struct server *server = serve_redis(&redis, "timeout 1h;");
     int client = client_connect(server);
 
-    expect_part(ask(client, "get", "{\"key\":\"a\"}"), "\"redis_unavailable\"");
+    expect_part(client_call(client, "get", "{\"key\":\"a\"}"), "\"redis_unavailable\"");
     server_wait_log(server, "Connection refused; it is tried again");
     client_expect_alive(client);
     redis_start(&redis, server, NULL);
     redis_is_there(client);
     server_wait_log(server, "is there again");
     redis_end(&redis);
-    wait_until(strstr(ask(client, "get", "{\"key\":\"a\"}"), "\"redis_unavailable\"") != NULL,
+    wait_until(strstr(client_call(client, "get", "{\"key\":\"a\"}"), "\"redis_unavailable\"") !=
+                   NULL,
                "it goes on without redis");
     redis_start(&redis, server, NULL);
     redis_is_there(client);
@@ -174,7 +175,7 @@ END_TEST
 START_TEST(a_redis_that_hangs_costs_time_and_nothing_else)
 {
     struct redis redis;
-    struct server *server = serve(&redis, "timeout 100ms;");
+    struct server *server = serve_redis(&redis, "timeout 100ms;");
     int client = client_connect(server), other = client_connect(server);
 
     redis_start(&redis, server, NULL);
@@ -192,7 +193,7 @@ END_TEST
 START_TEST(a_redis_that_does_not_read_bounds_what_waits_for_it)
 {
     struct redis redis;
-    struct server *server = serve(&redis, "timeout 300ms; connections 1; max_unsent 64k;");
+    struct server *server = serve_redis(&redis, "timeout 300ms; connections 1; max_unsent 64k;");
     int client = client_connect(server), overloaded = 0, sent = 0;
     char *value = malloc(900001);
 
@@ -227,7 +228,7 @@ END_TEST
 START_TEST(a_server_that_never_greets_is_given_up)
 {
     struct redis redis;
-    struct server *server = serve(&redis, "connections 1;");
+    struct server *server = serve_redis(&redis, "connections 1;");
     struct sockaddr_in address = {.sin_family = AF_INET,
                                   .sin_port = htons((uint16_t)redis.port),
                                   .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
@@ -239,7 +240,7 @@ START_TEST(a_server_that_never_greets_is_given_up)
     int silent = accept(listening, NULL, NULL);
     ck_assert_int_ge(silent, 0);
     server_wait_log(server, "the server does not answer; it is tried again");
-    expect_part(ask(client_connect(server), "get", "{\"key\":\"a\"}"),
+    expect_part(client_call(client_connect(server), "get", "{\"key\":\"a\"}"),
                 "\"there is no connection to Redis\"");
     ck_assert_int_ge(accept(listening, NULL, NULL), 0);
 }
@@ -284,7 +285,7 @@ START_TEST(a_redis_that_is_restarted_under_load_costs_errors_while_it_is_away)
     ck_assert_double_ge(server_metric(server, "redis", "commands"), 150);
     redis_end(&redis);
     wait_until(server_metric(server, "redis", "connected") == 0, "it is not noticed");
-    ask(client, "get", "{\"key\":\"a\"}");
+    client_call(client, "get", "{\"key\":\"a\"}");
     ck_assert_double_ge(server_metric(server, "redis", "unavailable"), 1);
 }
 END_TEST
@@ -295,7 +296,7 @@ START_TEST(a_reload_waits_for_redis)
     int client;
     struct server *server = serve_with_redis(&redis, &client);
 
-    ask(client, "set", "{\"key\":\"a\",\"value\":\"kept\"}");
+    client_call(client, "set", "{\"key\":\"a\",\"value\":\"kept\"}");
     kill(redis.pid, SIGSTOP);
     client_send_frame(client, "{\"in\":\"get\",\"params\":{\"key\":\"a\"},\"id\":1}");
     client_send_frame(client, "{\"in\":\"ping\",\"id\":2}");
@@ -356,7 +357,7 @@ START_TEST(requests_wait_for_the_first_connections_of_a_new_worker)
     int client, values, errors;
     struct server *server = serve_through(&relay, &redis, "database 3; timeout 1m;", &client);
 
-    ask(client, "set", "{\"key\":\"a\",\"value\":\"kept\"}");
+    client_call(client, "set", "{\"key\":\"a\",\"value\":\"kept\"}");
     for (int round = 0; round < 4; round++) {
         reload_held(server, relay, 2);
         ask_in_vain(client, 20);
@@ -381,7 +382,7 @@ START_TEST(what_waits_for_a_connection_outlives_its_worker)
     struct server *server = serve_through(&relay, &redis, "database 3; timeout 1m;", &client);
     pid_t pids[8];
 
-    ask(client, "set", "{\"key\":\"a\",\"value\":\"kept\"}");
+    client_call(client, "set", "{\"key\":\"a\",\"value\":\"kept\"}");
     reload_held(server, relay, 2);
     ask_in_vain(client, 20);
     for (size_t i = server_workers(server, pids, 8); i > 0; i--)
@@ -407,7 +408,8 @@ START_TEST(what_waits_fails_when_the_first_connections_do)
     ck_assert_int_eq(errors, 5);
     /* From now on nobody waits. */
     relay->way = RELAY_HOLDS;
-    expect_part(ask(client, "get", "{\"key\":\"a\"}"), "\"there is no connection to Redis\"");
+    expect_part(client_call(client, "get", "{\"key\":\"a\"}"),
+                "\"there is no connection to Redis\"");
     relay->way = RELAY_PASSES;
     redis_is_there(client);
     redis_end(&redis);
@@ -439,7 +441,7 @@ END_TEST
 START_TEST(a_password_is_used)
 {
     struct redis redis;
-    struct server *server = serve(&redis, "password right;");
+    struct server *server = serve_redis(&redis, "password right;");
     int client = client_connect(server);
 
     redis_start(&redis, server, "right");
@@ -450,7 +452,7 @@ START_TEST(a_password_is_used)
                 METHODS);
     struct run run = server_ask(server, "reload");
     expect_status(&run, 0);
-    expect_part(ask(client, "get", "{\"key\":\"a\"}"), "redis_unavailable");
+    expect_part(client_call(client, "get", "{\"key\":\"a\"}"), "redis_unavailable");
     server_wait_log(server, "WRONGPASS");
     redis_end(&redis);
 }
@@ -501,7 +503,7 @@ START_TEST(wrong_configurations_are_refused)
         {"ping_method m a;", "module ping makes no methods in the configuration"},
     };
     struct redis redis;
-    struct server *server = serve(&redis, "");
+    struct server *server = serve_redis(&redis, "");
 
     for (size_t i = 0; i < sizeof(short_forms) / sizeof(*short_forms); i++) {
         server_conf(server, "load_module modules/redis.so;",

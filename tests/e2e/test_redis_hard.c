@@ -14,7 +14,7 @@
     "redis_method many EVAL 'local t = {} for i = 1, tonumber(ARGV[1]) do t[i] = i end "      \
     "return t' 0 $times;"
 
-static struct server *serve(int port, const char *settings, int *client)
+static struct server *serve_relayed(int port, const char *settings, int *client)
 {
     struct server *server = server_new();
 
@@ -41,7 +41,7 @@ static char *repeat(const char *text, size_t times)
 
 static void gives(int client, const char *method, const char *params, const char *result)
 {
-    const char *reply = ask(client, method, params);
+    const char *reply = client_call(client, method, params);
 
     if (strcmp(reply, keep_printf("{\"out\":\"value\",\"result\":%s}", result)) != 0)
         fail_test("%s %s gives %.200s and not %.200s", method, params, reply, result);
@@ -54,10 +54,10 @@ START_TEST(replies_are_as_large_as_max_reply)
     struct server *server = server_new();
 
     redis_start(&redis, server, NULL);
-    server = serve(redis.port, "max_reply 1m; connections 1; timeout 1m;", &client);
+    server = serve_relayed(redis.port, "max_reply 1m; connections 1; timeout 1m;", &client);
     for (int round = 0; round < 2; round++) {
         /* As large as may be, and one more. */
-        const char *reply = ask(client, "rep", "{\"text\":\"x\",\"times\":1048574}");
+        const char *reply = client_call(client, "rep", "{\"text\":\"x\",\"times\":1048574}");
         ck_assert_uint_eq(strlen(reply), strlen("{\"out\":\"value\",\"result\":\"\"}") + 1048574);
         client_send_frame(client, "{\"in\":\"rep\",\"params\":{\"text\":\"x\",\"times\":1048575}}");
         expect_part(client_expect_error(client, "redis_too_large"), "1048576 bytes (max_reply)");
@@ -83,7 +83,7 @@ START_TEST(large_replies_are_whole)
     int client;
 
     redis_start(&redis, server_new(), NULL);
-    serve(redis.port, "timeout 1m;", &client);
+    serve_relayed(redis.port, "timeout 1m;", &client);
     /* Characters of 1 to 4 bytes, and some that are escaped, at every place of a piece. */
     const char *text =
         keep_printf("a%s%s%s\\u0001\\\\", "\xc3\xbc", "\xe2\x82\xac", "\xf0\x9f\x98\x80");
@@ -98,7 +98,7 @@ START_TEST(large_replies_are_whole)
         text = keep_printf("a%s", text);
         plain = keep_printf("a%s", plain);
     }
-    expect_part(ask(client, "half", "{\"times\":300000}"), "redis_not_text");
+    expect_part(client_call(client, "half", "{\"times\":300000}"), "redis_not_text");
     gives(client, "pair", "{\"text\":\"y\",\"times\":2}", "[1,\"yy\",[\"yy\"],\"x\"]");
     redis_end(&redis);
 }
@@ -111,7 +111,7 @@ START_TEST(what_times_out_unsent_is_never_sent)
     struct server *server = server_new();
 
     redis_start(&redis, server, NULL);
-    server = serve(redis.port, "connections 1; timeout 1s; max_unsent 64m;", &client);
+    server = serve_relayed(redis.port, "connections 1; timeout 1s; max_unsent 64m;", &client);
     int late = client_connect(server);
     ck_assert_int_eq(kill(redis.pid, SIGSTOP), 0);
     /* More than the socket's buffers hold. */
@@ -136,7 +136,7 @@ START_TEST(what_times_out_unsent_is_never_sent)
     int other = client_connect(server);
     redis_is_there(other);
     const char *reply;
-    wait_until(strstr(reply = ask(other, "get", "{\"key\":\"late\"}"), "\"value\"") != NULL,
+    wait_until(strstr(reply = client_call(other, "get", "{\"key\":\"late\"}"), "\"value\"") != NULL,
                "it is not answered");
     expect_part(reply, "\"result\":null");
     redis_end(&redis);
@@ -183,11 +183,12 @@ START_TEST(a_redis_that_takes_no_changes_is_left_for_another)
     redis_start(&redis, server, NULL);
     redis_start(&replica, server, NULL);
     struct relay *relay = relay_start(replica.port);
-    server = serve(relay->port, "connections 2;", &client);
-    expect_part(ask(client, "set", "{\"key\":\"a\",\"value\":1}"), "READONLY");
+    server = serve_relayed(relay->port, "connections 2;", &client);
+    expect_part(client_call(client, "set", "{\"key\":\"a\",\"value\":1}"), "READONLY");
     double unavailable = server_metric(server, "redis", "unavailable");
     relay->server = redis.port;
-    wait_until(strstr(ask(client, "set", "{\"key\":\"a\",\"value\":1}"), "READONLY") == NULL,
+    wait_until(strstr(client_call(client, "set", "{\"key\":\"a\",\"value\":1}"), "READONLY") ==
+                   NULL,
                "it stays where it was");
     wait_until(server_metric(server, "redis", "connected") == 2, "not all connect again");
     gives(client, "get", "{\"key\":\"a\"}", "\"1\"");

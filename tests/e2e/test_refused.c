@@ -10,7 +10,7 @@
 
 #define LOG(name) "filter access_log { path access/" name "; buffer 0; }"
 
-static struct server *serve(const char *main_text, const char *server_text)
+static struct server *serve_refused(const char *main_text, const char *server_text)
 {
     struct server *server = server_new();
 
@@ -67,12 +67,6 @@ static void is_counted(const struct server *server, const char *method, int call
     ck_assert_double_eq(server_calls(server, method, "errors"), errors);
 }
 
-static double connections(const struct server *server, const char *count)
-{
-    return cJSON_GetNumberValue(
-        cJSON_GetObjectItem(cJSON_GetObjectItem(server_stats(server), "connections"), count));
-}
-
 static void is_refused(int client, const char *request, const char *code)
 {
     client_send_frame(client, request);
@@ -82,12 +76,12 @@ static void is_refused(int client, const char *request, const char *code)
 START_TEST(what_a_worker_died_of_and_what_waited_beside_it)
 {
     struct server *server =
-        serve("quarantine_crashes off;", LOG("log") "method null; method wait;");
+        serve_refused("quarantine_crashes off;", LOG("log") "method null; method wait;");
     int client = client_connect(server), bystander = client_connect(server);
 
     client_send_frame(bystander, "{\"in\":\"wait\",\"params\":{\"ms\":60000},\"id\":1}");
     client_send_frame(bystander, "{\"in\":\"wait\",\"params\":{\"ms\":60000},\"id\":2}");
-    wait_until(connections(server, "deferred") == 2, "they are not under way");
+    wait_until(server_stat(server, "connections.deferred") == 2, "they are not under way");
     is_refused(client, "{\"in\":\"null\",\"id\":\"x\"}", "module_crashed");
     client_expect_error(bystander, "module_crashed");
     client_expect_error(bystander, "module_crashed");
@@ -95,8 +89,8 @@ START_TEST(what_a_worker_died_of_and_what_waited_beside_it)
     is_logged(server, "wait", "module_crashed", 2);
     is_counted(server, "null", 1, 1);
     is_counted(server, "wait", 2, 2);
-    ck_assert_double_eq(connections(server, "guilty"), 1);
-    ck_assert_double_eq(connections(server, "orphaned"), 2);
+    ck_assert_double_eq(server_stat(server, "connections.guilty"), 1);
+    ck_assert_double_eq(server_stat(server, "connections.orphaned"), 2);
     expect_part(file_read(server_path(server, "access/log"), NULL), "\"id\":\"x\"");
     is_refused(client, "{\"in\":\"null\"}", "module_crashed"); /* a reload does not count it anew */
     struct run run = server_ask(server, "reload");
@@ -111,14 +105,14 @@ START_TEST(what_a_worker_died_of_for_a_client_that_is_gone)
 {
     const struct linger reset = {.l_onoff = 1};
     struct server *server =
-        serve("quarantine_crashes off;",
-              LOG("log") "method null; method sleep; method wait; method retry;");
+        serve_refused("quarantine_crashes off;",
+                      LOG("log") "method null; method sleep; method wait; method retry;");
     int busy = client_connect(server), guilty = client_connect(server);
     int bystander = client_connect(server);
 
     client_send_frame(bystander, "{\"in\":\"wait\",\"params\":{\"ms\":60000},\"id\":1}");
     client_send_frame(bystander, "{\"in\":\"retry\",\"params\":{\"ms\":60000},\"id\":2}");
-    wait_until(connections(server, "deferred") == 2, "they are not under way");
+    wait_until(server_stat(server, "connections.deferred") == 2, "they are not under way");
     client_send_frame(busy, "{\"in\":\"sleep\",\"params\":300}");
     client_send_frame(guilty, "{\"in\":\"null\"}");
     setsockopt(bystander, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
@@ -136,8 +130,8 @@ END_TEST
 START_TEST(what_took_too_long)
 {
     struct server *server =
-        serve("pool_threads 1; pool_queue 1;",
-              LOG("log") "method hang { timeout 200ms; } method wait; method nap;");
+        serve_refused("pool_threads 1; pool_queue 1;",
+                      LOG("log") "method hang { timeout 200ms; } method wait; method nap;");
     int client = client_connect(server);
 
     is_refused(client, "{\"in\":\"hang\"}", "timeout");
@@ -159,9 +153,9 @@ END_TEST
 
 START_TEST(what_is_no_call_of_a_method)
 {
-    struct server *server = serve("", LOG("log") "method ping; method wait; max_frame 1k;");
+    struct server *server = serve_refused("", LOG("log") "method ping; method wait; max_frame 1k;");
     int client = client_connect(server);
-    double refused = connections(server, "refused");
+    double refused = server_stat(server, "connections.refused");
 
     is_refused(client, "{\"in\":\"no \\u0022such\\u0022\",\"id\":7}", "method_not_found");
     is_refused(client, "{\"in\":", "parse_error");
@@ -181,13 +175,14 @@ START_TEST(what_is_no_call_of_a_method)
     is_logged(server, "", "frame_too_large", 1);
     expect_part(file_read(server_path(server, "access/log"), NULL), "\"id\":7,");
     is_counted(server, "ping", 1, 1);
-    ck_assert_double_eq(connections(server, "refused") - refused, 6);
+    ck_assert_double_eq(server_stat(server, "connections.refused") - refused, 6);
 }
 END_TEST
 
 START_TEST(what_a_filter_refused_before_the_log_had_its_turn)
 {
-    struct server *server = serve("", "method ping { filter auth { token open; } " LOG("log") " }");
+    struct server *server =
+        serve_refused("", "method ping { filter auth { token open; } " LOG("log") " }");
     int client = client_connect(server);
 
     is_refused(client, "{\"in\":\"ping\"}", "unauthorized");
@@ -201,7 +196,8 @@ END_TEST
 
 START_TEST(what_is_out_of_service)
 {
-    struct server *server = serve("quarantine_crashes 2;", LOG("log") "method null; method ping;");
+    struct server *server =
+        serve_refused("quarantine_crashes 2;", LOG("log") "method null; method ping;");
     int client = client_connect(server);
 
     is_refused(client, "{\"in\":\"null\"}", "module_crashed");
@@ -212,7 +208,7 @@ START_TEST(what_is_out_of_service)
     is_logged(server, "null", "module_crashed", 2);
     is_logged(server, "null", "method_quarantined", 2);
     is_counted(server, "null", 4, 4);
-    ck_assert_double_eq(connections(server, "quarantined"), 2);
+    ck_assert_double_eq(server_stat(server, "connections.quarantined"), 2);
 }
 END_TEST
 
@@ -221,8 +217,8 @@ END_TEST
 START_TEST(a_filter_that_dies_of_refused_requests_sees_no_more_of_them)
 {
     struct server *server =
-        serve("quarantine_crashes 4; quarantine_window 60s;",
-              "method ping; method null { filter bomb; } method a { handler ping.ping; }");
+        serve_refused("quarantine_crashes 4; quarantine_window 60s;",
+                      "method ping; method null { filter bomb; } method a { handler ping.ping; }");
     int client = client_connect(server), refused = 0;
 
     for (int i = 0; i < 30; i++) {

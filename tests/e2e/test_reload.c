@@ -10,13 +10,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-static void reload(const struct server *server)
-{
-    struct run run = server_ask(server, "reload");
-    expect_status(&run, 0);
-    expect_part(run.out, "serves");
-}
-
 /* cp, over the file that is in use. */
 static void put_version(const struct server *server, int version)
 {
@@ -97,7 +90,7 @@ START_TEST(a_module_is_replaced_under_load_by_plain_cp)
     for (int round = 0; round < 10; round++) {
         int version = round % 2 == 0 ? 2 : 1;
         put_version(server, version);
-        reload(server);
+        server_reload(server);
         client_send_frame(after, "{\"in\":\"version\"}");
         client_expect(after, keep_printf("{\"out\":\"version\",\"result\":\"v%d\"}", version));
         /* One may have been asked for before that, the next one was not. */
@@ -126,7 +119,7 @@ START_TEST(the_number_of_workers_changes_and_nobody_notices)
         char *text = file_read(server->conf, NULL);
         char *rest = strchr(text, '\n');
         server_write(server, "conf/pillion.conf", "worker_processes %d;%s", numbers[n], rest);
-        reload(server);
+        server_reload(server);
         for (int i = 0; i < 300; i++) {
             client_send(clients[i], "ng\",\"params\":1}\x18\0\0\0{\"in\":\"pi", 28);
             client_expect(clients[i], "{\"out\":\"pong\",\"result\":1}");
@@ -157,8 +150,8 @@ START_TEST(clients_that_do_not_read_keep_their_replies)
         client_send(client, requests.data + sent, 1000);
         sent += 1000;
     }
-    reload(server);
-    reload(server);
+    server_reload(server);
+    server_reload(server);
     client_exchange(client, requests.data + sent, requests.size - sent, 0, replies.data,
                     replies.size);
     free(requests.data);
@@ -177,7 +170,7 @@ START_TEST(a_client_that_has_sent_its_last_request_gets_its_replies)
     client_send_frame(client, "{\"in\":\"sleep\",\"params\":200}");
     client_send_frame(client, "{\"in\":\"ping\",\"params\":2}");
     client_finish(client);
-    reload(server);
+    server_reload(server);
     client_expect(client, "{\"out\":\"slept\",\"result\":200}");
     client_expect(client, "{\"out\":\"pong\",\"result\":2}");
     client_expect_end(client);
@@ -194,7 +187,7 @@ START_TEST(clients_of_unix_sockets_stay)
     int client = client_connect_unix(server_path(server, "run/sock"));
     for (int i = 0; i < 5; i++) {
         client_send(client, "\x18\0\0\0{\"in\":\"pi", 13);
-        reload(server);
+        server_reload(server);
         client_send(client, "ng\",\"params\":1}", 15);
         client_expect(client, "{\"out\":\"pong\",\"result\":1}");
     }
@@ -210,7 +203,7 @@ START_TEST(new_limits_hold_for_old_connections)
 
     client_expect_alive(client);
     server_conf(server, "", "max_frame 64; method ping;");
-    reload(server);
+    server_reload(server);
     client_expect_alive(client);
     client_announce(client, 65);
     client_expect_error(client, "frame_too_large");
@@ -224,12 +217,12 @@ START_TEST(addresses_come_and_go)
 
     ck_assert_int_eq(client_try_connect(port), -1);
     server_conf(server, "", keep_printf("method ping; listen 127.0.0.1:%d;", port));
-    reload(server);
+    server_reload(server);
     int other = client_try_connect(port);
     ck_assert_int_ge(other, 0);
     client_expect_alive(other);
     server_conf(server, "", "method ping;");
-    reload(server);
+    server_reload(server);
     client_expect_end(other); /* its address is no longer served */
     wait_until(client_try_connect(port) == -1, "the address is still listened on");
     client_expect_alive(client);

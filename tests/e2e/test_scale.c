@@ -26,7 +26,7 @@ static void conf(const struct server *server, const char *main_text)
                  own ? "" : "worker_connections 80;", main_text, server->port);
 }
 
-static struct server *serve(const char *main_text)
+static struct server *serve_many(const char *main_text)
 {
     struct server *server = server_new();
 
@@ -48,12 +48,6 @@ static void all_alive(const int *clients, int count)
 {
     for (int i = 0; i < count; i++)
         client_expect_alive(clients[i]);
-}
-
-static void reload(const struct server *server)
-{
-    struct run run = server_ask(server, "reload");
-    expect_status(&run, 0);
 }
 
 /* Asks on a connection that is there, because others may not be accepted. */
@@ -105,14 +99,14 @@ static void limit_files(pid_t pid, uint64_t soft)
 
 START_TEST(a_reload_keeps_more_clients_than_one_process_may_hold)
 {
-    struct server *server = serve("worker_processes 2;");
+    struct server *server = serve_many("worker_processes 2;");
     int clients[CLIENTS];
 
     connect_all(server, clients, CLIENTS);
     wait_until(vaults_say(clients[0], "held") == CLIENTS, "the vaults do not hold all");
     ck_assert_double_eq(vaults_say(clients[0], "processes"), 2);
     for (int i = 0; i < 3; i++) {
-        reload(server);
+        server_reload(server);
         all_alive(clients, CLIENTS);
     }
     kill_workers(clients[0]);
@@ -124,7 +118,7 @@ END_TEST
 
 START_TEST(of_several_vaults_one_dies_and_its_share_alone_is_handed_over_again)
 {
-    struct server *server = serve("worker_processes 2;");
+    struct server *server = serve_many("worker_processes 2;");
     int clients[CLIENTS];
 
     connect_all(server, clients, CLIENTS);
@@ -139,14 +133,14 @@ START_TEST(of_several_vaults_one_dies_and_its_share_alone_is_handed_over_again)
     }
     kill_workers(clients[0]);
     all_alive(clients, CLIENTS);
-    reload(server);
+    server_reload(server);
     all_alive(clients, CLIENTS);
 }
 END_TEST
 
 START_TEST(what_vaults_cannot_hold_is_not_accepted)
 {
-    struct server *server = serve("worker_processes 2; vault_processes 1;");
+    struct server *server = serve_many("worker_processes 2; vault_processes 1;");
     int clients[CLIENTS], room = 0;
 
     for (int i = 0; i < CLIENTS; i++) {
@@ -165,7 +159,7 @@ START_TEST(what_vaults_cannot_hold_is_not_accepted)
                             "paused_accept")
             ->valuedouble,
         0);
-    reload(server);
+    server_reload(server);
     kill_workers(clients[0]);
     for (int i = 1; i < CLIENTS; i++) { /* who leaves makes room for who waits */
         client_expect(clients[i], "{\"out\":\"pong\",\"result\":\"here\"}");
@@ -178,7 +172,7 @@ END_TEST
 
 START_TEST(a_connection_that_a_vault_cannot_receive_goes_to_another)
 {
-    struct server *server = serve("user root; worker_processes 2; vault_processes 2;");
+    struct server *server = serve_many("user root; worker_processes 2; vault_processes 2;");
     int clients[60];
 
     connect_all(server, clients, 20);
@@ -192,14 +186,14 @@ START_TEST(a_connection_that_a_vault_cannot_receive_goes_to_another)
     limit_files(vault_of(server, 0), FILES);
     kill_workers(clients[0]);
     all_alive(clients, 60);
-    reload(server);
+    server_reload(server);
     all_alive(clients, 60);
 }
 END_TEST
 
 START_TEST(what_no_vault_holds_is_told_and_no_reload_begins)
 {
-    struct server *server = serve("user root; worker_processes 1; vault_processes 1;");
+    struct server *server = serve_many("user root; worker_processes 1; vault_processes 1;");
     int clients[40];
 
     connect_all(server, clients, 20);
@@ -216,14 +210,14 @@ START_TEST(what_no_vault_holds_is_told_and_no_reload_begins)
     limit_files(vault_of(server, 0), FILES);
     wait_until(vaults_say(clients[0], "held") == 40, "the vault does not take them later either");
     ck_assert_double_eq(vaults_say(clients[0], "unheld"), 0);
-    reload(server);
+    server_reload(server);
     all_alive(clients, 40);
 }
 END_TEST
 
 START_TEST(a_reload_to_workers_that_could_not_have_all_does_not_begin)
 {
-    struct server *server = serve("worker_processes 2;");
+    struct server *server = serve_many("worker_processes 2;");
     int clients[CLIENTS];
 
     connect_all(server, clients, CLIENTS);
@@ -235,22 +229,22 @@ START_TEST(a_reload_to_workers_that_could_not_have_all_does_not_begin)
     for (int i = 40; i < CLIENTS; i++)
         close(clients[i]);
     wait_until(vaults_say(clients[0], "held") == 40, "the vaults hold what is closed");
-    reload(server);
+    server_reload(server);
     all_alive(clients, 40);
 }
 END_TEST
 
 START_TEST(fewer_workers_take_over_all_that_they_have_room_for)
 {
-    struct server *server = serve("worker_processes 4; worker_connections 36;");
+    struct server *server = serve_many("worker_processes 4; worker_connections 36;");
     int clients[140];
 
     connect_all(server, clients, 140);
     conf(server, "worker_processes 2; worker_connections 36;");
-    reload(server);
+    server_reload(server);
     all_alive(clients, 140);
     conf(server, "worker_processes 3; worker_connections 36;");
-    reload(server);
+    server_reload(server);
     all_alive(clients, 140);
     kill_workers(clients[0]);
     all_alive(clients, 140);
@@ -259,18 +253,18 @@ END_TEST
 
 START_TEST(fewer_connections_than_are_open_are_a_limit_for_new_ones_only)
 {
-    struct server *server = serve("worker_processes 2;");
+    struct server *server = serve_many("worker_processes 2;");
     int clients[100];
 
     connect_all(server, clients, 100);
     conf(server, "worker_processes 2; worker_connections 10;");
-    reload(server);
+    server_reload(server);
     all_alive(clients, 100);
-    reload(server);
+    server_reload(server);
     all_alive(clients, 100);
     int late = client_connect(server);
     client_send_frame(late, "{\"in\":\"ping\",\"params\":\"late\"}");
-    reload(server);
+    server_reload(server);
     all_alive(clients, 100);
     ck_assert(client_is_silent(late));
     for (int i = 1; i < 100; i++)
@@ -281,18 +275,18 @@ END_TEST
 
 START_TEST(vaults_come_and_go_by_reload)
 {
-    struct server *server = serve("worker_processes 2; vault_processes 1;");
+    struct server *server = serve_many("worker_processes 2; vault_processes 1;");
     int clients[CLIENTS];
 
     connect_all(server, clients, 20);
     ck_assert_int_eq(vault_of(server, 1), 0);
     conf(server, "worker_processes 2; vault_processes 3;");
-    reload(server);
+    server_reload(server);
     connect_all(server, clients + 20, CLIENTS - 20);
     wait_until(vaults_say(clients[0], "held") == CLIENTS, "the vaults do not hold all");
     ck_assert_int_ne(vault_of(server, 2), 0);
     conf(server, "worker_processes 2; vault_processes 1;");
-    reload(server);
+    server_reload(server);
     all_alive(clients, CLIENTS);
     wait_until(vault_of(server, 2) == 0, "a vault that is empty and not needed stays");
     ck_assert_int_ne(vault_of(server, 1), 0); /* it has connections still */
@@ -304,7 +298,7 @@ START_TEST(vaults_come_and_go_by_reload)
     ck_assert(!server_logged(server, "the vault ended"));
     client_expect_alive(clients[0]);
     conf(server, "worker_processes 2; vault_processes 3;");
-    reload(server);
+    server_reload(server);
     wait_until(vault_of(server, 1) != 0 && vault_of(server, 2) != 0, "there are no other vaults");
     client_expect_alive(clients[0]);
 }
@@ -333,7 +327,7 @@ START_TEST(an_arena_that_is_too_small_for_what_is_taken_over_is_larger_for_once)
     client_expect_alive(client_connect(server));
     server_write(server, "conf/pillion.conf", text, "1m", server->port);
     for (int round = 0; round < 2; round++)
-        reload(server);
+        server_reload(server);
     for (int i = 0; i < 60; i++)
         client_exchange(clients[i], frame.data + frame.size - 1, 1, 0, reply.data, reply.size);
     ck_assert(!server_logged(server, "no room for it"));

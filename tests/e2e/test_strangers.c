@@ -10,15 +10,6 @@
 
 #define MANY 60
 
-static struct server *serve_ping(const char *server_text)
-{
-    struct server *server = server_new();
-
-    server_conf(server, "", keep_printf("method ping; %s", server_text));
-    server_start(server);
-    return server;
-}
-
 /* All that the server sends until it closes in order. */
 static char *receive_all(int client)
 {
@@ -59,7 +50,7 @@ static char *tell(const struct server *server, const void *bytes, size_t size)
 START_TEST(who_speaks_something_else_is_told_what_is_spoken_here)
 {
     static const char spoken[] = "frame is a length (4 bytes, little-endian)";
-    struct server *server = serve_ping("");
+    struct server *server = server_serve("", "method ping;");
     char *answer = tell(server, "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", 35);
 
     ck_assert_int_eq(strncmp(answer, "HTTP/1.1 400 Bad Request\r\n", 26), 0);
@@ -83,7 +74,7 @@ END_TEST
 START_TEST(a_hello_of_tls_that_comes_byte_by_byte_is_refused)
 {
     static const char hello[] = "\x16\x03\x01\0\xf1\1\0\0\xed\3\3";
-    struct server *server = serve_ping("max_frame 128m;");
+    struct server *server = server_serve("", "method ping; max_frame 128m;");
     int client = client_connect(server);
 
     for (size_t i = 0; i < 6; i++) {
@@ -97,7 +88,7 @@ END_TEST
 
 START_TEST(a_length_the_wrong_way_round_is_told_in_a_frame)
 {
-    struct server *server = serve_ping("");
+    struct server *server = server_serve("", "method ping;");
     int client = client_connect(server);
 
     client_send(client, "\0\0\0\x0f{\"in\": \"ping\" }", 19);
@@ -109,7 +100,7 @@ END_TEST
 /* Who has spoken the protocol before speaks it still, and understands a reply. */
 START_TEST(text_after_a_frame_is_a_frame_too_large)
 {
-    struct server *server = serve_ping("");
+    struct server *server = server_serve("", "method ping;");
     int client = client_connect(server);
 
     client_send_frame(client, "{\"in\":\"ping\"}");
@@ -122,7 +113,7 @@ END_TEST
 
 START_TEST(the_log_tells_of_strangers_and_is_not_filled_by_them)
 {
-    struct server *server = serve_ping("");
+    struct server *server = server_serve("", "method ping;");
     int lines = 0;
 
     for (int i = 0; i < MANY; i++)

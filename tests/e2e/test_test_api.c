@@ -6,15 +6,6 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-/* Where load_module finds a module, shipped or made for the tests. */
-static const char *module(const char *name)
-{
-    const char *build = getenv("PILLION_BUILD");
-    const char *own = keep_printf("%s/modules/%s.so", build, name);
-
-    return access(own, R_OK) == 0 ? own : keep_printf("%s/tests/modules/%s.so", build, name);
-}
-
 static void start(const char *main_text, const char *server_text)
 {
     ck_assert_pstr_eq(pillion_test_start(main_text, server_text), NULL);
@@ -22,7 +13,7 @@ static void start(const char *main_text, const char *server_text)
 
 static const char *load(const char *name, const char *block)
 {
-    return keep_printf("load_module %s { %s }", module(name), block);
+    return keep_printf("load_module %s { %s }", module_path(name), block);
 }
 
 START_TEST(methods_are_called)

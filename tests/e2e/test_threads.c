@@ -8,13 +8,12 @@
 #include <unistd.h>
 
 /* One worker, so that all connections are in the same one. */
-static struct server *serve(const char *main_text, const char *server_text)
+static struct server *serve_threads(const char *main_text, const char *server_text)
 {
-    struct server *server = server_new();
+    struct server *server =
+        server_serve_alone(main_text, keep_printf("method ping; %s", server_text));
 
-    server_conf(server, main_text, keep_printf("method ping; %s", server_text));
     server->reports_allowed = true; /* some methods end their worker */
-    server_start_with(server, (const char *const[]){"-g", "worker_processes 1;", NULL});
     return server;
 }
 
@@ -26,11 +25,6 @@ static void ask(int client, const char *method, const char *where, const char *w
                       keep_printf("{\"in\":\"%s\",\"params\":{\"where\":\"%s\",\"what\":\"%s\","
                                   "\"ms\":%d}}",
                                   method, where, what, ms));
-}
-
-static double stat_of(const struct server *server, const char *name)
-{
-    return cJSON_GetNumberValue(cJSON_GetObjectItem(server_stats(server), name));
 }
 
 static double connection_stat(const struct server *server, const char *name)
@@ -73,7 +67,7 @@ START_TEST(a_crash_is_its_own_methods_wherever_it_happens)
     for (int i = 0; i < ROWS; i++)
         methods = keep_printf("%s method m%d { handler threads.%s; filter after; }", methods, i,
                               i % 2 == 0 ? "harm" : "again");
-    struct server *server = serve(THREADS "quarantine_crashes 1;", methods);
+    struct server *server = serve_threads(THREADS "quarantine_crashes 1;", methods);
     int client = client_connect(server), idle = client_connect(server);
     client_expect_alive(idle);
     for (int i = 0; i < ROWS; i++) {
@@ -88,7 +82,7 @@ START_TEST(a_crash_is_its_own_methods_wherever_it_happens)
         client_expect_error(client, "method_quarantined");
     }
     client_expect_alive(idle);
-    ck_assert_double_eq(stat_of(server, "crashes"), ROWS);
+    ck_assert_double_eq(server_stat(server, "crashes"), ROWS);
     ck_assert_double_eq(connection_stat(server, "retried"), 0); /* not the idempotent ones either */
     ck_assert(!is_quarantined(server, "bystander"));
     ck_assert_ptr_null(strstr(server_log(server), "no method running"));
@@ -98,8 +92,8 @@ END_TEST
 START_TEST(what_the_loop_runs_meanwhile_is_not_to_blame)
 {
     struct server *server =
-        serve(THREADS "quarantine_crashes 2; handler_timeout 30s;",
-              "method harm; method again; method slow { handler threads.harm; }");
+        serve_threads(THREADS "quarantine_crashes 2; handler_timeout 30s;",
+                      "method harm; method again; method slow { handler threads.harm; }");
     int client = client_connect(server), other = client_connect(server),
         third = client_connect(server);
 
@@ -132,7 +126,7 @@ START_TEST(a_hang_is_a_timeout_and_has_a_name)
         {"posted", "a posted call of module threads"},
     };
     struct server *server =
-        serve(THREADS "handler_timeout 1s; quarantine_crashes off;", "method again;");
+        serve_threads(THREADS "handler_timeout 1s; quarantine_crashes off;", "method again;");
     int client = client_connect(server), idle = client_connect(server);
 
     for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
@@ -148,7 +142,8 @@ END_TEST
 
 START_TEST(what_no_method_has_set_is_its_modules)
 {
-    struct server *server = serve("load_module modules/threads.so { early on; }", "method harm;");
+    struct server *server =
+        serve_threads("load_module modules/threads.so { early on; }", "method harm;");
     int client = client_connect(server);
 
     server_wait_log(server, "died while it ran a timer of module threads: SIGABRT");
@@ -159,7 +154,8 @@ END_TEST
 
 START_TEST(a_signal_from_outside_is_nobodys_fault)
 {
-    struct server *server = serve(THREADS "quarantine_crashes 1;", "method harm; method again;");
+    struct server *server =
+        serve_threads(THREADS "quarantine_crashes 1;", "method harm; method again;");
     int client = client_connect(server), other = client_connect(server);
     pid_t pids[4];
 
@@ -189,7 +185,7 @@ static double pool_stat(const struct server *server, const char *name)
 
 START_TEST(threads_that_are_stuck_are_told_of_and_left_behind)
 {
-    struct server *server = serve(
+    struct server *server = serve_threads(
         THREADS "pool_threads 4; defer_timeout 300ms; handler_timeout 1s; quarantine_crashes 2;",
         "method rpc.health; method harm; method works { handler threads.harm; }");
     int client = client_connect(server), idle = client_connect(server),
@@ -224,8 +220,8 @@ START_TEST(threads_that_are_stuck_are_told_of_and_left_behind)
         expect_part(client_receive(client, NULL), "\"out\":\"done\"");
     }
     client_expect_alive(idle);
-    ck_assert_double_eq(stat_of(server, "hangs"), 2);
-    ck_assert_double_eq(stat_of(server, "crashes"), 0);
+    ck_assert_double_eq(server_stat(server, "hangs"), 2);
+    ck_assert_double_eq(server_stat(server, "crashes"), 0);
     wait_until(!process_lives(before[0]), "the former worker does not end");
 }
 END_TEST
@@ -233,8 +229,8 @@ END_TEST
 START_TEST(work_that_ends_after_all_frees_its_thread)
 {
     struct server *server =
-        serve(THREADS "pool_threads 4; defer_timeout 100ms; handler_timeout 200ms;",
-              "method harm { timeout 300ms; }");
+        serve_threads(THREADS "pool_threads 4; defer_timeout 100ms; handler_timeout 200ms;",
+                      "method harm { timeout 300ms; }");
     int client = client_connect(server);
 
     ask(client, "harm", "work", "", 2000);
@@ -267,8 +263,8 @@ static void ask_with_id(int client, const char *method, const char *what, int ms
 
 START_TEST(what_waits_for_a_thread_is_run_by_the_next_worker)
 {
-    struct server *server =
-        serve(THREADS "pool_threads 2; quarantine_crashes off;", "method harm; max_inflight 64;");
+    struct server *server = serve_threads(THREADS "pool_threads 2; quarantine_crashes off;",
+                                          "method harm; max_inflight 64;");
     int acting = client_connect(server), waiting = client_connect(server),
         other = client_connect(server);
     pid_t pids[4];
@@ -299,8 +295,8 @@ END_TEST
 /* Of those that waited, some have been begun by now. */
 START_TEST(what_a_thread_has_begun_is_not_run_again)
 {
-    struct server *server =
-        serve(THREADS "pool_threads 1; quarantine_crashes off;", "method harm; max_inflight 64;");
+    struct server *server = serve_threads(THREADS "pool_threads 1; quarantine_crashes off;",
+                                          "method harm; max_inflight 64;");
     int client = client_connect(server), other = client_connect(server);
 
     ask_with_id(client, "harm", "", 300, 0);
@@ -324,8 +320,8 @@ END_TEST
 START_TEST(a_stuck_pool_leaves_what_waits_to_the_next_worker)
 {
     struct server *server =
-        serve(THREADS "pool_threads 1; handler_timeout 500ms; drain_timeout 20s;",
-              "method harm; method works { handler threads.harm; }");
+        serve_threads(THREADS "pool_threads 1; handler_timeout 500ms; drain_timeout 20s;",
+                      "method harm; method works { handler threads.harm; }");
     int client = client_connect(server), waiting = client_connect(server);
 
     ask(client, "harm", "work", "hang", 300);
@@ -339,7 +335,7 @@ END_TEST
 START_TEST(what_waits_for_a_connection_is_run_by_the_next_worker)
 {
     struct server *server =
-        serve(THREADS "quarantine_crashes off;", "method harm; method waiting;");
+        serve_threads(THREADS "quarantine_crashes off;", "method harm; method waiting;");
     int waiting = client_connect(server), sent = client_connect(server),
         other = client_connect(server);
 

@@ -5,17 +5,9 @@
 #include <string.h>
 #include <unistd.h>
 
-static const char *module(const char *name)
-{
-    const char *build = getenv("PILLION_BUILD");
-    const char *own = keep_printf("%s/modules/%s.so", build, name);
-
-    return access(own, R_OK) == 0 ? own : keep_printf("%s/tests/modules/%s.so", build, name);
-}
-
 static void gives(const char *file, const char *method, const char *params, const char *result)
 {
-    struct run run = pillion("try", module(file), method, params);
+    struct run run = pillion("try", module_path(file), method, params);
 
     expect_status(&run, 0);
     ck_assert_str_eq(run.out, keep_printf("%s\n", result));
@@ -27,7 +19,7 @@ START_TEST(results_are_printed_as_they_are)
     gives("hello", "greet", "{\"name\": \"Ada\"}", "\"Hello, Ada!\"");
     gives("later", "ticks", "null", "0");
     struct run run = run_command(
-        (const char *const[]){pillion_binary(), "try", module("ping"), "ping", "-", NULL},
+        (const char *const[]){pillion_binary(), "try", module_path("ping"), "ping", "-", NULL},
         "{\"from\": \"stdin\"}", PATIENCE_MS);
     expect_status(&run, 0);
     ck_assert_str_eq(run.out, "{\"from\": \"stdin\"}\n");
@@ -42,10 +34,10 @@ START_TEST(what_waits_is_waited_for)
     gives("later", "post", "null", "null");
     gives("later", "at_once", "null", "null");
     gives("later", "thrice", "{}", "{}");
-    struct run run = pillion("try", module("later"), "wait", "{\"ms\":5000,\"timeout\":20}");
+    struct run run = pillion("try", module_path("later"), "wait", "{\"ms\":5000,\"timeout\":20}");
     expect_status(&run, 1);
     expect_part(run.err, "timeout: \"wait\" did not answer within 20 ms");
-    run = pillion("try", "--wait", "50", module("later"), "ticks");
+    run = pillion("try", "--wait", "50", module_path("later"), "ticks");
     expect_status(&run, 0);
     ck_assert_int_ge(atoi(run.out), 1); /* however late the timers are, and 0 without --wait */
 }
@@ -63,7 +55,7 @@ START_TEST(what_hangs_is_ended)
 
     for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
         struct run run =
-            pillion("try", "--timeout", "100ms", module(cases[i].file), cases[i].method, "{}");
+            pillion("try", "--timeout", "100ms", module_path(cases[i].file), cases[i].method, "{}");
         expect_status(&run, 1);
         ck_assert_str_eq(run.out, "");
         expect_part(run.err, cases[i].says);
@@ -71,41 +63,41 @@ START_TEST(what_hangs_is_ended)
     }
     /* --wait comes on top, and the end of the process does not count. */
     struct run run =
-        pillion("try", "--timeout", "2s", "--wait", "2200", module("slow_exit"), "ping");
+        pillion("try", "--timeout", "2s", "--wait", "2200", module_path("slow_exit"), "ping");
     expect_status(&run, 0);
-    run = pillion("try", "--timeout", "0", module("ping"), "ping");
+    run = pillion("try", "--timeout", "0", module_path("ping"), "ping");
     expect_status(&run, 0);
 }
 END_TEST
 
 START_TEST(mistakes_of_the_module_are_told)
 {
-    struct run run = pillion("try", module("hello"), "greet", "5");
+    struct run run = pillion("try", module_path("hello"), "greet", "5");
     expect_status(&run, 1);
     expect_part(run.err, "invalid_params: ");
-    run = pillion("try", module("later"), "twice");
+    run = pillion("try", module_path("later"), "twice");
     expect_status(&run, 0);
     expect_part(run.err, "\"twice\" resumed a request twice");
-    run = pillion("try", module("later"), "forgets");
+    run = pillion("try", module_path("later"), "forgets");
     expect_status(&run, 1);
     expect_part(run.err, "\"forgets\" resumed a request and did not answer it");
-    run = pillion("try", module("later"), "crash_now");
+    run = pillion("try", module_path("later"), "crash_now");
     ck_assert_int_ge(run.status, 128);
-    run = pillion("try", module("check_fails"), "x");
+    run = pillion("try", module_path("check_fails"), "x");
     expect_status(&run, 64);
 }
 END_TEST
 
 START_TEST(directives_are_given_and_checked)
 {
-    struct run run = pillion("try", "--module", "greeting Moin;", module("hello"), "greet",
+    struct run run = pillion("try", "--module", "greeting Moin;", module_path("hello"), "greet",
                              "{\"name\":\"Ada\"}");
     expect_status(&run, 0);
     ck_assert_str_eq(run.out, "\"Moin, Ada!\"\n");
-    run = pillion("try", "--module", "greting Moin;", module("hello"), "greet", "1");
+    run = pillion("try", "--module", "greting Moin;", module_path("hello"), "greet", "1");
     expect_status(&run, 64);
     expect_part(run.err, "did you mean \"greeting\"?");
-    run = pillion("try", "--method", "nothing on;", module("ping"), "ping");
+    run = pillion("try", "--method", "nothing on;", module_path("ping"), "ping");
     expect_status(&run, 64);
     expect_part(run.err, "unknown directive \"nothing\"");
 }
@@ -133,7 +125,7 @@ START_TEST(wrong_command_lines_are_explained)
         expect_status(&run, 64);
         expect_part(run.err, cases[i].message);
     }
-    struct run run = pillion("try", module("ping"), "pnig");
+    struct run run = pillion("try", module_path("ping"), "pnig");
     expect_status(&run, 64);
     expect_part(run.err, "did you mean \"ping\"?");
 }
@@ -142,21 +134,21 @@ END_TEST
 START_TEST(filters_of_other_modules_can_be_tried)
 {
     const char *filter = "filter auth { token secret; }";
-    struct run run =
-        pillion("try", "--with", module("auth"), "--method", filter, module("ping"), "ping", "[1]");
+    struct run run = pillion("try", "--with", module_path("auth"), "--method", filter,
+                             module_path("ping"), "ping", "[1]");
     expect_status(&run, 1);
     expect_part(run.err, "unauthorized: ");
-    run = pillion("try", "--with", module("limit"), "--main", "zone z 64k;", "--method",
-                  "filter limit { zone z; rate 1/h; }", module("ping"), "ping", "[1]");
+    run = pillion("try", "--with", module_path("limit"), "--main", "zone z 64k;", "--method",
+                  "filter limit { zone z; rate 1/h; }", module_path("ping"), "ping", "[1]");
     expect_status(&run, 0);
     expect_part(run.out, "[1]");
-    run = pillion("try", "--with", module("auth"), "--method", filter, "--members",
-                  "{\"token\": \"secret\"}", module("ping"), "ping", "[1]");
+    run = pillion("try", "--with", module_path("auth"), "--method", filter, "--members",
+                  "{\"token\": \"secret\"}", module_path("ping"), "ping", "[1]");
     expect_status(&run, 0);
     ck_assert_str_eq(run.out, "[1]\n");
     static const char *const wrong[] = {"{}", "[1]", "{\"a\":}", "\"token\"", ""};
     for (size_t i = 0; i < sizeof(wrong) / sizeof(*wrong); i++) {
-        run = pillion("try", "--members", wrong[i], module("ping"), "ping");
+        run = pillion("try", "--members", wrong[i], module_path("ping"), "ping");
         expect_status(&run, 64);
         expect_part(run.err, "--members takes a JSON object with members");
     }

@@ -25,7 +25,8 @@ static void put_binary(const struct server *server, const char *from)
     chmod(own_binary(server), 0755);
 }
 
-static void serve_with(struct server *server, const char *main_text, const char *server_text)
+static void serve_upgradable_with(struct server *server, const char *main_text,
+                                  const char *server_text)
 {
     server_conf(server, main_text, keep_printf("method ping; %s", server_text));
     mkdir(server_path(server, "binary"), 0755);
@@ -34,11 +35,11 @@ static void serve_with(struct server *server, const char *main_text, const char 
     server_start(server);
 }
 
-static struct server *serve(void)
+static struct server *serve_upgradable(void)
 {
     struct server *server = server_new();
 
-    serve_with(server, "", "");
+    serve_upgradable_with(server, "", "");
     return server;
 }
 
@@ -79,7 +80,7 @@ static void upgrade(const struct server *server)
 
 START_TEST(an_upgrade_keeps_every_connection_and_the_pid)
 {
-    struct server *server = serve();
+    struct server *server = serve_upgradable();
     int clients[CLIENTS];
 
     connect_all(server, clients);
@@ -93,7 +94,7 @@ END_TEST
 START_TEST(records_of_another_arena_layout_are_imported)
 {
     const char *build = keep_printf("%s", getenv("PILLION_BUILD"));
-    struct server *server = serve();
+    struct server *server = serve_upgradable();
     int clients[CLIENTS];
 
     connect_all(server, clients);
@@ -117,7 +118,7 @@ END_TEST
 START_TEST(a_binary_that_fails_is_not_put_to_use)
 {
     static const char script[] = "#!/bin/sh\necho 'cannot do it' >&2\nexit 7\n";
-    struct server *server = serve();
+    struct server *server = serve_upgradable();
     int clients[CLIENTS];
 
     connect_all(server, clients);
@@ -136,7 +137,7 @@ START_TEST(what_is_no_pillion_is_not_put_to_use)
 {
     static const char script[] = "#!/bin/sh\necho 'all is well'\nexit 0\n";
     const char *build = keep_printf("%s", getenv("PILLION_BUILD"));
-    struct server *server = serve();
+    struct server *server = serve_upgradable();
     int clients[CLIENTS];
 
     connect_all(server, clients);
@@ -189,11 +190,11 @@ START_TEST(who_asked_for_something_else_is_answered)
     int asking[3];
 
     chmod(server_path(server, "run"), 0777);
-    serve_with(server,
-               keep_printf("handler_timeout 1m; drain_timeout 1m;\n"
-                           "load_module modules/check_waits.so { handler_gate %s; }\n",
-                           gate),
-               "method wait_for_gate;");
+    serve_upgradable_with(server,
+                          keep_printf("handler_timeout 1m; drain_timeout 1m;\n"
+                                      "load_module modules/check_waits.so { handler_gate %s; }\n",
+                                      gate),
+                          "method wait_for_gate;");
     client_send_frame(client_connect(server), "{\"in\":\"wait_for_gate\"}");
     wait_until(access(keep_printf("%s.waiting", gate), F_OK) == 0, "no worker is in the handler");
     for (int i = 0; i < 3; i++)
@@ -215,7 +216,7 @@ END_TEST
 
 START_TEST(after_an_upgrade_everything_works_as_before)
 {
-    struct server *server = serve();
+    struct server *server = serve_upgradable();
     int clients[CLIENTS];
     pid_t workers[8];
 

@@ -36,15 +36,6 @@ static const struct {
 
 #define CORPUS_COUNT (sizeof(corpus) / sizeof(*corpus))
 
-static struct server *serve_ping(const char *server_text)
-{
-    struct server *server = server_new();
-
-    server_conf(server, "", keep_printf("method ping; %s", server_text));
-    server_start(server);
-    return server;
-}
-
 static const char *request_error(int client, const char *body, const char *code)
 {
     client_send_frame(client, body);
@@ -55,7 +46,7 @@ static const char *request_error(int client, const char *body, const char *code)
 
 START_TEST(every_frame_of_the_corpus_may_be_split_at_every_byte)
 {
-    struct server *server = serve_ping("");
+    struct server *server = server_serve("", "method ping;");
     int client = client_connect(server);
 
     for (size_t i = 0; i < CORPUS_COUNT; i++) {
@@ -73,7 +64,7 @@ END_TEST
 
 START_TEST(frames_may_come_byte_by_byte)
 {
-    struct server *server = serve_ping("");
+    struct server *server = server_serve("", "method ping;");
     int client = client_connect(server);
     struct buffer out = {0}, in = {0};
 
@@ -89,7 +80,7 @@ END_TEST
 
 START_TEST(one_to_a_thousand_frames_may_be_pipelined)
 {
-    struct server *server = serve_ping("");
+    struct server *server = server_serve("", "method ping;");
     int client = client_connect(server);
 
     for (int count = 1; count <= 1000; count += count < 64 ? 1 : 52) {
@@ -108,7 +99,7 @@ END_TEST
 START_TEST(pipelined_frames_of_all_sizes_may_be_cut_anywhere)
 {
     static const size_t pieces[] = {0, 1, 3, 4, 5, 31, 1000, 4095, 4096, 4097, 70001};
-    struct server *server = serve_ping("");
+    struct server *server = server_serve("", "method ping;");
     int client = client_connect(server);
     char *pad = keep(malloc(70001));
 
@@ -131,7 +122,7 @@ END_TEST
 
 START_TEST(a_frame_of_length_zero_is_answered_and_the_connection_lives)
 {
-    struct server *server = serve_ping("");
+    struct server *server = server_serve("", "method ping;");
     int client = client_connect(server);
 
     for (int i = 0; i < 3; i++) {
@@ -144,7 +135,7 @@ END_TEST
 
 START_TEST(a_frame_of_one_byte_is_answered_and_the_connection_lives)
 {
-    struct server *server = serve_ping("");
+    struct server *server = server_serve("", "method ping;");
     int client = client_connect(server);
 
     for (int byte = 0; byte < 256; byte++) {
@@ -169,7 +160,7 @@ static char *ping_of_size(size_t size)
 
 START_TEST(a_frame_of_max_frame_bytes_is_answered)
 {
-    struct server *server = serve_ping("max_frame 4k;");
+    struct server *server = server_serve("", "method ping; max_frame 4k;");
     int client = client_connect(server);
 
     for (size_t size = SMALL_MAX - 3; size <= SMALL_MAX; size++) {
@@ -184,7 +175,7 @@ END_TEST
 
 START_TEST(a_frame_of_one_mebibyte_is_answered_by_default)
 {
-    struct server *server = serve_ping("");
+    struct server *server = server_serve("", "method ping;");
     int client = client_connect(server);
     char *request = ping_of_size(1 << 20);
     struct buffer out = {0}, in = {0};
@@ -204,7 +195,7 @@ END_TEST
 START_TEST(longer_frames_are_refused_after_what_came_before_was_answered)
 {
     static const uint32_t lengths[] = {SMALL_MAX + 1, 1u << 20, 1u << 31, UINT32_MAX};
-    struct server *server = serve_ping("max_frame 4k;");
+    struct server *server = server_serve("", "method ping; max_frame 4k;");
 
     for (size_t i = 0; i < sizeof(lengths) / sizeof(*lengths); i++) {
         int client = client_connect(server);
@@ -222,7 +213,7 @@ END_TEST
 
 START_TEST(the_refusal_is_not_lost_on_a_client_that_keeps_sending)
 {
-    struct server *server = serve_ping("max_frame 4k;");
+    struct server *server = server_serve("", "method ping; max_frame 4k;");
     char *garbage = keep(calloc(1, 1 << 20));
 
     for (int i = 0; i < 20; i++) {
@@ -240,7 +231,7 @@ END_TEST
 
 START_TEST(a_client_that_has_shut_its_sending_side_gets_its_replies_and_then_the_end)
 {
-    struct server *server = serve_ping("");
+    struct server *server = server_serve("", "method ping;");
     int client = client_connect(server);
 
     for (int i = 0; i < 3; i++)
@@ -254,7 +245,7 @@ END_TEST
 
 START_TEST(a_client_that_leaves_within_a_frame_disturbs_nobody)
 {
-    struct server *server = serve_ping("");
+    struct server *server = server_serve("", "method ping;");
     int witness = client_connect(server);
     struct linger reset = {.l_onoff = 1, .l_linger = 0};
     struct buffer frame = {0};
@@ -304,7 +295,7 @@ START_TEST(what_is_not_json_is_a_parse_error_and_the_connection_lives)
         PING("[1 2]"),
         "\xef\xbb\xbf{\"in\":\"ping\"}",
     };
-    struct server *server = serve_ping("");
+    struct server *server = server_serve("", "method ping;");
     int client = client_connect(server);
 
     for (size_t i = 0; i < sizeof(bodies) / sizeof(*bodies); i++)
@@ -331,7 +322,7 @@ START_TEST(what_is_no_request_is_an_invalid_request_and_the_connection_lives)
         "{\"in\":\"ping\\u0000\"}",
         "{\"in\":\"\\udc00\"}",
     };
-    struct server *server = serve_ping("");
+    struct server *server = server_serve("", "method ping;");
     int client = client_connect(server);
 
     for (size_t i = 0; i < sizeof(bodies) / sizeof(*bodies); i++)
@@ -342,7 +333,7 @@ END_TEST
 
 START_TEST(a_method_that_is_not_enabled_is_method_not_found)
 {
-    struct server *server = serve_ping("");
+    struct server *server = server_serve("", "method ping;");
     int client = client_connect(server);
 
     expect_part(request_error(client, "{\"in\":\"no.such\"}", "method_not_found"), "no.such");
@@ -356,7 +347,7 @@ END_TEST
 
 START_TEST(error_replies_carry_the_id_where_it_can_be_read)
 {
-    struct server *server = serve_ping("");
+    struct server *server = server_serve("", "method ping;");
     int client = client_connect(server);
 
     client_send_frame(client, "{\"in\":\"no.such\",\"id\":\"a\\/b\"}");
@@ -372,7 +363,7 @@ END_TEST
 
 START_TEST(errors_keep_their_place_among_pipelined_replies)
 {
-    struct server *server = serve_ping("");
+    struct server *server = server_serve("", "method ping;");
     int client = client_connect(server);
     struct buffer out = {0};
 
@@ -391,7 +382,7 @@ END_TEST
 
 START_TEST(the_longest_method_name_is_taken_and_one_byte_more_is_not)
 {
-    struct server *server = serve_ping("");
+    struct server *server = server_serve("", "method ping;");
     int client = client_connect(server);
     char name[257];
 
@@ -420,7 +411,7 @@ static char *nested(int depth)
 
 START_TEST(json_depth_and_values_are_limited_by_default_and_by_directive)
 {
-    struct server *server = serve_ping("");
+    struct server *server = server_serve("", "method ping;");
     int client = client_connect(server);
 
     /* The request itself is one level. */
@@ -428,7 +419,7 @@ START_TEST(json_depth_and_values_are_limited_by_default_and_by_directive)
     client_expect(client, keep_printf(PONG("%s"), nested(63)));
     request_error(client, keep_printf(PING("%s"), nested(64)), "parse_error");
 
-    struct server *strict = serve_ping("json_max_depth 3; json_max_values 6;");
+    struct server *strict = server_serve("", "method ping; json_max_depth 3; json_max_values 6;");
     client = client_connect(strict);
     client_send_frame(client, PING("[[1]]"));
     client_expect(client, PONG("[[1]]"));
@@ -460,19 +451,9 @@ static long server_memory(const struct server *server)
     return total;
 }
 
-static long stat_of(const struct server *server, const char *name)
-{
-    const cJSON *connections = cJSON_GetObjectItem(server_stats(server), "connections");
-    const cJSON *value = cJSON_GetObjectItem(connections, name);
-
-    if (!cJSON_IsNumber(value))
-        fail_test("rpc.stats has no connections.%s", name);
-    return (long)value->valuedouble;
-}
-
 START_TEST(clients_that_announce_large_frames_cost_only_what_they_send)
 {
-    struct server *server = serve_ping("max_frame 128m;");
+    struct server *server = server_serve("", "method ping; max_frame 128m;");
     int *clients = keep(malloc(MANY_CONNECTIONS * sizeof(*clients)));
 
     client_expect_alive(client_connect(server));
@@ -481,15 +462,18 @@ START_TEST(clients_that_announce_large_frames_cost_only_what_they_send)
         clients[i] = client_connect(server);
         client_announce(clients[i], 128u << 20);
     }
-    wait_until(stat_of(server, "open") >= MANY_CONNECTIONS + 2, "not all were accepted");
-    wait_until(stat_of(server, "bytes_in") >= MANY_CONNECTIONS * 4, "not all was read");
+    wait_until(server_stat(server, "connections.open") >= MANY_CONNECTIONS + 2,
+               "not all were accepted");
+    wait_until(server_stat(server, "connections.bytes_in") >= MANY_CONNECTIONS * 4,
+               "not all was read");
     long each = (server_memory(server) - before) / MANY_CONNECTIONS;
     ck_assert_int_le(each, 16);
     /* Nor does a part of what was announced. */
     char *part = keep(calloc(1, 3000));
     for (int i = 0; i < MANY_CONNECTIONS; i++)
         client_send(clients[i], part, 3000);
-    wait_until(stat_of(server, "bytes_in") >= MANY_CONNECTIONS * 3004, "not all was read");
+    wait_until(server_stat(server, "connections.bytes_in") >= MANY_CONNECTIONS * 3004,
+               "not all was read");
     each = (server_memory(server) - before) / MANY_CONNECTIONS;
     ck_assert_int_le(each, 16);
     client_expect_alive(client_connect(server));
@@ -498,7 +482,7 @@ END_TEST
 
 START_TEST(a_client_that_does_not_read_is_paused_and_loses_nothing)
 {
-    struct server *server = serve_ping("max_output 64k;");
+    struct server *server = server_serve("", "method ping; max_output 64k;");
     int slow = client_connect(server), witness = client_connect(server);
     struct buffer out = {0}, in = {0};
     char *pad = keep(malloc(8001));
@@ -514,7 +498,7 @@ START_TEST(a_client_that_does_not_read_is_paused_and_loses_nothing)
     long before = server_memory(server);
     int64_t deadline = deadline_in(PATIENCE_MS);
     /* It sends for as long as the server takes anything, and reads nothing. */
-    while (stat_of(server, "paused_output") == 0) {
+    while (server_stat(server, "connections.paused_output") == 0) {
         ssize_t more = send(slow, out.data + sent, out.size - sent, MSG_NOSIGNAL);
         sent += more > 0 ? (size_t)more : 0;
         if (deadline_over(deadline) || sent == out.size)
@@ -531,7 +515,7 @@ END_TEST
 
 START_TEST(a_thousand_connections_are_served_at_once)
 {
-    struct server *server = serve_ping("");
+    struct server *server = server_serve("", "method ping;");
     int *clients = keep(malloc(MANY_CONNECTIONS * sizeof(*clients)));
 
     for (int i = 0; i < MANY_CONNECTIONS; i++)

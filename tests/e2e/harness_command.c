@@ -1,0 +1,133 @@
+/* Commands that tests run, and what is expected of them. See harness.h. */
+#include "harness_private.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pty.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* Reads what is there. False at the end. */
+static bool drain(int fd, struct buffer *to)
+{
+    char piece[4096];
+    ssize_t size = read(fd, piece, sizeof(piece));
+
+    if (size > 0)
+        buffer_add(to, piece, (size_t)size);
+    return size > 0 || (size < 0 && errno == EINTR);
+}
+
+static int decode(int status)
+{
+    return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+struct run run_command(const char *const argv[], const char *input, int64_t ms)
+{
+    struct buffer texts[2] = {{0}, {0}};
+    int64_t deadline = deadline_in(ms);
+    int pipes[2][2], open_count = 2, status;
+    FILE *in = input == NULL ? NULL : tmpfile();
+
+    if (in != NULL) {
+        fputs(input, in);
+        rewind(in);
+    }
+    for (int i = 0; i < 2; i++) {
+        if (pipe2(pipes[i], O_CLOEXEC) < 0)
+            fail_test("cannot create a pipe: %s", strerror(errno));
+    }
+    fflush(NULL);
+    pid_t pid = fork();
+    if (pid < 0)
+        fail_test("cannot fork: %s", strerror(errno));
+    if (pid == 0) {
+        signal(SIGPIPE, SIG_DFL);
+        if (in == NULL)
+            open_as(STDIN_FILENO, "/dev/null", O_RDONLY);
+        else
+            dup2(fileno(in), STDIN_FILENO);
+        dup2(pipes[0][1], STDOUT_FILENO);
+        dup2(pipes[1][1], STDERR_FILENO);
+        execv(argv[0], (char *const *)(uintptr_t)argv);
+        _exit(127);
+    }
+    struct pollfd pollers[2] = {{.fd = pipes[0][0], .events = POLLIN},
+                                {.fd = pipes[1][0], .events = POLLIN}};
+    close(pipes[0][1]);
+    close(pipes[1][1]);
+    while (open_count > 0) {
+        int64_t left = deadline - now_ms();
+        if (left <= 0 || poll(pollers, 2, (int)left) == 0) {
+            kill(pid, SIGKILL);
+            waitpid(pid, &status, 0);
+            fail_test("%s %s did not end within %lld ms; it printed:\n%.*s%.*s", argv[0],
+                      argv[1] == NULL ? "" : argv[1], (long long)ms, (int)texts[0].size,
+                      texts[0].data, (int)texts[1].size, texts[1].data);
+        }
+        for (int i = 0; i < 2; i++) {
+            if (pollers[i].revents == 0 || drain(pollers[i].fd, &texts[i]))
+                continue;
+            close(pollers[i].fd);
+            pollers[i].fd = -1;
+            open_count--;
+        }
+    }
+    while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+        ;
+    if (in != NULL)
+        fclose(in);
+    buffer_add(&texts[0], "", 1);
+    buffer_add(&texts[1], "", 1);
+    return (struct run){decode(status), keep(texts[0].data), keep(texts[1].data)};
+}
+
+bool terminals_exist(void)
+{
+    int terminal, other;
+
+    if (openpty(&terminal, &other, NULL, NULL, NULL) < 0) {
+        fprintf(stderr, "left out: there are no pseudoterminals here: %s\n", strerror(errno));
+        return false;
+    }
+    close(terminal);
+    close(other);
+    return true;
+}
+
+struct run server_ask(const struct server *server, const char *verb)
+{
+    return pillion("-s", verb, "-p", server->prefix);
+}
+
+void server_reload(const struct server *server)
+{
+    struct run run = server_ask(server, "reload");
+
+    expect_status(&run, 0);
+    expect_part(run.out, "serves");
+}
+
+void expect_status(const struct run *run, int status)
+{
+    if (run->status != status)
+        fail_test("exit status %d, not %d; standard output:\n%s\nstandard error:\n%s", run->status,
+                  status, run->out, run->err);
+}
+
+void expect_part(const char *text, const char *part)
+{
+    if (strstr(text, part) == NULL)
+        fail_test("there is no \"%s\" in:\n%.3000s", part, text);
+}
+
+void expect_text(const char *text, const char *whole)
+{
+    if (strcmp(text, whole) != 0)
+        fail_test("this was printed:\n%s\nand not\n%s", text, whole);
+}
