@@ -39,14 +39,18 @@ static void require_envelope(struct bytes body, enum envelope_status status,
         require_value(envelope->id);
         require(strchr("{[tf", envelope->id.data[0]) == NULL);
     }
+    require(status != ENVELOPE_NOT_JSON || envelope->in.data == NULL);
+    if (envelope->in.data != NULL) {
+        require(envelope->in.size <= METHOD_NAME_MAX);
+        require(is_inside(envelope->in, body) ||
+                is_inside(envelope->in, (struct bytes){envelope->in_buffer, METHOD_NAME_MAX}));
+        require_text(envelope->in);
+    }
     if (status != ENVELOPE_OK) {
-        require(envelope->in.data == NULL && envelope->params.data == NULL);
+        require(envelope->params.data == NULL);
         return;
     }
-    require(envelope->in.size <= METHOD_NAME_MAX);
-    require(is_inside(envelope->in, body) ||
-            is_inside(envelope->in, (struct bytes){envelope->in_buffer, METHOD_NAME_MAX}));
-    require_text(envelope->in);
+    require(envelope->in.data != NULL);
     require_value(envelope->params);
     require(is_inside(envelope->params, body) || bytes_equal(envelope->params, BYTES("null")));
 }
