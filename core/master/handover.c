@@ -17,6 +17,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "master/blame.h"
+#include "master/generations.h"
 #include "master/keeper.h"
 #include "master/master.h"
 #include "master/workers.h"
@@ -26,7 +27,7 @@
 /* Which slots are to take a part. */
 static void plan(struct source *source)
 {
-    uint32_t slots = master.current->slots;
+    uint32_t slots = generation_current()->slots;
 
     source->whole = false;
     source->pending_count = 0;
@@ -46,7 +47,7 @@ static uint32_t worker_open(const struct worker *worker)
 
 uint32_t handover_expected(uint32_t slot)
 {
-    uint32_t slots = master.current->slots;
+    uint32_t slots = generation_current()->slots;
     uint64_t expected = 0;
 
     for (const struct source *s = master.sources; s != NULL; s = s->next) {
@@ -54,7 +55,8 @@ uint32_t handover_expected(uint32_t slot)
             expected += s->pending_count == 1 ? s->open : s->open / slots + 1;
     }
     for (const struct worker *w = master.workers; w != NULL; w = w->next) {
-        if (w->probe || !w->served || w->released || w->staying || w->generation == master.current)
+        if (w->probe || !w->served || w->released || w->staying ||
+            w->generation == generation_current())
             continue;
         if (w->slots != slots)
             expected += worker_open(w) / slots + 1;
@@ -71,7 +73,7 @@ static void expect_nothing(void)
         return;
     for (const struct worker *w = master.workers; w != NULL; w = w->next) {
         if (!w->probe && w->served && !w->released && !w->staying &&
-            w->generation != master.current)
+            w->generation != generation_current())
             return;
     }
     for (struct worker *w = master.workers; w != NULL; w = w->next) {
@@ -157,7 +159,7 @@ void handover_again(const struct worker *worker)
 /* A serving worker in another slot, or NULL. */
 static struct worker *other_worker(uint32_t slot)
 {
-    for (uint32_t other = 0; other < master.current->slots; other++) {
+    for (uint32_t other = 0; other < generation_current()->slots; other++) {
         struct worker *worker = other == slot ? NULL : worker_of_slot(other);
         if (worker != NULL)
             return worker;
@@ -173,7 +175,7 @@ void handover_redirect(uint32_t slot)
         return;
     for (struct source *s = master.sources; s != NULL; s = s->next) {
         /* Only whole sources: of one that was split, each slot's part is its own. */
-        if (s->slots != master.current->slots || !s->pending[slot])
+        if (s->slots != generation_current()->slots || !s->pending[slot])
             continue;
         s->pending[slot] = false;
         s->pending[other->slot] = true;
@@ -266,7 +268,7 @@ static void offer(struct worker *worker)
             .adopt = {.slot = s->slot,
                       .slots = s->slots,
                       .part = worker->slot,
-                      .parts = master.current->slots},
+                      .parts = generation_current()->slots},
         };
         if (s->whole)
             message.adopt = (struct adopt_rule){.slots = 1, .parts = 1};
@@ -288,12 +290,12 @@ static void offer(struct worker *worker)
 
 void handover_advance(void)
 {
-    if (master.current == NULL)
+    if (generation_current() == NULL)
         return;
     expect_nothing();
     if (master.sources == NULL)
         return;
-    for (uint32_t slot = 0; slot < master.current->slots; slot++) {
+    for (uint32_t slot = 0; slot < generation_current()->slots; slot++) {
         struct worker *worker = worker_of_slot(slot);
         if (worker != NULL && !worker->adopting && !worker->full)
             offer(worker);
@@ -339,7 +341,7 @@ void handover_full(struct worker *worker, uint64_t serial, uint32_t count)
     if (source != NULL) {
         source->taken += count;
         /* Whoever takes the rest takes what was this one's part, too. */
-        for (uint32_t slot = 0; slot < master.current->slots; slot++) {
+        for (uint32_t slot = 0; slot < generation_current()->slots; slot++) {
             const struct worker *other = worker_of_slot(slot);
             if (source->pending[slot] || other == NULL || other->full)
                 continue;

@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "master/generations.h"
 #include "master/keeper.h"
 #include "master/master.h"
 #include "master/reload.h"
@@ -114,7 +115,7 @@ static void turn(struct timer *timer)
 
 void heartbeat_start(void)
 {
-    uint64_t timeout_ms = master.current->settings->heartbeat_timeout_ms;
+    uint64_t timeout_ms = generation_current()->settings->heartbeat_timeout_ms;
 
     heartbeat_stop();
     heartbeat.pace_ns = timeout_ms * NS_PER_MS / HEARTBEAT_TURNS;
@@ -133,9 +134,9 @@ static bool matters(const struct worker *worker)
 {
     if (worker->probe || !worker->pulse.known || worker->pulse.dead)
         return false;
-    return worker->generation == master.next
+    return worker->generation == generation_next()
                ? worker->state == WORKER_READY
-               : worker->state == WORKER_SERVING && worker->generation == master.current;
+               : worker->state == WORKER_SERVING && worker->generation == generation_current();
 }
 
 uint64_t heartbeat_ask(void)

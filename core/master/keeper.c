@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/descriptor.h"
 #include "base/log.h"
+#include "master/generations.h"
 #include "master/handover.h"
 #include "master/heartbeat.h"
 #include "master/master.h"
@@ -46,8 +47,8 @@ static uint32_t seat_number(const struct vault_seat *seat)
 /* How many seats there shall be: as many as the generation that serves and the next one use. */
 static uint32_t seats_wanted(void)
 {
-    uint32_t current = master.current == NULL ? 0 : master.current->capacity.vaults;
-    uint32_t next = master.next == NULL ? 0 : master.next->capacity.vaults;
+    uint32_t current = generation_current() == NULL ? 0 : generation_current()->capacity.vaults;
+    uint32_t next = generation_next() == NULL ? 0 : generation_next()->capacity.vaults;
     return current > next ? current : next;
 }
 
@@ -87,7 +88,7 @@ static void unreached(struct vault_seat *seat, uint64_t serial)
         worker = worker->next;
     if (worker == NULL)
         return;
-    if (worker->generation == master.next) {
+    if (worker->generation == generation_next()) {
         snprintf(
             text, sizeof(text),
             "vault %u has no descriptor left for the channel of another worker, which could "
@@ -163,7 +164,8 @@ static void vault_introduce(struct vault_seat *seat);
 
 static bool vault_spawn(struct vault_seat *seat, struct error *error)
 {
-    const struct generation *generation = master.current == NULL ? master.next : master.current;
+    const struct generation *generation =
+        generation_current() == NULL ? generation_next() : generation_current();
     struct vault_start start = {
         .seat = seat_number(seat),
         .identity = &generation->identity,
@@ -196,7 +198,7 @@ bool vaults_start(uint32_t count, struct error *error)
 {
     for (uint32_t i = 0; i < count; i++) {
         if (seats[i].pid == 0 && seats[i].respawn.place == 0 && !vault_spawn(&seats[i], error)) {
-            if (master.current != NULL) /* what serves needs it, whatever is to come */
+            if (generation_current() != NULL) /* what serves needs it, whatever is to come */
                 timer_set(&master.loop, &seats[i].respawn, BACKOFF_NS, vault_respawn);
             return false;
         }
@@ -373,10 +375,11 @@ void vaults_sweep(void)
 {
     uint32_t wanted = seats_wanted();
 
-    if (master.mode != MASTER_RUNNING || master.current == NULL || master.current->resumed)
+    if (master.mode != MASTER_RUNNING || generation_current() == NULL ||
+        generation_current()->resumed)
         return;
     for (const struct worker *w = master.workers; w != NULL; w = w->next) {
-        if (!w->probe && w->generation != master.current)
+        if (!w->probe && w->generation != generation_current())
             return; /* it may use more seats */
     }
     for (uint32_t i = wanted; i < seats_used; i++) {

@@ -24,9 +24,6 @@ struct master {
     enum master_mode mode;
     int status; /* of the exit */
 
-    struct generation *current; /* NULL until the first one serves */
-    struct generation *next;    /* being tried */
-    uint64_t last_number;
     enum reload_phase phase;
     bool reload_again;  /* asked for while one was under way */
     bool upgrade_again; /* likewise, an upgrade */

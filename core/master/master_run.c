@@ -14,6 +14,7 @@
 #include "base/memory.h"
 #include "base/version.h"
 #include "master/control.h"
+#include "master/generations.h"
 #include "master/keeper.h"
 #include "master/master.h"
 #include "master/orders.h"
@@ -77,7 +78,7 @@ static void tidy_up(void)
 {
     vaults_end();
     pid_file_remove();
-    if (master.current != NULL)
+    if (generation_current() != NULL)
         log_notice("the server has ended");
     control_close();
 }
@@ -138,7 +139,8 @@ int master_run(const struct serve_options *options, const struct settings *setti
     workers_reap();
     reload_begin();
     /* One may have died while this binary took over. */
-    if (master.current != NULL && !vaults_start(master.current->capacity.vaults, &error))
+    if (generation_current() != NULL &&
+        !vaults_start(generation_current()->capacity.vaults, &error))
         log_error("%s", error.text);
     if (master.mode == MASTER_RUNNING || master.workers != NULL)
         loop_run(&master.loop);

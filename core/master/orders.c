@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "master/control.h"
+#include "master/generations.h"
 #include "master/heartbeat.h"
 #include "master/master.h"
 #include "master/reload.h"
@@ -76,7 +77,7 @@ static enum stage stage_now(void)
     if (master.mode != MASTER_RUNNING)
         return master.mode == MASTER_QUITTING ? STAGE_QUITTING : STAGE_STOPPING;
     if (master.phase != RELOAD_IDLE)
-        return master.current == NULL ? STAGE_STARTING : STAGE_RELOADING;
+        return generation_current() == NULL ? STAGE_STARTING : STAGE_RELOADING;
     return upgrade_rehearses() ? STAGE_REHEARSING : STAGE_SERVING;
 }
 
@@ -103,7 +104,8 @@ void master_check_end(void)
 
 void master_end(enum master_mode mode)
 {
-    uint64_t drain_ms = master.current == NULL ? 0 : master.current->settings->drain_timeout_ms;
+    uint64_t drain_ms =
+        generation_current() == NULL ? 0 : generation_current()->settings->drain_timeout_ms;
 
     if (mode <= master.mode)
         return;

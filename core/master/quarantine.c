@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "master/generations.h"
 #include "master/master.h"
 
 /* The latest crashes of a method: a ring of as many as would be one too many. */
@@ -23,7 +24,7 @@ static struct history *histories[BOARD_METHODS_MAX]; /* NULL: never crashed */
 
 void quarantine_count(uint32_t method, bool filter)
 {
-    const struct settings *settings = master.current->settings;
+    const struct settings *settings = generation_current()->settings;
     uint32_t limit = (uint32_t)settings->quarantine_crashes;
     uint64_t now = clock_ns();
 

@@ -5,6 +5,7 @@
 #include "master/relieve.h"
 
 #include "base/log.h"
+#include "master/generations.h"
 #include "master/master.h"
 #include "master/quarantine.h"
 #include "master/workers.h"
@@ -31,11 +32,12 @@ static bool is_coming(const struct worker *worker)
 void relieve_begin(const struct worker *worker)
 {
     if (master.mode != MASTER_RUNNING || worker->state != WORKER_SERVING ||
-        worker->generation != master.current || master.current->resumed || is_coming(worker))
+        worker->generation != generation_current() || generation_current()->resumed ||
+        is_coming(worker))
         return;
     log_warn("worker %u (pid %d) has too many threads that are stuck: another one takes its place",
              worker->slot, (int)worker->pid);
-    worker_spawn(master.current, worker->slot); /* if that fails, it asks again */
+    worker_spawn(generation_current(), worker->slot); /* if that fails, it asks again */
 }
 
 void relieve_ready(const struct worker *worker)

@@ -19,6 +19,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "master/control.h"
+#include "master/generations.h"
 #include "master/handover.h"
 #include "master/heartbeat.h"
 #include "master/keeper.h"
@@ -38,11 +39,11 @@ static void answer(bool good, const char *text)
     struct text why = {0};
 
     /* After an upgrade. */
-    if (!good && master.current != NULL && master.current->former)
+    if (!good && generation_current() != NULL && generation_current()->former)
         text_printf(&why,
                     "the new binary has taken over, and generation %llu of the former one serves "
                     "on: the configuration was not put to use\n",
-                    (unsigned long long)master.current->number);
+                    (unsigned long long)generation_current()->number);
     text_append_string(&why, text);
     control_answer(ORDER_RELOAD, false, good, text_string(&why));
     text_free(&why);
@@ -53,7 +54,7 @@ static void conclude(bool good, const char *text)
 {
     master.phase = RELOAD_IDLE;
     answer(good, text);
-    if (!good && master.current == NULL) {
+    if (!good && generation_current() == NULL) {
         master_fail(text);
         return;
     }
@@ -72,10 +73,9 @@ static void conclude(bool good, const char *text)
  * yet counts any more: they are leaving. */
 static void drop_next(void)
 {
-    struct generation *dropped = master.next;
+    struct generation *dropped = generation_drop();
 
     timer_cancel(&master.loop, &master.confirm_late);
-    master.next = NULL;
     timer_cancel(&master.loop, &master.reload_wait);
     for (struct worker *w = master.workers; w != NULL; w = w->next) {
         if (w->generation == dropped && w->state != WORKER_LEAVING)
@@ -88,16 +88,16 @@ static void drop_next(void)
 
 void reload_fail(const char *why)
 {
-    if (master.next == NULL)
+    if (generation_next() == NULL)
         return;
     char *text = must_strdup(why); /* it may be part of what is freed below */
-    uint64_t number = master.next->number;
+    uint64_t number = generation_next()->number;
 
     drop_next();
-    if (master.current != NULL) {
+    if (generation_current() != NULL) {
         counter_add(&master.board->reloads_failed, 1);
         log_error("reload failed: generation %llu was not put to use, generation %llu serves on",
-                  (unsigned long long)number, (unsigned long long)master.current->number);
+                  (unsigned long long)number, (unsigned long long)generation_current()->number);
         log_error_lines(text);
     }
     conclude(false, text);
@@ -107,9 +107,9 @@ void reload_fail(const char *why)
 void reload_abandon(const char *why)
 {
     master.reload_again = false;
-    if (master.next != NULL) {
-        log_notice("generation %llu is not put to use: %s", (unsigned long long)master.next->number,
-                   why);
+    if (generation_next() != NULL) {
+        log_notice("generation %llu is not put to use: %s",
+                   (unsigned long long)generation_next()->number, why);
         drop_next();
     }
     master.phase = RELOAD_IDLE;
@@ -187,7 +187,7 @@ static uint32_t within(const _Atomic uint32_t *value, uint32_t most)
 /* What a generation that comes next must have room for. */
 static struct generation_load load_now(uint64_t *open)
 {
-    const struct generation *current = master.current;
+    const struct generation *current = generation_current();
     struct generation_load load = {.slots = current->slots};
     uint64_t others = 0;
 
@@ -217,7 +217,7 @@ static uint32_t unheld_now(void)
     uint32_t unheld = 0;
 
     for (const struct worker *w = master.workers; w != NULL; w = w->next)
-        unheld += w->probe || w->generation == master.next ? 0 : w->unheld;
+        unheld += w->probe || w->generation == generation_next() ? 0 : w->unheld;
     return unheld;
 }
 
@@ -242,14 +242,11 @@ static bool can_take_over(const struct generation *next, uint64_t open, struct c
 /* Every new worker is ready: from here on there is no way back, and none is needed. */
 static void commit(void)
 {
-    struct generation *old = master.current;
+    struct generation *old = generation_commit(), *now = generation_current();
     struct conf_errors errors = {0};
     char text[256];
 
     timer_cancel(&master.loop, &master.confirm_late);
-    master.current = master.next;
-    master.next = NULL;
-    struct generation *now = master.current;
     atomic_store(&master.board->generation, now->number);
     atomic_store(&master.board->workers, now->slots);
     quarantine_clear();
@@ -278,7 +275,7 @@ static void commit(void)
         counter_add(&master.board->reloads, 1);
     }
     handover_replan();
-    zones_sweep(master.current->settings);
+    zones_sweep(generation_current()->settings);
     atomic_store(&master.board->vault_count, now->capacity.vaults);
     atomic_store(&master.board->vault_room, now->capacity.vault_room);
     vaults_sweep();
@@ -299,12 +296,12 @@ static void start_workers(void)
     struct error error;
 
     master.phase = RELOAD_STARTING;
-    if (!vaults_start(master.next->capacity.vaults, &error)) {
+    if (!vaults_start(generation_next()->capacity.vaults, &error)) {
         reload_fail(error.text);
         return;
     }
-    for (uint32_t slot = 0; slot < master.next->slots; slot++) {
-        if (!worker_spawn(master.next, slot)) {
+    for (uint32_t slot = 0; slot < generation_next()->slots; slot++) {
+        if (!worker_spawn(generation_next(), slot)) {
             reload_fail("a worker process could not be started; the log says why\n");
             return;
         }
@@ -327,11 +324,11 @@ static void confirm_late(struct timer *timer)
  * found silent meanwhile, is replaced first: a reload that is good has lost nobody. */
 static void confirm(void)
 {
-    const struct settings *settings = master.next->settings;
+    const struct settings *settings = generation_next()->settings;
     uint64_t patience_ms = settings->load_timeout_ms;
 
-    if (master.current != NULL)
-        patience_ms += 3 * master.current->settings->heartbeat_timeout_ms;
+    if (generation_current() != NULL)
+        patience_ms += 3 * generation_current()->settings->heartbeat_timeout_ms;
     master.phase = RELOAD_CONFIRMING;
     master.confirm = heartbeat_ask();
     timer_set(&master.loop, &master.confirm_late, patience_ms * NS_PER_MS, confirm_late);
@@ -346,8 +343,8 @@ void reload_ready(struct worker *worker)
         return;
     }
     for (struct worker *w = master.workers; w != NULL; w = w->next)
-        ready += w->generation == master.next && !w->probe && w->state == WORKER_READY;
-    if (master.phase == RELOAD_STARTING && ready == master.next->slots)
+        ready += w->generation == generation_next() && !w->probe && w->state == WORKER_READY;
+    if (master.phase == RELOAD_STARTING && ready == generation_next()->slots)
         confirm();
 }
 
@@ -394,17 +391,17 @@ void reload_begin(void)
     keep_files();
     uint64_t open = 0;
     struct generation_load load = {0};
-    if (master.current != NULL)
+    if (generation_current() != NULL)
         load = load_now(&open);
-    struct generation *next = generation_build(master.options, master.last_number + 1,
-                                               master.current == NULL ? NULL : &load, &errors);
+    struct generation *next =
+        generation_build(master.options, generation_last_number() + 1,
+                         generation_current() == NULL ? NULL : &load, &errors);
     bool good = next != NULL && can_take_over(next, open, &errors) &&
                 generation_open_log(next, &errors) &&
                 generation_listen(next, &master.listeners, &errors) &&
                 generation_register(next, master.board, &errors);
     if (next != NULL) {
-        master.last_number++;
-        master.next = next;
+        generation_try(next);
         if (good && probe_spawn(next, &error) == NULL) {
             conf_error(&errors, NULL, "cannot start the probe: %s", error.text);
             good = false;
@@ -413,10 +410,10 @@ void reload_begin(void)
     if (!good && next != NULL) {
         reload_fail(text_string(&errors.text));
     } else if (!good) {
-        if (master.current != NULL) {
+        if (generation_current() != NULL) {
             counter_add(&master.board->reloads_failed, 1);
             log_error("reload failed: the configuration has errors, generation %llu serves on",
-                      (unsigned long long)master.current->number);
+                      (unsigned long long)generation_current()->number);
             log_error_lines(text_string(&errors.text));
         }
         conclude(false, text_string(&errors.text));

@@ -14,6 +14,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "master/control.h"
+#include "master/generations.h"
 #include "master/keeper.h"
 #include "master/master.h"
 #include "master/workers.h"
@@ -103,7 +104,7 @@ static void open_next_log(void)
 {
     struct conf_errors errors = {0};
 
-    if (master.next == NULL || generation_open_log(master.next, &errors))
+    if (generation_next() == NULL || generation_open_log(generation_next(), &errors))
         return;
     log_error_lines(text_string(&errors.text));
     add_failure("the next generation", text_string(&errors.text));
@@ -144,7 +145,7 @@ void reopen_begin(void)
             continue;
         reopening.workers++;
         w->reopening = reopening.serial;
-        int log = w->generation == master.next ? master.next->log : fd;
+        int log = w->generation == generation_next() ? generation_next()->log : fd;
         if (channel_send(w->channel.fd, &message, false, &log, log >= 0) || errno == EPIPE)
             continue;
         w->reopening = 0;

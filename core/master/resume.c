@@ -16,6 +16,7 @@
 #include "base/memory.h"
 #include "base/version.h"
 #include "master/control.h"
+#include "master/generations.h"
 #include "master/handover.h"
 #include "master/heartbeat.h"
 #include "master/inherit.h"
@@ -146,7 +147,7 @@ static struct generation *resumed_generation(const cJSON *state, const struct se
  * from its row. */
 static void read_worker(const cJSON *item, bool board_anew)
 {
-    struct generation *generation = master.current;
+    struct generation *generation = generation_current();
     uint32_t row = (uint32_t)state_number(item, "row", BOARD_ROWS_MAX);
     struct worker *worker = must_zalloc(sizeof(*worker));
 
@@ -172,7 +173,7 @@ static void read_worker(const cJSON *item, bool board_anew)
     worker->adopting_serial = (uint64_t)state_number(item, "adopting_serial", 0);
     worker->started_ns = clock_ns();
     if (board_anew)
-        worker->row = board_take_row(master.board, worker->slot, master.last_number);
+        worker->row = board_take_row(master.board, worker->slot, generation_last_number());
     else
         worker->row = row < BOARD_ROWS_MAX ? &master.board->rows[row] : NULL;
     state_keep_open(worker->arena, false);
@@ -226,12 +227,12 @@ bool upgrade_resume(int fd, const struct settings *settings, struct error *error
         cJSON_Delete(state);
         return false;
     }
-    master.last_number = (uint64_t)state_number(state, "generation", 0);
     master.last_serial = (uint32_t)state_number(state, "last_serial", 0);
     master.listeners.last_id = (uint32_t)state_number(state, "last_listener", 0);
     cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(state, "listeners"))
         read_listener(item);
-    master.current = resumed_generation(state, settings);
+    generation_resume(resumed_generation(state, settings),
+                      (uint64_t)state_number(state, "generation", 0));
     zones_read(state);
     vaults_read(state);
     cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(state, "workers"))

@@ -31,6 +31,7 @@
 #include "base/memory.h"
 #include "base/version.h"
 #include "master/control.h"
+#include "master/generations.h"
 #include "master/handover.h"
 #include "master/inherit.h"
 #include "master/keeper.h"
@@ -161,10 +162,10 @@ static int state_write(struct error *error)
     add(state, "arena_layout", ARENA_LAYOUT);
     cJSON_AddStringToObject(state, "binary", PILLION_VERSION);
     cJSON_AddStringToObject(state, "binary_path", binary);
-    inherit_write(state, master.current, master.options);
+    inherit_write(state, generation_current(), master.options);
     add(state, "binary_file", rehearsal.binary);
-    add(state, "generation", (double)master.last_number);
-    add(state, "slots", master.current->slots);
+    add(state, "generation", (double)generation_last_number());
+    add(state, "slots", generation_current()->slots);
     add(state, "last_serial", master.last_serial);
     add(state, "board", board_descriptor());
     vaults_write(state);
@@ -211,7 +212,7 @@ void upgrade_keep_open(bool keep)
         state_keep_open(s->arena, keep);
     control_keep_open(keep);
     zones_keep_open(keep);
-    inherit_keep_open(master.current, keep);
+    inherit_keep_open(generation_current(), keep);
     state_keep_open(rehearsal.binary, keep); /* a script's interpreter opens it once more */
     state_keep_open(board_descriptor(), keep);
     vaults_keep_open(keep);

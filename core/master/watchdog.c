@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "master/generations.h"
 #include "master/master.h"
 #include "master/workers.h"
 
@@ -46,7 +47,7 @@ static void look(struct timer *timer)
 
 void watchdog_start(void)
 {
-    const struct settings *settings = master.current->settings;
+    const struct settings *settings = generation_current()->settings;
     uint64_t shortest =
         settings->handler_timeout_ms == 0 ? UINT64_MAX / NS_PER_MS : settings->handler_timeout_ms;
 

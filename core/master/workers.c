@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "master/blame.h"
+#include "master/generations.h"
 #include "master/handover.h"
 #include "master/keeper.h"
 #include "master/master.h"
@@ -221,7 +222,7 @@ struct worker *worker_of_slot(uint32_t slot)
 {
     for (struct worker *w = master.workers; w != NULL; w = w->next) {
         if (!w->probe && w->slot == slot && w->state == WORKER_SERVING &&
-            w->generation == master.current)
+            w->generation == generation_current())
             return w;
     }
     return NULL;
@@ -233,20 +234,20 @@ static void respawn(struct timer *timer)
 {
     struct slot *slot = container_of(timer, struct slot, respawn);
 
-    if (master.mode != MASTER_RUNNING || slot->index >= master.current->slots)
+    if (master.mode != MASTER_RUNNING || slot->index >= generation_current()->slots)
         return;
-    if (master.current->resumed) { /* only another generation has workers to take its place */
+    if (generation_current()->resumed) { /* only another generation has workers to take its place */
         handover_redirect(slot->index);
         if (master.phase == RELOAD_IDLE)
             reload_begin();
         return;
     }
     for (struct worker *w = master.workers; w != NULL; w = w->next) {
-        if (!w->probe && w->slot == slot->index && w->generation == master.current &&
+        if (!w->probe && w->slot == slot->index && w->generation == generation_current() &&
             w->state != WORKER_LEAVING)
             return; /* a reload has filled the slot meanwhile */
     }
-    if (!worker_spawn(master.current, slot->index))
+    if (!worker_spawn(generation_current(), slot->index))
         timer_set(&master.loop, &slot->respawn, BACKOFF_LONGEST, respawn);
 }
 
@@ -289,7 +290,7 @@ void worker_serve(struct worker *worker)
 /* A worker that serves is dead: others take its connections over, another one takes its place. */
 static void give_up(struct worker *worker)
 {
-    bool serving = worker->state == WORKER_SERVING && worker->generation == master.current;
+    bool serving = worker->state == WORKER_SERVING && worker->generation == generation_current();
     struct blame blame;
 
     worker_blame(worker, &blame);
@@ -309,13 +310,13 @@ static void ready(struct worker *worker)
     if (worker->state != WORKER_STARTING)
         return;
     timer_cancel(&master.loop, &worker->deadline);
-    if (worker->generation == master.next) {
+    if (worker->generation == generation_next()) {
         worker->state = WORKER_READY;
         show_state(worker, ROW_READY);
         reload_ready(worker);
         return;
     }
-    if (worker->probe || worker->generation != master.current)
+    if (worker->probe || worker->generation != generation_current())
         return;
     /* A replacement in a generation that serves. */
     relieve_ready(worker);
@@ -495,13 +496,13 @@ static void worker_gone(struct worker *worker, int status)
     channel_drain(worker);
     bool asked = worker->state == WORKER_LEAVING;
 
-    if (worker->generation == master.next && !asked) {
+    if (worker->generation == generation_next() && !asked) {
         /* A probe that has said READY has done all that it was for. */
         describe_failure(worker, status, text, sizeof(text));
         if (!worker->probe || worker->state != WORKER_READY)
             reload_fail(text);
     } else if (!worker->served) {
-        if (!asked && !worker->probe && worker->generation == master.current) {
+        if (!asked && !worker->probe && worker->generation == generation_current()) {
             describe_failure(worker, status, text, sizeof(text));
             log_error("worker %u could not be replaced: %s", worker->slot, text);
             worker->state = WORKER_LEAVING;

@@ -20,6 +20,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "master/control.h"
+#include "master/generations.h"
 #include "master/keeper.h"
 #include "master/master.h"
 #include "master/orders.h"
@@ -373,7 +374,7 @@ static void start_to(enum stage which)
     ck_assert_int_eq(master.phase, RELOAD_STARTING);
     uint32_t ready = 0, wanted = which == ONE_READY ? 1 : which >= ALL_SAID ? 2 : 0;
     for (struct worker *w = master.workers; w != NULL && ready < wanted; w = w->next) {
-        if (w->generation != master.next)
+        if (w->generation != generation_next())
             continue;
         say(w, MESSAGE_READY, 0);
         child_of(w->pid)->began = true;
@@ -417,7 +418,7 @@ static void start(void)
     faking = true;
     memset(earlier, -1, sizeof(earlier));
     reload_begin();
-    ck_assert_ptr_nonnull(master.next);
+    ck_assert_ptr_nonnull(generation_next());
 }
 
 static void go_to(enum stage stage)
@@ -429,7 +430,7 @@ static void go_to(enum stage stage)
     }
     turns(EVERYBODY);
     ck_assert_int_eq(master.phase, RELOAD_IDLE);
-    ck_assert_uint_eq(master.current->number, 1);
+    ck_assert_uint_eq(generation_current()->number, 1);
     if (stage >= AGAIN_PROBING && stage <= AGAIN_CONFIRMING) {
         earlier[0] = ask("reload");
         start_to(PROBING + (stage - AGAIN_PROBING));
@@ -454,7 +455,7 @@ static void go_to(enum stage stage)
         for (struct worker *w = master.workers; w != NULL; w = w->next)
             deliver(w);
         hear_vaults();
-        ck_assert_uint_eq(master.current->number, 2);
+        ck_assert_uint_eq(generation_current()->number, 2);
     } else if (stage == QUITTING) {
         earlier[0] = ask("quit");
     } else if (stage == STOPPING) {
@@ -526,14 +527,14 @@ static void drive(enum stage stage, enum order order)
                   stage, verbs[order]);
     if (outcome.ends) {
         ck_assert_ptr_null(master.workers);
-        ck_assert_ptr_null(master.next);
+        ck_assert_ptr_null(generation_next());
         ck_assert_int_eq(master.status, 0);
     } else {
         ck_assert_int_eq(master.phase, RELOAD_IDLE);
-        ck_assert_ptr_nonnull(master.current);
-        ck_assert_msg(master.current->number == outcome.generation,
+        ck_assert_ptr_nonnull(generation_current());
+        ck_assert_msg(generation_current()->number == outcome.generation,
                       "stage %d, %s: generation %d serves", stage, verbs[order],
-                      (int)master.current->number);
+                      (int)generation_current()->number);
         for (uint32_t slot = 0; slot < 2 && !executed; slot++)
             ck_assert_ptr_nonnull(worker_of_slot(slot));
     }
@@ -570,11 +571,11 @@ START_TEST(a_generation_that_was_dropped_is_never_put_to_use)
 {
     go_to((enum stage)_i);
     ask("quit");
-    ck_assert_ptr_null(master.next);
+    ck_assert_ptr_null(generation_next());
     ck_assert_int_eq(master.phase, RELOAD_IDLE);
     for (int i = 0; i < TURNS; i++)
         master_acts();
-    ck_assert_ptr_null(master.next);
+    ck_assert_ptr_null(generation_next());
     ck_assert_uint_eq(forked_while_ending, 0);
     for (struct worker *w = master.workers; w != NULL; w = w->next)
         ck_assert_int_eq(w->state, WORKER_LEAVING);
@@ -632,7 +633,7 @@ START_TEST(a_reload_is_not_good_while_somebody_is_silent)
     ck_assert_int_eq(master.phase, RELOAD_IDLE);
     ck_assert_str_eq(answer(earlier[0]), "failed\nvault 0 gives no sign of life: its connections "
                                          "could not be handed over\n");
-    ck_assert_uint_eq(master.current->number, 1);
+    ck_assert_uint_eq(generation_current()->number, 1);
     finish();
 }
 END_TEST
