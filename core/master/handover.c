@@ -20,9 +20,35 @@
 #include "master/generations.h"
 #include "master/keeper.h"
 #include "master/master.h"
+#include "master/state.h"
 #include "master/workers.h"
 
 #define FULL_NS (100 * NS_PER_MS) /* until a worker that had no room is asked again */
+
+/* Connections of a worker that is gone, or leaves, on their way to others. */
+struct source {
+    uint32_t serial;
+    int arena;
+    uint32_t slot, slots; /* where the worker was, of how many */
+    bool hung;
+    struct blame blame; /* what of, once the worker is dead */
+    bool partial;       /* the worker still has some, which will follow */
+    bool again;         /* they have: when every slot has taken its part, it is to look once more */
+    bool pending[WORKER_PROCESSES_MAX]; /* slots that have not taken their part yet */
+    uint32_t pending_count;
+    bool whole; /* whoever is pending takes all of it */
+    uint32_t taken;
+    uint32_t open; /* connections, as far as its worker has said */
+    uint64_t since_ns;
+    struct source *next; /* older */
+};
+
+static struct {
+    struct source *sources; /* newest first */
+    uint32_t *retired;      /* workers of which the vaults are to close what is left */
+    size_t retired_count;
+    struct timer again; /* some worker had no room */
+} handover;
 
 /* Which slots are to take a part. */
 static void plan(struct source *source)
@@ -50,7 +76,7 @@ uint32_t handover_expected(uint32_t slot)
     uint32_t slots = generation_current()->slots;
     uint64_t expected = 0;
 
-    for (const struct source *s = master.sources; s != NULL; s = s->next) {
+    for (const struct source *s = handover.sources; s != NULL; s = s->next) {
         if (s->pending[slot])
             expected += s->pending_count == 1 ? s->open : s->open / slots + 1;
     }
@@ -69,7 +95,7 @@ uint32_t handover_expected(uint32_t slot)
 /* Once nothing more comes from others, room is kept for nothing. */
 static void expect_nothing(void)
 {
-    if (master.sources != NULL)
+    if (handover.sources != NULL)
         return;
     for (const struct worker *w = master.workers; w != NULL; w = w->next) {
         if (!w->probe && w->served && !w->released && !w->staying &&
@@ -89,14 +115,14 @@ static void show_pending(void)
 {
     uint32_t count = 0;
 
-    for (const struct source *s = master.sources; s != NULL; s = s->next)
+    for (const struct source *s = handover.sources; s != NULL; s = s->next)
         count++;
     atomic_store_explicit(&master.board->handovers, count, memory_order_relaxed);
 }
 
 static struct source *source_find(uint32_t serial)
 {
-    struct source *source = master.sources;
+    struct source *source = handover.sources;
     while (source != NULL && source->serial != serial)
         source = source->next;
     return source;
@@ -114,8 +140,8 @@ static struct source *source_new(struct worker *worker)
     source->slots = worker->slots;
     source->open = worker_open(worker);
     source->since_ns = clock_ns();
-    source->next = master.sources;
-    master.sources = source;
+    source->next = handover.sources;
+    handover.sources = source;
     show_pending();
     plan(source);
     return source;
@@ -173,7 +199,7 @@ void handover_redirect(uint32_t slot)
 
     if (other == NULL)
         return;
-    for (struct source *s = master.sources; s != NULL; s = s->next) {
+    for (struct source *s = handover.sources; s != NULL; s = s->next) {
         /* Only whole sources: of one that was split, each slot's part is its own. */
         if (s->slots != generation_current()->slots || !s->pending[slot])
             continue;
@@ -186,16 +212,16 @@ void handover_redirect(uint32_t slot)
 
 void handover_retire(uint32_t serial)
 {
-    master.retired =
-        must_realloc(master.retired, (master.retired_count + 1) * sizeof(*master.retired));
-    master.retired[master.retired_count++] = serial;
+    handover.retired =
+        must_realloc(handover.retired, (handover.retired_count + 1) * sizeof(*handover.retired));
+    handover.retired[handover.retired_count++] = serial;
     /* A worker that died while it adopted owns, in the vault, sockets whose records are still in
      * another source: nothing may be closed before every source is finished. */
-    if (master.sources != NULL)
+    if (handover.sources != NULL)
         return;
-    for (size_t i = 0; i < master.retired_count; i++)
-        vaults_tell(MESSAGE_RETIRE, master.retired[i]);
-    master.retired_count = 0;
+    for (size_t i = 0; i < handover.retired_count; i++)
+        vaults_tell(MESSAGE_RETIRE, handover.retired[i]);
+    handover.retired_count = 0;
 }
 
 /* One that has left keeps its descriptors until then. */
@@ -214,7 +240,7 @@ static void source_finish(struct source *source)
         plan(source);
         return;
     }
-    for (struct source **at = &master.sources; *at != NULL; at = &(*at)->next) {
+    for (struct source **at = &handover.sources; *at != NULL; at = &(*at)->next) {
         if (*at == source) {
             *at = source->next;
             break;
@@ -259,7 +285,7 @@ static bool is_adopted(const struct source *source)
 /* Offers the newest pending source to a slot. Of a whole one nobody has a part of his own. */
 static void offer(struct worker *worker)
 {
-    for (struct source *s = master.sources; s != NULL; s = s->next) {
+    for (struct source *s = handover.sources; s != NULL; s = s->next) {
         if (!s->pending[worker->slot] || still_adopted(s) || (s->whole && is_adopted(s)))
             continue;
         struct message message = {
@@ -293,7 +319,7 @@ void handover_advance(void)
     if (generation_current() == NULL)
         return;
     expect_nothing();
-    if (master.sources == NULL)
+    if (handover.sources == NULL)
         return;
     for (uint32_t slot = 0; slot < generation_current()->slots; slot++) {
         struct worker *worker = worker_of_slot(slot);
@@ -307,7 +333,7 @@ void handover_done(struct worker *worker, uint64_t serial, uint32_t count)
     worker->adopting = false;
     log_debug("worker process %u has adopted %u from %llu", worker->serial, count,
               (unsigned long long)serial);
-    for (struct source *s = master.sources; s != NULL; s = s->next) {
+    for (struct source *s = handover.sources; s != NULL; s = s->next) {
         if (s->serial != serial)
             continue;
         s->taken += count;
@@ -350,14 +376,96 @@ void handover_full(struct worker *worker, uint64_t serial, uint32_t count)
         }
         source->whole = true;
     }
-    timer_set(&master.loop, &master.handover_again, FULL_NS, look_again);
+    timer_set(&master.loop, &handover.again, FULL_NS, look_again);
     handover_advance();
 }
 
 void handover_replan(void)
 {
-    for (struct source *s = master.sources; s != NULL; s = s->next)
+    for (struct source *s = handover.sources; s != NULL; s = s->next)
         plan(s);
     show_pending();
     handover_advance();
+}
+
+uint64_t handover_open(void)
+{
+    uint64_t open = 0;
+
+    for (const struct source *s = handover.sources; s != NULL; s = s->next)
+        open += s->open;
+    return open;
+}
+
+/* ---- Upgrade ---- */
+
+static void write_sources(cJSON *state)
+{
+    cJSON *list = cJSON_AddArrayToObject(state, "sources");
+
+    for (struct source *s = handover.sources; s != NULL; s = s->next) {
+        cJSON *item = cJSON_CreateObject();
+        cJSON_AddNumberToObject(item, "serial", s->serial);
+        cJSON_AddNumberToObject(item, "arena", s->arena);
+        cJSON_AddNumberToObject(item, "slot", s->slot);
+        cJSON_AddNumberToObject(item, "slots", s->slots);
+        cJSON_AddBoolToObject(item, "hung", s->hung);
+        cJSON_AddBoolToObject(item, "unmarked", !s->blame.marked);
+        cJSON_AddNumberToObject(item, "connection", (double)s->blame.connection);
+        cJSON_AddNumberToObject(item, "place", (double)s->blame.place);
+        cJSON_AddBoolToObject(item, "partial", s->partial);
+        cJSON_AddItemToArray(list, item);
+    }
+}
+
+static void write_retired(cJSON *state)
+{
+    cJSON *list = cJSON_AddArrayToObject(state, "retired");
+
+    for (size_t i = 0; i < handover.retired_count; i++)
+        cJSON_AddItemToArray(list, cJSON_CreateNumber(handover.retired[i]));
+}
+
+void handover_write(cJSON *state)
+{
+    write_sources(state);
+    write_retired(state);
+}
+
+static void read_source(const cJSON *item)
+{
+    struct source *source = must_zalloc(sizeof(*source)), **at = &handover.sources;
+
+    source->serial = (uint32_t)state_number(item, "serial", 0);
+    source->arena = (int)state_number(item, "arena", -1);
+    source->slot = (uint32_t)state_number(item, "slot", 0);
+    source->slots = (uint32_t)state_number(item, "slots", 1);
+    source->hung = state_truth(item, "hung");
+    source->blame = (struct blame){.method = BOARD_NO_METHOD,
+                                   .marked = !state_truth(item, "unmarked"),
+                                   .connection = (uint64_t)state_number(item, "connection", 0),
+                                   .place = (uint64_t)state_number(item, "place", 0)};
+    source->partial = state_truth(item, "partial");
+    source->since_ns = clock_ns();
+    state_keep_open(source->arena, false);
+    while (*at != NULL) /* newest first, as they were written */
+        at = &(*at)->next;
+    *at = source;
+}
+
+void handover_read(const cJSON *state)
+{
+    const cJSON *item;
+
+    cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(state, "sources")) read_source(item);
+    cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(state, "retired"))
+    {
+        handover_retire((uint32_t)item->valuedouble);
+    }
+}
+
+void handover_keep_open(bool keep)
+{
+    for (const struct source *s = handover.sources; s != NULL; s = s->next)
+        state_keep_open(s->arena, keep);
 }

@@ -4,25 +4,9 @@
 #ifndef PILLION_MASTER_HANDOVER_H
 #define PILLION_MASTER_HANDOVER_H
 
-#include "master/workers.h"
+#include <cjson/cJSON.h>
 
-/* Connections of a worker that is gone, or leaves, on their way to others. */
-struct source {
-    uint32_t serial;
-    int arena;
-    uint32_t slot, slots; /* where the worker was, of how many */
-    bool hung;
-    struct blame blame; /* what of, once the worker is dead */
-    bool partial;       /* the worker still has some, which will follow */
-    bool again;         /* they have: when every slot has taken its part, it is to look once more */
-    bool pending[WORKER_PROCESSES_MAX]; /* slots that have not taken their part yet */
-    uint32_t pending_count;
-    bool whole; /* whoever is pending takes all of it */
-    uint32_t taken;
-    uint32_t open; /* connections, as far as its worker has said */
-    uint64_t since_ns;
-    struct source *next; /* older */
-};
+#include "master/workers.h"
 
 /* The connections of `worker`, which touches them no more, go to the workers of the current
  * generation: all of them, or all but those that stay for now. Takes its arena when it is all. */
@@ -56,5 +40,14 @@ void handover_retire(uint32_t serial);
 
 /* There is another current generation: who takes what is decided anew. */
 void handover_replan(void);
+
+/* Connections that are on their way, as far as their workers have said. */
+uint64_t handover_open(void);
+
+/* For an upgrade: what is on its way as JSON and back, and whether the arenas stay open over exec.
+ */
+void handover_write(cJSON *state);
+void handover_read(const cJSON *state);
+void handover_keep_open(bool keep);
 
 #endif

@@ -7,7 +7,6 @@
 #include <sys/types.h>
 
 #include "event/loop.h"
-#include "master/handover.h"
 #include "master/reload.h"
 #include "master/workers.h"
 #include "net/listener.h"
@@ -36,10 +35,6 @@ struct master {
     struct worker *workers; /* all processes but the vaults */
     uint32_t last_serial;
     struct slot slots[WORKER_PROCESSES_MAX];
-    struct source *sources; /* newest first */
-    uint32_t *retired;      /* workers of which the vaults are to close what is left */
-    size_t retired_count;
-    struct timer handover_again; /* some worker had no room */
 
     struct timer watchdog;
 };

@@ -205,8 +205,7 @@ static struct generation_load load_now(uint64_t *open)
         if (w->generation != current)
             others += records;
     }
-    for (const struct source *s = master.sources; s != NULL; s = s->next)
-        others += s->open;
+    others += handover_open();
     load.records += (uint32_t)(others / load.slots + 1);
     return load;
 }

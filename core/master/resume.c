@@ -180,27 +180,6 @@ static void read_worker(const cJSON *item, bool board_anew)
     worker_resume(worker, (int)state_number(item, "channel", -1));
 }
 
-static void read_source(const cJSON *item)
-{
-    struct source *source = must_zalloc(sizeof(*source)), **at = &master.sources;
-
-    source->serial = (uint32_t)state_number(item, "serial", 0);
-    source->arena = (int)state_number(item, "arena", -1);
-    source->slot = (uint32_t)state_number(item, "slot", 0);
-    source->slots = (uint32_t)state_number(item, "slots", 1);
-    source->hung = state_truth(item, "hung");
-    source->blame = (struct blame){.method = BOARD_NO_METHOD,
-                                   .marked = !state_truth(item, "unmarked"),
-                                   .connection = (uint64_t)state_number(item, "connection", 0),
-                                   .place = (uint64_t)state_number(item, "place", 0)};
-    source->partial = state_truth(item, "partial");
-    source->since_ns = clock_ns();
-    state_keep_open(source->arena, false);
-    while (*at != NULL) /* newest first, as they were written */
-        at = &(*at)->next;
-    *at = source;
-}
-
 /* The same process has the pid file as before: whatever is wrong with it ends nothing. */
 static void resume_pid_file(const cJSON *state, const struct settings *settings)
 {
@@ -239,11 +218,7 @@ bool upgrade_resume(int fd, const struct settings *settings, struct error *error
     {
         read_worker(item, board_anew);
     }
-    cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(state, "sources")) read_source(item);
-    cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(state, "retired"))
-    {
-        handover_retire((uint32_t)item->valuedouble);
-    }
+    handover_read(state);
     control_read(state, settings->control);
     resume_pid_file(state, settings);
     const char *path = state_words(state, "binary_path", NULL);

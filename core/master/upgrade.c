@@ -126,33 +126,6 @@ static void write_workers(cJSON *state)
     }
 }
 
-static void write_sources(cJSON *state)
-{
-    cJSON *list = cJSON_AddArrayToObject(state, "sources");
-
-    for (struct source *s = master.sources; s != NULL; s = s->next) {
-        cJSON *item = cJSON_CreateObject();
-        add(item, "serial", s->serial);
-        add(item, "arena", s->arena);
-        add(item, "slot", s->slot);
-        add(item, "slots", s->slots);
-        cJSON_AddBoolToObject(item, "hung", s->hung);
-        cJSON_AddBoolToObject(item, "unmarked", !s->blame.marked);
-        add(item, "connection", (double)s->blame.connection);
-        add(item, "place", (double)s->blame.place);
-        cJSON_AddBoolToObject(item, "partial", s->partial);
-        cJSON_AddItemToArray(list, item);
-    }
-}
-
-static void write_retired(cJSON *state)
-{
-    cJSON *list = cJSON_AddArrayToObject(state, "retired");
-
-    for (size_t i = 0; i < master.retired_count; i++)
-        cJSON_AddItemToArray(list, cJSON_CreateNumber(master.retired[i]));
-}
-
 /* The state as a memory file, or -1 with the reason. */
 static int state_write(struct error *error)
 {
@@ -175,8 +148,7 @@ static int state_write(struct error *error)
     zones_write(state);
     write_listeners(state);
     write_workers(state);
-    write_sources(state);
-    write_retired(state);
+    handover_write(state);
     control_write(state);
     char *text = cJSON_PrintUnformatted(state);
     cJSON_Delete(state);
@@ -208,8 +180,7 @@ void upgrade_keep_open(bool keep)
         state_keep_open(w->channel.fd, keep);
         state_keep_open(w->arena, keep);
     }
-    for (struct source *s = master.sources; s != NULL; s = s->next)
-        state_keep_open(s->arena, keep);
+    handover_keep_open(keep);
     control_keep_open(keep);
     zones_keep_open(keep);
     inherit_keep_open(generation_current(), keep);
