@@ -151,6 +151,11 @@ uint64_t heartbeat_ask(void)
     return serial;
 }
 
+void heartbeat_greet(int channel)
+{
+    channel_tell(channel, MESSAGE_BEAT, heartbeat.serial, 0);
+}
+
 bool heartbeat_all(uint64_t serial, char *who, size_t size)
 {
     uint32_t seat;

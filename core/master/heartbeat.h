@@ -50,6 +50,10 @@ void heartbeat_stop(void);
 /* Asks every process now, those of the next generation included. What to give to heartbeat_all. */
 uint64_t heartbeat_ask(void);
 
+/* Asks a process that has just been started, so that it, too, answers what heartbeat_ask has put.
+ */
+void heartbeat_greet(int channel);
+
 /* True when all that matter for a reload have answered that question or a later one: the vaults,
  * the workers of the next generation, and those that serve and are not busy. Otherwise `who`, of
  * `size`, names one that has not. */

@@ -189,8 +189,7 @@ static bool vault_spawn(struct vault_seat *seat, struct error *error)
     }
     seat_fill(seat, pid, pair[0], true);
     vault_introduce(seat);
-    if (master.phase == RELOAD_CONFIRMING)
-        channel_tell(seat->watch.fd, MESSAGE_BEAT, master.confirm, 0);
+    heartbeat_greet(seat->watch.fd);
     return true;
 }
 

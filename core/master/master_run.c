@@ -19,7 +19,6 @@
 #include "master/master.h"
 #include "master/orders.h"
 #include "master/pid_file.h"
-#include "master/reload.h"
 #include "master/starter.h"
 #include "master/terminal.h"
 #include "master/upgrade.h"
@@ -137,7 +136,7 @@ int master_run(const struct serve_options *options, const struct settings *setti
         log_notice("pillion %s starts (pid %d)", PILLION_VERSION, (int)master.pid);
     /* Children that ended while nobody was here to be told. */
     workers_reap();
-    reload_begin();
+    master_order(ORDER_RELOAD, NULL);
     /* One may have died while this binary took over. */
     if (generation_current() != NULL &&
         !vaults_start(generation_current()->capacity.vaults, &error))

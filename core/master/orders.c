@@ -11,6 +11,7 @@
 #include "master/reopen.h"
 #include "master/starter.h"
 #include "master/upgrade.h"
+#include "master/watchdog.h"
 #include "master/workers.h"
 #include "process/title.h"
 
@@ -72,11 +73,16 @@ static const enum outcome outcomes[STAGES][ORDERS] = {
 
 static const char ending[] = "the server is ending";
 
+/* What was ordered while a reload was under way, and is begun after it. */
+static struct {
+    bool reload, upgrade;
+} follows;
+
 static enum stage stage_now(void)
 {
     if (master.mode != MASTER_RUNNING)
         return master.mode == MASTER_QUITTING ? STAGE_QUITTING : STAGE_STOPPING;
-    if (master.phase != RELOAD_IDLE)
+    if (reload_phase() != RELOAD_IDLE)
         return generation_current() == NULL ? STAGE_STARTING : STAGE_RELOADING;
     return upgrade_rehearses() ? STAGE_REHEARSING : STAGE_SERVING;
 }
@@ -110,12 +116,15 @@ void master_end(enum master_mode mode)
     if (mode <= master.mode)
         return;
     master.mode = mode;
-    timer_cancel(&master.loop, &master.watchdog);
+    watchdog_stop();
     heartbeat_stop();
     title_set("master (ending)");
     /* What was to come next does not come any more: those who wait for it are told now. */
+    follows.reload = follows.upgrade = false;
     reload_abandon(ending);
-    upgrade_abandon(ending);
+    control_answer(ORDER_RELOAD, true, false, ending);
+    upgrade_abandon();
+    control_answer(ORDER_UPGRADE, true, false, ending);
     if (mode == MASTER_QUITTING)
         end_workers(MESSAGE_QUIT, drain_ms + QUIT_MARGIN_MS);
     else
@@ -136,6 +145,44 @@ void master_fail(const char *why)
 
 /* ---- Orders ---- */
 
+static void begin(enum order order);
+
+static void answer_reload(bool good, const char *text)
+{
+    const struct generation *current = generation_current();
+    struct text answer = {0};
+
+    if (!good && current != NULL && current->former) /* after an upgrade */
+        text_printf(&answer,
+                    "the new binary has taken over, and generation %llu of the former one serves "
+                    "on: the configuration was not put to use\n",
+                    (unsigned long long)current->number);
+    text_append_string(&answer, text);
+    control_answer(ORDER_RELOAD, false, good, text_string(&answer));
+    text_free(&answer);
+}
+
+static void reload_ended(bool good, const char *text)
+{
+    answer_reload(good, text);
+    if (!good && generation_current() == NULL) {
+        master_fail(text);
+        return;
+    }
+    if (master.mode != MASTER_RUNNING)
+        return;
+    if (follows.reload)
+        begin(ORDER_RELOAD);
+    else if (follows.upgrade)
+        begin(ORDER_UPGRADE);
+}
+
+/* The new binary has rehearsed with a configuration that is about to be another one. */
+static void upgrade_after_reload(void)
+{
+    follows.upgrade = true;
+}
+
 static void begin(enum order order)
 {
     switch (order) {
@@ -146,13 +193,16 @@ static void begin(enum order order)
         master_end(MASTER_QUITTING);
         break;
     case ORDER_RELOAD:
-        reload_begin();
+        follows.reload = false;
+        control_advance(); /* what is ordered from now on is the next one */
+        reload_begin(reload_ended);
         break;
     case ORDER_REOPEN:
         reopen_begin();
         break;
     case ORDER_UPGRADE:
-        upgrade_begin();
+        follows.upgrade = false;
+        upgrade_begin(upgrade_after_reload);
         break;
     case ORDER_NONE:
     case ORDERS:
@@ -169,9 +219,9 @@ void master_order(enum order order, struct control_client *client)
         break;
     case OUTCOME_FOLLOW:
         if (order == ORDER_RELOAD)
-            master.reload_again = true;
+            follows.reload = true;
         else
-            master.upgrade_again = true;
+            follows.upgrade = true;
         control_wait(client, true);
         break;
     case OUTCOME_JOIN:

@@ -24,49 +24,32 @@
 #include "master/heartbeat.h"
 #include "master/keeper.h"
 #include "master/master.h"
-#include "master/orders.h"
 #include "master/pid_file.h"
 #include "master/quarantine.h"
 #include "master/starter.h"
 #include "master/terminal.h"
-#include "master/upgrade.h"
 #include "master/watchdog.h"
 #include "master/workers.h"
 #include "process/zones.h"
 
-static void answer(bool good, const char *text)
-{
-    struct text why = {0};
+static struct {
+    enum reload_phase phase;
+    uint64_t since_ns;
+    uint64_t confirm;           /* the question that heartbeat_ask has put */
+    uint64_t confirmed_ns;      /* all had not answered it until then */
+    struct timer look, give_up; /* of RELOAD_CONFIRMING */
+    void (*ended)(bool good, const char *text);
+} reload;
 
-    /* After an upgrade. */
-    if (!good && generation_current() != NULL && generation_current()->former)
-        text_printf(&why,
-                    "the new binary has taken over, and generation %llu of the former one serves "
-                    "on: the configuration was not put to use\n",
-                    (unsigned long long)generation_current()->number);
-    text_append_string(&why, text);
-    control_answer(ORDER_RELOAD, false, good, text_string(&why));
-    text_free(&why);
+enum reload_phase reload_phase(void)
+{
+    return reload.phase;
 }
 
-/* Answers those who asked, and goes on with what was asked for meanwhile. */
 static void conclude(bool good, const char *text)
 {
-    master.phase = RELOAD_IDLE;
-    answer(good, text);
-    if (!good && generation_current() == NULL) {
-        master_fail(text);
-        return;
-    }
-    if (master.mode != MASTER_RUNNING)
-        return;
-    if (master.reload_again) {
-        master.reload_again = false;
-        reload_begin();
-    } else if (master.upgrade_again) {
-        master.upgrade_again = false;
-        upgrade_begin();
-    }
+    reload.phase = RELOAD_IDLE;
+    reload.ended(good, text);
 }
 
 /* Ends what there is of the next generation. Nothing that its processes have said and is not read
@@ -75,8 +58,8 @@ static void drop_next(void)
 {
     struct generation *dropped = generation_drop();
 
-    timer_cancel(&master.loop, &master.confirm_late);
-    timer_cancel(&master.loop, &master.reload_wait);
+    timer_cancel(&master.loop, &reload.give_up);
+    timer_cancel(&master.loop, &reload.look);
     for (struct worker *w = master.workers; w != NULL; w = w->next) {
         if (w->generation == dropped && w->state != WORKER_LEAVING)
             worker_tell_end(w, MESSAGE_STOP, 1000);
@@ -106,14 +89,12 @@ void reload_fail(const char *why)
 
 void reload_abandon(const char *why)
 {
-    master.reload_again = false;
     if (generation_next() != NULL) {
         log_notice("generation %llu is not put to use: %s",
                    (unsigned long long)generation_next()->number, why);
         drop_next();
     }
-    master.phase = RELOAD_IDLE;
-    control_answer(ORDER_RELOAD, true, false, why);
+    reload.phase = RELOAD_IDLE;
 }
 
 /* What the server keeps in the file system is where the configuration has it. What cannot be moved
@@ -245,7 +226,7 @@ static void commit(void)
     struct conf_errors errors = {0};
     char text[256];
 
-    timer_cancel(&master.loop, &master.confirm_late);
+    timer_cancel(&master.loop, &reload.give_up);
     atomic_store(&master.board->generation, now->number);
     atomic_store(&master.board->workers, now->slots);
     quarantine_clear();
@@ -283,7 +264,7 @@ static void commit(void)
     snprintf(text, sizeof(text), "generation %llu serves: %u worker%s, %zu module%s (%llu ms)",
              (unsigned long long)now->number, now->slots, now->slots == 1 ? "" : "s",
              now->source_count, now->source_count == 1 ? "" : "s",
-             (unsigned long long)((clock_ns() - master.reload_since_ns) / NS_PER_MS));
+             (unsigned long long)((clock_ns() - reload.since_ns) / NS_PER_MS));
     log_notice("%s", text);
     if (old == NULL)
         announce(now);
@@ -294,7 +275,7 @@ static void start_workers(void)
 {
     struct error error;
 
-    master.phase = RELOAD_STARTING;
+    reload.phase = RELOAD_STARTING;
     if (!vaults_start(generation_next()->capacity.vaults, &error)) {
         reload_fail(error.text);
         return;
@@ -312,7 +293,7 @@ static void confirm_late(struct timer *timer)
     char who[128], why[256];
 
     (void)timer;
-    if (heartbeat_all(master.confirm, who, sizeof(who)))
+    if (heartbeat_all(reload.confirm, who, sizeof(who)))
         return;
     snprintf(why, sizeof(why),
              "%s gives no sign of life: its connections could not be handed over\n", who);
@@ -328,22 +309,22 @@ static void confirm(void)
 
     if (generation_current() != NULL)
         patience_ms += 3 * generation_current()->settings->heartbeat_timeout_ms;
-    master.phase = RELOAD_CONFIRMING;
-    master.confirm = heartbeat_ask();
-    timer_set(&master.loop, &master.confirm_late, patience_ms * NS_PER_MS, confirm_late);
+    reload.phase = RELOAD_CONFIRMING;
+    reload.confirm = heartbeat_ask();
+    timer_set(&master.loop, &reload.give_up, patience_ms * NS_PER_MS, confirm_late);
 }
 
 void reload_ready(struct worker *worker)
 {
     uint32_t ready = 0;
 
-    if (master.phase == RELOAD_PROBING && worker->probe) {
+    if (reload.phase == RELOAD_PROBING && worker->probe) {
         start_workers();
         return;
     }
     for (struct worker *w = master.workers; w != NULL; w = w->next)
         ready += w->generation == generation_next() && !w->probe && w->state == WORKER_READY;
-    if (master.phase == RELOAD_STARTING && ready == generation_next()->slots)
+    if (reload.phase == RELOAD_STARTING && ready == generation_next()->slots)
         confirm();
 }
 
@@ -357,18 +338,18 @@ void reload_look(void)
 {
     char text[256];
 
-    if (master.phase != RELOAD_CONFIRMING)
+    if (reload.phase != RELOAD_CONFIRMING)
         return;
-    if (!heartbeat_all(master.confirm, text, sizeof(text))) {
-        master.ready_since_ns = clock_ns();
+    if (!heartbeat_all(reload.confirm, text, sizeof(text))) {
+        reload.confirmed_ns = clock_ns();
         return;
     }
     /* The vaults that this reload has started may have room for what no vault had room for. */
     uint32_t unheld = unheld_now();
     if (unheld == 0) {
         commit();
-    } else if (clock_ns() - master.ready_since_ns < HELD_PATIENCE_NS) {
-        timer_set(&master.loop, &master.reload_wait, HELD_LOOK_NS, look_again);
+    } else if (clock_ns() - reload.confirmed_ns < HELD_PATIENCE_NS) {
+        timer_set(&master.loop, &reload.look, HELD_LOOK_NS, look_again);
     } else {
         snprintf(text, sizeof(text),
                  "%u connections are in no vault, because none has room for them, and could not be "
@@ -378,15 +359,14 @@ void reload_look(void)
     }
 }
 
-void reload_begin(void)
+void reload_begin(void (*ended)(bool good, const char *text))
 {
     struct conf_errors errors = {0};
     struct error error;
 
-    /* What was asked for until now is this one; what is asked for from now on is the next one. */
-    control_advance();
-    master.reload_since_ns = clock_ns();
-    master.phase = RELOAD_PROBING;
+    reload.ended = ended;
+    reload.since_ns = clock_ns();
+    reload.phase = RELOAD_PROBING;
     keep_files();
     uint64_t open = 0;
     struct generation_load load = {0};

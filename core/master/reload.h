@@ -2,7 +2,7 @@
 #ifndef PILLION_MASTER_RELOAD_H
 #define PILLION_MASTER_RELOAD_H
 
-#include <stdint.h>
+#include <stdbool.h>
 
 #include "master/workers.h"
 
@@ -10,23 +10,27 @@ enum reload_phase {
     RELOAD_IDLE,
     RELOAD_PROBING,
     RELOAD_STARTING,
-    RELOAD_CONFIRMING /* everybody is ready, and is asked whether it still runs */
+    RELOAD_CONFIRMING /* all are ready, and each is asked whether it still runs */
 };
 
-/* Begins a reload, or the first start. None may be under way. */
-void reload_begin(void);
+enum reload_phase reload_phase(void);
 
-/* The server ends: the next generation, if there is one, is dropped, and those who wait for a
- * reload are answered with `why`. */
+/* Begins a reload, or the first start. None may be under way. Calls `ended` once it is done, or has
+ * failed, with what is to be said of that: also before this returns, but not when it is abandoned.
+ */
+void reload_begin(void (*ended)(bool good, const char *text));
+
+/* The server ends, and this is `why`: the next generation, if there is one, is dropped. */
 void reload_abandon(const char *why);
 
 /* A worker or probe of the next generation said READY. */
 void reload_ready(struct worker *worker);
 
-/* Somebody has given a sign of life, or none for a turn: the reload may wait for that. */
+/* Some process has given a sign of life, or none for a turn: the reload may wait for that. */
 void reload_look(void);
 
-/* One of the next generation is gone: the whole generation has failed. `why` says it in words. */
+/* A process of the next generation is gone: the whole generation has failed. `why` says it in
+ * words. */
 void reload_fail(const char *why);
 
 #endif

@@ -57,6 +57,7 @@ static struct {
     struct timer limit;
     char text[REHEARSE_TEXT];
     size_t size;
+    void (*postponed)(void);
 } rehearsal = {.binary = -1};
 
 void upgrade_init(void)
@@ -222,8 +223,8 @@ static void become(void)
     struct error error;
     int state;
 
-    if (master.phase != RELOAD_IDLE) {
-        master.upgrade_again = true;
+    if (reload_phase() != RELOAD_IDLE) {
+        rehearsal.postponed();
         return;
     }
     state = state_write(&error);
@@ -286,13 +287,14 @@ static _Noreturn void rehearse(int output, int state)
     _exit(1);
 }
 
-void upgrade_begin(void)
+void upgrade_begin(void (*postponed)(void))
 {
     struct error error;
     int output[2];
 
     if (rehearsal.pid != 0)
-        return; /* whoever has waited for this is answered with the one under way */
+        return; /* clients that wait for this are answered with the one under way */
+    rehearsal.postponed = postponed;
     rehearsal.binary = open(binary, O_PATH | O_CLOEXEC);
     if (rehearsal.binary < 0) {
         error_errno(&error, "cannot open %s", binary);
@@ -333,12 +335,10 @@ bool upgrade_rehearses(void)
     return rehearsal.pid != 0;
 }
 
-void upgrade_abandon(const char *why)
+void upgrade_abandon(void)
 {
-    master.upgrade_again = false;
     if (rehearsal.pid != 0)
         kill(rehearsal.pid, SIGKILL);
-    control_answer(ORDER_UPGRADE, true, false, why);
 }
 
 /* What the rehearsal has said and how it ended decide. */

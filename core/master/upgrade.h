@@ -23,15 +23,15 @@
 /* ---- In the master that is replaced ---- */
 
 /* Begins to replace the binary: the rehearsal. The clients that asked for it are answered when that
- * fails. */
-void upgrade_begin(void);
+ * fails. Calls `postponed` when a reload is under way by the time that it has gone well: it is to
+ * be begun anew after that. */
+void upgrade_begin(void (*postponed)(void));
 
 /* True while the new binary rehearses. */
 bool upgrade_rehearses(void);
 
-/* The server ends: the rehearsal does too, and those who wait for an upgrade are answered with
- * `why`. */
-void upgrade_abandon(const char *why);
+/* The server ends: so does the rehearsal. */
+void upgrade_abandon(void);
 
 /* True when the child `pid` was the rehearsal. */
 bool upgrade_reaped(pid_t pid, int status);

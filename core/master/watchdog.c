@@ -14,6 +14,7 @@
 #define PACE_SLOWEST (250 * NS_PER_MS)
 #define PACE_FASTEST (5 * NS_PER_MS)
 
+static struct timer timer;
 static uint64_t pace;
 
 static void look_at(struct worker *worker, uint64_t now)
@@ -34,7 +35,7 @@ static void look_at(struct worker *worker, uint64_t now)
     worker_kill(worker);
 }
 
-static void look(struct timer *timer)
+static void look(struct timer *due)
 {
     uint64_t now = clock_ns();
 
@@ -42,7 +43,7 @@ static void look(struct timer *timer)
         if (w->served && w->row != NULL && !w->released)
             look_at(w, now);
     }
-    timer_set(&master.loop, timer, pace, look);
+    timer_set(&master.loop, due, pace, look);
 }
 
 void watchdog_start(void)
@@ -62,5 +63,10 @@ void watchdog_start(void)
         pace = PACE_SLOWEST;
     if (pace < PACE_FASTEST)
         pace = PACE_FASTEST;
-    timer_set(&master.loop, &master.watchdog, pace, look);
+    timer_set(&master.loop, &timer, pace, look);
+}
+
+void watchdog_stop(void)
+{
+    timer_cancel(&master.loop, &timer);
 }

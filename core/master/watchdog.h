@@ -5,4 +5,7 @@
 /* Sets the watchdog's pace for the current generation. */
 void watchdog_start(void);
 
+/* The server ends. */
+void watchdog_stop(void);
+
 #endif

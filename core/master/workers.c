@@ -18,6 +18,7 @@
 #include "master/handover.h"
 #include "master/keeper.h"
 #include "master/master.h"
+#include "master/orders.h"
 #include "master/relieve.h"
 #include "master/reload.h"
 #include "master/reopen.h"
@@ -238,8 +239,8 @@ static void respawn(struct timer *timer)
         return;
     if (generation_current()->resumed) { /* only another generation has workers to take its place */
         handover_redirect(slot->index);
-        if (master.phase == RELOAD_IDLE)
-            reload_begin();
+        if (reload_phase() == RELOAD_IDLE)
+            master_order(ORDER_RELOAD, NULL);
         return;
     }
     for (struct worker *w = master.workers; w != NULL; w = w->next) {
