@@ -70,7 +70,7 @@ header:
 	done
 
 # Each folder of core/ includes only from itself and those before it; see docs/architecture.md.
-LAYERS := base conf event net wire rpc module process vault worker master cmd
+LAYERS := base wire conf event net rpc module process vault worker master cmd
 .PHONY: layers
 layers:
 	$(Q)status=0; allowed='pillion'; for layer in $(LAYERS); do \
