@@ -29,6 +29,7 @@ struct conn_policy {
     uint64_t max_output; /* unsent bytes at which input is left alone */
     uint64_t idle_timeout_ns;
     bool keepalive, nodelay;
+    uint8_t protocol; /* what its connections speak: the layer above knows */
 };
 
 /* When on_input is called without new input. */

@@ -11,7 +11,7 @@
 #include "base/sealed.h"
 #include "process/preflight.h"
 #include "process/zones.h"
-#include "wire/frame.h"
+#include "wire/protocol.h"
 
 /* Address space for an arena's blocks when `arena_size` is auto. Pages are used as they are needed,
  * so this limits and does not cost. */
@@ -78,7 +78,7 @@ static uint64_t largest_frame(const struct settings *settings)
         if (s->max_frame > largest)
             largest = s->max_frame;
     }
-    return BLOCK_BYTES(block_order(largest + FRAME_HEADER_SIZE));
+    return BLOCK_BYTES(block_order(largest + protocol_of(PROTOCOL_PILLION)->framing->overhead));
 }
 
 /* What a worker may have to take over, when there were more workers. */

@@ -11,7 +11,6 @@
 #include "rpc/dispatch_private.h"
 #include "rpc/flight.h"
 #include "rpc/note.h"
-#include "wire/stranger.h"
 
 #define STRANGERS_PAUSE (10 * NS_PER_S) /* between two lines about them */
 #define TIMED_EVERY     16u /* of a method's calls in one turn; the first is always timed */
@@ -59,6 +58,7 @@ void call_init(struct call *call, struct dispatcher *dispatcher, struct conn *co
     call->lost = false;
     call->shown = false;
     call->req = (struct pillion_request){
+        .protocol = conn->policy->protocol,
         .pool = &dispatcher->pool,
         .reserve = call_reserve,
         .peer = call_peer,
@@ -227,7 +227,7 @@ static bool answer(struct call *call, const struct frame *frame, bool first)
     else
         counter_add(&call->dispatcher->row->counters[COUNT_REFUSED], 1);
     if (call->req.deferred != NULL) {
-        call_deferred(call);
+        call_deferred(call, (size_t)frame->size);
         return false;
     }
     bool more = call_commit(call, (size_t)frame->size);
@@ -293,9 +293,7 @@ static void refuse_frame(struct call *call, const struct frame *frame,
                      "a frame of %llu bytes is announced; at most %llu are allowed (max_frame)%s",
                      (unsigned long long)frame->size,
                      (unsigned long long)call->server->settings->max_frame,
-                     stranger == NULL ? ""
-                                      : "; is its length big-endian? it must be "
-                                        "little-endian, whatever the machine");
+                     stranger == NULL ? "" : stranger->hint);
     call->req.body = BYTES(""); /* what there is of it is no body */
     call_refused(call, NULL, call->req.body);
     call_commit(call, call->turn.in_size);
@@ -311,15 +309,15 @@ static const struct stranger *find_stranger(const struct call *call, enum frame_
 
     if (call->turn.consumed != 0)
         return NULL;
-    return status == FRAME_PARTIAL
-               ? stranger_find_hello(input)
-               : stranger_find(input, (uint32_t)call->server->settings->max_frame);
+    return protocol_of(call->req.protocol)
+        ->framing->stranger(input, (uint32_t)call->server->settings->max_frame, status);
 }
 
 /* Frames that are answered before the next one begins. Leaves when there is no more to do for now,
  * and when a request was deferred. */
 static void answer_in_turn(struct call *call)
 {
+    const struct framing *framing = protocol_of(call->req.protocol)->framing;
     struct conn *conn = call->conn;
     uint32_t max_frame = (uint32_t)call->server->settings->max_frame;
     uint64_t max_output = conn->policy->max_output, frames = 0;
@@ -328,7 +326,7 @@ static void answer_in_turn(struct call *call)
     while (more && call->turn.out_end - call->turn.out_start < max_output) {
         struct frame frame;
         enum frame_status status =
-            frame_next((struct bytes){call->turn.in, call->turn.in_size}, max_frame, &frame);
+            framing->next((struct bytes){call->turn.in, call->turn.in_size}, max_frame, &frame);
 
         if (status != FRAME_WHOLE) {
             const struct stranger *stranger = find_stranger(call, status);
@@ -377,6 +375,7 @@ void rpc_server_init(struct rpc_server *server, const struct server_settings *se
         .idle_timeout_ns = settings->idle_timeout_ms * NS_PER_MS,
         .keepalive = settings->tcp_keepalive,
         .nodelay = settings->tcp_nodelay,
+        .protocol = PROTOCOL_PILLION,
     };
     server->limits = (struct json_limits){
         .depth = (uint32_t)settings->json_max_depth,

@@ -318,14 +318,13 @@ static void begun_to(const struct call *call, uint64_t place)
         lane->begun_to = place;
 }
 
-void call_deferred(struct call *call)
+void call_deferred(struct call *call, size_t size)
 {
     uint64_t place = call->turn.consumed;
-    uint64_t end = place + FRAME_HEADER_SIZE + call->req.body.size;
 
     flight_begin(call->dispatcher->conns, call->conn);
     returned(call, place);
-    begun_to(call, end);
+    begun_to(call, place + size);
 }
 
 /* Begins the next frame. False, with nothing done, when it has to wait for the order's sake. */

@@ -4,7 +4,7 @@
 #define PILLION_RPC_DISPATCH_PRIVATE_H
 
 #include "rpc/dispatch.h"
-#include "wire/frame.h"
+#include "wire/protocol.h"
 
 /* Frames of one connection being answered, one after the other. */
 struct call {
@@ -52,8 +52,8 @@ void count_time(struct method_counters *counters, uint64_t ns, uint32_t weight);
 
 /* ---- dispatch_beside.c ---- */
 
-/* The handler has deferred the request of the connection's first frame. */
-void call_deferred(struct call *call);
+/* The handler has deferred the request of the connection's first frame, which has `size` bytes. */
+void call_deferred(struct call *call, size_t size);
 
 /* Begins frames beside what is under way. True when nothing is any more, and frames can go on in
  * turn. */

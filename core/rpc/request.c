@@ -166,6 +166,11 @@ static bool valid_utf8(struct bytes text)
     return true;
 }
 
+static inline size_t reply_size_of(const struct pillion_request *req, const struct reply *reply)
+{
+    return protocol_reply_size(protocol_of(req->protocol), reply);
+}
+
 static void send_reply(struct pillion_request *req, const struct reply *reply, size_t size)
 {
     char *room = size <= req->room_size ? req->room : req->reserve(req, size);
@@ -173,7 +178,7 @@ static void send_reply(struct pillion_request *req, const struct reply *reply, s
     req->answered = true;
     req->size = size;
     if (room != NULL)
-        reply_write(reply, room);
+        protocol_reply_write(protocol_of(req->protocol), reply, room);
 }
 
 static void note_failure(struct pillion_request *req, const char *code)
@@ -189,7 +194,8 @@ static void note_failure(struct pillion_request *req, const char *code)
 static size_t result_room(const struct pillion_request *req, const struct reply *empty,
                           size_t message)
 {
-    size_t most = req->max_reply > reply_size(empty) ? req->max_reply - reply_size(empty) : 0;
+    size_t fixed = reply_size_of(req, empty);
+    size_t most = req->max_reply > fixed ? req->max_reply - fixed : 0;
     size_t room = RESULT_SIZE(message);
 
     if (room > most)
@@ -224,7 +230,7 @@ void request_fail_v(struct pillion_request *req, const char *code, const char *f
     size_t length = needed < 0 ? 0 : strlen(message);
     note_failure(req, code);
     reply.result = reply_error_result(code, (struct bytes){message, length}, result, room);
-    send_reply(req, &reply, reply_size(&reply));
+    send_reply(req, &reply, reply_size_of(req, &reply));
 }
 
 void request_fail(struct pillion_request *req, const char *code, const char *format, ...)
@@ -262,7 +268,7 @@ void request_fail_raw(struct pillion_request *req, const char *code, struct byte
     if (!may_answer(req))
         return;
     reply_set_out_string(&reply, "error");
-    size_t size = reply_size(&reply);
+    size_t size = reply_size_of(req, &reply);
     if (size > req->max_reply) {
         fail_too_large(req, size);
         return;
@@ -279,7 +285,7 @@ void request_reply(struct pillion_request *req, const char *out, struct bytes re
         return;
     if (out != NULL)
         reply_set_out_string(&reply, out);
-    size_t size = reply_size(&reply);
+    size_t size = reply_size_of(req, &reply);
     if (out == NULL || (reply.out_size != reply.out.size && !valid_utf8(reply.out))) {
         log_error("module %s: \"%s\" replied with an `out` that is not UTF-8", module_of(req),
                   method_of(req));

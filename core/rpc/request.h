@@ -11,8 +11,7 @@
 
 #include "base/memory.h"
 #include "rpc/method.h"
-#include "wire/json.h"
-#include "wire/reply.h"
+#include "wire/protocol.h"
 
 struct deferred;
 struct deferreds;
@@ -22,6 +21,7 @@ struct origin;
 struct pillion_request {
     const struct method *method;
     const struct filter_use *filter; /* the one that runs, or NULL */
+    uint8_t protocol;                /* what its connection speaks: PROTOCOL_… */
     struct bytes body;               /* of the frame; params and id lie in it */
     struct bytes params;             /* strictly valid JSON */
     struct bytes id;                 /* JSON, or data NULL */
@@ -60,7 +60,8 @@ static inline enum envelope_status request_read(struct pillion_request *req, str
                                                 const struct json_limits *limits,
                                                 struct envelope *envelope, struct json_error *error)
 {
-    enum envelope_status status = envelope_read(body, limits, envelope, error);
+    const struct format *format = protocol_of(req->protocol)->format;
+    enum envelope_status status = format->read(body, limits, envelope, error);
 
     req->id = bytes_just_set(&envelope->id);
     req->body = body;

@@ -98,8 +98,7 @@ void reply_set_out_string(struct reply *reply, const char *out)
 
 size_t reply_write(const struct reply *reply, char *to)
 {
-    char *const body = to + FRAME_HEADER_SIZE;
-    char *p = put(body, BYTES(REPLY_OUT));
+    char *p = put(to, BYTES(REPLY_OUT));
 
     if (reply->out_size == reply->out.size) /* escaping only ever makes it longer */
         p = put(p, reply->out);
@@ -112,11 +111,7 @@ size_t reply_write(const struct reply *reply, char *to)
         p = put(p, reply->id);
     }
     *p++ = '}';
-
-    size_t size = (size_t)(p - body);
-    assert(size <= UINT32_MAX);
-    frame_header((uint32_t)size, to);
-    return FRAME_HEADER_SIZE + size;
+    return (size_t)(p - to);
 }
 
 struct bytes reply_error_result(const char *code, struct bytes message, char *to, size_t capacity)

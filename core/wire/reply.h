@@ -1,12 +1,12 @@
-/* Replies as they go on the wire: `{"out": NAME, "result": ANY}` and, when the request had one,
- * `"id": ID`, with the frame's header in front.
+/* What replies say: `{"out": NAME, "result": ANY}` and, when the request had one, `"id": ID`. The
+ * frame around it is wire/protocol.h's.
  *
  * A reply is measured first and then written in place, so that it is built where it will be sent
  * from. */
 #ifndef PILLION_WIRE_REPLY_H
 #define PILLION_WIRE_REPLY_H
 
-#include "wire/frame.h"
+#include "base/bytes.h"
 
 struct reply {
     struct bytes out;    /* plain text; escaped when it is written, what is not UTF-8 as U+FFFD */
@@ -23,17 +23,15 @@ void reply_set_out_string(struct reply *reply, const char *out);
 #define REPLY_RESULT "\",\"result\":"
 #define REPLY_ID     ",\"id\":"
 
-/* Bytes that reply_write will write, header included. */
+/* Bytes that reply_write will write. */
 static inline size_t reply_size(const struct reply *reply)
 {
-    size_t size = FRAME_HEADER_SIZE + sizeof(REPLY_OUT REPLY_RESULT "}") - 1 + reply->out_size +
-                  reply->result.size;
+    size_t size = sizeof(REPLY_OUT REPLY_RESULT "}") - 1 + reply->out_size + reply->result.size;
 
     return reply->id.data == NULL ? size : size + sizeof(REPLY_ID) - 1 + reply->id.size;
 }
 
-/* Writes the frame to `to`, which has room for reply_size bytes; returns that size. The body must
- * not be larger than a frame can announce (UINT32_MAX). */
+/* Writes it to `to`, which has room for reply_size bytes; returns that size. */
 size_t reply_write(const struct reply *reply, char *to);
 
 /* The result of an error reply, `{"code": CODE, "message": TEXT}`, written to `to` and cut (at a

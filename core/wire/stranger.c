@@ -4,8 +4,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "wire/frame.h"
-
 /* Each with one %s for what is spoken instead. */
 #define SPOKEN_HERE(quote)                                                                     \
     "this port speaks frames of JSON, not %s: a frame is a length (4 bytes, little-endian) "   \
@@ -19,19 +17,21 @@
 #define HTTP_FORM \
     "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nConnection: close\r\n\r\n" TEXT_FORM
 
-static const struct stranger http = {"HTTP", HTTP_FORM};
-static const struct stranger json = {"JSON without frames", JSON_FORM};
-static const struct stranger tls = {"TLS", TEXT_FORM};
-static const struct stranger text = {"text", TEXT_FORM};
-static const struct stranger swapped = {"big-endian lengths", NULL};
+static const struct stranger http = {"HTTP", HTTP_FORM, NULL};
+static const struct stranger json = {"JSON without frames", JSON_FORM, NULL};
+static const struct stranger tls = {"TLS", TEXT_FORM, NULL};
+static const struct stranger text = {"text", TEXT_FORM, NULL};
+static const struct stranger swapped = {
+    "big-endian lengths", NULL,
+    "; is its length big-endian? it must be little-endian, whatever the machine"};
 
 static const struct {
     char start[FRAME_HEADER_SIZE + 1];
     struct stranger stranger;
 } others[] = {
-    {"SSH-", {"SSH", TEXT_FORM}},
-    {"PROX", {"the PROXY protocol", TEXT_FORM}},
-    {"\r\n\r\n", {"the PROXY protocol", TEXT_FORM}}, /* version 2 */
+    {"SSH-", {"SSH", TEXT_FORM, NULL}},
+    {"PROX", {"the PROXY protocol", TEXT_FORM, NULL}},
+    {"\r\n\r\n", {"the PROXY protocol", TEXT_FORM, NULL}}, /* version 2 */
 };
 
 /* Methods of HTTP, and how a connection of HTTP/2 begins (RFC 9113 section 3.4). */
@@ -103,6 +103,12 @@ const struct stranger *stranger_find_hello(struct bytes input)
     enum { MESSAGE = 5, CLIENT_HELLO = 1 }; /* behind the record's header; RFC 8446 section 4 */
 
     return input.size > MESSAGE && is_tls(in) && in[MESSAGE] == CLIENT_HELLO ? &tls : NULL;
+}
+
+const struct stranger *stranger_of_frame(struct bytes input, uint32_t max_body,
+                                         enum frame_status status)
+{
+    return status == FRAME_PARTIAL ? stranger_find_hello(input) : stranger_find(input, max_body);
 }
 
 size_t stranger_refuse(const struct stranger *stranger, char out[STRANGER_REFUSAL_MAX])

@@ -3,9 +3,7 @@
  * the reply to it is JSON. */
 #include "fuzz.h"
 
-#include "wire/frame.h"
-#include "wire/json.h"
-#include "wire/reply.h"
+#include "wire/protocol.h"
 
 static const struct json_limits wide = {JSON_DEPTH_MAX, UINT32_MAX};
 
@@ -80,10 +78,11 @@ static void require_reply(struct bytes out, struct bytes message, struct bytes i
     struct reply reply = {.result = reply_error_result("code", message, room, sizeof(room)),
                           .id = id};
     reply_set_out(&reply, out);
-    size_t size = reply_size(&reply);
+    const struct protocol *protocol = protocol_of(PROTOCOL_PILLION);
+    size_t size = protocol_reply_size(protocol, &reply);
     char *written = malloc(size);
 
-    require(reply_write(&reply, written) == size);
+    require(protocol_reply_write(protocol, &reply, written) == size);
     require(frame_next((struct bytes){written, size}, UINT32_MAX, &frame) == FRAME_WHOLE);
     require(frame.size == size && json_check(frame.body, &wide, &error));
     free(written);
