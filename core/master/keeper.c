@@ -11,8 +11,8 @@
 #include "base/log.h"
 #include "master/generations.h"
 #include "master/handover.h"
-#include "master/heartbeat.h"
 #include "master/master.h"
+#include "master/pulse.h"
 #include "master/reload.h"
 #include "master/state.h"
 #include "master/workers.h"
@@ -131,7 +131,7 @@ static void vault_speaks(struct watch *watch, uint32_t events)
             else if (message.type == MESSAGE_HELD && message.count == 1)
                 reported(seat, &message);
             else if (message.type == MESSAGE_ALIVE)
-                heartbeat_heard(&seat->pulse, message.serial);
+                pulse_heard(&seat->pulse, message.serial);
             break;
         case CHANNEL_EMPTY:
             reload_look();
@@ -189,7 +189,7 @@ static bool vault_spawn(struct vault_seat *seat, struct error *error)
     }
     seat_fill(seat, pid, pair[0], true);
     vault_introduce(seat);
-    heartbeat_greet(seat->watch.fd);
+    pulse_greet(seat->watch.fd);
     return true;
 }
 
@@ -402,7 +402,7 @@ bool vaults_reopen(void)
 
 /* ---- Signs of life ---- */
 
-bool vaults_turn(uint64_t serial)
+bool vaults_turn(const struct pulse_turn *turn)
 {
     bool silent = false;
 
@@ -412,7 +412,7 @@ bool vaults_turn(uint64_t serial)
             silent |= i < seats_wanted();
             continue;
         }
-        if (!heartbeat_turn(&seat->pulse, seat->pid, seat->watch.fd, serial, false, false)) {
+        if (!pulse_turn(&seat->pulse, seat->pid, seat->watch.fd, turn, false, false)) {
             log_error("the vault (pid %d) gives no sign of life (heartbeat_timeout): it is ended "
                       "and replaced",
                       (int)seat->pid);

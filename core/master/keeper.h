@@ -46,9 +46,9 @@ bool vaults_reopen(void);
 /* Sockets that other seats than the first hold: binaries of earlier versions know that one only. */
 uint32_t vaults_beyond_first(void);
 
-/* Signs of life (heartbeat.h): a turn of each, true while one is silent or missing; a question to
+/* Signs of life (pulse.h): a turn of each, true while one is silent or missing; a question to
  * each; whether all have answered it, and otherwise whose seat it is that has not. */
-bool vaults_turn(uint64_t serial);
+bool vaults_turn(const struct pulse_turn *turn);
 void vaults_ask(uint64_t serial);
 bool vaults_heard(uint64_t serial, uint32_t *seat);
 

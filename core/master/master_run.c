@@ -15,10 +15,12 @@
 #include "base/version.h"
 #include "master/control.h"
 #include "master/generations.h"
+#include "master/heartbeat.h"
 #include "master/keeper.h"
 #include "master/master.h"
 #include "master/orders.h"
 #include "master/pid_file.h"
+#include "master/reload.h"
 #include "master/starter.h"
 #include "master/terminal.h"
 #include "master/upgrade.h"
@@ -120,6 +122,7 @@ int master_run(const struct serve_options *options, const struct settings *setti
     starter_begin(report);
     master.pid = getpid();
     control_begin(master_order);
+    heartbeat_begin(reload_look);
     log_identity("master");
     title_set("master");
     limit_open_files(0);

@@ -378,7 +378,7 @@ static void worker_message(struct worker *worker, struct message *message)
         worker->unheld = (uint32_t)message->number;
         break;
     case MESSAGE_ALIVE:
-        heartbeat_heard(&worker->pulse, message->serial);
+        pulse_heard(&worker->pulse, message->serial);
         reload_look();
         break;
     case MESSAGE_REOPENED:

@@ -6,7 +6,7 @@
 #include <sys/types.h>
 
 #include "event/loop.h"
-#include "master/heartbeat.h"
+#include "master/pulse.h"
 #include "process/channel.h"
 #include "process/generation.h"
 #include "process/outbox.h"

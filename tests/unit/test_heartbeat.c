@@ -1,9 +1,9 @@
-/* Signs of life, as a matter of turns: see core/master/heartbeat.h. What the kernel says of a
+/* Signs of life, as a matter of turns: see core/master/pulse.h. What the kernel says of a
  * process is made up here (child_view is wrapped, tests.mk). */
 #include "unit.h"
 
 #include "base/clock.h"
-#include "master/heartbeat.h"
+#include "master/pulse.h"
 #include "process/channel.h"
 
 #define PACE NS_PER_S
@@ -11,7 +11,7 @@
 static struct child_view view;
 static struct pulse pulse;
 static int ends[2];
-static uint64_t serial;
+static struct pulse_turn turn;
 
 struct child_view __wrap_child_view(pid_t pid);
 struct child_view __wrap_child_view(pid_t pid)
@@ -26,7 +26,7 @@ static void start(char state)
 
     view = (struct child_view){.state = state};
     pulse = (struct pulse){.known = true};
-    serial = 0;
+    turn = (struct pulse_turn){.pace_ns = PACE};
     ck_assert(channel_pair(ends, &error));
 }
 
@@ -34,7 +34,8 @@ static void start(char state)
 static uint32_t turns(uint32_t most, bool busy, bool excused)
 {
     for (uint32_t i = 1; i <= most; i++) {
-        if (!heartbeat_turn(&pulse, 1, ends[0], ++serial, busy, excused))
+        turn.question = pulse_question();
+        if (!pulse_turn(&pulse, 1, ends[0], &turn, busy, excused))
             return i;
     }
     return 0;
@@ -60,8 +61,8 @@ START_TEST(silence_is_found_after_five_turns_in_which_it_should_have_answered)
     for (size_t i = 0; i < sizeof(states) - 1; i++) {
         start(states[i]);
         /* The first turn asks; nothing can have been answered before. */
-        ck_assert_uint_eq(turns(100, false, false), 1 + HEARTBEAT_TURNS);
-        expect_asked(HEARTBEAT_TURNS);
+        ck_assert_uint_eq(turns(100, false, false), 1 + PULSE_TURNS);
+        expect_asked(PULSE_TURNS);
         ck_assert_uint_eq(turns(100, false, false), 0); /* once */
     }
 }
@@ -71,8 +72,8 @@ START_TEST(an_answer_however_late_is_a_sign_of_life)
 {
     start('S');
     for (int i = 0; i < 100; i++) {
-        ck_assert_uint_eq(turns(HEARTBEAT_TURNS, false, false), 0);
-        heartbeat_heard(&pulse, serial);
+        ck_assert_uint_eq(turns(PULSE_TURNS, false, false), 0);
+        pulse_heard(&pulse, turn.question);
     }
     ck_assert_uint_gt(turns(100, false, false), 0);
 }
@@ -95,14 +96,14 @@ START_TEST(who_spins_without_answering_is_found_later)
         view.cpu_ns += PACE;
         found = turns(1, false, false);
     }
-    ck_assert_uint_eq(i, 1 + HEARTBEAT_SILENT);
+    ck_assert_uint_eq(i, 1 + PULSE_SILENT);
 }
 END_TEST
 
 START_TEST(who_waits_for_a_disk_is_found_later)
 {
     start('D');
-    ck_assert_uint_eq(turns(1000, false, false), 1 + HEARTBEAT_SILENT);
+    ck_assert_uint_eq(turns(1000, false, false), 1 + PULSE_SILENT);
 }
 END_TEST
 
@@ -116,7 +117,7 @@ START_TEST(a_handler_has_a_watchdog_of_its_own)
         ck_assert_uint_eq(turns(1000, true, false), 0);
     }
     start('T'); /* stopped: the handler does not go on either */
-    ck_assert_uint_eq(turns(1000, true, false), 1 + HEARTBEAT_TURNS);
+    ck_assert_uint_eq(turns(1000, true, false), 1 + PULSE_TURNS);
 }
 END_TEST
 
@@ -124,7 +125,7 @@ START_TEST(a_handler_between_begins_the_count_anew)
 {
     start('S');
     for (int i = 0; i < 100; i++) {
-        ck_assert_uint_eq(turns(HEARTBEAT_TURNS - 1, false, false), 0);
+        ck_assert_uint_eq(turns(PULSE_TURNS - 1, false, false), 0);
         ck_assert_uint_eq(turns(1, true, false), 0);
     }
 }
@@ -134,7 +135,7 @@ START_TEST(the_silence_of_another_excuses)
 {
     start('S');
     ck_assert_uint_eq(turns(1000, false, true), 0);
-    ck_assert_uint_eq(turns(1000, false, false), HEARTBEAT_TURNS);
+    ck_assert_uint_eq(turns(1000, false, false), PULSE_TURNS);
 }
 END_TEST
 

@@ -1,0 +1,70 @@
+/* Asking one process for signs of life. See pulse.h. */
+#include "master/pulse.h"
+
+#include "process/channel.h"
+
+static uint64_t last_question;
+
+uint64_t pulse_question(void)
+{
+    return ++last_question;
+}
+
+uint32_t pulse_weigh(const struct pulse *pulse, const struct child_view *view, bool busy,
+                     uint64_t pace_ns)
+{
+    switch (view->state) {
+    case 'T': /* stopped by a signal: nothing goes on in it, handlers neither */
+        return PULSE_FULL;
+    case 'R': /* it has a processor, and spins; or waits for one, which is not its fault */
+        return busy || view->cpu_ns - pulse->cpu_ns <= pace_ns / 2 ? 0 : 1;
+    case 'D': /* a disk, or memory that was swapped out: slow things, and some never end */
+        return busy ? 0 : 1;
+    case 'Z':
+    case 'X': /* waitpid(2) will tell */
+        return 0;
+    default: /* it sleeps, or a debugger holds it, with a question unread */
+        return busy || view->exiting ? 0 : PULSE_FULL;
+    }
+}
+
+void pulse_heard(struct pulse *pulse, uint64_t serial)
+{
+    pulse->answered = true;
+    if (serial > pulse->heard && serial <= last_question)
+        pulse->heard = serial;
+}
+
+static void ask(struct pulse *pulse, int channel, uint64_t serial)
+{
+    /* A channel that is full is one that nobody reads: asked, too. */
+    channel_tell(channel, MESSAGE_BEAT, serial, 0);
+    pulse->asked = true;
+}
+
+bool pulse_turn(struct pulse *pulse, pid_t pid, int channel, const struct pulse_turn *turn,
+                bool busy, bool excused)
+{
+    if (!pulse->known || pulse->dead)
+        return true;
+    if (pulse->answered || excused) {
+        pulse->silence = 0;
+    } else if (pulse->asked) {
+        struct child_view view = child_view(pid);
+        uint32_t weight = pulse_weigh(pulse, &view, busy, turn->pace_ns);
+        pulse->silence = weight == 0 && busy ? 0 : pulse->silence + weight;
+        pulse->cpu_ns = view.cpu_ns;
+    }
+    pulse->answered = false;
+    if (pulse->silence < PULSE_SILENT) {
+        ask(pulse, channel, turn->question);
+        return true;
+    }
+    pulse->dead = true;
+    return false;
+}
+
+void pulse_greet(int channel)
+{
+    channel_tell(channel, MESSAGE_BEAT, last_question, 0);
+}
