@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "master/master.h"
 #include "master/quarantine.h"
+#include "process/core_dump.h"
 
 #define WORDS_MAX (BOARD_NAME_MAX + BOARD_MODULE_NAME_MAX + 64u)
 
@@ -64,16 +65,27 @@ void blame_death(const struct worker *worker, int status)
         return;
     if (blame.duty == DUTY_NONE && !worker->hung) {
         log_error("worker %u (pid %d) died with no method running: %s", worker->slot,
-                  (int)worker->pid, how);
+                  (int)worker->child.pid, how);
         return;
     }
     describe(&blame, what);
     if (worker->hung)
         log_error("worker %u (pid %d) was ended: %s ran for longer than it may (handler_timeout)",
-                  worker->slot, (int)worker->pid, what);
+                  worker->slot, (int)worker->child.pid, what);
     else
-        log_error("worker %u (pid %d) died while it ran %s: %s", worker->slot, (int)worker->pid,
-                  what, how);
+        log_error("worker %u (pid %d) died while it ran %s: %s", worker->slot,
+                  (int)worker->child.pid, what, how);
     if (blame.method != BOARD_NO_METHOD)
         quarantine_count(blame.method, blame.duty == DUTY_FILTER);
+}
+
+void blame_core_dump(const struct worker *worker, int status)
+{
+    struct text said = {0};
+
+    core_dump_describe(worker->generation, worker->child.pid, status, &said);
+    if (said.size > 0)
+        log_notice("worker %u (pid %d): %s", worker->slot, (int)worker->child.pid,
+                   text_string(&said));
+    text_free(&said);
 }

@@ -12,4 +12,7 @@ void worker_blame(const struct worker *worker, struct blame *blame);
  * quarantine. */
 void blame_death(const struct worker *worker, int status);
 
+/* Logs where its core dump is, if there is one. */
+void blame_core_dump(const struct worker *worker, int status);
+
 #endif

@@ -80,7 +80,7 @@ uint32_t handover_expected(uint32_t slot)
         if (s->pending[slot])
             expected += s->pending_count == 1 ? s->open : s->open / slots + 1;
     }
-    for (const struct worker *w = master.workers; w != NULL; w = w->next) {
+    for (const struct worker *w = workers_first(); w != NULL; w = w->next) {
         if (w->probe || !w->served || w->released || w->staying ||
             w->generation == generation_current())
             continue;
@@ -97,12 +97,12 @@ static void expect_nothing(void)
 {
     if (handover.sources != NULL)
         return;
-    for (const struct worker *w = master.workers; w != NULL; w = w->next) {
+    for (const struct worker *w = workers_first(); w != NULL; w = w->next) {
         if (!w->probe && w->served && !w->released && !w->staying &&
             w->generation != generation_current())
             return;
     }
-    for (struct worker *w = master.workers; w != NULL; w = w->next) {
+    for (struct worker *w = workers_first(); w != NULL; w = w->next) {
         if (w->expecting && w->state == WORKER_SERVING)
             outbox_tell(&w->out, MESSAGE_SERVE, 0, 0);
         w->expecting = w->full = false;
@@ -227,9 +227,9 @@ void handover_retire(uint32_t serial)
 /* One that has left keeps its descriptors until then. */
 static void tell_taken(uint32_t serial)
 {
-    for (const struct worker *w = master.workers; w != NULL; w = w->next) {
+    for (const struct worker *w = workers_first(); w != NULL; w = w->next) {
         if (w->serial == serial && !w->probe && !w->died)
-            channel_tell(w->channel.fd, MESSAGE_TAKEN, serial, 0);
+            channel_tell(w->child.channel.fd, MESSAGE_TAKEN, serial, 0);
     }
 }
 
@@ -264,7 +264,7 @@ static void source_finish(struct source *source)
  * the source: until it lets go, what it has taken is not final. */
 static bool still_adopted(const struct source *source)
 {
-    for (const struct worker *w = master.workers; w != NULL; w = w->next) {
+    for (const struct worker *w = workers_first(); w != NULL; w = w->next) {
         if (w->adopting && w->adopting_serial == source->serial && w->state == WORKER_LEAVING &&
             !w->released && !w->staying)
             return true;
@@ -275,7 +275,7 @@ static bool still_adopted(const struct source *source)
 /* True while somebody takes records over from the source. */
 static bool is_adopted(const struct source *source)
 {
-    for (const struct worker *w = master.workers; w != NULL; w = w->next) {
+    for (const struct worker *w = workers_first(); w != NULL; w = w->next) {
         if (w->adopting && w->adopting_serial == source->serial && !w->died)
             return true;
     }
@@ -353,7 +353,7 @@ void handover_done(struct worker *worker, uint64_t serial, uint32_t count)
 static void look_again(struct timer *timer)
 {
     (void)timer;
-    for (struct worker *w = master.workers; w != NULL; w = w->next)
+    for (struct worker *w = workers_first(); w != NULL; w = w->next)
         w->full = false;
     handover_advance();
 }

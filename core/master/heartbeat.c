@@ -41,13 +41,13 @@ static void turn(struct timer *timer)
 
     /* A worker may wait for a vault that is silent: that one first. */
     bool excused = vaults_turn(&turned);
-    for (struct worker *w = master.workers; w != NULL; w = w->next) {
+    for (struct worker *w = workers_first(); w != NULL; w = w->next) {
         if (!is_watched(w) ||
-            pulse_turn(&w->pulse, w->pid, w->channel.fd, &turned, is_busy(w), excused))
+            pulse_turn(&w->pulse, w->child.pid, w->child.channel.fd, &turned, is_busy(w), excused))
             continue;
         log_error("worker %u (pid %d) gives no sign of life (heartbeat_timeout): it is ended and "
                   "replaced",
-                  w->slot, (int)w->pid);
+                  w->slot, (int)w->child.pid);
         worker_kill(w);
     }
     timer_set(&master.loop, timer, heartbeat.pace_ns, turn);
@@ -90,9 +90,9 @@ uint64_t heartbeat_ask(void)
     uint64_t serial = pulse_question();
 
     vaults_ask(serial);
-    for (struct worker *w = master.workers; w != NULL; w = w->next) {
+    for (struct worker *w = workers_first(); w != NULL; w = w->next) {
         if (matters(w))
-            channel_tell(w->channel.fd, MESSAGE_BEAT, serial, 0);
+            channel_tell(w->child.channel.fd, MESSAGE_BEAT, serial, 0);
     }
     return serial;
 }
@@ -105,14 +105,14 @@ bool heartbeat_all(uint64_t serial, char *who, size_t size)
         snprintf(who, size, "vault %u", seat);
         return false;
     }
-    for (struct worker *w = master.workers; w != NULL; w = w->next) {
+    for (struct worker *w = workers_first(); w != NULL; w = w->next) {
         if (!matters(w) || w->pulse.heard >= serial)
             continue;
         bool busy = w->row != NULL && w->state == WORKER_SERVING &&
                     atomic_load_explicit(&w->row->running, memory_order_acquire) != 0;
-        if (busy && child_view(w->pid).state != 'T')
+        if (busy && child_view(w->child.pid).state != 'T')
             continue;
-        snprintf(who, size, "worker %u (pid %d, generation %llu)", w->slot, (int)w->pid,
+        snprintf(who, size, "worker %u (pid %d, generation %llu)", w->slot, (int)w->child.pid,
                  (unsigned long long)w->generation->number);
         return false;
     }

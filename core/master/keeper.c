@@ -10,10 +10,8 @@
 #include "base/descriptor.h"
 #include "base/log.h"
 #include "master/generations.h"
-#include "master/handover.h"
 #include "master/master.h"
 #include "master/pulse.h"
-#include "master/reload.h"
 #include "master/state.h"
 #include "master/workers.h"
 #include "process/outbox.h"
@@ -24,10 +22,9 @@
 #define FINISH_NS  NS_PER_S
 
 struct vault_seat {
-    struct watch watch; /* the channel */
+    struct child child; /* its pid is 0 when no process is in the seat */
     struct outbox out;
     struct timer respawn, reach;
-    pid_t pid; /* 0: nobody is in it */
     uint32_t quick_deaths;
     uint64_t started_ns; /* names the process in MESSAGE_VAULT */
     uint32_t held;       /* sockets, as it has said */
@@ -38,6 +35,12 @@ struct vault_seat {
 
 static struct vault_seat seats[VAULT_PROCESSES_MAX];
 static uint32_t seats_used; /* those from here on never had a vault */
+static const struct vault_events *vaults_events;
+
+void vaults_begin(const struct vault_events *events)
+{
+    vaults_events = events;
+}
 
 static uint32_t seat_number(const struct vault_seat *seat)
 {
@@ -62,7 +65,7 @@ static void reach_again(struct timer *timer)
 {
     struct vault_seat *seat = container_of(timer, struct vault_seat, reach);
 
-    for (struct worker *w = master.workers; w != NULL; w = w->next) {
+    for (struct worker *w = workers_first(); w != NULL; w = w->next) {
         bool was = w->unreached;
         w->unreached = false;
         if (was && !w->died)
@@ -82,7 +85,7 @@ static void reach_later(struct vault_seat *seat, struct worker *worker)
 static void unreached(struct vault_seat *seat, uint64_t serial)
 {
     char text[256];
-    struct worker *worker = master.workers;
+    struct worker *worker = workers_first();
 
     while (worker != NULL && (worker->probe || worker->serial != serial))
         worker = worker->next;
@@ -95,7 +98,7 @@ static void unreached(struct vault_seat *seat, uint64_t serial)
             "not take over what it holds; raise the limit on open files (worker_rlimit_nofile) "
             "or vault_processes\n",
             seat_number(seat));
-        reload_fail(text);
+        vaults_events->unreached(text);
         return;
     }
     reach_later(seat, worker);
@@ -113,49 +116,44 @@ static void reported(struct vault_seat *seat, const struct message *message)
     seat->refused = message->ids[0];
 }
 
-static void vault_speaks(struct watch *watch, uint32_t events)
+static void vault_speaks(struct child *child, struct message *message, const int *fds,
+                         uint32_t fd_count)
 {
-    struct vault_seat *seat = container_of(watch, struct vault_seat, watch);
-    struct message message;
-    int fds[CHANNEL_FDS_MAX];
-    uint32_t fd_count;
+    struct vault_seat *seat = container_of(child, struct vault_seat, child);
 
-    (void)events;
-    while (watch->index != 0) {
-        switch (channel_receive(watch->fd, &message, fds, &fd_count)) {
-        case CHANNEL_MESSAGE:
-            for (uint32_t i = 0; i < fd_count; i++)
-                descriptor_close(fds[i]);
-            if (message.type == MESSAGE_UNREACHED)
-                unreached(seat, message.serial);
-            else if (message.type == MESSAGE_HELD && message.count == 1)
-                reported(seat, &message);
-            else if (message.type == MESSAGE_ALIVE)
-                pulse_heard(&seat->pulse, message.serial);
-            break;
-        case CHANNEL_EMPTY:
-            reload_look();
-            return;
-        case CHANNEL_CLOSED: /* SIGCHLD tells the rest */
-            loop_unwatch(&master.loop, watch);
-            return;
-        }
-    }
+    for (uint32_t i = 0; i < fd_count; i++)
+        descriptor_close(fds[i]);
+    if (message->type == MESSAGE_UNREACHED)
+        unreached(seat, message->serial);
+    else if (message->type == MESSAGE_HELD && message->count == 1)
+        reported(seat, message);
+    else if (message->type == MESSAGE_ALIVE)
+        pulse_heard(&seat->pulse, message->serial);
 }
+
+static void vault_was_heard(struct child *child)
+{
+    (void)child;
+    vaults_events->heard();
+}
+
+static void vault_ended(struct child *child, int status);
+
+static const struct child_events child_events = {
+    .heard = vault_speaks, .quiet = vault_was_heard, .ended = vault_ended};
 
 /* `beats`: it answers MESSAGE_BEAT. */
 static void seat_fill(struct vault_seat *seat, pid_t pid, int channel, bool beats)
 {
-    seat->pid = pid;
     seat->started_ns = clock_ns();
     seat->pulse = (struct pulse){.known = beats};
     seat->surplus = false;
     seat->held = 0;
     seat->refused = 0;
     seat->out = (struct outbox){.loop = &master.loop, .channel = channel};
-    seat->watch.fd = channel;
-    if (!loop_watch(&master.loop, &seat->watch, channel, EPOLLIN, vault_speaks))
+    if (!child_listen(&seat->child, &master.loop, channel, &child_events))
         log_error("cannot watch the channel of vault %u: errno %d", seat_number(seat), errno);
+    child_follow(&seat->child, pid, &child_events);
     if (seat_number(seat) >= seats_used)
         seats_used = seat_number(seat) + 1;
 }
@@ -189,14 +187,15 @@ static bool vault_spawn(struct vault_seat *seat, struct error *error)
     }
     seat_fill(seat, pid, pair[0], true);
     vault_introduce(seat);
-    pulse_greet(seat->watch.fd);
+    pulse_greet(seat->child.channel.fd);
     return true;
 }
 
 bool vaults_start(uint32_t count, struct error *error)
 {
     for (uint32_t i = 0; i < count; i++) {
-        if (seats[i].pid == 0 && seats[i].respawn.place == 0 && !vault_spawn(&seats[i], error)) {
+        if (seats[i].child.pid == 0 && seats[i].respawn.place == 0 &&
+            !vault_spawn(&seats[i], error)) {
             if (generation_current() != NULL) /* what serves needs it, whatever is to come */
                 timer_set(&master.loop, &seats[i].respawn, BACKOFF_NS, vault_respawn);
             return false;
@@ -223,15 +222,15 @@ static void vault_respawn(struct timer *timer)
     timer_set(&master.loop, &seat->respawn, BACKOFF_NS, vault_respawn);
 }
 
-static void vault_gone(struct vault_seat *seat, int status)
+static void vault_ended(struct child *child, int status)
 {
+    struct vault_seat *seat = container_of(child, struct vault_seat, child);
     char how[64], which[64] = "";
 
-    loop_unwatch(&master.loop, &seat->watch);
     timer_cancel(&master.loop, &seat->reach);
     outbox_clear(&seat->out);
-    close(seat->watch.fd);
-    seat->pid = 0;
+    child_close(child);
+    child->pid = 0;
     atomic_store(&master.board->vaults[seat_number(seat)].held, 0);
     if (master.mode != MASTER_RUNNING)
         return;
@@ -256,35 +255,20 @@ static void vault_gone(struct vault_seat *seat, int status)
         vault_respawn(&seat->respawn);
 }
 
-static struct vault_seat *seat_of(pid_t pid)
-{
-    for (uint32_t i = 0; i < seats_used; i++) {
-        if (seats[i].pid == pid)
-            return &seats[i];
-    }
-    return NULL;
-}
-
 bool vault_is(pid_t pid)
 {
-    return seat_of(pid) != NULL;
-}
-
-bool vault_reaped(pid_t pid, int status)
-{
-    struct vault_seat *seat = seat_of(pid);
-
-    if (seat == NULL)
-        return false;
-    vault_gone(seat, status);
-    return true;
+    for (uint32_t i = 0; i < seats_used; i++) {
+        if (seats[i].child.pid == pid)
+            return true;
+    }
+    return false;
 }
 
 void vaults_end(void)
 {
     for (uint32_t i = 0; i < seats_used; i++) {
-        if (seats[i].pid != 0)
-            kill(seats[i].pid, SIGKILL);
+        if (seats[i].child.pid != 0)
+            kill(seats[i].child.pid, SIGKILL);
     }
 }
 
@@ -297,7 +281,7 @@ static int vault_connect(struct vault_seat *seat, struct worker *worker)
     struct error error;
     int pair[2];
 
-    if (seat->pid == 0)
+    if (seat->child.pid == 0)
         return -1;
     if (!channel_pair(pair, &error)) {
         log_error("%s; trying again", error.text);
@@ -323,7 +307,7 @@ void vaults_connect(struct worker *worker, int *channels)
 void vaults_tell(enum message_type type, uint32_t serial)
 {
     for (uint32_t i = 0; i < seats_used; i++) {
-        if (seats[i].pid != 0)
+        if (seats[i].child.pid != 0)
             outbox_tell(&seats[i].out, type, serial, 0);
     }
 }
@@ -336,7 +320,7 @@ void vaults_released(const struct worker *worker, const struct message *message)
         bool same = worker->vaults[i] == 0 || worker->vaults[i] == known ||
                     (i == 0 && worker->serial == message->serial);
         /* A new vault waits: the worker will hand over to it, and say so. */
-        if (seats[i].pid != 0 && same)
+        if (seats[i].child.pid != 0 && same)
             outbox_tell(&seats[i].out, MESSAGE_DEAD, worker->serial, 0);
     }
 }
@@ -359,12 +343,12 @@ static void show_vault(struct vault_seat *seat, struct worker *worker)
  */
 static void vault_introduce(struct vault_seat *seat)
 {
-    for (struct worker *w = master.workers; w != NULL; w = w->next) {
+    for (struct worker *w = workers_first(); w != NULL; w = w->next) {
         if (!w->probe && !w->died && w->state == WORKER_LEAVING &&
-            (!w->released || handover_awaits(w->serial)))
+            (!w->released || vaults_events->awaited(w->serial)))
             show_vault(seat, w);
     }
-    for (struct worker *w = master.workers; w != NULL; w = w->next) {
+    for (struct worker *w = workers_first(); w != NULL; w = w->next) {
         if (!w->probe && w->state != WORKER_LEAVING)
             show_vault(seat, w);
     }
@@ -377,12 +361,12 @@ void vaults_sweep(void)
     if (master.mode != MASTER_RUNNING || generation_current() == NULL ||
         generation_current()->resumed)
         return;
-    for (const struct worker *w = master.workers; w != NULL; w = w->next) {
+    for (const struct worker *w = workers_first(); w != NULL; w = w->next) {
         if (!w->probe && w->generation != generation_current())
             return; /* it may use more seats */
     }
     for (uint32_t i = wanted; i < seats_used; i++) {
-        if (seats[i].pid != 0 && !seats[i].surplus)
+        if (seats[i].child.pid != 0 && !seats[i].surplus)
             seats[i].surplus = outbox_tell(&seats[i].out, MESSAGE_SURPLUS, 0, 1);
     }
 }
@@ -394,7 +378,7 @@ bool vaults_reopen(void)
     bool good = true;
 
     for (uint32_t i = 0; fd > STDERR_FILENO && i < seats_used; i++) {
-        if (seats[i].pid != 0 && !outbox_send(&seats[i].out, &message, fd) && errno != EPIPE)
+        if (seats[i].child.pid != 0 && !outbox_send(&seats[i].out, &message, fd) && errno != EPIPE)
             good = false;
     }
     return good;
@@ -408,15 +392,16 @@ bool vaults_turn(const struct pulse_turn *turn)
 
     for (uint32_t i = 0; i < seats_used; i++) {
         struct vault_seat *seat = &seats[i];
-        if (seat->pid == 0) {
+        if (seat->child.pid == 0) {
             silent |= i < seats_wanted();
             continue;
         }
-        if (!pulse_turn(&seat->pulse, seat->pid, seat->watch.fd, turn, false, false)) {
+        if (!pulse_turn(&seat->pulse, seat->child.pid, seat->child.channel.fd, turn, false,
+                        false)) {
             log_error("the vault (pid %d) gives no sign of life (heartbeat_timeout): it is ended "
                       "and replaced",
-                      (int)seat->pid);
-            kill(seat->pid, SIGKILL);
+                      (int)seat->child.pid);
+            kill(seat->child.pid, SIGKILL);
         }
         silent |= seat->pulse.silence > 0;
     }
@@ -426,8 +411,8 @@ bool vaults_turn(const struct pulse_turn *turn)
 void vaults_ask(uint64_t serial)
 {
     for (uint32_t i = 0; i < seats_used; i++) {
-        if (seats[i].pid != 0 && seats[i].pulse.known)
-            channel_tell(seats[i].watch.fd, MESSAGE_BEAT, serial, 0);
+        if (seats[i].child.pid != 0 && seats[i].pulse.known)
+            channel_tell(seats[i].child.channel.fd, MESSAGE_BEAT, serial, 0);
     }
 }
 
@@ -435,8 +420,8 @@ bool vaults_heard(uint64_t serial, uint32_t *seat)
 {
     for (*seat = 0; *seat < seats_used || *seat < seats_wanted(); ++*seat) {
         const struct vault_seat *s = &seats[*seat];
-        bool missing = s->pid == 0 && *seat < seats_wanted();
-        if (missing || (s->pid != 0 && s->pulse.known && s->pulse.heard < serial))
+        bool missing = s->child.pid == 0 && *seat < seats_wanted();
+        if (missing || (s->child.pid != 0 && s->pulse.known && s->pulse.heard < serial))
             return false;
     }
     return true;
@@ -449,7 +434,7 @@ uint32_t vaults_beyond_first(void)
     uint32_t sum = 0;
 
     for (uint32_t i = 1; i < seats_used; i++) {
-        if (seats[i].pid != 0)
+        if (seats[i].child.pid != 0)
             sum += seats[i].held;
     }
     return sum;
@@ -460,17 +445,18 @@ void vaults_write(cJSON *state)
     cJSON *list = cJSON_AddArrayToObject(state, "vaults");
 
     /* The first seat as every version has known it. */
-    cJSON_AddNumberToObject(state, "vault", seats[0].pid == 0 ? -1 : seats[0].watch.fd);
-    cJSON_AddNumberToObject(state, "vault_pid", seats[0].pid);
+    cJSON_AddNumberToObject(state, "vault",
+                            seats[0].child.pid == 0 ? -1 : seats[0].child.channel.fd);
+    cJSON_AddNumberToObject(state, "vault_pid", seats[0].child.pid);
     cJSON_AddNumberToObject(state, "vault_held", seats[0].held);
     cJSON_AddBoolToObject(state, "vault_beats", seats[0].pulse.known);
     for (uint32_t i = 1; i < seats_used; i++) {
-        if (seats[i].pid == 0)
+        if (seats[i].child.pid == 0)
             continue;
         cJSON *item = cJSON_CreateObject();
         cJSON_AddNumberToObject(item, "seat", i);
-        cJSON_AddNumberToObject(item, "pid", seats[i].pid);
-        cJSON_AddNumberToObject(item, "channel", seats[i].watch.fd);
+        cJSON_AddNumberToObject(item, "pid", seats[i].child.pid);
+        cJSON_AddNumberToObject(item, "channel", seats[i].child.channel.fd);
         cJSON_AddNumberToObject(item, "held", seats[i].held);
         cJSON_AddBoolToObject(item, "beats", seats[i].pulse.known);
         cJSON_AddItemToArray(list, item);
@@ -508,10 +494,10 @@ void vaults_read(const cJSON *state)
 void vaults_keep_open(bool keep)
 {
     for (uint32_t i = 0; i < seats_used; i++) {
-        if (seats[i].pid == 0)
+        if (seats[i].child.pid == 0)
             continue;
         if (keep && !outbox_finish(&seats[i].out, FINISH_NS))
             log_warn("vault %u does not read what it is told", i);
-        state_keep_open(seats[i].watch.fd, keep);
+        state_keep_open(seats[i].child.channel.fd, keep);
     }
 }

@@ -13,6 +13,19 @@
 #include "master/workers.h"
 #include "process/channel.h"
 
+/* What the vaults' keeper tells and asks. */
+struct vault_events {
+    /* Some vault has said something: it has given a sign of life, or holds more. */
+    void (*heard)(void);
+    /* A vault cannot be reached by a worker of the next generation, which cannot serve so. */
+    void (*unreached)(const char *why);
+    /* True while something of the worker `serial`, which has let go of it, is to be taken over. */
+    bool (*awaited)(uint32_t serial);
+};
+
+/* Before anything else here. */
+void vaults_begin(const struct vault_events *events);
+
 /* Sees to it that the first `count` seats have a vault, and shows new ones to all workers. False
  * with the reason: those that could be started run. */
 bool vaults_start(uint32_t count, struct error *error);
@@ -23,9 +36,6 @@ void vaults_sweep(void);
 
 /* True when the child `pid` is a vault. */
 bool vault_is(pid_t pid);
-
-/* True when the child `pid` was a vault; another one takes its seat if it is still needed. */
-bool vault_reaped(pid_t pid, int status);
 
 /* Makes a channel to each vault for a worker that is to be started: the worker's ends by seat, -1
  * where there is none; it is shown what could not be made as soon as it can. `channels` has room

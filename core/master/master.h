@@ -7,7 +7,6 @@
 #include <sys/types.h>
 
 #include "event/loop.h"
-#include "master/workers.h"
 #include "net/listener.h"
 #include "process/serve_options.h"
 
@@ -21,10 +20,6 @@ struct master {
     struct listeners listeners;
     enum master_mode mode;
     int status; /* of the exit */
-
-    struct worker *workers; /* all processes but the vaults */
-    uint32_t last_serial;
-    struct slot slots[WORKER_PROCESSES_MAX];
 };
 
 /* There is one master in a process; timers and watches find it here. */

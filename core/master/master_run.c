@@ -14,17 +14,17 @@
 #include "base/memory.h"
 #include "base/version.h"
 #include "master/control.h"
+#include "master/events.h"
 #include "master/generations.h"
-#include "master/heartbeat.h"
 #include "master/keeper.h"
 #include "master/master.h"
 #include "master/orders.h"
 #include "master/pid_file.h"
-#include "master/reload.h"
 #include "master/starter.h"
 #include "master/terminal.h"
 #include "master/upgrade.h"
 #include "master/workers.h"
+#include "process/children.h"
 #include "process/title.h"
 
 #define AGAIN_US 100000
@@ -41,7 +41,7 @@ static void signals_ready(struct watch *watch, uint32_t events)
     while (read(watch->fd, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
         int number = (int)info.ssi_signo;
         if (number == SIGCHLD) {
-            workers_reap();
+            children_reap();
             master_check_end();
             continue;
         }
@@ -121,8 +121,7 @@ int master_run(const struct serve_options *options, const struct settings *setti
     master.options = options;
     starter_begin(report);
     master.pid = getpid();
-    control_begin(master_order);
-    heartbeat_begin(reload_look);
+    events_begin();
     log_identity("master");
     title_set("master");
     limit_open_files(0);
@@ -138,13 +137,13 @@ int master_run(const struct serve_options *options, const struct settings *setti
     if (state < 0)
         log_notice("pillion %s starts (pid %d)", PILLION_VERSION, (int)master.pid);
     /* Children that ended while nobody was here to be told. */
-    workers_reap();
+    children_reap();
     master_order(ORDER_RELOAD, NULL);
     /* One may have died while this binary took over. */
     if (generation_current() != NULL &&
         !vaults_start(generation_current()->capacity.vaults, &error))
         log_error("%s", error.text);
-    if (master.mode == MASTER_RUNNING || master.workers != NULL)
+    if (master.mode == MASTER_RUNNING || workers_first() != NULL)
         loop_run(&master.loop);
     tidy_up();
     return master.status;

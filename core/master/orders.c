@@ -91,20 +91,20 @@ static enum stage stage_now(void)
 
 static void end_workers(enum message_type how, uint64_t patience_ms)
 {
-    for (struct worker *w = master.workers; w != NULL; w = w->next) {
+    for (struct worker *w = workers_first(); w != NULL; w = w->next) {
         bool asked_harder = how == MESSAGE_STOP && w->state == WORKER_LEAVING;
         if (asked_harder)
             worker_kill(w);
         else if (w->state != WORKER_LEAVING)
             worker_tell_end(w, how, patience_ms);
         else if (w->released)
-            channel_tell(w->channel.fd, MESSAGE_TAKEN, w->serial, 0);
+            channel_tell(w->child.channel.fd, MESSAGE_TAKEN, w->serial, 0);
     }
 }
 
 void master_check_end(void)
 {
-    if (master.mode != MASTER_RUNNING && master.workers == NULL)
+    if (master.mode != MASTER_RUNNING && workers_first() == NULL)
         loop_stop(&master.loop);
 }
 

@@ -21,7 +21,7 @@ void relieve_stuck(const struct worker *worker, uint64_t method)
 /* The slot's is under way already: asked for before, or by a reload. */
 static bool is_coming(const struct worker *worker)
 {
-    for (const struct worker *w = master.workers; w != NULL; w = w->next) {
+    for (const struct worker *w = workers_first(); w != NULL; w = w->next) {
         if (w != worker && !w->probe && w->slot == worker->slot &&
             w->generation == worker->generation && w->state != WORKER_LEAVING)
             return true;
@@ -36,13 +36,13 @@ void relieve_begin(const struct worker *worker)
         is_coming(worker))
         return;
     log_warn("worker %u (pid %d) has too many threads that are stuck: another one takes its place",
-             worker->slot, (int)worker->pid);
+             worker->slot, (int)worker->child.pid);
     worker_spawn(generation_current(), worker->slot); /* if that fails, it asks again */
 }
 
 void relieve_ready(const struct worker *worker)
 {
-    for (struct worker *w = master.workers; w != NULL; w = w->next) {
+    for (struct worker *w = workers_first(); w != NULL; w = w->next) {
         if (w != worker && !w->probe && w->slot == worker->slot &&
             w->generation == worker->generation && w->state == WORKER_SERVING)
             worker_tell_end(w, MESSAGE_LEAVE, w->generation->settings->drain_timeout_ms + 1000);

@@ -26,6 +26,7 @@
 #include "master/master.h"
 #include "master/pid_file.h"
 #include "master/quarantine.h"
+#include "master/slots.h"
 #include "master/starter.h"
 #include "master/terminal.h"
 #include "master/watchdog.h"
@@ -60,7 +61,7 @@ static void drop_next(void)
 
     timer_cancel(&master.loop, &reload.give_up);
     timer_cancel(&master.loop, &reload.look);
-    for (struct worker *w = master.workers; w != NULL; w = w->next) {
+    for (struct worker *w = workers_first(); w != NULL; w = w->next) {
         if (w->generation == dropped && w->state != WORKER_LEAVING)
             worker_tell_end(w, MESSAGE_STOP, 1000);
     }
@@ -174,7 +175,7 @@ static struct generation_load load_now(uint64_t *open)
 
     *open = 0;
     load.records = current->capacity.connections;
-    for (const struct worker *w = master.workers; w != NULL; w = w->next) {
+    for (const struct worker *w = workers_first(); w != NULL; w = w->next) {
         if (w->probe || !w->served || w->row == NULL)
             continue;
         const struct arena_geometry *most = &w->generation->geometry;
@@ -196,7 +197,7 @@ static uint32_t unheld_now(void)
 {
     uint32_t unheld = 0;
 
-    for (const struct worker *w = master.workers; w != NULL; w = w->next)
+    for (const struct worker *w = workers_first(); w != NULL; w = w->next)
         unheld += w->probe || w->generation == generation_next() ? 0 : w->unheld;
     return unheld;
 }
@@ -230,20 +231,17 @@ static void commit(void)
     atomic_store(&master.board->generation, now->number);
     atomic_store(&master.board->workers, now->slots);
     quarantine_clear();
-    for (uint32_t i = 0; i < WORKER_PROCESSES_MAX; i++) {
-        timer_cancel(&master.loop, &master.slots[i].respawn);
-        master.slots[i].quick_deaths = 0;
-    }
+    slots_forget();
     move_files(now);
     generation_accept(now, &errors);
     log_error_lines(text_string(&errors.text));
     conf_errors_free(&errors);
 
-    for (struct worker *w = master.workers; w != NULL; w = w->next) {
+    for (struct worker *w = workers_first(); w != NULL; w = w->next) {
         if (w->probe)
             continue;
         if (w->generation == now)
-            worker_serve(w);
+            worker_serve(w, handover_expected(w->slot));
         else if (w->state != WORKER_LEAVING)
             worker_tell_end(w, MESSAGE_LEAVE, w->generation->settings->drain_timeout_ms + 1000);
     }
@@ -322,7 +320,7 @@ void reload_ready(struct worker *worker)
         start_workers();
         return;
     }
-    for (struct worker *w = master.workers; w != NULL; w = w->next)
+    for (struct worker *w = workers_first(); w != NULL; w = w->next)
         ready += w->generation == generation_next() && !w->probe && w->state == WORKER_READY;
     if (reload.phase == RELOAD_STARTING && ready == generation_next()->slots)
         confirm();

@@ -43,7 +43,7 @@ static void add_failure_of(const struct worker *worker, const char *why)
 {
     char who[64];
 
-    snprintf(who, sizeof(who), "worker %u (pid %d)", worker->slot, (int)worker->pid);
+    snprintf(who, sizeof(who), "worker %u (pid %d)", worker->slot, (int)worker->child.pid);
     add_failure(who, why);
 }
 
@@ -68,7 +68,7 @@ void reopen_check(void)
 {
     if (!reopening.under_way)
         return;
-    for (struct worker *w = master.workers; w != NULL; w = w->next) {
+    for (struct worker *w = workers_first(); w != NULL; w = w->next) {
         if (w->reopening == reopening.serial)
             return;
     }
@@ -78,7 +78,7 @@ void reopen_check(void)
 static void answers_late(struct timer *timer)
 {
     (void)timer;
-    for (struct worker *w = master.workers; w != NULL; w = w->next) {
+    for (struct worker *w = workers_first(); w != NULL; w = w->next) {
         if (w->reopening != reopening.serial)
             continue;
         w->reopening = 0;
@@ -140,13 +140,13 @@ void reopen_begin(void)
     message.serial = reopening.serial = clock_ns();
     int fd = open_log();
     open_next_log();
-    for (struct worker *w = master.workers; w != NULL; w = w->next) {
+    for (struct worker *w = workers_first(); w != NULL; w = w->next) {
         if (w->probe)
             continue;
         reopening.workers++;
         w->reopening = reopening.serial;
         int log = w->generation == generation_next() ? generation_next()->log : fd;
-        if (channel_send(w->channel.fd, &message, false, &log, log >= 0) || errno == EPIPE)
+        if (channel_send(w->child.channel.fd, &message, false, &log, log >= 0) || errno == EPIPE)
             continue;
         w->reopening = 0;
         add_failure_of(w, strerror(errno));

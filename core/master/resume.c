@@ -143,43 +143,6 @@ static struct generation *resumed_generation(const cJSON *state, const struct se
     return generation;
 }
 
-/* `board_anew`: the board is a new one, and the worker writes to the former one. It keeps others
- * from its row. */
-static void read_worker(const cJSON *item, bool board_anew)
-{
-    struct generation *generation = generation_current();
-    uint32_t row = (uint32_t)state_number(item, "row", BOARD_ROWS_MAX);
-    struct worker *worker = must_zalloc(sizeof(*worker));
-
-    generation->users++;
-    if (generation->resumed) { /* only for the next upgrade */
-        generation->geometry.records = (uint32_t)state_number(item, "records", 0);
-        generation->geometry.blocks = (uint32_t)state_number(item, "blocks", 0);
-    }
-    worker->generation = generation;
-    worker->pid = (pid_t)state_number(item, "pid", 0);
-    worker->slot = (uint32_t)state_number(item, "slot", 0);
-    worker->slots = (uint32_t)state_number(item, "slots", 1);
-    worker->serial = (uint32_t)state_number(item, "serial", 0);
-    worker->arena = (int)state_number(item, "arena", -1);
-    worker->served = true;
-    worker->state = state_truth(item, "leaving") ? WORKER_LEAVING : WORKER_SERVING;
-    worker->released = state_truth(item, "released");
-    worker->staying = state_truth(item, "staying");
-    worker->died = state_truth(item, "died");
-    worker->hung = state_truth(item, "hung");
-    worker->pulse.known = state_truth(item, "beats");
-    worker->adopting = state_truth(item, "adopting");
-    worker->adopting_serial = (uint64_t)state_number(item, "adopting_serial", 0);
-    worker->started_ns = clock_ns();
-    if (board_anew)
-        worker->row = board_take_row(master.board, worker->slot, generation_last_number());
-    else
-        worker->row = row < BOARD_ROWS_MAX ? &master.board->rows[row] : NULL;
-    state_keep_open(worker->arena, false);
-    worker_resume(worker, (int)state_number(item, "channel", -1));
-}
-
 /* The same process has the pid file as before: whatever is wrong with it ends nothing. */
 static void resume_pid_file(const cJSON *state, const struct settings *settings)
 {
@@ -206,7 +169,7 @@ bool upgrade_resume(int fd, const struct settings *settings, struct error *error
         cJSON_Delete(state);
         return false;
     }
-    master.last_serial = (uint32_t)state_number(state, "last_serial", 0);
+    workers_resume_serial((uint32_t)state_number(state, "last_serial", 0));
     master.listeners.last_id = (uint32_t)state_number(state, "last_listener", 0);
     cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(state, "listeners"))
         read_listener(item);
@@ -214,10 +177,7 @@ bool upgrade_resume(int fd, const struct settings *settings, struct error *error
                       (uint64_t)state_number(state, "generation", 0));
     zones_read(state);
     vaults_read(state);
-    cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(state, "workers"))
-    {
-        read_worker(item, board_anew);
-    }
+    workers_read(state, board_anew);
     handover_read(state);
     control_read(state, settings->control);
     resume_pid_file(state, settings);

@@ -42,6 +42,7 @@
 #include "master/workers.h"
 #include "net/arena_layout.h"
 #include "process/child.h"
+#include "process/children.h"
 #include "process/zones.h"
 
 #define REHEARSE_LIMIT (60 * NS_PER_S)
@@ -51,7 +52,7 @@ static char binary[PATH_MAX]; /* where the binary is, since before it may be rep
 
 /* The rehearsal under way. */
 static struct {
-    pid_t pid;  /* 0: none */
+    struct child child; /* its pid is 0 when there is none */
     int binary; /* what it executes, and nothing else is put to use: a path may lead elsewhere */
     struct watch output;
     struct timer limit;
@@ -98,35 +99,6 @@ static void write_listeners(cJSON *state)
     add(state, "last_listener", master.listeners.last_id);
 }
 
-static void write_workers(cJSON *state)
-{
-    cJSON *list = cJSON_AddArrayToObject(state, "workers");
-
-    for (struct worker *w = master.workers; w != NULL; w = w->next) {
-        if (!w->served)
-            continue;
-        cJSON *item = cJSON_CreateObject();
-        add(item, "pid", w->pid);
-        add(item, "slot", w->slot);
-        add(item, "slots", w->slots);
-        add(item, "records", w->generation->geometry.records);
-        add(item, "blocks", w->generation->geometry.blocks);
-        add(item, "serial", w->serial);
-        add(item, "channel", w->channel.fd);
-        add(item, "arena", w->arena);
-        add(item, "row", (double)(w->row - master.board->rows));
-        cJSON_AddBoolToObject(item, "leaving", w->state == WORKER_LEAVING);
-        cJSON_AddBoolToObject(item, "released", w->released);
-        cJSON_AddBoolToObject(item, "staying", w->staying);
-        cJSON_AddBoolToObject(item, "died", w->died);
-        cJSON_AddBoolToObject(item, "hung", w->hung);
-        cJSON_AddBoolToObject(item, "beats", w->pulse.known);
-        cJSON_AddBoolToObject(item, "adopting", w->adopting);
-        add(item, "adopting_serial", (double)w->adopting_serial);
-        cJSON_AddItemToArray(list, item);
-    }
-}
-
 /* The state as a memory file, or -1 with the reason. */
 static int state_write(struct error *error)
 {
@@ -140,7 +112,7 @@ static int state_write(struct error *error)
     add(state, "binary_file", rehearsal.binary);
     add(state, "generation", (double)generation_last_number());
     add(state, "slots", generation_current()->slots);
-    add(state, "last_serial", master.last_serial);
+    add(state, "last_serial", workers_last_serial());
     add(state, "board", board_descriptor());
     vaults_write(state);
     add(state, "pid_file", pid_file_descriptor());
@@ -148,7 +120,7 @@ static int state_write(struct error *error)
         cJSON_AddStringToObject(state, "pid_path", pid_file_path());
     zones_write(state);
     write_listeners(state);
-    write_workers(state);
+    workers_write(state);
     handover_write(state);
     control_write(state);
     char *text = cJSON_PrintUnformatted(state);
@@ -175,12 +147,7 @@ void upgrade_keep_open(bool keep)
         for (uint32_t i = 0; i < l->count; i++)
             state_keep_open(l->fds[i], keep);
     }
-    for (struct worker *w = master.workers; w != NULL; w = w->next) {
-        if (!w->served)
-            continue;
-        state_keep_open(w->channel.fd, keep);
-        state_keep_open(w->arena, keep);
-    }
+    workers_keep_open(keep);
     handover_keep_open(keep);
     control_keep_open(keep);
     zones_keep_open(keep);
@@ -204,19 +171,6 @@ static void conclude(const char *why)
     control_answer(ORDER_UPGRADE, true, false, why);
 }
 
-/* Replacements that are still loading have nothing to lose; the new master starts its own. */
-static void drop_unserved(void)
-{
-    for (struct worker *w = master.workers; w != NULL; w = w->next) {
-        if (w->served)
-            continue;
-        worker_kill(w);
-        if (w->row != NULL)
-            board_retire_row(master.board, w->row);
-        w->row = NULL; /* should exec fail: another worker may get it */
-    }
-}
-
 /* Does not return, unless it fails. */
 static void become(void)
 {
@@ -235,7 +189,7 @@ static void become(void)
     log_notice("becoming %s", binary);
     upgrade_keep_open(true);
     name_state("", state);
-    drop_unserved();
+    workers_drop_unserved();
     signals_end();
     fexecve(rehearsal.binary, master.options->argv, environ);
     error_errno(&error, "cannot execute %s", binary);
@@ -247,6 +201,9 @@ static void become(void)
 
 /* ---- The rehearsal ---- */
 
+static void rehearsal_ended(struct child *child, int status);
+static const struct child_events rehearsal_events = {.ended = rehearsal_ended};
+
 static void forget_binary(void)
 {
     if (rehearsal.binary >= 0)
@@ -257,7 +214,7 @@ static void forget_binary(void)
 static void rehearsal_late(struct timer *timer)
 {
     (void)timer;
-    kill(rehearsal.pid, SIGKILL);
+    kill(rehearsal.child.pid, SIGKILL);
 }
 
 static void output_ready(struct watch *watch, uint32_t events)
@@ -292,7 +249,7 @@ void upgrade_begin(void (*postponed)(void))
     struct error error;
     int output[2];
 
-    if (rehearsal.pid != 0)
+    if (rehearsal.child.pid != 0)
         return; /* clients that wait for this are answered with the one under way */
     rehearsal.postponed = postponed;
     rehearsal.binary = open(binary, O_PATH | O_CLOEXEC);
@@ -314,31 +271,31 @@ void upgrade_begin(void (*postponed)(void))
         return;
     }
     rehearsal.size = 0;
-    rehearsal.pid = fork();
-    if (rehearsal.pid == 0)
+    pid_t pid = fork();
+    if (pid == 0)
         rehearse(output[1], state);
     close(output[1]);
     close(state);
-    if (rehearsal.pid < 0) {
-        rehearsal.pid = 0;
+    if (pid < 0) {
         close(output[0]);
         forget_binary();
         conclude("cannot start a process for the rehearsal");
         return;
     }
+    child_follow(&rehearsal.child, pid, &rehearsal_events);
     loop_watch(&master.loop, &rehearsal.output, output[0], EPOLLIN, output_ready);
     timer_set(&master.loop, &rehearsal.limit, REHEARSE_LIMIT, rehearsal_late);
 }
 
 bool upgrade_rehearses(void)
 {
-    return rehearsal.pid != 0;
+    return rehearsal.child.pid != 0;
 }
 
 void upgrade_abandon(void)
 {
-    if (rehearsal.pid != 0)
-        kill(rehearsal.pid, SIGKILL);
+    if (rehearsal.child.pid != 0)
+        kill(rehearsal.child.pid, SIGKILL);
 }
 
 /* What the rehearsal has said and how it ended decide. */
@@ -375,11 +332,9 @@ static void rehearsed(int status)
     conclude(why);
 }
 
-bool upgrade_reaped(pid_t pid, int status)
+static void rehearsal_ended(struct child *child, int status)
 {
-    if (rehearsal.pid == 0 || pid != rehearsal.pid)
-        return false;
-    rehearsal.pid = 0;
+    child->pid = 0;
     timer_cancel(&master.loop, &rehearsal.limit);
     while (rehearsal.output.index != 0 && rehearsal.size < sizeof(rehearsal.text) - 1) {
         size_t before = rehearsal.size;
@@ -393,5 +348,4 @@ bool upgrade_reaped(pid_t pid, int status)
     if (master.mode == MASTER_RUNNING) /* it was abandoned otherwise */
         rehearsed(status);
     forget_binary();
-    return true;
 }

@@ -33,9 +33,6 @@ bool upgrade_rehearses(void);
 /* The server ends: so does the rehearsal. */
 void upgrade_abandon(void);
 
-/* True when the child `pid` was the rehearsal. */
-bool upgrade_reaped(pid_t pid, int status);
-
 /* ---- In both ---- */
 
 /* Notes where the binary is. Early, before it may be replaced on disk. */

@@ -39,7 +39,7 @@ static void look(struct timer *due)
 {
     uint64_t now = clock_ns();
 
-    for (struct worker *w = master.workers; w != NULL; w = w->next) {
+    for (struct worker *w = workers_first(); w != NULL; w = w->next) {
         if (w->served && w->row != NULL && !w->released)
             look_at(w, now);
     }

@@ -1,4 +1,4 @@
-/* Spawning and reaping worker processes and probes, in the master. See workers.h. */
+/* The table of workers and probes. See workers.h. */
 #include "master/workers.h"
 
 #include <errno.h>
@@ -6,36 +6,38 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/descriptor.h"
 #include "base/log.h"
 #include "base/memory.h"
-#include "master/blame.h"
 #include "master/generations.h"
-#include "master/handover.h"
-#include "master/keeper.h"
 #include "master/master.h"
-#include "master/orders.h"
-#include "master/relieve.h"
-#include "master/reload.h"
-#include "master/reopen.h"
-#include "master/upgrade.h"
 #include "process/child.h"
-#include "process/core_dump.h"
 #include "rpc/metric.h"
 #include "worker/probe.h"
 #include "worker/worker.h"
 
-#define QUICK_NS        NS_PER_S /* a worker that lived for less died quickly */
-#define QUICK_FREE      4u       /* quick deaths in a row before the back-off begins */
-#define BACKOFF_FIRST   (20 * NS_PER_MS)
-#define BACKOFF_LONGEST (2 * NS_PER_S)
+static struct {
+    struct worker *first;
+    uint32_t last_serial;
+    const struct worker_events *events;
+} workers;
 
-static void channel_ready(struct watch *watch, uint32_t events);
+static const struct child_events child_events;
+
 static void end_late(struct timer *timer);
+
+void workers_begin(const struct worker_events *events)
+{
+    workers.events = events;
+}
+
+struct worker *workers_first(void)
+{
+    return workers.first;
+}
 
 /* ---- Spawning ---- */
 
@@ -54,7 +56,7 @@ static void retire_row(const struct worker *worker)
     if (damaged > 0)
         log_warn("%u counters of worker %u (pid %d) were damaged, by one of its modules as a rule; "
                  "the statistics leave them out",
-                 damaged, worker->slot, (int)worker->pid);
+                 damaged, worker->slot, (int)worker->child.pid);
 }
 
 /* What all processes see of it. */
@@ -67,7 +69,7 @@ static void show_state(const struct worker *worker, enum board_state state)
 /* Frees what the master holds for a worker that has no process (any more). */
 static void worker_free(struct worker *worker)
 {
-    for (struct worker **at = &master.workers; *at != NULL; at = &(*at)->next) {
+    for (struct worker **at = &workers.first; *at != NULL; at = &(*at)->next) {
         if (*at == worker) {
             *at = worker->next;
             break;
@@ -75,17 +77,13 @@ static void worker_free(struct worker *worker)
     }
     timer_cancel(&master.loop, &worker->deadline);
     outbox_clear(&worker->out);
-    if (worker->channel.fd > 0) {
-        loop_unwatch(&master.loop, &worker->channel);
-        close(worker->channel.fd);
-    }
+    child_close(&worker->child);
     if (worker->arena >= 0)
         close(worker->arena);
     if (worker->row != NULL)
         retire_row(worker);
     generation_release(worker->generation);
     free(worker);
-    reopen_check();
 }
 
 /* Everything but the process. NULL with the reason. */
@@ -106,26 +104,24 @@ static struct worker *worker_new(struct generation *generation, uint32_t slot, b
     worker->arena = -1;
     worker->pulse.known = true;
     generation->users++;
-    worker->next = master.workers;
-    master.workers = worker;
+    worker->next = workers.first;
+    workers.first = worker;
     if (!channel_pair(pair, error)) {
         worker_free(worker);
         return NULL;
     }
     *child_end = pair[1];
     descriptors_refuse(pair[0]);
-    if (!loop_watch(&master.loop, &worker->channel, pair[0], EPOLLIN, channel_ready)) {
+    if (!child_listen(&worker->child, &master.loop, pair[0], &child_events)) {
         error_errno(error, "cannot watch a channel");
-        close(pair[0]);
         close(pair[1]);
-        worker->channel.fd = 0;
         worker_free(worker);
         return NULL;
     }
     worker->out = (struct outbox){.loop = &master.loop, .channel = pair[0]};
     if (probe)
         return worker;
-    worker->serial = ++master.last_serial;
+    worker->serial = ++workers.last_serial;
     worker->row = board_take_row(master.board, slot, generation->number);
     worker->arena = arena_create(&generation->geometry, worker->serial, error);
     if (worker->row == NULL)
@@ -157,10 +153,10 @@ static bool worker_fork(struct worker *worker, int channel, struct error *error)
     for (uint32_t i = 0; i < VAULT_PROCESSES_MAX; i++)
         vaults[i] = -1;
     if (!worker->probe)
-        vaults_connect(worker, vaults);
+        workers.events->connecting(worker, vaults);
     worker->started_ns = clock_ns();
-    worker->pid = fork();
-    if (worker->pid == 0) {
+    pid_t pid = fork();
+    if (pid == 0) {
         if (worker->probe)
             probe_main(&start);
         worker_main(&start);
@@ -172,29 +168,17 @@ static bool worker_fork(struct worker *worker, int channel, struct error *error)
             close(vaults[i]);
     }
     errno = number;
-    if (worker->pid < 0) {
+    if (pid < 0) {
         error_errno(error, "cannot start a process");
         worker_free(worker);
         return false;
     }
+    child_follow(&worker->child, pid, &child_events);
     if (worker->row != NULL)
-        atomic_store(&board_seat(master.board, worker->row)->pid, worker->pid);
+        atomic_store(&board_seat(master.board, worker->row)->pid, pid);
     timer_set(&master.loop, &worker->deadline,
               worker->generation->settings->load_timeout_ms * NS_PER_MS, start_late);
     return true;
-}
-
-void worker_resume(struct worker *worker, int channel)
-{
-    worker->next = master.workers;
-    master.workers = worker;
-    descriptors_refuse(channel);
-    worker->out = (struct outbox){.loop = &master.loop, .channel = channel};
-    if (!loop_watch(&master.loop, &worker->channel, channel, EPOLLIN, channel_ready))
-        log_error("cannot watch the channel of worker %u: errno %d", worker->slot, errno);
-    if (worker->state == WORKER_LEAVING)
-        timer_set(&master.loop, &worker->deadline,
-                  worker->generation->settings->drain_timeout_ms * NS_PER_MS, end_late);
 }
 
 bool worker_spawn(struct generation *generation, uint32_t slot)
@@ -221,7 +205,7 @@ struct worker *probe_spawn(struct generation *generation, struct error *error)
 
 struct worker *worker_of_slot(uint32_t slot)
 {
-    for (struct worker *w = master.workers; w != NULL; w = w->next) {
+    for (struct worker *w = workers.first; w != NULL; w = w->next) {
         if (!w->probe && w->slot == slot && w->state == WORKER_SERVING &&
             w->generation == generation_current())
             return w;
@@ -229,81 +213,27 @@ struct worker *worker_of_slot(uint32_t slot)
     return NULL;
 }
 
-/* ---- Replacing ---- */
-
-static void respawn(struct timer *timer)
-{
-    struct slot *slot = container_of(timer, struct slot, respawn);
-
-    if (master.mode != MASTER_RUNNING || slot->index >= generation_current()->slots)
-        return;
-    if (generation_current()->resumed) { /* only another generation has workers to take its place */
-        handover_redirect(slot->index);
-        if (reload_phase() == RELOAD_IDLE)
-            master_order(ORDER_RELOAD, NULL);
-        return;
-    }
-    for (struct worker *w = master.workers; w != NULL; w = w->next) {
-        if (!w->probe && w->slot == slot->index && w->generation == generation_current() &&
-            w->state != WORKER_LEAVING)
-            return; /* a reload has filled the slot meanwhile */
-    }
-    if (!worker_spawn(generation_current(), slot->index))
-        timer_set(&master.loop, &slot->respawn, BACKOFF_LONGEST, respawn);
-}
-
-/* Fills a slot again: at once, or later when its workers die again and again. Deaths for which a
- * method is to blame are quarantine's business: they never keep a slot empty for long. */
-static void replace(uint32_t index, uint64_t lived_ns, bool blamed)
-{
-    struct slot *slot = &master.slots[index];
-    uint64_t longest = blamed ? BACKOFF_FIRST : BACKOFF_LONGEST, delay = 0;
-
-    slot->index = index;
-    slot->quick_deaths = lived_ns < QUICK_NS ? slot->quick_deaths + 1 : 0;
-    if (slot->quick_deaths > QUICK_FREE) {
-        uint32_t doublings = slot->quick_deaths - QUICK_FREE - 1;
-        delay = doublings > 7 ? longest : BACKOFF_FIRST << doublings;
-        if (delay > longest)
-            delay = longest;
-        log_warn("worker %u has died %u times in a row; the next one starts in %llu ms", index,
-                 slot->quick_deaths, (unsigned long long)(delay / NS_PER_MS));
-    }
-    if (delay == 0) {
-        respawn(&slot->respawn);
-        return;
-    }
-    timer_set(&master.loop, &slot->respawn, delay, respawn);
-    handover_redirect(index);
-}
-
-void worker_serve(struct worker *worker)
+void worker_serve(struct worker *worker, uint32_t expected)
 {
     worker->state = WORKER_SERVING;
     worker->served = true;
     show_state(worker, ROW_SERVING);
     worker->expecting = true;
-    channel_tell(worker->channel.fd, MESSAGE_SERVE, 0, handover_expected(worker->slot));
-}
-
-/* ---- Dying ---- */
-
-/* A worker that serves is dead: others take its connections over, another one takes its place. */
-static void give_up(struct worker *worker)
-{
-    bool serving = worker->state == WORKER_SERVING && worker->generation == generation_current();
-    struct blame blame;
-
-    worker_blame(worker, &blame);
-    worker->died = true;
-    worker->state = WORKER_LEAVING; /* it does not fill its slot any more */
-    vaults_tell(MESSAGE_DEAD, worker->serial);
-    handover_add(worker, true);
-    if (serving)
-        replace(worker->slot, clock_ns() - worker->started_ns, blame.method != BOARD_NO_METHOD);
+    channel_tell(worker->child.channel.fd, MESSAGE_SERVE, 0, expected);
 }
 
 /* ---- Messages ---- */
+
+/* A worker that is dead, or as good as dead: others take its connections over. */
+static void give_up(struct worker *worker)
+{
+    bool served_slot =
+        worker->state == WORKER_SERVING && worker->generation == generation_current();
+
+    worker->died = true;
+    worker->state = WORKER_LEAVING; /* it does not fill its slot any more */
+    workers.events->lost(worker, served_slot);
+}
 
 static void ready(struct worker *worker)
 {
@@ -311,41 +241,15 @@ static void ready(struct worker *worker)
     if (worker->state != WORKER_STARTING)
         return;
     timer_cancel(&master.loop, &worker->deadline);
-    if (worker->generation == generation_next()) {
-        worker->state = WORKER_READY;
-        show_state(worker, ROW_READY);
-        reload_ready(worker);
-        return;
-    }
-    if (worker->probe || worker->generation != generation_current())
-        return;
-    /* A replacement in a generation that serves. */
-    relieve_ready(worker);
-    worker_serve(worker);
-    handover_advance();
-}
-
-/* The worker has let go of all but `message->number` connections. */
-static void released(struct worker *worker, const struct message *message)
-{
-    bool all = message->number == 0;
-
-    if (worker->state != WORKER_LEAVING)
-        return;
-    if (master.mode != MASTER_RUNNING) { /* nobody takes anything over any more */
-        if (all)
-            channel_tell(worker->channel.fd, MESSAGE_TAKEN, worker->serial, 0);
-        return;
-    }
-    vaults_released(worker, message);
-    if (worker->released)
-        handover_again(worker);
-    else
-        handover_add(worker, all);
+    worker->state = WORKER_READY;
+    show_state(worker, ROW_READY);
+    workers.events->ready(worker);
 }
 
 static void worker_message(struct worker *worker, struct message *message)
 {
+    const struct worker_events *events = workers.events;
+
     switch (message->type) {
     case MESSAGE_STAGE:
     case MESSAGE_FAILED:
@@ -360,45 +264,34 @@ static void worker_message(struct worker *worker, struct message *message)
         ready(worker);
         break;
     case MESSAGE_RELEASED:
-        released(worker, message);
+        if (worker->state == WORKER_LEAVING)
+            events->released(worker, message);
         break;
     case MESSAGE_ADOPTED:
-        handover_done(worker, message->serial, (uint32_t)message->number);
+        events->adopted(worker, message->serial, (uint32_t)message->number);
         break;
     case MESSAGE_STUCK:
-        relieve_stuck(worker, message->number);
+        events->stuck(worker, message->number);
         break;
     case MESSAGE_RELIEVE:
-        relieve_begin(worker);
+        events->crippled(worker);
         break;
     case MESSAGE_FULL:
-        handover_full(worker, message->serial, (uint32_t)message->number);
+        events->full(worker, message->serial, (uint32_t)message->number);
         break;
     case MESSAGE_UNHELD:
         worker->unheld = (uint32_t)message->number;
         break;
     case MESSAGE_ALIVE:
         pulse_heard(&worker->pulse, message->serial);
-        reload_look();
+        events->alive();
         break;
     case MESSAGE_REOPENED:
-        reopen_answered(worker, message->serial, message->text);
+        events->reopened(worker, message->serial, message->text);
         break;
     default:
         break;
     }
-}
-
-/* The worker has closed its channel: because it is ending, as a rule. SIGCHLD tells how, but only
- * when the kernel has closed the last of its sockets; others need not wait for that. */
-static void deaf(struct worker *worker)
-{
-    if (worker->reaped)
-        return;
-    if (!child_exiting(worker->pid))
-        worker_kill(worker); /* a module closed it: nobody could ever tell this worker to end */
-    else if (worker->served && !worker->released && master.mode == MASTER_RUNNING)
-        give_up(worker);
 }
 
 /* No worker of ours sends the master a descriptor: some module does, and what it sent may be meant
@@ -407,46 +300,39 @@ static void sent_descriptors(struct worker *worker, const int *fds, uint32_t cou
 {
     log_error("worker %u (pid %d) has sent its master %u descriptors, which only a module can have "
               "done; it is ended",
-              worker->slot, (int)worker->pid, count);
+              worker->slot, (int)worker->child.pid, count);
     worker_kill(worker);
     descriptors_close(fds, count);
 }
 
-/* Reads all that a worker has said. */
-static void channel_drain(struct worker *worker)
+static void heard(struct child *child, struct message *message, const int *fds, uint32_t fd_count)
 {
-    struct message message;
-    int fds[CHANNEL_FDS_MAX];
-    uint32_t fd_count;
+    struct worker *worker = container_of(child, struct worker, child);
 
-    while (worker->channel.index != 0) {
-        switch (channel_receive(worker->channel.fd, &message, fds, &fd_count)) {
-        case CHANNEL_MESSAGE:
-            if (fd_count > 0)
-                sent_descriptors(worker, fds, fd_count);
-            worker_message(worker, &message);
-            break;
-        case CHANNEL_EMPTY:
-            return;
-        case CHANNEL_CLOSED:
-            loop_unwatch(&master.loop, &worker->channel);
-            deaf(worker);
-            return;
-        }
-    }
+    if (fd_count > 0)
+        sent_descriptors(worker, fds, fd_count);
+    worker_message(worker, message);
 }
 
-static void channel_ready(struct watch *watch, uint32_t events)
+/* The worker has closed its channel: because it is ending, as a rule. SIGCHLD tells how, but only
+ * when the kernel has closed the last of its sockets; others need not wait for that. */
+static void closed(struct child *child)
 {
-    (void)events;
-    channel_drain(container_of(watch, struct worker, channel));
+    struct worker *worker = container_of(child, struct worker, child);
+
+    if (worker->reaped)
+        return;
+    if (!child_exiting(worker->child.pid))
+        worker_kill(worker); /* a module closed it: nobody could ever tell this worker to end */
+    else if (worker->served && !worker->released && master.mode == MASTER_RUNNING)
+        give_up(worker);
 }
 
 /* ---- Ending ---- */
 
 void worker_kill(struct worker *worker)
 {
-    kill(worker->pid, SIGKILL);
+    kill(worker->child.pid, SIGKILL);
 }
 
 static void end_late(struct timer *timer)
@@ -454,7 +340,7 @@ static void end_late(struct timer *timer)
     struct worker *worker = container_of(timer, struct worker, deadline);
 
     log_warn("worker %u (pid %d, generation %llu) did not end when it was told to; it is killed",
-             worker->slot, (int)worker->pid, (unsigned long long)worker->generation->number);
+             worker->slot, (int)worker->child.pid, (unsigned long long)worker->generation->number);
     worker->late = true;
     worker_kill(worker);
 }
@@ -468,7 +354,8 @@ void worker_tell_end(struct worker *worker, enum message_type how, uint64_t pati
     timer_set(&master.loop, &worker->deadline, patience_ms * NS_PER_MS, end_late);
     /* One that is still loading reads no messages, and has nothing that could be lost. */
     if (!serving || worker->probe ||
-        !channel_tell(worker->channel.fd, how, 0, worker->generation->settings->drain_timeout_ms))
+        !channel_tell(worker->child.channel.fd, how, 0,
+                      worker->generation->settings->drain_timeout_ms))
         worker_kill(worker);
 }
 
@@ -479,67 +366,73 @@ static void describe_failure(const struct worker *worker, int status, char *text
                      worker->late, worker->generation->settings->load_timeout_ms, text, size);
 }
 
-static void tell_core_dump(const struct worker *worker, int status)
+static void ended(struct child *child, int status)
 {
-    struct text said = {0};
-
-    core_dump_describe(worker->generation, worker->pid, status, &said);
-    if (said.size > 0)
-        log_notice("worker %u (pid %d): %s", worker->slot, (int)worker->pid, text_string(&said));
-    text_free(&said);
-}
-
-static void worker_gone(struct worker *worker, int status)
-{
+    struct worker *worker = container_of(child, struct worker, child);
     char text[CHANNEL_TEXT_MAX + 512];
+    uint32_t serial = worker->serial;
 
     worker->reaped = true;
-    channel_drain(worker);
+    child_hear(child);
     bool asked = worker->state == WORKER_LEAVING;
 
-    if (worker->generation == generation_next() && !asked) {
+    if (!worker->served) {
         /* A probe that has said READY has done all that it was for. */
-        describe_failure(worker, status, text, sizeof(text));
-        if (!worker->probe || worker->state != WORKER_READY)
-            reload_fail(text);
-    } else if (!worker->served) {
-        if (!asked && !worker->probe && worker->generation == generation_current()) {
+        if (!asked && !(worker->probe && worker->state == WORKER_READY)) {
             describe_failure(worker, status, text, sizeof(text));
-            log_error("worker %u could not be replaced: %s", worker->slot, text);
-            worker->state = WORKER_LEAVING;
-            replace(worker->slot, clock_ns() - worker->started_ns, false);
+            worker->state = WORKER_LEAVING; /* it does not fill its slot any more */
+            workers.events->failed(worker, text);
         }
     } else if (master.mode == MASTER_RUNNING && (worker->died || !worker->released)) {
         if (!worker->died)
             give_up(worker);
-        blame_death(worker, status);
-        tell_core_dump(worker, status);
+        workers.events->died(worker, status);
     } else if (status != 0 && !worker->late) {
         describe_status(status, text, sizeof(text));
-        log_warn("worker %u (pid %d) did not end in order: %s", worker->slot, (int)worker->pid,
-                 text);
+        log_warn("worker %u (pid %d) did not end in order: %s", worker->slot,
+                 (int)worker->child.pid, text);
     }
-    if (worker->arena >= 0) /* nobody takes anything over from it */
-        handover_retire(worker->serial);
+    bool owing = worker->arena >= 0;
     worker_free(worker);
-    if (master.mode == MASTER_RUNNING)
-        handover_advance();
-    vaults_sweep();
+    workers.events->gone(serial, owing);
 }
 
-void workers_reap(void)
-{
-    int status;
-    pid_t pid;
+static const struct child_events child_events = {.heard = heard, .closed = closed, .ended = ended};
 
-    while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
-        if (vault_reaped(pid, status) || upgrade_reaped(pid, status))
+/* ---- Upgrade ---- */
+
+uint32_t workers_last_serial(void)
+{
+    return workers.last_serial;
+}
+
+void workers_resume_serial(uint32_t last_serial)
+{
+    workers.last_serial = last_serial;
+}
+
+void worker_resume(struct worker *worker, pid_t pid, int channel)
+{
+    worker->next = workers.first;
+    workers.first = worker;
+    descriptors_refuse(channel);
+    worker->out = (struct outbox){.loop = &master.loop, .channel = channel};
+    if (!child_listen(&worker->child, &master.loop, channel, &child_events))
+        log_error("cannot watch the channel of worker %u: errno %d", worker->slot, errno);
+    child_follow(&worker->child, pid, &child_events);
+    if (worker->state == WORKER_LEAVING)
+        timer_set(&master.loop, &worker->deadline,
+                  worker->generation->settings->drain_timeout_ms * NS_PER_MS, end_late);
+}
+
+void workers_drop_unserved(void)
+{
+    for (struct worker *w = workers.first; w != NULL; w = w->next) {
+        if (w->served)
             continue;
-        for (struct worker *w = master.workers; w != NULL; w = w->next) {
-            if (w->pid == pid) {
-                worker_gone(w, status);
-                break;
-            }
-        }
+        worker_kill(w);
+        if (w->row != NULL)
+            board_retire_row(master.board, w->row);
+        w->row = NULL; /* should exec fail: another worker may get it */
     }
 }

@@ -1,13 +1,17 @@
-/* Worker processes and probes, as the master sees them: their table, starting and reaping them.
- * Master only. */
+/* Worker processes and probes, as the master sees them: their table, starting them, what they say
+ * and how they end. What follows from that is not decided here, but by those who are told of it
+ * (worker_events). Master only.
+ *
+ * Everything may read a worker; members are written here, and by the owners that are named. */
 #ifndef PILLION_MASTER_WORKERS_H
 #define PILLION_MASTER_WORKERS_H
 
-#include <sys/types.h>
+#include <cjson/cJSON.h>
 
 #include "event/loop.h"
 #include "master/pulse.h"
 #include "process/channel.h"
+#include "process/children.h"
 #include "process/generation.h"
 #include "process/outbox.h"
 #include "process/startup.h"
@@ -20,9 +24,8 @@ enum worker_state {
 };
 
 struct worker {
-    struct watch channel;
+    struct child child;
     struct timer deadline; /* for starting, and for ending once told to */
-    pid_t pid;
     uint32_t slot, slots;
     uint32_t serial;
     enum worker_state state;
@@ -54,12 +57,41 @@ struct worker {
     struct worker *next;
 };
 
-/* A slot's memory of its workers: for the back-off. */
-struct slot {
-    struct timer respawn;
-    uint32_t index;
-    uint32_t quick_deaths; /* in a row, of workers that lived for less than a second */
+/* What is told of workers and probes; of a probe only `ready` and `failed`. */
+struct worker_events {
+    /* Its process is about to be started: `channels` are to be its ends of channels to the vaults,
+     * by seat, which the callee gives; -1 where there is none. */
+    void (*connecting)(struct worker *worker, int *channels);
+    /* It is READY, and has not been told to end. */
+    void (*ready)(struct worker *worker);
+    /* It has ended before it served, though it was not told to; `why` says it in words. */
+    void (*failed)(struct worker *worker, const char *why);
+    /* It leaves and has let go of connections: all but `message->number`. */
+    void (*released)(struct worker *worker, const struct message *message);
+    /* It has taken `count` connections over of the worker `serial`: all that it was to take; or as
+     * many as it has room for. */
+    void (*adopted)(struct worker *worker, uint64_t serial, uint32_t count);
+    void (*full)(struct worker *worker, uint64_t serial, uint32_t count);
+    /* A thread is stuck in work of this method; so many are that it wants to be replaced. */
+    void (*stuck)(const struct worker *worker, uint64_t method);
+    void (*crippled)(const struct worker *worker);
+    /* It has given a sign of life. */
+    void (*alive)(void);
+    /* It has opened its files anew, but for `failures`. */
+    void (*reopened)(struct worker *worker, uint64_t serial, const char *failures);
+    /* It is dead or about to be, and has not let go of its connections: touches them no more. */
+    void (*lost)(struct worker *worker, bool served_slot);
+    /* Likewise, and its process is gone, with `status` of waitpid(2). */
+    void (*died)(const struct worker *worker, int status);
+    /* Worker `serial` is gone, however that came. `owing`: nobody takes over what it still had. */
+    void (*gone)(uint32_t serial, bool owing);
 };
+
+/* Before anything else here. */
+void workers_begin(const struct worker_events *events);
+
+/* The first of all workers and probes, or NULL; `next` leads to the others. */
+struct worker *workers_first(void);
 
 /* Starts a worker of `generation` in `slot`. False when that failed (logged). */
 bool worker_spawn(struct generation *generation, uint32_t slot);
@@ -67,22 +99,34 @@ bool worker_spawn(struct generation *generation, uint32_t slot);
 /* Starts a probe of `generation`. NULL with the reason. */
 struct worker *probe_spawn(struct generation *generation, struct error *error);
 
-/* Reaps every child that has ended. */
-void workers_reap(void);
-
-/* Takes up a worker of the binary that this one replaces; `channel` leads to it. */
-void worker_resume(struct worker *worker, int channel);
-
 /* The serving worker of a slot of the current generation, or NULL. */
 struct worker *worker_of_slot(uint32_t slot);
 
-/* Lets a worker that is READY accept. */
-void worker_serve(struct worker *worker);
+/* Lets a worker that is READY accept; `expected` connections are still to be taken over by it. */
+void worker_serve(struct worker *worker, uint32_t expected);
 
 /* Tells a worker to leave, quit or stop; it is killed when it has not ended `patience_ms` later. */
 void worker_tell_end(struct worker *worker, enum message_type how, uint64_t patience_ms);
 
 /* Kills at once. */
 void worker_kill(struct worker *worker);
+
+/* ---- Upgrade (workers_upgrade.c) ---- */
+
+/* Those that have served as JSON and back, and whether their descriptors stay open over exec.
+ * `board_anew`: the board is a new one, and the workers write to the former one. */
+void workers_write(cJSON *state);
+void workers_read(const cJSON *state, bool board_anew);
+void workers_keep_open(bool keep);
+
+/* The number of the last worker process. */
+uint32_t workers_last_serial(void);
+
+/* Takes a worker up that the binary before this one has started; `channel` leads to it. */
+void worker_resume(struct worker *worker, pid_t pid, int channel);
+void workers_resume_serial(uint32_t last_serial);
+
+/* Ends those that do not serve yet: the new master starts its own. */
+void workers_drop_unserved(void);
 
 #endif

@@ -20,6 +20,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "master/control.h"
+#include "master/events.h"
 #include "master/generations.h"
 #include "master/keeper.h"
 #include "master/master.h"
@@ -27,6 +28,7 @@
 #include "master/reload.h"
 #include "master/upgrade.h"
 #include "master/workers.h"
+#include "process/children.h"
 
 #define FIRST_PID    5000000 /* above what pid_max can be (proc(5)): no process has it */
 #define CHILDREN_MAX 64
@@ -35,14 +37,14 @@
 
 /* ---- Children ---- */
 
-struct child {
+struct fake {
     pid_t pid;
     size_t pair;              /* the last that was made before it was: a vault's own */
     bool dead, reaped, began; /* began: it has said what it says by itself */
     int status;
 };
 
-static struct child children[CHILDREN_MAX];
+static struct fake fakes[CHILDREN_MAX];
 static size_t child_count;
 static struct {
     int master_end, child_end;
@@ -60,15 +62,15 @@ pid_t __wrap_fork(void)
         return __real_fork();
     forked_while_ending += master.mode != MASTER_RUNNING;
     ck_assert_uint_lt(child_count, CHILDREN_MAX);
-    children[child_count] =
-        (struct child){.pid = FIRST_PID + (pid_t)child_count, .pair = pair_count - 1};
-    return children[child_count++].pid;
+    fakes[child_count] =
+        (struct fake){.pid = FIRST_PID + (pid_t)child_count, .pair = pair_count - 1};
+    return fakes[child_count++].pid;
 }
 
-static struct child *child_of(pid_t pid)
+static struct fake *child_of(pid_t pid)
 {
     ck_assert_int_ge(pid, FIRST_PID);
-    return &children[pid - FIRST_PID];
+    return &fakes[pid - FIRST_PID];
 }
 
 static int *end_of(int master_end)
@@ -82,13 +84,13 @@ static int *end_of(int master_end)
 
 static struct worker *worker_of(pid_t pid)
 {
-    struct worker *worker = master.workers;
-    while (worker != NULL && worker->pid != pid)
+    struct worker *worker = workers_first();
+    while (worker != NULL && worker->child.pid != pid)
         worker = worker->next;
     return worker;
 }
 
-static void end_child(struct child *child, int status)
+static void end_child(struct fake *child, int status)
 {
     struct worker *worker = worker_of(child->pid);
 
@@ -97,8 +99,8 @@ static void end_child(struct child *child, int status)
     child->dead = true;
     child->status = status;
     if (worker != NULL) {
-        close(*end_of(worker->channel.fd));
-        *end_of(worker->channel.fd) = -1;
+        close(*end_of(worker->child.channel.fd));
+        *end_of(worker->child.channel.fd) = -1;
     }
 }
 
@@ -120,10 +122,10 @@ pid_t __wrap_waitpid(pid_t pid, int *status, int options)
     if (!faking)
         return __real_waitpid(pid, status, options);
     for (size_t i = 0; i < child_count; i++) {
-        if (children[i].dead && !children[i].reaped) {
-            children[i].reaped = true;
-            *status = children[i].status;
-            return children[i].pid;
+        if (fakes[i].dead && !fakes[i].reaped) {
+            fakes[i].reaped = true;
+            *status = fakes[i].status;
+            return fakes[i].pid;
         }
     }
     return 0;
@@ -189,27 +191,27 @@ int __wrap_pipe2(int fds[2], int flags)
 
 static void say(const struct worker *worker, enum message_type type, uint64_t serial)
 {
-    ck_assert(channel_tell(*end_of(worker->channel.fd), type, serial, 0));
+    ck_assert(channel_tell(*end_of(worker->child.channel.fd), type, serial, 0));
 }
 
 static void deliver(struct worker *worker)
 {
-    worker->channel.callback(&worker->channel, EPOLLIN);
+    worker->child.channel.callback(&worker->child.channel, EPOLLIN);
 }
 
 /* ---- Children that do as they should ---- */
 
-static struct child *rehearsing(void)
+static struct fake *rehearsing(void)
 {
     for (size_t i = child_count; i-- > 0;) {
-        if (!vault_is(children[i].pid) && worker_of(children[i].pid) == NULL && !children[i].dead &&
+        if (!vault_is(fakes[i].pid) && worker_of(fakes[i].pid) == NULL && !fakes[i].dead &&
             upgrade_rehearses())
-            return &children[i];
+            return &fakes[i];
     }
     return NULL;
 }
 
-static void rehearse(struct child *child)
+static void rehearse(struct fake *child)
 {
     static const char first[] = UPGRADE_REHEARSES "\n";
 
@@ -221,7 +223,7 @@ static void rehearse(struct child *child)
 static bool mute; /* nobody gives a sign of life */
 
 /* A vault says nothing else. */
-static void obey_as_vault(const struct child *vault)
+static void obey_as_vault(const struct fake *vault)
 {
     struct message message;
     int fds[CHANNEL_FDS_MAX];
@@ -237,14 +239,14 @@ static void obey_as_vault(const struct child *vault)
 }
 
 /* What a child is told, and does at once. */
-static void obey(struct worker *worker, struct child *child)
+static void obey(struct worker *worker, struct fake *child)
 {
     struct message message;
     int fds[CHANNEL_FDS_MAX];
     uint32_t fd_count;
 
-    while (!child->dead && channel_receive(*end_of(worker->channel.fd), &message, fds, &fd_count) ==
-                               CHANNEL_MESSAGE) {
+    while (!child->dead && channel_receive(*end_of(worker->child.channel.fd), &message, fds,
+                                           &fd_count) == CHANNEL_MESSAGE) {
         for (uint32_t i = 0; i < fd_count; i++)
             close(fds[i]);
         if (message.type == MESSAGE_LEAVE)
@@ -266,8 +268,8 @@ enum which { NOBODY = 0, PROBES = 1, WORKERS = 2, REHEARSALS = 4, EVERYBODY = 7 
 
 static void children_act(enum which which)
 {
-    for (struct worker *w = master.workers; w != NULL; w = w->next) {
-        struct child *child = child_of(w->pid);
+    for (struct worker *w = workers_first(); w != NULL; w = w->next) {
+        struct fake *child = child_of(w->child.pid);
         if (child->dead)
             continue;
         if (!child->began && (which & (w->probe ? PROBES : WORKERS))) {
@@ -279,8 +281,8 @@ static void children_act(enum which which)
         obey(w, child);
     }
     for (size_t i = 0; i < child_count; i++) {
-        if (vault_is(children[i].pid))
-            obey_as_vault(&children[i]);
+        if (vault_is(fakes[i].pid))
+            obey_as_vault(&fakes[i]);
     }
     if ((which & REHEARSALS) && rehearsing() != NULL)
         rehearse(rehearsing());
@@ -290,8 +292,8 @@ static void children_act(enum which which)
 static void hear_vaults(void)
 {
     for (size_t i = 0; i < child_count; i++) {
-        int fd = pairs[children[i].pair].master_end;
-        for (uint32_t n = 0; vault_is(children[i].pid) && n < master.loop.watch_count; n++) {
+        int fd = pairs[fakes[i].pair].master_end;
+        for (uint32_t n = 0; vault_is(fakes[i].pid) && n < master.loop.watch_count; n++) {
             struct watch *watch = master.loop.watches[n];
             if (watch != NULL && watch->fd == fd)
                 watch->callback(watch, EPOLLIN);
@@ -303,13 +305,13 @@ static void master_acts(void)
 {
     struct worker *next;
 
-    for (struct worker *w = master.workers; w != NULL; w = next) {
+    for (struct worker *w = workers_first(); w != NULL; w = next) {
         next = w->next;
-        if (w->channel.index != 0)
+        if (w->child.channel.index != 0)
             deliver(w);
     }
     hear_vaults();
-    workers_reap();
+    children_reap();
     master_check_end();
 }
 
@@ -386,24 +388,24 @@ static void start_to(enum stage which)
 
     if (which == PROBING)
         return;
-    worker = master.workers;
+    worker = workers_first();
     ck_assert(worker->probe);
     say(worker, MESSAGE_READY, 0);
-    child_of(worker->pid)->began = true;
+    child_of(worker->child.pid)->began = true;
     if (which == PROBE_SAID)
         return;
-    end_child(child_of(worker->pid), 0);
+    end_child(child_of(worker->child.pid), 0);
     if (which == PROBE_GONE)
         return;
     deliver(worker);
-    workers_reap();
+    children_reap();
     ck_assert_int_eq(reload_phase(), RELOAD_STARTING);
     uint32_t ready = 0, wanted = which == ONE_READY ? 1 : which >= ALL_SAID ? 2 : 0;
-    for (struct worker *w = master.workers; w != NULL && ready < wanted; w = w->next) {
+    for (struct worker *w = workers_first(); w != NULL && ready < wanted; w = w->next) {
         if (w->generation != generation_next())
             continue;
         say(w, MESSAGE_READY, 0);
-        child_of(w->pid)->began = true;
+        child_of(w->child.pid)->began = true;
         if (++ready == 1 || which == CONFIRMING)
             deliver(w);
     }
@@ -432,7 +434,7 @@ static void start(void)
     master.pid = getpid();
     ck_assert(loop_init(&master.loop, &error));
     snprintf(path, sizeof(path), "%s/pillion.control", prefix);
-    control_begin(master_order);
+    events_begin();
     ck_assert(control_open(path, &error));
     master.board = board_new(&error);
     ck_assert_ptr_nonnull(master.board);
@@ -478,7 +480,7 @@ static void go_to(enum stage stage)
         earlier[0] = ask("reload");
         start_to(CONFIRMING);
         children_act(NOBODY);
-        for (struct worker *w = master.workers; w != NULL; w = w->next)
+        for (struct worker *w = workers_first(); w != NULL; w = w->next)
             deliver(w);
         hear_vaults();
         ck_assert_uint_eq(generation_current()->number, 2);
@@ -552,7 +554,7 @@ static void drive(enum stage stage, enum order order)
                   "ends",
                   stage, verbs[order]);
     if (outcome.ends) {
-        ck_assert_ptr_null(master.workers);
+        ck_assert_ptr_null(workers_first());
         ck_assert_ptr_null(generation_next());
         ck_assert_int_eq(master.status, 0);
     } else {
@@ -603,7 +605,7 @@ START_TEST(a_generation_that_was_dropped_is_never_put_to_use)
         master_acts();
     ck_assert_ptr_null(generation_next());
     ck_assert_uint_eq(forked_while_ending, 0);
-    for (struct worker *w = master.workers; w != NULL; w = w->next)
+    for (struct worker *w = workers_first(); w != NULL; w = w->next)
         ck_assert_int_eq(w->state, WORKER_LEAVING);
     finish();
 }
@@ -623,8 +625,8 @@ END_TEST
 START_TEST(a_start_that_fails_ends_the_server)
 {
     go_to((enum stage)_i);
-    for (struct worker *w = master.workers; w != NULL; w = w->next)
-        end_child(child_of(w->pid), SIGSEGV);
+    for (struct worker *w = workers_first(); w != NULL; w = w->next)
+        end_child(child_of(w->child.pid), SIGSEGV);
     master_acts();
     ck_assert(master.loop.stopping);
     ck_assert_int_eq(master.status, 1);
@@ -635,7 +637,7 @@ END_TEST
 START_TEST(a_reload_that_fails_is_answered_and_what_follows_goes_on)
 {
     go_to(AGAIN_AND_MORE);
-    end_child(child_of(master.workers->pid), SIGSEGV);
+    end_child(child_of(workers_first()->child.pid), SIGSEGV);
     master_acts();
     ck_assert_int_eq(strncmp(answer(earlier[0]), "failed\n", 7), 0);
     ck_assert_str_eq(answer(earlier[1]), "");

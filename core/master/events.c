@@ -1,0 +1,132 @@
+/* From events to what follows. See events.h. */
+#include "master/events.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "master/blame.h"
+#include "master/control.h"
+#include "master/generations.h"
+#include "master/handover.h"
+#include "master/heartbeat.h"
+#include "master/keeper.h"
+#include "master/master.h"
+#include "master/orders.h"
+#include "master/relieve.h"
+#include "master/reload.h"
+#include "master/reopen.h"
+#include "master/slots.h"
+#include "master/workers.h"
+
+/* ---- Workers ---- */
+
+static void ready(struct worker *worker)
+{
+    if (worker->generation == generation_next()) {
+        reload_ready(worker);
+        return;
+    }
+    if (worker->probe || worker->generation != generation_current())
+        return;
+    /* A replacement in a generation that serves. */
+    relieve_ready(worker);
+    worker_serve(worker, handover_expected(worker->slot));
+    handover_advance();
+}
+
+static uint64_t lifetime_ns(const struct worker *worker)
+{
+    return clock_ns() - worker->started_ns;
+}
+
+static void failed(struct worker *worker, const char *why)
+{
+    if (worker->generation == generation_next()) {
+        reload_fail(why);
+    } else if (!worker->probe && worker->generation == generation_current()) {
+        log_error("worker %u could not be replaced: %s", worker->slot, why);
+        slot_refill(worker->slot, lifetime_ns(worker), false);
+    }
+}
+
+static void released(struct worker *worker, const struct message *message)
+{
+    bool all = message->number == 0;
+
+    if (master.mode != MASTER_RUNNING) { /* nobody takes anything over any more */
+        if (all)
+            channel_tell(worker->child.channel.fd, MESSAGE_TAKEN, worker->serial, 0);
+        return;
+    }
+    vaults_released(worker, message);
+    if (worker->released)
+        handover_again(worker);
+    else
+        handover_add(worker, all);
+}
+
+static void lost(struct worker *worker, bool served_slot)
+{
+    struct blame blame;
+
+    worker_blame(worker, &blame);
+    vaults_tell(MESSAGE_DEAD, worker->serial);
+    handover_add(worker, true);
+    if (served_slot)
+        slot_refill(worker->slot, lifetime_ns(worker), blame.method != BOARD_NO_METHOD);
+}
+
+static void died(const struct worker *worker, int status)
+{
+    blame_death(worker, status);
+    blame_core_dump(worker, status);
+}
+
+static void gone(uint32_t serial, bool owing)
+{
+    reopen_check();
+    if (owing)
+        handover_retire(serial);
+    if (master.mode == MASTER_RUNNING)
+        handover_advance();
+    vaults_sweep();
+}
+
+static const struct worker_events worker_events = {
+    .connecting = vaults_connect,
+    .ready = ready,
+    .failed = failed,
+    .released = released,
+    .adopted = handover_done,
+    .full = handover_full,
+    .stuck = relieve_stuck,
+    .crippled = relieve_begin,
+    .alive = reload_look,
+    .reopened = reopen_answered,
+    .lost = lost,
+    .died = died,
+    .gone = gone,
+};
+
+/* ---- The rest ---- */
+
+static const struct vault_events vault_events = {
+    .heard = reload_look,
+    .unreached = reload_fail,
+    .awaited = handover_awaits,
+};
+
+/* Only workers of another generation can take the place of one that is dead. */
+static void exhausted(void)
+{
+    if (reload_phase() == RELOAD_IDLE)
+        master_order(ORDER_RELOAD, NULL);
+}
+
+void events_begin(void)
+{
+    workers_begin(&worker_events);
+    vaults_begin(&vault_events);
+    heartbeat_begin(reload_look);
+    slots_begin(exhausted);
+    control_begin(master_order);
+}

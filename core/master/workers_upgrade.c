@@ -1,0 +1,93 @@
+/* Workers from one binary to the next: their state as JSON. See workers.h. */
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/memory.h"
+#include "master/generations.h"
+#include "master/master.h"
+#include "master/state.h"
+#include "master/workers.h"
+
+void workers_write(cJSON *state)
+{
+    cJSON *list = cJSON_AddArrayToObject(state, "workers");
+
+    for (struct worker *w = workers_first(); w != NULL; w = w->next) {
+        if (!w->served)
+            continue;
+        cJSON *item = cJSON_CreateObject();
+        cJSON_AddNumberToObject(item, "pid", w->child.pid);
+        cJSON_AddNumberToObject(item, "slot", w->slot);
+        cJSON_AddNumberToObject(item, "slots", w->slots);
+        cJSON_AddNumberToObject(item, "records", w->generation->geometry.records);
+        cJSON_AddNumberToObject(item, "blocks", w->generation->geometry.blocks);
+        cJSON_AddNumberToObject(item, "serial", w->serial);
+        cJSON_AddNumberToObject(item, "channel", w->child.channel.fd);
+        cJSON_AddNumberToObject(item, "arena", w->arena);
+        cJSON_AddNumberToObject(item, "row", (double)(w->row - master.board->rows));
+        cJSON_AddBoolToObject(item, "leaving", w->state == WORKER_LEAVING);
+        cJSON_AddBoolToObject(item, "released", w->released);
+        cJSON_AddBoolToObject(item, "staying", w->staying);
+        cJSON_AddBoolToObject(item, "died", w->died);
+        cJSON_AddBoolToObject(item, "hung", w->hung);
+        cJSON_AddBoolToObject(item, "beats", w->pulse.known);
+        cJSON_AddBoolToObject(item, "adopting", w->adopting);
+        cJSON_AddNumberToObject(item, "adopting_serial", (double)w->adopting_serial);
+        cJSON_AddItemToArray(list, item);
+    }
+}
+
+/* `board_anew`: the board is a new one, and the worker writes to the former one. It keeps others
+ * from its row. */
+static void read_worker(const cJSON *item, bool board_anew)
+{
+    struct generation *generation = generation_current();
+    uint32_t row = (uint32_t)state_number(item, "row", BOARD_ROWS_MAX);
+    struct worker *worker = must_zalloc(sizeof(*worker));
+
+    generation->users++;
+    if (generation->resumed) { /* only for the next upgrade */
+        generation->geometry.records = (uint32_t)state_number(item, "records", 0);
+        generation->geometry.blocks = (uint32_t)state_number(item, "blocks", 0);
+    }
+    worker->generation = generation;
+    worker->slot = (uint32_t)state_number(item, "slot", 0);
+    worker->slots = (uint32_t)state_number(item, "slots", 1);
+    worker->serial = (uint32_t)state_number(item, "serial", 0);
+    worker->arena = (int)state_number(item, "arena", -1);
+    worker->served = true;
+    worker->state = state_truth(item, "leaving") ? WORKER_LEAVING : WORKER_SERVING;
+    worker->released = state_truth(item, "released");
+    worker->staying = state_truth(item, "staying");
+    worker->died = state_truth(item, "died");
+    worker->hung = state_truth(item, "hung");
+    worker->pulse.known = state_truth(item, "beats");
+    worker->adopting = state_truth(item, "adopting");
+    worker->adopting_serial = (uint64_t)state_number(item, "adopting_serial", 0);
+    worker->started_ns = clock_ns();
+    if (board_anew)
+        worker->row = board_take_row(master.board, worker->slot, generation_last_number());
+    else
+        worker->row = row < BOARD_ROWS_MAX ? &master.board->rows[row] : NULL;
+    state_keep_open(worker->arena, false);
+    worker_resume(worker, (pid_t)state_number(item, "pid", 0),
+                  (int)state_number(item, "channel", -1));
+}
+
+void workers_read(const cJSON *state, bool board_anew)
+{
+    const cJSON *item;
+
+    cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(state, "workers"))
+        read_worker(item, board_anew);
+}
+
+void workers_keep_open(bool keep)
+{
+    for (const struct worker *w = workers_first(); w != NULL; w = w->next) {
+        if (!w->served)
+            continue;
+        state_keep_open(w->child.channel.fd, keep);
+        state_keep_open(w->arena, keep);
+    }
+}
