@@ -23,24 +23,24 @@ void conn_mark_dirty(struct conns *conns, struct conn *conn)
     if (conn->listed)
         return;
     conn->listed = 1;
-    conn->next_dirty = conns->dirty;
-    conns->dirty = 1 + conn_index(conns, conn);
+    conn->next = conns->dirty;
+    conns->dirty = conn;
 }
 
 static struct conn *conn_take(struct conns *conns)
 {
-    uint32_t index;
+    struct conn *conn = conns->free;
 
-    if (conns->first_free != 0) {
-        index = conns->first_free - 1;
-        conns->first_free = conns->conns[index].next_dirty;
+    if (conn != NULL) {
+        conns->free = conn->next;
     } else {
-        index = atomic_load_explicit(&conns->arena.header->record_high, memory_order_relaxed);
+        uint32_t index =
+            atomic_load_explicit(&conns->arena.header->record_high, memory_order_relaxed);
         if (index >= conns->arena.record_count)
             return NULL;
         atomic_store_explicit(&conns->arena.header->record_high, index + 1, memory_order_relaxed);
+        conn = &conns->conns[index];
     }
-    struct conn *conn = &conns->conns[index];
     *conn = (struct conn){.watch.fd = -1};
     return conn;
 }
@@ -57,8 +57,8 @@ void conn_give(struct conns *conns, struct conn *conn)
     /* While it is in the list of what to flush, the flush gives it back. */
     if (conn->listed)
         return;
-    conn->next_dirty = conns->first_free;
-    conns->first_free = 1 + conn_index(conns, conn);
+    conn->next = conns->free;
+    conns->free = conn;
 }
 
 /* ---- Opening ---- */

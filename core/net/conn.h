@@ -15,6 +15,7 @@
 #include "net/address.h"
 #include "net/arena.h"
 #include "net/counters.h"
+#include "net/slice.h"
 
 struct conns;
 
@@ -43,18 +44,21 @@ struct conn {
     struct watch watch;               /* its fd is the socket */
     const struct conn_policy *policy; /* NULL: the conn is free */
     struct held_reply *held;          /* a reply that the full arena had no room for, or NULL */
-    uint32_t expects;                 /* bytes that the frame at the start of the input has in all,
-                                         0 when not known */
-    uint32_t next_dirty;              /* 1 + index in the list of what to flush */
-    uint32_t active_ms;               /* when bytes last moved, on the loop's clock */
-    uint8_t listed;                   /* in the list of what to flush */
-    uint8_t waiting;                  /* for room in the arena */
-    uint8_t blocked;                  /* the last send was short: wait for EPOLLOUT */
-    uint8_t paused;                   /* its requests wait because it does not read replies */
-    uint8_t lingering;                /* shut down for sending; dropping what still comes */
-    uint8_t stalled;                  /* its next request waits for one that is under way */
-    uint8_t again;                    /* its requests may go on: enum conn_again */
-    uint8_t deferred; /* some of its requests are under way: the layer above knows */
+    union {
+        struct conn *next;          /* in the list of free conns, or of those to be flushed */
+        struct slice_waiter waiter; /* while it is queued for a time slice */
+    };
+    uint32_t expects;   /* bytes that the frame at the start of the input has in all,
+                           0 when not known */
+    uint32_t active_ms; /* when bytes last moved, on the loop's clock */
+    uint8_t listed;     /* to be flushed, or queued for a time slice */
+    uint8_t waiting;    /* for room in the arena */
+    uint8_t blocked;    /* the last send was short: wait for EPOLLOUT */
+    uint8_t paused;     /* its requests wait because it does not read replies */
+    uint8_t lingering;  /* shut down for sending; dropping what still comes */
+    uint8_t stalled;    /* its next request waits for one that is under way */
+    uint8_t again;      /* its requests may go on: enum conn_again */
+    uint8_t deferred;   /* some of its requests are under way: the layer above knows */
 };
 static_assert(sizeof(struct conn) == 64, "a cache line; idle connections are many");
 
@@ -71,11 +75,6 @@ struct pin {
     uint32_t released; /* 1 + its order, once no record refers to it any more */
 };
 
-/* Connections linked through next_dirty, the first to come first. */
-struct conn_list {
-    uint32_t first, last; /* 1 + index; 0: there is none */
-};
-
 struct conns {
     struct loop *loop;
     struct arena arena;
@@ -90,22 +89,18 @@ struct conns {
     uint32_t open;           /* connections at present */
     uint32_t limit;          /* of connections, for accepting */
     uint32_t expected;       /* connections that are still to be taken over: room is kept */
-    uint32_t first_free;     /* 1 + index, linked through next_dirty */
-    uint32_t dirty;          /* 1 + index of the first to flush */
+    struct conn *free;       /* the first of those that were used before */
+    struct conn *dirty;      /* the first of those to be flushed at the end of the batch */
+    struct slice slice;      /* for requests that overtake a deferred one */
     uint32_t waiting_count;  /* connections that wait for room in the arena */
     uint32_t used_when_full; /* the most blocks in use when one of them found no room */
     uint64_t full_logged_ns;
     struct pin *pins; /* of each block; NULL: none was ever pinned */
     uint32_t lingering;
-    struct timer sweep;      /* idle timeouts, lingering ends */
-    struct timer soon;       /* set when some are to go on later */
-    struct conn_list later;  /* those, in the order in which they have their turn */
-    struct conn_list served; /* those who had one in this batch's end, and will go on */
-    uint32_t begun;          /* since the turn has begun: see conn_may_begin */
-    uint64_t turn_ends_ns;   /* on clock_ns(); 0: it has not begun */
-    uint64_t turn_seen_ns;   /* when that was last compared */
-    bool leaving;            /* no connection is read from any more */
-    bool draining;           /* connections end when they have nothing under way */
+    struct timer sweep; /* idle timeouts, lingering ends */
+    struct timer soon;  /* set so that the loop does not wait: see conns_go_on_soon */
+    bool leaving;       /* no connection is read from any more */
+    bool draining;      /* connections end when they have nothing under way */
 
     /* There is input at the start of conn_input() that was not there before, or room for output
      * that was not there before. May consume, queue, end or close. */
@@ -246,20 +241,14 @@ void conn_wait_for_room(struct conns *conns, struct conn *conn);
 /* Puts the connection on the list of what the batch's end looks at: on_input is called then. */
 void conn_look_again(struct conns *conns, struct conn *conn);
 
-bool conn_turn_goes_on(struct conns *conns);
-
-/* True when one more expensive thing may be begun before others have their turn. Otherwise
- * conn_go_on_later is to be said. */
+/* True when one more request that overtakes a deferred one may be begun in this time slice. When
+ * not, the caller says conn_go_on_later. */
 static inline bool conn_may_begin(struct conns *conns)
 {
-    /* Clocks are looked at for every fourth. */
-    if (conns->begun % 4 == 0 && !conn_turn_goes_on(conns))
-        return false;
-    conns->begun++;
-    return true;
+    return slice_may_begin(&conns->slice);
 }
 
-/* From on_input: there is more to do for this connection, but others have their turn first. */
+/* From on_input: the connection has more requests to begin, and waits for its next time slice. */
 static inline void conn_go_on_later(struct conn *conn)
 {
     conn->again = CONN_AGAIN_LATER;

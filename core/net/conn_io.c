@@ -15,7 +15,6 @@
 #define READS_PER_EVENT 4u     /* then the others have their turn */
 #define PLENTY          65536u /* bytes of requests that wait for their turn */
 #define FLUSH_ROUNDS    16u    /* likewise, of sending and handling what waited */
-#define TURN_NS         25000u /* see conn_may_begin: for a batch's events, and for its end */
 
 /* ---- What a connection waits for ---- */
 
@@ -394,7 +393,7 @@ static void conn_ready(struct watch *watch, uint32_t events)
             receive(conns, conn);
         /* The batch's end, where all replies go out, is some time away while requests wait there
          * for their turn: who does not wait is not held up. */
-        if (conns->later.first != 0 && conn->policy != NULL && !conn->deferred)
+        if (slice_is_awaited(&conns->slice) && conn->policy != NULL && !conn->deferred)
             send_queued(conns, conn);
         return;
     }
@@ -453,28 +452,16 @@ void conns_go_on_soon(struct conns *conns)
         timer_set(conns->loop, &conns->soon, 0, go_on);
 }
 
-static void list_add(struct conns *conns, struct conn_list *list, uint32_t first, uint32_t last)
-{
-    if (list->first == 0)
-        list->first = first;
-    else
-        conns->conns[list->last - 1].next_dirty = first;
-    list->last = last;
-}
-
-/* Sends, and handles what waited. Of those who are to go on later, who has begun something in this
- * turn comes behind those who could not. */
+/* Sends, and handles requests that waited. */
 static void flush_listed(struct conns *conns, struct conn *conn)
 {
-    uint32_t begun = conns->begun;
+    uint32_t begun = conns->slice.begun;
 
     /* Still listed meanwhile: what happens to it in the flush needs no second one. */
     if (conn->policy != NULL)
         flush(conns, conn);
     if (conn->policy != NULL && conn->again == CONN_AGAIN_LATER) {
-        uint32_t index = 1 + conn_index(conns, conn);
-        conn->next_dirty = 0;
-        list_add(conns, conns->begun == begun ? &conns->later : &conns->served, index, index);
+        slice_wait(&conns->slice, &conn->waiter, conns->slice.begun != begun);
         return;
     }
     conn->listed = 0;
@@ -484,54 +471,36 @@ static void flush_listed(struct conns *conns, struct conn *conn)
 
 static void flush_dirty(struct conns *conns)
 {
-    while (conns->dirty != 0) {
-        struct conn *conn = &conns->conns[conns->dirty - 1];
-        conns->dirty = conn->next_dirty;
+    while (conns->dirty != NULL) {
+        struct conn *conn = conns->dirty;
+        conns->dirty = conn->next;
         flush_listed(conns, conn);
     }
 }
 
-/* Those that the batch before has left. */
-static void flush_later(struct conns *conns)
+/* The connections that the batch before has left waiting for a time slice. */
+static void flush_waiters(struct conns *conns)
 {
-    uint32_t next = conns->later.first;
+    struct slice_waiter *waiter = slice_take(&conns->slice);
 
-    conns->later = (struct conn_list){0};
-    while (next != 0) {
-        struct conn *conn = &conns->conns[next - 1];
-        next = conn->next_dirty;
+    while (waiter != NULL) {
+        struct conn *conn = container_of(waiter, struct conn, waiter);
+        waiter = waiter->next;
         flush_listed(conns, conn);
     }
-}
-
-bool conn_turn_goes_on(struct conns *conns)
-{
-    conns->turn_seen_ns = clock_ns();
-    if (conns->turn_ends_ns == 0)
-        conns->turn_ends_ns = conns->turn_seen_ns + TURN_NS;
-    return conns->turn_seen_ns < conns->turn_ends_ns;
-}
-
-static void turn_over(struct conns *conns)
-{
-    conns->begun = 0;
-    conns->turn_ends_ns = 0;
 }
 
 void conns_flush(struct conns *conns)
 {
-    turn_over(conns);
-    flush_later(conns);
+    slice_end(&conns->slice);
+    flush_waiters(conns);
     flush_dirty(conns);
     /* Sending has given blocks back: now is the time, the next event may be far away. */
     while (conns->waiting_count > 0 && conns->blocks.used < conns->used_when_full) {
         retry_waiting(conns);
         flush_dirty(conns);
     }
-    turn_over(conns);
-    if (conns->served.first != 0)
-        list_add(conns, &conns->later, conns->served.first, conns->served.last);
-    conns->served = (struct conn_list){0};
-    if (conns->later.first != 0)
+    slice_end(&conns->slice);
+    if (slice_order(&conns->slice))
         conns_go_on_soon(conns);
 }

@@ -389,7 +389,7 @@ bool answer_beside(struct call *call)
             conn_go_on_later(conn);
             return false;
         }
-        call->now_ns = conns->turn_seen_ns;
+        call->now_ns = conns->slice.seen_ns;
         if (!begin(call, &next)) {
             conn->stalled = STALLED_ORDER;
             return false;
