@@ -442,9 +442,11 @@ _Noreturn void vault_main(const struct vault_start *start)
         log_error("%s cannot start: %s", name, error.text);
         _exit(1);
     }
-    /* Workers are the same user's: none of them shall trace this process, or take its sockets
-     * (ptrace(2), pidfd_getfd(2)). */
-    prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+    /* Workers have the same user: none of them shall trace this process, or take its sockets
+     * (ptrace(2), pidfd_getfd(2)). Where the master is that user too, they could trace the master.
+     */
+    if (start->identity->change)
+        prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
     if (!loop_watch(&vault.loop, &vault.master, start->channel, EPOLLIN, master_ready)) {
         log_error("%s cannot watch its master: errno %d", name, errno);
         _exit(1);

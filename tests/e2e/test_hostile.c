@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 static struct server *serve_hostile(void)
 {
@@ -167,6 +168,8 @@ END_TEST
 
 START_TEST(the_vault_cannot_be_looked_into)
 {
+    if (geteuid() != 0) /* then master, vault and workers are one user */
+        return;
     struct server *server = serve_hostile();
     int client = client_connect(server);
 
