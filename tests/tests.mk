@@ -70,7 +70,8 @@ header:
 	        -Icore/include -fsyntax-only - || exit 1; \
 	done
 
-# Each folder of core/ includes only from itself and those before it; see docs/architecture.md.
+# Each folder of core/ includes only from itself and those before it, and no two files, there or in
+# a module, need each other; see docs/architecture.md.
 LAYERS := base wire conf event net rpc module process vault worker master cmd
 .PHONY: layers
 layers:
@@ -78,6 +79,7 @@ layers:
 	    allowed="$$allowed|$$layer"; \
 	    grep -nE '^#include "[a-z]+/' core/$$layer/*.[ch] | grep -vE "#include \"($$allowed)/" && status=1; \
 	done; exit $$status
+	$(Q)python3 tests/layers.py --self-check && python3 tests/layers.py
 
 # The reference page is made from the directive table; it must not differ.
 .PHONY: reference docs-check
