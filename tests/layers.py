@@ -38,16 +38,14 @@ core/master/workers
 
 core/cmd/bench core/cmd/call core/cmd/commands core/cmd/dev core/cmd/doc core/cmd/modinfo
 core/cmd/new core/cmd/new_files core/cmd/offers core/cmd/server core/cmd/signal core/cmd/try
-core/conf/directive core/conf/lexer core/conf/parser core/conf/setters core/conf/settings
-core/conf/tree core/conf/value core/module/bind core/module/descriptor core/module/filter_bind
-core/module/loader core/net/arena core/net/arena_layout core/net/conn core/net/conn_buffer
-core/net/conn_io core/rpc/deferred core/rpc/dispatch core/rpc/dispatch_beside core/rpc/filter
-core/rpc/forked core/rpc/note core/rpc/request core/vault/vault_bank core/vault/vault_client
-core/wire/json core/wire/json_scan modules/postgres/call modules/postgres/cancel
-modules/postgres/connection modules/postgres/integer modules/postgres/pool modules/postgres/postgres
-modules/postgres/query modules/postgres/result modules/postgres/value modules/proxy/link
-modules/proxy/proxy modules/proxy/upstream modules/redis/calls modules/redis/command
-modules/redis/link modules/redis/redis modules/redis/value
+core/module/bind core/module/descriptor core/module/filter_bind core/module/loader core/net/arena
+core/net/arena_layout core/net/conn core/net/conn_buffer core/net/conn_io core/rpc/deferred
+core/rpc/dispatch core/rpc/dispatch_beside core/rpc/filter core/rpc/forked core/rpc/note
+core/rpc/request core/vault/vault_bank core/vault/vault_client core/wire/json core/wire/json_scan
+modules/postgres/call modules/postgres/cancel modules/postgres/connection modules/postgres/integer
+modules/postgres/pool modules/postgres/postgres modules/postgres/query modules/postgres/result
+modules/postgres/value modules/proxy/link modules/proxy/proxy modules/proxy/upstream
+modules/redis/calls modules/redis/command modules/redis/link modules/redis/redis modules/redis/value
 """.split())
 
 FOLDERS = [pathlib.Path(p) for p in ('core', 'core/include', 'modules')]
@@ -60,8 +58,8 @@ FUNCTION = re.compile(r'^(?!static\b|typedef\b|#)[A-Za-z_][^;{}()=#]*?\b(\w+)\([
 OBJECT = re.compile(r'^(?!static\b|typedef\b|extern\b|#)[A-Za-z_][\w *]*[ *](\w+)'
                     r'(?:\[[^]]*\])*(?: =|;)', re.M)
 INLINE = re.compile(r'^static inline [^;]*?\n\{\n.*?^\}', re.M | re.S)
-# Members are not functions, even where they are called like functions.
-NAMED = re.compile(r'(?<![.\w])(?<!->)[A-Za-z_]\w*')
+# Members and structures are no functions, even where they are called like functions.
+NAMED = re.compile(r'(?<![.\w])(?<!->)(?<!struct )[A-Za-z_]\w*')
 
 
 def unit_of(path):

@@ -8,6 +8,7 @@
 #include "base/suggest.h"
 #include "cmd/commands.h"
 #include "cmd/describe.h"
+#include "conf/settings_table.h"
 
 static const struct {
     const char *name;

@@ -15,6 +15,7 @@
 #include "base/suggest.h"
 #include "base/version.h"
 #include "cmd/commands.h"
+#include "conf/settings_table.h"
 #include "master/inherit.h"
 #include "pillion/module.h"
 #include "process/signals.h"

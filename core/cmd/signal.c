@@ -14,6 +14,8 @@
 #include "base/memory.h"
 #include "base/printable.h"
 #include "cmd/commands.h"
+#include "conf/parser.h"
+#include "conf/settings_table.h"
 #include "net/address.h"
 #include "process/signals.h"
 

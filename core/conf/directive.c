@@ -5,8 +5,6 @@
 
 #include <stdlib.h>
 
-#include "conf/value.h"
-
 /* The kinds of block, as errors name them. */
 static const struct {
     enum conf_context context;
@@ -425,7 +423,8 @@ bool conf_apply(struct conf_apply *apply, const struct conf_directive *table,
                 const struct conf_statement *statements, void *target)
 {
     static const struct conf_place nowhere = {0};
-    struct scope scope = {.apply = apply,
+    struct conf_apply own = *apply;
+    struct scope scope = {.apply = &own,
                           .table = table,
                           .context = context,
                           .where = where,
@@ -434,6 +433,7 @@ bool conf_apply(struct conf_apply *apply, const struct conf_directive *table,
     unsigned before = apply->errors->count;
     size_t rows = 0;
 
+    own.table = table;
     for (; table[rows].name != NULL; rows++)
         store_default(&scope, &table[rows]);
     const struct conf_statement **seen = must_zalloc(2 * rows * sizeof(*seen));

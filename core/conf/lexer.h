@@ -1,6 +1,6 @@
-/* From text to words and punctuation: the first half of conf/tree.h.
+/* From text to words and punctuation, for parser.c.
  *
- * Knows quotes, escapes, comments and places; knows nothing of statements. Only tree.c uses it. */
+ * Knows quotes, escapes, comments and places; knows nothing of statements. */
 #ifndef PILLION_CONF_LEXER_H
 #define PILLION_CONF_LEXER_H
 

@@ -291,14 +291,44 @@ static void parse_source(struct parser *parser, struct conf_statement ***tail)
         parse_statements(parser, tail, NULL);
 }
 
-void parser_run(struct conf_tree *tree, const struct conf_source *source, bool overrides,
-                struct conf_errors *errors)
+/* Appends the statements of `source` to the tree's. */
+static bool parse(struct conf_tree *tree, const struct conf_source *source, bool overrides,
+                  struct conf_errors *errors)
 {
     struct parser parser = {
         .tree = tree, .source = source, .errors = errors, .overrides = overrides};
     struct conf_statement **tail = &tree->statements;
+    unsigned before = errors->count;
 
     while (*tail != NULL)
         tail = &(*tail)->next;
     parse_source(&parser, &tail);
+    if (errors->count == before)
+        return true;
+    tree->damaged = true;
+    return false;
+}
+
+bool conf_tree_add_file(struct conf_tree *tree, const char *path, struct conf_errors *errors)
+{
+    struct error error = {0};
+    const char *full = conf_tree_path(tree, path);
+
+    const struct conf_source *source = conf_tree_open(tree, full, path, &error);
+    if (source != NULL)
+        return parse(tree, source, false, errors);
+    conf_error(errors, NULL, "%s: %s", full, error.text);
+    tree->damaged = true;
+    return false;
+}
+
+bool conf_tree_add_text(struct conf_tree *tree, const char *name, struct bytes text, bool overrides,
+                        struct conf_errors *errors)
+{
+    if (text.size > CONF_SOURCE_MAX) {
+        conf_error(errors, NULL, "%s: larger than 16 MiB: is this a configuration?", name);
+        tree->damaged = true;
+        return false;
+    }
+    return parse(tree, conf_tree_keep(tree, name, text), overrides, errors);
 }

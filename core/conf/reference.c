@@ -1,12 +1,14 @@
-/* docs/configuration.md: the grammar in words, and every directive from the table. See settings.h.
+/* docs/configuration.md: the grammar in words, and every directive from the table. See
+ * settings_table.h.
  *
  * What is said of a directive stands in the table; here is only what is true of all. */
-#include "conf/settings.h"
+#include "conf/directive.h"
+#include "conf/settings_table.h"
 
 static const char introduction[] =
     "# Configuration\n"
     "\n"
-    "<!-- Made from the server's own table of directives, core/conf/settings.c. -->\n"
+    "<!-- Made from the server's own table of directives, core/conf/settings_table.c. -->\n"
     "\n"
     "Pillion reads one file: `conf/pillion.conf` below its prefix, unless `-c` names\n"
     "another. This is a whole one:\n"

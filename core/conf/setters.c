@@ -8,6 +8,7 @@
 #include <pwd.h>
 #include <unistd.h>
 
+#include "conf/directive.h"
 #include "conf/settings.h"
 
 #define METHOD_NAME_MAX 255u /* bytes */
@@ -176,8 +177,8 @@ void settings_set_server(struct conf_apply *apply, const struct conf_directive *
     server->place = statement->name.place;
     server->index = index;
     *tail = server;
-    conf_apply(apply, settings_directives, CONF_IN_SERVER, "server", &server->place,
-               statement->block, server);
+    conf_apply(apply, apply->table, CONF_IN_SERVER, "server", &server->place, statement->block,
+               server);
 }
 
 /* ---- server ---- */
@@ -291,8 +292,8 @@ static struct method_settings *add_method(struct conf_apply *apply,
     /* The handler's own directives are read when it is known: module/bind.c. */
     struct conf_apply own = *apply;
     own.leave_unknown = true;
-    conf_apply(&own, settings_directives, CONF_IN_METHOD, "method", &method->place,
-               statement->block, method);
+    conf_apply(&own, apply->table, CONF_IN_METHOD, "method", &method->place, statement->block,
+               method);
     return method;
 }
 

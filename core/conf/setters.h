@@ -1,11 +1,11 @@
-/* The setters that the core's table of directives names. Only settings.c and setters.c know this
- * file.
+/* The setters that the core's table of directives names. Only settings_table.c and
+ * setters.c know this file.
  *
  * Each is a conf_setter whose apply->context is the struct settings being filled. */
 #ifndef PILLION_CONF_SETTERS_H
 #define PILLION_CONF_SETTERS_H
 
-#include "conf/directive.h"
+#include "conf/table.h"
 
 /* In main; `target` is a struct settings. */
 void settings_set_error_log(struct conf_apply *apply, const struct conf_directive *directive,

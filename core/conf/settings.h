@@ -1,12 +1,10 @@
-/* What the core can be told: one structure for each kind of block, one table that fills them.
- *
- * The table in settings.c is the only place that knows names, bounds and defaults;
- * docs/configuration.md is generated from it. */
+/* What the core can be told: one structure for each kind of block. What fills them is
+ * settings_table.h. */
 #ifndef PILLION_CONF_SETTINGS_H
 #define PILLION_CONF_SETTINGS_H
 
 #include "base/log.h"
-#include "conf/directive.h"
+#include "conf/table.h"
 
 /* `listen ADDRESS [backlog=N] [reuseport];` The address is checked by the layer that knows
  * addresses, which reports at `place`. */
@@ -119,22 +117,5 @@ struct settings {
     struct module_settings *modules; /* in the order written */
     struct server_settings *servers; /* in the order written */
 };
-
-/* Fills `settings` (which lives in the tree's pool afterwards, all its strings too) from the tree.
- * True when no error was added. */
-bool settings_read(struct conf_tree *tree, struct settings *settings, struct conf_errors *errors);
-
-/* Where a directive of main was given its value: at the first word of the statement that decides,
- * or, by default, in the configuration file as a whole. */
-struct conf_place settings_place(const struct conf_tree *tree, const char *name);
-
-/* True when the configuration gives a directive of main, and does not leave it at its default. */
-bool settings_give(const struct conf_tree *tree, const char *name);
-
-/* The core's directives, of all contexts, ended by a NULL name. */
-extern const struct conf_directive settings_directives[];
-
-/* docs/configuration.md, from the table. */
-void settings_reference(struct text *out);
 
 #endif

@@ -1,5 +1,4 @@
-/* The life of a parsed configuration: its sources and its memory. See tree.h; the grammar is in
- * lexer.c and parser.c.
+/* The life of a parsed configuration: its sources and its memory. See tree.h.
  *
  * Files are read here and nowhere else in this layer, and only through sealed copies. */
 #include "conf/tree.h"
@@ -9,7 +8,6 @@
 #include <unistd.h>
 
 #include "base/sealed.h"
-#include "conf/parser.h"
 
 struct conf_tree *conf_tree_new(const char *prefix)
 {
@@ -87,41 +85,11 @@ const struct conf_source *conf_tree_open(struct conf_tree *tree, const char *pat
     return source;
 }
 
-static bool parse(struct conf_tree *tree, const struct conf_source *source, bool overrides,
-                  struct conf_errors *errors)
+const struct conf_source *conf_tree_keep(struct conf_tree *tree, const char *name,
+                                         struct bytes text)
 {
-    unsigned before = errors->count;
-
-    parser_run(tree, source, overrides, errors);
-    if (errors->count == before)
-        return true;
-    tree->damaged = true;
-    return false;
-}
-
-bool conf_tree_add_file(struct conf_tree *tree, const char *path, struct conf_errors *errors)
-{
-    struct error error = {0};
-    const char *full = conf_tree_path(tree, path);
-
-    const struct conf_source *source = conf_tree_open(tree, full, path, &error);
-    if (source != NULL)
-        return parse(tree, source, false, errors);
-    conf_error(errors, NULL, "%s: %s", full, error.text);
-    tree->damaged = true;
-    return false;
-}
-
-bool conf_tree_add_text(struct conf_tree *tree, const char *name, struct bytes text, bool overrides,
-                        struct conf_errors *errors)
-{
-    if (text.size > CONF_SOURCE_MAX) {
-        conf_error(errors, NULL, "%s: larger than 16 MiB: is this a configuration?", name);
-        tree->damaged = true;
-        return false;
-    }
     text.data = text.size == 0 ? "" : pool_must_strndup(&tree->pool, text.data, text.size);
-    return parse(tree, add_source(tree, name, text), overrides, errors);
+    return add_source(tree, name, text);
 }
 
 void conf_tree_dump(const struct conf_tree *tree, struct text *out)

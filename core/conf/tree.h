@@ -1,4 +1,5 @@
-/* From text to statements: nginx's grammar, knowing nothing of what the words mean.
+/* A parsed configuration: statements, by nginx's grammar, which knows nothing of what words mean.
+ * parser.h makes one.
  *
  *     statement = name word* ( ";" | "{" statement* "}" )
  *
@@ -11,7 +12,11 @@
 
 #include <stdbool.h>
 
+#include "base/error.h"
 #include "conf/source.h"
+
+/* A file, or a text given to conf_tree_add_text, has at most so many bytes. */
+#define CONF_SOURCE_MAX ((size_t)16 << 20)
 
 struct conf_word {
     const char *text; /* quotes and escapes resolved; NUL-terminated */
@@ -41,18 +46,17 @@ struct conf_tree {
 /* An empty tree. `prefix` is copied. Never NULL. */
 struct conf_tree *conf_tree_new(const char *prefix);
 
-/* Parses the file at `path` (relative to the prefix) with its includes and appends its statements.
- * After an error it goes on at the next statement where that makes sense. False when any error was
- * added. A file that is included more than once is read once. */
-bool conf_tree_add_file(struct conf_tree *tree, const char *path, struct conf_errors *errors);
-
-/* The same for `text` (copied), named `name` in errors. With `overrides`, its statements are marked
- * so. */
-bool conf_tree_add_text(struct conf_tree *tree, const char *name, struct bytes text, bool overrides,
-                        struct conf_errors *errors);
-
 /* `path` as it stands when absolute, otherwise below the prefix. In the tree's pool. */
 const char *conf_tree_path(struct conf_tree *tree, const char *path);
+
+/* The source of the file at `path` (absolute), shown as `name`: a new one, or the one that the tree
+ * has already. NULL with the reason. */
+const struct conf_source *conf_tree_open(struct conf_tree *tree, const char *path, const char *name,
+                                         struct error *error);
+
+/* A source of a text of at most CONF_SOURCE_MAX bytes, which is copied. */
+const struct conf_source *conf_tree_keep(struct conf_tree *tree, const char *name,
+                                         struct bytes text);
 
 /* Every source under a comment that names it: `pillion -T`. */
 void conf_tree_dump(const struct conf_tree *tree, struct text *out);

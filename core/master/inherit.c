@@ -10,6 +10,8 @@
 #include "base/log_file.h"
 #include "base/memory.h"
 #include "base/sink.h"
+#include "conf/parser.h"
+#include "conf/settings_table.h"
 #include "master/state.h"
 #include "master/upgrade.h"
 #include "process/zones.h"

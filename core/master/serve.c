@@ -15,6 +15,7 @@
 #include "base/log_file.h"
 #include "base/printable.h"
 #include "base/sink.h"
+#include "conf/settings_table.h"
 #include "master/inherit.h"
 #include "master/master_run.h"
 #include "master/starter.h"

@@ -6,6 +6,8 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "base/suggest.h"
+#include "conf/directive.h"
+#include "conf/settings_table.h"
 #include "module/descriptor.h"
 #include "module/filter_bind.h"
 #include "module/hook_error.h"

@@ -8,6 +8,7 @@
 
 #include "base/bytes.h"
 #include "base/memory.h"
+#include "conf/directive.h"
 #include "wire/json.h"
 
 /* ---- Copying, whatever the module was compiled against ---- */

@@ -12,6 +12,8 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "conf/parser.h"
+#include "conf/settings_table.h"
 #include "module/api.h"
 #include "module/loader.h"
 #include "rpc/callback.h"

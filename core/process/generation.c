@@ -9,6 +9,8 @@
 #include "base/log_file.h"
 #include "base/memory.h"
 #include "base/sealed.h"
+#include "conf/parser.h"
+#include "conf/settings_table.h"
 #include "process/preflight.h"
 #include "process/zones.h"
 #include "wire/protocol.h"

@@ -11,6 +11,7 @@
 
 #include "base/memory.h"
 #include "base/place.h"
+#include "conf/settings_table.h"
 
 /* ---- Processors ---- */
 

@@ -10,7 +10,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "conf/settings.h"
+#include "conf/parser.h"
+#include "conf/settings_table.h"
 
 static char directory[] = "/tmp/pillion-fuzz-conf-XXXXXX";
 

@@ -1,6 +1,7 @@
 /* Statements against a table: every type, its bounds, its errors, and who wins. The table is made
  * as a module's is: a structure, offsets, defaults in words. */
 #include "conf/directive.h"
+#include "conf/parser.h"
 
 #include <stdio.h>
 

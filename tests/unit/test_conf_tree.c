@@ -6,7 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "conf/tree.h"
+#include "conf/parser.h"
 #include "unit.h"
 
 static struct conf_errors errors;

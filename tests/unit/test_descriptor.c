@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "conf/parser.h"
+#include "conf/settings_table.h"
 #include "module/descriptor.h"
 
 static struct error error;

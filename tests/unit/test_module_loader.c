@@ -10,6 +10,8 @@
 
 #include "base/clock.h"
 #include "base/sealed.h"
+#include "conf/parser.h"
+#include "conf/settings_table.h"
 #include "module/descriptor.h"
 #include "module/hook_error.h"
 

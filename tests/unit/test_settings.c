@@ -1,5 +1,6 @@
 /* What the core can be told: the defaults, every directive, and what the table promises. */
-#include "conf/settings.h"
+#include "conf/parser.h"
+#include "conf/settings_table.h"
 
 #include <ctype.h>
 #include <sched.h>

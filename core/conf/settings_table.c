@@ -1,14 +1,15 @@
 /* The core's own directives: one table, and what can only be checked when all has been read. See
- * settings.h.
+ * settings_table.h.
  *
  * A directive is added here, with its member in settings.h, and nowhere else; one that needs more
  * than a type has a setter in setters.c. */
-#include "conf/settings.h"
+#include "conf/settings_table.h"
 
 #include <sched.h>
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "conf/directive.h"
 #include "conf/setters.h"
 
 #define CPU_MASK_MAX 1024u /* digits; CPU_SETSIZE of sched_setaffinity(2) */
