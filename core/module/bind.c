@@ -1,4 +1,6 @@
-/* From `method` statements to a server's method table. See loader.h. */
+/* From `method` statements to a server's method table. See bind.h. */
+#include "module/bind.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,7 +12,7 @@
 #include "conf/settings_table.h"
 #include "module/descriptor.h"
 #include "module/filter_bind.h"
-#include "module/hook_error.h"
+#include "rpc/board.h"
 
 struct found {
     struct module *module;
@@ -170,18 +172,6 @@ static bool configure(struct module_set *set, const struct method_settings *sett
     }
     snprintf(where, sizeof(where), "method %.200s", settings->name);
     return directives_apply(set, method->directives, &at, *config);
-}
-
-bool methods_start(struct module_set *set, const struct module *module)
-{
-    for (struct module_method *use = set->methods; use != NULL; use = use->next) {
-        const struct method_settings *settings = use->settings;
-        if (use->module == module &&
-            !statement_start(set, use->module, use->method->start, use->config, &settings->place,
-                             "method", settings->name))
-            return false;
-    }
-    return true;
 }
 
 /* The words of `MODULE_method` are the arguments of the handler's first directive, which its block

@@ -4,7 +4,7 @@
 
 #include <assert.h>
 
-#include "module/loader.h"
+#include "module/set.h"
 
 /* The size of the descriptor and rows in interface 1.0: nothing is ever smaller. */
 #define DESCRIPTOR_SIZE_MIN (offsetof(pillion_module, stop) + sizeof(void *))

@@ -8,7 +8,6 @@
 #include "base/memory.h"
 #include "base/suggest.h"
 #include "module/descriptor.h"
-#include "module/hook_error.h"
 
 static const pillion_filter *filter_of(const struct module *module, const char *name)
 {
@@ -98,29 +97,4 @@ bool filters_bind(struct module_set *set, const struct filter_settings *statemen
             list->uses[at++] = use->use;
     }
     return good;
-}
-
-/* ---- Hooks ---- */
-
-bool filters_start(struct module_set *set, const struct module *module)
-{
-    for (struct module_filter *use = set->filters; use != NULL; use = use->next) {
-        if (use->module != module)
-            continue;
-        if (!statement_start(set, use->module, use->use.filter->start, use->use.config,
-                             &use->settings->place, "filter", use->settings->name))
-            return false;
-        use->started = true;
-    }
-    return true;
-}
-
-void filters_stop(struct module_set *set, const struct module *module)
-{
-    for (struct module_filter *use = set->filters; use != NULL; use = use->next) {
-        if (use->module != module || !use->started || use->use.filter->stop == NULL)
-            continue;
-        module_set_stage_hook(set, module, "stop");
-        use->use.filter->stop(use->use.instance, use->use.config);
-    }
 }

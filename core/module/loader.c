@@ -14,26 +14,8 @@
 #include "base/sealed.h"
 #include "module/descriptor.h"
 #include "module/elf.h"
-#include "module/filter_bind.h"
-#include "module/hook_error.h"
 #include "module/origin.h"
 #include "rpc/metric.h"
-#include "rpc/note.h"
-
-void module_set_stage(const struct module_set *set, const struct module *module, const char *doing)
-{
-    if (set->stage != NULL)
-        set->stage(set->stage_context, module->settings->label, doing);
-}
-
-void module_set_stage_hook(const struct module_set *set, const struct module *module,
-                           const char *hook)
-{
-    char doing[64];
-
-    snprintf(doing, sizeof(doing), "running its %s hook", hook);
-    module_set_stage(set, module, doing);
-}
 
 static bool module_error(struct module_set *set, const struct module *module, const char *text)
 {
@@ -242,7 +224,7 @@ bool module_set_load(struct module_set *set, const struct module_source *sources
     return good;
 }
 
-/* ---- Metrics ---- */
+/* ---- What its modules tell, and are told ---- */
 
 void module_set_describe_metrics(const struct module_set *set, struct text *list)
 {
@@ -262,99 +244,8 @@ void module_set_attach(struct module_set *set, const struct board *board, struct
     }
 }
 
-/* ---- Hooks ---- */
-
-static bool call_hook(struct module_set *set, struct module *module, const char *name,
-                      int (*hook)(pillion_instance *, pillion_error_text *))
-{
-    pillion_error_text error = {.text = ""};
-    char text[sizeof(error.text) + 64];
-
-    if (hook == NULL)
-        return true;
-    module_set_stage_hook(set, module, name);
-    struct note before = note_enter(DUTY_HOOK, &module->instance, &(struct origin){0});
-    int status = hook(&module->instance, &error);
-    note_leave(&before);
-    if (status == 0)
-        return true;
-    snprintf(text, sizeof(text), "%s failed: %s", name,
-             error.text[0] == '\0' ? "the module gave no reason" : error.text);
-    return module_error(set, module, text);
-}
-
-bool statement_start(struct module_set *set, struct module *module, statement_hook *start,
-                     void *config, const struct conf_place *place, const char *kind,
-                     const char *name)
-{
-    pillion_error_text error = {.text = ""};
-
-    if (start == NULL)
-        return true;
-    module_set_stage_hook(set, module, "start");
-    struct note before = note_enter(DUTY_HOOK, &module->instance, &(struct origin){0});
-    int status = start(&module->instance, config, &error);
-    note_leave(&before);
-    if (status != 0)
-        conf_error(set->errors, place, "%s %s: start failed: %s", kind, name,
-                   error.text[0] == '\0' ? "the module gave no reason" : error.text);
-    return status == 0;
-}
-
-bool module_set_check(struct module_set *set)
-{
-    bool good = true;
-
-    for (size_t i = 0; i < set->count; i++)
-        good = call_hook(set, &set->modules[i], "check", set->modules[i].descriptor.check) && good;
-    return good;
-}
-
 void module_set_place(struct module_set *set, int slot)
 {
     for (size_t i = 0; i < set->count; i++)
         set->modules[i].instance.worker = slot;
-}
-
-bool module_set_start(struct module_set *set)
-{
-    for (size_t i = 0; i < set->count; i++) {
-        struct module *module = &set->modules[i];
-        if (!call_hook(set, module, "start", module->descriptor.start))
-            return false;
-        module->started = true;
-        if (!methods_start(set, module) || !filters_start(set, module))
-            return false;
-    }
-    return true;
-}
-
-void module_set_reopen(struct module_set *set, struct text *failures)
-{
-    for (size_t i = 0; i < set->count; i++) {
-        struct module *module = &set->modules[i];
-        pillion_error_text error = {.text = ""};
-        if (!module->started || module->descriptor.reopen == NULL)
-            continue;
-        struct note before = note_enter(DUTY_HOOK, &module->instance, &(struct origin){0});
-        int status = module->descriptor.reopen(&module->instance, &error);
-        note_leave(&before);
-        if (status != 0)
-            text_printf(failures, "%s: %s\n", module->settings->label,
-                        error.text[0] == '\0' ? "reopen failed, and gave no reason" : error.text);
-    }
-}
-
-void module_set_stop(struct module_set *set)
-{
-    for (size_t i = set->count; i-- > 0;) {
-        struct module *module = &set->modules[i];
-        if (!module->started)
-            continue;
-        filters_stop(set, module);
-        if (module->descriptor.stop != NULL) {
-            module_set_stage_hook(set, module, "stop");
-            module->descriptor.stop(&module->instance);
-        }
-    }
 }

@@ -15,6 +15,8 @@
 #include "conf/parser.h"
 #include "conf/settings_table.h"
 #include "module/api.h"
+#include "module/bind.h"
+#include "module/hooks.h"
 #include "module/loader.h"
 #include "rpc/callback.h"
 #include "rpc/introspect.h"

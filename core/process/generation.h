@@ -6,7 +6,7 @@
 #define PILLION_PROCESS_GENERATION_H
 
 #include "conf/settings.h"
-#include "module/loader.h"
+#include "module/set.h"
 #include "net/arena.h"
 #include "net/listener.h"
 #include "process/capacity.h"

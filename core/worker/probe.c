@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "base/memory.h"
+#include "module/hooks.h"
 #include "process/channel.h"
 #include "process/title.h"
 #include "rpc/callback.h"

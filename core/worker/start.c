@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "base/memory.h"
+#include "module/bind.h"
 #include "process/channel.h"
 #include "process/child.h"
 #include "process/core_dump.h"

@@ -12,6 +12,7 @@
 #include "base/shared_lock.h"
 #include "module/api.h"
 #include "module/close_guard.h"
+#include "module/hooks.h"
 #include "net/acceptor.h"
 #include "process/channel.h"
 #include "process/title.h"

@@ -12,8 +12,11 @@
 #include "base/sealed.h"
 #include "conf/parser.h"
 #include "conf/settings_table.h"
+#include "module/bind.h"
 #include "module/descriptor.h"
 #include "module/hook_error.h"
+#include "module/hooks.h"
+#include "module/loader.h"
 
 static struct error error;
 

@@ -1,0 +1,147 @@
+/* Hooks of modules. See hooks.h. */
+#include "module/hooks.h"
+
+#include <stdio.h>
+
+#include "module/hook_error.h"
+#include "rpc/note.h"
+
+typedef int statement_hook(pillion_instance *self, void *config, pillion_error_text *error);
+
+/* `hook` is its name in the descriptor. */
+static void stage_hook(const struct module_set *set, const struct module *module, const char *hook)
+{
+    char doing[64];
+
+    snprintf(doing, sizeof(doing), "running its %s hook", hook);
+    module_set_stage(set, module, doing);
+}
+
+static bool call_hook(struct module_set *set, struct module *module, const char *name,
+                      int (*hook)(pillion_instance *, pillion_error_text *))
+{
+    pillion_error_text error = {.text = ""};
+
+    if (hook == NULL)
+        return true;
+    stage_hook(set, module, name);
+    struct note before = note_enter(DUTY_HOOK, &module->instance, &(struct origin){0});
+    int status = hook(&module->instance, &error);
+    note_leave(&before);
+    if (status != 0)
+        conf_error(set->errors, &module->settings->place, "%s: %s failed: %s",
+                   module->settings->label, name,
+                   error.text[0] == '\0' ? "the module gave no reason" : error.text);
+    return status == 0;
+}
+
+/* Calls what a statement's handler or filter has to start with; `kind` and `name` are the
+ * statement's in errors. True when there is nothing to call. */
+static bool statement_start(struct module_set *set, struct module *module, statement_hook *start,
+                            void *config, const struct conf_place *place, const char *kind,
+                            const char *name)
+{
+    pillion_error_text error = {.text = ""};
+
+    if (start == NULL)
+        return true;
+    stage_hook(set, module, "start");
+    struct note before = note_enter(DUTY_HOOK, &module->instance, &(struct origin){0});
+    int status = start(&module->instance, config, &error);
+    note_leave(&before);
+    if (status != 0)
+        conf_error(set->errors, place, "%s %s: start failed: %s", kind, name,
+                   error.text[0] == '\0' ? "the module gave no reason" : error.text);
+    return status == 0;
+}
+
+/* ---- Of statements ---- */
+
+static bool methods_start(struct module_set *set, const struct module *module)
+{
+    for (struct module_method *use = set->methods; use != NULL; use = use->next) {
+        const struct method_settings *settings = use->settings;
+        if (use->module == module &&
+            !statement_start(set, use->module, use->method->start, use->config, &settings->place,
+                             "method", settings->name))
+            return false;
+    }
+    return true;
+}
+
+static bool filters_start(struct module_set *set, const struct module *module)
+{
+    for (struct module_filter *use = set->filters; use != NULL; use = use->next) {
+        if (use->module != module)
+            continue;
+        if (!statement_start(set, use->module, use->use.filter->start, use->use.config,
+                             &use->settings->place, "filter", use->settings->name))
+            return false;
+        use->started = true;
+    }
+    return true;
+}
+
+static void filters_stop(struct module_set *set, const struct module *module)
+{
+    for (struct module_filter *use = set->filters; use != NULL; use = use->next) {
+        if (use->module != module || !use->started || use->use.filter->stop == NULL)
+            continue;
+        stage_hook(set, module, "stop");
+        use->use.filter->stop(use->use.instance, use->use.config);
+    }
+}
+
+/* ---- Of all modules ---- */
+
+bool module_set_check(struct module_set *set)
+{
+    bool good = true;
+
+    for (size_t i = 0; i < set->count; i++)
+        good = call_hook(set, &set->modules[i], "check", set->modules[i].descriptor.check) && good;
+    return good;
+}
+
+bool module_set_start(struct module_set *set)
+{
+    for (size_t i = 0; i < set->count; i++) {
+        struct module *module = &set->modules[i];
+        if (!call_hook(set, module, "start", module->descriptor.start))
+            return false;
+        module->started = true;
+        if (!methods_start(set, module) || !filters_start(set, module))
+            return false;
+    }
+    return true;
+}
+
+void module_set_reopen(struct module_set *set, struct text *failures)
+{
+    for (size_t i = 0; i < set->count; i++) {
+        struct module *module = &set->modules[i];
+        pillion_error_text error = {.text = ""};
+        if (!module->started || module->descriptor.reopen == NULL)
+            continue;
+        struct note before = note_enter(DUTY_HOOK, &module->instance, &(struct origin){0});
+        int status = module->descriptor.reopen(&module->instance, &error);
+        note_leave(&before);
+        if (status != 0)
+            text_printf(failures, "%s: %s\n", module->settings->label,
+                        error.text[0] == '\0' ? "reopen failed, and gave no reason" : error.text);
+    }
+}
+
+void module_set_stop(struct module_set *set)
+{
+    for (size_t i = set->count; i-- > 0;) {
+        struct module *module = &set->modules[i];
+        if (!module->started)
+            continue;
+        filters_stop(set, module);
+        if (module->descriptor.stop != NULL) {
+            stage_hook(set, module, "stop");
+            module->descriptor.stop(&module->instance);
+        }
+    }
+}
