@@ -17,24 +17,11 @@ import tempfile
 # The circles that are left, as the units in them. None may join them; once a unit has left, the
 # check fails until it is taken from here.
 KNOWN = set("""
-core/master/blame
-core/master/control
-core/master/handover
-core/master/heartbeat
 core/master/inherit
-core/master/keeper
-core/master/master
 core/master/master_run
-core/master/orders
-core/master/quarantine
-core/master/relieve
-core/master/reload
-core/master/reopen
 core/master/resume
 core/master/serve
 core/master/upgrade
-core/master/watchdog
-core/master/workers
 
 core/cmd/bench core/cmd/call core/cmd/commands core/cmd/dev core/cmd/doc core/cmd/modinfo
 core/cmd/new core/cmd/new_files core/cmd/offers core/cmd/server core/cmd/signal core/cmd/try
