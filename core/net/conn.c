@@ -70,9 +70,8 @@ bool conns_init(struct conns *conns, struct loop *loop, int fd, uint32_t worker,
         .loop = loop, .worker = worker, .limit = limit, .counters = counters, .next_id = 1};
     if (!arena_map(fd, &conns->arena, error))
         return false;
-    if (!blocks_init(&conns->blocks, conns->arena.block_count))
+    if (!room_init(&conns->room, &conns->arena))
         return error_set(error, "no memory for the bookkeeping of the arena");
-    reserve_init(conns);
     void *memory = mmap(NULL, conns->arena.record_count * sizeof(struct conn),
                         PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (memory == MAP_FAILED)
@@ -86,8 +85,7 @@ void conns_free(struct conns *conns)
     timer_cancel(conns->loop, &conns->sweep);
     timer_cancel(conns->loop, &conns->soon);
     munmap(conns->conns, conns->arena.record_count * sizeof(struct conn));
-    blocks_free(&conns->blocks);
-    free(conns->pins);
+    room_free(&conns->room);
     arena_unmap(&conns->arena);
 }
 
@@ -129,7 +127,7 @@ struct conn *conn_open(struct conns *conns, int fd, uint32_t listener,
 }
 
 /* Copies a span of another arena into a block of this one. */
-static bool adopt_bytes(struct conns *conns, const struct arena *from, struct reserve *reserve,
+static bool adopt_bytes(struct conns *conns, const struct arena *from, struct room_reserve *reserve,
                         uint32_t *block, uint8_t *order, uint32_t *start, uint32_t *end)
 {
     uint32_t size = *end - *start;
@@ -141,7 +139,7 @@ static bool adopt_bytes(struct conns *conns, const struct arena *from, struct re
     if (size == 0)
         return true;
     *order = (uint8_t)block_order(size);
-    *block = block_take(conns, reserve, order);
+    *block = room_take_any(&conns->room, reserve, order);
     if (*block == BLOCK_NONE)
         return false;
     memcpy(arena_block(&conns->arena, *block), bytes, size);
@@ -159,14 +157,14 @@ struct conn *conn_adopt(struct conns *conns, int fd, const struct arena *from,
         return NULL;
     if (copy.answered_at != 0)
         copy.answered_at -= copy.in_start;
-    if (!adopt_bytes(conns, from, &conns->in_reserve, &copy.in_block, &copy.in_order,
+    if (!adopt_bytes(conns, from, &conns->room.input, &copy.in_block, &copy.in_order,
                      &copy.in_start, &copy.in_end)) {
         conn_give(conns, conn);
         return NULL;
     }
-    if (!adopt_bytes(conns, from, &conns->out_reserve, &copy.out_block, &copy.out_order,
+    if (!adopt_bytes(conns, from, &conns->room.output, &copy.out_block, &copy.out_order,
                      &copy.out_start, &copy.out_end)) {
-        block_release(conns, copy.in_block, copy.in_order);
+        room_give(&conns->room, copy.in_block, copy.in_order);
         conn_give(conns, conn);
         return NULL;
     }
@@ -233,14 +231,14 @@ void conn_close(struct conns *conns, struct conn *conn)
     atomic_store_explicit(&record->id, 0, memory_order_release);
     /* At once: of what has no record any more nobody else would count the end. */
     counter_add(&conns->counters[COUNT_CLOSED], 1);
-    block_release(conns, cursors->in_block, cursors->in_order);
-    block_release(conns, cursors->out_block, cursors->out_order);
+    room_give(&conns->room, cursors->in_block, cursors->in_order);
+    room_give(&conns->room, cursors->out_block, cursors->out_order);
     /* Another process holds a duplicate, so that close() alone would not end the connection. */
     shutdown(conn->watch.fd, SHUT_RDWR);
     close(conn->watch.fd);
     conn_held_drop(conn);
     if (conn->waiting)
-        conns->waiting_count--;
+        room_wait_ends(&conns->room);
     if (conn->lingering)
         conns->lingering--;
     conn_give(conns, conn);
@@ -310,7 +308,7 @@ void conn_let_go(struct conns *conns, struct conn *conn)
     loop_unwatch(conns->loop, &conn->watch);
     loop_own(conns->loop, conn->watch.fd);
     if (conn->waiting)
-        conns->waiting_count--;
+        room_wait_ends(&conns->room);
     conns->open--;
     conn->policy = NULL; /* its place and its blocks stay taken: others read them now */
     atomic_store_explicit(&conn_record_of(conns, conn)->staying, 0, memory_order_release);

@@ -15,6 +15,7 @@
 #include "net/address.h"
 #include "net/arena.h"
 #include "net/counters.h"
+#include "net/room.h"
 #include "net/slice.h"
 
 struct conns;
@@ -62,40 +63,21 @@ struct conn {
 };
 static_assert(sizeof(struct conn) == 64, "a cache line; idle connections are many");
 
-/* A block that is kept back for whoever finds no room, one connection at a time: so a frame becomes
- * whole, and is answered, however many frames that are not whole yet fill the rest. */
-struct reserve {
-    uint32_t block; /* BLOCK_NONE: the arena is too small for one */
-    bool used;
-};
-
-/* A block whose bytes somebody else still reads: it is free only when `count` is 0 again. */
-struct pin {
-    uint32_t count;
-    uint32_t released; /* 1 + its order, once no record refers to it any more */
-};
-
 struct conns {
     struct loop *loop;
     struct arena arena;
-    struct blocks blocks;
-    struct reserve in_reserve, out_reserve; /* blocks of 2^reserve_order units */
-    unsigned reserve_order;
+    struct room room;
     struct conn *conns; /* one for each record, by index */
     counter *counters;  /* WORKER_COUNTERS of them */
     uint32_t worker;    /* serial number, part of every id made here */
     uint32_t seat;      /* of the vault that new connections go to, likewise */
     uint32_t next_id;
-    uint32_t open;           /* connections at present */
-    uint32_t limit;          /* of connections, for accepting */
-    uint32_t expected;       /* connections that are still to be taken over: room is kept */
-    struct conn *free;       /* the first of those that were used before */
-    struct conn *dirty;      /* the first of those to be flushed at the end of the batch */
-    struct slice slice;      /* for requests that overtake a deferred one */
-    uint32_t waiting_count;  /* connections that wait for room in the arena */
-    uint32_t used_when_full; /* the most blocks in use when one of them found no room */
-    uint64_t full_logged_ns;
-    struct pin *pins; /* of each block; NULL: none was ever pinned */
+    uint32_t open;      /* connections at present */
+    uint32_t limit;     /* of connections, for accepting */
+    uint32_t expected;  /* connections that are still to be taken over: room is kept */
+    struct conn *free;  /* the first of those that were used before */
+    struct conn *dirty; /* the first of those to be flushed at the end of the batch */
+    struct slice slice; /* for requests that overtake a deferred one */
     uint32_t lingering;
     struct timer sweep; /* idle timeouts, lingering ends */
     struct timer soon;  /* set so that the loop does not wait: see conns_go_on_soon */

@@ -253,7 +253,7 @@ void conn_commit(struct conns *conns, struct conn *conn, const struct conn_step 
     }
     record_commit(record);
     conn->expects = 0;
-    block_release(conns, block, order);
+    room_give(&conns->room, block, order);
     conn_mark_dirty(conns, conn);
 }
 
@@ -301,7 +301,7 @@ static bool send_queued(struct conns *conns, struct conn *conn)
     }
     record_commit(record);
     call_ended(conns);
-    block_release(conns, block, order);
+    room_give(&conns->room, block, order);
     counter_add(&conns->counters[COUNT_BYTES_OUT], (uint64_t)put);
     if (conn->policy->idle_timeout_ns != 0)
         conn->active_ms = (uint32_t)(conns->loop->now / NS_PER_MS);
@@ -359,18 +359,18 @@ static void retry_waiting(struct conns *conns)
 {
     uint32_t high = atomic_load_explicit(&conns->arena.header->record_high, memory_order_relaxed);
 
-    conns->used_when_full = 0;
-    for (uint32_t i = 0; i < high && conns->waiting_count > 0; i++) {
+    room_retry(&conns->room);
+    for (uint32_t i = 0; i < high && conns->room.waiting > 0; i++) {
         struct conn *conn = &conns->conns[i];
         if (conn->policy == NULL || !conn->waiting)
             continue;
         /* A large reply that still finds no room does not hold up small ones. */
         if (conn->held != NULL && !place_held(conns, conn)) {
-            room_was_short(conns);
+            room_was_short(&conns->room);
             continue;
         }
         conn->waiting = 0;
-        conns->waiting_count--;
+        room_wait_ends(&conns->room);
         process(conns, conn);
     }
 }
@@ -496,7 +496,7 @@ void conns_flush(struct conns *conns)
     flush_waiters(conns);
     flush_dirty(conns);
     /* Sending has given blocks back: now is the time, the next event may be far away. */
-    while (conns->waiting_count > 0 && conns->blocks.used < conns->used_when_full) {
+    while (room_retry_is_due(&conns->room)) {
         retry_waiting(conns);
         flush_dirty(conns);
     }

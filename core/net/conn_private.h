@@ -43,18 +43,4 @@ size_t input_room(const struct conns *conns, const struct conn *conn);
  * and then waits holds little. */
 void input_shrink(struct conns *conns, struct conn *conn);
 
-/* Notes how much is in use now that somebody has found no room: when less is, those who wait try
- * again. The most counts, because who waited first must not be forgotten for who wants more. */
-void room_was_short(struct conns *conns);
-
-/* Keeps the reserves back. */
-void reserve_init(struct conns *conns);
-
-/* A block of at least this order, or BLOCK_NONE: an ordinary one, and where there is none the
- * reserve. The order is the block's then. */
-uint32_t block_take(struct conns *conns, struct reserve *reserve, uint8_t *order);
-
-/* Gives a block back that no record refers to any more. */
-void block_release(struct conns *conns, uint32_t block, unsigned order);
-
 #endif

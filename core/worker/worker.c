@@ -76,7 +76,7 @@ static const struct conn_policy *policy_of(void *context, uint32_t listener)
 static void update_open(void)
 {
     atomic_store_explicit(&worker.started.row->open, worker.conns.open, memory_order_relaxed);
-    atomic_store_explicit(&worker.started.row->blocks, worker.conns.blocks.used,
+    atomic_store_explicit(&worker.started.row->blocks, worker.conns.room.blocks.used,
                           memory_order_relaxed);
 }
 

@@ -195,7 +195,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         take_all(&conns, &from);
         arena_unmap(&from);
     }
-    require(conns.open == 0 && conns.blocks.used == 0);
+    require(conns.open == 0 && conns.room.blocks.used == 0);
     dispatcher_free(&dispatcher);
     pool_free(&dispatcher.pool);
     conns_free(&conns);

@@ -139,7 +139,8 @@ static inline void server_open(uint32_t records, uint32_t blocks)
 /* Units of the arena that connections have: what is kept back is not theirs. */
 static inline uint32_t units_used(const struct conns *all)
 {
-    return all->blocks.used - (all->in_reserve.block == BLOCK_NONE ? 0 : 2u << all->reserve_order);
+    return all->room.blocks.used -
+           (all->room.input.block == BLOCK_NONE ? 0 : 2u << all->room.reserve_order);
 }
 
 /* Everything must have been given back. */
@@ -151,10 +152,10 @@ static inline void server_close(void)
     }
     conns_flush(&conns);
     ck_assert_uint_eq(conns.open, 0);
-    ck_assert_uint_eq(conns.waiting_count, 0);
+    ck_assert_uint_eq(conns.room.waiting, 0);
     ck_assert_uint_eq(conns.lingering, 0);
     ck_assert_uint_eq(units_used(&conns), 0);
-    ck_assert(!conns.in_reserve.used && !conns.out_reserve.used);
+    ck_assert(!conns.room.input.used && !conns.room.output.used);
     ck_assert_uint_eq(conns.arena.header->in_call, 0);
     conns_free(&conns);
     close(arena_fd);

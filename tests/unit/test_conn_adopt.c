@@ -283,7 +283,7 @@ START_TEST(adoption_may_use_the_reserve)
 
     server_open(4, 64);
     heir_open(4, 512);
-    while ((taken[count] = blocks_take(&heir.blocks, 0)) != BLOCK_NONE)
+    while ((taken[count] = blocks_take(&heir.room.blocks, 0)) != BLOCK_NONE)
         count++;
     client_open(&c, true);
     client_call(&c, ECHO, 30000);
@@ -291,14 +291,14 @@ START_TEST(adoption_may_use_the_reserve)
     client_update(&c);
     run_until(allowance_received);
     struct conn *conn = adopt_and_compare(&c, die(&c));
-    ck_assert(heir.in_reserve.used);
+    ck_assert(heir.room.input.used);
     conn_start(&heir, conn);
     c.allowance = SIZE_MAX;
     client_update(&c);
     run_until(content);
-    ck_assert(!heir.in_reserve.used && !heir.out_reserve.used);
+    ck_assert(!heir.room.input.used && !heir.room.output.used);
     while (count > 0)
-        blocks_give(&heir.blocks, taken[--count], 0);
+        blocks_give(&heir.room.blocks, taken[--count], 0);
     ends();
 }
 END_TEST

@@ -34,13 +34,13 @@ static uint32_t taken[BLOCK_ORDERS];
 
 static void take_block(unsigned order)
 {
-    taken[order] = blocks_take(&conns.blocks, order);
+    taken[order] = blocks_take(&conns.room.blocks, order);
     ck_assert_uint_ne(taken[order], BLOCK_NONE);
 }
 
 static void give_block(unsigned order)
 {
-    blocks_give(&conns.blocks, taken[order], order);
+    blocks_give(&conns.room.blocks, taken[order], order);
 }
 
 static void ends(void)
@@ -64,12 +64,12 @@ START_TEST(arena_full_reading_waits_and_goes_on)
     client_update(&a);
     run_until(a_waits);
     ck_assert_uint_eq(counter_read(&counters[COUNT_PAUSED_ARENA]), 1);
-    ck_assert_uint_eq(conns.waiting_count, 1);
+    ck_assert_uint_eq(conns.room.waiting, 1);
     ck_assert_uint_eq(a.conn->watch.events, 0);
     ck_assert_uint_eq(conn_cursors(&conns, a.conn)->received, 0);
     give_block(4);
     run_until(a_content);
-    ck_assert_uint_eq(conns.waiting_count, 0);
+    ck_assert_uint_eq(conns.room.waiting, 0);
     ends();
 }
 END_TEST
@@ -149,7 +149,7 @@ START_TEST(arena_full_who_waits_may_leave)
         run_until(a_waits);
         ck_assert(held == (a.conn->held != NULL));
         conn_close(&conns, a.conn);
-        ck_assert_uint_eq(conns.waiting_count, 0);
+        ck_assert_uint_eq(conns.room.waiting, 0);
         give_block(3);
         give_block(2);
         if (!held)
@@ -166,7 +166,7 @@ START_TEST(reply_for_which_there_is_no_memory_ends_the_connection)
     client_open(&b, true);
     conn_hold(&conns, a.conn, NULL, 100, 0);
     ck_assert_ptr_null(a.conn->held);
-    ck_assert_uint_eq(conns.waiting_count, 0);
+    ck_assert_uint_eq(conns.room.waiting, 0);
     ck_assert_uint_eq(conn_cursors(&conns, a.conn)->flags, CONN_ENDING | CONN_DISCARD);
     ends();
 }
@@ -219,7 +219,7 @@ START_TEST(arena_full_who_waited_before_is_not_forgotten)
     client_call(&a, ECHO, 100);
     client_update(&a);
     run_until(a_waits);
-    ck_assert_uint_eq(conns.blocks.used, 64);
+    ck_assert_uint_eq(conns.room.blocks.used, 64);
 
     unix_pair(fds);
     ck_assert(loop_watch(&loop, &giver, fds[0], EPOLLIN, give_some));
@@ -356,7 +356,7 @@ static void storm_may_send(size_t allowance)
 static void storm_of_parts(void)
 {
     server_open(2 * STORM, 512); /* the reserves are of 64 units */
-    ck_assert_uint_eq(conns.reserve_order, 6);
+    ck_assert_uint_eq(conns.room.reserve_order, 6);
     for (unsigned i = 0; i < STORM; i++) {
         client_open(&storm[i], i % 2);
         client_call(&storm[i], ECHO, 250000);
@@ -392,9 +392,9 @@ START_TEST(arena_full_reserve_goes_on_to_another_one)
     unsigned gone = 0;
 
     storm_of_parts();
-    ck_assert(conns.in_reserve.used);
+    ck_assert(conns.room.input.used);
     for (unsigned i = 0; i < STORM; i++) {
-        if (conn_cursors(&conns, storm[i].conn)->in_block != conns.in_reserve.block)
+        if (conn_cursors(&conns, storm[i].conn)->in_block != conns.room.input.block)
             continue;
         client_close(&storm[i]);
         client_open(&storm[i], true);

@@ -20,7 +20,7 @@ static void set_up(unsigned count)
     ck_assert_ptr_nonnull(conn);
     struct conn_record *record = conn_record_of(&conns, conn);
     struct conn_cursors *edit = record_edit(record);
-    edit->in_block = blocks_take(&conns.blocks, 6);
+    edit->in_block = blocks_take(&conns.room.blocks, 6);
     edit->in_order = 6;
     edit->in_start = 5; /* as if something had been consumed */
     edit->in_end = 5;
