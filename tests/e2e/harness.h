@@ -190,6 +190,8 @@ struct run server_ask(const struct server *server, const char *verb);
 
 /* Asks for a reload, which must succeed. */
 void server_reload(const struct server *server);
+/* Asks for a reload, which must be refused with `words`. */
+void server_reload_refused(const struct server *server, const char *words);
 
 /* Fails the test, with what the command printed, unless its exit status is `status`. */
 void expect_status(const struct run *run, int status);

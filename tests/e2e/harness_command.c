@@ -113,6 +113,14 @@ void server_reload(const struct server *server)
     expect_part(run.out, "serves");
 }
 
+void server_reload_refused(const struct server *server, const char *words)
+{
+    struct run run = server_ask(server, "reload");
+
+    expect_status(&run, 1);
+    expect_part(run.err, words);
+}
+
 void expect_status(const struct run *run, int status)
 {
     if (run->status != status)

@@ -348,9 +348,8 @@ START_TEST(who_may_not_open_it_is_named)
     ck_assert_int_eq(mkdir(denied, geteuid() == 0 ? 0700 : 0500), 0);
     server_conf(server, "load_module modules/access_log.so;",
                 "filter access_log { path denied/log; } method ping;");
-    struct run run = server_ask(server, "reload");
-    expect_status(&run, 1);
-    expect_part(run.err, keep_printf("denied/log: Permission denied for the user %s", user));
+    server_reload_refused(server,
+                          keep_printf("denied/log: Permission denied for the user %s", user));
 }
 END_TEST
 
@@ -497,9 +496,7 @@ START_TEST(wrong_configurations_are_refused)
     for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
         server_conf(server, "load_module modules/access_log.so;",
                     keep_printf("%s method ping;", cases[i].filter));
-        struct run run = server_ask(server, "reload");
-        expect_status(&run, 1);
-        expect_part(run.err, cases[i].message);
+        server_reload_refused(server, cases[i].message);
     }
     client_expect_alive(client_connect(server));
 }

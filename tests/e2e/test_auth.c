@@ -135,8 +135,7 @@ START_TEST(a_file_of_tokens_is_read_and_read_again_by_a_reload)
     is_denied(client, ",\"token\":\"# of the team\"", "not accepted");
     is_denied(client, ",\"token\":\"\"", "not accepted");
     server_write(server, "conf/tokens", "third\n");
-    struct run run = server_ask(server, "reload");
-    expect_status(&run, 0);
+    server_reload(server);
     is_denied(client, ",\"token\":\"first\"", "not accepted");
     passes(client, ",\"token\":\"third\"");
 }
@@ -260,9 +259,7 @@ START_TEST(wrong_configurations_are_refused)
             server_write(server, "conf/empty", "\n");
         server_conf(server, "load_module modules/auth.so;",
                     keep_printf("%s method ping;", cases[i].filter));
-        struct run run = server_ask(server, "reload");
-        expect_status(&run, 1);
-        expect_part(run.err, cases[i].message);
+        server_reload_refused(server, cases[i].message);
         client_expect_alive(client_connect(server));
     }
 }

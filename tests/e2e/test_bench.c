@@ -131,8 +131,7 @@ START_TEST(a_server_that_ends_is_reported)
 
     /* Frames of this size are refused, and the connection ends. */
     server_conf(server, "", "method ping; max_frame 1k;");
-    run = server_ask(server, "reload");
-    expect_status(&run, 0);
+    server_reload(server);
     run = pillion("bench", "--server", address(server), "-d", "5", "ping",
                   keep_printf("\"%01100d\"", 0));
     expect_status(&run, 1);

@@ -473,8 +473,7 @@ START_TEST(a_second_server_in_the_same_place_is_refused)
     expect_status(&run, 1);
     expect_part(run.err, "a server is running here already");
     client_expect_alive(client_connect(server));
-    run = server_ask(server, "reload");
-    expect_status(&run, 0);
+    server_reload(server);
 }
 END_TEST
 
@@ -487,8 +486,7 @@ START_TEST(a_daemon_has_started_when_the_command_returns)
     expect_status(&run, 0);
     server_detached(server);
     client_expect_alive(client_connect(server));
-    run = server_ask(server, "reload");
-    expect_status(&run, 0);
+    server_reload(server);
     run = server_ask(server, "stop");
     expect_status(&run, 0);
     wait_until(!process_lives(server->group), "the daemon lives on");

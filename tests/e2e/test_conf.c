@@ -142,11 +142,10 @@ START_TEST(a_reload_onto_every_address_of_a_port_names_the_one_that_is_in_use)
 
     server_write(server, "conf/pillion.conf",
                  "load_module modules/ping.so;\nserver { listen %d; method ping; }", server->port);
-    struct run run = server_ask(server, "reload");
-    expect_status(&run, 1);
-    expect_part(run.err, keep_printf("conf/pillion.conf:2:17: 0.0.0.0:%d cannot be listened on, "
-                                     "because this server listens on 127.0.0.1:%d",
-                                     server->port, server->port));
+    server_reload_refused(server,
+                          keep_printf("conf/pillion.conf:2:17: 0.0.0.0:%d cannot be listened on, "
+                                      "because this server listens on 127.0.0.1:%d",
+                                      server->port, server->port));
     client_expect_alive(client_connect(server));
 }
 END_TEST
@@ -299,9 +298,7 @@ START_TEST(methods_of_a_configuration_that_failed_do_not_count)
     for (int i = 0; i < 3; i++) {
         server_conf(server, fails,
                     keep_printf("method ping; %s", many_methods(keep_printf("b%d_", i), 400)));
-        struct run run = server_ask(server, "reload");
-        expect_status(&run, 1);
-        expect_part(run.err, "the moon is full");
+        server_reload_refused(server, "the moon is full");
     }
     server_conf(server, "", keep_printf("method ping; %s", many_methods("c", 400)));
     server_reload(server);

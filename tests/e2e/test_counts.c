@@ -63,8 +63,7 @@ START_TEST(metrics_are_summed_over_workers_and_outlive_them)
     ck_assert_double_eq(metric(server, "calls"), 32);
     ck_assert_double_eq(metric(server, "level"), 32);
     ck_assert_double_eq(counted(server, "timers"), 2);
-    struct run run = server_ask(server, "reload");
-    expect_status(&run, 0);
+    server_reload(server);
     wait_until(metric(server, "level") == 0, "a level outlives its workers");
     ck_assert_double_eq(metric(server, "calls"), 32);
     call(clients[0], "raise", "{\"by\":3}");

@@ -176,8 +176,7 @@ START_TEST(a_control_socket_that_may_not_be_asked_is_left_alone)
     expect_status(&run, 1);
     expect_part(run.err, "cannot look whether another process listens on unix:");
     expect_part(run.err, "EACCES");
-    run = server_ask(server, "reload");
-    expect_status(&run, 0);
+    server_reload(server);
 }
 END_TEST
 
@@ -276,16 +275,14 @@ START_TEST(a_reload_makes_anew_what_was_removed_or_replaced)
         client_expect_alive(before);
         ck_assert_str_eq(pid_of(server), keep_printf("%d\n", (int)server->pid));
     }
-    struct run run = server_ask(server, "reload");
-    expect_status(&run, 0);
+    server_reload(server);
     client_expect_alive(before);
     client_expect_alive(client_connect_unix(path));
-    run = server_ask(server, "upgrade");
+    struct run run = server_ask(server, "upgrade");
     expect_status(&run, 0);
     client_expect_alive(before);
     unlink(path);
-    run = server_ask(server, "reload");
-    expect_status(&run, 0);
+    server_reload(server);
     client_expect_alive(before);
     client_expect_alive(client_connect_unix(path));
     run = server_ask(server, "stop");
@@ -312,8 +309,7 @@ START_TEST(a_reload_that_fails_takes_back_what_it_has_bound)
     ck_assert_int_ne(access(server_path(server, "run/t.sock"), F_OK), 0);
     client_expect_alive(client_connect(server));
     server_conf(server, "", "listen unix:run/s.sock; method ping;");
-    run = server_ask(server, "reload");
-    expect_status(&run, 0);
+    server_reload(server);
     client_expect_alive(client_connect_unix(path));
 }
 END_TEST
@@ -326,9 +322,7 @@ START_TEST(a_reload_fails_where_another_server_has_taken_the_path)
     unlink(path);
     server_conf(other, "", keep_printf("listen unix:%s; method ping;", path));
     server_start(other);
-    struct run run = server_ask(server, "reload");
-    expect_status(&run, 1);
-    expect_part(run.err, "another process listens there");
+    server_reload_refused(server, "another process listens there");
     client_expect_alive(client_connect_unix(path));
     client_expect_alive(client_connect(server));
 }
@@ -399,13 +393,11 @@ START_TEST(reuseport_comes_and_goes_by_reload)
     ck_assert_int_eq(listening(server->port), 1);
     for (int round = 0; round < 2; round++) {
         conf_reuseport(server, 3, "reuseport", "");
-        struct run run = server_ask(server, "reload");
-        expect_status(&run, 0);
+        server_reload(server);
         ck_assert_int_eq(listening(server->port), 3);
         expect_all_served(server);
         conf_reuseport(server, 2, "", "");
-        run = server_ask(server, "reload");
-        expect_status(&run, 0);
+        server_reload(server);
         ck_assert_int_eq(listening(server->port), 3);
         expect_all_served(server);
         client_expect_alive(kept);
@@ -425,8 +417,7 @@ START_TEST(a_reload_that_fails_adds_no_queue_that_nobody_serves)
     ck_assert_int_eq(listening(server->port), 2);
     expect_all_served(server);
     conf_reuseport(server, 6, "reuseport", "");
-    run = server_ask(server, "reload");
-    expect_status(&run, 0);
+    server_reload(server);
     ck_assert_int_eq(listening(server->port), 6);
     expect_all_served(server);
 }
@@ -487,8 +478,7 @@ START_TEST(descriptors_0_to_2_closed_at_the_start_lead_nowhere)
             for (int number = 0; number <= 2; number++)
                 expect_null(pids[p], number);
         }
-        run = server_ask(server, "reload");
-        expect_status(&run, 0);
+        server_reload(server);
         client_expect_alive(client_connect(server));
         server_wait_log(server, "generation 2 serves");
         run = server_ask(server, "stop");

@@ -158,9 +158,7 @@ START_TEST(what_is_wrong_in_the_configuration_is_said)
     for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
         server_conf(server, "load_module modules/filters.so;",
                     keep_printf("method ping; %s", cases[i].text));
-        struct run run = server_ask(server, "reload");
-        expect_status(&run, 1);
-        expect_part(run.err, cases[i].message);
+        server_reload_refused(server, cases[i].message);
         client_expect_alive(client_connect(server));
     }
 }

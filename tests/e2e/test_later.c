@@ -282,8 +282,7 @@ START_TEST(replies_that_wait_for_room_survive_a_reload)
     client_send_frame(other, "{\"in\":\"let_grow\"}");
     client_expect(other, "{\"out\":\"let_grow\",\"result\":null}");
     server_wait_log(server, "the arena is full");
-    struct run run = server_ask(server, "reload");
-    expect_status(&run, 0);
+    server_reload(server);
     for (int i = 0; i < REPLIES; i++) {
         size_t size;
         char *reply = client_receive(client, &size);
@@ -563,8 +562,7 @@ START_TEST(a_reload_waits_for_them_on_their_own_connections_only)
     client_send_frame(waits, "{\"in\":\"wait\",\"params\":{\"ms\":500},\"id\":1}");
     client_send_frame(longer, "{\"in\":\"wait\",\"params\":{\"ms\":1500}}");
     wait_until(server_stat(server, "connections.deferred") == 2, "nothing is deferred");
-    struct run run = server_ask(server, "reload");
-    expect_status(&run, 0);
+    server_reload(server);
     client_expect_alive(idle);
     client_send_frame(waits, "{\"in\":\"ping\",\"id\":2}"); /* unread until the first is answered */
     client_send_frame(longer, "{\"in\":\"ping\"}");
@@ -587,8 +585,7 @@ START_TEST(what_still_waits_after_drain_timeout_is_answered)
 
     client_send_frame(client, "{\"in\":\"wait\",\"params\":{\"ms\":60000},\"id\":1}");
     wait_until(server_stat(server, "connections.deferred") == 1, "nothing is deferred");
-    struct run run = server_ask(server, "reload");
-    expect_status(&run, 0);
+    server_reload(server);
     expect_error_of(client, "timeout", 1);
     client_expect_alive(client);
 }
@@ -607,8 +604,7 @@ START_TEST(the_vault_may_die_while_others_are_taken_over)
     wait_until(server_stat(server, "connections.deferred") == 1, "nothing is deferred");
     pid_t vault = server_vault(server);
     ck_assert_int_eq(kill(vault, SIGSTOP), 0);
-    struct run run = server_ask(server, "reload");
-    expect_status(&run, 0);
+    server_reload(server);
     kill(vault, SIGKILL);
     for (int i = 0; i < 30; i++)
         client_expect_alive(others[i]);
@@ -628,8 +624,7 @@ START_TEST(a_worker_that_stays_may_die)
     client_expect(other, "{\"out\":\"later\",\"result\":{\"ms\":10},\"id\":\"r\"}");
     wait_until(server_stat(server, "connections.deferred") == 2, "nothing is deferred");
     ck_assert_uint_eq(server_workers(server, pids, 8), 1);
-    struct run run = server_ask(server, "reload");
-    expect_status(&run, 0);
+    server_reload(server);
     client_expect_alive(other);
     ck_assert_int_eq(kill(pids[0], SIGKILL), 0);
     expect_error_of(client, "module_crashed", 1);
@@ -646,8 +641,7 @@ START_TEST(the_vault_may_die_while_a_worker_stays)
     client_expect_alive(other);
     client_send_frame(client, "{\"in\":\"wait\",\"params\":{\"ms\":700},\"id\":1}");
     wait_until(server_stat(server, "connections.deferred") == 1, "nothing is deferred");
-    struct run run = server_ask(server, "reload");
-    expect_status(&run, 0);
+    server_reload(server);
     client_expect_alive(other);
     ck_assert_int_eq(kill(server_vault(server), SIGKILL), 0);
     server_wait_log(server, "the vault ended");

@@ -55,10 +55,9 @@ START_TEST(a_rate_holds_for_all_workers_together)
         in += let_in(client_connect(server), "", 5);
     ck_assert_int_eq(in, 1); /* less than one a second: one at once */
     client_send_frame(client_connect(server), "{\"in\":\"ping\"}");
-    struct run run = server_ask(server, "reload");
-    expect_status(&run, 0);
+    server_reload(server);
     ck_assert_int_eq(let_in(client_connect(server), "", 3), 0); /* it is not forgotten */
-    run = server_ask(server, "upgrade");
+    struct run run = server_ask(server, "upgrade");
     expect_status(&run, 0);
     ck_assert_int_eq(let_in(client_connect(server), "", 3), 0);
 }
@@ -405,14 +404,11 @@ START_TEST(wrong_configurations_are_refused)
     for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
         server_conf(server, keep_printf("load_module modules/limit.so; %s", cases[i].main_text),
                     keep_printf("%s method ping;", cases[i].filter));
-        struct run run = server_ask(server, "reload");
-        expect_status(&run, 1);
-        expect_part(run.err, cases[i].message);
+        server_reload_refused(server, cases[i].message);
     }
     client_expect_alive(client_connect(server));
     server_conf(server, "zone other 64k;", "method ping;");
-    struct run run = server_ask(server, "reload");
-    expect_status(&run, 0);
+    server_reload(server);
     server_wait_log(server, "the zone \"limits\" of 1048576 bytes is not configured any more");
 }
 END_TEST

@@ -98,8 +98,7 @@ START_TEST(a_log_that_nobody_reads_holds_up_nobody)
     call(client, "prints", 5000);
     /* The master has much to say too. */
     for (int i = 0; i < 3; i++) {
-        struct run run = server_ask(server, "reload");
-        expect_status(&run, 0);
+        server_reload(server);
     }
     count = server_workers(server, workers, 8);
     for (size_t i = 0; i < count; i++)
@@ -164,8 +163,7 @@ START_TEST(a_fifo_is_a_log_whether_or_not_it_is_read)
     ck_assert_double_gt(lost(server), 0);
     struct run run = server_ask(server, "reopen");
     expect_status(&run, 0);
-    run = server_ask(server, "reload");
-    expect_status(&run, 0);
+    server_reload(server);
     int reader = open(fifo, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
     char *text = drain_until(reader, "are missing here: whoever reads the log did not keep up");
     expect_part(text, "pillion "); /* from its first line on */
@@ -213,8 +211,7 @@ START_TEST(workers_are_replaced_when_the_logs_directory_is_gone)
     expect_status(&run, 1);
     expect_part(run.err, "the log stays where it was");
     /* A reload changes nothing in that: what is there goes on. */
-    run = server_ask(server, "reload");
-    expect_status(&run, 0);
+    server_reload(server);
     client_expect_alive(client);
     char text[1 << 16];
     ssize_t size = pread(held, text, sizeof(text) - 1, 0);
@@ -238,9 +235,7 @@ START_TEST(a_reload_to_a_log_that_cannot_be_opened_says_where)
                  "worker_processes 2;\nerror_log nowhere/two.log info;\n"
                  "load_module modules/ping.so;\nserver { listen 127.0.0.1:%d; method ping; }\n",
                  server->port);
-    struct run run = server_ask(server, "reload");
-    expect_status(&run, 1);
-    expect_part(run.err, "pillion.conf:2:11: cannot open the log");
+    server_reload_refused(server, "pillion.conf:2:11: cannot open the log");
     expect_served(server);
 }
 END_TEST
@@ -257,8 +252,7 @@ START_TEST(a_reload_to_another_log_takes_every_process_there)
                  "worker_processes 2;\nerror_log logs/two.log info;\n"
                  "load_module modules/ping.so;\nserver { listen 127.0.0.1:%d; method ping; }\n",
                  server->port);
-    struct run run = server_ask(server, "reload");
-    expect_status(&run, 0);
+    server_reload(server);
     ck_assert_int_eq(stat(server_path(server, "logs/two.log"), &log), 0);
     /* Others than root may not look into the vault. */
     if (!is_root())
@@ -317,8 +311,7 @@ START_TEST(root_follows_no_link_that_a_worker_could_have_made)
     server_workers(server, workers, 8);
     kill(workers[0], SIGKILL);
     wait_until(!process_lives(workers[0]), "a worker does not end");
-    run = server_ask(server, "reload");
-    expect_status(&run, 0);
+    server_reload(server);
     expect_served(server);
     ck_assert_int_lt(access(secret, F_OK), 0);
     /* The directory itself, too. */
@@ -348,8 +341,7 @@ START_TEST(a_fifo_that_takes_the_logs_place_holds_up_nobody)
     ck_assert_int_eq(mkfifo(log, 0600), 0);
     struct run run = server_ask(server, "reopen");
     expect_status(&run, 0);
-    run = server_ask(server, "reload");
-    expect_status(&run, 0);
+    server_reload(server);
     expect_served(server);
 }
 END_TEST

@@ -123,8 +123,7 @@ START_TEST(no_broken_module_disturbs_a_server_that_runs)
     }
     expect_part(server_log(server), "generation 1 serves on");
     server_conf(server, "", "method ping;");
-    struct run run = server_ask(server, "reload");
-    expect_status(&run, 0);
+    server_reload(server);
     client_expect_alive(client);
 }
 END_TEST
@@ -189,8 +188,7 @@ START_TEST(directives_of_every_type_reach_the_module)
                 "load_module modules/options.so { flag on; integer 10; size 2m; time 200ms; "
                 "string x; choice blue; list a b; list c; path /etc; }",
                 "method options;");
-    struct run run = server_ask(server, "reload");
-    expect_status(&run, 0);
+    server_reload(server);
     client_send_frame(client, "{\"in\":\"options\"}");
     client_expect(client, "{\"out\":\"options\",\"result\":{\"flag\":true,\"integer\":10,"
                           "\"size\":2097152,\"time\":200,\"string\":\"x\",\"choice\":\"blue\","
@@ -381,9 +379,7 @@ START_TEST(the_teaching_module_greets)
     expect_part(client_receive(client, NULL), "\"greetings\":2");
 
     server_conf(server, "load_module modules/hello.so { languages en tlh; }", "method greet;");
-    struct run run = server_ask(server, "reload");
-    expect_status(&run, 1);
-    expect_part(run.err, "no greeting is known in the language \"tlh\"");
+    server_reload_refused(server, "no greeting is known in the language \"tlh\"");
     client_expect_error((client_send_frame(client, "{\"in\":\"nope\"}"), client),
                         "method_not_found");
 }

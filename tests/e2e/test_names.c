@@ -79,8 +79,7 @@ START_TEST(localhost_is_every_address_that_it_has)
     }
     freeaddrinfo(found);
     ck_assert_int_ge(count, 1);
-    run = server_ask(server, "reload");
-    expect_status(&run, 0);
+    server_reload(server);
     client_expect_alive(client_connect(server));
 }
 END_TEST
@@ -127,16 +126,13 @@ START_TEST(a_name_is_looked_up_anew_by_a_reload)
     ck_assert(answers_at("127.0.0.2", server->port));
     ck_assert(!answers_at("127.0.0.3", server->port));
     server_write(server, "names", "many.test 127.0.0.1 127.0.0.3\n");
-    struct run run = server_ask(server, "reload");
-    expect_status(&run, 0);
+    server_reload(server);
     ck_assert(answers_at("127.0.0.1", server->port));
     ck_assert(answers_at("127.0.0.3", server->port));
     wait_until(!answers_at("127.0.0.2", server->port), "a former address is still served");
     client_expect_alive(kept);
     server_write(server, "names", "other.test 127.0.0.1\n");
-    run = server_ask(server, "reload");
-    expect_status(&run, 1);
-    expect_part(run.err, "conf/pillion.conf:2:17: \"many.test:");
+    server_reload_refused(server, "conf/pillion.conf:2:17: \"many.test:");
     ck_assert(answers_at("127.0.0.3", server->port));
     client_expect_alive(kept);
 }

@@ -153,10 +153,9 @@ START_TEST(a_starter_that_ignores_every_signal_does_no_harm)
     kill(server_vault(server), SIGKILL);
     server_wait_log(server, "the vault ended");
     client_expect_alive(client);
-    struct run run = server_ask(server, "reload");
-    expect_status(&run, 0);
+    server_reload(server);
     client_expect_alive(client);
-    run = server_ask(server, "stop");
+    struct run run = server_ask(server, "stop");
     expect_status(&run, 0);
     ck_assert_int_eq(server_wait_exit(server, PATIENCE_MS), 0);
 }

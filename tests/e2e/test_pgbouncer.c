@@ -87,8 +87,7 @@ static void serve_behind(const struct postgres *postgres, const char *mode, cons
     all_is_right(others, 5);
     /* What the module prepares is another statement after this. */
     postgres_conf(server, &bouncer, settings, methods(11));
-    struct run run = server_ask(server, "reload");
-    expect_status(&run, 0);
+    server_reload(server);
     postgres_is_there(clients[0]);
     all_is_right(clients, 11);
     all_is_right(others, 5);

@@ -275,8 +275,7 @@ START_TEST(a_reload_waits_for_results)
     double before = server_metric(server, "postgres", "queries");
     client_send_frame(client, "{\"in\":\"nap\",\"params\":{\"s\":0.5},\"id\":1}");
     wait_until(server_metric(server, "postgres", "queries") == before + 1, "it is not sent");
-    struct run run = server_ask(server, "reload");
-    expect_status(&run, 0);
+    server_reload(server);
     client_expect(client, "{\"out\":\"result\",\"result\":null,\"id\":1}");
     postgres_is_there(client);
     postgres_end(&postgres);
@@ -308,8 +307,7 @@ static void reload_held(const struct server *server, struct relay *relay, unsign
     wait_until(server_metric(server, "postgres", "connected") == connections, "not all connect");
     unsigned before = relay->held;
     relay->way = RELAY_HOLDS;
-    struct run run = server_ask(server, "reload");
-    expect_status(&run, 0);
+    server_reload(server);
     wait_until(relay->held == before + connections, "the new worker does not connect");
 }
 
@@ -456,9 +454,7 @@ START_TEST(wrong_configurations_are_refused)
         server_conf(
             server, keep_printf("load_module modules/postgres.so { %s }", cases[i].settings),
             keep_printf("method ping; method m { handler postgres.query; %s }", cases[i].method));
-        struct run run = server_ask(server, "reload");
-        expect_status(&run, 1);
-        expect_part(run.err, cases[i].message);
+        server_reload_refused(server, cases[i].message);
     }
     client_expect_alive(client_connect(server));
 }

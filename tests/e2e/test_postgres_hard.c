@@ -107,8 +107,7 @@ START_TEST(floats_have_all_their_digits_whatever_the_role_says)
     run_sql(&postgres, "alter role test set extra_float_digits = -5");
     for (int round = 0; round < 2; round++) {
         postgres_conf(server, &postgres, round == 0 ? "" : "prepare off;", METHODS);
-        struct run run = server_ask(server, "reload");
-        expect_status(&run, 0);
+        server_reload(server);
         gives(client, "pi", "null", "3.141592653589793");
     }
     postgres_end(&postgres);
@@ -127,8 +126,7 @@ START_TEST(columns_of_one_name_are_refused_before_anything_is_run)
                         "two columns of the result are called \\\"id\\\"");
         gives(client, "count", "null", "0");
         postgres_conf(server, &postgres, "prepare off;", METHODS);
-        struct run run = server_ask(server, "reload");
-        expect_status(&run, 0);
+        server_reload(server);
     }
     postgres_end(&postgres);
 }

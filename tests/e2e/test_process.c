@@ -108,8 +108,7 @@ START_TEST(a_method_that_crashes_again_and_again_is_quarantined_until_a_reload)
     client_expect_error(client, "module_crashed");
     client_expect_alive(client);
     server_wait_log(server, "out of service until the next reload");
-    struct run run = server_ask(server, "reload");
-    expect_status(&run, 0);
+    server_reload(server);
     client_send_frame(client, "{\"in\":\"abort\"}");
     client_expect_error(client, "module_crashed");
 }
@@ -486,13 +485,11 @@ START_TEST(reopening_the_log_loses_no_line)
     for (int i = 0; i < 5; i++) {
         rename(server_path(server, "logs/own.log"),
                server_path(server, keep_printf("logs/own.log.%d", i)));
-        struct run run = server_ask(server, "reload");
-        expect_status(&run, 0);
-        run = server_ask(server, "reopen");
+        server_reload(server);
+        struct run run = server_ask(server, "reopen");
         expect_status(&run, 0);
     }
-    struct run run = server_ask(server, "reload");
-    expect_status(&run, 0);
+    server_reload(server);
     for (int i = -1; i < 5; i++) {
         char *text = file_read(
             server_path(server, i < 0 ? "logs/own.log" : keep_printf("logs/own.log.%d", i)), NULL);

@@ -900,9 +900,7 @@ START_TEST(wrong_configurations_are_refused)
     for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
         server_conf(server, keep_printf("load_module modules/proxy.so { %s }", cases[i].settings),
                     keep_printf("method m { handler proxy.forward; %s }", cases[i].method));
-        struct run run = server_ask(server, "reload");
-        expect_status(&run, 1);
-        expect_part(run.err, cases[i].message);
+        server_reload_refused(server, cases[i].message);
     }
 }
 END_TEST

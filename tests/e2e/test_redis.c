@@ -301,8 +301,7 @@ START_TEST(a_reload_waits_for_redis)
     client_send_frame(client, "{\"in\":\"get\",\"params\":{\"key\":\"a\"},\"id\":1}");
     client_send_frame(client, "{\"in\":\"ping\",\"id\":2}");
     client_expect(client, "{\"out\":\"pong\",\"result\":null,\"id\":2}");
-    struct run run = server_ask(server, "reload");
-    expect_status(&run, 0);
+    server_reload(server);
     kill(redis.pid, SIGCONT);
     client_expect(client, "{\"out\":\"value\",\"result\":\"kept\",\"id\":1}");
     redis_is_there(client);
@@ -335,8 +334,7 @@ static void reload_held(const struct server *server, struct relay *relay, unsign
     wait_until(server_metric(server, "redis", "connected") == connections, "not all connect");
     unsigned before = relay->held;
     relay->way = RELAY_HOLDS;
-    struct run run = server_ask(server, "reload");
-    expect_status(&run, 0);
+    server_reload(server);
     wait_until(relay->held == before + connections, "the new worker does not connect");
 }
 
@@ -450,8 +448,7 @@ START_TEST(a_password_is_used)
                 keep_printf("load_module modules/redis.so { server 127.0.0.1:%d; password wrong; }",
                             redis.port),
                 METHODS);
-    struct run run = server_ask(server, "reload");
-    expect_status(&run, 0);
+    server_reload(server);
     expect_part(client_call(client, "get", "{\"key\":\"a\"}"), "redis_unavailable");
     server_wait_log(server, "WRONGPASS");
     redis_end(&redis);
@@ -508,9 +505,7 @@ START_TEST(wrong_configurations_are_refused)
     for (size_t i = 0; i < sizeof(short_forms) / sizeof(*short_forms); i++) {
         server_conf(server, "load_module modules/redis.so;",
                     keep_printf("method ping; %s", short_forms[i].statement));
-        struct run run = server_ask(server, "reload");
-        expect_status(&run, 1);
-        expect_part(run.err, short_forms[i].message);
+        server_reload_refused(server, short_forms[i].message);
     }
     server_conf(server, "load_module modules/redis.so; redis_method m GET a;", "method ping;");
     struct run outside = server_ask(server, "reload");
@@ -520,9 +515,7 @@ START_TEST(wrong_configurations_are_refused)
         server_conf(
             server, keep_printf("load_module modules/redis.so { %s }", cases[i].settings),
             keep_printf("method ping; method m { handler redis.command; %s }", cases[i].method));
-        struct run run = server_ask(server, "reload");
-        expect_status(&run, 1);
-        expect_part(run.err, cases[i].message);
+        server_reload_refused(server, cases[i].message);
     }
     client_expect_alive(client_connect(server));
 }

@@ -93,8 +93,7 @@ START_TEST(what_a_worker_died_of_and_what_waited_beside_it)
     ck_assert_double_eq(server_stat(server, "connections.orphaned"), 2);
     expect_part(file_read(server_path(server, "access/log"), NULL), "\"id\":\"x\"");
     is_refused(client, "{\"in\":\"null\"}", "module_crashed"); /* a reload does not count it anew */
-    struct run run = server_ask(server, "reload");
-    expect_status(&run, 0);
+    server_reload(server);
     is_counted(server, "null", 2, 2);
     is_logged(server, "null", "module_crashed", 2);
 }

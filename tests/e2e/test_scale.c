@@ -203,9 +203,8 @@ START_TEST(what_no_vault_holds_is_told_and_no_reload_begins)
         clients[i] = client_connect(server);
     wait_until(vaults_say(clients[0], "unheld") > 0, "nobody says that they are not held");
     ck_assert_str_eq(health(clients[0]), "unheld");
-    struct run run = server_ask(server, "reload");
-    expect_status(&run, 1);
-    expect_part(run.err, "vault 0 has no descriptor left for the channel of another worker");
+    server_reload_refused(server,
+                          "vault 0 has no descriptor left for the channel of another worker");
     all_alive(clients, 20);
     limit_files(vault_of(server, 0), FILES);
     wait_until(vaults_say(clients[0], "held") == 40, "the vault does not take them later either");
@@ -222,9 +221,8 @@ START_TEST(a_reload_to_workers_that_could_not_have_all_does_not_begin)
 
     connect_all(server, clients, CLIENTS);
     conf(server, "worker_processes 1;");
-    struct run run = server_ask(server, "reload");
-    expect_status(&run, 1);
-    expect_part(run.err, "150 connections are open, and 1 workers of the new configuration would");
+    server_reload_refused(server,
+                          "150 connections are open, and 1 workers of the new configuration would");
     all_alive(clients, CLIENTS);
     for (int i = 40; i < CLIENTS; i++)
         close(clients[i]);

@@ -36,8 +36,7 @@ START_TEST(a_start_says_where_it_serves_and_what_to_try)
     struct run run = run_command(argv, NULL, PATIENCE_MS);
     expect_status(&run, 0);
     ck_assert_str_eq(run.out, "1\n");
-    run = server_ask(server, "reload");
-    expect_status(&run, 0);
+    server_reload(server);
     ck_assert_uint_eq(count(server_log(server), "serving on "), 1);
 }
 END_TEST
@@ -187,8 +186,7 @@ START_TEST(nohup_keeps_a_server_without_its_terminal)
 
     close(terminal);
     /* A reload is answered after the hangup, which the kernel has sent before. */
-    struct run run = server_ask(server, "reload");
-    expect_status(&run, 0);
+    server_reload(server);
     client_expect_alive(client);
     server_signal(server, SIGHUP);
     wait_until(cJSON_GetObjectItem(server_stats(server), "reloads")->valueint == 2,

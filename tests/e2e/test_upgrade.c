@@ -228,12 +228,11 @@ START_TEST(after_an_upgrade_everything_works_as_before)
     for (int i = 0; i < 2; i++)
         kill(workers[i], SIGKILL);
     expect_all(clients);
-    struct run run = server_ask(server, "reload");
-    expect_status(&run, 0);
+    server_reload(server);
     upgrade(server);
     for (int i = 0; i < CLIENTS; i++)
         client_expect_alive(clients[i]);
-    run = server_ask(server, "quit");
+    struct run run = server_ask(server, "quit");
     expect_status(&run, 0);
     ck_assert_int_eq(server_wait_exit(server, PATIENCE_MS), 0);
 }
@@ -357,10 +356,9 @@ START_TEST(a_configuration_that_is_being_edited_is_a_failed_reload)
     expect_part(go_on(&gated, control), "failed\nthe new binary has taken over");
     expect_served(&gated, clients);
     file_write(server->conf, conf, strlen(conf));
-    struct run run = server_ask(server, "reload");
-    expect_status(&run, 0);
+    server_reload(server);
     expect_served(&gated, clients);
-    run = server_ask(server, "quit");
+    struct run run = server_ask(server, "quit");
     expect_status(&run, 0);
     ck_assert_int_eq(server_wait_exit(server, PATIENCE_MS), 0);
 }
@@ -384,8 +382,7 @@ START_TEST(directories_that_are_gone_end_nothing)
         if (i == 0) /* the former's descriptor goes on */
             expect_part(file_read(server_path(server, "gone/log"), NULL), "has taken over");
         ck_assert_int_eq(rename(gone, name), 0);
-        struct run run = server_ask(server, "reload");
-        expect_status(&run, 0);
+        server_reload(server);
         expect_served(&gated, clients);
     }
     /* The prefix as a whole. */

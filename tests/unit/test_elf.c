@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/sealed.h"
+#include "built.h"
 #include "guarded.h"
 #include "module/elf.h"
 #include "must.h"
@@ -18,23 +19,10 @@ static char *copy;
 static struct error error;
 static struct elf_facts facts;
 
-/* The build's ping.so: in PILLION_BUILD, or in the build that this program is part of. */
+/* The build's ping.so. */
 static void load(void)
 {
-    char path[4096] = "";
-    const char *build = getenv("PILLION_BUILD");
-
-    if (build != NULL) {
-        snprintf(path, sizeof(path), "%s/modules/ping.so", build);
-    } else {
-        ssize_t size = readlink("/proc/self/exe", path, sizeof(path) - 1);
-        ck_assert_int_gt(size, 0);
-        path[size] = '\0';
-        char *tests = strstr(path, "/tests/unit/");
-        ck_assert_ptr_nonnull(tests);
-        strcpy(tests, "/modules/ping.so");
-    }
-    int fd = sealed_copy(path, &error);
+    int fd = sealed_copy(built_path("modules/ping.so"), &error);
     ck_assert_msg(fd >= 0, "%s", error.text);
     ck_assert_msg(sealed_map(fd, &module, &error), "%s", error.text);
     copy = malloc(module.size);

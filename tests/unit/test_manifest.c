@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/sealed.h"
+#include "built.h"
 #include "guarded.h"
 #include "module/manifest.h"
 #include "must.h"
@@ -18,22 +19,10 @@ static char *copy;
 static struct error error;
 static struct manifest manifest;
 
-/* A module below the build: in PILLION_BUILD, or in the build that this program is part of. */
+/* A module below the build. */
 static void load(const char *name)
 {
-    char path[4096] = "";
-    const char *build = getenv("PILLION_BUILD");
-
-    if (build != NULL) {
-        snprintf(path, sizeof(path), "%s/%s", build, name);
-    } else {
-        ssize_t size = readlink("/proc/self/exe", path, sizeof(path) - 1);
-        ck_assert_int_gt(size, 0);
-        path[size] = '\0';
-        char *tests = strstr(path, "/tests/unit/");
-        ck_assert_ptr_nonnull(tests);
-        snprintf(tests, sizeof(path) - (size_t)(tests - path), "/%s", name);
-    }
+    const char *path = built_path(name);
     int fd = sealed_copy(path, &error);
     ck_assert_msg(fd >= 0, "%s: %s", path, error.text);
     ck_assert_msg(sealed_map(fd, &module, &error), "%s", error.text);

@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "base/sealed.h"
+#include "built.h"
 #include "conf/parser.h"
 #include "conf/settings_table.h"
 #include "module/bind.h"
@@ -404,20 +405,8 @@ END_TEST
 /* A copy in memory of the build's hello.so, which needs libc and this server. */
 static int module_file(struct bytes *file)
 {
-    char path[4096];
-    const char *build = getenv("PILLION_BUILD");
-
-    if (build == NULL) {
-        ssize_t size = readlink("/proc/self/exe", path, sizeof(path) - 1);
-        ck_assert_int_gt(size, 0);
-        path[size] = '\0';
-        char *tests = strstr(path, "/tests/unit/");
-        ck_assert_ptr_nonnull(tests);
-        strcpy(tests, "/modules/hello.so");
-    } else {
-        snprintf(path, sizeof(path), "%s/modules/hello.so", build);
-    }
-    int sealed = sealed_copy(path, &error), fd = memfd_create("module", MFD_CLOEXEC);
+    int sealed = sealed_copy(built_path("modules/hello.so"), &error),
+        fd = memfd_create("module", MFD_CLOEXEC);
     ck_assert_msg(sealed >= 0 && fd >= 0, "%s", error.text);
     ck_assert_msg(sealed_map(sealed, file, &error), "%s", error.text);
     ck_assert_int_eq(write(fd, file->data, file->size), (ssize_t)file->size);
