@@ -1,5 +1,5 @@
-/* Addresses of other servers, as modules take them. Literal ones: looking a name up would block the
- * worker. */
+/* Addresses of the servers that modules connect to. Only literal addresses: looking a name up would
+ * block the worker. */
 #ifndef PILLION_MODULES_ADDRESS_H
 #define PILLION_MODULES_ADDRESS_H
 
@@ -8,8 +8,8 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Takes "127.0.0.1:6379", "[::1]:6379" or "unix:PATH" apart. Of the last, `host` is the path and
- * `port` 0. False when it is none of them, or does not fit. */
+/* Takes "127.0.0.1:6379", "[::1]:6379" or "unix:PATH" apart. For "unix:PATH", `host` is the path
+ * and `port` 0. False when `text` has none of these forms, or does not fit. */
 static inline bool address_read(const char *text, char *host, size_t size, int *port)
 {
     const char *colon = strrchr(text, ':');

@@ -1,5 +1,5 @@
-/* Why a file could not be opened, in words: of a permission that is missing they say who lacks it,
- * since workers are not who started the server. */
+/* Why a file could not be opened, in words: for a missing permission they name the user, since
+ * workers do not run as the user who started the server. */
 #ifndef PILLION_MODULES_ERRNO_TEXT_H
 #define PILLION_MODULES_ERRNO_TEXT_H
 

@@ -7,12 +7,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Starts as `{0}`; `data` is freed by who made it. */
+/* Starts as `{0}`; the owner frees `data`. */
 struct json_text {
     char *data;
     size_t size, capacity;
-    size_t limit;       /* of the size; 0: none. What would go beyond it is not even begun */
-    const char *failed; /* why it is not whole, such as memory that ran out; or NULL */
+    size_t limit;       /* of the size; 0: none. A part that would exceed it is not begun */
+    const char *failed; /* why the text is incomplete, such as lack of memory; or NULL */
     bool too_large;     /* it failed at its limit */
 };
 
@@ -106,8 +106,8 @@ static inline void json_append_string(struct json_text *text, const char *data, 
     json_append(text, "\"", 1);
 }
 
-/* True when JSON text holds a \u0000 within a string: what C strings, and the servers behind,
- * cannot take. */
+/* True when JSON text holds a \u0000 within a string: C strings and the servers behind cannot hold
+ * it. */
 static inline bool json_has_nul(pillion_bytes text)
 {
     const char *end = text.data + text.size, *at = text.data;

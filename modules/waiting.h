@@ -1,7 +1,7 @@
-/* Requests that wait for a module's first connection: a worker serves before those are there. Each
- * has a place in line, in the request's memory. It leaves by itself when it times out or its client
- * goes, so that whoever is in line can be resumed. Nothing has been sent for any of them: another
- * worker runs them when this one dies. */
+/* Requests that wait for a module's first connection: a worker serves before its modules are
+ * connected. Each request has a place in line, in its own memory, and leaves the line when it times
+ * out or its client goes, so that every request in line can be resumed. Nothing has been sent for
+ * any of them: when this worker dies, another one runs them. */
 #ifndef PILLION_MODULES_WAITING_H
 #define PILLION_MODULES_WAITING_H
 
@@ -9,7 +9,7 @@
 
 #include "clock.h"
 
-/* The first member of what a module keeps of the request. */
+/* The first member of the structure that a module keeps for the request. */
 struct waiting {
     struct waiting_line *line;
     pillion_token token;
@@ -43,8 +43,8 @@ static inline void waiting_leave(void *data)
 }
 
 /* Room in the request's memory for a place in line, `size` bytes that begin with a struct waiting.
- * The limits are those of a connection that is there. NULL when the request is answered: the line
- * is as long as it may be. `server` is what they wait for. */
+ * The limits are those of an open connection. NULL when the line is full, or memory is: then the
+ * request is answered. `server` names the server for the message. */
 static inline void *waiting_place(const struct waiting_line *line, pillion_request *req,
                                   size_t size, int64_t max_pending, uint64_t max_unsent,
                                   const char *server)
@@ -61,8 +61,8 @@ static inline void *waiting_place(const struct waiting_line *line, pillion_reque
     return place;
 }
 
-/* Defers the request, and puts it at the end of the line; `bytes` is what it will send. False when
- * it cannot be deferred, and is answered. */
+/* Defers the request and puts it at the end of the line; it will send `bytes`. False when it cannot
+ * be deferred; then it is answered. */
 static inline bool waiting_join(struct waiting_line *line, struct waiting *waiting,
                                 pillion_request *req, size_t bytes, uint64_t timeout_ms)
 {
@@ -86,7 +86,7 @@ static inline bool waiting_join(struct waiting_line *line, struct waiting *waiti
     return true;
 }
 
-/* Puts what has just joined at the start of the line. */
+/* Moves the request that has just joined from the end to the start of the line. */
 static inline void waiting_first(struct waiting *waiting)
 {
     struct waiting_line *line = waiting->line;
@@ -110,7 +110,7 @@ static inline pillion_request *waiting_take(struct waiting_line *line)
     return pillion_resume(waiting->token);
 }
 
-/* What is left of its time: 1 or more. */
+/* The time left until it is due, 1 ms or more. */
 static inline uint64_t waiting_left_ms(const struct waiting *waiting)
 {
     uint64_t now = now_ms();

@@ -1,4 +1,4 @@
-/* Numbers in shared memory: one process writes, anybody reads, no locks. */
+/* Numbers in shared memory: one process writes each, every process may read them, without locks. */
 #ifndef PILLION_BASE_COUNTER_H
 #define PILLION_BASE_COUNTER_H
 
@@ -27,7 +27,7 @@ static inline void metric_cell_add(metric_cell *cell, int64_t more)
     atomic_fetch_add_explicit(cell, more, memory_order_relaxed);
 }
 
-/* The same, a fifth of its cost, where one thread alone adds to this number. */
+/* The same for a number that only one thread ever adds to, at a fifth of the cost. */
 static inline void metric_cell_step(metric_cell *cell, int64_t more)
 {
     atomic_store_explicit(cell, atomic_load_explicit(cell, memory_order_relaxed) + more,

@@ -1,4 +1,4 @@
-/* Closing what others may have prepared. See descriptor.h. */
+/* Handling descriptors of less trusted processes. See descriptor.h. */
 #include "base/descriptor.h"
 
 #include <sys/socket.h>

@@ -5,13 +5,13 @@
 #include <stddef.h>
 
 /* Closes a descriptor, and does not wait: close(2) of a socket with SO_LINGER set (socket(7)) lasts
- * until its peer has taken all data, which whoever made the socket decides. */
+ * until the peer has taken all data, and the process that made the socket may have set that. */
 void descriptor_close(int fd);
 
 /* Closes `count` of them. */
 void descriptors_close(const int *fds, size_t count);
 
-/* Has a Unix socket take no descriptors that its peer sends: sending some fails with EPERM there
+/* Makes a Unix socket refuse descriptors: its peer's attempt to send one fails with EPERM
  * (SO_PASSRIGHTS, since Linux 6.16). On older kernels nothing changes. */
 void descriptors_refuse(int fd);
 

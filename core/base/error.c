@@ -37,7 +37,7 @@ bool error_prefix(struct error *error, const char *format, ...)
     return false;
 }
 
-/* Of a file that is too large, which limit says so: memory files count, too (setrlimit(2)). */
+/* For EFBIG: the limit on the size of files, which holds for memory files too (setrlimit(2)). */
 static void describe_limit(char *text, size_t size)
 {
     struct rlimit limit;
@@ -47,9 +47,8 @@ static void describe_limit(char *text, size_t size)
                  (unsigned long long)limit.rlim_cur);
 }
 
-/* What is behind it, " for the user nobody" say, where that can be told. The number alone when
- * nobody knows the name.
- */
+/* Adds what explains the error, where that is known: the limit, or " for the user nobody". A user
+ * without a name is given by number. */
 static void describe_cause(int number, char *text, size_t size)
 {
     uid_t id = geteuid();

@@ -1,7 +1,7 @@
 /* An error that travels as a value: a sentence that says what, where and what to do.
  *
  * Functions that can fail because of an operator, a client or the system take a `struct error *`,
- * fill it and return false (or -1, or NULL). What the program itself got wrong is abort()'s. */
+ * fill it and return false (or -1, or NULL). A mistake of the program itself ends it by abort(). */
 #ifndef PILLION_BASE_ERROR_H
 #define PILLION_BASE_ERROR_H
 

@@ -23,8 +23,8 @@ void histogram_record(struct histogram *histogram, uint64_t value, uint64_t time
 
 void histogram_merge(struct histogram *into, const struct histogram *from);
 
-/* The value that `share` (0 to 1) of all values are not above: the largest that its bucket holds,
- * but never more than the largest that was recorded. 0 when there are none. */
+/* The value that `share` (0 to 1) of all recorded values do not exceed: the largest that its bucket
+ * holds, but never more than the largest that was recorded. 0 when there are none. */
 uint64_t histogram_percentile(const struct histogram *histogram, double share);
 
 #endif

@@ -52,7 +52,7 @@ static struct {
     char identity[32];
     _Atomic bool torn;      /* the last line was not written to its end */
     _Atomic int error;      /* why lines are missing */
-    _Atomic uint64_t owed;  /* lines that are missing, and not said to be */
+    _Atomic uint64_t owed;  /* lines lost so far that the log does not report yet */
     _Atomic uint64_t *lost; /* of the whole server; or NULL */
 } the_log = {.fd = STDERR_FILENO, .level = LOG_INFO_LEVEL, .identity = "pillion"};
 
@@ -178,7 +178,7 @@ void log_adopt(int fd)
     take_fd(fd);
 }
 
-/* A value as JSON. What is longer than LOG_VALUE_MAX is cut, and a string then. */
+/* Appends a value as JSON. One that is longer than LOG_VALUE_MAX is cut, and becomes a string. */
 static void append_value(struct text *line, const struct log_field *field)
 {
     struct bytes text = field->text;
@@ -196,8 +196,8 @@ static void append_value(struct text *line, const struct log_field *field)
     }
 }
 
-/* Modules give names. What cannot stand in one becomes _, and one that is taken is followed by it.
- */
+/* The name of a module's value. Characters that a name cannot hold become "_", and a name that the
+ * line has already gets one behind it. */
 static void append_name(struct text *line, const struct log_field *fields,
                         const struct log_field *field)
 {
@@ -224,7 +224,8 @@ static void append_members(struct text *line, const struct log_field *fields)
     }
 }
 
-/* A word stands as it is; what would be hard to tell from what follows is in quotes, as in JSON. */
+/* Appends a value: a plain word as it is; a value that could be mistaken for what follows it in
+ * quotes, as in JSON. */
 static void append_words(struct text *line, const struct log_field *fields)
 {
     for (const struct log_field *field = fields; field != NULL && field->name != NULL; field++) {
@@ -243,7 +244,7 @@ static void append_words(struct text *line, const struct log_field *fields)
     }
 }
 
-/* The whole line, or for syslog what it is to be given. */
+/* Makes the whole line, or for syslog the part that syslogd does not add itself. */
 static void append_line(struct text *line, enum log_level level, const struct log_field *fields,
                         const char *message)
 {
@@ -272,7 +273,7 @@ static void append_line(struct text *line, enum log_level level, const struct lo
         text_append_char(line, '\n');
 }
 
-/* ---- Writing, and what could not be written ---- */
+/* ---- Writing, and counting lost lines ---- */
 
 static bool put_line(enum log_level level, const struct text *line)
 {
@@ -291,7 +292,8 @@ static void lose(uint64_t lines, int error)
     the_log.owed += lines;
 }
 
-/* Says how many lines are missing where this stands. False when that cannot be written either. */
+/* Writes a line that says how many lines are missing at this place. False when that cannot be
+ * written either. */
 static bool say_lost(void)
 {
     struct text line = {0};

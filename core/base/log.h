@@ -5,9 +5,9 @@
  * Reopening replaces the descriptor with dup3(2): at every instant there is one to write to, and no
  * line is lost by that.
  *
- * Logging never waits, whatever the log is and whether or not anybody reads it (base/sink.h): a
- * line that cannot be written at once is dropped and counted, and how many there were is the first
- * thing that is written when that works again. */
+ * Logging never waits, whatever the log is and whether or not anything reads it (base/sink.h). A
+ * line that cannot be written at once is dropped and counted; as soon as writing works again, the
+ * first line says how many are missing. */
 #ifndef PILLION_BASE_LOG_H
 #define PILLION_BASE_LOG_H
 
@@ -34,13 +34,13 @@ struct log_target {
     enum log_format format;
 };
 
-/* Opens the target and makes it this process's. On failure the log stays as it was. Any process
- * may call it; it is the master who does. Strings are copied. */
+/* Opens the target and makes it this process's. On failure the log stays as it was. Any process may
+ * call it. Strings are copied. */
 bool log_open(const struct log_target *target, struct error *error);
 
-/* The two halves of that. The first opens what there is to open: `*fd` becomes a file's descriptor,
- * or -1 where none is needed. The second takes it into use; with -1 for a file, the descriptor that
- * this process has is that file already. */
+/* The two halves of log_open. log_prepare opens the target: `*fd` becomes a file's descriptor, or
+ * -1 where none is needed. log_use takes it into use; -1 for a file means that this process has
+ * that file open already. */
 bool log_prepare(const struct log_target *target, int *fd, struct error *error);
 void log_use(const struct log_target *target, int fd);
 
@@ -51,11 +51,11 @@ bool log_is_at(const char *path);
 bool log_reopen(struct error *error);
 
 /* Takes `fd`, opened by the master, in the place of this process's log file, and closes `fd`. For
- * workers, who may not be allowed to open the file. */
+ * workers, which may not be allowed to open the file. */
 void log_adopt(int fd);
 
-/* In a new child, before descriptors are closed: lets go of the connection to syslog, which is made
- * again with the next line, and of what log_count_lost was given. */
+/* In a new child, before descriptors are closed: closes the connection to syslog, which the next
+ * line opens again, and forgets the counter of log_count_lost. */
 void log_in_child(void);
 
 /* The descriptor that log lines go to: for the master to pass on. -1 for syslog. */
@@ -67,12 +67,13 @@ void log_identity(const char *identity);
 /* Each line of `text` as an error. */
 void log_error_lines(const char *text);
 
-/* True while lines are missing and the log does not say so yet. The loop tries then from time to
- * time to have it said (log_settle), for processes that have nothing else to log. Any thread. */
+/* True while lines are missing and the log does not say so yet. The event loop then calls
+ * log_settle from time to time, since a process may have nothing else to log for long. Any thread
+ * may call it. */
 bool log_owes(void);
 void log_settle(void);
 
-/* Lines that are lost are counted in `lost` too; NULL: they are not. */
+/* Lost lines are also counted in `lost`; NULL stops that. */
 void log_count_lost(_Atomic uint64_t *lost);
 
 bool log_enabled(enum log_level level);

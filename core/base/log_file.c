@@ -24,7 +24,7 @@ void log_file_distrust(uid_t user)
 
 /* Where the walk is. */
 struct walk {
-    const char *path;    /* as it was asked for, for messages */
+    const char *path;    /* as the caller gave it, for messages */
     int at;              /* the directory that has been reached */
     char rest[PATH_MAX]; /* what is still to be walked, from there on */
     int links;           /* that have been followed */
@@ -45,15 +45,15 @@ static int named_descriptor(const char *path)
     return -1;
 }
 
-/* Whether root may do what a link of `owner` says. The last component is the file itself: the link
- * in its place must be root's. Directories on the way are often links of whoever installed the
- * server, and only workers are kept from making one. */
+/* Whether root may follow a link that belongs to `owner`. A link in place of the file itself, the
+ * last component, must be root's. A directory on the way is often a link that the installing user
+ * made; there only links of the workers' user are refused. */
 static bool may_follow(uid_t owner, bool last)
 {
     return geteuid() != 0 || owner == 0 || (!last && owner != distrusted);
 }
 
-/* Replaces the component `name` by what the link of that name says. */
+/* Replaces the component `name`, a link, by its target. */
 static bool follow(struct walk *walk, const char *name, const char *behind, struct error *error)
 {
     char target[PATH_MAX], rest[PATH_MAX];
@@ -97,8 +97,8 @@ static int open_last(int at, const char *name)
     return fd >= 0 ? fd : openat(at, name, APPEND | O_WRONLY, 0640);
 }
 
-/* What is open is what was wanted: not another file's second name, made by whoever may write the
- * directory, and no disk. */
+/* True when the opened file may be a log: not a second name of another file, which any user who may
+ * write the directory can make, and not a disk. */
 static bool may_write(int at, int fd)
 {
     struct stat file, directory;

@@ -59,7 +59,8 @@ bool log_syslog_send(int priority, const char *line)
     localtime_r(&now, &local);
     strftime(when, sizeof(when), "%h %e %T", &local);
     text_printf(&text, "<%d>%s pillion[%d]: %s", priority, when, (int)getpid(), line);
-    /* Twice: the first time may tell that the daemon this was connected to is gone. */
+    /* Two attempts: the first may find that the daemon was restarted since the connection was
+     * made. */
     for (int turn = 0; turn < 2 && !sent && is_connected(); turn++) {
         size_t size = text.size + (kind == SOCK_STREAM ? 1 : 0);
         sent = send(connection, text.data, size, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)size;

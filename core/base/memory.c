@@ -179,7 +179,7 @@ static void pool_release(struct pool *pool, struct pool_chunk *until)
     while (pool->chunks != until) {
         struct pool_chunk *chunk = pool->chunks;
         pool->chunks = chunk->older;
-        if (separate) /* for tests: what is used after its end shows */
+        if (separate) /* so that a test notices memory that is used after its end */
             memset(chunk->memory, POISON, (size_t)(chunk->end - (char *)chunk->memory));
         free(chunk);
     }

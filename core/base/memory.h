@@ -1,8 +1,8 @@
 /* Memory: allocation that must succeed, and pools.
  *
- * `must_*` is for configuration and start-up, where there is no one to apologise to: exhaustion
- * logs to standard error and ends the process. The request path never uses it; it uses pools,
- * which report exhaustion.
+ * `must_*` is for configuration and start-up, where no client waits: exhaustion logs to standard
+ * error and ends the process. The request path never uses it; it uses pools, which report
+ * exhaustion.
  *
  * A pool's lifetime is an object's lifetime (a configuration, a request). Everything in it is freed
  * together. Under AddressSanitizer each allocation of a pool is one of malloc's, so that overruns
@@ -31,8 +31,8 @@ struct pool {
 };
 
 /* From now on each allocation of every pool is one of malloc's, as in a build with
- * AddressSanitizer: so that tools see where a module writes beyond what it was given. What is freed
- * is overwritten first, so that what reads it all the same sees no text any more. */
+ * AddressSanitizer: so that tools notice a module that writes beyond its allocation. Memory is
+ * overwritten before it is freed, so that a module that still reads it finds no text there. */
 void pools_separate(void);
 #define POISON 0xdb
 

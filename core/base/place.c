@@ -7,9 +7,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define SAMPLE_SIZE  512  /* bytes of a file that tell text from something else */
+#define SAMPLE_SIZE  512  /* bytes of a file that are looked at to tell whether it is text */
 #define PID_SIZE_MAX 32   /* a number, a newline, and some room for other people's spaces */
-#define ESCAPE       0x1b /* stands in logs with colours */
+#define ESCAPE       0x1b /* which logs with colours contain */
 
 static const char *kind_of(mode_t mode)
 {
@@ -43,8 +43,8 @@ static ssize_t read_sample(const char *path, char sample[SAMPLE_SIZE])
     return size;
 }
 
-/* Logs of any program are text. One that begins with NULs was cut short by others, or by a crash of
- * the machine. */
+/* Logs of every program are text. A log that begins with NULs was truncated by another program, or
+ * by a crash of the machine. */
 static bool is_log(const char *sample, size_t size)
 {
     bool hole = size > 0 && sample[0] == '\0';
@@ -68,7 +68,7 @@ static bool is_pid(const char *sample, size_t size)
     return size <= PID_SIZE_MAX;
 }
 
-/* A socket that is reached by a link is what standard output is under a service manager. */
+/* Under a service manager /dev/stdout is a link that leads to a socket. */
 static bool check_log(const char *path, const struct stat *status, struct error *error)
 {
     char sample[SAMPLE_SIZE];

@@ -1,6 +1,7 @@
 /* Places in the file system where the server keeps files of its own: its log, its pid file, its
- * sockets. What is at a path is looked at before anything is written, made or removed there, so
- * that a slip in the configuration costs nobody a file, and one server never removes another's. */
+ * sockets. Before the server writes, makes or removes a file, the functions here look at what is at
+ * its path: a slip in the configuration must not destroy a file, nor one server remove
+ * another's. */
 #ifndef PILLION_BASE_PLACE_H
 #define PILLION_BASE_PLACE_H
 
@@ -11,16 +12,16 @@
 
 enum place_use {
     PLACE_LOG,   /* text is appended */
-    PLACE_PID,   /* the number of a process takes the place of what is there */
+    PLACE_PID,   /* a process id replaces the contents */
     PLACE_SOCKET /* a Unix socket's file */
 };
 
-/* True when nothing is at `path`, or something that a server has left there. `error` names the path
- * and says what it is instead. Nothing is touched, and no FIFO is waited for. What may not be read
- * counts as good: opening it says more. */
+/* True when nothing is at `path`, or a file that a server has left there; otherwise `error` names
+ * the path and says what is there. Nothing is changed, and opening a FIFO does not wait. A file
+ * that may not be read counts as good: the attempt to use it gives the better message. */
 bool place_check(const char *path, enum place_use use, struct error *error);
 
-/* One file, whatever it is called. */
+/* The identity of a file, whatever its name. */
 struct place_id {
     dev_t device;
     ino_t inode; /* 0: none */

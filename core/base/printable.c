@@ -65,7 +65,7 @@ size_t printable_next(struct bytes text, char shown[PRINTABLE_SIZE])
     return size;
 }
 
-/* Appends `more`, with what `kept` has of its characters as `kept_as`. */
+/* Appends `more`; a character that is in `kept` becomes `kept_as` instead of an escape. */
 static void append(struct text *text, struct bytes more, const char *kept, const char *kept_as)
 {
     char shown[PRINTABLE_SIZE];

@@ -1,6 +1,6 @@
 /* What a terminal or a line of a log may hold: the one place that decides it.
  *
- * Clients, other servers and modules write what they like into names, ids and error messages. On a
+ * Clients, other servers and modules may put any text into names, ids and error messages. On a
  * terminal, control characters (C0, DEL, C1) move the cursor, set titles and type for the user; the
  * controls of Unicode that change the direction of text, end lines or show nothing let one text
  * look like another. All of these are shown as JSON escapes, \u001b say, and bytes that are not

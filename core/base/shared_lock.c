@@ -12,7 +12,7 @@
 
 #define WAITED_FOR 0x80000000u /* beyond all process ids (pid_max of proc(5)) */
 #define LOOK_NS    10000000    /* a waiting process looks at the owner every ten milliseconds */
-#define SPINS      100u        /* the owner is through in less than a microsecond, as a rule */
+#define SPINS      100u        /* the owner usually holds the lock for less than a microsecond */
 
 static bool (*owner_is_ours)(int32_t pid);
 
@@ -62,7 +62,7 @@ static bool take_from(struct shared_lock *lock, uint32_t seen, uint32_t mine)
                                                    memory_order_relaxed);
 }
 
-/* False when the word did not change while the look took. */
+/* Waits until the word changes. False when it has not within LOOK_NS. */
 static bool wait_for_change(struct shared_lock *lock, uint32_t word)
 {
     const struct timespec look = {.tv_nsec = LOOK_NS};
@@ -82,7 +82,7 @@ void shared_lock_take(struct shared_lock *lock)
     for (;;) {
         uint32_t word = atomic_load_explicit(&lock->word, memory_order_relaxed);
         if (word == 0 || word == WAITED_FOR) {
-            /* There may be others that wait. */
+            /* Other processes may wait too. */
             if (take_from(lock, word, me | WAITED_FOR))
                 return;
         } else if ((word & WAITED_FOR) == 0) {

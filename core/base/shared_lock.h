@@ -1,9 +1,9 @@
 /* A lock between processes, in memory that any of them may damage.
  *
- * It is one word: the process that has the lock, and whether others wait. Nothing in it is a
- * pointer, unlike in a pthread_mutex_t: what a wild store leaves there is at worst a process that
- * does not have the lock. Who waits looks now and then whether that process lives, so a lock whose
- * owner died, or never was, is taken over. */
+ * It is one word: the process that has the lock, and whether others wait. It holds no pointer,
+ * unlike a pthread_mutex_t: after a wild store it names, at worst, a process that does not have the
+ * lock. A waiting process checks now and then whether the owner lives, and takes the lock over from
+ * an owner that has died or never existed. */
 #ifndef PILLION_BASE_SHARED_LOCK_H
 #define PILLION_BASE_SHARED_LOCK_H
 
@@ -15,11 +15,12 @@ struct shared_lock {
     _Atomic uint32_t word; /* 0: free */
 };
 
-/* Has a process of this server looked at before its lock is respected: `is_ours` is told a process
- * id. NULL, as at first: any process that lives. */
+/* Sets the test that an owner must pass for its lock to be respected: `is_ours` gets its process
+ * id. NULL, the initial state: any live process may hold the lock. */
 void shared_lock_owners(bool (*is_ours)(int32_t pid));
 
-/* Waits for the lock. Not for two threads of a process at a time, nor twice for one. */
+/* Waits for the lock. Only one thread of a process may call this at a time, and not while it has
+ * the lock. */
 void shared_lock_take(struct shared_lock *lock);
 
 /* Gives it up. */

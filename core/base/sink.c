@@ -29,9 +29,9 @@ enum sink_manner sink_manner_of(int fd)
                                                                             : SINK_PLAIN;
 }
 
-/* For what knows no RWF_NOWAIT. Of a terminal that takes more one only knows that it takes a byte.
- * Another process may fill the pipe between the two calls: that is the one way left to wait, and
- * only sink_own closes it. */
+/* For descriptors without RWF_NOWAIT. A terminal that is writable is only known to take one byte.
+ * Another process may fill a pipe between poll(2) and write(2), and the write then waits; only
+ * sink_own rules that out. */
 static ssize_t write_when_ready(int fd, const char *data, size_t size)
 {
     struct pollfd writable = {.fd = fd, .events = POLLOUT};

@@ -1,10 +1,10 @@
 /* Writing to a descriptor whose reader may have stopped reading, without ever waiting for it.
  *
- * A pipe, a terminal or a socket may be full for as long as its reader likes. O_NONBLOCK belongs to
- * the open file description (fcntl(2)), which standard output and standard error share with the
- * shell, the service manager or a pipeline's other programs: it is never set on one of those.
- * Instead the descriptor gets a description of its own where the kernel allows that (sink_own), and
- * is written with a call that does not wait where it does not (sink_write). */
+ * A pipe, a terminal or a socket stays full for as long as its reader does not read. O_NONBLOCK
+ * belongs to the open file description (fcntl(2)), which standard output and standard error share
+ * with the shell, the service manager or a pipeline's other programs: it is never set on one of
+ * those. Instead the descriptor gets a description of its own where the kernel allows that
+ * (sink_own), and is written with a call that does not wait where it does not (sink_write). */
 #ifndef PILLION_BASE_SINK_H
 #define PILLION_BASE_SINK_H
 
@@ -20,14 +20,14 @@ enum sink_manner {
 
 enum sink_manner sink_manner_of(int fd);
 
-/* Writes what can be written at once. Less than `size`, or -1 with errno (EAGAIN when nothing
- * fits), when that is not all of it. Up to PIPE_BUF bytes go into a pipe whole or not at all
- * (pipe(7)). */
+/* Writes as much as can be written without waiting, and returns how many bytes that were: maybe
+ * less than `size`, or -1 with errno (EAGAIN when nothing fits). Up to PIPE_BUF bytes go into a
+ * pipe whole or not at all (pipe(7)). */
 ssize_t sink_write(int fd, enum sink_manner manner, const char *data, size_t size);
 
 /* Gives `fd`, when it is a pipe or a terminal, an open file description of its own that does not
- * block, under the same number. What modules and libraries write to it cannot block then either.
- * Nothing happens where that is not allowed: to another user's terminal, say. */
+ * block, under the same number. Modules and libraries that write to it cannot block then either.
+ * Where the kernel does not allow it, for another user's terminal say, nothing changes. */
 void sink_own(int fd);
 
 #endif

@@ -1,4 +1,4 @@
-/* "Did you mean …?": the nearest known word to one that is unknown. */
+/* "Did you mean …?": finds the known word that is nearest to an unknown one. */
 #ifndef PILLION_BASE_SUGGEST_H
 #define PILLION_BASE_SUGGEST_H
 

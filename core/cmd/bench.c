@@ -60,7 +60,8 @@ static double own_cpu_us(void)
            (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec);
 }
 
-/* "CODE: MESSAGE" of the first error reply. One that was cut is no JSON any more. */
+/* Appends "CODE: MESSAGE" of the first error reply, or its text when it was cut and is no JSON any
+ * more. */
 static void first_error(const struct load_result *result, struct text *out)
 {
     struct bytes body = {text_string(&result->first_error), result->first_error.size};
@@ -237,14 +238,14 @@ static int read_line(struct args *args, struct bench *bench)
     bench->method = operands[0];
     if (bench->method == NULL)
         return command_misused(args->command, "which METHOD? \"pillion list\" shows what there is");
-    /* At a rate, requests are sent when they are due, whatever is under way. */
+    /* At a fixed rate, a request is sent when it is due, however many replies are still to come. */
     if (bench->plan.rate > 0 && !bench->in_flight_given)
         bench->plan.in_flight = LOAD_IN_FLIGHT_MAX;
     status = target_read(args->command, bench->given, bench->server);
     return status != 0 ? status : params_read(args->command, operands[1], &bench->params);
 }
 
-/* What went wrong, on standard error; the exit status. */
+/* Says on standard error what went wrong, and returns the exit status. */
 static int conclude(const struct command *self, const struct bench *bench,
                     const struct load_result *result)
 {

@@ -192,7 +192,8 @@ static uint32_t size_of(const char *header)
     return (uint32_t)(frame.size - FRAME_HEADER_SIZE);
 }
 
-/* Takes bytes of a reply that is not whole in one read. Returns how many; `whole` when it ended. */
+/* Takes bytes of a reply that arrives in several reads. Returns how many it took; sets `whole` at
+ * the reply's end. */
 static size_t take_part(struct load *load, struct load_conn *conn, struct bytes input, bool *whole)
 {
     size_t taken = 0;
@@ -299,7 +300,7 @@ static struct load_conn *next_conn(struct load *load)
     return NULL;
 }
 
-/* Hands out what is due. What no connection can take stays due. */
+/* Hands due requests to connections. A request that no connection can take stays due. */
 static void send_due(struct load *load)
 {
     while (due_ns(load, load->due) <= load->now && due_ns(load, load->due) < load->end_ns) {
@@ -359,7 +360,7 @@ static void make_frames(struct load *load)
     }
 }
 
-/* How long there is nothing to do but to wait for replies. */
+/* How long to wait for replies before the next request is due. */
 static uint64_t wait_ns(const struct load *load, uint64_t until)
 {
     if (load->plan->rate > 0 && due_ns(load, load->due) < until)

@@ -54,7 +54,8 @@ static int ask(const struct command *self, struct call *call, const struct text 
     return good ? 0 : command_failed(self, EXIT_NO_SERVER, "%s", error.text);
 }
 
-/* `echo 5 | pillion call METHOD` is not read, and looks as if it were. */
+/* `echo 5 | pillion call METHOD` looks as if standard input were read, but without "-" it is
+ * not. */
 static void tell_unread_pipe(const struct command *self, const struct call *call)
 {
     struct stat status;
@@ -85,7 +86,8 @@ static int call_once(const struct command *self, struct call *call)
     return status;
 }
 
-/* One call of the `size` bytes at `line`. The status that it alone would have. */
+/* Makes one call with the `size` bytes at `line` as params. Returns the exit status that it would
+ * have alone. */
 static int call_line(const struct command *self, struct call *call, const char *line, size_t size,
                      unsigned long number)
 {
@@ -103,8 +105,8 @@ static int call_line(const struct command *self, struct call *call, const char *
     return status;
 }
 
-/* Calls one after the other. What is wrong with a line, or an error reply, ends nothing; that
- * nobody answers does. The highest status of all. */
+/* Makes a call of each line. A bad line or an error reply does not end the run; a server that does
+ * not answer does. Returns the highest status of all calls. */
 static int call_lines(const struct command *self, struct call *call)
 {
     char *line = NULL;

@@ -93,8 +93,8 @@ static bool connect_any(struct exchange *exchange)
     return false;
 }
 
-/* Sends what the socket takes. A broken connection is no error here: the reply that explains it may
- * be there to be read. */
+/* Sends what the socket takes. A broken connection is no error yet: the server's reply that
+ * explains it may still be readable. */
 static void send_more(struct exchange *exchange)
 {
     size_t total = FRAME_HEADER_SIZE + exchange->body.size;

@@ -1,6 +1,6 @@
-/* A client of the wire for the command line: one connection, one frame there, one frame back.
+/* A client for the command line: one connection, one frame to the server, one frame back.
  *
- * Blocking as its caller sees it, with one deadline over everything. Knows frames and no JSON. */
+ * Calls block, with one deadline for connecting, sending and receiving. Knows frames, not JSON. */
 #ifndef PILLION_CMD_CLIENT_H
 #define PILLION_CMD_CLIENT_H
 
@@ -22,7 +22,7 @@ struct client {
 };
 
 /* Sends `body` (at most UINT32_MAX bytes) and appends the body of the reply to `reply`. False when
- * nobody answered, with the reason; then the connection is closed. */
+ * no reply came, with the reason; then the connection is closed. */
 bool client_exchange(struct client *client, struct bytes body, struct text *reply,
                      struct error *error);
 

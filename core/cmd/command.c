@@ -31,7 +31,8 @@ static int columns(const char *text, size_t size)
     return count;
 }
 
-/* The size of the word that `text` begins with. What is in brackets is one: "[--server ADDR]". */
+/* The size of the word that `text` begins with. Text in brackets counts as one word: "[--server
+ * ADDR]". */
 static size_t word_size(const char *text)
 {
     size_t size = 0;

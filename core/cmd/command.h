@@ -3,9 +3,9 @@
  *     pillion NAME [options] operands
  *
  * A command is one file with one `struct command`; main.c lists them. Options are declared in a
- * table, which is also what `-h` prints. They may stand before, between and after operands; what
- * begins with a minus and a digit is an operand, as in `pillion call add -5`, and so is everything
- * behind "--". */
+ * table, which is also what `-h` prints. They may stand before, between and after operands; an
+ * argument that begins with a minus and a digit is an operand, as in `pillion call add -5`, and so
+ * are all arguments behind "--". */
 #ifndef PILLION_CMD_COMMAND_H
 #define PILLION_CMD_COMMAND_H
 
@@ -57,7 +57,7 @@ const char *args_operand(struct args *args);
 typedef int args_option(struct args *args, int id, void *data);
 
 /* Reads the whole command line: options go to `option`, and operands into `operands`, `most` at
- * most; those that are not there become NULL. 0; ARGS_HELP; or the exit status after saying what is
+ * most; missing operands become NULL. 0; ARGS_HELP; or the exit status after saying what is
  * wrong. */
 int args_read(struct args *args, args_option *option, void *data, const char **operands,
               size_t most);

@@ -1,4 +1,4 @@
-/* What a module says of itself, in words. See describe.h. */
+/* Describing modules for people. See describe.h. */
 #include "cmd/describe.h"
 
 #include <string.h>
@@ -72,7 +72,7 @@ void describe_directive(struct text *out, const pillion_directive *directive)
 
 /* ---- Markdown ---- */
 
-/* In a cell of a table, where a bar would end it. */
+/* Appends text to a cell of a Markdown table, where a bar would end the cell. */
 static void append_cell(struct text *out, const char *string)
 {
     struct text clean = {0};

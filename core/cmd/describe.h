@@ -1,4 +1,4 @@
-/* Modules in words, for the commands that print what a file says of itself. */
+/* Descriptions of modules, made from their files, for the commands that print them. */
 #ifndef PILLION_CMD_DESCRIBE_H
 #define PILLION_CMD_DESCRIBE_H
 
@@ -8,7 +8,7 @@
 /* Reads a module's file without running it. Close with manifest_close. */
 bool describe_read(const char *path, struct manifest *manifest, struct error *error);
 
-/* Appends `string` without what would act on a terminal; what is not UTF-8 becomes U+FFFD. */
+/* Appends `string` in a form that a terminal may hold; bytes that are not UTF-8 become U+FFFD. */
 void describe_text(struct text *out, const char *string);
 
 /* "integer"; a later header may have kinds that this binary does not know. */

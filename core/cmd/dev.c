@@ -108,8 +108,9 @@ static void start_server(struct dev *dev)
 static void make_ended(struct dev *dev, bool good);
 static void reload_ended(struct dev *dev, bool good);
 
-/* In a process of its own. What was changed while make ran before may have been read earlier, and
- * is older than what that make wrote then: make has to be told of it. */
+/* Runs in a process of its own. A source that changed while the previous make ran may have been
+ * read before the change, yet is older than the file made from it: make must be told that it
+ * changed. */
 static void run_make(const struct dev *dev)
 {
     char *changed[TOLD_MAX];
@@ -120,7 +121,8 @@ static void run_make(const struct dev *dev)
         argv[2 * i + 1] = "-W";
         argv[2 * i + 2] = changed[i];
     }
-    /* Of a make that started this process, and that this one has nothing to do with. */
+    /* These come from a make that started `pillion dev` itself, and must not reach the make that is
+     * run here. */
     unsetenv("MAKEFLAGS");
     unsetenv("MAKELEVEL");
     unsetenv("MFLAGS");
@@ -165,7 +167,7 @@ static void start_reload(struct dev *dev)
     dev->job_ended = reload_ended;
 }
 
-/* Lets the server see what there is now. */
+/* Asks the server to reload. */
 static void use_products(struct dev *dev)
 {
     dev->used.products = watch_look(dev->directory).products;
@@ -260,7 +262,7 @@ static void take_changes(struct dev *dev)
     end_all(dev);
 }
 
-/* When the changes that were seen are to be looked at. */
+/* When to act on the changes that were noticed: clock_ns(). */
 static uint64_t settled_at(const struct dev *dev)
 {
     uint64_t quiet = dev->last_change + QUIET_NS, patient = dev->first_change + PATIENT_NS;
@@ -373,7 +375,7 @@ static int take_option(struct args *args, int id, void *data)
     return 0;
 }
 
-/* 0, or what the process is to end with. */
+/* 0, or the exit status. */
 static int read_line(struct args *args, struct dev *dev)
 {
     const struct command *self = args->command;

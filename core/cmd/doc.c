@@ -1,6 +1,6 @@
-/* `pillion doc TOPIC`: documentation that is made from the server's own tables, so that what is in
- * docs/ cannot say otherwise than the program does; and `pillion doc FILE.so`: a module's, from
- * what it says of itself. */
+/* `pillion doc TOPIC`: documentation that is made from the server's own tables, so that docs/
+ * cannot disagree with the program; and `pillion doc FILE.so`: that of a module, made from its
+ * descriptor. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,5 +1,5 @@
-/* main(), and nothing else: a word that is no option names a command, and
- * without one it is the server. */
+/* main(): a first argument that is no option names a command; otherwise `pillion` is the server
+ * (server.c). */
 #include <fcntl.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -11,8 +11,7 @@
 #include "cmd/commands.h"
 #include "process/signals.h"
 
-/* A slip must not lead to the end of a server: `pillion top` is not meant to be `pillion -s stop`.
- */
+/* A slip of the pen must not end a server: `pillion top` does not suggest `pillion -s stop`. */
 static bool may_be_meant(const struct signal_row *row, const char *word)
 {
     bool ends = row->order == ORDER_STOP || row->order == ORDER_QUIT;
@@ -50,7 +49,7 @@ static void print_command(const struct command *command)
     text_free(&words);
 }
 
-/* `pillion -h` ends with what else there is. */
+/* `pillion -h` also lists the commands. */
 static int serve_or_help(int argc, char **argv)
 {
     int status = server_command.run(&server_command, argc, argv);
@@ -63,8 +62,8 @@ static int serve_or_help(int argc, char **argv)
     return command_flush(&server_command, 0);
 }
 
-/* A starter may have closed some of the first three. What is opened next would get their numbers:
- * the server's log, say, or a socket, to which some library then prints its complaints. */
+/* The process that starts this one may have closed descriptors 0, 1 or 2. The next file to be
+ * opened would get that number, a socket say, and a library that complains would write into it. */
 static void fill_standard_descriptors(void)
 {
     int fd = STDIN_FILENO;
@@ -78,7 +77,8 @@ static void fill_standard_descriptors(void)
 int main(int argc, char **argv)
 {
     fill_standard_descriptors();
-    /* Some starters ignore it, and what ignores it hears of no child's end (waitpid(2)). */
+    /* A parent may have left SIGCHLD ignored, and a process that ignores it cannot wait for its
+     * children (waitpid(2)). */
     signal(SIGCHLD, SIG_DFL);
     if (argc < 2 || argv[1][0] == '-')
         return serve_or_help(argc, argv);

@@ -1,7 +1,7 @@
-/* `pillion modinfo FILE.so`: what a module is and offers, without running any of it.
+/* `pillion modinfo FILE.so`: what a module is and what it offers, without running any of its code.
  *
- * Everything comes from the file (module/manifest.h), so it is safe to ask about one that nobody
- * trusts. What is printed is made harmless for terminals: the texts are the module author's. */
+ * Everything comes from the file (module/manifest.h), so it is safe to use on an untrusted one. Its
+ * texts are printed in a form that a terminal may hold. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -57,7 +57,7 @@ static void append_list(struct text *out, const char *title, const char *const *
     text_free(&line);
 }
 
-/* An indented row of a table: a name, and what belongs to it. */
+/* Prints an indented row of a table: a name and its description. */
 static void append_row(struct text *out, const char *name, const char *value)
 {
     text_append_string(out, "  ");

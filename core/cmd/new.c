@@ -1,7 +1,7 @@
 /* `pillion new NAME [DIR]`: the files of a module that builds, passes its test and can be served.
  *
- * Writes new files only: one that is there already is left as it is, and then none is written. What
- * is printed at the end can be typed as it is. */
+ * Writes new files only: if one of them exists, nothing is written. The commands that are printed
+ * at the end can be typed as they are. */
 #include "cmd/new.h"
 
 #include <errno.h>
@@ -22,7 +22,7 @@
 
 static const struct option_row options[] = {{0, NULL, NULL, NULL}};
 
-/* What stands for the words of the files. */
+/* Values of the @WORDS@ in the templates. */
 struct words {
     const char *name;
     char binary[PATH_MAX];           /* this executable */
@@ -49,8 +49,8 @@ static void set_library(struct words *words, int size, const char *folder, const
 }
 
 /* Looks in the folders above the executable: in a source tree it was built somewhere below the
- * root, and installed it is in PREFIX/bin. Paths that make or a shell would take apart are not
- * used: then pkg-config has to know. */
+ * root, and installed it is in PREFIX/bin. Paths that make or a shell would split are not used:
+ * then pkg-config has to find the header. */
 static void find_companions(struct words *words)
 {
     char folder[PATH_MAX];
@@ -190,7 +190,7 @@ static bool write_files(const char *directory, const struct words *words, struct
 
 /* ---- the command ---- */
 
-/* As a shell takes it for one word. */
+/* Appends `word` quoted as a shell needs it. */
 static void append_quoted(struct text *out, const char *word)
 {
     if (word[strspn(word, PATH_LETTERS)] == '\0') {

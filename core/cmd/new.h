@@ -5,11 +5,11 @@
 #include <sys/types.h>
 
 struct new_file {
-    const char *path; /* below the module's directory; in it and in `text`, @NAME@ and its kin stand
-                         for what new.c knows */
+    const char *path; /* below the module's directory; in it and in `text`, @NAME@ and other words
+                       * are replaced by new.c */
     const char *text;
     mode_t mode;
-    const char *about; /* for those who see it written */
+    const char *about; /* shown next to the file's name when it is written */
 };
 
 extern const struct new_file new_files[]; /* ended by path NULL */

@@ -1,6 +1,6 @@
-/* What `pillion new` writes. See new.h.
+/* The files that `pillion new` writes. See new.h.
  *
- * Words between @ are replaced: NAME, and what is known of the Pillion that writes. */
+ * Words between @ are replaced: NAME, and facts about the Pillion that writes the files. */
 #include "cmd/new.h"
 
 static const char source[] =

@@ -1,5 +1,5 @@
 /* `pillion list` and `pillion describe METHOD`: what a server offers, by its methods rpc.list and
- * rpc.describe. Programs had better call these. */
+ * rpc.describe. Programs should call those methods themselves. */
 #include <cjson/cJSON.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -85,7 +85,7 @@ static int ask(const struct command *self, const struct question *question, cons
     return failed ? explain(self, question, method, *result) : 0;
 }
 
-/* A string of an object as it may be shown, "" when there is none. Appends it. */
+/* Appends a string member of `object` as it may be shown; nothing when there is none. */
 static void append_member(struct text *out, const cJSON *object, const char *name)
 {
     const cJSON *value = cJSON_GetObjectItemCaseSensitive(object, name);

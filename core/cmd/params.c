@@ -14,7 +14,7 @@
 
 #define SHOWN_BYTES 60 /* of a line that is shown with a caret below */
 
-/* At most what a frame can carry, and one byte more to tell that there was more. */
+/* Reads as much as a frame can carry, and one byte more to notice larger input. */
 static bool read_all(int fd, struct text *to)
 {
     char buffer[65536];
@@ -57,7 +57,7 @@ static int bad_params(const struct command *self, const char *where, struct byte
     return EXIT_USAGE;
 }
 
-/* What may have been meant, for the mistakes that everybody makes once. */
+/* Suggests the correct form for the two most common mistakes. */
 static void hint(const char *operand, struct bytes text)
 {
     const struct json_limits limits = {.depth = JSON_DEPTH_MAX, .values = UINT32_MAX};

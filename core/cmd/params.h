@@ -1,6 +1,5 @@
-/* What commands that call methods share: PARAMS and --members from the
- * command line to a request, and how long one waits. What is wrong with PARAMS is said here, before
- * anything is sent. */
+/* Shared by the commands that call methods: makes a request of PARAMS and --members, and reads
+ * timeouts. Errors in PARAMS are reported here, before anything is sent. */
 #ifndef PILLION_CMD_PARAMS_H
 #define PILLION_CMD_PARAMS_H
 
@@ -21,12 +20,12 @@ int params_take_line(const struct command *self, struct bytes line, unsigned lon
 /* The summary of the option that gives a request further members, such as a token for auth. */
 #define MEMBERS_SUMMARY "members of the request besides in and params: '{\"token\": \"x\"}'"
 
-/* Checks what was given as --members: a JSON object with a member at least. 0, or the exit status
+/* Checks the value of --members: a JSON object with at least one member. 0, or the exit status
  * after saying what is wrong. */
 int members_check(const struct command *self, const char *members);
 
-/* Appends the body of a request, byte for byte what was given. `members` may be NULL; otherwise
- * members_check has found it good. */
+/* Appends the body of a request; params and members go into it byte for byte. `members` may be
+ * NULL; otherwise members_check has found it good. */
 void params_request(const char *method, const struct text *params, const char *members,
                     struct text *request);
 

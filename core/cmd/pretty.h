@@ -1,6 +1,6 @@
-/* JSON for people: what fits a line stays on one, everything else is indented.
+/* JSON for people: a value that fits a line stays on one line, larger ones are indented.
  *
- * Only white space differs from what was sent, and characters that act on a terminal, which are
+ * Compared to the original, only white space differs, and characters that act on a terminal are
  * escaped (base/printable.h): numbers keep all their digits, members their order. */
 #ifndef PILLION_CMD_PRETTY_H
 #define PILLION_CMD_PRETTY_H

@@ -8,21 +8,22 @@
 #include "base/bytes.h"
 #include "cmd/command.h"
 
-#define EXIT_NO_SERVER 2 /* nobody answered, or not as a server does */
+#define EXIT_NO_SERVER 2 /* no answer came, or not one of a Pillion server */
 
 /* Finds the result in a reply's body, which ends with a NUL, and whether it is that of an error. 0,
  * or EXIT_NO_SERVER after saying that `from`, which sent it, is no server. */
 int reply_text_read(const struct command *self, const char *from, struct bytes body, bool *failed,
                     struct bytes *result);
 
-/* Appends what a JSON string says, all of it, as one line that a terminal may hold. */
+/* Appends the whole text of a JSON string as one line that a terminal may hold. */
 void reply_text_append_string(struct text *out, struct bytes string);
 
 /* Appends "CODE: MESSAGE" of an error's result, as one line that a terminal may hold; the result as
- * it is where a server has a form of its own. */
+ * it is when it has no `code` and `message`. */
 void reply_text_append_error(struct text *out, struct bytes result);
 
-/* Prints what a reply's body says. The exit status: EXIT_FAILURE for an error. */
+/* Prints the result or error of a reply's body. Returns the exit status: EXIT_FAILURE for an
+ * error. */
 int reply_text_print(const struct command *self, const char *from, struct bytes body);
 
 /* The same for the reply to line `number` of many: one line for each result, and errors with their

@@ -20,7 +20,7 @@
 #include "pillion/module.h"
 #include "process/signals.h"
 
-/* Where `make install` puts conf/ and modules/; the Makefile says. */
+/* Where `make install` puts conf/ and modules/; set by the Makefile. */
 #ifndef PILLION_PREFIX
 #define PILLION_PREFIX "/usr/local/pillion"
 #endif
@@ -93,7 +93,8 @@ static bool find_prefix(const struct command *self, const char *given, char pref
 {
     struct stat status;
 
-    if (inherit_prefix(prefix, PATH_MAX)) /* it may lead elsewhere by now, or nowhere */
+    if (inherit_prefix(prefix, PATH_MAX)) /* after an upgrade: the former binary's, whose path may
+                                           * lead elsewhere by now */
         return true;
     if (given == NULL && prefix_of_executable(prefix))
         return true;
@@ -101,7 +102,7 @@ static bool find_prefix(const struct command *self, const char *given, char pref
         snprintf(prefix, PATH_MAX, "%s", PILLION_PREFIX);
         return true;
     }
-    /* An absolute one stays as it was written, symbolic links and all: it is what errors show. */
+    /* An absolute prefix is kept as it was written, symbolic links included: errors show it. */
     bool good = given[0] == '/' ? strlen(given) < PATH_MAX : realpath(given, prefix) != NULL;
     if (good && given[0] == '/')
         snprintf(prefix, PATH_MAX, "%s", given);
@@ -201,7 +202,7 @@ static bool set_action(const struct command *self, struct request *request, int 
     return true;
 }
 
-/* 0, or what the process is to end with. */
+/* 0, or the exit status. */
 static int read_options(struct args *args, struct request *request)
 {
     const char *prefix = NULL;

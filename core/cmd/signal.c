@@ -1,8 +1,8 @@
-/* `pillion -s VERB`: asks the running server, and waits for what it says.
+/* `pillion -s VERB`: asks the running server, and waits for its answer.
  *
  * The master answers on its control socket: a line that says "ok" or "failed", then text for
  * people, then the end of the stream. Where there is no control socket, the signal of the same name
- * goes to the process of the pid file; then nobody can say how it went but the log. */
+ * goes to the process of the pid file; then only the log tells the outcome. */
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -20,8 +20,8 @@
 #include "process/signals.h"
 
 /* Reads just enough of the configuration to know `control` and `pid`. A configuration with errors
- * must not keep anybody from stopping the server that runs: what could be read is used, and the
- * errors are shown when no server was found, because they may be why. */
+ * must not keep an operator from stopping the running server: the readable part is used. The errors
+ * are shown only when no server was found, because they may be the reason. */
 static struct conf_tree *read_paths(const struct serve_options *options, struct settings **settings,
                                     struct conf_errors *errors)
 {
@@ -35,7 +35,8 @@ static struct conf_tree *read_paths(const struct serve_options *options, struct 
     return tree;
 }
 
-/* A connection to the control socket; -1 when nobody listens there, -2 with a message. */
+/* Connects to the control socket. -1 when no server listens there, -2 after another failure, with a
+ * message. */
 static int control_connect(const char *path)
 {
     struct address address;
@@ -87,7 +88,7 @@ static int report(const char *answer, bool quiet)
     if (!good && (line != 6 || memcmp(answer, "failed", 6) != 0))
         return command_failed(&server_command, EXIT_FAILURE,
                               "the server went away before it answered; its log may say why");
-    if (good && words[0] == '\0') /* stop and quit: nobody is left to say more */
+    if (good && words[0] == '\0') /* after stop and quit the server is gone and says no more */
         words = "the server has ended";
     if (!good || !quiet)
         printable_print(to, bytes_of(words));
@@ -96,8 +97,8 @@ static int report(const char *answer, bool quiet)
     return command_flush(&server_command, good ? EXIT_SUCCESS : EXIT_FAILURE);
 }
 
-/* That a pid file's number was taken by some other program since is possible; signalling that would
- * be worse than doing nothing. A master's title begins with "pillion" (process/title.h). */
+/* The process id in an old pid file may belong to another program by now, which must not be
+ * signalled. A master's title begins with "pillion" (process/title.h). */
 static bool is_pillion(long pid)
 {
     char path[64], line[4096] = "";
@@ -133,7 +134,7 @@ static long read_pid(const char *path, struct error *why)
     return pid;
 }
 
-/* `errors` of the configuration may be why nobody was found. */
+/* `errors` of the configuration are shown when no server is found: they may be the reason. */
 static int signal_by_pid(const struct settings *settings, const char *verb, bool quiet,
                          const struct conf_errors *errors)
 {
@@ -166,8 +167,9 @@ int signal_send(const struct serve_options *options, const char *verb, bool quie
     struct conf_tree *tree = read_paths(options, &settings, &errors);
     const char *conf = conf_tree_path(tree, options->conf);
     int fd = -2;
-    /* Without -c, a server is told to end whatever became of its configuration. One that was named
-     * by a file that is not there would be another one. */
+    /* Without -c, a server can be told to end even if its configuration is gone. With -c, a file
+     * that does not exist cannot name a running server, and its defaults would reach another
+     * one. */
     if (!options->conf_given || access(conf, R_OK) == 0) {
         fd = control_connect(settings->control);
     } else {

@@ -1,5 +1,5 @@
-/* Which server a command calls: `--server ADDR`, or PILLION_SERVER of the environment, or the port
- * that a configuration has by default. */
+/* Which server a command calls: `--server ADDR`, or the environment's PILLION_SERVER, or the
+ * default port of a configuration. */
 #ifndef PILLION_CMD_TARGET_H
 #define PILLION_CMD_TARGET_H
 
@@ -15,8 +15,8 @@
 
 #define TARGET_SIZE 512u
 
-/* Makes of `given` (NULL: what is called by default) an address as address_resolve takes it, with a
- * port. Names are not looked up. 0, or the exit status after saying what is wrong. */
+/* Makes an address for address_resolve, with a port, of `given` (NULL: the default). Names are not
+ * looked up. 0, or the exit status after saying what is wrong. */
 int target_read(const struct command *self, const char *given, char target[TARGET_SIZE]);
 
 #endif

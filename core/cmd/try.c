@@ -45,7 +45,7 @@ static const struct option_row options[] = {
     {0, NULL, NULL, NULL},
 };
 
-/* What the command line says. */
+/* The command line. */
 static struct {
     const char *file, *method;
     const char *module_block, *method_block, *main, *with, *members;
@@ -57,11 +57,12 @@ static struct {
 
 /* ---- The time limit ---- */
 
-/* What is said when time is up. It is written beforehand, because the module may be anywhere then,
- * within malloc say. */
+/* The message for when time is up. It is formatted beforehand, because the module may be
+ * interrupted anywhere, inside malloc say. */
 static char late[512];
 
-/* True under a debugger: whoever looks at a handler has all the time. Safe in a signal handler. */
+/* True under a debugger: a person who steps through a handler is not limited. Safe in a signal
+ * handler. */
 static bool is_traced(void)
 {
     char status[4096];
@@ -82,15 +83,15 @@ static void time_is_up(int number)
         _exit(EXIT_FAILURE);
 }
 
-/* The module's time counts no more: what the process still does is its own, such as a sanitizer's
- * report at exit. */
+/* Ends the time limit: the rest of the process's work, such as a sanitizer's report at exit, is not
+ * the module's. */
 static void unlimit(void)
 {
     setitimer(ITIMER_REAL, &(struct itimerval){0}, NULL);
 }
 
-/* From here on the module may take --timeout, and `more_ms`; then the process ends, and says that
- * it did not do what `format` says. */
+/* From here on the module may take --timeout, and `more_ms`; then the process ends with a message
+ * that begins with `format`, "x.so did not stop" say. */
 __attribute__((format(printf, 2, 3))) static void limit(unsigned more_ms, const char *format, ...)
 {
     uint64_t ms = line.timeout_ms == 0 ? 0 : line.timeout_ms + more_ms;
@@ -112,7 +113,7 @@ __attribute__((format(printf, 2, 3))) static void limit(unsigned more_ms, const 
 
 /* ---- The call ---- */
 
-/* As a word of the configuration. */
+/* Appends `word` quoted as the configuration needs it. */
 static void append_quoted(struct text *text, const char *word)
 {
     text_append_char(text, '"');
@@ -124,7 +125,7 @@ static void append_quoted(struct text *text, const char *word)
     text_append_char(text, '"');
 }
 
-/* Loads and starts the module, and says what is wrong. */
+/* Loads and starts the module. False after printing the errors. */
 static bool start(void)
 {
     struct text main_text = {0}, server_text = {0};

@@ -12,8 +12,8 @@
 
 #include "base/memory.h"
 
-/* All ways in which a file gets other contents: written and closed, renamed over, linked, removed.
- * IN_MODIFY would tell of every write, before the file is whole. */
+/* All ways in which a file's contents change: written and closed, renamed over, linked, removed.
+ * IN_MODIFY would report every write, before the file is whole. */
 #define EVENTS                                                                           \
     (IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_CREATE | IN_DELETE | IN_ONLYDIR | \
      IN_DELETE_SELF | IN_MOVE_SELF)
@@ -81,7 +81,7 @@ static enum kind kind_of(const char *name)
     return KIND_OTHER;
 }
 
-/* FNV-1a, 64 bits. Nobody is to be kept from colliding on purpose here. */
+/* FNV-1a, 64 bits. Deliberate collisions are no threat here. */
 static uint64_t mix(uint64_t print, const char *data, size_t size)
 {
     for (size_t i = 0; i < size; i++)
@@ -89,7 +89,7 @@ static uint64_t mix(uint64_t print, const char *data, size_t size)
     return print;
 }
 
-/* 0 for what is no regular file, or went away meanwhile. */
+/* 0 for a file that is not regular, or has gone meanwhile. */
 static uint64_t file_print(int directory, const char *name)
 {
     char buffer[16384];

@@ -1,7 +1,7 @@
-/* A directory that is worked in: when something in it changed, and what.
+/* A directory that a person works in: when files in it change, and which.
  *
- * inotify(7) only says that it is time to look. What counts is the contents: an editor that saves
- * the same text again, renames over a file or leaves a copy beside it has changed nothing. */
+ * inotify(7) only says that it is time to look. The contents decide: an editor that saves the same
+ * text again, renames over a file or leaves a copy beside it has changed nothing. */
 #ifndef PILLION_CMD_WATCH_H
 #define PILLION_CMD_WATCH_H
 
@@ -21,7 +21,7 @@ struct watch_prints {
 /* A descriptor that is readable when something may have changed in the directory, or -1. */
 int watch_open(const char *directory, struct error *error);
 
-/* Takes what is to read. False when the directory is gone. */
+/* Reads the pending notifications. False when the directory is gone. */
 bool watch_take(int watch);
 
 struct watch_prints watch_look(const char *directory);

@@ -1,6 +1,7 @@
 /* Statements against a table of directives. See directive.h.
  *
- * Knows names, contexts, repetition and the number of arguments; what a word means is value.c's. */
+ * Knows names, contexts, repetition and the number of arguments. The meaning of a word is
+ * value.c's. */
 #include "conf/directive.h"
 
 #include <stdlib.h>
@@ -15,7 +16,7 @@ static const struct {
     {CONF_IN_FILTER, "the block of filter"},
 };
 
-/* What a block is applied with. */
+/* The arguments of conf_apply, while it applies a block. */
 struct scope {
     struct conf_apply *apply;
     const struct conf_directive *table;
@@ -79,7 +80,7 @@ static const char *written(struct conf_apply *apply, const struct conf_directive
 
 /* ---- the number of arguments ---- */
 
-/* Where the argument `index` follows the word before it: what stands there when ";" is missing. */
+/* The place behind the word before the argument `index`, where a missing ";" belongs. */
 static bool begins_line(const struct conf_statement *statement, size_t index)
 {
     const struct conf_place *after = &statement->words[index].place;
@@ -248,8 +249,8 @@ static void store_default_at(const struct scope *scope, const struct conf_direct
     store_statement(&own, directive, &statement, true);
 }
 
-/* A default that is wrong is no mistake of the operator's, whose configuration may not even mention
- * the directive: what is wrong with it is told of the table, and not of a line. */
+/* A wrong default is the mistake of the table's author. The operator's configuration may not even
+ * mention the directive, so the error names the table instead of a line. */
 static void store_default(struct scope *scope, const struct conf_directive *directive)
 {
     static const struct conf_place nowhere = {0};
@@ -273,8 +274,8 @@ static void store_default(struct scope *scope, const struct conf_directive *dire
 
 /* ---- names ---- */
 
-/* `redis_methd` is near to `redis_method`, whatever modules there are: the module's name is taken
- * as it stands. */
+/* Makes `redis_methd` suggest `redis_method`: only the part behind the module's name is
+ * compared. */
 static void offer_any_module(struct scope *scope, const struct conf_directive *directive,
                              const char *name, struct suggest *suggest)
 {
@@ -380,8 +381,8 @@ void conf_error_twice(struct conf_apply *apply, const struct conf_place *place,
 
 /* ---- the block ---- */
 
-/* Applies the statements that override, or those that do not. `seen` has a place for each row of
- * the table. */
+/* Applies the statements of the command line (`overrides`), or those of files. `seen` has a place
+ * for each row of the table. */
 static void apply_statements(struct scope *scope, const struct conf_statement *statements,
                              bool overrides, const struct conf_statement **seen)
 {

@@ -11,13 +11,13 @@
 #include "conf/value.h"
 
 /* Applies the list of `statements`, found in the block of kind `context`, to `target` by `table`
- * (ended by a NULL name). `where` names the block in errors ("server", "the block of
- * load_module"); `place` is where to point when a required directive is missing, or NULL. Unknown
- * names suggest the nearest known one, and say where a name that is known is allowed; directives
- * written twice point at the second and name the line of the first. Defaults are stored first.
- * A statement that overrides wins over one of a file, and adds to those of a directive that
- * repeats. What is missing is only reported where nothing else is wrong, in the block or in the
- * parsing, that could explain it. True when no error was added. */
+ * (ended by a NULL name). `where` names the block in errors ("server", "the block of load_module");
+ * `place` is where to point when a required directive is missing, or NULL. An unknown name is
+ * answered with the nearest known one, a known name at a wrong place with the places where it is
+ * allowed; directives written twice point at the second and name the line of the first. Defaults
+ * are stored first. A statement that overrides wins over one of a file, and adds to those of a
+ * directive that repeats. A missing directive is reported only when the block and the parsing have
+ * no other error that could explain it. True when no error was added. */
 bool conf_apply(struct conf_apply *apply, const struct conf_directive *table,
                 enum conf_context context, const char *where, const struct conf_place *place,
                 const struct conf_statement *statements, void *target);
@@ -25,7 +25,7 @@ bool conf_apply(struct conf_apply *apply, const struct conf_directive *table,
 /* True when the table has a directive of this name for blocks of the kind `context`. */
 bool conf_knows(const struct conf_directive *table, enum conf_context context, const char *name);
 
-/* For custom setters. That there are `min` to `max` arguments; false with an error added. */
+/* For custom setters. True when there are `min` to `max` arguments; otherwise an error is added. */
 bool conf_check_words(struct conf_apply *apply, const struct conf_directive *directive,
                       const struct conf_statement *statement, size_t min, size_t max);
 
@@ -34,7 +34,8 @@ bool conf_check_words(struct conf_apply *apply, const struct conf_directive *dir
 bool conf_error_semicolon(struct conf_apply *apply, const struct conf_directive *directive,
                           const struct conf_statement *statement, size_t index);
 
-/* The same, and otherwise reports the argument as one that cannot stand there. */
+/* The same; where no semicolon seems to be missing, reports the argument as one that cannot stand
+ * there. */
 void conf_error_unexpected(struct conf_apply *apply, const struct conf_directive *directive,
                            const struct conf_statement *statement, size_t index);
 
@@ -46,8 +47,8 @@ void conf_error_twice(struct conf_apply *apply, const struct conf_place *place,
  * type, in static storage that the next call reuses. */
 const char *conf_syntax(const struct conf_directive *directive);
 
-/* Appends the whole directive as one writes it: "pid PATH;", and with an optional block both ways,
- * with `between` in between. */
+/* Appends the whole directive as it is written: "pid PATH;". One with an optional block appears in
+ * both forms, with `between` between them. */
 void conf_written(const struct conf_directive *directive, const char *between, struct text *out);
 
 #endif

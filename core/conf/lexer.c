@@ -65,7 +65,7 @@ static void collect(struct collector *word, char c)
         word->too_long = true;
 }
 
-/* What stands behind a backslash inside quotes. */
+/* Reads the character behind a backslash inside quotes. */
 static void take_escape(struct lexer *lexer, struct collector *word)
 {
     static const struct {

@@ -27,11 +27,11 @@ struct lexer {
     struct pool *pool; /* for the words' text */
     struct conf_errors *errors;
     struct conf_place here; /* of the next byte */
-    bool broken;            /* the text ended inside a word, and that has been reported */
+    bool broken;            /* the text ended inside a word; the error is reported already */
 };
 
-/* Starts at the beginning of `source`. False, with an error added, when the text holds what no
- * configuration does: a control character or a byte order mark. */
+/* Starts at the beginning of `source`. False, with an error added, when the text holds a control
+ * character or a byte order mark, which no configuration has. */
 bool lexer_start(struct lexer *lexer, const struct conf_source *source, struct pool *pool,
                  struct conf_errors *errors);
 

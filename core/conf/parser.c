@@ -2,7 +2,7 @@
  *
  * Recursive descent: one level for each block and each include, both bounded. After an error the
  * parser goes on where the next statement is sure to begin, so that one run finds the errors of a
- * whole file. What the words mean is not known here, except for `include`. */
+ * whole file. The parser knows the meaning of one name only: `include`. */
 #include "conf/parser.h"
 
 #include <glob.h>
@@ -89,7 +89,8 @@ static void parse_block(struct parser *parser, const struct conf_place *open,
 
 /* ---- include ---- */
 
-/* "a.conf includes b.conf, which includes a.conf": from `source`, which is above, round to it. */
+/* "a.conf includes b.conf, which includes a.conf": the circle of includes that begins and ends at
+ * `source`. */
 static void report_cycle(const struct parser *parser, const struct conf_place *place,
                          const struct conf_source *source)
 {
@@ -141,7 +142,7 @@ static void include_file(struct parser *parser, const struct conf_word *word, co
     parse_source(&child, tail);
 }
 
-/* The pattern as glob(3) wants it: below the prefix, whose own characters stand for themselves. */
+/* The pattern for glob(3): below the prefix, whose own special characters are escaped. */
 static char *glob_pattern(const struct conf_tree *tree, const char *pattern)
 {
     struct text full = {0};

@@ -1,7 +1,8 @@
 /* docs/configuration.md: the grammar in words, and every directive from the table. See
  * settings_table.h.
  *
- * What is said of a directive stands in the table; here is only what is true of all. */
+ * The text about each directive comes from the table; the text that holds for all of them is
+ * here. */
 #include "conf/directive.h"
 #include "conf/settings_table.h"
 

@@ -1,7 +1,7 @@
 /* The setters of the core's directives that need more than a type. See setters.h.
  *
- * Each reads one statement into the structure of its block. Whether an address can be bound, or a
- * module loaded, is for the layers that know; nothing is opened here. */
+ * Each reads one statement into the structure of its block. Nothing is opened here: whether an
+ * address can be bound or a module loaded is found out by the layers that do so. */
 #include "conf/setters.h"
 
 #include <grp.h>
@@ -44,7 +44,8 @@ static const char *read_log_path(struct conf_apply *apply, const struct conf_wor
         struct conf_word facility = {word->text + sizeof(syslog) - 1, word->place};
         return conf_read_enum(apply, "syslog", &facility, facilities) < 0 ? NULL : word->text;
     }
-    /* "stder" would make a file of that name. Whoever wants it writes "./stder". */
+    /* Without this check "stder" would make a file of that name. An operator who wants such a file
+     * writes "./stder". */
     suggest_offer(&suggest, "stderr");
     suggest_offer(&suggest, "syslog");
     bool slip = suggest.nearest != NULL && strchr(word->text, '/') == NULL;
@@ -243,7 +244,8 @@ void settings_set_listen(struct conf_apply *apply, const struct conf_directive *
     *tail = listen;
 }
 
-/* What a client can put into a JSON string and an operator can read in a log. */
+/* A name must be text that a client can put into a JSON string and an operator can read in a
+ * log. */
 static const char *method_name_fault(const char *name)
 {
     size_t size = strlen(name);
@@ -264,8 +266,8 @@ static const char *method_name_fault(const char *name)
     return NULL;
 }
 
-/* The method of the statement's first word, with what the core knows of its block. NULL with an
- * error added. */
+/* Makes the method that the statement's first word names, and applies the core's directives in its
+ * block. NULL with an error added. */
 static struct method_settings *add_method(struct conf_apply *apply,
                                           const struct conf_statement *statement,
                                           struct server_settings *server)

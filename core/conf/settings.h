@@ -6,8 +6,8 @@
 #include "base/log.h"
 #include "conf/table.h"
 
-/* `listen ADDRESS [backlog=N] [reuseport];` The address is checked by the layer that knows
- * addresses, which reports at `place`. */
+/* `listen ADDRESS [backlog=N] [reuseport];` net/address.h checks the address, and errors point at
+ * `place`. */
 struct listen_settings {
     const char *address;
     int backlog;
@@ -33,9 +33,10 @@ struct method_settings {
     const char *name;
     const char *handler;             /* "MODULE.METHOD", or NULL: whatever module provides NAME */
     const char *module;              /* of `MODULE_method`; or NULL */
-    struct conf_statement *words;    /* what stands behind the name there: the arguments of the
-                                        handler's first directive, which only the module names. The
-                                        first statement of `block`; NULL when there are none */
+    struct conf_statement *words;    /* the words behind NAME in a MODULE_method: arguments of the
+                                      * handler's first directive, whose name only the module knows.
+                                      * As a statement, the first of `block`; NULL when there are
+                                      * none */
     uint64_t timeout_ms;             /* 0: handler_timeout */
     int idempotent;                  /* enum idempotent */
     struct filter_settings *filters; /* in the order written */
@@ -96,7 +97,7 @@ struct settings {
     const char *working_directory;        /* absolute path; NULL: the server's */
     struct conf_list worker_cpu_affinity; /* masks as in nginx, or the word auto; empty: off */
     uint64_t arena_size;                  /* 0: auto */
-    const char *user;                     /* NULL: nobody when root; ignored otherwise */
+    const char *user;                     /* NULL: the user "nobody" when root; ignored otherwise */
     const char *group;                    /* NULL: the user's */
     struct log_target log;
     const char *pid;     /* absolute path */

@@ -11,11 +11,11 @@
  * True when no error was added. */
 bool settings_read(struct conf_tree *tree, struct settings *settings, struct conf_errors *errors);
 
-/* Where a directive of main was given its value: at the first word of the statement that decides,
- * or, by default, in the configuration file as a whole. */
+/* The place where a directive of main gets its value: the first word of the deciding statement, or,
+ * for a default, the configuration file as a whole. */
 struct conf_place settings_place(const struct conf_tree *tree, const char *name);
 
-/* True when the configuration gives a directive of main, and does not leave it at its default. */
+/* True when the configuration sets this directive of main instead of leaving the default. */
 bool settings_give(const struct conf_tree *tree, const char *name);
 
 /* The core's directives, of all contexts, ended by a NULL name. */

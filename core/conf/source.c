@@ -1,8 +1,7 @@
-/* Errors that show the place they speak of. See source.h.
+/* Errors that show the line that they are about. See source.h.
  *
- * Whatever a file or a message contains, what is printed is clean: what base/printable.h hides
- * and bytes that are not UTF-8 become "?", so that a damaged file cannot drive an operator's
- * terminal. */
+ * Characters of a file or message that base/printable.h hides, and bytes that are not UTF-8, are
+ * printed as "?", so that a damaged file cannot control an operator's terminal. */
 #include "conf/source.h"
 
 #include <stdarg.h>

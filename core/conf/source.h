@@ -1,8 +1,8 @@
 /* The texts that a configuration is made of, places in them, and errors that point at places.
  *
  * A source is a sealed copy of a file, or words of the command line; it lives as long as the tree
- * it was parsed into. Errors are collected, not thrown: one run reports all that can be told apart.
- */
+ * it was parsed into. Errors are collected: one run reports every error that is independent of
+ * those before it. */
 #ifndef PILLION_CONF_SOURCE_H
 #define PILLION_CONF_SOURCE_H
 

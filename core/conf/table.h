@@ -55,7 +55,7 @@ struct conf_directive {
     const char *syntax;       /* the arguments as documentation shows them: "ADDRESS [backlog=N]";
                                  a block is "{ … }", an optional one "[{ … }]" at the end; NULL:
                                  derived from the type */
-    const char *summary;      /* one or more sentences; what, unit, when to change it */
+    const char *summary;      /* one or more sentences: its meaning, its unit, when to change it */
     conf_setter set;          /* CUSTOM */
     bool repeats;             /* may be written more than once in one block */
     bool block;               /* CUSTOM: takes a block, needed or optional; the setter checks */
@@ -73,8 +73,8 @@ struct conf_apply {
     /* For custom setters too, which apply it to the blocks inside; conf_apply sets it. */
     const struct conf_directive *table;
 
-    /* A block may have two readers: what `others` knows in the same context is left to the one
-     * whose table that is, and with `leave_unknown` what nobody knows is left too. */
+    /* A block may have two readers. Directives that the table `others` has in the same context are
+     * left to the other reader; with `leave_unknown`, so are directives that neither table has. */
     const struct conf_directive *others;
     bool leave_unknown;
 };

@@ -50,7 +50,8 @@ static bool read_file(const char *path, int *fd, struct bytes *text, struct erro
 {
     struct stat status;
 
-    /* Looked at first so that nobody copies a disk image into memory by a slip of the pen. */
+    /* The size is checked before the file is copied: the path of a disk image, say, may be given by
+     * mistake. */
     if (stat(path, &status) == 0 && status.st_size > (off_t)CONF_SOURCE_MAX)
         return error_set(error, "larger than 16 MiB: is this a configuration?");
     *fd = sealed_copy(path, error);

@@ -40,7 +40,7 @@ struct conf_tree {
     const char *prefix; /* where relative paths start; absolute, no slash at the end */
     struct conf_source *sources;
     struct conf_statement *statements;
-    bool damaged; /* parsing reported errors: something may be missing that was written */
+    bool damaged; /* parsing reported errors: some statements may be missing from the tree */
 };
 
 /* An empty tree. `prefix` is copied. Never NULL. */
@@ -58,7 +58,7 @@ const struct conf_source *conf_tree_open(struct conf_tree *tree, const char *pat
 const struct conf_source *conf_tree_keep(struct conf_tree *tree, const char *name,
                                          struct bytes text);
 
-/* Every source under a comment that names it: `pillion -T`. */
+/* Appends every source under a comment that names it: `pillion -T`. */
 void conf_tree_dump(const struct conf_tree *tree, struct text *out);
 
 /* The statements as text that means the same, includes in place and without comments: those that

@@ -106,7 +106,7 @@ static enum parse_result parse_time(const char *text, int64_t *value)
     return overflow ? PARSE_TOO_LARGE : PARSE_DONE;
 }
 
-/* What the three kinds of number differ in. */
+/* The differences between the three kinds of number. */
 static const struct number {
     const char *noun;
     const char *bounds_unit;
@@ -285,7 +285,8 @@ static void report_number(struct conf_apply *apply, const struct conf_directive 
     text_free(&expected);
 }
 
-/* int64_t and uint64_t members alike: the parsers give nothing that differs between the two. */
+/* Serves int64_t and uint64_t members alike: the parsers return no value whose bytes differ between
+ * the two. */
 static void store_number(struct conf_apply *apply, const struct conf_directive *directive,
                          const struct conf_word *word, void *member)
 {

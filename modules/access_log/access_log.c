@@ -6,8 +6,8 @@
  *     }
  *
  * Lines are collected and written together. Each write is of whole lines, so lines of several
- * workers never mix. A file that was moved away, as logrotate does, is opened anew on SIGUSR1, or
- * when that is noticed (output.h). */
+ * workers never mix. A file that logrotate has moved away is opened anew on SIGUSR1, or when the
+ * move is noticed (output.h). */
 #include <assert.h>
 #include <errno.h>
 #include <pillion/module.h>
@@ -20,7 +20,7 @@
 #include "../errno_text.h"
 #include "output.h"
 
-#define LINE_MAX_SIZE 8192u /* a longer line of somebody's own format is cut */
+#define LINE_MAX_SIZE 8192u /* a longer line of a custom format is cut */
 #define TEXT_MAX      256u  /* bytes of one text that are shown */
 
 /* One `filter access_log { … }`. */
@@ -128,7 +128,7 @@ static size_t shown(const char *text, size_t size)
     return size;
 }
 
-/* As the server says that a log may hold it. */
+/* Appends text in the form that a log may hold (pillion_printable). */
 static void put_printable(struct line *line, const char *text, size_t size)
 {
     size_t room = sizeof(line->data) - 1 - line->size;
@@ -136,8 +136,8 @@ static void put_printable(struct line *line, const char *text, size_t size)
     line->size += pillion_printable((pillion_bytes){text, size}, line->data + line->size, room);
 }
 
-/* Text of a client's making: whatever it is, it stays within its quotes and on its line, and leaves
- * room for what comes behind it. */
+/* Appends text that comes from a client. Whatever it holds, it cannot leave its quotes or its line,
+ * and it is cut so that the fields behind it have room. */
 static void put_escaped(struct line *line, const char *text, size_t size)
 {
     size_t end = shown(text, size), start = 0;
@@ -199,8 +199,8 @@ static size_t unit_size(const char *text)
     return c == '\\' ? 2 : c < 0xc0 ? 1 : c < 0xe0 ? 2 : c < 0xf0 ? 3 : 4;
 }
 
-/* A string or a number, as JSON that is checked already. One that is long becomes a string that
- * says how long it was. */
+/* A string or a number, as JSON that is checked already. A long one becomes a string that tells its
+ * length. */
 static void put_id(struct line *line, pillion_request *req)
 {
     pillion_bytes id = pillion_request_id(req);
@@ -282,7 +282,8 @@ static const struct variable *variable_at(const char *text)
 }
 
 /* Each text has TEXT_MAX bytes at most, and each byte at worst the six of \u0000: an escape of a
- * longer character needs less for each of its bytes. All else has 512. */
+ * longer character needs less for each of its bytes. Everything else in a line needs at most
+ * 512. */
 static_assert(4 * 6 * TEXT_MAX + 512 < LINE_MAX_SIZE, "a line of JSON is whole");
 
 static void put_json(struct line *line, pillion_request *req)
@@ -421,7 +422,8 @@ static int reopen(pillion_instance *self, pillion_error_text *error)
         flush(log);
         if (output_open_anew(&log->output))
             continue;
-        if (status == 0) /* the first one is told, and logged by that; others are logged */
+        if (status == 0) /* the first error goes to the caller, who logs it; the others are logged
+                          * here */
             status = pillion_error(error, CANNOT_REOPEN, log->path, errno_text(errno).text);
         else
             pillion_log(self, PILLION_LOG_ERROR, CANNOT_REOPEN, log->path, errno_text(errno).text);

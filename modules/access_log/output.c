@@ -12,11 +12,11 @@
 #include "../clock.h"
 #include "../errno_text.h"
 
-#define COMPLAIN_EVERY 10000u /* milliseconds, about lines that cannot be written */
-#define ROTATED_EVERY  1000u  /* milliseconds, between looks at what the path names */
+#define COMPLAIN_EVERY 10000u /* milliseconds between messages about lost lines */
+#define ROTATED_EVERY  1000u  /* milliseconds between checks of the file that the path names */
 
-/* Standard output or error by their names, /dev/stdout say: a pipe of root's cannot be opened by
- * another user, and no socket can, but what is open can be used. */
+/* Standard output or error under their names, such as /dev/stdout. They are duplicated: a worker
+ * cannot open root's pipe by name, and a socket cannot be opened at all. */
 static int duplicate(const char *path)
 {
     struct stat named, held;
@@ -31,7 +31,7 @@ static int duplicate(const char *path)
     return -1;
 }
 
-/* A FIFO that nobody reads yet can be opened for reading as well only (fifo(7)). */
+/* A FIFO without a reader can only be opened for reading and writing (fifo(7)). */
 static int open_file(const char *path)
 {
     const int flags = O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
@@ -128,8 +128,8 @@ static void lose(struct output *output, const char *data, size_t size, int error
 
 /* ---- Writing ---- */
 
-/* True when the file ends within a line, as a write leaves it that the disk had no room for: this
- * worker's, or another's that has not gone on yet. Where that cannot be read, it may. */
+/* True when the file ends within a line: a full disk has cut a write, of this worker or of another.
+ * Also true when the file cannot be read, as it may then. */
 static bool ends_torn(const struct output *output)
 {
     struct stat status;
@@ -173,8 +173,7 @@ static long write_piece(struct output *output, char *data, size_t size, bool tor
     return put < 0 ? put : put + torn;
 }
 
-/* What does not fit is lost, and said, and the next line does not begin in the middle of one that
- * was torn. */
+/* Lines that do not fit are lost and reported. After a torn line, a line end comes first. */
 void output_write(struct output *output, char *data, size_t size)
 {
     follow_path(output);

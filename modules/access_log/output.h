@@ -1,5 +1,5 @@
-/* The file that lines go to: opened, followed when it is moved, and written without waiting for
- * anybody who reads it. What cannot be written is lost, and the server's log says how much. */
+/* The file that lines go to: opened, followed when it is moved, and written without waiting for a
+ * reader. Lines that cannot be written are lost, and the server's log tells how many. */
 #ifndef PILLION_ACCESS_LOG_OUTPUT_H
 #define PILLION_ACCESS_LOG_OUTPUT_H
 
@@ -25,7 +25,7 @@ struct output {
 /* False with errno. */
 bool output_open(struct output *output, pillion_instance *self, const char *path);
 
-/* False with errno where there is no file to be had: then the former one goes on. */
+/* False with errno when the file cannot be opened: the former one stays in use. */
 bool output_open_anew(struct output *output);
 
 /* Whole lines. */

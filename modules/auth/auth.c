@@ -1,12 +1,12 @@
-/* A filter that lets pass who has a token, or has signed the request.
+/* A filter that lets a request pass when it carries a token or a signature.
  *
  *     server {
  *         filter auth { token_file conf/tokens; }
  *         …
  *     }
  *
- * Tokens are compared by their SHA-256 digests, in constant time and all of them, so that how long
- * it takes tells nothing of what would be right. No token and no key is ever written to the log. */
+ * Tokens are compared by their SHA-256 digests, in constant time and all of them, so that the time
+ * it takes tells nothing about the right token. No token and no key is ever written to the log. */
 #include <ctype.h>
 #include <errno.h>
 #include <openssl/crypto.h>
@@ -95,9 +95,9 @@ static int add_token(struct auth *auth, const char *token, size_t size)
     return 0;
 }
 
-/* Opens a file of secrets. Others had better not be able to read it. It may have been there when
- * the server was started, and be missed only when a worker has crashed: the reason says why it is
- * read then. */
+/* Opens a file of secrets, and warns when other users may read it. A worker that replaces a crashed
+ * one reads it again, so the file may be gone although the server has started: the error says
+ * so. */
 static FILE *open_secret(pillion_instance *self, const char *path, pillion_error_text *error)
 {
     struct stat status;
@@ -185,7 +185,7 @@ static int read_key(pillion_instance *self, struct auth *auth, pillion_error_tex
                                auth->hmac_key_file, SECRET_MAX);
 }
 
-/* What the protocol gives a meaning of its own can be no token and no signature as well. */
+/* A member that the protocol defines cannot carry a token or a signature. */
 static int check_members(const struct auth *auth, pillion_error_text *error)
 {
     static const char *const taken[] = {"in", "params", "id"};
@@ -306,7 +306,7 @@ static void sign(const struct auth *auth, const pillion_request *req, pillion_by
         snprintf(hex + 2 * i, 3, "%02x", digest[i]);
 }
 
-/* NULL when the signature is right, or what is wrong with it. */
+/* NULL when the signature is right, otherwise the error message. */
 static const char *judge_signature(const struct auth *auth, const pillion_request *req,
                                    pillion_bytes signature)
 {
@@ -336,7 +336,8 @@ static const char *judge_signature(const struct auth *auth, const pillion_reques
     return NULL;
 }
 
-/* The member that should hold a token or a signature, and holds what is no string; or NULL. */
+/* The name of a member for a token or signature that holds a value which is no string; NULL when
+ * there is none. */
 static const char *not_a_string(const struct auth *auth, const pillion_request *req)
 {
     const char *const names[] = {auth->digest_count > 0 ? auth->member : NULL,
@@ -351,7 +352,7 @@ static const char *not_a_string(const struct auth *auth, const pillion_request *
     return NULL;
 }
 
-/* NULL when the request may pass, or why it may not. */
+/* NULL when the request may pass, otherwise the error message. */
 static const char *judge(const struct auth *auth, pillion_request *req)
 {
     static const pillion_bytes none = {NULL, 0};

@@ -19,7 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- Configuration: a structure, and a table that says what may be written ---- */
+/* ---- Configuration: a structure, and the table of directives that fill it ---- */
 
 struct config {
     const char *greeting;
@@ -90,8 +90,8 @@ static void greet(pillion_request *req)
     const struct config *config = pillion_config(pillion_self(req));
     struct state *state = pillion_state(pillion_self(req));
 
-    /* Params are checked where they are used. cJSON_GetObjectItemCaseSensitive takes NULL and
-     * things that are no objects, so one question after the other is enough. */
+    /* Params are checked where they are used. cJSON_GetObjectItemCaseSensitive accepts NULL and
+     * values that are no objects, so a chain of calls needs no checks in between. */
     const cJSON *params = pillion_params(req);
     const cJSON *name = cJSON_GetObjectItemCaseSensitive(params, "name");
     const cJSON *language = cJSON_GetObjectItemCaseSensitive(params, "language");
@@ -157,8 +157,8 @@ static const pillion_method methods[] = {
 
 /* ---- Hooks ---- */
 
-/* Runs in a throwaway process before a configuration is put to use: what the table of directives
- * cannot check is checked here. */
+/* Runs in a throwaway process before a configuration is put to use, for checks that the table of
+ * directives cannot express. */
 static int check(pillion_instance *self, pillion_error_text *error)
 {
     const struct config *config = pillion_config(self);

@@ -1,6 +1,6 @@
 /* A filter that limits how often, and how often at the same time, requests may be made: by client,
- * by method, by a member of the request, or by all together. What it counts is in a zone, so that
- * all workers count as one, and go on counting over reloads.
+ * by method, by a member of the request, or by all together. Its counts are in a zone, so that all
+ * workers share them and a reload keeps them.
  *
  *     zone limits 1m;
  *     server {
@@ -37,8 +37,9 @@ struct limit {
     double most;       /* tokens */
     enum key_kind kind;
     const char *member;
-    uint64_t rate_id, under_way_id; /* the same in statements that count together */
-    const pillion_request *refused; /* the request that it refused just now: it is not under way */
+    uint64_t rate_id, under_way_id; /* equal in statements that share their counts */
+    const pillion_request *refused; /* the request that the filter has just refused: it is not
+                                     * counted as under way */
     uint64_t uncounted;             /* under way, and in no account */
 };
 
@@ -86,14 +87,14 @@ struct bucket {
     uint64_t then_ns;
 };
 
-/* A worker for as long as it lives: its pid may be another process's later. */
+/* Identifies a worker process. The pid alone does not: another process may have it later. */
 struct process {
     int32_t pid;
     uint64_t since; /* proc_pid_stat(5): starttime; 0 where that cannot be read */
 };
 
-/* How many requests one worker has under way for a key. A worker's account is at its seat: each
- * place has one for each of GENERATIONS generations. */
+/* How many requests one worker has under way for a key. The index of a worker's account is its
+ * seat: its slot's, for one of GENERATIONS generations. */
 struct account {
     struct process owner;
     uint64_t count;
@@ -103,15 +104,14 @@ struct account {
  *
  * A request is added to its worker's account before it is added to the total, and taken from it
  * after it is taken from the total. So the accounts of workers that live are together never less
- * than their part of the total, whatever moment is looked at; what the total has beyond them is of
- * workers that died, and a recount takes it away. Where a cell makes
- * room for another key, or a fifth generation of workers comes, more requests are let in, never
- * fewer. */
+ * than their part of the total, whatever moment is looked at; the rest of the total belongs to
+ * workers that died, and a recount removes it. Where a cell makes room for another key, or a fifth
+ * generation of workers comes, more requests are let in, never fewer. */
 struct total {
     uint64_t count;
-    uint64_t changes; /* by these a recount knows that nothing came between */
+    uint64_t changes; /* a recount sees by these whether requests came or went meanwhile */
     uint64_t recounted_ns;
-    uint64_t seats[SEATS / 64]; /* a bit for each that has an account, perhaps an empty one */
+    uint64_t seats[SEATS / 64]; /* a bit for each worker with an account, even an empty one */
 };
 
 struct key {
@@ -143,8 +143,8 @@ static uint64_t hash_of(const void *data, size_t size, uint64_t hash)
     return hash;
 }
 
-/* A string member counts as what it says, however it is spelled. What cannot be decoded is all one,
- * and no text. */
+/* A string member counts by its text, however that is escaped. All strings that cannot be decoded
+ * share one key, which equals no text. */
 static pillion_bytes decode_string(pillion_request *req, pillion_bytes value)
 {
     char *text = pillion_alloc(req, value.size);
@@ -170,7 +170,7 @@ static void add_value(struct key *key, pillion_bytes value)
     }
 }
 
-/* `what`: 'r' for the rate, 'u' for what is under way. */
+/* `what`: 'r' for the rate, 'u' for requests under way. */
 static struct key key_of(const struct limit *limit, pillion_request *req, char what)
 {
     struct key key = {.data = {what, 'v'}, .size = 2};
@@ -312,7 +312,7 @@ static void add_one(void *value, bool fresh, void *data)
     deposit->made = true;
 }
 
-/* False when the seat is another worker's that lives: of four generations ago. */
+/* False when a live worker of four generations ago still has the seat. */
 static bool add_to_account(const struct limit *limit, const struct key *key)
 {
     struct deposit deposit = {.made = false};
@@ -349,7 +349,7 @@ static bool read_account(const struct limit *limit, const struct key *key, struc
            (long)sizeof(*account);
 }
 
-/* ---- What is under way ---- */
+/* ---- Requests under way ---- */
 
 struct enter {
     uint64_t most;
@@ -399,8 +399,8 @@ static void correct_total(void *value, bool fresh, void *data)
     memcpy(total->seats, counted->seats, sizeof(total->seats));
 }
 
-/* Counts anew what workers that live have under way. Nothing is corrected when requests came or
- * went meanwhile: there is another time. */
+/* Counts anew the requests that live workers have under way. When requests came or went meanwhile,
+ * the total stays as it is: a later recount corrects it. */
 static void recount(const struct limit *limit, const struct key *key)
 {
     struct total seen, counted = {.count = 0};
@@ -548,8 +548,8 @@ static int read_key(struct limit *limit, pillion_error_text *error)
                          limit->key);
 }
 
-/* Statements whose limits differ count apart: a bucket cannot fill at two rates, and four that may
- * be under way are not four when what others let in is among them. */
+/* Statements with different limits have separate counts: a bucket cannot fill at two rates, and a
+ * limit of four under way means nothing when a statement with another limit adds to the count. */
 static void make_ids(struct limit *limit)
 {
     const char *member = limit->member == NULL ? "" : limit->member;

@@ -1,16 +1,16 @@
 /* Commands on their way to Redis, and replies back. Commands are pipelined: each goes to the
- * connection with the fewest replies to come, and what a turn of the worker's loop has asked for is
- * sent together. What no connection takes now waits in line, in its request's memory, so that what
- * times out there is never sent. */
+ * connection with the fewest replies to come, and the commands of one iteration of the worker's
+ * loop are sent together. A command that no connection takes waits in line, in its request's
+ * memory; one that times out there is never sent. */
 #include "link.h"
 
 #include <hiredis/sds.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define REPLIES_AT_ONCE 128u    /* of a connection; then others have their turn */
+#define REPLIES_AT_ONCE 128u    /* of a connection at a time; then the others follow */
 #define BYTES_AT_ONCE   131072L /* of a large reply; likewise */
-#define QUEUED_MOST     65536u  /* bytes that a connection has queued: then it takes no more */
+#define QUEUED_MOST     65536u  /* bytes queued on a connection; beyond that it takes no more */
 
 /* ---- Requests under way, in order ---- */
 
@@ -60,7 +60,7 @@ void calls_fail(struct link *link)
 
 /* ---- Waiting in line ---- */
 
-/* A request that waits, and its command, in its own memory. */
+/* A waiting request and its command, in the request's memory. */
 struct waiting_command {
     struct waiting waiting;
     pillion_bytes command;
@@ -68,8 +68,8 @@ struct waiting_command {
     uint64_t due_ms;
 };
 
-/* Defers the request, with a place at the end of the line; or at its start, when it was not sent
- * after all. Or answers it with an error. */
+/* Defers the request and puts it at the end of the line; at the start when it has been taken back
+ * from a connection. On failure the request is answered with an error. */
 static void wait_in_line(struct links *links, pillion_request *req, const struct call *call,
                          bool first)
 {
@@ -90,7 +90,7 @@ static void wait_in_line(struct links *links, pillion_request *req, const struct
         waiting_first(&place->waiting);
 }
 
-/* The socket takes no more. Commands of which it has taken nothing go back into the line. */
+/* The socket is full: commands of which no byte was sent go back into the line. */
 static void take_back(struct link *link)
 {
     sds queued = link->redis->obuf;
@@ -252,7 +252,7 @@ void calls_introduce(struct link *link)
 
 /* ---- Replies ---- */
 
-/* Redis's word about the oldest request. False when the connection has ended with it. */
+/* Handles Redis's reply to the oldest request. False when the connection has ended with it. */
 static bool take_reply(struct link *link)
 {
     struct call call = call_shift(link);
@@ -275,8 +275,8 @@ static bool take_reply(struct link *link)
     return link->redis != NULL;
 }
 
-/* Replies that have arrived, not too many at once. `*more` when there may be others. False when the
- * connection has ended. */
+/* Handles replies that have arrived, up to a limit. Sets `*more` when there may be others. False
+ * when the connection has ended. */
 static bool take_some(struct link *link, bool *more)
 {
     long bytes = BYTES_AT_ONCE;

@@ -21,8 +21,8 @@ static bool ends_with(const char *text, size_t size, const char *end)
     return size > length && memcmp(text + size - length, end, length) == 0;
 }
 
-/* Requests share connections. What would change one for all others, or hold them up, cannot be a
- * method. */
+/* Requests share connections: a command that changes a connection for other requests, or makes them
+ * wait, cannot be a method. */
 static const char *unfit(const char *name)
 {
     static const char *const state[] = {
@@ -49,7 +49,7 @@ static const char *unfit(const char *name)
 static const char param_letters[] =
     "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_";
 
-/* Where the "$name" begins with which a word ends; 0 where it does not, or begins with it. */
+/* The index of the "$name" at the end of a word; 0 when there is none, or the whole word is one. */
 static size_t inner_param(const char *word)
 {
     const char *dollar = strrchr(word, '$');
@@ -153,7 +153,7 @@ static bool add(struct arguments *arguments, const char *data, size_t size)
     return true;
 }
 
-/* The same behind what stands before it in its word: user:$id. */
+/* The same behind the fixed text before it in its word: user:$id. */
 static bool add_behind(pillion_request *req, struct arguments *arguments, const struct word *word,
                        const char *data, size_t size)
 {
@@ -195,8 +195,8 @@ static bool add_escaped(pillion_request *req, struct arguments *arguments, const
     return false;
 }
 
-/* A value as Redis takes it: a string, or a number as it is written. Nothing is parsed where the
- * text says it all. */
+/* A value as Redis takes it: a string, or a number as it is written. Text that needs no decoding is
+ * passed on as it is. */
 static bool add_value(pillion_request *req, struct arguments *arguments, const struct word *word,
                       pillion_bytes text)
 {
@@ -235,7 +235,7 @@ static pillion_bytes next_element(pillion_bytes *rest)
     return element;
 }
 
-/* What params say for the word; {NULL, 0} when they say nothing. */
+/* The value that params have for the word; {NULL, 0} when they have none. */
 static pillion_bytes member(pillion_request *req, const struct word *word)
 {
     pillion_bytes text = pillion_json_member(pillion_params_raw(req), word->text);
@@ -349,7 +349,7 @@ static char *put_count(char *to, char mark, size_t count)
     return to;
 }
 
-/* hiredis can do this too, in three times the time: it makes every part a string of its own. */
+/* hiredis can do this too, but takes three times as long: it allocates a string for each part. */
 static bool encode(pillion_request *req, const struct arguments *arguments, pillion_bytes *encoded)
 {
     size_t most = COUNT_MAX;

@@ -1,6 +1,6 @@
 /* Connections to Redis: opened in the loop's first turn, kept, and opened again when they break,
  * later and later, or when they lead to the wrong server. hiredis speaks the protocol; the loop
- * does the waiting. What goes over them is calls.c's. */
+ * does the waiting. Commands and replies are calls.c's. */
 #include "link.h"
 
 #include <errno.h>
@@ -15,9 +15,9 @@
 #define BACKOFF_LONGEST_MS 2000u
 #define CONNECT_MS         5000u /* to connect, and to have AUTH and SELECT answered */
 #define SILENCE_MS         5000u /* without any reply: the connection is dead */
-#define SILENCE_TIMEOUTS   3u    /* or so many times `timeout`, when that is more */
+#define SILENCE_TIMEOUTS   3u    /* or this many times `timeout`, when that is longer */
 #define LOOKS              20u   /* in that time */
-#define RETIRE_EVERY_MS    2000u /* it may be that there is no other server */
+#define RETIRE_EVERY_MS    2000u /* perhaps no other server exists */
 
 static void link_open(struct link *link);
 
@@ -64,7 +64,7 @@ static void fail_waiting(struct links *links)
     }
 }
 
-/* The attempt that requests wait for has come to an end, good or bad. */
+/* The attempt to connect, which requests wait for, has ended, whether or not it succeeded. */
 static void link_opened(struct link *link)
 {
     link->links->opening -= link->opening;
@@ -123,7 +123,7 @@ void links_read_only(struct links *links)
         if (!link->ready || link->retiring || now - link->opened_ms < RETIRE_EVERY_MS)
             continue;
         link->retiring = true;
-        /* It may be in the middle of taking replies now. */
+        /* Not at once: the connection may be in the middle of taking replies. */
         pillion_timer(links->self, 0, 0, retire_soon, link);
     }
 }
@@ -200,7 +200,7 @@ static void link_open(struct link *link)
         link_lost(link, strerror(errno));
 }
 
-/* A server that has vanished without a word is noticed by its silence. */
+/* Notices a server that has vanished without closing the connection. */
 static void links_look(pillion_instance *self, void *data)
 {
     struct links *links = data;
@@ -248,7 +248,8 @@ struct links *links_open(pillion_instance *self, const struct settings *settings
                               .opening = true,
                               .backoff_ms = BACKOFF_FIRST_MS,
                               .value.text.limit = settings->max_reply};
-        /* `pillion -t` starts modules too, and has no turns: it leaves the server alone. */
+        /* `pillion -t` starts modules too, but does not run the loop, so it does not reach the
+         * server. */
         if (pillion_timer(self, 0, 0, again, link) == 0) {
             pillion_error(error, "there is no timer to connect with");
             free(links);

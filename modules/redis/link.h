@@ -1,5 +1,5 @@
-/* A connection to Redis, what is under way on it, and what it shares with the others. Of link.c and
- * calls.c alone. */
+/* A connection to Redis, the requests under way on it, and the state that all connections share.
+ * For link.c and calls.c. */
 #ifndef REDIS_LINK_H
 #define REDIS_LINK_H
 
@@ -21,7 +21,7 @@ struct link {
     bool opening;                    /* requests may wait for it: its attempt has not ended */
     bool ready;                      /* it is connected, and has passed AUTH and SELECT */
     bool blocked;                    /* the socket takes no more */
-    bool retiring;                   /* it is opened anew once nothing is under way */
+    bool retiring;                   /* to be opened anew as soon as nothing is under way */
     size_t introductions;            /* replies to AUTH and SELECT that are to come */
     struct value value;              /* the reply that is read */
     struct call *calls;              /* a ring, in the order in which they were sent */
@@ -49,17 +49,17 @@ struct links {
 
 /* ---- link.c ---- */
 
-/* It is broken, or was never there: those who wait are told, the log is, once, and it is tried
- * again later. */
+/* The connection has broken, or could not be made: answers the waiting requests, logs a new reason
+ * once, and tries again later. */
 void link_lost(struct link *link, const char *why);
 
-/* Redis takes no changes (any more): has all connections opened anew, not too often. */
+/* Redis refuses changes: opens all connections anew, but not too often. */
 void links_read_only(struct links *links);
 
-/* Opens a connection that is to be opened anew, when nothing is under way on it any more. */
+/* Opens the connection anew if that is due and nothing is under way on it any more. */
 void link_retire(struct link *link);
 
-/* It has passed AUTH and SELECT. */
+/* The connection has passed AUTH and SELECT. */
 void link_ready(struct link *link);
 
 /* Why is for the log: clients need not know where Redis is. */
@@ -73,13 +73,13 @@ void calls_introduce(struct link *link);
 /* The socket has something to read, or room, or has failed. */
 void calls_go_on(struct link *link, unsigned events);
 
-/* Sends what waits in line, over whatever connections take it. */
+/* Sends the requests that wait in line, over the connections that take them. */
 void calls_send_waiting(struct links *links);
 
 /* True when there is a connection, or one that requests may wait for. */
 bool links_any(const struct links *links);
 
-/* The connection has broken: answers those who wait. */
+/* The connection has broken: answers its requests. */
 void calls_fail(struct link *link);
 
 #endif

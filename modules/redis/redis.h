@@ -29,10 +29,10 @@ enum metric { METRIC_COMMANDS, METRIC_ERRORS, METRIC_UNAVAILABLE, METRIC_CONNECT
 struct word {
     const char *text; /* the word, or the member's name; ended by NUL */
     size_t size;
-    const char *prefix; /* what stands before $name in the same word */
+    const char *prefix; /* the text before $name in the same word */
     size_t prefix_size;
     bool is_param, optional, spreads; /* $name, $name?, $names... */
-    bool leads; /* stands before an optional member, and goes with it: EX of `EX $ttl?` */
+    bool leads; /* the word before an optional member, left out with it: EX of `EX $ttl?` */
 };
 
 struct command {
@@ -95,22 +95,22 @@ struct value {
     size_t done, offset, copied;   /* larges; of the next one; of `text` */
 };
 
-/* From now on what the connection reads becomes the value, one reply after the other:
- * redisGetReplyFromReader gives no more than word of that. */
+/* Makes hiredis build replies of this connection in the value, one after the other;
+ * redisGetReplyFromReader then only reports that one is complete. */
 void value_attach(struct value *value, redisContext *redis);
 
 /* Empty, for the next reply. */
 void value_reset(struct value *value);
 void value_free(struct value *value);
 
-/* Goes on with a reply that is whole, and takes what that costs from `budget`. False when that is
- * used up before it is done. */
+/* Goes on converting a complete reply, and takes the work from `budget`. False when the budget is
+ * used up first. */
 bool value_step(struct value *value, long *budget);
 
-/* What Redis says is wrong, or NULL. */
+/* Redis's error message, or NULL. */
 const char *value_error(const struct value *value);
 
-/* Answers the request with it. */
+/* Answers the request with the value. */
 void value_reply(pillion_request *req, const struct value *value);
 
 #endif

@@ -1,6 +1,6 @@
 /* Replies of Redis as JSON text. hiredis calls for each part as it reads it, and makes no objects
- * of its own: what most replies need is a few bytes. Large strings are kept as they are until the
- * reply is whole, and are then converted piece by piece, so that they hold up nobody else. */
+ * of its own: what most replies need is a few bytes. Large strings are kept unconverted until the
+ * reply is complete, and then converted piece by piece, so that other clients do not wait. */
 #include "redis.h"
 
 #include <stdint.h>
@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define PIECE 32768u /* bytes of a string that are converted in one go; what is more is large */
+#define PIECE 32768u /* bytes of a string that are converted at once; longer strings are large */
 
 /* Strings of Redis are bytes; JSON's are text. True when the bytes are UTF-8 (RFC 3629): no
  * overlong forms, no surrogates. */
@@ -52,8 +52,8 @@ typedef size_t array_size;
 typedef int array_size;
 #endif
 
-/* A part of an array comes behind those before it, and the last one ends the array, which may be
- * the last of another. */
+/* Ends an element of an array. The last element ends the array, which may itself be the last
+ * element of another. */
 static struct value *part_begins(const redisReadTask *task)
 {
     struct value *value = task->privdata;

@@ -1,4 +1,4 @@
-/* rpc: what the server can tell of itself.
+/* rpc: methods that tell about the server.
  *
  *     rpc.list                         the methods of this server
  *     rpc.describe {"method": "ping"}  one of them
