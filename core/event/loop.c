@@ -11,8 +11,10 @@
 #include "base/log.h"
 #include "base/memory.h"
 
-#define EVENTS_PER_WAIT 256
-#define TIMERS_PER_TURN 64 /* then descriptors have theirs */
+#define EVENTS_PER_BATCH 256
+#define TIMERS_PER_ITERATION                                            \
+    64 /* so that timers which are always due cannot starve descriptors \
+        */
 #define LOG_TRY_FIRST   (NS_PER_S / 4)
 #define LOG_TRY_LONGEST (64 * NS_PER_S)
 
@@ -84,7 +86,8 @@ bool loop_owns(const struct loop *loop, int fd)
            (word < loop->owned_words && (loop->owned[word] >> (fd % 64) & 1) != 0);
 }
 
-/* What the kernel gives back: the place in the table, and whose life it was. */
+/* The kernel gives `data` back with each event: the index in the table, and the serial number of
+ * the registration. */
 static struct epoll_event event_of(const struct watch *watch)
 {
     return (struct epoll_event){
@@ -138,8 +141,9 @@ void loop_unwatch(struct loop *loop, struct watch *watch)
 
 /* ---- Timers: a binary heap, the nearest deadline first ----
  *
- * Deadlines stand in the heap itself: most timers of a server never fire, and are cancelled among
- * thousands of others. Going to each of those would cost a cache miss a step. */
+ * Deadlines stand in the heap, not in the timers: most timers of a server never fire, and are
+ * cancelled while thousands of others are set. Reading the others' deadlines from the timers would
+ * cost a cache miss for each step. */
 
 struct timer_entry {
     uint64_t deadline; /* on clock_ns() */
@@ -149,7 +153,7 @@ struct timer_entry {
 static void heap_put(struct loop *loop, size_t at, struct timer_entry entry)
 {
     loop->timers[at] = entry;
-    entry.timer->place = at + 1;
+    entry.timer->index = at + 1;
 }
 
 static void heap_up(struct loop *loop, size_t at, struct timer_entry entry)
@@ -197,11 +201,11 @@ void timer_set_at(struct loop *loop, struct timer *timer, uint64_t deadline,
 
 void timer_cancel(struct loop *loop, struct timer *timer)
 {
-    if (timer->place == 0)
+    if (!timer_is_set(timer))
         return;
-    size_t at = timer->place - 1;
+    size_t at = timer->index - 1;
     struct timer_entry last = loop->timers[--loop->timer_count];
-    timer->place = 0;
+    timer->index = 0;
     if (last.timer == timer)
         return;
     if (at > 0 && last.deadline < loop->timers[(at - 1) / 2].deadline)
@@ -210,24 +214,25 @@ void timer_cancel(struct loop *loop, struct timer *timer)
         heap_down(loop, at, last);
 }
 
-/* What is due, also what this turn's callbacks have set for at once; what timers set for at once is
- * the next turn's. */
+/* Runs every timer due by now, including 0 ns timers set by this batch's event callbacks. Timers
+ * set by timer callbacks wait for the next iteration, or a 0 ns timer could starve the sockets. */
 static void run_timers(struct loop *loop)
 {
     if (loop->timer_count == 0)
         return;
     loop->now = clock_ns();
-    for (int turn = 0; turn < TIMERS_PER_TURN && loop->timer_count > 0 &&
-                       loop->timers[0].deadline <= loop->now && !loop->stopping;
-         turn++) {
+    for (int ran = 0; ran < TIMERS_PER_ITERATION && loop->timer_count > 0 &&
+                      loop->timers[0].deadline <= loop->now && !loop->stopping;
+         ran++) {
         struct timer *timer = loop->timers[0].timer;
         timer_cancel(loop, timer);
         timer->callback(timer);
     }
 }
 
-/* A log with lines missing says so when its reader goes on, also when nothing else happens here.
- * Nothing tells when that is, but trying does, seldom and more seldom. */
+/* A log whose reader stalls loses lines, and reports their number once the reader goes on; also
+ * when this process has nothing else to log. Nothing tells when the reader goes on, so the log is
+ * asked to try again, after pauses that double. */
 static void settle_log(struct loop *loop)
 {
     uint64_t now = clock_ns();
@@ -269,8 +274,8 @@ static int wait_time(struct loop *loop)
 
 /* ---- Running ---- */
 
-/* Calls back those of the batch that are patient, or those that are not. What was called back is
- * over: it may have become patient in between. */
+/* Calls the watches of the batch back that are patient, or those that are not. True when others are
+ * left. An event that was delivered is zeroed, because its watch may have become patient since. */
 static bool run_events(struct loop *loop, struct epoll_event *events, int count, bool patient)
 {
     bool left = false;
@@ -292,7 +297,7 @@ static bool run_events(struct loop *loop, struct epoll_event *events, int count,
 
 void loop_run(struct loop *loop)
 {
-    struct epoll_event events[EVENTS_PER_WAIT];
+    struct epoll_event events[EVENTS_PER_BATCH];
 
     loop->stopping = false;
     while (!loop->stopping) {
@@ -300,9 +305,9 @@ void loop_run(struct loop *loop)
             loop->after_batch(loop, loop->context);
         if (loop->stopping)
             break;
-        int count = epoll_wait(loop->epoll, events, EVENTS_PER_WAIT, wait_time(loop));
+        int count = epoll_wait(loop->epoll, events, EVENTS_PER_BATCH, wait_time(loop));
         if (count < 0 && errno != EINTR) {
-            /* Only a closed or damaged descriptor does this: nothing here can be relied on. */
+            /* The epoll descriptor is closed or is another one: the process cannot be trusted. */
             log_error("epoll_wait failed: errno %d; the process ends", errno);
             abort();
         }

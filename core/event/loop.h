@@ -1,11 +1,13 @@
 /* The event loop: descriptors that are watched with epoll(7), and timers.
  *
- * One loop per process, in the master, the vault and every worker. Watches and timers are embedded
- * in what they belong to and allocate nothing. A watch may be removed at any time, from within its
- * own callback and from that of another: each registration has a serial number that the kernel
- * gives back with every event, and events of an earlier life are dropped. That matters because an
- * epoll registration follows the open file, not the descriptor (epoll(7), "Questions and answers",
- * 6), and sockets here have duplicates in other processes. */
+ * One loop per process, in the master, the vault and every worker. An iteration is: after_batch,
+ * the wait, the callbacks of the batch of events that it delivered, the timers that are due.
+ *
+ * Watches and timers are embedded in the structures that they belong to; they allocate nothing. A
+ * callback may remove its own watch and any other one. Each registration has a serial number that
+ * the kernel gives back with every event, and events of an earlier registration are dropped. That
+ * matters because an epoll registration follows the open file, not the descriptor (epoll(7),
+ * "Questions and answers", 6), and sockets here have duplicates in other processes. */
 #ifndef PILLION_EVENT_LOOP_H
 #define PILLION_EVENT_LOOP_H
 
@@ -23,12 +25,12 @@ struct timer;
 typedef void (*watch_callback)(struct watch *watch, uint32_t events);
 typedef void (*timer_callback)(struct timer *timer);
 
-/* Zeroed is "not watched". Find what it is embedded in with container_of. */
+/* Zeroed is "not watched". container_of finds the structure that it is embedded in. */
 struct watch {
     watch_callback callback;
     int fd;
-    uint32_t index : 31;  /* 1 + place in the loop's table; 0: not watched */
-    uint32_t patient : 1; /* of a batch of events its own come after those of all who are not */
+    uint32_t index : 31;  /* 1 + index in the loop's table; 0: not watched */
+    uint32_t patient : 1; /* its events are delivered last in each batch */
     uint32_t serial;
     uint32_t events;
 };
@@ -36,7 +38,7 @@ struct watch {
 /* Zeroed is "not set". */
 struct timer {
     timer_callback callback;
-    size_t place; /* 1 + index in the heap; 0: not set */
+    size_t index; /* 1 + index in the heap; 0: not set */
 };
 
 struct loop {
@@ -51,11 +53,12 @@ struct loop {
     struct timer_entry *timers; /* binary heap */
     size_t timer_count, timer_capacity;
     bool stopping;
-    uint64_t log_try_at, log_try_ns; /* the log says then what is missing in it; the last pause */
-    uint64_t now; /* clock_ns() when the current batch of events arrived, or its timers ran */
+    uint64_t log_try_at; /* when the log is next asked to report its lost lines; 0: none are lost */
+    uint64_t log_try_ns; /* how long after the last attempt that is */
+    uint64_t now;        /* clock_ns() when this iteration's events arrived, or its timers ran */
 
-    /* Called after each batch of events and before each wait: the place for what a batch can share.
-     * May be NULL. */
+    /* Called at the start of each iteration, before the wait: for work that the callbacks of the
+     * last batch of events, and of its timers, have collected. May be NULL. */
     void (*after_batch)(struct loop *loop, void *context);
     void *context;
 };
@@ -73,28 +76,36 @@ bool loop_watch(struct loop *loop, struct watch *watch, int fd, uint32_t events,
 /* Changes the events; no system call when they are the same. */
 void loop_change(struct loop *loop, struct watch *watch, uint32_t events);
 
-/* Before the descriptor is closed. Nothing to do when it is not watched. */
+/* Ends the watching; to be called before the descriptor is closed. A watch that is not watched may
+ * be passed. */
 void loop_unwatch(struct loop *loop, struct watch *watch);
 
-/* Sets or moves a timer to `ns` from now. */
+/* Sets or moves a timer to `ns` from now. Set to 0 ns by the callback of an event, it fires in this
+ * iteration; by the callback of a timer, in the next one. */
 void timer_set(struct loop *loop, struct timer *timer, uint64_t ns, timer_callback callback);
 void timer_cancel(struct loop *loop, struct timer *timer);
 
-/* The same, to `deadline` as clock_ns() tells time. */
+static inline bool timer_is_set(const struct timer *timer)
+{
+    return timer->index != 0;
+}
+
+/* Sets or moves a timer to `deadline`, a time on clock_ns(). */
 void timer_set_at(struct loop *loop, struct timer *timer, uint64_t deadline,
                   timer_callback callback);
 
-/* The descriptor, which is watched, belongs to somebody who may close it: loop_owns does not count
- * it. */
+/* A module watches this descriptor, and may close it: loop_owns is false for it from here on. */
 void loop_disown(struct loop *loop, int fd);
 
-/* The descriptor is not watched any more, and is this process's own until it is closed. */
+/* The server keeps this descriptor open although it does not watch it any more: loop_owns stays
+ * true for it. */
 void loop_own(struct loop *loop, int fd);
 
-/* True when the descriptor is watched by this loop, or is the loop's own. */
+/* True when the server needs the descriptor open: the loop watches it, and has not disowned it; or
+ * loop_own was called for it; or it is the loop's own. */
 bool loop_owns(const struct loop *loop, int fd);
 
-/* Runs until loop_stop; one that came before is forgotten. */
+/* Runs until loop_stop is called during the run; an earlier call has no effect. */
 void loop_run(struct loop *loop);
 void loop_stop(struct loop *loop);
 

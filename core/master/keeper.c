@@ -76,7 +76,7 @@ static void reach_again(struct timer *timer)
 static void reach_later(struct vault_seat *seat, struct worker *worker)
 {
     worker->unreached = true;
-    if (seat->reach.place == 0)
+    if (!timer_is_set(&seat->reach))
         timer_set(&master.loop, &seat->reach, BACKOFF_NS, reach_again);
 }
 
@@ -194,7 +194,7 @@ static bool vault_spawn(struct vault_seat *seat, struct error *error)
 bool vaults_start(uint32_t count, struct error *error)
 {
     for (uint32_t i = 0; i < count; i++) {
-        if (seats[i].child.pid == 0 && seats[i].respawn.place == 0 &&
+        if (seats[i].child.pid == 0 && !timer_is_set(&seats[i].respawn) &&
             !vault_spawn(&seats[i], error)) {
             if (generation_current() != NULL) /* what serves needs it, whatever is to come */
                 timer_set(&master.loop, &seats[i].respawn, BACKOFF_NS, vault_respawn);

@@ -289,7 +289,7 @@ static void sweep(struct timer *timer)
 
 void conns_sweep(struct conns *conns)
 {
-    if (conns->sweep.place == 0)
+    if (!timer_is_set(&conns->sweep))
         timer_set(conns->loop, &conns->sweep, SWEEP_NS, sweep);
 }
 

@@ -448,7 +448,7 @@ static void go_on(struct timer *timer)
 
 void conns_go_on_soon(struct conns *conns)
 {
-    if (conns->soon.place == 0)
+    if (!timer_is_set(&conns->soon))
         timer_set(conns->loop, &conns->soon, 0, go_on);
 }
 

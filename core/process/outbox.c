@@ -85,7 +85,7 @@ bool outbox_send(struct outbox *outbox, const struct message *message, int fd)
     else
         outbox->last->next = parcel;
     outbox->last = parcel;
-    if (outbox->retry.place == 0)
+    if (!timer_is_set(&outbox->retry))
         timer_set(outbox->loop, &outbox->retry, RETRY_NS, retry);
     return true;
 }

@@ -350,7 +350,7 @@ void offload_request(struct pillion_request *req, uint64_t timeout_ms, void (*wo
             deferred->waits = job->waits;
             pool.marked += job->waits;
             pool.pending++;
-            if (pool.look.place == 0)
+            if (!timer_is_set(&pool.look))
                 timer_set(pool.loop, &pool.look, LOOK_NS, look);
             return;
         }

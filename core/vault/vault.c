@@ -97,7 +97,7 @@ static void worker_forget(struct vault_worker *worker)
 
 static uint32_t room(void)
 {
-    uint32_t limit = vault.closed.place == 0 ? vault.start->limit : 0;
+    uint32_t limit = !timer_is_set(&vault.closed) ? vault.start->limit : 0;
     return vault.table.count < limit ? limit - vault.table.count : 0;
 }
 
@@ -113,7 +113,7 @@ static void report(void)
     struct message message = {.type = MESSAGE_HELD, .number = vault.table.count, .count = 1};
 
     message.ids[0] = vault.refused;
-    if (vault.reported.place != 0 ||
+    if (timer_is_set(&vault.reported) ||
         (vault.told_held == message.number && vault.told_refused == vault.refused))
         return;
     if (channel_send(vault.master.fd, &message, true, NULL, 0)) {
@@ -177,7 +177,7 @@ static void batch_done(struct loop *loop, void *context)
     if (vault.surplus && vault.table.count == 0)
         loop_stop(loop);
     for (struct vault_worker *w = vault.workers; w != NULL; w = w->next) {
-        if (w->watch.index != 0 && w->answer_again.place == 0 &&
+        if (w->watch.index != 0 && !timer_is_set(&w->answer_again) &&
             (w->answered != w->received || w->refused_count > 0 || w->waits != (room() == 0)))
             answer(w);
     }

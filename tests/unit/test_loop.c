@@ -145,8 +145,8 @@ START_TEST(watch_may_start_anew_in_its_callback)
 }
 END_TEST
 
-/* Two that are ready in one batch. Whichever has its turn first removes the other and puts a third,
- * which is not ready, in its place in the table. */
+/* Two that are ready in one batch. The one that is called first removes the other and puts a third,
+ * which is not ready, at its index in the table. */
 static struct probe twins[2], third;
 
 static void replace_twin(struct watch *watch, uint32_t events)
@@ -154,15 +154,15 @@ static void replace_twin(struct watch *watch, uint32_t events)
     struct probe *other = watch == &twins[0].watch ? &twins[1] : &twins[0];
 
     count(watch, events);
-    uint32_t place = other->watch.index;
+    uint32_t index = other->watch.index;
     loop_unwatch(&loop, &other->watch);
     loop_unwatch(&loop, watch);
-    loop_watch(&loop, watch, watch->fd, 0, count); /* takes its own place */
+    loop_watch(&loop, watch, watch->fd, 0, count); /* takes its own index */
     probe_watch(&third, ready_fd(0), count);
-    ck_assert_uint_eq(third.watch.index, place);
+    ck_assert_uint_eq(third.watch.index, index);
 }
 
-START_TEST(events_of_a_removed_watch_never_reach_who_has_its_place)
+START_TEST(events_of_a_removed_watch_never_reach_the_next_one_at_its_index)
 {
     setup();
     probe_watch(&twins[0], ready_fd(1), replace_twin);
@@ -209,7 +209,7 @@ START_TEST(registration_that_outlived_its_watch_reaches_nobody)
     close(first.fd); /* too early: the kernel's registration can no longer be removed */
     loop_unwatch(&loop, &first.watch);
     probe_watch(&second, ready_fd(0), count);
-    ck_assert_uint_eq(second.watch.index, 1); /* the same place, another life */
+    ck_assert_uint_eq(second.watch.index, 1); /* the same index, another registration */
     ck_assert_int_eq(second.fd, first.fd);
     ck_assert_int_eq(write(duplicate, &one, sizeof(one)), sizeof(one));
     run_batches(5); /* each wait ends because of the stale registration */
@@ -378,7 +378,7 @@ static void fire(struct timer *timer)
 {
     struct alarm *alarm = container_of(timer, struct alarm, timer);
 
-    must(timer->place == 0);           /* it may be set again */
+    must(!timer_is_set(timer));        /* it may be set again */
     must(clock_ns() >= alarm->due);    /* never early */
     must(alarm->due >= last_deadline); /* in order */
     last_deadline = alarm->due;
@@ -455,7 +455,7 @@ START_TEST(timers_may_be_set_and_cancelled_in_callbacks)
     }
     loop_run(&loop);
     for (unsigned i = 0; i < ALARMS; i++)
-        must(!set_now[i] && alarms[i].timer.place == 0);
+        must(!set_now[i] && !timer_is_set(&alarms[i].timer));
     ck_assert_uint_eq(changes_left, 0);
     loop_free(&loop);
 }
@@ -493,7 +493,7 @@ static void again_at_once(struct timer *timer)
     timer_set(&loop, timer, 0, again_at_once);
 }
 
-START_TEST(timer_that_is_always_due_leaves_descriptors_their_turn)
+START_TEST(timer_that_is_always_due_does_not_starve_descriptors)
 {
     struct timer timer = {0};
     struct probe probe = {0};
@@ -528,15 +528,15 @@ START_TEST(timer_moved_later_fires_later)
 }
 END_TEST
 
-static unsigned turns, in_turn[8];
+static unsigned iterations, fired_in[8];
 
-static void note_turn(struct timer *timer)
+static void note_iteration(struct timer *timer)
 {
     struct alarm *alarm = container_of(timer, struct alarm, timer);
 
-    in_turn[alarm->fired++] = turns;
+    fired_in[alarm->fired++] = iterations;
     if (alarm->fired < 3)
-        timer_set(&loop, timer, 0, note_turn);
+        timer_set(&loop, timer, 0, note_iteration);
     else
         loop_stop(&loop);
 }
@@ -547,38 +547,38 @@ static void set_at_once(struct watch *watch, uint32_t events)
 
     (void)events;
     loop_unwatch(&loop, watch);
-    timer_set(&loop, &alarm.timer, 0, note_turn);
+    timer_set(&loop, &alarm.timer, 0, note_iteration);
 }
 
-static void count_turn(struct loop *of, void *context)
+static void count_iteration(struct loop *of, void *context)
 {
     (void)of;
     (void)context;
-    turns++;
+    iterations++;
 }
 
-START_TEST(timer_set_for_at_once_fires_in_this_turn_by_an_event_and_in_the_next_by_a_timer)
+START_TEST(timer_of_0_ns_fires_in_this_iteration_for_an_event_and_in_the_next_for_a_timer)
 {
     int pipe_fds[2];
     struct watch watch = {0};
 
     setup();
-    loop.after_batch = count_turn;
+    loop.after_batch = count_iteration;
     ck_assert_int_eq(pipe(pipe_fds), 0);
     ck_assert(loop_watch(&loop, &watch, pipe_fds[1], EPOLLOUT, set_at_once));
     loop_run(&loop);
     for (unsigned i = 0; i < 3; i++)
-        ck_assert_uint_eq(in_turn[i], i + 1);
+        ck_assert_uint_eq(fired_in[i], i + 1);
     close(pipe_fds[0]);
     close(pipe_fds[1]);
     loop_free(&loop);
 }
 END_TEST
 
-UNIT_MAIN("loop", timer_set_for_at_once_fires_in_this_turn_by_an_event_and_in_the_next_by_a_timer,
+UNIT_MAIN("loop", timer_of_0_ns_fires_in_this_iteration_for_an_event_and_in_the_next_for_a_timer,
           loop_calls_back_what_is_ready, loop_changes_what_a_watch_waits_for,
           watch_may_remove_itself_in_its_callback, watch_may_start_anew_in_its_callback,
-          events_of_a_removed_watch_never_reach_who_has_its_place,
+          events_of_a_removed_watch_never_reach_the_next_one_at_its_index,
           unwatched_descriptor_with_a_duplicate_is_silent,
           registration_that_outlived_its_watch_reaches_nobody, watch_that_fails_leaves_no_trace,
           loop_knows_which_descriptors_it_watches, table_may_grow_in_the_middle_of_a_batch,
@@ -587,4 +587,4 @@ UNIT_MAIN("loop", timer_set_for_at_once_fires_in_this_turn_by_an_event_and_in_th
           after_batch_comes_before_the_first_wait_and_may_stop,
           timers_fire_once_in_order_and_never_early, timers_may_be_set_and_cancelled_in_callbacks,
           timer_cancelled_when_it_was_due_does_not_fire,
-          timer_that_is_always_due_leaves_descriptors_their_turn, timer_moved_later_fires_later)
+          timer_that_is_always_due_does_not_starve_descriptors, timer_moved_later_fires_later)
