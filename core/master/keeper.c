@@ -274,20 +274,11 @@ void vaults_end(void)
 
 /* ---- Workers and vaults ---- */
 
-/* A channel between the vault and the worker: the worker's end, or -1. */
-static int vault_connect(struct vault_seat *seat, struct worker *worker)
+/* Gives the vault its end of a channel to the worker: the worker's end, or -1. Takes both. */
+static int vault_hand(struct vault_seat *seat, struct worker *worker, const int pair[2])
 {
     struct message message = {.type = MESSAGE_WORKER, .serial = worker->serial};
-    struct error error;
-    int pair[2];
 
-    if (seat->child.pid == 0)
-        return -1;
-    if (!channel_pair(pair, &error)) {
-        log_error("%s; trying again", error.text);
-        reach_later(seat, worker);
-        return -1;
-    }
     bool sent = outbox_send(&seat->out, &message, pair[0]);
     close(pair[0]);
     if (sent)
@@ -298,10 +289,42 @@ static int vault_connect(struct vault_seat *seat, struct worker *worker)
     return -1;
 }
 
-void vaults_connect(struct worker *worker, int *channels)
+/* A channel between the vault and the worker: the worker's end, or -1. */
+static int vault_connect(struct vault_seat *seat, struct worker *worker)
 {
-    for (uint32_t i = 0; i < VAULT_PROCESSES_MAX; i++)
-        channels[i] = i < seats_used ? vault_connect(&seats[i], worker) : -1;
+    struct error error;
+    int pair[2];
+
+    if (seat->child.pid == 0)
+        return -1;
+    if (channel_pair(pair, &error))
+        return vault_hand(seat, worker, pair);
+    log_error("%s; trying again", error.text);
+    reach_later(seat, worker);
+    return -1;
+}
+
+bool vaults_connect(struct worker *worker, int *channels, struct error *error)
+{
+    int pairs[VAULT_PROCESSES_MAX][2];
+    uint32_t made = 0;
+
+    for (; made < seats_used; made++) {
+        pairs[made][0] = -1;
+        if (seats[made].child.pid != 0 && !channel_pair(pairs[made], error))
+            break;
+    }
+    for (uint32_t i = 0; i < made; i++) {
+        if (pairs[i][0] < 0)
+            continue;
+        if (made == seats_used) {
+            channels[i] = vault_hand(&seats[i], worker, pairs[i]);
+        } else {
+            close(pairs[i][0]);
+            close(pairs[i][1]);
+        }
+    }
+    return made == seats_used;
 }
 
 void vaults_tell(enum message_type type, uint32_t serial)

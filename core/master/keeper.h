@@ -37,10 +37,11 @@ void vaults_sweep(void);
 /* True when the child `pid` is a vault. */
 bool vault_is(pid_t pid);
 
-/* Makes a channel to each vault for a worker that is to be started: the worker's ends by seat, -1
- * where there is none; it is shown what could not be made as soon as it can. `channels` has room
- * for VAULT_PROCESSES_MAX. */
-void vaults_connect(struct worker *worker, int *channels);
+/* Makes a channel to each vault for a worker that is to be started: the worker's ends by seat.
+ * `channels` has room for VAULT_PROCESSES_MAX, and is -1 where there is no vault. False when there
+ * are no descriptors for all of them: a worker that cannot reach a vault could not take over what
+ * that vault holds, and would keep descriptors from those who can. */
+bool vaults_connect(struct worker *worker, int *channels, struct error *error);
 
 /* Tells every vault. */
 void vaults_tell(enum message_type type, uint32_t serial);

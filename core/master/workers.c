@@ -152,8 +152,11 @@ static bool worker_fork(struct worker *worker, int channel, struct error *error)
 
     for (uint32_t i = 0; i < VAULT_PROCESSES_MAX; i++)
         vaults[i] = -1;
-    if (!worker->probe)
-        workers.events->connecting(worker, vaults);
+    if (!worker->probe && !workers.events->connecting(worker, vaults, error)) {
+        close(channel);
+        worker_free(worker);
+        return false;
+    }
     worker->started_ns = clock_ns();
     pid_t pid = fork();
     if (pid == 0) {

@@ -60,8 +60,8 @@ struct worker {
 /* What is told of workers and probes; of a probe only `ready` and `failed`. */
 struct worker_events {
     /* Its process is about to be started: `channels` are to be its ends of channels to the vaults,
-     * by seat, which the callee gives; -1 where there is none. */
-    void (*connecting)(struct worker *worker, int *channels);
+     * by seat, which the callee gives; -1 where there is none. False when it cannot be started. */
+    bool (*connecting)(struct worker *worker, int *channels, struct error *error);
     /* It is READY, and has not been told to end. */
     void (*ready)(struct worker *worker);
     /* It has ended before it served, though it was not told to; `why` says it in words. */

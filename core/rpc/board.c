@@ -11,20 +11,39 @@
 #include "base/clock.h"
 
 static int board_fd = -1;
+static int board_reading_fd = -1; /* the same file, opened for reading only */
 
 int board_descriptor(void)
 {
     return board_fd;
 }
 
+/* Opened by the master: its children may have no descriptor left. -1 with errno. */
+static int open_for_reading(int fd)
+{
+    char path[32];
+
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+    return open(path, O_RDONLY | O_CLOEXEC);
+}
+
 static struct board *board_map(int fd, struct error *error)
 {
+    int reading = open_for_reading(fd);
+    if (reading < 0) {
+        error_errno(error, "cannot open the memory that the server's processes share by /proc");
+        return NULL;
+    }
     void *memory =
         mmap(NULL, sizeof(struct board), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, 0);
     if (memory == MAP_FAILED) {
         error_errno(error, "cannot map the memory that the server's processes share");
+        close(reading);
         return NULL;
     }
+    if (board_reading_fd >= 0)
+        close(board_reading_fd);
+    board_reading_fd = reading;
     /* Most of it has no pages: a core dump would give it some. */
     madvise(memory, sizeof(struct board), MADV_DONTDUMP);
     board_fd = fd;
@@ -88,26 +107,16 @@ static bool map_again(void *where, size_t size, int protection, int fd, off_t at
 bool board_enter(struct board *board, struct board_row **row, struct error *error)
 {
     static const char failed[] = "cannot protect the memory that the server's processes share";
-    char path[32];
 
-    snprintf(path, sizeof(path), "/proc/self/fd/%d", board_fd);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return error_errno(error, "%s: %s", failed, path);
     if (row != NULL) {
         off_t at = (off_t)((const char *)*row - (const char *)board);
         void *own = mmap(NULL, sizeof(**row), PROT_READ | PROT_WRITE, MAP_SHARED, board_fd, at);
-        if (own == MAP_FAILED || madvise(own, sizeof(**row), MADV_DONTDUMP) < 0) {
-            close(fd);
+        if (own == MAP_FAILED || madvise(own, sizeof(**row), MADV_DONTDUMP) < 0)
             return error_errno(error, "%s", failed);
-        }
         *row = own;
     }
-    bool good = map_again(board, sizeof(*board), PROT_READ, fd, 0);
-    int number = errno;
-    close(fd);
-    errno = number;
-    return good || error_errno(error, "%s", failed);
+    return map_again(board, sizeof(*board), PROT_READ, board_reading_fd, 0) ||
+           error_errno(error, "%s", failed);
 }
 
 typedef char board_name[BOARD_NAME_MAX];

@@ -182,7 +182,7 @@ struct board *board_new(struct error *error);
  * here on it can only read the board, where it was mapped before, and cannot change that
  * (mprotect(2) refuses to make a mapping of a file writable that was opened for reading only).
  * `row`, or NULL, is its own: the row is mapped a second time, and becomes the place to write to.
- * Needs /proc. False with the reason. */
+ * False with the reason. */
 bool board_enter(struct board *board, struct board_row **row, struct error *error);
 
 /* Makes it as if it were new. For tests of modules, which have one process. */

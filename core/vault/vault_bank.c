@@ -42,12 +42,6 @@ void vault_bank_open(struct vault_bank *bank, uint32_t seat, int channel)
     vault_client_open(&bank->clients[seat], channel);
 }
 
-uint32_t vault_bank_place(const struct vault_bank *bank, uint64_t id)
-{
-    uint32_t seat = (uint32_t)(id >> CONN_ID_SEAT_SHIFT);
-    return seat < bank->known ? seat : 0;
-}
-
 static void tell_changes(struct vault_bank *bank, bool crowded)
 {
     if (bank->unheld == bank->told && crowded == bank->crowded)

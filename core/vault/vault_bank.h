@@ -66,9 +66,6 @@ bool vault_bank_finish(struct vault_bank *bank);
  * it: it is open, or was let go of and nobody has taken it over yet. */
 bool vault_bank_has_socket(const struct vault_bank *bank, uint32_t index);
 
-/* The seat in which to look for a connection at first. Ids may be damaged. */
-uint32_t vault_bank_place(const struct vault_bank *bank, uint64_t id);
-
 /* For the clients: the vault of a seat is gone; or has said something. */
 void vault_bank_lost(struct vault_bank *bank, struct vault_client *client);
 void vault_bank_told(struct vault_bank *bank, struct vault_client *client,

@@ -13,6 +13,7 @@
 #include "net/stream_count.h"
 
 #define WAIT_NS   (5 * NS_PER_MS)
+#define NEVER_NS  (30 * NS_PER_S) /* then there is no vault in a seat of which nothing was heard */
 #define GONE_NS   (2 * NS_PER_S)  /* then nobody will come into a surplus seat any more */
 #define TRIES_MAX 1000u           /* then a connection for which there is no room must go */
 #define BATCH_MAX CHANNEL_FDS_MAX /* between batches, requests have their turn */
@@ -209,17 +210,23 @@ static void place_batch(struct adoption *adoption)
 /* Whom to ask for an id in this round. */
 static uint32_t seat_of(const struct adoption *adoption, uint64_t id)
 {
-    return (vault_bank_place(adoption->bank, id) + adoption->round) % adoption->bank->known;
+    uint32_t own = (uint32_t)(id >> CONN_ID_SEAT_SHIFT);
+
+    return ((own < adoption->seats ? own : 0) + adoption->round) % adoption->seats;
 }
 
-/* True when nobody is in the seat, and nobody will come. */
+/* True when no vault is in the seat, and none will come: it is not this generation's. The way to
+ * one that is may be late, because the master has no descriptor for it just now. */
 static bool seat_is_given_up(const struct adoption *adoption, uint32_t seat)
 {
     const struct vault_client *client = &adoption->bank->clients[seat];
+    uint64_t now = adoption->dispatcher->conns->loop->now;
 
-    return !vault_client_is_open(client) &&
-           (!client->known || (seat >= adoption->bank->seats &&
-                               adoption->dispatcher->conns->loop->now - client->lost_ns > GONE_NS));
+    if (vault_client_is_open(client))
+        return false;
+    if (!client->known)
+        return seat >= adoption->bank->seats || now - adoption->since_ns > NEVER_NS;
+    return seat >= adoption->bank->seats && now - client->lost_ns > GONE_NS;
 }
 
 /* Asks the vault that is next. False when it has nothing to be asked for. */
@@ -255,10 +262,10 @@ static void all_asked(struct adoption *adoption)
 static void ask_next(struct adoption *adoption)
 {
     while (!ask(adoption)) {
-        if (++adoption->seat < adoption->bank->known)
+        if (++adoption->seat < adoption->seats)
             continue;
         adoption->seat = 0;
-        if (++adoption->round >= adoption->bank->known) {
+        if (++adoption->round >= adoption->seats) {
             all_asked(adoption);
             return;
         }
@@ -322,6 +329,8 @@ static void next_batch(struct adoption *adoption)
         adoption->again[i] = false;
     }
     adoption->placed = adoption->round = adoption->seat = 0;
+    adoption->seats = adoption->bank->known > adoption->bank->seats ? adoption->bank->known
+                                                                    : adoption->bank->seats;
     if (waits) {
         adoption->state = ADOPT_ASKING;
         wait_a_little(adoption);
@@ -354,6 +363,7 @@ void adopt_start(struct adoption *adoption, const struct message *message, int f
         adoption->death.place = message->ids[ADOPT_PLACE];
     }
     adoption->next = adoption->count = 0;
+    adoption->since_ns = adoption->dispatcher->conns->loop->now;
     if (mapped && (adoption->rule.parts == 0 || adoption->rule.slots == 0))
         mapped = error_set(&error, "the master gave no rule");
     if (!mapped) {
@@ -401,11 +411,11 @@ void adopt_given(struct adoption *adoption, uint32_t seat, const struct message 
     if (fd_count < message->count)
         note_truncated(adoption, message->count - fd_count);
     adoption->seat++;
-    if (adoption->seat == adoption->bank->known) {
+    if (adoption->seat == adoption->seats) {
         adoption->seat = 0;
         adoption->round++;
     }
-    if (adoption->truncated || adoption->round >= adoption->bank->known)
+    if (adoption->truncated || adoption->round >= adoption->seats)
         all_asked(adoption);
     else
         ask_next(adoption);

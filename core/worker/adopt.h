@@ -35,6 +35,7 @@ struct adoption {
     uint64_t serial;
     struct adopt_rule rule;
     struct death death;
+    uint64_t since_ns;
     uint32_t next;  /* record to look at next */
     uint32_t count; /* taken over so far */
     uint64_t ids[CHANNEL_FDS_MAX];
@@ -43,6 +44,7 @@ struct adoption {
     uint8_t from[CHANNEL_FDS_MAX]; /* which seat has given them */
     bool again[CHANNEL_FDS_MAX];   /* its vault is gone since: the next one must hear of them */
     uint32_t batch, placed;        /* in the five above; `placed` are dealt with */
+    uint32_t seats;                /* that may have them: as many rounds as these, if need be */
     uint32_t round, seat; /* whom to ask: in round 0 each id's own seat, then the others in turn */
     bool truncated;       /* there was no descriptor for some that were given: they are asked for
                              again */
