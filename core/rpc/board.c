@@ -18,7 +18,8 @@ int board_descriptor(void)
     return board_fd;
 }
 
-/* Opened by the master: its children may have no descriptor left. -1 with errno. */
+/* Opened by the master: its children may have no descriptor left. -1 without /proc, of which the
+ * configuration's check tells; no child could enter the board then. */
 static int open_for_reading(int fd)
 {
     char path[32];
@@ -29,21 +30,15 @@ static int open_for_reading(int fd)
 
 static struct board *board_map(int fd, struct error *error)
 {
-    int reading = open_for_reading(fd);
-    if (reading < 0) {
-        error_errno(error, "cannot open the memory that the server's processes share by /proc");
-        return NULL;
-    }
     void *memory =
         mmap(NULL, sizeof(struct board), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, 0);
     if (memory == MAP_FAILED) {
         error_errno(error, "cannot map the memory that the server's processes share");
-        close(reading);
         return NULL;
     }
     if (board_reading_fd >= 0)
         close(board_reading_fd);
-    board_reading_fd = reading;
+    board_reading_fd = open_for_reading(fd);
     /* Most of it has no pages: a core dump would give it some. */
     madvise(memory, sizeof(struct board), MADV_DONTDUMP);
     board_fd = fd;
