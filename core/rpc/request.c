@@ -168,17 +168,17 @@ static bool valid_utf8(struct bytes text)
 
 static inline size_t reply_size_of(const struct pillion_request *req, const struct reply *reply)
 {
-    return protocol_reply_size(protocol_of(req->protocol), reply);
+    return protocol_reply_size(req->protocol, reply);
 }
 
-static void send_reply(struct pillion_request *req, const struct reply *reply, size_t size)
+static inline void send_reply(struct pillion_request *req, const struct reply *reply, size_t size)
 {
     char *room = size <= req->room_size ? req->room : req->reserve(req, size);
 
     req->answered = true;
     req->size = size;
     if (room != NULL)
-        protocol_reply_write(protocol_of(req->protocol), reply, room);
+        protocol_reply_write(req->protocol, reply, room);
 }
 
 static void note_failure(struct pillion_request *req, const char *code)

@@ -52,6 +52,12 @@ static inline enum frame_status frame_next(struct bytes input, uint32_t max_body
 }
 
 /* Writes the header for a body of `size` bytes to `out`. */
-void frame_header(uint32_t size, char out[FRAME_HEADER_SIZE]);
+static inline void frame_header(uint32_t size, char out[FRAME_HEADER_SIZE])
+{
+    out[0] = (char)(unsigned char)size;
+    out[1] = (char)(unsigned char)(size >> 8);
+    out[2] = (char)(unsigned char)(size >> 16);
+    out[3] = (char)(unsigned char)(size >> 24);
+}
 
 #endif

@@ -79,16 +79,17 @@ static inline const struct protocol *protocol_of(unsigned index)
 }
 
 /* Bytes of a reply's whole frame. */
-static inline size_t protocol_reply_size(const struct protocol *protocol, const struct reply *reply)
+static inline size_t protocol_reply_size(unsigned index, const struct reply *reply)
 {
+    const struct protocol *protocol = protocol_of(index);
     return protocol->framing->overhead + protocol->format->size(reply);
 }
 
 /* Writes the frame to `to`, which has room for protocol_reply_size bytes; returns that size. Its
  * body must not be larger than a frame can announce (UINT32_MAX). */
-static inline size_t protocol_reply_write(const struct protocol *protocol,
-                                          const struct reply *reply, char *to)
+static inline size_t protocol_reply_write(unsigned index, const struct reply *reply, char *to)
 {
+    const struct protocol *protocol = protocol_of(index);
     size_t size = protocol->format->write(reply, to + protocol->framing->overhead);
 
     assert(size <= UINT32_MAX);

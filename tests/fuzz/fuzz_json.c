@@ -78,11 +78,10 @@ static void require_reply(struct bytes out, struct bytes message, struct bytes i
     struct reply reply = {.result = reply_error_result("code", message, room, sizeof(room)),
                           .id = id};
     reply_set_out(&reply, out);
-    const struct protocol *protocol = protocol_of(PROTOCOL_PILLION);
-    size_t size = protocol_reply_size(protocol, &reply);
+    size_t size = protocol_reply_size(PROTOCOL_PILLION, &reply);
     char *written = malloc(size);
 
-    require(protocol_reply_write(protocol, &reply, written) == size);
+    require(protocol_reply_write(PROTOCOL_PILLION, &reply, written) == size);
     require(frame_next((struct bytes){written, size}, UINT32_MAX, &frame) == FRAME_WHOLE);
     require(frame.size == size && json_check(frame.body, &wide, &error));
     free(written);

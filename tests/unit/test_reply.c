@@ -28,12 +28,11 @@ static struct bytes body_of(struct bytes out, struct bytes result, struct bytes 
     struct frame frame;
     struct json_error error;
     const struct reply written = reply_of(out, result, id), *reply = &written;
-    const struct protocol *protocol = protocol_of(PROTOCOL_PILLION);
-    size_t size = protocol_reply_size(protocol, reply);
+    size_t size = protocol_reply_size(PROTOCOL_PILLION, reply);
 
     ck_assert_uint_le(size, sizeof(room));
     char *to = (char *)(uintptr_t)guarded((struct bytes){room, size}).data;
-    ck_assert_uint_eq(protocol_reply_write(protocol, reply, to), size);
+    ck_assert_uint_eq(protocol_reply_write(PROTOCOL_PILLION, reply, to), size);
     ck_assert_int_eq(frame_next((struct bytes){to, size}, UINT32_MAX, &frame), FRAME_WHOLE);
     ck_assert_uint_eq(frame.size, size);
     ck_assert(json_check(frame.body, &wide, &error));
