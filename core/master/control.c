@@ -264,9 +264,9 @@ void control_resume_client(int fd, const char *said)
     client_look(client);
 }
 
-void control_read(const cJSON *state, const char *missing)
+void control_read(const cJSON *state)
 {
-    const char *path = state_words(state, "control_path", missing);
+    const char *path = state_words(state, "control_path", NULL);
     const cJSON *item;
 
     control_take((int)state_number(state, "control", -1), path,

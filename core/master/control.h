@@ -42,7 +42,7 @@ void control_answer(enum order order, bool all, bool good, const char *text);
  * state without a path means the path `missing`. Clients that wait for the upgrade wait, from then
  * on, for the reload that ends it. */
 void control_write(cJSON *state);
-void control_read(const cJSON *state, const char *missing);
+void control_read(const cJSON *state);
 void control_keep_open(bool keep);
 
 /* A client, connected by `fd`, that has said `said`; NULL: it waits for the reload under way. */

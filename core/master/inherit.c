@@ -12,8 +12,9 @@
 #include "base/sink.h"
 #include "conf/parser.h"
 #include "conf/settings_table.h"
+#include "master/generations.h"
+#include "master/master.h"
 #include "master/state.h"
-#include "master/upgrade.h"
 #include "process/zones.h"
 
 /* ---- Writing ---- */
@@ -28,11 +29,9 @@ static void write_statements(cJSON *state, const char *name, const struct conf_t
     text_free(&text);
 }
 
-void inherit_write(cJSON *state, const struct generation *generation,
-                   const struct serve_options *options)
+/* The generation that serves: all that its workers are started from. */
+static void write_generation(cJSON *state, const struct generation *generation)
 {
-    cJSON_AddStringToObject(state, "prefix", options->prefix);
-    cJSON_AddNumberToObject(state, "log", log_descriptor() > STDERR_FILENO ? log_descriptor() : -1);
     cJSON *identity = cJSON_AddObjectToObject(state, "identity");
     cJSON_AddBoolToObject(identity, "change", generation->identity.change);
     cJSON_AddStringToObject(identity, "name", generation->identity.name);
@@ -65,8 +64,44 @@ void inherit_write(cJSON *state, const struct generation *generation,
     }
 }
 
-void inherit_keep_open(const struct generation *generation, bool keep)
+static void write_listeners(cJSON *state)
 {
+    cJSON *list = cJSON_AddArrayToObject(state, "listeners");
+
+    for (struct listener *l = master.listeners.first; l != NULL; l = l->next) {
+        cJSON *item = cJSON_CreateObject();
+        cJSON_AddStringToObject(item, "address", l->address.text);
+        cJSON_AddNumberToObject(item, "id", l->id);
+        cJSON_AddNumberToObject(item, "backlog", l->backlog);
+        cJSON_AddBoolToObject(item, "reuseport", l->reuseport);
+        cJSON_AddBoolToObject(item, "reuseport_set", l->reuseport_set);
+        state_add_file(item, "file", l->file);
+        cJSON *fds = cJSON_AddArrayToObject(item, "fds");
+        for (uint32_t i = 0; i < l->count; i++)
+            cJSON_AddItemToArray(fds, cJSON_CreateNumber(l->fds[i]));
+        cJSON_AddItemToArray(list, item);
+    }
+    cJSON_AddNumberToObject(state, "last_listener", master.listeners.last_id);
+}
+
+void inherit_write(cJSON *state)
+{
+    cJSON_AddStringToObject(state, "prefix", master.options->prefix);
+    cJSON_AddNumberToObject(state, "log", log_descriptor() > STDERR_FILENO ? log_descriptor() : -1);
+    cJSON_AddNumberToObject(state, "generation", (double)generation_last_number());
+    cJSON_AddNumberToObject(state, "slots", generation_current()->slots);
+    write_listeners(state);
+    write_generation(state, generation_current());
+}
+
+void inherit_keep_open(bool keep)
+{
+    const struct generation *generation = generation_current();
+
+    for (const struct listener *l = master.listeners.first; l != NULL; l = l->next) {
+        for (uint32_t i = 0; i < l->count; i++)
+            state_keep_open(l->fds[i], keep);
+    }
     for (size_t i = 0; i < generation->source_count; i++)
         state_keep_open(generation->sources[i].fd, keep);
     if (log_descriptor() > STDERR_FILENO)
@@ -75,10 +110,13 @@ void inherit_keep_open(const struct generation *generation, bool keep)
 
 /* ---- Reading ---- */
 
+/* What inherit_configuration has found. */
+static struct settings *inherited;
+
 bool inherit_prefix(char *prefix, size_t size)
 {
     struct error error;
-    cJSON *state = upgrade_state(-1, &error);
+    cJSON *state = state_read(-1, &error);
     const char *path = state == NULL ? NULL : state_words(state, "prefix", NULL);
     bool known = path != NULL && strlen(path) < size;
 
@@ -170,6 +208,7 @@ struct conf_tree *inherit_configuration(const cJSON *state, const struct serve_o
         tree = any_configuration(options, settings);
     sink_own(STDOUT_FILENO);
     sink_own(STDERR_FILENO);
+    inherited = *settings;
     if (read_identity(state, *settings, &identity))
         log_file_distrust(identity.user);
     if (log > STDERR_FILENO) /* it is that file, whatever is at its path by now */
@@ -240,23 +279,97 @@ static bool read_listening(const cJSON *state, const struct listeners *listeners
     return count > 0;
 }
 
-bool inherit_generation(const cJSON *state, const struct settings *settings, const char *prefix,
-                        const struct listeners *listeners, struct generation *generation)
+/* Makes `generation` the one that serves, with all that its workers are started from. Nothing is
+ * looked up, bound or read from disk. False when that is not to be had: then it only stands for the
+ * workers that there are. Whom children become is known in any case. */
+static bool read_generation(const cJSON *state, struct generation *generation)
 {
     struct conf_errors errors = {0};
 
-    bool known = read_identity(state, settings, &generation->identity);
-    generation->tree = former_configuration(state, prefix, &generation->settings);
+    bool known = read_identity(state, inherited, &generation->identity);
+    generation->tree = former_configuration(state, master.options->prefix, &generation->settings);
     if (generation->tree == NULL)
         return false;
     generation->geometry.records = (uint32_t)state_number(state, "records", 0);
     generation->geometry.blocks = (uint32_t)state_number(state, "blocks", 0);
     bool good = known && generation->geometry.records > 0 && read_modules(state, generation) &&
-                read_listening(state, listeners, generation) &&
+                read_listening(state, &master.listeners, generation) &&
                 zones_make(generation->settings, &errors);
     if (!good)
         log_warn("workers that die are not replaced before a reload%s%s",
                  errors.count > 0 ? ": " : "", text_string(&errors.text));
     conf_errors_free(&errors);
     return good;
+}
+
+static void read_listener(const cJSON *item)
+{
+    const cJSON *address = cJSON_GetObjectItemCaseSensitive(item, "address");
+    const cJSON *fds = cJSON_GetObjectItemCaseSensitive(item, "fds");
+    struct listener *listener = must_zalloc(sizeof(*listener));
+    struct error error;
+
+    if (!cJSON_IsString(address) ||
+        !address_parse(address->valuestring, NULL, false, &listener->address, &error)) {
+        free(listener);
+        return;
+    }
+    listener->id = (uint32_t)state_number(item, "id", 0);
+    listener->backlog = (int)state_number(item, "backlog", 0);
+    listener->reuseport = state_truth(item, "reuseport");
+    listener->reuseport_set = listener->reuseport || state_truth(item, "reuseport_set");
+    if (listener->address.socket.ss_family == AF_UNIX)
+        listener->file = state_file(item, "file", address->valuestring + strlen("unix:"));
+    listener->fds = must_zalloc((size_t)cJSON_GetArraySize(fds) * sizeof(int));
+    const cJSON *fd;
+    cJSON_ArrayForEach(fd, fds) listener->fds[listener->count++] = fd->valueint;
+    listener->listening = listener->count;
+    listener->next = master.listeners.first;
+    master.listeners.first = listener;
+}
+
+/* The old binary's generation, until this one's first serves. */
+static struct generation *resumed_generation(const cJSON *state)
+{
+    struct generation *generation = must_zalloc(sizeof(*generation));
+    struct conf_errors errors = {0};
+
+    generation->former = true;
+    generation->log = -1;
+    generation->number =
+        (uint64_t)state_number(state, "current", state_number(state, "generation", 0));
+    generation->slots = (uint32_t)state_number(state, "slots", 1);
+    generation->users = 1;
+    bool whole = read_generation(state, generation) &&
+                 generation_register(generation, master.board, &errors);
+    if (generation->tree == NULL)
+        generation->settings = inherited;
+    generation_measure(generation);
+    if (whole)
+        return generation;
+    log_error_lines(text_string(&errors.text));
+    conf_errors_free(&errors);
+    for (size_t i = 0; i < generation->listener_count; i++)
+        generation->listeners[i].listener->users--;
+    generation->listener_count = 0;
+    generation->resumed = true;
+    for (struct listener *l = master.listeners.first; l != NULL; l = l->next) {
+        generation->listeners =
+            must_realloc(generation->listeners,
+                         (generation->listener_count + 1) * sizeof(*generation->listeners));
+        generation->listeners[generation->listener_count++] =
+            (struct generation_listener){.listener = l};
+        l->users++;
+    }
+    return generation;
+}
+
+void inherit_read(const cJSON *state)
+{
+    const cJSON *item;
+
+    master.listeners.last_id = (uint32_t)state_number(state, "last_listener", 0);
+    cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(state, "listeners"))
+        read_listener(item);
+    generation_resume(resumed_generation(state), (uint64_t)state_number(state, "generation", 0));
 }

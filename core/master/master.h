@@ -17,6 +17,7 @@ struct master {
     pid_t pid;
     struct loop loop;
     struct board *board;
+    bool board_anew; /* since an upgrade: the former binary's workers write to another one */
     struct listeners listeners;
     enum master_mode mode;
     int status; /* of the exit */

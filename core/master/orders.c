@@ -7,6 +7,7 @@
 #include "master/generations.h"
 #include "master/heartbeat.h"
 #include "master/master.h"
+#include "master/rehearsal.h"
 #include "master/reload.h"
 #include "master/reopen.h"
 #include "master/starter.h"
@@ -84,7 +85,7 @@ static enum stage stage_now(void)
         return master.mode == MASTER_QUITTING ? STAGE_QUITTING : STAGE_STOPPING;
     if (reload_phase() != RELOAD_IDLE)
         return generation_current() == NULL ? STAGE_STARTING : STAGE_RELOADING;
-    return upgrade_rehearses() ? STAGE_REHEARSING : STAGE_SERVING;
+    return rehearsal_is_under_way() ? STAGE_REHEARSING : STAGE_SERVING;
 }
 
 /* ---- Ending ---- */
@@ -123,7 +124,7 @@ void master_end(enum master_mode mode)
     follows.reload = follows.upgrade = false;
     reload_abandon(ending);
     control_answer(ORDER_RELOAD, true, false, ending);
-    upgrade_abandon();
+    rehearsal_end();
     control_answer(ORDER_UPGRADE, true, false, ending);
     if (mode == MASTER_QUITTING)
         end_workers(MESSAGE_QUIT, drain_ms + QUIT_MARGIN_MS);

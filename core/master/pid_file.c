@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/place.h"
+#include "master/state.h"
 
 #define TRIES 16 /* another server that ends may remove the file between opening and locking */
 
@@ -20,11 +21,6 @@ static struct {
     char *path; /* NULL: there is none */
     struct place_id file;
 } the_pid = {.fd = -1};
-
-int pid_file_descriptor(void)
-{
-    return the_pid.fd;
-}
 
 const char *pid_file_path(void)
 {
@@ -150,10 +146,29 @@ bool pid_file_keep(struct error *error)
     return pid_file_make(the_pid.path, error);
 }
 
-void pid_file_resume(int fd, const char *path)
+void pid_file_write(cJSON *state)
 {
-    fcntl(fd, F_SETFD, FD_CLOEXEC);
-    take(fd, path);
+    cJSON_AddNumberToObject(state, "pid_file", the_pid.fd);
+    if (the_pid.path != NULL)
+        cJSON_AddStringToObject(state, "pid_path", the_pid.path);
+}
+
+/* The same process has the pid file as before: whatever is wrong with it ends nothing. */
+void pid_file_read(const cJSON *state)
+{
+    int fd = (int)state_number(state, "pid_file", -1);
+    const char *path = state_words(state, "pid_path", NULL);
+    struct error error;
+
+    if (fd >= 0)
+        take(fd, path);
+    else if (!pid_file_make(path, &error))
+        log_error("%s", error.text);
+}
+
+void pid_file_keep_open(bool keep)
+{
+    state_keep_open(the_pid.fd, keep);
 }
 
 void pid_file_remove(void)

@@ -6,6 +6,8 @@
 
 #include <stdbool.h>
 
+#include <cjson/cJSON.h>
+
 #include "base/error.h"
 
 /* Writes this process's id to `path` and locks it. A file that another server has is left alone. On
@@ -15,12 +17,14 @@ bool pid_file_make(const char *path, struct error *error);
 /* Makes it anew if it was removed, or another file is there. */
 bool pid_file_keep(struct error *error);
 
-/* Takes up the file that the binary before this one has made and locked. */
-void pid_file_resume(int fd, const char *path);
-
-/* Its lock, and where it is: for the binary that replaces this one. -1 and NULL without. */
-int pid_file_descriptor(void);
+/* Where it is. NULL: there is none. */
 const char *pid_file_path(void);
+
+/* For an upgrade: the file and its lock as JSON and back, and whether it stays open over exec. The
+ * state that is read names a path (state_default). */
+void pid_file_write(cJSON *state);
+void pid_file_read(const cJSON *state);
+void pid_file_keep_open(bool keep);
 
 /* At the end. Only what is this server's own is removed. */
 void pid_file_remove(void);

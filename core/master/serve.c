@@ -16,10 +16,12 @@
 #include "base/printable.h"
 #include "base/sink.h"
 #include "conf/settings_table.h"
+#include "master/binary.h"
 #include "master/inherit.h"
 #include "master/master_run.h"
+#include "master/rehearsal.h"
 #include "master/starter.h"
-#include "master/upgrade.h"
+#include "master/state.h"
 #include "process/channel.h"
 #include "process/generation.h"
 #include "process/preflight.h"
@@ -212,14 +214,14 @@ static int serve_behind(const struct serve_options *options, const struct settin
 static int serve_rehearsal(const struct serve_options *options, int state)
 {
     struct error error;
-    cJSON *said = upgrade_state(state, &error);
+    cJSON *said = state_read(state, &error);
 
     if (said == NULL) {
         fprintf(stderr, "%s\n", error.text);
         return EXIT_FAILURE;
     }
     cJSON_Delete(said);
-    fputs(UPGRADE_REHEARSES "\n" UPGRADE_KNOWS_VAULTS "\n", stderr);
+    fputs(REHEARSAL_BEGINS "\n" REHEARSAL_KNOWS_VAULTS "\n", stderr);
     return serve_test(options, true);
 }
 
@@ -228,7 +230,7 @@ static int serve_on(const struct serve_options *options, int state)
 {
     struct settings *settings;
     struct error error;
-    cJSON *said = upgrade_state(state, &error);
+    cJSON *said = state_read(state, &error);
 
     struct conf_tree *tree = inherit_configuration(said, options, &settings);
     cJSON_Delete(said);
@@ -248,12 +250,12 @@ int serve(const struct serve_options *options)
     struct identity identity;
     struct error error;
 
-    upgrade_init();
+    binary_init();
     if (!signals_begin(&error)) {
         fprintf(stderr, "%s\n", error.text);
         return EXIT_FAILURE;
     }
-    if (upgrade_is_resumed(&state, &rehearsing))
+    if (state_is_given(&state, &rehearsing))
         return rehearsing ? serve_rehearsal(options, state) : serve_on(options, state);
 
     struct conf_tree *tree = generation_configure(options, &settings, &errors);

@@ -4,6 +4,20 @@
 #include <fcntl.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "base/memory.h"
+#include "base/version.h"
+#include "net/arena_layout.h"
+
+#define STATE_VERSION 1
+#define VARIABLE      "PILLION_UPGRADE"
+#define REHEARSE      "rehearse:" /* before the number, when that is all */
+
+/* ---- Members ---- */
 
 double state_number(const cJSON *object, const char *name, double missing)
 {
@@ -39,8 +53,105 @@ struct place_id state_file(const cJSON *object, const char *name, const char *pa
     return (struct place_id){.device = (dev_t)device, .inode = (ino_t)inode};
 }
 
+void state_default(cJSON *object, const char *name, const char *words)
+{
+    if (state_words(object, name, NULL) == NULL)
+        cJSON_AddStringToObject(object, name, words);
+}
+
 void state_keep_open(int fd, bool keep)
 {
     if (fd >= 0)
         fcntl(fd, F_SETFD, keep ? 0 : FD_CLOEXEC);
+}
+
+/* ---- The document ---- */
+
+cJSON *state_new(void)
+{
+    cJSON *state = cJSON_CreateObject();
+
+    cJSON_AddNumberToObject(state, "version", STATE_VERSION);
+    cJSON_AddNumberToObject(state, "arena_layout", ARENA_LAYOUT);
+    cJSON_AddStringToObject(state, "binary", PILLION_VERSION);
+    return state;
+}
+
+int state_write(const cJSON *state, struct error *error)
+{
+    char *text = cJSON_PrintUnformatted(state);
+    int fd = memfd_create("pillion state", 0);
+    size_t size = strlen(text);
+
+    if (fd < 0 || write(fd, text, size) != (ssize_t)size) {
+        error_errno(error, "cannot write down the server's state");
+        if (fd >= 0)
+            close(fd);
+        fd = -1;
+    }
+    cJSON_free(text);
+    return fd;
+}
+
+void state_give(int fd, bool rehearsing)
+{
+    char value[64];
+
+    snprintf(value, sizeof(value), "%s%d", rehearsing ? REHEARSE : "", fd);
+    setenv(VARIABLE, value, 1);
+}
+
+void state_take_back(void)
+{
+    unsetenv(VARIABLE);
+}
+
+/* The state's file that this process was started with, or -1. */
+static int state_given(bool *rehearsing)
+{
+    const char *value = getenv(VARIABLE);
+
+    if (value == NULL)
+        return -1;
+    *rehearsing = strncmp(value, REHEARSE, strlen(REHEARSE)) == 0;
+    return atoi(*rehearsing ? value + strlen(REHEARSE) : value);
+}
+
+bool state_is_given(int *fd, bool *rehearsing)
+{
+    *fd = state_given(rehearsing);
+    unsetenv(VARIABLE);
+    return *fd >= 0;
+}
+
+cJSON *state_read(int fd, struct error *error)
+{
+    bool rehearsing;
+
+    if (fd < 0 && (fd = state_given(&rehearsing)) < 0) {
+        error_set(error, "no server is to be taken over");
+        return NULL;
+    }
+    off_t size = lseek(fd, 0, SEEK_END);
+    char *text = size <= 0 ? NULL : must_zalloc((size_t)size + 1);
+    cJSON *state = NULL;
+
+    if (text != NULL && pread(fd, text, (size_t)size, 0) == (ssize_t)size)
+        state = cJSON_Parse(text);
+    free(text);
+    uint32_t layout = state == NULL ? 0 : (uint32_t)state_number(state, "arena_layout", 0);
+    if (state != NULL && state_number(state, "version", 0) == STATE_VERSION &&
+        arena_layout_record_size(layout) != 0)
+        return state;
+    if (state != NULL && arena_layout_record_size(layout) == 0)
+        error_set(error,
+                  "the running server's arenas have layout %u, which this binary does not know; "
+                  "is it an older one?",
+                  layout);
+    else
+        error_set(error,
+                  "the running server's state is of version %d, this binary reads version %d",
+                  (int)state_number(state, "version", 0), STATE_VERSION);
+    cJSON_Delete(state);
+    return NULL;
 }

@@ -113,10 +113,9 @@ void worker_kill(struct worker *worker);
 
 /* ---- Upgrade (workers_upgrade.c) ---- */
 
-/* Those that have served as JSON and back, and whether their descriptors stay open over exec.
- * `board_anew`: the board is a new one, and the workers write to the former one. */
+/* Those that have served as JSON and back, and whether their descriptors stay open over exec. */
 void workers_write(cJSON *state);
-void workers_read(const cJSON *state, bool board_anew);
+void workers_read(const cJSON *state);
 void workers_keep_open(bool keep);
 
 /* The number of the last worker process. */

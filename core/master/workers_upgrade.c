@@ -12,6 +12,7 @@ void workers_write(cJSON *state)
 {
     cJSON *list = cJSON_AddArrayToObject(state, "workers");
 
+    cJSON_AddNumberToObject(state, "last_serial", workers_last_serial());
     for (struct worker *w = workers_first(); w != NULL; w = w->next) {
         if (!w->served)
             continue;
@@ -37,9 +38,9 @@ void workers_write(cJSON *state)
     }
 }
 
-/* `board_anew`: the board is a new one, and the worker writes to the former one. It keeps others
- * from its row. */
-static void read_worker(const cJSON *item, bool board_anew)
+/* On a new board the worker takes a row only to keep others from it: it writes to the former one.
+ */
+static void read_worker(const cJSON *item)
 {
     struct generation *generation = generation_current();
     uint32_t row = (uint32_t)state_number(item, "row", BOARD_ROWS_MAX);
@@ -65,7 +66,7 @@ static void read_worker(const cJSON *item, bool board_anew)
     worker->adopting = state_truth(item, "adopting");
     worker->adopting_serial = (uint64_t)state_number(item, "adopting_serial", 0);
     worker->started_ns = clock_ns();
-    if (board_anew)
+    if (master.board_anew)
         worker->row = board_take_row(master.board, worker->slot, generation_last_number());
     else
         worker->row = row < BOARD_ROWS_MAX ? &master.board->rows[row] : NULL;
@@ -74,12 +75,12 @@ static void read_worker(const cJSON *item, bool board_anew)
                   (int)state_number(item, "channel", -1));
 }
 
-void workers_read(const cJSON *state, bool board_anew)
+void workers_read(const cJSON *state)
 {
     const cJSON *item;
 
-    cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(state, "workers"))
-        read_worker(item, board_anew);
+    workers_resume_serial((uint32_t)state_number(state, "last_serial", 0));
+    cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(state, "workers")) read_worker(item);
 }
 
 void workers_keep_open(bool keep)

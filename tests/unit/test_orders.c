@@ -19,14 +19,15 @@
 
 #include "base/log.h"
 #include "base/memory.h"
+#include "master/binary.h"
 #include "master/control.h"
 #include "master/events.h"
 #include "master/generations.h"
 #include "master/keeper.h"
 #include "master/master.h"
 #include "master/orders.h"
+#include "master/rehearsal.h"
 #include "master/reload.h"
-#include "master/upgrade.h"
 #include "master/workers.h"
 #include "process/children.h"
 
@@ -52,6 +53,7 @@ static struct {
 static size_t pair_count;
 static int rehearsal_output = -1;
 static bool faking, executed;
+static int spawned_at_exec; /* other workers, before execve(2) fails */
 static size_t forked_while_ending;
 
 pid_t __real_fork(void);
@@ -67,7 +69,7 @@ pid_t __wrap_fork(void)
     return fakes[child_count++].pid;
 }
 
-static struct fake *child_of(pid_t pid)
+static struct fake *fake_of(pid_t pid)
 {
     ck_assert_int_ge(pid, FIRST_PID);
     return &fakes[pid - FIRST_PID];
@@ -111,7 +113,7 @@ int __wrap_kill(pid_t pid, int number)
     if (!faking || pid < FIRST_PID)
         return __real_kill(pid, number);
     if (number == SIGKILL)
-        end_child(child_of(pid), SIGKILL);
+        end_child(fake_of(pid), SIGKILL);
     return 0;
 }
 
@@ -138,6 +140,8 @@ int __wrap_fexecve(int fd, char *const argv[], char *const envp[])
     (void)argv;
     (void)envp;
     executed = true;
+    for (int i = 0; i < spawned_at_exec; i++)
+        ck_assert(worker_spawn(generation_current(), 1));
     errno = ENOEXEC;
     return -1;
 }
@@ -205,7 +209,7 @@ static struct fake *rehearsing(void)
 {
     for (size_t i = child_count; i-- > 0;) {
         if (!vault_is(fakes[i].pid) && worker_of(fakes[i].pid) == NULL && !fakes[i].dead &&
-            upgrade_rehearses())
+            rehearsal_is_under_way())
             return &fakes[i];
     }
     return NULL;
@@ -213,7 +217,7 @@ static struct fake *rehearsing(void)
 
 static void rehearse(struct fake *child)
 {
-    static const char first[] = UPGRADE_REHEARSES "\n";
+    static const char first[] = REHEARSAL_BEGINS "\n";
 
     ck_assert_int_eq(write(rehearsal_output, first, sizeof(first) - 1), sizeof(first) - 1);
     close(rehearsal_output);
@@ -269,7 +273,7 @@ enum which { NOBODY = 0, PROBES = 1, WORKERS = 2, REHEARSALS = 4, EVERYBODY = 7 
 static void children_act(enum which which)
 {
     for (struct worker *w = workers_first(); w != NULL; w = w->next) {
-        struct fake *child = child_of(w->child.pid);
+        struct fake *child = fake_of(w->child.pid);
         if (child->dead)
             continue;
         if (!child->began && (which & (w->probe ? PROBES : WORKERS))) {
@@ -391,10 +395,10 @@ static void start_to(enum stage which)
     worker = workers_first();
     ck_assert(worker->probe);
     say(worker, MESSAGE_READY, 0);
-    child_of(worker->child.pid)->began = true;
+    fake_of(worker->child.pid)->began = true;
     if (which == PROBE_SAID)
         return;
-    end_child(child_of(worker->child.pid), 0);
+    end_child(fake_of(worker->child.pid), 0);
     if (which == PROBE_GONE)
         return;
     deliver(worker);
@@ -405,7 +409,7 @@ static void start_to(enum stage which)
         if (w->generation != generation_next())
             continue;
         say(w, MESSAGE_READY, 0);
-        child_of(w->child.pid)->began = true;
+        fake_of(w->child.pid)->began = true;
         if (++ready == 1 || which == CONFIRMING)
             deliver(w);
     }
@@ -442,7 +446,7 @@ static void start(void)
     if (getenv("ORDERS_VERBOSE") == NULL)
         dup2(null, STDERR_FILENO);
     close(null);
-    upgrade_init();
+    binary_init();
     faking = true;
     memset(earlier, -1, sizeof(earlier));
     master_order(ORDER_RELOAD, NULL);
@@ -626,7 +630,7 @@ START_TEST(a_start_that_fails_ends_the_server)
 {
     go_to((enum stage)_i);
     for (struct worker *w = workers_first(); w != NULL; w = w->next)
-        end_child(child_of(w->child.pid), SIGSEGV);
+        end_child(fake_of(w->child.pid), SIGSEGV);
     master_acts();
     ck_assert(master.loop.stopping);
     ck_assert_int_eq(master.status, 1);
@@ -637,7 +641,7 @@ END_TEST
 START_TEST(a_reload_that_fails_is_answered_and_what_follows_goes_on)
 {
     go_to(AGAIN_AND_MORE);
-    end_child(child_of(workers_first()->child.pid), SIGSEGV);
+    end_child(fake_of(workers_first()->child.pid), SIGSEGV);
     master_acts();
     ck_assert_int_eq(strncmp(answer(earlier[0]), "failed\n", 7), 0);
     ck_assert_str_eq(answer(earlier[1]), "");
@@ -666,6 +670,28 @@ START_TEST(a_reload_is_not_good_while_somebody_is_silent)
 }
 END_TEST
 
+/* The replacement that was dropped for the new binary dies when another worker has its row. */
+START_TEST(an_upgrade_that_fails_takes_no_row_away_from_a_worker)
+{
+    go_to(SERVING);
+    end_child(fake_of(worker_of_slot(0)->child.pid), SIGSEGV);
+    master_acts();
+    ask("upgrade");
+    rehearse(rehearsing());
+    spawned_at_exec = 2; /* the first gets the row of the worker that has died */
+    master_acts();
+    ck_assert(executed);
+    uint32_t spawned = 0;
+    for (struct worker *w = workers_first(); w != NULL; w = w->next) {
+        spawned += !w->served;
+        ck_assert_int_eq(board_seat(master.board, w->row)->pid, w->child.pid);
+        ck_assert_int_ne(board_seat(master.board, w->row)->state, ROW_FREE);
+    }
+    ck_assert_uint_eq(spawned, 3); /* another one in the place of the one that was dropped */
+    finish();
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("orders");
@@ -681,6 +707,7 @@ int main(void)
     tcase_add_loop_test(tcase, a_start_that_fails_ends_the_server, PROBING, PROBE_SAID);
     tcase_add_loop_test(tcase, a_start_that_fails_ends_the_server, STARTING, ALL_SAID);
     tcase_add_loop_test(tcase, a_start_that_fails_ends_the_server, CONFIRMING, SERVING);
+    tcase_add_test(tcase, an_upgrade_that_fails_takes_no_row_away_from_a_worker);
     tcase_add_test(tcase, stop_does_not_wait_as_quit_does);
     tcase_add_test(tcase, a_reload_is_not_good_while_somebody_is_silent);
     tcase_add_test(tcase, a_reload_that_fails_is_answered_and_what_follows_goes_on);

@@ -1,0 +1,127 @@
+/* A rehearsal's process. See rehearsal.h. */
+#include "master/rehearsal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "master/binary.h"
+#include "master/master.h"
+#include "master/state.h"
+#include "process/child.h"
+#include "process/children.h"
+
+#define LIMIT    (60 * NS_PER_S)
+#define TEXT_MAX 4096u
+
+static struct {
+    struct child child; /* its pid is 0 when there is none */
+    struct watch output;
+    struct timer limit;
+    char text[TEXT_MAX];
+    size_t size;
+    void (*done)(const struct rehearsal_outcome *outcome);
+} rehearsal;
+
+static void late(struct timer *timer)
+{
+    (void)timer;
+    kill(rehearsal.child.pid, SIGKILL);
+}
+
+static void output_ready(struct watch *watch, uint32_t events)
+{
+    (void)events;
+    ssize_t got = read(watch->fd, rehearsal.text + rehearsal.size,
+                       sizeof(rehearsal.text) - 1 - rehearsal.size);
+    if (got > 0) {
+        rehearsal.size += (size_t)got;
+        return;
+    }
+    if (got < 0 && (errno == EAGAIN || errno == EINTR))
+        return;
+    loop_unwatch(&master.loop, watch);
+}
+
+/* Takes the line away from the beginning of `text`. False when it is another one. */
+static bool skip_line(const char **text, const char *line)
+{
+    size_t size = strlen(line);
+
+    if (strncmp(*text, line, size) != 0 || (*text)[size] != '\n')
+        return false;
+    *text += size + 1;
+    return true;
+}
+
+static void ended(struct child *child, int status)
+{
+    struct rehearsal_outcome outcome = {.status = status, .said = rehearsal.text};
+
+    child->pid = 0;
+    timer_cancel(&master.loop, &rehearsal.limit);
+    while (rehearsal.output.index != 0 && rehearsal.size < sizeof(rehearsal.text) - 1) {
+        size_t before = rehearsal.size;
+        output_ready(&rehearsal.output, 0);
+        if (rehearsal.size == before)
+            break;
+    }
+    loop_unwatch(&master.loop, &rehearsal.output);
+    close(rehearsal.output.fd);
+    rehearsal.text[rehearsal.size] = '\0';
+    outcome.known = skip_line(&outcome.said, REHEARSAL_BEGINS);
+    outcome.knows_vaults = outcome.known && skip_line(&outcome.said, REHEARSAL_KNOWS_VAULTS);
+    rehearsal.done(&outcome);
+}
+
+/* In the child: the new binary, with the server's own arguments. */
+static _Noreturn void rehearse(int output, int state)
+{
+    child_begin((const int[]){output, state, binary_descriptor()}, 3);
+    dup2(output, STDERR_FILENO);
+    dup2(output, STDOUT_FILENO);
+    state_give(state, true);
+    binary_keep_open(true);
+    fexecve(binary_descriptor(), master.options->argv, environ);
+    dprintf(STDERR_FILENO, "cannot execute %s: %s\n", binary_path(), strerror(errno));
+    _exit(1);
+}
+
+bool rehearsal_begin(int state, void (*done)(const struct rehearsal_outcome *outcome),
+                     struct error *error)
+{
+    static const struct child_events events = {.ended = ended};
+    int output[2];
+
+    if (pipe2(output, O_CLOEXEC | O_NONBLOCK) < 0)
+        return error_set(error, "cannot create a pipe");
+    pid_t pid = fork();
+    if (pid == 0)
+        rehearse(output[1], state);
+    close(output[1]);
+    if (pid < 0) {
+        close(output[0]);
+        return error_set(error, "cannot start a process for the rehearsal");
+    }
+    rehearsal.size = 0;
+    rehearsal.done = done;
+    child_follow(&rehearsal.child, pid, &events);
+    loop_watch(&master.loop, &rehearsal.output, output[0], EPOLLIN, output_ready);
+    timer_set(&master.loop, &rehearsal.limit, LIMIT, late);
+    return true;
+}
+
+bool rehearsal_is_under_way(void)
+{
+    return rehearsal.child.pid != 0;
+}
+
+void rehearsal_end(void)
+{
+    if (rehearsal.child.pid != 0)
+        kill(rehearsal.child.pid, SIGKILL);
+}
