@@ -17,7 +17,7 @@
 void worker_blame(const struct worker *worker, struct blame *blame)
 {
     if (worker->row != NULL)
-        board_blame(master.board, worker->row, worker->hung, blame);
+        board_blame(master.board, worker->row, worker->cause == CAUSE_HUNG, blame);
     else
         *blame = (struct blame){.method = BOARD_NO_METHOD, .marked = true};
 }
@@ -54,22 +54,22 @@ static void describe(const struct blame *blame, char text[WORDS_MAX])
 
 void blame_death(const struct worker *worker, int status)
 {
+    bool hung = worker->cause == CAUSE_HUNG, silent = worker->cause == CAUSE_SILENT;
     struct blame blame;
     char how[64], what[WORDS_MAX];
 
     worker_blame(worker, &blame);
     describe_status(status, how, sizeof(how));
-    counter_add(worker->hung || worker->pulse.dead ? &master.board->hangs : &master.board->crashes,
-                1);
-    if (worker->pulse.dead) /* which has been said; whoever stopped it is to blame */
+    counter_add(hung || silent ? &master.board->hangs : &master.board->crashes, 1);
+    if (silent) /* which has been said; whoever stopped it is to blame */
         return;
-    if (blame.duty == DUTY_NONE && !worker->hung) {
+    if (blame.duty == DUTY_NONE && !hung) {
         log_error("worker %u (pid %d) died with no method running: %s", worker->slot,
                   (int)worker->child.pid, how);
         return;
     }
     describe(&blame, what);
-    if (worker->hung)
+    if (hung)
         log_error("worker %u (pid %d) was ended: %s ran for longer than it may (handler_timeout)",
                   worker->slot, (int)worker->child.pid, what);
     else

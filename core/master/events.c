@@ -58,7 +58,7 @@ static void released(struct worker *worker, const struct message *message)
         return;
     }
     vaults_released(worker, message);
-    if (worker->released)
+    if (worker->life == WORKER_RELEASED)
         handover_again(worker);
     else
         handover_add(worker, all);

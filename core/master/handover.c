@@ -81,7 +81,7 @@ uint32_t handover_expected(uint32_t slot)
             expected += s->pending_count == 1 ? s->open : s->open / slots + 1;
     }
     for (const struct worker *w = workers_first(); w != NULL; w = w->next) {
-        if (w->probe || !w->served || w->released || w->staying ||
+        if ((w->life != WORKER_SERVING && w->life != WORKER_LEAVING) ||
             w->generation == generation_current())
             continue;
         if (w->slots != slots)
@@ -98,14 +98,14 @@ static void expect_nothing(void)
     if (handover.sources != NULL)
         return;
     for (const struct worker *w = workers_first(); w != NULL; w = w->next) {
-        if (!w->probe && w->served && !w->released && !w->staying &&
+        if ((w->life == WORKER_SERVING || w->life == WORKER_LEAVING) &&
             w->generation != generation_current())
             return;
     }
     for (struct worker *w = workers_first(); w != NULL; w = w->next) {
-        if (w->expecting && w->state == WORKER_SERVING)
+        if (w->adoption.expecting && w->life == WORKER_SERVING)
             outbox_tell(&w->out, MESSAGE_SERVE, 0, 0);
-        w->expecting = w->full = false;
+        w->adoption.expecting = w->adoption.full = false;
     }
 }
 
@@ -155,11 +155,10 @@ void handover_add(struct worker *worker, bool all)
         source = source_new(worker);
     else
         source->again = true; /* some slots may have looked already */
-    source->hung = worker->hung || worker->pulse.dead;
+    source->hung = worker->cause == CAUSE_HUNG || worker->cause == CAUSE_SILENT;
     worker_blame(worker, &source->blame);
     source->partial = !all;
-    worker->staying = !all;
-    worker->released = all;
+    worker_let_go(worker, all);
     if (all) {
         close(worker->arena);
         worker->arena = -1;
@@ -228,7 +227,7 @@ void handover_retire(uint32_t serial)
 static void tell_taken(uint32_t serial)
 {
     for (const struct worker *w = workers_first(); w != NULL; w = w->next) {
-        if (w->serial == serial && !w->probe && !w->died)
+        if (w->serial == serial && !w->probe && w->life != WORKER_LOST)
             channel_tell(w->child.channel.fd, MESSAGE_TAKEN, serial, 0);
     }
 }
@@ -265,8 +264,7 @@ static void source_finish(struct source *source)
 static bool still_adopted(const struct source *source)
 {
     for (const struct worker *w = workers_first(); w != NULL; w = w->next) {
-        if (w->adopting && w->adopting_serial == source->serial && w->state == WORKER_LEAVING &&
-            !w->released && !w->staying)
+        if (w->adoption.from == source->serial && w->life == WORKER_LEAVING)
             return true;
     }
     return false;
@@ -276,7 +274,7 @@ static bool still_adopted(const struct source *source)
 static bool is_adopted(const struct source *source)
 {
     for (const struct worker *w = workers_first(); w != NULL; w = w->next) {
-        if (w->adopting && w->adopting_serial == source->serial && !w->died)
+        if (w->adoption.from == source->serial && w->life != WORKER_LOST)
             return true;
     }
     return false;
@@ -306,8 +304,7 @@ static void offer(struct worker *worker)
             message.ids[ADOPT_PLACE] = s->blame.place;
         }
         if (outbox_send(&worker->out, &message, s->arena)) {
-            worker->adopting = true;
-            worker->adopting_serial = s->serial;
+            worker->adoption.from = s->serial;
             log_debug("worker process %u adopts from %u", worker->serial, s->serial);
         }
         return;
@@ -323,14 +320,14 @@ void handover_advance(void)
         return;
     for (uint32_t slot = 0; slot < generation_current()->slots; slot++) {
         struct worker *worker = worker_of_slot(slot);
-        if (worker != NULL && !worker->adopting && !worker->full)
+        if (worker != NULL && worker->adoption.from == 0 && !worker->adoption.full)
             offer(worker);
     }
 }
 
 void handover_done(struct worker *worker, uint64_t serial, uint32_t count)
 {
-    worker->adopting = false;
+    worker->adoption.from = 0;
     log_debug("worker process %u has adopted %u from %llu", worker->serial, count,
               (unsigned long long)serial);
     for (struct source *s = handover.sources; s != NULL; s = s->next) {
@@ -338,7 +335,7 @@ void handover_done(struct worker *worker, uint64_t serial, uint32_t count)
             continue;
         s->taken += count;
         /* One that is leaving took what it could; the plan is another one now. */
-        if (worker->state == WORKER_SERVING && s->pending[worker->slot]) {
+        if (worker->life == WORKER_SERVING && s->pending[worker->slot]) {
             s->pending[worker->slot] = false;
             s->pending_count--;
         }
@@ -354,7 +351,7 @@ static void look_again(struct timer *timer)
 {
     (void)timer;
     for (struct worker *w = workers_first(); w != NULL; w = w->next)
-        w->full = false;
+        w->adoption.full = false;
     handover_advance();
 }
 
@@ -362,14 +359,14 @@ void handover_full(struct worker *worker, uint64_t serial, uint32_t count)
 {
     struct source *source = source_find((uint32_t)serial);
 
-    worker->adopting = false;
-    worker->full = true;
+    worker->adoption.from = 0;
+    worker->adoption.full = true;
     if (source != NULL) {
         source->taken += count;
         /* Whoever takes the rest takes what was this one's part, too. */
         for (uint32_t slot = 0; slot < generation_current()->slots; slot++) {
             const struct worker *other = worker_of_slot(slot);
-            if (source->pending[slot] || other == NULL || other->full)
+            if (source->pending[slot] || other == NULL || other->adoption.full)
                 continue;
             source->pending[slot] = true;
             source->pending_count++;

@@ -17,11 +17,6 @@ static struct {
     void (*turned)(void);
 } heartbeat;
 
-static bool is_watched(const struct worker *worker)
-{
-    return !worker->probe && worker->served && !worker->released && !worker->died;
-}
-
 /* In a handler, or some have ended since the last look. What the row says is the worker's own word:
  * at worst it is believed to be busy, and its handler has a watchdog. */
 static bool is_busy(struct worker *worker)
@@ -42,13 +37,13 @@ static void turn(struct timer *timer)
     /* A worker may wait for a vault that is silent: that one first. */
     bool excused = vaults_turn(&turned);
     for (struct worker *w = workers_first(); w != NULL; w = w->next) {
-        if (!is_watched(w) ||
+        if (!worker_has_clients(w) ||
             pulse_turn(&w->pulse, w->child.pid, w->child.channel.fd, &turned, is_busy(w), excused))
             continue;
         log_error("worker %u (pid %d) gives no sign of life (heartbeat_timeout): it is ended and "
                   "replaced",
                   w->slot, (int)w->child.pid);
-        worker_kill(w);
+        worker_kill(w, CAUSE_SILENT);
     }
     timer_set(&master.loop, timer, heartbeat.pace_ns, turn);
     heartbeat.turned();
@@ -81,8 +76,8 @@ static bool matters(const struct worker *worker)
     if (worker->probe || !worker->pulse.known || worker->pulse.dead)
         return false;
     return worker->generation == generation_next()
-               ? worker->state == WORKER_READY
-               : worker->state == WORKER_SERVING && worker->generation == generation_current();
+               ? worker->life == WORKER_READY
+               : worker->life == WORKER_SERVING && worker->generation == generation_current();
 }
 
 uint64_t heartbeat_ask(void)
@@ -108,7 +103,7 @@ bool heartbeat_all(uint64_t serial, char *who, size_t size)
     for (struct worker *w = workers_first(); w != NULL; w = w->next) {
         if (!matters(w) || w->pulse.heard >= serial)
             continue;
-        bool busy = w->row != NULL && w->state == WORKER_SERVING &&
+        bool busy = w->row != NULL && w->life == WORKER_SERVING &&
                     atomic_load_explicit(&w->row->running, memory_order_acquire) != 0;
         if (busy && child_view(w->child.pid).state != 'T')
             continue;

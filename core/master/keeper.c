@@ -66,16 +66,16 @@ static void reach_again(struct timer *timer)
     struct vault_seat *seat = container_of(timer, struct vault_seat, reach);
 
     for (struct worker *w = workers_first(); w != NULL; w = w->next) {
-        bool was = w->unreached;
-        w->unreached = false;
-        if (was && !w->died)
+        bool was = w->vaults.unreached;
+        w->vaults.unreached = false;
+        if (was && w->life != WORKER_LOST)
             show_vault(seat, w);
     }
 }
 
 static void reach_later(struct vault_seat *seat, struct worker *worker)
 {
-    worker->unreached = true;
+    worker->vaults.unreached = true;
     if (!timer_is_set(&seat->reach))
         timer_set(&master.loop, &seat->reach, BACKOFF_NS, reach_again);
 }
@@ -340,7 +340,7 @@ void vaults_released(const struct worker *worker, const struct message *message)
     for (uint32_t i = 0; i < seats_used; i++) {
         /* Workers of earlier versions know one seat. Those of the first name themselves. */
         uint64_t known = i < message->count ? message->ids[i] : i == 0 ? message->serial : 0;
-        bool same = worker->vaults[i] == 0 || worker->vaults[i] == known ||
+        bool same = worker->vaults.shown[i] == 0 || worker->vaults.shown[i] == known ||
                     (i == 0 && worker->serial == message->serial);
         /* A new vault waits: the worker will hand over to it, and say so. */
         if (seats[i].child.pid != 0 && same)
@@ -357,7 +357,7 @@ static void show_vault(struct vault_seat *seat, struct worker *worker)
     if (channel < 0)
         return;
     if (outbox_send(&worker->out, &message, channel))
-        worker->vaults[seat_number(seat)] = message.serial;
+        worker->vaults.shown[seat_number(seat)] = message.serial;
     close(channel);
 }
 
@@ -367,12 +367,12 @@ static void show_vault(struct vault_seat *seat, struct worker *worker)
 static void vault_introduce(struct vault_seat *seat)
 {
     for (struct worker *w = workers_first(); w != NULL; w = w->next) {
-        if (!w->probe && !w->died && w->state == WORKER_LEAVING &&
-            (!w->released || vaults_events->awaited(w->serial)))
+        if (w->life == WORKER_LEAVING || w->life == WORKER_STAYING ||
+            (w->life == WORKER_RELEASED && vaults_events->awaited(w->serial)))
             show_vault(seat, w);
     }
     for (struct worker *w = workers_first(); w != NULL; w = w->next) {
-        if (!w->probe && w->state != WORKER_LEAVING)
+        if (!w->probe && !worker_is_leaving(w))
             show_vault(seat, w);
     }
 }

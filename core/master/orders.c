@@ -93,12 +93,12 @@ static enum stage stage_now(void)
 static void end_workers(enum message_type how, uint64_t patience_ms)
 {
     for (struct worker *w = workers_first(); w != NULL; w = w->next) {
-        bool asked_harder = how == MESSAGE_STOP && w->state == WORKER_LEAVING;
+        bool asked_harder = how == MESSAGE_STOP && worker_is_leaving(w);
         if (asked_harder)
-            worker_kill(w);
-        else if (w->state != WORKER_LEAVING)
+            worker_kill(w, CAUSE_ORDER);
+        else if (!worker_is_leaving(w))
             worker_tell_end(w, how, patience_ms);
-        else if (w->released)
+        else if (w->life == WORKER_RELEASED)
             channel_tell(w->child.channel.fd, MESSAGE_TAKEN, w->serial, 0);
     }
 }

@@ -12,7 +12,7 @@
 
 void relieve_stuck(const struct worker *worker, uint64_t method)
 {
-    if (!worker->served || method >= board_methods_known(master.board))
+    if (!worker_has_served(worker) || method >= board_methods_known(master.board))
         return;
     counter_add(&master.board->hangs, 1);
     quarantine_count((uint32_t)method, false);
@@ -23,7 +23,7 @@ static bool is_coming(const struct worker *worker)
 {
     for (const struct worker *w = workers_first(); w != NULL; w = w->next) {
         if (w != worker && !w->probe && w->slot == worker->slot &&
-            w->generation == worker->generation && w->state != WORKER_LEAVING)
+            w->generation == worker->generation && !worker_is_leaving(w))
             return true;
     }
     return false;
@@ -31,7 +31,7 @@ static bool is_coming(const struct worker *worker)
 
 void relieve_begin(const struct worker *worker)
 {
-    if (master.mode != MASTER_RUNNING || worker->state != WORKER_SERVING ||
+    if (master.mode != MASTER_RUNNING || worker->life != WORKER_SERVING ||
         worker->generation != generation_current() || generation_current()->resumed ||
         is_coming(worker))
         return;
@@ -44,7 +44,7 @@ void relieve_ready(const struct worker *worker)
 {
     for (struct worker *w = workers_first(); w != NULL; w = w->next) {
         if (w != worker && !w->probe && w->slot == worker->slot &&
-            w->generation == worker->generation && w->state == WORKER_SERVING)
+            w->generation == worker->generation && w->life == WORKER_SERVING)
             worker_tell_end(w, MESSAGE_LEAVE, w->generation->settings->drain_timeout_ms + 1000);
     }
 }

@@ -62,7 +62,7 @@ static void drop_next(void)
     timer_cancel(&master.loop, &reload.give_up);
     timer_cancel(&master.loop, &reload.look);
     for (struct worker *w = workers_first(); w != NULL; w = w->next) {
-        if (w->generation == dropped && w->state != WORKER_LEAVING)
+        if (w->generation == dropped && !worker_is_leaving(w))
             worker_tell_end(w, MESSAGE_STOP, 1000);
     }
     generation_unlisten(dropped, &master.listeners);
@@ -176,7 +176,7 @@ static struct generation_load load_now(uint64_t *open)
     *open = 0;
     load.records = current->capacity.connections;
     for (const struct worker *w = workers_first(); w != NULL; w = w->next) {
-        if (w->probe || !w->served || w->row == NULL)
+        if (!worker_has_served(w) || w->row == NULL)
             continue;
         const struct arena_geometry *most = &w->generation->geometry;
         uint32_t records = within(&w->row->open, most->records);
@@ -242,7 +242,7 @@ static void commit(void)
             continue;
         if (w->generation == now)
             worker_serve(w, handover_expected(w->slot));
-        else if (w->state != WORKER_LEAVING)
+        else if (!worker_is_leaving(w))
             worker_tell_end(w, MESSAGE_LEAVE, w->generation->settings->drain_timeout_ms + 1000);
     }
     if (old == NULL)
@@ -321,7 +321,7 @@ void reload_ready(struct worker *worker)
         return;
     }
     for (struct worker *w = workers_first(); w != NULL; w = w->next)
-        ready += w->generation == generation_next() && !w->probe && w->state == WORKER_READY;
+        ready += w->generation == generation_next() && !w->probe && w->life == WORKER_READY;
     if (reload.phase == RELOAD_STARTING && ready == generation_next()->slots)
         confirm();
 }

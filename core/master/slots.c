@@ -48,7 +48,7 @@ static void respawn(struct timer *timer)
     }
     for (struct worker *w = workers_first(); w != NULL; w = w->next) {
         if (!w->probe && w->slot == slot->index && w->generation == generation_current() &&
-            w->state != WORKER_LEAVING)
+            !worker_is_leaving(w))
             return; /* a reload has filled the slot meanwhile */
     }
     if (!worker_spawn(generation_current(), slot->index))

@@ -29,10 +29,9 @@ static void look_at(struct worker *worker, uint64_t now)
         worker->seen_since_ns = now;
         return;
     }
-    if (now - worker->seen_since_ns < allowed || worker->hung)
+    if (now - worker->seen_since_ns < allowed || worker->cause == CAUSE_HUNG)
         return;
-    worker->hung = true;
-    worker_kill(worker);
+    worker_kill(worker, CAUSE_HUNG);
 }
 
 static void look(struct timer *due)
@@ -40,7 +39,7 @@ static void look(struct timer *due)
     uint64_t now = clock_ns();
 
     for (struct worker *w = workers_first(); w != NULL; w = w->next) {
-        if (w->served && w->row != NULL && !w->released)
+        if (worker_has_clients(w) && w->row != NULL)
             look_at(w, now);
     }
     timer_set(&master.loop, due, pace, look);

@@ -39,14 +39,34 @@ struct worker *workers_first(void)
     return workers.first;
 }
 
+void worker_let_go(struct worker *worker, bool all)
+{
+    if (worker->life != WORKER_LOST)
+        worker->life = all ? WORKER_RELEASED : WORKER_STAYING;
+}
+
+bool worker_has_served(const struct worker *worker)
+{
+    return worker->life >= WORKER_SERVING;
+}
+
+bool worker_has_clients(const struct worker *worker)
+{
+    return worker->life >= WORKER_SERVING && worker->life <= WORKER_STAYING;
+}
+
+bool worker_is_leaving(const struct worker *worker)
+{
+    return worker->life == WORKER_DROPPED || worker->life > WORKER_SERVING;
+}
+
 /* ---- Spawning ---- */
 
 static void start_late(struct timer *timer)
 {
     struct worker *worker = container_of(timer, struct worker, deadline);
 
-    worker->late = true;
-    worker_kill(worker);
+    worker_kill(worker, CAUSE_LATE);
 }
 
 static void retire_row(const struct worker *worker)
@@ -209,7 +229,7 @@ struct worker *probe_spawn(struct generation *generation, struct error *error)
 struct worker *worker_of_slot(uint32_t slot)
 {
     for (struct worker *w = workers.first; w != NULL; w = w->next) {
-        if (!w->probe && w->slot == slot && w->state == WORKER_SERVING &&
+        if (!w->probe && w->slot == slot && w->life == WORKER_SERVING &&
             w->generation == generation_current())
             return w;
     }
@@ -218,10 +238,9 @@ struct worker *worker_of_slot(uint32_t slot)
 
 void worker_serve(struct worker *worker, uint32_t expected)
 {
-    worker->state = WORKER_SERVING;
-    worker->served = true;
+    worker->life = WORKER_SERVING;
     show_state(worker, ROW_SERVING);
-    worker->expecting = true;
+    worker->adoption.expecting = true;
     channel_tell(worker->child.channel.fd, MESSAGE_SERVE, 0, expected);
 }
 
@@ -230,21 +249,19 @@ void worker_serve(struct worker *worker, uint32_t expected)
 /* A worker that is dead, or as good as dead: others take its connections over. */
 static void give_up(struct worker *worker)
 {
-    bool served_slot =
-        worker->state == WORKER_SERVING && worker->generation == generation_current();
+    bool served_slot = worker->life == WORKER_SERVING && worker->generation == generation_current();
 
-    worker->died = true;
-    worker->state = WORKER_LEAVING; /* it does not fill its slot any more */
+    worker->life = WORKER_LOST;
     workers.events->lost(worker, served_slot);
 }
 
 static void ready(struct worker *worker)
 {
     /* One that is told to end meanwhile may have said so before it heard of that. */
-    if (worker->state != WORKER_STARTING)
+    if (worker->life != WORKER_STARTING)
         return;
     timer_cancel(&master.loop, &worker->deadline);
-    worker->state = WORKER_READY;
+    worker->life = WORKER_READY;
     show_state(worker, ROW_READY);
     workers.events->ready(worker);
 }
@@ -267,7 +284,7 @@ static void worker_message(struct worker *worker, struct message *message)
         ready(worker);
         break;
     case MESSAGE_RELEASED:
-        if (worker->state == WORKER_LEAVING)
+        if (worker->life >= WORKER_LEAVING && worker->life <= WORKER_RELEASED)
             events->released(worker, message);
         break;
     case MESSAGE_ADOPTED:
@@ -304,7 +321,7 @@ static void sent_descriptors(struct worker *worker, const int *fds, uint32_t cou
     log_error("worker %u (pid %d) has sent its master %u descriptors, which only a module can have "
               "done; it is ended",
               worker->slot, (int)worker->child.pid, count);
-    worker_kill(worker);
+    worker_kill(worker, CAUSE_BROKEN);
     descriptors_close(fds, count);
 }
 
@@ -323,18 +340,20 @@ static void closed(struct child *child)
 {
     struct worker *worker = container_of(child, struct worker, child);
 
-    if (worker->reaped)
-        return;
     if (!child_exiting(worker->child.pid))
-        worker_kill(worker); /* a module closed it: nobody could ever tell this worker to end */
-    else if (worker->served && !worker->released && master.mode == MASTER_RUNNING)
+        worker_kill(
+            worker,
+            CAUSE_BROKEN); /* a module closed it: nobody could ever tell this worker to end */
+    else if (worker_has_clients(worker) && master.mode == MASTER_RUNNING)
         give_up(worker);
 }
 
 /* ---- Ending ---- */
 
-void worker_kill(struct worker *worker)
+void worker_kill(struct worker *worker, enum worker_cause cause)
 {
+    if (worker->cause <= CAUSE_ORDER)
+        worker->cause = cause;
     kill(worker->child.pid, SIGKILL);
 }
 
@@ -344,57 +363,99 @@ static void end_late(struct timer *timer)
 
     log_warn("worker %u (pid %d, generation %llu) did not end when it was told to; it is killed",
              worker->slot, (int)worker->child.pid, (unsigned long long)worker->generation->number);
-    worker->late = true;
-    worker_kill(worker);
+    worker_kill(worker, CAUSE_LATE);
 }
 
 void worker_tell_end(struct worker *worker, enum message_type how, uint64_t patience_ms)
 {
-    bool serving = worker->state == WORKER_SERVING;
+    bool serving = worker->life == WORKER_SERVING;
 
-    worker->state = WORKER_LEAVING;
+    worker->life = serving ? WORKER_LEAVING : WORKER_DROPPED;
+    if (worker->cause == CAUSE_ITSELF)
+        worker->cause = CAUSE_ORDER;
     show_state(worker, ROW_LEAVING);
     timer_set(&master.loop, &worker->deadline, patience_ms * NS_PER_MS, end_late);
     /* One that is still loading reads no messages, and has nothing that could be lost. */
-    if (!serving || worker->probe ||
-        !channel_tell(worker->child.channel.fd, how, 0,
-                      worker->generation->settings->drain_timeout_ms))
-        worker_kill(worker);
+    if (!serving || !channel_tell(worker->child.channel.fd, how, 0,
+                                  worker->generation->settings->drain_timeout_ms))
+        worker_kill(worker, CAUSE_ORDER);
 }
 
 /* Why a worker or probe that was starting is gone, in words for an operator. */
 static void describe_failure(const struct worker *worker, int status, char *text, size_t size)
 {
     startup_describe(&worker->startup, worker->probe ? "the probe" : "a worker", status,
-                     worker->late, worker->generation->settings->load_timeout_ms, text, size);
+                     worker->cause == CAUSE_LATE, worker->generation->settings->load_timeout_ms,
+                     text, size);
+}
+
+/* It was starting, and has ended before it served. */
+static void start_failed(struct worker *worker, int status)
+{
+    char why[CHANNEL_TEXT_MAX + 512];
+
+    describe_failure(worker, status, why, sizeof(why));
+    worker->life = WORKER_DROPPED;
+    workers.events->failed(worker, why);
+}
+
+/* That it ended in another way than it was told to. */
+static void tell_disorder(const struct worker *worker, int status)
+{
+    char how[64];
+
+    if (status == 0 || worker->cause == CAUSE_LATE) /* which has been said */
+        return;
+    describe_status(status, how, sizeof(how));
+    log_warn("worker %u (pid %d) did not end in order: %s", worker->slot, (int)worker->child.pid,
+             how);
+}
+
+/* It has ended before it had let go of its connections. */
+static void died(struct worker *worker, int status)
+{
+    if (worker->life != WORKER_LOST)
+        give_up(worker);
+    workers.events->died(worker, status);
+}
+
+/* What is left to be done depends on how far it had come. */
+static void worker_gone(struct worker *worker, int status)
+{
+    bool ending = master.mode != MASTER_RUNNING; /* nobody takes anything over any more */
+
+    switch (worker->life) {
+    case WORKER_STARTING:
+        start_failed(worker, status);
+        break;
+    case WORKER_READY: /* all that a probe is for */
+        if (!worker->probe)
+            start_failed(worker, status);
+        break;
+    case WORKER_DROPPED:
+        break;
+    case WORKER_SERVING:
+    case WORKER_LEAVING:
+    case WORKER_STAYING:
+    case WORKER_LOST:
+        if (ending)
+            tell_disorder(worker, status);
+        else
+            died(worker, status);
+        break;
+    case WORKER_RELEASED:
+        tell_disorder(worker, status);
+        break;
+    }
 }
 
 static void ended(struct child *child, int status)
 {
     struct worker *worker = container_of(child, struct worker, child);
-    char text[CHANNEL_TEXT_MAX + 512];
     uint32_t serial = worker->serial;
 
-    worker->reaped = true;
     child_hear(child);
-    bool asked = worker->state == WORKER_LEAVING;
-
-    if (!worker->served) {
-        /* A probe that has said READY has done all that it was for. */
-        if (!asked && !(worker->probe && worker->state == WORKER_READY)) {
-            describe_failure(worker, status, text, sizeof(text));
-            worker->state = WORKER_LEAVING; /* it does not fill its slot any more */
-            workers.events->failed(worker, text);
-        }
-    } else if (master.mode == MASTER_RUNNING && (worker->died || !worker->released)) {
-        if (!worker->died)
-            give_up(worker);
-        workers.events->died(worker, status);
-    } else if (status != 0 && !worker->late) {
-        describe_status(status, text, sizeof(text));
-        log_warn("worker %u (pid %d) did not end in order: %s", worker->slot,
-                 (int)worker->child.pid, text);
-    }
+    worker_gone(worker, status);
     bool owing = worker->arena >= 0;
     worker_free(worker);
     workers.events->gone(serial, owing);
@@ -423,7 +484,7 @@ void worker_resume(struct worker *worker, pid_t pid, int channel)
     if (!child_listen(&worker->child, &master.loop, channel, &child_events))
         log_error("cannot watch the channel of worker %u: errno %d", worker->slot, errno);
     child_follow(&worker->child, pid, &child_events);
-    if (worker->state == WORKER_LEAVING)
+    if (worker_is_leaving(worker))
         timer_set(&master.loop, &worker->deadline,
                   worker->generation->settings->drain_timeout_ms * NS_PER_MS, end_late);
 }
@@ -431,9 +492,9 @@ void worker_resume(struct worker *worker, pid_t pid, int channel)
 void workers_drop_unserved(void)
 {
     for (struct worker *w = workers.first; w != NULL; w = w->next) {
-        if (w->served)
+        if (worker_has_served(w))
             continue;
-        worker_kill(w);
+        worker_kill(w, CAUSE_ORDER);
         if (w->row != NULL)
             board_retire_row(master.board, w->row);
         w->row = NULL; /* should exec fail: another worker may get it */

@@ -16,11 +16,26 @@
 #include "process/outbox.h"
 #include "process/startup.h"
 
-enum worker_state {
+/* Where it is in its life. From WORKER_SERVING on it has, or had, connections. */
+enum worker_life {
     WORKER_STARTING, /* until READY */
-    WORKER_READY,    /* of the next generation, before it serves */
+    WORKER_READY,
+    WORKER_DROPPED, /* ends, and has never served */
     WORKER_SERVING,
-    WORKER_LEAVING /* told to end */
+    WORKER_LEAVING,  /* told to end, and has let go of no connection yet */
+    WORKER_STAYING,  /* has let go of all but those that wait for an answer */
+    WORKER_RELEASED, /* has let go of all */
+    WORKER_LOST      /* dead, or as good as dead, before it had */
+};
+
+/* Why it ends. */
+enum worker_cause {
+    CAUSE_ITSELF, /* nobody in the master has ended it */
+    CAUSE_ORDER,  /* a reload, or an operator's order */
+    CAUSE_LATE,   /* it did not start, or end, in time */
+    CAUSE_HUNG,   /* by the watchdog */
+    CAUSE_SILENT, /* it gave no sign of life */
+    CAUSE_BROKEN  /* by way of its channel it did what no worker does */
 };
 
 struct worker {
@@ -28,32 +43,29 @@ struct worker {
     struct timer deadline; /* for starting, and for ending once told to */
     uint32_t slot, slots;
     uint32_t serial;
-    enum worker_state state;
     bool probe;
-    bool served;        /* has been told to accept */
-    bool released;      /* its connections are in the hand-over already */
-    bool staying;       /* only some of them: others wait for an answer with it */
-    bool died;          /* not in order, and given up */
-    bool reaped;        /* its pid may be another process's by now */
-    bool hung;          /* ended by the watchdog */
-    bool late;          /* ended because it did not start or end in time */
-    uint64_t reopening; /* which MESSAGE_LOG it has not answered yet; 0: none */
-    bool adopting;
-    uint64_t adopting_serial;
+    enum worker_life life;
+    enum worker_cause cause;
     struct outbox out;
-    uint64_t vaults[VAULT_PROCESSES_MAX]; /* by seat, the one that it was shown last; 0: it has
-                                             known no other than its first */
-    uint32_t unheld;                      /* its connections that no vault has room for */
-    bool unreached;                       /* some vault could not take its channel */
-    bool expecting; /* it keeps room for connections that it is to take over */
-    bool full;      /* it has no room to take over more */
-    int arena;
+    int arena; /* -1 once it is all the hand-over's */
     struct board_row *row;
     struct generation *generation;
     uint64_t started_ns;
-    uint64_t seen_dispatched, seen_since_ns; /* the watchdog's */
-    struct pulse pulse;
+    uint32_t unheld; /* its connections that no vault has room for */
     struct startup startup;
+    struct pulse pulse;                      /* heartbeat.c's */
+    uint64_t seen_dispatched, seen_since_ns; /* watchdog.c's */
+    uint64_t reopening; /* reopen.c's: which MESSAGE_LOG it has not answered yet; 0: none */
+    struct {            /* handover.c's */
+        uint64_t from;  /* it takes over connections of that worker; 0: of none */
+        bool expecting; /* it keeps room for connections that it is to take over */
+        bool full;      /* it has no room to take over more */
+    } adoption;
+    struct {                                 /* keeper.c's */
+        uint64_t shown[VAULT_PROCESSES_MAX]; /* by seat, the vault that it was shown last; 0: it
+                                                has known no other than its first */
+        bool unreached;                      /* some vault could not take its channel */
+    } vaults;
     struct worker *next;
 };
 
@@ -108,8 +120,20 @@ void worker_serve(struct worker *worker, uint32_t expected);
 /* Tells a worker to leave, quit or stop; it is killed when it has not ended `patience_ms` later. */
 void worker_tell_end(struct worker *worker, enum message_type how, uint64_t patience_ms);
 
-/* Kills at once. */
-void worker_kill(struct worker *worker);
+/* Kills at once. The first cause is the one that counts. */
+void worker_kill(struct worker *worker, enum worker_cause cause);
+
+/* It has let go of all its connections, or of those that need not stay. */
+void worker_let_go(struct worker *worker, bool all);
+
+/* It has served, or serves. */
+bool worker_has_served(const struct worker *worker);
+
+/* It has connections that it has not let go of. */
+bool worker_has_clients(const struct worker *worker);
+
+/* It ends, for whatever cause. */
+bool worker_is_leaving(const struct worker *worker);
 
 /* ---- Upgrade (workers_upgrade.c) ---- */
 

@@ -14,7 +14,7 @@ void workers_write(cJSON *state)
 
     cJSON_AddNumberToObject(state, "last_serial", workers_last_serial());
     for (struct worker *w = workers_first(); w != NULL; w = w->next) {
-        if (!w->served)
+        if (!worker_has_served(w))
             continue;
         cJSON *item = cJSON_CreateObject();
         cJSON_AddNumberToObject(item, "pid", w->child.pid);
@@ -26,16 +26,36 @@ void workers_write(cJSON *state)
         cJSON_AddNumberToObject(item, "channel", w->child.channel.fd);
         cJSON_AddNumberToObject(item, "arena", w->arena);
         cJSON_AddNumberToObject(item, "row", (double)(w->row - master.board->rows));
-        cJSON_AddBoolToObject(item, "leaving", w->state == WORKER_LEAVING);
-        cJSON_AddBoolToObject(item, "released", w->released);
-        cJSON_AddBoolToObject(item, "staying", w->staying);
-        cJSON_AddBoolToObject(item, "died", w->died);
-        cJSON_AddBoolToObject(item, "hung", w->hung);
+        cJSON_AddBoolToObject(item, "leaving", worker_is_leaving(w));
+        cJSON_AddBoolToObject(item, "released", w->life >= WORKER_RELEASED);
+        cJSON_AddBoolToObject(item, "staying", w->life == WORKER_STAYING);
+        cJSON_AddBoolToObject(item, "died", w->life == WORKER_LOST);
+        cJSON_AddBoolToObject(item, "hung", w->cause == CAUSE_HUNG);
         cJSON_AddBoolToObject(item, "beats", w->pulse.known);
-        cJSON_AddBoolToObject(item, "adopting", w->adopting);
-        cJSON_AddNumberToObject(item, "adopting_serial", (double)w->adopting_serial);
+        cJSON_AddBoolToObject(item, "adopting", w->adoption.from != 0);
+        cJSON_AddNumberToObject(item, "adopting_serial", (double)w->adoption.from);
         cJSON_AddItemToArray(list, item);
     }
+}
+
+/* The latest of what is true of it. */
+static enum worker_life read_life(const cJSON *item)
+{
+    static const struct {
+        const char *name;
+        enum worker_life life;
+    } lives[] = {
+        {"died", WORKER_LOST},
+        {"released", WORKER_RELEASED},
+        {"staying", WORKER_STAYING},
+        {"leaving", WORKER_LEAVING},
+    };
+
+    for (size_t i = 0; i < sizeof(lives) / sizeof(lives[0]); i++) {
+        if (state_truth(item, lives[i].name))
+            return lives[i].life;
+    }
+    return WORKER_SERVING;
 }
 
 /* On a new board the worker takes a row only to keep others from it: it writes to the former one.
@@ -56,15 +76,11 @@ static void read_worker(const cJSON *item)
     worker->slots = (uint32_t)state_number(item, "slots", 1);
     worker->serial = (uint32_t)state_number(item, "serial", 0);
     worker->arena = (int)state_number(item, "arena", -1);
-    worker->served = true;
-    worker->state = state_truth(item, "leaving") ? WORKER_LEAVING : WORKER_SERVING;
-    worker->released = state_truth(item, "released");
-    worker->staying = state_truth(item, "staying");
-    worker->died = state_truth(item, "died");
-    worker->hung = state_truth(item, "hung");
+    worker->life = read_life(item);
+    worker->cause = state_truth(item, "hung") ? CAUSE_HUNG : CAUSE_ITSELF;
     worker->pulse.known = state_truth(item, "beats");
-    worker->adopting = state_truth(item, "adopting");
-    worker->adopting_serial = (uint64_t)state_number(item, "adopting_serial", 0);
+    if (state_truth(item, "adopting"))
+        worker->adoption.from = (uint64_t)state_number(item, "adopting_serial", 0);
     worker->started_ns = clock_ns();
     if (master.board_anew)
         worker->row = board_take_row(master.board, worker->slot, generation_last_number());
@@ -86,7 +102,7 @@ void workers_read(const cJSON *state)
 void workers_keep_open(bool keep)
 {
     for (const struct worker *w = workers_first(); w != NULL; w = w->next) {
-        if (!w->served)
+        if (!worker_has_served(w))
             continue;
         state_keep_open(w->child.channel.fd, keep);
         state_keep_open(w->arena, keep);

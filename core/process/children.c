@@ -25,6 +25,7 @@ bool child_listen(struct child *child, struct loop *loop, int channel,
 void child_follow(struct child *child, pid_t pid, const struct child_events *events)
 {
     child->pid = pid;
+    child->has_ended = false;
     child->events = events;
     child->next = children;
     children = child;
@@ -47,7 +48,7 @@ void child_hear(struct child *child)
             return;
         case CHANNEL_CLOSED:
             loop_unwatch(child->loop, &child->channel);
-            if (child->events->closed != NULL)
+            if (child->events->closed != NULL && !child->has_ended)
                 child->events->closed(child);
             return;
         }
@@ -69,6 +70,7 @@ static struct child *child_take(pid_t pid)
         struct child *child = *at;
         if (child->pid == pid) {
             *at = child->next;
+            child->has_ended = true;
             return child;
         }
     }

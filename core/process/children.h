@@ -18,7 +18,8 @@ struct child_events {
     void (*heard)(struct child *child, struct message *message, const int *fds, uint32_t fd_count);
     /* All that it has said so far was heard. May be NULL. */
     void (*quiet)(struct child *child);
-    /* It has closed its end of the channel: as a rule, because it is ending. May be NULL. */
+    /* It has closed its end of the channel, and has not ended yet: as a rule, because it is about
+     * to. May be NULL. */
     void (*closed)(struct child *child);
     /* It has ended, with `status` of waitpid(2), and its pid may be another process's by now. What
      * it had said before has not been heard yet, unless child_hear was called. */
@@ -31,6 +32,7 @@ struct child {
     struct loop *loop;
     struct watch channel; /* its `fd` is 0 without one */
     const struct child_events *events;
+    bool has_ended;
     struct child *next;
 };
 

@@ -610,7 +610,7 @@ START_TEST(a_generation_that_was_dropped_is_never_put_to_use)
     ck_assert_ptr_null(generation_next());
     ck_assert_uint_eq(forked_while_ending, 0);
     for (struct worker *w = workers_first(); w != NULL; w = w->next)
-        ck_assert_int_eq(w->state, WORKER_LEAVING);
+        ck_assert(worker_is_leaving(w));
     finish();
 }
 END_TEST
@@ -683,7 +683,7 @@ START_TEST(an_upgrade_that_fails_takes_no_row_away_from_a_worker)
     ck_assert(executed);
     uint32_t spawned = 0;
     for (struct worker *w = workers_first(); w != NULL; w = w->next) {
-        spawned += !w->served;
+        spawned += !worker_has_served(w);
         ck_assert_int_eq(board_seat(master.board, w->row)->pid, w->child.pid);
         ck_assert_int_ne(board_seat(master.board, w->row)->state, ROW_FREE);
     }
