@@ -1,6 +1,5 @@
-/* Whom a worker's death is put down to, in the master: what the log says, what is counted and what
- * the quarantine hears. The worker's row of the board tells; see rpc/note.h and rpc/culprit.h for
- * how it got there, and master.h. */
+/* Blaming a worker's death on what its row of the board names; rpc/note.h and rpc/culprit.h tell how
+ * that gets there. See blame.h. */
 #include "master/blame.h"
 
 #include <stdio.h>
@@ -61,7 +60,7 @@ void blame_death(const struct worker *worker, int status)
     worker_blame(worker, &blame);
     describe_status(status, how, sizeof(how));
     counter_add(hung || silent ? &master.board->hangs : &master.board->crashes, 1);
-    if (silent) /* which has been said; whoever stopped it is to blame */
+    if (silent) /* heartbeat.c has logged it; the process that stopped the worker is to blame */
         return;
     if (blame.duty == DUTY_NONE && !hung) {
         log_error("worker %u (pid %d) died with no method running: %s", worker->slot,

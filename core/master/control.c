@@ -139,7 +139,9 @@ static void client_ready(struct watch *watch, uint32_t events)
     client_look(client);
 }
 
-/* Listens to whoever is connected by `fd`. NULL, with that closed, when it cannot be watched. */
+/* Listens to the client that is connected by `fd`. NULL, with `fd` closed, when it cannot be
+ * watched.
+ */
 static struct control_client *client_new(int fd)
 {
     struct control_client *client = must_zalloc(sizeof(*client));
@@ -164,7 +166,7 @@ static void control_accept(struct watch *watch, uint32_t events)
     client_new(fd);
 }
 
-/* Gives up its place. Those who are connected stay. */
+/* Gives up its place. Clients that are connected stay. */
 static void control_leave(void)
 {
     if (control.path == NULL)

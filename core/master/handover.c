@@ -4,9 +4,10 @@
  * because it died. One that left may keep some connections until their requests are answered; the
  * source is then gone through again, as they follow. Each slot of the current generation takes its
  * part of every source (adopt_rule in channel.h says which records those are), one source at a
- * time, the newest first. Who dies while adopting becomes a source itself; what it had not finished
- * stays pending for its slot, and records that it had taken are marked as taken. When every slot
- * has had its part, the vault closes what is left: nobody wanted it. */
+ * time, the newest first. A worker that dies while it adopts becomes a source itself; its part of
+ * the former source stays pending for its slot, and records that it had taken are marked as taken.
+ * When every slot has had its part, the vaults close the connections that are left: no worker
+ * wanted them. */
 #include "master/handover.h"
 
 #include <fcntl.h>
@@ -36,7 +37,7 @@ struct source {
     bool again;         /* they have: when every slot has taken its part, it is to look once more */
     bool pending[WORKER_PROCESSES_MAX]; /* slots that have not taken their part yet */
     uint32_t pending_count;
-    bool whole; /* whoever is pending takes all of it */
+    bool whole; /* the first slot that is pending takes all of it */
     uint32_t taken;
     uint32_t open; /* connections, as far as its worker has said */
     uint64_t since_ns;
@@ -109,8 +110,8 @@ static void expect_nothing(void)
     }
 }
 
-/* Whoever plans to take something away from the server can see when it has its connections
- * together. */
+/* On the board, so that a test or an operator that is about to end a vault sees when no connection
+ * is on its way. */
 static void show_pending(void)
 {
     uint32_t count = 0;
@@ -270,7 +271,7 @@ static bool still_adopted(const struct source *source)
     return false;
 }
 
-/* True while somebody takes records over from the source. */
+/* True while a worker takes records over from the source. */
 static bool is_adopted(const struct source *source)
 {
     for (const struct worker *w = workers_first(); w != NULL; w = w->next) {
@@ -280,7 +281,7 @@ static bool is_adopted(const struct source *source)
     return false;
 }
 
-/* Offers the newest pending source to a slot. Of a whole one nobody has a part of his own. */
+/* Offers the newest pending source to a slot. A whole source is offered to one slot at a time. */
 static void offer(struct worker *worker)
 {
     for (struct source *s = handover.sources; s != NULL; s = s->next) {
@@ -346,7 +347,7 @@ void handover_done(struct worker *worker, uint64_t serial, uint32_t count)
     handover_advance();
 }
 
-/* Looks again for whoever has room now. */
+/* Workers that had no room may have some now. */
 static void look_again(struct timer *timer)
 {
     (void)timer;
@@ -363,7 +364,7 @@ void handover_full(struct worker *worker, uint64_t serial, uint32_t count)
     worker->adoption.full = true;
     if (source != NULL) {
         source->taken += count;
-        /* Whoever takes the rest takes what was this one's part, too. */
+        /* The worker that takes the rest takes this one's part, too. */
         for (uint32_t slot = 0; slot < generation_current()->slots; slot++) {
             const struct worker *other = worker_of_slot(slot);
             if (source->pending[slot] || other == NULL || other->adoption.full)

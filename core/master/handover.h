@@ -12,14 +12,14 @@
  * generation: all of them, or all but those that stay for now. Takes its arena when it is all. */
 void handover_add(struct worker *worker, bool all);
 
-/* A worker that has let go of all says so again: it has handed over to another vault what nobody
- * has taken over yet. */
+/* A worker that has let go of all says so again: another vault has those of its connections now
+ * that no worker has taken over yet. */
 void handover_again(const struct worker *worker);
 
 /* True while there is something to be taken over of the worker `serial`. */
 bool handover_awaits(uint32_t serial);
 
-/* Gives work to whoever can adopt. */
+/* Gives sources to the workers that can adopt. */
 void handover_advance(void);
 
 /* The slot will have no worker for a while: others take what it was to take. */
@@ -34,11 +34,11 @@ void handover_full(struct worker *worker, uint64_t serial, uint32_t count);
 /* How many connections the worker of a slot will have to take over, as far as is known. */
 uint32_t handover_expected(uint32_t slot);
 
-/* Nothing more will be taken over of the worker `serial`: the vault closes what it still had, as
- * soon as no hand-over is under way. */
+/* No more connections of the worker `serial` will be taken over: the vaults close the rest as soon
+ * as no hand-over is under way. */
 void handover_retire(uint32_t serial);
 
-/* There is another current generation: who takes what is decided anew. */
+/* Another generation serves: which slot takes which part is decided anew. */
 void handover_replan(void);
 
 /* Connections that are on their way, as far as their workers have said. */

@@ -47,7 +47,7 @@ static uint32_t seat_number(const struct vault_seat *seat)
     return (uint32_t)(seat - seats);
 }
 
-/* How many seats there shall be: as many as the generation that serves and the next one use. */
+/* How many seats there shall be: enough for the generation that serves and for the next one. */
 static uint32_t seats_wanted(void)
 {
     uint32_t current = generation_current() == NULL ? 0 : generation_current()->capacity.vaults;
@@ -60,7 +60,7 @@ static uint32_t seats_wanted(void)
 static void show_vault(struct vault_seat *seat, struct worker *worker);
 static void vault_respawn(struct timer *timer);
 
-/* Tries again to make channels to those that the vault had no descriptor for. */
+/* Tries again to reach the workers for whose channels the vault had no descriptor. */
 static void reach_again(struct timer *timer)
 {
     struct vault_seat *seat = container_of(timer, struct vault_seat, reach);
@@ -361,9 +361,9 @@ static void show_vault(struct vault_seat *seat, struct worker *worker)
     close(channel);
 }
 
-/* Shows every worker the way to a new vault; each hands its sockets over again. Those that leave
- * come first: the vault must know whom to wait for before it is asked for what they have let go of.
- */
+/* Shows every worker the way to a new vault; each hands its sockets over again. Workers that leave
+ * come first: the vault must know which of them to wait for before an adopter asks it for
+ * connections that they have let go of. */
 static void vault_introduce(struct vault_seat *seat)
 {
     for (struct worker *w = workers_first(); w != NULL; w = w->next) {

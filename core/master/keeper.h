@@ -27,7 +27,7 @@ struct vault_events {
 void vaults_begin(const struct vault_events *events);
 
 /* Sees to it that the first `count` seats have a vault, and shows new ones to all workers. False
- * with the reason: those that could be started run. */
+ * with the reason; the vaults that could be started run even so. */
 bool vaults_start(uint32_t count, struct error *error);
 
 /* Tells the vaults of surplus seats to end as soon as they are empty, unless some worker may still

@@ -43,8 +43,8 @@ static const enum outcome outcomes[STAGES][ORDERS] = {
                        [ORDER_RELOAD] = OUTCOME_BEGIN,
                        [ORDER_UPGRADE] = OUTCOME_BEGIN,
                        [ORDER_REOPEN] = OUTCOME_BEGIN},
-    /* What is rehearsed would be another configuration: the upgrade rehearses anew after a reload.
-     */
+    /* The rehearsal has read a configuration that a reload replaces: the upgrade rehearses anew
+     * after it. */
     [STAGE_REHEARSING] = {[ORDER_STOP] = OUTCOME_BEGIN,
                           [ORDER_QUIT] = OUTCOME_BEGIN,
                           [ORDER_RELOAD] = OUTCOME_BEGIN,
@@ -120,7 +120,7 @@ void master_end(enum master_mode mode)
     watchdog_stop();
     heartbeat_stop();
     title_set("master (ending)");
-    /* What was to come next does not come any more: those who wait for it are told now. */
+    /* Nothing follows any more: clients that wait for a reload or an upgrade are told now. */
     follows.reload = follows.upgrade = false;
     reload_abandon(ending);
     control_answer(ORDER_RELOAD, true, false, ending);

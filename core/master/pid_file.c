@@ -48,8 +48,8 @@ static bool refuse(int fd, const char *path, struct error *error)
                      strtol(number, NULL, 10), path);
 }
 
-/* Others' locks for reading count for nothing: everybody who may read the file can have one. File
- * systems that know no locks do not keep the server from starting. */
+/* Others' locks for reading count for nothing: every process that may read the file can have one.
+ * File systems that know no locks do not keep the server from starting. */
 static bool lock(int fd, const char *path, struct error *error)
 {
     struct flock ours = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
@@ -69,7 +69,7 @@ static bool write_number(int fd, const char *path, struct error *error)
     char text[16];
 
     int size = snprintf(text, sizeof(text), "%d\n", (int)getpid());
-    /* In this order, so that whoever reads meanwhile finds a number at every instant. */
+    /* In this order, so that a reader finds a number at every instant. */
     if (pwrite(fd, text, (size_t)size, 0) == size && ftruncate(fd, size) == 0)
         return true;
     return error_errno(error, "cannot write the pid file %s", path);

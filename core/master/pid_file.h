@@ -26,7 +26,7 @@ void pid_file_write(cJSON *state);
 void pid_file_read(const cJSON *state);
 void pid_file_keep_open(bool keep);
 
-/* At the end. Only what is this server's own is removed. */
+/* At the end. Removes the file if it is this server's own. */
 void pid_file_remove(void);
 
 #endif

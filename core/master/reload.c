@@ -4,7 +4,7 @@
  *     idle -> (configuration read, modules sealed, listeners bound)
  *          -> probing -> (the probe says READY)
  *          -> starting -> (every new worker says READY)
- *          -> confirming -> (everybody gives a sign of life) -> commit -> idle
+ *          -> confirming -> (every process gives a sign of life) -> commit -> idle
  *
  * Whatever goes wrong before the commit ends the new generation only; the old one has not been
  * touched. A reload that is asked for meanwhile follows when this one is done. See reload.h. */
@@ -127,7 +127,7 @@ static void keep_files(void)
         log_error("%s", error.text);
 }
 
-/* The first generation serves. What can be tried is for the person who looks at the terminal. */
+/* The first generation serves: tells so, and a person at the terminal what to try. */
 static void announce(const struct generation *generation)
 {
     struct text text = {0};
@@ -298,8 +298,8 @@ static void confirm_late(struct timer *timer)
     reload_fail(why);
 }
 
-/* Whoever hands over, holds or takes is asked whether it runs. What was stopped a while ago, and is
- * found silent meanwhile, is replaced first: a reload that is good has lost nobody. */
+/* Asks every process that hands over, holds or takes connections whether it runs. One that is
+ * silent is replaced before the commit: a reload that succeeds has lost no connection. */
 static void confirm(void)
 {
     const struct settings *settings = generation_next()->settings;

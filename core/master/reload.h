@@ -15,8 +15,9 @@ enum reload_phase {
 
 enum reload_phase reload_phase(void);
 
-/* Begins a reload, or the first start. None may be under way. Calls `ended` once it is done, or has
- * failed, with what is to be said of that: also before this returns, but not when it is abandoned.
+/* Begins a reload, or the first start. None may be under way. Calls `ended` with a text for
+ * people once it is done or has failed, which may be before this returns; never when it is
+ * abandoned.
  */
 void reload_begin(void (*ended)(bool good, const char *text));
 

@@ -1,5 +1,4 @@
-/* Log files are opened anew, in the master: by itself and by every worker, and who asked is told
- * how that went. See reopen.h.
+/* Opening log files anew. See reopen.h.
  *
  * The master opens the server's log and hands it on, because workers may have no right to open it.
  * What modules have opened they open themselves, and each worker answers with REOPENED. One that
@@ -132,11 +131,12 @@ void reopen_begin(void)
 {
     struct message message = {.type = MESSAGE_LOG};
 
-    /* Who asked before, and still waits, is answered with what is said from now on. */
+    /* Earlier clients that still wait get this round's result. */
     text_free(&reopening.failures);
     reopening.alike = reopening.workers = 0;
     reopening.under_way = true;
-    /* By the clock: a worker may still answer what the binary before this one has asked it. */
+    /* The serial is the clock, not a counter, so that a late answer to the binary before this one
+     * never matches. */
     message.serial = reopening.serial = clock_ns();
     int fd = open_log();
     open_next_log();

@@ -17,7 +17,7 @@
 void terminal_begin(void);
 
 enum terminal_hangup {
-    HANGUP_NONE,    /* somebody asks for a reload */
+    HANGUP_NONE,    /* a person or program asks for a reload */
     HANGUP_IGNORED, /* the terminal was closed, and nohup(1) has started the server */
     HANGUP_ENDS     /* the terminal was closed */
 };

@@ -419,7 +419,7 @@ static void died(struct worker *worker, int status)
     workers.events->died(worker, status);
 }
 
-/* What is left to be done depends on how far it had come. */
+/* What follows depends on how far it had come. */
 static void worker_gone(struct worker *worker, int status)
 {
     bool ending = master.mode != MASTER_RUNNING; /* nobody takes anything over any more */

@@ -1,5 +1,5 @@
 /* Worker processes and probes, as the master sees them: their table, starting them, what they say
- * and how they end. What follows from that is not decided here, but by those who are told of it
+ * and how they end. What follows from that is decided by the files that are told of it
  * (worker_events). Master only.
  *
  * Everything may read a worker; members are written here, and by the owners that are named. */

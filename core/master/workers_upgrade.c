@@ -38,7 +38,7 @@ void workers_write(cJSON *state)
     }
 }
 
-/* The latest of what is true of it. */
+/* The first row that is true of it. */
 static enum worker_life read_life(const cJSON *item)
 {
     static const struct {

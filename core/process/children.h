@@ -1,8 +1,8 @@
 /* The children of a process that goes on meanwhile, each with the channel to it if it has one: what
  * they say and how they end is told to the files that have started them.
  *
- * What a process that is forked does first is in child.h. A child that is waited for on the spot,
- * as those that look names up, is not listed here. */
+ * What a process that is forked does first is in child.h. Children that are waited for on the spot
+ * (lookup.h) are not listed here. */
 #ifndef PILLION_PROCESS_CHILDREN_H
 #define PILLION_PROCESS_CHILDREN_H
 
@@ -14,9 +14,9 @@
 struct child;
 
 struct child_events {
-    /* It has said something. The descriptors that came with that are the callee's. */
+    /* It has sent a message. The descriptors that came with it are the callee's. */
     void (*heard)(struct child *child, struct message *message, const int *fds, uint32_t fd_count);
-    /* All that it has said so far was heard. May be NULL. */
+    /* Every message that it has sent so far has been heard. May be NULL. */
     void (*quiet)(struct child *child);
     /* It has closed its end of the channel, and has not ended yet: as a rule, because it is about
      * to. May be NULL. */

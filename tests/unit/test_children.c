@@ -1,0 +1,153 @@
+/* Children are heard and reaped, each for the file that has started it: core/process/children.h. */
+#include "unit.h"
+
+#include <poll.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "process/children.h"
+
+static struct loop loop;
+static char told[64]; /* what was told, in order: a letter each */
+static int last_status;
+
+static void tell(char letter)
+{
+    size_t size = strlen(told);
+
+    if (letter == 'q' && size > 0 && told[size - 1] == 'q')
+        return;
+    ck_assert_uint_lt(size + 1, sizeof(told));
+    told[size] = letter;
+    told[size + 1] = '\0';
+}
+
+static void heard(struct child *child, struct message *message, const int *fds, uint32_t fd_count)
+{
+    (void)child;
+    (void)fds;
+    ck_assert_uint_eq(fd_count, 0);
+    tell(message->type == MESSAGE_READY ? 'r' : 'a');
+}
+
+static void quiet(struct child *child)
+{
+    (void)child;
+    tell('q');
+}
+
+static void closed(struct child *child)
+{
+    (void)child;
+    tell('c');
+}
+
+static void ended(struct child *child, int status)
+{
+    last_status = status;
+    child_hear(child);
+    child_close(child);
+    tell('e');
+}
+
+static const struct child_events events = {
+    .heard = heard, .quiet = quiet, .closed = closed, .ended = ended};
+
+/* A child that says READY and ALIVE and then ends with exit status 3, once `go` is readable. */
+static void start(struct child *child, int go[2])
+{
+    struct error error;
+    int pair[2];
+
+    told[0] = '\0';
+    ck_assert(loop_init(&loop, &error));
+    ck_assert(channel_pair(pair, &error));
+    ck_assert_int_eq(pipe(go), 0);
+    pid_t pid = fork();
+    if (pid == 0) {
+        struct pollfd wait = {.fd = go[0], .events = POLLIN};
+        channel_tell(pair[1], MESSAGE_READY, 0, 0);
+        channel_tell(pair[1], MESSAGE_ALIVE, 0, 0);
+        poll(&wait, 1, -1);
+        _exit(3);
+    }
+    ck_assert_int_gt(pid, 0);
+    close(pair[1]);
+    ck_assert(child_listen(child, &loop, pair[0], &events));
+    child_follow(child, pid, &events);
+}
+
+static void wait_for_channel(const struct child *child)
+{
+    struct pollfd wait = {.fd = child->channel.fd, .events = POLLIN};
+    ck_assert_int_eq(poll(&wait, 1, 60000), 1);
+}
+
+/* Waits for the end, and leaves the child to be reaped. */
+static void wait_for_end(const struct child *child)
+{
+    siginfo_t info;
+    ck_assert_int_eq(waitid(P_PID, (id_t)child->pid, &info, WEXITED | WNOWAIT), 0);
+}
+
+START_TEST(a_child_is_heard_while_it_runs_and_its_closed_channel_is_told)
+{
+    struct child child = {0};
+    int go[2];
+
+    start(&child, go);
+    wait_for_channel(&child);
+    while (strchr(told, 'a') == NULL)
+        child_hear(&child);
+    children_reap();
+    ck_assert_ptr_null(strchr(told, 'e'));
+    ck_assert_int_eq(write(go[1], "x", 1), 1);
+    wait_for_end(&child);
+    told[0] = '\0';
+    child_hear(&child);
+    ck_assert_str_eq(told, "c");
+    children_reap();
+    ck_assert_str_eq(told, "ce");
+    ck_assert(WIFEXITED(last_status) && WEXITSTATUS(last_status) == 3);
+}
+END_TEST
+
+/* Its pid is free for another process by then: it must not be looked at. */
+START_TEST(what_a_child_said_before_its_end_is_heard_and_its_channel_not_told_after_it)
+{
+    struct child child = {0};
+    int go[2];
+
+    start(&child, go);
+    ck_assert_int_eq(write(go[1], "x", 1), 1);
+    wait_for_end(&child);
+    children_reap();
+    ck_assert_str_eq(told, "rae");
+}
+END_TEST
+
+START_TEST(the_end_of_a_child_that_is_not_followed_is_told_to_no_other)
+{
+    struct child child = {0};
+    int go[2];
+
+    start(&child, go);
+    pid_t other = fork();
+    if (other == 0)
+        _exit(0);
+    siginfo_t info;
+    ck_assert_int_eq(waitid(P_PID, (id_t)other, &info, WEXITED | WNOWAIT), 0);
+    children_reap();
+    ck_assert_int_eq(waitpid(other, NULL, WNOHANG), -1); /* it was reaped */
+    ck_assert_ptr_null(strchr(told, 'e'));
+    ck_assert_int_eq(write(go[1], "x", 1), 1);
+    wait_for_end(&child);
+    children_reap();
+    ck_assert_ptr_nonnull(strchr(told, 'e'));
+}
+END_TEST
+
+UNIT_MAIN("children", a_child_is_heard_while_it_runs_and_its_closed_channel_is_told,
+          what_a_child_said_before_its_end_is_heard_and_its_channel_not_told_after_it,
+          the_end_of_a_child_that_is_not_followed_is_told_to_no_other)
