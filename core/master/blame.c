@@ -1,5 +1,5 @@
-/* Blaming a worker's death on what its row of the board names; rpc/note.h and rpc/culprit.h tell how
- * that gets there. See blame.h. */
+/* Blaming a worker's death on what its row of the board names; rpc/note.h and rpc/culprit.h tell
+ * how that gets there. See blame.h. */
 #include "master/blame.h"
 
 #include <stdio.h>
