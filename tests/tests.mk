@@ -124,7 +124,7 @@ SANITIZED = $(MAKE) --no-print-directory B=$(B)/sanitized SANITIZE=address,undef
 # $(call stage,TITLE,TARGETS): one part of `make check`. A part that fails names its programs in
 # FAILED, or is named there itself.
 define stage
-	@echo "== $(1)"; before=$$(cat $(FAILED) 2>/dev/null); \
+	+@echo "== $(1)"; before=$$(cat $(FAILED) 2>/dev/null); \
 	$(2) || [ "$$(cat $(FAILED) 2>/dev/null)" != "$$before" ] || echo '$(1)' >>$(FAILED)
 endef
 HERE = $(MAKE) --no-print-directory -k -Otarget
