@@ -290,6 +290,8 @@ const struct conf_directive settings_directives[] = {
                 "IPv4 address, `[::]:8080` for every IPv6 address, `localhost:8080` for every "
                 "address of a host name that this machine has, or `unix:PATH` for a Unix socket. "
                 "Names are looked up when the configuration is read, and anew at each reload. "
+                "A reload that removes an address ends no connection: its server block goes on "
+                "with them. "
                 "`backlog` is the length of the "
                 "queue of connections not yet accepted, 4096 unless given, and bounded by the "
                 "system's net.core.somaxconn. `reuseport` gives each worker a queue of its own "

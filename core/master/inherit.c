@@ -55,6 +55,13 @@ static void write_generation(cJSON *state, const struct generation *generation)
         cJSON_AddBoolToObject(item, "reuseport", l->reuseport);
         cJSON_AddItemToArray(listening, item);
     }
+    cJSON *heirs = cJSON_AddArrayToObject(state, "heirs");
+    for (size_t i = 0; i < generation->heir_count; i++) {
+        cJSON *item = cJSON_CreateObject();
+        cJSON_AddNumberToObject(item, "listener", generation->heirs[i].listener);
+        cJSON_AddNumberToObject(item, "heir", generation->heirs[i].heir);
+        cJSON_AddItemToArray(heirs, item);
+    }
     cJSON *list = cJSON_AddArrayToObject(state, "modules");
     for (size_t i = 0; i < generation->source_count; i++) {
         cJSON *item = cJSON_CreateObject();
@@ -279,6 +286,17 @@ static bool read_listening(const cJSON *state, const struct listeners *listeners
     return count > 0;
 }
 
+static void read_heirs(const cJSON *state, struct generation *generation)
+{
+    const cJSON *list = cJSON_GetObjectItemCaseSensitive(state, "heirs"), *item;
+    size_t count = cJSON_IsArray(list) ? (size_t)cJSON_GetArraySize(list) : 0;
+
+    generation->heirs = must_zalloc(count * sizeof(*generation->heirs));
+    cJSON_ArrayForEach(item, list) generation->heirs[generation->heir_count++] =
+        (struct heir){.listener = (uint32_t)state_number(item, "listener", 0),
+                      .heir = (uint32_t)state_number(item, "heir", 0)};
+}
+
 /* Makes `generation` the one that serves, with all that its workers are started from. Nothing is
  * looked up, bound or read from disk. False when that is not to be had: then it only stands for the
  * workers that there are. Whom children become is known in any case. */
@@ -295,6 +313,7 @@ static bool read_generation(const cJSON *state, struct generation *generation)
     bool good = known && generation->geometry.records > 0 && read_modules(state, generation) &&
                 read_listening(state, &master.listeners, generation) &&
                 zones_make(generation->settings, &errors);
+    read_heirs(state, generation);
     if (!good)
         log_warn("workers that die are not replaced before a reload%s%s",
                  errors.count > 0 ? ": " : "", text_string(&errors.text));

@@ -31,6 +31,7 @@
 #include "master/terminal.h"
 #include "master/watchdog.h"
 #include "master/workers.h"
+#include "process/heirs.h"
 #include "process/zones.h"
 
 static struct {
@@ -218,6 +219,19 @@ static bool can_take_over(const struct generation *next, uint64_t open, struct c
     return false;
 }
 
+/* Connections may still name listeners of generations before the current one: their workers have
+ * not let go of all, or what they have let go of is not taken over yet. */
+static bool former_left(void)
+{
+    const struct generation *current = generation_current();
+    /* After an upgrade, workers of all generations are under the one that was current. */
+    bool left = current->former || atomic_load(&master.board->handovers) > 0;
+
+    for (const struct worker *w = workers_first(); w != NULL && !left; w = w->next)
+        left = w->generation != current && worker_has_served(w);
+    return left;
+}
+
 /* ---- The commit ---- */
 
 /* Every new worker is ready: from here on there is no way back, and none is needed. */
@@ -378,6 +392,8 @@ void reload_begin(void (*ended)(bool good, const char *text))
                 generation_listen(next, &master.listeners, &errors) &&
                 generation_register(next, master.board, &errors);
     if (next != NULL) {
+        if (good && generation_current() != NULL)
+            heirs_find(next, generation_current(), former_left());
         generation_try(next);
         if (good && probe_spawn(next, &error) == NULL) {
             conf_error(&errors, NULL, "cannot start the probe: %s", error.text);

@@ -31,6 +31,8 @@ struct conn_policy {
     uint64_t max_output; /* unsent bytes at which input is left alone */
     uint64_t idle_timeout_ns;
     bool keepalive, nodelay;
+    bool parting;     /* nobody serves its connections any more: each ends, with what is queued
+                         sent, as soon as it has nothing under way */
     uint8_t protocol; /* what its connections speak: the layer above knows */
 };
 

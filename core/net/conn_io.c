@@ -45,6 +45,14 @@ static bool is_over(const struct conns *conns, const struct conn *conn,
     return conns->draining && cursors->in_start == cursors->in_end;
 }
 
+/* Nobody serves the connection, and it has nothing under way: its client sees the end behind the
+ * last reply. */
+static bool is_parting(const struct conn *conn, const struct conn_cursors *cursors)
+{
+    return conn->policy->parting && !(cursors->flags & CONN_ENDING) && conn->held == NULL &&
+           !conn->waiting && cursors->begun == 0 && cursors->in_start == cursors->in_end;
+}
+
 /* Its requests wait for their turn, and there are many already: more would only fill the arena. */
 static bool has_plenty(const struct conn *conn, const struct conn_cursors *cursors)
 {
@@ -62,6 +70,10 @@ static void settle(struct conns *conns, struct conn *conn)
     if (!unsent && is_over(conns, conn, cursors)) {
         conn_close(conns, conn);
         return;
+    }
+    if (is_parting(conn, cursors)) {
+        conn_set_flags(conns, conn, CONN_ENDING | CONN_DISCARD);
+        cursors = conn_cursors(conns, conn);
     }
     if (cursors->flags & CONN_ENDING) {
         reading = reading && (cursors->flags & CONN_DISCARD);

@@ -386,6 +386,7 @@ void generation_release(struct generation *generation)
         close(generation->log);
     free(generation->sources);
     free(generation->listeners);
+    free(generation->heirs);
     free(generation->hearing.items);
     text_free(&generation->advice);
     conf_tree_free(generation->tree); /* a resumed one has none */

@@ -24,6 +24,12 @@ struct generation_listener {
     bool reuseport; /* each worker from its own */
 };
 
+/* Connections of a listener that this generation has not, by the listeners' ids. */
+struct heir {
+    uint32_t listener; /* whose connections they were */
+    uint32_t heir;     /* whose they are; this generation's */
+};
+
 struct generation {
     uint64_t number; /* from 1 */
     struct conf_tree *tree;
@@ -33,6 +39,8 @@ struct generation {
     struct hearing hearing; /* what it is to listen on */
     struct generation_listener *listeners;
     size_t listener_count;
+    struct heir *heirs; /* process/heirs.h */
+    size_t heir_count;
     struct identity identity;
     struct arena_geometry geometry; /* of its workers' arenas */
     struct capacity capacity;

@@ -393,6 +393,14 @@ void rpc_server_init(struct rpc_server *server, const struct server_settings *se
     };
 }
 
+void rpc_server_part(struct rpc_server *server, const struct server_settings *settings,
+                     const struct dispatcher *dispatcher, uint64_t generation, uint64_t patience_ms)
+{
+    rpc_server_init(server, settings, dispatcher, generation);
+    server->policy.parting = true;
+    server->policy.idle_timeout_ns = patience_ms * NS_PER_MS;
+}
+
 void rpc_server_count(struct rpc_server *server)
 {
     for (size_t i = 0; i < server->methods.count; i++) {

@@ -123,18 +123,15 @@ static bool take_over(struct adoption *adoption, uint32_t at)
         give_up(adoption, at, "its record is damaged");
         return true;
     }
-    const struct conn_policy *policy = adoption->policy_of(adoption->context, record->listener);
-    if (policy == NULL) {
-        give_up(adoption, at, "its listen address is no longer configured");
-        return true;
-    }
+    const struct conn_policy *policy = adoption->policy_of(adoption->context, &record->listener);
+    bool parts = policy == NULL;
     struct conn_cursors cursors = *record_cursors(record);
     if (!correct(adoption, index, adoption->fds[at], &cursors, &why, &death.gone)) {
         give_up(adoption, at, why);
         return true;
     }
-    struct conn *conn =
-        conn_adopt(conns, adoption->fds[at], &adoption->from_arena, record, &cursors, policy);
+    struct conn *conn = conn_adopt(conns, adoption->fds[at], &adoption->from_arena, record,
+                                   &cursors, parts ? adoption->parting : policy);
     if (conn == NULL && death.gone) {
         give_up(adoption, at, "its client is gone, and there is no room for it");
         return true;
@@ -145,6 +142,7 @@ static bool take_over(struct adoption *adoption, uint32_t at)
     arena_record_take(&adoption->from_arena, index);
     counter_add(&conns->counters[COUNT_ADOPTED], 1);
     adoption->count++;
+    adoption->parted += parts;
     if (!dispatch_adopted(adoption->dispatcher, conn, &death)) {
         log_warn("connection %llx of worker %llu is closed: its requests are damaged",
                  (unsigned long long)adoption->ids[at], (unsigned long long)adoption->serial);
@@ -282,10 +280,20 @@ static void wait_over(struct timer *timer)
         place_batch(adoption);
 }
 
-static void finish(struct adoption *adoption)
+/* It has what it can take of this source. */
+static void over(struct adoption *adoption)
 {
     adoption->state = ADOPT_IDLE;
     arena_unmap(&adoption->from_arena);
+    if (adoption->parted > 0)
+        log_notice("%u connections of worker process %llu end when their requests are answered: "
+                   "their server block is no longer configured",
+                   adoption->parted, (unsigned long long)adoption->serial);
+}
+
+static void finish(struct adoption *adoption)
+{
+    over(adoption);
     adoption->done(adoption->context, adoption->serial, adoption->count);
 }
 
@@ -337,8 +345,7 @@ static void next_batch(struct adoption *adoption)
     } else if (adoption->batch > 0) {
         ask_next(adoption);
     } else if (adoption->next < adoption->from_arena.record_count) {
-        adoption->state = ADOPT_IDLE;
-        arena_unmap(&adoption->from_arena);
+        over(adoption);
         adoption->full(adoption->context, adoption->serial, adoption->count);
     } else {
         finish(adoption);
@@ -362,7 +369,7 @@ void adopt_start(struct adoption *adoption, const struct message *message, int f
         adoption->death.connection = message->ids[ADOPT_CONNECTION];
         adoption->death.place = message->ids[ADOPT_PLACE];
     }
-    adoption->next = adoption->count = 0;
+    adoption->next = adoption->count = adoption->parted = 0;
     adoption->since_ns = adoption->dispatcher->conns->loop->now;
     if (mapped && (adoption->rule.parts == 0 || adoption->rule.slots == 0))
         mapped = error_set(&error, "the master gave no rule");

@@ -16,8 +16,10 @@ struct adoption {
     struct dispatcher *dispatcher;
     struct vault_bank *bank;
 
-    /* The server of a listener, or NULL when this generation has none. */
-    const struct conn_policy *(*policy_of)(void *context, uint32_t listener);
+    /* The server of a listener, or of its heir, which `listener` becomes; or NULL when this
+     * generation has neither. */
+    const struct conn_policy *(*policy_of)(void *context, uint32_t *listener);
+    const struct conn_policy *parting; /* of connections without server */
     /* All that could be taken over of `serial` was: `count` connections. */
     void (*done)(void *context, uint64_t serial, uint32_t count);
     /* `count` were, and for the next one this worker has no room. */
@@ -36,8 +38,9 @@ struct adoption {
     struct adopt_rule rule;
     struct death death;
     uint64_t since_ns;
-    uint32_t next;  /* record to look at next */
-    uint32_t count; /* taken over so far */
+    uint32_t next;   /* record to look at next */
+    uint32_t count;  /* taken over so far */
+    uint32_t parted; /* of them, those without server */
     uint64_t ids[CHANNEL_FDS_MAX];
     uint32_t records[CHANNEL_FDS_MAX];
     int fds[CHANNEL_FDS_MAX];      /* of the ids that were given, -1 for the others */

@@ -15,6 +15,7 @@
 #include "module/hooks.h"
 #include "net/acceptor.h"
 #include "process/channel.h"
+#include "process/heirs.h"
 #include "process/title.h"
 #include "rpc/callback.h"
 #include "rpc/culprit.h"
@@ -37,6 +38,7 @@ static struct {
     struct acceptor acceptor;
     struct vault_bank bank;
     struct adoption adoption;
+    struct rpc_server parting;
     struct leave leave;
     bool draining; /* it ends with its last connection, at `drain` at the latest */
     struct timer drain;
@@ -62,15 +64,14 @@ static void pool_useless(void)
 
 /* ---- Serving ---- */
 
-static const struct conn_policy *policy_of(void *context, uint32_t listener)
+static const struct conn_policy *policy_of(void *context, uint32_t *listener)
 {
-    const struct generation *generation = context;
+    const struct generation_listener *found = heir_of(context, *listener);
 
-    for (size_t i = 0; i < generation->listener_count; i++) {
-        if (generation->listeners[i].listener->id == listener)
-            return &worker.started.servers[generation->listeners[i].server->index].policy;
-    }
-    return NULL;
+    if (found == NULL)
+        return NULL;
+    *listener = found->listener->id;
+    return &worker.started.servers[found->server->index].policy;
 }
 
 static void update_open(void)
@@ -372,7 +373,7 @@ static void prepare_acceptor(const struct worker_start *start)
             acceptor->sockets[acceptor->count++] = (struct accept_socket){
                 .fd = listener->fds[n],
                 .listener = listener->id,
-                .policy = policy_of(start->generation, listener->id),
+                .policy = &worker.started.servers[heard->server->index].policy,
             };
         }
     }
@@ -430,6 +431,7 @@ static void prepare(const struct worker_start *start)
         .dispatcher = &worker.dispatcher,
         .bank = &worker.bank,
         .policy_of = policy_of,
+        .parting = &worker.parting.policy,
         .done = adopted,
         .full = adopted_full,
         .context = start->generation,
@@ -496,6 +498,8 @@ _Noreturn void worker_main(const struct worker_start *start)
                         generation->number);
         rpc_server_count(&worker.started.servers[s->index]);
     }
+    rpc_server_part(&worker.parting, settings->servers, &worker.dispatcher, generation->number,
+                    settings->drain_timeout_ms > 0 ? settings->drain_timeout_ms : 1);
     prepare_acceptor(start);
     if (!module_set_start(&worker.started.modules))
         start_fail(start, text_string(&worker.started.errors.text));
