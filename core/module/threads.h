@@ -1,7 +1,7 @@
 /* How threads of a module's own begin, and how a module ends the process.
  *
  * The executable's pthread_create(3) and _exit(2) stand in front of libc's for every library in a
- * worker, as module/close_guard.c's close(2) does: a thread is noted with the module, method and
+ * worker, as module/fd_guard.c's close(2) does: a thread is noted with the module, method and
  * request that made it (rpc/note.h) and can tell what it died of (rpc/culprit.h); and a thread that
  * ends the process without exit(3) is seen to have done so. In other processes they are libc's. */
 #ifndef PILLION_MODULE_THREADS_H

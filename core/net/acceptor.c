@@ -55,11 +55,18 @@ static void pause_over(struct timer *timer)
     acceptor_look(acceptor);
 }
 
+/* The socket is the server's all the while. */
+static void unwatch(struct loop *loop, struct accept_socket *socket)
+{
+    loop_unwatch(loop, &socket->watch);
+    loop_own(loop, socket->fd);
+}
+
 /* `ns` 0: until acceptor_room. */
 static void pause_accepting(struct acceptor *acceptor, uint64_t ns)
 {
     for (uint32_t i = 0; i < acceptor->count; i++)
-        loop_unwatch(acceptor->conns->loop, &acceptor->sockets[i].watch);
+        unwatch(acceptor->conns->loop, &acceptor->sockets[i]);
     acceptor->paused = true;
     if (ns != 0)
         timer_set(acceptor->conns->loop, &acceptor->pause, ns, pause_over);
@@ -208,7 +215,9 @@ void acceptor_stop(struct acceptor *acceptor)
 void acceptor_close(struct acceptor *acceptor)
 {
     acceptor_stop(acceptor);
-    for (uint32_t i = 0; i < acceptor->count; i++)
+    for (uint32_t i = 0; i < acceptor->count; i++) {
+        loop_disown(acceptor->conns->loop, acceptor->sockets[i].fd);
         close(acceptor->sockets[i].fd);
+    }
     acceptor->count = 0;
 }

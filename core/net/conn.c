@@ -108,6 +108,7 @@ struct conn *conn_open(struct conns *conns, int fd, uint32_t listener,
     if (conn == NULL)
         return NULL;
     set_options(fd, policy);
+    loop_own(conns->loop, fd); /* also while it waits for a vault, and is not watched yet */
     conn->watch.fd = fd;
     conn->policy = policy;
     conn->active_ms = (uint32_t)(conns->loop->now / NS_PER_MS);
@@ -168,6 +169,7 @@ struct conn *conn_adopt(struct conns *conns, int fd, const struct arena *from,
         conn_give(conns, conn);
         return NULL;
     }
+    loop_own(conns->loop, fd);
     conn->watch.fd = fd;
     conn->policy = policy;
     conn->active_ms = (uint32_t)(conns->loop->now / NS_PER_MS);
@@ -227,6 +229,7 @@ void conn_close(struct conns *conns, struct conn *conn)
     conns->open--;
     conns->on_close(conns, conn);
     loop_unwatch(conns->loop, &conn->watch);
+    loop_disown(conns->loop, conn->watch.fd);
     /* The record is free before its blocks are: nobody may take over what is being given back. */
     atomic_store_explicit(&record->id, 0, memory_order_release);
     /* At once: of what has no record any more nobody else would count the end. */

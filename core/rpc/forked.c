@@ -98,7 +98,7 @@ static void close_owned(const struct loop *loop)
     syscall(SYS_close, loop->epoll);
 }
 
-/* By system calls: close(3) is watched over for modules (module/close_guard.h). */
+/* By system calls: close(3) is watched over for modules (module/fd_guard.h). */
 static void in_child(void)
 {
     struct sigaction action = {.sa_sigaction = touched, .sa_flags = SA_SIGINFO | SA_NODEFER};

@@ -11,7 +11,7 @@
 #include "base/memory.h"
 #include "base/shared_lock.h"
 #include "module/api.h"
-#include "module/close_guard.h"
+#include "module/fd_guard.h"
 #include "module/hooks.h"
 #include "net/acceptor.h"
 #include "process/channel.h"
@@ -473,6 +473,24 @@ static void keep_descriptors(const struct worker_start *start)
     free(keep);
 }
 
+/* What the loop does not watch yet, and the sockets of other slots, are the server's already. */
+static void guard_descriptors(const struct worker_start *start)
+{
+    const struct generation *generation = start->generation;
+
+    loop_own(&worker.loop, start->channel);
+    for (uint32_t i = 0; i < VAULT_PROCESSES_MAX; i++) {
+        if (start->vaults[i] >= 0)
+            loop_own(&worker.loop, start->vaults[i]);
+    }
+    for (size_t i = 0; i < generation->listener_count; i++) {
+        const struct generation_listener *heard = &generation->listeners[i];
+        for (uint32_t n = 0; n < heard->count; n++)
+            loop_own(&worker.loop, heard->listener->fds[n]);
+    }
+    fd_guard_start(&worker.loop);
+}
+
 _Noreturn void worker_main(const struct worker_start *start)
 {
     const struct generation *generation = start->generation;
@@ -501,6 +519,7 @@ _Noreturn void worker_main(const struct worker_start *start)
     rpc_server_part(&worker.parting, settings->servers, &worker.dispatcher, generation->number,
                     settings->drain_timeout_ms > 0 ? settings->drain_timeout_ms : 1);
     prepare_acceptor(start);
+    guard_descriptors(start);
     if (!module_set_start(&worker.started.modules))
         start_fail(start, text_string(&worker.started.errors.text));
     for (uint32_t i = 0; i < VAULT_PROCESSES_MAX; i++) {
@@ -509,7 +528,6 @@ _Noreturn void worker_main(const struct worker_start *start)
     }
     if (!loop_watch(&worker.loop, &worker.master, start->channel, EPOLLIN, master_ready))
         start_fail(start, "cannot watch the master's channel");
-    guard_start(&worker.loop);
     channel_say(start->channel, MESSAGE_READY, "");
     loop_run(&worker.loop);
     end();

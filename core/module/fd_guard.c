@@ -1,0 +1,192 @@
+/* Calls on descriptors, watched over. See fd_guard.h. */
+#include "module/fd_guard.h"
+
+#include <dlfcn.h>
+#include <fcntl.h>
+#include <linux/close_range.h>
+#include <pillion/module.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "rpc/callback.h"
+#include "rpc/note.h"
+#include "rpc/offload.h"
+#include "rpc/request.h"
+
+/* The other functions are declared by the headers of libc. */
+PILLION_EXPORT int close_range(unsigned first, unsigned last, int flags);
+
+/* libc's own: what waits there may be cancelled, and fcntl(2) is more than its system call. */
+static struct {
+    int (*shutdown)(int fd, int how);
+    int (*listen)(int fd, int backlog);
+    int (*connect)(int fd, const struct sockaddr *address, socklen_t size);
+    int (*setsockopt)(int fd, int level, int name, const void *value, socklen_t size);
+    int (*fcntl)(int fd, int command, ...);
+    int (*ioctl)(int fd, unsigned long request, ...);
+} libc;
+
+static const struct loop *guarded;
+static pid_t guarded_pid;
+
+/* Before main, because dlsym(3) is not for children of fork(2) in a process with threads. */
+__attribute__((constructor)) static void find_libc(void)
+{
+    *(void **)&libc.shutdown = dlsym(RTLD_NEXT, "shutdown");
+    *(void **)&libc.listen = dlsym(RTLD_NEXT, "listen");
+    *(void **)&libc.connect = dlsym(RTLD_NEXT, "connect");
+    *(void **)&libc.setsockopt = dlsym(RTLD_NEXT, "setsockopt");
+    *(void **)&libc.ioctl = dlsym(RTLD_NEXT, "ioctl");
+    *(void **)&libc.fcntl = dlsym(RTLD_NEXT, "fcntl64");
+    if (libc.fcntl == NULL)
+        *(void **)&libc.fcntl = dlsym(RTLD_NEXT, "fcntl");
+}
+
+/* A library's own constructor may call before this executable's has run. */
+#define LIBC(name) (libc.name == NULL ? find_libc() : (void)0, libc.name)
+
+void fd_guard_start(const struct loop *loop)
+{
+    guarded_pid = getpid();
+    guarded = loop;
+}
+
+/* ---- What is refused ---- */
+
+/* Descriptors 0 to 2 are a module's to redirect, also where the log goes there. */
+static bool is_servers(int fd)
+{
+    return loop_owns(guarded, fd) || (fd > STDERR_FILENO && fd == log_descriptor());
+}
+
+/* `function` breaks what `fd` leads to, or who is behind it. Children of fork(2) have copies, which
+ * are theirs to close. */
+static void check(const char *function, int fd)
+{
+    const pillion_instance *module = guarded == NULL ? NULL : note_instance();
+
+    if (module == NULL || !is_servers(fd) || getpid() != guarded_pid)
+        return;
+    const struct pillion_request *req = request_current();
+    log_error(
+        "module %s: \"%s\" called %s on descriptor %d, which is the server's; the worker ends "
+        "before clients are hurt",
+        module->name, req != NULL ? req->method->own_name : "a callback", function, fd);
+    abort();
+}
+
+static void check_range(const char *function, unsigned first, unsigned last)
+{
+    if (guarded == NULL || note_instance() == NULL)
+        return;
+    int log = log_descriptor();
+    if (log >= 0 && (unsigned)log >= first && (unsigned)log <= last)
+        check(function, log);
+    for (size_t fd = first; fd <= last && fd < guarded->owned_words * 64; fd++)
+        check(function, (int)fd);
+}
+
+/* ---- What ends a descriptor ---- */
+
+PILLION_EXPORT int close(int fd)
+{
+    check("close", fd);
+    if (offload_is_loop())
+        callbacks_closing(fd);
+    return (int)syscall(SYS_close, fd);
+}
+
+PILLION_EXPORT int close_range(unsigned first, unsigned last, int flags)
+{
+    if (((unsigned)flags & CLOSE_RANGE_CLOEXEC) == 0)
+        check_range("close_range", first, last);
+    return (int)syscall(SYS_close_range, first, last, flags);
+}
+
+PILLION_EXPORT void closefrom(int first)
+{
+    close_range(first < 0 ? 0 : (unsigned)first, ~0u, 0);
+}
+
+PILLION_EXPORT int dup3(int from, int to, int flags)
+{
+    check("dup3", to);
+    return (int)syscall(SYS_dup3, from, to, flags);
+}
+
+PILLION_EXPORT int dup2(int from, int to)
+{
+    /* dup3(2) refuses what dup2(2) allows: the same descriptor twice. */
+    if (from == to)
+        return fcntl(from, F_GETFD) < 0 ? -1 : to;
+    check("dup2", to);
+    return (int)syscall(SYS_dup3, from, to, 0);
+}
+
+/* ---- What changes the open file, for all processes that have it ---- */
+
+PILLION_EXPORT int shutdown(int fd, int how)
+{
+    check("shutdown", fd);
+    return LIBC(shutdown)(fd, how);
+}
+
+/* The length of a listener's queue. */
+PILLION_EXPORT int listen(int fd, int backlog)
+{
+    check("listen", fd);
+    return LIBC(listen)(fd, backlog);
+}
+
+/* With AF_UNSPEC it disconnects, listeners too. */
+PILLION_EXPORT int connect(int fd, const struct sockaddr *address, socklen_t size)
+{
+    check("connect", fd);
+    return LIBC(connect)(fd, address, size);
+}
+
+PILLION_EXPORT int setsockopt(int fd, int level, int name, const void *value, socklen_t size)
+{
+    check("setsockopt", fd);
+    return LIBC(setsockopt)(fd, level, name, value, size);
+}
+
+/* O_NONBLOCK and O_ASYNC are the open file's; what other commands do, no other process sees. */
+PILLION_EXPORT int fcntl(int fd, int command, ...)
+{
+    va_list arguments;
+
+    va_start(arguments, command);
+    void *argument = va_arg(arguments, void *);
+    va_end(arguments);
+    if (command == F_SETFL)
+        check("fcntl(F_SETFL)", fd);
+    return LIBC(fcntl)(fd, command, argument);
+}
+
+PILLION_EXPORT int fcntl64(int fd, int command, ...)
+{
+    va_list arguments;
+
+    va_start(arguments, command);
+    void *argument = va_arg(arguments, void *);
+    va_end(arguments);
+    return fcntl(fd, command, argument);
+}
+
+PILLION_EXPORT int ioctl(int fd, unsigned long request, ...)
+{
+    va_list arguments;
+
+    va_start(arguments, request);
+    void *argument = va_arg(arguments, void *);
+    va_end(arguments);
+    if (request == FIONBIO || request == FIOASYNC)
+        check(request == FIONBIO ? "ioctl(FIONBIO)" : "ioctl(FIOASYNC)", fd);
+    return LIBC(ioctl)(fd, request, argument);
+}
