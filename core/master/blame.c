@@ -51,31 +51,52 @@ static void describe(const struct blame *blame, char text[WORDS_MAX])
         snprintf(text, WORDS_MAX, "\"%s\" (%s)", master.board->names[blame->method], duty);
 }
 
-void blame_death(const struct worker *worker, int status)
+/* "died while it ran a timer of module redis: SIGSEGV". */
+static void describe_death(const struct worker *worker, int status, const struct blame *blame,
+                           char text[DEATH_WORDS_MAX])
+{
+    bool hung = worker->cause == CAUSE_HUNG;
+    char how[64], what[WORDS_MAX];
+
+    describe_status(status, how, sizeof(how));
+    describe(blame, what);
+    if (worker->cause == CAUSE_SILENT)
+        snprintf(text, DEATH_WORDS_MAX, "gave no sign of life, and was ended");
+    else if (hung)
+        snprintf(text, DEATH_WORDS_MAX,
+                 "was ended: %s ran for longer than it may (handler_timeout)", what);
+    else if (blame->duty == DUTY_NONE)
+        snprintf(text, DEATH_WORDS_MAX, "died with no method running: %s", how);
+    else
+        snprintf(text, DEATH_WORDS_MAX, "died while it ran %s: %s", what, how);
+}
+
+void blame_death(const struct worker *worker, int status, char how[DEATH_WORDS_MAX])
 {
     bool hung = worker->cause == CAUSE_HUNG, silent = worker->cause == CAUSE_SILENT;
+    struct blame blame;
+
+    worker_blame(worker, &blame);
+    describe_death(worker, status, &blame, how);
+    counter_add(hung || silent ? &master.board->hangs : &master.board->crashes, 1);
+    if (silent) /* heartbeat.c has logged it; the process that stopped the worker is to blame */
+        return;
+    log_error("worker %u (pid %d) %s", worker->slot, (int)worker->child.pid, how);
+    if (blame.method != BOARD_NO_METHOD && (blame.duty != DUTY_NONE || hung))
+        quarantine_count(blame.method, blame.duty == DUTY_FILTER);
+}
+
+void blame_disorder(const struct worker *worker, int status)
+{
     struct blame blame;
     char how[64], what[WORDS_MAX];
 
     worker_blame(worker, &blame);
     describe_status(status, how, sizeof(how));
-    counter_add(hung || silent ? &master.board->hangs : &master.board->crashes, 1);
-    if (silent) /* heartbeat.c has logged it; the process that stopped the worker is to blame */
-        return;
-    if (blame.duty == DUTY_NONE && !hung) {
-        log_error("worker %u (pid %d) died with no method running: %s", worker->slot,
-                  (int)worker->child.pid, how);
-        return;
-    }
     describe(&blame, what);
-    if (hung)
-        log_error("worker %u (pid %d) was ended: %s ran for longer than it may (handler_timeout)",
-                  worker->slot, (int)worker->child.pid, what);
-    else
-        log_error("worker %u (pid %d) died while it ran %s: %s", worker->slot,
-                  (int)worker->child.pid, what, how);
-    if (blame.method != BOARD_NO_METHOD)
-        quarantine_count(blame.method, blame.duty == DUTY_FILTER);
+    log_warn("worker %u (pid %d) did not end in order: %s%s%s", worker->slot,
+             (int)worker->child.pid, how, blame.duty == DUTY_NONE ? "" : ", while it ran ",
+             blame.duty == DUTY_NONE ? "" : what);
 }
 
 void blame_core_dump(const struct worker *worker, int status)

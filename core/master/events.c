@@ -75,10 +75,13 @@ static void lost(struct worker *worker, bool served_slot)
         slot_refill(worker->slot, lifetime_ns(worker), blame.method != BOARD_NO_METHOD);
 }
 
-static void died(const struct worker *worker, int status)
+static void died(struct worker *worker, int status)
 {
-    blame_death(worker, status);
+    char how[DEATH_WORDS_MAX];
+
+    blame_death(worker, status, how);
     blame_core_dump(worker, status);
+    reopen_died(worker, how);
 }
 
 static void gone(uint32_t serial, bool owing)
@@ -104,6 +107,7 @@ static const struct worker_events worker_events = {
     .reopened = reopen_answered,
     .lost = lost,
     .died = died,
+    .disorderly = blame_disorder,
     .gone = gone,
 };
 

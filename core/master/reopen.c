@@ -2,7 +2,8 @@
  *
  * The master opens the server's log and hands it on, because workers may have no right to open it.
  * What modules have opened they open themselves, and each worker answers with REOPENED. One that
- * ends before it has answered has no file that would have to be opened. */
+ * ends in order before it has answered has no file that would have to be opened; one that dies has
+ * failed. */
 #include "master/reopen.h"
 
 #include <errno.h>
@@ -12,6 +13,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "master/blame.h"
 #include "master/control.h"
 #include "master/generations.h"
 #include "master/keeper.h"
@@ -25,7 +27,7 @@ static struct {
     struct timer late;
     struct text failures; /* what went wrong, a line each */
     uint32_t alike;       /* workers that said what another one had said */
-    uint32_t workers;     /* that were asked */
+    uint32_t workers;     /* that have opened their files */
     bool under_way;
 } reopening;
 
@@ -94,7 +96,20 @@ void reopen_answered(struct worker *worker, uint64_t serial, const char *failure
     worker->reopening = 0;
     if (failures[0] != '\0')
         add_failure_of(worker, failures);
+    else
+        reopening.workers++;
     reopen_check();
+}
+
+void reopen_died(struct worker *worker, const char *how)
+{
+    char why[DEATH_WORDS_MAX + 64];
+
+    if (!reopening.under_way || worker->reopening != reopening.serial)
+        return;
+    worker->reopening = 0;
+    snprintf(why, sizeof(why), "it %s, before it had opened its files anew", how);
+    add_failure_of(worker, why);
 }
 
 /* A generation that is being tried has opened a log of its own a moment ago, which may have been
@@ -143,7 +158,6 @@ void reopen_begin(void)
     for (struct worker *w = workers_first(); w != NULL; w = w->next) {
         if (w->probe)
             continue;
-        reopening.workers++;
         w->reopening = reopening.serial;
         int log = w->generation == generation_next() ? generation_next()->log : fd;
         if (channel_send(w->child.channel.fd, &message, false, &log, log >= 0) || errno == EPIPE)

@@ -13,6 +13,9 @@ void reopen_begin(void);
 /* A worker has; `failures` is "", or says what it could not open. */
 void reopen_answered(struct worker *worker, uint64_t serial, const char *failures);
 
+/* The worker has died, and not as it was told to: `how` as blame_death says it. */
+void reopen_died(struct worker *worker, const char *how);
+
 /* Called whenever a worker is gone: no answer comes from it any more. */
 void reopen_check(void);
 

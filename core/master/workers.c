@@ -399,16 +399,11 @@ static void start_failed(struct worker *worker, int status)
     workers.events->failed(worker, why);
 }
 
-/* That it ended in another way than it was told to. */
-static void tell_disorder(const struct worker *worker, int status)
+/* It was told to end, and has done so. */
+static void told_and_ended(const struct worker *worker, int status)
 {
-    char how[64];
-
-    if (status == 0 || worker->cause == CAUSE_LATE) /* which has been said */
-        return;
-    describe_status(status, how, sizeof(how));
-    log_warn("worker %u (pid %d) did not end in order: %s", worker->slot, (int)worker->child.pid,
-             how);
+    if (status != 0 && worker->cause != CAUSE_LATE) /* which has been said */
+        workers.events->disorderly(worker, status);
 }
 
 /* It has ended before it had let go of its connections. */
@@ -439,12 +434,12 @@ static void worker_gone(struct worker *worker, int status)
     case WORKER_STAYING:
     case WORKER_LOST:
         if (ending)
-            tell_disorder(worker, status);
+            told_and_ended(worker, status);
         else
             died(worker, status);
         break;
     case WORKER_RELEASED:
-        tell_disorder(worker, status);
+        told_and_ended(worker, status);
         break;
     }
 }

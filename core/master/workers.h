@@ -94,7 +94,9 @@ struct worker_events {
     /* It is dead or about to be, and has not let go of its connections: touches them no more. */
     void (*lost)(struct worker *worker, bool served_slot);
     /* Likewise, and its process is gone, with `status` of waitpid(2). */
-    void (*died)(const struct worker *worker, int status);
+    void (*died)(struct worker *worker, int status);
+    /* It has ended when it was told to, and not with exit status 0. */
+    void (*disorderly)(const struct worker *worker, int status);
     /* Worker `serial` is gone, however that came. `owing`: nobody takes over what it still had. */
     void (*gone)(uint32_t serial, bool owing);
 };

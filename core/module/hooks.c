@@ -88,7 +88,9 @@ static void filters_stop(struct module_set *set, const struct module *module)
         if (use->module != module || !use->started || use->use.filter->stop == NULL)
             continue;
         stage_hook(set, module, "stop");
+        struct note before = note_enter(DUTY_HOOK, use->use.instance, &(struct origin){0});
         use->use.filter->stop(use->use.instance, use->use.config);
+        note_leave(&before);
     }
 }
 
@@ -141,7 +143,9 @@ void module_set_stop(struct module_set *set)
         filters_stop(set, module);
         if (module->descriptor.stop != NULL) {
             stage_hook(set, module, "stop");
+            struct note before = note_enter(DUTY_HOOK, &module->instance, &(struct origin){0});
             module->descriptor.stop(&module->instance);
+            note_leave(&before);
         }
     }
 }

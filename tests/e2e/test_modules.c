@@ -490,7 +490,54 @@ START_TEST(libraries_beside_a_module_are_found)
 }
 END_TEST
 
-E2E_MAIN("modules", libraries_beside_a_module_are_found,
+START_TEST(a_reopen_hook_that_crashes_fails_the_order)
+{
+    struct server *server =
+        server_serve("load_module modules/hook_crashes.so { crash_reopen on; }", "method ping;");
+    int client = client_connect(server);
+
+    client_expect_alive(client);
+    struct run run = server_ask(server, "reopen");
+    expect_status(&run, 1);
+    expect_part(run.err, "it died while it ran a hook of module hook_crashes: SIGSEGV");
+    expect_part(run.err, "before it had opened its files anew");
+    expect_part(run.err, "1 more worker said the same");
+    client_expect_alive(client);
+}
+END_TEST
+
+/* Of those that have opened their files, those that are about to leave included. */
+START_TEST(reopening_counts_who_has_done_it)
+{
+    struct server *server =
+        server_serve_alone("load_module modules/later.so;", "method ping; method wait;");
+    int client = client_connect(server);
+
+    struct run run = server_ask(server, "reopen");
+    expect_status(&run, 0);
+    expect_part(run.out, "by the master and 1 worker\n");
+    client_send_frame(client, "{\"in\":\"wait\",\"params\":{\"ms\":60000}}");
+    wait_until(server_stat(server, "connections.deferred") == 1, "nothing waits");
+    server_reload(server);
+    run = server_ask(server, "reopen");
+    expect_status(&run, 0);
+    expect_part(run.out, "by the master and 2 workers\n");
+}
+END_TEST
+
+START_TEST(a_stop_hook_that_crashes_is_named)
+{
+    struct server *server = server_serve_alone(
+        "load_module modules/hook_crashes.so { crash_stop on; }", "method ping;");
+
+    server_reload(server);
+    server_wait_log(server, "did not end in order: SIGSEGV, while it ran a hook of module "
+                            "hook_crashes");
+}
+END_TEST
+
+E2E_MAIN("modules", a_reopen_hook_that_crashes_fails_the_order, reopening_counts_who_has_done_it,
+         a_stop_hook_that_crashes_is_named, libraries_beside_a_module_are_found,
          modules_of_every_header_that_there_was_load,
          every_broken_module_is_named_by_the_test_of_the_configuration,
          no_broken_module_starts_a_server, no_broken_module_disturbs_a_server_that_runs,
