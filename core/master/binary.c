@@ -52,13 +52,14 @@ void binary_read(const cJSON *state)
 {
     int former = (int)state_number(state, "binary_file", -1);
 
-    /* This process was executed by a descriptor: /proc may say anything of that by now. */
+    /* This process was executed by a descriptor, so /proc/self/exe need not name the path any
+     * more. */
     snprintf(path, sizeof(path), "%s", state_words(state, "binary_path", path));
     if (former > STDERR_FILENO)
         close(former);
 }
 
-/* A script's interpreter opens the file once more. */
+/* The binary may be a script, whose interpreter opens the file once more. */
 void binary_keep_open(bool keep)
 {
     state_keep_open(file, keep);

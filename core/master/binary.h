@@ -8,21 +8,21 @@
 
 #include "base/error.h"
 
-/* Notes where the binary is. Early, before it may be replaced on disk. */
+/* Notes the path of the running binary. Call it early, before the file may be replaced on disk. */
 void binary_init(void);
 
-/* That place. */
+/* The path that binary_init has noted. */
 const char *binary_path(void);
 
-/* Opens the file that is there now, and keeps it until binary_close: what has rehearsed is what is
- * executed, wherever the path leads by then. */
+/* Opens the file that is at the path now, and keeps it until binary_close: the file that has
+ * rehearsed is the one that is executed, wherever the path leads by then. */
 bool binary_open(struct error *error);
 void binary_close(void);
 
 /* The file that is open, or -1. */
 int binary_descriptor(void);
 
-/* For an upgrade: the place as JSON and back, and whether the file stays open over exec. */
+/* For an upgrade: the path as JSON and back, and whether the file stays open over exec. */
 void binary_write(cJSON *state);
 void binary_read(const cJSON *state);
 void binary_keep_open(bool keep);

@@ -1,5 +1,5 @@
-/* Blaming a worker's death on what its row of the board names; rpc/note.h and rpc/culprit.h tell
- * how that gets there. See blame.h. */
+/* Blaming a worker's death on the method or module that its row of the board names; rpc/note.h and
+ * rpc/culprit.h tell how the name gets there. See blame.h. */
 #include "master/blame.h"
 
 #include <stdio.h>
@@ -11,8 +11,7 @@
 
 #define WORDS_MAX (BOARD_NAME_MAX + BOARD_MODULE_NAME_MAX + 64u)
 
-/* A worker of the binary before this one writes to a row that nobody reads; then nothing is noted.
- */
+/* Nothing is known of a worker that has no row, or that writes to the former binary's board. */
 void worker_blame(const struct worker *worker, struct blame *blame)
 {
     if (worker->row != NULL)
@@ -21,13 +20,13 @@ void worker_blame(const struct worker *worker, struct blame *blame)
         *blame = (struct blame){.method = BOARD_NO_METHOD, .marked = true};
 }
 
-/* What runs, as an operator would say it, with the module's name in front of it. */
+/* What a worker was doing, in an operator's words; " of module NAME" follows. */
 static const char *const duties[DUTIES] = {
-    [DUTY_NONE] = "what ran",
+    [DUTY_NONE] = "code",
     [DUTY_HANDLER] = "",
     [DUTY_FILTER] = "a filter",
     [DUTY_WORK] = "work in a thread",
-    [DUTY_DONE] = "what follows work in a thread",
+    [DUTY_DONE] = "the callback after work in a thread",
     [DUTY_TIMER] = "a timer",
     [DUTY_WATCH] = "a watch",
     [DUTY_CANCEL] = "an on_cancel",

@@ -1,7 +1,8 @@
-/* The control socket: `pillion -s` asks here and waits for the outcome. See control.h.
+/* The control socket: `pillion -s` sends an order here and waits for the outcome. See control.h.
  *
- * One line comes in, a verb of signals.h. One answer goes out when it is done: "ok" or "failed" and
- * a newline, then text for people, then the end. Only the server's user and root can reach it. */
+ * A client sends one line, a verb of signals.h. It gets one answer when the order is done: "ok" or
+ * "failed" and a newline, then text for people, then the end of the stream. Only the server's user
+ * and root can reach it. */
 #include "master/control.h"
 
 #include <errno.h>
@@ -26,14 +27,14 @@ struct control_client {
     char line[64];
     size_t size;
     enum order order;    /* ORDER_NONE until the line is whole */
-    bool waits_for_next; /* for the outcome of the reload that follows the one under way */
+    bool waits_for_next; /* the order is the reload after the one under way */
     struct control_client *next;
 };
 
 static struct {
     struct watch listening;
-    char *path;           /* as it was made; NULL: there is none */
-    struct place_id file; /* removed at the end, if it is still there */
+    char *path;           /* of the socket's file; NULL: there is no socket */
+    struct place_id file; /* the socket's own file: only that one is removed at the end */
     struct control_client *clients;
     void (*obey)(enum order order, struct control_client *client);
 } control = {.listening.fd = -1};
@@ -61,8 +62,8 @@ static void client_free(struct control_client *client)
     free(client);
 }
 
-/* Answers and closes. Answers are short and the socket's buffer is empty: one send takes it, or the
- * client does not want it. */
+/* Answers the client and closes its connection. An answer is short and the socket's buffer is
+ * empty, so one send takes all of it, or the client has gone. */
 static void client_answer(struct control_client *client, bool good, const char *text)
 {
     struct text answer = {0};
@@ -128,7 +129,7 @@ static void client_ready(struct watch *watch, uint32_t events)
     ssize_t got = recv(watch->fd, client->line + client->size, room, 0);
     if (got < 0 && (errno == EAGAIN || errno == EINTR))
         return;
-    if (got <= 0) { /* it does not wait any longer; what it asked for goes on */
+    if (got <= 0) { /* the client has gone; its order is carried out all the same */
         client_free(client);
         return;
     }
@@ -166,12 +167,14 @@ static void control_accept(struct watch *watch, uint32_t events)
     client_new(fd);
 }
 
-/* Gives up its place. Clients that are connected stay. */
+/* Stops listening and removes the socket's file. Connected clients stay. */
 static void control_leave(void)
 {
     if (control.path == NULL)
         return;
-    place_remove(control.path, control.file); /* while it is surely this server's */
+    /* Before closing: while the socket is open, no other server takes its path. */
+    place_remove(control.path, control.file);
+
     loop_unwatch(&master.loop, &control.listening);
     if (control.listening.fd >= 0)
         close(control.listening.fd);
@@ -181,7 +184,7 @@ static void control_leave(void)
 
 static void control_take(int fd, const char *path, struct place_id file)
 {
-    char *copy = must_strdup(path); /* it may be the former's own */
+    char *copy = must_strdup(path); /* `path` may be control.path, which is freed below */
 
     control_leave();
     control.path = copy;
@@ -221,9 +224,9 @@ bool control_keep(struct error *error)
 
 /* ---- Upgrade ---- */
 
-/* Clients that wait for this upgrade are answered by the new master. To the others, which have not
- * said yet what they want or wait for files to be opened anew, it listens as if they had just come.
- */
+/* Clients that wait for this upgrade are answered by the new master. The other clients have sent no
+ * whole line yet, or wait for files to be opened anew: the new master handles them as if they had
+ * just connected and sent `said`. */
 static void write_clients(cJSON *state)
 {
     cJSON *list = cJSON_AddArrayToObject(state, "clients");
@@ -257,7 +260,7 @@ void control_resume_client(int fd, const char *said)
 
     if (client == NULL)
         return;
-    if (said == NULL) { /* what it waits for now is the reload that ends the upgrade */
+    if (said == NULL) { /* the client waits for the upgrade, which ends with a reload */
         client->order = ORDER_RELOAD;
         return;
     }

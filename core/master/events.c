@@ -1,4 +1,4 @@
-/* From events to what follows. See events.h. */
+/* What the master does when a process says something or ends. See events.h. */
 #include "master/events.h"
 
 #include "base/clock.h"
@@ -27,7 +27,7 @@ static void ready(struct worker *worker)
     }
     if (worker->probe || worker->generation != generation_current())
         return;
-    /* A replacement in a generation that serves. */
+    /* The worker replaces one that died or has stuck threads, in the generation that serves. */
     relieve_ready(worker);
     worker_serve(worker, handover_expected(worker->slot));
     handover_advance();
@@ -52,7 +52,7 @@ static void released(struct worker *worker, const struct message *message)
 {
     bool all = message->number == 0;
 
-    if (master.mode != MASTER_RUNNING) { /* nobody takes anything over any more */
+    if (master.mode != MASTER_RUNNING) { /* the server is ending: no worker adopts any more */
         if (all)
             channel_tell(worker->child.channel.fd, MESSAGE_TAKEN, worker->serial, 0);
         return;
@@ -119,7 +119,7 @@ static const struct vault_events vault_events = {
     .awaited = handover_awaits,
 };
 
-/* Only workers of another generation can take the place of one that is dead. */
+/* A slot is empty that only a reload can fill: the former binary's generation starts no workers. */
 static void exhausted(void)
 {
     if (reload_phase() == RELOAD_IDLE)

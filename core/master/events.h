@@ -1,9 +1,10 @@
-/* What follows when a process of the server says something or ends: the one place that knows all
- * files that have a part in it. They know each other only downwards. Master only. */
+/* What the master does when one of its processes says something or ends. This is the one file that
+ * includes all the others that have a part in it; those include each other only downwards. Master
+ * only. */
 #ifndef PILLION_MASTER_EVENTS_H
 #define PILLION_MASTER_EVENTS_H
 
-/* Ties the master's files together. Before anything else in a master. */
+/* Ties the master's files together. Call this before anything else in a master. */
 void events_begin(void);
 
 #endif

@@ -1,28 +1,29 @@
-/* Which generation serves, and which one is being tried to follow it. Master only. */
+/* The generation that serves, and the next one, which a reload is trying. Master only. */
 #ifndef PILLION_MASTER_GENERATIONS_H
 #define PILLION_MASTER_GENERATIONS_H
 
 #include "process/generation.h"
 
-/* The one that serves; NULL until the first one does. */
+/* The generation that serves; NULL until the first one does. */
 struct generation *generation_current(void);
 
-/* The one that is being tried; NULL when there is none. */
+/* The generation that a reload is trying; NULL when there is none. */
 struct generation *generation_next(void);
 
 /* The number of the generation that was made last. */
 uint64_t generation_last_number(void);
 
-/* `next`, which has the number after the last one, is tried from now on. */
+/* Makes `next` the generation that is tried. Its number follows the last one. */
 void generation_try(struct generation *next);
 
-/* The one that is tried is put to use. Returns the former one, or NULL; it is the caller's. */
+/* Makes the next generation the current one. Returns the former current one (or NULL) to the
+ * caller, which owns it. */
 struct generation *generation_commit(void);
 
-/* The one that is tried is given up. Returns it; it is the caller's. */
+/* Gives the next generation up. Returns it to the caller, which owns it. */
 struct generation *generation_drop(void);
 
-/* After an upgrade: what was made by the binary before this one. */
+/* After an upgrade: the former binary's generation, and the number that it gave last. */
 void generation_resume(struct generation *current, uint64_t last_number);
 
 #endif

@@ -1,13 +1,12 @@
 /* Connections on their way from workers that are gone to workers that serve. See handover.h.
  *
- * A source is the arena of a worker that touches it no more: because it left for a reload, or
- * because it died. One that left may keep some connections until their requests are answered; the
- * source is then gone through again, as they follow. Each slot of the current generation takes its
- * part of every source (adopt_rule in channel.h says which records those are), one source at a
- * time, the newest first. A worker that dies while it adopts becomes a source itself; its part of
- * the former source stays pending for its slot, and records that it had taken are marked as taken.
- * When every slot has had its part, the vaults close the connections that are left: no worker
- * wanted them. */
+ * A source is the arena of a worker that touches it no more, because the worker left for a reload
+ * or died. A worker that left may keep some connections until their requests are answered; the
+ * source is gone through again when they follow. Each slot of the current generation takes its part
+ * of every source (adopt_rule in channel.h says which records those are), one source at a time, the
+ * newest first. A worker that dies while it adopts becomes a source itself; its part of the former
+ * source stays pending for its slot, and the records that it had taken are marked as taken. When
+ * every slot has had its part, the vaults close the connections that no worker has taken. */
 #include "master/handover.h"
 
 #include <fcntl.h>
@@ -26,32 +25,32 @@
 
 #define FULL_NS (100 * NS_PER_MS) /* until a worker that had no room is asked again */
 
-/* Connections of a worker that is gone, or leaves, on their way to others. */
+/* The connections of one worker that is gone, or leaves, on their way to other workers. */
 struct source {
     uint32_t serial;
     int arena;
-    uint32_t slot, slots; /* where the worker was, of how many */
+    uint32_t slot, slots; /* the worker's slot, of how many */
     bool hung;
-    struct blame blame; /* what of, once the worker is dead */
-    bool partial;       /* the worker still has some, which will follow */
-    bool again;         /* they have: when every slot has taken its part, it is to look once more */
+    struct blame blame; /* for the worker's death, once it is dead */
+    bool partial;       /* the worker still has connections, which will follow */
+    bool again;         /* they have followed: go through the source again after this pass */
     bool pending[WORKER_PROCESSES_MAX]; /* slots that have not taken their part yet */
     uint32_t pending_count;
-    bool whole; /* the first slot that is pending takes all of it */
+    bool whole; /* not split: the first pending slot takes all of it */
     uint32_t taken;
-    uint32_t open; /* connections, as far as its worker has said */
+    uint32_t open; /* connections, by the worker's own count */
     uint64_t since_ns;
     struct source *next; /* older */
 };
 
 static struct {
     struct source *sources; /* newest first */
-    uint32_t *retired;      /* workers of which the vaults are to close what is left */
+    uint32_t *retired;      /* serials of workers whose remaining sockets the vaults are to close */
     size_t retired_count;
-    struct timer again; /* some worker had no room */
+    struct timer again; /* set when a worker had no room */
 } handover;
 
-/* Which slots are to take a part. */
+/* Decides which slots are to take a part. */
 static void plan(struct source *source)
 {
     uint32_t slots = generation_current()->slots;
@@ -64,7 +63,7 @@ static void plan(struct source *source)
     }
 }
 
-/* What a worker says of itself on the board, within reason. */
+/* The worker's own count of its connections, from the board: at most as many as it can have. */
 static uint32_t worker_open(const struct worker *worker)
 {
     uint32_t open = worker->row == NULL ? 0 : atomic_load(&worker->row->open);
@@ -93,7 +92,7 @@ uint32_t handover_expected(uint32_t slot)
     return expected < UINT32_MAX ? (uint32_t)expected : UINT32_MAX;
 }
 
-/* Once nothing more comes from others, room is kept for nothing. */
+/* Once nothing is left to be handed over, workers need not keep room for it any more. */
 static void expect_nothing(void)
 {
     if (handover.sources != NULL)
@@ -110,8 +109,8 @@ static void expect_nothing(void)
     }
 }
 
-/* On the board, so that a test or an operator that is about to end a vault sees when no connection
- * is on its way. */
+/* Shows on the board how many sources there are: an operator or a test that is about to end a vault
+ * waits until there is none. */
 static void show_pending(void)
 {
     uint32_t count = 0;
@@ -135,7 +134,7 @@ static struct source *source_new(struct worker *worker)
 
     source->serial = worker->serial;
     source->arena = fcntl(worker->arena, F_DUPFD_CLOEXEC, 0);
-    if (!worker->generation->former) /* whose arenas may have another layout */
+    if (!worker->generation->former) /* the former binary's arenas may have another layout */
         arena_mend(source->arena, &worker->generation->geometry, worker->serial);
     source->slot = worker->slot;
     source->slots = worker->slots;
@@ -155,7 +154,7 @@ void handover_add(struct worker *worker, bool all)
     if (source == NULL)
         source = source_new(worker);
     else
-        source->again = true; /* some slots may have looked already */
+        source->again = true; /* some slots may have gone through it already */
     source->hung = worker->cause == CAUSE_HUNG || worker->cause == CAUSE_SILENT;
     worker_blame(worker, &source->blame);
     source->partial = !all;
@@ -200,7 +199,8 @@ void handover_redirect(uint32_t slot)
     if (other == NULL)
         return;
     for (struct source *s = handover.sources; s != NULL; s = s->next) {
-        /* Only whole sources: of one that was split, each slot's part is its own. */
+        /* Only sources that go to one slot as a whole. The parts of a split source stay with their
+         * slots. */
         if (s->slots != generation_current()->slots || !s->pending[slot])
             continue;
         s->pending[slot] = false;
@@ -215,8 +215,8 @@ void handover_retire(uint32_t serial)
     handover.retired =
         must_realloc(handover.retired, (handover.retired_count + 1) * sizeof(*handover.retired));
     handover.retired[handover.retired_count++] = serial;
-    /* A worker that died while it adopted owns, in the vault, sockets whose records are still in
-     * another source: nothing may be closed before every source is finished. */
+    /* A worker that died while it adopted is, for the vault, the owner of sockets whose records are
+     * still in another source. So no socket may be closed before every source is finished. */
     if (handover.sources != NULL)
         return;
     for (size_t i = 0; i < handover.retired_count; i++)
@@ -224,7 +224,8 @@ void handover_retire(uint32_t serial)
     handover.retired_count = 0;
 }
 
-/* One that has left keeps its descriptors until then. */
+/* Tells the worker `serial`, if it has left and still runs, that its connections have been taken:
+ * it keeps their descriptors until then. */
 static void tell_taken(uint32_t serial)
 {
     for (const struct worker *w = workers_first(); w != NULL; w = w->next) {
@@ -261,7 +262,7 @@ static void source_finish(struct source *source)
 }
 
 /* True while a worker that was told to leave, but is not gone, is still taking records over from
- * the source: until it lets go, what it has taken is not final. */
+ * the source: until it lets go, the records that it has taken are not final. */
 static bool still_adopted(const struct source *source)
 {
     for (const struct worker *w = workers_first(); w != NULL; w = w->next) {
@@ -335,7 +336,8 @@ void handover_done(struct worker *worker, uint64_t serial, uint32_t count)
         if (s->serial != serial)
             continue;
         s->taken += count;
-        /* One that is leaving took what it could; the plan is another one now. */
+        /* A worker that was told to leave meanwhile took as many as it could; the new generation's
+         * plan does not count on it. */
         if (worker->life == WORKER_SERVING && s->pending[worker->slot]) {
             s->pending[worker->slot] = false;
             s->pending_count--;
@@ -347,7 +349,7 @@ void handover_done(struct worker *worker, uint64_t serial, uint32_t count)
     handover_advance();
 }
 
-/* Workers that had no room may have some now. */
+/* Lets the workers that had no room try again. */
 static void look_again(struct timer *timer)
 {
     (void)timer;
@@ -364,7 +366,7 @@ void handover_full(struct worker *worker, uint64_t serial, uint32_t count)
     worker->adoption.full = true;
     if (source != NULL) {
         source->taken += count;
-        /* The worker that takes the rest takes this one's part, too. */
+        /* The rest goes to any worker with room, this worker's part included. */
         for (uint32_t slot = 0; slot < generation_current()->slots; slot++) {
             const struct worker *other = worker_of_slot(slot);
             if (source->pending[slot] || other == NULL || other->adoption.full)
@@ -446,7 +448,7 @@ static void read_source(const cJSON *item)
     source->partial = state_truth(item, "partial");
     source->since_ns = clock_ns();
     state_keep_open(source->arena, false);
-    while (*at != NULL) /* newest first, as they were written */
+    while (*at != NULL) /* keeps the order in which they were written, newest first */
         at = &(*at)->next;
     *at = source;
 }

@@ -17,8 +17,9 @@ static struct {
     void (*turned)(void);
 } heartbeat;
 
-/* In a handler, or some have ended since the last look. What the row says is the worker's own word:
- * at worst it is believed to be busy, and its handler has a watchdog. */
+/* True when the worker runs a handler, or has run some since the last look. The worker writes the
+ * row itself, so it may be wrong: at worst the worker counts as busy, and then the watchdog looks
+ * after it. */
 static bool is_busy(struct worker *worker)
 {
     if (worker->row == NULL)
@@ -34,7 +35,7 @@ static void turn(struct timer *timer)
 {
     const struct pulse_turn turned = {pulse_question(), heartbeat.pace_ns};
 
-    /* A worker may wait for a vault that is silent: that one first. */
+    /* Vaults first: a worker may be silent only because it waits for a silent vault. */
     bool excused = vaults_turn(&turned);
     for (struct worker *w = workers_first(); w != NULL; w = w->next) {
         if (!worker_has_clients(w) ||
@@ -92,12 +93,12 @@ uint64_t heartbeat_ask(void)
     return serial;
 }
 
-bool heartbeat_all(uint64_t serial, char *who, size_t size)
+bool heartbeat_all(uint64_t serial, char *name, size_t size)
 {
     uint32_t seat;
 
     if (!vaults_heard(serial, &seat)) {
-        snprintf(who, size, "vault %u", seat);
+        snprintf(name, size, "vault %u", seat);
         return false;
     }
     for (struct worker *w = workers_first(); w != NULL; w = w->next) {
@@ -107,7 +108,7 @@ bool heartbeat_all(uint64_t serial, char *who, size_t size)
                     atomic_load_explicit(&w->row->running, memory_order_acquire) != 0;
         if (busy && child_view(w->child.pid).state != 'T')
             continue;
-        snprintf(who, size, "worker %u (pid %d, generation %llu)", w->slot, (int)w->child.pid,
+        snprintf(name, size, "worker %u (pid %d, generation %llu)", w->slot, (int)w->child.pid,
                  (unsigned long long)w->generation->number);
         return false;
     }

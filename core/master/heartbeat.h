@@ -1,5 +1,6 @@
-/* Signs of life, of the workers that serve and of the vaults. A process that gives none is ended,
- * and then replaced as any that dies. How one process is judged: pulse.h. Master only. */
+/* Signs of life of the workers that serve and of the vaults. A process that gives none is ended,
+ * and then replaced as any process that dies. pulse.h tells how one process is judged. Master
+ * only. */
 #ifndef PILLION_MASTER_HEARTBEAT_H
 #define PILLION_MASTER_HEARTBEAT_H
 
@@ -7,20 +8,21 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* `turned` is called after each turn, in which some process may have been found silent. Before
- * anything else here. */
+/* `turned` is called after each turn, in which some process may have been found silent. Call this
+ * before anything else here. */
 void heartbeat_begin(void (*turned)(void));
 
-/* Begins, or goes on at the pace of the generation that serves; ends. */
+/* Begins to ask, at the pace of the generation that serves; stops asking. */
 void heartbeat_start(void);
 void heartbeat_stop(void);
 
-/* Asks every process now, those of the next generation included. What to give to heartbeat_all. */
+/* Asks every process now, those of the next generation included. Returns the question's number, for
+ * heartbeat_all. */
 uint64_t heartbeat_ask(void);
 
-/* True when all that matter for a reload have answered that question or a later one: the vaults,
- * the workers of the next generation, and those that serve and are not busy. Otherwise `who`, of
- * `size`, names one that has not. */
-bool heartbeat_all(uint64_t serial, char *who, size_t size);
+/* True when every process that matters for a reload has answered that question or a later one: the
+ * vaults, the workers of the next generation, and the workers that serve and are not busy.
+ * Otherwise the buffer `name`, of `size` bytes, names a process that has not. */
+bool heartbeat_all(uint64_t serial, char *name, size_t size);
 
 #endif

@@ -29,7 +29,7 @@ static void write_statements(cJSON *state, const char *name, const struct conf_t
     text_free(&text);
 }
 
-/* The generation that serves: all that its workers are started from. */
+/* Writes the generation that serves: everything that its workers are started from. */
 static void write_generation(cJSON *state, const struct generation *generation)
 {
     cJSON *identity = cJSON_AddObjectToObject(state, "identity");
@@ -37,7 +37,7 @@ static void write_generation(cJSON *state, const struct generation *generation)
     cJSON_AddStringToObject(identity, "name", generation->identity.name);
     cJSON_AddNumberToObject(identity, "user", generation->identity.user);
     cJSON_AddNumberToObject(identity, "group", generation->identity.group);
-    if (generation->resumed) /* it was inherited itself, and not as a whole */
+    if (generation->resumed) /* it was inherited itself, and only in part */
         return;
     cJSON_AddNumberToObject(state, "current", (double)generation->number);
     cJSON_AddNumberToObject(state, "records", generation->geometry.records);
@@ -117,7 +117,7 @@ void inherit_keep_open(bool keep)
 
 /* ---- Reading ---- */
 
-/* What inherit_configuration has found. */
+/* The settings that inherit_configuration has found. */
 static struct settings *inherited;
 
 bool inherit_prefix(char *prefix, size_t size)
@@ -133,7 +133,7 @@ bool inherit_prefix(char *prefix, size_t size)
     return known;
 }
 
-/* The configuration that was in use. NULL when it is not to be had. */
+/* The configuration that was in use; NULL when the state has none that this binary can read. */
 static struct conf_tree *former_configuration(const cJSON *state, const char *prefix,
                                               struct settings **settings)
 {
@@ -159,7 +159,7 @@ static struct conf_tree *former_configuration(const cJSON *state, const char *pr
     return NULL;
 }
 
-/* Of the file, whatever can be read there: the defaults stand for what cannot. */
+/* The configuration file as it is now; the defaults when it has errors. */
 static struct conf_tree *any_configuration(const struct serve_options *options,
                                            struct settings **settings)
 {
@@ -194,7 +194,7 @@ static bool read_identity(const cJSON *state, const struct settings *settings,
     if (identity_resolve(settings, identity, &error))
         return true;
     log_error("%s", error.text);
-    /* Nobody is better than root: a child that is to become this user ends. */
+    /* No user at all is better than root: a child that is to become this user ends. */
     *identity = (struct identity){.change = true, .user = (uid_t)-1, .group = (gid_t)-1};
     return false;
 }
@@ -218,7 +218,7 @@ struct conf_tree *inherit_configuration(const cJSON *state, const struct serve_o
     inherited = *settings;
     if (read_identity(state, *settings, &identity))
         log_file_distrust(identity.user);
-    if (log > STDERR_FILENO) /* it is that file, whatever is at its path by now */
+    if (log > STDERR_FILENO) /* keep the open file, whatever is at its path by now */
         log_use(&(*settings)->log, -1);
     else if (!log_open(&(*settings)->log, &error))
         log_error("%s; the log stays where it was", error.text);
@@ -297,9 +297,9 @@ static void read_heirs(const cJSON *state, struct generation *generation)
                       .heir = (uint32_t)state_number(item, "heir", 0)};
 }
 
-/* Makes `generation` the one that serves, with all that its workers are started from. Nothing is
- * looked up, bound or read from disk. False when that is not to be had: then it only stands for the
- * workers that there are. Whom children become is known in any case. */
+/* Fills `generation` with everything that its workers are started from. Nothing is looked up, bound
+ * or read from disk. False when the state does not have it all: then no worker can be started from
+ * it, and it only stands for the running ones. The children's user is set in any case. */
 static bool read_generation(const cJSON *state, struct generation *generation)
 {
     struct conf_errors errors = {0};
@@ -347,7 +347,7 @@ static void read_listener(const cJSON *item)
     master.listeners.first = listener;
 }
 
-/* The old binary's generation, until this one's first serves. */
+/* The former binary's generation, until the first one of this binary serves. */
 static struct generation *resumed_generation(const cJSON *state)
 {
     struct generation *generation = must_zalloc(sizeof(*generation));

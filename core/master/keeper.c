@@ -27,14 +27,14 @@ struct vault_seat {
     struct timer respawn, reach;
     uint32_t quick_deaths;
     uint64_t started_ns; /* names the process in MESSAGE_VAULT */
-    uint32_t held;       /* sockets, as it has said */
+    uint32_t held;       /* sockets, by the vault's own count */
     uint64_t refused;
     struct pulse pulse;
-    bool surplus; /* it was told to end when it is empty */
+    bool surplus; /* the vault was told to end when it is empty */
 };
 
 static struct vault_seat seats[VAULT_PROCESSES_MAX];
-static uint32_t seats_used; /* those from here on never had a vault */
+static uint32_t seats_used; /* seats from this number on never had a vault */
 static const struct vault_events *vaults_events;
 
 void vaults_begin(const struct vault_events *events)
@@ -47,7 +47,7 @@ static uint32_t seat_number(const struct vault_seat *seat)
     return (uint32_t)(seat - seats);
 }
 
-/* How many seats there shall be: enough for the generation that serves and for the next one. */
+/* The number of seats that need a vault: enough for the current and for the next generation. */
 static uint32_t seats_wanted(void)
 {
     uint32_t current = generation_current() == NULL ? 0 : generation_current()->capacity.vaults;
@@ -80,8 +80,9 @@ static void reach_later(struct vault_seat *seat, struct worker *worker)
         timer_set(&master.loop, &seat->reach, BACKOFF_NS, reach_again);
 }
 
-/* The vault has no descriptor left for a worker's channel. That worker could not take anything over
- * from it: before it serves, its generation has failed. */
+/* The vault has no descriptor left for a worker's channel, so the worker could take over nothing
+ * that this vault holds. A next generation with such a worker fails; for a worker that serves
+ * already, the vault is asked again later. */
 static void unreached(struct vault_seat *seat, uint64_t serial)
 {
     char text[256];
@@ -104,7 +105,7 @@ static void unreached(struct vault_seat *seat, uint64_t serial)
     reach_later(seat, worker);
 }
 
-/* What the vault says that it has. */
+/* The vault reports how many sockets it holds and has refused. */
 static void reported(struct vault_seat *seat, const struct message *message)
 {
     struct board_vault *shown = &master.board->vaults[seat_number(seat)];
@@ -142,7 +143,7 @@ static void vault_ended(struct child *child, int status);
 static const struct child_events child_events = {
     .heard = vault_speaks, .quiet = vault_was_heard, .ended = vault_ended};
 
-/* `beats`: it answers MESSAGE_BEAT. */
+/* `beats`: the vault's version answers MESSAGE_BEAT. */
 static void seat_fill(struct vault_seat *seat, pid_t pid, int channel, bool beats)
 {
     seat->started_ns = clock_ns();
@@ -196,11 +197,12 @@ bool vaults_start(uint32_t count, struct error *error)
     for (uint32_t i = 0; i < count; i++) {
         if (seats[i].child.pid == 0 && !timer_is_set(&seats[i].respawn) &&
             !vault_spawn(&seats[i], error)) {
-            if (generation_current() != NULL) /* what serves needs it, whatever is to come */
+            if (generation_current() != NULL) /* it needs the vault in any case */
                 timer_set(&master.loop, &seats[i].respawn, BACKOFF_NS, vault_respawn);
             return false;
         }
-        /* It may be ending already: `surplus` stays, so that its end is none of the bad ones. */
+        /* Takes the order back, but the vault may be ending already: `surplus` stays true, so that
+         * its end is not reported as a crash. */
         if (seats[i].surplus)
             outbox_tell(&seats[i].out, MESSAGE_SURPLUS, 0, 0);
     }
@@ -274,7 +276,8 @@ void vaults_end(void)
 
 /* ---- Workers and vaults ---- */
 
-/* Gives the vault its end of a channel to the worker: the worker's end, or -1. Takes both. */
+/* Gives the vault one end of a channel to the worker, and returns the worker's end, or -1. Takes
+ * both. */
 static int vault_hand(struct vault_seat *seat, struct worker *worker, const int pair[2])
 {
     struct message message = {.type = MESSAGE_WORKER, .serial = worker->serial};
@@ -283,13 +286,13 @@ static int vault_hand(struct vault_seat *seat, struct worker *worker, const int 
     close(pair[0]);
     if (sent)
         return pair[1];
-    if (errno != EPIPE && errno != ECONNRESET) /* its end is told otherwise */
+    if (errno != EPIPE && errno != ECONNRESET) /* a vault that has ended is noticed by SIGCHLD */
         reach_later(seat, worker);
     close(pair[1]);
     return -1;
 }
 
-/* A channel between the vault and the worker: the worker's end, or -1. */
+/* Makes a channel between the vault and the worker. Returns the worker's end, or -1. */
 static int vault_connect(struct vault_seat *seat, struct worker *worker)
 {
     struct error error;
@@ -338,11 +341,13 @@ void vaults_tell(enum message_type type, uint32_t serial)
 void vaults_released(const struct worker *worker, const struct message *message)
 {
     for (uint32_t i = 0; i < seats_used; i++) {
-        /* Workers of earlier versions know one seat. Those of the first name themselves. */
+        /* Workers of earlier versions know one seat and name its vault in `serial`; workers of the
+         * first version put their own serial there. */
         uint64_t known = i < message->count ? message->ids[i] : i == 0 ? message->serial : 0;
         bool same = worker->vaults.shown[i] == 0 || worker->vaults.shown[i] == known ||
                     (i == 0 && worker->serial == message->serial);
-        /* A new vault waits: the worker will hand over to it, and say so. */
+        /* A vault that the worker does not know yet is not told: the worker will first hand its
+         * sockets over to it, and then say RELEASED again. */
         if (seats[i].child.pid != 0 && same)
             outbox_tell(&seats[i].out, MESSAGE_DEAD, worker->serial, 0);
     }
@@ -363,7 +368,7 @@ static void show_vault(struct vault_seat *seat, struct worker *worker)
 
 /* Shows every worker the way to a new vault; each hands its sockets over again. Workers that leave
  * come first: the vault must know which of them to wait for before an adopter asks it for
- * connections that they have let go of. */
+ * connections that those workers have let go of. */
 static void vault_introduce(struct vault_seat *seat)
 {
     for (struct worker *w = workers_first(); w != NULL; w = w->next) {
@@ -386,7 +391,7 @@ void vaults_sweep(void)
         return;
     for (const struct worker *w = workers_first(); w != NULL; w = w->next) {
         if (!w->probe && w->generation != generation_current())
-            return; /* it may use more seats */
+            return; /* this worker may use more seats */
     }
     for (uint32_t i = wanted; i < seats_used; i++) {
         if (seats[i].child.pid != 0 && !seats[i].surplus)
@@ -467,7 +472,7 @@ void vaults_write(cJSON *state)
 {
     cJSON *list = cJSON_AddArrayToObject(state, "vaults");
 
-    /* The first seat as every version has known it. */
+    /* The first seat in the members that every version knows. */
     cJSON_AddNumberToObject(state, "vault",
                             seats[0].child.pid == 0 ? -1 : seats[0].child.channel.fd);
     cJSON_AddNumberToObject(state, "vault_pid", seats[0].child.pid);
@@ -486,7 +491,8 @@ void vaults_write(cJSON *state)
     }
 }
 
-/* It speaks again when what it holds changes; one of the first version never does. */
+/* `held` is kept because the vault reports only changes, and a vault of the first version
+ * nothing. */
 static void seat_resume(struct vault_seat *seat, pid_t pid, int channel, double held, bool beats)
 {
     seat_fill(seat, pid, channel, beats);

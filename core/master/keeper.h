@@ -2,8 +2,8 @@
  * channels between each of them and each worker. See master.h.
  *
  * A vault has a seat, numbered from 0, which outlives the process in it. A generation says how many
- * seats it uses (`vaults` in its capacity); workers put what they accept into the first seat that
- * has room for it. Seats beyond that are surplus: their vaults end when they are empty. */
+ * seats it uses (`vaults` in its capacity); workers put the connections that they accept into the
+ * first seat with room. Seats beyond that are surplus: their vaults end when they are empty. */
 #ifndef PILLION_MASTER_KEEPER_H
 #define PILLION_MASTER_KEEPER_H
 
@@ -13,25 +13,26 @@
 #include "master/workers.h"
 #include "process/channel.h"
 
-/* What the vaults' keeper tells and asks. */
+/* What the keeper tells its owner, and asks it. */
 struct vault_events {
-    /* Some vault has said something: it has given a sign of life, or holds more. */
+    /* Some vault has sent messages: a sign of life, or a new count of what it holds. */
     void (*heard)(void);
-    /* A vault cannot be reached by a worker of the next generation, which cannot serve so. */
+    /* A worker of the next generation cannot reach some vault, and so cannot serve. */
     void (*unreached)(const char *why);
-    /* True while something of the worker `serial`, which has let go of it, is to be taken over. */
+    /* True while connections that the worker `serial` has let go of are still to be taken over. */
     bool (*awaited)(uint32_t serial);
 };
 
-/* Before anything else here. */
+/* Call this before anything else here. */
 void vaults_begin(const struct vault_events *events);
 
-/* Sees to it that the first `count` seats have a vault, and shows new ones to all workers. False
- * with the reason; the vaults that could be started run even so. */
+/* Starts a vault in each of the first `count` seats that has none, and shows new vaults to all
+ * workers. False with the reason; vaults that could be started keep running. */
 bool vaults_start(uint32_t count, struct error *error);
 
-/* Tells the vaults of surplus seats to end as soon as they are empty, unless some worker may still
- * put connections into them. Called when a worker is gone and when a generation was put to use. */
+/* Tells the vaults of surplus seats to end as soon as they are empty, unless some worker may
+ * still put connections into them. Call this when a worker is gone and when a generation was put
+ * to use. */
 void vaults_sweep(void);
 
 /* True when the child `pid` is a vault. */
@@ -39,31 +40,32 @@ bool vault_is(pid_t pid);
 
 /* Makes a channel to each vault for a worker that is to be started: the worker's ends by seat.
  * `channels` has room for VAULT_PROCESSES_MAX, and is -1 where there is no vault. False when there
- * are no descriptors for all of them: a worker that cannot reach a vault could not take over what
- * that vault holds, and would keep descriptors from those who can. */
+ * are no descriptors for all of them: a worker that cannot reach a vault could take over nothing
+ * that the vault holds, and would use up descriptors that other workers need. */
 bool vaults_connect(struct worker *worker, int *channels, struct error *error);
 
-/* Tells every vault. */
+/* Sends a message to every vault. */
 void vaults_tell(enum message_type type, uint32_t serial);
 
-/* The worker has let go of connections, and says in `message`, its RELEASED, which process it knows
- * in each seat: those that are still the same may hand them out. */
+/* The worker has let go of connections. Its RELEASED, `message`, names the vault process that it
+ * knows in each seat: vaults that are still the same process may hand the connections out. */
 void vaults_released(const struct worker *worker, const struct message *message);
 
-/* Gives every vault the log file that the master has. False with errno when one of them does not
- * take it. */
+/* Gives every vault the master's log file. False with errno when a vault does not take it. */
 bool vaults_reopen(void);
 
-/* Sockets that other seats than the first hold: binaries of earlier versions know that one only. */
+/* Number of sockets held in other seats than the first, which is the only one that earlier versions
+ * know. */
 uint32_t vaults_beyond_first(void);
 
-/* Signs of life (pulse.h): a turn of each, true while one is silent or missing; a question to
- * each; whether all have answered it, and otherwise whose seat it is that has not. */
+/* Signs of life (pulse.h). vaults_turn judges and asks each vault; true while a vault is silent or
+ * missing. vaults_ask asks each vault the question `serial`. vaults_heard is true when all have
+ * answered it; otherwise `seat` is the seat of a vault that has not. */
 bool vaults_turn(const struct pulse_turn *turn);
 void vaults_ask(uint64_t serial);
 bool vaults_heard(uint64_t serial, uint32_t *seat);
 
-/* Kills them: the server ends. */
+/* Kills all vaults, at the server's end. */
 void vaults_end(void);
 
 /* For an upgrade: the seats as JSON and back, and whether the channels stay open over exec. */

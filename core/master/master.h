@@ -1,4 +1,5 @@
-/* What is the master process's own. Everything else has an owner of its own in this folder.
+/* The state that belongs to the master process as a whole. All other state has its own file in this
+ * folder.
  *
  * The master runs no module and reads no byte that a client sent. */
 #ifndef PILLION_MASTER_MASTER_H
@@ -17,13 +18,13 @@ struct master {
     pid_t pid;
     struct loop loop;
     struct board *board;
-    bool board_anew; /* since an upgrade: the former binary's workers write to another one */
+    bool board_anew; /* since an upgrade: the former binary's workers write to its own board */
     struct listeners listeners;
     enum master_mode mode;
-    int status; /* of the exit */
+    int status; /* exit status */
 };
 
-/* There is one master in a process; timers and watches find it here. */
+/* There is one master in a process. Callbacks of timers and watches find it here. */
 extern struct master master;
 
 #endif

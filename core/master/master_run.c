@@ -74,7 +74,7 @@ static bool signals_open(struct error *error)
 
 /* ---- The end ---- */
 
-/* That a server ends is said of one that has served. */
+/* Only a server that has served logs its end. */
 static void tidy_up(void)
 {
     vaults_end();
@@ -99,8 +99,8 @@ static void until_it_works(const struct error *error)
     usleep(AGAIN_US);
 }
 
-/* The same in the place of another binary, whose process this was: there is no way back, and the
- * workers serve on meanwhile. What fails here, for want of memory or descriptors, passes. */
+/* Like `prepare`, after an upgrade. There is no way back, and the workers serve on meanwhile. A
+ * step fails only for want of memory or descriptors, which passes: it is tried again. */
 static void take_over(int state, const struct settings *settings)
 {
     struct error error;
@@ -136,10 +136,10 @@ int master_run(const struct serve_options *options, const struct settings *setti
     terminal_begin();
     if (state < 0)
         log_notice("pillion %s starts (pid %d)", PILLION_VERSION, (int)master.pid);
-    /* Children that ended while nobody was here to be told. */
+    /* Children may have ended before the signals were watched. */
     children_reap();
     master_order(ORDER_RELOAD, NULL);
-    /* One may have died while this binary took over. */
+    /* A vault may have died while this binary took over. */
     if (generation_current() != NULL &&
         !vaults_start(generation_current()->capacity.vaults, &error))
         log_error("%s", error.text);

@@ -1,5 +1,6 @@
-/* What an order does at each stage of another: one table, and what carries it out. The same table,
- * in words, is in docs/operations.md; test_orders drives every pair. See orders.h. */
+/* What an order does while another one is under way: a table of stages and orders, and the code
+ * that carries its outcome out. docs/operations.md has the same table in words; test_orders drives
+ * every pair. See orders.h. */
 #include "master/orders.h"
 
 #include "base/log.h"
@@ -19,21 +20,21 @@
 #define STOP_PATIENCE_MS 1000 /* for workers that are told to stop at once */
 #define QUIT_MARGIN_MS   2000 /* for workers to tidy up after drain_timeout */
 
-/* What the server does while an order comes; the later ones count where several are true. */
+/* What the server is doing when an order comes. Where several are true, the last of them counts. */
 enum stage {
     STAGE_SERVING,
-    STAGE_REHEARSING, /* an upgrade's new binary tries itself */
-    STAGE_RELOADING,  /* from reading the configuration to the commit; with an upgrade, too */
-    STAGE_STARTING,   /* likewise, of the first generation */
+    STAGE_REHEARSING, /* an upgrade's new binary rehearses */
+    STAGE_RELOADING,  /* until the commit; also the reload that ends an upgrade */
+    STAGE_STARTING,   /* likewise, for the first generation */
     STAGE_QUITTING,
     STAGE_STOPPING,
     STAGES
 };
 
 enum outcome {
-    OUTCOME_BEGIN,  /* at once, beside whatever is under way */
-    OUTCOME_FOLLOW, /* once the reload under way is done; several that follow are one */
-    OUTCOME_JOIN,   /* is answered with the one under way */
+    OUTCOME_BEGIN,  /* begins at once, beside whatever is under way */
+    OUTCOME_FOLLOW, /* begins when the reload under way is done; several orders that wait are one */
+    OUTCOME_JOIN,   /* is answered when the same order, which is under way, is done */
     OUTCOME_REFUSE  /* the server is ending */
 };
 
@@ -74,7 +75,7 @@ static const enum outcome outcomes[STAGES][ORDERS] = {
 
 static const char ending[] = "the server is ending";
 
-/* What was ordered while a reload was under way, and is begun after it. */
+/* Orders that came while a reload was under way, and begin after it. */
 static struct {
     bool reload, upgrade;
 } follows;
@@ -120,7 +121,7 @@ void master_end(enum master_mode mode)
     watchdog_stop();
     heartbeat_stop();
     title_set("master (ending)");
-    /* Nothing follows any more: clients that wait for a reload or an upgrade are told now. */
+    /* No reload or upgrade follows any more: clients that wait for one are answered now. */
     follows.reload = follows.upgrade = false;
     reload_abandon(ending);
     control_answer(ORDER_RELOAD, true, false, ending);
@@ -130,7 +131,7 @@ void master_end(enum master_mode mode)
         end_workers(MESSAGE_QUIT, drain_ms + QUIT_MARGIN_MS);
     else
         end_workers(MESSAGE_STOP, STOP_PATIENCE_MS);
-    /* From here on clients are refused, so that they can go elsewhere. */
+    /* New connections are refused from here on, so that clients can go to another server. */
     while (master.listeners.first != NULL)
         listener_close(&master.listeners, master.listeners.first, true);
     master_check_end();
@@ -178,7 +179,8 @@ static void reload_ended(bool good, const char *text)
         begin(ORDER_UPGRADE);
 }
 
-/* The new binary has rehearsed with a configuration that is about to be another one. */
+/* A reload began during the rehearsal, so the configuration that the new binary has rehearsed with
+ * is about to be replaced: rehearse again after it. */
 static void upgrade_after_reload(void)
 {
     follows.upgrade = true;
@@ -195,7 +197,7 @@ static void begin(enum order order)
         break;
     case ORDER_RELOAD:
         follows.reload = false;
-        control_advance(); /* what is ordered from now on is the next one */
+        control_advance(); /* a reload ordered from now on is the next one */
         reload_begin(reload_ended);
         break;
     case ORDER_REOPEN:

@@ -1,23 +1,23 @@
-/* What an operator orders, by a signal or the control socket: each order does what the table in
- * orders.c says for what is under way already. Master only. */
+/* An operator's orders, given by a signal or the control socket. The table in orders.c says what
+ * each order does beside those that are under way already. Master only. */
 #ifndef PILLION_MASTER_ORDERS_H
 #define PILLION_MASTER_ORDERS_H
 
 #include "master/control.h"
 #include "master/master.h"
 
-/* Carries an order out, as far as the stage of what is under way allows it. `client` (or NULL) is
- * answered when it is done. */
+/* Carries an order out, as the table says. `client` (or NULL) is answered when it is done. */
 void master_order(enum order order, struct control_client *client);
 
-/* Begins to end, or ends harder: what was to come next is abandoned, workers are told, listeners
- * are closed. */
+/* Begins to end the server, or ends it harder: abandons reload and upgrade, tells the workers to
+ * end, closes the listeners. */
 void master_end(enum master_mode mode);
 
 /* Ends the server: its first generation could not be started. */
 void master_fail(const char *why);
 
-/* Called when processes are gone: ends the loop if the server is ending and has none left. */
+/* Call this when processes are gone: stops the loop if the server is ending and no worker is
+ * left. */
 void master_check_end(void);
 
 #endif

@@ -1,4 +1,4 @@
-/* The table of what is handed on. See owners.h. */
+/* The table of the state that an upgrade hands on. See owners.h. */
 #include "master/owners.h"
 
 #include <stddef.h>
@@ -28,10 +28,10 @@ static void board_keep_open(bool keep)
 static const struct owner {
     const char *name;
     void (*write)(cJSON *state);
-    void (*read)(const cJSON *state); /* NULL: it was read before all others */
+    void (*read)(const cJSON *state); /* NULL: upgrade.c has read it before all others */
     void (*keep_open)(bool keep);
 } owners[] = {
-    /* In this order they are read: each may need those before it. */
+    /* They are read in this order: each may need those before it. */
     {"board", board_write, NULL, board_keep_open},
     {"binary", binary_write, binary_read, binary_keep_open},
     {"generation", inherit_write, inherit_read, inherit_keep_open},
@@ -40,7 +40,7 @@ static const struct owner {
     {"workers", workers_write, workers_read, workers_keep_open},
     {"hand-over", handover_write, handover_read, handover_keep_open},
     {"pid file", pid_file_write, pid_file_read, pid_file_keep_open},
-    {"control socket", control_write, control_read, control_keep_open}, /* its clients may order */
+    {"control socket", control_write, control_read, control_keep_open}, /* clients may order */
 };
 
 #define OWNERS (sizeof(owners) / sizeof(owners[0]))

@@ -1,4 +1,5 @@
-/* Every owner of state that goes from one binary to the next: a row each. Master only. */
+/* The owners of state that an upgrade hands from one binary to the next: a row for each in a table.
+ * Master only. */
 #ifndef PILLION_MASTER_OWNERS_H
 #define PILLION_MASTER_OWNERS_H
 
@@ -6,13 +7,13 @@
 
 #include <cjson/cJSON.h>
 
-/* Adds what all of them have to the state. */
+/* Adds the members of every owner to the state. */
 void owners_write(cJSON *state);
 
-/* Each takes up what is its own. The master's board is there already. */
+/* Has every owner read its members. The master's board is there already. */
 void owners_read(const cJSON *state);
 
-/* The descriptors that the state names stay open over execve(2), or do not. */
+/* Sets whether the descriptors that the state names stay open over execve(2). */
 void owners_keep_open(bool keep);
 
 #endif

@@ -18,7 +18,7 @@
 
 static struct {
     int fd;
-    char *path; /* NULL: there is none */
+    char *path; /* NULL: there is no pid file */
     struct place_id file;
 } the_pid = {.fd = -1};
 
@@ -48,8 +48,8 @@ static bool refuse(int fd, const char *path, struct error *error)
                      strtol(number, NULL, 10), path);
 }
 
-/* Others' locks for reading count for nothing: every process that may read the file can have one.
- * File systems that know no locks do not keep the server from starting. */
+/* Read locks of other processes are ignored: every process that may read the file can have one. A
+ * file system without locks does not keep the server from starting. */
 static bool lock(int fd, const char *path, struct error *error)
 {
     struct flock ours = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
@@ -69,7 +69,7 @@ static bool write_number(int fd, const char *path, struct error *error)
     char text[16];
 
     int size = snprintf(text, sizeof(text), "%d\n", (int)getpid());
-    /* In this order, so that a reader finds a number at every instant. */
+    /* Written first, cut to size afterwards, so that a reader finds a number at every instant. */
     if (pwrite(fd, text, (size_t)size, 0) == size && ftruncate(fd, size) == 0)
         return true;
     return error_errno(error, "cannot write the pid file %s", path);
@@ -110,14 +110,14 @@ static int open_locked(const char *path, struct error *error)
     return -1;
 }
 
-/* From now on it is that one. The former is removed, unless it has the same place. */
+/* Makes `fd` the pid file. A former file is removed. */
 static void take(int fd, const char *path)
 {
     if (the_pid.path != NULL)
         place_remove(the_pid.path, the_pid.file);
     if (the_pid.fd >= 0)
         close(the_pid.fd);
-    char *copy = must_strdup(path); /* it may be the former's own */
+    char *copy = must_strdup(path); /* `path` may be the_pid.path, which is freed below */
     free(the_pid.path);
     the_pid.fd = fd;
     the_pid.path = copy;
@@ -153,7 +153,8 @@ void pid_file_write(cJSON *state)
         cJSON_AddStringToObject(state, "pid_path", the_pid.path);
 }
 
-/* The same process has the pid file as before: whatever is wrong with it ends nothing. */
+/* The process is the same as before the upgrade, and goes on whatever is wrong with its pid
+ * file. */
 void pid_file_read(const cJSON *state)
 {
     int fd = (int)state_number(state, "pid_file", -1);

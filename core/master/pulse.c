@@ -14,16 +14,16 @@ uint32_t pulse_weigh(const struct pulse *pulse, const struct child_view *view, b
                      uint64_t pace_ns)
 {
     switch (view->state) {
-    case 'T': /* stopped by a signal: nothing goes on in it, handlers neither */
+    case 'T': /* stopped by a signal: even its handlers do not run */
         return PULSE_FULL;
-    case 'R': /* it has a processor, and spins; or waits for one, which is not its fault */
+    case 'R': /* it spins, or (little time used) waits for a processor */
         return busy || view->cpu_ns - pulse->cpu_ns <= pace_ns / 2 ? 0 : 1;
-    case 'D': /* a disk, or memory that was swapped out: slow things, and some never end */
+    case 'D': /* it waits for a disk or swapped-out memory: slow, or for ever */
         return busy ? 0 : 1;
     case 'Z':
-    case 'X': /* waitpid(2) will tell */
+    case 'X': /* it has ended: SIGCHLD follows */
         return 0;
-    default: /* it sleeps, or a debugger holds it, with a question unread */
+    default: /* it sleeps or a debugger holds it, and it has not read the question */
         return busy || view->exiting ? 0 : PULSE_FULL;
     }
 }
@@ -37,7 +37,7 @@ void pulse_heard(struct pulse *pulse, uint64_t serial)
 
 static void ask(struct pulse *pulse, int channel, uint64_t serial)
 {
-    /* A channel that is full is one that nobody reads: asked, too. */
+    /* A channel that is full is not read by the process: that counts as asked, too. */
     channel_tell(channel, MESSAGE_BEAT, serial, 0);
     pulse->asked = true;
 }

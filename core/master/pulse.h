@@ -1,9 +1,9 @@
-/* Signs of life of one process, which the master asks for by its channel (MESSAGE_BEAT) and the
- * process's loop answers. Of all processes together: heartbeat.h. Master only.
+/* Signs of life of one process. The master asks for them by the channel (MESSAGE_BEAT), and the
+ * process's loop answers. heartbeat.h does it for all processes. Master only.
  *
- * What counts is not time but the master's own turns: a machine that was suspended, or a master
- * that did not run itself, has none. And what the kernel says of the process: one that waits for a
- * processor is not silent, whatever the load. See pulse_weigh for the rest. */
+ * The master counts its own turns, not time: while the machine is suspended, or the master itself
+ * does not run, there are no turns. It also looks at the kernel's view of the process: a process
+ * that waits for a processor is not silent, whatever the load. pulse_weigh has the rest. */
 #ifndef PILLION_MASTER_PULSE_H
 #define PILLION_MASTER_PULSE_H
 
@@ -13,44 +13,45 @@
 
 #include "process/child.h"
 
-/* A process that is watched. Starts as `{.known = true}`. */
+/* What the master knows of a watched process. Starts as `{.known = true}`. */
 struct pulse {
-    bool known;          /* it answers: processes of older binaries know no MESSAGE_BEAT */
-    bool dead;           /* it was found silent, and is being ended */
-    bool asked;          /* since the last turn, or before that */
-    bool answered;       /* since then */
-    uint32_t silence;    /* what has added up; PULSE_SILENT is too much */
-    uint64_t heard;      /* the latest question that it has answered */
-    uint64_t cpu_ns;     /* at the last turn */
-    uint64_t dispatched; /* likewise, of a worker */
+    bool known;          /* its version answers MESSAGE_BEAT, which older binaries do not know */
+    bool dead;           /* it was found silent and is being killed */
+    bool asked;          /* in the last turn or an earlier one */
+    bool answered;       /* since the last turn */
+    uint32_t silence;    /* the sum of pulse_weigh; from PULSE_SILENT on the process is dead */
+    uint64_t heard;      /* number of the latest question that it has answered */
+    uint64_t cpu_ns;     /* the process's processor time, at the last turn it was weighed */
+    uint64_t dispatched; /* a worker's count of handled requests, at the last turn */
 };
 
 #define PULSE_TURNS  5u  /* that heartbeat_timeout is divided into */
 #define PULSE_FULL   10u /* what a turn weighs in which a process should have answered */
 #define PULSE_SILENT (PULSE_TURNS * PULSE_FULL)
 
-/* The number of a new question, to whichever process. */
+/* Returns the number of a new question. Processes share the numbers. */
 uint64_t pulse_question(void);
 
-/* What a turn of `pace_ns` without an answer adds to the silence of a process that looks so.
- * `busy`: it is where it may be for long, in a handler, which has a watchdog of its own. */
+/* How much a turn of `pace_ns` without an answer adds to the silence of a process that the kernel
+ * describes as `view`. `busy`: a worker runs a handler, which may take long and has its own
+ * watchdog. */
 uint32_t pulse_weigh(const struct pulse *pulse, const struct child_view *view, bool busy,
                      uint64_t pace_ns);
 
-/* A turn of the master, which come every `pace_ns`: of those, `question` is the latest. */
+/* A turn of the master, every `pace_ns`; `question` is the number of the one to ask. */
 struct pulse_turn {
     uint64_t question, pace_ns;
 };
 
-/* One turn of one process; then it is asked again by `channel`. False when it is to be taken for
- * dead, which is said once. `excused`: its silence may be another process's. */
+/* Judges one process in a turn, and asks it again by `channel`. False, once, when it is to be taken
+ * for dead. `excused`: it may be silent only because it waits for another process. */
 bool pulse_turn(struct pulse *pulse, pid_t pid, int channel, const struct pulse_turn *turn,
                 bool busy, bool excused);
 
-/* It has answered the question `serial`. */
+/* The process has answered the question `serial`. */
 void pulse_heard(struct pulse *pulse, uint64_t serial);
 
-/* Asks a process that has just been started the latest question, which it has not heard. */
+/* Asks the latest question of a process that was started after it had been asked. */
 void pulse_greet(int channel);
 
 #endif

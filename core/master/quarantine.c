@@ -1,8 +1,8 @@
 /* Quarantine, in the master: methods that end their workers again and again are taken out of
  * service.
  *
- * The master counts, because it sees every worker die; workers look at one flag on the board before
- * they run a method. A reload ends all quarantines. See quarantine.h. */
+ * The master counts the deaths, because it sees every worker die. Workers look at one flag on the
+ * board before they run a method. A reload ends all quarantines. See quarantine.h. */
 #include "master/quarantine.h"
 
 #include <string.h>
@@ -13,11 +13,11 @@
 #include "master/generations.h"
 #include "master/master.h"
 
-/* The latest crashes of a method: a ring of as many as would be one too many. */
+/* The latest crashes of a method: a ring that is long enough for any `quarantine_crashes`. */
 struct history {
     uint64_t at_ns[QUARANTINE_CRASHES_MAX];
     uint32_t next;
-    bool filters; /* one of them was in a filter, outside of the handler */
+    bool filters; /* one of the crashes was in a filter and not in the handler */
 };
 
 static struct history *histories[BOARD_METHODS_MAX]; /* NULL: never crashed */
@@ -37,8 +37,8 @@ void quarantine_count(uint32_t method, bool filter)
     history->next = (history->next + 1) % QUARANTINE_CRASHES_MAX;
     history->filters = history->filters || filter;
 
-    /* A method that is out of service ends no worker any more; a filter that sees its refusals may.
-     */
+    /* A quarantined method's handler ends no worker any more, but a filter that sees its refusals
+     * may: then the filters are switched off, too. */
     uint32_t level = history->filters ? QUARANTINED_WITH_FILTERS : QUARANTINED;
     if (atomic_load(&master.board->quarantined[method]) != QUARANTINED_NOT) {
         atomic_store(&master.board->quarantined[method], level);

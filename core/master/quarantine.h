@@ -6,10 +6,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* The method with this index on the board has ended its worker: in a filter, when `filter`. */
+/* A worker has died in the method with this index on the board; `filter`: in one of its filters. */
 void quarantine_count(uint32_t method, bool filter);
 
-/* All methods may run again: there is a new generation. */
+/* A new generation serves: all methods may run again. */
 void quarantine_clear(void);
 
 #endif

@@ -1,4 +1,4 @@
-/* A rehearsal's process. See rehearsal.h. */
+/* The process that rehearses an upgrade. See rehearsal.h. */
 #include "master/rehearsal.h"
 
 #include <errno.h>
@@ -19,7 +19,7 @@
 #define TEXT_MAX 4096u
 
 static struct {
-    struct child child; /* its pid is 0 when there is none */
+    struct child child; /* its pid is 0 when no rehearsal is under way */
     struct watch output;
     struct timer limit;
     char text[TEXT_MAX];
@@ -47,7 +47,7 @@ static void output_ready(struct watch *watch, uint32_t events)
     loop_unwatch(&master.loop, watch);
 }
 
-/* Takes the line away from the beginning of `text`. False when it is another one. */
+/* Skips `line` at the beginning of `text`. False when `text` begins with another line. */
 static bool skip_line(const char **text, const char *line)
 {
     size_t size = strlen(line);
@@ -78,7 +78,7 @@ static void ended(struct child *child, int status)
     rehearsal.done(&outcome);
 }
 
-/* In the child: the new binary, with the server's own arguments. */
+/* In the child: executes the new binary with the server's own arguments. */
 static _Noreturn void rehearse(int output, int state)
 {
     child_begin((const int[]){output, state, binary_descriptor()}, 3);

@@ -1,7 +1,7 @@
-/* Workers whose threads are stuck, in the master. Nobody can end a thread: a worker whose pool is
- * of no use any more asks for another one in its slot, and goes on meanwhile with what needs no
- * thread. When the other one is ready, it hands its connections over and ends, as at a reload. See
- * relieve.h. */
+/* Workers whose threads are stuck, in the master. A thread cannot be ended from outside. So a
+ * worker whose thread pool is of no use any more asks for another worker in its slot, and meanwhile
+ * runs the methods that need no thread. When the other worker is ready, the first one hands its
+ * connections over and ends, as at a reload. See relieve.h. */
 #include "master/relieve.h"
 
 #include "base/log.h"
@@ -18,7 +18,7 @@ void relieve_stuck(const struct worker *worker, uint64_t method)
     quarantine_count((uint32_t)method, false);
 }
 
-/* The slot's is under way already: asked for before, or by a reload. */
+/* True when another worker is starting in the slot already: asked for earlier, or by a reload. */
 static bool is_coming(const struct worker *worker)
 {
     for (const struct worker *w = workers_first(); w != NULL; w = w->next) {
@@ -37,7 +37,7 @@ void relieve_begin(const struct worker *worker)
         return;
     log_warn("worker %u (pid %d) has too many threads that are stuck: another one takes its place",
              worker->slot, (int)worker->child.pid);
-    worker_spawn(generation_current(), worker->slot); /* if that fails, it asks again */
+    worker_spawn(generation_current(), worker->slot); /* if that fails, the worker asks again */
 }
 
 void relieve_ready(const struct worker *worker)

@@ -1,16 +1,17 @@
-/* Workers whose threads are stuck: another worker takes the slot of each. Master only. */
+/* Workers whose threads are stuck: another worker takes over the slot of each. Master only. */
 #ifndef PILLION_MASTER_RELIEVE_H
 #define PILLION_MASTER_RELIEVE_H
 
 #include "master/workers.h"
 
-/* A thread of the worker is stuck in work of this method, by its word. */
+/* The worker says that one of its threads is stuck in work of this method. */
 void relieve_stuck(const struct worker *worker, uint64_t method);
 
-/* So many of its threads are stuck that another worker is started in its slot. */
+/* Too many of the worker's threads are stuck: starts another worker in its slot. */
 void relieve_begin(const struct worker *worker);
 
-/* `worker` is ready to serve in its slot: the one that it relieves there is told to leave. */
+/* `worker` is ready to serve: tells the worker that it relieves in its slot, if there is one, to
+ * leave. */
 void relieve_ready(const struct worker *worker);
 
 #endif

@@ -1,5 +1,5 @@
-/* From one generation to the next, in two phases; the first start is the same with nothing before
- * it.
+/* From one generation to the next, in two phases. The server's first start is the same, without a
+ * generation before it.
  *
  *     idle -> (configuration read, modules sealed, listeners bound)
  *          -> probing -> (the probe says READY)
@@ -7,7 +7,7 @@
  *          -> confirming -> (every process gives a sign of life) -> commit -> idle
  *
  * Whatever goes wrong before the commit ends the new generation only; the old one has not been
- * touched. A reload that is asked for meanwhile follows when this one is done. See reload.h. */
+ * touched. A reload that is ordered meanwhile begins when this one is done. See reload.h. */
 #include "master/reload.h"
 
 #include <errno.h>
@@ -37,8 +37,8 @@
 static struct {
     enum reload_phase phase;
     uint64_t since_ns;
-    uint64_t confirm;           /* the question that heartbeat_ask has put */
-    uint64_t confirmed_ns;      /* all had not answered it until then */
+    uint64_t confirm;           /* number of the question that heartbeat_ask has asked */
+    uint64_t confirmed_ns;      /* the last time when some process had not answered it yet */
     struct timer look, give_up; /* of RELOAD_CONFIRMING */
     void (*ended)(bool good, const char *text);
 } reload;
@@ -54,8 +54,8 @@ static void conclude(bool good, const char *text)
     reload.ended(good, text);
 }
 
-/* Ends what there is of the next generation. Nothing that its processes have said and is not read
- * yet counts any more: they are leaving. */
+/* Ends the next generation's processes, as many as there are. Their messages that have not been
+ * read yet count no more, since the processes are leaving. */
 static void drop_next(void)
 {
     struct generation *dropped = generation_drop();
@@ -75,7 +75,7 @@ void reload_fail(const char *why)
 {
     if (generation_next() == NULL)
         return;
-    char *text = must_strdup(why); /* it may be part of what is freed below */
+    char *text = must_strdup(why); /* `why` may be part of the generation, which is freed below */
     uint64_t number = generation_next()->number;
 
     drop_next();
@@ -99,8 +99,8 @@ void reload_abandon(const char *why)
     reload.phase = RELOAD_IDLE;
 }
 
-/* What the server keeps in the file system is where the configuration has it. What cannot be moved
- * stays where it was, because nothing fails any more. */
+/* Moves control socket, pid file and log to where the new configuration has them. A file that
+ * cannot be moved stays where it was, because a commit cannot fail any more. */
 static void move_files(struct generation *now)
 {
     const struct settings *settings = now->settings;
@@ -112,12 +112,13 @@ static void move_files(struct generation *now)
         !pid_file_make(settings->pid, &error))
         log_error("%s; the pid file stays where it was", error.text);
     log_use(&settings->log, now->log);
-    now->log = -1; /* it is the master's */
+    now->log = -1; /* the master owns it now */
     if (!vaults_reopen())
         log_warn("a vault keeps the former log: errno %d", errno);
 }
 
-/* What was removed from there, by a cleaner of temporary files, say, is made anew. */
+/* Makes control socket and pid file anew if they were removed, by a cleaner of temporary files,
+ * say. */
 static void keep_files(void)
 {
     struct error error;
@@ -128,7 +129,8 @@ static void keep_files(void)
         log_error("%s", error.text);
 }
 
-/* The first generation serves: tells so, and a person at the terminal what to try. */
+/* The first generation serves: logs the addresses, and for a person at the terminal a command to
+ * try. */
 static void announce(const struct generation *generation)
 {
     struct text text = {0};
@@ -139,7 +141,8 @@ static void announce(const struct generation *generation)
     text_free(&text);
 }
 
-/* With what the configuration names and cannot have. */
+/* Answers with the generation's advice appended: what the configuration asks for and the machine
+ * does not give. */
 static void answer_committed(const struct generation *now, const char *text)
 {
     struct text answer = {0};
@@ -160,14 +163,14 @@ static void answer_committed(const struct generation *now, const char *text)
 #define HELD_PATIENCE_NS (5 * NS_PER_S)
 #define HELD_LOOK_NS     (20 * NS_PER_MS)
 
-/* Of workers as they say on the board, within reason. */
+/* A worker's own count from the board, at most `most`. */
 static uint32_t within(const _Atomic uint32_t *value, uint32_t most)
 {
     uint32_t is = atomic_load(value);
     return is < most ? is : most;
 }
 
-/* What a generation that comes next must have room for. */
+/* The connections and descriptors that the next generation must have room for. */
 static struct generation_load load_now(uint64_t *open)
 {
     const struct generation *current = generation_current();
@@ -193,7 +196,7 @@ static struct generation_load load_now(uint64_t *open)
     return load;
 }
 
-/* Connections that no vault has could not be handed over. */
+/* How many connections no vault holds: those could not be handed over. */
 static uint32_t unheld_now(void)
 {
     uint32_t unheld = 0;
@@ -203,7 +206,8 @@ static uint32_t unheld_now(void)
     return unheld;
 }
 
-/* False, with an error, when the next generation's workers could not have what is open now. */
+/* False, with an error, when the next generation's workers have not enough descriptors for the
+ * connections that are open now. */
 static bool can_take_over(const struct generation *next, uint64_t open, struct conf_errors *errors)
 {
     uint64_t room = (uint64_t)next->capacity.worker_room * next->slots;
@@ -302,18 +306,18 @@ static void start_workers(void)
 
 static void confirm_late(struct timer *timer)
 {
-    char who[128], why[256];
+    char name[128], why[256];
 
     (void)timer;
-    if (heartbeat_all(reload.confirm, who, sizeof(who)))
+    if (heartbeat_all(reload.confirm, name, sizeof(name)))
         return;
     snprintf(why, sizeof(why),
-             "%s gives no sign of life: its connections could not be handed over\n", who);
+             "%s gives no sign of life: its connections could not be handed over\n", name);
     reload_fail(why);
 }
 
-/* Asks every process that hands over, holds or takes connections whether it runs. One that is
- * silent is replaced before the commit: a reload that succeeds has lost no connection. */
+/* Asks every process that hands over, holds or takes connections whether it runs. A silent process
+ * is replaced before the commit, so that a reload that succeeds has lost no connection. */
 static void confirm(void)
 {
     const struct settings *settings = generation_next()->settings;
@@ -356,7 +360,8 @@ void reload_look(void)
         reload.confirmed_ns = clock_ns();
         return;
     }
-    /* The vaults that this reload has started may have room for what no vault had room for. */
+    /* The vaults that this reload has started may have room for connections that no vault held
+     * before. */
     uint32_t unheld = unheld_now();
     if (unheld == 0) {
         commit();

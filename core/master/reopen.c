@@ -1,9 +1,8 @@
 /* Opening log files anew. See reopen.h.
  *
  * The master opens the server's log and hands it on, because workers may have no right to open it.
- * What modules have opened they open themselves, and each worker answers with REOPENED. One that
- * ends in order before it has answered has no file that would have to be opened; one that dies has
- * failed. */
+ * Modules open their own files anew, and each worker answers with REOPENED. A worker that ends in
+ * order before it has answered has no file to be opened; a worker that dies has failed. */
 #include "master/reopen.h"
 
 #include <errno.h>
@@ -23,29 +22,29 @@
 #define PATIENCE (10 * NS_PER_S) /* a worker may have something at hand */
 
 static struct {
-    uint64_t serial; /* of the last time; a worker's `reopening` is it until it has answered */
+    uint64_t serial; /* of the latest round; see `reopening` in workers.h */
     struct timer late;
-    struct text failures; /* what went wrong, a line each */
-    uint32_t alike;       /* workers that said what another one had said */
-    uint32_t workers;     /* that have opened their files */
+    struct text failures; /* a line each */
+    uint32_t alike;       /* workers with the same failure as another one */
+    uint32_t workers;     /* number of workers that have opened their files */
     bool under_way;
 } reopening;
 
-static void add_failure(const char *who, const char *why)
+static void add_failure(const char *name, const char *why)
 {
     if (reopening.failures.size > 0 && strstr(text_string(&reopening.failures), why) != NULL)
         reopening.alike++;
     else
-        text_printf(&reopening.failures, "%s: %s%s", who, why,
+        text_printf(&reopening.failures, "%s: %s%s", name, why,
                     why[0] == '\0' || why[strlen(why) - 1] != '\n' ? "\n" : "");
 }
 
 static void add_failure_of(const struct worker *worker, const char *why)
 {
-    char who[64];
+    char name[64];
 
-    snprintf(who, sizeof(who), "worker %u (pid %d)", worker->slot, (int)worker->child.pid);
-    add_failure(who, why);
+    snprintf(name, sizeof(name), "worker %u (pid %d)", worker->slot, (int)worker->child.pid);
+    add_failure(name, why);
 }
 
 static void conclude(void)
@@ -125,7 +124,7 @@ static void open_next_log(void)
     conf_errors_free(&errors);
 }
 
-/* The server's log, opened anew, or -1 where that is not to be handed on. */
+/* Opens the server's log anew. Returns it, or -1 when there is nothing to hand on. */
 static int open_log(void)
 {
     struct error error;

@@ -6,17 +6,17 @@
 
 #include "master/workers.h"
 
-/* Has every process open its log files anew. Clients of the control socket that asked for it are
- * answered when all processes have. */
+/* Has every process open its log files anew. Clients that ordered it are answered when all have
+ * done so. */
 void reopen_begin(void);
 
-/* A worker has; `failures` is "", or says what it could not open. */
+/* The worker has opened its files anew; `failures` is "", or names those it could not open. */
 void reopen_answered(struct worker *worker, uint64_t serial, const char *failures);
 
-/* The worker has died, and not as it was told to: `how` as blame_death says it. */
+/* The worker has died without being told to end; `how` is blame_death's text. */
 void reopen_died(struct worker *worker, const char *how);
 
-/* Called whenever a worker is gone: no answer comes from it any more. */
+/* Call this whenever a worker is gone: it answers no more. */
 void reopen_check(void);
 
 #endif

@@ -32,8 +32,8 @@
 
 /* ---- -t ---- */
 
-/* Reads what a probe says until it is READY, fails or ends, or until `deadline`, which sets `late`.
- * True when it was READY. */
+/* Reads the probe's messages until it is READY, fails or ends, or until `deadline`, which sets
+ * `late`. True when it was READY. */
 static bool probe_listen(int channel, uint64_t deadline, struct startup *startup, bool *late)
 {
     struct message message;
@@ -59,7 +59,7 @@ static bool probe_listen(int channel, uint64_t deadline, struct startup *startup
     }
 }
 
-/* Waits for the probe that was forked, and says what is wrong. */
+/* Waits for the probe that was forked, and prints what is wrong. */
 static bool probe_follow(pid_t pid, int channel, uint64_t limit_ms)
 {
     struct startup startup = {0};
@@ -86,7 +86,7 @@ static bool probe_run(struct generation *generation)
     struct error error;
     int pair[2];
 
-    /* The test's own words are what counts here, on the terminal. */
+    /* The probe's messages go to the terminal, wherever the configuration has the log. */
     generation->settings->log = (struct log_target){"stderr", LOG_WARN_LEVEL, LOG_FORMAT_TEXT};
     if (!channel_pair(pair, &error)) {
         fprintf(stderr, "%s\n", error.text);
@@ -135,7 +135,8 @@ int serve_test(const struct serve_options *options, bool quiet)
 
 /* ---- Serving ---- */
 
-/* The process that was started waits until the server serves, so that its exit status tells. */
+/* The process that the operator has started waits until the daemon serves, so that its exit status
+ * tells whether it does. */
 static int wait_for_daemon(int report)
 {
     char text[CHANNEL_TEXT_MAX];
@@ -154,8 +155,8 @@ static int wait_for_daemon(int report)
     return EXIT_FAILURE;
 }
 
-/* Closes what the starter has left open, the descriptor of a lock, say: ours are closed on exec,
- * and what came over exec is not. */
+/* Closes descriptors that the starter has left open, of a lock, say. The server's own ones are all
+ * close-on-exec; inherited ones are not. */
 static void close_inherited(void)
 {
     DIR *folder = opendir("/proc/self/fd");
@@ -210,7 +211,7 @@ static int serve_behind(const struct serve_options *options, const struct settin
     return master_run(options, settings, report[1], -1);
 }
 
-/* `pillion` as a rehearsal for an upgrade: could this binary take over? */
+/* `pillion` as a rehearsal for an upgrade: checks whether this binary could take over. */
 static int serve_rehearsal(const struct serve_options *options, int state)
 {
     struct error error;
@@ -225,7 +226,8 @@ static int serve_rehearsal(const struct serve_options *options, int state)
     return serve_test(options, true);
 }
 
-/* In the place of another binary: nothing that is on disk can keep this one from going on. */
+/* `pillion` after an upgrade, in place of the former binary: no file on disk can keep it from going
+ * on. */
 static int serve_on(const struct serve_options *options, int state)
 {
     struct settings *settings;

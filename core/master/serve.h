@@ -1,4 +1,4 @@
-/* The server as the command line starts it. */
+/* Starting the server, and testing its configuration, from the command line. */
 #ifndef PILLION_MASTER_SERVE_H
 #define PILLION_MASTER_SERVE_H
 
@@ -8,11 +8,11 @@
 #include "process/serve_options.h"
 
 /* `pillion -t`: reads the configuration, and runs a probe over its modules. Messages go to standard
- * error, "configuration file … is good" included unless `quiet`. The exit status. */
+ * error, "configuration file … is good" included unless `quiet`. Returns the exit status. */
 int serve_test(const struct serve_options *options, bool quiet);
 
 /* `pillion`: becomes the master (in the background with `daemon on`) and serves until it is told to
- * end. The exit status. */
+ * end. Returns the exit status. */
 int serve(const struct serve_options *options);
 
 #endif

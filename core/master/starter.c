@@ -1,4 +1,4 @@
-/* What the starter of the server is told. See starter.h. */
+/* Reports to the process that started the server. See starter.h. */
 #include "master/starter.h"
 
 #include <stdio.h>

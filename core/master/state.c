@@ -1,4 +1,4 @@
-/* Members of the state. See state.h. */
+/* The state document of an upgrade. See state.h. */
 #include "master/state.h"
 
 #include <fcntl.h>
@@ -106,7 +106,7 @@ void state_take_back(void)
     unsetenv(VARIABLE);
 }
 
-/* The state's file that this process was started with, or -1. */
+/* The state's file that the environment names to this process, or -1. */
 static int state_given(bool *rehearsing)
 {
     const char *value = getenv(VARIABLE);

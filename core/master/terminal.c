@@ -1,4 +1,4 @@
-/* A server and its terminal. See terminal.h. */
+/* A server in the foreground and its terminal. See terminal.h. */
 #include "master/terminal.h"
 
 #include <fcntl.h>
@@ -18,8 +18,9 @@ void terminal_begin(void)
     terminal = open("/dev/tty", O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK);
 }
 
-/* The terminal is closed before anybody is told, so a SIGHUP that comes while it is open asks for a
- * reload. So does one that comes later from elsewhere: the server may have been left behind. */
+/* The terminal is closed before SIGHUP is sent for it, so a SIGHUP that comes while the terminal is
+ * open asks for a reload. So does a later SIGHUP that neither kernel nor shell has sent: the server
+ * may have outlived its terminal. */
 enum terminal_hangup terminal_hangup(const struct signalfd_siginfo *info)
 {
     struct pollfd poller = {.fd = terminal};
@@ -49,7 +50,7 @@ static bool is_default(const struct address *address)
            strcmp(address->text, "0.0.0.0:8080") == 0;
 }
 
-/* A command that works as it stands, if one can be told. */
+/* Appends a command that works as it stands, if the server offers a method that can be tried. */
 static void append_try(struct text *out, const struct generation_listener *listener,
                        const char *program)
 {

@@ -1,5 +1,5 @@
-/* What a server in the foreground has to do with the terminal that it was started from: what it
- * says there first, and that it ends when the terminal is closed.
+/* A server in the foreground and the terminal that it was started from: the first line that it
+ * shows there, and its end when the terminal is closed.
  *
  * SIGHUP means two things: the kernel and the shell send it when the terminal is closed (tty(4),
  * setsid(2)), and operators send it for a reload. Only the first is an end, and only for a server
@@ -13,7 +13,7 @@
 #include "base/bytes.h"
 #include "process/generation.h"
 
-/* Remembers the terminal, if there is one. In the master, before it serves. */
+/* Remembers the terminal, if there is one. The master calls this before it serves. */
 void terminal_begin(void);
 
 enum terminal_hangup {
@@ -22,11 +22,11 @@ enum terminal_hangup {
     HANGUP_ENDS     /* the terminal was closed */
 };
 
-/* What a SIGHUP means. */
+/* Tells what this SIGHUP means. */
 enum terminal_hangup terminal_hangup(const struct signalfd_siginfo *info);
 
-/* "serving on 127.0.0.1:8080; try: build/pillion call ping 1": the second part when `program`, as
- * it was called, is not NULL, and there is something to be tried. */
+/* "serving on 127.0.0.1:8080; try: build/pillion call ping 1": the second part when `program`, the
+ * command's name as it was typed, is not NULL, and there is a method to try. */
 void terminal_announce(struct text *out, const struct generation *generation, const char *program);
 
 #endif

@@ -2,14 +2,14 @@
  *
  * Rehearse: the new binary says whether it could take over (rehearsal.h).
  *
- * Exec: this process becomes the new binary (execve(2)): same pid, same children, the same
- * descriptors for listeners, channels, arenas, the board and the vaults.
+ * Exec: this process becomes the new binary (execve(2)), with the same pid, the same children, and
+ * the same descriptors for listeners, channels, arenas, board and vaults.
  *
  * Resume: the new master takes up the state, and goes on with an ordinary reload, in which its own
  * workers take the connections over from those of the old binary.
  *
- * What is handed on is the business of its owners (owners.h). Whatever fails before exec leaves the
- * old binary serving; after it nothing is fatal (inherit.h). */
+ * The owners of state (owners.h) hand their own parts on. Any failure before exec leaves the old
+ * binary serving; after exec no failure is fatal (inherit.h). */
 #include "master/upgrade.h"
 
 #include <stdio.h>
@@ -51,7 +51,7 @@ static int write_state(struct error *error)
     return fd;
 }
 
-/* Does not return, unless it fails. */
+/* Becomes the new binary. Returns only on failure. */
 static void become(void)
 {
     struct error error;
@@ -85,7 +85,7 @@ static void describe_failure(const struct rehearsal_outcome *outcome, struct tex
                     "%s knows one vault only, and %u connections are in others: they would be "
                     "lost; wait until they have ended, or restart the server\n",
                     binary_path(), vaults_beyond_first());
-    else if (outcome->status == 0) /* whatever it did: a rehearsal says so */
+    else if (outcome->status == 0) /* and it printed nothing that a rehearsal prints */
         text_printf(why,
                     "%s is no Pillion, or one that does not know how to take over from version "
                     "%s: it was to rehearse that, and just ended\n%s",
@@ -118,7 +118,7 @@ void upgrade_begin(void (*when_postponed)(void))
     struct error error;
 
     if (rehearsal_is_under_way())
-        return; /* clients that wait for this are answered with the one under way */
+        return; /* this order's clients are answered with the upgrade under way */
     postponed = when_postponed;
     int state = -1;
     if (!binary_open(&error) || (state = write_state(&error)) < 0 ||

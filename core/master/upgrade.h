@@ -6,14 +6,14 @@
 
 #include "conf/settings.h"
 
-/* Begins to replace the binary: the rehearsal. The clients that asked for it are answered when that
- * fails. Calls `postponed` when a reload is under way by the time that it has gone well: it is to
- * be begun anew after that. */
+/* Begins to replace the binary, with a rehearsal. Clients that ordered it are answered when it
+ * fails. When the rehearsal has gone well but a reload is under way by then, calls `postponed`: the
+ * caller begins the upgrade anew after the reload. */
 void upgrade_begin(void (*postponed)(void));
 
-/* In the new binary: takes the server over as `state` describes it, and closes `state`. Nothing has
- * changed when that fails, so it can be tried again. `settings`, of inherit_configuration, say what
- * an older binary has left out. */
+/* In the new binary: takes the server over as `state` describes it, and closes `state`. When that
+ * fails nothing has changed, so it can be tried again. `settings`, from inherit_configuration,
+ * stand for members that an older binary did not write. */
 bool upgrade_resume(int state, const struct settings *settings, struct error *error);
 
 #endif

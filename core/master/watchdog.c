@@ -1,8 +1,8 @@
-/* The watchdog, in the master: ends workers whose handler runs for longer than it may.
+/* The watchdog, in the master: kills workers whose handler runs for longer than handler_timeout.
  *
- * Workers read no clock for it. Each stores in its row of the board what runs and how many have
- * run; the master looks at the rows at a steady pace, and notes since when nothing has moved. See
- * watchdog.h. */
+ * Workers read no clock for it. Each worker stores in its row of the board which method runs and
+ * how many requests have been handled. The master looks at the rows at a steady pace, and notes
+ * since when a row has not changed. See watchdog.h. */
 #include "master/watchdog.h"
 
 #include "base/clock.h"

@@ -1,11 +1,11 @@
-/* The watchdog: ends workers whose handler runs for longer than it may. Master only. */
+/* The watchdog: kills workers whose handler runs for longer than handler_timeout. Master only. */
 #ifndef PILLION_MASTER_WATCHDOG_H
 #define PILLION_MASTER_WATCHDOG_H
 
-/* Sets the watchdog's pace for the current generation. */
+/* Starts the watchdog, or sets its pace anew for the current generation. */
 void watchdog_start(void);
 
-/* The server ends. */
+/* Stops the watchdog, at the server's end. */
 void watchdog_stop(void);
 
 #endif

@@ -79,7 +79,7 @@ static void retire_row(const struct worker *worker)
                  damaged, worker->slot, (int)worker->child.pid);
 }
 
-/* What all processes see of it. */
+/* Shows the worker's state to all processes, on the board. */
 static void show_state(const struct worker *worker, enum board_state state)
 {
     if (worker->row != NULL)
@@ -106,7 +106,7 @@ static void worker_free(struct worker *worker)
     free(worker);
 }
 
-/* Everything but the process. NULL with the reason. */
+/* Makes a worker with everything but its process. NULL with the reason. */
 static struct worker *worker_new(struct generation *generation, uint32_t slot, bool probe,
                                  int *child_end, struct error *error)
 {
@@ -154,7 +154,7 @@ static struct worker *worker_new(struct generation *generation, uint32_t slot, b
     return worker;
 }
 
-/* Starts the process; `channel` is its end and is closed here. */
+/* Starts the worker's process; `channel` is its end, which the master closes here. */
 static bool worker_fork(struct worker *worker, int channel, struct error *error)
 {
     int vaults[VAULT_PROCESSES_MAX];
@@ -246,7 +246,7 @@ void worker_serve(struct worker *worker, uint32_t expected)
 
 /* ---- Messages ---- */
 
-/* A worker that is dead, or as good as dead: others take its connections over. */
+/* The worker is dead, or as good as dead: other workers take its connections over. */
 static void give_up(struct worker *worker)
 {
     bool served_slot = worker->life == WORKER_SERVING && worker->generation == generation_current();
@@ -257,7 +257,7 @@ static void give_up(struct worker *worker)
 
 static void ready(struct worker *worker)
 {
-    /* One that is told to end meanwhile may have said so before it heard of that. */
+    /* A worker that was told to end may have sent READY before it read that. */
     if (worker->life != WORKER_STARTING)
         return;
     timer_cancel(&master.loop, &worker->deadline);
@@ -314,8 +314,8 @@ static void worker_message(struct worker *worker, struct message *message)
     }
 }
 
-/* No worker of ours sends the master a descriptor: some module does, and what it sent may be meant
- * to hold the master up. */
+/* The worker's own code never sends the master a descriptor, so a module has done it, perhaps to
+ * hold the master up. */
 static void sent_descriptors(struct worker *worker, const int *fds, uint32_t count)
 {
     log_error("worker %u (pid %d) has sent its master %u descriptors, which only a module can have "
@@ -334,16 +334,14 @@ static void heard(struct child *child, struct message *message, const int *fds, 
     worker_message(worker, message);
 }
 
-/* The worker has closed its channel: because it is ending, as a rule. SIGCHLD tells how, but only
- * when the kernel has closed the last of its sockets; others need not wait for that. */
+/* The worker has closed its channel, as a rule because it is ending. SIGCHLD comes only when the
+ * kernel has closed the last of the worker's sockets; its connections need not wait for that. */
 static void closed(struct child *child)
 {
     struct worker *worker = container_of(child, struct worker, child);
 
     if (!child_exiting(worker->child.pid))
-        worker_kill(
-            worker,
-            CAUSE_BROKEN); /* a module closed it: nobody could ever tell this worker to end */
+        worker_kill(worker, CAUSE_BROKEN); /* a module did it: nobody could end this worker */
     else if (worker_has_clients(worker) && master.mode == MASTER_RUNNING)
         give_up(worker);
 }
@@ -375,13 +373,14 @@ void worker_tell_end(struct worker *worker, enum message_type how, uint64_t pati
         worker->cause = CAUSE_ORDER;
     show_state(worker, ROW_LEAVING);
     timer_set(&master.loop, &worker->deadline, patience_ms * NS_PER_MS, end_late);
-    /* One that is still loading reads no messages, and has nothing that could be lost. */
+    /* A worker that is still loading reads no messages, and has no connection that could be
+     * lost. */
     if (!serving || !channel_tell(worker->child.channel.fd, how, 0,
                                   worker->generation->settings->drain_timeout_ms))
         worker_kill(worker, CAUSE_ORDER);
 }
 
-/* Why a worker or probe that was starting is gone, in words for an operator. */
+/* Describes, for an operator, why a worker or probe that was starting is gone. */
 static void describe_failure(const struct worker *worker, int status, char *text, size_t size)
 {
     startup_describe(&worker->startup, worker->probe ? "the probe" : "a worker", status,
@@ -389,7 +388,7 @@ static void describe_failure(const struct worker *worker, int status, char *text
                      text, size);
 }
 
-/* It was starting, and has ended before it served. */
+/* The worker has ended before it served. */
 static void start_failed(struct worker *worker, int status)
 {
     char why[CHANNEL_TEXT_MAX + 512];
@@ -399,14 +398,14 @@ static void start_failed(struct worker *worker, int status)
     workers.events->failed(worker, why);
 }
 
-/* It was told to end, and has done so. */
+/* The worker was told to end, and has done so. */
 static void told_and_ended(const struct worker *worker, int status)
 {
-    if (status != 0 && worker->cause != CAUSE_LATE) /* which has been said */
+    if (status != 0 && worker->cause != CAUSE_LATE) /* end_late has logged it */
         workers.events->disorderly(worker, status);
 }
 
-/* It has ended before it had let go of its connections. */
+/* The worker has ended before it let go of its connections. */
 static void died(struct worker *worker, int status)
 {
     if (worker->life != WORKER_LOST)
@@ -414,16 +413,16 @@ static void died(struct worker *worker, int status)
     workers.events->died(worker, status);
 }
 
-/* What follows depends on how far it had come. */
+/* The worker's process is gone. What follows depends on how far the worker had come in its life. */
 static void worker_gone(struct worker *worker, int status)
 {
-    bool ending = master.mode != MASTER_RUNNING; /* nobody takes anything over any more */
+    bool ending = master.mode != MASTER_RUNNING; /* then nothing is taken over */
 
     switch (worker->life) {
     case WORKER_STARTING:
         start_failed(worker, status);
         break;
-    case WORKER_READY: /* all that a probe is for */
+    case WORKER_READY: /* for a probe, that is success */
         if (!worker->probe)
             start_failed(worker, status);
         break;
@@ -492,6 +491,6 @@ void workers_drop_unserved(void)
         worker_kill(w, CAUSE_ORDER);
         if (w->row != NULL)
             board_retire_row(master.board, w->row);
-        w->row = NULL; /* should exec fail: another worker may get it */
+        w->row = NULL; /* if exec fails, another worker may get the row */
     }
 }

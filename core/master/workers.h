@@ -1,8 +1,9 @@
-/* Worker processes and probes, as the master sees them: their table, starting them, what they say
- * and how they end. What follows from that is decided by the files that are told of it
- * (worker_events). Master only.
+/* Worker processes and probes, as the master sees them: their table, their start, their messages
+ * and their end. The master's other files are told of these by worker_events, and decide what
+ * follows. Master only.
  *
- * Everything may read a worker; members are written here, and by the owners that are named. */
+ * Any file may read a worker's members. They are written in workers.c, except those that name
+ * another file as their owner. */
 #ifndef PILLION_MASTER_WORKERS_H
 #define PILLION_MASTER_WORKERS_H
 
@@ -16,92 +17,96 @@
 #include "process/outbox.h"
 #include "process/startup.h"
 
-/* Where it is in its life. From WORKER_SERVING on it has, or had, connections. */
+/* Where a worker is in its life. From WORKER_SERVING on it has, or had, connections. */
 enum worker_life {
-    WORKER_STARTING, /* until READY */
+    WORKER_STARTING, /* has not said READY yet */
     WORKER_READY,
-    WORKER_DROPPED, /* ends, and has never served */
+    WORKER_DROPPED, /* told to end, and has never served */
     WORKER_SERVING,
     WORKER_LEAVING,  /* told to end, and has let go of no connection yet */
-    WORKER_STAYING,  /* has let go of all but those that wait for an answer */
-    WORKER_RELEASED, /* has let go of all */
-    WORKER_LOST      /* dead, or as good as dead, before it had */
+    WORKER_STAYING,  /* has let go of all connections but those that wait for an answer */
+    WORKER_RELEASED, /* has let go of all connections */
+    WORKER_LOST      /* dead, or as good as dead, before it let go of all */
 };
 
-/* Why it ends. */
+/* Why a worker ends. */
 enum worker_cause {
-    CAUSE_ITSELF, /* nobody in the master has ended it */
+    CAUSE_ITSELF, /* the master has not ended it */
     CAUSE_ORDER,  /* a reload, or an operator's order */
     CAUSE_LATE,   /* it did not start, or end, in time */
-    CAUSE_HUNG,   /* by the watchdog */
-    CAUSE_SILENT, /* it gave no sign of life */
-    CAUSE_BROKEN  /* by way of its channel it did what no worker does */
+    CAUSE_HUNG,   /* a handler ran too long (watchdog.c) */
+    CAUSE_SILENT, /* it gave no sign of life (heartbeat.c) */
+    CAUSE_BROKEN  /* it misused its channel, as only a module does */
 };
 
 struct worker {
     struct child child;
-    struct timer deadline; /* for starting, and for ending once told to */
+    struct timer deadline; /* for its start, and for its end once it was told to end */
     uint32_t slot, slots;
     uint32_t serial;
     bool probe;
     enum worker_life life;
     enum worker_cause cause;
     struct outbox out;
-    int arena; /* -1 once it is all the hand-over's */
+    int arena; /* -1 once the hand-over owns it */
     struct board_row *row;
     struct generation *generation;
     uint64_t started_ns;
-    uint32_t unheld; /* its connections that no vault has room for */
+    uint32_t unheld; /* number of its connections that no vault has room for */
     struct startup startup;
     struct pulse pulse;                      /* heartbeat.c's */
     uint64_t seen_dispatched, seen_since_ns; /* watchdog.c's */
-    uint64_t reopening; /* reopen.c's: which MESSAGE_LOG it has not answered yet; 0: none */
+    uint64_t reopening; /* reopen.c's: the MESSAGE_LOG that it has not answered yet */
     struct {            /* handover.c's */
-        uint64_t from;  /* it takes over connections of that worker; 0: of none */
+        uint64_t from;  /* serial of the worker whose connections it is taking over; 0: none */
         bool expecting; /* it keeps room for connections that it is to take over */
         bool full;      /* it has no room to take over more */
     } adoption;
     struct {                                 /* keeper.c's */
-        uint64_t shown[VAULT_PROCESSES_MAX]; /* by seat, the vault that it was shown last; 0: it
-                                                has known no other than its first */
+        uint64_t shown[VAULT_PROCESSES_MAX]; /* by seat: the vault shown to it last; 0: its first */
         bool unreached;                      /* some vault could not take its channel */
     } vaults;
     struct worker *next;
 };
 
-/* What is told of workers and probes; of a probe only `ready` and `failed`. */
+/* Callbacks about workers; for probes, only `ready` and `failed` are called. */
 struct worker_events {
-    /* Its process is about to be started: `channels` are to be its ends of channels to the vaults,
-     * by seat, which the callee gives; -1 where there is none. False when it cannot be started. */
+    /* The worker's process is about to be started. The callee fills `channels` with the worker's
+     * ends of channels to the vaults, by seat; -1 where there is no vault. False when the worker
+     * cannot be started. */
     bool (*connecting)(struct worker *worker, int *channels, struct error *error);
-    /* It is READY, and has not been told to end. */
+    /* The worker is READY, and has not been told to end. */
     void (*ready)(struct worker *worker);
-    /* It has ended before it served, though it was not told to; `why` says it in words. */
+    /* The worker has ended before it served, without being told to; `why` is the reason in
+     * words. */
     void (*failed)(struct worker *worker, const char *why);
-    /* It leaves and has let go of connections: all but `message->number`. */
+    /* The worker leaves and has let go of all its connections but `message->number`. */
     void (*released)(struct worker *worker, const struct message *message);
-    /* It has taken `count` connections over of the worker `serial`: all that it was to take; or as
-     * many as it has room for. */
+    /* The worker has taken over `count` connections of the worker `serial`: all of its part
+     * (`adopted`), or as many as it has room for (`full`). */
     void (*adopted)(struct worker *worker, uint64_t serial, uint32_t count);
     void (*full)(struct worker *worker, uint64_t serial, uint32_t count);
-    /* A thread is stuck in work of this method; so many are that it wants to be replaced. */
+    /* A thread of the worker is stuck in work of this method (`stuck`); so many threads are stuck
+     * that the worker asks to be replaced (`crippled`). */
     void (*stuck)(const struct worker *worker, uint64_t method);
     void (*crippled)(const struct worker *worker);
-    /* It has given a sign of life. */
+    /* Some worker has given a sign of life. */
     void (*alive)(void);
-    /* It has opened its files anew, but for `failures`. */
+    /* The worker has opened its files anew; `failures` names those that it could not open. */
     void (*reopened)(struct worker *worker, uint64_t serial, const char *failures);
-    /* It is dead or about to be, and has not let go of its connections: touches them no more. */
+    /* The worker is dead or about to be, and has not let go of its connections. It touches them no
+     * more. */
     void (*lost)(struct worker *worker, bool served_slot);
-    /* Likewise, and its process is gone, with `status` of waitpid(2). */
+    /* Follows `lost`: the worker's process is gone, with `status` of waitpid(2). */
     void (*died)(struct worker *worker, int status);
-    /* It has ended when it was told to, and not with exit status 0. */
+    /* The worker has ended when it was told to, but not with exit status 0. */
     void (*disorderly)(const struct worker *worker, int status);
-    /* Worker `serial` is gone, however that came. `owing`: nobody takes over what it still had. */
+    /* The worker `serial` is gone, in whatever way. `owing`: no other worker takes over the
+     * connections that it still had. */
     void (*gone)(uint32_t serial, bool owing);
 };
 
-/* Before anything else here. */
+/* Call this before anything else here. */
 void workers_begin(const struct worker_events *events);
 
 /* The first of all workers and probes, or NULL; `next` leads to the others. */
@@ -116,42 +121,45 @@ struct worker *probe_spawn(struct generation *generation, struct error *error);
 /* The serving worker of a slot of the current generation, or NULL. */
 struct worker *worker_of_slot(uint32_t slot);
 
-/* Lets a worker that is READY accept; `expected` connections are still to be taken over by it. */
+/* Lets a worker that is READY accept connections; it is still to take over `expected` others. */
 void worker_serve(struct worker *worker, uint32_t expected);
 
 /* Tells a worker to leave, quit or stop; it is killed when it has not ended `patience_ms` later. */
 void worker_tell_end(struct worker *worker, enum message_type how, uint64_t patience_ms);
 
-/* Kills at once. The first cause is the one that counts. */
+/* Kills the worker at once. Only the first `cause` is kept, except that an order gives way to any
+ * other. */
 void worker_kill(struct worker *worker, enum worker_cause cause);
 
-/* It has let go of all its connections, or of those that need not stay. */
+/* The worker has let go of all its connections, or (not `all`) of all but those that wait for an
+ * answer. */
 void worker_let_go(struct worker *worker, bool all);
 
-/* It has served, or serves. */
+/* True when the worker has served, or serves. */
 bool worker_has_served(const struct worker *worker);
 
-/* It has connections that it has not let go of. */
+/* True when the worker may have connections that it has not let go of. */
 bool worker_has_clients(const struct worker *worker);
 
-/* It ends, for whatever cause. */
+/* True when the worker is ending or has ended, for whatever cause. */
 bool worker_is_leaving(const struct worker *worker);
 
 /* ---- Upgrade (workers_upgrade.c) ---- */
 
-/* Those that have served as JSON and back, and whether their descriptors stay open over exec. */
+/* The workers that have served, as JSON and back, and whether their descriptors stay open over
+ * exec. */
 void workers_write(cJSON *state);
 void workers_read(const cJSON *state);
 void workers_keep_open(bool keep);
 
-/* The number of the last worker process. */
+/* The serial of the worker process that was started last. */
 uint32_t workers_last_serial(void);
 
-/* Takes a worker up that the binary before this one has started; `channel` leads to it. */
+/* Takes up a worker that the former binary has started; `channel` leads to it. */
 void worker_resume(struct worker *worker, pid_t pid, int channel);
 void workers_resume_serial(uint32_t last_serial);
 
-/* Ends those that do not serve yet: the new master starts its own. */
+/* Kills the workers that have not served yet: the new binary starts its own. */
 void workers_drop_unserved(void);
 
 #endif

@@ -38,7 +38,7 @@ void workers_write(cJSON *state)
     }
 }
 
-/* The first row that is true of it. */
+/* The life that the first true member stands for. */
 static enum worker_life read_life(const cJSON *item)
 {
     static const struct {
@@ -58,8 +58,8 @@ static enum worker_life read_life(const cJSON *item)
     return WORKER_SERVING;
 }
 
-/* On a new board the worker takes a row only to keep others from it: it writes to the former one.
- */
+/* The worker writes to the former binary's board. If this binary has a new board, the worker takes
+ * a row there only to keep other workers from it. */
 static void read_worker(const cJSON *item)
 {
     struct generation *generation = generation_current();
@@ -67,7 +67,7 @@ static void read_worker(const cJSON *item)
     struct worker *worker = must_zalloc(sizeof(*worker));
 
     generation->users++;
-    if (generation->resumed) { /* only for the next upgrade */
+    if (generation->resumed) { /* needed by the next upgrade only */
         generation->geometry.records = (uint32_t)state_number(item, "records", 0);
         generation->geometry.blocks = (uint32_t)state_number(item, "blocks", 0);
     }

@@ -50,7 +50,7 @@ START_TEST(a_crash_is_its_own_methods_wherever_it_happens)
         {"work", "abort", "work in a thread of module threads): SIGABRT"},
         {"work", "exit", "work in a thread of module threads): exit status 3"},
         {"work", "_exit", "work in a thread of module threads): exit status 4"},
-        {"done", "trap", "what follows work in a thread of module threads): SIG"},
+        {"done", "trap", "the callback after work in a thread of module threads): SIG"},
         {"timer", "segv", "a timer of module threads): SIGSEGV"},
         {"resumed", "segv", "a timer of module threads): SIGSEGV"},
         {"watch", "exit", "a watch of module threads): exit status 3"},
@@ -121,7 +121,7 @@ START_TEST(a_hang_is_a_timeout_and_has_a_name)
     } rows[] = {
         {"timer", "a timer of module threads"},
         {"resumed", "a timer of module threads"},
-        {"done", "what follows work in a thread of module threads"},
+        {"done", "the callback after work in a thread of module threads"},
         {"watch", "a watch of module threads"},
         {"posted", "a posted call of module threads"},
     };
