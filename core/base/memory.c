@@ -25,7 +25,7 @@ static bool separate = POOL_SEPARATE;
 #define POOL_KEEP_MAX  (1u << 20) /* of the first chunk, over a reset */
 #define POOL_ALIGN     sizeof(max_align_t)
 
-static _Noreturn void out_of_memory(void)
+_Noreturn void memory_exhausted(void)
 {
     static const char message[] = "pillion: out of memory\n";
     if (write(STDERR_FILENO, message, sizeof(message) - 1) < 0)
@@ -37,7 +37,7 @@ void *must_alloc(size_t size)
 {
     void *memory = malloc(size == 0 ? 1 : size);
     if (memory == NULL)
-        out_of_memory();
+        memory_exhausted();
     return memory;
 }
 
@@ -45,7 +45,7 @@ void *must_zalloc(size_t size)
 {
     void *memory = calloc(1, size == 0 ? 1 : size);
     if (memory == NULL)
-        out_of_memory();
+        memory_exhausted();
     return memory;
 }
 
@@ -53,7 +53,7 @@ void *must_realloc(void *memory, size_t size)
 {
     void *moved = realloc(memory, size == 0 ? 1 : size);
     if (moved == NULL)
-        out_of_memory();
+        memory_exhausted();
     return moved;
 }
 
@@ -79,7 +79,7 @@ char *must_printf(const char *format, ...)
     int size = vasprintf(&string, format, args);
     va_end(args);
     if (size < 0)
-        out_of_memory();
+        memory_exhausted();
     return string;
 }
 
@@ -139,7 +139,7 @@ void *pool_must_zalloc(struct pool *pool, size_t size)
 {
     void *memory = pool_alloc(pool, size);
     if (memory == NULL)
-        out_of_memory();
+        memory_exhausted();
     return memset(memory, 0, size);
 }
 

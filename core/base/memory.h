@@ -1,8 +1,7 @@
 /* Memory: allocation that must succeed, and pools.
  *
  * `must_*` is for configuration and start-up, where no client waits: exhaustion logs to standard
- * error and ends the process. The request path never uses it; it uses pools, which report
- * exhaustion.
+ * error and ends the process. Requests use pools, which report exhaustion.
  *
  * A pool's lifetime is an object's lifetime (a configuration, a request). Everything in it is freed
  * together. Under AddressSanitizer each allocation of a pool is one of malloc's, so that overruns
@@ -12,6 +11,10 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+
+/* What `must_*` does without memory. Where clients wait it is the last resort: a worker that ends
+ * costs none of them its connection. */
+_Noreturn void memory_exhausted(void);
 
 void *must_alloc(size_t size);
 void *must_zalloc(size_t size);

@@ -20,20 +20,6 @@
 static void accept_ready(struct watch *watch, uint32_t events);
 static void accept_from(struct accept_socket *socket, uint32_t owed);
 
-static void resume(struct acceptor *acceptor)
-{
-    struct conns *conns = acceptor->conns;
-
-    acceptor->paused = acceptor->lacks_room = false;
-    timer_cancel(conns->loop, &acceptor->pause);
-    for (uint32_t i = 0; i < acceptor->count && !acceptor->stopped; i++) {
-        struct accept_socket *socket = &acceptor->sockets[i];
-        if (socket->watch.index == 0 && !loop_watch(conns->loop, &socket->watch, socket->fd,
-                                                    EPOLLIN | EPOLLEXCLUSIVE, accept_ready))
-            log_error("cannot watch a listening socket: errno %d", errno);
-    }
-}
-
 /* True when there is no room but for connections that are still to be taken over. */
 static bool is_full(const struct acceptor *acceptor)
 {
@@ -47,13 +33,7 @@ void acceptor_look(struct acceptor *acceptor)
         accept_from(&acceptor->sockets[i], LEFT_BATCH);
 }
 
-static void pause_over(struct timer *timer)
-{
-    struct acceptor *acceptor = container_of(timer, struct acceptor, pause);
-
-    resume(acceptor);
-    acceptor_look(acceptor);
-}
+static void pause_over(struct timer *timer);
 
 /* The socket is the server's all the while. */
 static void unwatch(struct loop *loop, struct accept_socket *socket)
@@ -78,6 +58,31 @@ static void pause_for_room(struct acceptor *acceptor, uint64_t ns)
     counter_add(&acceptor->conns->counters[COUNT_PAUSED_ACCEPT], 1);
     acceptor->lacks_room = true;
     pause_accepting(acceptor, ns);
+}
+
+static void resume(struct acceptor *acceptor)
+{
+    struct conns *conns = acceptor->conns;
+
+    acceptor->paused = acceptor->lacks_room = false;
+    timer_cancel(conns->loop, &acceptor->pause);
+    for (uint32_t i = 0; i < acceptor->count && !acceptor->stopped && !acceptor->paused; i++) {
+        struct accept_socket *socket = &acceptor->sockets[i];
+        if (socket->watch.index == 0 && !loop_watch(conns->loop, &socket->watch, socket->fd,
+                                                    EPOLLIN | EPOLLEXCLUSIVE, accept_ready)) {
+            log_error("cannot watch a listening socket (%s): accepting pauses for %llu ms",
+                      strerrorname_np(errno), PAUSE_TROUBLE_NS / NS_PER_MS);
+            pause_for_room(acceptor, PAUSE_TROUBLE_NS);
+        }
+    }
+}
+
+static void pause_over(struct timer *timer)
+{
+    struct acceptor *acceptor = container_of(timer, struct acceptor, pause);
+
+    resume(acceptor);
+    acceptor_look(acceptor);
 }
 
 void acceptor_room(struct acceptor *acceptor)
@@ -167,6 +172,9 @@ static void accept_from(struct accept_socket *socket, uint32_t owed)
         acceptor_adjust(acceptor);
         if (acceptor->paused)
             break;
+        /* Places of connections that this batch has closed are free at its end. */
+        if (!conns_have_place(conns))
+            break;
         if (count >= owed && above_average(acceptor)) {
             pause_accepting(acceptor, PAUSE_FAIR_NS);
             break;
@@ -177,12 +185,7 @@ static void accept_from(struct accept_socket *socket, uint32_t owed)
                 continue;
             break;
         }
-        struct conn *conn = conn_open(conns, fd, socket->listener, socket->policy);
-        if (conn == NULL) { /* the arena has no record left; `limit` is never above its number */
-            close(fd);
-            break;
-        }
-        batch[count++] = conn;
+        batch[count++] = conn_open(conns, fd, socket->listener, socket->policy);
     }
     if (count > 0) {
         counter_add(&conns->counters[COUNT_ACCEPTED], count);

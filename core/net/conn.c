@@ -100,6 +100,13 @@ static void set_options(int fd, const struct conn_policy *policy)
         setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
 }
 
+bool conns_have_place(const struct conns *conns)
+{
+    return conns->free != NULL ||
+           atomic_load_explicit(&conns->arena.header->record_high, memory_order_relaxed) <
+               conns->arena.record_count;
+}
+
 struct conn *conn_open(struct conns *conns, int fd, uint32_t listener,
                        const struct conn_policy *policy)
 {
@@ -271,6 +278,8 @@ static void sweep(struct timer *timer)
 
     for (uint32_t i = 0; i < high; i++) {
         struct conn *conn = &conns->conns[i];
+        if (conn->policy != NULL && conn->unwatched)
+            conn_start(conns, conn);
         if (conn->policy == NULL || conn->watch.index == 0)
             continue;
         /* Who waits for room in the arena, or for a reply, is not idle by its own choice. */

@@ -51,17 +51,18 @@ struct conn {
         struct conn *next;          /* in the list of free conns, or of those to be flushed */
         struct slice_waiter waiter; /* while it is queued for a time slice */
     };
-    uint32_t expects;   /* bytes that the frame at the start of the input has in all,
-                           0 when not known */
-    uint32_t active_ms; /* when bytes last moved, on the loop's clock */
-    uint8_t listed;     /* to be flushed, or queued for a time slice */
-    uint8_t waiting;    /* for room in the arena */
-    uint8_t blocked;    /* the last send was short: wait for EPOLLOUT */
-    uint8_t paused;     /* its requests wait because it does not read replies */
-    uint8_t lingering;  /* shut down for sending; dropping what still comes */
-    uint8_t stalled;    /* its next request waits for one that is under way */
-    uint8_t again;      /* its requests may go on: enum conn_again */
-    uint8_t deferred;   /* some of its requests are under way: the layer above knows */
+    uint32_t expects;      /* bytes that the frame at the start of the input has in all,
+                              0 when not known */
+    uint32_t active_ms;    /* when bytes last moved, on the loop's clock */
+    uint8_t listed;        /* to be flushed, or queued for a time slice */
+    uint8_t waiting;       /* for room in the arena */
+    uint8_t blocked;       /* the last send was short: wait for EPOLLOUT */
+    uint8_t paused : 1;    /* its requests wait because it does not read replies */
+    uint8_t unwatched : 1; /* the kernel had no memory for watching it: the sweep tries again */
+    uint8_t lingering;     /* shut down for sending; dropping what still comes */
+    uint8_t stalled;       /* its next request waits for one that is under way */
+    uint8_t again;         /* its requests may go on: enum conn_again */
+    uint8_t deferred;      /* some of its requests are under way: the layer above knows */
 };
 static_assert(sizeof(struct conn) == 64, "a cache line; idle connections are many");
 
@@ -128,6 +129,10 @@ static inline const struct conn_cursors *conn_cursors(const struct conns *conns,
  * NULL when all records are in use; then `fd` stays the caller's. */
 struct conn *conn_open(struct conns *conns, int fd, uint32_t listener,
                        const struct conn_policy *policy);
+
+/* True when conn_open finds a record. A record whose connection was closed in this batch may be
+ * free at its end only. */
+bool conns_have_place(const struct conns *conns);
 
 /* Takes a connection over from a record of `from`, another worker's arena, as `cursors` say (the
  * record's own, checked and corrected). `fd` becomes the connection's. NULL when there is no room
@@ -253,7 +258,7 @@ uint32_t conn_input_pin(struct conns *conns, const struct conn *conn);
 void conns_unpin(struct conns *conns, uint32_t block);
 
 /* Keeps a reply of `size` bytes (malloc'd, taken over) for the frame of `consumed` bytes until the
- * arena has room; the connection waits. `data` NULL: nothing could be kept; the connection ends. */
+ * arena has room; the connection waits. */
 void conn_hold(struct conns *conns, struct conn *conn, char *data, size_t size, size_t consumed);
 
 /* Sends what is queued and then closes; with `discard`, goes on reading and dropping input for a

@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/memory.h"
 #include "net/conn_private.h"
 
 #define READS_PER_EVENT 4u     /* then the others have their turn */
@@ -330,14 +331,8 @@ struct held_reply {
 
 void conn_hold(struct conns *conns, struct conn *conn, char *data, size_t size, size_t consumed)
 {
-    struct held_reply *held = data == NULL ? NULL : malloc(sizeof(*held));
+    struct held_reply *held = must_alloc(sizeof(*held)); /* should it end, so does no connection */
 
-    if (held == NULL) {
-        log_error("out of memory for a reply: a connection ends");
-        free(data);
-        conn_end(conns, conn, true);
-        return;
-    }
     *held = (struct held_reply){.size = size, .consumed = consumed, .data = data};
     conn->held = held;
     conn_wait_for_room(conns, conn);
@@ -417,10 +412,14 @@ static void conn_ready(struct watch *watch, uint32_t events)
 void conn_start(struct conns *conns, struct conn *conn)
 {
     if (!loop_watch(conns->loop, &conn->watch, conn->watch.fd, EPOLLIN, conn_ready)) {
-        log_error("cannot watch a connection: errno %d; it is closed", errno);
-        conn_close(conns, conn);
+        if (!conn->unwatched)
+            log_error("cannot watch a connection (%s): tried again each second",
+                      strerrorname_np(errno));
+        conn->unwatched = 1;
+        conns_sweep(conns);
         return;
     }
+    conn->unwatched = 0;
     if (conn->policy->idle_timeout_ns != 0)
         conns_sweep(conns);
     if (conn_input(conns, conn).size > 0)

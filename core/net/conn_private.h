@@ -19,7 +19,8 @@ void conn_give(struct conns *conns, struct conn *conn);
 /* Sets flags in the record. */
 void conn_set_flags(struct conns *conns, struct conn *conn, uint8_t flags);
 
-/* Begins to look for idle and lingering connections once a second, while there are any. */
+/* Begins to look for idle, lingering and unwatched connections once a second, while there are any.
+ */
 void conns_sweep(struct conns *conns);
 
 /* ---- conn_io.c ---- */

@@ -46,8 +46,6 @@ static const struct method **token_user(const struct deferred *deferred, uint32_
 
 static bool add_place(struct deferreds *all)
 {
-    if (all->count == DEFERRED_MAX)
-        return false;
     if (all->count == all->capacity) {
         uint32_t capacity = all->capacity == 0 ? 64 : all->capacity * 2;
         struct deferred **table = realloc(all->table, capacity * sizeof(struct deferred *));
@@ -259,7 +257,9 @@ uint64_t deferred_begin(struct pillion_request *req, uint64_t timeout_ms)
     }
     char *copy = pool_alloc(req->pool, req->body.size);
     uint64_t since_ns = req->started_ns == 0 ? clock_ns() : req->started_ns;
-    deferred = copy == NULL ? NULL : take_place(all, DEFERRED_HANDLER, since_ns);
+    deferred = copy == NULL || all->pending >= DEFERRED_MAX
+                   ? NULL
+                   : take_place(all, DEFERRED_HANDLER, since_ns);
     if (deferred == NULL) {
         request_fail(req, PILLION_OVERLOADED, "there is no memory to keep the request");
         return 0;
@@ -279,10 +279,9 @@ static char *reserve(struct pillion_request *req, size_t size)
     struct deferred *deferred = req->sink;
 
     deferred->reply = pool_alloc(&deferred->pool, size);
-    if (deferred->reply == NULL) {
+    deferred->reply_malloced = deferred->reply == NULL;
+    if (deferred->reply == NULL)
         deferred->reply = malloc(size);
-        deferred->reply_malloced = true;
-    }
     settle_later(deferred);
     return deferred->reply;
 }
@@ -310,8 +309,8 @@ struct deferred *deferred_reply(struct deferreds *all, char *reply, size_t size)
 {
     struct deferred *deferred = take_place(all, DEFERRED_ANSWERED, 0);
 
-    if (deferred == NULL)
-        return NULL;
+    if (deferred == NULL) /* the reply cannot be kept: the worker that comes next gives another */
+        memory_exhausted();
     deferred->reply = reply;
     deferred->reply_malloced = true;
     deferred->req = (struct pillion_request){.size = size, .answered = true};

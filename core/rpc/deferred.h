@@ -37,7 +37,7 @@ struct deferred {
     struct timer timer;
     uint64_t timeout_ms;
     char *copy;          /* of the frame's body, in the request's memory */
-    char *reply;         /* req.size bytes, in the request's memory; NULL after memory ran out */
+    char *reply;         /* req.size bytes, in the request's memory */
     bool reply_malloced; /* it is malloc's instead */
     bool listed;         /* in `settling` */
     bool working;        /* a thread has its data: nothing may be freed */
@@ -112,7 +112,7 @@ __attribute__((format(printf, 3, 4))) void deferred_fail(struct deferred *deferr
                                                          const char *code, const char *format, ...);
 
 /* A reply that is there and finds no place yet (malloc'd, taken over), as a deferred request that
- * is answered. NULL without memory. */
+ * is answered. */
 struct deferred *deferred_reply(struct deferreds *all, char *reply, size_t size);
 
 /* At a batch's end: sees that what was resumed is answered, and finishes it. */

@@ -26,9 +26,7 @@ static char *call_reserve(struct pillion_request *req, size_t size)
         conn_turn_begin(conns, call->conn, &call->turn);
         return room;
     }
-    call->held = malloc(size);
-    call->lost = call->held == NULL;
-    return call->held;
+    return call->held = malloc(size);
 }
 
 static const char *call_peer(const struct pillion_request *req)
@@ -55,7 +53,6 @@ void call_init(struct call *call, struct dispatcher *dispatcher, struct conn *co
     call->conn = conn;
     call->now_ns = 0;
     call->held = NULL;
-    call->lost = false;
     call->shown = false;
     call->req = (struct pillion_request){
         .protocol = conn->policy->protocol,
@@ -97,7 +94,7 @@ static bool call_commit(struct call *call, size_t consumes)
     size_t size = call->req.size;
     bool more = false;
 
-    if (call->held != NULL || call->lost)
+    if (call->held != NULL)
         conn_hold(conns, call->conn, call->held, size, consumes);
     else if (conn_turn_advance(&call->turn, (uint32_t)consumes, (uint32_t)size))
         more = true;

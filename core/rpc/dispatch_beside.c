@@ -122,13 +122,6 @@ static bool place_reply(struct deferred *deferred)
     struct conns *conns = dispatcher_of(deferred)->conns;
     struct conn *conn = conn_of(deferred);
 
-    if (deferred->reply == NULL) {
-        log_error("out of memory for a reply: a connection ends");
-        unlink_from_conn(deferred);
-        deferred_free(deferred);
-        conn_end(conns, conn, true);
-        return true;
-    }
     char *room = conn_output_reserve(conns, conn, deferred->req.size);
     if (room == NULL) {
         lane_of(dispatcher_of(deferred), conn)->unplaced = true;
@@ -286,24 +279,16 @@ static void returned(struct call *call, uint64_t place)
         return;
     }
     size_t size = call->req.size;
-    if (call->held == NULL && !call->lost) {
+    if (call->held == NULL) {
         flight_answer(conns, call->conn, place, size);
     } else {
-        deferred =
-            call->lost ? NULL : deferred_reply(&call->dispatcher->deferreds, call->held, size);
-        if (deferred == NULL) {
-            log_error("out of memory for a reply: a connection ends");
-            free(call->held);
-            conn_end(conns, call->conn, true);
-        } else {
-            deferred->req.id = call->req.id.data == NULL ? call->req.id : BYTES("0");
-            link_to_conn(deferred, call, place);
-            lane_of(call->dispatcher, call->conn)->unplaced = true;
-            conn_wait_for_room(conns, call->conn);
-            conn_look_again(conns, call->conn);
-        }
+        deferred = deferred_reply(&call->dispatcher->deferreds, call->held, size);
+        deferred->req.id = call->req.id.data == NULL ? call->req.id : BYTES("0");
+        link_to_conn(deferred, call, place);
+        lane_of(call->dispatcher, call->conn)->unplaced = true;
+        conn_wait_for_room(conns, call->conn);
+        conn_look_again(conns, call->conn);
         call->held = NULL;
-        call->lost = false;
     }
     call_show(call);
     pool_reset(&call->dispatcher->pool);

@@ -15,7 +15,6 @@ struct call {
     struct conn_turn turn;
     uint64_t now_ns; /* clock_ns() a few requests ago, or 0: good enough for one that is deferred */
     char *held;      /* where the reply is when the arena had no room for it */
-    bool lost;       /* nor had the heap */
     bool shown; /* filters are to see the request once its answer is committed: see call_refused */
 };
 

@@ -171,6 +171,38 @@ static inline size_t reply_size_of(const struct pillion_request *req, const stru
     return protocol_reply_size(req->protocol, reply);
 }
 
+static void note_failure(struct pillion_request *req, const char *code)
+{
+    req->failed = true;
+    snprintf(req->code, sizeof(req->code), "%s", code);
+}
+
+#define RESULT_SIZE(message) ((message)*6 + 512) /* each byte may become \u00XX */
+
+/* There is no memory for a reply of `size` bytes: the client gets a brief error in its place. Where
+ * there is no memory for that either, this worker ends, and the one that takes its connections over
+ * answers. */
+static void send_lack(struct pillion_request *req, size_t size)
+{
+    char message[128], result[RESULT_SIZE(sizeof(message))];
+    struct reply reply = {.id = req->id};
+    int length = snprintf(message, sizeof(message), "out of memory for a reply of %zu bytes", size);
+
+    log_error("module %s: out of memory for a reply of %zu bytes of \"%s\"; an error is sent",
+              module_of(req), size, method_of(req));
+    reply_set_out_string(&reply, "error");
+    reply.result = reply_error_result(
+        PILLION_INTERNAL_ERROR, (struct bytes){message, (size_t)length}, result, sizeof(result));
+    note_failure(req, PILLION_INTERNAL_ERROR);
+    req->size = reply_size_of(req, &reply);
+    char *room = req->size <= req->room_size ? req->room : req->reserve(req, req->size);
+    if (room == NULL) {
+        log_error("out of memory: the worker ends, another one takes its connections over");
+        memory_exhausted();
+    }
+    protocol_reply_write(req->protocol, &reply, room);
+}
+
 static inline void send_reply(struct pillion_request *req, const struct reply *reply, size_t size)
 {
     char *room = size <= req->room_size ? req->room : req->reserve(req, size);
@@ -179,15 +211,9 @@ static inline void send_reply(struct pillion_request *req, const struct reply *r
     req->size = size;
     if (room != NULL)
         protocol_reply_write(req->protocol, reply, room);
+    else
+        send_lack(req, size);
 }
-
-static void note_failure(struct pillion_request *req, const char *code)
-{
-    req->failed = true;
-    snprintf(req->code, sizeof(req->code), "%s", code);
-}
-
-#define RESULT_SIZE(message) ((message)*6 + 512) /* each byte may become \u00XX */
 
 /* Room for the result of an error, which is cut to what a reply may have; it has room for a message
  * that is brief, whatever that is. */

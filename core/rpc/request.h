@@ -36,8 +36,8 @@ struct pillion_request {
 
     size_t size; /* of the reply, header included, once there is one */
 
-    /* Room for a reply that is at hand. `reserve` gives room for one that does not fit there, or
-     * NULL when there is none for now or ever (it has been seen to then). Called once at most. */
+    /* Room for a reply that is at hand. `reserve` gives room for one that does not fit there. NULL
+     * without memory: it is called once more then, for a brief error in the reply's place. */
     char *room;
     size_t room_size;
     char *(*reserve)(struct pillion_request *req, size_t size);

@@ -159,19 +159,6 @@ START_TEST(arena_full_who_waits_may_leave)
 }
 END_TEST
 
-START_TEST(reply_for_which_there_is_no_memory_ends_the_connection)
-{
-    server_open(4, 16);
-    client_open(&a, true);
-    client_open(&b, true);
-    conn_hold(&conns, a.conn, NULL, 100, 0);
-    ck_assert_ptr_null(a.conn->held);
-    ck_assert_uint_eq(conns.room.waiting, 0);
-    ck_assert_uint_eq(conn_cursors(&conns, a.conn)->flags, CONN_ENDING | CONN_DISCARD);
-    ends();
-}
-END_TEST
-
 static bool both_sent(void)
 {
     return counter_read(&counters[COUNT_BYTES_OUT]) == 208;
@@ -426,7 +413,6 @@ UNIT_MAIN("conn_arena", arena_full_reading_waits_and_goes_on,
           arena_full_keeps_the_reply_and_sends_it_later,
           arena_full_reply_is_kept_when_the_client_has_ended,
           arena_full_last_reply_is_sent_before_the_end, arena_full_who_waits_may_leave,
-          reply_for_which_there_is_no_memory_ends_the_connection,
           arena_full_sending_makes_room_without_another_event,
           arena_full_who_waited_before_is_not_forgotten,
           arena_full_small_replies_do_not_wait_for_a_large_one,

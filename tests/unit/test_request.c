@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -22,17 +23,17 @@ static struct pillion_request request;
 static char sink[1 << 20];
 static size_t sink_size;
 static unsigned reserved;
-static bool sink_full;
+static unsigned sink_full; /* how often there is no memory for a reply */
 static char log_path[64];
 static uint64_t max_reply = 1000;
 
 static char *sink_reserve(struct pillion_request *req, size_t size)
 {
     must(req == &request);
-    must(reserved++ == 0); /* once at most */
+    must(reserved++ <= sink_full); /* once more than that at most */
     must(size <= sizeof(sink));
     sink_size = size;
-    return sink_full ? NULL : sink;
+    return reserved <= sink_full ? NULL : sink;
 }
 
 static const char *sink_peer(const struct pillion_request *req)
@@ -57,7 +58,7 @@ static void run(pillion_handler handler, const char *params)
     sink_size = 0;
     request_run(&request);
     ck_assert(request.answered);
-    ck_assert_uint_eq(reserved, 1);
+    ck_assert_uint_eq(reserved, 1 + sink_full);
     pool_reset(&pool);
 }
 
@@ -458,14 +459,37 @@ START_TEST(reply_larger_than_allowed_is_refused)
 }
 END_TEST
 
-START_TEST(reply_without_room_is_answered_all_the_same)
+START_TEST(a_reply_without_memory_becomes_an_error)
 {
     setup();
-    sink_full = true;
+    sink_full = 1;
     run(raw_params, "1");
-    ck_assert_uint_gt(sink_size, 0);
-    ck_assert_str_eq(logged(), "");
-    sink_full = false;
+    failed("internal_error", "out of memory for a reply of 38 bytes");
+    ck_assert_str_eq(request.code, "internal_error");
+    ck_assert_ptr_nonnull(strstr(logged(), "module toy: out of memory for a reply of 38 bytes"));
+    sink_full = 0;
+    clean_up();
+}
+END_TEST
+
+/* Whoever takes the worker's connections over answers. */
+START_TEST(without_memory_for_an_error_the_process_ends)
+{
+    int status;
+
+    setup();
+    sink_full = 2;
+    fflush(NULL);
+    pid_t child = fork();
+    if (child == 0) {
+        run(raw_params, "1");
+        _exit(0);
+    }
+    ck_assert_int_eq(waitpid(child, &status, 0), child);
+    ck_assert(WIFEXITED(status));
+    ck_assert_int_eq(WEXITSTATUS(status), 70);
+    ck_assert_ptr_nonnull(strstr(logged(), "out of memory: the worker ends"));
+    sink_full = 0;
     clean_up();
 }
 END_TEST
@@ -626,6 +650,7 @@ UNIT_MAIN("request", raw_reply_is_byte_for_byte, tree_reply_is_printed_and_freed
           failures_have_code_and_message, raw_failures_are_byte_for_byte,
           no_answer_is_an_internal_error, second_answers_are_logged_and_dropped,
           replies_that_are_no_json_become_internal_errors, out_may_be_any_text,
-          reply_larger_than_allowed_is_refused, reply_without_room_is_answered_all_the_same,
-          tree_of_params_is_the_requests_own, params_that_cannot_be_a_tree_are_invalid,
-          heap_trees_outside_of_requests_are_the_heaps, handler_sees_its_request_and_its_module)
+          reply_larger_than_allowed_is_refused, a_reply_without_memory_becomes_an_error,
+          without_memory_for_an_error_the_process_ends, tree_of_params_is_the_requests_own,
+          params_that_cannot_be_a_tree_are_invalid, heap_trees_outside_of_requests_are_the_heaps,
+          handler_sees_its_request_and_its_module)

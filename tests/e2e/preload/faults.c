@@ -141,6 +141,18 @@ int accept4(int fd, struct sockaddr *address, socklen_t *size, int flags)
     return REAL(accept4)(fd, address, size, flags);
 }
 
+/* Clients only, and a few times: the rest of a worker starts or does not. */
+int epoll_ctl(int epoll, int how, int fd, struct epoll_event *event)
+{
+    struct sockaddr_storage peer;
+    socklen_t size = sizeof(peer);
+
+    if (how == EPOLL_CTL_ADD && getpeername(fd, (struct sockaddr *)&peer, &size) == 0 &&
+        peer.ss_family == AF_INET && fails((const int[]){ENOMEM, ENOSPC}, 2))
+        return -1;
+    return REAL(epoll_ctl)(epoll, how, fd, event);
+}
+
 ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
 {
     if (message->msg_controllen > 0 && sends_descriptors() &&
