@@ -11,6 +11,13 @@
 /* Nanoseconds on CLOCK_MONOTONIC. */
 uint64_t clock_ns(void);
 
+/* When `ms` milliseconds from `now_ns` are over. UINT64_MAX, which no clock reaches, where that is
+ * more than 64 bits hold: modules may give any number. */
+static inline uint64_t clock_after(uint64_t now_ns, uint64_t ms)
+{
+    return ms > (UINT64_MAX - now_ns) / NS_PER_MS ? UINT64_MAX : now_ns + ms * NS_PER_MS;
+}
+
 /* Writes "2026-01-31T12:34:56.789Z" and a NUL. `size` of at least CLOCK_TEXT_SIZE. */
 #define CLOCK_TEXT_SIZE 32
 void clock_text(char *out, unsigned long size);

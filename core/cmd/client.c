@@ -170,7 +170,7 @@ int client_connect(const char *server, uint64_t timeout_ms, struct error *error)
     struct exchange exchange = {
         .server = server,
         .fd = -1,
-        .deadline = clock_ns() + timeout_ms * NS_PER_MS,
+        .deadline = clock_after(clock_ns(), timeout_ms),
         .timeout_ms = timeout_ms,
         .error = error,
     };
@@ -183,7 +183,7 @@ bool client_exchange(struct client *client, struct bytes body, struct text *repl
 {
     struct exchange exchange = {.server = client->server,
                                 .fd = client->fd,
-                                .deadline = clock_ns() + client->timeout_ms * NS_PER_MS,
+                                .deadline = clock_after(clock_ns(), client->timeout_ms),
                                 .timeout_ms = client->timeout_ms,
                                 .body = body,
                                 .error = error};

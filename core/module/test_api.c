@@ -493,7 +493,7 @@ PILLION_EXPORT void pillion_test_run(uint64_t ms)
 
     if (!trial.started)
         return;
-    timer_set(&trial.loop, &pause.timer, ms * NS_PER_MS, pause_over);
+    timer_set_at(&trial.loop, &pause.timer, clock_after(clock_ns(), ms), pause_over);
     while (!pause.over)
         loop_run(&trial.loop);
 }

@@ -143,7 +143,7 @@ static void timer_fired(struct timer *timer)
 
     /* Set anew, or given back, before the call: the call may cancel it, or set others. */
     if (callback->every_ms != 0)
-        timer_set(all.loop, timer, callback->every_ms * NS_PER_MS, timer_fired);
+        timer_set_at(all.loop, timer, clock_after(clock_ns(), callback->every_ms), timer_fired);
     else
         give(callback);
     struct note before = note_enter(DUTY_TIMER, was.instance, &was.origin);
@@ -160,7 +160,7 @@ uint64_t callback_timer(pillion_instance *self, uint64_t after_ms, uint64_t ever
         return 0;
     callback->every_ms = every_ms;
     callback->timer_call = call;
-    timer_set(all.loop, &callback->timer, after_ms * NS_PER_MS, timer_fired);
+    timer_set_at(all.loop, &callback->timer, clock_after(clock_ns(), after_ms), timer_fired);
     return handle_of(callback);
 }
 

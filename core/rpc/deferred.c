@@ -217,7 +217,7 @@ static void timed_out(struct timer *timer)
 static void wait_for_answer(struct deferred *deferred, uint64_t now)
 {
     deferred->state = DEFERRED_WAITING;
-    timer_set_at(deferred->all->loop, &deferred->timer, now + deferred->timeout_ms * NS_PER_MS,
+    timer_set_at(deferred->all->loop, &deferred->timer, clock_after(now, deferred->timeout_ms),
                  timed_out);
 }
 

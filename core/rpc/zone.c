@@ -258,7 +258,7 @@ bool zone_update(pillion_zone *zone, const void *key, size_t key_size, uint64_t 
         memcpy(cell->data + value_size, key, key_size);
     }
     cell->used_ms = now;
-    cell->expires_ms = ttl_ms == 0 ? 0 : now + ttl_ms;
+    cell->expires_ms = ttl_ms == 0 ? 0 : clock_after(now * NS_PER_MS, ttl_ms) / NS_PER_MS;
     if (update != NULL)
         update(cell->data, fresh, data);
     __atomic_signal_fence(__ATOMIC_SEQ_CST);

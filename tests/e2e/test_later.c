@@ -15,7 +15,7 @@
     "method dies_later; method resumed_dies; method loops_later; method dies_in_thread;"       \
     "method crash_now; method ticks; method leave_stale; method use_stale; method nap_twice; " \
     "method let_grow; method late_again; method hold_again; method sleep_on; method wake;"     \
-    "method read_raw;"
+    "method read_raw; method tick_rarely;"
 
 /* One worker, so that all connections are in the same one. */
 static struct server *serve_later_with(const char *main_text, const char *server_text)
@@ -128,6 +128,24 @@ START_TEST(with_ids_they_overtake)
     client_send_frame(other, "{\"in\":\"let_go\",\"params\":{\"key\":9}}");
     client_expect(other, "{\"out\":\"let_go\",\"result\":true}");
     client_expect(other, "{\"out\":\"let_go\",\"result\":false}");
+}
+END_TEST
+
+/* Params of -1 are UINT64_MAX to these methods. */
+START_TEST(no_time_is_so_long_that_it_is_over_at_once)
+{
+    struct server *server = serve_later();
+    int client = client_connect(server), other = client_connect(server);
+
+    client_send_frame(client, "{\"in\":\"wait\",\"params\":{\"ms\":-1,\"timeout\":30},\"id\":1}");
+    expect_error_of(client, "timeout", 1);
+    client_send_frame(client, "{\"in\":\"hold\",\"params\":{\"key\":1,\"timeout\":-1},\"id\":2}");
+    client_expect_alive(client);
+    client_send_frame(other, "{\"in\":\"let_go\",\"params\":{\"key\":1}}");
+    client_expect(other, "{\"out\":\"let_go\",\"result\":true}");
+    client_expect(client, "{\"out\":\"later\",\"result\":{\"key\":1,\"timeout\":-1},\"id\":2}");
+    client_send_frame(client, "{\"in\":\"tick_rarely\",\"id\":3}");
+    client_expect(client, "{\"out\":\"ticked\",\"result\":1,\"id\":3}");
 }
 END_TEST
 
@@ -685,10 +703,10 @@ END_TEST
 
 E2E_MAIN("later", every_way_of_answering_later_works, without_ids_replies_stay_in_order,
          with_ids_they_overtake, so_many_are_under_way_and_no_more,
-         a_thousand_wait_at_the_same_time, a_client_that_has_finished_sending_gets_its_reply,
-         time_runs_out, work_that_follows_work_keeps_its_memory,
-         replies_that_wait_for_room_survive_a_reload, a_client_that_goes_is_noticed,
-         what_a_thread_reads_of_a_request_stays_as_it_was,
+         no_time_is_so_long_that_it_is_over_at_once, a_thousand_wait_at_the_same_time,
+         a_client_that_has_finished_sending_gets_its_reply, time_runs_out,
+         work_that_follows_work_keeps_its_memory, replies_that_wait_for_room_survive_a_reload,
+         a_client_that_goes_is_noticed, what_a_thread_reads_of_a_request_stays_as_it_was,
          what_a_callback_reads_of_a_request_stays_as_it_was, threads_and_their_queue_are_bounded,
          wrong_uses_are_named_and_hurt_nobody,
          what_was_under_way_when_a_worker_died_is_answered_once, idempotent_ones_are_run_once_more,

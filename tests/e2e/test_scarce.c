@@ -75,6 +75,9 @@ START_TEST(a_reply_that_waits_for_room_without_memory_costs_an_error)
     client_send_frame(client, "{\"in\":\"scarce\",\"id\":1}");
     client_send_frame(beside, "{\"in\":\"offloaded\",\"id\":2}");
     client_send_frame(beside, "{\"in\":\"scarce\",\"id\":3}");
+    wait_until(server_calls(server, "scarce", "errors") == 2 &&
+                   server_calls(server, "offloaded", "errors") == 1,
+               "they are not answered while the arena is full");
     for (int i = 0; i < FULL; i++)
         close(clients[i]);
     expect_lack(client, "1");

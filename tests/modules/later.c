@@ -89,6 +89,40 @@ static void cancels(pillion_request *req)
     pillion_on_cancel(token, strcmp(how, "same") == 0 ? first_gone : second_gone, self);
 }
 
+/* ---- tick_rarely: a timer of the longest period there is; how often it has fired by then ---- */
+
+struct rare {
+    pillion_token token;
+    pillion_handle timer;
+    unsigned ticks;
+};
+
+static void ticks_rarely(pillion_instance *self, void *data)
+{
+    (void)self;
+    ((struct rare *)data)->ticks++;
+}
+
+static void count_rare(pillion_instance *self, void *data)
+{
+    struct rare *rare = data;
+    pillion_request *req = pillion_resume(rare->token);
+
+    (void)self;
+    pillion_cancel(rare->timer);
+    if (req != NULL)
+        pillion_reply(req, "ticked", cJSON_CreateNumber(rare->ticks));
+}
+
+static void tick_rarely(pillion_request *req)
+{
+    struct rare *rare = pillion_alloc(req, sizeof(*rare));
+
+    *rare = (struct rare){.token = pillion_defer(req, 0)};
+    rare->timer = pillion_timer(pillion_self(req), 0, UINT64_MAX, ticks_rarely, rare);
+    pillion_timer(pillion_self(req), 20, 0, count_rare, rare);
+}
+
 /* ---- hold and let go: {"key": N} ---- */
 
 #define HELD_MAX 1000
@@ -651,6 +685,7 @@ static const pillion_method methods[] = {
     {.name = "retry", .handler = wait_ms, .idempotent = true},
     {.name = "cancels", .handler = cancels},
     {.name = "hold", .handler = hold},
+    {.name = "tick_rarely", .handler = tick_rarely},
     {.name = "hold_again", .handler = hold, .idempotent = true},
     {.name = "let_go", .handler = let_go},
     {.name = "nap", .handler = sleep_ms},

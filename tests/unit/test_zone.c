@@ -69,6 +69,16 @@ START_TEST(values_are_found_by_their_keys)
 }
 END_TEST
 
+START_TEST(values_of_the_longest_life_live)
+{
+    set_up(1 << 20);
+    ck_assert(put("a", "one", UINT64_MAX));
+    ck_assert(put("b", "two", UINT64_MAX / 2));
+    holds("a", "one");
+    holds("b", "two");
+}
+END_TEST
+
 START_TEST(what_is_too_large_is_refused)
 {
     char large[ZONE_DATA_MAX + 1];
@@ -278,8 +288,9 @@ START_TEST(a_lock_of_nobody_is_taken)
 }
 END_TEST
 
-UNIT_MAIN("zone", values_are_found_by_their_keys, what_is_too_large_is_refused, values_expire,
-          fresh_values_are_zero, what_was_used_longest_ago_makes_room, processes_count_together,
+UNIT_MAIN("zone", values_of_the_longest_life_live, values_are_found_by_their_keys,
+          what_is_too_large_is_refused, values_expire, fresh_values_are_zero,
+          what_was_used_longest_ago_makes_room, processes_count_together,
           a_process_that_dies_within_a_change_hurts_nobody, a_change_within_a_change_is_refused,
           a_file_without_room_is_refused, a_zone_that_was_written_over_works_on,
           a_lock_of_nobody_is_taken)
