@@ -171,8 +171,8 @@ UNIT_DIR := $(PREFIX)/lib/systemd/system
 .PHONY: install uninstall
 install: all  ## install below $(DESTDIR)$(PREFIX); a configuration that is there is kept
 	install -d $(addprefix $(DESTDIR),$(BIN_DIR) $(HOME_DIR)/conf $(HOME_DIR)/modules \
-	    $(HOME_DIR)/run $(HOME_DIR)/conf/examples $(INC_DIR)/pillion $(PC_DIR) $(MAN_DIR) $(DOC_DIR) \
-	    $(UNIT_DIR))
+	    $(HOME_DIR)/run $(HOME_DIR)/conf/examples $(INC_DIR)/pillion $(PC_DIR) $(MAN_DIR) \
+	    $(DOC_DIR)/architecture $(UNIT_DIR))
 	install -m 755 $(B)/pillion $(DESTDIR)$(BIN_DIR)/pillion
 	install -m 644 $(MODULE_SO) $(DESTDIR)$(HOME_DIR)/modules
 	[ -e $(DESTDIR)$(HOME_DIR)/conf/pillion.conf ] || \
@@ -189,6 +189,7 @@ install: all  ## install below $(DESTDIR)$(PREFIX); a configuration that is ther
 	    >$(DESTDIR)$(PC_DIR)/pillion-test.pc
 	install -m 644 docs/pillion.8 $(DESTDIR)$(MAN_DIR)/pillion.8
 	install -m 644 README.md LICENSE $(wildcard docs/*.md docs/*.svg) $(DESTDIR)$(DOC_DIR)
+	install -m 644 $(wildcard docs/architecture/*.md) $(DESTDIR)$(DOC_DIR)/architecture
 	install -m 644 $(wildcard conf/examples/*) $(DESTDIR)$(HOME_DIR)/conf/examples
 	sed 's|/usr/local/bin|$(BIN_DIR)|' conf/pillion.service >$(DESTDIR)$(UNIT_DIR)/pillion.service
 

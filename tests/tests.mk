@@ -81,7 +81,8 @@ layers:
 	done; exit $$status
 	$(Q)python3 tests/layers.py --self-check && python3 tests/layers.py
 
-# The reference page is made from the directive table; it must not differ.
+# The reference page is made from the directive table; it must not differ. Links of the pages lead
+# somewhere, and what they name of the code is there.
 .PHONY: reference docs-check
 reference: $(B)/pillion  ## write docs/configuration.md
 	$(B)/pillion doc configuration >docs/configuration.md
@@ -89,6 +90,7 @@ reference: $(B)/pillion  ## write docs/configuration.md
 docs-check: $(B)/pillion
 	$(Q)$(B)/pillion doc configuration | diff -u docs/configuration.md - || \
 	    { echo "docs/configuration.md is out of date: run \`make reference\`" >&2; exit 1; }
+	$(Q)python3 tests/docs/check.py
 
 # All of it arrives, and all of it goes.
 INSTALLED := $(abspath $(B))/tests/installed
@@ -98,7 +100,7 @@ install-check: all
 	$(Q)$(MAKE) --no-print-directory install DESTDIR=$(INSTALLED) >/dev/null
 	$(Q)for f in $(BIN_DIR)/pillion $(HOME_DIR)/modules/ping.so $(HOME_DIR)/conf/pillion.conf \
 	    $(INC_DIR)/pillion/module.h $(PC_DIR)/pillion.pc $(HOME_DIR)/conf/examples/redis.conf \
-	    $(UNIT_DIR)/pillion.service; do \
+	    $(UNIT_DIR)/pillion.service $(DOC_DIR)/architecture/reload.md; do \
 	    [ -s $(INSTALLED)$$f ] || { echo "make install leaves out $$f" >&2; exit 1; }; \
 	done
 	$(Q)$(MAKE) --no-print-directory uninstall DESTDIR=$(INSTALLED) >/dev/null

@@ -309,8 +309,8 @@ def main():
     args = parser.parse_args()
     tour = [] if args.installed else [os.path.join(ROOT, "README.md")]  # it is a clone's
     pages = args.pages or tour + sorted(
-        os.path.join(ROOT, "docs", name) for name in os.listdir(os.path.join(ROOT, "docs"))
-        if name.endswith(".md"))
+        os.path.join(folder, name) for folder, _, names in os.walk(os.path.join(ROOT, "docs"))
+        for name in names if name.endswith(".md"))
     passed = failed = 0
     for page in pages:
         result = type_page(page, args)

@@ -1,0 +1,121 @@
+#!/usr/bin/env python3
+"""Checks what can be checked of the documentation without running anything.
+
+Of README.md and every page of docs/:
+
+- links within the tree lead to a file, and to a heading of it where they name one.
+
+Of docs/architecture.md and docs/architecture/, which speak of the code by name:
+
+- `folder/file.c` is a file of core/, or of the tree;
+- `folder/file.c:function` is a function that is defined there;
+- `some_name` and `name()` stand somewhere in core/ or modules/, or name a file of core/.
+"""
+
+import glob
+import os
+import re
+import sys
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+LINK = re.compile(r"\[[^]]*\]\(([^)\s]+)\)")
+QUOTED = re.compile(r"`([^`\n]+)`")
+FILE = re.compile(r"^([a-z_0-9]+/)+[a-z_0-9]+\.(c|h|py)$")
+FUNCTION = re.compile(r"^((?:[a-z_0-9]+/)+[a-z_0-9]+\.[ch]):([a-z_0-9]+)$")
+NAME = re.compile(r"^([a-z0-9]+(?:_[a-z0-9]+)+|[a-z_0-9]+(?=\(\)))(\(\))?$")
+
+
+def read(path):
+    with open(path, encoding="utf-8") as file:
+        return file.read()
+
+
+def without_code(text):
+    """The text with its fenced blocks blank, so that lines keep their numbers."""
+    return re.sub(r"^```.*?^```", lambda m: "\n" * m.group().count("\n"), text, flags=re.M | re.S)
+
+
+def anchors(text):
+    """What links may name: headings, as GitHub writes them."""
+    return {re.sub(r"[^\w\- ]", "", line.lstrip("#").strip().lower()).replace(" ", "-")
+            for line in without_code(text).split("\n") if line.startswith("#")}
+
+
+def numbered(text, pattern):
+    for number, line in enumerate(without_code(text).split("\n"), 1):
+        for match in pattern.finditer(line):
+            yield number, match.group(1)
+
+
+def check_links(path, text):
+    for number, link in numbered(text, LINK):
+        if re.match(r"[a-z]+:", link):
+            continue
+        target, _, anchor = link.partition("#")
+        found = os.path.normpath(os.path.join(os.path.dirname(path), target)) if target else path
+        if not os.path.exists(found):
+            yield number, "the link leads nowhere: %s" % link
+        elif anchor and anchor not in (anchors(read(found)) if target else anchors(text)):
+            yield number, "there is no such heading: %s" % link
+
+
+def source_of(name):
+    for path in (os.path.join(ROOT, "core", name), os.path.join(ROOT, name)):
+        if os.path.isfile(path):
+            return path
+    return None
+
+
+def check_names(text, words):
+    for number, quoted in numbered(text, QUOTED):
+        function, name = FUNCTION.match(quoted), NAME.match(quoted)
+        if function:
+            source = source_of(function.group(1))
+            if source is None or not re.search(r"^\S.*\b%s\(" % function.group(2), read(source), re.M):
+                yield number, "there is no such function: %s" % quoted
+        elif FILE.match(quoted):
+            if source_of(quoted) is None:
+                yield number, "there is no such file: %s" % quoted
+        elif name and name.group(1) not in words:
+            yield number, "the code has no such name: %s" % quoted
+
+
+def words_of_code():
+    words = set()
+    for path in glob.glob(os.path.join(ROOT, "core/**/*.[ch]"), recursive=True) + \
+            glob.glob(os.path.join(ROOT, "modules/**/*.[ch]"), recursive=True):
+        words.update(re.findall(r"\w+", read(path)))
+        words.add(os.path.splitext(os.path.basename(path))[0])
+    return words
+
+
+def self_check(words):
+    """Each fault is found where it stands, and what is right is not."""
+    page = os.path.join(ROOT, "docs", "architecture.md")
+    good = "# A heading\n[a](#a-heading) [b](protocol.md) `event/loop.c:loop_run` `event/loop.h` `loop_run()`\n"
+    bad = ("```\n[a](nowhere.md)\n```\n[b](nowhere.md) [c](#nothing) [d](protocol.md#nothing)\n"
+           "`event/loop.c:loop_walk` `event/circle.h` `loop_walk()`\n")
+    assert not list(check_links(page, good)) and not list(check_names(good, words))
+    assert [n for n, _ in check_links(page, bad)] == [4, 4, 4]
+    assert [n for n, _ in check_names(bad, words)] == [5, 5, 5]
+
+
+def main():
+    words = words_of_code()
+    self_check(words)
+    faults = 0
+    pages = [os.path.join(ROOT, "README.md")]
+    pages += sorted(glob.glob(os.path.join(ROOT, "docs/**/*.md"), recursive=True))
+    for path in pages:
+        text = read(path)
+        found = list(check_links(path, text))
+        if os.path.relpath(path, ROOT).startswith("docs/architecture"):
+            found += check_names(text, words)
+        for number, fault in sorted(found):
+            print("%s:%d: %s" % (os.path.relpath(path, ROOT), number, fault))
+        faults += len(found)
+    return 1 if faults else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
