@@ -18,9 +18,10 @@
 #include "process/title.h"
 #include "vault/vault_table.h"
 
-/* A GIVE is tried again: too many descriptors are under way, or what was asked for is. */
+/* How soon a GIVE is tried again: too many descriptors are under way, or the sockets have yet to
+ * come. */
 #define RETRY_NS NS_PER_MS
-/* Once the kernel has had no descriptor left for it, a vault takes nothing for so long. */
+/* How long a vault takes nothing once it has run out of descriptors. */
 #define CLOSED_NS (200 * NS_PER_MS)
 #define REPORT_NS (20 * NS_PER_MS) /* between two reports to the master */
 
@@ -28,14 +29,14 @@ struct vault_worker {
     struct watch watch;
     struct timer retry;
     uint32_t serial;
-    bool dead;            /* said by the master, or seen as the end of its channel */
-    bool late;            /* it has handed over what others may have taken already */
-    struct message *give; /* a TAKE that is not answered yet: its ids */
-    uint64_t received;    /* descriptors that it has sent, those that did not arrive included */
-    uint64_t answered;    /* of them, how many it knows of */
-    uint64_t *refused;    /* ids that it is to be told of */
+    bool dead; /* by the master's word, or because its channel is closed */
+    bool late; /* after a vault's restart it has re-sent sockets that an adopter may own already */
+    struct message *give; /* the worker's TAKE that is not answered yet */
+    uint64_t received;    /* descriptors that it has sent, even those that did not arrive */
+    uint64_t answered;    /* how many of them the last HELD has told it of */
+    uint64_t *refused;    /* ids of the next REFUSED */
     uint32_t refused_count, refused_capacity;
-    bool waits; /* it knows that there is no room: it is told when there is some */
+    bool waits; /* it was told that there is no room, and is to be told when there is */
     struct timer answer_again;
     struct vault_worker *next;
 };
@@ -49,10 +50,10 @@ static struct {
     const struct vault_start *start;
     bool surplus;
     uint64_t full_logged_ns;
-    uint64_t refused;                 /* sockets, ever */
-    uint64_t told_held, told_refused; /* what the master knows */
-    struct timer reported;            /* set: it was told a moment ago */
-    struct timer closed; /* set: descriptors have run out, and nothing is taken for a while */
+    uint64_t refused;                 /* number of sockets, since the start */
+    uint64_t told_held, told_refused; /* what the last report said */
+    struct timer reported;            /* set: the last report was a moment ago */
+    struct timer closed; /* set: descriptors have run out a moment ago; no socket is taken */
 } vault;
 
 static struct vault_worker *worker_find(uint64_t serial)
@@ -101,13 +102,14 @@ static uint32_t room(void)
     return vault.table.count < limit ? limit - vault.table.count : 0;
 }
 
-/* The end of the batch sees to what waited for the timer. */
+/* Wakes the loop: batch_done, which follows, does what waited for the timer. */
 static void look_again(struct timer *timer)
 {
     (void)timer;
 }
 
-/* Tells the master what is held, when that has changed, and not more often than it has use for. */
+/* Tells the master how many sockets are held and refused, if that has changed, at most every
+ * REPORT_NS. */
 static void report(void)
 {
     struct message message = {.type = MESSAGE_HELD, .number = vault.table.count, .count = 1};
@@ -125,7 +127,7 @@ static void report(void)
 
 static void answer_again(struct timer *timer);
 
-/* Tells the worker what became of what it has sent. */
+/* Tells the worker how many of its descriptors were received and which were refused. */
 static void answer(struct vault_worker *worker)
 {
     struct message message = {.type = MESSAGE_REFUSED};
@@ -168,8 +170,8 @@ static void refuse(struct vault_worker *worker, uint64_t id)
     vault.refused++;
 }
 
-/* The end of a batch: each worker knows what became of what it has sent, and whether there is room.
- */
+/* At the end of a batch of events: answers the workers that have sent sockets, or that do not know
+ * yet whether there is room. */
 static void batch_done(struct loop *loop, void *context)
 {
     (void)context;
@@ -207,7 +209,8 @@ static void hold(struct vault_worker *worker, const struct message *message, con
     for (uint32_t i = 0; i < message->count; i++) {
         uint64_t id = message->ids[i];
         bool known = vault_table_find(&vault.table, id) != NULL;
-        /* Whoever has taken it over may have said so before. */
+        /* Sent again by a worker that leaves (`number`): an adopter may have handed the socket over
+         * before. */
         worker->late |= message->number != 0;
         if (message->number != 0 && known) {
             if (i < fd_count)
@@ -231,9 +234,9 @@ static void hold(struct vault_worker *worker, const struct message *message, con
 
 static void master_drain(void);
 
-/* An id may be given while its owner is dead. That may be news that is still in the master's
- * channel: it told us before it told the one who asks. A worker that owns it already asks again
- * when it had no descriptor left for it. */
+/* A socket may be given when the worker that owns it is dead. The news of its death may still be in
+ * the master's channel, since the master tells the vaults before it tells the adopter. A worker
+ * that owns the socket already asks for it again after it had no descriptor left to receive it. */
 static bool may_give(const struct vault_entry *entry, uint32_t asker)
 {
     if (entry->owner == asker)
@@ -247,8 +250,8 @@ static bool may_give(const struct vault_entry *entry, uint32_t asker)
     return owner == NULL || owner->dead;
 }
 
-/* True while a worker that lives has yet to hand over to this vault, which is a new one, what it
- * has let go of: it is known, and not dead. */
+/* True while this vault is new, and the worker `serial` lives and has yet to hand over to it the
+ * connections that it has let go of. */
 static bool is_yet_to_come(uint64_t serial)
 {
     const struct vault_worker *source = worker_find(serial);
@@ -262,7 +265,7 @@ static bool is_yet_to_come(uint64_t serial)
 
 static void give_again(struct timer *timer);
 
-/* Answers the worker's TAKE. Nothing changes hands unless the message was sent. */
+/* Answers the worker's TAKE. The sockets' owner changes only if the message was sent. */
 static void give(struct vault_worker *worker)
 {
     const struct message *asked = worker->give;
@@ -365,7 +368,7 @@ static void worker_add(uint64_t serial, int fd)
         close(fd);
         return;
     }
-    answer(worker); /* so it knows that this vault answers, and how much room there is */
+    answer(worker); /* tells it that this vault answers, and how much room there is */
 }
 
 static void master_message(const struct message *message, const int *fds, uint32_t fd_count)
@@ -389,7 +392,8 @@ static void master_message(const struct message *message, const int *fds, uint32
         worker_drain(worker);
         worker->dead = true;
     } else if (message->type == MESSAGE_RETIRE) {
-        /* Who has taken one of them by the former vault may have yet to say so. */
+        /* An adopter that took one through the previous vault may not have handed it to this one
+         * yet: do not shut those down. */
         bool end = worker == NULL || !worker->late;
         if (worker != NULL)
             worker_forget(worker);
@@ -442,9 +446,9 @@ _Noreturn void vault_main(const struct vault_start *start)
         log_error("%s cannot start: %s", name, error.text);
         _exit(1);
     }
-    /* Workers have the same user: none of them shall trace this process, or take its sockets
-     * (ptrace(2), pidfd_getfd(2)). Where the master is that user too, they could trace the master.
-     */
+    /* Workers have the same user: no worker may trace this process, or take its sockets
+     * (ptrace(2), pidfd_getfd(2)). Where the master has that user too, workers could trace the
+     * master anyway. */
     if (start->identity->change)
         prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
     if (!loop_watch(&vault.loop, &vault.master, start->channel, EPOLLIN, master_ready)) {

@@ -1,15 +1,16 @@
-/* A vault: a process that holds a duplicate of client sockets. All of them together hold every one.
+/* A vault: a process that holds duplicates of client sockets. All vaults together hold every client
+ * socket.
  *
- * It never reads one, and parses nothing: it keeps descriptors by the connections' ids, and hands
- * those of a dead worker to whoever adopts them. While a duplicate is held, the end of a worker
- * closes no connection.
+ * It never reads a socket, and parses nothing: it keeps descriptors by the connections' ids, and
+ * hands those of a dead worker to the workers that adopt them. While a duplicate is held, the end
+ * of a worker closes no connection.
  *
- * It takes no more than its limit leaves room for, and answers for each descriptor that reaches it:
- * HELD says how many have been received, REFUSED which of them are not held. A descriptor that the
- * kernel did not deliver (MSG_CTRUNC, unix(7)) is refused likewise.
+ * It takes no more sockets than its limit allows, and accounts for each descriptor that it was
+ * sent: HELD says how many have been received, REFUSED which of them are not held. A descriptor
+ * that the kernel did not deliver (MSG_CTRUNC, unix(7)) is refused likewise.
  *
- * An id is handed out only while the worker that held it is dead, so that of two who ask for the
- * same one, one gets it. */
+ * A socket is handed out only while the worker that owned it is dead, so that of two workers that
+ * ask for the same one, one gets it. */
 #ifndef PILLION_VAULT_VAULT_H
 #define PILLION_VAULT_VAULT_H
 
@@ -19,8 +20,8 @@ struct vault_start {
     uint32_t seat;
     int channel; /* to the master */
     const struct identity *identity;
-    uint64_t files; /* the limit on descriptors to ask for; 0: the hard limit */
-    uint32_t limit; /* of sockets that it holds; there must be descriptors left for channels */
+    uint64_t files; /* its limit on open files; 0: the hard limit */
+    uint32_t limit; /* most sockets to hold; channels need descriptors beside them */
     pid_t master;
 };
 

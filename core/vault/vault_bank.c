@@ -1,4 +1,4 @@
-/* What goes into which vault. See vault_bank.h. */
+/* Deciding which connection goes into which vault. See vault_bank.h. */
 #include "vault/vault_bank.h"
 
 #include <string.h>
@@ -105,7 +105,8 @@ uint32_t vault_bank_room(struct vault_bank *bank, bool *soon)
         }
     }
     *soon = missing || behind;
-    if (missing && !behind) { /* better than to serve nobody: the next one in that seat has them */
+    if (missing && !behind) { /* serve without a vault rather than not at all: the seat's next vault
+                                 gets them */
         uint32_t seat = 0;
         while (vault_client_is_open(&bank->clients[seat]) ||
                bank->clients[seat].held >= bank->share)
@@ -166,7 +167,7 @@ void vault_bank_drop(struct vault_bank *bank, const struct conn *conn)
         vault_client_drop(&bank->clients[seat], conn_id(bank->conns, conn));
 }
 
-/* Finds places for connections that have none. */
+/* Finds a vault for each connection that no vault holds. */
 static void place_unheld(struct vault_bank *bank)
 {
     struct conns *conns = bank->conns;
@@ -177,7 +178,7 @@ static void place_unheld(struct vault_bank *bank)
         struct conn *conn = &conns->conns[i];
         if (bank->places[i] != VAULT_NONE || !vault_bank_has_socket(bank, i))
             continue;
-        /* Those of a generation that comes next are as good. */
+        /* Seats beyond bank->seats, which the next generation has added, may be used, too. */
         while (seat < bank->known &&
                (bank->clients[seat].full || !vault_client_is_open(&bank->clients[seat])))
             seat++;
@@ -215,7 +216,7 @@ static void refused(struct vault_bank *bank, const struct vault_client *client,
     }
 }
 
-/* What is on its way has yet to be taken off. */
+/* Notes how much room the vault has. Sockets that are still under way to it are subtracted. */
 static void told_room(struct vault_client *client, uint64_t room)
 {
     uint64_t under_way = client->sent - client->received;
@@ -259,7 +260,7 @@ void vault_bank_lost(struct vault_bank *bank, struct vault_client *client)
     uint32_t high = atomic_load_explicit(&conns->arena.header->record_high, memory_order_relaxed);
     uint32_t seat = vault_seat(client);
 
-    /* Nobody may come into a surplus seat again: what is in it goes elsewhere. */
+    /* A surplus seat may never have a vault again: its connections go to other seats. */
     for (uint32_t i = 0; seat >= bank->seats && !conns->leaving && i < high; i++) {
         if (conns->conns[i].policy == NULL || bank->places[i] != seat)
             continue;
@@ -282,7 +283,7 @@ void vault_bank_flush(struct vault_bank *bank)
     tell_changes(bank, bank->crowded);
 }
 
-/* A seat that new connections go to has no vault now: the next one is handed what there is. */
+/* True when a seat in use has no vault now: its next vault is handed the connections. */
 static bool is_any_missing(const struct vault_bank *bank)
 {
     for (uint32_t seat = 0; seat < bank->known && seat < bank->seats; seat++) {
@@ -314,7 +315,7 @@ bool vault_bank_finish(struct vault_bank *bank)
     uint64_t deadline = clock_ns() + FINISH_NS;
     bool good;
 
-    do { /* what one has refused is another one's to take */
+    do { /* connections that one vault refuses go to another */
         for (uint32_t seat = 0; seat < bank->known; seat++)
             vault_client_finish(&bank->clients[seat], deadline);
         good = true;

@@ -1,8 +1,10 @@
-/* All vaults as a worker sees them: which of them holds which connection, and which is next.
+/* All vaults as a worker sees them: which vault holds which connection, and which one gets the
+ * next.
  *
- * A connection's place is a seat. New ones get the first seat that has room; its number stands in
- * their id, so that whoever adopts them knows whom to ask first. A place may change, because a
- * vault can refuse: the id does not, and who does not find a connection there asks the others. */
+ * A connection's place is a seat. New connections get the first seat that has room; its number is
+ * in their id, so that an adopter knows which vault to ask first. A place may change, because a
+ * vault can refuse; the id stays the same, and an adopter that does not find a connection there
+ * asks the other vaults. */
 #ifndef PILLION_VAULT_VAULT_BANK_H
 #define PILLION_VAULT_VAULT_BANK_H
 
@@ -14,13 +16,13 @@
 struct vault_bank {
     struct conns *conns;
     struct vault_client clients[VAULT_PROCESSES_MAX];
-    uint32_t seats;  /* that new connections are put into */
-    uint32_t known;  /* there was never a vault in those from here on */
-    uint32_t share;  /* connections that this worker may have in each of them */
-    uint8_t *places; /* of connections, by record index */
+    uint32_t seats;  /* seats for new connections */
+    uint32_t known;  /* seats from this number on never had a vault */
+    uint32_t share;  /* connections that this worker may have in each seat */
+    uint8_t *places; /* seat of each connection, by record index */
     uint32_t unheld; /* open connections that no vault has room for */
-    uint32_t told;   /* what `changed` was last told of that */
-    bool crowded;    /* no vault has room: nothing is accepted */
+    uint32_t told;   /* `unheld` at the last call of `changed` */
+    bool crowded;    /* no vault has room: no connection is accepted */
 
     /* An answer to vault_bank_take has come; the callee owns the descriptors. */
     void (*given)(void *context, uint32_t seat, const struct message *message, const int *fds,
@@ -28,50 +30,51 @@ struct vault_bank {
     /* The vault of a seat is gone. */
     void (*lost)(void *context, uint32_t seat);
     void *context;
-    /* `unheld` or `crowded` is another than before. */
+    /* `unheld` or `crowded` has changed. */
     void (*changed)(const struct vault_bank *bank);
 };
 
-/* `seats` and `share` as in struct vault_bank; conns, given, lost, context and changed are set. */
+/* `seats` and `share` as in struct vault_bank. The caller has set conns, given, lost, context and
+ * changed. */
 bool vault_bank_init(struct vault_bank *bank, uint32_t seats, uint32_t share, struct error *error);
 
-/* There is a vault in the seat, a new one. */
+/* There is a new vault in the seat; `channel` leads to it. */
 void vault_bank_open(struct vault_bank *bank, uint32_t seat, int channel);
 
-/* How many connections may be accepted now: they are given a place, by conns->seat. 0: none;
- * `soon` says that it is only for a moment, because the vaults do not keep up. */
+/* How many connections may be accepted now; conns->seat is set to their place. With 0, `soon` says
+ * that it is only for a moment, because a vault is missing or does not keep up. */
 uint32_t vault_bank_room(struct vault_bank *bank, bool *soon);
 
-/* Hands new connections over, and starts each (conn_start) as soon as its vault has been sent it.
- */
+/* Hands new connections over, and starts each (conn_start) as soon as it was sent to its vault. */
 void vault_bank_hold(struct vault_bank *bank, struct conn **batch, uint32_t count);
 
-/* A connection that is being adopted has its place there. */
+/* Notes that a connection, which is being adopted, was given by the vault in `seat`. */
 void vault_bank_adopt(struct vault_bank *bank, const struct conn *conn, uint32_t seat);
 
-/* Its vault is not the one any more that gave it: hands it over, and starts it. */
+/* The seat has a new vault since the connection was given: hands it over to that one, and starts
+ * it. */
 void vault_bank_again(struct vault_bank *bank, struct conn *conn);
 
 /* A connection is being closed. */
 void vault_bank_drop(struct vault_bank *bank, const struct conn *conn);
 
-/* Sends what is collected. From the loop's after_batch. */
+/* Sends the collected messages. Call this from the loop's after_batch. */
 void vault_bank_flush(struct vault_bank *bank);
 
-/* Before the worker lets go: waits until everything that was to be handed over has been, so that
- * nothing depends on this process any more. False when a vault is missing or does not have all. */
+/* Call this before the worker lets go: waits until every connection has been handed over, so that
+ * none depends on this process any more. False when a vault is missing or has not received all. */
 bool vault_bank_finish(struct vault_bank *bank);
 
-/* True when this process has the socket of the connection with that record, and is to answer for
- * it: it is open, or was let go of and nobody has taken it over yet. */
+/* True when this process must keep the socket of that record in a vault: the connection is open, or
+ * was let go of and no worker has taken it over yet. */
 bool vault_bank_has_socket(const struct vault_bank *bank, uint32_t index);
 
-/* For the clients: the vault of a seat is gone; or has said something. */
+/* For vault_client.c: the vault of a seat is gone, or has sent a message. */
 void vault_bank_lost(struct vault_bank *bank, struct vault_client *client);
 void vault_bank_told(struct vault_bank *bank, struct vault_client *client,
                      const struct message *message, const int *fds, uint32_t fd_count);
 
-/* For the clients: their number, and whether a connection's place is there. */
+/* For vault_client.c: the client's seat, and whether a connection's place is there. */
 uint32_t vault_seat(const struct vault_client *client);
 
 #endif

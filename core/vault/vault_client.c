@@ -39,7 +39,8 @@ static void start_if_new(struct conn *conn)
         conn_start(conn->policy->conns, conn);
 }
 
-/* Serves what waited for a vault: better than not to serve it. */
+/* Serves the connections that waited for the vault, which is gone: serving without a vault is
+ * better than not serving. */
 static void start_all_queued(struct vault_client *client)
 {
     while (client->queue_size > 0) {
@@ -65,7 +66,8 @@ static void client_close(struct vault_client *client)
     vault_bank_lost(client->bank, client);
 }
 
-/* What channel_send's failure means. True when the vault is still there. */
+/* Acts on channel_send's failure: waits, or closes the channel. True when the vault is still
+ * there. */
 static bool wait_or_close(struct vault_client *client)
 {
     if (errno == EAGAIN) {
@@ -108,7 +110,7 @@ void vault_client_send(struct vault_client *client)
         uint32_t taken = 0;
         message.type = MESSAGE_HOLD;
         message.serial = 0;
-        /* Who takes over what was let go of may be faster. */
+        /* A worker that leaves says so: an adopter may have handed these sockets over before. */
         message.number = conns->leaving;
         message.count = 0;
         while (taken < client->queue_size && message.count < CHANNEL_FDS_MAX) {
@@ -138,8 +140,8 @@ bool vault_client_keeps_up(const struct vault_client *client)
 {
     struct pollfd writable = {.fd = client->watch.fd, .events = POLLOUT};
 
-    /* A Unix socket counts as writable while at most a quarter of its buffer is used: there is room
-     * for the next message, whatever its size. */
+    /* A Unix socket counts as writable while at most a quarter of its buffer is used, so there is
+     * room for the next message, whatever its size. */
     return !client->blocked && client->queue_size == 0 && poll(&writable, 1, 0) == 1;
 }
 
@@ -165,8 +167,8 @@ void vault_client_drop(struct vault_client *client, uint64_t id)
         return;
     if (client->drop.count == CHANNEL_FDS_MAX)
         send_drops(client);
-    /* A vault that does not read keeps the duplicates of sockets that are shut down already; the
-     * worker's end clears them away. */
+    /* If the vault does not read, it keeps duplicates of sockets that are shut down already; they
+     * are closed when this worker has ended. */
     if (client->drop.count < CHANNEL_FDS_MAX)
         client->drop.ids[client->drop.count++] = id;
 }
@@ -214,7 +216,8 @@ void vault_client_finish(struct vault_client *client, uint64_t deadline)
         go_on(client);
         if (!vault_client_is_open(client) || vault_client_has_all(client))
             break;
-        /* Too many descriptors under way is not the channel's state: look again. */
+        /* Too many descriptors under way is not a state of the channel, which poll could wait for:
+         * hence the timeout. */
         if (client->blocked)
             channel.events |= POLLOUT;
         poll(&channel, 1, 1);
@@ -257,7 +260,7 @@ void vault_client_open(struct vault_client *client, int channel)
 
     client_close(client);
     client->known = true;
-    client->room = UINT32_MAX; /* until it says */
+    client->room = UINT32_MAX; /* until the vault says */
     if (!loop_watch(conns->loop, &client->watch, channel, EPOLLIN, client_ready)) {
         log_error("cannot watch a vault's channel: errno %d", errno);
         close(channel);

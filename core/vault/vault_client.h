@@ -1,9 +1,10 @@
-/* A worker's side of one vault: hands over what it accepts, tells what it closes, asks for what it
- * adopts. All of them together are the bank (vault_bank.h), which decides what goes where.
+/* A worker's side of one vault: hands over accepted connections, tells it of closed ones, asks for
+ * those to adopt. All clients together are the bank (vault_bank.h), which decides which connection
+ * goes to which vault.
  *
- * A new connection is handed over before any request of its is run. Should the channel be full, the
- * connection waits; should the vault be gone, connections are served all the same, and handed to
- * the next vault when the master sends the way to it. */
+ * A new connection is handed over before any of its requests is run. If the channel is full, the
+ * connection waits. If the vault is gone, connections are served all the same, and handed to the
+ * next vault when the master sends a channel to it. */
 #ifndef PILLION_VAULT_VAULT_CLIENT_H
 #define PILLION_VAULT_VAULT_CLIENT_H
 
@@ -14,47 +15,47 @@ struct vault_bank;
 
 struct vault_client {
     struct vault_bank *bank;
-    struct watch watch;  /* the channel; not watched while there is no vault */
-    struct message drop; /* what is not sent yet */
+    struct watch watch;  /* the channel; not watched while there is no vault in the seat */
+    struct message drop; /* a DROP that is being collected */
     struct timer retry;
     bool blocked;
     bool known;       /* there has been a vault in this seat */
-    bool answers;     /* it says what it has received: those of earlier versions do not */
-    uint32_t room;    /* sockets for which it has room by its last word, less what was sent since */
+    bool answers;     /* it sends HELD, which vaults of earlier versions do not */
+    uint32_t room;    /* sockets for which it has room: as it last said, less those sent since */
     bool full;        /* it has refused a connection and has not said since that there is room */
-    uint64_t lost_ns; /* since when there is none, on the loop's clock */
-    uint32_t held;    /* open connections of this worker that have their place in it */
-    uint64_t sent, received; /* descriptors handed to it; and how many of them it knows of */
+    uint64_t lost_ns; /* when its channel was closed, on the loop's clock */
+    uint32_t held;    /* open connections of this worker with their place in it */
+    uint64_t sent, received; /* descriptors sent to it, and how many of them it has received */
 
-    /* Connections that wait to be handed over, by record index, in a queue. */
+    /* A queue of connections that wait to be handed over, by record index. */
     uint32_t *queue;
     uint32_t queue_head, queue_size, queue_capacity;
 };
 
 bool vault_client_is_open(const struct vault_client *client);
 
-/* Takes `channel`; hands over every connection that has its place there, and of those that this
- * worker has let go of each that nobody has taken over. */
+/* Takes `channel`. Hands over every connection that has its place in this seat, including those
+ * that this worker has let go of and no worker has taken over yet. */
 void vault_client_open(struct vault_client *client, int channel);
 
-/* True when what is accepted now can be handed over at once. */
+/* True when a connection that is accepted now can be handed over at once. */
 bool vault_client_keeps_up(const struct vault_client *client);
 
-/* Hands a connection over with the next vault_client_send, and starts it (conn_start) as soon as
- * that is done. */
+/* Queues a connection, which the next vault_client_send hands over, and starts (conn_start) as soon
+ * as it is sent. */
 void vault_client_hold(struct vault_client *client, const struct conn *conn);
 void vault_client_send(struct vault_client *client);
 
-/* Forgets a connection that is being closed. Sent with the batch. */
+/* Has the vault forget a connection that is being closed. The message is sent with the batch. */
 void vault_client_drop(struct vault_client *client, uint64_t id);
 
-/* Sends what is collected. */
+/* Sends the collected DROP. */
 void vault_client_flush(struct vault_client *client);
 
-/* True when the vault has all that was to be handed over, or has refused it. */
+/* True when the vault has received or refused every socket that was to be handed over. */
 bool vault_client_has_all(const struct vault_client *client);
 
-/* Waits for that, until `deadline` on clock_ns() at most. */
+/* Waits until that is true, until `deadline` on clock_ns() at most. */
 void vault_client_finish(struct vault_client *client, uint64_t deadline);
 
 /* Asks for `count` connections; one answer comes by the bank's `given`. False when there is no

@@ -13,7 +13,7 @@ static uint32_t home(const struct vault_table *table, uint64_t id)
     return (uint32_t)((id * 0x9e3779b97f4a7c15u) >> 32) & table->mask;
 }
 
-/* Where the id is, or the free place where it would go. */
+/* The place of the id, or the free place where it would go. */
 static uint32_t place(const struct vault_table *table, uint64_t id)
 {
     uint32_t at = home(table, id);
@@ -57,7 +57,7 @@ void vault_table_put(struct vault_table *table, uint64_t id, int fd, uint32_t ow
     *entry = (struct vault_entry){.id = id, .fd = fd, .owner = owner};
 }
 
-/* Empties a place, and moves up those behind it that probing would not find any more. */
+/* Empties a place, and moves up the entries behind it that probing would not find any more. */
 static void vacate(struct vault_table *table, uint32_t hole)
 {
     uint32_t at = hole;
@@ -69,7 +69,7 @@ static void vacate(struct vault_table *table, uint32_t hole)
             at = (at + 1) & table->mask;
             if (table->entries[at].id == 0)
                 return;
-            /* It may stay when its home lies behind the hole, counted around. */
+            /* An entry may stay when its home lies behind the hole, counted around. */
         } while (((at - home(table, table->entries[at].id)) & table->mask) <
                  ((at - hole) & table->mask));
         table->entries[hole] = table->entries[at];
@@ -98,7 +98,7 @@ uint32_t vault_table_retire(struct vault_table *table, uint32_t owner, bool end)
             i++;
             continue;
         }
-        /* Nobody has taken it over: the connection is over, and its client must hear of it. */
+        /* No worker has taken the connection over: it ends, and the client sees that. */
         if (end)
             shutdown(entry->fd, SHUT_RDWR);
         descriptor_close(entry->fd);

@@ -18,17 +18,17 @@ struct vault_table {
     uint32_t count;
 };
 
-/* NULL when the id is not there. Valid until the table is next changed. */
+/* The entry of an id, or NULL. Valid until the table is next changed. */
 struct vault_entry *vault_table_find(const struct vault_table *table, uint64_t id);
 
 /* Adds an entry; an older descriptor of the same id is closed. */
 void vault_table_put(struct vault_table *table, uint64_t id, int fd, uint32_t owner);
 
-/* Closes and forgets. True when the id was there. */
+/* Closes the id's descriptor and removes the entry. True when the id was there. */
 bool vault_table_drop(struct vault_table *table, uint64_t id);
 
-/* Closes and forgets all that `owner` has; with `end`, the connections are over for everybody else,
- * too. Returns how many. */
+/* Closes and removes all entries of `owner`; with `end`, also shuts their connections down, which
+ * ends them in other processes, too. Returns how many entries there were. */
 uint32_t vault_table_retire(struct vault_table *table, uint32_t owner, bool end);
 
 #endif
