@@ -21,7 +21,7 @@
 static void next_batch(struct adoption *adoption);
 static void ask_next(struct adoption *adoption);
 
-/* Whether this slot is to take the record over. */
+/* True when this slot is to take the record over. */
 static bool is_ours(const struct adoption *adoption, uint32_t index,
                     const struct conn_record *record)
 {
@@ -32,15 +32,16 @@ static bool is_ours(const struct adoption *adoption, uint32_t index,
            place % rule->parts == rule->part;
 }
 
-/* The connection will be nobody's: it is closed, and no later look at the source asks for it. */
+/* The connection cannot be taken over. Its record is marked as taken, so that no other worker asks
+ * for it. */
 static void count_lost(struct adoption *adoption, uint32_t index)
 {
     arena_record_take(&adoption->from_arena, index);
     counter_add(&adoption->dispatcher->conns->counters[COUNT_CLOSED], 1);
 }
 
-/* What must end here ends visibly: the client sees the end of its connection, the log and the
- * counters tell. `at` is its place in the batch. */
+/* Ends a connection that cannot be taken over, and shows it: the client sees the end, log and
+ * counters tell of it. `at` is its place in the batch. */
 static void give_up(struct adoption *adoption, uint32_t at, const char *why)
 {
     log_warn("connection %llx of worker %llu is closed instead of taken over: %s",
@@ -53,8 +54,9 @@ static void give_up(struct adoption *adoption, uint32_t at, const char *why)
 
 /* ---- One connection ---- */
 
-/* Moves the cursors to where the kernel says that the streams are. False with the reason when they
- * cannot be there. Of a connection whose client is `gone` they stay: nobody asks any more. */
+/* Moves the cursors to where the kernel says that the streams are. False with the reason when the
+ * record contradicts that. When the client is `gone`, the cursors stay as they are, since no answer
+ * is needed. */
 static bool correct(struct adoption *adoption, uint32_t index, int fd, struct conn_cursors *cursors,
                     const char **why, bool *gone)
 {
@@ -76,7 +78,7 @@ static bool correct(struct adoption *adoption, uint32_t index, int fd, struct co
         return !in_call;
     }
 #ifdef PILLION_TESTING
-    /* The test of the chaos test: without this correction it must fail. */
+    /* Tests the chaos test, which must fail without this correction. */
     if (getenv("PILLION_TEST_NO_CORRECTION") != NULL)
         return true;
 #endif
@@ -108,7 +110,7 @@ static bool correct(struct adoption *adoption, uint32_t index, int fd, struct co
     return true;
 }
 
-/* Takes one record over, by its place in the batch. False when there is no room for it now. */
+/* Takes over the record at this place in the batch. False when there is no room for it now. */
 static bool take_over(struct adoption *adoption, uint32_t at)
 {
     struct conns *conns = adoption->dispatcher->conns;
@@ -150,7 +152,7 @@ static bool take_over(struct adoption *adoption, uint32_t at)
         conn_close(conns, conn);
         return true;
     }
-    if (death.gone) /* what was under way for it is counted now */
+    if (death.gone) /* its requests under way have been counted */
         conn_close(conns, conn);
     else if (adoption->again[at])
         vault_bank_again(adoption->bank, conn);
@@ -168,7 +170,7 @@ static void wait_a_little(struct adoption *adoption)
     timer_set(adoption->dispatcher->conns->loop, &adoption->wait, WAIT_NS, wait_over);
 }
 
-/* Connections that no vault has are over. */
+/* Counts and logs the connections that no vault has: they end. */
 static void count_missing(struct adoption *adoption)
 {
     uint32_t missing = 0;
@@ -185,7 +187,8 @@ static void count_missing(struct adoption *adoption)
                  missing, (unsigned long long)adoption->serial);
 }
 
-/* Takes over what was given. What was given and did not arrive is asked for again later. */
+/* Takes over the connections whose sockets have come. Sockets that were given but did not arrive
+ * are asked for again later. */
 static void place_batch(struct adoption *adoption)
 {
     while (adoption->placed < adoption->batch) {
@@ -205,7 +208,7 @@ static void place_batch(struct adoption *adoption)
 
 /* ---- Asking ---- */
 
-/* Whom to ask for an id in this round. */
+/* The seat to ask for an id in this round. */
 static uint32_t seat_of(const struct adoption *adoption, uint64_t id)
 {
     uint32_t own = (uint32_t)(id >> CONN_ID_SEAT_SHIFT);
@@ -213,8 +216,9 @@ static uint32_t seat_of(const struct adoption *adoption, uint64_t id)
     return ((own < adoption->seats ? own : 0) + adoption->round) % adoption->seats;
 }
 
-/* True when no vault is in the seat, and none will come: it is not this generation's. The way to
- * one that is may be late, because the master has no descriptor for it just now. */
+/* True when no vault is in the seat and none is expected, as in a seat that this generation does
+ * not use. The channel to a vault of this generation may just be late, because the master has no
+ * descriptor for it now. */
 static bool seat_is_given_up(const struct adoption *adoption, uint32_t seat)
 {
     const struct vault_client *client = &adoption->bank->clients[seat];
@@ -227,7 +231,7 @@ static bool seat_is_given_up(const struct adoption *adoption, uint32_t seat)
     return seat >= adoption->bank->seats && now - client->lost_ns > GONE_NS;
 }
 
-/* Asks the vault that is next. False when it has nothing to be asked for. */
+/* Asks the next vault for the sockets it may have. False when there are none to ask it for. */
 static bool ask(struct adoption *adoption)
 {
     uint64_t ids[CHANNEL_FDS_MAX];
@@ -247,7 +251,7 @@ static bool ask(struct adoption *adoption)
     return true;
 }
 
-/* All have been asked. */
+/* All vaults have been asked. */
 static void all_asked(struct adoption *adoption)
 {
     adoption->state = ADOPT_PLACING;
@@ -280,7 +284,7 @@ static void wait_over(struct timer *timer)
         place_batch(adoption);
 }
 
-/* It has what it can take of this source. */
+/* The worker has taken all that it can of this source. */
 static void over(struct adoption *adoption)
 {
     adoption->state = ADOPT_IDLE;
@@ -297,7 +301,7 @@ static void finish(struct adoption *adoption)
     adoption->done(adoption->context, adoption->serial, adoption->count);
 }
 
-/* What had been given, and did not arrive, is the first of the next batch. */
+/* Puts the sockets that were given but did not arrive at the head of the next batch. */
 static void batch_again(struct adoption *adoption)
 {
     uint32_t kept = 0;
@@ -382,8 +386,8 @@ void adopt_start(struct adoption *adoption, const struct message *message, int f
     next_batch(adoption);
 }
 
-/* Descriptors that were given and are not here: there was none left (MSG_CTRUNC, unix(7)). The
- * vault keeps its own, and gives them to the same worker again. */
+/* Some descriptors were given but did not arrive, because this process has none left (MSG_CTRUNC,
+ * unix(7)). The vault keeps its duplicates, and gives them to the same worker again. */
 static void note_truncated(struct adoption *adoption, uint32_t missing)
 {
     if (missing == 0)
@@ -404,7 +408,8 @@ void adopt_given(struct adoption *adoption, uint32_t seat, const struct message 
             close(fds[i]);
         return;
     }
-    /* The answer has the ids in the order of the question, some left out. */
+    /* The answer has the ids in the order of the question, without those that the vault does not
+     * have. */
     for (uint32_t i = 0, at = 0; i < fd_count && i < message->count; i++) {
         while (at < adoption->batch && adoption->ids[at] != message->ids[i])
             at++;

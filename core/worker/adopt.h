@@ -1,10 +1,9 @@
 /* Adoption: how a worker takes over the connections of one that is gone.
  *
- * The only way in, for reloads and crashes alike. The master names the arena; the worker reads its
- * records, asks the vaults for their sockets in batches, and takes each record as it stands: first
- * corrected from the kernel's counts, then its guilty request answered if it has one, then what is
- * half sent is sent, then the frames that are already there are handled, then the socket is
- * polled. Nothing in the arena is trusted. */
+ * Reloads and crashes both use it. The master names the arena; the worker reads its records and
+ * asks the vaults for their sockets in batches. For each record it corrects the cursors by the
+ * kernel's counts, answers the guilty request if there is one, sends the rest of the output,
+ * handles the frames that have arrived, and polls the socket. Nothing in the arena is trusted. */
 #ifndef PILLION_WORKER_ADOPT_H
 #define PILLION_WORKER_ADOPT_H
 
@@ -20,53 +19,53 @@ struct adoption {
      * generation has neither. */
     const struct conn_policy *(*policy_of)(void *context, uint32_t *listener);
     const struct conn_policy *parting; /* of connections without server */
-    /* All that could be taken over of `serial` was: `count` connections. */
+    /* The worker has taken all that it could from `serial`: `count` connections. */
     void (*done)(void *context, uint64_t serial, uint32_t count);
-    /* `count` were, and for the next one this worker has no room. */
+    /* The worker has taken `count` connections and has no room for the next one. */
     void (*full)(void *context, uint64_t serial, uint32_t count);
     void *context;
-    uint32_t most; /* connections that it has descriptors and records for */
+    uint32_t most; /* most connections for which it has descriptors and records */
 
     enum {
         ADOPT_IDLE,
-        ADOPT_ASKING, /* a vault is to be asked, which was not to be reached yet */
-        ADOPT_ASKED,  /* its answer is under way */
-        ADOPT_PLACING /* it is being taken over, or waits for room */
+        ADOPT_ASKING, /* a vault is to be asked as soon as it can be reached */
+        ADOPT_ASKED,  /* a vault's answer is under way */
+        ADOPT_PLACING /* the batch is being taken over, or waits for room */
     } state;
     struct arena from_arena;
     uint64_t serial;
     struct adopt_rule rule;
     struct death death;
     uint64_t since_ns;
-    uint32_t next;   /* record to look at next */
+    uint32_t next;   /* index of the next record to look at */
     uint32_t count;  /* taken over so far */
     uint32_t parted; /* of them, those without server */
     uint64_t ids[CHANNEL_FDS_MAX];
     uint32_t records[CHANNEL_FDS_MAX];
-    int fds[CHANNEL_FDS_MAX];      /* of the ids that were given, -1 for the others */
-    uint8_t from[CHANNEL_FDS_MAX]; /* which seat has given them */
-    bool again[CHANNEL_FDS_MAX];   /* its vault is gone since: the next one must hear of them */
-    uint32_t batch, placed;        /* in the five above; `placed` are dealt with */
-    uint32_t seats;                /* that may have them: as many rounds as these, if need be */
-    uint32_t round, seat; /* whom to ask: in round 0 each id's own seat, then the others in turn */
-    bool truncated;       /* there was no descriptor for some that were given: they are asked for
-                             again */
-    uint32_t tries;       /* of placing the next one */
-    struct timer wait;    /* until the next try, of asking or of placing */
+    int fds[CHANNEL_FDS_MAX];      /* for the ids that were given; -1 for the others */
+    uint8_t from[CHANNEL_FDS_MAX]; /* the seat that has given each */
+    bool again[CHANNEL_FDS_MAX];   /* the vault that gave it is gone: hand it to the next one */
+    uint32_t batch, placed;        /* entries in the arrays above; `placed` of them are done */
+    uint32_t seats;                /* number of seats that may have them, and of rounds */
+    uint32_t round, seat; /* seat to ask: in round 0 each id's own seat, then the others in turn */
+    bool truncated;       /* some that were given did not arrive: ask again */
+    uint32_t tries;       /* how often the next one found no room */
+    struct timer wait;    /* until the next try of asking or placing */
 };
 
-/* Starts to adopt what `message`, a MESSAGE_ADOPT, names; `fd` is the arena, and is closed. */
+/* Starts to adopt the part that `message`, a MESSAGE_ADOPT, names; `fd` is the arena, and is
+ * closed. */
 void adopt_start(struct adoption *adoption, const struct message *message, int fd);
 
-/* The answer of the vault in `seat`. Owns the descriptors. */
+/* The vault in `seat` has answered. Owns the descriptors. */
 void adopt_given(struct adoption *adoption, uint32_t seat, const struct message *message,
                  const int *fds, uint32_t fd_count);
 
-/* That vault is gone: what was asked of it is asked of the next one. */
+/* The vault in `seat` is gone: the next one there is asked instead. */
 void adopt_again(struct adoption *adoption, uint32_t seat);
 
-/* Gives up: others take over what is left. What was asked for and comes still is closed here, which
- * hurts nobody: the vault keeps its own. */
+/* Stops: other workers take over the rest. Descriptors that still come are closed here, which ends
+ * no connection, since the vault keeps its duplicates. */
 void adopt_stop(struct adoption *adoption);
 
 #endif

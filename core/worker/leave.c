@@ -1,4 +1,4 @@
-/* See leave.h. */
+/* Leaving, connection by connection. See leave.h. */
 #include "worker/leave.h"
 
 #include <string.h>
@@ -20,8 +20,8 @@ static void not_taken(struct timer *timer)
     loop_stop(leave->loop);
 }
 
-/* Others may take over what does not stay. Until they have, this worker keeps its descriptors, so
- * that it can hand them to another vault. */
+/* Tells the master that other workers may take over all connections but those that stay. Until they
+ * have, this worker keeps the descriptors, so that it can hand them to another vault. */
 static void released(struct leave *leave)
 {
     struct message message = {.type = MESSAGE_RELEASED,

@@ -14,8 +14,8 @@
 #include "rpc/forked.h"
 #include "rpc/note.h"
 
-/* As a worker would start, with a loop that never runs: what would keep one from serving is found
- * here. A reload has its workers for that, and need not. */
+/* For `pillion -t`: starts as a worker would, with a loop that never runs, to find what would keep
+ * a worker from serving. A reload need not, since its workers start before the commit. */
 static bool rehearse(struct started *started)
 {
     static struct loop loop;

@@ -1,4 +1,4 @@
-/* See start.h. */
+/* Starting workers and probes. See start.h. */
 #include "worker/start.h"
 
 #include <stdio.h>
@@ -63,7 +63,7 @@ void start_leave_master(struct started *started, const int *keep, size_t count)
     if (!zones_map(start->generation->settings, &error))
         start_fail(start, error.text);
     started->row = start->row;
-    log_count_lost(NULL); /* not where the master counts */
+    log_count_lost(NULL); /* the board cannot be written to */
     if (start->board != NULL &&
         !board_enter(start->board, start->row == NULL ? NULL : &started->row, &error))
         start_fail(start, error.text);

@@ -40,13 +40,13 @@ static struct {
     struct adoption adoption;
     struct rpc_server parting;
     struct leave leave;
-    bool draining; /* it ends with its last connection, at `drain` at the latest */
+    bool draining; /* the worker ends with its last connection, at `drain` at the latest */
     struct timer drain;
 } worker;
 
 /* ---- Threads ---- */
 
-/* By its place on the board the master knows the method. */
+/* The master knows the method by its index on the board. */
 static void thread_stuck(const struct method *method)
 {
     channel_tell(worker.started.start->channel, MESSAGE_STUCK, 0, method->index);
@@ -97,15 +97,15 @@ static void connections_accepted(void *context, struct conn **batch, uint32_t co
     update_open();
 }
 
-/* What waits for the vault would end with this worker; what waits in the listening socket's queue
- * would not. */
+/* Accepts only as many connections as the vaults take: a connection that waits for a vault would
+ * end with this worker, one in the listening socket's queue would not. */
 static uint32_t room_in_vaults(void *context, bool *soon)
 {
     (void)context;
     return vault_bank_room(&worker.bank, soon);
 }
 
-/* Open connections of a worker of this generation, on average. */
+/* The average number of open connections of this generation's workers. */
 static uint32_t average_open(void *context)
 {
     const struct board *board = context;
@@ -124,18 +124,19 @@ static uint32_t average_open(void *context)
         uint32_t open = &board->rows[i] == worker.started.start->row
                             ? worker.conns.open
                             : atomic_load_explicit(&board->rows[i].open, memory_order_relaxed);
-        sum += open < most ? open : most; /* another worker's word */
+        sum += open < most ? open : most; /* another worker's count may be wrong */
         workers++;
     }
     return workers < 2 ? UINT32_MAX / 2 : (uint32_t)(sum / workers);
 }
 
-/* Answers what was resumed, runs what waited for that, and sends. */
+/* Answers resumed requests, runs the requests that waited for those, and sends the replies. */
 static void flush(void)
 {
     dispatch_settle(&worker.dispatcher);
     conns_flush(&worker.conns);
-    /* What ran in the flush may have resumed others: theirs is the next turn. */
+    /* Handlers that ran in the flush may have resumed other requests: those are answered in the
+     * next turn. */
     if (worker.dispatcher.deferreds.settling != NULL)
         conns_go_on_soon(&worker.conns);
 }
@@ -169,7 +170,7 @@ static void vault_lost(void *context, uint32_t seat)
     adopt_again(context, seat);
 }
 
-/* The vaults have room again, or have none; some connections are in none of them. */
+/* The vaults have room again, or none any more, or the number of unheld connections has changed. */
 static void vaults_changed(const struct vault_bank *bank)
 {
     struct board_row *row = worker.started.row;
@@ -203,7 +204,7 @@ static void adopted_full(void *context, uint64_t serial, uint32_t count)
 
 /* ---- Ending ---- */
 
-/* The loop has ended in order: modules may tidy up. */
+/* Ends the process after the loop has ended in order: modules may tidy up. */
 static _Noreturn void end(void)
 {
     if (!offload_finish(THREADS_END_MS)) {
@@ -250,7 +251,7 @@ static void open_vault(uint64_t serial, uint64_t seat, int channel)
     leave_vault(&worker.leave, (uint32_t)seat, serial);
 }
 
-/* Also said later, when another number of connections is still to be taken over. */
+/* The master says it again when the number of connections to be taken over has changed. */
 static void begin_to_serve(uint64_t expected)
 {
     worker.conns.expected = expected < UINT32_MAX ? (uint32_t)expected : UINT32_MAX;
@@ -336,7 +337,7 @@ static void master_ready(struct watch *watch, uint32_t events)
             break;
         case CHANNEL_EMPTY:
             return;
-        case CHANNEL_CLOSED: /* the master is gone: so is the server */
+        case CHANNEL_CLOSED: /* the master is gone, and with it the server */
             _exit(0);
         }
     }
@@ -366,8 +367,8 @@ static void prepare_acceptor(const struct worker_start *start)
         const struct generation_listener *heard = &generation->listeners[i];
         const struct listener *listener = heard->listener;
         for (uint32_t n = 0; n < heard->count; n++) {
-            /* Under reuseport each slot has sockets of its own; those of slots that are no more
-             * go to the others, because what waits in their queues must be served too. */
+            /* Under reuseport each slot has its own sockets. Sockets of slots that are no more go
+             * to the remaining slots, because connections in their queues must be served too. */
             if (heard->reuseport && n % generation->slots != start->slot)
                 continue;
             acceptor->sockets[acceptor->count++] = (struct accept_socket){
@@ -379,7 +380,7 @@ static void prepare_acceptor(const struct worker_start *start)
     }
 }
 
-/* Whose word counts, where workers share a lock. */
+/* True for the pid of a worker of this server: a pid in a shared lock counts only if it is one. */
 static bool is_worker(int32_t pid)
 {
     const struct board *board = worker.started.start->board;
