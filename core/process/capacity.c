@@ -7,16 +7,16 @@
 
 #define WORKER_OWN 16u /* standard streams, log, loop, arena, another's arena, channel, threads */
 #define VAULT_OWN  8u  /* standard streams, log, loop, channel */
-/* A vault has a channel to each worker of the generation that serves, of the one that leaves, and
- * of replacements; and to more that leave, where requests wait for long: it can afford an eighth.
- */
+/* A vault has a channel to each worker of the current generation, of the one that leaves, and of
+ * replacements. Where requests wait for long, workers of several generations are leaving: up to an
+ * eighth of the vault's descriptors is for channels. */
 #define VAULT_PER_WORKER   3u
 #define VAULT_CHANNELS_MAX 288u /* BOARD_ROWS_MAX of rpc/board.h: there are no more workers */
-/* The master has channel and arena of each worker, of two generations while it reloads; and arenas
- * of those that are gone. */
+/* The master has the channel and the arena of each worker, of two generations during a reload, and
+ * the arenas of workers that are gone. */
 #define MASTER_OWN        32u
 #define MASTER_PER_WORKER 6u
-#define SPARE_MOST        64u /* descriptors that are left to modules; of small limits an eighth */
+#define SPARE_MOST        64u /* most descriptors left to modules; at most an eighth of the limit */
 
 static uint32_t rest(uint64_t files, uint64_t taken)
 {
@@ -91,8 +91,8 @@ void capacity_explain(const struct capacity_plan *plan, const struct capacity *c
                     "-n, LimitNOFILE)\n",
                     plan->workers, (unsigned long long)master,
                     (unsigned long long)plan->master_files);
-    /* A client is one open file, however many descriptors lead to it. Channels are two, and each
-     * worker has one to each vault; of two generations while a reload lasts. */
+    /* A client is one open file, however many descriptors lead to it. A channel is two files, and
+     * each worker has one to each vault. During a reload there are two generations of workers. */
     uint64_t files = (uint64_t)capacity->connections * plan->workers +
                      2 * (uint64_t)plan->workers * (WORKER_OWN + 2 * (uint64_t)capacity->vaults);
     if (files_max != 0 && files > files_max)

@@ -1,10 +1,10 @@
-/* How many clients a configuration can have on this machine: what worker_connections asks for, and
- * what the limits on open files of workers and vaults leave of it. docs/scale.md has the arithmetic
- * for people.
+/* How many clients a configuration can have on this machine: worker_connections, or less if the
+ * limits on open files of workers and vaults do not allow as many. docs/scale.md explains the
+ * arithmetic.
  *
- * A client takes one descriptor in its worker and one in a vault. A reload has two generations of
- * workers at once, but each process has a limit of its own: what a new worker takes over has to fit
- * its own. */
+ * A client takes one descriptor in its worker and one in a vault. During a reload there are two
+ * generations of workers, but each process has a limit of its own: the connections that a new
+ * worker takes over have to fit within the new worker's limit. */
 #ifndef PILLION_PROCESS_CAPACITY_H
 #define PILLION_PROCESS_CAPACITY_H
 
@@ -13,13 +13,13 @@
 
 #include "base/bytes.h"
 
-/* What is known of a generation before its capacity is. */
+/* The numbers of a generation that its capacity is computed from. */
 struct capacity_plan {
     uint32_t workers;
     uint32_t connections;  /* worker_connections */
     uint32_t vaults;       /* vault_processes; 0: as many as are needed */
-    uint32_t descriptors;  /* that each worker has for listeners and modules, and the master too */
-    uint64_t worker_files; /* the limits on open files that workers and vaults can get */
+    uint32_t descriptors;  /* for listeners and modules, in each worker and in the master */
+    uint64_t worker_files; /* limits on open files that these processes can get */
     uint64_t vault_files;
     uint64_t master_files;
 };
@@ -27,7 +27,7 @@ struct capacity_plan {
 struct capacity {
     uint32_t vaults;      /* seats that are used */
     uint32_t vault_room;  /* sockets that each vault can hold */
-    uint32_t share;       /* of those, for each worker */
+    uint32_t share;       /* of vault_room, for each worker */
     uint32_t worker_room; /* clients for which a worker has descriptors */
     uint32_t connections; /* clients that each worker accepts */
     uint64_t vault_files; /* for limit_open_files */
@@ -35,8 +35,8 @@ struct capacity {
 
 void capacity_find(const struct capacity_plan *plan, struct capacity *capacity);
 
-/* Says, a line for each, what keeps a configuration from having as many clients as it names.
- * `files_max` is what the system as a whole can have (fs.file-max); 0: not known. */
+/* Writes a line for each reason why the configuration cannot have as many clients as it asks for.
+ * `files_max` is the limit of the whole system (fs.file-max); 0: not known. */
 void capacity_explain(const struct capacity_plan *plan, const struct capacity *capacity,
                       uint64_t files_max, struct text *out);
 

@@ -82,7 +82,7 @@ static uint32_t take_fds(struct msghdr *header, int *fds)
     return count;
 }
 
-/* Checks a message of `size` bytes, and ends its text where it ends. */
+/* Checks a message of `size` bytes, and terminates its text. */
 static bool well_formed(struct message *message, size_t size)
 {
     size_t head = offsetof(struct message, text);
@@ -114,8 +114,8 @@ enum channel_status channel_receive(int channel, struct message *message, int *f
             .msg_controllen = sizeof(control.bytes),
         };
         ssize_t got = recvmsg(channel, &header, MSG_CMSG_CLOEXEC);
-        /* A process that has ended without having read all is told of before what it had sent. It
-         * is told once: what it had sent is still there. */
+        /* If the other process has ended with messages unread, the first error is ECONNRESET. It is
+         * reported once; the messages that the process had sent come after it. */
         if (got < 0 && (errno == EINTR || errno == ECONNRESET))
             continue;
         if (got < 0)

@@ -16,65 +16,66 @@
 
 enum message_type {
     /* master to worker */
-    MESSAGE_SERVE = 1, /* begin to accept; `number` connections are still to be taken over, and
-                          room for them is to be kept. Said again when that number changes */
-    MESSAGE_LEAVE,     /* finish the batch, and what is under way, then end: others take the
-                          connections over; `number`: drain timeout in ms */
-    MESSAGE_QUIT,      /* finish what is begun, then end; `number`: drain timeout in ms */
-    MESSAGE_STOP,      /* end at once */
-    MESSAGE_LOG,       /* files are to be opened anew, and that is answered with `serial`; 1
-                          descriptor: the log, if it is a file */
-    MESSAGE_VAULT,     /* 1 descriptor: the channel to a new vault, which holds nothing yet;
-                          `serial` names it, `number` is its seat */
-    MESSAGE_ADOPT,     /* 1 descriptor: an arena; `adopt` says which of its connections to take, and
-                          `ids`, if there are any, which request the worker died of */
+    MESSAGE_SERVE = 1, /* begin to accept; keep room for `number` connections that are still to be
+                          taken over. Sent again when that number changes */
+    MESSAGE_LEAVE, /* finish the batch and the requests under way, then end: other workers take the
+                      connections over; `number`: drain timeout in ms */
+    MESSAGE_QUIT,  /* finish the requests under way, then end; `number`: drain timeout in ms */
+    MESSAGE_STOP,  /* end at once */
+    MESSAGE_LOG, /* open files anew, and answer REOPENED with `serial`; 1 descriptor: the log, if it
+                    is a file */
+    MESSAGE_VAULT, /* 1 descriptor: the channel to a new vault, which holds nothing yet;
+                      `serial` names it, `number` is its seat */
+    MESSAGE_ADOPT, /* 1 descriptor: an arena; `adopt` says which of its connections to take, and
+                      `ids`, if there are any, the request that the worker died of */
     /* worker or probe to master */
-    MESSAGE_STAGE,    /* `text`: "ping.so\nloading", what is about to run */
-    MESSAGE_READY,    /* everything is loaded and started; of a probe: all is well */
-    MESSAGE_FAILED,   /* `text`: why not */
-    MESSAGE_RELEASED, /* connections may be taken over, but for `number` that wait for an answer;
-                         nothing of the others changes in the arena any more, and the vaults have
-                         them: those that `ids` name by seat, 0 for the first that it knew there.
+    MESSAGE_STAGE,    /* `text`: "ping.so\nloading", the step that begins */
+    MESSAGE_READY,    /* everything is loaded and started; from a probe: all checks are good */
+    MESSAGE_FAILED,   /* `text`: the reason */
+    MESSAGE_RELEASED, /* connections may be taken over, but for `number` that wait for an answer.
+                         This worker changes the others in the arena no more, and they are in the
+                         vaults that `ids` name by seat (0: the first vault that it knew there).
                          `serial` is the first id, for masters of earlier versions */
     MESSAGE_ADOPTED,  /* `serial` of the source; `number` connections were taken */
     /* master to vault */
     MESSAGE_WORKER, /* 1 descriptor: the channel of the worker `serial` */
-    MESSAGE_DEAD,   /* the worker `serial` is gone: what it held may be handed out */
-    MESSAGE_RETIRE, /* all that was to be handed out of `serial` was: close the rest */
+    MESSAGE_DEAD,   /* the worker `serial` is gone or has let go: its sockets may be handed out */
+    MESSAGE_RETIRE, /* no more sockets of `serial` will be asked for: close the rest */
     /* worker to vault */
-    MESSAGE_HOLD, /* `count` ids in `ids`, and as many descriptors; `number` not 0: only those that
-                     nobody has handed over yet */
+    MESSAGE_HOLD, /* `count` ids in `ids`, and as many descriptors; `number` not 0: ignore sockets
+                     that the vault holds already */
     MESSAGE_DROP, /* `count` ids */
-    MESSAGE_TAKE, /* `count` ids: hand these out */
+    MESSAGE_TAKE, /* `count` ids: hand their sockets out */
     /* vault to worker */
-    MESSAGE_GIVE, /* `count` ids and descriptors; `number` ids that were asked for are not here */
-    /* Later ones are last, because over an upgrade the numbers are another version's too. */
+    MESSAGE_GIVE, /* `count` ids and descriptors; `number` other ids are not here */
+    /* Append only: after an upgrade, processes of two versions talk to each other and must agree on
+     * the numbers. */
     /* worker to master */
     MESSAGE_REOPENED, /* `serial` of the LOG; `text`: what could not be opened, or "" */
     /* master to worker */
-    MESSAGE_TAKEN, /* what was RELEASED has been taken over: end */
+    MESSAGE_TAKEN, /* all RELEASED connections have been taken over: end */
     /* probe to master */
     MESSAGE_METRICS, /* `text`: names of its modules' metrics, as metrics_declare takes them */
     /* worker to master */
-    MESSAGE_STUCK,   /* a thread is, in work of the method `number` */
-    MESSAGE_RELIEVE, /* too many are: another worker is to take this one's place */
+    MESSAGE_STUCK,   /* a thread is stuck in work of the method `number` */
+    MESSAGE_RELIEVE, /* too many threads are stuck: another worker is to take this one's place */
     /* master to vault */
-    MESSAGE_SURPLUS, /* `number` 1: end as soon as nothing is held; 0: do not */
+    MESSAGE_SURPLUS, /* `number` 1: end as soon as no socket is held; 0: do not */
     /* vault to worker, and to master */
-    MESSAGE_HELD,    /* to a worker: `number` descriptors have been received of it in all; one id:
-                        for how many more the vault has room. `serial` is 0: workers of earlier
-                        versions take it for a GIVE that answers nobody. To the master: `number`
+    MESSAGE_HELD,    /* to a worker: `number` descriptors have been received from it in all; one id:
+                        for how many more the vault has room. `serial` is 0, so that workers of earlier
+                        versions ignore it as a GIVE that they did not ask for. To the master: `number`
                         sockets are held; one id: how many were refused so far */
-    MESSAGE_REFUSED, /* `count` ids for which the vault has no room; `serial` is 0 likewise */
+    MESSAGE_REFUSED, /* `count` ids that the vault has no room for; `serial` is 0, as in HELD */
     /* worker to master */
-    MESSAGE_UNHELD, /* `number` of its connections are in no vault, because none had room */
-    MESSAGE_FULL,   /* `serial` of the source; `number` connections were taken, and for more this
-                       worker has no descriptors or records: others are to take the rest */
+    MESSAGE_UNHELD, /* `number` of its connections are in no vault, because no vault had room */
+    MESSAGE_FULL, /* `serial` of the source; `number` connections were taken, and this worker has no
+                     descriptors or records for more: other workers are to take the rest */
     /* vault to master */
-    MESSAGE_UNREACHED, /* the channel of the worker `serial` did not arrive: no descriptor is left
+    MESSAGE_UNREACHED, /* the channel of the worker `serial` did not arrive, for want of descriptors
                         */
     /* master to worker or vault */
-    MESSAGE_BEAT, /* its loop runs? It answers ALIVE, with the same `serial` */
+    MESSAGE_BEAT, /* a question, to be answered by the loop with ALIVE and the same `serial` */
     /* worker or vault to master */
     MESSAGE_ALIVE,
     MESSAGE_TYPES
@@ -86,16 +87,17 @@ enum message_type {
 struct adopt_rule {
     uint32_t slot, slots;
     uint32_t part, parts;
-    uint32_t partial; /* the worker lives, and keeps those whose record says `staying` */
+    uint32_t partial; /* the worker lives, and keeps the connections whose record says `staying` */
     uint32_t hung;    /* the watchdog ended the worker: its request is answered `timeout` */
 };
 
-/* The ids of ADOPT. Without them it died of the request that a handler had in hand, if of any. */
+/* The ids of ADOPT name the guilty request. Without ids it is the request that a handler was
+ * running, if there was one. */
 enum { ADOPT_CONNECTION, ADOPT_PLACE, ADOPT_IDS };
 
 struct message {
     uint32_t type;  /* enum message_type */
-    uint32_t count; /* of `ids`, never more than CHANNEL_FDS_MAX; 0 without */
+    uint32_t count; /* of `ids`, at most CHANNEL_FDS_MAX; 0: there is a text or nothing */
     uint64_t serial;
     uint64_t number;
     struct adopt_rule adopt;
@@ -105,20 +107,20 @@ struct message {
     };
 };
 
-/* Makes a pair, close-on-exec and non-blocking. */
+/* Makes a socket pair, close-on-exec and non-blocking. */
 bool channel_pair(int fds[2], struct error *error);
 
 /* Sends `message`, its ids when `ids`, its text otherwise, with `fd_count` descriptors (which stay
  * the caller's). False with errno: EAGAIN when the other side does not read, ETOOMANYREFS when too
- * many descriptors are under way, EPIPE when it is gone. */
+ * many descriptors are under way, EPIPE when the other side is gone. */
 bool channel_send(int channel, const struct message *message, bool ids, const int *fds,
                   uint32_t fd_count);
 
-/* The plain form: a type and numbers. */
+/* Sends a message that is only a type and two numbers. */
 bool channel_tell(int channel, enum message_type type, uint64_t serial, uint64_t number);
 
-/* As channel_tell with a text, cut to fit, and waiting until the other side reads: for a child that
- * tells its master before it goes on or ends. */
+/* Sends a type and a text, cut to fit, and waits until there is room: for a child that must tell
+ * its master before it goes on or ends. */
 void channel_say(int channel, enum message_type type, const char *text);
 
 enum channel_status { CHANNEL_MESSAGE, CHANNEL_EMPTY, CHANNEL_CLOSED };

@@ -1,4 +1,4 @@
-/* Leaving the master behind. See child.h. */
+/* A child's first steps, and looking at a child by /proc. See child.h. */
 #include "process/child.h"
 
 #include <dirent.h>
@@ -16,7 +16,8 @@
 
 #define FLAG_EXITING 0x4u /* PF_EXITING of the kernel's include/linux/sched.h */
 
-/* Does nothing, unlike SIG_IGN, which programs that a module starts would inherit. */
+/* A handler that does nothing. SIG_IGN would be inherited by programs that a module starts
+ * (execve(2)). */
 static void leave_to_master(int number)
 {
     (void)number;
@@ -28,8 +29,8 @@ static int compare(const void *a, const void *b)
     return left < right ? -1 : left > right;
 }
 
-/* As close_range(2), which kernels before 5.9 lack and sandboxes may refuse: by what /proc lists.
- * False when that cannot be had either. */
+/* Does the work of close_range(2), which kernels before 5.9 lack and sandboxes may refuse, by the
+ * list in /proc. False when there is no /proc either. */
 static bool close_listed(unsigned first, unsigned last)
 {
     DIR *list = opendir("/proc/self/fd");
@@ -47,8 +48,8 @@ static bool close_listed(unsigned first, unsigned last)
     return true;
 }
 
-/* Closes what lies between the descriptors to keep. A child that cannot does not go on: among them
- * are the master's. */
+/* Closes all descriptors but those to keep. A child that cannot do that ends, because it would have
+ * the master's descriptors. */
 static void close_others(const int *keep, size_t count)
 {
     int *sorted = must_alloc((count + 2) * sizeof(*sorted));
@@ -102,7 +103,7 @@ struct child_view child_view(pid_t pid)
         return view;
     const char *name_end = fgets(line, sizeof(line), file) == NULL ? NULL : strrchr(line, ')');
     fclose(file);
-    /* Behind the name come state, ppid, pgrp, session, tty_nr, tpgid, flags, four counts of page
+    /* After the name follow state, ppid, pgrp, session, tty_nr, tpgid, flags, four counts of page
      * faults, utime, stime. */
     if (name_end == NULL || sscanf(name_end, ") %c %*d %*d %*d %*d %*d %u %*u %*u %*u %*u %lu %lu",
                                    &view.state, &flags, &user, &system) != 4)

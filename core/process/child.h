@@ -1,4 +1,5 @@
-/* What every child of the master does first: forget the master. */
+/* The first steps of every child of the master: giving up the master's descriptors and signals.
+ * Also a view of a child by /proc. */
 #ifndef PILLION_PROCESS_CHILD_H
 #define PILLION_PROCESS_CHILD_H
 
@@ -7,8 +8,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-/* In the child: signals back to normal, except that what a terminal or a service manager sends to
- * the whole group is left to the master; and every descriptor closed but 0 to 2, the log's, and the
+/* In the child: resets signals, except that those which a terminal or a service manager sends to
+ * the whole group are left to the master. Closes every descriptor but 0 to 2, the log's, and the
  * `count` ones in `keep` (-1 is skipped). */
 void child_begin(const int *keep, size_t count);
 
@@ -16,13 +17,13 @@ void child_begin(const int *keep, size_t count);
 struct child_view {
     char state;      /* R S D T t Z X; '?' when it cannot be looked at */
     bool exiting;    /* PF_EXITING */
-    uint64_t cpu_ns; /* that it has used */
+    uint64_t cpu_ns; /* processor time that it has used */
 };
 struct child_view child_view(pid_t pid);
 
-/* True when the process has begun to exit: once its end of a channel is closed, it has no memory
- * and runs no code any more (the kernel takes its memory before its descriptors), though closing
- * thousands of them may take it many milliseconds more, before waitpid(2) tells. */
+/* True when the process has begun to exit. If its end of a channel is closed, too, it has no memory
+ * and runs no code any more, because the kernel takes the memory before the descriptors. Closing
+ * thousands of descriptors may take many more milliseconds, until waitpid(2) tells. */
 bool child_exiting(pid_t pid);
 
 #endif

@@ -5,7 +5,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-static struct child *children; /* those that run */
+static struct child *children; /* that have not been reaped */
 
 static void channel_ready(struct watch *watch, uint32_t events)
 {

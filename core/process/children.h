@@ -1,7 +1,7 @@
-/* The children of a process that goes on meanwhile, each with the channel to it if it has one: what
- * they say and how they end is told to the files that have started them.
+/* The children of a process that does not wait for them, each with its channel, if it has one.
+ * Their messages and their ends are told to the files that have started them.
  *
- * What a process that is forked does first is in child.h. Children that are waited for on the spot
+ * A forked process's first steps are in child.h. Children that are waited for on the spot
  * (lookup.h) are not listed here. */
 #ifndef PILLION_PROCESS_CHILDREN_H
 #define PILLION_PROCESS_CHILDREN_H
@@ -14,19 +14,19 @@
 struct child;
 
 struct child_events {
-    /* It has sent a message. The descriptors that came with it are the callee's. */
+    /* The child has sent a message. The descriptors that came with it belong to the callee. */
     void (*heard)(struct child *child, struct message *message, const int *fds, uint32_t fd_count);
-    /* Every message that it has sent so far has been heard. May be NULL. */
+    /* All messages that the child has sent so far have been heard. May be NULL. */
     void (*quiet)(struct child *child);
-    /* It has closed its end of the channel, and has not ended yet: as a rule, because it is about
-     * to. May be NULL. */
+    /* The child has closed its end of the channel but not ended yet; as a rule it is about to. May
+     * be NULL. */
     void (*closed)(struct child *child);
-    /* It has ended, with `status` of waitpid(2), and its pid may be another process's by now. What
-     * it had said before has not been heard yet, unless child_hear was called. */
+    /* The child has ended, with `status` of waitpid(2); its pid may belong to another process by
+     * now. Its last messages have not been heard yet: call child_hear for them. */
     void (*ended)(struct child *child, int status);
 };
 
-/* Find what it is embedded in with container_of. */
+/* A child, embedded in its owner's structure (container_of). */
 struct child {
     pid_t pid; /* 0: none yet */
     struct loop *loop;
@@ -36,20 +36,20 @@ struct child {
     struct child *next;
 };
 
-/* Listens to what comes by `channel`, which is the child's from now on. False with errno. */
+/* Listens to `channel`, which this struct owns from now on. False with errno. */
 bool child_listen(struct child *child, struct loop *loop, int channel,
                   const struct child_events *events);
 
-/* It runs as `pid`: its end will be told. */
+/* The child runs as `pid`: `ended` will be called. */
 void child_follow(struct child *child, pid_t pid, const struct child_events *events);
 
-/* Hears all that it has said. */
+/* Hears all messages that the child has sent. */
 void child_hear(struct child *child);
 
 /* Closes the channel, if there is one. */
 void child_close(struct child *child);
 
-/* Tells of every child that has ended. */
+/* Calls `ended` for every child that has ended. */
 void children_reap(void);
 
 #endif

@@ -73,11 +73,11 @@ static bool dumps_core(int number)
     return false;
 }
 
-/* What one letter behind a % stands for; a * where only the kernel knows. */
+/* Appends the value of the letter after a % (core(5)); a * where only the kernel knows it. */
 static void append_letter(char letter, const struct generation *generation, pid_t pid, int number,
                           struct text *path)
 {
-    const struct identity *who = &generation->identity;
+    const struct identity *identity = &generation->identity;
     struct utsname host;
 
     if (letter == '%')
@@ -85,9 +85,9 @@ static void append_letter(char letter, const struct generation *generation, pid_
     else if (letter == 'p')
         text_printf(path, "%d", (int)pid);
     else if (letter == 'u')
-        text_printf(path, "%u", (unsigned)(who->change ? who->user : geteuid()));
+        text_printf(path, "%u", (unsigned)(identity->change ? identity->user : geteuid()));
     else if (letter == 'g')
-        text_printf(path, "%u", (unsigned)(who->change ? who->group : getegid()));
+        text_printf(path, "%u", (unsigned)(identity->change ? identity->group : getegid()));
     else if (letter == 's')
         text_printf(path, "%d", number);
     else if (letter == 'h' && uname(&host) == 0)
@@ -96,7 +96,7 @@ static void append_letter(char letter, const struct generation *generation, pid_
         text_append_char(path, '*');
 }
 
-/* The directory of a worker of the generation. */
+/* Appends the working directory of the generation's workers. */
 static void append_directory(const struct generation *generation, struct text *path)
 {
     char own[PATH_MAX];
@@ -139,7 +139,7 @@ static bool is_limited_to_nothing(const struct settings *settings)
 void core_dump_describe(const struct generation *generation, pid_t pid, int status,
                         struct text *said)
 {
-    const struct identity *who = &generation->identity;
+    const struct identity *user = &generation->identity;
     char pattern[256];
 
     if (!WIFSIGNALED(status) || !dumps_core(WTERMSIG(status)))
@@ -156,6 +156,6 @@ void core_dump_describe(const struct generation *generation, pid_t pid, int stat
         text_append_string(said, "no core dump could be written as ");
         append_path(pattern, generation, pid, WTERMSIG(status), said);
         text_printf(said, "; may the user %s write there, and is there room? (working_directory)",
-                    who->change ? who->name : "of the server");
+                    user->change ? user->name : "of the server");
     }
 }

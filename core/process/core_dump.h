@@ -1,21 +1,21 @@
 /* Core dumps of workers: how large they may be, and where they are.
  *
- * The kernel writes them (core(5)), as the worker's user and mostly into the worker's directory;
- * when it cannot, nothing says so. The master knows all that decides it, and tells. */
+ * The kernel writes core dumps (core(5)) as the worker's user, mostly into the worker's directory.
+ * When it cannot, it does not say so. The master knows what that depends on, and logs it. */
 #ifndef PILLION_PROCESS_CORE_DUMP_H
 #define PILLION_PROCESS_CORE_DUMP_H
 
 #include "process/generation.h"
 
-/* In a worker, while it may still raise limits, and after it has become its user: puts
- * worker_rlimit_core and working_directory to use. The latter is false with the reason when the
- * user cannot go there. */
+/* In a worker: core_dump_limit sets worker_rlimit_core while the process may still raise limits;
+ * core_dump_enter goes to working_directory after it has become its user. The latter returns false
+ * with the reason when the user cannot go there. */
 void core_dump_limit(const struct settings *settings);
 bool core_dump_enter(const struct settings *settings, struct error *error);
 
-/* Master: what there is to say of a core dump of `pid`, a process of `generation` that ended with
- * `status`, as waitpid(2) gave it. "" when there is nothing: it did not die of that kind of signal,
- * or was not to dump. */
+/* Master: describes the core dump of `pid`, a process of `generation` that ended with `status` of
+ * waitpid(2). `said` stays empty when there is none to expect: the signal causes none, or core
+ * dumps are switched off. */
 void core_dump_describe(const struct generation *generation, pid_t pid, int status,
                         struct text *said);
 

@@ -15,15 +15,16 @@
 #include "process/zones.h"
 #include "wire/protocol.h"
 
-/* Address space for an arena's blocks when `arena_size` is auto. Pages are used as they are needed,
- * so this limits and does not cost. */
+/* Address space for an arena's blocks when `arena_size` is auto. Pages take memory only when they
+ * are used, so a large number costs nothing. */
 #define ARENA_AUTO_MIN (1ull << 30)
 
-/* The largest frame takes at most this part of an arena, with its reply as much again. */
+/* An arena has room for at least so many of the largest frames. (Its reply may take as much
+ * again.) */
 #define ARENA_FRAMES_MIN 8u
 
-/* So many times the blocks in use are room enough to take their bytes over: a quarter is kept back
- * (net/conn_private.h), sizes are powers of two, and more arrives meanwhile. */
+/* An arena with so many times the blocks in use has room enough to take over their bytes: a quarter
+ * is kept back (net/conn_private.h), sizes are powers of two, and more bytes arrive meanwhile. */
 #define BLOCKS_TO_MOVE 2u
 
 struct conf_tree *generation_configure(const struct serve_options *options,
@@ -36,7 +37,7 @@ struct conf_tree *generation_configure(const struct serve_options *options,
         good = conf_tree_add_text(tree, "-g", bytes_of(options->directives), true, errors);
     good = conf_tree_add_file(tree, options->conf, errors) && good;
     *settings = pool_must_zalloc(&tree->pool, sizeof(**settings));
-    /* Errors of meaning are told in the same run as errors of grammar. */
+    /* Even after errors of grammar, to report errors of meaning in the same run. */
     if (settings_read(tree, *settings, errors) && good)
         return tree;
     conf_tree_free(tree);
@@ -83,7 +84,7 @@ static uint64_t largest_frame(const struct settings *settings)
     return BLOCK_BYTES(block_order(largest + protocol_of(PROTOCOL_PILLION)->framing->overhead));
 }
 
-/* What a worker may have to take over, when there were more workers. */
+/* The part of each of `of` workers in what `slots` workers have, `each` of them so much. */
 static uint64_t share(uint64_t each, uint32_t slots, uint32_t of)
 {
     return (each * slots + of - 1) / of;
@@ -95,7 +96,8 @@ static bool plan_arena(struct generation *generation, const struct generation_lo
     const struct settings *settings = generation->settings;
     uint64_t needed = largest_frame(settings) * ARENA_FRAMES_MIN;
     uint64_t size = settings->arena_size;
-    /* Twice what is accepted: a worker takes over those of another one beside its own. */
+    /* Twice as many as it accepts: a worker may take over another one's connections beside its
+     * own. */
     uint64_t records = (uint64_t)generation->capacity.connections * 2;
 
     if (size == 0)
@@ -111,7 +113,8 @@ static bool plan_arena(struct generation *generation, const struct generation_lo
     }
     uint64_t blocks = size / BLOCK_SIZE;
     if (load != NULL) {
-        /* Only to be able to take over what is there; the next generation forgets it again. */
+        /* Room to take over the present connections; it does not carry over to the next
+         * generation. */
         records += share(load->records, load->slots, generation->slots) + load->slots;
         uint64_t more = share(load->blocks, load->slots, generation->slots) * BLOCKS_TO_MOVE;
         blocks = more > blocks ? more : blocks;
@@ -145,7 +148,8 @@ void generation_measure(struct generation *generation)
     }
     capacity_find(&plan, &generation->capacity);
     generation->capacity.vault_files = plan.vault_files;
-    /* Nobody who leaves it at the default has asked for so many. */
+    /* The default of worker_connections is no wish of the operator's: explain only a number that
+     * was given. */
     if (generation->tree != NULL && settings_give(generation->tree, "worker_connections"))
         capacity_explain(&plan, &generation->capacity, capacity_system_files(),
                          &generation->advice);
@@ -162,7 +166,8 @@ static bool is_among(const char *const *names, size_t count, const char *name)
     return false;
 }
 
-/* What is on the board of a server that was just started has to fit. */
+/* Checks that all methods fit on an empty board. (Names of former configurations may fill it
+ * earlier: generation_register.) */
 static bool check_methods(const struct settings *settings, struct conf_errors *errors)
 {
     const char *names[BOARD_METHODS_MAX];
@@ -223,8 +228,8 @@ struct generation *generation_build(const struct serve_options *options, uint64_
 
 /* ---- Listeners ---- */
 
-/* The listener of another address that is in the way of this one until the former generation is
- * gone, or NULL. */
+/* The listener of another address that conflicts with this one as long as the former generation has
+ * it, or NULL. */
 static const struct listener *in_the_way(const struct listeners *listeners,
                                          const struct address *address, bool reuseport)
 {
@@ -236,8 +241,8 @@ static const struct listener *in_the_way(const struct listeners *listeners,
     return NULL;
 }
 
-/* Binds anew what clients do not reach any more. Connections of the former socket are this one's:
- * their records name the listener. */
+/* Binds an address anew whose socket clients cannot reach any more. The new listener has the former
+ * one's id, so it inherits its connections, whose records name the listener. */
 static struct listener *listen_anew(struct listeners *listeners, const struct listener *former,
                                     const struct listen_settings *listen, struct error *error)
 {

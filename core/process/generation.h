@@ -1,7 +1,7 @@
 /* A generation: one configuration, and the exact module bytes that go with it.
  *
- * Built in the master, before anybody depends on it, from sealed copies; shared with the processes
- * that are forked while it lives. It is never changed once it serves. */
+ * The master builds it from sealed copies, and processes that are forked while it lives share it.
+ * It is never changed once it serves. */
 #ifndef PILLION_PROCESS_GENERATION_H
 #define PILLION_PROCESS_GENERATION_H
 
@@ -20,14 +20,15 @@ struct generation_listener {
     struct listener *listener;
     const struct server_settings *server;
     int backlog;
-    uint32_t count; /* of its sockets, those that this generation accepts from */
-    bool reuseport; /* each worker from its own */
+    uint32_t count; /* how many of its sockets this generation accepts from */
+    bool reuseport; /* each worker accepts from its own socket */
 };
 
-/* Connections of a listener that this generation has not, by the listeners' ids. */
+/* Where the connections of a listener go that this generation does not have. Both are ids of
+ * listeners. */
 struct heir {
-    uint32_t listener; /* whose connections they were */
-    uint32_t heir;     /* whose they are; this generation's */
+    uint32_t listener; /* the one that is gone */
+    uint32_t heir;     /* the one of this generation that has its connections now */
 };
 
 struct generation {
@@ -36,7 +37,7 @@ struct generation {
     struct settings *settings;
     struct module_source *sources; /* one for each load_module */
     size_t source_count;
-    struct hearing hearing; /* what it is to listen on */
+    struct hearing hearing; /* the addresses to listen on */
     struct generation_listener *listeners;
     size_t listener_count;
     struct heir *heirs; /* process/heirs.h */
@@ -44,21 +45,21 @@ struct generation {
     struct identity identity;
     struct arena_geometry geometry; /* of its workers' arenas */
     struct capacity capacity;
-    struct text advice;      /* lines on what it cannot have, though it names it */
+    struct text advice;      /* a line for each wish that the machine cannot fulfil */
     uint32_t slots;          /* worker processes */
-    uint32_t methods_before; /* on the board when it was registered */
-    int log; /* opened for its workers and, when it serves, the master; -1: the master's goes on */
+    uint32_t methods_before; /* number on the board when it was registered */
+    int log; /* for its workers, and for the master when it serves; -1: the master's present log */
     bool registered;
-    bool former;    /* it served under the binary that this one has replaced */
-    bool resumed;   /* likewise, and only its workers are left: none can be started */
+    bool former;    /* it served under the former binary */
+    bool resumed;   /* likewise, and no more workers of it can be started */
     uint32_t users; /* 1 for being current or next, and 1 for each worker process */
 };
 
-/* What a generation must be able to take over. */
+/* The connections that a generation must be able to take over. */
 struct generation_load {
-    uint32_t slots;   /* workers that have it now */
-    uint32_t records; /* connections: the most that one of them has, or may have until it leaves */
-    uint32_t blocks;  /* likewise of their arenas */
+    uint32_t slots;   /* workers that have them now */
+    uint32_t records; /* most connections that one of them has, or may have until it leaves */
+    uint32_t blocks;  /* likewise, blocks of its arena */
 };
 
 /* Reads the configuration of `options` into a new tree and settings. NULL after an error, with the
@@ -67,39 +68,41 @@ struct conf_tree *generation_configure(const struct serve_options *options,
                                        struct settings **settings, struct conf_errors *errors);
 
 /* Reads the configuration of `options` and seals its modules. NULL after an error, which is in
- * `errors`. The arenas are made large enough for `load` (or NULL: there is nothing). */
+ * `errors`. The arenas are made large enough to take over `load` (NULL: nothing). */
 struct generation *generation_build(const struct serve_options *options, uint64_t number,
                                     const struct generation_load *load, struct conf_errors *errors);
 
-/* Finds the capacity of a generation whose settings and slots are known. */
+/* Computes the capacity of a generation whose settings and slots are known. */
 void generation_measure(struct generation *generation);
 
-/* Finds or binds the generation's listeners. After a failure, which is in `errors`, those that were
- * newly bound are closed again by generation_unlisten. */
+/* Finds or binds the generation's listeners. After a failure, which is in `errors`,
+ * generation_unlisten closes the newly bound ones again. */
 bool generation_listen(struct generation *generation, struct listeners *listeners,
                        struct conf_errors *errors);
 
-/* Opens the file of the generation's log, once for all its processes: no child opens a file in a
- * directory that others may write, and none fails to start because the directory is gone. A log
- * that the master writes already goes on when it cannot be opened anew. May be called again. */
+/* Opens the file of the generation's log, once for all its processes: so no child opens a file in a
+ * directory that other users may write, and no child fails to start because the directory is gone.
+ * If the file cannot be opened but the master writes to it already, that log goes on. May be called
+ * again. */
 bool generation_open_log(struct generation *generation, struct conf_errors *errors);
 
-/* It is current from now on: what was prepared for its listeners is put to use. What goes wrong
- * then is added to `errors`. */
+/* The generation is current from now on: commits the changes prepared for its listeners. Failures
+ * are added to `errors`. */
 void generation_accept(struct generation *generation, struct conf_errors *errors);
 
-/* Closes the listeners that no generation uses any more, and takes back what was prepared for
- * others and not put to use. */
+/* Gives the generation's listeners up. Closes those that no other generation uses, and takes back
+ * the changes prepared for the rest that were not committed. */
 void generation_unlisten(struct generation *generation, struct listeners *listeners);
 
 /* Puts the names of all enabled methods on the board. False when there are too many. */
 bool generation_register(struct generation *generation, struct board *board,
                          struct conf_errors *errors);
 
-/* Takes those names back that are on the board only for this generation, which will never serve. */
+/* Takes those names back that are on the board only because of this generation, which will never
+ * serve. */
 void generation_unregister(struct generation *generation, struct board *board);
 
-/* One user less; the last one frees it (listeners excepted). */
+/* Ends one use of the generation; the last one frees it, except its listeners. */
 void generation_release(struct generation *generation);
 
 #endif

@@ -13,7 +13,8 @@ static const struct generation_listener *listener_in(const struct generation *ge
     return NULL;
 }
 
-/* The first listener of `block`, a server block of `of`, that `in` has too. */
+/* The listener of `in` that is the first one shared with `block`, a server block of `of`; or
+ * NULL. */
 static const struct generation_listener *common(const struct generation *of,
                                                 const struct server_settings *block,
                                                 const struct generation *in)
@@ -45,14 +46,15 @@ static const struct generation_listener *stranger(const struct generation *of,
     return found;
 }
 
-/* The heir of a listener of `current`, or NULL. The same block as before is the one that shares an
- * address with it; or, when one block has changed all of its addresses, the one that has none of
- * the former addresses. Any other block may be meant for other clients. */
+/* The heir of a listener of `current`, or NULL. It is a listener of the same server block: the
+ * block that shares an address with the former one, or, when a single block has changed all its
+ * addresses, the one block without any of the former addresses. Any other block may be meant for
+ * other clients. */
 static const struct generation_listener *find(const struct generation_listener *gone,
                                               const struct generation *current,
                                               const struct generation *next)
 {
-    if (gone->server == NULL) /* a binary of before has not said which block's it is */
+    if (gone->server == NULL) /* a former binary did not hand its server block on */
         return NULL;
     const struct generation_listener *heir = common(current, gone->server, next), *moved;
     if (heir != NULL)

@@ -1,4 +1,4 @@
-/* Children that look names up. See lookup.h. */
+/* Looking host names up in children. See lookup.h. */
 #include "process/lookup.h"
 
 #include <errno.h>
@@ -15,7 +15,7 @@
 #include "base/memory.h"
 #include "process/child.h"
 
-/* In the child. */
+/* In the child: looks one name up and writes the result to `output`. */
 static _Noreturn void look_up(const char *text, int output, struct lookup_result *result)
 {
     size_t said = 0;
@@ -59,7 +59,7 @@ static void start(struct lookup *lookup)
     lookup->fd = -1;
 }
 
-/* Takes what the child says. False at the end of that. */
+/* Reads a part of the child's result. False when it is complete or no more comes. */
 static bool take(struct lookup *lookup)
 {
     char *to = (char *)&lookup->result + lookup->got;

@@ -1,5 +1,5 @@
-/* Looking host names up, in children of the calling process: a name server may take as long as it
- * likes, and what it sends is read where it can do no harm. */
+/* Looking host names up, in children of the calling process. So a slow name server cannot hold the
+ * process up, and a malicious answer is parsed where it can do no harm. */
 #ifndef PILLION_PROCESS_LOOKUP_H
 #define PILLION_PROCESS_LOOKUP_H
 
@@ -10,7 +10,7 @@
 
 #define LOOKUP_ADDRESSES_MAX 64u /* of one name */
 
-/* What a name has. `error` is "" when there is at least one address. */
+/* The addresses of a name. `error` is "" when there is at least one. */
 struct lookup_result {
     size_t count;
     struct error error;
@@ -21,12 +21,12 @@ struct lookup {
     const char *text; /* "localhost:8080" */
     struct lookup_result result;
     pid_t pid; /* the child's; 0: none */
-    int fd;    /* what it says comes from here */
+    int fd;    /* the result is read from here */
     size_t got;
 };
 
-/* Looks them all up at the same time, for `limit_ms` in all; those that are not done by then fail.
- * The `text`s are set. */
+/* Looks up the `text` of each lookup, all at the same time. Lookups that are not done after
+ * `limit_ms` fail. */
 void lookup_all(struct lookup *lookups, size_t count, uint64_t limit_ms);
 
 #endif

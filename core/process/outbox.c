@@ -1,4 +1,4 @@
-/* Keeping what a channel does not take yet. See outbox.h. */
+/* Queueing messages for a full channel. See outbox.h. */
 #include "process/outbox.h"
 
 #include <errno.h>
@@ -16,7 +16,7 @@
 struct parcel {
     struct parcel *next;
     int fd;
-    struct message message; /* allocated up to the end of its ids or its text */
+    struct message message; /* allocated only up to the end of its ids or text */
 };
 
 static void retry(struct timer *timer);
@@ -43,7 +43,7 @@ static void drop_first(struct outbox *outbox)
     free(parcel);
 }
 
-/* False while something has to wait on. */
+/* Sends the queued messages in order. False when some must still wait. */
 static bool send_all(struct outbox *outbox)
 {
     while (outbox->first != NULL) {
@@ -104,7 +104,8 @@ bool outbox_finish(struct outbox *outbox, uint64_t ns)
         if (clock_ns() >= deadline)
             return false;
         struct pollfd writable = {.fd = outbox->channel, .events = POLLOUT};
-        poll(&writable, 1, 1); /* descriptors under way are not the channel's state: look again */
+        poll(&writable, 1,
+             1); /* too many descriptors under way is no state of the channel: hence the timeout */
     }
     return true;
 }

@@ -1,4 +1,4 @@
-/* Looking at the machine before anything is touched. See preflight.h. */
+/* Checking a configuration against the machine. See preflight.h. */
 #include "process/preflight.h"
 
 #include <errno.h>
@@ -15,7 +15,8 @@
 
 /* ---- Processors ---- */
 
-/* Which of them the server may use is for sched_setaffinity(2) to say. */
+/* True when the mask has a processor that exists. Whether the server may use it,
+ * sched_setaffinity(2) tells. */
 static bool has_processor(const char *mask, long processors)
 {
     size_t digits = strlen(mask);
@@ -30,7 +31,7 @@ static bool has_processor(const char *mask, long processors)
 static bool is_used(const struct conf_list *list, const char *word)
 {
     for (size_t i = 0; i < list->count; i++) {
-        if (list->items[i] == word) /* the very word: lists hold those of the tree */
+        if (list->items[i] == word) /* the same pointer: lists hold the tree's words */
             return true;
     }
     return false;
@@ -71,7 +72,7 @@ bool preflight_system(struct conf_errors *errors)
     return false;
 }
 
-/* Memory files count as files do (setrlimit(2)). */
+/* RLIMIT_FSIZE limits memory files, too (setrlimit(2)). */
 bool preflight_limits(const struct conf_tree *tree, uint64_t arena, struct conf_errors *errors)
 {
     const struct conf_place place = settings_place(tree, "arena_size");
@@ -89,7 +90,7 @@ bool preflight_limits(const struct conf_tree *tree, uint64_t arena, struct conf_
 
 /* ---- Files ---- */
 
-/* What keeps us from making a file at `path`; "" when nothing does. */
+/* Why no file can be made at `path`; `fault` stays "" when one can. */
 static void directory_fault(const char *path, struct text *fault)
 {
     const char *slash = strrchr(path, '/');
@@ -126,7 +127,7 @@ static void file_fault(const struct own_file *file, struct text *fault)
         directory_fault(file->path, fault);
 }
 
-/* True when both lead to one file, or will. */
+/* True when both paths lead to the same file, or would if it were made. */
 static bool same_file(const char *one, const char *other)
 {
     struct stat a, b;
@@ -135,7 +136,7 @@ static bool same_file(const char *one, const char *other)
                                        a.st_dev == b.st_dev && a.st_ino == b.st_ino);
 }
 
-/* What the configuration has the file for beside this: it would be spoiled. `others` are the
+/* Finds another use of the file in the configuration: writing it would spoil that. `others` are the
  * server's own files before this one. */
 static void use_fault(const struct own_file *file, const struct own_file *others,
                       const struct conf_tree *tree, const struct settings *settings,

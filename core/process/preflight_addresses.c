@@ -10,7 +10,8 @@
 #include "process/lookup.h"
 #include "process/preflight.h"
 
-/* The port, and whether it is every address of its family. False for Unix sockets. */
+/* Reads the port, and whether the address stands for every address of its family. False for Unix
+ * sockets. */
 static bool read_port(const struct address *address, in_port_t *port, bool *every)
 {
     if (address->socket.ss_family == AF_INET) {
@@ -28,7 +29,8 @@ static bool read_port(const struct address *address, in_port_t *port, bool *ever
     return false;
 }
 
-/* socket(7), SO_REUSEADDR and SO_REUSEPORT. IPv4 and IPv6 never meet: listeners set IPV6_V6ONLY. */
+/* See SO_REUSEADDR and SO_REUSEPORT in socket(7). IPv4 and IPv6 never conflict: listeners set
+ * IPV6_V6ONLY. */
 bool preflight_conflict(const struct address *one, bool one_reuseport, const struct address *other,
                         bool other_reuseport)
 {
@@ -62,8 +64,8 @@ static void report_conflict(const struct heard *now, const struct heard *before,
                    *file == '\0' ? "" : " of ", file);
 }
 
-/* Adds an address, unless it gets in the way of one that is there. One that the same directive has
- * given already, because a name has it twice, is passed over. */
+/* Adds an address, unless it conflicts with an earlier one. An address that the same directive has
+ * given already, because a name has it twice, is skipped. */
 static bool hear(struct hearing *hearing, const struct heard *now, struct conf_errors *errors)
 {
     for (size_t i = 0; i < hearing->count; i++) {
@@ -81,8 +83,8 @@ static bool hear(struct hearing *hearing, const struct heard *now, struct conf_e
     return true;
 }
 
-/* True when this machine has the address, as far as the kernel says so at once: /etc/hosts names
- * ::1 also where there is no IPv6. */
+/* False when a bind shows that this machine does not have the address: /etc/hosts names ::1 even
+ * where there is no IPv6. */
 static bool is_here(const struct address *address)
 {
     struct sockaddr_storage any_port = address->socket;
@@ -99,7 +101,7 @@ static bool is_here(const struct address *address)
     return here;
 }
 
-/* All addresses of a name that are this machine's. There must be one. */
+/* Adds the addresses of a name that this machine has. There must be at least one. */
 static bool hear_name(struct hearing *hearing, struct heard *heard, const struct lookup *lookup,
                       struct conf_errors *errors)
 {
@@ -128,7 +130,8 @@ static bool hear_name(struct hearing *hearing, struct heard *heard, const struct
     return false;
 }
 
-/* Looks all names of the configuration up at once, in the order of the directives. */
+/* Looks all host names of the configuration up at the same time. The results are in the order of
+ * the directives. */
 static struct lookup *look_names_up(const struct settings *settings)
 {
     struct lookup *lookups = NULL;

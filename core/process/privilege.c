@@ -47,7 +47,7 @@ bool privilege_drop(const struct identity *identity, pid_t parent, struct error 
     }
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
         return error_errno(error, "cannot set no_new_privs");
-    /* Changing the user clears both of these: they come last. */
+    /* Last, because changing the user clears both of these. */
     prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
     prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
     if (getppid() != parent)
@@ -67,7 +67,7 @@ uint64_t limit_open_files(uint64_t wanted)
         limit.rlim_max = limit.rlim_cur;
     if (setrlimit(RLIMIT_NOFILE, &limit) == 0)
         return limit.rlim_cur;
-    /* Not allowed to raise the hard limit: as far as it goes, then. */
+    /* Not allowed to raise the hard limit: raise the soft one up to it. */
     now.rlim_cur = now.rlim_max;
     setrlimit(RLIMIT_NOFILE, &now);
     return now.rlim_cur;
@@ -115,7 +115,7 @@ bool affinity_apply(const struct conf_list *masks, uint32_t slot, struct error *
     if (strcmp(masks->items[0], "auto") == 0) {
         CPU_SET(nth_processor(slot), &set);
     } else {
-        /* The last mask goes on for all further slots, as in nginx; its rightmost digit is
+        /* The last mask is used for all further slots, as in nginx; a mask's rightmost digit is
          * processor 0. */
         const char *mask = masks->items[slot < masks->count ? slot : masks->count - 1];
         size_t digits = strlen(mask);

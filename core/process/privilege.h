@@ -1,4 +1,5 @@
-/* Who a process is and what it may have: user, limits, processors, and an end with its parent. */
+/* A process's rights and limits: its user, open files, processors, and being killed when its parent
+ * dies. */
 #ifndef PILLION_PROCESS_PRIVILEGE_H
 #define PILLION_PROCESS_PRIVILEGE_H
 
@@ -9,10 +10,10 @@
 #include "base/error.h"
 #include "conf/settings.h"
 
-/* Who workers, vault and probes run as. Looked up once, in the master, because the lookup may load
- * libraries and talk to services. */
+/* The user that workers, vaults and probes run as. The master looks it up once, because the lookup
+ * may load libraries and talk to services. */
 struct identity {
-    bool change; /* false when the master is not root: they are who the master is */
+    bool change; /* false when the master is not root: then they have the master's user */
     uid_t user;
     gid_t group;
     char name[64];
@@ -26,11 +27,11 @@ bool identity_resolve(const struct settings *settings, struct identity *identity
  * be killed when `parent` dies. */
 bool privilege_drop(const struct identity *identity, pid_t parent, struct error *error);
 
-/* Raises the soft limit of open files to `wanted`, and the hard one where that is allowed; 0 raises
- * the soft to the hard limit. Returns the limit that is in force. */
+/* Raises the soft limit on open files to `wanted`, and the hard one where that is allowed; 0 raises
+ * the soft limit to the hard one. Returns the limit in force. */
 uint64_t limit_open_files(uint64_t wanted);
 
-/* What that would return, with everything left as it is. */
+/* The value that limit_open_files would return; changes nothing. */
 uint64_t open_files_possible(uint64_t wanted);
 
 /* Pins the process as `worker_cpu_affinity` says for this slot. */

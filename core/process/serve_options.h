@@ -1,4 +1,4 @@
-/* What the command line says about the server that it starts. */
+/* The command line's options for the server that it starts. */
 #ifndef PILLION_PROCESS_SERVE_OPTIONS_H
 #define PILLION_PROCESS_SERVE_OPTIONS_H
 
@@ -9,7 +9,7 @@ struct serve_options {
     bool conf_given;        /* by -c */
     const char *prefix;     /* absolute */
     const char *directives; /* -g, or NULL */
-    char **argv;            /* for process titles, which write over it (with argv[argc] == NULL) */
+    char **argv;            /* argv[argc] == NULL; process titles overwrite it */
     int argc;
 };
 

@@ -1,4 +1,4 @@
-/* The table of signals, and what a process does with each. See signals.h. */
+/* The table of signals, and their disposition in the server. See signals.h. */
 #include "process/signals.h"
 
 #include <string.h>
@@ -31,8 +31,8 @@ const struct signal_row *signal_by_number(int number)
     return NULL;
 }
 
-/* Does nothing. Unlike SIG_IGN, it is not inherited by programs that a module starts (execve(2)).
- */
+/* A handler that does nothing. SIG_IGN would be inherited by programs that a module starts
+ * (execve(2)). */
 static void do_nothing(int number)
 {
     (void)number;
@@ -84,7 +84,7 @@ bool signals_begin(struct error *error)
     if (sigprocmask(SIG_SETMASK, &set, NULL) < 0)
         return error_errno(error, "cannot block signals");
     for (int number = 1; number < NSIG; number++) {
-        /* A handler can only be a sanitizer's: execve(2) leaves none. */
+        /* A handler here can only be a sanitizer's, since execve(2) resets handlers. */
         if (sigaction(number, NULL, &action) == 0 && action.sa_handler == SIG_IGN) {
             hangup_ignored = hangup_ignored || number == SIGHUP;
             signal(number, SIG_DFL);

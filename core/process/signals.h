@@ -1,5 +1,5 @@
-/* What can be asked of a running server: one table, for signal handling, for the control socket and
- * for the command line's `-s`. */
+/* The orders that a running server takes: one table for signals, the control socket and the command
+ * line's `-s`. */
 #ifndef PILLION_PROCESS_SIGNALS_H
 #define PILLION_PROCESS_SIGNALS_H
 
@@ -29,24 +29,25 @@ struct signal_row {
 /* Ends with number 0. The first row of a verb is the signal to send for it. */
 extern const struct signal_row signal_table[];
 
-/* Writes that a closed pipe or RLIMIT_FSIZE keeps from being made fail with errno, as they do for
- * whoever tests a configuration, and end nobody. */
+/* Ignores SIGPIPE and SIGXFSZ: a write to a closed pipe or beyond RLIMIT_FSIZE fails with errno and
+ * does not end the process. `pillion -t` calls it, too. */
 void signals_by_errno(void);
 
-/* Sets what this process does with every signal, whatever its starter has left: orders and SIGCHLD
- * are blocked, for a signalfd(2) to receive, also those that come before there is one. What the
- * starter ignores is not inherited: with SIGCHLD ignored the kernel tells of no child's end
- * (waitpid(2)). First of all in a server; children go on with child_begin. */
+/* Sets every signal's disposition, whatever the starter has left. Orders and SIGCHLD are blocked,
+ * for a signalfd(2) to receive them, even those that come before there is one. Signals that the
+ * starter ignores are reset: with SIGCHLD ignored, the kernel would not report a child's end
+ * (waitpid(2)). A server calls this first; its children call child_begin. */
 bool signals_begin(struct error *error);
 
-/* True when the starter ignores SIGHUP, as nohup(1) does: the terminal's end is not to be the
- * server's. */
+/* True when the starter ignores SIGHUP, as nohup(1) does: then the server does not end with its
+ * terminal. */
 bool signals_hangup_ignored(void);
 
-/* Before another binary takes this process over: what signals_begin is to find again. */
+/* Before another binary takes this process over: ignores SIGHUP again if the starter did, for the
+ * new binary's signals_begin to find. */
 void signals_end(void);
 
-/* Blocks nothing: for the process that only waits for a daemon. */
+/* Unblocks all signals: for the process that only waits for a daemon. */
 void signals_unblock(void);
 
 /* The signals that signals_begin has blocked. */

@@ -1,4 +1,4 @@
-/* What a process that loads modules has said, in words. See startup.h. */
+/* Describing a failed start. See startup.h. */
 #include "process/startup.h"
 
 #include <stdio.h>
@@ -30,10 +30,10 @@ void describe_status(int status, char *text, size_t size)
     }
 }
 
-void startup_describe(const struct startup *startup, const char *who, int status, bool late,
-                      uint64_t limit_ms, char *text, size_t size)
+void startup_describe(const struct startup *startup, const char *process_name, int status,
+                      bool late, uint64_t limit_ms, char *text, size_t size)
 {
-    const char *label = startup->label[0] == '\0' ? who : startup->label;
+    const char *label = startup->label[0] == '\0' ? process_name : startup->label;
     const char *doing = startup->doing[0] == '\0' ? "starting" : startup->doing;
     char how[64];
 

@@ -1,8 +1,8 @@
-/* How far a process that loads modules has come, and the sentence for when it ends before that is
- * done.
+/* How far a process that loads modules has come, and the message for the case that it ends before
+ * it is READY.
  *
- * A probe or worker says what it is about to do (MESSAGE_STAGE), so that a crash, an exit or a hang
- * within a module can be told with the module's name. For the master and for `pillion -t`. */
+ * A probe or worker announces each step (MESSAGE_STAGE), so that a crash, an exit or a hang within
+ * a module can be reported with the module's name. For the master and for `pillion -t`. */
 #ifndef PILLION_PROCESS_STARTUP_H
 #define PILLION_PROCESS_STARTUP_H
 
@@ -11,18 +11,18 @@
 /* Starts as `{0}`. */
 struct startup {
     char label[256], doing[256]; /* of the last MESSAGE_STAGE: "ping.so", "loading" */
-    bool failed;                 /* it has said itself what is wrong: `failure` */
+    bool failed;                 /* it has sent the reason itself: `failure` */
     char failure[CHANNEL_TEXT_MAX];
 };
 
 /* Takes note of a MESSAGE_STAGE or MESSAGE_FAILED. */
 void startup_note(struct startup *startup, const struct message *message);
 
-/* Why the process ended with `status` (waitpid(2)) before it was READY: a line, or the lines that
- * it has sent. `late`: it was killed because it took longer than `limit_ms`. `who` stands for the
- * module's name before the first MESSAGE_STAGE: "the probe". */
-void startup_describe(const struct startup *startup, const char *who, int status, bool late,
-                      uint64_t limit_ms, char *text, size_t size);
+/* Describes why the process ended with `status` (waitpid(2)) before it was READY: a line, or the
+ * lines that it has sent. `late`: it was killed because it took longer than `limit_ms`.
+ * `process_name`, "the probe" say, stands for the module's name before the first MESSAGE_STAGE. */
+void startup_describe(const struct startup *startup, const char *process_name, int status,
+                      bool late, uint64_t limit_ms, char *text, size_t size);
 
 /* "SIGSEGV, core dumped", "exit status 3". */
 void describe_status(int status, char *text, size_t size);

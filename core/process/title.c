@@ -16,7 +16,7 @@ void title_init(int argc, char **argv)
 {
     char *end = argv[0];
 
-    /* The strings of argv and environ lie one behind the other (proc_pid_cmdline(5)). */
+    /* The strings of argv and environ lie in memory one after the other (proc_pid_cmdline(5)). */
     for (int i = 0; i < argc; i++) {
         if (argv[i] == end)
             end += strlen(end) + 1;

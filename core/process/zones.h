@@ -1,6 +1,7 @@
-/* The zones of a server: made when a configuration names them, kept as long as one does.
+/* The zones of a server: made when a configuration names them, and kept as long as the
+ * configuration in use does.
  *
- * The list is the master's; processes that it forks map what it holds. */
+ * The master keeps the list; processes that it forks map the zones in it. */
 #ifndef PILLION_PROCESS_ZONES_H
 #define PILLION_PROCESS_ZONES_H
 
@@ -8,14 +9,15 @@
 
 #include "conf/settings.h"
 
-/* Makes those that the settings name and that are not there yet. One of another size is made anew,
- * empty. Master only. False with errors added. */
+/* Makes the zones that the settings name and that do not exist yet. A zone whose size has changed
+ * is made anew, empty. Master only. False with errors added. */
 bool zones_make(const struct settings *settings, struct conf_errors *errors);
 
-/* Lets go of those that the settings, which serve now, do not name. Master only. */
+/* Drops the zones that the settings, which serve now, do not name. Master only. */
 void zones_sweep(const struct settings *settings);
 
-/* Maps those that the settings name. In probes and workers, before descriptors are closed. */
+/* Maps the zones that the settings name. Probes and workers call it before they close
+ * descriptors. */
 bool zones_map(const struct settings *settings, struct error *error);
 
 /* For an upgrade: the list as JSON and back, and whether the descriptors stay open over exec. */
