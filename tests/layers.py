@@ -20,7 +20,7 @@ KNOWN = set("""
 core/cmd/bench core/cmd/call core/cmd/commands core/cmd/dev core/cmd/doc core/cmd/modinfo
 core/cmd/new core/cmd/new_files core/cmd/offers core/cmd/server core/cmd/signal core/cmd/try
 core/net/arena core/net/arena_layout core/net/conn core/net/conn_buffer core/net/conn_io
-core/rpc/deferred core/rpc/dispatch core/rpc/dispatch_beside core/rpc/filter core/rpc/forked
+core/rpc/deferred core/rpc/dispatch core/rpc/dispatch_deferred core/rpc/filter core/rpc/forked
 core/rpc/note core/rpc/request core/vault/vault_bank core/vault/vault_client core/wire/json
 core/wire/json_scan modules/postgres/call modules/postgres/cancel modules/postgres/connection
 modules/postgres/integer modules/postgres/pool modules/postgres/postgres modules/postgres/query

@@ -51,7 +51,7 @@ struct conn_cursors {
     uint8_t begun;        /* frames from in_start on that were begun and are not consumed: requests
                              under way, and those behind them that are answered already */
     uint32_t answered_at; /* 1 + the offset of the frame among them that was answered last; the
-                             others that are answered say so themselves (rpc/flight.h) */
+                             others that are answered say so themselves (rpc/begun.h) */
 };
 static_assert(sizeof(struct conn_cursors) == 48, "two of them and the rest make 128 bytes");
 
@@ -85,7 +85,7 @@ struct arena_header {
 static_assert(sizeof(struct arena_header) == 48, "the header's layout is part of ARENA_LAYOUT");
 
 /* Behind the header, in its block: whose work a thread has begun, of the requests whose frames
- * still say that they wait (rpc/flight.h); zeros in arenas of before. Threads cannot reach the
+ * still say that they wait (rpc/begun.h); zeros in arenas of before. Threads cannot reach the
  * frames, which the loop moves. The oldest is overwritten: no more than there is room for may wait
  * at once. */
 #define ARENA_BEGUN_AT 64u

@@ -4,7 +4,7 @@
 #include <string.h>
 
 /* ---- Layouts 1 and 2: frozen. In 1 there were zeros where 2 has `begun`, `answered_at` and
- * `staying`: none of a connection's requests was ever under way beside others. ---- */
+ * `staying`: no request ever overtook another. ---- */
 
 struct cursors_2 {
     uint64_t received, sent;

@@ -8,8 +8,8 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "rpc/begun.h"
 #include "rpc/dispatch_private.h"
-#include "rpc/flight.h"
 #include "rpc/note.h"
 
 #define STRANGERS_PAUSE (10 * NS_PER_S) /* between two lines about them */
@@ -348,14 +348,14 @@ void dispatch_input(struct conns *conns, struct conn *conn)
         return;
     call_init(&call, conns->context, conn);
     for (;;) {
-        if (flight_begun(conns, conn) > 0) {
-            if (!answer_beside(&call))
+        if (begun_count(conns, conn) > 0) {
+            if (!answer_overtaking(&call))
                 return;
             conn_turn_begin(conns, conn, &call.turn);
         }
         conn->stalled = 0;
         answer_in_turn(&call);
-        if (flight_begun(conns, conn) == 0)
+        if (begun_count(conns, conn) == 0)
             return;
     }
 }

@@ -5,8 +5,8 @@
  * finds the method, the record is marked with frame and method, the handler answers into the arena,
  * and one commit consumes the frame and queues the reply.
  *
- * That is a turn: each frame is answered before the next begins. When a handler defers, the
- * connection's further frames are begun beside it (rpc/flight.h) until nothing is under way. */
+ * That is a turn: each frame is answered before the next begins. When a handler defers its request,
+ * the connection's further frames overtake it (rpc/begun.h) until none is deferred any more. */
 #ifndef PILLION_RPC_DISPATCH_H
 #define PILLION_RPC_DISPATCH_H
 
@@ -17,8 +17,8 @@
 #include "rpc/introspect.h"
 #include "rpc/request.h"
 
-/* What is under way for one connection, while conn->deferred is set. */
-struct lane {
+/* The deferred requests of one connection, while conn->deferred is set. */
+struct deferred_list {
     uint32_t first; /* 1 + index of a deferred request, linked through next_of_conn */
     uint32_t count, without_id;
     bool unplaced;     /* some are answered, and their replies wait for room */
@@ -32,7 +32,7 @@ struct dispatcher {
     struct pool pool;                   /* the current request's memory */
     uint8_t untimed[BOARD_METHODS_MAX]; /* calls of each method since one was timed */
     struct deferreds deferreds;
-    struct lane *lanes;   /* one for each connection, by its index; touched by few */
+    struct deferred_list *lists; /* one for each connection, by its index; touched by few */
     uint64_t stranger_ns; /* when a client that speaks something else was logged last; 0: never */
     uint32_t strangers;   /* since then, unsaid */
 };

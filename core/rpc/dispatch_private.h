@@ -1,5 +1,5 @@
 /* What the files of rpc/dispatch*.c share, and nobody else: dispatch.c (frames in turn) and
- * dispatch_beside.c (frames beside others that are under way). */
+ * dispatch_deferred.c (deferred requests, and frames that overtake them). */
 #ifndef PILLION_RPC_DISPATCH_PRIVATE_H
 #define PILLION_RPC_DISPATCH_PRIVATE_H
 
@@ -49,13 +49,13 @@ void call_run(struct call *call, uint64_t place, bool first);
 /* `weight`: how many calls this one stands for. */
 void count_time(struct method_counters *counters, uint64_t ns, uint32_t weight);
 
-/* ---- dispatch_beside.c ---- */
+/* ---- dispatch_deferred.c ---- */
 
 /* The handler has deferred the request of the connection's first frame, which has `size` bytes. */
 void call_deferred(struct call *call, size_t size);
 
-/* Begins frames beside what is under way. True when nothing is any more, and frames can go on in
- * turn. */
-bool answer_beside(struct call *call);
+/* Begins frames that overtake deferred requests. True when no request is deferred any more, and
+ * frames can go on in turn. */
+bool answer_overtaking(struct call *call);
 
 #endif

@@ -1,22 +1,22 @@
-/* Requests that are under way beside others of their connection, from deferral to answer, and what
- * is left of them when their worker dies. See dispatch.h and flight.h. */
+/* Deferred requests and those that overtake them, from deferral to answer, and what is left of them
+ * when their worker dies. See dispatch.h and begun.h. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "rpc/begun.h"
 #include "rpc/dispatch_private.h"
-#include "rpc/flight.h"
 #include "rpc/note.h"
 
 /* Why a connection's next request waits (conn->stalled). */
 enum {
-    STALLED_FULL = 1, /* as many as may be are under way */
-    STALLED_ORDER,    /* it has no id, nor has one that is under way */
+    STALLED_FULL = 1, /* as many requests as may be are deferred */
+    STALLED_ORDER,    /* it has no id, nor has one that is deferred */
 };
 
-/* ---- What is under way for a connection ---- */
+/* ---- The deferred requests of a connection ---- */
 
 static struct dispatcher *dispatcher_of(const struct deferred *deferred)
 {
@@ -54,45 +54,45 @@ static void whence(const struct pillion_request *req, struct origin *origin)
     origin->place = running_place(deferred->place);
 }
 
-/* What is under way for the connection; NULL when nothing is. */
-static struct lane *lane_of(const struct dispatcher *dispatcher, const struct conn *conn)
+/* NULL when none is deferred. */
+static struct deferred_list *list_of(const struct dispatcher *dispatcher, const struct conn *conn)
 {
-    return conn->deferred ? &dispatcher->lanes[conn_index(dispatcher->conns, conn)] : NULL;
+    return conn->deferred ? &dispatcher->lists[conn_index(dispatcher->conns, conn)] : NULL;
 }
 
-static struct lane *lane_open(const struct dispatcher *dispatcher, struct conn *conn)
+static struct deferred_list *list_open(const struct dispatcher *dispatcher, struct conn *conn)
 {
-    struct lane *lane = &dispatcher->lanes[conn_index(dispatcher->conns, conn)];
+    struct deferred_list *list = &dispatcher->lists[conn_index(dispatcher->conns, conn)];
 
     conn->deferred = true;
-    *lane = (struct lane){0};
-    return lane;
+    *list = (struct deferred_list){0};
+    return list;
 }
 
 static void link_to_conn(struct deferred *deferred, struct call *call, uint64_t place)
 {
     struct dispatcher *dispatcher = call->dispatcher;
-    struct lane *lane = lane_of(dispatcher, call->conn);
+    struct deferred_list *list = list_of(dispatcher, call->conn);
 
-    if (lane == NULL)
-        lane = lane_open(dispatcher, call->conn);
+    if (list == NULL)
+        list = list_open(dispatcher, call->conn);
     deferred->conn = 1 + conn_index(dispatcher->conns, call->conn);
     deferred->place = place;
     deferred->previous_of_conn = 0;
-    deferred->next_of_conn = lane->first;
-    if (lane->first != 0)
-        next_of(deferred->all, lane->first)->previous_of_conn = 1 + deferred->index;
-    lane->first = 1 + deferred->index;
-    lane->count++;
+    deferred->next_of_conn = list->first;
+    if (list->first != 0)
+        next_of(deferred->all, list->first)->previous_of_conn = 1 + deferred->index;
+    list->first = 1 + deferred->index;
+    list->count++;
     deferred->counted_without_id = deferred->req.id.data == NULL;
-    lane->without_id += deferred->counted_without_id;
+    list->without_id += deferred->counted_without_id;
 }
 
 static void unlink_from_conn(struct deferred *deferred)
 {
     struct dispatcher *dispatcher = dispatcher_of(deferred);
     struct conn *conn = conn_of(deferred);
-    struct lane *lane = lane_of(dispatcher, conn);
+    struct deferred_list *list = list_of(dispatcher, conn);
     struct deferred *next = next_of(deferred->all, deferred->next_of_conn),
                     *previous = next_of(deferred->all, deferred->previous_of_conn);
 
@@ -101,17 +101,17 @@ static void unlink_from_conn(struct deferred *deferred)
     if (previous != NULL)
         previous->next_of_conn = deferred->next_of_conn;
     else
-        lane->first = deferred->next_of_conn;
-    lane->without_id -= deferred->counted_without_id;
-    if (--lane->count == 0)
+        list->first = deferred->next_of_conn;
+    list->without_id -= deferred->counted_without_id;
+    if (--list->count == 0)
         conn->deferred = false;
 }
 
-/* True while a request without id is under way: the next one has to wait for it. */
+/* True while a request without id is deferred: the next one without has to wait for it. */
 static bool order_waits(const struct dispatcher *dispatcher, const struct conn *conn)
 {
-    const struct lane *lane = lane_of(dispatcher, conn);
-    return lane != NULL && lane->without_id > 0;
+    const struct deferred_list *list = list_of(dispatcher, conn);
+    return list != NULL && list->without_id > 0;
 }
 
 /* ---- Answers ---- */
@@ -124,13 +124,13 @@ static bool place_reply(struct deferred *deferred)
 
     char *room = conn_output_reserve(conns, conn, deferred->req.size);
     if (room == NULL) {
-        lane_of(dispatcher_of(deferred), conn)->unplaced = true;
+        list_of(dispatcher_of(deferred), conn)->unplaced = true;
         conn_wait_for_room(conns, conn);
         conn_look_again(conns, conn);
         return false;
     }
     memcpy(room, deferred->reply, deferred->req.size);
-    flight_answer(conns, conn, deferred->place, deferred->req.size);
+    begun_answer(conns, conn, deferred->place, deferred->req.size);
     unlink_from_conn(deferred);
     deferred_free(deferred);
     conn_look_again(conns, conn);
@@ -141,13 +141,13 @@ static bool place_reply(struct deferred *deferred)
 static bool place_replies(const struct dispatcher *dispatcher, struct conn *conn)
 {
     const struct deferreds *all = &dispatcher->deferreds;
-    struct lane *lane = lane_of(dispatcher, conn);
+    struct deferred_list *list = list_of(dispatcher, conn);
     struct deferred *next;
 
-    if (lane == NULL || !lane->unplaced)
+    if (list == NULL || !list->unplaced)
         return true;
-    lane->unplaced = false;
-    for (struct deferred *d = next_of(all, lane->first); d != NULL; d = next) {
+    list->unplaced = false;
+    for (struct deferred *d = next_of(all, list->first); d != NULL; d = next) {
         next = next_of(all, d->next_of_conn);
         if (d->state == DEFERRED_ANSWERED && !d->listed && !place_reply(d))
             return false;
@@ -188,8 +188,8 @@ static void resumed(struct deferred *deferred)
 static void waiting(struct deferred *deferred)
 {
     if (deferred->conn != 0)
-        flight_wait(dispatcher_of(deferred)->conns, conn_of(deferred), deferred->place,
-                    deferred->waits);
+        begun_wait(dispatcher_of(deferred)->conns, conn_of(deferred), deferred->place,
+                   deferred->waits);
 }
 
 /* deferreds->released */
@@ -202,8 +202,8 @@ static void released(struct deferred *deferred)
 
 void dispatcher_init(struct dispatcher *dispatcher, uint64_t defer_timeout_ms)
 {
-    dispatcher->lanes =
-        must_zalloc(dispatcher->conns->arena.record_count * sizeof(*dispatcher->lanes));
+    dispatcher->lists =
+        must_zalloc(dispatcher->conns->arena.record_count * sizeof(*dispatcher->lists));
     deferreds_init(&dispatcher->deferreds, dispatcher->conns->loop, defer_timeout_ms);
     dispatcher->deferreds.finish = finish;
     dispatcher->deferreds.resumed = resumed;
@@ -214,7 +214,7 @@ void dispatcher_init(struct dispatcher *dispatcher, uint64_t defer_timeout_ms)
 void dispatcher_free(struct dispatcher *dispatcher)
 {
     deferreds_free(&dispatcher->deferreds);
-    free(dispatcher->lanes);
+    free(dispatcher->lists);
 }
 
 void dispatch_settle(struct dispatcher *dispatcher)
@@ -225,10 +225,10 @@ void dispatch_settle(struct dispatcher *dispatcher)
 
 void dispatch_closed(struct dispatcher *dispatcher, struct conn *conn)
 {
-    const struct lane *lane = lane_of(dispatcher, conn);
-    uint32_t index = lane == NULL ? 0 : lane->first;
+    const struct deferred_list *list = list_of(dispatcher, conn);
+    uint32_t index = list == NULL ? 0 : list->first;
 
-    if (lane != NULL)
+    if (list != NULL)
         conn->deferred = false;
     while (index != 0) {
         struct deferred *deferred = next_of(&dispatcher->deferreds, index);
@@ -259,7 +259,7 @@ void dispatch_give_up(struct dispatcher *dispatcher, const char *why)
 
 /* ---- Beginning ---- */
 
-/* The handler has returned; its frame, which has begun, is answered or stays under way. */
+/* The handler has returned; its frame, which has begun, is answered, or its request deferred. */
 static void returned(struct call *call, uint64_t place)
 {
     struct conns *conns = call->dispatcher->conns;
@@ -280,12 +280,12 @@ static void returned(struct call *call, uint64_t place)
     }
     size_t size = call->req.size;
     if (call->held == NULL) {
-        flight_answer(conns, call->conn, place, size);
+        begun_answer(conns, call->conn, place, size);
     } else {
         deferred = deferred_reply(&call->dispatcher->deferreds, call->held, size);
         deferred->req.id = call->req.id.data == NULL ? call->req.id : BYTES("0");
         link_to_conn(deferred, call, place);
-        lane_of(call->dispatcher, call->conn)->unplaced = true;
+        list_of(call->dispatcher, call->conn)->unplaced = true;
         conn_wait_for_room(conns, call->conn);
         conn_look_again(conns, call->conn);
         call->held = NULL;
@@ -295,25 +295,25 @@ static void returned(struct call *call, uint64_t place)
 }
 
 /* The frames that have begun end there now. */
-static void begun_to(const struct call *call, uint64_t place)
+static void set_begun_to(const struct call *call, uint64_t place)
 {
-    struct lane *lane = lane_of(call->dispatcher, call->conn);
+    struct deferred_list *list = list_of(call->dispatcher, call->conn);
 
-    if (lane != NULL)
-        lane->begun_to = place;
+    if (list != NULL)
+        list->begun_to = place;
 }
 
 void call_deferred(struct call *call, size_t size)
 {
     uint64_t place = call->turn.consumed;
 
-    flight_begin(call->dispatcher->conns, call->conn);
+    begun_add(call->dispatcher->conns, call->conn);
     returned(call, place);
-    begun_to(call, place + size);
+    set_begun_to(call, place + size);
 }
 
 /* Begins the next frame. False, with nothing done, when it has to wait for the order's sake. */
-static bool begin(struct call *call, const struct flight_frame *next)
+static bool begin(struct call *call, const struct begun_frame *next)
 {
     struct dispatcher *dispatcher = call->dispatcher;
     struct envelope envelope;
@@ -324,40 +324,40 @@ static bool begin(struct call *call, const struct flight_frame *next)
     enum envelope_status status = call_read(call, next->frame.body, &envelope, &error);
     if (call->req.id.data == NULL && order_waits(dispatcher, call->conn))
         return false;
-    flight_begin(dispatcher->conns, call->conn);
+    begun_add(dispatcher->conns, call->conn);
     counter_add(&dispatcher->row->counters[COUNT_FRAMES], 1);
     if (call_find(call, status, &envelope, &error))
         call_run(call, next->place, false);
     else
         counter_add(&dispatcher->row->counters[COUNT_REFUSED], 1);
     returned(call, next->place);
-    begun_to(call, next->place + next->frame.size);
+    set_begun_to(call, next->place + next->frame.size);
     return true;
 }
 
-bool answer_beside(struct call *call)
+bool answer_overtaking(struct call *call)
 {
     struct conns *conns = call->dispatcher->conns;
     struct conn *conn = call->conn;
     const struct server_settings *settings = call->server->settings;
-    struct flight_frame next;
+    struct begun_frame next;
 
     if (!place_replies(call->dispatcher, conn) || conns->leaving)
         return false;
     if (conn->stalled == STALLED_ORDER && order_waits(call->dispatcher, conn))
         return false;
     conn->stalled = 0;
-    while (flight_begun(conns, conn) > 0) {
+    while (begun_count(conns, conn) > 0) {
         if (conn_output_full(conns, conn) || conn->waiting ||
             (conn_cursors(conns, conn)->flags & CONN_ENDING))
             return false;
-        const struct lane *lane = lane_of(call->dispatcher, conn);
-        if (flight_begun(conns, conn) == UINT8_MAX ||
-            (lane != NULL && lane->count >= settings->max_inflight)) {
+        const struct deferred_list *list = list_of(call->dispatcher, conn);
+        if (begun_count(conns, conn) == UINT8_MAX ||
+            (list != NULL && list->count >= settings->max_inflight)) {
             conn->stalled = STALLED_FULL;
             return false;
         }
-        switch (flight_next(conns, conn, lane == NULL ? 0 : lane->begun_to,
+        switch (begun_after(conns, conn, list == NULL ? 0 : list->begun_to,
                             (uint32_t)settings->max_frame, &next)) {
         case FRAME_PARTIAL:
             conn->expects = next.frame.size == 0 ? 0 : next.offset + (uint32_t)next.frame.size;
@@ -394,7 +394,7 @@ static const char *const orphaned =
 
 /* True when the frame is what the former worker died of. */
 static bool is_guilty(const struct dispatcher *dispatcher, const struct conn *conn,
-                      const struct flight_frame *at, const struct death *death)
+                      const struct begun_frame *at, const struct death *death)
 {
     if (death->marked)
         return record_running(conn_record_of(dispatcher->conns, conn), at->place) != UINT32_MAX;
@@ -403,7 +403,7 @@ static bool is_guilty(const struct dispatcher *dispatcher, const struct conn *co
 }
 
 /* Answers a frame that a former worker has begun, or runs it again. */
-static void answer_orphan(struct call *call, const struct flight_frame *at,
+static void answer_orphan(struct call *call, const struct begun_frame *at,
                           const struct death *death)
 {
     struct dispatcher *dispatcher = call->dispatcher;
@@ -421,10 +421,10 @@ static void answer_orphan(struct call *call, const struct flight_frame *at,
     bool again = !waited && !guilty && !death->gone && method != NULL && method->idempotent &&
                  !at->retried && quarantine_of(dispatcher, method->index) == QUARANTINED_NOT;
     if (at->waiting)
-        flight_wait(dispatcher->conns, call->conn, at->place, false);
+        begun_wait(dispatcher->conns, call->conn, at->place, false);
     if ((waited || again) && call_find(call, status, &envelope, &error)) {
         if (again)
-            flight_retry(dispatcher->conns, call->conn, at);
+            begun_retry(dispatcher->conns, call->conn, at);
         counter_add(&dispatcher->row->counters[COUNT_RETRIED], 1);
         call_run(call, at->place, true);
     } else if (waited) { /* as any other request that may not run */
@@ -432,7 +432,7 @@ static void answer_orphan(struct call *call, const struct flight_frame *at,
     } else {
         counter_add(&dispatcher->row->counters[guilty ? COUNT_GUILTY : COUNT_ORPHANED], 1);
         if (guilty) /* it is not run again, should there be no room for the answer yet */
-            flight_retry(dispatcher->conns, call->conn, at);
+            begun_retry(dispatcher->conns, call->conn, at);
         request_fail(req, guilty && death->hung ? "timeout" : "module_crashed",
                      !guilty       ? orphaned
                      : death->hung ? hung_too_long
@@ -443,45 +443,45 @@ static void answer_orphan(struct call *call, const struct flight_frame *at,
     returned(call, at->place);
 }
 
-/* The frame that a handler had in hand when nothing else was under way: it counts as begun. */
+/* The frame that a handler had in hand while no request was deferred: it counts as begun. */
 static void begin_guilty(struct conns *conns, struct conn *conn)
 {
     const struct conn_cursors *cursors = conn_cursors(conns, conn);
-    struct flight_frame at;
+    struct begun_frame at;
 
     if (cursors->begun > 0 ||
         record_running(conn_record_of(conns, conn), cursors_consumed(cursors)) == UINT32_MAX)
         return;
     /* The limits may be another generation's by now: only what was running matters. Bytes that are
      * no frame any more were scribbled over, and go the way of all input. */
-    if (flight_next(conns, conn, 0, FRAME_BODY_MAX, &at) == FRAME_WHOLE)
-        flight_begin(conns, conn);
+    if (begun_after(conns, conn, 0, FRAME_BODY_MAX, &at) == FRAME_WHOLE)
+        begun_add(conns, conn);
 }
 
 bool dispatch_adopted(struct dispatcher *dispatcher, struct conn *conn, const struct death *death)
 {
     struct conns *conns = dispatcher->conns;
-    struct flight_frame at = {0};
+    struct begun_frame at = {0};
     uint64_t places[UINT8_MAX];
     struct call call = {.dispatcher = dispatcher, .conn = conn};
     unsigned count = 0;
 
-    flight_adopted(conns, conn);
+    begun_adopted(conns, conn);
     begin_guilty(conns, conn);
-    for (unsigned n = 0; flight_walk(conns, conn, n, &at); n++) {
+    for (unsigned n = 0; begun_walk(conns, conn, n, &at); n++) {
         if (at.waiting &&
             (death->from == NULL ||
              arena_work_begun(death->from, conn_id(conns, conn), running_place(at.place))))
-            flight_wait(conns, conn, at.place, false);
+            begun_wait(conns, conn, at.place, false);
         if (!at.answered)
             places[count++] = at.place;
     }
-    if (flight_begun(conns, conn) > 0 && (at.frame.body.data == NULL || count == 0))
+    if (begun_count(conns, conn) > 0 && (at.frame.body.data == NULL || count == 0))
         return false;
     for (unsigned i = 0; i < count; i++) {
         unsigned n = 0;
-        at = (struct flight_frame){0};
-        while (flight_walk(conns, conn, n, &at) && at.place != places[i])
+        at = (struct begun_frame){0};
+        while (begun_walk(conns, conn, n, &at) && at.place != places[i])
             n++;
         answer_orphan(&call, &at, death);
     }

@@ -1,6 +1,6 @@
-/* What counting frames that are under way promises: see core/rpc/flight.h. The bytes are put into
+/* What counting the frames that have begun promises: see core/rpc/begun.h. The bytes are put into
  * the connection's input as if they had been received. */
-#include "rpc/flight.h"
+#include "rpc/begun.h"
 
 #include "conn_fixture.h"
 
@@ -45,31 +45,32 @@ static void tear_down(void)
 static void begin(unsigned count)
 {
     for (unsigned i = 0; i < count; i++) {
-        struct flight_frame next;
-        ck_assert_int_eq(flight_next(&conns, conn, 0, 4096, &next), FRAME_WHOLE);
-        ck_assert(flight_begin(&conns, conn));
+        struct begun_frame next;
+        ck_assert_int_eq(begun_after(&conns, conn, 0, 4096, &next), FRAME_WHOLE);
+        ck_assert(begun_add(&conns, conn));
     }
 }
 
 static void answer(unsigned i)
 {
     ck_assert_ptr_nonnull(conn_output_reserve(&conns, conn, 1));
-    flight_answer(&conns, conn, places[i], 1);
+    begun_answer(&conns, conn, places[i], 1);
 }
 
-/* The frames under way are from `first` on, and of them the ones in `answered` are answered. */
-static void under_way(unsigned first, const char *answered)
+/* The frames that have begun are those from `first` on; of them, the ones in `answered` are
+ * answered. */
+static void expect_begun(unsigned first, const char *answered)
 {
-    struct flight_frame at = {0};
+    struct begun_frame at = {0};
     unsigned n = 0;
 
-    for (; flight_walk(&conns, conn, n, &at); n++) {
+    for (; begun_walk(&conns, conn, n, &at); n++) {
         ck_assert_uint_eq(at.place, places[first + n]);
         ck_assert_uint_eq(at.frame.body.size, (first + n) % 100);
         ck_assert_msg(at.answered == (answered[n] == 'x'), "frame %u", first + n);
     }
     ck_assert_uint_eq(n, strlen(answered));
-    ck_assert_uint_eq(flight_begun(&conns, conn), strlen(answered));
+    ck_assert_uint_eq(begun_count(&conns, conn), strlen(answered));
     ck_assert(record_valid(&conns.arena, conn_record_of(&conns, conn)));
 }
 
@@ -77,12 +78,12 @@ START_TEST(answered_from_the_front_they_are_consumed)
 {
     set_up(4);
     begin(3);
-    under_way(0, "...");
+    expect_begun(0, "...");
     answer(0);
-    under_way(1, "..");
+    expect_begun(1, "..");
     answer(1);
     answer(2);
-    under_way(3, "");
+    expect_begun(3, "");
     ck_assert_uint_eq(conn_input(&conns, conn).size, FRAME_HEADER_SIZE + 3);
     tear_down();
 }
@@ -93,16 +94,16 @@ START_TEST(answered_from_behind_they_wait_for_the_first)
     set_up(6);
     begin(5);
     answer(3);
-    under_way(0, "...x.");
+    expect_begun(0, "...x.");
     answer(1);
-    under_way(0, ".x.x.");
+    expect_begun(0, ".x.x.");
     answer(0);
-    under_way(2, ".x.");
+    expect_begun(2, ".x.");
     answer(2);
-    under_way(4, ".");
+    expect_begun(4, ".");
     begin(1);
     answer(5);
-    under_way(4, ".x");
+    expect_begun(4, ".x");
     answer(4);
     ck_assert_uint_eq(conn_input(&conns, conn).size, 0);
     ck_assert_uint_eq(conn_cursors(&conns, conn)->out_end, 6);
@@ -119,9 +120,9 @@ START_TEST(the_last_answer_is_named_until_its_frame_says_so)
     char *byte = conn_input_at(&conns, conn, FRAME_HEADER_SIZE + 3);
     ck_assert_uint_eq((unsigned char)*byte, 0x80);
     *byte = 0;
-    under_way(0, "...");
-    flight_adopted(&conns, conn);
-    under_way(0, ".x.");
+    expect_begun(0, "...");
+    begun_adopted(&conns, conn);
+    expect_begun(0, ".x.");
     ck_assert_uint_eq(conn_cursors(&conns, conn)->answered_at, 0);
     tear_down();
 }
@@ -129,41 +130,41 @@ END_TEST
 
 START_TEST(what_is_tried_again_says_so)
 {
-    struct flight_frame at = {0};
+    struct begun_frame at = {0};
 
     set_up(3);
     begin(2);
-    ck_assert(flight_walk(&conns, conn, 0, &at) && !at.retried);
-    flight_retry(&conns, conn, &at);
-    at = (struct flight_frame){0};
-    ck_assert(flight_walk(&conns, conn, 0, &at) && at.retried && !at.answered);
-    ck_assert(flight_walk(&conns, conn, 1, &at) && !at.retried);
+    ck_assert(begun_walk(&conns, conn, 0, &at) && !at.retried);
+    begun_retry(&conns, conn, &at);
+    at = (struct begun_frame){0};
+    ck_assert(begun_walk(&conns, conn, 0, &at) && at.retried && !at.answered);
+    ck_assert(begun_walk(&conns, conn, 1, &at) && !at.retried);
     answer(1);
     answer(0);
-    under_way(2, "");
+    expect_begun(2, "");
     tear_down();
 }
 END_TEST
 
 START_TEST(what_waits_says_so_for_as_long_as_it_does)
 {
-    struct flight_frame at = {0};
+    struct begun_frame at = {0};
 
     set_up(3);
     begin(3);
-    flight_wait(&conns, conn, places[1], true);
-    flight_wait(&conns, conn, places[2], true);
-    under_way(0, "...");
+    begun_wait(&conns, conn, places[1], true);
+    begun_wait(&conns, conn, places[2], true);
+    expect_begun(0, "...");
     answer(0);
-    ck_assert(flight_walk(&conns, conn, 0, &at) && at.waiting && !at.answered && !at.retried);
-    ck_assert(flight_walk(&conns, conn, 1, &at) && at.waiting);
-    flight_wait(&conns, conn, places[1], false);
-    at = (struct flight_frame){0};
-    ck_assert(flight_walk(&conns, conn, 0, &at) && !at.waiting);
+    ck_assert(begun_walk(&conns, conn, 0, &at) && at.waiting && !at.answered && !at.retried);
+    ck_assert(begun_walk(&conns, conn, 1, &at) && at.waiting);
+    begun_wait(&conns, conn, places[1], false);
+    at = (struct begun_frame){0};
+    ck_assert(begun_walk(&conns, conn, 0, &at) && !at.waiting);
     answer(2);
-    under_way(1, ".x");
+    expect_begun(1, ".x");
     answer(1);
-    under_way(3, "");
+    expect_begun(3, "");
     tear_down();
 }
 END_TEST
@@ -185,31 +186,31 @@ END_TEST
 
 START_TEST(no_more_than_a_byte_can_count)
 {
-    struct flight_frame next;
+    struct begun_frame next;
 
     set_up(260);
     begin(255);
-    ck_assert_int_eq(flight_next(&conns, conn, 0, 4096, &next), FRAME_WHOLE);
+    ck_assert_int_eq(begun_after(&conns, conn, 0, 4096, &next), FRAME_WHOLE);
     ck_assert_uint_eq(next.place, places[255]);
-    ck_assert(!flight_begin(&conns, conn));
+    ck_assert(!begun_add(&conns, conn));
     for (unsigned i = 254; i > 0; i--)
         answer(i);
-    ck_assert_uint_eq(flight_begun(&conns, conn), 255);
+    ck_assert_uint_eq(begun_count(&conns, conn), 255);
     answer(0);
-    under_way(255, "");
+    expect_begun(255, "");
     tear_down();
 }
 END_TEST
 
 START_TEST(damage_is_seen)
 {
-    struct flight_frame at = {0};
+    struct begun_frame at = {0};
     unsigned n = 0;
 
     set_up(3);
     begin(3);
     *conn_input_at(&conns, conn, FRAME_HEADER_SIZE + 2) = 0x7f; /* the second: 8 MiB long */
-    while (flight_walk(&conns, conn, n, &at))
+    while (begun_walk(&conns, conn, n, &at))
         n++;
     ck_assert_uint_eq(n, 1);
     ck_assert_ptr_null(at.frame.body.data);
@@ -217,7 +218,7 @@ START_TEST(damage_is_seen)
 }
 END_TEST
 
-UNIT_MAIN("flight", answered_from_the_front_they_are_consumed,
+UNIT_MAIN("begun", answered_from_the_front_they_are_consumed,
           answered_from_behind_they_wait_for_the_first,
           the_last_answer_is_named_until_its_frame_says_so, what_is_tried_again_says_so,
           what_waits_says_so_for_as_long_as_it_does, what_a_thread_has_begun_is_found,

@@ -1,5 +1,5 @@
-/* Frames that are under way, in a connection's input. See flight.h. */
-#include "rpc/flight.h"
+/* The frames of a connection's input that have begun. See begun.h. */
+#include "rpc/begun.h"
 
 #include <string.h>
 
@@ -13,7 +13,7 @@ static_assert(FRAME_BODY_MAX < (uint64_t)(256u - MARKS) << 24, "lengths leave ro
 
 /* The frame at `offset` of the input, whatever its marks. */
 static enum frame_status frame_at(struct bytes input, uint32_t offset, uint32_t max_frame,
-                                  struct flight_frame *at)
+                                  struct begun_frame *at)
 {
     char header[FRAME_HEADER_SIZE];
     struct bytes rest = {input.data + offset, input.size - offset};
@@ -36,8 +36,8 @@ static enum frame_status frame_at(struct bytes input, uint32_t offset, uint32_t 
     return FRAME_WHOLE;
 }
 
-bool flight_walk(const struct conns *conns, const struct conn *conn, unsigned n,
-                 struct flight_frame *at)
+bool begun_walk(const struct conns *conns, const struct conn *conn, unsigned n,
+                struct begun_frame *at)
 {
     const struct conn_cursors *cursors = conn_cursors(conns, conn);
 
@@ -52,17 +52,17 @@ bool flight_walk(const struct conns *conns, const struct conn *conn, unsigned n,
     return true;
 }
 
-enum frame_status flight_next(const struct conns *conns, const struct conn *conn, uint64_t begun_to,
-                              uint32_t max_frame, struct flight_frame *next)
+enum frame_status begun_after(const struct conns *conns, const struct conn *conn, uint64_t begun_to,
+                              uint32_t max_frame, struct begun_frame *next)
 {
     const struct conn_cursors *cursors = conn_cursors(conns, conn);
-    struct flight_frame at = {0};
+    struct begun_frame at = {0};
     uint32_t offset = 0;
 
     if (begun_to > cursors_consumed(cursors)) {
         offset = (uint32_t)(begun_to - cursors_consumed(cursors));
     } else {
-        for (unsigned n = 0; flight_walk(conns, conn, n, &at); n++)
+        for (unsigned n = 0; begun_walk(conns, conn, n, &at); n++)
             offset = at.offset + (uint32_t)at.frame.size;
     }
     struct bytes input = conn_input(conns, conn);
@@ -74,7 +74,7 @@ enum frame_status flight_next(const struct conns *conns, const struct conn *conn
                       &next->frame);
 }
 
-bool flight_begin(struct conns *conns, struct conn *conn)
+bool begun_add(struct conns *conns, struct conn *conn)
 {
     const struct conn_cursors *cursors = conn_cursors(conns, conn);
 
@@ -97,9 +97,9 @@ static struct conn_step consume_answered(const struct conns *conns, const struct
 {
     const struct conn_cursors *cursors = conn_cursors(conns, conn);
     struct conn_step step = {.begun = cursors->begun};
-    struct flight_frame at = {0};
+    struct begun_frame at = {0};
 
-    for (unsigned n = 0; flight_walk(conns, conn, n, &at) && (n == 0 || at.answered); n++) {
+    for (unsigned n = 0; begun_walk(conns, conn, n, &at) && (n == 0 || at.answered); n++) {
         step.consumed += (size_t)at.frame.size;
         step.begun--;
     }
@@ -108,7 +108,7 @@ static struct conn_step consume_answered(const struct conns *conns, const struct
     return step;
 }
 
-void flight_answer(struct conns *conns, struct conn *conn, uint64_t place, size_t produced)
+void begun_answer(struct conns *conns, struct conn *conn, uint64_t place, size_t produced)
 {
     const struct conn_cursors *cursors = conn_cursors(conns, conn);
     uint32_t offset = (uint32_t)(place - cursors_consumed(cursors));
@@ -123,7 +123,7 @@ void flight_answer(struct conns *conns, struct conn *conn, uint64_t place, size_
         mark(conns, conn, offset, MARK_ANSWERED);
 }
 
-void flight_adopted(struct conns *conns, struct conn *conn)
+void begun_adopted(struct conns *conns, struct conn *conn)
 {
     const struct conn_cursors *cursors = conn_cursors(conns, conn);
 
@@ -136,7 +136,7 @@ void flight_adopted(struct conns *conns, struct conn *conn)
     conn_commit(conns, conn, &(struct conn_step){.begun = cursors->begun});
 }
 
-void flight_wait(struct conns *conns, struct conn *conn, uint64_t place, bool waits)
+void begun_wait(struct conns *conns, struct conn *conn, uint64_t place, bool waits)
 {
     uint64_t consumed = cursors_consumed(conn_cursors(conns, conn));
     char *byte = conn_input_at(conns, conn, (uint32_t)(place - consumed) + MARK_BYTE);
@@ -145,7 +145,7 @@ void flight_wait(struct conns *conns, struct conn *conn, uint64_t place, bool wa
         (char)(waits ? (unsigned char)*byte | MARK_WAITING : (unsigned char)*byte & ~MARK_WAITING);
 }
 
-void flight_retry(struct conns *conns, struct conn *conn, const struct flight_frame *at)
+void begun_retry(struct conns *conns, struct conn *conn, const struct begun_frame *at)
 {
     mark(conns, conn, at->offset, MARK_RETRIED);
 }

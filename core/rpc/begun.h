@@ -1,0 +1,65 @@
+/* The frames of a connection that have begun and are not consumed.
+ *
+ * A connection's frames begin in their order, and most are answered before the next one begins:
+ * then nothing here is needed. When a handler defers its request, its frame stays at the start of
+ * the input, and the frames behind it overtake it, up to `max_inflight`. The record counts the
+ * frames that have begun. A frame that is answered while an earlier one is not says so in its own
+ * length, whose highest bits no frame needs (FRAME_BODY_MAX). The cursors name the frame that was
+ * answered last too, because the reply and the mark could not become true together. A frame whose
+ * request is deferred and has not begun to act says that in its length as well: it waits, for a
+ * thread of the pool or for its module, and nothing is lost when another worker runs it anew.
+ *
+ * So a worker that takes the connection over after a crash finds, in the bytes themselves, which
+ * requests were deferred. Everything here works on the record alone, and trusts it no further than
+ * its bytes go. */
+#ifndef PILLION_RPC_BEGUN_H
+#define PILLION_RPC_BEGUN_H
+
+#include "net/conn.h"
+#include "wire/frame.h"
+
+/* A frame of a connection's input that has begun. */
+struct begun_frame {
+    uint64_t place;  /* in the input stream */
+    uint32_t offset; /* in conn_input */
+    struct frame frame;
+    bool answered;
+    bool retried; /* it had begun before, in a worker that died */
+    bool waiting; /* nothing was done for its request yet */
+};
+
+/* How many frames of the connection have begun. */
+static inline unsigned begun_count(const struct conns *conns, const struct conn *conn)
+{
+    return conn_cursors(conns, conn)->begun;
+}
+
+/* Walks the frames that have begun: false after the last. Starts with `*at` zeroed and `n` 0. Ends
+ * early, with `at->frame.body.data` NULL, where the bytes are no whole frame: the record is
+ * damaged.
+ */
+bool begun_walk(const struct conns *conns, const struct conn *conn, unsigned n,
+                struct begun_frame *at);
+
+/* The first frame that has not begun. FRAME_PARTIAL and FRAME_TOO_LARGE as frame_next. `begun_to`
+ * is where the frames that have begun end, in the input stream; 0: to be found out. */
+enum frame_status begun_after(const struct conns *conns, const struct conn *conn, uint64_t begun_to,
+                              uint32_t max_frame, struct begun_frame *next);
+
+/* The frame that begun_after has given begins. False when no more can be counted. */
+bool begun_add(struct conns *conns, struct conn *conn);
+
+/* The frame at `place` is answered by `produced` bytes that were written where conn_output_reserve
+ * said: it is consumed, together with those behind it that are answered, or marked. */
+void begun_answer(struct conns *conns, struct conn *conn, uint64_t place, size_t produced);
+
+/* After adoption: the frame that was answered last says so itself. */
+void begun_adopted(struct conns *conns, struct conn *conn);
+
+/* The frame at `place`, which has begun, waits, or does so no longer. */
+void begun_wait(struct conns *conns, struct conn *conn, uint64_t place, bool waits);
+
+/* Notes that the frame begins a second time. */
+void begun_retry(struct conns *conns, struct conn *conn, const struct begun_frame *at);
+
+#endif
