@@ -78,10 +78,13 @@ static void lost(struct worker *worker, bool served_slot)
 static void died(struct worker *worker, int status)
 {
     char how[DEATH_WORDS_MAX];
+    struct blame blame;
 
+    worker_blame(worker, &blame);
     blame_death(worker, status, how);
     blame_core_dump(worker, status);
-    reopen_died(worker, how);
+    if (blame.duty == DUTY_HOOK)
+        reopen_crashed(worker, how);
 }
 
 static void gone(uint32_t serial, bool owing)

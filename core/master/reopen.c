@@ -1,8 +1,9 @@
 /* Opening log files anew. See reopen.h.
  *
  * The master opens the server's log and hands it on, because workers may have no right to open it.
- * Modules open their own files anew, and each worker answers with REOPENED. A worker that ends in
- * order before it has answered has no file to be opened; a worker that dies has failed. */
+ * Modules open their own files anew, and each worker answers with REOPENED. A worker that ends
+ * before it has answered has no file to be opened, and its replacement opens its own; a worker that
+ * dies of a module's hook has failed. */
 #include "master/reopen.h"
 
 #include <errno.h>
@@ -100,7 +101,7 @@ void reopen_answered(struct worker *worker, uint64_t serial, const char *failure
     reopen_check();
 }
 
-void reopen_died(struct worker *worker, const char *how)
+void reopen_crashed(struct worker *worker, const char *how)
 {
     char why[DEATH_WORDS_MAX + 64];
 

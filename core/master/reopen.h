@@ -13,8 +13,8 @@ void reopen_begin(void);
 /* The worker has opened its files anew; `failures` is "", or names those it could not open. */
 void reopen_answered(struct worker *worker, uint64_t serial, const char *failures);
 
-/* The worker has died without being told to end; `how` is blame_death's text. */
-void reopen_died(struct worker *worker, const char *how);
+/* The worker has died of a module's hook; `how` is blame_death's text. */
+void reopen_crashed(struct worker *worker, const char *how);
 
 /* Call this whenever a worker is gone: it answers no more. */
 void reopen_check(void);
