@@ -169,7 +169,7 @@ static bool receive_once(struct conns *conns, struct conn *conn)
     size_t room = input_room(conns, conn);
     char *to = arena_block(&conns->arena, cursors->in_block) + cursors->in_end;
     call_begins(conns, conn);
-    ssize_t got = recv(conn->watch.fd, to, room, 0);
+    ssize_t got = recv(conn->watch.fd, to, room, MSG_DONTWAIT);
 
     if (got < 0) {
         call_ended(conns);
@@ -210,7 +210,7 @@ static void discard(struct conns *conns, struct conn *conn)
     char buffer[16384];
 
     for (unsigned i = 0; i < READS_PER_EVENT; i++) {
-        ssize_t got = recv(conn->watch.fd, buffer, sizeof(buffer), 0);
+        ssize_t got = recv(conn->watch.fd, buffer, sizeof(buffer), MSG_DONTWAIT);
         if (got < 0 && (errno == EAGAIN || errno == EINTR))
             return;
         if (got < 0) {
@@ -289,7 +289,7 @@ static bool send_queued(struct conns *conns, struct conn *conn)
     do {
         put = send(conn->watch.fd,
                    arena_block(&conns->arena, cursors->out_block) + cursors->out_start, size,
-                   MSG_NOSIGNAL);
+                   MSG_NOSIGNAL | MSG_DONTWAIT);
     } while (put < 0 && errno == EINTR);
     if (put < 0) {
         call_ended(conns);

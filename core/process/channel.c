@@ -44,7 +44,7 @@ bool channel_send(int channel, const struct message *message, bool ids, const in
     }
     ssize_t sent;
     do {
-        sent = sendmsg(channel, &header, MSG_NOSIGNAL);
+        sent = sendmsg(channel, &header, MSG_NOSIGNAL | MSG_DONTWAIT);
     } while (sent < 0 && errno == EINTR);
     return sent >= 0;
 }
@@ -113,7 +113,7 @@ enum channel_status channel_receive(int channel, struct message *message, int *f
             .msg_control = control.bytes,
             .msg_controllen = sizeof(control.bytes),
         };
-        ssize_t got = recvmsg(channel, &header, MSG_CMSG_CLOEXEC);
+        ssize_t got = recvmsg(channel, &header, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
         /* If the other process has ended with messages unread, the first error is ECONNRESET. It is
          * reported once; the messages that the process had sent come after it. */
         if (got < 0 && (errno == EINTR || errno == ECONNRESET))

@@ -75,7 +75,8 @@ enum message_type {
     MESSAGE_UNREACHED, /* the channel of the worker `serial` did not arrive, for want of descriptors
                         */
     /* master to worker or vault */
-    MESSAGE_BEAT, /* a question, to be answered by the loop with ALIVE and the same `serial` */
+    MESSAGE_BEAT, /* a question; the loop answers at the end of its turn with ALIVE and the same
+                     `serial`, several questions by the last one's */
     /* worker or vault to master */
     MESSAGE_ALIVE,
     MESSAGE_TYPES

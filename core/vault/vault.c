@@ -49,6 +49,8 @@ static struct {
     struct vault_worker *workers;
     const struct vault_start *start;
     bool surplus;
+    bool asked; /* by MESSAGE_BEAT, and it has not answered yet */
+    uint64_t question;
     uint64_t full_logged_ns;
     uint64_t refused;                 /* number of sockets, since the start */
     uint64_t told_held, told_refused; /* what the last report said */
@@ -176,6 +178,9 @@ static void batch_done(struct loop *loop, void *context)
 {
     (void)context;
     report();
+    if (vault.asked) /* here, because what is said is that the loop turns */
+        channel_tell(vault.master.fd, MESSAGE_ALIVE, vault.question, 0);
+    vault.asked = false;
     if (vault.surplus && vault.table.count == 0)
         loop_stop(loop);
     for (struct vault_worker *w = vault.workers; w != NULL; w = w->next) {
@@ -387,7 +392,8 @@ static void master_message(const struct message *message, const int *fds, uint32
     } else if (message->type == MESSAGE_SURPLUS) {
         vault.surplus = message->number != 0;
     } else if (message->type == MESSAGE_BEAT) {
-        channel_tell(vault.master.fd, MESSAGE_ALIVE, message->serial, 0);
+        vault.asked = true;
+        vault.question = message->serial;
     } else if (message->type == MESSAGE_DEAD && worker != NULL && !worker->dead) {
         worker_drain(worker);
         worker->dead = true;

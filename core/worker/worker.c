@@ -40,6 +40,8 @@ static struct {
     struct adoption adoption;
     struct rpc_server parting;
     struct leave leave;
+    bool asked; /* by MESSAGE_BEAT `question`, which is not answered yet */
+    uint64_t question;
     bool draining; /* the worker ends with its last connection, at `drain` at the latest */
     struct timer drain;
 } worker;
@@ -141,10 +143,20 @@ static void flush(void)
         conns_go_on_soon(&worker.conns);
 }
 
+/* Here, and not where the question is read, because what is said is that the loop turns. */
+static void answer_beat(void)
+{
+    if (!worker.asked)
+        return;
+    worker.asked = false;
+    channel_tell(worker.started.start->channel, MESSAGE_ALIVE, worker.question, 0);
+}
+
 static void batch_done(struct loop *loop, void *context)
 {
     (void)context;
     flush();
+    answer_beat();
     vault_bank_flush(&worker.bank);
     if (worker.leave.begun) {
         leave_go_on(&worker.leave);
@@ -305,7 +317,8 @@ static void master_message(const struct message *message, int *fds, uint32_t fd_
         loop_stop(&worker.loop);
         break;
     case MESSAGE_BEAT:
-        channel_tell(worker.started.start->channel, MESSAGE_ALIVE, message->serial, 0);
+        worker.asked = true;
+        worker.question = message->serial;
         break;
     case MESSAGE_ADOPT:
         if (fd_count == 1) {
