@@ -214,8 +214,9 @@ const struct conf_directive settings_directives[] = {
      .summary = "How long a worker or the vault may give no sign of life before it is taken for "
                 "dead, ended and replaced: because it was stopped by a signal, say, or waits for "
                 "what never comes. Only time counts in which the server itself ran, and a process "
-                "that waits for a processor or a disk, or is in a handler, is not silent. `off` "
-                "never asks: for debuggers, which stop what they look at."},
+                "that waits for a processor or a disk, or is in a handler, is not silent. Five "
+                "times in that time, listeners that a module has broken are mended, too. `off` "
+                "never asks and mends: for debuggers, which stop what they look at."},
     {.name = "defer_timeout",
      MAIN(defer_timeout_ms),
      .type = CONF_TIME,

@@ -122,6 +122,14 @@ static const struct vault_events vault_events = {
     .awaited = handover_awaits,
 };
 
+/* After each turn of the heartbeat. A listener that a module has broken is broken for all workers.
+ */
+static void turned(void)
+{
+    listeners_mend(&master.listeners);
+    reload_look();
+}
+
 /* A slot is empty that only a reload can fill: the former binary's generation starts no workers. */
 static void exhausted(void)
 {
@@ -133,7 +141,7 @@ void events_begin(void)
 {
     workers_begin(&worker_events);
     vaults_begin(&vault_events);
-    heartbeat_begin(reload_look);
+    heartbeat_begin(turned);
     slots_begin(exhausted);
     control_begin(master_order);
 }

@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "net/listener.h"
 
 #define ACCEPT_BATCH     16u /* for each wake-up: more would be taken from the other workers */
 #define PAUSE_FAIR_NS    (5 * NS_PER_MS)
@@ -48,6 +49,7 @@ static void pause_accepting(struct acceptor *acceptor, uint64_t ns)
     for (uint32_t i = 0; i < acceptor->count; i++)
         unwatch(acceptor->conns->loop, &acceptor->sockets[i]);
     acceptor->paused = true;
+    timer_cancel(acceptor->conns->loop, &acceptor->pause);
     if (ns != 0)
         timer_set(acceptor->conns->loop, &acceptor->pause, ns, pause_over);
 }
@@ -127,11 +129,36 @@ static const char *advice(int number)
     }
 }
 
-/* accept(2) failed. True when the next one may be tried at once. */
-static bool accept_failed(struct acceptor *acceptor)
+/* A module has shut the socket down, or disconnected it, in this worker or in another. It is looked
+ * at again after a while, because the master makes it listen again; the others go on. */
+static void accept_ended(struct accept_socket *socket)
 {
+    struct acceptor *acceptor = socket->acceptor;
+    struct sockaddr_storage own;
+    socklen_t size = sizeof(own);
+    char text[ADDRESS_TEXT_SIZE] = "a listening socket";
+
+    if (!socket->ended && getsockname(socket->fd, (struct sockaddr *)&own, &size) == 0)
+        address_format((struct sockaddr *)&own, size, text);
+    if (!socket->ended)
+        log_error("cannot accept on %s, which does not listen any more: a module has shut it down; "
+                  "a reload listens anew, if the master does not before",
+                  text);
+    socket->ended = true;
+    unwatch(acceptor->conns->loop, socket);
+    timer_set(acceptor->conns->loop, &acceptor->pause, PAUSE_TROUBLE_NS, pause_over);
+}
+
+/* accept(2) failed, and gave `count` before. True when the next one may be tried at once. */
+static bool accept_failed(struct accept_socket *socket, uint32_t count)
+{
+    struct acceptor *acceptor = socket->acceptor;
+
     switch (errno) {
     case EAGAIN:
+    case EINVAL:
+        if (count == 0 && listener_is_shut_down(socket->fd))
+            accept_ended(socket);
         return false;
     case EINTR:
     case ECONNABORTED: /* the client went away while it waited in the queue */
@@ -181,10 +208,11 @@ static void accept_from(struct accept_socket *socket, uint32_t owed)
         }
         int fd = accept4(socket->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd < 0) {
-            if (accept_failed(acceptor))
+            if (accept_failed(socket, count))
                 continue;
             break;
         }
+        socket->ended = false;
         batch[count++] = conn_open(conns, fd, socket->listener, socket->policy);
     }
     if (count > 0) {

@@ -22,6 +22,7 @@ struct accept_socket {
     int fd;
     uint32_t listener;
     const struct conn_policy *policy;
+    bool ended; /* it does not listen any more, which was logged */
 };
 
 struct acceptor {

@@ -2,14 +2,20 @@
 #include "net/listener.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "base/log.h"
 #include "base/memory.h"
 #include "net/unix_socket.h"
+
+#define PATIENCE_US 5000
 
 struct listener *listener_find(const struct listeners *listeners, const struct address *address)
 {
@@ -27,11 +33,21 @@ static const char *unix_path(const struct address *address)
     return ((const struct sockaddr_un *)&address->socket)->sun_path;
 }
 
+/* What accept(2) says differs between families: EINVAL of a port; EAGAIN of a Unix socket, and then
+ * SO_ACCEPTCONN says that it listens. */
+bool listener_is_shut_down(int fd)
+{
+    struct pollfd socket = {.fd = fd, .events = POLLRDHUP};
+
+    return poll(&socket, 1, 0) > 0 && (socket.revents & (POLLRDHUP | POLLHUP)) != 0;
+}
+
 bool listener_is_reached(const struct listener *listener)
 {
     const char *path = unix_path(&listener->address);
 
-    return path == NULL || place_same(place_id(path), listener->file);
+    return path == NULL ||
+           (place_same(place_id(path), listener->file) && !listener_is_shut_down(listener->fds[0]));
 }
 
 static bool set_reuseport(int fd, int on)
@@ -72,8 +88,13 @@ static int bind_one(const struct address *address, bool reuseport, struct error 
     return -1;
 }
 
+/* Should a module clear O_NONBLOCK by a system call, accept(2) holds no worker up for longer than
+ * that (socket(7), SO_RCVTIMEO). What is accepted has the same, and is never read so. */
 static void add_socket(struct listener *listener, int fd)
 {
+    const struct timeval patience = {.tv_usec = PATIENCE_US};
+
+    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
     listener->fds = must_realloc(listener->fds, (listener->count + 1) * sizeof(int));
     listener->fds[listener->count++] = fd;
 }
@@ -98,14 +119,80 @@ bool listener_prepare(struct listener *listener, bool reuseport, uint32_t slots,
     return true;
 }
 
+/* ---- Mending ---- */
+
+/* The flags are the open file's, which workers share. */
+static void unblock(const struct listener *listener, int fd)
+{
+    int flags = fcntl(fd, F_GETFL);
+
+    if (flags < 0 || (flags & (O_NONBLOCK | O_ASYNC)) == O_NONBLOCK)
+        return;
+    if (fcntl(fd, F_SETFL, (flags & ~O_ASYNC) | O_NONBLOCK) == 0)
+        log_warn("%s: a module has cleared O_NONBLOCK of the listening socket, or set O_ASYNC, for "
+                 "all workers, by a system call; that is undone",
+                 listener->address.text);
+}
+
+/* A socket of TCP that was shut down, or connected to nowhere, keeps its address, and listens again
+ * in every process that has it. */
+static bool listen_again(const struct listener *listener, int fd, struct error *error)
+{
+    const char *name = listener->address.text;
+
+    if (unix_path(&listener->address) != NULL)
+        return error_set(error,
+                         "%s: a module has shut the listening socket down, for all workers, by a "
+                         "system call; a reload makes it anew",
+                         name);
+    if (listen(fd, listener->backlog) < 0)
+        return error_errno(error,
+                           "%s: a module has shut the listening socket down, for all workers, by a "
+                           "system call, and it cannot listen again",
+                           name);
+    log_warn("%s: a module has shut the listening socket down, for all workers, by a system call; "
+             "it listens again",
+             name);
+    return true;
+}
+
+bool listener_mend(struct listener *listener, struct error *error)
+{
+    bool good = true;
+
+    for (uint32_t i = 0; i < listener->listening; i++) {
+        int fd = listener->fds[i];
+        unblock(listener, fd);
+        if (listener_is_shut_down(fd))
+            good = listen_again(listener, fd, error) && good;
+    }
+    if (good)
+        listener->lost = false;
+    return good;
+}
+
+void listeners_mend(struct listeners *listeners)
+{
+    struct error error;
+
+    for (struct listener *l = listeners->first; l != NULL; l = l->next) {
+        if (listener_mend(l, &error) || l->lost)
+            continue;
+        log_error("%s", error.text);
+        l->lost = true;
+    }
+}
+
+/* ---- Changes ---- */
+
 bool listener_commit(struct listener *listener, int backlog, bool reuseport, struct error *error)
 {
     bool good = true;
 
-    /* listen(2) again only changes the length of the queue. */
+    /* listen(2) again only changes the length of the queue, which a module may have changed. */
     for (uint32_t i = 0; i < listener->count; i++) {
         bool new = i >= listener->listening;
-        if ((new || backlog != listener->backlog) && listen(listener->fds[i], backlog) < 0 && new)
+        if (listen(listener->fds[i], backlog) < 0 && new)
             good = cannot_listen(&listener->address, error);
     }
     listener->listening = listener->count;

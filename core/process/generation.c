@@ -251,8 +251,9 @@ static struct listener *listen_anew(struct listeners *listeners, const struct li
 
     if (listener != NULL) {
         listener->id = former->id;
-        log_notice("%s did not lead to this server any more: its file is made anew",
-                   former->address.text);
+        log_notice(
+            "%s did not lead to this server any more, or was shut down: its file is made anew",
+            former->address.text);
     }
     return listener;
 }
@@ -278,7 +279,8 @@ static bool listen_on(struct generation *generation, struct listeners *listeners
                                  generation->slots, &error);
     else if (!listener_is_reached(listener))
         listener = listen_anew(listeners, listener, listen, &error);
-    else if (!listener_prepare(listener, listen->reuseport, generation->slots, &error)) {
+    else if (!listener_mend(listener, &error) ||
+             !listener_prepare(listener, listen->reuseport, generation->slots, &error)) {
         listener_revert(listener);
         listener = NULL;
     }

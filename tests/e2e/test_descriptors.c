@@ -130,6 +130,158 @@ START_TEST(a_child_closes_what_it_likes)
 }
 END_TEST
 
+/* ---- Around libc ---- */
+
+/* Does it to all descriptors of that kind in the worker of `client`, which is answered. */
+static void raw(int client, const char *kind, const char *call)
+{
+    const cJSON *reply;
+
+    client_send_frame(client, keep_printf("{\"in\":\"raw\",\"params\":%s}", what(kind, call)));
+    reply = client_receive_json(client);
+    ck_assert_double_ge(cJSON_GetNumberValue(cJSON_GetObjectItem(reply, "result")), 1);
+}
+
+static bool is_open(const struct server *server)
+{
+    int client = client_try_connect(server->port);
+
+    if (client >= 0)
+        close(client);
+    return client >= 0;
+}
+
+/* Clients that came before are served all the while. */
+static void expect_served(const struct server *server, int client)
+{
+    for (int i = 0; i < 8; i++) {
+        client_expect_alive(client_connect(server));
+        client_expect_alive(client_connect_unix(server_path(server, "run/socket")));
+    }
+    client_expect_alive(client);
+    ck_assert_int_eq((int)server_stat(server, "crashes"), 0);
+}
+
+START_TEST(a_port_that_is_shut_down_listens_again)
+{
+    static const char *const calls[] = {"shutdown", "connect"};
+    struct server *server = serve("heartbeat_timeout 500ms;");
+    int client = client_connect(server);
+
+    for (size_t i = 0; i < 2; i++) {
+        raw(client, "listener", calls[i]);
+        wait_until(is_open(server), "nobody listens after %s", calls[i]);
+        expect_served(server, client);
+    }
+    server_wait_log(server, "shut the listening socket down, for all workers, by a system call; it "
+                            "listens again");
+    ck_assert(!server_logged(server, "tcp_mem"));
+}
+END_TEST
+
+START_TEST(a_reload_listens_on_what_was_shut_down)
+{
+    struct server *server = serve("heartbeat_timeout off;");
+    int client = client_connect(server);
+
+    for (int i = 0; i < 2; i++) {
+        raw(client, "listener", "shutdown");
+        raw(client, "unix", "shutdown");
+        ck_assert(!is_open(server));
+        client_expect_alive(client);
+        server_reload(server);
+        expect_served(server, client);
+    }
+    server_wait_log(server, keep_printf("cannot accept on 127.0.0.1:%d, which does not listen any "
+                                        "more: a module has shut it down",
+                                        server->port));
+    server_wait_log(server, "run/socket, which does not listen any more");
+    server_wait_log(server, "it listens again");
+    server_wait_log(server, "its file is made anew");
+}
+END_TEST
+
+START_TEST(an_upgrade_listens_on_what_was_shut_down)
+{
+    struct server *server = serve("heartbeat_timeout off;");
+    int client = client_connect(server);
+
+    raw(client, "listener", "shutdown");
+    raw(client, "unix", "shutdown");
+    ck_assert(!is_open(server));
+    struct run run = server_ask(server, "upgrade");
+    expect_status(&run, 0);
+    expect_served(server, client);
+}
+END_TEST
+
+/* One that is lost holds up nobody who comes by another. */
+START_TEST(the_other_listeners_go_on)
+{
+    struct server *server = serve("heartbeat_timeout 500ms;");
+    int client = client_connect(server);
+
+    raw(client, "unix", "shutdown");
+    server_wait_log(server, "a reload makes it anew");
+    for (int i = 0; i < 8; i++)
+        client_expect_alive(client_connect(server));
+    server_reload(server);
+    expect_served(server, client);
+}
+END_TEST
+
+START_TEST(a_socket_that_blocks_holds_nobody_up)
+{
+    static const char *const kinds[] = {"listener", "unix", "client", "channel"};
+    struct server *server = serve("heartbeat_timeout off;");
+    pid_t before[2], after[2];
+    int client = client_connect(server);
+
+    ck_assert_uint_eq(server_workers(server, before, 2), 2);
+    for (size_t i = 0; i < sizeof(kinds) / sizeof(*kinds); i++) {
+        raw(client, kinds[i], "fcntl(F_SETFL)");
+        expect_served(server, client);
+    }
+    ck_assert_uint_eq(server_workers(server, after, 2), 2);
+    ck_assert_mem_eq(before, after, sizeof(before));
+    server_reload(server);
+    expect_part(server_log(server), "has cleared O_NONBLOCK of the listening socket");
+    expect_served(server, client);
+}
+END_TEST
+
+static bool is_replaced(const struct server *server)
+{
+    return server_logged(server, "gives no sign of life (heartbeat_timeout)");
+}
+
+/* It waits in accept(2) for a client that never comes. */
+START_TEST(a_worker_that_waits_in_a_system_call_is_replaced)
+{
+    struct server *server = serve("heartbeat_timeout 500ms;");
+    int client = client_connect(server);
+
+    /* The master may undo it before a worker has a client to accept: then once more. A client that
+     * was accepted just before the wait is in no vault yet. */
+    for (int i = 0; i < 3 && !is_replaced(server); i++) {
+        raw(client, "listener", "wait");
+        client_connect(server);
+        for (int64_t until = deadline_in(PATIENCE_MS); !is_replaced(server);) {
+            if (deadline_over(until))
+                break;
+            look_again();
+        }
+    }
+    ck_assert(is_replaced(server));
+    server_wait_log(server, "has cleared O_NONBLOCK of the listening socket");
+    expect_served(server, client);
+    ck_assert_int_ge((int)server_stat(server, "hangs"), 1);
+}
+END_TEST
+
 E2E_MAIN("descriptors", a_call_that_breaks_a_descriptor_of_the_server_ends_its_worker_alone,
          a_listener_is_the_servers_while_accepting_pauses,
-         a_module_does_to_its_own_descriptors_what_it_likes, a_child_closes_what_it_likes)
+         a_module_does_to_its_own_descriptors_what_it_likes, a_child_closes_what_it_likes,
+         a_port_that_is_shut_down_listens_again, a_reload_listens_on_what_was_shut_down,
+         an_upgrade_listens_on_what_was_shut_down, the_other_listeners_go_on,
+         a_socket_that_blocks_holds_nobody_up, a_worker_that_waits_in_a_system_call_is_replaced)

@@ -109,10 +109,10 @@ static long by_kernel(const char *call, int fd)
         return syscall(SYS_connect, fd, &nowhere, sizeof(nowhere));
     if (strcmp(call, "listen") == 0)
         return syscall(SYS_listen, fd, 0);
-    if (strcmp(call, "fcntl(F_SETFL)") == 0) { /* and what else keeps accept(2) from waiting */
+    if (strcmp(call, "wait") == 0) /* as long as it takes */
         syscall(SYS_setsockopt, fd, SOL_SOCKET, SO_RCVTIMEO, &for_ever, sizeof(for_ever));
+    if (strcmp(call, "fcntl(F_SETFL)") == 0 || strcmp(call, "wait") == 0)
         return syscall(SYS_fcntl, fd, F_SETFL, 0);
-    }
     return -1;
 }
 

@@ -2,6 +2,8 @@
 #include "unit.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -330,6 +332,113 @@ START_TEST(listener_takes_reuseport_and_gives_it_up_without_closing_a_socket)
 }
 END_TEST
 
+/* The length of the queue that a socket of TCP listens with: tcp_diag(7) has it there, too. */
+static unsigned queue_of(int fd)
+{
+    struct tcp_info info;
+    socklen_t size = sizeof(info);
+
+    ck_assert_int_eq(getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size), 0);
+    return info.tcpi_sacked;
+}
+
+START_TEST(listener_has_its_queue_back_after_a_commit)
+{
+    struct address address = address_of("127.0.0.1:%u", free_port());
+    struct listener *listener = opened(&address, false, 1);
+
+    ck_assert_uint_eq(queue_of(listener->fds[0]), 16);
+    ck_assert_int_eq(listen(listener->fds[0], 0), 0);
+    ck_assert_uint_eq(queue_of(listener->fds[0]), 0);
+    ck_assert(listener_commit(listener, 16, false, &error));
+    ck_assert_uint_eq(queue_of(listener->fds[0]), 16);
+    clean_up();
+}
+END_TEST
+
+/* ---- what modules do to sockets that workers share ---- */
+
+static void mend(struct listener *listener)
+{
+    ck_assert_msg(listener_mend(listener, &error), "%s", error.text);
+}
+
+START_TEST(listener_that_was_shut_down_listens_again)
+{
+    static const struct sockaddr nowhere = {.sa_family = AF_UNSPEC};
+    struct address address = address_of("127.0.0.1:%u", free_port());
+    struct listener *listener = opened(&address, true, 3);
+
+    for (uint32_t i = 0; i < 3; i++) {
+        int fd = listener->fds[i];
+        ck_assert_int_eq(i < 2 ? shutdown(fd, SHUT_RDWR) : connect(fd, &nowhere, sizeof(nowhere)),
+                         0);
+        ck_assert(!listens(fd));
+        ck_assert(listener_is_shut_down(fd));
+    }
+    ck_assert(!serves(listener, &address));
+    ck_assert(listener_is_reached(listener)); /* or will be */
+    mend(listener);
+    for (uint32_t i = 0; i < 3; i++)
+        ck_assert(listens(listener->fds[i]) && !listener_is_shut_down(listener->fds[i]));
+    for (unsigned i = 0; i < 50; i++)
+        ck_assert(serves(listener, &address));
+    clean_up();
+}
+END_TEST
+
+START_TEST(listener_whose_port_was_taken_meanwhile_says_so)
+{
+    struct address address = address_of("127.0.0.1:%u", free_port());
+    struct listener *listener = opened(&address, false, 1);
+    struct listeners others = {0};
+
+    ck_assert_int_eq(shutdown(listener->fds[0], SHUT_RDWR), 0);
+    struct listener *other = listener_open(&others, &address, 16, false, 1, &error);
+    ck_assert_msg(other != NULL, "%s", error.text);
+    ck_assert(!listener_mend(listener, &error));
+    ck_assert_msg(strstr(error.text, "EADDRINUSE") != NULL, "%s", error.text);
+    listeners_mend(&listeners);
+    ck_assert(listener->lost);
+    listener_close(&others, other, true);
+    listeners_mend(&listeners);
+    ck_assert(!listener->lost);
+    ck_assert(serves(listener, &address));
+    clean_up();
+}
+END_TEST
+
+START_TEST(listener_that_blocks_does_not_any_more)
+{
+    struct address address = address_of("127.0.0.1:%u", free_port());
+    struct listener *listener = opened(&address, true, 2);
+    int fd = listener->fds[1];
+
+    ck_assert_int_eq(fcntl(fd, F_SETFL, O_ASYNC), 0);
+    ck_assert_int_eq(accept4(fd, NULL, NULL, SOCK_CLOEXEC), -1); /* not for long */
+    ck_assert_int_eq(errno, EAGAIN);
+    mend(listener);
+    ck_assert_int_eq(fcntl(fd, F_GETFL) & (O_NONBLOCK | O_ASYNC), O_NONBLOCK);
+    ck_assert(serves(listener, &address));
+    clean_up();
+}
+END_TEST
+
+START_TEST(listener_of_a_path_that_was_shut_down_is_not_reached)
+{
+    struct address address = unix_address();
+    struct listener *former = opened(&address, false, 1);
+
+    ck_assert_int_eq(shutdown(former->fds[0], SHUT_RD), 0);
+    ck_assert(!listener_is_reached(former));
+    ck_assert(!listener_mend(former, &error));
+    ck_assert_msg(strstr(error.text, "a reload makes it anew") != NULL, "%s", error.text);
+    struct listener *listener = opened(&address, false, 1);
+    ck_assert(serves(listener, &address));
+    clean_up();
+}
+END_TEST
+
 START_TEST(listener_without_reuseport_has_one_socket)
 {
     struct address address = address_of("127.0.0.1:%u", free_port());
@@ -414,6 +523,9 @@ UNIT_MAIN("listener", listener_serves_ipv4, listener_serves_ipv6_beside_ipv4,
           listener_with_reuseport_only_ever_adds_sockets,
           listener_listens_with_what_was_added_only_from_the_commit_on,
           listener_takes_reuseport_and_gives_it_up_without_closing_a_socket,
+          listener_has_its_queue_back_after_a_commit, listener_that_was_shut_down_listens_again,
+          listener_whose_port_was_taken_meanwhile_says_so, listener_that_blocks_does_not_any_more,
+          listener_of_a_path_that_was_shut_down_is_not_reached,
           listener_without_reuseport_has_one_socket,
           listener_is_reached_for_as_long_as_its_file_is_its_own,
           listener_of_a_path_lets_everybody_connect_whatever_the_mask,
