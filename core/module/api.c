@@ -1,4 +1,4 @@
-/* What <pillion/module.h> promises: the functions that modules call. Their comments are there.
+/* The functions of <pillion/module.h>, which modules call. Their documentation is there.
  *
  * Each is a thin layer over rpc/; exports.list names them for the linker. */
 #include <pillion/module.h>
@@ -81,7 +81,7 @@ PILLION_EXPORT void *pillion_alloc(pillion_request *req, size_t size)
 
 /* ---- The reply ---- */
 
-/* Clients are promised strict JSON. The limits that requests have are not for replies. */
+/* Replies must be strict JSON. The limits on requests do not apply to them. */
 static const struct json_limits reply_limits = {.depth = JSON_DEPTH_MAX, .values = UINT32_MAX};
 
 static bool check_result(pillion_request *req, struct bytes result)
@@ -118,7 +118,7 @@ PILLION_EXPORT void pillion_reply_raw(pillion_request *req, const char *out, pil
 
     if (!offload_on_loop("pillion_reply_raw"))
         return;
-    /* The request's own params have passed the check already. */
+    /* The request's own params were checked when they came. */
     bool own = bytes.data == req->params.data && bytes.size == req->params.size;
 
     if (own || check_result(req, bytes))
@@ -146,7 +146,7 @@ PILLION_EXPORT void pillion_fail_raw(pillion_request *req, const char *code, pil
 
 /* ---- Answering later ---- */
 
-/* The requests of this process: tokens take no argument of ours. */
+/* This process's deferred requests: functions that take a token have no other way to them. */
 static struct deferreds *deferreds;
 
 void api_start(struct deferreds *all)

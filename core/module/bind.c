@@ -29,8 +29,8 @@ static struct found find_by_name(const struct module_set *set, const char *name)
     return (struct found){NULL, NULL};
 }
 
-/* `hello.greet`: the method greet of the module hello; `rpc.list`: the method that the module rpc
- * itself calls rpc.list. */
+/* Finds a handler by its name. `hello.greet` is the method greet of the module hello; `rpc.list` is
+ * the method that the module rpc itself names rpc.list. */
 static struct found find_handler(const struct module_set *set, const char *handler)
 {
     const char *dot = strchr(handler, '.');
@@ -49,7 +49,8 @@ static struct found find_handler(const struct module_set *set, const char *handl
     return (struct found){NULL, NULL};
 }
 
-/* Of `MODULE_method`. Without one, the error is reported. */
+/* Finds the method that a `MODULE_method` statement makes. When there is none, the error is
+ * reported. */
 static struct found find_of_module(struct module_set *set, const struct method_settings *wanted)
 {
     struct suggest suggest = suggest_start(wanted->module);
@@ -64,8 +65,8 @@ static struct found find_of_module(struct module_set *set, const struct method_s
             if (method != NULL)
                 return (struct found){module, method};
             conf_error(set->errors, &wanted->handler_place,
-                       "module %s makes no methods in the configuration; \"method\" enables those "
-                       "that it has",
+                       "module %s makes no methods in the configuration; \"method\" enables the "
+                       "methods that it has",
                        wanted->module);
             return (struct found){NULL, NULL};
         }
@@ -78,14 +79,14 @@ static struct found find_of_module(struct module_set *set, const struct method_s
                wanted->module, suggest.nearest == NULL ? "" : "; did you mean \"",
                suggest.nearest == NULL ? "" : suggest.nearest,
                suggest.nearest == NULL ? "" : "_method\"?",
-               names.size == 0 ? "none that is makes methods in the configuration"
+               names.size == 0 ? "no loaded module makes methods in the configuration"
                                : "methods in the configuration are made by ",
                text_string(&names));
     text_free(&names);
     return (struct found){NULL, NULL};
 }
 
-/* As `handler` wants it; in the tree's memory. */
+/* The method's name as `handler` takes it; in the tree's memory. */
 static const char *full_name(const struct module_set *set, const struct module *module,
                              const pillion_method *method)
 {
@@ -94,7 +95,8 @@ static const char *full_name(const struct module_set *set, const struct module *
     return pool_must_strdup(&set->tree->pool, name);
 }
 
-/* "ping offers ping; hello offers greet, hello.count". With `handlers`, as handler wants them. */
+/* Writes "ping offers ping; hello offers greet, hello.count". `handlers`: suggests names as
+ * `handler` takes them. */
 static void list_offers(const struct module_set *set, bool handlers, struct suggest *suggest,
                         struct text *text)
 {
@@ -133,7 +135,7 @@ static void report_unknown(struct module_set *set, const struct method_settings 
     text_free(&offers);
 }
 
-/* What a statement names. Without a method, the error is reported. */
+/* Finds the method that a statement names. When there is none, the error is reported. */
 static struct found find_method(struct module_set *set, const struct method_settings *wanted)
 {
     if (wanted->module != NULL)
@@ -174,8 +176,8 @@ static bool configure(struct module_set *set, const struct method_settings *sett
     return directives_apply(set, method->directives, &at, *config);
 }
 
-/* The words of `MODULE_method` are the arguments of the handler's first directive, which its block
- * cannot give once more. */
+/* Turns the words of a `MODULE_method` statement into a statement of the handler's first directive.
+ * False with an error reported when the block gives that directive, too. */
 static bool name_words(struct module_set *set, const struct method_settings *m, const char *name)
 {
     char what[256];
@@ -204,7 +206,7 @@ static bool any_unseen(const struct filter_list *filters)
     return false;
 }
 
-/* What stands for a method that is not there. */
+/* Stands for unknown methods: only the filters for the whole server run. */
 static struct method no_method(const struct filter_list *everywhere)
 {
     static struct pillion_instance core = {.name = "core", .version = ""};

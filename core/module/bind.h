@@ -6,8 +6,8 @@
 #include "rpc/method.h"
 
 /* Makes the method table of one server: resolves each `method` statement to a loaded module's
- * method. What no module provides is an error that lists what they offer, and suggests. Timeouts
- * come from the statement, or from `handler_timeout_ms`. */
+ * method. A method that no module provides is an error that lists the methods they offer, with a
+ * suggestion. Timeouts come from the statement, or from `handler_timeout_ms`. */
 bool module_set_bind(struct module_set *set, const struct server_settings *server,
                      uint64_t handler_timeout_ms, struct method_table *table);
 

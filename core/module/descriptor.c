@@ -18,8 +18,8 @@ static size_t smaller(size_t a, size_t b)
     return a < b ? a : b;
 }
 
-/* Copies a table of `stride` bytes a row, whose first member is a name and whose end is a NULL one,
- * to rows of `size` bytes. */
+/* Copies a table with rows of `stride` bytes to rows of `size` bytes. A row's first member is its
+ * name, and a NULL name ends the table. */
 static void *copy_table(const void *table, size_t stride, size_t size)
 {
     size_t count = 0;
@@ -40,8 +40,8 @@ static bool name_valid(const char *name)
                strlen(name);
 }
 
-/* Clients and the log see these texts: one that is not UTF-8 would make every reply that holds it,
- * rpc.list's for one, invalid JSON. NULL, which is none, is printable. */
+/* True for one line of UTF-8, or NULL (no text). Clients and the log see these texts: invalid UTF-8
+ * would make every reply that has them, as rpc.list's, invalid JSON. */
 static bool printable(const char *text)
 {
     for (size_t i = 0, size = text == NULL ? 0 : strlen(text); i < size;) {
@@ -69,8 +69,7 @@ static bool check_schema(const pillion_method *method, const char *member, const
                      member, method->name, fault.reason, fault.offset);
 }
 
-/* How the public types are called by the configuration layer, and what they take in the module's
- * structure. */
+/* For each public type: the configuration layer's type, and its size in the module's structure. */
 static const struct {
     enum conf_type type;
     size_t size;
@@ -86,7 +85,8 @@ static const struct {
 };
 static_assert(sizeof(pillion_list) == sizeof(struct conf_list), "the same structure, twice named");
 
-/* `where` is what the structure belongs to: "" for the module itself. */
+/* Checks a table of directives. `where` names the owner of the structure in errors: "" for the
+ * module itself. */
 static bool check_directives(const pillion_directive *directives, size_t config_size,
                              const char *where, struct error *error)
 {
@@ -279,7 +279,7 @@ bool directives_apply(struct module_set *set, const pillion_directive *directive
             .fallback = d->fallback,
             .min = d->min,
             .max = d->max,
-            /* For other types words have a meaning of the core's own. */
+            /* For other types the core uses `words` itself. */
             .words = d->type == PILLION_ENUM ? d->words : NULL,
             .summary = d->summary,
             .required = d->required,

@@ -1,4 +1,4 @@
-/* Looking at ELF files. See elf.h. */
+/* Inspecting ELF files. See elf.h. */
 #include "module/elf.h"
 
 #include <elf.h>
@@ -48,7 +48,7 @@ static const struct {
     {EM_S390, "s390x"},    {EM_386, "i386"},        {EM_ARM, "arm"},
 };
 
-/* Few machines go both ways, so only the one that is not ours is named. */
+/* Few machines have both byte orders, so the order is only named when it is not this machine's. */
 static const char *other_order(const elf_header *header)
 {
     if (header->e_ident[EI_DATA] == OUR_DATA)
@@ -106,7 +106,7 @@ static size_t aligned(size_t size)
     return (size + 3) & ~(size_t)3;
 }
 
-/* Looks for Pillion's note among those of one segment. */
+/* Looks for Pillion's note among the notes of one segment. */
 static bool find_note(struct bytes notes, struct elf_facts *facts)
 {
     size_t at = 0;
@@ -132,7 +132,7 @@ static bool find_note(struct bytes notes, struct elf_facts *facts)
     return false;
 }
 
-/* Every segment lies within the file; the note is in one of them. */
+/* Checks that every segment lies within the file, and looks for the note in them. */
 static bool check_segments(struct bytes file, const elf_header *header, struct elf_facts *facts,
                            bool *found, struct error *error)
 {
@@ -151,7 +151,8 @@ static bool check_segments(struct bytes file, const elf_header *header, struct e
     return true;
 }
 
-/* The table of sections is at the end of the file as linkers write it. */
+/* Checks that the table of sections is there. Linkers write it at the end of the file, so it shows
+ * whether the file was cut short. */
 static bool check_sections(struct bytes file, const elf_header *header, struct error *error)
 {
     uint64_t size = (uint64_t)header->e_shnum * header->e_shentsize;

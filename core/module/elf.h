@@ -1,4 +1,4 @@
-/* What can be said of a module without running any of it.
+/* Inspecting a module's file without running any of it.
  *
  * Reads the file as bytes: nothing is mapped executable, and every offset is checked, because the
  * file may be cut short or be something else altogether (elf(5)). */
@@ -11,17 +11,18 @@
 #include "base/error.h"
 
 struct elf_facts {
-    uint32_t abi_major, abi_minor; /* of the module's note */
+    uint32_t abi_major, abi_minor; /* from the module's note */
 };
 
-/* Checks that `file` is a whole shared object for this machine with Pillion's note. False with what
- * is wrong and what to do. */
+/* Checks that `file` is a whole shared object for this machine, with Pillion's note. False with an
+ * error that says what is wrong and what to do. */
 bool elf_describe(struct bytes file, struct elf_facts *facts, struct error *error);
 
-/* Checks that this server offers the interface that a module needs. False with what to do. */
+/* Checks that this server offers the interface version that a module needs. False with an error
+ * that says what to do. */
 bool elf_offered(const struct elf_facts *facts, struct error *error);
 
-/* Both. */
+/* elf_describe and elf_offered. */
 bool elf_inspect(struct bytes file, struct elf_facts *facts, struct error *error);
 
 #endif

@@ -7,8 +7,8 @@
 
 #include "base/memory.h"
 
-/* The relocations that make pointers of initialised data: to the file's own things (RELATIVE), and
- * to symbols (ABSOLUTE). Others are for code, and for what a running program keeps. */
+/* The relocations that make pointers in initialised data: to places in the file itself (RELATIVE),
+ * and to symbols (ABSOLUTE). Other relocations concern code and run-time tables. */
 #if defined(__x86_64__)
 #define RELATIVE R_X86_64_RELATIVE
 #define ABSOLUTE R_X86_64_64
@@ -70,8 +70,8 @@ static const struct elf_load *find_load(const struct elf_image *image, uint64_t 
     return NULL;
 }
 
-/* The bytes of the file that are at an address, up to the end of their segment; data NULL when
- * there are none. */
+/* The file's bytes at an address, up to the end of their segment; data is NULL when there are
+ * none. */
 static struct bytes contents(const struct elf_image *image, uint64_t address)
 {
     const struct elf_load *load = find_load(image, address);
@@ -83,8 +83,8 @@ static struct bytes contents(const struct elf_image *image, uint64_t address)
                           (size_t)(load->file_size - skipped)};
 }
 
-/* As elf_image_read, but zeros that are in no file do not count: the linker's tables are never made
- * of them, and a damaged one would have no end. */
+/* As elf_image_read, but only for bytes that are in the file, not for the zeros that follow them in
+ * memory: the linker's tables are never there, and a damaged table might have no end. */
 static bool table_read(const struct elf_image *image, uint64_t address, void *to, size_t size)
 {
     struct bytes found = contents(image, address);
@@ -188,8 +188,9 @@ const char *elf_image_search(const struct elf_image *image)
 
 /* ---- Symbols ---- */
 
-/* No table says how many symbols there are, but the hash tables know: the old one has a chain entry
- * for each (System V ABI, "Hash Table"), the GNU one ends each chain with an odd hash. */
+/* No entry tells the number of symbols, but it follows from the hash tables: the old one has a
+ * chain entry for each symbol (System V ABI, "Hash Table"), and the GNU one ends each chain with an
+ * odd hash. */
 static uint64_t count_symbols(const struct elf_image *image)
 {
     uint64_t old = dynamic_value(image, DT_HASH), table = dynamic_value(image, DT_GNU_HASH);
@@ -240,7 +241,8 @@ bool elf_image_symbol(const struct elf_image *image, const char *name, uint64_t 
 
 /* ---- Relocation ---- */
 
-/* Where a symbol is, as far as this file knows. */
+/* The address of a symbol: ELF_ELSEWHERE if another library defines it, 0 if it is weak and
+ * undefined here. False when the symbol is damaged. */
 static bool symbol_value(const struct elf_image *image, uint64_t index, uintptr_t *value)
 {
     ElfW(Sym) symbol;
@@ -257,7 +259,8 @@ static bool symbol_value(const struct elf_image *image, uint64_t index, uintptr_
     return true;
 }
 
-/* Writes one pointer. Entries of tables without addends have it in the place itself. */
+/* Applies one relocation, which writes a pointer. In tables without addends, the addend is at the
+ * pointer's place. */
 static bool relocate(struct elf_image *image, const ElfW(Rela) * entry, bool has_addend)
 {
     uintptr_t value = 0, addend = (uintptr_t)entry->r_addend;
@@ -289,8 +292,8 @@ static bool relocate_table(struct elf_image *image, uint64_t table, uint64_t siz
     return true;
 }
 
-/* DT_RELR, the packed table of relative relocations, has nothing to do here: it adds the address
- * that the file is loaded at, which is 0. */
+/* DT_RELR, the packed table of relative relocations, needs no work here: it adds the address at
+ * which the file is loaded, which is 0. */
 static bool relocate_all(struct elf_image *image, struct error *error)
 {
     if (relocate_table(image, dynamic_value(image, DT_RELA), dynamic_value(image, DT_RELASZ),

@@ -1,4 +1,4 @@
-/* Calls on descriptors, watched over. See fd_guard.h. */
+/* Checking module code's calls on descriptors. See fd_guard.h. */
 #include "module/fd_guard.h"
 
 #include <dlfcn.h>
@@ -21,7 +21,8 @@
 /* The other functions are declared by the headers of libc. */
 PILLION_EXPORT int close_range(unsigned first, unsigned last, int flags);
 
-/* libc's own: what waits there may be cancelled, and fcntl(2) is more than its system call. */
+/* libc's own functions. Some of them are cancellation points (pthreads(7)), and its fcntl(2) does
+ * more than the system call. */
 static struct {
     int (*shutdown)(int fd, int how);
     int (*listen)(int fd, int backlog);
@@ -34,7 +35,7 @@ static struct {
 static const struct loop *guarded;
 static pid_t guarded_pid;
 
-/* Before main, because dlsym(3) is not for children of fork(2) in a process with threads. */
+/* Runs before main, because a child of fork(2) in a process with threads may not call dlsym(3). */
 __attribute__((constructor)) static void find_libc(void)
 {
     *(void **)&libc.shutdown = dlsym(RTLD_NEXT, "shutdown");
@@ -47,7 +48,7 @@ __attribute__((constructor)) static void find_libc(void)
         *(void **)&libc.fcntl = dlsym(RTLD_NEXT, "fcntl");
 }
 
-/* A library's own constructor may call before this executable's has run. */
+/* Another library's constructor may call one of these functions before find_libc has run. */
 #define LIBC(name) (libc.name == NULL ? find_libc() : (void)0, libc.name)
 
 void fd_guard_start(const struct loop *loop)
@@ -58,14 +59,15 @@ void fd_guard_start(const struct loop *loop)
 
 /* ---- What is refused ---- */
 
-/* Descriptors 0 to 2 are a module's to redirect, also where the log goes there. */
+/* True for a descriptor of the server's. A module may redirect 0 to 2, even if the log goes
+ * there. */
 static bool is_servers(int fd)
 {
     return loop_owns(guarded, fd) || (fd > STDERR_FILENO && fd == log_descriptor());
 }
 
-/* `function` breaks what `fd` leads to, or who is behind it. Children of fork(2) have copies, which
- * are theirs to close. */
+/* Ends the process if module code calls `function` on a descriptor of the server's. Children of
+ * fork(2) may close their copies. */
 static void check(const char *function, int fd)
 {
     const pillion_instance *module = guarded == NULL ? NULL : note_instance();
@@ -136,14 +138,14 @@ PILLION_EXPORT int shutdown(int fd, int how)
     return LIBC(shutdown)(fd, how);
 }
 
-/* The length of a listener's queue. */
+/* listen(2) would change the length of a listener's queue. */
 PILLION_EXPORT int listen(int fd, int backlog)
 {
     check("listen", fd);
     return LIBC(listen)(fd, backlog);
 }
 
-/* With AF_UNSPEC it disconnects, listeners too. */
+/* connect(2) with AF_UNSPEC would end a connection or a listener. */
 PILLION_EXPORT int connect(int fd, const struct sockaddr *address, socklen_t size)
 {
     check("connect", fd);
@@ -156,7 +158,8 @@ PILLION_EXPORT int setsockopt(int fd, int level, int name, const void *value, so
     return LIBC(setsockopt)(fd, level, name, value, size);
 }
 
-/* O_NONBLOCK and O_ASYNC are the open file's; what other commands do, no other process sees. */
+/* F_SETFL sets O_NONBLOCK and O_ASYNC for all processes that have the open file; other commands
+ * change nothing for them. */
 PILLION_EXPORT int fcntl(int fd, int command, ...)
 {
     va_list arguments;

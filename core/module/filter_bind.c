@@ -1,4 +1,4 @@
-/* From `filter` statements to the uses that a method has. See filter_bind.h. */
+/* From `filter` statements to a method's list of filters. See filter_bind.h. */
 #include "module/filter_bind.h"
 
 #include <stdio.h>
@@ -37,7 +37,8 @@ static void report_unknown(struct module_set *set, const struct filter_settings 
     text_free(&offers);
 }
 
-/* The use that a statement makes, appended to the set's list. NULL with the error reported. */
+/* Makes the filter's use for a statement, and appends it to the set's list. NULL with the error
+ * reported. */
 static struct module_filter *use_filter(struct module_set *set,
                                         const struct filter_settings *settings)
 {

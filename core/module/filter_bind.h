@@ -1,5 +1,5 @@
-/* Binds `filter` statements of the configuration to filters of the loaded modules, for bind.c. What
- * a filter does around a request is rpc/filter.h's. */
+/* Binds `filter` statements of the configuration to filters of the loaded modules, for bind.c.
+ * rpc/filter.h runs the filters around a request. */
 #ifndef PILLION_MODULE_FILTER_BIND_H
 #define PILLION_MODULE_FILTER_BIND_H
 
@@ -10,9 +10,9 @@ struct filter_list {
     size_t count;
 };
 
-/* Makes the list of what runs around a method: `before`, the server's (or NULL), and one for each
- * statement. False with errors reported: a filter that no module provides, directives that are
- * wrong. */
+/* Makes the list of filters that run around a method: those of `before`, the server's (or NULL),
+ * and one for each statement. False with errors reported: no module provides a filter, or its
+ * directives are wrong. */
 bool filters_bind(struct module_set *set, const struct filter_settings *statements,
                   const struct filter_list *before, struct filter_list *list);
 

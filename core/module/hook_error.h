@@ -1,4 +1,4 @@
-/* Where a hook says why it failed: what `pillion_error_text` is. */
+/* The buffer in which a hook says why it failed. The public header only declares it. */
 #ifndef PILLION_MODULE_HOOK_ERROR_H
 #define PILLION_MODULE_HOOK_ERROR_H
 

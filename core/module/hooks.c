@@ -1,4 +1,4 @@
-/* Hooks of modules. See hooks.h. */
+/* Calling modules' hooks. See hooks.h. */
 #include "module/hooks.h"
 
 #include <stdio.h>
@@ -8,7 +8,7 @@
 
 typedef int statement_hook(pillion_instance *self, void *config, pillion_error_text *error);
 
-/* `hook` is its name in the descriptor. */
+/* Announces that a hook of the module runs next; `hook` is its name in the descriptor. */
 static void stage_hook(const struct module_set *set, const struct module *module, const char *hook)
 {
     char doing[64];
@@ -35,8 +35,8 @@ static bool call_hook(struct module_set *set, struct module *module, const char 
     return status == 0;
 }
 
-/* Calls what a statement's handler or filter has to start with; `kind` and `name` are the
- * statement's in errors. True when there is nothing to call. */
+/* Calls the start hook of a statement's handler or filter; `kind` and `name` stand for the
+ * statement in errors. True when there is no hook. */
 static bool statement_start(struct module_set *set, struct module *module, statement_hook *start,
                             void *config, const struct conf_place *place, const char *kind,
                             const char *name)

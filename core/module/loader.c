@@ -45,8 +45,8 @@ static bool inspect(const struct module_source *source, struct error *error)
 
 /* ---- dlopen ---- */
 
-/* The message with the module's label wherever the opened path stands, which says nothing to a
- * person when it is a descriptor's. */
+/* Writes the message with the module's label in place of the opened path, which may be
+ * /proc/self/fd/N and would tell a person nothing. */
 static void name_module(const char *path, const char *label, const char *message,
                         struct error *error)
 {
@@ -61,7 +61,7 @@ static void name_module(const char *path, const char *label, const char *message
     text_free(&text);
 }
 
-/* What dlerror(3) says of the file that was opened as `path`, in words that help. */
+/* Turns dlerror(3)'s message about the file that was opened as `path` into words that help. */
 static void explain(const char *path, const char *label, const char *message, struct error *error)
 {
     static const char undefined[] = "undefined symbol: ", version[] = ": version `";
@@ -89,7 +89,7 @@ static void explain(const char *path, const char *label, const char *message, st
     }
 }
 
-/* Where a debugger finds the module: sealed copies have no path of their own. */
+/* Logs the module's file and address for a debugger: sealed copies have no path of their own. */
 static void log_place(const struct module *module)
 {
     struct link_map *map;
@@ -130,8 +130,8 @@ static bool open_module(struct module_set *set, const struct module_source *sour
 
 /* ---- Between modules ---- */
 
-/* Where `other` is loaded, as an error at `module` says it: "ping.so on line 3", with the file
- * where that is another one. */
+/* Writes where the configuration loads `other`, for an error about `module`: "ping.so on line 3",
+ * with the configuration file if it is another one. */
 static void describe_place(const struct module *module, const struct module *other,
                            struct error *where)
 {

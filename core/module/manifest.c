@@ -1,11 +1,11 @@
-/* Following a module's descriptor through its image. See manifest.h. */
+/* Reading a module's descriptor from its image. See manifest.h. */
 #include "module/manifest.h"
 
 #include <stdlib.h>
 
 #include "module/descriptor.h"
 
-/* More than any module has. A damaged file must not keep its reader busy. */
+/* Limits that no module reaches, so that a damaged file cannot keep its reader busy. */
 #define ROWS_MAX ((size_t)10000)
 #define TEXT_MAX ((size_t)16 << 20)
 #define LIST_MAX 100 /* libraries, and compilers */
@@ -17,7 +17,7 @@ static size_t smaller(size_t a, size_t b)
 
 /* ---- Pointers ---- */
 
-/* Pointers that were copied out of the image hold its addresses. */
+/* The address in the image that a pointer, copied from there, holds. */
 static uintptr_t pointer_address(const void *pointer)
 {
     uintptr_t address;
@@ -35,7 +35,8 @@ static bool follow_failed(uintptr_t address, const char *what, struct error *err
                      what);
 }
 
-/* Makes the `const char *` at `pointer`, an address of the image, a string of this process. */
+/* Replaces the `const char *` at `pointer`, an address of the image, by a pointer to the string in
+ * this process. */
 static bool follow_string(struct manifest *manifest, void *pointer, const char *what,
                           struct error *error)
 {
@@ -55,10 +56,10 @@ static bool follow_string(struct manifest *manifest, void *pointer, const char *
     return true;
 }
 
-/* A table in the file, and a row of it here. */
+/* A kind of table in the descriptor. */
 struct table {
     const char *what;
-    size_t row_size;       /* here */
+    size_t row_size;       /* in this process */
     const size_t *strings; /* offsets of the members that are strings; the first one, the name,
                               is zero in the row that ends the table */
     size_t string_count;
@@ -90,7 +91,8 @@ static const struct table metric_table = {"the table of metrics", sizeof(pillion
 static const struct table word_table = {"the words of a directive", sizeof(char *), word_strings,
                                         COUNT_OF(word_strings)};
 
-/* Replaces the pointer to a table of `stride` bytes a row by one to a copy, with its strings. */
+/* Replaces the pointer to a table in the image, with rows of `stride` bytes, by one to a copy with
+ * its strings. */
 static bool follow_table(struct manifest *manifest, void *pointer, const struct table *table,
                          size_t stride, struct error *error)
 {
@@ -122,7 +124,7 @@ static bool follow_table(struct manifest *manifest, void *pointer, const struct 
 
 /* ---- The descriptor ---- */
 
-/* A structure as old as the header's first has these members; see descriptor.h. */
+/* Checks that the descriptor is at least as large as in interface 1.0; see descriptor.h. */
 static bool check_sizes(const pillion_module *module, const struct elf_facts *facts,
                         struct error *error)
 {
@@ -161,14 +163,15 @@ static bool read_descriptor(struct manifest *manifest, struct error *error)
         !follow_table(manifest, &module->metrics, &metric_table, METRIC_SIZE_MIN, error))
         return false;
     manifest->directive_size = module->directive_size;
-    module->abi_minor = PILLION_ABI_MINOR; /* as its rows are from here on */
+    module->abi_minor = PILLION_ABI_MINOR; /* the copied rows have this server's sizes */
     module->size = sizeof(pillion_module);
     module->method_size = sizeof(pillion_method);
     module->directive_size = sizeof(pillion_directive);
     return true;
 }
 
-/* Only an enumeration has words. A `bool` in a damaged file may be any byte. */
+/* Reads a table of directives and the words of enumerations. A `bool` in a damaged file may be any
+ * byte, and is made 0 or 1. */
 static bool read_directives(struct manifest *manifest, const pillion_directive *first,
                             struct error *error)
 {
@@ -216,7 +219,7 @@ static bool read_filters(struct manifest *manifest, struct error *error)
     return true;
 }
 
-/* What the loader would find wrong. */
+/* Sets `refusal` to the mistake that the loader would find. */
 static void judge(struct manifest *manifest)
 {
     pillion_module copy = {0};
@@ -256,7 +259,7 @@ static void list_add(struct text *list, const char *string)
         text_append(list, (struct bytes){(const char *)&string, sizeof(string)});
 }
 
-/* .comment holds strings, one after the other: each compiler's, and a linker's. */
+/* Reads .comment, in which compilers and the linker have left one string each. */
 static void read_others(struct manifest *manifest)
 {
     struct text needed = {0}, built_by = {0};

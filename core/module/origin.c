@@ -1,4 +1,4 @@
-/* Libraries beside a module. See origin.h. */
+/* Loading libraries that lie beside a module. See origin.h. */
 #include "module/origin.h"
 
 #include <dlfcn.h>
@@ -11,8 +11,8 @@
 
 static const char *const tokens[] = {"${ORIGIN}", "$ORIGIN"};
 
-/* A folder of the search path with the module's own in the place of $ORIGIN. False when it does not
- * name that, or needs more than that: then it is the loader's to find. */
+/* Writes a folder of the search path, with the module's own folder in place of $ORIGIN. False when
+ * the entry has no $ORIGIN, or other tokens, too: then the dynamic linker is to find it. */
 static bool expand(struct bytes entry, struct bytes folder, struct text *to)
 {
     bool named = false;
@@ -70,7 +70,7 @@ bool origin_load(const char *path, int fd, struct error *error)
     bool open = elf_image_open(file, &image, error);
     sealed_unmap(file);
     if (!open)
-        return true; /* whatever is wrong with it, the loader says it better */
+        return true; /* dlopen(3) will report the mistake better */
     const char *search = elf_image_search(&image);
     if (search != NULL && strstr(search, "ORIGIN") != NULL) {
         for (size_t i = 0; good && (needed = elf_image_needed(&image, i)) != NULL; i++)

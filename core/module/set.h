@@ -1,4 +1,5 @@
-/* The modules of a process: what is loaded, and what the configuration's statements make of it.
+/* The modules of a process, with the filters and methods that the configuration's statements make
+ * of them.
  *
  * loader.h fills the set, bind.h makes method tables from it, hooks.h calls its hooks. */
 #ifndef PILLION_MODULE_SET_H
@@ -8,22 +9,22 @@
 #include "rpc/filter.h"
 #include "rpc/instance.h"
 
-/* A module to load: a row of the generation. */
+/* A module to load, as the generation has it. */
 struct module_source {
     const struct module_settings *settings;
-    int fd; /* sealed copy; -1 where pin_modules is off: then settings->path is loaded */
+    int fd; /* sealed copy; -1 when pin_modules is off: then settings->path is loaded */
 };
 
 struct module {
-    struct pillion_instance instance; /* first: its address is the module's */
+    struct pillion_instance instance; /* first, so that its address is the module's */
     const struct module_settings *settings;
-    pillion_module descriptor; /* a copy as this server knows it: fields that the module was
+    pillion_module descriptor; /* a copy in this server's version; members that the module was
                                   compiled without are zero */
     void *handle;              /* dlopen(3) */
     bool started;
 };
 
-/* A filter statement of this worker; see rpc/filter.h. */
+/* A `filter` statement; see rpc/filter.h. */
 struct module_filter {
     struct filter_use use;
     struct module *module;
@@ -32,7 +33,7 @@ struct module_filter {
     struct module_filter *next;
 };
 
-/* A method statement whose handler has directives, likewise. */
+/* A `method` statement whose handler has directives. */
 struct module_method {
     const pillion_method *method;
     struct module *module;
@@ -45,17 +46,17 @@ struct module_set {
     struct module *modules; /* in the order of the configuration */
     size_t count;
     struct module_filter *filters; /* in the order in which they were bound */
-    struct module_method *methods; /* likewise: those whose handlers have directives */
+    struct module_method *methods; /* likewise; only statements whose handlers have directives */
     struct conf_tree *tree;
     struct conf_errors *errors;
 
-    /* Told before each step that runs a module's code: "ping.so", "loading". Should the process
-     * die, this is what it died of. */
+    /* Called before each step that runs a module's code, with "ping.so", "loading", say. If the
+     * process dies, it has died in that step. */
     void (*stage)(void *context, const char *label, const char *doing);
     void *stage_context;
 };
 
-/* Tells `stage` that a step of `module` begins, if there is who wants to know. */
+/* Tells `stage`, if it is set, that a step of `module` begins. */
 static inline void module_set_stage(const struct module_set *set, const struct module *module,
                                     const char *doing)
 {

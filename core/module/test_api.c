@@ -28,18 +28,19 @@
 
 #define THREADS_END_MS 1000u
 
-/* One request, and what has come of it. */
+/* One request and its reply. */
 struct trial_call {
     struct pool pool;
-    char *body; /* as it was sent, until it is over */
+    char *body; /* as it was sent; poisoned when the request is over */
     size_t body_size;
-    char *frame; /* the reply, NUL-terminated; NULL before there is one */
+    char *frame; /* the reply, NUL-terminated; NULL while there is none */
     size_t size;
-    struct deferred *deferred; /* while it waits */
-    struct trial_call *next;   /* the one before */
+    struct deferred *deferred; /* while the request waits */
+    struct trial_call *next;   /* the call before this one */
 };
 
-/* Modules may be called for as long as the process lives, so what was made for them is kept. */
+/* An earlier trial's structures. They are kept, because its modules may call as long as the process
+ * lives. */
 struct past {
     struct conf_tree *tree;
     struct module_set set;
@@ -59,9 +60,9 @@ static struct {
     struct loop loop;
     struct deferreds deferreds;
     struct board_row *row;
-    struct trial_call *calls; /* the newest first */
+    struct trial_call *calls; /* newest first */
     unsigned call_count;
-    struct pool texts; /* given to the test */
+    struct pool texts; /* texts that were returned to the test */
     struct past *past;
 } trial;
 
@@ -120,8 +121,8 @@ static bool load(void)
     return good;
 }
 
-/* What rpc.stats tells: the board of a server with one worker. It is made once, because modules
- * keep where their metrics are for as long as the process lives. */
+/* Makes the board of a server with one worker, which rpc.stats reads. It is made once, because
+ * modules keep pointers to their metrics as long as the process lives. */
 static bool take_board(void)
 {
     static struct board *board;
@@ -161,7 +162,7 @@ static void settle(struct loop *loop, void *context)
     deferreds_settle(&trial.deferreds);
 }
 
-/* Gives the modules what a worker has, and starts them. */
+/* Sets up everything that modules have in a worker, and starts them. */
 static bool start(void)
 {
     const struct offload_limits limits = {.threads = (uint32_t)trial.settings.pool_threads,
@@ -180,7 +181,7 @@ static bool start(void)
     notes_init(NULL, 0);
     callbacks_init(&trial.loop);
     if (!offload_init(&trial.loop, &limits)) {
-        conf_error(&trial.errors, NULL, "cannot make what threads wake the loop with (eventfd)");
+        conf_error(&trial.errors, NULL, "cannot make the eventfd by which threads wake the loop");
         loop_free(&trial.loop);
         return false;
     }
@@ -195,7 +196,7 @@ PILLION_EXPORT const char *pillion_test_start(const char *main_text, const char 
     struct error error;
 
     if (!pillion_test_stop())
-        return "a thread still works for what was started before; its work must end first";
+        return "a thread still works for modules that were stopped; its work must end first";
     pools_separate();
     log_open(&target, &error);
     log_identity("test");
@@ -218,7 +219,7 @@ static void free_calls(void)
     }
 }
 
-/* As far as its module can tell, the client is gone. */
+/* Ends a waiting call: to its module, the client is gone. */
 static void leave(struct trial_call *call)
 {
     struct deferred *deferred = call->deferred;
@@ -239,7 +240,7 @@ PILLION_EXPORT bool pillion_test_stop(void)
     if (trial.started)
         deferreds_settle(&trial.deferreds);
     if (trial.started && !offload_finish(THREADS_END_MS))
-        return false; /* a thread still uses what would be freed */
+        return false; /* a thread still uses the module */
     module_set_stop(&trial.set);
     if (trial.started) {
         offload_end();
@@ -299,7 +300,7 @@ static void count(const struct pillion_request *req, uint64_t ns)
         method_count(&trial.row->methods[req->method->index], req->failed, ns);
 }
 
-/* A request that was deferred is answered. */
+/* Takes the answer of a deferred request. */
 static void finish(struct deferred *deferred)
 {
     struct trial_call *call = call_of(deferred->conn);
@@ -314,13 +315,14 @@ static void finish(struct deferred *deferred)
     loop_stop(&trial.loop);
 }
 
-/* A module that still reads the request as its handler saw it sees no text any more. */
+/* Overwrites the request's bytes, to show a module that still reads them after the request is
+ * over. */
 static void poison(struct trial_call *call)
 {
     memset(call->body, POISON, call->body_size);
 }
 
-/* deferreds.released: nobody has it any more, threads included. */
+/* The callback deferreds.released: neither the core nor a thread has the request any more. */
 static void released(struct deferred *deferred)
 {
     struct trial_call *call = call_of(deferred->conn);
@@ -329,7 +331,8 @@ static void released(struct deferred *deferred)
         poison(call);
 }
 
-/* No handler sees the request, but some filters do. It counts as a call of `method`, if any. */
+/* Shows a refused request to the filters that see such; no handler does. It counts as a call of
+ * `method`, if there is one. */
 static void refused(struct pillion_request *req, const struct method *method, struct bytes in)
 {
     bool kept = request_keep_refused(req, method == NULL ? &trial.methods.none : method, in);
@@ -406,7 +409,7 @@ PILLION_EXPORT void pillion_test_leave(unsigned request)
     deferreds_settle(&trial.deferreds);
 }
 
-/* A string as the test sees it; NULL when it is none, or cannot be one in C. */
+/* A member as a C string; NULL when it is no string, or has a NUL byte. */
 static const char *text_of(struct bytes object, struct bytes name)
 {
     struct bytes json = envelope_member(object, name);

@@ -1,4 +1,4 @@
-/* Threads of modules, and ends of the process. See threads.h. */
+/* Noting modules' threads, and how the process ends. See threads.h. */
 #include "module/threads.h"
 
 #include <dlfcn.h>
@@ -14,7 +14,7 @@
 typedef int (*creator)(pthread_t *thread, const pthread_attr_t *attributes, void *(*run)(void *),
                        void *argument);
 
-/* What a new thread is to do, and what it is noted for. */
+/* A new thread's function, and what to note for it. */
 struct beginning {
     void *(*run)(void *argument);
     void *argument;

@@ -85,5 +85,5 @@ void start_threads(const struct started *started, struct loop *loop, struct offl
     limits.queue = (uint32_t)settings->pool_queue;
     limits.row = started->row;
     if (!offload_init(loop, &limits))
-        start_fail(started->start, "cannot make what threads wake the worker with (eventfd)");
+        start_fail(started->start, "cannot make the eventfd by which threads wake the worker");
 }
