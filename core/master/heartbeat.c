@@ -14,7 +14,7 @@
 static struct {
     struct timer timer;
     uint64_t pace_ns;
-    void (*turned)(void);
+    void (*round_over)(void);
 } heartbeat;
 
 /* True when the worker runs a handler, or has run some since the last look. The worker writes the
@@ -31,28 +31,28 @@ static bool is_busy(struct worker *worker)
     return moved || atomic_load_explicit(&worker->row->running, memory_order_acquire) != 0;
 }
 
-static void turn(struct timer *timer)
+static void next_round(struct timer *timer)
 {
-    const struct pulse_turn turned = {pulse_question(), heartbeat.pace_ns};
+    const struct pulse_round now = {pulse_question(), heartbeat.pace_ns};
 
     /* Vaults first: a worker may be silent only because it waits for a silent vault. */
-    bool excused = vaults_turn(&turned);
+    bool excused = vaults_round(&now);
     for (struct worker *w = workers_first(); w != NULL; w = w->next) {
         if (!worker_has_clients(w) ||
-            pulse_turn(&w->pulse, w->child.pid, w->child.channel.fd, &turned, is_busy(w), excused))
+            pulse_round(&w->pulse, w->child.pid, w->child.channel.fd, &now, is_busy(w), excused))
             continue;
         log_error("worker %u (pid %d) gives no sign of life (heartbeat_timeout): it is ended and "
                   "replaced",
                   w->slot, (int)w->child.pid);
         worker_kill(w, CAUSE_SILENT);
     }
-    timer_set(&master.loop, timer, heartbeat.pace_ns, turn);
-    heartbeat.turned();
+    timer_set(&master.loop, timer, heartbeat.pace_ns, next_round);
+    heartbeat.round_over();
 }
 
-void heartbeat_begin(void (*turned)(void))
+void heartbeat_begin(void (*round_over)(void))
 {
-    heartbeat.turned = turned;
+    heartbeat.round_over = round_over;
 }
 
 void heartbeat_start(void)
@@ -60,9 +60,9 @@ void heartbeat_start(void)
     uint64_t timeout_ms = generation_current()->settings->heartbeat_timeout_ms;
 
     heartbeat_stop();
-    heartbeat.pace_ns = timeout_ms * NS_PER_MS / PULSE_TURNS;
+    heartbeat.pace_ns = timeout_ms * NS_PER_MS / PULSE_ROUNDS;
     if (timeout_ms != 0)
-        timer_set(&master.loop, &heartbeat.timer, heartbeat.pace_ns, turn);
+        timer_set(&master.loop, &heartbeat.timer, heartbeat.pace_ns, next_round);
 }
 
 void heartbeat_stop(void)

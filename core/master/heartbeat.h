@@ -8,9 +8,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* `turned` is called after each turn, in which some process may have been found silent. Call this
- * before anything else here. */
-void heartbeat_begin(void (*turned)(void));
+/* `round_over` is called after each round, in which some process may have been found silent. Call
+ * this before anything else here. */
+void heartbeat_begin(void (*round_over)(void));
 
 /* Begins to ask, at the pace of the generation that serves; stops asking. */
 void heartbeat_start(void);

@@ -414,7 +414,7 @@ bool vaults_reopen(void)
 
 /* ---- Signs of life ---- */
 
-bool vaults_turn(const struct pulse_turn *turn)
+bool vaults_round(const struct pulse_round *round)
 {
     bool silent = false;
 
@@ -424,8 +424,8 @@ bool vaults_turn(const struct pulse_turn *turn)
             silent |= i < seats_wanted();
             continue;
         }
-        if (!pulse_turn(&seat->pulse, seat->child.pid, seat->child.channel.fd, turn, false,
-                        false)) {
+        if (!pulse_round(&seat->pulse, seat->child.pid, seat->child.channel.fd, round, false,
+                         false)) {
             log_error("the vault (pid %d) gives no sign of life (heartbeat_timeout): it is ended "
                       "and replaced",
                       (int)seat->child.pid);

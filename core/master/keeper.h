@@ -58,10 +58,10 @@ bool vaults_reopen(void);
  * know. */
 uint32_t vaults_beyond_first(void);
 
-/* Signs of life (pulse.h). vaults_turn judges and asks each vault; true while a vault is silent or
+/* Signs of life (pulse.h). vaults_round judges and asks each vault; true while a vault is silent or
  * missing. vaults_ask asks each vault the question `serial`. vaults_heard is true when all have
  * answered it; otherwise `seat` is the seat of a vault that has not. */
-bool vaults_turn(const struct pulse_turn *turn);
+bool vaults_round(const struct pulse_round *round);
 void vaults_ask(uint64_t serial);
 bool vaults_heard(uint64_t serial, uint32_t *seat);
 

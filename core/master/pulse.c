@@ -42,8 +42,8 @@ static void ask(struct pulse *pulse, int channel, uint64_t serial)
     pulse->asked = true;
 }
 
-bool pulse_turn(struct pulse *pulse, pid_t pid, int channel, const struct pulse_turn *turn,
-                bool busy, bool excused)
+bool pulse_round(struct pulse *pulse, pid_t pid, int channel, const struct pulse_round *round,
+                 bool busy, bool excused)
 {
     if (!pulse->known || pulse->dead)
         return true;
@@ -51,13 +51,13 @@ bool pulse_turn(struct pulse *pulse, pid_t pid, int channel, const struct pulse_
         pulse->silence = 0;
     } else if (pulse->asked) {
         struct child_view view = child_view(pid);
-        uint32_t weight = pulse_weigh(pulse, &view, busy, turn->pace_ns);
+        uint32_t weight = pulse_weigh(pulse, &view, busy, round->pace_ns);
         pulse->silence = weight == 0 && busy ? 0 : pulse->silence + weight;
         pulse->cpu_ns = view.cpu_ns;
     }
     pulse->answered = false;
     if (pulse->silence < PULSE_SILENT) {
-        ask(pulse, channel, turn->question);
+        ask(pulse, channel, round->question);
         return true;
     }
     pulse->dead = true;

@@ -1,8 +1,8 @@
 /* Signs of life of one process. The master asks for them by the channel (MESSAGE_BEAT), and the
  * process's loop answers. heartbeat.h does it for all processes. Master only.
  *
- * The master counts its own turns, not time: while the machine is suspended, or the master itself
- * does not run, there are no turns. It also looks at the kernel's view of the process: a process
+ * The master counts its own rounds, not time: while the machine is suspended, or the master itself
+ * does not run, there are no rounds. It also looks at the kernel's view of the process: a process
  * that waits for a processor is not silent, whatever the load. pulse_weigh has the rest. */
 #ifndef PILLION_MASTER_PULSE_H
 #define PILLION_MASTER_PULSE_H
@@ -17,36 +17,36 @@
 struct pulse {
     bool known;          /* its version answers MESSAGE_BEAT, which older binaries do not know */
     bool dead;           /* it was found silent and is being killed */
-    bool asked;          /* in the last turn or an earlier one */
-    bool answered;       /* since the last turn */
+    bool asked;          /* in the last round or an earlier one */
+    bool answered;       /* since the last round */
     uint32_t silence;    /* the sum of pulse_weigh; from PULSE_SILENT on the process is dead */
     uint64_t heard;      /* number of the latest question that it has answered */
-    uint64_t cpu_ns;     /* the process's processor time, at the last turn it was weighed */
-    uint64_t dispatched; /* a worker's count of handled requests, at the last turn */
+    uint64_t cpu_ns;     /* the process's processor time, at the last round it was weighed */
+    uint64_t dispatched; /* a worker's count of handled requests, at the last round */
 };
 
-#define PULSE_TURNS  5u  /* that heartbeat_timeout is divided into */
-#define PULSE_FULL   10u /* what a turn weighs in which a process should have answered */
-#define PULSE_SILENT (PULSE_TURNS * PULSE_FULL)
+#define PULSE_ROUNDS 5u  /* that heartbeat_timeout is divided into */
+#define PULSE_FULL   10u /* what a round weighs in which a process should have answered */
+#define PULSE_SILENT (PULSE_ROUNDS * PULSE_FULL)
 
 /* Returns the number of a new question. Processes share the numbers. */
 uint64_t pulse_question(void);
 
-/* How much a turn of `pace_ns` without an answer adds to the silence of a process that the kernel
+/* How much a round of `pace_ns` without an answer adds to the silence of a process that the kernel
  * describes as `view`. `busy`: a worker runs a handler, which may take long and has its own
  * watchdog. */
 uint32_t pulse_weigh(const struct pulse *pulse, const struct child_view *view, bool busy,
                      uint64_t pace_ns);
 
-/* A turn of the master, every `pace_ns`; `question` is the number of the one to ask. */
-struct pulse_turn {
+/* A round of the master, every `pace_ns`; `question` is the number of the one to ask. */
+struct pulse_round {
     uint64_t question, pace_ns;
 };
 
-/* Judges one process in a turn, and asks it again by `channel`. False, once, when it is to be taken
- * for dead. `excused`: it may be silent only because it waits for another process. */
-bool pulse_turn(struct pulse *pulse, pid_t pid, int channel, const struct pulse_turn *turn,
-                bool busy, bool excused);
+/* Judges one process in a round, and asks it again by `channel`. False, once, when it is to be
+ * taken for dead. `excused`: it may be silent only because it waits for another process. */
+bool pulse_round(struct pulse *pulse, pid_t pid, int channel, const struct pulse_round *round,
+                 bool busy, bool excused);
 
 /* The process has answered the question `serial`. */
 void pulse_heard(struct pulse *pulse, uint64_t serial);

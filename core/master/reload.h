@@ -25,7 +25,7 @@ void reload_abandon(const char *why);
 /* A worker or probe of the next generation said READY. */
 void reload_ready(struct worker *worker);
 
-/* Some process has answered, or was silent for a turn: looks whether the reload can go on. */
+/* Some process has answered, or was silent for a round: looks whether the reload can go on. */
 void reload_look(void);
 
 /* The next generation has failed, since a process of it is gone, say; `why` is the reason in

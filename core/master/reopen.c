@@ -23,7 +23,7 @@
 #define PATIENCE (10 * NS_PER_S) /* a worker may have something at hand */
 
 static struct {
-    uint64_t serial; /* of the latest round; see `reopening` in workers.h */
+    uint64_t serial; /* of the latest reopening; see `reopening` in workers.h */
     struct timer late;
     struct text failures; /* a line each */
     uint32_t alike;       /* workers with the same failure as another one */
@@ -146,7 +146,7 @@ void reopen_begin(void)
 {
     struct message message = {.type = MESSAGE_LOG};
 
-    /* Earlier clients that still wait get this round's result. */
+    /* Earlier clients that still wait get the result of this reopening. */
     text_free(&reopening.failures);
     reopening.alike = reopening.workers = 0;
     reopening.under_way = true;

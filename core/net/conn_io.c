@@ -15,7 +15,7 @@
 
 #define READS_PER_EVENT 4u     /* then the others have their turn */
 #define PLENTY          65536u /* bytes of requests that wait for their turn */
-#define FLUSH_ROUNDS    16u    /* likewise, of sending and handling what waited */
+#define FLUSH_PASSES    16u    /* likewise, of sending and handling what waited */
 
 /* ---- What a connection waits for ---- */
 
@@ -432,7 +432,7 @@ static void flush(struct conns *conns, struct conn *conn)
 {
     if (conn->again == CONN_AGAIN_LATER) /* that was said in the batch before, or by an event */
         conn->again = CONN_AGAIN_NOW;
-    for (unsigned round = 0; round < FLUSH_ROUNDS; round++) {
+    for (unsigned pass = 0; pass < FLUSH_PASSES; pass++) {
         bool full = conn_output_full(conns, conn);
         if (!send_queued(conns, conn))
             return;

@@ -208,12 +208,12 @@ static void place_batch(struct adoption *adoption)
 
 /* ---- Asking ---- */
 
-/* The seat to ask for an id in this round. */
+/* The seat to ask for an id in this pass. */
 static uint32_t seat_of(const struct adoption *adoption, uint64_t id)
 {
     uint32_t own = (uint32_t)(id >> CONN_ID_SEAT_SHIFT);
 
-    return ((own < adoption->seats ? own : 0) + adoption->round) % adoption->seats;
+    return ((own < adoption->seats ? own : 0) + adoption->pass) % adoption->seats;
 }
 
 /* True when no vault is in the seat and none is expected, as in a seat that this generation does
@@ -260,14 +260,14 @@ static void all_asked(struct adoption *adoption)
     place_batch(adoption);
 }
 
-/* Goes from one vault to the next, and to the next round when some are still missing. */
+/* Goes from one vault to the next, and to the next pass when some are still missing. */
 static void ask_next(struct adoption *adoption)
 {
     while (!ask(adoption)) {
         if (++adoption->seat < adoption->seats)
             continue;
         adoption->seat = 0;
-        if (++adoption->round >= adoption->seats) {
+        if (++adoption->pass >= adoption->seats) {
             all_asked(adoption);
             return;
         }
@@ -340,7 +340,7 @@ static void next_batch(struct adoption *adoption)
         adoption->fds[i] = -1;
         adoption->again[i] = false;
     }
-    adoption->placed = adoption->round = adoption->seat = 0;
+    adoption->placed = adoption->pass = adoption->seat = 0;
     adoption->seats = adoption->bank->known > adoption->bank->seats ? adoption->bank->known
                                                                     : adoption->bank->seats;
     if (waits) {
@@ -425,9 +425,9 @@ void adopt_given(struct adoption *adoption, uint32_t seat, const struct message 
     adoption->seat++;
     if (adoption->seat == adoption->seats) {
         adoption->seat = 0;
-        adoption->round++;
+        adoption->pass++;
     }
-    if (adoption->truncated || adoption->round >= adoption->seats)
+    if (adoption->truncated || adoption->pass >= adoption->seats)
         all_asked(adoption);
     else
         ask_next(adoption);

@@ -46,11 +46,11 @@ struct adoption {
     uint8_t from[CHANNEL_FDS_MAX]; /* the seat that has given each */
     bool again[CHANNEL_FDS_MAX];   /* the vault that gave it is gone: hand it to the next one */
     uint32_t batch, placed;        /* entries in the arrays above; `placed` of them are done */
-    uint32_t seats;                /* number of seats that may have them, and of rounds */
-    uint32_t round, seat; /* seat to ask: in round 0 each id's own seat, then the others in turn */
-    bool truncated;       /* some that were given did not arrive: ask again */
-    uint32_t tries;       /* how often the next one found no room */
-    struct timer wait;    /* until the next try of asking or placing */
+    uint32_t seats;                /* number of seats that may have them, and of passes */
+    uint32_t pass, seat; /* seat to ask: in pass 0 each id's own seat, then the others in turn */
+    bool truncated;      /* some that were given did not arrive: ask again */
+    uint32_t tries;      /* how often the next one found no room */
+    struct timer wait;   /* until the next try of asking or placing */
 };
 
 /* Starts to adopt the part that `message`, a MESSAGE_ADOPT, names; `fd` is the arena, and is

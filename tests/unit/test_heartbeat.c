@@ -1,4 +1,4 @@
-/* Signs of life, as a matter of turns: see core/master/pulse.h. What the kernel says of a
+/* Signs of life, as a matter of rounds: see core/master/pulse.h. What the kernel says of a
  * process is made up here (child_view is wrapped, tests.mk). */
 #include "unit.h"
 
@@ -11,7 +11,7 @@
 static struct child_view view;
 static struct pulse pulse;
 static int ends[2];
-static struct pulse_turn turn;
+static struct pulse_round now;
 
 struct child_view __wrap_child_view(pid_t pid);
 struct child_view __wrap_child_view(pid_t pid)
@@ -26,16 +26,16 @@ static void start(char state)
 
     view = (struct child_view){.state = state};
     pulse = (struct pulse){.known = true};
-    turn = (struct pulse_turn){.pace_ns = PACE};
+    now = (struct pulse_round){.pace_ns = PACE};
     ck_assert(channel_pair(ends, &error));
 }
 
-/* Turns until it is taken for dead, `most` at most. */
-static uint32_t turns(uint32_t most, bool busy, bool excused)
+/* Rounds until it is taken for dead, `most` at most. */
+static uint32_t rounds(uint32_t most, bool busy, bool excused)
 {
     for (uint32_t i = 1; i <= most; i++) {
-        turn.question = pulse_question();
-        if (!pulse_turn(&pulse, 1, ends[0], &turn, busy, excused))
+        now.question = pulse_question();
+        if (!pulse_round(&pulse, 1, ends[0], &now, busy, excused))
             return i;
     }
     return 0;
@@ -54,16 +54,16 @@ static void expect_asked(uint64_t questions)
     ck_assert_uint_eq(questions, 0);
 }
 
-START_TEST(silence_is_found_after_five_turns_in_which_it_should_have_answered)
+START_TEST(silence_is_found_after_five_rounds_in_which_it_should_have_answered)
 {
     static const char states[] = "TtS?";
 
     for (size_t i = 0; i < sizeof(states) - 1; i++) {
         start(states[i]);
-        /* The first turn asks; nothing can have been answered before. */
-        ck_assert_uint_eq(turns(100, false, false), 1 + PULSE_TURNS);
-        expect_asked(PULSE_TURNS);
-        ck_assert_uint_eq(turns(100, false, false), 0); /* once */
+        /* The first round asks; nothing can have been answered before. */
+        ck_assert_uint_eq(rounds(100, false, false), 1 + PULSE_ROUNDS);
+        expect_asked(PULSE_ROUNDS);
+        ck_assert_uint_eq(rounds(100, false, false), 0); /* once */
     }
 }
 END_TEST
@@ -72,10 +72,10 @@ START_TEST(an_answer_however_late_is_a_sign_of_life)
 {
     start('S');
     for (int i = 0; i < 100; i++) {
-        ck_assert_uint_eq(turns(PULSE_TURNS, false, false), 0);
-        pulse_heard(&pulse, turn.question);
+        ck_assert_uint_eq(rounds(PULSE_ROUNDS, false, false), 0);
+        pulse_heard(&pulse, now.question);
     }
-    ck_assert_uint_gt(turns(100, false, false), 0);
+    ck_assert_uint_gt(rounds(100, false, false), 0);
 }
 END_TEST
 
@@ -83,7 +83,7 @@ END_TEST
 START_TEST(who_waits_for_a_processor_is_not_silent)
 {
     start('R');
-    ck_assert_uint_eq(turns(100000, false, false), 0);
+    ck_assert_uint_eq(rounds(100000, false, false), 0);
 }
 END_TEST
 
@@ -94,7 +94,7 @@ START_TEST(who_spins_without_answering_is_found_later)
     start('R');
     for (; found == 0 && i < 1000; i++) {
         view.cpu_ns += PACE;
-        found = turns(1, false, false);
+        found = rounds(1, false, false);
     }
     ck_assert_uint_eq(i, 1 + PULSE_SILENT);
 }
@@ -103,7 +103,7 @@ END_TEST
 START_TEST(who_waits_for_a_disk_is_found_later)
 {
     start('D');
-    ck_assert_uint_eq(turns(1000, false, false), 1 + PULSE_SILENT);
+    ck_assert_uint_eq(rounds(1000, false, false), 1 + PULSE_SILENT);
 }
 END_TEST
 
@@ -114,10 +114,10 @@ START_TEST(a_handler_has_a_watchdog_of_its_own)
     for (size_t i = 0; i < sizeof(states) - 1; i++) {
         start(states[i]);
         view.cpu_ns += PACE;
-        ck_assert_uint_eq(turns(1000, true, false), 0);
+        ck_assert_uint_eq(rounds(1000, true, false), 0);
     }
     start('T'); /* stopped: the handler does not go on either */
-    ck_assert_uint_eq(turns(1000, true, false), 1 + PULSE_TURNS);
+    ck_assert_uint_eq(rounds(1000, true, false), 1 + PULSE_ROUNDS);
 }
 END_TEST
 
@@ -125,8 +125,8 @@ START_TEST(a_handler_between_begins_the_count_anew)
 {
     start('S');
     for (int i = 0; i < 100; i++) {
-        ck_assert_uint_eq(turns(PULSE_TURNS - 1, false, false), 0);
-        ck_assert_uint_eq(turns(1, true, false), 0);
+        ck_assert_uint_eq(rounds(PULSE_ROUNDS - 1, false, false), 0);
+        ck_assert_uint_eq(rounds(1, true, false), 0);
     }
 }
 END_TEST
@@ -134,18 +134,18 @@ END_TEST
 START_TEST(the_silence_of_another_excuses)
 {
     start('S');
-    ck_assert_uint_eq(turns(1000, false, true), 0);
-    ck_assert_uint_eq(turns(1000, false, false), PULSE_TURNS);
+    ck_assert_uint_eq(rounds(1000, false, true), 0);
+    ck_assert_uint_eq(rounds(1000, false, false), PULSE_ROUNDS);
 }
 END_TEST
 
 START_TEST(who_is_being_reaped_is_left_to_that)
 {
     start('Z');
-    ck_assert_uint_eq(turns(1000, false, false), 0);
+    ck_assert_uint_eq(rounds(1000, false, false), 0);
     start('S');
     view.exiting = true;
-    ck_assert_uint_eq(turns(1000, false, false), 0);
+    ck_assert_uint_eq(rounds(1000, false, false), 0);
 }
 END_TEST
 
@@ -153,12 +153,12 @@ START_TEST(processes_of_older_binaries_are_not_asked)
 {
     start('S');
     pulse.known = false;
-    ck_assert_uint_eq(turns(1000, false, false), 0);
+    ck_assert_uint_eq(rounds(1000, false, false), 0);
     expect_asked(0);
 }
 END_TEST
 
-UNIT_MAIN("heartbeat", silence_is_found_after_five_turns_in_which_it_should_have_answered,
+UNIT_MAIN("heartbeat", silence_is_found_after_five_rounds_in_which_it_should_have_answered,
           an_answer_however_late_is_a_sign_of_life, who_waits_for_a_processor_is_not_silent,
           who_spins_without_answering_is_found_later, who_waits_for_a_disk_is_found_later,
           a_handler_has_a_watchdog_of_its_own, a_handler_between_begins_the_count_anew,
