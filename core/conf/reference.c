@@ -137,7 +137,8 @@ static void append_directive(struct text *out, const struct section *section,
     text_printf(out, "Context:  %s%s\n", section->context_name,
                 directive->repeats ? "; it repeats" : "");
     if (conf_bounds(directive, &bounds))
-        text_printf(out, "Bounds:   %s\n", text_string(&bounds));
+        text_printf(out, "Bounds:   %s%s\n", text_string(&bounds),
+                    conf_nought_is_off(directive) ? "; 0 means off" : "");
     text_append_string(out, "```\n\n");
     append_wrapped(out, directive->summary, "");
     text_append_char(out, '\n');

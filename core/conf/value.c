@@ -209,6 +209,14 @@ bool conf_bounds(const struct conf_directive *directive, struct text *out)
     return true;
 }
 
+bool conf_nought_is_off(const struct conf_directive *directive)
+{
+    enum conf_type type = directive->type;
+    bool number = type == CONF_INTEGER || type == CONF_SIZE || type == CONF_TIME;
+
+    return number && directive->words != NULL && strcmp(directive->words[0], "off") == 0;
+}
+
 /* ---- words ---- */
 
 const char *conf_did_you_mean(struct conf_tree *tree, const struct suggest *suggest)
@@ -295,7 +303,7 @@ static void store_number(struct conf_apply *apply, const struct conf_directive *
 
     if (instead == NULL || strcmp(word->text, instead) != 0) {
         enum parse_result result = numbers[directive->type].parse(word->text, &value);
-        bool off = instead != NULL && strcmp(instead, "off") == 0 && value == 0;
+        bool off = value == 0 && conf_nought_is_off(directive);
         if (result != PARSE_DONE || !(off || in_bounds(directive, value))) {
             report_number(apply, directive, word, result);
             return;

@@ -27,4 +27,7 @@ bool conf_read_integer(struct conf_apply *apply, const struct conf_word *word, i
  * and returns false when there are none. */
 bool conf_bounds(const struct conf_directive *directive, struct text *out);
 
+/* True when "off" may be written instead of a number, and 0 says the same. */
+bool conf_nought_is_off(const struct conf_directive *directive);
+
 #endif

@@ -10,18 +10,21 @@
 
 #include "base/clock.h"
 #include "master/binary.h"
+#include "master/generations.h"
 #include "master/master.h"
 #include "master/state.h"
 #include "process/child.h"
 #include "process/children.h"
 
-#define LIMIT    (60 * NS_PER_S)
-#define TEXT_MAX 4096u
+#define MARGIN_MS 10000u /* for all that has no limit of its own: reading, copying modules */
+#define TEXT_MAX  4096u
 
 static struct {
     struct child child; /* its pid is 0 when no rehearsal is under way */
     struct watch output;
     struct timer limit;
+    uint64_t limit_ms;
+    bool late;
     char text[TEXT_MAX];
     size_t size;
     void (*done)(const struct rehearsal_outcome *outcome);
@@ -30,7 +33,16 @@ static struct {
 static void late(struct timer *timer)
 {
     (void)timer;
+    rehearsal.late = true;
     kill(rehearsal.child.pid, SIGKILL);
+}
+
+/* As the configuration in use has it: the new one is not known here. */
+static uint64_t limit_ms(void)
+{
+    const struct settings *settings = generation_current()->settings;
+
+    return settings->lookup_timeout_ms + settings->load_timeout_ms + MARGIN_MS;
 }
 
 static void output_ready(struct watch *watch, uint32_t events)
@@ -60,7 +72,11 @@ static bool skip_line(const char **text, const char *line)
 
 static void ended(struct child *child, int status)
 {
-    struct rehearsal_outcome outcome = {.status = status, .said = rehearsal.text};
+    struct rehearsal_outcome outcome = {
+        .status = status,
+        .late_ms = rehearsal.late ? rehearsal.limit_ms : 0,
+        .said = rehearsal.text,
+    };
 
     child->pid = 0;
     timer_cancel(&master.loop, &rehearsal.limit);
@@ -111,7 +127,9 @@ bool rehearsal_begin(int state, void (*done)(const struct rehearsal_outcome *out
     rehearsal.done = done;
     child_follow(&rehearsal.child, pid, &events);
     loop_watch(&master.loop, &rehearsal.output, output[0], EPOLLIN, output_ready);
-    timer_set(&master.loop, &rehearsal.limit, LIMIT, late);
+    rehearsal.late = false;
+    rehearsal.limit_ms = limit_ms();
+    timer_set(&master.loop, &rehearsal.limit, rehearsal.limit_ms * NS_PER_MS, late);
     return true;
 }
 

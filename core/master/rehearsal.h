@@ -1,10 +1,13 @@
 /* The rehearsal of an upgrade: the new binary is started beside the server with a copy of the
  * state. It reads the state and the configuration, runs a probe over the modules as it would after
- * the upgrade, and says so in its output. Master only. */
+ * the upgrade, and says so in its output. It may take as long as the
+ * configuration in use allows for looking up names and for loading modules, and ten seconds more.
+ * Master only. */
 #ifndef PILLION_MASTER_REHEARSAL_H
 #define PILLION_MASTER_REHEARSAL_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "base/error.h"
 
@@ -17,6 +20,7 @@
 
 struct rehearsal_outcome {
     int status;        /* of waitpid(2) */
+    uint64_t late_ms;  /* not 0: it was ended, because it took longer than this */
     bool known;        /* it has printed REHEARSAL_BEGINS */
     bool knows_vaults; /* and REHEARSAL_KNOWS_VAULTS */
     const char *said;  /* the rest of its output */

@@ -80,7 +80,13 @@ static void describe_failure(const struct rehearsal_outcome *outcome, struct tex
     char how[64];
 
     describe_status(outcome->status, how, sizeof(how));
-    if (outcome->status == 0 && outcome->known)
+    if (outcome->late_ms != 0)
+        text_printf(why,
+                    "the new binary has not said within %llu ms that it can take over, and was "
+                    "ended (lookup_timeout, load_timeout and 10 s, of the configuration in "
+                    "use)\n%s",
+                    (unsigned long long)outcome->late_ms, outcome->said);
+    else if (outcome->status == 0 && outcome->known)
         text_printf(why,
                     "%s knows one vault only, and %u connections are in others: they would be "
                     "lost; wait until they have ended, or restart the server\n",

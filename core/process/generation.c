@@ -216,7 +216,8 @@ struct generation *generation_build(const struct serve_options *options, uint64_
     good = plan_arena(generation, load, errors) && good;
     good = zones_make(generation->settings, errors) && good;
     if (!identity_resolve(generation->settings, &generation->identity, &error)) {
-        conf_error(errors, NULL, "%s", error.text);
+        const struct conf_place place = settings_place(generation->tree, "user");
+        conf_error(errors, &place, "%s", error.text);
         good = false;
     }
     log_file_distrust(generation->identity.user);

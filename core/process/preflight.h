@@ -43,6 +43,11 @@ bool preflight_system(struct conf_errors *errors);
 /* Checks that the limits of the process allow arenas of this size, in bytes. */
 bool preflight_limits(const struct conf_tree *tree, uint64_t arena, struct conf_errors *errors);
 
+/* Checks that a Unix socket to listen on can be made, and that it takes the place of no other kind
+ * of file and of none of the server's own. */
+bool preflight_socket(const struct conf_tree *tree, const struct settings *settings,
+                      const struct heard *heard, struct conf_errors *errors);
+
 /* Checks that pid file, control socket and log can be made or written at their paths, and that no
  * other file is spoiled by that. Whether another server uses them is only seen at the start. */
 bool preflight_files(const struct conf_tree *tree, const struct settings *settings,

@@ -164,6 +164,8 @@ bool preflight_addresses(const struct conf_tree *tree, const struct settings *se
                 good = hear_name(hearing, &heard, lookup++, errors) && good;
             } else if (address_parse(l->address, tree->prefix, false, &heard.address, &error)) {
                 good = hear(hearing, &heard, errors) && good;
+                if (heard.address.socket.ss_family == AF_UNIX)
+                    good = preflight_socket(tree, settings, &heard, errors) && good;
             } else {
                 conf_error(errors, &l->place, "%s", error.text);
                 good = false;

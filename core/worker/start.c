@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "base/memory.h"
+#include "conf/settings_table.h"
 #include "module/bind.h"
 #include "process/channel.h"
 #include "process/child.h"
@@ -72,9 +73,14 @@ void start_leave_master(struct started *started, const int *keep, size_t count)
     core_dump_limit(start->generation->settings);
     if (started->row != NULL)
         log_count_lost(&started->row->counters[COUNT_LOG_LOST]);
-    if (!privilege_drop(&start->generation->identity, start->master, &error) ||
-        !core_dump_enter(start->generation->settings, &error))
+    if (!privilege_drop(&start->generation->identity, start->master, &error))
         start_fail(start, error.text);
+    if (!core_dump_enter(start->generation->settings, &error)) {
+        const struct conf_place place =
+            settings_place(start->generation->tree, "working_directory");
+        conf_error(&started->errors, &place, "%s", error.text);
+        start_fail(start, text_string(&started->errors.text));
+    }
 }
 
 void start_threads(const struct started *started, struct loop *loop, struct offload_limits limits)

@@ -165,6 +165,8 @@ START_TEST(what_the_machine_does_not_have_is_found_by_the_test_and_has_a_place)
         {"pid run;", "conf/pillion.conf:1:5: the pid file, \"pid\", cannot be made: "},
         {"control none/c;",
          "conf/pillion.conf:1:9: the control socket, \"control\", cannot be made: there is no "},
+        {"working_directory none;", "conf/pillion.conf:1:19: workers cannot go to the "
+                                    "working_directory "},
         {"error_log none/e.log;", "conf/pillion.conf:1:11: the log, \"error_log\", cannot be "
                                   "opened: there is no directory "},
         {"error_log run;", "conf/pillion.conf:1:11: the log, \"error_log\", cannot be opened: "},
@@ -183,6 +185,45 @@ START_TEST(what_the_machine_does_not_have_is_found_by_the_test_and_has_a_place)
     server_write(server, "conf/pillion.conf", "server { listen 127.0.0.1:%d; }", server->port);
     ck_assert_int_eq(rmdir(server_path(server, "run")), 0);
     expect_not_good(server, "conf/pillion.conf: the pid file, \"pid\", cannot be made");
+}
+END_TEST
+
+START_TEST(a_unix_socket_that_cannot_be_made_has_a_place)
+{
+    static const struct {
+        const char *path, *says;
+    } rows[] = {
+        {"run", " is a directory and no socket, and would be lost"},
+        {"data.db", " is a regular file and no socket, and would be lost"},
+        {"none/s", ": there is no directory "},
+        {"run/c", " is the control socket (\"control\") already"},
+        {"run/p", " is the pid file (\"pid\") already"},
+        {"conf/pillion.conf", " is the configuration, which would be spoiled"},
+    };
+
+    for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+        struct server *server = server_new();
+        server_write(server, "data.db", "precious");
+        server_write(server, "conf/pillion.conf",
+                     "pid run/p; control run/c;\nserver { listen 127.0.0.1:%d;\nlisten unix:%s; }",
+                     server->port, rows[i].path);
+        const char *says = keep_printf("conf/pillion.conf:3:8: cannot listen on unix:%s",
+                                       server_path(server, rows[i].path));
+        expect_not_good(server, says);
+        expect_not_good(server, rows[i].says);
+    }
+    /* A server that runs has its sockets already. */
+    struct server *server = server_new();
+    server_conf(server, "",
+                keep_printf("method ping; listen unix:%s;", server_path(server, "run/s")));
+    server_start(server);
+    struct run run = pillion("-t", "-p", server->prefix);
+    expect_status(&run, 0);
+    server_conf(server, "control run/s;",
+                keep_printf("method ping; listen unix:%s;", server_path(server, "run/s")));
+    server_signal(server, SIGHUP); /* `pillion -s` asks where the configuration says */
+    server_wait_log(server, " is the control socket (\"control\") already");
+    client_expect_alive(client_connect(server));
 }
 END_TEST
 
@@ -702,6 +743,7 @@ E2E_MAIN("conf", the_examples_are_good, ipv4_ipv6_and_unix_addresses_are_served,
          addresses_that_get_in_each_others_way_are_named_with_both_lines,
          a_reload_onto_every_address_of_a_port_names_the_one_that_is_in_use,
          what_the_machine_does_not_have_is_found_by_the_test_and_has_a_place,
+         a_unix_socket_that_cannot_be_made_has_a_place,
          each_server_block_has_its_own_methods_and_limits, a_reload_adds_and_removes_addresses,
          a_reload_onto_an_address_that_is_taken_leaves_everything_as_it_was,
          more_methods_than_there_may_be_are_refused_where_the_first_of_them_stands,

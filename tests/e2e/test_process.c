@@ -92,6 +92,22 @@ START_TEST(a_crash_costs_the_guilty_request_and_nothing_else)
 }
 END_TEST
 
+/* handler_timeout and quarantine_crashes, written as a number. */
+START_TEST(nought_switches_watchdog_and_quarantine_off)
+{
+    struct server *server = serve_crash("handler_timeout 0; quarantine_crashes 0;");
+    int client = client_connect(server);
+
+    client_send_frame(client, "{\"in\":\"sleep\",\"params\":1000}");
+    client_expect(client, "{\"out\":\"slept\",\"result\":1000}");
+    for (int i = 0; i < 7; i++) {
+        client_send_frame(client, "{\"in\":\"abort\"}");
+        client_expect_error(client, "module_crashed");
+    }
+    ck_assert(!server_logged(server, "handler_timeout"));
+}
+END_TEST
+
 START_TEST(a_method_that_crashes_again_and_again_is_quarantined_until_a_reload)
 {
     struct server *server = serve_crash("quarantine_crashes 3; quarantine_window 1m;");
@@ -722,6 +738,7 @@ START_TEST(a_directory_that_workers_cannot_enter_fails_a_reload)
 END_TEST
 
 E2E_MAIN("process", a_crash_costs_the_guilty_request_and_nothing_else,
+         nought_switches_watchdog_and_quarantine_off,
          a_method_that_crashes_again_and_again_is_quarantined_until_a_reload,
          a_handler_that_hangs_is_ended_and_answered, a_method_may_have_a_timeout_of_its_own,
          a_worker_killed_from_outside_is_replaced_and_nobody_notices,

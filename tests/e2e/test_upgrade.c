@@ -132,6 +132,29 @@ START_TEST(a_binary_that_fails_is_not_put_to_use)
 }
 END_TEST
 
+START_TEST(a_binary_that_never_answers_is_ended_and_that_is_said)
+{
+    static const char script[] = "#!/bin/sh\necho 'just a moment' >&2\nexec sleep 600\n";
+    struct server *server = server_new();
+
+    serve_upgradable_with(server, "lookup_timeout 100ms; load_timeout 3s;", "");
+    int client = client_connect(server);
+    client_expect_alive(client);
+    unlink(own_binary(server));
+    file_write(own_binary(server), script, strlen(script));
+    chmod(own_binary(server), 0755);
+    server_signal(server, SIGUSR2);
+    int64_t until = deadline_in(3 * PATIENCE_MS);
+    while (!server_logged(server, "upgrade failed")) {
+        ck_assert(!deadline_over(until));
+        look_again();
+    }
+    server_wait_log(server, "has not said within 13100 ms that it can take over");
+    server_wait_log(server, "just a moment");
+    client_expect_alive(client);
+}
+END_TEST
+
 /* It ends well, and has rehearsed nothing. */
 START_TEST(what_is_no_pillion_is_not_put_to_use)
 {
@@ -419,6 +442,7 @@ END_TEST
 
 E2E_MAIN("upgrade", an_upgrade_keeps_every_connection_and_the_pid,
          records_of_another_arena_layout_are_imported, a_binary_that_fails_is_not_put_to_use,
+         a_binary_that_never_answers_is_ended_and_that_is_said,
          what_is_no_pillion_is_not_put_to_use, who_asked_for_something_else_is_answered,
          after_an_upgrade_everything_works_as_before,
          a_configuration_that_is_being_edited_is_a_failed_reload,

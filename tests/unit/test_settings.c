@@ -118,6 +118,45 @@ START_TEST(the_smallest_configuration_has_every_default)
 }
 END_TEST
 
+/* What the reference says of a directive, up to the end of its heading. */
+static void reference_of(const char *name, struct text *heading)
+{
+    struct text reference = {0}, title = {0};
+
+    settings_reference(&reference);
+    text_printf(&title, "### %s\n\n```\n", name);
+    const char *entry = strstr(text_string(&reference), text_string(&title));
+    ck_assert_ptr_nonnull(entry);
+    entry += title.size;
+    text_append(heading, (struct bytes){entry, (size_t)(strstr(entry, "```") - entry)});
+    text_free(&title);
+    text_free(&reference);
+}
+
+/* Below the bounds, and good: where there is an `off`, nought says the same. */
+START_TEST(nought_is_off_where_there_is_an_off)
+{
+    static const char *const names[] = {"handler_timeout", "heartbeat_timeout",
+                                        "quarantine_crashes", "idle_timeout"};
+
+    expect_good("handler_timeout 0; heartbeat_timeout 0s; quarantine_crashes 0;"
+                "server { listen 1; idle_timeout 0ms; }");
+    ck_assert_uint_eq(settings.handler_timeout_ms, 0);
+    ck_assert_uint_eq(settings.heartbeat_timeout_ms, 0);
+    ck_assert_int_eq(settings.quarantine_crashes, 0);
+    ck_assert_uint_eq(settings.servers->idle_timeout_ms, 0);
+    finish();
+    for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
+        struct text heading = {0};
+        reference_of(names[i], &heading);
+        ck_assert_ptr_nonnull(strstr(text_string(&heading), "; 0 means off\n"));
+        text_free(&heading);
+    }
+    expect_message(false, "load_timeout 0;",
+                   "\"load_timeout\" must be from 100ms to 10m, not \"0\"");
+}
+END_TEST
+
 START_TEST(every_directive_of_main_is_read)
 {
     expect_good("worker_processes 3; worker_connections 77; worker_rlimit_nofile 5000;"
@@ -684,8 +723,9 @@ START_TEST(the_example_of_the_reference_is_good)
 }
 END_TEST
 
-UNIT_MAIN("settings", the_smallest_configuration_has_every_default, every_directive_of_main_is_read,
-          bounds_of_main, auto_is_bounded_by_the_number_of_workers, processor_masks_are_checked,
+UNIT_MAIN("settings", the_smallest_configuration_has_every_default,
+          nought_is_off_where_there_is_an_off, every_directive_of_main_is_read, bounds_of_main,
+          auto_is_bounded_by_the_number_of_workers, processor_masks_are_checked,
           the_error_log_takes_targets_levels_and_formats, users_are_looked_up_by_root,
           a_control_path_that_is_too_long_is_refused, modules_keep_their_order_and_blocks,
           every_directive_of_server_is_read, bounds_of_server, listen_checks_its_parameters,
