@@ -22,6 +22,7 @@ $(B)/tests/unit/%: tests/unit/%.c tests/unit/unit.h $(B)/libpillion.a
 	$(Q)$(COMPILE) $(LDFLAGS_ALL) -Itests/unit -o $@ $< $(B)/libpillion.a $(LIBS) $(CHECK_LIBS)
 
 $(B)/tests/unit/test_heartbeat: CHECK_LIBS += -Wl,--wrap=child_view
+$(B)/tests/unit/test_log_seldom: CHECK_LIBS += -Wl,--wrap=clock_ns
 $(B)/tests/unit/test_slice: CHECK_LIBS += -Wl,--wrap=clock_ns
 
 # It drives the master's own code with children that are none: see there.

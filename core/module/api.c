@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "base/log.h"
+#include "base/log_seldom.h"
 #include "base/printable.h"
 #include "base/sink.h"
 #include "module/api.h"
@@ -90,8 +90,9 @@ static bool check_result(pillion_request *req, struct bytes result)
 
     if (result.data != NULL && json_check(result, &reply_limits, &error))
         return true;
-    log_error("module %s: \"%s\" replied with bytes that are not valid JSON: %s, at byte %zu",
-              pillion_self(req)->name, req->method->own_name, error.reason, error.offset);
+    log_seldom(LOG_ERROR_LEVEL, req->method,
+               "module %s: \"%s\" replied with bytes that are not valid JSON: %s, at byte %zu",
+               pillion_self(req)->name, req->method->own_name, error.reason, error.offset);
     request_fail(req, PILLION_INTERNAL_ERROR,
                  "\"%s\" replied with invalid JSON (module %s): %s, at byte %zu of the result",
                  req->method->own_name, pillion_self(req)->name, error.reason, error.offset);
@@ -366,7 +367,9 @@ PILLION_EXPORT size_t pillion_printable(pillion_bytes text, char *to, size_t roo
 PILLION_EXPORT void pillion_count(pillion_instance *self, unsigned metric, int64_t amount)
 {
     if (metric >= self->cell_count - MODULE_METRICS)
-        log_error("module %s counts in a metric that it does not have: row %u", self->name, metric);
+        log_seldom(LOG_ERROR_LEVEL, self,
+                   "module %s counts in a metric that it does not have: row %u", self->name,
+                   metric);
     else
         metric_add(self, MODULE_METRICS + metric, amount);
 }

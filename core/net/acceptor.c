@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "base/log.h"
+#include "base/log_seldom.h"
 #include "net/listener.h"
 
 #define ACCEPT_BATCH     16u /* for each wake-up: more would be taken from the other workers */
@@ -72,8 +72,9 @@ static void resume(struct acceptor *acceptor)
         struct accept_socket *socket = &acceptor->sockets[i];
         if (socket->watch.index == 0 && !loop_watch(conns->loop, &socket->watch, socket->fd,
                                                     EPOLLIN | EPOLLEXCLUSIVE, accept_ready)) {
-            log_error("cannot watch a listening socket (%s): accepting pauses for %llu ms",
-                      strerrorname_np(errno), PAUSE_TROUBLE_NS / NS_PER_MS);
+            log_seldom(LOG_ERROR_LEVEL, NULL,
+                       "cannot watch a listening socket (%s): accepting pauses for %llu ms",
+                       strerrorname_np(errno), PAUSE_TROUBLE_NS / NS_PER_MS);
             pause_for_room(acceptor, PAUSE_TROUBLE_NS);
         }
     }
@@ -170,8 +171,8 @@ static bool accept_failed(struct accept_socket *socket, uint32_t count)
     /* The connection stays in the queue; a level-triggered event would come again at once, and
      * again. */
     int number = errno;
-    log_warn("cannot accept (%s): accepting pauses for %llu ms; %s", strerrorname_np(number),
-             PAUSE_TROUBLE_NS / NS_PER_MS, advice(number));
+    log_seldom(LOG_WARN_LEVEL, NULL, "cannot accept (%s): accepting pauses for %llu ms; %s",
+               strerrorname_np(number), PAUSE_TROUBLE_NS / NS_PER_MS, advice(number));
     pause_for_room(acceptor, PAUSE_TROUBLE_NS);
     return false;
 }

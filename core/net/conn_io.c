@@ -9,7 +9,7 @@
 #include <sys/socket.h>
 
 #include "base/clock.h"
-#include "base/log.h"
+#include "base/log_seldom.h"
 #include "base/memory.h"
 #include "net/conn_private.h"
 
@@ -412,9 +412,8 @@ static void conn_ready(struct watch *watch, uint32_t events)
 void conn_start(struct conns *conns, struct conn *conn)
 {
     if (!loop_watch(conns->loop, &conn->watch, conn->watch.fd, EPOLLIN, conn_ready)) {
-        if (!conn->unwatched)
-            log_error("cannot watch a connection (%s): tried again each second",
-                      strerrorname_np(errno));
+        log_seldom(LOG_ERROR_LEVEL, NULL, "cannot watch a connection (%s): tried again each second",
+                   strerrorname_np(errno));
         conn->unwatched = 1;
         conns_sweep(conns);
         return;

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "base/log.h"
+#include "base/log_seldom.h"
 #include "rpc/filter.h"
 #include "rpc/metric.h"
 #include "rpc/note.h"
@@ -177,8 +177,9 @@ static void settle(struct deferred *deferred)
         return;
     }
     if (!req->answered) {
-        log_error("module %s: \"%s\" resumed a request and did not answer it",
-                  req->method->instance->name, req->method->own_name);
+        log_seldom(LOG_ERROR_LEVEL, req->method,
+                   "module %s: \"%s\" resumed a request and did not answer it",
+                   req->method->instance->name, req->method->own_name);
         request_fail(req, PILLION_INTERNAL_ERROR, "the method gave no answer");
     }
     deferred->state = DEFERRED_ANSWERED; /* its timer ended when it was resumed */
@@ -226,7 +227,8 @@ static uint64_t refuse(struct pillion_request *req, const char *why)
     const struct pillion_instance *instance =
         req->filter != NULL ? req->filter->instance : req->method->instance;
 
-    log_error("module %s: \"%s\" cannot defer: %s", instance->name, req->method->own_name, why);
+    log_seldom(LOG_ERROR_LEVEL, req->method, "module %s: \"%s\" cannot defer: %s", instance->name,
+               req->method->own_name, why);
     if (!req->answered)
         request_fail(req, PILLION_INTERNAL_ERROR, "the request could not be deferred");
     return 0;
@@ -327,11 +329,12 @@ struct pillion_request *deferred_resume(struct deferreds *all, uint64_t token)
     if (deferred == NULL || serial == 0 || (int32_t)(serial - deferred->serial) > 0) {
         const struct pillion_instance *running = note_instance();
         const struct pillion_request *req = request_current();
-        log_error("module %s: \"%s\" resumed with the token %llx, which never was one",
-                  req != NULL       ? req->method->instance->name
-                  : running != NULL ? running->name
-                                    : "?",
-                  req != NULL ? req->method->own_name : "a callback", (unsigned long long)token);
+        log_seldom(LOG_ERROR_LEVEL, req != NULL ? req->method->instance : running,
+                   "module %s: \"%s\" resumed with the token %llx, which never was one",
+                   req != NULL       ? req->method->instance->name
+                   : running != NULL ? running->name
+                                     : "?",
+                   req != NULL ? req->method->own_name : "a callback", (unsigned long long)token);
         return NULL;
     }
     bool current = serial == deferred->serial;
@@ -362,8 +365,8 @@ struct pillion_request *deferred_resume(struct deferreds *all, uint64_t token)
     else if (deferred->serial - serial < TOKENS_KNOWN)
         method = *token_user(deferred, serial);
     if (method != NULL)
-        log_error("module %s: \"%s\" resumed a request twice", method->instance->name,
-                  method->own_name);
+        log_seldom(LOG_ERROR_LEVEL, method, "module %s: \"%s\" resumed a request twice",
+                   method->instance->name, method->own_name);
     return NULL;
 }
 
@@ -379,7 +382,8 @@ bool deferred_on_cancel(struct deferreds *all, uint64_t token, void (*cancelled)
         (deferred->cancelled != cancelled || deferred->data != data)) {
         const struct pillion_request *req =
             deferred->home != NULL ? deferred->home : &deferred->req;
-        log_error(
+        log_seldom(
+            LOG_ERROR_LEVEL, req->method,
             "module %s: \"%s\" gives a second pillion_on_cancel for a request: the first will "
             "not be called (where that is meant, take it away with NULL before)",
             deferred->instance->name, req->method->own_name);

@@ -7,13 +7,12 @@
 #include <sys/socket.h>
 
 #include "base/clock.h"
-#include "base/log.h"
+#include "base/log_seldom.h"
 #include "rpc/begun.h"
 #include "rpc/dispatch_private.h"
 #include "rpc/note.h"
 
-#define STRANGERS_PAUSE (10 * NS_PER_S) /* between two lines about them */
-#define TIMED_EVERY     16u /* of a method's calls in one turn; the first is always timed */
+#define TIMED_EVERY 16u /* of a method's calls in one turn; the first is always timed */
 
 /* The sink of a worker's requests: the reply is written where it will be sent from. */
 static char *call_reserve(struct pillion_request *req, size_t size)
@@ -234,27 +233,19 @@ static bool answer(struct call *call, const struct frame *frame, bool first)
     return more;
 }
 
-/* Tells that clients come here who want something else; once in a while, because they are persons
- * who mistake the port as well as machines that scan it. */
+/* Tells of a client that wants something else: a person who mistakes the port, or a machine that
+ * scans it. */
 static void log_stranger(struct call *call, const struct stranger *stranger)
 {
-    struct dispatcher *dispatcher = call->dispatcher;
     struct sockaddr_storage here;
     socklen_t size = sizeof(here);
     char address[ADDRESS_TEXT_SIZE] = "?";
-    uint64_t now = clock_ns();
 
-    if (dispatcher->stranger_ns != 0 && now - dispatcher->stranger_ns < STRANGERS_PAUSE) {
-        dispatcher->strangers++;
-        return;
-    }
     if (getsockname(call->conn->watch.fd, (struct sockaddr *)&here, &size) == 0)
         address_format((const struct sockaddr *)&here, size, address);
-    log_warn("the client %s speaks %s at %s, where frames of JSON are spoken; it was refused, and "
-             "%u more since the last such line",
-             call_peer(&call->req), stranger->speaks, address, dispatcher->strangers);
-    dispatcher->stranger_ns = now;
-    dispatcher->strangers = 0;
+    log_seldom(LOG_WARN_LEVEL, NULL,
+               "the client %s speaks %s at %s, where frames of JSON are spoken; it was refused",
+               call_peer(&call->req), stranger->speaks, address);
 }
 
 /* Answers in words that the other protocol's clients show. */

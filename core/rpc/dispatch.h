@@ -33,8 +33,6 @@ struct dispatcher {
     uint8_t untimed[BOARD_METHODS_MAX]; /* calls of each method since one was timed */
     struct deferreds deferreds;
     struct deferred_list *lists; /* one for each connection, by its index; touched by few */
-    uint64_t stranger_ns; /* when a client that speaks something else was logged last; 0: never */
-    uint32_t strangers;   /* since then, unsaid */
 };
 
 /* Makes ready what deferring needs. The dispatcher's conns, board and row are set already. */

@@ -2,7 +2,7 @@
 #include "rpc/filter.h"
 
 #include "base/clock.h"
-#include "base/log.h"
+#include "base/log_seldom.h"
 #include "rpc/metric.h"
 #include "rpc/note.h"
 #include "rpc/request.h"
@@ -18,15 +18,17 @@ static bool run_before(struct pillion_request *req, const struct filter_use *use
     req->filter = NULL;
     if (req->answered) {
         if (verdict != PILLION_STOP)
-            log_error("module %s: the filter \"%s\" answered a request of \"%s\" and let it go "
-                      "on; it ends there (return PILLION_STOP)",
-                      use->instance->name, use->filter->name, req->method->own_name);
+            log_seldom(LOG_ERROR_LEVEL, use,
+                       "module %s: the filter \"%s\" answered a request of \"%s\" and let it go "
+                       "on; it ends there (return PILLION_STOP)",
+                       use->instance->name, use->filter->name, req->method->own_name);
         return false;
     }
     if (verdict == PILLION_NEXT)
         return true;
-    log_error("module %s: the filter \"%s\" stopped a request of \"%s\" without an answer",
-              use->instance->name, use->filter->name, req->method->own_name);
+    log_seldom(LOG_ERROR_LEVEL, use,
+               "module %s: the filter \"%s\" stopped a request of \"%s\" without an answer",
+               use->instance->name, use->filter->name, req->method->own_name);
     request_fail(req, PILLION_INTERNAL_ERROR, "a filter stopped the request without an answer");
     return false;
 }

@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "base/log.h"
+#include "base/log_seldom.h"
 #include "base/memory.h"
 #include "net/arena.h"
 #include "rpc/metric.h"
@@ -95,11 +95,13 @@ bool offload_on_loop(const char *function)
     if (on_loop || pool.loop == NULL)
         return true;
     if (working_for != NULL)
-        log_error("module %s: \"%s\" called %s in a thread of the pool; threads may only post and "
-                  "log",
-                  working_for->instance->name, working_for->own_name, function);
+        log_seldom(LOG_ERROR_LEVEL, working_for,
+                   "module %s: \"%s\" called %s in a thread of the pool; threads may only post and "
+                   "log",
+                   working_for->instance->name, working_for->own_name, function);
     else
-        log_error("a module called %s in a thread; threads may only post and log", function);
+        log_seldom(LOG_ERROR_LEVEL, NULL,
+                   "a module called %s in a thread; threads may only post and log", function);
     return false;
 }
 
@@ -245,7 +247,8 @@ static bool thread_start(void)
     if (error == 0)
         pool.threads++;
     else if (pool.threads == 0)
-        log_error("cannot start a thread for pillion_offload: errno %d", error);
+        log_seldom(LOG_ERROR_LEVEL, NULL, "cannot start a thread for pillion_offload: errno %d",
+                   error);
     return pool.threads > 0;
 }
 

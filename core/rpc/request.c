@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "base/log.h"
+#include "base/log_seldom.h"
 #include "rpc/board.h"
 #include "rpc/deferred.h"
 #include "rpc/filter.h"
@@ -57,9 +57,10 @@ static void tell_freed(struct pillion_request *req)
     if (req == NULL || req->freed)
         return;
     req->freed = true;
-    log_error("module %s: \"%s\" frees what belongs to the request; params are neither to be "
-              "deleted nor put into a reply (cJSON_Duplicate them)",
-              module_of(req), method_of(req));
+    log_seldom(LOG_ERROR_LEVEL, req->method,
+               "module %s: \"%s\" frees what belongs to the request; params are neither to be "
+               "deleted nor put into a reply (cJSON_Duplicate them)",
+               module_of(req), method_of(req));
 }
 
 static void hook_free(void *memory)
@@ -151,7 +152,8 @@ static bool may_answer(const struct pillion_request *req)
 
     if (!req->answered && (req->deferred == NULL || req->deferred->home == NULL))
         return true;
-    log_error("module %s: \"%s\" %s is dropped", module_of(req), method_of(req), wrong);
+    log_seldom(LOG_ERROR_LEVEL, req->method, "module %s: \"%s\" %s is dropped", module_of(req),
+               method_of(req), wrong);
     return false;
 }
 
@@ -188,8 +190,9 @@ static void send_lack(struct pillion_request *req, size_t size)
     struct reply reply = {.id = req->id};
     int length = snprintf(message, sizeof(message), "out of memory for a reply of %zu bytes", size);
 
-    log_error("module %s: out of memory for a reply of %zu bytes of \"%s\"; an error is sent",
-              module_of(req), size, method_of(req));
+    log_seldom(LOG_ERROR_LEVEL, req->method,
+               "module %s: out of memory for a reply of %zu bytes of \"%s\"; an error is sent",
+               module_of(req), size, method_of(req));
     reply_set_out_string(&reply, "error");
     reply.result = reply_error_result(
         PILLION_INTERNAL_ERROR, (struct bytes){message, (size_t)length}, result, sizeof(result));
@@ -281,8 +284,9 @@ void request_refuse(struct pillion_request *req, enum envelope_status status,
 
 static void fail_too_large(struct pillion_request *req, size_t size)
 {
-    log_error("module %s: \"%s\" replied with %zu bytes; at most %llu fit", module_of(req),
-              method_of(req), size, (unsigned long long)req->max_reply);
+    log_seldom(LOG_ERROR_LEVEL, req->method,
+               "module %s: \"%s\" replied with %zu bytes; at most %llu fit", module_of(req),
+               method_of(req), size, (unsigned long long)req->max_reply);
     request_fail(req, PILLION_INTERNAL_ERROR, "the reply has %zu bytes; at most %llu can be sent",
                  size, (unsigned long long)req->max_reply);
 }
@@ -313,8 +317,9 @@ void request_reply(struct pillion_request *req, const char *out, struct bytes re
         reply_set_out_string(&reply, out);
     size_t size = reply_size_of(req, &reply);
     if (out == NULL || (reply.out_size != reply.out.size && !valid_utf8(reply.out))) {
-        log_error("module %s: \"%s\" replied with an `out` that is not UTF-8", module_of(req),
-                  method_of(req));
+        log_seldom(LOG_ERROR_LEVEL, req->method,
+                   "module %s: \"%s\" replied with an `out` that is not UTF-8", module_of(req),
+                   method_of(req));
         request_fail(req, PILLION_INTERNAL_ERROR,
                      "the method replied with a name that is not UTF-8");
         return;
@@ -369,7 +374,8 @@ static void run_handler(struct pillion_request *req)
                      "the params hold text that this method cannot take (\\u0000, or an unpaired "
                      "surrogate), or are too large");
     } else if (!req->answered) {
-        log_error("module %s: \"%s\" returned without an answer", module_of(req), method_of(req));
+        log_seldom(LOG_ERROR_LEVEL, req->method, "module %s: \"%s\" returned without an answer",
+                   module_of(req), method_of(req));
         request_fail(req, PILLION_INTERNAL_ERROR, "the method gave no answer");
     }
 }

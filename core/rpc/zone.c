@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "base/log.h"
+#include "base/log_seldom.h"
 #include "base/memory.h"
 #include "base/shared_lock.h"
 
@@ -213,7 +213,8 @@ static bool lock(pillion_zone *zone)
     int error = pthread_mutex_lock(&zone->threads);
 
     if (error == EDEADLK) {
-        log_error("a module uses the zone \"%s\" from within pillion_zone_update", zone->name);
+        log_seldom(LOG_ERROR_LEVEL, zone,
+                   "a module uses the zone \"%s\" from within pillion_zone_update", zone->name);
         return false;
     }
     shared_lock_take(zone->lock);

@@ -458,6 +458,31 @@ START_TEST(wrong_uses_are_named_and_hurt_nobody)
 }
 END_TEST
 
+/* However often a client calls such a method. */
+START_TEST(wrong_uses_do_not_fill_the_log)
+{
+    enum { CALLS = 200 };
+    static const struct {
+        const char *method, *log;
+    } wrong[] = {{"made_up", "which never was one"},
+                 {"twice", "resumed a request twice"},
+                 {"forgets", "did not answer it"},
+                 {"in_thread", "called pillion_fail in a thread"}};
+    struct server *server = serve_later();
+    int client = client_connect(server);
+
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(*wrong); i++) {
+        unsigned lines = 0;
+        for (int n = 0; n < CALLS; n++)
+            client_ask(client, keep_printf("{\"in\":\"%s\"}", wrong[i].method));
+        server_wait_log(server, wrong[i].log);
+        for (const char *at = server_log(server); (at = strstr(at, wrong[i].log)) != NULL; at++)
+            lines++;
+        ck_assert_uint_lt(lines, CALLS / 4); /* five in ten seconds */
+    }
+}
+END_TEST
+
 /* ---- Workers that die ---- */
 
 START_TEST(what_was_under_way_when_a_worker_died_is_answered_once)
@@ -703,10 +728,11 @@ END_TEST
 
 E2E_MAIN("later", every_way_of_answering_later_works, without_ids_replies_stay_in_order,
          with_ids_they_overtake, so_many_are_under_way_and_no_more,
-         no_time_is_so_long_that_it_is_over_at_once, a_thousand_wait_at_the_same_time,
-         a_client_that_has_finished_sending_gets_its_reply, time_runs_out,
-         work_that_follows_work_keeps_its_memory, replies_that_wait_for_room_survive_a_reload,
-         a_client_that_goes_is_noticed, what_a_thread_reads_of_a_request_stays_as_it_was,
+         no_time_is_so_long_that_it_is_over_at_once, wrong_uses_do_not_fill_the_log,
+         a_thousand_wait_at_the_same_time, a_client_that_has_finished_sending_gets_its_reply,
+         time_runs_out, work_that_follows_work_keeps_its_memory,
+         replies_that_wait_for_room_survive_a_reload, a_client_that_goes_is_noticed,
+         what_a_thread_reads_of_a_request_stays_as_it_was,
          what_a_callback_reads_of_a_request_stays_as_it_was, threads_and_their_queue_are_bounded,
          wrong_uses_are_named_and_hurt_nobody,
          what_was_under_way_when_a_worker_died_is_answered_once, idempotent_ones_are_run_once_more,
