@@ -1,7 +1,8 @@
-/* Workers whose threads are stuck, in the master. A thread cannot be ended from outside. So a
- * worker whose thread pool is of no use any more asks for another worker in its slot, and meanwhile
- * runs the methods that need no thread. When the other worker is ready, the first one hands its
- * connections over and ends, as at a reload. See relieve.h. */
+/* Workers that ask to be replaced, in the master. A thread cannot be ended from outside, and a hard
+ * limit cannot be raised again. So a worker whose thread pool is of no use any more, or that has no
+ * descriptors for new clients, asks for another worker in its slot, and meanwhile runs what it can.
+ * When the other worker is ready, the first one hands its connections over and ends, as at a
+ * reload. See relieve.h. */
 #include "master/relieve.h"
 
 #include "base/log.h"
@@ -29,14 +30,15 @@ static bool is_coming(const struct worker *worker)
     return false;
 }
 
-void relieve_begin(const struct worker *worker)
+void relieve_begin(const struct worker *worker, uint64_t why)
 {
     if (master.mode != MASTER_RUNNING || worker->life != WORKER_SERVING ||
         worker->generation != generation_current() || generation_current()->resumed ||
         is_coming(worker))
         return;
-    log_warn("worker %u (pid %d) has too many threads that are stuck: another one takes its place",
-             worker->slot, (int)worker->child.pid);
+    log_warn(
+        "worker %u (pid %d) %s: another one takes its place", worker->slot, (int)worker->child.pid,
+        why == RELIEF_FILES ? "may open no more files" : "has too many threads that are stuck");
     worker_spawn(generation_current(), worker->slot); /* if that fails, the worker asks again */
 }
 

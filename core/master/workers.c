@@ -294,7 +294,7 @@ static void worker_message(struct worker *worker, struct message *message)
         events->stuck(worker, message->number);
         break;
     case MESSAGE_RELIEVE:
-        events->crippled(worker);
+        events->crippled(worker, message->number);
         break;
     case MESSAGE_FULL:
         events->full(worker, message->serial, (uint32_t)message->number);

@@ -86,10 +86,10 @@ struct worker_events {
      * (`adopted`), or as many as it has room for (`full`). */
     void (*adopted)(struct worker *worker, uint64_t serial, uint32_t count);
     void (*full)(struct worker *worker, uint64_t serial, uint32_t count);
-    /* A thread of the worker is stuck in work of this method (`stuck`); so many threads are stuck
-     * that the worker asks to be replaced (`crippled`). */
+    /* A thread of the worker is stuck in work of this method (`stuck`); the worker asks to be
+     * replaced (`crippled`), for the reason `why`, an enum relief. */
     void (*stuck)(const struct worker *worker, uint64_t method);
-    void (*crippled)(const struct worker *worker);
+    void (*crippled)(const struct worker *worker, uint64_t why);
     /* Some worker has given a sign of life. */
     void (*alive)(void);
     /* The worker has opened its files anew; `failures` names those that it could not open. */

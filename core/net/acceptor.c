@@ -171,6 +171,8 @@ static bool accept_failed(struct accept_socket *socket, uint32_t count)
     /* The connection stays in the queue; a level-triggered event would come again at once, and
      * again. */
     int number = errno;
+    if (number == EMFILE && acceptor->more_files != NULL && acceptor->more_files())
+        return true;
     log_seldom(LOG_WARN_LEVEL, NULL, "cannot accept (%s): accepting pauses for %llu ms; %s",
                strerrorname_np(number), PAUSE_TROUBLE_NS / NS_PER_MS, advice(number));
     pause_for_room(acceptor, PAUSE_TROUBLE_NS);

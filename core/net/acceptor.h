@@ -41,6 +41,9 @@ struct acceptor {
      * where they are safe: `soon` tells whether that is for a moment only. Asked before each batch.
      * May be NULL. */
     uint32_t (*room)(void *context, bool *soon);
+    /* No descriptor is left (EMFILE). True when that is mended, and accepting can go on. May be
+     * NULL. */
+    bool (*more_files)(void);
     /* A batch of new connections, to be started (conn_start) now or later. */
     void (*accepted)(void *context, struct conn **batch, uint32_t count);
     void *context;

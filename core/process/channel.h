@@ -14,6 +14,12 @@
 #define CHANNEL_FDS_MAX  253u /* SCM_MAX_FD */
 #define CHANNEL_TEXT_MAX 8192u
 
+/* Why a worker is of no use any more. */
+enum relief {
+    RELIEF_THREADS, /* too many of its threads are stuck */
+    RELIEF_FILES,   /* its limit on open files was lowered, for good */
+};
+
 enum message_type {
     /* master to worker */
     MESSAGE_SERVE = 1, /* begin to accept; keep room for `number` connections that are still to be
@@ -58,7 +64,7 @@ enum message_type {
     MESSAGE_METRICS, /* `text`: names of its modules' metrics, as metrics_declare takes them */
     /* worker to master */
     MESSAGE_STUCK,   /* a thread is stuck in work of the method `number` */
-    MESSAGE_RELIEVE, /* too many threads are stuck: another worker is to take this one's place */
+    MESSAGE_RELIEVE, /* another worker is to take this one's place: `number` is an enum relief */
     /* master to vault */
     MESSAGE_SURPLUS, /* `number` 1: end as soon as no socket is held; 0: do not */
     /* vault to worker, and to master */

@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "net/arena_layout.h"
 #include "net/stream_count.h"
+#include "worker/files.h"
 
 #define WAIT_NS   (5 * NS_PER_MS)
 #define NEVER_NS  (30 * NS_PER_S) /* then there is no vault in a seat of which nothing was heard */
@@ -392,6 +393,7 @@ static void note_truncated(struct adoption *adoption, uint32_t missing)
 {
     if (missing == 0)
         return;
+    files_restored();
     if (!adoption->truncated)
         log_error("out of descriptors while taking connections over: %u of them wait; raise "
                   "worker_rlimit_nofile",

@@ -24,6 +24,7 @@
 #include "rpc/offload.h"
 #include "vault/vault_bank.h"
 #include "worker/adopt.h"
+#include "worker/files.h"
 #include "worker/leave.h"
 
 #define THREADS_END_MS 1000u /* how long a worker that ends waits for its threads */
@@ -54,14 +55,25 @@ static void thread_stuck(const struct method *method)
     channel_tell(worker.started.start->channel, MESSAGE_STUCK, 0, method->index);
 }
 
-static void pool_useless(void)
+/* Asks for another worker in this one's place. */
+static void ask_relief(enum relief why)
 {
     static uint64_t told_ns;
 
     if (worker.leave.begun || (told_ns != 0 && clock_ns() - told_ns < NS_PER_S))
         return;
     told_ns = clock_ns();
-    channel_tell(worker.started.start->channel, MESSAGE_RELIEVE, 0, 0);
+    channel_tell(worker.started.start->channel, MESSAGE_RELIEVE, 0, why);
+}
+
+static void pool_useless(void)
+{
+    ask_relief(RELIEF_THREADS);
+}
+
+static void files_useless(void)
+{
+    ask_relief(RELIEF_FILES);
 }
 
 /* ---- Serving ---- */
@@ -103,8 +115,13 @@ static void connections_accepted(void *context, struct conn **batch, uint32_t co
  * end with this worker, one in the listening socket's queue would not. */
 static uint32_t room_in_vaults(void *context, bool *soon)
 {
+    uint32_t room = vault_bank_room(&worker.bank, soon);
+
     (void)context;
-    return vault_bank_room(&worker.bank, soon);
+    /* poll(2) fails as well when the limit is below the number of what is polled. */
+    if (room == 0 && *soon && files_restored())
+        room = vault_bank_room(&worker.bank, soon);
+    return room;
 }
 
 /* The average number of open connections of this generation's workers. */
@@ -371,6 +388,7 @@ static void prepare_acceptor(const struct worker_start *start)
         .sockets = must_zalloc(count * sizeof(*acceptor->sockets)),
         .average = average_open,
         .room = room_in_vaults,
+        .more_files = files_restored,
         .accepted = connections_accepted,
         .context = start->board,
         .paused = true,
@@ -516,7 +534,7 @@ _Noreturn void worker_main(const struct worker_start *start)
     snprintf(name, sizeof(name), "worker %u", start->slot);
     log_identity(name);
     title_set("worker %u (generation %llu)", start->slot, (unsigned long long)generation->number);
-    limit_open_files((uint64_t)settings->worker_rlimit_nofile);
+    files_watch(limit_open_files((uint64_t)settings->worker_rlimit_nofile), files_useless);
     if (!affinity_apply(&settings->worker_cpu_affinity, start->slot, &error))
         start_fail(start, error.text);
     keep_descriptors(start);

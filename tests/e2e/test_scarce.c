@@ -94,7 +94,55 @@ END_TEST
 
 #endif
 
-E2E_MAIN("scarce",
+/* ---- Descriptors ---- */
+
+static const int limits[] = {0, 8}; /* so low that poll(2) fails too, and that accept(2) does */
+
+/* Clients that come after the limit is `limit`, a soft and a hard one, are served as others. */
+static void expect_served_below(struct server *server, const char *limit)
+{
+    int client = client_connect(server), other = client_connect(server);
+
+    client_expect_alive(other);
+    client_send_frame(client, keep_printf("{\"in\":\"files\",\"params\":%s}", limit));
+    client_expect(client, "{\"out\":\"files\",\"result\":true}");
+    for (int i = 0; i < 20; i++)
+        client_expect_alive(client_connect(server));
+    client_expect_alive(client);
+    client_expect_alive(other);
+    ck_assert(!server_logged(server, "died"));
+}
+
+START_TEST(a_lowered_limit_on_open_files_keeps_no_client_waiting)
+{
+    for (size_t i = 0; i < sizeof(limits) / sizeof(*limits); i++) {
+        struct server *server = serve_scarce("");
+        pid_t before[2], after[2];
+        ck_assert_uint_eq(server_workers(server, before, 2), 1);
+        expect_served_below(server, keep_printf("[%d,-1]", limits[i]));
+        server_wait_log(server, keep_printf("to %d: it is set again", limits[i]));
+        ck_assert_uint_eq(server_workers(server, after, 2), 1);
+        ck_assert_int_eq(before[0], after[0]);
+    }
+}
+END_TEST
+
+START_TEST(a_worker_that_may_open_no_more_files_is_replaced)
+{
+    for (size_t i = 0; i < sizeof(limits) / sizeof(*limits); i++) {
+        struct server *server = serve_scarce("");
+        pid_t before[2], after[2];
+        ck_assert_uint_eq(server_workers(server, before, 2), 1);
+        expect_served_below(server, keep_printf("[%d,%d]", limits[i], limits[i]));
+        server_wait_log(server, "may open no more files: another one takes its place");
+        wait_until(server_workers(server, after, 2) == 1 && before[0] != after[0],
+                   "the worker is not replaced");
+    }
+}
+END_TEST
+
+E2E_MAIN("scarce", a_lowered_limit_on_open_files_keeps_no_client_waiting,
+         a_worker_that_may_open_no_more_files_is_replaced,
 #ifndef __SANITIZE_ADDRESS__
          a_deferred_reply_without_memory_costs_an_error,
          a_reply_that_waits_for_room_without_memory_costs_an_error,

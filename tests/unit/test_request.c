@@ -17,7 +17,6 @@
 
 static struct pillion_instance instance = {
     .name = "toy", .version = "1", .worker = 3, .worker_count = 4, .generation = 7};
-static struct method method;
 static struct pool pool;
 static struct pillion_request request;
 static char sink[1 << 20];
@@ -45,9 +44,14 @@ static const char *sink_peer(const struct pillion_request *req)
 /* Runs a handler on these params. The reply is in the sink. */
 static void run(pillion_handler handler, const char *params)
 {
-    method = (struct method){
+    /* A method for each: the log does not tell of one for ever. */
+    static struct method methods[1000];
+    static unsigned count;
+    struct method *method = &methods[count++ % 1000];
+
+    *method = (struct method){
         .name = BYTES("toy.public"), .handler = handler, .instance = &instance, .own_name = "own"};
-    request = (struct pillion_request){.method = &method,
+    request = (struct pillion_request){.method = method,
                                        .params = bytes_of(params),
                                        .id = BYTES("\"i\""),
                                        .pool = &pool,
