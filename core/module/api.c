@@ -21,62 +21,89 @@
 #include "rpc/request.h"
 #include "rpc/zone.h"
 
+/* Functions that take a request, a token or a handle are the loop's alone: elsewhere they do
+ * nothing, give nothing, and are logged. A handler's request is on the loop's stack. */
+static inline bool on_loop(const char *function)
+{
+    return offload_loop_thread || offload_on_loop(function);
+}
+
 /* ---- The request ---- */
 
 PILLION_EXPORT pillion_bytes pillion_params_raw(const pillion_request *req)
 {
+    if (!on_loop(__func__))
+        return (pillion_bytes){NULL, 0};
     return (pillion_bytes){req->params.data, req->params.size};
 }
 
 PILLION_EXPORT const cJSON *pillion_params(pillion_request *req)
 {
+    if (!on_loop(__func__))
+        return NULL;
     return request_params(req);
 }
 
 PILLION_EXPORT void *pillion_method_config(const pillion_request *req)
 {
+    if (!on_loop(__func__))
+        return NULL;
     return req->method->config;
 }
 
 PILLION_EXPORT bool pillion_idempotent(const pillion_request *req)
 {
+    if (!on_loop(__func__))
+        return false;
     return req->method->idempotent;
 }
 
 PILLION_EXPORT const char *pillion_method_name(const pillion_request *req)
 {
+    if (!on_loop(__func__))
+        return "";
     return req->method->name.data;
 }
 
 PILLION_EXPORT pillion_bytes pillion_member(const pillion_request *req, const char *name)
 {
+    if (!on_loop(__func__))
+        return (pillion_bytes){NULL, 0};
     struct bytes value = envelope_member(req->body, bytes_of(name));
     return (pillion_bytes){value.data, value.size};
 }
 
 PILLION_EXPORT pillion_bytes pillion_body(const pillion_request *req)
 {
+    if (!on_loop(__func__))
+        return (pillion_bytes){NULL, 0};
     return (pillion_bytes){req->body.data, req->body.size};
 }
 
 PILLION_EXPORT pillion_bytes pillion_request_id(const pillion_request *req)
 {
+    if (!on_loop(__func__))
+        return (pillion_bytes){NULL, 0};
     return (pillion_bytes){req->id.data, req->id.size};
 }
 
 PILLION_EXPORT const char *pillion_peer(const pillion_request *req)
 {
+    if (!on_loop(__func__))
+        return "";
     return request_peer((pillion_request *)(uintptr_t)req);
 }
 
 PILLION_EXPORT pillion_instance *pillion_self(const pillion_request *req)
 {
+    if (!on_loop(__func__))
+        return NULL;
     return req->filter != NULL ? req->filter->instance : req->method->instance;
 }
 
 PILLION_EXPORT void *pillion_alloc(pillion_request *req, size_t size)
 {
-    return offload_on_loop("pillion_alloc") ? pool_alloc(req->pool, size) : NULL;
+    return on_loop(__func__) ? pool_alloc(req->pool, size) : NULL;
 }
 
 /* ---- The reply ---- */
@@ -101,7 +128,7 @@ static bool check_result(pillion_request *req, struct bytes result)
 
 PILLION_EXPORT void pillion_reply(pillion_request *req, const char *out, cJSON *result)
 {
-    if (!offload_on_loop("pillion_reply"))
+    if (!on_loop(__func__))
         return;
     char *text = result == NULL ? NULL : cJSON_PrintUnformatted(result);
 
@@ -117,7 +144,7 @@ PILLION_EXPORT void pillion_reply_raw(pillion_request *req, const char *out, pil
 {
     struct bytes bytes = {result.data, result.size};
 
-    if (!offload_on_loop("pillion_reply_raw"))
+    if (!on_loop(__func__))
         return;
     /* The request's own params were checked when they came. */
     bool own = bytes.data == req->params.data && bytes.size == req->params.size;
@@ -130,7 +157,7 @@ PILLION_EXPORT void pillion_fail(pillion_request *req, const char *code, const c
 {
     va_list args;
 
-    if (!offload_on_loop("pillion_fail"))
+    if (!on_loop(__func__))
         return;
     va_start(args, format);
     request_fail_v(req, code == NULL ? PILLION_INTERNAL_ERROR : code, format, args);
@@ -141,7 +168,7 @@ PILLION_EXPORT void pillion_fail_raw(pillion_request *req, const char *code, pil
 {
     struct bytes bytes = {result.data, result.size};
 
-    if (offload_on_loop("pillion_fail_raw") && check_result(req, bytes))
+    if (on_loop(__func__) && check_result(req, bytes))
         request_fail_raw(req, code == NULL ? PILLION_INTERNAL_ERROR : code, bytes);
 }
 
@@ -157,34 +184,32 @@ void api_start(struct deferreds *all)
 
 PILLION_EXPORT pillion_token pillion_defer(pillion_request *req, uint64_t timeout_ms)
 {
-    if (!offload_on_loop("pillion_defer"))
+    if (!on_loop(__func__))
         return 0;
     return deferred_begin(req, timeout_ms);
 }
 
 PILLION_EXPORT pillion_request *pillion_resume(pillion_token token)
 {
-    return offload_on_loop("pillion_resume") ? deferred_resume(deferreds, token) : NULL;
+    return on_loop(__func__) ? deferred_resume(deferreds, token) : NULL;
 }
 
 PILLION_EXPORT bool pillion_on_cancel(pillion_token token, void (*cancelled)(void *data),
                                       void *data)
 {
-    return offload_on_loop("pillion_on_cancel") &&
-           deferred_on_cancel(deferreds, token, cancelled, data);
+    return on_loop(__func__) && deferred_on_cancel(deferreds, token, cancelled, data);
 }
 
 PILLION_EXPORT bool pillion_rerunnable(pillion_token token, bool rerunnable)
 {
-    return offload_on_loop("pillion_rerunnable") &&
-           deferred_rerunnable(deferreds, token, rerunnable);
+    return on_loop(__func__) && deferred_rerunnable(deferreds, token, rerunnable);
 }
 
 PILLION_EXPORT void pillion_offload(pillion_request *req, uint64_t timeout_ms,
                                     void (*work)(void *data),
                                     void (*done)(pillion_request *req, void *data), void *data)
 {
-    if (offload_on_loop("pillion_offload"))
+    if (on_loop(__func__))
         offload_request(req, timeout_ms, work, done, data);
 }
 
@@ -199,7 +224,7 @@ PILLION_EXPORT pillion_handle pillion_timer(pillion_instance *self, uint64_t aft
                                             void (*callback)(pillion_instance *self, void *data),
                                             void *data)
 {
-    if (!offload_on_loop("pillion_timer"))
+    if (!on_loop(__func__))
         return 0;
     return callback_timer(self, after_ms, every_ms, callback, data);
 }
@@ -209,19 +234,19 @@ PILLION_EXPORT pillion_handle pillion_watch(pillion_instance *self, int fd, unsi
                                                              unsigned events, void *data),
                                             void *data)
 {
-    if (!offload_on_loop("pillion_watch"))
+    if (!on_loop(__func__))
         return 0;
     return callback_watch(self, fd, events, callback, data);
 }
 
 PILLION_EXPORT bool pillion_watch_change(pillion_handle handle, unsigned events)
 {
-    return offload_on_loop("pillion_watch_change") && callback_change(handle, events);
+    return on_loop(__func__) && callback_change(handle, events);
 }
 
 PILLION_EXPORT void pillion_cancel(pillion_handle handle)
 {
-    if (offload_on_loop("pillion_cancel"))
+    if (on_loop(__func__))
         callback_cancel(handle);
 }
 
@@ -229,21 +254,29 @@ PILLION_EXPORT void pillion_cancel(pillion_handle handle)
 
 PILLION_EXPORT void *pillion_filter_config(const pillion_request *req)
 {
+    if (!on_loop(__func__))
+        return NULL;
     return req->filter == NULL ? NULL : req->filter->config;
 }
 
 PILLION_EXPORT const char *pillion_error_code(const pillion_request *req)
 {
+    if (!on_loop(__func__))
+        return NULL;
     return req->failed ? req->code : NULL;
 }
 
 PILLION_EXPORT size_t pillion_reply_size(const pillion_request *req)
 {
+    if (!on_loop(__func__))
+        return 0;
     return req->size;
 }
 
 PILLION_EXPORT uint64_t pillion_elapsed_ns(const pillion_request *req)
 {
+    if (!on_loop(__func__))
+        return 0;
     return req->started_ns == 0 ? 0 : clock_ns() - req->started_ns;
 }
 
@@ -313,15 +346,14 @@ PILLION_EXPORT void pillion_log_request(const pillion_request *req, pillion_log_
                                         const pillion_log_field *fields, const char *format, ...)
 {
     enum log_level own = own_level(level);
-    const pillion_instance *self = pillion_self(req);
     struct log_field all[LOG_FIELDS_MAX + 4];
     struct text message = {0};
     size_t count = 0;
     va_list args;
 
-    if (!log_enabled(own))
+    if (!on_loop(__func__) || !log_enabled(own))
         return;
-    text_printf(&message, "%s: ", self->name);
+    text_printf(&message, "%s: ", pillion_self(req)->name);
     va_start(args, format);
     text_vprintf(&message, format, args);
     va_end(args);
@@ -465,20 +497,28 @@ PILLION_EXPORT void pillion_zone_delete(pillion_zone *zone, const void *key, siz
 
 PILLION_EXPORT cJSON *pillion_server_methods(pillion_request *req)
 {
+    if (!on_loop(__func__))
+        return NULL;
     return introspect_methods(req->introspect);
 }
 
 PILLION_EXPORT cJSON *pillion_server_describe(pillion_request *req, const char *method)
 {
+    if (!on_loop(__func__))
+        return NULL;
     return introspect_describe(req->introspect, method);
 }
 
 PILLION_EXPORT cJSON *pillion_server_health(pillion_request *req)
 {
+    if (!on_loop(__func__))
+        return NULL;
     return introspect_health(req->introspect);
 }
 
 PILLION_EXPORT cJSON *pillion_server_stats(pillion_request *req)
 {
+    if (!on_loop(__func__))
+        return NULL;
     return introspect_stats(req->introspect);
 }

@@ -66,7 +66,7 @@ static struct {
     .finished.end = &pool.finished.first,
 };
 
-static _Thread_local bool on_loop;
+_Thread_local bool offload_loop_thread;
 static _Thread_local const struct method *working_for;
 
 static void jobs_add(struct jobs *jobs, struct job *job)
@@ -87,21 +87,23 @@ static struct job *jobs_take(struct jobs *jobs)
 
 bool offload_is_loop(void)
 {
-    return on_loop;
+    return offload_loop_thread;
 }
 
 bool offload_on_loop(const char *function)
 {
-    if (on_loop || pool.loop == NULL)
+    if (offload_loop_thread || pool.loop == NULL)
         return true;
     if (working_for != NULL)
-        log_seldom(LOG_ERROR_LEVEL, working_for,
-                   "module %s: \"%s\" called %s in a thread of the pool; threads may only post and "
-                   "log",
+        log_seldom(LOG_ERROR_LEVEL, function,
+                   "module %s: \"%s\" called %s in a thread of the pool, which did nothing; see "
+                   "pillion_offload for what threads may call",
                    working_for->instance->name, working_for->own_name, function);
     else
-        log_seldom(LOG_ERROR_LEVEL, NULL,
-                   "a module called %s in a thread; threads may only post and log", function);
+        log_seldom(LOG_ERROR_LEVEL, function,
+                   "a module called %s in a thread, which did nothing; see pillion_offload for "
+                   "what threads may call",
+                   function);
     return false;
 }
 
@@ -406,7 +408,7 @@ bool offload_init(struct loop *loop, const struct offload_limits *limits)
     pool.limits = *limits;
     pool.all = must_zalloc(limits->threads * sizeof(*pool.all));
     pool.loop = loop;
-    on_loop = true;
+    offload_loop_thread = true;
     return true;
 }
 

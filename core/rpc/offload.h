@@ -55,7 +55,11 @@ uint32_t offload_pending(void);
 bool offload_is_loop(void);
 
 /* The same, for functions that must not be called elsewhere: there it logs that `function` was
- * called from a thread, with the method's name where one of the pool's threads called it. */
+ * called from a thread, with the method's name where one of the pool's threads called it. True
+ * where there is no loop: in the probe. */
 bool offload_on_loop(const char *function);
+
+/* The calling thread is the loop's. For functions that every request calls. */
+extern _Thread_local bool offload_loop_thread;
 
 #endif

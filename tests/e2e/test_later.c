@@ -15,7 +15,7 @@
     "method dies_later; method resumed_dies; method loops_later; method dies_in_thread;"       \
     "method crash_now; method ticks; method leave_stale; method use_stale; method nap_twice; " \
     "method let_grow; method late_again; method hold_again; method sleep_on; method wake;"     \
-    "method read_raw; method tick_rarely;"
+    "method read_raw; method tick_rarely; method everything;"
 
 /* One worker, so that all connections are in the same one. */
 static struct server *serve_later_with(const char *main_text, const char *server_text)
@@ -483,6 +483,32 @@ START_TEST(wrong_uses_do_not_fill_the_log)
 }
 END_TEST
 
+START_TEST(threads_are_refused_what_is_the_loops)
+{
+    static const char *const refused[] = {
+        "params_raw",      "params",        "method_config", "idempotent",  "method_name",
+        "member",          "body",          "request_id",    "peer",        "self",
+        "alloc",           "reply",         "reply_raw",     "fail",        "fail_raw",
+        "defer",           "resume",        "on_cancel",     "rerunnable",  "offload",
+        "timer",           "watch",         "watch_change",  "cancel",      "filter_config",
+        "error_code",      "reply_size",    "elapsed_ns",    "log_request", "server_methods",
+        "server_describe", "server_health", "server_stats",
+    };
+    struct server *server = serve_later();
+    int client = client_connect(server);
+
+    client_send_frame(client, "{\"in\":\"everything\",\"params\":[1,2,3]}");
+    client_expect(client, "{\"out\":\"called\",\"result\":0}");
+    for (size_t i = 0; i < sizeof(refused) / sizeof(*refused); i++)
+        server_wait_log(server, keep_printf("module later: \"everything\" called pillion_%s in a "
+                                            "thread of the pool",
+                                            refused[i]));
+    server_wait_log(server, "a thread may log");
+    client_expect_alive(client);
+    ck_assert(!server_logged(server, "wrong"));
+}
+END_TEST
+
 /* ---- Workers that die ---- */
 
 START_TEST(what_was_under_way_when_a_worker_died_is_answered_once)
@@ -729,10 +755,10 @@ END_TEST
 E2E_MAIN("later", every_way_of_answering_later_works, without_ids_replies_stay_in_order,
          with_ids_they_overtake, so_many_are_under_way_and_no_more,
          no_time_is_so_long_that_it_is_over_at_once, wrong_uses_do_not_fill_the_log,
-         a_thousand_wait_at_the_same_time, a_client_that_has_finished_sending_gets_its_reply,
-         time_runs_out, work_that_follows_work_keeps_its_memory,
-         replies_that_wait_for_room_survive_a_reload, a_client_that_goes_is_noticed,
-         what_a_thread_reads_of_a_request_stays_as_it_was,
+         threads_are_refused_what_is_the_loops, a_thousand_wait_at_the_same_time,
+         a_client_that_has_finished_sending_gets_its_reply, time_runs_out,
+         work_that_follows_work_keeps_its_memory, replies_that_wait_for_room_survive_a_reload,
+         a_client_that_goes_is_noticed, what_a_thread_reads_of_a_request_stays_as_it_was,
          what_a_callback_reads_of_a_request_stays_as_it_was, threads_and_their_queue_are_bounded,
          wrong_uses_are_named_and_hurt_nobody,
          what_was_under_way_when_a_worker_died_is_answered_once, idempotent_ones_are_run_once_more,

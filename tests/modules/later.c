@@ -562,6 +562,136 @@ static void in_thread(pillion_request *req)
     pillion_offload(req, 0, thread_replies, nothing, req);
 }
 
+/* ---- everything that belongs to the loop, in a thread; what threads may call, there as well ----
+ */
+
+struct everything {
+    pillion_instance *self;
+    pillion_request *req; /* not valid any more */
+    pillion_token token;
+    pillion_handle timer;
+    const cJSON *tree;
+    unsigned
+        done; /* functions that did something though they must not, or nothing though they may */
+};
+
+static void never(pillion_instance *self, void *data)
+{
+    (void)self;
+    ((struct everything *)data)->done += 1000;
+}
+
+static void never_watched(pillion_instance *self, int fd, unsigned events, void *data)
+{
+    (void)fd;
+    (void)events;
+    never(self, data);
+}
+
+static void never_cancelled(void *data)
+{
+    never(NULL, data);
+}
+
+static void never_works(void *data)
+{
+    never(NULL, data);
+}
+
+static void never_done(pillion_request *req, void *data)
+{
+    (void)req;
+    never(NULL, data);
+}
+
+static void calls_what_is_the_loops(struct everything *all)
+{
+    pillion_request *req = all->req;
+    pillion_log_field none = {0};
+
+    all->done += pillion_params_raw(req).data != NULL;
+    all->done += pillion_params(req) != NULL;
+    all->done += pillion_method_config(req) != NULL;
+    all->done += pillion_idempotent(req);
+    all->done += pillion_method_name(req)[0] != 0;
+    all->done += pillion_member(req, "in").data != NULL;
+    all->done += pillion_body(req).data != NULL;
+    all->done += pillion_request_id(req).data != NULL;
+    all->done += pillion_peer(req)[0] != 0;
+    all->done += pillion_self(req) != NULL;
+    all->done += pillion_alloc(req, 1) != NULL;
+    pillion_reply(req, "wrong", cJSON_CreateTrue());
+    pillion_reply_raw(req, "wrong", (pillion_bytes){"1", 1});
+    pillion_fail(req, "wrong", "wrong");
+    pillion_fail_raw(req, "wrong", (pillion_bytes){"1", 1});
+    all->done += pillion_defer(req, 0) != 0;
+    all->done += pillion_resume(all->token) != NULL;
+    all->done += pillion_on_cancel(all->token, never_cancelled, all);
+    all->done += pillion_rerunnable(all->token, true);
+    pillion_offload(req, 0, never_works, never_done, all);
+    all->done += pillion_timer(all->self, 0, 0, never, all) != 0;
+    all->done += pillion_watch(all->self, 0, PILLION_READ, never_watched, all) != 0;
+    all->done += pillion_watch_change(all->timer, PILLION_READ);
+    pillion_cancel(all->timer);
+    all->done += pillion_filter_config(req) != NULL;
+    all->done += pillion_error_code(req) != NULL;
+    all->done += pillion_reply_size(req) != 0;
+    all->done += pillion_elapsed_ns(req) != 0;
+    pillion_log_request(req, PILLION_LOG_ERROR, &none, "wrong");
+    all->done += pillion_server_methods(req) != NULL;
+    all->done += pillion_server_describe(req, "ping") != NULL;
+    all->done += pillion_server_health(req) != NULL;
+    all->done += pillion_server_stats(req) != NULL;
+}
+
+static void calls_what_is_anybodys(struct everything *all)
+{
+    char text[16];
+    pillion_bytes json = {"{\"a\":\"b\"}", 9};
+    pillion_bytes member = pillion_json_member(json, "a");
+
+    pillion_log(all->self, PILLION_LOG_NOTICE, "a thread may log");
+    all->done += pillion_printable(json, text, sizeof(text)) != json.size;
+    all->done += !pillion_json_check(json);
+    all->done += pillion_json_string(member, text, sizeof(text)) != 1;
+    all->done += pillion_zone_open(all->self, "none") != NULL;
+    all->done += pillion_config(all->self) != NULL;
+    all->done += pillion_state(all->self) != NULL;
+    all->done += pillion_worker(all->self) != 0;
+    all->done += pillion_worker_count(all->self) != 1;
+    all->done += pillion_generation(all->self) != 1;
+    all->done += cJSON_GetArraySize(all->tree) != 3;
+    void *memory = pillion_realloc(all->self, pillion_malloc(all->self, 10), 20);
+    all->done += memory == NULL;
+    pillion_free(all->self, memory);
+}
+
+static void calls_everything(void *data)
+{
+    calls_what_is_the_loops(data);
+    calls_what_is_anybodys(data);
+}
+
+static void called_everything(pillion_request *req, void *data)
+{
+    struct everything *all = data;
+
+    if (req == NULL)
+        return;
+    pillion_cancel(all->timer);
+    pillion_reply(req, "called", cJSON_CreateNumber(all->done));
+}
+
+/* params: three values. */
+static void everything(pillion_request *req)
+{
+    struct everything *all = pillion_alloc(req, sizeof(*all));
+
+    *all = (struct everything){.self = pillion_self(req), .req = req, .tree = pillion_params(req)};
+    all->timer = pillion_timer(all->self, 3600000, 0, never, all);
+    pillion_offload(req, 0, calls_everything, called_everything, all);
+}
+
 /* ---- dying ---- */
 
 static void dies(pillion_instance *self, void *data)
@@ -709,6 +839,7 @@ static const pillion_method methods[] = {
     {.name = "use_stale", .handler = use_stale},
     {.name = "use_kept", .handler = use_kept},
     {.name = "in_thread", .handler = in_thread},
+    {.name = "everything", .handler = everything},
     {.name = "dies_later", .handler = dies_later},
     {.name = "resumed_dies", .handler = resumed_dies},
     {.name = "loops_later", .handler = loops_later},

@@ -357,7 +357,19 @@ bool pillion_rerunnable(pillion_token token, bool rerunnable);
  * What pillion_alloc gave lasts until then, and so do the request's bytes as the handler has seen
  * them (pillion_params_raw, pillion_body, …), also for `work`: `data` may point at all of them.
  *
- * `work` may block. It may call pillion_post and pillion_log, and no other function of this header.
+ * `work` may block. Of this header it, and any thread that the module makes, may call:
+ *
+ *   pillion_post, pillion_log, pillion_write_now, pillion_printable,
+ *   pillion_count, pillion_malloc, pillion_realloc, pillion_free,
+ *   pillion_json_check, pillion_json_member, pillion_json_string,
+ *   pillion_zone_open, _update, _get, _set, _add and _delete,
+ *   pillion_config, pillion_state, pillion_worker, pillion_worker_count, pillion_generation.
+ *
+ * All others take a request, a token or a handle, and belong to the loop, but for pillion_error and
+ * pillion_set_state, which are for hooks. Called in a thread, they do nothing, return NULL, 0,
+ * false or an empty string, and are logged. cJSON's functions may be called for trees that no other
+ * thread changes: for `work`'s own, and to read the tree that the handler had of pillion_params.
+ *
  * When all threads are busy and the queue is full (pool_threads, pool_queue), the request is
  * answered `overloaded` at once. A request whose work had to wait for a thread, and has not begun
  * when its worker dies, is run by another worker from its handler on: what must not be done twice
@@ -476,7 +488,8 @@ uint64_t pillion_elapsed_ns(const pillion_request *req);
 
 /* ---- The module in its process ---- */
 
-/* The configuration structure, filled from the directives; NULL when the module has none. */
+/* The configuration structure, filled from the directives; NULL when the module has none. Any
+ * thread may call this, and the four getters below. */
 const void *pillion_config(const pillion_instance *self);
 
 /* A pointer of the module's own, for what `start` makes and handlers use. NULL at first. */
