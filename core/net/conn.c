@@ -246,7 +246,7 @@ void conn_close(struct conns *conns, struct conn *conn)
     /* Another process holds a duplicate, so that close() alone would not end the connection. */
     shutdown(conn->watch.fd, SHUT_RDWR);
     close(conn->watch.fd);
-    conn_held_drop(conn);
+    conn_kept_drop(conn);
     if (conn->waiting)
         room_wait_ends(&conns->room);
     if (conn->lingering)
@@ -283,7 +283,7 @@ static void sweep(struct timer *timer)
         if (conn->policy == NULL || conn->watch.index == 0)
             continue;
         /* Who waits for room in the arena, or for a reply, is not idle by its own choice. */
-        if (conn->waiting || conn->held != NULL || conn->deferred != 0) {
+        if (conn->waiting || conn->kept != NULL || conn->deferred != 0) {
             again = true;
             continue;
         }

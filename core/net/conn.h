@@ -46,7 +46,7 @@ enum conn_again {
 struct conn {
     struct watch watch;               /* its fd is the socket */
     const struct conn_policy *policy; /* NULL: the conn is free */
-    struct held_reply *held;          /* a reply that the full arena had no room for, or NULL */
+    struct kept_reply *kept;          /* a reply that the full arena had no room for, or NULL */
     union {
         struct conn *next;          /* in the list of free conns, or of those to be flushed */
         struct slice_waiter waiter; /* while it is queued for a time slice */
@@ -259,7 +259,7 @@ void conns_unpin(struct conns *conns, uint32_t block);
 
 /* Keeps a reply of `size` bytes (malloc'd, taken over) for the frame of `consumed` bytes until the
  * arena has room; the connection waits. */
-void conn_hold(struct conns *conns, struct conn *conn, char *data, size_t size, size_t consumed);
+void conn_keep(struct conns *conns, struct conn *conn, char *data, size_t size, size_t consumed);
 
 /* Sends what is queued and then closes; with `discard`, goes on reading and dropping input for a
  * while, so that the last reply is not lost to a reset (RFC 1122 section 4.2.2.13). */
@@ -286,7 +286,7 @@ void conns_release(struct conns *conns);
  * request under way, a reply that has no room). */
 static inline bool conn_must_stay(const struct conn *conn)
 {
-    return conn->deferred != 0 || conn->held != NULL;
+    return conn->deferred != 0 || conn->kept != NULL;
 }
 
 /* The record says that nobody may take it over yet; or this process lets go of it for good. */

@@ -35,7 +35,7 @@ static void linger(struct conns *conns, struct conn *conn)
 static bool is_over(const struct conns *conns, const struct conn *conn,
                     const struct conn_cursors *cursors)
 {
-    if (conn->held != NULL)
+    if (conn->kept != NULL)
         return false;
     if (cursors->flags & CONN_ENDING)
         return !(cursors->flags & CONN_DISCARD) || (cursors->flags & CONN_EOF);
@@ -50,7 +50,7 @@ static bool is_over(const struct conns *conns, const struct conn *conn,
  * last reply. */
 static bool is_parting(const struct conn *conn, const struct conn_cursors *cursors)
 {
-    return conn->policy->parting && !(cursors->flags & CONN_ENDING) && conn->held == NULL &&
+    return conn->policy->parting && !(cursors->flags & CONN_ENDING) && conn->kept == NULL &&
            !conn->waiting && cursors->begun == 0 && cursors->in_start == cursors->in_end;
 }
 
@@ -78,14 +78,14 @@ static void settle(struct conns *conns, struct conn *conn)
     }
     if (cursors->flags & CONN_ENDING) {
         reading = reading && (cursors->flags & CONN_DISCARD);
-        if (!unsent && conn->held == NULL)
+        if (!unsent && conn->kept == NULL)
             linger(conns, conn);
     } else {
         bool full = conn_output_full(conns, conn);
         if (full && !conn->paused)
             counter_add(&conns->counters[COUNT_PAUSED_OUTPUT], 1);
         conn->paused = full;
-        reading = reading && !full && !conn->stalled && !conn->waiting && conn->held == NULL &&
+        reading = reading && !full && !conn->stalled && !conn->waiting && conn->kept == NULL &&
                   !has_plenty(conn, cursors);
     }
     input_shrink(conns, conn);
@@ -115,7 +115,7 @@ static void process(struct conns *conns, struct conn *conn)
 
     conn_mark_dirty(conns, conn);
     /* When the worker leaves, replies that waited for room still find it: nothing else is done. */
-    if (conn->held != NULL || (cursors->flags & CONN_ENDING) || (conns->leaving && !conn->deferred))
+    if (conn->kept != NULL || (cursors->flags & CONN_ENDING) || (conns->leaving && !conn->deferred))
         return;
     conns->on_input(conns, conn);
 }
@@ -199,7 +199,7 @@ static bool receive_once(struct conns *conns, struct conn *conn)
         conn->active_ms = (uint32_t)(conns->loop->now / NS_PER_MS);
     process(conns, conn);
     return (size_t)got == room && conn->policy != NULL && !conn->stalled && !conn->waiting &&
-           conn->held == NULL && !conn_output_full(conns, conn) &&
+           conn->kept == NULL && !conn_output_full(conns, conn) &&
            !has_plenty(conn, conn_cursors(conns, conn)) &&
            !(conn_cursors(conns, conn)->flags & (CONN_EOF | CONN_ENDING));
 }
@@ -324,40 +324,40 @@ static bool send_queued(struct conns *conns, struct conn *conn)
 
 /* ---- Replies that the arena had no room for ---- */
 
-struct held_reply {
+struct kept_reply {
     size_t size, consumed;
     char *data;
 };
 
-void conn_hold(struct conns *conns, struct conn *conn, char *data, size_t size, size_t consumed)
+void conn_keep(struct conns *conns, struct conn *conn, char *data, size_t size, size_t consumed)
 {
-    struct held_reply *held = must_alloc(sizeof(*held)); /* should it end, so does no connection */
+    struct kept_reply *kept = must_alloc(sizeof(*kept)); /* should it end, so does no connection */
 
-    *held = (struct held_reply){.size = size, .consumed = consumed, .data = data};
-    conn->held = held;
+    *kept = (struct kept_reply){.size = size, .consumed = consumed, .data = data};
+    conn->kept = kept;
     conn_wait_for_room(conns, conn);
     conn_mark_dirty(conns, conn);
 }
 
-void conn_held_drop(struct conn *conn)
+void conn_kept_drop(struct conn *conn)
 {
-    if (conn->held == NULL)
+    if (conn->kept == NULL)
         return;
-    free(conn->held->data);
-    free(conn->held);
-    conn->held = NULL;
+    free(conn->kept->data);
+    free(conn->kept);
+    conn->kept = NULL;
 }
 
-static bool place_held(struct conns *conns, struct conn *conn)
+static bool queue_kept(struct conns *conns, struct conn *conn)
 {
-    struct held_reply *held = conn->held;
-    char *room = conn_output_reserve(conns, conn, held->size);
+    struct kept_reply *kept = conn->kept;
+    char *room = conn_output_reserve(conns, conn, kept->size);
 
     if (room == NULL)
         return false;
-    memcpy(room, held->data, held->size);
-    conn_advance(conns, conn, held->consumed, held->size);
-    conn_held_drop(conn);
+    memcpy(room, kept->data, kept->size);
+    conn_advance(conns, conn, kept->consumed, kept->size);
+    conn_kept_drop(conn);
     return true;
 }
 
@@ -372,7 +372,7 @@ static void retry_waiting(struct conns *conns)
         if (conn->policy == NULL || !conn->waiting)
             continue;
         /* A large reply that still finds no room does not hold up small ones. */
-        if (conn->held != NULL && !place_held(conns, conn)) {
+        if (conn->kept != NULL && !queue_kept(conns, conn)) {
             room_was_short(&conns->room);
             continue;
         }

@@ -26,7 +26,7 @@ void conns_sweep(struct conns *conns);
 /* ---- conn_io.c ---- */
 
 /* Frees a reply that waits for room, if there is one. */
-void conn_held_drop(struct conn *conn);
+void conn_kept_drop(struct conn *conn);
 
 /* ---- conn_buffer.c ---- */
 

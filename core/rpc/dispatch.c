@@ -25,7 +25,7 @@ static char *call_reserve(struct pillion_request *req, size_t size)
         conn_turn_begin(conns, call->conn, &call->turn);
         return room;
     }
-    return call->held = malloc(size);
+    return call->kept = malloc(size);
 }
 
 static const char *call_peer(const struct pillion_request *req)
@@ -51,7 +51,7 @@ void call_init(struct call *call, struct dispatcher *dispatcher, struct conn *co
     call->server = container_of(conn->policy, struct rpc_server, policy);
     call->conn = conn;
     call->now_ns = 0;
-    call->held = NULL;
+    call->kept = NULL;
     call->shown = false;
     call->req = (struct pillion_request){
         .protocol = conn->policy->protocol,
@@ -93,8 +93,8 @@ static bool call_commit(struct call *call, size_t consumes)
     size_t size = call->req.size;
     bool more = false;
 
-    if (call->held != NULL)
-        conn_hold(conns, call->conn, call->held, size, consumes);
+    if (call->kept != NULL)
+        conn_keep(conns, call->conn, call->kept, size, consumes);
     else if (conn_turn_advance(&call->turn, (uint32_t)consumes, (uint32_t)size))
         more = true;
     else
@@ -335,7 +335,7 @@ void dispatch_input(struct conns *conns, struct conn *conn)
 {
     struct call call;
 
-    if (conn->held != NULL)
+    if (conn->kept != NULL)
         return;
     call_init(&call, conns->context, conn);
     for (;;) {

@@ -21,7 +21,7 @@
 struct deferred_list {
     uint32_t first; /* 1 + index of a deferred request, linked through next_of_conn */
     uint32_t count, without_id;
-    bool unplaced;     /* some are answered, and their replies wait for room */
+    bool unqueued;     /* some are answered, and their replies wait for room */
     uint64_t begun_to; /* where the frames that have begun end, in the input stream; 0: unknown */
 };
 

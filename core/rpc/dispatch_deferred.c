@@ -117,14 +117,14 @@ static bool order_waits(const struct dispatcher *dispatcher, const struct conn *
 /* ---- Answers ---- */
 
 /* Queues the answer. False while the arena has no room for it. */
-static bool place_reply(struct deferred *deferred)
+static bool queue_reply(struct deferred *deferred)
 {
     struct conns *conns = dispatcher_of(deferred)->conns;
     struct conn *conn = conn_of(deferred);
 
     char *room = conn_output_reserve(conns, conn, deferred->req.size);
     if (room == NULL) {
-        list_of(dispatcher_of(deferred), conn)->unplaced = true;
+        list_of(dispatcher_of(deferred), conn)->unqueued = true;
         conn_wait_for_room(conns, conn);
         conn_look_again(conns, conn);
         return false;
@@ -138,18 +138,18 @@ static bool place_reply(struct deferred *deferred)
 }
 
 /* Those of the connection that wait for room. */
-static bool place_replies(const struct dispatcher *dispatcher, struct conn *conn)
+static bool queue_replies(const struct dispatcher *dispatcher, struct conn *conn)
 {
     const struct deferreds *all = &dispatcher->deferreds;
     struct deferred_list *list = list_of(dispatcher, conn);
     struct deferred *next;
 
-    if (list == NULL || !list->unplaced)
+    if (list == NULL || !list->unqueued)
         return true;
-    list->unplaced = false;
+    list->unqueued = false;
     for (struct deferred *d = next_of(all, list->first); d != NULL; d = next) {
         next = next_of(all, d->next_of_conn);
-        if (d->state == DEFERRED_ANSWERED && !d->listed && !place_reply(d))
+        if (d->state == DEFERRED_ANSWERED && !d->listed && !queue_reply(d))
             return false;
     }
     return true;
@@ -172,7 +172,7 @@ static void finish(struct deferred *deferred)
         deferred_free(deferred);
         return;
     }
-    place_reply(deferred);
+    queue_reply(deferred);
 }
 
 /* deferreds->resumed: the watchdog and the quarantine know whose code runs. */
@@ -279,16 +279,16 @@ static void returned(struct call *call, uint64_t place)
         return;
     }
     size_t size = call->req.size;
-    if (call->held == NULL) {
+    if (call->kept == NULL) {
         begun_answer(conns, call->conn, place, size);
     } else {
-        deferred = deferred_reply(&call->dispatcher->deferreds, call->held, size);
+        deferred = deferred_reply(&call->dispatcher->deferreds, call->kept, size);
         deferred->req.id = call->req.id.data == NULL ? call->req.id : BYTES("0");
         link_to_conn(deferred, call, place);
-        list_of(call->dispatcher, call->conn)->unplaced = true;
+        list_of(call->dispatcher, call->conn)->unqueued = true;
         conn_wait_for_room(conns, call->conn);
         conn_look_again(conns, call->conn);
-        call->held = NULL;
+        call->kept = NULL;
     }
     call_show(call);
     pool_reset(&call->dispatcher->pool);
@@ -342,7 +342,7 @@ bool answer_overtaking(struct call *call)
     const struct server_settings *settings = call->server->settings;
     struct begun_frame next;
 
-    if (!place_replies(call->dispatcher, conn) || conns->leaving)
+    if (!queue_replies(call->dispatcher, conn) || conns->leaving)
         return false;
     if (conn->stalled == STALLED_ORDER && order_waits(call->dispatcher, conn))
         return false;

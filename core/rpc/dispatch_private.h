@@ -14,7 +14,7 @@ struct call {
     struct conn *conn;
     struct conn_turn turn;
     uint64_t now_ns; /* clock_ns() a few requests ago, or 0: good enough for one that is deferred */
-    char *held;      /* where the reply is when the arena had no room for it */
+    char *kept;      /* where the reply is when the arena had no room for it */
     bool shown; /* filters are to see the request once its answer is committed: see call_refused */
 };
 

@@ -27,10 +27,10 @@ static bool is_ours(const struct adoption *adoption, uint32_t index,
                     const struct conn_record *record)
 {
     const struct adopt_rule *rule = &adoption->rule;
-    uint64_t place = (uint64_t)index * rule->slots + rule->slot;
+    uint64_t number = (uint64_t)index * rule->slots + rule->slot;
 
     return record->id != 0 && record->taken == 0 && (!rule->partial || record->staying == 0) &&
-           place % rule->parts == rule->part;
+           number % rule->parts == rule->part;
 }
 
 /* The connection cannot be taken over. Its record is marked as taken, so that no other worker asks
@@ -42,7 +42,7 @@ static void count_lost(struct adoption *adoption, uint32_t index)
 }
 
 /* Ends a connection that cannot be taken over, and shows it: the client sees the end, log and
- * counters tell of it. `at` is its place in the batch. */
+ * counters tell of it. `at` is its index in the batch. */
 static void give_up(struct adoption *adoption, uint32_t at, const char *why)
 {
     log_warn("connection %llx of worker %llu is closed instead of taken over: %s",
@@ -111,7 +111,7 @@ static bool correct(struct adoption *adoption, uint32_t index, int fd, struct co
     return true;
 }
 
-/* Takes over the record at this place in the batch. False when there is no room for it now. */
+/* Takes over the record at this index of the batch. False when there is no room for it now. */
 static bool take_over(struct adoption *adoption, uint32_t at)
 {
     struct conns *conns = adoption->dispatcher->conns;
@@ -190,10 +190,10 @@ static void count_missing(struct adoption *adoption)
 
 /* Takes over the connections whose sockets have come. Sockets that were given but did not arrive
  * are asked for again later. */
-static void place_batch(struct adoption *adoption)
+static void take_batch(struct adoption *adoption)
 {
-    while (adoption->placed < adoption->batch) {
-        uint32_t i = adoption->placed;
+    while (adoption->taken < adoption->batch) {
+        uint32_t i = adoption->taken;
         if (adoption->fds[i] >= 0 && !take_over(adoption, i)) {
             if (++adoption->tries < TRIES_MAX) {
                 wait_a_little(adoption);
@@ -202,7 +202,7 @@ static void place_batch(struct adoption *adoption)
             give_up(adoption, i, "there is no room for it");
         }
         adoption->tries = 0;
-        adoption->placed++;
+        adoption->taken++;
     }
     next_batch(adoption);
 }
@@ -255,10 +255,10 @@ static bool ask(struct adoption *adoption)
 /* All vaults have been asked. */
 static void all_asked(struct adoption *adoption)
 {
-    adoption->state = ADOPT_PLACING;
+    adoption->state = ADOPT_TAKING;
     if (!adoption->truncated)
         count_missing(adoption);
-    place_batch(adoption);
+    take_batch(adoption);
 }
 
 /* Goes from one vault to the next, and to the next pass when some are still missing. */
@@ -281,8 +281,8 @@ static void wait_over(struct timer *timer)
 
     if (adoption->state == ADOPT_ASKING)
         ask_next(adoption);
-    else if (adoption->state == ADOPT_PLACING)
-        place_batch(adoption);
+    else if (adoption->state == ADOPT_TAKING)
+        take_batch(adoption);
 }
 
 /* The worker has taken all that it can of this source. */
@@ -341,7 +341,7 @@ static void next_batch(struct adoption *adoption)
         adoption->fds[i] = -1;
         adoption->again[i] = false;
     }
-    adoption->placed = adoption->pass = adoption->seat = 0;
+    adoption->taken = adoption->pass = adoption->seat = 0;
     adoption->seats = adoption->bank->known > adoption->bank->seats ? adoption->bank->known
                                                                     : adoption->bank->seats;
     if (waits) {
@@ -438,7 +438,7 @@ void adopt_given(struct adoption *adoption, uint32_t seat, const struct message 
 void adopt_stop(struct adoption *adoption)
 {
     if (adoption->state != ADOPT_IDLE) {
-        for (uint32_t i = adoption->placed; i < adoption->batch; i++) {
+        for (uint32_t i = adoption->taken; i < adoption->batch; i++) {
             if (adoption->fds[i] >= 0)
                 close(adoption->fds[i]);
         }
@@ -451,7 +451,7 @@ void adopt_stop(struct adoption *adoption)
 
 void adopt_again(struct adoption *adoption, uint32_t seat)
 {
-    for (uint32_t i = adoption->placed; adoption->state != ADOPT_IDLE && i < adoption->batch; i++)
+    for (uint32_t i = adoption->taken; adoption->state != ADOPT_IDLE && i < adoption->batch; i++)
         adoption->again[i] |= adoption->fds[i] >= 0 && adoption->from[i] == seat;
     if (adoption->state == ADOPT_ASKED && adoption->seat == seat) {
         adoption->state = ADOPT_ASKING;

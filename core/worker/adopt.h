@@ -30,7 +30,7 @@ struct adoption {
         ADOPT_IDLE,
         ADOPT_ASKING, /* a vault is to be asked as soon as it can be reached */
         ADOPT_ASKED,  /* a vault's answer is under way */
-        ADOPT_PLACING /* the batch is being taken over, or waits for room */
+        ADOPT_TAKING  /* the batch is being taken over, or waits for room */
     } state;
     struct arena from_arena;
     uint64_t serial;
@@ -45,12 +45,12 @@ struct adoption {
     int fds[CHANNEL_FDS_MAX];      /* for the ids that were given; -1 for the others */
     uint8_t from[CHANNEL_FDS_MAX]; /* the seat that has given each */
     bool again[CHANNEL_FDS_MAX];   /* the vault that gave it is gone: hand it to the next one */
-    uint32_t batch, placed;        /* entries in the arrays above; `placed` of them are done */
+    uint32_t batch, taken;         /* entries in the arrays above; `taken` of them are done */
     uint32_t seats;                /* number of seats that may have them, and of passes */
     uint32_t pass, seat; /* seat to ask: in pass 0 each id's own seat, then the others in turn */
     bool truncated;      /* some that were given did not arrive: ask again */
     uint32_t tries;      /* how often the next one found no room */
-    struct timer wait;   /* until the next try of asking or placing */
+    struct timer wait;   /* until the next try of asking or taking */
 };
 
 /* Starts to adopt the part that `message`, a MESSAGE_ADOPT, names; `fd` is the arena, and is

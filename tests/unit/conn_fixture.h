@@ -70,7 +70,7 @@ static inline size_t toy_reply(const char *frame, size_t size, char *to)
 
 static inline void toy_input(struct conns *all, struct conn *conn)
 {
-    while (conn->held == NULL && !conn_output_full(all, conn)) {
+    while (conn->kept == NULL && !conn_output_full(all, conn)) {
         struct bytes input = conn_input(all, conn);
         size_t size = input.size < 4 ? 0 : 4 + (size_t)number_at(input.data);
         if (size == 0 || input.size < size) {
@@ -90,7 +90,7 @@ static inline void toy_input(struct conns *all, struct conn *conn)
         } else {
             char *held = malloc(reply);
             toy_reply(input.data, size, held);
-            conn_hold(all, conn, held, reply, size);
+            conn_keep(all, conn, held, reply, size);
         }
         if (what == LAST || what == FINAL) {
             conn_end(all, conn, what == LAST);

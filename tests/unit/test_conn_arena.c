@@ -86,14 +86,14 @@ START_TEST(arena_full_keeps_the_reply_and_sends_it_later)
     client_call_big(&a, 9000);
     client_update(&a);
     run_until(a_waits); /* the request has taken the last block, or part of it */
-    ck_assert_ptr_nonnull(a.conn->held);
+    ck_assert_ptr_nonnull(a.conn->kept);
     ck_assert_uint_eq(a.in.size, 0);
     /* The frame is not consumed before its reply is queued. */
     ck_assert_uint_eq(cursors_consumed(conn_cursors(&conns, a.conn)), 0);
     give_block(3);
     give_block(2);
     run_until(a_content);
-    ck_assert_ptr_null(a.conn->held);
+    ck_assert_ptr_null(a.conn->kept);
     ends();
 }
 END_TEST
@@ -147,7 +147,7 @@ START_TEST(arena_full_who_waits_may_leave)
         client_call(&a, ECHO, held ? 100 : 9000); /* one that no block of one unit holds */
         client_update(&a);
         run_until(a_waits);
-        ck_assert(held == (a.conn->held != NULL));
+        ck_assert(held == (a.conn->kept != NULL));
         conn_close(&conns, a.conn);
         ck_assert_uint_eq(conns.room.waiting, 0);
         give_block(3);
@@ -235,7 +235,7 @@ START_TEST(arena_full_small_replies_do_not_wait_for_a_large_one)
     client_call_big(&a, 100000);
     client_update(&a);
     run_until(a_waits);
-    ck_assert_ptr_nonnull(a.conn->held);
+    ck_assert_ptr_nonnull(a.conn->kept);
     take_block(4);
     take_block(2);
     client_call(&b, ECHO, 100);
