@@ -11,6 +11,7 @@
 #include "master/keeper.h"
 #include "master/master.h"
 #include "master/orders.h"
+#include "master/pulse.h"
 #include "master/relieve.h"
 #include "master/reload.h"
 #include "master/reopen.h"
@@ -30,6 +31,7 @@ static void ready(struct worker *worker)
     /* The worker replaces one that died or has stuck threads, in the generation that serves. */
     relieve_ready(worker);
     worker_serve(worker, handover_expected(worker->slot));
+    pulse_greet(worker->child.channel.fd); /* a reload may wait for its sign of life */
     handover_advance();
 }
 

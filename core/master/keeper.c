@@ -357,8 +357,11 @@ static void show_vault(struct vault_seat *seat, struct worker *worker)
 {
     struct message message = {
         .type = MESSAGE_VAULT, .serial = seat->started_ns, .number = seat_number(seat)};
+    /* Its version would take the vault for the next one of seat 0, and hand it all connections: the
+     * vault would end those that an adopter has from seat 0. */
+    if (worker->vaults.single && seat_number(seat) != 0)
+        return;
     int channel = vault_connect(seat, worker);
-
     if (channel < 0)
         return;
     if (outbox_send(&worker->out, &message, channel))

@@ -32,6 +32,7 @@ void workers_write(cJSON *state)
         cJSON_AddBoolToObject(item, "died", w->life == WORKER_LOST);
         cJSON_AddBoolToObject(item, "hung", w->cause == CAUSE_HUNG);
         cJSON_AddBoolToObject(item, "beats", w->pulse.known);
+        cJSON_AddBoolToObject(item, "single_vault", w->vaults.single);
         cJSON_AddBoolToObject(item, "adopting", w->adoption.from != 0);
         cJSON_AddNumberToObject(item, "adopting_serial", (double)w->adoption.from);
         cJSON_AddItemToArray(list, item);
@@ -60,7 +61,7 @@ static enum worker_life read_life(const cJSON *item)
 
 /* The worker writes to the former binary's board. If this binary has a new board, the worker takes
  * a row there only to keep other workers from it. */
-static void read_worker(const cJSON *item)
+static void read_worker(const cJSON *item, bool single_vault)
 {
     struct generation *generation = generation_current();
     uint32_t row = (uint32_t)state_number(item, "row", BOARD_ROWS_MAX);
@@ -79,6 +80,7 @@ static void read_worker(const cJSON *item)
     worker->life = read_life(item);
     worker->cause = state_truth(item, "hung") ? CAUSE_HUNG : CAUSE_ITSELF;
     worker->pulse.known = state_truth(item, "beats");
+    worker->vaults.single = single_vault || state_truth(item, "single_vault");
     if (state_truth(item, "adopting"))
         worker->adoption.from = (uint64_t)state_number(item, "adopting_serial", 0);
     worker->started_ns = clock_ns();
@@ -94,9 +96,12 @@ static void read_worker(const cJSON *item)
 void workers_read(const cJSON *state)
 {
     const cJSON *item;
+    /* A binary that writes no list of them knows one. */
+    bool single_vault = !cJSON_HasObjectItem(state, "vaults");
 
     workers_resume_serial((uint32_t)state_number(state, "last_serial", 0));
-    cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(state, "workers")) read_worker(item);
+    cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(state, "workers"))
+        read_worker(item, single_vault);
 }
 
 void workers_keep_open(bool keep)

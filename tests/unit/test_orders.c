@@ -17,6 +17,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/descriptor.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "master/binary.h"
@@ -670,6 +671,66 @@ START_TEST(a_reload_is_not_good_while_somebody_is_silent)
 }
 END_TEST
 
+/* It was not there when the others were asked. */
+START_TEST(a_reload_asks_a_replacement_for_a_sign_of_life_too)
+{
+    go_to(AGAIN_CONFIRMING);
+    end_child(fake_of(worker_of_slot(0)->child.pid), SIGSEGV);
+    master_acts();
+    turns(EVERYBODY);
+    ck_assert_uint_eq(generation_current()->number, 2);
+    ck_assert_int_eq(strncmp(answer(earlier[0]), "ok\n", 3), 0);
+    finish();
+}
+END_TEST
+
+/* The seats of the vaults that a worker is shown when another seat is filled. */
+static uint32_t shown_seats(int end)
+{
+    struct message message;
+    int fds[CHANNEL_FDS_MAX];
+    uint32_t fd_count, seats = 0;
+
+    while (channel_receive(end, &message, fds, &fd_count) == CHANNEL_MESSAGE) {
+        descriptors_close(fds, fd_count);
+        if (message.type == MESSAGE_VAULT)
+            seats |= 1u << message.number;
+    }
+    return seats;
+}
+
+/* To a worker of such a binary every vault is the next one of the only seat. */
+START_TEST(a_worker_of_a_binary_that_knows_one_vault_is_shown_no_other)
+{
+    static const char *const states[] = {
+        "{\"workers\":[{\"pid\":%d,\"channel\":%d,\"arena\":-1}]}",
+        "{\"vaults\":[],\"workers\":[{\"pid\":%d,\"channel\":%d,\"arena\":-1,"
+        "\"single_vault\":true}]}",
+        "{\"vaults\":[],\"workers\":[{\"pid\":%d,\"channel\":%d,\"arena\":-1}]}",
+    };
+    struct error error;
+    int ends[3];
+
+    go_to(SERVING);
+    for (int i = 0; i < 3; i++) {
+        int pair[2];
+        ck_assert(channel_pair(pair, &error));
+        char text[256];
+        snprintf(text, sizeof(text), states[i], (int)fork(), pair[0]);
+        cJSON *state = cJSON_Parse(text);
+        workers_read(state);
+        cJSON_Delete(state);
+        ends[i] = pair[1];
+    }
+    uint32_t seat = atomic_load(&master.board->vault_count);
+    ck_assert(vaults_start(seat + 1, &error));
+    ck_assert_uint_eq(shown_seats(ends[0]), 0);
+    ck_assert_uint_eq(shown_seats(ends[1]), 0);
+    ck_assert_uint_eq(shown_seats(ends[2]), 1u << seat);
+    finish();
+}
+END_TEST
+
 /* The replacement that was dropped for the new binary dies when another worker has its row. */
 START_TEST(an_upgrade_that_fails_takes_no_row_away_from_a_worker)
 {
@@ -708,6 +769,8 @@ int main(void)
     tcase_add_loop_test(tcase, a_start_that_fails_ends_the_server, STARTING, ALL_SAID);
     tcase_add_loop_test(tcase, a_start_that_fails_ends_the_server, CONFIRMING, SERVING);
     tcase_add_test(tcase, an_upgrade_that_fails_takes_no_row_away_from_a_worker);
+    tcase_add_test(tcase, a_reload_asks_a_replacement_for_a_sign_of_life_too);
+    tcase_add_test(tcase, a_worker_of_a_binary_that_knows_one_vault_is_shown_no_other);
     tcase_add_test(tcase, stop_does_not_wait_as_quit_does);
     tcase_add_test(tcase, a_reload_is_not_good_while_somebody_is_silent);
     tcase_add_test(tcase, a_reload_that_fails_is_answered_and_what_follows_goes_on);
