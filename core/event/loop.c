@@ -18,6 +18,14 @@
 #define LOG_TRY_FIRST   (NS_PER_S / 4)
 #define LOG_TRY_LONGEST (64 * NS_PER_S)
 
+/* Other threads read it while the loop's changes it, so a table that was outgrown is kept: each is
+ * twice as large as the one before, so all together are no larger than the last. */
+struct owned {
+    struct owned *outgrown;
+    size_t words;
+    _Atomic uint64_t bits[];
+};
+
 bool loop_init(struct loop *loop, struct error *error)
 {
     *loop = (struct loop){.now = clock_ns()};
@@ -32,7 +40,10 @@ void loop_free(struct loop *loop)
     close(loop->epoll);
     free(loop->watches);
     free(loop->free_indexes);
-    free(loop->owned);
+    for (struct owned *owned = loop->owned, *outgrown; owned != NULL; owned = outgrown) {
+        outgrown = owned->outgrown;
+        free(owned);
+    }
     free(loop->timers);
     *loop = (struct loop){.epoll = -1};
 }
@@ -52,19 +63,31 @@ static uint32_t index_take(struct loop *loop)
     return loop->watch_count++;
 }
 
-static void own(struct loop *loop, int fd, bool owned)
+static struct owned *owned_grow(struct loop *loop, struct owned *former, size_t word)
 {
-    size_t word = (size_t)fd / 64;
+    size_t before = former == NULL ? 0 : former->words;
+    size_t words = word + 16 > 2 * before ? word + 16 : 2 * before;
+    struct owned *owned = must_zalloc(sizeof(*owned) + words * sizeof(owned->bits[0]));
 
-    if (word >= loop->owned_words) {
-        size_t words = word + 16;
-        loop->owned = must_realloc(loop->owned, words * sizeof(*loop->owned));
-        memset(loop->owned + loop->owned_words, 0,
-               (words - loop->owned_words) * sizeof(*loop->owned));
-        loop->owned_words = words;
-    }
+    owned->outgrown = former;
+    owned->words = words;
+    for (size_t i = 0; i < before; i++)
+        atomic_init(&owned->bits[i], atomic_load_explicit(&former->bits[i], memory_order_relaxed));
+    atomic_store_explicit(&loop->owned, owned, memory_order_release);
+    return owned;
+}
+
+static void own(struct loop *loop, int fd, bool own_it)
+{
+    struct owned *owned = atomic_load_explicit(&loop->owned, memory_order_relaxed);
+    size_t word = (size_t)fd / 64;
     uint64_t bit = 1ull << (fd % 64);
-    loop->owned[word] = owned ? loop->owned[word] | bit : loop->owned[word] & ~bit;
+
+    if (owned == NULL || word >= owned->words)
+        owned = owned_grow(loop, owned, word);
+    uint64_t bits = atomic_load_explicit(&owned->bits[word], memory_order_relaxed);
+    atomic_store_explicit(&owned->bits[word], own_it ? bits | bit : bits & ~bit,
+                          memory_order_relaxed);
 }
 
 void loop_own(struct loop *loop, int fd)
@@ -79,11 +102,21 @@ void loop_disown(struct loop *loop, int fd)
 
 bool loop_owns(const struct loop *loop, int fd)
 {
+    const struct owned *owned = atomic_load_explicit(&loop->owned, memory_order_acquire);
+
     if (fd < 0)
         return false;
     size_t word = (size_t)fd / 64;
     return fd == loop->epoll ||
-           (word < loop->owned_words && (loop->owned[word] >> (fd % 64) & 1) != 0);
+           (owned != NULL && word < owned->words &&
+            (atomic_load_explicit(&owned->bits[word], memory_order_relaxed) >> (fd % 64) & 1) != 0);
+}
+
+int loop_owned_end(const struct loop *loop)
+{
+    const struct owned *owned = atomic_load_explicit(&loop->owned, memory_order_acquire);
+
+    return owned == NULL ? 0 : (int)(owned->words * 64);
 }
 
 /* The kernel gives `data` back with each event: the index in the table, and the serial number of

@@ -11,6 +11,7 @@
 #ifndef PILLION_EVENT_LOOP_H
 #define PILLION_EVENT_LOOP_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -48,9 +49,8 @@ struct loop {
     uint32_t watch_count, watch_capacity;
     uint32_t *free_indexes;
     uint32_t free_count;
-    uint64_t *owned; /* a bit for each descriptor that is watched */
-    size_t owned_words;
-    struct timer_entry *timers; /* binary heap */
+    struct owned *_Atomic owned; /* a bit for each descriptor; see loop_owns */
+    struct timer_entry *timers;  /* binary heap */
     size_t timer_count, timer_capacity;
     bool stopping;
     uint64_t log_try_at; /* when the log is next asked to report its lost lines; 0: none are lost */
@@ -102,8 +102,11 @@ void loop_disown(struct loop *loop, int fd);
 void loop_own(struct loop *loop, int fd);
 
 /* True when the server needs the descriptor open: the loop watches it, and has not disowned it; or
- * loop_own was called for it; or it is the loop's own. */
+ * loop_own was called for it; or it is the loop's own. Safe in any thread. */
 bool loop_owns(const struct loop *loop, int fd);
+
+/* No descriptor from this one on is owned, but perhaps the loop's own. Likewise. */
+int loop_owned_end(const struct loop *loop);
 
 /* Runs until loop_stop is called during the run; an earlier call has no effect. */
 void loop_run(struct loop *loop);

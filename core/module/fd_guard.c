@@ -66,30 +66,41 @@ static bool is_servers(int fd)
     return loop_owns(guarded, fd) || (fd > STDERR_FILENO && fd == log_descriptor());
 }
 
+/* True when the calling thread runs module code. On the loop that is noted; every other thread is a
+ * module's, also one that was made without pthread_create(3) and is not noted. */
+static bool is_module(void)
+{
+    return guarded != NULL && (note_instance() != NULL || !offload_is_loop());
+}
+
 /* Ends the process if module code calls `function` on a descriptor of the server's. Children of
  * fork(2) may close their copies. */
 static void check(const char *function, int fd)
 {
-    const pillion_instance *module = guarded == NULL ? NULL : note_instance();
-
-    if (module == NULL || !is_servers(fd) || getpid() != guarded_pid)
+    if (!is_module() || !is_servers(fd) || getpid() != guarded_pid)
         return;
+    const pillion_instance *module = note_instance();
     const struct pillion_request *req = request_current();
     log_error(
         "module %s: \"%s\" called %s on descriptor %d, which is the server's; the worker ends "
         "before clients are hurt",
-        module->name, req != NULL ? req->method->own_name : "a callback", function, fd);
+        module != NULL ? module->name : "?",
+        req != NULL         ? req->method->own_name
+        : offload_is_loop() ? "a callback"
+                            : "a thread",
+        function, fd);
     abort();
 }
 
 static void check_range(const char *function, unsigned first, unsigned last)
 {
-    if (guarded == NULL || note_instance() == NULL)
+    if (!is_module())
         return;
     int log = log_descriptor();
     if (log >= 0 && (unsigned)log >= first && (unsigned)log <= last)
         check(function, log);
-    for (size_t fd = first; fd <= last && fd < guarded->owned_words * 64; fd++)
+    unsigned end = (unsigned)loop_owned_end(guarded);
+    for (unsigned fd = first; fd <= last && fd < end; fd++)
         check(function, (int)fd);
 }
 

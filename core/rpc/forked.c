@@ -86,11 +86,11 @@ static bool is_same(const struct descriptor *descriptor)
 /* All that the loop owns, a run of numbers at a time: clients are many, and neighbours. */
 static void close_owned(const struct loop *loop)
 {
-    size_t end = loop->owned_words * 64;
+    int end = loop_owned_end(loop);
 
-    for (size_t fd = 0; fd < end; fd++) {
-        size_t first = fd;
-        while (fd < end && loop_owns(loop, (int)fd))
+    for (int fd = 0; fd < end; fd++) {
+        int first = fd;
+        while (fd < end && loop_owns(loop, fd))
             fd++;
         if (fd > first)
             syscall(SYS_close_range, (unsigned)first, (unsigned)fd - 1, 0);

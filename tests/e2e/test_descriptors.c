@@ -7,7 +7,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define METHODS "method ping; method breaks; method raw; method own; method child;"
+#define METHODS                                                                                   \
+    "method ping; method breaks; method raw; method pooled; method threaded; method own; method " \
+    "child;"
 
 /* With one server on a port and a Unix socket, and a log in a file. */
 static struct server *serve(const char *main_text)
@@ -84,6 +86,24 @@ START_TEST(a_call_that_breaks_a_descriptor_of_the_server_ends_its_worker_alone)
     client_expect_alive(client_connect(server));
     client_expect_alive(client_connect_unix(server_path(server, "run/socket")));
     ck_assert_int_eq((int)server_stat(server, "crashes"), (int)count);
+}
+END_TEST
+
+START_TEST(a_thread_is_stopped_as_a_handler_is)
+{
+    static const char *const methods[] = {"pooled", "threaded"};
+    struct server *server = serve("");
+    int client = client_connect(server);
+
+    for (size_t i = 0; i < 2; i++) {
+        client_send_frame(
+            client, keep_printf("{\"in\":\"%s\",\"params\":{\"call\":\"shutdown\"}}", methods[i]));
+        client_expect_error(client, "module_crashed");
+        client_expect_alive(client_connect(server));
+        ck_assert_int_eq((int)server_calls(server, methods[i], "errors"), 1);
+    }
+    server_wait_log(server, "module descriptors: \"a thread\" called shutdown on descriptor");
+    server_wait_log(server, "module ?: \"a thread\" called shutdown on descriptor");
 }
 END_TEST
 
@@ -280,7 +300,7 @@ START_TEST(a_worker_that_waits_in_a_system_call_is_replaced)
 END_TEST
 
 E2E_MAIN("descriptors", a_call_that_breaks_a_descriptor_of_the_server_ends_its_worker_alone,
-         a_listener_is_the_servers_while_accepting_pauses,
+         a_thread_is_stopped_as_a_handler_is, a_listener_is_the_servers_while_accepting_pauses,
          a_module_does_to_its_own_descriptors_what_it_likes, a_child_closes_what_it_likes,
          a_port_that_is_shut_down_listens_again, a_reload_listens_on_what_was_shut_down,
          an_upgrade_listens_on_what_was_shut_down, the_other_listeners_go_on,

@@ -7,6 +7,7 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <threads.h>
 #include <unistd.h>
 
 #define FDS_MAX 1024
@@ -148,6 +149,45 @@ static void raw(pillion_request *req)
                   cJSON_CreateNumber((double)do_to(text_of(req, "kind"), text_of(req, "call"), 1)));
 }
 
+/* ---- In threads ---- */
+
+static void work(void *data)
+{
+    do_to("listener", data, 0);
+}
+
+static void done(pillion_request *req, void *data)
+{
+    (void)data;
+    if (req != NULL)
+        pillion_reply(req, "pooled", cJSON_CreateNull());
+}
+
+/* {"call": CALL}: to listeners, by a thread of the pool. */
+static void pooled(pillion_request *req)
+{
+    static char call[64];
+
+    snprintf(call, sizeof(call), "%s", text_of(req, "call"));
+    pillion_offload(req, 10000, work, done, call);
+}
+
+static int run(void *data)
+{
+    work(data);
+    return 0;
+}
+
+/* Likewise, by one that is not made with pthread_create(3). */
+static void threaded(pillion_request *req)
+{
+    thrd_t thread;
+
+    if (thrd_create(&thread, run, (void *)text_of(req, "call")) == thrd_success)
+        thrd_join(thread, NULL);
+    pillion_reply(req, "threaded", cJSON_CreateNull());
+}
+
 /* ---- Its own ---- */
 
 /* All of it, to descriptors of its own. True when it works as it does without a server. */
@@ -198,6 +238,8 @@ static void child(pillion_request *req)
 static const pillion_method methods[] = {
     {.name = "breaks", .handler = breaks},
     {.name = "raw", .handler = raw},
+    {.name = "pooled", .handler = pooled},
+    {.name = "threaded", .handler = threaded},
     {.name = "own", .handler = own},
     {.name = "child", .handler = child},
     {0},

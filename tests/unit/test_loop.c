@@ -4,6 +4,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -258,6 +260,42 @@ START_TEST(loop_knows_which_descriptors_it_watches)
     loop_unwatch(&loop, &far.watch);
     ck_assert(!loop_owns(&loop, distant));
     ck_assert(loop_owns(&loop, probe.fd));
+    loop_free(&loop);
+}
+END_TEST
+
+#define OWNED_MOST 200000
+
+static atomic_int owned_so_far;
+
+/* What was owned before stays owned, whatever the table does meanwhile. */
+static void *look_at_owned(void *argument)
+{
+    size_t *wrong = argument;
+    int so_far;
+
+    do {
+        so_far = atomic_load(&owned_so_far);
+        for (int fd = 0; fd <= so_far; fd += 997)
+            *wrong += !loop_owns(&loop, fd) || loop_owned_end(&loop) <= fd;
+    } while (so_far < OWNED_MOST);
+    return NULL;
+}
+
+START_TEST(threads_may_ask_what_is_owned_while_the_table_grows)
+{
+    pthread_t thread;
+    size_t wrong = 0;
+
+    setup();
+    loop_own(&loop, 0);
+    ck_assert_int_eq(pthread_create(&thread, NULL, look_at_owned, &wrong), 0);
+    for (int fd = 1; fd <= OWNED_MOST; fd++) {
+        loop_own(&loop, fd);
+        atomic_store(&owned_so_far, fd);
+    }
+    ck_assert_int_eq(pthread_join(thread, NULL), 0);
+    ck_assert_uint_eq(wrong, 0);
     loop_free(&loop);
 }
 END_TEST
@@ -581,7 +619,9 @@ UNIT_MAIN("loop", timer_of_0_ns_fires_in_this_iteration_for_an_event_and_in_the_
           events_of_a_removed_watch_never_reach_the_next_one_at_its_index,
           unwatched_descriptor_with_a_duplicate_is_silent,
           registration_that_outlived_its_watch_reaches_nobody, watch_that_fails_leaves_no_trace,
-          loop_knows_which_descriptors_it_watches, table_may_grow_in_the_middle_of_a_batch,
+          loop_knows_which_descriptors_it_watches,
+          threads_may_ask_what_is_owned_while_the_table_grows,
+          table_may_grow_in_the_middle_of_a_batch,
           stop_leaves_the_rest_of_the_batch_for_the_next_run,
           patient_watches_come_last_in_their_batch_and_once,
           after_batch_comes_before_the_first_wait_and_may_stop,
