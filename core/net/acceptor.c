@@ -10,18 +10,18 @@
 #include "base/log_seldom.h"
 #include "net/listener.h"
 
-#define ACCEPT_BATCH     16u /* for each wake-up: more would be taken from the other workers */
+#define ACCEPT_BATCH     16u /* for each wake-up, so that the other workers get their share */
 #define PAUSE_FAIR_NS    (5 * NS_PER_MS)
-#define PAUSE_BUSY_NS    (1 * NS_PER_MS) /* then it is looked again whether accepting may go on */
+#define PAUSE_BUSY_NS    (1 * NS_PER_MS) /* until `room` is asked again */
 #define PAUSE_TROUBLE_NS (200 * NS_PER_MS)
-#define FAIR_MARGIN      4u  /* connections above the average that do not matter */
-#define FAIR_SHARE       64u /* nor does a 64th part of the average */
-#define LEFT_BATCH       4u  /* what a worker with more than its share takes when nobody else did */
+#define FAIR_MARGIN      4u  /* connections above the average that do not count as more, */
+#define FAIR_SHARE       64u /* and this part of the average, which does not either */
+#define LEFT_BATCH       4u  /* clients that acceptor_look accepts above this worker's share */
 
 static void accept_ready(struct watch *watch, uint32_t events);
 static void accept_from(struct accept_socket *socket, uint32_t owed);
 
-/* True when there is no room but for connections that are still to be taken over. */
+/* True when the only room left is kept for connections that are still to be adopted. */
 static bool is_full(const struct acceptor *acceptor)
 {
     const struct conns *conns = acceptor->conns;
@@ -43,7 +43,7 @@ static void unwatch(struct loop *loop, struct accept_socket *socket)
     loop_own(loop, socket->fd);
 }
 
-/* `ns` 0: until acceptor_room. */
+/* Stops watching the sockets for `ns`; 0: until acceptor_room. */
 static void pause_accepting(struct acceptor *acceptor, uint64_t ns)
 {
     for (uint32_t i = 0; i < acceptor->count; i++)
@@ -54,7 +54,7 @@ static void pause_accepting(struct acceptor *acceptor, uint64_t ns)
         timer_set(acceptor->conns->loop, &acceptor->pause, ns, pause_over);
 }
 
-/* The same, told to the operator. */
+/* Pauses because this worker has no room for another connection, and counts that. */
 static void pause_for_room(struct acceptor *acceptor, uint64_t ns)
 {
     counter_add(&acceptor->conns->counters[COUNT_PAUSED_ACCEPT], 1);
@@ -116,7 +116,7 @@ static bool above_average(struct acceptor *acceptor)
     return acceptor->conns->open > average + average / FAIR_SHARE + FAIR_MARGIN;
 }
 
-/* What to do about accept(2)'s error. */
+/* What the operator can do about accept(2)'s error. */
 static const char *advice(int number)
 {
     switch (number) {
@@ -130,8 +130,8 @@ static const char *advice(int number)
     }
 }
 
-/* A module has shut the socket down, or disconnected it, in this worker or in another. It is looked
- * at again after a while, because the master makes it listen again; the others go on. */
+/* A module has shut the socket down, or disconnected it, in this worker or in another. This socket
+ * is tried again after a pause, because the master makes it listen again; the others go on. */
 static void accept_ended(struct accept_socket *socket)
 {
     struct acceptor *acceptor = socket->acceptor;
@@ -150,7 +150,7 @@ static void accept_ended(struct accept_socket *socket)
     timer_set(acceptor->conns->loop, &acceptor->pause, PAUSE_TROUBLE_NS, pause_over);
 }
 
-/* accept(2) failed, and gave `count` before. True when the next one may be tried at once. */
+/* accept(2) failed after `count` clients. True when it may be tried again at once. */
 static bool accept_failed(struct accept_socket *socket, uint32_t count)
 {
     struct acceptor *acceptor = socket->acceptor;
@@ -168,8 +168,8 @@ static bool accept_failed(struct accept_socket *socket, uint32_t count)
     default:
         break;
     }
-    /* The connection stays in the queue; a level-triggered event would come again at once, and
-     * again. */
+    /* The client stays in the queue: without a pause its level-triggered event would come again
+     * and again. */
     int number = errno;
     if (number == EMFILE && acceptor->more_files != NULL && acceptor->more_files())
         return true;
@@ -179,7 +179,7 @@ static bool accept_failed(struct accept_socket *socket, uint32_t count)
     return false;
 }
 
-/* Accepts what waits. `owed`: how many are taken even when this worker has more than its share. */
+/* Accepts clients that wait; up to `owed` of them even when this worker has more than its share. */
 static void accept_from(struct accept_socket *socket, uint32_t owed)
 {
     struct acceptor *acceptor = socket->acceptor;
@@ -224,7 +224,7 @@ static void accept_from(struct accept_socket *socket, uint32_t owed)
     }
 }
 
-/* The kernel wakes one worker for a connection: who is woken takes it, whatever its share. */
+/* The kernel wakes one worker for a client: this worker accepts it whatever its share is. */
 static void accept_ready(struct watch *watch, uint32_t events)
 {
     (void)events;

@@ -1,13 +1,13 @@
 /* Accepting, in a worker: from inherited listeners into the arena.
  *
  * Workers share the listeners' queues (EPOLLEXCLUSIVE wakes one or a few of them). Wake-ups are
- * last-in first-out, so one worker would get nearly all; a worker with clearly more connections
- * than the average stops for a moment instead. It also stops while it is out of descriptors or has
- * `worker_connections`, and never spins.
+ * last-in first-out, so one worker would get nearly all connections; a worker with clearly more
+ * than the average pauses for a moment instead. It also pauses while it is out of descriptors or
+ * has `worker_connections`, and never spins.
  *
- * A wake-up is owed to the client it came for: nobody else is woken for that client. So a worker
- * takes what it was woken for first and stops then, and after each stop, and when another worker is
- * gone (which may have been woken and have left), it looks whether something was left waiting. */
+ * The kernel wakes no other worker for the client that this one was woken for. So a worker accepts
+ * that client first and pauses only then. After each pause it looks whether clients were left
+ * waiting; likewise when another worker has left or died, which may have been woken before. */
 #ifndef PILLION_NET_ACCEPTOR_H
 #define PILLION_NET_ACCEPTOR_H
 
@@ -20,7 +20,7 @@ struct accept_socket {
     struct watch watch;
     struct acceptor *acceptor;
     int fd;
-    uint32_t listener;
+    uint32_t listener; /* its id */
     const struct conn_policy *policy;
     bool ended; /* it does not listen any more, which was logged */
 };
@@ -37,14 +37,14 @@ struct acceptor {
     /* The average number of open connections over all workers that accept, for fairness. May be
      * NULL. */
     uint32_t (*average)(void *context);
-    /* How many new connections may be accepted now. 0 while they had better stay in the queue,
-     * where they are safe: `soon` tells whether that is for a moment only. Asked before each batch.
-     * May be NULL. */
+    /* How many connections may be accepted now; asked before each batch. 0 while clients are safer
+     * in the listener's queue, where no death of a worker hurts them; `soon` becomes true when that
+     * is for a moment only. May be NULL. */
     uint32_t (*room)(void *context, bool *soon);
     /* No descriptor is left (EMFILE). True when that is mended, and accepting can go on. May be
      * NULL. */
     bool (*more_files)(void);
-    /* A batch of new connections, to be started (conn_start) now or later. */
+    /* Is given a batch of new connections, and starts them (conn_start) now or later. */
     void (*accepted)(void *context, struct conn **batch, uint32_t count);
     void *context;
 };
@@ -52,21 +52,22 @@ struct acceptor {
 /* Starts to accept from the acceptor's sockets, whose fd, listener and policy are set. */
 void acceptor_start(struct acceptor *acceptor);
 
-/* For good: the sockets stay open in the master, nothing in their queues is lost. */
+/* Stops accepting for good. The sockets stay open in the master: no client in their queues is lost.
+ */
 void acceptor_stop(struct acceptor *acceptor);
 
-/* The same, and closes this process's copies: when the last one does, clients are refused. */
+/* Stops accepting and closes this process's descriptors of the sockets. When the last process has
+ * closed them, clients are refused. */
 void acceptor_close(struct acceptor *acceptor);
 
-/* Takes a few of what waits in the queues without having been woken for it: after another worker
- * left or died. */
+/* Accepts a few clients for which no worker was woken: after another worker has left or died. */
 void acceptor_look(struct acceptor *acceptor);
 
-/* The number of connections rose otherwise than by accepting: stops when it has reached its limit,
- * before this worker is woken for a client that it cannot take. */
+/* The number of connections rose otherwise than by accepting. Pauses when it has reached the limit,
+ * before this worker is woken for a client that it cannot accept. */
 void acceptor_adjust(struct acceptor *acceptor);
 
-/* A connection was closed: goes on accepting when that is what it waited for. */
+/* A connection was closed. Accepts again when the acceptor has paused for lack of room. */
 void acceptor_room(struct acceptor *acceptor);
 
 #endif

@@ -1,7 +1,7 @@
 /* Reading and writing addresses. See address.h.
  *
- * The text of an address is always made from the socket address, never from what was written, so
- * that two spellings of one address have one text. Only host names leave this process. */
+ * The text of an address is always made from the socket address, never from the text that was read,
+ * so that two spellings of one address have one text. */
 #include "net/address.h"
 
 #include <arpa/inet.h>
@@ -84,7 +84,7 @@ static void store(struct address *address, const void *socket, socklen_t size)
     address_format((const struct sockaddr *)&address->socket, size, address->text);
 }
 
-/* A path that is being put together in a Unix socket's address. */
+/* A path being assembled in a Unix socket's address. */
 struct path {
     char *text; /* UNIX_PATH_MAX bytes and a NUL, all zero at first */
     size_t size;
@@ -130,7 +130,8 @@ static bool parse_unix(const char *written, const char *prefix, struct address *
     return true;
 }
 
-/* Asks getaddrinfo(3), which also knows the scope of fe80::1%eth0. The number stored. */
+/* Asks getaddrinfo(3), which also knows the scope of fe80::1%eth0. Returns the number of addresses
+ * stored. */
 static size_t look_up(const char *text, const struct parts *parts, int family, int flags,
                       struct address *addresses, size_t capacity, struct error *error)
 {
@@ -152,8 +153,8 @@ static size_t look_up(const char *text, const struct parts *parts, int family, i
     return count;
 }
 
-/* The last part of a name is never a number (RFC 1123 section 2.1), so that a slip in an IPv4
- * address is not asked of a name server. */
+/* The last part of a host name is never a number (RFC 1123 section 2.1), so a mistyped IPv4 address
+ * is not taken for a name and no name server is asked for it. */
 static bool is_name(const struct parts *parts)
 {
     const char *dot = strrchr(parts->host, '.');
@@ -253,7 +254,7 @@ void address_format(const struct sockaddr *socket, socklen_t size, char text[ADD
 {
     char host[ADDRESS_TEXT_SIZE - 16] = "?", port[8] = "?";
 
-    if (size < sizeof(socket->sa_family)) { /* what accept(2) says of an unnamed Unix socket */
+    if (size < sizeof(socket->sa_family)) { /* of an unnamed Unix socket (unix(7)) */
         snprintf(text, ADDRESS_TEXT_SIZE, "unix:");
         return;
     }

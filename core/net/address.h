@@ -1,10 +1,10 @@
-/* Addresses as people write them: what `listen` and `--server` take.
+/* Addresses as `listen` and `--server` take them.
  *
  *     127.0.0.1:8080   [::1]:8080   *:8080 (every IPv4 address)   [::]:8080 (every IPv6 address)
  *     8080 (as *:8080) localhost:8080 (names only where `names` allows)   unix:run/pillion.sock
  *
- * Names are looked up in place (getaddrinfo(3)), which may take as long as a name server likes: the
- * master has a child do it (process/lookup.h). */
+ * Host names are looked up in this process (getaddrinfo(3)), which may take as long as a name
+ * server likes: the master has a child do it (process/lookup.h). */
 #ifndef PILLION_NET_ADDRESS_H
 #define PILLION_NET_ADDRESS_H
 
@@ -27,15 +27,15 @@ struct address {
 bool address_parse(const char *text, const char *prefix, bool names, struct address *address,
                    struct error *error);
 
-/* Whether `text` is written as an address is, with a host that is looked up by nobody yet. */
+/* True when `text` has the form of an address. Its host name, if it has one, is not looked up. */
 bool address_check(const char *text, struct error *error);
 
 /* True when the host of `text` is a name that has to be looked up. */
 bool address_is_name(const char *text);
 
-/* The same as address_parse for a client, with relative paths from the working directory: every
- * address that a host name has, in the order in which to try them, at most `capacity`. 0 with the
- * reason when there is none. */
+/* For clients: stores every address that the host name in `text` has, in the order in which to try
+ * them, at most `capacity`, and returns their number; 0 with the reason. A relative path starts at
+ * the working directory. */
 size_t address_resolve(const char *text, struct address *addresses, size_t capacity,
                        struct error *error);
 

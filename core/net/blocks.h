@@ -1,9 +1,9 @@
 /* Which parts of an arena's data are in use: a buddy allocator.
  *
- * Blocks have 4 KiB times a power of two. All bookkeeping is private memory of the worker that owns
- * the arena, nothing of it is shared: what a block is used for is said by connection records, and
- * another process that takes those over copies the bytes. Blocks are reused last in, first out,
- * because what was just freed is still in the processor's cache. */
+ * A block has 4 KiB times a power of two. The bookkeeping is private memory of the worker that the
+ * arena belongs to: an adopter does not need it, because connection records name the blocks that
+ * they use, and the adopter copies the bytes. The block freed last is taken first: it is still in
+ * the processor's cache. Who may have a block is decided in net/room.h. */
 #ifndef PILLION_NET_BLOCKS_H
 #define PILLION_NET_BLOCKS_H
 
@@ -23,7 +23,7 @@ struct blocks {
     uint8_t *state;               /* by unit: 1 + order where a free block starts, 0 elsewhere */
 };
 
-/* False when memory ran out. `count` units are free at first. */
+/* Starts with `count` units, all free. False when memory ran out. */
 bool blocks_init(struct blocks *blocks, uint32_t count);
 void blocks_free(struct blocks *blocks);
 

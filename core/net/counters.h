@@ -1,4 +1,5 @@
-/* What a worker counts, beside the calls of its methods. Kept in the worker's row of the board. */
+/* The counters of a worker, other than those of its methods' calls. They stand in its row of the
+ * board. */
 #ifndef PILLION_NET_COUNTERS_H
 #define PILLION_NET_COUNTERS_H
 
@@ -6,7 +7,7 @@
 
 enum worker_counter {
     COUNT_ACCEPTED,  /* connections accepted */
-    COUNT_CLOSED,    /* connections closed, whoever did it */
+    COUNT_CLOSED,    /* connections closed, by the client or by the server */
     COUNT_BYTES_IN,  /* read from clients */
     COUNT_BYTES_OUT, /* written to clients */
     COUNT_FRAMES,    /* frames handled, refused ones included */
@@ -15,17 +16,17 @@ enum worker_counter {
     COUNT_PAUSED_ARENA,  /* times a client was paused because the arena was full */
     COUNT_ADOPTED,       /* connections taken over from another worker */
     COUNT_CORRECTED_IN,  /* adoptions whose count of bytes read was corrected from the kernel's */
-    COUNT_CORRECTED_OUT, /* likewise of bytes written */
+    COUNT_CORRECTED_OUT, /* adoptions whose count of bytes written was */
     COUNT_GUILTY,        /* requests answered for a worker that died of them */
     COUNT_INVALID,       /* connection records found damaged, and closed */
     COUNT_QUARANTINED,   /* calls refused because their method is quarantined */
     COUNT_PAUSED_ACCEPT, /* times accepting was paused because there was no room for another one */
     COUNT_DEFERRED,      /* requests that their handlers deferred */
-    COUNT_TIMEOUTS,      /* of those, answered `timeout` */
-    COUNT_CANCELLED,     /* of those, given up because their client was gone */
+    COUNT_TIMEOUTS,      /* deferred requests answered `timeout` */
+    COUNT_CANCELLED,     /* deferred requests given up because their client was gone */
     COUNT_RETRIED,       /* requests of idempotent methods run once more after a crash */
-    COUNT_ORPHANED,      /* requests answered for a worker that died of something else */
-    COUNT_LOG_LOST,      /* lines of the log that could not be written; not of connections */
+    COUNT_ORPHANED,      /* requests answered for a worker that died, but not of them */
+    COUNT_LOG_LOST,      /* lines of the log that could not be written */
     WORKER_COUNTERS
 };
 

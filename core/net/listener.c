@@ -63,7 +63,7 @@ static bool cannot_listen(const struct address *address, struct error *error)
     return error_errno(error, "cannot listen on %s", address->text);
 }
 
-/* A socket that is bound to an address of IP. */
+/* A socket bound to an IP address, or -1. */
 static int bind_one(const struct address *address, bool reuseport, struct error *error)
 {
     const int on = 1;
@@ -104,7 +104,8 @@ bool listener_prepare(struct listener *listener, bool reuseport, uint32_t slots,
 {
     if (!reuseport || unix_path(&listener->address) != NULL)
         return true;
-    /* The kernel lets others stand beside a socket as soon as it says so itself. */
+    /* Linux lets another socket bind to the same address once SO_REUSEPORT is set on the first one,
+     * also when it already listens. */
     for (uint32_t i = 0; i < listener->count && !listener->reuseport_set; i++) {
         if (!set_reuseport(listener->fds[i], 1))
             return error_errno(error, "cannot set reuseport on %s", listener->address.text);
@@ -217,7 +218,7 @@ static void listener_free(struct listener *listener)
     free(listener);
 }
 
-/* Whoever can reach the directory may connect, as with a TCP port. */
+/* Mode 0666: every process that can reach the directory may connect, as with a TCP port. */
 static bool open_path(struct listener *listener, int backlog, struct error *error)
 {
     int fd =

@@ -1,10 +1,10 @@
-/* Listening sockets. The master binds them before it forks and owns them for life; workers inherit
- * them and accept.
+/* Listening sockets. The master binds them before it forks and keeps them open for its whole life;
+ * workers inherit them and accept.
  *
- * A reload keeps every listener whose address stays, so that no connection in its queue is lost.
- * With `reuseport` a listener has a socket for each worker slot; sockets are only ever added,
- * because closing one of several resets what waits in its queue. Those that a reload adds listen
- * from its commit on: until then nobody would accept from them. */
+ * A reload keeps every listener whose address stays, so that no client in its queue is lost. With
+ * `reuseport` a listener has a socket for each worker slot. Sockets are only ever added, because
+ * closing one of several resets the clients in its queue. Sockets that a reload adds begin to
+ * listen at its commit: before it no worker accepts from them. */
 #ifndef PILLION_NET_LISTENER_H
 #define PILLION_NET_LISTENER_H
 
@@ -18,12 +18,12 @@ struct listener {
     struct address address;
     uint32_t id; /* unique in the life of a master: connection records name it */
     int backlog;
-    bool reuseport;     /* more sockets may stand beside these */
-    bool reuseport_set; /* so it is for the sockets; ahead of `reuseport` until a commit */
+    bool reuseport;     /* as committed: it has a socket for each slot */
+    bool reuseport_set; /* SO_REUSEPORT is set on the sockets; before `reuseport`, until a commit */
     int *fds;
-    uint32_t count;       /* 1, or the most slots there have been under reuseport */
-    uint32_t listening;   /* of them; the others wait for the commit */
-    struct place_id file; /* of a Unix socket, as it was made */
+    uint32_t count;       /* of fds: 1, or the highest number of slots so far under reuseport */
+    uint32_t listening;   /* how many of them listen; the others wait for the commit */
+    struct place_id file; /* of a Unix socket: the file that it was bound to */
     bool lost;            /* it cannot be mended, which was logged */
     unsigned server; /* index of the server block that it belongs to, in the newest generation */
     uint32_t users;  /* generations that use it */
@@ -39,37 +39,38 @@ struct listeners {
 /* The newest listener of this address, or NULL. */
 struct listener *listener_find(const struct listeners *listeners, const struct address *address);
 
-/* True while clients of the address reach it, or would if it were mended: false when a Unix
- * socket's file was removed, when another one is in its place, and when the socket was shut down,
- * after which a Unix socket never listens again. */
+/* True while clients that connect to the address reach this listener, or would if it were mended:
+ * false when a Unix socket's file was removed or replaced, and when the socket was shut down, after
+ * which a Unix socket never listens again. */
 bool listener_is_reached(const struct listener *listener);
 
-/* True when one of its sockets listens no more, because it was shut down. In any process. */
+/* True when this listening socket was shut down, in whatever process. */
 bool listener_is_shut_down(int fd);
 
-/* Binds a new listener, with `slots` sockets under reuseport, and adds it. A Unix socket's file
- * that nobody listens on any more is replaced. NULL with the reason. */
+/* Binds a new listener, with `slots` sockets under reuseport, and adds it. The file of a Unix
+ * socket on which no process listens any more is replaced. NULL with the reason. */
 struct listener *listener_open(struct listeners *listeners, const struct address *address,
                                int backlog, bool reuseport, uint32_t slots, struct error *error);
 
-/* Binds the sockets that more slots, or reuseport where there was none, need. */
+/* For a reload: binds the sockets that the listener lacks for this many slots. */
 bool listener_prepare(struct listener *listener, bool reuseport, uint32_t slots,
                       struct error *error);
 
-/* Undoes what other processes that have the sockets, workers, have done to them by way of a module:
- * a port that was shut down listens again, and sockets that block do not. What is undone is logged.
- * False, with the reason, when that is not possible. */
+/* Undoes what a module has done to the sockets in a worker: a port that was shut down listens
+ * again, and a socket that blocks does not. Each is logged. False, with the reason, when that is
+ * not possible. */
 bool listener_mend(struct listener *listener, struct error *error);
 
-/* Likewise all of them; what is not possible is logged, once. */
+/* Mends every listener; one that cannot be mended is logged, once. */
 void listeners_mend(struct listeners *listeners);
 
-/* What was prepared is put to use, with this backlog, or taken back. */
+/* The reload commits: the prepared sockets listen, all with this backlog. Or it fails: the prepared
+ * sockets are closed. */
 bool listener_commit(struct listener *listener, int backlog, bool reuseport, struct error *error);
 void listener_revert(struct listener *listener);
 
-/* Closes it, removes a Unix socket's file when `unlink_path` and if it is still its own, and frees
- * it. */
+/* Closes and frees the listener. With `unlink_path`, a Unix socket's file is removed, if it is
+ * still the one that the listener was bound to. */
 void listener_close(struct listeners *listeners, struct listener *listener, bool unlink_path);
 
 #endif

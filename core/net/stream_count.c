@@ -1,10 +1,10 @@
 /* Bytes read    = tcpi_bytes_received - SIOCINQ
  * Bytes written = tcpi_bytes_acked + SIOCOUTQ        (tcp(7), RFC 4898)
  *
- * A FIN takes a place in the sequence too: one that was received counts as a byte in
- * tcpi_bytes_received, one that was sent counts in SIOCOUTQ and then in tcpi_bytes_acked. The state
- * tells which there were. The figures are read one after the other while segments arrive, so the
- * first is read again until it is the same. See stream_count.h. */
+ * A FIN has a sequence number too: a received one counts as a byte in tcpi_bytes_received, a sent
+ * one counts in SIOCOUTQ and then in tcpi_bytes_acked. The connection's state tells which of them
+ * there were. Segments may arrive between the system calls, so TCP_INFO is read again until it is
+ * the same before and after the others. See stream_count.h. */
 #include "net/stream_count.h"
 
 #include <linux/sockios.h>
@@ -27,7 +27,7 @@ enum {
     STATE_CLOSING = 11
 };
 
-#define READS_MAX 1000 /* a stream that never rests for an instant is not worth waiting for */
+#define READS_MAX 1000 /* then a stream that never rests is counted as it was last seen */
 
 static bool tcp_info_of(int fd, struct tcp_info *info)
 {

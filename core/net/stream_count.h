@@ -1,8 +1,8 @@
 /* How far a socket's two streams have come, by the kernel's own count.
  *
  * A worker that is killed between recv(2) or send(2) and the record's update leaves a record that
- * is behind by one call. The kernel has kept count of both streams, so whoever adopts the
- * connection can tell by how much. */
+ * lacks one call. The kernel counts both streams, so the adopter can tell how many bytes it lacks.
+ */
 #ifndef PILLION_NET_STREAM_COUNT_H
 #define PILLION_NET_STREAM_COUNT_H
 
@@ -22,9 +22,10 @@ enum stream_status {
 
 enum stream_status stream_count(int fd, struct stream_count *count);
 
-/* One system call instead of four: true when the kernel has received and delivered just this many
- * bytes, so that nothing waits in either direction. What was sent and is not acknowledged yet is
- * not seen: not for a socket whose record may be behind. */
+/* True when the client has sent exactly `received` bytes and has acknowledged exactly `sent`: the
+ * socket's buffers are empty in both directions, and stream_count has nothing to correct. One
+ * system call instead of four. Bytes that were sent and are not acknowledged yet are not noticed,
+ * so it is not for a socket whose record may lack a call. */
 bool stream_at_rest(int fd, uint64_t received, uint64_t sent);
 
 #endif

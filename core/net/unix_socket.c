@@ -21,10 +21,10 @@ static void address_of(const char *path, struct sockaddr_un *address)
     strncpy(address->sun_path, path, sizeof(address->sun_path) - 1);
 }
 
-/* Keeps another server from looking at the same file until ours listens there: both would find the
- * old one dead, and the second would remove the socket of the first. The lock only narrows that
- * race: whoever else may read the directory could hold it, and must not keep us from starting.
- * -1 without. */
+/* Locks the directory until our socket listens. Without that, two servers that start at once would
+ * both find the old socket dead, and the second would remove the new socket of the first. The lock
+ * only narrows the race: any process that may read the directory can hold the lock, and must not
+ * keep this server from starting. -1 when the directory cannot be opened. */
 static int lock_folder(const char *path)
 {
     const struct timespec pause = {.tv_nsec = LOCK_PAUSE_NS};
@@ -43,7 +43,7 @@ static int lock_folder(const char *path)
     return fd;
 }
 
-/* Makes room at `path`. */
+/* Removes a dead socket's file at `path`. False when something else is there; `taken` as above. */
 static bool clear(const char *path, bool *taken, struct error *error)
 {
     struct place_id there = place_id(path);
@@ -70,7 +70,7 @@ static bool clear(const char *path, bool *taken, struct error *error)
     errno = number;
     if (status < 0 && number == EACCES)
         return error_errno(error, "cannot look whether another process listens on unix:%s", path);
-    /* All else (a full queue, a socket of another kind) means that it may be somebody's. */
+    /* Any other result (a full queue, a socket of another type) may come from a live server. */
     *taken = true;
     return error_set(error, "cannot listen on unix:%s: another process listens there", path);
 }
@@ -86,7 +86,7 @@ static int listen_at(const char *path, mode_t mode, int backlog, struct place_id
         return -1;
     }
     address_of(path, &address);
-    /* By the mask, because chmod(2) afterwards might follow what has been put there instead. */
+    /* By the umask: chmod(2) after bind(2) could follow a link that was put there meanwhile. */
     mode_t mask = umask(0777 & ~mode);
     int bound = bind(fd, (struct sockaddr *)&address, sizeof(address));
     umask(mask);

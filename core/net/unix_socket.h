@@ -1,7 +1,7 @@
-/* Listening at a path. Both the listeners for clients and the control socket are made here.
+/* Listening at a path: for the clients' listeners and for the control socket.
  *
- * A server that was killed leaves its socket's file behind, which is replaced; one that lives is
- * left alone, and so is everything that is no socket. */
+ * A server that was killed leaves its socket's file behind; such a file is replaced. The socket of
+ * a live server is left alone, and so is every file that is no socket. */
 #ifndef PILLION_NET_UNIX_SOCKET_H
 #define PILLION_NET_UNIX_SOCKET_H
 
@@ -9,9 +9,9 @@
 
 #include "base/place.h"
 
-/* A listening socket at `path`, which fits an address of unix(7); non-blocking, closed on exec, its
- * file with the rights `mode`. `own` becomes that file. -1 with the reason; `taken` (or NULL) says
- * whether somebody else listens there. */
+/* A listening socket at `path`, which is short enough for unix(7); non-blocking, closed on exec,
+ * its file with the rights `mode`. `own` becomes the identity of that file. -1 with the reason;
+ * `taken` (or NULL) becomes true when another process listens there. */
 int unix_listen(const char *path, mode_t mode, int backlog, struct place_id *own, bool *taken,
                 struct error *error);
 

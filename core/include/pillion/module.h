@@ -388,9 +388,10 @@ bool pillion_post(pillion_instance *self, void (*callback)(pillion_instance *sel
 /* Names a timer, or the watch of a descriptor: a number, as tokens are. 0 is none. */
 typedef uint64_t pillion_handle;
 
-/* Calls `callback` after `after_ms`, and then every `every_ms` (0: never again). After 0 ms is when
- * everybody else who is ready has had a turn: the place to go on with what would take long, and to
- * do once what a turn's requests have asked for. Returns 0 where there is no loop: in `check`. */
+/* Calls `callback` after `after_ms`, and then every `every_ms` (0: never again). A timer of 0 ms
+ * fires once all requests and descriptors that are ready now have been handled: it is for
+ * continuing long work, and for doing once what all these requests have asked for. Returns 0 where
+ * there is no loop: in `check`. */
 pillion_handle pillion_timer(pillion_instance *self, uint64_t after_ms, uint64_t every_ms,
                              void (*callback)(pillion_instance *self, void *data), void *data);
 
