@@ -122,7 +122,7 @@ START_TEST(a_format_of_ones_own)
 END_TEST
 
 /* In names, which a configuration chooses, and in ids, which a client does. */
-START_TEST(what_a_terminal_would_obey_is_escaped)
+START_TEST(control_characters_are_escaped)
 {
     static const char id[] = "\"\xc2\x9b"
                              "2J\xe2\x80\xae\x7f\xf0\x9f\x98\x80\"";
@@ -142,7 +142,7 @@ START_TEST(what_a_terminal_would_obey_is_escaped)
 }
 END_TEST
 
-START_TEST(what_is_long_is_cut_and_the_line_is_whole)
+START_TEST(long_values_are_cut_and_the_line_is_whole)
 {
     static const struct {
         const char *first, *unit, *last; /* a unit is there a thousand times */
@@ -339,7 +339,7 @@ START_TEST(reopening_says_what_workers_cannot_open)
 END_TEST
 
 /* Workers are somebody else than root who starts the server. */
-START_TEST(who_may_not_open_it_is_named)
+START_TEST(a_user_who_may_not_open_the_file_is_named)
 {
     const char *user = geteuid() == 0 ? "nobody" : getpwuid(geteuid())->pw_name;
     struct server *server = serve_access_log("worker_processes 1;", "method ping;");
@@ -438,7 +438,7 @@ START_TEST(a_path_may_be_standard_output)
 }
 END_TEST
 
-START_TEST(who_does_not_read_a_fifo_holds_up_nobody)
+START_TEST(a_fifo_without_a_reader_holds_up_nobody)
 {
     struct server *server = server_new();
     char *fifo = server_path(server, "access");
@@ -503,11 +503,11 @@ START_TEST(wrong_configurations_are_refused)
 END_TEST
 
 E2E_MAIN("access_log", a_line_tells_of_a_request, a_format_of_ones_own,
-         what_a_terminal_would_obey_is_escaped, what_is_long_is_cut_and_the_line_is_whole,
+         control_characters_are_escaped, long_values_are_cut_and_the_line_is_whole,
          errors_and_slow_ones_are_always_told, lines_of_two_workers_do_not_mix_and_none_is_lost,
          a_file_that_is_moved_away_is_opened_anew,
          reopening_opens_it_at_once_and_writes_what_is_held,
-         reopening_says_what_workers_cannot_open, who_may_not_open_it_is_named,
+         reopening_says_what_workers_cannot_open, a_user_who_may_not_open_the_file_is_named,
          a_full_disk_costs_lines_and_no_request, a_line_that_is_torn_ends_before_the_next,
-         a_path_may_be_standard_output, who_does_not_read_a_fifo_holds_up_nobody,
+         a_path_may_be_standard_output, a_fifo_without_a_reader_holds_up_nobody,
          wrong_configurations_are_refused)

@@ -139,7 +139,7 @@ START_TEST(a_server_that_ends_is_reported)
 }
 END_TEST
 
-START_TEST(what_cannot_be_is_said)
+START_TEST(a_bad_command_line_is_refused_with_the_reason)
 {
     static const struct {
         const char *arguments[4], *message;
@@ -170,4 +170,4 @@ E2E_MAIN("bench", every_request_of_a_closed_loop_is_sent_and_counted, a_rate_is_
          at_a_rate_a_stall_is_charged_to_all_that_were_due,
          error_replies_are_counted_and_large_replies_are_read,
          the_report_for_people_has_the_percentiles, a_server_that_ends_is_reported,
-         what_cannot_be_is_said)
+         a_bad_command_line_is_refused_with_the_reason)

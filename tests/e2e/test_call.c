@@ -381,7 +381,7 @@ static void expect_harmless(const char *text)
     }
 }
 
-START_TEST(what_a_server_says_cannot_drive_the_terminal)
+START_TEST(a_reply_cannot_drive_the_terminal)
 {
     if (!terminals_exist())
         return;
@@ -509,6 +509,5 @@ E2E_MAIN("call", call_prints_the_result_as_it_was_sent, call_reads_params_from_s
          a_word_without_quotes_is_explained,
          lines_are_calls_and_what_is_wrong_with_one_ends_nothing,
          many_values_without_lines_are_told_of_it, a_pipe_that_is_not_read_is_told_of_it,
-         what_a_server_says_cannot_drive_the_terminal,
-         results_are_indented_on_a_terminal_and_keep_every_digit,
+         a_reply_cannot_drive_the_terminal, results_are_indented_on_a_terminal_and_keep_every_digit,
          list_and_describe_tell_what_a_server_offers, a_server_that_does_not_list_is_told_how_to)

@@ -80,7 +80,7 @@ START_TEST(help_fits_a_terminal_of_80_columns)
 }
 END_TEST
 
-START_TEST(what_is_unknown_is_refused_and_the_nearest_word_suggested)
+START_TEST(unknown_words_are_refused_and_the_nearest_one_suggested)
 {
     static const struct {
         const char *words[4], *says;
@@ -383,7 +383,7 @@ START_TEST(stop_and_quit_return_when_the_server_has_ended)
 END_TEST
 
 /* Whoever listens there. */
-START_TEST(what_a_control_socket_says_cannot_drive_the_terminal)
+START_TEST(a_control_sockets_answer_cannot_drive_the_terminal)
 {
     static const char says[] = "failed\nfirst \x1b[2J\xc2\x9b\xe2\x80\xae\nsecond\x7f\n";
     struct sockaddr_un address = {.sun_family = AF_UNIX};
@@ -500,7 +500,7 @@ END_TEST
 
 E2E_MAIN("cli", version_and_build_are_printed, help_names_every_option_signal_and_command,
          help_fits_a_terminal_of_80_columns,
-         what_is_unknown_is_refused_and_the_nearest_word_suggested,
+         unknown_words_are_refused_and_the_nearest_one_suggested,
          a_prefix_that_is_no_directory_is_refused, documentation_comes_from_the_program,
          a_full_disk_is_no_success,
          a_good_configuration_passes_the_test_and_a_running_server_is_not_touched,
@@ -511,7 +511,7 @@ E2E_MAIN("cli", version_and_build_are_printed, help_names_every_option_signal_an
          other_files_and_relative_prefixes_can_be_named, another_file_serves_and_is_reloaded,
          signals_without_a_server_say_where_was_looked, a_reload_waits_for_its_outcome_and_tells_it,
          stop_and_quit_return_when_the_server_has_ended,
-         what_a_control_socket_says_cannot_drive_the_terminal, signals_do_what_their_words_do,
+         a_control_sockets_answer_cannot_drive_the_terminal, signals_do_what_their_words_do,
          a_server_can_be_stopped_whatever_became_of_its_configuration,
          without_a_control_socket_the_signal_goes_to_the_process_of_the_pid_file,
          a_second_server_in_the_same_place_is_refused,

@@ -155,7 +155,7 @@ END_TEST
     "00000000000000000000000000000000000000000000000000"
 #define ZEROS ZEROS_100 ZEROS_100 ZEROS_100 ZEROS_100 ZEROS_100 ZEROS_100 ZEROS_100 ZEROS_100
 
-START_TEST(what_the_machine_does_not_have_is_found_by_the_test_and_has_a_place)
+START_TEST(files_and_processors_that_cannot_be_had_are_found_by_the_test_with_their_place)
 {
     static const struct {
         const char *statement, *says;
@@ -742,7 +742,7 @@ E2E_MAIN("conf", the_examples_are_good, ipv4_ipv6_and_unix_addresses_are_served,
          an_address_that_is_taken_is_named_with_its_place,
          addresses_that_get_in_each_others_way_are_named_with_both_lines,
          a_reload_onto_every_address_of_a_port_names_the_one_that_is_in_use,
-         what_the_machine_does_not_have_is_found_by_the_test_and_has_a_place,
+         files_and_processors_that_cannot_be_had_are_found_by_the_test_with_their_place,
          a_unix_socket_that_cannot_be_made_has_a_place,
          each_server_block_has_its_own_methods_and_limits, a_reload_adds_and_removes_addresses,
          a_reload_onto_an_address_that_is_taken_leaves_everything_as_it_was,

@@ -150,7 +150,7 @@ END_TEST
 
 /* The system as a whole is out of files, or of memory for sockets: nobody is refused, and the log
  * says what to raise. */
-START_TEST(what_keeps_it_from_accepting_is_told_and_passes)
+START_TEST(failures_to_accept_are_told_and_pass)
 {
     static const struct {
         int number;
@@ -174,7 +174,7 @@ START_TEST(what_keeps_it_from_accepting_is_told_and_passes)
 }
 END_TEST
 
-E2E_MAIN("faults", what_keeps_it_from_accepting_is_told_and_passes,
+E2E_MAIN("faults", failures_to_accept_are_told_and_pass,
          a_server_that_was_stopped_leaves_its_place_to_the_next,
          every_reply_is_right_while_system_calls_fail,
          connections_change_workers_while_system_calls_fail,

@@ -140,7 +140,7 @@ START_TEST(a_filter_knows_who_the_client_was_that_is_gone)
 }
 END_TEST
 
-START_TEST(what_is_wrong_in_the_configuration_is_said)
+START_TEST(errors_in_filter_statements_are_reported)
 {
     static const struct {
         const char *text, *message;
@@ -168,4 +168,4 @@ E2E_MAIN("filters", filters_run_in_the_order_written_and_back,
          each_statement_has_its_own_structure_and_hooks, a_filter_may_answer_instead,
          wrong_filters_are_named_and_the_client_is_answered,
          a_filter_that_crashes_costs_its_request, a_filter_knows_who_the_client_was_that_is_gone,
-         what_is_wrong_in_the_configuration_is_said)
+         errors_in_filter_statements_are_reported)

@@ -344,7 +344,7 @@ static int times(const char *text, const char *part)
 }
 
 /* Its bytes are nobody else's while a thread reads them, whatever becomes of its connection. */
-START_TEST(what_a_thread_reads_of_a_request_stays_as_it_was)
+START_TEST(a_thread_reads_the_request_unchanged)
 {
     struct server *server = serve_later_with("pool_threads 3;", "");
     int gone = client_connect(server), late = client_connect(server),
@@ -378,7 +378,7 @@ START_TEST(what_a_thread_reads_of_a_request_stays_as_it_was)
 END_TEST
 
 /* Nor while it waits without one: its connection's input moves to larger blocks meanwhile. */
-START_TEST(what_a_callback_reads_of_a_request_stays_as_it_was)
+START_TEST(a_callback_reads_the_request_unchanged)
 {
     struct server *server = serve_later();
     int client = client_connect(server), others[20];
@@ -511,7 +511,7 @@ END_TEST
 
 /* ---- Workers that die ---- */
 
-START_TEST(what_was_under_way_when_a_worker_died_is_answered_once)
+START_TEST(requests_under_way_when_a_worker_died_are_answered_once)
 {
     struct server *server = serve_later();
     int one = client_connect(server), two = client_connect(server), idle = client_connect(server);
@@ -647,7 +647,7 @@ START_TEST(a_reload_waits_for_them_on_their_own_connections_only)
 }
 END_TEST
 
-START_TEST(what_still_waits_after_drain_timeout_is_answered)
+START_TEST(requests_that_wait_beyond_drain_timeout_are_answered)
 {
     struct server *server = serve_later_with("drain_timeout 300ms;", "");
     int client = client_connect(server);
@@ -758,14 +758,14 @@ E2E_MAIN("later", every_way_of_answering_later_works, without_ids_replies_stay_i
          threads_are_refused_what_is_the_loops, a_thousand_wait_at_the_same_time,
          a_client_that_has_finished_sending_gets_its_reply, time_runs_out,
          work_that_follows_work_keeps_its_memory, replies_that_wait_for_room_survive_a_reload,
-         a_client_that_goes_is_noticed, what_a_thread_reads_of_a_request_stays_as_it_was,
-         what_a_callback_reads_of_a_request_stays_as_it_was, threads_and_their_queue_are_bounded,
+         a_client_that_goes_is_noticed, a_thread_reads_the_request_unchanged,
+         a_callback_reads_the_request_unchanged, threads_and_their_queue_are_bounded,
          wrong_uses_are_named_and_hurt_nobody,
-         what_was_under_way_when_a_worker_died_is_answered_once, idempotent_ones_are_run_once_more,
+         requests_under_way_when_a_worker_died_are_answered_once, idempotent_ones_are_run_once_more,
          the_configuration_says_what_is_idempotent,
          callbacks_that_end_their_worker_cost_their_requests,
          a_reload_waits_for_them_on_their_own_connections_only,
-         what_still_waits_after_drain_timeout_is_answered,
+         requests_that_wait_beyond_drain_timeout_are_answered,
          the_vault_may_die_while_others_are_taken_over, a_worker_that_stays_may_die,
          the_vault_may_die_while_a_worker_stays, an_upgrade_waits_for_them_likewise,
          quitting_waits_for_them)

@@ -97,7 +97,7 @@ START_TEST(an_end_in_a_start_ends_the_server)
 }
 END_TEST
 
-START_TEST(who_waits_for_a_reload_is_told_that_the_server_ends)
+START_TEST(a_caller_that_waits_for_a_reload_is_told_that_the_server_ends)
 {
     struct server *server = serve_gated();
     int control = client_connect_unix(server_path(server, "run/pillion.control"));
@@ -205,7 +205,7 @@ START_TEST(a_test_of_the_configuration_under_ignored_children_is_right)
 END_TEST
 
 E2E_MAIN("orders", an_end_in_a_reload_ends_the_server, an_end_in_a_start_ends_the_server,
-         who_waits_for_a_reload_is_told_that_the_server_ends,
+         a_caller_that_waits_for_a_reload_is_told_that_the_server_ends,
          a_starter_that_ignores_every_signal_does_no_harm,
          programs_that_modules_start_get_every_signal,
          a_test_of_the_configuration_under_ignored_children_is_right)

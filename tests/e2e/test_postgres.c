@@ -86,7 +86,7 @@ START_TEST(sql_becomes_methods)
 }
 END_TEST
 
-START_TEST(what_cannot_be_is_said)
+START_TEST(bad_params_are_refused_with_the_reason)
 {
     static const struct {
         const char *method, *params, *part;
@@ -146,7 +146,7 @@ START_TEST(statements_are_prepared_once_whatever_becomes_of_them)
 }
 END_TEST
 
-START_TEST(what_gets_past_the_check_ends_its_connection)
+START_TEST(a_statement_that_gets_past_the_check_ends_its_connection)
 {
     static const struct {
         const char *method, *reply, *log;
@@ -344,7 +344,7 @@ START_TEST(requests_wait_for_the_first_connections_of_a_new_worker)
 }
 END_TEST
 
-START_TEST(what_waits_fails_when_the_first_connections_do)
+START_TEST(waiting_requests_fail_when_the_first_connections_do)
 {
     struct relay *relay;
     struct postgres postgres;
@@ -365,7 +365,7 @@ START_TEST(what_waits_fails_when_the_first_connections_do)
 }
 END_TEST
 
-START_TEST(what_waits_for_a_connection_is_bounded)
+START_TEST(requests_waiting_for_a_connection_are_bounded)
 {
     struct relay *relay;
     struct postgres postgres;
@@ -471,15 +471,15 @@ START_TEST(a_configuration_is_good_while_postgres_is_away)
 }
 END_TEST
 
-E2E_MAIN("postgres", sql_becomes_methods, what_cannot_be_is_said,
+E2E_MAIN("postgres", sql_becomes_methods, bad_params_are_refused_with_the_reason,
          several_statements_are_one_transaction,
          statements_are_prepared_once_whatever_becomes_of_them,
-         what_gets_past_the_check_ends_its_connection,
+         a_statement_that_gets_past_the_check_ends_its_connection,
          an_error_leaves_others_on_the_same_connection_alone,
          a_statement_that_takes_too_long_is_given_up,
          a_server_that_is_restarted_under_load_costs_errors_while_it_is_away,
          a_reload_waits_for_results, requests_wait_for_the_first_connections_of_a_new_worker,
-         what_waits_fails_when_the_first_connections_do, what_waits_for_a_connection_is_bounded,
-         a_connection_that_falls_silent_is_given_up,
+         waiting_requests_fail_when_the_first_connections_do,
+         requests_waiting_for_a_connection_are_bounded, a_connection_that_falls_silent_is_given_up,
          a_transaction_is_given_the_time_of_each_of_its_statements,
          wrong_configurations_are_refused, a_configuration_is_good_while_postgres_is_away)

@@ -198,7 +198,7 @@ static void expect_no_rows(int client)
     expect_part(reply, "\"result\":0}");
 }
 
-START_TEST(what_is_late_is_cancelled)
+START_TEST(late_queries_are_cancelled)
 {
     struct postgres postgres;
     int client, told = 0;
@@ -251,7 +251,7 @@ static pid_t backend_of(int client)
     return (pid_t)cJSON_GetNumberValue(pid);
 }
 
-START_TEST(what_times_out_unsent_is_never_sent)
+START_TEST(requests_that_time_out_unsent_are_never_sent)
 {
     struct postgres postgres;
     int client;
@@ -350,6 +350,6 @@ E2E_MAIN("postgres_hard", whole_numbers_are_told_by_their_digits,
          floats_have_all_their_digits_whatever_the_role_says,
          columns_of_one_name_are_refused_before_anything_is_run,
          a_table_that_changes_costs_no_request,
-         a_slow_statement_holds_up_nobody_while_connections_are_free, what_is_late_is_cancelled,
-         a_cancel_request_hits_nobody_else, what_times_out_unsent_is_never_sent,
+         a_slow_statement_holds_up_nobody_while_connections_are_free, late_queries_are_cancelled,
+         a_cancel_request_hits_nobody_else, requests_that_time_out_unsent_are_never_sent,
          results_are_as_large_as_max_reply, a_server_that_takes_no_changes_is_left_for_another)

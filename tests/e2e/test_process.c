@@ -318,7 +318,7 @@ START_TEST(a_vault_that_dies_in_a_hand_over_costs_nobody)
 END_TEST
 
 /* A worker and the vault at once: then it is over, and nobody counts on it. */
-START_TEST(what_is_lost_is_not_counted_as_open)
+START_TEST(lost_connections_are_not_counted_as_open)
 {
     enum { CLIENTS = 20 };
     struct server *server = server_new();
@@ -744,7 +744,7 @@ E2E_MAIN("process", a_crash_costs_the_guilty_request_and_nothing_else,
          a_worker_killed_from_outside_is_replaced_and_nobody_notices,
          a_lone_client_is_answered_however_uneven_the_workers_are,
          the_vault_is_replaced_and_keeps_on_protecting,
-         a_vault_that_dies_in_a_hand_over_costs_nobody, what_is_lost_is_not_counted_as_open,
+         a_vault_that_dies_in_a_hand_over_costs_nobody, lost_connections_are_not_counted_as_open,
          quitting_does_not_wait_for_a_hand_over_that_hangs,
          a_vault_that_is_slow_costs_new_clients_nothing,
 #ifndef __SANITIZE_ADDRESS__

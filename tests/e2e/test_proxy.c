@@ -538,7 +538,7 @@ static int listen_at(const struct server *place)
 }
 
 /* What was not sent to its end when the connection broke was not run, and may go elsewhere. */
-START_TEST(what_a_server_cannot_have_seen_goes_elsewhere)
+START_TEST(a_request_that_no_server_has_seen_goes_to_another)
 {
     enum { SIZE = 24 << 20 };
     struct server *place = server_new(), *back = server_new(), *front = server_new();
@@ -649,7 +649,7 @@ START_TEST(errors_pass_byte_for_byte)
 END_TEST
 
 /* With an id it has a value more than the client has sent. */
-START_TEST(what_is_refused_as_no_json_is_its_own_clients)
+START_TEST(a_parse_error_goes_to_the_client_that_sent_the_body)
 {
     struct server *back = server_new();
     struct server *front = in_front(keep_printf("upstream %s; connections 1;", at(back)));
@@ -713,7 +713,7 @@ START_TEST(an_error_without_an_id_is_given_to_nobody_else)
 END_TEST
 
 /* The only server is cut off, and its request is not sent to it once more: it may have been run. */
-START_TEST(what_the_only_server_may_have_seen_is_not_called_unseen)
+START_TEST(a_request_that_the_only_server_may_have_seen_is_not_called_unseen)
 {
     for (int says = 0; says < 2; says++) {
         struct server *place = server_new();
@@ -788,7 +788,7 @@ static rlim_t mapped(pid_t pid)
 }
 
 /* The client is told that it was not: so it must not be run. */
-START_TEST(what_cannot_be_deferred_is_not_sent)
+START_TEST(a_request_that_cannot_be_deferred_is_not_sent)
 {
     enum { SIZE = 24 << 20 };
     struct server *back = behind(""), *front = server_new();
@@ -912,13 +912,13 @@ E2E_MAIN("proxy", requests_and_replies_pass_through, order_is_the_clients,
          time_is_limited, reloads_of_both_lose_nothing, limits_are_kept,
          slow_requests_hold_nobody_up, extra_connections_end_with_their_server,
          many_slow_requests_hold_nobody_up, unix_sockets_and_groups_of_their_own_work,
-         the_teaching_server_can_stand_behind, what_a_server_cannot_have_seen_goes_elsewhere,
+         the_teaching_server_can_stand_behind, a_request_that_no_server_has_seen_goes_to_another,
          peers_that_break_the_protocol_are_cut_off, errors_pass_byte_for_byte,
-         what_is_refused_as_no_json_is_its_own_clients,
+         a_parse_error_goes_to_the_client_that_sent_the_body,
          an_error_without_an_id_is_given_to_nobody_else,
-         what_the_only_server_may_have_seen_is_not_called_unseen,
+         a_request_that_the_only_server_may_have_seen_is_not_called_unseen,
          overloaded_goes_elsewhere_or_back_to_the_client,
 #ifndef __SANITIZE_ADDRESS__
-         what_cannot_be_deferred_is_not_sent,
+         a_request_that_cannot_be_deferred_is_not_sent,
 #endif
          wrong_configurations_are_refused)

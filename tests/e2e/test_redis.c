@@ -111,7 +111,7 @@ START_TEST(commands_become_methods)
 }
 END_TEST
 
-START_TEST(what_cannot_be_is_said)
+START_TEST(bad_params_are_refused_with_the_reason)
 {
     static const struct {
         const char *method, *params, *part;
@@ -372,7 +372,7 @@ START_TEST(requests_wait_for_the_first_connections_of_a_new_worker)
 }
 END_TEST
 
-START_TEST(what_waits_for_a_connection_outlives_its_worker)
+START_TEST(requests_waiting_for_a_connection_outlive_their_worker)
 {
     struct relay *relay;
     struct redis redis;
@@ -392,7 +392,7 @@ START_TEST(what_waits_for_a_connection_outlives_its_worker)
 }
 END_TEST
 
-START_TEST(what_waits_fails_when_the_first_connections_do)
+START_TEST(waiting_requests_fail_when_the_first_connections_do)
 {
     struct relay *relay;
     struct redis redis;
@@ -414,7 +414,7 @@ START_TEST(what_waits_fails_when_the_first_connections_do)
 }
 END_TEST
 
-START_TEST(what_waits_for_a_connection_is_bounded)
+START_TEST(requests_waiting_for_a_connection_are_bounded)
 {
     struct relay *relay;
     struct redis redis;
@@ -535,13 +535,13 @@ START_TEST(a_configuration_is_good_while_redis_is_away)
 }
 END_TEST
 
-E2E_MAIN("redis", commands_become_methods, what_cannot_be_is_said,
+E2E_MAIN("redis", commands_become_methods, bad_params_are_refused_with_the_reason,
          without_redis_there_is_an_error_at_once, a_redis_that_hangs_costs_time_and_nothing_else,
          a_redis_that_does_not_read_bounds_what_waits_for_it,
          a_server_that_never_greets_is_given_up,
          a_redis_that_is_restarted_under_load_costs_errors_while_it_is_away,
          a_reload_waits_for_redis, requests_wait_for_the_first_connections_of_a_new_worker,
-         what_waits_for_a_connection_outlives_its_worker,
-         what_waits_fails_when_the_first_connections_do, what_waits_for_a_connection_is_bounded,
-         a_password_is_used, wrong_configurations_are_refused,
-         a_configuration_is_good_while_redis_is_away)
+         requests_waiting_for_a_connection_outlive_their_worker,
+         waiting_requests_fail_when_the_first_connections_do,
+         requests_waiting_for_a_connection_are_bounded, a_password_is_used,
+         wrong_configurations_are_refused, a_configuration_is_good_while_redis_is_away)

@@ -104,7 +104,7 @@ START_TEST(large_replies_are_whole)
 }
 END_TEST
 
-START_TEST(what_times_out_unsent_is_never_sent)
+START_TEST(requests_that_time_out_unsent_are_never_sent)
 {
     struct redis redis = {.port = server_new()->port};
     int client;
@@ -199,5 +199,5 @@ START_TEST(a_redis_that_takes_no_changes_is_left_for_another)
 END_TEST
 
 E2E_MAIN("redis_hard", replies_are_as_large_as_max_reply, large_replies_are_whole,
-         what_times_out_unsent_is_never_sent, a_silent_redis_is_left_after_five_seconds,
+         requests_that_time_out_unsent_are_never_sent, a_silent_redis_is_left_after_five_seconds,
          a_redis_that_takes_no_changes_is_left_for_another)

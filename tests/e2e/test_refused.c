@@ -73,7 +73,7 @@ static void is_refused(int client, const char *request, const char *code)
     client_expect_error(client, code);
 }
 
-START_TEST(what_a_worker_died_of_and_what_waited_beside_it)
+START_TEST(the_log_tells_of_a_call_that_crashed_and_of_those_under_way)
 {
     struct server *server =
         serve_refused("quarantine_crashes off;", LOG("log") "method null; method wait;");
@@ -100,7 +100,7 @@ START_TEST(what_a_worker_died_of_and_what_waited_beside_it)
 END_TEST
 
 /* Nobody waits for the answer, and nobody can be asked for the address any more. */
-START_TEST(what_a_worker_died_of_for_a_client_that_is_gone)
+START_TEST(the_log_tells_of_a_crashed_call_whose_client_is_gone)
 {
     const struct linger reset = {.l_onoff = 1};
     struct server *server =
@@ -126,7 +126,7 @@ START_TEST(what_a_worker_died_of_for_a_client_that_is_gone)
 }
 END_TEST
 
-START_TEST(what_took_too_long)
+START_TEST(the_log_tells_of_calls_that_timed_out_or_found_no_thread)
 {
     struct server *server =
         serve_refused("pool_threads 1; pool_queue 1;",
@@ -150,7 +150,7 @@ START_TEST(what_took_too_long)
 }
 END_TEST
 
-START_TEST(what_is_no_call_of_a_method)
+START_TEST(the_log_tells_of_frames_that_call_no_method)
 {
     struct server *server = serve_refused("", LOG("log") "method ping; method wait; max_frame 1k;");
     int client = client_connect(server);
@@ -178,7 +178,7 @@ START_TEST(what_is_no_call_of_a_method)
 }
 END_TEST
 
-START_TEST(what_a_filter_refused_before_the_log_had_its_turn)
+START_TEST(the_log_tells_of_a_call_that_an_earlier_filter_refused)
 {
     struct server *server =
         serve_refused("", "method ping { filter auth { token open; } " LOG("log") " }");
@@ -193,7 +193,7 @@ START_TEST(what_a_filter_refused_before_the_log_had_its_turn)
 }
 END_TEST
 
-START_TEST(what_is_out_of_service)
+START_TEST(the_log_tells_of_calls_of_a_method_in_quarantine)
 {
     struct server *server =
         serve_refused("quarantine_crashes 2;", LOG("log") "method null; method ping;");
@@ -237,7 +237,10 @@ START_TEST(a_filter_that_dies_of_refused_requests_sees_no_more_of_them)
 }
 END_TEST
 
-E2E_MAIN("refused", what_a_worker_died_of_and_what_waited_beside_it,
-         what_a_worker_died_of_for_a_client_that_is_gone, what_took_too_long,
-         what_is_no_call_of_a_method, what_a_filter_refused_before_the_log_had_its_turn,
-         what_is_out_of_service, a_filter_that_dies_of_refused_requests_sees_no_more_of_them)
+E2E_MAIN("refused", the_log_tells_of_a_call_that_crashed_and_of_those_under_way,
+         the_log_tells_of_a_crashed_call_whose_client_is_gone,
+         the_log_tells_of_calls_that_timed_out_or_found_no_thread,
+         the_log_tells_of_frames_that_call_no_method,
+         the_log_tells_of_a_call_that_an_earlier_filter_refused,
+         the_log_tells_of_calls_of_a_method_in_quarantine,
+         a_filter_that_dies_of_refused_requests_sees_no_more_of_them)

@@ -138,7 +138,7 @@ START_TEST(of_several_vaults_one_dies_and_its_share_alone_is_handed_over_again)
 }
 END_TEST
 
-START_TEST(what_vaults_cannot_hold_is_not_accepted)
+START_TEST(connections_beyond_the_vaults_room_are_not_accepted)
 {
     struct server *server = serve_many("worker_processes 2; vault_processes 1;");
     int clients[CLIENTS], room = 0;
@@ -191,7 +191,7 @@ START_TEST(a_connection_that_a_vault_cannot_receive_goes_to_another)
 }
 END_TEST
 
-START_TEST(what_no_vault_holds_is_told_and_no_reload_begins)
+START_TEST(connections_in_no_vault_are_told_and_no_reload_begins)
 {
     struct server *server = serve_many("user root; worker_processes 1; vault_processes 1;");
     int clients[40];
@@ -415,9 +415,9 @@ END_TEST
 
 E2E_MAIN("scale", a_reload_keeps_more_clients_than_one_process_may_hold,
          of_several_vaults_one_dies_and_its_share_alone_is_handed_over_again,
-         what_vaults_cannot_hold_is_not_accepted,
+         connections_beyond_the_vaults_room_are_not_accepted,
          a_connection_that_a_vault_cannot_receive_goes_to_another,
-         what_no_vault_holds_is_told_and_no_reload_begins,
+         connections_in_no_vault_are_told_and_no_reload_begins,
          a_reload_to_workers_that_could_not_have_all_does_not_begin,
          fewer_workers_take_over_all_that_they_have_room_for,
          fewer_connections_than_are_open_are_a_limit_for_new_ones_only,

@@ -41,7 +41,7 @@ START_TEST(a_start_says_where_it_serves_and_what_to_try)
 }
 END_TEST
 
-START_TEST(what_cannot_be_tried_is_not_proposed)
+START_TEST(a_command_to_try_is_proposed_only_where_rpc_list_is_enabled)
 {
     struct server *server = server_new();
 
@@ -196,6 +196,7 @@ START_TEST(nohup_keeps_a_server_without_its_terminal)
 END_TEST
 
 E2E_MAIN("start", a_start_says_where_it_serves_and_what_to_try,
-         what_cannot_be_tried_is_not_proposed, load_addresses_are_for_those_who_debug,
-         a_start_that_fails_says_once_why, a_server_in_front_ends_with_its_terminal,
-         a_hangup_that_somebody_sends_is_a_reload, nohup_keeps_a_server_without_its_terminal)
+         a_command_to_try_is_proposed_only_where_rpc_list_is_enabled,
+         load_addresses_are_for_those_who_debug, a_start_that_fails_says_once_why,
+         a_server_in_front_ends_with_its_terminal, a_hangup_that_somebody_sends_is_a_reload,
+         nohup_keeps_a_server_without_its_terminal)

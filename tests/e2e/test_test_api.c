@@ -40,7 +40,7 @@ START_TEST(methods_are_called)
 }
 END_TEST
 
-START_TEST(what_waits_is_waited_for)
+START_TEST(deferred_requests_are_waited_for)
 {
     start(load("later", ""), "method wait; method nap; method pipe; method post; method hold; "
                              "method let_go; method ticks;");
@@ -78,7 +78,7 @@ START_TEST(time_is_limited_and_clients_may_leave)
 }
 END_TEST
 
-START_TEST(what_is_over_is_poisoned)
+START_TEST(memory_of_a_finished_request_is_poisoned)
 {
     start(load("later", ""), "method keep_raw; method read_raw;");
     ck_assert_result("read_raw", "{\"ms\":5}", "true"); /* not before its thread is done */
@@ -119,7 +119,7 @@ START_TEST(mistakes_are_told)
 END_TEST
 
 /* One after the other in one process, as with CK_FORK=no. */
-START_TEST(it_starts_as_often_as_is_wanted)
+START_TEST(modules_start_and_stop_any_number_of_times)
 {
     for (int i = 0; i < 20; i++) {
         start(
@@ -217,7 +217,7 @@ static const char *logged(void)
     return text;
 }
 
-START_TEST(what_waits_is_given_up_when_modules_stop)
+START_TEST(waiting_requests_are_given_up_when_modules_stop)
 {
     log_begin();
     start(load("later", ""), "method wait;");
@@ -291,8 +291,8 @@ START_TEST(nothing_starts_while_a_thread_is_at_work)
 END_TEST
 
 E2E_MAIN("test_api", a_second_on_cancel_is_told, nothing_starts_while_a_thread_is_at_work,
-         methods_are_called, what_waits_is_waited_for, zones_end_with_their_modules,
+         methods_are_called, deferred_requests_are_waited_for, zones_end_with_their_modules,
          where_nothing_runs_calls_say_so, replies_are_those_of_their_requests,
-         what_waits_is_given_up_when_modules_stop, stats_are_those_of_a_server,
-         time_is_limited_and_clients_may_leave, what_is_over_is_poisoned, filters_and_zones_work,
-         mistakes_are_told, it_starts_as_often_as_is_wanted)
+         waiting_requests_are_given_up_when_modules_stop, stats_are_those_of_a_server,
+         time_is_limited_and_clients_may_leave, memory_of_a_finished_request_is_poisoned,
+         filters_and_zones_work, mistakes_are_told, modules_start_and_stop_any_number_of_times)

@@ -89,7 +89,7 @@ START_TEST(a_crash_is_its_own_methods_wherever_it_happens)
 }
 END_TEST
 
-START_TEST(what_the_loop_runs_meanwhile_is_not_to_blame)
+START_TEST(code_that_the_loop_runs_meanwhile_is_not_blamed)
 {
     struct server *server =
         serve_threads(THREADS "quarantine_crashes 2; handler_timeout 30s;",
@@ -140,7 +140,7 @@ START_TEST(a_hang_is_a_timeout_and_has_a_name)
 }
 END_TEST
 
-START_TEST(what_no_method_has_set_is_its_modules)
+START_TEST(a_crash_outside_of_methods_is_blamed_on_its_module)
 {
     struct server *server =
         serve_threads("load_module modules/threads.so { early on; }", "method harm;");
@@ -261,7 +261,7 @@ static void ask_with_id(int client, const char *method, const char *what, int ms
                                   method, what, ms, id));
 }
 
-START_TEST(what_waits_for_a_thread_is_run_by_the_next_worker)
+START_TEST(requests_waiting_for_a_thread_are_run_by_the_next_worker)
 {
     struct server *server = serve_threads(THREADS "pool_threads 2; quarantine_crashes off;",
                                           "method harm; max_inflight 64;");
@@ -293,7 +293,7 @@ START_TEST(what_waits_for_a_thread_is_run_by_the_next_worker)
 END_TEST
 
 /* Of those that waited, some have been begun by now. */
-START_TEST(what_a_thread_has_begun_is_not_run_again)
+START_TEST(work_that_a_thread_has_begun_is_not_run_again)
 {
     struct server *server = serve_threads(THREADS "pool_threads 1; quarantine_crashes off;",
                                           "method harm; max_inflight 64;");
@@ -332,7 +332,7 @@ START_TEST(a_stuck_pool_leaves_what_waits_to_the_next_worker)
 }
 END_TEST
 
-START_TEST(what_waits_for_a_connection_is_run_by_the_next_worker)
+START_TEST(requests_waiting_for_a_connection_are_run_by_the_next_worker)
 {
     struct server *server =
         serve_threads(THREADS "quarantine_crashes off;", "method harm; method waiting;");
@@ -351,11 +351,11 @@ START_TEST(what_waits_for_a_connection_is_run_by_the_next_worker)
 }
 END_TEST
 
-E2E_MAIN("threads", what_waits_for_a_thread_is_run_by_the_next_worker,
-         what_a_thread_has_begun_is_not_run_again,
+E2E_MAIN("threads", requests_waiting_for_a_thread_are_run_by_the_next_worker,
+         work_that_a_thread_has_begun_is_not_run_again,
          a_stuck_pool_leaves_what_waits_to_the_next_worker,
-         what_waits_for_a_connection_is_run_by_the_next_worker,
+         requests_waiting_for_a_connection_are_run_by_the_next_worker,
          threads_that_are_stuck_are_told_of_and_left_behind,
          work_that_ends_after_all_frees_its_thread, a_crash_is_its_own_methods_wherever_it_happens,
-         what_the_loop_runs_meanwhile_is_not_to_blame, a_hang_is_a_timeout_and_has_a_name,
-         what_no_method_has_set_is_its_modules, a_signal_from_outside_is_nobodys_fault)
+         code_that_the_loop_runs_meanwhile_is_not_blamed, a_hang_is_a_timeout_and_has_a_name,
+         a_crash_outside_of_methods_is_blamed_on_its_module, a_signal_from_outside_is_nobodys_fault)

@@ -26,7 +26,7 @@ START_TEST(results_are_printed_as_they_are)
 }
 END_TEST
 
-START_TEST(what_waits_is_waited_for)
+START_TEST(deferred_requests_are_waited_for)
 {
     gives("later", "wait", "{\"ms\":20}", "{\"ms\":20}");
     gives("later", "nap", "{\"ms\":20}", "{\"ms\":20}");
@@ -43,7 +43,7 @@ START_TEST(what_waits_is_waited_for)
 }
 END_TEST
 
-START_TEST(what_hangs_is_ended)
+START_TEST(a_module_that_hangs_is_ended_after_timeout)
 {
     static const struct {
         const char *file, *method, *says;
@@ -156,5 +156,6 @@ START_TEST(filters_of_other_modules_can_be_tried)
 END_TEST
 
 E2E_MAIN("try", filters_of_other_modules_can_be_tried, results_are_printed_as_they_are,
-         what_waits_is_waited_for, what_hangs_is_ended, mistakes_of_the_module_are_told,
-         directives_are_given_and_checked, wrong_command_lines_are_explained)
+         deferred_requests_are_waited_for, a_module_that_hangs_is_ended_after_timeout,
+         mistakes_of_the_module_are_told, directives_are_given_and_checked,
+         wrong_command_lines_are_explained)

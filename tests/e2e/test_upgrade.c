@@ -156,7 +156,7 @@ START_TEST(a_binary_that_never_answers_is_ended_and_that_is_said)
 END_TEST
 
 /* It ends well, and has rehearsed nothing. */
-START_TEST(what_is_no_pillion_is_not_put_to_use)
+START_TEST(a_binary_that_is_no_pillion_is_not_put_to_use)
 {
     static const char script[] = "#!/bin/sh\necho 'all is well'\nexit 0\n";
     const char *build = keep_printf("%s", getenv("PILLION_BUILD"));
@@ -206,7 +206,7 @@ static const char *control_answer(int control)
 
 /* One waits for a worker that has other things to do, one has said half of what it wants, and one
  * nothing yet. */
-START_TEST(who_asked_for_something_else_is_answered)
+START_TEST(orders_that_wait_are_answered_after_an_upgrade)
 {
     struct server *server = server_new();
     const char *gate = server_path(server, "run/gate");
@@ -419,7 +419,7 @@ START_TEST(directories_that_are_gone_end_nothing)
 }
 END_TEST
 
-START_TEST(what_has_rehearsed_is_what_is_executed)
+START_TEST(the_binary_that_has_rehearsed_is_the_one_executed)
 {
     struct gated gated = serve_gated();
     int clients[CLIENTS];
@@ -443,7 +443,8 @@ END_TEST
 E2E_MAIN("upgrade", an_upgrade_keeps_every_connection_and_the_pid,
          records_of_another_arena_layout_are_imported, a_binary_that_fails_is_not_put_to_use,
          a_binary_that_never_answers_is_ended_and_that_is_said,
-         what_is_no_pillion_is_not_put_to_use, who_asked_for_something_else_is_answered,
+         a_binary_that_is_no_pillion_is_not_put_to_use,
+         orders_that_wait_are_answered_after_an_upgrade,
          after_an_upgrade_everything_works_as_before,
          a_configuration_that_is_being_edited_is_a_failed_reload,
-         directories_that_are_gone_end_nothing, what_has_rehearsed_is_what_is_executed)
+         directories_that_are_gone_end_nothing, the_binary_that_has_rehearsed_is_the_one_executed)

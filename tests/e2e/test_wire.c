@@ -272,7 +272,7 @@ END_TEST
 
 /* ---- errors and ids ---- */
 
-START_TEST(what_is_not_json_is_a_parse_error_and_the_connection_lives)
+START_TEST(a_body_that_is_not_json_is_a_parse_error_and_the_connection_lives)
 {
     static const char *const bodies[] = {
         " ",
@@ -304,7 +304,7 @@ START_TEST(what_is_not_json_is_a_parse_error_and_the_connection_lives)
 }
 END_TEST
 
-START_TEST(what_is_no_request_is_an_invalid_request_and_the_connection_lives)
+START_TEST(json_that_is_no_request_is_an_invalid_request_and_the_connection_lives)
 {
     static const char *const bodies[] = {
         "null",
@@ -539,8 +539,8 @@ E2E_MAIN("wire", every_frame_of_the_corpus_may_be_split_at_every_byte, frames_ma
          the_refusal_is_not_lost_on_a_client_that_keeps_sending,
          a_client_that_has_shut_its_sending_side_gets_its_replies_and_then_the_end,
          a_client_that_leaves_within_a_frame_disturbs_nobody,
-         what_is_not_json_is_a_parse_error_and_the_connection_lives,
-         what_is_no_request_is_an_invalid_request_and_the_connection_lives,
+         a_body_that_is_not_json_is_a_parse_error_and_the_connection_lives,
+         json_that_is_no_request_is_an_invalid_request_and_the_connection_lives,
          a_method_that_is_not_enabled_is_method_not_found,
          error_replies_carry_the_id_where_it_can_be_read,
          errors_keep_their_place_among_pipelined_replies,

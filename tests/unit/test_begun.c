@@ -128,7 +128,7 @@ START_TEST(the_last_answer_is_named_until_its_frame_says_so)
 }
 END_TEST
 
-START_TEST(what_is_tried_again_says_so)
+START_TEST(a_retried_frame_is_marked)
 {
     struct begun_frame at = {0};
 
@@ -146,7 +146,7 @@ START_TEST(what_is_tried_again_says_so)
 }
 END_TEST
 
-START_TEST(what_waits_says_so_for_as_long_as_it_does)
+START_TEST(a_waiting_frame_is_marked_until_it_is_begun)
 {
     struct begun_frame at = {0};
 
@@ -169,7 +169,7 @@ START_TEST(what_waits_says_so_for_as_long_as_it_does)
 }
 END_TEST
 
-START_TEST(what_a_thread_has_begun_is_found)
+START_TEST(work_that_a_thread_has_begun_is_found)
 {
     const struct arena *arena = &conns.arena;
 
@@ -220,6 +220,6 @@ END_TEST
 
 UNIT_MAIN("begun", answered_from_the_front_they_are_consumed,
           answered_from_behind_they_wait_for_the_first,
-          the_last_answer_is_named_until_its_frame_says_so, what_is_tried_again_says_so,
-          what_waits_says_so_for_as_long_as_it_does, what_a_thread_has_begun_is_found,
+          the_last_answer_is_named_until_its_frame_says_so, a_retried_frame_is_marked,
+          a_waiting_frame_is_marked_until_it_is_begun, work_that_a_thread_has_begun_is_found,
           no_more_than_a_byte_can_count, damage_is_seen)

@@ -78,7 +78,7 @@ START_TEST(a_million_clients_are_a_configuration)
 }
 END_TEST
 
-START_TEST(what_is_too_little_is_named)
+START_TEST(the_limit_that_is_too_low_is_named)
 {
     struct capacity_plan plan = plan_of(4, 30000, 0, 20000);
     expect_advice(&plan, 0, "worker_connections is 30000, but a worker has descriptors for 199");
@@ -106,4 +106,4 @@ END_TEST
 
 UNIT_MAIN("capacity", one_vault_is_enough_where_all_fits,
           vaults_are_as_many_as_the_connections_need, a_million_clients_are_a_configuration,
-          what_is_too_little_is_named, the_smallest_limits_leave_something)
+          the_limit_that_is_too_low_is_named, the_smallest_limits_leave_something)

@@ -298,7 +298,7 @@ static void send_raw(const void *bytes, size_t size)
     ck_assert_int_eq(sendmsg(ends[0], &header, 0), (ssize_t)size);
 }
 
-START_TEST(channel_skips_what_is_malformed_and_closes_what_came_with_it)
+START_TEST(channel_skips_malformed_messages_and_closes_their_descriptors)
 {
     const size_t head = offsetof(struct message, text);
     struct message bad = {.type = MESSAGE_STAGE};
@@ -369,5 +369,5 @@ UNIT_MAIN("channel", channel_carries_type_and_numbers, channel_carries_text_and_
           channel_whose_other_end_has_not_read_all_keeps_what_it_said,
           channel_that_nobody_reads_says_so_and_loses_nothing,
           channel_say_waits_until_there_is_room,
-          channel_skips_what_is_malformed_and_closes_what_came_with_it,
+          channel_skips_malformed_messages_and_closes_their_descriptors,
           channel_text_ends_where_the_message_does, channel_ids_that_were_not_sent_are_not_there)

@@ -35,7 +35,7 @@ static void refuse_close_range(int number)
     must(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) == 0);
 }
 
-START_TEST(only_what_is_kept_stays_open)
+START_TEST(only_descriptors_that_are_kept_stay_open)
 {
     const int refused[] = {0, ENOSYS, EPERM};
 
@@ -61,4 +61,4 @@ START_TEST(only_what_is_kept_stays_open)
 }
 END_TEST
 
-UNIT_MAIN("child", only_what_is_kept_stays_open)
+UNIT_MAIN("child", only_descriptors_that_are_kept_stay_open)

@@ -114,7 +114,7 @@ START_TEST(a_child_is_heard_while_it_runs_and_its_closed_channel_is_told)
 END_TEST
 
 /* Its pid is free for another process by then: it must not be looked at. */
-START_TEST(what_a_child_said_before_its_end_is_heard_and_its_channel_not_told_after_it)
+START_TEST(a_childs_last_messages_are_heard_and_its_channel_is_not_told_after_its_end)
 {
     struct child child = {0};
     int go[2];
@@ -149,5 +149,5 @@ START_TEST(the_end_of_a_child_that_is_not_followed_is_told_to_no_other)
 END_TEST
 
 UNIT_MAIN("children", a_child_is_heard_while_it_runs_and_its_closed_channel_is_told,
-          what_a_child_said_before_its_end_is_heard_and_its_channel_not_told_after_it,
+          a_childs_last_messages_are_heard_and_its_channel_is_not_told_after_its_end,
           the_end_of_a_child_that_is_not_followed_is_told_to_no_other)

@@ -479,7 +479,7 @@ START_TEST(a_directive_written_twice_names_the_first)
 }
 END_TEST
 
-START_TEST(what_overrides_wins_in_either_order)
+START_TEST(the_command_line_wins_in_either_order)
 {
     for (int first = 0; first < 2; first++) {
         start();
@@ -499,7 +499,7 @@ START_TEST(what_overrides_wins_in_either_order)
 }
 END_TEST
 
-START_TEST(what_is_overridden_is_checked_all_the_same)
+START_TEST(an_overridden_statement_is_checked_all_the_same)
 {
     start();
     ck_assert(conf_tree_add_text(tree, "t", BYTES("flag maybe;"), false, &errors));
@@ -563,7 +563,7 @@ START_TEST(a_module_s_table_names_the_module)
 }
 END_TEST
 
-START_TEST(what_is_required_is_missed_only_when_nothing_else_explains_it)
+START_TEST(a_missing_directive_is_reported_only_when_no_other_error_explains_it)
 {
     apply_module(needy, "time 5s;",
                  "t:1:1: \"secret\" is missing in load_module auth.so; add \"secret STRING;\"\n"
@@ -665,9 +665,9 @@ UNIT_MAIN("conf_directive", defaults_are_stored_first, flags, integers, sizes, t
           lists_go_on_where_they_are_written_again, the_number_of_words_is_checked,
           a_missing_semicolon_is_guessed_from_the_line_end, unknown_names_suggest,
           a_name_in_the_wrong_block_says_where_it_belongs,
-          a_directive_written_twice_names_the_first, what_overrides_wins_in_either_order,
-          what_is_overridden_is_checked_all_the_same, all_errors_are_reported,
+          a_directive_written_twice_names_the_first, the_command_line_wins_in_either_order,
+          an_overridden_statement_is_checked_all_the_same, all_errors_are_reported,
           a_module_s_table_names_the_module,
-          what_is_required_is_missed_only_when_nothing_else_explains_it,
+          a_missing_directive_is_reported_only_when_no_other_error_explains_it,
           a_default_that_is_wrong_is_reported_as_such, words_can_be_read_alone,
           syntax_and_bounds_are_derived_from_the_type)

@@ -134,7 +134,7 @@ START_TEST(arena_full_last_reply_is_sent_before_the_end)
 }
 END_TEST
 
-START_TEST(arena_full_who_waits_may_leave)
+START_TEST(arena_full_a_waiting_connection_may_leave)
 {
     for (unsigned held = 0; held < 2; held++) {
         server_open(4, 16);
@@ -194,7 +194,7 @@ static void give_some(struct watch *watch, uint32_t events)
     give_block(2);
 }
 
-START_TEST(arena_full_who_waited_before_is_not_forgotten)
+START_TEST(arena_full_an_earlier_waiter_is_not_forgotten)
 {
     int fds[2];
 
@@ -412,9 +412,9 @@ END_TEST
 UNIT_MAIN("conn_arena", arena_full_reading_waits_and_goes_on,
           arena_full_keeps_the_reply_and_sends_it_later,
           arena_full_reply_is_kept_when_the_client_has_ended,
-          arena_full_last_reply_is_sent_before_the_end, arena_full_who_waits_may_leave,
+          arena_full_last_reply_is_sent_before_the_end, arena_full_a_waiting_connection_may_leave,
           arena_full_sending_makes_room_without_another_event,
-          arena_full_who_waited_before_is_not_forgotten,
+          arena_full_an_earlier_waiter_is_not_forgotten,
           arena_full_small_replies_do_not_wait_for_a_large_one,
           arena_full_of_many_answers_everybody,
           arena_full_of_parts_of_frames_makes_them_whole_one_by_one,

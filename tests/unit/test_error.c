@@ -58,7 +58,7 @@ START_TEST(of_a_file_that_is_too_large_it_says_which_limit)
 }
 END_TEST
 
-START_TEST(what_is_too_long_is_cut)
+START_TEST(long_errors_are_cut)
 {
     struct error error;
     char name[2 * ERROR_TEXT_MAX];
@@ -74,4 +74,4 @@ START_TEST(what_is_too_long_is_cut)
 END_TEST
 
 UNIT_MAIN("error", words_and_name_of_the_number_follow, of_a_permission_it_says_who_lacks_it,
-          of_a_file_that_is_too_large_it_says_which_limit, what_is_too_long_is_cut)
+          of_a_file_that_is_too_large_it_says_which_limit, long_errors_are_cut)

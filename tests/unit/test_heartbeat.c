@@ -80,14 +80,14 @@ START_TEST(an_answer_however_late_is_a_sign_of_life)
 END_TEST
 
 /* However loaded the machine is: it gets no processor, and uses none. */
-START_TEST(who_waits_for_a_processor_is_not_silent)
+START_TEST(a_process_that_waits_for_a_processor_is_not_silent)
 {
     start('R');
     ck_assert_uint_eq(rounds(100000, false, false), 0);
 }
 END_TEST
 
-START_TEST(who_spins_without_answering_is_found_later)
+START_TEST(a_process_that_spins_is_found_later)
 {
     uint32_t found = 0, i = 0;
 
@@ -100,7 +100,7 @@ START_TEST(who_spins_without_answering_is_found_later)
 }
 END_TEST
 
-START_TEST(who_waits_for_a_disk_is_found_later)
+START_TEST(a_process_that_waits_for_a_disk_is_found_later)
 {
     start('D');
     ck_assert_uint_eq(rounds(1000, false, false), 1 + PULSE_SILENT);
@@ -139,7 +139,7 @@ START_TEST(the_silence_of_another_excuses)
 }
 END_TEST
 
-START_TEST(who_is_being_reaped_is_left_to_that)
+START_TEST(a_process_being_reaped_is_not_silent)
 {
     start('Z');
     ck_assert_uint_eq(rounds(1000, false, false), 0);
@@ -159,8 +159,8 @@ START_TEST(processes_of_older_binaries_are_not_asked)
 END_TEST
 
 UNIT_MAIN("heartbeat", silence_is_found_after_five_rounds_in_which_it_should_have_answered,
-          an_answer_however_late_is_a_sign_of_life, who_waits_for_a_processor_is_not_silent,
-          who_spins_without_answering_is_found_later, who_waits_for_a_disk_is_found_later,
-          a_handler_has_a_watchdog_of_its_own, a_handler_between_begins_the_count_anew,
-          the_silence_of_another_excuses, who_is_being_reaped_is_left_to_that,
-          processes_of_older_binaries_are_not_asked)
+          an_answer_however_late_is_a_sign_of_life,
+          a_process_that_waits_for_a_processor_is_not_silent, a_process_that_spins_is_found_later,
+          a_process_that_waits_for_a_disk_is_found_later, a_handler_has_a_watchdog_of_its_own,
+          a_handler_between_begins_the_count_anew, the_silence_of_another_excuses,
+          a_process_being_reaped_is_not_silent, processes_of_older_binaries_are_not_asked)

@@ -43,7 +43,7 @@ static int heir(const char *before, const char *after, uint32_t id)
     return is;
 }
 
-START_TEST(what_is_listened_on_needs_no_heir)
+START_TEST(addresses_that_stay_need_no_heir)
 {
     ck_assert_int_eq(heir("00", "00", 0), 0);
     ck_assert_int_eq(heir("01", "10", 0), 0); /* though its block is another one */
@@ -93,7 +93,7 @@ START_TEST(heirs_have_heirs_while_there_may_be_connections)
 }
 END_TEST
 
-UNIT_MAIN("heirs", what_is_listened_on_needs_no_heir, the_block_is_known_by_another_address_of_its,
+UNIT_MAIN("heirs", addresses_that_stay_need_no_heir, the_block_is_known_by_another_address_of_its,
           one_block_may_change_all_its_addresses,
           nobody_inherits_from_a_block_that_may_be_none_of_the_others,
           heirs_have_heirs_while_there_may_be_connections)

@@ -222,7 +222,7 @@ START_TEST(listener_never_takes_a_path_from_another_kind_of_socket)
 }
 END_TEST
 
-START_TEST(listener_never_removes_what_is_no_socket)
+START_TEST(listener_never_removes_a_file_that_is_no_socket)
 {
     struct address address = unix_address();
     FILE *file = fopen(path, "w");
@@ -287,7 +287,7 @@ START_TEST(listener_with_reuseport_only_ever_adds_sockets)
 END_TEST
 
 /* Clients in the queue of one that listened too early would wait for workers that never come. */
-START_TEST(listener_listens_with_what_was_added_only_from_the_commit_on)
+START_TEST(listener_listens_with_added_sockets_only_from_the_commit_on)
 {
     struct address address = address_of("127.0.0.1:%u", free_port());
     struct listener *listener = opened(&address, true, 1);
@@ -518,10 +518,10 @@ UNIT_MAIN("listener", listener_serves_ipv4, listener_serves_ipv6_beside_ipv4,
           listener_serves_a_path_and_removes_it, listener_of_a_path_in_use_is_refused,
           listener_with_a_full_queue_is_alive,
           listener_never_takes_a_path_from_another_kind_of_socket,
-          listener_never_removes_what_is_no_socket,
+          listener_never_removes_a_file_that_is_no_socket,
           listener_in_a_directory_that_is_not_there_is_refused,
           listener_with_reuseport_only_ever_adds_sockets,
-          listener_listens_with_what_was_added_only_from_the_commit_on,
+          listener_listens_with_added_sockets_only_from_the_commit_on,
           listener_takes_reuseport_and_gives_it_up_without_closing_a_socket,
           listener_has_its_queue_back_after_a_commit, listener_that_was_shut_down_listens_again,
           listener_whose_port_was_taken_meanwhile_says_so, listener_that_blocks_does_not_any_more,

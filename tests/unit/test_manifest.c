@@ -167,7 +167,7 @@ START_TEST(other_files_are_told_apart)
 END_TEST
 
 /* What the loader would say is known without loading. */
-START_TEST(what_this_server_would_refuse_is_told)
+START_TEST(a_module_that_this_server_would_refuse_is_told)
 {
     load("modules/hello.so");
     replace("hello.count", "hello\tcount");
@@ -240,5 +240,5 @@ END_TEST
 UNIT_MAIN("manifest", a_module_tells_everything_of_its_descriptor,
           a_module_without_directives_has_empty_tables, a_module_in_cxx_names_its_libraries,
           constructors_do_not_run, other_files_are_told_apart,
-          what_this_server_would_refuse_is_told, any_byte_of_its_tables_may_be_wrong,
+          a_module_that_this_server_would_refuse_is_told, any_byte_of_its_tables_may_be_wrong,
           many_bytes_may_be_wrong_at_once)

@@ -160,7 +160,7 @@ START_TEST(methods_are_bound_by_name_or_by_handler)
 }
 END_TEST
 
-START_TEST(what_nobody_provides_is_told_with_what_there_is)
+START_TEST(an_unknown_method_is_told_with_those_there_are)
 {
     set_up("server { listen 1;\n"
            "method gret;\n"
@@ -466,7 +466,7 @@ START_TEST(a_module_from_a_newer_system_is_told_to_be)
 }
 END_TEST
 
-START_TEST(what_is_no_module_is_never_opened)
+START_TEST(a_file_that_is_no_module_is_never_opened)
 {
     struct bytes file;
 
@@ -481,11 +481,10 @@ START_TEST(what_is_no_module_is_never_opened)
 END_TEST
 
 UNIT_MAIN("module_loader", methods_are_bound_by_name_or_by_handler,
-          what_nobody_provides_is_told_with_what_there_is,
-          handlers_may_have_directives_of_their_own,
+          an_unknown_method_is_told_with_those_there_are, handlers_may_have_directives_of_their_own,
           a_directive_cannot_be_the_handlers_and_the_servers, directives_of_handlers_are_checked,
           a_statement_finds_its_module_behind_others_that_make_methods,
           without_modules_no_method_can_be_bound, every_check_runs_whatever_the_others_say,
           starts_run_in_order_and_stops_in_the_other,
           a_start_that_fails_is_the_last_and_is_not_stopped, a_symbol_that_nobody_provides_is_named,
-          a_module_from_a_newer_system_is_told_to_be, what_is_no_module_is_never_opened)
+          a_module_from_a_newer_system_is_told_to_be, a_file_that_is_no_module_is_never_opened)

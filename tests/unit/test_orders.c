@@ -590,7 +590,7 @@ END_TEST
 
 /* ---- What the pairs do not say ---- */
 
-START_TEST(who_waits_for_a_reload_is_told_that_the_server_ends)
+START_TEST(a_caller_that_waits_for_a_reload_is_told_that_the_server_ends)
 {
     go_to((enum stage)_i);
     ask("stop");
@@ -761,8 +761,8 @@ int main(void)
     tcase_set_timeout(tcase, 60);
     tcase_add_loop_test(tcase, every_order_has_its_outcome_at_every_stage, 0,
                         STAGES * (ORDERS - 1));
-    tcase_add_loop_test(tcase, who_waits_for_a_reload_is_told_that_the_server_ends, AGAIN_PROBING,
-                        AGAIN_CONFIRMING + 1);
+    tcase_add_loop_test(tcase, a_caller_that_waits_for_a_reload_is_told_that_the_server_ends,
+                        AGAIN_PROBING, AGAIN_CONFIRMING + 1);
     tcase_add_loop_test(tcase, a_generation_that_was_dropped_is_never_put_to_use, AGAIN_PROBING,
                         AGAIN_CONFIRMING + 1);
     tcase_add_loop_test(tcase, a_start_that_fails_ends_the_server, PROBING, PROBE_SAID);

@@ -43,7 +43,7 @@ static void expect(enum place_use use, bool good)
         ck_assert_msg(strstr(error.text, path) != NULL, "the path is not in: %s", error.text);
 }
 
-START_TEST(nothing_is_a_good_place_for_everything)
+START_TEST(a_free_path_is_good_for_every_use)
 {
     enter();
     expect(PLACE_LOG, true);
@@ -146,6 +146,6 @@ START_TEST(only_ones_own_file_is_removed)
 }
 END_TEST
 
-UNIT_MAIN("place", nothing_is_a_good_place_for_everything,
-          text_may_be_a_log_and_other_files_may_not, only_a_number_may_be_a_pid_file,
-          only_a_socket_may_make_room_for_one, only_ones_own_file_is_removed)
+UNIT_MAIN("place", a_free_path_is_good_for_every_use, text_may_be_a_log_and_other_files_may_not,
+          only_a_number_may_be_a_pid_file, only_a_socket_may_make_room_for_one,
+          only_ones_own_file_is_removed)

@@ -63,7 +63,7 @@ static void becomes(const char *json, const char *expected)
     text_free(&out);
 }
 
-START_TEST(what_fits_a_line_stays_on_one)
+START_TEST(a_value_that_fits_a_line_stays_on_it)
 {
     char word[PRETTY_WIDTH] = "", json[256], expected[256];
 
@@ -77,4 +77,4 @@ START_TEST(what_fits_a_line_stays_on_one)
 }
 END_TEST
 
-UNIT_MAIN("pretty", nothing_but_white_space_changes, what_fits_a_line_stays_on_one)
+UNIT_MAIN("pretty", nothing_but_white_space_changes, a_value_that_fits_a_line_stays_on_it)

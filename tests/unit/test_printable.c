@@ -15,7 +15,7 @@ static void shows(struct bytes text, const char *expected)
     text_free(&out);
 }
 
-START_TEST(what_can_be_seen_stays_as_it_is)
+START_TEST(visible_characters_stay_as_they_are)
 {
     shows(BYTES(""), "");
     shows(BYTES("plain \"text\" \\ /"), "plain \"text\" \\ /");
@@ -75,6 +75,6 @@ START_TEST(a_message_is_one_line_and_a_text_keeps_its_lines)
 }
 END_TEST
 
-UNIT_MAIN("printable", what_can_be_seen_stays_as_it_is, controls_of_every_kind_are_escaped,
+UNIT_MAIN("printable", visible_characters_stay_as_they_are, controls_of_every_kind_are_escaped,
           bytes_that_are_no_character_are_replaced_one_by_one,
           a_message_is_one_line_and_a_text_keeps_its_lines)

@@ -263,7 +263,7 @@ START_TEST(count_may_be_read_through_a_duplicate)
 }
 END_TEST
 
-START_TEST(count_of_what_is_no_tcp_connection_is_unknown)
+START_TEST(count_of_a_socket_other_than_tcp_is_unknown)
 {
     struct stream_count count;
     int fds[2];
@@ -289,4 +289,4 @@ UNIT_MAIN("stream_count", count_of_a_fresh_connection_is_zero,
           count_leaves_out_an_end_that_waits_behind_bytes,
           count_with_both_ends_is_right_until_the_connection_is_over,
           count_of_a_reset_connection_is_none, count_may_be_read_through_a_duplicate,
-          count_of_what_is_no_tcp_connection_is_unknown)
+          count_of_a_socket_other_than_tcp_is_unknown)

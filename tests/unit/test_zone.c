@@ -79,7 +79,7 @@ START_TEST(values_of_the_longest_life_live)
 }
 END_TEST
 
-START_TEST(what_is_too_large_is_refused)
+START_TEST(large_keys_and_values_are_refused)
 {
     char large[ZONE_DATA_MAX + 1];
 
@@ -133,7 +133,7 @@ START_TEST(fresh_values_are_zero)
 END_TEST
 
 /* The smallest zone has 240 places; what was asked for lately stays. */
-START_TEST(what_was_used_longest_ago_makes_room)
+START_TEST(the_least_recently_used_cell_makes_room)
 {
     char key[32];
     unsigned left = 0;
@@ -289,8 +289,8 @@ START_TEST(a_lock_of_nobody_is_taken)
 END_TEST
 
 UNIT_MAIN("zone", values_of_the_longest_life_live, values_are_found_by_their_keys,
-          what_is_too_large_is_refused, values_expire, fresh_values_are_zero,
-          what_was_used_longest_ago_makes_room, processes_count_together,
+          large_keys_and_values_are_refused, values_expire, fresh_values_are_zero,
+          the_least_recently_used_cell_makes_room, processes_count_together,
           a_process_that_dies_within_a_change_hurts_nobody, a_change_within_a_change_is_refused,
           a_file_without_room_is_refused, a_zone_that_was_written_over_works_on,
           a_lock_of_nobody_is_taken)
