@@ -68,9 +68,13 @@ int sealed_copy(const char *path, struct error *error)
         error_errno(error, "cannot open");
         return -1;
     }
-    if (fstat(from, &status) < 0 || !S_ISREG(status.st_mode)) {
-        error_set(error, S_ISDIR(status.st_mode) ? "a directory; name a file in it"
-                                                 : "not a regular file");
+    bool examined = fstat(from, &status) == 0;
+    if (!examined || !S_ISREG(status.st_mode)) {
+        if (!examined)
+            error_errno(error, "cannot examine");
+        else
+            error_set(error, S_ISDIR(status.st_mode) ? "a directory; name a file in it"
+                                                     : "not a regular file");
         close(from);
         return -1;
     }

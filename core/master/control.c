@@ -62,17 +62,29 @@ static void client_free(struct control_client *client)
     free(client);
 }
 
-/* Answers the client and closes its connection. An answer is short and the socket's buffer is
- * empty, so one send takes all of it, or the client has gone. */
-static void client_answer(struct control_client *client, bool good, const char *text)
+/* Sends the answer. It is short and the socket's buffer is empty, so one send takes all of it, or
+ * the client has gone. */
+static void send_answer(int fd, bool good, const char *text)
 {
     struct text answer = {0};
+    struct error error;
 
     text_printf(&answer, "%s\n%s%s", good ? "ok" : "failed", text,
                 text[0] == '\0' || text[strlen(text) - 1] == '\n' ? "" : "\n");
-    if (send(client->watch.fd, answer.data, answer.size, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
-        log_debug("a control client did not wait for its answer");
+    if (send(fd, answer.data, answer.size, MSG_NOSIGNAL | MSG_DONTWAIT) < 0) {
+        bool left = errno == EPIPE || errno == ECONNRESET;
+        error_errno(&error, "a control client has not got its answer");
+        if (left)
+            log_debug("%s", error.text);
+        else
+            log_warn("%s", error.text);
+    }
     text_free(&answer);
+}
+
+static void client_answer(struct control_client *client, bool good, const char *text)
+{
+    send_answer(client->watch.fd, good, text);
     client_free(client);
 }
 
@@ -123,12 +135,18 @@ static void client_look(struct control_client *client)
 static void client_ready(struct watch *watch, uint32_t events)
 {
     struct control_client *client = container_of(watch, struct control_client, watch);
+    struct error error;
 
     (void)events;
     size_t room = sizeof(client->line) - 1 - client->size;
     ssize_t got = recv(watch->fd, client->line + client->size, room, 0);
     if (got < 0 && (errno == EAGAIN || errno == EINTR))
         return;
+    if (got < 0 && errno != ECONNRESET && client->order == ORDER_NONE) {
+        error_errno(&error, "cannot read what is ordered");
+        client_answer(client, false, error.text);
+        return;
+    }
     if (got <= 0) { /* the client has gone; its order is carried out all the same */
         client_free(client);
         return;
@@ -141,13 +159,17 @@ static void client_ready(struct watch *watch, uint32_t events)
 }
 
 /* Listens to the client that is connected by `fd`. NULL, with `fd` closed, when it cannot be
- * watched.
+ * watched, which it is told.
  */
 static struct control_client *client_new(int fd)
 {
     struct control_client *client = must_zalloc(sizeof(*client));
+    struct error error;
 
     if (!loop_watch(&master.loop, &client->watch, fd, EPOLLIN, client_ready)) {
+        error_errno(&error, "cannot listen to a client of the control socket");
+        log_error("%s", error.text);
+        send_answer(fd, false, error.text);
         close(fd);
         free(client);
         return NULL;
@@ -182,7 +204,8 @@ static void control_leave(void)
     control.path = NULL;
 }
 
-static void control_take(int fd, const char *path, struct place_id file)
+/* Without a watch nobody is heard there, and the next control_keep takes the place anew. */
+static bool control_take(int fd, const char *path, struct place_id file, struct error *error)
 {
     char *copy = must_strdup(path); /* `path` may be control.path, which is freed below */
 
@@ -190,10 +213,14 @@ static void control_take(int fd, const char *path, struct place_id file)
     control.path = copy;
     control.file = file;
     control.listening = (struct watch){.fd = -1};
-    if (fd >= 0 && !loop_watch(&master.loop, &control.listening, fd, EPOLLIN, control_accept)) {
-        log_error("cannot watch the control socket %s: errno %d", path, errno);
-        close(fd);
-    }
+    if (fd < 0 || loop_watch(&master.loop, &control.listening, fd, EPOLLIN, control_accept))
+        return true;
+    error_errno(error, "cannot watch the control socket %s", control.path);
+    place_remove(control.path, control.file);
+    control.file = (struct place_id){0};
+    control.listening.fd = -1;
+    close(fd);
+    return false;
 }
 
 bool control_open(const char *path, struct error *error)
@@ -211,8 +238,7 @@ bool control_open(const char *path, struct error *error)
                          path);
     if (fd < 0)
         return error_prefix(error, "the control socket");
-    control_take(fd, path, file);
-    return true;
+    return control_take(fd, path, file, error);
 }
 
 bool control_keep(struct error *error)
@@ -273,9 +299,11 @@ void control_read(const cJSON *state)
 {
     const char *path = state_words(state, "control_path", NULL);
     const cJSON *item;
+    struct error error;
 
-    control_take((int)state_number(state, "control", -1), path,
-                 state_file(state, "control_file", path));
+    if (!control_take((int)state_number(state, "control", -1), path,
+                      state_file(state, "control_file", path), &error))
+        log_error("%s", error.text);
     cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(state, "clients"))
         control_resume_client(item->valueint, NULL);
     cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(state, "other_clients"))

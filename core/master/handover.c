@@ -9,6 +9,7 @@
  * every slot has had its part, the vaults close the connections that no worker has taken. */
 #include "master/handover.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -128,14 +129,31 @@ static struct source *source_find(uint32_t serial)
     return source;
 }
 
+/* The arena of a worker that has nothing left in it becomes the source's own; one that keeps some
+ * connections keeps its descriptor, too. False while there is none for the source: it is not
+ * offered meanwhile. */
+static bool take_arena(struct source *source, struct worker *worker)
+{
+    if (source->arena < 0) {
+        source->arena = source->partial ? fcntl(worker->arena, F_DUPFD_CLOEXEC, 0) : worker->arena;
+        if (source->arena < 0)
+            return false;
+        if (!worker->generation->former) /* whose arenas may have another layout */
+            arena_mend(source->arena, &worker->generation->geometry, worker->serial);
+    } else if (!source->partial) {
+        close(worker->arena);
+    }
+    if (!source->partial)
+        worker->arena = -1;
+    return true;
+}
+
 static struct source *source_new(struct worker *worker)
 {
     struct source *source = must_zalloc(sizeof(*source));
 
     source->serial = worker->serial;
-    source->arena = fcntl(worker->arena, F_DUPFD_CLOEXEC, 0);
-    if (!worker->generation->former) /* the former binary's arenas may have another layout */
-        arena_mend(source->arena, &worker->generation->geometry, worker->serial);
+    source->arena = -1;
     source->slot = worker->slot;
     source->slots = worker->slots;
     source->open = worker_open(worker);
@@ -147,9 +165,12 @@ static struct source *source_new(struct worker *worker)
     return source;
 }
 
+static void look_again(struct timer *timer);
+
 void handover_add(struct worker *worker, bool all)
 {
     struct source *source = source_find(worker->serial);
+    struct error error;
 
     if (source == NULL)
         source = source_new(worker);
@@ -159,9 +180,11 @@ void handover_add(struct worker *worker, bool all)
     worker_blame(worker, &source->blame);
     source->partial = !all;
     worker_let_go(worker, all);
-    if (all) {
-        close(worker->arena);
-        worker->arena = -1;
+    if (!take_arena(source, worker)) {
+        error_errno(&error, "the connections of worker %u wait for a descriptor of its arena",
+                    worker->slot);
+        log_warn("%s", error.text);
+        timer_set(&master.loop, &handover.again, FULL_NS, look_again);
     }
     log_debug("worker process %u has let go of %s (slot %u of %u)", source->serial,
               all ? "all" : "a part", source->slot, source->slots);
@@ -286,7 +309,8 @@ static bool is_adopted(const struct source *source)
 static void offer(struct worker *worker)
 {
     for (struct source *s = handover.sources; s != NULL; s = s->next) {
-        if (!s->pending[worker->slot] || still_adopted(s) || (s->whole && is_adopted(s)))
+        if (s->arena < 0 || !s->pending[worker->slot] || still_adopted(s) ||
+            (s->whole && is_adopted(s)))
             continue;
         struct message message = {
             .type = MESSAGE_ADOPT,
@@ -349,12 +373,15 @@ void handover_done(struct worker *worker, uint64_t serial, uint32_t count)
     handover_advance();
 }
 
-/* Lets the workers that had no room try again. */
+/* Lets the workers that had no room try again, and sources that have no arena yet. */
 static void look_again(struct timer *timer)
 {
-    (void)timer;
-    for (struct worker *w = workers_first(); w != NULL; w = w->next)
+    for (struct worker *w = workers_first(); w != NULL; w = w->next) {
+        struct source *source = w->probe ? NULL : source_find(w->serial);
         w->adoption.full = false;
+        if (source != NULL && source->arena < 0 && !take_arena(source, w))
+            timer_set(&master.loop, timer, FULL_NS, look_again);
+    }
     handover_advance();
 }
 
@@ -448,6 +475,8 @@ static void read_source(const cJSON *item)
     source->partial = state_truth(item, "partial");
     source->since_ns = clock_ns();
     state_keep_open(source->arena, false);
+    if (source->arena < 0)
+        timer_set(&master.loop, &handover.again, FULL_NS, look_again);
     while (*at != NULL) /* keeps the order in which they were written, newest first */
         at = &(*at)->next;
     *at = source;

@@ -80,12 +80,12 @@ static void reach_later(struct vault_seat *seat, struct worker *worker)
         timer_set(&master.loop, &seat->reach, BACKOFF_NS, reach_again);
 }
 
-/* The vault has no descriptor left for a worker's channel, so the worker could take over nothing
- * that this vault holds. A next generation with such a worker fails; for a worker that serves
- * already, the vault is asked again later. */
-static void unreached(struct vault_seat *seat, uint64_t serial)
+/* The vault has no descriptor left for a worker's channel, or cannot listen to it (errno `number`),
+ * so the worker could take over nothing that this vault holds. A next generation with such a worker
+ * fails; for a worker that serves already, the vault is asked again later. */
+static void unreached(struct vault_seat *seat, uint64_t serial, int number)
 {
-    char text[256];
+    struct error error;
     struct worker *worker = workers_first();
 
     while (worker != NULL && (worker->probe || worker->serial != serial))
@@ -93,13 +93,16 @@ static void unreached(struct vault_seat *seat, uint64_t serial)
     if (worker == NULL)
         return;
     if (worker->generation == generation_next()) {
-        snprintf(
-            text, sizeof(text),
-            "vault %u has no descriptor left for the channel of another worker, which could "
-            "not take over what it holds; raise the limit on open files (worker_rlimit_nofile) "
-            "or vault_processes\n",
-            seat_number(seat));
-        vaults_events->unreached(text);
+        errno = number;
+        if (number != 0)
+            error_errno(&error, "vault %u cannot listen to another worker", seat_number(seat));
+        else
+            error_set(&error,
+                      "vault %u has no descriptor left for the channel of another worker, which "
+                      "could not take over what it holds; raise the limit on open files "
+                      "(worker_rlimit_nofile) or vault_processes\n",
+                      seat_number(seat));
+        vaults_events->unreached(error.text);
         return;
     }
     reach_later(seat, worker);
@@ -125,7 +128,7 @@ static void vault_speaks(struct child *child, struct message *message, const int
     for (uint32_t i = 0; i < fd_count; i++)
         descriptor_close(fds[i]);
     if (message->type == MESSAGE_UNREACHED)
-        unreached(seat, message->serial);
+        unreached(seat, message->serial, (int)message->number);
     else if (message->type == MESSAGE_HELD && message->count == 1)
         reported(seat, message);
     else if (message->type == MESSAGE_ALIVE)

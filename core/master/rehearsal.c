@@ -47,6 +47,8 @@ static uint64_t limit_ms(void)
 
 static void output_ready(struct watch *watch, uint32_t events)
 {
+    struct error error;
+
     (void)events;
     ssize_t got = read(watch->fd, rehearsal.text + rehearsal.size,
                        sizeof(rehearsal.text) - 1 - rehearsal.size);
@@ -56,6 +58,11 @@ static void output_ready(struct watch *watch, uint32_t events)
     }
     if (got < 0 && (errno == EAGAIN || errno == EINTR))
         return;
+    if (got < 0) { /* that is what it has said, then */
+        error_errno(&error, "cannot read what the rehearsal says");
+        rehearsal.size =
+            (size_t)snprintf(rehearsal.text, sizeof(rehearsal.text), "%s\n", error.text);
+    }
     loop_unwatch(&master.loop, watch);
 }
 
@@ -98,12 +105,16 @@ static void ended(struct child *child, int status)
 static _Noreturn void rehearse(int output, int state)
 {
     child_begin((const int[]){output, state, binary_descriptor()}, 3);
-    dup2(output, STDERR_FILENO);
-    dup2(output, STDOUT_FILENO);
-    state_give(state, true);
+    struct error error;
+
     binary_keep_open(true);
-    fexecve(binary_descriptor(), master.options->argv, environ);
-    dprintf(STDERR_FILENO, "cannot execute %s: %s\n", binary_path(), strerror(errno));
+    if (dup2(output, STDERR_FILENO) < 0 || dup2(output, STDOUT_FILENO) < 0) {
+        error_errno(&error, "cannot connect the rehearsal with the master");
+    } else if (state_give(state, true, &error)) {
+        fexecve(binary_descriptor(), master.options->argv, environ);
+        error_errno(&error, "cannot execute %s", binary_path());
+    }
+    dprintf(output, "%s\n", error.text);
     _exit(1);
 }
 
@@ -114,14 +125,16 @@ bool rehearsal_begin(int state, void (*done)(const struct rehearsal_outcome *out
     int output[2];
 
     if (pipe2(output, O_CLOEXEC | O_NONBLOCK) < 0)
-        return error_set(error, "cannot create a pipe");
+        return error_errno(error, "cannot create a pipe for the rehearsal");
     pid_t pid = fork();
     if (pid == 0)
         rehearse(output[1], state);
+    if (pid < 0)
+        error_errno(error, "cannot start a process for the rehearsal");
     close(output[1]);
     if (pid < 0) {
         close(output[0]);
-        return error_set(error, "cannot start a process for the rehearsal");
+        return false;
     }
     rehearsal.size = 0;
     rehearsal.done = done;

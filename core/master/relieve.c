@@ -32,6 +32,8 @@ static bool is_coming(const struct worker *worker)
 
 void relieve_begin(const struct worker *worker, uint64_t why)
 {
+    struct error error;
+
     if (master.mode != MASTER_RUNNING || worker->life != WORKER_SERVING ||
         worker->generation != generation_current() || generation_current()->resumed ||
         is_coming(worker))
@@ -39,7 +41,8 @@ void relieve_begin(const struct worker *worker, uint64_t why)
     log_warn(
         "worker %u (pid %d) %s: another one takes its place", worker->slot, (int)worker->child.pid,
         why == RELIEF_FILES ? "may open no more files" : "has too many threads that are stuck");
-    worker_spawn(generation_current(), worker->slot); /* if that fails, the worker asks again */
+    if (!worker_spawn(generation_current(), worker->slot, &error))
+        log_error("%s; the worker asks again", error.text);
 }
 
 void relieve_ready(const struct worker *worker)

@@ -297,8 +297,8 @@ static void start_workers(void)
         return;
     }
     for (uint32_t slot = 0; slot < generation_next()->slots; slot++) {
-        if (!worker_spawn(generation_next(), slot)) {
-            reload_fail("a worker process could not be started; the log says why\n");
+        if (!worker_spawn(generation_next(), slot, &error)) {
+            reload_fail(error.text);
             return;
         }
     }

@@ -38,6 +38,7 @@ void slots_forget(void)
 static void respawn(struct timer *timer)
 {
     struct slot *slot = container_of(timer, struct slot, respawn);
+    struct error error;
 
     if (master.mode != MASTER_RUNNING || slot->index >= generation_current()->slots)
         return;
@@ -51,8 +52,12 @@ static void respawn(struct timer *timer)
             !worker_is_leaving(w))
             return; /* a reload has filled the slot meanwhile */
     }
-    if (!worker_spawn(generation_current(), slot->index))
-        timer_set(&master.loop, &slot->respawn, BACKOFF_LONGEST, respawn);
+    if (worker_spawn(generation_current(), slot->index, &error))
+        return;
+    log_error("%s; another attempt follows in %llu ms", error.text,
+              (unsigned long long)(BACKOFF_LONGEST / NS_PER_MS));
+    timer_set(&master.loop, &slot->respawn, BACKOFF_LONGEST, respawn);
+    handover_redirect(slot->index); /* its connections need not wait for that */
 }
 
 void slot_refill(uint32_t index, uint64_t lived_ns, bool blamed)

@@ -1,6 +1,7 @@
 /* The state document of an upgrade. See state.h. */
 #include "master/state.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -59,10 +60,12 @@ void state_default(cJSON *object, const char *name, const char *words)
         cJSON_AddStringToObject(object, name, words);
 }
 
+static int keep_error; /* of the first descriptor that could not be kept open */
+
 void state_keep_open(int fd, bool keep)
 {
-    if (fd >= 0)
-        fcntl(fd, F_SETFD, keep ? 0 : FD_CLOEXEC);
+    if (fd >= 0 && fcntl(fd, F_SETFD, keep ? 0 : FD_CLOEXEC) < 0 && keep && keep_error == 0)
+        keep_error = errno;
 }
 
 /* ---- The document ---- */
@@ -93,12 +96,17 @@ int state_write(const cJSON *state, struct error *error)
     return fd;
 }
 
-void state_give(int fd, bool rehearsing)
+bool state_give(int fd, bool rehearsing, struct error *error)
 {
     char value[64];
 
+    errno = keep_error;
+    keep_error = 0;
+    if (errno != 0)
+        return error_errno(error, "cannot keep every descriptor open for the new binary");
     snprintf(value, sizeof(value), "%s%d", rehearsing ? REHEARSE : "", fd);
-    setenv(VARIABLE, value, 1);
+    return setenv(VARIABLE, value, 1) == 0 ||
+           error_errno(error, "cannot tell the new binary where the server's state is");
 }
 
 void state_take_back(void)
@@ -134,10 +142,13 @@ cJSON *state_read(int fd, struct error *error)
     }
     off_t size = lseek(fd, 0, SEEK_END);
     char *text = size <= 0 ? NULL : must_zalloc((size_t)size + 1);
-    cJSON *state = NULL;
-
-    if (text != NULL && pread(fd, text, (size_t)size, 0) == (ssize_t)size)
-        state = cJSON_Parse(text);
+    ssize_t got = size < 0 ? -1 : pread(fd, text, (size_t)size, 0);
+    if (got < 0) {
+        error_errno(error, "cannot read the running server's state");
+        free(text);
+        return NULL;
+    }
+    cJSON *state = got != size || text == NULL ? NULL : cJSON_Parse(text);
     free(text);
     uint32_t layout = state == NULL ? 0 : (uint32_t)state_number(state, "arena_layout", 0);
     if (state != NULL && state_number(state, "version", 0) == STATE_VERSION &&

@@ -63,12 +63,13 @@ static void become(void)
     }
     log_notice("becoming %s", binary_path());
     owners_keep_open(true);
-    state_give(state, false);
-    workers_drop_unserved();
-    signals_end();
-    fexecve(binary_descriptor(), master.options->argv, environ);
-    error_errno(&error, "cannot execute %s", binary_path());
-    state_take_back();
+    if (state_give(state, false, &error)) {
+        workers_drop_unserved();
+        signals_end();
+        fexecve(binary_descriptor(), master.options->argv, environ);
+        error_errno(&error, "cannot execute %s", binary_path());
+        state_take_back();
+    }
     owners_keep_open(false);
     close(state);
     conclude(error.text);

@@ -204,16 +204,14 @@ static bool worker_fork(struct worker *worker, int channel, struct error *error)
     return true;
 }
 
-bool worker_spawn(struct generation *generation, uint32_t slot)
+bool worker_spawn(struct generation *generation, uint32_t slot, struct error *error)
 {
-    struct error error;
     int channel;
-    struct worker *worker = worker_new(generation, slot, false, &channel, &error);
+    struct worker *worker = worker_new(generation, slot, false, &channel, error);
 
-    if (worker != NULL && worker_fork(worker, channel, &error))
+    if (worker != NULL && worker_fork(worker, channel, error))
         return true;
-    log_error("cannot start worker %u: %s", slot, error.text);
-    return false;
+    return error_prefix(error, "cannot start worker %u", slot);
 }
 
 struct worker *probe_spawn(struct generation *generation, struct error *error)

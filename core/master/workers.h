@@ -114,7 +114,7 @@ void workers_begin(const struct worker_events *events);
 struct worker *workers_first(void);
 
 /* Starts a worker of `generation` in `slot`. False when that failed (logged). */
-bool worker_spawn(struct generation *generation, uint32_t slot);
+bool worker_spawn(struct generation *generation, uint32_t slot, struct error *error);
 
 /* Starts a probe of `generation`. NULL with the reason. */
 struct worker *probe_spawn(struct generation *generation, struct error *error);

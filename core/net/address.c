@@ -13,6 +13,8 @@
 #include <string.h>
 #include <sys/un.h>
 
+#define HOST_SIZE      (ADDRESS_TEXT_SIZE - 16)
+#define PORT_SIZE      8
 #define HOST_TEXT_SIZE 256 /* a host name has at most 253 characters (RFC 1035 section 2.3.4) */
 
 #define UNIX_PATH_MAX (sizeof(((struct sockaddr_un *)NULL)->sun_path) - 1)
@@ -250,9 +252,26 @@ static void format_unix(const struct sockaddr *socket, socklen_t size, char text
     snprintf(text, ADDRESS_TEXT_SIZE, "unix:%s", path);
 }
 
+/* For when getnameinfo(3) has no memory: by its text a listener is known. Only the interface of a
+ * link-local address is left out. */
+static void format_plainly(const struct sockaddr *socket, char host[HOST_SIZE],
+                           char port[PORT_SIZE])
+{
+    const struct sockaddr_in *v4 = (const struct sockaddr_in *)(const void *)socket;
+    const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)(const void *)socket;
+
+    if (socket->sa_family == AF_INET) {
+        inet_ntop(AF_INET, &v4->sin_addr, host, HOST_SIZE);
+        snprintf(port, PORT_SIZE, "%u", ntohs(v4->sin_port));
+    } else if (socket->sa_family == AF_INET6) {
+        inet_ntop(AF_INET6, &v6->sin6_addr, host, HOST_SIZE);
+        snprintf(port, PORT_SIZE, "%u", ntohs(v6->sin6_port));
+    }
+}
+
 void address_format(const struct sockaddr *socket, socklen_t size, char text[ADDRESS_TEXT_SIZE])
 {
-    char host[ADDRESS_TEXT_SIZE - 16] = "?", port[8] = "?";
+    char host[HOST_SIZE] = "?", port[PORT_SIZE] = "?";
 
     if (size < sizeof(socket->sa_family)) { /* of an unnamed Unix socket (unix(7)) */
         snprintf(text, ADDRESS_TEXT_SIZE, "unix:");
@@ -262,8 +281,9 @@ void address_format(const struct sockaddr *socket, socklen_t size, char text[ADD
         format_unix(socket, size, text);
         return;
     }
-    getnameinfo(socket, size, host, sizeof(host), port, sizeof(port),
-                NI_NUMERICHOST | NI_NUMERICSERV);
     bool v6 = socket->sa_family == AF_INET6;
+    if (getnameinfo(socket, size, host, sizeof(host), port, sizeof(port),
+                    NI_NUMERICHOST | NI_NUMERICSERV) != 0)
+        format_plainly(socket, host, port);
     snprintf(text, ADDRESS_TEXT_SIZE, "%s%s%s:%s", v6 ? "[" : "", host, v6 ? "]" : "", port);
 }

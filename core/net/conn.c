@@ -71,7 +71,7 @@ bool conns_init(struct conns *conns, struct loop *loop, int fd, uint32_t worker,
     if (!arena_map(fd, &conns->arena, error))
         return false;
     if (!room_init(&conns->room, &conns->arena))
-        return error_set(error, "no memory for the bookkeeping of the arena");
+        return error_errno(error, "no memory for the bookkeeping of the arena");
     void *memory = mmap(NULL, conns->arena.record_count * sizeof(struct conn),
                         PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (memory == MAP_FAILED)

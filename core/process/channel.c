@@ -9,6 +9,9 @@
 
 #include "base/descriptor.h"
 
+#define AGAIN_US   1000u
+#define AGAIN_MOST 20u
+
 bool channel_pair(int fds[2], struct error *error)
 {
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds) < 0)
@@ -20,6 +23,11 @@ static size_t message_size(const struct message *message, bool ids)
 {
     size_t head = offsetof(struct message, text);
     return ids ? head + message->count * sizeof(message->ids[0]) : head + strlen(message->text) + 1;
+}
+
+static bool lacks_memory(int number)
+{
+    return number == ENOMEM || number == ENOBUFS;
 }
 
 bool channel_send(int channel, const struct message *message, bool ids, const int *fds,
@@ -42,11 +50,20 @@ bool channel_send(int channel, const struct message *message, bool ids, const in
         rights->cmsg_len = CMSG_LEN(fd_count * sizeof(int));
         memcpy(CMSG_DATA(rights), fds, fd_count * sizeof(int));
     }
-    ssize_t sent;
-    do {
-        sent = sendmsg(channel, &header, MSG_NOSIGNAL | MSG_DONTWAIT);
-    } while (sent < 0 && errno == EINTR);
-    return sent >= 0;
+    for (unsigned i = 0;;) {
+        if (sendmsg(channel, &header, MSG_NOSIGNAL | MSG_DONTWAIT) >= 0)
+            return true;
+        if (errno == EINTR)
+            continue;
+        if (!lacks_memory(errno) || fd_count > 0 || i++ == AGAIN_MOST)
+            return false;
+        usleep(AGAIN_US);
+    }
+}
+
+bool channel_error_passes(int number)
+{
+    return number == EAGAIN || number == ETOOMANYREFS || lacks_memory(number);
 }
 
 bool channel_tell(int channel, enum message_type type, uint64_t serial, uint64_t number)
@@ -55,16 +72,22 @@ bool channel_tell(int channel, enum message_type type, uint64_t serial, uint64_t
     return channel_send(channel, &message, false, NULL, 0);
 }
 
+void channel_insist(int channel, const struct message *message, bool ids)
+{
+    while (!channel_send(channel, message, ids, NULL, 0) && channel_error_passes(errno)) {
+        struct pollfd writable = {.fd = channel, .events = POLLOUT};
+        if (errno == EAGAIN)
+            poll(&writable, 1, -1);
+    }
+}
+
 void channel_say(int channel, enum message_type type, const char *text)
 {
     struct message message = {.type = type};
     size_t size = strnlen(text, sizeof(message.text) - 1);
 
     memcpy(message.text, text, size);
-    while (!channel_send(channel, &message, false, NULL, 0) && errno == EAGAIN) {
-        struct pollfd writable = {.fd = channel, .events = POLLOUT};
-        poll(&writable, 1, -1);
-    }
+    channel_insist(channel, &message, false);
 }
 
 /* Collects the descriptors of a message. */
@@ -118,8 +141,8 @@ enum channel_status channel_receive(int channel, struct message *message, int *f
          * reported once; the messages that the process had sent come after it. */
         if (got < 0 && (errno == EINTR || errno == ECONNRESET))
             continue;
-        if (got < 0)
-            return errno == EAGAIN ? CHANNEL_EMPTY : CHANNEL_CLOSED;
+        if (got < 0) /* without memory, too: the loop reports again what is still there */
+            return channel_error_passes(errno) ? CHANNEL_EMPTY : CHANNEL_CLOSED;
         if (got == 0)
             return CHANNEL_CLOSED;
         *fd_count = take_fds(&header, fds);

@@ -78,8 +78,8 @@ enum message_type {
     MESSAGE_FULL, /* `serial` of the source; `number` connections were taken, and this worker has no
                      descriptors or records for more: other workers are to take the rest */
     /* vault to master */
-    MESSAGE_UNREACHED, /* the channel of the worker `serial` did not arrive, for want of descriptors
-                        */
+    MESSAGE_UNREACHED, /* the vault has no channel to the worker `serial`: it had no descriptor left
+                          for one, or, when `number` is not 0, failed with that errno */
     /* master to worker or vault */
     MESSAGE_BEAT, /* a question; the loop answers at the end of its turn with ALIVE and the same
                      `serial`, several questions by the last one's */
@@ -119,15 +119,23 @@ bool channel_pair(int fds[2], struct error *error);
 
 /* Sends `message`, its ids when `ids`, its text otherwise, with `fd_count` descriptors (which stay
  * the caller's). False with errno: EAGAIN when the other side does not read, ETOOMANYREFS when too
- * many descriptors are under way, EPIPE when the other side is gone. */
+ * many descriptors are under way, EPIPE when the other side is gone. Without descriptors, a kernel
+ * that lacks memory is asked again for some milliseconds. */
 bool channel_send(int channel, const struct message *message, bool ids, const int *fds,
                   uint32_t fd_count);
+
+/* True for an errno of channel_send that passes by itself: the other side does not read, or the
+ * kernel has no memory for now. */
+bool channel_error_passes(int number);
 
 /* Sends a message that is only a type and two numbers. */
 bool channel_tell(int channel, enum message_type type, uint64_t serial, uint64_t number);
 
-/* Sends a type and a text, cut to fit, and waits until there is room: for a child that must tell
- * its master before it goes on or ends. */
+/* Sends a message without descriptors, and waits until there is room: for a child that tells its
+ * master what must not get lost. */
+void channel_insist(int channel, const struct message *message, bool ids);
+
+/* The same with only a type and a text, cut to fit. */
 void channel_say(int channel, enum message_type type, const char *text);
 
 enum channel_status { CHANNEL_MESSAGE, CHANNEL_EMPTY, CHANNEL_CLOSED };

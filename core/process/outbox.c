@@ -21,11 +21,6 @@ struct parcel {
 
 static void retry(struct timer *timer);
 
-static bool is_for_now(int number)
-{
-    return number == EAGAIN || number == ETOOMANYREFS || number == ENOMEM || number == ENOBUFS;
-}
-
 static bool send_now(const struct outbox *outbox, const struct message *message, int fd)
 {
     return channel_send(outbox->channel, message, message->count > 0, &fd, fd >= 0);
@@ -47,7 +42,8 @@ static void drop_first(struct outbox *outbox)
 static bool send_all(struct outbox *outbox)
 {
     while (outbox->first != NULL) {
-        if (!send_now(outbox, &outbox->first->message, outbox->first->fd) && is_for_now(errno))
+        if (!send_now(outbox, &outbox->first->message, outbox->first->fd) &&
+            channel_error_passes(errno))
             return false;
         drop_first(outbox);
     }
@@ -67,7 +63,7 @@ bool outbox_send(struct outbox *outbox, const struct message *message, int fd)
     if (outbox->first == NULL) {
         if (send_now(outbox, message, fd))
             return true;
-        if (!is_for_now(errno))
+        if (!channel_error_passes(errno))
             return false;
     }
     int copy = fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 0);

@@ -1,6 +1,7 @@
 /* Checking a configuration against the machine. See preflight.h. */
 #include "process/preflight.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -60,8 +61,16 @@ bool preflight_processors(const struct conf_tree *tree, const struct settings *s
 
 bool preflight_system(struct conf_errors *errors)
 {
+    struct error error;
+
     if (access("/proc/self/fd", X_OK) == 0)
         return true;
+    if (errno != ENOENT) {
+        error_errno(&error, "cannot look at /proc/self/fd, through which modules are loaded, and "
+                            "memory is shared");
+        conf_error(errors, NULL, "%s", error.text);
+        return false;
+    }
     conf_error(errors, NULL,
                "/proc is not mounted here: modules are loaded, and memory is shared, through "
                "/proc/self/fd; mount it (`mount -t proc proc /proc`)");

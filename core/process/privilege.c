@@ -20,7 +20,10 @@ bool identity_resolve(const struct settings *settings, struct identity *identity
     *identity = (struct identity){.change = geteuid() == 0};
     if (!identity->change)
         return true;
+    errno = 0; /* it stays so where there is none (getpwnam(3)) */
     const struct passwd *user = getpwnam(name);
+    if (user == NULL && errno != 0 && errno != ENOENT && errno != ESRCH)
+        return error_errno(error, "cannot look up the user \"%s\"", name);
     if (user == NULL)
         return error_set(error,
                          "there is no user \"%s\" on this system; name another one with "
@@ -30,7 +33,10 @@ bool identity_resolve(const struct settings *settings, struct identity *identity
     identity->group = user->pw_gid;
     snprintf(identity->name, sizeof(identity->name), "%s", name);
     if (settings->group != NULL) {
+        errno = 0;
         const struct group *group = getgrnam(settings->group);
+        if (group == NULL && errno != 0 && errno != ENOENT && errno != ESRCH)
+            return error_errno(error, "cannot look up the group \"%s\"", settings->group);
         if (group == NULL)
             return error_set(error, "there is no group \"%s\" on this system", settings->group);
         identity->group = group->gr_gid;

@@ -36,9 +36,15 @@ static struct board *board_map(int fd, struct error *error)
         error_errno(error, "cannot map the memory that the server's processes share");
         return NULL;
     }
+    int reading = open_for_reading(fd);
+    if (reading < 0 && errno != ENOENT) {
+        error_errno(error, "cannot open the memory that the server's processes share");
+        munmap(memory, sizeof(struct board));
+        return NULL;
+    }
     if (board_reading_fd >= 0)
         close(board_reading_fd);
-    board_reading_fd = open_for_reading(fd);
+    board_reading_fd = reading;
     /* Most of it has no pages: a core dump would give it some. */
     madvise(memory, sizeof(struct board), MADV_DONTDUMP);
     board_fd = fd;
@@ -83,8 +89,12 @@ struct board *board_resume(int fd, bool *anew, struct error *error)
     uint32_t head[2] = {0, 0};
 
     *anew = false;
-    if (fd >= 0 && pread(fd, head, sizeof(head), 0) == (ssize_t)sizeof(head) &&
-        head[0] == BOARD_LAYOUT && head[1] == sizeof(struct board))
+    ssize_t got = fd < 0 ? 0 : pread(fd, head, sizeof(head), 0);
+    if (got < 0) {
+        error_errno(error, "cannot read the memory that the server's processes share");
+        return NULL;
+    }
+    if (got == (ssize_t)sizeof(head) && head[0] == BOARD_LAYOUT && head[1] == sizeof(struct board))
         return board_map(fd, error);
     if (fd >= 0)
         close(fd);

@@ -137,12 +137,14 @@ pid_t __wrap_waitpid(pid_t pid, int *status, int options)
 int __wrap_fexecve(int fd, char *const argv[], char *const envp[]);
 int __wrap_fexecve(int fd, char *const argv[], char *const envp[])
 {
+    struct error error;
+
     (void)fd;
     (void)argv;
     (void)envp;
     executed = true;
     for (int i = 0; i < spawned_at_exec; i++)
-        ck_assert(worker_spawn(generation_current(), 1));
+        ck_assert(worker_spawn(generation_current(), 1, &error));
     errno = ENOEXEC;
     return -1;
 }
