@@ -140,7 +140,9 @@ bool loop_watch(struct loop *loop, struct watch *watch, int fd, uint32_t events,
     watch->serial = ++loop->serial;
     watch->events = events;
     struct epoll_event event = event_of(watch);
-    if (epoll_ctl(loop->epoll, EPOLL_CTL_ADD, fd, &event) < 0) {
+    /* EEXIST: the kernel did not forget a former watch of it. */
+    if (epoll_ctl(loop->epoll, EPOLL_CTL_ADD, fd, &event) < 0 &&
+        (errno != EEXIST || epoll_ctl(loop->epoll, EPOLL_CTL_MOD, fd, &event) < 0)) {
         watch->index = 0;
         loop->free_indexes[loop->free_count++] = index;
         return false;

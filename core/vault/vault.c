@@ -364,15 +364,21 @@ static void worker_ready(struct watch *watch, uint32_t events)
 static void worker_add(uint64_t serial, int fd)
 {
     struct vault_worker *worker = must_zalloc(sizeof(*worker));
+    struct error error;
 
+    if (!loop_watch(&vault.loop, &worker->watch, fd, EPOLLIN, worker_ready)) {
+        int number = errno;
+        error_errno(&error, "vault %u cannot watch the channel of worker process %llu",
+                    vault.start->seat, (unsigned long long)serial);
+        log_error("%s", error.text);
+        channel_tell(vault.master.fd, MESSAGE_UNREACHED, serial, (uint64_t)number);
+        close(fd);
+        free(worker);
+        return;
+    }
     worker->serial = (uint32_t)serial;
     worker->next = vault.workers;
     vault.workers = worker;
-    if (!loop_watch(&vault.loop, &worker->watch, fd, EPOLLIN, worker_ready)) {
-        log_error("cannot watch a worker's channel: errno %d", errno);
-        close(fd);
-        return;
-    }
     answer(worker); /* tells it that this vault answers, and how much room there is */
 }
 

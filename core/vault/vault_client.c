@@ -75,7 +75,7 @@ static bool wait_or_close(struct vault_client *client)
         loop_change(conns_of(client)->loop, &client->watch, EPOLLIN | EPOLLOUT);
         return true;
     }
-    if (errno == ETOOMANYREFS || errno == ENOMEM || errno == ENOBUFS) {
+    if (channel_error_passes(errno)) {
         client->blocked = true;
         timer_set(conns_of(client)->loop, &client->retry, RETRY_NS, retry);
         return true;

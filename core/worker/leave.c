@@ -31,7 +31,7 @@ static void released(struct leave *leave)
 
     leave->show();
     memcpy(message.ids, leave->vaults, sizeof(leave->vaults));
-    channel_send(leave->channel, &message, true, NULL, 0);
+    channel_insist(leave->channel, &message, true);
     if (leave->staying_count > 0)
         return;
     uint64_t soonest = clock_ns() + TAKEN_MS * NS_PER_MS;

@@ -85,11 +85,14 @@ void start_leave_master(struct started *started, const int *keep, size_t count)
 
 void start_threads(const struct started *started, struct loop *loop, struct offload_limits limits)
 {
+    struct error error;
     const struct settings *settings = started->start->generation->settings;
 
     limits.threads = (uint32_t)settings->pool_threads;
     limits.queue = (uint32_t)settings->pool_queue;
     limits.row = started->row;
-    if (!offload_init(loop, &limits))
-        start_fail(started->start, "cannot make the eventfd by which threads wake the worker");
+    if (!offload_init(loop, &limits)) {
+        error_errno(&error, "cannot make the eventfd by which threads wake the worker");
+        start_fail(started->start, error.text);
+    }
 }

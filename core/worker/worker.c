@@ -215,7 +215,7 @@ static void adopted(void *context, uint64_t serial, uint32_t count)
     struct message message = {.type = MESSAGE_ADOPTED, .serial = serial, .number = count};
 
     (void)context;
-    channel_send(worker.started.start->channel, &message, false, NULL, 0);
+    channel_insist(worker.started.start->channel, &message, false);
 }
 
 static void adopted_full(void *context, uint64_t serial, uint32_t count)
@@ -298,7 +298,7 @@ static void reopen(uint64_t serial)
     module_set_reopen(&worker.started.modules, &failures);
     snprintf(answer.text, sizeof(answer.text), "%s", text_string(&failures));
     log_error_lines(answer.text);
-    channel_send(worker.started.start->channel, &answer, false, NULL, 0);
+    channel_insist(worker.started.start->channel, &answer, false);
     text_free(&failures);
 }
 

@@ -15,15 +15,16 @@ $(B)/tests/e2e/%: tests/e2e/%.c $(HARNESS_OBJ) tests/e2e/harness.h
 $(B)/tests/e2e/test_test_api: $(B)/libpillion-test.so
 $(B)/tests/e2e/test_test_api: CHECK_LIBS += -Icore/include -L$(B) -Wl,-rpath,$(abspath $(B)) -lpillion-test
 
-# Preloaded by test_faults and test_names. A sanitizer's library has to come first, so that test runs
-# without them (tests.mk).
-$(B)/tests/e2e/faults.so $(B)/tests/e2e/names.so: $(B)/tests/e2e/%.so: tests/e2e/preload/%.c
+# Preloaded by test_faults, test_calls and test_names. A sanitizer's library has to come first, so
+# those that fake what it has itself run without them (tests.mk).
+PRELOADED := $(patsubst tests/e2e/preload/%.c,$(B)/tests/e2e/%.so,$(wildcard tests/e2e/preload/*.c))
+$(PRELOADED): $(B)/tests/e2e/%.so: tests/e2e/preload/%.c $(wildcard tests/e2e/preload/*.h)
 	@mkdir -p $(@D)
 	$(Q)$(CC) -D_GNU_SOURCE -std=c17 $(WARNINGS) -Wno-missing-prototypes -O2 -g -shared -fPIC \
 	    -o $@ $< -ldl
 
 $(B)/tests/e2e/test_faults: $(B)/tests/e2e/faults.so
-$(B)/tests/e2e/test_names: $(B)/tests/e2e/names.so
+$(B)/tests/e2e/test_calls: $(B)/tests/e2e/calls.so
 $(B)/tests/e2e/test_names: $(B)/tests/e2e/names.so
 
 # A server whose arenas have another layout, to upgrade to. See test_upgrade.
