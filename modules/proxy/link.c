@@ -1,11 +1,12 @@
 /* A connection to an upstream: opened at the start, kept, and opened again when it breaks, later
- * and later. Requests are pipelined over it, each with an id of ours, so that replies may come in
- * any order; from a server that knows no ids they come in the order of the requests.
+ * and later. Requests are pipelined over it, each with an id of the proxy's, so that replies may
+ * come in any order. A server that does not know ids replies in the order of the requests.
  *
- * A Pillion begins only so much of one connection while something waits there, and leaves the rest
- * unread. Then the link is held up: what is sent over it waits for somebody else's slow request.
- * Extra links stand in for those that are; they end when nothing was sent over them for a while,
- * and when they break. */
+ * An upstream that is a Pillion begins at most `max_inflight` requests of one connection at the
+ * same time, and leaves the rest unread. A link whose upstream is at that limit is held up:
+ * requests that are sent over it wait for other clients' slow ones. Extra links stand in for
+ * links that are held up. They end when no request was sent over them for a while, and when they
+ * break. */
 #include <errno.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
@@ -25,21 +26,21 @@
 #define ID_MAX             32u  /* a frame's beginning, up to the id's digits */
 #define INDEX_BITS         20u  /* of an id: its place in `calls` */
 #define WINDOW             250u /* requests since the oldest that waits; a Pillion begins 255 */
-#define SLOW_MS            50u  /* what waits longer is taken for slow, not for one of many */
+#define SLOW_MS            50u  /* a request without a reply for so long is slow */
 #define EXTRA_LOOK_MS      2000u
 #define NONE               UINT32_MAX
 #define NEVER              UINT64_MAX
 
 /* A request whose reply is to come. */
 struct call {
-    pillion_token token; /* 0: nobody waits for it any more */
+    pillion_token token; /* 0: the request is gone */
     struct trip *trip;
     uint64_t due_ms, sent_ms;
-    uint64_t number; /* of all that were sent over this link */
-    uint64_t end;    /* where its frame ends in all that this connection has carried */
-    uint32_t serial; /* raised with every use; above the place in the id */
+    uint64_t number; /* counts the requests sent over this link */
+    uint64_t end;    /* where its frame ends, in bytes since the link was opened */
+    uint32_t serial; /* raised with every use; the upper bits of the id, above the index */
     bool used;
-    uint32_t before, after; /* by the time of sending */
+    uint32_t before, after; /* indices of the neighbours, in the order of sending */
 };
 
 struct buffer {
@@ -62,10 +63,10 @@ struct link {
 
     struct buffer in, out;
     uint64_t queued, written; /* bytes since it was opened */
-    uint64_t sent, looked;    /* requests, ever; and when an extra link was last looked at */
+    uint64_t sent, looked;    /* requests in all; and `sent` when `again` last looked */
 
     struct call *calls;
-    uint32_t used, free; /* those beyond `used` were never used; `free` is a list over `after` */
+    uint32_t used, free; /* entries from `used` on are new; `free` is a list over `after` */
     uint32_t first, last;
     uint64_t due_ms; /* when the timer `due` fires */
     size_t pending;
@@ -121,7 +122,7 @@ bool link_held_up(const struct link *link)
 
 /* ---- Buffers ---- */
 
-/* Room for `size` bytes at the end. */
+/* Makes room for `size` bytes at the end. False when memory ran out. */
 static bool buffer_room(struct link *link, struct buffer *buffer, size_t size)
 {
     size_t held = buffer->end - buffer->start, capacity = buffer->capacity;
@@ -157,7 +158,7 @@ static void buffer_take(struct link *link, struct buffer *buffer, size_t size)
 
 /* ---- Calls ---- */
 
-/* A free one, at the end of the list. There is room: see link_has_room. */
+/* Takes a free call and puts it at the end of the list. There is one: see link_has_room. */
 static struct call *call_take(struct link *link)
 {
     uint32_t index = link->free;
@@ -201,16 +202,17 @@ static void call_give(struct link *link, uint32_t index)
     link->upstream->pending--;
 }
 
-/* True for what a server that gives ids back would have put the id to: any reply but an error,
- * whose request it may have been unable to read. */
+/* True for a reply with which a server that gives ids back would have given the id: any reply but
+ * an error, since the server may have been unable to read that request. */
 static bool shows_id(pillion_bytes out)
 {
     return out.size >= 2 && out.data[0] == '"' && memchr(out.data, '\\', out.size) == NULL &&
            (out.size != 7 || memcmp(out.data, "\"error\"", 7) != 0);
 }
 
-/* A server that gives no ids back answers in order. While nobody knows what it is, an error can be
- * anybody's, unless only one waits. */
+/* The call that a reply without an id belongs to, or NONE. A server that gives no ids back replies
+ * in order. While it is unknown whether the server does, an error may belong to any call, unless
+ * only one waits. */
 static uint32_t call_without_id(struct link *link, pillion_bytes out)
 {
     if (link->ids == IDS_UNKNOWN && shows_id(out))
@@ -219,7 +221,7 @@ static uint32_t call_without_id(struct link *link, pillion_bytes out)
                                                                                      : NONE;
 }
 
-/* Whose reply it is, or NONE. */
+/* The index of the call that the reply belongs to, or NONE. */
 static uint32_t call_find(struct link *link, const struct reply *reply)
 {
     pillion_bytes id = reply->id;
@@ -244,7 +246,7 @@ static uint32_t call_find(struct link *link, const struct reply *reply)
 
 static void due_fired(pillion_instance *self, void *data);
 
-/* Has due_fired look at what is due then, if not before. */
+/* Has due_fired called at `due_ms` or earlier. */
 static void due_set(struct link *link, uint64_t due_ms)
 {
     uint64_t now = now_ms();
@@ -256,7 +258,8 @@ static void due_set(struct link *link, uint64_t due_ms)
     link->due = pillion_timer(self_of(link), due_ms > now ? due_ms - now : 0, 0, due_fired, link);
 }
 
-/* Goes on waiting, asks another one, or answers. */
+/* The upstream is late with this call: keeps waiting, asks another upstream, or answers the
+ * request. */
 static void call_overdue(struct call *call)
 {
     struct trip *trip = call->trip;
@@ -294,7 +297,8 @@ static void due_fired(pillion_instance *self, void *data)
         if (due_ms > now && due_ms < next)
             next = due_ms;
     }
-    /* If that breaks the connection it has seen to them, and none of them is sent over it again. */
+    /* upstream_overdue may break this link, which deals with its calls; then they are not sent over
+     * it again. */
     if (overdue > 0)
         upstream_overdue(link->upstream, overdue);
     if (link->state == LINK_CLOSED)
@@ -310,7 +314,8 @@ static void due_fired(pillion_instance *self, void *data)
 
 /* ---- Breaking ---- */
 
-/* A link that is to stay is opened again; an extra one is looked at, whether it is still of use. */
+/* Opens a permanent link again. Ends an extra link if it is closed or was not used since the last
+ * look. */
 static void again(pillion_instance *self, void *data)
 {
     struct link *link = data;
@@ -349,18 +354,18 @@ static void link_close(struct link *link)
 
 void link_break(struct link *link, const char *reason, uint64_t pause_ms)
 {
-    bool idle = link->answered && link->pending == 0; /* it has served, and owes nothing */
+    bool idle = link->answered && link->pending == 0; /* it has replied, and no reply is missing */
     uint64_t written = link->written;
     uint64_t wait_ms = idle ? 0 : link->backoff_ms;
     char why[256];
 
     if (link->state == LINK_CLOSED)
         return;
-    snprintf(why, sizeof(why), "%s", reason); /* it may be the upstream's own */
+    snprintf(why, sizeof(why), "%s", reason); /* `reason` may be upstream->reason, which changes */
     link_close(link);
     if (pause_ms > 0 || (!idle && !link->extra))
         upstream_lost(link->upstream, why);
-    else if (!idle) /* the others tell what is to be thought of the upstream */
+    else if (!idle) /* the permanent links decide on the upstream's state */
         upstream_complain(link->upstream, why);
     cancel(&link->again);
     link->again =
@@ -448,7 +453,7 @@ bool link_send(struct link *link, pillion_request *req, struct trip *trip)
 
 /* ---- Receiving ---- */
 
-/* One whole body. False when the connection is broken since. */
+/* Handles one whole body. False when that has broken the connection. */
 static bool take_body(struct link *link, pillion_bytes body)
 {
     struct reply reply = {0};
@@ -461,7 +466,7 @@ static bool take_body(struct link *link, pillion_bytes body)
         index = call_find(link, &reply);
     }
     if (index == NONE) {
-        link_break(link, "it sent what is no reply to a request of ours", 0);
+        link_break(link, "it sent a body that is no reply to a request of this proxy", 0);
         return false;
     }
     if (reply.result.data == NULL || reply.out.data == NULL || reply.out.data[0] != '"') {
@@ -479,7 +484,7 @@ static bool take_body(struct link *link, pillion_bytes body)
     return link->state == LINK_READY;
 }
 
-/* Handles the whole frames that are there. False when the connection is broken since. */
+/* Handles the whole frames that have arrived. False when that has broken the connection. */
 static bool take_frames(struct link *link)
 {
     struct buffer *in = &link->in;
@@ -525,7 +530,8 @@ static void receive(struct link *link)
 
 /* ---- Connecting ---- */
 
-/* What waits for the connection may be sent from here on. */
+/* The requests that wait for the connection may be sent from here on, so they cannot be run
+ * again. */
 static void calls_act(const struct link *link)
 {
     for (uint32_t i = link->first; i != NONE; i = link->calls[i].after)

@@ -6,8 +6,8 @@
  *         method user.get { handler proxy.forward; idempotent on; }
  *     }
  *
- * Any server of the same frames will do. Params and results pass through as they are, byte for
- * byte; no worker waits for an upstream. */
+ * An upstream is any server that speaks the same protocol. Params and results pass through byte for
+ * byte. No worker waits for an upstream. */
 #include "proxy.h"
 
 #include <stddef.h>
@@ -93,7 +93,8 @@ static const pillion_directive directives[] = {
      .fallback = "5s",
      .min = 1,
      .max = 3600000,
-     .summary = "For how long; then it gets one request at a time until it answers one."},
+     .summary =
+         "How long it is left out; then it gets one request at a time until it answers one."},
     {.name = "max_pending",
      .type = PILLION_INTEGER,
      .offset = offsetof(struct settings, max_pending),
@@ -108,7 +109,8 @@ static const pillion_directive directives[] = {
      .fallback = "1m",
      .min = 1024,
      .max = 134217728,
-     .summary = "What the upstreams take: their `max_frame`. A larger request is refused here, "
+     .summary = "The largest request that upstreams take: their `max_frame`. A larger one is "
+                "refused here, "
                 "because there it would cost the connection."},
     {.name = "max_reply",
      .type = PILLION_SIZE,
@@ -148,7 +150,7 @@ static const pillion_metric metrics[] = {
                      .summary = "Requests sent to upstreams, each try counted."},
     [METRIC_RETRIED] = {.name = "retried",
                         .type = PILLION_COUNTER,
-                        .summary = "Those of them that had been sent before."},
+                        .summary = "Requests sent to upstreams, without their first tries."},
     [METRIC_FAILED] = {.name = "failed",
                        .type = PILLION_COUNTER,
                        .summary = "Requests answered `upstream_unavailable`."},
@@ -163,7 +165,7 @@ static const pillion_metric metrics[] = {
 
 /* ---- From clients ---- */
 
-/* As a JSON string. Names are printable UTF-8. */
+/* Writes the text as a JSON string. Names are printable UTF-8. */
 static char *put_string(char *to, const char *text)
 {
     *to++ = '"';
@@ -182,8 +184,8 @@ static char *put(char *to, const char *data, size_t size)
     return to + size;
 }
 
-/* What follows the frame's id, in the request's memory. The id is first, so that a server that
- * refuses the rest still gives it back. */
+/* Makes the part of the frame that follows the id, in the request's memory. The id comes first, so
+ * that a server that cannot read the rest still gives it back. */
 static pillion_bytes make_frame(pillion_request *req, const struct method *method)
 {
     const char *name = method->to != NULL ? method->to : pillion_method_name(req);
@@ -243,7 +245,7 @@ static void forward(pillion_request *req)
     trip_send(req, trip);
 }
 
-/* What is to be said of the tries before. */
+/* The end of an error message, about the earlier tries. */
 static const char *earlier(const struct trip *trip)
 {
     return trip->seen ? "; an earlier try may have been carried out or not" : "";
@@ -282,7 +284,7 @@ static void try_again(pillion_request *req, struct trip *trip)
     trip_send(req, trip);
 }
 
-/* Which server it was is for the log: clients need not know where the servers are. */
+/* The message does not name the upstream's address: that is for the log, not for clients. */
 void trip_failed(pillion_request *req, struct trip *trip, bool untouched, const char *reason)
 {
     const char *name = pillion_method_name(req);
@@ -309,8 +311,8 @@ void trip_failed(pillion_request *req, struct trip *trip, bool untouched, const 
 
 /* ---- From upstreams ---- */
 
-/* A JSON string as text, in the request's memory; NULL when it is no string, or holds what text
- * cannot. */
+/* A JSON string as a C string, in the request's memory; NULL when it is no string, or holds a NUL
+ * or half of a surrogate pair. */
 static const char *text_of(pillion_request *req, pillion_bytes json)
 {
     if (json.data == NULL || json.data[0] != '"')
@@ -352,7 +354,7 @@ void trip_reply(pillion_request *req, struct trip *trip, const struct reply *rep
 
 /* ---- The module ---- */
 
-/* True when put_string makes JSON of it. */
+/* True when put_string makes valid JSON of the text. */
 static bool stands_in_json(pillion_instance *self, const char *text)
 {
     char *json = pillion_malloc(self, 2 * strlen(text) + 2);
@@ -364,7 +366,7 @@ static bool stands_in_json(pillion_instance *self, const char *text)
     return stands;
 }
 
-/* Checks what goes into frames. Returns 0, or as pillion_error. */
+/* Checks the names that go into frames. Returns 0, or as pillion_error. */
 static int names_check(pillion_instance *self, const struct method *method,
                        pillion_error_text *error)
 {

@@ -1,5 +1,5 @@
 /* The proxy module's parts: proxy.c (directives, and requests from and to clients), upstream.c (the
- * servers behind: which one is asked, and which are left out) and link.c (a connection to one). */
+ * servers behind, and the choice among them) and link.c (a connection to one of them). */
 #ifndef PROXY_H
 #define PROXY_H
 
@@ -25,17 +25,17 @@ struct settings {
 /* The rows of the table of metrics. */
 enum metric { METRIC_SENT, METRIC_RETRIED, METRIC_FAILED, METRIC_OVERDUE, METRIC_CONNECTED };
 
-/* A request on its way, in the request's memory: valid whenever pillion_resume gives the request.
- */
+/* A request on its way to upstreams. It is in the request's memory, so it is valid whenever
+ * pillion_resume gives the request. */
 struct trip {
     struct group *group;
-    struct upstream *last; /* who was asked last, or NULL */
-    pillion_bytes frame;   /* what follows its id */
+    struct upstream *last; /* the upstream that was asked last, or NULL */
+    pillion_bytes frame;   /* the part that follows the id */
     uint64_t deadline_ms;
-    uint64_t try_ms; /* for one upstream */
+    uint64_t try_ms; /* how long one upstream may take */
     unsigned tries_left;
     bool idempotent;
-    bool seen; /* one of the upstreams that were asked may have carried it out */
+    bool seen; /* an upstream that was asked may have carried the request out */
 };
 
 /* Sends the request to the best upstream and defers it, or answers it. */
@@ -45,12 +45,12 @@ void trip_send(pillion_request *req, struct trip *trip);
  * `untouched`: the upstream cannot have seen it. */
 void trip_failed(pillion_request *req, struct trip *trip, bool untouched, const char *reason);
 
-/* What an upstream says, as JSON text; {NULL, 0} for what is not there. */
+/* The members of an upstream's reply, as JSON text; {NULL, 0} for a missing one. */
 struct reply {
     pillion_bytes out, result, id;
 };
 
-/* Answers the request with it. There is a result, and `out` is a string. */
+/* Answers the request with the reply, which has a result and a string as `out`. */
 void trip_reply(pillion_request *req, struct trip *trip, const struct reply *reply);
 
 /* ---- upstream.c ---- */
@@ -58,27 +58,27 @@ void trip_reply(pillion_request *req, struct trip *trip, const struct reply *rep
 struct proxy {
     pillion_instance *self;
     const struct settings *settings;
-    struct upstream *upstreams; /* each once, whatever groups it is in */
+    struct upstream *upstreams; /* each once, even if it is in several groups */
     struct group *groups;
 };
 
 struct upstream {
     struct proxy *proxy;
-    const char *address; /* as the configuration has it */
+    const char *address; /* as it is in the configuration */
     struct sockaddr_storage place;
     socklen_t place_size;
     size_t pending;   /* replies to come, on all its links */
     unsigned fails;   /* requests in a row that had no answer in time */
-    bool out;         /* it is being left out */
-    bool trial;       /* it was left out: one request at a time until one is answered */
+    bool out;         /* its links are being broken: it gets no request */
+    bool trial;       /* it was left out: it gets one request at a time until one is answered */
     char reason[256]; /* why it cannot be reached; "" while it can */
     uint64_t complained_ms;
     struct upstream *next;
-    struct link **links; /* settings->connections of them, and then the extra ones */
+    struct link **links; /* settings->connections permanent ones, then the extra ones */
     int64_t count;
 };
 
-/* Upstreams that stand for each other. */
+/* Upstreams that can stand in for each other. */
 struct group {
     struct group *next;
     size_t count, turn;
@@ -92,30 +92,31 @@ void proxy_close(struct proxy *proxy);
 /* Checks a list of addresses. Returns 0, or as pillion_error. */
 int upstreams_check(const pillion_list *addresses, pillion_error_text *error);
 
-/* The group of these addresses, made now if it is new. NULL with the reason. */
+/* Finds the group of these addresses, or makes it. NULL with the reason. */
 struct group *group_open(struct proxy *proxy, const pillion_list *addresses,
                          pillion_error_text *error);
 
-/* The connection with the fewest replies to come, of the upstream with the fewest. Another one than
- * `last` where there is one, and none that is held up: where all are, one more is opened. NULL when
- * there is none; then `*reason` says why, and `*full` is set when it is only that all have too much
- * to do. */
+/* Chooses the connection with the fewest replies to come, of the upstream with the fewest. If it
+ * can, it takes another upstream than `last`, and a link that is not held up; if all are held up,
+ * it opens an extra link. NULL when no link takes a request: then `*reason` says why, and `*full`
+ * is set when that is only because they have too many replies to come. */
 struct link *group_choose(struct group *group, const struct upstream *last, const char **reason,
                           bool *full);
 
-/* True when there is another one than `last` that is connected and has room. */
+/* True when another upstream than `last` is connected and has room. */
 bool group_has_other(const struct group *group, const struct upstream *last);
 
-/* What links tell of their upstream. */
+/* Called by links: their upstream has answered, was connected to, was late with `count` requests,
+ * or was lost. */
 void upstream_answered(struct upstream *upstream);
 void upstream_connected(struct upstream *upstream);
 void upstream_overdue(struct upstream *upstream, unsigned count);
 void upstream_lost(struct upstream *upstream, const char *reason);
 
-/* An extra link that is of no use any more: ends it. */
+/* Ends an extra link. */
 void upstream_drop(struct upstream *upstream, struct link *link);
 
-/* Logs what is no change of its state: a line a second at most. */
+/* Logs something that does not change the upstream's state, at most once a second. */
 void upstream_complain(struct upstream *upstream, const char *what);
 
 /* ---- link.c ---- */
@@ -130,15 +131,15 @@ struct upstream *link_upstream(const struct link *link);
 bool link_has_room(const struct link *link);
 bool link_is_extra(const struct link *link);
 
-/* True when what is sent over it now may have to wait for a slow request before it. */
+/* True when a request that is sent over the link now may have to wait for a slow one. */
 bool link_held_up(const struct link *link);
 
-/* Defers the request and queues it; it goes out with all others of this batch. False when memory
- * ran out, with nothing done. One that cannot be deferred is answered, and not sent. */
+/* Defers the request and queues it; it is sent with all others of this batch. False when memory ran
+ * out; then nothing was done. A request that cannot be deferred is answered instead of sent. */
 bool link_send(struct link *link, pillion_request *req, struct trip *trip);
 
-/* Closes it, and has its requests go elsewhere or answered; it is opened again after a while, at
- * least `pause_ms`. */
+/* Closes the link; its requests go to other upstreams, or are answered. It is opened again after a
+ * while, at least `pause_ms`. */
 void link_break(struct link *link, const char *reason, uint64_t pause_ms);
 
 #endif

@@ -1,5 +1,5 @@
-/* The servers behind: which one is asked, which are left out for a while, and what the log says of
- * them. */
+/* The servers behind: their health, which the log tells, and the choice of the one that is
+ * asked. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -65,7 +65,7 @@ void upstream_overdue(struct upstream *upstream, unsigned count)
     }
     upstream->trial = true;
     upstream->fails = 0;
-    upstream->out = true; /* none of its requests comes back to it */
+    upstream->out = true; /* so that its own requests do not come back to it */
     for (int64_t i = 0; i < upstream->count; i++)
         link_break(upstream->links[i], upstream->reason, settings->fail_timeout_ms);
     upstream->out = false;
@@ -73,7 +73,7 @@ void upstream_overdue(struct upstream *upstream, unsigned count)
 
 /* ---- Choosing ---- */
 
-/* True when `a`, of its upstream, is a better choice than `b`. */
+/* True when `a` is a better choice than `b`, both links of one upstream. */
 static bool better(const struct link *a, const struct link *b)
 {
     if (b == NULL)
@@ -84,7 +84,7 @@ static bool better(const struct link *a, const struct link *b)
     if (link_state(a) != link_state(b))
         return link_state(a) == LINK_READY;
     if (!held_up && link_is_extra(a) != link_is_extra(b))
-        return link_is_extra(b); /* they come to rest as soon as they can */
+        return link_is_extra(b); /* so that extra links fall idle as soon as possible */
     return link_pending(a) < link_pending(b);
 }
 
@@ -106,7 +106,7 @@ static struct link *link_choose(const struct upstream *upstream, bool *full)
     return best;
 }
 
-/* One more, or NULL: there are enough, or it is not known yet what becomes of another one. */
+/* Opens an extra link. NULL when there are enough, or another link is still connecting. */
 static struct link *link_add(struct upstream *upstream)
 {
     const struct settings *settings = upstream->proxy->settings;

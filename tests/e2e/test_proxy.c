@@ -844,9 +844,9 @@ START_TEST(peers_that_break_the_protocol_are_cut_off)
     static const struct {
         const char *body, *reason;
     } cases[] = {
-        {"no JSON", "what is no reply to a request of ours"},
-        {"{\"out\":\"x\",\"result\":1,\"id\":77}", "what is no reply to a request of ours"},
-        {"{\"out\":\"x\",\"result\":1,\"id\":\"1\"}", "what is no reply to a request of ours"},
+        {"no JSON", "no reply to a request of this proxy"},
+        {"{\"out\":\"x\",\"result\":1,\"id\":77}", "no reply to a request of this proxy"},
+        {"{\"out\":\"x\",\"result\":1,\"id\":\"1\"}", "no reply to a request of this proxy"},
         {"{\"out\":\"x\"}", "a reply without"},
         {"{\"out\":5,\"result\":1}", "a reply without"},
         {"[]", "a reply without"},
