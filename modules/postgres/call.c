@@ -1,10 +1,9 @@
-/* What is under way on a connection: its requests' statements, in pipeline mode (libpq, "Pipeline
- * Mode"). The statements up to a sync are one transaction, and an error in them leaves those of
- * other requests alone.
+/* The calls under way on a connection: requests' statements, sent in pipeline mode (libpq,
+ * "Pipeline Mode"). The statements up to a sync are one transaction, and an error in them does not
+ * touch those of other requests.
  *
- * A request is sent behind others only where all of them are known to be quick. A method's
- * statements are prepared on a connection, in a call of their own, when they are first used there.
- */
+ * A request is sent behind others only if all of them are known to be quick. A method's statements
+ * are prepared on a connection, in a call of their own, when they are first used there. */
 #include "call.h"
 
 #include <stdio.h>
@@ -73,7 +72,7 @@ pillion_request *call_resume(struct call *call)
     return token == 0 ? NULL : pillion_resume(token);
 }
 
-/* Its client is gone. */
+/* The client of the call's request is gone. */
 static void forsaken(void *data)
 {
     ((struct call *)data)->token = 0;
@@ -91,7 +90,8 @@ bool call_may_send(const struct connection *connection, uint64_t now)
 
 /* ---- Prepared statements ---- */
 
-/* Whether the server has the statement prepared for this connection. NULL when memory ran out. */
+/* Points to the note whether the server has the statement prepared for this connection. NULL when
+ * memory ran out. */
 static bool *prepared(struct connection *connection, size_t statement)
 {
     if (statement >= connection->prepared_count) {
@@ -113,7 +113,8 @@ size_t next_unprepared(struct connection *connection, const struct query *query,
 
     if (query->unnamed || (!connection->pool->settings->prepare && method->described))
         return method->sql.count;
-    /* Without prepared statements, only the columns of the last one's result are looked at. */
+    /* With `prepare off`, only the last statement is prepared, once, to check the columns of its
+     * result. */
     if (!connection->pool->settings->prepare)
         return statement < method->sql.count ? method->sql.count - 1 : statement;
     while (statement < method->sql.count) {
@@ -140,7 +141,7 @@ void call_deallocate(const struct call *call)
 
     call_prepared(call, false);
     snprintf(sql, sizeof(sql), "deallocate %s", call->query.method->names[call->statement]);
-    /* Should sending fail, the connection is broken, as its reader will see. */
+    /* If sending fails, the connection is broken, which the next read notices. */
     if (call_new(call->connection, CALL_TIDY) != NULL &&
         PQsendQueryParams(pg, sql, 0, NULL, NULL, NULL, NULL, 0) == 1)
         PQpipelineSync(pg);
@@ -148,8 +149,9 @@ void call_deallocate(const struct call *call)
 
 /* ---- Sending ---- */
 
-/* What a connection is set up with; without prepared statements, each transaction. A role may have
- * other settings, and those of a pooler's session are of who had it last. */
+/* Sends the settings that every statement needs: once for the connection, or with `prepare off` for
+ * each transaction (`local`). The role's own settings may differ, and a pooler's session may have
+ * those of its last client. */
 static bool send_settings(const struct connection *connection, bool local)
 {
     char timeout[24];
@@ -220,7 +222,7 @@ size_t query_size(const struct query *query)
     return size;
 }
 
-/* Has calls_due called when the call is due. */
+/* Has calls_due called at `due_ms` or earlier. */
 static void expect(struct connection *connection, uint64_t due_ms, uint64_t now)
 {
     if (connection->due != 0 && connection->next_due_ms <= due_ms)
@@ -238,7 +240,8 @@ void call_send(struct connection *connection, pillion_request *req, const struct
     uint64_t now = now_ms();
     uint64_t left = query->due_ms > now ? query->due_ms - now : 1;
 
-    /* What becomes of it at its time is for calls_due to say. */
+    /* Deferred for longer than the request may take: calls_due ends it earlier, in the right
+     * way. */
     pillion_token token = pillion_defer(req, left + 4 * grace_ms(connection));
     struct call *call = token == 0 ? NULL : call_new(connection, runs ? CALL_RUN : CALL_PREPARE);
     if (call == NULL) {
@@ -296,7 +299,7 @@ void calls_cancelled(struct connection *connection)
     pool_next(connection->pool);
 }
 
-/* It is past its time, and cannot be told to have ended. */
+/* The call is late, and the server does not say that it has ended: answers the request. */
 static void call_give_up(struct call *call)
 {
     pillion_request *req = call_resume(call);
@@ -309,7 +312,7 @@ static void call_give_up(struct call *call)
                      (unsigned long long)call->connection->pool->settings->timeout_ms);
 }
 
-/* When the next thing is to be done about the call. */
+/* The time at which the call is next to be looked at. */
 static uint64_t call_due(struct call *call, uint64_t now)
 {
     uint64_t due = call->query.due_ms;

@@ -1,6 +1,6 @@
-/* Cancel requests: each is a connection of its own, on which PostgreSQL is told to end what another
- * one runs. libpq's PQcancel does that, and blocks for as long as it takes; so a thread of the
- * pool's own does it, which is made when there is something to cancel for the first time. */
+/* Cancel requests: PostgreSQL takes each on a connection of its own, and ends the statement that
+ * another connection runs. libpq's PQcancel sends one, and blocks until that is done. So each pool
+ * has a thread for it, which is made when it is first needed. */
 #include "connection.h"
 
 #include <pthread.h>
@@ -14,7 +14,7 @@
 struct job {
     struct canceller *canceller;
     struct connection *connection;
-    unsigned serial; /* of the connection, when it was asked for */
+    unsigned serial; /* the connection's, when the job was made */
     PGcancel *cancel;
     bool good;
     char text[TEXT_MAX];
@@ -26,9 +26,9 @@ struct canceller {
     pthread_t thread;
     pthread_mutex_t lock;
     pthread_cond_t wake;
-    struct job *first, **end; /* to do; under the lock */
+    struct job *first, **end; /* jobs to do; under the lock */
     bool closing;             /* likewise */
-    size_t owed;              /* jobs that have not been told of; the loop's */
+    size_t owed;              /* jobs whose end the loop has not heard of; only the loop uses it */
 };
 
 /* ---- In the thread ---- */
@@ -78,7 +78,7 @@ static void told(pillion_instance *self, void *data)
     canceller->owed--;
     if (!job->good)
         pillion_log(self, PILLION_LOG_WARN, "a statement cannot be cancelled: %s", job->text);
-    /* Connections end before cancellers do. */
+    /* Once `closing` is set, the connection may have been freed. */
     if (!canceller->closing && connection->serial == job->serial && connection->cancelling)
         calls_cancelled(connection);
     free(job);
@@ -148,7 +148,8 @@ void cancel_stop(struct pool *pool)
         free(job);
         canceller->owed--;
     }
-    if (canceller->owed > 0) { /* PQcancel may take minutes; the process ends before */
+    if (canceller->owed >
+        0) { /* PQcancel may take minutes: do not wait for the thread, the process ends soon */
         pthread_detach(canceller->thread);
         return;
     }

@@ -1,6 +1,5 @@
 /* A connection to PostgreSQL: opened, kept, and opened again when it breaks, later and later, or
- * when it leads to the wrong server. What is sent over it is call.c's, what comes back result.c's.
- */
+ * when it leads to the wrong server. call.c sends over it, result.c handles what comes back. */
 #include "connection.h"
 
 #include <stdio.h>
@@ -26,7 +25,7 @@ static void again(pillion_instance *self, void *data)
         connection_open(connection);
 }
 
-/* libpq's messages end their lines, and have more than one. */
+/* Copies the first line of a message of libpq's, which may have several. */
 static void set_reason(char *to, size_t size, const char *from)
 {
     snprintf(to, size, "%s", from);
@@ -95,7 +94,7 @@ static void retire(struct connection *connection)
     if (!connection->retiring || connection->pending > 0)
         return;
     connection_close(connection);
-    connection->opening = true; /* so that requests wait for it */
+    connection->opening = true; /* requests may wait for it */
     connection->pool->opening++;
     connection_open(connection);
 }
@@ -112,13 +111,13 @@ void connection_retire(struct connection *connection)
         now_ms() - connection->opened_ms < RETIRE_EVERY_MS)
         return;
     connection->retiring = true;
-    /* It may be in the middle of taking results now. */
+    /* Not at once: the connection may be in the middle of taking results. */
     pillion_timer(connection->pool->self, 0, 0, retire_soon, connection);
 }
 
 bool connection_flush(struct connection *connection)
 {
-    /* What could not be sent yet waits for room. */
+    /* PQflush returns 1 when the socket has no room for the rest. */
     int left = PQflush(connection->pg);
 
     if (left < 0) {
@@ -162,7 +161,7 @@ static void ready(pillion_instance *self, int fd, unsigned events, void *data)
     (void)self;
     connection->replied = connection->replied || (events & PILLION_READ) != 0;
     if (connection->more != 0)
-        return; /* what has been read goes first */
+        return; /* the timer `more` is set: results that were read before go first */
     if (ioctl(fd, FIONREAD, &arrived) == 0 && arrived > 0)
         connection->unparsed += (size_t)arrived;
     if (PQconsumeInput(connection->pg) != 1)
@@ -198,7 +197,8 @@ static void set_up(struct connection *connection)
 
 static void connecting(pillion_instance *self, int fd, unsigned events, void *data);
 
-/* The socket may be another one after each step (libpq, PQconnectPoll). */
+/* Watches for the next step of connecting. The socket may be another one after each step (libpq,
+ * PQconnectPoll). */
 static void wait_for(struct connection *connection, unsigned events)
 {
     pillion_cancel(connection->watch);
@@ -279,7 +279,7 @@ void connection_look(struct connection *connection)
 
     connection->silent = !waits || connection->replied ? 0 : connection->silent + 1;
     connection->replied = false;
-    /* The first look may have been right after the request. */
+    /* One look more than calls_patience, as the first one may have come right after the request. */
     if (waits && connection->silent > calls_patience(connection))
         connection_lost(connection, "the server has stopped answering");
 }

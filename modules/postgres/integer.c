@@ -1,5 +1,5 @@
 /* Whole numbers as clients write them. JSON has no integers: 1e3 and 1000.0 are as whole as 1000.
- * What a number is, its digits decide: a double would make 0 of 1e-400, and 1 of
+ * The digits themselves are looked at: a double would make 0 of 1e-400, and 1 of
  * 1.00000000000000000001. */
 #include "postgres.h"
 
@@ -11,11 +11,11 @@
 /* A number as its digits and a power of ten. */
 struct decimal {
     bool negative;
-    char digits[DIGITS_MOST]; /* neither end is 0 */
+    char digits[DIGITS_MOST]; /* neither the first nor the last is 0 */
     size_t count;
-    long zeros;     /* digits that are 0, seen since the last one that is not */
+    long zeros;     /* zeros that follow the last digit so far */
     long exponent;  /* of the last digit */
-    bool too_large; /* there are more digits than any number of 64 bits has */
+    bool too_large; /* more digits than any number of 64 bits has */
 };
 
 static void take_digit(struct decimal *decimal, char digit, bool fraction)
@@ -33,7 +33,8 @@ static void take_digit(struct decimal *decimal, char digit, bool fraction)
         decimal->digits[decimal->count++] = digit;
 }
 
-/* The exponent behind an e, as far as it makes a difference to a text of `size` bytes. */
+/* Reads the exponent after an e. It stops counting at a value that no text of `size` bytes can make
+ * up for. */
 static long read_exponent(const char *at, const char *end, size_t size)
 {
     const long most = (long)size + EXPONENT_LARGE;

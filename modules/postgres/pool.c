@@ -1,6 +1,7 @@
-/* A worker's connections to PostgreSQL. A request is sent when one of them is free, or has only
- * what is known to be quick before it, and waits in line until then: so that a slow one holds up
- * nobody while there is another connection, and what times out in line has never been sent. */
+/* A worker's connections to PostgreSQL. A request is sent over a connection that is free or runs
+ * only calls that are known to be quick, and waits in line until there is one. So a slow request
+ * holds up no other one while there is another connection, and a request that times out in line has
+ * never been sent. */
 #include "connection.h"
 
 #include <stdio.h>
@@ -9,7 +10,7 @@
 
 #define SILENT_MS 1000u /* beyond the statement_timeout: the connection is dead */
 
-/* A request that waits, and what it asks for, in its own memory. */
+/* A waiting request and its query, in the request's memory. */
 struct waiting_query {
     struct waiting waiting;
     struct query query;
@@ -26,7 +27,7 @@ static void fail_waiting(struct pool *pool)
     }
 }
 
-/* The attempt that requests wait for has come to an end, good or bad. */
+/* The attempt to connect, which requests may wait for, has ended, whether or not it succeeded. */
 static void attempt_ended(struct connection *connection)
 {
     connection->pool->opening -= connection->opening;
@@ -46,8 +47,8 @@ static void pool_wait(struct pool *pool, pillion_request *req, const struct quer
     waiting_join(line, &place->waiting, req, query_size(query), settings->timeout_ms);
 }
 
-/* The connection over which a request is to be sent: one that is idle, or else that with the fewest
- * results to come. NULL when it had to wait there for a slow one. */
+/* Chooses the connection for a request: an idle one, or else the one with the fewest calls under
+ * way. NULL when the request might have to wait for a slow one on each. */
 static struct connection *choose(struct pool *pool)
 {
     struct connection *best = NULL;
@@ -106,7 +107,7 @@ void pool_ready(struct connection *connection)
     pool_next(pool);
 }
 
-/* Those who wait for it are told, and the log is, once. */
+/* Answers the waiting requests if there is no other connection, and logs a new reason once. */
 void pool_lost(struct connection *connection, const char *reason)
 {
     struct pool *pool = connection->pool;
@@ -132,7 +133,7 @@ void pool_shared(struct pool *pool, const char *state)
         return;
     pool->pooler_told = true;
     pillion_log(pool->self, PILLION_LOG_WARN,
-                "a statement is not prepared where it was, or is before it was (%s): it seems that "
+                "a prepared statement is missing, or was there before (%s): it seems that "
                 "a pooler shares out the server's sessions. Such requests are run once more; "
                 "\"prepare off;\" saves that",
                 state);
@@ -164,7 +165,8 @@ struct pool *pool_open(pillion_instance *self, const struct settings *settings,
     pool->count = pool->opening = count;
     waiting_start(&pool->waiting);
     for (size_t i = 0; i < count; i++) {
-        /* `pillion -t` starts modules too, and has no turns: it leaves the server alone. */
+        /* `pillion -t` starts modules too, but does not run the loop, so it does not reach the
+         * server. */
         if (!connection_start(&pool->connections[i], pool)) {
             pillion_error(error, "there is no timer to connect with");
             free(pool);
@@ -194,7 +196,7 @@ void pool_send(struct pool *pool, pillion_request *req, struct method *method,
 {
     struct query query = {
         .method = method, .values = values, .due_ms = now_ms() + pool->settings->timeout_ms};
-    /* Those that wait go first. */
+    /* Requests that wait already go first. */
     struct connection *connection = pool->waiting.first == NULL ? choose(pool) : NULL;
 
     if (connection != NULL)

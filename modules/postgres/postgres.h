@@ -1,6 +1,7 @@
 /* The postgres module's parts: postgres.c (directives and methods), query.c and integer.c (from
- * params to the values of a query), pool.c, connection.c, call.c and cancel.c (connections to the
- * server, and what is asked over them) and value.c (from results to JSON). */
+ * params to the values of a query), pool.c, connection.c, call.c, result.c and cancel.c
+ * (connections to the server, and the statements sent over them) and value.c (from results to
+ * JSON). */
 #ifndef POSTGRES_H
 #define POSTGRES_H
 
@@ -52,13 +53,13 @@ struct method {
 
     struct param *params;
     size_t param_count;
-    Oid **types;                        /* of each statement's params: 0 lets the server infer */
-    char (*names)[STATEMENT_NAME_SIZE]; /* of each statement, when it is prepared */
-    size_t first;                       /* number of its first statement among all the module's */
+    Oid **types; /* by statement and param; 0 lets the server infer the type */
+    char (*names)[STATEMENT_NAME_SIZE]; /* by statement: its name when it is prepared */
+    size_t first;                       /* number of its first statement among the module's */
 
-    /* What this worker has seen of it. */
-    unsigned quick; /* how often in a row it was, up to some number */
-    bool described; /* its columns are known to be fit; of `prepare off` alone */
+    /* This worker's experience with it. */
+    unsigned quick; /* how often in a row it was quick, up to a limit */
+    bool described; /* its columns are known to be fit; only with `prepare off` */
 };
 
 /* Reads `params`, and numbers the statements from *next on. Returns 0, or as pillion_error. */
@@ -68,20 +69,21 @@ int query_read(struct method *method, size_t *next, pillion_error_text *error);
  * answered, with `invalid_params`. */
 const char **query_values(pillion_request *req, const struct method *method);
 
-/* What a request asks for. */
+/* A request's statements and values. */
 struct query {
     struct method *method;
     const char *const *values; /* in the request's memory */
-    uint64_t due_ms;           /* when it is answered `timeout` */
-    bool retried;              /* it has been sent before, and nothing came of that */
-    bool unnamed;              /* without the statements that the server has prepared */
+    uint64_t due_ms;           /* when its request is answered `timeout` */
+    bool retried;              /* it has been sent before and had no effect */
+    bool unnamed;              /* run it without prepared statements */
 };
 
 /* ---- integer.c ---- */
 
 #define INTEGER_TEXT_MAX 24
 
-/* A JSON number without fraction and exponent. False when it is not whole, or not of 64 bits. */
+/* Writes a JSON number without fraction and exponent. False when it is not whole, or has more than
+ * 64 bits. */
 bool integer_text(pillion_bytes number, char text[INTEGER_TEXT_MAX]);
 
 /* ---- pool.c ---- */
@@ -94,7 +96,7 @@ struct pool *pool_open(pillion_instance *self, const struct settings *settings,
 void pool_close(struct pool *pool);
 
 /* Sends the method's statements, as one transaction, and defers the request; or answers it with an
- * error. It waits while all connections have something to do, and while the first ones are being
+ * error. The request waits while all connections are busy, and while the first ones are being
  * opened; `values` are in the request's memory. */
 void pool_send(struct pool *pool, pillion_request *req, struct method *method,
                const char *const *values);
@@ -104,32 +106,32 @@ void pool_send(struct pool *pool, pillion_request *req, struct method *method,
 /* A result on its way into JSON, row by row, in turns. Starts as {.text.limit = …}. */
 struct conversion {
     struct json_text text;
-    PGresult *row; /* the one in hand, or NULL */
-    int column;    /* the next of its values, and what of that is done */
+    PGresult *row; /* the row that is converted now, or NULL */
+    int column;    /* the row's next value, and how far it is converted */
     size_t offset;
-    size_t rows; /* so far */
+    size_t rows; /* number of rows so far */
 };
 
 /* Takes over the next row of a result. */
 void conversion_take(struct conversion *conversion, PGresult *row);
 
-/* Goes on with the row in hand, and takes what that costs from `budget`. False when that is used
- * up before the row is done. */
+/* Goes on converting the row, and takes the work from `budget`. False when the budget is used up
+ * first. */
 bool conversion_step(struct conversion *conversion, enum returns returns, long *budget);
 
 void conversion_free(struct conversion *conversion);
 
-/* Answers the request. `last` is the statement's end, behind its rows. */
+/* Answers the request. `last` is the result that follows the statement's rows. */
 void conversion_reply(pillion_request *req, struct conversion *conversion, const PGresult *last,
                       enum returns returns);
 
-/* The name of two columns, which cannot be members of one object; or NULL. */
+/* The name that two columns share, which cannot both be members of one object; or NULL. */
 const char *columns_twice(const PGresult *result, enum returns returns);
 
-/* Answers the request: such columns are refused. */
+/* Answers a request whose result has two columns called `name` with an error. */
 void columns_refuse(pillion_request *req, const char *name);
 
-/* Answers it with an error of the server's: `postgres_error`. */
+/* Answers the request `postgres_error`, with the server's message. */
 void value_error(pillion_request *req, const PGresult *result);
 
 #endif

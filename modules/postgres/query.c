@@ -13,7 +13,7 @@
 
 static const struct {
     const char *name;
-    const char *is; /* in errors */
+    const char *is; /* the words for it in errors */
     Oid oid;        /* pg_type */
 } types[] = {
     [TYPE_TEXT] = {"text", "a string", 25},
@@ -47,8 +47,8 @@ static int read_param(const char *word, struct param *param, pillion_error_text 
                          word);
 }
 
-/* Requests share connections. A statement that would change one for all others, or that is no
- * statement, cannot be a method's. Returns 0, or as pillion_error. */
+/* Requests share connections: a statement that changes a connection for other requests cannot be a
+ * method's, nor can a text that is no statement. Returns 0, or as pillion_error. */
 static int check_sql(const char *sql, pillion_error_text *error)
 {
     static const char *const unfit[] = {"abort",   "begin",   "commit",   "copy",      "deallocate",
@@ -64,7 +64,7 @@ static int check_sql(const char *sql, pillion_error_text *error)
         const char *next = word + size + strspn(word + size, " \t\r\n");
         if (strcmp(unfit[i], "set") == 0 &&
             (strncasecmp(next, "local ", 6) == 0 || strncasecmp(next, "transaction ", 12) == 0))
-            return 0; /* of the transaction alone */
+            return 0; /* affects only the transaction */
         return pillion_error(error, "%s cannot be a method's: %s", unfit[i],
                              strcmp(unfit[i], "copy") == 0
                                  ? "it is no request with a result"
@@ -93,10 +93,9 @@ static bool uses(const char *sql, size_t number)
     return false;
 }
 
-/* The name under which servers keep a statement tells which one it is, by a hash of its text and
- * its params' types. Behind a pooler a server's connection is many clients' in turn, of other
- * versions of this configuration, too: under the same name is the same statement. Returns 0, or as
- * pillion_error. */
+/* Names a statement by a hash of its text and its params' types. Behind a pooler, a session of the
+ * server's has several clients in turn, some perhaps with another version of this configuration: so
+ * the same name always means the same statement. Returns 0, or as pillion_error. */
 static int name_statement(struct method *method, size_t s, pillion_error_text *error)
 {
     unsigned char hash[EVP_MAX_MD_SIZE];
@@ -137,7 +136,7 @@ int query_read(struct method *method, size_t *next, pillion_error_text *error)
             return -1;
     }
     method->param_count = count;
-    /* What a statement does not use has a type all the same: the server cannot infer it. */
+    /* Params that a statement does not use get a type, because the server cannot infer one. */
     for (size_t s = 0; s < method->sql.count; s++) {
         method->types[s] = calloc(count + 1, sizeof(Oid));
         if (method->types[s] == NULL)
@@ -173,7 +172,8 @@ static const char *copy(pillion_request *req, pillion_bytes text)
     return memcpy(to, text.data, text.size);
 }
 
-/* A whole number as a client writes it: in quotes, where it may have leading zeros, or not. */
+/* The digits of a whole number that a client has written, with or without quotes; leading zeros
+ * only in quotes. NULL when it is none. */
 static const char *integer_of(pillion_request *req, const cJSON *item, pillion_bytes text)
 {
     char digits[INTEGER_TEXT_MAX];
@@ -191,8 +191,8 @@ static const char *integer_of(pillion_request *req, const cJSON *item, pillion_b
     return copy(req, (pillion_bytes){digits, strlen(digits)});
 }
 
-/* The value as the server reads it, or NULL when it is of another type. Numbers and JSON are what
- * the client has written. */
+/* The value as the server reads it, or NULL when it is of another type. Numbers and JSON are passed
+ * on as the client has written them. */
 static const char *value_of(pillion_request *req, const struct param *param, const cJSON *item)
 {
     pillion_bytes text = pillion_json_member(pillion_params_raw(req), param->name);
@@ -222,7 +222,7 @@ const char **query_values(pillion_request *req, const struct method *method)
     const cJSON *params = pillion_params(req);
     const char **values = pillion_alloc(req, (method->param_count + 1) * sizeof(*values));
     if (params == NULL)
-        return NULL; /* answered: cJSON cannot hold them */
+        return NULL; /* cJSON has no memory for them; the request is answered */
     if (values == NULL) {
         pillion_fail(req, PILLION_OVERLOADED, "out of memory");
         return NULL;
@@ -233,7 +233,7 @@ const char **query_values(pillion_request *req, const struct method *method)
         values[i] = NULL;
         if (item == NULL || (cJSON_IsNull(item) && param->type != TYPE_JSON)) {
             if (param->optional)
-                continue; /* NULL, as SQL has it */
+                continue; /* SQL's NULL */
             pillion_fail(req, PILLION_INVALID_PARAMS, "\"%s\" is %s in params", param->name,
                          item == NULL ? "missing" : "null");
             return NULL;

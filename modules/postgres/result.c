@@ -1,6 +1,6 @@
-/* What comes back over a connection, and what that means for the calls: replies, errors, and what
- * is run once more, because it failed only for the server's having, or not having, a prepared
- * statement, or for a cancel request that was meant for another one. */
+/* The results that come back over a connection, and their calls' replies and errors. A call is run
+ * once more if it failed only because the server did, or did not, have a prepared statement, or
+ * because it was hit by another call's cancel request. */
 #include "call.h"
 
 #include <string.h>
@@ -19,8 +19,8 @@ static bool is_state(const PGresult *error, const char *state)
     return is != NULL && strcmp(is, state) == 0;
 }
 
-/* The tables have changed since the statement was prepared: "cached plan must not change result
- * type", in whatever language. */
+/* True when the tables have changed since the statement was prepared: "cached plan must not change
+ * result type", in any language. */
 static bool is_outdated(const PGresult *error)
 {
     const char *function = PQresultErrorField(error, PG_DIAG_SOURCE_FUNCTION);
@@ -29,8 +29,8 @@ static bool is_outdated(const PGresult *error)
            strcmp(function, "RevalidateCachedQuery") == 0;
 }
 
-/* A statement that has failed, and has left nothing behind: true when it is sent once more, because
- * of what it failed for. */
+/* A call has failed, and its transaction is undone: sends it once more if the reason is one of
+ * those above. True when it was sent. */
 static bool call_healed(struct call *call)
 {
     struct connection *connection = call->connection;
@@ -49,7 +49,7 @@ static bool call_healed(struct call *call)
         call_prepared(call, false);
         pool_shared(connection->pool, "26000");
     }
-    /* A cancel request may come too late for whom it was meant for, and then hit the next one. */
+    /* `hit`: a cancel request that came too late for its own call has ended this one. */
     if (query->retried || !(hit || (named && (outdated || missing))))
         return false;
     query->retried = true;
@@ -66,7 +66,7 @@ static void call_failed(struct call *call)
     bool read_only = is_state(call->error, "25006"), ended = is_state(call->error, "57014");
     pillion_request *req = call_resume(call);
     if (req == NULL) {
-        /* nobody waits for it */
+        /* no request waits for it */
     } else if (ended && call->conversion.text.too_large) {
         pillion_fail(req, "postgres_too_large",
                      "the result is larger than %zu bytes (max_reply); the statement was "
@@ -85,7 +85,7 @@ static void call_failed(struct call *call)
         pool_read_only(connection->pool);
 }
 
-/* Nothing but its statements' being prepared has been done of it. */
+/* Only the call's statements have been prepared, and its time is over: answers the request. */
 static void call_too_late(struct call *call)
 {
     pillion_request *req = call_resume(call);
@@ -111,7 +111,7 @@ static void prepare_done(struct call *call)
             call_deallocate(call);
     } else if (call->error != NULL && is_state(call->error, "42P05") &&
                call->statement < method->sql.count) {
-        /* The name says that it is the same statement. */
+        /* "Already exists": by its name, it is the same statement. */
         call_prepared(call, true);
         pool_shared(connection->pool, "42P05");
         if (!call_again(call))
@@ -139,7 +139,7 @@ static void run_done(struct call *call, uint64_t took_ms)
         conversion_reply(req, &call->conversion, call->last, (enum returns)method->returns);
 }
 
-/* The first call has come to its end. False when the connection has, too. */
+/* The first call has ended. False when the connection has, too. */
 static bool take_end(struct connection *connection)
 {
     struct call *call = call_shift(connection);
@@ -158,7 +158,7 @@ static bool take_end(struct connection *connection)
     if (connection->pg == NULL)
         return false;
     call_cancel_late(connection);
-    /* It is known only while nothing is under way. */
+    /* The status is only known while nothing is under way. */
     PGTransactionStatusType status = PQtransactionStatus(connection->pg);
     if (status != PQTRANS_INTRANS && status != PQTRANS_INERROR)
         return true;
@@ -168,7 +168,7 @@ static bool take_end(struct connection *connection)
 
 /* ---- Results ---- */
 
-/* A statement has been prepared, or described. */
+/* Takes the result of preparing or describing a statement. */
 static void take_prepared(struct call *call, PGresult *result)
 {
     struct connection *connection = call->connection;
@@ -194,7 +194,7 @@ static void take_prepared(struct call *call, PGresult *result)
     call->statement = next_unprepared(connection, &call->query, call->statement + 1);
 }
 
-/* A result of a statement that has succeeded. */
+/* Takes the result of a statement that has succeeded. */
 static void take_good(struct call *call, PGresult *result)
 {
     if (call->kind == CALL_PREPARE && call->statement < call->query.method->sql.count) {
@@ -207,7 +207,7 @@ static void take_good(struct call *call, PGresult *result)
     call->last = result;
 }
 
-/* A row. Only those of the last statement are wanted. */
+/* Takes a row. Only the last statement's rows are used. */
 static void take_row(struct call *call, PGresult *row)
 {
     const struct method *method = call->query.method;
@@ -222,7 +222,7 @@ static void take_row(struct call *call, PGresult *row)
         PQclear(row);
 }
 
-/* COPY would go on for ever: its request is answered, and the connection ends. */
+/* COPY would never end: answers its request, and ends the connection. */
 static void refuse_copy(struct connection *connection)
 {
     pillion_request *req = call_resume(connection->first);
@@ -232,7 +232,7 @@ static void refuse_copy(struct connection *connection)
     connection_lost(connection, "a method has begun a COPY");
 }
 
-/* A result of the first call's. False when the connection has ended with it. */
+/* Takes a result of the first call. False when the connection has ended with it. */
 static bool take_result(struct connection *connection, PGresult *result)
 {
     struct call *call = connection->first;
@@ -264,8 +264,8 @@ static bool take_result(struct connection *connection, PGresult *result)
     }
 }
 
-/* A row that goes on, with no end in sight, beyond what any result may have: nothing but the
- * connection's end keeps it out of this process's memory. */
+/* A row has grown beyond the size that a whole result may have: only ending the connection keeps
+ * libpq from collecting the rest in memory. False when that is not so. */
 static bool is_flooded(struct connection *connection)
 {
     if (connection->unparsed <= connection->pool->settings->max_reply + BYTES_AT_ONCE)
@@ -296,7 +296,7 @@ bool calls_take(struct connection *connection, bool *more)
             *more = true;
             return true;
         }
-        PQsetSingleRowMode(connection->pg); /* before a query's first result, and nothing else */
+        PQsetSingleRowMode(connection->pg); /* must precede a query's first result */
         if (PQisBusy(connection->pg))
             return !is_flooded(connection);
         PGresult *result = PQgetResult(connection->pg);

@@ -1,5 +1,5 @@
 /* Results of PostgreSQL as JSON text: row by row as they arrive, and large values in pieces, so
- * that a large result holds up nobody else. */
+ * that a large result does not hold up other clients. */
 #include "postgres.h"
 
 #include <stdio.h>
@@ -9,7 +9,7 @@
 #define PIECE    32768u /* bytes of a value that are converted in one go */
 #define ROW_COST 64     /* of a row, in bytes, beside its values */
 
-/* What is told of a value's type: pg_type's oids never change. */
+/* Types of values, by their oids in pg_type, which never change. */
 enum {
     OID_BOOL = 16,
     OID_INT8 = 20,
@@ -37,13 +37,14 @@ static bool is_json(Oid type, const char *value, size_t size)
     case OID_FLOAT4:
     case OID_FLOAT8:
     case OID_NUMERIC:
-        return strspn(value, "0123456789.eE+-") == size; /* not NaN, not Infinity */
+        return strspn(value, "0123456789.eE+-") == size; /* no NaN or Infinity */
     default:
         return false;
     }
 }
 
-/* Text in UTF-8, as the connection's encoding is. False when there is more to do. */
+/* Appends a piece of a value. Its encoding is the connection's, UTF-8. False when there is more to
+ * do. */
 static bool append_text(struct conversion *conversion, const char *value, size_t size, bool json)
 {
     struct json_text *text = &conversion->text;
@@ -64,7 +65,7 @@ static bool append_text(struct conversion *conversion, const char *value, size_t
     return true;
 }
 
-/* The next value of the row in hand. False when there is more to do. */
+/* Appends the row's next value. False when there is more to do. */
 static bool append_value(struct conversion *conversion, long *budget)
 {
     const PGresult *row = conversion->row;
@@ -82,7 +83,7 @@ static bool append_value(struct conversion *conversion, long *budget)
     return true;
 }
 
-/* How many of the row's values are wanted. */
+/* How many of the row's values belong in the reply. */
 static int columns_wanted(const struct conversion *conversion, enum returns returns)
 {
     int columns = PQnfields(conversion->row);
@@ -140,7 +141,7 @@ bool conversion_step(struct conversion *conversion, enum returns returns, long *
     *budget -= ROW_COST;
     PQclear(conversion->row);
     conversion->row = NULL;
-    if (text->failed != NULL) { /* and stays so: the rest is passed over */
+    if (text->failed != NULL) { /* it stays failed: skip the rest */
         free(text->data);
         text->data = NULL;
         text->size = text->capacity = 0;
@@ -154,7 +155,7 @@ void conversion_free(struct conversion *conversion)
     free(conversion->text.data);
 }
 
-/* What stands behind the rows, or in their place. */
+/* Appends what follows the rows, or stands in their place. */
 static void append_end(struct conversion *conversion, const PGresult *last, enum returns returns)
 {
     struct json_text *text = &conversion->text;
