@@ -164,7 +164,7 @@ static struct link *choose(struct links *links)
     return best;
 }
 
-/* Queues it, and defers the request for as long; or answers it with an error. */
+/* Queues the command and defers its request; or answers the request with an error. */
 static void link_send(struct link *link, pillion_request *req, const struct call *asked)
 {
     struct links *links = link->links;

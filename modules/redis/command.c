@@ -1,4 +1,4 @@
-/* From the words of a `command` and the params of a request to a command as Redis reads it. */
+/* Makes a command, as Redis reads it, from the words of a `command` and a request's params. */
 #include "redis.h"
 
 #include <stdio.h>
@@ -86,7 +86,7 @@ static bool is_half_param(const char *word)
            (strcmp(dollar + 1 + size, "?") == 0 || strcmp(dollar + 1 + size, "...") == 0);
 }
 
-/* $name, $name?, $names... Returns 0, or as pillion_error. */
+/* Reads $name, $name? or $names... Returns 0, or as pillion_error. */
 static int read_param(struct command *command, size_t i, pillion_error_text *error)
 {
     struct word *word = &command->words[i];
@@ -153,7 +153,7 @@ static bool add(struct arguments *arguments, const char *data, size_t size)
     return true;
 }
 
-/* The same behind the fixed text before it in its word: user:$id. */
+/* Adds an argument with the fixed text that precedes it in its word, as in user:$id. */
 static bool add_behind(pillion_request *req, struct arguments *arguments, const struct word *word,
                        const char *data, size_t size)
 {
@@ -175,7 +175,7 @@ static bool refuse(pillion_request *req, const struct word *word, const char *wh
     return false;
 }
 
-/* A string with escapes in it. */
+/* Adds a string that has escapes. */
 static bool add_escaped(pillion_request *req, struct arguments *arguments, const struct word *word,
                         pillion_bytes text)
 {
@@ -195,8 +195,8 @@ static bool add_escaped(pillion_request *req, struct arguments *arguments, const
     return false;
 }
 
-/* A value as Redis takes it: a string, or a number as it is written. Text that needs no decoding is
- * passed on as it is. */
+/* Adds a value: a string, or a number as it is written. Text that needs no decoding is passed on as
+ * it is. */
 static bool add_value(pillion_request *req, struct arguments *arguments, const struct word *word,
                       pillion_bytes text)
 {

@@ -39,7 +39,7 @@ struct links {
     int port;
     bool closing;
     pillion_handle look;
-    uint64_t silence_ms;         /* so long without a reply, and the connection is dead */
+    uint64_t silence_ms;         /* after so long without a reply the connection is dead */
     char reason[256];            /* why there is no connection */
     struct waiting_line waiting; /* requests that no connection takes now */
     size_t opening;
@@ -62,7 +62,8 @@ void link_retire(struct link *link);
 /* The connection has passed AUTH and SELECT. */
 void link_ready(struct link *link);
 
-/* Why is for the log: clients need not know where Redis is. */
+/* Answers the request `redis_unavailable`. The reason is for the log: clients need not know where
+ * Redis is. */
 void fail_unavailable(pillion_request *req, const char *what);
 
 /* ---- calls.c ---- */

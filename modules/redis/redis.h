@@ -1,6 +1,6 @@
 /* The redis module's parts: redis.c (directives and methods), command.c (from params to a command),
- * link.c and calls.c (connections to the server, and what goes over them) and value.c (from replies
- * to JSON). */
+ * link.c and calls.c (connections to the server, and the commands and replies on them) and value.c
+ * (from replies to JSON). */
 #ifndef REDIS_H
 #define REDIS_H
 
@@ -38,7 +38,7 @@ struct word {
 struct command {
     struct word *words;
     size_t count;
-    bool may_wait; /* when params say so */
+    bool may_wait; /* depending on params */
 };
 
 /* The block of a `method` statement. */
@@ -51,8 +51,8 @@ struct method {
 /* Splits the words of a `command`. Returns 0, or as pillion_error. */
 int command_read(const pillion_list *words, struct command *command, pillion_error_text *error);
 
-/* Fills a command in with the request's params, and gives it as the protocol has it, in the
- * request's memory. False when the request is answered, with `invalid_params`. */
+/* Makes the command from the request's params, in the protocol's form and the request's memory.
+ * False when the request is answered, with `invalid_params`. */
 bool command_make(pillion_request *req, const struct command *command, pillion_bytes *encoded);
 
 /* ---- link.c and calls.c ---- */
@@ -75,15 +75,15 @@ int links_check(const struct settings *settings, pillion_error_text *error);
 
 enum returns { RETURNS_VALUE, RETURNS_JSON };
 
-/* A large string of a reply, a copy, and where in the text it belongs. */
+/* A copy of a large string of a reply, and its place in the text. */
 struct large {
     char *data;
     size_t size, at;
 };
 
-/* What Redis replies, as JSON: grows while the reply is read. Starts as `{.text.limit = …}`. */
+/* A reply of Redis as JSON; it grows while the reply is read. Starts as `{.text.limit = …}`. */
 struct value {
-    struct json_text text; /* of an error, its text, ended by NUL */
+    struct json_text text; /* the text of an error ends with a NUL */
     bool is_error;
     bool whole;  /* the reply has been read */
     int returns; /* of the request whose reply it is */
@@ -91,15 +91,16 @@ struct value {
     /* Large strings become text in turns, once the reply is whole. */
     struct large *larges;
     size_t large_count, large_size;
-    struct json_text put_together; /* the text, with those of them that are done */
-    size_t done, offset, copied;   /* larges; of the next one; of `text` */
+    struct json_text put_together; /* the text, with the large strings that are done */
+    size_t done, offset,
+        copied; /* larges that are done; bytes done of the next one; bytes copied of `text` */
 };
 
 /* Makes hiredis build replies of this connection in the value, one after the other;
  * redisGetReplyFromReader then only reports that one is complete. */
 void value_attach(struct value *value, redisContext *redis);
 
-/* Empty, for the next reply. */
+/* Empties the value for the next reply. */
 void value_reset(struct value *value);
 void value_free(struct value *value);
 

@@ -1,6 +1,7 @@
-/* Replies of Redis as JSON text. hiredis calls for each part as it reads it, and makes no objects
- * of its own: what most replies need is a few bytes. Large strings are kept unconverted until the
- * reply is complete, and then converted piece by piece, so that other clients do not wait. */
+/* Replies of Redis as JSON text. hiredis calls a function here for each part that it reads, and
+ * makes no objects of its own, since most replies are a few bytes. Large strings are kept
+ * unconverted until the reply is complete, and then converted piece by piece, so that other clients
+ * do not wait. */
 #include "redis.h"
 
 #include <stdint.h>
@@ -97,7 +98,7 @@ static void keep_large(struct value *value, const char *data, size_t size)
     value->large_size += size + 2;
 }
 
-/* An error: the reply as a whole, or a part of it, which is {"error": "…"} then. */
+/* Takes an error, which is the whole reply, or a part of it: then it becomes {"error": "…"}. */
 static void take_error(struct value *value, const redisReadTask *task, const char *data,
                        size_t size)
 {
@@ -132,7 +133,7 @@ static void *on_string(const redisReadTask *task, char *data, size_t size)
             text->failed = not_json;
     } else if (size > PIECE) {
         keep_large(value, data, size);
-    } else if (is_utf8(data, size)) { /* statuses, too */
+    } else if (is_utf8(data, size)) { /* a string or a status */
         json_append_string(text, data, size);
     } else {
         text->failed = not_text;
@@ -209,7 +210,7 @@ void value_free(struct value *value)
     free(value->text.data);
 }
 
-/* How much of the large string that is next is converted now: whole characters. */
+/* How much of the next large string is converted now: whole characters. */
 static size_t piece_size(const struct value *value, const struct large *large)
 {
     size_t size = large->size - value->offset;
