@@ -1,4 +1,4 @@
-/* The time by which modules measure how long something takes. */
+/* The clock by which modules measure how long something takes. */
 #ifndef PILLION_MODULES_CLOCK_H
 #define PILLION_MODULES_CLOCK_H
 

@@ -24,7 +24,7 @@ static inline void json_text_free(struct json_text *text)
     *text = (struct json_text){.limit = text->limit};
 }
 
-/* Empty again, for the next text; its memory is kept unless that is large. */
+/* Empties the text for the next one; its memory is kept unless it is large. */
 static inline void json_text_reset(struct json_text *text)
 {
     if (text->capacity > JSON_TEXT_KEPT)
@@ -40,7 +40,7 @@ static inline void json_fail_too_large(struct json_text *text)
     text->too_large = true;
 }
 
-/* True when there is room for that many bytes more. */
+/* Makes room for `size` more bytes. False when there is none; then the text has failed. */
 static inline bool json_reserve(struct json_text *text, size_t size)
 {
     if (text->failed != NULL)
@@ -75,7 +75,7 @@ static inline bool json_is_plain(char c)
     return (unsigned char)c >= 0x20 && c != '"' && c != '\\';
 }
 
-/* A piece of UTF-8 as it stands within a JSON string. */
+/* Appends a piece of UTF-8 within a JSON string, with escapes where needed. */
 static inline void json_append_piece(struct json_text *text, const char *data, size_t size)
 {
     static const char hex[] = "0123456789abcdef";
@@ -96,7 +96,7 @@ static inline void json_append_piece(struct json_text *text, const char *data, s
     }
 }
 
-/* UTF-8 as a JSON string. */
+/* Appends UTF-8 as a JSON string. */
 static inline void json_append_string(struct json_text *text, const char *data, size_t size)
 {
     if (!json_reserve(text, size + 2)) /* before anything is copied */
@@ -106,8 +106,8 @@ static inline void json_append_string(struct json_text *text, const char *data, 
     json_append(text, "\"", 1);
 }
 
-/* True when JSON text holds a \u0000 within a string: C strings and the servers behind cannot hold
- * it. */
+/* True when JSON text has \u0000 in a string, which neither C strings nor the servers behind can
+ * hold. */
 static inline bool json_has_nul(pillion_bytes text)
 {
     const char *end = text.data + text.size, *at = text.data;
@@ -115,7 +115,7 @@ static inline bool json_has_nul(pillion_bytes text)
     while ((at = memchr(at, '\\', (size_t)(end - at))) != NULL) {
         if (end - at >= 6 && memcmp(at + 1, "u0000", 5) == 0)
             return true;
-        at += 2; /* whatever is escaped, a backslash too */
+        at += 2; /* skip the escaped character, which may be a backslash */
     }
     return false;
 }

@@ -110,7 +110,7 @@ static inline pillion_request *waiting_take(struct waiting_line *line)
     return pillion_resume(waiting->token);
 }
 
-/* The time left until it is due, 1 ms or more. */
+/* The time left until the request is due, 1 ms or more. */
 static inline uint64_t waiting_left_ms(const struct waiting *waiting)
 {
     uint64_t now = now_ms();

@@ -23,7 +23,7 @@
 #define LINE_MAX_SIZE 8192u /* a longer line of a custom format is cut */
 #define TEXT_MAX      256u  /* bytes of one text that are shown */
 
-/* One `filter access_log { … }`. */
+/* A `filter access_log { … }` statement. */
 struct log {
     const char *path;
     const char *format;
@@ -35,7 +35,7 @@ struct log {
     struct output output;
     char *buffer;
     size_t used;
-    pillion_handle flush; /* set while there is something in the buffer */
+    pillion_handle flush; /* set while the buffer is not empty */
     uint64_t seen;        /* requests without an error */
     struct log *next;     /* of this worker's statements */
 };
@@ -47,7 +47,7 @@ static const pillion_directive directives[] = {
      .required = true,
      .summary =
          "The file. It is created, and opened anew after it was moved away. It may be a FIFO or "
-         "/dev/stdout: what whoever reads it has no room for is lost, and counted in the "
+         "/dev/stdout: lines that its reader has no room for are lost, and counted in the "
          "server's log."},
     {.name = "format",
      .type = PILLION_STRING,
@@ -117,7 +117,7 @@ __attribute__((format(printf, 2, 3))) static void putf(struct line *line, const 
 
 #define CUT "\xe2\x80\xa6" /* an ellipsis: there was more */
 
-/* How much of a text is shown: whole characters. */
+/* How many bytes of a text are shown: whole characters. */
 static size_t shown(const char *text, size_t size)
 {
     if (size <= TEXT_MAX)
@@ -136,8 +136,8 @@ static void put_printable(struct line *line, const char *text, size_t size)
     line->size += pillion_printable((pillion_bytes){text, size}, line->data + line->size, room);
 }
 
-/* Appends text that comes from a client. Whatever it holds, it cannot leave its quotes or its line,
- * and it is cut so that the fields behind it have room. */
+/* Appends a client's text. It is escaped, so that it cannot end its quotes or its line, and cut, so
+ * that the fields behind it have room. */
 static void put_escaped(struct line *line, const char *text, size_t size)
 {
     size_t end = shown(text, size), start = 0;
@@ -199,8 +199,8 @@ static size_t unit_size(const char *text)
     return c == '\\' ? 2 : c < 0xc0 ? 1 : c < 0xe0 ? 2 : c < 0xf0 ? 3 : 4;
 }
 
-/* A string or a number, as JSON that is checked already. A long one becomes a string that tells its
- * length. */
+/* Appends the request's id, a string or a number, as JSON that has been checked. A long one is cut
+ * to a string that tells its length. */
 static void put_id(struct line *line, pillion_request *req)
 {
     pillion_bytes id = pillion_request_id(req);
@@ -253,7 +253,7 @@ static void put_generation(struct line *line, pillion_request *req)
     putf(line, "%llu", (unsigned long long)pillion_generation(pillion_self(req)));
 }
 
-/* In the order in which JSON has them. */
+/* In the order of the members in a JSON line. */
 static const struct variable variables[] = {
     {"time", true, put_time},
     {"peer", true, put_peer},
@@ -268,7 +268,7 @@ static const struct variable variables[] = {
     {0},
 };
 
-/* The variable whose name stands at `text`, the longest that fits, or NULL. */
+/* The variable with the longest name that `text` begins with, or NULL. */
 static const struct variable *variable_at(const char *text)
 {
     const struct variable *found = NULL;
@@ -281,9 +281,8 @@ static const struct variable *variable_at(const char *text)
     return found;
 }
 
-/* Each text has TEXT_MAX bytes at most, and each byte at worst the six of \u0000: an escape of a
- * longer character needs less for each of its bytes. Everything else in a line needs at most
- * 512. */
+/* Each text has at most TEXT_MAX bytes, and each byte becomes at most six, as in \u0000: escapes of
+ * longer characters take fewer for each byte. Everything else in a line takes at most 512. */
 static_assert(4 * 6 * TEXT_MAX + 512 < LINE_MAX_SIZE, "a line of JSON is whole");
 
 static void put_json(struct line *line, pillion_request *req)

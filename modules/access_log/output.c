@@ -15,7 +15,7 @@
 #define COMPLAIN_EVERY 10000u /* milliseconds between messages about lost lines */
 #define ROTATED_EVERY  1000u  /* milliseconds between checks of the file that the path names */
 
-/* Standard output or error under their names, such as /dev/stdout. They are duplicated: a worker
+/* For a name of standard output or error, such as /dev/stdout, duplicates the descriptor: a worker
  * cannot open root's pipe by name, and a socket cannot be opened at all. */
 static int duplicate(const char *path)
 {
@@ -97,8 +97,7 @@ static void complain(struct output *output)
         return;
     pillion_log(output->self, PILLION_LOG_ERROR, "%llu lines could not be written to %s: %s",
                 (unsigned long long)output->lost, output->path,
-                output->error == EAGAIN ? "whoever reads it did not keep up"
-                                        : strerror(output->error));
+                output->error == EAGAIN ? "its reader did not keep up" : strerror(output->error));
     output->complained_ms = now_ms();
     output->lost = 0;
 }
@@ -147,9 +146,9 @@ static bool ends_torn(const struct output *output)
     return size != 1 || last != '\n';
 }
 
-/* How much is written with one call, so that lines of several workers never mix: to a file all of
- * it (open(2), O_APPEND); to a pipe as many lines as go in whole or not at all (pipe(7)), but one
- * at least. */
+/* How many bytes are written with one call, so that lines of several workers never mix. To a file,
+ * all of them (open(2), O_APPEND); to a pipe, as many lines as are written whole or not at all
+ * (pipe(7)), but at least one. */
 static size_t piece_of(const struct output *output, const char *data, size_t size)
 {
     const char *end = size <= PIPE_BUF ? NULL : memrchr(data, '\n', PIPE_BUF);

@@ -1,5 +1,6 @@
-/* The file that lines go to: opened, followed when it is moved, and written without waiting for a
- * reader. Lines that cannot be written are lost, and the server's log tells how many. */
+/* The file to which lines are written: opened, opened anew when it is moved, and written without
+ * waiting for a reader. Lines that cannot be written are lost, and the server's log tells how
+ * many. */
 #ifndef PILLION_ACCESS_LOG_OUTPUT_H
 #define PILLION_ACCESS_LOG_OUTPUT_H
 
@@ -12,14 +13,14 @@ struct output {
     const char *path;
     pillion_instance *self;
     int fd;
-    bool regular; /* a file, which is always ready */
-    bool failed;  /* the last write was not whole */
-    bool torn;    /* likewise, and a part of a line was written */
+    bool regular; /* it is a regular file, which is always ready */
+    bool failed;  /* the last write was not complete */
+    bool torn;    /* the last write ended within a line */
     uint64_t looked_ms;
-    uint64_t lost; /* lines, since the last complaint */
-    int error;     /* why */
+    uint64_t lost; /* lines lost since the last complaint */
+    int error;     /* the reason, an errno */
     uint64_t complained_ms;
-    pillion_handle complaint; /* set while one is due */
+    pillion_handle complaint; /* set while a complaint is due */
 };
 
 /* False with errno. */
@@ -28,7 +29,7 @@ bool output_open(struct output *output, pillion_instance *self, const char *path
 /* False with errno when the file cannot be opened: the former one stays in use. */
 bool output_open_anew(struct output *output);
 
-/* Whole lines. */
+/* Writes whole lines. */
 void output_write(struct output *output, char *data, size_t size);
 
 void output_close(struct output *output);

@@ -5,8 +5,8 @@
  *         …
  *     }
  *
- * Tokens are compared by their SHA-256 digests, in constant time and all of them, so that the time
- * it takes tells nothing about the right token. No token and no key is ever written to the log. */
+ * A token is compared with all accepted ones by their SHA-256 digests, in constant time, so that
+ * the time tells nothing about the right token. No token and no key is ever written to the log. */
 #include <ctype.h>
 #include <errno.h>
 #include <openssl/crypto.h>
@@ -26,7 +26,7 @@
 #define TOKENS_MAX 100000u
 #define DENIED     "unauthorized"
 
-/* One `filter auth { … }`. */
+/* A `filter auth { … }` statement. */
 struct auth {
     pillion_list tokens;
     const char *token_file, *hmac_key, *hmac_key_file;
@@ -47,7 +47,8 @@ static const pillion_directive directives[] = {
     {.name = "token_file",
      .type = PILLION_PATH,
      .offset = offsetof(struct auth, token_file),
-     .summary = "A file of them, one on each line; lines that are empty or begin with # are none."},
+     .summary = "A file of tokens, one on each line; empty lines and lines that begin with # are "
+                "ignored."},
     {.name = "hmac_key",
      .type = PILLION_STRING,
      .offset = offsetof(struct auth, hmac_key),
@@ -55,7 +56,7 @@ static const pillion_directive directives[] = {
     {.name = "hmac_key_file",
      .type = PILLION_PATH,
      .offset = offsetof(struct auth, hmac_key_file),
-     .summary = "A file whose first line is that key."},
+     .summary = "A file whose first line is the key."},
     {.name = "member",
      .type = PILLION_STRING,
      .offset = offsetof(struct auth, member),
@@ -77,7 +78,7 @@ static const pillion_directive directives[] = {
      .fallback = "5m",
      .min = 0,
      .max = 31536000000,
-     .summary = "How far that may be from now; 0: as far as it likes."},
+     .summary = "How far the time of signing may be from now; 0: any time."},
     {0},
 };
 
@@ -96,8 +97,7 @@ static int add_token(struct auth *auth, const char *token, size_t size)
 }
 
 /* Opens a file of secrets, and warns when other users may read it. A worker that replaces a crashed
- * one reads it again, so the file may be gone although the server has started: the error says
- * so. */
+ * one reads the file again, and it may be gone by then: the error says that it has to stay. */
 static FILE *open_secret(pillion_instance *self, const char *path, pillion_error_text *error)
 {
     struct stat status;
@@ -105,9 +105,9 @@ static FILE *open_secret(pillion_instance *self, const char *path, pillion_error
 
     if (file == NULL)
         pillion_error(error,
-                      "cannot open %s: %s; each worker reads it when it starts, also one that "
-                      "takes the place of one that crashed, so it has to stay there while the "
-                      "server runs",
+                      "cannot open %s: %s; each worker reads it when it starts, even a worker "
+                      "that replaces a crashed one, so it has to stay there while the server "
+                      "runs",
                       path, errno_text(errno).text);
     if (file == NULL || fstat(fileno(file), &status) != 0)
         return file;
@@ -121,7 +121,8 @@ static FILE *open_secret(pillion_instance *self, const char *path, pillion_error
     return file;
 }
 
-/* The next line without its end and the white space around it, or -1. */
+/* Reads the next line, without its end and the white space around it. Its length, or -1 at the
+ * end. */
 static ssize_t next_line(FILE *file, char **line, size_t *capacity, char **text)
 {
     ssize_t size = getline(line, capacity, file);
@@ -237,7 +238,7 @@ static int start(pillion_instance *self, void *config, pillion_error_text *error
     if (auth->key != NULL && auth->key_size == 0)
         return pillion_error(error, "hmac_key is empty");
     if (auth->digest_count == 0 && auth->key == NULL)
-        return pillion_error(error, "nobody could pass: give token, token_file, hmac_key or "
+        return pillion_error(error, "no request could pass: give token, token_file, hmac_key or "
                                     "hmac_key_file, with at least one token or a key in it");
     return 0;
 }
@@ -255,7 +256,8 @@ static void stop(pillion_instance *self, void *config)
 
 /* ---- Judging requests ---- */
 
-/* A string member as the client meant it, whatever bytes it holds; data NULL when it is none. */
+/* The decoded text of a string member, which may have any bytes; data is NULL when it is no
+ * string. */
 static pillion_bytes string_member(pillion_request *req, const char *name)
 {
     pillion_bytes value = pillion_member(req, name);
@@ -276,8 +278,7 @@ static bool token_passes(const struct auth *auth, pillion_bytes token)
     return found;
 }
 
-/* What is signed: the method's name, the time and the params as the client sends them, on three
- * lines. */
+/* Signs the method's name, the time and the params as the client sends them, on three lines. */
 static void sign(const struct auth *auth, const pillion_request *req, pillion_bytes when,
                  char hex[2 * DIGEST + 1])
 {
@@ -306,7 +307,7 @@ static void sign(const struct auth *auth, const pillion_request *req, pillion_by
         snprintf(hex + 2 * i, 3, "%02x", digest[i]);
 }
 
-/* NULL when the signature is right, otherwise the error message. */
+/* Returns NULL when the signature is right, otherwise the error message. */
 static const char *judge_signature(const struct auth *auth, const pillion_request *req,
                                    pillion_bytes signature)
 {
@@ -336,8 +337,7 @@ static const char *judge_signature(const struct auth *auth, const pillion_reques
     return NULL;
 }
 
-/* The name of a member for a token or signature that holds a value which is no string; NULL when
- * there is none. */
+/* The name of a token's or signature's member whose value is no string; NULL when there is none. */
 static const char *not_a_string(const struct auth *auth, const pillion_request *req)
 {
     const char *const names[] = {auth->digest_count > 0 ? auth->member : NULL,
@@ -352,7 +352,7 @@ static const char *not_a_string(const struct auth *auth, const pillion_request *
     return NULL;
 }
 
-/* NULL when the request may pass, otherwise the error message. */
+/* Returns NULL when the request may pass, otherwise the error message. */
 static const char *judge(const struct auth *auth, pillion_request *req)
 {
     static const pillion_bytes none = {NULL, 0};
@@ -390,12 +390,12 @@ static const pillion_filter filters[] = {
      .before = before,
      .start = start,
      .stop = stop,
-     .summary = "Lets pass who has a token, or has signed the request.",
+     .summary = "Lets a request pass that has a token or a signature.",
      .directives = directives,
      .config_size = sizeof(struct auth)},
     {0},
 };
 
 PILLION_MODULE(.name = "auth", .version = "1.0.0",
-               .summary = "A filter that lets pass who has a token, or has signed the request.",
+               .summary = "A filter that lets requests pass that have a token or a signature.",
                .filters = filters);

@@ -1,6 +1,5 @@
 /* hello: the teaching module. Read it from top to bottom; it shows everything that a synchronous
- * module can do: directives, params with checks, errors, state of its own in each worker, and the
- * three hooks.
+ * module can do: directives, checked params, errors, state in each worker, and the three hooks.
  *
  *     load_module modules/hello.so {
  *         greeting    "Good morning";
@@ -12,8 +11,7 @@
  *         ...
  *         method greet;          # {"name": "Ada"} -> "Good morning, Ada!"
  *         method hello.count;    # how many greetings this worker has given
- *     }
- */
+ *     } */
 #include <pillion/module.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -110,7 +108,7 @@ static void greet(pillion_request *req)
                      config->languages.items[0]);
         return;
     }
-    /* A code of one's own tells programs more than `invalid_params` would. */
+    /* A code of the module's own tells programs more than `invalid_params` would. */
     const char *wanted = language == NULL ? config->languages.items[0] : language->valuestring;
     const char *greeting = greeting_in(config, wanted);
     if (greeting == NULL) {

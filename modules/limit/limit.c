@@ -1,6 +1,6 @@
-/* A filter that limits how often, and how often at the same time, requests may be made: by client,
- * by method, by a member of the request, or by all together. Its counts are in a zone, so that all
- * workers share them and a reload keeps them.
+/* A filter that limits how often requests may be made, and how many at the same time: for each
+ * client, each method or each value of a request's member, or for all together. Its counts are in a
+ * zone, so that all workers share them and a reload keeps them.
  *
  *     zone limits 1m;
  *     server {
@@ -27,20 +27,20 @@
 
 enum key_kind { KEY_CLIENT, KEY_METHOD, KEY_MEMBER, KEY_ALL };
 
-/* One `filter limit { … }`. */
+/* A `filter limit { … }` statement. */
 struct limit {
     const char *zone_name, *rate, *key;
     int64_t burst, concurrency;
 
     pillion_zone *zone;
-    double per_second; /* 0: no limit */
-    double most;       /* tokens */
+    double per_second; /* tokens; 0: no limit */
+    double most;       /* tokens that a bucket holds */
     enum key_kind kind;
     const char *member;
     uint64_t rate_id, under_way_id; /* equal in statements that share their counts */
     const pillion_request *refused; /* the request that the filter has just refused: it is not
                                      * counted as under way */
-    uint64_t uncounted;             /* under way, and in no account */
+    uint64_t uncounted;             /* requests under way that are in no account */
 };
 
 static const pillion_directive directives[] = {
@@ -48,7 +48,7 @@ static const pillion_directive directives[] = {
      .type = PILLION_STRING,
      .offset = offsetof(struct limit, zone_name),
      .required = true,
-     .summary = "The zone in which it counts."},
+     .summary = "The zone that holds its counts."},
     {.name = "rate",
      .type = PILLION_STRING,
      .offset = offsetof(struct limit, rate),
@@ -94,7 +94,7 @@ struct process {
 };
 
 /* How many requests one worker has under way for a key. The index of a worker's account is its
- * seat: its slot's, for one of GENERATIONS generations. */
+ * seat, by slot and by one of GENERATIONS generations. */
 struct account {
     struct process owner;
     uint64_t count;
@@ -133,7 +133,7 @@ static uint64_t now_ns(void)
 
 #define HASH_FIRST 0xcbf29ce484222325u
 
-/* FNV-1a: only to make long keys short. */
+/* FNV-1a, which makes long keys short. */
 static uint64_t hash_of(const void *data, size_t size, uint64_t hash)
 {
     const unsigned char *bytes = data;
@@ -143,8 +143,8 @@ static uint64_t hash_of(const void *data, size_t size, uint64_t hash)
     return hash;
 }
 
-/* A string member counts by its text, however that is escaped. All strings that cannot be decoded
- * share one key, which equals no text. */
+/* A string member counts by its text, in whatever way it is escaped. All strings that cannot be
+ * decoded share one key, which equals no text. */
 static pillion_bytes decode_string(pillion_request *req, pillion_bytes value)
 {
     char *text = pillion_alloc(req, value.size);
@@ -179,7 +179,7 @@ static struct key key_of(const struct limit *limit, pillion_request *req, char w
     add_to_key(&key, what == 'r' ? &limit->rate_id : &limit->under_way_id, sizeof(uint64_t));
     switch (limit->kind) {
     case KEY_CLIENT: {
-        value.data = pillion_peer(req); /* the port is another one for each connection */
+        value.data = pillion_peer(req); /* without the port, which differs for each connection */
         const char *colon = strrchr(value.data, ':');
         value.size = colon == NULL || strncmp(value.data, "unix:", 5) == 0
                          ? strlen(value.data)
@@ -238,7 +238,7 @@ static void take_token(void *value, bool fresh, void *data)
 
 static struct process own;
 
-/* In ticks since the machine's start; 0 when it cannot be told. */
+/* A process's start, in ticks since the machine's start; 0 when it cannot be read. */
 static uint64_t start_of(pid_t pid)
 {
     char path[32], line[1024];
@@ -290,7 +290,7 @@ static struct key account_key(struct key key, unsigned seat)
 }
 
 struct deposit {
-    struct process gone; /* whose account may be taken over */
+    struct process gone; /* a dead process, whose account may be taken over */
     struct process other;
     bool made;
 };
@@ -355,7 +355,7 @@ struct enter {
     uint64_t most;
     unsigned seat;
     bool entered;
-    bool recount; /* it is time for one */
+    bool recount; /* the last one is long ago */
 };
 
 static void enter_total(void *value, bool fresh, void *data)
@@ -501,7 +501,7 @@ static void after(pillion_request *req)
 {
     struct limit *limit = pillion_filter_config(req);
 
-    if (limit->refused == req) /* it has not been let in */
+    if (limit->refused == req) /* the filter has refused it */
         limit->refused = NULL;
     else if (limit->concurrency > 0)
         leave(limit, req);
@@ -548,8 +548,9 @@ static int read_key(struct limit *limit, pillion_error_text *error)
                          limit->key);
 }
 
-/* Statements with different limits have separate counts: a bucket cannot fill at two rates, and a
- * limit of four under way means nothing when a statement with another limit adds to the count. */
+/* Makes ids such that only statements with equal limits share their counts: a bucket cannot fill at
+ * two rates, and a limit of four under way means nothing if a statement with another limit adds to
+ * the count. */
 static void make_ids(struct limit *limit)
 {
     const char *member = limit->member == NULL ? "" : limit->member;

@@ -9,7 +9,7 @@
 
 enum kind {
     CALL_SET_UP,  /* sets the connection up */
-    CALL_TIDY,    /* nobody waits for it */
+    CALL_TIDY,    /* deallocates a statement; no request waits for it */
     CALL_PREPARE, /* prepares a request's statements; CALL_RUN follows */
     CALL_RUN      /* runs a request's statements */
 };

@@ -148,8 +148,8 @@ void cancel_stop(struct pool *pool)
         free(job);
         canceller->owed--;
     }
-    if (canceller->owed >
-        0) { /* PQcancel may take minutes: do not wait for the thread, the process ends soon */
+    /* PQcancel may take minutes: do not wait for the thread, the process ends soon. */
+    if (canceller->owed > 0) {
         pthread_detach(canceller->thread);
         return;
     }

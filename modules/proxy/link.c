@@ -58,7 +58,7 @@ struct link {
     pillion_handle watch, again, flush, due;
     unsigned events, backoff_ms;
     bool extra;
-    bool answered; /* since it was opened */
+    bool answered; /* a reply has come since it was opened */
     enum ids ids;
 
     struct buffer in, out;

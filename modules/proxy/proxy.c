@@ -45,16 +45,16 @@ static const pillion_directive directives[] = {
      .fallback = "64",
      .min = 0,
      .max = 1024,
-     .summary = "How many more are opened while slow requests hold all of them up. They are closed "
-                "when nothing was sent over them for some seconds."},
+     .summary = "How many more connections are opened while slow requests hold all of them up. "
+                "They are closed when no request was sent over them for some seconds."},
     {.name = "max_inflight",
      .type = PILLION_INTEGER,
      .offset = offsetof(struct settings, max_inflight),
      .fallback = "64",
      .min = 1,
      .max = 255,
-     .summary = "What the upstreams have under way of one connection: their `max_inflight`. So "
-                "many slow requests hold it up."},
+     .summary = "How many requests of one connection the upstreams run at the same time: their "
+                "`max_inflight`. As many slow requests hold the connection up."},
     {.name = "timeout",
      .type = PILLION_TIME,
      .offset = offsetof(struct settings, timeout_ms),

@@ -92,8 +92,7 @@ struct value {
     struct large *larges;
     size_t large_count, large_size;
     struct json_text put_together; /* the text, with the large strings that are done */
-    size_t done, offset,
-        copied; /* larges that are done; bytes done of the next one; bytes copied of `text` */
+    size_t done, offset, copied;   /* of `larges`, of the next of them, and of `text` */
 };
 
 /* Makes hiredis build replies of this connection in the value, one after the other;

@@ -1,4 +1,4 @@
-/* rpc: methods that tell about the server.
+/* rpc: methods that give information about the server.
  *
  *     rpc.list                         the methods of this server
  *     rpc.describe {"method": "ping"}  one of them

@@ -456,7 +456,7 @@ START_TEST(a_fifo_without_a_reader_holds_up_nobody)
             client_expect(client, "{\"out\":\"pong\",\"result\":1}");
     }
     char *log = server_wait_log(server, "lines could not be written to");
-    expect_part(log, "whoever reads it did not keep up");
+    expect_part(log, "its reader did not keep up");
     /* What is there is whole. */
     struct buffer text = {0};
     char piece[4096];

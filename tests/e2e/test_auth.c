@@ -233,10 +233,10 @@ START_TEST(wrong_configurations_are_refused)
     static const struct {
         const char *filter, *message;
     } cases[] = {
-        {"filter auth;", "nobody could pass: give token"},
+        {"filter auth;", "no request could pass: give token"},
         {"filter auth { token ''; }", "a token is empty"},
         {"filter auth { token_file conf/none; }", "conf/none: No such file or directory"},
-        {"filter auth { token_file conf/empty; }", "nobody could pass"},
+        {"filter auth { token_file conf/empty; }", "no request could pass"},
         {"filter auth { token_file conf/long; }", "conf/long:2: a token has at most 4096 bytes"},
         {"filter auth { hmac_key_file conf/empty; }", "its first line is to be a key"},
         {"filter auth { hmac_key ''; }", "hmac_key is empty"},
