@@ -689,8 +689,8 @@ START_TEST(an_error_without_an_id_is_given_to_nobody_else)
     peer_receive(peer);
     peer_receive(peer);
     client_send_frame(peer, PARSE_ERROR);
-    expect_part(expect_unserved(a, "upstream_unavailable"), "no reply to a request of ours");
-    expect_part(expect_unserved(b, "upstream_unavailable"), "no reply to a request of ours");
+    expect_part(expect_unserved(a, "upstream_unavailable"), "no reply to a request of this proxy");
+    expect_part(expect_unserved(b, "upstream_unavailable"), "no reply to a request of this proxy");
     close(peer);
 
     /* A reply with an id tells, and one without that is no error. */
