@@ -1,7 +1,7 @@
 /* Statements against a table of directives. See directive.h.
  *
- * Knows names, contexts, repetition and the number of arguments. The meaning of a word is
- * value.c's. */
+ * Knows names, contexts, repetition and the number of arguments. value.c reads the words'
+ * meaning. */
 #include "conf/directive.h"
 
 #include <stdlib.h>
@@ -67,7 +67,7 @@ void conf_written(const struct conf_directive *directive, const char *between, s
     text_free(&whole);
 }
 
-/* The same, in quotes, for an error. In the tree's pool. */
+/* The directive as it is written, in quotes, for an error. In the tree's pool. */
 static const char *written(struct conf_apply *apply, const struct conf_directive *directive)
 {
     struct text text = {0};
@@ -80,7 +80,7 @@ static const char *written(struct conf_apply *apply, const struct conf_directive
 
 /* ---- the number of arguments ---- */
 
-/* The place behind the word before the argument `index`, where a missing ";" belongs. */
+/* True when the argument `index` is on another line than the word before it. */
 static bool begins_line(const struct conf_statement *statement, size_t index)
 {
     const struct conf_place *after = &statement->words[index].place;
@@ -192,7 +192,7 @@ static void store_list(struct scope *scope, const struct conf_directive *directi
     memcpy(member, &list, sizeof(list));
 }
 
-/* `first`: no statement of its kind came before it. */
+/* Stores a statement's value. `first`: it is the first statement of this directive in the block. */
 static void store_statement(struct scope *scope, const struct conf_directive *directive,
                             const struct conf_statement *statement, bool first)
 {
@@ -235,7 +235,7 @@ static struct conf_statement default_statement(struct scope *scope,
     return statement;
 }
 
-/* Stores it as if it stood at `place`. Errors go to `errors`. */
+/* Stores the directive's default as if it were written at `place`. Errors go to `errors`. */
 static void store_default_at(const struct scope *scope, const struct conf_directive *directive,
                              const struct conf_place *place, struct conf_errors *errors)
 {
@@ -274,8 +274,8 @@ static void store_default(struct scope *scope, const struct conf_directive *dire
 
 /* ---- names ---- */
 
-/* Makes `redis_methd` suggest `redis_method`: only the part behind the module's name is
- * compared. */
+/* Offers the name of a MODULE_ directive, so that `redis_methd` suggests `redis_method`. Only the
+ * part after the module's name is compared. */
 static void offer_any_module(struct scope *scope, const struct conf_directive *directive,
                              const char *name, struct suggest *suggest)
 {
@@ -325,7 +325,7 @@ static void report_misplaced(struct scope *scope, const struct conf_word *name, 
     text_free(&list);
 }
 
-/* True when a statement of this name is the directive's. */
+/* True when `name` is the directive's, or matches its MODULE_ form. */
 static bool is_named(const struct conf_directive *directive, const char *name)
 {
     if (!directive->any_module)
@@ -344,8 +344,8 @@ bool conf_knows(const struct conf_directive *table, enum conf_context context, c
     return false;
 }
 
-/* The directive of that name in this block, or NULL, with an error added unless it is another
- * reader's. */
+/* Finds the directive of that name for this block. NULL when there is none; an error is added,
+ * unless the block's other reader knows the name. */
 static const struct conf_directive *find_directive(struct scope *scope,
                                                    const struct conf_word *name)
 {
@@ -381,8 +381,8 @@ void conf_error_twice(struct conf_apply *apply, const struct conf_place *place,
 
 /* ---- the block ---- */
 
-/* Applies the statements of the command line (`overrides`), or those of files. `seen` has a place
- * for each row of the table. */
+/* Applies the statements of the command line (`overrides`) or of files. `seen` has an entry for
+ * each row of the table. */
 static void apply_statements(struct scope *scope, const struct conf_statement *statements,
                              bool overrides, const struct conf_statement **seen)
 {

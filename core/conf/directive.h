@@ -1,4 +1,4 @@
-/* Statements against tables of directives: what may be written where, and what becomes of it.
+/* Applying statements to structures, by tables of directives.
  *
  * A table (conf/table.h) describes the members of one C structure. Applying statements to a
  * structure checks name, place, number of words, type and bounds, stores the value at its offset,
@@ -15,9 +15,9 @@
  * `place` is where to point when a required directive is missing, or NULL. An unknown name is
  * answered with the nearest known one, a known name at a wrong place with the places where it is
  * allowed; directives written twice point at the second and name the line of the first. Defaults
- * are stored first. A statement that overrides wins over one of a file, and adds to those of a
- * directive that repeats. A missing directive is reported only when the block and the parsing have
- * no other error that could explain it. True when no error was added. */
+ * are stored first. A statement that overrides replaces one of a file, or is added to them if the
+ * directive repeats. A missing directive is reported only when the block and the parsing have no
+ * other error that could explain it. True when no error was added. */
 bool conf_apply(struct conf_apply *apply, const struct conf_directive *table,
                 enum conf_context context, const char *where, const struct conf_place *place,
                 const struct conf_statement *statements, void *target);
@@ -34,8 +34,7 @@ bool conf_check_words(struct conf_apply *apply, const struct conf_directive *dir
 bool conf_error_semicolon(struct conf_apply *apply, const struct conf_directive *directive,
                           const struct conf_statement *statement, size_t index);
 
-/* The same; where no semicolon seems to be missing, reports the argument as one that cannot stand
- * there. */
+/* The same, but if no semicolon seems to be missing, reports the argument as unexpected. */
 void conf_error_unexpected(struct conf_apply *apply, const struct conf_directive *directive,
                            const struct conf_statement *statement, size_t index);
 

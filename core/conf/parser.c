@@ -22,7 +22,7 @@ struct parser {
     unsigned blocks;               /* how many blocks are open */
     bool overrides;
     struct lexer lexer;
-    struct lexer_token held; /* given back; valid with `holds` */
+    struct lexer_token held; /* a token that was put back; valid with `holds` */
     bool holds;
 };
 
@@ -51,7 +51,7 @@ static void report_unclosed(struct parser *parser, const struct conf_place *open
                    "the block that starts here is never closed; \"}\" is missing");
 }
 
-/* Passes over everything up to the brace that closes the block. */
+/* Skips everything up to the brace that closes the block. */
 static void skip_block(struct parser *parser, const struct conf_place *open)
 {
     for (size_t depth = 1; depth > 0;) {
@@ -142,7 +142,7 @@ static void include_file(struct parser *parser, const struct conf_word *word, co
     parse_source(&child, tail);
 }
 
-/* The pattern for glob(3): below the prefix, whose own special characters are escaped. */
+/* The pattern for glob(3), below the prefix. The prefix's special characters are escaped. */
 static char *glob_pattern(const struct conf_tree *tree, const char *pattern)
 {
     struct text full = {0};

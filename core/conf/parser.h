@@ -9,8 +9,7 @@
  * added. A file that is included more than once is read once. */
 bool conf_tree_add_file(struct conf_tree *tree, const char *path, struct conf_errors *errors);
 
-/* The same for `text` (copied), named `name` in errors. With `overrides`, its statements are marked
- * so. */
+/* The same for `text` (copied), named `name` in errors. `overrides` is noted in its statements. */
 bool conf_tree_add_text(struct conf_tree *tree, const char *name, struct bytes text, bool overrides,
                         struct conf_errors *errors);
 

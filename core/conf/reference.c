@@ -1,7 +1,7 @@
 /* docs/configuration.md: the grammar in words, and every directive from the table. See
  * settings_table.h.
  *
- * The text about each directive comes from the table; the text that holds for all of them is
+ * The text about each directive comes from the table; the text that concerns all of them is
  * here. */
 #include "conf/directive.h"
 #include "conf/settings_table.h"
@@ -56,8 +56,8 @@ static const char introduction[] =
     "  match a pattern such as `conf.d/*.conf`, sorted by name. It may stand in any\n"
     "  block. A pattern may match nothing; a plain name must exist.\n"
     "- A directive is written once in a block, unless it says that it repeats. One that\n"
-    "  takes any number of words (`WORD …`) goes on where it is written again. What is\n"
-    "  unknown is an error, and so is a value out of bounds: nothing is guessed, and\n"
+    "  takes any number of words (`WORD …`) goes on where it is written again. An unknown\n"
+    "  directive is an error, and so is a value out of bounds: nothing is guessed, and\n"
     "  nothing is passed over.\n"
     "- **`pillion -g 'worker_processes 1; daemon off;'`** gives directives of the main\n"
     "  part on the command line. They override the file's; those that repeat are added to\n"
@@ -95,7 +95,7 @@ static void append_wrapped(struct text *out, const char *words, const char *inde
     text_append_char(out, '\n');
 }
 
-/* Renderers of Markdown make anchors of small letters. */
+/* Links to the directive's section: renderers of Markdown make anchors in lower case. */
 static void append_link(struct text *out, const char *name)
 {
     text_printf(out, "[%s](#", name);

@@ -1,7 +1,7 @@
 /* The setters of the core's directives that need more than a type. See setters.h.
  *
- * Each reads one statement into the structure of its block. Nothing is opened here: whether an
- * address can be bound or a module loaded is found out by the layers that do so. */
+ * Each reads one statement into the structure of its block. Nothing is opened here: the layers that
+ * bind addresses and load modules find out whether they can. */
 #include "conf/setters.h"
 
 #include <grp.h>

@@ -1,5 +1,4 @@
-/* What the core can be told: one structure for each kind of block. What fills them is
- * settings_table.h. */
+/* The core's settings: one structure for each kind of block. settings_table.h fills them. */
 #ifndef PILLION_CONF_SETTINGS_H
 #define PILLION_CONF_SETTINGS_H
 
@@ -31,19 +30,19 @@ enum idempotent { IDEMPOTENT_DECLARED, IDEMPOTENT_OFF, IDEMPOTENT_ON };
  * for the first handler of a module that has directives, `MODULE_method NAME WORD… { the same }` */
 struct method_settings {
     const char *name;
-    const char *handler;             /* "MODULE.METHOD", or NULL: whatever module provides NAME */
-    const char *module;              /* of `MODULE_method`; or NULL */
-    struct conf_statement *words;    /* the words behind NAME in a MODULE_method: arguments of the
-                                      * handler's first directive, whose name only the module knows.
-                                      * As a statement, the first of `block`; NULL when there are
-                                      * none */
+    const char *handler; /* "MODULE.METHOD"; NULL: the method called NAME, of any module */
+    const char *module;  /* of `MODULE_method`; or NULL */
+    /* The words after NAME in a MODULE_method, which are arguments of the handler's first
+     * directive: as a statement, the first of `block`, whose name only the module knows. NULL when
+     * there are no words. */
+    struct conf_statement *words;
     uint64_t timeout_ms;             /* 0: handler_timeout */
     int idempotent;                  /* enum idempotent */
     struct filter_settings *filters; /* in the order written */
     struct conf_place place;         /* of the name */
     struct conf_place
         handler_place; /* of the handler's word, or of MODULE_method, when there is one */
-    const struct conf_statement *block; /* the handler's own directives among others */
+    const struct conf_statement *block; /* includes the handler's own directives */
     struct method_settings *next;
 };
 
@@ -92,7 +91,7 @@ struct settings {
     int64_t worker_connections;
     int64_t vault_processes;              /* 0: as many as the connections need */
     int64_t worker_rlimit_nofile;         /* 0: as many as the hard limit allows */
-    bool core_limited, core_unlimited;    /* worker_rlimit_core is written; it says unlimited */
+    bool core_limited, core_unlimited;    /* worker_rlimit_core is set; to unlimited */
     uint64_t core_limit;                  /* otherwise: bytes */
     const char *working_directory;        /* absolute path; NULL: the server's */
     struct conf_list worker_cpu_affinity; /* masks as in nginx, or the word auto; empty: off */

@@ -1,4 +1,4 @@
-/* The core's own directives: one table, and what can only be checked when all has been read. See
+/* The core's own directives: one table, and the checks that need the whole configuration. See
  * settings_table.h.
  *
  * A directive is added here, with its member in settings.h, and nowhere else; one that needs more
@@ -27,7 +27,7 @@ static const char *const word_off[] = {"off", NULL};
 #define METHOD(member) \
     .contexts = CONF_IN_METHOD, .offset = offsetof(struct method_settings, member)
 
-/* The order is that of the documentation: what is written most comes first. */
+/* In the order of the documentation: the directives that are used most come first. */
 const struct conf_directive settings_directives[] = {
     {.name = "load_module",
      MAIN(modules),
@@ -75,12 +75,12 @@ const struct conf_directive settings_directives[] = {
      .min = 1,
      .max = VAULT_PROCESSES_MAX,
      .fallback = "auto",
-     .summary = "How many vaults hold the duplicates of the clients' sockets, so that no end of a "
-                "worker costs a connection. Each can hold nearly as many as one process may have "
-                "descriptors; `auto` is as many vaults as `worker_processes` times "
-                "`worker_connections` need. What they cannot hold is not accepted. After a reload "
-                "with fewer, a vault that is not needed any more ends when it is empty. "
-                "docs/scale.md has the arithmetic."},
+     .summary = "How many vaults hold the duplicates of the clients' sockets, so that no end "
+                "of a worker costs a connection. Each can hold nearly as many as one process "
+                "may have descriptors; `auto` is as many vaults as `worker_processes` times "
+                "`worker_connections` need. Connections that no vault can hold are not "
+                "accepted. After a reload with fewer, a vault that is not needed any more ends "
+                "when it is empty. docs/scale.md has the arithmetic."},
     {.name = "worker_rlimit_nofile",
      MAIN(worker_rlimit_nofile),
      .type = CONF_INTEGER,
@@ -96,9 +96,9 @@ const struct conf_directive settings_directives[] = {
      .set = settings_set_rlimit_core,
      .syntax = "SIZE | unlimited",
      .summary = "How large a core dump of a worker may be (RLIMIT_CORE, setrlimit(2)); 0 keeps "
-                "them from being written. Only root can go beyond the hard limit. Without it, the "
-                "limit is that of whoever started the server. The log says where a dump is, or "
-                "that it could not be written."},
+                "them from being written. Only root can go beyond the hard limit. Without it, "
+                "the limit is that of the process that started the server. The log says where "
+                "a dump is, or that it could not be written."},
     {.name = "working_directory",
      MAIN(working_directory),
      .type = CONF_PATH,
@@ -125,7 +125,7 @@ const struct conf_directive settings_directives[] = {
      .summary = "The size of each worker's arena: the shared memory for the records and buffers "
                 "of its connections. It is a limit and not a cost: pages are taken as they are "
                 "first used. `auto` is 1g, or as much more as a large `max_frame` needs. When it "
-                "is full, reading pauses, the log says so, and nobody is dropped."},
+                "is full, reading pauses, the log says so, and no client is dropped."},
     {.name = "user",
      MAIN(user),
      .type = CONF_CUSTOM,
@@ -145,7 +145,7 @@ const struct conf_directive settings_directives[] = {
                 "`local7`) or a file's path. Levels, from few lines to many: `error`, `warn`, "
                 "`notice`, `info`, `debug`. `json` writes one JSON object a line. A file is opened "
                 "anew by `pillion -s reopen`, after it was moved away. Logging never waits for "
-                "whoever reads a pipe, FIFO, terminal or syslog: lines that do not fit are "
+                "the reader of a pipe, FIFO, terminal or syslog: lines that do not fit are "
                 "dropped, counted (`log_lines_lost` of rpc.stats), and the log says how many are "
                 "missing as soon as it can. Root follows no symbolic link in the file's place "
                 "that is not root's."},
@@ -211,12 +211,13 @@ const struct conf_directive settings_directives[] = {
      .min = 100,
      .max = DAY_MS,
      .fallback = "5s",
-     .summary = "How long a worker or the vault may give no sign of life before it is taken for "
-                "dead, ended and replaced: because it was stopped by a signal, say, or waits for "
-                "what never comes. Only time counts in which the server itself ran, and a process "
-                "that waits for a processor or a disk, or is in a handler, is not silent. Five "
-                "times in that time, listeners that a module has broken are mended, too. `off` "
-                "never asks and mends: for debuggers, which stop what they look at."},
+     .summary = "How long a worker or the vault may give no sign of life before it is taken "
+                "for dead, ended and replaced: because it was stopped by a signal, say, or "
+                "waits for something that never comes. Only time counts in which the server "
+                "itself ran, and a process that waits for a processor or a disk, or is in a "
+                "handler, is not silent. Five times in that time, listeners that a module has "
+                "broken are mended, too. `off` never asks and mends: for debuggers, which stop "
+                "the process that they look at."},
     {.name = "defer_timeout",
      MAIN(defer_timeout_ms),
      .type = CONF_TIME,
@@ -241,7 +242,7 @@ const struct conf_directive settings_directives[] = {
      .min = 1,
      .max = 1024,
      .fallback = "8",
-     .summary = "How many threads a worker may have for methods that call what blocks "
+     .summary = "How many threads a worker may have for methods that call blocking functions "
                 "(pillion_offload). They start when they are first needed."},
     {.name = "pool_queue",
      MAIN(pool_queue),
@@ -257,11 +258,10 @@ const struct conf_directive settings_directives[] = {
      .set = settings_set_zone,
      .repeats = true,
      .syntax = "NAME SIZE",
-     .summary =
-         "Memory that the modules of all workers share, 64k to 64g: for limits, counters, "
-         "caches. It keeps what it holds over reloads and upgrades, as long as name and size "
-         "stay; what was used longest ago makes room for what is new. A megabyte holds about "
-         "four thousand entries."},
+     .summary = "Memory that the modules of all workers share, 64k to 64g: for limits, "
+                "counters, caches. It keeps what it holds over reloads and upgrades, as long "
+                "as name and size stay; the entry that was used longest ago makes room for a "
+                "new one. A megabyte holds about four thousand entries."},
     {.name = "quarantine_crashes",
      MAIN(quarantine_crashes),
      .type = CONF_INTEGER,
@@ -304,12 +304,11 @@ const struct conf_directive settings_directives[] = {
      .repeats = true,
      .block = true,
      .syntax = "NAME [{ … }]",
-     .summary =
-         "Lets clients of this server call a method. `method ping;` enables what a loaded "
-         "module provides under that name. With a `handler` in its block the method gets "
-         "a name of your own: 1 to 255 bytes of printable UTF-8, in quotes if need be. "
-         "What is not enabled cannot be called. There may be 1024 methods of different names, in "
-         "all server blocks together."},
+     .summary = "Lets clients of this server call a method. `method ping;` enables the method "
+                "that a loaded module provides under that name. With a `handler` in its block "
+                "the method gets a name of your own: 1 to 255 bytes of printable UTF-8, in "
+                "quotes if need be. Methods that are not enabled cannot be called. There may "
+                "be 1024 methods of different names, in all server blocks together."},
     {.name = CONF_ANY_MODULE "_method",
      SERVER(methods),
      .type = CONF_CUSTOM,
@@ -437,7 +436,7 @@ const struct conf_directive settings_directives[] = {
 
 /* ---- what can be checked only at the end ---- */
 
-/* The statement that decides `name` in main: the last, or the last that overrides. */
+/* The statement that decides `name` in main: the last one, or the last one that overrides. */
 static const struct conf_statement *find_main(const struct conf_tree *tree, const char *name)
 {
     const struct conf_statement *found = NULL;
@@ -450,7 +449,7 @@ static const struct conf_statement *find_main(const struct conf_tree *tree, cons
     return found;
 }
 
-/* The configuration file as a whole; or the command line, when there is none. */
+/* The place of the configuration file as a whole; or of the command line, when there is no file. */
 static struct conf_place whole_file(const struct conf_tree *tree)
 {
     const struct conf_source *source = tree->sources;
@@ -472,7 +471,8 @@ bool settings_give(const struct conf_tree *tree, const char *name)
     return find_main(tree, name) != NULL;
 }
 
-/* Checked here and not by a setter, because a default that does not fit may be overruled. */
+/* Checks the control socket's path. A setter could not, because a default that is too long may be
+ * overruled. */
 static void check_control(const struct conf_tree *tree, const struct settings *settings,
                           struct conf_errors *errors)
 {

@@ -14,7 +14,7 @@
 struct conf_source {
     const char *name;         /* as an error shows it: the path as it was asked for, or "-g" */
     struct bytes text;        /* mapped from `fd`, or owned by the tree's pool */
-    const char *path;         /* of the file, as realpath(3) has it; NULL for "-g" */
+    const char *path;         /* the file's path by realpath(3); NULL for "-g" */
     int fd;                   /* sealed copy, or -1 */
     struct conf_source *next; /* in the order in which they were opened */
 };
@@ -44,7 +44,7 @@ struct conf_errors {
 __attribute__((format(printf, 3, 4))) void
 conf_error(struct conf_errors *errors, const struct conf_place *place, const char *format, ...);
 
-/* Just behind `place`: where something is missing. */
+/* The place right after `place`, where something is missing. */
 struct conf_place conf_place_after(const struct conf_place *place);
 
 void conf_errors_free(struct conf_errors *errors);

@@ -1,5 +1,5 @@
-/* What a table of directives is: names, places, types, bounds and defaults of the members of one C
- * structure. What becomes of a table is directive.h's. */
+/* Tables of directives: names, contexts, types, bounds and defaults for the members of one C
+ * structure. directive.h applies them. */
 #ifndef PILLION_CONF_TABLE_H
 #define PILLION_CONF_TABLE_H
 

@@ -1,5 +1,4 @@
-/* A parsed configuration: statements, by nginx's grammar, which knows nothing of what words mean.
- * parser.h makes one.
+/* A parsed configuration: statements by nginx's grammar, without their meaning. parser.h makes one.
  *
  *     statement = name word* ( ";" | "{" statement* "}" )
  *
@@ -46,7 +45,7 @@ struct conf_tree {
 /* An empty tree. `prefix` is copied. Never NULL. */
 struct conf_tree *conf_tree_new(const char *prefix);
 
-/* `path` as it stands when absolute, otherwise below the prefix. In the tree's pool. */
+/* `path` itself when it is absolute, otherwise `path` below the prefix. In the tree's pool. */
 const char *conf_tree_path(struct conf_tree *tree, const char *path);
 
 /* The source of the file at `path` (absolute), shown as `name`: a new one, or the one that the tree

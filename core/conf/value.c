@@ -1,8 +1,8 @@
 /* From a word to a value: numbers, sizes, times, words of a list, paths. See value.h and
  * directive.h.
  *
- * A value is stored with memcpy: the member belongs to a structure that a module may have laid out,
- * and only its offset is known here. */
+ * A value is stored with memcpy, because the member's structure may be a module's: only its offset
+ * is known here. */
 #include "conf/value.h"
 
 #include <inttypes.h>
@@ -110,7 +110,7 @@ static enum parse_result parse_time(const char *text, int64_t *value)
 static const struct number {
     const char *noun;
     const char *bounds_unit;
-    const struct unit *units; /* to show a bound in; NULL: as it is */
+    const struct unit *units; /* units to show a bound in; NULL: as a plain number */
     enum parse_result (*parse)(const char *text, int64_t *value);
 } numbers[] = {
     [CONF_INTEGER] = {"a whole number", "", NULL, parse_integer},

@@ -110,8 +110,7 @@ static const pillion_directive directives[] = {
      .min = 1024,
      .max = 134217728,
      .summary = "The largest request that upstreams take: their `max_frame`. A larger one is "
-                "refused here, "
-                "because there it would cost the connection."},
+                "refused here, because there it would cost the connection."},
     {.name = "max_reply",
      .type = PILLION_SIZE,
      .offset = offsetof(struct settings, max_reply),
