@@ -1,6 +1,6 @@
 /* `pillion bench METHOD [PARAMS]`: how many calls a server answers, and how fast.
  *
- * The load itself is bench_load's; here are the options and the report. */
+ * bench_load makes the load; here are the options and the report. */
 #include <cjson/cJSON.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -59,9 +59,9 @@ struct load {
     char *input;
     uint64_t start_ns, end_ns, now, last_reply_ns;
     uint64_t in_flight;
-    uint64_t due;  /* requests of the rate that have been handed to connections */
+    uint64_t due;  /* number of due requests that were handed to connections */
     uint32_t turn; /* the connection that gets the next of them */
-    const struct load_conn *first_error_of; /* whose reply goes into first_error; NULL for none */
+    const struct load_conn *first_error_of; /* whose reply is first_error; NULL: none */
 };
 
 static volatile sig_atomic_t interrupted;
@@ -137,7 +137,7 @@ static void request(struct load *load, struct load_conn *conn, uint32_t count, u
 
 /* ---- Replies ---- */
 
-/* `count` replies have come: their times. */
+/* Records the times of `count` replies, which have come. */
 static void replied(struct load *load, struct load_conn *conn, uint32_t count)
 {
     load->result->replies += count;

@@ -1,7 +1,7 @@
 /* Load: many connections that send the same frame over and over, and how long replies take.
  *
- * One thread and one epoll descriptor of its own: what is measured is the server, so the code here
- * spends as little as it can. A request's time begins when it was sent or, at a fixed rate, when it
+ * It is one thread with its own epoll descriptor, and spends as little time as it can, since the
+ * server is to be measured. A request's time begins when it was sent or, at a fixed rate, when it
  * was due: a stalled server is charged for the requests that could not be sent meanwhile (the
  * mistake of not doing so is known as "coordinated omission"). Knows frames, and of JSON only how
  * an error reply begins. */

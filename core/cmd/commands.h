@@ -1,4 +1,4 @@
-/* The commands there are, one file each, and the server's own options. */
+/* The commands, one file each, and the server's own options. */
 #ifndef PILLION_CMD_COMMANDS_H
 #define PILLION_CMD_COMMANDS_H
 
@@ -24,11 +24,11 @@ extern const struct command *const all_commands[];
 /* The command of that name, or NULL. */
 const struct command *command_find(const char *name);
 
-/* Asks the server of this configuration to do what `verb` of the signal table says, and waits for
- * its answer, however long that takes. The exit status. */
+/* Sends the order `verb` of the signal table to the server of this configuration, and waits for its
+ * answer, however long that takes. Returns the exit status. */
 int signal_send(const struct serve_options *options, const char *verb, bool quiet);
 
-/* True when a server of this configuration can be asked. Says nothing. */
+/* True when a server of this configuration can be reached. Prints nothing. */
 bool signal_reaches(const struct serve_options *options);
 
 #endif

@@ -1,8 +1,9 @@
 /* `pillion dev [DIR]`: a server for the module that is being written in DIR.
  *
- * Its children are that server, and one job at a time: make, or the request to reload. A change of
- * the sources starts make; a change of what make made, or of the configuration, starts a reload.
- * Whatever fails, the server goes on with what it has. When this process ends, all of it ends. */
+ * Its children are that server, and one job at a time: make, or the order to reload. A change of
+ * the sources starts make; a change of make's products or of the configuration starts a reload. If
+ * either fails, the server goes on with the code that it has. When this process ends, all its
+ * children end. */
 #include <dirent.h>
 #include <limits.h>
 #include <poll.h>
@@ -40,7 +41,7 @@ struct dev {
     char conf[PATH_MAX];
 
     int signals, watch;
-    sigset_t inherited; /* what was blocked before */
+    sigset_t inherited; /* the signal mask before */
 
     pid_t server; /* 0: none */
     pid_t job;    /* 0: none */
@@ -48,10 +49,10 @@ struct dev {
 
     struct watch_prints used;           /* sources that make saw, products that the server saw */
     uint64_t first_change, last_change; /* clock_ns; 0: nothing has changed */
-    struct timespec make_from, make_to; /* the last make, and those before it that failed, by the
-                                           clock that files have */
-    bool made;                          /* the last one has not failed */
-    uint64_t end_by;                    /* 0: it goes on */
+    /* When the last make, and failed ones before it, ran, by the files' clock. */
+    struct timespec make_from, make_to;
+    bool made;       /* the last make has not failed */
+    uint64_t end_by; /* 0: it goes on */
     int status;
 };
 
@@ -71,7 +72,7 @@ __attribute__((format(printf, 1, 2))) static void say(const char *format, ...)
 
 /* ---- children ---- */
 
-/* 0 in the child, which dies with this process. -1 with a message. */
+/* Forks. Returns 0 in the child, which dies with this process; -1 with a message. */
 static pid_t spawn(struct dev *dev)
 {
     pid_t parent = getpid();

@@ -28,7 +28,7 @@ static int list(const struct command *self)
     return command_flush(self, EXIT_SUCCESS);
 }
 
-/* A file, and not a topic. */
+/* True for a file's name, as opposed to a topic's. */
 static bool is_file(const char *operand)
 {
     size_t size = strlen(operand);

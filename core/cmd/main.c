@@ -11,7 +11,8 @@
 #include "cmd/commands.h"
 #include "process/signals.h"
 
-/* A slip of the pen must not end a server: `pillion top` does not suggest `pillion -s stop`. */
+/* True when the verb may be suggested for `word`. A typing error must not end a server: `pillion
+ * top` does not suggest `pillion -s stop`. */
 static bool may_be_meant(const struct signal_row *row, const char *word)
 {
     bool ends = row->order == ORDER_STOP || row->order == ORDER_QUIT;

@@ -1,4 +1,4 @@
-/* `pillion list` and `pillion describe METHOD`: what a server offers, by its methods rpc.list and
+/* `pillion list` and `pillion describe METHOD` show a server's methods, by calling rpc.list and
  * rpc.describe. Programs should call those methods themselves. */
 #include <cjson/cJSON.h>
 #include <stdio.h>
@@ -139,7 +139,7 @@ static int list(const struct command *self, int argc, char **argv)
 
 /* ---- describe ---- */
 
-/* A schema, as it was sent but for white space. */
+/* Prints a schema as it was sent, except for white space. */
 static void print_schema(const char *title, struct bytes description, const char *member)
 {
     struct bytes schema = envelope_member(description, bytes_of(member));

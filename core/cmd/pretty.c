@@ -68,7 +68,7 @@ static void new_line(struct text *out, unsigned indent)
     text_printf(out, "\n%*s", (int)indent, "");
 }
 
-/* True for what is never broken into lines: scalars, [] and {}. */
+/* True for values that are never broken into lines: scalars, [] and {}. */
 static bool has_one_form(const char *p, const char *end)
 {
     if (*p != '[' && *p != '{')

@@ -1,5 +1,5 @@
-/* A reply as commands print it: a result to standard output, byte for byte or, on a terminal,
- * indented; an error to standard error as "CODE: MESSAGE". The exit status tells which it was. */
+/* Printing replies: a result goes to standard output, byte for byte or, on a terminal, indented; an
+ * error goes to standard error as "CODE: MESSAGE". The exit status tells which it was. */
 #ifndef PILLION_CMD_REPLY_TEXT_H
 #define PILLION_CMD_REPLY_TEXT_H
 
@@ -10,8 +10,8 @@
 
 #define EXIT_NO_SERVER 2 /* no answer came, or not one of a Pillion server */
 
-/* Finds the result in a reply's body, which ends with a NUL, and whether it is that of an error. 0,
- * or EXIT_NO_SERVER after saying that `from`, which sent it, is no server. */
+/* Finds the result in a reply's body, which ends with a NUL, and whether the reply is an error. 0,
+ * or EXIT_NO_SERVER after a message that `from`, which sent it, is no server. */
 int reply_text_read(const struct command *self, const char *from, struct bytes body, bool *failed,
                     struct bytes *result);
 

@@ -1,8 +1,7 @@
-/* `pillion` without a command: the server's own options, which tell where its files are and what to
- * do instead of serving.
+/* `pillion` without a command: the server's own options, for the places of its files, or for
+ * something else to do than serving.
  *
- * Nothing is read here but /proc/self/exe, to find the prefix; what the options ask for is done by
- * master/serve.h and signal.c. */
+ * Reads nothing but /proc/self/exe, to find the prefix; master/serve.h and signal.c do the work. */
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
@@ -46,10 +45,10 @@ static const struct option_row options[] = {
     {0, NULL, NULL, NULL},
 };
 
-/* What was asked for. */
+/* The command line's options. */
 struct request {
     struct serve_options serve;
-    int action;       /* the id of the option that says what to do; 0: serve */
+    int action;       /* the id of -t, -T, -s, -v or -V; 0: serve */
     const char *verb; /* of -s */
     bool quiet;
     struct text directives; /* all -g */
@@ -67,8 +66,9 @@ static bool holds_conf(const char *prefix)
     return access(conf, F_OK) == 0;
 }
 
-/* A build in the source tree is a prefix of its own: the directory that the executable is in. An
- * installed one is where `make install` puts it, beside bin/, wherever the tree was moved to. */
+/* Finds the prefix by the executable's place. A build in the source tree has the executable's
+ * directory as its prefix. An installed one has the directory that `make install` has filled,
+ * beside bin/, even if it was moved. */
 static bool prefix_of_executable(char prefix[PATH_MAX])
 {
     ssize_t size = readlink("/proc/self/exe", prefix, PATH_MAX - 1);

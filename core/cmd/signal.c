@@ -1,8 +1,8 @@
-/* `pillion -s VERB`: asks the running server, and waits for its answer.
+/* `pillion -s VERB`: sends an order to the running server, and waits for its answer.
  *
  * The master answers on its control socket: a line that says "ok" or "failed", then text for
- * people, then the end of the stream. Where there is no control socket, the signal of the same name
- * goes to the process of the pid file; then only the log tells the outcome. */
+ * people, then the end of the stream. If no server answers there, the verb's signal goes to the
+ * process of the pid file; then only the log tells the outcome. */
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>

@@ -1,4 +1,4 @@
-/* Which server a command calls. See target.h. */
+/* The server that a command calls. See target.h. */
 #include "cmd/target.h"
 
 #include <stdio.h>

@@ -1,5 +1,5 @@
-/* Which server a command calls: `--server ADDR`, or the environment's PILLION_SERVER, or the
- * default port of a configuration. */
+/* The address of the server that a command calls: `--server ADDR`, or the environment's
+ * PILLION_SERVER, or the default port of a configuration. */
 #ifndef PILLION_CMD_TARGET_H
 #define PILLION_CMD_TARGET_H
 

@@ -1,6 +1,6 @@
 /* `pillion try FILE.so METHOD [PARAMS | -]`: one call of a module's method in this very process,
- * without a server, a worker or a socket. For debuggers, valgrind and sanitizers: what they report
- * is the module's. The work is <pillion/test.h>'s. */
+ * without a server, a worker or a socket. For debuggers, valgrind and sanitizers: their reports are
+ * about the module. <pillion/test.h> does the work. */
 #include <fcntl.h>
 #include <limits.h>
 #include <pillion/test.h>

@@ -123,7 +123,7 @@ size_t watch_changed(const char *directory, const struct timespec *from, const s
     size_t count = 0;
 
     while (folder != NULL && count < most && (entry = readdir(folder)) != NULL) {
-        /* Not its mtime: a file that is renamed keeps that. */
+        /* The ctime, because a file that is renamed keeps its mtime. */
         if (kind_of(entry->d_name) == KIND_SOURCE &&
             fstatat(dirfd(folder), entry->d_name, &status, 0) == 0 &&
             !is_before(&status.st_ctim, from) && !is_before(to, &status.st_ctim))
@@ -134,7 +134,8 @@ size_t watch_changed(const char *directory, const struct timespec *from, const s
     return count;
 }
 
-/* Sums, so that the order in which a directory lists its files does not count. */
+/* Adds the files' prints up, so that the order in which the directory lists them does not
+ * matter. */
 struct watch_prints watch_look(const char *directory)
 {
     struct watch_prints prints = {0};

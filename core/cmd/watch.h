@@ -1,4 +1,4 @@
-/* A directory that a person works in: when files in it change, and which.
+/* Watching a directory that a person works in: notices when files change, and which ones.
  *
  * inotify(7) only says that it is time to look. The contents decide: an editor that saves the same
  * text again, renames over a file or leaves a copy beside it has changed nothing. */
