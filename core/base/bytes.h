@@ -90,7 +90,7 @@ void text_append_json(struct text *text, struct bytes bytes);
 /* The contents as a string, "" when empty. Borrowed. */
 const char *text_string(const struct text *text);
 
-/* Gives the buffer to the caller, who frees it, and empties `text`. Never NULL. */
+/* Gives the buffer to the caller, which frees it, and empties `text`. Never NULL. */
 char *text_take(struct text *text);
 
 void text_clear(struct text *text);

@@ -47,7 +47,7 @@ static void describe_limit(char *text, size_t size)
                  (unsigned long long)limit.rlim_cur);
 }
 
-/* Adds what explains the error, where that is known: the limit, or " for the user nobody". A user
+/* Adds an explanation of the error, if there is one: the limit, or " for the user nobody". A user
  * without a name is given by number. */
 static void describe_cause(int number, char *text, size_t size)
 {

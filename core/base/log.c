@@ -196,8 +196,8 @@ static void append_value(struct text *line, const struct log_field *field)
     }
 }
 
-/* The name of a module's value. Characters that a name cannot hold become "_", and a name that the
- * line has already gets one behind it. */
+/* Appends the name of a module's value. Characters that a name cannot hold become "_", and a name
+ * that the line has already gets a "_" at its end. */
 static void append_name(struct text *line, const struct log_field *fields,
                         const struct log_field *field)
 {
@@ -224,8 +224,8 @@ static void append_members(struct text *line, const struct log_field *fields)
     }
 }
 
-/* Appends a value: a plain word as it is; a value that could be mistaken for what follows it in
- * quotes, as in JSON. */
+/* Appends the values to a text line. A plain word stays as it is; a value whose end could be
+ * mistaken is put in quotes, as in JSON. */
 static void append_words(struct text *line, const struct log_field *fields)
 {
     for (const struct log_field *field = fields; field != NULL && field->name != NULL; field++) {
@@ -304,7 +304,7 @@ static bool say_lost(void)
         return true;
     snprintf(message, sizeof(message), "%llu line%s of this process %s missing here: %s",
              (unsigned long long)lines, lines == 1 ? "" : "s", lines == 1 ? "is" : "are",
-             the_log.error == EAGAIN ? "whoever reads the log did not keep up"
+             the_log.error == EAGAIN ? "the log's reader did not keep up"
                                      : strerrordesc_np(the_log.error));
     append_line(&line, LOG_ERROR_LEVEL, NULL, message);
     bool said = put_line(LOG_ERROR_LEVEL, &line);

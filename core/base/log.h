@@ -50,8 +50,8 @@ bool log_is_at(const char *path);
 /* Opens the file anew (USR1, after it was moved away). Nothing to do for stderr and syslog. */
 bool log_reopen(struct error *error);
 
-/* Takes `fd`, opened by the master, in the place of this process's log file, and closes `fd`. For
- * workers, which may not be allowed to open the file. */
+/* Takes `fd`, opened by the master, in the place of this process's log file, and closes `fd`.
+ * Workers use it, since they may not be allowed to open the file. */
 void log_adopt(int fd);
 
 /* In a new child, before descriptors are closed: closes the connection to syslog, which the next
@@ -73,7 +73,7 @@ void log_error_lines(const char *text);
 bool log_owes(void);
 void log_settle(void);
 
-/* Lost lines are also counted in `lost`; NULL stops that. */
+/* From now on lost lines are also counted in `lost`; NULL ends that. */
 void log_count_lost(_Atomic uint64_t *lost);
 
 bool log_enabled(enum log_level level);

@@ -22,12 +22,12 @@ void log_file_distrust(uid_t user)
     distrusted = user;
 }
 
-/* Where the walk is. */
+/* The state of a walk along a path. */
 struct walk {
     const char *path;    /* as the caller gave it, for messages */
     int at;              /* the directory that has been reached */
     char rest[PATH_MAX]; /* what is still to be walked, from there on */
-    int links;           /* that have been followed */
+    int links;           /* number of links that have been followed */
 };
 
 /* The descriptor that an absolute path names, or -1. */
@@ -126,7 +126,8 @@ static int finish(struct walk *walk, const char *name, struct error *error)
     return fd;
 }
 
-/* One component further. True when there is more to walk; otherwise `*fd` is the file, or -1. */
+/* Goes one component further. True when there is more to walk; otherwise `*fd` is the file, or
+ * -1. */
 static bool step(struct walk *walk, int *fd, struct error *error)
 {
     char name[NAME_MAX + 1];

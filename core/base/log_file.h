@@ -1,4 +1,4 @@
-/* Opening a log's file, possibly as root and in a directory that others may write.
+/* Opening a log's file, possibly as root and in a directory that other users may write.
  *
  * A user who may write a directory can replace the log before the master opens it anew: by a FIFO
  * without a reader, or by a symbolic link that makes root write or create a file elsewhere. So the

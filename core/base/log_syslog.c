@@ -14,7 +14,7 @@
 const char *log_syslog_path = "/dev/log";
 
 static int connection = -1;
-static int kind; /* SOCK_DGRAM, or SOCK_STREAM where a line ends with a NUL */
+static int kind; /* SOCK_DGRAM; or SOCK_STREAM, on which a line ends with a NUL */
 
 static bool connect_as(int type)
 {

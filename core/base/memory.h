@@ -34,7 +34,7 @@ struct pool {
 };
 
 /* From now on each allocation of every pool is one of malloc's, as in a build with
- * AddressSanitizer: so that tools notice a module that writes beyond its allocation. Memory is
+ * AddressSanitizer, so that tools notice a module that writes beyond its allocation. Memory is
  * overwritten before it is freed, so that a module that still reads it finds no text there. */
 void pools_separate(void);
 #define POISON 0xdb

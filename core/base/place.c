@@ -1,4 +1,4 @@
-/* Looking before writing. See place.h. */
+/* Checking a file's place before writing. See place.h. */
 #include "base/place.h"
 
 #include <errno.h>
@@ -68,7 +68,8 @@ static bool is_pid(const char *sample, size_t size)
     return size <= PID_SIZE_MAX;
 }
 
-/* Under a service manager /dev/stdout is a link that leads to a socket. */
+/* Checks the place of a log. A socket is good, because /dev/stdout is a link to one under a service
+ * manager. */
 static bool check_log(const char *path, const struct stat *status, struct error *error)
 {
     char sample[SAMPLE_SIZE];

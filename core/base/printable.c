@@ -47,7 +47,7 @@ static uint32_t decode(const unsigned char *s, size_t size)
 size_t printable_next(struct bytes text, char shown[PRINTABLE_SIZE])
 {
     shown[0] = '\0';
-    if (text.data[0] >= 0x20 && text.data[0] < 0x7f) /* most of all there is */
+    if (text.data[0] >= 0x20 && text.data[0] < 0x7f) /* the most frequent case */
         return 1;
     size_t size = utf8_sequence(text.data, text.size);
     if (size == 0) {

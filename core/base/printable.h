@@ -1,4 +1,4 @@
-/* What a terminal or a line of a log may hold: the one place that decides it.
+/* What a terminal or a line of a log may hold. This is the one place that decides it.
  *
  * Clients, other servers and modules may put any text into names, ids and error messages. On a
  * terminal, control characters (C0, DEL, C1) move the cursor, set titles and type for the user; the

@@ -12,8 +12,9 @@
 #define MFD_EXEC 0x0010U /* Linux 6.3: ask for an executable memory file by name */
 #endif
 
-/* A memory file that can hold a shared object, also where the system makes them non-executable
- * unless asked (vm.memfd_noexec). Kernels before 6.3 refuse the flag with EINVAL and need none. */
+/* Makes a memory file that can hold a shared object, even on a system that makes memory files
+ * non-executable by default (vm.memfd_noexec). Kernels before 6.3 refuse the flag with EINVAL and
+ * need none. */
 static int memory_file(const char *path)
 {
     const char *slash = strrchr(path, '/');

@@ -1,6 +1,6 @@
-/* Sealed copies of files: what a generation is made of.
+/* Sealed copies of files, from which a generation is made.
  *
- * A file is copied once into a memory file that nobody, root included, can change afterwards
+ * A file is copied once into a memory file that no process, not even root's, can change afterwards
  * (memfd_create(2), F_SEAL_WRITE). Every process of a generation reads the copy, so no two of them
  * ever see different bytes, and writing over the original is harmless. */
 #ifndef PILLION_BASE_SEALED_H

@@ -1,9 +1,9 @@
 /* A lock between processes, in memory that any of them may damage.
  *
- * It is one word: the process that has the lock, and whether others wait. It holds no pointer,
- * unlike a pthread_mutex_t: after a wild store it names, at worst, a process that does not have the
- * lock. A waiting process checks now and then whether the owner lives, and takes the lock over from
- * an owner that has died or never existed. */
+ * It is one word: the process that has the lock, and whether other processes wait. It holds no
+ * pointer, unlike a pthread_mutex_t: after a wild store it names, at worst, a process that does not
+ * have the lock. A waiting process checks now and then whether the owner lives, and takes the lock
+ * over from an owner that has died or never existed. */
 #ifndef PILLION_BASE_SHARED_LOCK_H
 #define PILLION_BASE_SHARED_LOCK_H
 
@@ -23,7 +23,7 @@ void shared_lock_owners(bool (*is_ours)(int32_t pid));
  * the lock. */
 void shared_lock_take(struct shared_lock *lock);
 
-/* Gives it up. */
+/* Gives the lock up. */
 void shared_lock_give(struct shared_lock *lock);
 
 #endif

@@ -309,8 +309,9 @@ static int wait_time(struct loop *loop)
 
 /* ---- Running ---- */
 
-/* Calls the watches of the batch back that are patient, or those that are not. True when others are
- * left. An event that was delivered is zeroed, because its watch may have become patient since. */
+/* Calls back the batch's watches that are patient, or those that are not. True when watches of the
+ * other kind are left. An event that was delivered is zeroed, because its watch may have become
+ * patient since. */
 static bool run_events(struct loop *loop, struct epoll_event *events, int count, bool patient)
 {
     bool left = false;

@@ -54,7 +54,7 @@ struct loop {
     size_t timer_count, timer_capacity;
     bool stopping;
     uint64_t log_try_at; /* when the log is next asked to report its lost lines; 0: none are lost */
-    uint64_t log_try_ns; /* how long after the last attempt that is */
+    uint64_t log_try_ns; /* the pause before that attempt */
     uint64_t now;        /* clock_ns() when this iteration's events arrived, or its timers ran */
 
     /* Called at the start of each iteration, before the wait: for work that the callbacks of the

@@ -113,7 +113,7 @@ START_TEST(a_log_that_nobody_reads_holds_up_nobody)
     struct run run = server_ask(server, "reopen");
     expect_status(&run, 0);
     /* Without anything else to say, it is said what is missing. */
-    char *text = drain_until(reader, "of this process are missing here: whoever reads the log");
+    char *text = drain_until(reader, "of this process are missing here: the log's reader");
     expect_part(text, "line 1, which is as long");
     call(client, "logs", 1);
     drain_until(reader, "line 0, which is as long");
@@ -165,7 +165,7 @@ START_TEST(a_fifo_is_a_log_whether_or_not_it_is_read)
     expect_status(&run, 0);
     server_reload(server);
     int reader = open(fifo, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-    char *text = drain_until(reader, "are missing here: whoever reads the log did not keep up");
+    char *text = drain_until(reader, "are missing here: the log's reader did not keep up");
     expect_part(text, "pillion "); /* from its first line on */
     close(reader);
     call(client, "logs", 5000);
