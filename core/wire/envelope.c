@@ -1,4 +1,4 @@
-/* Envelopes: which members of a request mean something, and what they may be. See json.h.
+/* Envelopes: finding and checking the members of a request that have a meaning. See json.h.
  *
  * The members of the outermost object are taken here, one by one, and everything inside them by the
  * scanner, so that finding them costs no second look. A body is read to its end before it is
@@ -144,7 +144,7 @@ static enum member member_named(struct bytes name)
     return member;
 }
 
-/* Which member a name (quotes included) means; MEMBER_COUNT for none of ours. */
+/* The member that a name (quotes included) stands for; MEMBER_COUNT for any other name. */
 static enum member member_of(const struct reader *reader, struct bytes name)
 {
     struct bytes plain = inside_of(name);
@@ -159,8 +159,8 @@ static enum member member_of(const struct reader *reader, struct bytes name)
     return member_named((struct bytes){buffer, size});
 }
 
-/* A member's name that is one of ours, written without escapes or white space, and its colon, in
- * one look: as nearly every client writes them. Returns the first byte of its value, or NULL. */
+/* Takes a member's name that has a meaning, written without escapes or white space, and its colon,
+ * in one look: nearly every client writes them so. Returns the first byte of its value, or NULL. */
 static inline const char *quick_name(const struct json_scan *scan, const char *p,
                                      enum member *member)
 {
@@ -177,7 +177,8 @@ static inline const char *quick_name(const struct json_scan *scan, const char *p
     return NULL;
 }
 
-/* A string without escapes or special characters. Returns its end, or NULL with nothing done. */
+/* Takes a string without escapes or special characters. Returns its end, or NULL with nothing
+ * done. */
 static inline const char *quick_string(struct json_scan *scan, const char *p)
 {
     if (p == scan->end || *p != '"' || scan->values_left == 0)
@@ -203,7 +204,7 @@ static inline void keep_member(struct reader *reader, enum member member, const 
     reader->twice[member] = true;
 }
 
-/* The outermost object. */
+/* Takes the outermost object. */
 static const char *read_members(struct reader *reader, const char *p)
 {
     struct json_scan *scan = &reader->scan;
@@ -273,8 +274,8 @@ static void read_in(struct reader *reader, struct envelope *envelope)
     envelope->in = (struct bytes){NULL, 0};
 }
 
-/* Bad JSON. Whoever has sent it is told which request it was, if that stood before the fault: an id
- * that the fault follows directly may be the half of one. */
+/* The body is bad JSON. The reply gets the request's id if it was read before the fault. An id that
+ * the fault follows directly is not used: it may be cut off. */
 __attribute__((cold, noinline)) static enum envelope_status
 refuse(struct reader *reader, struct envelope *envelope, struct json_error *error)
 {
@@ -338,7 +339,7 @@ bool json_has_nul(struct bytes text)
     while ((at = memchr(at, '\\', (size_t)(end - at))) != NULL) {
         if (end - at >= 6 && memcmp(at + 1, "u0000", 5) == 0)
             return true;
-        at += 2; /* whatever is escaped, a backslash too */
+        at += 2; /* skip the escaped character, which may be a backslash */
     }
     return false;
 }

@@ -1,10 +1,10 @@
 /* The strict JSON pass (RFC 8259), one look at every byte. The contract is in json.h.
  *
- * Each function takes one production of the grammar from `p` on and returns where it ended. What is
- * open is a counter and a bit for each level, so depth costs no stack, and nothing is allocated.
- * Reading is always bounded by `end`: the text is not NUL-terminated and may lie at the end of a
- * mapping. Errors are cold: they may be slow, but point at the first byte that no valid text could
- * have there. */
+ * Each function takes one production of the grammar from `p` on and returns its end. Open arrays
+ * and objects are a counter and a bit for each level, so depth costs no stack, and nothing is
+ * allocated. Reading is always bounded by `end`: the text is not NUL-terminated and may lie at the
+ * end of a mapping. Errors are cold: they may be slow, but point at the first byte that no valid
+ * text could have there. */
 #include "wire/json.h"
 
 #include "wire/json_plain.h"
@@ -59,7 +59,7 @@ int json_hex4(const char *p)
     return unit;
 }
 
-/* The code unit of the \uXXXX at `p`, of which the \u has been seen; -1 with the error set. */
+/* The code unit of the \uXXXX at `p`, whose \u has been seen; -1 with the error set. */
 static int scan_unit(struct json_scan *scan, const char *p)
 {
     const char *digits = p + 2;
@@ -122,8 +122,8 @@ static const char *scan_escape(struct json_scan *scan, const char *p, bool is_na
     }
 }
 
-/* Says where the bytes at `p` stop being UTF-8: at `p`, or at the end if the text was cut inside a
- * character. That is so when some continuation would complete one. */
+/* Sets the error where the bytes at `p` stop being UTF-8: at `p`, or at the text's end if it was
+ * cut inside a character, that is, if some continuation would complete one. */
 __attribute__((cold, noinline)) static const char *fail_utf8(struct json_scan *scan, const char *p)
 {
     size_t left = (size_t)(scan->end - p);
@@ -143,8 +143,8 @@ static inline bool is_continuation(char c)
     return ((unsigned char)c & 0xc0) == 0x80;
 }
 
-/* Bytes of the well-formed sequence at `p`, which is before `end` and not ASCII, or 0. The forms
- * that most text is made of are here, those with special second bytes in utf8_sequence(). */
+/* Bytes of the well-formed sequence at `p`, which is before `end` and not ASCII, or 0. The most
+ * frequent forms are tested here, those with special second bytes in utf8_sequence(). */
 static inline size_t sequence_size(const char *p, const char *end)
 {
     unsigned char lead = (unsigned char)*p;
@@ -156,7 +156,7 @@ static inline size_t sequence_size(const char *p, const char *end)
     return utf8_sequence(p, (size_t)(end - p));
 }
 
-/* Characters from U+0080 on, at least one and as many as follow each other. */
+/* Takes characters from U+0080 on, at least one, and all that follow each other. */
 static const char *scan_utf8(struct json_scan *scan, const char *p)
 {
     const char *const end = scan->end;
@@ -170,7 +170,7 @@ static const char *scan_utf8(struct json_scan *scan, const char *p)
     return p;
 }
 
-/* The rest of a string from `p` on, which is not plain. */
+/* Takes the rest of a string from `p` on, where it is not plain. */
 static const char *scan_string_on(struct json_scan *scan, const char *p, bool is_name)
 {
     const char *const end = scan->end;
@@ -267,14 +267,14 @@ __attribute__((cold, noinline)) static const char *fail_value(struct json_scan *
     return json_scan_fail(scan, p, "this is not the start of a value");
 }
 
-/* Remembers what was opened at this depth, counted from 0. */
+/* Notes whether an object or an array was opened at this depth, counted from 0. */
 static inline void mark_open(struct json_scan *scan, uint32_t depth, bool is_object)
 {
     uint64_t bit = UINT64_C(1) << (depth % 64), *word = &scan->objects[depth / 64];
     *word = is_object ? *word | bit : *word & ~bit;
 }
 
-/* True when what is open innermost, at `depth` counted from 1, is an object. */
+/* True when the innermost open value, at `depth` counted from 1, is an object. */
 static inline bool is_open_object(const struct json_scan *scan, uint32_t depth)
 {
     return (scan->objects[(depth - 1) / 64] >> ((depth - 1) % 64) & 1) != 0;
@@ -323,7 +323,7 @@ const char *json_scan_value(struct json_scan *scan, const char *p)
     const char *const end = scan->end;
     const uint32_t outer = scan->depth;
     uint32_t depth = outer, left = scan->values_left;
-    bool in_object = false; /* what is open innermost; nothing of it matters at `outer` */
+    bool in_object = false; /* the innermost open value is one; of no meaning at `outer` */
     struct bytes name;
 
     for (;;) {

@@ -1,7 +1,7 @@
-/* What the JSON pass (json.c) and the envelope (envelope.c) share; private to wire/.
+/* The scanner that the JSON pass (json.c) and the envelope (envelope.c) share; private to wire/.
  *
- * The scanner's functions take the place to start at and return the place after what they took, or
- * NULL with `error` set. The place travels by value so that it stays in a register. */
+ * The scanner's functions take the place to start at, and return the place after the text that they
+ * took, or NULL with `error` set. The place travels by value so that it stays in a register. */
 #ifndef PILLION_WIRE_JSON_SCAN_H
 #define PILLION_WIRE_JSON_SCAN_H
 
@@ -22,15 +22,15 @@ struct json_scan {
                                               opened at depth d + 1 is an object */
 };
 
-/* A whole value. Returns the byte right after it: white space is not taken. */
+/* Takes a whole value. Returns the byte right after it: white space is not taken. */
 const char *json_scan_value(struct json_scan *scan, const char *p);
 
-/* A member's name, quotes included, which goes to `name`, its colon, and white space around that.
- * Returns the first byte of the member's value. */
+/* Takes a member's name, quotes included, which goes to `name`, its colon, and the white space
+ * around that. Returns the first byte of the member's value. */
 const char *json_scan_name(struct json_scan *scan, const char *p, struct bytes *name);
 
-/* Sets the error. At the end of the text the reason is that it ended, whatever was missing.
- * Always NULL. */
+/* Sets the error. At the end of the text the reason is that it ended, whatever is missing. Returns
+ * NULL. */
 const char *json_scan_fail(struct json_scan *scan, const char *at, const char *reason);
 
 static inline bool json_is_space(char c)
@@ -58,7 +58,7 @@ static inline const char *json_scan_start(struct json_scan *scan, struct bytes t
     return json_skip_space(scan->start, scan->end);
 }
 
-/* The end of the text: white space and nothing else. */
+/* Takes the end of the text: white space and nothing else. False with the error set. */
 static inline bool json_scan_end(struct json_scan *scan, const char *p)
 {
     p = json_skip_space(p, scan->end);
@@ -68,9 +68,9 @@ static inline bool json_scan_end(struct json_scan *scan, const char *p)
     return false;
 }
 
-/* The outermost object, for who wants to see its members: the opening bracket and the white space
- * after it. An empty object is taken whole, and `depth` is what it was; otherwise it is one more.
- */
+/* Takes the start of an object whose members the caller wants to see: the opening bracket and the
+ * white space after it. An empty object is taken whole, and `depth` stays the same; otherwise it
+ * grows by one. */
 static inline const char *json_scan_open(struct json_scan *scan, const char *p)
 {
     if (scan->values_left == 0)
@@ -85,8 +85,8 @@ static inline const char *json_scan_open(struct json_scan *scan, const char *p)
     return p;
 }
 
-/* What comes after a member of that object: a comma and the white space around it, or the closing
- * bracket (`depth` is one less then). */
+/* Takes the text after a member of that object: a comma and the white space around it, or the
+ * closing bracket, which makes `depth` one less. */
 static inline const char *json_scan_next(struct json_scan *scan, const char *p)
 {
     const char *const end = scan->end;

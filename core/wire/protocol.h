@@ -1,9 +1,9 @@
-/* Protocols: what the bytes of a connection mean. A protocol is a framing (where a message ends,
- * and how a reply is wrapped) with a format (what a message says). Whoever handles requests takes
+/* Protocols: the meaning of a connection's bytes. A protocol is a framing (where a message ends,
+ * and how a reply is wrapped) with a format (what a message says). Code that handles requests uses
  * the connection's row of `protocols` and knows neither.
  *
- * Pure functions over bytes. The rows are constants that every file sees, so that what is called
- * through a row that the compiler knows is called directly, and inlined. */
+ * Pure functions over bytes. The rows are constants that every file sees: the compiler calls
+ * through a known row directly, and inlines. */
 #ifndef PILLION_WIRE_PROTOCOL_H
 #define PILLION_WIRE_PROTOCOL_H
 
@@ -21,8 +21,8 @@ struct framing {
     /* Looks at the start of `input` for a frame whose body has at most `max_body` bytes. */
     enum frame_status (*next)(struct bytes input, uint32_t max_body, struct frame *frame);
 
-    /* The client that sends something else than such frames, by the first bytes of its connection,
-     * of which `next` has said `status`; NULL when they do not tell. */
+    /* Tells which client sends something else than such frames, by the first bytes of its
+     * connection, for which `next` has returned `status`; NULL when they do not tell. */
     const struct stranger *(*stranger)(struct bytes input, uint32_t max_body,
                                        enum frame_status status);
 
@@ -37,7 +37,7 @@ struct format {
     enum envelope_status (*read)(struct bytes body, const struct json_limits *limits,
                                  struct envelope *envelope, struct json_error *error);
 
-    /* How many bytes the body of a reply has, and writing them: both say the same. */
+    /* The size of a reply's body, and writing it; both return the same number. */
     size_t (*size)(const struct reply *reply);
     size_t (*write)(const struct reply *reply, char *to);
 };
@@ -71,8 +71,8 @@ static const struct protocol protocols[] = {
 
 #define PROTOCOLS (sizeof(protocols) / sizeof(*protocols))
 
-/* While there is only one row, it is known when this is compiled, whatever the index: the path of a
- * request costs nothing for the choice that there could be. */
+/* While there is only one row, the compiler knows it whatever the index, so that the choice costs a
+ * request nothing. */
 static inline const struct protocol *protocol_of(unsigned index)
 {
     return &protocols[PROTOCOLS == 1 ? 0 : index];

@@ -1,18 +1,18 @@
 /* Replies: see reply.h.
  *
- * What goes into strings is escaped character by character by one function, whether it is being
- * measured, written or cut. Allocates nothing. */
+ * One function escapes strings character by character, for measuring, writing and cutting alike.
+ * Allocates nothing. */
 #include "wire/reply.h"
 
 #include <assert.h>
 #include <stdint.h>
 
-/* The longest that one character, or one byte that is none, becomes: \u00XX. */
+/* The longest form of one character, or of one invalid byte: \u00XX. */
 #define ESCAPED_MAX 6
 
-/* Puts the first character of `text`, which is not empty, in the form that it has inside a JSON
- * string to `to`, and its size there to `size`. Bytes that are not UTF-8 become U+FFFD. Returns how
- * many bytes of `text` it was. */
+/* Writes the first character of `text`, which is not empty, to `to` as it is inside a JSON string,
+ * and sets `size` to its size there. Bytes that are not UTF-8 become U+FFFD. Returns how many bytes
+ * of `text` it has taken. */
 static size_t escape_character(struct bytes text, char to[ESCAPED_MAX], size_t *size)
 {
     static const char hex[] = "0123456789abcdef";
@@ -37,7 +37,8 @@ static size_t escape_character(struct bytes text, char to[ESCAPED_MAX], size_t *
     return taken;
 }
 
-/* ASCII that stands for itself in a JSON string: nearly all that names and messages are made of. */
+/* True for ASCII that stands for itself in a JSON string, as nearly all of names and messages
+ * does. */
 static inline bool is_plain(char c)
 {
     static const bool plain[256] = {

@@ -1,16 +1,15 @@
-/* What replies say: `{"out": NAME, "result": ANY}` and, when the request had one, `"id": ID`. The
- * frame around it is wire/protocol.h's.
+/* Replies: `{"out": NAME, "result": ANY}` and, when the request had one, `"id": ID`.
+ * wire/protocol.h puts the frame around them.
  *
- * A reply is measured first and then written in place, so that it is built where it will be sent
- * from. */
+ * A reply is measured first and then written to the place from which it will be sent. */
 #ifndef PILLION_WIRE_REPLY_H
 #define PILLION_WIRE_REPLY_H
 
 #include "base/bytes.h"
 
 struct reply {
-    struct bytes out;    /* plain text; escaped when it is written, what is not UTF-8 as U+FFFD */
-    size_t out_size;     /* of `out` as it is written: its own size when it stands for itself */
+    struct bytes out;    /* plain text; escaped when it is written, invalid UTF-8 as U+FFFD */
+    size_t out_size;     /* of `out` when it is escaped */
     struct bytes result; /* JSON, written as it is; never empty */
     struct bytes id;     /* JSON, or data NULL for none */
 };
@@ -23,7 +22,7 @@ void reply_set_out_string(struct reply *reply, const char *out);
 #define REPLY_RESULT "\",\"result\":"
 #define REPLY_ID     ",\"id\":"
 
-/* Bytes that reply_write will write. */
+/* The number of bytes that reply_write will write. */
 static inline size_t reply_size(const struct reply *reply)
 {
     size_t size = sizeof(REPLY_OUT REPLY_RESULT "}") - 1 + reply->out_size + reply->result.size;
@@ -31,7 +30,7 @@ static inline size_t reply_size(const struct reply *reply)
     return reply->id.data == NULL ? size : size + sizeof(REPLY_ID) - 1 + reply->id.size;
 }
 
-/* Writes it to `to`, which has room for reply_size bytes; returns that size. */
+/* Writes the reply to `to`, which has room for reply_size bytes; returns that size. */
 size_t reply_write(const struct reply *reply, char *to);
 
 /* The result of an error reply, `{"code": CODE, "message": TEXT}`, written to `to` and cut (at a

@@ -1,10 +1,10 @@
-/* Telling other protocols apart, and refusing them in their own words. See stranger.h. */
+/* Recognising other protocols, and refusing them in their own terms. See stranger.h. */
 #include "wire/stranger.h"
 
 #include <stdio.h>
 #include <string.h>
 
-/* Each with one %s for what is spoken instead. */
+/* Each form has one %s, for the protocol that the client speaks. */
 #define SPOKEN_HERE(quote)                                                                     \
     "this port speaks frames of JSON, not %s: a frame is a length (4 bytes, little-endian) "   \
     "and as many bytes of JSON, such as {" quote "in" quote ": " quote "ping" quote ", " quote \
@@ -50,8 +50,9 @@ static bool is_space(unsigned char c)
     return c == ' ' || c == '\t' || c == '\r' || c == '\n';
 }
 
-/* A frame that would do, were its length the other way round. Only where read as it is it is more
- * than could ever be allowed: a large frame's length may look like that by chance. */
+/* True for a frame that would be good with its length in the other byte order. Only for lengths
+ * that are above any limit as they stand, because a large frame's length may look like this by
+ * chance. */
 static bool is_swapped(const unsigned char *in, size_t size, uint32_t max_body)
 {
     uint32_t length =
@@ -100,7 +101,7 @@ const struct stranger *stranger_find(struct bytes input, uint32_t max_body)
 const struct stranger *stranger_find_hello(struct bytes input)
 {
     const unsigned char *in = (const unsigned char *)input.data;
-    enum { MESSAGE = 5, CLIENT_HELLO = 1 }; /* behind the record's header; RFC 8446 section 4 */
+    enum { MESSAGE = 5, CLIENT_HELLO = 1 }; /* after the record's header; RFC 8446 section 4 */
 
     return input.size > MESSAGE && is_tls(in) && in[MESSAGE] == CLIENT_HELLO ? &tls : NULL;
 }

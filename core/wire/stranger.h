@@ -1,6 +1,6 @@
-/* Clients that speak something else than this protocol, told by the first bytes of their
- * connection. Read as a length, text is always above FRAME_BODY_MAX, so whoever looks here has an
- * error to answer already; only TLS can look like a frame that is on its way.
+/* Clients that speak another protocol, recognised by the first bytes of their connection. Read as a
+ * length, text is always above FRAME_BODY_MAX, so the caller has an error to answer already; only
+ * TLS can look like a frame that is still arriving.
  *
  * Pure functions over bytes. */
 #ifndef PILLION_WIRE_STRANGER_H
@@ -12,23 +12,24 @@
 
 struct stranger {
     const char *speaks; /* "HTTP" */
-    const char *form;   /* of the refusal, as its client shows it; NULL: it understands a reply */
-    const char *hint;   /* added to the error that it gets then */
+    const char *form;   /* of a refusal that its client shows; NULL: it understands a reply */
+    const char *hint;   /* added to the error that it gets in that reply */
 };
 
-/* What begins with `input`, of which the first four bytes announce too much; NULL when that says
- * nothing. */
+/* The protocol that begins with `input`, whose first four bytes are too large a length; NULL when
+ * it is not known. */
 const struct stranger *stranger_find(struct bytes input, uint32_t max_body);
 
-/* The same for a frame that is not whole: a client's hello of TLS, or NULL. No request of this
- * protocol begins so, because a control character cannot be the second byte of a JSON text. */
+/* The same for a frame that is not whole: recognises only a client's hello of TLS. No request of
+ * this protocol begins so, because a control character cannot be the second byte of a JSON text. */
 const struct stranger *stranger_find_hello(struct bytes input);
 
-/* Either, by what frame_next has said of `input`. */
+/* One or the other, by the `status` that frame_next has returned for `input`. */
 const struct stranger *stranger_of_frame(struct bytes input, uint32_t max_body,
                                          enum frame_status status);
 
-/* Writes the refusal of a stranger with a form: it says what is spoken here. Its size. */
+/* Writes the refusal for a stranger with a form, which says what protocol this port speaks. Returns
+ * its size. */
 size_t stranger_refuse(const struct stranger *stranger, char out[STRANGER_REFUSAL_MAX]);
 
 #endif
