@@ -48,7 +48,7 @@ static void peer_close(int fd)
     close(fd);
 }
 
-/* How many of the bytes are whole frames; SIZE_MAX when a frame is too large. */
+/* How many of the bytes belong to whole frames; SIZE_MAX when a frame is too large. */
 static size_t whole_frames(const char *data, size_t size)
 {
     size_t whole = 0;
@@ -64,7 +64,7 @@ static size_t whole_frames(const char *data, size_t size)
     return whole;
 }
 
-/* Keeps what is not answered yet for the next event. */
+/* Keeps the bytes that are not answered yet for the next event. */
 static bool peer_keep(struct peer *peer, const char *rest, size_t size)
 {
     if (size > 0 && peer->buffer == NULL) {

@@ -1,5 +1,5 @@
-/* The bare server: what a framed server costs when it does nothing else. One thread, one epoll
- * set, one recv(2) for an event, and all whole frames that it brought are answered at once.
+/* The bare server: the least that a framed server costs. It has one thread and one epoll set, calls
+ * recv(2) once for an event, and answers all whole frames that it got at once.
  *
  * Shared by raw_echo.c and raw_cjson.c, which say how frames are answered. Knows nothing of
  * Pillion. */
@@ -25,8 +25,8 @@ static inline uint32_t frame_length(const char *header)
 /* Answers `size` bytes, one or more whole frames. */
 typedef void bare_answer(int fd, char *frames, size_t size);
 
-/* Sends everything; waits for a peer that is slow to read. What cannot be sent is dropped: the next
- * recv(2) tells that the peer is gone. */
+/* Sends everything; waits for a peer that is slow to read. Data that cannot be sent is dropped: the
+ * next recv(2) tells that the peer is gone. */
 void bare_send(int fd, const char *data, size_t size);
 
 /* Serves 127.0.0.1:PORT, the first argument, until the process is ended. Returns on errors only. */

@@ -4,8 +4,8 @@
     python3 tests/bench/bench.py --build build [--quick] [--only NAME...]
 
 Servers run on one CPU and the load on the others. For each configuration the servers take turns, round
-after round, because machines drift: only numbers of the same run may be compared. What counts is the
-best round, for requests a second, and the least CPU for a request.
+after round, because machines drift: only numbers of the same run may be compared. The best round
+counts for requests a second, and the least CPU for a request.
 
 Writes docs/performance.md and docs/performance.svg (see report.py). --quick compares ping alone, and
 --only takes one measurement of measures.py, "table" or "recovery": both print, and write nothing.
@@ -57,7 +57,7 @@ def summary(samples):
 
 
 def available(kinds):
-    """Those that can be started here, and why others are left out."""
+    """The servers that can be started here, and the reasons why others are left out."""
     missing = ["%s, for there is no %s" % (kind.name, " and no ".join(kind.missing()))
                for kind in kinds if kind.missing()]
     return [kind for kind in kinds if not kind.missing()], missing

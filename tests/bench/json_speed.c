@@ -1,4 +1,4 @@
-/* How fast the strict JSON pass is, beside memchr(3) and strlen(3) over the same bytes.
+/* Measures the strict JSON pass, beside memchr(3) and strlen(3) over the same bytes.
  *
  * Prints nanoseconds for each small envelope and gigabytes a second for bodies of 64 KiB, the best
  * of several rounds: other work on the machine only ever slows a round down. Links wire and base.
@@ -16,7 +16,7 @@
 
 static const struct json_limits limits = {64, 1000000};
 
-/* What is timed, one function each: 1 when the body is as it should be. */
+/* The timed work, one function each. Returns 1 when the body is as it should be. */
 static size_t work_memchr(struct bytes body)
 {
     return memchr(body.data, '\x01', body.size) == NULL;

@@ -35,8 +35,8 @@ int epoll;
 
 static struct result result;
 static struct lane *lanes;
-static uint64_t begun_ns;    /* the loop's start: when the first request of a rate is due */
-static uint64_t measured_ns; /* requests that are due earlier are of the warm-up */
+static uint64_t begun_ns;    /* the loop's start, when a rate's first request is due */
+static uint64_t measured_ns; /* requests that are due earlier belong to the warm-up */
 
 static uint64_t clock_ns(void)
 {
@@ -61,7 +61,7 @@ static void batch_begin(struct lane *lane)
     lane_ask(lane, plan.in_flight);
 }
 
-/* The next batch, when all replies to the last one are there. */
+/* Sends the next batch when all replies to the last one have come. */
 static void batch_replied(struct lane *lane, uint64_t before)
 {
     (void)before;
@@ -78,7 +78,8 @@ static void batch_replied(struct lane *lane, uint64_t before)
 
 /* ---- The open loop ---- */
 
-/* Requests go to the lanes in turn, so which one a lane's n-th is, and when it is due, is known. */
+/* When a lane's n-th request is due. Requests go to the lanes in turn, so its number in the whole
+ * run is known. */
 static uint64_t due_ns(const struct lane *lane, uint64_t number)
 {
     uint64_t of_all = number * plan.connections + (uint64_t)(lane - lanes);
@@ -99,7 +100,7 @@ static void request_replied(struct lane *lane, uint64_t before)
     }
 }
 
-/* Sends what has come due. A lane that has several gets them with one call. */
+/* Sends the requests that are due, a lane's with one call. */
 static void requests_due(void)
 {
     static uint64_t asked;

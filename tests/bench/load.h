@@ -9,12 +9,12 @@
 
 #define FRAME_HEADER 4u
 
-/* What is asked for. */
+/* The command line. */
 struct plan {
     uint16_t port;
     unsigned connections, in_flight;
     bool framed, reconnects;
-    double rate; /* requests a second that are sent when they are due; 0: a closed loop */
+    double rate; /* requests a second, sent when they are due; 0: a closed loop */
     char *batch; /* the same request `in_flight` times */
     size_t batch_size, request_size;
     size_t reply_size; /* of one reply, its header included */
@@ -31,26 +31,26 @@ struct result {
     uint32_t latency[LATENCY_BUCKETS];
 };
 
-/* One connection: what was asked of it and what came back, since it was opened. */
+/* One connection: its requests and replies since it was opened. */
 struct lane {
     int fd;
     bool waits_to_send;
-    uint64_t asked;       /* requests to send, those that are sent included */
+    uint64_t asked;       /* requests that are sent or to be sent */
     uint64_t sent;        /* bytes of them */
     uint64_t replies;     /* whole ones */
     unsigned header_size; /* bytes of the next reply's header that are there */
     unsigned char header[FRAME_HEADER];
-    size_t missing; /* framed: bytes of a reply that has begun; raw: those that are there */
+    size_t missing; /* framed: missing bytes of a reply; raw: received bytes */
     uint64_t began_ns;
 };
 
 extern struct plan plan;
 extern int epoll;
 
-/* Ends the program with what went wrong, errno's reason included. */
+/* Ends the program with a message, and errno's reason. */
 void load_fail(const char *what) __attribute__((noreturn));
 
-/* Reads the command line and builds the batch. Ends the program when it makes no sense. */
+/* Reads the command line and builds the batch. Ends the program when the command line is wrong. */
 void plan_read(int argc, char **argv);
 
 /* The CPU time of all threads of "PID,PID...", in nanoseconds (proc(5), schedstat). 0 for NULL. */
@@ -59,17 +59,17 @@ uint64_t cpu_of(const char *pids);
 void latency_add(struct result *result, uint64_t ns);
 void result_print(const struct result *result);
 
-/* One request before all others: learns how long a reply is, and refuses an error. */
+/* Sends one request before all others: learns the size of a reply, and fails on an error. */
 void first_call(void);
 
 /* Connects, and watches for replies. */
 void lane_open(struct lane *lane);
 
-/* Asks for `count` more requests, and sends what goes of those that are due. */
+/* Adds `count` requests, and sends as many as the socket takes. */
 void lane_ask(struct lane *lane, uint64_t count);
 
-/* Receives once. Ends the program when the server has closed the connection, or has sent what
- * nobody asked for. */
+/* Receives once. Ends the program when the server has closed the connection, or has sent more
+ * replies than there were requests. */
 void lane_receive(struct lane *lane);
 
 #endif

@@ -1,5 +1,5 @@
-/* A connection of the bare client: connecting, sending what is asked, counting what comes back.
- * Parts of frames, and sends that take a part only, are as good as whole ones. See load.h. */
+/* A connection of the bare client: connecting, sending requests, counting replies. It handles parts
+ * of frames and partial sends. See load.h. */
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -32,7 +32,7 @@ static int lane_connect(void)
         load_fail("cannot bind");
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     address.sin_port = htons(plan.port);
-    /* Over loopback the handshake is done when connect(2) returns: nothing is waited for. */
+    /* Over loopback the handshake is done when connect(2) returns, so there is no need to wait. */
     if (connect(fd, (struct sockaddr *)&address, sizeof(address)) != 0)
         load_fail("cannot connect");
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
@@ -74,7 +74,7 @@ void lane_ask(struct lane *lane, uint64_t count)
     lane->waits_to_send = unsent > 0;
 }
 
-/* The beginning of a reply: how many bytes follow. */
+/* How many bytes follow the beginning of a reply. */
 static size_t reply_length(const void *header)
 {
     uint32_t length;

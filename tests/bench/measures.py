@@ -1,5 +1,5 @@
-"""What the benchmark measures beside the table of requests: bodies, memory, connections, times, balance,
-and what many connections, many methods and two workers change. Each function gives a dictionary of
+"""The benchmark's measurements beside the table of requests: bodies, memory, connections, times, balance,
+and the effect of many connections, many methods and two workers. Each function gives a dictionary of
 plain numbers; report.py says which of them have targets."""
 
 import json
@@ -54,7 +54,7 @@ def bodies(run):
 
 
 class Crowd:
-    """Connections that rest. They come from addresses of their own, so that the load has its ports."""
+    """Idle connections. They come from addresses of their own, so that the load has its ports."""
 
     def __init__(self, server, count):
         self.socks = []
@@ -95,7 +95,7 @@ def settled(server, connections):
 
 
 def pss(server):
-    """Bytes of all processes, what they share counted once; None where this user may not look."""
+    """Bytes of all processes, with shared memory counted once; None where this user may not look."""
     parts = [servers.memory_kib(pid, "Pss") for pid in server.pids()]
     return None if None in parts else sum(parts) * 1024
 
@@ -123,9 +123,9 @@ def idle(run):
 
 
 def cpu_percent(server, seconds):
-    """Of one CPU, over a time in which nobody asks anything."""
+    """The share of one CPU that is used while no client asks anything."""
     pids = server.pids()
-    time.sleep(1)  # what came before ends
+    time.sleep(1)  # lets earlier work end
     before, start = servers.cpu_ns(pids), time.monotonic()
     time.sleep(seconds)
     return (servers.cpu_ns(pids) - before) / (time.monotonic() - start) / 1e7
@@ -213,7 +213,7 @@ def two_loads(server, seconds, cpus):
 
 
 def crowds(run):
-    """CPU for a request when many connections are busy, beside the bare echo's."""
+    """CPU for a request when many connections are busy, beside that of the bare echo."""
     counts = [count for count in (50, 1000, 10000) if count < run.descriptors - 1000]
     with Pillion(run.tools, run.cpus) as pillion, RawEcho(run.tools, run.cpus) as echo:
         samples = alternating(run.rounds, {

@@ -1,6 +1,6 @@
 /* The bare server with cJSON: each frame is parsed, its params are read, a reply is built and
  * printed, as the method of build.c does it. cJSON's memory comes from an arena that each request
- * begins anew: the cheapest there can be. The replies to what a recv(2) brought leave with one
+ * begins anew, which is the cheapest way. The replies to all requests of a recv(2) leave with one
  * send(2), or a few when they are long.
  *
  *     raw_cjson PORT */

@@ -1,5 +1,5 @@
-/* The floor: frames come back as they are, all that a recv(2) brought with one send(2). No JSON, no
- * state, no statistics. What Pillion adds to this is what it costs.
+/* The least that any server costs: sends frames back as they are, all of a recv(2) with one
+ * send(2), without JSON, state or statistics. Pillion's cost is what it adds to this.
  *
  *     raw_echo PORT */
 #include "bare.h"

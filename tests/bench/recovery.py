@@ -43,7 +43,7 @@ def recover(build, connections, rounds):
         socks = [server.connect() for _ in range(connections)]
         for i in range(rounds):
             servers.ask(socks[-1], "ping", 1)
-            time.sleep(1.1)  # one that lived for less than a second would be replaced with a back-off
+            time.sleep(1.1)  # a worker that lived for less than a second would be replaced with a back-off
             (worker,) = server.pids_of("worker")
             began, death = time.monotonic(), time.time()
             os.kill(worker, signal.SIGKILL)

@@ -21,7 +21,7 @@ LOAD_LIMIT = 120  # seconds that one load may take
 
 
 def raise_descriptor_limit():
-    """As many descriptors as can be had; servers and clients inherit it."""
+    """Raises the limit on descriptors as far as it goes; servers and clients inherit it."""
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     for limit in (max(hard, 65536), hard):
         try:
@@ -36,7 +36,7 @@ _next_port = 20000 + os.getpid() * 7 % 10000
 
 
 def free_port():
-    """A port that nobody listens on, below those that clients are given."""
+    """A free port, below those that the system gives to clients."""
     global _next_port
     while True:
         _next_port = 20000 + (_next_port + 1 - 20000) % 12000
@@ -90,7 +90,7 @@ class Server:
     def __init__(self, tools, cpus):
         self.tools, self.cpus, self.port = tools, cpus, free_port()
         self.prefix = tempfile.mkdtemp(prefix="pillion-bench-")
-        os.chmod(self.prefix, 0o755)  # workers that were root read it as somebody else
+        os.chmod(self.prefix, 0o755)  # workers read it as another user when root starts them
         self.process = None
         try:
             self.prepare()

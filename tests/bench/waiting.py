@@ -1,5 +1,5 @@
-"""Methods that wait: for a timer, in a thread, for Redis, for PostgreSQL; and what `ping` on the same worker
-notices of it."""
+"""Methods that wait: for a timer, in a thread, for Redis, for PostgreSQL; and the latency of `ping` on the
+same worker meanwhile."""
 
 import glob
 import json
@@ -23,7 +23,7 @@ METHODS = (("wait", '{"ms":10}'), ("nap", '{"ms":10}'), ("kv.get", '{"key":"a"}'
 
 
 class Postgres:
-    """A PostgreSQL of its own, below `prefix`; it refuses to be root's."""
+    """A PostgreSQL below `prefix`; it refuses to run as root."""
 
     def __init__(self, prefix):
         found = sorted(glob.glob("/usr/lib/postgresql/*/bin"))
@@ -129,7 +129,7 @@ class Waiting(Pillion):
 
 
 def redis_benchmark(server, connections, in_flight):
-    """What Redis's own load generator gets, from the same place. About a second of it."""
+    """The result of Redis's own load generator, from the same CPUs. About a second of it."""
     count = 1500000 if in_flight > 1 else 100000 if connections > 1 else 12000
     out = subprocess.run(
         ["redis-benchmark", "-p", str(server.redis.port), "-c", str(connections), "-P", str(in_flight),
@@ -140,7 +140,8 @@ def redis_benchmark(server, connections, in_flight):
 
 
 def ping_p99(server):
-    """Of a client that asks five hundred times a second, in microseconds."""
+    """Latencies of a client that asks five hundred times a second, in microseconds."""
+
     load = server.bench(1, 16, SECONDS * 0.7, "--rate", "500", "ping", first=True)
     return server.report(load)["latency_us"]["p99"]
 

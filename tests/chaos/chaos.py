@@ -30,7 +30,7 @@ import tempfile
 import threading
 import time
 
-# In front of the methods that are answered later, among others: they let everything pass.
+# Filters of the methods that are answered later, among others; they let every request pass.
 FILTERS = ("filter limit { zone limits; rate 1000000/s; burst 1000000; concurrency 1000000; key all; } "
            "filter access_log { path run/access.log; sample 100; }")
 LATER = ["wait", "nap", "retry"]  # answered later
@@ -48,7 +48,7 @@ class Failure(Exception):
 
 
 class LogReader:
-    """Reads the server's standard error into a file, but for the times when it stops reading."""
+    """Reads the server's standard error into a file, except when it is told to stop reading."""
 
     def __init__(self, path):
         self.reader, self.writer = os.pipe()
@@ -170,7 +170,7 @@ class Server:
 
 
 class Request:
-    """What was asked, and is not answered yet."""
+    """A request that is not answered yet."""
 
     def __init__(self, identity, method, params, guilty):
         self.identity, self.method, self.params, self.guilty = identity, method, params, guilty
@@ -178,7 +178,7 @@ class Request:
 
 
 class Client:
-    """One connection: what it has asked, in order, and what has come back so far."""
+    """One connection: its requests, in order, and the bytes that have come back so far."""
 
     def __init__(self, number, chaos):
         self.number, self.chaos = number, chaos
@@ -200,7 +200,7 @@ class Client:
         self.outgoing += struct.pack("<I", len(body)) + body
 
     def ask(self, method=None):
-        """Queues a batch of requests; `method`: with one that ends its worker among them."""
+        """Queues a batch of requests. With `method`, one of them calls it and ends its worker."""
         count = self.random.choice([1, 1, 2, 4, 16])
         guilty = self.random.randrange(count) if method else -1
         for i in range(count):
@@ -292,8 +292,8 @@ class Client:
                 self.chaos.death > request.since - 5:
             self.chaos.row()["errors"] += 1  # it was under way when its worker died
         elif code == "module_crashed" and self.chaos.kills > 0:
-            # A worker was killed from outside in the very moment in which it ran this one: there is no
-            # more than one such request for each kill.
+            # A worker was killed from outside at the moment when it ran this request: there is at
+            # most one such request for each kill.
             self.chaos.kills -= 1
             self.chaos.row()["errors"] += 1
         elif reply["result"] != request.params or \
@@ -309,7 +309,7 @@ class Chaos:
         self.selector = selectors.DefaultSelector()
         self.table, self.event, self.event_since = {}, "none", 0.0
         self.requests, self.pending, self.kills, self.killed_at = 0, [], 0, 0.0
-        # When the last event was that ends a worker; in the test of the test they die all the time.
+        # The time of the last event that ends a worker. In the self-test workers die all the time.
         self.death = float("inf") if "PILLION_TEST_DIE_IN_CALL" in os.environ else 0.0
         self.server = Server(os.path.abspath(os.environ.get("PILLION_BUILD", "build")),
                              20000 + os.getpid() % 6000 * 2 + 1,
@@ -369,14 +369,15 @@ class Chaos:
         self.vault_killed_at = time.monotonic()
 
     def vault_is_back(self, now):
-        """Until it holds the connections again, whatever else fails is one failure more than is promised."""
+        """True once the vaults hold all connections again. A second failure before that is more than
+        the server promises to survive."""
         if self.vault_killed_at is None:
             return True
         try:
             held = sum(len(os.listdir("/proc/%d/fd" % pid)) for pid in self.server.children("vault"))
         except OSError:
             held = 0
-        if held >= len(self.idle) + len(self.clients) * 3 // 4:  # but for those that come and go
+        if held >= len(self.idle) + len(self.clients) * 3 // 4:  # except connections that come and go
             self.vault_killed_at = None
         elif now - self.vault_killed_at > 20:
             raise Failure("lost: the vaults hold %d connections 20 s after one was killed" % held)
@@ -387,7 +388,7 @@ class Chaos:
         self.kill("probe")
 
     def kill_twice(self):
-        """A worker, and then its replacement, while it loads or adopts."""
+        """Kills a worker, and then its replacement, while that loads or adopts."""
         self.kill("worker")
         self.later(0.004, self.kill_worker)
 
@@ -396,13 +397,14 @@ class Chaos:
         self.later(0.003, self.kill_worker)
 
     def kill_vault_in_reload(self):
-        """Who leaves hands over to the next one what nobody has taken over yet."""
+        """Kills the vault during a reload: the leaving workers hand the connections that no worker has taken
+        over yet to the next vault."""
         self.reload()
         self.later(self.random.random() * 0.006, self.kill_vault)
         self.quiet_until = time.monotonic() + 0.1
 
     def stop(self, role):
-        """It is there and does not run, until the master finds it silent: heartbeat_timeout is 1 s."""
+        """Stops a process, until the master finds it silent: heartbeat_timeout is 1 s."""
         children = self.server.children(role)
         for pid in self.random.sample(children, k=1) if children else []:
             try:
@@ -432,7 +434,7 @@ class Chaos:
         self.quiet_until = time.monotonic() + 2.5
 
     def crash(self, method=None):
-        # The next client that has its replies asks for it, among other requests.
+        # The next client that has all its replies sends the request, among others.
         self.guilty.append(method or self.random.choice(CRASHES))
         self.death = time.monotonic()
 
@@ -457,7 +459,7 @@ class Chaos:
         self.quiet_until = time.monotonic() + 0.35
 
     def stop_in_reload(self):
-        """A server beside this one is told to end while it reloads, at whatever moment: it does."""
+        """Tells another server to end at any moment of a reload: it must end."""
         if self.beside is None or not self.beside.is_alive():
             self.beside = threading.Thread(target=self.stop_beside, daemon=True, args=(
                 self.random.choice([signal.SIGTERM, signal.SIGQUIT]), self.random.random() * 0.03))
@@ -482,14 +484,14 @@ class Chaos:
             shutil.rmtree(server.prefix, ignore_errors=True)
 
     def stall_log(self):
-        """While nobody reads what it says, much happens that it would talk about."""
+        """Stops reading the server's log, while events happen that it would log."""
         self.server.log.stall()
         self.reload()
         self.later(0.02, self.kill_worker)
         self.later(self.random.uniform(0.3, 1.5), self.server.log.go_on)
 
     def nothing(self):
-        """The server does it to itself: see PILLION_TEST_DIE_IN_CALL."""
+        """No event: the workers die by themselves, see PILLION_TEST_DIE_IN_CALL."""
 
     EVENTS = {"reload": reload, "reload-twice": reload_twice, "upgrade": upgrade, "kill": kill_worker,
               "kill-vault": kill_vault, "kill-probe": kill_probe, "kill-twice": kill_twice,
@@ -522,7 +524,7 @@ class Chaos:
         self.clients = [Client(i, self) for i in range(self.args.busy)]
 
     def settled(self, now):
-        """Nothing is under way, and after the last death or reload all connections were taken over."""
+        """True when no event is under way, and all connections were taken over after the last one."""
         if self.scheduled or self.guilty or self.pending or now - self.event_since < 1.0 or \
                 any(r.guilty for c in self.clients for r in c.asked):
             return False
@@ -564,8 +566,8 @@ class Chaos:
             now = time.monotonic()
             if now >= next_event and now >= self.quiet_until and self.vault_is_back(now):
                 name = waiting or self.random.choice(names)
-                # A vault that dies while there is a dead worker, or the other way round, is one
-                # failure more than is promised: it waits until the server has settled.
+                # A vault that dies while a worker is dead, or the other way round, is one failure
+                # more than the server survives: the event waits until the server has settled.
                 waiting = name if "-vault" in name and not self.settled(now) else None
                 if waiting:
                     self.turn()
@@ -601,7 +603,7 @@ class Chaos:
                 raise Failure("wrong: idle connection %d: %r" % (i, data))
 
     def check_journal(self):
-        """Every guilty request wrote a line before it did harm: none stands there twice."""
+        """Every guilty request writes a line before it does harm: no line may appear twice."""
         seen = set()
         try:
             with open(self.server.path("run/journal")) as f:

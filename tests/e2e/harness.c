@@ -1,6 +1,6 @@
-/* Time, memory, files, and what becomes of it all when a test ends. See harness.h.
+/* Time, memory, files, and cleaning up when a test ends. See harness.h.
  *
- * Knows nothing of servers but that they have process groups and directories. */
+ * Of servers it knows only process groups and directories. */
 #include "harness_private.h"
 
 #include <errno.h>
@@ -167,7 +167,7 @@ static void send_note(const struct note *note)
         abort();
 }
 
-/* The end of a server's log, for whoever wants to know why a test failed. */
+/* Prints the end of a server's logs, which may tell why the test failed. */
 void show_log(const char *prefix)
 {
     static const char *const names[] = {"stderr.log", "error.log"};
@@ -221,7 +221,7 @@ void keeper_start(void)
     if (pid < 0)
         fail_test("cannot start the keeper: %s", strerror(errno));
     if (pid == 0) {
-        /* Check kills the process group of each test. */
+        /* Check kills the test's process group, and the keeper must survive. */
         setpgid(0, 0);
         signal(SIGINT, SIG_IGN);
         close(ends[1]);

@@ -1,4 +1,4 @@
-/* What end-to-end tests share: a prefix of their own, the real binary in it, and clients.
+/* The harness of end-to-end tests: a prefix for each server, the real binary in it, and clients.
  *
  *     START_TEST(ping_answers)
  *     {
@@ -14,9 +14,9 @@
  *     E2E_MAIN("wire", ping_answers, …)
  *
  * The binary and its modules are found by PILLION_BUILD. Nothing of the core is linked. Every wait
- * has a deadline; what fails, fails the test, and the tail of the server's log is shown. What is
- * returned by pointer stays valid until the test ends. Servers are ended, and prefixes removed,
- * when the test is over, however it ends. CK_TIMEOUT_MULTIPLIER stretches check's time limit and
+ * has a deadline; a function that fails fails the test, which shows the tail of the server's log.
+ * Returned pointers stay valid until the test ends. Servers are ended, and prefixes removed, when
+ * the test is over, in whatever way it ends. CK_TIMEOUT_MULTIPLIER stretches check's time limit and
  * the deadlines here. */
 #ifndef PILLION_TESTS_HARNESS_H
 #define PILLION_TESTS_HARNESS_H
@@ -32,15 +32,15 @@
 #define PATIENCE_MS 10000 /* how long anything that must happen may take */
 
 struct server {
-    char prefix[64];      /* conf/, modules/ (copies of all that were built), run/, logs/ */
+    char prefix[64];      /* conf/, modules/ (copies of all built modules), run/, logs/ */
     char conf[256];       /* PREFIX/conf/pillion.conf */
     int port;             /* of 127.0.0.1, free when the server was made; below 32768 */
     pid_t pid;            /* the master; 0 while none runs */
     pid_t group;          /* its process group; 0 when none was ever started */
-    int status;           /* as waitpid(2) gave it, once it has ended */
+    int status;           /* of waitpid(2), once the master has ended */
     uint64_t files;       /* its limit on open files; 0: the test's */
-    bool reports_allowed; /* a sanitizer's report in the log is no failure: a module crashes on
-                             purpose */
+    bool reports_allowed; /* a module crashes on purpose: a sanitizer's report in the log is no
+                             failure */
     struct server *next;
 };
 
@@ -49,11 +49,11 @@ struct server {
 /* Milliseconds of CLOCK_MONOTONIC. */
 int64_t now_ms(void);
 
-/* When something that may take `ms` must be over. */
+/* The time by which something that may take `ms` must be over. */
 int64_t deadline_in(int64_t ms);
 bool deadline_over(int64_t deadline);
 
-/* Between two looks at a condition: a few milliseconds. */
+/* Sleeps a few milliseconds, between two looks at a condition. */
 void look_again(void);
 
 /* Waits until `condition`, an expression, holds; fails the test with `what` otherwise. */
@@ -88,7 +88,7 @@ struct server *server_new(void);
 /* PREFIX/`path`. */
 char *server_path(const struct server *server, const char *path);
 
-/* The .so of a module that was built, be it shipped or one of tests/modules. */
+/* The .so of a built module, shipped or of tests/modules. */
 const char *module_path(const char *name);
 
 /* Writes PREFIX/`path`. */
@@ -112,43 +112,43 @@ struct server *server_serve_alone(const char *main_text, const char *server_text
 struct server *server_serve_with(const char *directives, const char *main_text,
                                  const char *server_text);
 
-/* Starts it and returns at once: for servers that are to fail, or that listen elsewhere. */
+/* Starts the server and returns at once: for servers that are to fail, or that listen elsewhere. */
 void server_spawn(struct server *server, const char *const options[]);
 
 /* Starts `argv`, a command that runs the server, in a process group of its own, and returns at
- * once. What it prints goes to the server's log. */
+ * once. Its output goes to the server's log. */
 void server_run(struct server *server, const char *const argv[]);
 
-/* The test has started it by itself, as process `pid` that leads a group: the test's end ends it.
- */
+/* The test has started the server by itself, as process `pid` that leads a group: the test's end
+ * will end it. */
 void server_started_as(struct server *server, pid_t pid);
 
-/* Waits until it answers a request on 127.0.0.1:port. */
+/* Waits until the server answers a request on 127.0.0.1:port. */
 void server_wait_ready(struct server *server);
 
-/* After `daemon on`: `group` becomes the process of the pid file, so that the test's end ends it.
- */
+/* After `daemon on`: `group` becomes the process of the pid file, so that the test's end will end
+ * it. */
 void server_detached(struct server *server);
 
 void server_signal(const struct server *server, int number);
 
-/* Waits until the master ends, for `ms` at most. What waitpid(2) gave. */
+/* Waits until the master ends, for `ms` at most. Returns the status of waitpid(2). */
 int server_wait_exit(struct server *server, int64_t ms);
 
-/* What it has written to standard error, and error_log's file logs/error.log if there is one. */
+/* The server's standard error so far, and error_log's file logs/error.log if there is one. */
 char *server_log(const struct server *server);
 
 /* Waits until the log has `text`, and returns the whole log. */
 char *server_wait_log(const struct server *server, const char *text);
 bool server_logged(const struct server *server, const char *text);
 
-/* The children of a process, as /proc has them, up to `most`. The number. */
+/* Finds up to `most` children of a process in /proc. Returns their number. */
 size_t children_of(pid_t pid, pid_t *pids, size_t most);
 
 /* The vault of the server. */
 pid_t server_vault(const struct server *server);
 
-/* True when there is such a process and it is no zombie. */
+/* True when the process exists and is no zombie. */
 bool process_lives(pid_t pid);
 
 /* The result of rpc.stats, asked for on a connection of its own. */
@@ -182,15 +182,16 @@ struct run run_command(const char *const argv[], const char *input, int64_t ms);
     run_command((const char *const[]){pillion_binary(), __VA_ARGS__, NULL}, NULL, PATIENCE_MS)
 const char *pillion_binary(void);
 
-/* False, and says so, where there are no pseudoterminals (pts(4)): in a chroot without /dev/pts. */
+/* False, with a message, when there are no pseudoterminals (pts(4)), as in a chroot without
+ * /dev/pts. */
 bool terminals_exist(void);
 
 /* `pillion -s VERB -p PREFIX`. */
 struct run server_ask(const struct server *server, const char *verb);
 
-/* Asks for a reload, which must succeed. */
+/* Orders a reload, which must succeed. */
 void server_reload(const struct server *server);
-/* Asks for a reload, which must be refused with `words`. */
+/* Orders a reload, which must be refused with `words`. */
 void server_reload_refused(const struct server *server, const char *words);
 
 /* Fails the test, with what the command printed, unless its exit status is `status`. */
@@ -206,20 +207,20 @@ void expect_text(const char *text, const char *whole);
 int client_connect(const struct server *server); /* 127.0.0.1:port */
 int client_connect_v6(int port);                 /* [::1]:port */
 int client_connect_unix(const char *path);
-/* -1 with errno when nobody listens. */
+/* -1 with errno when no server listens. */
 int client_try_connect(int port);
 
 void client_send(int client, const void *data, size_t size);
-/* A frame with the text `body`. */
+/* Sends a frame with the text `body`. */
 void client_send_frame(int client, const char *body);
-/* As client_send, and false when the server has closed or reset. */
+/* As client_send, but false when the server has closed or reset the connection. */
 bool client_try_send(int client, const void *data, size_t size);
-/* Only a header that announces `length`. */
+/* Sends only a header that announces `length`. */
 void client_announce(int client, uint32_t length);
-/* No more will be sent: a FIN. */
+/* Ends sending, with a FIN. */
 void client_finish(int client);
 
-/* The body of exactly one frame, NUL-terminated. */
+/* Receives exactly one frame, and returns its body, NUL-terminated. */
 char *client_receive(int client, size_t *size);
 const cJSON *client_receive_json(int client);
 
@@ -228,31 +229,31 @@ const char *client_ask(int client, const char *body);
 /* Calls a method with params, which are JSON, and returns the reply's body. */
 const char *client_call(int client, const char *method, const char *params);
 
-/* The next reply is `body`, byte for byte. */
+/* Expects `body` as the next reply, byte for byte. */
 void client_expect(int client, const char *body);
-/* The next reply is an error with this code; its message is returned. */
+/* Expects an error with this code as the next reply; returns its message. */
 const char *client_expect_error(int client, const char *code);
-/* The server closes in order, and nothing else comes before. */
+/* Expects the server to close in order, with no byte before that. */
 void client_expect_end(int client);
-/* A ping is answered. */
+/* Expects an answer to a ping. */
 void client_expect_alive(int client);
-/* Nothing has arrived. */
+/* True when nothing has arrived. */
 bool client_is_silent(int client);
 /* True when the server has closed or reset the connection, and nothing is left to read. */
 bool client_is_closed(int client);
 
-/* Sends and receives at once, because both may be more than sockets hold: `data` goes out, in
- * pieces of at most `piece` bytes (0: as large as may be), and what comes back is `expected`. */
+/* Sends `data`, in pieces of at most `piece` bytes (0: of any size), and expects `expected` back.
+ * Does both at the same time, because either may be more than sockets hold. */
 void client_exchange(int client, const void *data, size_t size, size_t piece, const void *expected,
                      size_t expected_size);
 
-/* Bytes that grow: for requests and what is expected of them. Starts as `{0}`. */
+/* Bytes that grow, for requests and expected replies. Starts as `{0}`. */
 struct buffer {
     char *data;
     size_t size, capacity;
 };
 void buffer_add(struct buffer *buffer, const void *data, size_t size);
-/* A frame with a body as printf makes it. */
+/* Appends a frame whose body is made as by printf. */
 __attribute__((format(printf, 2, 3))) void buffer_add_frame(struct buffer *buffer,
                                                             const char *format, ...);
 

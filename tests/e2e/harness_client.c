@@ -1,4 +1,4 @@
-/* Clients that say exactly what a test wants, byte by byte. See harness.h. */
+/* Clients that send exactly the bytes that a test wants. See harness.h. */
 #include "harness_private.h"
 
 #include <arpa/inet.h>
@@ -272,7 +272,7 @@ bool client_is_closed(int client)
     return got == 0 || (got < 0 && errno != EAGAIN);
 }
 
-/* Takes what has come and compares it. */
+/* Receives the bytes that have come and compares them. */
 static size_t take_expected(int client, const char *expected, size_t left)
 {
     char piece[65536];

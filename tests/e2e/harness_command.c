@@ -1,4 +1,4 @@
-/* Commands that tests run, and what is expected of them. See harness.h. */
+/* Running commands, and checking their outcome. See harness.h. */
 #include "harness_private.h"
 
 #include <errno.h>
@@ -11,7 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* Reads what is there. False at the end. */
+/* Reads the bytes that are there. False at the end. */
 static bool drain(int fd, struct buffer *to)
 {
     char piece[4096];

@@ -1,17 +1,17 @@
-/* What the harness's own files share. Not for tests. */
+/* Functions that the harness's own files share. Not for tests. */
 #ifndef PILLION_TESTS_HARNESS_PRIVATE_H
 #define PILLION_TESTS_HARNESS_PRIVATE_H
 
 #include "harness.h"
 
-/* The keeper: a process that outlives the test and cleans up what a test that failed has left. A
- * failing test ends by _exit, and one that hangs by SIGKILL: neither runs a teardown. It learns of
- * that by the end of a pipe. */
+/* The keeper: a process that outlives the test and cleans up after a failed one. A failing test
+ * ends by _exit, and a hanging one by SIGKILL: neither runs a teardown. The keeper learns of the
+ * test's end by the end of a pipe. */
 void keeper_start(void);
-/* It is told of process groups to kill and directories to remove. */
+/* Tells the keeper of a process group to kill, or a directory to remove. */
 void keeper_group(pid_t group);
 void keeper_directory(const char *path);
-/* All is cleaned up: it ends. */
+/* The test has cleaned up itself: ends the keeper. */
 void keeper_dismiss(void);
 
 void directory_remove(const char *path);

@@ -79,7 +79,7 @@ static void copy_modules(const struct server *server, const char *folder)
         closedir(directory);
 }
 
-/* Binds a socket to a port of the loopback; -1 when somebody has it. */
+/* Binds a socket to a port of the loopback; -1 when the port is taken. */
 static int bind_port(int type, int port)
 {
     const struct sockaddr_in address = {.sin_family = AF_INET,
@@ -94,8 +94,9 @@ static int bind_port(int type, int port)
     return -1;
 }
 
-/* Below the range that outgoing connections use (ip_local_port_range of ip(7)). Other tests may run
- * at the same time: while this process lives, a UDP socket says that the port is given. */
+/* Finds a port below the range that outgoing connections use (ip_local_port_range of ip(7)). Other
+ * tests may run at the same time: as long as this process lives, a UDP socket marks the port as
+ * taken. */
 static int free_port(void)
 {
     static unsigned last;
@@ -198,11 +199,11 @@ void server_run(struct server *server, const char *const argv[])
         execv(argv[0], (char *const *)(uintptr_t)argv);
         _exit(127);
     }
-    setpgid(pid, pid); /* both processes do: either may be the first to run */
+    setpgid(pid, pid); /* both processes do it, since either may run first */
     server_started_as(server, pid);
 }
 
-/* True when it has ended; `status` is set then. */
+/* True when the server has ended; `status` is set then. */
 static bool reap(struct server *server)
 {
     if (server->pid != 0 && waitpid(server->pid, &server->status, WNOHANG) == server->pid)
@@ -210,7 +211,7 @@ static bool reap(struct server *server)
     return server->pid == 0;
 }
 
-/* A whole request is answered: by method_not_found, which needs no module. */
+/* True when a whole request is answered: with method_not_found, which needs no module. */
 static bool answers(const struct server *server)
 {
     static const char request[] = "\x10\0\0\0{\"in\":\"harness\"}";
@@ -400,7 +401,7 @@ size_t children_of(pid_t pid, pid_t *pids, size_t most)
     return count;
 }
 
-/* 0 where there is none; its title tells (process/title.h). */
+/* Finds the vault by its title (process/title.h); 0 when there is none. */
 static pid_t find_vault(const struct server *server)
 {
     pid_t pids[64];

@@ -17,7 +17,7 @@
 
 #include "harness.h"
 
-/* It refuses to be root's. */
+/* PostgreSQL refuses to run as root. */
 struct postgres {
     const char *bin, *data;
     const char *option; /* NAME=VALUE, or NULL */

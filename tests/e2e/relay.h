@@ -1,5 +1,5 @@
-/* A TCP relay between a module and its server, a process of its own: it holds back what new
- * connections say, closes those, or lets all that there are fall silent. Ends with the test. */
+/* A TCP relay between a module and its server, in a process of its own. It can hold back the bytes
+ * of new connections, close them, or silence all existing ones. It ends with the test. */
 #ifndef PILLION_TESTS_RELAY_H
 #define PILLION_TESTS_RELAY_H
 
@@ -20,15 +20,15 @@
 enum relay_way { RELAY_PASSES, RELAY_HOLDS, RELAY_CLOSES };
 
 struct relay {
-    int port;          /* where it listens, and */
-    int server;        /* what it leads to */
-    _Atomic int way;   /* of connections that are not through; those that are stay so */
-    atomic_uint muted; /* raise it, and those that are there pass nothing any more */
-    atomic_uint held;  /* connections that have said something, and are held */
+    int port;          /* where it listens */
+    int server;        /* the server's port */
+    _Atomic int way;   /* for connections that are not passed on yet */
+    atomic_uint muted; /* raising it silences all existing connections */
+    atomic_uint held;  /* number of held connections that have sent bytes */
 };
 
 struct relay_pair {
-    int client, server; /* `server` is -1 while it is not through */
+    int client, server; /* `server` is -1 until it is passed on */
     unsigned muted;
     bool held;
 };
@@ -57,7 +57,7 @@ static inline bool relay_copy(int from, int to)
     return got > 0 && send(to, data, (size_t)got, MSG_NOSIGNAL) == got;
 }
 
-/* False when the pair is over. */
+/* False when the pair has ended. */
 static inline bool relay_serve(struct relay *relay, struct relay_pair *pair, bool said,
                                bool replied)
 {

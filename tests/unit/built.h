@@ -1,4 +1,4 @@
-/* Where unit tests find what was built: modules, that is. */
+/* Finds built modules for unit tests. */
 #ifndef PILLION_TESTS_BUILT_H
 #define PILLION_TESTS_BUILT_H
 

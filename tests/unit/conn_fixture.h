@@ -1,9 +1,9 @@
 /* Connections and their clients in one loop, for test_conn*.c.
  *
- * The protocol is a toy: a frame is a 4-byte length (host order) and that many bytes, whose first
- * says what to do. Clients are watched by the same loop as the connections, send and read in chunks
- * of any size, and know what they must get back. Nothing sleeps: a test runs the loop until
- * something is so, and fails when that takes too long. */
+ * The protocol is a toy: a frame is a 4-byte length (host order) and that many bytes, of which the
+ * first is a command. Clients are watched by the same loop as the connections, send and read in
+ * chunks of any size, and know the replies that they must get. Nothing sleeps: a test runs the loop
+ * until a condition holds, and fails when that takes too long. */
 #ifndef PILLION_TESTS_CONN_FIXTURE_H
 #define PILLION_TESTS_CONN_FIXTURE_H
 
@@ -24,7 +24,7 @@
 #define DEADLINE_NS (20 * NS_PER_S)
 #define LISTENER_ID 9u
 
-/* What the first byte of a frame's body asks for. */
+/* The commands: the first byte of a frame's body. */
 enum {
     ECHO = 'e',  /* the frame comes back */
     BIG = 'b',   /* a reply of as many bytes as the next four say */
@@ -136,14 +136,14 @@ static inline void server_open(uint32_t records, uint32_t blocks)
     closed_count = 0;
 }
 
-/* Units of the arena that connections have: what is kept back is not theirs. */
+/* Units of the arena that connections use, without those that are kept back. */
 static inline uint32_t units_used(const struct conns *all)
 {
     return all->room.blocks.used -
            (all->room.input.block == BLOCK_NONE ? 0 : 2u << all->room.reserve_order);
 }
 
-/* Everything must have been given back. */
+/* Frees the server's side; all its memory must have been given back. */
 static inline void server_close(void)
 {
     for (uint32_t i = 0; i < conns.arena.record_count; i++) {
@@ -166,12 +166,12 @@ static inline void server_close(void)
 
 struct client {
     struct watch watch;
-    struct conn *conn; /* on the other side; never looked at by the client */
+    struct conn *conn; /* the server's side; the client never looks at it */
     int fd;
     struct text out, in, expected;
     size_t sent;
-    size_t allowance; /* bytes of `out` that may be sent by now */
-    size_t chunk;     /* at most so many at once, both ways */
+    size_t allowance; /* how many bytes of `out` may be sent by now */
+    size_t chunk;     /* most bytes at once, both ways */
     bool silent;      /* does not read */
     bool finished;    /* has read the end of file */
     bool reset;       /* or an error */
@@ -209,7 +209,7 @@ static inline void client_write(struct client *client)
     if (put > 0)
         client->sent += (size_t)put;
     else if (errno != EAGAIN)
-        client->allowance = client->sent; /* nobody takes it any more */
+        client->allowance = client->sent; /* the server takes no more */
 }
 
 static inline void client_ready(struct watch *watch, uint32_t events)
@@ -258,7 +258,7 @@ static inline void client_close(struct client *client)
     text_free(&client->expected);
 }
 
-/* Puts a call into what the client has to send: of a body of `size` bytes, 5 or more for BIG. */
+/* Adds a call to the client's output, with a body of `size` bytes, 5 or more for BIG. */
 static inline void client_call(struct client *client, char what, size_t size)
 {
     uint32_t length = (uint32_t)size;
@@ -284,7 +284,7 @@ static inline void client_call_big(struct client *client, uint32_t reply)
         text_append_char(&client->expected, pattern(i));
 }
 
-/* Announces a frame of `size` bytes and puts only `part` of them. */
+/* Adds the announcement of a frame of `size` bytes, and only `part` of them. */
 static inline void client_begin(struct client *client, size_t size, size_t part)
 {
     uint32_t length = (uint32_t)size;
@@ -294,7 +294,7 @@ static inline void client_begin(struct client *client, size_t size, size_t part)
         text_append_char(&client->out, i == 0 ? ECHO : pattern(i));
 }
 
-/* All replies are there, and nothing else. */
+/* True when all replies have come, and no other byte. */
 static inline bool client_content(const struct client *client)
 {
     must(client->in.size <= client->expected.size);

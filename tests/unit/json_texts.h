@@ -1,5 +1,5 @@
-/* JSON texts, valid and invalid, one for each rule of RFC 8259 and RFC 3629 and for each mistake
- * that is made in practice. Data for the tests of the strict pass and of envelopes. */
+/* JSON texts, valid and invalid, one for each rule of RFC 8259 and RFC 3629 and for each common
+ * mistake. Data for the tests of the strict pass and of envelopes. */
 #ifndef PILLION_TESTS_JSON_TEXTS_H
 #define PILLION_TESTS_JSON_TEXTS_H
 
@@ -111,7 +111,7 @@ static const struct bytes valid_texts[] = {
     {T("\"\\udbff\\udfff\"")},
     {T("\"\\uD83D\\uDE00\"")},
     {T("\"x\\ud83d\\ude00y\"")},
-    /* halves of surrogate pairs in values: left to who reads them */
+    /* halves of surrogate pairs in values: left to the reader */
     {T("\"\\ud800\"")},
     {T("\"\\udc00\"")},
     {T("\"\\udfff\"")},

@@ -1,5 +1,5 @@
-/* Sockets for unit tests: connected pairs, and free ports that the system does not give out by
- * itself. Loopback only. Everything fails the test when it does not work. */
+/* Sockets for unit tests: connected pairs, and free ports outside the range that the system gives
+ * out. Loopback only. A function that fails fails the test. */
 #ifndef PILLION_TESTS_SOCKETS_H
 #define PILLION_TESTS_SOCKETS_H
 
@@ -19,7 +19,7 @@ static inline bool loopback_bind(int fd, uint16_t port)
     return bind(fd, (struct sockaddr *)&address, sizeof(address)) == 0;
 }
 
-/* A TCP port on which nobody listens, below those that the system gives to clients. */
+/* A free TCP port, below those that the system gives to clients. */
 static inline uint16_t free_port(void)
 {
     static unsigned next;

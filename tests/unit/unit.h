@@ -1,8 +1,7 @@
-/* What every unit test shares: check, and a main() that runs one suite.
+/* Shared by all unit tests: check, and a main() that runs one suite.
  *
  *     START_TEST(frame_of_length_zero_is_a_frame) { … } END_TEST
- *     UNIT_MAIN("frame", frame_of_length_zero_is_a_frame, …)
- */
+ *     UNIT_MAIN("frame", frame_of_length_zero_is_a_frame, …) */
 #ifndef PILLION_TESTS_UNIT_H
 #define PILLION_TESTS_UNIT_H
 

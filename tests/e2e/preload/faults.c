@@ -1,7 +1,7 @@
 /* A library to preload: makes the system calls of workers fail and fall short, again and again, in
  * all the ways that their manual pages allow. Only processes whose name begins with "worker" are
- * hit; and what sends descriptors in the master and the vaults. With others unlink(2) takes its
- * time. FAULTS_ACCEPT=N has accept4(2) fail with errno N and nothing else fail, a few times. See
+ * hit, and calls that send descriptors in the master and the vaults. In other processes unlink(2)
+ * is slow. FAULTS_ACCEPT=N has accept4(2) fail with errno N and nothing else fail, a few times. See
  * test_faults.c. */
 #include <dlfcn.h>
 #include <errno.h>
@@ -81,7 +81,7 @@ static size_t shortened(size_t size)
 
 #define REAL(name) ((__typeof__(&name))dlsym(RTLD_NEXT, #name))
 
-/* Nothing fails here: others have time to come between. */
+/* Does not fail, but takes long, so that other processes can come in between. */
 int unlink(const char *path)
 {
     if (!is_worker())
@@ -141,7 +141,8 @@ int accept4(int fd, struct sockaddr *address, socklen_t *size, int flags)
     return REAL(accept4)(fd, address, size, flags);
 }
 
-/* Clients only, and a few times: the rest of a worker starts or does not. */
+/* Fails for clients only, and a few times: elsewhere a failure would only keep the worker from
+ * starting. */
 int epoll_ctl(int epoll, int how, int fd, struct epoll_event *event)
 {
     struct sockaddr_storage peer;

@@ -1,6 +1,6 @@
-/* A library to preload: what getaddrinfo(3) says of names that end in ".test" stands in the file
- * PILLION_NAMES, a line "NAME ADDRESS…" each; of "NAME hangs" it never says anything. Names that
- * are not there are unknown. See test_names.c. */
+/* A library to preload: getaddrinfo(3) looks names that end in ".test" up in the file
+ * PILLION_NAMES, which has a line "NAME ADDRESS…" for each; for "NAME hangs" it never returns.
+ * Names that are not in the file are unknown. See test_names.c. */
 #include <dlfcn.h>
 #include <netdb.h>
 #include <stdio.h>
