@@ -15,7 +15,7 @@ struct waiting {
     pillion_token token;
     uint64_t due_ms; /* when it is answered `timeout` */
     size_t bytes;
-    struct waiting *next, **place; /* `place` is what points here */
+    struct waiting *next, **place; /* `place` is the pointer to this */
 };
 
 struct waiting_line {
@@ -42,9 +42,9 @@ static inline void waiting_leave(void *data)
     line->bytes -= waiting->bytes;
 }
 
-/* Room in the request's memory for a place in line, `size` bytes that begin with a struct waiting.
- * The limits are those of an open connection. NULL when the line is full, or memory is: then the
- * request is answered. `server` names the server for the message. */
+/* Allocates, in the request's memory, a place in line: `size` bytes that begin with a struct
+ * waiting. The limits are the same as for an open connection. NULL when the line is full or memory
+ * ran out: then the request is answered. `server` names the server for the message. */
 static inline void *waiting_place(const struct waiting_line *line, pillion_request *req,
                                   size_t size, int64_t max_pending, uint64_t max_unsent,
                                   const char *server)

@@ -88,7 +88,7 @@ struct log_field {
     bool is_json;   /* `text` is a JSON value */
 };
 
-#define LOG_FIELDS_MAX 32u  /* that a line of a module has */
+#define LOG_FIELDS_MAX 32u  /* most fields of a module's line */
 #define LOG_VALUE_MAX  512u /* bytes; longer texts are cut */
 
 /* `fields` may be NULL. */

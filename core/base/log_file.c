@@ -26,7 +26,7 @@ void log_file_distrust(uid_t user)
 struct walk {
     const char *path;    /* as the caller gave it, for messages */
     int at;              /* the directory that has been reached */
-    char rest[PATH_MAX]; /* what is still to be walked, from there on */
+    char rest[PATH_MAX]; /* the path's remaining part, from there on */
     int links;           /* number of links that have been followed */
 };
 
@@ -86,8 +86,8 @@ static bool follow(struct walk *walk, const char *name, const char *behind, stru
     return true;
 }
 
-/* A FIFO is opened for reading too, as fifo(7) allows on Linux: it is open then although nobody
- * reads it yet, and lines wait in it for a reader that is being restarted. */
+/* A FIFO is opened for reading too, as fifo(7) allows on Linux: it opens even without a reader, and
+ * lines wait in it while the reader is being restarted. */
 static int open_last(int at, const char *name)
 {
     struct stat status;

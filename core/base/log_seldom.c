@@ -4,7 +4,7 @@
 #include <stdarg.h>
 #include <stdatomic.h>
 
-/* When there are more kinds, they share what there is: no number of them takes more memory, or more
+/* More kinds of lines share the entries of the table: no number of kinds takes more memory, or more
  * lines, than this. */
 #define KINDS 256u
 
@@ -29,7 +29,8 @@ static struct kind *kind_of(const char *format, const void *about)
     return first;
 }
 
-/* True when a line of the kind may be logged, which tells of `*left_out` others. */
+/* True when a line of the kind may be logged; it is to say that `*left_out` lines before it were
+ * not. */
 static bool may_log(struct kind *kind, uint64_t *left_out)
 {
     uint64_t now = clock_ns(), since = atomic_load(&kind->since_ns);

@@ -22,7 +22,7 @@
 static bool separate = POOL_SEPARATE;
 
 #define POOL_CHUNK_MIN 4096u
-#define POOL_KEEP_MAX  (1u << 20) /* of the first chunk, over a reset */
+#define POOL_KEEP_MAX  (1u << 20) /* largest first chunk that a reset keeps */
 #define POOL_ALIGN     sizeof(max_align_t)
 
 _Noreturn void memory_exhausted(void)

@@ -12,8 +12,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* What `must_*` does without memory. Where clients wait it is the last resort: a worker that ends
- * costs none of them its connection. */
+/* Ends the process, as `must_*` does without memory. Where clients wait it is the last resort: the
+ * end of a worker costs no client its connection. */
 _Noreturn void memory_exhausted(void);
 
 void *must_alloc(size_t size);

@@ -7,9 +7,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define SAMPLE_SIZE  512  /* bytes of a file that are looked at to tell whether it is text */
-#define PID_SIZE_MAX 32   /* a number, a newline, and some room for other people's spaces */
-#define ESCAPE       0x1b /* which logs with colours contain */
+#define SAMPLE_SIZE  512  /* bytes of a file that show whether it is text */
+#define PID_SIZE_MAX 32   /* a number, a newline, and some spaces */
+#define ESCAPE       0x1b /* in logs with colours */
 
 static const char *kind_of(mode_t mode)
 {

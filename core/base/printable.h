@@ -12,10 +12,10 @@
 
 #include "base/bytes.h"
 
-#define PRINTABLE_SIZE 16u /* for an escape, of two halves beyond U+FFFF, with its NUL */
+#define PRINTABLE_SIZE 16u /* an escape, two halves for a character beyond U+FFFF, and a NUL */
 
-/* The size of the character that `text`, which is not empty, begins with. `shown` becomes what is
- * to stand in its place: "" for the character itself. */
+/* The size of the character that `text`, which is not empty, begins with. `shown` becomes the text
+ * that replaces it; "" when the character itself may stand. */
 size_t printable_next(struct bytes text, char shown[PRINTABLE_SIZE]);
 
 /* Appends `text` as it may be shown. JSON stays the same JSON when it is on one line. */

@@ -2,8 +2,8 @@
  *
  * A pipe, a terminal or a socket stays full for as long as its reader does not read. O_NONBLOCK
  * belongs to the open file description (fcntl(2)), which standard output and standard error share
- * with the shell, the service manager or a pipeline's other programs: it is never set on one of
- * those. Instead the descriptor gets a description of its own where the kernel allows that
+ * with the shell, the service manager or a pipeline's other programs: it is never set on a shared
+ * description. Instead the descriptor gets a description of its own where the kernel allows that
  * (sink_own), and is written with a call that does not wait where it does not (sink_write). */
 #ifndef PILLION_BASE_SINK_H
 #define PILLION_BASE_SINK_H
@@ -15,7 +15,7 @@
 enum sink_manner {
     SINK_PLAIN,  /* a file, or non-blocking by itself: write(2) */
     SINK_SOCKET, /* send(2) with MSG_DONTWAIT */
-    SINK_SHARED, /* a pipe or terminal that others may have open as well, and blocking */
+    SINK_SHARED, /* a blocking pipe or terminal, which other processes may have open */
 };
 
 enum sink_manner sink_manner_of(int fd);

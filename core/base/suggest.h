@@ -10,7 +10,7 @@ struct suggest {
     size_t distance;
 };
 
-/* Starts a search for what `word` may have meant. */
+/* Starts a search for the known word nearest to `word`. */
 struct suggest suggest_start(const char *word);
 
 /* Offers a known word; it is kept when it is nearer than those before it and near enough to be

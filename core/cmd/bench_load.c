@@ -20,7 +20,7 @@
 #define CONNECT_MS      10000
 #define DRAIN_NS        (2 * NS_PER_S)
 #define READ_SIZE       (256u * 1024)
-#define SEND_SIZE       (256u * 1024) /* of copies of the frame, for one send */
+#define SEND_SIZE       (256u * 1024) /* bytes of copies of the frame, for one send */
 #define EVENTS          256
 #define ERROR_START     BYTES("{\"out\":\"error\"")
 #define ERROR_SIZE      14u
@@ -226,7 +226,7 @@ static size_t take_part(struct load *load, struct load_conn *conn, struct bytes 
     return taken;
 }
 
-/* Counts the replies in what was read. */
+/* Counts the replies in `input`. */
 static uint32_t count_replies(struct load *load, struct load_conn *conn, struct bytes input)
 {
     uint32_t count = 0;

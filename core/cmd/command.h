@@ -1,11 +1,11 @@
-/* What every command of the command line shares: its row in the table, its options, its errors.
+/* Shared by all commands of the command line: the row in the table, options, error messages.
  *
  *     pillion NAME [options] operands
  *
  * A command is one file with one `struct command`; main.c lists them. Options are declared in a
- * table, which is also what `-h` prints. They may stand before, between and after operands; an
- * argument that begins with a minus and a digit is an operand, as in `pillion call add -5`, and so
- * are all arguments behind "--". */
+ * table, which `-h` prints. They may stand before, between and after operands; an argument that
+ * begins with a minus and a digit is an operand, as in `pillion call add -5`, and so are all
+ * arguments behind "--". */
 #ifndef PILLION_CMD_COMMAND_H
 #define PILLION_CMD_COMMAND_H
 
@@ -26,10 +26,10 @@ struct option_row {
 struct command {
     const char *name; /* "call"; "" is the server */
     int (*run)(const struct command *self, int argc, char **argv);
-    const char *usage; /* what follows the name; several lines for several forms */
+    const char *usage; /* the text after the name; several lines for several forms */
     const char *summary;
     const struct option_row *options; /* ended by id 0; -h and --help need no row */
-    const char *notes; /* what -h adds below: paragraphs, which are wrapped; or NULL */
+    const char *notes;                /* paragraphs that -h prints below, wrapped; or NULL */
 };
 
 /* An argument list that is being read. Starts as `{.command = …, .argc = …, .argv = …, .next = 1}`,
@@ -77,8 +77,8 @@ __attribute__((format(printf, 3, 4))) int command_failed_errno(const struct comm
 /* Prints a line of a help's table, in several lines where it is long. */
 void command_print_row(FILE *to, const char *left, const char *right);
 
-/* Writes out what standard output holds. `status`, or EXIT_FAILURE with a message when it could not
- * be written: a full disk must not look like success. */
+/* Flushes standard output. Returns `status`, or EXIT_FAILURE with a message when that failed: a
+ * full disk must not look like success. */
 int command_flush(const struct command *command, int status);
 
 #endif

@@ -25,9 +25,9 @@
 
 #define QUIET_NS   (80 * NS_PER_MS) /* changes come in bursts: this long after the last, */
 #define PATIENT_NS NS_PER_S         /* and at most this long after the first */
-#define END_NS     (10 * NS_PER_S)  /* that the server may take to end */
-#define START_NS   (10 * NS_PER_S)  /* that it may take to be reachable */
-#define TOLD_MAX   64u              /* files that make is told of */
+#define END_NS     (10 * NS_PER_S)  /* time for the server to end */
+#define START_NS   (10 * NS_PER_S)  /* time for it to be reachable */
+#define TOLD_MAX   64u              /* most changed files that make is told of */
 
 static const struct option_row options[] = {
     {'c', "conf", "FILE", "the configuration, below DIR; by default the only *.conf there"},
@@ -56,7 +56,7 @@ struct dev {
     int status;
 };
 
-/* ---- what is said ---- */
+/* ---- messages ---- */
 
 __attribute__((format(printf, 1, 2))) static void say(const char *format, ...)
 {

@@ -16,9 +16,9 @@
 #include "base/memory.h"
 #include "cmd/commands.h"
 
-#define NAME_SIZE_MAX 63 /* of a module's name: module/descriptor.c */
+#define NAME_SIZE_MAX 63 /* bytes of a module's name, by module/descriptor.c */
 #define NAME_LETTERS  "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_"
-#define PATH_LETTERS  NAME_LETTERS "/.,+-@=" /* that need quotes neither in a shell nor in make */
+#define PATH_LETTERS  NAME_LETTERS "/.,+-@=" /* need no quotes in a shell or in make */
 
 static const struct option_row options[] = {{0, NULL, NULL, NULL}};
 

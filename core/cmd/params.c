@@ -12,7 +12,7 @@
 #include "wire/frame.h"
 #include "wire/json.h"
 
-#define SHOWN_BYTES 60 /* of a line that is shown with a caret below */
+#define SHOWN_BYTES 60 /* of a line that is shown with a caret */
 
 /* Reads as much as a frame can carry, and one byte more to notice larger input. */
 static bool read_all(int fd, struct text *to)

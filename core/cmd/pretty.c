@@ -6,7 +6,7 @@
 
 #include "base/printable.h"
 
-#define STEP 2u /* columns of a level */
+#define STEP 2u /* columns for each level */
 
 static const char *skip_space(const char *p, const char *end)
 {

@@ -8,7 +8,7 @@
 #include "base/bytes.h"
 #include "cmd/command.h"
 
-#define EXIT_NO_SERVER 2 /* no answer came, or not one of a Pillion server */
+#define EXIT_NO_SERVER 2 /* no answer came, or none of a Pillion server */
 
 /* Finds the result in a reply's body, which ends with a NUL, and whether the reply is an error. 0,
  * or EXIT_NO_SERVER after a message that `from`, which sent it, is no server. */

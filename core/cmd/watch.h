@@ -14,8 +14,8 @@
 /* Fingerprints of all files of a kind in the directory itself: equal when names and contents are.
  */
 struct watch_prints {
-    uint64_t sources;  /* .c, .h, .cc, …, Makefile, *.mk: what make reads */
-    uint64_t products; /* .so and .conf: what a server reads */
+    uint64_t sources;  /* read by make: .c, .h, .cc, …, Makefile, *.mk */
+    uint64_t products; /* read by a server: .so and .conf */
 };
 
 /* A descriptor that is readable when something may have changed in the directory, or -1. */

@@ -75,7 +75,7 @@ static void take_escape(struct lexer *lexer, struct collector *word)
 
     take(lexer);
     if (at_end(lexer))
-        return; /* the quote is not closed either, and that is what is reported */
+        return; /* the quote is not closed either: that is reported */
     char c = take(lexer);
     for (size_t i = 0; i < sizeof(escapes) / sizeof(*escapes); i++) {
         if (escapes[i].written == c) {

@@ -12,7 +12,7 @@
 #include "conf/settings.h"
 
 #define METHOD_NAME_MAX 255u /* bytes */
-#define BACKLOG_DEFAULT 4096 /* also what net.core.somaxconn is by default, listen(2) */
+#define BACKLOG_DEFAULT 4096 /* the default of net.core.somaxconn, too: listen(2) */
 #define BACKLOG_MAX     65535
 
 /* `"listen 127.0.0.1:8080" appears twice`. */
@@ -31,7 +31,7 @@ static void report_twice(struct conf_apply *apply, const struct conf_statement *
 /* TARGET of error_log as log_open wants it, or NULL with an error added. */
 static const char *read_log_path(struct conf_apply *apply, const struct conf_word *word)
 {
-    static const char *const facilities[] = {/* those of log.c */
+    static const char *const facilities[] = {/* as in log.c */
                                              "daemon", "user",   "auth",   "local0",
                                              "local1", "local2", "local3", "local4",
                                              "local5", "local6", "local7", NULL};

@@ -434,7 +434,7 @@ const struct conf_directive settings_directives[] = {
     {0},
 };
 
-/* ---- what can be checked only at the end ---- */
+/* ---- checks at the end ---- */
 
 /* The statement that decides `name` in main: the last one, or the last one that overrides. */
 static const struct conf_statement *find_main(const struct conf_tree *tree, const char *name)

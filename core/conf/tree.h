@@ -29,7 +29,7 @@ struct conf_statement {
     bool has_block;
     struct conf_statement *block; /* first statement inside, or NULL */
     struct conf_statement *next;
-    bool overrides; /* from the command line (-g): replaces what a file says */
+    bool overrides; /* from the command line (-g): replaces a file's statement */
 };
 
 /* A parsed configuration. Owns sources, words and statements. Never changed after parsing, so

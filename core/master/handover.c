@@ -24,7 +24,7 @@
 #include "master/state.h"
 #include "master/workers.h"
 
-#define FULL_NS (100 * NS_PER_MS) /* until a worker that had no room is asked again */
+#define FULL_NS (100 * NS_PER_MS) /* pause before a worker that had no room is asked again */
 
 /* The connections of one worker that is gone, or leaves, on their way to other workers. */
 struct source {

@@ -17,8 +17,8 @@
 #include "master/workers.h"
 #include "process/title.h"
 
-#define STOP_PATIENCE_MS 1000 /* for workers that are told to stop at once */
-#define QUIT_MARGIN_MS   2000 /* for workers to tidy up after drain_timeout */
+#define STOP_PATIENCE_MS 1000 /* time for workers to stop at once */
+#define QUIT_MARGIN_MS   2000 /* time for workers to tidy up, after drain_timeout */
 
 /* What the server is doing when an order comes. Where several are true, the last of them counts. */
 enum stage {

@@ -14,7 +14,7 @@
 #include "base/place.h"
 #include "master/state.h"
 
-#define TRIES 16 /* another server that ends may remove the file between opening and locking */
+#define TRIES 16 /* a server that ends may remove the file after it was opened */
 
 static struct {
     int fd;

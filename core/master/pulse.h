@@ -25,8 +25,8 @@ struct pulse {
     uint64_t dispatched; /* a worker's count of handled requests, at the last round */
 };
 
-#define PULSE_ROUNDS 5u  /* that heartbeat_timeout is divided into */
-#define PULSE_FULL   10u /* what a round weighs in which a process should have answered */
+#define PULSE_ROUNDS 5u  /* rounds in a heartbeat_timeout */
+#define PULSE_FULL   10u /* weight of a round without an answer that was due */
 #define PULSE_SILENT (PULSE_ROUNDS * PULSE_FULL)
 
 /* Returns the number of a new question. Processes share the numbers. */

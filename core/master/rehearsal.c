@@ -16,7 +16,7 @@
 #include "process/child.h"
 #include "process/children.h"
 
-#define MARGIN_MS 10000u /* for all that has no limit of its own: reading, copying modules */
+#define MARGIN_MS 10000u /* time for steps without a limit of their own, as copying modules */
 #define TEXT_MAX  4096u
 
 static struct {
@@ -37,7 +37,8 @@ static void late(struct timer *timer)
     kill(rehearsal.child.pid, SIGKILL);
 }
 
-/* As the configuration in use has it: the new one is not known here. */
+/* How long the rehearsal may take, by the configuration in use: the master does not know the new
+ * one. */
 static uint64_t limit_ms(void)
 {
     const struct settings *settings = generation_current()->settings;

@@ -158,7 +158,7 @@ static void answer_committed(const struct generation *now, const char *text)
     text_free(&answer);
 }
 
-/* ---- What has to be handed over ---- */
+/* ---- Connections to be handed over ---- */
 
 #define HELD_PATIENCE_NS (5 * NS_PER_S)
 #define HELD_LOOK_NS     (20 * NS_PER_MS)
@@ -223,12 +223,12 @@ static bool can_take_over(const struct generation *next, uint64_t open, struct c
     return false;
 }
 
-/* Connections may still name listeners of generations before the current one: their workers have
- * not let go of all, or what they have let go of is not taken over yet. */
+/* True when connections may still name listeners of generations before the current one: workers of
+ * those have not let go of all connections, or the released ones are not taken over yet. */
 static bool former_left(void)
 {
     const struct generation *current = generation_current();
-    /* After an upgrade, workers of all generations are under the one that was current. */
+    /* After an upgrade, workers of all earlier generations count as workers of the current one. */
     bool left = current->former || atomic_load(&master.board->handovers) > 0;
 
     for (const struct worker *w = workers_first(); w != NULL && !left; w = w->next)

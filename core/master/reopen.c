@@ -20,7 +20,7 @@
 #include "master/master.h"
 #include "master/workers.h"
 
-#define PATIENCE (10 * NS_PER_S) /* a worker may have something at hand */
+#define PATIENCE (10 * NS_PER_S) /* a worker may be running a handler */
 
 static struct {
     uint64_t serial; /* of the latest reopening; see `reopening` in workers.h */

@@ -16,7 +16,7 @@
 
 #define STATE_VERSION 1
 #define VARIABLE      "PILLION_UPGRADE"
-#define REHEARSE      "rehearse:" /* before the number, when that is all */
+#define REHEARSE      "rehearse:" /* before the number, for a rehearsal only */
 
 /* ---- Members ---- */
 

@@ -8,7 +8,7 @@
 
 #include "process/signals.h"
 
-#define SHOWN_MAX 8u /* addresses */
+#define SHOWN_MAX 8u /* most addresses in the first line */
 
 static int terminal = -1;
 

@@ -339,7 +339,7 @@ static void closed(struct child *child)
     struct worker *worker = container_of(child, struct worker, child);
 
     if (!child_exiting(worker->child.pid))
-        worker_kill(worker, CAUSE_BROKEN); /* a module did it: nobody could end this worker */
+        worker_kill(worker, CAUSE_BROKEN); /* a module did it: the worker cannot be told to end */
     else if (worker_has_clients(worker) && master.mode == MASTER_RUNNING)
         give_up(worker);
 }

@@ -57,7 +57,7 @@ void fd_guard_start(const struct loop *loop)
     guarded = loop;
 }
 
-/* ---- What is refused ---- */
+/* ---- Refusing ---- */
 
 /* True for a descriptor of the server's. A module may redirect 0 to 2, even if the log goes
  * there. */
@@ -104,7 +104,7 @@ static void check_range(const char *function, unsigned first, unsigned last)
         check(function, (int)fd);
 }
 
-/* ---- What ends a descriptor ---- */
+/* ---- Calls that end a descriptor ---- */
 
 PILLION_EXPORT int close(int fd)
 {
@@ -141,7 +141,7 @@ PILLION_EXPORT int dup2(int from, int to)
     return (int)syscall(SYS_dup3, from, to, 0);
 }
 
-/* ---- What changes the open file, for all processes that have it ---- */
+/* ---- Calls that change the open file, for all processes that have it ---- */
 
 PILLION_EXPORT int shutdown(int fd, int how)
 {

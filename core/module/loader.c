@@ -224,7 +224,7 @@ bool module_set_load(struct module_set *set, const struct module_source *sources
     return good;
 }
 
-/* ---- What its modules tell, and are told ---- */
+/* ---- Metrics and the worker's number ---- */
 
 void module_set_describe_metrics(const struct module_set *set, struct text *list)
 {

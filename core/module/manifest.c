@@ -8,7 +8,7 @@
 /* Limits that no module reaches, so that a damaged file cannot keep its reader busy. */
 #define ROWS_MAX ((size_t)10000)
 #define TEXT_MAX ((size_t)16 << 20)
-#define LIST_MAX 100 /* libraries, and compilers */
+#define LIST_MAX 100 /* needed libraries; compilers */
 
 static size_t smaller(size_t a, size_t b)
 {

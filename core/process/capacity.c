@@ -5,7 +5,7 @@
 
 #include "conf/settings.h"
 
-#define WORKER_OWN 16u /* standard streams, log, loop, arena, another's arena, channel, threads */
+#define WORKER_OWN 16u /* standard streams, log, loop, own and adopted arena, channel, threads */
 #define VAULT_OWN  8u  /* standard streams, log, loop, channel */
 /* A vault has a channel to each worker of the current generation, of the one that leaves, and of
  * replacements. Where requests wait for long, workers of several generations are leaving: up to an

@@ -57,7 +57,7 @@ enum message_type {
     /* Append only: after an upgrade, processes of two versions talk to each other and must agree on
      * the numbers. */
     /* worker to master */
-    MESSAGE_REOPENED, /* `serial` of the LOG; `text`: what could not be opened, or "" */
+    MESSAGE_REOPENED, /* `serial` of the LOG; `text`: the files that could not be opened, or "" */
     /* master to worker */
     MESSAGE_TAKEN, /* all RELEASED connections have been taken over: end */
     /* probe to master */
@@ -70,8 +70,8 @@ enum message_type {
     /* vault to worker, and to master */
     MESSAGE_HELD,    /* to a worker: `number` descriptors have been received from it in all; one id:
                         for how many more the vault has room. `serial` is 0, so that workers of earlier
-                        versions ignore it as a GIVE that they did not ask for. To the master: `number`
-                        sockets are held; one id: how many were refused so far */
+                        versions ignore it. To the master: `number` sockets are held; one id: how many
+                        were refused so far */
     MESSAGE_REFUSED, /* `count` ids that the vault has no room for; `serial` is 0, as in HELD */
     /* worker to master */
     MESSAGE_UNHELD, /* `number` of its connections are in no vault, because no vault had room */

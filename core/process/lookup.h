@@ -8,7 +8,7 @@
 
 #include "net/address.h"
 
-#define LOOKUP_ADDRESSES_MAX 64u /* of one name */
+#define LOOKUP_ADDRESSES_MAX 64u /* addresses of one name */
 
 /* The addresses of a name. `error` is "" when there is at least one. */
 struct lookup_result {

@@ -96,7 +96,7 @@ static void worker_forget(struct vault_worker *worker)
     }
 }
 
-/* ---- What is held ---- */
+/* ---- Held sockets ---- */
 
 static uint32_t room(void)
 {
@@ -178,7 +178,7 @@ static void batch_done(struct loop *loop, void *context)
 {
     (void)context;
     report();
-    if (vault.asked) /* here, because what is said is that the loop turns */
+    if (vault.asked) /* the answer means that the loop runs, so only the loop gives it */
         channel_tell(vault.master.fd, MESSAGE_ALIVE, vault.question, 0);
     vault.asked = false;
     if (vault.surplus && vault.table.count == 0)
@@ -190,7 +190,7 @@ static void batch_done(struct loop *loop, void *context)
     }
 }
 
-/* ---- What workers say ---- */
+/* ---- Messages of workers ---- */
 
 static void log_full(uint32_t lost, bool truncated)
 {
@@ -359,7 +359,7 @@ static void worker_ready(struct watch *watch, uint32_t events)
     worker_drain(container_of(watch, struct vault_worker, watch));
 }
 
-/* ---- What the master says ---- */
+/* ---- Messages of the master ---- */
 
 static void worker_add(uint64_t serial, int fd)
 {

@@ -191,7 +191,7 @@ static void place_unheld(struct vault_bank *bank)
         vault_client_send(&bank->clients[seat]);
 }
 
-/* ---- What vaults say ---- */
+/* ---- Messages of vaults ---- */
 
 static void refused(struct vault_bank *bank, const struct vault_client *client,
                     const struct message *message)

@@ -349,8 +349,8 @@ const char *json_scan_value(struct json_scan *scan, const char *p)
             if (p == NULL)
                 return NULL;
         }
-        /* A value is whole: what ends with it is closed, down to where this began, or the comma
-         * before the next one is taken. */
+        /* A value is complete: closes the arrays and objects that end with it, down to the depth at
+         * the start, or takes the comma before the next value. */
         while (whole && depth > outer) {
             p = json_skip_space(p, end);
             if (p < end && *p == ',') {

@@ -13,7 +13,7 @@
 
 #include "base/bytes.h"
 
-/* The highest that `json_max_depth` may be set to. A limit above it counts as this. */
+/* The highest value of `json_max_depth`. A higher limit counts as this one. */
 #define JSON_DEPTH_MAX 512u
 
 struct json_limits {
@@ -22,8 +22,8 @@ struct json_limits {
 };
 
 struct json_error {
-    size_t offset; /* of the first byte that no valid text has there: of the character that is not
-                      UTF-8, of the value above a limit, of the half of a surrogate pair; the
+    size_t offset; /* of the first byte that no valid text has there: the start of a character that
+                      is not UTF-8, of a value above a limit, or of half a surrogate pair; the
                       text's size when it ended too early */
     const char *reason; /* a static phrase: "a string holds a raw control character" */
 };
@@ -41,9 +41,9 @@ enum envelope_status {
 #define METHOD_NAME_MAX 255u
 
 /* The spans of a request. Each points into the body, and all but `in` cover the value as it was
- * sent, quotes included; an absent member has data NULL. Of an envelope that is invalid `in` and
- * `id` are set, as far as they can be told; of one that is no JSON only `id` is. `in` may point
- * into the envelope itself, which is why an envelope is not copied. */
+ * sent, quotes included; an absent member has data NULL. An invalid envelope has `in` and `id` set,
+ * as far as they can be read; after bad JSON only `id` is. `in` may point into the envelope itself,
+ * which is why an envelope is not copied. */
 struct envelope {
     struct bytes in;     /* the method's name, unescaped and without quotes */
     struct bytes params; /* "null" when absent (static storage) */
@@ -57,25 +57,25 @@ struct envelope {
  * unescaping ("\u0069n" is "in"). Invalid, with a reason: not an object; `in` missing, not a
  * string, longer than METHOD_NAME_MAX, with a lone surrogate or \u0000; `id` neither string, number
  * nor null; `in`, `params` or `id` twice. Other members are ignored. After ENVELOPE_NOT_JSON, `id`
- * is what was read of the outermost object before the error, and absent when the error follows it
- * directly: it may have been meant to go on. `error` is set unless the result is ENVELOPE_OK; of a
- * request that is invalid its offset is that of the value, or of the second name, or, when
- * something is missing, of the value that is no request. */
+ * is set if it was read in the outermost object before the error, and not when the error follows it
+ * directly: it may be cut off. `error` is set unless the result is ENVELOPE_OK. For an invalid
+ * request its offset is that of the wrong value or of the second name; when a member is missing,
+ * that of the whole value. */
 enum envelope_status envelope_read(struct bytes body, const struct json_limits *limits,
                                    struct envelope *envelope, struct json_error *error);
 
-/* The text of a JSON string that json_check has accepted, quotes included: what it says, unescaped,
- * `capacity` bytes of it at most. Returns its size, never more than string.size - 2; -1 when it
- * does not fit, is no string, or holds half of a surrogate pair. \u0000 is a byte like any other:
- * only the size tells where the text ends. */
+/* Unescapes a JSON string, quotes included, that json_check has accepted, to at most `capacity`
+ * bytes. Returns its size, never more than string.size - 2; -1 when it does not fit, is no string,
+ * or holds half of a surrogate pair. \u0000 is a byte like any other: only the size tells where the
+ * text ends. */
 long json_string_text(struct bytes string, char *to, size_t capacity);
 
 /* True when JSON text holds a \u0000 within a string. */
 bool json_has_nul(struct bytes text);
 
-/* A member of the object `body`, which envelope_read has accepted; data NULL when there is none. Of
- * a name that is there twice, the first. Names are compared after unescaping; longer ones than
- * METHOD_NAME_MAX are never found. */
+/* A member of the object `body`, which envelope_read has accepted; data is NULL when there is none.
+ * When a name is there twice, the first one is taken. Names are compared after unescaping; longer
+ * ones than METHOD_NAME_MAX are never found. */
 struct bytes envelope_member(struct bytes body, struct bytes name);
 
 #endif

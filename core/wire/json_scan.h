@@ -18,8 +18,8 @@ struct json_scan {
     uint32_t values_left;
     bool escapes;                          /* a backslash has been seen */
     struct json_error error;               /* valid once a function has returned NULL */
-    uint64_t objects[JSON_DEPTH_MAX / 64]; /* json_scan_value's: bit d tells whether what it has
-                                              opened at depth d + 1 is an object */
+    uint64_t objects[JSON_DEPTH_MAX / 64]; /* for json_scan_value: bit d is set for an object at
+                                              depth d + 1, not for an array */
 };
 
 /* Takes a whole value. Returns the byte right after it: white space is not taken. */

@@ -14,9 +14,9 @@
 #include "worker/files.h"
 
 #define WAIT_NS   (5 * NS_PER_MS)
-#define NEVER_NS  (30 * NS_PER_S) /* then there is no vault in a seat of which nothing was heard */
-#define GONE_NS   (2 * NS_PER_S)  /* then nobody will come into a surplus seat any more */
-#define TRIES_MAX 1000u           /* then a connection for which there is no room must go */
+#define NEVER_NS  (30 * NS_PER_S) /* after which a seat without news has no vault */
+#define GONE_NS   (2 * NS_PER_S)  /* after which a surplus seat gets no vault any more */
+#define TRIES_MAX 1000u           /* after which a connection without room is closed */
 #define BATCH_MAX CHANNEL_FDS_MAX /* between batches, requests have their turn */
 
 static void next_batch(struct adoption *adoption);

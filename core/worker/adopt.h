@@ -1,4 +1,4 @@
-/* Adoption: how a worker takes over the connections of one that is gone.
+/* Adoption: how a worker takes over the connections of another one that is gone.
  *
  * Reloads and crashes both use it. The master names the arena; the worker reads its records and
  * asks the vaults for their sockets in batches. For each record it corrects the cursors by the

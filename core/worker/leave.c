@@ -9,7 +9,7 @@
 #include "process/channel.h"
 #include "rpc/offload.h"
 
-#define TAKEN_MS 500u /* how long others have to take its connections over, at least */
+#define TAKEN_MS 500u /* least time for other workers to take the connections over */
 
 static void not_taken(struct timer *timer)
 {

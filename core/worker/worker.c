@@ -118,7 +118,8 @@ static uint32_t room_in_vaults(void *context, bool *soon)
     uint32_t room = vault_bank_room(&worker.bank, soon);
 
     (void)context;
-    /* poll(2) fails as well when the limit is below the number of what is polled. */
+    /* The vaults also seem to be busy when poll(2) fails, because the limit on open files was
+     * lowered. */
     if (room == 0 && *soon && files_restored())
         room = vault_bank_room(&worker.bank, soon);
     return room;
@@ -160,7 +161,8 @@ static void flush(void)
         conns_go_on_soon(&worker.conns);
 }
 
-/* Here, and not where the question is read, because what is said is that the loop turns. */
+/* Answers the master's MESSAGE_BEAT. Not where it is read, because the answer means that the whole
+ * loop runs. */
 static void answer_beat(void)
 {
     if (!worker.asked)
@@ -268,7 +270,7 @@ static void quit(uint64_t timeout_ms)
     timer_set(&worker.loop, &worker.drain, timeout_ms * NS_PER_MS, drain_over);
 }
 
-/* ---- What the master says ---- */
+/* ---- Messages of the master ---- */
 
 static void open_vault(uint64_t serial, uint64_t seat, int channel)
 {
@@ -505,7 +507,8 @@ static void keep_descriptors(const struct worker_start *start)
     free(keep);
 }
 
-/* What the loop does not watch yet, and the sockets of other slots, are the server's already. */
+/* Marks the descriptors that the loop does not watch yet, and the sockets of other slots, as the
+ * server's. */
 static void guard_descriptors(const struct worker_start *start)
 {
     const struct generation *generation = start->generation;

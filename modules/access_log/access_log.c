@@ -96,7 +96,7 @@ struct line {
 
 static void put(struct line *line, const char *data, size_t size)
 {
-    size_t room = sizeof(line->data) - 1 - line->size; /* one is the line's end */
+    size_t room = sizeof(line->data) - 1 - line->size; /* one byte is for the line's end */
 
     if (size > room)
         size = room;
@@ -421,8 +421,8 @@ static int reopen(pillion_instance *self, pillion_error_text *error)
         flush(log);
         if (output_open_anew(&log->output))
             continue;
-        if (status == 0) /* the first error goes to the caller, who logs it; the others are logged
-                          * here */
+        /* The first error goes to the caller, which logs it; later ones are logged here. */
+        if (status == 0)
             status = pillion_error(error, CANNOT_REOPEN, log->path, errno_text(errno).text);
         else
             pillion_log(self, PILLION_LOG_ERROR, CANNOT_REOPEN, log->path, errno_text(errno).text);

@@ -89,7 +89,7 @@ static void follow_path(struct output *output)
                     errno_text(errno).text);
 }
 
-/* ---- What is lost ---- */
+/* ---- Lost lines ---- */
 
 static void complain(struct output *output)
 {

@@ -18,8 +18,8 @@
 #include <unistd.h>
 
 #define LIMITED      "limited"
-#define KEY_MAX      64u  /* longer ones are hashed */
-#define PLACES       128u /* of workers */
+#define KEY_MAX      64u  /* longer keys are hashed */
+#define PLACES       128u /* most worker slots */
 #define GENERATIONS  4u   /* whose workers may have requests under way at the same time */
 #define SEATS        (PLACES * GENERATIONS)
 #define UNDER_WAY_MS 86400000u
@@ -79,7 +79,7 @@ static const pillion_directive directives[] = {
     {0},
 };
 
-/* ---- What is counted ---- */
+/* ---- Counts ---- */
 
 /* A bucket of tokens: a request takes one, and they come back with time. */
 struct bucket {
@@ -119,7 +119,7 @@ struct key {
     size_t size;
 };
 
-#define ZONE_ROOM 216u /* for a key and its value */
+#define ZONE_ROOM 216u /* bytes for a key and its value */
 static_assert(sizeof(((struct key *)NULL)->data) + sizeof(struct total) <= ZONE_ROOM,
               "a total and its key fit");
 

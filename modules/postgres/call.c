@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define GRACE_MOST_MS  1000u /* for a cancelled statement to say what has become of it */
+#define GRACE_MOST_MS  1000u /* time for a cancelled statement to end */
 #define GRACE_LEAST_MS 100u
 
 static void calls_due(pillion_instance *self, void *data);

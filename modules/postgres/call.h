@@ -5,7 +5,7 @@
 
 #include "connection.h"
 
-#define QUICK_ENOUGH 8u /* so often in a row, and a method is known to be quick */
+#define QUICK_ENOUGH 8u /* a method that was quick so often in a row is known to be quick */
 
 enum kind {
     CALL_SET_UP,  /* sets the connection up */

@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #define TEXT_MAX     256
-#define NO_MEMORY_US 10000u /* until it is tried again */
+#define NO_MEMORY_US 10000u /* pause before the next try */
 
 struct job {
     struct canceller *canceller;

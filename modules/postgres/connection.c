@@ -10,7 +10,7 @@
 #define BACKOFF_FIRST_MS   50u
 #define BACKOFF_LONGEST_MS 2000u
 #define CONNECT_MS         10000u
-#define RETIRE_EVERY_MS    2000u /* it may be that there is no other server */
+#define RETIRE_EVERY_MS    2000u /* perhaps no other server exists */
 
 static void connection_open(struct connection *connection);
 
@@ -77,7 +77,7 @@ void connection_lost(struct connection *connection, const char *why)
         connection->backoff_ms = BACKOFF_LONGEST_MS;
 }
 
-/* ---- Ready, and what it says ---- */
+/* ---- Ready, and receiving ---- */
 
 void connection_ready(struct connection *connection)
 {

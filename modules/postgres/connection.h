@@ -7,7 +7,7 @@
 #include "postgres.h"
 
 #define REASON_MAX 256
-#define QUICK_MS   20u /* what takes longer is slow: nothing is sent behind it */
+#define QUICK_MS   20u /* a call that takes longer is slow: no other is sent behind it */
 
 struct call;
 struct canceller;
@@ -116,7 +116,7 @@ bool calls_take(struct connection *connection, bool *more);
 bool cancel_start(struct connection *connection);
 void cancel_stop(struct pool *pool);
 
-/* ---- pool.c: what a connection tells its pool ---- */
+/* ---- pool.c: calls of connections to their pool ---- */
 
 void pool_ready(struct connection *connection);
 void pool_lost(struct connection *connection, const char *reason);

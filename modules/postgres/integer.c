@@ -6,7 +6,7 @@
 #include <string.h>
 
 #define DIGITS_MOST    19   /* of a number of 64 bits */
-#define EXPONENT_LARGE 4096 /* larger than any that makes a difference, in params of 4 KiB */
+#define EXPONENT_LARGE 4096 /* no digits in 4 KiB of params can make up for more */
 
 /* A number as its digits and a power of ten. */
 struct decimal {

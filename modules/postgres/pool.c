@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SILENT_MS 1000u /* beyond the statement_timeout: the connection is dead */
+#define SILENT_MS 1000u /* silence beyond the statement_timeout that means a dead connection */
 
 /* A waiting request and its query, in the request's memory. */
 struct waiting_query {
@@ -94,7 +94,7 @@ static bool has_connections(const struct pool *pool)
     return pool->opening > 0;
 }
 
-/* ---- What connections tell ---- */
+/* ---- Reports of connections ---- */
 
 void pool_ready(struct connection *connection)
 {

@@ -5,10 +5,10 @@
 
 #include <string.h>
 
-#define CALLS_AT_ONCE 4u      /* of a connection; then the worker's other clients have their turn */
-#define BYTES_AT_ONCE 131072L /* of results; likewise */
-#define RESULT_COST   64      /* of each, in bytes */
-#define HIT_MS        10000u  /* a cancel request may hit what is sent that long behind it */
+#define CALLS_AT_ONCE 4u      /* ended calls in one turn; then the worker's other clients go on */
+#define BYTES_AT_ONCE 131072L /* bytes of results in one turn */
+#define RESULT_COST   64      /* the cost of a result, in bytes */
+#define HIT_MS        10000u  /* a cancel request may hit a statement sent so much later */
 
 /* ---- Errors ---- */
 

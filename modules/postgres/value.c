@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define PIECE    32768u /* bytes of a value that are converted in one go */
-#define ROW_COST 64     /* of a row, in bytes, beside its values */
+#define PIECE    32768u /* bytes of a value that are converted at once */
+#define ROW_COST 64     /* the cost of a row beside its values, in bytes */
 
 /* Types of values, by their oids in pg_type, which never change. */
 enum {

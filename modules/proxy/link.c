@@ -20,11 +20,11 @@
 #define BACKOFF_FIRST_MS   50u
 #define BACKOFF_LONGEST_MS 2000u
 #define ROOM_FIRST         16384u
-#define ROOM_KEPT          262144u   /* more is given back when it is empty */
-#define UNSENT_MAX         16777216u /* bytes that wait to be sent; then others are asked */
+#define ROOM_KEPT          262144u   /* a larger buffer is freed when it is empty */
+#define UNSENT_MAX         16777216u /* unsent bytes beyond which other upstreams are asked */
 #define HEADER_SIZE        4u
-#define ID_MAX             32u  /* a frame's beginning, up to the id's digits */
-#define INDEX_BITS         20u  /* of an id: its place in `calls` */
+#define ID_MAX             32u  /* bytes of a frame's beginning, with the id */
+#define INDEX_BITS         20u  /* bits of an id for the index in `calls` */
 #define WINDOW             250u /* requests since the oldest that waits; a Pillion begins 255 */
 #define SLOW_MS            50u  /* a request without a reply for so long is slow */
 #define EXTRA_LOOK_MS      2000u

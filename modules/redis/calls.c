@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define REPLIES_AT_ONCE 128u    /* of a connection at a time; then the others follow */
-#define BYTES_AT_ONCE   131072L /* of a large reply; likewise */
+#define REPLIES_AT_ONCE 128u    /* of a connection in one turn; then other connections go on */
+#define BYTES_AT_ONCE   131072L /* of a large reply, in one turn */
 #define QUEUED_MOST     65536u  /* bytes queued on a connection; beyond that it takes no more */
 
 /* ---- Requests under way, in order ---- */
@@ -117,7 +117,8 @@ static void take_back(struct link *link)
 
 /* ---- Sending ---- */
 
-/* Sends what is queued, as far as the socket takes it. False when the connection has ended. */
+/* Sends the queued commands, as far as the socket takes them. False when the connection has
+ * ended. */
 static bool link_write(struct link *link)
 {
     int done = 1;
@@ -182,7 +183,7 @@ static void link_send(struct link *link, pillion_request *req, const struct call
     }
     if (redisAppendFormattedCommand(link->redis, call.command.data, call.command.size) !=
         REDIS_OK) {
-        link_lost(link, "out of memory"); /* there is no telling what is in its buffer */
+        link_lost(link, "out of memory"); /* its buffer may have part of the command */
         return;
     }
     link->commands++;

@@ -77,7 +77,7 @@ void calls_go_on(struct link *link, unsigned events);
 /* Sends the requests that wait in line, over the connections that take them. */
 void calls_send_waiting(struct links *links);
 
-/* True when there is a connection, or one that requests may wait for. */
+/* True when there is a connection, or an attempt that requests may wait for. */
 bool links_any(const struct links *links);
 
 /* The connection has broken: answers its requests. */

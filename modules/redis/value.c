@@ -45,7 +45,7 @@ static bool is_utf8(const char *data, size_t size)
 static const char not_text[] = "the value is not UTF-8 text";
 static const char not_json[] = "the value is not JSON";
 
-/* ---- Called by hiredis. What is given back is only not NULL: the text is in the value ---- */
+/* ---- Called by hiredis. The result only must not be NULL: the text is in the value ---- */
 
 #if HIREDIS_MAJOR >= 1
 typedef size_t array_size;

@@ -9,7 +9,7 @@
 
 #include "bare.h"
 
-#define ARENA_SIZE ((size_t)96 << 20) /* pages come as they are used */
+#define ARENA_SIZE ((size_t)96 << 20) /* pages take memory only when they are used */
 #define REPLY_ROOM (FRAME_HEADER + 2 * (size_t)BODY_MAX)
 
 static _Alignas(16) char arena[ARENA_SIZE];

@@ -157,8 +157,8 @@ START_TEST(a_file_that_is_gone_is_missed_by_the_next_worker)
     passes(client, ",\"token\":\"first\""); /* this worker has read it */
     kill(pid, SIGKILL);
     server_wait_log(server, "conf/tokens: No such file or directory; each worker reads it when it "
-                            "starts, also one that takes the place of one that crashed, so it has "
-                            "to stay there while the server runs");
+                            "starts, even a worker that replaces a crashed one, so it has to stay "
+                            "there while the server runs");
     server_write(server, "conf/tokens.new", "second\n");
     ck_assert_int_eq(
         rename(server_path(server, "conf/tokens.new"), server_path(server, "conf/tokens")), 0);
