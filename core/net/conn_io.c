@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include "base/clock.h"
@@ -46,12 +47,16 @@ static bool is_over(const struct conns *conns, const struct conn *conn,
     return conns->draining && cursors->in_start == cursors->in_end;
 }
 
-/* Nobody serves the connection, and it has nothing under way: its client sees the end behind the
- * last reply. */
+/* True when nobody serves the connection and it has nothing under way, nor unread in its socket:
+ * its client sees the end behind the last reply. */
 static bool is_parting(const struct conn *conn, const struct conn_cursors *cursors)
 {
-    return conn->policy->parting && !(cursors->flags & CONN_ENDING) && conn->kept == NULL &&
-           !conn->waiting && cursors->begun == 0 && cursors->in_start == cursors->in_end;
+    int unread = 0;
+
+    if (!conn->policy->parting || (cursors->flags & CONN_ENDING) || conn->kept != NULL ||
+        conn->waiting || cursors->begun > 0 || cursors->in_start != cursors->in_end)
+        return false;
+    return ioctl(conn->watch.fd, FIONREAD, &unread) < 0 || unread == 0;
 }
 
 /* Its requests wait for their turn, and there are many already: more would only fill the arena. */

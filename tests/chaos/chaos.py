@@ -134,8 +134,9 @@ class Server:
                     "load_module modules/crash.so { journal run/journal; }\n"
                     "load_module modules/later.so; load_module modules/threads.so; pool_threads 8;\n"
                     "zone limits 1m; load_module modules/limit.so; load_module modules/access_log.so;\n"
-                    "server { listen 127.0.0.1:%d; method rpc.stats; %s}\n"
-                    % (self.level, self.workers, self.port, methods))
+                    "server { listen 127.0.0.1:%d; %smethod rpc.stats; %s}\n"
+                    % (self.level, self.workers, self.port,
+                       "listen 127.0.0.1:%d; " % (self.port + 1) if self.workers == 4 else "", methods))
         os.rename(self.path("conf/new.conf"), self.path("conf/pillion.conf"))
 
     def children(self, role):
@@ -187,10 +188,10 @@ class Client:
         self.asked, self.incoming, self.outgoing = [], b"", b""
         self.next_id, self.since, self.slow_until = 0, 0.0, 0.0
         self.story = []
-        self.connect()
+        self.connect(chaos.first_port(number))
 
-    def connect(self):
-        self.sock = socket.create_connection(("127.0.0.1", self.chaos.server.port), timeout=10)
+    def connect(self, port=None):
+        self.sock = socket.create_connection(("127.0.0.1", port or self.chaos.server.port), timeout=10)
         self.sock.setblocking(False)
         self.half_closed = False
         self.chaos.selector.register(self.sock, selectors.EVENT_READ, self)
@@ -519,9 +520,13 @@ class Chaos:
                 time.sleep(0.02)
         limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
         resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
-        for _ in range(min(self.args.idle, limit // 2 - 200)):
-            self.idle.append(socket.create_connection(("127.0.0.1", self.server.port), timeout=10))
+        for i in range(min(self.args.idle, limit // 2 - 200)):
+            self.idle.append(socket.create_connection(("127.0.0.1", self.first_port(i)), timeout=10))
         self.clients = [Client(i, self) for i in range(self.args.busy)]
+
+    def first_port(self, number):
+        """A third comes in by an address that the first change of the configuration removes."""
+        return self.server.port + (number % 3 == 0)
 
     def settled(self, now):
         """True when no event is under way, and all connections were taken over after the last one."""

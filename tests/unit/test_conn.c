@@ -18,6 +18,11 @@ static bool nobody_open(void)
     return conns.open == 0;
 }
 
+static bool client_saw_end(void)
+{
+    return c.finished || c.reset;
+}
+
 /* ---- Bytes in any portions ---- */
 
 static bool allowance_received(void)
@@ -730,7 +735,62 @@ START_TEST(conns_drain_ends_each_when_it_has_nothing_under_way)
 }
 END_TEST
 
-UNIT_MAIN("conn", conn_requests_may_be_split_at_any_byte, conn_bytes_may_come_and_go_one_by_one,
+/* ---- Connections that nobody serves any more ---- */
+
+/* As it is adopted: of `calls` calls, `arrived` bytes are in the socket when it starts. */
+static void part_with(bool tcp, int calls, size_t arrived)
+{
+    int fds[2];
+
+    server_open(4, 64);
+    policy.parting = true;
+    (tcp ? tcp_pair : unix_pair)(fds);
+    set_nonblocking(fds[0]);
+    set_nonblocking(fds[1]);
+    c = (struct client){.fd = fds[1], .allowance = arrived, .chunk = SIZE_MAX};
+    for (int i = 0; i < calls; i++)
+        client_call(&c, ECHO, 20);
+    while (c.sent < c.out.size && c.sent < arrived)
+        client_write(&c);
+    c.conn = conn_open(&conns, fds[0], LISTENER_ID, &policy);
+    conn_start(&conns, c.conn);
+    ck_assert(loop_watch(&loop, &c.watch, c.fd, EPOLLIN, client_ready));
+}
+
+static void expect_parted(void)
+{
+    run_until(client_saw_end);
+    ck_assert(!c.reset);
+    ck_assert(client_content(&c));
+    client_close(&c);
+    run_until(nobody_open);
+    server_close();
+}
+
+START_TEST(conn_that_parts_answers_what_has_arrived_and_ends_in_order)
+{
+    for (int calls = 0; calls < 3; calls++) {
+        part_with(false, calls, SIZE_MAX);
+        expect_parted();
+        part_with(true, calls, SIZE_MAX);
+        expect_parted();
+    }
+}
+END_TEST
+
+START_TEST(conn_that_parts_waits_for_the_rest_of_a_frame)
+{
+    part_with(true, 1, 10);
+    run_until(allowance_received);
+    c.allowance = SIZE_MAX;
+    client_update(&c);
+    expect_parted();
+}
+END_TEST
+
+UNIT_MAIN("conn", conn_that_parts_answers_what_has_arrived_and_ends_in_order,
+          conn_that_parts_waits_for_the_rest_of_a_frame, conn_requests_may_be_split_at_any_byte,
+          conn_bytes_may_come_and_go_one_by_one,
           conn_thousands_of_requests_at_once_are_answered_in_order,
           conn_replies_go_out_however_little_the_client_takes,
           conn_input_grows_with_what_was_received, conn_announcing_much_costs_little,
