@@ -108,6 +108,24 @@ static void unreached(struct vault_seat *seat, uint64_t serial, int number)
     reach_later(seat, worker);
 }
 
+/* The vault's channel to a worker is closed, though the master has given the worker no other. If
+ * the worker runs, a module has done it: what the worker accepts would be in no vault, and lost by
+ * the next reload. The vault has all that was accepted before. */
+static void cut(struct vault_seat *seat, uint64_t serial)
+{
+    struct worker *worker = workers_first();
+
+    while (worker != NULL && (worker->probe || worker->serial != serial))
+        worker = worker->next;
+    if (worker == NULL || child_exiting(worker->child.pid))
+        return;
+    log_error(
+        "worker %u (pid %d) is cut off from the vault in seat %u, which only a module can have "
+        "done; it is ended and replaced",
+        worker->slot, (int)worker->child.pid, seat_number(seat));
+    worker_kill(worker, CAUSE_BROKEN);
+}
+
 /* The vault reports how many sockets it holds and has refused. */
 static void reported(struct vault_seat *seat, const struct message *message)
 {
@@ -129,6 +147,8 @@ static void vault_speaks(struct child *child, struct message *message, const int
         descriptor_close(fds[i]);
     if (message->type == MESSAGE_UNREACHED)
         unreached(seat, message->serial, (int)message->number);
+    else if (message->type == MESSAGE_CUT)
+        cut(seat, message->serial);
     else if (message->type == MESSAGE_HELD && message->count == 1)
         reported(seat, message);
     else if (message->type == MESSAGE_ALIVE)

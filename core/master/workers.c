@@ -338,9 +338,13 @@ static void closed(struct child *child)
 {
     struct worker *worker = container_of(child, struct worker, child);
 
-    if (!child_exiting(worker->child.pid))
-        worker_kill(worker, CAUSE_BROKEN); /* a module did it: the worker cannot be told to end */
-    else if (worker_has_clients(worker) && master.mode == MASTER_RUNNING)
+    if (!child_exiting(worker->child.pid)) { /* the worker cannot be told to end */
+        log_error(
+            "worker %u (pid %d) has closed its channel to the master, which only a module can "
+            "have done; it is ended",
+            worker->slot, (int)worker->child.pid);
+        worker_kill(worker, CAUSE_BROKEN);
+    } else if (worker_has_clients(worker) && master.mode == MASTER_RUNNING)
         give_up(worker);
 }
 

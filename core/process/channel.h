@@ -85,6 +85,9 @@ enum message_type {
                      `serial`, several questions by the last one's */
     /* worker or vault to master */
     MESSAGE_ALIVE,
+    /* vault to master */
+    MESSAGE_CUT, /* the channel of the worker `serial` is closed, and the master has not said DEAD
+                  */
     MESSAGE_TYPES
 };
 

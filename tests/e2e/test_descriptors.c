@@ -12,18 +12,18 @@
     "child;"
 
 /* With one server on a port and a Unix socket, and a log in a file. */
-static struct server *serve(const char *main_text)
+static struct server *serve(int workers, const char *main_text)
 {
     struct server *server = server_new();
 
     server->reports_allowed = true;
     server_write(server, "conf/pillion.conf",
-                 "worker_processes 2;\nerror_log logs/error.log info;\nquarantine_crashes off;\n"
+                 "worker_processes %d;\nerror_log logs/error.log info;\nquarantine_crashes off;\n"
                  "load_module modules/ping.so;\nload_module modules/rpc.so;\n"
                  "load_module modules/descriptors.so;\n%s\n"
                  "server {\n    listen 127.0.0.1:%d;\n    listen unix:%s;\n    method rpc.stats;\n"
                  "    " METHODS "\n}\n",
-                 main_text, server->port, server_path(server, "run/socket"));
+                 workers, main_text, server->port, server_path(server, "run/socket"));
     mkdir(server_path(server, "logs"), 0777);
     chmod(server_path(server, "run"), 0777);
     server_start(server);
@@ -63,7 +63,7 @@ START_TEST(a_call_that_breaks_a_descriptor_of_the_server_ends_its_worker_alone)
         {"log", "fcntl(F_SETFL)"},
     };
     const size_t count = sizeof(rows) / sizeof(*rows);
-    struct server *server = serve("");
+    struct server *server = serve(2, "");
     int neighbours[20], client = client_connect(server);
 
     for (int i = 0; i < 20; i++) {
@@ -92,7 +92,7 @@ END_TEST
 START_TEST(a_thread_is_stopped_as_a_handler_is)
 {
     static const char *const methods[] = {"pooled", "threaded"};
-    struct server *server = serve("");
+    struct server *server = serve(2, "");
     int client = client_connect(server);
 
     for (size_t i = 0; i < 2; i++) {
@@ -110,7 +110,7 @@ END_TEST
 /* A worker that accepts nothing for now does not watch the listeners. */
 START_TEST(a_listener_is_the_servers_while_accepting_pauses)
 {
-    struct server *server = serve("worker_connections 1;");
+    struct server *server = serve(2, "worker_connections 1;");
     int client = client_connect(server);
 
     client_expect_alive(client);
@@ -127,7 +127,7 @@ END_TEST
 
 START_TEST(a_module_does_to_its_own_descriptors_what_it_likes)
 {
-    struct server *server = serve("");
+    struct server *server = serve(2, "");
     int client = client_connect(server);
 
     for (int i = 0; i < 3; i++)
@@ -139,7 +139,7 @@ END_TEST
 
 START_TEST(a_child_closes_what_it_likes)
 {
-    struct server *server = serve("");
+    struct server *server = serve(2, "");
     int client = client_connect(server);
 
     client_send_frame(client, "{\"in\":\"child\"}");
@@ -185,7 +185,7 @@ static void expect_served(const struct server *server, int client)
 START_TEST(a_port_that_is_shut_down_listens_again)
 {
     static const char *const calls[] = {"shutdown", "connect"};
-    struct server *server = serve("heartbeat_timeout 500ms;");
+    struct server *server = serve(2, "heartbeat_timeout 500ms;");
     int client = client_connect(server);
 
     for (size_t i = 0; i < 2; i++) {
@@ -201,7 +201,7 @@ END_TEST
 
 START_TEST(a_reload_listens_on_what_was_shut_down)
 {
-    struct server *server = serve("heartbeat_timeout off;");
+    struct server *server = serve(2, "heartbeat_timeout off;");
     int client = client_connect(server);
 
     for (int i = 0; i < 2; i++) {
@@ -223,7 +223,7 @@ END_TEST
 
 START_TEST(an_upgrade_listens_on_what_was_shut_down)
 {
-    struct server *server = serve("heartbeat_timeout off;");
+    struct server *server = serve(2, "heartbeat_timeout off;");
     int client = client_connect(server);
 
     raw(client, "listener", "shutdown");
@@ -238,7 +238,7 @@ END_TEST
 /* One that is lost holds up nobody who comes by another. */
 START_TEST(the_other_listeners_go_on)
 {
-    struct server *server = serve("heartbeat_timeout 500ms;");
+    struct server *server = serve(2, "heartbeat_timeout 500ms;");
     int client = client_connect(server);
 
     raw(client, "unix", "shutdown");
@@ -253,7 +253,7 @@ END_TEST
 START_TEST(a_socket_that_blocks_holds_nobody_up)
 {
     static const char *const kinds[] = {"listener", "unix", "client", "channel"};
-    struct server *server = serve("heartbeat_timeout off;");
+    struct server *server = serve(2, "heartbeat_timeout off;");
     pid_t before[2], after[2];
     int client = client_connect(server);
 
@@ -278,7 +278,7 @@ static bool is_replaced(const struct server *server)
 /* It waits in accept(2) for a client that never comes. */
 START_TEST(a_worker_that_waits_in_a_system_call_is_replaced)
 {
-    struct server *server = serve("heartbeat_timeout 500ms;");
+    struct server *server = serve(1, "heartbeat_timeout 500ms;");
     int client = client_connect(server);
 
     /* The master may undo it before a worker has a client to accept: then once more. A client that
@@ -299,9 +299,30 @@ START_TEST(a_worker_that_waits_in_a_system_call_is_replaced)
 }
 END_TEST
 
+/* What it accepts then would be in no vault, and lost by a reload. */
+START_TEST(a_worker_that_is_cut_off_from_a_vault_is_replaced)
+{
+    struct server *server = serve(1, "");
+    int before = client_connect(server);
+    pid_t workers[2];
+
+    ck_assert_uint_eq(server_workers(server, workers, 2), 1);
+    client_call(before, "raw", what("vault", "shutdown")); /* it may be ended within that */
+    wait_until(!process_lives(workers[0]), "the worker is not ended");
+    int after = client_connect(server);
+    client_expect_alive(after);
+    server_wait_log(server, keep_printf("(pid %d) is cut off from the vault", (int)workers[0]));
+    server_reload(server);
+    client_expect_alive(before);
+    client_expect_alive(after);
+    ck_assert_int_eq((int)server_stat(server, "vault_restarts"), 0);
+}
+END_TEST
+
 E2E_MAIN("descriptors", a_call_that_breaks_a_descriptor_of_the_server_ends_its_worker_alone,
          a_thread_is_stopped_as_a_handler_is, a_listener_is_the_servers_while_accepting_pauses,
          a_module_does_to_its_own_descriptors_what_it_likes, a_child_closes_what_it_likes,
          a_port_that_is_shut_down_listens_again, a_reload_listens_on_what_was_shut_down,
          an_upgrade_listens_on_what_was_shut_down, the_other_listeners_go_on,
-         a_socket_that_blocks_holds_nobody_up, a_worker_that_waits_in_a_system_call_is_replaced)
+         a_socket_that_blocks_holds_nobody_up, a_worker_that_waits_in_a_system_call_is_replaced,
+         a_worker_that_is_cut_off_from_a_vault_is_replaced)

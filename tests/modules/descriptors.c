@@ -46,6 +46,16 @@ static int is_channel(int fd)
     return option_of(fd, SO_TYPE) == SOCK_SEQPACKET;
 }
 
+/* All but the master's, which comes first. */
+static int is_vaults_channel(int fd)
+{
+    int before = 0;
+
+    for (int lower = 3; lower < fd; lower++)
+        before += is_channel(lower);
+    return is_channel(fd) && before > 0;
+}
+
 static int is_log(int fd)
 {
     char path[64], target[256] = "";
@@ -63,6 +73,7 @@ static const struct {
     {"client", is_client},
     {"channel", is_channel},
     {"log", is_log},
+    {"vault", is_vaults_channel},
 };
 
 /* ---- What is done to them ---- */
