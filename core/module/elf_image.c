@@ -7,7 +7,7 @@
 
 #include "base/memory.h"
 
-/* The relocations that make pointers in initialised data: to places in the file itself (RELATIVE),
+/* The relocations that make pointers in initialised data: to bytes of the file itself (RELATIVE),
  * and to symbols (ABSOLUTE). Other relocations concern code and run-time tables. */
 #if defined(__x86_64__)
 #define RELATIVE R_X86_64_RELATIVE
@@ -146,7 +146,7 @@ static bool read_segments(struct elf_image *image, const ElfW(Ehdr) * header, st
     return true;
 }
 
-/* Reads the entry at place `index`. False at the end. */
+/* Reads the entry at index `index`. False at the end. */
 static bool read_dynamic(const struct elf_image *image, size_t index, ElfW(Dyn) * entry)
 {
     return index < image->dynamic_size / sizeof(*entry) &&
@@ -268,15 +268,15 @@ static bool relocate(struct elf_image *image, const ElfW(Rela) * entry, bool has
 
     if (type != RELATIVE && type != ABSOLUTE)
         return true;
-    struct bytes place = contents(image, entry->r_offset);
-    if (place.size < sizeof(value))
+    struct bytes pointer = contents(image, entry->r_offset);
+    if (pointer.size < sizeof(value))
         return false;
     if (type == ABSOLUTE && !symbol_value(image, RELOCATION_SYMBOL(entry->r_info), &value))
         return false;
     if (!has_addend)
-        memcpy(&addend, place.data, sizeof(addend));
+        memcpy(&addend, pointer.data, sizeof(addend));
     value = value == ELF_ELSEWHERE ? value : value + addend;
-    memcpy(image->file + (place.data - image->file), &value, sizeof(value));
+    memcpy(image->file + (pointer.data - image->file), &value, sizeof(value));
     return true;
 }
 

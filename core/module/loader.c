@@ -244,7 +244,7 @@ void module_set_attach(struct module_set *set, const struct board *board, struct
     }
 }
 
-void module_set_place(struct module_set *set, int slot)
+void module_set_slot(struct module_set *set, int slot)
 {
     for (size_t i = 0; i < set->count; i++)
         set->modules[i].instance.worker = slot;

@@ -23,6 +23,6 @@ void module_set_describe_metrics(const struct module_set *set, struct text *list
 void module_set_attach(struct module_set *set, const struct board *board, struct board_row *row);
 
 /* Sets the number that pillion_worker returns from now on. */
-void module_set_place(struct module_set *set, int slot);
+void module_set_slot(struct module_set *set, int slot);
 
 #endif

@@ -202,8 +202,8 @@ static void accept_from(struct accept_socket *socket, uint32_t owed)
         acceptor_adjust(acceptor);
         if (acceptor->paused)
             break;
-        /* Places of connections that this batch has closed are free at its end. */
-        if (!conns_have_place(conns))
+        /* Records of connections that this batch has closed are free at its end. */
+        if (!conns_have_record(conns))
             break;
         if (count >= owed && above_average(acceptor)) {
             pause_accepting(acceptor, PAUSE_FAIR_NS);

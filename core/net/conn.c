@@ -100,7 +100,7 @@ static void set_options(int fd, const struct conn_policy *policy)
         setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
 }
 
-bool conns_have_place(const struct conns *conns)
+bool conns_have_record(const struct conns *conns)
 {
     return conns->free != NULL ||
            atomic_load_explicit(&conns->arena.header->record_high, memory_order_relaxed) <
@@ -322,7 +322,7 @@ void conn_let_go(struct conns *conns, struct conn *conn)
     if (conn->waiting)
         room_wait_ends(&conns->room);
     conns->open--;
-    conn->policy = NULL; /* its place and its blocks stay taken: others read them now */
+    conn->policy = NULL; /* its record and its blocks stay taken: others read them now */
     atomic_store_explicit(&conn_record_of(conns, conn)->staying, 0, memory_order_release);
 }
 

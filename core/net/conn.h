@@ -132,7 +132,7 @@ struct conn *conn_open(struct conns *conns, int fd, uint32_t listener,
 
 /* True when conn_open finds a record. A record whose connection was closed in this batch may be
  * free at its end only. */
-bool conns_have_place(const struct conns *conns);
+bool conns_have_record(const struct conns *conns);
 
 /* Takes a connection over from a record of `from`, another worker's arena, as `cursors` say (the
  * record's own, checked and corrected). `fd` becomes the connection's. NULL when there is no room

@@ -13,7 +13,7 @@
 /* Puts the connection on the list of what the batch's end looks at. */
 void conn_mark_dirty(struct conns *conns, struct conn *conn);
 
-/* The connection's place is free for another; at the batch's end when it is on the list. */
+/* The conn is free for another connection; at the batch's end when it is on the list. */
 void conn_give(struct conns *conns, struct conn *conn);
 
 /* Sets flags in the record. */

@@ -32,7 +32,7 @@ struct callback {
 /* Those of this process. */
 static struct {
     struct loop *loop;
-    struct callback **table; /* never shrinks: a handle finds its place, or another's */
+    struct callback **table; /* never shrinks: a handle finds its own, or another one */
     uint32_t count, capacity;
     struct callback *free;
     struct callback **by_fd; /* who watches a descriptor */
@@ -49,7 +49,7 @@ bool callbacks_usable(void)
     return all.loop != NULL;
 }
 
-/* ---- Places ---- */
+/* ---- The table ---- */
 
 static enum module_metric metric_of(enum kind kind)
 {

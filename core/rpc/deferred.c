@@ -15,7 +15,7 @@
 #define POOLS_KEPT    1024u    /* so many requests that are over keep their memory for others ... */
 #define POOL_KEPT_MAX 8192u    /* ... where that is no more than this, in bytes */
 #define DEFERRED_MAX  1000000u /* at the same time, in one worker */
-#define TOKENS_KNOWN  8u       /* of each place: the last ones, to tell who uses one again */
+#define TOKENS_KNOWN  8u       /* of each index: the last ones, to tell who uses one again */
 
 void deferreds_init(struct deferreds *all, struct loop *loop, uint64_t timeout_ms)
 {
@@ -36,7 +36,7 @@ void deferreds_free(struct deferreds *all)
     *all = (struct deferreds){0};
 }
 
-/* ---- Places ---- */
+/* ---- The table ---- */
 
 /* Whose token with this serial has been used up by its module; NULL when it ended otherwise. */
 static const struct method **token_user(const struct deferred *deferred, uint32_t serial)
@@ -44,7 +44,7 @@ static const struct method **token_user(const struct deferred *deferred, uint32_
     return &deferred->all->used[(size_t)deferred->index * TOKENS_KNOWN + serial % TOKENS_KNOWN];
 }
 
-static bool add_place(struct deferreds *all)
+static bool grow_table(struct deferreds *all)
 {
     if (all->count == all->capacity) {
         uint32_t capacity = all->capacity == 0 ? 64 : all->capacity * 2;
@@ -78,10 +78,9 @@ static uint32_t next_serial(uint32_t serial)
     return serial == UINT32_MAX ? 1 : serial + 1;
 }
 
-static struct deferred *take_place(struct deferreds *all, enum deferred_state state,
-                                   uint64_t since_ns)
+static struct deferred *take(struct deferreds *all, enum deferred_state state, uint64_t since_ns)
 {
-    if (all->free == NULL && !add_place(all))
+    if (all->free == NULL && !grow_table(all))
         return NULL;
     struct deferred *deferred = all->free;
     all->free = deferred->next;
@@ -259,9 +258,8 @@ uint64_t deferred_begin(struct pillion_request *req, uint64_t timeout_ms)
     }
     char *copy = pool_alloc(req->pool, req->body.size);
     uint64_t since_ns = req->started_ns == 0 ? clock_ns() : req->started_ns;
-    deferred = copy == NULL || all->pending >= DEFERRED_MAX
-                   ? NULL
-                   : take_place(all, DEFERRED_HANDLER, since_ns);
+    deferred =
+        copy == NULL || all->pending >= DEFERRED_MAX ? NULL : take(all, DEFERRED_HANDLER, since_ns);
     if (deferred == NULL) {
         request_fail(req, PILLION_OVERLOADED, "there is no memory to keep the request");
         return 0;
@@ -309,7 +307,7 @@ void deferred_keep(struct deferred *deferred, struct pool *pool)
 
 struct deferred *deferred_reply(struct deferreds *all, char *reply, size_t size)
 {
-    struct deferred *deferred = take_place(all, DEFERRED_ANSWERED, 0);
+    struct deferred *deferred = take(all, DEFERRED_ANSWERED, 0);
 
     if (deferred == NULL) /* the reply cannot be kept: the worker that comes next gives another */
         memory_exhausted();

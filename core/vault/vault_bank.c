@@ -22,8 +22,8 @@ bool vault_bank_init(struct vault_bank *bank, uint32_t seats, uint32_t share, st
                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
     if (memory == MAP_FAILED)
-        return error_errno(error, "no memory for the places of %u connections", records);
-    bank->places = memory;
+        return error_errno(error, "no memory for the seats of %u connections", records);
+    bank->seat_of = memory;
     bank->seats = seats;
     bank->share = share;
     for (uint32_t i = 0; i < VAULT_PROCESSES_MAX; i++)
@@ -64,20 +64,20 @@ bool vault_bank_has_socket(const struct vault_bank *bank, uint32_t index)
             atomic_load_explicit(&record->taken, memory_order_acquire) == 0);
 }
 
-/* ---- Places ---- */
+/* ---- Seats of connections ---- */
 
-static void place(struct vault_bank *bank, uint32_t index, uint32_t seat)
+static void put_in(struct vault_bank *bank, uint32_t index, uint32_t seat)
 {
-    bank->places[index] = (uint8_t)seat;
+    bank->seat_of[index] = (uint8_t)seat;
     if (seat == VAULT_NONE)
         bank->unheld++;
     else
         bank->clients[seat].held++;
 }
 
-static void unplace(struct vault_bank *bank, uint32_t index)
+static void take_out(struct vault_bank *bank, uint32_t index)
 {
-    uint32_t seat = bank->places[index];
+    uint32_t seat = bank->seat_of[index];
 
     if (seat == VAULT_NONE)
         bank->unheld--;
@@ -121,7 +121,7 @@ uint32_t vault_bank_room(struct vault_bank *bank, bool *soon)
 
 static void hand_over(struct vault_bank *bank, struct conn *conn)
 {
-    struct vault_client *client = &bank->clients[bank->places[conn_index(bank->conns, conn)]];
+    struct vault_client *client = &bank->clients[bank->seat_of[conn_index(bank->conns, conn)]];
 
     if (vault_client_is_open(client))
         vault_client_hold(client, conn);
@@ -131,7 +131,7 @@ static void hand_over(struct vault_bank *bank, struct conn *conn)
 
 static void hold(struct vault_bank *bank, struct conn *conn, uint32_t seat)
 {
-    place(bank, conn_index(bank->conns, conn), seat);
+    put_in(bank, conn_index(bank->conns, conn), seat);
     hand_over(bank, conn);
 }
 
@@ -146,12 +146,12 @@ void vault_bank_hold(struct vault_bank *bank, struct conn **batch, uint32_t coun
 
 void vault_bank_adopt(struct vault_bank *bank, const struct conn *conn, uint32_t seat)
 {
-    place(bank, conn_index(bank->conns, conn), seat);
+    put_in(bank, conn_index(bank->conns, conn), seat);
 }
 
 void vault_bank_again(struct vault_bank *bank, struct conn *conn)
 {
-    uint32_t seat = bank->places[conn_index(bank->conns, conn)];
+    uint32_t seat = bank->seat_of[conn_index(bank->conns, conn)];
 
     hand_over(bank, conn);
     vault_client_send(&bank->clients[seat]);
@@ -160,15 +160,15 @@ void vault_bank_again(struct vault_bank *bank, struct conn *conn)
 void vault_bank_drop(struct vault_bank *bank, const struct conn *conn)
 {
     uint32_t index = conn_index(bank->conns, conn);
-    uint32_t seat = bank->places[index];
+    uint32_t seat = bank->seat_of[index];
 
-    unplace(bank, index);
+    take_out(bank, index);
     if (seat != VAULT_NONE)
         vault_client_drop(&bank->clients[seat], conn_id(bank->conns, conn));
 }
 
 /* Finds a vault for each connection that no vault holds. */
-static void place_unheld(struct vault_bank *bank)
+static void hold_unheld(struct vault_bank *bank)
 {
     struct conns *conns = bank->conns;
     uint32_t high = atomic_load_explicit(&conns->arena.header->record_high, memory_order_relaxed);
@@ -176,7 +176,7 @@ static void place_unheld(struct vault_bank *bank)
 
     for (uint32_t i = 0; i < high && bank->unheld > 0; i++) {
         struct conn *conn = &conns->conns[i];
-        if (bank->places[i] != VAULT_NONE || !vault_bank_has_socket(bank, i))
+        if (bank->seat_of[i] != VAULT_NONE || !vault_bank_has_socket(bank, i))
             continue;
         /* Seats beyond bank->seats, which the next generation has added, may be used, too. */
         while (seat < bank->known &&
@@ -184,7 +184,7 @@ static void place_unheld(struct vault_bank *bank)
             seat++;
         if (seat == bank->known)
             break;
-        unplace(bank, i);
+        take_out(bank, i);
         hold(bank, conn, seat);
     }
     for (seat = 0; seat < bank->known; seat++)
@@ -202,7 +202,7 @@ static void refused(struct vault_bank *bank, const struct vault_client *client,
 
     for (uint32_t i = 0; i < high && left > 0; i++) {
         const struct conn *conn = &conns->conns[i];
-        if (bank->places[i] != seat || !vault_bank_has_socket(bank, i))
+        if (bank->seat_of[i] != seat || !vault_bank_has_socket(bank, i))
             continue;
         uint64_t id = conn_id(conns, conn);
         uint32_t at = 0;
@@ -210,8 +210,8 @@ static void refused(struct vault_bank *bank, const struct vault_client *client,
             at++;
         if (at == message->count)
             continue;
-        unplace(bank, i);
-        place(bank, i, VAULT_NONE);
+        take_out(bank, i);
+        put_in(bank, i, VAULT_NONE);
         left--;
     }
 }
@@ -236,7 +236,7 @@ void vault_bank_told(struct vault_bank *bank, struct vault_client *client,
     case MESSAGE_REFUSED:
         client->full = true;
         refused(bank, client, message);
-        place_unheld(bank);
+        hold_unheld(bank);
         break;
     case MESSAGE_HELD:
         client->answers = true;
@@ -244,7 +244,7 @@ void vault_bank_told(struct vault_bank *bank, struct vault_client *client,
         if (message->count == 1)
             told_room(client, message->ids[0]);
         if (!client->full && bank->unheld > 0)
-            place_unheld(bank);
+            hold_unheld(bank);
         break;
     default:
         break;
@@ -262,13 +262,13 @@ void vault_bank_lost(struct vault_bank *bank, struct vault_client *client)
 
     /* A surplus seat may never have a vault again: its connections go to other seats. */
     for (uint32_t i = 0; seat >= bank->seats && !conns->leaving && i < high; i++) {
-        if (conns->conns[i].policy == NULL || bank->places[i] != seat)
+        if (conns->conns[i].policy == NULL || bank->seat_of[i] != seat)
             continue;
-        unplace(bank, i);
-        place(bank, i, VAULT_NONE);
+        take_out(bank, i);
+        put_in(bank, i, VAULT_NONE);
     }
     if (bank->unheld > 0)
-        place_unheld(bank);
+        hold_unheld(bank);
     bank->lost(bank->context, seat);
 }
 

@@ -1,8 +1,8 @@
 /* All vaults as a worker sees them: which vault holds which connection, and which one gets the
  * next.
  *
- * A connection's place is a seat. New connections get the first seat that has room; its number is
- * in their id, so that an adopter knows which vault to ask first. A place may change, because a
+ * Each connection has a seat. New connections get the first seat that has room; its number is
+ * in their id, so that an adopter knows which vault to ask first. The seat may change, because a
  * vault can refuse; the id stays the same, and an adopter that does not find a connection there
  * asks the other vaults. */
 #ifndef PILLION_VAULT_VAULT_BANK_H
@@ -11,18 +11,18 @@
 #include "conf/settings.h"
 #include "vault/vault_client.h"
 
-#define VAULT_NONE 0xffu /* the place of a connection that no vault has */
+#define VAULT_NONE 0xffu /* the seat of a connection that no vault has */
 
 struct vault_bank {
     struct conns *conns;
     struct vault_client clients[VAULT_PROCESSES_MAX];
-    uint32_t seats;  /* seats for new connections */
-    uint32_t known;  /* seats from this number on never had a vault */
-    uint32_t share;  /* connections that this worker may have in each seat */
-    uint8_t *places; /* seat of each connection, by record index */
-    uint32_t unheld; /* open connections that no vault has room for */
-    uint32_t told;   /* `unheld` at the last call of `changed` */
-    bool crowded;    /* no vault has room: no connection is accepted */
+    uint32_t seats;   /* seats for new connections */
+    uint32_t known;   /* seats from this number on never had a vault */
+    uint32_t share;   /* connections that this worker may have in each seat */
+    uint8_t *seat_of; /* seat of each connection, by record index */
+    uint32_t unheld;  /* open connections that no vault has room for */
+    uint32_t told;    /* `unheld` at the last call of `changed` */
+    bool crowded;     /* no vault has room: no connection is accepted */
 
     /* An answer to vault_bank_take has come; the callee owns the descriptors. */
     void (*given)(void *context, uint32_t seat, const struct message *message, const int *fds,
@@ -41,7 +41,7 @@ bool vault_bank_init(struct vault_bank *bank, uint32_t seats, uint32_t share, st
 /* There is a new vault in the seat; `channel` leads to it. */
 void vault_bank_open(struct vault_bank *bank, uint32_t seat, int channel);
 
-/* How many connections may be accepted now; conns->seat is set to their place. With 0, `soon` says
+/* How many connections may be accepted now; conns->seat is set to their seat. With 0, `soon` says
  * that it is only for a moment, because a vault is missing or does not keep up. */
 uint32_t vault_bank_room(struct vault_bank *bank, bool *soon);
 
@@ -74,7 +74,7 @@ void vault_bank_lost(struct vault_bank *bank, struct vault_client *client);
 void vault_bank_told(struct vault_bank *bank, struct vault_client *client,
                      const struct message *message, const int *fds, uint32_t fd_count);
 
-/* For vault_client.c: the client's seat, and whether a connection's place is there. */
+/* For vault_client.c: the client's seat, and whether a connection has that seat. */
 uint32_t vault_seat(const struct vault_client *client);
 
 #endif

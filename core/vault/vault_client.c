@@ -29,7 +29,7 @@ bool vault_client_is_open(const struct vault_client *client)
 
 static bool answers_for(const struct vault_client *client, uint32_t index)
 {
-    return client->bank->places[index] == vault_seat(client) &&
+    return client->bank->seat_of[index] == vault_seat(client) &&
            vault_bank_has_socket(client->bank, index);
 }
 

@@ -24,7 +24,7 @@ struct vault_client {
     uint32_t room;    /* sockets for which it has room: as it last said, less those sent since */
     bool full;        /* it has refused a connection and has not said since that there is room */
     uint64_t lost_ns; /* when its channel was closed, on the loop's clock */
-    uint32_t held;    /* open connections of this worker with their place in it */
+    uint32_t held;    /* open connections of this worker whose seat this is */
     uint64_t sent, received; /* descriptors sent to it, and how many of them it has received */
 
     /* A queue of connections that wait to be handed over, by record index. */
@@ -34,7 +34,7 @@ struct vault_client {
 
 bool vault_client_is_open(const struct vault_client *client);
 
-/* Takes `channel`. Hands over every connection that has its place in this seat, including those
+/* Takes `channel`. Hands over every connection whose seat this is, including those
  * that this worker has let go of and no worker has taken over yet. */
 void vault_client_open(struct vault_client *client, int channel);
 

@@ -13,8 +13,8 @@ static uint32_t home(const struct vault_table *table, uint64_t id)
     return (uint32_t)((id * 0x9e3779b97f4a7c15u) >> 32) & table->mask;
 }
 
-/* The place of the id, or the free place where it would go. */
-static uint32_t place(const struct vault_table *table, uint64_t id)
+/* The index of the id, or the free one where it would go. */
+static uint32_t index_of(const struct vault_table *table, uint64_t id)
 {
     uint32_t at = home(table, id);
     while (table->entries[at].id != 0 && table->entries[at].id != id)
@@ -26,7 +26,7 @@ struct vault_entry *vault_table_find(const struct vault_table *table, uint64_t i
 {
     if (table->entries == NULL)
         return NULL;
-    struct vault_entry *entry = &table->entries[place(table, id)];
+    struct vault_entry *entry = &table->entries[index_of(table, id)];
     return entry->id == 0 ? NULL : entry;
 }
 
@@ -39,7 +39,7 @@ static void grow(struct vault_table *table)
     table->mask = size - 1;
     for (uint32_t i = 0; old.entries != NULL && i <= old.mask; i++) {
         if (old.entries[i].id != 0)
-            table->entries[place(table, old.entries[i].id)] = old.entries[i];
+            table->entries[index_of(table, old.entries[i].id)] = old.entries[i];
     }
     free(old.entries);
 }
@@ -49,7 +49,7 @@ void vault_table_put(struct vault_table *table, uint64_t id, int fd, uint32_t ow
     /* At most three quarters full. */
     if (table->entries == NULL || (uint64_t)table->count * 4 >= ((uint64_t)table->mask + 1) * 3)
         grow(table);
-    struct vault_entry *entry = &table->entries[place(table, id)];
+    struct vault_entry *entry = &table->entries[index_of(table, id)];
     if (entry->id == 0)
         table->count++;
     else
@@ -57,7 +57,7 @@ void vault_table_put(struct vault_table *table, uint64_t id, int fd, uint32_t ow
     *entry = (struct vault_entry){.id = id, .fd = fd, .owner = owner};
 }
 
-/* Empties a place, and moves up the entries behind it that probing would not find any more. */
+/* Empties an entry, and moves up the entries behind it that probing would not find any more. */
 static void vacate(struct vault_table *table, uint32_t hole)
 {
     uint32_t at = hole;

@@ -26,7 +26,7 @@ static bool rehearse(struct started *started)
     notes_init(NULL, 0);
     callbacks_init(&loop);
     start_threads(started, &loop, (struct offload_limits){0});
-    module_set_place(&started->modules, 0);
+    module_set_slot(&started->modules, 0);
     bool good = module_set_start(&started->modules);
     if (good)
         module_set_stop(&started->modules);
