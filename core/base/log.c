@@ -17,7 +17,7 @@
 #include "base/log_file.h"
 #include "base/log_syslog.h"
 #include "base/memory.h"
-#include "base/place.h"
+#include "base/own_file.h"
 #include "base/printable.h"
 #include "base/sink.h"
 
@@ -111,7 +111,7 @@ bool log_prepare(const struct log_target *target, int *fd, struct error *error)
         return read_facility(target->path, error) >= 0;
     if (strcmp(target->path, "stderr") == 0)
         return true;
-    if (!place_check(target->path, PLACE_LOG, error))
+    if (!own_file_check(target->path, OWN_FILE_LOG, error))
         return error_prefix(error, "cannot open the log");
     *fd = log_file_open(target->path, error);
     return *fd >= 0;

@@ -20,8 +20,8 @@
 
 #include "base/clock.h"
 #include "base/memory.h"
+#include "cmd/changes.h"
 #include "cmd/commands.h"
-#include "cmd/watch.h"
 
 #define QUIET_NS   (80 * NS_PER_MS) /* changes come in bursts: this long after the last, */
 #define PATIENT_NS NS_PER_S         /* and at most this long after the first */
@@ -40,14 +40,14 @@ struct dev {
     char directory[PATH_MAX]; /* absolute; also the server's prefix */
     char conf[PATH_MAX];
 
-    int signals, watch;
+    int signals, changes;
     sigset_t inherited; /* the signal mask before */
 
     pid_t server; /* 0: none */
     pid_t job;    /* 0: none */
     void (*job_ended)(struct dev *dev, bool good);
 
-    struct watch_prints used;           /* sources that make saw, products that the server saw */
+    struct changes_prints used;         /* sources that make saw, products that the server saw */
     uint64_t first_change, last_change; /* clock_ns; 0: nothing has changed */
     /* When the last make, and failed ones before it, ran, by the files' clock. */
     struct timespec make_from, make_to;
@@ -87,7 +87,7 @@ static pid_t spawn(struct dev *dev)
     if (getppid() != parent)
         _exit(EXIT_FAILURE);
     sigprocmask(SIG_SETMASK, &dev->inherited, NULL);
-    close(dev->watch);
+    close(dev->changes);
     close(dev->signals);
     return 0;
 }
@@ -116,7 +116,7 @@ static void run_make(const struct dev *dev)
 {
     char *changed[TOLD_MAX];
     char *argv[2 * TOLD_MAX + 2] = {"make"};
-    size_t count = watch_changed(dev->directory, &dev->make_from, &dev->make_to, changed, TOLD_MAX);
+    size_t count = changes_list(dev->directory, &dev->make_from, &dev->make_to, changed, TOLD_MAX);
 
     for (size_t i = 0; i < count; i++) {
         argv[2 * i + 1] = "-W";
@@ -137,7 +137,7 @@ static void start_make(struct dev *dev)
     struct timespec now;
 
     clock_gettime(CLOCK_REALTIME_COARSE, &now);
-    dev->used.sources = watch_look(dev->directory).sources;
+    dev->used.sources = changes_look(dev->directory).sources;
     say("make");
     pid_t pid = spawn(dev);
     if (pid == 0)
@@ -171,7 +171,7 @@ static void start_reload(struct dev *dev)
 /* Asks the server to reload. */
 static void use_products(struct dev *dev)
 {
-    dev->used.products = watch_look(dev->directory).products;
+    dev->used.products = changes_look(dev->directory).products;
     if (dev->server == 0)
         start_server(dev);
     else
@@ -186,7 +186,7 @@ static void make_ended(struct dev *dev, bool good)
         say("make has failed; the server starts when it succeeds");
     else if (!good)
         say("make has failed; the code from before keeps serving");
-    else if (dev->server == 0 || watch_look(dev->directory).products != dev->used.products)
+    else if (dev->server == 0 || changes_look(dev->directory).products != dev->used.products)
         use_products(dev);
     else
         say("every *.so is byte for byte as before; nothing is reloaded");
@@ -256,7 +256,7 @@ static void take_changes(struct dev *dev)
     dev->last_change = clock_ns();
     if (dev->first_change == 0)
         dev->first_change = dev->last_change;
-    if (watch_take(dev->watch))
+    if (changes_take(dev->changes))
         return;
     say("%s is gone", dev->directory);
     dev->status = EXIT_FAILURE;
@@ -273,7 +273,7 @@ static uint64_t settled_at(const struct dev *dev)
 
 static void look(struct dev *dev)
 {
-    struct watch_prints now = watch_look(dev->directory);
+    struct changes_prints now = changes_look(dev->directory);
 
     dev->first_change = 0;
     if (now.sources != dev->used.sources)
@@ -299,7 +299,7 @@ static void watch_over(struct dev *dev)
     start_make(dev);
     while (dev->end_by == 0 || dev->server != 0 || dev->job != 0) {
         struct pollfd fds[] = {{.fd = dev->signals, .events = POLLIN},
-                               {.fd = dev->end_by == 0 ? dev->watch : -1, .events = POLLIN}};
+                               {.fd = dev->end_by == 0 ? dev->changes : -1, .events = POLLIN}};
         poll(fds, 2, time_left(dev));
         if (fds[0].revents != 0)
             take_signals(dev);
@@ -357,8 +357,8 @@ static bool open_all(struct dev *dev, struct error *error)
     sigaddset(&taken, SIGINT);
     sigaddset(&taken, SIGTERM);
     sigaddset(&taken, SIGHUP);
-    dev->watch = watch_open(dev->directory, error);
-    if (dev->watch < 0)
+    dev->changes = changes_open(dev->directory, error);
+    if (dev->changes < 0)
         return false;
     sigprocmask(SIG_BLOCK, &taken, &dev->inherited);
     dev->signals = signalfd(-1, &taken, SFD_CLOEXEC | SFD_NONBLOCK);
@@ -406,7 +406,7 @@ static int run(const struct command *self, int argc, char **argv)
         return command_failed(self, EXIT_FAILURE, "%s", error.text);
     dev.serve = (struct serve_options){.conf = dev.conf, .prefix = dev.directory};
     watch_over(&dev);
-    close(dev.watch);
+    close(dev.changes);
     close(dev.signals);
     return dev.status;
 }

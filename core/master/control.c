@@ -33,8 +33,8 @@ struct control_client {
 
 static struct {
     struct watch listening;
-    char *path;           /* of the socket's file; NULL: there is no socket */
-    struct place_id file; /* the socket's own file: only that one is removed at the end */
+    char *path;          /* of the socket's file; NULL: there is no socket */
+    struct file_id file; /* the socket's own file: only that one is removed at the end */
     struct control_client *clients;
     void (*obey)(enum order order, struct control_client *client);
 } control = {.listening.fd = -1};
@@ -195,7 +195,7 @@ static void control_leave(void)
     if (control.path == NULL)
         return;
     /* Before closing: while the socket is open, no other server takes its path. */
-    place_remove(control.path, control.file);
+    own_file_remove(control.path, control.file);
 
     loop_unwatch(&master.loop, &control.listening);
     if (control.listening.fd >= 0)
@@ -205,7 +205,7 @@ static void control_leave(void)
 }
 
 /* Without a watch nobody is heard there, and the next control_keep takes the place anew. */
-static bool control_take(int fd, const char *path, struct place_id file, struct error *error)
+static bool control_take(int fd, const char *path, struct file_id file, struct error *error)
 {
     char *copy = must_strdup(path); /* `path` may be control.path, which is freed below */
 
@@ -216,8 +216,8 @@ static bool control_take(int fd, const char *path, struct place_id file, struct 
     if (fd < 0 || loop_watch(&master.loop, &control.listening, fd, EPOLLIN, control_accept))
         return true;
     error_errno(error, "cannot watch the control socket %s", control.path);
-    place_remove(control.path, control.file);
-    control.file = (struct place_id){0};
+    own_file_remove(control.path, control.file);
+    control.file = (struct file_id){0};
     control.listening.fd = -1;
     close(fd);
     return false;
@@ -225,7 +225,7 @@ static bool control_take(int fd, const char *path, struct place_id file, struct 
 
 bool control_open(const char *path, struct error *error)
 {
-    struct place_id file;
+    struct file_id file;
     bool taken;
 
     if (strlen(path) >= sizeof(((struct sockaddr_un *)NULL)->sun_path))
@@ -243,7 +243,7 @@ bool control_open(const char *path, struct error *error)
 
 bool control_keep(struct error *error)
 {
-    if (place_same(place_id(control.path), control.file))
+    if (file_id_same(file_id_of(control.path), control.file))
         return true;
     return control_open(control.path, error);
 }

@@ -63,10 +63,10 @@ static void write_generation(cJSON *state, const struct generation *generation)
         cJSON_AddItemToArray(heirs, item);
     }
     cJSON *list = cJSON_AddArrayToObject(state, "modules");
-    for (size_t i = 0; i < generation->source_count; i++) {
+    for (size_t i = 0; i < generation->module_file_count; i++) {
         cJSON *item = cJSON_CreateObject();
-        cJSON_AddStringToObject(item, "path", generation->sources[i].settings->path);
-        cJSON_AddNumberToObject(item, "fd", generation->sources[i].fd);
+        cJSON_AddStringToObject(item, "path", generation->module_files[i].settings->path);
+        cJSON_AddNumberToObject(item, "fd", generation->module_files[i].fd);
         cJSON_AddItemToArray(list, item);
     }
 }
@@ -109,8 +109,8 @@ void inherit_keep_open(bool keep)
         for (uint32_t i = 0; i < l->count; i++)
             state_keep_open(l->fds[i], keep);
     }
-    for (size_t i = 0; i < generation->source_count; i++)
-        state_keep_open(generation->sources[i].fd, keep);
+    for (size_t i = 0; i < generation->module_file_count; i++)
+        state_keep_open(generation->module_files[i].fd, keep);
     if (log_descriptor() > STDERR_FILENO)
         state_keep_open(log_descriptor(), keep);
 }
@@ -235,14 +235,14 @@ static bool read_modules(const cJSON *state, struct generation *generation)
         count++;
     if (!cJSON_IsArray(item) || (size_t)cJSON_GetArraySize(item) != count)
         return false;
-    generation->sources = must_zalloc(count * sizeof(*generation->sources));
-    generation->source_count = count;
+    generation->module_files = must_zalloc(count * sizeof(*generation->module_files));
+    generation->module_file_count = count;
     item = item->child;
     for (struct module_settings *m = generation->settings->modules; m != NULL;
          m = m->next, item = item->next) {
         const char *path = state_words(item, "path", NULL);
         int fd = (int)state_number(item, "fd", -1);
-        generation->sources[m->index] = (struct module_source){.settings = m, .fd = fd};
+        generation->module_files[m->index] = (struct module_file){.settings = m, .fd = fd};
         state_keep_open(fd, false);
         if (path == NULL || strcmp(path, m->path) != 0)
             return false;

@@ -11,7 +11,7 @@
 
 #include "base/log.h"
 #include "base/memory.h"
-#include "base/place.h"
+#include "base/own_file.h"
 #include "master/state.h"
 
 #define TRIES 16 /* a server that ends may remove the file after it was opened */
@@ -19,7 +19,7 @@
 static struct {
     int fd;
     char *path; /* NULL: there is no pid file */
-    struct place_id file;
+    struct file_id file;
 } the_pid = {.fd = -1};
 
 const char *pid_file_path(void)
@@ -27,13 +27,13 @@ const char *pid_file_path(void)
     return the_pid.path;
 }
 
-static struct place_id id_of(int fd)
+static struct file_id id_of(int fd)
 {
     struct stat status;
 
     if (fd < 0 || fstat(fd, &status) < 0)
-        return (struct place_id){0};
-    return (struct place_id){.device = status.st_dev, .inode = status.st_ino};
+        return (struct file_id){0};
+    return (struct file_id){.device = status.st_dev, .inode = status.st_ino};
 }
 
 static bool refuse(int fd, const char *path, struct error *error)
@@ -87,7 +87,7 @@ static bool is_foreign(int fd)
 static int open_locked(const char *path, struct error *error)
 {
     for (int i = 0; i < TRIES; i++) {
-        if (!place_check(path, PLACE_PID, error)) {
+        if (!own_file_check(path, OWN_FILE_PID, error)) {
             error_prefix(error, "cannot make the pid file");
             return -1;
         }
@@ -97,11 +97,11 @@ static int open_locked(const char *path, struct error *error)
             error_errno(error, "cannot write the pid file %s", path);
             return -1;
         }
-        bool free = lock(fd, path, error), same = place_same(place_id(path), id_of(fd));
+        bool free = lock(fd, path, error), same = file_id_same(file_id_of(path), id_of(fd));
         if (free && same && !is_foreign(fd))
             return fd;
         if (free && same)
-            place_remove(path, id_of(fd));
+            own_file_remove(path, id_of(fd));
         close(fd);
         if (!free)
             return -1;
@@ -114,7 +114,7 @@ static int open_locked(const char *path, struct error *error)
 static void take(int fd, const char *path)
 {
     if (the_pid.path != NULL)
-        place_remove(the_pid.path, the_pid.file);
+        own_file_remove(the_pid.path, the_pid.file);
     if (the_pid.fd >= 0)
         close(the_pid.fd);
     char *copy = must_strdup(path); /* `path` may be the_pid.path, which is freed below */
@@ -131,7 +131,7 @@ bool pid_file_make(const char *path, struct error *error)
     if (fd < 0)
         return false;
     if (!write_number(fd, path, error)) {
-        place_remove(path, id_of(fd));
+        own_file_remove(path, id_of(fd));
         close(fd);
         return false;
     }
@@ -141,7 +141,7 @@ bool pid_file_make(const char *path, struct error *error)
 
 bool pid_file_keep(struct error *error)
 {
-    if (the_pid.path == NULL || place_same(place_id(the_pid.path), the_pid.file))
+    if (the_pid.path == NULL || file_id_same(file_id_of(the_pid.path), the_pid.file))
         return true;
     return pid_file_make(the_pid.path, error);
 }
@@ -176,7 +176,7 @@ void pid_file_remove(void)
 {
     if (the_pid.path == NULL)
         return;
-    place_remove(the_pid.path, the_pid.file);
+    own_file_remove(the_pid.path, the_pid.file);
     close(the_pid.fd);
     free(the_pid.path);
     the_pid.path = NULL;

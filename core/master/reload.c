@@ -279,7 +279,7 @@ static void commit(void)
     heartbeat_start();
     snprintf(text, sizeof(text), "generation %llu serves: %u worker%s, %zu module%s (%llu ms)",
              (unsigned long long)now->number, now->slots, now->slots == 1 ? "" : "s",
-             now->source_count, now->source_count == 1 ? "" : "s",
+             now->module_file_count, now->module_file_count == 1 ? "" : "s",
              (unsigned long long)((clock_ns() - reload.since_ns) / NS_PER_MS));
     log_notice("%s", text);
     if (old == NULL)

@@ -37,7 +37,7 @@ bool state_truth(const cJSON *object, const char *name)
     return cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(object, name));
 }
 
-void state_add_file(cJSON *object, const char *name, struct place_id file)
+void state_add_file(cJSON *object, const char *name, struct file_id file)
 {
     char text[64];
 
@@ -45,13 +45,13 @@ void state_add_file(cJSON *object, const char *name, struct place_id file)
     cJSON_AddStringToObject(object, name, text);
 }
 
-struct place_id state_file(const cJSON *object, const char *name, const char *path)
+struct file_id state_file(const cJSON *object, const char *name, const char *path)
 {
     uintmax_t device, inode;
 
     if (sscanf(state_words(object, name, ""), "%ju:%ju", &device, &inode) != 2)
-        return place_id(path);
-    return (struct place_id){.device = (dev_t)device, .inode = (ino_t)inode};
+        return file_id_of(path);
+    return (struct file_id){.device = (dev_t)device, .inode = (ino_t)inode};
 }
 
 void state_default(cJSON *object, const char *name, const char *words)

@@ -12,7 +12,7 @@
 #include <cjson/cJSON.h>
 
 #include "base/error.h"
-#include "base/place.h"
+#include "base/own_file.h"
 
 /* The value of the member `name`; `missing` when there is none, or one of another type. */
 double state_number(const cJSON *object, const char *name, double missing);
@@ -21,8 +21,8 @@ bool state_truth(const cJSON *object, const char *name);
 
 /* A file's identity is written as text: an inode may be more than a number of JSON holds. Where the
  * member is missing, it is the identity of the file that is at `path` now. */
-void state_add_file(cJSON *object, const char *name, struct place_id file);
-struct place_id state_file(const cJSON *object, const char *name, const char *path);
+void state_add_file(cJSON *object, const char *name, struct file_id file);
+struct file_id state_file(const cJSON *object, const char *name, const char *path);
 
 /* Adds the member `name` with the text `words`, if it is missing. */
 void state_default(cJSON *object, const char *name, const char *words);

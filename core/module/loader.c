@@ -25,20 +25,20 @@ static bool module_error(struct module_set *set, const struct module *module, co
 
 /* ---- Before any code runs ---- */
 
-static bool inspect(const struct module_source *source, struct error *error)
+static bool inspect(const struct module_file *file, struct error *error)
 {
     struct elf_facts facts;
-    struct bytes file;
-    int fd = source->fd >= 0 ? source->fd : sealed_copy(source->settings->path, error);
+    struct bytes bytes;
+    int fd = file->fd >= 0 ? file->fd : sealed_copy(file->settings->path, error);
 
     if (fd < 0)
         return false;
-    bool good = sealed_map(fd, &file, error);
+    bool good = sealed_map(fd, &bytes, error);
     if (good) {
-        good = elf_inspect(file, &facts, error);
-        sealed_unmap(file);
+        good = elf_inspect(bytes, &facts, error);
+        sealed_unmap(bytes);
     }
-    if (source->fd < 0)
+    if (file->fd < 0)
         close(fd);
     return good;
 }
@@ -99,23 +99,23 @@ static void log_place(const struct module *module)
                   module->instance.version, (unsigned long)map->l_addr);
 }
 
-static bool open_module(struct module_set *set, const struct module_source *source,
+static bool open_module(struct module_set *set, const struct module_file *file,
                         struct module *module)
 {
     struct error error;
     char path[64];
-    const char *file = source->settings->path;
+    const char *opened = file->settings->path;
 
-    if (source->fd >= 0) {
-        snprintf(path, sizeof(path), "/proc/self/fd/%d", source->fd);
-        file = path;
+    if (file->fd >= 0) {
+        snprintf(path, sizeof(path), "/proc/self/fd/%d", file->fd);
+        opened = path;
     }
     module_set_stage(set, module, "loading");
-    if (source->fd >= 0 && !origin_load(source->settings->path, source->fd, &error))
+    if (file->fd >= 0 && !origin_load(file->settings->path, file->fd, &error))
         return module_error(set, module, error.text);
-    module->handle = dlopen(file, RTLD_NOW | RTLD_LOCAL);
+    module->handle = dlopen(opened, RTLD_NOW | RTLD_LOCAL);
     if (module->handle == NULL) {
-        explain(file, module->settings->label, dlerror(), &error);
+        explain(opened, module->settings->label, dlerror(), &error);
         return module_error(set, module, error.text);
     }
     const pillion_module *descriptor = dlsym(module->handle, "pillion_module_descriptor");
@@ -187,14 +187,13 @@ static bool check_names(struct module_set *set, const struct module *module)
 
 /* ---- The set ---- */
 
-static bool load_one(struct module_set *set, const struct module_source *source,
-                     struct module *module)
+static bool load_one(struct module_set *set, const struct module_file *file, struct module *module)
 {
     struct error error;
 
-    if (!inspect(source, &error))
+    if (!inspect(file, &error))
         return module_error(set, module, error.text);
-    if (!open_module(set, source, module))
+    if (!open_module(set, file, module))
         return false;
     module->instance.name = module->descriptor.name;
     module->instance.version = module->descriptor.version == NULL ? "" : module->descriptor.version;
@@ -206,7 +205,7 @@ static bool load_one(struct module_set *set, const struct module_source *source,
     return descriptor_configure(set, module);
 }
 
-bool module_set_load(struct module_set *set, const struct module_source *sources, size_t count,
+bool module_set_load(struct module_set *set, const struct module_file *files, size_t count,
                      int slot, int slots, uint64_t generation)
 {
     bool good = true;
@@ -215,11 +214,11 @@ bool module_set_load(struct module_set *set, const struct module_source *sources
     set->count = count;
     for (size_t i = 0; i < count; i++) {
         struct module *module = &set->modules[i];
-        module->settings = sources[i].settings;
+        module->settings = files[i].settings;
         module->instance.worker = slot;
         module->instance.worker_count = slots;
         module->instance.generation = generation;
-        good = load_one(set, &sources[i], module) && good;
+        good = load_one(set, &files[i], module) && good;
     }
     return good;
 }

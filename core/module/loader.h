@@ -13,7 +13,7 @@
 /* Loads all modules and reads their directives. Errors are added to set->errors at the place of
  * their load_module, as many as can be found in one run. `slot` and the two after it are for
  * pillion_worker() and its kin. */
-bool module_set_load(struct module_set *set, const struct module_source *sources, size_t count,
+bool module_set_load(struct module_set *set, const struct module_file *files, size_t count,
                      int slot, int slots, uint64_t generation);
 
 /* Appends the names of the modules' metrics to a list for the master (metrics_declare). */

@@ -10,7 +10,7 @@
 #include "rpc/instance.h"
 
 /* A module to load, as the generation has it. */
-struct module_source {
+struct module_file {
     const struct module_settings *settings;
     int fd; /* sealed copy; -1 when pin_modules is off: then settings->path is loaded */
 };

@@ -103,21 +103,21 @@ static bool make_zones(void)
 
 static bool load(void)
 {
-    struct module_source *sources;
+    struct module_file *files;
     size_t count = 0;
 
     for (const struct module_settings *m = trial.settings.modules; m != NULL; m = m->next)
         count++;
-    sources = must_zalloc((count + 1) * sizeof(*sources));
+    files = must_zalloc((count + 1) * sizeof(*files));
     count = 0;
     for (const struct module_settings *m = trial.settings.modules; m != NULL; m = m->next)
-        sources[count++] = (struct module_source){.settings = m, .fd = -1};
+        files[count++] = (struct module_file){.settings = m, .fd = -1};
     trial.set = (struct module_set){.tree = trial.tree, .errors = &trial.errors};
     request_install_cjson_hooks();
-    bool good = module_set_load(&trial.set, sources, count, 0, 1, 1) &&
+    bool good = module_set_load(&trial.set, files, count, 0, 1, 1) &&
                 module_set_bind(&trial.set, trial.settings.servers, 0, &trial.methods) &&
                 module_set_check(&trial.set);
-    free(sources);
+    free(files);
     return good;
 }
 

@@ -44,7 +44,7 @@ PILLION_EXPORT int pthread_create(pthread_t *thread, const pthread_attr_t *attri
 
     if (create == NULL)
         next = create = (creator)dlsym(RTLD_NEXT, "pthread_create");
-    if (!culprit_is_watched())
+    if (!culprit_has_begun())
         return create(thread, attributes, run, argument);
     struct beginning *beginning = malloc(sizeof(*beginning));
     if (beginning == NULL)

@@ -46,8 +46,8 @@ bool listener_is_reached(const struct listener *listener)
 {
     const char *path = unix_path(&listener->address);
 
-    return path == NULL ||
-           (place_same(place_id(path), listener->file) && !listener_is_shut_down(listener->fds[0]));
+    return path == NULL || (file_id_same(file_id_of(path), listener->file) &&
+                            !listener_is_shut_down(listener->fds[0]));
 }
 
 static bool set_reuseport(int fd, int on)
@@ -272,6 +272,6 @@ void listener_close(struct listeners *listeners, struct listener *listener, bool
         }
     }
     if (unlink_path && unix_path(&listener->address) != NULL)
-        place_remove(unix_path(&listener->address), listener->file);
+        own_file_remove(unix_path(&listener->address), listener->file);
     listener_free(listener);
 }

@@ -11,7 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "base/place.h"
+#include "base/own_file.h"
 #include "net/address.h"
 
 struct listener {
@@ -21,10 +21,10 @@ struct listener {
     bool reuseport;     /* as committed: it has a socket for each slot */
     bool reuseport_set; /* SO_REUSEPORT is set on the sockets; before `reuseport`, until a commit */
     int *fds;
-    uint32_t count;       /* of fds: 1, or the highest number of slots so far under reuseport */
-    uint32_t listening;   /* how many of them listen; the others wait for the commit */
-    struct place_id file; /* of a Unix socket: the file that it was bound to */
-    bool lost;            /* it cannot be mended, which was logged */
+    uint32_t count;      /* of fds: 1, or the highest number of slots so far under reuseport */
+    uint32_t listening;  /* how many of them listen; the others wait for the commit */
+    struct file_id file; /* of a Unix socket: the file that it was bound to */
+    bool lost;           /* it cannot be mended, which was logged */
     unsigned server; /* index of the server block that it belongs to, in the newest generation */
     uint32_t users;  /* generations that use it */
     struct listener *next;

@@ -46,12 +46,12 @@ static int lock_folder(const char *path)
 /* Removes a dead socket's file at `path`. False when something else is there; `taken` as above. */
 static bool clear(const char *path, bool *taken, struct error *error)
 {
-    struct place_id there = place_id(path);
+    struct file_id there = file_id_of(path);
     struct sockaddr_un address;
 
     if (there.inode == 0)
         return true;
-    if (!place_check(path, PLACE_SOCKET, error))
+    if (!own_file_check(path, OWN_FILE_SOCKET, error))
         return error_prefix(error, "cannot listen on unix:%s", path);
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0)
@@ -62,7 +62,7 @@ static bool clear(const char *path, bool *taken, struct error *error)
     int number = errno;
     close(fd);
     if (status < 0 && number == ECONNREFUSED) {
-        place_remove(path, there);
+        own_file_remove(path, there);
         return true;
     }
     if (status < 0 && number == ENOENT)
@@ -75,7 +75,7 @@ static bool clear(const char *path, bool *taken, struct error *error)
     return error_set(error, "cannot listen on unix:%s: another process listens there", path);
 }
 
-static int listen_at(const char *path, mode_t mode, int backlog, struct place_id *own,
+static int listen_at(const char *path, mode_t mode, int backlog, struct file_id *own,
                      struct error *error)
 {
     struct sockaddr_un address;
@@ -91,18 +91,18 @@ static int listen_at(const char *path, mode_t mode, int backlog, struct place_id
     int bound = bind(fd, (struct sockaddr *)&address, sizeof(address));
     umask(mask);
     if (bound == 0) {
-        *own = place_id(path);
+        *own = file_id_of(path);
         if (listen(fd, backlog) == 0)
             return fd;
     }
     error_errno(error, "cannot listen on unix:%s", path);
     if (bound == 0)
-        place_remove(path, *own);
+        own_file_remove(path, *own);
     close(fd);
     return -1;
 }
 
-int unix_listen(const char *path, mode_t mode, int backlog, struct place_id *own, bool *taken,
+int unix_listen(const char *path, mode_t mode, int backlog, struct file_id *own, bool *taken,
                 struct error *error)
 {
     bool ignored;

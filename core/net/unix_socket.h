@@ -7,12 +7,12 @@
 
 #include <sys/types.h>
 
-#include "base/place.h"
+#include "base/own_file.h"
 
 /* A listening socket at `path`, which is short enough for unix(7); non-blocking, closed on exec,
  * its file with the rights `mode`. `own` becomes the identity of that file. -1 with the reason;
  * `taken` (or NULL) becomes true when another process listens there. */
-int unix_listen(const char *path, mode_t mode, int backlog, struct place_id *own, bool *taken,
+int unix_listen(const char *path, mode_t mode, int backlog, struct file_id *own, bool *taken,
                 struct error *error);
 
 #endif

@@ -53,17 +53,18 @@ static bool seal_modules(struct generation *generation, struct conf_errors *erro
     bool good = true;
 
     for (struct module_settings *m = settings->modules; m != NULL; m = m->next)
-        generation->source_count++;
-    generation->sources = must_zalloc(generation->source_count * sizeof(*generation->sources));
+        generation->module_file_count++;
+    generation->module_files =
+        must_zalloc(generation->module_file_count * sizeof(*generation->module_files));
     size_t i = 0;
     for (struct module_settings *m = settings->modules; m != NULL; m = m->next, i++) {
-        generation->sources[i] = (struct module_source){.settings = m, .fd = -1};
+        generation->module_files[i] = (struct module_file){.settings = m, .fd = -1};
         int fd = sealed_copy(m->path, &error);
         if (fd < 0) {
             conf_error(errors, &m->place, "cannot load the module %s: %s", m->path, error.text);
             good = false;
         } else if (settings->pin_modules) {
-            generation->sources[i].fd = fd;
+            generation->module_files[i].fd = fd;
         } else {
             close(fd);
         }
@@ -135,7 +136,7 @@ void generation_measure(struct generation *generation)
         .workers = generation->slots,
         .connections = (uint32_t)settings->worker_connections,
         .vaults = (uint32_t)settings->vault_processes,
-        .descriptors = (uint32_t)generation->source_count,
+        .descriptors = (uint32_t)generation->module_file_count,
         .worker_files = open_files_possible((uint64_t)settings->worker_rlimit_nofile),
     };
     uint64_t hard = open_files_possible(0);
@@ -386,13 +387,13 @@ void generation_release(struct generation *generation)
 {
     if (--generation->users > 0)
         return;
-    for (size_t i = 0; i < generation->source_count; i++) {
-        if (generation->sources[i].fd >= 0)
-            close(generation->sources[i].fd);
+    for (size_t i = 0; i < generation->module_file_count; i++) {
+        if (generation->module_files[i].fd >= 0)
+            close(generation->module_files[i].fd);
     }
     if (generation->log >= 0)
         close(generation->log);
-    free(generation->sources);
+    free(generation->module_files);
     free(generation->listeners);
     free(generation->heirs);
     free(generation->hearing.items);

@@ -35,8 +35,8 @@ struct generation {
     uint64_t number; /* from 1 */
     struct conf_tree *tree;
     struct settings *settings;
-    struct module_source *sources; /* one for each load_module */
-    size_t source_count;
+    struct module_file *module_files; /* one for each load_module */
+    size_t module_file_count;
     struct hearing hearing; /* the addresses to listen on */
     struct generation_listener *listeners;
     size_t listener_count;

@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #include "base/memory.h"
-#include "base/place.h"
+#include "base/own_file.h"
 #include "conf/settings_table.h"
 #include "process/preflight.h"
 
@@ -30,7 +30,7 @@ static void directory_fault(const char *path, struct text *fault)
 /* A file of the server that a directive of main names. */
 struct own_file {
     const char *directive, *noun, *path;
-    enum place_use use;
+    enum own_file_use use;
 };
 
 static void file_fault(const struct own_file *file, struct text *fault)
@@ -39,12 +39,12 @@ static void file_fault(const struct own_file *file, struct text *fault)
     struct error error;
 
     bool there = stat(file->path, &status) == 0;
-    if (there && !S_ISDIR(status.st_mode) && file->use != PLACE_SOCKET &&
+    if (there && !S_ISDIR(status.st_mode) && file->use != OWN_FILE_SOCKET &&
         faccessat(AT_FDCWD, file->path, W_OK, AT_EACCESS) < 0)
         text_printf(fault, "%s cannot be written: %s", file->path, strerror(errno));
-    else if (!place_check(file->path, file->use, &error))
+    else if (!own_file_check(file->path, file->use, &error))
         text_append_string(fault, error.text);
-    else if (!there || file->use == PLACE_SOCKET)
+    else if (!there || file->use == OWN_FILE_SOCKET)
         directory_fault(file->path, fault);
 }
 
@@ -87,15 +87,15 @@ bool preflight_files(const struct conf_tree *tree, const struct settings *settin
                      struct conf_errors *errors)
 {
     const struct own_file files[] = {
-        {"error_log", "the log", settings->log.path, PLACE_LOG},
-        {"pid", "the pid file", settings->pid, PLACE_PID},
-        {"control", "the control socket", settings->control, PLACE_SOCKET},
+        {"error_log", "the log", settings->log.path, OWN_FILE_LOG},
+        {"pid", "the pid file", settings->pid, OWN_FILE_PID},
+        {"control", "the control socket", settings->control, OWN_FILE_SOCKET},
     };
     unsigned before = errors->count;
 
     for (size_t i = 0; i < sizeof(files) / sizeof(*files); i++) {
         struct text fault = {0};
-        if (files[i].use != PLACE_LOG || is_file(files[i].path)) {
+        if (files[i].use != OWN_FILE_LOG || is_file(files[i].path)) {
             use_fault(&files[i], files, tree, settings, &fault);
             if (fault.size == 0)
                 file_fault(&files[i], &fault);
@@ -103,7 +103,7 @@ bool preflight_files(const struct conf_tree *tree, const struct settings *settin
         if (fault.size > 0) {
             struct conf_place place = settings_place(tree, files[i].directive);
             conf_error(errors, &place, "%s, \"%s\", cannot be %s: %s", files[i].noun,
-                       files[i].directive, files[i].use == PLACE_LOG ? "opened" : "made",
+                       files[i].directive, files[i].use == OWN_FILE_LOG ? "opened" : "made",
                        text_string(&fault));
         }
         text_free(&fault);
@@ -116,10 +116,10 @@ bool preflight_socket(const struct conf_tree *tree, const struct settings *setti
 {
     const struct sockaddr_un *address = (const struct sockaddr_un *)&heard->address.socket;
     const struct own_file others[] = {
-        {"error_log", "the log", settings->log.path, PLACE_LOG},
-        {"pid", "the pid file", settings->pid, PLACE_PID},
-        {"control", "the control socket", settings->control, PLACE_SOCKET},
-        {"listen", "a socket", address->sun_path, PLACE_SOCKET},
+        {"error_log", "the log", settings->log.path, OWN_FILE_LOG},
+        {"pid", "the pid file", settings->pid, OWN_FILE_PID},
+        {"control", "the control socket", settings->control, OWN_FILE_SOCKET},
+        {"listen", "a socket", address->sun_path, OWN_FILE_SOCKET},
     };
     const struct own_file *file = &others[3];
     struct text fault = {0};
@@ -129,7 +129,7 @@ bool preflight_socket(const struct conf_tree *tree, const struct settings *setti
     use_fault(file, others, tree, settings, &fault);
     if (fault.size == 0 && lstat(file->path, &status) < 0)
         directory_fault(file->path, &fault);
-    else if (fault.size == 0 && !place_check(file->path, file->use, &error))
+    else if (fault.size == 0 && !own_file_check(file->path, file->use, &error))
         text_append_string(&fault, error.text);
     bool good = fault.size == 0;
     if (!good)

@@ -17,7 +17,7 @@ static struct board_row *own_row;
 static pid_t own_pid; /* children that modules fork have all of this as well */
 static _Thread_local bool on_loop;
 
-bool culprit_is_watched(void)
+bool culprit_has_begun(void)
 {
     return own_row != NULL;
 }
@@ -110,7 +110,7 @@ void culprit_thread_end(void *memory)
     free(memory);
 }
 
-void culprit_watch(struct board_row *row)
+void culprit_begin(struct board_row *row)
 {
     struct sigaction action = {.sa_sigaction = die,
                                .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER};

@@ -11,10 +11,10 @@
 #include "rpc/board.h"
 
 /* From here on. Once in each worker, on the loop's thread, after notes_init. */
-void culprit_watch(struct board_row *row);
+void culprit_begin(struct board_row *row);
 
 /* False before that. */
-bool culprit_is_watched(void);
+bool culprit_has_begun(void);
 
 /* In every other thread of a worker, before it runs a module's code and after that: the signal
  * stack, and a mask that lets the fatal signals through. */

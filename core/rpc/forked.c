@@ -117,7 +117,7 @@ static void in_child(void)
     sigaction(SIGSEGV, &action, NULL);
 }
 
-void forked_watch(const struct loop *loop, const int *fds, size_t count)
+void forked_begin(const struct loop *loop, const int *fds, size_t count)
 {
     struct stat status;
 

@@ -18,7 +18,7 @@
 /* From here on, in a worker or a probe, before it loads modules. Beside what `loop` (or NULL)
  * watches, the `count` descriptors in `fds` are the server's, as long as they are open; -1 is
  * skipped. */
-void forked_watch(const struct loop *loop, const int *fds, size_t count);
+void forked_begin(const struct loop *loop, const int *fds, size_t count);
 
 /* Shared memory that begins at a page; there may be four. */
 void forked_protect(void *memory, size_t size);

@@ -59,17 +59,17 @@ _Noreturn void probe_main(const struct worker_start *start)
 {
     const struct generation *generation = start->generation;
     static struct started started;
-    int *keep = must_alloc((generation->source_count + 1) * sizeof(*keep));
+    int *keep = must_alloc((generation->module_file_count + 1) * sizeof(*keep));
     size_t count = 0;
 
     log_identity("probe");
     title_set("probe (generation %llu)", (unsigned long long)generation->number);
     keep[count++] = start->channel;
-    for (size_t i = 0; i < generation->source_count; i++)
-        keep[count++] = generation->sources[i].fd;
+    for (size_t i = 0; i < generation->module_file_count; i++)
+        keep[count++] = generation->module_files[i].fd;
     started.start = start;
     start_leave_master(&started, keep, count);
-    forked_watch(NULL, keep, count);
+    forked_begin(NULL, keep, count);
     free(keep);
 
     bool good = start_load(&started, -1);

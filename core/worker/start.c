@@ -42,8 +42,8 @@ bool start_load(struct started *started, int slot)
         .stage_context = (void *)(uintptr_t)start,
     };
     request_install_cjson_hooks();
-    if (!module_set_load(&started->modules, generation->sources, generation->source_count, slot,
-                         (int)generation->slots, generation->number))
+    if (!module_set_load(&started->modules, generation->module_files, generation->module_file_count,
+                         slot, (int)generation->slots, generation->number))
         return false;
     size_t count = 0;
     for (struct server_settings *s = settings->servers; s != NULL; s = s->next)

@@ -447,7 +447,7 @@ static void prepare(const struct worker_start *start)
     dispatcher_init(&worker.dispatcher, settings->defer_timeout_ms);
     api_start(&worker.dispatcher.deferreds);
     notes_init(worker.started.row, settings->handler_timeout_ms * NS_PER_MS);
-    culprit_watch(worker.started.row);
+    culprit_begin(worker.started.row);
     callbacks_init(&worker.loop);
     shared_lock_owners(is_worker);
     start_threads(&worker.started, &worker.loop,
@@ -490,7 +490,7 @@ static void keep_descriptors(const struct worker_start *start)
 
     for (size_t i = 0; i < generation->listener_count; i++)
         count += generation->listeners[i].count;
-    int *keep = must_alloc((count + generation->source_count) * sizeof(*keep));
+    int *keep = must_alloc((count + generation->module_file_count) * sizeof(*keep));
     keep[at++] = start->arena;
     keep[at++] = start->channel;
     for (uint32_t i = 0; i < VAULT_PROCESSES_MAX; i++)
@@ -500,10 +500,10 @@ static void keep_descriptors(const struct worker_start *start)
         for (uint32_t n = 0; n < heard->count; n++)
             keep[at++] = heard->listener->fds[n];
     }
-    for (size_t i = 0; i < generation->source_count; i++)
-        keep[at++] = generation->sources[i].fd;
+    for (size_t i = 0; i < generation->module_file_count; i++)
+        keep[at++] = generation->module_files[i].fd;
     start_leave_master(&worker.started, keep, at);
-    forked_watch(&worker.loop, keep, at);
+    forked_begin(&worker.loop, keep, at);
     free(keep);
 }
 

@@ -420,7 +420,7 @@ static int module_file(struct bytes *file)
 
 static void load(int fd)
 {
-    struct module_source source = {.settings = settings.modules, .fd = fd};
+    struct module_file source = {.settings = settings.modules, .fd = fd};
 
     ck_assert(!module_set_load(&set, &source, 1, 0, 1, 1));
     ck_assert_uint_eq(errors.count, 1);

@@ -1,5 +1,5 @@
-/* Checking a file's place before writing. See place.h. */
-#include "base/place.h"
+/* Checking a file's place before writing. See own_file.h. */
+#include "base/own_file.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -106,16 +106,16 @@ static bool check_pid(const char *path, const struct stat *status, struct error 
                      path);
 }
 
-bool place_check(const char *path, enum place_use use, struct error *error)
+bool own_file_check(const char *path, enum own_file_use use, struct error *error)
 {
     struct stat status;
 
     /* A log may be reached by a symbolic link, as /dev/stdout is one. */
-    if ((use == PLACE_LOG ? stat(path, &status) : lstat(path, &status)) < 0)
+    if ((use == OWN_FILE_LOG ? stat(path, &status) : lstat(path, &status)) < 0)
         return true;
-    if (use == PLACE_LOG)
+    if (use == OWN_FILE_LOG)
         return check_log(path, &status, error);
-    if (use == PLACE_PID)
+    if (use == OWN_FILE_PID)
         return check_pid(path, &status, error);
     if (S_ISSOCK(status.st_mode))
         return true;
@@ -125,22 +125,22 @@ bool place_check(const char *path, enum place_use use, struct error *error)
                      path, kind_of(status.st_mode));
 }
 
-struct place_id place_id(const char *path)
+struct file_id file_id_of(const char *path)
 {
     struct stat status;
 
     if (lstat(path, &status) < 0)
-        return (struct place_id){0};
-    return (struct place_id){.device = status.st_dev, .inode = status.st_ino};
+        return (struct file_id){0};
+    return (struct file_id){.device = status.st_dev, .inode = status.st_ino};
 }
 
-bool place_same(struct place_id one, struct place_id other)
+bool file_id_same(struct file_id one, struct file_id other)
 {
     return one.inode != 0 && one.inode == other.inode && one.device == other.device;
 }
 
-void place_remove(const char *path, struct place_id own)
+void own_file_remove(const char *path, struct file_id own)
 {
-    if (place_same(place_id(path), own))
+    if (file_id_same(file_id_of(path), own))
         unlink(path);
 }

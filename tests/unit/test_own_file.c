@@ -1,5 +1,5 @@
 /* What is at a path before the server writes there. */
-#include "base/place.h"
+#include "base/own_file.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -14,7 +14,7 @@ static char folder[64], path[128];
 
 static void enter(void)
 {
-    snprintf(folder, sizeof(folder), "/tmp/pillion-place-XXXXXX");
+    snprintf(folder, sizeof(folder), "/tmp/pillion-own-file-XXXXXX");
     ck_assert_ptr_nonnull(mkdtemp(folder));
     snprintf(path, sizeof(path), "%s/file", folder);
 }
@@ -34,11 +34,11 @@ static void put(const void *data, size_t size)
     fclose(file);
 }
 
-static void expect(enum place_use use, bool good)
+static void expect(enum own_file_use use, bool good)
 {
     struct error error = {""};
 
-    ck_assert_msg(place_check(path, use, &error) == good, "use %d: %s", use, error.text);
+    ck_assert_msg(own_file_check(path, use, &error) == good, "use %d: %s", use, error.text);
     if (!good)
         ck_assert_msg(strstr(error.text, path) != NULL, "the path is not in: %s", error.text);
 }
@@ -46,9 +46,9 @@ static void expect(enum place_use use, bool good)
 START_TEST(a_free_path_is_good_for_every_use)
 {
     enter();
-    expect(PLACE_LOG, true);
-    expect(PLACE_PID, true);
-    expect(PLACE_SOCKET, true);
+    expect(OWN_FILE_LOG, true);
+    expect(OWN_FILE_PID, true);
+    expect(OWN_FILE_SOCKET, true);
     leave();
 }
 END_TEST
@@ -75,7 +75,7 @@ START_TEST(text_may_be_a_log_and_other_files_may_not)
     enter();
     for (size_t i = 0; i < sizeof(files) / sizeof(*files); i++) {
         put(files[i].data, files[i].size);
-        expect(PLACE_LOG, files[i].good);
+        expect(OWN_FILE_LOG, files[i].good);
     }
     leave();
 }
@@ -85,21 +85,21 @@ START_TEST(only_a_number_may_be_a_pid_file)
 {
     enter();
     put("", 0);
-    expect(PLACE_PID, true);
+    expect(OWN_FILE_PID, true);
     put("4711\n", 5);
-    expect(PLACE_PID, true);
+    expect(OWN_FILE_PID, true);
     put("worker_processes 2;\n", 20);
-    expect(PLACE_PID, false);
+    expect(OWN_FILE_PID, false);
     put("4711\0", 5);
-    expect(PLACE_PID, false);
+    expect(OWN_FILE_PID, false);
     put("1111111111111111111111111111111111111", 37);
-    expect(PLACE_PID, false);
+    expect(OWN_FILE_PID, false);
     unlink(path);
     ck_assert_int_eq(symlink("/etc/hostname", path), 0);
-    expect(PLACE_PID, false);
+    expect(OWN_FILE_PID, false);
     unlink(path);
     ck_assert_int_eq(mkfifo(path, 0600), 0);
-    expect(PLACE_PID, false);
+    expect(OWN_FILE_PID, false);
     leave();
 }
 END_TEST
@@ -111,16 +111,16 @@ START_TEST(only_a_socket_may_make_room_for_one)
 
     enter();
     put("precious", 8);
-    expect(PLACE_SOCKET, false);
+    expect(OWN_FILE_SOCKET, false);
     unlink(path);
     ck_assert_int_eq(symlink("/etc/hostname", path), 0);
-    expect(PLACE_SOCKET, false);
+    expect(OWN_FILE_SOCKET, false);
     unlink(path);
     strcpy(address.sun_path, path);
     ck_assert_int_eq(bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
-    expect(PLACE_SOCKET, true);
-    expect(PLACE_LOG, false);
-    expect(PLACE_PID, false);
+    expect(OWN_FILE_SOCKET, true);
+    expect(OWN_FILE_LOG, false);
+    expect(OWN_FILE_PID, false);
     close(fd);
     leave();
 }
@@ -129,23 +129,23 @@ END_TEST
 START_TEST(only_ones_own_file_is_removed)
 {
     enter();
-    ck_assert(!place_same(place_id(path), place_id(path)));
+    ck_assert(!file_id_same(file_id_of(path), file_id_of(path)));
     put("1", 1);
-    struct place_id own = place_id(path);
+    struct file_id own = file_id_of(path);
     char other[160];
     snprintf(other, sizeof(other), "%s.other", path);
     ck_assert_int_eq(rename(path, other), 0);
     put("2", 1);
-    place_remove(path, own);
+    own_file_remove(path, own);
     ck_assert_int_eq(access(path, F_OK), 0);
-    place_remove(path, (struct place_id){0});
+    own_file_remove(path, (struct file_id){0});
     ck_assert_int_eq(access(path, F_OK), 0);
-    place_remove(other, own);
+    own_file_remove(other, own);
     ck_assert_int_ne(access(other, F_OK), 0);
     leave();
 }
 END_TEST
 
-UNIT_MAIN("place", a_free_path_is_good_for_every_use, text_may_be_a_log_and_other_files_may_not,
+UNIT_MAIN("own_file", a_free_path_is_good_for_every_use, text_may_be_a_log_and_other_files_may_not,
           only_a_number_may_be_a_pid_file, only_a_socket_may_make_room_for_one,
           only_ones_own_file_is_removed)

@@ -1,5 +1,5 @@
-/* Watching a directory. See watch.h. */
-#include "cmd/watch.h"
+/* Watching a directory. See changes.h. */
+#include "cmd/changes.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -18,28 +18,28 @@
     (IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_CREATE | IN_DELETE | IN_ONLYDIR | \
      IN_DELETE_SELF | IN_MOVE_SELF)
 
-int watch_open(const char *directory, struct error *error)
+int changes_open(const char *directory, struct error *error)
 {
-    int watch = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+    int changes = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
 
-    if (watch < 0) {
+    if (changes < 0) {
         error_errno(error, "cannot watch files");
         return -1;
     }
-    if (inotify_add_watch(watch, directory, EVENTS) >= 0)
-        return watch;
+    if (inotify_add_watch(changes, directory, EVENTS) >= 0)
+        return changes;
     error_errno(error, "cannot watch %s", directory);
-    close(watch);
+    close(changes);
     return -1;
 }
 
-bool watch_take(int watch)
+bool changes_take(int changes)
 {
     alignas(struct inotify_event) char buffer[4096];
     bool there = true;
     ssize_t size;
 
-    while ((size = read(watch, buffer, sizeof(buffer))) > 0) {
+    while ((size = read(changes, buffer, sizeof(buffer))) > 0) {
         for (ssize_t at = 0; at < size;) {
             struct inotify_event event;
             memcpy(&event, buffer + at, sizeof(event));
@@ -114,8 +114,8 @@ static bool is_before(const struct timespec *a, const struct timespec *b)
     return a->tv_sec != b->tv_sec ? a->tv_sec < b->tv_sec : a->tv_nsec < b->tv_nsec;
 }
 
-size_t watch_changed(const char *directory, const struct timespec *from, const struct timespec *to,
-                     char **names, size_t most)
+size_t changes_list(const char *directory, const struct timespec *from, const struct timespec *to,
+                    char **names, size_t most)
 {
     DIR *folder = opendir(directory);
     const struct dirent *entry;
@@ -136,9 +136,9 @@ size_t watch_changed(const char *directory, const struct timespec *from, const s
 
 /* Adds the files' prints up, so that the order in which the directory lists them does not
  * matter. */
-struct watch_prints watch_look(const char *directory)
+struct changes_prints changes_look(const char *directory)
 {
-    struct watch_prints prints = {0};
+    struct changes_prints prints = {0};
     DIR *folder = opendir(directory);
     const struct dirent *entry;
 
