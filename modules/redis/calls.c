@@ -4,12 +4,15 @@
  * memory; one that times out there is never sent. */
 #include "link.h"
 
+#include <errno.h>
 #include <hiredis/sds.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #define REPLIES_AT_ONCE 128u    /* of a connection in one turn; then other connections go on */
 #define BYTES_AT_ONCE   131072L /* of a large reply, in one turn */
+#define DROPS_AT_ONCE   8u      /* reads of what is to be dropped, in one turn */
 #define QUEUED_MOST     65536u  /* bytes queued on a connection; beyond that it takes no more */
 
 /* ---- Requests under way, in order ---- */
@@ -290,6 +293,9 @@ static bool take_some(struct link *link, bool *more)
                 link_lost(link, link->redis->errstr);
                 return false;
             }
+            if (whole == NULL && link->skip == 0 &&
+                (link->skip = value_skip(&link->value, link->redis->reader)) > 0)
+                continue;
             if (whole == NULL)
                 return true;
             if (link->pending == 0) {
@@ -332,13 +338,34 @@ static void take_more(pillion_instance *self, void *data)
     take_replies(link);
 }
 
+/* Drops some of what is to be skipped. */
+static void drop_some(struct link *link)
+{
+    char dropped[16384];
+
+    for (unsigned n = 0; n < DROPS_AT_ONCE && link->skip > 0; n++) {
+        ssize_t got = recv(link->redis->fd, dropped,
+                           link->skip < sizeof(dropped) ? link->skip : sizeof(dropped), 0);
+        if (got < 0 && (errno == EAGAIN || errno == EINTR))
+            break;
+        if (got <= 0) {
+            link_lost(link, got == 0 ? "Server closed the connection" : strerror(errno));
+            return;
+        }
+        link->skip -= (size_t)got;
+    }
+    link->heard_ms = now_ms();
+}
+
 void calls_go_on(struct link *link, unsigned events)
 {
     if ((events & PILLION_WRITE) && link_write(link) && !link->blocked)
         calls_send_waiting(link->links);
     if (link->redis == NULL || !(events & (PILLION_READ | PILLION_FAILED)) || link->more != 0)
         return;
-    if (redisBufferRead(link->redis) != REDIS_OK)
+    if (link->skip > 0)
+        drop_some(link);
+    else if (redisBufferRead(link->redis) != REDIS_OK)
         link_lost(link, link->redis->errstr);
     else
         take_replies(link);

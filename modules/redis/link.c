@@ -47,6 +47,7 @@ static void link_close(struct link *link)
     link->watch = link->flush = link->more = link->deadline = 0;
     link->blocked = link->retiring = false;
     value_reset(&link->value);
+    link->skip = 0;
     if (link->redis != NULL)
         redisFree(link->redis);
     link->redis = NULL;

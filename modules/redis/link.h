@@ -24,6 +24,7 @@ struct link {
     bool retiring;                   /* to be opened anew as soon as nothing is under way */
     size_t introductions;            /* replies to AUTH and SELECT that are to come */
     struct value value;              /* the reply that is read */
+    size_t skip;                     /* bytes that are to come, of a string that is too large */
     struct call *calls;              /* a ring, in the order in which they were sent */
     size_t first, pending, capacity; /* the capacity is a power of two */
     int64_t commands;                /* since the last flush */

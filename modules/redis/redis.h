@@ -103,6 +103,11 @@ void value_attach(struct value *value, redisContext *redis);
 void value_reset(struct value *value);
 void value_free(struct value *value);
 
+/* Redis has announced a string that is too large, and the reader waits for it: the string becomes a
+ * nil in the reader, and the reply too large. Returns how many bytes of it are still to come, and
+ * are to be dropped unread; 0 when there is no such string. */
+size_t value_skip(struct value *value, redisReader *reader);
+
 /* Goes on converting a complete reply, and takes the work from `budget`. False when the budget is
  * used up first. */
 bool value_step(struct value *value, long *budget);

@@ -4,6 +4,7 @@
  * do not wait. */
 #include "redis.h"
 
+#include <hiredis/sds.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -73,6 +74,13 @@ static void *part_ends(const redisReadTask *task)
     return value;
 }
 
+static bool is_too_large(const struct value *value, size_t size)
+{
+    const struct json_text *text = &value->text;
+    return text->limit != 0 &&
+           (size > text->limit || text->size + value->large_size + size + 2 > text->limit);
+}
+
 /* Keeps a large string for later. Its size counts at once, before it is copied. */
 static void keep_large(struct value *value, const char *data, size_t size)
 {
@@ -81,7 +89,7 @@ static void keep_large(struct value *value, const char *data, size_t size)
 
     if (text->failed != NULL)
         return;
-    if (text->limit != 0 && text->size + value->large_size + size + 2 > text->limit) {
+    if (is_too_large(value, size)) {
         json_fail_too_large(text);
         return;
     }
@@ -184,6 +192,42 @@ void value_attach(struct value *value, redisContext *redis)
     redis->reader->fn = &functions;
     redis->reader->privdata = value;
     value_reset(value);
+}
+
+/* The size of a string whose header stands at `at`: digits and a line's end, of `*header` bytes.
+ * The reader has taken its type already, and it does not wait behind a whole line for anything
+ * else. 0: it does not wait for a string. */
+static size_t announced(const char *at, size_t size, size_t *header)
+{
+    size_t number = 0, i = 0;
+
+    while (i < size && i < 12 && at[i] >= '0' && at[i] <= '9')
+        number = number * 10 + (size_t)(at[i++] - '0');
+    if (i == 0 || size - i < 2 || at[i] != '\r' || at[i + 1] != '\n')
+        return 0;
+    *header = i + 2;
+    return number;
+}
+
+size_t value_skip(struct value *value, redisReader *reader)
+{
+    static const char nil[] = "-1\r\n";
+    size_t there = reader->len - reader->pos, header;
+    size_t size = announced(reader->buf + reader->pos, there, &header);
+
+    /* Of a short string, the rest is not worth it. */
+    if (size <= PIECE || !is_too_large(value, size) || size + 2 <= there - header)
+        return 0;
+    size_t rest = size + 2 - (there - header);
+    if (reader->pos == 0)
+        sdsclear(reader->buf);
+    else
+        sdsrange(reader->buf, 0, (int)reader->pos - 1);
+    reader->len = reader->pos;
+    if (redisReaderFeed(reader, nil, sizeof(nil) - 1) != REDIS_OK)
+        return 0; /* the reader says that it has failed */
+    json_fail_too_large(&value->text);
+    return rest;
 }
 
 static void free_larges(struct value *value)

@@ -65,12 +65,56 @@ START_TEST(replies_are_as_large_as_max_reply)
                           "{\"in\":\"rep\",\"params\":{\"text\":\"\\u0001\",\"times\":500000}}");
         client_expect_error(client, "redis_too_large");
         client_send_frame(client,
-                          "{\"in\":\"rep\",\"params\":{\"text\":\"x\",\"times\":60000000}}");
+                          "{\"in\":\"rep\",\"params\":{\"text\":\"x\",\"times\":20000000}}");
         client_expect_error(client, "redis_too_large");
         client_send_frame(client, "{\"in\":\"many\",\"params\":{\"times\":1000000}}");
         client_expect_error(client, "redis_too_large");
         client_expect_alive(client);
     }
+    ck_assert_double_eq(server_metric(server, "redis", "connected"), 1);
+    ck_assert_ptr_null(strstr(server_log(server), "tried again"));
+    redis_end(&redis);
+}
+END_TEST
+
+static long peak_kb(pid_t pid)
+{
+    const char *at = strstr(file_read(keep_printf("/proc/%d/status", (int)pid), NULL), "VmHWM:");
+    return at == NULL ? 0 : atol(at + 6);
+}
+
+/* A string that is too large is never in memory, wherever in a reply it is. */
+START_TEST(strings_larger_than_max_reply_are_not_read)
+{
+    struct redis redis = {.port = server_new()->port};
+    struct server *server = server_new();
+    pid_t workers[2];
+    int client;
+
+    redis_start(&redis, server, NULL);
+    server = serve_relayed(redis.port, "max_reply 100k; connections 1; timeout 1m;", &client);
+    ck_assert_uint_eq(server_workers(server, workers, 2), 1);
+    long before = peak_kb(workers[0]);
+    for (int round = 0; round < 3; round++) {
+        client_send_frame(client,
+                          "{\"in\":\"rep\",\"params\":{\"text\":\"x\",\"times\":30000000}}");
+        client_expect_error(client, "redis_too_large");
+        gives(client, "rep", "{\"text\":\"y\",\"times\":3}", "\"yyy\"");
+        client_send_frame(client,
+                          "{\"in\":\"pair\",\"params\":{\"text\":\"x\",\"times\":10000000}}");
+        client_expect_error(client, "redis_too_large");
+        gives(client, "pair", "{\"text\":\"y\",\"times\":1}", "[1,\"y\",[\"y\"],\"x\"]");
+    }
+    /* Around the size at which a string begins to be dropped, and one that is just whole. */
+    for (int size = 102390; size < 102410; size++) {
+        client_send_frame(
+            client, keep_printf("{\"in\":\"rep\",\"params\":{\"text\":\"x\",\"times\":%d}}", size));
+        if (size <= 102398)
+            expect_part(client_receive(client, NULL), "{\"out\":\"value\"");
+        else
+            client_expect_error(client, "redis_too_large");
+    }
+    ck_assert_int_lt(peak_kb(workers[0]) - before, 20000);
     ck_assert_double_eq(server_metric(server, "redis", "connected"), 1);
     ck_assert_ptr_null(strstr(server_log(server), "tried again"));
     redis_end(&redis);
@@ -198,6 +242,7 @@ START_TEST(a_redis_that_takes_no_changes_is_left_for_another)
 }
 END_TEST
 
-E2E_MAIN("redis_hard", replies_are_as_large_as_max_reply, large_replies_are_whole,
+E2E_MAIN("redis_hard", strings_larger_than_max_reply_are_not_read,
+         replies_are_as_large_as_max_reply, large_replies_are_whole,
          requests_that_time_out_unsent_are_never_sent, a_silent_redis_is_left_after_five_seconds,
          a_redis_that_takes_no_changes_is_left_for_another)
