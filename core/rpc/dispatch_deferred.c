@@ -402,6 +402,19 @@ static bool is_guilty(const struct dispatcher *dispatcher, const struct conn *co
            death->place == running_place(at->place);
 }
 
+/* A request of a method that a reload has removed counts as its call all the same: the board keeps
+ * names. */
+static void count_removed(const struct dispatcher *dispatcher, struct bytes name)
+{
+    uint32_t index =
+        name.data == NULL ? BOARD_NO_METHOD : board_find_method(dispatcher->board, name);
+
+    if (index == BOARD_NO_METHOD)
+        return;
+    counter_add(&dispatcher->row->methods[index].calls, 1);
+    counter_add(&dispatcher->row->methods[index].errors, 1);
+}
+
 /* Answers a frame that a former worker has begun, or runs it again. */
 static void answer_orphan(struct call *call, const struct begun_frame *at,
                           const struct death *death)
@@ -438,6 +451,8 @@ static void answer_orphan(struct call *call, const struct begun_frame *at,
                      : death->hung ? hung_too_long
                                    : crashed,
                      (int)envelope.in.size, envelope.in.data == NULL ? "" : envelope.in.data);
+        if (method == NULL)
+            count_removed(dispatcher, envelope.in);
         call_refused(call, method, envelope.in);
     }
     returned(call, at->place);

@@ -597,6 +597,25 @@ START_TEST(the_configuration_says_what_is_idempotent)
 }
 END_TEST
 
+START_TEST(requests_of_a_removed_method_are_counted)
+{
+    struct server *server = serve_later();
+    int client = client_connect(server);
+    pid_t workers[2];
+
+    ck_assert_uint_eq(server_workers(server, workers, 2), 1);
+    client_send_frame(client, "{\"in\":\"hold\",\"params\":{\"key\":1},\"id\":1}");
+    wait_until(server_stat(server, "connections.deferred") == 1, "nothing is deferred");
+    server_conf(server, "load_module modules/later.so;", "method ping;");
+    server_reload(server);
+    kill(workers[0], SIGKILL); /* it has stayed for that request */
+    expect_error_of(client, "module_crashed", 1);
+    ck_assert_double_eq(server_calls(server, "hold", "calls"), 1);
+    ck_assert_double_eq(server_calls(server, "hold", "errors"), 1);
+    client_expect_alive(client);
+}
+END_TEST
+
 START_TEST(callbacks_that_end_their_worker_cost_their_requests)
 {
     static const char *const methods[] = {"dies_later", "resumed_dies", "loops_later",
@@ -754,13 +773,13 @@ END_TEST
 
 E2E_MAIN("later", every_way_of_answering_later_works, without_ids_replies_stay_in_order,
          with_ids_they_overtake, so_many_are_under_way_and_no_more,
-         no_time_is_so_long_that_it_is_over_at_once, wrong_uses_do_not_fill_the_log,
-         threads_are_refused_what_is_the_loops, a_thousand_wait_at_the_same_time,
-         a_client_that_has_finished_sending_gets_its_reply, time_runs_out,
-         work_that_follows_work_keeps_its_memory, replies_that_wait_for_room_survive_a_reload,
-         a_client_that_goes_is_noticed, a_thread_reads_the_request_unchanged,
-         a_callback_reads_the_request_unchanged, threads_and_their_queue_are_bounded,
-         wrong_uses_are_named_and_hurt_nobody,
+         no_time_is_so_long_that_it_is_over_at_once, requests_of_a_removed_method_are_counted,
+         wrong_uses_do_not_fill_the_log, threads_are_refused_what_is_the_loops,
+         a_thousand_wait_at_the_same_time, a_client_that_has_finished_sending_gets_its_reply,
+         time_runs_out, work_that_follows_work_keeps_its_memory,
+         replies_that_wait_for_room_survive_a_reload, a_client_that_goes_is_noticed,
+         a_thread_reads_the_request_unchanged, a_callback_reads_the_request_unchanged,
+         threads_and_their_queue_are_bounded, wrong_uses_are_named_and_hurt_nobody,
          requests_under_way_when_a_worker_died_are_answered_once, idempotent_ones_are_run_once_more,
          the_configuration_says_what_is_idempotent,
          callbacks_that_end_their_worker_cost_their_requests,
