@@ -3,17 +3,29 @@
 
 #include <stdarg.h>
 #include <stdatomic.h>
+#include <sys/mman.h>
 
 /* More kinds of lines share the entries of the table: no number of kinds takes more memory, or more
  * lines, than this. */
 #define KINDS 256u
 
-static struct kind {
+struct kind {
     _Atomic uint64_t name;     /* a hash of format and `about`; 0: free. Never given back. */
     _Atomic uint64_t since_ns; /* when its lines were first counted; 0: never */
     _Atomic uint64_t lines;    /* since then */
     _Atomic uint64_t left_out; /* that the log does not tell of yet */
-} kinds[KINDS];
+};
+
+static struct kind own[KINDS], *kinds = own;
+
+void log_seldom_with_children(void)
+{
+    void *memory =
+        mmap(NULL, sizeof(own), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+    if (memory != MAP_FAILED)
+        kinds = memory;
+}
 
 static struct kind *kind_of(const char *format, const void *about)
 {

@@ -9,7 +9,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "base/log.h"
+#include "base/log_seldom.h"
 #include "base/memory.h"
 #include "rpc/note.h"
 #include "rpc/request.h"
@@ -53,9 +53,11 @@ _Noreturn void forked_came_back(void)
 {
     const char *module, *name = whose(&module);
 
-    log_error("module %s: \"%s\" has forked, and the child came back into the server; it ends here "
-              "(pid %d), and its parent goes on. A child must call exec or _exit",
-              module, name, (int)getpid());
+    log_seldom(
+        LOG_ERROR_LEVEL, name,
+        "module %s: \"%s\" has forked, and the child came back into the server; it ends here "
+        "(pid %d), and its parent goes on. A child must call exec or _exit",
+        module, name, (int)getpid());
     for (;;)
         syscall(SYS_exit_group, 0);
 }
@@ -121,6 +123,7 @@ void forked_begin(const struct loop *loop, const int *fds, size_t count)
 {
     struct stat status;
 
+    log_seldom_with_children();
     forked.loop = loop;
     forked.descriptors = must_alloc(count * sizeof(*forked.descriptors));
     for (size_t i = 0; i < count; i++) {

@@ -49,6 +49,23 @@ static pid_t receive_both(int client)
     return (pid_t)results[1];
 }
 
+START_TEST(children_that_come_back_do_not_fill_the_log)
+{
+    enum { CALLS = 100 };
+    static const char line[] = "\"both\" has forked, and the child came back";
+    struct server *server = serve_forks();
+    int client = client_connect(server);
+    unsigned lines = 0;
+
+    for (int i = 0; i < CALLS; i++)
+        call(client, "both");
+    for (const char *at = server_wait_log(server, line); (at = strstr(at, line)) != NULL; at++)
+        lines++;
+    ck_assert_uint_lt(lines, CALLS / 4); /* five in ten seconds */
+    expect_no_crash(server);
+}
+END_TEST
+
 START_TEST(a_child_that_comes_back_ends_and_harms_nobody)
 {
     static const char *const methods[] = {"both", "mute", "ends", "thread"};
@@ -126,5 +143,6 @@ START_TEST(a_child_that_stays_has_no_socket_of_the_server)
 }
 END_TEST
 
-E2E_MAIN("forks", a_child_that_comes_back_ends_and_harms_nobody,
+E2E_MAIN("forks", children_that_come_back_do_not_fill_the_log,
+         a_child_that_comes_back_ends_and_harms_nobody,
          a_child_that_stays_has_no_socket_of_the_server)
