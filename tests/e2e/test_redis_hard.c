@@ -22,6 +22,8 @@ static struct server *serve_relayed(int port, const char *settings, int *client)
         server,
         keep_printf("load_module modules/redis.so { server 127.0.0.1:%d; %s }", port, settings),
         METHODS);
+    /* Before the server looks for it, which would log that it has to try again. */
+    wait_until(client_try_connect(port) >= 0, "nothing listens on port %d", port);
     server_start_with(server, (const char *const[]){"-g", "worker_processes 1;", NULL});
     *client = client_connect(server);
     redis_is_there(*client);
