@@ -13,7 +13,7 @@
 #include "base/log.h"
 #include "net/conn_private.h"
 
-#define LINGER_MS 10000u /* how long input is dropped before a close */
+#define LINGER_NS (10 * NS_PER_S) /* how long input is dropped before a close */
 #define SWEEP_NS  (1 * NS_PER_S)
 
 /* ---- Lists ---- */
@@ -118,7 +118,7 @@ struct conn *conn_open(struct conns *conns, int fd, uint32_t listener,
     loop_own(conns->loop, fd); /* also while it waits for a vault, and is not watched yet */
     conn->watch.fd = fd;
     conn->policy = policy;
-    conn->active_ms = (uint32_t)(conns->loop->now / NS_PER_MS);
+    conn->active = conn_time(conns->loop->now);
 
     struct conn_record *record = conn_record_of(conns, conn);
     record->listener = listener;
@@ -179,7 +179,7 @@ struct conn *conn_adopt(struct conns *conns, int fd, const struct arena *from,
     loop_own(conns->loop, fd);
     conn->watch.fd = fd;
     conn->policy = policy;
-    conn->active_ms = (uint32_t)(conns->loop->now / NS_PER_MS);
+    conn->active = conn_time(conns->loop->now);
 
     struct conn_record *mine = conn_record_of(conns, conn);
     mine->listener = record->listener;
@@ -273,7 +273,7 @@ static void sweep(struct timer *timer)
 {
     struct conns *conns = container_of(timer, struct conns, sweep);
     uint32_t high = atomic_load_explicit(&conns->arena.header->record_high, memory_order_relaxed);
-    uint32_t now_ms = (uint32_t)(conns->loop->now / NS_PER_MS);
+    uint32_t now = conn_time(conns->loop->now);
     bool again = false;
 
     for (uint32_t i = 0; i < high; i++) {
@@ -287,10 +287,10 @@ static void sweep(struct timer *timer)
             again = true;
             continue;
         }
-        uint64_t limit = conn->lingering ? LINGER_MS : conn->policy->idle_timeout_ns / NS_PER_MS;
-        if (limit == 0)
+        uint64_t limit_ns = conn->lingering ? LINGER_NS : conn->policy->idle_timeout_ns;
+        if (limit_ns == 0)
             continue;
-        if (now_ms - conn->active_ms > limit) /* counted around in 49 days */
+        if (now - conn->active > limit_ns / CONN_TIME_NS) /* counted around in 497 days */
             conn_close(conns, conn);
         else
             again = true;

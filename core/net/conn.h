@@ -11,6 +11,7 @@
 #define PILLION_NET_CONN_H
 
 #include "base/bytes.h"
+#include "base/clock.h"
 #include "event/loop.h"
 #include "net/address.h"
 #include "net/arena.h"
@@ -36,6 +37,13 @@ struct conn_policy {
     uint8_t protocol; /* what its connections speak: the layer above knows */
 };
 
+/* Times of connections, in units of which 32 bits last for longer than idle_timeout may be. */
+#define CONN_TIME_NS (10 * NS_PER_MS)
+static inline uint32_t conn_time(uint64_t ns)
+{
+    return (uint32_t)(ns / CONN_TIME_NS);
+}
+
 /* When on_input is called without new input. */
 enum conn_again {
     CONN_AGAIN_NEVER,
@@ -53,7 +61,7 @@ struct conn {
     };
     uint32_t expects;      /* bytes that the frame at the start of the input has in all,
                               0 when not known */
-    uint32_t active_ms;    /* when bytes last moved, on the loop's clock */
+    uint32_t active;       /* when bytes last moved: conn_time of the loop's clock */
     uint8_t listed;        /* to be flushed, or queued for a time slice */
     uint8_t waiting;       /* for room in the arena */
     uint8_t blocked;       /* the last send was short: wait for EPOLLOUT */

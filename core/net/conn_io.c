@@ -27,7 +27,7 @@ static void linger(struct conns *conns, struct conn *conn)
         return;
     conn->lingering = 1;
     conns->lingering++;
-    conn->active_ms = (uint32_t)(conns->loop->now / NS_PER_MS);
+    conn->active = conn_time(conns->loop->now);
     shutdown(conn->watch.fd, SHUT_WR);
     conns_sweep(conns);
 }
@@ -201,7 +201,7 @@ static bool receive_once(struct conns *conns, struct conn *conn)
     call_ended(conns);
     counter_add(&conns->counters[COUNT_BYTES_IN], (uint64_t)got);
     if (conn->policy->idle_timeout_ns != 0)
-        conn->active_ms = (uint32_t)(conns->loop->now / NS_PER_MS);
+        conn->active = conn_time(conns->loop->now);
     process(conns, conn);
     return (size_t)got == room && conn->policy != NULL && !conn->stalled && !conn->waiting &&
            conn->kept == NULL && !conn_output_full(conns, conn) &&
@@ -322,7 +322,7 @@ static bool send_queued(struct conns *conns, struct conn *conn)
     room_give(&conns->room, block, order);
     counter_add(&conns->counters[COUNT_BYTES_OUT], (uint64_t)put);
     if (conn->policy->idle_timeout_ns != 0)
-        conn->active_ms = (uint32_t)(conns->loop->now / NS_PER_MS);
+        conn->active = conn_time(conns->loop->now);
     conn->blocked = (size_t)put < size;
     return true;
 }

@@ -380,7 +380,7 @@ START_TEST(conn_that_lingers_too_long_is_closed)
     client_update(&c);
     run_until(finished);
     ck_assert_uint_eq(conns.lingering, 1);
-    c.conn->active_ms -= 10000; /* as if that were ten seconds ago */
+    c.conn->active -= conn_time(10 * NS_PER_S); /* as if that were ten seconds ago */
     run_until(nobody_open);
     client_close(&c);
     server_close();
@@ -437,14 +437,33 @@ START_TEST(conn_that_is_idle_too_long_is_closed)
 }
 END_TEST
 
+/* The longest that the configuration allows, and what 32 bits of milliseconds do not hold. */
+START_TEST(a_year_of_silence_can_be_waited_for)
+{
+    const uint64_t day_ns = 86400 * NS_PER_S;
+
+    server_open(4, 64);
+    policy.idle_timeout_ns = 365 * day_ns;
+    client_open(&c, true);
+    client_open(&other, true);
+    c.conn->active -= conn_time(364 * day_ns);
+    other.conn->active -= conn_time(366 * day_ns);
+    run_until(one_open);
+    ck_assert_ptr_nonnull(c.conn->policy);
+    client_close(&c);
+    client_close(&other);
+    server_close();
+}
+END_TEST
+
 START_TEST(conn_that_is_used_is_not_idle)
 {
     server_open(4, 64);
     policy.idle_timeout_ns = 10 * NS_PER_S;
     client_open(&c, true);
     client_open(&other, true);
-    c.conn->active_ms -= 9900;
-    other.conn->active_ms -= 9900;
+    c.conn->active -= conn_time(9900 * NS_PER_MS);
+    other.conn->active -= conn_time(9900 * NS_PER_MS);
     client_call(&c, ECHO, 3);
     client_update(&c);
     run_until(content);
@@ -800,7 +819,8 @@ UNIT_MAIN("conn", conn_that_parts_answers_what_has_arrived_and_ends_in_order,
           conn_that_ends_within_a_frame_is_closed, conn_end_with_discard_never_loses_the_last_reply,
           conn_end_without_discard_closes_when_all_is_sent, conn_that_lingers_too_long_is_closed,
           conn_may_be_closed_by_the_layer_above, conn_that_is_idle_too_long_is_closed,
-          conn_that_is_used_is_not_idle, conn_that_waits_for_its_turn_is_not_read_without_end,
+          conn_that_is_used_is_not_idle, a_year_of_silence_can_be_waited_for,
+          conn_that_waits_for_its_turn_is_not_read_without_end,
           conns_have_their_turns_one_after_the_other,
           conn_that_does_not_wait_is_sent_to_before_others_have_their_turn,
           conn_open_gives_ids_that_never_come_again, conn_peer_is_written_as_an_address,
