@@ -17,9 +17,16 @@ static uint64_t page_round(uint64_t size)
     return (size + BLOCK_SIZE - 1) / BLOCK_SIZE * BLOCK_SIZE;
 }
 
+/* Where the marks, or the blocks where there are none, are in an arena of any layout. */
+static uint64_t marks_at(uint32_t records, uint32_t record_size)
+{
+    return BLOCK_SIZE + page_round((uint64_t)records * record_size);
+}
+
 static uint64_t blocks_at(const struct arena_geometry *geometry)
 {
-    return BLOCK_SIZE + page_round((uint64_t)geometry->records * sizeof(struct conn_record));
+    return marks_at(geometry->records, sizeof(struct conn_record)) +
+           page_round((uint64_t)geometry->records * sizeof(struct conn_marks));
 }
 
 uint64_t arena_bytes(const struct arena_geometry *geometry)
@@ -73,14 +80,15 @@ int arena_create(const struct arena_geometry *geometry, uint32_t worker, struct 
 
 static bool header_valid(const struct arena_header *header, uint64_t size)
 {
-    uint64_t records = (uint64_t)header->record_count * header->record_size;
+    uint64_t marks =
+        page_round((uint64_t)header->record_count * arena_layout_marks_size(header->layout));
     uint64_t blocks = (uint64_t)header->block_count * BLOCK_SIZE;
 
     return header->magic == ARENA_MAGIC && header->record_size != 0 &&
            header->record_size == arena_layout_record_size(header->layout) &&
            header->records_at == BLOCK_SIZE &&
-           header->blocks_at == BLOCK_SIZE + page_round(records) && header->blocks_at <= size &&
-           size - header->blocks_at == blocks;
+           header->blocks_at == marks_at(header->record_count, header->record_size) + marks &&
+           header->blocks_at <= size && size - header->blocks_at == blocks;
 }
 
 bool arena_map(int fd, struct arena *arena, struct error *error)
@@ -106,15 +114,18 @@ bool arena_map(int fd, struct arena *arena, struct error *error)
     }
     *arena = (struct arena){
         .header = header,
-        .records = header->layout != ARENA_LAYOUT
-                       ? NULL
-                       : (struct conn_record *)(void *)((char *)memory + header->records_at),
         .layout = header->layout,
         .data = (char *)memory + header->blocks_at,
         .size = size,
         .record_count = header->record_count,
         .block_count = header->block_count,
     };
+    char *file = memory;
+    if (arena->layout == ARENA_LAYOUT)
+        arena->records = (struct conn_record *)(void *)(file + header->records_at);
+    if (arena_layout_marks_size(arena->layout) != 0)
+        arena->marks = (struct conn_marks *)(void *)(file + marks_at(header->record_count,
+                                                                     header->record_size));
     return true;
 }
 
@@ -196,7 +207,6 @@ bool record_valid(const struct arena *arena, const struct conn_record *record)
            span_valid(arena, cursors->out_block, cursors->out_order, cursors->out_start,
                       cursors->out_end) &&
            cursors->received >= cursors->in_end - cursors->in_start &&
-           (cursors->answered_at == 0 || (cursors->answered_at > cursors->in_start &&
-                                          cursors->answered_at <= cursors->in_end)) &&
+           cursors->answered <= cursors->begun &&
            (cursors->flags & ~(CONN_EOF | CONN_ENDING | CONN_DISCARD)) == 0;
 }

@@ -1,9 +1,10 @@
 /* The arena: everything that a worker's connections are, in memory that outlives the worker.
  *
  * An arena is a memory file that the master makes for one worker process. It holds a record for
- * each connection, and blocks for the bytes that connections have received or not yet sent. The
- * worker maps and fills it; should it die, or let go for a reload, whoever adopts its connections
- * maps the same file and takes each record as it stands. The master never maps it.
+ * each connection, marks for the frames of each connection that have begun, and blocks for the
+ * bytes that connections have received or not yet sent. The worker maps and fills it; should it
+ * die, or let go for a reload, the adopter of its connections maps the same file and takes each
+ * record as it stands. The master never maps it.
  *
  * Records refer to blocks by number, never by address. Each has two copies of its cursors; what
  * changes is written to the copy that is not current, and then one store makes it current. So "this
@@ -28,7 +29,7 @@
 #ifdef PILLION_TEST_LAYOUT
 #define ARENA_LAYOUT 1000
 #else
-#define ARENA_LAYOUT 2
+#define ARENA_LAYOUT 3
 #endif
 
 /* Flags of a connection. */
@@ -48,10 +49,12 @@ struct conn_cursors {
     uint32_t out_start, out_end;  /* queued, not yet sent */
     uint8_t in_order, out_order;
     uint8_t flags;
-    uint8_t begun;        /* frames from in_start on that were begun and are not consumed: requests
-                             under way, and those behind them that are answered already */
-    uint32_t answered_at; /* 1 + the offset of the frame among them that was answered last; the
-                             others that are answered say so themselves (rpc/begun.h) */
+    uint8_t begun;    /* frames from in_start on that have begun and are not consumed: those of
+                         deferred requests, and answered ones behind them */
+    uint8_t first;    /* the number of the first of them: where its mark is */
+    uint8_t answered; /* 1 + how many of them are before the one that was answered last; 0: each
+                         answered frame has its mark (rpc/begun.h) */
+    uint8_t unused[2];
 };
 static_assert(sizeof(struct conn_cursors) == 48, "two of them and the rest make 128 bytes");
 
@@ -68,9 +71,22 @@ struct conn_record {
 #endif
     struct conn_cursors cursors[2];
 };
-#if ARENA_LAYOUT == 2
+#if ARENA_LAYOUT == 3
 static_assert(sizeof(struct conn_record) == 128, "a record is two cache lines");
 #endif
+
+/* The marks of a connection's frames that have begun: a byte for each frame's number. A number
+ * comes again after 256 frames, and at most 255 frames have begun at once. The table of marks lies
+ * behind the records. Its pages are only written for connections with deferred requests; the others
+ * cost no memory. */
+struct conn_marks {
+    _Atomic uint8_t of[256];
+};
+enum {
+    MARK_WAITING = 1,  /* nothing was done for its request yet */
+    MARK_RETRIED = 2,  /* it had begun before, in a worker that died */
+    MARK_ANSWERED = 4, /* its reply is queued, and that of an earlier frame is not */
+};
 
 struct arena_header {
     uint32_t magic, layout;
@@ -84,10 +100,10 @@ struct arena_header {
 };
 static_assert(sizeof(struct arena_header) == 48, "the header's layout is part of ARENA_LAYOUT");
 
-/* Behind the header, in its block: whose work a thread has begun, of the requests whose frames
- * still say that they wait (rpc/begun.h); zeros in arenas of before. Threads cannot reach the
- * frames, which the loop moves. The oldest is overwritten: no more than there is room for may wait
- * at once. */
+/* Behind the header, in its block: the requests whose work a thread of the pool has begun, while
+ * their frames are still marked as waiting (rpc/begun.h). Threads cannot change marks: the loop may
+ * give a number to another frame meanwhile. The oldest entry is overwritten, so no more requests
+ * than there are entries may wait at once. Zeros in arenas of binaries without it. */
 #define ARENA_BEGUN_AT 64u
 #define ARENA_BEGUN    1000u
 struct arena_begun {
@@ -107,6 +123,7 @@ struct arena_geometry {
 struct arena {
     struct arena_header *header;
     struct conn_record *records; /* NULL in an arena of another layout */
+    struct conn_marks *marks;    /* one for each record; NULL in layouts that had none */
     char *data;
     size_t size; /* of the mapping */
     uint32_t layout;

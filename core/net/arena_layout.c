@@ -3,10 +3,10 @@
 
 #include <string.h>
 
-/* ---- Layouts 1 and 2: frozen. In 1 there were zeros where 2 has `begun`, `answered_at` and
- * `staying`: no request ever overtook another. ---- */
+/* ---- Layouts 1, 2 and 3: frozen. In 1 there were zeros where 2 has `begun`, `answered_at` and
+ * `staying`: no request ever overtook another. Only 3 has a table of marks. ---- */
 
-struct cursors_2 {
+struct frozen_cursors {
     uint64_t received, sent;
     uint32_t in_block, out_block;
     uint32_t in_start, in_end;
@@ -14,24 +14,34 @@ struct cursors_2 {
     uint8_t in_order, out_order;
     uint8_t flags;
     uint8_t begun;
-    uint32_t answered_at;
+    union {
+        uint32_t answered_at; /* 2: 1 + the offset of the frame that was answered last, or 0 */
+        struct {
+            uint8_t first, answered;
+        } three;
+    };
 };
 
-struct record_2 {
+struct frozen_record {
     _Atomic uint64_t id;
     _Atomic uint64_t running;
     _Atomic uint32_t commits;
     uint32_t listener;
     _Atomic uint32_t taken;
     _Atomic uint32_t staying;
-    struct cursors_2 cursors[2];
+    struct frozen_cursors cursors[2];
 };
-static_assert(sizeof(struct record_2) == 128, "layouts 1 and 2 never change");
+static_assert(sizeof(struct frozen_record) == 128, "layouts 1 to 3 never change");
+
+static const struct frozen_cursors *frozen_cursors_of(const struct frozen_record *record)
+{
+    return &record->cursors[record->commits & 1];
+}
 
 static void read_2(const void *from, struct conn_record *to)
 {
-    const struct record_2 *record = from;
-    const struct cursors_2 *cursors = &record->cursors[record->commits & 1];
+    const struct frozen_record *record = from;
+    const struct frozen_cursors *cursors = frozen_cursors_of(record);
 
     memset(to, 0, sizeof(*to));
     to->id = record->id;
@@ -52,18 +62,56 @@ static void read_2(const void *from, struct conn_record *to)
         .out_order = cursors->out_order,
         .flags = cursors->flags,
         .begun = cursors->begun,
-        .answered_at = cursors->answered_at,
     };
 }
 
-static void take_2(void *record)
+/* The marks were in the three highest bits of a frame's length, in the one framing there was. The
+ * frame that was answered last was named by its offset in the block. */
+static void marks_2(const void *from, uint32_t in_start, char *input,
+                    const struct conn_cursors *cursors, struct conn_marks *marks)
 {
-    atomic_store_explicit(&((struct record_2 *)record)->taken, 1, memory_order_release);
+    enum { HEADER = 4, HIGHEST = 3, BITS = 5 };
+    uint32_t answered_at = frozen_cursors_of(from)->answered_at;
+    uint64_t size = cursors->in_end - cursors->in_start, at = 0;
+
+    for (uint32_t n = 0; n < cursors->begun; n++) {
+        if (at + HEADER > size)
+            return;
+        unsigned char *header = (unsigned char *)input + at;
+        unsigned mark = header[HIGHEST] >> BITS;
+        header[HIGHEST] &= (1u << BITS) - 1;
+        if (answered_at == in_start + at + 1)
+            mark |= MARK_ANSWERED;
+        atomic_store_explicit(&marks->of[(uint8_t)(cursors->first + n)], (uint8_t)mark,
+                              memory_order_relaxed);
+        at += HEADER + ((uint64_t)header[0] | (uint64_t)header[1] << 8 | (uint64_t)header[2] << 16 |
+                        (uint64_t)header[HIGHEST] << 24);
+    }
 }
 
-#if ARENA_LAYOUT == 2
-static_assert(sizeof(struct conn_record) == sizeof(struct record_2) &&
-                  offsetof(struct conn_record, cursors) == offsetof(struct record_2, cursors),
+static void read_3(const void *from, struct conn_record *to)
+{
+    const struct frozen_cursors *cursors = frozen_cursors_of(from);
+
+    read_2(from, to);
+    to->cursors[0].first = cursors->three.first;
+    to->cursors[0].answered = cursors->three.answered;
+}
+
+static void take_frozen(void *record)
+{
+    atomic_store_explicit(&((struct frozen_record *)record)->taken, 1, memory_order_release);
+}
+
+#if ARENA_LAYOUT == 3
+static_assert(sizeof(struct conn_record) == sizeof(struct frozen_record) &&
+                  offsetof(struct conn_record, cursors) ==
+                      offsetof(struct frozen_record, cursors) &&
+                  offsetof(struct conn_cursors, first) ==
+                      offsetof(struct frozen_cursors, three.first) &&
+                  offsetof(struct conn_cursors, answered) ==
+                      offsetof(struct frozen_cursors, three.answered) &&
+                  sizeof(struct conn_marks) == 256,
               "conn_record has changed: raise ARENA_LAYOUT, and give the new layout a row here");
 #else
 
@@ -92,14 +140,18 @@ static void take_own(void *record)
 /* ---- The table ---- */
 
 static const struct {
-    uint32_t layout, record_size;
+    uint32_t layout, record_size, marks_size;
     void (*read)(const void *from, struct conn_record *to);
     void (*take)(void *record);
+    /* NULL: the layout has a table of marks. */
+    void (*marks)(const void *from, uint32_t in_start, char *input,
+                  const struct conn_cursors *cursors, struct conn_marks *marks);
 } layouts[] = {
-    {1, sizeof(struct record_2), read_2, take_2},
-    {2, sizeof(struct record_2), read_2, take_2},
-#if ARENA_LAYOUT != 2
-    {ARENA_LAYOUT, sizeof(struct conn_record), read_own, take_own},
+    {1, sizeof(struct frozen_record), 0, read_2, take_frozen, marks_2},
+    {2, sizeof(struct frozen_record), 0, read_2, take_frozen, marks_2},
+    {3, sizeof(struct frozen_record), sizeof(struct conn_marks), read_3, take_frozen, NULL},
+#if ARENA_LAYOUT != 3
+    {ARENA_LAYOUT, sizeof(struct conn_record), sizeof(struct conn_marks), read_own, take_own, NULL},
 #endif
 };
 
@@ -119,6 +171,12 @@ uint32_t arena_layout_record_size(uint32_t layout)
     return i == LAYOUTS ? 0 : layouts[i].record_size;
 }
 
+uint32_t arena_layout_marks_size(uint32_t layout)
+{
+    size_t i = find(layout);
+    return i == LAYOUTS ? 0 : layouts[i].marks_size;
+}
+
 static void *record_at(const struct arena *arena, size_t layout, uint32_t index)
 {
     return (char *)arena->header + BLOCK_SIZE + (size_t)index * layouts[layout].record_size;
@@ -128,6 +186,19 @@ void arena_record_read(const struct arena *arena, uint32_t index, struct conn_re
 {
     size_t i = find(arena->layout);
     layouts[i].read(record_at(arena, i, index), record);
+}
+
+void arena_marks_read(const struct arena *arena, uint32_t index, uint32_t in_start, char *input,
+                      const struct conn_cursors *cursors, struct conn_marks *marks)
+{
+    size_t i = find(arena->layout);
+
+    if (layouts[i].marks != NULL) {
+        layouts[i].marks(record_at(arena, i, index), in_start, input, cursors, marks);
+        return;
+    }
+    for (size_t n = 0; n < sizeof(marks->of); n++)
+        atomic_store_explicit(&marks->of[n], arena->marks[index].of[n], memory_order_relaxed);
 }
 
 void arena_record_take(const struct arena *arena, uint32_t index)

@@ -12,8 +12,17 @@
 /* The size of a record in this layout, or 0 when this binary does not know it. */
 uint32_t arena_layout_record_size(uint32_t layout);
 
+/* The size of a record's marks in this layout; 0 when it has no table of marks. */
+uint32_t arena_layout_marks_size(uint32_t layout);
+
 /* Copies record `index` as it stands, whatever the arena's layout. */
 void arena_record_read(const struct arena *arena, uint32_t index, struct conn_record *record);
+
+/* Copies the marks of the frames of record `index` that have begun. `input` is the adopter's copy
+ * of its input, which began at `in_start` of the block; `cursors` describe that copy. Layouts
+ * without a table had the marks in the frames themselves: they are removed from `input`. */
+void arena_marks_read(const struct arena *arena, uint32_t index, uint32_t in_start, char *input,
+                      const struct conn_cursors *cursors, struct conn_marks *marks);
 
 /* Marks it as taken over: whoever looks next passes it by. */
 void arena_record_take(const struct arena *arena, uint32_t index);

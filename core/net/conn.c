@@ -11,6 +11,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "net/arena_layout.h"
 #include "net/conn_private.h"
 
 #define LINGER_NS (10 * NS_PER_S) /* how long input is dropped before a close */
@@ -154,17 +155,15 @@ static bool adopt_bytes(struct conns *conns, const struct arena *from, struct ro
     return true;
 }
 
-struct conn *conn_adopt(struct conns *conns, int fd, const struct arena *from,
-                        const struct conn_record *record, const struct conn_cursors *cursors,
-                        const struct conn_policy *policy)
+struct conn *conn_adopt(struct conns *conns, int fd, const struct arena *from, uint32_t index,
+                        const struct conn_cursors *cursors, const struct conn_policy *policy)
 {
     struct conn *conn = conn_take(conns);
     struct conn_cursors copy = *cursors;
+    struct conn_record record;
 
     if (conn == NULL)
         return NULL;
-    if (copy.answered_at != 0)
-        copy.answered_at -= copy.in_start;
     if (!adopt_bytes(conns, from, &conns->room.input, &copy.in_block, &copy.in_order,
                      &copy.in_start, &copy.in_end)) {
         conn_give(conns, conn);
@@ -181,17 +180,18 @@ struct conn *conn_adopt(struct conns *conns, int fd, const struct arena *from,
     conn->policy = policy;
     conn->active = conn_time(conns->loop->now);
 
+    arena_record_read(from, index, &record);
     struct conn_record *mine = conn_record_of(conns, conn);
-    mine->listener = record->listener;
+    mine->listener = record.listener;
     atomic_store_explicit(&mine->taken, 0, memory_order_relaxed);
     atomic_store_explicit(&mine->staying, 0, memory_order_relaxed);
-    atomic_store_explicit(&mine->running,
-                          atomic_load_explicit(&record->running, memory_order_relaxed),
-                          memory_order_relaxed);
+    atomic_store_explicit(&mine->running, record.running, memory_order_relaxed);
+    if (copy.begun > 0 && copy.in_block != BLOCK_NONE)
+        arena_marks_read(from, index, cursors->in_start, arena_block(&conns->arena, copy.in_block),
+                         &copy, conn_marks_of(conns, conn));
     *record_edit(mine) = copy;
     record_commit(mine);
-    atomic_store_explicit(&mine->id, atomic_load_explicit(&record->id, memory_order_relaxed),
-                          memory_order_release);
+    atomic_store_explicit(&mine->id, record.id, memory_order_release);
     conns->open++;
     if (conns->expected > 0)
         conns->expected--;

@@ -142,12 +142,11 @@ struct conn *conn_open(struct conns *conns, int fd, uint32_t listener,
  * free at its end only. */
 bool conns_have_record(const struct conns *conns);
 
-/* Takes a connection over from a record of `from`, another worker's arena, as `cursors` say (the
- * record's own, checked and corrected). `fd` becomes the connection's. NULL when there is no room
- * for it here. */
-struct conn *conn_adopt(struct conns *conns, int fd, const struct arena *from,
-                        const struct conn_record *record, const struct conn_cursors *cursors,
-                        const struct conn_policy *policy);
+/* Takes a connection over from record `index` of `from`, another worker's arena, as `cursors` say
+ * (the record's own, checked and corrected). `fd` becomes the connection's. NULL when there is no
+ * room for it here. */
+struct conn *conn_adopt(struct conns *conns, int fd, const struct arena *from, uint32_t index,
+                        const struct conn_cursors *cursors, const struct conn_policy *policy);
 
 /* Begins to watch the socket, and handles what is already there. */
 void conn_start(struct conns *conns, struct conn *conn);
@@ -166,8 +165,7 @@ char *conn_output_reserve(struct conns *conns, struct conn *conn, size_t size);
  * that were written where conn_output_reserve said; the rest as in conn_cursors. */
 struct conn_step {
     size_t consumed, produced;
-    uint8_t begun;
-    uint32_t answered_at;
+    uint8_t begun, first, answered;
 };
 void conn_commit(struct conns *conns, struct conn *conn, const struct conn_step *step);
 
@@ -251,12 +249,10 @@ static inline void conn_go_on_later(struct conn *conn)
     conn->again = CONN_AGAIN_LATER;
 }
 
-/* The byte at `offset` of conn_input, to be changed in place. */
-static inline char *conn_input_at(const struct conns *conns, const struct conn *conn,
-                                  uint32_t offset)
+/* The marks of the connection's frames that have begun, by their numbers. */
+static inline struct conn_marks *conn_marks_of(const struct conns *conns, const struct conn *conn)
 {
-    const struct conn_cursors *cursors = conn_cursors(conns, conn);
-    return arena_block(&conns->arena, cursors->in_block) + cursors->in_start + offset;
+    return &conns->arena.marks[conn_index(conns, conn)];
 }
 
 /* The block of the connection's input, whose bytes stay as they are until it is unpinned, whatever

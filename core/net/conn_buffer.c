@@ -45,7 +45,6 @@ static bool input_move_to(struct conns *conns, struct conn *conn, uint32_t block
     edit->in_order = (uint8_t)order;
     edit->in_start = 0;
     edit->in_end = size;
-    edit->answered_at = 0; /* that frame says so itself by now */
     record_commit(record);
     room_give(&conns->room, old, old_order);
     return true;

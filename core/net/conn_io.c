@@ -263,7 +263,8 @@ void conn_commit(struct conns *conns, struct conn *conn, const struct conn_step 
     edit->in_start += (uint32_t)step->consumed;
     edit->out_end += (uint32_t)step->produced;
     edit->begun = step->begun;
-    edit->answered_at = step->answered_at;
+    edit->first = step->first;
+    edit->answered = step->answered;
     if (edit->in_start == edit->in_end) {
         block = edit->in_block;
         edit->in_block = BLOCK_NONE;

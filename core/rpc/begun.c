@@ -1,39 +1,30 @@
 /* The frames of a connection's input that have begun. See begun.h. */
 #include "rpc/begun.h"
 
-#include <string.h>
-
-/* In the fourth byte of a frame's header, its highest bits. */
-#define MARK_ANSWERED 0x80u
-#define MARK_RETRIED  0x40u
-#define MARK_WAITING  0x20u
-#define MARKS         (MARK_ANSWERED | MARK_RETRIED | MARK_WAITING)
-#define MARK_BYTE     3u
-static_assert(FRAME_BODY_MAX < (uint64_t)(256u - MARKS) << 24, "lengths leave room for the marks");
-
-/* The frame at `offset` of the input, whatever its marks. */
-static enum frame_status frame_at(struct bytes input, uint32_t offset, uint32_t max_frame,
-                                  struct begun_frame *at)
+static const struct framing *framing_of(const struct conn *conn)
 {
-    char header[FRAME_HEADER_SIZE];
-    struct bytes rest = {input.data + offset, input.size - offset};
+    return protocol_of(conn->policy->protocol)->framing;
+}
 
-    at->offset = offset;
-    at->answered = at->retried = at->waiting = false;
-    if (rest.size < FRAME_HEADER_SIZE)
-        return frame_next(rest, max_frame, &at->frame);
-    memcpy(header, rest.data, sizeof(header));
-    at->answered = ((unsigned char)header[MARK_BYTE] & MARK_ANSWERED) != 0;
-    at->retried = ((unsigned char)header[MARK_BYTE] & MARK_RETRIED) != 0;
-    at->waiting = ((unsigned char)header[MARK_BYTE] & MARK_WAITING) != 0;
-    header[MARK_BYTE] = (char)((unsigned char)header[MARK_BYTE] & ~MARKS);
-    enum frame_status status =
-        frame_next((struct bytes){header, sizeof(header)}, max_frame, &at->frame);
-    if (status == FRAME_TOO_LARGE || rest.size < at->frame.size)
-        return status;
-    at->frame.body.data = rest.data + FRAME_HEADER_SIZE;
-    at->frame.body.size = (size_t)at->frame.size - FRAME_HEADER_SIZE;
-    return FRAME_WHOLE;
+static _Atomic uint8_t *mark_of(const struct conns *conns, const struct conn *conn, uint8_t number)
+{
+    return &conn_marks_of(conns, conn)->of[number];
+}
+
+/* Only the loop's thread changes marks. Each is a release: an adopter that sees a mark sees every
+ * mark and commit before it too. */
+static void mark(struct conns *conns, struct conn *conn, uint8_t number, uint8_t bits)
+{
+    _Atomic uint8_t *marks = mark_of(conns, conn, number);
+    uint8_t before = atomic_load_explicit(marks, memory_order_relaxed);
+    atomic_store_explicit(marks, before | bits, memory_order_release);
+}
+
+static void unmark(struct conns *conns, struct conn *conn, uint8_t number, uint8_t bits)
+{
+    _Atomic uint8_t *marks = mark_of(conns, conn, number);
+    uint8_t before = atomic_load_explicit(marks, memory_order_relaxed);
+    atomic_store_explicit(marks, before & (uint8_t)~bits, memory_order_release);
 }
 
 bool begun_walk(const struct conns *conns, const struct conn *conn, unsigned n,
@@ -43,11 +34,17 @@ bool begun_walk(const struct conns *conns, const struct conn *conn, unsigned n,
 
     if (n >= cursors->begun)
         return false;
+    struct bytes input = conn_input(conns, conn);
     uint32_t offset = n == 0 ? 0 : at->offset + (uint32_t)at->frame.size;
-    if (frame_at(conn_input(conns, conn), offset, FRAME_BODY_MAX, at) != FRAME_WHOLE) {
-        at->frame.body.data = NULL;
+    if (framing_of(conn)->next((struct bytes){input.data + offset, input.size - offset},
+                               FRAME_BODY_MAX, &at->frame) != FRAME_WHOLE)
         return false;
-    }
+    at->offset = offset;
+    at->number = (uint8_t)(cursors->first + n);
+    uint8_t marks = atomic_load_explicit(mark_of(conns, conn, at->number), memory_order_relaxed);
+    at->answered = (marks & MARK_ANSWERED) != 0;
+    at->retried = (marks & MARK_RETRIED) != 0;
+    at->waiting = (marks & MARK_WAITING) != 0;
     at->place = cursors_consumed(cursors) + offset;
     return true;
 }
@@ -68,10 +65,10 @@ enum frame_status begun_after(const struct conns *conns, const struct conn *conn
     struct bytes input = conn_input(conns, conn);
     next->place = cursors_consumed(cursors) + offset;
     next->offset = offset;
+    next->number = (uint8_t)(cursors->first + cursors->begun);
     next->answered = next->retried = next->waiting = false;
-    /* What clients send has no marks: lengths are taken as they are. */
-    return frame_next((struct bytes){input.data + offset, input.size - offset}, max_frame,
-                      &next->frame);
+    return framing_of(conn)->next((struct bytes){input.data + offset, input.size - offset},
+                                  max_frame, &next->frame);
 }
 
 bool begun_add(struct conns *conns, struct conn *conn)
@@ -80,72 +77,63 @@ bool begun_add(struct conns *conns, struct conn *conn)
 
     if (cursors->begun == UINT8_MAX)
         return false;
-    conn_commit(conns, conn,
-                &(struct conn_step){.begun = (uint8_t)(cursors->begun + 1),
-                                    .answered_at = cursors->answered_at});
+    uint8_t number = (uint8_t)(cursors->first + cursors->begun);
+    atomic_store_explicit(mark_of(conns, conn, number), 0, memory_order_release);
+    conn_commit(
+        conns, conn,
+        &(struct conn_step){.begun = (uint8_t)(cursors->begun + 1), .first = cursors->first});
     return true;
 }
 
-static void mark(struct conns *conns, struct conn *conn, uint32_t offset, unsigned bit)
-{
-    char *byte = conn_input_at(conns, conn, offset + MARK_BYTE);
-    *byte = (char)((unsigned char)*byte | bit);
-}
-
-/* The first frame is answered: how far those that are answered go. */
+/* The first frame is answered: consumes it, and the answered frames directly behind it. */
 static struct conn_step consume_answered(const struct conns *conns, const struct conn *conn)
 {
     const struct conn_cursors *cursors = conn_cursors(conns, conn);
-    struct conn_step step = {.begun = cursors->begun};
+    struct conn_step step = {.begun = cursors->begun, .first = cursors->first};
     struct begun_frame at = {0};
 
     for (unsigned n = 0; begun_walk(conns, conn, n, &at) && (n == 0 || at.answered); n++) {
         step.consumed += (size_t)at.frame.size;
         step.begun--;
+        step.first++;
     }
-    if (cursors->answered_at > cursors->in_start + step.consumed)
-        step.answered_at = cursors->answered_at;
     return step;
 }
 
-void begun_answer(struct conns *conns, struct conn *conn, uint64_t place, size_t produced)
+void begun_answer(struct conns *conns, struct conn *conn, uint8_t number, size_t produced)
 {
     const struct conn_cursors *cursors = conn_cursors(conns, conn);
-    uint32_t offset = (uint32_t)(place - cursors_consumed(cursors));
-    struct conn_step step = {.begun = cursors->begun,
-                             .answered_at = cursors->in_start + offset + 1};
+    uint8_t before = (uint8_t)(number - cursors->first);
+    struct conn_step step = {
+        .begun = cursors->begun, .first = cursors->first, .answered = (uint8_t)(before + 1)};
 
-    if (offset == 0)
+    if (before == 0)
         step = consume_answered(conns, conn);
     step.produced = produced;
     conn_commit(conns, conn, &step);
-    if (offset != 0)
-        mark(conns, conn, offset, MARK_ANSWERED);
+    if (before != 0)
+        mark(conns, conn, number, MARK_ANSWERED);
 }
 
 void begun_adopted(struct conns *conns, struct conn *conn)
 {
     const struct conn_cursors *cursors = conn_cursors(conns, conn);
 
-    if (cursors->answered_at == 0)
+    if (cursors->answered == 0)
         return;
-    uint32_t offset = cursors->answered_at - 1 - cursors->in_start;
-    /* A record that is damaged may name any byte; the walk will tell. */
-    if (cursors->begun > 0 && offset + FRAME_HEADER_SIZE <= cursors->in_end - cursors->in_start)
-        mark(conns, conn, offset, MARK_ANSWERED);
-    conn_commit(conns, conn, &(struct conn_step){.begun = cursors->begun});
+    mark(conns, conn, (uint8_t)(cursors->first + cursors->answered - 1), MARK_ANSWERED);
+    conn_commit(conns, conn, &(struct conn_step){.begun = cursors->begun, .first = cursors->first});
 }
 
-void begun_wait(struct conns *conns, struct conn *conn, uint64_t place, bool waits)
+void begun_wait(struct conns *conns, struct conn *conn, uint8_t number, bool waits)
 {
-    uint64_t consumed = cursors_consumed(conn_cursors(conns, conn));
-    char *byte = conn_input_at(conns, conn, (uint32_t)(place - consumed) + MARK_BYTE);
-
-    *byte =
-        (char)(waits ? (unsigned char)*byte | MARK_WAITING : (unsigned char)*byte & ~MARK_WAITING);
+    if (waits)
+        mark(conns, conn, number, MARK_WAITING);
+    else
+        unmark(conns, conn, number, MARK_WAITING);
 }
 
-void begun_retry(struct conns *conns, struct conn *conn, const struct begun_frame *at)
+void begun_retry(struct conns *conns, struct conn *conn, uint8_t number)
 {
-    mark(conns, conn, at->offset, MARK_RETRIED);
+    mark(conns, conn, number, MARK_RETRIED);
 }

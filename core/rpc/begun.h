@@ -3,25 +3,27 @@
  * A connection's frames begin in their order, and most are answered before the next one begins:
  * then nothing here is needed. When a handler defers its request, its frame stays at the start of
  * the input, and the frames behind it overtake it, up to `max_inflight`. The record counts the
- * frames that have begun. A frame that is answered while an earlier one is not says so in its own
- * length, whose highest bits no frame needs (FRAME_BODY_MAX). The cursors name the frame that was
- * answered last too, because the reply and the mark could not become true together. A frame whose
- * request is deferred and has not begun to act says that in its length as well: it waits, for a
- * thread of the pool or for its module, and nothing is lost when another worker runs it anew.
+ * frames that have begun. Each of them has a number, one more than the frame before it, modulo 256,
+ * and the arena has a byte of marks for each number (conn_marks in net/arena.h). A frame that is
+ * answered while an earlier one is not is marked so. The cursors name the frame that was answered
+ * last too, because the reply and the mark could not become true together. A frame whose request is
+ * deferred and has not begun to act is marked as waiting, for a thread of the pool or for its
+ * module: nothing is lost when another worker runs it anew.
  *
- * So a worker that takes the connection over after a crash finds, in the bytes themselves, which
- * requests were deferred. Everything here works on the record alone, and trusts it no further than
- * its bytes go. */
+ * So a worker that takes the connection over after a crash finds which requests were deferred,
+ * whatever the framing. Everything here works on the arena alone, and trusts it no further than its
+ * bytes go. */
 #ifndef PILLION_RPC_BEGUN_H
 #define PILLION_RPC_BEGUN_H
 
 #include "net/conn.h"
-#include "wire/frame.h"
+#include "wire/protocol.h"
 
 /* A frame of a connection's input that has begun. */
 struct begun_frame {
     uint64_t place;  /* in the input stream */
     uint32_t offset; /* in conn_input */
+    uint8_t number;  /* of its mark */
     struct frame frame;
     bool answered;
     bool retried; /* it had begun before, in a worker that died */
@@ -49,17 +51,18 @@ enum frame_status begun_after(const struct conns *conns, const struct conn *conn
 /* The frame that begun_after has given begins. False when no more can be counted. */
 bool begun_add(struct conns *conns, struct conn *conn);
 
-/* The frame at `place` is answered by `produced` bytes that were written where conn_output_reserve
- * said: it is consumed, together with those behind it that are answered, or marked. */
-void begun_answer(struct conns *conns, struct conn *conn, uint64_t place, size_t produced);
+/* The frame with this number is answered by `produced` bytes that were written where
+ * conn_output_reserve said: it is consumed, together with those behind it that are answered, or
+ * marked. */
+void begun_answer(struct conns *conns, struct conn *conn, uint8_t number, size_t produced);
 
-/* After adoption: the frame that was answered last says so itself. */
+/* After adoption: the frame that was answered last has its mark. */
 void begun_adopted(struct conns *conns, struct conn *conn);
 
-/* The frame at `place`, which has begun, waits, or does so no longer. */
-void begun_wait(struct conns *conns, struct conn *conn, uint64_t place, bool waits);
+/* Marks the frame with this number as waiting, or as not waiting any more. */
+void begun_wait(struct conns *conns, struct conn *conn, uint8_t number, bool waits);
 
-/* Notes that the frame begins a second time. */
-void begun_retry(struct conns *conns, struct conn *conn, const struct begun_frame *at);
+/* Notes that the frame with this number begins a second time. */
+void begun_retry(struct conns *conns, struct conn *conn, uint8_t number);
 
 #endif

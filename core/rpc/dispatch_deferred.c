@@ -69,7 +69,7 @@ static struct deferred_list *list_open(const struct dispatcher *dispatcher, stru
     return list;
 }
 
-static void link_to_conn(struct deferred *deferred, struct call *call, uint64_t place)
+static void link_to_conn(struct deferred *deferred, struct call *call, const struct begun_frame *at)
 {
     struct dispatcher *dispatcher = call->dispatcher;
     struct deferred_list *list = list_of(dispatcher, call->conn);
@@ -77,7 +77,8 @@ static void link_to_conn(struct deferred *deferred, struct call *call, uint64_t 
     if (list == NULL)
         list = list_open(dispatcher, call->conn);
     deferred->conn = 1 + conn_index(dispatcher->conns, call->conn);
-    deferred->place = place;
+    deferred->place = at->place;
+    deferred->number = at->number;
     deferred->previous_of_conn = 0;
     deferred->next_of_conn = list->first;
     if (list->first != 0)
@@ -130,7 +131,7 @@ static bool queue_reply(struct deferred *deferred)
         return false;
     }
     memcpy(room, deferred->reply, deferred->req.size);
-    begun_answer(conns, conn, deferred->place, deferred->req.size);
+    begun_answer(conns, conn, deferred->number, deferred->req.size);
     unlink_from_conn(deferred);
     deferred_free(deferred);
     conn_look_again(conns, conn);
@@ -188,7 +189,7 @@ static void resumed(struct deferred *deferred)
 static void waiting(struct deferred *deferred)
 {
     if (deferred->conn != 0)
-        begun_wait(dispatcher_of(deferred)->conns, conn_of(deferred), deferred->place,
+        begun_wait(dispatcher_of(deferred)->conns, conn_of(deferred), deferred->number,
                    deferred->waits);
 }
 
@@ -260,7 +261,7 @@ void dispatch_give_up(struct dispatcher *dispatcher, const char *why)
 /* ---- Beginning ---- */
 
 /* The handler has returned; its frame, which has begun, is answered, or its request deferred. */
-static void returned(struct call *call, uint64_t place)
+static void returned(struct call *call, const struct begun_frame *at)
 {
     struct conns *conns = call->dispatcher->conns;
     struct deferred *deferred = call->req.deferred;
@@ -271,7 +272,7 @@ static void returned(struct call *call, uint64_t place)
         deferred_keep(deferred, &call->dispatcher->pool);
         deferred->req.peer = peer;
         deferred->req.whence = whence;
-        link_to_conn(deferred, call, place);
+        link_to_conn(deferred, call, at);
         if (deferred->waits)
             waiting(deferred);
         counter_add(&call->dispatcher->row->counters[COUNT_DEFERRED], 1);
@@ -280,11 +281,11 @@ static void returned(struct call *call, uint64_t place)
     }
     size_t size = call->req.size;
     if (call->kept == NULL) {
-        begun_answer(conns, call->conn, place, size);
+        begun_answer(conns, call->conn, at->number, size);
     } else {
         deferred = deferred_reply(&call->dispatcher->deferreds, call->kept, size);
         deferred->req.id = call->req.id.data == NULL ? call->req.id : BYTES("0");
-        link_to_conn(deferred, call, place);
+        link_to_conn(deferred, call, at);
         list_of(call->dispatcher, call->conn)->unqueued = true;
         conn_wait_for_room(conns, call->conn);
         conn_look_again(conns, call->conn);
@@ -305,11 +306,15 @@ static void set_begun_to(const struct call *call, uint64_t place)
 
 void call_deferred(struct call *call, size_t size)
 {
-    uint64_t place = call->turn.consumed;
+    struct conns *conns = call->dispatcher->conns;
+    const struct begun_frame at = {
+        .place = call->turn.consumed,
+        .number = conn_cursors(conns, call->conn)->first,
+    };
 
-    begun_add(call->dispatcher->conns, call->conn);
-    returned(call, place);
-    set_begun_to(call, place + size);
+    begun_add(conns, call->conn);
+    returned(call, &at);
+    set_begun_to(call, at.place + size);
 }
 
 /* Begins the next frame. False, with nothing done, when it has to wait for the order's sake. */
@@ -330,7 +335,7 @@ static bool begin(struct call *call, const struct begun_frame *next)
         call_run(call, next->place, false);
     else
         counter_add(&dispatcher->row->counters[COUNT_REFUSED], 1);
-    returned(call, next->place);
+    returned(call, next);
     set_begun_to(call, next->place + next->frame.size);
     return true;
 }
@@ -434,10 +439,10 @@ static void answer_orphan(struct call *call, const struct begun_frame *at,
     bool again = !waited && !guilty && !death->gone && method != NULL && method->idempotent &&
                  !at->retried && quarantine_of(dispatcher, method->index) == QUARANTINED_NOT;
     if (at->waiting)
-        begun_wait(dispatcher->conns, call->conn, at->place, false);
+        begun_wait(dispatcher->conns, call->conn, at->number, false);
     if ((waited || again) && call_find(call, status, &envelope, &error)) {
         if (again)
-            begun_retry(dispatcher->conns, call->conn, at);
+            begun_retry(dispatcher->conns, call->conn, at->number);
         counter_add(&dispatcher->row->counters[COUNT_RETRIED], 1);
         call_run(call, at->place, true);
     } else if (waited) { /* as any other request that may not run */
@@ -445,7 +450,7 @@ static void answer_orphan(struct call *call, const struct begun_frame *at,
     } else {
         counter_add(&dispatcher->row->counters[guilty ? COUNT_GUILTY : COUNT_ORPHANED], 1);
         if (guilty) /* it is not run again, should there be no room for the answer yet */
-            begun_retry(dispatcher->conns, call->conn, at);
+            begun_retry(dispatcher->conns, call->conn, at->number);
         request_fail(req, guilty && death->hung ? "timeout" : "module_crashed",
                      !guilty       ? orphaned
                      : death->hung ? hung_too_long
@@ -455,7 +460,7 @@ static void answer_orphan(struct call *call, const struct begun_frame *at,
             count_removed(dispatcher, envelope.in);
         call_refused(call, method, envelope.in);
     }
-    returned(call, at->place);
+    returned(call, at);
 }
 
 /* The frame that a handler had in hand while no request was deferred: it counts as begun. */
@@ -487,7 +492,7 @@ bool dispatch_adopted(struct dispatcher *dispatcher, struct conn *conn, const st
         if (at.waiting &&
             (death->from == NULL ||
              arena_work_begun(death->from, conn_id(conns, conn), running_place(at.place))))
-            begun_wait(conns, conn, at.place, false);
+            begun_wait(conns, conn, at.number, false);
         if (!at.answered)
             places[count++] = at.place;
     }

@@ -133,8 +133,8 @@ static bool take_over(struct adoption *adoption, uint32_t at)
         give_up(adoption, at, why);
         return true;
     }
-    struct conn *conn = conn_adopt(conns, adoption->fds[at], &adoption->from_arena, record,
-                                   &cursors, parts ? adoption->parting : policy);
+    struct conn *conn = conn_adopt(conns, adoption->fds[at], &adoption->from_arena, index, &cursors,
+                                   parts ? adoption->parting : policy);
     if (conn == NULL && death.gone) {
         give_up(adoption, at, "its client is gone, and there is no room for it");
         return true;

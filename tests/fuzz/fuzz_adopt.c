@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "../unit/former_arena.h"
 #include "base/clock.h"
 #include "fuzz.h"
 #include "net/arena_layout.h"
@@ -75,9 +76,9 @@ static void serve(struct conns *conns, struct loop *loop)
     method_table_seal(&server.methods);
 }
 
-/* The bytes that the second connection has received: four frames were begun, one of them answered,
- * and half a frame follows. */
-static uint32_t frames(char *to)
+/* The bytes that the second connection has received: four frames were begun, the second of them is
+ * answered, which layout 2 said in its length, and half a frame follows. */
+static uint32_t frames(char *to, bool former)
 {
     static const char *const bodies[] = {"{\"in\":\"d\",\"id\":1}", "{\"in\":\"e\",\"id\":2}",
                                          "{\"in\":\"e\",\"id\":3}", "{\"in\":\"d\"}",
@@ -87,7 +88,7 @@ static uint32_t frames(char *to)
     for (size_t i = 0; i < 5; i++) {
         uint32_t length = (uint32_t)strlen(bodies[i]);
         frame_header(length, to + size);
-        if (i == 1)
+        if (i == 1 && former)
             to[size + 3] = (char)0x80;
         memcpy(to + size + FRAME_HEADER_SIZE, bodies[i], length);
         size += FRAME_HEADER_SIZE + length;
@@ -96,7 +97,7 @@ static uint32_t frames(char *to)
 }
 
 /* An arena as a worker leaves it: two connections, one with input and output. */
-static int sample(void)
+static int sample(bool former)
 {
     const struct arena_geometry geometry = {.records = RECORDS, .blocks = BLOCKS};
     struct error error;
@@ -109,7 +110,7 @@ static int sample(void)
         struct conn_cursors *edit = record_edit(record);
         *edit = (struct conn_cursors){.in_block = BLOCK_NONE, .out_block = BLOCK_NONE};
         if (i == 1) {
-            uint32_t size = frames(arena_block(&arena, 4) + 10);
+            uint32_t size = frames(arena_block(&arena, 4) + 10, former);
             *edit = (struct conn_cursors){.received = 10 + size,
                                           .in_block = 4,
                                           .in_order = 2,
@@ -119,13 +120,21 @@ static int sample(void)
                                           .out_order = 1,
                                           .out_end = 100,
                                           .begun = 4,
-                                          .answered_at = 10 + 2 * 21 + 1};
+                                          .first = 254,
+                                          .answered = 3};
+            arena.marks[1].of[255] = MARK_ANSWERED;
+            if (former)
+                former_answered_at(edit, 10 + 2 * 21 + 1);
         }
         record_commit(record);
         record->id = 7ull << 32 | (i + 1);
         record->running = i == 1 ? running_mark(3, 10) : 0;
     }
     arena.header->record_high = 3;
+    if (former) {
+        close(fd);
+        require((fd = former_arena(&arena, 2)) >= 0);
+    }
     arena_unmap(&arena);
     return fd;
 }
@@ -143,7 +152,7 @@ static void take_all(struct conns *conns, const struct arena *from)
             continue;
         struct conn_cursors cursors = *record_cursors(record);
         require(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair) == 0);
-        struct conn *conn = conn_adopt(conns, pair[0], from, record, &cursors, &server.policy);
+        struct conn *conn = conn_adopt(conns, pair[0], from, i, &cursors, &server.policy);
         if (conn == NULL) {
             close(pair[0]);
         } else if (!dispatch_adopted(&dispatcher, conn, &deaths[i % 3])) {
@@ -175,13 +184,17 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     memcpy(&offset, data, sizeof(offset));
     data += sizeof(offset);
     size -= sizeof(offset);
-    int damaged = sample();
-    /* A quarter of the offsets hits the header, half the records, the rest the bytes. */
-    uint64_t records_end = BLOCK_SIZE + RECORDS * sizeof(struct conn_record);
-    uint64_t at = offset < 0x4000   ? offset % sizeof(struct arena_header)
-                  : offset < 0xc000 ? BLOCK_SIZE + offset % (RECORDS * sizeof(struct conn_record))
-                                    : (records_end + BLOCK_SIZE - 1) / BLOCK_SIZE * BLOCK_SIZE +
-                                          4 * BLOCK_SIZE + 10 + offset % 128;
+    /* Half of the arenas are of a layout of before. */
+    bool former = (offset & 1) != 0;
+    int damaged = sample(former);
+    offset >>= 1;
+    /* A quarter of the offsets hits the header, half the records, the rest the marks, a page each,
+     * and the bytes. */
+    uint64_t marks_at = 2 * BLOCK_SIZE, blocks_at = former ? marks_at : marks_at + BLOCK_SIZE;
+    uint64_t at = offset < 0x2000   ? offset % sizeof(struct arena_header)
+                  : offset < 0x6000 ? BLOCK_SIZE + offset % (RECORDS * sizeof(struct conn_record))
+                  : offset < 0x6800 ? marks_at + offset % (RECORDS * sizeof(struct conn_marks))
+                                    : blocks_at + 4 * BLOCK_SIZE + 10 + offset % 128;
     if (size > BLOCK_SIZE)
         size = BLOCK_SIZE;
     require(pwrite(damaged, data, size, (off_t)at) == (ssize_t)size);

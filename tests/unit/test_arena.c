@@ -46,8 +46,10 @@ START_TEST(arena_has_what_was_asked_for)
         ck_assert_uint_eq(arena.header->record_high, 0);
         ck_assert_uint_eq(arena.header->in_call, 0);
         ck_assert_uint_eq(arena.records[records - 1].id, 0);
-        /* The last byte of records and of blocks is there, and they do not overlap. */
+        /* The last byte of records, of marks and of blocks is there, and they do not overlap. */
         memset(&arena.records[records - 1], 0xff, sizeof(struct conn_record));
+        ck_assert_uint_eq(arena.marks[0].of[0], 0);
+        memset(&arena.marks[records - 1], 0xff, sizeof(struct conn_marks));
         char *last = arena_block(&arena, blocks - 1);
         ck_assert_int_eq(arena_block(&arena, 0)[0], 0);
         memset(last, 0xff, BLOCK_SIZE);
@@ -127,7 +129,8 @@ static bool maps(int fd)
         return false;
     }
     /* What was believed must lie within the file. */
-    must((char *)&arena.records[arena.record_count] <= arena.data);
+    must((char *)&arena.records[arena.record_count] <= (char *)arena.marks);
+    must((char *)&arena.marks[arena.record_count] <= arena.data);
     must(arena_block(&arena, arena.block_count) == (char *)arena.header + arena.size);
     arena_unmap(&arena);
     return true;
@@ -385,6 +388,10 @@ START_TEST(record_valid_refuses_every_kind_of_damage)
     DAMAGED(c.out_start = 16385);
     DAMAGED(c.out_end = 16385);
     DAMAGED(c.out_end = 16383);
+
+    SOUND(c.begun = 2, c.answered = 2, c.first = 255);
+    DAMAGED(c.begun = 2, c.answered = 3);
+    DAMAGED(c.answered = 1);
 
     for (unsigned bit = 3; bit < 8; bit++)
         DAMAGED(c.flags = (uint8_t)(1u << bit));
