@@ -40,6 +40,9 @@ THREAD_CRASHES = [(where, what) for where in ("work", "done", "timer", "resumed"
 THREAD_HANGS = ["work", "done", "timer", "resumed", "posted"]
 HANG_MS = 300  # after so long, a request whose work hangs is answered `timeout`
 CRASHES = ["null", "abort", "exit0", "exit1", "overflow", "kill", "closefds"]
+# What the module `descriptors` does to what its server has open.
+BREAKS = [(kind, call) for kind in ("listener", "client", "channel")
+          for call in ("close", "shutdown", "connect", "fcntl(F_SETFL)", "ioctl(FIONBIO)")]
 SETTLE = 0.25  # seconds after an event in which the slowest reply counts as its own
 
 
@@ -98,7 +101,8 @@ class Server:
         os.chmod(self.prefix, 0o755)
         os.chmod(os.path.join(self.prefix, "run"), 0o777)
         for name in ("modules/ping.so", "modules/rpc.so", "tests/modules/crash.so",
-                     "tests/modules/later.so", "tests/modules/threads.so", "modules/limit.so", "modules/access_log.so"):
+                     "tests/modules/later.so", "tests/modules/threads.so",
+                     "tests/modules/descriptors.so", "modules/limit.so", "modules/access_log.so"):
             shutil.copy(os.path.join(build, name), os.path.join(self.prefix, "modules"))
         self.binary = os.path.join(self.prefix, "pillion")
         self.put_binary()
@@ -125,7 +129,7 @@ class Server:
             f.write(data)
 
     def configure(self):
-        methods = "".join("method %s; " % m for m in CRASHES + ["hang", "ping", "harm"])
+        methods = "".join("method %s; " % m for m in CRASHES + ["hang", "ping", "harm", "breaks"])
         methods += "".join("method %s { %s } " % (m, FILTERS) for m in LATER + ["version"])
         with open(self.path("conf/new.conf"), "w") as f:
             f.write("error_log stderr %s; worker_processes %d; handler_timeout 2s; heartbeat_timeout 1s; quarantine_crashes off;\n"
@@ -133,6 +137,7 @@ class Server:
                     "load_module modules/version.so;\n"
                     "load_module modules/crash.so { journal run/journal; }\n"
                     "load_module modules/later.so; load_module modules/threads.so; pool_threads 8;\n"
+                    "load_module modules/descriptors.so;\n"
                     "zone limits 1m; load_module modules/limit.so; load_module modules/access_log.so;\n"
                     "server { listen 127.0.0.1:%d; %smethod rpc.stats; %s}\n"
                     % (self.level, self.workers, self.port,
@@ -443,6 +448,10 @@ class Chaos:
         self.reload()
         self.crash()
 
+    def break_descriptor(self):
+        kind, call = self.random.choice(BREAKS)
+        self.crash(("breaks", {"kind": kind, "call": call}))
+
     def hang(self):
         self.crash("hang")
 
@@ -498,6 +507,7 @@ class Chaos:
               "kill-vault": kill_vault, "kill-probe": kill_probe, "kill-twice": kill_twice,
               "kill-in-reload": kill_in_reload, "kill-vault-in-reload": kill_vault_in_reload,
               "crash": crash, "crash-in-reload": crash_in_reload, "hang": hang,
+              "break": break_descriptor,
               "thread-crash": thread_crash, "thread-hang": thread_hang, "stop-master": stop_master, "stop-worker": stop_worker, "stop-vault": stop_vault,
               "stop-in-reload": stop_in_reload, "stop-worker-in-reload": stop_worker_in_reload,
               "stop-vault-in-reload": stop_vault_in_reload, "stall-log": stall_log,
