@@ -84,9 +84,13 @@ layers:
 
 # The reference page is made from the directive table; it must not differ. Links of the pages lead
 # somewhere, and what they name of the code is there.
-.PHONY: reference docs-check
+.PHONY: reference reflow docs-check
 reference: $(B)/pillion  ## write docs/configuration.md
 	$(B)/pillion doc configuration >docs/configuration.md
+
+reflow:  ## wrap the paragraphs of the pages at 100 columns
+	$(Q)python3 tests/docs/reflow.py README.md $(filter-out docs/configuration.md, \
+	    $(wildcard docs/*.md docs/architecture/*.md))
 
 docs-check: $(B)/pillion
 	$(Q)$(B)/pillion doc configuration | diff -u docs/configuration.md - || \

@@ -8,10 +8,14 @@ import platform
 import re
 import statistics
 import subprocess
+import sys
 
 import servers
 
-DOCS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../docs")
+HERE = os.path.dirname(os.path.abspath(__file__))
+DOCS = os.path.join(HERE, "../../docs")
+sys.path.append(os.path.join(HERE, "../docs"))
+from reflow import reflow  # noqa: E402
 COLUMNS = ("1,1", "50,1", "50,16", "50,128")
 ECHO, PILLION = servers.RawEcho.name, servers.Pillion.name
 CJSON, BUILD = servers.RawCjson.name, servers.PillionBuild.name
@@ -109,7 +113,7 @@ def targets(results):
             rows.append(at_most("`ping`, CPU for a request against Redis", "(%s)" % column, target,
                                 ratio(results, PILLION, REDIS, "cpu_us", column)))
     for column, target in zip(COLUMNS, (0.95, 0.95, 0.9, 0.9)):
-        rows.append(at_least("a method with cJSON, requests/s against the bare server with cJSON",
+        rows.append(at_least("a method with cJSON, requests/s against the bare one",
                              "(%s)" % column, target, ratio(results, BUILD, CJSON, "rps", column)))
     big = results["bodies"]["65536"][PILLION]
     rows.append(at_least("body checked and echoed", "64 KiB", 1, big["wall"], " GB/s"))
@@ -198,7 +202,7 @@ def machine():
 
 
 def request_table(table):
-    rows = [[name] + ["%s, %s µs" % (thousands(found[column]["rps"]), figure(found[column]["cpu_us"]))
+    rows = [[name] + ["%s, %s" % (thousands(found[column]["rps"]), figure(found[column]["cpu_us"]))
                       for column in COLUMNS] for name, found in table.items()]
     return lines(["server"] + ["(%s)" % column for column in COLUMNS], rows)
 
@@ -254,7 +258,7 @@ def write(results):
                        figure(row["ratio"])] for load, row in results["waiting"]["redis"].items()]),
         missed="".join("\n- Missed: " + line + ".\n" for line in missed), rest=rest(results))
     with open(os.path.join(DOCS, "performance.md"), "w") as file:
-        file.write(page)
+        file.write(reflow(page))
     with open(os.path.join(DOCS, "performance.svg"), "w") as file:
         file.write(picture(results["latency_by_load"]))
     return ["missed: " + line for line in missed] or ["every target was met"]

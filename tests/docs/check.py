@@ -3,7 +3,9 @@
 
 Of README.md and every page of docs/:
 
-- links within the tree lead to a file, and to a heading of it where they name one.
+- links within the tree lead to a file, and to a heading of it where they name one;
+- no line is longer than 100 columns, but for rows of tables that have five columns and more
+  (tests/docs/reflow.py wraps paragraphs and lists).
 
 Of docs/architecture.md and docs/architecture/, which speak of the code by name:
 
@@ -59,6 +61,12 @@ def check_links(path, text):
             yield number, "there is no such heading: %s" % link
 
 
+def check_width(text):
+    for number, line in enumerate(text.split("\n"), 1):
+        if len(line) > 100 and not (line.startswith("|") and line.count("|") > 5):
+            yield number, "the line has %d columns: `make reflow` wraps it" % len(line)
+
+
 def source_of(name):
     for path in (os.path.join(ROOT, "core", name), os.path.join(ROOT, name)):
         if os.path.isfile(path):
@@ -98,6 +106,7 @@ def self_check(words):
     assert not list(check_links(page, good)) and not list(check_names(good, words))
     assert [n for n, _ in check_links(page, bad)] == [4, 4, 4]
     assert [n for n, _ in check_names(bad, words)] == [5, 5, 5]
+    assert [n for n, _ in check_width("x" * 100 + "\n" + "x" * 101 + "\n" + "|x" * 60)] == [2]
 
 
 def main():
@@ -108,7 +117,7 @@ def main():
     pages += sorted(glob.glob(os.path.join(ROOT, "docs/**/*.md"), recursive=True))
     for path in pages:
         text = read(path)
-        found = list(check_links(path, text))
+        found = list(check_links(path, text)) + list(check_width(text))
         if os.path.relpath(path, ROOT).startswith("docs/architecture"):
             found += check_names(text, words)
         for number, fault in sorted(found):
