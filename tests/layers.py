@@ -17,8 +17,6 @@ import tempfile
 # The circles that are left, as the units in them. None may join them; once a unit has left, the
 # check fails until it is taken from here.
 KNOWN = set("""
-core/cmd/bench core/cmd/call core/cmd/commands core/cmd/dev core/cmd/doc core/cmd/modinfo
-core/cmd/new core/cmd/new_files core/cmd/offers core/cmd/server core/cmd/signal core/cmd/try
 core/net/arena core/net/arena_layout core/net/conn core/net/conn_buffer core/net/conn_io
 core/rpc/deferred core/rpc/dispatch core/rpc/dispatch_deferred core/rpc/filter core/rpc/forked
 core/rpc/note core/rpc/request core/vault/vault_bank core/vault/vault_client core/wire/json

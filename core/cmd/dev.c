@@ -22,6 +22,7 @@
 #include "base/memory.h"
 #include "cmd/changes.h"
 #include "cmd/commands.h"
+#include "cmd/signal.h"
 
 #define QUIET_NS   (80 * NS_PER_MS) /* changes come in bursts: this long after the last, */
 #define PATIENT_NS NS_PER_S         /* and at most this long after the first */
@@ -153,9 +154,10 @@ static int reload(const struct dev *dev)
 {
     uint64_t deadline = clock_ns() + START_NS;
 
-    while (!signal_reaches(&dev->serve) && clock_ns() < deadline && kill(dev->server, 0) == 0)
+    while (!signal_reaches(dev->command, &dev->serve) && clock_ns() < deadline &&
+           kill(dev->server, 0) == 0)
         nanosleep(&(struct timespec){.tv_nsec = 10 * NS_PER_MS}, NULL);
-    return signal_send(&dev->serve, "reload", true);
+    return signal_send(dev->command, &dev->serve, "reload", true);
 }
 
 static void start_reload(struct dev *dev)

@@ -7,7 +7,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/bytes.h"
 #include "base/suggest.h"
+#include "cmd/command_table.h"
 #include "cmd/commands.h"
 #include "process/signals.h"
 

@@ -2,8 +2,6 @@
  *
  * Writes new files only: if one of them exists, nothing is written. The commands that are printed
  * at the end can be typed as they are. */
-#include "cmd/new.h"
-
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -13,8 +11,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/bytes.h"
+#include "base/error.h"
 #include "base/memory.h"
 #include "cmd/commands.h"
+#include "cmd/new_files.h"
 
 #define NAME_SIZE_MAX 63 /* bytes of a module's name, by module/descriptor.c */
 #define NAME_LETTERS  "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_"

@@ -1,7 +1,7 @@
-/* The files that `pillion new` writes. See new.h.
+/* The files that `pillion new` writes. See new_files.h.
  *
  * Words between @ are replaced: NAME, and facts about the Pillion that writes the files. */
-#include "cmd/new.h"
+#include "cmd/new_files.h"
 
 static const char source[] =
     "/* @NAME@: a module of the Pillion RPC server.\n"

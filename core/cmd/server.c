@@ -13,9 +13,12 @@
 #include "base/printable.h"
 #include "base/suggest.h"
 #include "base/version.h"
+#include "cmd/command_table.h"
 #include "cmd/commands.h"
+#include "cmd/signal.h"
 #include "conf/settings_table.h"
 #include "master/inherit.h"
+#include "master/serve.h"
 #include "pillion/module.h"
 #include "process/signals.h"
 
@@ -183,7 +186,7 @@ static int act(const struct command *self, const struct request *request)
     case 't':
         return serve_test(&request->serve, request->quiet);
     case 's':
-        return signal_send(&request->serve, request->verb, request->quiet);
+        return signal_send(self, &request->serve, request->verb, request->quiet);
     default:
         return serve(&request->serve);
     }

@@ -3,6 +3,8 @@
  * The master answers on its control socket: a line that says "ok" or "failed", then text for
  * people, then the end of the stream. If no server answers there, the verb's signal goes to the
  * process of the pid file; then only the log tells the outcome. */
+#include "cmd/signal.h"
+
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -13,7 +15,6 @@
 
 #include "base/memory.h"
 #include "base/printable.h"
-#include "cmd/commands.h"
 #include "conf/parser.h"
 #include "conf/settings_table.h"
 #include "net/address.h"
@@ -37,7 +38,7 @@ static struct conf_tree *read_paths(const struct serve_options *options, struct 
 
 /* Connects to the control socket. -1 when no server listens there, -2 after another failure, with a
  * message. */
-static int control_connect(const char *path)
+static int control_connect(const struct command *command, const char *path)
 {
     struct address address;
     struct error error;
@@ -47,15 +48,15 @@ static int control_connect(const char *path)
     bool good = address_parse(text_string(&text), NULL, false, &address, &error);
     text_free(&text);
     if (!good)
-        return command_failed(&server_command, -2, "%s", error.text);
+        return command_failed(command, -2, "%s", error.text);
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0)
-        return command_failed_errno(&server_command, -2, "cannot create a socket");
+        return command_failed_errno(command, -2, "cannot create a socket");
     if (connect(fd, (const struct sockaddr *)&address.socket, address.size) == 0)
         return fd;
     int status = errno == ENOENT || errno == ECONNREFUSED || errno == ENOTDIR ? -1 : -2;
     if (status == -2)
-        command_failed_errno(&server_command, status, "cannot reach the server at %s", path);
+        command_failed_errno(command, status, "cannot reach the server at %s", path);
     close(fd);
     return status;
 }
@@ -78,7 +79,7 @@ static bool ask(int fd, const char *verb, struct text *answer)
     return true;
 }
 
-static int report(const char *answer, bool quiet)
+static int report(const struct command *command, const char *answer, bool quiet)
 {
     size_t line = strcspn(answer, "\n");
     const char *words = answer + line + (answer[line] == '\n' ? 1 : 0);
@@ -86,7 +87,7 @@ static int report(const char *answer, bool quiet)
     FILE *to = good ? stdout : stderr;
 
     if (!good && (line != 6 || memcmp(answer, "failed", 6) != 0))
-        return command_failed(&server_command, EXIT_FAILURE,
+        return command_failed(command, EXIT_FAILURE,
                               "the server went away before it answered; its log may say why");
     if (good && words[0] == '\0') /* after stop and quit the server is gone and says no more */
         words = "the server has ended";
@@ -94,7 +95,7 @@ static int report(const char *answer, bool quiet)
         printable_print(to, bytes_of(words));
     if ((!good || !quiet) && words[0] != '\0' && words[strlen(words) - 1] != '\n')
         fputc('\n', to);
-    return command_flush(&server_command, good ? EXIT_SUCCESS : EXIT_FAILURE);
+    return command_flush(command, good ? EXIT_SUCCESS : EXIT_FAILURE);
 }
 
 /* The process id in an old pid file may belong to another program by now, which must not be
@@ -135,29 +136,29 @@ static long read_pid(const char *path, struct error *why)
 }
 
 /* `errors` of the configuration are shown when no server is found: they may be the reason. */
-static int signal_by_pid(const struct settings *settings, const char *verb, bool quiet,
-                         const struct conf_errors *errors)
+static int signal_by_pid(const struct command *command, const struct settings *settings,
+                         const char *verb, bool quiet, const struct conf_errors *errors)
 {
     struct error error;
 
     long pid = read_pid(settings->pid, &error);
     if (pid == 0) {
         printable_print(stderr, bytes_of(text_string(&errors->text)));
-        return command_failed(&server_command, EXIT_FAILURE,
+        return command_failed(command, EXIT_FAILURE,
                               "no server is running: nobody answers at %s, and %s",
                               settings->control, error.text);
     }
     if (kill((pid_t)pid, signal_by_verb(verb)->number) < 0)
-        return command_failed_errno(&server_command, EXIT_FAILURE, "cannot signal process %ld",
-                                    pid);
+        return command_failed_errno(command, EXIT_FAILURE, "cannot signal process %ld", pid);
     if (!quiet)
         printf("nobody answers at %s, so process %ld was sent a signal; the outcome is in its "
                "log\n",
                settings->control, pid);
-    return command_flush(&server_command, EXIT_SUCCESS);
+    return command_flush(command, EXIT_SUCCESS);
 }
 
-int signal_send(const struct serve_options *options, const char *verb, bool quiet)
+int signal_send(const struct command *command, const struct serve_options *options,
+                const char *verb, bool quiet)
 {
     struct conf_errors errors = {0};
     struct settings *settings;
@@ -171,15 +172,15 @@ int signal_send(const struct serve_options *options, const char *verb, bool quie
      * that does not exist cannot name a running server, and its defaults would reach another
      * one. */
     if (!options->conf_given || access(conf, R_OK) == 0) {
-        fd = control_connect(settings->control);
+        fd = control_connect(command, settings->control);
     } else {
-        command_failed_errno(&server_command, EXIT_FAILURE, "cannot read %s", conf);
+        command_failed_errno(command, EXIT_FAILURE, "cannot read %s", conf);
     }
     if (fd == -1)
-        status = signal_by_pid(settings, verb, quiet, &errors);
+        status = signal_by_pid(command, settings, verb, quiet, &errors);
     if (fd >= 0) {
         bool whole = ask(fd, verb, &answer);
-        status = report(whole ? text_string(&answer) : "", quiet);
+        status = report(command, whole ? text_string(&answer) : "", quiet);
         close(fd);
     }
     text_free(&answer);
@@ -188,13 +189,13 @@ int signal_send(const struct serve_options *options, const char *verb, bool quie
     return status;
 }
 
-bool signal_reaches(const struct serve_options *options)
+bool signal_reaches(const struct command *command, const struct serve_options *options)
 {
     struct conf_errors errors = {0};
     struct settings *settings;
 
     struct conf_tree *tree = read_paths(options, &settings, &errors);
-    int fd = control_connect(settings->control);
+    int fd = control_connect(command, settings->control);
     if (fd >= 0)
         close(fd);
     conf_tree_free(tree);

@@ -1,6 +1,6 @@
-/* The files that `pillion new` writes: data for new.c, in new_files.c. */
-#ifndef PILLION_CMD_NEW_H
-#define PILLION_CMD_NEW_H
+/* The files that `pillion new` writes: data for new.c. */
+#ifndef PILLION_CMD_NEW_FILES_H
+#define PILLION_CMD_NEW_FILES_H
 
 #include <sys/types.h>
 

@@ -1,7 +1,9 @@
-/* The table of commands. See commands.h. */
-#include "cmd/commands.h"
+/* The table of commands. See command_table.h. */
+#include "cmd/command_table.h"
 
 #include <string.h>
+
+#include "cmd/commands.h"
 
 /* In the order in which `pillion -h` lists them. */
 const struct command *const all_commands[] = {
