@@ -14,7 +14,6 @@
 #include "module/api.h"
 #include "module/hook_error.h"
 #include "rpc/callback.h"
-#include "rpc/filter.h"
 #include "rpc/introspect.h"
 #include "rpc/metric.h"
 #include "rpc/offload.h"

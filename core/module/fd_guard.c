@@ -16,7 +16,6 @@
 #include "rpc/callback.h"
 #include "rpc/note.h"
 #include "rpc/offload.h"
-#include "rpc/request.h"
 
 /* The other functions are declared by the headers of libc. */
 PILLION_EXPORT int close_range(unsigned first, unsigned last, int flags);
@@ -79,16 +78,12 @@ static void check(const char *function, int fd)
 {
     if (!is_module() || !is_servers(fd) || getpid() != guarded_pid)
         return;
-    const pillion_instance *module = note_instance();
-    const struct pillion_request *req = request_current();
+    const char *module, *method;
+    note_whose(&module, &method);
     log_error(
         "module %s: \"%s\" called %s on descriptor %d, which is the server's; the worker ends "
         "before clients are hurt",
-        module != NULL ? module->name : "?",
-        req != NULL         ? req->method->own_name
-        : offload_is_loop() ? "a callback"
-                            : "a thread",
-        function, fd);
+        module, method, function, fd);
     abort();
 }
 

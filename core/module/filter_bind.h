@@ -1,5 +1,5 @@
 /* Binds `filter` statements of the configuration to filters of the loaded modules, for bind.c.
- * rpc/filter.h runs the filters around a request. */
+ * rpc/run.h runs the filters around a request. */
 #ifndef PILLION_MODULE_FILTER_BIND_H
 #define PILLION_MODULE_FILTER_BIND_H
 

@@ -6,8 +6,8 @@
 #define PILLION_MODULE_SET_H
 
 #include "conf/settings.h"
-#include "rpc/filter.h"
 #include "rpc/instance.h"
+#include "rpc/method.h"
 
 /* A module to load, as the generation has it. */
 struct module_file {
@@ -24,7 +24,7 @@ struct module {
     bool started;
 };
 
-/* A `filter` statement; see rpc/filter.h. */
+/* A `filter` statement; see rpc/run.h. */
 struct module_filter {
     struct filter_use use;
     struct module *module;

@@ -23,6 +23,7 @@
 #include "rpc/metric.h"
 #include "rpc/note.h"
 #include "rpc/offload.h"
+#include "rpc/run.h"
 #include "rpc/zone.h"
 #include "wire/frame.h"
 

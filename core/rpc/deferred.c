@@ -8,9 +8,9 @@
 
 #include "base/clock.h"
 #include "base/log_seldom.h"
-#include "rpc/filter.h"
 #include "rpc/metric.h"
 #include "rpc/note.h"
+#include "rpc/run.h"
 
 #define POOLS_KEPT    1024u    /* so many requests that are over keep their memory for others ... */
 #define POOL_KEPT_MAX 8192u    /* ... where that is no more than this, in bytes */
@@ -270,6 +270,7 @@ uint64_t deferred_begin(struct pillion_request *req, uint64_t timeout_ms)
     metric_step(deferred->instance, METRIC_WAITING, 1);
     deferred->timeout_ms = timeout;
     req->deferred = deferred;
+    req->promised = true;
     return deferred_token(deferred);
 }
 
@@ -290,6 +291,7 @@ void deferred_keep(struct deferred *deferred, struct pool *pool)
 {
     struct pillion_request *home = deferred->home, *req = &deferred->req;
 
+    home->promised = false;
     *req = *home;
     request_move_body(req, deferred->copy);
     req->room = NULL;
@@ -339,6 +341,7 @@ struct pillion_request *deferred_resume(struct deferreds *all, uint64_t token)
     if (current && deferred->state == DEFERRED_HANDLER) {
         struct pillion_request *home = deferred->home;
         home->deferred = NULL;
+        home->promised = false;
         deferred->resumed = true;
         deferred->req.method = home->method;
         deferred_free(deferred);

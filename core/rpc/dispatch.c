@@ -11,6 +11,7 @@
 #include "rpc/begun.h"
 #include "rpc/dispatch_private.h"
 #include "rpc/note.h"
+#include "rpc/run.h"
 
 #define TIMED_EVERY 16u /* of a method's calls in one turn; the first is always timed */
 

@@ -11,8 +11,6 @@
 
 #include "base/log_seldom.h"
 #include "base/memory.h"
-#include "rpc/note.h"
-#include "rpc/request.h"
 
 #define MEMORIES_MAX 4u
 
@@ -32,6 +30,7 @@ static struct {
         size_t size;
     } memories[MEMORIES_MAX];
     size_t memory_count;
+    forked_whose *whose;
     bool is_child;
 } forked;
 
@@ -40,24 +39,16 @@ bool forked_is_child(void)
     return forked.is_child;
 }
 
-static const char *whose(const char **module)
-{
-    const struct pillion_request *req = request_current();
-    const pillion_instance *instance = note_instance();
-
-    *module = instance == NULL ? "?" : instance->name;
-    return req != NULL && req->method != NULL ? req->method->own_name : "a callback";
-}
-
 _Noreturn void forked_came_back(void)
 {
-    const char *module, *name = whose(&module);
+    const char *module, *method;
 
+    forked.whose(&module, &method);
     log_seldom(
-        LOG_ERROR_LEVEL, name,
+        LOG_ERROR_LEVEL, method,
         "module %s: \"%s\" has forked, and the child came back into the server; it ends here "
         "(pid %d), and its parent goes on. A child must call exec or _exit",
-        module, name, (int)getpid());
+        module, method, (int)getpid());
     for (;;)
         syscall(SYS_exit_group, 0);
 }
@@ -119,12 +110,13 @@ static void in_child(void)
     sigaction(SIGSEGV, &action, NULL);
 }
 
-void forked_begin(const struct loop *loop, const int *fds, size_t count)
+void forked_begin(const struct loop *loop, const int *fds, size_t count, forked_whose *whose)
 {
     struct stat status;
 
     log_seldom_with_children();
     forked.loop = loop;
+    forked.whose = whose;
     forked.descriptors = must_alloc(count * sizeof(*forked.descriptors));
     for (size_t i = 0; i < count; i++) {
         if (fds[i] >= 0 && fstat(fds[i], &status) == 0)

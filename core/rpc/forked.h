@@ -17,8 +17,9 @@
 
 /* From here on, in a worker or a probe, before it loads modules. Beside what `loop` (or NULL)
  * watches, the `count` descriptors in `fds` are the server's, as long as they are open; -1 is
- * skipped. */
-void forked_begin(const struct loop *loop, const int *fds, size_t count);
+ * skipped. `whose` tells, for the log, whose code runs. */
+typedef void forked_whose(const char **module, const char **method);
+void forked_begin(const struct loop *loop, const int *fds, size_t count, forked_whose *whose);
 
 /* Shared memory that begins at a page; there may be four. */
 void forked_protect(void *memory, size_t size);

@@ -11,7 +11,12 @@
 #include "base/bytes.h"
 #include "rpc/instance.h"
 
-struct filter_use;
+/* One `filter` statement in this worker. */
+struct filter_use {
+    const pillion_filter *filter;
+    struct pillion_instance *instance; /* the filter's module */
+    void *config;                      /* the statement's structure */
+};
 
 struct method {
     struct bytes name; /* as clients call it; NUL-terminated too */

@@ -1,7 +1,6 @@
 /* Noting what threads run for. See note.h. */
 #include "rpc/note.h"
 
-#include "rpc/filter.h"
 #include "rpc/forked.h"
 #include "rpc/metric.h"
 #include "rpc/request.h"
@@ -86,6 +85,17 @@ const pillion_instance *note_instance(void)
     if (current.duty != DUTY_NONE || req == NULL)
         return current.instance;
     return req->filter != NULL ? req->filter->instance : req->method->instance;
+}
+
+void note_whose(const char **module, const char **method)
+{
+    const struct pillion_request *req = request_current();
+    const pillion_instance *instance = note_instance();
+
+    *module = instance == NULL ? "?" : instance->name;
+    *method = req != NULL && req->method != NULL ? req->method->own_name
+              : on_loop                          ? "a callback"
+                                                 : "a thread";
 }
 
 const struct note *note_current(void)

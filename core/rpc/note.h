@@ -10,12 +10,7 @@
 
 #include "rpc/board.h"
 #include "rpc/instance.h"
-
-/* The request that module code runs for, or its method alone. Zeroed: neither. */
-struct origin {
-    uint32_t method;            /* 1 + its index on the board */
-    uint64_t connection, place; /* of the request's frame: see struct board_note */
-};
+#include "rpc/origin.h"
 
 struct note {
     enum board_duty duty;
@@ -41,6 +36,10 @@ void note_origin_is(const struct origin *origin);
  * For what it sets up, that will be called later. */
 struct origin note_origin(void);
 const pillion_instance *note_instance(void);
+
+/* The same in words, for the log: the names of the module, or "?", and of the request's method in
+ * it, or "a callback" or "a thread". */
+void note_whose(const char **module, const char **method);
 
 /* What was noted; its duty is DUTY_NONE where a handler runs, or nothing. Safe in a signal handler.
  */

@@ -10,18 +10,12 @@
 #include "base/clock.h"
 #include "base/log_seldom.h"
 #include "rpc/board.h"
-#include "rpc/deferred.h"
-#include "rpc/filter.h"
 #include "rpc/metric.h"
-#include "rpc/note.h"
 
 #define FAIL_MESSAGE_MAX 1024
 
-/* The pool of the request in hand, and whether cJSON is filling it right now: cJSON's allocators
- * take no argument of ours. Threads of a module have neither. */
-static _Thread_local struct pool *current_pool;
-static _Thread_local bool parsing;
-static _Thread_local struct pillion_request *current;
+_Thread_local struct request_hand request_hand; /* threads of a module have nothing in it */
+static _Thread_local bool parsing;              /* cJSON is filling its pool */
 
 #define REMEMBERED 8u /* requests that one callback is likely to have in hand */
 
@@ -45,7 +39,7 @@ static const char *method_of(const struct pillion_request *req)
 static void *hook_alloc(size_t size)
 {
     if (parsing)
-        return pool_alloc(current_pool, size);
+        return pool_alloc(request_hand.pool, size);
     void *memory = malloc(size);
     metric_cjson += (int64_t)malloc_usable_size(memory);
     return memory;
@@ -67,9 +61,9 @@ static void hook_free(void *memory)
 {
     if (memory == NULL)
         return;
-    if (current_pool != NULL && pool_owns(current_pool, memory)) {
+    if (request_hand.pool != NULL && pool_owns(request_hand.pool, memory)) {
         if (!parsing)
-            tell_freed(current);
+            tell_freed(request_hand.req);
         return;
     }
     for (unsigned i = 0; i < remembered_count; i++) {
@@ -113,12 +107,12 @@ const cJSON *request_params(struct pillion_request *req)
     /* cJSON would cut the string there, and nobody could tell. */
     if (json_has_nul(req->params))
         return NULL;
-    struct pool *before = current_pool;
-    current_pool = req->pool;
+    struct pool *before = request_hand.pool;
+    request_hand.pool = req->pool;
     parsing = true;
     req->tree = cJSON_ParseWithLength(req->params.data, req->params.size);
     parsing = false;
-    current_pool = before;
+    request_hand.pool = before;
     return req->tree;
 }
 
@@ -150,7 +144,7 @@ static bool may_answer(const struct pillion_request *req)
                                       : "answered a request that it has deferred, and not resumed; "
                                         "this answer";
 
-    if (!req->answered && (req->deferred == NULL || req->deferred->home == NULL))
+    if (!req->answered && !req->promised)
         return true;
     log_seldom(LOG_ERROR_LEVEL, req->method, "module %s: \"%s\" %s is dropped", module_of(req),
                method_of(req), wrong);
@@ -358,28 +352,6 @@ bool request_keep_body(struct pillion_request *req)
     return true;
 }
 
-const struct pillion_request *request_current(void)
-{
-    return current;
-}
-
-/* Runs the handler and sees that there is an answer. */
-static void run_handler(struct pillion_request *req)
-{
-    req->method->handler(req);
-    if (req->deferred != NULL)
-        return;
-    if (!req->answered && req->tree_tried && req->tree == NULL) {
-        request_fail(req, PILLION_INVALID_PARAMS,
-                     "the params hold text that this method cannot take (\\u0000, or an unpaired "
-                     "surrogate), or are too large");
-    } else if (!req->answered) {
-        log_seldom(LOG_ERROR_LEVEL, req->method, "module %s: \"%s\" returned without an answer",
-                   module_of(req), method_of(req));
-        request_fail(req, PILLION_INTERNAL_ERROR, "the method gave no answer");
-    }
-}
-
 bool request_keep_refused(struct pillion_request *req, const struct method *method, struct bytes in)
 {
     if (!request_keep_body(req))
@@ -398,30 +370,4 @@ bool request_keep_refused(struct pillion_request *req, const struct method *meth
     named->own_name = name;
     req->method = named;
     return true;
-}
-
-void request_show(struct pillion_request *req)
-{
-    struct pool *before = current_pool;
-
-    current_pool = req->pool;
-    current = req;
-    filters_unseen(req);
-    current = NULL;
-    current_pool = before;
-}
-
-void request_run(struct pillion_request *req)
-{
-    struct pool *before = current_pool;
-
-    current_pool = req->pool;
-    current = req;
-    if (req->method->filter_count == 0)
-        run_handler(req);
-    else
-        filters_run(req, run_handler);
-    metric_settle_cjson(req->method->instance);
-    current = NULL;
-    current_pool = before;
 }

@@ -11,12 +11,12 @@
 
 #include "base/memory.h"
 #include "rpc/method.h"
+#include "rpc/origin.h"
 #include "wire/protocol.h"
 
 struct deferred;
 struct deferreds;
 struct introspect;
-struct origin;
 
 struct pillion_request {
     const struct method *method;
@@ -29,6 +29,7 @@ struct pillion_request {
     cJSON *tree;                     /* of the params, in the pool, once asked for */
     bool tree_tried;
     bool answered;
+    bool promised;       /* deferred, and not resumed while its handler has not returned */
     bool freed;          /* its method has freed what is the request's, and was told so */
     bool failed;         /* the answer was an error */
     char code[32];       /* the error's, cut where it is longer; once `failed` */
@@ -109,11 +110,6 @@ const char *request_peer(struct pillion_request *req);
 /* What a module's code for this request is noted with (rpc/note.h). */
 void request_origin(const struct pillion_request *req, struct origin *origin);
 
-/* Runs the method's handler and sees that there is an answer, unless it is deferred: a handler that
- * returned without one becomes `internal_error` (or `invalid_params` when its params could not be
- * had as cJSON), with a line in the log that names module and method. */
-void request_run(struct pillion_request *req);
-
 /* Gives the request a copy of its body, in its own memory, for when the frame is gone. False
  * without memory for it. */
 bool request_keep_body(struct pillion_request *req);
@@ -121,17 +117,39 @@ bool request_keep_body(struct pillion_request *req);
 /* The same into memory that is there: params and id are where they were in the body. */
 void request_move_body(struct pillion_request *req, char *to);
 
-/* Prepares an answered request that no handler has seen for request_show: its body is copied into
- * its memory, and its method is `method`, or, where that is the server's `none`, one of the name
- * `in` that the client asked for. False without memory for that. */
+/* Prepares an answered request that no handler has seen for request_show (rpc/run.h): its body is
+ * copied into its memory, and its method is `method`, or, where that is the server's `none`, one of
+ * the name `in` that the client asked for. False without memory for that. */
 bool request_keep_refused(struct pillion_request *req, const struct method *method,
                           struct bytes in);
 
-/* Shows it to the filters that want to see such requests. */
-void request_show(struct pillion_request *req);
+/* The request that the calling thread has in hand, if any, and its memory: what cJSON allocates and
+ * frees is looked up there, because its allocators take no argument of ours. */
+struct request_hand {
+    struct pillion_request *req;
+    struct pool *pool;
+};
+extern _Thread_local struct request_hand request_hand;
+
+/* Around the code that a request runs. The former gives what the latter puts back. */
+static inline struct pool *request_enter(struct pillion_request *req)
+{
+    struct pool *before = request_hand.pool;
+
+    request_hand = (struct request_hand){.req = req, .pool = req->pool};
+    return before;
+}
+
+static inline void request_leave(struct pool *before)
+{
+    request_hand = (struct request_hand){.pool = before};
+}
 
 /* The request whose handler runs right now, or NULL. */
-const struct pillion_request *request_current(void);
+static inline const struct pillion_request *request_current(void)
+{
+    return request_hand.req;
+}
 
 /* While a module holds a request that it has resumed, freeing what lies in the request's memory is
  * as harmless as it is in a handler. */

@@ -69,7 +69,7 @@ _Noreturn void probe_main(const struct worker_start *start)
         keep[count++] = generation->module_files[i].fd;
     started.start = start;
     start_leave_master(&started, keep, count);
-    forked_begin(NULL, keep, count);
+    forked_begin(NULL, keep, count, note_whose);
     free(keep);
 
     bool good = start_load(&started, -1);

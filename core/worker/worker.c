@@ -503,7 +503,7 @@ static void keep_descriptors(const struct worker_start *start)
     for (size_t i = 0; i < generation->module_file_count; i++)
         keep[at++] = generation->module_files[i].fd;
     start_leave_master(&worker.started, keep, at);
-    forked_begin(&worker.loop, keep, at);
+    forked_begin(&worker.loop, keep, at, note_whose);
     free(keep);
 }
 

@@ -13,6 +13,7 @@
 #include "must.h"
 #include "rpc/introspect.h"
 #include "rpc/request.h"
+#include "rpc/run.h"
 #include "wire/frame.h"
 
 static struct pillion_instance instance = {

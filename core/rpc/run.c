@@ -1,11 +1,29 @@
-/* Running filters. See filter.h. */
-#include "rpc/filter.h"
+/* Running requests. See run.h. */
+#include "rpc/run.h"
 
 #include "base/clock.h"
 #include "base/log_seldom.h"
 #include "rpc/metric.h"
 #include "rpc/note.h"
-#include "rpc/request.h"
+
+/* Runs the handler and sees that there is an answer. */
+static void run_handler(struct pillion_request *req)
+{
+    req->method->handler(req);
+    if (req->deferred != NULL)
+        return;
+    if (!req->answered && req->tree_tried && req->tree == NULL) {
+        request_fail(req, PILLION_INVALID_PARAMS,
+                     "the params hold text that this method cannot take (\\u0000, or an unpaired "
+                     "surrogate), or are too large");
+    } else if (!req->answered) {
+        log_seldom(LOG_ERROR_LEVEL, req->method, "module %s: \"%s\" returned without an answer",
+                   req->method->instance->name, req->method->own_name);
+        request_fail(req, PILLION_INTERNAL_ERROR, "the method gave no answer");
+    }
+}
+
+/* ---- Filters ---- */
 
 /* True when the request goes on to what is further in. */
 static bool run_before(struct pillion_request *req, const struct filter_use *use)
@@ -53,7 +71,8 @@ static void run_noted(struct pillion_request *req, const struct filter_use *use,
     note_leave(&before);
 }
 
-void filters_run(struct pillion_request *req, void (*handler)(struct pillion_request *req))
+/* Runs the filters around the handler, which answers the request, or defers it. */
+static void run_filters(struct pillion_request *req)
 {
     const struct method *method = req->method;
     size_t seen = 0;
@@ -64,7 +83,7 @@ void filters_run(struct pillion_request *req, void (*handler)(struct pillion_req
     while (goes_on && seen < method->filter_count)
         goes_on = run_before(req, &method->filters[seen++]);
     if (goes_on)
-        handler(req);
+        run_handler(req);
     metric_settle_cjson(method->instance);
     if (req->deferred != NULL) /* its answer comes later: filters_after */
         return;
@@ -72,6 +91,20 @@ void filters_run(struct pillion_request *req, void (*handler)(struct pillion_req
         if (i <= seen || method->filters[i - 1].filter->unseen)
             run_after(req, &method->filters[i - 1]);
     }
+}
+
+/* ---- Requests ---- */
+
+void request_run(struct pillion_request *req)
+{
+    struct pool *before = request_enter(req);
+
+    if (req->method->filter_count == 0)
+        run_handler(req);
+    else
+        run_filters(req);
+    metric_settle_cjson(req->method->instance);
+    request_leave(before);
 }
 
 void filters_after(struct pillion_request *req)
@@ -83,13 +116,15 @@ void filters_after(struct pillion_request *req)
         run_noted(req, &req->method->filters[i - 1], &origin);
 }
 
-void filters_unseen(struct pillion_request *req)
+void request_show(struct pillion_request *req)
 {
     const struct method *method = req->method;
     const struct origin origin = {.method = method->index + 1}; /* no index: 0 */
 
+    struct pool *before = request_enter(req);
     for (size_t i = method->filter_count; i > 0; i--) {
         if (method->filters[i - 1].filter->unseen)
             run_noted(req, &method->filters[i - 1], &origin);
     }
+    request_leave(before);
 }
