@@ -6,7 +6,7 @@
  */
 #include "wire/json.h"
 #include "wire/json_plain.h"
-#include "wire/json_scan.h"
+#include "wire/json_private.h"
 
 enum member { MEMBER_IN, MEMBER_PARAMS, MEMBER_ID, MEMBER_COUNT };
 

@@ -8,7 +8,7 @@
 #include "wire/json.h"
 
 #include "wire/json_plain.h"
-#include "wire/json_scan.h"
+#include "wire/json_private.h"
 
 static inline bool is_digit(char c)
 {

@@ -2,8 +2,8 @@
  *
  * The scanner's functions take the place to start at, and return the place after the text that they
  * took, or NULL with `error` set. The place travels by value so that it stays in a register. */
-#ifndef PILLION_WIRE_JSON_SCAN_H
-#define PILLION_WIRE_JSON_SCAN_H
+#ifndef PILLION_WIRE_JSON_PRIVATE_H
+#define PILLION_WIRE_JSON_PRIVATE_H
 
 #include "wire/json.h"
 
