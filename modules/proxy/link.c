@@ -7,7 +7,10 @@
  * requests that are sent over it wait for other clients' slow ones. Extra links stand in for
  * links that are held up. They end when no request was sent over them for a while, and when they
  * break. */
+#include "link.h"
+
 #include <errno.h>
+#include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,7 +18,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "proxy.h"
+#include "../clock.h"
 
 #define BACKOFF_FIRST_MS   50u
 #define BACKOFF_LONGEST_MS 2000u
@@ -52,7 +55,7 @@ struct buffer {
 enum ids { IDS_UNKNOWN, IDS_GIVEN, IDS_NONE };
 
 struct link {
-    struct upstream *upstream;
+    struct link_owner *owner;
     enum link_state state;
     int fd;
     pillion_handle watch, again, flush, due;
@@ -76,12 +79,12 @@ static void link_open(struct link *link);
 
 static pillion_instance *self_of(const struct link *link)
 {
-    return link->upstream->proxy->self;
+    return link->owner->self;
 }
 
 static const struct settings *settings_of(const struct link *link)
 {
-    return link->upstream->proxy->settings;
+    return link->owner->settings;
 }
 
 enum link_state link_state(const struct link *link)
@@ -89,9 +92,9 @@ enum link_state link_state(const struct link *link)
     return link->state;
 }
 
-struct upstream *link_upstream(const struct link *link)
+struct link_owner *link_owner(const struct link *link)
 {
-    return link->upstream;
+    return link->owner;
 }
 
 size_t link_pending(const struct link *link)
@@ -179,7 +182,7 @@ static struct call *call_take(struct link *link)
     link->last = index;
     call->number = link->sent++;
     link->pending++;
-    link->upstream->pending++;
+    link->owner->pending++;
     return call;
 }
 
@@ -199,7 +202,7 @@ static void call_give(struct link *link, uint32_t index)
     call->after = link->free;
     link->free = index;
     link->pending--;
-    link->upstream->pending--;
+    link->owner->pending--;
 }
 
 /* True for a reply with which a server that gives ids back would have given the id: any reply but
@@ -274,7 +277,7 @@ static void call_overdue(struct call *call)
     snprintf(reason, sizeof(reason), "it did not answer within %llu ms",
              (unsigned long long)trip->try_ms);
     if (now >= trip->deadline_ms || (trip->idempotent && trip->tries_left > 0))
-        trip_failed(req, trip, false, reason);
+        trip->failed(req, trip, false, reason);
     else
         call->token = pillion_defer(req, trip->deadline_ms - now);
 }
@@ -297,10 +300,10 @@ static void due_fired(pillion_instance *self, void *data)
         if (due_ms > now && due_ms < next)
             next = due_ms;
     }
-    /* upstream_overdue may break this link, which deals with its calls; then they are not sent over
-     * it again. */
+    /* `overdue` may break this link, which deals with its calls; then they are not sent over it
+     * again. */
     if (overdue > 0)
-        upstream_overdue(link->upstream, overdue);
+        link->owner->events->overdue(link->owner, overdue);
     if (link->state == LINK_CLOSED)
         return;
     for (uint32_t i = overdue > 0 ? link->first : NONE, after; i != NONE; i = after) {
@@ -326,7 +329,7 @@ static void again(pillion_instance *self, void *data)
     if (!link->extra)
         link_open(link);
     else if (link->state == LINK_CLOSED || !used)
-        upstream_drop(link->upstream, link);
+        link->owner->events->spent(link->owner, link);
     else
         link->again = pillion_timer(self, EXTRA_LOOK_MS, 0, again, link);
 }
@@ -361,12 +364,10 @@ void link_break(struct link *link, const char *reason, uint64_t pause_ms)
 
     if (link->state == LINK_CLOSED)
         return;
-    snprintf(why, sizeof(why), "%s", reason); /* `reason` may be upstream->reason, which changes */
+    snprintf(why, sizeof(why), "%s", reason); /* `reason` may be the owner's own, which changes */
     link_close(link);
-    if (pause_ms > 0 || (!idle && !link->extra))
-        upstream_lost(link->upstream, why);
-    else if (!idle) /* the permanent links decide on the upstream's state */
-        upstream_complain(link->upstream, why);
+    if (pause_ms > 0 || !idle)
+        link->owner->events->broken(link->owner, why, pause_ms > 0 || !link->extra);
     cancel(&link->again);
     link->again =
         pillion_timer(self_of(link), wait_ms > pause_ms ? wait_ms : pause_ms, 0, again, link);
@@ -378,7 +379,7 @@ void link_break(struct link *link, const char *reason, uint64_t pause_ms)
         call_give(link, link->first);
         pillion_request *req = call.token == 0 ? NULL : pillion_resume(call.token);
         if (req != NULL)
-            trip_failed(req, call.trip, call.end > written, why);
+            call.trip->failed(req, call.trip, call.end > written, why);
     }
 }
 
@@ -477,10 +478,10 @@ static bool take_body(struct link *link, pillion_bytes body)
     call_give(link, index);
     link->answered = true;
     link->backoff_ms = BACKOFF_FIRST_MS;
-    upstream_answered(link->upstream);
+    link->owner->events->answered(link->owner);
     pillion_request *req = call.token == 0 ? NULL : pillion_resume(call.token);
     if (req != NULL)
-        trip_reply(req, call.trip, &reply);
+        call.trip->replied(req, call.trip, &reply);
     return link->state == LINK_READY;
 }
 
@@ -552,7 +553,7 @@ static void link_connected(struct link *link)
     pillion_count(self_of(link), METRIC_CONNECTED, 1);
     cancel(&link->due);
     due_fired(self_of(link), link);
-    upstream_connected(link->upstream);
+    link->owner->events->connected(link->owner);
     flush(self_of(link), link);
 }
 
@@ -579,8 +580,8 @@ static uint64_t connect_ms(const struct link *link)
 
 static void link_open(struct link *link)
 {
-    const struct upstream *upstream = link->upstream;
-    const struct sockaddr *place = (const struct sockaddr *)&upstream->place;
+    const struct link_owner *owner = link->owner;
+    const struct sockaddr *place = (const struct sockaddr *)&owner->place;
 
     link->answered = false;
     link->ids = IDS_UNKNOWN;
@@ -594,7 +595,7 @@ static void link_open(struct link *link)
     }
     if (place->sa_family != AF_UNIX)
         setsockopt(link->fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
-    if (connect(link->fd, place, upstream->place_size) < 0 && errno != EINPROGRESS) {
+    if (connect(link->fd, place, owner->place_size) < 0 && errno != EINPROGRESS) {
         link_break(link, strerror(errno), 0);
         return;
     }
@@ -605,15 +606,15 @@ static void link_open(struct link *link)
         due_set(link, now_ms() + connect_ms(link));
 }
 
-struct link *link_new(struct upstream *upstream, bool extra)
+struct link *link_new(struct link_owner *owner, bool extra)
 {
-    pillion_instance *self = upstream->proxy->self;
+    pillion_instance *self = owner->self;
     struct link *link = pillion_malloc(self, sizeof(*link));
 
     if (link == NULL)
         return NULL;
     *link = (struct link){
-        .upstream = upstream,
+        .owner = owner,
         .extra = extra,
         .fd = -1,
         .backoff_ms = BACKOFF_FIRST_MS,
@@ -621,8 +622,7 @@ struct link *link_new(struct upstream *upstream, bool extra)
         .first = NONE,
         .last = NONE,
     };
-    link->calls =
-        pillion_malloc(self, (size_t)upstream->proxy->settings->max_pending * sizeof(*link->calls));
+    link->calls = pillion_malloc(self, (size_t)owner->settings->max_pending * sizeof(*link->calls));
     if (link->calls == NULL) {
         pillion_free(self, link);
         return NULL;

@@ -8,12 +8,13 @@
  *
  * An upstream is any server that speaks the same protocol. Params and results pass through byte for
  * byte. No worker waits for an upstream. */
-#include "proxy.h"
-
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "../clock.h"
+#include "upstream.h"
 
 #define FRAME_OWN 64u /* bytes of a request besides its name, params and members */
 
@@ -162,6 +163,116 @@ static const pillion_metric metrics[] = {
     {0},
 };
 
+/* ---- To upstreams ---- */
+
+/* The end of an error message, about the earlier tries. */
+static const char *earlier(const struct trip *trip)
+{
+    return trip->seen ? "; an earlier try may have been carried out or not" : "";
+}
+
+/* Sends the request to the best upstream and defers it, or answers it. */
+static void trip_send(pillion_request *req, struct trip *trip)
+{
+    const char *reason;
+    bool full;
+    struct link *link = group_choose(trip->group, trip->last, &reason, &full);
+
+    if (link != NULL) {
+        trip->last = upstream_of(link);
+        if (!link_send(link, req, trip))
+            pillion_fail(req, PILLION_OVERLOADED, "there is no memory to send the request on%s",
+                         earlier(trip));
+    } else if (full) {
+        pillion_fail(req, PILLION_OVERLOADED,
+                     "the servers behind have too much to do (max_pending)%s", earlier(trip));
+    } else {
+        pillion_count(pillion_self(req), METRIC_FAILED, 1);
+        pillion_fail(req, "upstream_unavailable", "no server behind \"%s\" can be asked: %s%s",
+                     pillion_method_name(req), reason, earlier(trip));
+    }
+}
+
+static bool may_try_again(const struct trip *trip)
+{
+    return trip->tries_left > 0 && now_ms() < trip->deadline_ms;
+}
+
+static void try_again(pillion_request *req, struct trip *trip)
+{
+    trip->tries_left--;
+    pillion_count(pillion_self(req), METRIC_RETRIED, 1);
+    trip_send(req, trip);
+}
+
+/* The message does not name the upstream's address: that is for the log, not for clients. */
+static void trip_failed(pillion_request *req, struct trip *trip, bool untouched, const char *reason)
+{
+    const char *name = pillion_method_name(req);
+
+    trip->seen = trip->seen || !untouched;
+    if ((untouched || trip->idempotent) && may_try_again(trip)) {
+        try_again(req, trip);
+        return;
+    }
+    if (now_ms() >= trip->deadline_ms) {
+        pillion_fail(req, "timeout", "a server behind \"%s\": %s", name, reason);
+        return;
+    }
+    pillion_count(pillion_self(req), METRIC_FAILED, 1);
+    if (untouched)
+        pillion_fail(req, "upstream_unavailable",
+                     "a server behind \"%s\": %s; it has not seen the request%s", name, reason,
+                     earlier(trip));
+    else
+        pillion_fail(req, "upstream_unavailable",
+                     "a server behind \"%s\": %s; it may have carried the request out or not", name,
+                     reason);
+}
+
+/* ---- From upstreams ---- */
+
+/* A JSON string as a C string, in the request's memory; NULL when it is no string, or holds a NUL
+ * or half of a surrogate pair. */
+static const char *text_of(pillion_request *req, pillion_bytes json)
+{
+    if (json.data == NULL || json.data[0] != '"')
+        return NULL;
+    char *text = pillion_alloc(req, json.size);
+    long size = text == NULL ? -1 : pillion_json_string(json, text, json.size);
+    return size < 0 || strlen(text) != (size_t)size ? NULL : text;
+}
+
+static void reply_error(pillion_request *req, struct trip *trip, pillion_bytes result)
+{
+    const char *code = text_of(req, pillion_json_member(result, "code"));
+
+    if (code != NULL && strcmp(code, PILLION_OVERLOADED) == 0 && trip->idempotent &&
+        may_try_again(trip) && group_has_other(trip->group, trip->last)) {
+        trip->seen = true;
+        try_again(req, trip);
+        return;
+    }
+    pillion_fail_raw(req, code != NULL ? code : "upstream_error", result);
+}
+
+static void trip_reply(pillion_request *req, struct trip *trip, const struct reply *reply)
+{
+    static const char reason[] = "the \"out\" of its reply cannot be passed on: it holds \\u0000 "
+                                 "or half of a surrogate pair";
+    const char *out = text_of(req, reply->out);
+
+    if (out == NULL) {
+        upstream_complain(trip->last, reason);
+        pillion_fail(req, PILLION_INTERNAL_ERROR, "a server behind \"%s\": %s",
+                     pillion_method_name(req), reason);
+    } else if (strcmp(out, "error") == 0) {
+        reply_error(req, trip, reply->result);
+    } else {
+        pillion_reply_raw(req, out, reply->result);
+    }
+}
+
 /* ---- From clients ---- */
 
 /* Writes the text as a JSON string. Names are printable UTF-8. */
@@ -234,6 +345,8 @@ static void forward(pillion_request *req)
     }
     uint64_t timeout_ms = method->timeout_ms != 0 ? method->timeout_ms : settings->timeout_ms;
     *trip = (struct trip){
+        .failed = trip_failed,
+        .replied = trip_reply,
         .group = method->group,
         .frame = frame,
         .deadline_ms = now_ms() + timeout_ms,
@@ -242,113 +355,6 @@ static void forward(pillion_request *req)
         .idempotent = pillion_idempotent(req),
     };
     trip_send(req, trip);
-}
-
-/* The end of an error message, about the earlier tries. */
-static const char *earlier(const struct trip *trip)
-{
-    return trip->seen ? "; an earlier try may have been carried out or not" : "";
-}
-
-void trip_send(pillion_request *req, struct trip *trip)
-{
-    const char *reason;
-    bool full;
-    struct link *link = group_choose(trip->group, trip->last, &reason, &full);
-
-    if (link != NULL) {
-        trip->last = link_upstream(link);
-        if (!link_send(link, req, trip))
-            pillion_fail(req, PILLION_OVERLOADED, "there is no memory to send the request on%s",
-                         earlier(trip));
-    } else if (full) {
-        pillion_fail(req, PILLION_OVERLOADED,
-                     "the servers behind have too much to do (max_pending)%s", earlier(trip));
-    } else {
-        pillion_count(pillion_self(req), METRIC_FAILED, 1);
-        pillion_fail(req, "upstream_unavailable", "no server behind \"%s\" can be asked: %s%s",
-                     pillion_method_name(req), reason, earlier(trip));
-    }
-}
-
-static bool may_try_again(const struct trip *trip)
-{
-    return trip->tries_left > 0 && now_ms() < trip->deadline_ms;
-}
-
-static void try_again(pillion_request *req, struct trip *trip)
-{
-    trip->tries_left--;
-    pillion_count(pillion_self(req), METRIC_RETRIED, 1);
-    trip_send(req, trip);
-}
-
-/* The message does not name the upstream's address: that is for the log, not for clients. */
-void trip_failed(pillion_request *req, struct trip *trip, bool untouched, const char *reason)
-{
-    const char *name = pillion_method_name(req);
-
-    trip->seen = trip->seen || !untouched;
-    if ((untouched || trip->idempotent) && may_try_again(trip)) {
-        try_again(req, trip);
-        return;
-    }
-    if (now_ms() >= trip->deadline_ms) {
-        pillion_fail(req, "timeout", "a server behind \"%s\": %s", name, reason);
-        return;
-    }
-    pillion_count(pillion_self(req), METRIC_FAILED, 1);
-    if (untouched)
-        pillion_fail(req, "upstream_unavailable",
-                     "a server behind \"%s\": %s; it has not seen the request%s", name, reason,
-                     earlier(trip));
-    else
-        pillion_fail(req, "upstream_unavailable",
-                     "a server behind \"%s\": %s; it may have carried the request out or not", name,
-                     reason);
-}
-
-/* ---- From upstreams ---- */
-
-/* A JSON string as a C string, in the request's memory; NULL when it is no string, or holds a NUL
- * or half of a surrogate pair. */
-static const char *text_of(pillion_request *req, pillion_bytes json)
-{
-    if (json.data == NULL || json.data[0] != '"')
-        return NULL;
-    char *text = pillion_alloc(req, json.size);
-    long size = text == NULL ? -1 : pillion_json_string(json, text, json.size);
-    return size < 0 || strlen(text) != (size_t)size ? NULL : text;
-}
-
-static void reply_error(pillion_request *req, struct trip *trip, pillion_bytes result)
-{
-    const char *code = text_of(req, pillion_json_member(result, "code"));
-
-    if (code != NULL && strcmp(code, PILLION_OVERLOADED) == 0 && trip->idempotent &&
-        may_try_again(trip) && group_has_other(trip->group, trip->last)) {
-        trip->seen = true;
-        try_again(req, trip);
-        return;
-    }
-    pillion_fail_raw(req, code != NULL ? code : "upstream_error", result);
-}
-
-void trip_reply(pillion_request *req, struct trip *trip, const struct reply *reply)
-{
-    static const char reason[] = "the \"out\" of its reply cannot be passed on: it holds \\u0000 "
-                                 "or half of a surrogate pair";
-    const char *out = text_of(req, reply->out);
-
-    if (out == NULL) {
-        upstream_complain(trip->last, reason);
-        pillion_fail(req, PILLION_INTERNAL_ERROR, "a server behind \"%s\": %s",
-                     pillion_method_name(req), reason);
-    } else if (strcmp(out, "error") == 0) {
-        reply_error(req, trip, reply->result);
-    } else {
-        pillion_reply_raw(req, out, reply->result);
-    }
 }
 
 /* ---- The module ---- */

@@ -1,38 +1,41 @@
-/* The servers behind: their health, which the log tells, and the choice of the one that is
- * asked. */
+/* The servers behind. See upstream.h. */
+#include "upstream.h"
+
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/un.h>
 
 #include "../address.h"
-#include "proxy.h"
+#include "../clock.h"
+
+struct upstream *upstream_of(const struct link *link)
+{
+    return (struct upstream *)link_owner(link);
+}
 
 /* ---- Health ---- */
 
-void upstream_connected(struct upstream *upstream)
+static void connected(struct link_owner *owner)
 {
+    struct upstream *upstream = (struct upstream *)owner;
+
     if (upstream->trial || upstream->reason[0] == '\0')
         return;
-    pillion_log(upstream->proxy->self, PILLION_LOG_NOTICE, "%s is there again", upstream->address);
+    pillion_log(upstream->owner.self, PILLION_LOG_NOTICE, "%s is there again", upstream->address);
     upstream->reason[0] = '\0';
 }
 
-void upstream_answered(struct upstream *upstream)
+static void answered(struct link_owner *owner)
 {
+    struct upstream *upstream = (struct upstream *)owner;
+
     upstream->fails = 0;
     if (!upstream->trial)
         return;
     upstream->trial = false;
-    upstream_connected(upstream);
-}
-
-void upstream_lost(struct upstream *upstream, const char *reason)
-{
-    if (upstream->trial || strcmp(upstream->reason, reason) == 0)
-        return;
-    snprintf(upstream->reason, sizeof(upstream->reason), "%s", reason);
-    pillion_log(upstream->proxy->self, PILLION_LOG_ERROR, "%s: %s; it is tried again",
-                upstream->address, reason);
+    connected(owner);
 }
 
 void upstream_complain(struct upstream *upstream, const char *what)
@@ -42,14 +45,30 @@ void upstream_complain(struct upstream *upstream, const char *what)
     if (upstream->complained_ms != 0 && now - upstream->complained_ms < 1000)
         return;
     upstream->complained_ms = now;
-    pillion_log(upstream->proxy->self, PILLION_LOG_WARN, "%s: %s", upstream->address, what);
+    pillion_log(upstream->owner.self, PILLION_LOG_WARN, "%s: %s", upstream->address, what);
 }
 
-void upstream_overdue(struct upstream *upstream, unsigned count)
+static void broken(struct link_owner *owner, const char *reason, bool lasting)
 {
-    const struct settings *settings = upstream->proxy->settings;
+    struct upstream *upstream = (struct upstream *)owner;
 
-    pillion_count(upstream->proxy->self, METRIC_OVERDUE, count);
+    if (!lasting) { /* its other links tell what is to be thought of it */
+        upstream_complain(upstream, reason);
+        return;
+    }
+    if (upstream->trial || strcmp(upstream->reason, reason) == 0)
+        return;
+    snprintf(upstream->reason, sizeof(upstream->reason), "%s", reason);
+    pillion_log(upstream->owner.self, PILLION_LOG_ERROR, "%s: %s; it is tried again",
+                upstream->address, reason);
+}
+
+static void overdue(struct link_owner *owner, unsigned count)
+{
+    struct upstream *upstream = (struct upstream *)owner;
+    const struct settings *settings = owner->settings;
+
+    pillion_count(upstream->owner.self, METRIC_OVERDUE, count);
     upstream->fails += count;
     if (settings->max_fails == 0 ||
         (upstream->fails < (unsigned)settings->max_fails && !upstream->trial)) {
@@ -59,7 +78,7 @@ void upstream_overdue(struct upstream *upstream, unsigned count)
     if (!upstream->trial) {
         snprintf(upstream->reason, sizeof(upstream->reason),
                  "%u requests in a row had no answer in time", upstream->fails);
-        pillion_log(upstream->proxy->self, PILLION_LOG_ERROR,
+        pillion_log(upstream->owner.self, PILLION_LOG_ERROR,
                     "%s: %s; it is left out for %llu ms at a time", upstream->address,
                     upstream->reason, (unsigned long long)settings->fail_timeout_ms);
     }
@@ -92,7 +111,7 @@ static struct link *link_choose(const struct upstream *upstream, bool *full)
 {
     struct link *best = NULL;
 
-    if (upstream->out || (upstream->trial && upstream->pending > 0))
+    if (upstream->out || (upstream->trial && upstream->owner.pending > 0))
         return NULL;
     for (int64_t i = 0; i < upstream->count; i++) {
         struct link *link = upstream->links[i];
@@ -109,7 +128,7 @@ static struct link *link_choose(const struct upstream *upstream, bool *full)
 /* Opens an extra link. NULL when there are enough, or another link is still connecting. */
 static struct link *link_add(struct upstream *upstream)
 {
-    const struct settings *settings = upstream->proxy->settings;
+    const struct settings *settings = upstream->owner.settings;
 
     if (upstream->count == settings->connections + settings->extra_connections)
         return NULL;
@@ -117,16 +136,17 @@ static struct link *link_add(struct upstream *upstream)
         if (link_state(upstream->links[i]) != LINK_READY)
             return NULL;
     }
-    struct link *link = link_new(upstream, true);
+    struct link *link = link_new(&upstream->owner, true);
     if (link == NULL)
         return NULL;
     upstream->links[upstream->count++] = link;
     return link_state(link) == LINK_CLOSED ? NULL : link;
 }
 
-void upstream_drop(struct upstream *upstream, struct link *link)
+static void spent(struct link_owner *owner, struct link *link)
 {
-    int64_t at = upstream->proxy->settings->connections;
+    struct upstream *upstream = (struct upstream *)owner;
+    int64_t at = owner->settings->connections;
 
     while (upstream->links[at] != link)
         at++;
@@ -158,7 +178,7 @@ struct link *group_choose(struct group *group, const struct upstream *last, cons
         else if (!wins && link_state(link) != link_state(best))
             wins = link_state(link) == LINK_READY;
         else if (!wins)
-            wins = upstream->pending < from->pending;
+            wins = upstream->owner.pending < from->owner.pending;
         if (wins) {
             best = link;
             from = upstream;
@@ -235,13 +255,21 @@ int upstreams_check(const pillion_list *addresses, pillion_error_text *error)
 
 static void upstream_free(struct upstream *upstream)
 {
-    pillion_instance *self = upstream->proxy->self;
+    pillion_instance *self = upstream->owner.self;
 
     for (int64_t i = 0; i < upstream->count; i++)
         link_free(upstream->links[i]);
     pillion_free(self, upstream->links);
     pillion_free(self, upstream);
 }
+
+static const struct link_events events = {
+    .connected = connected,
+    .answered = answered,
+    .overdue = overdue,
+    .broken = broken,
+    .spent = spent,
+};
 
 static struct upstream *upstream_open(struct proxy *proxy, const char *address)
 {
@@ -255,15 +283,18 @@ static struct upstream *upstream_open(struct proxy *proxy, const char *address)
     struct upstream *upstream = pillion_malloc(proxy->self, sizeof(*upstream));
     if (upstream == NULL)
         return NULL;
-    *upstream = (struct upstream){.proxy = proxy, .address = address};
+    *upstream = (struct upstream){
+        .owner = {.self = proxy->self, .settings = settings, .events = &events},
+        .address = address,
+    };
     upstream->links = pillion_malloc(proxy->self, most * sizeof(struct link *));
     if (upstream->links == NULL) {
         pillion_free(proxy->self, upstream);
         return NULL;
     }
-    place_of(address, &upstream->place, &upstream->place_size);
+    place_of(address, &upstream->owner.place, &upstream->owner.place_size);
     while (upstream->count < settings->connections) {
-        struct link *link = link_new(upstream, false);
+        struct link *link = link_new(&upstream->owner, false);
         if (link == NULL) {
             upstream_free(upstream);
             return NULL;
