@@ -228,6 +228,15 @@ void conn_peer(const struct conn *conn, char text[ADDRESS_TEXT_SIZE])
 
 /* ---- Ending ---- */
 
+void conn_kept_drop(struct conn *conn)
+{
+    if (conn->kept == NULL)
+        return;
+    free(conn->kept->data);
+    free(conn->kept);
+    conn->kept = NULL;
+}
+
 void conn_close(struct conns *conns, struct conn *conn)
 {
     struct conn_record *record = conn_record_of(conns, conn);

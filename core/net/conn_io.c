@@ -330,11 +330,6 @@ static bool send_queued(struct conns *conns, struct conn *conn)
 
 /* ---- Replies that the arena had no room for ---- */
 
-struct kept_reply {
-    size_t size, consumed;
-    char *data;
-};
-
 void conn_keep(struct conns *conns, struct conn *conn, char *data, size_t size, size_t consumed)
 {
     struct kept_reply *kept = must_alloc(sizeof(*kept)); /* should it end, so does no connection */
@@ -343,15 +338,6 @@ void conn_keep(struct conns *conns, struct conn *conn, char *data, size_t size, 
     conn->kept = kept;
     conn_wait_for_room(conns, conn);
     conn_mark_dirty(conns, conn);
-}
-
-void conn_kept_drop(struct conn *conn)
-{
-    if (conn->kept == NULL)
-        return;
-    free(conn->kept->data);
-    free(conn->kept);
-    conn->kept = NULL;
 }
 
 static bool queue_kept(struct conns *conns, struct conn *conn)
