@@ -19,7 +19,9 @@ OPT      := $(if $(SANITIZE),-O1 -fno-omit-frame-pointer,-O3)
 CFLAGS   ?= $(OPT) -g
 SANFLAGS := $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-sanitize-recover=all)
 CPPFLAGS_ALL = -D_GNU_SOURCE -Icore -Icore/include $(CPPFLAGS)
-CFLAGS_ALL   = -std=c17 $(WARNINGS) -fPIC -fvisibility=hidden -pthread $(CFLAGS) $(SANFLAGS)
+# Nothing of the core is loaded by dlopen(3), so thread-local variables need no function call.
+CFLAGS_ALL   = -std=c17 $(WARNINGS) -fPIC -fvisibility=hidden -ftls-model=initial-exec -pthread \
+               $(CFLAGS) $(SANFLAGS)
 LDFLAGS_ALL  = -pthread $(SANFLAGS) $(LDFLAGS)
 LIBS         = -lcjson -ldl
 COMPILE      = $(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) -MMD -MP
