@@ -6,8 +6,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 
-#define DISCARD_ORDER 8u   /* blocks of 1 MiB and more give their pages back */
-#define RESERVE_FROM  512u /* blocks: smaller arenas have no reserve */
+#define RESERVE_FROM 512u /* blocks: smaller arenas have no reserve */
 
 /* Each reserve has an eighth of the arena, rounded down to a power of two. */
 static void reserves_init(struct room *room)
@@ -40,17 +39,6 @@ void room_free(struct room *room)
 
 /* ---- Taking and giving back ---- */
 
-bool room_allows_input(const struct room *room, unsigned order)
-{
-    const struct blocks *blocks = &room->blocks;
-    return order == 0 || blocks->used + (1u << order) <= blocks->count - blocks->count / 4;
-}
-
-uint32_t room_take(struct room *room, unsigned order)
-{
-    return blocks_take(&room->blocks, order);
-}
-
 uint32_t room_take_reserve(struct room *room, struct room_reserve *reserve, uint8_t *order)
 {
     if (reserve->used || reserve->block == BLOCK_NONE || *order > room->reserve_order)
@@ -60,20 +48,12 @@ uint32_t room_take_reserve(struct room *room, struct room_reserve *reserve, uint
     return reserve->block;
 }
 
-uint32_t room_take_any(struct room *room, struct room_reserve *reserve, uint8_t *order)
-{
-    uint32_t block = blocks_take(&room->blocks, *order);
-    return block == BLOCK_NONE ? room_take_reserve(room, reserve, order) : block;
-}
-
-void room_give(struct room *room, uint32_t block, unsigned order)
+void room_give_special(struct room *room, uint32_t block, unsigned order)
 {
     struct room_reserve *reserve = block == room->input.block    ? &room->input
                                    : block == room->output.block ? &room->output
                                                                  : NULL;
 
-    if (block == BLOCK_NONE)
-        return;
     if (room->pins != NULL && room->pins[block].count > 0) {
         room->pins[block].given = 1 + order;
         return;
@@ -84,7 +64,7 @@ void room_give(struct room *room, uint32_t block, unsigned order)
     } else {
         blocks_give(&room->blocks, block, order);
     }
-    if (order >= DISCARD_ORDER)
+    if (order >= ROOM_DISCARD_ORDER)
         arena_discard(room->arena, block, order);
 }
 

@@ -19,6 +19,8 @@
 #include "net/arena.h"
 #include "net/blocks.h"
 
+#define ROOM_DISCARD_ORDER 8u /* blocks of 1 MiB and more give their pages back */
+
 /* A block of 2^reserve_order units that is kept back, for one connection at a time. */
 struct room_reserve {
     uint32_t block; /* BLOCK_NONE: the arena is too small for reserves */
@@ -47,20 +49,42 @@ bool room_init(struct room *room, const struct arena *arena);
 void room_free(struct room *room);
 
 /* Whether input may take an ordinary block of 2^order units. */
-bool room_allows_input(const struct room *room, unsigned order);
+static inline bool room_allows_input(const struct room *room, unsigned order)
+{
+    const struct blocks *blocks = &room->blocks;
+    return order == 0 || blocks->used + (1u << order) <= blocks->count - blocks->count / 4;
+}
 
 /* A block of 2^order units, or BLOCK_NONE. */
-uint32_t room_take(struct room *room, unsigned order);
+static inline uint32_t room_take(struct room *room, unsigned order)
+{
+    return blocks_take(&room->blocks, order);
+}
 
 /* The reserve, or BLOCK_NONE when another connection has it or 2^order units are more than it has.
  * `order` becomes the block's. */
 uint32_t room_take_reserve(struct room *room, struct room_reserve *reserve, uint8_t *order);
 
 /* An ordinary block, and where there is none the reserve. */
-uint32_t room_take_any(struct room *room, struct room_reserve *reserve, uint8_t *order);
+static inline uint32_t room_take_any(struct room *room, struct room_reserve *reserve,
+                                     uint8_t *order)
+{
+    uint32_t block = blocks_take(&room->blocks, *order);
+    return block == BLOCK_NONE ? room_take_reserve(room, reserve, order) : block;
+}
 
 /* Gives a block back that no record refers to any more. BLOCK_NONE is no block: nothing to do. */
-void room_give(struct room *room, uint32_t block, unsigned order);
+void room_give_special(struct room *room, uint32_t block, unsigned order); /* see room_give */
+static inline void room_give(struct room *room, uint32_t block, unsigned order)
+{
+    if (block == BLOCK_NONE)
+        return;
+    if (room->pins != NULL || block == room->input.block || block == room->output.block ||
+        order >= ROOM_DISCARD_ORDER)
+        room_give_special(room, block, order);
+    else
+        blocks_give(&room->blocks, block, order);
+}
 
 /* The block's bytes stay as they are until it is unpinned as often, even when it is given back
  * meanwhile. False when memory ran out. */

@@ -27,18 +27,8 @@ void slice_wait(struct slice *slice, struct slice_waiter *waiter, bool progresse
     append(progressed ? &slice->served : &slice->starved, waiter, waiter);
 }
 
-struct slice_waiter *slice_take(struct slice *slice)
+void slice_join(struct slice *slice)
 {
-    struct slice_waiter *first = slice->starved.first;
-
-    slice->starved = (struct slice_queue){0};
-    return first;
-}
-
-bool slice_order(struct slice *slice)
-{
-    if (slice->served.first != NULL)
-        append(&slice->starved, slice->served.first, slice->served.last);
+    append(&slice->starved, slice->served.first, slice->served.last);
     slice->served = (struct slice_queue){0};
-    return slice->starved.first != NULL;
 }

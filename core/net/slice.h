@@ -57,10 +57,23 @@ void slice_wait(struct slice *slice, struct slice_waiter *waiter, bool progresse
 
 /* Empties the queue of those that are to be served first, and returns its first waiter. The others
  * follow through `next`, which slice_wait changes: read it before a waiter is queued again. */
-struct slice_waiter *slice_take(struct slice *slice);
+static inline struct slice_waiter *slice_take(struct slice *slice)
+{
+    struct slice_waiter *first = slice->starved.first;
+
+    if (first != NULL)
+        slice->starved = (struct slice_queue){0};
+    return first;
+}
 
 /* Puts the waiters that progressed behind those that did not. True when anything waits. */
-bool slice_order(struct slice *slice);
+void slice_join(struct slice *slice); /* see slice_order */
+static inline bool slice_order(struct slice *slice)
+{
+    if (slice->served.first != NULL)
+        slice_join(slice);
+    return slice->starved.first != NULL;
+}
 
 /* True when something waits. Only between slice_order and slice_take. */
 static inline bool slice_is_awaited(const struct slice *slice)
