@@ -1,5 +1,6 @@
-/* Deferred requests and those that overtake them, from deferral to answer, and what is left of them
- * when their worker dies. See dispatch.h and begun.h. */
+/* Deferred requests and those that overtake them. See dispatch_deferred.h. */
+#include "rpc/dispatch_deferred.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -7,7 +8,6 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "rpc/begun.h"
-#include "rpc/dispatch_private.h"
 #include "rpc/note.h"
 
 /* Why a connection's next request waits (conn->stalled). */

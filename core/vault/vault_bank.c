@@ -10,36 +10,9 @@
 
 #define FINISH_NS (5 * NS_PER_S)
 
-uint32_t vault_seat(const struct vault_client *client)
+static struct vault_bank *bank_of(const struct vault_client *client)
 {
-    return (uint32_t)(client - client->bank->clients);
-}
-
-bool vault_bank_init(struct vault_bank *bank, uint32_t seats, uint32_t share, struct error *error)
-{
-    uint32_t records = bank->conns->arena.record_count;
-    void *memory = mmap(NULL, records, PROT_READ | PROT_WRITE,
-                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-
-    if (memory == MAP_FAILED)
-        return error_errno(error, "no memory for the seats of %u connections", records);
-    bank->seat_of = memory;
-    bank->seats = seats;
-    bank->share = share;
-    for (uint32_t i = 0; i < VAULT_PROCESSES_MAX; i++)
-        bank->clients[i].bank = bank;
-    return true;
-}
-
-void vault_bank_open(struct vault_bank *bank, uint32_t seat, int channel)
-{
-    if (seat >= VAULT_PROCESSES_MAX) {
-        close(channel);
-        return;
-    }
-    if (seat >= bank->known)
-        bank->known = seat + 1;
-    vault_client_open(&bank->clients[seat], channel);
+    return container_of(client - client->seat, struct vault_bank, clients);
 }
 
 static void tell_changes(struct vault_bank *bank, bool crowded)
@@ -198,7 +171,7 @@ static void refused(struct vault_bank *bank, const struct vault_client *client,
 {
     const struct conns *conns = bank->conns;
     uint32_t high = atomic_load_explicit(&conns->arena.header->record_high, memory_order_relaxed);
-    uint32_t seat = vault_seat(client), left = message->count;
+    uint32_t seat = client->seat, left = message->count;
 
     for (uint32_t i = 0; i < high && left > 0; i++) {
         const struct conn *conn = &conns->conns[i];
@@ -226,12 +199,14 @@ static void told_room(struct vault_client *client, uint64_t room)
     client->room = room < UINT32_MAX ? (uint32_t)room : UINT32_MAX;
 }
 
-void vault_bank_told(struct vault_bank *bank, struct vault_client *client,
-                     const struct message *message, const int *fds, uint32_t fd_count)
+static void told(struct vault_client *client, const struct message *message, const int *fds,
+                 uint32_t fd_count)
 {
+    struct vault_bank *bank = bank_of(client);
+
     switch (message->type) {
     case MESSAGE_GIVE:
-        bank->given(bank->context, vault_seat(client), message, fds, fd_count);
+        bank->given(bank->context, client->seat, message, fds, fd_count);
         return;
     case MESSAGE_REFUSED:
         client->full = true;
@@ -254,11 +229,12 @@ void vault_bank_told(struct vault_bank *bank, struct vault_client *client,
     tell_changes(bank, bank->crowded && client->full);
 }
 
-void vault_bank_lost(struct vault_bank *bank, struct vault_client *client)
+static void lost(struct vault_client *client)
 {
+    struct vault_bank *bank = bank_of(client);
     struct conns *conns = bank->conns;
     uint32_t high = atomic_load_explicit(&conns->arena.header->record_high, memory_order_relaxed);
-    uint32_t seat = vault_seat(client);
+    uint32_t seat = client->seat;
 
     /* A surplus seat may never have a vault again: its connections go to other seats. */
     for (uint32_t i = 0; seat >= bank->seats && !conns->leaving && i < high; i++) {
@@ -272,7 +248,44 @@ void vault_bank_lost(struct vault_bank *bank, struct vault_client *client)
     bank->lost(bank->context, seat);
 }
 
+static bool answers_for(const struct vault_client *client, uint32_t index)
+{
+    const struct vault_bank *bank = bank_of(client);
+    return bank->seat_of[index] == client->seat && vault_bank_has_socket(bank, index);
+}
+
+static const struct vault_client_events events = {
+    .answers_for = answers_for, .lost = lost, .told = told};
+
 /* ---- Together ---- */
+
+bool vault_bank_init(struct vault_bank *bank, uint32_t seats, uint32_t share, struct error *error)
+{
+    uint32_t records = bank->conns->arena.record_count;
+    void *memory = mmap(NULL, records, PROT_READ | PROT_WRITE,
+                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+    if (memory == MAP_FAILED)
+        return error_errno(error, "no memory for the seats of %u connections", records);
+    bank->seat_of = memory;
+    bank->seats = seats;
+    bank->share = share;
+    for (uint32_t i = 0; i < VAULT_PROCESSES_MAX; i++)
+        bank->clients[i] =
+            (struct vault_client){.events = &events, .conns = bank->conns, .seat = i};
+    return true;
+}
+
+void vault_bank_open(struct vault_bank *bank, uint32_t seat, int channel)
+{
+    if (seat >= VAULT_PROCESSES_MAX) {
+        close(channel);
+        return;
+    }
+    if (seat >= bank->known)
+        bank->known = seat + 1;
+    vault_client_open(&bank->clients[seat], channel);
+}
 
 void vault_bank_flush(struct vault_bank *bank)
 {
@@ -296,7 +309,7 @@ static bool is_any_missing(const struct vault_bank *bank)
 static bool is_finished(const struct vault_bank *bank, const struct vault_client *client)
 {
     if (!vault_client_is_open(client))
-        return !client->known || vault_seat(client) >= bank->seats;
+        return !client->known || client->seat >= bank->seats;
     return vault_client_has_all(client);
 }
 

@@ -69,12 +69,4 @@ bool vault_bank_finish(struct vault_bank *bank);
  * was let go of and no worker has taken it over yet. */
 bool vault_bank_has_socket(const struct vault_bank *bank, uint32_t index);
 
-/* For vault_client.c: the vault of a seat is gone, or has sent a message. */
-void vault_bank_lost(struct vault_bank *bank, struct vault_client *client);
-void vault_bank_told(struct vault_bank *bank, struct vault_client *client,
-                     const struct message *message, const int *fds, uint32_t fd_count);
-
-/* For vault_client.c: the client's seat, and whether a connection has that seat. */
-uint32_t vault_seat(const struct vault_client *client);
-
 #endif

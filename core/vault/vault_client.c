@@ -10,27 +10,15 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
-#include "vault/vault_bank.h"
 
 #define RETRY_NS (2 * NS_PER_MS)
 
 static void client_ready(struct watch *watch, uint32_t events);
 static void retry(struct timer *timer);
 
-static struct conns *conns_of(const struct vault_client *client)
-{
-    return client->bank->conns;
-}
-
 bool vault_client_is_open(const struct vault_client *client)
 {
     return client->watch.index != 0;
-}
-
-static bool answers_for(const struct vault_client *client, uint32_t index)
-{
-    return client->bank->seat_of[index] == vault_seat(client) &&
-           vault_bank_has_socket(client->bank, index);
 }
 
 static void start_if_new(struct conn *conn)
@@ -44,7 +32,7 @@ static void start_if_new(struct conn *conn)
 static void start_all_queued(struct vault_client *client)
 {
     while (client->queue_size > 0) {
-        struct conn *conn = &conns_of(client)->conns[client->queue[client->queue_head]];
+        struct conn *conn = &client->conns->conns[client->queue[client->queue_head]];
         client->queue_head = (client->queue_head + 1) % client->queue_capacity;
         client->queue_size--;
         start_if_new(conn);
@@ -55,15 +43,15 @@ static void client_close(struct vault_client *client)
 {
     if (!vault_client_is_open(client))
         return;
-    loop_unwatch(conns_of(client)->loop, &client->watch);
+    loop_unwatch(client->conns->loop, &client->watch);
     close(client->watch.fd);
-    timer_cancel(conns_of(client)->loop, &client->retry);
+    timer_cancel(client->conns->loop, &client->retry);
     client->drop.count = 0;
     client->blocked = client->full = client->answers = false;
     client->sent = client->received = 0;
-    client->lost_ns = conns_of(client)->loop->now;
+    client->lost_ns = client->conns->loop->now;
     start_all_queued(client);
-    vault_bank_lost(client->bank, client);
+    client->events->lost(client);
 }
 
 /* Acts on channel_send's failure: waits, or closes the channel. True when the vault is still
@@ -72,12 +60,12 @@ static bool wait_or_close(struct vault_client *client)
 {
     if (errno == EAGAIN) {
         client->blocked = true;
-        loop_change(conns_of(client)->loop, &client->watch, EPOLLIN | EPOLLOUT);
+        loop_change(client->conns->loop, &client->watch, EPOLLIN | EPOLLOUT);
         return true;
     }
     if (channel_error_passes(errno)) {
         client->blocked = true;
-        timer_set(conns_of(client)->loop, &client->retry, RETRY_NS, retry);
+        timer_set(client->conns->loop, &client->retry, RETRY_NS, retry);
         return true;
     }
     client_close(client);
@@ -101,7 +89,7 @@ static void queue_push(struct vault_client *client, uint32_t index)
 
 void vault_client_send(struct vault_client *client)
 {
-    struct conns *conns = conns_of(client);
+    struct conns *conns = client->conns;
     struct message message;
     int fds[CHANNEL_FDS_MAX];
     uint32_t batch[CHANNEL_FDS_MAX];
@@ -116,7 +104,7 @@ void vault_client_send(struct vault_client *client)
         while (taken < client->queue_size && message.count < CHANNEL_FDS_MAX) {
             uint32_t index = client->queue[(client->queue_head + taken++) % client->queue_capacity];
             struct conn *conn = &conns->conns[index];
-            if (!answers_for(client, index))
+            if (!client->events->answers_for(client, index))
                 continue; /* closed while it waited */
             batch[message.count] = index;
             fds[message.count] = conn->watch.fd;
@@ -147,7 +135,7 @@ bool vault_client_keeps_up(const struct vault_client *client)
 
 void vault_client_hold(struct vault_client *client, const struct conn *conn)
 {
-    queue_push(client, conn_index(conns_of(client), conn));
+    queue_push(client, conn_index(client->conns, conn));
 }
 
 static void send_drops(struct vault_client *client)
@@ -197,7 +185,7 @@ bool vault_client_take(struct vault_client *client, uint64_t serial, const uint6
 static void go_on(struct vault_client *client)
 {
     client->blocked = false;
-    loop_change(conns_of(client)->loop, &client->watch, EPOLLIN);
+    loop_change(client->conns->loop, &client->watch, EPOLLIN);
     vault_client_send(client);
     if (vault_client_is_open(client))
         send_drops(client);
@@ -242,7 +230,7 @@ static void client_ready(struct watch *watch, uint32_t events)
     while (vault_client_is_open(client)) {
         switch (channel_receive(watch->fd, &message, fds, &fd_count)) {
         case CHANNEL_MESSAGE:
-            vault_bank_told(client->bank, client, &message, fds, fd_count);
+            client->events->told(client, &message, fds, fd_count);
             break;
         case CHANNEL_EMPTY:
             return;
@@ -255,7 +243,7 @@ static void client_ready(struct watch *watch, uint32_t events)
 
 void vault_client_open(struct vault_client *client, int channel)
 {
-    struct conns *conns = conns_of(client);
+    struct conns *conns = client->conns;
     uint32_t high = atomic_load_explicit(&conns->arena.header->record_high, memory_order_relaxed);
 
     client_close(client);
@@ -267,7 +255,7 @@ void vault_client_open(struct vault_client *client, int channel)
         return;
     }
     for (uint32_t i = 0; i < high; i++) {
-        if (answers_for(client, i))
+        if (client->events->answers_for(client, i))
             queue_push(client, i);
     }
     vault_client_send(client);

@@ -1,6 +1,6 @@
 /* A worker's side of one vault: hands over accepted connections, tells it of closed ones, asks for
- * those to adopt. All clients together are the bank (vault_bank.h), which decides which connection
- * goes to which vault.
+ * those to adopt. All clients together are the bank, which decides which connection goes to which
+ * vault, and is known here by what it is told (vault_client_events).
  *
  * A new connection is handed over before any of its requests is run. If the channel is full, the
  * connection waits. If the vault is gone, connections are served all the same, and handed to the
@@ -11,10 +11,23 @@
 #include "net/conn.h"
 #include "process/channel.h"
 
-struct vault_bank;
+struct vault_client;
+
+/* What a client asks and tells the bank. */
+struct vault_client_events {
+    /* True when the vault is to hold the socket of this record. */
+    bool (*answers_for)(const struct vault_client *client, uint32_t index);
+    /* The vault is gone. */
+    void (*lost)(struct vault_client *client);
+    /* The vault has sent a message; the callee owns the descriptors. */
+    void (*told)(struct vault_client *client, const struct message *message, const int *fds,
+                 uint32_t fd_count);
+};
 
 struct vault_client {
-    struct vault_bank *bank;
+    const struct vault_client_events *events; /* this and the next two are the bank's to set */
+    struct conns *conns;
+    uint32_t seat;
     struct watch watch;  /* the channel; not watched while there is no vault in the seat */
     struct message drop; /* a DROP that is being collected */
     struct timer retry;
@@ -58,7 +71,7 @@ bool vault_client_has_all(const struct vault_client *client);
 /* Waits until that is true, until `deadline` on clock_ns() at most. */
 void vault_client_finish(struct vault_client *client, uint64_t deadline);
 
-/* Asks for `count` connections; one answer comes by the bank's `given`. False when there is no
+/* Asks for `count` connections; one answer comes by the event `told`. False when there is no
  * vault. */
 bool vault_client_take(struct vault_client *client, uint64_t serial, const uint64_t *ids,
                        uint32_t count);

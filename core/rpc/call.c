@@ -1,0 +1,88 @@
+/* One frame being answered. See call.h. */
+#include "rpc/call.h"
+
+#include <stdlib.h>
+
+/* The sink of a worker's requests: the reply is written where it will be sent from. */
+char *call_reserve(struct pillion_request *req, size_t size)
+{
+    struct call *call = req->sink;
+    struct conns *conns = call->dispatcher->conns;
+    char *room = conn_output_reserve(conns, call->conn, size);
+
+    if (room != NULL) {
+        conn_turn_begin(conns, call->conn, &call->turn);
+        return room;
+    }
+    return call->kept = malloc(size);
+}
+
+const char *call_peer(const struct pillion_request *req)
+{
+    static char text[ADDRESS_TEXT_SIZE];
+    const struct call *call = req->sink;
+    conn_peer(call->conn, text);
+    return text;
+}
+
+void call_whence(const struct pillion_request *req, struct origin *origin)
+{
+    const struct call *call = req->sink;
+    uint64_t mark = atomic_load_explicit(&call->turn.record->running, memory_order_relaxed);
+
+    origin->connection = conn_id(call->dispatcher->conns, call->conn);
+    origin->place = running_place(mark);
+}
+
+/* The method of this name. A client that pipelines calls the same one again and again. */
+static const struct method *find_method(struct rpc_server *server, struct bytes name)
+{
+    if (server->recent == NULL || !bytes_equal(server->recent->name, name))
+        server->recent = method_table_find(&server->methods, name);
+    return server->recent;
+}
+
+void call_refused(struct call *call, const struct method *method, struct bytes in)
+{
+    struct dispatcher *dispatcher = call->dispatcher;
+
+    if (method == NULL) {
+        method = &call->server->methods.none;
+    } else {
+        counter_add(&dispatcher->row->methods[method->index].calls, 1);
+        counter_add(&dispatcher->row->methods[method->index].errors, 1);
+        if (quarantine_of(dispatcher, method->index) == QUARANTINED_WITH_FILTERS)
+            return;
+    }
+    call->shown = method->unseen && request_keep_refused(&call->req, method, in);
+}
+
+void call_show(struct call *call)
+{
+    if (call->shown)
+        request_show(&call->req);
+    call->shown = false;
+}
+
+bool call_find(struct call *call, enum envelope_status status, const struct envelope *envelope,
+               const struct json_error *error)
+{
+    struct dispatcher *dispatcher = call->dispatcher;
+    struct pillion_request *req = &call->req;
+    struct bytes in = bytes_just_set(&envelope->in);
+    const struct method *method = in.data == NULL ? NULL : find_method(call->server, in);
+
+    if (!request_accept(req, status, envelope, error, method)) {
+        call_refused(call, method, envelope->in);
+        return false;
+    }
+    if (quarantine_of(dispatcher, req->method->index) != QUARANTINED_NOT) {
+        counter_add(&dispatcher->row->counters[COUNT_QUARANTINED], 1);
+        request_fail(req, "method_quarantined",
+                     "\"%s\" has crashed too often and is out of service until the next reload",
+                     req->method->name.data);
+        call_refused(call, req->method, envelope->in);
+        return false;
+    }
+    return true;
+}

@@ -1,0 +1,139 @@
+/* A call: one frame of a connection being answered, in turn or not. dispatch.h tells in which
+ * order. What every request passes through is inline. */
+#ifndef PILLION_RPC_CALL_H
+#define PILLION_RPC_CALL_H
+
+#include "base/clock.h"
+#include "rpc/dispatcher.h"
+#include "rpc/run.h"
+#include "wire/protocol.h"
+
+#define TIMED_EVERY 16u /* of a method's calls in one turn; the first is always timed */
+
+/* Frames of one connection being answered, one after the other. */
+struct call {
+    struct pillion_request req;
+    struct dispatcher *dispatcher;
+    struct rpc_server *server;
+    struct conn *conn;
+    struct conn_turn turn;
+    uint64_t now_ns; /* clock_ns() a few requests ago, or 0: good enough for one that is deferred */
+    char *kept;      /* where the reply is when the arena had no room for it */
+    bool shown; /* filters are to see the request once its answer is committed: see call_refused */
+};
+
+/* What its request knows it by (struct pillion_request). */
+char *call_reserve(struct pillion_request *req, size_t size);
+const char *call_peer(const struct pillion_request *req);
+void call_whence(const struct pillion_request *req, struct origin *origin);
+
+static inline void call_init(struct call *call, struct dispatcher *dispatcher, struct conn *conn)
+{
+    call->dispatcher = dispatcher;
+    call->server = container_of(conn->policy, struct rpc_server, policy);
+    call->conn = conn;
+    call->now_ns = 0;
+    call->kept = NULL;
+    call->shown = false;
+    call->req = (struct pillion_request){
+        .protocol = conn->policy->protocol,
+        .pool = &dispatcher->pool,
+        .reserve = call_reserve,
+        .peer = call_peer,
+        .whence = call_whence,
+        .sink = call,
+        .deferreds = &dispatcher->deferreds,
+        .max_reply = call->server->max_reply,
+        .introspect = &call->server->introspect,
+    };
+    conn_turn_begin(dispatcher->conns, conn, &call->turn);
+}
+
+/* Makes it the request of the next frame, whose reply has room where `turn` says. */
+static inline void call_next(struct call *call)
+{
+    struct pillion_request *req = &call->req;
+
+    req->method = NULL;
+    req->filter = NULL;
+    req->params = BYTES("null");
+    req->id = (struct bytes){NULL, 0};
+    req->tree = NULL;
+    req->peer_text = NULL;
+    req->tree_tried = req->answered = req->failed = false;
+    req->deferred = NULL;
+    req->size = 0;
+    req->room = call->turn.out;
+    req->room_size = call->turn.out_room;
+}
+
+/* Reads the frame's members; `error` says why it is no request. */
+static inline enum envelope_status call_read(struct call *call, struct bytes body,
+                                             struct envelope *envelope, struct json_error *error)
+{
+    return request_read(&call->req, body, &call->server->limits, envelope, error);
+}
+
+/* True when the frame that was read is a call of a method that may run; otherwise it is answered.
+ */
+bool call_find(struct call *call, enum envelope_status status, const struct envelope *envelope,
+               const struct json_error *error);
+
+/* The request is answered, and no handler is to see it: it counts as a call of its method, with an
+ * error, and what filters are to see of it is kept. Without a method, `in` is what was asked for.
+ */
+void call_refused(struct call *call, const struct method *method, struct bytes in);
+
+/* The answer is committed: shows the filters a request that was refused. Should one of them crash,
+ * it costs no client anything, and the request is not theirs a second time. */
+void call_show(struct call *call);
+
+/* `weight`: how many calls this one stands for. */
+static inline void count_time(struct method_counters *counters, uint64_t ns, uint32_t weight)
+{
+    counter_add(&counters->total_ns, ns * weight);
+    counter_add(&counters->latency[latency_bucket(ns)], weight);
+}
+
+/* Runs the handler between two stores that tell the watchdog, and whoever may have to clean up,
+ * what is running. */
+static inline void call_run_method(struct call *call, uint64_t place)
+{
+    const struct method *method = call->req.method;
+    struct board_row *row = call->dispatcher->row;
+
+    atomic_store_explicit(&call->turn.record->running, running_mark(method->index, place),
+                          memory_order_relaxed);
+    atomic_store_explicit(&row->allowed_ns, method->timeout_ns, memory_order_relaxed);
+    counter_add(&row->dispatched, 1);
+    atomic_store_explicit(&row->running, method->index + 1, memory_order_release);
+    request_run(&call->req);
+    atomic_store_explicit(&row->running, 0, memory_order_release);
+}
+
+/* Runs the handler for the frame at `place` of the input stream, and counts it. Clocks cost as much
+ * as a short handler does, so of pipelined requests some stand for the others. One that is deferred
+ * is counted when it is answered. */
+static inline void call_run(struct call *call, uint64_t place, bool first)
+{
+    uint32_t index = call->req.method->index;
+    struct method_counters *counters = &call->dispatcher->row->methods[index];
+    uint8_t *untimed = &call->dispatcher->untimed[index];
+    bool timed = first || *untimed >= TIMED_EVERY - 1;
+
+    call->req.started_ns = timed ? clock_ns() : call->now_ns;
+    call_run_method(call, place);
+    if (call->req.deferred != NULL)
+        return;
+    if (timed) {
+        count_time(counters, clock_ns() - call->req.started_ns, *untimed + 1u);
+        *untimed = 0;
+    } else {
+        ++*untimed;
+    }
+    counter_add(&counters->calls, 1);
+    if (call->req.failed)
+        counter_add(&counters->errors, 1);
+}
+
+#endif

@@ -1,0 +1,47 @@
+/* Deferred requests and those that overtake them, from deferral to answer, and what is left of them
+ * when their worker dies. rpc/begun.h has the frames that begin without being answered in turn. */
+#ifndef PILLION_RPC_DISPATCH_DEFERRED_H
+#define PILLION_RPC_DISPATCH_DEFERRED_H
+
+#include "rpc/call.h"
+
+/* Makes ready what deferring needs. The dispatcher's conns, board and row are set already. */
+void dispatcher_init(struct dispatcher *dispatcher, uint64_t defer_timeout_ms);
+void dispatcher_free(struct dispatcher *dispatcher); /* for tests */
+
+/* The handler has deferred the request of the connection's first frame, which has `size` bytes. */
+void call_deferred(struct call *call, size_t size);
+
+/* Begins frames that overtake deferred requests. True when no request is deferred any more, and
+ * frames can go on in turn. */
+bool answer_overtaking(struct call *call);
+
+/* How a connection's former worker has ended. */
+struct death {
+    bool hung;   /* the watchdog ended it */
+    bool gone;   /* and the connection's client is gone: nothing is run for it */
+    bool marked; /* for the request that a handler had in hand: its record's mark ... */
+    uint64_t connection, place; /* ... or otherwise for this one; 0: for none */
+    const struct arena *from;   /* its arena, or NULL */
+};
+
+/* A connection has just been adopted: answers what its former worker died of, or was ended for,
+ * with an error, without running it, and likewise what was under way; but for requests that had
+ * not begun to act, which are run, and those of idempotent methods, which are run once more. False
+ * when the record is damaged. */
+bool dispatch_adopted(struct dispatcher *dispatcher, struct conn *conn, const struct death *death);
+
+/* The connection is being closed: what is under way for it is given up. From conns->on_close. */
+void dispatch_closed(struct dispatcher *dispatcher, struct conn *conn);
+
+/* Answers all that is under way `timeout`, in the words given. */
+void dispatch_give_up(struct dispatcher *dispatcher, const char *why);
+
+/* The request, which waits for a thread, is left to the worker that takes its connection over.
+ * False when it has to stay: its filters would never hear of its end. */
+bool dispatch_let_go(struct deferred *deferred);
+
+/* At the end of a batch, before conns_flush: queues the answers of deferred requests. */
+void dispatch_settle(struct dispatcher *dispatcher);
+
+#endif

@@ -1,0 +1,47 @@
+/* What a worker answers requests with: its dispatcher, one for the process, and an rpc_server for
+ * each `server` block. call.h, dispatch_deferred.h and dispatch.h tell what is done with them. */
+#ifndef PILLION_RPC_DISPATCHER_H
+#define PILLION_RPC_DISPATCHER_H
+
+#include "conf/settings.h"
+#include "net/conn.h"
+#include "rpc/board.h"
+#include "rpc/deferred.h"
+#include "rpc/introspect.h"
+
+/* The deferred requests of one connection, while conn->deferred is set. */
+struct deferred_list {
+    uint32_t first; /* 1 + index of a deferred request, linked through next_of_conn */
+    uint32_t count, without_id;
+    bool unqueued;     /* some are answered, and their replies wait for room */
+    uint64_t begun_to; /* where the frames that have begun end, in the input stream; 0: unknown */
+};
+
+struct dispatcher {
+    struct conns *conns;
+    struct board *board;
+    struct board_row *row;              /* this worker's */
+    struct pool pool;                   /* the current request's memory */
+    uint8_t untimed[BOARD_METHODS_MAX]; /* calls of each method since one was timed */
+    struct deferreds deferreds;
+    struct deferred_list *lists; /* one for each connection, by its index; touched by few */
+};
+
+/* One `server` block in this worker. */
+struct rpc_server {
+    struct conn_policy policy; /* what its connections point at */
+    const struct server_settings *settings;
+    struct method_table methods;
+    const struct method *recent; /* the last one that was called, or NULL */
+    struct json_limits limits;
+    struct introspect introspect;
+    uint64_t max_reply; /* bytes of a reply, its header included */
+};
+
+/* enum quarantined, of a method by its index. */
+static inline uint32_t quarantine_of(const struct dispatcher *dispatcher, uint32_t method)
+{
+    return atomic_load_explicit(&dispatcher->board->quarantined[method], memory_order_relaxed);
+}
+
+#endif
