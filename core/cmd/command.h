@@ -2,9 +2,9 @@
  *
  *     pillion NAME [options] operands
  *
- * A command is one file with one `struct command`; command_table.c lists them. Options are declared in a
- * table, which `-h` prints. They may stand before, between and after operands; an argument that
- * begins with a minus and a digit is an operand, as in `pillion call add -5`, and so are all
+ * A command is one file with one `struct command`; command_table.c lists them. Options are declared
+ * in a table, which `-h` prints. They may stand before, between and after operands; an argument
+ * that begins with a minus and a digit is an operand, as in `pillion call add -5`, and so are all
  * arguments behind "--". */
 #ifndef PILLION_CMD_COMMAND_H
 #define PILLION_CMD_COMMAND_H
