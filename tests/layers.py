@@ -20,8 +20,7 @@ KNOWN = set("""
 core/net/arena core/net/arena_layout core/net/conn core/net/conn_buffer core/net/conn_io
 modules/postgres/call modules/postgres/cancel modules/postgres/connection modules/postgres/integer
 modules/postgres/pool modules/postgres/postgres modules/postgres/query modules/postgres/result
-modules/postgres/value modules/redis/calls modules/redis/command modules/redis/link
-modules/redis/redis modules/redis/value
+modules/postgres/value
 """.split())
 
 FOLDERS = [pathlib.Path(p) for p in ('core', 'core/include', 'modules')]

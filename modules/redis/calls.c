@@ -2,7 +2,7 @@
  * connection with the fewest replies to come, and the commands of one iteration of the worker's
  * loop are sent together. A command that no connection takes waits in line, in its request's
  * memory; one that times out there is never sent. */
-#include "link.h"
+#include "calls.h"
 
 #include <errno.h>
 #include <hiredis/sds.h>
@@ -14,6 +14,17 @@
 #define BYTES_AT_ONCE   131072L /* of a large reply, in one turn */
 #define DROPS_AT_ONCE   8u      /* reads of what is to be dropped, in one turn */
 #define QUEUED_MOST     65536u  /* bytes queued on a connection; beyond that it takes no more */
+
+static void link_lost(struct link *link, const char *why)
+{
+    link->links->events->lost(link, why);
+}
+
+void fail_unavailable(pillion_request *req, const char *what)
+{
+    pillion_count(pillion_self(req), METRIC_UNAVAILABLE, 1);
+    pillion_fail(req, "redis_unavailable", "%s", what);
+}
 
 /* ---- Requests under way, in order ---- */
 
@@ -267,7 +278,7 @@ static bool take_reply(struct link *link)
     if (req != NULL)
         value_reply(req, &link->value);
     if (error != NULL && strncmp(error, "READONLY ", 9) == 0)
-        links_read_only(link->links);
+        link->links->events->read_only(link->links);
     if (link->introductions == 0)
         return true;
     if (error != NULL) {
@@ -275,7 +286,7 @@ static bool take_reply(struct link *link)
         return false;
     }
     if (--link->introductions == 0)
-        link_ready(link);
+        link->links->events->ready(link);
     return link->redis != NULL;
 }
 
@@ -325,7 +336,7 @@ static void take_replies(struct link *link)
         return;
     if (more)
         link->more = pillion_timer(links->self, 0, 0, take_more, link);
-    link_retire(link);
+    links->events->replied(link);
     calls_send_waiting(links);
 }
 

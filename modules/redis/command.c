@@ -1,5 +1,5 @@
 /* Makes a command, as Redis reads it, from the words of a `command` and a request's params. */
-#include "redis.h"
+#include "command.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -21,12 +21,6 @@
 
 static void link_open(struct link *link);
 
-void fail_unavailable(pillion_request *req, const char *what)
-{
-    pillion_count(pillion_self(req), METRIC_UNAVAILABLE, 1);
-    pillion_fail(req, "redis_unavailable", "%s", what);
-}
-
 /* ---- Ending ---- */
 
 static void again(pillion_instance *self, void *data)
@@ -72,7 +66,9 @@ static void link_opened(struct link *link)
     link->opening = false;
 }
 
-void link_lost(struct link *link, const char *why)
+/* The connection has broken, or could not be made: answers the waiting requests, logs a new reason
+ * once, and tries again later. */
+static void link_lost(struct link *link, const char *why)
 {
     struct links *links = link->links;
     char reason[sizeof(links->reason)];
@@ -99,7 +95,8 @@ void link_lost(struct link *link, const char *why)
 
 /* ---- Opening anew ---- */
 
-void link_retire(struct link *link)
+/* Opens the connection anew if that is due and nothing is under way on it any more. */
+static void link_retire(struct link *link)
 {
     if (!link->retiring || link->pending > 0)
         return;
@@ -115,7 +112,8 @@ static void retire_soon(pillion_instance *self, void *data)
     link_retire(data);
 }
 
-void links_read_only(struct links *links)
+/* Redis refuses changes: opens all connections anew, but not too often. */
+static void links_read_only(struct links *links)
 {
     uint64_t now = now_ms();
 
@@ -131,7 +129,7 @@ void links_read_only(struct links *links)
 
 /* ---- Connecting ---- */
 
-void link_ready(struct link *link)
+static void link_ready(struct link *link)
 {
     struct links *links = link->links;
 
@@ -215,6 +213,9 @@ static void links_look(pillion_instance *self, void *data)
     }
 }
 
+static const struct link_events events = {
+    .lost = link_lost, .ready = link_ready, .replied = link_retire, .read_only = links_read_only};
+
 int links_check(const struct settings *settings, pillion_error_text *error)
 {
     char host[64];
@@ -238,6 +239,7 @@ struct links *links_open(pillion_instance *self, const struct settings *settings
         pillion_error(error, "out of memory");
         return NULL;
     }
+    links->events = &events;
     links->self = self;
     links->settings = settings;
     links->count = links->opening = count;

@@ -7,9 +7,17 @@
  *     }
  *
  * Each worker has connections of its own, and nothing waits for Redis but the request itself. */
-#include "redis.h"
-
 #include <stddef.h>
+
+#include "command.h"
+#include "link.h"
+
+/* The block of a `method` statement. */
+struct method {
+    pillion_list words;
+    int returns; /* enum returns */
+    struct command command;
+};
 
 static const pillion_directive directives[] = {
     {.name = "server",

@@ -2,13 +2,15 @@
  * makes no objects of its own, since most replies are a few bytes. Large strings are kept
  * unconverted until the reply is complete, and then converted piece by piece, so that other clients
  * do not wait. */
-#include "redis.h"
+#include "value.h"
 
 #include <hiredis/sds.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "settings.h"
 
 #define PIECE 32768u /* bytes of a string that are converted at once; longer strings are large */
 
