@@ -84,6 +84,7 @@ bool conns_init(struct conns *conns, struct loop *loop, int fd, uint32_t worker,
 void conns_free(struct conns *conns)
 {
     timer_cancel(conns->loop, &conns->sweep);
+    timer_cancel(conns->loop, &conns->rewatch);
     timer_cancel(conns->loop, &conns->soon);
     munmap(conns->conns, conns->arena.record_count * sizeof(struct conn));
     room_free(&conns->room);
@@ -258,8 +259,6 @@ void conn_close(struct conns *conns, struct conn *conn)
     conn_kept_drop(conn);
     if (conn->waiting)
         room_wait_ends(&conns->room);
-    if (conn->lingering)
-        conns->lingering--;
     conn_give(conns, conn);
 }
 
@@ -287,8 +286,6 @@ static void sweep(struct timer *timer)
 
     for (uint32_t i = 0; i < high; i++) {
         struct conn *conn = &conns->conns[i];
-        if (conn->policy != NULL && conn->unwatched)
-            conn_start(conns, conn);
         if (conn->policy == NULL || conn->watch.index == 0)
             continue;
         /* Who waits for room in the arena, or for a reply, is not idle by its own choice. */

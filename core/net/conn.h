@@ -66,7 +66,7 @@ struct conn {
     uint8_t waiting;       /* for room in the arena */
     uint8_t blocked;       /* the last send was short: wait for EPOLLOUT */
     uint8_t paused : 1;    /* its requests wait because it does not read replies */
-    uint8_t unwatched : 1; /* the kernel had no memory for watching it: the sweep tries again */
+    uint8_t unwatched : 1; /* the kernel had no memory for watching it: `rewatch` tries again */
     uint8_t lingering;     /* shut down for sending; dropping what still comes */
     uint8_t stalled;       /* its next request waits for one that is under way */
     uint8_t again;         /* its requests may go on: enum conn_again */
@@ -83,17 +83,17 @@ struct conns {
     uint32_t worker;    /* serial number, part of every id made here */
     uint32_t seat;      /* of the vault that new connections go to, likewise */
     uint32_t next_id;
-    uint32_t open;      /* connections at present */
-    uint32_t limit;     /* of connections, for accepting */
-    uint32_t expected;  /* connections that are still to be taken over: room is kept */
-    struct conn *free;  /* the first of those that were used before */
-    struct conn *dirty; /* the first of those to be flushed at the end of the batch */
-    struct slice slice; /* for requests that overtake a deferred one */
-    uint32_t lingering;
-    struct timer sweep; /* idle timeouts, lingering ends */
-    struct timer soon;  /* set so that the loop does not wait: see conns_go_on_soon */
-    bool leaving;       /* no connection is read from any more */
-    bool draining;      /* connections end when they have nothing under way */
+    uint32_t open;        /* connections at present */
+    uint32_t limit;       /* of connections, for accepting */
+    uint32_t expected;    /* connections that are still to be taken over: room is kept */
+    struct conn *free;    /* the first of those that were used before */
+    struct conn *dirty;   /* the first of those to be flushed at the end of the batch */
+    struct slice slice;   /* for requests that overtake a deferred one */
+    struct timer sweep;   /* idle timeouts, lingering ends */
+    struct timer rewatch; /* another try to watch what the kernel had no memory for */
+    struct timer soon;    /* set so that the loop does not wait: see conns_go_on_soon */
+    bool leaving;         /* no connection is read from any more */
+    bool draining;        /* connections end when they have nothing under way */
 
     /* There is input at the start of conn_input() that was not there before, or room for output
      * that was not there before. May consume, queue, end or close. */

@@ -26,7 +26,6 @@ static void linger(struct conns *conns, struct conn *conn)
     if (conn->lingering)
         return;
     conn->lingering = 1;
-    conns->lingering++;
     conn->active = conn_time(conns->loop->now);
     shutdown(conn->watch.fd, SHUT_WR);
     conns_sweep(conns);
@@ -401,13 +400,27 @@ static void conn_ready(struct watch *watch, uint32_t events)
         conn_close(conns, conn);
 }
 
+/* Starts the connections that could not be watched a second ago. */
+static void start_unwatched(struct timer *timer)
+{
+    struct conns *conns = container_of(timer, struct conns, rewatch);
+    uint32_t high = atomic_load_explicit(&conns->arena.header->record_high, memory_order_relaxed);
+
+    for (uint32_t i = 0; i < high; i++) {
+        struct conn *conn = &conns->conns[i];
+        if (conn->policy != NULL && conn->unwatched)
+            conn_start(conns, conn);
+    }
+}
+
 void conn_start(struct conns *conns, struct conn *conn)
 {
     if (!loop_watch(conns->loop, &conn->watch, conn->watch.fd, EPOLLIN, conn_ready)) {
         log_seldom(LOG_ERROR_LEVEL, NULL, "cannot watch a connection (%s): tried again each second",
                    strerrorname_np(errno));
         conn->unwatched = 1;
-        conns_sweep(conns);
+        if (!timer_is_set(&conns->rewatch))
+            timer_set(conns->loop, &conns->rewatch, NS_PER_S, start_unwatched);
         return;
     }
     conn->unwatched = 0;

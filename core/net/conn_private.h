@@ -28,8 +28,7 @@ struct kept_reply {
 /* Frees the reply that waits for room, if there is one. */
 void conn_kept_drop(struct conn *conn);
 
-/* Begins to look for idle, lingering and unwatched connections once a second, while there are any.
- */
+/* Begins to look for idle and lingering connections once a second, while there are any. */
 void conns_sweep(struct conns *conns);
 
 /* ---- conn_buffer.c ---- */

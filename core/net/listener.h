@@ -25,8 +25,7 @@ struct listener {
     uint32_t listening;  /* how many of them listen; the others wait for the commit */
     struct file_id file; /* of a Unix socket: the file that it was bound to */
     bool lost;           /* it cannot be mended, which was logged */
-    unsigned server; /* index of the server block that it belongs to, in the newest generation */
-    uint32_t users;  /* generations that use it */
+    uint32_t users;      /* generations that use it */
     struct listener *next;
 };
 

@@ -79,7 +79,6 @@ struct deferreds {
     void (*waiting)(struct deferred *deferred);
     /* It is over, for every thread as well. May be NULL. */
     void (*released)(struct deferred *deferred);
-    void *context;
 };
 
 void deferreds_init(struct deferreds *all, struct loop *loop, uint64_t timeout_ms);

@@ -340,7 +340,7 @@ START_TEST(conn_end_with_discard_never_loses_the_last_reply)
         client_update(&c);
         run_until(received_all);
         ck_assert_uint_eq(conns.open, 1);
-        ck_assert_uint_eq(conns.lingering, 1);
+        ck_assert_uint_eq(lingering_count(), 1);
         c.silent = false;
         client_update(&c);
         run_until(finished);
@@ -379,7 +379,7 @@ START_TEST(conn_that_lingers_too_long_is_closed)
     client_call(&c, LAST, 5);
     client_update(&c);
     run_until(finished);
-    ck_assert_uint_eq(conns.lingering, 1);
+    ck_assert_uint_eq(lingering_count(), 1);
     c.conn->active -= conn_time(10 * NS_PER_S); /* as if that were ten seconds ago */
     run_until(nobody_open);
     client_close(&c);

@@ -129,7 +129,7 @@ START_TEST(arena_full_last_reply_is_sent_before_the_end)
     give_block(3);
     give_block(2);
     run_until(a_content);
-    ck_assert_uint_eq(conns.lingering, 1);
+    ck_assert_uint_eq(lingering_count(), 1);
     ends();
 }
 END_TEST
