@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cancel.h"
+
 #define GRACE_MOST_MS  1000u /* time for a cancelled statement to end */
 #define GRACE_LEAST_MS 100u
 
@@ -22,6 +24,26 @@ static uint64_t grace_ms(const struct connection *connection)
     return quarter > GRACE_MOST_MS    ? GRACE_MOST_MS
            : quarter < GRACE_LEAST_MS ? GRACE_LEAST_MS
                                       : quarter;
+}
+
+void fail_unavailable(pillion_request *req, const char *what)
+{
+    pillion_count(pillion_self(req), METRIC_UNAVAILABLE, 1);
+    pillion_fail(req, "postgres_unavailable", "%s", what);
+}
+
+bool calls_flush(struct connection *connection)
+{
+    /* PQflush returns 1 when the socket has no room for the rest. */
+    int left = PQflush(connection->pg);
+
+    if (left < 0) {
+        connection->pool->events->lost(connection, PQerrorMessage(connection->pg));
+        return false;
+    }
+    connection->unsent = left > 0;
+    pillion_watch_change(connection->watch, left > 0 ? PILLION_READ | PILLION_WRITE : PILLION_READ);
+    return true;
 }
 
 /* ---- The line of calls ---- */
@@ -257,9 +279,9 @@ void call_send(struct connection *connection, pillion_request *req, const struct
     pillion_on_cancel(token, forsaken, call);
     expect(connection, query->due_ms, now);
     if (!(runs ? send_statements(call) : send_prepares(call)) || !PQpipelineSync(connection->pg))
-        connection_lost(connection, PQerrorMessage(connection->pg));
+        connection->pool->events->lost(connection, PQerrorMessage(connection->pg));
     else
-        connection_flush(connection);
+        calls_flush(connection);
 }
 
 bool call_again(struct call *call)
@@ -296,7 +318,7 @@ void calls_cancelled(struct connection *connection)
     connection->cancelling = false;
     connection->cancelled_ms = now_ms();
     call_cancel_late(connection);
-    pool_next(connection->pool);
+    connection->pool->events->freed(connection->pool);
 }
 
 /* The call is late, and the server does not say that it has ended: answers the request. */

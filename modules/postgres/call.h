@@ -1,11 +1,14 @@
-/* A call: statements under way on a connection, for one request or for the connection itself. For
- * call.c (sending calls, and late ones) and result.c (their results). */
+/* A call: statements under way on a connection, for one request or for the connection itself.
+ * call.c sends calls, and ends late ones; result.c takes their results. */
 #ifndef POSTGRES_CALL_H
 #define POSTGRES_CALL_H
 
-#include "connection.h"
+#include "query.h"
+#include "state.h"
+#include "value.h"
 
-#define QUICK_ENOUGH 8u /* a method that was quick so often in a row is known to be quick */
+#define QUICK_MS     20u /* a call that takes longer is slow: no other is sent behind it */
+#define QUICK_ENOUGH 8u  /* a method that was quick so often in a row is known to be quick */
 
 enum kind {
     CALL_SET_UP,  /* sets the connection up */
@@ -56,5 +59,33 @@ void call_prepared(const struct call *call, bool has);
 
 /* Has the server deallocate the call's prepared statement. */
 void call_deallocate(const struct call *call);
+
+/* Sends the settings of a new connection; the event `set_up` follows. False when that failed. */
+bool call_set_up(struct connection *connection);
+
+/* True when the connection takes a request that would not have to wait for a slow one. */
+bool call_may_send(const struct connection *connection, uint64_t now);
+
+/* Sends the query and defers its request; or answers the request with an error. */
+void call_send(struct connection *connection, pillion_request *req, const struct query *query);
+
+/* For how many statement_timeouts the server may be silent while it runs the first call: one for
+ * each statement, since a request's results come together with that of its last statement. */
+size_t calls_patience(const struct connection *connection);
+
+/* The connection has broken: answers the requests under way on it. */
+void calls_fail(struct connection *connection);
+
+/* The cancel request on this connection has ended. */
+void calls_cancelled(struct connection *connection);
+
+/* About how many bytes are sent for the query. */
+size_t query_size(const struct query *query);
+
+/* Sends libpq's queue as far as the socket takes it. False when the connection has broken. */
+bool calls_flush(struct connection *connection);
+
+/* Answers the request `postgres_unavailable`. The reason is for the log, not for clients. */
+void fail_unavailable(pillion_request *req, const char *what);
 
 #endif

@@ -1,7 +1,7 @@
 /* Cancel requests: PostgreSQL takes each on a connection of its own, and ends the statement that
  * another connection runs. libpq's PQcancel sends one, and blocks until that is done. So each pool
  * has a thread for it, which is made when it is first needed. */
-#include "connection.h"
+#include "cancel.h"
 
 #include <pthread.h>
 #include <signal.h>
@@ -80,7 +80,7 @@ static void told(pillion_instance *self, void *data)
         pillion_log(self, PILLION_LOG_WARN, "a statement cannot be cancelled: %s", job->text);
     /* Once `closing` is set, the connection may have been freed. */
     if (!canceller->closing && connection->serial == job->serial && connection->cancelling)
-        calls_cancelled(connection);
+        connection->pool->events->cancelled(connection);
     free(job);
 }
 

@@ -7,6 +7,9 @@
 #include <string.h>
 #include <sys/ioctl.h>
 
+#include "call.h"
+#include "result.h"
+
 #define BACKOFF_FIRST_MS   50u
 #define BACKOFF_LONGEST_MS 2000u
 #define CONNECT_MS         10000u
@@ -54,12 +57,6 @@ static void connection_close(struct connection *connection)
     connection->ready = false;
 }
 
-void fail_unavailable(pillion_request *req, const char *what)
-{
-    pillion_count(pillion_self(req), METRIC_UNAVAILABLE, 1);
-    pillion_fail(req, "postgres_unavailable", "%s", what);
-}
-
 void connection_lost(struct connection *connection, const char *why)
 {
     struct pool *pool = connection->pool;
@@ -68,7 +65,7 @@ void connection_lost(struct connection *connection, const char *why)
     set_reason(reason, sizeof(reason), why);
     connection_close(connection);
     calls_fail(connection);
-    pool_lost(connection, reason);
+    pool->events->closed(connection, reason);
     if (pool->closing)
         return;
     pillion_timer(pool->self, connection->backoff_ms, 0, again, connection);
@@ -86,7 +83,7 @@ void connection_ready(struct connection *connection)
     pillion_count(connection->pool->self, METRIC_CONNECTED, 1);
     connection->backoff_ms = BACKOFF_FIRST_MS;
     pillion_cancel(connection->deadline);
-    pool_ready(connection);
+    connection->pool->events->opened(connection);
 }
 
 static void retire(struct connection *connection)
@@ -115,20 +112,6 @@ void connection_retire(struct connection *connection)
     pillion_timer(connection->pool->self, 0, 0, retire_soon, connection);
 }
 
-bool connection_flush(struct connection *connection)
-{
-    /* PQflush returns 1 when the socket has no room for the rest. */
-    int left = PQflush(connection->pg);
-
-    if (left < 0) {
-        connection_lost(connection, PQerrorMessage(connection->pg));
-        return false;
-    }
-    connection->unsent = left > 0;
-    pillion_watch_change(connection->watch, left > 0 ? PILLION_READ | PILLION_WRITE : PILLION_READ);
-    return true;
-}
-
 static void take_more(pillion_instance *self, void *data);
 
 static void take_results(struct connection *connection)
@@ -136,12 +119,12 @@ static void take_results(struct connection *connection)
     struct pool *pool = connection->pool;
     bool more = false;
 
-    if (calls_take(connection, &more) && connection_flush(connection)) {
+    if (calls_take(connection, &more) && calls_flush(connection)) {
         if (more)
             connection->more = pillion_timer(pool->self, 0, 0, take_more, connection);
         retire(connection);
     }
-    pool_next(pool);
+    pool->events->freed(pool);
 }
 
 static void take_more(pillion_instance *self, void *data)
@@ -192,7 +175,7 @@ static void set_up(struct connection *connection)
     if (PQsetnonblocking(pg, 1) != 0 || !PQenterPipelineMode(pg) || !call_set_up(connection))
         connection_lost(connection, PQerrorMessage(pg));
     else
-        connection_flush(connection);
+        calls_flush(connection);
 }
 
 static void connecting(pillion_instance *self, int fd, unsigned events, void *data);

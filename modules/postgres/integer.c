@@ -1,7 +1,7 @@
 /* Whole numbers as clients write them. JSON has no integers: 1e3 and 1000.0 are as whole as 1000.
  * The digits themselves are looked at: a double would make 0 of 1e-400, and 1 of
  * 1.00000000000000000001. */
-#include "postgres.h"
+#include "integer.h"
 
 #include <string.h>
 

@@ -2,11 +2,15 @@
  * only calls that are known to be quick, and waits in line until there is one. So a slow request
  * holds up no other one while there is another connection, and a request that times out in line has
  * never been sent. */
-#include "connection.h"
+#include "pool.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "call.h"
+#include "cancel.h"
+#include "connection.h"
 
 #define SILENT_MS 1000u /* silence beyond the statement_timeout that means a dead connection */
 
@@ -71,7 +75,7 @@ static void send_query(struct pool *pool, struct connection *connection, pillion
     call_send(connection, req, query);
 }
 
-void pool_next(struct pool *pool)
+static void pool_next(struct pool *pool)
 {
     struct waiting_line *line = &pool->waiting;
     struct connection *connection;
@@ -96,7 +100,7 @@ static bool has_connections(const struct pool *pool)
 
 /* ---- Reports of connections ---- */
 
-void pool_ready(struct connection *connection)
+static void pool_ready(struct connection *connection)
 {
     struct pool *pool = connection->pool;
 
@@ -108,7 +112,7 @@ void pool_ready(struct connection *connection)
 }
 
 /* Answers the waiting requests if there is no other connection, and logs a new reason once. */
-void pool_lost(struct connection *connection, const char *reason)
+static void pool_lost(struct connection *connection, const char *reason)
 {
     struct pool *pool = connection->pool;
 
@@ -121,13 +125,13 @@ void pool_lost(struct connection *connection, const char *reason)
     pillion_log(pool->self, PILLION_LOG_ERROR, "%s; it is tried again", reason);
 }
 
-void pool_read_only(struct pool *pool)
+static void pool_read_only(struct pool *pool)
 {
     for (size_t i = 0; i < pool->count; i++)
         connection_retire(&pool->connections[i]);
 }
 
-void pool_shared(struct pool *pool, const char *state)
+static void pool_shared(struct pool *pool, const char *state)
 {
     if (pool->pooler_told)
         return;
@@ -138,6 +142,17 @@ void pool_shared(struct pool *pool, const char *state)
                 "\"prepare off;\" saves that",
                 state);
 }
+
+static const struct pool_events events = {
+    .cancelled = calls_cancelled,
+    .lost = connection_lost,
+    .set_up = connection_ready,
+    .freed = pool_next,
+    .read_only = pool_read_only,
+    .shared = pool_shared,
+    .opened = pool_ready,
+    .closed = pool_lost,
+};
 
 /* ---- Starting and ending ---- */
 
@@ -160,6 +175,7 @@ struct pool *pool_open(pillion_instance *self, const struct settings *settings,
         pillion_error(error, "out of memory");
         return NULL;
     }
+    pool->events = &events;
     pool->self = self;
     pool->settings = settings;
     pool->count = pool->opening = count;

@@ -13,9 +13,9 @@
  *
  * Each worker has connections of its own, and nothing waits for PostgreSQL but the request itself.
  */
-#include "postgres.h"
-
 #include <stddef.h>
+
+#include "pool.h"
 
 static const pillion_directive directives[] = {
     {.name = "conninfo",

@@ -1,5 +1,5 @@
 /* From `params` and a request's params to the values of a query. */
-#include "postgres.h"
+#include "query.h"
 
 #include <ctype.h>
 #include <openssl/evp.h>
@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "../json_text.h"
+#include "integer.h"
 
 #define PARAMS_MAX 1000u
 

@@ -1,9 +1,11 @@
 /* The results that come back over a connection, and their calls' replies and errors. A call is run
  * once more if it failed only because the server did, or did not, have a prepared statement, or
  * because it was hit by another call's cancel request. */
-#include "call.h"
+#include "result.h"
 
 #include <string.h>
+
+#include "call.h"
 
 #define CALLS_AT_ONCE 4u      /* ended calls in one turn; then the worker's other clients go on */
 #define BYTES_AT_ONCE 131072L /* bytes of results in one turn */
@@ -47,7 +49,7 @@ static bool call_healed(struct call *call)
         call_deallocate(call);
     if (named && missing) {
         call_prepared(call, false);
-        pool_shared(connection->pool, "26000");
+        connection->pool->events->shared(connection->pool, "26000");
     }
     /* `hit`: a cancel request that came too late for its own call has ended this one. */
     if (query->retried || !(hit || (named && (outdated || missing))))
@@ -82,7 +84,7 @@ static void call_failed(struct call *call)
         value_error(req, call->error);
     }
     if (read_only)
-        pool_read_only(connection->pool);
+        connection->pool->events->read_only(connection->pool);
 }
 
 /* Only the call's statements have been prepared, and its time is over: answers the request. */
@@ -113,7 +115,7 @@ static void prepare_done(struct call *call)
                call->statement < method->sql.count) {
         /* "Already exists": by its name, it is the same statement. */
         call_prepared(call, true);
-        pool_shared(connection->pool, "42P05");
+        connection->pool->events->shared(connection->pool, "42P05");
         if (!call_again(call))
             call_too_late(call);
     } else if (call->error != NULL) {
@@ -147,9 +149,9 @@ static bool take_end(struct connection *connection)
 
     connection->since_ms = now;
     if (call->kind == CALL_SET_UP && call->error == NULL)
-        connection_ready(connection);
+        connection->pool->events->set_up(connection);
     else if (call->kind == CALL_SET_UP)
-        connection_lost(connection, PQresultErrorMessage(call->error));
+        connection->pool->events->lost(connection, PQresultErrorMessage(call->error));
     else if (call->kind == CALL_PREPARE)
         prepare_done(call);
     else if (call->kind == CALL_RUN)
@@ -162,7 +164,7 @@ static bool take_end(struct connection *connection)
     PGTransactionStatusType status = PQtransactionStatus(connection->pg);
     if (status != PQTRANS_INTRANS && status != PQTRANS_INERROR)
         return true;
-    connection_lost(connection, "a method has left a transaction open");
+    connection->pool->events->lost(connection, "a method has left a transaction open");
     return false;
 }
 
@@ -229,7 +231,7 @@ static void refuse_copy(struct connection *connection)
 
     if (req != NULL)
         pillion_fail(req, "postgres_error", "COPY cannot be a method");
-    connection_lost(connection, "a method has begun a COPY");
+    connection->pool->events->lost(connection, "a method has begun a COPY");
 }
 
 /* Takes a result of the first call. False when the connection has ended with it. */
@@ -276,7 +278,7 @@ static bool is_flooded(struct connection *connection)
                      "a row of the result is larger than %llu bytes (max_reply); the connection "
                      "was closed, and the statement may have been carried out",
                      (unsigned long long)connection->pool->settings->max_reply);
-    connection_lost(connection, "a row is larger than max_reply");
+    connection->pool->events->lost(connection, "a row is larger than max_reply");
     return true;
 }
 
@@ -310,6 +312,6 @@ bool calls_take(struct connection *connection, bool *more)
     }
     if (PQstatus(connection->pg) != CONNECTION_BAD)
         return true;
-    connection_lost(connection, PQerrorMessage(connection->pg));
+    connection->pool->events->lost(connection, PQerrorMessage(connection->pg));
     return false;
 }

@@ -1,10 +1,12 @@
 /* Results of PostgreSQL as JSON text: row by row as they arrive, and large values in pieces, so
  * that a large result does not hold up other clients. */
-#include "postgres.h"
+#include "value.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "settings.h"
 
 #define PIECE    32768u /* bytes of a value that are converted at once */
 #define ROW_COST 64     /* the cost of a row beside its values, in bytes */

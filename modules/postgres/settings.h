@@ -1,0 +1,27 @@
+/* The configuration of the postgres module, and its metrics. */
+#ifndef POSTGRES_SETTINGS_H
+#define POSTGRES_SETTINGS_H
+
+#include <pillion/module.h>
+
+/* The block of load_module. */
+struct settings {
+    const char *conninfo;
+    int64_t connections;
+    uint64_t timeout_ms;
+    int64_t pipeline;
+    int64_t max_pending;
+    uint64_t max_unsent, max_reply;
+    bool prepare;
+};
+
+/* The rows of the table of metrics. */
+enum metric {
+    METRIC_QUERIES,
+    METRIC_ERRORS,
+    METRIC_UNAVAILABLE,
+    METRIC_CONNECTED,
+    METRIC_CANCELLED,
+};
+
+#endif
