@@ -61,7 +61,7 @@ bool log_syslog_send(int priority, const char *line)
     text_printf(&text, "<%d>%s pillion[%d]: %s", priority, when, (int)getpid(), line);
     /* Two attempts: the first may find that the daemon was restarted since the connection was
      * made. */
-    for (int turn = 0; turn < 2 && !sent && is_connected(); turn++) {
+    for (int attempt = 0; attempt < 2 && !sent && is_connected(); attempt++) {
         size_t size = text.size + (kind == SOCK_STREAM ? 1 : 0);
         sent = send(connection, text.data, size, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)size;
         if (sent || errno == EAGAIN || errno == EINTR || errno == ENOBUFS)

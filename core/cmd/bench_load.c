@@ -59,8 +59,8 @@ struct load {
     char *input;
     uint64_t start_ns, end_ns, now, last_reply_ns;
     uint64_t in_flight;
-    uint64_t due;  /* number of due requests that were handed to connections */
-    uint32_t turn; /* the connection that gets the next of them */
+    uint64_t due;       /* number of due requests that were handed to connections */
+    uint32_t next_conn; /* the connection that gets the next of them */
     const struct load_conn *first_error_of; /* whose reply is first_error; NULL: none */
 };
 
@@ -292,8 +292,8 @@ static uint64_t due_ns(const struct load *load, uint64_t number)
 static struct load_conn *next_conn(struct load *load)
 {
     for (uint32_t i = 0; i < load->plan->connections; i++) {
-        struct load_conn *conn = &load->conns[load->turn];
-        load->turn = (load->turn + 1) % load->plan->connections;
+        struct load_conn *conn = &load->conns[load->next_conn];
+        load->next_conn = (load->next_conn + 1) % load->plan->connections;
         if (conn->fd >= 0 && conn->in_flight < load->plan->in_flight)
             return conn;
     }

@@ -124,9 +124,9 @@ static const struct vault_events vault_events = {
     .awaited = handover_awaits,
 };
 
-/* After each turn of the heartbeat. A listener that a module has broken is broken for all workers.
+/* After each round of the heartbeat. A listener that a module has broken is broken for all workers.
  */
-static void turned(void)
+static void round_over(void)
 {
     listeners_mend(&master.listeners);
     reload_look();
@@ -143,7 +143,7 @@ void events_begin(void)
 {
     workers_begin(&worker_events);
     vaults_begin(&vault_events);
-    heartbeat_begin(turned);
+    heartbeat_begin(round_over);
     slots_begin(exhausted);
     control_begin(master_order);
 }

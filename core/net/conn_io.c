@@ -14,8 +14,8 @@
 #include "base/memory.h"
 #include "net/conn_private.h"
 
-#define READS_PER_EVENT 4u     /* then the others have their turn */
-#define PLENTY          65536u /* bytes of requests that wait for their turn */
+#define READS_PER_EVENT 4u     /* then other connections are read */
+#define PLENTY          65536u /* bytes of requests that wait for a slice */
 #define FLUSH_PASSES    16u    /* likewise, of sending and handling what waited */
 
 /* ---- What a connection waits for ---- */
@@ -58,7 +58,7 @@ static bool is_parting(const struct conn *conn, const struct conn_cursors *curso
     return ioctl(conn->watch.fd, FIONREAD, &unread) < 0 || unread == 0;
 }
 
-/* Its requests wait for their turn, and there are many already: more would only fill the arena. */
+/* Its requests wait for a slice, and there are many already: more would only fill the arena. */
 static bool has_plenty(const struct conn *conn, const struct conn_cursors *cursors)
 {
     return conn->again == CONN_AGAIN_LATER && cursors->in_end - cursors->in_start >= PLENTY;
@@ -389,8 +389,8 @@ static void conn_ready(struct watch *watch, uint32_t events)
             conn_mark_dirty(conns, conn); /* settle ends the watching */
         else
             receive(conns, conn);
-        /* The batch's end, where all replies go out, is some time away while requests wait there
-         * for their turn: who does not wait is not held up. */
+        /* While other connections are queued for a slice, the end of the batch may be far off. Sent
+         * now, so that a client with nothing queued is not delayed. */
         if (slice_is_awaited(&conns->slice) && conn->policy != NULL && !conn->deferred)
             send_queued(conns, conn);
         return;

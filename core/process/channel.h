@@ -81,7 +81,7 @@ enum message_type {
     MESSAGE_UNREACHED, /* the vault has no channel to the worker `serial`: it had no descriptor left
                           for one, or, when `number` is not 0, failed with that errno */
     /* master to worker or vault */
-    MESSAGE_BEAT, /* a question; the loop answers at the end of its turn with ALIVE and the same
+    MESSAGE_BEAT, /* a question; the loop answers at the end of its batch with ALIVE and the same
                      `serial`, several questions by the last one's */
     /* worker or vault to master */
     MESSAGE_ALIVE,

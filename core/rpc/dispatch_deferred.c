@@ -367,14 +367,15 @@ bool answer_overtaking(struct call *call)
         case FRAME_PARTIAL:
             conn->expects = next.frame.size == 0 ? 0 : next.offset + (uint32_t)next.frame.size;
             return false;
-        case FRAME_TOO_LARGE: /* refused when its turn comes: the connection ends with it */
+        case FRAME_TOO_LARGE: /* refused in turn, once none is deferred: the connection ends with it
+                               */
             conn->stalled = STALLED_FULL;
             return false;
         case FRAME_WHOLE:
             break;
         }
-        /* Handlers that defer have sent something somewhere, as a rule: not all that clients have
-         * asked for in one go, while others wait. */
+        /* A deferring handler usually queues work on a backend. Only as many begin as the slice
+         * allows, so that one client's pipeline cannot delay the others. */
         if (!conn_may_begin(conns)) {
             conn_go_on_later(conn);
             return false;

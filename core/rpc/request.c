@@ -78,9 +78,9 @@ static void hook_free(void *memory)
 
 void request_remember(struct pillion_request *req)
 {
-    static unsigned turn;
+    static unsigned next;
 
-    remembered[turn++ % REMEMBERED] = req;
+    remembered[next++ % REMEMBERED] = req;
     if (remembered_count < REMEMBERED)
         remembered_count++;
 }

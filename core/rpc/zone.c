@@ -286,24 +286,24 @@ long zone_get(pillion_zone *zone, const void *key, size_t key_size, void *value,
     return size;
 }
 
-struct source {
+struct copied {
     const void *data;
     size_t size;
 };
 
 static void copy_value(void *value, bool fresh, void *data)
 {
-    const struct source *source = data;
+    const struct copied *copied = data;
 
     (void)fresh;
-    memcpy(value, source->data, source->size);
+    memcpy(value, copied->data, copied->size);
 }
 
 bool zone_set(pillion_zone *zone, const void *key, size_t key_size, const void *value,
               size_t value_size, uint64_t ttl_ms)
 {
-    struct source source = {value, value_size};
-    return zone_update(zone, key, key_size, ttl_ms, value_size, copy_value, &source);
+    struct copied copied = {value, value_size};
+    return zone_update(zone, key, key_size, ttl_ms, value_size, copy_value, &copied);
 }
 
 void zone_delete(pillion_zone *zone, const void *key, size_t key_size)

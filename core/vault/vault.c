@@ -264,13 +264,13 @@ static bool may_give(const struct vault_entry *entry, uint32_t asker)
  * connections that it has let go of. */
 static bool is_yet_to_come(uint64_t serial)
 {
-    const struct vault_worker *source = worker_find(serial);
+    const struct vault_worker *former = worker_find(serial);
 
-    if (source != NULL && !source->dead) {
+    if (former != NULL && !former->dead) {
         master_drain();
-        source = worker_find(serial);
+        former = worker_find(serial);
     }
-    return source != NULL && !source->dead;
+    return former != NULL && !former->dead;
 }
 
 static void give_again(struct timer *timer);

@@ -17,7 +17,7 @@
 #define NEVER_NS  (30 * NS_PER_S) /* after which a seat without news has no vault */
 #define GONE_NS   (2 * NS_PER_S)  /* after which a surplus seat gets no vault any more */
 #define TRIES_MAX 1000u           /* after which a connection without room is closed */
-#define BATCH_MAX CHANNEL_FDS_MAX /* between batches, requests have their turn */
+#define BATCH_MAX CHANNEL_FDS_MAX /* between batches, requests are handled */
 
 static void next_batch(struct adoption *adoption);
 static void ask_next(struct adoption *adoption);

@@ -156,7 +156,7 @@ static void flush(void)
     dispatch_settle(&worker.dispatcher);
     conns_flush(&worker.conns);
     /* Handlers that ran in the flush may have resumed other requests: those are answered in the
-     * next turn. */
+     * next iteration. */
     if (worker.dispatcher.deferreds.settling != NULL)
         conns_go_on_soon(&worker.conns);
 }
