@@ -12,18 +12,24 @@
     "child;"
 
 /* With one server on a port and a Unix socket, and a log in a file. */
+static void configure(const struct server *server, int workers, const char *directives,
+                      const char *main_text)
+{
+    server_write(server, "conf/pillion.conf",
+                 "worker_processes %d;\nerror_log logs/error.log info;\nquarantine_crashes off;\n"
+                 "load_module modules/ping.so;\nload_module modules/rpc.so;\n"
+                 "load_module modules/descriptors.so { %s }\n%s\n"
+                 "server {\n    listen 127.0.0.1:%d;\n    listen unix:%s;\n    method rpc.stats;\n"
+                 "    " METHODS "\n}\n",
+                 workers, directives, main_text, server->port, server_path(server, "run/socket"));
+}
+
 static struct server *serve(int workers, const char *main_text)
 {
     struct server *server = server_new();
 
     server->reports_allowed = true;
-    server_write(server, "conf/pillion.conf",
-                 "worker_processes %d;\nerror_log logs/error.log info;\nquarantine_crashes off;\n"
-                 "load_module modules/ping.so;\nload_module modules/rpc.so;\n"
-                 "load_module modules/descriptors.so;\n%s\n"
-                 "server {\n    listen 127.0.0.1:%d;\n    listen unix:%s;\n    method rpc.stats;\n"
-                 "    " METHODS "\n}\n",
-                 workers, main_text, server->port, server_path(server, "run/socket"));
+    configure(server, workers, "", main_text);
     mkdir(server_path(server, "logs"), 0777);
     chmod(server_path(server, "run"), 0777);
     server_start(server);
@@ -104,6 +110,19 @@ START_TEST(a_thread_is_stopped_as_a_handler_is)
     }
     server_wait_log(server, "module descriptors: \"a thread\" called shutdown on descriptor");
     server_wait_log(server, "module ?: \"a thread\" called shutdown on descriptor");
+}
+END_TEST
+
+START_TEST(a_hook_is_stopped_as_a_handler_is)
+{
+    struct server *server = serve(2, "");
+    int client = client_connect(server);
+
+    configure(server, 2, "start_breaks on;", "");
+    server_reload_refused(server, "descriptors.so crashed while running its start hook (SIGABRT)");
+    expect_part(server_log(server), "called shutdown on descriptor");
+    client_expect_alive(client);
+    client_expect_alive(client_connect(server));
 }
 END_TEST
 
@@ -320,7 +339,8 @@ START_TEST(a_worker_that_is_cut_off_from_a_vault_is_replaced)
 END_TEST
 
 E2E_MAIN("descriptors", a_call_that_breaks_a_descriptor_of_the_server_ends_its_worker_alone,
-         a_thread_is_stopped_as_a_handler_is, a_listener_is_the_servers_while_accepting_pauses,
+         a_thread_is_stopped_as_a_handler_is, a_hook_is_stopped_as_a_handler_is,
+         a_listener_is_the_servers_while_accepting_pauses,
          a_module_does_to_its_own_descriptors_what_it_likes, a_child_closes_what_it_likes,
          a_port_that_is_shut_down_listens_again, a_reload_listens_on_what_was_shut_down,
          an_upgrade_listens_on_what_was_shut_down, the_other_listeners_go_on,

@@ -2,6 +2,7 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <pillion/module.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -246,6 +247,30 @@ static void child(pillion_request *req)
     close(result[0]);
 }
 
+/* ---- In a hook ---- */
+
+struct config {
+    bool start_breaks;
+};
+
+static const pillion_directive directives[] = {
+    {.name = "start_breaks",
+     .type = PILLION_FLAG,
+     .offset = offsetof(struct config, start_breaks),
+     .summary = "Shuts the listeners down in start."},
+    {0},
+};
+
+static int start(pillion_instance *self, pillion_error_text *error)
+{
+    const struct config *config = pillion_config(self);
+
+    (void)error;
+    if (config->start_breaks)
+        do_to("listener", "shutdown", 0);
+    return 0;
+}
+
 static const pillion_method methods[] = {
     {.name = "breaks", .handler = breaks},
     {.name = "raw", .handler = raw},
@@ -256,4 +281,5 @@ static const pillion_method methods[] = {
     {0},
 };
 
-PILLION_MODULE(.name = "descriptors", .version = "1", .methods = methods);
+PILLION_MODULE(.name = "descriptors", .version = "1", .methods = methods, .directives = directives,
+               .config_size = sizeof(struct config), .start = start);
