@@ -83,7 +83,7 @@ static void retire_row(const struct worker *worker)
 static void show_state(const struct worker *worker, enum board_state state)
 {
     if (worker->row != NULL)
-        atomic_store(&board_seat(master.board, worker->row)->state, state);
+        atomic_store(&board_head(master.board, worker->row)->state, state);
 }
 
 /* Frees what the master holds for a worker that has no process (any more). */
@@ -198,7 +198,7 @@ static bool worker_fork(struct worker *worker, int channel, struct error *error)
     }
     child_follow(&worker->child, pid, &child_events);
     if (worker->row != NULL)
-        atomic_store(&board_seat(master.board, worker->row)->pid, pid);
+        atomic_store(&board_head(master.board, worker->row)->pid, pid);
     timer_set(&master.loop, &worker->deadline,
               worker->generation->settings->load_timeout_ms * NS_PER_MS, start_late);
     return true;

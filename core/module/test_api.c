@@ -143,8 +143,8 @@ static bool take_board(void)
         trial.methods.methods[i].index =
             board_add_method(board, trial.methods.methods[i].name.data);
     trial.row = board_take_row(board, 0, 1);
-    atomic_store(&board_seat(board, trial.row)->state, ROW_SERVING);
-    atomic_store(&board_seat(board, trial.row)->pid, (int32_t)getpid());
+    atomic_store(&board_head(board, trial.row)->state, ROW_SERVING);
+    atomic_store(&board_head(board, trial.row)->pid, (int32_t)getpid());
     atomic_store(&board->generation, 1);
     atomic_store(&board->workers, 1);
     module_set_attach(&trial.set, board, trial.row);

@@ -210,23 +210,23 @@ static void row_clear(const struct board *board, struct board_row *row)
     memset(row->metrics, 0, board_metrics_known(board) * sizeof(row->metrics[0]));
 }
 
-struct board_seat *board_seat(struct board *board, const struct board_row *row)
+struct board_head *board_head(struct board *board, const struct board_row *row)
 {
-    return &board->seats[row - board->rows];
+    return &board->heads[row - board->rows];
 }
 
 struct board_row *board_take_row(struct board *board, uint32_t slot, uint64_t generation)
 {
     for (uint32_t i = 0; i < BOARD_ROWS_MAX; i++) {
-        struct board_seat *seat = &board->seats[i];
-        if (atomic_load(&seat->state) != ROW_FREE)
+        struct board_head *head = &board->heads[i];
+        if (atomic_load(&head->state) != ROW_FREE)
             continue;
         row_clear(board, &board->rows[i]);
-        seat->since_ns = clock_ns();
-        atomic_store(&seat->pid, 0);
-        atomic_store(&seat->slot, slot);
-        atomic_store(&seat->generation, generation);
-        atomic_store(&seat->state, ROW_STARTING);
+        head->since_ns = clock_ns();
+        atomic_store(&head->pid, 0);
+        atomic_store(&head->slot, slot);
+        atomic_store(&head->generation, generation);
+        atomic_store(&head->state, ROW_STARTING);
         if (i >= atomic_load(&board->row_high))
             atomic_store(&board->row_high, i + 1);
         return &board->rows[i];
@@ -239,7 +239,7 @@ static const struct board_row *next_row(const struct board *board, uint32_t *i)
 {
     while (*i < atomic_load_explicit(&board->row_high, memory_order_relaxed)) {
         uint32_t at = (*i)++;
-        if (atomic_load_explicit(&board->seats[at].state, memory_order_relaxed) != ROW_FREE)
+        if (atomic_load_explicit(&board->heads[at].state, memory_order_relaxed) != ROW_FREE)
             return &board->rows[at];
     }
     return NULL;
@@ -261,8 +261,8 @@ struct tally {
 
 static struct tally tally_of(const struct board *board, const struct board_row *row)
 {
-    const struct board_seat *seat = &board->seats[row - board->rows];
-    return (struct tally){.lived_ns = clock_ns() - seat->since_ns + CREDIT_NS};
+    const struct board_head *head = &board->heads[row - board->rows];
+    return (struct tally){.lived_ns = clock_ns() - head->since_ns + CREDIT_NS};
 }
 
 static uint64_t credible(struct tally *tally, const counter *from, uint64_t most_a_ns)
@@ -300,7 +300,7 @@ uint32_t board_retire_row(struct board *board, struct board_row *row)
             board->totals.metrics[m] += row->metrics[m];
     }
     row_clear(board, row);
-    atomic_store(&board_seat(board, row)->state, ROW_FREE);
+    atomic_store(&board_head(board, row)->state, ROW_FREE);
     return tally.damaged;
 }
 

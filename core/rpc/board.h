@@ -86,7 +86,7 @@ struct board_note {
 enum { CULPRIT_UNKNOWN, CULPRIT_BEING_TOLD, CULPRIT_TOLD };
 
 /* A worker process, as the master tells of it. */
-struct board_seat {
+struct board_head {
     _Atomic uint32_t state; /* enum board_state */
     _Atomic uint32_t slot;
     _Atomic int32_t pid;
@@ -169,7 +169,7 @@ struct board {
 
     /* Rows from here on were never used: looking at one would give it pages. */
     _Atomic uint32_t row_high;
-    struct board_seat seats[BOARD_ROWS_MAX];
+    struct board_head heads[BOARD_ROWS_MAX];
     struct board_row totals; /* of workers that are gone */
     struct board_row rows[BOARD_ROWS_MAX];
 };
@@ -218,7 +218,7 @@ uint32_t board_metrics_known(const struct board *board);
 struct board_row *board_take_row(struct board *board, uint32_t slot, uint64_t generation);
 
 /* What the master says of the worker with this row, which is one of `board->rows`. */
-struct board_seat *board_seat(struct board *board, const struct board_row *row);
+struct board_head *board_head(struct board *board, const struct board_row *row);
 
 /* Adds the row's counters to the totals and frees it. Counts that no worker can have reached in its
  * time are damage: they are left out, and their number is returned. Master only, after the worker

@@ -68,7 +68,7 @@ static uint32_t serving(const struct board *board)
     uint32_t count = 0;
 
     for (uint32_t i = 0; i < board->row_high; i++)
-        count += atomic_load_explicit(&board->seats[i].state, memory_order_relaxed) == ROW_SERVING;
+        count += atomic_load_explicit(&board->heads[i].state, memory_order_relaxed) == ROW_SERVING;
     return count;
 }
 
@@ -89,7 +89,7 @@ static struct pools pools_of(const struct board *board)
     struct pools sum = {0};
 
     for (uint32_t i = 0; i < board->row_high; i++) {
-        if (atomic_load_explicit(&board->seats[i].state, memory_order_relaxed) == ROW_SERVING)
+        if (atomic_load_explicit(&board->heads[i].state, memory_order_relaxed) == ROW_SERVING)
             pools_add(&sum, &board->rows[i]);
     }
     return sum;
@@ -113,7 +113,7 @@ static struct holdings holdings(const struct board *board)
     }
     for (uint32_t i = 0; i < board->row_high; i++) {
         const struct board_row *row = &board->rows[i];
-        if (atomic_load_explicit(&board->seats[i].state, memory_order_relaxed) == ROW_FREE)
+        if (atomic_load_explicit(&board->heads[i].state, memory_order_relaxed) == ROW_FREE)
             continue;
         sum.unheld += atomic_load_explicit(&row->unheld, memory_order_relaxed);
         sum.crowded += atomic_load_explicit(&row->crowded, memory_order_relaxed);
@@ -173,14 +173,14 @@ static void add_workers(cJSON *stats, const struct board *board)
     cJSON *list = cJSON_AddArrayToObject(stats, "workers");
 
     for (uint32_t i = 0; i < board->row_high; i++) {
-        const struct board_seat *seat = &board->seats[i];
-        uint32_t state = atomic_load_explicit(&seat->state, memory_order_relaxed);
+        const struct board_head *head = &board->heads[i];
+        uint32_t state = atomic_load_explicit(&head->state, memory_order_relaxed);
         if (state == ROW_FREE)
             continue;
         cJSON *worker = cJSON_CreateObject();
-        cJSON_AddNumberToObject(worker, "slot", seat->slot);
-        cJSON_AddNumberToObject(worker, "pid", seat->pid);
-        add_counter(worker, "generation", seat->generation);
+        cJSON_AddNumberToObject(worker, "slot", head->slot);
+        cJSON_AddNumberToObject(worker, "pid", head->pid);
+        add_counter(worker, "generation", head->generation);
         cJSON_AddStringToObject(worker, "state", state_name(state));
         cJSON_AddNumberToObject(worker, "connections", board->rows[i].open);
         struct pools pool = {0};

@@ -137,9 +137,9 @@ static uint32_t average_open(void *context)
     if (worker.started.start->generation->slots == 1)
         return UINT32_MAX / 2;
     for (uint32_t i = 0; i < board->row_high; i++) {
-        const struct board_seat *seat = &board->seats[i];
-        if (atomic_load_explicit(&seat->state, memory_order_relaxed) != ROW_SERVING ||
-            atomic_load_explicit(&seat->generation, memory_order_relaxed) != generation)
+        const struct board_head *head = &board->heads[i];
+        if (atomic_load_explicit(&head->state, memory_order_relaxed) != ROW_SERVING ||
+            atomic_load_explicit(&head->generation, memory_order_relaxed) != generation)
             continue;
         uint32_t open = &board->rows[i] == worker.started.start->row
                             ? worker.conns.open
@@ -419,8 +419,8 @@ static bool is_worker(int32_t pid)
     const struct board *board = worker.started.start->board;
 
     for (uint32_t i = 0; i < board->row_high; i++) {
-        if (atomic_load_explicit(&board->seats[i].pid, memory_order_relaxed) == pid &&
-            atomic_load_explicit(&board->seats[i].state, memory_order_relaxed) != ROW_FREE)
+        if (atomic_load_explicit(&board->heads[i].pid, memory_order_relaxed) == pid &&
+            atomic_load_explicit(&board->heads[i].state, memory_order_relaxed) != ROW_FREE)
             return true;
     }
     return false;

@@ -80,12 +80,12 @@ START_TEST(board_rows_are_taken_zeroed_and_given_back)
         for (uint32_t i = 0; i < BOARD_ROWS_MAX; i++) {
             struct board_row *row = rows[i] = board_take_row(board, i, round + 1);
             must(row != NULL);
-            struct board_seat *seat = board_seat(board, row);
-            must(seat->state == ROW_STARTING && seat->slot == i && seat->generation == round + 1);
-            must(seat->pid == 0 && row->open == 0 && row->running == 0);
+            struct board_head *head = board_head(board, row);
+            must(head->state == ROW_STARTING && head->slot == i && head->generation == round + 1);
+            must(head->pid == 0 && row->open == 0 && row->running == 0);
             must(row->dispatched == 0 && row->allowed_ns == 0);
             must(row->counters[COUNT_FRAMES] == 0 && row->methods[0].calls == 0);
-            seat->pid = 1;
+            head->pid = 1;
             row->open = row->running = 1;
             row->dispatched = row->allowed_ns = 1;
             row->counters[COUNT_FRAMES] = 1;
@@ -263,7 +263,7 @@ START_TEST(worker_cannot_write_to_what_is_not_its_own)
     start();
     struct board_row *row = board_take_row(board, 0, 1), *other = board_take_row(board, 1, 1);
     void *const places[] = {
-        (void *)&board->row_high,  (void *)&board->seats[1].state,
+        (void *)&board->row_high,  (void *)&board->heads[1].state,
         board->names[0],           (void *)&board->quarantined[0],
         (void *)&other->open,      (void *)&board->totals,
         (void *)&board->crashes,   (void *)&row->open, /* as the others see it */

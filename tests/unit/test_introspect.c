@@ -129,7 +129,7 @@ END_TEST
 START_TEST(counters_above_two_to_the_53_are_exact)
 {
     start();
-    board_seat(board, row)->since_ns -= 5 * 365ull * 86400 * NS_PER_S; /* a worker of that age */
+    board_head(board, row)->since_ns -= 5 * 365ull * 86400 * NS_PER_S; /* a worker of that age */
     counter_add(&row->counters[COUNT_FRAMES], (1ull << 53) + 1);
     row->methods[0].calls = UINT64_MAX;
     row->methods[0].errors = (1ull << 53) + 1;
@@ -167,7 +167,7 @@ START_TEST(health_tells_who_serves)
 {
     start();
     board->workers = 2;
-    board_seat(board, row)->state = ROW_SERVING;
+    board_head(board, row)->state = ROW_SERVING;
     board_take_row(board, 1, 3);
     cJSON *health = introspect_health(&introspect);
     ck_assert_str_eq(member(health, "status")->valuestring, "ok");

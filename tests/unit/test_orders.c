@@ -747,8 +747,8 @@ START_TEST(an_upgrade_that_fails_takes_no_row_away_from_a_worker)
     uint32_t spawned = 0;
     for (struct worker *w = workers_first(); w != NULL; w = w->next) {
         spawned += !worker_has_served(w);
-        ck_assert_int_eq(board_seat(master.board, w->row)->pid, w->child.pid);
-        ck_assert_int_ne(board_seat(master.board, w->row)->state, ROW_FREE);
+        ck_assert_int_eq(board_head(master.board, w->row)->pid, w->child.pid);
+        ck_assert_int_ne(board_head(master.board, w->row)->state, ROW_FREE);
     }
     ck_assert_uint_eq(spawned, 3); /* another one in the place of the one that was dropped */
     finish();
