@@ -7,7 +7,7 @@
 #ifndef PILLION_NET_ARENA_LAYOUT_H
 #define PILLION_NET_ARENA_LAYOUT_H
 
-#include "net/arena.h"
+#include "net/arena_format.h"
 
 /* The size of a record in this layout, or 0 when this binary does not know it. */
 uint32_t arena_layout_record_size(uint32_t layout);

@@ -4,11 +4,11 @@
  * then nothing here is needed. When a handler defers its request, its frame stays at the start of
  * the input, and the frames behind it overtake it, up to `max_inflight`. The record counts the
  * frames that have begun. Each of them has a number, one more than the frame before it, modulo 256,
- * and the arena has a byte of marks for each number (conn_marks in net/arena.h). A frame that is
- * answered while an earlier one is not is marked so. The cursors name the frame that was answered
- * last too, because the reply and the mark could not become true together. A frame whose request is
- * deferred and has not begun to act is marked as waiting, for a thread of the pool or for its
- * module: nothing is lost when another worker runs it anew.
+ * and the arena has a byte of marks for each number (conn_marks in net/arena_format.h). A frame
+ * that is answered while an earlier one is not is marked so. The cursors name the frame that was
+ * answered last too, because the reply and the mark could not become true together. A frame whose
+ * request is deferred and has not begun to act is marked as waiting, for a thread of the pool or
+ * for its module: nothing is lost when another worker runs it anew.
  *
  * So a worker that takes the connection over after a crash finds which requests were deferred,
  * whatever the framing. Everything here works on the arena alone, and trusts it no further than its
