@@ -94,6 +94,48 @@ static void append_member(struct text *out, const cJSON *object, const char *nam
         text_append_line(out, bytes_of(value->valuestring));
 }
 
+/* The params of a call about the method, or, with NULL, about all of them. */
+static void append_params(struct text *params, const char *method)
+{
+    text_append_string(params, method == NULL ? "null" : "{\"method\": \"");
+    if (method == NULL)
+        return;
+    text_append_json(params, bytes_of(method));
+    text_append_string(params, "\"}");
+}
+
+/* A whole command: reads its arguments, calls `asked` and has the result printed. With `missing`,
+ * an operand names a method, which is the call's params; `missing` is said when there is none. */
+static int show(const struct command *self, int argc, char **argv, const char *missing,
+                const char *asked, bool (*print)(struct bytes result))
+{
+    struct args args = {.command = self, .argc = argc, .argv = argv, .next = 1};
+    struct question question = {0};
+    struct text params = {0}, reply = {0};
+    struct bytes result;
+    const char *method = NULL;
+
+    int status = args_read(&args, take_option, &question, &method, missing != NULL);
+    if (status == ARGS_HELP)
+        return command_flush(self, EXIT_SUCCESS);
+    if (status == 0 && missing != NULL && method == NULL)
+        status = command_misused(self, "%s", missing);
+    if (status == 0)
+        status = target_read(self, question.given, question.server);
+    if (status == 0) {
+        append_params(&params, method);
+        status = ask(self, &question, asked, &params, &reply, &result);
+    }
+    if (status == 0)
+        status = print(result) ? command_flush(self, EXIT_SUCCESS)
+                               : command_failed(self, EXIT_NO_SERVER,
+                                                "%s gave no answer to %s that this command knows",
+                                                question.server, asked);
+    text_free(&params);
+    text_free(&reply);
+    return status;
+}
+
 /* ---- list ---- */
 
 static void print_method(const cJSON *method)
@@ -110,31 +152,24 @@ static void print_method(const cJSON *method)
     text_free(&summary);
 }
 
+/* Prints what rpc.list gave. False when that is no list. */
+static bool print_methods(struct bytes result)
+{
+    cJSON *methods = cJSON_ParseWithLength(result.data, result.size);
+    const cJSON *method;
+
+    if (!cJSON_IsArray(methods)) {
+        cJSON_Delete(methods);
+        return false;
+    }
+    cJSON_ArrayForEach(method, methods) print_method(method);
+    cJSON_Delete(methods);
+    return true;
+}
+
 static int list(const struct command *self, int argc, char **argv)
 {
-    struct args args = {.command = self, .argc = argc, .argv = argv, .next = 1};
-    struct question question = {0};
-    struct text params = {0}, reply = {0};
-    struct bytes result;
-
-    int status = args_read(&args, take_option, &question, NULL, 0);
-    if (status == ARGS_HELP)
-        return command_flush(self, EXIT_SUCCESS);
-    if (status == 0)
-        status = target_read(self, question.given, question.server);
-    text_append_string(&params, "null");
-    if (status == 0)
-        status = ask(self, &question, "rpc.list", &params, &reply, &result);
-    if (status == 0) {
-        cJSON *methods = cJSON_ParseWithLength(result.data, result.size);
-        const cJSON *method;
-        cJSON_ArrayForEach(method, methods) print_method(method);
-        cJSON_Delete(methods);
-        status = command_flush(self, EXIT_SUCCESS);
-    }
-    text_free(&params);
-    text_free(&reply);
-    return status;
+    return show(self, argc, argv, NULL, "rpc.list", print_methods);
 }
 
 /* ---- describe ---- */
@@ -160,10 +195,13 @@ static void append_text(struct text *out, struct bytes description, const char *
         reply_text_append_string(out, value);
 }
 
-static void print_description(struct bytes description)
+/* Prints what rpc.describe gave. False when that is no description. */
+static bool print_description(struct bytes description)
 {
     struct text out = {0}, module = {0};
 
+    if (description.data[0] != '{')
+        return false;
     append_text(&out, description, "name");
     text_append_char(&out, '\n');
     append_text(&out, description, "summary");
@@ -177,38 +215,13 @@ static void print_description(struct bytes description)
     print_schema("Result", description, "result");
     text_free(&out);
     text_free(&module);
+    return true;
 }
 
 static int describe(const struct command *self, int argc, char **argv)
 {
-    struct args args = {.command = self, .argc = argc, .argv = argv, .next = 1};
-    struct question question = {0};
-    struct text params = {0}, reply = {0};
-    struct bytes result;
-    const char *method;
-
-    int status = args_read(&args, take_option, &question, &method, 1);
-    if (status == ARGS_HELP)
-        return command_flush(self, EXIT_SUCCESS);
-    if (status == 0 && method == NULL)
-        status = command_misused(self, "which METHOD? \"pillion list\" shows what there is");
-    if (status == 0)
-        status = target_read(self, question.given, question.server);
-    if (status == 0) {
-        text_append_string(&params, "{\"method\": \"");
-        text_append_json(&params, bytes_of(method));
-        text_append_string(&params, "\"}");
-        status = ask(self, &question, "rpc.describe", &params, &reply, &result);
-    }
-    if (status == 0 && result.data[0] != '{')
-        status = command_failed(self, EXIT_NO_SERVER, "%s describes nothing", question.server);
-    if (status == 0) {
-        print_description(result);
-        status = command_flush(self, EXIT_SUCCESS);
-    }
-    text_free(&params);
-    text_free(&reply);
-    return status;
+    return show(self, argc, argv, "which METHOD? \"pillion list\" shows what there is",
+                "rpc.describe", print_description);
 }
 
 /* ---- Both ---- */
