@@ -32,9 +32,10 @@ struct conn_policy {
     uint64_t max_output; /* unsent bytes at which input is left alone */
     uint64_t idle_timeout_ns;
     bool keepalive, nodelay;
-    bool parting;     /* nobody serves its connections any more: each ends, with what is queued
-                         sent, as soon as it has nothing under way */
-    uint8_t protocol; /* what its connections speak: the layer above knows */
+    bool parting;      /* nobody serves its connections any more: each ends, with what is queued
+                          sent, as soon as it has nothing under way */
+    uint8_t protocol;  /* what its connections speak: the layer above knows */
+    uint8_t transport; /* how their bytes move (net/transport.h) */
 };
 
 /* Times of connections, in units of which 32 bits last for longer than idle_timeout may be. */

@@ -13,6 +13,7 @@
 #include "base/log_seldom.h"
 #include "base/memory.h"
 #include "net/conn_private.h"
+#include "net/transport.h"
 
 #define READS_PER_EVENT 4u     /* then other connections are read */
 #define PLENTY          65536u /* bytes of requests that wait for a slice */
@@ -124,7 +125,7 @@ static void process(struct conns *conns, struct conn *conn)
     conns->on_input(conns, conn);
 }
 
-/* Around recv(2) and send(2) with the commit that follows: see arena_header's `in_call`. */
+/* Around receiving and sending, with the commit that follows: see arena_header's `in_call`. */
 static void call_begins(struct conns *conns, const struct conn *conn)
 {
     atomic_store_explicit(&conns->arena.header->in_call, 1 + conn_index(conns, conn),
@@ -173,7 +174,7 @@ static bool receive_once(struct conns *conns, struct conn *conn)
     size_t room = input_room(conns, conn);
     char *to = arena_block(&conns->arena, cursors->in_block) + cursors->in_end;
     call_begins(conns, conn);
-    ssize_t got = recv(conn->watch.fd, to, room, MSG_DONTWAIT);
+    ssize_t got = transport_of(conn->policy->transport)->receive(conn->watch.fd, to, room);
 
     if (got < 0) {
         call_ended(conns);
@@ -211,10 +212,11 @@ static bool receive_once(struct conns *conns, struct conn *conn)
 /* Reads and drops, until the client has stopped sending. */
 static void discard(struct conns *conns, struct conn *conn)
 {
+    const struct transport *transport = transport_of(conn->policy->transport);
     char buffer[16384];
 
     for (unsigned i = 0; i < READS_PER_EVENT; i++) {
-        ssize_t got = recv(conn->watch.fd, buffer, sizeof(buffer), MSG_DONTWAIT);
+        ssize_t got = transport->receive(conn->watch.fd, buffer, sizeof(buffer));
         if (got < 0 && (errno == EAGAIN || errno == EINTR))
             return;
         if (got < 0) {
@@ -292,9 +294,9 @@ static bool send_queued(struct conns *conns, struct conn *conn)
     ssize_t put;
     call_begins(conns, conn);
     do {
-        put = send(conn->watch.fd,
-                   arena_block(&conns->arena, cursors->out_block) + cursors->out_start, size,
-                   MSG_NOSIGNAL | MSG_DONTWAIT);
+        put = transport_of(conn->policy->transport)
+                  ->send(conn->watch.fd,
+                         arena_block(&conns->arena, cursors->out_block) + cursors->out_start, size);
     } while (put < 0 && errno == EINTR);
     if (put < 0) {
         call_ended(conns);

@@ -10,7 +10,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "net/arena_layout.h"
-#include "net/stream_count.h"
+#include "net/transport.h"
 #include "worker/files.h"
 
 #define WAIT_NS   (5 * NS_PER_MS)
@@ -58,17 +58,17 @@ static void give_up(struct adoption *adoption, uint32_t at, const char *why)
 /* Moves the cursors to where the kernel says that the streams are. False with the reason when the
  * record contradicts that. When the client is `gone`, the cursors stay as they are, since no answer
  * is needed. */
-static bool correct(struct adoption *adoption, uint32_t index, int fd, struct conn_cursors *cursors,
-                    const char **why, bool *gone)
+static bool correct(struct adoption *adoption, uint32_t index, const struct transport *transport,
+                    int fd, struct conn_cursors *cursors, const char **why, bool *gone)
 {
     counter *counters = adoption->dispatcher->conns->counters;
     bool in_call = atomic_load_explicit(&adoption->from_arena.header->in_call,
                                         memory_order_relaxed) == index + 1;
     struct stream_count count;
 
-    if (!in_call && stream_at_rest(fd, cursors->received, cursors->sent))
+    if (!in_call && transport->at_rest(fd, cursors->received, cursors->sent))
         return true;
-    switch (stream_count(fd, &count)) {
+    switch (transport->count(fd, &count)) {
     case STREAM_COUNTED:
         break;
     case STREAM_DEAD:
@@ -128,13 +128,16 @@ static bool take_over(struct adoption *adoption, uint32_t at)
     }
     const struct conn_policy *policy = adoption->policy_of(adoption->context, &record->listener);
     bool parts = policy == NULL;
+    if (parts)
+        policy = adoption->parting;
     struct conn_cursors cursors = *record_cursors(record);
-    if (!correct(adoption, index, adoption->fds[at], &cursors, &why, &death.gone)) {
+    if (!correct(adoption, index, transport_of(policy->transport), adoption->fds[at], &cursors,
+                 &why, &death.gone)) {
         give_up(adoption, at, why);
         return true;
     }
-    struct conn *conn = conn_adopt(conns, adoption->fds[at], &adoption->from_arena, index, &cursors,
-                                   parts ? adoption->parting : policy);
+    struct conn *conn =
+        conn_adopt(conns, adoption->fds[at], &adoption->from_arena, index, &cursors, policy);
     if (conn == NULL && death.gone) {
         give_up(adoption, at, "its client is gone, and there is no room for it");
         return true;
