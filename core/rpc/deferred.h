@@ -70,8 +70,8 @@ struct deferreds {
     uint64_t timeout_ms;                       /* of those that give none */
     uint64_t settled_ns;                       /* when what is finished now was answered */
 
-    /* The request is answered, or was dropped: `req.filter…` have run. Frees it with deferred_free,
-     * now or later. */
+    /* The request is answered, or was dropped, and its filters have run. Frees it with
+     * deferred_free, now or later. */
     void (*finish)(struct deferred *deferred);
     /* A request is resumed: what runs from now on is its method's. May be NULL. */
     void (*resumed)(struct deferred *deferred);
