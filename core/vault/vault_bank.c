@@ -270,9 +270,12 @@ bool vault_bank_init(struct vault_bank *bank, uint32_t seats, uint32_t share, st
     bank->seat_of = memory;
     bank->seats = seats;
     bank->share = share;
-    for (uint32_t i = 0; i < VAULT_PROCESSES_MAX; i++)
-        bank->clients[i] =
-            (struct vault_client){.events = &events, .conns = bank->conns, .seat = i};
+    for (uint32_t i = 0; i < VAULT_PROCESSES_MAX; i++) {
+        struct vault_client *client = &bank->clients[i];
+        client->events = &events;
+        client->conns = bank->conns;
+        client->seat = i;
+    }
     return true;
 }
 
