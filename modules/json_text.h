@@ -1,4 +1,6 @@
-/* JSON text that grows, for modules that turn values of other servers into it. */
+/* JSON text that grows, for modules that turn values of other servers into it. A text that has
+ * failed, for want of memory or at its limit, stays failed and takes no more, so callers check
+ * once, at the end. */
 #ifndef PILLION_MODULES_JSON_TEXT_H
 #define PILLION_MODULES_JSON_TEXT_H
 

@@ -1,4 +1,6 @@
-/* Numbers in shared memory: one process writes each, every process may read them, without locks. */
+/* Numbers in shared memory, read and written without locks. Every process may read them. A counter
+ * is written by one thread of one process, a metric cell by all threads of one. Loads and stores
+ * are relaxed: a reader may see numbers of different moments. */
 #ifndef PILLION_BASE_COUNTER_H
 #define PILLION_BASE_COUNTER_H
 

@@ -1,4 +1,6 @@
-/* Descriptors that came from a less trusted process. */
+/* Descriptors that came from a less trusted process. Such a process may have set options on the
+ * socket behind a descriptor, or may send descriptors only to use up the receiver's: the functions
+ * here close descriptors without waiting, and refuse them. */
 #ifndef PILLION_BASE_DESCRIPTOR_H
 #define PILLION_BASE_DESCRIPTOR_H
 

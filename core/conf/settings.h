@@ -1,4 +1,6 @@
-/* The core's settings: one structure for each kind of block. settings_table.h fills them. */
+/* The core's settings: one structure for each kind of block, as the configuration gives them.
+ * settings_table.h fills them; nothing changes them afterwards. Strings and lists live in the
+ * tree's pool. */
 #ifndef PILLION_CONF_SETTINGS_H
 #define PILLION_CONF_SETTINGS_H
 

@@ -1,4 +1,6 @@
-/* Where the server's binary is, and which file an upgrade puts to use. Master only. */
+/* Where the server's binary is, and which file an upgrade puts to use. The path is noted at the
+ * start, because /proc/self/exe follows the file when it is moved. upgrade.c executes the file that
+ * is open here. Master only. */
 #ifndef PILLION_MASTER_BINARY_H
 #define PILLION_MASTER_BINARY_H
 

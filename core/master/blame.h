@@ -1,5 +1,6 @@
 /* Blaming a worker's death on a method or module: the log's words, the counters, and the report to
- * the quarantine. Master only. */
+ * the quarantine. The code that ran is read from the worker's row of the board, which the worker
+ * may have damaged: nothing there is trusted without a check. Master only. */
 #ifndef PILLION_MASTER_BLAME_H
 #define PILLION_MASTER_BLAME_H
 

@@ -1,4 +1,5 @@
-/* The generation that serves, and the next one, which a reload is trying. Master only. */
+/* The generation that serves, and the next one, which a reload is trying. This file only keeps the
+ * two pointers and the last number; reload.c builds, commits and drops generations. Master only. */
 #ifndef PILLION_MASTER_GENERATIONS_H
 #define PILLION_MASTER_GENERATIONS_H
 

@@ -1,4 +1,5 @@
-/* The master's entry, for the command that starts it. */
+/* The master's entry, for the command that starts it: prepares the master, or takes the server over
+ * after an upgrade, starts the first generation, and runs the loop until the server has ended. */
 #ifndef PILLION_MASTER_MASTER_RUN_H
 #define PILLION_MASTER_MASTER_RUN_H
 

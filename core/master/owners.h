@@ -1,5 +1,6 @@
-/* The owners of state that an upgrade hands from one binary to the next: a row for each in a table.
- * Master only. */
+/* The owners of state that an upgrade hands from one binary to the next: a row for each in a table,
+ * in the order in which the new binary reads them. A new owner of state needs a row there and
+ * nothing else here. Master only. */
 #ifndef PILLION_MASTER_OWNERS_H
 #define PILLION_MASTER_OWNERS_H
 

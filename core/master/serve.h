@@ -1,4 +1,6 @@
-/* Starting the server, and testing its configuration, from the command line. */
+/* Starting the server, and testing its configuration, from the command line. `serve` decides
+ * whether this process is a new server, one that takes over from a former binary, or a rehearsal
+ * for that. */
 #ifndef PILLION_MASTER_SERVE_H
 #define PILLION_MASTER_SERVE_H
 

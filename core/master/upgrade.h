@@ -1,4 +1,5 @@
-/* Replacing the running binary, master included. Master only. */
+/* Replacing the running binary, master included. upgrade.c tells the three steps: rehearse,
+ * execute, resume. Master only. */
 #ifndef PILLION_MASTER_UPGRADE_H
 #define PILLION_MASTER_UPGRADE_H
 

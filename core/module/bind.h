@@ -1,4 +1,6 @@
-/* Binds `method` statements of the configuration to methods of the loaded modules. */
+/* Binds `method` statements of the configuration to methods of the loaded modules. Names are
+ * resolved when a process starts; a request only looks its method up in the finished table
+ * (rpc/method.h). Probes and workers only. */
 #ifndef PILLION_MODULE_BIND_H
 #define PILLION_MODULE_BIND_H
 

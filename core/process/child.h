@@ -1,5 +1,6 @@
 /* The first steps of every child of the master: giving up the master's descriptors and signals.
- * Also a view of a child by /proc. */
+ * Also a view of a child by /proc, for the master, which judges by it whether a child still
+ * runs. */
 #ifndef PILLION_PROCESS_CHILD_H
 #define PILLION_PROCESS_CHILD_H
 

@@ -1,5 +1,6 @@
 /* A process's rights and limits: its user, open files, processors, and being killed when its parent
- * dies. */
+ * dies. The master looks users up; its children give their rights up by the functions here, before
+ * any module code runs. */
 #ifndef PILLION_PROCESS_PRIVILEGE_H
 #define PILLION_PROCESS_PRIVILEGE_H
 

@@ -1,4 +1,5 @@
-/* Process titles: what ps(1) and top(1) show. */
+/* Process titles: what ps(1) and top(1) show for master, vaults, probes and workers. A title is
+ * written over the process's arguments, so title_init must have moved them first. Any process. */
 #ifndef PILLION_PROCESS_TITLE_H
 #define PILLION_PROCESS_TITLE_H
 

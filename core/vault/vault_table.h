@@ -1,4 +1,6 @@
-/* The vault's memory: descriptors by connection id, each with the worker that owns it. */
+/* The vault's memory: descriptors by connection id, each with the worker that owns it. It owns the
+ * descriptors, and closes them when entries are dropped, replaced or retired. It grows as needed,
+ * and never shrinks. */
 #ifndef PILLION_VAULT_VAULT_TABLE_H
 #define PILLION_VAULT_VAULT_TABLE_H
 

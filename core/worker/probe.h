@@ -1,4 +1,6 @@
-/* A probe: a short-lived process that tries a new generation. */
+/* A probe: a short-lived process that tries a new generation, so that a module that crashes, hangs
+ * or refuses its configuration fails the reload and no worker. The master reads its messages
+ * (process/startup.h). */
 #ifndef PILLION_WORKER_PROBE_H
 #define PILLION_WORKER_PROBE_H
 

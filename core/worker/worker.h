@@ -1,4 +1,6 @@
-/* A worker process: its generation's modules, one event loop, and its clients. */
+/* A worker process: its generation's modules, one event loop, and its clients. worker.c joins the
+ * parts: connections and arena (net), dispatch (rpc), the vaults, adoption and leaving; each of
+ * these has a file of its own. */
 #ifndef PILLION_WORKER_WORKER_H
 #define PILLION_WORKER_WORKER_H
 
