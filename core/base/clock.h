@@ -11,8 +11,8 @@
 /* Nanoseconds on CLOCK_MONOTONIC. */
 uint64_t clock_ns(void);
 
-/* When `ms` milliseconds from `now_ns` are over. UINT64_MAX, which no clock reaches, where that is
- * more than 64 bits hold: modules may give any number. */
+/* The time `ms` milliseconds after `now_ns`; UINT64_MAX, which no clock reaches, if that is beyond
+ * 64 bits: modules may give any number. */
 static inline uint64_t clock_after(uint64_t now_ns, uint64_t ms)
 {
     return ms > (UINT64_MAX - now_ns) / NS_PER_MS ? UINT64_MAX : now_ns + ms * NS_PER_MS;

@@ -8,8 +8,8 @@
 #include <stdint.h>
 
 #define HISTOGRAM_LINEAR_LOG 7u
-#define HISTOGRAM_LOG_MAX \
-    44u /* values from 2^44 on (nanoseconds: five hours) count as the largest */
+/* Values from 2^44 on (nanoseconds: five hours) count as the largest. */
+#define HISTOGRAM_LOG_MAX 44u
 #define HISTOGRAM_BUCKETS ((HISTOGRAM_LOG_MAX - HISTOGRAM_LINEAR_LOG + 1) << HISTOGRAM_LINEAR_LOG)
 
 /* Starts as `{0}`. */

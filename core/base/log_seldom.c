@@ -12,8 +12,8 @@
 struct kind {
     _Atomic uint64_t name;     /* a hash of format and `about`; 0: free. Never given back. */
     _Atomic uint64_t since_ns; /* when its lines were first counted; 0: never */
-    _Atomic uint64_t lines;    /* since then */
-    _Atomic uint64_t left_out; /* that the log does not tell of yet */
+    _Atomic uint64_t lines;    /* lines of the kind since then */
+    _Atomic uint64_t left_out; /* left-out lines that the log has not told of yet */
 };
 
 static struct kind own[KINDS], *kinds = own;

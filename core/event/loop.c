@@ -12,14 +12,14 @@
 #include "base/memory.h"
 
 #define EVENTS_PER_BATCH 256
-#define TIMERS_PER_ITERATION                                            \
-    64 /* so that timers which are always due cannot starve descriptors \
-        */
-#define LOG_TRY_FIRST   (NS_PER_S / 4)
-#define LOG_TRY_LONGEST (64 * NS_PER_S)
+/* A bound, so that timers which are always due cannot starve descriptors. */
+#define TIMERS_PER_ITERATION 64
+#define LOG_TRY_FIRST        (NS_PER_S / 4)
+#define LOG_TRY_LONGEST      (64 * NS_PER_S)
 
-/* Other threads read it while the loop's changes it, so a table that was outgrown is kept: each is
- * twice as large as the one before, so all together are no larger than the last. */
+/* A table of owned descriptors. Other threads read it while the loop's thread replaces it, so
+ * outgrown tables are kept: each is twice as large as the one before, so all of them together are
+ * no larger than the last. */
 struct owned {
     struct owned *outgrown;
     size_t words;
@@ -140,7 +140,7 @@ bool loop_watch(struct loop *loop, struct watch *watch, int fd, uint32_t events,
     watch->serial = ++loop->serial;
     watch->events = events;
     struct epoll_event event = event_of(watch);
-    /* EEXIST: the kernel did not forget a former watch of it. */
+    /* EEXIST: the kernel has kept a former watch of this descriptor. */
     if (epoll_ctl(loop->epoll, EPOLL_CTL_ADD, fd, &event) < 0 &&
         (errno != EEXIST || epoll_ctl(loop->epoll, EPOLL_CTL_MOD, fd, &event) < 0)) {
         watch->index = 0;

@@ -105,7 +105,8 @@ void loop_own(struct loop *loop, int fd);
  * loop_own was called for it; or it is the loop's own. Safe in any thread. */
 bool loop_owns(const struct loop *loop, int fd);
 
-/* No descriptor from this one on is owned, but perhaps the loop's own. Likewise. */
+/* A number: from it on no descriptor is owned, except perhaps the loop's own. Safe in any
+ * thread. */
 int loop_owned_end(const struct loop *loop);
 
 /* Runs until loop_stop is called during the run; an earlier call has no effect. */

@@ -158,9 +158,8 @@ static void client_ready(struct watch *watch, uint32_t events)
     client_look(client);
 }
 
-/* Listens to the client that is connected by `fd`. NULL, with `fd` closed, when it cannot be
- * watched, which it is told.
- */
+/* Listens to the client that is connected by `fd`. NULL when it cannot be watched: then it was told
+ * so, and `fd` is closed. */
 static struct control_client *client_new(int fd)
 {
     struct control_client *client = must_zalloc(sizeof(*client));
@@ -204,7 +203,8 @@ static void control_leave(void)
     control.path = NULL;
 }
 
-/* Without a watch nobody is heard there, and the next control_keep takes the place anew. */
+/* Makes `fd` the control socket. When it cannot be watched, no client would be heard: its file is
+ * removed, and the next control_keep makes it anew. */
 static bool control_take(int fd, const char *path, struct file_id file, struct error *error)
 {
     char *copy = must_strdup(path); /* `path` may be control.path, which is freed below */

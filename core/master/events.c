@@ -124,8 +124,8 @@ static const struct vault_events vault_events = {
     .awaited = handover_awaits,
 };
 
-/* After each round of the heartbeat. A listener that a module has broken is broken for all workers.
- */
+/* Called after each round of heartbeats. Also mends listeners that a module has broken, which are
+ * broken for all workers. */
 static void round_over(void)
 {
     listeners_mend(&master.listeners);

@@ -129,16 +129,16 @@ static struct source *source_find(uint32_t serial)
     return source;
 }
 
-/* The arena of a worker that has nothing left in it becomes the source's own; one that keeps some
- * connections keeps its descriptor, too. False while there is none for the source: it is not
- * offered meanwhile. */
+/* Gives the source the worker's arena: the worker's own descriptor if it has let go of all,
+ * otherwise a duplicate. False when there is no descriptor for that; until there is one, the source
+ * is not offered. */
 static bool take_arena(struct source *source, struct worker *worker)
 {
     if (source->arena < 0) {
         source->arena = source->partial ? fcntl(worker->arena, F_DUPFD_CLOEXEC, 0) : worker->arena;
         if (source->arena < 0)
             return false;
-        if (!worker->generation->former) /* whose arenas may have another layout */
+        if (!worker->generation->former) /* the former binary's arenas may have another layout */
             arena_mend(source->arena, &worker->generation->geometry, worker->serial);
     } else if (!source->partial) {
         close(worker->arena);

@@ -380,8 +380,9 @@ static void show_vault(struct vault_seat *seat, struct worker *worker)
 {
     struct message message = {
         .type = MESSAGE_VAULT, .serial = seat->started_ns, .number = seat_number(seat)};
-    /* Its version would take the vault for the next one of seat 0, and hand it all connections: the
-     * vault would end those that an adopter has from seat 0. */
+    /* The worker's version knows one seat: it would take this vault for a new one in seat 0, and
+     * hand it all its connections. The vault would then end connections that an adopter has from
+     * seat 0. */
     if (worker->vaults.single && seat_number(seat) != 0)
         return;
     int channel = vault_connect(seat, worker);

@@ -20,7 +20,7 @@
 
 struct rehearsal_outcome {
     int status;        /* of waitpid(2) */
-    uint64_t late_ms;  /* not 0: it was ended, because it took longer than this */
+    uint64_t late_ms;  /* not 0: it was killed, because it took longer than this */
     bool known;        /* it has printed REHEARSAL_BEGINS */
     bool knows_vaults; /* and REHEARSAL_KNOWS_VAULTS */
     const char *said;  /* the rest of its output */

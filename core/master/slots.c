@@ -57,7 +57,7 @@ static void respawn(struct timer *timer)
     log_error("%s; another attempt follows in %llu ms", error.text,
               (unsigned long long)(BACKOFF_LONGEST / NS_PER_MS));
     timer_set(&master.loop, &slot->respawn, BACKOFF_LONGEST, respawn);
-    handover_redirect(slot->index); /* its connections need not wait for that */
+    handover_redirect(slot->index); /* the slot's sources need not wait */
 }
 
 void slot_refill(uint32_t index, uint64_t lived_ns, bool blamed)

@@ -60,7 +60,7 @@ void state_default(cJSON *object, const char *name, const char *words)
         cJSON_AddStringToObject(object, name, words);
 }
 
-static int keep_error; /* of the first descriptor that could not be kept open */
+static int keep_error; /* errno for the first descriptor that could not be kept open */
 
 void state_keep_open(int fd, bool keep)
 {

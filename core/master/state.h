@@ -42,9 +42,9 @@ int state_write(const cJSON *state, struct error *error);
 cJSON *state_read(int fd, struct error *error);
 
 /* state_give names the file, in the environment, to the binary that this process executes next,
- * which is to take over or only to rehearse. It fails, and the binary must not be executed, when
- * that cannot be said, or when a state_keep_open has failed before. state_take_back undoes it when
- * the execution has failed. */
+ * which is to take over or only to rehearse. It fails when the environment cannot be set, or when a
+ * state_keep_open has failed before: then the binary must not be executed. state_take_back undoes
+ * it when the execution has failed. */
 bool state_give(int fd, bool rehearsing, struct error *error);
 void state_take_back(void);
 

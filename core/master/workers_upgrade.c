@@ -96,7 +96,7 @@ static void read_worker(const cJSON *item, bool single_vault)
 void workers_read(const cJSON *state)
 {
     const cJSON *item;
-    /* A binary that writes no list of them knows one. */
+    /* A binary that has written no list of vaults knows only one. */
     bool single_vault = !cJSON_HasObjectItem(state, "vaults");
 
     workers_resume_serial((uint32_t)state_number(state, "last_serial", 0));

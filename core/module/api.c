@@ -20,8 +20,9 @@
 #include "rpc/request.h"
 #include "rpc/zone.h"
 
-/* Functions that take a request, a token or a handle are the loop's alone: elsewhere they do
- * nothing, give nothing, and are logged. A handler's request is on the loop's stack. */
+/* True on the loop's thread. Functions that take a request, a token or a handle may be called only
+ * there, since a handler's request is on the loop's stack: on other threads they do nothing, return
+ * nothing, and are logged. */
 static inline bool on_loop(const char *function)
 {
     return offload_loop_thread || offload_on_loop(function);

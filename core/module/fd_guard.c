@@ -65,8 +65,9 @@ static bool is_servers(int fd)
     return loop_owns(guarded, fd) || (fd > STDERR_FILENO && fd == log_descriptor());
 }
 
-/* True when the calling thread runs module code. On the loop that is noted; every other thread is a
- * module's, also one that was made without pthread_create(3) and is not noted. */
+/* True when the calling thread runs module code. On the loop's thread module code is noted
+ * (rpc/note.h). Every other thread is a module's, even one that was made without pthread_create(3)
+ * and so is not noted. */
 static bool is_module(void)
 {
     return guarded != NULL && (note_instance() != NULL || !offload_is_loop());

@@ -141,7 +141,7 @@ enum channel_status channel_receive(int channel, struct message *message, int *f
          * reported once; the messages that the process had sent come after it. */
         if (got < 0 && (errno == EINTR || errno == ECONNRESET))
             continue;
-        if (got < 0) /* without memory, too: the loop reports again what is still there */
+        if (got < 0) /* also for want of memory: the loop reports unread messages again */
             return channel_error_passes(errno) ? CHANNEL_EMPTY : CHANNEL_CLOSED;
         if (got == 0)
             return CHANNEL_CLOSED;

@@ -70,8 +70,8 @@ enum message_type {
     /* vault to worker, and to master */
     MESSAGE_HELD,    /* to a worker: `number` descriptors have been received from it in all; one id:
                         for how many more the vault has room. `serial` is 0, so that workers of
-                        earlier versions ignore it. To the master: `number` sockets are held; one id:
-                        how many were refused so far */
+                        earlier versions ignore it. To the master: `number` sockets are held; one
+                        id: how many were refused so far */
     MESSAGE_REFUSED, /* `count` ids that the vault has no room for; `serial` is 0, as in HELD */
     /* worker to master */
     MESSAGE_UNHELD, /* `number` of its connections are in no vault, because no vault had room */

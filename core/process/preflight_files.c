@@ -1,4 +1,4 @@
-/* The files of a server, looked at before one is made or written. See preflight.h. */
+/* Checking the server's own files, before one of them is made or written. See preflight.h. */
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>

@@ -20,7 +20,7 @@ bool identity_resolve(const struct settings *settings, struct identity *identity
     *identity = (struct identity){.change = geteuid() == 0};
     if (!identity->change)
         return true;
-    errno = 0; /* it stays so where there is none (getpwnam(3)) */
+    errno = 0; /* getpwnam(3) leaves it 0 when there is no such user */
     const struct passwd *user = getpwnam(name);
     if (user == NULL && errno != 0 && errno != ENOENT && errno != ESRCH)
         return error_errno(error, "cannot look up the user \"%s\"", name);

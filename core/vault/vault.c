@@ -50,7 +50,7 @@ static struct {
     struct vault_worker *workers;
     const struct vault_start *start;
     bool surplus;
-    bool asked; /* by MESSAGE_BEAT, and it has not answered yet */
+    bool asked; /* a MESSAGE_BEAT has come and is not answered yet */
     uint64_t question;
     uint64_t full_logged_ns;
     uint64_t refused;                 /* number of sockets, since the start */

@@ -18,7 +18,7 @@ struct adoption {
     /* The server of a listener, or of its heir, which `listener` becomes; or NULL when this
      * generation has neither. */
     const struct conn_policy *(*policy_of)(void *context, uint32_t *listener);
-    const struct conn_policy *parting; /* of connections without server */
+    const struct conn_policy *parting; /* for connections without a server block */
     /* The worker has taken all that it could from `serial`: `count` connections. */
     void (*done)(void *context, uint64_t serial, uint32_t count);
     /* The worker has taken `count` connections and has no room for the next one. */
@@ -39,7 +39,7 @@ struct adoption {
     uint64_t since_ns;
     uint32_t next;   /* index of the next record to look at */
     uint32_t count;  /* taken over so far */
-    uint32_t parted; /* of them, those without server */
+    uint32_t parted; /* those of them without a server block */
     uint64_t ids[CHANNEL_FDS_MAX];
     uint32_t records[CHANNEL_FDS_MAX];
     int fds[CHANNEL_FDS_MAX];      /* for the ids that were given; -1 for the others */

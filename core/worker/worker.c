@@ -41,7 +41,7 @@ static struct {
     struct adoption adoption;
     struct rpc_server parting;
     struct leave leave;
-    bool asked; /* by MESSAGE_BEAT `question`, which is not answered yet */
+    bool asked; /* the MESSAGE_BEAT `question` is not answered yet */
     uint64_t question;
     bool draining; /* the worker ends with its last connection, at `drain` at the latest */
     struct timer drain;
