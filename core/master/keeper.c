@@ -109,8 +109,8 @@ static void unreached(struct vault_seat *seat, uint64_t serial, int number)
 }
 
 /* The vault's channel to a worker is closed, though the master has given the worker no other. If
- * the worker runs, a module has done it: what the worker accepts would be in no vault, and lost by
- * the next reload. The vault has all that was accepted before. */
+ * the worker runs, a module has done it: connections that it accepts now would be in no vault, and
+ * lost in the next reload. The vault has those that were accepted before. */
 static void cut(struct vault_seat *seat, uint64_t serial)
 {
     struct worker *worker = workers_first();

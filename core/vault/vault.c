@@ -30,7 +30,7 @@ struct vault_worker {
     struct timer retry;
     uint32_t serial;
     bool dead; /* by the master's word, or because its channel is closed */
-    bool cut;  /* its channel is closed before that word, which the master is to be told */
+    bool cut;  /* its channel was closed before the master said DEAD; the master is to be told */
     bool late; /* after a vault's restart it has re-sent sockets that an adopter may own already */
     struct message *give; /* the worker's TAKE that is not answered yet */
     uint64_t received;    /* descriptors that it has sent, even those that did not arrive */
@@ -185,7 +185,8 @@ static void batch_done(struct loop *loop, void *context)
     if (vault.surplus && vault.table.count == 0)
         loop_stop(loop);
     for (struct vault_worker *w = vault.workers; w != NULL; w = w->next) {
-        /* A worker that was given another channel is in front of itself by now. */
+        /* If the master has given the worker a new channel meanwhile, worker_find finds that entry
+         * first. */
         if (w->cut && worker_find(w->serial) == w)
             channel_tell(vault.master.fd, MESSAGE_CUT, w->serial, 0);
         w->cut = false;

@@ -1,5 +1,4 @@
-/* The access_log module: what lines say, that nobody can forge one, buffers, rotation, full disks.
- */
+/* The access_log module: its lines, which no client can forge, buffers, rotation, full disks. */
 #include "harness.h"
 
 #include <fcntl.h>
@@ -15,7 +14,7 @@ static struct server *serve_access_log(const char *workers, const char *server_t
 {
     struct server *server = server_new();
 
-    /* Workers that were root are somebody else, and have to write here. */
+    /* Workers of a server that root has started have another user, and have to write here. */
     mkdir(server_path(server, "access"), 0777);
     chmod(server_path(server, "access"), 0777);
     server_conf(server, "load_module modules/access_log.so;", server_text);
@@ -23,8 +22,8 @@ static struct server *serve_access_log(const char *workers, const char *server_t
     return server;
 }
 
-/* The lines of a log, but for those of what the harness asked to see whether the server is there: a
- * method that it does not have. */
+/* The lines of a log, except those of the harness's requests, which call a method that does not
+ * exist to see whether the server answers. */
 static char *read_log(const struct server *server, const char *name)
 {
     char *path = server_path(server, name);
@@ -338,7 +337,7 @@ START_TEST(reopening_says_what_workers_cannot_open)
 }
 END_TEST
 
-/* Workers are somebody else than root who starts the server. */
+/* Workers have another user than root, which starts the server. */
 START_TEST(a_user_who_may_not_open_the_file_is_named)
 {
     const char *user = geteuid() == 0 ? "nobody" : getpwuid(geteuid())->pw_name;
@@ -381,7 +380,7 @@ START_TEST(a_line_that_is_torn_ends_before_the_next)
     size_t whole = 0;
     pid_t pid;
 
-    signal(SIGXFSZ, SIG_IGN); /* the server inherits it: writes fail, and nobody is killed */
+    signal(SIGXFSZ, SIG_IGN); /* the server inherits it: writes fail, and no process is killed */
     struct server *server =
         serve_access_log("worker_processes 1; user root;",
                          "method ping; method told { handler ping.ping; filter access_log "
@@ -410,7 +409,7 @@ START_TEST(a_line_that_is_torn_ends_before_the_next)
 }
 END_TEST
 
-/* In a container, standard output is a pipe of root's, and workers are somebody else. */
+/* In a container, standard output is a pipe of root's, and workers have another user. */
 START_TEST(a_path_may_be_standard_output)
 {
     struct server *server = server_new();
@@ -457,7 +456,7 @@ START_TEST(a_fifo_without_a_reader_holds_up_nobody)
     }
     char *log = server_wait_log(server, "lines could not be written to");
     expect_part(log, "its reader did not keep up");
-    /* What is there is whole. */
+    /* The lines that are there are whole. */
     struct buffer text = {0};
     char piece[4096];
     ssize_t size;

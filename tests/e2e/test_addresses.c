@@ -141,7 +141,7 @@ START_TEST(a_removed_block_ends_its_connections_when_they_are_answered)
     client_expect_end(idle);
     client_expect(busy, "{\"out\":\"later\",\"result\":{\"ms\":1000},\"id\":1}");
     client_expect_end(busy);
-    /* What it asks for now is answered, and not by the methods of a block that is not its own. */
+    /* The connection's requests are answered, and not by methods of a block that is not its own. */
     client_send(partial, "\"ping\"}", 7);
     client_expect_error(partial, "method_not_found");
     client_expect_end(partial);
@@ -151,7 +151,7 @@ START_TEST(a_removed_block_ends_its_connections_when_they_are_answered)
 }
 END_TEST
 
-/* The only other block is not its heir: it may be meant for others. */
+/* The only other block does not inherit the connection: it may be meant for other clients. */
 START_TEST(a_removed_block_leaves_its_connections_to_no_other)
 {
     struct server *server = server_new();

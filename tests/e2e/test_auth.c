@@ -1,4 +1,4 @@
-/* The auth module: tokens, token files, signatures (made by Python's hmac), and what is refused. */
+/* The auth module: tokens, token files, signatures (made by Python's hmac), and refusals. */
 #include "harness.h"
 
 #include <signal.h>
@@ -25,7 +25,7 @@ static void is_denied(int client, const char *members, const char *why)
     expect_part(client_expect_error(client, "unauthorized"), why);
 }
 
-/* As a client would, with what Python brings along. */
+/* Signs as a client would, with Python's own hmac. */
 static const char *signature(const char *key, const char *method, long long when,
                              const char *params)
 {

@@ -71,7 +71,7 @@ START_TEST(call_checks_params_before_anything_is_sent)
     static const char *const wrong[] = {"", "{", "[1,]", "'a'", "nul", "01", "{\"a\":1} x"};
 
     for (size_t i = 0; i < sizeof(wrong) / sizeof(*wrong); i++) {
-        /* Nobody listens there, and that is not what is said. */
+        /* No server listens there, but the message is about PARAMS. */
         struct run run = pillion("call", "--server", "127.0.0.1:1", "ping", wrong[i]);
         expect_status(&run, USAGE);
         expect_part(run.err, ", at byte ");

@@ -288,7 +288,7 @@ static bool refused_well(const char *what, const char *text, size_t call)
         return false;
     if (strncmp(text, "ok\n", 3) == 0)
         return true;
-    /* Of an answer that could not be sent the log tells. */
+    /* If an answer could not be sent, the log says so. */
     return names_reason(text[0] == '\0' ? server_log(server) : text, call) ||
            wrong("%s is refused without saying why:\n%s", what, text);
 }

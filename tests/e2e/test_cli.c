@@ -382,7 +382,7 @@ START_TEST(stop_and_quit_return_when_the_server_has_ended)
 }
 END_TEST
 
-/* Whoever listens there. */
+/* Any process may listen there. */
 START_TEST(a_control_sockets_answer_cannot_drive_the_terminal)
 {
     static const char says[] = "failed\nfirst \x1b[2J\xc2\x9b\xe2\x80\xae\nsecond\x7f\n";

@@ -1,4 +1,4 @@
-/* What a configuration does to a running server: addresses, methods, modules, logs, limits. */
+/* A configuration's effect on a running server: addresses, methods, modules, logs, limits. */
 #include "harness.h"
 
 #include <fcntl.h>
@@ -100,7 +100,7 @@ START_TEST(an_address_that_is_taken_is_named_with_its_place)
 }
 END_TEST
 
-/* What -t says, and what a start says: the same. */
+/* -t and a start give the same messages. */
 static void expect_not_good(struct server *server, const char *words)
 {
     struct run run = pillion("-t", "-p", server->prefix);
@@ -266,7 +266,7 @@ START_TEST(a_reload_adds_and_removes_addresses)
     client_expect_alive(client);
     server_conf(server, "", "method ping;");
     server_reload(server);
-    /* The old workers, who have it too, may take a moment to go. */
+    /* The old workers, which have it too, may take a moment to end. */
     wait_until(client_try_connect(other) < 0, "the removed address is still listened on");
     client_expect_alive(client);
     client_expect_alive(client_connect(server));

@@ -1,5 +1,5 @@
-/* What a module does to descriptors of its server: by libc it is stopped, around libc it is mended.
- * What it does to its own is its own affair. */
+/* A module's calls on descriptors of its server: calls of libc are stopped, and the damage of calls
+ * around libc is mended. The module may do anything to its own descriptors. */
 #include "harness.h"
 
 #include <stdio.h>

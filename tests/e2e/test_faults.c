@@ -100,7 +100,7 @@ START_TEST(a_client_that_pipelines_a_megabyte_gets_all_of_it_back)
 }
 END_TEST
 
-/* Whoever was told that a server has ended may start another in its place. */
+/* A client that was told that the server has ended may start another one in its place. */
 START_TEST(a_server_that_was_stopped_leaves_its_place_to_the_next)
 {
     static const char *const verbs[] = {"stop", "quit"};
@@ -148,8 +148,8 @@ START_TEST(an_access_log_is_followed_whatever_the_clock_says)
 }
 END_TEST
 
-/* The system as a whole is out of files, or of memory for sockets: nobody is refused, and the log
- * says what to raise. */
+/* The system as a whole is out of files, or of memory for sockets: no client is refused, and the
+ * log says what to raise. */
 START_TEST(failures_to_accept_are_told_and_pass)
 {
     static const struct {

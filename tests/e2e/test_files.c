@@ -154,7 +154,7 @@ static char *public_binary(const struct server *server)
     return path;
 }
 
-/* What one may not look at is not dead for that. */
+/* A server that one may not look at is not dead for that. */
 START_TEST(a_control_socket_that_may_not_be_asked_is_left_alone)
 {
     struct server *server = serve_path("");
@@ -229,7 +229,7 @@ START_TEST(files_have_their_rights_whatever_the_mask)
 }
 END_TEST
 
-/* Root does not leave its id where somebody else may write another one. */
+/* Root does not leave its id where another user may write another one. */
 START_TEST(a_pid_file_of_another_user_is_replaced)
 {
     struct server *server = server_new();
@@ -294,7 +294,7 @@ START_TEST(a_reload_makes_anew_what_was_removed_or_replaced)
 }
 END_TEST
 
-/* A socket that nobody will accept from would keep clients waiting. */
+/* A socket from which no worker will accept would keep clients waiting. */
 START_TEST(a_reload_that_fails_takes_back_what_it_has_bound)
 {
     struct server *server = serve_path("");

@@ -75,7 +75,7 @@ START_TEST(a_child_that_comes_back_ends_and_harms_nobody)
     client_send(other, "\x18\0\0\0{\"in\":\"pi", 13);
     for (int round = 0; round < 3; round++) {
         for (size_t i = 0; i < sizeof(methods) / sizeof(*methods); i++) {
-            /* What is behind it in the pipeline is answered once as well. */
+            /* The requests behind it in the pipeline are answered once as well. */
             client_send_frame(client, keep_printf("{\"in\":\"%s\",\"id\":1}", methods[i]));
             client_send_frame(client, "{\"in\":\"ping\",\"params\":2,\"id\":2}");
             pid_t child = receive_both(client);

@@ -153,7 +153,7 @@ START_TEST(a_reload_waits_until_a_stopped_worker_is_replaced)
 }
 END_TEST
 
-/* Nobody finds out: the reload is not good, and the old generation serves on. */
+/* No process finds out: the reload fails, and the old generation serves on. */
 static void reload_fails(bool vault)
 {
     struct server *server = serve_clients("heartbeat_timeout off; load_timeout 5s;");

@@ -81,8 +81,8 @@ static int connect_from(const struct server *server, const char *address)
     return client;
 }
 
-/* The worker is held up until the clients, who have sent a request each, have reset their
- * connections: then nobody can be asked for the address any more. */
+/* The worker is held up until the clients, which have sent a request each, have reset their
+ * connections: then their sockets tell no address any more. */
 START_TEST(clients_that_reset_are_told_apart)
 {
     static const struct linger reset = {.l_onoff = 1};
@@ -247,7 +247,7 @@ START_TEST(so_many_are_under_way_and_no_more)
     expect_part(client_receive(two, NULL), "\"out\":");
     for (int i = 0; i < 5; i++)
         ck_assert(!is_limited(three)); /* what is refused, and what is over, does not count */
-    /* Nor does what was under way in workers that are dead. */
+    /* Nor do requests that were under way in workers that are dead. */
     begin_wait(two);
     ck_assert_msg(is_limited(three), "a third is let in");
     size_t count = server_workers(server, pids, 8);

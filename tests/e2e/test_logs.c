@@ -1,5 +1,6 @@
-/* Logs that cannot be written or opened: nobody who reads, a FIFO, a directory that is gone, links
- * that others have made. The server serves on, and says later what is missing. */
+/* Logs that cannot be written or opened: without a reader, a FIFO, in a directory that is gone, by
+ * links that other users have made. The server serves on, and logs later how many lines are
+ * missing. */
 #include "harness.h"
 
 #include <errno.h>
@@ -112,7 +113,7 @@ START_TEST(a_log_that_nobody_reads_holds_up_nobody)
     expect_served(server);
     struct run run = server_ask(server, "reopen");
     expect_status(&run, 0);
-    /* Without anything else to say, it is said what is missing. */
+    /* Even with nothing else to log, the server logs how many lines are missing. */
     char *text = drain_until(reader, "of this process are missing here: the log's reader");
     expect_part(text, "line 1, which is as long");
     call(client, "logs", 1);

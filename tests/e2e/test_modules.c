@@ -1,5 +1,5 @@
-/* Modules as the server meets them: broken ones are named with what to do, and hurt nobody; rude
- * ones are answered for. */
+/* Modules as the server meets them: broken ones are named with what to do, and hurt no client; for
+ * rude ones the server answers. */
 #include "harness.h"
 
 #include <stdio.h>
@@ -8,7 +8,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* What is wrong with a module, and what is said of it. */
+/* A broken module, and the message about it. */
 static const struct broken {
     const char *module;
     const char *words[3];
@@ -410,7 +410,7 @@ START_TEST(the_server_tells_of_itself)
 }
 END_TEST
 
-/* As docs/operations.md has it: an address for who watches the server, that offers nothing else. */
+/* As in docs/operations.md: an address for watching the server, which offers nothing else. */
 START_TEST(counters_of_the_whole_server_are_read_on_an_address_of_its_own)
 {
     struct server *server = server_new();

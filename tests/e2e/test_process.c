@@ -1,5 +1,5 @@
-/* Processes: signals, deaths, hangs, limits. What ends a worker costs the guilty request an error
- * and nobody anything else. */
+/* Processes: signals, deaths, hangs, limits. The end of a worker costs the guilty request an error
+ * and other clients nothing. */
 #include "harness.h"
 
 #include <dirent.h>
@@ -144,7 +144,7 @@ START_TEST(a_handler_that_hangs_is_ended_and_answered)
     client_expect_alive(neighbour);
     server_wait_log(server, "\"hang\" ran for longer than it may");
     ck_assert_uint_eq(lines_of(server_path(server, "run/journal")), 1);
-    /* What is only slow is left alone. */
+    /* A worker that is only slow is left alone. */
     client_send_frame(client, "{\"in\":\"sleep\",\"params\":100}");
     client_expect(client, "{\"out\":\"slept\",\"result\":100}");
 }
@@ -195,7 +195,7 @@ static int worker_of(int client)
         ->valueint;
 }
 
-/* A worker with more than its share is woken for a client now and then, and nobody else is. */
+/* A worker with more than its share is woken for a client now and then, and no other is. */
 START_TEST(a_lone_client_is_answered_however_uneven_the_workers_are)
 {
     struct server *server = server_new();
@@ -274,7 +274,7 @@ static size_t descriptors_of(pid_t pid)
 }
 
 /* The hand-over hangs on a vault that hangs, and goes on with the next one, or the one after that:
- * who leaves still has what nobody has taken over. */
+ * the worker that leaves still has the connections that no worker has taken over. */
 START_TEST(a_vault_that_dies_in_a_hand_over_costs_nobody)
 {
     enum { CLIENTS = 600 }; /* several batches for each worker */
@@ -344,7 +344,7 @@ START_TEST(lost_connections_are_not_counted_as_open)
 }
 END_TEST
 
-/* A hand-over that hangs keeps nobody from ending. */
+/* A hand-over that hangs keeps no process from ending. */
 START_TEST(quitting_does_not_wait_for_a_hand_over_that_hangs)
 {
     struct server *server = serve_crash("");
@@ -358,8 +358,8 @@ START_TEST(quitting_does_not_wait_for_a_hand_over_that_hangs)
 }
 END_TEST
 
-/* What could not be handed over is not accepted: it waits where a worker's death does not hurt it.
- */
+/* A connection that could not be handed over is not accepted: it waits where a worker's death does
+ * not hurt it. */
 START_TEST(a_vault_that_is_slow_costs_new_clients_nothing)
 {
     enum { CLIENTS = 900, WAITING = 300 };
@@ -578,7 +578,7 @@ START_TEST(a_daemon_says_whether_it_serves)
     run = pillion("-p", server->prefix);
     expect_status(&run, 1);
     expect_part(run.err, "the oven is cold");
-    /* Whoever looks into the log only finds the reason there too. */
+    /* The log has the reason, too. */
     expect_part(file_read(server_path(server, "logs/own.log"), NULL), "the oven is cold");
 }
 END_TEST

@@ -537,7 +537,8 @@ static int listen_at(const struct server *place)
     return listener;
 }
 
-/* What was not sent to its end when the connection broke was not run, and may go elsewhere. */
+/* A request that was not sent to its end when the connection broke was not run, and may go
+ * elsewhere. */
 START_TEST(a_request_that_no_server_has_seen_goes_to_another)
 {
     enum { SIZE = 24 << 20 };
@@ -631,7 +632,7 @@ START_TEST(errors_pass_byte_for_byte)
     ck_assert_double_eq(
         cJSON_GetNumberValue(cJSON_GetObjectItem(cJSON_GetObjectItem(methods, "ping"), "errors")),
         6);
-    /* A name that no method can reply with is told, and costs nobody else anything. */
+    /* A name that no method can reply with is reported, and costs other requests nothing. */
     for (size_t i = 0; i < sizeof(outs) / sizeof(*outs); i++) {
         client_send_frame(client, "{\"in\":\"ping\"}");
         peer_answer(peer, outs[i], "1");
@@ -741,7 +742,7 @@ END_TEST
 #define OVERLOADED \
     "{\"out\":\"error\",\"result\":{\"code\":\"overloaded\",\"message\":\"?\"},\"id\":%s}"
 
-/* Whoever has too much to do is not asked the same once more. */
+/* A server that has too much to do is not asked the same once more. */
 START_TEST(overloaded_goes_elsewhere_or_back_to_the_client)
 {
     struct server *place = server_new(), *back = behind(""), *front = server_new();

@@ -22,7 +22,7 @@
     "redis_method nest EVAL \"return {1,{2,{}},{},{{3},'x',redis.error_reply('E')},false}\" 0;" \
     "redis_method stream XREAD $args...;"
 
-/* A server whose module talks to a port on which nobody listens yet. */
+/* A server whose module talks to a port on which no server listens yet. */
 static struct server *serve_redis(struct redis *redis, const char *settings)
 {
     struct server *server = server_new(), *place = server_new();
@@ -38,7 +38,7 @@ static struct server *serve_redis(struct redis *redis, const char *settings)
 
 static struct server *serve_with_redis(struct redis *redis, int *client)
 {
-    struct server *server = serve_redis(redis, "timeout 1m;"); /* nobody is to wait in vain */
+    struct server *server = serve_redis(redis, "timeout 1m;"); /* no request is to wait in vain */
 
     *client = client_connect(server);
     redis_start(redis, server, NULL);

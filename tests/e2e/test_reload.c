@@ -1,4 +1,4 @@
-/* Reloads: no client notices, and what fails changes nothing. */
+/* Reloads: no client notices one, and a reload that fails changes nothing. */
 #include "harness.h"
 
 #include <poll.h>

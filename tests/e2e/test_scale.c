@@ -1,6 +1,6 @@
-/* More clients than one process may hold, at small limits on open files: what vaults cannot hold is
- * not accepted, what is accepted survives reloads and deaths, and a reload that cannot hand
- * everything over does not begin. See docs/scale.md. */
+/* More clients than one process may hold, at small limits on open files: connections that vaults
+ * cannot hold are not accepted, accepted ones survive reloads and deaths, and a reload that cannot
+ * hand everything over does not begin. See docs/scale.md. */
 #include "harness.h"
 
 #include <signal.h>
@@ -161,7 +161,7 @@ START_TEST(connections_beyond_the_vaults_room_are_not_accepted)
         0);
     server_reload(server);
     kill_workers(clients[0]);
-    for (int i = 1; i < CLIENTS; i++) { /* who leaves makes room for who waits */
+    for (int i = 1; i < CLIENTS; i++) { /* a client that leaves makes room for one that waits */
         client_expect(clients[i], "{\"out\":\"pong\",\"result\":\"here\"}");
         close(clients[i]);
     }
@@ -376,7 +376,7 @@ START_TEST(descriptors_that_are_too_few_for_a_reload_alone_are_told_and_it_does_
 }
 END_TEST
 
-/* Binaries of the first version know one vault: what the others hold would be lost. */
+/* Binaries of the first version know one vault: connections in the others would be lost. */
 START_TEST(a_binary_that_knows_one_vault_does_not_take_over_what_others_hold)
 {
     static const char script[] = "#!/bin/sh\necho 'pillion rehearses to take over' >&2\n";

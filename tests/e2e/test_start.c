@@ -1,4 +1,4 @@
-/* The first thing that a person sees: what a start says, and how it ends with its terminal. */
+/* A start as a person sees it: its first lines, and its end with the terminal. */
 #include "harness.h"
 
 #include <pty.h>

@@ -1,5 +1,5 @@
-/* Crashes and hangs elsewhere than in a handler, in threads, timers and callbacks: each is its own
- * method's, whose request is answered, and nobody else is blamed. */
+/* Crashes and hangs elsewhere than in a handler, in threads, timers and callbacks: each is put down
+ * to its own method, whose request is answered, and no other method is blamed. */
 #include "harness.h"
 
 #include <signal.h>

@@ -1,4 +1,5 @@
-/* Replacing the running binary: nobody loses a connection, and what cannot take over does not. */
+/* Replacing the running binary: no client loses its connection, and a binary that cannot take over
+ * does not. */
 #include "harness.h"
 
 #include <signal.h>
@@ -360,7 +361,7 @@ START_TEST(a_configuration_that_is_being_edited_is_a_failed_reload)
     expect_served(&gated, clients);
     ck_assert_uint_eq(server_workers(server, workers, 8), 2);
 
-    /* What dies is replaced, from what was sealed, and the watchdog and the vault are there. */
+    /* A worker that dies is replaced, with the sealed modules, and watchdog and vault are there. */
     for (int round = 0; round < 2; round++) {
         for (int i = 0; i < 2; i++)
             kill(workers[i], SIGKILL);

@@ -1,4 +1,4 @@
-/* What clients were promised of the wire: frames, order, errors, ids, and limits. */
+/* The promises of the wire to clients: frames, order, errors, ids, and limits. */
 #include "harness.h"
 
 #include <stdio.h>

@@ -1,7 +1,7 @@
 /* Modules' files: any bytes are read as a module without running it, or refused with a sentence.
  *
- * Seeds are the modules of the build. Everything that was read is read once more, as those who
- * print it do. */
+ * Seeds are the modules of the build. Everything that was read is read once more, as the commands
+ * that print it do. */
 #include <string.h>
 
 #include "fuzz.h"

@@ -56,7 +56,7 @@ static void tell_stop(pillion_instance *self, void *config)
     pillion_log(self, PILLION_LOG_NOTICE, "%s stops after %lld", tell->word, (long long)tell->seen);
 }
 
-/* ---- door: lets pass who has the token ---- */
+/* ---- door: lets requests with the token pass ---- */
 
 static pillion_verdict door(pillion_request *req)
 {

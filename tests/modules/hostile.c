@@ -1,6 +1,6 @@
-/* What a module may try against its worker, the vault and the master: wild stores into the memory
- * that processes share, descriptors that make whoever closes them wait, memory files cut short, and
- * a look into the vault. A test calls it with a number or a name. */
+/* Attacks of a module on its worker, the vault and the master: wild stores into the memory that
+ * processes share, descriptors whose closing waits, memory files cut short, and a look into the
+ * vault. A test calls it with a number or a name. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>

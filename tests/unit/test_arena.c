@@ -128,7 +128,7 @@ static bool maps(int fd)
         must(error.text[0] != '\0');
         return false;
     }
-    /* What was believed must lie within the file. */
+    /* Whatever was accepted must lie within the file. */
     must((char *)&arena.records[arena.record_count] <= (char *)arena.marks);
     must((char *)&arena.marks[arena.record_count] <= arena.data);
     must(arena_block(&arena, arena.block_count) == (char *)arena.header + arena.size);

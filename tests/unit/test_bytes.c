@@ -11,7 +11,7 @@
 
 /* ---- UTF-8 ---- */
 
-/* What RFC 3629 section 4 says, in another way: decode, and see whether encoding gives the same. */
+/* RFC 3629 section 4 in another way: decodes, and sees whether encoding gives the same. */
 static size_t sequence_by_decoding(const unsigned char *s, size_t size)
 {
     static const struct {

@@ -1,4 +1,4 @@
-/* What children of the master promise before they run anything of others: core/process/child.h. */
+/* What children of the master promise before they run other code: core/process/child.h. */
 #include "unit.h"
 
 #include <errno.h>

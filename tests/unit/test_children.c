@@ -9,7 +9,7 @@
 #include "process/children.h"
 
 static struct loop loop;
-static char told[64]; /* what was told, in order: a letter each */
+static char told[64]; /* the events that were told, in order, a letter for each */
 static int last_status;
 
 static void tell(char letter)

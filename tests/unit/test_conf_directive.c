@@ -1,5 +1,5 @@
-/* Statements against a table: every type, its bounds, its errors, and who wins. The table is made
- * as a module's is: a structure, offsets, defaults in words. */
+/* Statements against a table: every type, its bounds, its errors, and which statement wins. The
+ * table is made as a module's is: a structure, offsets, defaults in words. */
 #include "conf/directive.h"
 #include "conf/parser.h"
 
@@ -149,7 +149,7 @@ static void expect_errors(const char *text, const char *expected)
     finish();
 }
 
-/* That the message is the first error's, at line 1 and the column. */
+/* Checks that the first error is this message, at line 1 and the column. */
 static void expect_message(const char *text, unsigned column, const char *message)
 {
     char expected[1024];

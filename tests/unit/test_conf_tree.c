@@ -555,7 +555,7 @@ START_TEST(a_file_is_read_below_the_prefix)
     ck_assert_str_eq(tree->sources->name, "p.conf");
     ck_assert_int_ge(tree->sources->fd, 0);
     ck_assert_ptr_null(tree->sources->next); /* read once */
-    /* The copy is what counts from now on. */
+    /* From now on the copy is read. */
     make_file("p.conf", "changed;\n");
     ck_assert_int_eq(memcmp(tree->sources->text.data, "a b;\n", 5), 0);
     remove_prefix((const char *[]){"p.conf", NULL});
@@ -784,7 +784,7 @@ static int count_descriptors(void)
     return count;
 }
 
-/* What is written means the same when it is read. */
+/* Statements that are written out mean the same when they are read again. */
 START_TEST(a_tree_is_written_as_text)
 {
     static const char text[] = "a \"with space\" 'qu\"ote' back\\\\slash \"n\\nt\\tr\\r\" \"\";\n"

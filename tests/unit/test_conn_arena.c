@@ -1,5 +1,5 @@
-/* What connections promise when the arena is full: see core/net/conn.h. Nobody is dropped for it.
- */
+/* What connections promise when the arena is full: see core/net/conn.h. No connection is dropped
+ * for it. */
 #include "conn_fixture.h"
 
 static struct client a, b;
@@ -181,8 +181,8 @@ START_TEST(arena_full_sending_makes_room_without_another_event)
 }
 END_TEST
 
-/* In one batch blocks come free, and then somebody else asks for more than is there: who waits
- * since more was in use must not be forgotten. */
+/* In one batch blocks come free, and then another connection asks for more than there is: a
+ * connection that has waited since more blocks were in use must not be forgotten. */
 static struct watch giver;
 
 static void give_some(struct watch *watch, uint32_t events)

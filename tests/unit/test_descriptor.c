@@ -165,7 +165,7 @@ static void refused(const char *part)
     spoil();
 }
 
-/* That `wrong` is refused, and that the words name both versions. */
+/* Checks that `wrong` is refused, and that the message names both versions. */
 static void refused_version(void)
 {
     char part[64];

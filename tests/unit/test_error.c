@@ -1,4 +1,4 @@
-/* Errors as values: what they say, and of whom. */
+/* Errors as values: their words, and the user whom they name. */
 #include "base/error.h"
 
 #include <errno.h>

@@ -36,8 +36,8 @@ START_TEST(json_invalid_texts_are_refused_where_they_go_wrong)
 }
 END_TEST
 
-/* A text that is cut off is wrong at its end and nowhere else. What is valid when cut off is the
- * value without white space after it, or fewer digits of a number. */
+/* A text that is cut off is wrong at its end and nowhere else. A text that is still valid when it
+ * is cut off has lost white space after its value, or digits of a number. */
 START_TEST(json_prefixes_of_valid_texts_go_wrong_at_their_end)
 {
     for (size_t i = 0; i < COUNT(valid_texts); i++) {

@@ -202,7 +202,7 @@ START_TEST(listener_with_a_full_queue_is_alive)
 }
 END_TEST
 
-/* A socket of another kind is somebody's too: a log's, for instance. */
+/* A socket of another kind belongs to another program, too: to a log, for instance. */
 START_TEST(listener_never_takes_a_path_from_another_kind_of_socket)
 {
     static const int kinds[] = {SOCK_DGRAM, SOCK_SEQPACKET};
@@ -286,7 +286,8 @@ START_TEST(listener_with_reuseport_only_ever_adds_sockets)
 }
 END_TEST
 
-/* Clients in the queue of one that listened too early would wait for workers that never come. */
+/* Clients in the queue of a listener that listened too early would wait for workers that never
+ * come. */
 START_TEST(listener_listens_with_added_sockets_only_from_the_commit_on)
 {
     struct address address = address_of("127.0.0.1:%u", free_port());

@@ -44,7 +44,7 @@ static struct text contents(const char *file)
     return text;
 }
 
-/* What was logged since the last call, one line without its newline. */
+/* The line that was logged since the last call, without its newline. */
 static char *line(void)
 {
     struct text text = contents(path);
@@ -94,7 +94,8 @@ START_TEST(log_text_line_says_when_how_bad_and_who)
 }
 END_TEST
 
-/* Modules give the names of fields: they can neither break a line nor stand for what is there. */
+/* Modules give the names of fields: a name can neither break a line nor pass for one of the line's
+ * own fields. */
 static const struct log_field odd_fields[] = {
     {.name = "level", .number = 1},         {.name = "a\nb", .number = 2},
     {.name = "c d=\"", .text = {"e f", 3}}, {.name = "twice", .number = 3},
@@ -435,9 +436,9 @@ START_TEST(log_lines_of_several_processes_do_not_mix)
     start(LOG_INFO_LEVEL, LOG_FORMAT_TEXT);
     for (int p = 0; p < PROCESSES; p++) {
         if (fork() == 0) {
-            char who[32], padding[200];
-            snprintf(who, sizeof(who), "process %d", p);
-            log_identity(who);
+            char name[32], padding[200];
+            snprintf(name, sizeof(name), "process %d", p);
+            log_identity(name);
             memset(padding, 'a' + p, sizeof(padding));
             for (unsigned i = 0; i < EACH; i++)
                 log_info("%.*s", (int)(i % sizeof(padding)), padding);

@@ -166,7 +166,7 @@ START_TEST(other_files_are_told_apart)
 }
 END_TEST
 
-/* What the loader would say is known without loading. */
+/* The loader's message is known without loading. */
 START_TEST(a_module_that_this_server_would_refuse_is_told)
 {
     load("modules/hello.so");

@@ -1,6 +1,6 @@
 /* What loading promises: see core/module/loader.h. Sets are made here, and bound, checked, started
  * and stopped; files are loaded as far as a program goes that exports none of <pillion/module.h>.
- * What runs on from there is for the end-to-end tests. */
+ * End-to-end tests do the rest. */
 #include "unit.h"
 
 #include <stdio.h>
@@ -177,7 +177,7 @@ START_TEST(an_unknown_method_is_told_with_those_there_are)
     said("t:3:20: no loaded module provides the handler \"helo.greet\"; did you mean "
          "\"hello.greet\"?");
     said("t:4:20: no loaded module provides the handler \"hello.frobnicate\" (hello offers");
-    /* What is right is bound all the same. */
+    /* Statements without a mistake are bound all the same. */
     ck_assert_uint_eq(bound("sum")->timeout_ns, 0);
     method_table_free(&table);
     tear_down();

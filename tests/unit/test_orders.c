@@ -3,8 +3,8 @@
  * The master's own code runs (orders.c, reload.c, workers.c, upgrade.c, handover.c, control.c),
  * with no process but this one: fork(2), kill(2), waitpid(2), fexecve(3) and what connects the
  * master with its children are wrapped by the linker (tests.mk). Children are rows of a table here,
- * who say what they are made to say, so that a message can lie unread while an order comes: the
- * stages in which a message is "said" are those. */
+ * and send the messages that a test makes them send, so that a message can lie unread while an
+ * order comes: in the stages whose name ends in "said". */
 #include "unit.h"
 
 #include <errno.h>
@@ -160,7 +160,7 @@ bool __wrap_channel_pair(int fds[2], struct error *error)
     return true;
 }
 
-/* Of the timers that are set, the one that was set for longest. */
+/* The timer that was set for the longest time. */
 static struct {
     struct timer *timer;
     uint64_t ns;
@@ -245,7 +245,7 @@ static void obey_as_vault(const struct fake *vault)
     }
 }
 
-/* What a child is told, and does at once. */
+/* A child receives a message, and acts on it at once. */
 static void obey(struct worker *worker, struct fake *child)
 {
     struct message message;
@@ -386,7 +386,7 @@ enum stage {
     STAGES
 };
 
-static int earlier[3]; /* who have asked for what is under way; -1 */
+static int earlier[3]; /* clients that have ordered the operation under way; -1 */
 
 /* A generation's start, to the stage `which` (PROBING to CONFIRMING). */
 static void start_to(enum stage which)
@@ -515,7 +515,7 @@ struct outcome {
     bool ends;
     uint64_t generation; /* that serves; 0: does not matter */
     bool executes;       /* the new binary */
-    bool good;           /* whoever asked is told "ok" (an upgrade is answered by the new binary) */
+    bool good;           /* the client is told "ok" (of an upgrade, by the new binary) */
 };
 
 /* The table of docs/operations.md. */
@@ -578,10 +578,11 @@ static void drive(enum stage stage, enum order order)
     if (order != ORDER_UPGRADE || outcome.ends)
         ck_assert_msg(strncmp(said, outcome.good ? "ok\n" : "failed\n", outcome.good ? 3 : 7) == 0,
                       "stage %d, %s: answered \"%s\"", stage, verbs[order], said);
-    /* Nobody is left without an answer: the new binary gives those that are not given here. */
+    /* No client is left without an answer: the new binary gives the answers that are not given
+     * here. */
     for (int i = 0; i < 3 && !executed; i++)
         ck_assert_msg(earlier[i] < 0 || answer(earlier[i])[0] != '\0',
-                      "stage %d, %s: who asked before is not answered", stage, verbs[order]);
+                      "stage %d, %s: an earlier client is not answered", stage, verbs[order]);
 }
 
 START_TEST(every_order_has_its_outcome_at_every_stage)
@@ -622,7 +623,7 @@ START_TEST(stop_does_not_wait_as_quit_does)
 {
     go_to(QUITTING);
     ck_assert(!master.loop.stopping);
-    ask("stop"); /* of those who have been told to quit and have not heard of it */
+    ask("stop"); /* the workers have been told to quit, and have not read that yet */
     master_acts();
     ck_assert(master.loop.stopping);
     finish();

@@ -1,4 +1,4 @@
-/* What is at a path before the server writes there. */
+/* Checking a path before the server writes there: see core/base/own_file.h. */
 #include "base/own_file.h"
 
 #include <stdio.h>

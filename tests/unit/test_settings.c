@@ -1,4 +1,4 @@
-/* What the core can be told: the defaults, every directive, and what the table promises. */
+/* The core's settings: the defaults, every directive, and the promises of the table. */
 #include "conf/parser.h"
 #include "conf/settings_table.h"
 
@@ -44,7 +44,7 @@ static void expect_errors(const char *text, const char *expected)
     finish();
 }
 
-/* That a statement in main, or in a server where `inside`, gives exactly this message. */
+/* Checks that a statement in main (`inside`: in a server) gives exactly this message. */
 static void expect_message(bool inside, const char *statement, const char *message)
 {
     struct text text = {0}, expected = {0};
@@ -118,7 +118,7 @@ START_TEST(the_smallest_configuration_has_every_default)
 }
 END_TEST
 
-/* What the reference says of a directive, up to the end of its heading. */
+/* The reference's section on a directive, up to the end of its heading. */
 static void reference_of(const char *name, struct text *heading)
 {
     struct text reference = {0}, title = {0};

@@ -118,7 +118,8 @@ START_TEST(slice_serves_waiters_without_progress_first)
 }
 END_TEST
 
-/* Two are served in each round, the others come too late for it: nobody is passed by. */
+/* Two connections are served in each round, and the others come too late for it: none is passed
+ * by. */
 START_TEST(slice_serves_every_waiter_before_it_serves_one_again)
 {
     static const unsigned orders[] = {12345, 34512, 51234, 23451};

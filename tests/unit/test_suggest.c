@@ -1,4 +1,4 @@
-/* What "did you mean" finds, and what it leaves alone. */
+/* "Did you mean": the words that it suggests, and those that it does not. */
 #include "base/suggest.h"
 
 #include <string.h>
