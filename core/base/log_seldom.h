@@ -17,8 +17,8 @@
 __attribute__((format(printf, 3, 4))) void log_seldom(enum log_level level, const void *about,
                                                       const char *format, ...);
 
-/* From here on this process counts together with the children that it forks: each may log a line
- * and end. */
+/* From here on this process and the children that it forks count together, since each child may log
+ * a line and end. */
 void log_seldom_with_children(void);
 
 #endif

@@ -1,10 +1,11 @@
-/* The table of commands. */
+/* The table of all commands but the server itself. commands.h declares each; main.c looks them up
+ * here. */
 #ifndef PILLION_CMD_COMMAND_TABLE_H
 #define PILLION_CMD_COMMAND_TABLE_H
 
 #include "cmd/command.h"
 
-/* All of them but the server itself, ended by NULL. */
+/* In the order of `pillion -h`, ended by NULL. */
 extern const struct command *const all_commands[];
 
 /* The command of that name, or NULL. */

@@ -7,12 +7,12 @@
 #include "cmd/command.h"
 #include "process/serve_options.h"
 
-/* Asks the server of this configuration to do what `verb` of the signal table says, and waits for
- * its answer, however long that takes. What goes wrong is said by `command`. The exit status. */
+/* Sends the order `verb` of the signal table to the server of this configuration, and waits for its
+ * answer, however long that takes. Error messages are `command`'s. Returns the exit status. */
 int signal_send(const struct command *command, const struct serve_options *options,
                 const char *verb, bool quiet);
 
-/* True when a server of this configuration can be asked. Says nothing. */
+/* True when a server of this configuration can be reached. Prints nothing. */
 bool signal_reaches(const struct command *command, const struct serve_options *options);
 
 #endif

@@ -1,6 +1,6 @@
 /* A worker's side of one vault: hands over accepted connections, tells it of closed ones, asks for
  * those to adopt. All clients together are the bank, which decides which connection goes to which
- * vault, and is known here by what it is told (vault_client_events).
+ * vault; a client reports to it by callbacks (vault_client_events).
  *
  * A new connection is handed over before any of its requests is run. If the channel is full, the
  * connection waits. If the vault is gone, connections are served all the same, and handed to the
@@ -13,7 +13,7 @@
 
 struct vault_client;
 
-/* What a client asks and tells the bank. */
+/* A client's questions and reports to the bank. */
 struct vault_client_events {
     /* True when the vault is to hold the socket of this record. */
     bool (*answers_for)(const struct vault_client *client, uint32_t index);

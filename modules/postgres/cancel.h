@@ -1,4 +1,5 @@
-/* Cancel requests. */
+/* Cancel requests: has PostgreSQL end the statement that a connection runs. cancel.c has a thread
+ * for it, because libpq's PQcancel blocks. */
 #ifndef POSTGRES_CANCEL_H
 #define POSTGRES_CANCEL_H
 

@@ -1,4 +1,5 @@
-/* The life of a connection. call.h and result.h have what happens on it. */
+/* The life of a connection: opening it, setting it up, noticing that it is dead, and opening it
+ * again. call.h sends over it, and result.h takes the results. */
 #ifndef POSTGRES_CONNECTION_H
 #define POSTGRES_CONNECTION_H
 

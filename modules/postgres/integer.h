@@ -1,4 +1,5 @@
-/* Whole numbers as clients write them. */
+/* Whole numbers as clients write them: JSON has no integers, so 1e3 and 1000.0 are as whole as
+ * 1000. */
 #ifndef POSTGRES_INTEGER_H
 #define POSTGRES_INTEGER_H
 

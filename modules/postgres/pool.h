@@ -1,4 +1,5 @@
-/* A worker's connections to PostgreSQL. */
+/* A worker's connections to PostgreSQL, and the choice among them: a request goes to a connection
+ * that is free or quick, or waits in line. */
 #ifndef POSTGRES_POOL_H
 #define POSTGRES_POOL_H
 

@@ -1,4 +1,5 @@
-/* Methods as the configuration has them, and the values that a request gives them. */
+/* Methods by their statements and params in the configuration, and the values that a request has
+ * for the params. */
 #ifndef POSTGRES_QUERY_H
 #define POSTGRES_QUERY_H
 

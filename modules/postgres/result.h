@@ -1,4 +1,5 @@
-/* The results that come back over a connection. */
+/* The results that come back over a connection: they answer the requests of its calls, in the order
+ * of sending. */
 #ifndef POSTGRES_RESULT_H
 #define POSTGRES_RESULT_H
 

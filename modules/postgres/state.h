@@ -15,8 +15,8 @@ struct canceller;
 struct connection;
 struct pool;
 
-/* What becomes of a connection. A file tells it to the files above it, in this order: cancel.c,
- * call.c, result.c, connection.c, pool.c, which fills the table. */
+/* Events of a connection. Each file reports to the files above it by these; the order is cancel.c,
+ * call.c, result.c, connection.c, pool.c. pool.c fills the table. */
 struct pool_events {
     /* cancel.c: the cancel request on this connection has ended. */
     void (*cancelled)(struct connection *connection);

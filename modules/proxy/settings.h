@@ -1,4 +1,4 @@
-/* What the configuration says to the module, and what the module counts. */
+/* The configuration of the proxy module, and its metrics. */
 #ifndef PROXY_SETTINGS_H
 #define PROXY_SETTINGS_H
 

@@ -1,4 +1,5 @@
-/* The servers behind. See upstream.h. */
+/* The servers behind. An upstream with max_fails requests in a row without an answer is left out
+ * for fail_timeout, and then tried with one request at a time. See upstream.h. */
 #include "upstream.h"
 
 #include <netinet/in.h>
@@ -52,7 +53,7 @@ static void broken(struct link_owner *owner, const char *reason, bool lasting)
 {
     struct upstream *upstream = (struct upstream *)owner;
 
-    if (!lasting) { /* its other links tell what is to be thought of it */
+    if (!lasting) { /* the permanent links decide on the upstream's state */
         upstream_complain(upstream, reason);
         return;
     }

@@ -13,7 +13,7 @@ struct proxy {
 };
 
 struct upstream {
-    struct link_owner owner; /* first: links know it by that */
+    struct link_owner owner; /* first: links know the upstream by it */
     const char *address;     /* as it is in the configuration */
     unsigned fails;          /* requests in a row that had no answer in time */
     bool out;                /* its links are being broken: it gets no request */

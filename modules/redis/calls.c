@@ -12,7 +12,7 @@
 
 #define REPLIES_AT_ONCE 128u    /* of a connection in one turn; then other connections go on */
 #define BYTES_AT_ONCE   131072L /* of a large reply, in one turn */
-#define DROPS_AT_ONCE   8u      /* reads of what is to be dropped, in one turn */
+#define DROPS_AT_ONCE   8u      /* reads of bytes to be dropped, in one turn */
 #define QUEUED_MOST     65536u  /* bytes queued on a connection; beyond that it takes no more */
 
 static void link_lost(struct link *link, const char *why)
@@ -349,7 +349,7 @@ static void take_more(pillion_instance *self, void *data)
     take_replies(link);
 }
 
-/* Drops some of what is to be skipped. */
+/* Reads and drops some of the bytes that are to be skipped. */
 static void drop_some(struct link *link)
 {
     char dropped[16384];

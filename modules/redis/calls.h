@@ -1,6 +1,5 @@
 /* Connections to Redis, the state that all of them share, and the requests under way on them.
- * calls.c sends commands and takes replies; it tells link.c by callback what becomes of a
- * connection. */
+ * calls.c sends commands and takes replies; it reports to link.c by callbacks. */
 #ifndef REDIS_CALLS_H
 #define REDIS_CALLS_H
 
@@ -19,7 +18,7 @@ struct call {
     pillion_bytes command; /* in the request's memory */
 };
 
-/* What calls.c tells link.c. */
+/* Reports of calls.c to link.c. */
 struct link_events {
     /* The connection has broken, or cannot be used. */
     void (*lost)(struct link *link, const char *why);
@@ -41,7 +40,7 @@ struct link {
     bool retiring;                   /* to be opened anew as soon as nothing is under way */
     size_t introductions;            /* replies to AUTH and SELECT that are to come */
     struct value value;              /* the reply that is read */
-    size_t skip;                     /* bytes that are to come, of a string that is too large */
+    size_t skip;                     /* bytes still to come of a string that is too large */
     struct call *calls;              /* a ring, in the order in which they were sent */
     size_t first, pending, capacity; /* the capacity is a power of two */
     int64_t commands;                /* since the last flush */

@@ -1,4 +1,5 @@
-/* Commands of the configuration: read once, and made for each request from its params. */
+/* Commands: the words of a `command` are read once, and each request makes its command from them
+ * and its params. */
 #ifndef REDIS_COMMAND_H
 #define REDIS_COMMAND_H
 

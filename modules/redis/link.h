@@ -1,4 +1,5 @@
-/* The life of connections to Redis. calls.h has what happens on them. */
+/* The life of connections to Redis: opening them, and opening them again when they break or lead to
+ * the wrong server. calls.h sends commands over them. */
 #ifndef REDIS_LINK_H
 #define REDIS_LINK_H
 

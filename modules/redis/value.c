@@ -196,9 +196,9 @@ void value_attach(struct value *value, redisContext *redis)
     value_reset(value);
 }
 
-/* The size of a string whose header stands at `at`: digits and a line's end, of `*header` bytes.
- * The reader has taken its type already, and it does not wait behind a whole line for anything
- * else. 0: it does not wait for a string. */
+/* The size of the string whose header is at `at`: digits and a line's end, `*header` bytes in all.
+ * The reader has taken the type before them, and only for a string does it wait behind a whole
+ * line. 0: the reader waits for something else. */
 static size_t announced(const char *at, size_t size, size_t *header)
 {
     size_t number = 0, i = 0;
@@ -217,7 +217,7 @@ size_t value_skip(struct value *value, redisReader *reader)
     size_t there = reader->len - reader->pos, header;
     size_t size = announced(reader->buf + reader->pos, there, &header);
 
-    /* Of a short string, the rest is not worth it. */
+    /* Dropping the rest of a short string is not worth it. */
     if (size <= PIECE || !is_too_large(value, size) || size + 2 <= there - header)
         return 0;
     size_t rest = size + 2 - (there - header);
@@ -227,7 +227,7 @@ size_t value_skip(struct value *value, redisReader *reader)
         sdsrange(reader->buf, 0, (int)reader->pos - 1);
     reader->len = reader->pos;
     if (redisReaderFeed(reader, nil, sizeof(nil) - 1) != REDIS_OK)
-        return 0; /* the reader says that it has failed */
+        return 0; /* the reader reports its failure */
     json_fail_too_large(&value->text);
     return rest;
 }
