@@ -157,11 +157,11 @@ static bool adopt_bytes(struct conns *conns, const struct arena *from, struct ro
 }
 
 struct conn *conn_adopt(struct conns *conns, int fd, const struct arena *from, uint32_t index,
-                        const struct conn_cursors *cursors, const struct conn_policy *policy)
+                        const struct conn_record *record, const struct conn_cursors *cursors,
+                        const struct conn_policy *policy)
 {
     struct conn *conn = conn_take(conns);
     struct conn_cursors copy = *cursors;
-    struct conn_record record;
 
     if (conn == NULL)
         return NULL;
@@ -181,18 +181,17 @@ struct conn *conn_adopt(struct conns *conns, int fd, const struct arena *from, u
     conn->policy = policy;
     conn->active = conn_time(conns->loop->now);
 
-    arena_record_read(from, index, &record);
     struct conn_record *mine = conn_record_of(conns, conn);
-    mine->listener = record.listener;
+    mine->listener = record->listener;
     atomic_store_explicit(&mine->taken, 0, memory_order_relaxed);
     atomic_store_explicit(&mine->staying, 0, memory_order_relaxed);
-    atomic_store_explicit(&mine->running, record.running, memory_order_relaxed);
+    atomic_store_explicit(&mine->running, record->running, memory_order_relaxed);
     if (copy.begun > 0 && copy.in_block != BLOCK_NONE)
         arena_marks_read(from, index, cursors->in_start, arena_block(&conns->arena, copy.in_block),
                          &copy, conn_marks_of(conns, conn));
     *record_edit(mine) = copy;
     record_commit(mine);
-    atomic_store_explicit(&mine->id, record.id, memory_order_release);
+    atomic_store_explicit(&mine->id, record->id, memory_order_release);
     conns->open++;
     if (conns->expected > 0)
         conns->expected--;

@@ -143,11 +143,12 @@ struct conn *conn_open(struct conns *conns, int fd, uint32_t listener,
  * free at its end only. */
 bool conns_have_record(const struct conns *conns);
 
-/* Takes a connection over from record `index` of `from`, another worker's arena, as `cursors` say
- * (the record's own, checked and corrected). `fd` becomes the connection's. NULL when there is no
- * room for it here. */
+/* Takes a connection over from record `index` of `from`, another worker's arena. `record` is a copy
+ * of it, of the listener that the connection belongs to from now on, and `cursors` are its cursors,
+ * checked and corrected. `fd` becomes the connection's. NULL when there is no room for it here. */
 struct conn *conn_adopt(struct conns *conns, int fd, const struct arena *from, uint32_t index,
-                        const struct conn_cursors *cursors, const struct conn_policy *policy);
+                        const struct conn_record *record, const struct conn_cursors *cursors,
+                        const struct conn_policy *policy);
 
 /* Begins to watch the socket, and handles what is already there. */
 void conn_start(struct conns *conns, struct conn *conn);

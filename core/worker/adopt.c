@@ -136,8 +136,8 @@ static bool take_over(struct adoption *adoption, uint32_t at)
         give_up(adoption, at, why);
         return true;
     }
-    struct conn *conn =
-        conn_adopt(conns, adoption->fds[at], &adoption->from_arena, index, &cursors, policy);
+    struct conn *conn = conn_adopt(conns, adoption->fds[at], &adoption->from_arena, index, record,
+                                   &cursors, policy);
     if (conn == NULL && death.gone) {
         give_up(adoption, at, "its client is gone, and there is no room for it");
         return true;

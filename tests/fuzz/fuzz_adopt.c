@@ -152,7 +152,7 @@ static void take_all(struct conns *conns, const struct arena *from)
             continue;
         struct conn_cursors cursors = *record_cursors(record);
         require(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair) == 0);
-        struct conn *conn = conn_adopt(conns, pair[0], from, i, &cursors, &server.policy);
+        struct conn *conn = conn_adopt(conns, pair[0], from, i, record, &cursors, &server.policy);
         if (conn == NULL) {
             close(pair[0]);
         } else if (!dispatch_adopted(&dispatcher, conn, &deaths[i % 3])) {

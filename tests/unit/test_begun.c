@@ -296,8 +296,8 @@ START_TEST(marks_are_taken_over_from_every_layout)
         conns_open_on(&heir, heir_fd, 2);
         struct conn_policy heirs = policy;
         heirs.conns = &heir;
-        struct conn *adopted =
-            conn_adopt(&heir, dup(conn->watch.fd), &from, index, record_cursors(&record), &heirs);
+        struct conn *adopted = conn_adopt(&heir, dup(conn->watch.fd), &from, index, &record,
+                                          record_cursors(&record), &heirs);
         ck_assert_ptr_nonnull(adopted);
         begun_adopted(&heir, adopted);
         ck_assert_uint_eq(conn_cursors(&heir, adopted)->answered, 0);

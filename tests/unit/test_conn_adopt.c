@@ -81,7 +81,7 @@ static struct conn *adopt_and_compare(struct client *client, int fd)
     ck_assert(record_valid(&from, &record));
     const struct conn_cursors *there = record_cursors(&record);
     copy_out(&from, there, &input, &output);
-    struct conn *conn = conn_adopt(&heir, fd, &from, index, there, heirs_policy());
+    struct conn *conn = conn_adopt(&heir, fd, &from, index, &record, there, heirs_policy());
     ck_assert_ptr_nonnull(conn);
     const struct conn_record *mine = conn_record_of(&heir, conn);
     const struct conn_cursors *here = record_cursors(mine);
@@ -263,7 +263,7 @@ START_TEST(adoption_without_room_changes_nothing)
         arena_record_read(&from, conn_index(&conns, c.conn), &record);
         int fd = die(&c);
         for (unsigned again = 0; again < 10; again++) {
-            ck_assert_ptr_null(conn_adopt(&heir, fd, &from, conn_index(&conns, c.conn),
+            ck_assert_ptr_null(conn_adopt(&heir, fd, &from, conn_index(&conns, c.conn), &record,
                                           record_cursors(&record), heirs_policy()));
             ck_assert_uint_eq(units_used(&heir), 0);
             ck_assert_uint_eq(heir.open, 0);
@@ -319,10 +319,10 @@ START_TEST(adoption_without_a_record_changes_nothing)
     struct conn_record record;
     arena_record_read(&from, conn_index(&conns, mine.conn), &record);
     ck_assert_ptr_nonnull(conn_adopt(&heir, die(&mine), &from, conn_index(&conns, mine.conn),
-                                     record_cursors(&record), heirs_policy()));
+                                     &record, record_cursors(&record), heirs_policy()));
     arena_record_read(&from, conn_index(&conns, c.conn), &record);
     int fd = die(&c);
-    ck_assert_ptr_null(conn_adopt(&heir, fd, &from, conn_index(&conns, c.conn),
+    ck_assert_ptr_null(conn_adopt(&heir, fd, &from, conn_index(&conns, c.conn), &record,
                                   record_cursors(&record), heirs_policy()));
     ck_assert_uint_eq(heir.open, 1);
     close(fd);
