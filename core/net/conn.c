@@ -228,15 +228,6 @@ void conn_peer(const struct conn *conn, char text[ADDRESS_TEXT_SIZE])
 
 /* ---- Ending ---- */
 
-void conn_kept_drop(struct conn *conn)
-{
-    if (conn->kept == NULL)
-        return;
-    free(conn->kept->data);
-    free(conn->kept);
-    conn->kept = NULL;
-}
-
 void conn_close(struct conns *conns, struct conn *conn)
 {
     struct conn_record *record = conn_record_of(conns, conn);
@@ -255,7 +246,6 @@ void conn_close(struct conns *conns, struct conn *conn)
     /* Another process holds a duplicate, so that close() alone would not end the connection. */
     shutdown(conn->watch.fd, SHUT_RDWR);
     close(conn->watch.fd);
-    conn_kept_drop(conn);
     if (conn->waiting)
         room_wait_ends(&conns->room);
     conn_give(conns, conn);
@@ -288,7 +278,7 @@ static void sweep(struct timer *timer)
         if (conn->policy == NULL || conn->watch.index == 0)
             continue;
         /* Who waits for room in the arena, or for a reply, is not idle by its own choice. */
-        if (conn->waiting || conn->kept != NULL || conn->deferred != 0) {
+        if (conn->waiting || conn->deferred != 0) {
             again = true;
             continue;
         }

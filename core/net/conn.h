@@ -10,6 +10,8 @@
 #ifndef PILLION_NET_CONN_H
 #define PILLION_NET_CONN_H
 
+#include <stdalign.h>
+
 #include "base/bytes.h"
 #include "base/clock.h"
 #include "event/loop.h"
@@ -53,9 +55,8 @@ enum conn_again {
 };
 
 struct conn {
-    struct watch watch;               /* its fd is the socket */
+    alignas(64) struct watch watch;   /* its fd is the socket */
     const struct conn_policy *policy; /* NULL: the conn is free */
-    struct kept_reply *kept;          /* a reply that the full arena had no room for, or NULL */
     union {
         struct conn *next;          /* in the list of free conns, or of those to be flushed */
         struct slice_waiter waiter; /* while it is queued for a time slice */
@@ -159,8 +160,9 @@ struct bytes conn_input(const struct conns *conns, const struct conn *conn);
 /* True while the client has so much unread that its requests wait. */
 bool conn_output_full(const struct conns *conns, const struct conn *conn);
 
-/* Room for `size` bytes after what is queued, or NULL when the arena is full. Nothing is queued
- * until conn_advance. Input spans stay valid. */
+/* Room for `size` bytes after what is queued, or NULL when the arena is full: the frame is then not
+ * consumed before its reply has room (conn_wait_for_room). Nothing is queued until conn_advance.
+ * Input spans stay valid. */
 char *conn_output_reserve(struct conns *conns, struct conn *conn, size_t size);
 
 /* What one commit changes: `consumed` bytes of input are done with, `produced` bytes are queued
@@ -263,10 +265,6 @@ static inline struct conn_marks *conn_marks_of(const struct conns *conns, const 
 uint32_t conn_input_pin(struct conns *conns, const struct conn *conn);
 void conns_unpin(struct conns *conns, uint32_t block);
 
-/* Keeps a reply of `size` bytes (malloc'd, taken over) for the frame of `consumed` bytes until the
- * arena has room; the connection waits. */
-void conn_keep(struct conns *conns, struct conn *conn, char *data, size_t size, size_t consumed);
-
 /* Sends what is queued and then closes; with `discard`, goes on reading and dropping input for a
  * while, so that the last reply is not lost to a reset (RFC 1122 section 4.2.2.13). */
 void conn_end(struct conns *conns, struct conn *conn, bool discard);
@@ -288,11 +286,11 @@ void conns_go_on_soon(struct conns *conns);
  * it as soon as this process is gone. */
 void conns_release(struct conns *conns);
 
-/* After that: whether the connection still has something that only this process can finish (a
- * request under way, a reply that has no room). */
+/* After that: true while the connection has something that only this process can finish: a deferred
+ * request, or a reply that has found no room yet. */
 static inline bool conn_must_stay(const struct conn *conn)
 {
-    return conn->deferred != 0 || conn->kept != NULL;
+    return conn->deferred != 0;
 }
 
 /* The record says that nobody may take it over yet; or this process lets go of it for good. */

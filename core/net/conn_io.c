@@ -36,8 +36,6 @@ static void linger(struct conns *conns, struct conn *conn)
 static bool is_over(const struct conns *conns, const struct conn *conn,
                     const struct conn_cursors *cursors)
 {
-    if (conn->kept != NULL)
-        return false;
     if (cursors->flags & CONN_ENDING)
         return !(cursors->flags & CONN_DISCARD) || (cursors->flags & CONN_EOF);
     if (conn->waiting || cursors->begun > 0)
@@ -53,8 +51,8 @@ static bool is_parting(const struct conn *conn, const struct conn_cursors *curso
 {
     int unread = 0;
 
-    if (!conn->policy->parting || (cursors->flags & CONN_ENDING) || conn->kept != NULL ||
-        conn->waiting || cursors->begun > 0 || cursors->in_start != cursors->in_end)
+    if (!conn->policy->parting || (cursors->flags & CONN_ENDING) || conn->waiting ||
+        cursors->begun > 0 || cursors->in_start != cursors->in_end)
         return false;
     return ioctl(conn->watch.fd, FIONREAD, &unread) < 0 || unread == 0;
 }
@@ -83,15 +81,15 @@ static void settle(struct conns *conns, struct conn *conn)
     }
     if (cursors->flags & CONN_ENDING) {
         reading = reading && (cursors->flags & CONN_DISCARD);
-        if (!unsent && conn->kept == NULL)
+        if (!unsent)
             linger(conns, conn);
     } else {
         bool full = conn_output_full(conns, conn);
         if (full && !conn->paused)
             counter_add(&conns->counters[COUNT_PAUSED_OUTPUT], 1);
         conn->paused = full;
-        reading = reading && !full && !conn->stalled && !conn->waiting && conn->kept == NULL &&
-                  !has_plenty(conn, cursors);
+        reading =
+            reading && !full && !conn->stalled && !conn->waiting && !has_plenty(conn, cursors);
     }
     input_shrink(conns, conn);
     if (reading)
@@ -120,7 +118,7 @@ static void process(struct conns *conns, struct conn *conn)
 
     conn_mark_dirty(conns, conn);
     /* When the worker leaves, replies that waited for room still find it: nothing else is done. */
-    if (conn->kept != NULL || (cursors->flags & CONN_ENDING) || (conns->leaving && !conn->deferred))
+    if ((cursors->flags & CONN_ENDING) || (conns->leaving && !conn->deferred))
         return;
     conns->on_input(conns, conn);
 }
@@ -204,8 +202,7 @@ static bool receive_once(struct conns *conns, struct conn *conn)
         conn->active = conn_time(conns->loop->now);
     process(conns, conn);
     return (size_t)got == room && conn->policy != NULL && !conn->stalled && !conn->waiting &&
-           conn->kept == NULL && !conn_output_full(conns, conn) &&
-           !has_plenty(conn, conn_cursors(conns, conn)) &&
+           !conn_output_full(conns, conn) && !has_plenty(conn, conn_cursors(conns, conn)) &&
            !(conn_cursors(conns, conn)->flags & (CONN_EOF | CONN_ENDING));
 }
 
@@ -329,30 +326,7 @@ static bool send_queued(struct conns *conns, struct conn *conn)
     return true;
 }
 
-/* ---- Replies that the arena had no room for ---- */
-
-void conn_keep(struct conns *conns, struct conn *conn, char *data, size_t size, size_t consumed)
-{
-    struct kept_reply *kept = must_alloc(sizeof(*kept)); /* should it end, so does no connection */
-
-    *kept = (struct kept_reply){.size = size, .consumed = consumed, .data = data};
-    conn->kept = kept;
-    conn_wait_for_room(conns, conn);
-    conn_mark_dirty(conns, conn);
-}
-
-static bool queue_kept(struct conns *conns, struct conn *conn)
-{
-    struct kept_reply *kept = conn->kept;
-    char *room = conn_output_reserve(conns, conn, kept->size);
-
-    if (room == NULL)
-        return false;
-    memcpy(room, kept->data, kept->size);
-    conn_advance(conns, conn, kept->consumed, kept->size);
-    conn_kept_drop(conn);
-    return true;
-}
+/* ---- Waiting for room ---- */
 
 /* Blocks have come free: those that waited try again. */
 static void retry_waiting(struct conns *conns)
@@ -364,11 +338,7 @@ static void retry_waiting(struct conns *conns)
         struct conn *conn = &conns->conns[i];
         if (conn->policy == NULL || !conn->waiting)
             continue;
-        /* A large reply that still finds no room does not hold up small ones. */
-        if (conn->kept != NULL && !queue_kept(conns, conn)) {
-            room_was_short(&conns->room);
-            continue;
-        }
+        /* One that still finds no room waits anew, and does not hold up the others. */
         conn->waiting = 0;
         room_wait_ends(&conns->room);
         process(conns, conn);

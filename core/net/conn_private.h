@@ -19,15 +19,6 @@ void conn_give(struct conns *conns, struct conn *conn);
 /* Sets flags in the record. */
 void conn_set_flags(struct conns *conns, struct conn *conn, uint8_t flags);
 
-/* A reply that the arena had no room for, and the input that it consumes. */
-struct kept_reply {
-    size_t size, consumed;
-    char *data;
-};
-
-/* Frees the reply that waits for room, if there is one. */
-void conn_kept_drop(struct conn *conn);
-
 /* Begins to look for idle and lingering connections once a second, while there are any. */
 void conns_sweep(struct conns *conns);
 

@@ -111,8 +111,9 @@ void deferred_drop(struct deferred *deferred);
 __attribute__((format(printf, 3, 4))) void deferred_fail(struct deferred *deferred,
                                                          const char *code, const char *format, ...);
 
-/* A reply that is there and finds no room yet (malloc'd, taken over), as a deferred request that
- * is answered. */
+/* A reply that has found no room yet (malloc'd, taken over), as a deferred request that is
+ * answered.
+ */
 struct deferred *deferred_reply(struct deferreds *all, char *reply, size_t size);
 
 /* At a batch's end: sees that what was resumed is answered, and finishes it. */

@@ -8,21 +8,18 @@
 #include "base/log_seldom.h"
 #include "rpc/begun.h"
 
-/* The frame is consumed and its reply queued, both at once. False when the turn is over: the input
- * is used up, or the reply waits for room. */
+#define REFUSAL_MAX 8192u /* more than any reply of refuse_frame has */
+
+/* The frame is consumed and its reply queued, both at once. False when the turn is over, because
+ * the input is used up. */
 static bool call_commit(struct call *call, size_t consumes)
 {
-    struct conns *conns = call->dispatcher->conns;
     size_t size = call->req.size;
-    bool more = false;
 
-    if (call->kept != NULL)
-        conn_keep(conns, call->conn, call->kept, size, consumes);
-    else if (conn_turn_advance(&call->turn, (uint32_t)consumes, (uint32_t)size))
-        more = true;
-    else
-        conn_advance(conns, call->conn, consumes, size);
-    return more;
+    if (conn_turn_advance(&call->turn, (uint32_t)consumes, (uint32_t)size))
+        return true;
+    conn_advance(call->dispatcher->conns, call->conn, consumes, size);
+    return false;
 }
 
 /* Answers one frame. False when the turn is over. */
@@ -38,8 +35,8 @@ static bool answer(struct call *call, const struct frame *frame, bool first)
         call_run(call, call->turn.consumed, first);
     else
         counter_add(&call->dispatcher->row->counters[COUNT_REFUSED], 1);
-    if (call->req.deferred != NULL) {
-        call_deferred(call, (size_t)frame->size);
+    if (call->req.deferred != NULL || call->kept != NULL) {
+        call_begun(call, (size_t)frame->size, runs);
         return false;
     }
     bool more = call_commit(call, (size_t)frame->size);
@@ -85,6 +82,12 @@ static void refuse_frame(struct call *call, const struct frame *frame,
 {
     struct dispatcher *dispatcher = call->dispatcher;
 
+    /* No frame can keep this reply: the input is refused once there is room for it. */
+    if (conn_output_reserve(dispatcher->conns, call->conn, REFUSAL_MAX) == NULL) {
+        conn_wait_for_room(dispatcher->conns, call->conn);
+        return;
+    }
+    conn_turn_begin(dispatcher->conns, call->conn, &call->turn);
     counter_add(&dispatcher->row->counters[COUNT_FRAMES], 1);
     counter_add(&dispatcher->row->counters[COUNT_REFUSED], 1);
     call_next(call);
@@ -151,8 +154,6 @@ void dispatch_input(struct conns *conns, struct conn *conn)
 {
     struct call call;
 
-    if (conn->kept != NULL)
-        return;
     call_init(&call, conns->context, conn);
     for (;;) {
         if (begun_count(conns, conn) > 0) {

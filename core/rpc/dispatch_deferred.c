@@ -260,8 +260,30 @@ void dispatch_give_up(struct dispatcher *dispatcher, const char *why)
 
 /* ---- Beginning ---- */
 
-/* The handler has returned; its frame, which has begun, is answered, or its request deferred. */
-static void returned(struct call *call, const struct begun_frame *at)
+/* The reply finds no room: its request becomes a deferred one that is answered. The frame is not
+ * marked as running any more: should the worker die of something else meanwhile, its method is not
+ * to blame. A frame that no handler has seen is marked as waiting: the next worker reads it anew.
+ */
+static void keep_reply(struct call *call, const struct begun_frame *at, bool ran)
+{
+    struct conns *conns = call->dispatcher->conns;
+    struct deferred *deferred =
+        deferred_reply(&call->dispatcher->deferreds, call->kept, call->req.size);
+
+    call->kept = NULL;
+    deferred->req.id = call->req.id.data == NULL ? call->req.id : BYTES("0");
+    link_to_conn(deferred, call, at);
+    list_of(call->dispatcher, call->conn)->unqueued = true;
+    if (!ran)
+        begun_wait(conns, call->conn, at->number, true);
+    atomic_store_explicit(&call->turn.record->running, 0, memory_order_relaxed);
+    conn_wait_for_room(conns, call->conn);
+    conn_look_again(conns, call->conn);
+}
+
+/* The frame, which has begun, is answered, or its request deferred. `ran`: by a handler, in this
+ * worker or in one before. */
+static void returned(struct call *call, const struct begun_frame *at, bool ran)
 {
     struct conns *conns = call->dispatcher->conns;
     struct deferred *deferred = call->req.deferred;
@@ -279,18 +301,10 @@ static void returned(struct call *call, const struct begun_frame *at)
         atomic_store_explicit(&call->turn.record->running, 0, memory_order_relaxed);
         return;
     }
-    size_t size = call->req.size;
-    if (call->kept == NULL) {
-        begun_answer(conns, call->conn, at->number, size);
-    } else {
-        deferred = deferred_reply(&call->dispatcher->deferreds, call->kept, size);
-        deferred->req.id = call->req.id.data == NULL ? call->req.id : BYTES("0");
-        link_to_conn(deferred, call, at);
-        list_of(call->dispatcher, call->conn)->unqueued = true;
-        conn_wait_for_room(conns, call->conn);
-        conn_look_again(conns, call->conn);
-        call->kept = NULL;
-    }
+    if (call->kept == NULL)
+        begun_answer(conns, call->conn, at->number, call->req.size);
+    else
+        keep_reply(call, at, ran);
     call_show(call);
     pool_reset(&call->dispatcher->pool);
 }
@@ -304,7 +318,7 @@ static void set_begun_to(const struct call *call, uint64_t place)
         list->begun_to = place;
 }
 
-void call_deferred(struct call *call, size_t size)
+void call_begun(struct call *call, size_t size, bool ran)
 {
     struct conns *conns = call->dispatcher->conns;
     const struct begun_frame at = {
@@ -313,7 +327,7 @@ void call_deferred(struct call *call, size_t size)
     };
 
     begun_add(conns, call->conn);
-    returned(call, &at);
+    returned(call, &at, ran);
     set_begun_to(call, at.place + size);
 }
 
@@ -331,11 +345,12 @@ static bool begin(struct call *call, const struct begun_frame *next)
         return false;
     begun_add(dispatcher->conns, call->conn);
     counter_add(&dispatcher->row->counters[COUNT_FRAMES], 1);
-    if (call_find(call, status, &envelope, &error))
+    bool runs = call_find(call, status, &envelope, &error);
+    if (runs)
         call_run(call, next->place, false);
     else
         counter_add(&dispatcher->row->counters[COUNT_REFUSED], 1);
-    returned(call, next);
+    returned(call, next, runs);
     set_begun_to(call, next->place + next->frame.size);
     return true;
 }
@@ -435,7 +450,7 @@ static void answer_orphan(struct call *call, const struct begun_frame *at,
     enum envelope_status status = call_read(call, at->frame.body, &envelope, &error);
     const struct method *method =
         envelope.in.data == NULL ? NULL : method_table_find(&call->server->methods, envelope.in);
-    bool guilty = is_guilty(dispatcher, call->conn, at, death);
+    bool guilty = is_guilty(dispatcher, call->conn, at, death), ran = true;
     bool waited = at->waiting && !guilty && !death->gone;
     bool again = !waited && !guilty && !death->gone && method != NULL && method->idempotent &&
                  !at->retried && quarantine_of(dispatcher, method->index) == QUARANTINED_NOT;
@@ -447,6 +462,7 @@ static void answer_orphan(struct call *call, const struct begun_frame *at,
         counter_add(&dispatcher->row->counters[COUNT_RETRIED], 1);
         call_run(call, at->place, true);
     } else if (waited) { /* as any other request that may not run */
+        ran = false;
         counter_add(&dispatcher->row->counters[COUNT_REFUSED], 1);
     } else {
         counter_add(&dispatcher->row->counters[guilty ? COUNT_GUILTY : COUNT_ORPHANED], 1);
@@ -461,7 +477,7 @@ static void answer_orphan(struct call *call, const struct begun_frame *at,
             count_removed(dispatcher, envelope.in);
         call_refused(call, method, envelope.in);
     }
-    returned(call, at);
+    returned(call, at, ran);
 }
 
 /* The frame that a handler had in hand while no request was deferred: it counts as begun. */

@@ -9,8 +9,9 @@
 void dispatcher_init(struct dispatcher *dispatcher, uint64_t defer_timeout_ms);
 void dispatcher_free(struct dispatcher *dispatcher); /* for tests */
 
-/* The handler has deferred the request of the connection's first frame, which has `size` bytes. */
-void call_deferred(struct call *call, size_t size);
+/* The connection's first frame, of `size` bytes, has begun and cannot be consumed yet: its handler
+ * has deferred the request, or its reply has found no room. `ran`: there was a handler. */
+void call_begun(struct call *call, size_t size, bool ran);
 
 /* Begins frames that overtake deferred requests. True when no request is deferred any more, and
  * frames can go on in turn. */

@@ -79,8 +79,7 @@ void leave_begin(struct leave *leave, uint64_t timeout_ms)
     conns_release(conns);
     leave->begun = true;
     leave->end_ns = clock_ns() + timeout_ms * NS_PER_MS;
-    leave->staying = must_alloc((leave->dispatcher->deferreds.pending + conns->room.waiting) *
-                                sizeof(*leave->staying));
+    leave->staying = must_alloc(leave->dispatcher->deferreds.pending * sizeof(*leave->staying));
     for (uint32_t i = 0; i < high; i++) {
         struct conn *conn = &conns->conns[i];
         if (conn->policy == NULL)

@@ -70,7 +70,7 @@ static inline size_t toy_reply(const char *frame, size_t size, char *to)
 
 static inline void toy_input(struct conns *all, struct conn *conn)
 {
-    while (conn->kept == NULL && !conn_output_full(all, conn)) {
+    while (!conn_output_full(all, conn)) {
         struct bytes input = conn_input(all, conn);
         size_t size = input.size < 4 ? 0 : 4 + (size_t)number_at(input.data);
         if (size == 0 || input.size < size) {
@@ -84,14 +84,12 @@ static inline void toy_input(struct conns *all, struct conn *conn)
         }
         size_t reply = toy_reply(input.data, size, NULL);
         char *room = conn_output_reserve(all, conn, reply);
-        if (room != NULL) {
-            toy_reply(input.data, size, room);
-            conn_advance(all, conn, size, reply);
-        } else {
-            char *held = malloc(reply);
-            toy_reply(input.data, size, held);
-            conn_keep(all, conn, held, reply, size);
+        if (room == NULL) {
+            conn_wait_for_room(all, conn);
+            return;
         }
+        toy_reply(input.data, size, room);
+        conn_advance(all, conn, size, reply);
         if (what == LAST || what == FINAL) {
             conn_end(all, conn, what == LAST);
             return;

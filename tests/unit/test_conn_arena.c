@@ -74,7 +74,7 @@ START_TEST(arena_full_reading_waits_and_goes_on)
 }
 END_TEST
 
-START_TEST(arena_full_keeps_the_reply_and_sends_it_later)
+START_TEST(arena_full_a_reply_waits_for_room_and_is_sent_later)
 {
     server_open(4, 16);
     client_open(&a, true);
@@ -86,19 +86,18 @@ START_TEST(arena_full_keeps_the_reply_and_sends_it_later)
     client_call_big(&a, 9000);
     client_update(&a);
     run_until(a_waits); /* the request has taken the last block, or part of it */
-    ck_assert_ptr_nonnull(a.conn->kept);
     ck_assert_uint_eq(a.in.size, 0);
     /* The frame is not consumed before its reply is queued. */
     ck_assert_uint_eq(cursors_consumed(conn_cursors(&conns, a.conn)), 0);
     give_block(3);
     give_block(2);
     run_until(a_content);
-    ck_assert_ptr_null(a.conn->kept);
+    ck_assert(!a.conn->waiting);
     ends();
 }
 END_TEST
 
-START_TEST(arena_full_reply_is_kept_when_the_client_has_ended)
+START_TEST(arena_full_a_reply_waits_when_the_client_has_ended)
 {
     server_open(4, 16);
     client_open(&a, true);
@@ -136,23 +135,23 @@ END_TEST
 
 START_TEST(arena_full_a_waiting_connection_may_leave)
 {
-    for (unsigned held = 0; held < 2; held++) {
+    for (unsigned whole = 0; whole < 2; whole++) {
         server_open(4, 16);
         client_open(&a, true);
         client_open(&b, true);
         take_block(3);
-        take_block(held ? 2 : 1);
-        if (!held)
+        take_block(whole ? 2 : 1);
+        if (!whole)
             take_block(2);
-        client_call(&a, ECHO, held ? 100 : 9000); /* one that no block of one unit holds */
+        client_call(&a, ECHO, whole ? 100 : 9000); /* one that no block of one unit holds */
         client_update(&a);
         run_until(a_waits);
-        ck_assert(held == (a.conn->kept != NULL));
+        ck_assert(whole == (conn_input(&conns, a.conn).size == 4 + 100));
         conn_close(&conns, a.conn);
         ck_assert_uint_eq(conns.room.waiting, 0);
         give_block(3);
         give_block(2);
-        if (!held)
+        if (!whole)
             give_block(1);
         ends();
     }
@@ -235,7 +234,6 @@ START_TEST(arena_full_small_replies_do_not_wait_for_a_large_one)
     client_call_big(&a, 100000);
     client_update(&a);
     run_until(a_waits);
-    ck_assert_ptr_nonnull(a.conn->kept);
     take_block(4);
     take_block(2);
     client_call(&b, ECHO, 100);
@@ -410,8 +408,8 @@ START_TEST(arena_full_reserve_serves_everybody_in_turn)
 END_TEST
 
 UNIT_MAIN("conn_arena", arena_full_reading_waits_and_goes_on,
-          arena_full_keeps_the_reply_and_sends_it_later,
-          arena_full_reply_is_kept_when_the_client_has_ended,
+          arena_full_a_reply_waits_for_room_and_is_sent_later,
+          arena_full_a_reply_waits_when_the_client_has_ended,
           arena_full_last_reply_is_sent_before_the_end, arena_full_a_waiting_connection_may_leave,
           arena_full_sending_makes_room_without_another_event,
           arena_full_an_earlier_waiter_is_not_forgotten,
