@@ -8,7 +8,7 @@
 
 UNIT_BIN := $(patsubst tests/unit/%.c,$(B)/tests/unit/%,$(sort $(wildcard tests/unit/test_*.c)))
 E2E_BIN  := $(patsubst tests/e2e/%.c,$(B)/tests/e2e/%,$(sort $(wildcard tests/e2e/test_*.c)))
-E2E_BIN  := $(filter-out $(if $(SANITIZE),%/test_faults %/test_calls),$(E2E_BIN))
+E2E_BIN  := $(filter-out $(if $(SANITIZE),%/test_faults %/test_calls %/test_allocations),$(E2E_BIN))
 CHECK_LIBS := -lcheck -lsubunit -lrt -lm
 TEST_FUZZ_SECONDS ?= 5
 

@@ -25,9 +25,18 @@ static bool separate = POOL_SEPARATE;
 #define POOL_KEEP_MAX  (1u << 20) /* largest first chunk that a reset keeps */
 #define POOL_ALIGN     sizeof(max_align_t)
 
+static void (*exhaustion_tell)(void);
+
+void memory_on_exhaustion(void (*tell)(void))
+{
+    exhaustion_tell = tell;
+}
+
 _Noreturn void memory_exhausted(void)
 {
     static const char message[] = "pillion: out of memory\n";
+    if (exhaustion_tell != NULL)
+        exhaustion_tell();
     if (write(STDERR_FILENO, message, sizeof(message) - 1) < 0)
         _exit(71);
     _exit(70);

@@ -1,7 +1,8 @@
 /* Memory: allocation that must succeed, and pools.
  *
- * `must_*` is for configuration and start-up, where no client waits: exhaustion logs to standard
- * error and ends the process. Requests use pools, which report exhaustion.
+ * `must_*` is for configuration and start-up, where no client waits: exhaustion is written to
+ * standard error, told as memory_on_exhaustion says, and ends the process. Requests use pools,
+ * which report exhaustion.
  *
  * A pool's lifetime is an object's lifetime (a configuration, a request). Everything in it is freed
  * together. Under AddressSanitizer each allocation of a pool is one of malloc's, so that overruns
@@ -22,6 +23,9 @@ void *must_realloc(void *memory, size_t size);
 char *must_strdup(const char *string);
 char *must_strndup(const char *string, size_t size);
 __attribute__((format(printf, 1, 2))) char *must_printf(const char *format, ...);
+
+/* Has `tell` called before a must_* ends the process. It must not allocate. */
+void memory_on_exhaustion(void (*tell)(void));
 
 struct pool_chunk;
 

@@ -140,9 +140,7 @@ bool loop_watch(struct loop *loop, struct watch *watch, int fd, uint32_t events,
     watch->serial = ++loop->serial;
     watch->events = events;
     struct epoll_event event = event_of(watch);
-    /* EEXIST: the kernel has kept a former watch of this descriptor. */
-    if (epoll_ctl(loop->epoll, EPOLL_CTL_ADD, fd, &event) < 0 &&
-        (errno != EEXIST || epoll_ctl(loop->epoll, EPOLL_CTL_MOD, fd, &event) < 0)) {
+    if (epoll_ctl(loop->epoll, EPOLL_CTL_ADD, fd, &event) < 0) {
         watch->index = 0;
         loop->free_indexes[loop->free_count++] = index;
         return false;

@@ -88,7 +88,7 @@ static void ended(struct child *child, int status)
 
     child->pid = 0;
     timer_cancel(&master.loop, &rehearsal.limit);
-    while (rehearsal.output.index != 0 && rehearsal.size < sizeof(rehearsal.text) - 1) {
+    while (rehearsal.size < sizeof(rehearsal.text) - 1) {
         size_t before = rehearsal.size;
         output_ready(&rehearsal.output, 0);
         if (rehearsal.size == before)
@@ -140,7 +140,9 @@ bool rehearsal_begin(int state, void (*done)(const struct rehearsal_outcome *out
     rehearsal.size = 0;
     rehearsal.done = done;
     child_follow(&rehearsal.child, pid, &events);
-    loop_watch(&master.loop, &rehearsal.output, output[0], EPOLLIN, output_ready);
+    /* One that cannot be watched is read at the end. */
+    if (!loop_watch(&master.loop, &rehearsal.output, output[0], EPOLLIN, output_ready))
+        rehearsal.output.fd = output[0];
     rehearsal.late = false;
     rehearsal.limit_ms = limit_ms();
     timer_set(&master.loop, &rehearsal.limit, rehearsal.limit_ms * NS_PER_MS, late);

@@ -2,6 +2,7 @@
 #include "module/loader.h"
 
 #include <dlfcn.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <link.h>
 #include <stdio.h>
@@ -62,7 +63,8 @@ static void name_module(const char *path, const char *label, const char *message
 }
 
 /* Turns dlerror(3)'s message about the file that was opened as `path` into words that help. */
-static void explain(const char *path, const char *label, const char *message, struct error *error)
+static void explain(const char *path, const char *label, const char *message, bool lacks_memory,
+                    struct error *error)
 {
     static const char undefined[] = "undefined symbol: ", version[] = ": version `";
     size_t size = strlen(path);
@@ -70,7 +72,9 @@ static void explain(const char *path, const char *label, const char *message, st
     if (strncmp(message, path, size) == 0 && strncmp(message + size, ": ", 2) == 0)
         message += size + 2;
     const char *symbol = strstr(message, undefined), *wanted = strstr(message, version);
-    if (symbol != NULL) {
+    if (lacks_memory) {
+        error_set(error, "cannot be loaded: out of memory (%s)", message);
+    } else if (symbol != NULL) {
         symbol += strlen(undefined);
         error_set(error,
                   "needs \"%.*s\", which neither this server nor the libraries that it was linked "
@@ -113,9 +117,11 @@ static bool open_module(struct module_set *set, const struct module_file *file,
     module_set_stage(set, module, "loading");
     if (file->fd >= 0 && !origin_load(file->settings->path, file->fd, &error))
         return module_error(set, module, error.text);
+    errno = 0;
     module->handle = dlopen(opened, RTLD_NOW | RTLD_LOCAL);
     if (module->handle == NULL) {
-        explain(opened, module->settings->label, dlerror(), &error);
+        bool lacks_memory = errno == ENOMEM;
+        explain(opened, module->settings->label, dlerror(), lacks_memory, &error);
         return module_error(set, module, error.text);
     }
     const pillion_module *descriptor = dlsym(module->handle, "pillion_module_descriptor");

@@ -215,7 +215,12 @@ void vault_client_finish(struct vault_client *client, uint64_t deadline)
 
 static void retry(struct timer *timer)
 {
-    go_on(container_of(timer, struct vault_client, retry));
+    struct vault_client *client = container_of(timer, struct vault_client, retry);
+
+    if (client->unwatched != 0)
+        vault_client_open(client, client->unwatched);
+    else
+        go_on(client);
 }
 
 static void client_ready(struct watch *watch, uint32_t events)
@@ -249,9 +254,12 @@ void vault_client_open(struct vault_client *client, int channel)
     client_close(client);
     client->known = true;
     client->room = UINT32_MAX; /* until the vault says */
+    if (client->unwatched != 0 && client->unwatched != channel)
+        close(client->unwatched);
+    client->unwatched = 0;
     if (!loop_watch(conns->loop, &client->watch, channel, EPOLLIN, client_ready)) {
-        log_error("cannot watch a vault's channel: errno %d", errno);
-        close(channel);
+        client->unwatched = channel;
+        timer_set(conns->loop, &client->retry, RETRY_NS, retry);
         return;
     }
     for (uint32_t i = 0; i < high; i++) {

@@ -31,6 +31,7 @@ struct vault_client {
     struct watch watch;  /* the channel; not watched while there is no vault in the seat */
     struct message drop; /* a DROP that is being collected */
     struct timer retry;
+    int unwatched; /* a channel that could not be watched, and is tried again; 0: none */
     bool blocked;
     bool known;       /* there has been a vault in this seat */
     bool answers;     /* it sends HELD, which vaults of earlier versions do not */

@@ -1,6 +1,7 @@
 /* Taking connections over. See adopt.h. */
 #include "worker/adopt.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -167,6 +168,7 @@ static bool take_over(struct adoption *adoption, uint32_t at)
 
 /* ---- Batches ---- */
 
+static void map_source(struct adoption *adoption);
 static void wait_over(struct timer *timer);
 
 static void wait_a_little(struct adoption *adoption)
@@ -282,7 +284,9 @@ static void wait_over(struct timer *timer)
 {
     struct adoption *adoption = container_of(timer, struct adoption, wait);
 
-    if (adoption->state == ADOPT_ASKING)
+    if (adoption->state == ADOPT_MAPPING)
+        map_source(adoption);
+    else if (adoption->state == ADOPT_ASKING)
         ask_next(adoption);
     else if (adoption->state == ADOPT_TAKING)
         take_batch(adoption);
@@ -360,14 +364,38 @@ static void next_batch(struct adoption *adoption)
     }
 }
 
-void adopt_start(struct adoption *adoption, const struct message *message, int fd)
+/* Nobody else takes these connections over: for want of memory it is tried again for some seconds.
+ */
+static void map_source(struct adoption *adoption)
 {
     struct error error;
-    bool mapped = arena_map(fd, &adoption->from_arena, &error);
 
+    errno = 0;
+    bool mapped = arena_map(adoption->from_fd, &adoption->from_arena, &error);
+    if (!mapped && errno != 0 && ++adoption->tries < TRIES_MAX) {
+        adoption->state = ADOPT_MAPPING;
+        wait_a_little(adoption);
+        return;
+    }
+    adoption->tries = 0;
     if (mapped)
-        adoption->from_arena.record_count = arena_used_records(&adoption->from_arena, fd);
-    close(fd);
+        adoption->from_arena.record_count =
+            arena_used_records(&adoption->from_arena, adoption->from_fd);
+    close(adoption->from_fd);
+    if (mapped && (adoption->rule.parts == 0 || adoption->rule.slots == 0))
+        mapped = error_set(&error, "the master gave no rule");
+    if (mapped) {
+        next_batch(adoption);
+        return;
+    }
+    log_error("cannot take over the connections of worker %llu: %s",
+              (unsigned long long)adoption->serial, error.text);
+    finish(adoption);
+}
+
+void adopt_start(struct adoption *adoption, const struct message *message, int fd)
+{
+    adoption->from_fd = fd;
     adoption->serial = message->serial;
     adoption->rule = message->adopt;
     adoption->death = (struct death){
@@ -379,15 +407,7 @@ void adopt_start(struct adoption *adoption, const struct message *message, int f
     }
     adoption->next = adoption->count = adoption->parted = 0;
     adoption->since_ns = adoption->dispatcher->conns->loop->now;
-    if (mapped && (adoption->rule.parts == 0 || adoption->rule.slots == 0))
-        mapped = error_set(&error, "the master gave no rule");
-    if (!mapped) {
-        log_error("cannot take over the connections of worker %llu: %s",
-                  (unsigned long long)adoption->serial, error.text);
-        finish(adoption);
-        return;
-    }
-    next_batch(adoption);
+    map_source(adoption);
 }
 
 /* Some descriptors were given but did not arrive, because this process has none left (MSG_CTRUNC,

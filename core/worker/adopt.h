@@ -28,10 +28,12 @@ struct adoption {
 
     enum {
         ADOPT_IDLE,
-        ADOPT_ASKING, /* a vault is to be asked as soon as it can be reached */
-        ADOPT_ASKED,  /* a vault's answer is under way */
-        ADOPT_TAKING  /* the batch is being taken over, or waits for room */
+        ADOPT_MAPPING, /* there was no memory to map the arena: it is tried again */
+        ADOPT_ASKING,  /* a vault is to be asked as soon as it can be reached */
+        ADOPT_ASKED,   /* a vault's answer is under way */
+        ADOPT_TAKING   /* the batch is being taken over, or waits for room */
     } state;
+    int from_fd; /* of the arena, until it is mapped */
     struct arena from_arena;
     uint64_t serial;
     struct adopt_rule rule;

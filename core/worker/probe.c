@@ -59,11 +59,12 @@ _Noreturn void probe_main(const struct worker_start *start)
 {
     const struct generation *generation = start->generation;
     static struct started started;
-    int *keep = must_alloc((generation->module_file_count + 1) * sizeof(*keep));
+    int *keep;
     size_t count = 0;
 
-    log_identity("probe");
+    start_begin(start, "probe");
     title_set("probe (generation %llu)", (unsigned long long)generation->number);
+    keep = must_alloc((generation->module_file_count + 1) * sizeof(*keep));
     keep[count++] = start->channel;
     for (size_t i = 0; i < generation->module_file_count; i++)
         keep[count++] = generation->module_files[i].fd;

@@ -19,11 +19,35 @@ _Noreturn void start_fail(const struct worker_start *start, const char *text)
     _exit(1);
 }
 
+static struct {
+    int channel;
+    char label[256], doing[64]; /* the stage */
+} begun;
+
+static void tell_exhaustion(void)
+{
+    char text[512];
+
+    snprintf(text, sizeof(text), "%s: out of memory while %s\n", begun.label, begun.doing);
+    channel_say(begun.channel, MESSAGE_FAILED, text);
+}
+
+void start_begin(const struct worker_start *start, const char *name)
+{
+    begun.channel = start->channel;
+    snprintf(begun.label, sizeof(begun.label), "%s", name);
+    snprintf(begun.doing, sizeof(begun.doing), "starting");
+    log_identity(name);
+    memory_on_exhaustion(tell_exhaustion);
+}
+
 static void say_stage(void *context, const char *label, const char *doing)
 {
     const struct worker_start *start = context;
     char text[512];
 
+    snprintf(begun.label, sizeof(begun.label), "%s", label);
+    snprintf(begun.doing, sizeof(begun.doing), "%s", doing);
     snprintf(text, sizeof(text), "%s\n%s", label, doing);
     channel_say(start->channel, MESSAGE_STAGE, text);
 }

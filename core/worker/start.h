@@ -32,6 +32,10 @@ struct started {
     struct rpc_server *servers; /* by their index in the configuration */
 };
 
+/* Before anything else: takes the name, and has the master told when memory is exhausted, which
+ * start_fail could not. */
+void start_begin(const struct worker_start *start, const char *name);
+
 /* Tells the master why the start failed, and ends the process. */
 _Noreturn void start_fail(const struct worker_start *start, const char *text);
 

@@ -535,7 +535,7 @@ _Noreturn void worker_main(const struct worker_start *start)
 
     worker.started.start = start;
     snprintf(name, sizeof(name), "worker %u", start->slot);
-    log_identity(name);
+    start_begin(start, name);
     title_set("worker %u (generation %llu)", start->slot, (unsigned long long)generation->number);
     files_watch(limit_open_files((uint64_t)settings->worker_rlimit_nofile), files_useless);
     if (!affinity_apply(&settings->worker_cpu_affinity, start->slot, &error))
@@ -561,8 +561,10 @@ _Noreturn void worker_main(const struct worker_start *start)
         if (start->vaults[i] >= 0)
             vault_bank_open(&worker.bank, i, start->vaults[i]);
     }
-    if (!loop_watch(&worker.loop, &worker.master, start->channel, EPOLLIN, master_ready))
-        start_fail(start, "cannot watch the master's channel");
+    if (!loop_watch(&worker.loop, &worker.master, start->channel, EPOLLIN, master_ready)) {
+        error_errno(&error, "cannot watch the master's channel");
+        start_fail(start, error.text);
+    }
     channel_say(start->channel, MESSAGE_READY, "");
     loop_run(&worker.loop);
     end();

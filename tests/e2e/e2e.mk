@@ -24,8 +24,14 @@ $(PRELOADED): $(B)/tests/e2e/%.so: tests/e2e/preload/%.c $(wildcard tests/e2e/pr
 	    -o $@ $< -ldl
 
 $(B)/tests/e2e/test_faults: $(B)/tests/e2e/faults.so
-$(B)/tests/e2e/test_calls: $(B)/tests/e2e/calls.so
+$(B)/tests/e2e/test_calls $(B)/tests/e2e/test_allocations: $(B)/tests/e2e/calls.so
 $(B)/tests/e2e/test_names: $(B)/tests/e2e/names.so
+
+# As test_calls, and each call fails not only when it is made first. Takes a quarter of an hour.
+CALLS_DEEP ?= 20
+.PHONY: calls-deep
+calls-deep: $(B)/tests/e2e/test_calls all fixtures  ## every system call fails, the first CALLS_DEEP times that it is made
+	$(Q)$(TEST_ENV) CK_TIMEOUT_MULTIPLIER=10 CALLS_DEEP=$(CALLS_DEEP) $<
 
 # A server whose arenas have another layout, to upgrade to. See test_upgrade.
 .PHONY: layout

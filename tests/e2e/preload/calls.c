@@ -12,10 +12,12 @@
 #include <glob.h>
 #include <link.h>
 #include <netdb.h>
+#include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -63,14 +65,12 @@ static void record(uint32_t key, enum call call)
     for (uint32_t i = key * 2654435761u % PLAN_SITES;; i = (i + 1) % PLAN_SITES) {
         struct plan_site *site = &plan->sites[i];
         unsigned was = 0;
-        if (atomic_load(&site->key) == key)
-            return;
-        if (atomic_compare_exchange_strong(&site->key, &was, key)) {
+        if (atomic_compare_exchange_strong(&site->key, &was, key))
             site->call = (uint16_t)call;
-            return;
-        }
-        if (was == key)
-            return;
+        if (was != 0 && was != key)
+            continue;
+        atomic_fetch_add(&site->times, 1);
+        return;
     }
 }
 
@@ -86,6 +86,7 @@ static bool fails(enum call call, const void *caller)
         record(key, call);
     bool armed = true;
     if (!atomic_load(&plan->armed) || atomic_load(&plan->key) != key ||
+        atomic_fetch_sub(&plan->before, 1) > 0 ||
         !atomic_compare_exchange_strong(&plan->armed, &armed, false))
         return false;
     atomic_fetch_add(&plan->fired, 1);
@@ -93,6 +94,12 @@ static bool fails(enum call call, const void *caller)
 }
 
 /* ---- Calls ---- */
+
+/* Only what adds to an epoll descriptor needs memory (epoll_ctl(2)). */
+static bool cannot_fail(enum call call, word second)
+{
+    return call == CALL_epoll_ctl && second != EPOLL_CTL_ADD;
+}
 
 /* As its caller sees it, libc's `name`. */
 #define DEFINE(name, way, error)                                                      \
@@ -103,7 +110,7 @@ static bool fails(enum call call, const void *caller)
         const void *caller = __builtin_return_address(0);                             \
         if (real[CALL_##name] == NULL)                                                \
             real[CALL_##name] = (function *)dlsym(RTLD_NEXT, #name);                  \
-        if (!fails(CALL_##name, caller))                                              \
+        if (cannot_fail(CALL_##name, b) || !fails(CALL_##name, caller))               \
             return real[CALL_##name](a, b, c, d, e, f, g, h);                         \
         if ((way) == AFTER)                                                           \
             real[CALL_##name](a, b, c, d, e, f, g, h);                                \
@@ -120,9 +127,16 @@ extern void *__libc_malloc(size_t size);
 extern void *__libc_calloc(size_t count, size_t size);
 extern void *__libc_realloc(void *memory, size_t size);
 
+static int born; /* the round in which this process was forked */
+
+static void forked(void)
+{
+    born = plan == NULL ? 0 : atomic_load(&plan->round);
+}
+
 static bool allocation_fails(void)
 {
-    if (plan == NULL || atomic_load(&plan->allocating) < 0 ||
+    if (plan == NULL || atomic_load(&plan->allocating) < 0 || born != atomic_load(&plan->round) ||
         (int)role_now() != atomic_load(&plan->allocating))
         return false;
     int owner = 0, self = (int)syscall(SYS_getpid);
@@ -183,4 +197,5 @@ __attribute__((constructor)) static void begin(void)
     syscall(SYS_close, fd);
     if (memory != MAP_FAILED)
         plan = memory;
+    pthread_atfork(NULL, NULL, forked);
 }

@@ -101,7 +101,7 @@ enum way {
     CALL(socket, MINUS, EMFILE)            \
     CALL(socketpair, MINUS, EMFILE)        \
     CALL(stat, MINUS, EACCES)              \
-    CALL(syscall, MINUS, ENOSYS)           \
+    CALL(syscall, AFTER, EINTR)            \
     CALL(sysconf, MINUS, EINVAL)           \
     CALL(unlink, MINUS, EACCES)            \
     CALL(usleep, MINUS, EINTR)             \

@@ -17,17 +17,19 @@ enum role { ROLE_MASTER, ROLE_CHILD, ROLE_PROBE, ROLE_WORKER, ROLE_VAULT, ROLES 
 
 struct plan_site {
     atomic_uint key; /* 0: free; role and place otherwise, see plan_key */
-    uint16_t call;   /* row of CALLS */
+    atomic_uint times;
+    uint16_t call; /* row of CALLS */
 };
 
 struct plan {
     atomic_bool recording; /* calls are added to `sites` */
-    atomic_bool armed;     /* the next call of `key` fails, and ends this */
+    atomic_bool armed;     /* a call of `key` fails, and ends this */
     atomic_uint key;
+    atomic_int before; /* so many of them do not fail yet */
     atomic_uint fired; /* calls that have failed */
-    /* Allocations: those of the first process of the role `allocating` (-1: of none) that makes
-     * any. The one numbered `failing` fails, and ends this. */
-    atomic_int allocating, owner;
+    /* Allocations: those of the first process of the role `allocating` (-1: of none) that was
+     * forked since `round` began. The one numbered `failing` fails, and ends this. */
+    atomic_int allocating, owner, round;
     atomic_uint allocations, failing;
     struct plan_site sites[PLAN_SITES];
 };
