@@ -27,6 +27,9 @@ $(B)/tests/unit/test_slice: CHECK_LIBS += -Wl,--wrap=clock_ns
 
 # It drives the master's own code with children that are none: see there.
 $(B)/tests/unit/test_orders: CHECK_LIBS += $(patsubst %,-Wl$(,)--wrap=%,fork kill waitpid fexecve pipe2 channel_pair timer_set timer_cancel)
+
+# The rules of the hand-over, with workers and vaults that are tables.
+$(B)/tests/unit/test_handover: CHECK_LIBS += $(patsubst %,-Wl$(,)--wrap=%,fcntl generation_current workers_first worker_of_slot worker_blame outbox_send outbox_tell channel_tell vaults_tell)
 , := ,
 
 # Programs that have failed, a line each; `make check` begins it anew.
