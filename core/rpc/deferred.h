@@ -55,7 +55,7 @@ struct deferred {
     bool counted_without_id;
     uint32_t pinned; /* 1 + the block that its handler has seen its frame in; 0: none */
     uint64_t place;  /* of its frame */
-    uint8_t number;  /* likewise, see rpc/flight.h */
+    uint8_t number;  /* likewise, see rpc/begun.h */
 };
 
 struct deferreds {
