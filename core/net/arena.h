@@ -26,8 +26,8 @@ uint64_t arena_bytes(const struct arena_geometry *geometry);
  * close-on-exec descriptor, or -1 with the reason. */
 int arena_create(const struct arena_geometry *geometry, uint32_t worker, struct error *error);
 
-/* Writes what never changes in an arena's header once more, before others take over from it: what a
- * module may have written there instead costs no connection. Only for arenas of this binary's
+/* Writes the fixed members of an arena's header once more, before the arena is offered to adopters,
+ * so that a module that has written over them costs no connection. Only for arenas of this binary's
  * making. Master only. */
 void arena_mend(int fd, const struct arena_geometry *geometry, uint32_t worker);
 

@@ -1,4 +1,4 @@
-/* Arenas of other layouts: what a binary of another version has left, read record by record.
+/* Arenas of other layouts, left by a binary of another version: read record by record.
  *
  * After an upgrade, the new binary's workers take connections over from arenas that the old one's
  * have filled. The header's members up to `blocks_at` are the same in every layout; a record is
@@ -24,7 +24,7 @@ void arena_record_read(const struct arena *arena, uint32_t index, struct conn_re
 void arena_marks_read(const struct arena *arena, uint32_t index, uint32_t in_start, char *input,
                       const struct conn_cursors *cursors, struct conn_marks *marks);
 
-/* Marks it as taken over: whoever looks next passes it by. */
+/* Marks record `index` as taken over: later looks at this arena pass it by. */
 void arena_record_take(const struct arena *arena, uint32_t index);
 
 #endif

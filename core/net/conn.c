@@ -237,9 +237,9 @@ void conn_close(struct conns *conns, struct conn *conn)
     conns->on_close(conns, conn);
     loop_unwatch(conns->loop, &conn->watch);
     loop_disown(conns->loop, conn->watch.fd);
-    /* The record is free before its blocks are: nobody may take over what is being given back. */
+    /* The record is freed before its blocks: no adopter may read a block that is in use again. */
     atomic_store_explicit(&record->id, 0, memory_order_release);
-    /* At once: of what has no record any more nobody else would count the end. */
+    /* Counted at once: without a record, no later process can count this end. */
     counter_add(&conns->counters[COUNT_CLOSED], 1);
     room_give(&conns->room, cursors->in_block, cursors->in_order);
     room_give(&conns->room, cursors->out_block, cursors->out_order);

@@ -1,12 +1,12 @@
 /* Connections: moving bytes between sockets and the arena.
  *
- * What a connection *is* stands in its record in the arena; what is here is private to the worker
- * and could be made anew from the records: watches, lists, timers. Nothing here knows what the
- * bytes mean: the layer above is told that there is input, consumes some and queues output, and
- * commits both together.
+ * A connection *is* its record in the arena. Watches, lists and timers are here, private to the
+ * worker, and could be made anew from the records. Nothing here knows the meaning of the bytes: the
+ * layer above is told that there is input, consumes some and queues output, and commits both
+ * together.
  *
  * Reading stops while a client does not read its replies (`max_output`) and while the arena is
- * full; neither drops anybody. Everything runs in the worker's one thread. */
+ * full; neither closes a connection. Everything runs in the worker's one thread. */
 #ifndef PILLION_NET_CONN_H
 #define PILLION_NET_CONN_H
 
@@ -92,7 +92,7 @@ struct conns {
     struct conn *dirty;   /* the first of those to be flushed at the end of the batch */
     struct slice slice;   /* for requests that overtake a deferred one */
     struct timer sweep;   /* idle timeouts, lingering ends */
-    struct timer rewatch; /* another try to watch what the kernel had no memory for */
+    struct timer rewatch; /* another try to watch sockets for which the kernel had no memory */
     struct timer soon;    /* set so that the loop does not wait: see conns_go_on_soon */
     bool leaving;         /* no connection is read from any more */
     bool draining;        /* connections end when they have nothing under way */
@@ -237,7 +237,8 @@ static inline bool conn_turn_advance(struct conn_turn *turn, uint32_t consumed, 
 /* The connection waits for room in the arena: on_input is called when there may be some. */
 void conn_wait_for_room(struct conns *conns, struct conn *conn);
 
-/* Puts the connection on the list of what the batch's end looks at: on_input is called then. */
+/* Puts the connection on the list of those to be flushed at the end of the batch: on_input is
+ * called then. */
 void conn_look_again(struct conns *conns, struct conn *conn);
 
 /* True when one more request that overtakes a deferred one may be begun in this time slice. When
@@ -259,14 +260,14 @@ static inline struct conn_marks *conn_marks_of(const struct conns *conns, const 
     return &conns->arena.marks[conn_index(conns, conn)];
 }
 
-/* The block of the connection's input, whose bytes stay as they are until it is unpinned, whatever
- * becomes of the connection. Bytes never move within a block, so that is all it takes. BLOCK_NONE
- * when there is none, or no memory. */
+/* Pins the block of the connection's input and returns it: its bytes stay as they are until it is
+ * unpinned, also when the connection moves to another block or ends. BLOCK_NONE when there is no
+ * input, or no memory. */
 uint32_t conn_input_pin(struct conns *conns, const struct conn *conn);
 void conns_unpin(struct conns *conns, uint32_t block);
 
-/* Sends what is queued and then closes; with `discard`, goes on reading and dropping input for a
- * while, so that the last reply is not lost to a reset (RFC 1122 section 4.2.2.13). */
+/* Sends the queued replies and then closes; with `discard`, goes on reading and dropping input for
+ * a while, so that the last reply is not lost to a reset (RFC 1122 section 4.2.2.13). */
 void conn_end(struct conns *conns, struct conn *conn, bool discard);
 
 /* Closes at once. */
@@ -275,8 +276,8 @@ void conn_close(struct conns *conns, struct conn *conn);
 /* Writes the client's address, also that of a client that has reset the connection. */
 void conn_peer(const struct conn *conn, char text[ADDRESS_TEXT_SIZE]);
 
-/* Sends what the batch has queued, and goes on where room has come free. From the loop's
- * after_batch. */
+/* Sends the replies that the batch has queued, and lets connections that waited for room go on.
+ * From the loop's after_batch. */
 void conns_flush(struct conns *conns);
 
 /* There is more for the next batch's end to do: it comes at once. */

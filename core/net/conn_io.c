@@ -63,7 +63,7 @@ static bool has_plenty(const struct conn *conn, const struct conn_cursors *curso
     return conn->again == CONN_AGAIN_LATER && cursors->in_end - cursors->in_start >= PLENTY;
 }
 
-/* Ends what is over, and says what the connection waits for next. */
+/* Ends the connection if it is over; otherwise watches for the events that it waits for next. */
 static void settle(struct conns *conns, struct conn *conn)
 {
     const struct conn_cursors *cursors = conn_cursors(conns, conn);
@@ -147,8 +147,8 @@ static void call_ended(struct conns *conns)
     atomic_store_explicit(&conns->arena.header->in_call, 0, memory_order_release);
 }
 
-/* The descriptor is not what it was: something else in this process has closed it. Whoever takes
- * the connections over has whole ones, so ending here hurts nobody. */
+/* Something else in this process has closed the descriptor. The worker ends: its adopters get whole
+ * descriptors from the vaults, so no client notices. */
 static void check_descriptor(const struct conn *conn)
 {
     if (errno != EBADF && errno != ENOTSOCK)
@@ -328,7 +328,7 @@ static bool send_queued(struct conns *conns, struct conn *conn)
 
 /* ---- Waiting for room ---- */
 
-/* Blocks have come free: those that waited try again. */
+/* Blocks have come free: every connection that waits for room tries again. */
 static void retry_waiting(struct conns *conns)
 {
     uint32_t high = atomic_load_explicit(&conns->arena.header->record_high, memory_order_relaxed);
@@ -367,7 +367,7 @@ static void conn_ready(struct watch *watch, uint32_t events)
             send_queued(conns, conn);
         return;
     }
-    /* Not reading, and the connection is broken both ways: nobody is there to send to. */
+    /* Not reading, and the connection is broken both ways: no reply could reach the client. */
     if (events & (EPOLLERR | EPOLLHUP))
         conn_close(conns, conn);
 }

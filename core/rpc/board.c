@@ -306,8 +306,8 @@ uint32_t board_retire_row(struct board *board, struct board_row *row)
 
 /* ---- Blame ---- */
 
-/* A module's name is copied while whoever may still write it is gone, or hangs: once, and as words
- * that a log line can hold. */
+/* The only process that can write the module's name is dead or hangs. The name is copied once, with
+ * only such characters as a log line may hold. */
 static void copy_name(const struct board_row *row, uint32_t module, char *name)
 {
     size_t size = 0;

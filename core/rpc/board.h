@@ -2,9 +2,9 @@
  *
  * The master makes it once, before it forks its first child, and writes all of it but the rows.
  * Each worker process has a row of its own: it can write to that row, and only read everything else
- * (board_enter), so that no module can damage the facts that the others and the master go by. What
- * stands in a row is a worker's word: its readers check whatever they use as an index, and leave
- * out counts that no worker can have reached.
+ * (board_enter), so that no module can damage the facts that other workers and the master rely on.
+ * The content of a row is a worker's claim: readers check each index that they take from it, and
+ * leave out counts that no worker can have reached.
  *
  * Rows need no locks: a counter is stored with a relaxed atomic store and read by any process. When
  * a worker is gone, the master adds its counters to the board's totals and the row is free again.
@@ -99,7 +99,7 @@ struct board_head {
 /* The same process, as it tells of itself. */
 struct board_row {
     _Alignas(BOARD_PAGE) _Atomic uint32_t open; /* connections at present */
-    _Atomic uint32_t unheld;                    /* of them, those that no vault has room for */
+    _Atomic uint32_t unheld;                    /* of them, those for which no vault has room */
     _Atomic uint32_t crowded; /* 1: it accepts nothing, because it or the vaults have no room */
     _Atomic uint32_t blocks;  /* of its arena, in use */
 
@@ -110,8 +110,9 @@ struct board_row {
     _Atomic uint64_t dispatched;
     _Atomic uint64_t allowed_ns;
 
-    /* What the loop runs for while `running` is BOARD_CALLBACK; and what the thread ran for that a
-     * fatal signal struck, or that ended the process (rpc/culprit.h). */
+    /* `loop`: the module and request for which the loop runs while `running` is BOARD_CALLBACK.
+     * `culprit`: the same of the thread that a fatal signal struck, or that ended the process
+     * (rpc/culprit.h). */
     struct board_note loop, culprit;
     _Atomic uint32_t culprit_told; /* CULPRIT_... */
     char modules[BOARD_MODULES_MAX][BOARD_MODULE_NAME_MAX];
@@ -204,12 +205,12 @@ uint32_t board_find_method(const struct board *board, struct bytes name);
 /* How many indexes are given, the methods of former configurations among them. */
 uint32_t board_methods_known(const struct board *board);
 
-/* Frees the indexes that were given since `known` were: nothing has been counted by them, because
- * nobody who knows them ever served. Master only. */
+/* Frees the indexes that were given since there were `known` of them. No worker that knows them has
+ * served, so nothing was counted by them. Master only. */
 void board_forget_methods(struct board *board, uint32_t known);
 
-/* The same for metrics. A later generation may differ in what is a gauge: what was first, holds.
- * Master only. */
+/* The same for metrics. Should a later generation declare a counter as a gauge, or the other way
+ * round, the first declaration holds. Master only. */
 uint32_t board_add_metric(struct board *board, const char *name, bool gauge);
 uint32_t board_find_metric(const struct board *board, struct bytes name);
 uint32_t board_metrics_known(const struct board *board);
@@ -225,7 +226,7 @@ struct board_head *board_head(struct board *board, const struct board_row *row);
  * is gone. */
 uint32_t board_retire_row(struct board *board, struct board_row *row);
 
-/* Whom a worker's death is put down to. */
+/* The module, method and request that a worker's death is put down to. */
 struct blame {
     enum board_duty duty;               /* DUTY_NONE: nobody, or not known */
     uint32_t method;                    /* its index, or BOARD_NO_METHOD */
@@ -234,8 +235,8 @@ struct blame {
     uint64_t connection, place; /* otherwise; 0: no request */
 };
 
-/* Reads that from the row of a worker that is dead, or hangs (`hung`). Nothing in the row is
- * trusted: whatever comes out can be used as it is. */
+/* Reads the blame from the row of a worker that is dead, or hangs (`hung`). Nothing in the row is
+ * trusted; every member of `blame` is checked and can be used as it is. */
 void board_blame(const struct board *board, const struct board_row *row, bool hung,
                  struct blame *blame);
 

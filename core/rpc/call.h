@@ -79,9 +79,9 @@ static inline enum envelope_status call_read(struct call *call, struct bytes bod
 bool call_find(struct call *call, enum envelope_status status, const struct envelope *envelope,
                const struct json_error *error);
 
-/* The request is answered, and no handler is to see it: it counts as a call of its method, with an
- * error, and what filters are to see of it is kept. Without a method, `in` is what was asked for.
- */
+/* The request is answered, and no handler is to see it. It counts as a call of its method, with an
+ * error, and is kept for the filters that are to see it. Without a method, `in` is the name that
+ * the client asked for. */
 void call_refused(struct call *call, const struct method *method, struct bytes in);
 
 /* The answer is committed: shows the filters a request that was refused. Should one of them crash,
@@ -95,8 +95,8 @@ static inline void count_time(struct method_counters *counters, uint64_t ns, uin
     counter_add(&counters->latency[latency_bucket(ns)], weight);
 }
 
-/* Runs the handler between two stores that tell the watchdog, and whoever may have to clean up,
- * what is running. */
+/* Runs the handler between two stores, by which the watchdog, and an adopter after a death, know
+ * the method that runs. */
 static inline void call_run_method(struct call *call, uint64_t place)
 {
     const struct method *method = call->req.method;

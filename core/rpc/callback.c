@@ -35,7 +35,7 @@ static struct {
     struct callback **table; /* never shrinks: a handle finds its own, or another one */
     uint32_t count, capacity;
     struct callback *free;
-    struct callback **by_fd; /* who watches a descriptor */
+    struct callback **by_fd; /* the callback that watches a descriptor */
     size_t fd_count;
 } all;
 
@@ -204,7 +204,7 @@ uint64_t callback_watch(pillion_instance *self, int fd, unsigned events,
     }
     struct callback *callback = take(CALLBACK_WATCH, self, data);
     callback->watch_call = call;
-    callback->watch.patient = 1; /* what it is about takes time as it is */
+    callback->watch.patient = 1; /* after the clients' events: a backend takes longer anyway */
     if (!loop_watch(all.loop, &callback->watch, fd, to_epoll(events), watch_fired)) {
         give(callback);
         return 0;

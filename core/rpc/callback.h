@@ -1,8 +1,8 @@
-/* What modules have called back on the worker's loop: timers, and descriptors that they watch.
+/* Callbacks of modules on the worker's loop: timers, and descriptors that they watch.
  *
- * Both are named by numbers that never dangle, as deferred requests are, and belong to the process:
- * its end is theirs. Each remembers for which request it was set up, if for any: what its call does
- * wrong is put down to that. All of it runs on the worker's one thread. */
+ * Both are named by numbers that never dangle, as deferred requests are, and end with the process.
+ * Each remembers the request for which it was set up, if there was one: a crash or hang in its call
+ * is put down to that request. All of it runs on the worker's one thread. */
 #ifndef PILLION_RPC_CALLBACK_H
 #define PILLION_RPC_CALLBACK_H
 

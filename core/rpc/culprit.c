@@ -7,7 +7,7 @@
 
 #include "rpc/note.h"
 
-#define STACK_FREE 32768u /* beside what the kernel itself puts there */
+#define STACK_FREE 32768u /* beside the frame that the kernel puts there */
 
 static const int fatal[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTRAP, SIGSYS};
 

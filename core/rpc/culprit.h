@@ -1,9 +1,9 @@
 /* Which thread a worker dies of: told to the master in the worker's row of the board.
  *
  * A fatal signal's handler runs on the thread that it struck, on a stack of its own, so that a
- * stack overflow is told of too; and whoever ends the process by exit(3) or _exit(2) is that thread
- * as well. The first to die is the culprit. A signal that another process has sent is nobody's
- * fault. Threads that modules make are seen by way of module/threads.c; a module that installs
+ * stack overflow is told of too. A thread that ends the process by exit(3) or _exit(2) is told of
+ * as well. The first thread is the culprit. A signal that another process has sent is blamed on no
+ * module. Threads that modules make are seen by way of module/threads.c; a module that installs
  * handlers of its own for these signals is asked to call the one before it. */
 #ifndef PILLION_RPC_CULPRIT_H
 #define PILLION_RPC_CULPRIT_H

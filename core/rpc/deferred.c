@@ -15,7 +15,7 @@
 #define POOLS_KEPT    1024u    /* so many requests that are over keep their memory for others ... */
 #define POOL_KEPT_MAX 8192u    /* ... where that is no more than this, in bytes */
 #define DEFERRED_MAX  1000000u /* at the same time, in one worker */
-#define TOKENS_KNOWN  8u       /* of each index: the last ones, to tell who uses one again */
+#define TOKENS_KNOWN  8u /* of each index: the last ones, to name a module that uses one again */
 
 void deferreds_init(struct deferreds *all, struct loop *loop, uint64_t timeout_ms)
 {

@@ -2,9 +2,9 @@
  *
  * A handler that defers gets a token: a number, so there is nothing to use after it is gone. The
  * request moves here when the handler returns, with its memory and a copy of its frame. The token
- * gives it back once; whoever resumed it answers before the batch of events is over. When the time
- * is up it is answered `timeout`; when its client goes it is dropped; and the token leads nowhere
- * from then on.
+ * gives it back once; the module that resumed it answers before the batch of events is over. When
+ * its time is up the request is answered `timeout`; when its client goes it is dropped. From then
+ * on the token leads nowhere.
  *
  * Knows nothing of connections: `finish` is told of every answer. All of it runs on the worker's
  * one thread. */
@@ -33,7 +33,7 @@ struct deferred {
 
     /* Nothing, when it begins: from here on. */
     struct pillion_request *home;     /* before the handler has returned: where that sees it */
-    const pillion_instance *instance; /* its method's, who counts it as waiting; or NULL */
+    const pillion_instance *instance; /* its method's, which counts it as waiting; or NULL */
     struct timer timer;
     uint64_t timeout_ms;
     char *copy;          /* of the frame's body, in the request's memory */
@@ -64,16 +64,16 @@ struct deferreds {
                                 harmless */
     const struct method **used; /* TOKENS_KNOWN for each of them: whose tokens have been used up */
     uint32_t count, capacity;
-    uint32_t pending; /* those that are not free */
+    uint32_t pending; /* requests that are not free */
     struct deferred *free;
     struct deferred *settling, **settling_end; /* resumed or answered in this batch */
-    uint64_t timeout_ms;                       /* of those that give none */
-    uint64_t settled_ns;                       /* when what is finished now was answered */
+    uint64_t timeout_ms;                       /* of handlers that give none */
+    uint64_t settled_ns;                       /* when the requests that finish now were answered */
 
     /* The request is answered, or was dropped, and its filters have run. Frees it with
      * deferred_free, now or later. */
     void (*finish)(struct deferred *deferred);
-    /* A request is resumed: what runs from now on is its method's. May be NULL. */
+    /* A request is resumed: from now on its method's code runs. May be NULL. */
     void (*resumed)(struct deferred *deferred);
     /* `waits` has changed, of one whose handler has returned. May be NULL. */
     void (*waiting)(struct deferred *deferred);
@@ -116,7 +116,7 @@ __attribute__((format(printf, 3, 4))) void deferred_fail(struct deferred *deferr
  */
 struct deferred *deferred_reply(struct deferreds *all, char *reply, size_t size);
 
-/* At a batch's end: sees that what was resumed is answered, and finishes it. */
+/* At a batch's end: sees that every resumed request is answered, and finishes it. */
 void deferreds_settle(struct deferreds *all);
 
 /* Frees it, or has that wait until the thread is done that has its data (`working`). */

@@ -186,7 +186,7 @@ void rpc_server_init(struct rpc_server *server, const struct server_settings *se
         .depth = (uint32_t)settings->json_max_depth,
         .values = (uint32_t)settings->json_max_values,
     };
-    /* A reply has to fit the arena some day, whatever else is in it; a little more than a frame,
+    /* A reply has to fit the arena some day, however full it is now; a little more than a frame,
      * so that params of the largest frame can be given back. */
     server->max_reply = (uint64_t)FRAME_BODY_MAX + 65536;
     if (server->max_reply > quarter)

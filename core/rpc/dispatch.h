@@ -16,9 +16,9 @@
 void rpc_server_init(struct rpc_server *server, const struct server_settings *settings,
                      const struct dispatcher *dispatcher, uint64_t generation);
 
-/* Makes a server without methods, for connections that nobody serves: what is under way for them is
- * answered, and then they end; after `patience_ms` also in the middle of a frame. `settings` are
- * any block's, for the limits. */
+/* Makes a server without methods, for connections whose server block is gone: their deferred
+ * requests are answered, and then they end; after `patience_ms` also in the middle of a frame.
+ * `settings` are any block's, for the limits. */
 void rpc_server_part(struct rpc_server *server, const struct server_settings *settings,
                      const struct dispatcher *dispatcher, uint64_t generation,
                      uint64_t patience_ms);

@@ -1,4 +1,4 @@
-/* Deferred requests and those that overtake them. See dispatch_deferred.h. */
+/* Deferred requests and the requests that overtake them. See dispatch_deferred.h. */
 #include "rpc/dispatch_deferred.h"
 
 #include <stdlib.h>
@@ -413,7 +413,7 @@ static const char *const hung_too_long =
 static const char *const orphaned =
     "the worker that handled this request of \"%.*s\" ended before it was answered";
 
-/* True when the frame is what the former worker died of. */
+/* True when the former worker died of this frame. */
 static bool is_guilty(const struct dispatcher *dispatcher, const struct conn *conn,
                       const struct begun_frame *at, const struct death *death)
 {
@@ -489,7 +489,7 @@ static void begin_guilty(struct conns *conns, struct conn *conn)
     if (cursors->begun > 0 ||
         record_running(conn_record_of(conns, conn), cursors_consumed(cursors)) == UINT32_MAX)
         return;
-    /* The limits may be another generation's by now: only what was running matters. Bytes that are
+    /* The limits may be another generation's by now, so max_frame does not apply. Bytes that are
      * no frame any more were scribbled over, and go the way of all input. */
     if (begun_after(conns, conn, 0, FRAME_BODY_MAX, &at) == FRAME_WHOLE)
         begun_add(conns, conn);

@@ -1,11 +1,11 @@
-/* Deferred requests and those that overtake them, from deferral to answer, and what is left of them
- * when their worker dies. rpc/begun.h has the frames that begin without being answered in turn. */
+/* Deferred requests and the requests that overtake them: from deferral to answer, and after the
+ * death of their worker. rpc/begun.h has the frames that begin without being answered in turn. */
 #ifndef PILLION_RPC_DISPATCH_DEFERRED_H
 #define PILLION_RPC_DISPATCH_DEFERRED_H
 
 #include "rpc/call.h"
 
-/* Makes ready what deferring needs. The dispatcher's conns, board and row are set already. */
+/* Prepares for deferred requests. The dispatcher's conns, board and row are set already. */
 void dispatcher_init(struct dispatcher *dispatcher, uint64_t defer_timeout_ms);
 void dispatcher_free(struct dispatcher *dispatcher); /* for tests */
 
@@ -26,16 +26,16 @@ struct death {
     const struct arena *from;   /* its arena, or NULL */
 };
 
-/* A connection has just been adopted: answers what its former worker died of, or was ended for,
- * with an error, without running it, and likewise what was under way; but for requests that had
- * not begun to act, which are run, and those of idempotent methods, which are run once more. False
- * when the record is damaged. */
+/* A connection has just been adopted. The request that its former worker died of, or was ended for,
+ * is answered with an error and not run. So is every request that had begun, with two exceptions: a
+ * request for which nothing was done yet is run, and one of an idempotent method is run once more.
+ * False when the record is damaged. */
 bool dispatch_adopted(struct dispatcher *dispatcher, struct conn *conn, const struct death *death);
 
-/* The connection is being closed: what is under way for it is given up. From conns->on_close. */
+/* The connection is being closed: its deferred requests are dropped. From conns->on_close. */
 void dispatch_closed(struct dispatcher *dispatcher, struct conn *conn);
 
-/* Answers all that is under way `timeout`, in the words given. */
+/* Answers every deferred request `timeout`, in the words given. */
 void dispatch_give_up(struct dispatcher *dispatcher, const char *why);
 
 /* The request, which waits for a thread, is left to the worker that takes its connection over.

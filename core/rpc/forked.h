@@ -2,9 +2,9 @@
  *
  * A child that calls exec has nothing of the server's, because every descriptor is O_CLOEXEC. One
  * that does not (a crash reporter's, a client library's) would keep the listening sockets and every
- * client's open for as long as it lives. So, in each child of fork(3), what is the server's is
- * closed, and the memory that the server's processes share can only be read: whatever the child
- * does, its parent goes on unharmed. A child that returns into the server, as if it were its
+ * client's open for as long as it lives. So, in each child of fork(3), the server's descriptors are
+ * closed, and the memory that the server's processes share is read-only: no act of the child harms
+ * its parent. A child that returns into the server, as if it were its
  * parent, ends there, and the log says whose it is. Children of vfork(2), posix_spawn(3) and
  * _Fork(3) do not come by here; they may do nothing but exec. */
 #ifndef PILLION_RPC_FORKED_H

@@ -1,7 +1,7 @@
 /* The server as a method can see it: lists, descriptions, health and counters as cJSON trees.
  *
- * What can be called is told of the request's server only; counters are those of the whole, so that
- * an address of its own can show them.
+ * Methods are listed for the request's own server block; counters are of the whole server, so that
+ * a block of its own can show them.
  *
  * Each gives a new tree that the caller owns, or NULL when memory ran out. */
 #ifndef PILLION_RPC_INTROSPECT_H

@@ -92,7 +92,7 @@ void metrics_attach(pillion_instance *self, const pillion_metric *own, const str
         uint32_t index = board_find_metric(board, bytes_of(name));
         if (index == BOARD_NO_METRIC)
             continue;
-        row->metrics[index] = *self->cells[i]; /* what constructors and tables have used */
+        row->metrics[index] = *self->cells[i]; /* counted by constructors and tables so far */
         self->cells[i] = &row->metrics[index];
     }
 }

@@ -1,10 +1,9 @@
-/* What is counted for each module: what the server counts of its own accord, and what the module
- * does.
+/* The metrics of each module: those that the server counts for it, and those of its own.
  *
  * A metric is a number in the board, in the row of its worker, and has a name there: "redis
  * memory_bytes" is the server's, "redis.commands" the module's. Probes give the names; a worker
- * looks them up. Where there is no board, or no room in it, numbers are the process's own and
- * nobody sees them. */
+ * looks them up. Without a board, or room in it, the numbers stay in the process and are not
+ * shown. */
 #ifndef PILLION_RPC_METRIC_H
 #define PILLION_RPC_METRIC_H
 
@@ -28,7 +27,7 @@ void metrics_init(pillion_instance *self, const pillion_metric *own);
 void metrics_describe(const pillion_instance *self, const pillion_metric *own, struct text *list);
 
 /* Gives the names of such a list to the board; cuts the list into lines. In the master, which
- * believes nothing of it: what is no name is passed over. False when the board is full. */
+ * trusts none of it: a line that is no name is skipped. False when the board is full. */
 bool metrics_declare(struct board *board, char *list);
 
 /* From now on the instance's numbers are those in the row. In a worker, before the module runs. */
@@ -41,8 +40,8 @@ static inline void metric_add(const pillion_instance *self, uint32_t metric, int
         metric_cell_add(self->cells[metric], more);
 }
 
-/* Of what is only the worker's loop's to count: all between METRIC_WAITING and
- * METRIC_DESCRIPTORS. */
+/* For METRIC_WAITING to METRIC_DESCRIPTORS only: the loop's thread is their only writer, so no
+ * locked add is needed. */
 static inline void metric_step(const pillion_instance *self, enum module_metric metric, int more)
 {
     if (metric < self->cell_count)
@@ -51,10 +50,11 @@ static inline void metric_step(const pillion_instance *self, enum module_metric 
 
 /* ---- Memory of cJSON ---- */
 
-/* What this thread has allocated for cJSON, less what it has freed, since it was last asked. */
+/* Bytes that this thread has allocated for cJSON, less those it has freed, since the last
+ * metric_settle_cjson. */
 extern _Thread_local int64_t metric_cjson;
 
-/* Makes that the module's, which ran. */
+/* Charges them to `self`, the module that has just run. */
 static inline void metric_settle_cjson(const pillion_instance *self)
 {
     if (metric_cjson == 0)
@@ -63,7 +63,7 @@ static inline void metric_settle_cjson(const pillion_instance *self)
     metric_cjson = 0;
 }
 
-/* ---- Memory of the module's own: what pillion_malloc and its kin do ---- */
+/* ---- Memory of the module's own: pillion_malloc and its kin ---- */
 
 void *metric_realloc(const pillion_instance *self, void *block, size_t size);
 void metric_free(const pillion_instance *self, void *block);

@@ -1,4 +1,4 @@
-/* Noting what threads run for. See note.h. */
+/* Notes of the module and request for which a thread runs. See note.h. */
 #include "rpc/note.h"
 
 #include "rpc/forked.h"

@@ -1,10 +1,10 @@
-/* What each thread of a worker runs for: noted before a module's code is called, so that a crash or
- * a hang is put down to whatever caused it, wherever it happens, and to nobody else.
+/* The module and request for which each thread of a worker runs: noted before a module's code is
+ * called, so that a crash or a hang is put down to the right module and to no other.
  *
- * A handler is noted by dispatch.c, with two stores; everything else a module is called for is
- * noted here. The loop's note is in its row of the board, because the watchdog reads it while the
- * loop hangs; the others are the threads' own, and rpc/culprit.h tells the master of the one that
- * the process dies of. */
+ * A handler is noted by rpc/call.h, with two stores; every other call of a module is noted here.
+ * The loop's note is in its row of the board, because the watchdog reads it while the loop hangs;
+ * the others are the threads' own, and rpc/culprit.h tells the master of the one that the process
+ * dies of. */
 #ifndef PILLION_RPC_NOTE_H
 #define PILLION_RPC_NOTE_H
 
@@ -16,14 +16,15 @@ struct note {
     enum board_duty duty;
     const pillion_instance *instance;
     struct origin origin;
-    uint32_t running; /* what the row said */
+    uint32_t running; /* of the row, before */
 };
 
-/* The calling thread is the loop's. `row` is this worker's, or NULL outside of workers; what is
- * called on the loop may take `allowed_ns` (0: as long as it likes). */
+/* The calling thread is the loop's. `row` is this worker's, or NULL outside of workers; a call
+ * on the loop may take `allowed_ns` (0: as long as it likes). */
 void notes_init(struct board_row *row, uint64_t allowed_ns);
 
-/* Around a call of module code. The former gives what the latter puts back: calls may nest. */
+/* Around a call of module code. note_enter returns the former note, which note_leave restores:
+ * calls may nest. */
 struct note note_enter(enum board_duty duty, const pillion_instance *self,
                        const struct origin *origin);
 void note_leave(const struct note *before);
@@ -32,8 +33,8 @@ void note_leave(const struct note *before);
  * the time it takes is its method's. */
 void note_origin_is(const struct origin *origin);
 
-/* What the calling thread runs for, and for which module: a handler's request, or what was noted.
- * For what it sets up, that will be called later. */
+/* The request and the module for which the calling thread runs: those of the handler, or as noted.
+ * A timer or watch that the thread sets up remembers them. */
 struct origin note_origin(void);
 const pillion_instance *note_instance(void);
 
@@ -41,7 +42,7 @@ const pillion_instance *note_instance(void);
  * it, or "a callback" or "a thread". */
 void note_whose(const char **module, const char **method);
 
-/* What was noted; its duty is DUTY_NONE where a handler runs, or nothing. Safe in a signal handler.
+/* The note; its duty is DUTY_NONE where a handler runs, or nothing. Safe in a signal handler.
  */
 const struct note *note_current(void);
 

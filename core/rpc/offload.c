@@ -13,7 +13,7 @@
 #include "rpc/metric.h"
 #include "rpc/note.h"
 
-/* Work for a thread, or a call that was posted: what a thread hands to the loop. */
+/* Work for a thread, or a call that a thread has posted to the loop. */
 struct job {
     struct deferred *deferred; /* NULL: posted */
     uint64_t token;
@@ -33,10 +33,10 @@ struct job {
 /* A thread of the pool. */
 struct pool_thread {
     pthread_t id;
-    struct job *job; /* what it runs, or NULL */
+    struct job *job; /* the one that it runs, or NULL */
 };
 
-#define LOOK_NS (100 * NS_PER_MS) /* between two looks at what threads do */
+#define LOOK_NS (100 * NS_PER_MS) /* between two looks for stuck threads */
 
 struct jobs {
     struct job *first, **end;
@@ -256,8 +256,8 @@ static bool thread_start(void)
 
 /* ---- Threads that are stuck ---- */
 
-/* The request of what a thread runs is answered, or its client gone, for as long as its method's
- * handlers may take. Nobody waits for it any more, and nobody can end it. */
+/* The thread's job is stuck: its request is answered, or its client gone, for as long as handlers
+ * of its method may take. The result is of no use any more, and no thread can be ended. */
 static bool is_stuck(struct job *job, uint64_t now)
 {
     const struct deferred *deferred = job->deferred;

@@ -1,8 +1,8 @@
-/* Threads for what would block the worker's loop, and the way back from any thread.
+/* Threads for work that would block the worker's loop, and the way back from any thread.
  *
- * A thread that is stuck in its work is noticed, because nobody can end a thread; when too many
- * are, the worker has to be replaced. The pool is started by the first job. A thread runs the job's
- * work and nothing else; what follows runs on the loop. Requests whose work is under way keep their
+ * A thread cannot be ended, so a thread that is stuck in its work is noticed; when too many are,
+ * the worker has to be replaced. The pool is started by the first job. A thread runs the job's work
+ * and nothing else; the job's `done` runs on the loop. Requests whose work has begun keep their
  * memory until it is done, even when their client is gone. */
 #ifndef PILLION_RPC_OFFLOAD_H
 #define PILLION_RPC_OFFLOAD_H

@@ -1,4 +1,4 @@
-/* One call being answered: what `pillion_request` is.
+/* One call being answered: `pillion_request`.
  *
  * The dispatcher makes one on its stack for each frame, the handler answers it, and where the
  * reply goes is the sink's business: into the connection's arena in a worker, into memory in tests.
@@ -21,7 +21,7 @@ struct introspect;
 struct pillion_request {
     const struct method *method;
     const struct filter_use *filter; /* the one that runs, or NULL */
-    uint8_t protocol;                /* what its connection speaks: PROTOCOL_… */
+    uint8_t protocol;                /* of its connection: PROTOCOL_… */
     struct bytes body;               /* of the frame; params and id lie in it */
     struct bytes params;             /* strictly valid JSON */
     struct bytes id;                 /* JSON, or data NULL */
@@ -30,7 +30,7 @@ struct pillion_request {
     bool tree_tried;
     bool answered;
     bool promised;       /* deferred, and not resumed while its handler has not returned */
-    bool freed;          /* its method has freed what is the request's, and was told so */
+    bool freed;          /* its method called free on pool memory; logged, once a request */
     bool failed;         /* the answer was an error */
     char code[32];       /* the error's, cut where it is longer; once `failed` */
     uint64_t started_ns; /* on clock_ns(); 0: nobody had to know so far */
@@ -45,7 +45,7 @@ struct pillion_request {
     const char *(*peer)(const struct pillion_request *req);
     /* Tells which frame of which connection it is. NULL: nobody has to know. */
     void (*whence)(const struct pillion_request *req, struct origin *origin);
-    const char *peer_text; /* what that gave, in the pool, once it was asked for */
+    const char *peer_text; /* the result of `peer`, in the pool, once it was asked for */
     void *sink;            /* for the three above */
 
     struct deferreds *deferreds; /* where it can be deferred to, or NULL */
@@ -73,8 +73,8 @@ static inline enum envelope_status request_read(struct pillion_request *req, str
 void request_refuse(struct pillion_request *req, enum envelope_status status,
                     const struct envelope *envelope, const struct json_error *error);
 
-/* Makes what request_read has read a call of `method`, NULL when there is none of that name. False
- * when it is no call that can be run; then it is answered. */
+/* Makes the request, which request_read has read, a call of `method`; NULL: there is no method of
+ * that name. False when it cannot be run; then it is answered. */
 static inline bool request_accept(struct pillion_request *req, enum envelope_status status,
                                   const struct envelope *envelope, const struct json_error *error,
                                   const struct method *method)
@@ -104,10 +104,10 @@ void request_fail_raw(struct pillion_request *req, const char *code, struct byte
 /* The params as cJSON, NULL when they cannot be had. See pillion_params. */
 const cJSON *request_params(struct pillion_request *req);
 
-/* The client's address: as it was when it was first asked for, whatever becomes of the client. */
+/* The client's address, as it was when it was first asked for; it stays when the client goes. */
 const char *request_peer(struct pillion_request *req);
 
-/* What a module's code for this request is noted with (rpc/note.h). */
+/* The origin with which code that runs for this request is noted (rpc/note.h). */
 void request_origin(const struct pillion_request *req, struct origin *origin);
 
 /* Gives the request a copy of its body, in its own memory, for when the frame is gone. False
@@ -123,15 +123,16 @@ void request_move_body(struct pillion_request *req, char *to);
 bool request_keep_refused(struct pillion_request *req, const struct method *method,
                           struct bytes in);
 
-/* The request that the calling thread has in hand, if any, and its memory: what cJSON allocates and
- * frees is looked up there, because its allocators take no argument of ours. */
+/* The request that the calling thread has in hand, if any, and its memory. cJSON's allocators use
+ * it, because they take no argument of ours. */
 struct request_hand {
     struct pillion_request *req;
     struct pool *pool;
 };
 extern _Thread_local struct request_hand request_hand;
 
-/* Around the code that a request runs. The former gives what the latter puts back. */
+/* Around the code that a request runs. request_enter returns the former pool, which request_leave
+ * restores. */
 static inline struct pool *request_enter(struct pillion_request *req)
 {
     struct pool *before = request_hand.pool;
@@ -151,13 +152,14 @@ static inline const struct pillion_request *request_current(void)
     return request_hand.req;
 }
 
-/* While a module holds a request that it has resumed, freeing what lies in the request's memory is
+/* While a module holds a request that it has resumed, freeing an object in the request's memory is
  * as harmless as it is in a handler. */
 void request_remember(struct pillion_request *req);
 void request_forget(const struct pillion_request *req);
 
-/* Installs cJSON's allocators (cJSON_InitHooks), once in each process that runs modules: what is
- * parsed for a request comes from its pool and freeing that is harmless; all else is the heap. */
+/* Installs cJSON's allocators (cJSON_InitHooks), once in each process that runs modules. Trees
+ * that are parsed for a request come from its pool, and freeing them is harmless; all others come
+ * from the heap. */
 void request_install_cjson_hooks(void);
 
 #endif

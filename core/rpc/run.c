@@ -25,7 +25,7 @@ static void run_handler(struct pillion_request *req)
 
 /* ---- Filters ---- */
 
-/* True when the request goes on to what is further in. */
+/* True when the request goes on to the next filter, or to the handler. */
 static bool run_before(struct pillion_request *req, const struct filter_use *use)
 {
     if (use->filter->before == NULL)
@@ -61,7 +61,7 @@ static void run_after(struct pillion_request *req, const struct filter_use *use)
     req->filter = NULL;
 }
 
-/* The same outside of a handler: what it does there is put down to it. */
+/* Runs `after` outside of a handler: a crash there is put down to the filter. */
 static void run_noted(struct pillion_request *req, const struct filter_use *use,
                       const struct origin *origin)
 {

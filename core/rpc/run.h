@@ -12,7 +12,7 @@
  * its params could not be had as cJSON), with a line in the log that names module and method. */
 void request_run(struct pillion_request *req);
 
-/* A deferred request is answered: runs what its filters do after that. */
+/* A deferred request is answered: runs the `after` of its filters. */
 void filters_after(struct pillion_request *req);
 
 /* Shows a request that request_keep_refused has prepared to the filters that want to see such ones:

@@ -1,11 +1,11 @@
 /* Zones: named memory that all workers share, and that outlives them and their configuration.
  *
  * A zone is a memory file that the master makes and keeps. It holds cells of a fixed size in sets:
- * a key belongs to one set, and takes the place of what was used longest ago when its set is full.
+ * a key belongs to one set, and replaces the least recently used cell when its set is full.
  * There are no links that a worker could leave half set: one that dies in the middle of a change
  * leaves a cell free, or a value as far as it had got, and the next one takes its lock
  * (base/shared_lock.h). A module may write anything over a zone: sizes are checked at each use, and
- * what says where the cells are is not in it. */
+ * the places of cells are computed, not read from it. */
 #ifndef PILLION_RPC_ZONE_H
 #define PILLION_RPC_ZONE_H
 
@@ -32,7 +32,7 @@ bool zone_add(const char *name, int fd, struct error *error);
 /* NULL when there is none of that name in this process. */
 pillion_zone *zone_find(const char *name);
 
-/* No zone is found any more. Those that there were stay mapped, for whoever still has one. */
+/* No zone is found any more. All stay mapped, for modules that still have a pointer to one. */
 void zones_forget(void);
 
 /* What pillion_zone_update, pillion_zone_get and pillion_zone_delete do. Any thread may call them.
