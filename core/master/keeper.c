@@ -66,16 +66,14 @@ static void reach_again(struct timer *timer)
     struct vault_seat *seat = container_of(timer, struct vault_seat, reach);
 
     for (struct worker *w = workers_first(); w != NULL; w = w->next) {
-        bool was = w->vaults.unreached;
-        w->vaults.unreached = false;
-        if (was && w->life != WORKER_LOST)
+        if (w->vaults.unreached[seat_number(seat)] && w->life != WORKER_LOST)
             show_vault(seat, w);
     }
 }
 
 static void reach_later(struct vault_seat *seat, struct worker *worker)
 {
-    worker->vaults.unreached = true;
+    worker->vaults.unreached[seat_number(seat)] = true;
     if (!timer_is_set(&seat->reach))
         timer_set(&master.loop, &seat->reach, BACKOFF_NS, reach_again);
 }
@@ -353,6 +351,15 @@ bool vaults_connect(struct worker *worker, int *channels, struct error *error)
     return made == seats_used;
 }
 
+bool vaults_unreached(const struct worker *worker)
+{
+    for (uint32_t i = 0; i < seats_used; i++) {
+        if (worker->vaults.unreached[i] && seats[i].child.pid != 0)
+            return true;
+    }
+    return false;
+}
+
 void vaults_tell(enum message_type type, uint32_t serial)
 {
     for (uint32_t i = 0; i < seats_used; i++) {
@@ -385,6 +392,7 @@ static void show_vault(struct vault_seat *seat, struct worker *worker)
      * seat 0. */
     if (worker->vaults.single && seat_number(seat) != 0)
         return;
+    worker->vaults.unreached[seat_number(seat)] = false;
     int channel = vault_connect(seat, worker);
     if (channel < 0)
         return;

@@ -44,6 +44,10 @@ bool vault_is(pid_t pid);
  * that the vault holds, and would use up descriptors that other workers need. */
 bool vaults_connect(struct worker *worker, int *channels, struct error *error);
 
+/* True while some vault has no channel to the worker yet, and so may lack sockets of the worker's
+ * connections. The keeper tries again. */
+bool vaults_unreached(const struct worker *worker);
+
 /* Sends a message to every vault. */
 void vaults_tell(enum message_type type, uint32_t serial);
 

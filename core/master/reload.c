@@ -39,6 +39,7 @@ static struct {
     uint64_t since_ns;
     uint64_t confirm;           /* number of the question that heartbeat_ask has asked */
     uint64_t confirmed_ns;      /* the last time when some process had not answered it yet */
+    bool reaching;              /* since then some vault has had no channel to some worker */
     struct timer look, give_up; /* of RELOAD_CONFIRMING */
     void (*ended)(bool good, const char *text);
 } reload;
@@ -206,6 +207,17 @@ static uint32_t unheld_now(void)
     return unheld;
 }
 
+/* True while some vault has no channel to some worker: the vault may lack sockets of the worker's
+ * connections, and gives none to the worker. */
+static bool unreached_now(void)
+{
+    bool unreached = false;
+
+    for (const struct worker *w = workers_first(); w != NULL && !unreached; w = w->next)
+        unreached = !w->probe && w->life != WORKER_LOST && vaults_unreached(w);
+    return unreached;
+}
+
 /* False, with an error, when the next generation's workers have not enough descriptors for the
  * connections that are open now. */
 static bool can_take_over(const struct generation *next, uint64_t open, struct conf_errors *errors)
@@ -326,6 +338,7 @@ static void confirm(void)
     if (generation_current() != NULL)
         patience_ms += 3 * generation_current()->settings->heartbeat_timeout_ms;
     reload.phase = RELOAD_CONFIRMING;
+    reload.reaching = false;
     reload.confirm = heartbeat_ask();
     timer_set(&master.loop, &reload.give_up, patience_ms * NS_PER_MS, confirm_late);
 }
@@ -360,13 +373,24 @@ void reload_look(void)
         reload.confirmed_ns = clock_ns();
         return;
     }
+    /* A worker that has had to wait for its channel hands its sockets over when it reads of the
+     * channel, and that is before it answers once more. */
+    bool unreached = unreached_now(), reached = reload.reaching && !unreached;
+    reload.reaching = unreached;
+    if (reached) {
+        reload.confirm = heartbeat_ask();
+        return;
+    }
     /* The vaults that this reload has started may have room for connections that no vault held
      * before. */
     uint32_t unheld = unheld_now();
-    if (unheld == 0) {
+    if (unheld == 0 && !unreached) {
         commit();
     } else if (clock_ns() - reload.confirmed_ns < HELD_PATIENCE_NS) {
         timer_set(&master.loop, &reload.look, HELD_LOOK_NS, look_again);
+    } else if (unreached) {
+        reload_fail("some vault has no channel to some worker, whose connections could not be "
+                    "handed over; the log tells the reason\n");
     } else {
         snprintf(text, sizeof(text),
                  "%u connections are in no vault, because none has room for them, and could not be "

@@ -64,7 +64,7 @@ struct worker {
     } adoption;
     struct {                                 /* keeper.c's */
         uint64_t shown[VAULT_PROCESSES_MAX]; /* by seat: the vault shown to it last; 0: its first */
-        bool unreached;                      /* some vault could not take its channel */
+        bool unreached[VAULT_PROCESSES_MAX]; /* by seat: the vault lacks a channel to it */
         bool single;                         /* its version knows one vault, that of seat 0 */
     } vaults;
     struct worker *next;

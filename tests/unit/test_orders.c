@@ -149,16 +149,25 @@ int __wrap_fexecve(int fd, char *const argv[], char *const envp[])
     return -1;
 }
 
+static int pairs_left = -1; /* so many can be made, then one cannot */
+
 bool __real_channel_pair(int fds[2], struct error *error);
 bool __wrap_channel_pair(int fds[2], struct error *error);
 bool __wrap_channel_pair(int fds[2], struct error *error)
 {
+    if (pairs_left == 0) {
+        pairs_left = -1;
+        return error_set(error, "no channel for once");
+    }
+    pairs_left -= pairs_left > 0;
     ck_assert(__real_channel_pair(fds, error));
     ck_assert_uint_lt(pair_count, PAIRS_MAX);
     pairs[pair_count].master_end = fds[0];
     pairs[pair_count++].child_end = fcntl(fds[1], F_DUPFD_CLOEXEC, 0);
     return true;
 }
+
+static struct timer *latest; /* that was set */
 
 /* The timer that was set for the longest time. */
 static struct {
@@ -171,6 +180,7 @@ void __wrap_timer_set(struct loop *loop, struct timer *timer, uint64_t ns, timer
 void __wrap_timer_set(struct loop *loop, struct timer *timer, uint64_t ns, timer_callback callback)
 {
     __real_timer_set(loop, timer, ns, callback);
+    latest = timer;
     if (longest.timer == NULL || ns >= longest.ns) {
         longest.timer = timer;
         longest.ns = ns;
@@ -674,6 +684,32 @@ START_TEST(a_reload_is_not_good_while_somebody_is_silent)
 }
 END_TEST
 
+/* A vault that has no channel to a worker lacks the sockets of the worker's connections. */
+START_TEST(a_reload_waits_until_every_vault_has_a_channel_to_every_worker)
+{
+    go_to(SERVING);
+    for (size_t i = 0; i < child_count; i++) {
+        if (vault_is(fakes[i].pid))
+            end_child(&fakes[i], SIGKILL);
+    }
+    pairs_left = 1; /* its own, and none to the first worker */
+    master_acts();
+    ck_assert_int_eq(pairs_left, -1);
+    struct timer *reach = latest;
+    int client = ask("reload");
+    turns(EVERYBODY);
+    ck_assert_int_eq(reload_phase(), RELOAD_CONFIRMING);
+    ck_assert_str_eq(answer(client), "");
+    reach->callback(reach);
+    reload_look();
+    ck_assert_int_eq(reload_phase(), RELOAD_CONFIRMING); /* until they have answered again */
+    turns(EVERYBODY);
+    ck_assert_uint_eq(generation_current()->number, 2);
+    ck_assert_int_eq(strncmp(answer(client), "ok\n", 3), 0);
+    finish();
+}
+END_TEST
+
 /* It was not there when the others were asked. */
 START_TEST(a_reload_asks_a_replacement_for_a_sign_of_life_too)
 {
@@ -772,6 +808,7 @@ int main(void)
     tcase_add_loop_test(tcase, a_start_that_fails_ends_the_server, STARTING, ALL_SAID);
     tcase_add_loop_test(tcase, a_start_that_fails_ends_the_server, CONFIRMING, SERVING);
     tcase_add_test(tcase, an_upgrade_that_fails_takes_no_row_away_from_a_worker);
+    tcase_add_test(tcase, a_reload_waits_until_every_vault_has_a_channel_to_every_worker);
     tcase_add_test(tcase, a_reload_asks_a_replacement_for_a_sign_of_life_too);
     tcase_add_test(tcase, a_worker_of_a_binary_that_knows_one_vault_is_shown_no_other);
     tcase_add_test(tcase, stop_does_not_wait_as_quit_does);
