@@ -23,6 +23,7 @@
 #include "cmd/changes.h"
 #include "cmd/commands.h"
 #include "cmd/signal.h"
+#include "process/reap.h"
 
 #define QUIET_NS   (80 * NS_PER_MS) /* changes come in bursts: this long after the last, */
 #define PATIENT_NS NS_PER_S         /* and at most this long after the first */
@@ -218,7 +219,7 @@ static void reap(struct dev *dev)
     int status;
     pid_t pid;
 
-    while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+    while ((pid = reap_ended(-1, &status)) > 0) {
         if (pid == dev->server)
             server_ended(dev, status);
         if (pid != dev->job)

@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -25,6 +24,7 @@
 #include "process/channel.h"
 #include "process/generation.h"
 #include "process/preflight.h"
+#include "process/reap.h"
 #include "process/signals.h"
 #include "process/startup.h"
 #include "process/title.h"
@@ -65,14 +65,12 @@ static bool probe_follow(pid_t pid, int channel, uint64_t limit_ms)
     struct startup startup = {0};
     char text[CHANNEL_TEXT_MAX + 512];
     bool late;
-    int status;
 
     bool good = probe_listen(channel, clock_ns() + limit_ms * NS_PER_MS, &startup, &late);
     if (!good)
         kill(pid, SIGKILL);
     close(channel);
-    while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-        ;
+    int status = reap_wait(pid);
     if (!good) {
         startup_describe(&startup, "the probe", status, late, limit_ms, text, sizeof(text));
         printable_print(stderr, bytes_of(text));

@@ -1,10 +1,10 @@
 /* Children and the channels to them. See children.h. */
 #include "process/children.h"
 
-#include <errno.h>
 #include <stddef.h>
-#include <sys/wait.h>
 #include <unistd.h>
+
+#include "process/reap.h"
 
 static struct child *children; /* that have not been reaped */
 
@@ -83,8 +83,8 @@ void children_reap(void)
     int status;
     pid_t pid;
 
-    while ((pid = waitpid(-1, &status, WNOHANG)) > 0 || (pid < 0 && errno == EINTR)) {
-        struct child *child = pid < 0 ? NULL : child_take(pid);
+    while ((pid = reap_ended(-1, &status)) > 0) {
+        struct child *child = child_take(pid);
         if (child != NULL)
             child->events->ended(child, status);
     }

@@ -8,12 +8,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/memory.h"
 #include "process/child.h"
+#include "process/reap.h"
 
 /* In the child: looks one name up and writes the result to `output`. */
 static _Noreturn void look_up(const char *text, int output, struct lookup_result *result)
@@ -78,8 +78,7 @@ static void finish(struct lookup *lookup, bool late, uint64_t limit_ms)
     if (lookup->pid == 0)
         return;
     kill(lookup->pid, SIGKILL);
-    while (waitpid(lookup->pid, NULL, 0) < 0 && errno == EINTR)
-        ;
+    reap_wait(lookup->pid);
     close(lookup->fd);
     lookup->pid = 0;
     if (lookup->got == sizeof(*result))

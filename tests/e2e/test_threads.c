@@ -140,6 +140,32 @@ START_TEST(a_hang_is_a_timeout_and_has_a_name)
 }
 END_TEST
 
+/* The master has become the tracer of the worker, or of its thread: waitpid(2) reports that it has
+ * stopped. It must not be taken for dead, nor stay stopped. */
+START_TEST(a_worker_that_stops_as_traced_by_its_master_is_ended)
+{
+    static const char *const places[] = {"handler", "timer", "work", "thread"};
+    struct server *server = serve_threads(THREADS "quarantine_crashes off;", "method harm;");
+    int client = client_connect(server);
+    pid_t pids[4], children[16];
+    size_t usual = children_of(server->pid, children, 16);
+
+    for (size_t i = 0; i < sizeof(places) / sizeof(*places); i++) {
+        wait_until(server_workers(server, pids, 4) == 1, "there is not one worker");
+        ask(client, "harm", places[i], "traced", 0);
+        client_expect_error(client, "module_crashed");
+        server_wait_log(server, keep_printf("(pid %d) died", pids[0]));
+        expect_part(server_log(server), "has stopped (SIGTRAP), traced by its parent");
+        wait_until(kill(pids[0], 0) < 0, "the worker is still there, in a %s", places[i]);
+    }
+    expect_part(server_log(server), "died while it ran \"harm\": SIGKILL");
+    expect_part(server_log(server),
+                "died while it ran \"harm\" (a timer of module threads): SIGKILL");
+    ck_assert_ptr_null(strstr(server_log(server), "exit status 5"));
+    wait_until(children_of(server->pid, children, 16) == usual, "processes are left over");
+}
+END_TEST
+
 START_TEST(a_crash_outside_of_methods_is_blamed_on_its_module)
 {
     struct server *server =
@@ -351,7 +377,8 @@ START_TEST(requests_waiting_for_a_connection_are_run_by_the_next_worker)
 }
 END_TEST
 
-E2E_MAIN("threads", requests_waiting_for_a_thread_are_run_by_the_next_worker,
+E2E_MAIN("threads", a_worker_that_stops_as_traced_by_its_master_is_ended,
+         requests_waiting_for_a_thread_are_run_by_the_next_worker,
          work_that_a_thread_has_begun_is_not_run_again,
          a_stuck_pool_leaves_what_waits_to_the_next_worker,
          requests_waiting_for_a_connection_are_run_by_the_next_worker,

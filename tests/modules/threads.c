@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ptrace.h>
 #include <unistd.h>
 
 struct config {
@@ -45,6 +46,8 @@ static void do_harm(const struct harm *harm)
         deeper(0);
     if (strcmp(harm->what, "trap") == 0)
         __builtin_trap();
+    if (strcmp(harm->what, "traced") == 0 && ptrace(PTRACE_TRACEME, 0, 0, 0) == 0)
+        raise(SIGTRAP);
     if (strcmp(harm->what, "exit") == 0)
         exit(3);
     if (strcmp(harm->what, "_exit") == 0)

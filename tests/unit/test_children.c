@@ -2,7 +2,9 @@
 #include "unit.h"
 
 #include <poll.h>
+#include <signal.h>
 #include <string.h>
+#include <sys/ptrace.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -148,6 +150,28 @@ START_TEST(the_end_of_a_child_that_is_not_followed_is_told_to_no_other)
 }
 END_TEST
 
-UNIT_MAIN("children", a_child_is_heard_while_it_runs_and_its_closed_channel_is_told,
+START_TEST(a_child_that_stops_as_traced_is_killed_and_only_its_end_is_told)
+{
+    struct child child = {0};
+    siginfo_t info;
+
+    told[0] = '\0';
+    pid_t pid = fork();
+    if (pid == 0) {
+        ptrace(PTRACE_TRACEME, 0, 0, 0);
+        raise(SIGTRAP);
+        _exit(3);
+    }
+    ck_assert_int_gt(pid, 0);
+    child_follow(&child, pid, &events);
+    ck_assert_int_eq(waitid(P_PID, (id_t)pid, &info, WEXITED | WSTOPPED | WNOWAIT), 0);
+    while (strchr(told, 'e') == NULL) /* children_reap may see the stop before it sees the end */
+        children_reap();
+    ck_assert(WIFSIGNALED(last_status) && WTERMSIG(last_status) == SIGKILL);
+}
+END_TEST
+
+UNIT_MAIN("children", a_child_that_stops_as_traced_is_killed_and_only_its_end_is_told,
+          a_child_is_heard_while_it_runs_and_its_closed_channel_is_told,
           a_childs_last_messages_are_heard_and_its_channel_is_not_told_after_its_end,
           the_end_of_a_child_that_is_not_followed_is_told_to_no_other)
