@@ -113,6 +113,7 @@ static const struct worker_events worker_events = {
     .lost = lost,
     .died = died,
     .disorderly = blame_disorder,
+    .left_behind = master_check_end,
     .gone = gone,
 };
 

@@ -106,7 +106,7 @@ static void end_workers(enum message_type how, uint64_t patience_ms)
 
 void master_check_end(void)
 {
-    if (master.mode != MASTER_RUNNING && workers_first() == NULL)
+    if (master.mode != MASTER_RUNNING && !workers_awaited())
         loop_stop(&master.loop);
 }
 

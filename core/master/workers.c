@@ -19,6 +19,8 @@
 #include "worker/probe.h"
 #include "worker/worker.h"
 
+#define UNREAPED_MS 5000 /* time for the kernel to report the end of a process that was killed */
+
 static struct {
     struct worker *first;
     uint32_t last_serial;
@@ -28,6 +30,7 @@ static struct {
 static const struct child_events child_events;
 
 static void end_late(struct timer *timer);
+static void expect_end(struct worker *worker);
 
 void workers_begin(const struct worker_events *events)
 {
@@ -344,8 +347,10 @@ static void closed(struct child *child)
             "have done; it is ended",
             worker->slot, (int)worker->child.pid);
         worker_kill(worker, CAUSE_BROKEN);
-    } else if (worker_has_clients(worker) && master.mode == MASTER_RUNNING)
+    } else if (worker_has_clients(worker) && master.mode == MASTER_RUNNING) {
         give_up(worker);
+        expect_end(worker);
+    }
 }
 
 /* ---- Ending ---- */
@@ -355,6 +360,7 @@ void worker_kill(struct worker *worker, enum worker_cause cause)
     if (worker->cause <= CAUSE_ORDER)
         worker->cause = cause;
     kill(worker->child.pid, SIGKILL);
+    expect_end(worker);
 }
 
 static void end_late(struct timer *timer)
@@ -443,6 +449,41 @@ static void worker_gone(struct worker *worker, int status)
         told_and_ended(worker, status);
         break;
     }
+}
+
+/* The worker was killed, and the kernel has not reported its end. The server's end does not wait
+ * for that, nor does a reload, but the worker's row and arena do. */
+static void unreaped(struct timer *timer)
+{
+    struct worker *worker = container_of(timer, struct worker, deadline);
+
+    if (master.mode != MASTER_RUNNING) {
+        log_error("%s (pid %d, slot %u) was killed, and %d s later the kernel has not reported "
+                  "its end, as while another process traces it (ptrace(2)) or it waits for a "
+                  "device: the server ends, and leaves it behind",
+                  worker->probe ? "the probe" : "a worker", (int)worker->child.pid, worker->slot,
+                  UNREAPED_MS / 1000);
+        worker->left_behind = true;
+        workers.events->left_behind();
+        return;
+    }
+    expect_end(worker);
+    if (worker->life == WORKER_STARTING || (worker->life == WORKER_READY && !worker->probe))
+        start_failed(worker, SIGKILL);
+}
+
+static void expect_end(struct worker *worker)
+{
+    timer_set(&master.loop, &worker->deadline, UNREAPED_MS * NS_PER_MS, unreaped);
+}
+
+bool workers_awaited(void)
+{
+    for (const struct worker *w = workers.first; w != NULL; w = w->next) {
+        if (!w->left_behind)
+            return true;
+    }
+    return false;
 }
 
 static void ended(struct child *child, int status)

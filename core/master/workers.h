@@ -45,6 +45,7 @@ struct worker {
     uint32_t slot, slots;
     uint32_t serial;
     bool probe;
+    bool left_behind; /* the server's end does not wait for its process any more */
     enum worker_life life;
     enum worker_cause cause;
     struct outbox out;
@@ -102,6 +103,9 @@ struct worker_events {
     void (*died)(struct worker *worker, int status);
     /* The worker has ended when it was told to, but not with exit status 0. */
     void (*disorderly)(const struct worker *worker, int status);
+    /* The server is ending, and waits for some worker no longer: it was killed, and the kernel does
+     * not report its end. */
+    void (*left_behind)(void);
     /* The worker `serial` is gone, in whatever way. `owing`: no other worker takes over the
      * connections that it still had. */
     void (*gone)(uint32_t serial, bool owing);
@@ -112,6 +116,9 @@ void workers_begin(const struct worker_events *events);
 
 /* The first of all workers and probes, or NULL; `next` leads to the others. */
 struct worker *workers_first(void);
+
+/* True while the server's end waits for some worker or probe. */
+bool workers_awaited(void);
 
 /* Starts a worker of `generation` in `slot`. False when that failed (logged). */
 bool worker_spawn(struct generation *generation, uint32_t slot, struct error *error);

@@ -5,7 +5,10 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/ptrace.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 /* The probe waits in the module's check until the file is there. */
@@ -204,7 +207,104 @@ START_TEST(a_test_of_the_configuration_under_ignored_children_is_right)
 }
 END_TEST
 
-E2E_MAIN("orders", an_end_in_a_reload_ends_the_server, an_end_in_a_start_ends_the_server,
+/* A process that traces `pid` as a debugger does: it never asks for the end of what it traces, so
+ * that the kernel reports it to nobody. -1 when it may not. */
+static pid_t trace(pid_t pid)
+{
+    int ready[2];
+    char seized = 0;
+
+    ck_assert_int_eq(pipe(ready), 0);
+    pid_t tracer = fork();
+    if (tracer == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        seized = ptrace(PTRACE_SEIZE, pid, 0, 0) == 0;
+        if (write(ready[1], &seized, 1) == 1 && seized)
+            for (;;)
+                pause();
+        _exit(1);
+    }
+    ck_assert_int_eq(read(ready[0], &seized, 1), 1);
+    close(ready[0]);
+    close(ready[1]);
+    if (!seized)
+        waitpid(tracer, NULL, 0);
+    return seized ? tracer : -1;
+}
+
+/* A worker that was told to end, one that was killed before, and a probe. */
+START_TEST(the_end_waits_for_no_process_that_is_traced_from_outside)
+{
+    static const int orders[] = {SIGTERM, SIGQUIT, SIGTERM};
+    struct server *servers[3];
+    pid_t traced[3], tracers[3];
+
+    for (int i = 0; i < 3; i++) {
+        servers[i] =
+            i == 2 ? serve_gated() : server_serve_alone("drain_timeout 100ms;", "method ping;");
+        servers[i]->reports_allowed = true;
+        if (i == 2) {
+            server_signal(servers[i], SIGHUP);
+            traced[i] = wait_probe(servers[i]);
+        } else {
+            ck_assert_uint_eq(server_workers(servers[i], &traced[i], 1), 1);
+        }
+        if ((tracers[i] = trace(traced[i])) < 0) {
+            ck_assert_int_eq(i, 0);
+            fprintf(stderr, "not tested: this machine lets no process trace another one\n");
+            return;
+        }
+        if (i == 1) {
+            client_expect_alive(client_connect(servers[i]));
+            kill(traced[i], SIGKILL);
+            server_wait_log(servers[i], "were taken over");
+        }
+    }
+    for (int i = 0; i < 3; i++)
+        server_signal(servers[i], orders[i]);
+    for (int i = 0; i < 3; i++) {
+        int status = server_wait_exit(servers[i], 60000);
+        ck_assert(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+        expect_part(server_log(servers[i]), keep_printf("(pid %d, slot 0) was killed", traced[i]));
+        expect_part(server_log(servers[i]), "the server ends, and leaves it behind");
+        expect_part(server_log(servers[i]), "the server has ended");
+        ck_assert_int_ne(access(server_path(servers[i], "run/pillion.pid"), F_OK), 0);
+        kill(tracers[i], SIGKILL);
+        waitpid(tracers[i], NULL, 0);
+    }
+}
+END_TEST
+
+/* The same of a reload, and the probe that is late. */
+START_TEST(a_reload_waits_for_no_process_that_is_traced_from_outside)
+{
+    static const char *const late = "did not finish running its check hook within";
+    struct server *server = serve_gated();
+
+    server->reports_allowed = true;
+    server_write(server, "conf/pillion.conf", "load_timeout 3s;\n%s",
+                 file_read(server_path(server, "conf/pillion.conf"), NULL));
+    server_signal(server, SIGHUP);
+    pid_t probe = wait_probe(server), tracer = trace(probe);
+    if (tracer < 0) {
+        fprintf(stderr, "not tested: this machine lets no process trace another one\n");
+        return;
+    }
+    for (int64_t until = deadline_in(60000); !server_logged(server, late); look_again())
+        ck_assert(!deadline_over(until));
+    client_expect_alive(client_connect(server));
+    ck_assert_int_eq(kill(probe, 0), 0);
+    kill(tracer, SIGKILL);
+    waitpid(tracer, NULL, 0);
+    wait_until(kill(probe, 0) < 0, "the probe is left over");
+    file_write(gate(server), "", 0);
+    server_reload(server);
+}
+END_TEST
+
+E2E_MAIN("orders", a_reload_waits_for_no_process_that_is_traced_from_outside,
+         the_end_waits_for_no_process_that_is_traced_from_outside,
+         an_end_in_a_reload_ends_the_server, an_end_in_a_start_ends_the_server,
          a_caller_that_waits_for_a_reload_is_told_that_the_server_ends,
          a_starter_that_ignores_every_signal_does_no_harm,
          programs_that_modules_start_get_every_signal,
