@@ -389,8 +389,16 @@ void worker_tell_end(struct worker *worker, enum message_type how, uint64_t pati
 }
 
 /* Describes, for an operator, why a worker or probe that was starting is gone. */
-static void describe_failure(const struct worker *worker, int status, char *text, size_t size)
+static void describe_failure(struct worker *worker, int status, char *text, size_t size)
 {
+    struct blame blame = {.duty = DUTY_NONE};
+
+    /* A step of one module is no reason to blame it for a thread of another. */
+    if (worker->row != NULL)
+        board_blame(master.board, worker->row, false, &blame);
+    if (blame.duty == DUTY_THREAD)
+        snprintf(worker->startup.culprit, sizeof(worker->startup.culprit), "a thread of %s%s",
+                 blame.module[0] == '\0' ? "a module" : "module ", blame.module);
     startup_describe(&worker->startup, worker->probe ? "the probe" : "a worker", status,
                      worker->cause == CAUSE_LATE, worker->generation->settings->load_timeout_ms,
                      text, size);

@@ -102,6 +102,8 @@ bool module_set_check(struct module_set *set)
 
     for (size_t i = 0; i < set->count; i++)
         good = call_hook(set, &set->modules[i], "check", set->modules[i].descriptor.check) && good;
+    if (good)
+        module_set_stage_over(set, "checked");
     return good;
 }
 
@@ -115,6 +117,7 @@ bool module_set_start(struct module_set *set)
         if (!methods_start(set, module) || !filters_start(set, module))
             return false;
     }
+    module_set_stage_over(set, "started");
     return true;
 }
 
@@ -148,4 +151,5 @@ void module_set_stop(struct module_set *set)
             note_leave(&before);
         }
     }
+    module_set_stage_over(set, "stopped");
 }

@@ -226,6 +226,8 @@ bool module_set_load(struct module_set *set, const struct module_file *files, si
         module->instance.generation = generation;
         good = load_one(set, &files[i], module) && good;
     }
+    if (good)
+        module_set_stage_over(set, "loaded");
     return good;
 }
 

@@ -5,6 +5,8 @@
 #ifndef PILLION_MODULE_SET_H
 #define PILLION_MODULE_SET_H
 
+#include <stdio.h>
+
 #include "conf/settings.h"
 #include "rpc/instance.h"
 #include "rpc/method.h"
@@ -50,8 +52,8 @@ struct module_set {
     struct conf_tree *tree;
     struct conf_errors *errors;
 
-    /* Called before each step that runs a module's code, with "ping.so", "loading", say. If the
-     * process dies, it has died in that step. */
+    /* Called before each step that runs a module's code, with "ping.so", "loading", say, and after
+     * the last step of a kind, with "". If the process dies, it has died in that step. */
     void (*stage)(void *context, const char *label, const char *doing);
     void *stage_context;
 };
@@ -62,6 +64,16 @@ static inline void module_set_stage(const struct module_set *set, const struct m
 {
     if (set->stage != NULL)
         set->stage(set->stage_context, module->settings->label, doing);
+}
+
+/* Tells `stage` that the steps of all modules are over for now: they were "loaded", say. */
+static inline void module_set_stage_over(const struct module_set *set, const char *done)
+{
+    char doing[64];
+
+    snprintf(doing, sizeof(doing), "starting, after its modules were %s", done);
+    if (set->stage != NULL)
+        set->stage(set->stage_context, "", doing);
 }
 
 #endif

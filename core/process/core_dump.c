@@ -61,7 +61,7 @@ static void read_kernel(const char *name, char *text, size_t size)
     fclose(file);
 }
 
-static bool dumps_core(int number)
+bool signal_dumps_core(int number)
 {
     static const int numbers[] = {SIGSEGV, SIGBUS,  SIGFPE,  SIGILL,  SIGABRT,
                                   SIGTRAP, SIGQUIT, SIGXCPU, SIGXFSZ, SIGSYS};
@@ -142,7 +142,7 @@ void core_dump_describe(const struct generation *generation, pid_t pid, int stat
     const struct identity *user = &generation->identity;
     char pattern[256];
 
-    if (!WIFSIGNALED(status) || !dumps_core(WTERMSIG(status)))
+    if (!WIFSIGNALED(status) || !signal_dumps_core(WTERMSIG(status)))
         return;
     read_kernel("core_pattern", pattern, sizeof(pattern));
     bool piped = pattern[0] == '|';

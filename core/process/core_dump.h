@@ -13,6 +13,10 @@
 void core_dump_limit(const struct settings *settings);
 bool core_dump_enter(const struct settings *settings, struct error *error);
 
+/* True when the signal is that of a fault, by which a process dumps core (signal(7)). Any other one
+ * that ends a process has been sent to it. */
+bool signal_dumps_core(int number);
+
 /* Master: describes the core dump of `pid`, a process of `generation` that ended with `status` of
  * waitpid(2). `said` stays empty when there is none to expect: the signal causes none, or core
  * dumps are switched off. */

@@ -5,6 +5,8 @@
 #include <string.h>
 #include <sys/wait.h>
 
+#include "process/core_dump.h"
+
 void startup_note(struct startup *startup, const struct message *message)
 {
     const char *line = strchr(message->text, '\n');
@@ -30,10 +32,19 @@ void describe_status(int status, char *text, size_t size)
     }
 }
 
+/* How the process ended by itself. */
+static const char *deed(const struct startup *startup, int status)
+{
+    if (WIFSIGNALED(status))
+        return "crashed";
+    return startup->label[0] == '\0' && startup->culprit[0] == '\0' ? "ended" : "ended the process";
+}
+
 void startup_describe(const struct startup *startup, const char *process_name, int status,
                       bool late, uint64_t limit_ms, char *text, size_t size)
 {
-    const char *label = startup->label[0] == '\0' ? process_name : startup->label;
+    bool between = startup->label[0] == '\0', by_thread = startup->culprit[0] != '\0';
+    const char *label = between ? process_name : startup->label;
     const char *doing = startup->doing[0] == '\0' ? "starting" : startup->doing;
     char how[64];
 
@@ -42,8 +53,13 @@ void startup_describe(const struct startup *startup, const char *process_name, i
         snprintf(text, size, "%s", startup->failure);
     else if (late)
         snprintf(text, size, "%s did not finish %s within %llu ms (load_timeout); it was ended\n",
-                 label, doing, (unsigned long long)limit_ms);
+                 label, between ? "starting" : doing, (unsigned long long)limit_ms);
+    else if (WIFSIGNALED(status) && !signal_dumps_core(WTERMSIG(status)))
+        snprintf(text, size, "%s was killed (%s) while %s%s%s\n", process_name, how,
+                 between ? "" : label, between ? "" : " was ", doing);
+    else if (by_thread)
+        snprintf(text, size, "%s %s while %s was %s (%s)\n", startup->culprit,
+                 deed(startup, status), label, doing, how);
     else
-        snprintf(text, size, "%s %s while %s (%s)\n", label,
-                 WIFSIGNALED(status) ? "crashed" : "ended the process", doing, how);
+        snprintf(text, size, "%s %s while %s (%s)\n", label, deed(startup, status), doing, how);
 }

@@ -10,7 +10,10 @@
 
 /* Starts as `{0}`. */
 struct startup {
-    char label[256], doing[256]; /* of the last MESSAGE_STAGE: "ping.so", "loading" */
+    char label[256], doing[256]; /* of the last MESSAGE_STAGE: "ping.so", "loading"; `label` is ""
+                                    between the steps of modules */
+    char culprit[128];           /* the thread that the process died of, where it is not the loop's:
+                                    "a thread of module redis" */
     bool failed;                 /* it has sent the reason itself: `failure` */
     char failure[CHANNEL_TEXT_MAX];
 };
@@ -20,7 +23,8 @@ void startup_note(struct startup *startup, const struct message *message);
 
 /* Describes why the process ended with `status` (waitpid(2)) before it was READY: a line, or the
  * lines that it has sent. `late`: it was killed because it took longer than `limit_ms`.
- * `process_name`, "the probe" say, stands for the module's name before the first MESSAGE_STAGE. */
+ * `process_name`, "the probe" say, stands for the module's name where no step of a module is under
+ * way, and where the process was killed: which module it ran is then no reason. */
 void startup_describe(const struct startup *startup, const char *process_name, int status,
                       bool late, uint64_t limit_ms, char *text, size_t size);
 

@@ -21,6 +21,7 @@ _Noreturn void start_fail(const struct worker_start *start, const char *text)
 
 static struct {
     int channel;
+    char name[64];
     char label[256], doing[64]; /* the stage */
 } begun;
 
@@ -28,14 +29,15 @@ static void tell_exhaustion(void)
 {
     char text[512];
 
-    snprintf(text, sizeof(text), "%s: out of memory while %s\n", begun.label, begun.doing);
+    snprintf(text, sizeof(text), "%s: out of memory while %s\n",
+             begun.label[0] == '\0' ? begun.name : begun.label, begun.doing);
     channel_say(begun.channel, MESSAGE_FAILED, text);
 }
 
 void start_begin(const struct worker_start *start, const char *name)
 {
     begun.channel = start->channel;
-    snprintf(begun.label, sizeof(begun.label), "%s", name);
+    snprintf(begun.name, sizeof(begun.name), "%s", name);
     snprintf(begun.doing, sizeof(begun.doing), "starting");
     log_identity(name);
     memory_on_exhaustion(tell_exhaustion);

@@ -34,6 +34,9 @@ static const struct broken {
     {"start_crashes",
      {"start_crashes.so crashed while running its start hook (SIGSEGV", NULL},
      false},
+    {"start_killed",
+     {" was killed (SIGKILL) while start_killed.so was running its start", NULL},
+     false},
     {"start_hangs",
      {"start_hangs.so did not finish running its start hook", "load_timeout", NULL},
      true},
@@ -536,7 +539,23 @@ START_TEST(a_stop_hook_that_crashes_is_named)
 }
 END_TEST
 
-E2E_MAIN("modules", a_reopen_hook_that_crashes_fails_the_order, reopening_counts_who_has_done_it,
+/* The thread ends the process after the start hook of its module, in that of the next one. */
+START_TEST(a_thread_that_ends_a_start_is_blamed_on_its_own_module)
+{
+    struct server *server = server_serve("", "method ping;");
+
+    server_conf(server,
+                "load_module modules/start_thread.so;\nload_module modules/start_hangs.so;\n",
+                "method ping;");
+    server_reload_refused(server, "a thread of module start_thread ended the process while "
+                                  "start_hangs.so was running its start hook (exit status 3)");
+    ck_assert_ptr_null(strstr(server_log(server), "start_hangs.so ended"));
+    client_expect_alive(client_connect(server));
+}
+END_TEST
+
+E2E_MAIN("modules", a_thread_that_ends_a_start_is_blamed_on_its_own_module,
+         a_reopen_hook_that_crashes_fails_the_order, reopening_counts_who_has_done_it,
          a_stop_hook_that_crashes_is_named, libraries_beside_a_module_are_found,
          modules_of_every_header_that_there_was_load,
          every_broken_module_is_named_by_the_test_of_the_configuration,
