@@ -26,7 +26,8 @@ struct job {
     void *data;
     uint64_t over_ns; /* when the loop first saw that its request was over; 0: it is not */
     bool stuck;
-    bool waits; /* it had to, and its frame says so */
+    bool waits;                /* it had to, and its frame says so */
+    struct pool_thread *ended; /* the thread that it has ended, or NULL */
     struct job *next;
 };
 
@@ -34,6 +35,7 @@ struct job {
 struct pool_thread {
     pthread_t id;
     struct job *job; /* the one that it runs, or NULL */
+    bool ended;      /* the loop's: `work` has called pthread_exit(3) */
 };
 
 #define LOOK_NS (100 * NS_PER_MS) /* between two looks for stuck threads */
@@ -48,7 +50,8 @@ static struct {
     struct loop *loop;
     struct watch wake; /* eventfd(2) */
     struct timer look; /* set while there are jobs */
-    uint32_t threads;  /* the loop's */
+    uint32_t threads;  /* the loop's: the first ones in `all`, */
+    uint32_t ended;    /* of which so many have ended */
     uint32_t pending;  /* likewise: jobs that are not done */
     uint32_t stuck;    /* likewise: threads */
     uint32_t marked;   /* likewise: jobs that are `waits` and not done */
@@ -125,6 +128,8 @@ static void show_stuck(int more)
         atomic_store_explicit(&pool.limits.row->pool_stuck, pool.stuck, memory_order_relaxed);
 }
 
+static void *thread_main(void *argument);
+
 /* ---- From threads to the loop ---- */
 
 static void hand_over(struct job *job)
@@ -137,6 +142,51 @@ static void hand_over(struct job *job)
         eventfd_write(pool.wake.fd, 1);
 }
 
+/* One more, when there is work for it. False when there is none at all. */
+static bool thread_start(void)
+{
+    struct pool_thread *thread = pool.all;
+
+    while (thread < pool.all + pool.threads && !thread->ended)
+        thread++;
+    /* It blocks no signals: programs that `work` starts would inherit that, and could not be ended
+     * by SIGTERM. The kernel gives what is meant for the process to the loop's thread first. */
+    int error = pthread_create(&thread->id, NULL, thread_main, thread);
+    if (error == 0) {
+        pool.ended -= thread->ended;
+        pool.threads += !thread->ended;
+        thread->ended = false;
+    } else if (pool.threads == pool.ended) {
+        log_seldom(LOG_ERROR_LEVEL, NULL, "cannot start a thread for pillion_offload: errno %d",
+                   error);
+    }
+    return pool.threads > pool.ended;
+}
+
+/* Nothing waits for the thread itself: what the module has left to its end may take long. */
+static void replace_thread(struct pool_thread *thread, const struct method *method)
+{
+    log_seldom(LOG_ERROR_LEVEL, method,
+               "module %s: the work of \"%s\" has ended its thread (pthread_exit); its request is "
+               "answered with an error, and a new thread takes the place",
+               method->instance->name, method->name.data);
+    pthread_detach(thread->id);
+    thread->ended = true;
+    pool.ended++;
+    thread_start();
+}
+
+static struct pillion_request *resume_work(struct job *job)
+{
+    struct pillion_request *req = deferred_resume(job->deferred->all, job->token);
+
+    if (job->ended == NULL)
+        return req;
+    request_fail(req, PILLION_INTERNAL_ERROR, "the work of \"%s\" has ended its thread",
+                 job->method->name.data);
+    return NULL;
+}
+
 static void finish_work(struct job *job)
 {
     struct deferred *deferred = job->deferred;
@@ -147,6 +197,8 @@ static void finish_work(struct job *job)
         pool.marked--;
     if (waits)
         deferred_waits(deferred, false);
+    if (job->ended != NULL)
+        replace_thread(job->ended, job->method);
     if (job->stuck) {
         show_stuck(-1);
         log_warn("module %s: the work of \"%s\" has ended after all; its thread is free again",
@@ -155,7 +207,7 @@ static void finish_work(struct job *job)
     struct note before = note_enter(DUTY_DONE, job->method->instance, &job->origin);
     if (waits)
         deferred->working = false; /* before `done`, which may have more work done for it */
-    job->done(waits ? deferred_resume(deferred->all, job->token) : NULL, job->data);
+    job->done(waits ? resume_work(job) : NULL, job->data);
     note_leave(&before);
     if (!waits)
         deferred_work_done(deferred);
@@ -201,6 +253,43 @@ bool offload_post(pillion_instance *self, void (*call)(pillion_instance *self, v
 
 /* ---- Threads ---- */
 
+static void work_is_over(struct pool_thread *self)
+{
+    struct job *job = self->job;
+
+    pthread_mutex_lock(&pool.lock);
+    self->job = NULL;
+    pool.busy--;
+    show();
+    pthread_mutex_unlock(&pool.lock);
+    hand_over(job);
+}
+
+/* `work` has called pthread_exit(3), or was cancelled. */
+static void thread_ends(void *thread)
+{
+    static const struct note nothing;
+    struct pool_thread *self = thread;
+
+    note_leave(&nothing);
+    self->job->ended = self;
+    work_is_over(self);
+}
+
+static void run_work(struct pool_thread *self)
+{
+    struct job *job = self->job;
+
+    working_for = job->method;
+    struct note before = note_enter(DUTY_WORK, job->method->instance, &job->origin);
+    pthread_cleanup_push(thread_ends, self);
+    job->work(job->data);
+    pthread_cleanup_pop(0);
+    note_leave(&before);
+    working_for = NULL;
+    work_is_over(self);
+}
+
 static void *thread_main(void *argument)
 {
     struct pool_thread *self = argument;
@@ -221,37 +310,11 @@ static void *thread_main(void *argument)
         if (job->waits)
             arena_work_begins(pool.limits.arena, job->origin.connection, job->origin.place);
         pthread_mutex_unlock(&pool.lock);
-        working_for = job->method;
-        struct note before = note_enter(DUTY_WORK, job->method->instance, &job->origin);
-        job->work(job->data);
-        note_leave(&before);
-        working_for = NULL;
-        pthread_mutex_lock(&pool.lock);
-        self->job = NULL;
-        pool.busy--;
-        show();
-        pthread_mutex_unlock(&pool.lock);
-        hand_over(job);
+        run_work(self);
         pthread_mutex_lock(&pool.lock);
     }
     pthread_mutex_unlock(&pool.lock);
     return NULL;
-}
-
-/* One more, when there is work for it. False when there is none at all. */
-static bool thread_start(void)
-{
-    struct pool_thread *thread = &pool.all[pool.threads];
-
-    /* It blocks no signals: programs that `work` starts would inherit that, and could not be ended
-     * by SIGTERM. The kernel gives what is meant for the process to the loop's thread first. */
-    int error = pthread_create(&thread->id, NULL, thread_main, thread);
-    if (error == 0)
-        pool.threads++;
-    else if (pool.threads == 0)
-        log_seldom(LOG_ERROR_LEVEL, NULL, "cannot start a thread for pillion_offload: errno %d",
-                   error);
-    return pool.threads > 0;
 }
 
 /* ---- Threads that are stuck ---- */
@@ -317,7 +380,7 @@ static bool enqueue(struct job *job)
     pthread_mutex_lock(&pool.lock);
     bool thread_needed = pool.idle <= pool.waiting_count;
     pthread_mutex_unlock(&pool.lock);
-    bool more = thread_needed && pool.threads < pool.limits.threads;
+    bool more = thread_needed && pool.threads - pool.ended < pool.limits.threads;
     if (more && !thread_start())
         return false;
     job->waits = thread_needed && !more && may_wait(job);
@@ -432,8 +495,12 @@ void offload_end(void)
     pool.ending = true;
     pthread_cond_broadcast(&pool.work_there);
     pthread_mutex_unlock(&pool.lock);
-    while (pool.threads > 0)
-        pthread_join(pool.all[--pool.threads].id, NULL);
+    while (pool.threads > 0) {
+        const struct pool_thread *thread = &pool.all[--pool.threads];
+        if (!thread->ended)
+            pthread_join(thread->id, NULL);
+    }
+    pool.ended = 0;
     free(pool.all);
     pool.all = NULL;
     timer_cancel(pool.loop, &pool.look);

@@ -269,6 +269,31 @@ START_TEST(work_that_ends_after_all_frees_its_thread)
 }
 END_TEST
 
+START_TEST(a_thread_that_work_ends_is_replaced)
+{
+    enum { THREADS_OF_POOL = 3 };
+    struct server *server = serve_threads(THREADS "pool_threads 3; defer_timeout 1m;",
+                                          "method harm; method works { handler threads.harm; }");
+    int client = client_connect(server);
+
+    for (int i = 0; i < 2 * THREADS_OF_POOL; i++) {
+        ask(client, "harm", "work", "leave", 0);
+        expect_part(client_expect_error(client, "internal_error"),
+                    "the work of \"harm\" has ended its thread");
+    }
+    server_wait_log(server, "module threads: the work of \"harm\" has ended its thread");
+    for (int i = 0; i < THREADS_OF_POOL; i++) {
+        ask(client, "works", "work", "", 0);
+        expect_part(client_receive(client, NULL), "\"out\":\"done\"");
+    }
+    ck_assert_double_eq(pool_stat(server, "busy"), 0);
+    client_expect_alive(client);
+    ck_assert_double_eq(server_stat(server, "crashes"), 0);
+    server_signal(server, SIGTERM);
+    ck_assert_int_eq(server_wait_exit(server, PATIENCE_MS), 0);
+}
+END_TEST
+
 /* So many are answered so. */
 static int replies_with(int client, const char *part, int count)
 {
@@ -378,6 +403,7 @@ START_TEST(requests_waiting_for_a_connection_are_run_by_the_next_worker)
 END_TEST
 
 E2E_MAIN("threads", a_worker_that_stops_as_traced_by_its_master_is_ended,
+         a_thread_that_work_ends_is_replaced,
          requests_waiting_for_a_thread_are_run_by_the_next_worker,
          work_that_a_thread_has_begun_is_not_run_again,
          a_stuck_pool_leaves_what_waits_to_the_next_worker,

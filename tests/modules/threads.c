@@ -52,6 +52,8 @@ static void do_harm(const struct harm *harm)
         exit(3);
     if (strcmp(harm->what, "_exit") == 0)
         _exit(4);
+    if (strcmp(harm->what, "leave") == 0)
+        pthread_exit(NULL);
     if (strcmp(harm->what, "abort") == 0)
         abort();
     for (volatile bool on = strcmp(harm->what, "hang") == 0; on;)
