@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "master/binary.h"
 #include "master/generations.h"
 #include "master/master.h"
@@ -30,11 +31,24 @@ static struct {
     void (*done)(const struct rehearsal_outcome *outcome);
 } rehearsal;
 
-static void late(struct timer *timer)
+static void ended(struct child *child, int status);
+
+/* It was killed, and the kernel does not report its end, as while another process traces it. */
+static void unreaped(struct timer *timer)
 {
     (void)timer;
+    log_error("the rehearsal (pid %d) was killed, and %d s later the kernel has not reported its "
+              "end, as while another process traces it (ptrace(2)): it is left behind",
+              (int)rehearsal.child.pid, UNREAPED_MS / 1000);
+    child_forget(&rehearsal.child);
+    ended(&rehearsal.child, SIGKILL);
+}
+
+static void late(struct timer *timer)
+{
     rehearsal.late = true;
     kill(rehearsal.child.pid, SIGKILL);
+    timer_set(&master.loop, timer, UNREAPED_MS * NS_PER_MS, unreaped);
 }
 
 /* How long the rehearsal may take, by the configuration in use: the master does not know the new

@@ -19,8 +19,6 @@
 #include "worker/probe.h"
 #include "worker/worker.h"
 
-#define UNREAPED_MS 5000 /* time for the kernel to report the end of a process that was killed */
-
 static struct {
     struct worker *first;
     uint32_t last_serial;

@@ -78,6 +78,11 @@ static struct child *child_take(pid_t pid)
     return NULL;
 }
 
+void child_forget(struct child *child)
+{
+    child_take(child->pid);
+}
+
 void children_reap(void)
 {
     int status;

@@ -11,6 +11,8 @@
 #include "event/loop.h"
 #include "process/channel.h"
 
+#define UNREAPED_MS 5000 /* time for the kernel to report the end of a child that was killed */
+
 struct child;
 
 struct child_events {
@@ -42,6 +44,9 @@ bool child_listen(struct child *child, struct loop *loop, int channel,
 
 /* The child runs as `pid`: `ended` will be called. */
 void child_follow(struct child *child, pid_t pid, const struct child_events *events);
+
+/* The child's end will not be told, should the kernel report it after all. */
+void child_forget(struct child *child);
 
 /* Hears all messages that the child has sent. */
 void child_hear(struct child *child);

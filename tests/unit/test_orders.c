@@ -107,13 +107,15 @@ static void end_child(struct fake *child, int status)
     }
 }
 
+static bool unreported; /* as of processes that another one traces: those killed do not end */
+
 int __real_kill(pid_t pid, int number);
 int __wrap_kill(pid_t pid, int number);
 int __wrap_kill(pid_t pid, int number)
 {
     if (!faking || pid < FIRST_PID)
         return __real_kill(pid, number);
-    if (number == SIGKILL)
+    if (number == SIGKILL && !unreported)
         end_child(fake_of(pid), SIGKILL);
     return 0;
 }
@@ -710,6 +712,30 @@ START_TEST(a_reload_waits_until_every_vault_has_a_channel_to_every_worker)
 }
 END_TEST
 
+START_TEST(an_upgrade_does_not_wait_for_a_rehearsal_whose_end_is_not_reported)
+{
+    go_to(SERVING);
+    int client = ask("upgrade");
+    ck_assert(rehearsal_is_under_way());
+    struct fake *child = rehearsing();
+    unreported = true;
+    latest->callback(latest); /* it is late */
+    ck_assert(rehearsal_is_under_way());
+    latest->callback(latest); /* and its end is not reported */
+    ck_assert(!rehearsal_is_under_way());
+    const char *told = answer(client);
+    ck_assert_msg(strncmp(told, "failed\n", 7) == 0 && strstr(told, "was ended") != NULL, "%s",
+                  told);
+    unreported = false;
+    end_child(child, SIGKILL); /* reported after all: to nobody */
+    master_acts();
+    ask("reload");
+    turns(EVERYBODY);
+    ck_assert_uint_eq(generation_current()->number, 2);
+    finish();
+}
+END_TEST
+
 /* It was not there when the others were asked. */
 START_TEST(a_reload_asks_a_replacement_for_a_sign_of_life_too)
 {
@@ -809,6 +835,7 @@ int main(void)
     tcase_add_loop_test(tcase, a_start_that_fails_ends_the_server, CONFIRMING, SERVING);
     tcase_add_test(tcase, an_upgrade_that_fails_takes_no_row_away_from_a_worker);
     tcase_add_test(tcase, a_reload_waits_until_every_vault_has_a_channel_to_every_worker);
+    tcase_add_test(tcase, an_upgrade_does_not_wait_for_a_rehearsal_whose_end_is_not_reported);
     tcase_add_test(tcase, a_reload_asks_a_replacement_for_a_sign_of_life_too);
     tcase_add_test(tcase, a_worker_of_a_binary_that_knows_one_vault_is_shown_no_other);
     tcase_add_test(tcase, stop_does_not_wait_as_quit_does);
