@@ -79,12 +79,11 @@ static void check(const char *function, int fd)
 {
     if (!is_module() || !is_servers(fd) || getpid() != guarded_pid)
         return;
-    const char *module, *method;
-    note_whose(&module, &method);
+    struct whose whose = note_whose();
     log_error(
-        "module %s: \"%s\" called %s on descriptor %d, which is the server's; the worker ends "
+        "module %s: %s%s%s called %s on descriptor %d, which is the server's; the worker ends "
         "before clients are hurt",
-        module, method, function, fd);
+        whose.module, whose.quote, whose.code, whose.quote, function, fd);
     abort();
 }
 

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "rpc/forked.h"
 #include "rpc/note.h"
 
 #define STACK_FREE 32768u /* beside the frame that the kernel puts there */
@@ -69,6 +70,8 @@ static void die(int number, siginfo_t *info, void *context)
     bool sent = info->si_code <= 0;
 
     (void)context;
+    if (!sent)
+        forked_fault(info->si_addr);
     if (sent && info->si_pid != getpid()) {
         if (begin_telling())
             tell(&nobody, 0, DUTY_NONE);

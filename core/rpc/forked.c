@@ -1,6 +1,8 @@
 /* What a module's child may keep of the server. See forked.h. */
 #include "rpc/forked.h"
 
+#include <dlfcn.h>
+#include <pillion/module.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -31,40 +33,61 @@ static struct {
     } memories[MEMORIES_MAX];
     size_t memory_count;
     forked_whose *whose;
-    bool is_child;
+    pid_t parent;
+    bool tidied; /* in a child: it has nothing of the server's any more */
 } forked;
+
+/* Zero in a child. In a page that the kernel clears there (Linux 4.14), so that it is so in
+ * children of which libc does not know; where there is none, in children of fork(3) and _Fork(3).
+ */
+static int unwiped = 1, *mark = &unwiped;
+
+/* libc's fork(3) takes no notice of the executable's _Fork. */
+static pid_t (*libc_fork)(void);
 
 bool forked_is_child(void)
 {
-    return forked.is_child;
+    return *mark == 0;
 }
+
+static void in_child(void);
 
 _Noreturn void forked_came_back(void)
 {
-    const char *module, *method;
+    struct whose whose = forked.whose();
 
-    forked.whose(&module, &method);
+    /* Behind libc's back a lock of malloc's may have been copied while it was held. */
+    in_child();
+    signal(SIGALRM, SIG_DFL);
+    alarm(5);
     log_seldom(
-        LOG_ERROR_LEVEL, method,
-        "module %s: \"%s\" has forked, and the child came back into the server; it ends here "
+        LOG_ERROR_LEVEL, whose.code,
+        "module %s: %s%s%s has forked, and the child came back into the server; it ends here "
         "(pid %d), and its parent goes on. A child must call exec or _exit",
-        module, method, (int)getpid());
+        whose.module, whose.quote, whose.code, whose.quote, (int)getpid());
     for (;;)
         syscall(SYS_exit_group, 0);
 }
 
-/* The child has written where it can only read: it answers a request, or its handler has returned.
- * Any other fault is the module's own. */
-static void touched(int number, siginfo_t *info, void *context)
+/* It answers a request, or its handler has returned. Any other fault is the module's own. */
+void forked_fault(const void *address)
 {
-    const char *at = info->si_addr;
+    const char *at = address;
 
-    (void)context;
+    if (forked.whose == NULL || getpid() == forked.parent)
+        return;
     for (size_t i = 0; i < forked.memory_count; i++) {
         if (at >= forked.memories[i].start &&
             at < forked.memories[i].start + forked.memories[i].size)
             forked_came_back();
     }
+}
+
+/* The child has written where it can only read. */
+static void touched(int number, siginfo_t *info, void *context)
+{
+    (void)context;
+    forked_fault(info->si_addr);
     signal(number, SIG_DFL);
 }
 
@@ -96,7 +119,12 @@ static void in_child(void)
 {
     struct sigaction action = {.sa_sigaction = touched, .sa_flags = SA_SIGINFO | SA_NODEFER};
 
-    forked.is_child = true;
+    if (forked.whose == NULL)
+        return;
+    *mark = 0;
+    if (forked.tidied)
+        return;
+    forked.tidied = true;
     log_in_child();
     for (size_t i = 0; i < forked.count; i++) {
         if (is_same(&forked.descriptors[i]))
@@ -110,6 +138,61 @@ static void in_child(void)
     sigaction(SIGSEGV, &action, NULL);
 }
 
+/* ---- Around fork(3) ---- */
+
+static pthread_mutex_t forking = PTHREAD_MUTEX_INITIALIZER;
+
+static void advise(int advice)
+{
+    for (size_t i = 0; i < forked.memory_count; i++)
+        madvise(forked.memories[i].start, forked.memories[i].size, advice);
+}
+
+static void before_fork(void)
+{
+    pthread_mutex_lock(&forking);
+    advise(MADV_DOFORK);
+}
+
+static void in_parent(void)
+{
+    advise(MADV_DONTFORK);
+    pthread_mutex_unlock(&forking);
+}
+
+static void in_child_of_fork(void)
+{
+    pthread_mutex_unlock(&forking);
+    in_child();
+}
+
+/* Before main, because dlsym(3) is not safe where _Fork(3) is. */
+__attribute__((constructor)) static void find_libc(void)
+{
+    *(void **)&libc_fork = dlsym(RTLD_NEXT, "_Fork");
+}
+
+PILLION_EXPORT pid_t _Fork(void)
+{
+    pid_t pid = libc_fork == NULL ? (pid_t)syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0) : libc_fork();
+
+    if (pid == 0)
+        in_child();
+    return pid;
+}
+
+static void make_mark(void)
+{
+    size_t size = (size_t)sysconf(_SC_PAGESIZE);
+    int *page = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    if (page == MAP_FAILED)
+        return;
+    madvise(page, size, MADV_WIPEONFORK);
+    *page = 1;
+    mark = page;
+}
+
 void forked_begin(const struct loop *loop, const int *fds, size_t count, forked_whose *whose)
 {
     struct stat status;
@@ -117,13 +200,15 @@ void forked_begin(const struct loop *loop, const int *fds, size_t count, forked_
     log_seldom_with_children();
     forked.loop = loop;
     forked.whose = whose;
+    forked.parent = getpid();
+    make_mark();
     forked.descriptors = must_alloc(count * sizeof(*forked.descriptors));
     for (size_t i = 0; i < count; i++) {
         if (fds[i] >= 0 && fstat(fds[i], &status) == 0)
             forked.descriptors[forked.count++] =
                 (struct descriptor){.fd = fds[i], .device = status.st_dev, .inode = status.st_ino};
     }
-    pthread_atfork(NULL, NULL, in_child);
+    pthread_atfork(before_fork, in_parent, in_child_of_fork);
 }
 
 void forked_protect(void *memory, size_t size)
@@ -132,4 +217,5 @@ void forked_protect(void *memory, size_t size)
         abort();
     forked.memories[forked.memory_count].start = memory;
     forked.memories[forked.memory_count++].size = size;
+    madvise(memory, size, MADV_DONTFORK);
 }

@@ -1,7 +1,6 @@
 /* Notes of the module and request for which a thread runs. See note.h. */
 #include "rpc/note.h"
 
-#include "rpc/forked.h"
 #include "rpc/metric.h"
 #include "rpc/request.h"
 
@@ -87,15 +86,15 @@ const pillion_instance *note_instance(void)
     return req->filter != NULL ? req->filter->instance : req->method->instance;
 }
 
-void note_whose(const char **module, const char **method)
+struct whose note_whose(void)
 {
     const struct pillion_request *req = request_current();
     const pillion_instance *instance = note_instance();
+    const char *module = instance == NULL ? "?" : instance->name;
 
-    *module = instance == NULL ? "?" : instance->name;
-    *method = req != NULL && req->method != NULL ? req->method->own_name
-              : on_loop                          ? "a callback"
-                                                 : "a thread";
+    if (req != NULL && req->method != NULL)
+        return (struct whose){module, "\"", req->method->own_name};
+    return (struct whose){module, "", on_loop ? "a callback" : "a thread"};
 }
 
 const struct note *note_current(void)

@@ -9,6 +9,7 @@
 #define PILLION_RPC_NOTE_H
 
 #include "rpc/board.h"
+#include "rpc/forked.h"
 #include "rpc/instance.h"
 #include "rpc/origin.h"
 
@@ -38,9 +39,8 @@ void note_origin_is(const struct origin *origin);
 struct origin note_origin(void);
 const pillion_instance *note_instance(void);
 
-/* The same in words, for the log: the names of the module, or "?", and of the request's method in
- * it, or "a callback" or "a thread". */
-void note_whose(const char **module, const char **method);
+/* The same in words, for the log: the names of the module and of the request's method in it. */
+struct whose note_whose(void);
 
 /* The note; its duty is DUTY_NONE where a handler runs, or nothing. Safe in a signal handler.
  */

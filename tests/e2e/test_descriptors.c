@@ -108,8 +108,8 @@ START_TEST(a_thread_is_stopped_as_a_handler_is)
         client_expect_alive(client_connect(server));
         ck_assert_int_eq((int)server_calls(server, methods[i], "errors"), 1);
     }
-    server_wait_log(server, "module descriptors: \"a thread\" called shutdown on descriptor");
-    server_wait_log(server, "module ?: \"a thread\" called shutdown on descriptor");
+    server_wait_log(server, "module descriptors: a thread called shutdown on descriptor");
+    server_wait_log(server, "module ?: a thread called shutdown on descriptor");
 }
 END_TEST
 

@@ -91,8 +91,57 @@ START_TEST(a_child_that_comes_back_ends_and_harms_nobody)
     ck_assert(!server_logged(server, "\"ends\""));
     client_send_frame(client, "{\"in\":\"timer\"}");
     client_expect(client, "{\"out\":\"timer\",\"result\":true}");
-    server_wait_log(server, "module forks: \"a callback\" has forked");
+    server_wait_log(server, "module forks: a callback has forked");
     client_expect_alive(client);
+    expect_no_crash(server);
+}
+END_TEST
+
+static void expect_own_pings(const int *clients, int count, int round)
+{
+    for (int i = 0; i < count; i++) {
+        int number = round * count + i;
+        client_send_frame(clients[i],
+                          keep_printf("{\"in\":\"ping\",\"params\":%d,\"id\":%d}", number, number));
+    }
+    for (int i = 0; i < count; i++) {
+        const cJSON *reply = client_receive_json(clients[i]);
+        ck_assert_int_eq(cJSON_GetObjectItem(reply, "id")->valueint, round * count + i);
+        ck_assert_int_eq(cJSON_GetObjectItem(reply, "result")->valueint, round * count + i);
+    }
+}
+
+/* Of these, libc calls no handlers of pthread_atfork(3). */
+START_TEST(children_unknown_to_libc_end_and_harm_nobody)
+{
+    enum { CLIENTS = 12 };
+    static const char *const ways[] = {"_Fork", "SYS_fork", "SYS_clone"};
+    static const char *const methods[] = {"both", "mute", "thread", "timer"};
+    struct server *server = serve_forks();
+    int clients[CLIENTS], client = client_connect(server), round = 0;
+
+    for (int i = 0; i < CLIENTS; i++)
+        clients[i] = client_connect(server);
+    for (size_t way = 0; way < sizeof(ways) / sizeof(*ways); way++) {
+        for (size_t i = 0; i < sizeof(methods) / sizeof(*methods); i++) {
+            client_send_frame(
+                client, keep_printf("{\"in\":\"%s\",\"params\":\"%s\"}", methods[i], ways[way]));
+            const cJSON *reply = client_receive_json(client);
+            pid_t child = (pid_t)cJSON_GetNumberValue(cJSON_GetObjectItem(reply, "result"));
+            ck_assert_str_eq(cJSON_GetStringValue(cJSON_GetObjectItem(reply, "out")), methods[i]);
+            for (int last = round + 4; round < last; round++)
+                expect_own_pings(clients, CLIENTS, round);
+            if (strcmp(methods[i], "timer") != 0)
+                wait_until(!process_lives(child), "the child of \"%s\" by %s does not end",
+                           methods[i], ways[way]);
+            expect_own_pings(clients, CLIENTS, round++);
+            ck_assert(client_is_silent(client));
+        }
+    }
+    server_wait_log(server, "module forks: \"both\" has forked, and the child came back");
+    server_wait_log(server, "module forks: \"mute\" has forked, and the child came back");
+    server_wait_log(server, "module forks: a thread has forked, and the child came back");
+    server_wait_log(server, "module forks: a callback has forked, and the child came back");
     expect_no_crash(server);
 }
 END_TEST
@@ -127,6 +176,11 @@ START_TEST(a_child_that_stays_has_no_socket_of_the_server)
     }
     pid_t child = call(clients[0], "stays");
     ck_assert_int_gt(child, 1);
+    client_send_frame(clients[0], "{\"in\":\"stays\",\"params\":\"_Fork\"}");
+    const cJSON *reply = client_receive_json(clients[0]);
+    pid_t other = (pid_t)cJSON_GetNumberValue(cJSON_GetObjectItem(reply, "result"));
+    ck_assert_int_gt(other, 1);
+    wait_until(sockets_of(other) == 0, "the other child has %zu sockets", sockets_of(other));
     /* Its parent may have answered before it has run at all. */
     wait_until(sockets_of(child) == 0, "the child has %zu sockets", sockets_of(child));
     /* Clients see the end of the server, and the port is free for another one. */
@@ -140,9 +194,10 @@ START_TEST(a_child_that_stays_has_no_socket_of_the_server)
     expect_no_crash(server);
     ck_assert(process_lives(child));
     kill(child, SIGKILL);
+    kill(other, SIGKILL);
 }
 END_TEST
 
-E2E_MAIN("forks", children_that_come_back_do_not_fill_the_log,
-         a_child_that_comes_back_ends_and_harms_nobody,
+E2E_MAIN("forks", children_unknown_to_libc_end_and_harm_nobody,
+         children_that_come_back_do_not_fill_the_log, a_child_that_comes_back_ends_and_harms_nobody,
          a_child_that_stays_has_no_socket_of_the_server)
