@@ -24,7 +24,7 @@ $(B)/tests/unit/%: tests/unit/%.c tests/unit/unit.h $(B)/libpillion.a
 $(B)/tests/unit/test_heartbeat: CHECK_LIBS += -Wl,--wrap=child_view
 $(B)/tests/unit/test_log_seldom: CHECK_LIBS += -Wl,--wrap=clock_ns
 $(B)/tests/unit/test_slice: CHECK_LIBS += -Wl,--wrap=clock_ns
-$(B)/tests/unit/test_callback $(B)/tests/unit/test_deferred: CHECK_LIBS += -Wl,--wrap=clock_ns
+$(patsubst %,$(B)/tests/unit/test_%,callback deferred offload): CHECK_LIBS += -Wl,--wrap=clock_ns
 
 # It drives the master's own code with children that are none: see there.
 $(B)/tests/unit/test_orders: CHECK_LIBS += $(patsubst %,-Wl$(,)--wrap=%,fork kill waitpid fexecve pipe2 channel_pair timer_set timer_cancel)
