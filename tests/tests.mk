@@ -12,8 +12,9 @@ E2E_BIN  := $(filter-out $(if $(SANITIZE),%/test_faults %/test_calls %/test_allo
 CHECK_LIBS := -lcheck -lsubunit -lrt -lm
 TEST_FUZZ_SECONDS ?= 5
 
-# Programs of the tests find here what was built.
-TEST_ENV = PILLION_BUILD=$(abspath $(B)) \
+# Programs of the tests find here what was built. A loaded machine may take its time; a test that
+# hangs is ended all the same.
+TEST_ENV = PILLION_BUILD=$(abspath $(B)) CK_TIMEOUT_MULTIPLIER=3 \
            ASAN_OPTIONS=handle_segv=0:handle_sigbus=0:handle_abort=0:handle_sigill=0:handle_sigfpe=0:allocator_may_return_null=1:detect_stack_use_after_return=0
 
 $(B)/tests/unit/%: tests/unit/%.c tests/unit/unit.h $(B)/libpillion.a

@@ -171,9 +171,9 @@ void call_deallocate(const struct call *call)
 
 /* ---- Sending ---- */
 
-/* Sends the settings that every statement needs: once for the connection, or with `prepare off` for
- * each transaction (`local`). The role's own settings may differ, and a pooler's session may have
- * those of its last client. */
+/* Sends the settings that every statement needs: once for the connection; or, with `prepare off`
+ * and behind a pooler, for each transaction (`local`). The role's own settings may differ, and a
+ * pooler's session may have those of its last client. */
 static bool send_settings(const struct connection *connection, bool local)
 {
     char timeout[24];
@@ -184,7 +184,7 @@ static bool send_settings(const struct connection *connection, bool local)
              (unsigned long long)connection->pool->settings->timeout_ms);
     return PQsendQueryParams(connection->pg,
                              "select set_config('statement_timeout', $1, $2),"
-                             " set_config('extra_float_digits', '3', $2)",
+                             " set_config('extra_float_digits', '3', $2), pg_backend_pid()",
                              2, types, values, NULL, NULL, 0) == 1;
 }
 
@@ -221,7 +221,7 @@ static bool send_statements(struct call *call)
     int params = (int)method->param_count;
     bool named = call->connection->pool->settings->prepare && !query->unnamed;
 
-    call->sets = !call->connection->pool->settings->prepare;
+    call->sets = !call->connection->pool->settings->prepare || call->connection->pooled;
     if (call->sets && !send_settings(call->connection, true))
         return false;
     for (size_t s = 0; s < method->sql.count; s++) {

@@ -3,6 +3,7 @@
  * because it was hit by another call's cancel request. */
 #include "result.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "call.h"
@@ -209,7 +210,7 @@ static void take_good(struct call *call, PGresult *result)
     call->last = result;
 }
 
-/* Takes a row. Only the last statement's rows are used. */
+/* Takes a row. Of a request's rows only the last statement's are used. */
 static void take_row(struct call *call, PGresult *row)
 {
     const struct method *method = call->query.method;
@@ -218,6 +219,10 @@ static void take_row(struct call *call, PGresult *row)
         call->statement + 1 == method->sql.count &&
         (call->conversion.rows > 0 || columns_twice(row, (enum returns)method->returns) == NULL);
 
+    /* A pooler names a process of its own as the server's. */
+    if (call->kind == CALL_SET_UP)
+        call->connection->pooled =
+            atoi(PQgetvalue(row, 0, 2)) != PQbackendPID(call->connection->pg);
     if (wanted)
         conversion_take(&call->conversion, row);
     else

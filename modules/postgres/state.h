@@ -43,6 +43,7 @@ struct connection {
     pillion_handle watch, deadline, more, due;
     bool opening;  /* it is being opened, and requests may wait for it */
     bool ready;    /* it is connected and set up */
+    bool pooled;   /* a pooler chooses the server's session for each transaction, maybe */
     bool retiring; /* to be opened anew as soon as no call is under way */
     uint64_t opened_ms;
     struct call *first, **end; /* calls in the order of sending */

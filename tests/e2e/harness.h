@@ -29,7 +29,7 @@
 #include <stdlib.h>
 #include <sys/types.h>
 
-#define PATIENCE_MS 10000 /* how long anything that must happen may take */
+#define PATIENCE_MS 30000 /* how long anything that must happen may take */
 
 struct server {
     char prefix[64];      /* conf/, modules/ (copies of all built modules), run/, logs/ */
