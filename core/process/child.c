@@ -82,6 +82,12 @@ void child_begin(const int *keep, size_t count)
     struct sigaction action = {.sa_handler = leave_to_master, .sa_flags = SA_RESTART};
     sigset_t none;
 
+    /* `kill(0, …)` in a module, or in a program that it starts, reaches its own worker. On a
+     * terminal the log is then written from the background, which `stty tostop` would stop
+     * (termios(3)). */
+    setpgid(0, 0);
+    if (isatty(STDERR_FILENO))
+        signal(SIGTTOU, SIG_IGN);
     for (const struct signal_row *row = signal_table; row->number != 0; row++)
         sigaction(row->number, &action, NULL);
     sigemptyset(&none);

@@ -142,6 +142,9 @@ char *server_log(const struct server *server);
 char *server_wait_log(const struct server *server, const char *text);
 bool server_logged(const struct server *server, const char *text);
 
+/* Sends a signal to the master, and then to each of its children. */
+void server_kill_all(const struct server *server, int number);
+
 /* Finds up to `most` children of a process in /proc. Returns their number. */
 size_t children_of(pid_t pid, pid_t *pids, size_t most);
 

@@ -401,6 +401,16 @@ size_t children_of(pid_t pid, pid_t *pids, size_t most)
     return count;
 }
 
+void server_kill_all(const struct server *server, int number)
+{
+    pid_t children[64];
+    size_t count = children_of(server->pid, children, 64);
+
+    kill(server->pid, number);
+    for (size_t i = 0; i < count; i++)
+        kill(children[i], number);
+}
+
 /* Finds the vault by its title (process/title.h); 0 when there is none. */
 static pid_t find_vault(const struct server *server)
 {

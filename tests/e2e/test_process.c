@@ -12,7 +12,7 @@
 
 #define CRASH_METHODS                                                                       \
     "method null; method abort; method exit0; method exit1; method overflow; method hang; " \
-    "method kill; method closefds; method eat; method sleep; method ping;"
+    "method kill; method killall; method closefds; method eat; method sleep; method ping;"
 
 static void conf_crash(const struct server *server, const char *main_text)
 {
@@ -58,7 +58,7 @@ static size_t lines_of(const char *path)
 START_TEST(a_crash_costs_the_guilty_request_and_nothing_else)
 {
     static const char *const methods[] = {"null",     "abort", "exit0",   "exit1",
-                                          "overflow", "kill",  "closefds"};
+                                          "overflow", "kill",  "killall", "closefds"};
     struct server *server = serve_crash("quarantine_crashes off;");
     int neighbours[20];
 
@@ -85,7 +85,8 @@ START_TEST(a_crash_costs_the_guilty_request_and_nothing_else)
         client_expect(neighbours[i], "{\"out\":\"pong\",\"result\":1}");
     }
     const cJSON *stats = server_stats(server);
-    ck_assert_int_eq((int)cJSON_GetNumberValue(cJSON_GetObjectItem(stats, "crashes")), 7);
+    ck_assert_int_eq((int)cJSON_GetNumberValue(cJSON_GetObjectItem(stats, "crashes")), 8);
+    ck_assert_ptr_null(strstr(server_log(server), "the vault ended"));
     expect_part(server_log(server), "SIGSEGV");
     expect_part(server_log(server), "exit status 1");
 }

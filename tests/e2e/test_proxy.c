@@ -91,7 +91,7 @@ static void let_go(int client, int key)
 
 static void kill_all_of(struct server *server)
 {
-    kill(-server->group, SIGKILL);
+    server_kill_all(server, SIGKILL);
     server_wait_exit(server, PATIENCE_MS);
 }
 
@@ -284,7 +284,7 @@ START_TEST(a_server_that_hangs_is_left_out)
     int client = client_connect(front);
 
     wait_until((is_there(client), metric(front, "connected") == 4), "not all are connected");
-    kill(-a->group, SIGSTOP);
+    server_kill_all(a, SIGSTOP);
     for (int i = 0; i < 20; i++)
         client_send_frame(client, "{\"in\":\"again\",\"params\":1,\"id\":1}");
     for (int i = 0; i < 20; i++)
@@ -296,7 +296,7 @@ START_TEST(a_server_that_hangs_is_left_out)
     for (int i = 0; i < 50; i++)
         ping_again(client);
     /* When it goes on it is asked again. */
-    kill(-a->group, SIGCONT);
+    server_kill_all(a, SIGCONT);
     wait_until((ping_again(client), server_logged(front, "is there again")),
                "it is left out for ever");
     double before = server_calls(a, "ping", "calls");

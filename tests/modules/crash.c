@@ -90,6 +90,13 @@ static void kills(pillion_request *req)
     kill(getpid(), SIGKILL);
 }
 
+/* As with the pid of a child that there is not. */
+static void killall(pillion_request *req)
+{
+    write_journal(req);
+    kill(0, SIGKILL);
+}
+
 static void closefds(pillion_request *req)
 {
     write_journal(req);
@@ -123,17 +130,12 @@ static void sleeps(pillion_request *req)
 }
 
 static const pillion_method methods[] = {
-    {.name = "null", .handler = null},
-    {.name = "abort", .handler = aborts},
-    {.name = "exit0", .handler = exit0},
-    {.name = "exit1", .handler = exit1},
-    {.name = "overflow", .handler = overflow},
-    {.name = "hang", .handler = hang},
-    {.name = "kill", .handler = kills},
-    {.name = "closefds", .handler = closefds},
-    {.name = "eat", .handler = eat},
-    {.name = "sleep", .handler = sleeps},
-    {0},
+    {.name = "null", .handler = null},         {.name = "abort", .handler = aborts},
+    {.name = "exit0", .handler = exit0},       {.name = "exit1", .handler = exit1},
+    {.name = "overflow", .handler = overflow}, {.name = "hang", .handler = hang},
+    {.name = "kill", .handler = kills},        {.name = "killall", .handler = killall},
+    {.name = "closefds", .handler = closefds}, {.name = "eat", .handler = eat},
+    {.name = "sleep", .handler = sleeps},      {0},
 };
 
 PILLION_MODULE(.name = "crash", .version = "1.0.0", .methods = methods, .directives = directives,
