@@ -17,6 +17,7 @@
 
 /* Address space for an arena's blocks when `arena_size` is auto. Pages take memory only when they
  * are used, so a large number costs nothing. */
+#define FEW_CLIENTS    1024u /* so few are hardly meant */
 #define ARENA_AUTO_MIN (1ull << 30)
 
 /* An arena has room for at least so many of the largest frames. (Its reply may take as much
@@ -149,9 +150,11 @@ void generation_measure(struct generation *generation)
     }
     capacity_find(&plan, &generation->capacity);
     generation->capacity.vault_files = plan.vault_files;
-    /* The default of worker_connections is no wish of the operator's: explain only a number that
-     * was given. */
-    if (generation->tree != NULL && settings_give(generation->tree, "worker_connections"))
+    /* The default of worker_connections is no wish of the operator's. Explain a number that was
+     * given, and any number of clients that is small. */
+    uint64_t clients = (uint64_t)generation->capacity.connections * generation->slots;
+    if (generation->tree != NULL &&
+        (clients < FEW_CLIENTS || settings_give(generation->tree, "worker_connections")))
         capacity_explain(&plan, &generation->capacity, capacity_system_files(),
                          &generation->advice);
 }

@@ -220,7 +220,7 @@ START_TEST(a_reload_to_workers_that_could_not_have_all_does_not_begin)
     int clients[CLIENTS];
 
     connect_all(server, clients, CLIENTS);
-    conf(server, "worker_processes 1;");
+    conf(server, "worker_processes 1; worker_connections 20000;");
     server_reload_refused(server,
                           "150 connections are open, and 1 workers of the new configuration would");
     all_alive(clients, CLIENTS);
@@ -355,6 +355,24 @@ START_TEST(a_test_of_the_configuration_says_what_to_raise)
 }
 END_TEST
 
+/* Nobody has asked for the default, but so few clients are hardly meant. */
+START_TEST(a_limit_that_leaves_few_clients_is_told_at_the_default_too)
+{
+    struct server *server = server_new();
+
+    server_write(server, "conf/pillion.conf",
+                 "worker_processes 1; load_module modules/ping.so;\n"
+                 "server { listen 127.0.0.1:%d; method ping; }\n",
+                 server->port);
+    struct run run = pillion("-p", server->prefix, "-t");
+    expect_status(&run, 0);
+    ck_assert_ptr_null(strstr(run.err, "beware"));
+    server->files = 64;
+    server_start(server);
+    server_wait_log(server, "worker_connections is 20000, but a worker has descriptors for");
+}
+END_TEST
+
 /* The master has the channels and arenas of two generations while it reloads. */
 START_TEST(descriptors_that_are_too_few_for_a_reload_alone_are_told_and_it_does_not_begin)
 {
@@ -424,5 +442,6 @@ E2E_MAIN("scale", a_reload_keeps_more_clients_than_one_process_may_hold,
          vaults_come_and_go_by_reload,
          an_arena_that_is_too_small_for_what_is_taken_over_is_larger_for_once,
          a_test_of_the_configuration_says_what_to_raise,
+         a_limit_that_leaves_few_clients_is_told_at_the_default_too,
          descriptors_that_are_too_few_for_a_reload_alone_are_told_and_it_does_not_begin,
          a_binary_that_knows_one_vault_does_not_take_over_what_others_hold)

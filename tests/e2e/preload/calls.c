@@ -10,11 +10,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <glob.h>
+#include <limits.h>
 #include <link.h>
 #include <netdb.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -41,16 +43,17 @@ static uintptr_t text_start, text_end, base;
 
 /* ---- Who calls ---- */
 
-/* The harness makes the master the leader of its group (server_run). A child has the master's name
- * until it has taken its own (process/title.h); so has a process that looks names up, or that
- * rehearses an upgrade. */
+static bool child; /* of a process of the server's */
+
+/* A child has the master's name until it has taken its own (process/title.h); so has a process that
+ * looks names up, or that rehearses an upgrade. */
 static enum role role_now(void)
 {
     static const char *const roles[] = {
         [ROLE_PROBE] = "probe", [ROLE_WORKER] = "worker", [ROLE_VAULT] = "vault"};
     char name[16] = "";
 
-    if (syscall(SYS_getpid) == syscall(SYS_getpgid, 0))
+    if (!child)
         return ROLE_MASTER;
     syscall(SYS_prctl, PR_GET_NAME, name, 0, 0, 0);
     for (enum role role = ROLE_PROBE; role < ROLES; role++) {
@@ -131,6 +134,7 @@ static int born; /* the round in which this process was forked */
 
 static void forked(void)
 {
+    child = true;
     born = plan == NULL ? 0 : atomic_load(&plan->round);
 }
 
@@ -182,6 +186,20 @@ static int find_text(struct dl_phdr_info *info, size_t size, void *context)
     return 1;
 }
 
+/* True when the parent runs a file whose name is the server's: then this process rehearses an
+ * upgrade. The master's parent is a test. */
+static bool has_server_as_parent(void)
+{
+    static const char server[] = "/pillion";
+    char link[32], file[PATH_MAX];
+
+    snprintf(link, sizeof(link), "/proc/%d/exe", (int)syscall(SYS_getppid));
+    long size = syscall(SYS_readlinkat, AT_FDCWD, link, file, sizeof(file) - 1);
+    file[size < 0 ? 0 : size] = '\0';
+    const char *name = strrchr(file, '/');
+    return name != NULL && strncmp(name, server, sizeof(server) - 1) == 0;
+}
+
 __attribute__((constructor)) static void begin(void)
 {
     const char *path = getenv(PLAN_VARIABLE);
@@ -191,6 +209,7 @@ __attribute__((constructor)) static void begin(void)
     for (int i = 0; i < CALL_COUNT; i++)
         real[i] = (function *)dlsym(RTLD_NEXT, names[i]);
     dl_iterate_phdr(find_text, NULL);
+    child = has_server_as_parent();
     int fd = (int)syscall(SYS_openat, AT_FDCWD, path, O_RDWR | O_CLOEXEC);
     void *memory =
         (void *)syscall(SYS_mmap, NULL, sizeof(*plan), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);

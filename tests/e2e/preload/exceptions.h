@@ -12,14 +12,14 @@ static const struct exceptions {
      " dprintf ferror fprintf fputc fputs fwrite printf putc putchar puts snprintf strftime "
      "vfprintf vsnprintf "},
     {"cannot fail as it is used: POSIX locks in this process's memory",
-     " pthread_cond_broadcast pthread_cond_signal pthread_cond_wait pthread_join "
+     " pthread_cond_broadcast pthread_cond_signal pthread_cond_wait pthread_detach pthread_join "
      "pthread_mutex_init pthread_mutex_lock pthread_mutex_unlock pthread_mutexattr_destroy "
      "pthread_mutexattr_init pthread_mutexattr_settype pthread_once "},
     {"cannot fail, or fails only for what it is given",
-     " __isoc99_sscanf clock_gettime dirfd environ free freeaddrinfo gai_strerror getegid "
+     " __isoc99_sscanf alarm clock_gettime dirfd environ free freeaddrinfo gai_strerror getegid "
      "getenv geteuid getpid getppid getrlimit getrusage getsid globfree gmtime_r inet_ntop "
      "inet_pton isatty localtime_r malloc_usable_size memchr memcmp memcpy memmove memset "
-     "pthread_sigmask qsort setitimer sigabbrev_np sigaction sigaddset sigemptyset signal "
+     "pthread_sigmask qsort setitimer setpgid sigabbrev_np sigaction sigaddset sigemptyset signal "
      "sigprocmask stderr stdin stdout strchr strcmp strcpy strcspn strerror "
      "strerrordesc_np strerrorname_np strlen strncmp strncpy strnlen strpbrk strrchr "
      "strsep strspn strstr strtod strtok_r strtol strtoul time umask uname unsetenv "},
