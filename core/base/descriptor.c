@@ -1,6 +1,8 @@
 /* Handling descriptors of less trusted processes. See descriptor.h. */
 #include "base/descriptor.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -27,4 +29,21 @@ void descriptors_refuse(int fd)
     const int off = 0;
 
     setsockopt(fd, SOL_SOCKET, SO_PASSRIGHTS, &off, sizeof(off));
+}
+
+int descriptor_apart(int fd)
+{
+    int null;
+
+    if (fd < 0 || fd > STDERR_FILENO)
+        return fd;
+    int apart = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1), error = errno;
+    close(fd);
+    do
+        null = open("/dev/null", O_RDWR);
+    while (null >= 0 && null <= STDERR_FILENO);
+    if (null >= 0)
+        close(null);
+    errno = error;
+    return apart;
 }

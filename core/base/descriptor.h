@@ -1,6 +1,6 @@
-/* Descriptors that came from a less trusted process. Such a process may have set options on the
- * socket behind a descriptor, or may send descriptors only to use up the receiver's: the functions
- * here close descriptors without waiting, and refuse them. */
+/* Descriptors that came from a less trusted process, or after a module's mistake. Such a process
+ * may have set options on the socket behind a descriptor, or may send descriptors only to use up
+ * the receiver's: the functions here close descriptors without waiting, and refuse them. */
 #ifndef PILLION_BASE_DESCRIPTOR_H
 #define PILLION_BASE_DESCRIPTOR_H
 
@@ -16,5 +16,10 @@ void descriptors_close(const int *fds, size_t count);
 /* Makes a Unix socket refuse descriptors: its peer's attempt to send one fails with EPERM
  * (SO_PASSRIGHTS, since Linux 6.16). On older kernels nothing changes. */
 void descriptors_refuse(int fd);
+
+/* Moves a descriptor that has just been made, when it is one of 0 to 2, which a module has closed:
+ * what somebody prints would go there. /dev/null takes the place of those that are closed. Returns
+ * the descriptor, or -1 with errno, and then it is closed. */
+int descriptor_apart(int fd);
 
 #endif

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/descriptor.h"
 #include "base/log_seldom.h"
 #include "net/listener.h"
 
@@ -209,7 +210,7 @@ static void accept_from(struct accept_socket *socket, uint32_t owed)
             pause_accepting(acceptor, PAUSE_FAIR_NS);
             break;
         }
-        int fd = accept4(socket->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        int fd = descriptor_apart(accept4(socket->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC));
         if (fd < 0) {
             if (accept_failed(socket, count))
                 continue;

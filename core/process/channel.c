@@ -100,6 +100,8 @@ static uint32_t take_fds(struct msghdr *header, int *fds)
             continue;
         uint32_t got = (uint32_t)((c->cmsg_len - CMSG_LEN(0)) / sizeof(int));
         memcpy(fds + count, CMSG_DATA(c), got * sizeof(int));
+        for (uint32_t i = 0; i < got; i++)
+            fds[count + i] = descriptor_apart(fds[count + i]);
         count += got;
     }
     return count;

@@ -9,7 +9,7 @@
 
 #define METHODS                                                                                   \
     "method ping; method breaks; method raw; method pooled; method threaded; method own; method " \
-    "child;"
+    "child; method streams; method prints;"
 
 /* With one server on a port and a Unix socket, and a log in a file. */
 static void configure(const struct server *server, int workers, const char *directives,
@@ -40,6 +40,30 @@ static const char *what(const char *kind, const char *call)
 {
     return keep_printf("{\"kind\":\"%s\",\"call\":\"%s\"}", kind, call);
 }
+
+/* ---- Standard streams ---- */
+
+/* The next connections would have their descriptors, and what is printed would be sent there. */
+START_TEST(nothing_that_is_printed_goes_to_a_client)
+{
+    struct server *server = serve(1, "");
+    int client = client_connect(server), others[5];
+
+    client_send_frame(client, "{\"in\":\"streams\"}");
+    client_expect(client, "{\"out\":\"streams\",\"result\":true}");
+    for (int i = 0; i < 5; i++) {
+        others[i] = client_connect(server);
+        client_expect_alive(others[i]);
+    }
+    client_send_frame(client, "{\"in\":\"prints\"}");
+    client_expect(client, "{\"out\":\"prints\",\"result\":24}");
+    for (int i = 0; i < 5; i++)
+        client_expect_alive(others[i]);
+    server_reload(server);
+    for (int i = 0; i < 5; i++)
+        client_expect_alive(others[i]);
+}
+END_TEST
 
 /* ---- By libc ---- */
 
@@ -338,7 +362,8 @@ START_TEST(a_worker_that_is_cut_off_from_a_vault_is_replaced)
 }
 END_TEST
 
-E2E_MAIN("descriptors", a_call_that_breaks_a_descriptor_of_the_server_ends_its_worker_alone,
+E2E_MAIN("descriptors", nothing_that_is_printed_goes_to_a_client,
+         a_call_that_breaks_a_descriptor_of_the_server_ends_its_worker_alone,
          a_thread_is_stopped_as_a_handler_is, a_hook_is_stopped_as_a_handler_is,
          a_listener_is_the_servers_while_accepting_pauses,
          a_module_does_to_its_own_descriptors_what_it_likes, a_child_closes_what_it_likes,

@@ -247,6 +247,24 @@ static void child(pillion_request *req)
     close(result[0]);
 }
 
+/* Closes the standard streams by way of libc, which closes their descriptors by itself. */
+static void streams(pillion_request *req)
+{
+    bool good = fclose(stdin) == 0 && fclose(stdout) == 0 && fclose(stderr) == 0;
+
+    pillion_reply(req, "streams", cJSON_CreateBool(good));
+}
+
+/* What a library prints that knows nothing of it. */
+static void prints(pillion_request *req)
+{
+    ssize_t put = 0;
+
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        put += write(fd, "printed\n", 8);
+    pillion_reply(req, "prints", cJSON_CreateNumber((double)put));
+}
+
 /* ---- In a hook ---- */
 
 struct config {
@@ -278,6 +296,8 @@ static const pillion_method methods[] = {
     {.name = "threaded", .handler = threaded},
     {.name = "own", .handler = own},
     {.name = "child", .handler = child},
+    {.name = "streams", .handler = streams},
+    {.name = "prints", .handler = prints},
     {0},
 };
 
