@@ -74,11 +74,12 @@ static int bind_one(const struct address *address, bool reuseport, struct error 
         error_errno(error, "cannot create a socket for %s", address->text);
         return -1;
     }
-    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-    /* [::] is IPv6 only, so that *:80 and [::]:80 can stand side by side (ipv6(7)). */
-    if (family == AF_INET6)
-        setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
-    if (reuseport && !set_reuseport(fd, 1))
+    /* Without SO_REUSEADDR, connections of a former server keep the address (socket(7)). [::] is
+     * IPv6 only, so that *:80 and [::]:80 can stand side by side (ipv6(7)). */
+    if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0 ||
+        (family == AF_INET6 && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on)) < 0))
+        error_errno(error, "cannot set up the socket for %s", address->text);
+    else if (reuseport && !set_reuseport(fd, 1))
         error_errno(error, "cannot set reuseport on %s", address->text);
     else if (bind(fd, (const struct sockaddr *)&address->socket, address->size) == 0)
         return fd;

@@ -381,20 +381,32 @@ char *server_wait_log(const struct server *server, const char *text)
 
 /* ---- processes ---- */
 
+/* proc_pid_stat(5). -1 when there is no such process. */
+static pid_t parent_of(const char *pid)
+{
+    char path[288], line[512];
+    int parent = -1;
+
+    snprintf(path, sizeof(path), "/proc/%s/stat", pid);
+    FILE *file = fopen(path, "re");
+    if (file == NULL)
+        return -1;
+    const char *name_end = fgets(line, sizeof(line), file) == NULL ? NULL : strrchr(line, ')');
+    fclose(file);
+    return name_end != NULL && sscanf(name_end, ") %*c %d", &parent) == 1 ? parent : -1;
+}
+
+/* The kernel's own list, /proc/PID/task/TID/children, leaves some out while others end
+ * (proc_tid_children(5)). */
 size_t children_of(pid_t pid, pid_t *pids, size_t most)
 {
-    char *folder = keep_printf("/proc/%d/task", (int)pid);
-    DIR *directory = opendir(folder);
-    struct dirent *entry;
+    DIR *directory = opendir("/proc");
+    const struct dirent *entry;
     size_t count = 0;
 
-    while (directory != NULL && (entry = readdir(directory)) != NULL) {
-        FILE *file = fopen(keep_printf("%s/%s/children", folder, entry->d_name), "re");
-        int child;
-        while (file != NULL && count < most && fscanf(file, "%d", &child) == 1)
-            pids[count++] = child;
-        if (file != NULL)
-            fclose(file);
+    while (directory != NULL && count < most && (entry = readdir(directory)) != NULL) {
+        if (atoi(entry->d_name) > 0 && parent_of(entry->d_name) == pid)
+            pids[count++] = atoi(entry->d_name);
     }
     if (directory != NULL)
         closedir(directory);
