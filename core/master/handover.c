@@ -441,6 +441,7 @@ static void write_sources(cJSON *state)
         cJSON_AddNumberToObject(item, "connection", (double)s->blame.connection);
         cJSON_AddNumberToObject(item, "place", (double)s->blame.place);
         cJSON_AddBoolToObject(item, "partial", s->partial);
+        cJSON_AddBoolToObject(item, "again", s->again);
         cJSON_AddItemToArray(list, item);
     }
 }
@@ -473,6 +474,7 @@ static void read_source(const cJSON *item)
                                    .connection = (uint64_t)state_number(item, "connection", 0),
                                    .place = (uint64_t)state_number(item, "place", 0)};
     source->partial = state_truth(item, "partial");
+    source->again = state_truth(item, "again");
     source->since_ns = clock_ns();
     state_keep_open(source->arena, false);
     if (source->arena < 0)

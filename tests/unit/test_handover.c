@@ -257,6 +257,30 @@ START_TEST(who_lets_go_of_a_part_is_gone_through_again_and_told_at_the_end)
 }
 END_TEST
 
+/* Otherwise what has followed is taken by nobody, and the vaults close it. */
+START_TEST(an_upgrade_does_not_forget_that_a_source_is_gone_through_again)
+{
+    begin(2);
+    struct worker *leaving = add(&before, 0, WORKER_LEAVING);
+    struct worker *heir = add(&now, 0, WORKER_SERVING);
+
+    handover_add(leaving, false);
+    handover_add(leaving, true);
+    cJSON *former = cJSON_CreateObject(), *next = cJSON_CreateObject();
+    handover_write(former);
+    expect_offer(heir, leaving);
+    for (int pass = 0; pass < 2; pass++)
+        adopted(heir, leaving);
+    ck_assert(!handover_awaits(leaving->serial));
+    handover_read(former);
+    handover_write(next);
+    const cJSON *source = cJSON_GetArrayItem(cJSON_GetObjectItem(next, "sources"), 0);
+    ck_assert(cJSON_IsTrue(cJSON_GetObjectItem(source, "again")));
+    cJSON_Delete(former);
+    cJSON_Delete(next);
+}
+END_TEST
+
 START_TEST(nothing_is_offered_while_a_leaving_worker_still_takes_from_it)
 {
     begin(2);
@@ -312,6 +336,7 @@ UNIT_MAIN("handover", with_as_many_slots_each_takes_what_was_its_own,
           one_source_at_a_time_the_newest_first_and_nothing_is_closed_before_the_last,
           a_slot_without_a_worker_keeps_nobody_waiting,
           who_lets_go_of_a_part_is_gone_through_again_and_told_at_the_end,
+          an_upgrade_does_not_forget_that_a_source_is_gone_through_again,
           nothing_is_offered_while_a_leaving_worker_still_takes_from_it,
           who_is_full_is_asked_later_and_another_takes_the_rest,
           without_a_descriptor_for_its_arena_a_source_waits_and_is_not_lost)
