@@ -13,6 +13,7 @@ FUZZ_FLAGS   := -O1 -g -fno-omit-frame-pointer -fno-sanitize-recover=all
 FUZZ_COMPILE  = $(FUZZ_CC) $(CPPFLAGS_ALL) -std=c17 $(WARNINGS) $(FUZZ_FLAGS) -MMD -MP
 
 FUZZ_NAMES := $(patsubst tests/fuzz/fuzz_%.c,%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
+FUZZ_NAMES := $(filter-out $(if $(wildcard /usr/share/llhttp/llhttp.c),,http),$(FUZZ_NAMES))
 FUZZ_BIN   := $(FUZZ_NAMES:%=$(B)/fuzz/fuzz_%)
 FUZZ_CORE  := $(patsubst %.c,$(B)/fuzz/obj/%.o,\
                 $(sort $(wildcard core/base/*.c core/conf/*.c core/event/*.c core/net/*.c \
@@ -46,6 +47,17 @@ $(FUZZ_NAMES:%=fuzz-%): fuzz-%: $(B)/fuzz/fuzz_%
 	    $(addprefix -dict=,$(wildcard tests/fuzz/$(call fuzz_family,$*).dict)) \
 	    $(B)/fuzz/corpus/$* \
 	    $(sort $(wildcard tests/fuzz/seeds/$* tests/fuzz/seeds/$(call fuzz_family,$*))) $(FUZZ_SEEDS)
+
+# A second opinion on HTTP: Debian's node-llhttp has the sources of a parser, and no library. Without
+# them this target is left out.
+LLHTTP := $(wildcard /usr/share/llhttp/*.c)
+LLHTTP_OBJ := $(patsubst /usr/share/llhttp/%.c,$(B)/fuzz/llhttp/%.o,$(LLHTTP))
+$(LLHTTP_OBJ): $(B)/fuzz/llhttp/%.o: /usr/share/llhttp/%.c
+	@mkdir -p $(@D)
+	$(Q)$(FUZZ_CC) -O1 -w -isystem /usr/share/include/llhttp -c -o $@ $<
+$(B)/fuzz/fuzz_http: $(LLHTTP_OBJ)
+$(B)/fuzz/fuzz_http: LIBS += $(LLHTTP_OBJ)
+$(B)/fuzz/fuzz_http: CPPFLAGS_ALL += -isystem /usr/share/include/llhttp
 
 # Modules are not kept as seeds: they are built.
 fuzz-modinfo: FUZZ_SEEDS = $(B)/modules
