@@ -104,6 +104,15 @@ void log_in_child(void)
     log_syslog_close();
 }
 
+void log_move_apart(void)
+{
+    int apart =
+        the_log.fd == STDERR_FILENO ? fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1) : -1;
+
+    if (apart >= 0)
+        the_log.fd = apart;
+}
+
 bool log_prepare(const struct log_target *target, int *fd, struct error *error)
 {
     *fd = -1;

@@ -58,6 +58,10 @@ void log_adopt(int fd);
  * line opens again, and forgets the counter of log_count_lost. */
 void log_in_child(void);
 
+/* In a child that runs modules, where the log is standard error: goes on with a duplicate of it, in
+ * case a module closes descriptor 2 or opens a file there. */
+void log_move_apart(void);
+
 /* The descriptor that log lines go to: for the master to pass on. -1 for syslog. */
 int log_descriptor(void);
 

@@ -58,8 +58,8 @@ void fd_guard_start(const struct loop *loop)
 
 /* ---- Refusing ---- */
 
-/* True for a descriptor of the server's. A module may redirect 0 to 2, even if the log goes
- * there. */
+/* True for a descriptor of the server's. A module may redirect 0 to 2: the log that goes to
+ * standard error has a descriptor of its own (log_move_apart). */
 static bool is_servers(int fd)
 {
     return loop_owns(guarded, fd) || (fd > STDERR_FILENO && fd == log_descriptor());

@@ -95,6 +95,7 @@ void start_leave_master(struct started *started, const int *keep, size_t count)
         !board_enter(start->board, start->row == NULL ? NULL : &started->row, &error))
         start_fail(start, error.text);
     log_use(&start->generation->settings->log, start->generation->log);
+    log_move_apart();
     child_begin(keep, count);
     core_dump_limit(start->generation->settings);
     if (started->row != NULL)

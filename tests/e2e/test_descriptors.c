@@ -65,6 +65,24 @@ START_TEST(nothing_that_is_printed_goes_to_a_client)
 }
 END_TEST
 
+/* The log is standard error, and a file of the module's takes its place. */
+START_TEST(a_line_of_the_log_arrives_after_standard_error_is_closed)
+{
+    struct server *server = server_new();
+
+    server_conf(server, "load_module modules/descriptors.so;",
+                "method ping; method streams; method mute;");
+    server_start(server);
+    int client = client_connect(server);
+    client_send_frame(client, "{\"in\":\"streams\"}");
+    client_expect(client, "{\"out\":\"streams\",\"result\":true}");
+    client_send_frame(client, "{\"in\":\"mute\"}");
+    client_receive_json(client);
+    server_wait_log(server, "\"mute\" returned without an answer");
+    client_expect_alive(client);
+}
+END_TEST
+
 /* ---- By libc ---- */
 
 START_TEST(a_call_that_breaks_a_descriptor_of_the_server_ends_its_worker_alone)
@@ -363,6 +381,7 @@ START_TEST(a_worker_that_is_cut_off_from_a_vault_is_replaced)
 END_TEST
 
 E2E_MAIN("descriptors", nothing_that_is_printed_goes_to_a_client,
+         a_line_of_the_log_arrives_after_standard_error_is_closed,
          a_call_that_breaks_a_descriptor_of_the_server_ends_its_worker_alone,
          a_thread_is_stopped_as_a_handler_is, a_hook_is_stopped_as_a_handler_is,
          a_listener_is_the_servers_while_accepting_pauses,

@@ -265,6 +265,14 @@ static void prints(pillion_request *req)
     pillion_reply(req, "prints", cJSON_CreateNumber((double)put));
 }
 
+/* Opens files in the place of the standard streams, and does not answer, which is logged. */
+static void mute(pillion_request *req)
+{
+    (void)req;
+    while (open("/dev/null", O_RDWR | O_CLOEXEC) < STDERR_FILENO)
+        ;
+}
+
 /* ---- In a hook ---- */
 
 struct config {
@@ -290,15 +298,11 @@ static int start(pillion_instance *self, pillion_error_text *error)
 }
 
 static const pillion_method methods[] = {
-    {.name = "breaks", .handler = breaks},
-    {.name = "raw", .handler = raw},
-    {.name = "pooled", .handler = pooled},
-    {.name = "threaded", .handler = threaded},
-    {.name = "own", .handler = own},
-    {.name = "child", .handler = child},
-    {.name = "streams", .handler = streams},
-    {.name = "prints", .handler = prints},
-    {0},
+    {.name = "breaks", .handler = breaks},   {.name = "raw", .handler = raw},
+    {.name = "pooled", .handler = pooled},   {.name = "threaded", .handler = threaded},
+    {.name = "own", .handler = own},         {.name = "child", .handler = child},
+    {.name = "streams", .handler = streams}, {.name = "prints", .handler = prints},
+    {.name = "mute", .handler = mute},       {0},
 };
 
 PILLION_MODULE(.name = "descriptors", .version = "1", .methods = methods, .directives = directives,
