@@ -27,11 +27,14 @@ $(B)/tests/unit/test_log_seldom: CHECK_LIBS += -Wl,--wrap=clock_ns
 $(B)/tests/unit/test_slice: CHECK_LIBS += -Wl,--wrap=clock_ns
 $(patsubst %,$(B)/tests/unit/test_%,callback deferred offload): CHECK_LIBS += -Wl,--wrap=clock_ns
 
-# It drives the master's own code with children that are none: see there.
-$(B)/tests/unit/test_orders: CHECK_LIBS += $(patsubst %,-Wl$(,)--wrap=%,fork kill waitpid fexecve pipe2 channel_pair timer_set timer_cancel)
-
-# The rules of the hand-over, with workers and vaults that are tables.
-$(B)/tests/unit/test_handover: CHECK_LIBS += $(patsubst %,-Wl$(,)--wrap=%,fcntl generation_current workers_first worker_of_slot worker_blame outbox_send outbox_tell channel_tell vaults_tell)
+# The master's own code, with children or workers that are rows of a table: see child_fakes.h and
+# worker_table.h.
+wrap = $(patsubst %,-Wl$(,)--wrap=%,$(1))
+CHILD_FAKES  := fork kill waitpid channel_pair timer_set timer_cancel
+WORKER_TABLE := generation_current workers_first
+$(B)/tests/unit/test_orders: CHECK_LIBS += $(call wrap,$(CHILD_FAKES) fexecve pipe2)
+$(B)/tests/unit/test_handover: CHECK_LIBS += $(call wrap,$(WORKER_TABLE) fcntl worker_of_slot worker_blame outbox_send outbox_tell channel_tell vaults_tell)
+$(B)/tests/unit/test_keeper $(B)/tests/unit/test_keeper_workers: CHECK_LIBS += $(call wrap,$(CHILD_FAKES) $(WORKER_TABLE) child_view child_exiting clock_ns outbox_send outbox_tell generation_next worker_kill)
 , := ,
 
 # Programs that have failed, a line each; `make check` begins it anew.

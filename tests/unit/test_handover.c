@@ -11,16 +11,11 @@
 
 #include "base/log.h"
 #include "master/blame.h"
-#include "master/generations.h"
 #include "master/handover.h"
 #include "master/keeper.h"
-#include "master/master.h"
+#include "worker_table.h"
 
 /* ---- Fakes ---- */
-
-static struct generation now, before;
-static struct worker table[8];
-static uint32_t worker_count;
 
 static struct {
     const struct worker *to;
@@ -28,21 +23,9 @@ static struct {
 } offers[16];
 static uint32_t offer_count;
 
-static uint32_t retired[16], retired_count; /* of which workers the vaults were told */
-static uint32_t taken;                      /* workers that were told that all is taken */
+static uint32_t retired[16], retired_count; /* serials in the RETIRE messages to the vaults */
+static uint32_t taken;                      /* number of TAKEN messages to workers */
 static bool no_descriptor;
-
-struct generation *__wrap_generation_current(void);
-struct generation *__wrap_generation_current(void)
-{
-    return &now;
-}
-
-struct worker *__wrap_workers_first(void);
-struct worker *__wrap_workers_first(void)
-{
-    return worker_count == 0 ? NULL : &table[0];
-}
 
 struct worker *__wrap_worker_of_slot(uint32_t slot);
 struct worker *__wrap_worker_of_slot(uint32_t slot)
@@ -114,27 +97,18 @@ int __wrap_fcntl(int fd, int command, long value)
 
 static void begin(uint32_t slots)
 {
-    struct error error;
-
-    ck_assert(loop_init(&master.loop, &error));
-    master.board = board_new(&error);
-    ck_assert_ptr_nonnull(master.board);
+    master_open();
     now.slots = slots;
     before.slots = 2;
 }
 
-static struct worker *add(const struct generation *of, uint32_t slot, enum worker_life life)
+static struct worker *add(struct generation *of, uint32_t slot, enum worker_life life)
 {
-    struct worker *worker = &table[worker_count++];
+    struct worker *worker = table_add(of, life);
 
-    worker->generation = of == &now ? &now : &before;
     worker->slot = slot;
     worker->slots = of->slots;
-    worker->serial = 100 + worker_count;
-    worker->life = life;
     worker->arena = memfd_create("arena", MFD_CLOEXEC);
-    if (worker_count > 1)
-        table[worker_count - 2].next = worker;
     return worker;
 }
 
@@ -158,7 +132,7 @@ static void adopted(struct worker *by, const struct worker *from)
 
 /* ---- Rules ---- */
 
-START_TEST(with_as_many_slots_each_takes_what_was_its_own)
+START_TEST(with_as_many_slots_each_worker_takes_over_from_its_own_slot)
 {
     begin(2);
     struct worker *gone = add(&before, 1, WORKER_LEAVING);
@@ -177,7 +151,7 @@ START_TEST(with_as_many_slots_each_takes_what_was_its_own)
 }
 END_TEST
 
-START_TEST(with_other_numbers_of_slots_every_slot_takes_a_part)
+START_TEST(with_another_number_of_slots_every_slot_takes_a_part)
 {
     begin(3);
     struct worker *gone = add(&before, 1, WORKER_LEAVING), *heirs[3];
@@ -195,7 +169,7 @@ START_TEST(with_other_numbers_of_slots_every_slot_takes_a_part)
 }
 END_TEST
 
-START_TEST(one_source_at_a_time_the_newest_first_and_nothing_is_closed_before_the_last)
+START_TEST(sources_are_offered_one_by_one_newest_first_and_retired_after_the_last)
 {
     begin(1);
     before.slots = 1;
@@ -235,7 +209,7 @@ START_TEST(a_slot_without_a_worker_keeps_nobody_waiting)
 }
 END_TEST
 
-START_TEST(who_lets_go_of_a_part_is_gone_through_again_and_told_at_the_end)
+START_TEST(a_worker_that_lets_go_in_two_steps_is_gone_through_twice_and_told_once)
 {
     begin(2);
     struct worker *leaving = add(&before, 0, WORKER_LEAVING);
@@ -296,7 +270,7 @@ START_TEST(nothing_is_offered_while_a_leaving_worker_still_takes_from_it)
 }
 END_TEST
 
-START_TEST(who_is_full_is_asked_later_and_another_takes_the_rest)
+START_TEST(another_worker_takes_the_rest_of_a_full_one_which_is_asked_again_later)
 {
     begin(2);
     struct worker *dead = add(&before, 0, WORKER_SERVING);
@@ -331,12 +305,12 @@ START_TEST(without_a_descriptor_for_its_arena_a_source_waits_and_is_not_lost)
 }
 END_TEST
 
-UNIT_MAIN("handover", with_as_many_slots_each_takes_what_was_its_own,
-          with_other_numbers_of_slots_every_slot_takes_a_part,
-          one_source_at_a_time_the_newest_first_and_nothing_is_closed_before_the_last,
+UNIT_MAIN("handover", with_as_many_slots_each_worker_takes_over_from_its_own_slot,
+          with_another_number_of_slots_every_slot_takes_a_part,
+          sources_are_offered_one_by_one_newest_first_and_retired_after_the_last,
           a_slot_without_a_worker_keeps_nobody_waiting,
-          who_lets_go_of_a_part_is_gone_through_again_and_told_at_the_end,
+          a_worker_that_lets_go_in_two_steps_is_gone_through_twice_and_told_once,
           an_upgrade_does_not_forget_that_a_source_is_gone_through_again,
           nothing_is_offered_while_a_leaving_worker_still_takes_from_it,
-          who_is_full_is_asked_later_and_another_takes_the_rest,
+          another_worker_takes_the_rest_of_a_full_one_which_is_asked_again_later,
           without_a_descriptor_for_its_arena_a_source_waits_and_is_not_lost)

@@ -1,9 +1,8 @@
 /* Every order at every stage of every other one: what docs/operations.md says of it.
  *
  * The master's own code runs (orders.c, reload.c, workers.c, upgrade.c, handover.c, control.c),
- * with no process but this one: fork(2), kill(2), waitpid(2), fexecve(3) and what connects the
- * master with its children are wrapped by the linker (tests.mk). Children are rows of a table here,
- * and send the messages that a test makes them send, so that a message can lie unread while an
+ * with no process but this one: children are rows of a table (child_fakes.h), and fexecve(3) fails.
+ * Children send the messages that a test makes them send, so that a message can lie unread while an
  * order comes: in the stages whose name ends in "said". */
 #include "unit.h"
 
@@ -20,6 +19,7 @@
 #include "base/descriptor.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "child_fakes.h"
 #include "master/binary.h"
 #include "master/control.h"
 #include "master/events.h"
@@ -32,43 +32,13 @@
 #include "master/workers.h"
 #include "process/children.h"
 
-#define FIRST_PID    5000000 /* above what pid_max can be (proc(5)): no process has it */
-#define CHILDREN_MAX 64
-#define PAIRS_MAX    256
-#define TURNS        60
+#define TURNS 60
 
 /* ---- Children ---- */
 
-struct fake {
-    pid_t pid;
-    size_t pair;              /* the last that was made before it was: a vault's own */
-    bool dead, reaped, began; /* began: it has said what it says by itself */
-    int status;
-};
-
-static struct fake fakes[CHILDREN_MAX];
-static size_t child_count;
-static struct {
-    int master_end, child_end;
-} pairs[PAIRS_MAX];
-static size_t pair_count;
 static int rehearsal_output = -1;
-static bool faking, executed;
+static bool executed;
 static int spawned_at_exec; /* other workers, before execve(2) fails */
-static size_t forked_while_ending;
-
-pid_t __real_fork(void);
-pid_t __wrap_fork(void);
-pid_t __wrap_fork(void)
-{
-    if (!faking)
-        return __real_fork();
-    forked_while_ending += master.mode != MASTER_RUNNING;
-    ck_assert_uint_lt(child_count, CHILDREN_MAX);
-    fakes[child_count] =
-        (struct fake){.pid = FIRST_PID + (pid_t)child_count, .pair = pair_count - 1};
-    return fakes[child_count++].pid;
-}
 
 static struct fake *fake_of(pid_t pid)
 {
@@ -107,33 +77,12 @@ static void end_child(struct fake *child, int status)
     }
 }
 
-static bool unreported; /* as of processes that another one traces: those killed do not end */
+static bool unreported; /* a killed child does not end, as a process that another one traces */
 
-int __real_kill(pid_t pid, int number);
-int __wrap_kill(pid_t pid, int number);
-int __wrap_kill(pid_t pid, int number)
+static void kill_child(struct fake *child)
 {
-    if (!faking || pid < FIRST_PID)
-        return __real_kill(pid, number);
-    if (number == SIGKILL && !unreported)
-        end_child(fake_of(pid), SIGKILL);
-    return 0;
-}
-
-pid_t __real_waitpid(pid_t pid, int *status, int options);
-pid_t __wrap_waitpid(pid_t pid, int *status, int options);
-pid_t __wrap_waitpid(pid_t pid, int *status, int options)
-{
-    if (!faking)
-        return __real_waitpid(pid, status, options);
-    for (size_t i = 0; i < child_count; i++) {
-        if (fakes[i].dead && !fakes[i].reaped) {
-            fakes[i].reaped = true;
-            *status = fakes[i].status;
-            return fakes[i].pid;
-        }
-    }
-    return 0;
+    if (!unreported)
+        end_child(child, SIGKILL);
 }
 
 int __wrap_fexecve(int fd, char *const argv[], char *const envp[]);
@@ -149,53 +98,6 @@ int __wrap_fexecve(int fd, char *const argv[], char *const envp[])
         ck_assert(worker_spawn(generation_current(), 1, &error));
     errno = ENOEXEC;
     return -1;
-}
-
-static int pairs_left = -1; /* so many can be made, then one cannot */
-
-bool __real_channel_pair(int fds[2], struct error *error);
-bool __wrap_channel_pair(int fds[2], struct error *error);
-bool __wrap_channel_pair(int fds[2], struct error *error)
-{
-    if (pairs_left == 0) {
-        pairs_left = -1;
-        return error_set(error, "no channel for once");
-    }
-    pairs_left -= pairs_left > 0;
-    ck_assert(__real_channel_pair(fds, error));
-    ck_assert_uint_lt(pair_count, PAIRS_MAX);
-    pairs[pair_count].master_end = fds[0];
-    pairs[pair_count++].child_end = fcntl(fds[1], F_DUPFD_CLOEXEC, 0);
-    return true;
-}
-
-static struct timer *latest; /* that was set */
-
-/* The timer that was set for the longest time. */
-static struct {
-    struct timer *timer;
-    uint64_t ns;
-} longest;
-
-void __real_timer_set(struct loop *loop, struct timer *timer, uint64_t ns, timer_callback callback);
-void __wrap_timer_set(struct loop *loop, struct timer *timer, uint64_t ns, timer_callback callback);
-void __wrap_timer_set(struct loop *loop, struct timer *timer, uint64_t ns, timer_callback callback)
-{
-    __real_timer_set(loop, timer, ns, callback);
-    latest = timer;
-    if (longest.timer == NULL || ns >= longest.ns) {
-        longest.timer = timer;
-        longest.ns = ns;
-    }
-}
-
-void __real_timer_cancel(struct loop *loop, struct timer *timer);
-void __wrap_timer_cancel(struct loop *loop, struct timer *timer);
-void __wrap_timer_cancel(struct loop *loop, struct timer *timer)
-{
-    __real_timer_cancel(loop, timer);
-    if (longest.timer == timer)
-        longest.timer = NULL;
 }
 
 int __real_pipe2(int fds[2], int flags);
@@ -311,12 +213,8 @@ static void children_act(enum which which)
 static void hear_vaults(void)
 {
     for (size_t i = 0; i < child_count; i++) {
-        int fd = pairs[fakes[i].pair].master_end;
-        for (uint32_t n = 0; vault_is(fakes[i].pid) && n < master.loop.watch_count; n++) {
-            struct watch *watch = master.loop.watches[n];
-            if (watch != NULL && watch->fd == fd)
-                watch->callback(watch, EPOLLIN);
-        }
+        if (vault_is(fakes[i].pid))
+            (void)master_reads(pairs[fakes[i].pair].master_end);
     }
 }
 
@@ -462,6 +360,7 @@ static void start(void)
         dup2(null, STDERR_FILENO);
     close(null);
     binary_init();
+    on_kill = kill_child;
     faking = true;
     memset(earlier, -1, sizeof(earlier));
     master_order(ORDER_RELOAD, NULL);
@@ -697,7 +596,7 @@ START_TEST(a_reload_waits_until_every_vault_has_a_channel_to_every_worker)
     pairs_left = 1; /* its own, and none to the first worker */
     master_acts();
     ck_assert_int_eq(pairs_left, -1);
-    struct timer *reach = latest;
+    struct timer *reach = latest.timer;
     int client = ask("reload");
     turns(EVERYBODY);
     ck_assert_int_eq(reload_phase(), RELOAD_CONFIRMING);
@@ -719,9 +618,9 @@ START_TEST(an_upgrade_does_not_wait_for_a_rehearsal_whose_end_is_not_reported)
     ck_assert(rehearsal_is_under_way());
     struct fake *child = rehearsing();
     unreported = true;
-    latest->callback(latest); /* it is late */
+    latest.timer->callback(latest.timer); /* it is late */
     ck_assert(rehearsal_is_under_way());
-    latest->callback(latest); /* and its end is not reported */
+    latest.timer->callback(latest.timer); /* and its end is not reported */
     ck_assert(!rehearsal_is_under_way());
     const char *told = answer(client);
     ck_assert_msg(strncmp(told, "failed\n", 7) == 0 && strstr(told, "was ended") != NULL, "%s",
