@@ -2,11 +2,13 @@
 #include "process/child.h"
 
 #include <dirent.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -77,17 +79,36 @@ static void close_others(const int *keep, size_t count)
     free(sorted);
 }
 
+/* Gives up the controlling terminal. The kernel stops a background process only for a call on its
+ * own controlling terminal (termios(3)): a worker that prints under `stty tostop`, or a module that
+ * reads from the terminal. SIG_IGN for these signals would be inherited by programs that a module
+ * starts, and a handler ends the call with EINTR, again and again. */
+static void leave_terminal(void)
+{
+    int terminal = open("/dev/tty", O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK);
+
+    if (terminal >= 0) {
+        ioctl(terminal, TIOCNOTTY);
+        close(terminal);
+    }
+    if (!isatty(STDIN_FILENO))
+        return;
+    /* What is typed there belongs to the master's terminal, or to the shell. */
+    int nothing = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    if (nothing >= 0) {
+        dup2(nothing, STDIN_FILENO);
+        close(nothing);
+    }
+}
+
 void child_begin(const int *keep, size_t count)
 {
     struct sigaction action = {.sa_handler = leave_to_master, .sa_flags = SA_RESTART};
     sigset_t none;
 
-    /* `kill(0, …)` in a module, or in a program that it starts, reaches its own worker. On a
-     * terminal the log is then written from the background, which `stty tostop` would stop
-     * (termios(3)). */
+    /* `kill(0, …)` in a module, or in a program that it starts, reaches its own worker. */
     setpgid(0, 0);
-    if (isatty(STDERR_FILENO))
-        signal(SIGTTOU, SIG_IGN);
+    leave_terminal();
     for (const struct signal_row *row = signal_table; row->number != 0; row++)
         sigaction(row->number, &action, NULL);
     sigemptyset(&none);

@@ -10,9 +10,11 @@
 #include <sys/types.h>
 
 /* In the child: makes it a process group of its own (setpgid(2)), so that what a terminal sends to
- * the server's group, and a module to its own, stays there. Resets signals, except that those which
- * the master acts on are left to it: a service manager may send them to everybody. Closes every
- * descriptor but 0 to 2, the log's, and the `count` ones in `keep` (-1 is skipped). */
+ * the server's group, and a module to its own, stays there. Leaves the terminal, which could stop
+ * it for what it prints; /dev/null takes the place of a terminal on standard input. Resets signals,
+ * except that those which the master acts on are left to it: a service manager may send them to
+ * everybody. Closes every descriptor but 0 to 2, the log's, and the `count` ones in `keep` (-1 is
+ * skipped). */
 void child_begin(const int *keep, size_t count);
 
 /* A process as the kernel sees it, by proc_pid_stat(5). */

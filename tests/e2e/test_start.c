@@ -4,7 +4,9 @@
 #include <pty.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -121,7 +123,8 @@ static int start_on_terminal(struct server *server, const char *shell)
 {
     int terminal;
 
-    server_conf(server, "", "method ping;");
+    server_conf(server, "load_module modules/talks.so; load_module modules/children.so;",
+                "method ping; method says; method asks; method in_handler;");
     pid_t pid = forkpty(&terminal, NULL, NULL, NULL);
     ck_assert_int_ge(pid, 0);
     if (pid == 0) {
@@ -195,8 +198,41 @@ START_TEST(nohup_keeps_a_server_without_its_terminal)
 }
 END_TEST
 
+/* Workers are in the background of their terminal, which the log may, but need not share. */
+START_TEST(no_terminal_stops_a_worker_for_what_its_module_does)
+{
+    if (!terminals_exist())
+        return;
+    static const char *const shells[] = {
+        "stty tostop; exec \"$0\" -p \"$1\" 2>\"$1/logs/stderr.log\"",
+        "stty tostop; exec \"$0\" -p \"$1\"",
+    };
+
+    for (size_t i = 0; i < sizeof(shells) / sizeof(*shells); i++) {
+        struct server *server = server_new();
+        mkdir(server_path(server, "logs"), 0777);
+        int terminal = start_on_terminal(server, shells[i]);
+        int client = client_connect(server);
+
+        client_send_frame(client, "{\"in\":\"says\",\"params\":3}");
+        client_expect(client, "{\"out\":\"says\",\"result\":true}");
+        client_send_frame(client, "{\"in\":\"asks\"}");
+        client_expect(client, "{\"out\":\"asks\",\"result\":false}");
+        /* Nor do programs that it starts ignore the signal for that. */
+        client_send_frame(client, "{\"in\":\"in_handler\"}");
+        const char *ignored = strstr(client_receive(client, NULL), "SigIgn:\\t");
+        ck_assert_ptr_nonnull(ignored);
+        ck_assert_uint_eq(strtoull(ignored + strlen("SigIgn:\\t"), NULL, 16) >> (SIGTTOU - 1) & 1,
+                          0);
+        close(terminal);
+        wait_until(!process_lives(server->pid), "the server goes on without its terminal");
+    }
+}
+END_TEST
+
 E2E_MAIN("start", a_start_says_where_it_serves_and_what_to_try,
          a_command_to_try_is_proposed_only_where_rpc_list_is_enabled,
          load_addresses_are_for_those_who_debug, a_start_that_fails_says_once_why,
          a_server_in_front_ends_with_its_terminal, a_hangup_that_somebody_sends_is_a_reload,
-         nohup_keeps_a_server_without_its_terminal)
+         nohup_keeps_a_server_without_its_terminal,
+         no_terminal_stops_a_worker_for_what_its_module_does)

@@ -1,4 +1,4 @@
-/* Methods that say a great deal: params is how many lines. */
+/* Methods that say a great deal: params is how many lines. One listens. */
 #include <pillion/module.h>
 #include <stdio.h>
 
@@ -24,9 +24,25 @@ static void prints(pillion_request *req)
     pillion_reply(req, "prints", cJSON_CreateTrue());
 }
 
+/* On standard output. */
+static void says(pillion_request *req)
+{
+    for (int i = 0; i < wanted(req); i++)
+        printf("line %d, for a person at the terminal\n", i);
+    pillion_reply(req, "says", cJSON_CreateBool(fflush(stdout) == 0));
+}
+
+/* Reads a line, if there is any. */
+static void asks(pillion_request *req)
+{
+    pillion_reply(req, "asks", cJSON_CreateBool(getchar() != EOF));
+}
+
 static const pillion_method methods[] = {
     {.name = "logs", .handler = logs},
     {.name = "prints", .handler = prints},
+    {.name = "says", .handler = says},
+    {.name = "asks", .handler = asks},
     {0},
 };
 
