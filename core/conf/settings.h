@@ -58,7 +58,8 @@ struct server_settings {
     int64_t max_inflight;            /* requests of one connection under way at the same time */
     int64_t json_max_depth;
     int64_t json_max_values;
-    uint64_t idle_timeout_ms; /* 0: never */
+    uint64_t idle_timeout_ms;       /* 0: never */
+    uint64_t max_connection_age_ms; /* 0: as old as it likes */
     bool tcp_keepalive;
     bool tcp_nodelay;
     struct conf_place place;

@@ -387,6 +387,22 @@ const struct conf_directive settings_directives[] = {
      .summary = "How long a connection may be silent before it is closed. The protocol has no "
                 "way to say so beforehand: a client may be sending a request in that very "
                 "moment. That is why it is off; `tcp_keepalive` finds clients that are gone."},
+    {.name = "max_connection_age",
+     SERVER(max_connection_age_ms),
+     .type = CONF_TIME,
+     .words = word_off,
+     .min = 1000,
+     .max = (int64_t)365 * DAY_MS,
+     .fallback = "off",
+     .summary = "How long a client may keep its connection, give or take a tenth, so that clients "
+                "which came at once do not come again at once. A connection that is older ends as "
+                "soon as it has nothing under way and nothing unread: all replies are sent, and "
+                "behind them the client sees the end. A request that crosses the end on its way "
+                "is not begun, and gets no reply: the client sends it again on its next "
+                "connection. The age counts from the client's arrival, also over reloads, "
+                "crashes and upgrades; for clients that were there before the directive, from "
+                "the reload that brought it. Behind a balancer it spreads long-lived connections "
+                "over new servers."},
     {.name = "tcp_keepalive",
      SERVER(tcp_keepalive),
      .type = CONF_FLAG,

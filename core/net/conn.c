@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "net/arena_layout.h"
 #include "net/conn_private.h"
+#include "net/socket_age.h"
 
 #define LINGER_NS (10 * NS_PER_S) /* how long input is dropped before a close */
 #define SWEEP_NS  (1 * NS_PER_S)
@@ -64,6 +65,13 @@ void conn_give(struct conns *conns, struct conn *conn)
 
 /* ---- Opening ---- */
 
+/* Of `conns` and, behind it, of `born`, whose pages are only written when connections have an age.
+ */
+static size_t memory_size(const struct conns *conns)
+{
+    return conns->arena.record_count * (sizeof(struct conn) + sizeof(*conns->born));
+}
+
 bool conns_init(struct conns *conns, struct loop *loop, int fd, uint32_t worker, uint32_t limit,
                 counter *counters, struct error *error)
 {
@@ -73,11 +81,12 @@ bool conns_init(struct conns *conns, struct loop *loop, int fd, uint32_t worker,
         return false;
     if (!room_init(&conns->room, &conns->arena))
         return error_errno(error, "no memory for the bookkeeping of the arena");
-    void *memory = mmap(NULL, conns->arena.record_count * sizeof(struct conn),
-                        PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    void *memory = mmap(NULL, memory_size(conns), PROT_READ | PROT_WRITE,
+                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (memory == MAP_FAILED)
         return error_errno(error, "no memory for %u connections", conns->arena.record_count);
     conns->conns = memory;
+    conns->born = (uint32_t *)(void *)&conns->conns[conns->arena.record_count];
     return true;
 }
 
@@ -86,7 +95,7 @@ void conns_free(struct conns *conns)
     timer_cancel(conns->loop, &conns->sweep);
     timer_cancel(conns->loop, &conns->rewatch);
     timer_cancel(conns->loop, &conns->soon);
-    munmap(conns->conns, conns->arena.record_count * sizeof(struct conn));
+    munmap(conns->conns, memory_size(conns));
     room_free(&conns->room);
     arena_unmap(&conns->arena);
 }
@@ -132,6 +141,10 @@ struct conn *conn_open(struct conns *conns, int fd, uint32_t listener,
     uint64_t id = (uint64_t)conns->seat << CONN_ID_SEAT_SHIFT |
                   (uint64_t)(conns->worker & CONN_ID_WORKER_MAX) << 32 | conns->next_id++;
     atomic_store_explicit(&record->id, id, memory_order_release);
+    if (policy->max_age_ns != 0) {
+        socket_age_begin(fd, id, conns->loop->now);
+        conns->born[conn_index(conns, conn)] = conn->active;
+    }
     conns->open++;
     return conn;
 }
@@ -192,6 +205,9 @@ struct conn *conn_adopt(struct conns *conns, int fd, const struct arena *from, u
     *record_edit(mine) = copy;
     record_commit(mine);
     atomic_store_explicit(&mine->id, record->id, memory_order_release);
+    if (policy->max_age_ns != 0)
+        conns->born[conn_index(conns, conn)] =
+            conn_time(socket_age_since(fd, record->id, conns->loop->now));
     conns->open++;
     if (conns->expected > 0)
         conns->expected--;
@@ -265,6 +281,17 @@ void conn_end(struct conns *conns, struct conn *conn, bool discard)
     conn_mark_dirty(conns, conn);
 }
 
+bool conn_may_age(const struct conns *conns, struct conn *conn)
+{
+    uint64_t most = conn->policy->max_age_ns;
+
+    if (most == 0 || conn->parting)
+        return false;
+    uint32_t age = conn_time(conns->loop->now) - conns->born[conn_index(conns, conn)];
+    conn->parting = age > socket_age_limit(conn_id(conns, conn), most) / CONN_TIME_NS;
+    return !conn->parting;
+}
+
 /* Once a second, only while some connection needs it. */
 static void sweep(struct timer *timer)
 {
@@ -277,6 +304,9 @@ static void sweep(struct timer *timer)
         struct conn *conn = &conns->conns[i];
         if (conn->policy == NULL || conn->watch.index == 0)
             continue;
+        again |= conn_may_age(conns, conn);
+        if (conn->parting)
+            conn_mark_dirty(conns, conn);
         /* Who waits for room in the arena, or for a reply, is not idle by its own choice. */
         if (conn->waiting || conn->deferred != 0) {
             again = true;

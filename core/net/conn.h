@@ -33,6 +33,7 @@ struct conn_policy {
     struct conns *conns;
     uint64_t max_output; /* unsent bytes at which input is left alone */
     uint64_t idle_timeout_ns;
+    uint64_t max_age_ns; /* each up to a tenth less or more; 0: no limit */
     bool keepalive, nodelay;
     bool parting;      /* nobody serves its connections any more: each ends, with what is queued
                           sent, as soon as it has nothing under way */
@@ -69,6 +70,7 @@ struct conn {
     uint8_t blocked;       /* the last send was short: wait for EPOLLOUT */
     uint8_t paused : 1;    /* its requests wait because it does not read replies */
     uint8_t unwatched : 1; /* the kernel had no memory for watching it: `rewatch` tries again */
+    uint8_t parting : 1;   /* it is too old, and ends as those of a policy that parts */
     uint8_t lingering;     /* shut down for sending; dropping what still comes */
     uint8_t stalled;       /* its next request waits for one that is under way */
     uint8_t again;         /* its requests may go on: enum conn_again */
@@ -81,6 +83,7 @@ struct conns {
     struct arena arena;
     struct room room;
     struct conn *conns; /* one for each record, by index */
+    uint32_t *born;     /* likewise: conn_time of its client's arrival, if its policy has an age */
     counter *counters;  /* WORKER_COUNTERS of them */
     uint32_t worker;    /* serial number, part of every id made here */
     uint32_t seat;      /* of the vault that new connections go to, likewise */

@@ -45,14 +45,14 @@ static bool is_over(const struct conns *conns, const struct conn *conn,
     return conns->draining && cursors->in_start == cursors->in_end;
 }
 
-/* True when nobody serves the connection and it has nothing under way, nor unread in its socket:
- * its client sees the end behind the last reply. */
+/* True when nobody serves the connection, or it is too old, and it has nothing under way, nor
+ * unread in its socket: its client sees the end behind the last reply. */
 static bool is_parting(const struct conn *conn, const struct conn_cursors *cursors)
 {
     int unread = 0;
 
-    if (!conn->policy->parting || (cursors->flags & CONN_ENDING) || conn->waiting ||
-        cursors->begun > 0 || cursors->in_start != cursors->in_end)
+    if (!(conn->policy->parting || conn->parting) || (cursors->flags & CONN_ENDING) ||
+        conn->waiting || cursors->begun > 0 || cursors->in_start != cursors->in_end)
         return false;
     return ioctl(conn->watch.fd, FIONREAD, &unread) < 0 || unread == 0;
 }
@@ -396,7 +396,8 @@ void conn_start(struct conns *conns, struct conn *conn)
         return;
     }
     conn->unwatched = 0;
-    if (conn->policy->idle_timeout_ns != 0)
+    /* At once, because a worker may not live until the sweep, where reloads are many. */
+    if (conn_may_age(conns, conn) || conn->policy->idle_timeout_ns != 0)
         conns_sweep(conns);
     if (conn_input(conns, conn).size > 0)
         process(conns, conn);

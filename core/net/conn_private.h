@@ -19,7 +19,11 @@ void conn_give(struct conns *conns, struct conn *conn);
 /* Sets flags in the record. */
 void conn_set_flags(struct conns *conns, struct conn *conn, uint8_t flags);
 
-/* Begins to look for idle and lingering connections once a second, while there are any. */
+/* Makes the connection `parting` if it is too old: from its next flush on it ends as soon as it has
+ * nothing under way. True when it can still become too old. */
+bool conn_may_age(const struct conns *conns, struct conn *conn);
+
+/* Begins to look for idle, old and lingering connections once a second, while there are any. */
 void conns_sweep(struct conns *conns);
 
 /* ---- conn_buffer.c ---- */

@@ -178,6 +178,7 @@ void rpc_server_init(struct rpc_server *server, const struct server_settings *se
         .conns = dispatcher->conns,
         .max_output = settings->max_output,
         .idle_timeout_ns = settings->idle_timeout_ms * NS_PER_MS,
+        .max_age_ns = settings->max_connection_age_ms * NS_PER_MS,
         .keepalive = settings->tcp_keepalive,
         .nodelay = settings->tcp_nodelay,
         .protocol = PROTOCOL_PILLION,

@@ -1,5 +1,6 @@
 /* What connections promise as long as the arena has room: see core/net/conn.h. */
 #include "conn_fixture.h"
+#include "net/socket_age.h"
 
 static struct client c, other;
 
@@ -475,6 +476,94 @@ START_TEST(conn_that_is_used_is_not_idle)
 }
 END_TEST
 
+/* ---- Age ---- */
+
+static bool parting(void)
+{
+    return c.conn->parting;
+}
+
+static void age_by(struct conn *conn, uint64_t ns)
+{
+    conns.born[conn_index(&conns, conn)] -= conn_time(ns);
+}
+
+START_TEST(conn_that_is_too_old_ends_in_order)
+{
+    server_open(4, 64);
+    policy.max_age_ns = 100 * NS_PER_S;
+    client_open(&c, true);
+    client_open(&other, true);
+    age_by(c.conn, 111 * NS_PER_S);
+    age_by(other.conn, 88 * NS_PER_S);
+    client_call(&c, ECHO, 3);
+    client_update(&c);
+    run_until(client_saw_end);
+    ck_assert(content());
+    ck_assert(!c.reset);
+    ck_assert_uint_eq(other.conn->parting, 0);
+    client_close(&c);
+    client_close(&other);
+    server_close();
+}
+END_TEST
+
+START_TEST(conn_that_is_too_old_waits_for_the_rest_of_a_frame)
+{
+    server_open(4, 64);
+    policy.max_age_ns = 100 * NS_PER_S;
+    client_open(&c, true);
+    c.allowance = 10;
+    client_call(&c, ECHO, 20);
+    client_update(&c);
+    run_until(allowance_received);
+    age_by(c.conn, 111 * NS_PER_S);
+    run_until(parting);
+    ck_assert(!c.finished);
+    c.allowance = SIZE_MAX;
+    client_update(&c);
+    run_until(client_saw_end);
+    ck_assert(content());
+    client_close(&c);
+    server_close();
+}
+END_TEST
+
+/* Another worker has a duplicate of the socket, and knows it by the same id. The inode may have
+ * been another socket's. */
+START_TEST(age_is_kept_with_the_socket)
+{
+    server_open(4, 64);
+    client_open(&c, true);
+    int fd = c.conn->watch.fd, other_fd = dup(fd);
+    socket_age_begin(fd, 7, 5 * NS_PER_S + 1);
+    ck_assert_uint_eq(socket_age_since(other_fd, 7, 9 * NS_PER_S), 5 * NS_PER_S + 1);
+    ck_assert_uint_eq(socket_age_since(other_fd, 8, 9 * NS_PER_S), 9 * NS_PER_S);
+    ck_assert_uint_eq(socket_age_since(fd, 8, 10 * NS_PER_S), 9 * NS_PER_S);
+    ck_assert_uint_eq(socket_age_since(fd, 8, 8 * NS_PER_S), 8 * NS_PER_S);
+    close(other_fd);
+    client_close(&c);
+    server_close();
+}
+END_TEST
+
+/* From nine tenths to eleven, and not all at once. */
+START_TEST(ages_differ)
+{
+    const uint64_t most = 1000 * NS_PER_S;
+    unsigned less = 0;
+
+    for (uint64_t id = 1; id <= 1000; id++) {
+        uint64_t limit = socket_age_limit(id << 32 | 1, most);
+        ck_assert_uint_ge(limit, 900 * NS_PER_S);
+        ck_assert_uint_le(limit, 1100 * NS_PER_S);
+        less += limit < most;
+    }
+    ck_assert_uint_gt(less, 400);
+    ck_assert_uint_lt(less, 600);
+}
+END_TEST
+
 /* ---- Turns ---- */
 
 static void not_now(struct conns *all, struct conn *conn)
@@ -819,7 +908,9 @@ UNIT_MAIN("conn", conn_that_parts_answers_what_has_arrived_and_ends_in_order,
           conn_that_ends_within_a_frame_is_closed, conn_end_with_discard_never_loses_the_last_reply,
           conn_end_without_discard_closes_when_all_is_sent, conn_that_lingers_too_long_is_closed,
           conn_may_be_closed_by_the_layer_above, conn_that_is_idle_too_long_is_closed,
-          conn_that_is_used_is_not_idle, a_year_of_silence_can_be_waited_for,
+          conn_that_is_used_is_not_idle, conn_that_is_too_old_ends_in_order,
+          conn_that_is_too_old_waits_for_the_rest_of_a_frame, age_is_kept_with_the_socket,
+          ages_differ, a_year_of_silence_can_be_waited_for,
           conn_that_waits_for_its_turn_is_not_read_without_end,
           conns_have_their_turns_one_after_the_other,
           conn_that_does_not_wait_is_sent_to_before_others_have_their_turn,

@@ -108,6 +108,7 @@ START_TEST(the_smallest_configuration_has_every_default)
     ck_assert_int_eq(server->json_max_depth, 64);
     ck_assert_int_eq(server->json_max_values, 100000);
     ck_assert_uint_eq(server->idle_timeout_ms, 0);
+    ck_assert_uint_eq(server->max_connection_age_ms, 0);
     ck_assert(server->tcp_keepalive);
     ck_assert(server->tcp_nodelay);
     ck_assert_str_eq(server->listens->address, "127.0.0.1:8080");
@@ -137,14 +138,15 @@ static void reference_of(const char *name, struct text *heading)
 START_TEST(nought_is_off_where_there_is_an_off)
 {
     static const char *const names[] = {"handler_timeout", "heartbeat_timeout",
-                                        "quarantine_crashes", "idle_timeout"};
+                                        "quarantine_crashes", "idle_timeout", "max_connection_age"};
 
     expect_good("handler_timeout 0; heartbeat_timeout 0s; quarantine_crashes 0;"
-                "server { listen 1; idle_timeout 0ms; }");
+                "server { listen 1; idle_timeout 0ms; max_connection_age 0; }");
     ck_assert_uint_eq(settings.handler_timeout_ms, 0);
     ck_assert_uint_eq(settings.heartbeat_timeout_ms, 0);
     ck_assert_int_eq(settings.quarantine_crashes, 0);
     ck_assert_uint_eq(settings.servers->idle_timeout_ms, 0);
+    ck_assert_uint_eq(settings.servers->max_connection_age_ms, 0);
     finish();
     for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
         struct text heading = {0};
@@ -374,7 +376,7 @@ START_TEST(every_directive_of_server_is_read)
     expect_good("server { listen 1; }\n"
                 "  server { listen [::1]:80 backlog=7 reuseport; listen unix:a/b reuseport;\n"
                 "max_frame 64; max_output 4k; json_max_depth 512; json_max_values 2147483648;"
-                "idle_timeout 1m30s; tcp_keepalive off; tcp_nodelay off; }");
+                "idle_timeout 1m30s; max_connection_age 1h; tcp_keepalive off; tcp_nodelay off; }");
     const struct server_settings *server = settings.servers->next;
     ck_assert_uint_eq(server->index, 1);
     ck_assert_uint_eq(server->place.line, 2);
@@ -392,6 +394,7 @@ START_TEST(every_directive_of_server_is_read)
     ck_assert_int_eq(server->json_max_depth, 512);
     ck_assert_int_eq(server->json_max_values, 2147483648);
     ck_assert_uint_eq(server->idle_timeout_ms, 90000);
+    ck_assert_uint_eq(server->max_connection_age_ms, 3600000);
     ck_assert(!server->tcp_keepalive);
     ck_assert(!server->tcp_nodelay);
     finish();
@@ -412,6 +415,8 @@ START_TEST(bounds_of_server)
                           "\"json_max_values\" must be from 1 to 2147483648, not \"2147483649\"");
     expect_server_message("idle_timeout 99ms;",
                           "\"idle_timeout\" must be off or from 100ms to 365d, not \"99ms\"");
+    expect_server_message("max_connection_age 999ms;",
+                          "\"max_connection_age\" must be off or from 1s to 365d, not \"999ms\"");
 }
 END_TEST
 

@@ -41,6 +41,7 @@ enum way {
     CALL(fstat, MINUS, ENOMEM)             \
     CALL(fstatat, MINUS, EACCES)           \
     CALL(ftruncate, MINUS, ENOSPC)         \
+    CALL(futimens, MINUS, EPERM)           \
     CALL(getaddrinfo, NUMBER, EAI_AGAIN)   \
     CALL(getcwd, ZERO, ENOENT)             \
     CALL(__getdelim, MINUS, ENOMEM)        \
