@@ -50,7 +50,7 @@ static struct {
     enum log_level level;
     enum log_format format;
     char identity[32];
-    _Atomic bool torn;      /* the last line was not written to its end */
+    _Atomic bool torn;      /* the last line has no end */
     _Atomic int error;      /* why lines are missing */
     _Atomic uint64_t owed;  /* lines lost so far that the log does not report yet */
     _Atomic uint64_t *lost; /* of the whole server; or NULL */
@@ -291,7 +291,7 @@ static bool put_line(enum log_level level, const struct text *line)
     if (the_log.torn && sink_write(the_log.fd, the_log.manner, "\n", 1) != 1)
         return false;
     ssize_t put = sink_write(the_log.fd, the_log.manner, line->data, line->size);
-    the_log.torn = put > 0 && put < (ssize_t)line->size;
+    the_log.torn = put > 0 && put < (ssize_t)line->size && !sink_end_line(the_log.fd);
     return put == (ssize_t)line->size;
 }
 

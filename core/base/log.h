@@ -7,7 +7,7 @@
  *
  * Logging never waits, whatever the log is and whether or not anything reads it (base/sink.h). A
  * line that cannot be written at once is dropped and counted; as soon as writing works again, the
- * first line says how many are missing. */
+ * first line says how many are missing. A line that a full disk has cut ends where it was cut. */
 #ifndef PILLION_BASE_LOG_H
 #define PILLION_BASE_LOG_H
 

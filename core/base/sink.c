@@ -12,6 +12,10 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#ifndef RWF_NOAPPEND
+#define RWF_NOAPPEND 0x00000020 /* the kernel's include/uapi/linux/fs.h, since Linux 6.9 */
+#endif
+
 static bool may_block(int fd, const struct stat *status)
 {
     return S_ISFIFO(status->st_mode) || (S_ISCHR(status->st_mode) && isatty(fd));
@@ -71,6 +75,37 @@ ssize_t sink_write(int fd, enum sink_manner manner, const char *data, size_t siz
         done += (size_t)put;
     }
     return done == 0 && size > 0 ? -1 : (ssize_t)done;
+}
+
+/* Without O_APPEND, for which pwrite(2) appends wherever it is to write. */
+static bool overwrite(int fd, char byte, off_t at)
+{
+    struct iovec part = {&byte, 1};
+    char path[32];
+
+    if (pwritev2(fd, &part, 1, at, RWF_NOAPPEND) == 1)
+        return true;
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+    int own = open(path, O_WRONLY | O_NOCTTY | O_CLOEXEC);
+    if (own < 0)
+        return false;
+    bool put = pwritev2(own, &part, 1, at, 0) == 1;
+    close(own);
+    return put;
+}
+
+/* Where processes share the file's offset, it may by now be the end of another one's line, which is
+ * a line end already, or becomes one. */
+bool sink_end_line(int fd)
+{
+    struct stat status;
+    int saved = errno;
+    off_t end = lseek(fd, 0, SEEK_CUR);
+    bool ended = end > 0 && fstat(fd, &status) == 0 && S_ISREG(status.st_mode) &&
+                 end <= status.st_size && overwrite(fd, '\n', end - 1);
+
+    errno = saved;
+    return ended;
 }
 
 void sink_own(int fd)

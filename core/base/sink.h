@@ -8,6 +8,7 @@
 #ifndef PILLION_BASE_SINK_H
 #define PILLION_BASE_SINK_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
 
@@ -24,6 +25,12 @@ enum sink_manner sink_manner_of(int fd);
  * less than `size`, or -1 with errno (EAGAIN when nothing fits). Up to PIPE_BUF bytes go into a
  * pipe whole or not at all (pipe(7)). */
 ssize_t sink_write(int fd, enum sink_manner manner, const char *data, size_t size);
+
+/* After sink_write has written a part of a line: puts a line end over the last byte that reached a
+ * regular file, which takes no room of a full disk. The next line, of this process or of another,
+ * then begins at its own place. Keeps errno. False when it cannot: in a pipe, a socket, a terminal;
+ * and before Linux 6.9 in a file that this process could not open. */
+bool sink_end_line(int fd);
 
 /* Gives `fd`, when it is a pipe or a terminal, an open file description of its own that does not
  * block, under the same number. Modules and libraries that write to it cannot block then either.

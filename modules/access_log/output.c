@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
@@ -49,6 +50,7 @@ static void take(struct output *output, int fd)
     output->fd = fd;
     output->regular = fstat(fd, &status) == 0 && S_ISREG(status.st_mode);
     output->looked_ms = now_ms();
+    output->torn = false;
 }
 
 bool output_open(struct output *output, pillion_instance *self, const char *path)
@@ -127,23 +129,21 @@ static void lose(struct output *output, const char *data, size_t size, int error
 
 /* ---- Writing ---- */
 
-/* True when the file ends within a line: a full disk has cut a write, of this worker or of another.
- * Also true when the file cannot be read, as it may then. */
-static bool ends_torn(const struct output *output)
+/* Ends a line that a full disk has cut: a line end takes the place of the last byte that was
+ * written, for which there is room, before another worker's line follows. By another descriptor,
+ * since O_APPEND makes pwrite(2) append. False when it cannot. */
+static bool end_line(const struct output *output)
 {
-    struct stat status;
-    char last = '\0';
+    char path[32];
+    off_t end = lseek(output->fd, 0, SEEK_CUR);
 
-    if (!output->regular)
-        return output->torn;
-    if (fstat(output->fd, &status) != 0 || status.st_size == 0)
-        return false;
-    int fd = open(output->path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", output->fd);
+    int fd = output->regular && end > 0 ? open(path, O_WRONLY | O_CLOEXEC) : -1;
     if (fd < 0)
-        return true;
-    ssize_t size = pread(fd, &last, 1, status.st_size - 1);
+        return false;
+    bool ended = pwrite(fd, "\n", 1, end - 1) == 1;
     close(fd);
-    return size != 1 || last != '\n';
+    return ended;
 }
 
 /* How many bytes are written with one call, so that lines of several workers never mix. To a file,
@@ -178,15 +178,17 @@ void output_write(struct output *output, char *data, size_t size)
     follow_path(output);
     while (size > 0) {
         size_t piece = piece_of(output, data, size);
-        size_t torn = output->failed && ends_torn(output);
+        size_t torn = output->torn;
         long put = write_piece(output, data, piece, torn != 0);
-        output->failed = put != (long)(torn + piece);
-        if (output->failed) {
+        int error = put < 0 ? errno : ENOSPC;
+        if (put != (long)(torn + piece)) {
             size_t written = put < (long)torn ? 0 : (size_t)put - torn;
-            output->torn = written > 0;
-            lose(output, data + written, size - written, put < 0 ? errno : ENOSPC);
+            if (put > 0)
+                output->torn = written > 0 && data[written - 1] != '\n' && !end_line(output);
+            lose(output, data + written, size - written, error);
             return;
         }
+        output->torn = false;
         data += piece;
         size -= piece;
     }

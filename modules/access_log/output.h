@@ -14,8 +14,7 @@ struct output {
     pillion_instance *self;
     int fd;
     bool regular; /* it is a regular file, which is always ready */
-    bool failed;  /* the last write was not complete */
-    bool torn;    /* the last write ended within a line */
+    bool torn;    /* the last line that was written has no end */
     uint64_t looked_ms;
     uint64_t lost; /* lines lost since the last complaint */
     int error;     /* the reason, an errno */

@@ -4,9 +4,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -222,6 +224,44 @@ START_TEST(log_line_that_was_cut_short_is_not_the_next_ones_beginning)
 }
 END_TEST
 
+/* The limit on a file's size stands for a full disk. The process that it hits is another one than
+ * the process that writes next, and shares the descriptor with it, or has one of its own. */
+START_TEST(log_line_that_a_full_disk_has_cut_is_not_another_processs_beginning)
+{
+    for (int own = 0; own < 2; own++) {
+        const char *file = path_of(own ? "own" : "shared");
+        struct log_target target = {file, LOG_INFO_LEVEL, LOG_FORMAT_TEXT};
+
+        must(log_open(&target, &error));
+        log_info("first");
+        fflush(NULL);
+        pid_t pid = fork();
+        ck_assert_int_ge(pid, 0);
+        if (pid == 0) {
+            struct rlimit limit = {.rlim_cur = 150, .rlim_max = RLIM_INFINITY};
+            signal(SIGXFSZ, SIG_IGN);
+            if (own)
+                log_open(&target, &error);
+            setrlimit(RLIMIT_FSIZE, &limit);
+            log_info("%0200d", 0);
+            _exit(log_owes() ? 0 : 1);
+        }
+        int status = -1;
+        ck_assert(waitpid(pid, &status, 0) == pid && status == 0);
+        log_info("next");
+        int fd = open(file, O_RDONLY | O_CLOEXEC);
+        struct text text = read_all(fd);
+        close(fd);
+        ck_assert_uint_eq(count(text_string(&text), "\n"), 3);
+        ck_assert_int_eq(text.data[150 - 1], '\n');
+        ck_assert_ptr_nonnull(strstr(text.data + 150, ": next\n"));
+        text_free(&text);
+    }
+    must(log_open(&(struct log_target){"stderr", LOG_INFO_LEVEL, LOG_FORMAT_TEXT}, &error));
+    clean_up();
+}
+END_TEST
+
 /* ---- syslog ---- */
 
 static int listen_as_syslogd(const char *path, int type)
@@ -375,6 +415,7 @@ END_TEST
 UNIT_MAIN("log_lost", log_to_a_full_pipe_waits_for_nobody, log_to_a_full_socket_waits_for_nobody,
           log_to_a_stopped_terminal_waits_for_nobody, log_to_a_fifo_waits_for_no_reader,
           log_line_that_was_cut_short_is_not_the_next_ones_beginning,
+          log_line_that_a_full_disk_has_cut_is_not_another_processs_beginning,
           log_to_a_syslogd_that_does_not_read_waits_for_nobody,
           log_file_follows_links_to_files_directories_and_descriptors,
           log_file_that_is_something_else_is_refused, log_file_of_root_is_where_root_has_put_it)
