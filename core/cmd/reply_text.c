@@ -35,11 +35,17 @@ void reply_text_append_error(struct text *out, struct bytes result)
     bool object = result.data != NULL && result.data[0] == '{';
     struct bytes code = object ? envelope_member(result, BYTES("code")) : (struct bytes){0};
     struct bytes message = object ? envelope_member(result, BYTES("message")) : (struct bytes){0};
+    struct bytes retry = object ? envelope_member(result, BYTES("retry_after")) : (struct bytes){0};
 
     if (is_string(code) && is_string(message)) {
         reply_text_append_string(out, code);
         text_append_string(out, ": ");
         reply_text_append_string(out, message);
+        if (retry.data != NULL && retry.data[0] >= '0' && retry.data[0] <= '9') {
+            text_append_string(out, " (retry_after ");
+            text_append(out, retry);
+            text_append_char(out, ')');
+        }
     } else {
         text_append_string(out, "error: ");
         text_append_line(out, result);

@@ -164,6 +164,18 @@ PILLION_EXPORT void pillion_fail(pillion_request *req, const char *code, const c
     va_end(args);
 }
 
+PILLION_EXPORT void pillion_fail_retry(pillion_request *req, const char *code, uint64_t retry_ms,
+                                       const char *format, ...)
+{
+    va_list args;
+
+    if (!on_loop(__func__))
+        return;
+    va_start(args, format);
+    request_fail_retry(req, code == NULL ? PILLION_INTERNAL_ERROR : code, retry_ms, format, args);
+    va_end(args);
+}
+
 PILLION_EXPORT void pillion_fail_raw(pillion_request *req, const char *code, pillion_bytes result)
 {
     struct bytes bytes = {result.data, result.size};

@@ -13,6 +13,7 @@
 #include "rpc/metric.h"
 
 #define FAIL_MESSAGE_MAX 1024
+#define OVERLOADED_MS    1000u /* `retry_after` of `overloaded` when the module knows no time */
 
 _Thread_local struct request_hand request_hand; /* threads of a module have nothing in it */
 static _Thread_local bool parsing;              /* cJSON is filling its pool */
@@ -189,7 +190,7 @@ static void send_lack(struct pillion_request *req, size_t size)
                module_of(req), size, method_of(req));
     reply_set_out_string(&reply, "error");
     reply.result = reply_error_result(
-        PILLION_INTERNAL_ERROR, (struct bytes){message, (size_t)length}, result, sizeof(result));
+        PILLION_INTERNAL_ERROR, (struct bytes){message, (size_t)length}, 0, result, sizeof(result));
     note_failure(req, PILLION_INTERNAL_ERROR);
     req->size = reply_size_of(req, &reply);
     char *room = req->size <= req->room_size ? req->room : req->reserve(req, req->size);
@@ -227,7 +228,8 @@ static size_t result_room(const struct pillion_request *req, const struct reply 
 }
 
 /* Long messages are made in the request's memory, and cut where there is not enough of it. */
-void request_fail_v(struct pillion_request *req, const char *code, const char *format, va_list args)
+void request_fail_retry(struct pillion_request *req, const char *code, uint64_t retry_ms,
+                        const char *format, va_list args)
 {
     char brief[FAIL_MESSAGE_MAX], brief_result[RESULT_SIZE(FAIL_MESSAGE_MAX)];
     char *message = brief, *result = brief_result;
@@ -252,8 +254,16 @@ void request_fail_v(struct pillion_request *req, const char *code, const char *f
     va_end(again);
     size_t length = needed < 0 ? 0 : strlen(message);
     note_failure(req, code);
-    reply.result = reply_error_result(code, (struct bytes){message, length}, result, room);
+    reply.result =
+        reply_error_result(code, (struct bytes){message, length}, retry_ms, result, room);
     send_reply(req, &reply, reply_size_of(req, &reply));
+}
+
+void request_fail_v(struct pillion_request *req, const char *code, const char *format, va_list args)
+{
+    bool passes = strcmp(code, PILLION_OVERLOADED) == 0;
+
+    request_fail_retry(req, code, passes ? OVERLOADED_MS : 0, format, args);
 }
 
 void request_fail(struct pillion_request *req, const char *code, const char *format, ...)

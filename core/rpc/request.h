@@ -98,6 +98,12 @@ __attribute__((format(printf, 3, 4))) void request_fail(struct pillion_request *
 __attribute__((format(printf, 3, 0))) void
 request_fail_v(struct pillion_request *req, const char *code, const char *format, va_list args);
 
+/* The same, and tells the client after which time another try is worth it; 0: does not tell. By the
+ * others only `overloaded` tells one, a second. */
+__attribute__((format(printf, 4, 0))) void request_fail_retry(struct pillion_request *req,
+                                                              const char *code, uint64_t retry_ms,
+                                                              const char *format, va_list args);
+
 /* Answers {"out": "error"} and a result that is known to be valid JSON. */
 void request_fail_raw(struct pillion_request *req, const char *code, struct bytes result);
 

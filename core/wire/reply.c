@@ -5,10 +5,13 @@
 #include "wire/reply.h"
 
 #include <assert.h>
-#include <stdint.h>
+#include <inttypes.h>
+#include <stdio.h>
 
 /* The longest form of one character, or of one invalid byte: \u00XX. */
 #define ESCAPED_MAX 6
+
+#define FINISH_SIZE 48 /* more than `","retry_after":`, 21 digits and `}` */
 
 /* Writes the first character of `text`, which is not empty, to `to` as it is inside a JSON string,
  * and sets `size` to its size there. Bytes that are not UTF-8 become U+FFFD. Returns how many bytes
@@ -115,11 +118,27 @@ size_t reply_write(const struct reply *reply, char *to)
     return (size_t)(p - to);
 }
 
-struct bytes reply_error_result(const char *code, struct bytes message, char *to, size_t capacity)
+/* The end of an error's result, behind its message. */
+static struct bytes error_finish(uint64_t retry_ms, char to[FINISH_SIZE])
 {
+    if (retry_ms == 0)
+        return BYTES("\"}");
+    int size = snprintf(to, FINISH_SIZE, "\",\"retry_after\":%" PRIu64 ".%03u", retry_ms / 1000,
+                        (unsigned)(retry_ms % 1000));
+    while (to[size - 1] == '0')
+        size--;
+    size -= to[size - 1] == '.';
+    to[size++] = '}';
+    return (struct bytes){to, (size_t)size};
+}
+
+struct bytes reply_error_result(const char *code, struct bytes message, uint64_t retry_ms, char *to,
+                                size_t capacity)
+{
+    char finish_room[FINISH_SIZE];
     const struct bytes code_start = BYTES("{\"code\":\"");
     const struct bytes message_start = BYTES("\",\"message\":\"");
-    const struct bytes finish = BYTES("\"}");
+    const struct bytes finish = error_finish(retry_ms, finish_room);
     const size_t fixed = code_start.size + message_start.size + finish.size;
 
     assert(capacity >= 256);

@@ -35,7 +35,9 @@ size_t reply_write(const struct reply *reply, char *to);
 
 /* The result of an error reply, `{"code": CODE, "message": TEXT}`, written to `to` and cut (at a
  * character's end) to fit `capacity`, which must be at least 256. Both are plain text; a code so
- * long that nothing else fits is cut too. Returns the span written. */
-struct bytes reply_error_result(const char *code, struct bytes message, char *to, size_t capacity);
+ * long that nothing else fits is cut too. Unless `retry_ms` is 0, `"retry_after": SECONDS` follows.
+ * Returns the span written. */
+struct bytes reply_error_result(const char *code, struct bytes message, uint64_t retry_ms, char *to,
+                                size_t capacity);
 
 #endif

@@ -17,13 +17,14 @@
 #include <time.h>
 #include <unistd.h>
 
-#define LIMITED      "limited"
-#define KEY_MAX      64u  /* longer keys are hashed */
-#define PLACES       128u /* most worker slots */
-#define GENERATIONS  4u   /* whose workers may have requests under way at the same time */
-#define SEATS        (PLACES * GENERATIONS)
-#define UNDER_WAY_MS 86400000u
-#define RECOUNT_MS   100u /* between recounts of a key that is at its limit */
+#define LIMITED            "limited"
+#define KEY_MAX            64u  /* longer keys are hashed */
+#define PLACES             128u /* most worker slots */
+#define GENERATIONS        4u   /* whose workers may have requests under way at the same time */
+#define SEATS              (PLACES * GENERATIONS)
+#define UNDER_WAY_MS       86400000u
+#define UNDER_WAY_RETRY_MS 1000u /* nobody knows when one of them ends */
+#define RECOUNT_MS         100u  /* between recounts of a key that is at its limit */
 
 enum key_kind { KEY_CLIENT, KEY_METHOD, KEY_MEMBER, KEY_ALL };
 
@@ -463,18 +464,9 @@ static void leave(struct limit *limit, pillion_request *req)
 
 /* ---- The filter ---- */
 
-static pillion_verdict refuse(struct limit *limit, pillion_request *req, const char *why)
-{
-    limit->refused = req;
-    pillion_fail(req, LIMITED, "%s", why);
-    return PILLION_STOP;
-}
-
 static pillion_verdict before(pillion_request *req)
 {
     struct limit *limit = pillion_filter_config(req);
-    char why[160];
-
     limit->refused = NULL;
     if (limit->per_second > 0) {
         struct take take = {.limit = limit, .taken = true};
@@ -484,15 +476,18 @@ static pillion_verdict before(pillion_request *req)
         pillion_zone_update(limit->zone, key.data, key.size, ttl_ms, sizeof(struct bucket),
                             take_token, &take);
         if (!take.taken) {
-            snprintf(why, sizeof(why), "more than %s; try again in %.3f s", limit->rate,
-                     take.wait_seconds);
-            return refuse(limit, req, why);
+            limit->refused = req;
+            /* Rounded up: a moment too early is refused again. */
+            pillion_fail_retry(req, LIMITED, (uint64_t)(take.wait_seconds * 1000) + 1,
+                               "more than %s; try again in %.3f s", limit->rate, take.wait_seconds);
+            return PILLION_STOP;
         }
     }
     if (limit->concurrency > 0 && !enter(limit, req)) {
-        snprintf(why, sizeof(why), "more than %lld requests are under way",
-                 (long long)limit->concurrency);
-        return refuse(limit, req, why);
+        limit->refused = req;
+        pillion_fail_retry(req, LIMITED, UNDER_WAY_RETRY_MS,
+                           "more than %lld requests are under way", (long long)limit->concurrency);
+        return PILLION_STOP;
     }
     return PILLION_NEXT;
 }

@@ -187,8 +187,8 @@ void conversion_reply(pillion_request *req, struct conversion *conversion, const
                      "out",
                      text->limit);
     else if (text->failed != NULL)
-        pillion_fail(req, PILLION_OVERLOADED, "%s for the result; the statement was carried out",
-                     text->failed);
+        pillion_fail_retry(req, PILLION_OVERLOADED, 0,
+                           "%s for the result; the statement was carried out", text->failed);
     else
         pillion_reply_raw(req, "result", (pillion_bytes){text->data, text->size});
 }

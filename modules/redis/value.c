@@ -335,7 +335,8 @@ void value_reply(pillion_request *req, const struct value *value)
     } else if (failed == not_text || failed == not_json) {
         pillion_fail(req, failed == not_text ? "redis_not_text" : "redis_not_json", "%s", failed);
     } else if (failed != NULL) {
-        pillion_fail(req, PILLION_OVERLOADED, "%s", failed);
+        pillion_fail_retry(req, PILLION_OVERLOADED, 0,
+                           "%s for the reply; the command was carried out", failed);
     } else if (value->is_error) {
         pillion_count(pillion_self(req), METRIC_ERRORS, 1);
         pillion_fail(req, "redis_error", "%s", value_error(value));

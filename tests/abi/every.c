@@ -375,6 +375,15 @@ static void measure(pillion_request *req)
 }
 #endif
 
+/* ---- 1.5: when to try again ---- */
+
+#if PILLION_ABI_MINOR >= 5
+static void busy(pillion_request *req)
+{
+    pillion_fail_retry(req, "busy", 1250, "in a %s", "moment");
+}
+#endif
+
 static const pillion_method methods[] = {
     {.name = "settings", .handler = settings, .summary = "Its directives."},
     {.name = "answer",
@@ -400,6 +409,9 @@ static const pillion_method methods[] = {
     {.name = "shown", .handler = shown},
     {.name = "rerunnable", .handler = rerunnable},
     {.name = "measure", .handler = measure},
+#endif
+#if PILLION_ABI_MINOR >= 5
+    {.name = "busy", .handler = busy},
 #endif
     {0},
 };

@@ -402,8 +402,9 @@ START_TEST(threads_and_their_queue_are_bounded)
     for (int i = 0; i < 6; i++)
         client_send_frame(client, keep_printf("{\"in\":\"sleep_on\",\"id\":%d}", i));
     /* Two are at work, one waits, and for the others there is no room. */
-    for (int i = 3; i < 6; i++)
+    for (int i = 3; i < 5; i++)
         expect_error_of(client, "overloaded", i);
+    expect_part(client_receive(client, NULL), "(pool_threads, pool_queue)\",\"retry_after\":1}");
     client_expect_alive(other);
     client_send_frame(other, "{\"in\":\"wake\"}");
     client_expect(other, "{\"out\":\"wake\",\"result\":null}");

@@ -128,6 +128,44 @@ START_TEST(a_burst_may_come_at_once_and_time_brings_more)
 }
 END_TEST
 
+/* Of an error reply: the time that it gives, in seconds; 0: none. */
+static double retry_after(const char *reply)
+{
+    const cJSON *result = cJSON_GetObjectItem(cJSON_Parse(reply), "result");
+    const cJSON *seconds = cJSON_GetObjectItem(result, "retry_after");
+
+    return cJSON_IsNumber(seconds) ? seconds->valuedouble : 0;
+}
+
+/* A client that waits so long is let in; the time is a number, so that no client reads words. */
+START_TEST(a_refused_request_is_told_when_to_try_again)
+{
+    struct server *server = serve_limit("method ping { filter limit { zone limits; rate 1/s; } }"
+                                        "method rare { handler ping.ping;"
+                                        "    filter limit { zone limits; rate 2/h; burst 1; } }");
+    int client = client_connect(server);
+    double seconds = 0;
+
+    for (int64_t until = deadline_in(PATIENCE_MS); seconds == 0 && !deadline_over(until);) {
+        client_send_frame(client, "{\"in\":\"ping\"}");
+        seconds = retry_after(client_receive(client, NULL));
+    }
+    ck_assert_double_gt(seconds, 0);
+    ck_assert_double_le(seconds, 1.001);
+    usleep((useconds_t)(seconds * 1e6));
+    client_expect_alive(client);
+    client_send_frame(client, "{\"in\":\"rare\"}");
+    client_receive(client, NULL);
+    client_send_frame(client, "{\"in\":\"rare\"}");
+    seconds = retry_after(client_receive(client, NULL));
+    ck_assert_double_gt(seconds, 1700);
+    ck_assert_double_le(seconds, 1800.001);
+    struct run run = pillion("call", "--server", keep_printf("127.0.0.1:%d", server->port), "rare");
+    expect_status(&run, 1);
+    expect_part(run.err, " s (retry_after 17");
+}
+END_TEST
+
 /* A server whose methods `ping` and `other` have the same limit. */
 static int serve_two(const char *key)
 {
@@ -413,7 +451,8 @@ START_TEST(wrong_configurations_are_refused)
 }
 END_TEST
 
-E2E_MAIN("limit", a_rate_holds_for_all_workers_together, clients_that_reset_are_told_apart,
+E2E_MAIN("limit", a_rate_holds_for_all_workers_together,
+         a_refused_request_is_told_when_to_try_again, clients_that_reset_are_told_apart,
          a_burst_may_come_at_once_and_time_brings_more, each_has_a_limit_of_its_own,
          a_member_is_what_it_says_however_it_is_spelled, statements_of_different_rates_count_apart,
          so_many_are_under_way_and_no_more, statements_of_different_concurrency_count_apart,

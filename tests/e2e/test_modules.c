@@ -301,6 +301,8 @@ static const struct {
     {4, "{\"in\":\"measure\",\"params\":[\"a\"]}", "invalid_params"},
     {4, "{\"in\":\"rerunnable\"}", "{\"out\":\"rerun\",\"result\":false}"},
     {4, "{\"in\":\"nowhere\"}", "method_not_found"},
+    {5, "{\"in\":\"busy\"}",
+     "{\"code\":\"busy\",\"message\":\"in a moment\",\"retry_after\":1.25}"},
 };
 
 /* Modules are not compiled again because the server is a newer one. */
@@ -318,13 +320,14 @@ START_TEST(modules_of_every_header_that_there_was_load)
             keep_printf("%s load_module %s { flag on; integer 7; size 2k; time 3s;"
                         "    word two; list x y; path here; }",
                         minor >= 2 ? "zone every 64k;" : "", file),
-            keep_printf("method settings; method answer; method server; %s %s %s %s",
+            keep_printf("method settings; method answer; method server; %s %s %s %s %s",
                         minor >= 1 ? "filter every { mark here; }" : "",
                         minor >= 2 ? "method later; method pool; method zone;"
                                      "method tripled { handler every.scale; factor 3; }"
                                    : "",
                         minor >= 3 ? "method count;" : "",
-                        minor >= 4 ? "method shown; method measure; method rerunnable;" : ""));
+                        minor >= 4 ? "method shown; method measure; method rerunnable;" : "",
+                        minor >= 5 ? "method busy;" : ""));
         server_start_with(server, (const char *const[]){"-g", "worker_processes 1;", NULL});
         int client = client_connect(server);
         for (size_t i = 0; i < sizeof(of_headers) / sizeof(*of_headers); i++) {
@@ -351,7 +354,7 @@ START_TEST(modules_of_every_header_that_there_was_load)
         expect_part(pillion("modinfo", server_path(server, file)).out,
                     keep_printf("ABI:        1.%u", minor));
     }
-    ck_assert_uint_ge(minor, 5); /* there were at least these */
+    ck_assert_uint_ge(minor, 6); /* there were at least these */
 }
 END_TEST
 

@@ -75,8 +75,9 @@ static void require_reply(struct bytes out, struct bytes message, struct bytes i
     char room[300];
     struct json_error error;
     struct frame frame;
-    struct reply reply = {.result = reply_error_result("code", message, room, sizeof(room)),
-                          .id = id};
+    struct reply reply = {
+        .result = reply_error_result("code", message, id.size % 3000, room, sizeof(room)),
+        .id = id};
     reply_set_out(&reply, out);
     size_t size = protocol_reply_size(PROTOCOL_PILLION, &reply);
     char *written = malloc(size);

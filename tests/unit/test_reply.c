@@ -1,6 +1,8 @@
 /* What replies promise: see core/wire/reply.h. */
 #include "unit.h"
 
+#include <stdio.h>
+
 #include "guarded.h"
 #include "wire/protocol.h"
 
@@ -111,17 +113,23 @@ START_TEST(reply_escapes_as_text_does)
 }
 END_TEST
 
-static struct bytes error_result(const char *code, struct bytes message, size_t capacity)
+static struct bytes retry_result(const char *code, struct bytes message, uint64_t retry_ms,
+                                 size_t capacity)
 {
     struct json_error error;
     char *to = (char *)(uintptr_t)guarded((struct bytes){room, capacity}).data;
-    struct bytes result = reply_error_result(code, message, to, capacity);
+    struct bytes result = reply_error_result(code, message, retry_ms, to, capacity);
 
     ck_assert_ptr_eq(result.data, to);
     ck_assert_uint_le(result.size, capacity);
     ck_assert_msg(json_check(result, &wide, &error), "%.*s: %s", (int)result.size, result.data,
                   error.reason);
     return result;
+}
+
+static struct bytes error_result(const char *code, struct bytes message, size_t capacity)
+{
+    return retry_result(code, message, 0, capacity);
 }
 
 START_TEST(reply_error_has_code_and_message)
@@ -162,6 +170,32 @@ START_TEST(reply_error_message_is_cut_between_characters)
 }
 END_TEST
 
+/* In seconds, as short as they can be written; a message is cut so that it fits. */
+START_TEST(reply_error_tells_when_to_try_again)
+{
+    static const struct {
+        uint64_t ms;
+        const char *written;
+    } cases[] = {{1, "0.001"},          {10, "0.01"},
+                 {100, "0.1"},          {1000, "1"},
+                 {1250, "1.25"},        {30000, "30"},
+                 {3600001, "3600.001"}, {UINT64_MAX, "18446744073709551.615"}};
+    char expected[256], longest[1000];
+
+    memset(longest, 'l', sizeof(longest));
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+        struct bytes result = retry_result("limited", BYTES("wait"), cases[i].ms, 256);
+        snprintf(expected, sizeof(expected),
+                 "{\"code\":\"limited\",\"message\":\"wait\",\"retry_after\":%s}",
+                 cases[i].written);
+        ck_assert(bytes_equal(result, bytes_of(expected)));
+        result =
+            retry_result("limited", (struct bytes){longest, sizeof(longest)}, cases[i].ms, 256);
+        ck_assert_uint_eq(result.size, 256);
+    }
+}
+END_TEST
+
 START_TEST(reply_error_code_is_cut_when_it_leaves_no_room)
 {
     char code[400];
@@ -176,5 +210,5 @@ END_TEST
 
 UNIT_MAIN("reply", reply_is_a_frame_of_out_and_result, reply_gives_result_and_id_back_byte_for_byte,
           reply_out_is_escaped, reply_escapes_as_text_does, reply_error_has_code_and_message,
-          reply_error_message_is_cut_between_characters,
+          reply_error_message_is_cut_between_characters, reply_error_tells_when_to_try_again,
           reply_error_code_is_cut_when_it_leaves_no_room)

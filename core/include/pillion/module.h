@@ -44,7 +44,7 @@ extern "C" {
 /* The module interface. A server loads a module of its own major and of a minor up to its own:
  * within a major, things are only ever added. */
 #define PILLION_ABI_MAJOR 1
-#define PILLION_ABI_MINOR 4
+#define PILLION_ABI_MINOR 5
 
 #define PILLION_EXPORT __attribute__((visibility("default")))
 
@@ -310,6 +310,13 @@ void pillion_fail(pillion_request *req, const char *code, const char *format, ..
  * valid JSON becomes `internal_error` and a line in the log. For errors that somebody else has
  * made. Since 1.3. */
 void pillion_fail_raw(pillion_request *req, const char *code, pillion_bytes result);
+
+/* As pillion_fail, and tells the client when another try is worth it: the result has a member
+ * `retry_after` too, in seconds, after `retry_ms` milliseconds. 0 gives no such member, also with
+ * PILLION_OVERLOADED, which has one of a second when it comes by pillion_fail: for a request that
+ * has done something, and must not simply be sent again. Since 1.5. */
+void pillion_fail_retry(pillion_request *req, const char *code, uint64_t retry_ms,
+                        const char *format, ...) PILLION_PRINTF(4, 5);
 
 #define PILLION_INVALID_PARAMS "invalid_params"
 #define PILLION_INTERNAL_ERROR "internal_error"
