@@ -288,7 +288,7 @@ START_TEST(a_file_that_is_moved_away_is_opened_anew)
 }
 END_TEST
 
-START_TEST(reopening_opens_it_at_once_and_writes_what_is_held)
+START_TEST(reopening_writes_the_held_lines_and_opens_the_new_file_at_once)
 {
     struct server *server = serve_access_log(
         "worker_processes 2;", "filter access_log { path access/log; flush 1h; } method ping;"
@@ -314,7 +314,7 @@ START_TEST(reopening_opens_it_at_once_and_writes_what_is_held)
 }
 END_TEST
 
-START_TEST(reopening_says_what_workers_cannot_open)
+START_TEST(reopening_names_the_files_that_workers_cannot_open)
 {
     struct server *server = serve_access_log(
         "worker_processes 3;", "filter access_log { path access/log; buffer 0; } method ping;");
@@ -508,8 +508,8 @@ E2E_MAIN("access_log", a_line_tells_of_a_request, a_format_of_ones_own,
          control_characters_are_escaped, long_values_are_cut_and_the_line_is_whole,
          errors_and_slow_ones_are_always_told, lines_of_two_workers_do_not_mix_and_none_is_lost,
          a_file_that_is_moved_away_is_opened_anew,
-         reopening_opens_it_at_once_and_writes_what_is_held,
-         reopening_says_what_workers_cannot_open, a_user_who_may_not_open_the_file_is_named,
-         a_full_disk_costs_lines_and_no_request, a_line_that_is_torn_has_an_end,
-         a_path_may_be_standard_output, a_fifo_without_a_reader_holds_up_nobody,
-         wrong_configurations_are_refused)
+         reopening_writes_the_held_lines_and_opens_the_new_file_at_once,
+         reopening_names_the_files_that_workers_cannot_open,
+         a_user_who_may_not_open_the_file_is_named, a_full_disk_costs_lines_and_no_request,
+         a_line_that_is_torn_has_an_end, a_path_may_be_standard_output,
+         a_fifo_without_a_reader_holds_up_nobody, wrong_configurations_are_refused)

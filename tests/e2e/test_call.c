@@ -258,7 +258,7 @@ START_TEST(a_word_without_quotes_is_explained)
 }
 END_TEST
 
-START_TEST(lines_are_calls_and_what_is_wrong_with_one_ends_nothing)
+START_TEST(lines_are_calls_and_a_bad_line_does_not_end_the_others)
 {
     char *address = address_of(server_serve("", "method ping;"));
     const char *argv[] = {pillion_binary(), "call",     "ping",  "-",
@@ -456,7 +456,7 @@ END_TEST
 
 /* ---- What there is to call ---- */
 
-START_TEST(list_and_describe_tell_what_a_server_offers)
+START_TEST(list_and_describe_show_the_methods_of_a_server)
 {
     struct server *server = server_new();
     server_conf(server, "load_module modules/hello.so;",
@@ -506,8 +506,7 @@ E2E_MAIN("call", call_prints_the_result_as_it_was_sent, call_reads_params_from_s
          the_environment_says_where_to_call_and_the_option_says_it_better,
          an_address_that_cannot_be_one_is_a_mistake_of_the_command_line,
          a_host_without_a_port_is_called_at_8080, options_may_follow_the_method_and_params,
-         a_word_without_quotes_is_explained,
-         lines_are_calls_and_what_is_wrong_with_one_ends_nothing,
+         a_word_without_quotes_is_explained, lines_are_calls_and_a_bad_line_does_not_end_the_others,
          many_values_without_lines_are_told_of_it, a_pipe_that_is_not_read_is_told_of_it,
          a_reply_cannot_drive_the_terminal, results_are_indented_on_a_terminal_and_keep_every_digit,
-         list_and_describe_tell_what_a_server_offers, a_server_that_does_not_list_is_told_how_to)
+         list_and_describe_show_the_methods_of_a_server, a_server_that_does_not_list_is_told_how_to)

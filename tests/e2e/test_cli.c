@@ -212,7 +212,7 @@ START_TEST(all_errors_are_shown_with_place_line_caret_and_suggestion)
 }
 END_TEST
 
-START_TEST(a_method_that_no_module_provides_is_an_error_that_lists_what_there_is)
+START_TEST(an_unprovided_method_is_an_error_that_lists_the_provided_ones)
 {
     struct server *server = server_new();
 
@@ -409,7 +409,7 @@ START_TEST(a_control_sockets_answer_cannot_drive_the_terminal)
 }
 END_TEST
 
-START_TEST(signals_do_what_their_words_do)
+START_TEST(signals_act_as_the_verbs_of_the_same_meaning)
 {
     static const struct {
         int number;
@@ -505,13 +505,14 @@ E2E_MAIN("cli", version_and_build_are_printed, help_names_every_option_signal_an
          a_full_disk_is_no_success,
          a_good_configuration_passes_the_test_and_a_running_server_is_not_touched,
          all_errors_are_shown_with_place_line_caret_and_suggestion,
-         a_method_that_no_module_provides_is_an_error_that_lists_what_there_is,
+         an_unprovided_method_is_an_error_that_lists_the_provided_ones,
          an_address_that_is_none_fails_the_test, a_missing_configuration_is_named,
          the_dump_shows_the_configuration_with_its_includes,
          other_files_and_relative_prefixes_can_be_named, another_file_serves_and_is_reloaded,
          signals_without_a_server_say_where_was_looked, a_reload_waits_for_its_outcome_and_tells_it,
          stop_and_quit_return_when_the_server_has_ended,
-         a_control_sockets_answer_cannot_drive_the_terminal, signals_do_what_their_words_do,
+         a_control_sockets_answer_cannot_drive_the_terminal,
+         signals_act_as_the_verbs_of_the_same_meaning,
          a_server_can_be_stopped_whatever_became_of_its_configuration,
          without_a_control_socket_the_signal_goes_to_the_process_of_the_pid_file,
          a_second_server_in_the_same_place_is_refused,

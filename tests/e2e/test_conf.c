@@ -665,7 +665,7 @@ static char *proc_line(pid_t pid, const char *file, const char *name)
     return keep_printf("%.*s", (int)strcspn(line, "\n"), line);
 }
 
-START_TEST(the_pid_file_and_the_titles_tell_who_is_who)
+START_TEST(the_pid_file_and_the_titles_identify_each_process)
 {
     struct server *server = server_serve("", "method ping;");
     pid_t pids[8];
@@ -760,5 +760,5 @@ E2E_MAIN("conf", the_examples_are_good, ipv4_ipv6_and_unix_addresses_are_served,
          a_worker_that_is_full_leaves_connections_waiting_until_one_is_closed,
          out_of_descriptors_accepting_pauses_and_goes_on,
          an_idle_connection_is_closed_only_when_that_is_wanted,
-         the_pid_file_and_the_titles_tell_who_is_who, workers_have_no_privileges,
+         the_pid_file_and_the_titles_identify_each_process, workers_have_no_privileges,
          workers_are_bound_to_the_processors_of_their_masks)

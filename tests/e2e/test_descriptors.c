@@ -44,7 +44,7 @@ static const char *what(const char *kind, const char *call)
 /* ---- Standard streams ---- */
 
 /* The next connections would have their descriptors, and what is printed would be sent there. */
-START_TEST(nothing_that_is_printed_goes_to_a_client)
+START_TEST(printed_output_never_reaches_a_client)
 {
     struct server *server = serve(1, "");
     int client = client_connect(server), others[5];
@@ -186,7 +186,7 @@ START_TEST(a_listener_is_the_servers_while_accepting_pauses)
 }
 END_TEST
 
-START_TEST(a_module_does_to_its_own_descriptors_what_it_likes)
+START_TEST(a_module_may_close_and_replace_its_own_descriptors)
 {
     struct server *server = serve(2, "");
     int client = client_connect(server);
@@ -198,7 +198,7 @@ START_TEST(a_module_does_to_its_own_descriptors_what_it_likes)
 }
 END_TEST
 
-START_TEST(a_child_closes_what_it_likes)
+START_TEST(a_child_of_a_module_may_close_any_descriptor)
 {
     struct server *server = serve(2, "");
     int client = client_connect(server);
@@ -260,7 +260,7 @@ START_TEST(a_port_that_is_shut_down_listens_again)
 }
 END_TEST
 
-START_TEST(a_reload_listens_on_what_was_shut_down)
+START_TEST(a_reload_listens_again_on_a_socket_that_was_shut_down)
 {
     struct server *server = serve(2, "heartbeat_timeout off;");
     int client = client_connect(server);
@@ -282,7 +282,7 @@ START_TEST(a_reload_listens_on_what_was_shut_down)
 }
 END_TEST
 
-START_TEST(an_upgrade_listens_on_what_was_shut_down)
+START_TEST(an_upgrade_listens_again_on_a_socket_that_was_shut_down)
 {
     struct server *server = serve(2, "heartbeat_timeout off;");
     int client = client_connect(server);
@@ -380,13 +380,14 @@ START_TEST(a_worker_that_is_cut_off_from_a_vault_is_replaced)
 }
 END_TEST
 
-E2E_MAIN("descriptors", nothing_that_is_printed_goes_to_a_client,
+E2E_MAIN("descriptors", printed_output_never_reaches_a_client,
          a_line_of_the_log_arrives_after_standard_error_is_closed,
          a_call_that_breaks_a_descriptor_of_the_server_ends_its_worker_alone,
          a_thread_is_stopped_as_a_handler_is, a_hook_is_stopped_as_a_handler_is,
          a_listener_is_the_servers_while_accepting_pauses,
-         a_module_does_to_its_own_descriptors_what_it_likes, a_child_closes_what_it_likes,
-         a_port_that_is_shut_down_listens_again, a_reload_listens_on_what_was_shut_down,
-         an_upgrade_listens_on_what_was_shut_down, the_other_listeners_go_on,
+         a_module_may_close_and_replace_its_own_descriptors,
+         a_child_of_a_module_may_close_any_descriptor, a_port_that_is_shut_down_listens_again,
+         a_reload_listens_again_on_a_socket_that_was_shut_down,
+         an_upgrade_listens_again_on_a_socket_that_was_shut_down, the_other_listeners_go_on,
          a_socket_that_blocks_holds_nobody_up, a_worker_that_waits_in_a_system_call_is_replaced,
          a_worker_that_is_cut_off_from_a_vault_is_replaced)

@@ -148,7 +148,7 @@ START_TEST(dev_reloads_the_configuration_without_make)
 }
 END_TEST
 
-START_TEST(dev_does_not_reload_what_is_the_same_again)
+START_TEST(dev_does_not_reload_unchanged_modules)
 {
     struct server *server = skeleton();
 
@@ -165,7 +165,7 @@ START_TEST(dev_does_not_reload_what_is_the_same_again)
 }
 END_TEST
 
-START_TEST(dev_keeps_serving_when_what_was_built_cannot_be_loaded)
+START_TEST(dev_keeps_serving_when_the_new_build_cannot_be_loaded)
 {
     struct server *server = skeleton();
 
@@ -183,7 +183,7 @@ START_TEST(dev_keeps_serving_when_what_was_built_cannot_be_loaded)
 END_TEST
 
 /* make has read the source, and writes what it made when the source is another one. */
-START_TEST(dev_sees_what_changes_while_make_runs)
+START_TEST(dev_sees_files_that_change_while_make_runs)
 {
     struct server *server = skeleton();
     const char *go = server_path(server, "go");
@@ -341,7 +341,7 @@ END_TEST
 
 /* ---- Refusals ---- */
 
-START_TEST(dev_says_what_it_needs)
+START_TEST(dev_names_the_missing_configuration)
 {
     struct server *server = server_new();
     char *empty = server_path(server, "run");
@@ -365,10 +365,11 @@ END_TEST
 
 E2E_MAIN("dev", dev_serves_each_change_and_keeps_serving_over_errors,
          dev_sees_files_that_are_renamed_created_and_removed,
-         dev_reloads_the_configuration_without_make, dev_does_not_reload_what_is_the_same_again,
-         dev_keeps_serving_when_what_was_built_cannot_be_loaded,
-         dev_sees_what_changes_while_make_runs, dev_reloads_a_module_that_others_put_there,
+         dev_reloads_the_configuration_without_make, dev_does_not_reload_unchanged_modules,
+         dev_keeps_serving_when_the_new_build_cannot_be_loaded,
+         dev_sees_files_that_change_while_make_runs, dev_reloads_a_module_that_others_put_there,
          dev_starts_the_server_once_the_module_builds,
          dev_starts_a_server_that_has_ended_after_the_next_change,
          dev_ends_everything_when_it_is_told_to, dev_that_is_killed_leaves_nothing_running,
-         dev_ends_while_make_runs, dev_ends_when_its_directory_goes, dev_says_what_it_needs)
+         dev_ends_while_make_runs, dev_ends_when_its_directory_goes,
+         dev_names_the_missing_configuration)

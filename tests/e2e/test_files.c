@@ -118,7 +118,7 @@ START_TEST(a_pid_file_that_a_dead_server_left_is_taken)
 }
 END_TEST
 
-START_TEST(a_server_that_ends_removes_only_what_it_has_made)
+START_TEST(a_server_that_ends_removes_its_own_files_only)
 {
     struct server *first = serve_path(""), *second = server_new();
     char *path = server_path(first, "run/s.sock");
@@ -180,7 +180,7 @@ START_TEST(a_control_socket_that_may_not_be_asked_is_left_alone)
 }
 END_TEST
 
-START_TEST(of_two_that_start_at_once_one_serves)
+START_TEST(one_of_two_servers_that_start_at_once_serves)
 {
     struct server *one = server_new();
 
@@ -251,7 +251,7 @@ END_TEST
 
 /* ---- reloads ---- */
 
-START_TEST(a_reload_makes_anew_what_was_removed_or_replaced)
+START_TEST(a_reload_makes_removed_and_replaced_files_anew)
 {
     struct server *server = serve_path("");
     char *path = server_path(server, "run/s.sock");
@@ -295,7 +295,7 @@ START_TEST(a_reload_makes_anew_what_was_removed_or_replaced)
 END_TEST
 
 /* A socket from which no worker will accept would keep clients waiting. */
-START_TEST(a_reload_that_fails_takes_back_what_it_has_bound)
+START_TEST(a_reload_that_fails_removes_the_sockets_it_has_bound)
 {
     struct server *server = serve_path("");
     char *path = server_path(server, "run/s.sock");
@@ -510,7 +510,7 @@ START_TEST(a_limit_on_the_size_of_files_is_named_and_kills_nothing)
 END_TEST
 
 /* As root, or where users may have namespaces of their own: elsewhere there is always /proc. */
-START_TEST(without_proc_that_is_what_the_error_says)
+START_TEST(a_missing_proc_is_named_by_the_error)
 {
     struct server *server = server_new();
 
@@ -533,16 +533,15 @@ END_TEST
 
 E2E_MAIN("files", a_slip_in_the_configuration_spoils_no_file,
          a_second_start_takes_nothing_from_the_server_that_runs,
-         a_pid_file_that_a_dead_server_left_is_taken,
-         a_server_that_ends_removes_only_what_it_has_made,
-         a_control_socket_that_may_not_be_asked_is_left_alone, of_two_that_start_at_once_one_serves,
-         files_have_their_rights_whatever_the_mask, a_pid_file_of_another_user_is_replaced,
-         a_reload_makes_anew_what_was_removed_or_replaced,
-         a_reload_that_fails_takes_back_what_it_has_bound,
+         a_pid_file_that_a_dead_server_left_is_taken, a_server_that_ends_removes_its_own_files_only,
+         a_control_socket_that_may_not_be_asked_is_left_alone,
+         one_of_two_servers_that_start_at_once_serves, files_have_their_rights_whatever_the_mask,
+         a_pid_file_of_another_user_is_replaced, a_reload_makes_removed_and_replaced_files_anew,
+         a_reload_that_fails_removes_the_sockets_it_has_bound,
          a_reload_fails_where_another_server_has_taken_the_path,
          a_reload_moves_control_socket_and_pid_file, reuseport_comes_and_goes_by_reload,
          a_reload_that_fails_adds_no_queue_that_nobody_serves,
          with_daemon_on_nothing_is_kept_of_the_starter,
          descriptors_0_to_2_closed_at_the_start_lead_nowhere,
          a_limit_on_the_size_of_files_is_named_and_kills_nothing,
-         without_proc_that_is_what_the_error_says)
+         a_missing_proc_is_named_by_the_error)

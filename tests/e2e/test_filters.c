@@ -118,7 +118,7 @@ START_TEST(a_filter_that_crashes_costs_its_request)
 }
 END_TEST
 
-START_TEST(a_filter_knows_who_the_client_was_that_is_gone)
+START_TEST(a_filter_knows_the_address_of_a_client_that_is_gone)
 {
     struct server *server = server_new();
     struct linger reset = {.l_onoff = 1};
@@ -167,5 +167,6 @@ END_TEST
 E2E_MAIN("filters", filters_run_in_the_order_written_and_back,
          each_statement_has_its_own_structure_and_hooks, a_filter_may_answer_instead,
          wrong_filters_are_named_and_the_client_is_answered,
-         a_filter_that_crashes_costs_its_request, a_filter_knows_who_the_client_was_that_is_gone,
+         a_filter_that_crashes_costs_its_request,
+         a_filter_knows_the_address_of_a_client_that_is_gone,
          errors_in_filter_statements_are_reported)

@@ -105,7 +105,7 @@ START_TEST(without_ids_replies_stay_in_order)
 }
 END_TEST
 
-START_TEST(with_ids_they_overtake)
+START_TEST(replies_with_ids_overtake)
 {
     struct server *server = serve_later();
     int client = client_connect(server), other = client_connect(server);
@@ -149,7 +149,7 @@ START_TEST(no_time_is_so_long_that_it_is_over_at_once)
 }
 END_TEST
 
-START_TEST(so_many_are_under_way_and_no_more)
+START_TEST(max_inflight_bounds_the_requests_under_way)
 {
     struct server *server = serve_later_with("", "max_inflight 3;");
     int client = client_connect(server), other = client_connect(server);
@@ -484,7 +484,7 @@ START_TEST(wrong_uses_do_not_fill_the_log)
 }
 END_TEST
 
-START_TEST(threads_are_refused_what_is_the_loops)
+START_TEST(threads_are_refused_the_calls_that_belong_to_the_loop)
 {
     static const char *const refused[] = {
         "params_raw",      "params",        "method_config", "idempotent",  "method_name",
@@ -580,7 +580,7 @@ START_TEST(idempotent_ones_are_run_once_more)
 }
 END_TEST
 
-START_TEST(the_configuration_says_what_is_idempotent)
+START_TEST(the_configuration_decides_whether_a_method_is_idempotent)
 {
     struct server *server = serve_later_with(
         "quarantine_crashes off;", "method again { handler later.hold; idempotent on; }"
@@ -773,16 +773,16 @@ START_TEST(quitting_waits_for_them)
 END_TEST
 
 E2E_MAIN("later", every_way_of_answering_later_works, without_ids_replies_stay_in_order,
-         with_ids_they_overtake, so_many_are_under_way_and_no_more,
+         replies_with_ids_overtake, max_inflight_bounds_the_requests_under_way,
          no_time_is_so_long_that_it_is_over_at_once, requests_of_a_removed_method_are_counted,
-         wrong_uses_do_not_fill_the_log, threads_are_refused_what_is_the_loops,
+         wrong_uses_do_not_fill_the_log, threads_are_refused_the_calls_that_belong_to_the_loop,
          a_thousand_wait_at_the_same_time, a_client_that_has_finished_sending_gets_its_reply,
          time_runs_out, work_that_follows_work_keeps_its_memory,
          replies_that_wait_for_room_survive_a_reload, a_client_that_goes_is_noticed,
          a_thread_reads_the_request_unchanged, a_callback_reads_the_request_unchanged,
          threads_and_their_queue_are_bounded, wrong_uses_are_named_and_hurt_nobody,
          requests_under_way_when_a_worker_died_are_answered_once, idempotent_ones_are_run_once_more,
-         the_configuration_says_what_is_idempotent,
+         the_configuration_decides_whether_a_method_is_idempotent,
          callbacks_that_end_their_worker_cost_their_requests,
          a_reload_waits_for_them_on_their_own_connections_only,
          requests_that_wait_beyond_drain_timeout_are_answered,

@@ -204,7 +204,7 @@ START_TEST(each_has_a_limit_of_its_own)
 }
 END_TEST
 
-START_TEST(a_member_is_what_it_says_however_it_is_spelled)
+START_TEST(a_member_is_counted_by_its_text_however_it_is_escaped)
 {
     static const char *const spellings[] = {"\"abc\"", "\"\\u0061bc\"", "\"a\\u0062c\"",
                                             "\"\\u0061\\u0062\\u0063\""};
@@ -260,7 +260,7 @@ static void begin_wait(int client)
     client_expect(client, "{\"out\":\"pong\",\"result\":null,\"id\":2}");
 }
 
-START_TEST(so_many_are_under_way_and_no_more)
+START_TEST(concurrency_bounds_the_requests_under_way)
 {
     struct server *server =
         serve_limit("method wait { filter limit { zone limits; concurrency 2; } }"
@@ -330,7 +330,7 @@ static int count_waiting(const struct server *server, int tries)
     return in;
 }
 
-START_TEST(all_workers_are_counted_old_and_new_ones)
+START_TEST(old_and_new_workers_are_counted)
 {
     enum { MOST = 100 };
     struct server *server =
@@ -454,7 +454,8 @@ END_TEST
 E2E_MAIN("limit", a_rate_holds_for_all_workers_together,
          a_refused_request_is_told_when_to_try_again, clients_that_reset_are_told_apart,
          a_burst_may_come_at_once_and_time_brings_more, each_has_a_limit_of_its_own,
-         a_member_is_what_it_says_however_it_is_spelled, statements_of_different_rates_count_apart,
-         so_many_are_under_way_and_no_more, statements_of_different_concurrency_count_apart,
-         all_workers_are_counted_old_and_new_ones, a_pid_that_is_used_again_is_another_worker,
-         modules_count_together_in_a_zone, wrong_configurations_are_refused)
+         a_member_is_counted_by_its_text_however_it_is_escaped,
+         statements_of_different_rates_count_apart, concurrency_bounds_the_requests_under_way,
+         statements_of_different_concurrency_count_apart, old_and_new_workers_are_counted,
+         a_pid_that_is_used_again_is_another_worker, modules_count_together_in_a_zone,
+         wrong_configurations_are_refused)

@@ -76,7 +76,7 @@ START_TEST(modinfo_runs_no_constructor)
 END_TEST
 
 /* What compilers and linkers write differs; what is read does not. */
-START_TEST(modinfo_reads_what_any_linker_writes)
+START_TEST(modinfo_reads_the_modules_of_every_linker)
 {
     static const char source[] = "#include <pillion/module.h>\n"
                                  "static void answer(pillion_request *req)\n"
@@ -106,7 +106,7 @@ START_TEST(modinfo_reads_what_any_linker_writes)
 }
 END_TEST
 
-START_TEST(modinfo_says_what_a_file_is_that_is_no_module)
+START_TEST(modinfo_says_why_a_file_is_no_module)
 {
     struct server *server = server_new();
     char *path = server_path(server, "cut.so");
@@ -206,5 +206,5 @@ END_TEST
 
 E2E_MAIN("modinfo", modinfo_tells_name_methods_directives_and_origin,
          modinfo_prints_json_for_programs, modinfo_runs_no_constructor,
-         modinfo_reads_what_any_linker_writes, modinfo_says_what_a_file_is_that_is_no_module,
+         modinfo_reads_the_modules_of_every_linker, modinfo_says_why_a_file_is_no_module,
          doc_makes_markdown_of_a_module)

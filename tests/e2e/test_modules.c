@@ -147,7 +147,7 @@ START_TEST(an_error_of_a_module_points_at_its_load_module)
 }
 END_TEST
 
-START_TEST(methods_that_nobody_provides_are_named_with_what_there_is)
+START_TEST(unprovided_methods_are_named_beside_the_provided_ones)
 {
     struct server *server = server_new();
 
@@ -513,7 +513,7 @@ START_TEST(a_reopen_hook_that_crashes_fails_the_order)
 END_TEST
 
 /* Of those that have opened their files, those that are about to leave included. */
-START_TEST(reopening_counts_who_has_done_it)
+START_TEST(reopening_counts_the_processes_that_reopened)
 {
     struct server *server =
         server_serve_alone("load_module modules/later.so;", "method ping; method wait;");
@@ -558,13 +558,13 @@ START_TEST(a_thread_that_ends_a_start_is_blamed_on_its_own_module)
 END_TEST
 
 E2E_MAIN("modules", a_thread_that_ends_a_start_is_blamed_on_its_own_module,
-         a_reopen_hook_that_crashes_fails_the_order, reopening_counts_who_has_done_it,
+         a_reopen_hook_that_crashes_fails_the_order, reopening_counts_the_processes_that_reopened,
          a_stop_hook_that_crashes_is_named, libraries_beside_a_module_are_found,
          modules_of_every_header_that_there_was_load,
          every_broken_module_is_named_by_the_test_of_the_configuration,
          no_broken_module_starts_a_server, no_broken_module_disturbs_a_server_that_runs,
          an_error_of_a_module_points_at_its_load_module,
-         methods_that_nobody_provides_are_named_with_what_there_is, a_method_can_have_another_name,
+         unprovided_methods_are_named_beside_the_provided_ones, a_method_can_have_another_name,
          directives_of_every_type_reach_the_module,
          directives_of_a_module_are_checked_at_their_place,
          rude_methods_are_answered_for_and_logged, a_module_may_be_written_in_cxx,

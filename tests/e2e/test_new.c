@@ -83,7 +83,7 @@ static void expect_unit_tested(const char *work, const char *compiler)
     expect_part(made.out, "100%: Checks: 2, Failures: 0, Errors: 0");
 }
 
-START_TEST(new_writes_what_builds_and_passes_as_printed)
+START_TEST(new_writes_a_module_that_builds_and_passes_its_tests)
 {
     static const char *const compilers[] = {"gcc", "clang", "gcc -std=c17 -Wpedantic -Werror"};
 
@@ -243,7 +243,8 @@ START_TEST(new_overwrites_nothing)
 }
 END_TEST
 
-E2E_MAIN("new", new_writes_what_builds_and_passes_as_printed, new_modules_are_installed_and_cleaned,
-         a_new_modules_test_fails_when_its_answer_differs, new_goes_where_it_is_told,
-         new_uses_pkg_config_where_it_knows_pillion, new_of_an_installed_pillion_finds_its_header,
-         new_refuses_names_that_cannot_be, new_overwrites_nothing)
+E2E_MAIN("new", new_writes_a_module_that_builds_and_passes_its_tests,
+         new_modules_are_installed_and_cleaned, a_new_modules_test_fails_when_its_answer_differs,
+         new_goes_where_it_is_told, new_uses_pkg_config_where_it_knows_pillion,
+         new_of_an_installed_pillion_finds_its_header, new_refuses_names_that_cannot_be,
+         new_overwrites_nothing)

@@ -119,7 +119,7 @@ START_TEST(bad_params_are_refused_with_the_reason)
 }
 END_TEST
 
-START_TEST(statements_are_prepared_once_whatever_becomes_of_them)
+START_TEST(statements_are_prepared_once_even_when_they_fail)
 {
     struct postgres postgres;
     struct server *server = serve_postgres(&postgres, "connections 1;");
@@ -472,8 +472,7 @@ START_TEST(a_configuration_is_good_while_postgres_is_away)
 END_TEST
 
 E2E_MAIN("postgres", sql_becomes_methods, bad_params_are_refused_with_the_reason,
-         several_statements_are_one_transaction,
-         statements_are_prepared_once_whatever_becomes_of_them,
+         several_statements_are_one_transaction, statements_are_prepared_once_even_when_they_fail,
          a_statement_that_gets_past_the_check_ends_its_connection,
          an_error_leaves_others_on_the_same_connection_alone,
          a_statement_that_takes_too_long_is_given_up,

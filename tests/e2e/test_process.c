@@ -404,7 +404,7 @@ END_TEST
 
 /* ---- orders ---- */
 
-START_TEST(quit_finishes_what_has_begun)
+START_TEST(quit_finishes_the_requests_that_have_begun)
 {
     struct server *server = serve_crash("");
     int busy = client_connect(server), idle = client_connect(server);
@@ -736,8 +736,8 @@ E2E_MAIN("process", a_crash_costs_the_guilty_request_and_nothing_else,
 #ifndef __SANITIZE_ADDRESS__
          memory_exhaustion_by_a_module_costs_its_request_only,
 #endif
-         quit_finishes_what_has_begun, quit_is_bounded_by_drain_timeout, stop_ends_at_once,
-         when_the_master_is_killed_everything_ends_and_the_port_is_free,
+         quit_finishes_the_requests_that_have_begun, quit_is_bounded_by_drain_timeout,
+         stop_ends_at_once, when_the_master_is_killed_everything_ends_and_the_port_is_free,
          reopening_the_log_loses_no_line, reopening_waits_for_every_worker, log_lines_can_be_json,
          a_daemon_says_whether_it_serves, out_of_descriptors_accepting_pauses_and_goes_on,
          a_full_arena_pauses_and_drops_nobody,

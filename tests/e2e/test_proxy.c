@@ -221,7 +221,7 @@ START_TEST(without_a_server_there_is_an_error_at_once)
 }
 END_TEST
 
-START_TEST(a_server_that_dies_costs_what_it_had_and_nothing_else)
+START_TEST(a_server_that_dies_costs_only_its_own_requests)
 {
     struct server *a = behind(""), *b = behind("");
     struct server *front = in_front(keep_printf("upstream %s %s; timeout 1m;", at(a), at(b)));
@@ -908,10 +908,9 @@ END_TEST
 
 E2E_MAIN("proxy", requests_and_replies_pass_through, order_is_the_clients,
          large_bodies_pass_both_ways, the_least_busy_is_asked,
-         without_a_server_there_is_an_error_at_once,
-         a_server_that_dies_costs_what_it_had_and_nothing_else, a_server_that_hangs_is_left_out,
-         time_is_limited, reloads_of_both_lose_nothing, limits_are_kept,
-         slow_requests_hold_nobody_up, extra_connections_end_with_their_server,
+         without_a_server_there_is_an_error_at_once, a_server_that_dies_costs_only_its_own_requests,
+         a_server_that_hangs_is_left_out, time_is_limited, reloads_of_both_lose_nothing,
+         limits_are_kept, slow_requests_hold_nobody_up, extra_connections_end_with_their_server,
          many_slow_requests_hold_nobody_up, unix_sockets_and_groups_of_their_own_work,
          the_teaching_server_can_stand_behind, a_request_that_no_server_has_seen_goes_to_another,
          peers_that_break_the_protocol_are_cut_off, errors_pass_byte_for_byte,

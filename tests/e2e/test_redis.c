@@ -190,7 +190,7 @@ START_TEST(a_redis_that_hangs_costs_time_and_nothing_else)
 }
 END_TEST
 
-START_TEST(a_redis_that_does_not_read_bounds_what_waits_for_it)
+START_TEST(the_requests_waiting_for_a_redis_that_does_not_read_are_bounded)
 {
     struct redis redis;
     struct server *server = serve_redis(&redis, "timeout 300ms; connections 1; max_unsent 64k;");
@@ -537,7 +537,7 @@ END_TEST
 
 E2E_MAIN("redis", commands_become_methods, bad_params_are_refused_with_the_reason,
          without_redis_there_is_an_error_at_once, a_redis_that_hangs_costs_time_and_nothing_else,
-         a_redis_that_does_not_read_bounds_what_waits_for_it,
+         the_requests_waiting_for_a_redis_that_does_not_read_are_bounded,
          a_server_that_never_greets_is_given_up,
          a_redis_that_is_restarted_under_load_costs_errors_while_it_is_away,
          a_reload_waits_for_redis, requests_wait_for_the_first_connections_of_a_new_worker,

@@ -73,7 +73,7 @@ static void is_refused(int client, const char *request, const char *code)
     client_expect_error(client, code);
 }
 
-START_TEST(the_log_tells_of_a_call_that_crashed_and_of_those_under_way)
+START_TEST(the_log_names_the_crashed_call_and_the_calls_under_way)
 {
     struct server *server =
         serve_refused("quarantine_crashes off;", LOG("log") "method null; method wait;");
@@ -237,7 +237,7 @@ START_TEST(a_filter_that_dies_of_refused_requests_sees_no_more_of_them)
 }
 END_TEST
 
-E2E_MAIN("refused", the_log_tells_of_a_call_that_crashed_and_of_those_under_way,
+E2E_MAIN("refused", the_log_names_the_crashed_call_and_the_calls_under_way,
          the_log_tells_of_a_crashed_call_whose_client_is_gone,
          the_log_tells_of_calls_that_timed_out_or_found_no_thread,
          the_log_tells_of_frames_that_call_no_method,

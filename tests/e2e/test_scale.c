@@ -116,7 +116,7 @@ START_TEST(a_reload_keeps_more_clients_than_one_process_may_hold)
 }
 END_TEST
 
-START_TEST(of_several_vaults_one_dies_and_its_share_alone_is_handed_over_again)
+START_TEST(the_death_of_one_of_several_vaults_hands_over_its_share_only)
 {
     struct server *server = serve_many("worker_processes 2;");
     int clients[CLIENTS];
@@ -302,7 +302,7 @@ START_TEST(vaults_come_and_go_by_reload)
 }
 END_TEST
 
-START_TEST(an_arena_that_is_too_small_for_what_is_taken_over_is_larger_for_once)
+START_TEST(an_arena_too_small_for_the_adopted_connections_is_larger_for_once)
 {
     struct server *server = server_new();
     const char *text = "worker_processes 1; arena_size %s;\nload_module modules/ping.so;\n"
@@ -334,7 +334,7 @@ START_TEST(an_arena_that_is_too_small_for_what_is_taken_over_is_larger_for_once)
 }
 END_TEST
 
-START_TEST(a_test_of_the_configuration_says_what_to_raise)
+START_TEST(a_test_of_the_configuration_names_the_limit_to_raise)
 {
     struct server *server = server_new();
 
@@ -395,7 +395,7 @@ START_TEST(descriptors_that_are_too_few_for_a_reload_alone_are_told_and_it_does_
 END_TEST
 
 /* Binaries of the first version know one vault: connections in the others would be lost. */
-START_TEST(a_binary_that_knows_one_vault_does_not_take_over_what_others_hold)
+START_TEST(a_binary_that_knows_one_vault_does_not_take_over_from_several)
 {
     static const char script[] = "#!/bin/sh\necho 'pillion rehearses to take over' >&2\n";
     struct server *server = server_new();
@@ -432,7 +432,7 @@ START_TEST(a_binary_that_knows_one_vault_does_not_take_over_what_others_hold)
 END_TEST
 
 E2E_MAIN("scale", a_reload_keeps_more_clients_than_one_process_may_hold,
-         of_several_vaults_one_dies_and_its_share_alone_is_handed_over_again,
+         the_death_of_one_of_several_vaults_hands_over_its_share_only,
          connections_beyond_the_vaults_room_are_not_accepted,
          a_connection_that_a_vault_cannot_receive_goes_to_another,
          connections_in_no_vault_are_told_and_no_reload_begins,
@@ -440,8 +440,8 @@ E2E_MAIN("scale", a_reload_keeps_more_clients_than_one_process_may_hold,
          fewer_workers_take_over_all_that_they_have_room_for,
          fewer_connections_than_are_open_are_a_limit_for_new_ones_only,
          vaults_come_and_go_by_reload,
-         an_arena_that_is_too_small_for_what_is_taken_over_is_larger_for_once,
-         a_test_of_the_configuration_says_what_to_raise,
+         an_arena_too_small_for_the_adopted_connections_is_larger_for_once,
+         a_test_of_the_configuration_names_the_limit_to_raise,
          a_limit_that_leaves_few_clients_is_told_at_the_default_too,
          descriptors_that_are_too_few_for_a_reload_alone_are_told_and_it_does_not_begin,
-         a_binary_that_knows_one_vault_does_not_take_over_what_others_hold)
+         a_binary_that_knows_one_vault_does_not_take_over_from_several)

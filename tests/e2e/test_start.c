@@ -21,7 +21,7 @@ static size_t count(const char *text, const char *part)
 
 /* ---- What is said ---- */
 
-START_TEST(a_start_says_where_it_serves_and_what_to_try)
+START_TEST(a_start_prints_its_addresses_and_a_call_to_try)
 {
     struct server *server = server_new();
 
@@ -58,7 +58,7 @@ START_TEST(a_command_to_try_is_proposed_only_where_rpc_list_is_enabled)
 }
 END_TEST
 
-START_TEST(load_addresses_are_for_those_who_debug)
+START_TEST(load_addresses_are_logged_at_level_debug_only)
 {
     struct server *server = server_new();
 
@@ -162,7 +162,7 @@ START_TEST(a_server_in_front_ends_with_its_terminal)
 }
 END_TEST
 
-START_TEST(a_hangup_that_somebody_sends_is_a_reload)
+START_TEST(a_sent_hangup_is_a_reload)
 {
     if (!terminals_exist())
         return;
@@ -199,7 +199,7 @@ START_TEST(nohup_keeps_a_server_without_its_terminal)
 END_TEST
 
 /* Workers are in the background of their terminal, which the log may, but need not share. */
-START_TEST(no_terminal_stops_a_worker_for_what_its_module_does)
+START_TEST(no_terminal_stops_a_worker_whose_module_reads_or_prints)
 {
     if (!terminals_exist())
         return;
@@ -230,9 +230,9 @@ START_TEST(no_terminal_stops_a_worker_for_what_its_module_does)
 }
 END_TEST
 
-E2E_MAIN("start", a_start_says_where_it_serves_and_what_to_try,
+E2E_MAIN("start", a_start_prints_its_addresses_and_a_call_to_try,
          a_command_to_try_is_proposed_only_where_rpc_list_is_enabled,
-         load_addresses_are_for_those_who_debug, a_start_that_fails_says_once_why,
-         a_server_in_front_ends_with_its_terminal, a_hangup_that_somebody_sends_is_a_reload,
+         load_addresses_are_logged_at_level_debug_only, a_start_that_fails_says_once_why,
+         a_server_in_front_ends_with_its_terminal, a_sent_hangup_is_a_reload,
          nohup_keeps_a_server_without_its_terminal,
-         no_terminal_stops_a_worker_for_what_its_module_does)
+         no_terminal_stops_a_worker_whose_module_reads_or_prints)

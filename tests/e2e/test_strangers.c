@@ -47,7 +47,7 @@ static char *tell(const struct server *server, const void *bytes, size_t size)
     return answer;
 }
 
-START_TEST(clients_of_other_protocols_are_told_what_is_spoken_here)
+START_TEST(clients_of_other_protocols_are_told_the_servers_protocol)
 {
     static const char spoken[] = "frame is a length (4 bytes, little-endian)";
     struct server *server = server_serve("", "method ping;");
@@ -126,7 +126,7 @@ START_TEST(the_log_tells_of_strangers_and_is_not_filled_by_them)
 }
 END_TEST
 
-E2E_MAIN("strangers", clients_of_other_protocols_are_told_what_is_spoken_here,
+E2E_MAIN("strangers", clients_of_other_protocols_are_told_the_servers_protocol,
          a_hello_of_tls_that_comes_byte_by_byte_is_refused,
          a_length_the_wrong_way_round_is_told_in_a_frame, text_after_a_frame_is_a_frame_too_large,
          the_log_tells_of_strangers_and_is_not_filled_by_them)

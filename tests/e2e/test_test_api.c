@@ -166,7 +166,7 @@ static void expect_nothing_runs(void)
     expect_part(pillion_test_finish(99).body, "\"code\":\"not_started\"");
 }
 
-START_TEST(where_nothing_runs_calls_say_so)
+START_TEST(calls_without_a_running_server_are_refused)
 {
     expect_nothing_runs();
     ck_assert(pillion_test_stop());
@@ -182,7 +182,7 @@ START_TEST(where_nothing_runs_calls_say_so)
 }
 END_TEST
 
-START_TEST(replies_are_those_of_their_requests)
+START_TEST(every_reply_belongs_to_its_request)
 {
     start(load("ping", ""), "method ping;");
     unsigned first = pillion_test_begin("{\"in\":\"ping\",\"params\":1}");
@@ -258,7 +258,7 @@ START_TEST(a_second_on_cancel_is_told)
 }
 END_TEST
 
-START_TEST(stats_are_those_of_a_server)
+START_TEST(a_test_server_answers_rpc_stats_as_a_server_does)
 {
     for (int i = 0; i < 2; i++) { /* they begin anew */
         start(keep_printf("%s %s %s", load("rpc", ""), load("hello", ""), load("counts", "")),
@@ -292,7 +292,8 @@ END_TEST
 
 E2E_MAIN("test_api", a_second_on_cancel_is_told, nothing_starts_while_a_thread_is_at_work,
          methods_are_called, deferred_requests_are_waited_for, zones_end_with_their_modules,
-         where_nothing_runs_calls_say_so, replies_are_those_of_their_requests,
-         waiting_requests_are_given_up_when_modules_stop, stats_are_those_of_a_server,
-         time_is_limited_and_clients_may_leave, memory_of_a_finished_request_is_poisoned,
-         filters_and_zones_work, mistakes_are_told, modules_start_and_stop_any_number_of_times)
+         calls_without_a_running_server_are_refused, every_reply_belongs_to_its_request,
+         waiting_requests_are_given_up_when_modules_stop,
+         a_test_server_answers_rpc_stats_as_a_server_does, time_is_limited_and_clients_may_leave,
+         memory_of_a_finished_request_is_poisoned, filters_and_zones_work, mistakes_are_told,
+         modules_start_and_stop_any_number_of_times)

@@ -368,7 +368,7 @@ START_TEST(work_that_a_thread_has_begun_is_not_run_again)
 }
 END_TEST
 
-START_TEST(a_stuck_pool_leaves_what_waits_to_the_next_worker)
+START_TEST(a_stuck_pool_leaves_waiting_requests_to_the_next_worker)
 {
     struct server *server =
         serve_threads(THREADS "pool_threads 1; handler_timeout 500ms; drain_timeout 20s;",
@@ -406,7 +406,7 @@ E2E_MAIN("threads", a_worker_that_stops_as_traced_by_its_master_is_ended,
          a_thread_that_work_ends_is_replaced,
          requests_waiting_for_a_thread_are_run_by_the_next_worker,
          work_that_a_thread_has_begun_is_not_run_again,
-         a_stuck_pool_leaves_what_waits_to_the_next_worker,
+         a_stuck_pool_leaves_waiting_requests_to_the_next_worker,
          requests_waiting_for_a_connection_are_run_by_the_next_worker,
          threads_that_are_stuck_are_told_of_and_left_behind,
          work_that_ends_after_all_frees_its_thread, a_crash_is_its_own_methods_wherever_it_happens,

@@ -192,7 +192,7 @@ START_TEST(a_frame_of_one_mebibyte_is_answered_by_default)
 }
 END_TEST
 
-START_TEST(longer_frames_are_refused_after_what_came_before_was_answered)
+START_TEST(a_too_long_frame_is_refused_after_the_earlier_ones_are_answered)
 {
     static const uint32_t lengths[] = {SMALL_MAX + 1, 1u << 20, 1u << 31, UINT32_MAX};
     struct server *server = server_serve("", "method ping; max_frame 4k;");
@@ -451,7 +451,7 @@ static long server_memory(const struct server *server)
     return total;
 }
 
-START_TEST(clients_that_announce_large_frames_cost_only_what_they_send)
+START_TEST(clients_that_announce_large_frames_cost_only_the_bytes_they_send)
 {
     struct server *server = server_serve("", "method ping; max_frame 128m;");
     int *clients = keep(malloc(MANY_CONNECTIONS * sizeof(*clients)));
@@ -535,7 +535,7 @@ E2E_MAIN("wire", every_frame_of_the_corpus_may_be_split_at_every_byte, frames_ma
          a_frame_of_length_zero_is_answered_and_the_connection_lives,
          a_frame_of_one_byte_is_answered_and_the_connection_lives,
          a_frame_of_max_frame_bytes_is_answered, a_frame_of_one_mebibyte_is_answered_by_default,
-         longer_frames_are_refused_after_what_came_before_was_answered,
+         a_too_long_frame_is_refused_after_the_earlier_ones_are_answered,
          the_refusal_is_not_lost_on_a_client_that_keeps_sending,
          a_client_that_has_shut_its_sending_side_gets_its_replies_and_then_the_end,
          a_client_that_leaves_within_a_frame_disturbs_nobody,
@@ -546,6 +546,6 @@ E2E_MAIN("wire", every_frame_of_the_corpus_may_be_split_at_every_byte, frames_ma
          errors_keep_their_place_among_pipelined_replies,
          the_longest_method_name_is_taken_and_one_byte_more_is_not,
          json_depth_and_values_are_limited_by_default_and_by_directive,
-         clients_that_announce_large_frames_cost_only_what_they_send,
+         clients_that_announce_large_frames_cost_only_the_bytes_they_send,
          a_client_that_does_not_read_is_paused_and_loses_nothing,
          a_thousand_connections_are_served_at_once)

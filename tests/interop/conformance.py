@@ -257,7 +257,7 @@ NOT_JSON = [
 
 
 @extension
-def what_is_not_json_is_a_parse_error(client, _):
+def invalid_json_is_a_parse_error(client, _):
     for body in NOT_JSON:
         client.send(frame(body))
         client.expect_error("parse_error")
@@ -273,7 +273,7 @@ INVALID = [
 
 
 @extension
-def what_is_no_request_is_an_invalid_request(client, _):
+def json_that_is_no_request_is_an_invalid_request(client, _):
     for body in INVALID:
         client.send(frame(body))
         client.expect_error("invalid_request")

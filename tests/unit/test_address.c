@@ -87,7 +87,7 @@ START_TEST(a_canonical_text_is_read_as_itself)
 }
 END_TEST
 
-START_TEST(socket_addresses_hold_what_was_written)
+START_TEST(socket_addresses_hold_the_written_host_and_port)
 {
     struct address address;
     struct error error;
@@ -127,7 +127,7 @@ START_TEST(a_prefix_of_the_root_or_with_a_slash_makes_no_double_slash)
 }
 END_TEST
 
-START_TEST(bad_addresses_are_refused_with_what_to_write)
+START_TEST(bad_addresses_are_refused_with_advice)
 {
     static const struct {
         const char *written, *words;
@@ -268,9 +268,9 @@ END_TEST
 
 UNIT_MAIN("address", names_are_told_from_numbers_that_are_wrong,
           each_spelling_has_one_canonical_text, a_canonical_text_is_read_as_itself,
-          socket_addresses_hold_what_was_written,
+          socket_addresses_hold_the_written_host_and_port,
           a_prefix_of_the_root_or_with_a_slash_makes_no_double_slash,
-          bad_addresses_are_refused_with_what_to_write,
-          unix_paths_fill_the_socket_address_and_no_more, hosts_of_any_length_are_refused_cleanly,
-          names_are_looked_up_only_where_that_is_allowed, peers_are_written_as_people_read_them,
+          bad_addresses_are_refused_with_advice, unix_paths_fill_the_socket_address_and_no_more,
+          hosts_of_any_length_are_refused_cleanly, names_are_looked_up_only_where_that_is_allowed,
+          peers_are_written_as_people_read_them,
           an_accepted_peer_reads_as_the_address_that_it_called_from)

@@ -29,7 +29,7 @@ static struct arena map(int fd)
 
 /* ---- The file ---- */
 
-START_TEST(arena_has_what_was_asked_for)
+START_TEST(arena_has_the_geometry_it_was_created_with)
 {
     static const struct arena_geometry geometries[] = {
         {1, 1}, {32, 8}, {33, 8}, {1000, 3}, {65536, 262144}};
@@ -445,8 +445,9 @@ START_TEST(record_called_valid_leads_nowhere_else)
 }
 END_TEST
 
-UNIT_MAIN("arena", arena_has_what_was_asked_for, arena_costs_memory_only_where_it_was_written,
-          arena_is_shared_between_mappings, arena_used_records_are_told_by_pages,
+UNIT_MAIN("arena", arena_has_the_geometry_it_was_created_with,
+          arena_costs_memory_only_where_it_was_written, arena_is_shared_between_mappings,
+          arena_used_records_are_told_by_pages,
           arena_header_with_any_bit_flipped_is_refused_or_harmless,
           arena_header_of_random_bytes_is_refused,
           arena_cannot_get_another_size_and_one_that_has_is_refused,

@@ -258,7 +258,7 @@ static bool store_kills(struct board_row *row, void *place, bool made_writable)
     return WIFSIGNALED(status) && (WTERMSIG(status) == SIGSEGV || WTERMSIG(status) == SIGBUS);
 }
 
-START_TEST(worker_cannot_write_to_what_is_not_its_own)
+START_TEST(worker_can_write_to_its_own_row_only)
 {
     start();
     struct board_row *row = board_take_row(board, 0, 1), *other = board_take_row(board, 1, 1);
@@ -450,7 +450,7 @@ UNIT_MAIN("board", board_gives_each_name_one_index_for_ever,
           board_rows_are_taken_zeroed_and_given_back, board_rows_that_were_never_used_cost_nothing,
           board_metrics_are_counters_and_gauges, metrics_that_a_probe_names_are_checked,
           board_totals_outlive_the_rows, worker_writes_to_its_row_and_reads_the_board,
-          worker_cannot_write_to_what_is_not_its_own, board_file_cannot_be_cut_short,
+          worker_can_write_to_its_own_row_only, board_file_cannot_be_cut_short,
           counts_that_no_worker_can_have_reached_are_left_out, board_resumed_is_the_same,
           board_of_another_layout_begins_again, latency_buckets_meet_without_gaps,
           latency_buckets_are_monotonic, board_blame_believes_nothing,

@@ -198,7 +198,7 @@ static void becomes(struct bytes bytes, const char *expected)
     text_free(&text);
 }
 
-START_TEST(text_json_escapes_what_must_be)
+START_TEST(text_json_escapes_quotes_and_control_characters)
 {
     becomes(BYTES(""), "\"\"");
     becomes(BYTES("plain / text"), "\"plain / text\"");
@@ -242,5 +242,5 @@ END_TEST
 UNIT_MAIN("bytes", utf8_of_every_two_bytes, utf8_of_every_three_bytes,
           utf8_of_four_bytes_at_every_boundary, utf8_of_every_character_and_never_past_the_end,
           text_grows_and_always_ends_in_nul, text_printf_of_any_length_is_whole,
-          bytes_equal_compares_sizes_and_contents, text_json_escapes_what_must_be,
+          bytes_equal_compares_sizes_and_contents, text_json_escapes_quotes_and_control_characters,
           text_json_replaces_each_byte_that_is_no_character, text_json_of_anything_is_valid)

@@ -190,7 +190,7 @@ START_TEST(a_watch_is_called_for_as_long_as_there_is_something_to_read)
 }
 END_TEST
 
-START_TEST(a_watch_waits_for_what_it_was_changed_to)
+START_TEST(a_changed_watch_waits_for_its_new_events)
 {
     int fd = eventfd(1, EFD_NONBLOCK);
 
@@ -272,7 +272,7 @@ UNIT_MAIN("callback", without_a_loop_nothing_can_be_set_up,
           a_timer_may_cancel_another_that_is_due,
           a_stale_handle_never_ends_the_callback_that_came_after,
           a_watch_is_called_for_as_long_as_there_is_something_to_read,
-          a_watch_waits_for_what_it_was_changed_to, the_other_ends_close_is_told_unasked,
+          a_changed_watch_waits_for_its_new_events, the_other_ends_close_is_told_unasked,
           a_descriptor_has_one_watch_and_closing_it_ends_that,
           descriptors_of_the_server_cannot_be_watched,
           a_descriptor_that_cannot_be_watched_leaves_nothing_behind)

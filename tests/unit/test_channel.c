@@ -193,7 +193,7 @@ END_TEST
 
 /* ---- Ends, limits, damage ---- */
 
-START_TEST(channel_whose_other_end_is_gone_is_closed_after_what_it_said)
+START_TEST(channel_whose_other_end_is_gone_delivers_its_messages_and_closes)
 {
     open_pair();
     ck_assert(channel_tell(ends[0], MESSAGE_READY, 1, 2));
@@ -207,7 +207,7 @@ START_TEST(channel_whose_other_end_is_gone_is_closed_after_what_it_said)
 }
 END_TEST
 
-START_TEST(channel_whose_other_end_has_not_read_all_keeps_what_it_said)
+START_TEST(channel_delivers_its_messages_though_the_sender_left_without_reading)
 {
     open_pair();
     ck_assert(channel_tell(ends[1], MESSAGE_LOG, 1, 0)); /* never read */
@@ -365,8 +365,8 @@ UNIT_MAIN("channel", channel_carries_type_and_numbers, channel_carries_text_and_
           channel_carries_ids_and_the_rule, channel_carries_descriptors,
           channel_keeps_descriptors_with_their_message,
           channel_without_descriptors_left_gives_fewer,
-          channel_whose_other_end_is_gone_is_closed_after_what_it_said,
-          channel_whose_other_end_has_not_read_all_keeps_what_it_said,
+          channel_whose_other_end_is_gone_delivers_its_messages_and_closes,
+          channel_delivers_its_messages_though_the_sender_left_without_reading,
           channel_that_nobody_reads_says_so_and_loses_nothing,
           channel_say_waits_until_there_is_room,
           channel_skips_malformed_messages_and_closes_their_descriptors,

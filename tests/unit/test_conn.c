@@ -128,7 +128,7 @@ END_TEST
 
 /* ---- How much memory ---- */
 
-START_TEST(conn_input_grows_with_what_was_received)
+START_TEST(conn_input_grows_with_the_received_bytes)
 {
     const size_t size = 300000;
 
@@ -875,7 +875,7 @@ static void expect_parted(void)
     server_close();
 }
 
-START_TEST(conn_that_parts_answers_what_has_arrived_and_ends_in_order)
+START_TEST(conn_that_parts_answers_all_received_frames_and_ends_in_order)
 {
     for (int calls = 0; calls < 3; calls++) {
         part_with(false, calls, SIZE_MAX);
@@ -896,12 +896,12 @@ START_TEST(conn_that_parts_waits_for_the_rest_of_a_frame)
 }
 END_TEST
 
-UNIT_MAIN("conn", conn_that_parts_answers_what_has_arrived_and_ends_in_order,
+UNIT_MAIN("conn", conn_that_parts_answers_all_received_frames_and_ends_in_order,
           conn_that_parts_waits_for_the_rest_of_a_frame, conn_requests_may_be_split_at_any_byte,
           conn_bytes_may_come_and_go_one_by_one,
           conn_thousands_of_requests_at_once_are_answered_in_order,
           conn_replies_go_out_however_little_the_client_takes,
-          conn_input_grows_with_what_was_received, conn_announcing_much_costs_little,
+          conn_input_grows_with_the_received_bytes, conn_announcing_much_costs_little,
           conn_gives_large_blocks_back_when_little_is_left_in_them, conn_that_is_idle_has_no_block,
           conn_that_is_not_read_from_pauses_and_goes_on,
           conn_whose_client_leaves_while_paused_is_closed, conn_half_closed_gets_every_reply_first,

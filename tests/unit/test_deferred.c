@@ -325,7 +325,7 @@ START_TEST(the_end_of_a_request_is_told_once_unless_it_was_resumed)
 }
 END_TEST
 
-START_TEST(whom_to_tell_of_the_end_can_be_taken_away_again)
+START_TEST(a_cancel_callback_can_be_removed)
 {
     set_up();
     uint64_t token = defer(50);
@@ -352,7 +352,7 @@ START_TEST(a_request_whose_client_has_gone_is_dropped)
 }
 END_TEST
 
-START_TEST(what_a_thread_has_is_kept_until_its_work_is_done)
+START_TEST(a_request_is_kept_until_its_thread_has_finished)
 {
     set_up();
     defer(50);
@@ -434,10 +434,9 @@ UNIT_MAIN("deferred", a_request_keeps_its_frame_when_the_handler_has_returned,
           answers_are_finished_in_the_order_in_which_they_were_given,
           a_request_resumed_and_not_answered_is_an_internal_error,
           a_handler_that_resumes_before_it_returns_has_its_own_request_back,
-          the_end_of_a_request_is_told_once_unless_it_was_resumed,
-          whom_to_tell_of_the_end_can_be_taken_away_again,
+          the_end_of_a_request_is_told_once_unless_it_was_resumed, a_cancel_callback_can_be_removed,
           a_request_whose_client_has_gone_is_dropped,
-          what_a_thread_has_is_kept_until_its_work_is_done,
+          a_request_is_kept_until_its_thread_has_finished,
           more_than_the_most_requests_are_refused_as_overloaded,
           filters_and_answered_requests_cannot_defer,
           a_module_is_shown_with_as_many_waiting_requests_as_it_has)

@@ -396,7 +396,7 @@ START_TEST(envelope_params_may_be_no_invalid_text)
 END_TEST
 
 /* Both ways of looking at a text agree on whether, where and why it is not JSON. */
-START_TEST(envelope_refuses_as_json_what_the_check_refuses)
+START_TEST(envelope_refuses_the_same_texts_as_the_json_check)
 {
     struct json_error checked;
 
@@ -461,4 +461,4 @@ UNIT_MAIN("envelope", json_strings_say_their_size,
           envelope_id_is_found_in_every_place, envelope_spans_point_into_the_body,
           envelope_method_name_limit_is_inclusive, envelope_method_name_of_escapes_only,
           envelope_limits_count_the_object_itself, envelope_params_may_be_any_valid_text,
-          envelope_params_may_be_no_invalid_text, envelope_refuses_as_json_what_the_check_refuses)
+          envelope_params_may_be_no_invalid_text, envelope_refuses_the_same_texts_as_the_json_check)

@@ -22,7 +22,7 @@ START_TEST(words_and_name_of_the_number_follow)
 }
 END_TEST
 
-START_TEST(of_a_permission_it_says_who_lacks_it)
+START_TEST(a_permission_error_names_the_user_that_lacks_it)
 {
     const struct passwd *user = getpwuid(geteuid());
     struct error error;
@@ -40,7 +40,7 @@ START_TEST(of_a_permission_it_says_who_lacks_it)
 }
 END_TEST
 
-START_TEST(of_a_file_that_is_too_large_it_says_which_limit)
+START_TEST(a_too_large_file_error_names_the_limit)
 {
     struct rlimit limit = {.rlim_cur = 4096, .rlim_max = RLIM_INFINITY};
     struct error error;
@@ -73,5 +73,6 @@ START_TEST(long_errors_are_cut)
 }
 END_TEST
 
-UNIT_MAIN("error", words_and_name_of_the_number_follow, of_a_permission_it_says_who_lacks_it,
-          of_a_file_that_is_too_large_it_says_which_limit, long_errors_are_cut)
+UNIT_MAIN("error", words_and_name_of_the_number_follow,
+          a_permission_error_names_the_user_that_lacks_it, a_too_large_file_error_names_the_limit,
+          long_errors_are_cut)

@@ -66,7 +66,7 @@ START_TEST(one_block_may_change_all_its_addresses)
 }
 END_TEST
 
-START_TEST(nobody_inherits_from_a_block_that_may_be_none_of_the_others)
+START_TEST(a_changed_block_without_a_single_candidate_has_no_heir)
 {
     ck_assert_int_eq(heir("01", "-0", 0), -1);     /* it is gone */
     ck_assert_int_eq(heir("01--", "--01", 0), -1); /* two have moved */
@@ -95,5 +95,5 @@ END_TEST
 
 UNIT_MAIN("heirs", addresses_that_stay_need_no_heir, the_block_is_known_by_another_address_of_its,
           one_block_may_change_all_its_addresses,
-          nobody_inherits_from_a_block_that_may_be_none_of_the_others,
+          a_changed_block_without_a_single_candidate_has_no_heir,
           heirs_have_heirs_while_there_may_be_connections)

@@ -223,7 +223,7 @@ static const struct {
     {CHUNKS("0\r\nContent-Length: 1\r\n\r\n"), 400, "belongs"},
 };
 
-START_TEST(what_is_not_exactly_a_request_is_refused)
+START_TEST(every_deviation_from_a_request_is_refused)
 {
     for (size_t i = 0; i < sizeof(refused) / sizeof(*refused); i++) {
         enum http_status status = read_string(refused[i].text);
@@ -235,7 +235,7 @@ START_TEST(what_is_not_exactly_a_request_is_refused)
 END_TEST
 
 /* However it comes, it is refused with the same status, at the latest when it is all there. */
-START_TEST(what_is_refused_is_refused_in_pieces_too)
+START_TEST(a_refused_request_is_refused_in_pieces_too)
 {
     for (size_t i = 0; i < sizeof(refused) / sizeof(*refused); i++) {
         struct http_progress progress = {0};
@@ -331,6 +331,6 @@ START_TEST(fields_and_lists_are_taken_apart)
 END_TEST
 
 UNIT_MAIN("http", requests_are_read_as_they_were_meant, requests_may_come_in_any_pieces,
-          what_is_not_exactly_a_request_is_refused, what_is_refused_is_refused_in_pieces_too,
+          every_deviation_from_a_request_is_refused, a_refused_request_is_refused_in_pieces_too,
           a_nul_is_never_part_of_a_head, heads_and_trailers_are_as_large_as_they_may_be,
           lines_of_chunks_are_bounded, fields_and_lists_are_taken_apart)

@@ -163,7 +163,7 @@ START_TEST(counters_are_of_all_methods_and_the_list_is_of_this_server)
 }
 END_TEST
 
-START_TEST(health_tells_who_serves)
+START_TEST(health_counts_the_workers_that_serve)
 {
     start();
     board->workers = 2;
@@ -181,4 +181,5 @@ END_TEST
 UNIT_MAIN("introspect", methods_are_listed_and_described, percentiles_are_upper_limits_of_buckets,
           a_call_that_is_being_counted_leaves_percentiles_alone,
           a_method_that_was_never_called_has_no_latency, counters_above_two_to_the_53_are_exact,
-          counters_are_of_all_methods_and_the_list_is_of_this_server, health_tells_who_serves)
+          counters_are_of_all_methods_and_the_list_is_of_this_server,
+          health_counts_the_workers_that_serve)

@@ -216,7 +216,7 @@ START_TEST(json_depth_limit_is_inclusive)
 }
 END_TEST
 
-START_TEST(json_depth_is_of_what_is_open)
+START_TEST(json_depth_counts_open_brackets_only)
 {
     const struct json_limits none = {0, 10}, two = {2, 10}, beyond = {UINT32_MAX, UINT32_MAX};
     static char text[2048];
@@ -238,7 +238,7 @@ START_TEST(json_depth_is_of_what_is_open)
 }
 END_TEST
 
-START_TEST(json_brackets_close_what_they_opened_at_every_depth)
+START_TEST(json_brackets_match_at_every_depth)
 {
     static char text[8192];
 
@@ -305,7 +305,6 @@ UNIT_MAIN("json", json_valid_texts_are_accepted, json_invalid_texts_are_refused_
           json_prefixes_of_valid_texts_go_wrong_at_their_end, json_null_span_is_an_empty_text,
           json_strings_with_each_byte_at_each_place, json_escapes_with_each_byte,
           json_utf8_sequences_of_two_and_three_bytes, json_utf8_sequences_of_four_bytes,
-          json_depth_limit_is_inclusive, json_depth_is_of_what_is_open,
-          json_brackets_close_what_they_opened_at_every_depth,
-          json_value_limit_counts_values_and_not_names,
+          json_depth_limit_is_inclusive, json_depth_counts_open_brackets_only,
+          json_brackets_match_at_every_depth, json_value_limit_counts_values_and_not_names,
           json_long_strings_and_numbers_are_taken_whole)

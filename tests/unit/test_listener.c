@@ -388,7 +388,7 @@ START_TEST(listener_that_was_shut_down_listens_again)
 }
 END_TEST
 
-START_TEST(listener_whose_port_was_taken_meanwhile_says_so)
+START_TEST(listener_with_a_taken_port_is_lost_until_the_port_is_free)
 {
     struct address address = address_of("127.0.0.1:%u", free_port());
     struct listener *listener = opened(&address, false, 1);
@@ -525,7 +525,8 @@ UNIT_MAIN("listener", listener_serves_ipv4, listener_serves_ipv6_beside_ipv4,
           listener_listens_with_added_sockets_only_from_the_commit_on,
           listener_takes_reuseport_and_gives_it_up_without_closing_a_socket,
           listener_has_its_queue_back_after_a_commit, listener_that_was_shut_down_listens_again,
-          listener_whose_port_was_taken_meanwhile_says_so, listener_that_blocks_does_not_any_more,
+          listener_with_a_taken_port_is_lost_until_the_port_is_free,
+          listener_that_blocks_does_not_any_more,
           listener_of_a_path_that_was_shut_down_is_not_reached,
           listener_without_reuseport_has_one_socket,
           listener_is_reached_for_as_long_as_its_file_is_its_own,

@@ -73,7 +73,7 @@ static void clean_up(void)
 
 /* ---- Lines ---- */
 
-START_TEST(log_text_line_says_when_how_bad_and_who)
+START_TEST(log_text_line_has_time_level_and_process)
 {
     start(LOG_INFO_LEVEL, LOG_FORMAT_TEXT);
     errno = ENOENT;
@@ -235,7 +235,7 @@ START_TEST(log_identity_that_is_too_long_is_cut)
 }
 END_TEST
 
-START_TEST(log_level_decides_what_is_written)
+START_TEST(log_level_drops_lesser_messages)
 {
     start(LOG_ERROR_LEVEL, LOG_FORMAT_TEXT);
     for (enum log_level level = LOG_ERROR_LEVEL; level <= LOG_DEBUG_LEVEL; level++) {
@@ -478,11 +478,11 @@ START_TEST(log_adopt_takes_the_place_and_closes_its_own)
 }
 END_TEST
 
-UNIT_MAIN("log", log_text_line_says_when_how_bad_and_who,
+UNIT_MAIN("log", log_text_line_has_time_level_and_process,
           log_fields_have_names_that_can_be_told_apart, log_fields_are_members_of_their_own_in_json,
           log_json_line_is_an_object, log_lines_cannot_be_forged,
           log_lines_hold_nothing_that_a_terminal_obeys, log_line_that_is_too_long_is_cut,
-          log_identity_that_is_too_long_is_cut, log_level_decides_what_is_written,
+          log_identity_that_is_too_long_is_cut, log_level_drops_lesser_messages,
           log_that_cannot_be_opened_leaves_the_old_one,
           log_to_standard_error_and_syslog_needs_no_reopening,
           log_that_nobody_reads_does_not_hold_up_the_process, log_reopen_goes_on_in_a_new_file,

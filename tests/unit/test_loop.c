@@ -71,7 +71,7 @@ static void run_batches(unsigned batches)
 
 /* ---- Watches ---- */
 
-START_TEST(loop_calls_back_what_is_ready)
+START_TEST(loop_calls_back_the_watches_that_are_ready)
 {
     struct probe ready = {0}, idle = {0};
 
@@ -86,7 +86,7 @@ START_TEST(loop_calls_back_what_is_ready)
 }
 END_TEST
 
-START_TEST(loop_changes_what_a_watch_waits_for)
+START_TEST(loop_changes_the_events_that_a_watch_waits_for)
 {
     struct probe probe = {0};
 
@@ -282,7 +282,7 @@ static void *look_at_owned(void *argument)
     return NULL;
 }
 
-START_TEST(threads_may_ask_what_is_owned_while_the_table_grows)
+START_TEST(threads_may_look_up_owned_descriptors_while_the_table_grows)
 {
     pthread_t thread;
     size_t wrong = 0;
@@ -614,13 +614,14 @@ START_TEST(timer_of_0_ns_fires_in_this_iteration_for_an_event_and_in_the_next_fo
 END_TEST
 
 UNIT_MAIN("loop", timer_of_0_ns_fires_in_this_iteration_for_an_event_and_in_the_next_for_a_timer,
-          loop_calls_back_what_is_ready, loop_changes_what_a_watch_waits_for,
-          watch_may_remove_itself_in_its_callback, watch_may_start_anew_in_its_callback,
+          loop_calls_back_the_watches_that_are_ready,
+          loop_changes_the_events_that_a_watch_waits_for, watch_may_remove_itself_in_its_callback,
+          watch_may_start_anew_in_its_callback,
           events_of_a_removed_watch_never_reach_the_next_one_at_its_index,
           unwatched_descriptor_with_a_duplicate_is_silent,
           registration_that_outlived_its_watch_reaches_nobody, watch_that_fails_leaves_no_trace,
           loop_knows_which_descriptors_it_watches,
-          threads_may_ask_what_is_owned_while_the_table_grows,
+          threads_may_look_up_owned_descriptors_while_the_table_grows,
           table_may_grow_in_the_middle_of_a_batch,
           stop_leaves_the_rest_of_the_batch_for_the_next_run,
           patient_watches_come_last_in_their_batch_and_once,

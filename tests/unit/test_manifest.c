@@ -154,7 +154,7 @@ static void replace(const char *from, const char *to)
     ck_assert_uint_gt(found, 0);
 }
 
-START_TEST(other_files_are_told_apart)
+START_TEST(files_without_a_usable_descriptor_are_refused_by_reason)
 {
     load("tests/modules/no_descriptor.so");
     says("no Pillion module");
@@ -239,6 +239,6 @@ END_TEST
 
 UNIT_MAIN("manifest", a_module_tells_everything_of_its_descriptor,
           a_module_without_directives_has_empty_tables, a_module_in_cxx_names_its_libraries,
-          constructors_do_not_run, other_files_are_told_apart,
+          constructors_do_not_run, files_without_a_usable_descriptor_are_refused_by_reason,
           a_module_that_this_server_would_refuse_is_told, any_byte_of_its_tables_may_be_wrong,
           many_bytes_may_be_wrong_at_once)

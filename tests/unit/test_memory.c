@@ -46,7 +46,7 @@ START_TEST(pool_parts_are_aligned_and_do_not_overlap)
 }
 END_TEST
 
-START_TEST(pool_owns_what_it_handed_out_until_reset)
+START_TEST(pool_owns_its_allocations_until_reset)
 {
     int elsewhere = 0;
     void *heap = malloc(100);
@@ -86,7 +86,7 @@ START_TEST(pool_with_a_limit_says_when_it_is_reached)
 }
 END_TEST
 
-START_TEST(pool_without_memory_says_so)
+START_TEST(pool_without_memory_returns_null)
 {
     ck_assert_ptr_null(pool_alloc(&pool, SIZE_MAX));
     ck_assert_ptr_null(pool_alloc(&pool, SIZE_MAX / 2 + 1));
@@ -153,6 +153,6 @@ START_TEST(must_functions_give_memory)
 END_TEST
 
 UNIT_MAIN("memory", pool_parts_are_aligned_and_do_not_overlap,
-          pool_owns_what_it_handed_out_until_reset, pool_with_a_limit_says_when_it_is_reached,
-          pool_without_memory_says_so, pool_large_parts_do_not_stop_small_ones,
+          pool_owns_its_allocations_until_reset, pool_with_a_limit_says_when_it_is_reached,
+          pool_without_memory_returns_null, pool_large_parts_do_not_stop_small_ones,
           pool_must_functions_zero_and_copy, must_functions_give_memory)

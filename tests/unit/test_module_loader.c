@@ -160,7 +160,7 @@ START_TEST(methods_are_bound_by_name_or_by_handler)
 }
 END_TEST
 
-START_TEST(an_unknown_method_is_told_with_those_there_are)
+START_TEST(an_unknown_method_is_refused_with_the_known_names)
 {
     set_up("server { listen 1;\n"
            "method gret;\n"
@@ -485,7 +485,8 @@ START_TEST(a_file_that_is_no_module_is_never_opened)
 END_TEST
 
 UNIT_MAIN("module_loader", methods_are_bound_by_name_or_by_handler,
-          an_unknown_method_is_told_with_those_there_are, handlers_may_have_directives_of_their_own,
+          an_unknown_method_is_refused_with_the_known_names,
+          handlers_may_have_directives_of_their_own,
           a_directive_cannot_be_the_handlers_and_the_servers, directives_of_handlers_are_checked,
           a_statement_finds_its_module_behind_others_that_make_methods,
           without_modules_no_method_can_be_bound, every_check_runs_whatever_the_others_say,

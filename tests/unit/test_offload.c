@@ -269,7 +269,7 @@ START_TEST(a_pool_is_useless_while_half_of_its_threads_are_stuck)
 }
 END_TEST
 
-START_TEST(what_is_posted_runs_on_the_loop_in_its_order)
+START_TEST(posted_calls_run_on_the_loop_in_the_order_of_posting)
 {
     ck_assert(!offload_post(&instance, posted, (void *)(uintptr_t) "x")); /* no loop yet */
     set_up(1, 1);
@@ -291,4 +291,4 @@ UNIT_MAIN("offload", work_runs_on_a_thread_and_done_on_the_loop,
           a_request_that_is_over_keeps_its_memory_until_its_work_is_done,
           a_thread_is_stuck_when_its_request_is_over_for_as_long_as_a_handler_may_take,
           a_pool_is_useless_while_half_of_its_threads_are_stuck,
-          what_is_posted_runs_on_the_loop_in_its_order)
+          posted_calls_run_on_the_loop_in_the_order_of_posting)

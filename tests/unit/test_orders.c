@@ -553,7 +553,7 @@ START_TEST(a_start_that_fails_ends_the_server)
 }
 END_TEST
 
-START_TEST(a_reload_that_fails_is_answered_and_what_follows_goes_on)
+START_TEST(a_reload_that_fails_is_answered_and_the_waiting_order_goes_on)
 {
     go_to(AGAIN_AND_MORE);
     end_child(fake_of(workers_first()->child.pid), SIGSEGV);
@@ -569,7 +569,7 @@ END_TEST
 
 /* Whoever takes part in a reload and gives no sign of life fails it; the rest is in
  * test_heartbeat. */
-START_TEST(a_reload_is_not_good_while_somebody_is_silent)
+START_TEST(a_reload_does_not_succeed_while_a_process_is_silent)
 {
     go_to(AGAIN_ALL_SAID);
     mute = true;
@@ -738,8 +738,8 @@ int main(void)
     tcase_add_test(tcase, a_reload_asks_a_replacement_for_a_sign_of_life_too);
     tcase_add_test(tcase, a_worker_of_a_binary_that_knows_one_vault_is_shown_no_other);
     tcase_add_test(tcase, stop_does_not_wait_as_quit_does);
-    tcase_add_test(tcase, a_reload_is_not_good_while_somebody_is_silent);
-    tcase_add_test(tcase, a_reload_that_fails_is_answered_and_what_follows_goes_on);
+    tcase_add_test(tcase, a_reload_does_not_succeed_while_a_process_is_silent);
+    tcase_add_test(tcase, a_reload_that_fails_is_answered_and_the_waiting_order_goes_on);
     suite_add_tcase(suite, tcase);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);

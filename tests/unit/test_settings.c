@@ -626,7 +626,7 @@ START_TEST(the_command_line_overrides_the_file)
 }
 END_TEST
 
-START_TEST(an_error_of_the_command_line_says_so)
+START_TEST(an_error_of_the_command_line_names_the_command_line)
 {
     ck_assert(!read_with("/p", "server { listen 1; }", "demon on;"));
     ck_assert_str_eq(errors.text.data,
@@ -737,6 +737,6 @@ UNIT_MAIN("settings", the_smallest_configuration_has_every_default,
           methods_keep_their_order, methods_are_checked, a_server_needs_a_block_and_an_address,
           a_missing_server_is_missed_in_the_file, names_in_the_wrong_block,
           the_typing_error_of_the_manual, errors_of_parsing_and_of_meaning_come_in_one_run,
-          the_command_line_overrides_the_file, an_error_of_the_command_line_says_so,
+          the_command_line_overrides_the_file, an_error_of_the_command_line_names_the_command_line,
           the_shipped_configuration_is_good, the_table_is_complete,
           the_reference_names_every_directive, the_example_of_the_reference_is_good)

@@ -17,7 +17,7 @@ static void note(struct startup *startup, const char *text)
     startup_note(startup, &message);
 }
 
-START_TEST(the_end_of_a_start_is_put_down_to_what_was_under_way)
+START_TEST(a_failed_start_is_put_down_to_the_step_under_way)
 {
     static const struct {
         const char *stage, *culprit;
@@ -63,4 +63,4 @@ START_TEST(the_end_of_a_start_is_put_down_to_what_was_under_way)
 }
 END_TEST
 
-UNIT_MAIN("startup", the_end_of_a_start_is_put_down_to_what_was_under_way)
+UNIT_MAIN("startup", a_failed_start_is_put_down_to_the_step_under_way)

@@ -71,7 +71,7 @@ START_TEST(a_hello_of_tls_is_told_from_a_frame_that_is_on_its_way)
 }
 END_TEST
 
-START_TEST(every_refusal_says_what_is_spoken_here)
+START_TEST(every_refusal_describes_the_servers_protocol)
 {
     char out[STRANGER_REFUSAL_MAX];
 
@@ -105,4 +105,4 @@ END_TEST
 
 UNIT_MAIN("stranger", first_bytes_tell_the_protocol, text_is_never_an_allowed_length,
           a_hello_of_tls_is_told_from_a_frame_that_is_on_its_way,
-          every_refusal_says_what_is_spoken_here, json_is_refused_in_json)
+          every_refusal_describes_the_servers_protocol, json_is_refused_in_json)

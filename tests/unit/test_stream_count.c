@@ -89,7 +89,7 @@ START_TEST(count_of_a_fresh_connection_is_zero)
 }
 END_TEST
 
-START_TEST(count_received_is_what_was_read_not_what_came)
+START_TEST(count_received_is_of_bytes_read_not_of_bytes_arrived)
 {
     connect_pair();
     ck_assert_int_eq(send(client, bytes, 1000, 0), 1000);
@@ -105,7 +105,7 @@ START_TEST(count_received_is_what_was_read_not_what_came)
 }
 END_TEST
 
-START_TEST(count_sent_is_what_was_written_not_what_arrived)
+START_TEST(count_sent_is_of_bytes_written_not_of_bytes_delivered)
 {
     uint64_t sent = 0;
 
@@ -283,8 +283,8 @@ START_TEST(count_of_a_socket_other_than_tcp_is_unknown)
 END_TEST
 
 UNIT_MAIN("stream_count", count_of_a_fresh_connection_is_zero,
-          count_received_is_what_was_read_not_what_came,
-          count_sent_is_what_was_written_not_what_arrived, count_goes_on_over_many_exchanges,
+          count_received_is_of_bytes_read_not_of_bytes_arrived,
+          count_sent_is_of_bytes_written_not_of_bytes_delivered, count_goes_on_over_many_exchanges,
           count_leaves_out_a_received_end, count_leaves_out_a_sent_end,
           count_leaves_out_an_end_that_waits_behind_bytes,
           count_with_both_ends_is_right_until_the_connection_is_over,
