@@ -31,19 +31,24 @@ void descriptors_refuse(int fd)
     setsockopt(fd, SOL_SOCKET, SO_PASSRIGHTS, &off, sizeof(off));
 }
 
-int descriptor_apart(int fd)
+void descriptors_fill(void)
 {
     int null;
 
-    if (fd < 0 || fd > STDERR_FILENO)
-        return fd;
-    int apart = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1), error = errno;
-    close(fd);
     do
         null = open("/dev/null", O_RDWR);
     while (null >= 0 && null <= STDERR_FILENO);
     if (null >= 0)
         close(null);
+}
+
+int descriptor_apart(int fd)
+{
+    if (fd < 0 || fd > STDERR_FILENO)
+        return fd;
+    int apart = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1), error = errno;
+    close(fd);
+    descriptors_fill();
     errno = error;
     return apart;
 }

@@ -17,9 +17,12 @@ void descriptors_close(const int *fds, size_t count);
  * (SO_PASSRIGHTS, since Linux 6.16). On older kernels nothing changes. */
 void descriptors_refuse(int fd);
 
-/* Moves a descriptor that has just been made, when it is one of 0 to 2, which a module has closed:
- * what somebody prints would go there. /dev/null takes the place of those that are closed. Returns
- * the descriptor, or -1 with errno, and then it is closed. */
+/* Lets /dev/null take the place of those of the descriptors 0 to 2 that a module has closed. */
+void descriptors_fill(void);
+
+/* Moves a descriptor that has just been made, when it is one of 0 to 2: what somebody prints would
+ * go there. Also calls descriptors_fill then. Returns the descriptor, or -1 with errno, and then it
+ * is closed: there is no other number left (EMFILE). */
 int descriptor_apart(int fd);
 
 #endif

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/bytes.h"
+#include "base/descriptor.h"
 
 const char *log_syslog_path = "/dev/log";
 
@@ -19,7 +20,7 @@ static int kind; /* SOCK_DGRAM; or SOCK_STREAM, on which a line ends with a NUL 
 static bool connect_as(int type)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
-    int fd = socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    int fd = descriptor_apart(socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
 
     if (fd < 0)
         return false;

@@ -90,7 +90,8 @@ void channel_say(int channel, enum message_type type, const char *text)
     channel_insist(channel, &message, false);
 }
 
-/* Collects the descriptors of a message. */
+/* Collects the descriptors of a message. If there is no number for one, those from it on are
+ * missing as if the kernel had left them out (MSG_CTRUNC, unix(7)). */
 static uint32_t take_fds(struct msghdr *header, int *fds)
 {
     uint32_t count = 0;
@@ -100,9 +101,14 @@ static uint32_t take_fds(struct msghdr *header, int *fds)
             continue;
         uint32_t got = (uint32_t)((c->cmsg_len - CMSG_LEN(0)) / sizeof(int));
         memcpy(fds + count, CMSG_DATA(c), got * sizeof(int));
-        for (uint32_t i = 0; i < got; i++)
-            fds[count + i] = descriptor_apart(fds[count + i]);
-        count += got;
+        for (uint32_t end = count + got; count < end; count++) {
+            fds[count] = descriptor_apart(fds[count]);
+            if (fds[count] < 0) {
+                descriptors_close(fds + count + 1, end - count - 1);
+                descriptors_fill();
+                return count;
+            }
+        }
     }
     return count;
 }

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/descriptor.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/shared_lock.h"
@@ -336,6 +337,7 @@ static void master_message(const struct message *message, int *fds, uint32_t fd_
         loop_stop(&worker.loop);
         break;
     case MESSAGE_BEAT:
+        descriptors_fill(); /* a module may have closed some, and no client came since */
         worker.asked = true;
         worker.question = message->serial;
         break;
@@ -557,6 +559,7 @@ _Noreturn void worker_main(const struct worker_start *start)
     guard_descriptors(start);
     if (!module_set_start(&worker.started.modules))
         start_fail(start, text_string(&worker.started.errors.text));
+    descriptors_fill();
     for (uint32_t i = 0; i < VAULT_PROCESSES_MAX; i++) {
         if (start->vaults[i] >= 0)
             vault_bank_open(&worker.bank, i, start->vaults[i]);

@@ -65,6 +65,24 @@ START_TEST(printed_output_never_reaches_a_client)
 }
 END_TEST
 
+static bool has_streams(int client)
+{
+    client_send_frame(client, "{\"in\":\"prints\"}");
+    return strstr(client_receive(client, NULL), "\"result\":24}") != NULL;
+}
+
+/* Without another client, too. */
+START_TEST(standard_streams_that_a_module_has_closed_come_back)
+{
+    struct server *server = serve(1, "heartbeat_timeout 1s;");
+    int client = client_connect(server);
+
+    client_send_frame(client, "{\"in\":\"streams\"}");
+    client_expect(client, "{\"out\":\"streams\",\"result\":true}");
+    wait_until(has_streams(client), "they stay closed");
+}
+END_TEST
+
 /* The log is standard error, and a file of the module's takes its place. */
 START_TEST(a_line_of_the_log_arrives_after_standard_error_is_closed)
 {
@@ -381,6 +399,7 @@ START_TEST(a_worker_that_is_cut_off_from_a_vault_is_replaced)
 END_TEST
 
 E2E_MAIN("descriptors", printed_output_never_reaches_a_client,
+         standard_streams_that_a_module_has_closed_come_back,
          a_line_of_the_log_arrives_after_standard_error_is_closed,
          a_call_that_breaks_a_descriptor_of_the_server_ends_its_worker_alone,
          a_thread_is_stopped_as_a_handler_is, a_hook_is_stopped_as_a_handler_is,

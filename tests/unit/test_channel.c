@@ -4,10 +4,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "process/channel.h"
@@ -191,6 +193,41 @@ START_TEST(channel_without_descriptors_left_gives_fewer)
 }
 END_TEST
 
+/* Standard streams are closed, and there is no number that they could be moved to. */
+START_TEST(channel_puts_no_descriptor_in_the_place_of_a_standard_stream)
+{
+    struct message sent = {.type = MESSAGE_HOLD, .count = 3};
+    struct stat status;
+    int status_of_child = -1;
+
+    open_pair();
+    fflush(NULL);
+    pid_t pid = fork();
+    ck_assert_int_ge(pid, 0);
+    if (pid == 0) {
+        struct rlimit files = {.rlim_cur = 64, .rlim_max = 64};
+        bool good = channel_send(ends[0], &sent, true, (int[]){ends[0], ends[0], ends[0]}, 3) &&
+                    channel_send(ends[0], &sent, true, (int[]){ends[0], ends[0], ends[0]}, 3);
+        setrlimit(RLIMIT_NOFILE, &files);
+        while (dup(ends[0]) >= 0)
+            ;
+        for (int fd = 0; fd <= STDERR_FILENO; fd++)
+            close(fd);
+        good = good && channel_receive(ends[1], &message, fds, &fd_count) == CHANNEL_MESSAGE &&
+               fd_count == 0 && message.count == 3;
+        for (int fd = 0; fd <= STDERR_FILENO; fd++)
+            good = good && fstat(fd, &status) == 0 && S_ISCHR(status.st_mode);
+        /* Asked again when there are some, it has them. */
+        for (int fd = 60; fd < 64; fd++)
+            close(fd);
+        good = good && channel_receive(ends[1], &message, fds, &fd_count) == CHANNEL_MESSAGE &&
+               fd_count == 3;
+        _exit(good ? 0 : 1);
+    }
+    ck_assert(waitpid(pid, &status_of_child, 0) == pid && status_of_child == 0);
+}
+END_TEST
+
 /* ---- Ends, limits, damage ---- */
 
 START_TEST(channel_whose_other_end_is_gone_delivers_its_messages_and_closes)
@@ -367,6 +404,7 @@ UNIT_MAIN("channel", channel_carries_type_and_numbers, channel_carries_text_and_
           channel_without_descriptors_left_gives_fewer,
           channel_whose_other_end_is_gone_delivers_its_messages_and_closes,
           channel_delivers_its_messages_though_the_sender_left_without_reading,
+          channel_puts_no_descriptor_in_the_place_of_a_standard_stream,
           channel_that_nobody_reads_says_so_and_loses_nothing,
           channel_say_waits_until_there_is_room,
           channel_skips_malformed_messages_and_closes_their_descriptors,
