@@ -237,7 +237,7 @@ static int read_line(struct args *args, struct bench *bench)
         return status;
     bench->method = operands[0];
     if (bench->method == NULL)
-        return command_misused(args->command, "which METHOD? \"pillion list\" shows what there is");
+        return command_misused(args->command, "which METHOD? \"pillion list\" shows the methods");
     /* At a fixed rate, a request is sent when it is due, however many replies are still to come. */
     if (bench->plan.rate > 0 && !bench->in_flight_given)
         bench->plan.in_flight = LOAD_IN_FLIGHT_MAX;

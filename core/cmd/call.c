@@ -64,7 +64,7 @@ static void tell_unread_pipe(const struct command *self, const struct call *call
     if (call->operand == NULL && fstat(STDIN_FILENO, &status) == 0 && S_ISFIFO(status.st_mode) &&
         ioctl(STDIN_FILENO, FIONREAD, &waiting) == 0 && waiting > 0)
         command_failed(self, 0,
-                       "note: what is piped in was not read, and null was sent; \"pillion call %s "
+                       "note: the piped input was not read, and null was sent; \"pillion call %s "
                        "-\" reads it",
                        call->method);
 }
@@ -158,7 +158,7 @@ static int read_line(struct args *args, struct call *call)
     call->method = operands[0];
     call->operand = operands[1];
     if (call->method == NULL)
-        return command_misused(self, "which METHOD? \"pillion list\" shows what there is");
+        return command_misused(self, "which METHOD? \"pillion list\" shows the methods");
     if (call->lines && (call->operand == NULL || strcmp(call->operand, "-") != 0))
         return command_misused(self, "--lines needs \"-\" for PARAMS");
     return target_read(self, call->given, call->server);

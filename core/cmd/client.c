@@ -93,7 +93,7 @@ static bool connect_any(struct exchange *exchange)
     return false;
 }
 
-/* Sends what the socket takes. A broken connection is no error yet: the server's reply that
+/* Sends as much as the socket takes. A broken connection is no error yet: the server's reply that
  * explains it may still be readable. */
 static void send_more(struct exchange *exchange)
 {

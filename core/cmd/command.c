@@ -218,7 +218,7 @@ static int read_letter(struct args *args)
             args->cluster = NULL;
         return find_value(args, row, shown, row->argument == NULL ? NULL : rest);
     }
-    command_misused(args->command, "unknown option %s; -h explains those there are", shown);
+    command_misused(args->command, "unknown option %s; -h explains the known ones", shown);
     return ARGS_ERROR;
 }
 
@@ -250,7 +250,7 @@ static int read_name(struct args *args, const char *word)
         return ARGS_ERROR;
     }
     command_misused(args->command, "unknown option --%.*s; %s%s%s", (int)size, word,
-                    suggest.nearest == NULL ? "-h explains those there are" : "did you mean --",
+                    suggest.nearest == NULL ? "-h explains the known ones" : "did you mean --",
                     suggest.nearest == NULL ? "" : suggest.nearest,
                     suggest.nearest == NULL ? "" : "?");
     return ARGS_ERROR;

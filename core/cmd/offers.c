@@ -220,7 +220,7 @@ static bool print_description(struct bytes description)
 
 static int describe(const struct command *self, int argc, char **argv)
 {
-    return show(self, argc, argv, "which METHOD? \"pillion list\" shows what there is",
+    return show(self, argc, argv, "which METHOD? \"pillion list\" shows the methods",
                 "rpc.describe", print_description);
 }
 

@@ -234,7 +234,7 @@ const struct conf_directive settings_directives[] = {
      .max = DAY_MS,
      .fallback = "30s",
      .summary = "How long a worker that is asked to go (`pillion -s quit`, or a reload) may take "
-                "to finish what it has begun. At a reload, requests that still wait then are "
+                "to finish the requests under way. At a reload, requests that still wait then are "
                 "answered `timeout`; their connections go on."},
     {.name = "pool_threads",
      MAIN(pool_threads),

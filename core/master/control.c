@@ -143,7 +143,7 @@ static void client_ready(struct watch *watch, uint32_t events)
     if (got < 0 && (errno == EAGAIN || errno == EINTR))
         return;
     if (got < 0 && errno != ECONNRESET && client->order == ORDER_NONE) {
-        error_errno(&error, "cannot read what is ordered");
+        error_errno(&error, "cannot read an order");
         client_answer(client, false, error.text);
         return;
     }

@@ -97,7 +97,7 @@ static void unreached(struct vault_seat *seat, uint64_t serial, int number)
         else
             error_set(&error,
                       "vault %u has no descriptor left for the channel of another worker, which "
-                      "could not take over what it holds; raise the limit on open files "
+                      "could not take over its connections; raise the limit on open files "
                       "(worker_rlimit_nofile) or vault_processes\n",
                       seat_number(seat));
         vaults_events->unreached(error.text);
@@ -561,7 +561,7 @@ void vaults_keep_open(bool keep)
         if (seats[i].child.pid == 0)
             continue;
         if (keep && !outbox_finish(&seats[i].out, FINISH_NS))
-            log_warn("vault %u does not read what it is told", i);
+            log_warn("vault %u does not read its messages", i);
         state_keep_open(seats[i].child.channel.fd, keep);
     }
 }

@@ -20,7 +20,7 @@
 #define STOP_PATIENCE_MS 1000 /* time for workers to stop at once */
 #define QUIT_MARGIN_MS   2000 /* time for workers to tidy up, after drain_timeout */
 
-/* What the server is doing when an order comes. Where several are true, the last of them counts. */
+/* The server's state when an order comes. Where several are true, the last of them counts. */
 enum stage {
     STAGE_SERVING,
     STAGE_REHEARSING, /* an upgrade's new binary rehearses */

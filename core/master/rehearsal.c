@@ -74,7 +74,7 @@ static void output_ready(struct watch *watch, uint32_t events)
     if (got < 0 && (errno == EAGAIN || errno == EINTR))
         return;
     if (got < 0) { /* the error stands in for the output */
-        error_errno(&error, "cannot read what the rehearsal says");
+        error_errno(&error, "cannot read the rehearsal's output");
         rehearsal.size =
             (size_t)snprintf(rehearsal.text, sizeof(rehearsal.text), "%s\n", error.text);
     }

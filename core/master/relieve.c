@@ -1,8 +1,8 @@
 /* Workers that ask to be replaced, in the master. A thread cannot be ended from outside, and a hard
  * limit cannot be raised again. So a worker whose thread pool is of no use any more, or that has no
- * descriptors for new clients, asks for another worker in its slot, and meanwhile runs what it can.
- * When the other worker is ready, the first one hands its connections over and ends, as at a
- * reload. See relieve.h. */
+ * descriptors for new clients, asks for another worker in its slot, and meanwhile answers the
+ * requests that it can. When the other worker is ready, the first one hands its connections over
+ * and ends, as at a reload. See relieve.h. */
 #include "master/relieve.h"
 
 #include "base/log.h"

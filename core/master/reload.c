@@ -197,7 +197,7 @@ static struct generation_load load_now(uint64_t *open)
     return load;
 }
 
-/* How many connections no vault holds: those could not be handed over. */
+/* How many connections no vault holds, and so could not be handed over. */
 static uint32_t unheld_now(void)
 {
     uint32_t unheld = 0;

@@ -83,8 +83,8 @@ static void answers_late(struct timer *timer)
         if (w->reopening != reopening.serial)
             continue;
         w->reopening = 0;
-        add_failure_of(w, "it has not answered within 10 s; it opens its files when it is done "
-                          "with what it has at hand");
+        add_failure_of(w, "it has not answered within 10 s; it opens its files when the call "
+                          "under way has returned");
     }
     reopen_check();
 }

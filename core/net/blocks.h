@@ -3,7 +3,7 @@
  * A block has 4 KiB times a power of two. The bookkeeping is private memory of the worker that the
  * arena belongs to: an adopter does not need it, because connection records name the blocks that
  * they use, and the adopter copies the bytes. The block freed last is taken first: it is still in
- * the processor's cache. Who may have a block is decided in net/room.h. */
+ * the processor's cache. net/room.h decides which connection may have a block. */
 #ifndef PILLION_NET_BLOCKS_H
 #define PILLION_NET_BLOCKS_H
 

@@ -56,7 +56,7 @@ void conn_look_again(struct conns *conns, struct conn *conn)
 void conn_give(struct conns *conns, struct conn *conn)
 {
     conn->policy = NULL;
-    /* While it is in the list of what to flush, the flush gives it back. */
+    /* While the connection is in the list to be flushed, the flush gives it back. */
     if (conn->listed)
         return;
     conn->next = conns->free;
@@ -307,7 +307,8 @@ static void sweep(struct timer *timer)
         again |= conn_may_age(conns, conn);
         if (conn->parting)
             conn_mark_dirty(conns, conn);
-        /* Who waits for room in the arena, or for a reply, is not idle by its own choice. */
+        /* A client that waits for room in the arena, or for a reply, is not idle by its own choice.
+         */
         if (conn->waiting || conn->deferred != 0) {
             again = true;
             continue;

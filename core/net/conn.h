@@ -52,14 +52,14 @@ static inline uint32_t conn_time(uint64_t ns)
 enum conn_again {
     CONN_AGAIN_NEVER,
     CONN_AGAIN_NOW,   /* at the end of this batch */
-    CONN_AGAIN_LATER, /* of the next one, which comes at once, but after what is ready by then */
+    CONN_AGAIN_LATER, /* at the end of the next batch, which handles the ready sockets first */
 };
 
 struct conn {
     alignas(64) struct watch watch;   /* its fd is the socket */
     const struct conn_policy *policy; /* NULL: the conn is free */
     union {
-        struct conn *next;          /* in the list of free conns, or of those to be flushed */
+        struct conn *next;          /* in the list of free conns, or of conns to flush */
         struct slice_waiter waiter; /* while it is queued for a time slice */
     };
     uint32_t expects;      /* bytes that the frame at the start of the input has in all,
@@ -71,7 +71,7 @@ struct conn {
     uint8_t paused : 1;    /* its requests wait because it does not read replies */
     uint8_t unwatched : 1; /* the kernel had no memory for watching it: `rewatch` tries again */
     uint8_t parting : 1;   /* it is too old, and ends as those of a policy that parts */
-    uint8_t lingering;     /* shut down for sending; dropping what still comes */
+    uint8_t lingering;     /* shut down for sending; all further input is dropped */
     uint8_t stalled;       /* its next request waits for one that is under way */
     uint8_t again;         /* its requests may go on: enum conn_again */
     uint8_t deferred;      /* some of its requests are under way: the layer above knows */
@@ -91,8 +91,8 @@ struct conns {
     uint32_t open;        /* connections at present */
     uint32_t limit;       /* of connections, for accepting */
     uint32_t expected;    /* connections that are still to be taken over: room is kept */
-    struct conn *free;    /* the first of those that were used before */
-    struct conn *dirty;   /* the first of those to be flushed at the end of the batch */
+    struct conn *free;    /* the first conn that was used before */
+    struct conn *dirty;   /* the first conn to flush at the end of the batch */
     struct slice slice;   /* for requests that overtake a deferred one */
     struct timer sweep;   /* idle timeouts, lingering ends */
     struct timer rewatch; /* another try to watch sockets for which the kernel had no memory */
@@ -163,9 +163,9 @@ struct bytes conn_input(const struct conns *conns, const struct conn *conn);
 /* True while the client has so much unread that its requests wait. */
 bool conn_output_full(const struct conns *conns, const struct conn *conn);
 
-/* Room for `size` bytes after what is queued, or NULL when the arena is full: the frame is then not
- * consumed before its reply has room (conn_wait_for_room). Nothing is queued until conn_advance.
- * Input spans stay valid. */
+/* Room for `size` bytes after the queued output, or NULL when the arena is full: the frame is then
+ * not consumed before its reply has room (conn_wait_for_room). Nothing is queued until
+ * conn_advance. Input spans stay valid. */
 char *conn_output_reserve(struct conns *conns, struct conn *conn, size_t size);
 
 /* What one commit changes: `consumed` bytes of input are done with, `produced` bytes are queued
@@ -179,16 +179,16 @@ void conn_commit(struct conns *conns, struct conn *conn, const struct conn_step 
 /* The same for a connection that has nothing under way. */
 void conn_advance(struct conns *conns, struct conn *conn, size_t consumed, size_t produced);
 
-/* A connection whose frames are being handled, one after the other. What its record says is at
- * hand, so that committing a frame is three stores. While a turn lasts, the connection changes
- * through it only; after any other change conn_turn_begin starts it anew. */
+/* A connection whose frames are being handled, one after the other. It has its own copy of the
+ * record's cursors, so that committing a frame is three stores. While a turn lasts, the connection
+ * changes through it only; after any other change conn_turn_begin starts it anew. */
 struct conn_turn {
     struct conn_record *record;
     uint32_t commits;
     uint32_t in_start, out_end; /* as the record has them */
-    const char *in;             /* what is not consumed */
+    const char *in;             /* input that is not consumed */
     uint32_t in_size;
-    char *out; /* room after what is queued; NULL when there is no block yet */
+    char *out; /* room after the queued output; NULL when there is no block yet */
     uint32_t out_room;
     uint64_t consumed;  /* the place of `in` in the input stream */
     uint32_t out_start; /* of what is not sent */
@@ -240,7 +240,7 @@ static inline bool conn_turn_advance(struct conn_turn *turn, uint32_t consumed, 
 /* The connection waits for room in the arena: on_input is called when there may be some. */
 void conn_wait_for_room(struct conns *conns, struct conn *conn);
 
-/* Puts the connection on the list of those to be flushed at the end of the batch: on_input is
+/* Puts the connection on the list of connections to flush at the end of the batch: on_input is
  * called then. */
 void conn_look_again(struct conns *conns, struct conn *conn);
 
@@ -286,8 +286,8 @@ void conns_flush(struct conns *conns);
 /* There is more for the next batch's end to do: it comes at once. */
 void conns_go_on_soon(struct conns *conns);
 
-/* Stops reading, for good. What is in the arena is then all there is, and another worker may adopt
- * it as soon as this process is gone. */
+/* Stops reading, for good. From then on the arena holds all input, and another worker may adopt it
+ * as soon as this process is gone. */
 void conns_release(struct conns *conns);
 
 /* After that: true while the connection has something that only this process can finish: a deferred

@@ -55,8 +55,8 @@ static bool input_move(struct conns *conns, struct conn *conn, unsigned order)
     return input_move_to(conns, conn, room_take(&conns->room, order), order);
 }
 
-/* The last resort of a connection whose block is full: one block will do for what is there, or the
- * reserve for the frame that it is the beginning of. */
+/* The last resort of a connection whose block is full: a single block, if the input at hand fits
+ * into it, or the reserve, for the frame that the input begins. */
 static bool input_squeeze(struct conns *conns, struct conn *conn, uint64_t size)
 {
     uint8_t order = (uint8_t)block_order(conn->expects);
@@ -92,7 +92,7 @@ bool input_prepare(struct conns *conns, struct conn *conn)
 
     uint64_t room = BLOCK_BYTES(cursors->in_order) - cursors->in_end;
     uint64_t size = cursors->in_end - cursors->in_start;
-    /* What the frame at the start still lacks, where it is known, is all that needs room. */
+    /* Only the rest of the frame at the start needs room, where its length is known. */
     if (room >= ROOM_MIN || (conn->expects > size && room >= conn->expects - size))
         return true;
 

@@ -17,11 +17,11 @@
 
 #define READS_PER_EVENT 4u     /* then other connections are read */
 #define PLENTY          65536u /* bytes of requests that wait for a slice */
-#define FLUSH_PASSES    16u    /* likewise, of sending and handling what waited */
+#define FLUSH_PASSES    16u    /* likewise, of sending replies and handling requests that waited */
 
 /* ---- What a connection waits for ---- */
 
-/* All replies are sent: tells the client that no more will come, and drops what it still sends. */
+/* All replies are sent: tells the client that no more will come, and drops all further input. */
 static void linger(struct conns *conns, struct conn *conn)
 {
     if (conn->lingering)
@@ -279,7 +279,7 @@ void conn_advance(struct conns *conns, struct conn *conn, size_t consumed, size_
     conn_commit(conns, conn, &(struct conn_step){.consumed = consumed, .produced = produced});
 }
 
-/* Sends what is queued as far as the socket takes it. False when the connection is gone. */
+/* Sends queued replies until the socket takes no more. False when the connection is gone. */
 static bool send_queued(struct conns *conns, struct conn *conn)
 {
     struct conn_record *record = conn_record_of(conns, conn);
@@ -445,7 +445,8 @@ static void flush_listed(struct conns *conns, struct conn *conn)
 {
     uint32_t begun = conns->slice.begun;
 
-    /* Still listed meanwhile: what happens to it in the flush needs no second one. */
+    /* The connection stays listed until it is flushed, so that changes during its flush do not list
+     * it again. */
     if (conn->policy != NULL)
         flush(conns, conn);
     if (conn->policy != NULL && conn->again == CONN_AGAIN_LATER) {

@@ -10,7 +10,7 @@
 
 /* ---- conn.c ---- */
 
-/* Puts the connection on the list of those to be flushed at the end of the batch. */
+/* Puts the connection on the list of connections to flush at the end of the batch. */
 void conn_mark_dirty(struct conns *conns, struct conn *conn);
 
 /* The conn is free for another connection; at the batch's end when it is on the list. */

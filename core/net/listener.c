@@ -90,7 +90,8 @@ static int bind_one(const struct address *address, bool reuseport, struct error 
 }
 
 /* Should a module clear O_NONBLOCK by a system call, accept(2) holds no worker up for longer than
- * that (socket(7), SO_RCVTIMEO). What is accepted has the same, and is never read so. */
+ * that (socket(7), SO_RCVTIMEO). Accepted sockets inherit the timeout, but no read of theirs waits.
+ */
 static void add_socket(struct listener *listener, int fd)
 {
     const struct timeval patience = {.tv_usec = PATIENCE_US};

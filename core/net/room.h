@@ -110,7 +110,7 @@ static inline bool room_retry_is_due(const struct room *room)
     return room->waiting > 0 && room->blocks.used < room->used_when_short;
 }
 
-/* Forgets the failures so far: those of the retry are recorded anew. */
+/* Forgets the failures so far: failures of the retry are recorded anew. */
 static inline void room_retry(struct room *room)
 {
     room->used_when_short = 0;

@@ -5,8 +5,8 @@
  * batch of events and one at its end. A connection whose requests did not fit waits for a slice of
  * the next batch; connections that made no progress come before those that did.
  *
- * A slice knows nothing of connections. What waits for it embeds a struct slice_waiter. All of it
- * belongs to the loop's thread. */
+ * A slice knows nothing of connections: a waiter embeds a struct slice_waiter. All of it belongs to
+ * the loop's thread. */
 #ifndef PILLION_NET_SLICE_H
 #define PILLION_NET_SLICE_H
 
@@ -55,8 +55,9 @@ static inline void slice_end(struct slice *slice)
 /* Queues a waiter, which is in no queue. `progressed`: it has begun something in this slice. */
 void slice_wait(struct slice *slice, struct slice_waiter *waiter, bool progressed);
 
-/* Empties the queue of those that are to be served first, and returns its first waiter. The others
- * follow through `next`, which slice_wait changes: read it before a waiter is queued again. */
+/* Empties the queue of the waiters that are to be served first, and returns its first waiter. The
+ * others follow through `next`, which slice_wait changes: read it before a waiter is queued again.
+ */
 static inline struct slice_waiter *slice_take(struct slice *slice)
 {
     struct slice_waiter *first = slice->starved.first;

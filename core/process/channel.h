@@ -134,8 +134,8 @@ bool channel_error_passes(int number);
 /* Sends a message that is only a type and two numbers. */
 bool channel_tell(int channel, enum message_type type, uint64_t serial, uint64_t number);
 
-/* Sends a message without descriptors, and waits until there is room: for a child that tells its
- * master what must not get lost. */
+/* Sends a message without descriptors, and waits until there is room: for a child's message to
+ * the master that must not get lost. */
 void channel_insist(int channel, const struct message *message, bool ids);
 
 /* The same with only a type and a text, cut to fit. */

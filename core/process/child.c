@@ -93,7 +93,7 @@ static void leave_terminal(void)
     }
     if (!isatty(STDIN_FILENO))
         return;
-    /* What is typed there belongs to the master's terminal, or to the shell. */
+    /* Typed input belongs to the master's terminal, or to the shell. */
     int nothing = open("/dev/null", O_RDONLY | O_CLOEXEC);
     if (nothing >= 0) {
         dup2(nothing, STDIN_FILENO);

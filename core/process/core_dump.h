@@ -1,7 +1,7 @@
 /* Core dumps of workers: how large they may be, and where they are.
  *
  * The kernel writes core dumps (core(5)) as the worker's user, mostly into the worker's directory.
- * When it cannot, it does not say so. The master knows what that depends on, and logs it. */
+ * When it cannot, it does not say so. The master knows the conditions, and logs them. */
 #ifndef PILLION_PROCESS_CORE_DUMP_H
 #define PILLION_PROCESS_CORE_DUMP_H
 

@@ -86,7 +86,7 @@ static uint64_t largest_frame(const struct settings *settings)
     return BLOCK_BYTES(block_order(largest + protocol_of(PROTOCOL_PILLION)->framing->overhead));
 }
 
-/* The part of each of `of` workers in what `slots` workers have, `each` of them so much. */
+/* The share of each of `of` workers when they take over from `slots` workers with `each` each. */
 static uint64_t share(uint64_t each, uint32_t slots, uint32_t of)
 {
     return (each * slots + of - 1) / of;

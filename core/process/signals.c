@@ -4,9 +4,9 @@
 #include <string.h>
 
 const struct signal_row signal_table[] = {
-    {SIGTERM, "stop", ORDER_STOP, "ends at once; what is under way is cut off"},
+    {SIGTERM, "stop", ORDER_STOP, "ends at once; requests under way are cut off"},
     {SIGINT, "stop", ORDER_STOP, "the same, from a terminal"},
-    {SIGQUIT, "quit", ORDER_QUIT, "stops accepting, finishes what it has begun, ends"},
+    {SIGQUIT, "quit", ORDER_QUIT, "stops accepting, finishes the requests under way, ends"},
     {SIGHUP, "reload", ORDER_RELOAD, "puts the configuration and modules as they are now to use"},
     {SIGUSR1, "reopen", ORDER_REOPEN, "opens log files anew, after they were moved away"},
     {SIGUSR2, "upgrade", ORDER_UPGRADE, "puts the binary as it is now to use, master included"},

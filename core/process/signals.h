@@ -1,6 +1,6 @@
 /* The orders that a running server takes: one table for signals, the control socket and the command
- * line's `-s`. Also every signal's disposition in the server, and what of it another binary
- * inherits in an upgrade. */
+ * line's `-s`. Also every signal's disposition in the server, and the dispositions that another
+ * binary inherits in an upgrade. */
 #ifndef PILLION_PROCESS_SIGNALS_H
 #define PILLION_PROCESS_SIGNALS_H
 

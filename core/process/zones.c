@@ -69,7 +69,7 @@ void zones_sweep(const struct settings *settings)
             at = &zone->next;
             continue;
         }
-        log_info("the zone \"%s\" of %llu bytes is not configured any more; what it held is gone",
+        log_info("the zone \"%s\" of %llu bytes is not configured any more; its contents are gone",
                  zone->name, (unsigned long long)zone->size);
         *at = zone->next;
         close(zone->fd);

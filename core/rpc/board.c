@@ -102,7 +102,7 @@ struct board *board_resume(int fd, bool *anew, struct error *error)
     return board_new(error);
 }
 
-/* In place of what was mapped there. */
+/* Replaces the mapping at `where`. */
 static bool map_again(void *where, size_t size, int protection, int fd, off_t at)
 {
     return mmap(where, size, protection, MAP_SHARED | MAP_NORESERVE | MAP_FIXED, fd, at) == where &&
@@ -202,7 +202,7 @@ uint32_t board_add_metric(struct board *board, const char *name, bool gauge)
 
 /* ---- Rows ---- */
 
-/* Zeroes what may have been used: pages that never were stay untouched. */
+/* Zeroes the members that may have been used: pages that never were stay untouched. */
 static void row_clear(const struct board *board, struct board_row *row)
 {
     memset(row, 0, offsetof(struct board_row, methods));
@@ -247,7 +247,7 @@ static const struct board_row *next_row(const struct board *board, uint32_t *i)
 
 /* ---- Sums ---- */
 
-/* What a worker can have counted at most: bytes and events by the nanosecond, and the time of
+/* The most that a worker can have counted: bytes and events by the nanosecond, and the time of
  * requests that wait side by side. */
 #define COUNTS_A_NS  128u
 #define SIDE_BY_SIDE 65536u
@@ -296,7 +296,7 @@ uint32_t board_retire_row(struct board *board, struct board_row *row)
     for (uint32_t m = 0; m < board_methods_known(board); m++)
         method_add(&tally, &board->totals.methods[m], &row->methods[m]);
     for (uint32_t m = 0; m < board_metrics_known(board); m++) {
-        if (!board->metric_gauge[m]) /* a level ends with what it was the level of */
+        if (!board->metric_gauge[m]) /* a gauge ends with its worker */
             board->totals.metrics[m] += row->metrics[m];
     }
     row_clear(board, row);

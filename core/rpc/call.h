@@ -1,5 +1,5 @@
 /* A call: one frame of a connection being answered, in turn or not. dispatch.h tells in which
- * order. What every request passes through is inline. */
+ * order. The functions on every request's path are inline. */
 #ifndef PILLION_RPC_CALL_H
 #define PILLION_RPC_CALL_H
 
@@ -22,7 +22,7 @@ struct call {
     bool shown; /* filters are to see the request once its answer is committed: see call_refused */
 };
 
-/* What its request knows it by (struct pillion_request). */
+/* The functions through which struct pillion_request knows its call. */
 char *call_reserve(struct pillion_request *req, size_t size);
 const char *call_peer(const struct pillion_request *req);
 void call_whence(const struct pillion_request *req, struct origin *origin);

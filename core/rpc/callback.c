@@ -29,7 +29,7 @@ struct callback {
     struct callback *next_free;
 };
 
-/* Those of this process. */
+/* The timers and watches of this process. */
 static struct {
     struct loop *loop;
     struct callback **table; /* never shrinks: a handle finds its own, or another one */

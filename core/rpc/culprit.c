@@ -61,8 +61,8 @@ void culprit_tell(void)
         tell(note, 0, DUTY_THREAD);
 }
 
-/* Lets the signal do what it would have done. What the processor has refused is tried again when
- * the handler returns, so that a core dump shows the place; everything else is raised again. */
+/* Lets the signal take its default action. A faulting instruction is tried again when the handler
+ * returns, so that a core dump shows the place; every other signal is raised again. */
 static void die(int number, siginfo_t *info, void *context)
 {
     static const struct note nobody;

@@ -115,8 +115,8 @@ void deferred_free(struct deferred *deferred)
         pool_free(&deferred->pool);
     else
         pool_reset(&deferred->pool);
-    /* The rest stays as it was: it tells what a stale token was, and a request that a module has
-     * kept says that it is answered. */
+    /* The other members stay: they tell whether the request of a stale token was resumed, and that
+     * a request that a module has kept is answered. */
     deferred->req.pool = &deferred->pool;
     deferred->req.params = BYTES("null");
     deferred->req.body = BYTES("{}");
@@ -209,7 +209,7 @@ static void timed_out(struct timer *timer)
     deferred->timed_out = true;
     deferred_fail(
         deferred, "timeout",
-        "\"%s\" did not answer within %llu ms; what it has begun may still be carried out",
+        "\"%s\" did not answer within %llu ms; work that it has begun may still be carried out",
         deferred->req.method->name.data, (unsigned long long)deferred->timeout_ms);
 }
 

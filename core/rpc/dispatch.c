@@ -101,7 +101,7 @@ static void refuse_frame(struct call *call, const struct frame *frame,
                      (unsigned long long)frame->size,
                      (unsigned long long)call->server->settings->max_frame,
                      stranger == NULL ? "" : stranger->hint);
-    call->req.body = BYTES(""); /* what there is of it is no body */
+    call->req.body = BYTES(""); /* its received bytes are no body */
     call_refused(call, NULL, call->req.body);
     call_commit(call, call->turn.in_size);
     call_show(call);

@@ -138,7 +138,7 @@ static bool queue_reply(struct deferred *deferred)
     return true;
 }
 
-/* Those of the connection that wait for room. */
+/* Queues the connection's replies that wait for room. */
 static bool queue_replies(const struct dispatcher *dispatcher, struct conn *conn)
 {
     const struct deferreds *all = &dispatcher->deferreds;
@@ -289,7 +289,7 @@ static void returned(struct call *call, const struct begun_frame *at, bool ran)
     struct deferred *deferred = call->req.deferred;
 
     if (deferred != NULL) {
-        /* What the handler has seen of the frame stays readable, for threads too. */
+        /* The frame's bytes that the handler has seen stay readable, for threads too. */
         deferred->pinned = 1 + conn_input_pin(conns, call->conn);
         deferred_keep(deferred, &call->dispatcher->pool);
         deferred->req.peer = peer;

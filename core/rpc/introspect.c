@@ -97,7 +97,7 @@ static struct pools pools_of(const struct board *board)
 
 /* ---- Vaults ---- */
 
-/* What the vaults have, by their own word. */
+/* The sockets in the vaults, as the vaults report them. */
 struct holdings {
     uint64_t held, refused;
     uint32_t unheld, crowded; /* connections that none has; workers that find no room */

@@ -42,7 +42,7 @@ static void full_name(const pillion_instance *self, const pillion_metric *own, u
 void metrics_init(pillion_instance *self, const pillion_metric *own)
 {
     self->cell_count = MODULE_METRICS + count_own(own);
-    /* The pointers, and what they point to for now. */
+    /* The pointers, and the cells that they point to until there is a row. */
     self->cells = must_zalloc(self->cell_count * (sizeof(metric_cell *) + sizeof(metric_cell)));
     metric_cell *cells = (metric_cell *)(self->cells + self->cell_count);
     for (uint32_t i = 0; i < self->cell_count; i++)

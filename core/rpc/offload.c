@@ -18,7 +18,7 @@ struct job {
     struct deferred *deferred; /* NULL: posted */
     uint64_t token;
     const struct method *method;
-    struct origin origin; /* whom it is put down to */
+    struct origin origin; /* the module and request to which the job's work is charged */
     void (*work)(void *data);
     void (*done)(pillion_request *req, void *data);
     pillion_instance *instance;
@@ -44,7 +44,7 @@ struct jobs {
     struct job *first, **end;
 };
 
-/* The one pool of this process. What threads touch is under `lock`. */
+/* The one pool of this process. Members that threads touch are under `lock`. */
 static struct {
     struct offload_limits limits;
     struct loop *loop;
@@ -100,12 +100,12 @@ bool offload_on_loop(const char *function)
     if (working_for != NULL)
         log_seldom(LOG_ERROR_LEVEL, function,
                    "module %s: \"%s\" called %s in a thread of the pool, which did nothing; see "
-                   "pillion_offload for what threads may call",
+                   "pillion_offload for the calls that threads may make",
                    working_for->instance->name, working_for->own_name, function);
     else
         log_seldom(LOG_ERROR_LEVEL, function,
                    "a module called %s in a thread, which did nothing; see pillion_offload for "
-                   "what threads may call",
+                   "the calls that threads may make",
                    function);
     return false;
 }
@@ -150,7 +150,7 @@ static bool thread_start(void)
     while (thread < pool.all + pool.threads && !thread->ended)
         thread++;
     /* It blocks no signals: programs that `work` starts would inherit that, and could not be ended
-     * by SIGTERM. The kernel gives what is meant for the process to the loop's thread first. */
+     * by SIGTERM. The kernel offers signals of the process to the loop's thread first. */
     int error = pthread_create(&thread->id, NULL, thread_main, thread);
     if (error == 0) {
         pool.ended -= thread->ended;
@@ -163,7 +163,8 @@ static bool thread_start(void)
     return pool.threads > pool.ended;
 }
 
-/* Nothing waits for the thread itself: what the module has left to its end may take long. */
+/* Nothing waits for the thread itself: destructors of the module's keys (pthread_key_create(3)) may
+ * take long. */
 static void replace_thread(struct pool_thread *thread, const struct method *method)
 {
     log_seldom(LOG_ERROR_LEVEL, method,
@@ -246,7 +247,7 @@ bool offload_post(pillion_instance *self, void (*call)(pillion_instance *self, v
     if (job == NULL)
         return false;
     *job = (struct job){.instance = self, .origin = note_origin(), .call = call, .data = data};
-    metric_settle_cjson(self); /* what a thread of the module's own has made so far */
+    metric_settle_cjson(self); /* the memory that a thread of the module's own has made so far */
     hand_over(job);
     return true;
 }
@@ -353,7 +354,7 @@ static void look(struct timer *timer)
     uint64_t now = clock_ns();
 
     for (uint32_t i = 0; i < pool.threads; i++) {
-        pthread_mutex_lock(&pool.lock); /* what is handed over is freed by this thread alone */
+        pthread_mutex_lock(&pool.lock); /* only this thread frees a job that was handed over */
         struct job *job = pool.all[i].job;
         pthread_mutex_unlock(&pool.lock);
         if (job != NULL && is_stuck(job, now))

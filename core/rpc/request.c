@@ -46,14 +46,14 @@ static void *hook_alloc(size_t size)
     return memory;
 }
 
-/* What lies in a request's memory ends with it. */
+/* A request's memory ends with it, so that a module need not free any of it. */
 static void tell_freed(struct pillion_request *req)
 {
     if (req == NULL || req->freed)
         return;
     req->freed = true;
     log_seldom(LOG_ERROR_LEVEL, req->method,
-               "module %s: \"%s\" frees what belongs to the request; params are neither to be "
+               "module %s: \"%s\" frees memory of the request; params are neither to be "
                "deleted nor put into a reply (cJSON_Duplicate them)",
                module_of(req), method_of(req));
 }
@@ -213,8 +213,8 @@ static inline void send_reply(struct pillion_request *req, const struct reply *r
         send_lack(req, size);
 }
 
-/* Room for the result of an error, which is cut to what a reply may have; it has room for a message
- * that is brief, whatever that is. */
+/* Room for the result of an error, which is cut to the room that a reply may have. There is always
+ * room for a brief message. */
 static size_t result_room(const struct pillion_request *req, const struct reply *empty,
                           size_t message)
 {

@@ -36,8 +36,8 @@ struct zone_header {
     struct shared_lock lock;
 };
 
-/* What this process needs to know of a zone: it was checked once, and is here because any worker
- * may write over the zone itself. */
+/* A zone's dimensions as this process has checked them once: they are copied here, because any
+ * worker may write over the zone itself. */
 struct pillion_zone {
     char *name;
     struct shared_lock *lock;

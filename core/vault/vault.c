@@ -105,7 +105,7 @@ static uint32_t room(void)
     return vault.table.count < limit ? limit - vault.table.count : 0;
 }
 
-/* Wakes the loop: batch_done, which follows, does what waited for the timer. */
+/* Wakes the loop: batch_done, which follows, does the work that waited for the timer. */
 static void look_again(struct timer *timer)
 {
     (void)timer;

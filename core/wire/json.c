@@ -118,7 +118,8 @@ static const char *scan_escape(struct json_scan *scan, const char *p, bool is_na
     case 'u':
         return scan_unicode_escape(scan, p, is_name);
     default:
-        return json_scan_fail(scan, p + 1, "a backslash is followed by what JSON cannot escape");
+        return json_scan_fail(scan, p + 1,
+                              "a backslash is followed by a character that JSON cannot escape");
     }
 }
 

@@ -92,7 +92,7 @@ static bool correct(struct adoption *adoption, uint32_t index, const struct tran
         } else {
             if (cursors->in_block == BLOCK_NONE ||
                 read > BLOCK_BYTES(cursors->in_order) - cursors->in_end) {
-                *why = "its record does not fit what the kernel has counted as read";
+                *why = "its record does not fit the kernel's count of bytes read";
                 return false;
             }
             cursors->in_end += (uint32_t)read;
@@ -102,7 +102,7 @@ static bool correct(struct adoption *adoption, uint32_t index, const struct tran
     }
     if (sent != 0) {
         if (sent > cursors->out_end - cursors->out_start) {
-            *why = "its record does not fit what the kernel has counted as sent";
+            *why = "its record does not fit the kernel's count of bytes sent";
             return false;
         }
         cursors->out_start += (uint32_t)sent;

@@ -151,7 +151,7 @@ static uint32_t average_open(void *context)
     return workers < 2 ? UINT32_MAX / 2 : (uint32_t)(sum / workers);
 }
 
-/* Answers resumed requests, runs the requests that waited for those, and sends the replies. */
+/* Answers resumed requests, runs the requests that waited for them, and sends the replies. */
 static void flush(void)
 {
     dispatch_settle(&worker.dispatcher);
@@ -227,9 +227,10 @@ static void adopted_full(void *context, uint64_t serial, uint32_t count)
 
     (void)context;
     if (logged != serial)
-        log_error("%u connections: there are descriptors for no more, and others are to take over "
-                  "what is left of worker process %llu; raise worker_rlimit_nofile",
-                  worker.conns.open, (unsigned long long)serial);
+        log_error(
+            "%u connections: there are descriptors for no more, and other workers are to take over "
+            "the remaining ones of worker process %llu; raise worker_rlimit_nofile",
+            worker.conns.open, (unsigned long long)serial);
     logged = serial;
     channel_tell(worker.started.start->channel, MESSAGE_FULL, serial, count);
 }

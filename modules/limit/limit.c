@@ -61,7 +61,7 @@ static const pillion_directive directives[] = {
      .min = 0,
      .max = 1000000000,
      .summary =
-         "How many may come at once after a silence; by default those of a second, and one at "
+         "How many may come at once after a silence; by default as many as in a second, and one at "
          "least."},
     {.name = "concurrency",
      .type = PILLION_INTEGER,
@@ -74,9 +74,9 @@ static const pillion_directive directives[] = {
      .type = PILLION_STRING,
      .offset = offsetof(struct limit, key),
      .fallback = "client",
-     .summary =
-         "What has a limit of its own: each `client` (its address), each `method`, each value of "
-         "`member:NAME` (a member of the request, such as its token), or `all` together."},
+     .summary = "The unit with a limit of its own: each `client` (its address), each `method`, "
+                "each value of "
+                "`member:NAME` (a member of the request, such as its token), or `all` together."},
     {0},
 };
 

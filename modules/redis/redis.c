@@ -72,7 +72,7 @@ static const pillion_directive directives[] = {
      .fallback = "16m",
      .min = 1024,
      .max = INT64_C(1) << 31,
-     .summary = "The largest reply, as JSON; what is larger is answered `redis_too_large`."},
+     .summary = "The largest reply, as JSON; a larger one is answered `redis_too_large`."},
     {0},
 };
 

@@ -309,7 +309,7 @@ START_TEST(a_pipe_that_is_not_read_is_told_of_it)
     /* The echo may come late: then there is nothing to be told. It is tried until it is not. */
     struct run run = run_command(argv, NULL, PATIENCE_MS);
     wait_until((run = run_command(argv, NULL, PATIENCE_MS),
-                strstr(run.err, "what is piped in was not read") != NULL),
+                strstr(run.err, "the piped input was not read") != NULL),
                "the pipe is not mentioned: %s", run.err);
     expect_status(&run, 0);
     expect_text(run.out, "null\n");

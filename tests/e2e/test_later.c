@@ -453,7 +453,7 @@ START_TEST(wrong_uses_are_named_and_hurt_nobody)
     }
     client_send_frame(client, "{\"in\":\"wait\",\"params\":{\"ms\":1,\"delete\":[1,2]}}");
     client_expect(client, "{\"out\":\"later\",\"result\":{\"ms\":1,\"delete\":[1,2]}}");
-    server_wait_log(server, "module later: \"wait\" frees what belongs to the request");
+    server_wait_log(server, "module later: \"wait\" frees memory of the request");
     client_expect_alive(client);
     ck_assert_ptr_null(strstr(server_log(server), "died"));
 }

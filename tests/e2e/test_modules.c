@@ -252,10 +252,10 @@ START_TEST(rude_methods_are_answered_for_and_logged)
     server_wait_log(server, "module rude: \"twice\" answered a request a second time");
     client_send_frame(client, "{\"in\":\"deletes\",\"params\":{\"a\":[1,2]}}");
     client_expect(client, "{\"out\":\"deletes\",\"result\":true}");
-    server_wait_log(server, "module rude: \"deletes\" frees what belongs to the request");
+    server_wait_log(server, "module rude: \"deletes\" frees memory of the request");
     client_send_frame(client, "{\"in\":\"steals\",\"params\":{\"part\":[1,{\"b\":2}]}}");
     client_expect(client, "{\"out\":\"steals\",\"result\":[[1,{\"b\":2}]]}");
-    server_wait_log(server, "module rude: \"steals\" frees what belongs to the request");
+    server_wait_log(server, "module rude: \"steals\" frees memory of the request");
     client_expect_alive(client);
     ck_assert(!server_logged(server, "died"));
 }

@@ -159,7 +159,7 @@ static const struct bytes valid_texts[] = {
 #define COMMENT  "JSON has no comments"
 #define BOM      "the text starts with a byte order mark"
 #define CONTROL  "a string holds a raw control character"
-#define ESCAPE   "a backslash is followed by what JSON cannot escape"
+#define ESCAPE   "a backslash is followed by a character that JSON cannot escape"
 #define HEX      "\\u is not followed by four hexadecimal digits"
 #define UTF8     "a string is not UTF-8"
 #define HALF     "a member name holds half of a surrogate pair"
