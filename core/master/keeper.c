@@ -555,6 +555,27 @@ void vaults_read(const cJSON *state)
     }
 }
 
+void vaults_write_worker(const struct worker *worker, cJSON *item)
+{
+    cJSON *list = cJSON_AddArrayToObject(item, "unreached");
+
+    for (uint32_t i = 0; i < seats_used; i++) {
+        if (worker->vaults.unreached[i])
+            cJSON_AddItemToArray(list, cJSON_CreateNumber(i));
+    }
+}
+
+void vaults_read_worker(struct worker *worker, const cJSON *item)
+{
+    const cJSON *seat;
+
+    cJSON_ArrayForEach(seat, cJSON_GetObjectItemCaseSensitive(item, "unreached"))
+    {
+        if (cJSON_IsNumber(seat) && seat->valuedouble >= 0 && seat->valuedouble < seats_used)
+            reach_later(&seats[(uint32_t)seat->valuedouble], worker);
+    }
+}
+
 void vaults_keep_open(bool keep)
 {
     for (uint32_t i = 0; i < seats_used; i++) {

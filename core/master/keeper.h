@@ -77,4 +77,9 @@ void vaults_write(cJSON *state);
 void vaults_read(const cJSON *state);
 void vaults_keep_open(bool keep);
 
+/* The same for a worker's part: which vaults have no channel to it yet. The seats are read before
+ * the workers. */
+void vaults_write_worker(const struct worker *worker, cJSON *item);
+void vaults_read_worker(struct worker *worker, const cJSON *item);
+
 #endif

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "master/generations.h"
+#include "master/keeper.h"
 #include "master/master.h"
 #include "master/state.h"
 #include "master/workers.h"
@@ -32,7 +33,9 @@ void workers_write(cJSON *state)
         cJSON_AddBoolToObject(item, "died", w->life == WORKER_LOST);
         cJSON_AddBoolToObject(item, "hung", w->cause == CAUSE_HUNG);
         cJSON_AddBoolToObject(item, "beats", w->pulse.known);
+        cJSON_AddNumberToObject(item, "unheld", w->unheld);
         cJSON_AddBoolToObject(item, "single_vault", w->vaults.single);
+        vaults_write_worker(w, item);
         cJSON_AddBoolToObject(item, "adopting", w->adoption.from != 0);
         cJSON_AddNumberToObject(item, "adopting_serial", (double)w->adoption.from);
         cJSON_AddItemToArray(list, item);
@@ -80,7 +83,9 @@ static void read_worker(const cJSON *item, bool single_vault)
     worker->life = read_life(item);
     worker->cause = state_truth(item, "hung") ? CAUSE_HUNG : CAUSE_ITSELF;
     worker->pulse.known = state_truth(item, "beats");
+    worker->unheld = (uint32_t)state_number(item, "unheld", 0); /* it reports only changes */
     worker->vaults.single = single_vault || state_truth(item, "single_vault");
+    vaults_read_worker(worker, item);
     if (state_truth(item, "adopting"))
         worker->adoption.from = (uint64_t)state_number(item, "adopting_serial", 0);
     worker->started_ns = clock_ns();

@@ -695,6 +695,54 @@ START_TEST(a_worker_of_a_binary_that_knows_one_vault_is_shown_no_other)
 }
 END_TEST
 
+/* A reload by the new binary waits for such connections as the former one would have, though
+ * workers and vaults report only changes. */
+START_TEST(an_upgrade_hands_on_which_connections_no_vault_can_hold)
+{
+    struct error error;
+    int pair[2];
+
+    go_to(SERVING);
+    struct worker *worker = worker_of_slot(0);
+    cJSON *state = cJSON_CreateObject();
+    worker->vaults.unreached[0] = true;
+    worker->unheld = 7;
+    workers_write(state);
+    worker->vaults.unreached[0] = false;
+    worker->unheld = 0;
+
+    /* Another process takes its place. */
+    cJSON *item, *resumed = NULL;
+    cJSON_ArrayForEach(item, cJSON_GetObjectItem(state, "workers"))
+    {
+        if (cJSON_GetObjectItem(item, "pid")->valueint == worker->child.pid)
+            resumed = item;
+    }
+    ck_assert(channel_pair(pair, &error));
+    pid_t pid = fork();
+    cJSON_ReplaceItemInObject(resumed, "pid", cJSON_CreateNumber(pid));
+    cJSON_ReplaceItemInObject(resumed, "channel", cJSON_CreateNumber(pair[0]));
+    cJSON_ReplaceItemInObject(resumed, "arena", cJSON_CreateNumber(-1));
+    cJSON *list = cJSON_CreateArray(), *only = cJSON_CreateObject();
+    cJSON_AddItemToArray(list, cJSON_Duplicate(resumed, true));
+    cJSON_AddItemToObject(only, "vaults", cJSON_CreateArray());
+    cJSON_AddItemToObject(only, "workers", list);
+    workers_read(only);
+    cJSON_Delete(only);
+    cJSON_Delete(state);
+
+    for (worker = workers_first(); worker != NULL && worker->child.pid != pid;)
+        worker = worker->next;
+    ck_assert(vaults_unreached(worker));
+    ck_assert_uint_eq(worker->unheld, 7);
+    ck_assert_uint_eq(shown_seats(pair[1]), 0);
+    latest.timer->callback(latest.timer);
+    ck_assert(!vaults_unreached(worker));
+    ck_assert_uint_eq(shown_seats(pair[1]), 1u << 0);
+    finish();
+}
+END_TEST
+
 /* The replacement that was dropped for the new binary dies when another worker has its row. */
 START_TEST(an_upgrade_that_fails_takes_no_row_away_from_a_worker)
 {
@@ -737,6 +785,7 @@ int main(void)
     tcase_add_test(tcase, an_upgrade_does_not_wait_for_a_rehearsal_whose_end_is_not_reported);
     tcase_add_test(tcase, a_reload_asks_a_replacement_for_a_sign_of_life_too);
     tcase_add_test(tcase, a_worker_of_a_binary_that_knows_one_vault_is_shown_no_other);
+    tcase_add_test(tcase, an_upgrade_hands_on_which_connections_no_vault_can_hold);
     tcase_add_test(tcase, stop_does_not_wait_as_quit_does);
     tcase_add_test(tcase, a_reload_does_not_succeed_while_a_process_is_silent);
     tcase_add_test(tcase, a_reload_that_fails_is_answered_and_the_waiting_order_goes_on);
