@@ -150,17 +150,15 @@ static bool run(struct exchange *exchange, struct text *reply)
         if (!receive_more(exchange))
             return false;
         struct bytes input = {exchange->input.data, exchange->input.size};
-        switch (frame_next(input, FRAME_BODY_MAX, &frame)) {
-        case FRAME_WHOLE:
-            text_append(reply, frame.body);
-            return true;
-        case FRAME_TOO_LARGE:
+        enum frame_status status = frame_next(input, FRAME_BODY_MAX, &frame);
+        if (status == FRAME_TOO_LARGE)
             return error_set(exchange->error,
                              "%s announces a reply of %llu bytes: does a Pillion server listen "
                              "there?",
                              exchange->server, (unsigned long long)frame.size);
-        case FRAME_PARTIAL:
-            break;
+        if (status == FRAME_WHOLE) {
+            text_append(reply, frame.body);
+            return true;
         }
     }
 }

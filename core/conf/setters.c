@@ -10,6 +10,7 @@
 
 #include "conf/directive.h"
 #include "conf/settings.h"
+#include "wire/protocol.h"
 
 #define METHOD_NAME_MAX 255u /* bytes */
 #define BACKLOG_DEFAULT 4096 /* the default of net.core.somaxconn, too: listen(2) */
@@ -67,7 +68,7 @@ void settings_set_error_log(struct conf_apply *apply, const struct conf_directiv
     struct log_target log = {.level = LOG_INFO_LEVEL, .format = LOG_FORMAT_TEXT};
     bool given[2] = {false, false}; /* level, format */
 
-    if (!conf_check_words(apply, directive, statement, 1, 3))
+    if (!conf_check_words(apply, directive, statement, 1, 4))
         return;
     for (size_t i = 1; i < statement->word_count; i++) {
         if (conf_error_semicolon(apply, directive, statement, i))
@@ -184,23 +185,47 @@ void settings_set_server(struct conf_apply *apply, const struct conf_directive *
 
 /* ---- server ---- */
 
+/* The value of a parameter that begins with `name`, which ends with "="; or NULL. */
+static const char *parameter_value(const struct conf_word *word, const char *name)
+{
+    size_t size = strlen(name);
+    return strncmp(word->text, name, size) == 0 ? word->text + size : NULL;
+}
+
+static bool read_protocol(struct conf_apply *apply, const struct conf_word *word, const char *name,
+                          struct listen_settings *listen)
+{
+    unsigned protocol = protocol_find(name);
+
+    if (protocol == PROTOCOLS) {
+        conf_error(apply->errors, &word->place,
+                   "\"protocol\" must be auto, frame, line or lsp, not \"%s\"", name);
+        return false;
+    }
+    listen->protocol = (uint8_t)protocol;
+    return true;
+}
+
 static bool read_listen_parameter(struct conf_apply *apply, const struct conf_directive *directive,
                                   const struct conf_statement *statement, size_t index,
                                   struct listen_settings *listen)
 {
-    static const char backlog[] = "backlog=";
     const struct conf_word *word = &statement->words[index];
+    const char *protocol = parameter_value(word, "protocol=");
+    const char *backlog = parameter_value(word, "backlog=");
     int64_t number;
 
     if (strcmp(word->text, "reuseport") == 0) {
         listen->reuseport = true;
         return true;
     }
-    if (strncmp(word->text, backlog, sizeof(backlog) - 1) != 0) {
+    if (protocol != NULL)
+        return read_protocol(apply, word, protocol, listen);
+    if (backlog == NULL) {
         conf_error_unexpected(apply, directive, statement, index);
         return false;
     }
-    const struct conf_word value = {word->text + sizeof(backlog) - 1, word->place};
+    const struct conf_word value = {backlog, word->place};
     if (!conf_read_integer(apply, &value, &number))
         return false;
     if (number < 1 || number > BACKLOG_MAX) {
@@ -212,15 +237,15 @@ static bool read_listen_parameter(struct conf_apply *apply, const struct conf_di
     return true;
 }
 
-/* listen ADDRESS [backlog=N] [reuseport]. The same address in two servers would let chance decide
- * which of them answers, so all servers are searched for it. */
+/* listen ADDRESS [protocol=NAME] [backlog=N] [reuseport]. The same address in two servers would let
+ * chance decide which of them answers, so all servers are searched for it. */
 void settings_set_listen(struct conf_apply *apply, const struct conf_directive *directive,
                          const struct conf_statement *statement, void *target)
 {
     struct settings *settings = apply->context;
     struct server_settings *server = target;
 
-    if (!conf_check_words(apply, directive, statement, 1, 3))
+    if (!conf_check_words(apply, directive, statement, 1, 4))
         return;
     const struct conf_word *address = &statement->words[0];
     for (struct server_settings *s = settings->servers; s != NULL; s = s->next) {
@@ -232,8 +257,10 @@ void settings_set_listen(struct conf_apply *apply, const struct conf_directive *
         }
     }
     struct listen_settings *listen = pool_must_zalloc(&apply->tree->pool, sizeof(*listen));
-    *listen = (struct listen_settings){
-        .address = address->text, .backlog = BACKLOG_DEFAULT, .place = address->place};
+    *listen = (struct listen_settings){.address = address->text,
+                                       .backlog = BACKLOG_DEFAULT,
+                                       .protocol = PROTOCOL_AUTO,
+                                       .place = address->place};
     for (size_t i = 1; i < statement->word_count; i++) {
         if (!read_listen_parameter(apply, directive, statement, i, listen))
             return;

@@ -7,12 +7,13 @@
 #include "base/log.h"
 #include "conf/table.h"
 
-/* `listen ADDRESS [backlog=N] [reuseport];` net/address.h checks the address, and errors point at
- * `place`. */
+/* `listen ADDRESS [protocol=NAME] [backlog=N] [reuseport];` net/address.h checks the address, and
+ * errors point at `place`. */
 struct listen_settings {
     const char *address;
     int backlog;
     bool reuseport;
+    uint8_t protocol; /* of its connections: wire/protocol.h */
     struct conf_place place;
     struct listen_settings *next;
 };
@@ -54,6 +55,7 @@ struct server_settings {
     struct method_settings *methods; /* in the order written; names are unique in a server */
     struct filter_settings *filters; /* of every method, before the method's own */
     uint64_t max_frame;              /* bytes of a request's body */
+    uint64_t max_head;               /* bytes of the lines before it, where there are any */
     uint64_t max_output;             /* unsent reply bytes at which a client is paused */
     int64_t max_inflight;            /* requests of one connection under way at the same time */
     int64_t json_max_depth;

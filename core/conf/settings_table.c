@@ -286,13 +286,16 @@ const struct conf_directive settings_directives[] = {
      .set = settings_set_listen,
      .repeats = true,
      .required = true,
-     .syntax = "ADDRESS [backlog=N] [reuseport]",
+     .syntax = "ADDRESS [protocol=NAME] [backlog=N] [reuseport]",
      .summary = "An address to serve: `127.0.0.1:8080`, `[::1]:8080`, `*:8080` or `8080` for every "
                 "IPv4 address, `[::]:8080` for every IPv6 address, `localhost:8080` for every "
                 "address of a host name that this machine has, or `unix:PATH` for a Unix socket. "
                 "Names are looked up when the configuration is read, and anew at each reload. "
                 "A reload that removes an address ends no connection: its server block goes on "
                 "with them. "
+                "`protocol` is what the address's clients speak: frames, lines of JSON, or "
+                "messages with a `Content-Length` as editors send them (protocol.md). `auto`, the "
+                "default, tells it by the first four bytes of each connection. "
                 "`backlog` is the length of the "
                 "queue of connections not yet accepted, 4096 unless given, and bounded by the "
                 "system's net.core.somaxconn. `reuseport` gives each worker a queue of its own "
@@ -339,10 +342,19 @@ const struct conf_directive settings_directives[] = {
      .min = 64,
      .max = 128 << 20,
      .fallback = "1m",
-     .summary = "The largest request, not counting the four bytes of its frame's length, that is "
-                "taken from a client. A client that announces a longer one gets "
+     .summary = "The largest request, not counting the four bytes of its frame's length or the "
+                "lines before its body, that is taken from a client. A client that announces a "
+                "longer one gets "
                 "`frame_too_large` and is disconnected. Announcing costs no memory: only bytes "
                 "that arrive do."},
+    {.name = "max_head",
+     SERVER(max_head),
+     .type = CONF_SIZE,
+     .min = 256,
+     .max = 1 << 20,
+     .fallback = "16k",
+     .summary = "The most bytes of the lines before a request's body, with protocols that have "
+                "such lines. A client that sends more is told so and disconnected."},
     {.name = "max_output",
      SERVER(max_output),
      .type = CONF_SIZE,

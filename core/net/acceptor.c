@@ -217,7 +217,7 @@ static void accept_from(struct accept_socket *socket, uint32_t owed)
             break;
         }
         socket->ended = false;
-        batch[count++] = conn_open(conns, fd, socket->listener, socket->policy);
+        batch[count++] = conn_open(conns, fd, socket->listener, socket->protocol, socket->policy);
     }
     if (count > 0) {
         counter_add(&conns->counters[COUNT_ACCEPTED], count);

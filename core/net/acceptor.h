@@ -21,6 +21,7 @@ struct accept_socket {
     struct acceptor *acceptor;
     int fd;
     uint32_t listener; /* its id */
+    uint8_t protocol;  /* of its connections */
     const struct conn_policy *policy;
     bool ended; /* it does not listen any more, which was logged */
 };

@@ -22,7 +22,7 @@
 #ifdef PILLION_TEST_LAYOUT
 #define ARENA_LAYOUT 1000
 #else
-#define ARENA_LAYOUT 3
+#define ARENA_LAYOUT 4
 #endif
 
 /* Flags of a connection. */
@@ -47,7 +47,8 @@ struct conn_cursors {
     uint8_t first;    /* the number of the first of them: where its mark is */
     uint8_t answered; /* 1 + how many of them are before the one that was answered last; 0: each
                          answered frame has its mark (rpc/begun.h) */
-    uint8_t unused[2];
+    uint8_t protocol; /* the layer above knows; 0 in layouts before 4 */
+    uint8_t unused;
 };
 static_assert(sizeof(struct conn_cursors) == 48, "two of them and the rest make 128 bytes");
 
@@ -64,7 +65,7 @@ struct conn_record {
 #endif
     struct conn_cursors cursors[2];
 };
-#if ARENA_LAYOUT == 3
+#if ARENA_LAYOUT == 4
 static_assert(sizeof(struct conn_record) == 128, "a record is two cache lines");
 #endif
 

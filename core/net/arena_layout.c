@@ -3,8 +3,9 @@
 
 #include <string.h>
 
-/* ---- Layouts 1, 2 and 3: frozen. In 1 there were zeros where 2 has `begun`, `answered_at` and
- * `staying`: no request ever overtook another. Only 3 has a table of marks. ---- */
+/* ---- Layouts 1 to 4: frozen. In 1 there were zeros where 2 has `begun`, `answered_at` and
+ * `staying`: no request ever overtook another. From 3 on there is a table of marks. Before 4 every
+ * connection spoke protocol 0. ---- */
 
 struct frozen_cursors {
     uint64_t received, sent;
@@ -18,6 +19,7 @@ struct frozen_cursors {
         uint32_t answered_at; /* 2: 1 + the offset of the frame that was answered last, or 0 */
         struct {
             uint8_t first, answered;
+            uint8_t protocol; /* 4 */
         } three;
     };
 };
@@ -31,7 +33,7 @@ struct frozen_record {
     _Atomic uint32_t staying;
     struct frozen_cursors cursors[2];
 };
-static_assert(sizeof(struct frozen_record) == 128, "layouts 1 to 3 never change");
+static_assert(sizeof(struct frozen_record) == 128, "layouts 1 to 4 never change");
 
 static const struct frozen_cursors *frozen_cursors_of(const struct frozen_record *record)
 {
@@ -98,12 +100,18 @@ static void read_3(const void *from, struct conn_record *to)
     to->cursors[0].answered = cursors->three.answered;
 }
 
+static void read_4(const void *from, struct conn_record *to)
+{
+    read_3(from, to);
+    to->cursors[0].protocol = frozen_cursors_of(from)->three.protocol;
+}
+
 static void take_frozen(void *record)
 {
     atomic_store_explicit(&((struct frozen_record *)record)->taken, 1, memory_order_release);
 }
 
-#if ARENA_LAYOUT == 3
+#if ARENA_LAYOUT == 4
 static_assert(sizeof(struct conn_record) == sizeof(struct frozen_record) &&
                   offsetof(struct conn_record, cursors) ==
                       offsetof(struct frozen_record, cursors) &&
@@ -111,6 +119,8 @@ static_assert(sizeof(struct conn_record) == sizeof(struct frozen_record) &&
                       offsetof(struct frozen_cursors, three.first) &&
                   offsetof(struct conn_cursors, answered) ==
                       offsetof(struct frozen_cursors, three.answered) &&
+                  offsetof(struct conn_cursors, protocol) ==
+                      offsetof(struct frozen_cursors, three.protocol) &&
                   sizeof(struct conn_marks) == 256,
               "conn_record has changed: raise ARENA_LAYOUT, and give the new layout a row here");
 #else
@@ -150,7 +160,8 @@ static const struct {
     {1, sizeof(struct frozen_record), 0, read_2, take_frozen, marks_2},
     {2, sizeof(struct frozen_record), 0, read_2, take_frozen, marks_2},
     {3, sizeof(struct frozen_record), sizeof(struct conn_marks), read_3, take_frozen, NULL},
-#if ARENA_LAYOUT != 3
+    {4, sizeof(struct frozen_record), sizeof(struct conn_marks), read_4, take_frozen, NULL},
+#if ARENA_LAYOUT != 4
     {ARENA_LAYOUT, sizeof(struct conn_record), sizeof(struct conn_marks), read_own, take_own, NULL},
 #endif
 };

@@ -118,7 +118,7 @@ bool conns_have_record(const struct conns *conns)
                conns->arena.record_count;
 }
 
-struct conn *conn_open(struct conns *conns, int fd, uint32_t listener,
+struct conn *conn_open(struct conns *conns, int fd, uint32_t listener, uint8_t protocol,
                        const struct conn_policy *policy)
 {
     struct conn *conn = conn_take(conns);
@@ -136,7 +136,8 @@ struct conn *conn_open(struct conns *conns, int fd, uint32_t listener,
     atomic_store_explicit(&record->running, 0, memory_order_relaxed);
     atomic_store_explicit(&record->taken, 0, memory_order_relaxed);
     atomic_store_explicit(&record->staying, 0, memory_order_relaxed);
-    *record_edit(record) = (struct conn_cursors){.in_block = BLOCK_NONE, .out_block = BLOCK_NONE};
+    *record_edit(record) = (struct conn_cursors){
+        .in_block = BLOCK_NONE, .out_block = BLOCK_NONE, .protocol = protocol};
     record_commit(record);
     uint64_t id = (uint64_t)conns->seat << CONN_ID_SEAT_SHIFT |
                   (uint64_t)(conns->worker & CONN_ID_WORKER_MAX) << 32 | conns->next_id++;
@@ -272,6 +273,14 @@ void conn_set_flags(struct conns *conns, struct conn *conn, uint8_t flags)
     struct conn_record *record = conn_record_of(conns, conn);
     struct conn_cursors *edit = record_edit(record);
     edit->flags |= flags;
+    record_commit(record);
+}
+
+void conn_speaks(struct conns *conns, struct conn *conn, uint8_t protocol)
+{
+    struct conn_record *record = conn_record_of(conns, conn);
+
+    record_edit(record)->protocol = protocol;
     record_commit(record);
 }
 

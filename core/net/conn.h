@@ -35,10 +35,10 @@ struct conn_policy {
     uint64_t idle_timeout_ns;
     uint64_t max_age_ns; /* each up to a tenth less or more; 0: no limit */
     bool keepalive, nodelay;
-    bool parting;      /* nobody serves its connections any more: each ends, with what is queued
-                          sent, as soon as it has nothing under way */
-    uint8_t protocol;  /* what its connections speak: the layer above knows */
-    uint8_t transport; /* how their bytes move (net/transport.h) */
+    bool parting;       /* nobody serves its connections any more: each ends, with what is queued
+                           sent, as soon as it has nothing under way */
+    uint8_t transport;  /* how their bytes move (net/transport.h) */
+    uint64_t max_input; /* bytes that a frame may have at most */
 };
 
 /* Times of connections, in units of which 32 bits last for longer than idle_timeout may be. */
@@ -138,9 +138,10 @@ static inline const struct conn_cursors *conn_cursors(const struct conns *conns,
     return record_cursors(conn_record_of(conns, conn));
 }
 
-/* A record for the socket `fd`, which becomes the connection's. Nothing is read before conn_start.
- * NULL when all records are in use; then `fd` stays the caller's. */
-struct conn *conn_open(struct conns *conns, int fd, uint32_t listener,
+/* A record for the socket `fd`, which becomes the connection's. It says that the client speaks
+ * `protocol`, which is for the layer above. Nothing is read before conn_start. NULL when all
+ * records are in use; then `fd` stays the caller's. */
+struct conn *conn_open(struct conns *conns, int fd, uint32_t listener, uint8_t protocol,
                        const struct conn_policy *policy);
 
 /* True when conn_open finds a record. A record whose connection was closed in this batch may be
@@ -173,6 +174,7 @@ char *conn_output_reserve(struct conns *conns, struct conn *conn, size_t size);
 struct conn_step {
     size_t consumed, produced;
     uint8_t begun, first, answered;
+    uint8_t flags; /* added to those there are */
 };
 void conn_commit(struct conns *conns, struct conn *conn, const struct conn_step *step);
 
@@ -192,6 +194,7 @@ struct conn_turn {
     uint32_t out_room;
     uint64_t consumed;  /* the place of `in` in the input stream */
     uint32_t out_start; /* of what is not sent */
+    uint8_t protocol;
 };
 
 /* Both copies of the cursors are the same after this, so that a commit has to write only what it
@@ -217,6 +220,7 @@ static inline void conn_turn_begin(const struct conns *conns, const struct conn 
     turn->out_room =
         turn->out == NULL ? 0 : (uint32_t)BLOCK_BYTES(cursors->out_order) - cursors->out_end;
     turn->consumed = cursors_consumed(cursors);
+    turn->protocol = cursors->protocol;
 }
 
 /* As conn_advance, with `produced` bytes written to `out`. False, with nothing done, for the last
@@ -256,6 +260,9 @@ static inline void conn_go_on_later(struct conn *conn)
 {
     conn->again = CONN_AGAIN_LATER;
 }
+
+/* The record says from now on that the client speaks `protocol`. */
+void conn_speaks(struct conns *conns, struct conn *conn, uint8_t protocol);
 
 /* The marks of the connection's frames that have begun, by their numbers. */
 static inline struct conn_marks *conn_marks_of(const struct conns *conns, const struct conn *conn)

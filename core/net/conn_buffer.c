@@ -56,14 +56,16 @@ static bool input_move(struct conns *conns, struct conn *conn, unsigned order)
 }
 
 /* The last resort of a connection whose block is full: a single block, if the input at hand fits
- * into it, or the reserve, for the frame that the input begins. */
+ * into it, or the reserve, for the frame that the input begins. A frame whose size is not known yet
+ * may be as large as any. */
 static bool input_squeeze(struct conns *conns, struct conn *conn, uint64_t size)
 {
-    uint8_t order = (uint8_t)block_order(conn->expects);
+    uint64_t expects = conn->expects != 0 ? conn->expects : conn->policy->max_input;
+    uint8_t order = (uint8_t)block_order(expects);
 
     if (size < BLOCK_SIZE && input_move(conns, conn, 0))
         return true;
-    if (conn->expects <= size)
+    if (expects <= size)
         return false;
     uint32_t block = room_take_reserve(&conns->room, &conns->room.input, &order);
     return input_move_to(conns, conn, block, order);

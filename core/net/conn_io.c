@@ -263,6 +263,7 @@ void conn_commit(struct conns *conns, struct conn *conn, const struct conn_step 
     edit->begun = step->begun;
     edit->first = step->first;
     edit->answered = step->answered;
+    edit->flags |= step->flags;
     if (edit->in_start == edit->in_end) {
         block = edit->in_block;
         edit->in_block = BLOCK_NONE;

@@ -80,10 +80,11 @@ static uint64_t largest_frame(const struct settings *settings)
     uint64_t largest = 0;
 
     for (struct server_settings *s = settings->servers; s != NULL; s = s->next) {
-        if (s->max_frame > largest)
-            largest = s->max_frame;
+        uint64_t size = protocol_largest(s->max_frame, s->max_head);
+        if (size > largest)
+            largest = size;
     }
-    return BLOCK_BYTES(block_order(largest + protocol_of(PROTOCOL_PILLION)->framing->overhead));
+    return BLOCK_BYTES(block_order(largest));
 }
 
 /* The share of each of `of` workers when they take over from `slots` workers with `each` each. */
@@ -302,6 +303,7 @@ static bool listen_on(struct generation *generation, struct listeners *listeners
         .backlog = listen->backlog,
         .count = listener->count,
         .reuseport = listen->reuseport,
+        .protocol = listen->protocol,
     };
     return true;
 }

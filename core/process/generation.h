@@ -20,8 +20,9 @@ struct generation_listener {
     struct listener *listener;
     const struct server_settings *server;
     int backlog;
-    uint32_t count; /* how many of its sockets this generation accepts from */
-    bool reuseport; /* each worker accepts from its own socket */
+    uint32_t count;   /* how many of its sockets this generation accepts from */
+    bool reuseport;   /* each worker accepts from its own socket */
+    uint8_t protocol; /* of its connections */
 };
 
 /* Where the connections of a listener go that this generation does not have. Both are ids of

@@ -1,10 +1,7 @@
 /* The frames of a connection's input that have begun. See begun.h. */
 #include "rpc/begun.h"
 
-static const struct framing *framing_of(const struct conn *conn)
-{
-    return protocol_of(conn->policy->protocol)->framing;
-}
+const struct frame_limits begun_limits = {.body = FRAME_BODY_MAX, .head = FRAME_HEAD_MAX};
 
 static _Atomic uint8_t *mark_of(const struct conns *conns, const struct conn *conn, uint8_t number)
 {
@@ -36,8 +33,8 @@ bool begun_walk(const struct conns *conns, const struct conn *conn, unsigned n,
         return false;
     struct bytes input = conn_input(conns, conn);
     uint32_t offset = n == 0 ? 0 : at->offset + (uint32_t)at->frame.size;
-    if (framing_of(conn)->next((struct bytes){input.data + offset, input.size - offset},
-                               FRAME_BODY_MAX, &at->frame) != FRAME_WHOLE)
+    if (protocol_next(cursors->protocol, (struct bytes){input.data + offset, input.size - offset},
+                      &begun_limits, NULL, &at->frame) != FRAME_WHOLE)
         return false;
     at->offset = offset;
     at->number = (uint8_t)(cursors->first + n);
@@ -50,7 +47,8 @@ bool begun_walk(const struct conns *conns, const struct conn *conn, unsigned n,
 }
 
 enum frame_status begun_after(const struct conns *conns, const struct conn *conn, uint64_t begun_to,
-                              uint32_t max_frame, struct begun_frame *next)
+                              const struct frame_limits *limits, struct search *search,
+                              struct begun_frame *next)
 {
     const struct conn_cursors *cursors = conn_cursors(conns, conn);
     struct begun_frame at = {0};
@@ -67,8 +65,9 @@ enum frame_status begun_after(const struct conns *conns, const struct conn *conn
     next->offset = offset;
     next->number = (uint8_t)(cursors->first + cursors->begun);
     next->answered = next->retried = next->waiting = false;
-    return framing_of(conn)->next((struct bytes){input.data + offset, input.size - offset},
-                                  max_frame, &next->frame);
+    return protocol_next(
+        cursors->protocol, (struct bytes){input.data + offset, input.size - offset}, limits,
+        cursors->protocol == PROTOCOL_FRAME ? NULL : search_at(search, next->place), &next->frame);
 }
 
 bool begun_add(struct conns *conns, struct conn *conn)

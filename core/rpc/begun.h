@@ -30,11 +30,29 @@ struct begun_frame {
     bool waiting; /* nothing was done for its request yet */
 };
 
+/* How far the search for the end of a connection's next frame has come. All zero: nowhere. */
+struct search {
+    uint64_t place; /* 1 + where that frame begins, in the input stream */
+    struct frame_progress progress;
+};
+
+/* The progress of the frame at `place`. */
+static inline struct frame_progress *search_at(struct search *search, uint64_t place)
+{
+    if (search->place != place + 1)
+        *search = (struct search){.place = place + 1};
+    return &search->progress;
+}
+
 /* How many frames of the connection have begun. */
 static inline unsigned begun_count(const struct conns *conns, const struct conn *conn)
 {
     return conn_cursors(conns, conn)->begun;
 }
+
+/* Limits for frames that were within their own when they began: those may be another generation's
+ * by now. */
+extern const struct frame_limits begun_limits;
 
 /* Walks the frames that have begun: false after the last. Starts with `*at` zeroed and `n` 0. Ends
  * early, with `at->frame.body.data` NULL, where the bytes are no whole frame: the record is
@@ -43,10 +61,11 @@ static inline unsigned begun_count(const struct conns *conns, const struct conn 
 bool begun_walk(const struct conns *conns, const struct conn *conn, unsigned n,
                 struct begun_frame *at);
 
-/* The first frame that has not begun. FRAME_PARTIAL and FRAME_TOO_LARGE as frame_next. `begun_to`
- * is where the frames that have begun end, in the input stream; 0: to be found out. */
+/* The first frame that has not begun, as protocol_next says. `begun_to` is where the frames that
+ * have begun end, in the input stream; 0: to be found out. */
 enum frame_status begun_after(const struct conns *conns, const struct conn *conn, uint64_t begun_to,
-                              uint32_t max_frame, struct begun_frame *next);
+                              const struct frame_limits *limits, struct search *search,
+                              struct begun_frame *next);
 
 /* The frame that begun_after has given begins. False when no more can be counted. */
 bool begun_add(struct conns *conns, struct conn *conn);

@@ -36,7 +36,6 @@ static inline void call_init(struct call *call, struct dispatcher *dispatcher, s
     call->kept = NULL;
     call->shown = false;
     call->req = (struct pillion_request){
-        .protocol = conn->policy->protocol,
         .pool = &dispatcher->pool,
         .reserve = call_reserve,
         .peer = call_peer,
@@ -47,6 +46,7 @@ static inline void call_init(struct call *call, struct dispatcher *dispatcher, s
         .introspect = &call->server->introspect,
     };
     conn_turn_begin(dispatcher->conns, conn, &call->turn);
+    call->req.protocol = call->turn.protocol;
 }
 
 /* Makes it the request of the next frame, whose reply has room where `turn` says. */
@@ -65,6 +65,12 @@ static inline void call_next(struct call *call)
     req->size = 0;
     req->room = call->turn.out;
     req->room_size = call->turn.out_room;
+}
+
+/* The search for the end of the connection's next frame. */
+static inline struct search *search_of(const struct call *call)
+{
+    return &call->dispatcher->searches[conn_index(call->dispatcher->conns, call->conn)];
 }
 
 /* Reads the frame's members; `error` says why it is no request. */

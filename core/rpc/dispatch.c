@@ -7,6 +7,7 @@
 
 #include "base/log_seldom.h"
 #include "rpc/begun.h"
+#include "wire/stranger.h"
 
 #define REFUSAL_MAX 8192u /* more than any reply of refuse_frame has */
 
@@ -23,7 +24,8 @@ static bool call_commit(struct call *call, size_t consumes)
 }
 
 /* Answers one frame. False when the turn is over. */
-static bool answer(struct call *call, const struct frame *frame, bool first)
+static inline __attribute__((always_inline)) bool answer(struct call *call,
+                                                         const struct frame *frame, bool first)
 {
     struct envelope envelope;
     struct json_error error;
@@ -77,7 +79,7 @@ static void answer_stranger(struct call *call, const struct stranger *stranger)
 
 /* There is no telling where the next frame starts: the reply is sent, and then the connection
  * ends. */
-static void refuse_frame(struct call *call, const struct frame *frame,
+static void refuse_frame(struct call *call, enum frame_status status, const struct frame *frame,
                          const struct stranger *stranger)
 {
     struct dispatcher *dispatcher = call->dispatcher;
@@ -95,9 +97,12 @@ static void refuse_frame(struct call *call, const struct frame *frame,
         log_stranger(call, stranger);
     if (stranger != NULL && stranger->form != NULL)
         answer_stranger(call, stranger);
+    else if (status == FRAME_REFUSED)
+        request_fail(&call->req, "parse_error", "%s", frame->why);
     else
         request_fail(&call->req, "frame_too_large",
-                     "a frame of %llu bytes is announced; at most %llu are allowed (max_frame)%s",
+                     "%s of %llu bytes is announced; at most %llu are allowed (max_frame)%s",
+                     call->req.protocol == PROTOCOL_FRAME ? "a frame" : "a message",
                      (unsigned long long)frame->size,
                      (unsigned long long)call->server->settings->max_frame,
                      stranger == NULL ? "" : stranger->hint);
@@ -114,40 +119,75 @@ static const struct stranger *find_stranger(const struct call *call, enum frame_
 {
     const struct bytes input = {call->turn.in, call->turn.in_size};
 
-    if (call->turn.consumed != 0)
+    if (call->turn.consumed != 0 || call->req.protocol != PROTOCOL_FRAME)
         return NULL;
-    return protocol_of(call->req.protocol)
-        ->framing->stranger(input, (uint32_t)call->server->settings->max_frame, status);
+    return stranger_of_frame(input, call->server->frame_limits.body, status);
+}
+
+/* The bytes at the start of the input are no whole frame. False when the turn is over. */
+static bool pass_over(struct call *call, enum frame_status status, const struct frame *frame)
+{
+    const struct stranger *stranger = find_stranger(call, status);
+
+    if (status == FRAME_EMPTY) {
+        call->req.size = 0;
+        return call_commit(call, (size_t)frame->size);
+    }
+    if (status != FRAME_PARTIAL || stranger != NULL)
+        refuse_frame(call, status, frame, stranger);
+    else
+        call->conn->expects = (uint32_t)frame->size;
+    return false;
 }
 
 /* Frames that are answered before the next one begins. Leaves when there is no more to do for now,
  * and when a request was deferred. */
-static void answer_in_turn(struct call *call)
+static inline __attribute__((always_inline)) void answer_in_turn_of(struct call *call,
+                                                                    const unsigned protocol)
 {
-    const struct framing *framing = protocol_of(call->req.protocol)->framing;
-    struct conn *conn = call->conn;
-    uint32_t max_frame = (uint32_t)call->server->settings->max_frame;
-    uint64_t max_output = conn->policy->max_output, frames = 0;
+    uint64_t max_output = call->conn->policy->max_output, frames = 0;
     bool more = true;
 
     while (more && call->turn.out_end - call->turn.out_start < max_output) {
+        struct frame_progress *progress =
+            protocol == PROTOCOL_FRAME ? NULL : search_at(search_of(call), call->turn.consumed);
         struct frame frame;
         enum frame_status status =
-            framing->next((struct bytes){call->turn.in, call->turn.in_size}, max_frame, &frame);
+            protocol_next(protocol, (struct bytes){call->turn.in, call->turn.in_size},
+                          &call->server->frame_limits, progress, &frame);
 
         if (status != FRAME_WHOLE) {
-            const struct stranger *stranger = find_stranger(call, status);
-            if (status == FRAME_TOO_LARGE || stranger != NULL)
-                refuse_frame(call, &frame, stranger);
-            else
-                conn->expects = (uint32_t)frame.size;
-            break;
+            more = pass_over(call, status, &frame);
+            continue;
         }
-        conn->expects = 0;
+        call->conn->expects = 0;
         more = answer(call, &frame, frames++ == 0);
     }
     if (frames > 0)
         counter_add(&call->dispatcher->row->counters[COUNT_FRAMES], frames);
+}
+
+/* Frames have a copy of their own, in which nothing asks for the protocol. */
+static void answer_in_turn(struct call *call)
+{
+    if (call->req.protocol == PROTOCOL_FRAME)
+        answer_in_turn_of(call, PROTOCOL_FRAME);
+    else
+        answer_in_turn_of(call, call->req.protocol);
+}
+
+/* Finds out what a new connection's client speaks. False while too little of it is there. */
+static bool guess_protocol(struct call *call)
+{
+    struct conns *conns = call->dispatcher->conns;
+    unsigned protocol = protocol_guess((struct bytes){call->turn.in, call->turn.in_size});
+
+    if (protocol == PROTOCOL_AUTO)
+        return false;
+    conn_speaks(conns, call->conn, (uint8_t)protocol);
+    conn_turn_begin(conns, call->conn, &call->turn);
+    call->req.protocol = call->turn.protocol;
+    return true;
 }
 
 void dispatch_input(struct conns *conns, struct conn *conn)
@@ -155,6 +195,8 @@ void dispatch_input(struct conns *conns, struct conn *conn)
     struct call call;
 
     call_init(&call, conns->context, conn);
+    if (call.req.protocol == PROTOCOL_AUTO && !guess_protocol(&call))
+        return;
     for (;;) {
         if (begun_count(conns, conn) > 0) {
             if (!answer_overtaking(&call))
@@ -181,7 +223,11 @@ void rpc_server_init(struct rpc_server *server, const struct server_settings *se
         .max_age_ns = settings->max_connection_age_ms * NS_PER_MS,
         .keepalive = settings->tcp_keepalive,
         .nodelay = settings->tcp_nodelay,
-        .protocol = PROTOCOL_PILLION,
+        .max_input = protocol_largest(settings->max_frame, settings->max_head),
+    };
+    server->frame_limits = (struct frame_limits){
+        .body = (uint32_t)settings->max_frame,
+        .head = (uint32_t)settings->max_head,
     };
     server->limits = (struct json_limits){
         .depth = (uint32_t)settings->json_max_depth,

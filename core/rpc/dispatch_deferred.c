@@ -69,6 +69,12 @@ static struct deferred_list *list_open(const struct dispatcher *dispatcher, stru
     return list;
 }
 
+/* True when no reply to a request like it may overtake this one's. */
+static bool is_ordered(const struct pillion_request *req)
+{
+    return req->id.data == NULL || protocols[req->protocol].ordered;
+}
+
 static void link_to_conn(struct deferred *deferred, struct call *call, const struct begun_frame *at)
 {
     struct dispatcher *dispatcher = call->dispatcher;
@@ -85,7 +91,7 @@ static void link_to_conn(struct deferred *deferred, struct call *call, const str
         next_of(deferred->all, list->first)->previous_of_conn = 1 + deferred->index;
     list->first = 1 + deferred->index;
     list->count++;
-    deferred->counted_without_id = deferred->req.id.data == NULL;
+    deferred->counted_without_id = is_ordered(&deferred->req);
     list->without_id += deferred->counted_without_id;
 }
 
@@ -108,7 +114,7 @@ static void unlink_from_conn(struct deferred *deferred)
         conn->deferred = false;
 }
 
-/* True while a request without id is deferred: the next one without has to wait for it. */
+/* True while an ordered request is deferred: the next one has to wait for it. */
 static bool order_waits(const struct dispatcher *dispatcher, const struct conn *conn)
 {
     const struct deferred_list *list = list_of(dispatcher, conn);
@@ -205,6 +211,8 @@ void dispatcher_init(struct dispatcher *dispatcher, uint64_t defer_timeout_ms)
 {
     dispatcher->lists =
         must_zalloc(dispatcher->conns->arena.record_count * sizeof(*dispatcher->lists));
+    dispatcher->searches =
+        must_zalloc(dispatcher->conns->arena.record_count * sizeof(*dispatcher->searches));
     deferreds_init(&dispatcher->deferreds, dispatcher->conns->loop, defer_timeout_ms);
     dispatcher->deferreds.finish = finish;
     dispatcher->deferreds.resumed = resumed;
@@ -216,6 +224,7 @@ void dispatcher_free(struct dispatcher *dispatcher)
 {
     deferreds_free(&dispatcher->deferreds);
     free(dispatcher->lists);
+    free(dispatcher->searches);
 }
 
 void dispatch_settle(struct dispatcher *dispatcher)
@@ -229,6 +238,8 @@ void dispatch_closed(struct dispatcher *dispatcher, struct conn *conn)
     const struct deferred_list *list = list_of(dispatcher, conn);
     uint32_t index = list == NULL ? 0 : list->first;
 
+    if (conn_cursors(dispatcher->conns, conn)->protocol != PROTOCOL_FRAME)
+        dispatcher->searches[conn_index(dispatcher->conns, conn)].place = 0;
     if (list != NULL)
         conn->deferred = false;
     while (index != 0) {
@@ -272,6 +283,7 @@ static void keep_reply(struct call *call, const struct begun_frame *at, bool ran
 
     call->kept = NULL;
     deferred->req.id = call->req.id.data == NULL ? call->req.id : BYTES("0");
+    deferred->req.protocol = call->req.protocol;
     link_to_conn(deferred, call, at);
     list_of(call->dispatcher, call->conn)->unqueued = true;
     if (!ran)
@@ -341,7 +353,7 @@ static bool begin(struct call *call, const struct begun_frame *next)
     conn_turn_begin(dispatcher->conns, call->conn, &call->turn);
     call_next(call);
     enum envelope_status status = call_read(call, next->frame.body, &envelope, &error);
-    if (call->req.id.data == NULL && order_waits(dispatcher, call->conn))
+    if (is_ordered(&call->req) && order_waits(dispatcher, call->conn))
         return false;
     begun_add(dispatcher->conns, call->conn);
     counter_add(&dispatcher->row->counters[COUNT_FRAMES], 1);
@@ -378,13 +390,15 @@ bool answer_overtaking(struct call *call)
             return false;
         }
         switch (begun_after(conns, conn, list == NULL ? 0 : list->begun_to,
-                            (uint32_t)settings->max_frame, &next)) {
+                            &call->server->frame_limits, search_of(call), &next)) {
         case FRAME_PARTIAL:
             conn->expects = next.frame.size == 0 ? 0 : next.offset + (uint32_t)next.frame.size;
             return false;
-        case FRAME_TOO_LARGE: /* refused in turn, once none is deferred: the connection ends with it
-                               */
+        case FRAME_TOO_LARGE: /* in turn, once none is deferred: the connection ends with it */
+        case FRAME_REFUSED:
             conn->stalled = STALLED_FULL;
+            return false;
+        case FRAME_EMPTY: /* likewise: it is dropped then */
             return false;
         case FRAME_WHOLE:
             break;
@@ -489,9 +503,9 @@ static void begin_guilty(struct conns *conns, struct conn *conn)
     if (cursors->begun > 0 ||
         record_running(conn_record_of(conns, conn), cursors_consumed(cursors)) == UINT32_MAX)
         return;
-    /* The limits may be another generation's by now, so max_frame does not apply. Bytes that are
-     * no frame any more were scribbled over, and go the way of all input. */
-    if (begun_after(conns, conn, 0, FRAME_BODY_MAX, &at) == FRAME_WHOLE)
+    /* Bytes that are no frame any more were scribbled over, and go the way of all input. */
+    struct search search = {0};
+    if (begun_after(conns, conn, 0, &begun_limits, &search, &at) == FRAME_WHOLE)
         begun_add(conns, conn);
 }
 

@@ -5,6 +5,7 @@
 
 #include "conf/settings.h"
 #include "net/conn.h"
+#include "rpc/begun.h"
 #include "rpc/board.h"
 #include "rpc/deferred.h"
 #include "rpc/introspect.h"
@@ -25,6 +26,7 @@ struct dispatcher {
     uint8_t untimed[BOARD_METHODS_MAX]; /* calls of each method since one was timed */
     struct deferreds deferreds;
     struct deferred_list *lists; /* one for each connection, by its index; touched by few */
+    struct search *searches;     /* likewise; never touched for frames */
 };
 
 /* One `server` block in this worker. */
@@ -34,6 +36,7 @@ struct rpc_server {
     struct method_table methods;
     const struct method *recent; /* the last one that was called, or NULL */
     struct json_limits limits;
+    struct frame_limits frame_limits;
     struct introspect introspect;
     uint64_t max_reply; /* bytes of a reply, its header included */
 };

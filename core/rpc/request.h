@@ -61,8 +61,7 @@ static inline enum envelope_status request_read(struct pillion_request *req, str
                                                 const struct json_limits *limits,
                                                 struct envelope *envelope, struct json_error *error)
 {
-    const struct format *format = protocol_of(req->protocol)->format;
-    enum envelope_status status = format->read(body, limits, envelope, error);
+    enum envelope_status status = envelope_read(body, limits, envelope, error);
 
     req->id = bytes_just_set(&envelope->id);
     req->body = body;

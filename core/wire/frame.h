@@ -1,4 +1,5 @@
-/* Frames: a 4-byte little-endian unsigned length, and that many bytes of body.
+/* Frames: where a message ends in a connection's bytes. What every framing has in common, and the
+ * framing of Pillion's own: a 4-byte little-endian unsigned length, and that many bytes of body.
  *
  * Pure functions over bytes; nothing is read or written here. */
 #ifndef PILLION_WIRE_FRAME_H
@@ -14,16 +15,41 @@
 /* The largest body that `max_frame` can allow: 128 MiB. */
 #define FRAME_BODY_MAX (128u * 1024 * 1024)
 
+/* The longest lines before a body that `max_head` can allow. */
+#define FRAME_HEAD_MAX (1u * 1024 * 1024)
+
 enum frame_status {
-    FRAME_WHOLE,    /* `body` is set, `size` is header and body */
-    FRAME_PARTIAL,  /* more bytes are needed; `size` is how many the frame has in all, or 0 while
-                       the header itself is partial */
-    FRAME_TOO_LARGE /* the announced length is above the limit; `size` is that length */
+    FRAME_WHOLE,     /* `body` is set, `size` is header and body */
+    FRAME_PARTIAL,   /* more bytes are needed; `size` is how many the frame has in all, or 0 while
+                        that is not known */
+    FRAME_TOO_LARGE, /* the body is above the limit; `size` is the length that was announced, or
+                        that is there */
+    FRAME_EMPTY,     /* `size` bytes that mean nothing, and have no answer */
+    FRAME_REFUSED,   /* no frame can be told from the bytes: `why` says why not */
 };
 
 struct frame {
     struct bytes body; /* data NULL unless the frame is whole */
     uint64_t size;
+
+    /* Of framings other than length only. */
+    uint32_t style;   /* what the reply has to know of the request */
+    uint32_t refused; /* FRAME_REFUSED: the status of HTTP that says so */
+    const char *why;  /* FRAME_REFUSED: a constant phrase, for people */
+};
+
+/* What a frame may have at most, in bytes. */
+struct frame_limits {
+    uint32_t body;
+    uint32_t head; /* of framings that have lines before the body */
+};
+
+/* How far a frame that is not whole has been looked at. All zero for a new one. Forgetting it costs
+ * time alone, so a connection that moves to another worker goes on without it. */
+struct frame_progress {
+    size_t head; /* bytes before the body, once they are there */
+    size_t at;   /* what is searched for does not begin before */
+    size_t body; /* bytes of the body in the chunks before `at` */
 };
 
 /* Looks at the start of `input` for a frame whose body has at most `max_body` bytes. */

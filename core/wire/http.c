@@ -314,7 +314,7 @@ static enum http_status read_field(struct bytes name, struct bytes value, unsign
 }
 
 /* What the fields say together. */
-static enum http_status check_fields(unsigned seen, const struct http_limits *limits,
+static enum http_status check_fields(unsigned seen, const struct frame_limits *limits,
                                      struct http_request *request)
 {
     if (request->minor > 0 && !(seen & SEEN_HOST))
@@ -334,8 +334,8 @@ static enum http_status check_fields(unsigned seen, const struct http_limits *li
 
 /* Where the head ends, or 0. An LF alone is refused before the rest is there: whoever writes lines
  * so never sends the CRLFs that are waited for. */
-static enum http_status find_end(struct bytes input, const struct http_limits *limits,
-                                 struct http_progress *progress, struct http_request *request)
+static enum http_status find_end(struct bytes input, const struct frame_limits *limits,
+                                 struct frame_progress *progress, struct http_request *request)
 {
     size_t end = input.size < limits->head ? input.size : limits->head;
     const char *at = input.data + progress->at, *stop = input.data + end;
@@ -359,7 +359,7 @@ static enum http_status find_end(struct bytes input, const struct http_limits *l
                : refuse(request, HTTP_HEAD_TOO_LARGE, "the head is larger than is allowed");
 }
 
-static enum http_status read_head(struct bytes head, const struct http_limits *limits,
+static enum http_status read_head(struct bytes head, const struct frame_limits *limits,
                                   struct http_request *request)
 {
     struct bytes rest = {head.data, head.size - 2}, line, name, value;
@@ -419,7 +419,7 @@ static enum http_status find_line(struct bytes input, size_t at, size_t max, str
 
 /* The fields behind the last chunk, which are checked and ignored. Those that say how a message is
  * read come too late there (RFC 9110 section 6.5.1). */
-static enum http_status skip_trailer(struct bytes input, const struct http_limits *limits,
+static enum http_status skip_trailer(struct bytes input, const struct frame_limits *limits,
                                      struct http_request *request, size_t at)
 {
     const size_t start = at;
@@ -447,8 +447,8 @@ static enum http_status skip_trailer(struct bytes input, const struct http_limit
 }
 
 /* Goes from chunk to chunk. A chunk that is whole is not looked at again. */
-static enum http_status read_chunks(struct bytes input, const struct http_limits *limits,
-                                    struct http_progress *progress, struct http_request *request)
+static enum http_status read_chunks(struct bytes input, const struct frame_limits *limits,
+                                    struct frame_progress *progress, struct http_request *request)
 {
     for (;;) {
         struct bytes line;
@@ -460,12 +460,14 @@ static enum http_status read_chunks(struct bytes input, const struct http_limits
             return status;
         if (status != HTTP_WHOLE || !read_chunk_size(line, &size))
             return bad(request, "a chunk does not begin with its size");
-        if (size > limits->body - progress->content)
+        if (size > limits->body - progress->body)
             return refuse(request, HTTP_CONTENT_TOO_LARGE, "the body is larger than is allowed");
 
         size_t data = progress->at + line.size + 2;
+        if (data - progress->head - progress->body > HTTP_CHUNK_LINES_MAX(limits->body))
+            return refuse(request, HTTP_CONTENT_TOO_LARGE, "the body has too many small chunks");
         if (size == 0) {
-            request->length = progress->content;
+            request->length = progress->body;
             return skip_trailer(input, limits, request, data);
         }
         if (input.size < data + size + 2) {
@@ -476,7 +478,7 @@ static enum http_status read_chunks(struct bytes input, const struct http_limits
         if (input.data[data + size] != CR || input.data[data + size + 1] != LF)
             return bad(request, "a chunk does not end where its size says");
         progress->at = data + (size_t)size + 2;
-        progress->content += (size_t)size;
+        progress->body += (size_t)size;
     }
 }
 
@@ -508,8 +510,8 @@ struct bytes http_content(struct bytes input, const struct http_request *request
 
 /* ---- The whole ---- */
 
-enum http_status http_next(struct bytes input, const struct http_limits *limits,
-                           struct http_progress *progress, struct http_request *request)
+enum http_status http_next(struct bytes input, const struct frame_limits *limits,
+                           struct frame_progress *progress, struct http_request *request)
 {
     enum http_status status;
 

@@ -13,10 +13,14 @@
 
 #include <stdbool.h>
 
-#include "base/bytes.h"
+#include "wire/frame.h"
 
 /* Of a chunk's line: its size, and extensions, which are ignored (RFC 9112 section 7.1.1). */
 #define HTTP_CHUNK_LINE_MAX 256u
+
+/* Bytes of the lines of all chunks of a body of at most `body` bytes: a client that sends a byte a
+ * chunk may not fill memory with lines. */
+#define HTTP_CHUNK_LINES_MAX(body) ((size_t)(body) / 8 + 4096)
 
 /* What reading has come to. Others than the first two are the status that refuses the request,
  * after which nothing on its connection can be trusted. */
@@ -29,18 +33,6 @@ enum http_status {
     HTTP_EXPECTATION_FAILED = 417,
     HTTP_HEAD_TOO_LARGE = 431, /* RFC 6585 section 5 */
     HTTP_VERSION_NOT_SUPPORTED = 505,
-};
-
-struct http_limits {
-    size_t head;   /* bytes up to the empty line's end; also those of a trailer section */
-    uint64_t body; /* bytes of content */
-};
-
-/* How far a request that is not whole has been looked at. All zero for a new one. */
-struct http_progress {
-    size_t head;    /* its size, once it is known that chunks follow */
-    size_t at;      /* the head's end does not begin before; behind the head: the next chunk */
-    size_t content; /* bytes of content in the chunks before */
 };
 
 struct http_request {
@@ -62,8 +54,8 @@ struct http_request {
 
 /* Looks at the start of `input` for a request. While it is HTTP_PARTIAL, `head_size` tells whether
  * its head is there (0: not yet, and then nothing but `size` is set). */
-enum http_status http_next(struct bytes input, const struct http_limits *limits,
-                           struct http_progress *progress, struct http_request *request);
+enum http_status http_next(struct bytes input, const struct frame_limits *limits,
+                           struct frame_progress *progress, struct http_request *request);
 
 /* The content of a whole request: where it stands in `input`, or copied to `to`, which has room for
  * `length` bytes, when it is in chunks. */

@@ -1,9 +1,9 @@
-/* Protocols: the meaning of a connection's bytes. A protocol is a framing (where a message ends,
- * and how a reply is wrapped) with a format (what a message says). Code that handles requests uses
- * the connection's row of `protocols` and knows neither.
+/* Protocols: how the messages of a connection are told apart, and how their replies are wrapped.
+ * What a message says is the same whatever its protocol is (wire/envelope.h, wire/reply.h).
  *
- * Pure functions over bytes. The rows are constants that every file sees: the compiler calls
- * through a known row directly, and inlines. */
+ * A connection's protocol is a number in its record, so rows are only ever appended. Frames are
+ * number 0: every record that was written before there were other protocols says so. Their path is
+ * inlined; the others go through the table. Pure functions over bytes. */
 #ifndef PILLION_WIRE_PROTOCOL_H
 #define PILLION_WIRE_PROTOCOL_H
 
@@ -12,89 +12,79 @@
 #include "wire/frame.h"
 #include "wire/json.h"
 #include "wire/reply.h"
-#include "wire/stranger.h"
 
-struct framing {
-    const char *name;
-    size_t overhead; /* bytes of a frame besides its body */
-
-    /* Looks at the start of `input` for a frame whose body has at most `max_body` bytes. */
-    enum frame_status (*next)(struct bytes input, uint32_t max_body, struct frame *frame);
-
-    /* Tells which client sends something else than such frames, by the first bytes of its
-     * connection, for which `next` has returned `status`; NULL when they do not tell. */
-    const struct stranger *(*stranger)(struct bytes input, uint32_t max_body,
-                                       enum frame_status status);
-
-    /* Wraps the body of `size` bytes that starts `overhead` bytes behind `to`. */
-    void (*wrap)(uint32_t size, char *to);
-};
-
-struct format {
-    const char *name;
-
-    /* Checks a body and finds the members of the request. See envelope_read. */
-    enum envelope_status (*read)(struct bytes body, const struct json_limits *limits,
-                                 struct envelope *envelope, struct json_error *error);
-
-    /* The size of a reply's body, and writing it; both return the same number. */
-    size_t (*size)(const struct reply *reply);
-    size_t (*write)(const struct reply *reply, char *to);
+enum {
+    PROTOCOL_FRAME,
+    PROTOCOL_AUTO, /* the first bytes of the connection will tell */
+    PROTOCOL_LINE,
+    PROTOCOL_LSP,
+    PROTOCOLS
 };
 
 struct protocol {
-    const char *name;
-    const struct framing *framing;
-    const struct format *format;
+    const char *name; /* in the configuration */
+    bool ordered;     /* no reply overtakes another */
+
+    /* Looks at the start of `input` for a message. */
+    enum frame_status (*next)(struct bytes input, const struct frame_limits *limits,
+                              struct frame_progress *progress, struct frame *frame);
+
+    /* The bytes before the body of a reply: written to `to`, or only measured when that is NULL.
+     * Returns how many they are. NULL: there are none. */
+    size_t (*head)(const struct reply *reply, size_t body, char *to);
+    struct bytes tail; /* the bytes behind it */
 };
 
-static const struct framing framing_length = {
-    .name = "length",
-    .overhead = FRAME_HEADER_SIZE,
-    .next = frame_next,
-    .stranger = stranger_of_frame,
-    .wrap = frame_header,
-};
+extern const struct protocol protocols[PROTOCOLS];
 
-static const struct format format_pillion = {
-    .name = "pillion",
-    .read = envelope_read,
-    .size = reply_size,
-    .write = reply_write,
-};
+/* The number of the protocol with this name; PROTOCOLS when there is none. */
+unsigned protocol_find(const char *name);
 
-enum { PROTOCOL_PILLION };
-
-static const struct protocol protocols[] = {
-    [PROTOCOL_PILLION] = {"pillion", &framing_length, &format_pillion},
-};
-
-#define PROTOCOLS (sizeof(protocols) / sizeof(*protocols))
-
-/* While there is only one row, the compiler knows it whatever the index, so that the choice costs a
- * request nothing. */
-static inline const struct protocol *protocol_of(unsigned index)
+/* The most bytes that a message may have, with everything around its body. */
+static inline uint64_t protocol_largest(uint64_t max_body, uint64_t max_head)
 {
-    return &protocols[PROTOCOLS == 1 ? 0 : index];
+    return FRAME_HEADER_SIZE + max_body + max_head;
 }
 
-/* Bytes of a reply's whole frame. */
+/* The protocol of a connection that begins with `input`. PROTOCOL_AUTO while that cannot be told.
+ * Bytes of no known protocol are left to frames, which refuse them (wire/stranger.h). */
+unsigned protocol_guess(struct bytes input);
+
+/* Looks at the start of `input` for a message. `progress` is that of the bytes there, or NULL when
+ * they have not been looked at before. */
+enum frame_status protocol_next_other(unsigned index, struct bytes input,
+                                      const struct frame_limits *limits,
+                                      struct frame_progress *progress, struct frame *frame);
+static inline enum frame_status protocol_next(unsigned index, struct bytes input,
+                                              const struct frame_limits *limits,
+                                              struct frame_progress *progress, struct frame *frame)
+{
+    if (index == PROTOCOL_FRAME)
+        return frame_next(input, limits->body, frame);
+    return protocol_next_other(index, input, limits, progress, frame);
+}
+
+/* Bytes of a reply with everything around it. */
+size_t protocol_reply_size_other(unsigned index, const struct reply *reply);
 static inline size_t protocol_reply_size(unsigned index, const struct reply *reply)
 {
-    const struct protocol *protocol = protocol_of(index);
-    return protocol->framing->overhead + protocol->format->size(reply);
+    if (index == PROTOCOL_FRAME)
+        return FRAME_HEADER_SIZE + reply_size(reply);
+    return protocol_reply_size_other(index, reply);
 }
 
-/* Writes the frame to `to`, which has room for protocol_reply_size bytes; returns that size. Its
- * body must not be larger than a frame can announce (UINT32_MAX). */
+/* Writes the reply with everything around it to `to`, which has room for protocol_reply_size bytes;
+ * returns that size. Its body must not be larger than a frame can announce (UINT32_MAX). */
+size_t protocol_reply_write_other(unsigned index, const struct reply *reply, char *to);
 static inline size_t protocol_reply_write(unsigned index, const struct reply *reply, char *to)
 {
-    const struct protocol *protocol = protocol_of(index);
-    size_t size = protocol->format->write(reply, to + protocol->framing->overhead);
+    if (index != PROTOCOL_FRAME)
+        return protocol_reply_write_other(index, reply, to);
+    size_t size = reply_write(reply, to + FRAME_HEADER_SIZE);
 
     assert(size <= UINT32_MAX);
-    protocol->framing->wrap((uint32_t)size, to);
-    return protocol->framing->overhead + size;
+    frame_header((uint32_t)size, to);
+    return FRAME_HEADER_SIZE + size;
 }
 
 #endif

@@ -410,6 +410,7 @@ static void prepare_acceptor(const struct worker_start *start)
             acceptor->sockets[acceptor->count++] = (struct accept_socket){
                 .fd = listener->fds[n],
                 .listener = listener->id,
+                .protocol = heard->protocol,
                 .policy = &worker.started.servers[heard->server->index].policy,
             };
         }

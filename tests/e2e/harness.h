@@ -236,6 +236,8 @@ const char *client_call(int client, const char *method, const char *params);
 void client_expect(int client, const char *body);
 /* Expects an error with this code as the next reply; returns its message. */
 const char *client_expect_error(int client, const char *code);
+/* All that the server sends until it closes in order. */
+char *client_receive_rest(int client);
 /* Expects the server to close in order, with no byte before that. */
 void client_expect_end(int client);
 /* Expects an answer to a ping. */

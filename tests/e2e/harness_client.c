@@ -240,6 +240,32 @@ const char *client_expect_error(int client, const char *code)
     return message->valuestring;
 }
 
+char *client_receive_rest(int client)
+{
+    int64_t deadline = deadline_in(PATIENCE_MS);
+    struct buffer text = {0};
+
+    for (;;) {
+        char piece[4096];
+        struct pollfd readable = {.fd = client, .events = POLLIN};
+        if (deadline_over(deadline))
+            fail_test("the connection is not closed; so far it says:\n%.*s", (int)text.size,
+                      text.data);
+        if (poll(&readable, 1, 100) <= 0)
+            continue;
+        ssize_t got = recv(client, piece, sizeof(piece), 0);
+        if (got < 0 && errno == EAGAIN)
+            continue;
+        if (got < 0)
+            fail_test("the connection is reset: %s", strerror(errno));
+        if (got == 0)
+            break;
+        buffer_add(&text, piece, (size_t)got);
+    }
+    buffer_add(&text, "", 1);
+    return keep(text.data);
+}
+
 void client_expect_end(int client)
 {
     char byte;

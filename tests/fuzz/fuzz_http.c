@@ -12,7 +12,7 @@
 
 #include "wire/http.h"
 
-static const struct http_limits limits = {4096, 8192};
+static const struct frame_limits limits = {.head = 4096, .body = 8192};
 
 /* What llhttp has heard, one thing after the other. */
 struct second {
@@ -119,7 +119,7 @@ static void check_whole(struct bytes input, const struct http_request *request)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    struct http_progress none = {0}, progress = {0};
+    struct frame_progress none = {0}, progress = {0};
     struct http_request request, again;
 
     if (size == 0)

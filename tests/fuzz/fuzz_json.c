@@ -79,10 +79,10 @@ static void require_reply(struct bytes out, struct bytes message, struct bytes i
         .result = reply_error_result("code", message, id.size % 3000, room, sizeof(room)),
         .id = id};
     reply_set_out(&reply, out);
-    size_t size = protocol_reply_size(PROTOCOL_PILLION, &reply);
+    size_t size = protocol_reply_size(PROTOCOL_FRAME, &reply);
     char *written = malloc(size);
 
-    require(protocol_reply_write(PROTOCOL_PILLION, &reply, written) == size);
+    require(protocol_reply_write(PROTOCOL_FRAME, &reply, written) == size);
     require(frame_next((struct bytes){written, size}, UINT32_MAX, &frame) == FRAME_WHOLE);
     require(frame.size == size && json_check(frame.body, &wide, &error));
     free(written);

@@ -243,7 +243,7 @@ static inline void client_connect(struct client *client, bool tcp)
     set_nonblocking(fds[0]);
     set_nonblocking(fds[1]);
     *client = (struct client){.fd = fds[1], .allowance = SIZE_MAX, .chunk = SIZE_MAX};
-    client->conn = conn_open(&conns, fds[0], LISTENER_ID, &policy);
+    client->conn = conn_open(&conns, fds[0], LISTENER_ID, 0, &policy);
     ck_assert_ptr_nonnull(client->conn);
     conn_start(&conns, client->conn);
 }

@@ -19,7 +19,7 @@ static void set_up(unsigned count)
     server_open(4, 256);
     ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair), 0);
     peer = pair[1];
-    conn = conn_open(&conns, pair[0], LISTENER_ID, &policy);
+    conn = conn_open(&conns, pair[0], LISTENER_ID, 0, &policy);
     ck_assert_ptr_nonnull(conn);
     struct conn_record *record = conn_record_of(&conns, conn);
     struct conn_cursors *edit = record_edit(record);
@@ -49,7 +49,7 @@ static void begin(unsigned count)
 {
     for (unsigned i = 0; i < count; i++) {
         struct begun_frame next;
-        ck_assert_int_eq(begun_after(&conns, conn, 0, 4096, &next), FRAME_WHOLE);
+        ck_assert_int_eq(begun_after(&conns, conn, 0, &begun_limits, NULL, &next), FRAME_WHOLE);
         ck_assert(begun_add(&conns, conn));
     }
 }
@@ -210,7 +210,7 @@ START_TEST(no_more_than_a_byte_can_count)
 
     set_up(260);
     begin(255);
-    ck_assert_int_eq(begun_after(&conns, conn, 0, 4096, &next), FRAME_WHOLE);
+    ck_assert_int_eq(begun_after(&conns, conn, 0, &begun_limits, NULL, &next), FRAME_WHOLE);
     ck_assert_uint_eq(next.place, places[255]);
     ck_assert(!begun_add(&conns, conn));
     for (unsigned i = 254; i > 0; i--)
@@ -303,7 +303,7 @@ START_TEST(marks_are_taken_over_from_every_layout)
         ck_assert_uint_eq(conn_cursors(&heir, adopted)->answered, 0);
         check_heir(&heir, adopted);
         struct begun_frame next;
-        ck_assert_int_eq(begun_after(&heir, adopted, 0, 4096, &next), FRAME_WHOLE);
+        ck_assert_int_eq(begun_after(&heir, adopted, 0, &begun_limits, NULL, &next), FRAME_WHOLE);
         ck_assert_uint_eq(next.place, places[6]);
         conn_close(&heir, adopted);
         conns_flush(&heir);

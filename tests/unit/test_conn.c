@@ -714,7 +714,7 @@ START_TEST(conn_open_gives_ids_that_never_come_again)
             last = id;
         }
         unix_pair(extra);
-        ck_assert_ptr_null(conn_open(&conns, extra[0], LISTENER_ID, &policy));
+        ck_assert_ptr_null(conn_open(&conns, extra[0], LISTENER_ID, 0, &policy));
         ck_assert_int_eq(write(extra[0], "mine", 4), 4); /* still the caller's */
         close(extra[0]);
         close(extra[1]);
@@ -860,7 +860,7 @@ static void part_with(bool tcp, int calls, size_t arrived)
         client_call(&c, ECHO, 20);
     while (c.sent < c.out.size && c.sent < arrived)
         client_write(&c);
-    c.conn = conn_open(&conns, fds[0], LISTENER_ID, &policy);
+    c.conn = conn_open(&conns, fds[0], LISTENER_ID, 0, &policy);
     conn_start(&conns, c.conn);
     ck_assert(loop_watch(&loop, &c.watch, c.fd, EPOLLIN, client_ready));
 }

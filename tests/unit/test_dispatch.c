@@ -141,7 +141,7 @@ static void open_client(void)
     unix_pair(fds);
     set_nonblocking(fds[0]);
     client = fds[1];
-    conn = conn_open(&conns, fds[0], LISTENER_ID, &first.server.policy);
+    conn = conn_open(&conns, fds[0], LISTENER_ID, PROTOCOL_FRAME, &first.server.policy);
     ck_assert_ptr_nonnull(conn);
     conn_start(&conns, conn);
 }

@@ -4,13 +4,13 @@
 #include "guarded.h"
 #include "wire/http.h"
 
-static const struct http_limits limits = {1024, 64};
+static const struct frame_limits limits = {.head = 1024, .body = 64};
 static struct http_request request;
 
 /* Of all of it at once, with nothing readable behind it. */
 static enum http_status read_bytes(struct bytes input)
 {
-    struct http_progress progress = {0};
+    struct frame_progress progress = {0};
 
     memset(&request, 0xaa, sizeof(request)); /* nothing may be left as it was */
     return http_next(guarded(input), &limits, &progress, &request);
@@ -101,7 +101,7 @@ END_TEST
 START_TEST(requests_may_come_in_any_pieces)
 {
     for (size_t i = 0; i < sizeof(accepted) / sizeof(*accepted); i++) {
-        struct http_progress progress = {0};
+        struct frame_progress progress = {0};
         size_t size = strlen(accepted[i].text);
         char text[1024];
 
@@ -238,7 +238,7 @@ END_TEST
 START_TEST(a_refused_request_is_refused_in_pieces_too)
 {
     for (size_t i = 0; i < sizeof(refused) / sizeof(*refused); i++) {
-        struct http_progress progress = {0};
+        struct frame_progress progress = {0};
         size_t size = strlen(refused[i].text), part = 0;
         enum http_status status;
 

@@ -30,11 +30,11 @@ static struct bytes body_of(struct bytes out, struct bytes result, struct bytes 
     struct frame frame;
     struct json_error error;
     const struct reply written = reply_of(out, result, id), *reply = &written;
-    size_t size = protocol_reply_size(PROTOCOL_PILLION, reply);
+    size_t size = protocol_reply_size(PROTOCOL_FRAME, reply);
 
     ck_assert_uint_le(size, sizeof(room));
     char *to = (char *)(uintptr_t)guarded((struct bytes){room, size}).data;
-    ck_assert_uint_eq(protocol_reply_write(PROTOCOL_PILLION, reply, to), size);
+    ck_assert_uint_eq(protocol_reply_write(PROTOCOL_FRAME, reply, to), size);
     ck_assert_int_eq(frame_next((struct bytes){to, size}, UINT32_MAX, &frame), FRAME_WHOLE);
     ck_assert_uint_eq(frame.size, size);
     ck_assert(json_check(frame.body, &wide, &error));

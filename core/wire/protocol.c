@@ -1,0 +1,99 @@
+/* The table of protocols. See protocol.h. */
+#include "wire/protocol.h"
+
+#include <string.h>
+
+#include "wire/line.h"
+#include "wire/lsp.h"
+
+static enum frame_status next_frame(struct bytes input, const struct frame_limits *limits,
+                                    struct frame_progress *progress, struct frame *frame)
+{
+    (void)progress;
+    return frame_next(input, limits->body, frame);
+}
+
+static size_t head_of_frame(const struct reply *reply, size_t body, char *to)
+{
+    (void)reply;
+    if (to != NULL)
+        frame_header((uint32_t)body, to);
+    return FRAME_HEADER_SIZE;
+}
+
+static size_t head_of_lsp(const struct reply *reply, size_t body, char *to)
+{
+    char head[LSP_HEAD_MAX];
+
+    (void)reply;
+    return lsp_head(body, to == NULL ? head : to);
+}
+
+const struct protocol protocols[PROTOCOLS] = {
+    [PROTOCOL_FRAME] = {"frame", false, next_frame, head_of_frame, {"", 0}},
+    [PROTOCOL_AUTO] = {"auto", false, next_frame, head_of_frame, {"", 0}},
+    [PROTOCOL_LINE] = {"line", false, line_next, NULL, {"\n", 1}},
+    [PROTOCOL_LSP] = {"lsp", false, lsp_next, head_of_lsp, {"", 0}},
+};
+
+unsigned protocol_find(const char *name)
+{
+    unsigned i = 0;
+
+    while (i < PROTOCOLS && strcmp(protocols[i].name, name) != 0)
+        i++;
+    return i;
+}
+
+/* A length's fourth byte is at most that of FRAME_BODY_MAX, which no text has. Fewer bytes tell
+ * nothing: "{}\n" is also how a frame of 687,483 bytes begins. */
+unsigned protocol_guess(struct bytes input)
+{
+    static const struct {
+        char start[FRAME_HEADER_SIZE + 1];
+        unsigned protocol;
+    } starts[] = {
+        {"Cont", PROTOCOL_LSP},
+        {"cont", PROTOCOL_LSP},
+        {"\r\n\r\n", PROTOCOL_FRAME}, /* the PROXY protocol, version 2 */
+    };
+    static const char text[] = {'{', '[', ' ', '\t', '\r', '\n'};
+
+    if (input.size < FRAME_HEADER_SIZE)
+        return PROTOCOL_AUTO;
+    if ((unsigned char)input.data[FRAME_HEADER_SIZE - 1] <= FRAME_BODY_MAX >> 24)
+        return PROTOCOL_FRAME;
+    for (size_t i = 0; i < sizeof(starts) / sizeof(*starts); i++) {
+        if (memcmp(input.data, starts[i].start, FRAME_HEADER_SIZE) == 0)
+            return starts[i].protocol;
+    }
+    return memchr(text, input.data[0], sizeof(text)) != NULL ? PROTOCOL_LINE : PROTOCOL_FRAME;
+}
+
+enum frame_status protocol_next_other(unsigned index, struct bytes input,
+                                      const struct frame_limits *limits,
+                                      struct frame_progress *progress, struct frame *frame)
+{
+    struct frame_progress none = {0};
+
+    return protocols[index].next(input, limits, progress == NULL ? &none : progress, frame);
+}
+
+size_t protocol_reply_size_other(unsigned index, const struct reply *reply)
+{
+    const struct protocol *protocol = &protocols[index];
+    size_t body = reply_size(reply);
+    size_t head = protocol->head == NULL ? 0 : protocol->head(reply, body, NULL);
+
+    return head + body + protocol->tail.size;
+}
+
+size_t protocol_reply_write_other(unsigned index, const struct reply *reply, char *to)
+{
+    const struct protocol *protocol = &protocols[index];
+    size_t size = protocol->head == NULL ? 0 : protocol->head(reply, reply_size(reply), to);
+
+    size += reply_write(reply, to + size);
+    memcpy(to + size, protocol->tail.data, protocol->tail.size);
+    return size + protocol->tail.size;
+}
