@@ -145,22 +145,23 @@ static bool pass_over(struct call *call, enum frame_status status, const struct 
 static inline __attribute__((always_inline)) void answer_in_turn_of(struct call *call,
                                                                     const unsigned protocol)
 {
-    uint64_t max_output = call->conn->policy->max_output, frames = 0;
+    const struct frame_limits limits = call->server->frame_limits;
+    struct conn *conn = call->conn;
+    uint64_t max_output = conn->policy->max_output, frames = 0;
     bool more = true;
 
     while (more && call->turn.out_end - call->turn.out_start < max_output) {
         struct frame_progress *progress =
             protocol == PROTOCOL_FRAME ? NULL : search_at(search_of(call), call->turn.consumed);
         struct frame frame;
-        enum frame_status status =
-            protocol_next(protocol, (struct bytes){call->turn.in, call->turn.in_size},
-                          &call->server->frame_limits, progress, &frame);
+        enum frame_status status = protocol_next(
+            protocol, (struct bytes){call->turn.in, call->turn.in_size}, &limits, progress, &frame);
 
         if (status != FRAME_WHOLE) {
             more = pass_over(call, status, &frame);
             continue;
         }
-        call->conn->expects = 0;
+        conn->expects = 0;
         more = answer(call, &frame, frames++ == 0);
     }
     if (frames > 0)
