@@ -50,7 +50,7 @@ static long long now_since_1970(void)
     return (long long)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-START_TEST(a_token_opens)
+START_TEST(a_valid_token_lets_a_request_in)
 {
     struct server *server = serve_auth("filter auth { token one \"tw\xc3\xb6 \\\"2\\\"\"; }"
                                        "method ping;");
@@ -99,7 +99,7 @@ START_TEST(the_command_line_sends_a_token_too)
 }
 END_TEST
 
-START_TEST(methods_and_servers_ask_for_their_own)
+START_TEST(methods_and_servers_each_ask_for_their_own_token)
 {
     struct server *server =
         serve_auth("filter auth { token outer; member pass; }"
@@ -166,7 +166,7 @@ START_TEST(a_file_that_is_gone_is_missed_by_the_next_worker)
 }
 END_TEST
 
-START_TEST(a_signature_opens)
+START_TEST(a_valid_signature_lets_a_request_in)
 {
     struct server *server = serve_auth("filter auth { hmac_key s3cret; max_age 1h; } method ping;");
     int client = client_connect(server);
@@ -209,7 +209,7 @@ START_TEST(a_signature_opens)
 }
 END_TEST
 
-START_TEST(a_token_or_a_signature)
+START_TEST(either_a_token_or_a_signature_lets_a_request_in)
 {
     struct server *server = server_new();
 
@@ -265,7 +265,8 @@ START_TEST(wrong_configurations_are_refused)
 }
 END_TEST
 
-E2E_MAIN("auth", a_token_opens, the_command_line_sends_a_token_too,
-         methods_and_servers_ask_for_their_own, a_file_of_tokens_is_read_and_read_again_by_a_reload,
-         a_file_that_is_gone_is_missed_by_the_next_worker, a_signature_opens,
-         a_token_or_a_signature, wrong_configurations_are_refused)
+E2E_MAIN("auth", a_valid_token_lets_a_request_in, the_command_line_sends_a_token_too,
+         methods_and_servers_each_ask_for_their_own_token,
+         a_file_of_tokens_is_read_and_read_again_by_a_reload,
+         a_file_that_is_gone_is_missed_by_the_next_worker, a_valid_signature_lets_a_request_in,
+         either_a_token_or_a_signature_lets_a_request_in, wrong_configurations_are_refused)

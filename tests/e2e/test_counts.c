@@ -149,7 +149,7 @@ START_TEST(the_log_names_the_client_of_a_request)
 }
 END_TEST
 
-START_TEST(as_text_it_does_so_too)
+START_TEST(the_log_names_the_client_of_a_request_as_text_too)
 {
     struct server *server = serve_counts("");
     int client = client_connect(server);
@@ -200,5 +200,5 @@ END_TEST
 
 E2E_MAIN("counts", metrics_are_summed_over_workers_and_outlive_them,
          a_metric_that_is_not_there_is_logged, memory_is_counted, requests_that_wait_are_counted,
-         the_log_names_the_client_of_a_request, as_text_it_does_so_too,
+         the_log_names_the_client_of_a_request, the_log_names_the_client_of_a_request_as_text_too,
          json_text_can_be_read_without_a_tree, tools_tell_of_metrics)

@@ -228,7 +228,7 @@ END_TEST
 
 /* ---- Not answering ---- */
 
-START_TEST(time_runs_out)
+START_TEST(a_deferred_request_times_out)
 {
     struct server *server = serve_later_with("defer_timeout 40ms;", "");
     int client = client_connect(server);
@@ -552,7 +552,7 @@ static void let_go(int client, int key)
         "request %d was never begun", key);
 }
 
-START_TEST(idempotent_ones_are_run_once_more)
+START_TEST(idempotent_requests_under_way_are_run_once_more)
 {
     struct server *server = serve_later_with("quarantine_crashes off;", "");
     int client = client_connect(server), other = client_connect(server);
@@ -641,7 +641,7 @@ END_TEST
 
 /* ---- Workers that leave ---- */
 
-START_TEST(a_reload_waits_for_them_on_their_own_connections_only)
+START_TEST(a_reload_waits_only_on_connections_with_deferred_requests)
 {
     struct server *server = serve_later();
     int waits = client_connect(server), longer = client_connect(server);
@@ -740,7 +740,7 @@ START_TEST(the_vault_may_die_while_a_worker_stays)
 }
 END_TEST
 
-START_TEST(an_upgrade_waits_for_them_likewise)
+START_TEST(an_upgrade_waits_for_deferred_requests)
 {
     struct server *server = serve_later();
     int client = client_connect(server), idle = client_connect(server);
@@ -758,7 +758,7 @@ START_TEST(an_upgrade_waits_for_them_likewise)
 }
 END_TEST
 
-START_TEST(quitting_waits_for_them)
+START_TEST(quitting_waits_for_deferred_requests)
 {
     struct server *server = serve_later();
     int client = client_connect(server);
@@ -777,15 +777,16 @@ E2E_MAIN("later", every_way_of_answering_later_works, without_ids_replies_stay_i
          no_time_is_so_long_that_it_is_over_at_once, requests_of_a_removed_method_are_counted,
          wrong_uses_do_not_fill_the_log, threads_are_refused_the_calls_that_belong_to_the_loop,
          a_thousand_wait_at_the_same_time, a_client_that_has_finished_sending_gets_its_reply,
-         time_runs_out, work_that_follows_work_keeps_its_memory,
+         a_deferred_request_times_out, work_that_follows_work_keeps_its_memory,
          replies_that_wait_for_room_survive_a_reload, a_client_that_goes_is_noticed,
          a_thread_reads_the_request_unchanged, a_callback_reads_the_request_unchanged,
          threads_and_their_queue_are_bounded, wrong_uses_are_named_and_hurt_nobody,
-         requests_under_way_when_a_worker_died_are_answered_once, idempotent_ones_are_run_once_more,
+         requests_under_way_when_a_worker_died_are_answered_once,
+         idempotent_requests_under_way_are_run_once_more,
          the_configuration_decides_whether_a_method_is_idempotent,
          callbacks_that_end_their_worker_cost_their_requests,
-         a_reload_waits_for_them_on_their_own_connections_only,
+         a_reload_waits_only_on_connections_with_deferred_requests,
          requests_that_wait_beyond_drain_timeout_are_answered,
          the_vault_may_die_while_others_are_taken_over, a_worker_that_stays_may_die,
-         the_vault_may_die_while_a_worker_stays, an_upgrade_waits_for_them_likewise,
-         quitting_waits_for_them)
+         the_vault_may_die_while_a_worker_stays, an_upgrade_waits_for_deferred_requests,
+         quitting_waits_for_deferred_requests)

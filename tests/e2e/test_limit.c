@@ -177,7 +177,7 @@ static int serve_two(const char *key)
     return client_connect(server);
 }
 
-START_TEST(each_has_a_limit_of_its_own)
+START_TEST(each_value_of_a_member_has_a_limit_of_its_own)
 {
     int client = serve_two("member:token");
     char longer[300];
@@ -453,7 +453,8 @@ END_TEST
 
 E2E_MAIN("limit", a_rate_holds_for_all_workers_together,
          a_refused_request_is_told_when_to_try_again, clients_that_reset_are_told_apart,
-         a_burst_may_come_at_once_and_time_brings_more, each_has_a_limit_of_its_own,
+         a_burst_may_come_at_once_and_time_brings_more,
+         each_value_of_a_member_has_a_limit_of_its_own,
          a_member_is_counted_by_its_text_however_it_is_escaped,
          statements_of_different_rates_count_apart, concurrency_bounds_the_requests_under_way,
          statements_of_different_concurrency_count_apart, old_and_new_workers_are_counted,

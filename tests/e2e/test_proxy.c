@@ -138,7 +138,7 @@ START_TEST(requests_and_replies_pass_through)
 END_TEST
 
 /* Requests that overtake there overtake here; those without an id keep their order. */
-START_TEST(order_is_the_clients)
+START_TEST(replies_without_ids_keep_the_order_of_the_requests)
 {
     struct server *back = behind(""),
                   *front = in_front(keep_printf("upstream %s; timeout 1m;", at(back)));
@@ -305,7 +305,7 @@ START_TEST(a_server_that_hangs_is_left_out)
 }
 END_TEST
 
-START_TEST(time_is_limited)
+START_TEST(a_request_to_a_server_has_a_limited_time)
 {
     struct server *back = behind("");
     struct server *front = in_front(keep_printf("upstream %s; timeout 300ms;", at(back)));
@@ -906,11 +906,12 @@ START_TEST(wrong_configurations_are_refused)
 }
 END_TEST
 
-E2E_MAIN("proxy", requests_and_replies_pass_through, order_is_the_clients,
-         large_bodies_pass_both_ways, the_least_busy_is_asked,
-         without_a_server_there_is_an_error_at_once, a_server_that_dies_costs_only_its_own_requests,
-         a_server_that_hangs_is_left_out, time_is_limited, reloads_of_both_lose_nothing,
-         limits_are_kept, slow_requests_hold_nobody_up, extra_connections_end_with_their_server,
+E2E_MAIN("proxy", requests_and_replies_pass_through,
+         replies_without_ids_keep_the_order_of_the_requests, large_bodies_pass_both_ways,
+         the_least_busy_is_asked, without_a_server_there_is_an_error_at_once,
+         a_server_that_dies_costs_only_its_own_requests, a_server_that_hangs_is_left_out,
+         a_request_to_a_server_has_a_limited_time, reloads_of_both_lose_nothing, limits_are_kept,
+         slow_requests_hold_nobody_up, extra_connections_end_with_their_server,
          many_slow_requests_hold_nobody_up, unix_sockets_and_groups_of_their_own_work,
          the_teaching_server_can_stand_behind, a_request_that_no_server_has_seen_goes_to_another,
          peers_that_break_the_protocol_are_cut_off, errors_pass_byte_for_byte,

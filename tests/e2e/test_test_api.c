@@ -103,7 +103,7 @@ START_TEST(filters_and_zones_work)
 }
 END_TEST
 
-START_TEST(mistakes_are_told)
+START_TEST(a_start_tells_the_mistakes_of_configuration_and_module)
 {
     const char *wrong = pillion_test_start(load("hello", "greeting;"), "method greet;");
     ck_assert_ptr_nonnull(wrong);
@@ -295,5 +295,6 @@ E2E_MAIN("test_api", a_second_on_cancel_is_told, nothing_starts_while_a_thread_i
          calls_without_a_running_server_are_refused, every_reply_belongs_to_its_request,
          waiting_requests_are_given_up_when_modules_stop,
          a_test_server_answers_rpc_stats_as_a_server_does, time_is_limited_and_clients_may_leave,
-         memory_of_a_finished_request_is_poisoned, filters_and_zones_work, mistakes_are_told,
+         memory_of_a_finished_request_is_poisoned, filters_and_zones_work,
+         a_start_tells_the_mistakes_of_configuration_and_module,
          modules_start_and_stop_any_number_of_times)

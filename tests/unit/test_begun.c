@@ -94,7 +94,7 @@ static void expect_begun(unsigned first, const char *answered)
     ck_assert(record_valid(&conns.arena, conn_record_of(&conns, conn)));
 }
 
-START_TEST(answered_from_the_front_they_are_consumed)
+START_TEST(frames_answered_from_the_front_are_consumed)
 {
     set_up(4);
     begin(3);
@@ -109,7 +109,7 @@ START_TEST(answered_from_the_front_they_are_consumed)
 }
 END_TEST
 
-START_TEST(answered_from_behind_they_wait_for_the_first)
+START_TEST(frames_answered_from_behind_wait_for_the_first)
 {
     set_up(6);
     begin(5);
@@ -204,7 +204,7 @@ START_TEST(work_that_a_thread_has_begun_is_found)
 }
 END_TEST
 
-START_TEST(no_more_than_a_byte_can_count)
+START_TEST(at_most_255_frames_can_be_under_way)
 {
     struct begun_frame next;
 
@@ -222,7 +222,7 @@ START_TEST(no_more_than_a_byte_can_count)
 }
 END_TEST
 
-START_TEST(damage_is_seen)
+START_TEST(a_walk_stops_at_a_damaged_frame)
 {
     struct begun_frame at = {0};
     unsigned n = 0;
@@ -317,7 +317,8 @@ START_TEST(marks_are_taken_over_from_every_layout)
 END_TEST
 
 UNIT_MAIN("begun", marks_are_taken_over_from_every_layout,
-          answered_from_the_front_they_are_consumed, answered_from_behind_they_wait_for_the_first,
+          frames_answered_from_the_front_are_consumed,
+          frames_answered_from_behind_wait_for_the_first,
           the_last_answer_is_named_until_its_frame_is_marked, a_retried_frame_is_marked,
           a_waiting_frame_is_marked_until_it_is_begun, work_that_a_thread_has_begun_is_found,
-          no_more_than_a_byte_can_count, damage_is_seen)
+          at_most_255_frames_can_be_under_way, a_walk_stops_at_a_damaged_frame)

@@ -110,7 +110,7 @@ END_TEST
 
 /* Every sequence of up to six operations: take an order of 0 to 3, or give back one of the first
  * four. */
-START_TEST(blocks_every_short_sequence)
+START_TEST(blocks_agree_with_a_map_in_every_short_sequence)
 {
     static const uint32_t counts[] = {1, 5, 8, 11};
 
@@ -146,7 +146,7 @@ static void stir(uint32_t count, unsigned orders, unsigned operations)
     blocks_free(&blocks);
 }
 
-START_TEST(blocks_at_random_against_a_map)
+START_TEST(blocks_agree_with_a_map_after_random_changes)
 {
     stir(1, 1, 100);
     stir(3, 3, 2000);
@@ -201,6 +201,7 @@ START_TEST(block_order_is_the_smallest_that_holds)
 }
 END_TEST
 
-UNIT_MAIN("blocks", blocks_of_one_size_fill_all_that_is_aligned, blocks_every_short_sequence,
-          blocks_at_random_against_a_map, blocks_largest_is_found_whole_again,
+UNIT_MAIN("blocks", blocks_of_one_size_fill_all_that_is_aligned,
+          blocks_agree_with_a_map_in_every_short_sequence,
+          blocks_agree_with_a_map_after_random_changes, blocks_largest_is_found_whole_again,
           blocks_last_given_is_first_taken, block_order_is_the_smallest_that_holds)

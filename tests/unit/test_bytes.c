@@ -39,7 +39,7 @@ static void compare(const unsigned char *s, size_t size)
     must(utf8_sequence((const char *)s, size) == sequence_by_decoding(s, size));
 }
 
-START_TEST(utf8_of_every_two_bytes)
+START_TEST(utf8_of_every_two_bytes_is_judged_right)
 {
     for (unsigned n = 0; n < 1u << 16; n++) {
         unsigned char s[2] = {(unsigned char)(n >> 8), (unsigned char)n};
@@ -50,7 +50,7 @@ START_TEST(utf8_of_every_two_bytes)
 }
 END_TEST
 
-START_TEST(utf8_of_every_three_bytes)
+START_TEST(utf8_of_every_three_bytes_is_judged_right)
 {
     for (unsigned n = 0; n < 1u << 24; n++) {
         unsigned char s[3] = {(unsigned char)(n >> 16), (unsigned char)(n >> 8), (unsigned char)n};
@@ -60,7 +60,7 @@ START_TEST(utf8_of_every_three_bytes)
 END_TEST
 
 /* Four bytes: every pair of first ones, and of the last two all that lie at a boundary. */
-START_TEST(utf8_of_four_bytes_at_every_boundary)
+START_TEST(utf8_of_four_bytes_is_judged_right_at_every_boundary)
 {
     static const unsigned char edges[] = {0x00, 0x20, 0x7f, 0x80, 0x81, 0x8f, 0x90, 0x9f,
                                           0xa0, 0xbe, 0xbf, 0xc0, 0xc1, 0xf4, 0xfe, 0xff};
@@ -79,7 +79,7 @@ START_TEST(utf8_of_four_bytes_at_every_boundary)
 }
 END_TEST
 
-START_TEST(utf8_of_every_character_and_never_past_the_end)
+START_TEST(utf8_accepts_every_character_and_reads_never_past_the_end)
 {
     for (uint32_t point = 0; point <= 0x110000; point++) {
         char s[4];
@@ -239,8 +239,10 @@ START_TEST(text_json_of_anything_is_valid)
 }
 END_TEST
 
-UNIT_MAIN("bytes", utf8_of_every_two_bytes, utf8_of_every_three_bytes,
-          utf8_of_four_bytes_at_every_boundary, utf8_of_every_character_and_never_past_the_end,
+UNIT_MAIN("bytes", utf8_of_every_two_bytes_is_judged_right,
+          utf8_of_every_three_bytes_is_judged_right,
+          utf8_of_four_bytes_is_judged_right_at_every_boundary,
+          utf8_accepts_every_character_and_reads_never_past_the_end,
           text_grows_and_always_ends_in_nul, text_printf_of_any_length_is_whole,
           bytes_equal_compares_sizes_and_contents, text_json_escapes_quotes_and_control_characters,
           text_json_replaces_each_byte_that_is_no_character, text_json_of_anything_is_valid)

@@ -184,7 +184,7 @@ START_TEST(defaults_are_stored_first)
 }
 END_TEST
 
-START_TEST(flags)
+START_TEST(flags_are_on_or_off)
 {
     expect_good("flag off;");
     ck_assert(!target.flag);
@@ -198,7 +198,7 @@ START_TEST(flags)
 }
 END_TEST
 
-START_TEST(integers)
+START_TEST(integers_are_whole_and_within_their_bounds)
 {
     static const struct {
         const char *text;
@@ -241,7 +241,7 @@ START_TEST(integers)
 }
 END_TEST
 
-START_TEST(sizes)
+START_TEST(sizes_have_units_and_bounds)
 {
     static const struct {
         const char *text;
@@ -284,7 +284,7 @@ START_TEST(sizes)
 }
 END_TEST
 
-START_TEST(times)
+START_TEST(times_have_units_and_bounds)
 {
     static const struct {
         const char *text;
@@ -344,7 +344,7 @@ START_TEST(off_and_zero_say_the_same)
 }
 END_TEST
 
-START_TEST(strings_and_paths)
+START_TEST(strings_are_taken_as_written_and_paths_from_the_prefix)
 {
     expect_good("string \"x;y\"; path a/b;");
     ck_assert_str_eq(target.string, "x;y");
@@ -358,7 +358,7 @@ START_TEST(strings_and_paths)
 }
 END_TEST
 
-START_TEST(choices)
+START_TEST(choices_are_one_of_their_words)
 {
     expect_good("choice red;");
     ck_assert_int_eq(target.choice, 0);
@@ -435,7 +435,7 @@ START_TEST(a_missing_semicolon_is_guessed_from_the_line_end)
 }
 END_TEST
 
-START_TEST(unknown_names_suggest)
+START_TEST(unknown_names_are_refused_with_the_nearest_known_one)
 {
     expect_errors("    flga on;", "t:1:5: unknown directive \"flga\"; did you mean \"flag\"?\n"
                                   "    1 |     flga on;\n"
@@ -660,10 +660,13 @@ START_TEST(syntax_and_bounds_are_derived_from_the_type)
 }
 END_TEST
 
-UNIT_MAIN("conf_directive", defaults_are_stored_first, flags, integers, sizes, times,
-          off_and_zero_say_the_same, strings_and_paths, choices,
+UNIT_MAIN("conf_directive", defaults_are_stored_first, flags_are_on_or_off,
+          integers_are_whole_and_within_their_bounds, sizes_have_units_and_bounds,
+          times_have_units_and_bounds, off_and_zero_say_the_same,
+          strings_are_taken_as_written_and_paths_from_the_prefix, choices_are_one_of_their_words,
           lists_go_on_where_they_are_written_again, the_number_of_words_is_checked,
-          a_missing_semicolon_is_guessed_from_the_line_end, unknown_names_suggest,
+          a_missing_semicolon_is_guessed_from_the_line_end,
+          unknown_names_are_refused_with_the_nearest_known_one,
           a_name_in_the_wrong_block_says_where_it_belongs,
           a_directive_written_twice_names_the_first, the_command_line_wins_in_either_order,
           an_overridden_statement_is_checked_all_the_same, all_errors_are_reported,

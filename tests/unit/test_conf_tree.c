@@ -126,7 +126,7 @@ static void expect_file_errors(const char *expected)
 
 /* ---- grammar ---- */
 
-START_TEST(statements_words_and_blocks)
+START_TEST(statements_have_words_and_blocks)
 {
     expect_parse("", "");
     expect_parse(" \t\r\n# nothing but a comment", "");
@@ -140,7 +140,7 @@ START_TEST(statements_words_and_blocks)
 }
 END_TEST
 
-START_TEST(quotes_and_escapes)
+START_TEST(quotes_and_escapes_become_their_characters)
 {
     expect_parse("a \"b c;{}#\" 'd \"e\"' \"\";", "a [b c;{}#] [d \"e\"] []\n");
     expect_parse("a \"\\\"\\'\\\\\\n\\t\\r\" '\\\"\\'\\\\\\n\\t\\r';",
@@ -204,7 +204,7 @@ START_TEST(missing_semicolons_are_shown_where_they_belong)
 }
 END_TEST
 
-START_TEST(stray_punctuation)
+START_TEST(stray_punctuation_is_refused_at_its_place)
 {
     expect_errors("a;;\n",
                   "test.conf:1:3: unexpected \";\": there is no directive before it\n"
@@ -255,7 +255,7 @@ START_TEST(unclosed_quotes_are_shown_where_they_start)
 }
 END_TEST
 
-START_TEST(quotes_in_wrong_places)
+START_TEST(quotes_in_wrong_places_are_refused)
 {
     expect_errors("a \"b\"c;",
                   "test.conf:1:6: white space is missing after the closing quote\n"
@@ -281,7 +281,7 @@ START_TEST(quotes_in_wrong_places)
 }
 END_TEST
 
-START_TEST(bad_escapes)
+START_TEST(bad_escapes_are_refused)
 {
     expect_errors(
         "a \"\\d+\";",
@@ -743,7 +743,7 @@ START_TEST(text_of_the_command_line_overrides)
 }
 END_TEST
 
-START_TEST(text_is_copied)
+START_TEST(the_tree_keeps_its_own_copy_of_the_text)
 {
     char text[] = "a 1;";
 
@@ -824,20 +824,20 @@ START_TEST(freeing_the_tree_closes_its_copies)
 }
 END_TEST
 
-UNIT_MAIN("conf_tree", statements_words_and_blocks, quotes_and_escapes,
+UNIT_MAIN("conf_tree", statements_have_words_and_blocks, quotes_and_escapes_become_their_characters,
           places_count_lines_characters_and_bytes, missing_semicolons_are_shown_where_they_belong,
-          stray_punctuation, unclosed_blocks_are_shown_where_they_start,
-          unclosed_quotes_are_shown_where_they_start, quotes_in_wrong_places, bad_escapes,
-          control_characters_and_marks_stop_a_file, all_errors_of_a_file_in_one_run,
-          after_twenty_errors_only_the_count_grows, the_caret_stands_under_the_word,
-          a_long_line_is_cut_around_the_place, a_long_line_is_cut_between_characters,
-          errors_without_a_place_are_the_message, messages_are_clean_and_bounded, blocks_nest_to_32,
-          words_have_at_most_a_mebibyte, sources_have_at_most_16_mebibytes,
-          a_file_is_read_below_the_prefix, a_file_that_cannot_be_read_says_why,
-          an_empty_file_is_a_configuration, paths_start_at_the_prefix,
-          includes_stand_for_their_contents, a_prefix_may_hold_wildcards,
+          stray_punctuation_is_refused_at_its_place, unclosed_blocks_are_shown_where_they_start,
+          unclosed_quotes_are_shown_where_they_start, quotes_in_wrong_places_are_refused,
+          bad_escapes_are_refused, control_characters_and_marks_stop_a_file,
+          all_errors_of_a_file_in_one_run, after_twenty_errors_only_the_count_grows,
+          the_caret_stands_under_the_word, a_long_line_is_cut_around_the_place,
+          a_long_line_is_cut_between_characters, errors_without_a_place_are_the_message,
+          messages_are_clean_and_bounded, blocks_nest_to_32, words_have_at_most_a_mebibyte,
+          sources_have_at_most_16_mebibytes, a_file_is_read_below_the_prefix,
+          a_file_that_cannot_be_read_says_why, an_empty_file_is_a_configuration,
+          paths_start_at_the_prefix, includes_stand_for_their_contents, a_prefix_may_hold_wildcards,
           includes_of_absolute_paths_keep_their_names,
           errors_in_an_include_name_its_file_and_the_rest_goes_on, include_takes_one_name,
           cycles_of_includes_are_named, includes_nest_to_16, text_of_the_command_line_overrides,
-          text_is_copied, the_dump_shows_every_source_once, freeing_the_tree_closes_its_copies,
-          a_tree_is_written_as_text)
+          the_tree_keeps_its_own_copy_of_the_text, the_dump_shows_every_source_once,
+          freeing_the_tree_closes_its_copies, a_tree_is_written_as_text)

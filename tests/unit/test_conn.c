@@ -548,7 +548,7 @@ START_TEST(age_is_kept_with_the_socket)
 END_TEST
 
 /* From nine tenths to eleven, and not all at once. */
-START_TEST(ages_differ)
+START_TEST(the_ages_of_connections_are_spread_around_the_limit)
 {
     const uint64_t most = 1000 * NS_PER_S;
     unsigned less = 0;
@@ -910,7 +910,7 @@ UNIT_MAIN("conn", conn_that_parts_answers_all_received_frames_and_ends_in_order,
           conn_may_be_closed_by_the_layer_above, conn_that_is_idle_too_long_is_closed,
           conn_that_is_used_is_not_idle, conn_that_is_too_old_ends_in_order,
           conn_that_is_too_old_waits_for_the_rest_of_a_frame, age_is_kept_with_the_socket,
-          ages_differ, a_year_of_silence_can_be_waited_for,
+          the_ages_of_connections_are_spread_around_the_limit, a_year_of_silence_can_be_waited_for,
           conn_that_waits_for_its_turn_is_not_read_without_end,
           conns_have_their_turns_one_after_the_other,
           conn_that_does_not_wait_is_sent_to_before_others_have_their_turn,

@@ -121,7 +121,7 @@ START_TEST(a_handler_has_a_watchdog_of_its_own)
 }
 END_TEST
 
-START_TEST(a_handler_between_begins_the_count_anew)
+START_TEST(a_handler_between_two_rounds_begins_the_count_anew)
 {
     start('S');
     for (int i = 0; i < 100; i++) {
@@ -131,7 +131,7 @@ START_TEST(a_handler_between_begins_the_count_anew)
 }
 END_TEST
 
-START_TEST(the_silence_of_another_excuses)
+START_TEST(the_silence_of_another_process_is_an_excuse)
 {
     start('S');
     ck_assert_uint_eq(rounds(1000, false, true), 0);
@@ -162,5 +162,6 @@ UNIT_MAIN("heartbeat", silence_is_found_after_five_rounds_in_which_it_should_hav
           an_answer_however_late_is_a_sign_of_life,
           a_process_that_waits_for_a_processor_is_not_silent, a_process_that_spins_is_found_later,
           a_process_that_waits_for_a_disk_is_found_later, a_handler_has_a_watchdog_of_its_own,
-          a_handler_between_begins_the_count_anew, the_silence_of_another_excuses,
-          a_process_being_reaped_is_not_silent, processes_of_older_binaries_are_not_asked)
+          a_handler_between_two_rounds_begins_the_count_anew,
+          the_silence_of_another_process_is_an_excuse, a_process_being_reaped_is_not_silent,
+          processes_of_older_binaries_are_not_asked)

@@ -88,7 +88,7 @@ static void check_byte_in_string(size_t size, size_t at, unsigned char byte)
                   error.offset, offset);
 }
 
-START_TEST(json_strings_with_each_byte_at_each_place)
+START_TEST(json_strings_refuse_each_wrong_byte_at_each_place)
 {
     for (size_t size = 1; size <= 40; size++) {
         for (size_t at = 0; at < size; at++) {
@@ -99,7 +99,7 @@ START_TEST(json_strings_with_each_byte_at_each_place)
 }
 END_TEST
 
-START_TEST(json_escapes_with_each_byte)
+START_TEST(json_escapes_are_of_eight_characters_and_u)
 {
     for (int byte = 0; byte < 256; byte++) {
         char text[] = "\"\\?\"";
@@ -144,7 +144,7 @@ static void check_sequence(const unsigned char *s, size_t size)
                   error.offset);
 }
 
-START_TEST(json_utf8_sequences_of_two_and_three_bytes)
+START_TEST(json_utf8_of_two_and_three_bytes_is_judged_right)
 {
     for (unsigned a = 0xc0; a < 0x100; a++) {
         for (unsigned b = 0x80; b < 0x100; b++) {
@@ -159,7 +159,7 @@ START_TEST(json_utf8_sequences_of_two_and_three_bytes)
 }
 END_TEST
 
-START_TEST(json_utf8_sequences_of_four_bytes)
+START_TEST(json_utf8_of_four_bytes_is_judged_right)
 {
     static const unsigned char edges[] = {0x7f, 0x80, 0x9f, 0xbf, 0xc0};
 
@@ -303,8 +303,9 @@ END_TEST
 
 UNIT_MAIN("json", json_valid_texts_are_accepted, json_invalid_texts_are_refused_where_they_go_wrong,
           json_prefixes_of_valid_texts_go_wrong_at_their_end, json_null_span_is_an_empty_text,
-          json_strings_with_each_byte_at_each_place, json_escapes_with_each_byte,
-          json_utf8_sequences_of_two_and_three_bytes, json_utf8_sequences_of_four_bytes,
+          json_strings_refuse_each_wrong_byte_at_each_place,
+          json_escapes_are_of_eight_characters_and_u,
+          json_utf8_of_two_and_three_bytes_is_judged_right, json_utf8_of_four_bytes_is_judged_right,
           json_depth_limit_is_inclusive, json_depth_counts_open_brackets_only,
           json_brackets_match_at_every_depth, json_value_limit_counts_values_and_not_names,
           json_long_strings_and_numbers_are_taken_whole)

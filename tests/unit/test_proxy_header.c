@@ -154,7 +154,7 @@ static const char *const bad_lines[] = {
     "PROXY UNKNOWNS\r\n",
 };
 
-START_TEST(what_is_not_exactly_such_a_line_is_refused)
+START_TEST(every_deviation_from_such_a_line_is_refused)
 {
     for (size_t i = 0; i < sizeof(bad_lines) / sizeof(*bad_lines); i++) {
         ck_assert_msg(read_string(bad_lines[i]) == PROXY_INVALID, "%s", bad_lines[i]);
@@ -420,7 +420,7 @@ START_TEST(a_checksum_is_compared)
 }
 END_TEST
 
-UNIT_MAIN("proxy_header", lines_of_version_1_are_read, what_is_not_exactly_such_a_line_is_refused,
+UNIT_MAIN("proxy_header", lines_of_version_1_are_read, every_deviation_from_such_a_line_is_refused,
           a_line_has_at_most_107_bytes, addresses_of_version_2_are_read,
           a_header_without_an_address_tells_none, names_of_the_tls_session_are_read,
           the_name_of_a_certificate_counts_once_it_is_verified, malformed_values_are_refused,

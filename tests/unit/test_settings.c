@@ -189,7 +189,7 @@ START_TEST(every_directive_of_main_is_read)
 }
 END_TEST
 
-START_TEST(bounds_of_main)
+START_TEST(every_directive_of_main_has_its_bounds)
 {
     expect_main_message("worker_processes 0;",
                         "\"worker_processes\" must be auto or from 1 to 128, not \"0\"");
@@ -401,7 +401,7 @@ START_TEST(every_directive_of_server_is_read)
 }
 END_TEST
 
-START_TEST(bounds_of_server)
+START_TEST(every_directive_of_server_has_its_bounds)
 {
     expect_server_message("max_frame 63;",
                           "\"max_frame\" must be from 64 to 128m bytes, not \"63\"");
@@ -564,7 +564,7 @@ END_TEST
 
 /* ---- the whole ---- */
 
-START_TEST(names_in_the_wrong_block)
+START_TEST(names_in_the_wrong_block_are_told_their_right_one)
 {
     expect_errors("listen 1;\nserver { pid x; }\n",
                   "t:1:1: \"listen\" is not allowed here (main); it belongs in a server block\n"
@@ -579,7 +579,7 @@ START_TEST(names_in_the_wrong_block)
 }
 END_TEST
 
-START_TEST(the_typing_error_of_the_manual)
+START_TEST(the_manual_shows_the_message_of_its_typing_error)
 {
     expect_errors("#\n#\nserver {\n    lisen 127.0.0.1:8080;\n    method ping;\n}\n",
                   "t:4:5: unknown directive \"lisen\"; did you mean \"listen\"?\n"
@@ -731,14 +731,16 @@ START_TEST(the_example_of_the_reference_is_good)
 END_TEST
 
 UNIT_MAIN("settings", the_smallest_configuration_has_every_default,
-          nought_is_off_where_there_is_an_off, every_directive_of_main_is_read, bounds_of_main,
-          auto_is_bounded_by_the_number_of_workers, processor_masks_are_checked,
-          the_error_log_takes_targets_levels_and_formats, users_are_looked_up_by_root,
-          a_control_path_that_is_too_long_is_refused, modules_keep_their_order_and_blocks,
-          every_directive_of_server_is_read, bounds_of_server, listen_checks_its_parameters,
+          nought_is_off_where_there_is_an_off, every_directive_of_main_is_read,
+          every_directive_of_main_has_its_bounds, auto_is_bounded_by_the_number_of_workers,
+          processor_masks_are_checked, the_error_log_takes_targets_levels_and_formats,
+          users_are_looked_up_by_root, a_control_path_that_is_too_long_is_refused,
+          modules_keep_their_order_and_blocks, every_directive_of_server_is_read,
+          every_directive_of_server_has_its_bounds, listen_checks_its_parameters,
           methods_keep_their_order, methods_are_checked, a_server_needs_a_block_and_an_address,
-          a_missing_server_is_missed_in_the_file, names_in_the_wrong_block,
-          the_typing_error_of_the_manual, errors_of_parsing_and_of_meaning_come_in_one_run,
-          the_command_line_overrides_the_file, an_error_of_the_command_line_names_the_command_line,
-          the_shipped_configuration_is_good, the_table_is_complete,
-          the_reference_names_every_directive, the_example_of_the_reference_is_good)
+          a_missing_server_is_missed_in_the_file, names_in_the_wrong_block_are_told_their_right_one,
+          the_manual_shows_the_message_of_its_typing_error,
+          errors_of_parsing_and_of_meaning_come_in_one_run, the_command_line_overrides_the_file,
+          an_error_of_the_command_line_names_the_command_line, the_shipped_configuration_is_good,
+          the_table_is_complete, the_reference_names_every_directive,
+          the_example_of_the_reference_is_good)

@@ -119,13 +119,13 @@ static void stir(bool clustered)
     ck_assert_uint_eq(table.count, 0);
 }
 
-START_TEST(table_at_random_against_an_array)
+START_TEST(table_agrees_with_an_array_after_random_changes)
 {
     stir(false);
 }
 END_TEST
 
-START_TEST(table_with_ids_as_workers_give_them)
+START_TEST(table_agrees_with_an_array_for_the_ids_of_workers)
 {
     stir(true);
 }
@@ -199,7 +199,8 @@ START_TEST(table_retire_leaves_the_connection_to_others_when_told_so)
 }
 END_TEST
 
-UNIT_MAIN("vault_table", table_at_random_against_an_array, table_with_ids_as_workers_give_them,
+UNIT_MAIN("vault_table", table_agrees_with_an_array_after_random_changes,
+          table_agrees_with_an_array_for_the_ids_of_workers,
           table_finds_the_others_whichever_is_dropped, table_that_is_empty_has_nothing,
           table_drop_leaves_the_connection_to_others,
           table_retire_ends_the_connection_for_everybody,
