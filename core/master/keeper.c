@@ -512,6 +512,7 @@ void vaults_write(cJSON *state)
                             seats[0].child.pid == 0 ? -1 : seats[0].child.channel.fd);
     cJSON_AddNumberToObject(state, "vault_pid", seats[0].child.pid);
     cJSON_AddNumberToObject(state, "vault_held", seats[0].held);
+    cJSON_AddNumberToObject(state, "vault_refused", (double)seats[0].refused);
     cJSON_AddBoolToObject(state, "vault_beats", seats[0].pulse.known);
     for (uint32_t i = 1; i < seats_used; i++) {
         if (seats[i].child.pid == 0)
@@ -521,20 +522,26 @@ void vaults_write(cJSON *state)
         cJSON_AddNumberToObject(item, "pid", seats[i].child.pid);
         cJSON_AddNumberToObject(item, "channel", seats[i].child.channel.fd);
         cJSON_AddNumberToObject(item, "held", seats[i].held);
+        cJSON_AddNumberToObject(item, "refused", (double)seats[i].refused);
         cJSON_AddBoolToObject(item, "beats", seats[i].pulse.known);
+        cJSON_AddBoolToObject(item, "surplus", seats[i].surplus);
         cJSON_AddItemToArray(list, item);
     }
 }
 
-/* `held` is kept because the vault reports only changes, and a vault of the first version
- * nothing. */
-static void seat_resume(struct vault_seat *seat, pid_t pid, int channel, double held, bool beats)
+/* `held` is kept because the vault reports only changes, and a vault of the first version nothing;
+ * `refused`, because it reports how many there were since its start. */
+static void seat_resume(struct vault_seat *seat, pid_t pid, int channel, double held,
+                        double refused, bool beats)
 {
     seat_fill(seat, pid, channel, beats);
     if (held > 0) {
         seat->held = (uint32_t)held;
         atomic_store(&master.board->vaults[seat_number(seat)].held, seat->held);
     }
+    seat->refused = refused > 0 ? (uint64_t)refused : 0;
+    if (master.board_anew)
+        counter_add(&master.board->vaults[seat_number(seat)].refused, seat->refused);
 }
 
 void vaults_read(const cJSON *state)
@@ -544,14 +551,17 @@ void vaults_read(const cJSON *state)
     if (state_number(state, "vault_pid", -1) > 0)
         seat_resume(&seats[0], (pid_t)state_number(state, "vault_pid", -1),
                     (int)state_number(state, "vault", -1), state_number(state, "vault_held", -1),
-                    state_truth(state, "vault_beats"));
+                    state_number(state, "vault_refused", -1), state_truth(state, "vault_beats"));
     cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(state, "vaults"))
     {
-        double seat = state_number(item, "seat", -1);
-        if (seat >= 1 && seat < VAULT_PROCESSES_MAX && state_number(item, "pid", -1) > 0)
-            seat_resume(&seats[(uint32_t)seat], (pid_t)state_number(item, "pid", -1),
-                        (int)state_number(item, "channel", -1), state_number(item, "held", -1),
-                        state_truth(item, "beats"));
+        double number = state_number(item, "seat", -1);
+        if (number < 1 || number >= VAULT_PROCESSES_MAX || state_number(item, "pid", -1) <= 0)
+            continue;
+        struct vault_seat *seat = &seats[(uint32_t)number];
+        seat_resume(seat, (pid_t)state_number(item, "pid", -1),
+                    (int)state_number(item, "channel", -1), state_number(item, "held", -1),
+                    state_number(item, "refused", -1), state_truth(item, "beats"));
+        seat->surplus = state_truth(item, "surplus");
     }
 }
 

@@ -240,13 +240,18 @@ END_TEST
 
 START_TEST(an_upgrade_keeps_the_vault_of_each_seat)
 {
+    struct message refused = {.type = MESSAGE_HELD, .number = 9, .count = 1, .ids = {7}};
+    struct error error;
     char text[512];
+    int pair[2];
 
     begin(3);
-    int first = new_channel(), third = new_channel();
+    ck_assert(channel_pair(pair, &error));
+    int first = new_channel(), third = pair[0];
     snprintf(text, sizeof(text),
-             "{\"vaults\":[{\"seat\":2,\"pid\":%d,\"channel\":%d,\"held\":9,\"beats\":true}],"
-             "\"vault\":%d,\"vault_pid\":%d,\"vault_held\":4,\"vault_beats\":true}",
+             "{\"vaults\":[{\"seat\":2,\"pid\":%d,\"channel\":%d,\"held\":9,\"refused\":5,"
+             "\"beats\":true,\"surplus\":true}],\"vault\":%d,\"vault_pid\":%d,\"vault_held\":4,"
+             "\"vault_refused\":0,\"vault_beats\":true}",
              vault(21), third, first, vault(20));
     cJSON *state = cJSON_Parse(text), *written = cJSON_CreateObject();
     ck_assert_ptr_nonnull(state);
@@ -260,9 +265,14 @@ START_TEST(an_upgrade_keeps_the_vault_of_each_seat)
     cJSON_Delete(state);
     cJSON_Delete(written);
 
-    struct error error;
+    /* It counts on. */
+    ck_assert(channel_send(pair[1], &refused, true, NULL, 0));
+    ck_assert(master_reads(third));
+    ck_assert_uint_eq(counter_read(&master.board->vaults[2].refused), 2);
+
     ck_assert(vaults_start(3, &error)); /* only the seat between them is free */
     ck_assert_uint_eq(child_count, 1);
+    ck_assert_uint_eq(count(MESSAGE_SURPLUS, NULL, 0), 1); /* it is to stay */
 }
 END_TEST
 
