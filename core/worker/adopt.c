@@ -406,6 +406,8 @@ void adopt_start(struct adoption *adoption, const struct message *message, int f
         adoption->death.place = message->ids[ADOPT_PLACE];
     }
     adoption->next = adoption->count = adoption->parted = 0;
+    adoption->batch = adoption->taken = adoption->tries = 0; /* a stop leaves them as they are */
+    adoption->truncated = false;
     adoption->since_ns = adoption->dispatcher->conns->loop->now;
     map_source(adoption);
 }
@@ -467,7 +469,9 @@ void adopt_stop(struct adoption *adoption)
         }
     }
     timer_cancel(adoption->dispatcher->conns->loop, &adoption->wait);
-    if (adoption->state != ADOPT_IDLE)
+    if (adoption->state == ADOPT_MAPPING)
+        close(adoption->from_fd);
+    else if (adoption->state != ADOPT_IDLE)
         arena_unmap(&adoption->from_arena);
     adoption->state = ADOPT_IDLE;
 }
