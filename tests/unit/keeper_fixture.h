@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -134,6 +135,7 @@ void __wrap_worker_kill(struct worker *worker, enum worker_cause cause)
 
 static uint32_t awaited; /* serial of a worker whose connections are still to be taken over */
 static uint32_t heard_count, failures;
+static char failure[256]; /* the reason of the last one */
 
 static inline bool is_awaited(uint32_t serial)
 {
@@ -147,7 +149,7 @@ static inline void heard(void)
 
 static inline void next_fails(const char *why)
 {
-    ck_assert_ptr_nonnull(why);
+    snprintf(failure, sizeof(failure), "%s", why);
     failures++;
 }
 
@@ -175,6 +177,11 @@ static inline void serve(uint32_t vaults)
     ck_assert(vaults_start(vaults, &error));
     ck_assert_uint_eq(child_count, vaults);
     told_count = 0;
+}
+
+static inline bool is_open(int fd)
+{
+    return fcntl(fd, F_GETFD) >= 0;
 }
 
 static inline pid_t vault(uint32_t number)

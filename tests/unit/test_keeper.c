@@ -3,6 +3,7 @@
 #include "keeper_fixture.h"
 
 #include <stdio.h>
+#include <string.h>
 
 /* ---- Starting ---- */
 
@@ -53,6 +54,57 @@ START_TEST(a_server_that_lacks_a_vault_starts_it_later)
     ck_assert_uint_eq(child_count, 0);
     fire(latest.timer);
     ck_assert_uint_eq(child_count, 1);
+}
+END_TEST
+
+START_TEST(the_master_keeps_its_own_end_of_a_vaults_channel_only)
+{
+    struct error error = {0};
+
+    serve(1);
+    ck_assert(is_open(pairs[0].master_end));
+    ck_assert(!is_open(pairs[0].given));
+    no_process = true;
+    ck_assert(!vaults_start(2, &error));
+    ck_assert_uint_eq(pair_count, 2);
+    ck_assert(!is_open(pairs[1].master_end));
+    ck_assert(!is_open(pairs[1].given));
+    ck_assert_ptr_nonnull(strstr(error.text, "cannot start a vault: "));
+}
+END_TEST
+
+START_TEST(a_new_vault_is_asked_for_a_sign_of_life)
+{
+    struct message message;
+    int fds[CHANNEL_FDS_MAX];
+    uint32_t fd_count;
+
+    serve(1);
+    ck_assert_int_eq(channel_receive(pairs[0].child_end, &message, fds, &fd_count),
+                     CHANNEL_MESSAGE);
+    ck_assert_uint_eq(message.type, MESSAGE_BEAT);
+}
+END_TEST
+
+/* The number that the next descriptor gets. */
+static int next_descriptor(void)
+{
+    int fd = fcntl(pairs[0].child_end, F_DUPFD_CLOEXEC, 0);
+
+    close(fd);
+    return fd;
+}
+
+START_TEST(descriptors_that_a_vault_sends_are_closed)
+{
+    struct message message = {.type = MESSAGE_ALIVE};
+
+    serve(1);
+    int next = next_descriptor();
+    ck_assert(channel_send(pairs[0].child_end, &message, false, &pairs[0].child_end, 1));
+    ck_assert(master_reads(pairs[0].master_end));
+    ck_assert_uint_eq(heard_count, 1);
+    ck_assert_int_eq(next_descriptor(), next);
 }
 END_TEST
 
@@ -113,6 +165,7 @@ START_TEST(a_vault_that_cannot_be_started_is_tried_again_until_it_starts)
     serve(1);
     no_process = true;
     crash(0);
+    ck_assert(!is_open(pairs[0].master_end));
     fire(latest.timer);
     ck_assert_uint_eq(child_count, 1);
     no_process = false;
@@ -228,6 +281,8 @@ START_TEST(the_board_counts_the_sockets_that_each_seat_holds_and_has_refused)
     ck_assert_uint_eq(atomic_load(&master.board->vaults[1].held), 4);
     ck_assert_uint_eq(counter_read(&master.board->vaults[1].refused), 6);
     ck_assert_uint_eq(vaults_beyond_first(), 7);
+    vault_tells(1, MESSAGE_HELD, 0, 9); /* no report: it lacks a number */
+    ck_assert_uint_eq(vaults_beyond_first(), 7);
     crash(1);
     ck_assert_uint_eq(atomic_load(&master.board->vaults[1].held), 0);
     ck_assert_uint_eq(vaults_beyond_first(), 3);
@@ -322,7 +377,10 @@ END_TEST
 
 UNIT_MAIN("keeper", each_wanted_seat_has_one_vault,
           a_first_start_that_lacks_a_vault_fails_and_tries_no_more,
-          a_server_that_lacks_a_vault_starts_it_later, a_vault_that_dies_is_started_again_at_once,
+          a_server_that_lacks_a_vault_starts_it_later,
+          the_master_keeps_its_own_end_of_a_vaults_channel_only,
+          a_new_vault_is_asked_for_a_sign_of_life, descriptors_that_a_vault_sends_are_closed,
+          a_vault_that_dies_is_started_again_at_once,
           the_third_quick_death_of_a_vault_delays_the_next_start,
           a_vault_that_has_lived_for_a_while_is_started_again_at_once,
           quick_deaths_of_vaults_are_counted_by_seat,

@@ -42,6 +42,23 @@ START_TEST(a_new_vault_is_shown_to_every_worker_with_connections_the_leaving_one
 }
 END_TEST
 
+START_TEST(the_master_keeps_no_end_of_a_channel_between_vault_and_worker)
+{
+    serve(1);
+    struct worker *worker = table_add(&now, WORKER_SERVING);
+
+    crash(0);
+    send_error = EMFILE;
+    vault_tells(1, MESSAGE_UNREACHED, worker->serial, 0);
+    fire(latest.timer);
+    ck_assert_uint_eq(pair_count, 4); /* two vaults' own, one that was shown, one that failed */
+    for (size_t i = 2; i < 4; i++) {
+        ck_assert(!is_open(pairs[i].master_end));
+        ck_assert(!is_open(pairs[i].given));
+    }
+}
+END_TEST
+
 START_TEST(each_vault_of_a_seat_is_shown_by_a_name_of_its_own)
 {
     serve(1);
@@ -95,7 +112,7 @@ START_TEST(a_worker_without_a_channel_is_tried_again_for_that_seat_only)
 }
 END_TEST
 
-START_TEST(a_worker_is_not_tried_again_for_a_vault_that_has_ended)
+START_TEST(a_worker_is_not_tried_again_for_a_vault_that_is_ending)
 {
     serve(1);
     struct worker *worker = table_add(&now, WORKER_SERVING);
@@ -127,6 +144,19 @@ START_TEST(a_serving_worker_that_the_vault_has_no_descriptor_for_is_tried_again)
 }
 END_TEST
 
+/* Its next vault hears of all workers when it starts. */
+START_TEST(a_worker_is_not_tried_again_once_the_vault_has_ended)
+{
+    serve(1);
+    vault_tells(0, MESSAGE_UNREACHED, table_add(&now, WORKER_SERVING)->serial, 0);
+    struct timer *reach = latest.timer;
+    ck_assert(timer_is_set(reach));
+    no_process = true;
+    crash(0);
+    ck_assert(!timer_is_set(reach));
+}
+END_TEST
+
 START_TEST(a_next_generation_that_a_vault_cannot_reach_fails)
 {
     serve(1);
@@ -137,7 +167,12 @@ START_TEST(a_next_generation_that_a_vault_cannot_reach_fails)
     ck_assert_uint_eq(failures, 0);
     vault_tells(0, MESSAGE_UNREACHED, worker->serial, 0);
     ck_assert_uint_eq(failures, 1);
+    ck_assert_ptr_nonnull(strstr(failure, "vault 0 has no descriptor left"));
     ck_assert(!vaults_unreached(worker));
+    vault_tells(0, MESSAGE_UNREACHED, worker->serial, ENOMEM);
+    ck_assert_uint_eq(failures, 2);
+    ck_assert_str_eq(failure, "vault 0 cannot listen to another worker: Cannot allocate memory "
+                              "(ENOMEM)");
 }
 END_TEST
 
@@ -177,6 +212,22 @@ START_TEST(a_starting_worker_gets_a_channel_to_every_vault_or_to_none)
         ck_assert_uint_eq(count(MESSAGE_WORKER, NULL, vault(i)), 1);
     }
     ck_assert_int_eq(channels[3], -1);
+}
+END_TEST
+
+START_TEST(a_message_to_the_vaults_reaches_each_that_is_there)
+{
+    serve(3);
+    no_process = true;
+    crash(1);
+    told_count = 0;
+    vaults_tell(MESSAGE_RETIRE, 7);
+    ck_assert_uint_eq(told_count, 2);
+    for (uint32_t i = 0; i < 2; i++) {
+        ck_assert_int_eq(told[i].pid, vault(2 * i));
+        ck_assert_uint_eq(told[i].type, MESSAGE_RETIRE);
+        ck_assert_uint_eq(told[i].serial, 7);
+    }
 }
 END_TEST
 
@@ -323,14 +374,17 @@ END_TEST
 
 UNIT_MAIN("keeper_workers",
           a_new_vault_is_shown_to_every_worker_with_connections_the_leaving_ones_first,
+          the_master_keeps_no_end_of_a_channel_between_vault_and_worker,
           each_vault_of_a_seat_is_shown_by_a_name_of_its_own,
           a_worker_of_a_single_vault_version_is_shown_seat_0_only,
           a_worker_without_a_channel_is_tried_again_for_that_seat_only,
-          a_worker_is_not_tried_again_for_a_vault_that_has_ended,
+          a_worker_is_not_tried_again_for_a_vault_that_is_ending,
           a_serving_worker_that_the_vault_has_no_descriptor_for_is_tried_again,
+          a_worker_is_not_tried_again_once_the_vault_has_ended,
           a_next_generation_that_a_vault_cannot_reach_fails,
           a_worker_that_has_cut_its_channel_is_ended_unless_it_ends_already,
           a_starting_worker_gets_a_channel_to_every_vault_or_to_none,
+          a_message_to_the_vaults_reaches_each_that_is_there,
           only_vaults_that_the_released_worker_names_may_hand_its_connections_out,
           a_released_worker_of_an_earlier_version_names_seat_0_in_its_serial,
           a_vault_that_is_silent_for_all_rounds_is_ended, one_answer_ends_the_silence_of_a_vault,
