@@ -94,19 +94,20 @@ layers:
 	done; exit $$status
 	$(Q)python3 tests/layers.py --self-check && python3 tests/layers.py
 
-# The reference page is made from the directive table; it must not differ. Links of the pages lead
-# somewhere, and what they name of the code is there.
+# The reference pages are made from the tables of directives and of errors; they must not differ.
+# Links of the pages lead somewhere, and what they name of the code is there.
+REFERENCES := configuration errors
 .PHONY: reference reflow docs-check
-reference: $(B)/pillion  ## write docs/configuration.md
-	$(B)/pillion doc configuration >docs/configuration.md
+reference: $(B)/pillion  ## write docs/configuration.md and docs/errors.md
+	$(foreach r,$(REFERENCES),$(B)/pillion doc $(r) >docs/$(r).md &&) true
 
 reflow:  ## wrap the paragraphs of the pages at 100 columns
-	$(Q)python3 tests/docs/reflow.py README.md $(filter-out docs/configuration.md, \
+	$(Q)python3 tests/docs/reflow.py README.md $(filter-out $(REFERENCES:%=docs/%.md), \
 	    $(wildcard docs/*.md docs/architecture/*.md))
 
 docs-check: $(B)/pillion
-	$(Q)$(B)/pillion doc configuration | diff -u docs/configuration.md - || \
-	    { echo "docs/configuration.md is out of date: run \`make reference\`" >&2; exit 1; }
+	$(Q)for r in $(REFERENCES); do $(B)/pillion doc $$r | diff -u docs/$$r.md - || \
+	    { echo "docs/$$r.md is out of date: run \`make reference\`" >&2; exit 1; }; done
 	$(Q)python3 tests/docs/check.py
 
 # All of it arrives, and all of it goes.

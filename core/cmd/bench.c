@@ -13,7 +13,7 @@
 #include "cmd/params.h"
 #include "cmd/reply_text.h"
 #include "cmd/target.h"
-#include "wire/json.h"
+#include "wire/envelope.h"
 
 #define SECONDS_MAX 86400.0
 #define RATE_MAX    1e8

@@ -9,6 +9,7 @@
 #include "cmd/commands.h"
 #include "cmd/describe.h"
 #include "conf/settings_table.h"
+#include "wire/error_code.h"
 
 static const struct {
     const char *name;
@@ -16,6 +17,7 @@ static const struct {
     const char *summary;
 } topics[] = {
     {"configuration", settings_reference, "every directive (docs/configuration.md)"},
+    {"errors", error_codes_reference, "every error that clients are told (docs/errors.md)"},
 };
 
 #define TOPIC_COUNT (sizeof(topics) / sizeof(*topics))

@@ -12,7 +12,7 @@
 #include "cmd/pretty.h"
 #include "cmd/reply_text.h"
 #include "cmd/target.h"
-#include "wire/json.h"
+#include "wire/envelope.h"
 
 #define TIMEOUT_MS  30000
 #define NAME_COLUMN 24 /* longer names push their summaries to the right */

@@ -11,7 +11,7 @@
 #include "base/memory.h"
 #include "base/printable.h"
 #include "cmd/pretty.h"
-#include "wire/json.h"
+#include "wire/envelope.h"
 
 void reply_text_append_string(struct text *out, struct bytes string)
 {

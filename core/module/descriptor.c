@@ -9,7 +9,7 @@
 #include "base/bytes.h"
 #include "base/memory.h"
 #include "conf/directive.h"
-#include "wire/json.h"
+#include "wire/envelope.h"
 
 /* ---- Copying, whatever the module was compiled against ---- */
 

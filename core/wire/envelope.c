@@ -1,14 +1,15 @@
-/* Envelopes: finding and checking the members of a request that have a meaning. See json.h.
+/* Envelopes: finding and checking the members of a request that have a meaning. See envelope.h.
  *
  * The members of the outermost object are taken here, one by one, and everything inside them by the
  * scanner, so that finding them costs no second look. A body is read to its end before it is
  * judged: bad JSON anywhere outweighs a bad request, and `id` may come after a bad request's fault.
  */
-#include "wire/json.h"
+#include "wire/envelope.h"
+
 #include "wire/json_plain.h"
 #include "wire/json_private.h"
 
-enum member { MEMBER_IN, MEMBER_PARAMS, MEMBER_ID, MEMBER_COUNT };
+enum member { MEMBER_IN, MEMBER_PARAMS, MEMBER_ID, MEMBER_JSONRPC, MEMBER_METHOD, MEMBER_COUNT };
 
 static const struct {
     struct bytes name;
@@ -17,7 +18,37 @@ static const struct {
     [MEMBER_IN] = {{"in", 2}, "the request has the member \"in\" twice"},
     [MEMBER_PARAMS] = {{"params", 6}, "the request has the member \"params\" twice"},
     [MEMBER_ID] = {{"id", 2}, "the request has the member \"id\" twice"},
+    [MEMBER_JSONRPC] = {{"jsonrpc", 7}, "the request has the member \"jsonrpc\" twice"},
+    [MEMBER_METHOD] = {{"method", 6}, "the request has the member \"method\" twice"},
 };
+
+/* Why a member names no method. */
+struct name_faults {
+    const char *missing, *type, *half, *too_long, *nul;
+};
+
+static const struct name_faults faults_of_in = {
+    .missing = "the request has no member \"in\"",
+    .type = "\"in\" is not a string",
+    .half = "the method's name in \"in\" holds half of a surrogate pair",
+    .too_long = "the method's name in \"in\" is too long",
+    .nul = "the method's name in \"in\" holds \\u0000",
+};
+
+static const struct name_faults faults_of_method = {
+    .missing = "the request has no member \"method\"",
+    .type = "\"method\" is not a string",
+    .half = "the method's name in \"method\" holds half of a surrogate pair",
+    .too_long = "the method's name in \"method\" is too long",
+    .nul = "the method's name in \"method\" holds \\u0000",
+};
+
+/* The members that have a meaning in each format. */
+#define BIT(member)    (1u << (member))
+#define OF_BOTH        (BIT(MEMBER_PARAMS) | BIT(MEMBER_ID))
+#define OF_PILLION     (OF_BOTH | BIT(MEMBER_IN))
+#define OF_JSONRPC     (OF_BOTH | BIT(MEMBER_JSONRPC) | BIT(MEMBER_METHOD))
+#define IS_TWICE(r, m) (((r)->twice & BIT(m)) != 0)
 
 struct reader {
     struct json_scan scan;
@@ -25,8 +56,9 @@ struct reader {
      * reading both as one, just after they were written as two, stalls the processor. */
     const char *found[MEMBER_COUNT];
     size_t found_size[MEMBER_COUNT];
-    const char *object; /* where the request starts */
-    bool twice[MEMBER_COUNT];
+    const char *object;                 /* where the request starts */
+    unsigned twice;                     /* bit for bit, of the members that are there twice: */
+    const char *twice_at[MEMBER_COUNT]; /* where the second name of such a one starts */
     struct json_error fault; /* the first fault of a request that is JSON; reason NULL for none */
 };
 
@@ -34,95 +66,6 @@ static void note_fault(struct reader *reader, const char *at, const char *reason
 {
     if (reader->fault.reason == NULL)
         reader->fault = (struct json_error){(size_t)(at - reader->scan.start), reason};
-}
-
-/* Writes `code` as UTF-8 (RFC 3629 section 3) and returns its size. */
-static size_t write_utf8(uint32_t code, char to[4])
-{
-    static const struct {
-        uint32_t below;
-        unsigned char lead;
-    } forms[] = {{0x80, 0x00}, {0x800, 0xc0}, {0x10000, 0xe0}, {0x110000, 0xf0}};
-    size_t more = 0;
-
-    while (code >= forms[more].below)
-        more++;
-    for (size_t i = more; i > 0; i--, code >>= 6)
-        to[i] = (char)(unsigned char)(0x80 | (code & 0x3f));
-    to[0] = (char)(unsigned char)(forms[more].lead | code);
-    return more + 1;
-}
-
-/* The character of the \uXXXX, or of the surrogate pair, at `*p`, which moves past it; -1 for half
- * of a pair. */
-static int32_t read_unicode_escape(const char **p, const char *end)
-{
-    int unit = json_hex4(*p + 2);
-
-    *p += 6;
-    if (json_is_low_surrogate(unit))
-        return -1;
-    if (!json_is_high_surrogate(unit))
-        return unit;
-    if (end - *p < 6 || (*p)[0] != '\\' || (*p)[1] != 'u')
-        return -1;
-    int second = json_hex4(*p + 2);
-    if (!json_is_low_surrogate(second))
-        return -1;
-    *p += 6;
-    return 0x10000 + ((unit & 0x3ff) << 10 | (second & 0x3ff));
-}
-
-/* The character of the escape at `*p`, which moves past it; -1 for half of a pair. */
-static int32_t read_escape(const char **p, const char *end)
-{
-    char c = (*p)[1];
-
-    if (c == 'u')
-        return read_unicode_escape(p, end);
-    *p += 2;
-    switch (c) {
-    case 'b':
-        return '\b';
-    case 'f':
-        return '\f';
-    case 'n':
-        return '\n';
-    case 'r':
-        return '\r';
-    case 't':
-        return '\t';
-    default:
-        return c; /* a quote, a backslash or a slash */
-    }
-}
-
-/* Unescapes the inside of a string that the scanner has taken, \u0000 too. On success `size` is set
- * and the result NULL; otherwise it is the reason why this is no name of a method. */
-static const char *unescape(struct bytes inside, char *to, size_t capacity, size_t *size)
-{
-    const char *p = inside.data;
-    const char *const end = p + inside.size;
-    size_t used = 0;
-
-    while (p < end) {
-        char character[4] = {*p};
-        size_t more = 1;
-        if (*p == '\\') {
-            int32_t code = read_escape(&p, end);
-            if (code < 0)
-                return "the method's name in \"in\" holds half of a surrogate pair";
-            more = write_utf8((uint32_t)code, character);
-        } else {
-            p++;
-        }
-        if (more > capacity - used)
-            return "the method's name in \"in\" is too long";
-        memcpy(to + used, character, more);
-        used += more;
-    }
-    *size = used;
-    return NULL;
 }
 
 static bool has_escapes(const struct reader *reader, struct bytes inside)
@@ -154,7 +97,7 @@ static enum member member_of(const struct reader *reader, struct bytes name)
 
     if (member != MEMBER_COUNT || !has_escapes(reader, plain))
         return member;
-    if (unescape(plain, buffer, sizeof(buffer), &size) != NULL)
+    if (json_unescape(plain, buffer, sizeof(buffer), &size) != JSON_UNESCAPED)
         return MEMBER_COUNT;
     return member_named((struct bytes){buffer, size});
 }
@@ -164,17 +107,24 @@ static enum member member_of(const struct reader *reader, struct bytes name)
 static inline const char *quick_name(const struct json_scan *scan, const char *p,
                                      enum member *member)
 {
-    if (scan->end - p < 9)
+    const ptrdiff_t left = scan->end - p;
+    size_t size;
+
+    if (left < 6)
         return NULL;
-    if (memcmp(p, "\"in\":", 5) == 0) {
+    if (memcmp(p, "\"in\":", size = 5) == 0)
         *member = MEMBER_IN;
-        return json_skip_space(p + 5, scan->end);
-    }
-    if (memcmp(p, "\"params\":", 9) == 0) {
+    else if (left >= 9 && memcmp(p, "\"params\":", size = 9) == 0)
         *member = MEMBER_PARAMS;
-        return json_skip_space(p + 9, scan->end);
-    }
-    return NULL;
+    else if (memcmp(p, "\"id\":", size = 5) == 0)
+        *member = MEMBER_ID;
+    else if (left >= 9 && memcmp(p, "\"method\":", size = 9) == 0)
+        *member = MEMBER_METHOD;
+    else if (left >= 10 && memcmp(p, "\"jsonrpc\":", size = 10) == 0)
+        *member = MEMBER_JSONRPC;
+    else
+        return NULL;
+    return json_skip_space(p + size, scan->end);
 }
 
 /* Takes a string without escapes or special characters. Returns its end, or NULL with nothing
@@ -200,8 +150,9 @@ static inline void keep_member(struct reader *reader, enum member member, const 
         reader->found_size[member] = value.size;
         return;
     }
-    note_fault(reader, name, members[member].twice);
-    reader->twice[member] = true;
+    if (!IS_TWICE(reader, member))
+        reader->twice_at[member] = name;
+    reader->twice |= BIT(member);
 }
 
 /* Takes the outermost object. */
@@ -232,11 +183,30 @@ static const char *read_members(struct reader *reader, const char *p)
     return p;
 }
 
+/* Notes the first second name of a member with a meaning in this format. */
+__attribute__((cold, noinline)) static void note_twice(struct reader *reader, unsigned of_format)
+{
+    enum member first = MEMBER_COUNT;
+
+    for (enum member member = 0; member < MEMBER_COUNT; member++) {
+        if ((reader->twice & of_format & BIT(member)) != 0 &&
+            (first == MEMBER_COUNT || reader->twice_at[member] < reader->twice_at[first]))
+            first = member;
+    }
+    if (first != MEMBER_COUNT)
+        note_fault(reader, reader->twice_at[first], members[first].twice);
+}
+
+static inline struct bytes value_of(const struct reader *reader, enum member member)
+{
+    return (struct bytes){reader->found[member], reader->found_size[member]};
+}
+
 static inline void read_id(struct reader *reader, struct envelope *envelope)
 {
-    struct bytes id = {reader->found[MEMBER_ID], reader->found_size[MEMBER_ID]};
+    struct bytes id = value_of(reader, MEMBER_ID);
 
-    if (id.data == NULL || reader->twice[MEMBER_ID])
+    if (id.data == NULL || IS_TWICE(reader, MEMBER_ID))
         return;
     if (strchr("{[tf", *id.data) != NULL)
         note_fault(reader, id.data, "\"id\" is not a string, a number or null");
@@ -244,34 +214,69 @@ static inline void read_id(struct reader *reader, struct envelope *envelope)
         envelope->id = id;
 }
 
-static void read_in(struct reader *reader, struct envelope *envelope)
+/* Unescapes the method's name into the envelope. NULL, or why it is none. */
+static const char *unescape_name(struct envelope *envelope, const struct name_faults *faults)
 {
-    struct bytes in = {reader->found[MEMBER_IN], reader->found_size[MEMBER_IN]};
+    enum json_unescaped result =
+        json_unescape(envelope->in, envelope->in_buffer, METHOD_NAME_MAX, &envelope->in.size);
+
+    envelope->in.data = envelope->in_buffer;
+    if (result != JSON_UNESCAPED)
+        return result == JSON_UNESCAPED_HALF ? faults->half : faults->too_long;
+    return memchr(envelope->in.data, '\0', envelope->in.size) == NULL ? NULL : faults->nul;
+}
+
+/* Takes the method's name from `member`. */
+static inline void read_name(struct reader *reader, struct envelope *envelope, enum member member,
+                             const struct name_faults *faults)
+{
+    struct bytes in = value_of(reader, member);
     const char *reason = NULL;
 
     if (in.data == NULL) {
-        note_fault(reader, reader->object, "the request has no member \"in\"");
+        note_fault(reader, reader->object, faults->missing);
         return;
     }
     if (*in.data != '"') {
-        note_fault(reader, in.data, "\"in\" is not a string");
+        note_fault(reader, in.data, faults->type);
         return;
     }
-    if (reader->twice[MEMBER_IN])
+    if (IS_TWICE(reader, member))
         return;
     envelope->in = inside_of(in);
-    if (has_escapes(reader, envelope->in)) {
-        reason = unescape(envelope->in, envelope->in_buffer, METHOD_NAME_MAX, &envelope->in.size);
-        envelope->in.data = envelope->in_buffer;
-        if (reason == NULL && memchr(envelope->in.data, '\0', envelope->in.size) != NULL)
-            reason = "the method's name in \"in\" holds \\u0000";
-    } else if (envelope->in.size > METHOD_NAME_MAX) {
-        reason = "the method's name in \"in\" is too long";
-    }
+    if (has_escapes(reader, envelope->in))
+        reason = unescape_name(envelope, faults);
+    else if (envelope->in.size > METHOD_NAME_MAX)
+        reason = faults->too_long;
     if (reason == NULL)
         return;
     note_fault(reader, in.data, reason);
     envelope->in = (struct bytes){NULL, 0};
+}
+
+static bool is_version_2(struct bytes value)
+{
+    char text[4];
+
+    return json_string_text(value, text, sizeof(text)) == 3 && memcmp(text, "2.0", 3) == 0;
+}
+
+/* The object has a member `jsonrpc`. Not inlined: Pillion's own format would pay for it. */
+__attribute__((noinline)) static void read_jsonrpc(struct reader *reader, struct envelope *envelope)
+{
+    struct bytes version = value_of(reader, MEMBER_JSONRPC);
+    const char *params = reader->found[MEMBER_PARAMS];
+
+    envelope->format = ENVELOPE_JSONRPC;
+    if (reader->twice != 0)
+        note_twice(reader, OF_JSONRPC);
+    if (!is_version_2(version))
+        note_fault(reader, version.data, "\"jsonrpc\" is not \"2.0\"");
+    read_id(reader, envelope);
+    read_name(reader, envelope, MEMBER_METHOD, &faults_of_method);
+    if (params != NULL && *params != '{' && *params != '[')
+        note_fault(reader, params, "\"params\" is neither an object nor an array");
+    envelope->notifies = reader->fault.reason == NULL && envelope->id.data == NULL;
 }
 
 /* The body is bad JSON. The reply gets the request's id if it was read before the fault. An id that
@@ -280,11 +285,31 @@ __attribute__((cold, noinline)) static enum envelope_status
 refuse(struct reader *reader, struct envelope *envelope, struct json_error *error)
 {
     const char *id = reader->found[MEMBER_ID];
+    bool is_batch = reader->object < reader->scan.end && *reader->object == '[';
 
     *error = reader->scan.error;
+    if (is_batch || reader->found[MEMBER_JSONRPC] != NULL)
+        envelope->format = ENVELOPE_JSONRPC;
     if (id != NULL && id + reader->found_size[MEMBER_ID] < reader->scan.start + error->offset)
         read_id(reader, envelope);
     return ENVELOPE_NOT_JSON;
+}
+
+/* The body is JSON, and no object. */
+__attribute__((cold, noinline)) static enum envelope_status
+read_other(const struct reader *reader, struct envelope *envelope, struct json_error *error)
+{
+    const char *p = reader->object;
+    bool is_array = *p == '[';
+
+    *error = (struct json_error){(size_t)(p - reader->scan.start), "the request is not an object"};
+    if (!is_array)
+        return ENVELOPE_INVALID;
+    envelope->format = ENVELOPE_JSONRPC;
+    if (*json_skip_space(p + 1, reader->scan.end) != ']')
+        return ENVELOPE_BATCH;
+    error->reason = "the batch has no elements";
+    return ENVELOPE_INVALID;
 }
 
 enum envelope_status envelope_read(struct bytes body, const struct json_limits *limits,
@@ -296,52 +321,72 @@ enum envelope_status envelope_read(struct bytes body, const struct json_limits *
 
     memset(reader.found, 0, sizeof(reader.found));
     reader.object = p;
-    memset(reader.twice, 0, sizeof(reader.twice));
+    reader.twice = 0;
     reader.fault.reason = NULL;
     envelope->in = (struct bytes){NULL, 0};
     envelope->params = (struct bytes){NULL, 0};
     envelope->id = (struct bytes){NULL, 0};
+    envelope->format = ENVELOPE_PILLION;
+    envelope->notifies = false;
 
     p = is_object ? read_members(&reader, p) : json_scan_value(&reader.scan, p);
     if (p == NULL || !json_scan_end(&reader.scan, p))
         return refuse(&reader, envelope, error);
-    if (!is_object) {
-        note_fault(&reader, reader.object, "the request is not an object");
+    if (!is_object)
+        return read_other(&reader, envelope, error);
+    if (reader.found[MEMBER_JSONRPC] != NULL) {
+        read_jsonrpc(&reader, envelope);
     } else {
+        if (reader.twice != 0)
+            note_twice(&reader, OF_PILLION);
         read_id(&reader, envelope);
-        read_in(&reader, envelope);
+        read_name(&reader, envelope, MEMBER_IN, &faults_of_in);
     }
     if (reader.fault.reason != NULL) {
         *error = reader.fault;
         return ENVELOPE_INVALID;
     }
-    envelope->params.data = reader.found[MEMBER_PARAMS];
-    envelope->params.size = reader.found_size[MEMBER_PARAMS];
+    envelope->params = value_of(&reader, MEMBER_PARAMS);
     if (envelope->params.data == NULL)
         envelope->params = BYTES("null");
     return ENVELOPE_OK;
 }
 
-long json_string_text(struct bytes string, char *to, size_t capacity)
-{
-    size_t size;
+static const struct json_limits no_limits = {.depth = JSON_DEPTH_MAX, .values = UINT32_MAX};
 
-    if (string.size < 2 || string.data[0] != '"' ||
-        unescape(inside_of(string), to, capacity, &size) != NULL)
-        return -1;
-    return (long)size;
+bool envelope_next(struct bytes batch, size_t *at, struct bytes *element)
+{
+    struct json_scan scan;
+    const char *start = json_scan_start(&scan, batch, &no_limits);
+    const char *p = *at == 0 ? start : batch.data + *at;
+
+    /* At the bracket that opens the batch, at a comma, or at the bracket that closes it. */
+    if (*at != 0 && *p == ']')
+        return false;
+    p = json_skip_space(p + 1, scan.end);
+    const char *end = json_scan_value(&scan, p);
+    if (end == NULL)
+        return false; /* no batch */
+    *element = (struct bytes){p, (size_t)(end - p)};
+    *at = (size_t)(json_skip_space(end, scan.end) - batch.data);
+    return true;
 }
 
-bool json_has_nul(struct bytes text)
+enum envelope_status envelope_read_element(struct bytes element, const struct json_limits *limits,
+                                           struct envelope *envelope, struct json_error *error)
 {
-    const char *const end = text.data + text.size, *at = text.data;
+    enum envelope_status status = envelope_read(element, limits, envelope, error);
 
-    while ((at = memchr(at, '\\', (size_t)(end - at))) != NULL) {
-        if (end - at >= 6 && memcmp(at + 1, "u0000", 5) == 0)
-            return true;
-        at += 2; /* skip the escaped character, which may be a backslash */
-    }
-    return false;
+    if (status == ENVELOPE_NOT_JSON ||
+        (status != ENVELOPE_BATCH && envelope->format == ENVELOPE_JSONRPC))
+        return status;
+    if (status == ENVELOPE_OK)
+        *error = (struct json_error){0, "the request has no member \"jsonrpc\""};
+    else if (status == ENVELOPE_BATCH)
+        *error = (struct json_error){0, "an element of a batch is an array"};
+    envelope->format = ENVELOPE_JSONRPC;
+    envelope->in = envelope->params = (struct bytes){NULL, 0};
+    return ENVELOPE_INVALID;
 }
 
 /* True when a name, quotes included, is this one. */
@@ -353,15 +398,14 @@ static bool is_named(struct bytes quoted, struct bytes name)
 
     if (memchr(plain.data, '\\', plain.size) == NULL)
         return bytes_equal(plain, name);
-    return unescape(plain, buffer, sizeof(buffer), &size) == NULL &&
+    return json_unescape(plain, buffer, sizeof(buffer), &size) == JSON_UNESCAPED &&
            bytes_equal((struct bytes){buffer, size}, name);
 }
 
 struct bytes envelope_member(struct bytes body, struct bytes name)
 {
-    const struct json_limits limits = {.depth = JSON_DEPTH_MAX, .values = UINT32_MAX};
     struct json_scan scan;
-    const char *p = json_scan_start(&scan, body, &limits);
+    const char *p = json_scan_start(&scan, body, &no_limits);
 
     if (p == scan.end || *p != '{')
         return (struct bytes){NULL, 0};

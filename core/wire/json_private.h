@@ -100,6 +100,15 @@ static inline const char *json_scan_next(struct json_scan *scan, const char *p)
     return p + 1;
 }
 
+enum json_unescaped {
+    JSON_UNESCAPED,
+    JSON_UNESCAPED_HALF, /* it holds half of a surrogate pair */
+    JSON_UNESCAPED_LONG, /* it does not fit */
+};
+
+/* Unescapes the inside of a string that the scanner has taken, \u0000 too, and sets `size`. */
+enum json_unescaped json_unescape(struct bytes inside, char *to, size_t capacity, size_t *size);
+
 /* The code unit of the four hexadecimal digits at `p`, or -1. */
 int json_hex4(const char *p);
 

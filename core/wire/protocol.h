@@ -9,8 +9,8 @@
 
 #include <assert.h>
 
+#include "wire/envelope.h"
 #include "wire/frame.h"
-#include "wire/json.h"
 #include "wire/reply.h"
 
 enum {

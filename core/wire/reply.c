@@ -100,8 +100,91 @@ void reply_set_out_string(struct reply *reply, const char *out)
     reply->out.size = reply->out_size = size;
 }
 
+void reply_set_error(struct reply *reply, const char *code, struct bytes result)
+{
+    reply_set_out_string(reply, "error");
+    reply->error = error_code_find(code);
+    reply->result = result;
+}
+
+/* A reply in JSON-RPC, piece by piece, so that it is measured as it is written. */
+#define PIECES 8
+
+struct pieces {
+    struct bytes of[PIECES];
+    size_t count;
+    char number[16];
+};
+
+static void add(struct pieces *pieces, struct bytes piece)
+{
+    pieces->of[pieces->count++] = piece;
+}
+
+/* The error's message. Errors that others have made may have none. */
+static struct bytes message_of(const struct reply *reply)
+{
+    struct bytes message = envelope_member(reply->result, BYTES("message"));
+
+    return message.data != NULL && *message.data == '"' ? message : BYTES("\"the call failed\"");
+}
+
+static void add_error(struct pieces *pieces, const struct reply *reply)
+{
+    int size = snprintf(pieces->number, sizeof(pieces->number), "%d", reply->error->number);
+
+    add(pieces, BYTES("\"error\":{\"code\":"));
+    add(pieces, (struct bytes){pieces->number, (size_t)size});
+    add(pieces, BYTES(",\"message\":"));
+    add(pieces, message_of(reply));
+    add(pieces, BYTES(",\"data\":"));
+    add(pieces, reply->result);
+}
+
+/* {"jsonrpc":"2.0", then what it adds, and then the id, which is null where none could be read. */
+#define JSONRPC_START "{\"jsonrpc\":\"2.0\","
+
+static void split_jsonrpc(struct pieces *pieces, const struct reply *reply)
+{
+    pieces->count = 0;
+    if (reply->error != NULL) {
+        add_error(pieces, reply);
+        add(pieces, BYTES("},\"id\":"));
+    } else {
+        add(pieces, BYTES("\"result\":"));
+        add(pieces, reply->result);
+        add(pieces, BYTES(REPLY_ID));
+    }
+    add(pieces, reply->id.data == NULL ? BYTES("null") : reply->id);
+}
+
+size_t reply_size_jsonrpc(const struct reply *reply)
+{
+    struct pieces pieces;
+    size_t size = sizeof(JSONRPC_START "}") - 1;
+
+    split_jsonrpc(&pieces, reply);
+    for (size_t i = 0; i < pieces.count; i++)
+        size += pieces.of[i].size;
+    return size;
+}
+
+static size_t write_jsonrpc(const struct reply *reply, char *to)
+{
+    struct pieces pieces;
+    char *p = put(to, BYTES(JSONRPC_START));
+
+    split_jsonrpc(&pieces, reply);
+    for (size_t i = 0; i < pieces.count; i++)
+        p = put(p, pieces.of[i]);
+    *p++ = '}';
+    return (size_t)(p - to);
+}
+
 size_t reply_write(const struct reply *reply, char *to)
 {
+    if (reply->format == ENVELOPE_JSONRPC)
+        return write_jsonrpc(reply, to);
     char *p = put(to, BYTES(REPLY_OUT));
 
     if (reply->out_size == reply->out.size) /* escaping only ever makes it longer */

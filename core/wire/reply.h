@@ -1,30 +1,47 @@
-/* Replies: `{"out": NAME, "result": ANY}` and, when the request had one, `"id": ID`.
- * wire/protocol.h puts the frame around them.
+/* Replies, in the format of their request. Pillion's own:
+ *
+ *     {"out": NAME, "result": ANY}   and, when the request had one, "id": ID
+ *
+ * An error has the name `error`, and the result {"code": CODE, "message": TEXT, …}. JSON-RPC 2.0:
+ *
+ *     {"jsonrpc": "2.0", "result": ANY, "id": ID}
+ *     {"jsonrpc": "2.0", "error": {"code": NUMBER, "message": TEXT, "data": ANY}, "id": ID}
+ *
+ * where `data` is what `result` is in the other format. wire/protocol.h puts the frame around them.
  *
  * A reply is measured first and then written to the place from which it will be sent. */
 #ifndef PILLION_WIRE_REPLY_H
 #define PILLION_WIRE_REPLY_H
 
-#include "base/bytes.h"
+#include "wire/envelope.h"
+#include "wire/error_code.h"
 
 struct reply {
     struct bytes out;    /* plain text; escaped when it is written, invalid UTF-8 as U+FFFD */
     size_t out_size;     /* of `out` when it is escaped */
     struct bytes result; /* JSON, written as it is; never empty */
     struct bytes id;     /* JSON, or data NULL for none */
+    const struct error_code *error; /* of an error; NULL for a success */
+    uint8_t format;                 /* enum envelope_format */
 };
 
 /* Sets `out`, and measures it. A string is measured as it is read, once. */
 void reply_set_out(struct reply *reply, struct bytes out);
 void reply_set_out_string(struct reply *reply, const char *out);
 
+/* Makes it an error with this code and result. */
+void reply_set_error(struct reply *reply, const char *code, struct bytes result);
+
 #define REPLY_OUT    "{\"out\":\""
 #define REPLY_RESULT "\",\"result\":"
 #define REPLY_ID     ",\"id\":"
 
 /* The number of bytes that reply_write will write. */
+size_t reply_size_jsonrpc(const struct reply *reply);
 static inline size_t reply_size(const struct reply *reply)
 {
+    if (reply->format == ENVELOPE_JSONRPC)
+        return reply_size_jsonrpc(reply);
     size_t size = sizeof(REPLY_OUT REPLY_RESULT "}") - 1 + reply->out_size + reply->result.size;
 
     return reply->id.data == NULL ? size : size + sizeof(REPLY_ID) - 1 + reply->id.size;

@@ -8,7 +8,7 @@
 
 #include "base/bytes.h"
 #include "base/clock.h"
-#include "wire/json.h"
+#include "wire/envelope.h"
 
 #define BODY_SIZE (64 * 1024)
 #define ROUNDS    15

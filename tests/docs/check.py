@@ -12,6 +12,9 @@ Of docs/architecture.md and docs/architecture/, which speak of the code by name:
 - `folder/file.c` is a file of core/, or of the tree;
 - `folder/file.c:function` is a function that is defined there;
 - `some_name` and `name()` stand somewhere in core/ or modules/, or name a file of core/.
+
+Of the errors that clients are told: each code that core/ or a module fails with, and each that
+docs/protocol.md explains, is in docs/errors.md. The module hello teaches, and has one of its own.
 """
 
 import glob
@@ -24,6 +27,7 @@ LINK = re.compile(r"\[[^]]*\]\(([^)\s]+)\)")
 QUOTED = re.compile(r"`([^`\n]+)`")
 FILE = re.compile(r"^([a-z_0-9]+/)+[a-z_0-9]+\.(c|h|py)$")
 FUNCTION = re.compile(r"^((?:[a-z_0-9]+/)+[a-z_0-9]+\.[ch]):([a-z_0-9]+)$")
+FAILS = re.compile(r"\b(?:request|deferred|pillion)_fail(?:_raw)?\([^,;]*,\s*\"([a-z_]+)\"")
 NAME = re.compile(r"^([a-z0-9]+(?:_[a-z0-9]+)+|[a-z_0-9]+(?=\(\)))(\(\))?$")
 
 
@@ -97,6 +101,37 @@ def words_of_code():
     return words
 
 
+def check_codes(text, known):
+    """Source: what it fails with has a row."""
+    for match in FAILS.finditer(text):
+        if match.group(1) not in known:
+            yield text[:match.start()].count("\n") + 1, "no row in errors.md: %s" % match.group(1)
+
+
+def check_protocol_codes(text, known):
+    """docs/protocol.md: likewise what its section on errors lists."""
+    start = text.index("\n## Errors\n")
+    for match in re.finditer(r"^- `([a-z_]+)`: ", text[start:text.index("\n## ", start + 1)], re.M):
+        if match.group(1) not in known:
+            yield (text[:start + match.start()].count("\n") + 1,
+                   "no row in errors.md: %s" % match.group(1))
+
+
+def all_codes():
+    """(path, line, fault) of each code without a row in docs/errors.md"""
+    known = set(re.findall(r"^\| `([a-z_]+)` ", read(os.path.join(ROOT, "docs/errors.md")), re.M))
+    assert len(known) > 10
+    page = os.path.join(ROOT, "docs/protocol.md")
+    for number, fault in check_protocol_codes(read(page), known):
+        yield page, number, fault
+    for path in sorted(glob.glob(os.path.join(ROOT, "core/*/*.c")) +
+                       glob.glob(os.path.join(ROOT, "modules/*/*.c"))):
+        if "modules/hello/" in path:
+            continue
+        for number, fault in check_codes(read(path), known):
+            yield path, number, fault
+
+
 def self_check(words):
     """Each fault is found where it stands, and what is right is not."""
     page = os.path.join(ROOT, "docs", "architecture.md")
@@ -107,6 +142,10 @@ def self_check(words):
     assert [n for n, _ in check_links(page, bad)] == [4, 4, 4]
     assert [n for n, _ in check_names(bad, words)] == [5, 5, 5]
     assert [n for n, _ in check_width("x" * 100 + "\n" + "x" * 101 + "\n" + "|x" * 60)] == [2]
+    code = 'request_fail(req, "known", "x");\n\npillion_fail_raw(req->r,\n "other", x)\n'
+    assert [n for n, _ in check_codes(code, {"known"})] == [3]
+    page = "## A\n- `a`: x\n\n## Errors\n\n- `known`: x\n- `other`: x\n\n## B\n- `b`: x\n"
+    assert [n for n, _ in check_protocol_codes(page, {"known"})] == [7]
 
 
 def main():
@@ -123,6 +162,9 @@ def main():
         for number, fault in sorted(found):
             print("%s:%d: %s" % (os.path.relpath(path, ROOT), number, fault))
         faults += len(found)
+    for path, number, fault in all_codes():
+        print("%s:%d: %s" % (os.path.relpath(path, ROOT), number, fault))
+        faults += 1
     return 1 if faults else 0
 
 

@@ -1,9 +1,10 @@
-/* What reading a request promises: see core/wire/json.h. */
+/* What reading a request promises: see core/wire/envelope.h. JSON-RPC's are in
+ * test_envelope_jsonrpc.c. */
 #include "unit.h"
 
 #include "guarded.h"
 #include "json_texts.h"
-#include "wire/json.h"
+#include "wire/envelope.h"
 
 static const struct json_limits wide = {JSON_DEPTH_MAX, UINT32_MAX};
 static struct envelope envelope;
@@ -49,13 +50,15 @@ static const struct {
     {"{\"in\":\"x\",\"id\":1,\"params\":2}", "x", "2", "1"},
     {"{\"params\":2,\"id\":1,\"in\":\"x\"}", "x", "2", "1"},
     /* other members, and ours at other depths */
-    {"{\"jsonrpc\":\"2.0\",\"in\":\"x\",\"out\":[{}],\"a\":1,\"a\":2}", "x", "null", NULL},
+    {"{\"json\":\"2.0\",\"in\":\"x\",\"out\":[{}],\"a\":1,\"a\":2}", "x", "null", NULL},
     {"{\"in\":\"x\",\"params\":{\"in\":1,\"in\":2,\"id\":{},\"params\":0}}", "x",
      "{\"in\":1,\"in\":2,\"id\":{},\"params\":0}", NULL},
     {"{\"a\":{\"id\":5},\"in\":\"x\",\"b\":[{\"in\":\"y\"}]}", "x", "null", NULL},
     {"{\"In\":1,\"in \":2,\"i\":3,\"IN\":4,\"\":5,\"inn\":6,\"ids\":7,\"param\":8,\"in\":\"x\"}",
      "x", "null", NULL},
     {"{\"in\\u0000\":1,\"in\":\"x\",\"\\\\u0069n\":2}", "x", "null", NULL},
+    /* the name of the other format's method, which is any other member here */
+    {"{\"method\":1,\"in\":\"x\",\"method\":2}", "x", "null", NULL},
     /* names with escapes */
     {"{\"\\u0069n\":\"x\",\"\\u0070arams\":1,\"i\\u0064\":2}", "x", "1", "2"},
     {"{\"\\u0069\\u006e\":\"x\",\"\\u0070\\u0061\\u0072\\u0061\\u006D\\u0073\":1,"
@@ -102,6 +105,8 @@ START_TEST(envelope_members_are_found_and_kept_byte_for_byte)
         assert_is(envelope.in, requests[i].in);
         assert_is(envelope.params, requests[i].params);
         assert_is(envelope.id, requests[i].id);
+        ck_assert_int_eq(envelope.format, ENVELOPE_PILLION);
+        ck_assert(!envelope.notifies);
     }
 }
 END_TEST
@@ -123,7 +128,6 @@ static const struct {
     const char *reason, *id;
 } faults[] = {
     {"null", 0, NO_OBJECT, NULL},
-    {" [{\"in\":\"x\",\"id\":1}] ", 1, NO_OBJECT, NULL},
     {"\"in\"", 0, NO_OBJECT, NULL},
     {"\n7", 1, NO_OBJECT, NULL},
     {"true", 0, NO_OBJECT, NULL},
@@ -173,6 +177,8 @@ START_TEST(envelope_faults_are_told_and_keep_the_id)
                       error.reason);
         ck_assert_str_eq(error.reason, faults[i].reason);
         assert_is(envelope.id, faults[i].id);
+        ck_assert_int_eq(envelope.format, ENVELOPE_PILLION);
+        ck_assert(!envelope.notifies);
         /* And whose request it is, when it names a method, once. */
         const char *reason = faults[i].reason;
         bool named = strstr(faults[i].body, "\"in\":\"x\"") != NULL &&
@@ -407,7 +413,7 @@ START_TEST(envelope_refuses_the_same_texts_as_the_json_check)
         ck_assert_str_eq(error.reason, checked.reason);
     }
     for (size_t i = 0; i < COUNT(valid_texts); i++)
-        ck_assert_int_eq(read_body(valid_texts[i]), ENVELOPE_INVALID);
+        ck_assert(read_body(valid_texts[i]) >= ENVELOPE_INVALID);
     for (size_t i = 0; i < COUNT(requests); i++) {
         struct bytes body = bytes_of(requests[i].body);
         for (size_t size = 0; size < trimmed(body).size; size++) {

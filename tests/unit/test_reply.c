@@ -25,11 +25,10 @@ static struct reply reply_of(struct bytes out, struct bytes result, struct bytes
 }
 
 /* Writes a reply at the end of readable memory and gives its body. */
-static struct bytes body_of(struct bytes out, struct bytes result, struct bytes id)
+static struct bytes body_of_reply(const struct reply *reply)
 {
     struct frame frame;
     struct json_error error;
-    const struct reply written = reply_of(out, result, id), *reply = &written;
     size_t size = protocol_reply_size(PROTOCOL_FRAME, reply);
 
     ck_assert_uint_le(size, sizeof(room));
@@ -39,6 +38,13 @@ static struct bytes body_of(struct bytes out, struct bytes result, struct bytes 
     ck_assert_uint_eq(frame.size, size);
     ck_assert(json_check(frame.body, &wide, &error));
     return frame.body;
+}
+
+static struct bytes body_of(struct bytes out, struct bytes result, struct bytes id)
+{
+    const struct reply reply = reply_of(out, result, id);
+
+    return body_of_reply(&reply);
 }
 
 START_TEST(reply_is_a_frame_of_out_and_result)
@@ -208,7 +214,57 @@ START_TEST(reply_error_code_is_cut_when_it_leaves_no_room)
 }
 END_TEST
 
-UNIT_MAIN("reply", reply_is_a_frame_of_out_and_result, reply_gives_result_and_id_back_byte_for_byte,
+/* ---- JSON-RPC ---- */
+
+static void expect_jsonrpc(struct reply reply, const char *expected)
+{
+    reply.format = ENVELOPE_JSONRPC;
+    struct bytes body = body_of_reply(&reply);
+    ck_assert_msg(bytes_equal(body, bytes_of(expected)), "%.*s instead of %s", (int)body.size,
+                  body.data, expected);
+}
+
+START_TEST(reply_of_jsonrpc_gives_result_and_id_back_byte_for_byte)
+{
+    expect_jsonrpc(reply_of(BYTES("any"), BYTES("[ 1e400 ]"), BYTES("\"\\u0041\"")),
+                   "{\"jsonrpc\":\"2.0\",\"result\":[ 1e400 ],\"id\":\"\\u0041\"}");
+    expect_jsonrpc(reply_of(BYTES("any"), BYTES("19"), BYTES("null")),
+                   "{\"jsonrpc\":\"2.0\",\"result\":19,\"id\":null}");
+}
+END_TEST
+
+START_TEST(reply_of_jsonrpc_has_errors_with_number_message_and_data)
+{
+    static const struct {
+        const char *code, *result, *id, *reply;
+    } cases[] = {
+        {"parse_error", "{\"code\":\"parse_error\",\"message\":\"a \\\"b\\\"\"}", NULL,
+         "{\"jsonrpc\":\"2.0\",\"error\":{\"code\":-32700,\"message\":\"a \\\"b\\\"\",\"data\":"
+         "{\"code\":\"parse_error\",\"message\":\"a \\\"b\\\"\"}},\"id\":null}"},
+        {"timeout", "{\"code\":\"timeout\",\"message\":\"\",\"retry_after\":2}", "\"x\"",
+         "{\"jsonrpc\":\"2.0\",\"error\":{\"code\":50400,\"message\":\"\",\"data\":"
+         "{\"code\":\"timeout\",\"message\":\"\",\"retry_after\":2}},\"id\":\"x\"}"},
+        /* errors that a module has made */
+        {"no_cheese", "[\"message\"]", "7",
+         "{\"jsonrpc\":\"2.0\",\"error\":{\"code\":50000,\"message\":\"the call failed\","
+         "\"data\":[\"message\"]},\"id\":7}"},
+        {"no_cheese", "{\"message\":1}", "7",
+         "{\"jsonrpc\":\"2.0\",\"error\":{\"code\":50000,\"message\":\"the call failed\","
+         "\"data\":{\"message\":1}},\"id\":7}"},
+    };
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+        struct bytes none = {NULL, 0};
+        struct reply reply = {.id = cases[i].id == NULL ? none : bytes_of(cases[i].id)};
+        reply_set_error(&reply, cases[i].code, bytes_of(cases[i].result));
+        expect_jsonrpc(reply, cases[i].reply);
+    }
+}
+END_TEST
+
+UNIT_MAIN("reply", reply_of_jsonrpc_gives_result_and_id_back_byte_for_byte,
+          reply_of_jsonrpc_has_errors_with_number_message_and_data,
+          reply_is_a_frame_of_out_and_result, reply_gives_result_and_id_back_byte_for_byte,
           reply_out_is_escaped, reply_escapes_as_text_does, reply_error_has_code_and_message,
           reply_error_message_is_cut_between_characters, reply_error_tells_when_to_try_again,
           reply_error_code_is_cut_when_it_leaves_no_room)
