@@ -266,7 +266,8 @@ PILLION_EXPORT bool pillion_test_stop(void)
 static void keep_reply(struct trial_call *call, const char *frame, size_t size)
 {
     call->frame = must_alloc(size + 1);
-    memcpy(call->frame, frame, size);
+    if (size > 0) /* a notification has none */
+        memcpy(call->frame, frame, size);
     call->frame[size] = '\0';
     call->size = size;
 }
@@ -308,7 +309,7 @@ static void finish(struct deferred *deferred)
 
     count(&deferred->req, clock_ns() - deferred->since_ns);
 
-    if (call != NULL && deferred->reply != NULL)
+    if (call != NULL && (deferred->reply != NULL || deferred->req.notifies))
         keep_reply(call, deferred->reply, deferred->req.size);
     if (call != NULL)
         call->deferred = NULL;
@@ -422,14 +423,20 @@ static const char *text_of(struct bytes object, struct bytes name)
 
 static pillion_test_reply read_reply(const struct trial_call *call)
 {
+    if (call->size == 0) /* of a notification */
+        return (pillion_test_reply){.body = ""};
     struct bytes body = {call->frame + FRAME_HEADER_SIZE, call->size - FRAME_HEADER_SIZE};
-    struct bytes result = envelope_member(body, BYTES("result"));
+    struct bytes error = envelope_member(body, BYTES("error")); /* JSON-RPC's */
+    struct bytes result = error.data != NULL ? envelope_member(error, BYTES("data"))
+                                             : envelope_member(body, BYTES("result"));
     char *text = pool_must_zalloc(&trial.texts, result.size + 1);
     pillion_test_reply reply = {
         .body = body.data, .result = text, .out = text_of(body, BYTES("out"))};
 
     if (result.size > 0)
         memcpy(text, result.data, result.size);
+    if (error.data != NULL)
+        reply.out = "error";
     if (reply.out != NULL && strcmp(reply.out, "error") == 0) {
         reply.code = text_of(result, BYTES("code"));
         reply.message = text_of(result, BYTES("message"));

@@ -8,6 +8,9 @@ char *call_reserve(struct pillion_request *req, size_t size)
 {
     struct call *call = req->sink;
     struct conns *conns = call->dispatcher->conns;
+
+    if (size == 0)
+        return NULL;
     char *room = conn_output_reserve(conns, call->conn, size);
 
     if (room != NULL) {
@@ -78,7 +81,7 @@ bool call_find(struct call *call, enum envelope_status status, const struct enve
     }
     if (quarantine_of(dispatcher, req->method->index) != QUARANTINED_NOT) {
         counter_add(&dispatcher->row->counters[COUNT_QUARANTINED], 1);
-        request_fail(req, "method_quarantined",
+        request_fail(req, ERROR_METHOD_QUARANTINED,
                      "\"%s\" has crashed too often and is out of service until the next reload",
                      req->method->name.data);
         call_refused(call, req->method, envelope->in);

@@ -208,7 +208,7 @@ static void timed_out(struct timer *timer)
 
     deferred->timed_out = true;
     deferred_fail(
-        deferred, "timeout",
+        deferred, ERROR_TIMEOUT,
         "\"%s\" did not answer within %llu ms; work that it has begun may still be carried out",
         deferred->req.method->name.data, (unsigned long long)deferred->timeout_ms);
 }
@@ -279,6 +279,10 @@ static char *reserve(struct pillion_request *req, size_t size)
 {
     struct deferred *deferred = req->sink;
 
+    if (size == 0) {
+        settle_later(deferred);
+        return NULL;
+    }
     deferred->reply = pool_alloc(&deferred->pool, size);
     deferred->reply_malloced = deferred->reply == NULL;
     if (deferred->reply == NULL)

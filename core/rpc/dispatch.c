@@ -93,14 +93,16 @@ static void refuse_frame(struct call *call, enum frame_status status, const stru
     counter_add(&dispatcher->row->counters[COUNT_FRAMES], 1);
     counter_add(&dispatcher->row->counters[COUNT_REFUSED], 1);
     call_next(call);
+    call->req.format = ENVELOPE_PILLION; /* not the request's before it */
+    call->req.notifies = false;
     if (stranger != NULL)
         log_stranger(call, stranger);
     if (stranger != NULL && stranger->form != NULL)
         answer_stranger(call, stranger);
     else if (status == FRAME_REFUSED)
-        request_fail(&call->req, "parse_error", "%s", frame->why);
+        request_fail(&call->req, ERROR_PARSE_ERROR, "%s", frame->why);
     else
-        request_fail(&call->req, "frame_too_large",
+        request_fail(&call->req, ERROR_FRAME_TOO_LARGE,
                      "%s of %llu bytes is announced; at most %llu are allowed (max_frame)%s",
                      call->req.protocol == PROTOCOL_FRAME ? "a frame" : "a message",
                      (unsigned long long)frame->size,

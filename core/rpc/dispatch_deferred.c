@@ -72,7 +72,7 @@ static struct deferred_list *list_open(const struct dispatcher *dispatcher, stru
 /* True when no reply to a request like it may overtake this one's. */
 static bool is_ordered(const struct pillion_request *req)
 {
-    return req->id.data == NULL || protocols[req->protocol].ordered;
+    return request_is_ordered(req) || protocols[req->protocol].ordered;
 }
 
 static void link_to_conn(struct deferred *deferred, struct call *call, const struct begun_frame *at)
@@ -123,20 +123,22 @@ static bool order_waits(const struct dispatcher *dispatcher, const struct conn *
 
 /* ---- Answers ---- */
 
-/* Queues the answer. False while the arena has no room for it. */
+/* Queues the answer. False while the arena has no room for it. A notification's needs none. */
 static bool queue_reply(struct deferred *deferred)
 {
     struct conns *conns = dispatcher_of(deferred)->conns;
     struct conn *conn = conn_of(deferred);
 
-    char *room = conn_output_reserve(conns, conn, deferred->req.size);
-    if (room == NULL) {
+    char *room =
+        deferred->req.size == 0 ? NULL : conn_output_reserve(conns, conn, deferred->req.size);
+    if (room == NULL && deferred->req.size > 0) {
         list_of(dispatcher_of(deferred), conn)->unqueued = true;
         conn_wait_for_room(conns, conn);
         conn_look_again(conns, conn);
         return false;
     }
-    memcpy(room, deferred->reply, deferred->req.size);
+    if (room != NULL)
+        memcpy(room, deferred->reply, deferred->req.size);
     begun_answer(conns, conn, deferred->number, deferred->req.size);
     unlink_from_conn(deferred);
     deferred_free(deferred);
@@ -266,7 +268,7 @@ bool dispatch_let_go(struct deferred *deferred)
 void dispatch_give_up(struct dispatcher *dispatcher, const char *why)
 {
     for (uint32_t i = 0; i < dispatcher->deferreds.count; i++)
-        deferred_fail(dispatcher->deferreds.table[i], "timeout", "%s", why);
+        deferred_fail(dispatcher->deferreds.table[i], ERROR_TIMEOUT, "%s", why);
 }
 
 /* ---- Beginning ---- */
@@ -482,7 +484,7 @@ static void answer_orphan(struct call *call, const struct begun_frame *at,
         counter_add(&dispatcher->row->counters[guilty ? COUNT_GUILTY : COUNT_ORPHANED], 1);
         if (guilty) /* it is not run again, should there be no room for the answer yet */
             begun_retry(dispatcher->conns, call->conn, at->number);
-        request_fail(req, guilty && death->hung ? "timeout" : "module_crashed",
+        request_fail(req, guilty && death->hung ? ERROR_TIMEOUT : ERROR_MODULE_CRASHED,
                      !guilty       ? orphaned
                      : death->hung ? hung_too_long
                                    : crashed,

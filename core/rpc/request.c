@@ -182,15 +182,16 @@ static void note_failure(struct pillion_request *req, const char *code)
 static void send_lack(struct pillion_request *req, size_t size)
 {
     char message[128], result[RESULT_SIZE(sizeof(message))];
-    struct reply reply = {.id = req->id};
+    struct reply reply = {.id = req->id, .format = req->format};
     int length = snprintf(message, sizeof(message), "out of memory for a reply of %zu bytes", size);
 
     log_seldom(LOG_ERROR_LEVEL, req->method,
                "module %s: out of memory for a reply of %zu bytes of \"%s\"; an error is sent",
                module_of(req), size, method_of(req));
-    reply_set_out_string(&reply, "error");
-    reply.result = reply_error_result(
-        PILLION_INTERNAL_ERROR, (struct bytes){message, (size_t)length}, 0, result, sizeof(result));
+    reply_set_error(&reply, PILLION_INTERNAL_ERROR,
+                    reply_error_result(PILLION_INTERNAL_ERROR,
+                                       (struct bytes){message, (size_t)length}, 0, result,
+                                       sizeof(result)));
     note_failure(req, PILLION_INTERNAL_ERROR);
     req->size = reply_size_of(req, &reply);
     char *room = req->size <= req->room_size ? req->room : req->reserve(req, req->size);
@@ -201,8 +202,20 @@ static void send_lack(struct pillion_request *req, size_t size)
     protocol_reply_write(req->protocol, &reply, room);
 }
 
+/* A notification is over. */
+__attribute__((cold, noinline)) static void send_nothing(struct pillion_request *req)
+{
+    req->answered = true;
+    req->size = 0;
+    req->reserve(req, 0);
+}
+
 static inline void send_reply(struct pillion_request *req, const struct reply *reply, size_t size)
 {
+    if (req->notifies) {
+        send_nothing(req);
+        return;
+    }
     char *room = size <= req->room_size ? req->room : req->reserve(req, size);
 
     req->answered = true;
@@ -222,6 +235,8 @@ static size_t result_room(const struct pillion_request *req, const struct reply 
     size_t most = req->max_reply > fixed ? req->max_reply - fixed : 0;
     size_t room = RESULT_SIZE(message);
 
+    if (req->format == ENVELOPE_JSONRPC) /* the message is there twice */
+        most /= 2;
     if (room > most)
         room = most < RESULT_SIZE(FAIL_MESSAGE_MAX) ? RESULT_SIZE(FAIL_MESSAGE_MAX) : most;
     return room;
@@ -234,12 +249,12 @@ void request_fail_retry(struct pillion_request *req, const char *code, uint64_t 
     char brief[FAIL_MESSAGE_MAX], brief_result[RESULT_SIZE(FAIL_MESSAGE_MAX)];
     char *message = brief, *result = brief_result;
     size_t room = sizeof(brief_result);
-    struct reply reply = {.id = req->id};
+    struct reply reply = {.id = req->id, .format = req->format};
     va_list again;
 
     if (!may_answer(req))
         return;
-    reply_set_out_string(&reply, "error");
+    reply_set_error(&reply, code, (struct bytes){NULL, 0});
     va_copy(again, args);
     int needed = vsnprintf(brief, sizeof(brief), format, args);
     if (needed >= FAIL_MESSAGE_MAX) {
@@ -279,10 +294,12 @@ void request_refuse(struct pillion_request *req, enum envelope_status status,
                     const struct envelope *envelope, const struct json_error *error)
 {
     if (status == ENVELOPE_OK)
-        request_fail(req, "method_not_found", "there is no method \"%.*s\" here",
+        request_fail(req, ERROR_METHOD_NOT_FOUND, "there is no method \"%.*s\" here",
                      (int)envelope->in.size, envelope->in.data);
+    else if (status == ENVELOPE_BATCH)
+        request_fail(req, ERROR_INVALID_REQUEST, "batches are not taken yet");
     else
-        request_fail(req, status == ENVELOPE_NOT_JSON ? "parse_error" : "invalid_request",
+        request_fail(req, status == ENVELOPE_NOT_JSON ? ERROR_PARSE_ERROR : ERROR_INVALID_REQUEST,
                      "%s, at byte %zu", error->reason, error->offset);
 }
 
@@ -297,11 +314,11 @@ static void fail_too_large(struct pillion_request *req, size_t size)
 
 void request_fail_raw(struct pillion_request *req, const char *code, struct bytes result)
 {
-    struct reply reply = {.result = result, .id = req->id};
+    struct reply reply = {.id = req->id, .format = req->format};
 
     if (!may_answer(req))
         return;
-    reply_set_out_string(&reply, "error");
+    reply_set_error(&reply, code, result);
     size_t size = reply_size_of(req, &reply);
     if (size > req->max_reply) {
         fail_too_large(req, size);
@@ -313,7 +330,7 @@ void request_fail_raw(struct pillion_request *req, const char *code, struct byte
 
 void request_reply(struct pillion_request *req, const char *out, struct bytes result)
 {
-    struct reply reply = {.result = result, .id = bytes_just_set(&req->id)};
+    struct reply reply = {.result = result, .id = bytes_just_set(&req->id), .format = req->format};
 
     if (!may_answer(req))
         return;

@@ -22,6 +22,8 @@ struct pillion_request {
     const struct method *method;
     const struct filter_use *filter; /* the one that runs, or NULL */
     uint8_t protocol;                /* of its connection: PROTOCOL_… */
+    uint8_t format;                  /* enum envelope_format: of the request, and of its reply */
+    bool notifies;                   /* nothing is replied, whatever comes of it */
     struct bytes body;               /* of the frame; params and id lie in it */
     struct bytes params;             /* strictly valid JSON */
     struct bytes id;                 /* JSON, or data NULL */
@@ -35,10 +37,11 @@ struct pillion_request {
     char code[32];       /* the error's, cut where it is longer; once `failed` */
     uint64_t started_ns; /* on clock_ns(); 0: nobody had to know so far */
 
-    size_t size; /* of the reply, header included, once there is one */
+    size_t size; /* of the reply, header included, once there is one; 0 for a notification */
 
     /* Room for a reply that is at hand. `reserve` gives room for one that does not fit there. NULL
-     * without memory: it is called once more then, for a brief error in the reply's place. */
+     * without memory: it is called once more then, for a brief error in the reply's place. With a
+     * size of 0 it is told that a notification is answered, and its result means nothing. */
     char *room;
     size_t room_size;
     char *(*reserve)(struct pillion_request *req, size_t size);
@@ -55,8 +58,9 @@ struct pillion_request {
     const struct introspect *introspect; /* the server as the request can see it */
 };
 
-/* Reads the frame's body: `id` and `body` are set, the rest of its members is in `envelope`, and
- * `error` says why it is no request. Which method it calls is for request_accept. */
+/* Reads the frame's body: `id`, `format`, `notifies` and `body` are set, the rest of its members is
+ * in `envelope`, and `error` says why it is no request. Which method it calls is for
+ * request_accept. */
 static inline enum envelope_status request_read(struct pillion_request *req, struct bytes body,
                                                 const struct json_limits *limits,
                                                 struct envelope *envelope, struct json_error *error)
@@ -64,8 +68,16 @@ static inline enum envelope_status request_read(struct pillion_request *req, str
     enum envelope_status status = envelope_read(body, limits, envelope, error);
 
     req->id = bytes_just_set(&envelope->id);
+    req->format = envelope->format;
+    req->notifies = envelope->notifies;
     req->body = body;
     return status;
+}
+
+/* True when the client tells the reply from others by its place among them. */
+static inline bool request_is_ordered(const struct pillion_request *req)
+{
+    return req->id.data == NULL && !req->notifies;
 }
 
 /* Answers a body that is no JSON or no request, or that calls a method which is not there. */
@@ -90,7 +102,8 @@ static inline bool request_accept(struct pillion_request *req, enum envelope_sta
 /* Answers with a result that is known to be valid JSON. */
 void request_reply(struct pillion_request *req, const char *out, struct bytes result);
 
-/* Answers {"out": "error", …}. */
+/* Answers with an error. A notification is answered with nothing, and fails all the same: filters
+ * and counts see it. */
 __attribute__((format(printf, 3, 4))) void request_fail(struct pillion_request *req,
                                                         const char *code, const char *format, ...);
 
@@ -103,7 +116,7 @@ __attribute__((format(printf, 4, 0))) void request_fail_retry(struct pillion_req
                                                               const char *code, uint64_t retry_ms,
                                                               const char *format, va_list args);
 
-/* Answers {"out": "error"} and a result that is known to be valid JSON. */
+/* Answers with an error whose result is known to be valid JSON. */
 void request_fail_raw(struct pillion_request *req, const char *code, struct bytes result);
 
 /* The params as cJSON, NULL when they cannot be had. See pillion_params. */

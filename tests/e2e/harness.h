@@ -234,7 +234,7 @@ const char *client_call(int client, const char *method, const char *params);
 
 /* Expects `body` as the next reply, byte for byte. */
 void client_expect(int client, const char *body);
-/* Expects an error with this code as the next reply; returns its message. */
+/* Expects an error with this code as the next reply, in either format; returns its message. */
 const char *client_expect_error(int client, const char *code);
 /* All that the server sends until it closes in order. */
 char *client_receive_rest(int client);

@@ -226,11 +226,13 @@ const char *client_expect_error(int client, const char *code)
 {
     const cJSON *reply = client_receive_json(client);
     const cJSON *out = cJSON_GetObjectItemCaseSensitive(reply, "out");
-    const cJSON *result = cJSON_GetObjectItemCaseSensitive(reply, "result");
+    const cJSON *error = cJSON_GetObjectItemCaseSensitive(reply, "error");
+    const cJSON *result = error != NULL ? cJSON_GetObjectItemCaseSensitive(error, "data")
+                                        : cJSON_GetObjectItemCaseSensitive(reply, "result");
     const cJSON *got = cJSON_GetObjectItemCaseSensitive(result, "code");
     const cJSON *message = cJSON_GetObjectItemCaseSensitive(result, "message");
 
-    if (!cJSON_IsString(out) || strcmp(out->valuestring, "error") != 0)
+    if (error == NULL && (!cJSON_IsString(out) || strcmp(out->valuestring, "error") != 0))
         fail_test("the reply is no error, but %s was expected", code);
     if (!cJSON_IsString(got) || !cJSON_IsString(message))
         fail_test("the error lacks \"code\" or \"message\"");

@@ -31,6 +31,18 @@ START_TEST(methods_are_called)
     reply = pillion_test_request("{\"in\":\"greet\",\"params\":{\"name\":\"Ada\"},\"id\":7}");
     ck_assert_str_eq(reply.body, "{\"out\":\"greet\",\"result\":\"Hi, Ada!\",\"id\":7}");
     ck_assert_str_eq(pillion_test_request("{\"in\":").code, "parse_error");
+    reply = pillion_test_request("{\"jsonrpc\":\"2.0\",\"method\":\"greet\",\"params\":{\"name\":"
+                                 "\"Ada\"},\"id\":7}");
+    ck_assert_str_eq(reply.body, "{\"jsonrpc\":\"2.0\",\"result\":\"Hi, Ada!\",\"id\":7}");
+    ck_assert_str_eq(reply.result, "\"Hi, Ada!\"");
+    ck_assert_pstr_eq(reply.out, NULL);
+    reply =
+        pillion_test_request("{\"jsonrpc\":\"2.0\",\"method\":\"greet\",\"params\":[],\"id\":7}");
+    ck_assert_str_eq(reply.code, "invalid_params");
+    ck_assert_str_eq(reply.out, "error");
+    reply = pillion_test_request("{\"jsonrpc\":\"2.0\",\"method\":\"greet\",\"params\":[]}");
+    ck_assert_str_eq(reply.body, "");
+    ck_assert_pstr_eq(reply.result, NULL);
     /* In the words of the server (test_wire.c). */
     reply = pillion_test_request("{\"in\":\"greet\",}");
     expect_part(reply.message, ", at byte 14");

@@ -26,6 +26,8 @@ static unsigned reserved;
 static unsigned sink_full; /* how often there is no memory for a reply */
 static char log_path[64];
 static uint64_t max_reply = 1000;
+static enum envelope_format format;
+static bool notifies;
 
 static char *sink_reserve(struct pillion_request *req, size_t size)
 {
@@ -58,7 +60,9 @@ static void run(pillion_handler handler, const char *params)
                                        .pool = &pool,
                                        .reserve = sink_reserve,
                                        .peer = sink_peer,
-                                       .max_reply = max_reply};
+                                       .max_reply = max_reply,
+                                       .format = (uint8_t)format,
+                                       .notifies = notifies};
     reserved = 0;
     sink_size = 0;
     request_run(&request);
@@ -651,11 +655,68 @@ START_TEST(handler_sees_its_request_and_its_module)
 }
 END_TEST
 
-UNIT_MAIN("request", raw_reply_is_byte_for_byte, tree_reply_is_printed_and_freed,
-          failures_have_code_and_message, raw_failures_are_byte_for_byte,
-          no_answer_is_an_internal_error, second_answers_are_logged_and_dropped,
-          replies_that_are_no_json_become_internal_errors, out_may_be_any_text,
-          reply_larger_than_allowed_is_refused, a_reply_without_memory_becomes_an_error,
-          without_memory_for_an_error_the_process_ends, tree_of_params_is_the_requests_own,
-          params_that_cannot_be_a_tree_are_invalid, heap_trees_outside_of_requests_are_the_heaps,
-          handler_sees_its_request_and_its_module)
+/* ---- JSON-RPC ---- */
+
+START_TEST(answers_are_in_the_requests_format)
+{
+    setup();
+    format = ENVELOPE_JSONRPC;
+    run(raw_params, "[1]");
+    replied("{\"jsonrpc\":\"2.0\",\"result\":[1],\"id\":\"i\"}");
+    run(fail_with_words, "[1]");
+    ck_assert_str_eq(body(), "{\"jsonrpc\":\"2.0\",\"error\":{\"code\":-32602,\"message\":"
+                             "\"not \\\"this\\\", but 42\",\"data\":{\"code\":"
+                             "\"invalid_params\",\"message\":\"not \\\"this\\\", but 42\"}},"
+                             "\"id\":\"i\"}");
+    ck_assert(request.failed);
+    sink_full = 1;
+    run(raw_params, "[1]");
+    sink_full = 0;
+    ck_assert_ptr_nonnull(strstr(body(), "\"error\":{\"code\":-32603,\"message\":\"out of memory"));
+    clean_up();
+}
+END_TEST
+
+/* Both copies of a message count. */
+START_TEST(messages_of_jsonrpc_are_cut_to_what_a_reply_may_have)
+{
+    setup();
+    format = ENVELOPE_JSONRPC;
+    for (max_reply = 14000; max_reply > 13500; max_reply -= 100) {
+        run(fail_at_length, "[1]");
+        ck_assert_uint_le(sink_size, max_reply);
+    }
+    clean_up();
+}
+END_TEST
+
+START_TEST(notifications_are_answered_with_nothing)
+{
+    static const pillion_handler handlers[] = {raw_params, fail_with_words, tree_reply};
+
+    setup();
+    format = ENVELOPE_JSONRPC;
+    notifies = true;
+    for (size_t i = 0; i < sizeof(handlers) / sizeof(*handlers); i++) {
+        run(handlers[i], "[1]");
+        ck_assert_uint_eq(sink_size, 0);
+        ck_assert_uint_eq(request.size, 0);
+        ck_assert(request.failed == (handlers[i] == fail_with_words));
+    }
+    ck_assert_str_eq(request.code, "");
+    run(fail_with_words, "[1]");
+    ck_assert_str_eq(request.code, "invalid_params");
+    clean_up();
+}
+END_TEST
+
+UNIT_MAIN("request", answers_are_in_the_requests_format,
+          messages_of_jsonrpc_are_cut_to_what_a_reply_may_have,
+          notifications_are_answered_with_nothing, raw_reply_is_byte_for_byte,
+          tree_reply_is_printed_and_freed, failures_have_code_and_message,
+          raw_failures_are_byte_for_byte, no_answer_is_an_internal_error,
+          second_answers_are_logged_and_dropped, replies_that_are_no_json_become_internal_errors,
+          out_may_be_any_text, reply_larger_than_allowed_is_refused,
+          a_reply_without_memory_becomes_an_error, without_memory_for_an_error_the_process_ends,
+          tree_of_params_is_the_requests_own, params_that_cannot_be_a_tree_are_invalid,
+          heap_trees_outside_of_requests_are_the_heaps, handler_sees_its_request_and_its_module)

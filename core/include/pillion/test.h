@@ -36,8 +36,8 @@ extern "C" {
 #endif
 
 typedef struct {
-    const char *body;    /* the whole reply, JSON */
-    const char *out;     /* its name */
+    const char *body;    /* the whole reply, JSON; "" when a notification is answered */
+    const char *out;     /* its name; NULL for a result of JSON-RPC, which has none */
     const char *result;  /* its result, JSON as the method gave it */
     const char *code;    /* of an error; NULL when it is none, or holds a NUL */
     const char *message; /* likewise */
