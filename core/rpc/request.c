@@ -11,6 +11,7 @@
 #include "base/log_seldom.h"
 #include "rpc/board.h"
 #include "rpc/metric.h"
+#include "wire/positional.h"
 
 #define FAIL_MESSAGE_MAX 1024
 #define OVERLOADED_MS    1000u /* `retry_after` of `overloaded` when the module knows no time */
@@ -301,6 +302,29 @@ void request_refuse(struct pillion_request *req, enum envelope_status status,
     else
         request_fail(req, status == ENVELOPE_NOT_JSON ? ERROR_PARSE_ERROR : ERROR_INVALID_REQUEST,
                      "%s, at byte %zu", error->reason, error->offset);
+}
+
+bool request_name_params(struct pillion_request *req, const struct method *method,
+                         struct bytes params)
+{
+    struct bytes properties = positional_properties(method->params_schema);
+
+    if (properties.data == NULL)
+        return true; /* an array may be what the method takes */
+    char *object = pool_alloc(req->pool, params.size + properties.size);
+    if (object == NULL) {
+        request_fail(req, PILLION_OVERLOADED, "there is no memory for the request's params");
+        return false;
+    }
+    size_t size = positional_name(params, properties, object);
+    if (size == 0) {
+        request_fail(req, PILLION_INVALID_PARAMS,
+                     "\"%s\" takes at most %zu params by position (rpc.describe tells which)",
+                     method->name.data, positional_count(properties));
+        return false;
+    }
+    req->params = (struct bytes){object, size};
+    return true;
 }
 
 static void fail_too_large(struct pillion_request *req, size_t size)

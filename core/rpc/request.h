@@ -84,6 +84,11 @@ static inline bool request_is_ordered(const struct pillion_request *req)
 void request_refuse(struct pillion_request *req, enum envelope_status status,
                     const struct envelope *envelope, const struct json_error *error);
 
+/* Params by position become an object where the method declares one. False when they cannot; then
+ * the request is answered. */
+bool request_name_params(struct pillion_request *req, const struct method *method,
+                         struct bytes params);
+
 /* Makes the request, which request_read has read, a call of `method`; NULL: there is no method of
  * that name. False when it cannot be run; then it is answered. */
 static inline bool request_accept(struct pillion_request *req, enum envelope_status status,
@@ -95,6 +100,9 @@ static inline bool request_accept(struct pillion_request *req, enum envelope_sta
         return false;
     }
     req->params = bytes_just_set(&envelope->params);
+    if (envelope->format == ENVELOPE_JSONRPC && *req->params.data == '[' &&
+        !request_name_params(req, method, req->params))
+        return false;
     req->method = method;
     return true;
 }

@@ -354,21 +354,42 @@ enum envelope_status envelope_read(struct bytes body, const struct json_limits *
 
 static const struct json_limits no_limits = {.depth = JSON_DEPTH_MAX, .values = UINT32_MAX};
 
-bool envelope_next(struct bytes batch, size_t *at, struct bytes *element)
+/* The first byte of the next element or member: `*at` is 0, or the place of the comma before it.
+ * NULL at the bracket behind the last one. An empty array or object has its bracket there. */
+static const char *walk_on(struct json_scan *scan, struct bytes text, size_t at)
+{
+    const char *start = json_scan_start(scan, text, &no_limits);
+    const char *p = at == 0 ? start : text.data + at;
+
+    if (at != 0 && *p != ',')
+        return NULL;
+    return json_skip_space(p + 1, scan->end);
+}
+
+bool envelope_next(struct bytes array, size_t *at, struct bytes *element)
 {
     struct json_scan scan;
-    const char *start = json_scan_start(&scan, batch, &no_limits);
-    const char *p = *at == 0 ? start : batch.data + *at;
+    const char *p = walk_on(&scan, array, *at);
+    const char *end = p == NULL || *p == ']' ? NULL : json_scan_value(&scan, p);
 
-    /* At the bracket that opens the batch, at a comma, or at the bracket that closes it. */
-    if (*at != 0 && *p == ']')
-        return false;
-    p = json_skip_space(p + 1, scan.end);
-    const char *end = json_scan_value(&scan, p);
     if (end == NULL)
-        return false; /* no batch */
+        return false;
     *element = (struct bytes){p, (size_t)(end - p)};
-    *at = (size_t)(json_skip_space(end, scan.end) - batch.data);
+    *at = (size_t)(json_skip_space(end, scan.end) - array.data);
+    return true;
+}
+
+bool envelope_next_member(struct bytes object, size_t *at, struct bytes *name, struct bytes *value)
+{
+    struct json_scan scan;
+    const char *p = walk_on(&scan, object, *at);
+
+    p = p == NULL || *p == '}' ? NULL : json_scan_name(&scan, p, name);
+    const char *end = p == NULL ? NULL : json_scan_value(&scan, p);
+    if (end == NULL)
+        return false;
+    *value = (struct bytes){p, (size_t)(end - p)};
+    *at = (size_t)(json_skip_space(end, scan.end) - object.data);
     return true;
 }
 

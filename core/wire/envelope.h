@@ -50,9 +50,12 @@ struct envelope {
 enum envelope_status envelope_read(struct bytes body, const struct json_limits *limits,
                                    struct envelope *envelope, struct json_error *error);
 
-/* The elements of a batch, which envelope_read has accepted, one after the other: false after the
- * last. `*at` is where the walk is, in bytes of the body; it starts with 0. */
-bool envelope_next(struct bytes batch, size_t *at, struct bytes *element);
+/* The elements of a batch, or of another array that json_check has accepted, one after the other:
+ * false after the last. `*at` is where the walk is, in bytes of the array; it starts with 0. */
+bool envelope_next(struct bytes array, size_t *at, struct bytes *element);
+
+/* The same of an object, whose members have names, quotes included. */
+bool envelope_next_member(struct bytes object, size_t *at, struct bytes *name, struct bytes *value);
 
 /* envelope_read for an element: always JSON-RPC, and never a batch itself. */
 enum envelope_status envelope_read_element(struct bytes element, const struct json_limits *limits,

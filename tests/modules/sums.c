@@ -21,6 +21,17 @@ static void subtract(pillion_request *req)
         cJSON_CreateNumber(number_of(params, 0, "minuend") - number_of(params, 1, "subtrahend")));
 }
 
+/* Declares an object, so that is all it ever gets. */
+static void minus(pillion_request *req)
+{
+    const cJSON *params = pillion_params(req);
+
+    if (!cJSON_IsObject(params) || cJSON_GetArraySize(params) < 2)
+        pillion_fail(req, PILLION_INVALID_PARAMS, "give minuend and subtrahend");
+    else
+        subtract(req);
+}
+
 static void sum(pillion_request *req)
 {
     const cJSON *item;
@@ -58,6 +69,10 @@ static void refuse(pillion_request *req)
 
 static const pillion_method methods[] = {
     {.name = "subtract", .handler = subtract},
+    {.name = "minus",
+     .handler = minus,
+     .params = "{\"type\":\"object\",\"properties\":{\"minuend\":{\"type\":\"number\"},"
+               "\"subtrahend\":{\"type\":\"number\"}}}"},
     {.name = "sum", .handler = sum},
     {.name = "get_data", .handler = get_data},
     {.name = "update", .handler = update},
