@@ -1,6 +1,6 @@
 /* The strict pass and the envelope: they agree with each other, at any limits; an accepted text
  * that is cut off goes wrong at its end; spans are JSON of the right kind; and whatever came in,
- * the reply to it is JSON. */
+ * the reply to it is JSON, in its format. A batch is its elements, one after the other. */
 #include "fuzz.h"
 
 #include "wire/protocol.h"
@@ -38,6 +38,10 @@ static void require_envelope(struct bytes body, enum envelope_status status,
         require(strchr("{[tf", envelope->id.data[0]) == NULL);
     }
     require(status != ENVELOPE_NOT_JSON || envelope->in.data == NULL);
+    require(status != ENVELOPE_BATCH || envelope->in.data == NULL);
+    require(envelope->format == ENVELOPE_PILLION || envelope->format == ENVELOPE_JSONRPC);
+    require(envelope->notifies == (status == ENVELOPE_OK && envelope->id.data == NULL &&
+                                   envelope->format == ENVELOPE_JSONRPC));
     if (envelope->in.data != NULL) {
         require(envelope->in.size <= METHOD_NAME_MAX);
         require(is_inside(envelope->in, body) ||
@@ -64,20 +68,45 @@ static enum envelope_status read_both(struct bytes body, const struct json_limit
     require(ok == (status != ENVELOPE_NOT_JSON));
     if (!ok)
         require(checked.offset == error->offset && strcmp(checked.reason, error->reason) == 0);
-    if (status != ENVELOPE_OK)
+    if (status != ENVELOPE_OK && status != ENVELOPE_BATCH)
         require(error->offset <= body.size && error->reason[0] != '\0');
     require_envelope(body, status, envelope);
     return status;
 }
 
-static void require_reply(struct bytes out, struct bytes message, struct bytes id)
+/* The elements, with a comma between each and the next, are the batch. */
+static void require_batch(struct bytes batch)
+{
+    struct bytes element;
+    struct envelope envelope;
+    struct json_error error;
+    const char *behind = batch.data + strspn(batch.data, " \t\r\n");
+    size_t at = 0;
+
+    require(*behind == '[');
+    for (char before = '['; envelope_next(batch, &at, &element); before = ',') {
+        require(is_inside(element, batch) && *behind == before && element.data > behind);
+        require_value(element);
+        require((size_t)(element.data - behind) == 1 + strspn(behind + 1, " \t\r\n"));
+        behind = element.data + element.size;
+        behind += strspn(behind, " \t\r\n");
+        enum envelope_status status = envelope_read_element(element, &wide, &envelope, &error);
+        require(status == ENVELOPE_OK || status == ENVELOPE_INVALID);
+        require(envelope.format == ENVELOPE_JSONRPC);
+        require_envelope(element, status, &envelope);
+    }
+    require(*behind == ']');
+}
+
+static void require_reply(enum envelope_format format, struct bytes out, struct bytes message,
+                          struct bytes id)
 {
     char room[300];
     struct json_error error;
     struct frame frame;
-    struct reply reply = {
-        .result = reply_error_result("code", message, id.size % 3000, room, sizeof(room)),
-        .id = id};
+    struct reply reply = {.id = id, .format = (uint8_t)format};
+    reply_set_error(&reply, "timeout",
+                    reply_error_result("code", message, id.size % 3000, room, sizeof(room)));
     reply_set_out(&reply, out);
     size_t size = protocol_reply_size(PROTOCOL_FRAME, &reply);
     char *written = malloc(size);
@@ -100,7 +129,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         require(bytes_equal(envelope.in, other.in) && bytes_equal(envelope.params, other.params));
         require(envelope.id.data == other.id.data && envelope.id.size == other.id.size);
     }
-    require_reply(body, body, envelope.id);
+    require_reply(ENVELOPE_PILLION, body, body, envelope.id);
+    require_reply(ENVELOPE_JSONRPC, body, body, envelope.id);
+    if (status == ENVELOPE_BATCH) {
+        char *text = strndup(body.data, body.size); /* where a NUL follows */
+        require_batch((struct bytes){text, body.size});
+        free(text);
+    }
     if (status == ENVELOPE_NOT_JSON)
         return 0;
     /* The cut is anywhere, but the same for the same input. */

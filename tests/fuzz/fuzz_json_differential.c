@@ -5,13 +5,15 @@
  * - a \u0000 ends its strings and names, so they are compared up to there;
  * - half of a surrogate pair makes it refuse the text, and it must, so that this stays true;
  * - its numbers are what strtod(3) makes of them.
- * Then the tree is printed: what modules answer with is JSON to us as well. */
+ * Then the tree is printed: what modules answer with is JSON to us as well.
+ *
+ * And what cJSON finds in a request of JSON-RPC, or in a batch, envelope_read does. */
 #include "fuzz.h"
 
 #include <cjson/cJSON.h>
 #include <string.h>
 
-#include "wire/json.h"
+#include "wire/envelope.h"
 
 struct reader {
     const char *p;  /* into text that the strict pass has accepted and that a NUL follows */
@@ -202,6 +204,94 @@ static void require_printed_is_json(const cJSON *item)
     cJSON_free(printed);
 }
 
+/* ---- Requests of JSON-RPC ---- */
+
+/* The member, unless it is there twice; how often is told too. */
+static const cJSON *member_of(const cJSON *object, const char *name, unsigned *times)
+{
+    const cJSON *found = NULL, *item;
+
+    *times = 0;
+    cJSON_ArrayForEach(item, object)
+    {
+        if (strcmp(item->string, name) != 0)
+            continue;
+        found = found == NULL ? item : found;
+        ++*times;
+    }
+    return found;
+}
+
+/* True when this is a request by the specification (section 4). */
+static bool is_request(const cJSON *object)
+{
+    unsigned versions, methods, ids, params;
+    const cJSON *version = member_of(object, "jsonrpc", &versions);
+    const cJSON *method = member_of(object, "method", &methods);
+    const cJSON *id = member_of(object, "id", &ids), *param = member_of(object, "params", &params);
+
+    return versions == 1 && methods == 1 && ids <= 1 && params <= 1 && cJSON_IsString(version) &&
+           strcmp(version->valuestring, "2.0") == 0 && cJSON_IsString(method) &&
+           strlen(method->valuestring) <= METHOD_NAME_MAX &&
+           (id == NULL || cJSON_IsString(id) || cJSON_IsNumber(id) || cJSON_IsNull(id)) &&
+           (param == NULL || cJSON_IsObject(param) || cJSON_IsArray(param));
+}
+
+static void compare_request(const struct envelope *envelope, const cJSON *item)
+{
+    unsigned times;
+    const char *method = member_of(item, "method", &times)->valuestring;
+
+    require(bytes_equal(envelope->in, bytes_of(method)));
+    require(envelope->notifies == (member_of(item, "id", &times) == NULL));
+}
+
+static void compare_batch(struct bytes batch, const cJSON *items)
+{
+    const struct json_limits limits = {JSON_DEPTH_MAX, UINT32_MAX};
+    const cJSON *item;
+    struct bytes element;
+    size_t at = 0;
+
+    cJSON_ArrayForEach(item, items)
+    {
+        struct envelope envelope;
+        struct json_error error;
+        require(envelope_next(batch, &at, &element));
+        cJSON *same = cJSON_ParseWithLength(element.data, element.size);
+        /* 1e400 is an infinity, which cJSON_Compare finds different from itself. */
+        require(same != NULL && same->type == item->type);
+        cJSON_Delete(same);
+        bool ok = cJSON_IsObject(item) && is_request(item);
+        require((envelope_read_element(element, &limits, &envelope, &error) == ENVELOPE_OK) == ok);
+        if (ok)
+            compare_request(&envelope, item);
+    }
+    require(!envelope_next(batch, &at, &element));
+}
+
+/* Text with \u0000 is left out: cJSON cuts names and strings there. */
+static void compare_envelope(struct bytes exact, const cJSON *item)
+{
+    const struct json_limits limits = {JSON_DEPTH_MAX, UINT32_MAX};
+    struct envelope envelope;
+    struct json_error error;
+    unsigned times = 0;
+
+    if (json_has_nul(exact))
+        return;
+    enum envelope_status status = envelope_read(exact, &limits, &envelope, &error);
+    bool named = cJSON_IsObject(item) && member_of(item, "jsonrpc", &times) != NULL;
+    require((envelope.format == ENVELOPE_JSONRPC) == (named || cJSON_IsArray(item)));
+    require((status == ENVELOPE_BATCH) == (cJSON_IsArray(item) && item->child != NULL));
+    if (named)
+        require((status == ENVELOPE_OK) == is_request(item));
+    if (named && status == ENVELOPE_OK)
+        compare_request(&envelope, item);
+    if (status == ENVELOPE_BATCH)
+        compare_batch(exact, item);
+}
+
 /* `exact` has no NUL after it, as a body has none; `text` is the same and has one. */
 static void compare_with_cjson(struct bytes exact, const char *text, char *decoded)
 {
@@ -215,6 +305,7 @@ static void compare_with_cjson(struct bytes exact, const char *text, char *decod
     if (whole) {
         compare_text(text, decoded, item, true);
         require_printed_is_json(item);
+        compare_envelope(exact, item);
     }
     cJSON_Delete(item);
 }
