@@ -163,6 +163,8 @@ void describe_markdown(struct text *out, const struct manifest *manifest)
         if (m->idempotent)
             text_append_string(out, "\nIdempotent: one that waits when its worker crashes is run "
                                     "once more.\n");
+        if (m->read_only)
+            text_append_string(out, "\nRead-only: over HTTP it can be called by GET, too.\n");
         append_schema(out, "Params", m->params);
         append_schema(out, "Result", m->result);
         if (m->directives->name != NULL) {

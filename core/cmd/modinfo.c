@@ -102,6 +102,8 @@ static void append_methods(struct text *out, const pillion_method *method)
         append_row(out, method->name, method->summary);
         if (method->idempotent)
             append_row(out, "    idempotent", "may be run once more after a crash");
+        if (method->read_only)
+            append_row(out, "    read-only", "can be called by GET over HTTP, too");
         if (method->params != NULL)
             append_row(out, "    params", method->params);
         if (method->result != NULL)
@@ -233,6 +235,8 @@ static void append_method_json(struct text *out, const pillion_method *method)
     append_member(out, "summary", method->summary);
     if (method->idempotent)
         text_append_string(out, ", \"idempotent\": true");
+    if (method->read_only)
+        text_append_string(out, ", \"read_only\": true");
     append_schema(out, "params", method->params);
     append_schema(out, "result", method->result);
     if (method->directives->name != NULL)

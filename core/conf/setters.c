@@ -199,7 +199,7 @@ static bool read_protocol(struct conf_apply *apply, const struct conf_word *word
 
     if (protocol == PROTOCOLS) {
         conf_error(apply->errors, &word->place,
-                   "\"protocol\" must be auto, frame, line or lsp, not \"%s\"", name);
+                   "\"protocol\" must be auto, frame, line, lsp or http, not \"%s\"", name);
         return false;
     }
     listen->protocol = (uint8_t)protocol;

@@ -56,6 +56,8 @@ struct server_settings {
     struct filter_settings *filters; /* of every method, before the method's own */
     uint64_t max_frame;              /* bytes of a request's body */
     uint64_t max_head;               /* bytes of the lines before it, where there are any */
+    struct conf_list allow_origin;   /* of pages that may send requests of HTTP */
+    struct conf_list allow_host;     /* names by which a loopback address may be called, too */
     uint64_t max_output;             /* unsent reply bytes at which a client is paused */
     int64_t max_inflight;            /* requests of one connection under way at the same time */
     int64_t json_max_depth;

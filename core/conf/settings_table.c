@@ -293,9 +293,10 @@ const struct conf_directive settings_directives[] = {
                 "Names are looked up when the configuration is read, and anew at each reload. "
                 "A reload that removes an address ends no connection: its server block goes on "
                 "with them. "
-                "`protocol` is what the address's clients speak: frames, lines of JSON, or "
-                "messages with a `Content-Length` as editors send them (protocol.md). `auto`, the "
-                "default, tells it by the first four bytes of each connection. "
+                "`protocol` is what the address's clients speak: `frame`, `line` for lines of "
+                "JSON, `lsp` for messages with a `Content-Length` as editors send them, or `http` "
+                "(protocol.md). `auto`, the default, tells it by the first four bytes of each "
+                "connection. "
                 "`backlog` is the length of the "
                 "queue of connections not yet accepted, 4096 unless given, and bounded by the "
                 "system's net.core.somaxconn. `reuseport` gives each worker a queue of its own "
@@ -355,6 +356,23 @@ const struct conf_directive settings_directives[] = {
      .fallback = "16k",
      .summary = "The most bytes of the lines before a request's body, with protocols that have "
                 "such lines. A client that sends more is told so and disconnected."},
+    {.name = "allow_origin",
+     SERVER(allow_origin),
+     .type = CONF_LIST,
+     .syntax = "ORIGIN …",
+     .summary = "The origins of web pages that may call this server's methods from a browser, such "
+                "as `https://app.example.com`, or `*` for all. Pages that come from this server's "
+                "own address always may. A page of any other origin gets `403 Forbidden`, whatever "
+                "it calls. Requests that no page has sent have no origin, and are not concerned."},
+    {.name = "allow_host",
+     SERVER(allow_host),
+     .type = CONF_LIST,
+     .syntax = "NAME …",
+     .summary = "More names, without a port, that requests of HTTP may give as their host where "
+                "the server listens on a loopback address; `*` for all. Without it only names of "
+                "this machine alone are taken there (`localhost`, `127.0.0.1`), because the author "
+                "of a web page can have any other name mean 127.0.0.1. Needed behind a proxy on "
+                "the same machine that passes its clients' `Host` on."},
     {.name = "max_output",
      SERVER(max_output),
      .type = CONF_SIZE,

@@ -69,7 +69,17 @@ PILLION_EXPORT pillion_bytes pillion_member(const pillion_request *req, const ch
 {
     if (!on_loop(__func__))
         return (pillion_bytes){NULL, 0};
+    if (req->format == ENVELOPE_BARE) /* its body is its params */
+        return (pillion_bytes){NULL, 0};
     struct bytes value = envelope_member(req->body, bytes_of(name));
+    return (pillion_bytes){value.data, value.size};
+}
+
+PILLION_EXPORT pillion_bytes pillion_header(const pillion_request *req, const char *name)
+{
+    if (!on_loop(__func__))
+        return (pillion_bytes){NULL, 0};
+    struct bytes value = http_find(req->head, name);
     return (pillion_bytes){value.data, value.size};
 }
 

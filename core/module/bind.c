@@ -253,6 +253,7 @@ bool module_set_bind(struct module_set *set, const struct server_settings *serve
             .filter_count = filters.count,
             .unseen = any_unseen(&filters),
             .timeout_ns = timeout_ms * NS_PER_MS,
+            .read_only = found.method->read_only,
             .idempotent = m->idempotent == IDEMPOTENT_DECLARED ? found.method->idempotent
                                                                : m->idempotent == IDEMPOTENT_ON,
         };

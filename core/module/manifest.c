@@ -194,9 +194,11 @@ static bool read_methods(struct manifest *manifest, struct error *error)
 
     for (size_t i = 0; first[i].name != NULL; i++) {
         pillion_method *method = (pillion_method *)(uintptr_t)&first[i];
-        unsigned char idempotent;
+        unsigned char idempotent, read_only;
         memcpy(&idempotent, &method->idempotent, 1);
         method->idempotent = idempotent != 0;
+        memcpy(&read_only, &method->read_only, 1);
+        method->read_only = read_only != 0;
         if (!follow_table(manifest, &method->directives, &directive_table, manifest->directive_size,
                           error) ||
             !read_directives(manifest, method->directives, error))

@@ -48,7 +48,7 @@ struct conn_cursors {
     uint8_t answered; /* 1 + how many of them are before the one that was answered last; 0: each
                          answered frame has its mark (rpc/begun.h) */
     uint8_t protocol; /* the layer above knows; 0 in layouts before 4 */
-    uint8_t unused;
+    uint8_t told;     /* 1: the client of the partial frame at the start was told to go on */
 };
 static_assert(sizeof(struct conn_cursors) == 48, "two of them and the rest make 128 bytes");
 

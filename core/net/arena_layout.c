@@ -19,7 +19,7 @@ struct frozen_cursors {
         uint32_t answered_at; /* 2: 1 + the offset of the frame that was answered last, or 0 */
         struct {
             uint8_t first, answered;
-            uint8_t protocol; /* 4 */
+            uint8_t protocol, told; /* 4 */
         } three;
     };
 };
@@ -104,6 +104,7 @@ static void read_4(const void *from, struct conn_record *to)
 {
     read_3(from, to);
     to->cursors[0].protocol = frozen_cursors_of(from)->three.protocol;
+    to->cursors[0].told = frozen_cursors_of(from)->three.told;
 }
 
 static void take_frozen(void *record)

@@ -175,6 +175,7 @@ struct conn_step {
     size_t consumed, produced;
     uint8_t begun, first, answered;
     uint8_t flags; /* added to those there are */
+    bool told;     /* as in conn_cursors; it stays until bytes are consumed */
 };
 void conn_commit(struct conns *conns, struct conn *conn, const struct conn_step *step);
 

@@ -264,6 +264,7 @@ void conn_commit(struct conns *conns, struct conn *conn, const struct conn_step 
     edit->first = step->first;
     edit->answered = step->answered;
     edit->flags |= step->flags;
+    edit->told = step->told || (edit->told && step->consumed == 0);
     if (edit->in_start == edit->in_end) {
         block = edit->in_block;
         edit->in_block = BLOCK_NONE;

@@ -99,7 +99,8 @@ static struct conn_step consume_answered(const struct conns *conns, const struct
     return step;
 }
 
-void begun_answer(struct conns *conns, struct conn *conn, uint8_t number, size_t produced)
+void begun_answer(struct conns *conns, struct conn *conn, uint8_t number, size_t produced,
+                  uint8_t flags)
 {
     const struct conn_cursors *cursors = conn_cursors(conns, conn);
     uint8_t before = (uint8_t)(number - cursors->first);
@@ -109,6 +110,7 @@ void begun_answer(struct conns *conns, struct conn *conn, uint8_t number, size_t
     if (before == 0)
         step = consume_answered(conns, conn);
     step.produced = produced;
+    step.flags = flags;
     conn_commit(conns, conn, &step);
     if (before != 0)
         mark(conns, conn, number, MARK_ANSWERED);

@@ -72,8 +72,9 @@ bool begun_add(struct conns *conns, struct conn *conn);
 
 /* The frame with this number is answered by `produced` bytes that were written where
  * conn_output_reserve said: it is consumed, together with those behind it that are answered, or
- * marked. */
-void begun_answer(struct conns *conns, struct conn *conn, uint8_t number, size_t produced);
+ * marked. The connection has these flags from then on. */
+void begun_answer(struct conns *conns, struct conn *conn, uint8_t number, size_t produced,
+                  uint8_t flags);
 
 /* After adoption: the frame that was answered last has its mark. */
 void begun_adopted(struct conns *conns, struct conn *conn);

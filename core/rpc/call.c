@@ -75,6 +75,10 @@ bool call_find(struct call *call, enum envelope_status status, const struct enve
     struct bytes in = bytes_just_set(&envelope->in);
     const struct method *method = in.data == NULL ? NULL : find_method(call->server, in);
 
+    if (req->answered) {
+        call_refused(call, NULL, envelope->in);
+        return false;
+    }
     if (!request_accept(req, status, envelope, error, method)) {
         call_refused(call, method, envelope->in);
         return false;

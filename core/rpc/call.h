@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "rpc/dispatcher.h"
 #include "rpc/run.h"
+#include "wire/http_reply.h"
 #include "wire/protocol.h"
 
 #define TIMED_EVERY 16u /* of a method's calls in one turn; the first is always timed */
@@ -89,6 +90,14 @@ bool call_find(struct call *call, enum envelope_status status, const struct enve
  * error, and is kept for the filters that are to see it. Without a method, `in` is the name that
  * the client asked for. */
 void call_refused(struct call *call, const struct method *method, struct bytes in);
+
+/* The flags of a connection whose last reply is this request's. */
+static inline uint8_t call_last_flags(const struct pillion_request *req)
+{
+    return req->protocol == PROTOCOL_HTTP && (req->http.style & HTTP_STYLE_CLOSE)
+               ? CONN_ENDING | CONN_DISCARD
+               : 0;
+}
 
 /* The answer is committed: shows the filters a request that was refused. Should one of them crash,
  * it costs no client anything, and the request is not theirs a second time. */

@@ -256,7 +256,7 @@ uint64_t deferred_begin(struct pillion_request *req, uint64_t timeout_ms)
         wait_for_answer(deferred, clock_ns());
         return deferred_token(deferred);
     }
-    char *copy = pool_alloc(req->pool, req->body.size);
+    char *copy = request_keep_head(req) ? pool_alloc(req->pool, req->body.size) : NULL;
     uint64_t since_ns = req->started_ns == 0 ? clock_ns() : req->started_ns;
     deferred =
         copy == NULL || all->pending >= DEFERRED_MAX ? NULL : take(all, DEFERRED_HANDLER, since_ns);

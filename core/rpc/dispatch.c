@@ -7,16 +7,34 @@
 
 #include "base/log_seldom.h"
 #include "rpc/begun.h"
+#include "rpc/http_call.h"
 #include "wire/stranger.h"
 
 #define REFUSAL_MAX 8192u /* more than any reply of refuse_frame has */
 
+/* As call_commit, for a request of HTTP, whose reply may be its connection's last. */
+static bool commit_http(struct call *call, size_t consumes)
+{
+    struct conns *conns = call->dispatcher->conns;
+    const struct conn_step step = {
+        .consumed = consumes,
+        .produced = call->req.size,
+        .flags = call_last_flags(&call->req),
+    };
+
+    conn_commit(conns, call->conn, &step);
+    conn_turn_begin(conns, call->conn, &call->turn);
+    return step.flags == 0 && call->turn.in_size > 0;
+}
+
 /* The frame is consumed and its reply queued, both at once. False when the turn is over, because
  * the input is used up. */
-static bool call_commit(struct call *call, size_t consumes)
+static inline __attribute__((always_inline)) bool call_commit(struct call *call, size_t consumes)
 {
     size_t size = call->req.size;
 
+    if (call->req.protocol == PROTOCOL_HTTP)
+        return commit_http(call, consumes);
     if (conn_turn_advance(&call->turn, (uint32_t)consumes, (uint32_t)size))
         return true;
     conn_advance(call->dispatcher->conns, call->conn, consumes, size);
@@ -31,7 +49,7 @@ static inline __attribute__((always_inline)) bool answer(struct call *call,
     struct json_error error;
 
     call_next(call);
-    enum envelope_status status = call_read(call, frame->body, &envelope, &error);
+    enum envelope_status status = message_read(call, frame->body, &envelope, &error);
     bool runs = call_find(call, status, &envelope, &error);
     if (runs)
         call_run(call, call->turn.consumed, first);
@@ -99,6 +117,8 @@ static void refuse_frame(struct call *call, enum frame_status status, const stru
         log_stranger(call, stranger);
     if (stranger != NULL && stranger->form != NULL)
         answer_stranger(call, stranger);
+    else if (call->req.protocol == PROTOCOL_HTTP)
+        http_call_refuse(call, frame);
     else if (status == FRAME_REFUSED)
         request_fail(&call->req, ERROR_PARSE_ERROR, "%s", frame->why);
     else
@@ -126,6 +146,25 @@ static const struct stranger *find_stranger(const struct call *call, enum frame_
     return stranger_of_frame(input, call->server->frame_limits.body, status);
 }
 
+/* The client has sent a head, and waits for a word before it sends the body (RFC 9110 section
+ * 10.1.1): it gets it once. */
+static void tell_to_go_on(struct call *call)
+{
+    static const char word[] = "HTTP/1.1 100 Continue\r\n\r\n";
+    const size_t size = sizeof(word) - 1;
+    struct conns *conns = call->dispatcher->conns;
+
+    if (conn_cursors(conns, call->conn)->told)
+        return;
+    char *room = conn_output_reserve(conns, call->conn, size);
+    if (room == NULL) {
+        conn_wait_for_room(conns, call->conn);
+        return;
+    }
+    memcpy(room, word, size);
+    conn_commit(conns, call->conn, &(struct conn_step){.produced = size, .told = true});
+}
+
 /* The bytes at the start of the input are no whole frame. False when the turn is over. */
 static bool pass_over(struct call *call, enum frame_status status, const struct frame *frame)
 {
@@ -135,10 +174,13 @@ static bool pass_over(struct call *call, enum frame_status status, const struct 
         call->req.size = 0;
         return call_commit(call, (size_t)frame->size);
     }
-    if (status != FRAME_PARTIAL || stranger != NULL)
+    if (status != FRAME_PARTIAL || stranger != NULL) {
         refuse_frame(call, status, frame, stranger);
-    else
-        call->conn->expects = (uint32_t)frame->size;
+        return false;
+    }
+    call->conn->expects = (uint32_t)frame->size;
+    if (call->req.protocol == PROTOCOL_HTTP && frame->waits)
+        tell_to_go_on(call);
     return false;
 }
 

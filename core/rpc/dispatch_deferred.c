@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "rpc/begun.h"
+#include "rpc/http_call.h"
 #include "rpc/note.h"
 
 /* Why a connection's next request waits (conn->stalled). */
@@ -69,12 +70,6 @@ static struct deferred_list *list_open(const struct dispatcher *dispatcher, stru
     return list;
 }
 
-/* True when no reply to a request like it may overtake this one's. */
-static bool is_ordered(const struct pillion_request *req)
-{
-    return request_is_ordered(req) || protocols[req->protocol].ordered;
-}
-
 static void link_to_conn(struct deferred *deferred, struct call *call, const struct begun_frame *at)
 {
     struct dispatcher *dispatcher = call->dispatcher;
@@ -91,7 +86,7 @@ static void link_to_conn(struct deferred *deferred, struct call *call, const str
         next_of(deferred->all, list->first)->previous_of_conn = 1 + deferred->index;
     list->first = 1 + deferred->index;
     list->count++;
-    deferred->counted_without_id = is_ordered(&deferred->req);
+    deferred->counted_without_id = request_is_ordered(&deferred->req);
     list->without_id += deferred->counted_without_id;
 }
 
@@ -139,7 +134,8 @@ static bool queue_reply(struct deferred *deferred)
     }
     if (room != NULL)
         memcpy(room, deferred->reply, deferred->req.size);
-    begun_answer(conns, conn, deferred->number, deferred->req.size);
+    begun_answer(conns, conn, deferred->number, deferred->req.size,
+                 call_last_flags(&deferred->req));
     unlink_from_conn(deferred);
     deferred_free(deferred);
     conn_look_again(conns, conn);
@@ -286,6 +282,7 @@ static void keep_reply(struct call *call, const struct begun_frame *at, bool ran
     call->kept = NULL;
     deferred->req.id = call->req.id.data == NULL ? call->req.id : BYTES("0");
     deferred->req.protocol = call->req.protocol;
+    deferred->req.http = call->req.http;
     link_to_conn(deferred, call, at);
     list_of(call->dispatcher, call->conn)->unqueued = true;
     if (!ran)
@@ -316,7 +313,7 @@ static void returned(struct call *call, const struct begun_frame *at, bool ran)
         return;
     }
     if (call->kept == NULL)
-        begun_answer(conns, call->conn, at->number, call->req.size);
+        begun_answer(conns, call->conn, at->number, call->req.size, call_last_flags(&call->req));
     else
         keep_reply(call, at, ran);
     call_show(call);
@@ -352,10 +349,12 @@ static bool begin(struct call *call, const struct begun_frame *next)
     struct envelope envelope;
     struct json_error error;
 
+    if (protocols[call->req.protocol].ordered && order_waits(dispatcher, call->conn))
+        return false;
     conn_turn_begin(dispatcher->conns, call->conn, &call->turn);
     call_next(call);
-    enum envelope_status status = call_read(call, next->frame.body, &envelope, &error);
-    if (is_ordered(&call->req) && order_waits(dispatcher, call->conn))
+    enum envelope_status status = message_read(call, next->frame.body, &envelope, &error);
+    if (request_is_ordered(&call->req) && order_waits(dispatcher, call->conn))
         return false;
     begun_add(dispatcher->conns, call->conn);
     counter_add(&dispatcher->row->counters[COUNT_FRAMES], 1);
@@ -463,7 +462,7 @@ static void answer_orphan(struct call *call, const struct begun_frame *at,
 
     call_init(call, dispatcher, call->conn);
     call_next(call);
-    enum envelope_status status = call_read(call, at->frame.body, &envelope, &error);
+    enum envelope_status status = message_read(call, at->frame.body, &envelope, &error);
     const struct method *method =
         envelope.in.data == NULL ? NULL : method_table_find(&call->server->methods, envelope.in);
     bool guilty = is_guilty(dispatcher, call->conn, at, death), ran = true;

@@ -31,6 +31,7 @@ struct method {
     bool unseen;         /* some of the filters see requests too that no handler is to see */
     uint64_t timeout_ns; /* 0: no watchdog */
     bool idempotent;     /* may be run once more after a crash */
+    bool read_only;      /* changes nothing */
     uint32_t index;      /* in the counters of the board */
 };
 

@@ -183,7 +183,7 @@ static void note_failure(struct pillion_request *req, const char *code)
 static void send_lack(struct pillion_request *req, size_t size)
 {
     char message[128], result[RESULT_SIZE(sizeof(message))];
-    struct reply reply = {.id = req->id, .format = req->format};
+    struct reply reply = {.id = req->id, .format = req->format, .http = &req->http};
     int length = snprintf(message, sizeof(message), "out of memory for a reply of %zu bytes", size);
 
     log_seldom(LOG_ERROR_LEVEL, req->method,
@@ -250,7 +250,7 @@ void request_fail_retry(struct pillion_request *req, const char *code, uint64_t 
     char brief[FAIL_MESSAGE_MAX], brief_result[RESULT_SIZE(FAIL_MESSAGE_MAX)];
     char *message = brief, *result = brief_result;
     size_t room = sizeof(brief_result);
-    struct reply reply = {.id = req->id, .format = req->format};
+    struct reply reply = {.id = req->id, .format = req->format, .http = &req->http};
     va_list again;
 
     if (!may_answer(req))
@@ -338,7 +338,7 @@ static void fail_too_large(struct pillion_request *req, size_t size)
 
 void request_fail_raw(struct pillion_request *req, const char *code, struct bytes result)
 {
-    struct reply reply = {.id = req->id, .format = req->format};
+    struct reply reply = {.id = req->id, .format = req->format, .http = &req->http};
 
     if (!may_answer(req))
         return;
@@ -354,7 +354,10 @@ void request_fail_raw(struct pillion_request *req, const char *code, struct byte
 
 void request_reply(struct pillion_request *req, const char *out, struct bytes result)
 {
-    struct reply reply = {.result = result, .id = bytes_just_set(&req->id), .format = req->format};
+    struct reply reply = {.result = result,
+                          .id = bytes_just_set(&req->id),
+                          .format = req->format,
+                          .http = &req->http};
 
     if (!may_answer(req))
         return;
@@ -389,6 +392,19 @@ void request_move_body(struct pillion_request *req, char *to)
     req->params = moved(req->params, req->body, to);
     req->id = moved(req->id, req->body, to);
     req->body.data = to;
+}
+
+bool request_keep_head(struct pillion_request *req)
+{
+    if (req->head.size == 0)
+        return true;
+    char *copy = pool_alloc(req->pool, req->head.size);
+    if (copy == NULL)
+        return false;
+    memcpy(copy, req->head.data, req->head.size);
+    req->http.origin = moved(req->http.origin, req->head, copy);
+    req->head.data = copy;
+    return true;
 }
 
 bool request_keep_body(struct pillion_request *req)

@@ -25,6 +25,8 @@ struct pillion_request {
     uint8_t format;                  /* enum envelope_format: of the request, and of its reply */
     bool notifies;                   /* nothing is replied, whatever comes of it */
     struct bytes body;               /* of the frame; params and id lie in it */
+    struct bytes head;               /* of HTTP: the header section, else empty */
+    struct reply_http http;          /* likewise: how the reply goes out */
     struct bytes params;             /* strictly valid JSON */
     struct bytes id;                 /* JSON, or data NULL */
     struct pool *pool;               /* the request's memory; reset when it is done */
@@ -77,7 +79,7 @@ static inline enum envelope_status request_read(struct pillion_request *req, str
 /* True when the client tells the reply from others by its place among them. */
 static inline bool request_is_ordered(const struct pillion_request *req)
 {
-    return req->id.data == NULL && !req->notifies;
+    return (req->id.data == NULL && !req->notifies) || protocols[req->protocol].ordered;
 }
 
 /* Answers a body that is no JSON or no request, or that calls a method which is not there. */
@@ -135,6 +137,9 @@ const char *request_peer(struct pillion_request *req);
 
 /* The origin with which code that runs for this request is noted (rpc/note.h). */
 void request_origin(const struct pillion_request *req, struct origin *origin);
+
+/* The same for the header section that a request of HTTP came with. */
+bool request_keep_head(struct pillion_request *req);
 
 /* Gives the request a copy of its body, in its own memory, for when the frame is gone. False
  * without memory for it. */

@@ -9,7 +9,12 @@
 
 #include "wire/json.h"
 
-enum envelope_format { ENVELOPE_PILLION, ENVELOPE_JSONRPC };
+enum envelope_format {
+    ENVELOPE_PILLION,
+    ENVELOPE_JSONRPC,
+    ENVELOPE_BARE, /* HTTP's path names the method: the body is the params, and the reply the result
+                      alone */
+};
 
 enum envelope_status {
     ENVELOPE_OK,

@@ -5,6 +5,7 @@
 #ifndef PILLION_WIRE_FRAME_H
 #define PILLION_WIRE_FRAME_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -32,8 +33,8 @@ struct frame {
     struct bytes body; /* data NULL unless the frame is whole */
     uint64_t size;
 
-    /* Of framings other than length only. */
-    uint32_t style;   /* what the reply has to know of the request */
+    /* Not set by frame_next. */
+    bool waits;       /* FRAME_PARTIAL: the client wants to hear that it may send the body */
     uint32_t refused; /* FRAME_REFUSED: the status of HTTP that says so */
     const char *why;  /* FRAME_REFUSED: a constant phrase, for people */
 };

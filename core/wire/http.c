@@ -202,9 +202,9 @@ bool http_field(struct bytes *fields, struct bytes *name, struct bytes *value)
     return true;
 }
 
-struct bytes http_find(const struct http_request *request, const char *wanted)
+struct bytes http_find(struct bytes fields, const char *wanted)
 {
-    struct bytes fields = request->fields, name, value;
+    struct bytes name, value;
 
     while (http_field(&fields, &name, &value)) {
         if (http_is(name, wanted))

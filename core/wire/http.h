@@ -65,8 +65,9 @@ struct bytes http_content(struct bytes input, const struct http_request *request
  * `fields`; false at the end. The value is without the white space around it. */
 bool http_field(struct bytes *fields, struct bytes *name, struct bytes *value);
 
-/* The value of the first field called `name` (in lower case); data NULL without one. */
-struct bytes http_find(const struct http_request *request, const char *name);
+/* The value of the first field called `name` (in lower case) in a header section that http_next has
+ * accepted; data NULL without one. */
+struct bytes http_find(struct bytes fields, const char *name);
 
 /* True when both are the same but for the case of ASCII letters. `lower` is in lower case. */
 bool http_is(struct bytes text, const char *lower);

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "wire/http_reply.h"
 #include "wire/line.h"
 #include "wire/lsp.h"
 
@@ -29,11 +30,35 @@ static size_t head_of_lsp(const struct reply *reply, size_t body, char *to)
     return lsp_head(body, to == NULL ? head : to);
 }
 
+static enum frame_status next_http(struct bytes input, const struct frame_limits *limits,
+                                   struct frame_progress *progress, struct frame *frame)
+{
+    struct http_request request;
+    enum http_status status = http_next(input, limits, progress, &request);
+
+    *frame = (struct frame){.size = request.size};
+    switch (status) {
+    case HTTP_WHOLE:
+        frame->body = (struct bytes){input.data, (size_t)request.size};
+        return FRAME_WHOLE;
+    case HTTP_PARTIAL:
+        if (request.size == input.size + 1) /* or more */
+            frame->size = 0;
+        frame->waits = request.head_size > 0 && request.waits;
+        return FRAME_PARTIAL;
+    default:
+        frame->refused = status;
+        frame->why = request.why;
+        return FRAME_REFUSED;
+    }
+}
+
 const struct protocol protocols[PROTOCOLS] = {
     [PROTOCOL_FRAME] = {"frame", false, next_frame, head_of_frame, {"", 0}},
     [PROTOCOL_AUTO] = {"auto", false, next_frame, head_of_frame, {"", 0}},
     [PROTOCOL_LINE] = {"line", false, line_next, NULL, {"\n", 1}},
     [PROTOCOL_LSP] = {"lsp", false, lsp_next, head_of_lsp, {"", 0}},
+    [PROTOCOL_HTTP] = {"http", true, next_http, http_reply_head, {"", 0}},
 };
 
 unsigned protocol_find(const char *name)
@@ -55,6 +80,16 @@ unsigned protocol_guess(struct bytes input)
     } starts[] = {
         {"Cont", PROTOCOL_LSP},
         {"cont", PROTOCOL_LSP},
+        {"GET ", PROTOCOL_HTTP},
+        {"POST", PROTOCOL_HTTP},
+        {"HEAD", PROTOCOL_HTTP},
+        {"OPTI", PROTOCOL_HTTP},
+        {"PUT ", PROTOCOL_HTTP},
+        {"DELE", PROTOCOL_HTTP},
+        {"PATC", PROTOCOL_HTTP},
+        {"CONN", PROTOCOL_HTTP},
+        {"TRAC", PROTOCOL_HTTP},
+        {"PRI ", PROTOCOL_HTTP}, /* HTTP/2 without an upgrade, which is refused: RFC 9113 3.4 */
         {"\r\n\r\n", PROTOCOL_FRAME}, /* the PROXY protocol, version 2 */
     };
     static const char text[] = {'{', '[', ' ', '\t', '\r', '\n'};
@@ -79,13 +114,18 @@ enum frame_status protocol_next_other(unsigned index, struct bytes input,
     return protocols[index].next(input, limits, progress == NULL ? &none : progress, frame);
 }
 
+static bool has_body(unsigned index, const struct reply *reply)
+{
+    return index != PROTOCOL_HTTP || http_reply_has_body(reply);
+}
+
 size_t protocol_reply_size_other(unsigned index, const struct reply *reply)
 {
     const struct protocol *protocol = &protocols[index];
     size_t body = reply_size(reply);
     size_t head = protocol->head == NULL ? 0 : protocol->head(reply, body, NULL);
 
-    return head + body + protocol->tail.size;
+    return head + (has_body(index, reply) ? body : 0) + protocol->tail.size;
 }
 
 size_t protocol_reply_write_other(unsigned index, const struct reply *reply, char *to)
@@ -93,7 +133,8 @@ size_t protocol_reply_write_other(unsigned index, const struct reply *reply, cha
     const struct protocol *protocol = &protocols[index];
     size_t size = protocol->head == NULL ? 0 : protocol->head(reply, reply_size(reply), to);
 
-    size += reply_write(reply, to + size);
+    if (has_body(index, reply))
+        size += reply_write(reply, to + size);
     memcpy(to + size, protocol->tail.data, protocol->tail.size);
     return size + protocol->tail.size;
 }

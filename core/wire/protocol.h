@@ -10,7 +10,7 @@
 #include <assert.h>
 
 #include "wire/envelope.h"
-#include "wire/frame.h"
+#include "wire/http.h"
 #include "wire/reply.h"
 
 enum {
@@ -18,6 +18,7 @@ enum {
     PROTOCOL_AUTO, /* the first bytes of the connection will tell */
     PROTOCOL_LINE,
     PROTOCOL_LSP,
+    PROTOCOL_HTTP, /* the body of a frame is the whole request, its head included */
     PROTOCOLS
 };
 
@@ -40,10 +41,11 @@ extern const struct protocol protocols[PROTOCOLS];
 /* The number of the protocol with this name; PROTOCOLS when there is none. */
 unsigned protocol_find(const char *name);
 
-/* The most bytes that a message may have, with everything around its body. */
+/* The most bytes that a message may have, with everything around its body: in HTTP lines before it,
+ * behind it and between its chunks. */
 static inline uint64_t protocol_largest(uint64_t max_body, uint64_t max_head)
 {
-    return FRAME_HEADER_SIZE + max_body + max_head;
+    return max_body + HTTP_CHUNK_LINES_MAX(max_body) + 2 * max_head;
 }
 
 /* The protocol of a connection that begins with `input`. PROTOCOL_AUTO while that cannot be told.

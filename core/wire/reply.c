@@ -158,11 +158,13 @@ static void split_jsonrpc(struct pieces *pieces, const struct reply *reply)
     add(pieces, reply->id.data == NULL ? BYTES("null") : reply->id);
 }
 
-size_t reply_size_jsonrpc(const struct reply *reply)
+size_t reply_size_other(const struct reply *reply)
 {
     struct pieces pieces;
     size_t size = sizeof(JSONRPC_START "}") - 1;
 
+    if (reply->format == ENVELOPE_BARE)
+        return reply->result.size;
     split_jsonrpc(&pieces, reply);
     for (size_t i = 0; i < pieces.count; i++)
         size += pieces.of[i].size;
@@ -185,6 +187,8 @@ size_t reply_write(const struct reply *reply, char *to)
 {
     if (reply->format == ENVELOPE_JSONRPC)
         return write_jsonrpc(reply, to);
+    if (reply->format == ENVELOPE_BARE)
+        return (size_t)(put(to, reply->result) - to);
     char *p = put(to, BYTES(REPLY_OUT));
 
     if (reply->out_size == reply->out.size) /* escaping only ever makes it longer */

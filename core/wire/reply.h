@@ -16,6 +16,14 @@
 #include "wire/envelope.h"
 #include "wire/error_code.h"
 
+/* How a reply goes out over HTTP. */
+struct reply_http {
+    uint32_t style;      /* see wire/http_reply.h */
+    uint32_t retry_s;    /* when another try is worth it; 0: that is not known */
+    const char *date;    /* as http_date writes it */
+    struct bytes origin; /* of the page that may read the response; data NULL for none */
+};
+
 struct reply {
     struct bytes out;    /* plain text; escaped when it is written, invalid UTF-8 as U+FFFD */
     size_t out_size;     /* of `out` when it is escaped */
@@ -23,6 +31,7 @@ struct reply {
     struct bytes id;     /* JSON, or data NULL for none */
     const struct error_code *error; /* of an error; NULL for a success */
     uint8_t format;                 /* enum envelope_format */
+    const struct reply_http *http;  /* NULL where HTTP is not spoken */
 };
 
 /* Sets `out`, and measures it. A string is measured as it is read, once. */
@@ -37,11 +46,11 @@ void reply_set_error(struct reply *reply, const char *code, struct bytes result)
 #define REPLY_ID     ",\"id\":"
 
 /* The number of bytes that reply_write will write. */
-size_t reply_size_jsonrpc(const struct reply *reply);
+size_t reply_size_other(const struct reply *reply);
 static inline size_t reply_size(const struct reply *reply)
 {
-    if (reply->format == ENVELOPE_JSONRPC)
-        return reply_size_jsonrpc(reply);
+    if (reply->format != ENVELOPE_PILLION)
+        return reply_size_other(reply);
     size_t size = sizeof(REPLY_OUT REPLY_RESULT "}") - 1 + reply->out_size + reply->result.size;
 
     return reply->id.data == NULL ? size : size + sizeof(REPLY_ID) - 1 + reply->id.size;

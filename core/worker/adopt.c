@@ -27,7 +27,7 @@ static void ask_next(struct adoption *adoption);
 static bool is_ours(const struct adoption *adoption, uint32_t index,
                     const struct conn_record *record)
 {
-    const struct adopt_rule *rule = &adoption->source.rule;
+    const struct adopt_rule *rule = &adoption->rule;
     uint64_t number = (uint64_t)index * rule->slots + rule->slot;
 
     return record->id != 0 && record->taken == 0 && (!rule->partial || record->staying == 0) &&
@@ -38,20 +38,20 @@ static bool is_ours(const struct adoption *adoption, uint32_t index,
  * for it. */
 static void count_lost(struct adoption *adoption, uint32_t index)
 {
-    arena_record_take(&adoption->source.arena, index);
+    arena_record_take(&adoption->from_arena, index);
     counter_add(&adoption->dispatcher->conns->counters[COUNT_CLOSED], 1);
 }
 
 /* Ends a connection that cannot be taken over, and shows it: the client sees the end, log and
- * counters tell of it. */
-static void give_up(struct adoption *adoption, const struct adopt_entry *entry, const char *why)
+ * counters tell of it. `at` is its index in the batch. */
+static void give_up(struct adoption *adoption, uint32_t at, const char *why)
 {
     log_warn("connection %llx of worker %llu is closed instead of taken over: %s",
-             (unsigned long long)entry->id, (unsigned long long)adoption->source.serial, why);
-    count_lost(adoption, entry->record);
-    shutdown(entry->fd, SHUT_RDWR);
-    close(entry->fd);
-    vault_client_drop(&adoption->bank->clients[entry->from], entry->id);
+             (unsigned long long)adoption->ids[at], (unsigned long long)adoption->serial, why);
+    count_lost(adoption, adoption->records[at]);
+    shutdown(adoption->fds[at], SHUT_RDWR);
+    close(adoption->fds[at]);
+    vault_client_drop(&adoption->bank->clients[adoption->from[at]], adoption->ids[at]);
 }
 
 /* ---- One connection ---- */
@@ -63,7 +63,7 @@ static bool correct(struct adoption *adoption, uint32_t index, const struct tran
                     int fd, struct conn_cursors *cursors, const char **why, bool *gone)
 {
     counter *counters = adoption->dispatcher->conns->counters;
-    bool in_call = atomic_load_explicit(&adoption->source.arena.header->in_call,
+    bool in_call = atomic_load_explicit(&adoption->from_arena.header->in_call,
                                         memory_order_relaxed) == index + 1;
     struct stream_count count;
 
@@ -112,19 +112,19 @@ static bool correct(struct adoption *adoption, uint32_t index, const struct tran
     return true;
 }
 
-/* Takes over a connection whose socket has come. False when there is no room for it now. */
-static bool take_over(struct adoption *adoption, const struct adopt_entry *entry)
+/* Takes over the record at this index of the batch. False when there is no room for it now. */
+static bool take_over(struct adoption *adoption, uint32_t at)
 {
     struct conns *conns = adoption->dispatcher->conns;
     struct conn_record image, *record = &image;
-    uint32_t index = entry->record;
-    struct death death = adoption->source.death;
+    uint32_t index = adoption->records[at];
+    struct death death = adoption->death;
     const char *why = NULL;
 
-    arena_record_read(&adoption->source.arena, index, record);
-    if (!record_valid(&adoption->source.arena, record)) {
+    arena_record_read(&adoption->from_arena, index, record);
+    if (!record_valid(&adoption->from_arena, record)) {
         counter_add(&conns->counters[COUNT_INVALID], 1);
-        give_up(adoption, entry, "its record is damaged");
+        give_up(adoption, at, "its record is damaged");
         return true;
     }
     const struct conn_policy *policy = adoption->policy_of(adoption->context, &record->listener);
@@ -132,34 +132,34 @@ static bool take_over(struct adoption *adoption, const struct adopt_entry *entry
     if (parts)
         policy = adoption->parting;
     struct conn_cursors cursors = *record_cursors(record);
-    if (!correct(adoption, index, transport_of(policy->transport), entry->fd, &cursors, &why,
-                 &death.gone)) {
-        give_up(adoption, entry, why);
+    if (!correct(adoption, index, transport_of(policy->transport), adoption->fds[at], &cursors,
+                 &why, &death.gone)) {
+        give_up(adoption, at, why);
         return true;
     }
-    struct conn *conn =
-        conn_adopt(conns, entry->fd, &adoption->source.arena, index, record, &cursors, policy);
+    struct conn *conn = conn_adopt(conns, adoption->fds[at], &adoption->from_arena, index, record,
+                                   &cursors, policy);
     if (conn == NULL && death.gone) {
-        give_up(adoption, entry, "its client is gone, and there is no room for it");
+        give_up(adoption, at, "its client is gone, and there is no room for it");
         return true;
     }
     if (conn == NULL)
         return false;
-    vault_bank_adopt(adoption->bank, conn, entry->from);
-    arena_record_take(&adoption->source.arena, index);
+    vault_bank_adopt(adoption->bank, conn, adoption->from[at]);
+    arena_record_take(&adoption->from_arena, index);
     counter_add(&conns->counters[COUNT_ADOPTED], 1);
-    adoption->source.count++;
-    adoption->source.parted += parts;
+    adoption->count++;
+    adoption->parted += parts;
     if (!dispatch_adopted(adoption->dispatcher, conn, &death)) {
         log_warn("connection %llx of worker %llu is closed: its requests are damaged",
-                 (unsigned long long)entry->id, (unsigned long long)adoption->source.serial);
+                 (unsigned long long)adoption->ids[at], (unsigned long long)adoption->serial);
         counter_add(&conns->counters[COUNT_INVALID], 1);
         conn_close(conns, conn);
         return true;
     }
     if (death.gone) /* its requests under way have been counted */
         conn_close(conns, conn);
-    else if (entry->again)
+    else if (adoption->again[at])
         vault_bank_again(adoption->bank, conn);
     else
         conn_start(conns, conn);
@@ -179,37 +179,35 @@ static void wait_a_little(struct adoption *adoption)
 /* Counts and logs the connections that no vault has: they end. */
 static void count_missing(struct adoption *adoption)
 {
-    const struct adopt_batch *batch = &adoption->batch;
     uint32_t missing = 0;
 
-    for (uint32_t i = 0; i < batch->size; i++) {
-        if (batch->entries[i].fd >= 0)
+    for (uint32_t i = 0; i < adoption->batch; i++) {
+        if (adoption->fds[i] >= 0)
             continue;
-        count_lost(adoption, batch->entries[i].record);
+        count_lost(adoption, adoption->records[i]);
         missing++;
     }
     if (missing > 0)
         log_warn("%u connections of worker process %llu could not be taken over: no vault has "
                  "them, or another worker has",
-                 missing, (unsigned long long)adoption->source.serial);
+                 missing, (unsigned long long)adoption->serial);
 }
 
 /* Takes over the connections whose sockets have come. Sockets that were given but did not arrive
  * are asked for again later. */
 static void take_batch(struct adoption *adoption)
 {
-    struct adopt_batch *batch = &adoption->batch;
-    while (batch->taken < batch->size) {
-        const struct adopt_entry *entry = &batch->entries[batch->taken];
-        if (entry->fd >= 0 && !take_over(adoption, entry)) {
-            if (++adoption->source.tries < TRIES_MAX) {
+    while (adoption->taken < adoption->batch) {
+        uint32_t i = adoption->taken;
+        if (adoption->fds[i] >= 0 && !take_over(adoption, i)) {
+            if (++adoption->tries < TRIES_MAX) {
                 wait_a_little(adoption);
                 return;
             }
-            give_up(adoption, entry, "there is no room for it");
+            give_up(adoption, i, "there is no room for it");
         }
-        adoption->source.tries = 0;
-        batch->taken++;
+        adoption->tries = 0;
+        adoption->taken++;
     }
     next_batch(adoption);
 }
@@ -219,10 +217,9 @@ static void take_batch(struct adoption *adoption)
 /* The seat to ask for an id in this pass. */
 static uint32_t seat_of(const struct adoption *adoption, uint64_t id)
 {
-    const struct adopt_batch *batch = &adoption->batch;
     uint32_t own = (uint32_t)(id >> CONN_ID_SEAT_SHIFT);
 
-    return ((own < batch->seats ? own : 0) + batch->pass) % batch->seats;
+    return ((own < adoption->seats ? own : 0) + adoption->pass) % adoption->seats;
 }
 
 /* True when no vault is in the seat and none is expected, as in a seat that this generation does
@@ -236,25 +233,24 @@ static bool seat_is_given_up(const struct adoption *adoption, uint32_t seat)
     if (vault_client_is_open(client))
         return false;
     if (!client->known)
-        return seat >= adoption->bank->seats || now - adoption->source.since_ns > NEVER_NS;
+        return seat >= adoption->bank->seats || now - adoption->since_ns > NEVER_NS;
     return seat >= adoption->bank->seats && now - client->lost_ns > GONE_NS;
 }
 
 /* Asks the next vault for the sockets it may have. False when there are none to ask it for. */
 static bool ask(struct adoption *adoption)
 {
-    const struct adopt_batch *batch = &adoption->batch;
     uint64_t ids[CHANNEL_FDS_MAX];
     uint32_t count = 0;
 
-    for (uint32_t i = 0; i < batch->size; i++) {
-        if (batch->entries[i].fd < 0 && seat_of(adoption, batch->entries[i].id) == batch->seat)
-            ids[count++] = batch->entries[i].id;
+    for (uint32_t i = 0; i < adoption->batch; i++) {
+        if (adoption->fds[i] < 0 && seat_of(adoption, adoption->ids[i]) == adoption->seat)
+            ids[count++] = adoption->ids[i];
     }
-    if (count == 0 || seat_is_given_up(adoption, batch->seat))
+    if (count == 0 || seat_is_given_up(adoption, adoption->seat))
         return false;
-    bool sent = vault_client_take(&adoption->bank->clients[batch->seat], adoption->source.serial,
-                                  ids, count);
+    bool sent =
+        vault_client_take(&adoption->bank->clients[adoption->seat], adoption->serial, ids, count);
     adoption->state = sent ? ADOPT_ASKED : ADOPT_ASKING;
     if (!sent)
         wait_a_little(adoption);
@@ -265,7 +261,7 @@ static bool ask(struct adoption *adoption)
 static void all_asked(struct adoption *adoption)
 {
     adoption->state = ADOPT_TAKING;
-    if (!adoption->batch.truncated)
+    if (!adoption->truncated)
         count_missing(adoption);
     take_batch(adoption);
 }
@@ -273,12 +269,11 @@ static void all_asked(struct adoption *adoption)
 /* Goes from one vault to the next, and to the next pass when some are still missing. */
 static void ask_next(struct adoption *adoption)
 {
-    struct adopt_batch *batch = &adoption->batch;
     while (!ask(adoption)) {
-        if (++batch->seat < batch->seats)
+        if (++adoption->seat < adoption->seats)
             continue;
-        batch->seat = 0;
-        if (++batch->pass >= batch->seats) {
+        adoption->seat = 0;
+        if (++adoption->pass >= adoption->seats) {
             all_asked(adoption);
             return;
         }
@@ -300,68 +295,70 @@ static void wait_over(struct timer *timer)
 /* The worker has taken all that it can of this source. */
 static void over(struct adoption *adoption)
 {
-    struct adopt_source *source = &adoption->source;
     adoption->state = ADOPT_IDLE;
-    arena_unmap(&source->arena);
-    if (source->parted > 0)
+    arena_unmap(&adoption->from_arena);
+    if (adoption->parted > 0)
         log_notice("%u connections of worker process %llu end when their requests are answered: "
                    "their server block is no longer configured",
-                   source->parted, (unsigned long long)source->serial);
+                   adoption->parted, (unsigned long long)adoption->serial);
 }
 
 static void finish(struct adoption *adoption)
 {
     over(adoption);
-    adoption->done(adoption->context, adoption->source.serial, adoption->source.count);
+    adoption->done(adoption->context, adoption->serial, adoption->count);
 }
 
 /* Puts the sockets that were given but did not arrive at the head of the next batch. */
 static void batch_again(struct adoption *adoption)
 {
-    struct adopt_batch *batch = &adoption->batch;
     uint32_t kept = 0;
 
-    for (uint32_t i = 0; batch->truncated && i < batch->size; i++) {
-        if (batch->entries[i].fd < 0)
-            batch->entries[kept++] = batch->entries[i];
+    for (uint32_t i = 0; adoption->truncated && i < adoption->batch; i++) {
+        if (adoption->fds[i] >= 0)
+            continue;
+        adoption->records[kept] = adoption->records[i];
+        adoption->ids[kept++] = adoption->ids[i];
     }
-    batch->size = kept;
-    batch->truncated = false;
+    adoption->batch = kept;
+    adoption->truncated = false;
 }
 
 /* Collects the next ids and asks the vaults for them. */
 static void next_batch(struct adoption *adoption)
 {
-    struct adopt_source *source = &adoption->source;
-    struct adopt_batch *batch = &adoption->batch;
     uint32_t open = adoption->dispatcher->conns->open;
     uint32_t room = adoption->most > open ? adoption->most - open : 0;
 
     batch_again(adoption);
-    bool waits = batch->size > 0;
-    while (source->next < source->arena.record_count && batch->size < BATCH_MAX) {
+    bool waits = adoption->batch > 0;
+    while (adoption->next < adoption->from_arena.record_count && adoption->batch < BATCH_MAX) {
         struct conn_record record;
-        arena_record_read(&source->arena, source->next, &record);
-        if (!is_ours(adoption, source->next, &record)) {
-            source->next++;
+        arena_record_read(&adoption->from_arena, adoption->next, &record);
+        if (!is_ours(adoption, adoption->next, &record)) {
+            adoption->next++;
             continue;
         }
-        if (batch->size >= room)
+        if (adoption->batch >= room)
             break;
-        batch->entries[batch->size++] =
-            (struct adopt_entry){.id = record.id, .record = source->next++, .fd = -1};
+        adoption->records[adoption->batch] = adoption->next++;
+        adoption->ids[adoption->batch++] = record.id;
     }
-    batch->taken = batch->pass = batch->seat = 0;
-    batch->seats = adoption->bank->known > adoption->bank->seats ? adoption->bank->known
-                                                                 : adoption->bank->seats;
+    for (uint32_t i = 0; i < adoption->batch; i++) {
+        adoption->fds[i] = -1;
+        adoption->again[i] = false;
+    }
+    adoption->taken = adoption->pass = adoption->seat = 0;
+    adoption->seats = adoption->bank->known > adoption->bank->seats ? adoption->bank->known
+                                                                    : adoption->bank->seats;
     if (waits) {
         adoption->state = ADOPT_ASKING;
         wait_a_little(adoption);
-    } else if (batch->size > 0) {
+    } else if (adoption->batch > 0) {
         ask_next(adoption);
-    } else if (source->next < source->arena.record_count) {
+    } else if (adoption->next < adoption->from_arena.record_count) {
         over(adoption);
-        adoption->full(adoption->context, source->serial, source->count);
+        adoption->full(adoption->context, adoption->serial, adoption->count);
     } else {
         finish(adoption);
     }
@@ -371,47 +368,47 @@ static void next_batch(struct adoption *adoption)
  */
 static void map_source(struct adoption *adoption)
 {
-    struct adopt_source *source = &adoption->source;
     struct error error;
 
     errno = 0;
-    bool mapped = arena_map(source->fd, &source->arena, &error);
-    if (!mapped && errno != 0 && ++source->tries < TRIES_MAX) {
+    bool mapped = arena_map(adoption->from_fd, &adoption->from_arena, &error);
+    if (!mapped && errno != 0 && ++adoption->tries < TRIES_MAX) {
         adoption->state = ADOPT_MAPPING;
         wait_a_little(adoption);
         return;
     }
-    source->tries = 0;
+    adoption->tries = 0;
     if (mapped)
-        source->arena.record_count = arena_used_records(&source->arena, source->fd);
-    close(source->fd);
-    if (mapped && (source->rule.parts == 0 || source->rule.slots == 0))
+        adoption->from_arena.record_count =
+            arena_used_records(&adoption->from_arena, adoption->from_fd);
+    close(adoption->from_fd);
+    if (mapped && (adoption->rule.parts == 0 || adoption->rule.slots == 0))
         mapped = error_set(&error, "the master gave no rule");
     if (mapped) {
         next_batch(adoption);
         return;
     }
     log_error("cannot take over the connections of worker %llu: %s",
-              (unsigned long long)source->serial, error.text);
+              (unsigned long long)adoption->serial, error.text);
     finish(adoption);
 }
 
 void adopt_start(struct adoption *adoption, const struct message *message, int fd)
 {
-    bool named = message->count == ADOPT_IDS;
-
-    adoption->batch = (struct adopt_batch){0};
-    adoption->source = (struct adopt_source){
-        .fd = fd,
-        .serial = message->serial,
-        .rule = message->adopt,
-        .death = {.hung = message->adopt.hung != 0,
-                  .marked = !named,
-                  .connection = named ? message->ids[ADOPT_CONNECTION] : 0,
-                  .place = named ? message->ids[ADOPT_PLACE] : 0,
-                  .from = &adoption->source.arena},
-        .since_ns = adoption->dispatcher->conns->loop->now,
-    };
+    adoption->from_fd = fd;
+    adoption->serial = message->serial;
+    adoption->rule = message->adopt;
+    adoption->death = (struct death){
+        .hung = message->adopt.hung != 0, .marked = true, .from = &adoption->from_arena};
+    if (message->count == ADOPT_IDS) {
+        adoption->death.marked = false;
+        adoption->death.connection = message->ids[ADOPT_CONNECTION];
+        adoption->death.place = message->ids[ADOPT_PLACE];
+    }
+    adoption->next = adoption->count = adoption->parted = 0;
+    adoption->batch = adoption->taken = adoption->tries = 0; /* a stop leaves them as they are */
+    adoption->truncated = false;
+    adoption->since_ns = adoption->dispatcher->conns->loop->now;
     map_source(adoption);
 }
 
@@ -422,19 +419,18 @@ static void note_truncated(struct adoption *adoption, uint32_t missing)
     if (missing == 0)
         return;
     files_restored();
-    if (!adoption->batch.truncated)
+    if (!adoption->truncated)
         log_error("out of descriptors while taking connections over: %u of them wait; raise "
                   "worker_rlimit_nofile",
                   missing);
-    adoption->batch.truncated = true;
+    adoption->truncated = true;
 }
 
 void adopt_given(struct adoption *adoption, uint32_t seat, const struct message *message,
                  const int *fds, uint32_t fd_count)
 {
-    struct adopt_batch *batch = &adoption->batch;
-    if (adoption->state != ADOPT_ASKED || message->serial != adoption->source.serial ||
-        seat != batch->seat) {
+    if (adoption->state != ADOPT_ASKED || message->serial != adoption->serial ||
+        seat != adoption->seat) {
         for (uint32_t i = 0; i < fd_count; i++)
             close(fds[i]);
         return;
@@ -442,23 +438,23 @@ void adopt_given(struct adoption *adoption, uint32_t seat, const struct message 
     /* The answer has the ids in the order of the question, without those that the vault does not
      * have. */
     for (uint32_t i = 0, at = 0; i < fd_count && i < message->count; i++) {
-        while (at < batch->size && batch->entries[at].id != message->ids[i])
+        while (at < adoption->batch && adoption->ids[at] != message->ids[i])
             at++;
-        if (at < batch->size) {
-            batch->entries[at].fd = fds[i];
-            batch->entries[at].from = (uint8_t)seat;
+        if (at < adoption->batch) {
+            adoption->fds[at] = fds[i];
+            adoption->from[at] = (uint8_t)seat;
         } else {
             close(fds[i]);
         }
     }
     if (fd_count < message->count)
         note_truncated(adoption, message->count - fd_count);
-    batch->seat++;
-    if (batch->seat == batch->seats) {
-        batch->seat = 0;
-        batch->pass++;
+    adoption->seat++;
+    if (adoption->seat == adoption->seats) {
+        adoption->seat = 0;
+        adoption->pass++;
     }
-    if (batch->truncated || batch->pass >= batch->seats)
+    if (adoption->truncated || adoption->pass >= adoption->seats)
         all_asked(adoption);
     else
         ask_next(adoption);
@@ -466,27 +462,25 @@ void adopt_given(struct adoption *adoption, uint32_t seat, const struct message 
 
 void adopt_stop(struct adoption *adoption)
 {
-    const struct adopt_batch *batch = &adoption->batch;
     if (adoption->state != ADOPT_IDLE) {
-        for (uint32_t i = batch->taken; i < batch->size; i++) {
-            if (batch->entries[i].fd >= 0)
-                close(batch->entries[i].fd);
+        for (uint32_t i = adoption->taken; i < adoption->batch; i++) {
+            if (adoption->fds[i] >= 0)
+                close(adoption->fds[i]);
         }
     }
     timer_cancel(adoption->dispatcher->conns->loop, &adoption->wait);
     if (adoption->state == ADOPT_MAPPING)
-        close(adoption->source.fd);
+        close(adoption->from_fd);
     else if (adoption->state != ADOPT_IDLE)
-        arena_unmap(&adoption->source.arena);
+        arena_unmap(&adoption->from_arena);
     adoption->state = ADOPT_IDLE;
 }
 
 void adopt_again(struct adoption *adoption, uint32_t seat)
 {
-    struct adopt_batch *batch = &adoption->batch;
-    for (uint32_t i = batch->taken; adoption->state != ADOPT_IDLE && i < batch->size; i++)
-        batch->entries[i].again |= batch->entries[i].fd >= 0 && batch->entries[i].from == seat;
-    if (adoption->state == ADOPT_ASKED && batch->seat == seat) {
+    for (uint32_t i = adoption->taken; adoption->state != ADOPT_IDLE && i < adoption->batch; i++)
+        adoption->again[i] |= adoption->fds[i] >= 0 && adoption->from[i] == seat;
+    if (adoption->state == ADOPT_ASKED && adoption->seat == seat) {
         adoption->state = ADOPT_ASKING;
         wait_a_little(adoption);
     }

@@ -11,38 +11,6 @@
 #include "rpc/dispatch.h"
 #include "vault/vault_bank.h"
 
-/* The worker whose connections are taken over. */
-struct adopt_source {
-    int fd; /* of its arena, until that is mapped */
-    struct arena arena;
-    uint64_t serial;
-    struct adopt_rule rule;
-    struct death death;
-    uint64_t since_ns;
-    uint32_t next;   /* index of the next record to look at */
-    uint32_t count;  /* connections taken over so far */
-    uint32_t parted; /* those of them without a server block */
-    uint32_t tries;  /* how often mapping the arena, or taking the next connection, found no room */
-};
-
-/* A connection that is asked for. */
-struct adopt_entry {
-    uint64_t id;
-    uint32_t record; /* its index */
-    int fd;          /* its socket; -1: it was not given */
-    uint8_t from;    /* the seat that has given it */
-    bool again;      /* the vault that gave it is gone: hand it to the next one */
-};
-
-/* Connections that are asked for, and then taken over, together. */
-struct adopt_batch {
-    struct adopt_entry entries[CHANNEL_FDS_MAX];
-    uint32_t size, taken; /* `taken` of its `size` entries are done */
-    uint32_t seats;       /* number of seats that may have them, and of passes */
-    uint32_t pass, seat;  /* seat to ask: in pass 0 each id's own seat, then the others in turn */
-    bool truncated;       /* some that were given did not arrive: ask again */
-};
-
 struct adoption {
     struct dispatcher *dispatcher;
     struct vault_bank *bank;
@@ -65,9 +33,26 @@ struct adoption {
         ADOPT_ASKED,   /* a vault's answer is under way */
         ADOPT_TAKING   /* the batch is being taken over, or waits for room */
     } state;
-    struct adopt_source source; /* both begin anew with each adopt_start */
-    struct adopt_batch batch;
-    struct timer wait; /* until the next try of asking or taking */
+    int from_fd; /* of the arena, until it is mapped */
+    struct arena from_arena;
+    uint64_t serial;
+    struct adopt_rule rule;
+    struct death death;
+    uint64_t since_ns;
+    uint32_t next;   /* index of the next record to look at */
+    uint32_t count;  /* taken over so far */
+    uint32_t parted; /* those of them without a server block */
+    uint64_t ids[CHANNEL_FDS_MAX];
+    uint32_t records[CHANNEL_FDS_MAX];
+    int fds[CHANNEL_FDS_MAX];      /* for the ids that were given; -1 for the others */
+    uint8_t from[CHANNEL_FDS_MAX]; /* the seat that has given each */
+    bool again[CHANNEL_FDS_MAX];   /* the vault that gave it is gone: hand it to the next one */
+    uint32_t batch, taken;         /* entries in the arrays above; `taken` of them are done */
+    uint32_t seats;                /* number of seats that may have them, and of passes */
+    uint32_t pass, seat; /* seat to ask: in pass 0 each id's own seat, then the others in turn */
+    bool truncated;      /* some that were given did not arrive: ask again */
+    uint32_t tries;      /* how often the next one found no room */
+    struct timer wait;   /* until the next try of asking or taking */
 };
 
 /* Starts to adopt the part that `message`, a MESSAGE_ADOPT, names; `fd` is the arena, and is

@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/stat.h>
 #include <time.h>
 
@@ -61,7 +62,8 @@ static const pillion_directive directives[] = {
      .type = PILLION_STRING,
      .offset = offsetof(struct auth, member),
      .fallback = "token",
-     .summary = "The member of the request that holds the token."},
+     .summary = "The member of the request that holds the token. Over HTTP, `Authorization: Bearer "
+                "TOKEN` will do instead."},
     {.name = "hmac_member",
      .type = PILLION_STRING,
      .offset = offsetof(struct auth, hmac_member),
@@ -352,6 +354,19 @@ static const char *not_a_string(const struct auth *auth, const pillion_request *
     return NULL;
 }
 
+/* The token of `Authorization: Bearer TOKEN` (RFC 6750 section 2.1), with which clients of HTTP
+ * come; data is NULL when there is none. */
+static pillion_bytes bearer(const pillion_request *req)
+{
+    static const char scheme[] = "bearer ";
+    const size_t size = sizeof(scheme) - 1;
+    pillion_bytes value = pillion_header(req, "authorization");
+
+    if (value.data == NULL || value.size <= size || strncasecmp(value.data, scheme, size) != 0)
+        return (pillion_bytes){NULL, 0};
+    return (pillion_bytes){value.data + size, value.size - size};
+}
+
 /* Returns NULL when the request may pass, otherwise the error message. */
 static const char *judge(const struct auth *auth, pillion_request *req)
 {
@@ -359,6 +374,8 @@ static const char *judge(const struct auth *auth, pillion_request *req)
     pillion_bytes token = auth->digest_count > 0 ? string_member(req, auth->member) : none;
     pillion_bytes signature = auth->key != NULL ? string_member(req, auth->hmac_member) : none;
 
+    if (token.data == NULL && auth->digest_count > 0)
+        token = bearer(req);
     if (token.data != NULL && token_passes(auth, token))
         return NULL;
     if (signature.data != NULL)

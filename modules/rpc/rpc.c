@@ -39,14 +39,22 @@ static void stats(pillion_request *req)
 }
 
 static const pillion_method methods[] = {
-    {.name = "rpc.list", .handler = list, .summary = "Lists the methods of this server."},
+    {.name = "rpc.list",
+     .read_only = true,
+     .handler = list,
+     .summary = "Lists the methods of this server."},
     {.name = "rpc.describe",
+     .read_only = true,
      .handler = describe,
      .summary = "Describes one method.",
      .params = "{\"type\": \"object\", \"properties\": {\"method\": {\"type\": \"string\"}}, "
                "\"required\": [\"method\"]}"},
-    {.name = "rpc.health", .handler = health, .summary = "Tells whether the server is well."},
+    {.name = "rpc.health",
+     .read_only = true,
+     .handler = health,
+     .summary = "Tells whether the server is well."},
     {.name = "rpc.stats",
+     .read_only = true,
      .handler = stats,
      .summary = "Counters of the whole server: connections, bytes, calls, latencies."},
     {0},

@@ -380,6 +380,8 @@ static void measure(pillion_request *req)
 #if PILLION_ABI_MINOR >= 5
 static void busy(pillion_request *req)
 {
+    if (pillion_header(req, "x-none").data != NULL)
+        return;
     pillion_fail_retry(req, "busy", 1250, "in a %s", "moment");
 }
 #endif
@@ -411,7 +413,7 @@ static const pillion_method methods[] = {
     {.name = "measure", .handler = measure},
 #endif
 #if PILLION_ABI_MINOR >= 5
-    {.name = "busy", .handler = busy},
+    {.name = "busy", .handler = busy, .read_only = true},
 #endif
     {0},
 };

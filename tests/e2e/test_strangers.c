@@ -10,9 +10,9 @@
 
 #define MANY 60
 
-static char *tell(const struct server *server, const void *bytes, size_t size)
+static char *tell(int port, const void *bytes, size_t size)
 {
-    int client = client_connect(server);
+    int client = client_try_connect(port);
 
     client_send(client, bytes, size);
     char *answer = client_receive_rest(client);
@@ -20,21 +20,30 @@ static char *tell(const struct server *server, const void *bytes, size_t size)
     return answer;
 }
 
+static int frames; /* a port at which nothing else is spoken */
+
+static struct server *serve_frames(void)
+{
+    frames = server_new()->port;
+    return server_serve("",
+                        keep_printf("method ping; listen 127.0.0.1:%d protocol=frame;", frames));
+}
+
 START_TEST(clients_of_other_protocols_are_told_the_servers_protocol)
 {
     static const char spoken[] = "frame is a length (4 bytes, little-endian)";
-    struct server *server = server_serve("", "method ping;");
-    char *answer = tell(server, "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", 35);
+    struct server *server = serve_frames();
+    char *answer = tell(frames, "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", 35);
 
     ck_assert_int_eq(strncmp(answer, "HTTP/1.1 400 Bad Request\r\n", 26), 0);
     expect_part(answer, "\r\n\r\nthis port speaks frames of JSON, not HTTP");
     expect_part(answer, spoken);
-    answer = tell(server, "POST /rpc HTTP/1.1\r\nContent-Length: 100000\r\n\r\n{}", 48);
+    answer = tell(frames, "POST /rpc HTTP/1.1\r\nContent-Length: 100000\r\n\r\n{}", 48);
     ck_assert_int_eq(strncmp(answer, "HTTP/1.1 400 Bad Request\r\n", 26), 0);
-    expect_part(tell(server, "SSH-2.0-OpenSSH_9.2\r\n", 21), "not SSH");
+    expect_part(tell(frames, "SSH-2.0-OpenSSH_9.2\r\n", 21), "not SSH");
     /* Hellos of TLS that announce a frame above, and below, max_frame. */
-    expect_part(tell(server, "\x16\x03\x01\x02\0\1\0\1\xfc\3\3", 11), "not TLS");
-    expect_part(tell(server, "\x16\x03\x01\0\xf1\1\0\0\xed\3\3", 11), "not TLS");
+    expect_part(tell(frames, "\x16\x03\x01\x02\0\1\0\1\xfc\3\3", 11), "not TLS");
+    expect_part(tell(frames, "\x16\x03\x01\0\xf1\1\0\0\xed\3\3", 11), "not TLS");
     client_expect_alive(client_connect(server));
 }
 END_TEST
@@ -81,13 +90,13 @@ END_TEST
 
 START_TEST(the_log_tells_of_strangers_and_is_not_filled_by_them)
 {
-    struct server *server = server_serve("", "method ping;");
+    struct server *server = serve_frames();
     int lines = 0;
 
     for (int i = 0; i < MANY; i++)
-        tell(server, "GET / HTTP/1.1\r\n\r\n", 18);
-    server_wait_log(
-        server, keep_printf("speaks HTTP at 127.0.0.1:%d, where frames of JSON are", server->port));
+        tell(frames, "GET / HTTP/1.1\r\n\r\n", 18);
+    server_wait_log(server,
+                    keep_printf("speaks HTTP at 127.0.0.1:%d, where frames of JSON are", frames));
     for (const char *at = server_log(server); (at = strstr(at, "speaks HTTP")) != NULL; at++)
         lines++;
     ck_assert_int_lt(lines, MANY / 4); /* one for each worker, on a quick machine */

@@ -65,8 +65,9 @@ static bool is_known_method(struct bytes method)
  * characters of extensions of chunks; "Connection: upgrade" and "Upgrade" end what it reads. */
 static bool is_beyond_it(const struct http_request *request, struct bytes chunks)
 {
-    return !is_known_method(request->method) || http_find(request, "upgrade").data != NULL ||
-           http_find(request, "proxy-connection").data != NULL ||
+    return !is_known_method(request->method) ||
+           http_find(request->fields, "upgrade").data != NULL ||
+           http_find(request->fields, "proxy-connection").data != NULL ||
            (request->chunked && memchr(chunks.data, ';', chunks.size) != NULL);
 }
 

@@ -288,7 +288,7 @@ static inline void end(void)
             close(table[i].client);
         }
     }
-    ck_assert_ptr_null(adoption.source.arena.header); /* not mapped any more */
+    ck_assert_ptr_null(adoption.from_arena.header); /* not mapped any more */
     arena_unmap(&source);
     close(source_fd);
     server_close();

@@ -96,8 +96,7 @@ bool __wrap_outbox_send(struct outbox *outbox, const struct message *message, in
 {
     const struct worker *worker = worker_at(outbox);
 
-    ck_assert(message->type == MESSAGE_WORKER || message->type == MESSAGE_VAULT ||
-              message->type == MESSAGE_LOG);
+    ck_assert(message->type == MESSAGE_WORKER || message->type == MESSAGE_VAULT);
     ck_assert_int_ge(fcntl(fd, F_GETFD), 0); /* it is open */
     if (worker == NULL && send_error != 0) {
         errno = send_error;

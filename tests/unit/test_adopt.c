@@ -376,7 +376,7 @@ START_TEST(the_request_that_a_record_marks_is_the_guilty_one_when_none_is_named)
     start_all();
     vaults_answer();
     ck_assert(death.marked && !death.hung && !death.gone);
-    ck_assert_ptr_eq(death.from, &adoption.source.arena);
+    ck_assert_ptr_eq(death.from, &adoption.from_arena);
     end();
 }
 END_TEST

@@ -69,7 +69,7 @@ static uint8_t number_of(unsigned i)
 static void answer(unsigned i)
 {
     ck_assert_ptr_nonnull(conn_output_reserve(&conns, conn, 1));
-    begun_answer(&conns, conn, number_of(i), 1);
+    begun_answer(&conns, conn, number_of(i), 1, 0);
 }
 
 static char *input_at(uint32_t offset)

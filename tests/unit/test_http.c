@@ -308,9 +308,9 @@ START_TEST(fields_and_lists_are_taken_apart)
     struct bytes name, value, list = BYTES(" a,, \t,b c ,"), fields;
 
     ck_assert_int_eq(read_string(GET("X-One:  1 \r\nx-two:2\r\n")), HTTP_WHOLE);
-    assert_is(http_find(&request, "x-one"), "1");
-    assert_is(http_find(&request, "x-two"), "2");
-    assert_is(http_find(&request, "x-three"), NULL);
+    assert_is(http_find(request.fields, "x-one"), "1");
+    assert_is(http_find(request.fields, "x-two"), "2");
+    assert_is(http_find(request.fields, "x-three"), NULL);
     fields = request.fields;
     ck_assert(http_field(&fields, &name, &value));
     assert_is(name, "Host");

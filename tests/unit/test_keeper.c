@@ -211,11 +211,6 @@ START_TEST(a_seat_is_surplus_only_when_no_worker_may_use_it)
     ck_assert_uint_eq(told_count, 1);
     ck_assert_int_eq(told[0].pid, vault(2));
     has_coming = false;
-    master.mode = MASTER_QUITTING;
-    vaults_sweep();
-    ck_assert_uint_eq(told_count, 1);
-    master.mode = MASTER_RUNNING;
-    vaults_sweep();
     vaults_sweep();
     ck_assert_uint_eq(told_count, 2); /* each once */
     ck_assert_int_eq(told[1].pid, vault(1));

@@ -5,6 +5,7 @@
 
 #include "guarded.h"
 #include "unit.h"
+#include "wire/http_reply.h"
 
 static const struct frame_limits limits = {.body = 16, .head = 64};
 
@@ -108,6 +109,29 @@ START_TEST(a_line_that_arrives_slowly_is_searched_once)
 }
 END_TEST
 
+/* Requests of HTTP have tests of their own (test_http.c): here only what their frame is. */
+START_TEST(a_request_of_http_is_a_frame_with_its_head)
+{
+    static const char head[] = "POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\n"
+                               "Content-Length: 2\r\n\r\n";
+    const struct frame_limits wide = {.body = 100, .head = 100};
+    struct bytes input = {head, sizeof(head) - 1};
+    struct frame frame;
+
+    input.size--;
+    ck_assert_int_eq(protocol_next(PROTOCOL_HTTP, input, &wide, NULL, &frame), FRAME_PARTIAL);
+    ck_assert(!frame.waits);
+    ck_assert_uint_eq(frame.size, 0);
+    input.size++;
+    ck_assert_int_eq(protocol_next(PROTOCOL_HTTP, input, &wide, NULL, &frame), FRAME_PARTIAL);
+    ck_assert(frame.waits);
+    ck_assert_uint_eq(frame.size, input.size + 2);
+    ck_assert_int_eq(protocol_next(PROTOCOL_HTTP, BYTES("GET /\r\n\r\n"), &wide, NULL, &frame),
+                     FRAME_REFUSED);
+    ck_assert_uint_eq(frame.refused, HTTP_BAD_REQUEST);
+}
+END_TEST
+
 /* ---- First bytes ---- */
 
 static const struct {
@@ -128,6 +152,10 @@ static const struct {
     {"Content-Length: 2", 17, PROTOCOL_LSP},
     {"content-length: 2", 17, PROTOCOL_LSP},
     {"\r\n\r\n\0\r\nQUIT\n", 12, PROTOCOL_FRAME}, /* PROXY, which is refused */
+    {"GET / HTTP/1.1", 14, PROTOCOL_HTTP},
+    {"POST", 4, PROTOCOL_HTTP},
+    {"OPTIONS * ", 10, PROTOCOL_HTTP},
+    {"PRI * HTTP/2.0", 14, PROTOCOL_HTTP},
     {"SSH-2.0-", 8, PROTOCOL_FRAME},
     {"\x16\x03\x01\x02\0\1", 6, PROTOCOL_FRAME}, /* TLS */
 };
@@ -158,7 +186,7 @@ START_TEST(replies_are_wrapped_as_requests_are)
     char text[256];
 
     reply_set_out_string(&reply, "pong");
-    for (unsigned i = 0; i < PROTOCOLS; i++) {
+    for (unsigned i = 0; i < PROTOCOL_HTTP; i++) {
         const struct frame_limits wide = {.body = 100, .head = 100};
         struct frame frame;
         size_t size = protocol_reply_size(i, &reply);
@@ -171,6 +199,49 @@ START_TEST(replies_are_wrapped_as_requests_are)
 }
 END_TEST
 
-UNIT_MAIN("protocol", messages_end_where_their_protocol_says,
-          a_line_that_arrives_slowly_is_searched_once, four_bytes_tell_the_protocol,
-          protocols_have_names, replies_are_wrapped_as_requests_are)
+/* ---- Heads of responses ---- */
+
+START_TEST(responses_of_http_say_what_came_of_it)
+{
+    struct reply_http http = {.date = "Sun, 06 Nov 1994 08:49:37 GMT"};
+    struct reply reply = {.result = BYTES("[1]"), .format = ENVELOPE_BARE, .http = &http};
+    char text[1024];
+
+    size_t size = protocol_reply_write(PROTOCOL_HTTP, &reply, text);
+    ck_assert_uint_eq(size, protocol_reply_size(PROTOCOL_HTTP, &reply));
+    text[size] = '\0';
+    ck_assert_str_eq(text, "HTTP/1.1 200 OK\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\n"
+                           "Content-Type: application/json\r\nContent-Length: 3\r\n\r\n[1]");
+    http.style = HTTP_STYLE_HEAD | HTTP_STYLE_CLOSE;
+    http.retry_s = 12;
+    reply_set_error(&reply, "limited", BYTES("{}"));
+    size = protocol_reply_write(PROTOCOL_HTTP, &reply, text);
+    ck_assert_uint_eq(size, protocol_reply_size(PROTOCOL_HTTP, &reply));
+    text[size] = '\0';
+    ck_assert_str_eq(text, "HTTP/1.1 429 Too Many Requests\r\n"
+                           "Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n"
+                           "Content-Type: application/json\r\nContent-Length: 2\r\n"
+                           "Retry-After: 12\r\nConnection: close\r\n\r\n");
+    http = (struct reply_http){.date = http.date, .style = 204u << HTTP_STYLE_STATUS_SHIFT};
+    size = protocol_reply_write(PROTOCOL_HTTP, &reply, text);
+    text[size] = '\0';
+    ck_assert_str_eq(text,
+                     "HTTP/1.1 204 No Content\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\n\r\n");
+}
+END_TEST
+
+START_TEST(dates_are_those_of_the_standard)
+{
+    char date[HTTP_DATE_SIZE + 1];
+
+    http_date(784111777, date);
+    ck_assert_str_eq(date, "Sun, 06 Nov 1994 08:49:37 GMT"); /* RFC 9110 section 5.6.7 */
+    http_date(0, date);
+    ck_assert_str_eq(date, "Thu, 01 Jan 1970 00:00:00 GMT");
+}
+END_TEST
+
+UNIT_MAIN("protocol", a_request_of_http_is_a_frame_with_its_head,
+          responses_of_http_say_what_came_of_it, dates_are_those_of_the_standard,
+          messages_end_where_their_protocol_says, a_line_that_arrives_slowly_is_searched_once,
+          four_bytes_tell_the_protocol, protocols_have_names, replies_are_wrapped_as_requests_are)

@@ -123,6 +123,9 @@ typedef struct {
     const pillion_directive *directives;
     size_t config_size;
     int (*start)(pillion_instance *self, void *config, pillion_error_text *error);
+
+    bool read_only; /* requests of it change nothing: over HTTP it can be called by GET, too. Since
+                       1.5 */
 } pillion_method;
 
 typedef enum { PILLION_NEXT = 0, PILLION_STOP = 1 } pillion_verdict;
@@ -256,6 +259,11 @@ pillion_bytes pillion_params_raw(const pillion_request *req);
  * returns then without a reply has answered `invalid_params`. So no string of the tree is cut.
  * cJSON reads numbers as doubles; pillion_params_raw has every byte. */
 const cJSON *pillion_params(pillion_request *req);
+
+/* The value of the request's header field `name`, in lower case, when it came by HTTP; of several,
+ * of the first. data is NULL when there is none, and for requests that came otherwise. Since 1.5.
+ */
+pillion_bytes pillion_header(const pillion_request *req, const char *name);
 
 /* The structure of the `method` statement that was called; NULL when the handler has no directives.
  * Since 1.2. */

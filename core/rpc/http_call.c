@@ -1,0 +1,392 @@
+/* From HTTP to calls. See http_call.h. */
+#include "rpc/http_call.h"
+
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "wire/http_reply.h"
+
+const char *http_call_date(void)
+{
+    static char date[HTTP_DATE_SIZE + 1];
+    static time_t at = -1;
+    time_t now = time(NULL);
+
+    if (now != at)
+        http_date(at = now, date);
+    return date;
+}
+
+/* ---- Answers that no method gives ---- */
+
+/* Refuses the request with this status of HTTP. */
+__attribute__((format(printf, 4, 5))) static enum envelope_status
+refuse(struct call *call, unsigned status, const char *code, const char *format, ...)
+{
+    va_list args;
+
+    call->req.http.style |= status << HTTP_STYLE_STATUS_SHIFT;
+    va_start(args, format);
+    request_fail_v(&call->req, code, format, args);
+    va_end(args);
+    return ENVELOPE_INVALID;
+}
+
+void http_call_refuse(struct call *call, const struct frame *frame)
+{
+    call->req.format = ENVELOPE_BARE;
+    call->req.head = (struct bytes){NULL, 0};
+    call->req.http = (struct reply_http){.style = HTTP_STYLE_CLOSE, .date = http_call_date()};
+    refuse(call, frame->refused,
+           frame->refused == HTTP_CONTENT_TOO_LARGE ? ERROR_FRAME_TOO_LARGE : ERROR_INVALID_REQUEST,
+           "%s", frame->why);
+}
+
+static enum envelope_status answer(struct call *call, unsigned status, struct bytes body)
+{
+    call->req.http.style |= status << HTTP_STYLE_STATUS_SHIFT;
+    request_reply(&call->req, "", body);
+    return ENVELOPE_INVALID;
+}
+
+/* ---- Pages of other people ---- */
+
+static bool is_listed(const struct conf_list *list, struct bytes name)
+{
+    for (size_t i = 0; i < list->count; i++) {
+        if (strcmp(list->items[i], "*") == 0 || http_is(name, list->items[i]))
+            return true;
+    }
+    return false;
+}
+
+/* The host without its port. */
+static struct bytes host_name(struct bytes host)
+{
+    const char *end = host.size > 0 && host.data[0] == '[' ? memchr(host.data, ']', host.size)
+                                                           : memchr(host.data, ':', host.size);
+
+    if (end != NULL)
+        host.size = (size_t)(end - host.data) + (*end == ']');
+    return host;
+}
+
+/* True for names of this machine that no page's author can give another address. */
+static bool is_local(struct bytes name)
+{
+    static const char localhost[] = ".localhost";
+    const size_t size = sizeof(localhost) - 1;
+
+    if (http_is(name, "localhost") || http_is(name, "[::1]"))
+        return true;
+    if (name.size > size && http_is((struct bytes){name.data + name.size - size, size}, localhost))
+        return true;
+    for (size_t i = 0; i < name.size; i++) {
+        if ((name.data[i] < '0' || name.data[i] > '9') && name.data[i] != '.')
+            return false;
+    }
+    return name.size > 4 && memcmp(name.data, "127.", 4) == 0;
+}
+
+/* True when the client has connected to an address that only this machine has. */
+static bool is_on_loopback(const struct call *call)
+{
+    struct sockaddr_storage here;
+    socklen_t size = sizeof(here);
+
+    if (getsockname(call->conn->watch.fd, (struct sockaddr *)&here, &size) < 0)
+        return false;
+    if (here.ss_family == AF_INET)
+        return ntohl(((const struct sockaddr_in *)&here)->sin_addr.s_addr) >> 24 == IN_LOOPBACKNET;
+    return here.ss_family == AF_INET6 &&
+           IN6_IS_ADDR_LOOPBACK(&((const struct sockaddr_in6 *)&here)->sin6_addr);
+}
+
+/* True when the page that sent the request came from this very server. */
+static bool is_own_page(struct bytes origin, struct bytes host)
+{
+    static const char scheme[] = "http://", safe[] = "https://";
+
+    for (unsigned i = 0; i < 2; i++) {
+        const char *start = i == 0 ? scheme : safe;
+        size_t size = strlen(start);
+        if (origin.size == size + host.size && memcmp(origin.data, start, size) == 0 &&
+            strncasecmp(origin.data + size, host.data, host.size) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* The types that a page cannot send without asking first (the fetch standard's "CORS-safelisted
+ * request-header"). */
+static bool is_json_type(struct bytes type)
+{
+    const char *end = type.data == NULL ? NULL : memchr(type.data, ';', type.size);
+    static const char suffix[] = "+json";
+
+    if (end != NULL)
+        type.size = (size_t)(end - type.data);
+    while (type.size > 0 && (type.data[type.size - 1] == ' ' || type.data[type.size - 1] == '\t'))
+        type.size--;
+    if (http_is(type, "application/json") || http_is(type, "application/json-rpc") ||
+        http_is(type, "application/jsonrequest"))
+        return true;
+    return type.size > sizeof(suffix) - 1 &&
+           http_is((struct bytes){type.data + type.size - (sizeof(suffix) - 1), sizeof(suffix) - 1},
+                   suffix);
+}
+
+/* ENVELOPE_OK when the request may be looked at. */
+static enum envelope_status check_page(struct call *call, const struct http_request *http)
+{
+    const struct server_settings *settings = call->server->settings;
+    struct bytes name = host_name(http->host), origin = http_find(http->fields, "origin");
+
+    if (http->host.size > 0 && !is_local(name) && !is_listed(&settings->allow_host, name) &&
+        is_on_loopback(call))
+        return refuse(call, 421, "forbidden",
+                      "this address is of this machine alone, and \"%.*s\" is not a name of it; "
+                      "allow_host can add one",
+                      (int)name.size, name.data);
+    if (origin.data == NULL)
+        return ENVELOPE_OK;
+    bool listed = is_listed(&settings->allow_origin, origin);
+    if (!listed && !is_own_page(origin, http->host))
+        return refuse(call, 403, "forbidden",
+                      "pages of \"%.*s\" may not call this server; allow_origin can allow it",
+                      (int)origin.size, origin.data);
+    if (listed)
+        call->req.http.origin = origin;
+    if (bytes_equal(http->method, BYTES("POST")) &&
+        !is_json_type(http_find(http->fields, "content-type")))
+        return refuse(call, 415, ERROR_INVALID_REQUEST,
+                      "a page has to send Content-Type: application/json");
+    return ENVELOPE_OK;
+}
+
+/* ---- Paths and queries ---- */
+
+static int hex_digit(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    c |= 0x20;
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* Undoes percent-encoding (RFC 3986 section 2.1), and in a query "+" for a space. Returns the size;
+ * -1 when it does not fit `capacity`, or is not encoded so. No text of ours has a NUL. */
+static long decode(struct bytes text, bool query, char *to, size_t capacity)
+{
+    size_t size = 0;
+
+    for (size_t i = 0; i < text.size; i++) {
+        char c = text.data[i];
+        if (c == '%') {
+            if (text.size - i < 3)
+                return -1;
+            int high = hex_digit(text.data[i + 1]), low = hex_digit(text.data[i + 2]);
+            if (high < 0 || low < 0 || (high == 0 && low == 0))
+                return -1;
+            c = (char)(high << 4 | low);
+            i += 2;
+        } else if (query && c == '+') {
+            c = ' ';
+        }
+        if (size == capacity)
+            return -1;
+        to[size++] = c;
+    }
+    return (long)size;
+}
+
+/* Takes the text up to `end` from the start of `text`. */
+static struct bytes take(struct bytes *text, char end)
+{
+    const char *found = memchr(text->data, end, text->size);
+    struct bytes taken = {text->data, found == NULL ? text->size : (size_t)(found - text->data)};
+    size_t skip = found == NULL ? taken.size : taken.size + 1;
+
+    text->data += skip;
+    text->size -= skip;
+    return taken;
+}
+
+/* A value that is a number, true, false or null is that; every other is a string. */
+static bool is_scalar(const char *value)
+{
+    const struct json_limits limits = {.depth = 1, .values = 1};
+    struct json_error error;
+
+    return value[0] != '"' && value[0] != '\0' && strchr(" \t\r\n[{", value[0]) == NULL &&
+           json_check(bytes_of(value), &limits, &error);
+}
+
+/* Adds `name=value` to the object. */
+static bool add_pair(cJSON *object, struct bytes pair, char *room)
+{
+    struct bytes name = take(&pair, '=');
+    long name_size = decode(name, true, room, name.size);
+    char *value = room + name.size + 1;
+    long value_size = decode(pair, true, value, pair.size);
+
+    if (name_size <= 0 || value_size < 0)
+        return false;
+    room[name_size] = value[value_size] = '\0';
+    if (cJSON_GetObjectItemCaseSensitive(object, room) != NULL)
+        return false;
+    return (is_scalar(value) ? cJSON_AddRawToObject(object, room, value)
+                             : cJSON_AddStringToObject(object, room, value)) != NULL;
+}
+
+/* The params of a query, an object in the request's memory; data NULL when it is no list of
+ * `name=value`, or says a name twice. */
+static struct bytes read_query(struct call *call, struct bytes query)
+{
+    struct pool *pool = call->req.pool;
+    char *room = pool_alloc(pool, query.size + 2), *json = NULL;
+    cJSON *object = cJSON_CreateObject();
+    struct bytes params = {NULL, 0};
+    bool good = room != NULL && object != NULL;
+
+    while (good && query.size > 0) {
+        struct bytes pair = take(&query, '&');
+        good = pair.size == 0 || add_pair(object, pair, room);
+    }
+    if (good)
+        json = cJSON_PrintUnformatted(object);
+    if (json != NULL) {
+        size_t size = strlen(json);
+        char *copy = pool_alloc(pool, size + 1);
+        if (copy != NULL)
+            params = (struct bytes){memcpy(copy, json, size), size};
+    }
+    cJSON_free(json);
+    cJSON_Delete(object);
+    return params;
+}
+
+/* ---- Calls ---- */
+
+/* A call of the method that the path names, with these params. */
+static enum envelope_status read_call(struct call *call, const struct http_request *http,
+                                      struct bytes params, struct envelope *envelope,
+                                      struct json_error *error)
+{
+    struct bytes path = {http->path.data + 1, http->path.size - 1};
+    long size = decode(path, false, envelope->in_buffer, METHOD_NAME_MAX);
+
+    if (size <= 0)
+        return refuse(call, 404, ERROR_METHOD_NOT_FOUND, "the path is no method's name");
+    envelope->in = (struct bytes){envelope->in_buffer, (size_t)size};
+    envelope->params = params.size == 0 ? BYTES("null") : params;
+    call->req.body = params;
+    if (params.size > 0 && !json_check(params, &call->server->limits, error))
+        return ENVELOPE_NOT_JSON;
+    return ENVELOPE_OK;
+}
+
+static enum envelope_status read_get(struct call *call, const struct http_request *http,
+                                     struct envelope *envelope, struct json_error *error)
+{
+    struct bytes params = {"", 0};
+
+    if (http->query.data != NULL) {
+        params = read_query(call, http->query);
+        if (params.data == NULL)
+            return refuse(call, 400, ERROR_INVALID_REQUEST,
+                          "the query is no list of name=value, or says a name twice");
+    }
+    enum envelope_status status = read_call(call, http, params, envelope, error);
+    if (status != ENVELOPE_OK)
+        return status;
+    const struct method *method = method_table_find(&call->server->methods, envelope->in);
+    if (method != NULL && !method->read_only)
+        return refuse(call, 405, ERROR_INVALID_REQUEST, "\"%s\" is called by POST",
+                      method->name.data);
+    return ENVELOPE_OK;
+}
+
+static enum envelope_status read_post(struct call *call, const struct http_request *http,
+                                      struct bytes raw, struct envelope *envelope,
+                                      struct json_error *error)
+{
+    char *room = http->chunked ? pool_alloc(call->req.pool, (size_t)http->length + 1) : NULL;
+
+    if (http->chunked && room == NULL)
+        return refuse(call, 503, PILLION_OVERLOADED, "there is no memory for the body");
+    struct bytes body = http_content(raw, http, room);
+    if (http->path.size > 1)
+        return read_call(call, http, body, envelope, error);
+    if (body.size == 0)
+        return refuse(call, http->chunked ? 400 : 411, ERROR_INVALID_REQUEST,
+                      "there is no message in the body");
+    enum envelope_status status =
+        request_read(&call->req, body, &call->server->limits, envelope, error);
+    if (call->req.notifies)
+        call->req.http.style |= 204u << HTTP_STYLE_STATUS_SHIFT;
+    else if (call->req.format == ENVELOPE_JSONRPC)
+        call->req.http.style |= HTTP_STYLE_FAILS_WELL;
+    call->req.notifies = false; /* the response says that it has come */
+    return status;
+}
+
+/* ---- The rest ---- */
+
+static enum envelope_status read_probe(struct call *call, struct bytes path)
+{
+    if (bytes_equal(path, BYTES("/healthz")))
+        return answer(call, 200, BYTES("{\"status\":\"ok\"}"));
+    if (call->dispatcher->conns->draining)
+        return answer(call, 503, BYTES("{\"status\":\"draining\"}"));
+    return answer(call, 200, BYTES("{\"status\":\"ready\"}"));
+}
+
+static bool is_probe(struct bytes path)
+{
+    return bytes_equal(path, BYTES("/healthz")) || bytes_equal(path, BYTES("/readyz"));
+}
+
+enum envelope_status http_call_read(struct call *call, struct bytes raw, struct envelope *envelope,
+                                    struct json_error *error)
+{
+    struct pillion_request *req = &call->req;
+    struct frame_progress none = {0};
+    struct http_request http;
+
+    http_next(raw, &begun_limits, &none, &http);
+    envelope->in = BYTES("");
+    envelope->params = BYTES("null");
+    envelope->id = (struct bytes){NULL, 0};
+    envelope->format = ENVELOPE_BARE;
+    envelope->notifies = false;
+    req->http.style = http_style(&http);
+    req->format = ENVELOPE_BARE;
+    req->notifies = false;
+    req->http.retry_s = 0;
+    req->http.date = http_call_date();
+    req->head = http.fields;
+    req->body = BYTES("");
+    req->http.origin = (struct bytes){NULL, 0};
+
+    enum envelope_status status = check_page(call, &http);
+    if (status != ENVELOPE_OK)
+        return status;
+    if (bytes_equal(http.method, BYTES("POST")) && !is_probe(http.path))
+        return read_post(call, &http, raw, envelope, error);
+    if (bytes_equal(http.method, BYTES("OPTIONS")))
+        return answer(call, 204, BYTES("null"));
+    if (bytes_equal(http.method, BYTES("GET")) || (req->http.style & HTTP_STYLE_HEAD)) {
+        if (is_probe(http.path))
+            return read_probe(call, http.path);
+        if (http.path.size > 1)
+            return read_get(call, &http, envelope, error);
+    }
+    if (is_probe(http.path))
+        req->http.style |= HTTP_STYLE_GET;
+    return refuse(call, 405, ERROR_INVALID_REQUEST, "\"%.*s\" is for %s", (int)http.path.size,
+                  http.path.data, is_probe(http.path) ? "GET" : "POST");
+}

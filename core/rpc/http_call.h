@@ -1,0 +1,40 @@
+/* Requests of HTTP as calls: which method a path and its body call, and which requests are answered
+ * without one.
+ *
+ *     POST /          a message in the body, in either format
+ *     POST /METHOD    the params in the body; the response is the result alone
+ *     GET /METHOD?…   the same for methods that only read, with the params in the query
+ *     GET /healthz    200 while this worker runs
+ *     GET /readyz     200 while the server takes new work, 503 while it drains
+ *
+ * A web page that a person visits can send requests to any address of that person's machine. So a
+ * request that a page of somebody else's sent (Origin, RFC 6454) is refused unless `allow_origin`
+ * has that page's origin; and on a loopback address, so is one for a host that `allow_host` does
+ * not have, because a page's author decides which address a name has. */
+#ifndef PILLION_RPC_HTTP_CALL_H
+#define PILLION_RPC_HTTP_CALL_H
+
+#include "rpc/call.h"
+
+/* Reads a whole request. Sets the request's style, format and header section, and the envelope.
+ * When the request has been answered here, req->answered is set, and the status is not
+ * ENVELOPE_OK. */
+enum envelope_status http_call_read(struct call *call, struct bytes raw, struct envelope *envelope,
+                                    struct json_error *error);
+
+/* Reads a message of any protocol: call_read, or http_call_read. */
+static inline enum envelope_status message_read(struct call *call, struct bytes body,
+                                                struct envelope *envelope, struct json_error *error)
+{
+    if (call->req.protocol == PROTOCOL_HTTP)
+        return http_call_read(call, body, envelope, error);
+    return call_read(call, body, envelope, error);
+}
+
+/* Answers bytes that are no request. The connection ends with it. */
+void http_call_refuse(struct call *call, const struct frame *frame);
+
+/* The date of a response, which is what clock the server's machine has. */
+const char *http_call_date(void);
+
+#endif
