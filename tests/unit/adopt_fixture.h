@@ -43,7 +43,8 @@ static inline struct conn_record *source_add(uint32_t index, uint32_t seat, uint
     unix_pair(fds);
     set_nonblocking(fds[0]);
     set_nonblocking(fds[1]);
-    table[index].id = record->id = id_of(index, seat);
+    table[index].id = id_of(index, seat);
+    record->id = table[index].id;
     table[index].holder = holder;
     table[index].kept = fds[0];
     table[index].client = fds[1];
