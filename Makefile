@@ -109,7 +109,7 @@ $(B)/run:
 RUN_PACKAGES  := gcc libc6-dev libcjson-dev pkg-config \
                  $(sort $(foreach m,$(ALL_MODULES),$(PACKAGES_$(m))))
 TEST_PACKAGES := $(RUN_PACKAGES) check curl libsubunit-dev clang libclang-rt-14-dev g++ python3 \
-                 node-llhttp pgbouncer postgresql redis-server
+                 haproxy node-llhttp openssl pgbouncer postgresql redis-server
 LINT_PACKAGES := $(RUN_PACKAGES) clang clang-format-14
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 

@@ -158,6 +158,19 @@ void settings_set_load_module(struct conf_apply *apply, const struct conf_direct
                                       .index = index};
 }
 
+/* Whoever sends the header chooses the client's address: that is nothing to allow by default. */
+static void check_proxied(struct conf_apply *apply, const struct server_settings *server)
+{
+    for (const struct listen_settings *l = server->listens; l != NULL; l = l->next) {
+        if (l->proxy_protocol && server->proxy_from.count == 0 &&
+            strncmp(l->address, "unix:", 5) != 0)
+            conf_error(apply->errors, &l->place,
+                       "\"listen %s\" with proxy_protocol needs \"proxy_from\" in its server "
+                       "block: the addresses of the balancers, as in \"proxy_from 10.0.0.0/8;\"",
+                       l->address);
+    }
+}
+
 /* server { … } */
 void settings_set_server(struct conf_apply *apply, const struct conf_directive *directive,
                          const struct conf_statement *statement, void *target)
@@ -181,6 +194,7 @@ void settings_set_server(struct conf_apply *apply, const struct conf_directive *
     *tail = server;
     conf_apply(apply, apply->table, CONF_IN_SERVER, "server", &server->place, statement->block,
                server);
+    check_proxied(apply, server);
 }
 
 /* ---- server ---- */
@@ -219,6 +233,10 @@ static bool read_listen_parameter(struct conf_apply *apply, const struct conf_di
         listen->reuseport = true;
         return true;
     }
+    if (strcmp(word->text, "proxy_protocol") == 0) {
+        listen->proxy_protocol = true;
+        return true;
+    }
     if (protocol != NULL)
         return read_protocol(apply, word, protocol, listen);
     if (backlog == NULL) {
@@ -237,15 +255,15 @@ static bool read_listen_parameter(struct conf_apply *apply, const struct conf_di
     return true;
 }
 
-/* listen ADDRESS [protocol=NAME] [backlog=N] [reuseport]. The same address in two servers would let
- * chance decide which of them answers, so all servers are searched for it. */
+/* listen ADDRESS [protocol=NAME] [backlog=N] [reuseport] [proxy_protocol]. The same address in two
+ * servers would let chance decide which of them answers, so all servers are searched for it. */
 void settings_set_listen(struct conf_apply *apply, const struct conf_directive *directive,
                          const struct conf_statement *statement, void *target)
 {
     struct settings *settings = apply->context;
     struct server_settings *server = target;
 
-    if (!conf_check_words(apply, directive, statement, 1, 4))
+    if (!conf_check_words(apply, directive, statement, 1, 5))
         return;
     const struct conf_word *address = &statement->words[0];
     for (struct server_settings *s = settings->servers; s != NULL; s = s->next) {
@@ -269,6 +287,26 @@ void settings_set_listen(struct conf_apply *apply, const struct conf_directive *
     while (*tail != NULL)
         tail = &(*tail)->next;
     *tail = listen;
+}
+
+/* proxy_from NETWORK … */
+void settings_set_proxy_from(struct conf_apply *apply, const struct conf_directive *directive,
+                             const struct conf_statement *statement, void *target)
+{
+    struct network_settings *from = &((struct server_settings *)target)->proxy_from;
+    struct error error;
+
+    if (!conf_check_words(apply, directive, statement, 1, SIZE_MAX))
+        return;
+    struct network *all =
+        pool_must_zalloc(&apply->tree->pool, (from->count + statement->word_count) * sizeof(*all));
+    if (from->count > 0)
+        memcpy(all, from->networks, from->count * sizeof(*all));
+    from->networks = all;
+    for (size_t i = 0; i < statement->word_count; i++) {
+        if (!network_parse(statement->words[i].text, &all[from->count++], &error))
+            conf_error(apply->errors, &statement->words[i].place, "%s", error.text);
+    }
 }
 
 /* A name must be text that a client can put into a JSON string and an operator can read in a

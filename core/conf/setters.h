@@ -23,6 +23,8 @@ void settings_set_rlimit_core(struct conf_apply *apply, const struct conf_direct
 /* In server; `target` is a struct server_settings. */
 void settings_set_listen(struct conf_apply *apply, const struct conf_directive *directive,
                          const struct conf_statement *statement, void *target);
+void settings_set_proxy_from(struct conf_apply *apply, const struct conf_directive *directive,
+                             const struct conf_statement *statement, void *target);
 void settings_set_module_method(struct conf_apply *apply, const struct conf_directive *directive,
                                 const struct conf_statement *statement, void *target);
 void settings_set_method(struct conf_apply *apply, const struct conf_directive *directive,

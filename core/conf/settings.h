@@ -5,17 +5,25 @@
 #define PILLION_CONF_SETTINGS_H
 
 #include "base/log.h"
+#include "base/network.h"
 #include "conf/table.h"
 
-/* `listen ADDRESS [protocol=NAME] [backlog=N] [reuseport];` net/address.h checks the address, and
- * errors point at `place`. */
+/* `listen ADDRESS [protocol=NAME] [backlog=N] [reuseport] [proxy_protocol];` net/address.h checks
+ * the address, and errors point at `place`. */
 struct listen_settings {
     const char *address;
     int backlog;
     bool reuseport;
     uint8_t protocol; /* of its connections: wire/protocol.h */
+    bool proxy_protocol;
     struct conf_place place;
     struct listen_settings *next;
+};
+
+/* `proxy_from NETWORK …;` */
+struct network_settings {
+    struct network *networks;
+    size_t count;
 };
 
 /* `filter NAME;` or `filter NAME { directives of the filter }` */
@@ -64,6 +72,8 @@ struct server_settings {
     int64_t json_max_values;
     uint64_t idle_timeout_ms;       /* 0: never */
     uint64_t max_connection_age_ms; /* 0: as old as it likes */
+    struct network_settings proxy_from;
+    uint64_t proxy_timeout_ms;
     bool tcp_keepalive;
     bool tcp_nodelay;
     struct conf_place place;

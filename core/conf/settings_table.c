@@ -286,7 +286,7 @@ const struct conf_directive settings_directives[] = {
      .set = settings_set_listen,
      .repeats = true,
      .required = true,
-     .syntax = "ADDRESS [protocol=NAME] [backlog=N] [reuseport]",
+     .syntax = "ADDRESS [protocol=NAME] [backlog=N] [reuseport] [proxy_protocol]",
      .summary = "An address to serve: `127.0.0.1:8080`, `[::1]:8080`, `*:8080` or `8080` for every "
                 "IPv4 address, `[::]:8080` for every IPv6 address, `localhost:8080` for every "
                 "address of a host name that this machine has, or `unix:PATH` for a Unix socket. "
@@ -300,7 +300,29 @@ const struct conf_directive settings_directives[] = {
                 "`backlog` is the length of the "
                 "queue of connections not yet accepted, 4096 unless given, and bounded by the "
                 "system's net.core.somaxconn. `reuseport` gives each worker a queue of its own "
-                "(SO_REUSEPORT, socket(7)), which spreads many short connections better."},
+                "(SO_REUSEPORT, socket(7)), which spreads many short connections better. "
+                "With `proxy_protocol` each connection begins with a PROXY header, of version 1 or "
+                "2, by which a balancer (`proxy_from`) says who the client is: logs, limits and "
+                "filters see that address. A reload that adds or removes it holds for new "
+                "connections."},
+    {.name = "proxy_from",
+     SERVER(proxy_from),
+     .type = CONF_CUSTOM,
+     .set = settings_set_proxy_from,
+     .repeats = true,
+     .syntax = "NETWORK …",
+     .summary =
+         "The balancers, for `listen … proxy_protocol`: `10.0.0.0/8`, `2001:db8::/32`, "
+         "`192.0.2.1`. Other connections are closed, because their header could name any "
+         "client. Of TCP addresses the list is required; at a Unix socket, file modes decide."},
+    {.name = "proxy_timeout",
+     SERVER(proxy_timeout_ms),
+     .type = CONF_TIME,
+     .min = 100,
+     .max = DAY_MS,
+     .fallback = "3s",
+     .summary = "How long the PROXY header may take, where `listen` has `proxy_protocol`. A "
+                "connection without a whole one by then is closed, within a second."},
     {.name = "method",
      SERVER(methods),
      .type = CONF_CUSTOM,

@@ -53,6 +53,7 @@ static void write_generation(cJSON *state, const struct generation *generation)
         cJSON_AddNumberToObject(item, "backlog", l->backlog);
         cJSON_AddNumberToObject(item, "count", l->count);
         cJSON_AddBoolToObject(item, "reuseport", l->reuseport);
+        cJSON_AddBoolToObject(item, "proxied", l->proxied);
         cJSON_AddItemToArray(listening, item);
     }
     cJSON *heirs = cJSON_AddArrayToObject(state, "heirs");
@@ -281,6 +282,7 @@ static bool read_listening(const cJSON *state, const struct listeners *listeners
             .backlog = (int)state_number(item, "backlog", 0),
             .count = (uint32_t)state_number(item, "count", 0),
             .reuseport = state_truth(item, "reuseport"),
+            .proxied = state_truth(item, "proxied"),
         };
     }
     return count > 0;

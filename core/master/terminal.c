@@ -59,7 +59,7 @@ static void append_try(struct text *out, const struct generation_listener *liste
                        : offers(listener->server, "rpc.list") ? "list"
                                                               : NULL;
 
-    if (what == NULL)
+    if (what == NULL || listener->proxied)
         return;
     text_printf(out, "; try: %s %s%s%s%s", program, what, is_default(address) ? "" : " --server ",
                 is_default(address) ? "" : address->text,

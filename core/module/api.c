@@ -104,6 +104,11 @@ PILLION_EXPORT const char *pillion_peer(const pillion_request *req)
     return request_peer((pillion_request *)(uintptr_t)req);
 }
 
+PILLION_EXPORT const char *pillion_peer_name(const pillion_request *req, const char *what)
+{
+    return on_loop(__func__) ? request_peer_name(req, what) : NULL;
+}
+
 PILLION_EXPORT pillion_instance *pillion_self(const pillion_request *req)
 {
     if (!on_loop(__func__))

@@ -186,7 +186,7 @@ static void accept_from(struct accept_socket *socket, uint32_t owed)
     struct acceptor *acceptor = socket->acceptor;
     struct conns *conns = acceptor->conns;
     struct conn *batch[ACCEPT_BATCH];
-    uint32_t count = 0;
+    uint32_t count = 0, refused = 0;
 
     uint32_t room = ACCEPT_BATCH;
     bool soon = true;
@@ -199,7 +199,7 @@ static void accept_from(struct accept_socket *socket, uint32_t owed)
             pause_for_room(acceptor, PAUSE_TROUBLE_NS);
         return;
     }
-    while (count < ACCEPT_BATCH && count < room && !acceptor->paused) {
+    while (count + refused < ACCEPT_BATCH && count < room && !acceptor->paused) {
         acceptor_adjust(acceptor);
         if (acceptor->paused)
             break;
@@ -217,6 +217,11 @@ static void accept_from(struct accept_socket *socket, uint32_t owed)
             break;
         }
         socket->ended = false;
+        if (!conn_may_come(socket->policy, fd)) {
+            close(fd);
+            refused++;
+            continue;
+        }
         batch[count++] = conn_open(conns, fd, socket->listener, socket->protocol, socket->policy);
     }
     if (count > 0) {

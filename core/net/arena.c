@@ -23,10 +23,17 @@ static uint64_t marks_at(uint32_t records, uint32_t record_size)
     return BLOCK_SIZE + page_round((uint64_t)records * record_size);
 }
 
+/* The size of the tables of marks and of clients in an arena of any layout. */
+static uint64_t tables_size(uint32_t records, uint32_t layout)
+{
+    return page_round((uint64_t)records * arena_layout_marks_size(layout)) +
+           page_round((uint64_t)records * arena_layout_clients_size(layout));
+}
+
 static uint64_t blocks_at(const struct arena_geometry *geometry)
 {
     return marks_at(geometry->records, sizeof(struct conn_record)) +
-           page_round((uint64_t)geometry->records * sizeof(struct conn_marks));
+           tables_size(geometry->records, ARENA_LAYOUT);
 }
 
 uint64_t arena_bytes(const struct arena_geometry *geometry)
@@ -80,14 +87,13 @@ int arena_create(const struct arena_geometry *geometry, uint32_t worker, struct 
 
 static bool header_valid(const struct arena_header *header, uint64_t size)
 {
-    uint64_t marks =
-        page_round((uint64_t)header->record_count * arena_layout_marks_size(header->layout));
     uint64_t blocks = (uint64_t)header->block_count * BLOCK_SIZE;
 
     return header->magic == ARENA_MAGIC && header->record_size != 0 &&
            header->record_size == arena_layout_record_size(header->layout) &&
            header->records_at == BLOCK_SIZE &&
-           header->blocks_at == marks_at(header->record_count, header->record_size) + marks &&
+           header->blocks_at == marks_at(header->record_count, header->record_size) +
+                                    tables_size(header->record_count, header->layout) &&
            header->blocks_at <= size && size - header->blocks_at == blocks;
 }
 
@@ -123,9 +129,13 @@ bool arena_map(int fd, struct arena *arena, struct error *error)
     char *file = memory;
     if (arena->layout == ARENA_LAYOUT)
         arena->records = (struct conn_record *)(void *)(file + header->records_at);
+    uint64_t marks = marks_at(header->record_count, header->record_size);
     if (arena_layout_marks_size(arena->layout) != 0)
-        arena->marks = (struct conn_marks *)(void *)(file + marks_at(header->record_count,
-                                                                     header->record_size));
+        arena->marks = (struct conn_marks *)(void *)(file + marks);
+    if (arena_layout_clients_size(arena->layout) != 0)
+        arena->clients = (struct conn_client *)(void *)(file + marks +
+                                                        page_round((uint64_t)header->record_count *
+                                                                   sizeof(struct conn_marks)));
     return true;
 }
 
@@ -201,12 +211,15 @@ static bool span_valid(const struct arena *arena, uint32_t block, unsigned order
 bool record_valid(const struct arena *arena, const struct conn_record *record)
 {
     const struct conn_cursors *cursors = record_cursors(record);
+    unsigned flags = CONN_EOF | CONN_ENDING | CONN_DISCARD;
 
+    if (arena->clients != NULL)
+        flags |= CONN_HEADER | CONN_TOLD;
     return span_valid(arena, cursors->in_block, cursors->in_order, cursors->in_start,
                       cursors->in_end) &&
            span_valid(arena, cursors->out_block, cursors->out_order, cursors->out_start,
                       cursors->out_end) &&
            cursors->received >= cursors->in_end - cursors->in_start &&
-           cursors->answered <= cursors->begun &&
-           (cursors->flags & ~(CONN_EOF | CONN_ENDING | CONN_DISCARD)) == 0;
+           cursors->answered <= cursors->begun && (cursors->flags & ~flags) == 0 &&
+           !((cursors->flags & CONN_HEADER) && cursors->begun > 0);
 }

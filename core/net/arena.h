@@ -1,10 +1,11 @@
 /* The arena: everything that a worker's connections are, in memory that outlives the worker.
  *
  * An arena is a memory file that the master makes for one worker process. It holds a record for
- * each connection, marks for the frames of each connection that have begun, and blocks for the
- * bytes that connections have received or not yet sent. The worker maps and fills it; should it
- * die, or let go for a reload, the adopter of its connections maps the same file and takes each
- * record as it stands. The master never maps it. arena_format.h tells what is in the file. */
+ * each connection, marks for the frames of each connection that have begun, what balancers have
+ * told of clients, and blocks for the bytes that connections have received or not yet sent. The
+ * worker maps and fills it; should it die, or let go for a reload, the adopter of its connections
+ * maps the same file and takes each record as it stands. The master never maps it. arena_format.h
+ * tells what is in the file. */
 #ifndef PILLION_NET_ARENA_H
 #define PILLION_NET_ARENA_H
 

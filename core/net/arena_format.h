@@ -1,4 +1,5 @@
-/* What is in an arena: the header, the records of connections, their marks, and the blocks.
+/* What is in an arena: the header, the records of connections, their marks, what balancers have
+ * told of their clients, and the blocks.
  *
  * Records refer to blocks by number, never by address. Each has two copies of its cursors; what
  * changes is written to the copy that is not current, and then one store makes it current. So "this
@@ -31,6 +32,8 @@ enum {
     CONN_ENDING = 2,  /* send what is queued, then close; run no more requests */
     CONN_DISCARD = 4, /* with ENDING: read and drop input, so that closing does not reset the
                          connection before the client has read its last reply */
+    CONN_HEADER = 8,  /* a PROXY header has to come before the first request */
+    CONN_TOLD = 16,   /* one has come: who the client is stands in the table of clients */
 };
 
 /* Where a connection stands in its two streams. Offsets are bytes within the block. */
@@ -82,6 +85,18 @@ enum {
     MARK_ANSWERED = 4, /* its reply is queued, and that of an earlier frame is not */
 };
 
+/* Who the client of a connection is, as its balancer has told (net/conn_header.h): strings, "" for
+ * what was not told. They are written once, before the commit that sets CONN_TOLD. The table of
+ * clients lies behind that of marks, with an entry for each record; its pages, too, are only
+ * written for connections that have it. */
+struct conn_client {
+    char address[116]; /* as conn_peer gives it; a path of a Unix socket has at most 108 bytes */
+    char alpn[32];
+    char common_name[108];
+    char authority[256];
+};
+static_assert(sizeof(struct conn_client) == 512, "the client's layout is part of ARENA_LAYOUT");
+
 struct arena_header {
     uint32_t magic, layout;
     uint32_t record_size, record_count;
@@ -113,6 +128,7 @@ struct arena {
     struct arena_header *header;
     struct conn_record *records; /* NULL in an arena of another layout */
     struct conn_marks *marks;    /* one for each record; NULL in layouts that had none */
+    struct conn_client *clients; /* likewise */
     char *data;
     size_t size; /* of the mapping */
     uint32_t layout;

@@ -5,7 +5,7 @@
 
 /* ---- Layouts 1 to 4: frozen. In 1 there were zeros where 2 has `begun`, `answered_at` and
  * `staying`: no request ever overtook another. From 3 on there is a table of marks. Before 4 every
- * connection spoke protocol 0. ---- */
+ * connection spoke protocol 0, and there was no table of clients. ---- */
 
 struct frozen_cursors {
     uint64_t received, sent;
@@ -151,19 +151,21 @@ static void take_own(void *record)
 /* ---- The table ---- */
 
 static const struct {
-    uint32_t layout, record_size, marks_size;
+    uint32_t layout, record_size, marks_size, clients_size;
     void (*read)(const void *from, struct conn_record *to);
     void (*take)(void *record);
     /* NULL: the layout has a table of marks. */
     void (*marks)(const void *from, uint32_t in_start, char *input,
                   const struct conn_cursors *cursors, struct conn_marks *marks);
 } layouts[] = {
-    {1, sizeof(struct frozen_record), 0, read_2, take_frozen, marks_2},
-    {2, sizeof(struct frozen_record), 0, read_2, take_frozen, marks_2},
-    {3, sizeof(struct frozen_record), sizeof(struct conn_marks), read_3, take_frozen, NULL},
-    {4, sizeof(struct frozen_record), sizeof(struct conn_marks), read_4, take_frozen, NULL},
+    {1, sizeof(struct frozen_record), 0, 0, read_2, take_frozen, marks_2},
+    {2, sizeof(struct frozen_record), 0, 0, read_2, take_frozen, marks_2},
+    {3, sizeof(struct frozen_record), sizeof(struct conn_marks), 0, read_3, take_frozen, NULL},
+    {4, sizeof(struct frozen_record), sizeof(struct conn_marks), sizeof(struct conn_client), read_4,
+     take_frozen, NULL},
 #if ARENA_LAYOUT != 4
-    {ARENA_LAYOUT, sizeof(struct conn_record), sizeof(struct conn_marks), read_own, take_own, NULL},
+    {ARENA_LAYOUT, sizeof(struct conn_record), sizeof(struct conn_marks),
+     sizeof(struct conn_client), read_own, take_own, NULL},
 #endif
 };
 
@@ -189,6 +191,12 @@ uint32_t arena_layout_marks_size(uint32_t layout)
     return i == LAYOUTS ? 0 : layouts[i].marks_size;
 }
 
+uint32_t arena_layout_clients_size(uint32_t layout)
+{
+    size_t i = find(layout);
+    return i == LAYOUTS ? 0 : layouts[i].clients_size;
+}
+
 static void *record_at(const struct arena *arena, size_t layout, uint32_t index)
 {
     return (char *)arena->header + BLOCK_SIZE + (size_t)index * layouts[layout].record_size;
@@ -211,6 +219,21 @@ void arena_marks_read(const struct arena *arena, uint32_t index, uint32_t in_sta
     }
     for (size_t n = 0; n < sizeof(marks->of); n++)
         atomic_store_explicit(&marks->of[n], arena->marks[index].of[n], memory_order_relaxed);
+}
+
+/* The worker that wrote it may have been damaged. An address that is not known must not pass for
+ * the balancer's own, which the socket has. */
+void arena_client_read(const struct arena *arena, uint32_t index, struct conn_client *client)
+{
+    static const char unknown[] = "unknown";
+
+    *client = arena->clients[index];
+    client->address[sizeof(client->address) - 1] = '\0';
+    client->alpn[sizeof(client->alpn) - 1] = '\0';
+    client->common_name[sizeof(client->common_name) - 1] = '\0';
+    client->authority[sizeof(client->authority) - 1] = '\0';
+    if (client->address[0] == '\0')
+        memcpy(client->address, unknown, sizeof(unknown));
 }
 
 void arena_record_take(const struct arena *arena, uint32_t index)

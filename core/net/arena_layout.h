@@ -15,6 +15,9 @@ uint32_t arena_layout_record_size(uint32_t layout);
 /* The size of a record's marks in this layout; 0 when it has no table of marks. */
 uint32_t arena_layout_marks_size(uint32_t layout);
 
+/* The size of what is told of a record's client in this layout; 0 when it has no table of that. */
+uint32_t arena_layout_clients_size(uint32_t layout);
+
 /* Copies record `index` as it stands, whatever the arena's layout. */
 void arena_record_read(const struct arena *arena, uint32_t index, struct conn_record *record);
 
@@ -23,6 +26,10 @@ void arena_record_read(const struct arena *arena, uint32_t index, struct conn_re
  * without a table had the marks in the frames themselves: they are removed from `input`. */
 void arena_marks_read(const struct arena *arena, uint32_t index, uint32_t in_start, char *input,
                       const struct conn_cursors *cursors, struct conn_marks *marks);
+
+/* Copies what was told of the client of record `index`, for which CONN_TOLD is set: strings, and
+ * never without an address, whatever stands there. */
+void arena_client_read(const struct arena *arena, uint32_t index, struct conn_client *client);
 
 /* Marks record `index` as taken over: later looks at this arena pass it by. */
 void arena_record_take(const struct arena *arena, uint32_t index);

@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "base/log.h"
+#include "base/log_seldom.h"
 #include "net/arena_layout.h"
 #include "net/conn_private.h"
 #include "net/socket_age.h"
@@ -136,8 +136,11 @@ struct conn *conn_open(struct conns *conns, int fd, uint32_t listener, uint8_t p
     atomic_store_explicit(&record->running, 0, memory_order_relaxed);
     atomic_store_explicit(&record->taken, 0, memory_order_relaxed);
     atomic_store_explicit(&record->staying, 0, memory_order_relaxed);
-    *record_edit(record) = (struct conn_cursors){
-        .in_block = BLOCK_NONE, .out_block = BLOCK_NONE, .protocol = protocol};
+    *record_edit(record) =
+        (struct conn_cursors){.in_block = BLOCK_NONE,
+                              .out_block = BLOCK_NONE,
+                              .flags = policy->after_header != NULL ? CONN_HEADER : 0,
+                              .protocol = protocol};
     record_commit(record);
     uint64_t id = (uint64_t)conns->seat << CONN_ID_SEAT_SHIFT |
                   (uint64_t)(conns->worker & CONN_ID_WORKER_MAX) << 32 | conns->next_id++;
@@ -193,6 +196,8 @@ struct conn *conn_adopt(struct conns *conns, int fd, const struct arena *from, u
     loop_own(conns->loop, fd);
     conn->watch.fd = fd;
     conn->policy = policy;
+    if ((copy.flags & CONN_HEADER) && policy->until_header != NULL)
+        conn->policy = policy->until_header;
     conn->active = conn_time(conns->loop->now);
 
     struct conn_record *mine = conn_record_of(conns, conn);
@@ -203,6 +208,8 @@ struct conn *conn_adopt(struct conns *conns, int fd, const struct arena *from, u
     if (copy.begun > 0 && copy.in_block != BLOCK_NONE)
         arena_marks_read(from, index, cursors->in_start, arena_block(&conns->arena, copy.in_block),
                          &copy, conn_marks_of(conns, conn));
+    if (copy.flags & CONN_TOLD)
+        arena_client_read(from, index, &conns->arena.clients[conn_index(conns, conn)]);
     *record_edit(mine) = copy;
     record_commit(mine);
     atomic_store_explicit(&mine->id, record->id, memory_order_release);
@@ -215,9 +222,10 @@ struct conn *conn_adopt(struct conns *conns, int fd, const struct arena *from, u
     return conn;
 }
 
-/* After a reset getpeername(2) fails, but the socket still has the address, in every process that
- * holds it: SO_PEERNAME gives it for as many bytes as it has, and refuses to give fewer. */
-static bool peer_of(int fd, struct sockaddr_storage *peer, socklen_t *size)
+/* ---- Addresses ---- */
+
+/* SO_PEERNAME gives the address for as many bytes as it has, and refuses to give fewer. */
+bool conn_peer_of(int fd, struct sockaddr_storage *peer, socklen_t *size)
 {
     static const socklen_t sizes[] = {sizeof(struct sockaddr_in6), sizeof(struct sockaddr_in)};
 
@@ -232,15 +240,52 @@ static bool peer_of(int fd, struct sockaddr_storage *peer, socklen_t *size)
     return false;
 }
 
+const char *conn_here(int fd, char text[ADDRESS_TEXT_SIZE])
+{
+    struct sockaddr_storage own;
+    socklen_t size = sizeof(own);
+
+    text[0] = '?', text[1] = '\0';
+    if (getsockname(fd, (struct sockaddr *)&own, &size) == 0)
+        address_format((const struct sockaddr *)&own, size, text);
+    return text;
+}
+
+static const struct conn_client *client_of(const struct conn *conn)
+{
+    if (conn->policy == NULL)
+        return NULL;
+    const struct conns *conns = conn->policy->conns;
+    bool told = conn_cursors(conns, conn)->flags & CONN_TOLD;
+    return told ? &conns->arena.clients[conn_index(conns, conn)] : NULL;
+}
+
 void conn_peer(const struct conn *conn, char text[ADDRESS_TEXT_SIZE])
 {
+    const struct conn_client *client = client_of(conn);
     struct sockaddr_storage peer;
     socklen_t size;
 
-    if (peer_of(conn->watch.fd, &peer, &size))
+    if (client != NULL)
+        memcpy(text, client->address, sizeof(client->address));
+    else if (conn_peer_of(conn->watch.fd, &peer, &size))
         address_format((struct sockaddr *)&peer, size, text);
     else
         memcpy(text, "unknown", sizeof("unknown"));
+}
+
+const char *conn_told(const struct conn *conn, const char *what)
+{
+    const struct conn_client *client = client_of(conn);
+    const char *value = "";
+
+    if (client != NULL && strcmp(what, "sni") == 0)
+        value = client->authority;
+    else if (client != NULL && strcmp(what, "alpn") == 0)
+        value = client->alpn;
+    else if (client != NULL && strcmp(what, "cn") == 0)
+        value = client->common_name;
+    return value[0] == '\0' ? NULL : value;
 }
 
 /* ---- Ending ---- */
@@ -301,6 +346,29 @@ bool conn_may_age(const struct conns *conns, struct conn *conn)
     return !conn->parting;
 }
 
+/* No header has come in its time. */
+static void log_late(const struct conn *conn)
+{
+    char own[ADDRESS_TEXT_SIZE], text[ADDRESS_TEXT_SIZE];
+
+    conn_peer(conn, text);
+    log_seldom(
+        LOG_WARN_LEVEL, NULL,
+        "%s: %s sent no whole PROXY header within %llu ms (proxy_timeout): the connection is "
+        "closed",
+        conn_here(conn->watch.fd, own), text,
+        (unsigned long long)(conn->policy->header_timeout_ns / NS_PER_MS));
+}
+
+/* How long it may be silent; 0: for ever. */
+static uint64_t silence_ns(const struct conn *conn)
+{
+    if (conn->lingering)
+        return LINGER_NS;
+    return conn->policy->after_header != NULL ? conn->policy->header_timeout_ns
+                                              : conn->policy->idle_timeout_ns;
+}
+
 /* Once a second, only while some connection needs it. */
 static void sweep(struct timer *timer)
 {
@@ -322,13 +390,16 @@ static void sweep(struct timer *timer)
             again = true;
             continue;
         }
-        uint64_t limit_ns = conn->lingering ? LINGER_NS : conn->policy->idle_timeout_ns;
+        uint64_t limit_ns = silence_ns(conn);
         if (limit_ns == 0)
             continue;
-        if (now - conn->active > limit_ns / CONN_TIME_NS) /* counted around in 497 days */
-            conn_close(conns, conn);
-        else
+        if (now - conn->active <= limit_ns / CONN_TIME_NS) { /* counted around in 497 days */
             again = true;
+            continue;
+        }
+        if (conn->policy->after_header != NULL && !conn->lingering)
+            log_late(conn);
+        conn_close(conns, conn);
     }
     if (again)
         conns_sweep(conns);

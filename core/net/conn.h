@@ -14,6 +14,7 @@
 
 #include "base/bytes.h"
 #include "base/clock.h"
+#include "base/network.h"
 #include "event/loop.h"
 #include "net/address.h"
 #include "net/arena.h"
@@ -39,6 +40,13 @@ struct conn_policy {
                            sent, as soon as it has nothing under way */
     uint8_t transport;  /* how their bytes move (net/transport.h) */
     uint64_t max_input; /* bytes that a frame may have at most */
+
+    /* Where listeners have `proxy_protocol`, a connection has one policy until its PROXY header is
+     * consumed and another one after that. Each names the other; NULL in the other's place. */
+    const struct conn_policy *until_header, *after_header;
+    uint64_t header_timeout_ns;    /* in which the header has to come, in all */
+    const struct network *trusted; /* where it may come from, except Unix sockets */
+    size_t trusted_count;
 };
 
 /* Times of connections, in units of which 32 bits last for longer than idle_timeout may be. */
@@ -284,8 +292,17 @@ void conn_end(struct conns *conns, struct conn *conn, bool discard);
 /* Closes at once. */
 void conn_close(struct conns *conns, struct conn *conn);
 
-/* Writes the client's address, also that of a client that has reset the connection. */
+/* Writes the client's address, also that of a client that has reset the connection: the one that
+ * its balancer has told, or else that of the socket's other end. */
 void conn_peer(const struct conn *conn, char text[ADDRESS_TEXT_SIZE]);
+
+/* What else its balancer has told of the client: the "sni" that it asked for, the "alpn" agreed on,
+ * the "cn" of its certificate. NULL when that was not told. Valid while the connection is open. */
+const char *conn_told(const struct conn *conn, const char *what);
+
+/* False, with a line in the log, for a client that has connected past the balancers: where PROXY
+ * headers are expected, only those may connect. `fd` is the socket, which stays the caller's. */
+bool conn_may_come(const struct conn_policy *policy, int fd);
 
 /* Sends the replies that the batch has queued, and lets connections that waited for room go on.
  * From the loop's after_batch. */

@@ -120,6 +120,8 @@ static void process(struct conns *conns, struct conn *conn)
     /* When the worker leaves, replies that waited for room still find it: nothing else is done. */
     if ((cursors->flags & CONN_ENDING) || (conns->leaving && !conn->deferred))
         return;
+    if ((cursors->flags & CONN_HEADER) && !conn_header_input(conns, conn, conn_input(conns, conn)))
+        return;
     conns->on_input(conns, conn);
 }
 
@@ -399,7 +401,8 @@ void conn_start(struct conns *conns, struct conn *conn)
     }
     conn->unwatched = 0;
     /* At once, because a worker may not live until the sweep, where reloads are many. */
-    if (conn_may_age(conns, conn) || conn->policy->idle_timeout_ns != 0)
+    if (conn_may_age(conns, conn) || conn->policy->idle_timeout_ns != 0 ||
+        conn->policy->header_timeout_ns != 0)
         conns_sweep(conns);
     if (conn_input(conns, conn).size > 0)
         process(conns, conn);

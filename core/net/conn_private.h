@@ -1,5 +1,5 @@
 /* What the files of net/conn*.c share, and nobody else: conn.c (the life of a connection),
- * conn_io.c (moving bytes) and conn_buffer.c (blocks of the arena).
+ * conn_io.c (moving bytes), conn_buffer.c (blocks of the arena) and conn_header.c (PROXY headers).
  *
  * Bytes never move within a block: moving them and saying so could not become true together. They
  * are copied to another block, the record is committed, and only then the old block is free. */
@@ -25,6 +25,18 @@ bool conn_may_age(const struct conns *conns, struct conn *conn);
 
 /* Begins to look for idle, old and lingering connections once a second, while there are any. */
 void conns_sweep(struct conns *conns);
+
+/* The address of a socket's other end, also after a reset: then getpeername(2) fails, but the
+ * socket still has the address, in every process that holds it. */
+bool conn_peer_of(int fd, struct sockaddr_storage *peer, socklen_t *size);
+
+/* Writes a socket's own address. */
+const char *conn_here(int fd, char text[ADDRESS_TEXT_SIZE]);
+
+/* ---- conn_header.c ---- */
+
+/* There is input, and CONN_HEADER is set. True when the header was consumed and more follows it. */
+bool conn_header_input(struct conns *conns, struct conn *conn, struct bytes input);
 
 /* ---- conn_buffer.c ---- */
 

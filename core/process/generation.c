@@ -304,6 +304,7 @@ static bool listen_on(struct generation *generation, struct listeners *listeners
         .count = listener->count,
         .reuseport = listen->reuseport,
         .protocol = listen->protocol,
+        .proxied = listen->proxy_protocol,
     };
     return true;
 }

@@ -23,6 +23,7 @@ struct generation_listener {
     uint32_t count;   /* how many of its sockets this generation accepts from */
     bool reuseport;   /* each worker accepts from its own socket */
     uint8_t protocol; /* of its connections */
+    bool proxied;     /* each of its connections begins with a PROXY header */
 };
 
 /* Where the connections of a listener go that this generation does not have. Both are ids of

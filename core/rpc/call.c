@@ -28,6 +28,11 @@ const char *call_peer(const struct pillion_request *req)
     return text;
 }
 
+const char *call_told(const struct pillion_request *req, const char *what)
+{
+    return conn_told(((const struct call *)req->sink)->conn, what);
+}
+
 void call_whence(const struct pillion_request *req, struct origin *origin)
 {
     const struct call *call = req->sink;

@@ -26,6 +26,7 @@ struct call {
 /* The functions through which struct pillion_request knows its call. */
 char *call_reserve(struct pillion_request *req, size_t size);
 const char *call_peer(const struct pillion_request *req);
+const char *call_told(const struct pillion_request *req, const char *what);
 void call_whence(const struct pillion_request *req, struct origin *origin);
 
 static inline void call_init(struct call *call, struct dispatcher *dispatcher, struct conn *conn)
@@ -40,6 +41,7 @@ static inline void call_init(struct call *call, struct dispatcher *dispatcher, s
         .pool = &dispatcher->pool,
         .reserve = call_reserve,
         .peer = call_peer,
+        .told = call_told,
         .whence = call_whence,
         .sink = call,
         .deferreds = &dispatcher->deferreds,

@@ -255,6 +255,21 @@ void dispatch_input(struct conns *conns, struct conn *conn)
     }
 }
 
+/* Until its PROXY header has come a connection only has that time: it is never idle. */
+static void expect_headers(struct rpc_server *server)
+{
+    const struct server_settings *settings = server->settings;
+
+    server->policy.until_header = &server->before;
+    server->before = server->policy;
+    server->before.until_header = NULL;
+    server->before.after_header = &server->policy;
+    server->before.idle_timeout_ns = 0;
+    server->before.header_timeout_ns = settings->proxy_timeout_ms * NS_PER_MS;
+    server->before.trusted = settings->proxy_from.networks;
+    server->before.trusted_count = settings->proxy_from.count;
+}
+
 void rpc_server_init(struct rpc_server *server, const struct server_settings *settings,
                      const struct dispatcher *dispatcher, uint64_t generation)
 {
@@ -274,6 +289,7 @@ void rpc_server_init(struct rpc_server *server, const struct server_settings *se
         .body = (uint32_t)settings->max_frame,
         .head = (uint32_t)settings->max_head,
     };
+    expect_headers(server);
     server->limits = (struct json_limits){
         .depth = (uint32_t)settings->json_max_depth,
         .values = (uint32_t)settings->json_max_values,
@@ -296,6 +312,7 @@ void rpc_server_part(struct rpc_server *server, const struct server_settings *se
     rpc_server_init(server, settings, dispatcher, generation);
     server->policy.parting = true;
     server->policy.idle_timeout_ns = patience_ms * NS_PER_MS;
+    expect_headers(server);
 }
 
 void rpc_server_count(struct rpc_server *server)

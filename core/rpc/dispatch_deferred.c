@@ -45,6 +45,13 @@ static const char *peer(const struct pillion_request *req)
     return text;
 }
 
+static const char *told(const struct pillion_request *req, const char *what)
+{
+    const struct deferred *deferred = req->sink;
+
+    return deferred->conn == 0 ? NULL : conn_told(conn_of(deferred), what);
+}
+
 static void whence(const struct pillion_request *req, struct origin *origin)
 {
     const struct deferred *deferred = req->sink;
@@ -304,6 +311,7 @@ static void returned(struct call *call, const struct begun_frame *at, bool ran)
         deferred->pinned = 1 + conn_input_pin(conns, call->conn);
         deferred_keep(deferred, &call->dispatcher->pool);
         deferred->req.peer = peer;
+        deferred->req.told = told;
         deferred->req.whence = whence;
         link_to_conn(deferred, call, at);
         if (deferred->waits)

@@ -31,7 +31,8 @@ struct dispatcher {
 
 /* One `server` block in this worker. */
 struct rpc_server {
-    struct conn_policy policy; /* what its connections point at */
+    struct conn_policy policy; /* what its connections point at; */
+    struct conn_policy before; /* before their PROXY header has come, if one has to */
     const struct server_settings *settings;
     struct method_table methods;
     const struct method *recent; /* the last one that was called, or NULL */

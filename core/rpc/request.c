@@ -130,6 +130,17 @@ const char *request_peer(struct pillion_request *req)
     return req->peer_text = memcpy(copy, text, size);
 }
 
+const char *request_peer_name(const struct pillion_request *req, const char *what)
+{
+    const char *text = req->told == NULL ? NULL : req->told(req, what);
+
+    if (text == NULL)
+        return NULL;
+    size_t size = strlen(text) + 1;
+    char *copy = pool_alloc(req->pool, size);
+    return copy == NULL ? NULL : memcpy(copy, text, size);
+}
+
 void request_origin(const struct pillion_request *req, struct origin *origin)
 {
     *origin = (struct origin){.method = req->method == NULL ? 0 : req->method->index + 1};

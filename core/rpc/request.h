@@ -48,10 +48,12 @@ struct pillion_request {
     size_t room_size;
     char *(*reserve)(struct pillion_request *req, size_t size);
     const char *(*peer)(const struct pillion_request *req);
+    /* See conn_told. NULL: nothing is ever told. */
+    const char *(*told)(const struct pillion_request *req, const char *what);
     /* Tells which frame of which connection it is. NULL: nobody has to know. */
     void (*whence)(const struct pillion_request *req, struct origin *origin);
     const char *peer_text; /* the result of `peer`, in the pool, once it was asked for */
-    void *sink;            /* for the three above */
+    void *sink;            /* for the four above */
 
     struct deferreds *deferreds; /* where it can be deferred to, or NULL */
     struct deferred *deferred;   /* once it is */
@@ -134,6 +136,10 @@ const cJSON *request_params(struct pillion_request *req);
 
 /* The client's address, as it was when it was first asked for; it stays when the client goes. */
 const char *request_peer(struct pillion_request *req);
+
+/* What its balancer has told of the client, in the pool; NULL when that was not told, or without
+ * memory. */
+const char *request_peer_name(const struct pillion_request *req, const char *what);
 
 /* The origin with which code that runs for this request is noted (rpc/note.h). */
 void request_origin(const struct pillion_request *req, struct origin *origin);

@@ -150,7 +150,8 @@ static bool take_over(struct adoption *adoption, uint32_t at)
     counter_add(&conns->counters[COUNT_ADOPTED], 1);
     adoption->count++;
     adoption->parted += parts;
-    if (!dispatch_adopted(adoption->dispatcher, conn, &death)) {
+    /* Before its header no request has begun, whatever a damaged record says. */
+    if (!(cursors.flags & CONN_HEADER) && !dispatch_adopted(adoption->dispatcher, conn, &death)) {
         log_warn("connection %llx of worker %llu is closed: its requests are damaged",
                  (unsigned long long)adoption->ids[at], (unsigned long long)adoption->serial);
         counter_add(&conns->counters[COUNT_INVALID], 1);

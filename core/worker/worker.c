@@ -402,6 +402,7 @@ static void prepare_acceptor(const struct worker_start *start)
     for (size_t i = 0; i < generation->listener_count; i++) {
         const struct generation_listener *heard = &generation->listeners[i];
         const struct listener *listener = heard->listener;
+        const struct rpc_server *server = &worker.started.servers[heard->server->index];
         for (uint32_t n = 0; n < heard->count; n++) {
             /* Under reuseport each slot has its own sockets. Sockets of slots that are no more go
              * to the remaining slots, because connections in their queues must be served too. */
@@ -411,7 +412,7 @@ static void prepare_acceptor(const struct worker_start *start)
                 .fd = listener->fds[n],
                 .listener = listener->id,
                 .protocol = heard->protocol,
-                .policy = &worker.started.servers[heard->server->index].policy,
+                .policy = heard->proxied ? &server->before : &server->policy,
             };
         }
     }

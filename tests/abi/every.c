@@ -375,7 +375,7 @@ static void measure(pillion_request *req)
 }
 #endif
 
-/* ---- 1.5: when to try again ---- */
+/* ---- 1.5: when to try again, what a balancer tells of the client ---- */
 
 #if PILLION_ABI_MINOR >= 5
 static void busy(pillion_request *req)
@@ -383,6 +383,16 @@ static void busy(pillion_request *req)
     if (pillion_header(req, "x-none").data != NULL)
         return;
     pillion_fail_retry(req, "busy", 1250, "in a %s", "moment");
+}
+
+static void told(pillion_request *req)
+{
+    const char *name = pillion_peer_name(req, "sni");
+    cJSON *result = cJSON_CreateArray();
+
+    cJSON_AddItemToArray(result, cJSON_CreateString(pillion_peer(req)));
+    cJSON_AddItemToArray(result, name == NULL ? cJSON_CreateNull() : cJSON_CreateString(name));
+    pillion_reply(req, "told", result);
 }
 #endif
 
@@ -414,6 +424,7 @@ static const pillion_method methods[] = {
 #endif
 #if PILLION_ABI_MINOR >= 5
     {.name = "busy", .handler = busy, .read_only = true},
+    {.name = "told", .handler = told},
 #endif
     {0},
 };

@@ -303,6 +303,8 @@ static const struct {
     {4, "{\"in\":\"nowhere\"}", "method_not_found"},
     {5, "{\"in\":\"busy\"}",
      "{\"code\":\"busy\",\"message\":\"in a moment\",\"retry_after\":1.25}"},
+    {5, "{\"in\":\"told\"}", "\"result\":[\"127.0.0.1:"},
+    {5, "{\"in\":\"told\"}", "\",null]"},
 };
 
 /* Modules are not compiled again because the server is a newer one. */
@@ -327,7 +329,7 @@ START_TEST(modules_of_every_header_that_there_was_load)
                                    : "",
                         minor >= 3 ? "method count;" : "",
                         minor >= 4 ? "method shown; method measure; method rerunnable;" : "",
-                        minor >= 5 ? "method busy;" : ""));
+                        minor >= 5 ? "method busy; method told;" : ""));
         server_start_with(server, (const char *const[]){"-g", "worker_processes 1;", NULL});
         int client = client_connect(server);
         for (size_t i = 0; i < sizeof(of_headers) / sizeof(*of_headers); i++) {

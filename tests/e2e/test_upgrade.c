@@ -116,6 +116,35 @@ START_TEST(records_of_another_arena_layout_are_imported)
 }
 END_TEST
 
+/* Behind a balancer: who the client is, and that a header is half there. */
+START_TEST(what_balancers_tell_outlives_an_upgrade)
+{
+    static const char header[] = "PROXY TCP4 192.0.2.1 192.0.2.2 50122 8080\r\n";
+    const char *build = keep_printf("%s", getenv("PILLION_BUILD"));
+    struct server *server = server_new();
+    int port = server_new()->port, clients[2];
+
+    serve_upgradable_with(server, "load_module modules/peer.so;",
+                          keep_printf("method peer; listen 127.0.0.1:%d proxy_protocol; proxy_from "
+                                      "127.0.0.1; proxy_timeout 10m;",
+                                      port));
+    for (int i = 0; i < 2; i++) {
+        ck_assert_int_ge(clients[i] = client_try_connect(port), 0);
+        client_send(clients[i], header, i == 0 ? sizeof(header) - 1 : 9);
+    }
+    expect_part(client_ask(clients[0], "{\"in\":\"peer\"}"), "\"192.0.2.1:50122\"");
+    wait_until(server_stat(server, "connections.open") >= 2, "they are not accepted");
+    upgrade(server);
+    expect_part(client_ask(clients[0], "{\"in\":\"peer\"}"), "\"192.0.2.1:50122\"");
+    client_send(clients[1], header + 9, 9);
+    put_binary(server, keep_printf("%s/tests/layout/pillion", build));
+    upgrade(server);
+    client_send(clients[1], header + 18, sizeof(header) - 1 - 18);
+    for (int i = 0; i < 2; i++)
+        expect_part(client_ask(clients[i], "{\"in\":\"peer\"}"), "\"192.0.2.1:50122\"");
+}
+END_TEST
+
 START_TEST(a_binary_that_fails_is_not_put_to_use)
 {
     static const char script[] = "#!/bin/sh\necho 'cannot do it' >&2\nexit 7\n";
@@ -442,7 +471,8 @@ START_TEST(the_binary_that_has_rehearsed_is_the_one_executed)
 END_TEST
 
 E2E_MAIN("upgrade", an_upgrade_keeps_every_connection_and_the_pid,
-         records_of_another_arena_layout_are_imported, a_binary_that_fails_is_not_put_to_use,
+         records_of_another_arena_layout_are_imported, what_balancers_tell_outlives_an_upgrade,
+         a_binary_that_fails_is_not_put_to_use,
          a_binary_that_never_answers_is_ended_and_that_is_said,
          a_binary_that_is_no_pillion_is_not_put_to_use,
          orders_that_wait_are_answered_after_an_upgrade,

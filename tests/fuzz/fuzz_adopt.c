@@ -96,7 +96,8 @@ static uint32_t frames(char *to, bool former)
     return size - 4;
 }
 
-/* An arena as a worker leaves it: two connections, one with input and output. */
+/* An arena as a worker leaves it: three connections, one that waits for its PROXY header, one with
+ * input and output, and one whose client was told. */
 static int sample(bool former)
 {
     const struct arena_geometry geometry = {.records = RECORDS, .blocks = BLOCKS};
@@ -109,6 +110,8 @@ static int sample(bool former)
         struct conn_record *record = &arena.records[i];
         struct conn_cursors *edit = record_edit(record);
         *edit = (struct conn_cursors){.in_block = BLOCK_NONE, .out_block = BLOCK_NONE};
+        if (!former && i != 1)
+            edit->flags = i == 0 ? CONN_HEADER : CONN_TOLD;
         if (i == 1) {
             uint32_t size = frames(arena_block(&arena, 4) + 10, former);
             *edit = (struct conn_cursors){.received = 10 + size,
@@ -130,6 +133,8 @@ static int sample(bool former)
         record->id = 7ull << 32 | (i + 1);
         record->running = i == 1 ? running_mark(3, 10) : 0;
     }
+    strcpy(arena.clients[2].address, "192.0.2.1:50122");
+    strcpy(arena.clients[2].authority, "b.test");
     arena.header->record_high = 3;
     if (former) {
         close(fd);
@@ -141,6 +146,20 @@ static int sample(bool former)
 
 static const struct death deaths[] = {
     {.hung = true, .marked = true}, {.marked = true}, {.connection = 7ull << 32 | 3, .place = 10}};
+
+/* Whoever the client is, it can be told. */
+static void tell(const struct conn *conn)
+{
+    static const char *const whats[] = {"sni", "alpn", "cn"};
+    char text[ADDRESS_TEXT_SIZE];
+
+    conn_peer(conn, text);
+    require(strlen(text) > 0);
+    for (size_t i = 0; i < 3; i++) {
+        const char *name = conn_told(conn, whats[i]);
+        require(name == NULL || strlen(name) < sizeof(struct conn_client));
+    }
+}
 
 static void take_all(struct conns *conns, const struct arena *from)
 {
@@ -155,9 +174,11 @@ static void take_all(struct conns *conns, const struct arena *from)
         struct conn *conn = conn_adopt(conns, pair[0], from, i, record, &cursors, &server.policy);
         if (conn == NULL) {
             close(pair[0]);
-        } else if (!dispatch_adopted(&dispatcher, conn, &deaths[i % 3])) {
+        } else if (!(cursors.flags & CONN_HEADER) &&
+                   !dispatch_adopted(&dispatcher, conn, &deaths[i % 3])) {
             conn_close(conns, conn);
         } else {
+            tell(conn);
             conn_start(conns, conn);
             dispatch_settle(&dispatcher);
             conns_flush(conns);
@@ -188,12 +209,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     bool former = (offset & 1) != 0;
     int damaged = sample(former);
     offset >>= 1;
-    /* A quarter of the offsets hits the header, half the records, the rest the marks, a page each,
-     * and the bytes. */
-    uint64_t marks_at = 2 * BLOCK_SIZE, blocks_at = former ? marks_at : marks_at + BLOCK_SIZE;
+    /* A quarter of the offsets hits the header, half the records, the rest the marks and the
+     * clients, a page each, and the bytes. */
+    uint64_t marks_at = 2 * BLOCK_SIZE, clients_at = former ? marks_at : marks_at + BLOCK_SIZE,
+             blocks_at = former ? marks_at : clients_at + BLOCK_SIZE;
     uint64_t at = offset < 0x2000   ? offset % sizeof(struct arena_header)
                   : offset < 0x6000 ? BLOCK_SIZE + offset % (RECORDS * sizeof(struct conn_record))
                   : offset < 0x6800 ? marks_at + offset % (RECORDS * sizeof(struct conn_marks))
+                  : offset < 0x7000 ? clients_at + offset % (RECORDS * sizeof(struct conn_client))
                                     : blocks_at + 4 * BLOCK_SIZE + 10 + offset % 128;
     if (size > BLOCK_SIZE)
         size = BLOCK_SIZE;

@@ -1,4 +1,5 @@
-/* An arena as a binary of before has left it: layouts 1 and 2 had no table of marks. */
+/* An arena as a binary of before has left it: layouts 1 and 2 had no table of marks, and 3 had none
+ * of clients. */
 #ifndef PILLION_TESTS_FORMER_ARENA_H
 #define PILLION_TESTS_FORMER_ARENA_H
 
@@ -18,7 +19,8 @@ static inline void former_answered_at(struct conn_cursors *cursors, uint32_t ans
  * error. */
 static inline int former_arena(const struct arena *arena, uint32_t layout)
 {
-    const size_t head = (size_t)((char *)arena->marks - (char *)arena->header),
+    const char *tables = layout < 3 ? (char *)arena->marks : (char *)arena->clients;
+    const size_t head = (size_t)(tables - (char *)arena->header),
                  blocks = (size_t)arena->block_count * BLOCK_SIZE;
     struct arena_header header = *arena->header;
     int fd = memfd_create("former arena", MFD_CLOEXEC);

@@ -50,6 +50,8 @@ START_TEST(arena_has_the_geometry_it_was_created_with)
         memset(&arena.records[records - 1], 0xff, sizeof(struct conn_record));
         ck_assert_uint_eq(arena.marks[0].of[0], 0);
         memset(&arena.marks[records - 1], 0xff, sizeof(struct conn_marks));
+        ck_assert_int_eq(arena.clients[0].address[0], 0);
+        memset(&arena.clients[records - 1], 0xff, sizeof(struct conn_client));
         char *last = arena_block(&arena, blocks - 1);
         ck_assert_int_eq(arena_block(&arena, 0)[0], 0);
         memset(last, 0xff, BLOCK_SIZE);
@@ -389,10 +391,16 @@ START_TEST(record_valid_refuses_every_kind_of_damage)
     DAMAGED(c.out_end = 16385);
     DAMAGED(c.out_end = 16383);
 
+    SOUND(c.flags = CONN_HEADER);
+    SOUND(c.flags = CONN_TOLD | CONN_EOF, c.begun = 1);
+    DAMAGED(c.flags = CONN_HEADER, c.begun = 1); /* none begins before the header */
     SOUND(c.begun = 2, c.answered = 2, c.first = 255);
     DAMAGED(c.begun = 2, c.answered = 3);
     DAMAGED(c.answered = 1);
 
+    for (unsigned bit = 5; bit < 8; bit++)
+        DAMAGED(c.flags = (uint8_t)(1u << bit));
+    arena.clients = NULL; /* as in layouts before 4 */
     for (unsigned bit = 3; bit < 8; bit++)
         DAMAGED(c.flags = (uint8_t)(1u << bit));
     arena_unmap(&arena);

@@ -288,7 +288,7 @@ START_TEST(marks_are_taken_over_from_every_layout)
         begin(6);
         mark_frames(layout);
         uint32_t index = conn_index(&conns, conn);
-        int fd = layout == 2 ? former_arena(&conns.arena, 2) : dup(arena_fd);
+        int fd = layout < ARENA_LAYOUT ? former_arena(&conns.arena, layout) : dup(arena_fd);
         ck_assert_msg(arena_map(fd, &from, &error), "%s", error.text);
         arena_record_read(&from, index, &record);
         ck_assert(record_valid(&from, &record));

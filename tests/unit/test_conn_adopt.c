@@ -191,7 +191,7 @@ END_TEST
 
 START_TEST(adopted_record_keeps_flags_and_running_mark)
 {
-    for (uint8_t flags = 0; flags < 8; flags++) {
+    for (uint8_t flags = 0; flags < 32; flags++) {
         server_open(4, 64);
         heir_open(4, 64);
         client_open(&c, true);

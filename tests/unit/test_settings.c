@@ -114,6 +114,9 @@ START_TEST(the_smallest_configuration_has_every_default)
     ck_assert_str_eq(server->listens->address, "127.0.0.1:8080");
     ck_assert_int_eq(server->listens->backlog, 4096);
     ck_assert(!server->listens->reuseport);
+    ck_assert(!server->listens->proxy_protocol);
+    ck_assert_uint_eq(server->proxy_from.count, 0);
+    ck_assert_uint_eq(server->proxy_timeout_ms, 3000);
     ck_assert_ptr_null(server->listens->next);
     finish();
 }
@@ -375,6 +378,8 @@ START_TEST(every_directive_of_server_is_read)
 {
     expect_good("server { listen 1; }\n"
                 "  server { listen [::1]:80 backlog=7 reuseport; listen unix:a/b reuseport;\n"
+                "listen 2 proxy_protocol backlog=3 reuseport; proxy_from 10.0.0.0/8 ::1; "
+                "proxy_from 192.0.2.1; proxy_timeout 1m;"
                 "max_frame 64; max_output 4k; json_max_depth 512; json_max_values 2147483648;"
                 "idle_timeout 1m30s; max_connection_age 1h; tcp_keepalive off; tcp_nodelay off; }");
     const struct server_settings *server = settings.servers->next;
@@ -388,7 +393,15 @@ START_TEST(every_directive_of_server_is_read)
     ck_assert_str_eq(server->listens->next->address, "unix:a/b");
     ck_assert_int_eq(server->listens->next->backlog, 4096);
     ck_assert(server->listens->next->reuseport);
-    ck_assert_ptr_null(server->listens->next->next);
+    ck_assert(!server->listens->next->proxy_protocol);
+    const struct listen_settings *third = server->listens->next->next;
+    ck_assert(third->proxy_protocol && third->reuseport && third->backlog == 3);
+    ck_assert_ptr_null(third->next);
+    ck_assert_uint_eq(server->proxy_from.count, 3);
+    ck_assert_int_eq(server->proxy_from.networks[0].bits, 8);
+    ck_assert_int_eq(server->proxy_from.networks[1].family, AF_INET6);
+    ck_assert_int_eq(server->proxy_from.networks[2].bits, 32);
+    ck_assert_uint_eq(server->proxy_timeout_ms, 60000);
     ck_assert_uint_eq(server->max_frame, 64);
     ck_assert_uint_eq(server->max_output, 4096);
     ck_assert_int_eq(server->json_max_depth, 512);
@@ -415,6 +428,14 @@ START_TEST(every_directive_of_server_has_its_bounds)
                           "\"json_max_values\" must be from 1 to 2147483648, not \"2147483649\"");
     expect_server_message("idle_timeout 99ms;",
                           "\"idle_timeout\" must be off or from 100ms to 365d, not \"99ms\"");
+    expect_server_message("proxy_timeout 99ms;",
+                          "\"proxy_timeout\" must be from 100ms to 1d, not \"99ms\"");
+    expect_server_message("proxy_from 10.0.0.0/8 10.0.0.0/33;",
+                          "\"10.0.0.0/33\": the number behind the \"/\" must be from 0 to 32");
+    expect_server_message(
+        "listen 2 proxy_protocol;",
+        "\"listen 2\" with proxy_protocol needs \"proxy_from\" in its server block: the "
+        "addresses of the balancers, as in \"proxy_from 10.0.0.0/8;\"");
     expect_server_message("max_connection_age 999ms;",
                           "\"max_connection_age\" must be off or from 1s to 365d, not \"999ms\"");
 }
@@ -428,12 +449,13 @@ START_TEST(listen_checks_its_parameters)
     expect_server_message("listen 2 backlog=many;", "\"many\" is not a whole number");
     expect_server_message("listen 2 reusport;",
                           "unexpected \"reusport\"; it is written \"listen "
-                          "ADDRESS [protocol=NAME] [backlog=N] [reuseport];\"");
+                          "ADDRESS [protocol=NAME] [backlog=N] [reuseport] [proxy_protocol];\"");
     expect_server_message("listen 2\nmethod ping;",
                           "\";\" seems to be missing here; it is written \"listen ADDRESS "
-                          "[protocol=NAME] [backlog=N] [reuseport];\"");
-    expect_server_message("listen;", "\"listen\" needs more than that; it is written \"listen "
-                                     "ADDRESS [protocol=NAME] [backlog=N] [reuseport];\"");
+                          "[protocol=NAME] [backlog=N] [reuseport] [proxy_protocol];\"");
+    expect_server_message("listen;",
+                          "\"listen\" needs more than that; it is written \"listen "
+                          "ADDRESS [protocol=NAME] [backlog=N] [reuseport] [proxy_protocol];\"");
     expect_server_message("listen 1;", "\"listen 1\" appears twice; the first is on line 1");
     expect_errors("server { listen 1; }\nserver { listen 1; }",
                   "t:2:17: \"listen 1\" appears twice; the first is on line 1\n"
@@ -532,7 +554,7 @@ START_TEST(a_server_needs_a_block_and_an_address)
     expect_errors(
         "server { }\n",
         "t:1:1: \"listen\" is missing in server; add \"listen ADDRESS [protocol=NAME] [backlog=N] "
-        "[reuseport];\"\n"
+        "[reuseport] [proxy_protocol];\"\n"
         "    1 | server { }\n"
         "      | ^~~~~~\n");
     expect_errors("pid x;", "t: no server block: nothing would be served; add "

@@ -287,8 +287,15 @@ pillion_bytes pillion_body(const pillion_request *req);
 /* The request's id as JSON, or {NULL, 0}. The server puts it into the reply by itself. */
 pillion_bytes pillion_request_id(const pillion_request *req);
 
-/* The client's address: "192.0.2.1:50122", "[2001:db8::1]:50122" or "unix:". */
+/* The client's address: "192.0.2.1:50122", "[2001:db8::1]:50122" or "unix:". Behind a balancer, the
+ * one that its PROXY header has told (`listen … proxy_protocol`). */
 const char *pillion_peer(const pillion_request *req);
+
+/* What the PROXY header has told of the client besides: the server's name that it asked for, "sni";
+ * the protocol that it agreed on with the balancer, "alpn"; the common name of its certificate,
+ * "cn", only if the balancer has verified that. NULL when it was not told, when the client is gone,
+ * and for any other word. Since 1.5. */
+const char *pillion_peer_name(const pillion_request *req, const char *what);
 
 /* The module whose handler this is. */
 pillion_instance *pillion_self(const pillion_request *req);

@@ -18,7 +18,7 @@ static const struct exceptions {
     {"cannot fail, or fails only for what it is given",
      " __isoc99_sscanf alarm clock_gettime dirfd environ free freeaddrinfo gai_strerror getegid "
      "getenv geteuid getpid getppid getrlimit getrusage getsid globfree gmtime_r inet_ntop "
-     "inet_pton isatty localtime_r malloc_usable_size memchr memcmp memcpy memmove memset "
+     "inet_pton isatty localtime_r malloc_usable_size memchr memcmp memcpy memmem memmove memset "
      "pthread_sigmask qsort setitimer setpgid sigabbrev_np sigaction sigaddset sigemptyset signal "
      "sigprocmask stderr stdin stdout strchr strcmp strcpy strcspn strerror "
      "strerrordesc_np strerrorname_np strlen strncmp strncpy strnlen strpbrk strrchr "
