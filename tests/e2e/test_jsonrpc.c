@@ -28,7 +28,7 @@ static const char *expect_error(int client, int number, const char *code, const 
     const cJSON *reply = client_receive_json(client);
     const cJSON *error = cJSON_GetObjectItem(reply, "error");
     const cJSON *data = cJSON_GetObjectItem(error, "data");
-    const char *text = cJSON_PrintUnformatted(reply);
+    const char *text = keep(cJSON_PrintUnformatted(reply));
     const char *got = cJSON_GetStringValue(cJSON_GetObjectItem(data, "code"));
     const char *message = cJSON_GetStringValue(cJSON_GetObjectItem(error, "message"));
     const char *again = cJSON_GetStringValue(cJSON_GetObjectItem(data, "message"));
