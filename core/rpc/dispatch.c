@@ -111,7 +111,8 @@ static void refuse_frame(struct call *call, enum frame_status status, const stru
     counter_add(&dispatcher->row->counters[COUNT_FRAMES], 1);
     counter_add(&dispatcher->row->counters[COUNT_REFUSED], 1);
     call_next(call);
-    call->req.format = ENVELOPE_PILLION; /* not the request's before it */
+    /* Not in the format of the request before it, nor as a notification if that was one. */
+    call->req.format = protocols[call->req.protocol].refuses_in;
     call->req.notifies = false;
     if (stranger != NULL)
         log_stranger(call, stranger);

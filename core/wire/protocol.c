@@ -54,11 +54,11 @@ static enum frame_status next_http(struct bytes input, const struct frame_limits
 }
 
 const struct protocol protocols[PROTOCOLS] = {
-    [PROTOCOL_FRAME] = {"frame", false, next_frame, head_of_frame, {"", 0}},
-    [PROTOCOL_AUTO] = {"auto", false, next_frame, head_of_frame, {"", 0}},
-    [PROTOCOL_LINE] = {"line", false, line_next, NULL, {"\n", 1}},
-    [PROTOCOL_LSP] = {"lsp", false, lsp_next, head_of_lsp, {"", 0}},
-    [PROTOCOL_HTTP] = {"http", true, next_http, http_reply_head, {"", 0}},
+    [PROTOCOL_FRAME] = {"frame", false, next_frame, head_of_frame, {"", 0}, ENVELOPE_PILLION},
+    [PROTOCOL_AUTO] = {"auto", false, next_frame, head_of_frame, {"", 0}, ENVELOPE_PILLION},
+    [PROTOCOL_LINE] = {"line", false, line_next, NULL, {"\n", 1}, ENVELOPE_PILLION},
+    [PROTOCOL_LSP] = {"lsp", false, lsp_next, head_of_lsp, {"", 0}, ENVELOPE_JSONRPC},
+    [PROTOCOL_HTTP] = {"http", true, next_http, http_reply_head, {"", 0}, ENVELOPE_PILLION},
 };
 
 unsigned protocol_find(const char *name)

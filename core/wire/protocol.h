@@ -34,6 +34,8 @@ struct protocol {
      * Returns how many they are. NULL: there are none. */
     size_t (*head)(const struct reply *reply, size_t body, char *to);
     struct bytes tail; /* the bytes behind it */
+
+    uint8_t refuses_in; /* enum envelope_format: of an error about bytes that are no message */
 };
 
 extern const struct protocol protocols[PROTOCOLS];

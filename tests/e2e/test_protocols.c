@@ -77,7 +77,8 @@ START_TEST(bytes_that_are_no_message_are_refused_in_their_protocol)
                 "\n{\"out\":\"error\",\"result\":{\"code\":\"frame_too_large\",\"message\":\"");
     client = client_connect(server);
     client_send(client, "Content-Length: two\r\n\r\n{}", 25);
-    expect_part(client_receive_rest(client), "\r\n\r\n{\"out\":\"error\"");
+    expect_part(client_receive_rest(client),
+                "\r\n\r\n{\"jsonrpc\":\"2.0\",\"error\":{\"code\":-32700,\"message\":\"");
     client = client_connect(server);
     client_send(client, "{\"in\":\n{\"in\":\"ping\"}\n", 21);
     client_finish(client);
