@@ -200,6 +200,40 @@ START_TEST(a_client_whose_reply_has_no_room_may_leave)
 }
 END_TEST
 
+static uint64_t frames_wanted;
+
+static uint64_t frames_seen(void)
+{
+    return counter_read(&first.dispatcher.row->counters[COUNT_FRAMES]);
+}
+
+static bool are_seen(void)
+{
+    return frames_seen() >= frames_wanted;
+}
+
+START_TEST(a_notification_waits_for_no_room)
+{
+    for (enum road road = IN_TURN; road < ROADS; road++) {
+        open_client();
+        take_block(3);
+        frames_wanted = frames_seen() + 2 + road;
+        if (road == OVERTAKING)
+            call("{\"in\":\"defer\",\"id\":1}");
+        take_block(2);
+        call("{\"jsonrpc\":\"2.0\",\"method\":\"big\"}");
+        call("{\"jsonrpc\":\"2.0\",\"method\":\"none\"}");
+        run_until(are_seen);
+        ck_assert(!conn->waiting);
+        ck_assert_uint_eq(first.dispatcher.deferreds.pending, road);
+        expect_silence(client);
+        give_block(2);
+        give_block(3);
+        close_client();
+    }
+}
+END_TEST
+
 /* Another worker takes the connection over, after a death that is not this connection's. */
 static int adopt(struct arena *from, int *heir_arena)
 {
@@ -300,7 +334,7 @@ START_TEST(a_frame_that_is_too_large_is_refused_when_there_is_room)
 END_TEST
 
 UNIT_MAIN("dispatch", a_reply_without_room_is_given_when_there_is_some,
-          a_client_whose_reply_has_no_room_may_leave,
+          a_client_whose_reply_has_no_room_may_leave, a_notification_waits_for_no_room,
           a_method_whose_reply_has_no_room_is_not_blamed_for_a_death_nor_run_again,
           a_refusal_without_room_is_the_same_after_a_death,
           a_frame_that_is_too_large_is_refused_when_there_is_room)
