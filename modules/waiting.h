@@ -101,13 +101,20 @@ static inline void waiting_first(struct waiting *waiting)
     line->first = waiting;
 }
 
-/* Takes the first one out of the line. */
+/* Takes the first one out of the line. NULL when there is nothing to do for it any more. */
 static inline pillion_request *waiting_take(struct waiting_line *line)
 {
     struct waiting *waiting = line->first;
 
     waiting_leave(waiting);
-    return pillion_resume(waiting->token);
+    pillion_request *req = pillion_resume(waiting->token);
+    /* The worker had no time yet to see that it has passed. */
+    if (req == NULL || pillion_deadline_ms(req) > 0)
+        return req;
+    pillion_fail(req, PILLION_DEADLINE_EXCEEDED,
+                 "\"%s\" has waited for a connection until the deadline of its request",
+                 pillion_method_name(req));
+    return NULL;
 }
 
 /* The time left until the request is due, 1 ms or more. */

@@ -116,6 +116,16 @@ PILLION_EXPORT pillion_instance *pillion_self(const pillion_request *req)
     return req->filter != NULL ? req->filter->instance : req->method->instance;
 }
 
+PILLION_EXPORT uint64_t pillion_deadline_ms(const pillion_request *req)
+{
+    if (!on_loop(__func__))
+        return 0;
+    uint64_t due_ns = deferred_due_ns(req), now_ns = clock_ns();
+    if (due_ns == 0)
+        return UINT64_MAX;
+    return due_ns > now_ns ? (due_ns - now_ns) / NS_PER_MS : 0;
+}
+
 PILLION_EXPORT void *pillion_alloc(pillion_request *req, size_t size)
 {
     return on_loop(__func__) ? pool_alloc(req->pool, size) : NULL;

@@ -202,10 +202,32 @@ void deferreds_settle(struct deferreds *all)
 
 /* ---- Beginning ---- */
 
+void deferred_exceed(struct deferred *deferred)
+{
+    deferred_fail(deferred, PILLION_DEADLINE_EXCEEDED,
+                  "\"%s\" was not answered within the deadline of its request; what it has begun "
+                  "may still be carried out",
+                  deferred->req.method->name.data);
+}
+
+uint64_t deferred_due_ns(const struct pillion_request *req)
+{
+    if (req->deferred != NULL)
+        return req->deferred->due_ns;
+    uint64_t deadline_ns = request_deadline_ns(req);
+    if (deadline_ns == 0)
+        return 0;
+    return (req->started_ns == 0 ? clock_ns() : req->started_ns) + deadline_ns;
+}
+
 static void timed_out(struct timer *timer)
 {
     struct deferred *deferred = container_of(timer, struct deferred, timer);
 
+    if (deferred->by_deadline) {
+        deferred_exceed(deferred);
+        return;
+    }
     deferred->timed_out = true;
     deferred_fail(
         deferred, ERROR_TIMEOUT,
@@ -216,9 +238,12 @@ static void timed_out(struct timer *timer)
 /* From `now` on, as clock_ns() tells it. */
 static void wait_for_answer(struct deferred *deferred, uint64_t now)
 {
+    uint64_t at = clock_after(now, deferred->timeout_ms);
+
     deferred->state = DEFERRED_WAITING;
-    timer_set_at(deferred->all->loop, &deferred->timer, clock_after(now, deferred->timeout_ms),
-                 timed_out);
+    deferred->by_deadline = deferred->due_ns != 0 && deferred->due_ns < at;
+    timer_set_at(deferred->all->loop, &deferred->timer,
+                 deferred->by_deadline ? deferred->due_ns : at, timed_out);
 }
 
 static uint64_t refuse(struct pillion_request *req, const char *why)
@@ -258,6 +283,7 @@ uint64_t deferred_begin(struct pillion_request *req, uint64_t timeout_ms)
     }
     char *copy = request_keep_head(req) ? pool_alloc(req->pool, req->body.size) : NULL;
     uint64_t since_ns = req->started_ns == 0 ? clock_ns() : req->started_ns;
+    uint64_t deadline_ns = request_deadline_ns(req);
     deferred =
         copy == NULL || all->pending >= DEFERRED_MAX ? NULL : take(all, DEFERRED_HANDLER, since_ns);
     if (deferred == NULL) {
@@ -269,6 +295,7 @@ uint64_t deferred_begin(struct pillion_request *req, uint64_t timeout_ms)
     deferred->instance = req->method->instance;
     metric_step(deferred->instance, METRIC_WAITING, 1);
     deferred->timeout_ms = timeout;
+    deferred->due_ns = deadline_ns == 0 ? 0 : since_ns + deadline_ns;
     req->deferred = deferred;
     req->promised = true;
     return deferred_token(deferred);

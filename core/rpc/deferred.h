@@ -3,7 +3,8 @@
  * A handler that defers gets a token: a number, so there is nothing to use after it is gone. The
  * request moves here when the handler returns, with its memory and a copy of its frame. The token
  * gives it back once; the module that resumed it answers before the batch of events is over. When
- * its time is up the request is answered `timeout`; when its client goes it is dropped. From then
+ * its time is up the request is answered `timeout`, or `deadline_exceeded` if its client waits no
+ * longer; when its client goes it is dropped. From then
  * on the token leads nowhere.
  *
  * Knows nothing of connections: `finish` is told of every answer. All of it runs on the worker's
@@ -36,12 +37,14 @@ struct deferred {
     const pillion_instance *instance; /* its method's, which counts it as waiting; or NULL */
     struct timer timer;
     uint64_t timeout_ms;
+    uint64_t due_ns;     /* its client waits until then, by clock_ns(); 0: it does not say */
     char *copy;          /* of the frame's body, in the request's memory */
     char *reply;         /* req.size bytes, in the request's memory */
     bool reply_malloced; /* it is malloc's instead */
     bool listed;         /* in `settling` */
     bool working;        /* a thread has its data: nothing may be freed */
     bool timed_out;
+    bool by_deadline;      /* `timer` is set for due_ns, which comes before timeout_ms are over */
     bool waits;            /* nothing was done for it yet: another worker may run it instead */
     bool resumed;          /* by its module, once at least */
     struct deferred *next; /* in `settling` or in `free` */
@@ -110,6 +113,12 @@ void deferred_drop(struct deferred *deferred);
 /* Answers in the module's place; the token leads nowhere afterwards. */
 __attribute__((format(printf, 3, 4))) void deferred_fail(struct deferred *deferred,
                                                          const char *code, const char *format, ...);
+
+/* The client waits no more (due_ns): answers so in the module's place. */
+void deferred_exceed(struct deferred *deferred);
+
+/* When the client of a request, deferred or not, waits no more; 0: it does not say. */
+uint64_t deferred_due_ns(const struct pillion_request *req);
 
 /* A reply that has found no room yet (malloc'd, taken over), as a deferred request that is
  * answered.

@@ -24,8 +24,10 @@ struct job {
     pillion_instance *instance;
     void (*call)(pillion_instance *self, void *data);
     void *data;
+    uint64_t due_ns;  /* from when on the work is not begun any more; 0: always */
     uint64_t over_ns; /* when the loop first saw that its request was over; 0: it is not */
     bool stuck;
+    bool late;                 /* the thread that took it did not begin it */
     bool waits;                /* it had to, and its frame says so */
     struct pool_thread *ended; /* the thread that it has ended, or NULL */
     struct job *next;
@@ -205,10 +207,12 @@ static void finish_work(struct job *job)
         log_warn("module %s: the work of \"%s\" has ended after all; its thread is free again",
                  job->method->instance->name, job->method->name.data);
     }
+    if (job->late && waits)
+        deferred_exceed(deferred);
     struct note before = note_enter(DUTY_DONE, job->method->instance, &job->origin);
     if (waits)
         deferred->working = false; /* before `done`, which may have more work done for it */
-    job->done(waits ? resume_work(job) : NULL, job->data);
+    job->done(waits && !job->late ? resume_work(job) : NULL, job->data);
     note_leave(&before);
     if (!waits)
         deferred_work_done(deferred);
@@ -291,6 +295,22 @@ static void run_work(struct pool_thread *self)
     work_is_over(self);
 }
 
+/* Under the lock: the next job whose work is to be done. The others go back to the loop. */
+static struct job *take_job(void)
+{
+    struct job *job;
+
+    while ((job = jobs_take(&pool.waiting)) != NULL) {
+        pool.waiting_count--;
+        if (job->due_ns == 0 || clock_ns() < job->due_ns)
+            break;
+        job->late = true;
+        jobs_add(&pool.finished, job);
+        eventfd_write(pool.wake.fd, 1);
+    }
+    return job;
+}
+
 static void *thread_main(void *argument)
 {
     struct pool_thread *self = argument;
@@ -299,12 +319,11 @@ static void *thread_main(void *argument)
     for (;;) {
         struct job *job;
         pool.idle++;
-        while ((job = jobs_take(&pool.waiting)) == NULL && !pool.ending)
+        while ((job = take_job()) == NULL && !pool.ending)
             pthread_cond_wait(&pool.work_there, &pool.lock);
         pool.idle--;
         if (job == NULL)
             break;
-        pool.waiting_count--;
         pool.busy++;
         self->job = job;
         show();
@@ -414,6 +433,8 @@ void offload_request(struct pillion_request *req, uint64_t timeout_ms, void (*wo
                             .work = work,
                             .done = done,
                             .data = data};
+        if (req->method->instance->abi_minor >= 5)
+            job->due_ns = deferred->due_ns;
         if (enqueue(job)) {
             deferred->working = true;
             deferred->waits = job->waits;

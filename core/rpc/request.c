@@ -11,9 +11,11 @@
 #include "base/log_seldom.h"
 #include "rpc/board.h"
 #include "rpc/metric.h"
+#include "wire/http.h"
 #include "wire/positional.h"
 
 #define FAIL_MESSAGE_MAX 1024
+#define DEADLINE_MAX_MS  1e12  /* thirty years; what is longer is no deadline */
 #define OVERLOADED_MS    1000u /* `retry_after` of `overloaded` when the module knows no time */
 
 _Thread_local struct request_hand request_hand; /* threads of a module have nothing in it */
@@ -116,6 +118,34 @@ const cJSON *request_params(struct pillion_request *req)
     parsing = false;
     request_hand.pool = before;
     return req->tree;
+}
+
+/* The text of the number; where there is none, data NULL or what is no number. */
+static struct bytes find_deadline(const struct pillion_request *req)
+{
+    const struct bytes nothing = {NULL, 0}, body = req->body;
+    struct bytes field = req->head.size == 0 ? nothing : http_find(req->head, "deadline-ms");
+
+    if (field.data != NULL || req->format == ENVELOPE_BARE) /* whose body is its params */
+        return field;
+    /* A look at the bytes is much less than reading them as JSON. No client spells it with
+     * escapes. */
+    if (memmem(body.data, body.size, "\"deadline\"", strlen("\"deadline\"")) == NULL)
+        return nothing;
+    return envelope_member(body, BYTES("deadline"));
+}
+
+uint64_t request_deadline_ns(const struct pillion_request *req)
+{
+    struct bytes text = find_deadline(req);
+
+    if (text.size == 0 || *text.data < '0' || *text.data > '9')
+        return 0;
+    double ms = strtod(text.data, NULL); /* it ends: a comma, a bracket or a line's end follows */
+    if (!(ms > 0 && ms < DEADLINE_MAX_MS))
+        return 0;
+    uint64_t ns = (uint64_t)(ms * (double)NS_PER_MS);
+    return ns == 0 ? 1 : ns;
 }
 
 const char *request_peer(struct pillion_request *req)

@@ -134,6 +134,11 @@ void request_fail_raw(struct pillion_request *req, const char *code, struct byte
 /* The params as cJSON, NULL when they cannot be had. See pillion_params. */
 const cJSON *request_params(struct pillion_request *req);
 
+/* For how long after the request was read its client waits for the answer, by the member `deadline`
+ * beside the params, or by the header field Deadline-Ms; 0: it does not say. Requests that are
+ * answered at once pay nothing for it. */
+uint64_t request_deadline_ns(const struct pillion_request *req);
+
 /* The client's address, as it was when it was first asked for; it stays when the client goes. */
 const char *request_peer(struct pillion_request *req);
 

@@ -7,6 +7,10 @@
 
 /* Sorted by name. */
 static const struct error_code codes[] = {
+    {"deadline_exceeded", 50401, 504, "DEADLINE_EXCEEDED",
+     "The request has waited, or was under way, for longer than its own `deadline`. Work that it "
+     "has "
+     "begun may still be carried out."},
     {"forbidden", 40300, 403, "PERMISSION_DENIED", "The caller may not do this."},
     {ERROR_FRAME_TOO_LARGE, 41300, 413, "RESOURCE_EXHAUSTED",
      "The message is larger than `max_frame` allows; the connection ends with this reply."},

@@ -26,7 +26,7 @@
 #define ROOM_KEPT          262144u   /* a larger buffer is freed when it is empty */
 #define UNSENT_MAX         16777216u /* unsent bytes beyond which other upstreams are asked */
 #define HEADER_SIZE        4u
-#define ID_MAX             32u  /* bytes of a frame's beginning, with the id */
+#define ID_MAX             80u  /* bytes of a frame's beginning, with the id and the deadline */
 #define INDEX_BITS         20u  /* bits of an id for the index in `calls` */
 #define WINDOW             250u /* requests since the oldest that waits; a Pillion begins 255 */
 #define SLOW_MS            50u  /* a request without a reply for so long is slow */
@@ -421,7 +421,7 @@ static void flush(pillion_instance *self, void *data)
 bool link_send(struct link *link, pillion_request *req, struct trip *trip)
 {
     struct buffer *out = &link->out;
-    uint64_t now = now_ms();
+    uint64_t now = now_ms(), left_ms = pillion_deadline_ms(req);
 
     if (!buffer_room(link, out, HEADER_SIZE + ID_MAX + trip->frame.size))
         return false;
@@ -432,6 +432,9 @@ bool link_send(struct link *link, pillion_request *req, struct trip *trip)
     uint64_t id = (uint64_t)call->serial << INDEX_BITS | (uint64_t)(call - link->calls);
     char *frame = out->data + out->end, *body = frame + HEADER_SIZE;
     size_t size = (size_t)snprintf(body, ID_MAX, "{\"id\":%llu", (unsigned long long)id);
+    if (left_ms != UINT64_MAX) /* 0: in less than a millisecond */
+        size += (size_t)snprintf(body + size, ID_MAX - size, ",\"deadline\":%llu",
+                                 left_ms == 0 ? 1ull : (unsigned long long)left_ms);
     memcpy(body + size, trip->frame.data, trip->frame.size);
     size += trip->frame.size;
     for (unsigned i = 0; i < HEADER_SIZE; i++)

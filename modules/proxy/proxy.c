@@ -16,7 +16,7 @@
 #include "../clock.h"
 #include "upstream.h"
 
-#define FRAME_OWN 64u /* bytes of a request besides its name, params and members */
+#define FRAME_OWN 112u /* bytes of a request besides its name, params and members */
 
 /* The block of a `method` statement. */
 struct method {
@@ -176,6 +176,12 @@ static void trip_send(pillion_request *req, struct trip *trip)
 {
     const char *reason;
     bool full;
+
+    if (pillion_deadline_ms(req) == 0) {
+        pillion_fail(req, PILLION_DEADLINE_EXCEEDED,
+                     "there is no time left to send the request on%s", earlier(trip));
+        return;
+    }
     struct link *link = group_choose(trip->group, trip->last, &reason, &full);
 
     if (link != NULL) {

@@ -375,7 +375,7 @@ static void measure(pillion_request *req)
 }
 #endif
 
-/* ---- 1.5: when to try again, what a balancer tells of the client ---- */
+/* ---- 1.5: when to try again, what a balancer tells of the client, how long it may take ---- */
 
 #if PILLION_ABI_MINOR >= 5
 static void busy(pillion_request *req)
@@ -393,6 +393,17 @@ static void told(pillion_request *req)
     cJSON_AddItemToArray(result, cJSON_CreateString(pillion_peer(req)));
     cJSON_AddItemToArray(result, name == NULL ? cJSON_CreateNull() : cJSON_CreateString(name));
     pillion_reply(req, "told", result);
+}
+
+static void left(pillion_request *req)
+{
+    uint64_t ms = pillion_deadline_ms(req);
+
+    if (ms == 0)
+        pillion_fail(req, PILLION_DEADLINE_EXCEEDED, "no time is left");
+    else
+        pillion_reply(req, "left",
+                      ms == UINT64_MAX ? cJSON_CreateNull() : cJSON_CreateBool(ms < 90000));
 }
 #endif
 
@@ -425,6 +436,7 @@ static const pillion_method methods[] = {
 #if PILLION_ABI_MINOR >= 5
     {.name = "busy", .handler = busy, .read_only = true},
     {.name = "told", .handler = told},
+    {.name = "left", .handler = left},
 #endif
     {0},
 };

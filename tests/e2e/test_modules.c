@@ -305,6 +305,9 @@ static const struct {
      "{\"code\":\"busy\",\"message\":\"in a moment\",\"retry_after\":1.25}"},
     {5, "{\"in\":\"told\"}", "\"result\":[\"127.0.0.1:"},
     {5, "{\"in\":\"told\"}", "\",null]"},
+    {5, "{\"in\":\"left\"}", "{\"out\":\"left\",\"result\":null}"},
+    {5, "{\"in\":\"left\",\"deadline\":80000}", "{\"out\":\"left\",\"result\":true}"},
+    {5, "{\"in\":\"left\",\"deadline\":1e-6}", "deadline_exceeded"},
 };
 
 /* Modules are not compiled again because the server is a newer one. */
@@ -329,7 +332,7 @@ START_TEST(modules_of_every_header_that_there_was_load)
                                    : "",
                         minor >= 3 ? "method count;" : "",
                         minor >= 4 ? "method shown; method measure; method rerunnable;" : "",
-                        minor >= 5 ? "method busy; method told;" : ""));
+                        minor >= 5 ? "method busy; method told; method left;" : ""));
         server_start_with(server, (const char *const[]){"-g", "worker_processes 1;", NULL});
         int client = client_connect(server);
         for (size_t i = 0; i < sizeof(of_headers) / sizeof(*of_headers); i++) {

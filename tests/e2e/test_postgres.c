@@ -387,6 +387,27 @@ START_TEST(requests_waiting_for_a_connection_are_bounded)
 }
 END_TEST
 
+/* It waits behind a slow one; the other, whose client has time, is carried out after all. */
+START_TEST(a_request_that_waits_beyond_its_deadline_is_not_carried_out)
+{
+    struct postgres postgres;
+    struct server *server = serve_postgres(&postgres, "connections 1;");
+    int client = client_connect(server);
+
+    postgres_start(&postgres);
+    postgres_is_there(client);
+    make_table(&postgres);
+    client_send_frame(client, "{\"in\":\"nap\",\"params\":{\"s\":3},\"id\":1}");
+    client_send_frame(client, "{\"in\":\"add\",\"params\":{\"id\":1},\"id\":2,\"deadline\":100}");
+    client_send_frame(client, "{\"in\":\"add\",\"params\":{\"id\":2},\"id\":3,\"deadline\":60000}");
+    client_expect_error(client, "deadline_exceeded");
+    client_expect(client, "{\"out\":\"result\",\"result\":null,\"id\":1}");
+    client_expect(client, "{\"out\":\"result\",\"result\":1,\"id\":3}");
+    gives(client, "all", "null", "[{\"id\":2,\"name\":null}]");
+    postgres_end(&postgres);
+}
+END_TEST
+
 START_TEST(a_connection_that_falls_silent_is_given_up)
 {
     struct relay *relay;
@@ -479,6 +500,8 @@ E2E_MAIN("postgres", sql_becomes_methods, bad_params_are_refused_with_the_reason
          a_server_that_is_restarted_under_load_costs_errors_while_it_is_away,
          a_reload_waits_for_results, requests_wait_for_the_first_connections_of_a_new_worker,
          waiting_requests_fail_when_the_first_connections_do,
-         requests_waiting_for_a_connection_are_bounded, a_connection_that_falls_silent_is_given_up,
+         requests_waiting_for_a_connection_are_bounded,
+         a_request_that_waits_beyond_its_deadline_is_not_carried_out,
+         a_connection_that_falls_silent_is_given_up,
          a_transaction_is_given_the_time_of_each_of_its_statements,
          wrong_configurations_are_refused, a_configuration_is_good_while_postgres_is_away)

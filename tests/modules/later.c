@@ -197,6 +197,38 @@ static void wake(pillion_request *req)
     pillion_reply_raw(req, "wake", pillion_params_raw(req));
 }
 
+/* ---- tally: counts in a thread, and tells how often it has ---- */
+
+static _Atomic unsigned tallies;
+
+static void tallies_up(void *data)
+{
+    (void)data;
+    atomic_fetch_add(&tallies, 1);
+}
+
+static void tallied(pillion_request *req, void *data)
+{
+    (void)data;
+    if (req != NULL)
+        pillion_reply(req, "tally", cJSON_CreateNumber(atomic_load(&tallies)));
+}
+
+static void tally(pillion_request *req)
+{
+    pillion_offload(req, 0, tallies_up, tallied, NULL);
+}
+
+/* ---- time_left: what is left of the deadline; null: there is none ---- */
+
+static void time_left(pillion_request *req)
+{
+    uint64_t ms = pillion_deadline_ms(req);
+
+    pillion_reply(req, "left",
+                  ms == UINT64_MAX ? cJSON_CreateNull() : cJSON_CreateNumber((double)ms));
+}
+
 /* ---- what the handler has seen of the request, read in a thread ---- */
 
 struct reading {
@@ -821,6 +853,8 @@ static const pillion_method methods[] = {
     {.name = "nap", .handler = sleep_ms},
     {.name = "sleep_on", .handler = sleep_on},
     {.name = "wake", .handler = wake},
+    {.name = "tally", .handler = tally},
+    {.name = "time_left", .handler = time_left},
     {.name = "read_raw", .handler = read_raw},
     {.name = "keep_raw", .handler = keep_raw},
     {.name = "pipe", .handler = through_pipe},

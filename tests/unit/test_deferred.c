@@ -2,6 +2,7 @@
  * layer above is a list of what was finished. */
 #include "rpc/deferred.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "loop_fixture.h"
@@ -51,7 +52,7 @@ static void expect_finished(unsigned index, const char *code)
 
 static struct pillion_request home;
 static struct pool pool;
-static char frame[64], room[1024];
+static char frame[128], room[1024];
 
 static char *reserve_nothing(struct pillion_request *req, size_t size)
 {
@@ -60,13 +61,15 @@ static char *reserve_nothing(struct pillion_request *req, size_t size)
     return NULL;
 }
 
+static const char *more = ""; /* members of the body besides those of every request */
+
 static void request_new(void)
 {
-    static const char body[] = "{\"in\":\"call\",\"params\":[1],\"id\":7}";
+    int size = snprintf(frame, sizeof(frame), "{\"in\":\"call\",\"params\":[1],\"id\":7%s}", more);
 
-    strcpy(frame, body);
+    ck_assert_int_lt(size, sizeof(frame));
     home = (struct pillion_request){.method = &method,
-                                    .body = {frame, sizeof(body) - 1},
+                                    .body = {frame, (size_t)size},
                                     .params = {frame + 22, 3},
                                     .id = {frame + 31, 1},
                                     .pool = &pool,
@@ -232,6 +235,73 @@ START_TEST(the_time_of_a_request_began_with_its_handler)
     pass(1);
     expect_finished(0, "timeout");
     tear_down();
+}
+END_TEST
+
+/* Defers for 100 ms with this value for a deadline; the request ends with `code` after `ms`. */
+static void expect_end(const char *deadline, unsigned ms, const char *code)
+{
+    char member[64];
+
+    snprintf(member, sizeof(member), ",\"deadline\":%s", deadline);
+    more = member;
+    set_up();
+    uint64_t token = defer(100);
+    ck_assert(deferred_on_cancel(&all, token, cancelled, &told));
+    pass(ms - 1);
+    ck_assert_msg(all.table[0]->state == DEFERRED_WAITING, "%s", deadline);
+    pass(1);
+    ck_assert_ptr_null(deferred_resume(&all, token));
+    expect_finished(0, code);
+    ck_assert_uint_eq(told, 1);
+    tear_down();
+    more = "";
+}
+
+START_TEST(a_request_ends_with_the_deadline_of_its_client)
+{
+    expect_end("50", 50, "deadline_exceeded");
+    expect_end("5e1", 50, "deadline_exceeded");
+    expect_end("0.001", 1, "deadline_exceeded");
+    expect_end("101", 100, "timeout");
+    expect_end("1e300", 100, "timeout");
+}
+END_TEST
+
+START_TEST(what_is_no_time_is_no_deadline)
+{
+    static const char *const none[] = {"0", "-5", "null", "\"50\"", "[50]", "0e5", "1e-400"};
+
+    for (size_t i = 0; i < sizeof(none) / sizeof(*none); i++)
+        expect_end(none[i], 100, "timeout");
+    more = ",\"x\":{\"deadline\":50}"; /* not beside the params */
+    set_up();
+    ck_assert_uint_eq(request_deadline_ns(&home), 0);
+    tear_down();
+    more = "";
+}
+END_TEST
+
+/* Deferring once more gives the whole timeout again, and no other deadline. */
+START_TEST(the_deadline_stays_what_it_was)
+{
+    more = ",\"deadline\":50";
+    set_up();
+    ck_assert_uint_eq(deferred_due_ns(&home), now_ns + 50 * NS_PER_MS);
+    uint64_t due_ns = now_ns + 50 * NS_PER_MS;
+    uint64_t token = defer(0);
+    pass(30);
+    struct pillion_request *req = resume(token);
+    ck_assert_uint_eq(deferred_due_ns(req), due_ns);
+    ck_assert_uint_ne(deferred_begin(req, 0), 0);
+    deferreds_settle(&all);
+    pass(19);
+    ck_assert_int_eq(all.table[0]->state, DEFERRED_WAITING);
+    pass(1);
+    ck_assert(!all.table[0]->timed_out);
+    expect_finished(0, "deadline_exceeded");
+    tear_down();
+    more = "";
 }
 END_TEST
 
@@ -430,6 +500,8 @@ UNIT_MAIN("deferred", a_request_keeps_its_frame_when_the_handler_has_returned,
           a_request_is_answered_timeout_when_its_time_is_up_and_not_before,
           a_handler_that_gives_no_time_gets_the_servers,
           the_time_of_a_request_began_with_its_handler, a_resumed_request_has_no_timeout_any_more,
+          a_request_ends_with_the_deadline_of_its_client, what_is_no_time_is_no_deadline,
+          the_deadline_stays_what_it_was,
           a_request_deferred_once_more_has_another_token_and_its_whole_time,
           answers_are_finished_in_the_order_in_which_they_were_given,
           a_request_resumed_and_not_answered_is_an_internal_error,

@@ -114,10 +114,12 @@ static void finish(struct deferred *deferred)
     deferred_free(deferred);
 }
 
+static struct bytes body = BYTES("{}");
+
 static struct deferred *offload(const char *letter)
 {
     home = (struct pillion_request){.method = &method,
-                                    .body = BYTES("{}"),
+                                    .body = body,
                                     .params = BYTES("null"),
                                     .pool = &pool,
                                     .room = room,
@@ -227,6 +229,52 @@ START_TEST(a_request_that_is_over_keeps_its_memory_until_its_work_is_done)
 }
 END_TEST
 
+/* Whether the loop has seen before the thread that its time is over, or not. */
+START_TEST(work_whose_deadline_has_passed_is_not_begun)
+{
+    set_up(1, 5);
+    instance.abi_minor = 5;
+    offload("a");
+    wait_begun(1);
+    body = BYTES("{\"deadline\":50}");
+    const struct deferred *seen = offload("b");
+    pass(50);
+    ck_assert_int_ne(seen->state, DEFERRED_WAITING);
+    const struct deferred *unseen = offload("c");
+    now_ns += 50 * NS_PER_MS;
+    ck_assert_int_eq(unseen->state, DEFERRED_WAITING);
+    body = BYTES("{\"deadline\":5000}");
+    offload("d");
+    gate_open(2);
+    turn_until_said(4);
+    ck_assert_str_eq(said, "aBCd");
+    ck_assert_uint_eq(begun, 2);
+    ck_assert_str_eq(unseen->req.code, "deadline_exceeded");
+    ck_assert_uint_eq(all.pending, 0);
+    body = BYTES("{}");
+    tear_down();
+}
+END_TEST
+
+/* Its `done` may count on that `work` has run. */
+START_TEST(work_of_modules_of_an_earlier_interface_is_done_all_the_same)
+{
+    set_up(1, 5);
+    instance.abi_minor = 4;
+    offload("a");
+    wait_begun(1);
+    body = BYTES("{\"deadline\":50}");
+    offload("b");
+    pass(50);
+    gate_open(2);
+    turn_until_said(2);
+    ck_assert_str_eq(said, "aB");
+    ck_assert_uint_eq(begun, 2);
+    body = BYTES("{}");
+    tear_down();
+}
+END_TEST
+
 START_TEST(a_thread_is_stuck_when_its_request_is_over_for_as_long_as_a_handler_may_take)
 {
     set_up(3, 1);
@@ -289,6 +337,8 @@ UNIT_MAIN("offload", work_runs_on_a_thread_and_done_on_the_loop,
           no_more_jobs_than_threads_and_queue_have_room_for,
           jobs_of_one_thread_are_done_in_their_order,
           a_request_that_is_over_keeps_its_memory_until_its_work_is_done,
+          work_whose_deadline_has_passed_is_not_begun,
+          work_of_modules_of_an_earlier_interface_is_done_all_the_same,
           a_thread_is_stuck_when_its_request_is_over_for_as_long_as_a_handler_may_take,
           a_pool_is_useless_while_half_of_its_threads_are_stuck,
           posted_calls_run_on_the_loop_in_the_order_of_posting)

@@ -297,6 +297,13 @@ const char *pillion_peer(const pillion_request *req);
  * and for any other word. Since 1.5. */
 const char *pillion_peer_name(const pillion_request *req, const char *what);
 
+/* For how many milliseconds the client still waits for the answer: a request may have a member
+ * `deadline` beside its params, the milliseconds from when it is read. 0: no longer; UINT64_MAX:
+ * the client has not said. The server itself answers a deferred request `deadline_exceeded` then.
+ * Ask before work that takes long or cannot be undone, and hand on what is left to servers behind.
+ * Since 1.5. */
+uint64_t pillion_deadline_ms(const pillion_request *req);
+
 /* The module whose handler this is. */
 pillion_instance *pillion_self(const pillion_request *req);
 
@@ -337,6 +344,8 @@ void pillion_fail_retry(pillion_request *req, const char *code, uint64_t retry_m
 #define PILLION_INTERNAL_ERROR "internal_error"
 #define PILLION_OVERLOADED     "overloaded"
 
+#define PILLION_DEADLINE_EXCEEDED "deadline_exceeded" /* since 1.5 */
+
 /* ---- Answering later; since 1.2 ---- */
 
 /* Names a deferred request. A number, so that it can be kept anywhere and never dangles; 0 is none.
@@ -348,18 +357,19 @@ typedef uint64_t pillion_token;
  * pillion_resume gives another one. Requests of other clients go on meanwhile, and so do requests
  * of this client that have an id.
  *
- * After `timeout_ms` (0: the directive defer_timeout) the server answers `timeout` itself. Returns
+ * After `timeout_ms` (0: the directive defer_timeout) the server answers `timeout` itself, and
+ * earlier `deadline_exceeded` if the client waits no longer (pillion_deadline_ms). Returns
  * 0 when the request cannot be deferred; it is answered then, and the handler just returns. */
 pillion_token pillion_defer(pillion_request *req, uint64_t timeout_ms);
 
 /* Gives a deferred request back, to be answered (or deferred anew) before the callback or handler
- * that resumes it returns. NULL when it timed out, or its client is gone: there is nothing to do
- * then. A token gives its request back once. */
+ * that resumes it returns. NULL when it timed out, its deadline has passed, or its client is gone:
+ * there is nothing to do then. A token gives its request back once. */
 pillion_request *pillion_resume(pillion_token token);
 
-/* Has `cancelled` called, once, when the request times out or its client is gone, so that work for
- * it can be given up. Not called once it is resumed. Returns false when the token leads nowhere
- * already.
+/* Has `cancelled` called, once, when the request times out, its deadline passes or its client is
+ * gone, so that work for it can be given up. Not called once it is resumed. Returns false when the
+ * token leads nowhere already.
  *
  * A request has one: a second call takes the place of the first, which is logged as a mistake
  * unless it is the same, or the first was taken away by NULL. */
@@ -375,9 +385,10 @@ bool pillion_rerunnable(pillion_token token, bool rerunnable);
 
 /* From a handler: defers the request, has `work(data)` run in a thread of the worker's pool, and
  * then `done(req, data)` on the worker's loop, which answers `req`. That is NULL when the request
- * has timed out or its client is gone; `done` is called all the same, to free what is in `data`.
- * What pillion_alloc gave lasts until then, and so do the request's bytes as the handler has seen
- * them (pillion_params_raw, pillion_body, …), also for `work`: `data` may point at all of them.
+ * has timed out, its deadline has passed, or its client is gone; `done` is called all the same, to
+ * free what is in `data`. What pillion_alloc gave lasts until then, and so do the request's bytes
+ * as the handler has seen them (pillion_params_raw, pillion_body, …), also for `work`: `data` may
+ * point at all of them.
  *
  * `work` may block. Of this header it, and any thread that the module makes, may call:
  *
@@ -393,7 +404,9 @@ bool pillion_rerunnable(pillion_token token, bool rerunnable);
  * thread changes: for `work`'s own, and to read the tree that the handler had of pillion_params.
  *
  * When all threads are busy and the queue is full (pool_threads, pool_queue), the request is
- * answered `overloaded` at once. A request whose work had to wait for a thread, and has not begun
+ * answered `overloaded` at once. Work that still waits for a thread when the request's deadline
+ * passes is not begun, and `done` is called with NULL (since 1.5; work of modules built for an
+ * earlier interface is done). A request whose work had to wait for a thread, and has not begun
  * when its worker dies, is run by another worker from its handler on: what must not be done twice
  * belongs into `work` (since 1.4; of modules built for an earlier interface it is answered
  * `module_crashed`). */
