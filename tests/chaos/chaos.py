@@ -6,7 +6,8 @@
 
 Busy clients pipeline requests, half of them cut at random bytes, and check content, order and id of
 every reply; a quarter of them mixes in requests that are answered later, from a timer or a thread, and
-takes replies in any order; some send those without ids, and insist on the order. Some requests crash or
+takes replies in any order; some send those without ids, and insist on the order. Some come through a
+balancer, which tells their address by a PROXY header; all ask now and then what their address is. Some requests crash or
 hang in threads, timers and callbacks. Idle clients wait, and
 are called once at the end. Events are drawn from a generator whose
 seed is printed. Any disconnect, or any lost, wrong or reordered reply fails the run (exit 1).
@@ -102,7 +103,7 @@ class Server:
         os.chmod(os.path.join(self.prefix, "run"), 0o777)
         for name in ("modules/ping.so", "modules/rpc.so", "tests/modules/crash.so",
                      "tests/modules/later.so", "tests/modules/threads.so",
-                     "tests/modules/descriptors.so", "modules/limit.so", "modules/access_log.so"):
+                     "tests/modules/descriptors.so", "tests/modules/peer.so", "modules/limit.so", "modules/access_log.so"):
             shutil.copy(os.path.join(build, name), os.path.join(self.prefix, "modules"))
         self.binary = os.path.join(self.prefix, "pillion")
         self.put_binary()
@@ -129,7 +130,7 @@ class Server:
             f.write(data)
 
     def configure(self):
-        methods = "".join("method %s; " % m for m in CRASHES + ["hang", "ping", "harm", "breaks"])
+        methods = "".join("method %s; " % m for m in CRASHES + ["hang", "ping", "harm", "breaks", "peer"])
         methods += "".join("method %s { %s } " % (m, FILTERS) for m in LATER + ["version"])
         with open(self.path("conf/new.conf"), "w") as f:
             f.write("error_log stderr %s; worker_processes %d; handler_timeout 2s; heartbeat_timeout 1s; quarantine_crashes off;\n"
@@ -137,11 +138,13 @@ class Server:
                     "load_module modules/version.so;\n"
                     "load_module modules/crash.so { journal run/journal; }\n"
                     "load_module modules/later.so; load_module modules/threads.so; pool_threads 8;\n"
-                    "load_module modules/descriptors.so;\n"
+                    "load_module modules/descriptors.so; load_module modules/peer.so;\n"
                     "zone limits 1m; load_module modules/limit.so; load_module modules/access_log.so;\n"
-                    "server { listen 127.0.0.1:%d; %smethod rpc.stats; %s}\n"
+                    "server { listen 127.0.0.1:%d; %smethod rpc.stats; %s\n"
+                    "listen 127.0.0.1:%d proxy_protocol; proxy_from 127.0.0.1; proxy_timeout 10m; }\n"
                     % (self.level, self.workers, self.port,
-                       "listen 127.0.0.1:%d; " % (self.port + 1) if self.workers == 4 else "", methods))
+                       "listen 127.0.0.1:%d; " % (self.port + 1) if self.workers == 4 else "", methods,
+                       self.port + 2))
         os.rename(self.path("conf/new.conf"), self.path("conf/pillion.conf"))
 
     def children(self, role):
@@ -189,6 +192,7 @@ class Client:
     def __init__(self, number, chaos):
         self.number, self.chaos = number, chaos
         self.overtaking, self.without_ids = number % 4 == 1, number % 16 == 6
+        self.behind = number % 5 == 4  # a balancer
         self.random = random.Random(chaos.args.seed * 1000 + number)
         self.asked, self.incoming, self.outgoing = [], b"", b""
         self.next_id, self.since, self.slow_until = 0, 0.0, 0.0
@@ -196,7 +200,12 @@ class Client:
         self.connect(chaos.first_port(number))
 
     def connect(self, port=None):
-        self.sock = socket.create_connection(("127.0.0.1", port or self.chaos.server.port), timeout=10)
+        port = self.chaos.server.port + 2 if self.behind else port or self.chaos.server.port
+        self.sock = socket.create_connection(("127.0.0.1", port), timeout=10)
+        self.address = "127.0.0.1:%d" % self.sock.getsockname()[1]
+        if self.behind:
+            self.address = "192.0.2.1:%d" % (10000 + self.number)
+            self.outgoing += b"PROXY TCP4 192.0.2.1 192.0.2.2 %d 8080\r\n" % (10000 + self.number)
         self.sock.setblocking(False)
         self.half_closed = False
         self.chaos.selector.register(self.sock, selectors.EVENT_READ, self)
@@ -217,6 +226,8 @@ class Client:
             elif (self.overtaking or self.without_ids) and self.random.random() < 0.5:
                 request = Request(identity, self.random.choice(LATER),
                                   {"ms": self.random.choice([0, 1, 5, 50]), "n": self.next_id}, False)
+            elif self.random.random() < 0.1:
+                request = Request(identity, "peer", None, False)
             else:
                 request = Request(identity, "ping", [self.next_id, "x" * self.random.choice(
                     [0, 10, 200, 3000])], False)
@@ -302,6 +313,9 @@ class Client:
             # most one such request for each kill.
             self.chaos.kills -= 1
             self.chaos.row()["errors"] += 1
+        elif request.method == "peer" and reply["out"] == "peer":
+            if reply["result"]["peer"] != self.address:
+                raise Failure("wrong: client %d is %s: %r" % (self.number, self.address, body[:200]))
         elif reply["result"] != request.params or \
                 reply["out"] != ("later" if request.method in LATER else "pong"):
             raise Failure("wrong: client %d: %r" % (self.number, body[:200]))
@@ -318,7 +332,7 @@ class Chaos:
         # The time of the last event that ends a worker. In the self-test workers die all the time.
         self.death = float("inf") if "PILLION_TEST_DIE_IN_CALL" in os.environ else 0.0
         self.server = Server(os.path.abspath(os.environ.get("PILLION_BUILD", "build")),
-                             20000 + os.getpid() % 6000 * 2 + 1,
+                             20000 + os.getpid() % 3000 * 4 + 1,
                              "debug" if args.keep else "info", args.files)
         self.clients, self.idle = [], []
         self.beside, self.hung = None, None
