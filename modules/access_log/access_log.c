@@ -55,7 +55,9 @@ static const pillion_directive directives[] = {
      .fallback = "json",
      .summary =
          "`json`, or a line with $time, $peer, $method, $id, $status, $bytes_in, $bytes_out, "
-         "$us, $worker and $generation in it; $$ is a dollar."},
+         "$us, $worker and $generation in it, or what a balancer tells of the client, $sni, $alpn "
+         "and "
+         "$cn; $$ is a dollar."},
     {.name = "buffer",
      .type = PILLION_SIZE,
      .offset = offsetof(struct log, buffer_size),
@@ -179,6 +181,28 @@ static void put_peer(struct line *line, pillion_request *req)
     put_escaped(line, peer, strlen(peer));
 }
 
+/* Only in formats, where a word stands for nothing. */
+static void put_told(struct line *line, pillion_request *req, const char *what)
+{
+    const char *name = pillion_peer_name(req, what);
+    put_escaped(line, name == NULL ? "-" : name, name == NULL ? 1 : strlen(name));
+}
+
+static void put_sni(struct line *line, pillion_request *req)
+{
+    put_told(line, req, "sni");
+}
+
+static void put_alpn(struct line *line, pillion_request *req)
+{
+    put_told(line, req, "alpn");
+}
+
+static void put_cn(struct line *line, pillion_request *req)
+{
+    put_told(line, req, "cn");
+}
+
 static void put_method(struct line *line, pillion_request *req)
 {
     const char *name = pillion_method_name(req);
@@ -265,6 +289,10 @@ static const struct variable variables[] = {
     {"us", false, put_us},
     {"worker", false, put_worker},
     {"generation", false, put_generation},
+#define IN_JSON 10u /* the others are for formats alone */
+    {"sni", true, put_sni},
+    {"alpn", true, put_alpn},
+    {"cn", true, put_cn},
     {0},
 };
 
@@ -287,7 +315,7 @@ static_assert(4 * 6 * TEXT_MAX + 512 < LINE_MAX_SIZE, "a line of JSON is whole")
 
 static void put_json(struct line *line, pillion_request *req)
 {
-    for (const struct variable *v = variables; v->name != NULL; v++) {
+    for (const struct variable *v = variables; v < variables + IN_JSON; v++) {
         putf(line, "%s\"%s\":%s", v == variables ? "{" : ",", v->name, v->is_text ? "\"" : "");
         v->put(line, req);
         if (v->is_text)
@@ -323,7 +351,7 @@ static int check_format(const char *format, pillion_error_text *error)
                 error,
                 "the format has an unknown variable at \"%.20s\"; there are $time, "
                 "$peer, $method, $id, $status, $bytes_in, $bytes_out, $us, $worker, "
-                "$generation, and $$ for a dollar",
+                "$generation, $sni, $alpn, $cn, and $$ for a dollar",
                 p);
         p += variable == NULL ? 1 : strlen(variable->name);
     }

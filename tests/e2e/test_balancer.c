@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -335,6 +336,30 @@ START_TEST(a_reload_that_changes_the_listener_changes_no_connection)
 }
 END_TEST
 
+START_TEST(logs_show_what_was_told)
+{
+    int behind = free_port();
+    struct server *server = server_new();
+
+    mkdir(server_path(server, "access"), 0777);
+    chmod(server_path(server, "access"), 0777);
+    server_conf(server, "load_module modules/access_log.so;",
+                keep_printf("method ping { filter access_log { path access/a.log; buffer 0;"
+                            "  format '<$peer $sni $cn>'; } }"
+                            "listen 127.0.0.1:%d proxy_protocol; proxy_from 127.0.0.1;",
+                            behind));
+    server_start_with(server, (const char *const[]){"-g", "worker_processes 1;", NULL});
+    int told = connect_to(behind), plain = client_connect(server);
+    SEND(told, V2);
+    client_expect_alive(told);
+    client_expect_alive(plain);
+    const char *path = server_path(server, "access/a.log"),
+               *line = keep_printf("<%s - ->\n", own_address(plain));
+    wait_until(strstr(file_read(path, NULL), line) != NULL, "no line says %s", line);
+    expect_part(file_read(path, NULL), "<192.0.2.1:50122 b.test ->\n");
+}
+END_TEST
+
 /* ---- What is refused ---- */
 
 START_TEST(a_connection_without_a_header_is_closed_and_the_log_says_why)
@@ -460,7 +485,7 @@ END_TEST
 E2E_MAIN("balancer", behind_haproxy_the_address_is_the_clients_whichever_worker_answers,
          what_haproxy_knows_of_a_tls_session_reaches_the_module, a_header_may_come_in_any_pieces,
          a_header_in_pieces_outlives_workers,
-         a_reload_that_changes_the_listener_changes_no_connection,
+         a_reload_that_changes_the_listener_changes_no_connection, logs_show_what_was_told,
          a_connection_without_a_header_is_closed_and_the_log_says_why,
          a_header_has_to_come_in_its_time_however_it_drips, only_balancers_may_connect,
          a_unix_socket_needs_no_list_of_balancers, a_port_without_a_list_of_balancers_is_an_error)
