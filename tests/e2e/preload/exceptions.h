@@ -21,6 +21,6 @@ static const struct exceptions {
      "inet_pton isatty localtime_r malloc_usable_size memchr memcmp memcpy memmem memmove memset "
      "pthread_sigmask qsort setitimer setpgid sigabbrev_np sigaction sigaddset sigemptyset signal "
      "sigprocmask stderr stdin stdout strchr strcmp strcpy strcspn strerror "
-     "strerrordesc_np strerrorname_np strlen strncmp strncpy strnlen strpbrk strrchr "
+     "strerrordesc_np strerrorname_np strlen strncasecmp strncmp strncpy strnlen strpbrk strrchr "
      "strsep strspn strstr strtod strtok_r strtol strtoul time umask uname unsetenv "},
 };
