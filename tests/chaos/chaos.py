@@ -4,13 +4,13 @@
     PILLION_BUILD=build python3 tests/chaos/chaos.py [--seconds 60] [--seed N] [--idle 2000] [--busy 64]
                                                       [--only reload,kill] [--expect-wrong]
 
-Busy clients pipeline requests, half of them cut at random bytes, and check content, order and id of
-every reply; a quarter of them mixes in requests that are answered later, from a timer or a thread, and
-takes replies in any order; some send those without ids, and insist on the order. Some come through a
-balancer, which tells their address by a PROXY header; all ask now and then what their address is. Some requests crash or
-hang in threads, timers and callbacks. Idle clients wait, and
-are called once at the end. Events are drawn from a generator whose
-seed is printed. Any disconnect, or any lost, wrong or reordered reply fails the run (exit 1).
+Busy clients speak every protocol and format. They pipeline requests, half of them cut at random
+bytes, and check content, order and id of every reply; a quarter of them mixes in requests that are
+answered later, from a timer or a thread, and takes replies in any order; some send those without
+ids, and insist on the order. Some come through a balancer, which tells their address by a PROXY
+header; all ask now and then what their address is. Some requests crash or hang in threads, timers
+and callbacks. Idle clients wait, and are called once at the end. Events are drawn from a generator
+whose seed is printed. Any disconnect, or any lost, wrong or reordered reply fails the run (exit 1).
 --expect-wrong turns that around: the test of this test, run against a server whose correction from
 the kernel's counters is off (PILLION_TEST_NO_CORRECTION).
 """
@@ -178,6 +178,77 @@ class Server:
         self.log.close()
 
 
+class Wire:
+    """How one client's messages are wrapped, in its protocol and format."""
+
+    def __init__(self, number, chooser):
+        self.protocol = ("frame", "http", "line", "lsp")[number // 4 % 4]
+        self.jsonrpc = self.protocol != "frame" and number // 16 % 2 == 0
+        self.random = chooser
+
+    def request(self, identity, method, params):
+        if self.jsonrpc:
+            request = {"jsonrpc": "2.0", "method": method, "params": params, "id": identity}
+        else:
+            request = {"in": method, "params": params, "id": identity}
+        # JSON-RPC takes no null for params.
+        request = {name: value for name, value in request.items() if value is not None}
+        return self.wrap(json.dumps(request).encode())
+
+    def notification(self):
+        """A request that has no reply, in the format that has such."""
+        request = {"jsonrpc": "2.0", "method": "ping", "params": ["nobody listens"]}
+        return self.wrap(json.dumps(request).encode())
+
+    def wrap(self, body):
+        if self.protocol == "frame":
+            return struct.pack("<I", len(body)) + body
+        if self.protocol == "line":
+            return body + self.random.choice([b"\n", b"\r\n", b"\n\n"])
+        if self.protocol == "lsp":
+            return b"Content-Length: %d\r\n\r\n" % len(body) + body
+        head = b"POST / HTTP/1.1\r\nHost: localhost\r\n"
+        if self.random.random() < 0.1:
+            head += b"Expect: 100-continue\r\n"
+        if self.random.random() < 0.5:
+            return head + b"Content-Length: %d\r\n\r\n" % len(body) + body
+        chunks = b""
+        while body:
+            size = self.random.randint(1, min(len(body), self.random.choice([3, 100, 5000])))
+            chunks += b"%x\r\n" % size + body[:size] + b"\r\n"
+            body = body[size:]
+        return head + b"Transfer-Encoding: chunked\r\n\r\n" + chunks + b"0\r\n\r\n"
+
+    def unwrap(self, data):
+        """The first reply's body in `data` and the rest; None while it is not whole."""
+        if self.protocol == "frame":
+            size = struct.unpack("<I", data[:4])[0] if len(data) >= 4 else 0
+            return (data[4:4 + size], data[4 + size:]) if 4 + size <= len(data) else None
+        if self.protocol == "line":
+            body, newline, rest = data.partition(b"\n")
+            return (body, rest) if newline else None
+        head, end, rest = data.partition(b"\r\n\r\n")
+        if not end:
+            return None
+        if head.startswith(b"HTTP/1.1 100 "):
+            return self.unwrap(rest)
+        if head.startswith(b"HTTP/1.1 204 "):
+            return b"", rest
+        size = int(head.lower().partition(b"content-length: ")[2].split(b"\r\n")[0])
+        return (rest[:size], rest[size:]) if len(rest) >= size else None
+
+    def reply(self, body):
+        """A reply in Pillion's own format, whatever it came in; `out` of a success may be missing."""
+        reply = json.loads(body)
+        if not self.jsonrpc:
+            return reply
+        if reply.get("jsonrpc") != "2.0":
+            raise ValueError("no JSON-RPC")
+        if "error" in reply:
+            return {"out": "error", "result": reply["error"]["data"], "id": reply["id"]}
+        return {"result": reply["result"], "id": reply["id"]}
+
+
 class Request:
     """A request that is not answered yet."""
 
@@ -186,14 +257,21 @@ class Request:
         self.since = time.monotonic()
 
 
+NOTHING = Request(None, "ping", None, False)  # what HTTP answers to a notification
+
+
 class Client:
     """One connection: its requests, in order, and the bytes that have come back so far."""
 
     def __init__(self, number, chaos):
         self.number, self.chaos = number, chaos
-        self.overtaking, self.without_ids = number % 4 == 1, number % 16 == 6
         self.behind = number % 5 == 4  # a balancer
         self.random = random.Random(chaos.args.seed * 1000 + number)
+        self.wire = Wire(number, self.random)
+        # Replies of HTTP never overtake.
+        self.overtaking = number % 4 == 1 and self.wire.protocol != "http"
+        self.without_ids = number % 16 == 10
+        self.wire.jsonrpc = self.wire.jsonrpc and not self.without_ids  # they would be notifications
         self.asked, self.incoming, self.outgoing = [], b"", b""
         self.next_id, self.since, self.slow_until = 0, 0.0, 0.0
         self.story = []
@@ -210,10 +288,6 @@ class Client:
         self.half_closed = False
         self.chaos.selector.register(self.sock, selectors.EVENT_READ, self)
 
-    def frame(self, request):
-        body = json.dumps(request).encode()
-        self.outgoing += struct.pack("<I", len(body)) + body
-
     def ask(self, method=None):
         """Queues a batch of requests. With `method`, one of them calls it and ends its worker."""
         count = self.random.choice([1, 1, 2, 4, 16])
@@ -223,7 +297,7 @@ class Client:
             self.next_id += 1
             if i == guilty:
                 request = Request(identity, *(method if isinstance(method, tuple) else (method, None)), True)
-            elif (self.overtaking or self.without_ids) and self.random.random() < 0.5:
+            elif (self.overtaking or self.without_ids or self.number % 4 == 1) and self.random.random() < 0.5:
                 request = Request(identity, self.random.choice(LATER),
                                   {"ms": self.random.choice([0, 1, 5, 50]), "n": self.next_id}, False)
             elif self.random.random() < 0.1:
@@ -231,11 +305,11 @@ class Client:
             else:
                 request = Request(identity, "ping", [self.next_id, "x" * self.random.choice(
                     [0, 10, 200, 3000])], False)
+            if self.wire.jsonrpc and self.random.random() < 0.1:
+                self.outgoing += self.wire.notification()
+                self.asked += [NOTHING] if self.wire.protocol == "http" else []
             self.asked.append(request)
-            frame = {"in": request.method, "params": request.params}
-            if identity is not None:
-                frame["id"] = identity
-            self.frame(frame)
+            self.outgoing += self.wire.request(identity, request.method, request.params)
         self.since = time.monotonic()
         self.story = self.story[-5:] + ["asked %d at %.3f" % (count, self.since)]
         self.send()
@@ -278,19 +352,25 @@ class Client:
                           (self.number, len(self.asked)))
         self.slow_until = time.monotonic() + 0.01
         self.incoming += data
-        while len(self.incoming) >= 4:
-            (size,) = struct.unpack("<I", self.incoming[:4])
-            if len(self.incoming) < 4 + size:
+        while True:
+            unwrapped = self.wire.unwrap(self.incoming)
+            if unwrapped is None:
                 break
-            body, self.incoming = self.incoming[4:4 + size], self.incoming[4 + size:]
+            body, self.incoming = unwrapped
             self.check(body)
 
     def check(self, body):
         if not self.asked:
             raise Failure("wrong: client %d: nothing was asked: %r" % (self.number, body[:100]))
+        if self.asked[0] is NOTHING:
+            if body:
+                raise Failure("wrong: client %d: a notification was answered %r" %
+                              (self.number, body[:100]))
+            self.asked.pop(0)
+            return
         try:
-            reply = json.loads(body)
-        except ValueError:
+            reply = self.wire.reply(body)
+        except (ValueError, KeyError):
             raise Failure("wrong: client %d: no JSON: %r" % (self.number, body[:100]))
         request = self.asked[0]
         if self.overtaking or any(r.method == "harm" for r in self.asked):
@@ -299,7 +379,8 @@ class Client:
             raise Failure("reordered: client %d asked %s and got %r" %
                           (self.number, request.identity, body[:100]))
         self.asked.remove(request)
-        code = reply["result"].get("code") if reply["out"] == "error" else None
+        name = reply.get("out", "later" if request.method in LATER else "pong")
+        code = reply["result"].get("code") if name == "error" else None
         if request.guilty:
             if code not in ("module_crashed", "timeout"):
                 raise Failure("wrong: client %d: %s was answered %r" %
@@ -313,11 +394,11 @@ class Client:
             # most one such request for each kill.
             self.chaos.kills -= 1
             self.chaos.row()["errors"] += 1
-        elif request.method == "peer" and reply["out"] == "peer":
+        elif request.method == "peer" and name != "error":
             if reply["result"]["peer"] != self.address:
                 raise Failure("wrong: client %d is %s: %r" % (self.number, self.address, body[:200]))
         elif reply["result"] != request.params or \
-                reply["out"] != ("later" if request.method in LATER else "pong"):
+                name != ("later" if request.method in LATER else "pong"):
             raise Failure("wrong: client %d: %r" % (self.number, body[:200]))
         self.chaos.replied(time.monotonic() - self.since)
 
@@ -617,18 +698,27 @@ class Chaos:
 
     def check_idle(self):
         body = b'{"in":"ping","params":"idle"}'
+        wires = [Wire(4 * i, self.random) for i in range(4)]
+        for wire in wires:
+            wire.jsonrpc = False
         for i, sock in enumerate(self.idle):
             try:
-                sock.sendall(struct.pack("<I", len(body)) + body)
+                sock.sendall(wires[i % 4].wrap(body))
             except OSError as error:
                 raise Failure("disconnect: idle connection %d: %s" % (i, error))
         expected = b'{"out":"pong","result":"idle"}'
         for i, sock in enumerate(self.idle):
-            try:
-                data = sock.recv(4 + len(expected), socket.MSG_WAITALL)
-            except OSError as error:
-                raise Failure("disconnect: idle connection %d: %s" % (i, error))
-            if data[4:] != expected:
+            data, unwrapped = b"", None
+            while unwrapped is None:
+                try:
+                    got = sock.recv(4096)
+                except OSError as error:
+                    raise Failure("disconnect: idle connection %d: %s" % (i, error))
+                if not got:
+                    raise Failure("disconnect: idle connection %d" % i)
+                data += got
+                unwrapped = wires[i % 4].unwrap(data)
+            if unwrapped != (expected, b""):
                 raise Failure("wrong: idle connection %d: %r" % (i, data))
 
     def check_journal(self):
