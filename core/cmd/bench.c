@@ -276,7 +276,7 @@ static int run_load(const struct command *self, struct bench *bench)
     struct error error;
     int status = EXIT_SUCCESS;
 
-    params_request(bench->method, &bench->params, bench->members, &request);
+    params_request(bench->method, &bench->params, bench->members, false, &request);
     if (bench->id) {
         request.size--; /* the closing bracket */
         text_append_string(&request, ", \"id\": 1}");

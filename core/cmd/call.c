@@ -24,30 +24,37 @@ static const struct option_row options[] = {
     {OPTION_SERVER, "server", "ADDR", TARGET_SUMMARY},
     {OPTION_TIMEOUT, "timeout", "TIME", "how long to wait, as in 500ms or 10s; 30s by default"},
     {OPTION_MEMBERS, "members", "OBJECT", MEMBERS_SUMMARY},
+    {'d', "data", "PARAMS", "PARAMS, as an option"},
+    DIALECT_OPTIONS,
     {OPTION_LINES, "lines", NULL, "with -: makes a call of each line that is read"},
     {0, NULL, NULL, NULL},
 };
 
 struct call {
     struct client client;
+    struct dialect dialect;
     char server[TARGET_SIZE];
     const char *given; /* as --server, or NULL */
     const char *method;
     const char *members; /* or NULL */
+    const char *data;    /* as -d, or NULL */
     const char *operand; /* PARAMS, or NULL */
     bool lines;
 };
 
 /* ---- Calls ---- */
 
-/* Sends one request and appends the reply. 0, or EXIT_NO_SERVER after saying why. */
+/* Sends one request and appends the reply. 0, or the exit status after saying why. */
 static int ask(const struct command *self, struct call *call, const struct text *params,
                struct text *reply)
 {
     struct text request = {0};
     struct error error = {0};
 
-    params_request(call->method, params, call->members, &request);
+    int status = call->dialect.jsonrpc ? params_check_jsonrpc(self, params) : 0;
+    if (status != 0)
+        return status;
+    params_request(call->method, params, call->members, call->dialect.jsonrpc, &request);
     bool good =
         client_exchange(&call->client, (struct bytes){request.data, request.size}, reply, &error);
     text_free(&request);
@@ -140,6 +147,10 @@ static int take_option(struct args *args, int id, void *data)
         return members_check(args->command, call->members = args->value);
     else if (id == OPTION_LINES)
         call->lines = true;
+    else if (id == 'd')
+        call->data = args->value;
+    else if (id >= OPTION_PROTOCOL)
+        return dialect_option(args, id, &call->dialect);
     else if (!timeout_read(args->value, &call->client.timeout_ms) || call->client.timeout_ms == 0)
         return command_misused(
             args->command, "--timeout takes a time as in 500ms or 10s, not \"%s\"", args->value);
@@ -159,9 +170,13 @@ static int read_line(struct args *args, struct call *call)
     call->operand = operands[1];
     if (call->method == NULL)
         return command_misused(self, "which METHOD? \"pillion list\" shows the methods");
+    if (call->data != NULL && call->operand != NULL)
+        return command_misused(self, "PARAMS is given twice, as -d and behind METHOD");
+    if (call->data != NULL)
+        call->operand = call->data;
     if (call->lines && (call->operand == NULL || strcmp(call->operand, "-") != 0))
         return command_misused(self, "--lines needs \"-\" for PARAMS");
-    return target_read(self, call->given, call->server);
+    return dialect_target(self, &call->dialect, call->given, call->server);
 }
 
 static int run(const struct command *self, int argc, char **argv)
@@ -170,6 +185,7 @@ static int run(const struct command *self, int argc, char **argv)
     struct call call = {.client = {.timeout_ms = DEFAULT_MS, .fd = -1}};
 
     call.client.server = call.server;
+    call.client.dialect = &call.dialect;
     int status = read_line(&args, &call);
     if (status == ARGS_HELP)
         return command_flush(self, EXIT_SUCCESS);
@@ -182,11 +198,14 @@ static int run(const struct command *self, int argc, char **argv)
 const struct command call_command = {
     .name = "call",
     .run = run,
-    .usage = "[--server ADDR] [--timeout TIME] [--members OBJECT] METHOD [PARAMS | -]\n"
-             "[--server ADDR] [--timeout TIME] [--members OBJECT] --lines METHOD -",
+    .usage =
+        "[--server ADDR] [--timeout TIME] [--members OBJECT] " DIALECT_USAGE
+        " METHOD [PARAMS | @FILE | -]\n"
+        "[--server ADDR] [--timeout TIME] [--members OBJECT] " DIALECT_USAGE " --lines METHOD -",
     .summary = "Calls a method and prints its result.",
     .options = options,
-    .notes = "PARAMS is JSON, null when it is left out, read from standard input with \"-\".\n"
+    .notes = "PARAMS is JSON, null when it is left out, read from standard input with \"-\",\n"
+             "or from a file with \"@FILE\".\n"
              "The result is printed as the server sent it, and indented on a terminal.\n"
              "With --lines each line of standard input is PARAMS, and each result a line.\n"
              "\n"

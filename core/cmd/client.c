@@ -6,12 +6,12 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "net/address.h"
-#include "wire/frame.h"
 
 #define ADDRESSES_MAX 16
 
@@ -20,10 +20,11 @@ struct exchange {
     int fd;
     uint64_t deadline;
     uint64_t timeout_ms;
-    char header[FRAME_HEADER_SIZE];
-    struct bytes body;
-    size_t sent; /* of header and body */
+    const struct dialect *dialect;
+    struct text message;
+    size_t sent; /* of the message */
     struct text input;
+    struct http_response response;
     struct error *error;
 };
 
@@ -97,21 +98,13 @@ static bool connect_any(struct exchange *exchange)
  * explains it may still be readable. */
 static void send_more(struct exchange *exchange)
 {
-    size_t total = FRAME_HEADER_SIZE + exchange->body.size;
-    struct iovec parts[2];
-    int first = exchange->sent < FRAME_HEADER_SIZE ? 0 : 1;
-    size_t in_header = first == 0 ? exchange->sent : FRAME_HEADER_SIZE;
-    size_t in_body = exchange->sent - in_header;
+    ssize_t size = send(exchange->fd, exchange->message.data + exchange->sent,
+                        exchange->message.size - exchange->sent, MSG_NOSIGNAL);
 
-    parts[0] = (struct iovec){exchange->header + in_header, FRAME_HEADER_SIZE - in_header};
-    parts[1] = (struct iovec){(void *)(uintptr_t)(exchange->body.data + in_body),
-                              exchange->body.size - in_body};
-    struct msghdr message = {.msg_iov = parts + first, .msg_iovlen = (size_t)(2 - first)};
-    ssize_t size = sendmsg(exchange->fd, &message, MSG_NOSIGNAL);
     if (size > 0)
         exchange->sent += (size_t)size;
     else if (errno != EAGAIN && errno != EINTR)
-        exchange->sent = total;
+        exchange->sent = exchange->message.size;
 }
 
 /* True when there may be more to come. */
@@ -133,34 +126,53 @@ static bool receive_more(struct exchange *exchange)
                        exchange->server);
 }
 
+/* Takes the reply once it is whole: sets `done`. False, with the reason, when it never will be. */
+static bool take_reply(struct exchange *exchange, struct frame_progress *progress,
+                       struct text *reply, bool *done)
+{
+    struct bytes input = {exchange->input.data, exchange->input.size};
+    const char *server = exchange->server;
+    struct frame frame = {0};
+
+    switch (dialect_next(exchange->dialect, input, progress, &exchange->response, &frame)) {
+    case FRAME_TOO_LARGE:
+        return error_set(exchange->error,
+                         "%s announces a reply of %llu bytes: does a Pillion server listen there?",
+                         server, (unsigned long long)frame.size);
+    case FRAME_REFUSED:
+        return error_set(exchange->error, "%s sent a reply that cannot be read: %s", server,
+                         frame.why);
+    case FRAME_WHOLE:
+        break;
+    default:
+        return true;
+    }
+    /* What stands in front of a server may answer in its own words. */
+    if (exchange->dialect->protocol == PROTOCOL_HTTP &&
+        (frame.body.size == 0 || strchr("{[ \t\r\n", frame.body.data[0]) == NULL))
+        return error_set(exchange->error, "%s answered with HTTP's status %u, and no JSON", server,
+                         exchange->response.status);
+    text_append(reply, frame.body);
+    return *done = true;
+}
+
 static bool run(struct exchange *exchange, struct text *reply)
 {
-    size_t total = FRAME_HEADER_SIZE + exchange->body.size;
-    struct frame frame;
+    struct frame_progress progress = {0};
+    bool done = false;
     short ready;
 
-    for (;;) {
-        short sending = exchange->sent < total ? POLLOUT : 0;
+    while (!done) {
+        short sending = exchange->sent < exchange->message.size ? POLLOUT : 0;
         if (!wait_for(exchange, (short)(POLLIN | sending), &ready))
             return false;
         if ((ready & POLLOUT) != 0 && sending != 0)
             send_more(exchange);
-        if ((ready & ~POLLOUT) == 0)
-            continue;
-        if (!receive_more(exchange))
+        if ((ready & ~POLLOUT) != 0 &&
+            (!receive_more(exchange) || !take_reply(exchange, &progress, reply, &done)))
             return false;
-        struct bytes input = {exchange->input.data, exchange->input.size};
-        enum frame_status status = frame_next(input, FRAME_BODY_MAX, &frame);
-        if (status == FRAME_TOO_LARGE)
-            return error_set(exchange->error,
-                             "%s announces a reply of %llu bytes: does a Pillion server listen "
-                             "there?",
-                             exchange->server, (unsigned long long)frame.size);
-        if (status == FRAME_WHOLE) {
-            text_append(reply, frame.body);
-            return true;
-        }
     }
+    return true;
 }
 
 int client_connect(const char *server, uint64_t timeout_ms, struct error *error)
@@ -183,14 +195,15 @@ bool client_exchange(struct client *client, struct bytes body, struct text *repl
                                 .fd = client->fd,
                                 .deadline = clock_after(clock_ns(), client->timeout_ms),
                                 .timeout_ms = client->timeout_ms,
-                                .body = body,
+                                .dialect = client->dialect,
                                 .error = error};
 
-    frame_header((uint32_t)body.size, exchange.header);
+    dialect_wrap(client->dialect, client->server, body, &exchange.message);
     bool good = (exchange.fd >= 0 || connect_any(&exchange)) && run(&exchange, reply);
     client->fd = exchange.fd;
-    if (!good)
+    if (!good || (client->dialect->protocol == PROTOCOL_HTTP && !exchange.response.keep_alive))
         client_close(client);
+    text_free(&exchange.message);
     text_free(&exchange.input);
     return good;
 }

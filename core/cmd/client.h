@@ -1,6 +1,7 @@
-/* A client for the command line: one connection, one frame to the server, one frame back.
+/* A client for the command line: one connection, one message to the server, one reply back.
  *
- * Calls block, with one deadline for connecting, sending and receiving. Knows frames, not JSON. */
+ * Calls block, with one deadline for connecting, sending and receiving. Knows what is around a
+ * message (cmd/dialect.h), and nothing of JSON. */
 #ifndef PILLION_CMD_CLIENT_H
 #define PILLION_CMD_CLIENT_H
 
@@ -9,6 +10,7 @@
 
 #include "base/bytes.h"
 #include "base/error.h"
+#include "cmd/dialect.h"
 
 /* Connects to `server`, an address as address_resolve takes it. A non-blocking socket, or -1 with
  * the reason. */
@@ -18,7 +20,8 @@ int client_connect(const char *server, uint64_t timeout_ms, struct error *error)
 struct client {
     const char *server;  /* an address as address_resolve takes it */
     uint64_t timeout_ms; /* for each exchange */
-    int fd;              /* -1 at first */
+    const struct dialect *dialect;
+    int fd; /* -1 at first */
 };
 
 /* Sends `body` (at most UINT32_MAX bytes) and appends the body of the reply to `reply`. False when

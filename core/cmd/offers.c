@@ -22,6 +22,7 @@ enum { OPTION_SERVER = 256, OPTION_MEMBERS };
 static const struct option_row options[] = {
     {OPTION_SERVER, "server", "ADDR", TARGET_SUMMARY},
     {OPTION_MEMBERS, "members", "OBJECT", MEMBERS_SUMMARY},
+    DIALECT_OPTIONS,
     {0, NULL, NULL, NULL},
 };
 
@@ -29,6 +30,7 @@ struct question {
     const char *given;   /* as --server, or NULL */
     const char *members; /* or NULL */
     char server[TARGET_SIZE];
+    struct dialect dialect;
 };
 
 static int take_option(struct args *args, int id, void *data)
@@ -37,6 +39,8 @@ static int take_option(struct args *args, int id, void *data)
 
     if (id == OPTION_SERVER)
         question->given = args->value;
+    else if (id >= OPTION_PROTOCOL)
+        return dialect_option(args, id, &question->dialect);
     else
         return members_check(args->command, question->members = args->value);
     return 0;
@@ -67,12 +71,15 @@ static int explain(const struct command *self, const struct question *question, 
 static int ask(const struct command *self, const struct question *question, const char *method,
                const struct text *params, struct text *reply, struct bytes *result)
 {
-    struct client client = {.server = question->server, .timeout_ms = TIMEOUT_MS, .fd = -1};
+    struct client client = {.server = question->server,
+                            .timeout_ms = TIMEOUT_MS,
+                            .dialect = &question->dialect,
+                            .fd = -1};
     struct text request = {0};
     struct error error = {0};
     bool failed = false;
 
-    params_request(method, params, question->members, &request);
+    params_request(method, params, question->members, question->dialect.jsonrpc, &request);
     bool good = client_exchange(&client, (struct bytes){request.data, request.size}, reply, &error);
     client_close(&client);
     text_free(&request);
@@ -121,7 +128,7 @@ static int show(const struct command *self, int argc, char **argv, const char *m
     if (status == 0 && missing != NULL && method == NULL)
         status = command_misused(self, "%s", missing);
     if (status == 0)
-        status = target_read(self, question.given, question.server);
+        status = dialect_target(self, &question.dialect, question.given, question.server);
     if (status == 0) {
         append_params(&params, method);
         status = ask(self, &question, asked, &params, &reply, &result);
@@ -233,7 +240,7 @@ static int describe(const struct command *self, int argc, char **argv)
 const struct command list_command = {
     .name = "list",
     .run = list,
-    .usage = "[--server ADDR] [--members OBJECT]",
+    .usage = "[--server ADDR] [--members OBJECT] " DIALECT_USAGE,
     .summary = "Lists the methods that a server offers (it must offer rpc.list).",
     .options = options,
     .notes = EXIT_NOTES,
@@ -242,7 +249,7 @@ const struct command list_command = {
 const struct command describe_command = {
     .name = "describe",
     .run = describe,
-    .usage = "[--server ADDR] [--members OBJECT] METHOD",
+    .usage = "[--server ADDR] [--members OBJECT] " DIALECT_USAGE " METHOD",
     .summary = "Tells what a method does and takes (the server must offer rpc.describe).",
     .options = options,
     .notes = EXIT_NOTES,

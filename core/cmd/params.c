@@ -2,6 +2,7 @@
 #include "cmd/params.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -65,6 +66,8 @@ static void hint(const char *operand, struct bytes text)
     struct json_error error;
     struct text quoted = {0};
 
+    if (operand[0] == '@')
+        return;
     if (strcmp(operand, "-") == 0) {
         if (line_end != NULL &&
             json_check((struct bytes){text.data, (size_t)(line_end - text.data)}, &limits, &error))
@@ -77,6 +80,18 @@ static void hint(const char *operand, struct bytes text)
     text_free(&quoted);
 }
 
+/* 0, or the exit status after saying what is wrong. */
+static int read_file(const struct command *self, const char *path, struct text *params)
+{
+    int fd = strcmp(path, "-") == 0 ? dup(STDIN_FILENO) : open(path, O_RDONLY | O_CLOEXEC);
+    bool good = fd >= 0 && read_all(fd, params);
+
+    int status = good ? 0 : command_failed_errno(self, EXIT_USAGE, "cannot read %s", path);
+    if (fd >= 0)
+        close(fd);
+    return status;
+}
+
 int params_read(const struct command *self, const char *operand, struct text *params)
 {
     const struct json_limits limits = {.depth = JSON_DEPTH_MAX, .values = UINT32_MAX};
@@ -84,7 +99,11 @@ int params_read(const struct command *self, const char *operand, struct text *pa
 
     if (operand == NULL)
         operand = "null";
-    if (strcmp(operand, "-") != 0)
+    if (operand[0] == '@') {
+        int status = read_file(self, operand + 1, params);
+        if (status != 0)
+            return status;
+    } else if (strcmp(operand, "-") != 0)
         text_append_string(params, operand);
     else if (!read_all(STDIN_FILENO, params))
         return command_failed_errno(self, EXIT_USAGE, "cannot read standard input");
@@ -127,13 +146,35 @@ int members_check(const struct command *self, const char *members)
     return command_misused(self, "--members takes a JSON object with members, not \"%s\"", members);
 }
 
-void params_request(const char *method, const struct text *params, const char *members,
-                    struct text *request)
+/* The first byte of JSON text. */
+static char first_of(const struct text *params)
 {
-    text_append_string(request, "{\"in\": \"");
+    size_t at = 0;
+
+    while (strchr(" \t\r\n", params->data[at]) != NULL)
+        at++;
+    return params->data[at];
+}
+
+int params_check_jsonrpc(const struct command *self, const struct text *params)
+{
+    if (strchr("{[n", first_of(params)) != NULL)
+        return 0;
+    return command_failed(self, EXIT_USAGE, "with --jsonrpc, PARAMS is an object or an array");
+}
+
+void params_request(const char *method, const struct text *params, const char *members,
+                    bool jsonrpc, struct text *request)
+{
+    text_append_string(request, jsonrpc ? "{\"jsonrpc\": \"2.0\", \"method\": \"" : "{\"in\": \"");
     text_append_json(request, bytes_of(method));
-    text_append_string(request, "\", \"params\": ");
-    text_append(request, (struct bytes){params->data, params->size});
+    text_append_char(request, '"');
+    if (!jsonrpc || first_of(params) != 'n') { /* null is no value that params may have there */
+        text_append_string(request, ", \"params\": ");
+        text_append(request, (struct bytes){params->data, params->size});
+    }
+    if (jsonrpc) /* without one, it would be a notification */
+        text_append_string(request, ", \"id\": 1");
     if (members != NULL) { /* "{…}" and "{…}": one object of both */
         const char *first = strchr(members, '{') + 1;
         text_printf(request, ", %.*s", (int)(strrchr(members, '}') - first), first);

@@ -9,8 +9,8 @@
 #include "base/bytes.h"
 #include "cmd/command.h"
 
-/* Reads PARAMS: JSON, "-" for standard input, NULL for null. 0, or the exit status after saying
- * what is wrong. */
+/* Reads PARAMS: JSON, "-" for standard input, "@FILE" for a file, NULL for null. 0, or the exit
+ * status after saying what is wrong. */
 int params_read(const struct command *self, const char *operand, struct text *params);
 
 /* The same for line `number` of many, with its line end or without. */
@@ -24,10 +24,14 @@ int params_take_line(const struct command *self, struct bytes line, unsigned lon
  * after saying what is wrong. */
 int members_check(const struct command *self, const char *members);
 
-/* Appends the body of a request; params and members go into it byte for byte. `members` may be
- * NULL; otherwise members_check has found it good. */
+/* Appends the body of a request, of JSON-RPC or Pillion's own; params and members go into it byte
+ * for byte. `members` may be NULL; otherwise members_check has found it good. */
 void params_request(const char *method, const struct text *params, const char *members,
-                    struct text *request);
+                    bool jsonrpc, struct text *request);
+
+/* Checks that `params` may be those of JSON-RPC: an object, an array, or null, which is left out of
+ * the request. 0, or the exit status after saying what is wrong. */
+int params_check_jsonrpc(const struct command *self, const struct text *params);
 
 /* Reads a time as a configuration has it: 500ms, 10s, 0. False when it is none. */
 bool timeout_read(const char *text, uint64_t *ms);

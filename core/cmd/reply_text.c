@@ -30,6 +30,19 @@ static bool is_string(struct bytes value)
     return value.data != NULL && value.data[0] == '"';
 }
 
+struct bytes reply_text_error(struct bytes body)
+{
+    struct bytes error = envelope_member(body, BYTES("error"));
+
+    if (error.data == NULL)
+        return envelope_member(body, BYTES("result"));
+    struct bytes data =
+        error.data[0] == '{' ? envelope_member(error, BYTES("data")) : (struct bytes){0};
+    bool ours = data.data != NULL && data.data[0] == '{' &&
+                envelope_member(data, BYTES("code")).data != NULL;
+    return ours ? data : error;
+}
+
 void reply_text_append_error(struct text *out, struct bytes result)
 {
     bool object = result.data != NULL && result.data[0] == '{';
@@ -37,8 +50,12 @@ void reply_text_append_error(struct text *out, struct bytes result)
     struct bytes message = object ? envelope_member(result, BYTES("message")) : (struct bytes){0};
     struct bytes retry = object ? envelope_member(result, BYTES("retry_after")) : (struct bytes){0};
 
-    if (is_string(code) && is_string(message)) {
-        reply_text_append_string(out, code);
+    bool number = code.data != NULL && strchr("-0123456789", code.data[0]) != NULL;
+    if ((is_string(code) || number) && is_string(message)) {
+        if (number) /* of a server of JSON-RPC that is no Pillion */
+            text_append(out, code);
+        else
+            reply_text_append_string(out, code);
         text_append_string(out, ": ");
         reply_text_append_string(out, message);
         if (retry.data != NULL && retry.data[0] >= '0' && retry.data[0] <= '9') {
@@ -52,6 +69,22 @@ void reply_text_append_error(struct text *out, struct bytes result)
     }
 }
 
+/* The same for a reply of JSON-RPC. What the server itself says of an error is its `data`; of other
+ * servers' errors all is shown. */
+static int read_jsonrpc(const struct command *self, const char *from, struct bytes body,
+                        bool *failed, struct bytes *result)
+{
+    struct bytes error = envelope_member(body, BYTES("error"));
+
+    *failed = error.data != NULL;
+    *result = *failed ? error : envelope_member(body, BYTES("result"));
+    if (result->data == NULL)
+        return command_failed(self, EXIT_NO_SERVER,
+                              "%s sent a reply without \"result\" or \"error\"", from);
+    *result = *failed ? reply_text_error(body) : *result;
+    return 0;
+}
+
 int reply_text_read(const struct command *self, const char *from, struct bytes body, bool *failed,
                     struct bytes *result)
 {
@@ -62,6 +95,8 @@ int reply_text_read(const struct command *self, const char *from, struct bytes b
         return command_failed(self, EXIT_NO_SERVER, "%s sent a reply that is not JSON: %s", from,
                               error.reason);
     bool object = body.data[strspn(body.data, " \t\r\n")] == '{'; /* the body ends with NUL */
+    if (object && envelope_member(body, BYTES("jsonrpc")).data != NULL)
+        return read_jsonrpc(self, from, body, failed, result);
     struct bytes out = object ? envelope_member(body, BYTES("out")) : (struct bytes){NULL, 0};
     *result = object ? envelope_member(body, BYTES("result")) : (struct bytes){NULL, 0};
     if (out.data == NULL || result->data == NULL)

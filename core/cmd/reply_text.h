@@ -10,6 +10,9 @@
 
 #define EXIT_NO_SERVER 2 /* no answer came, or none of a Pillion server */
 
+/* What tells of the error in an error reply's body, which json_check has accepted. */
+struct bytes reply_text_error(struct bytes body);
+
 /* Finds the result in a reply's body, which ends with a NUL, and whether the reply is an error. 0,
  * or EXIT_NO_SERVER after a message that `from`, which sent it, is no server. */
 int reply_text_read(const struct command *self, const char *from, struct bytes body, bool *failed,

@@ -162,7 +162,7 @@ static int try_it(const struct command *self)
               line.file);
         pillion_test_run(line.wait_ms);
     }
-    params_request(line.method, &line.params, line.members, &request);
+    params_request(line.method, &line.params, line.members, false, &request);
     limit(0, "\"%s\" of %s did not answer", line.method, line.file);
     pillion_test_reply reply = pillion_test_request(text_string(&request));
     limit(0, "%s did not stop", line.file);

@@ -499,6 +499,151 @@ START_TEST(a_server_that_does_not_list_is_told_how_to)
 }
 END_TEST
 
+/* ---- Other protocols ---- */
+
+static const char *const protocols[] = {"frame", "line", "lsp", "http"};
+
+#define PROTOCOLS (sizeof(protocols) / sizeof(*protocols))
+
+START_TEST(every_protocol_gives_the_same_results_and_errors)
+{
+    struct server *server = server_serve("", "method ping;");
+    char *address = address_of(server);
+
+    for (size_t i = 0; i < 2 * PROTOCOLS; i++) {
+        const char *format = i % 2 ? "--jsonrpc" : "--members={\"id\": 1}";
+        struct run run = pillion("call", "--server", address, "--protocol", protocols[i / 2],
+                                 format, "ping", "[1,2.50, 1e400]");
+        expect_status(&run, 0);
+        expect_text(run.out, "[1,2.50, 1e400]\n");
+        run = pillion("call", "--server", address, "--protocol", protocols[i / 2], format, "ping");
+        expect_status(&run, 0);
+        expect_text(run.out, "null\n");
+        run = pillion("call", "--server", address, "--protocol", protocols[i / 2], format, "nix");
+        expect_status(&run, 1);
+        ck_assert_str_eq(run.out, "");
+        ck_assert_str_eq(run.err, "method_not_found: there is no method \"nix\" here\n");
+        run = pillion("list", "--server", address, "--protocol", protocols[i / 2], format);
+        expect_status(&run, 1);
+        expect_part(run.err, "\"method rpc.list;\"");
+    }
+}
+END_TEST
+
+START_TEST(a_connection_of_every_protocol_is_used_again)
+{
+    struct server *server = server_serve_alone("", "method ping;");
+    char *address = address_of(server);
+
+    for (size_t i = 0; i < PROTOCOLS; i++) {
+        const char *argv[] = {
+            pillion_binary(), "call", "--server", address,     "--lines", "--protocol",
+            protocols[i],     "ping", "-",        "--jsonrpc", NULL};
+        struct run run = run_command(argv, "[1]\n2\n{\"a\":3}\n[4]", PATIENCE_MS);
+        expect_status(&run, USAGE); /* a number is no params of JSON-RPC */
+        expect_text(run.out, "[1]\n{\"a\":3}\n[4]\n");
+        expect_part(run.err, "with --jsonrpc, PARAMS is an object or an array");
+    }
+}
+END_TEST
+
+START_TEST(params_on_several_lines_fit_one_of_the_protocol)
+{
+    char *address = address_of(server_serve("", "method ping;"));
+
+    struct run run =
+        pillion("call", "--server", address, "--protocol", "line", "ping", "[1,\r\n \"\\n\"]");
+    expect_status(&run, 0);
+    expect_text(run.out, "[1,   \"\\n\"]\n");
+}
+END_TEST
+
+START_TEST(params_come_from_a_file)
+{
+    struct server *server = server_serve("", "method ping;");
+    char *address = address_of(server);
+    char *path = server_path(server, "params.json");
+
+    file_write(path, "{\"a\": 1}\n", 9);
+    struct run run = pillion("call", "--server", address, "ping", "-d", keep_printf("@%s", path));
+    expect_status(&run, 0);
+    expect_text(run.out, "{\"a\": 1}\n");
+    run = pillion("call", "--server", address, "ping", keep_printf("@%s", path));
+    expect_text(run.out, "{\"a\": 1}\n");
+    run = pillion("call", "--server", address, "ping", "--data", "5");
+    expect_text(run.out, "5\n");
+    run = pillion("call", "--server", address, "ping", "-d", "@/nowhere/params.json");
+    expect_status(&run, USAGE);
+    expect_part(run.err, "cannot read /nowhere/params.json: ");
+    run = pillion("call", "--server", address, "ping", "-d", "1", "2");
+    expect_status(&run, USAGE);
+    file_write(path, "[1,\n  x]", 8);
+    run = pillion("call", "--server", address, "ping", keep_printf("@%s", path));
+    expect_status(&run, USAGE);
+    expect_part(run.err, "\n      x]\n      ^\n");
+}
+END_TEST
+
+START_TEST(a_url_says_where_to_call_by_http)
+{
+    struct server *server = server_serve("", "method ping;");
+    static const struct {
+        const char *url, *message;
+    } wrong[] = {
+        {"https://localhost", "--http does not speak TLS"},
+        {"localhost:80", "--http takes http://HOST:PORT"},
+        {"http://", "--http takes http://HOST:PORT"},
+        {"http:///ping", "--http takes http://HOST:PORT"},
+        {"http://unix:/x", "--http takes http://HOST:PORT"},
+        {"http://a@b/", "--http takes http://HOST:PORT"},
+        {"http://localhost/\r\nX: y", "--http takes a URL of printable ASCII"},
+    };
+
+    for (int i = 0; i < 2; i++) {
+        char *url = keep_printf("http://127.0.0.1:%d%s", server->port, i ? "/" : "");
+        struct run run = pillion("call", "--http", url, "ping", "[1]");
+        expect_status(&run, 0);
+        expect_text(run.out, "[1]\n");
+    }
+    struct run run = pillion("call", "--http", keep_printf("http://127.0.0.1:%d/nix", server->port),
+                             "ping", "[1]");
+    expect_status(&run, 2);
+    run = pillion("call", "--http", "http://127.0.0.1", "--server", "127.0.0.1", "ping");
+    expect_status(&run, USAGE);
+    run = pillion("call", "--http", "http://127.0.0.1", "--protocol", "line", "ping");
+    expect_status(&run, USAGE);
+    run = pillion("call", "--protocol", "smtp", "ping");
+    expect_status(&run, USAGE);
+    expect_part(run.err, "frame, line, lsp or http, not \"smtp\"");
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(*wrong); i++) {
+        run = pillion("call", "--http", wrong[i].url, "ping");
+        expect_status(&run, USAGE);
+        expect_part(run.err, wrong[i].message);
+    }
+}
+END_TEST
+
+START_TEST(answers_that_are_none_of_the_protocol_are_told_of)
+{
+    /* The parrot speaks frames. */
+    char *address = parrot("{\"jsonrpc\":\"2.0\",\"error\":{\"code\":-32601,\"message\":\"No\"},"
+                           "\"id\":1}");
+
+    struct run run = pillion("call", "--server", address, "--jsonrpc", "ping");
+    expect_status(&run, 1);
+    ck_assert_str_eq(run.err, "-32601: No\n");
+    run = pillion("call", "--server", address, "--protocol", "http", "ping");
+    expect_status(&run, 2);
+    expect_part(run.err, "sent a reply that cannot be read: its first line is none of HTTP/1.1");
+    run = pillion("call", "--server", address, "--protocol", "lsp", "ping", "--timeout", "500ms");
+    expect_status(&run, 2);
+    address = parrot("{\"jsonrpc\":\"2.0\",\"id\":1}");
+    run = pillion("call", "--server", address, "--jsonrpc", "ping");
+    expect_status(&run, 2);
+    expect_part(run.err, "without \"result\" or \"error\"");
+}
+END_TEST
+
 E2E_MAIN("call", call_prints_the_result_as_it_was_sent, call_reads_params_from_standard_input,
          call_checks_params_before_anything_is_sent, call_shows_an_error_reply_and_ends_with_one,
          call_gets_the_reply_to_a_frame_that_is_too_large, call_without_a_server_ends_with_two,
@@ -509,4 +654,8 @@ E2E_MAIN("call", call_prints_the_result_as_it_was_sent, call_reads_params_from_s
          a_word_without_quotes_is_explained, lines_are_calls_and_a_bad_line_does_not_end_the_others,
          many_values_without_lines_are_told_of_it, a_pipe_that_is_not_read_is_told_of_it,
          a_reply_cannot_drive_the_terminal, results_are_indented_on_a_terminal_and_keep_every_digit,
-         list_and_describe_show_the_methods_of_a_server, a_server_that_does_not_list_is_told_how_to)
+         list_and_describe_show_the_methods_of_a_server, a_server_that_does_not_list_is_told_how_to,
+         every_protocol_gives_the_same_results_and_errors,
+         a_connection_of_every_protocol_is_used_again,
+         params_on_several_lines_fit_one_of_the_protocol, params_come_from_a_file,
+         a_url_says_where_to_call_by_http, answers_that_are_none_of_the_protocol_are_told_of)

@@ -1,0 +1,51 @@
+/* How a command speaks to a server: what its messages are wrapped in (wire/protocol.h), and whether
+ * they are JSON-RPC. The options for it are the same in every command that calls. */
+#ifndef PILLION_CMD_DIALECT_H
+#define PILLION_CMD_DIALECT_H
+
+#include "cmd/command.h"
+#include "wire/http_response.h"
+#include "wire/protocol.h"
+
+struct dialect {
+    unsigned protocol; /* PROTOCOL_FRAME at first */
+    bool jsonrpc;
+    const char *url; /* of --http, or NULL; dialect_target has checked it */
+};
+
+enum { OPTION_PROTOCOL = 512, OPTION_JSONRPC, OPTION_HTTP };
+
+/* Rows of a command's table. */
+#define DIALECT_OPTIONS                                                                         \
+    {OPTION_PROTOCOL, "protocol", "NAME", "frame, line, lsp or http; frame by default"},        \
+        {OPTION_HTTP, "http", "URL",                                                            \
+         "the same as --protocol http, and the server: http://HOST:PORT"},                      \
+    {                                                                                           \
+        OPTION_JSONRPC, "jsonrpc", NULL, "speaks JSON-RPC 2.0; PARAMS is an object or an array" \
+    }
+
+/* As in a command's usage. */
+#define DIALECT_USAGE "[--protocol NAME | --http URL] [--jsonrpc]"
+
+/* Takes one of these options. 0, or the exit status after saying what is wrong. */
+int dialect_option(struct args *args, int id, struct dialect *dialect);
+
+/* The server's address, of `given` (as --server, or NULL) or the URL, as target_read writes it. 0,
+ * or the exit status after saying what is wrong. */
+int dialect_target(const struct command *self, const struct dialect *dialect, const char *given,
+                   char *target);
+
+/* Appends `body`, which is JSON, with everything around it. `server` is what dialect_target has
+ * written. */
+void dialect_wrap(const struct dialect *dialect, const char *server, struct bytes body,
+                  struct text *message);
+
+/* Looks at the start of `input` for a reply. `response` tells more of one of HTTP. */
+enum frame_status dialect_next(const struct dialect *dialect, struct bytes input,
+                               struct frame_progress *progress, struct http_response *response,
+                               struct frame *frame);
+
+/* How the body of an error reply begins. */
+struct bytes dialect_error_start(const struct dialect *dialect);
+
+#endif
