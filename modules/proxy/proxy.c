@@ -269,7 +269,7 @@ static void trip_reply(pillion_request *req, struct trip *trip, const struct rep
     const char *out = text_of(req, reply->out);
 
     if (out == NULL) {
-        upstream_complain(trip->last, reason);
+        upstream_complain(trip->last, COMPLAINT_REPLY, reason);
         pillion_fail(req, PILLION_INTERNAL_ERROR, "a server behind \"%s\": %s",
                      pillion_method_name(req), reason);
     } else if (strcmp(out, "error") == 0) {

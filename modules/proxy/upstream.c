@@ -39,13 +39,13 @@ static void answered(struct link_owner *owner)
     connected(owner);
 }
 
-void upstream_complain(struct upstream *upstream, const char *what)
+void upstream_complain(struct upstream *upstream, enum complaint complaint, const char *what)
 {
-    uint64_t now = now_ms();
+    uint64_t now = now_ms(), *last = &upstream->complained_ms[complaint];
 
-    if (upstream->complained_ms != 0 && now - upstream->complained_ms < 1000)
+    if (*last != 0 && now - *last < 1000)
         return;
-    upstream->complained_ms = now;
+    *last = now;
     pillion_log(upstream->owner.self, PILLION_LOG_WARN, "%s: %s", upstream->address, what);
 }
 
@@ -54,7 +54,7 @@ static void broken(struct link_owner *owner, const char *reason, bool lasting)
     struct upstream *upstream = (struct upstream *)owner;
 
     if (!lasting) { /* the permanent links decide on the upstream's state */
-        upstream_complain(upstream, reason);
+        upstream_complain(upstream, COMPLAINT_BROKEN, reason);
         return;
     }
     if (upstream->trial || strcmp(upstream->reason, reason) == 0)
@@ -73,7 +73,7 @@ static void overdue(struct link_owner *owner, unsigned count)
     upstream->fails += count;
     if (settings->max_fails == 0 ||
         (upstream->fails < (unsigned)settings->max_fails && !upstream->trial)) {
-        upstream_complain(upstream, "a request had no answer in time");
+        upstream_complain(upstream, COMPLAINT_OVERDUE, "a request had no answer in time");
         return;
     }
     if (!upstream->trial) {

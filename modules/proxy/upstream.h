@@ -12,6 +12,9 @@ struct proxy {
     struct group *groups;
 };
 
+/* What the log tells of an upstream whose state it does not change. */
+enum complaint { COMPLAINT_BROKEN, COMPLAINT_OVERDUE, COMPLAINT_REPLY, COMPLAINTS };
+
 struct upstream {
     struct link_owner owner; /* first: links know the upstream by it */
     const char *address;     /* as it is in the configuration */
@@ -19,7 +22,7 @@ struct upstream {
     bool out;                /* its links are being broken: it gets no request */
     bool trial;       /* it was left out: it gets one request at a time until one is answered */
     char reason[256]; /* why it cannot be reached; "" while it can */
-    uint64_t complained_ms;
+    uint64_t complained_ms[COMPLAINTS]; /* when each was logged last; 0: never */
     struct upstream *next;
     struct link **links; /* settings->connections permanent ones, then the extra ones */
     int64_t count;
@@ -55,7 +58,8 @@ bool group_has_other(const struct group *group, const struct upstream *last);
 
 struct upstream *upstream_of(const struct link *link);
 
-/* Logs something that does not change the upstream's state, at most once a second. */
-void upstream_complain(struct upstream *upstream, const char *what);
+/* Logs something that does not change the upstream's state: each complaint at most once a second,
+ * so that a frequent one hides no other. */
+void upstream_complain(struct upstream *upstream, enum complaint complaint, const char *what);
 
 #endif

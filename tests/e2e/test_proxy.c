@@ -684,6 +684,28 @@ START_TEST(errors_pass_byte_for_byte)
 }
 END_TEST
 
+/* Within the second in which the log has told that the server is late. */
+START_TEST(one_complaint_about_a_server_hides_no_other)
+{
+    struct server *place = server_new();
+    struct server *front =
+        in_front(keep_printf("upstream %s; connections 1; timeout 1m;", at(place)));
+    int listener = listen_at(place), client = client_connect(front), peer = peer_accept(listener);
+
+    client_send_frame(client, "{\"in\":\"brief\"}");
+    peer_receive(peer);
+    expect_unserved(client, "timeout");
+    client_send_frame(client, "{\"in\":\"ping\"}");
+    peer_answer(peer, "\"\\u0000\"", "1");
+    expect_unserved(client, "internal_error");
+    server_wait_log(front, keep_printf("%s: a request had no answer in time", at(place)));
+    server_wait_log(front,
+                    keep_printf("%s: the \"out\" of its reply cannot be passed on", at(place)));
+    close(peer);
+    close(listener);
+}
+END_TEST
+
 /* With an id it has a value more than the client has sent. */
 START_TEST(a_parse_error_goes_to_the_client_that_sent_the_body)
 {
@@ -951,7 +973,7 @@ E2E_MAIN("proxy", requests_and_replies_pass_through,
          unix_sockets_and_groups_of_their_own_work, the_teaching_server_can_stand_behind,
          a_request_that_no_server_has_seen_goes_to_another,
          peers_that_break_the_protocol_are_cut_off, errors_pass_byte_for_byte,
-
+         one_complaint_about_a_server_hides_no_other,
          a_parse_error_goes_to_the_client_that_sent_the_body,
          an_error_without_an_id_is_given_to_nobody_else,
          a_request_that_the_only_server_may_have_seen_is_not_called_unseen,
