@@ -42,5 +42,6 @@ await "$((port + 1))"
 
 answer=$(python3 "$here/client.py" --server "127.0.0.1:$port" ping '{"n": 1}')
 [ "$answer" = 'pong {"n": 1}' ] || { echo "client.py printed: $answer" >&2; exit 1; }
+python3 "$here/clients.py" "$port"
 python3 "$here/conformance.py" "127.0.0.1:$port"
 python3 "$here/conformance.py" --core "127.0.0.1:$((port + 1))"
