@@ -17,6 +17,7 @@
 #include "rpc/introspect.h"
 #include "rpc/metric.h"
 #include "rpc/offload.h"
+#include "rpc/openrpc.h"
 #include "rpc/request.h"
 #include "rpc/zone.h"
 
@@ -551,6 +552,13 @@ PILLION_EXPORT cJSON *pillion_server_health(pillion_request *req)
     if (!on_loop(__func__))
         return NULL;
     return introspect_health(req->introspect);
+}
+
+PILLION_EXPORT cJSON *pillion_server_openrpc(pillion_request *req)
+{
+    if (!on_loop(__func__))
+        return NULL;
+    return openrpc_document(req->introspect, http_find(req->head, "host"));
 }
 
 PILLION_EXPORT cJSON *pillion_server_stats(pillion_request *req)

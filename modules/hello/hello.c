@@ -144,8 +144,9 @@ static const pillion_method methods[] = {
     {.name = "greet",
      .handler = greet,
      .summary = "Greets somebody by name.",
-     .params = "{\"type\": \"object\", \"properties\": {\"name\": {\"type\": \"string\"}, "
-               "\"language\": {\"type\": \"string\"}}, \"required\": [\"name\"]}",
+     .params =
+         "{\"type\": \"object\", \"properties\": {\"name\": {\"type\": \"string\"}, "
+         "\"language\": {\"enum\": [\"en\", \"de\", \"fr\", \"es\"]}}, \"required\": [\"name\"]}",
      .result = "{\"type\": \"string\"}"},
     {.name = "hello.count",
      .handler = count,

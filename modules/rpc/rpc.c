@@ -2,6 +2,7 @@
  *
  *     rpc.list                         the methods of this server
  *     rpc.describe {"method": "ping"}  one of them
+ *     rpc.discover                     all of them, as an OpenRPC document
  *     rpc.health                       is it well?
  *     rpc.stats                        counters, summed over all workers */
 #include <pillion/module.h>
@@ -33,6 +34,11 @@ static void health(pillion_request *req)
     pillion_reply(req, "rpc.health", pillion_server_health(req));
 }
 
+static void discover(pillion_request *req)
+{
+    pillion_reply(req, "rpc.discover", pillion_server_openrpc(req));
+}
+
 static void stats(pillion_request *req)
 {
     pillion_reply(req, "rpc.stats", pillion_server_stats(req));
@@ -53,6 +59,10 @@ static const pillion_method methods[] = {
      .read_only = true,
      .handler = health,
      .summary = "Tells whether the server is well."},
+    {.name = "rpc.discover",
+     .read_only = true,
+     .handler = discover,
+     .summary = "Describes all methods as an OpenRPC document."},
     {.name = "rpc.stats",
      .read_only = true,
      .handler = stats,

@@ -380,6 +380,7 @@ static void measure(pillion_request *req)
 #if PILLION_ABI_MINOR >= 5
 static void busy(pillion_request *req)
 {
+    cJSON_Delete(pillion_server_openrpc(req));
     if (pillion_header(req, "x-none").data != NULL)
         return;
     pillion_fail_retry(req, "busy", 1250, "in a %s", "moment");

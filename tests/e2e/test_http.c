@@ -105,6 +105,29 @@ START_TEST(methods_that_only_read_are_called_by_get)
 }
 END_TEST
 
+START_TEST(tools_for_json_rpc_discover_the_methods)
+{
+    struct server *server =
+        server_serve("load_module modules/hello.so;", "method ping; method greet; "
+                                                      "method rpc.discover;");
+    const char *response = ask(server, "GET /rpc.discover HTTP/1.1\r\n" CLOSE "\r\n");
+
+    expect_response(response, "200 OK", NULL);
+    cJSON *document = cJSON_Parse(strstr(response, "\r\n\r\n") + 4);
+    ck_assert_ptr_nonnull(document);
+    char *text = cJSON_PrintUnformatted(document);
+    expect_part(text, "{\"openrpc\":\"1.2.6\",\"info\":{\"title\":\"Pillion\",\"version\":");
+    expect_part(text, "\"servers\":[{\"name\":\"here\",\"url\":\"http://localhost/\"}]");
+    expect_part(text, "{\"name\":\"ping\",\"summary\":");
+    expect_part(text, "\"params\":[{\"name\":\"name\",\"required\":true,"
+                      "\"schema\":{\"type\":\"string\"}},{\"name\":\"language\",");
+    cJSON_free(text);
+    cJSON_Delete(document);
+    int client = client_connect(server);
+    ck_assert_ptr_null(strstr(client_call(client, "rpc.discover", "null"), "servers"));
+}
+END_TEST
+
 START_TEST(probes_are_answered_without_a_method)
 {
     struct server *server = server_serve("", "");
@@ -311,7 +334,7 @@ END_TEST
 
 E2E_MAIN("http", messages_in_either_format_are_posted_to_the_root,
          a_path_is_a_method_and_the_body_its_params, methods_that_only_read_are_called_by_get,
-         probes_are_answered_without_a_method, a_connection_goes_on_until_one_side_ends_it,
-         a_client_that_waits_for_a_word_gets_it_once,
+         tools_for_json_rpc_discover_the_methods, probes_are_answered_without_a_method,
+         a_connection_goes_on_until_one_side_ends_it, a_client_that_waits_for_a_word_gets_it_once,
          ambiguous_requests_are_refused_and_end_the_connection, pages_of_other_people_call_nothing,
          a_token_may_come_as_authorization, responses_keep_their_order, a_crash_is_answered_in_http)

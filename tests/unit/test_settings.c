@@ -663,8 +663,8 @@ END_TEST
 
 START_TEST(the_shipped_configuration_is_good)
 {
-    static const char *const methods[] = {"ping",         "greet",      "rpc.list",
-                                          "rpc.describe", "rpc.health", "rpc.stats"};
+    static const char *const methods[] = {"ping",         "greet",      "rpc.list", "rpc.describe",
+                                          "rpc.discover", "rpc.health", "rpc.stats"};
 
     tree = conf_tree_new("/p");
     FILE *file = fopen("conf/pillion.conf", "r"); /* tests run in the source tree */
