@@ -109,7 +109,10 @@ $(B)/run:
 RUN_PACKAGES  := gcc libc6-dev libcjson-dev pkg-config \
                  $(sort $(foreach m,$(ALL_MODULES),$(PACKAGES_$(m))))
 TEST_PACKAGES := $(RUN_PACKAGES) check curl libsubunit-dev clang libclang-rt-14-dev g++ python3 \
-                 haproxy node-llhttp openssl pgbouncer postgresql redis-server
+                 apache2-utils haproxy httpie node-llhttp openssl pgbouncer postgresql procps \
+                 redis-server wrk
+# Other distributions of node bring an npm of their own, and Debian's cannot be beside it.
+TEST_PACKAGES += $(if $(shell command -v npm),,nodejs npm)
 LINT_PACKAGES := $(RUN_PACKAGES) clang clang-format-14
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 

@@ -43,6 +43,8 @@ $(B)/tests/unit/test_adopt $(B)/tests/unit/test_adopt_batch: CHECK_LIBS += $(cal
 
 # Programs that have failed, a line each; `make check` begins it anew.
 export FAILED ?= $(abspath $(B))/tests/failed
+# What was left out for want of something, a line each.
+export SKIPPED ?= $(abspath $(B))/tests/skipped
 RUN_UNIT := $(UNIT_BIN:$(B)/tests/unit/test_%=run-unit-%)
 RUN_E2E  := $(E2E_BIN:$(B)/tests/e2e/test_%=run-e2e-%)
 run_test  = $(Q)$(TEST_ENV) $(1) || { echo $(1) >>$(FAILED); exit 1; }
@@ -64,9 +66,10 @@ $(RUN_E2E): run-e2e-%: $(B)/tests/e2e/test_%
 -include $(wildcard tests/bench/bench.mk)
 -include $(shell find $(B)/tests -name '*.d' 2>/dev/null)
 
-# A client that knows nothing of Pillion, written for the teaching server; and that server itself.
+# A client that knows nothing of Pillion, written for the teaching server; that server itself; and
+# clients that others wrote, through a reload and a crash.
 .PHONY: interop
-interop: all  ## Python's plain client and server against this one
+interop: all  ## clients and servers of others against this one
 	$(Q)$(TEST_ENV) sh tests/interop/run.sh
 
 # Everything the header promises to module authors: C11, C17 and C++17, two compilers, no warnings;
@@ -151,7 +154,7 @@ HERE = $(MAKE) --no-print-directory -k -Otarget
 
 .PHONY: check
 check: all  ## every test, with what is installed
-	@mkdir -p $(dir $(FAILED)) && rm -f $(FAILED)
+	@mkdir -p $(dir $(FAILED)) && rm -f $(FAILED) $(SKIPPED)
 	$(call stage,header and reference page,$(HERE) header layers docs-check install-check make-check)
 	$(call stage,the pages as they are printed,$(HERE) pages)
 	$(call stage,unit tests,$(HERE) unit)
@@ -160,5 +163,6 @@ check: all  ## every test, with what is installed
 	$(call stage,a minute of chaos,$(HERE) -j1 chaos-minute)
 	$(call stage,chaos with the correction switched off is noticed,$(HERE) chaos-self-test)
 	$(call stage,fuzzing in short,$(HERE) fuzz FUZZ_SECONDS=$(TEST_FUZZ_SECONDS))
+	@if [ -s $(SKIPPED) ]; then echo "skipped:"; sed 's/^/    /' $(SKIPPED); fi
 	@if [ -s $(FAILED) ]; then echo "failed:"; sed 's/^/    /' $(FAILED); exit 1; fi
 	@echo "every test has passed"

@@ -1,10 +1,11 @@
 #!/bin/sh
-# Runs the plain Python client against this server, and the conformance list against this server and
-# against the Python one. PILLION_BUILD names the prefix that was built.
+# Runs the plain Python client against this server, the conformance list against this server and
+# against the Python one, and then clients that others wrote. PILLION_BUILD names the prefix that
+# was built; what is left out is told to SKIPPED, a file, as well.
 set -eu
 here=$(dirname "$0")
 prefix=$(mktemp -d)
-port=$((20000 + $$ % 6000 * 2))
+port=$((20000 + $$ % 4000 * 3)) # and the two after it
 pids=
 
 finish() {
@@ -29,12 +30,24 @@ sys.exit("nobody listens on port " + sys.argv[1])
 END
 }
 
+# Brings the packages of npm/ into the build, at the versions of its lock file, without running
+# anything of theirs. Fails where npm is not there, or its registry cannot be reached.
+packages() {
+    command -v npm >/dev/null && command -v node >/dev/null || return 1
+    cmp -s "$here/npm/package-lock.json" "$npm/brought" && return
+    rm -rf "$npm" && mkdir -p "$npm" && cp "$here"/npm/*.json "$npm" &&
+        (cd "$npm" && timeout 120 npm ci --ignore-scripts --no-audit --no-fund --loglevel=error \
+            --fetch-retries=1 --fetch-timeout=30000) >"$prefix/npm.log" 2>&1 </dev/null &&
+        cp "$npm/package-lock.json" "$npm/brought"
+}
+
 mkdir -p "$prefix/conf" "$prefix/modules" "$prefix/run"
 cp "$PILLION_BUILD"/modules/*.so "$prefix/modules"
 sed "s/127\.0\.0\.1:8080/127.0.0.1:$port/" "$here/../../conf/pillion.conf" \
     >"$prefix/conf/pillion.conf"
 "$PILLION_BUILD/pillion" -p "$prefix" 2>"$prefix/log" &
-pids="$pids $!"
+master=$!
+pids="$pids $master"
 python3 "$here/server.py" "127.0.0.1:$((port + 1))" >"$prefix/server.log" 2>&1 &
 pids="$pids $!"
 await "$port"
@@ -45,3 +58,13 @@ answer=$(python3 "$here/client.py" --server "127.0.0.1:$port" ping '{"n": 1}')
 python3 "$here/clients.py" "$port"
 python3 "$here/conformance.py" "127.0.0.1:$port"
 python3 "$here/conformance.py" --core "127.0.0.1:$((port + 1))"
+
+npm=$PILLION_BUILD/tests/npm
+packages || npm=
+status=0
+python3 "$here/foreign.py" "$PILLION_BUILD/pillion" "$prefix" "$port" "$master" $npm \
+    >"$prefix/foreign.log" || status=$?
+sed -n 's/^skipped: /interop: /p' "$prefix/foreign.log" >>"${SKIPPED:-/dev/null}"
+cat "$prefix/foreign.log"
+[ "$status" = 0 ] || tail -n 40 "$prefix/log" >&2
+exit "$status"
