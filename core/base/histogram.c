@@ -33,6 +33,15 @@ void histogram_record(struct histogram *histogram, uint64_t value, uint64_t time
     histogram->buckets[bucket_of(value)] += times;
 }
 
+uint64_t histogram_count(const struct histogram *histogram, uint64_t most)
+{
+    uint64_t count = 0;
+
+    for (uint32_t i = 0; i < HISTOGRAM_BUCKETS && limit_of(i) <= most; i++)
+        count += histogram->buckets[i];
+    return count;
+}
+
 void histogram_merge(struct histogram *into, const struct histogram *from)
 {
     into->count += from->count;

@@ -21,6 +21,10 @@ struct histogram {
 /* Counts `value` as often as `times` says. */
 void histogram_record(struct histogram *histogram, uint64_t value, uint64_t times);
 
+/* How many of the recorded values are at most `most`, by their buckets: those of one that reaches
+ * beyond it are not among them. */
+uint64_t histogram_count(const struct histogram *histogram, uint64_t most);
+
 void histogram_merge(struct histogram *into, const struct histogram *from);
 
 /* The value that `share` (0 to 1) of all recorded values do not exceed: the largest that its bucket

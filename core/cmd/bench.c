@@ -1,19 +1,16 @@
 /* `pillion bench METHOD [PARAMS]`: how many calls a server answers, and how fast.
  *
- * bench_load makes the load; here are the options and the report. */
-#include <cjson/cJSON.h>
+ * bench_load makes the load, bench_report the report; here are the options. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include "base/printable.h"
-#include "cmd/bench_load.h"
+#include "cmd/bench_report.h"
 #include "cmd/commands.h"
 #include "cmd/params.h"
 #include "cmd/reply_text.h"
 #include "cmd/target.h"
-#include "wire/envelope.h"
 
 #define SECONDS_MAX 86400.0
 #define RATE_MAX    1e8
@@ -29,12 +26,14 @@ static const struct option_row options[] = {
     {OPTION_ID, "id", NULL,
      "gives requests an id, so that the server may answer them in any order"},
     {OPTION_MEMBERS, "members", "OBJECT", MEMBERS_SUMMARY},
+    DIALECT_OPTIONS,
     {OPTION_JSON, "json", NULL, "prints the report as one JSON object"},
     {0, NULL, NULL, NULL},
 };
 
 struct bench {
     struct load_plan plan;
+    struct dialect dialect;
     char server[TARGET_SIZE];
     const char *given; /* as --server, or NULL */
     const char *method;
@@ -42,8 +41,6 @@ struct bench {
     struct text params;
     bool json, id, in_flight_given;
 };
-
-/* ---- The report ---- */
 
 static void show_progress(uint64_t replies, double seconds)
 {
@@ -58,110 +55,6 @@ static double own_cpu_us(void)
     getrusage(RUSAGE_SELF, &usage);
     return (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1e6 +
            (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec);
-}
-
-/* Appends "CODE: MESSAGE" of the first error reply, or its text when it was cut and is no JSON any
- * more. */
-static void first_error(const struct load_result *result, struct text *out)
-{
-    struct bytes body = {text_string(&result->first_error), result->first_error.size};
-    const struct json_limits limits = {.depth = JSON_DEPTH_MAX, .values = UINT32_MAX};
-    struct json_error error;
-
-    if (json_check(body, &limits, &error))
-        reply_text_append_error(out, envelope_member(body, BYTES("result")));
-    else
-        text_append_line(out, body);
-}
-
-static const struct {
-    const char *name;
-    double share;
-} percentiles[] = {{"p50", 0.5}, {"p90", 0.9}, {"p99", 0.99}, {"p99.9", 0.999}, {"max", 1}};
-
-#define PERCENTILES (sizeof(percentiles) / sizeof(*percentiles))
-
-static double microseconds(const struct histogram *times, size_t which)
-{
-    return (double)histogram_percentile(times, percentiles[which].share) / 1e3;
-}
-
-static double mean_us(const struct histogram *times)
-{
-    return times->count == 0 ? 0 : (double)times->sum / (double)times->count / 1e3;
-}
-
-static double per_second(const struct load_result *result, uint64_t what)
-{
-    return result->seconds > 0 ? (double)what / result->seconds : 0;
-}
-
-static void print_json(const struct bench *bench, const struct load_result *result, double cpu_us)
-{
-    cJSON *report = cJSON_CreateObject();
-
-    cJSON_AddStringToObject(report, "method", bench->method);
-    cJSON_AddStringToObject(report, "server", bench->plan.server);
-    cJSON_AddNumberToObject(report, "connections", bench->plan.connections);
-    cJSON_AddNumberToObject(report, "in_flight", bench->plan.in_flight);
-    if (bench->plan.rate > 0)
-        cJSON_AddNumberToObject(report, "rate", bench->plan.rate);
-    else
-        cJSON_AddNullToObject(report, "rate");
-    cJSON_AddNumberToObject(report, "seconds", result->seconds);
-    cJSON_AddNumberToObject(report, "requests", (double)result->replies);
-    cJSON_AddNumberToObject(report, "errors", (double)result->errors);
-    if (result->errors > 0) {
-        struct text first = {0};
-        first_error(result, &first);
-        cJSON_AddStringToObject(report, "first_error", text_string(&first));
-        text_free(&first);
-    } else {
-        cJSON_AddNullToObject(report, "first_error");
-    }
-    cJSON_AddNumberToObject(report, "unanswered", (double)result->unanswered);
-    cJSON_AddNumberToObject(report, "failed_connections", result->failed);
-    cJSON_AddNumberToObject(report, "requests_per_second", per_second(result, result->replies));
-    cJSON_AddNumberToObject(report, "bytes_per_second", per_second(result, result->bytes));
-    cJSON_AddNumberToObject(report, "client_cpu_us_per_request",
-                            result->replies == 0 ? 0 : cpu_us / (double)result->replies);
-    cJSON *latency = cJSON_AddObjectToObject(report, "latency_us");
-    cJSON_AddNumberToObject(latency, "mean", mean_us(result->times));
-    for (size_t i = 0; i < PERCENTILES; i++)
-        cJSON_AddNumberToObject(latency, percentiles[i].name, microseconds(result->times, i));
-    char *text = cJSON_Print(report);
-    puts(text);
-    cJSON_free(text);
-    cJSON_Delete(report);
-}
-
-static void print_time(const char *name, double us)
-{
-    if (us < 1000)
-        printf("  %-6s %9.1f us\n", name, us);
-    else if (us < 1e6)
-        printf("  %-6s %9.2f ms\n", name, us / 1e3);
-    else
-        printf("  %-6s %9.2f s\n", name, us / 1e6);
-}
-
-static void print_report(const struct bench *bench, const struct load_result *result, double cpu_us)
-{
-    printf("%s at %s: %u connection%s, ", bench->method, bench->plan.server,
-           bench->plan.connections, bench->plan.connections == 1 ? "" : "s");
-    if (bench->plan.rate > 0)
-        printf("%g requests a second\n\n", bench->plan.rate);
-    else
-        printf("%u request%s in flight on each\n\n", bench->plan.in_flight,
-               bench->plan.in_flight == 1 ? "" : "s");
-    printf("  %llu replies in %.2f s, %llu of them errors\n", (unsigned long long)result->replies,
-           result->seconds, (unsigned long long)result->errors);
-    printf("  %.0f requests a second, %.2f MB/s, %.2f us of this client's CPU each\n\n",
-           per_second(result, result->replies), per_second(result, result->bytes) / 1e6,
-           result->replies == 0 ? 0 : cpu_us / (double)result->replies);
-    print_time("mean", mean_us(result->times));
-    for (size_t i = 0; i < PERCENTILES; i++)
-        print_time(percentiles[i].name, microseconds(result->times, i));
 }
 
 /* ---- The command ---- */
@@ -206,6 +99,10 @@ static int take_option(struct args *args, int id, void *data)
     case OPTION_ID:
         bench->id = true;
         return 0;
+    case OPTION_PROTOCOL:
+    case OPTION_HTTP:
+    case OPTION_JSONRPC:
+        return dialect_option(args, id, &bench->dialect);
     case 'c':
         return read_count(args, "-c", LOAD_CONNECTIONS_MAX, &plan->connections);
     case 'P':
@@ -241,8 +138,12 @@ static int read_line(struct args *args, struct bench *bench)
     /* At a fixed rate, a request is sent when it is due, however many replies are still to come. */
     if (bench->plan.rate > 0 && !bench->in_flight_given)
         bench->plan.in_flight = LOAD_IN_FLIGHT_MAX;
-    status = target_read(args->command, bench->given, bench->server);
-    return status != 0 ? status : params_read(args->command, operands[1], &bench->params);
+    status = dialect_target(args->command, &bench->dialect, bench->given, bench->server);
+    if (status == 0)
+        status = params_read(args->command, operands[1], &bench->params);
+    if (status == 0 && bench->dialect.jsonrpc)
+        status = params_check_jsonrpc(args->command, &bench->params);
+    return status;
 }
 
 /* Says on standard error what went wrong, and returns the exit status. */
@@ -253,7 +154,7 @@ static int conclude(const struct command *self, const struct bench *bench,
     int status = EXIT_SUCCESS;
 
     if (result->errors > 0) {
-        first_error(result, &first);
+        bench_first_error(result, &first);
         command_failed(self, 0, "%llu of %llu replies are errors; the first: %s",
                        (unsigned long long)result->errors, (unsigned long long)result->replies,
                        text_string(&first));
@@ -276,9 +177,9 @@ static int run_load(const struct command *self, struct bench *bench)
     struct error error;
     int status = EXIT_SUCCESS;
 
-    params_request(bench->method, &bench->params, bench->members, false, &request);
-    if (bench->id) {
-        request.size--; /* the closing bracket */
+    params_request(bench->method, &bench->params, bench->members, bench->dialect.jsonrpc, &request);
+    if (bench->id && !bench->dialect.jsonrpc) { /* which has one anyway */
+        request.size--;                         /* the closing bracket */
         text_append_string(&request, ", \"id\": 1}");
     }
     bench->plan.body = (struct bytes){request.data, request.size};
@@ -291,9 +192,9 @@ static int run_load(const struct command *self, struct bench *bench)
     if (!ran)
         status = command_failed(self, EXIT_NO_SERVER, "%s", error.text);
     else if (bench->json)
-        print_json(bench, &result, cpu_us);
+        bench_print_json(bench->method, &bench->plan, &result, cpu_us);
     else
-        print_report(bench, &result, cpu_us);
+        bench_print(bench->method, &bench->plan, &result, cpu_us);
     status = command_flush(self, status);
     if (ran && status == EXIT_SUCCESS)
         status = conclude(self, bench, &result);
@@ -309,6 +210,7 @@ static int run(const struct command *self, int argc, char **argv)
     struct bench bench = {.plan = {.connections = 1, .in_flight = 1, .seconds = 5}};
 
     bench.plan.server = bench.server;
+    bench.plan.dialect = &bench.dialect;
     int status = read_line(&args, &bench);
     if (status == ARGS_HELP)
         status = command_flush(self, EXIT_SUCCESS);
@@ -321,9 +223,8 @@ static int run(const struct command *self, int argc, char **argv)
 const struct command bench_command = {
     .name = "bench",
     .run = run,
-    .usage =
-        "[--server ADDR] [-c N] [-P N] [-d SECONDS] [--rate R] [--id] [--members OBJECT] [--json] "
-        "METHOD [PARAMS | -]",
+    .usage = "[--server ADDR] [-c N] [-P N] [-d SECONDS] [--rate R] [--id] [--members OBJECT] "
+             "[--json] " DIALECT_USAGE " METHOD [PARAMS | @FILE | -]",
     .summary = "Calls a method over and over, and tells how fast the replies come.",
     .options = options,
     .notes =

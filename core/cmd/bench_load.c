@@ -5,7 +5,9 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -20,10 +22,9 @@
 #define CONNECT_MS      10000
 #define DRAIN_NS        (2 * NS_PER_S)
 #define READ_SIZE       (256u * 1024)
-#define SEND_SIZE       (256u * 1024) /* bytes of copies of the frame, for one send */
+#define SEND_SIZE       (256u * 1024) /* bytes of copies of the message, for one send */
 #define EVENTS          256
-#define ERROR_START     BYTES("{\"out\":\"error\"")
-#define ERROR_SIZE      14u
+#define START_SIZE      128u /* bytes of a body, in which an error's code is found */
 #define FIRST_ERROR_MAX 4096u
 #define FDS_RESERVED    16u /* descriptors that are not connections */
 
@@ -37,24 +38,27 @@ struct load_conn {
     int fd; /* -1: it has ended */
     uint32_t in_flight;
     uint64_t unsent;   /* bytes of requests that are to be sent */
-    size_t phase;      /* how far into a frame the next byte to send is */
+    size_t phase;      /* how far into a message the next byte to send is */
     struct sent *ring; /* oldest at `head`; as many places as there may be requests */
     uint32_t head, groups;
 
     /* The reply that is being read. */
-    char start[FRAME_HEADER_SIZE + ERROR_SIZE];
-    uint32_t have; /* bytes of `start` */
-    uint64_t left; /* bytes of the frame that are still to come, once its header is there */
-    bool writing;  /* EPOLLOUT is asked for */
+    char start[FRAME_HEADER_SIZE + START_SIZE];
+    uint32_t have;    /* bytes of `start` */
+    uint64_t left;    /* bytes of the frame that are still to come, once its header is there */
+    struct text rest; /* the bytes of it, in protocols other than frames */
+    struct frame_progress progress;
+    bool writing; /* EPOLLOUT is asked for */
 };
 
 struct load {
     const struct load_plan *plan;
     struct load_result *result;
     struct load_conn *conns;
+    struct bytes error_start; /* of the body of an error reply */
     uint32_t open;
     int epoll;
-    char *frames; /* as many copies of the frame as fit SEND_SIZE, at least two */
+    char *frames; /* as many copies of the message as fit SEND_SIZE, at least two */
     size_t frames_size, frame_size;
     char *input;
     uint64_t start_ns, end_ns, now, last_reply_ns;
@@ -158,9 +162,11 @@ static void replied(struct load *load, struct load_conn *conn, uint32_t count)
     }
 }
 
-static bool is_error(const char *body)
+static bool is_error(const struct load *load, const char *body, size_t size)
 {
-    return memcmp(body, ERROR_START.data, ERROR_SIZE) == 0;
+    const struct bytes start = load->error_start;
+
+    return size >= start.size && memcmp(body, start.data, start.size) == 0;
 }
 
 /* Keeps a part of the first error reply. */
@@ -173,14 +179,54 @@ static void keep_error(struct load *load, const char *data, size_t size)
                                                : FIRST_ERROR_MAX - kept->size});
 }
 
-/* Counts the error reply whose first `size` bytes, of the body, are at `body`. */
-static void count_error(struct load *load, const struct load_conn *conn, const char *body,
-                        size_t size)
+/* Writes the `code` of an error reply to `name`, as it was sent. `status` is HTTP's, or 0. */
+static void read_code(const struct load *load, struct bytes body, unsigned status,
+                      char name[LOAD_CODE_SIZE])
 {
+    const struct bytes before = load->plan->dialect->jsonrpc
+                                    ? BYTES("{\"jsonrpc\":\"2.0\",\"error\":{\"code\":")
+                                    : BYTES("{\"out\":\"error\",\"result\":{\"code\":");
+    size_t size = 0;
+
+    if (body.size > before.size && memcmp(body.data, before.data, before.size) == 0) {
+        const char *code = body.data + before.size, *end = body.data + body.size;
+        for (code += *code == '"'; code < end && size < LOAD_CODE_SIZE - 1; code++) {
+            if (strchr("\",}", *code) != NULL)
+                break;
+            name[size++] = *code;
+        }
+        name[size] = '\0';
+    } else if (status != 0) {
+        snprintf(name, LOAD_CODE_SIZE, "HTTP %u", status);
+    } else {
+        snprintf(name, LOAD_CODE_SIZE, "error");
+    }
+}
+
+static void count_code(struct load *load, struct bytes body, unsigned status)
+{
+    struct load_code *codes = load->result->codes;
+    char name[LOAD_CODE_SIZE];
+    size_t i = 0;
+
+    read_code(load, body, status, name);
+    while (i < LOAD_CODES - 1 && codes[i].count > 0 && strcmp(codes[i].name, name) != 0)
+        i++;
+    if (codes[i].count++ == 0)
+        memcpy(codes[i].name, name, sizeof(name));
+    else if (strcmp(codes[i].name, name) != 0)
+        snprintf(codes[i].name, sizeof(codes[i].name), "others");
+}
+
+/* Counts the error reply that begins with `body`. */
+static void count_error(struct load *load, const struct load_conn *conn, struct bytes body,
+                        unsigned status)
+{
+    count_code(load, body, status);
     if (load->result->errors++ != 0)
         return;
     load->first_error_of = conn;
-    keep_error(load, body, size);
+    keep_error(load, body.data, body.size);
 }
 
 /* The body's size. */
@@ -197,6 +243,7 @@ static uint32_t size_of(const char *header)
 static size_t take_part(struct load *load, struct load_conn *conn, struct bytes input, bool *whole)
 {
     size_t taken = 0;
+    bool looked = conn->have == sizeof(conn->start);
 
     while (taken < input.size && (conn->have < FRAME_HEADER_SIZE ||
                                   (conn->left > 0 && conn->have < sizeof(conn->start)))) {
@@ -205,8 +252,13 @@ static size_t take_part(struct load *load, struct load_conn *conn, struct bytes 
             conn->left = size_of(conn->start);
         else if (conn->have > FRAME_HEADER_SIZE)
             conn->left--;
-        if (conn->have == sizeof(conn->start) && is_error(conn->start + FRAME_HEADER_SIZE))
-            count_error(load, conn, conn->start + FRAME_HEADER_SIZE, ERROR_SIZE);
+    }
+    struct bytes start = {conn->start + FRAME_HEADER_SIZE, 0};
+    if (!looked && conn->have > FRAME_HEADER_SIZE &&
+        (conn->have == sizeof(conn->start) || conn->left == 0)) {
+        start.size = conn->have - FRAME_HEADER_SIZE;
+        if (is_error(load, start.data, start.size))
+            count_error(load, conn, start, 0);
     }
     size_t rest = input.size - taken;
     if (conn->have >= FRAME_HEADER_SIZE) {
@@ -226,8 +278,45 @@ static size_t take_part(struct load *load, struct load_conn *conn, struct bytes 
     return taken;
 }
 
-/* Counts the replies in `input`. */
-static uint32_t count_replies(struct load *load, struct load_conn *conn, struct bytes input)
+/* Counts the replies in `input`, of a protocol other than frames, and keeps the start of one that
+ * is not whole. False when they cannot be read. */
+static bool count_others(struct load *load, struct load_conn *conn, struct bytes input,
+                         uint32_t *count)
+{
+    struct http_response response = {0};
+    bool kept = conn->rest.size > 0;
+    enum frame_status status;
+    struct frame frame;
+
+    if (kept) {
+        text_append(&conn->rest, input);
+        input = (struct bytes){conn->rest.data, conn->rest.size};
+    }
+    for (;;) {
+        status = dialect_next(load->plan->dialect, input, &conn->progress, &response, &frame);
+        if (status != FRAME_WHOLE && status != FRAME_EMPTY)
+            break;
+        conn->progress = (struct frame_progress){0};
+        *count += status == FRAME_WHOLE;
+        if (status == FRAME_WHOLE &&
+            (response.status >= 300 || is_error(load, frame.body.data, frame.body.size))) {
+            count_error(load, conn, frame.body, response.status);
+            load->first_error_of = NULL;
+        }
+        input.data += frame.size;
+        input.size -= (size_t)frame.size;
+    }
+    if (kept) {
+        memmove(conn->rest.data, input.data, input.size);
+        conn->rest.size = input.size;
+    } else {
+        text_append(&conn->rest, input);
+    }
+    return status == FRAME_PARTIAL;
+}
+
+/* Counts the replies in `input`, which are frames. */
+static uint32_t count_frames(struct load *load, struct load_conn *conn, struct bytes input)
 {
     uint32_t count = 0;
 
@@ -240,9 +329,9 @@ static uint32_t count_replies(struct load *load, struct load_conn *conn, struct 
         if (conn->have == 0 && size <= input.size) {
             whole = true;
             taken = (size_t)size;
-            if (size >= sizeof(conn->start) && is_error(input.data + FRAME_HEADER_SIZE)) {
-                count_error(load, conn, input.data + FRAME_HEADER_SIZE,
-                            (size_t)size - FRAME_HEADER_SIZE);
+            struct bytes body = {input.data + FRAME_HEADER_SIZE, taken - FRAME_HEADER_SIZE};
+            if (is_error(load, body.data, body.size)) {
+                count_error(load, conn, body, 0);
                 load->first_error_of = NULL;
             }
         } else {
@@ -268,7 +357,14 @@ static void receive(struct load *load, struct load_conn *conn)
     }
     load->now = clock_ns();
     load->result->bytes += (uint64_t)got;
-    uint32_t count = count_replies(load, conn, (struct bytes){load->input, (size_t)got});
+    struct bytes input = {load->input, (size_t)got};
+    uint32_t count = 0;
+    if (load->plan->dialect->protocol == PROTOCOL_FRAME) {
+        count = count_frames(load, conn, input);
+    } else if (!count_others(load, conn, input, &count)) {
+        conn_fail(load, conn, "the server sent a reply that cannot be read", 0);
+        return;
+    }
     if (count > conn->in_flight) {
         conn_fail(load, conn, "the server sent more replies than there were requests", 0);
         return;
@@ -345,19 +441,20 @@ static bool connect_all(struct load *load, struct error *error)
 
 static void make_frames(struct load *load)
 {
-    struct bytes body = load->plan->body;
+    struct text message = {0};
 
-    load->frame_size = FRAME_HEADER_SIZE + body.size;
+    dialect_wrap(load->plan->dialect, load->plan->server, load->plan->body, &message);
+    load->error_start = dialect_error_start(load->plan->dialect);
+    load->frame_size = message.size;
     size_t copies = SEND_SIZE / load->frame_size;
     if (copies > load->plan->in_flight)
         copies = load->plan->in_flight;
     copies++; /* sending may begin within the first */
     load->frames_size = copies * load->frame_size;
     load->frames = must_alloc(load->frames_size);
-    for (size_t i = 0; i < copies; i++) {
-        frame_header((uint32_t)body.size, load->frames + i * load->frame_size);
-        memcpy(load->frames + i * load->frame_size + FRAME_HEADER_SIZE, body.data, body.size);
-    }
+    for (size_t i = 0; i < copies; i++)
+        memcpy(load->frames + i * load->frame_size, message.data, message.size);
+    text_free(&message);
 }
 
 /* How long to wait for replies before the next request is due. */
@@ -441,6 +538,7 @@ bool load_run(const struct load_plan *plan, struct load_result *result, struct e
         if (load.conns[i].ring != NULL && load.conns[i].fd >= 0)
             close(load.conns[i].fd);
         free(load.conns[i].ring);
+        text_free(&load.conns[i].rest);
     }
     if (load.epoll >= 0)
         close(load.epoll);

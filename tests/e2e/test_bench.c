@@ -118,9 +118,19 @@ START_TEST(the_report_for_people_has_the_percentiles)
     struct run run = pillion("bench", "--server", address(server), "-d", "0.1", "ping");
 
     expect_status(&run, 0);
-    expect_part(run.out, "1 connection, 1 request in flight on each");
-    expect_part(run.out, "requests a second");
-    expect_part(run.out, "p99.9");
+    static const char *const parts[] = {"1 connection, 1 request in flight on each",
+                                        "requests a second",
+                                        " on average, ",
+                                        "Histogram of the times:\n  up to",
+                                        "|####",
+                                        "Distribution of the times:\n  p10 ",
+                                        "p99.9",
+                                        "Codes:\n  ok "};
+    const char *at = run.out;
+    for (size_t i = 0; i < sizeof(parts) / sizeof(*parts); i++) {
+        expect_part(at, parts[i]);
+        at = strstr(at, parts[i]);
+    }
 }
 END_TEST
 
@@ -166,7 +176,89 @@ START_TEST(a_bad_command_line_is_refused_with_the_reason)
 }
 END_TEST
 
-E2E_MAIN("bench", every_request_of_a_closed_loop_is_sent_and_counted, a_rate_is_kept,
+START_TEST(every_protocol_is_measured)
+{
+    static const char *const names[] = {"frame", "line", "lsp", "http"};
+    struct server *server = server_serve("", "method ping;");
+
+    /* Replies of 30000 bytes come in several reads. */
+    char *params = keep_printf("[\"%01200d\", \"%030000d\"]", 0, 0);
+    for (size_t i = 0; i < 4 * sizeof(names) / sizeof(*names); i++) {
+        const char *argv[] = {pillion_binary(),
+                              "bench",
+                              "--server",
+                              address(server),
+                              "-c",
+                              "3",
+                              "-P",
+                              "20",
+                              "-d",
+                              "0.2",
+                              "--json",
+                              "--protocol",
+                              names[i / 4],
+                              "ping",
+                              i % 2 ? params : "[1]",
+                              i % 4 < 2 ? "--jsonrpc" : NULL,
+                              NULL};
+        double before = server_calls(server, "ping", "calls");
+        struct run run = run_command(argv, NULL, PATIENCE_MS);
+        expect_status(&run, 0);
+        cJSON *report = report_of(&run);
+        double count = number(report, "requests");
+        ck_assert(count >= 60);
+        ck_assert(count == server_calls(server, "ping", "calls") - before);
+        ck_assert(number(report, "errors") == 0 && number(report, "unanswered") == 0);
+        ck_assert(number(cJSON_GetObjectItem(report, "codes"), "ok") == count);
+        ck_assert_str_eq(cJSON_GetObjectItem(report, "protocol")->valuestring, names[i / 4]);
+        ck_assert(cJSON_IsTrue(cJSON_GetObjectItem(report, "jsonrpc")) == (i % 4 < 2));
+        cJSON_Delete(report);
+    }
+    struct run run = pillion("bench", "--http", keep_printf("http://127.0.0.1:%d", server->port),
+                             "-d", "0.1", "ping");
+    expect_status(&run, 0);
+    expect_part(run.out, " by http: 1 connection");
+}
+END_TEST
+
+START_TEST(errors_of_every_protocol_are_counted_by_their_codes)
+{
+    static const char *const names[] = {"frame", "line", "lsp", "http"};
+    struct server *server = server_serve("", "method ping;");
+
+    for (size_t i = 0; i < 2 * sizeof(names) / sizeof(*names); i++) {
+        const char *argv[] = {pillion_binary(),
+                              "bench",
+                              "--server",
+                              address(server),
+                              "-P",
+                              "20",
+                              "-d",
+                              "0.1",
+                              "--json",
+                              "--protocol",
+                              names[i / 2],
+                              "nix",
+                              i % 2 ? "--jsonrpc" : NULL,
+                              NULL};
+        struct run run = run_command(argv, NULL, PATIENCE_MS);
+        expect_status(&run, 1);
+        expect_part(run.err, "the first: method_not_found: there is no method \"nix\" here\n");
+        cJSON *report = cJSON_Parse(run.out);
+        const cJSON *codes = cJSON_GetObjectItem(report, "codes");
+        ck_assert(number(report, "requests") == number(report, "errors"));
+        ck_assert(number(codes, i % 2 ? "-32601" : "method_not_found") == number(report, "errors"));
+        ck_assert_int_eq(cJSON_GetArraySize(codes), 1);
+        cJSON_Delete(report);
+    }
+    struct run run = pillion("bench", "--server", address(server), "--jsonrpc", "ping", "5");
+    expect_status(&run, 64);
+    expect_part(run.err, "with --jsonrpc, PARAMS is an object or an array");
+}
+END_TEST
+
+E2E_MAIN("bench", every_protocol_is_measured, errors_of_every_protocol_are_counted_by_their_codes,
+         every_request_of_a_closed_loop_is_sent_and_counted, a_rate_is_kept,
          at_a_rate_a_stall_is_charged_to_all_that_were_due,
          error_replies_are_counted_and_large_replies_are_read,
          the_report_for_people_has_the_percentiles, a_server_that_ends_is_reported,

@@ -80,5 +80,21 @@ START_TEST(extremes_are_counted_and_nothing_is_read_where_nothing_is)
 }
 END_TEST
 
-UNIT_MAIN("histogram", percentiles_are_those_of_the_sorted_values_within_a_percent,
-          small_values_are_exact, extremes_are_counted_and_nothing_is_read_where_nothing_is)
+START_TEST(values_up_to_a_bound_are_counted)
+{
+    clear();
+    ck_assert_uint_eq(histogram_count(&histogram, UINT64_MAX), 0);
+    histogram_record(&histogram, 5, 2);
+    histogram_record(&histogram, 1000, 3);
+    histogram_record(&histogram, UINT64_MAX, 4);
+    ck_assert_uint_eq(histogram_count(&histogram, 4), 0);
+    ck_assert_uint_eq(histogram_count(&histogram, 5), 2);
+    ck_assert_uint_eq(histogram_count(&histogram, 999), 2);
+    ck_assert_uint_eq(histogram_count(&histogram, 1010), 5);
+    ck_assert_uint_eq(histogram_count(&histogram, UINT64_MAX), 9);
+}
+END_TEST
+
+UNIT_MAIN("histogram", values_up_to_a_bound_are_counted,
+          percentiles_are_those_of_the_sorted_values_within_a_percent, small_values_are_exact,
+          extremes_are_counted_and_nothing_is_read_where_nothing_is)
