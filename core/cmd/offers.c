@@ -185,13 +185,16 @@ static int list(const struct command *self, int argc, char **argv)
 static void print_schema(const char *title, struct bytes description, const char *member)
 {
     struct bytes schema = envelope_member(description, bytes_of(member));
-    struct text shown = {0};
+    struct text shown = {0}, coloured = {0};
 
     if (schema.data == NULL || bytes_equal(schema, BYTES("null")))
         return;
     pretty_append(&shown, schema, 0);
-    printf("\n%s:\n%s\n", title, text_string(&shown));
+    if (pretty_wants_colour())
+        pretty_colour(&coloured, (struct bytes){shown.data, shown.size});
+    printf("\n%s:\n%s\n", title, text_string(coloured.size > 0 ? &coloured : &shown));
     text_free(&shown);
+    text_free(&coloured);
 }
 
 static void append_text(struct text *out, struct bytes description, const char *member)

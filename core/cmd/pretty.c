@@ -1,8 +1,9 @@
 /* JSON for people. See pretty.h. The text is valid, so nothing here looks for errors. */
 #include "cmd/pretty.h"
 
-#include <stdbool.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/printable.h"
 
@@ -125,4 +126,39 @@ void pretty_append(struct text *out, struct bytes json, unsigned indent)
 void pretty_append_line(struct text *out, struct bytes json)
 {
     append_line(out, json.data, json.data + json.size, SIZE_MAX);
+}
+
+/* The colour of the scalar at `p`, by number of SGR (ECMA-48 section 8.3.117). */
+static int colour_of(const char *p, const char *next, const char *end)
+{
+    enum { GREEN = 32, YELLOW, BLUE, MAGENTA, CYAN };
+
+    if (*p == '"')
+        return next < end && *next == ':' ? CYAN : GREEN;
+    return *p == 't' || *p == 'f' || *p == 'n' ? MAGENTA : YELLOW;
+}
+
+void pretty_colour(struct text *out, struct bytes shown)
+{
+    const char *p = shown.data, *end = shown.data + shown.size;
+
+    while (p < end) {
+        if (strchr(" \t\r\n,:[]{}", *p) != NULL) {
+            text_append_char(out, *p++);
+            continue;
+        }
+        const char *next = scalar_end(p, end);
+        text_printf(out, "\033[%dm", colour_of(p, next, end));
+        text_append(out, (struct bytes){p, (size_t)(next - p)});
+        text_append_string(out, "\033[0m");
+        p = next;
+    }
+}
+
+bool pretty_wants_colour(void)
+{
+    const char *refused = getenv("NO_COLOR"), *terminal = getenv("TERM");
+
+    return isatty(STDOUT_FILENO) && (refused == NULL || refused[0] == '\0') && terminal != NULL &&
+           terminal[0] != '\0' && strcmp(terminal, "dumb") != 0;
 }

@@ -115,6 +115,21 @@ static void print_error(const char *before, struct bytes result)
     text_free(&line);
 }
 
+/* Writes JSON that is as it may be shown, and a line end, to standard output. */
+static void put_shown(const struct text *shown)
+{
+    struct text coloured = {0};
+    const struct text *put = shown;
+
+    if (pretty_wants_colour()) {
+        pretty_colour(&coloured, (struct bytes){shown->data, shown->size});
+        put = &coloured;
+    }
+    fwrite(put->data, 1, put->size, stdout);
+    putchar('\n');
+    text_free(&coloured);
+}
+
 int reply_text_print(const struct command *self, const char *from, struct bytes body)
 {
     struct bytes result;
@@ -132,8 +147,7 @@ int reply_text_print(const struct command *self, const char *from, struct bytes 
         pretty_append(&shown, result, 0);
     else
         text_append(&shown, result);
-    text_append_char(&shown, '\n');
-    fwrite(shown.data, 1, shown.size, stdout);
+    put_shown(&shown);
     text_free(&shown);
     return command_flush(self, EXIT_SUCCESS);
 }
@@ -162,8 +176,7 @@ int reply_text_print_line(const struct command *self, const char *from, struct b
         if (shown.data[i] == '\n' || shown.data[i] == '\r')
             shown.data[i] = ' ';
     }
-    text_append_char(&shown, '\n');
-    fwrite(shown.data, 1, shown.size, stdout);
+    put_shown(&shown);
     text_free(&shown);
     return 0;
 }

@@ -385,6 +385,7 @@ START_TEST(a_reply_cannot_drive_the_terminal)
 {
     if (!terminals_exist())
         return;
+    setenv("NO_COLOR", "1", 1);
     char *failing = parrot("{\"out\":\"error\",\"result\":{\"code\":\"odd\","
                            "\"message\":\"" EVIL_SENT "\"}}");
     char *odd = parrot("{\"out\":\"error\",\"result\":[\"" EVIL_SENT "\"]}");
@@ -437,6 +438,7 @@ START_TEST(results_are_indented_on_a_terminal_and_keep_every_digit)
 {
     if (!terminals_exist())
         return;
+    setenv("NO_COLOR", "1", 1);
     char *address = address_of(server_serve("", "method ping;"));
     const char *argv[] = {pillion_binary(), "call", "--server", address, "ping", NULL, NULL};
     int status;
@@ -455,6 +457,31 @@ START_TEST(results_are_indented_on_a_terminal_and_keep_every_digit)
 END_TEST
 
 /* ---- What there is to call ---- */
+
+START_TEST(results_have_colours_on_a_terminal_that_wants_them)
+{
+    if (!terminals_exist())
+        return;
+    char *address = address_of(server_serve("", "method ping;"));
+    const char *argv[] = {pillion_binary(),          "call", "--server", address, "ping",
+                          "{\"a\":[-1,\"b\",null]}", NULL};
+    const char *plain = "{\"a\": [-1, \"b\", null]}\r\n";
+    int status;
+
+    unsetenv("NO_COLOR");
+    setenv("TERM", "xterm", 1);
+    ck_assert_str_eq(on_a_terminal(argv, &status),
+                     "{\033[36m\"a\"\033[0m: [\033[33m-1\033[0m, \033[32m\"b\"\033[0m, "
+                     "\033[35mnull\033[0m]}\r\n");
+    struct run run = run_command(argv, NULL, PATIENCE_MS);
+    expect_text(run.out, "{\"a\":[-1,\"b\",null]}\n");
+    setenv("TERM", "dumb", 1);
+    ck_assert_str_eq(on_a_terminal(argv, &status), plain);
+    setenv("TERM", "xterm", 1);
+    setenv("NO_COLOR", "1", 1);
+    ck_assert_str_eq(on_a_terminal(argv, &status), plain);
+}
+END_TEST
 
 START_TEST(list_and_describe_show_the_methods_of_a_server)
 {
@@ -644,7 +671,8 @@ START_TEST(answers_that_are_none_of_the_protocol_are_told_of)
 }
 END_TEST
 
-E2E_MAIN("call", call_prints_the_result_as_it_was_sent, call_reads_params_from_standard_input,
+E2E_MAIN("call", results_have_colours_on_a_terminal_that_wants_them,
+         call_prints_the_result_as_it_was_sent, call_reads_params_from_standard_input,
          call_checks_params_before_anything_is_sent, call_shows_an_error_reply_and_ends_with_one,
          call_gets_the_reply_to_a_frame_that_is_too_large, call_without_a_server_ends_with_two,
          call_gives_up_on_a_server_that_does_not_answer, call_reaches_unix_sockets_and_ipv6,

@@ -77,4 +77,25 @@ START_TEST(a_value_that_fits_a_line_stays_on_it)
 }
 END_TEST
 
-UNIT_MAIN("pretty", nothing_but_white_space_changes, a_value_that_fits_a_line_stays_on_it)
+START_TEST(colours_are_all_that_is_added)
+{
+    for (size_t i = 0; i < COUNT(valid_texts); i++) {
+        struct text out = {0}, coloured = {0}, same = {0};
+        pretty_append(&out, valid_texts[i], 0);
+        pretty_colour(&coloured, (struct bytes){out.data, out.size});
+        for (const char *c = text_string(&coloured); *c != '\0'; c++) {
+            if (*c == '\033')
+                c = strchr(c, 'm');
+            else
+                text_append_char(&same, *c);
+        }
+        ck_assert_str_eq(text_string(&same), text_string(&out));
+        text_free(&same);
+        text_free(&coloured);
+        text_free(&out);
+    }
+}
+END_TEST
+
+UNIT_MAIN("pretty", colours_are_all_that_is_added, nothing_but_white_space_changes,
+          a_value_that_fits_a_line_stays_on_it)
