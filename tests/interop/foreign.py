@@ -112,7 +112,8 @@ def httpie(port):
     def step(n):
         reply = json.loads(output_of(
             "http", "--ignore-stdin", "--check-status", "--body", "--timeout", str(PATIENCE),
-            "POST", "127.0.0.1:%d/" % port, "jsonrpc=2.0", "id:=%d" % n, "method=ping", "params:=[%d]" % n))
+            "POST", "127.0.0.1:%d/" % port, "jsonrpc=2.0", "id:=%d" % n, "method=ping",
+            "params:=[%d]" % n))
         expect(reply == {"jsonrpc": "2.0", "result": [n], "id": n}, reply)
     return step
 
@@ -274,12 +275,12 @@ def clients_of(port, front, files, npm, running):
         missing["haproxy"] = "there is no haproxy"
 
     version = npm and int(output_of("node", "-p", "process.versions.node").split(".")[0])
-    for name, oldest in (("jayson-http", 20), ("jayson-tcp", 20), ("json-rpc-2.0", 18),
-                         ("vscode-jsonrpc", 18), ("@open-rpc/client-js", 18), ("autocannon", 18)):
+    for name in ("jayson-http", "jayson-tcp", "json-rpc-2.0", "vscode-jsonrpc",
+                 "@open-rpc/client-js", "autocannon"):
         if not npm:
             missing[name] = "npm has brought no packages"
-        elif version < oldest:
-            missing[name] = "node is %d, and %d is the oldest that it knows" % (version, oldest)
+        elif version < 18:
+            missing[name] = "node is %d, which is older than 18" % version
         elif name == "autocannon":
             steps[name] = autocannon(port, npm)
         else:
