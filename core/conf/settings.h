@@ -37,6 +37,9 @@ struct filter_settings {
 /* Whether a request of the method may be run twice. */
 enum idempotent { IDEMPOTENT_DECLARED, IDEMPOTENT_OFF, IDEMPOTENT_ON };
 
+/* Whether agents are offered the method; TOOL_DECLARED: when it declares its params. */
+enum tool { TOOL_DECLARED, TOOL_OFF, TOOL_ON };
+
 /* `method NAME;` or `method NAME { handler MODULE.METHOD; timeout TIME; the handler's own }`; or,
  * for the first handler of a module that has directives, `MODULE_method NAME WORD… { the same }` */
 struct method_settings {
@@ -49,6 +52,7 @@ struct method_settings {
     struct conf_statement *words;
     uint64_t timeout_ms;             /* 0: handler_timeout */
     int idempotent;                  /* enum idempotent */
+    int tool;                        /* enum tool */
     struct filter_settings *filters; /* in the order written */
     struct conf_place place;         /* of the name */
     struct conf_place

@@ -18,7 +18,7 @@
 /* ---- the table ---- */
 
 static const char *const word_auto[] = {"auto", NULL};
-static const char *const words_idempotent[] = {"declared", "off", "on", NULL};
+static const char *const words_declared[] = {"declared", "off", "on", NULL};
 static const char *const word_off[] = {"off", NULL};
 
 #define MAIN(member) .contexts = CONF_IN_MAIN, .offset = offsetof(struct settings, member)
@@ -485,12 +485,22 @@ const struct conf_directive settings_directives[] = {
     {.name = "idempotent",
      METHOD(idempotent),
      .type = CONF_ENUM,
-     .words = words_idempotent,
+     .words = words_declared,
      .fallback = "declared",
      .summary = "Whether running a request of this method twice does no harm. One that waits for "
                 "something when its worker crashes is then run once more, instead of being "
                 "answered `module_crashed`; and `proxy` may ask another server. `declared`: as "
                 "its module says."},
+    {.name = "tool",
+     METHOD(tool),
+     .type = CONF_ENUM,
+     .words = words_declared,
+     .fallback = "declared",
+     .summary = "Whether agents are offered this method as a tool of MCP, at `POST /mcp`. "
+                "`declared`: when its module declares params that are an object. With `on` it "
+                "is one in any case; without such params the tool takes any object. A name "
+                "that no tool may have (other bytes than letters, digits, `_`, `.` and `-`, or "
+                "more than 128 of them) is never one."},
     {.name = "filter",
      METHOD(filters),
      .type = CONF_CUSTOM,

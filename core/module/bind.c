@@ -13,6 +13,7 @@
 #include "module/descriptor.h"
 #include "module/filter_bind.h"
 #include "rpc/board.h"
+#include "rpc/tool.h"
 
 struct found {
     struct module *module;
@@ -257,6 +258,8 @@ bool module_set_bind(struct module_set *set, const struct server_settings *serve
             .idempotent = m->idempotent == IDEMPOTENT_DECLARED ? found.method->idempotent
                                                                : m->idempotent == IDEMPOTENT_ON,
         };
+        method.tool = m->tool == TOOL_ON ? tool_name_is_valid(method.name)
+                                         : m->tool == TOOL_DECLARED && tool_is_declared(&method);
         method_table_add(table, &method);
     }
     table->none = no_method(&everywhere); /* every method has a list of its own */

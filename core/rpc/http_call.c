@@ -7,6 +7,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "rpc/mcp.h"
 #include "wire/http_reply.h"
 
 const char *http_call_date(void)
@@ -50,6 +51,11 @@ static enum envelope_status answer(struct call *call, unsigned status, struct by
     call->req.http.style |= status << HTTP_STYLE_STATUS_SHIFT;
     request_reply(&call->req, "", body);
     return ENVELOPE_INVALID;
+}
+
+static bool is_mcp(struct bytes path)
+{
+    return bytes_equal(path, BYTES(MCP_PATH));
 }
 
 /* ---- Pages of other people ---- */
@@ -147,7 +153,7 @@ static enum envelope_status check_page(struct call *call, const struct http_requ
 
     if (http->host.size > 0 && !is_local(name) && !is_listed(&settings->allow_host, name) &&
         is_on_loopback(call))
-        return refuse(call, 421, "forbidden",
+        return refuse(call, is_mcp(http->path) ? 403 : 421, "forbidden",
                       "this address is of this machine alone, and \"%.*s\" is not a name of it; "
                       "allow_host can add one",
                       (int)name.size, name.data);
@@ -319,6 +325,8 @@ static enum envelope_status read_post(struct call *call, const struct http_reque
     if (http->chunked && room == NULL)
         return refuse(call, 503, PILLION_OVERLOADED, "there is no memory for the body");
     struct bytes body = http_content(raw, http, room);
+    if (is_mcp(http->path))
+        return mcp_read(call, body, envelope, error);
     if (http->path.size > 1)
         return read_call(call, http, body, envelope, error);
     if (body.size == 0)
@@ -382,7 +390,7 @@ enum envelope_status http_call_read(struct call *call, struct bytes raw, struct 
     if (bytes_equal(http.method, BYTES("GET")) || (req->http.style & HTTP_STYLE_HEAD)) {
         if (is_probe(http.path))
             return read_probe(call, http.path);
-        if (http.path.size > 1)
+        if (http.path.size > 1 && !is_mcp(http.path))
             return read_get(call, &http, envelope, error);
     }
     if (is_probe(http.path))

@@ -4,6 +4,7 @@
  *     POST /          a message in the body, in either format
  *     POST /METHOD    the params in the body; the response is the result alone
  *     GET /METHOD?…   the same for methods that only read, with the params in the query
+ *     POST /mcp       a request of MCP (rpc/mcp.h), not of a method of that name
  *     GET /healthz    200 while this worker runs
  *     GET /readyz     200 while the server takes new work, 503 while it drains
  *

@@ -32,6 +32,7 @@ struct method {
     uint64_t timeout_ns; /* 0: no watchdog */
     bool idempotent;     /* may be run once more after a crash */
     bool read_only;      /* changes nothing */
+    bool tool;           /* agents are offered it: see rpc/mcp.h */
     uint32_t index;      /* in the counters of the board */
 };
 

@@ -277,7 +277,8 @@ static size_t result_room(const struct pillion_request *req, const struct reply 
     size_t most = req->max_reply > fixed ? req->max_reply - fixed : 0;
     size_t room = RESULT_SIZE(message);
 
-    if (req->format == ENVELOPE_JSONRPC) /* the message is there twice */
+    if (req->format != ENVELOPE_PILLION &&
+        req->format != ENVELOPE_BARE) /* the message is there twice, or escaped twice */
         most /= 2;
     if (room > most)
         room = most < RESULT_SIZE(FAIL_MESSAGE_MAX) ? RESULT_SIZE(FAIL_MESSAGE_MAX) : most;

@@ -14,6 +14,8 @@ enum envelope_format {
     ENVELOPE_JSONRPC,
     ENVELOPE_BARE, /* HTTP's path names the method: the body is the params, and the reply the result
                       alone */
+    ENVELOPE_TOOL, /* MCP's call of a tool: JSON-RPC, whose result has the method's reply in it */
+    ENVELOPE_TOOL_LEGACY, /* the same before revision 2026-07-28 */
 };
 
 enum envelope_status {

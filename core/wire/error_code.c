@@ -14,6 +14,8 @@ static const struct error_code codes[] = {
     {"forbidden", 40300, 403, "PERMISSION_DENIED", "The caller may not do this."},
     {ERROR_FRAME_TOO_LARGE, 41300, 413, "RESOURCE_EXHAUSTED",
      "The message is larger than `max_frame` allows; the connection ends with this reply."},
+    {ERROR_HEADER_MISMATCH, -32020, 400, "INVALID_ARGUMENT",
+     "MCP: a header field is missing, or is not as the body says."},
     {"internal_error", -32603, 500, "INTERNAL",
      "The method gave no answer, or one that cannot be sent: it is too large, or there is no "
      "memory "
@@ -53,6 +55,8 @@ static const struct error_code codes[] = {
      "has begun may still be carried out."},
     {"unauthorized", 40100, 401, "UNAUTHENTICATED",
      "The filter `auth` does not let the request pass."},
+    {ERROR_UNSUPPORTED_VERSION, -32022, 400, "UNIMPLEMENTED",
+     "MCP: the revision that is asked for is not spoken here; `supported` has those that are."},
     {"upstream_unavailable", 50200, 502, "UNAVAILABLE",
      "No server behind the method of `proxy` can be asked now."},
     {"", 50000, 500, "UNKNOWN", "A code that a module made: its name says which."},
@@ -87,7 +91,8 @@ static const char introduction[] =
     "is not here is a module's own: its number is the last one below.\n"
     "\n"
     "**HTTP** is the status of a reply over HTTP, and **meaning** the closest status of gRPC. The\n"
-    "number of an error that JSON-RPC does not define is the status of HTTP and two digits more.\n"
+    "number of an error that neither JSON-RPC nor MCP defines is the status of HTTP and two digits "
+    "more.\n"
     "\n"
     "| code | number | HTTP | meaning | |\n"
     "| --- | --- | --- | --- | --- |\n";

@@ -17,6 +17,10 @@
 #define ERROR_MODULE_CRASHED     "module_crashed"
 #define ERROR_METHOD_QUARANTINED "method_quarantined"
 
+/* Those of MCP, which has numbers of its own for them. */
+#define ERROR_HEADER_MISMATCH     "header_mismatch"
+#define ERROR_UNSUPPORTED_VERSION "unsupported_version"
+
 struct error_code {
     const char *name;    /* `code` in an error */
     int32_t number;      /* `code` in an error of JSON-RPC */

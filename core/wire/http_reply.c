@@ -85,6 +85,8 @@ unsigned http_reply_status(const struct reply *reply)
 
     if (fixed != 0)
         return fixed;
+    if (reply->format == ENVELOPE_TOOL || reply->format == ENVELOPE_TOOL_LEGACY)
+        return reply->error != NULL && reply->error->status == 401 ? 401 : 200;
     return reply->error == NULL || (reply->http->style & HTTP_STYLE_FAILS_WELL)
                ? 200
                : reply->error->status;
@@ -178,7 +180,8 @@ size_t http_reply_head(const struct reply *reply, size_t body, char *to)
         PUT(&head, "\r\nVary: Origin\r\n");
         if (reply->http->style & HTTP_STYLE_OPTIONS)
             PUT(&head, "Access-Control-Allow-Methods: GET, HEAD, POST\r\n"
-                       "Access-Control-Allow-Headers: Authorization, Content-Type, Traceparent\r\n"
+                       "Access-Control-Allow-Headers: Authorization, Content-Type, Traceparent, "
+                       "Mcp-Method, Mcp-Name, Mcp-Protocol-Version\r\n"
                        "Access-Control-Max-Age: 600\r\n");
     }
     if (reply->http->style & HTTP_STYLE_CLOSE)

@@ -144,6 +144,93 @@ static void add_error(struct pieces *pieces, const struct reply *reply)
 /* {"jsonrpc":"2.0", then what it adds, and then the id, which is null where none could be read. */
 #define JSONRPC_START "{\"jsonrpc\":\"2.0\","
 
+static inline bool is_tool(const struct reply *reply)
+{
+    return reply->format == ENVELOPE_TOOL || reply->format == ENVELOPE_TOOL_LEGACY;
+}
+
+/* A string is a tool's text as it is; other results are JSON in a string. */
+static inline bool is_quoted(const struct reply *reply)
+{
+    return reply->result.data[0] != '"';
+}
+
+/* Before revision 2026-07-28, structured content is an object. A tool that fails has none, because
+ * it would be compared with the schema of successes. */
+static inline bool is_structured(const struct reply *reply)
+{
+    return reply->error == NULL && (reply->format == ENVELOPE_TOOL || reply->result.data[0] == '{');
+}
+
+/* The pieces around the text: those before it, or those behind it. */
+static void split_tool(struct pieces *pieces, const struct reply *reply, bool behind)
+{
+    pieces->count = 0;
+    if (!behind) {
+        add(pieces, BYTES("\"result\":{"));
+        if (reply->format == ENVELOPE_TOOL)
+            add(pieces, BYTES("\"resultType\":\"complete\","));
+        add(pieces, BYTES("\"content\":[{\"type\":\"text\",\"text\":"));
+        return;
+    }
+    add(pieces, BYTES("}],"));
+    if (is_structured(reply)) {
+        add(pieces, BYTES("\"structuredContent\":"));
+        add(pieces, reply->result);
+        add(pieces, BYTES(","));
+    }
+    add(pieces, reply->error == NULL ? BYTES("\"isError\":false}") : BYTES("\"isError\":true}"));
+    add(pieces, BYTES(REPLY_ID));
+    add(pieces, reply->id.data == NULL ? BYTES("null") : reply->id);
+}
+
+static size_t size_of(const struct pieces *pieces)
+{
+    size_t size = 0;
+
+    for (size_t i = 0; i < pieces->count; i++)
+        size += pieces->of[i].size;
+    return size;
+}
+
+static char *put_pieces(char *to, const struct pieces *pieces)
+{
+    for (size_t i = 0; i < pieces->count; i++)
+        to = put(to, pieces->of[i]);
+    return to;
+}
+
+static size_t tool_size(const struct reply *reply)
+{
+    struct pieces before, behind;
+    size_t text =
+        is_quoted(reply) ? escape_text(reply->result, NULL, SIZE_MAX) + 2 : reply->result.size;
+
+    split_tool(&before, reply, false);
+    split_tool(&behind, reply, true);
+    return sizeof(JSONRPC_START "}") - 1 + size_of(&before) + text + size_of(&behind);
+}
+
+static size_t write_tool(const struct reply *reply, char *to)
+{
+    struct pieces pieces;
+    char *p = put(to, BYTES(JSONRPC_START));
+
+    split_tool(&pieces, reply, false);
+    p = put_pieces(p, &pieces);
+    if (is_quoted(reply)) {
+        *p++ = '"';
+        p += escape_text(reply->result, p, SIZE_MAX);
+        *p++ = '"';
+    } else {
+        p = put(p, reply->result);
+    }
+    split_tool(&pieces, reply, true);
+    p = put_pieces(p, &pieces);
+    *p++ = '}';
+    return (size_t)(p - to);
+}
+
 static void split_jsonrpc(struct pieces *pieces, const struct reply *reply)
 {
     pieces->count = 0;
@@ -161,14 +248,13 @@ static void split_jsonrpc(struct pieces *pieces, const struct reply *reply)
 size_t reply_size_other(const struct reply *reply)
 {
     struct pieces pieces;
-    size_t size = sizeof(JSONRPC_START "}") - 1;
 
     if (reply->format == ENVELOPE_BARE)
         return reply->result.size;
+    if (is_tool(reply))
+        return tool_size(reply);
     split_jsonrpc(&pieces, reply);
-    for (size_t i = 0; i < pieces.count; i++)
-        size += pieces.of[i].size;
-    return size;
+    return sizeof(JSONRPC_START "}") - 1 + size_of(&pieces);
 }
 
 static size_t write_jsonrpc(const struct reply *reply, char *to)
@@ -177,8 +263,7 @@ static size_t write_jsonrpc(const struct reply *reply, char *to)
     char *p = put(to, BYTES(JSONRPC_START));
 
     split_jsonrpc(&pieces, reply);
-    for (size_t i = 0; i < pieces.count; i++)
-        p = put(p, pieces.of[i]);
+    p = put_pieces(p, &pieces);
     *p++ = '}';
     return (size_t)(p - to);
 }
@@ -189,6 +274,8 @@ size_t reply_write(const struct reply *reply, char *to)
         return write_jsonrpc(reply, to);
     if (reply->format == ENVELOPE_BARE)
         return (size_t)(put(to, reply->result) - to);
+    if (is_tool(reply))
+        return write_tool(reply, to);
     char *p = put(to, BYTES(REPLY_OUT));
 
     if (reply->out_size == reply->out.size) /* escaping only ever makes it longer */

@@ -7,7 +7,13 @@
  *     {"jsonrpc": "2.0", "result": ANY, "id": ID}
  *     {"jsonrpc": "2.0", "error": {"code": NUMBER, "message": TEXT, "data": ANY}, "id": ID}
  *
- * where `data` is what `result` is in the other format. wire/protocol.h puts the frame around them.
+ * where `data` is what `result` is in the other format. The reply to a call of a tool (rpc/mcp.h)
+ * is a success of JSON-RPC in either case; its result says whether the method failed:
+ *
+ *     {"content": [{"type": "text", "text": TEXT}], "structuredContent": ANY, "isError": false}
+ *
+ * where TEXT is the method's result, or what is in it when that is a string. wire/protocol.h puts
+ * the frame around them.
  *
  * A reply is measured first and then written to the place from which it will be sent. */
 #ifndef PILLION_WIRE_REPLY_H

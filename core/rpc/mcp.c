@@ -1,0 +1,297 @@
+/* From MCP to calls. See mcp.h. */
+#include "rpc/mcp.h"
+
+#include <string.h>
+
+#include "base/version.h"
+#include "rpc/tool.h"
+#include "wire/http.h"
+
+#define MODERN      "2026-07-28"
+#define NEWEST_OLD  "2025-11-25"
+#define META_PREFIX "io.modelcontextprotocol/"
+#define VERSIONS    "[\"" MODERN "\",\"" NEWEST_OLD "\",\"2025-06-18\",\"2025-03-26\"]"
+#define SERVER_INFO "{\"name\":\"pillion\",\"version\":\"" PILLION_VERSION "\"}"
+
+/* The revisions that begin with `initialize`. */
+static const char *const old_versions[] = {NEWEST_OLD, "2025-06-18", "2025-03-26", "2024-11-05",
+                                           "2024-10-07"};
+
+/* A request being read. */
+struct mcp {
+    struct call *call;
+    struct bytes params; /* an object; data NULL without one */
+    struct bytes meta;   /* its `_meta`, likewise */
+    char name_room[METHOD_NAME_MAX];
+    struct bytes name; /* of the tool, data NULL without one that is a string */
+};
+
+/* ---- Answers ---- */
+
+__attribute__((format(printf, 4, 5))) static enum envelope_status
+refuse(struct call *call, unsigned status, const char *code, const char *format, ...)
+{
+    va_list args;
+
+    call->req.http.style |= status << HTTP_STYLE_STATUS_SHIFT;
+    va_start(args, format);
+    request_fail_v(&call->req, code, format, args);
+    va_end(args);
+    return ENVELOPE_INVALID;
+}
+
+/* Answers with this result, and frees it. */
+static enum envelope_status answer(struct call *call, struct text *result)
+{
+    request_reply(&call->req, "", (struct bytes){text_string(result), strlen(text_string(result))});
+    text_free(result);
+    return ENVELOPE_INVALID;
+}
+
+static enum envelope_status refuse_version(struct call *call, struct bytes requested)
+{
+    struct text result = {0};
+
+    text_append_string(&result, "{\"code\":\"" ERROR_UNSUPPORTED_VERSION "\",\"message\":\""
+                                "this revision of MCP is not spoken here\",\"supported\":" VERSIONS
+                                ",\"requested\":\"");
+    text_append_json(&result, requested);
+    text_append_string(&result, "\"}");
+    call->req.http.style |= 400u << HTTP_STYLE_STATUS_SHIFT;
+    request_fail_raw(&call->req, ERROR_UNSUPPORTED_VERSION,
+                     (struct bytes){result.data, result.size});
+    text_free(&result);
+    return ENVELOPE_INVALID;
+}
+
+/* ---- What the request says of itself ---- */
+
+static struct bytes object_member(struct bytes object, struct bytes name)
+{
+    struct bytes none = {NULL, 0};
+    struct bytes value = object.data == NULL ? none : envelope_member(object, name);
+
+    return value.data != NULL && *value.data == '{' ? value : none;
+}
+
+/* The string that is this member, without escapes: data NULL when there is none, or it is longer
+ * than the room. */
+static struct bytes string_member(struct bytes object, struct bytes name, char *room,
+                                  size_t capacity)
+{
+    struct bytes none = {NULL, 0};
+    struct bytes value = object.data == NULL ? none : envelope_member(object, name);
+    long size =
+        value.data == NULL || *value.data != '"' ? -1 : json_string_text(value, room, capacity);
+
+    return size < 0 ? none : (struct bytes){room, (size_t)size};
+}
+
+static int base64_digit(char c)
+{
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    const char *found = c == '\0' ? NULL : strchr(digits, c);
+
+    return found == NULL ? -1 : (int)(found - digits);
+}
+
+/* True when the field's value, which may be in base64 as `=?base64?…?=`, is this text. */
+static bool field_is(struct bytes field, struct bytes text)
+{
+    static const char start[] = "=?base64?", end[] = "?=";
+    const size_t start_size = sizeof(start) - 1, end_size = sizeof(end) - 1;
+    unsigned bits = 0, have = 0;
+    size_t at = 0;
+
+    if (field.data == NULL || text.data == NULL)
+        return false;
+    if (field.size < start_size + end_size || memcmp(field.data, start, start_size) != 0 ||
+        memcmp(field.data + field.size - end_size, end, end_size) != 0)
+        return bytes_equal(field, text);
+    struct bytes code = {field.data + start_size, field.size - start_size - end_size};
+    while (code.size > 0 && code.data[code.size - 1] == '=')
+        code.size--;
+    for (size_t i = 0; i < code.size; i++) {
+        int digit = base64_digit(code.data[i]);
+        if (digit < 0)
+            return false;
+        bits = (bits << 6 | (unsigned)digit) & 0xffff;
+        have += 6;
+        if (have < 8)
+            continue;
+        have -= 8;
+        if (at == text.size || (unsigned char)text.data[at++] != (bits >> have & 0xff))
+            return false;
+    }
+    return at == text.size;
+}
+
+/* ENVELOPE_OK when `_meta` and the fields of a modern request say what they must, and the same. */
+static enum envelope_status check_modern(const struct mcp *mcp, struct bytes method)
+{
+    struct call *call = mcp->call;
+    struct bytes fields = call->req.head;
+    char room[64];
+    struct bytes version =
+        string_member(mcp->meta, BYTES(META_PREFIX "protocolVersion"), room, sizeof(room));
+
+    if (version.data == NULL ||
+        object_member(mcp->meta, BYTES(META_PREFIX "clientCapabilities")).data == NULL)
+        return refuse(call, 400, PILLION_INVALID_PARAMS,
+                      "_meta needs " META_PREFIX "protocolVersion, a string, and " META_PREFIX
+                      "clientCapabilities, an object");
+    if (!field_is(http_find(fields, "mcp-protocol-version"), version))
+        return refuse(call, 400, ERROR_HEADER_MISMATCH,
+                      "MCP-Protocol-Version has to be what _meta says");
+    if (!field_is(http_find(fields, "mcp-method"), method))
+        return refuse(call, 400, ERROR_HEADER_MISMATCH, "Mcp-Method has to be the method's name");
+    if (bytes_equal(method, BYTES("tools/call")) && mcp->name.data != NULL &&
+        !field_is(http_find(fields, "mcp-name"), mcp->name))
+        return refuse(call, 400, ERROR_HEADER_MISMATCH, "Mcp-Name has to be the tool's name");
+    if (!bytes_equal(version, BYTES(MODERN)))
+        return refuse_version(call, version);
+    return ENVELOPE_OK;
+}
+
+/* True for a request of revision 2026-07-28 or later. */
+static bool is_modern(const struct mcp *mcp, struct bytes method)
+{
+    return (mcp->meta.data != NULL &&
+            envelope_member(mcp->meta, BYTES(META_PREFIX "protocolVersion")).data != NULL) ||
+           bytes_equal(http_find(mcp->call->req.head, "mcp-protocol-version"), BYTES(MODERN)) ||
+           bytes_equal(method, BYTES("server/discover"));
+}
+
+static const char *old_version(struct bytes asked)
+{
+    for (size_t i = 0; i < sizeof(old_versions) / sizeof(*old_versions); i++) {
+        if (bytes_equal(asked, bytes_of(old_versions[i])))
+            return old_versions[i];
+    }
+    return NULL;
+}
+
+static enum envelope_status check_old(const struct mcp *mcp)
+{
+    struct bytes version = http_find(mcp->call->req.head, "mcp-protocol-version");
+
+    return version.data == NULL || old_version(version) != NULL
+               ? ENVELOPE_OK
+               : refuse_version(mcp->call, version);
+}
+
+/* ---- The requests ---- */
+
+static enum envelope_status discover(struct call *call)
+{
+    struct text result = {0};
+
+    text_append_string(&result,
+                       "{\"resultType\":\"complete\",\"supportedVersions\":" VERSIONS
+                       ",\"capabilities\":{\"tools\":{}},\"ttlMs\":0,\"cacheScope\":"
+                       "\"private\",\"_meta\":{\"" META_PREFIX "serverInfo\":" SERVER_INFO "}}");
+    return answer(call, &result);
+}
+
+static enum envelope_status initialize(const struct mcp *mcp)
+{
+    struct text result = {0};
+    char room[64];
+    const char *version =
+        old_version(string_member(mcp->params, BYTES("protocolVersion"), room, sizeof(room)));
+
+    text_printf(&result,
+                "{\"protocolVersion\":\"%s\",\"capabilities\":{\"tools\":{}},"
+                "\"serverInfo\":" SERVER_INFO "}",
+                version == NULL ? NEWEST_OLD : version);
+    return answer(mcp->call, &result);
+}
+
+static enum envelope_status list(struct call *call, bool modern)
+{
+    struct text result = {0};
+
+    text_append_string(&result, modern ? "{\"resultType\":\"complete\",\"tools\":" : "{\"tools\":");
+    tool_list(&call->server->methods, &result);
+    text_append_string(&result, modern ? ",\"ttlMs\":0,\"cacheScope\":\"private\"}" : "}");
+    return answer(call, &result);
+}
+
+/* Makes the envelope one that calls the tool's method. */
+static enum envelope_status call_tool(const struct mcp *mcp, bool modern, struct envelope *envelope)
+{
+    struct call *call = mcp->call;
+    const struct bytes none = {NULL, 0};
+    struct bytes arguments =
+        mcp->params.data == NULL ? none : envelope_member(mcp->params, BYTES("arguments"));
+    const struct method *method =
+        mcp->name.data == NULL ? NULL : method_table_find(&call->server->methods, mcp->name);
+
+    if (mcp->name.data == NULL)
+        return refuse(call, 200, PILLION_INVALID_PARAMS, "`name` has to be the tool's name");
+    if (method == NULL || !method->tool)
+        return refuse(call, 200, PILLION_INVALID_PARAMS, "there is no tool \"%.*s\" here",
+                      (int)mcp->name.size, mcp->name.data);
+    if (arguments.data != NULL && *arguments.data != '{')
+        return refuse(call, 200, PILLION_INVALID_PARAMS, "`arguments` has to be an object");
+    envelope->in = method->name;
+    envelope->params = arguments.data == NULL ? BYTES("{}") : arguments;
+    envelope->format = call->req.format = modern ? ENVELOPE_TOOL : ENVELOPE_TOOL_LEGACY;
+    return ENVELOPE_OK;
+}
+
+static enum envelope_status read_request(const struct mcp *mcp, struct envelope *envelope)
+{
+    struct call *call = mcp->call;
+    struct bytes method = envelope->in;
+    bool modern = is_modern(mcp, method);
+    enum envelope_status status = modern ? check_modern(mcp, method) : check_old(mcp);
+
+    if (status != ENVELOPE_OK)
+        return status;
+    if (bytes_equal(method, BYTES("tools/call")))
+        return call_tool(mcp, modern, envelope);
+    if (bytes_equal(method, BYTES("tools/list")))
+        return list(call, modern);
+    if (modern && bytes_equal(method, BYTES("server/discover")))
+        return discover(call);
+    if (!modern && bytes_equal(method, BYTES("initialize")))
+        return initialize(mcp);
+    if (!modern && bytes_equal(method, BYTES("ping"))) {
+        struct text result = {0};
+        text_append_string(&result, "{}");
+        return answer(call, &result);
+    }
+    return refuse(call, modern ? 404 : 200, ERROR_METHOD_NOT_FOUND,
+                  "there is no method \"%.*s\" of MCP here", (int)method.size, method.data);
+}
+
+enum envelope_status mcp_read(struct call *call, struct bytes body, struct envelope *envelope,
+                              struct json_error *error)
+{
+    struct pillion_request *req = &call->req;
+    struct mcp mcp = {.call = call};
+    enum envelope_status status = request_read(req, body, &call->server->limits, envelope, error);
+    bool notifies = req->notifies, own = req->format == ENVELOPE_PILLION;
+
+    req->notifies = false; /* the response says that it has come */
+    req->format = envelope->format = ENVELOPE_JSONRPC;
+    if (status == ENVELOPE_BATCH || (status == ENVELOPE_OK && own))
+        return refuse(call, 400, ERROR_INVALID_REQUEST,
+                      "MCP takes one request of JSON-RPC 2.0 at a time");
+    if (status != ENVELOPE_OK)
+        return status;
+    if (notifies) {
+        req->format = ENVELOPE_BARE;
+        req->http.style |= 202u << HTTP_STYLE_STATUS_SHIFT;
+        request_reply(req, "", BYTES(""));
+        return ENVELOPE_INVALID;
+    }
+    if (bytes_equal(req->id, BYTES("null")))
+        return refuse(call, 400, ERROR_INVALID_REQUEST, "`id` has to be a string or a number");
+    if (*envelope->params.data == '{')
+        mcp.params = envelope->params;
+    mcp.meta = object_member(mcp.params, BYTES("_meta"));
+    mcp.name = string_member(mcp.params, BYTES("name"), mcp.name_room, sizeof(mcp.name_room));
+    return read_request(&mcp, envelope);
+}

@@ -1,0 +1,68 @@
+/* Methods as tools. See tool.h. */
+#include "rpc/tool.h"
+
+#include <string.h>
+
+#include "wire/envelope.h"
+
+#define TOOL_NAME_MAX 128u
+
+bool tool_name_is_valid(struct bytes name)
+{
+    static const char marks[] = "_.-";
+
+    if (name.size == 0 || name.size > TOOL_NAME_MAX)
+        return false;
+    for (size_t i = 0; i < name.size; i++) {
+        char c = name.data[i], letter = (char)(c | 0x20);
+        if (!(c >= '0' && c <= '9') && !(letter >= 'a' && letter <= 'z') &&
+            memchr(marks, c, sizeof(marks) - 1) == NULL)
+            return false;
+    }
+    return true;
+}
+
+static bool is_of_objects(const char *schema)
+{
+    return schema != NULL &&
+           bytes_equal(envelope_member(bytes_of(schema), BYTES("type")), BYTES("\"object\""));
+}
+
+bool tool_is_declared(const struct method *method)
+{
+    return tool_name_is_valid(method->name) && is_of_objects(method->params_schema);
+}
+
+/* Clients compare a result with the schema; before revision 2026-07-28 only objects have one. */
+static void append_tool(struct text *out, const struct method *method)
+{
+    bool described = is_of_objects(method->params_schema);
+
+    text_append_string(out, "{\"name\":\"");
+    text_append(out, method->name);
+    text_append_string(out, "\",\"description\":\"");
+    text_append_json(out, bytes_of(method->summary));
+    text_append_string(out, "\",\"inputSchema\":");
+    text_append_string(out, described ? method->params_schema : "{\"type\":\"object\"}");
+    if (is_of_objects(method->result_schema)) {
+        text_append_string(out, ",\"outputSchema\":");
+        text_append_string(out, method->result_schema);
+    }
+    text_printf(out, ",\"annotations\":{\"readOnlyHint\":%s,\"idempotentHint\":%s}}",
+                method->read_only ? "true" : "false",
+                method->read_only || method->idempotent ? "true" : "false");
+}
+
+void tool_list(const struct method_table *table, struct text *out)
+{
+    const char *between = "[";
+
+    for (size_t i = 0; i < table->count; i++) {
+        if (!table->methods[i].tool)
+            continue;
+        text_append_string(out, between);
+        append_tool(out, &table->methods[i]);
+        between = ",";
+    }
+    text_append_string(out, *between == '[' ? "[]" : "]");
+}
