@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/ptrace.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -99,13 +100,22 @@ static void header(pillion_request *req)
     abort();
 }
 
+/* True for the file of the log, which a worker has open above descriptor 2, too. */
+static bool is_log(int fd)
+{
+    struct stat file, log;
+
+    return fstat(fd, &file) == 0 && fstat(STDERR_FILENO, &log) == 0 && file.st_dev == log.st_dev &&
+           file.st_ino == log.st_ino;
+}
+
 /* Cuts every memory file that this process has open; the number of those that became shorter. */
 static void truncates(pillion_request *req)
 {
     long done = 0;
 
-    for (int fd = 3; fd < 1024; fd++) /* the log is another matter */
-        done += lseek(fd, 0, SEEK_END) > 0 && ftruncate(fd, 0) == 0;
+    for (int fd = 3; fd < 1024; fd++)
+        done += lseek(fd, 0, SEEK_END) > 0 && !is_log(fd) && ftruncate(fd, 0) == 0;
     reply_number(req, done);
 }
 
