@@ -216,6 +216,8 @@ int client_try_connect(int port);
 void client_send(int client, const void *data, size_t size);
 /* Sends a frame with the text `body`. */
 void client_send_frame(int client, const char *body);
+/* So many such frames in one piece: the server has the last one before any of them has ended. */
+void client_send_frames(int client, int count, const char *body);
 /* As client_send, but false when the server has closed or reset the connection. */
 bool client_try_send(int client, const void *data, size_t size);
 /* Sends only a header that announces `length`. */

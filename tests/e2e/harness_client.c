@@ -128,13 +128,19 @@ void client_announce(int client, uint32_t length)
     client_send(client, header, sizeof(header));
 }
 
+void client_send_frames(int client, int count, const char *body)
+{
+    struct buffer frames = {0};
+
+    for (int i = 0; i < count; i++)
+        buffer_add_frame(&frames, "%s", body);
+    client_send(client, frames.data, frames.size);
+    free(frames.data);
+}
+
 void client_send_frame(int client, const char *body)
 {
-    struct buffer frame = {0};
-
-    buffer_add_frame(&frame, "%s", body);
-    client_send(client, frame.data, frame.size);
-    free(frame.data);
+    client_send_frames(client, 1, body);
 }
 
 void client_finish(int client)

@@ -280,12 +280,7 @@ static void ping_again(int client)
  * may be answered before the next comes, and the server that answers is asked every time. */
 static void ask_at_once(int client, int count)
 {
-    struct buffer frames = {0};
-
-    for (int i = 0; i < count; i++)
-        buffer_add_frame(&frames, "{\"in\":\"again\",\"params\":1,\"id\":1}");
-    client_send(client, frames.data, frames.size);
-    free(frames.data);
+    client_send_frames(client, count, "{\"in\":\"again\",\"params\":1,\"id\":1}");
     for (int i = 0; i < count; i++)
         client_expect(client, "{\"out\":\"pong\",\"result\":1,\"id\":1}");
 }

@@ -139,9 +139,7 @@ START_TEST(the_log_tells_of_calls_that_timed_out_or_found_no_thread)
     is_refused(client, "{\"in\":\"wait\",\"params\":{\"ms\":60000,\"timeout\":1}}", "timeout");
     is_logged(server, "wait", "timeout", 1);
     is_counted(server, "wait", 1, 1);
-    for (int i = 0; i < 3; i++)
-        client_send_frame(client,
-                          keep_printf("{\"in\":\"nap\",\"params\":{\"ms\":50},\"id\":%d}", i));
+    client_send_frames(client, 3, "{\"in\":\"nap\",\"params\":{\"ms\":50},\"id\":1}");
     for (int i = 0; i < 3; i++)
         client_receive(client, NULL);
     is_logged(server, "nap", "overloaded", 1);
