@@ -72,6 +72,7 @@ struct server_settings {
     struct conf_list allow_host;     /* names by which a loopback address may be called, too */
     uint64_t max_output;             /* unsent reply bytes at which a client is paused */
     int64_t max_inflight;            /* requests of one connection under way at the same time */
+    int64_t max_batch;               /* calls of one batch */
     int64_t json_max_depth;
     int64_t json_max_values;
     uint64_t idle_timeout_ms;       /* 0: never */

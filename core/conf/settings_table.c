@@ -406,6 +406,14 @@ const struct conf_directive settings_directives[] = {
      .summary = "How many requests of one connection may be under way at the same time, when "
                 "handlers wait for something. Further ones are left unread until there are "
                 "fewer. None begins, either, when 255 have since the oldest that waits."},
+    {.name = "max_batch",
+     SERVER(max_batch),
+     .type = CONF_INTEGER,
+     .min = 1,
+     .max = 1000000,
+     .fallback = "100",
+     .summary = "How many calls a batch of JSON-RPC may have. A larger one is answered with one "
+                "error, -32600, and none of its calls is run."},
     {.name = "json_max_depth",
      SERVER(json_max_depth),
      .type = CONF_INTEGER,

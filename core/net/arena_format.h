@@ -83,6 +83,7 @@ enum {
     MARK_WAITING = 1,  /* nothing was done for its request yet */
     MARK_RETRIED = 2,  /* it had begun before, in a worker that died */
     MARK_ANSWERED = 4, /* its reply is queued, and that of an earlier frame is not */
+    MARK_BATCH = 8,    /* it is a batch, in whose bytes its calls are marked (rpc/batch.h) */
 };
 
 /* Who the client of a connection is, as its balancer has told (net/conn_header.h): strings, "" for

@@ -42,6 +42,7 @@ bool begun_walk(const struct conns *conns, const struct conn *conn, unsigned n,
     at->answered = (marks & MARK_ANSWERED) != 0;
     at->retried = (marks & MARK_RETRIED) != 0;
     at->waiting = (marks & MARK_WAITING) != 0;
+    at->batch = (marks & MARK_BATCH) != 0;
     at->place = cursors_consumed(cursors) + offset;
     return true;
 }
@@ -64,7 +65,7 @@ enum frame_status begun_after(const struct conns *conns, const struct conn *conn
     next->place = cursors_consumed(cursors) + offset;
     next->offset = offset;
     next->number = (uint8_t)(cursors->first + cursors->begun);
-    next->answered = next->retried = next->waiting = false;
+    next->answered = next->retried = next->waiting = next->batch = false;
     return protocol_next(
         cursors->protocol, (struct bytes){input.data + offset, input.size - offset}, limits,
         cursors->protocol == PROTOCOL_FRAME ? NULL : search_at(search, next->place), &next->frame);
@@ -137,4 +138,9 @@ void begun_wait(struct conns *conns, struct conn *conn, uint8_t number, bool wai
 void begun_retry(struct conns *conns, struct conn *conn, uint8_t number)
 {
     mark(conns, conn, number, MARK_RETRIED);
+}
+
+void begun_batch(struct conns *conns, struct conn *conn, uint8_t number)
+{
+    mark(conns, conn, number, MARK_BATCH);
 }

@@ -28,6 +28,7 @@ struct begun_frame {
     bool answered;
     bool retried; /* it had begun before, in a worker that died */
     bool waiting; /* nothing was done for its request yet */
+    bool batch;   /* its bytes have marks of its calls (rpc/batch.h) */
 };
 
 /* How far the search for the end of a connection's next frame has come. All zero: nowhere. */
@@ -84,5 +85,8 @@ void begun_wait(struct conns *conns, struct conn *conn, uint8_t number, bool wai
 
 /* Notes that the frame with this number begins a second time. */
 void begun_retry(struct conns *conns, struct conn *conn, uint8_t number);
+
+/* Notes that its bytes have marks of a batch's calls. */
+void begun_batch(struct conns *conns, struct conn *conn, uint8_t number);
 
 #endif

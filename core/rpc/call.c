@@ -80,6 +80,8 @@ bool call_find(struct call *call, enum envelope_status status, const struct enve
     struct bytes in = bytes_just_set(&envelope->in);
     const struct method *method = in.data == NULL ? NULL : find_method(call->server, in);
 
+    if (in.data == NULL && status == ENVELOPE_BATCH && !req->answered)
+        return false;
     if (req->answered) {
         call_refused(call, NULL, envelope->in);
         return false;

@@ -83,8 +83,8 @@ static inline enum envelope_status call_read(struct call *call, struct bytes bod
     return request_read(&call->req, body, &call->server->limits, envelope, error);
 }
 
-/* True when the frame that was read is a call of a method that may run; otherwise it is answered.
- */
+/* True when the frame that was read is a call of a method that may run. Otherwise it is answered,
+ * or it is a batch, which is not. */
 bool call_find(struct call *call, enum envelope_status status, const struct envelope *envelope,
                const struct json_error *error);
 

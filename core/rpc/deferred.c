@@ -350,6 +350,16 @@ struct deferred *deferred_reply(struct deferreds *all, char *reply, size_t size)
     return deferred;
 }
 
+struct deferred *deferred_stand_in(struct deferreds *all)
+{
+    struct deferred *deferred = take(all, DEFERRED_HANDLER, 0);
+
+    if (deferred == NULL)
+        memory_exhausted();
+    deferred->req = (struct pillion_request){0};
+    return deferred;
+}
+
 /* ---- Ending ---- */
 
 struct pillion_request *deferred_resume(struct deferreds *all, uint64_t token)

@@ -56,9 +56,11 @@ struct deferred {
     uint32_t conn; /* 1 + index of the connection, 0 once that is gone */
     uint32_t next_of_conn, previous_of_conn;
     bool counted_without_id;
-    uint32_t pinned; /* 1 + the block that its handler has seen its frame in; 0: none */
-    uint64_t place;  /* of its frame */
-    uint8_t number;  /* likewise, see rpc/begun.h */
+    uint32_t pinned;     /* 1 + the block that its handler has seen its frame in; 0: none */
+    uint64_t place;      /* of its frame */
+    uint8_t number;      /* likewise, see rpc/begun.h */
+    struct batch *batch; /* that it is a call of, or stands for (rpc/batch.h); or NULL */
+    uint32_t of_batch;   /* which of its calls; BATCH_ITSELF */
 };
 
 struct deferreds {
@@ -124,6 +126,10 @@ uint64_t deferred_due_ns(const struct pillion_request *req);
  * answered.
  */
 struct deferred *deferred_reply(struct deferreds *all, char *reply, size_t size);
+
+/* One that stands for a frame, and that module code never has in hand. With a reply it becomes
+ * DEFERRED_ANSWERED. */
+struct deferred *deferred_stand_in(struct deferreds *all);
 
 /* At a batch's end: sees that every resumed request is answered, and finishes it. */
 void deferreds_settle(struct deferreds *all);

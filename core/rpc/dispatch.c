@@ -7,6 +7,7 @@
 
 #include "base/log_seldom.h"
 #include "rpc/begun.h"
+#include "rpc/dispatch_batch.h"
 #include "rpc/http_call.h"
 #include "wire/stranger.h"
 
@@ -41,6 +42,28 @@ static inline __attribute__((always_inline)) bool call_commit(struct call *call,
     return false;
 }
 
+/* Begins a batch. False when it is refused instead; then it is answered. `more` becomes false when
+ * the turn is over. */
+__attribute__((noinline)) static bool answer_batch(struct call *call, struct bytes body,
+                                                   size_t size, bool *more)
+{
+    struct conns *conns = call->dispatcher->conns;
+    const struct begun_frame at = {
+        .place = call->turn.consumed,
+        .number = conn_cursors(conns, call->conn)->first,
+        .frame = {.size = size, .body = body},
+    };
+    struct batch *batch = batch_open(call, &at, (uint32_t)call->server->settings->max_batch);
+
+    if (batch == NULL)
+        return false;
+    begun_add(conns, call->conn);
+    batch_start(call, batch, &at);
+    conn_turn_begin(conns, call->conn, &call->turn);
+    *more = begun_count(conns, call->conn) == 0 && call->turn.in_size > 0;
+    return true;
+}
+
 /* Answers one frame. False when the turn is over. */
 static inline __attribute__((always_inline)) bool answer(struct call *call,
                                                          const struct frame *frame, bool first)
@@ -51,15 +74,18 @@ static inline __attribute__((always_inline)) bool answer(struct call *call,
     call_next(call);
     enum envelope_status status = message_read(call, frame->body, &envelope, &error);
     bool runs = call_find(call, status, &envelope, &error);
+    bool more;
     if (runs)
         call_run(call, call->turn.consumed, first);
+    else if (!call->req.answered && answer_batch(call, frame->body, (size_t)frame->size, &more))
+        return more;
     else
         counter_add(&call->dispatcher->row->counters[COUNT_REFUSED], 1);
     if (call->req.deferred != NULL || call->kept != NULL) {
         call_begun(call, (size_t)frame->size, runs);
         return false;
     }
-    bool more = call_commit(call, (size_t)frame->size);
+    more = call_commit(call, (size_t)frame->size);
     if (!runs)
         call_show(call);
     pool_reset(&call->dispatcher->pool);

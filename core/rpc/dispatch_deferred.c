@@ -8,164 +8,12 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "rpc/begun.h"
+#include "rpc/deferred_list.h"
+#include "rpc/dispatch_batch.h"
 #include "rpc/http_call.h"
 #include "rpc/note.h"
 
-/* Why a connection's next request waits (conn->stalled). */
-enum {
-    STALLED_FULL = 1, /* as many requests as may be are deferred */
-    STALLED_ORDER,    /* it has no id, nor has one that is deferred */
-};
-
-/* ---- The deferred requests of a connection ---- */
-
-static struct dispatcher *dispatcher_of(const struct deferred *deferred)
-{
-    return container_of(deferred->all, struct dispatcher, deferreds);
-}
-
-static struct conn *conn_of(const struct deferred *deferred)
-{
-    return &dispatcher_of(deferred)->conns->conns[deferred->conn - 1];
-}
-
-static struct deferred *next_of(const struct deferreds *all, uint32_t index)
-{
-    return index == 0 ? NULL : all->table[index - 1];
-}
-
-static const char *peer(const struct pillion_request *req)
-{
-    static char text[ADDRESS_TEXT_SIZE];
-    const struct deferred *deferred = req->sink;
-
-    if (deferred->conn == 0)
-        return "gone";
-    conn_peer(conn_of(deferred), text);
-    return text;
-}
-
-static const char *told(const struct pillion_request *req, const char *what)
-{
-    const struct deferred *deferred = req->sink;
-
-    return deferred->conn == 0 ? NULL : conn_told(conn_of(deferred), what);
-}
-
-static void whence(const struct pillion_request *req, struct origin *origin)
-{
-    const struct deferred *deferred = req->sink;
-
-    if (deferred->conn == 0)
-        return;
-    origin->connection = conn_id(dispatcher_of(deferred)->conns, conn_of(deferred));
-    origin->place = running_place(deferred->place);
-}
-
-/* NULL when none is deferred. */
-static struct deferred_list *list_of(const struct dispatcher *dispatcher, const struct conn *conn)
-{
-    return conn->deferred ? &dispatcher->lists[conn_index(dispatcher->conns, conn)] : NULL;
-}
-
-static struct deferred_list *list_open(const struct dispatcher *dispatcher, struct conn *conn)
-{
-    struct deferred_list *list = &dispatcher->lists[conn_index(dispatcher->conns, conn)];
-
-    conn->deferred = true;
-    *list = (struct deferred_list){0};
-    return list;
-}
-
-static void link_to_conn(struct deferred *deferred, struct call *call, const struct begun_frame *at)
-{
-    struct dispatcher *dispatcher = call->dispatcher;
-    struct deferred_list *list = list_of(dispatcher, call->conn);
-
-    if (list == NULL)
-        list = list_open(dispatcher, call->conn);
-    deferred->conn = 1 + conn_index(dispatcher->conns, call->conn);
-    deferred->place = at->place;
-    deferred->number = at->number;
-    deferred->previous_of_conn = 0;
-    deferred->next_of_conn = list->first;
-    if (list->first != 0)
-        next_of(deferred->all, list->first)->previous_of_conn = 1 + deferred->index;
-    list->first = 1 + deferred->index;
-    list->count++;
-    deferred->counted_without_id = request_is_ordered(&deferred->req);
-    list->without_id += deferred->counted_without_id;
-}
-
-static void unlink_from_conn(struct deferred *deferred)
-{
-    struct dispatcher *dispatcher = dispatcher_of(deferred);
-    struct conn *conn = conn_of(deferred);
-    struct deferred_list *list = list_of(dispatcher, conn);
-    struct deferred *next = next_of(deferred->all, deferred->next_of_conn),
-                    *previous = next_of(deferred->all, deferred->previous_of_conn);
-
-    if (next != NULL)
-        next->previous_of_conn = deferred->previous_of_conn;
-    if (previous != NULL)
-        previous->next_of_conn = deferred->next_of_conn;
-    else
-        list->first = deferred->next_of_conn;
-    list->without_id -= deferred->counted_without_id;
-    if (--list->count == 0)
-        conn->deferred = false;
-}
-
-/* True while an ordered request is deferred: the next one has to wait for it. */
-static bool order_waits(const struct dispatcher *dispatcher, const struct conn *conn)
-{
-    const struct deferred_list *list = list_of(dispatcher, conn);
-    return list != NULL && list->without_id > 0;
-}
-
 /* ---- Answers ---- */
-
-/* Queues the answer. False while the arena has no room for it. A notification's needs none. */
-static bool queue_reply(struct deferred *deferred)
-{
-    struct conns *conns = dispatcher_of(deferred)->conns;
-    struct conn *conn = conn_of(deferred);
-
-    char *room =
-        deferred->req.size == 0 ? NULL : conn_output_reserve(conns, conn, deferred->req.size);
-    if (room == NULL && deferred->req.size > 0) {
-        list_of(dispatcher_of(deferred), conn)->unqueued = true;
-        conn_wait_for_room(conns, conn);
-        conn_look_again(conns, conn);
-        return false;
-    }
-    if (room != NULL)
-        memcpy(room, deferred->reply, deferred->req.size);
-    begun_answer(conns, conn, deferred->number, deferred->req.size,
-                 call_last_flags(&deferred->req));
-    unlink_from_conn(deferred);
-    deferred_free(deferred);
-    conn_look_again(conns, conn);
-    return true;
-}
-
-/* Queues the connection's replies that wait for room. */
-static bool queue_replies(const struct dispatcher *dispatcher, struct conn *conn)
-{
-    const struct deferreds *all = &dispatcher->deferreds;
-    struct deferred_list *list = list_of(dispatcher, conn);
-    struct deferred *next;
-
-    if (list == NULL || !list->unqueued)
-        return true;
-    list->unqueued = false;
-    for (struct deferred *d = next_of(all, list->first); d != NULL; d = next) {
-        next = next_of(all, d->next_of_conn);
-        if (d->state == DEFERRED_ANSWERED && !d->listed && !queue_reply(d))
-            return false;
-    }
-    return true;
-}
 
 /* deferreds->finish */
 static void finish(struct deferred *deferred)
@@ -184,7 +32,10 @@ static void finish(struct deferred *deferred)
         deferred_free(deferred);
         return;
     }
-    queue_reply(deferred);
+    if (deferred->batch != NULL)
+        batch_finish(deferred);
+    else
+        list_queue_reply(deferred);
 }
 
 /* deferreds->resumed: the watchdog and the quarantine know whose code runs. */
@@ -199,7 +50,9 @@ static void resumed(struct deferred *deferred)
 /* deferreds->waiting */
 static void waiting(struct deferred *deferred)
 {
-    if (deferred->conn != 0)
+    if (deferred->conn != 0 && deferred->batch != NULL)
+        batch_waiting(deferred);
+    else if (deferred->conn != 0)
         begun_wait(dispatcher_of(deferred)->conns, conn_of(deferred), deferred->number,
                    deferred->waits);
 }
@@ -210,6 +63,9 @@ static void released(struct deferred *deferred)
     if (deferred->pinned != 0)
         conns_unpin(dispatcher_of(deferred)->conns, deferred->pinned - 1);
     deferred->pinned = 0;
+    if (deferred->batch != NULL)
+        batch_leave(deferred->batch);
+    deferred->batch = NULL;
 }
 
 void dispatcher_init(struct dispatcher *dispatcher, uint64_t defer_timeout_ms)
@@ -248,20 +104,23 @@ void dispatch_closed(struct dispatcher *dispatcher, struct conn *conn)
     if (list != NULL)
         conn->deferred = false;
     while (index != 0) {
-        struct deferred *deferred = next_of(&dispatcher->deferreds, index);
+        struct deferred *deferred = deferred_at(&dispatcher->deferreds, index);
         index = deferred->next_of_conn;
         if (deferred->req.method != NULL)
             request_peer(&deferred->req); /* while there is a socket that knows it */
-        deferred_drop(deferred);
+        if (batch_is_under_way(deferred))
+            batch_drop(deferred);
+        else
+            deferred_drop(deferred);
     }
 }
 
 bool dispatch_let_go(struct deferred *deferred)
 {
-    if (deferred->state != DEFERRED_WAITING || deferred->conn == 0 ||
+    if (deferred->state != DEFERRED_WAITING || deferred->conn == 0 || deferred->batch != NULL ||
         deferred->req.method->filter_count > 0)
         return false;
-    unlink_from_conn(deferred);
+    list_remove(deferred);
     deferred->conn = 0;
     deferred->working = false;
     deferred_free(deferred);
@@ -270,8 +129,13 @@ bool dispatch_let_go(struct deferred *deferred)
 
 void dispatch_give_up(struct dispatcher *dispatcher, const char *why)
 {
-    for (uint32_t i = 0; i < dispatcher->deferreds.count; i++)
-        deferred_fail(dispatcher->deferreds.table[i], ERROR_TIMEOUT, "%s", why);
+    for (uint32_t i = 0; i < dispatcher->deferreds.count; i++) {
+        struct deferred *deferred = dispatcher->deferreds.table[i];
+        if (batch_is_under_way(deferred))
+            batch_give_up(deferred, why);
+        else
+            deferred_fail(deferred, ERROR_TIMEOUT, "%s", why);
+    }
 }
 
 /* ---- Beginning ---- */
@@ -290,7 +154,7 @@ static void keep_reply(struct call *call, const struct begun_frame *at, bool ran
     deferred->req.id = call->req.id.data == NULL ? call->req.id : BYTES("0");
     deferred->req.protocol = call->req.protocol;
     deferred->req.http = call->req.http;
-    link_to_conn(deferred, call, at);
+    list_add(deferred, call, at->place, at->number);
     list_of(call->dispatcher, call->conn)->unqueued = true;
     if (!ran)
         begun_wait(conns, call->conn, at->number, true);
@@ -309,11 +173,8 @@ static void returned(struct call *call, const struct begun_frame *at, bool ran)
     if (deferred != NULL) {
         /* The frame's bytes that the handler has seen stay readable, for threads too. */
         deferred->pinned = 1 + conn_input_pin(conns, call->conn);
-        deferred_keep(deferred, &call->dispatcher->pool);
-        deferred->req.peer = peer;
-        deferred->req.told = told;
-        deferred->req.whence = whence;
-        link_to_conn(deferred, call, at);
+        list_adopt(deferred, call);
+        list_add(deferred, call, at->place, at->number);
         if (deferred->waits)
             waiting(deferred);
         counter_add(&call->dispatcher->row->counters[COUNT_DEFERRED], 1);
@@ -328,15 +189,6 @@ static void returned(struct call *call, const struct begun_frame *at, bool ran)
     pool_reset(&call->dispatcher->pool);
 }
 
-/* The frames that have begun end there now. */
-static void set_begun_to(const struct call *call, uint64_t place)
-{
-    struct deferred_list *list = list_of(call->dispatcher, call->conn);
-
-    if (list != NULL)
-        list->begun_to = place;
-}
-
 void call_begun(struct call *call, size_t size, bool ran)
 {
     struct conns *conns = call->dispatcher->conns;
@@ -347,7 +199,7 @@ void call_begun(struct call *call, size_t size, bool ran)
 
     begun_add(conns, call->conn);
     returned(call, &at, ran);
-    set_begun_to(call, at.place + size);
+    list_begun_to(call->dispatcher, call->conn, at.place + size);
 }
 
 /* Begins the next frame. False, with nothing done, when it has to wait for the order's sake. */
@@ -357,22 +209,29 @@ static bool begin(struct call *call, const struct begun_frame *next)
     struct envelope envelope;
     struct json_error error;
 
-    if (protocols[call->req.protocol].ordered && order_waits(dispatcher, call->conn))
+    if (protocols[call->req.protocol].ordered && list_orders(dispatcher, call->conn))
         return false;
     conn_turn_begin(dispatcher->conns, call->conn, &call->turn);
     call_next(call);
     enum envelope_status status = message_read(call, next->frame.body, &envelope, &error);
-    if (request_is_ordered(&call->req) && order_waits(dispatcher, call->conn))
+    if (request_is_ordered(&call->req) && list_orders(dispatcher, call->conn))
         return false;
     begun_add(dispatcher->conns, call->conn);
     counter_add(&dispatcher->row->counters[COUNT_FRAMES], 1);
     bool runs = call_find(call, status, &envelope, &error);
+    struct batch *batch = runs || call->req.answered
+                              ? NULL
+                              : batch_open(call, next, (uint32_t)call->server->settings->max_batch);
+    if (batch != NULL) {
+        batch_start(call, batch, next);
+        return true;
+    }
     if (runs)
         call_run(call, next->place, false);
     else
         counter_add(&dispatcher->row->counters[COUNT_REFUSED], 1);
     returned(call, next, runs);
-    set_begun_to(call, next->place + next->frame.size);
+    list_begun_to(call->dispatcher, call->conn, next->place + next->frame.size);
     return true;
 }
 
@@ -383,9 +242,10 @@ bool answer_overtaking(struct call *call)
     const struct server_settings *settings = call->server->settings;
     struct begun_frame next;
 
-    if (!queue_replies(call->dispatcher, conn) || conns->leaving)
+    if (!list_queue_replies(call->dispatcher, conn) || !batches_go_on(call->dispatcher, conn) ||
+        conns->leaving)
         return false;
-    if (conn->stalled == STALLED_ORDER && order_waits(call->dispatcher, conn))
+    if (conn->stalled == STALLED_ORDER && list_orders(call->dispatcher, conn))
         return false;
     conn->stalled = 0;
     while (begun_count(conns, conn) > 0) {
@@ -430,33 +290,19 @@ bool answer_overtaking(struct call *call)
 
 /* ---- After a worker's death ---- */
 
-static const char *const crashed = "\"%.*s\" crashed while it handled this request";
-static const char *const hung_too_long =
-    "\"%.*s\" took longer than it may and was ended (handler_timeout)";
-static const char *const orphaned =
-    "the worker that handled this request of \"%.*s\" ended before it was answered";
-
-/* True when the former worker died of this frame. */
-static bool is_guilty(const struct dispatcher *dispatcher, const struct conn *conn,
-                      const struct begun_frame *at, const struct death *death)
+/* A batch that a former worker has begun: on_input goes on with it. True when it is one. */
+static bool adopt_batch(struct call *call, const struct begun_frame *at,
+                        enum envelope_status status, const struct death *death)
 {
-    if (death->marked)
-        return record_running(conn_record_of(dispatcher->conns, conn), at->place) != UINT32_MAX;
-    return death->connection != 0 && death->connection == conn_id(dispatcher->conns, conn) &&
-           death->place == running_place(at->place);
-}
-
-/* A request of a method that a reload has removed counts as its call all the same: the board keeps
- * names. */
-static void count_removed(const struct dispatcher *dispatcher, struct bytes name)
-{
-    uint32_t index =
-        name.data == NULL ? BOARD_NO_METHOD : board_find_method(dispatcher->board, name);
-
-    if (index == BOARD_NO_METHOD)
-        return;
-    counter_add(&dispatcher->row->methods[index].calls, 1);
-    counter_add(&dispatcher->row->methods[index].errors, 1);
+    if (status != ENVELOPE_BATCH || call->req.answered)
+        return false;
+    struct batch *batch =
+        batch_open(call, at, at->batch ? UINT32_MAX : (uint32_t)call->server->settings->max_batch);
+    if (batch == NULL)
+        returned(call, at, false);
+    else
+        batch_adopt(call, batch, at, death);
+    return true;
 }
 
 /* Answers a frame that a former worker has begun, or runs it again. */
@@ -464,19 +310,21 @@ static void answer_orphan(struct call *call, const struct begun_frame *at,
                           const struct death *death)
 {
     struct dispatcher *dispatcher = call->dispatcher;
-    struct pillion_request *req = &call->req;
     struct envelope envelope = {0};
     struct json_error error;
 
     call_init(call, dispatcher, call->conn);
     call_next(call);
-    enum envelope_status status = message_read(call, at->frame.body, &envelope, &error);
+    enum envelope_status status =
+        message_read(call, batch_unmarked(call->req.pool, at), &envelope, &error);
+    if (adopt_batch(call, at, status, death))
+        return;
     const struct method *method =
         envelope.in.data == NULL ? NULL : method_table_find(&call->server->methods, envelope.in);
-    bool guilty = is_guilty(dispatcher, call->conn, at, death), ran = true;
+    bool guilty = death_is_for(death, dispatcher->conns, call->conn, at->place), ran = true;
     bool waited = at->waiting && !guilty && !death->gone;
-    bool again = !waited && !guilty && !death->gone && method != NULL && method->idempotent &&
-                 !at->retried && quarantine_of(dispatcher, method->index) == QUARANTINED_NOT;
+    bool again =
+        !waited && !guilty && !at->retried && !death->gone && orphan_runs_again(call, method);
     if (at->waiting)
         begun_wait(dispatcher->conns, call->conn, at->number, false);
     if ((waited || again) && call_find(call, status, &envelope, &error)) {
@@ -488,17 +336,9 @@ static void answer_orphan(struct call *call, const struct begun_frame *at,
         ran = false;
         counter_add(&dispatcher->row->counters[COUNT_REFUSED], 1);
     } else {
-        counter_add(&dispatcher->row->counters[guilty ? COUNT_GUILTY : COUNT_ORPHANED], 1);
         if (guilty) /* it is not run again, should there be no room for the answer yet */
             begun_retry(dispatcher->conns, call->conn, at->number);
-        request_fail(req, guilty && death->hung ? ERROR_TIMEOUT : ERROR_MODULE_CRASHED,
-                     !guilty       ? orphaned
-                     : death->hung ? hung_too_long
-                                   : crashed,
-                     (int)envelope.in.size, envelope.in.data == NULL ? "" : envelope.in.data);
-        if (method == NULL)
-            count_removed(dispatcher, envelope.in);
-        call_refused(call, method, envelope.in);
+        orphan_fail(call, guilty ? death_fate(death) : FATE_ORPHANED, method, envelope.in);
     }
     returned(call, at, ran);
 }
@@ -521,6 +361,7 @@ static void begin_guilty(struct conns *conns, struct conn *conn)
 bool dispatch_adopted(struct dispatcher *dispatcher, struct conn *conn, const struct death *death)
 {
     struct conns *conns = dispatcher->conns;
+    const struct death own = death_of(conns, conn, death);
     struct begun_frame at = {0};
     uint64_t places[UINT8_MAX];
     struct call call = {.dispatcher = dispatcher, .conn = conn};
@@ -543,7 +384,7 @@ bool dispatch_adopted(struct dispatcher *dispatcher, struct conn *conn, const st
         at = (struct begun_frame){0};
         while (begun_walk(conns, conn, n, &at) && at.place != places[i])
             n++;
-        answer_orphan(&call, &at, death);
+        answer_orphan(&call, &at, &own);
     }
     return true;
 }

@@ -4,6 +4,7 @@
 #define PILLION_RPC_DISPATCH_DEFERRED_H
 
 #include "rpc/call.h"
+#include "rpc/orphan.h"
 
 /* Prepares for deferred requests. The dispatcher's conns, board and row are set already. */
 void dispatcher_init(struct dispatcher *dispatcher, uint64_t defer_timeout_ms);
@@ -16,15 +17,6 @@ void call_begun(struct call *call, size_t size, bool ran);
 /* Begins frames that overtake deferred requests. True when no request is deferred any more, and
  * frames can go on in turn. */
 bool answer_overtaking(struct call *call);
-
-/* How a connection's former worker has ended. */
-struct death {
-    bool hung;   /* the watchdog ended it */
-    bool gone;   /* and the connection's client is gone: nothing is run for it */
-    bool marked; /* for the request that a handler had in hand: its record's mark ... */
-    uint64_t connection, place; /* ... or otherwise for this one; 0: for none */
-    const struct arena *from;   /* its arena, or NULL */
-};
 
 /* A connection has just been adopted. The request that its former worker died of, or was ended for,
  * is answered with an error and not run. So is every request that had begun, with two exceptions: a

@@ -14,6 +14,8 @@
 struct deferred_list {
     uint32_t first; /* 1 + index of a deferred request, linked through next_of_conn */
     uint32_t count, without_id;
+    uint32_t batches;  /* of them: they stand for batches, and are no calls */
+    uint32_t unbegun;  /* batches of which some calls have not begun */
     bool unqueued;     /* some are answered, and their replies wait for room */
     uint64_t begun_to; /* where the frames that have begun end, in the input stream; 0: unknown */
 };

@@ -340,7 +340,8 @@ void request_refuse(struct pillion_request *req, enum envelope_status status,
         request_fail(req, ERROR_METHOD_NOT_FOUND, "there is no method \"%.*s\" here",
                      (int)envelope->in.size, envelope->in.data);
     else if (status == ENVELOPE_BATCH)
-        request_fail(req, ERROR_INVALID_REQUEST, "batches are not taken yet");
+        request_fail(req, ERROR_INVALID_REQUEST,
+                     "a batch is taken where frames are, and nowhere else");
     else
         request_fail(req, status == ENVELOPE_NOT_JSON ? ERROR_PARSE_ERROR : ERROR_INVALID_REQUEST,
                      "%s, at byte %zu", error->reason, error->offset);

@@ -78,6 +78,22 @@ static inline enum envelope_status request_read(struct pillion_request *req, str
     return status;
 }
 
+/* The same for an element of a batch. */
+static inline enum envelope_status request_read_element(struct pillion_request *req,
+                                                        struct bytes element,
+                                                        const struct json_limits *limits,
+                                                        struct envelope *envelope,
+                                                        struct json_error *error)
+{
+    enum envelope_status status = envelope_read_element(element, limits, envelope, error);
+
+    req->id = envelope->id;
+    req->format = envelope->format;
+    req->notifies = envelope->notifies;
+    req->body = element;
+    return status;
+}
+
 /* True when the client tells the reply from others by its place among them. */
 static inline bool request_is_ordered(const struct pillion_request *req)
 {

@@ -401,7 +401,7 @@ enum envelope_status envelope_read_element(struct bytes element, const struct js
     if (status == ENVELOPE_NOT_JSON ||
         (status != ENVELOPE_BATCH && envelope->format == ENVELOPE_JSONRPC))
         return status;
-    if (status == ENVELOPE_OK)
+    if (status == ENVELOPE_OK || (status == ENVELOPE_INVALID && *element.data == '{'))
         *error = (struct json_error){0, "the request has no member \"jsonrpc\""};
     else if (status == ENVELOPE_BATCH)
         *error = (struct json_error){0, "an element of a batch is an array"};

@@ -508,6 +508,26 @@ struct bytes http_content(struct bytes input, const struct http_request *request
         to, copy_chunks((struct bytes){body, (size_t)request->size - request->head_size}, to)};
 }
 
+size_t http_content_place(struct bytes input, const struct http_request *request, size_t offset,
+                          struct http_walk *walk)
+{
+    struct bytes line;
+    uint64_t size;
+
+    if (!request->chunked)
+        return request->head_size + offset;
+    while (offset >= walk->content + walk->size) {
+        size_t at = walk->at == 0 ? request->head_size : walk->at + walk->size + 2;
+        if (find_line(input, at, HTTP_CHUNK_LINE_MAX, &line) != HTTP_WHOLE ||
+            !read_chunk_size(line, &size) || size == 0)
+            return (size_t)request->size - 1; /* no byte of the content */
+        walk->content += walk->size;
+        walk->at = at + line.size + 2;
+        walk->size = (size_t)size;
+    }
+    return walk->at + (offset - walk->content);
+}
+
 /* ---- The whole ---- */
 
 enum http_status http_next(struct bytes input, const struct frame_limits *limits,

@@ -61,6 +61,15 @@ enum http_status http_next(struct bytes input, const struct frame_limits *limits
  * `length` bytes, when it is in chunks. */
 struct bytes http_content(struct bytes input, const struct http_request *request, char *to);
 
+/* Where the content's byte `offset` stands in `input`. `walk` starts zeroed, and offsets do not get
+ * smaller from call to call. */
+struct http_walk {
+    size_t at, content; /* the chunk's data that was reached last: in `input`, and in the content */
+    size_t size;        /* of that chunk */
+};
+size_t http_content_place(struct bytes input, const struct http_request *request, size_t offset,
+                          struct http_walk *walk);
+
 /* The next field of a header section that http_next has accepted. Takes it from the start of
  * `fields`; false at the end. The value is without the white space around it. */
 bool http_field(struct bytes *fields, struct bytes *name, struct bytes *value);

@@ -38,6 +38,13 @@ static void write_journal(pillion_request *req)
     close(fd);
 }
 
+/* Nothing but that. */
+static void noted(pillion_request *req)
+{
+    write_journal(req);
+    pillion_reply_raw(req, "noted", pillion_params_raw(req));
+}
+
 static void null(pillion_request *req)
 {
     volatile int *nowhere = NULL;
@@ -120,7 +127,8 @@ static void eat(pillion_request *req)
 /* params: milliseconds. */
 static void sleeps(pillion_request *req)
 {
-    double ms = cJSON_GetNumberValue(pillion_params(req));
+    const cJSON *params = pillion_params(req); /* MS or [MS] */
+    double ms = cJSON_GetNumberValue(cJSON_IsArray(params) ? params->child : params);
     struct timespec time = {(time_t)ms / 1000, (long)ms % 1000 * 1000000};
 
     write_journal(req);
@@ -130,12 +138,20 @@ static void sleeps(pillion_request *req)
 }
 
 static const pillion_method methods[] = {
-    {.name = "null", .handler = null},         {.name = "abort", .handler = aborts},
-    {.name = "exit0", .handler = exit0},       {.name = "exit1", .handler = exit1},
-    {.name = "overflow", .handler = overflow}, {.name = "hang", .handler = hang},
-    {.name = "kill", .handler = kills},        {.name = "killall", .handler = killall},
-    {.name = "closefds", .handler = closefds}, {.name = "eat", .handler = eat},
-    {.name = "sleep", .handler = sleeps},      {0},
+    {.name = "null", .handler = null},
+    {.name = "abort", .handler = aborts},
+    {.name = "exit0", .handler = exit0},
+    {.name = "exit1", .handler = exit1},
+    {.name = "overflow", .handler = overflow},
+    {.name = "hang", .handler = hang},
+    {.name = "kill", .handler = kills},
+    {.name = "killall", .handler = killall},
+    {.name = "closefds", .handler = closefds},
+    {.name = "eat", .handler = eat},
+    {.name = "sleep", .handler = sleeps},
+    {.name = "noted", .handler = noted},
+    {.name = "noted_again", .handler = noted, .idempotent = true},
+    {0},
 };
 
 PILLION_MODULE(.name = "crash", .version = "1.0.0", .methods = methods, .directives = directives,

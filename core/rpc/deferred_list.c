@@ -1,0 +1,148 @@
+/* The deferred requests of a connection. See deferred_list.h. */
+#include "rpc/deferred_list.h"
+
+#include <string.h>
+
+/* ---- What a request asks of its connection ---- */
+
+static const char *peer(const struct pillion_request *req)
+{
+    static char text[ADDRESS_TEXT_SIZE];
+    const struct deferred *deferred = req->sink;
+
+    if (deferred->conn == 0)
+        return "gone";
+    conn_peer(conn_of(deferred), text);
+    return text;
+}
+
+static const char *told(const struct pillion_request *req, const char *what)
+{
+    const struct deferred *deferred = req->sink;
+
+    return deferred->conn == 0 ? NULL : conn_told(conn_of(deferred), what);
+}
+
+static void whence(const struct pillion_request *req, struct origin *origin)
+{
+    const struct deferred *deferred = req->sink;
+
+    if (deferred->conn == 0)
+        return;
+    origin->connection = conn_id(dispatcher_of(deferred)->conns, conn_of(deferred));
+    origin->place = running_place(deferred->place);
+}
+
+/* ---- The list ---- */
+
+static struct deferred_list *list_open(const struct dispatcher *dispatcher, struct conn *conn)
+{
+    struct deferred_list *list = &dispatcher->lists[conn_index(dispatcher->conns, conn)];
+
+    conn->deferred = true;
+    *list = (struct deferred_list){0};
+    return list;
+}
+
+void list_adopt(struct deferred *deferred, struct call *call)
+{
+    deferred_keep(deferred, &call->dispatcher->pool);
+    deferred->req.peer = peer;
+    deferred->req.told = told;
+    deferred->req.whence = whence;
+}
+
+void list_add(struct deferred *deferred, struct call *call, uint64_t place, uint8_t number)
+{
+    struct dispatcher *dispatcher = call->dispatcher;
+    struct deferred_list *list = list_of(dispatcher, call->conn);
+
+    if (list == NULL)
+        list = list_open(dispatcher, call->conn);
+    deferred->conn = 1 + conn_index(dispatcher->conns, call->conn);
+    deferred->place = place;
+    deferred->number = number;
+    deferred->previous_of_conn = 0;
+    deferred->next_of_conn = list->first;
+    if (list->first != 0)
+        deferred_at(deferred->all, list->first)->previous_of_conn = 1 + deferred->index;
+    list->first = 1 + deferred->index;
+    list->count++;
+    deferred->counted_without_id = request_is_ordered(&deferred->req);
+    list->without_id += deferred->counted_without_id;
+}
+
+void list_remove(struct deferred *deferred)
+{
+    struct dispatcher *dispatcher = dispatcher_of(deferred);
+    struct conn *conn = conn_of(deferred);
+    struct deferred_list *list = list_of(dispatcher, conn);
+    struct deferred *next = deferred_at(deferred->all, deferred->next_of_conn),
+                    *previous = deferred_at(deferred->all, deferred->previous_of_conn);
+
+    if (next != NULL)
+        next->previous_of_conn = deferred->previous_of_conn;
+    if (previous != NULL)
+        previous->next_of_conn = deferred->next_of_conn;
+    else
+        list->first = deferred->next_of_conn;
+    list->without_id -= deferred->counted_without_id;
+    if (--list->count == 0)
+        conn->deferred = false;
+}
+
+bool list_orders(const struct dispatcher *dispatcher, const struct conn *conn)
+{
+    const struct deferred_list *list = list_of(dispatcher, conn);
+    return list != NULL && list->without_id > 0;
+}
+
+void list_begun_to(const struct dispatcher *dispatcher, const struct conn *conn, uint64_t place)
+{
+    struct deferred_list *list = list_of(dispatcher, conn);
+
+    if (list != NULL)
+        list->begun_to = place;
+}
+
+/* ---- Answers ---- */
+
+bool list_queue_reply(struct deferred *deferred)
+{
+    struct conns *conns = dispatcher_of(deferred)->conns;
+    struct conn *conn = conn_of(deferred);
+
+    char *room =
+        deferred->req.size == 0 ? NULL : conn_output_reserve(conns, conn, deferred->req.size);
+    if (room == NULL && deferred->req.size > 0) {
+        list_of(dispatcher_of(deferred), conn)->unqueued = true;
+        conn_wait_for_room(conns, conn);
+        conn_look_again(conns, conn);
+        return false;
+    }
+    if (room != NULL)
+        memcpy(room, deferred->reply, deferred->req.size);
+    begun_answer(conns, conn, deferred->number, deferred->req.size,
+                 call_last_flags(&deferred->req));
+    list_remove(deferred);
+    deferred_free(deferred);
+    conn_look_again(conns, conn);
+    return true;
+}
+
+bool list_queue_replies(const struct dispatcher *dispatcher, struct conn *conn)
+{
+    const struct deferreds *all = &dispatcher->deferreds;
+    struct deferred_list *list = list_of(dispatcher, conn);
+    struct deferred *next;
+
+    if (list == NULL || !list->unqueued)
+        return true;
+    list->unqueued = false;
+    for (struct deferred *d = deferred_at(all, list->first); d != NULL; d = next) {
+        next = deferred_at(all, d->next_of_conn);
+        if (d->state == DEFERRED_ANSWERED && !d->listed && !list_queue_reply(d))
+            return false;
+    }
+    return true;
+}

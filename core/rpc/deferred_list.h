@@ -1,0 +1,56 @@
+/* The deferred requests of a connection, and the way of their answers into its output. */
+#ifndef PILLION_RPC_DEFERRED_LIST_H
+#define PILLION_RPC_DEFERRED_LIST_H
+
+#include "rpc/call.h"
+
+/* Why a connection's next request waits (conn->stalled). */
+enum {
+    STALLED_FULL = 1, /* as many requests as may be are deferred */
+    STALLED_ORDER,    /* it has no id, nor has one that is deferred */
+};
+
+static inline struct dispatcher *dispatcher_of(const struct deferred *deferred)
+{
+    return container_of(deferred->all, struct dispatcher, deferreds);
+}
+
+/* Not of one whose connection is gone. */
+static inline struct conn *conn_of(const struct deferred *deferred)
+{
+    return &dispatcher_of(deferred)->conns->conns[deferred->conn - 1];
+}
+
+/* The deferred request that a link in a list names; NULL for 0. */
+static inline struct deferred *deferred_at(const struct deferreds *all, uint32_t link)
+{
+    return link == 0 ? NULL : all->table[link - 1];
+}
+
+/* NULL when none is deferred. */
+static inline struct deferred_list *list_of(const struct dispatcher *dispatcher,
+                                            const struct conn *conn)
+{
+    return conn->deferred ? &dispatcher->lists[conn_index(dispatcher->conns, conn)] : NULL;
+}
+
+/* The request, which was deferred in `call`'s hands, knows its connection from now on. */
+void list_adopt(struct deferred *deferred, struct call *call);
+
+/* Adds it, as the request at this place of the input, in the frame with this number. */
+void list_add(struct deferred *deferred, struct call *call, uint64_t place, uint8_t number);
+void list_remove(struct deferred *deferred);
+
+/* True while an ordered request is deferred: the next one has to wait for it. */
+bool list_orders(const struct dispatcher *dispatcher, const struct conn *conn);
+
+/* The frames that have begun end there now. */
+void list_begun_to(const struct dispatcher *dispatcher, const struct conn *conn, uint64_t place);
+
+/* Queues the answer. False while the arena has no room for it. A notification's needs none. */
+bool list_queue_reply(struct deferred *deferred);
+
+/* Queues the connection's replies that wait for room. */
+bool list_queue_replies(const struct dispatcher *dispatcher, struct conn *conn);
+
+#endif

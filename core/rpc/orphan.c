@@ -1,0 +1,55 @@
+/* Requests whose worker has died. See orphan.h. */
+#include "rpc/orphan.h"
+
+struct death death_of(const struct conns *conns, const struct conn *conn, const struct death *death)
+{
+    const struct conn_record *record = conn_record_of(conns, conn);
+    struct death own = *death;
+
+    if (!death->marked)
+        return own;
+    uint64_t mark = atomic_load_explicit(&record->running, memory_order_relaxed);
+    own.connection = mark == 0 ? 0 : conn_id(conns, conn);
+    own.place = running_place(mark);
+    return own;
+}
+
+bool orphan_runs_again(const struct call *call, const struct method *method)
+{
+    return method != NULL && method->idempotent &&
+           quarantine_of(call->dispatcher, method->index) == QUARANTINED_NOT;
+}
+
+/* A request of a method that a reload has removed counts as its call all the same: the board keeps
+ * names. */
+static void count_removed(const struct dispatcher *dispatcher, struct bytes name)
+{
+    uint32_t index =
+        name.data == NULL ? BOARD_NO_METHOD : board_find_method(dispatcher->board, name);
+
+    if (index == BOARD_NO_METHOD)
+        return;
+    counter_add(&dispatcher->row->methods[index].calls, 1);
+    counter_add(&dispatcher->row->methods[index].errors, 1);
+}
+
+void orphan_fail(struct call *call, enum fate fate, const struct method *method, struct bytes in)
+{
+    static const char *const texts[] = {
+        [FATE_CRASHED] = "\"%.*s\" crashed while it handled this request",
+        [FATE_HUNG] = "\"%.*s\" took longer than it may and was ended (handler_timeout)",
+        [FATE_ORPHANED] =
+            "the worker that handled this request of \"%.*s\" ended before it was answered",
+        [FATE_LOST] = "this request of \"%.*s\" was carried out, and its answer was lost with the "
+                      "worker, which ended before the batch was answered",
+    };
+    struct dispatcher *dispatcher = call->dispatcher;
+    bool guilty = fate == FATE_CRASHED || fate == FATE_HUNG;
+
+    counter_add(&dispatcher->row->counters[guilty ? COUNT_GUILTY : COUNT_ORPHANED], 1);
+    request_fail(&call->req, fate == FATE_HUNG ? ERROR_TIMEOUT : ERROR_MODULE_CRASHED, texts[fate],
+                 (int)in.size, in.data == NULL ? "" : in.data);
+    if (method == NULL)
+        count_removed(dispatcher, in);
+    call_refused(call, method, in);
+}
