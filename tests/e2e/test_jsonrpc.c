@@ -50,7 +50,7 @@ static void expect_nothing_but_pong(int client)
     client_expect(client, PONG("\"next\""));
 }
 
-/* ---- The specification's examples (section 7), but for batches ---- */
+/* ---- The specification's examples (section 7); test_batch.c has its batches ---- */
 
 START_TEST(the_examples_of_the_specification_are_answered)
 {
@@ -176,7 +176,6 @@ START_TEST(faults_are_told_in_its_format)
         {"{" V2 ",\"method\":\"ping\",\"id\":[4]}", -32600, "invalid_request", "null"},
         {"{" V2 ",\"method\":\"ping\",\"params\":\"x\"}", -32600, "invalid_request", "null"},
         {"{" V2 ",\"id\":5,\"method\":}", -32700, "parse_error", "5"},
-        {"[" PING("1") "]", -32600, "invalid_request", "null"},
         {"{" V2 ",\"method\":\"rpc.describe\",\"id\":6}", -32602, "invalid_params", "6"},
         {"{" V2 ",\"method\":\"forgets\",\"id\":7}", -32603, "internal_error", "7"},
         {"{" V2 ",\"method\":\"hold\",\"params\":{\"timeout\":20},\"id\":8}", 50400, "timeout",
