@@ -375,8 +375,7 @@ START_TEST(requests_waiting_for_a_connection_are_bounded)
 
     reload_held(server, relay, 1);
     for (int round = 0; round < 2; round++) {
-        for (int i = 0; i < 3; i++)
-            client_send_frame(client, "{\"in\":\"one\",\"id\":1}");
+        client_send_frames(client, 3, "{\"in\":\"one\",\"id\":1}");
         expect_part(client_expect_error(client, "overloaded"), "max_pending");
         client_expect_error(client, "timeout"); /* and it leaves room behind */
         client_expect_error(client, "timeout");
