@@ -69,11 +69,13 @@ static bool is_listed(const struct conf_list *list, struct bytes name)
     return false;
 }
 
-/* The host without its port. */
+/* The host without its port. A request of HTTP/1.0 may have none. */
 static struct bytes host_name(struct bytes host)
 {
-    const char *end = host.size > 0 && host.data[0] == '[' ? memchr(host.data, ']', host.size)
-                                                           : memchr(host.data, ':', host.size);
+    if (host.size == 0)
+        return host;
+    const char *end =
+        host.data[0] == '[' ? memchr(host.data, ']', host.size) : memchr(host.data, ':', host.size);
 
     if (end != NULL)
         host.size = (size_t)(end - host.data) + (*end == ']');
@@ -116,7 +118,7 @@ static bool is_own_page(struct bytes origin, struct bytes host)
 {
     static const char scheme[] = "http://", safe[] = "https://";
 
-    for (unsigned i = 0; i < 2; i++) {
+    for (unsigned i = 0; i < 2 && host.size > 0; i++) {
         const char *start = i == 0 ? scheme : safe;
         size_t size = strlen(start);
         if (origin.size == size + host.size && memcmp(origin.data, start, size) == 0 &&

@@ -261,6 +261,9 @@ START_TEST(pages_of_other_people_call_nothing)
     expect_response(
         ask(server, post("/ping", "Origin: http://localhost\r\nContent-Type: a/b+json\r\n", "1")),
         "200 OK", "1");
+    /* a request of HTTP/1.0 need not say for which host it is: then no page is this server's own */
+    expect_response(ask(server, "GET /healthz HTTP/1.0\r\nOrigin: http://\r\n\r\n"),
+                    "403 Forbidden", NULL);
     expect_response(ask(server, "POST /ping HTTP/1.1\r\nHost: evil.example:80\r\n"
                                 "Connection: close\r\n\r\n"),
                     "421 Misdirected Request", NULL);
