@@ -83,7 +83,8 @@ static void hint(const char *operand, struct bytes text)
 /* 0, or the exit status after saying what is wrong. */
 static int read_file(const struct command *self, const char *path, struct text *params)
 {
-    int fd = strcmp(path, "-") == 0 ? dup(STDIN_FILENO) : open(path, O_RDONLY | O_CLOEXEC);
+    int fd = strcmp(path, "-") == 0 ? fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 0)
+                                    : open(path, O_RDONLY | O_CLOEXEC);
     bool good = fd >= 0 && read_all(fd, params);
 
     int status = good ? 0 : command_failed_errno(self, EXIT_USAGE, "cannot read %s", path);
