@@ -69,8 +69,7 @@ enum message_type {
     MESSAGE_SURPLUS, /* `number` 1: end as soon as no socket is held; 0: do not */
     /* vault to worker, and to master */
     MESSAGE_HELD,    /* to a worker: `number` descriptors have been received from it in all; one id:
-                        for how many more the vault has room, without what it has promised to
-                        other workers. `serial` is 0, so that workers of
+                        for how many more the vault has room. `serial` is 0, so that workers of
                         earlier versions ignore it. To the master: `number` sockets are held; one
                         id: how many were refused so far */
     MESSAGE_REFUSED, /* `count` ids that the vault has no room for; `serial` is 0, as in HELD */
@@ -89,11 +88,6 @@ enum message_type {
     /* vault to master */
     MESSAGE_CUT, /* the channel of the worker `serial` is closed, and the master has not said DEAD
                   */
-    /* vault to worker, and worker to vault */
-    MESSAGE_PROMISE, /* to a worker: it may accept until it has sent `number` descriptors in all;
-                        `serial` counts the worker's PROMISEs so far, and another count means that
-                        they have crossed: it is ignored. To the vault: the worker keeps the promise
-                        up to `number` descriptors; `serial` 1: it wants more, 0: it does not */
     MESSAGE_TYPES
 };
 

@@ -24,8 +24,6 @@
 /* How long a vault takes nothing once it has run out of descriptors. */
 #define CLOSED_NS (200 * NS_PER_MS)
 #define REPORT_NS (20 * NS_PER_MS) /* between two reports to the master */
-/* Most room that is promised to one worker: its batches of accepts during the time of an answer. */
-#define PROMISE_MOST 256u
 
 struct vault_worker {
     struct watch watch;
@@ -39,10 +37,7 @@ struct vault_worker {
     uint64_t answered;    /* how many of them the last HELD has told it of */
     uint64_t *refused;    /* ids of the next REFUSED */
     uint32_t refused_count, refused_capacity;
-    bool waits;        /* it was told that there is no room, and is to be told when there is */
-    uint64_t promised; /* it may accept until it has sent as many descriptors in all */
-    uint64_t promises; /* how many PROMISEs it has sent */
-    bool sated;        /* it wants no further promise */
+    bool waits; /* it was told that there is no room, and is to be told when there is */
     struct timer answer_again;
     struct vault_worker *next;
 };
@@ -110,35 +105,6 @@ static uint32_t room(void)
     return vault.table.count < limit ? limit - vault.table.count : 0;
 }
 
-/* Promised to the worker, and not used yet. */
-static uint32_t promised_to(const struct vault_worker *worker)
-{
-    if (worker->watch.index == 0 || worker->dead || worker->promised <= worker->received)
-        return 0;
-    return (uint32_t)(worker->promised - worker->received);
-}
-
-/* The room that is promised to no worker. `wanting`: how many workers want some. */
-static uint32_t room_to_promise(uint32_t *wanting)
-{
-    uint32_t all = room();
-    uint64_t promised = 0;
-
-    *wanting = 0;
-    for (const struct vault_worker *w = vault.workers; w != NULL; w = w->next) {
-        promised += promised_to(w);
-        *wanting += w->watch.index != 0 && !w->dead && !w->sated;
-    }
-    return promised < all ? all - (uint32_t)promised : 0;
-}
-
-/* The room that the worker may count on: `spare` is promised to no worker. */
-static uint32_t room_for(const struct vault_worker *worker, uint32_t spare)
-{
-    uint32_t own = spare + promised_to(worker);
-    return own < room() ? own : room();
-}
-
 /* Wakes the loop: batch_done, which follows, does the work that waited for the timer. */
 static void look_again(struct timer *timer)
 {
@@ -168,7 +134,6 @@ static void answer_again(struct timer *timer);
 static void answer(struct vault_worker *worker)
 {
     struct message message = {.type = MESSAGE_REFUSED};
-    uint32_t wanting;
 
     while (worker->watch.index != 0 && worker->refused_count > 0) {
         message.count =
@@ -182,7 +147,7 @@ static void answer(struct vault_worker *worker)
     if (worker->watch.index == 0)
         return;
     message = (struct message){.type = MESSAGE_HELD, .number = worker->received, .count = 1};
-    message.ids[0] = room_for(worker, room_to_promise(&wanting));
+    message.ids[0] = room();
     if (worker->refused_count == 0 && channel_send(worker->watch.fd, &message, true, NULL, 0)) {
         worker->answered = worker->received;
         worker->waits = message.ids[0] == 0;
@@ -208,35 +173,10 @@ static void refuse(struct vault_worker *worker, uint64_t id)
     vault.refused++;
 }
 
-/* Promises the worker a part of the `spare` room, and returns how much. The part shrinks with the
- * room: the last of it must not wait for a worker that has no client. */
-static uint32_t promise(struct vault_worker *worker, uint32_t spare, uint32_t wanting)
-{
-    uint32_t left = promised_to(worker);
-
-    if (worker->sated || worker->dead || spare == 0)
-        return 0;
-    uint32_t part = (spare + left) / (2 * wanting) + 1;
-    if (part > PROMISE_MOST)
-        part = PROMISE_MOST;
-    if (left > part / 2)
-        return 0;
-    uint32_t more = part - left < spare ? part - left : spare;
-    uint64_t end = worker->received + left + more;
-    if (!channel_tell(worker->watch.fd, MESSAGE_PROMISE, worker->promises, end)) {
-        timer_set(&vault.loop, &worker->answer_again, RETRY_NS, answer_again);
-        return 0;
-    }
-    worker->promised = end;
-    return more;
-}
-
 /* At the end of a batch of events: answers the workers that have sent sockets, or that do not know
  * yet whether there is room. */
 static void batch_done(struct loop *loop, void *context)
 {
-    uint32_t wanting, spare = room_to_promise(&wanting);
-
     (void)context;
     report();
     if (vault.asked) /* the answer means that the loop runs, so only the loop gives it */
@@ -250,11 +190,8 @@ static void batch_done(struct loop *loop, void *context)
         if (w->cut && worker_find(w->serial) == w)
             channel_tell(vault.master.fd, MESSAGE_CUT, w->serial, 0);
         w->cut = false;
-        if (w->watch.index == 0 || timer_is_set(&w->answer_again))
-            continue;
-        spare -= promise(w, spare, wanting);
-        if (w->answered != w->received || w->refused_count > 0 ||
-            w->waits != (room_for(w, spare) == 0))
+        if (w->watch.index != 0 && !timer_is_set(&w->answer_again) &&
+            (w->answered != w->received || w->refused_count > 0 || w->waits != (room() == 0)))
             answer(w);
     }
 }
@@ -387,12 +324,6 @@ static void worker_message(struct vault_worker *worker, const struct message *me
     case MESSAGE_DROP:
         for (uint32_t i = 0; i < message->count; i++)
             vault_table_drop(&vault.table, message->ids[i]);
-        break;
-    case MESSAGE_PROMISE:
-        if (message->number < worker->promised) /* it gives back, and takes nothing by itself */
-            worker->promised = message->number;
-        worker->promises++;
-        worker->sated = message->serial == 0;
         break;
     case MESSAGE_TAKE:
         if (worker->give == NULL) {

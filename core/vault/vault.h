@@ -9,10 +9,6 @@
  * sent: HELD says how many have been received, REFUSED which of them are not held. A descriptor
  * that the kernel did not deliver (MSG_CTRUNC, unix(7)) is refused likewise.
  *
- * Workers accept only what they were promised room for (PROMISE), and no room is promised twice: of
- * two workers that see the last room, one uses it. A promise is a small part of the room, and ends
- * with the worker, or when the worker gives it back.
- *
  * A socket is handed out only while the worker that owned it is dead, so that of two workers that
  * ask for the same one, one gets it. */
 #ifndef PILLION_VAULT_VAULT_H

@@ -68,13 +68,13 @@ uint32_t vault_bank_room(struct vault_bank *bank, bool *soon)
             continue;
         if (!vault_client_is_open(client)) {
             missing = true;
-        } else if (vault_client_room(client) == 0 || !vault_client_keeps_up(client)) {
+        } else if (client->room == 0 || !vault_client_keeps_up(client)) {
             behind = true;
         } else {
             bank->conns->seat = seat;
             tell_changes(bank, false);
-            uint32_t share = bank->share - client->held, room = vault_client_room(client);
-            return share < room ? share : room;
+            uint32_t share = bank->share - client->held;
+            return share < client->room ? share : client->room;
         }
     }
     *soon = missing || behind;
@@ -221,11 +221,6 @@ static void told(struct vault_client *client, const struct message *message, con
         if (!client->full && bank->unheld > 0)
             hold_unheld(bank);
         break;
-    case MESSAGE_PROMISE:
-        client->promises = true;
-        if (message->serial == client->given_back)
-            client->promised = message->number;
-        break;
     default:
         break;
     }
@@ -297,14 +292,9 @@ void vault_bank_open(struct vault_bank *bank, uint32_t seat, int channel)
 
 void vault_bank_flush(struct vault_bank *bank)
 {
-    const struct conns *conns = bank->conns;
-    bool accepts = !conns->leaving && conns->open < conns->limit;
-
     for (uint32_t seat = 0; seat < bank->known; seat++) {
-        struct vault_client *client = &bank->clients[seat];
-        if (client->drop.count > 0)
-            vault_client_flush(client);
-        vault_client_want(client, accepts && seat < bank->seats && client->held < bank->share);
+        if (bank->clients[seat].drop.count > 0)
+            vault_client_flush(&bank->clients[seat]);
     }
     tell_changes(bank, bank->crowded);
 }

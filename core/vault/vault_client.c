@@ -12,8 +12,6 @@
 #include "base/memory.h"
 
 #define RETRY_NS (2 * NS_PER_MS)
-/* How long a new vault's first word is waited for; vaults of the first version say nothing. */
-#define SILENT_NS NS_PER_S
 
 static void client_ready(struct watch *watch, uint32_t events);
 static void retry(struct timer *timer);
@@ -50,8 +48,7 @@ static void client_close(struct vault_client *client)
     timer_cancel(client->conns->loop, &client->retry);
     client->drop.count = 0;
     client->blocked = client->full = client->answers = false;
-    client->promises = client->sated = false;
-    client->sent = client->received = client->promised = client->given_back = 0;
+    client->sent = client->received = 0;
     client->lost_ns = client->conns->loop->now;
     start_all_queued(client);
     client->events->lost(client);
@@ -125,28 +122,6 @@ void vault_client_send(struct vault_client *client)
         for (uint32_t i = 0; i < message.count; i++)
             start_if_new(&conns->conns[batch[i]]);
     }
-}
-
-uint32_t vault_client_room(const struct vault_client *client)
-{
-    uint64_t room = client->room;
-
-    if (client->promises)
-        room = client->promised > client->sent ? client->promised - client->sent : 0;
-    else if (!client->answers && client->conns->loop->now - client->opened_ns < SILENT_NS)
-        room = 0;
-    return room < UINT32_MAX ? (uint32_t)room : UINT32_MAX;
-}
-
-void vault_client_want(struct vault_client *client, bool wanted)
-{
-    if (!client->promises || client->sated != wanted || !vault_client_is_open(client))
-        return;
-    if (!channel_tell(client->watch.fd, MESSAGE_PROMISE, wanted, client->sent))
-        return; /* the next call tries again */
-    client->sated = !wanted;
-    client->promised = client->sent;
-    client->given_back++;
 }
 
 bool vault_client_keeps_up(const struct vault_client *client)
@@ -279,7 +254,6 @@ void vault_client_open(struct vault_client *client, int channel)
     client_close(client);
     client->known = true;
     client->room = UINT32_MAX; /* until the vault says */
-    client->opened_ns = conns->loop->now;
     if (client->unwatched != 0 && client->unwatched != channel)
         close(client->unwatched);
     client->unwatched = 0;

@@ -33,17 +33,12 @@ struct vault_client {
     struct timer retry;
     int unwatched; /* a channel that could not be watched, and is tried again; 0: none */
     bool blocked;
-    bool known;          /* there has been a vault in this seat */
-    bool answers;        /* it sends HELD, which vaults of earlier versions do not */
-    bool promises;       /* it sends PROMISE, which vaults of earlier versions do not */
-    bool sated;          /* it was told that no further promise is wanted */
-    uint64_t promised;   /* connections may be accepted until `sent` is as much */
-    uint64_t given_back; /* PROMISEs sent to it */
-    uint64_t opened_ns;  /* when the channel was opened, on the loop's clock */
-    uint32_t room;       /* if it promises nothing: as it last said, less those sent since */
-    bool full;           /* it has refused a connection and has not said since that there is room */
-    uint64_t lost_ns;    /* when its channel was closed, on the loop's clock */
-    uint32_t held;       /* open connections of this worker whose seat this is */
+    bool known;       /* there has been a vault in this seat */
+    bool answers;     /* it sends HELD, which vaults of earlier versions do not */
+    uint32_t room;    /* sockets for which it has room: as it last said, less those sent since */
+    bool full;        /* it has refused a connection and has not said since that there is room */
+    uint64_t lost_ns; /* when its channel was closed, on the loop's clock */
+    uint32_t held;    /* open connections of this worker whose seat this is */
     uint64_t sent, received; /* descriptors sent to it, and how many of them it has received */
 
     /* A queue of connections that wait to be handed over, by record index. */
@@ -56,13 +51,6 @@ bool vault_client_is_open(const struct vault_client *client);
 /* Takes `channel`. Hands over every connection whose seat this is, including those
  * that this worker has let go of and no worker has taken over yet. */
 void vault_client_open(struct vault_client *client, int channel);
-
-/* How many connections may be accepted for it now. */
-uint32_t vault_client_room(const struct vault_client *client);
-
-/* Tells the vault whether promises of room are of use to this worker. If not, those that it has are
- * given back. */
-void vault_client_want(struct vault_client *client, bool wanted);
 
 /* True when a connection that is accepted now can be handed over at once. */
 bool vault_client_keeps_up(const struct vault_client *client);
