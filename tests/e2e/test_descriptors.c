@@ -372,6 +372,8 @@ START_TEST(a_worker_that_waits_in_a_system_call_is_replaced)
         }
     }
     ck_assert(is_replaced(server));
+    /* It is gone: what connects from now on is not accepted by it. */
+    server_wait_log(server, "of worker 0 were taken over");
     server_wait_log(server, "has cleared O_NONBLOCK of the listening socket");
     expect_served(server, client);
     ck_assert_int_ge((int)server_stat(server, "hangs"), 1);
