@@ -367,6 +367,8 @@ bool dispatch_adopted(struct dispatcher *dispatcher, struct conn *conn, const st
     struct call call = {.dispatcher = dispatcher, .conn = conn};
     unsigned count = 0;
 
+    if (conn_cursors(conns, conn)->protocol >= PROTOCOLS)
+        return false;
     begun_adopted(conns, conn);
     begin_guilty(conns, conn);
     for (unsigned n = 0; begun_walk(conns, conn, n, &at); n++) {

@@ -418,7 +418,7 @@ static enum http_status find_line(struct bytes input, size_t at, size_t max, str
 }
 
 /* The fields behind the last chunk, which are checked and ignored. Those that say how a message is
- * read come too late there (RFC 9110 section 6.5.1). */
+ * read, or whether the connection goes on, come too late there (RFC 9110 section 6.5.1). */
 static enum http_status skip_trailer(struct bytes input, const struct frame_limits *limits,
                                      struct http_request *request, size_t at)
 {
@@ -439,7 +439,8 @@ static enum http_status skip_trailer(struct bytes input, const struct frame_limi
         at += line.size + 2;
         if (line.size > 0 && check_field(line, request) != HTTP_WHOLE)
             return HTTP_BAD_REQUEST;
-        if (find_once_only((struct bytes){line.data, token_size(line)}) != 0)
+        struct bytes name = {line.data, token_size(line)};
+        if (find_once_only(name) != 0 || http_is(name, "connection"))
             return bad(request, "the trailer has a field that belongs into the head");
     } while (line.size > 0);
     request->size = at;

@@ -333,7 +333,21 @@ START_TEST(a_frame_that_is_too_large_is_refused_when_there_is_room)
 }
 END_TEST
 
-UNIT_MAIN("dispatch", a_reply_without_room_is_given_when_there_is_some,
+START_TEST(a_record_of_a_protocol_that_is_none_is_damaged)
+{
+    const struct death death = {.marked = true};
+
+    open_client();
+    conn_speaks(&conns, conn, PROTOCOLS);
+    ck_assert(!dispatch_adopted(&first.dispatcher, conn, &death));
+    conn_speaks(&conns, conn, PROTOCOLS - 1);
+    ck_assert(dispatch_adopted(&first.dispatcher, conn, &death));
+    close_client();
+}
+END_TEST
+
+UNIT_MAIN("dispatch", a_record_of_a_protocol_that_is_none_is_damaged,
+          a_reply_without_room_is_given_when_there_is_some,
           a_client_whose_reply_has_no_room_may_leave, a_notification_waits_for_no_room,
           a_method_whose_reply_has_no_room_is_not_blamed_for_a_death_nor_run_again,
           a_refusal_without_room_is_the_same_after_a_death,

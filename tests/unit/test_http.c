@@ -221,6 +221,7 @@ static const struct {
     {CHUNKS("0\r\n X: y\r\n\r\n"), 400, "folded"},
     {CHUNKS("0\r\nX: y\n\r\n"), 400, "trailer"},
     {CHUNKS("0\r\nContent-Length: 1\r\n\r\n"), 400, "belongs"},
+    {CHUNKS("0\r\nConnection: close\r\n\r\n"), 400, "belongs"},
 };
 
 START_TEST(every_deviation_from_a_request_is_refused)
