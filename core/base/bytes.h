@@ -68,6 +68,18 @@ static inline bool bytes_equal(struct bytes a, struct bytes b)
     return true;
 }
 
+/* The value of a hexadecimal digit in either case; -1 for any other character. */
+static inline int hex_digit(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    if (c >= 'a' && c <= 'f')
+        return c - 'a' + 10;
+    if (c >= 'A' && c <= 'F')
+        return c - 'A' + 10;
+    return -1;
+}
+
 /* Starts empty as `{0}`. `data` is NULL while empty; otherwise data[size] is NUL.
  * Memory exhaustion ends the process (see must_alloc), so it is not for request data. */
 struct text {

@@ -50,6 +50,18 @@ static const struct method *find_method(struct rpc_server *server, struct bytes 
     return server->recent;
 }
 
+enum envelope_status call_refuse_http(struct call *call, unsigned status, const char *code,
+                                      const char *format, ...)
+{
+    va_list args;
+
+    call->req.http.style |= status << HTTP_STYLE_STATUS_SHIFT;
+    va_start(args, format);
+    request_fail_v(&call->req, code, format, args);
+    va_end(args);
+    return ENVELOPE_INVALID;
+}
+
 void call_refused(struct call *call, const struct method *method, struct bytes in)
 {
     struct dispatcher *dispatcher = call->dispatcher;

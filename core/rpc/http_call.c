@@ -23,27 +23,15 @@ const char *http_call_date(void)
 
 /* ---- Answers that no method gives ---- */
 
-/* Refuses the request with this status of HTTP. */
-__attribute__((format(printf, 4, 5))) static enum envelope_status
-refuse(struct call *call, unsigned status, const char *code, const char *format, ...)
-{
-    va_list args;
-
-    call->req.http.style |= status << HTTP_STYLE_STATUS_SHIFT;
-    va_start(args, format);
-    request_fail_v(&call->req, code, format, args);
-    va_end(args);
-    return ENVELOPE_INVALID;
-}
-
 void http_call_refuse(struct call *call, const struct frame *frame)
 {
     call->req.format = ENVELOPE_BARE;
     call->req.head = (struct bytes){NULL, 0};
     call->req.http = (struct reply_http){.style = HTTP_STYLE_CLOSE, .date = http_call_date()};
-    refuse(call, frame->refused,
-           frame->refused == HTTP_CONTENT_TOO_LARGE ? ERROR_FRAME_TOO_LARGE : ERROR_INVALID_REQUEST,
-           "%s", frame->why);
+    call_refuse_http(call, frame->refused,
+                     frame->refused == HTTP_CONTENT_TOO_LARGE ? ERROR_FRAME_TOO_LARGE
+                                                              : ERROR_INVALID_REQUEST,
+                     "%s", frame->why);
 }
 
 static enum envelope_status answer(struct call *call, unsigned status, struct bytes body)
@@ -155,35 +143,29 @@ static enum envelope_status check_page(struct call *call, const struct http_requ
 
     if (http->host.size > 0 && !is_local(name) && !is_listed(&settings->allow_host, name) &&
         is_on_loopback(call))
-        return refuse(call, is_mcp(http->path) ? 403 : 421, "forbidden",
-                      "this address is of this machine alone, and \"%.*s\" is not a name of it; "
-                      "allow_host can add one",
-                      (int)name.size, name.data);
+        return call_refuse_http(
+            call, is_mcp(http->path) ? 403 : 421, "forbidden",
+            "this address is of this machine alone, and \"%.*s\" is not a name of it; "
+            "allow_host can add one",
+            (int)name.size, name.data);
     if (origin.data == NULL)
         return ENVELOPE_OK;
     bool listed = is_listed(&settings->allow_origin, origin);
     if (!listed && !is_own_page(origin, http->host))
-        return refuse(call, 403, "forbidden",
-                      "pages of \"%.*s\" may not call this server; allow_origin can allow it",
-                      (int)origin.size, origin.data);
+        return call_refuse_http(
+            call, 403, "forbidden",
+            "pages of \"%.*s\" may not call this server; allow_origin can allow it",
+            (int)origin.size, origin.data);
     if (listed)
         call->req.http.origin = origin;
     if (bytes_equal(http->method, BYTES("POST")) &&
         !is_json_type(http_find(http->fields, "content-type")))
-        return refuse(call, 415, ERROR_INVALID_REQUEST,
-                      "a page has to send Content-Type: application/json");
+        return call_refuse_http(call, 415, ERROR_INVALID_REQUEST,
+                                "a page has to send Content-Type: application/json");
     return ENVELOPE_OK;
 }
 
 /* ---- Paths and queries ---- */
-
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c |= 0x20;
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
 
 /* Undoes percent-encoding (RFC 3986 section 2.1), and in a query "+" for a space. Returns the size;
  * -1 when it does not fit `capacity`, or is not encoded so. No text of ours has a NUL. */
@@ -288,7 +270,7 @@ static enum envelope_status read_call(struct call *call, const struct http_reque
     long size = decode(path, false, envelope->in_buffer, METHOD_NAME_MAX);
 
     if (size <= 0)
-        return refuse(call, 404, ERROR_METHOD_NOT_FOUND, "the path is no method's name");
+        return call_refuse_http(call, 404, ERROR_METHOD_NOT_FOUND, "the path is no method's name");
     envelope->in = (struct bytes){envelope->in_buffer, (size_t)size};
     envelope->params = params.size == 0 ? BYTES("null") : params;
     call->req.body = params;
@@ -305,16 +287,16 @@ static enum envelope_status read_get(struct call *call, const struct http_reques
     if (http->query.data != NULL) {
         params = read_query(call, http->query);
         if (params.data == NULL)
-            return refuse(call, 400, ERROR_INVALID_REQUEST,
-                          "the query is no list of name=value, or says a name twice");
+            return call_refuse_http(call, 400, ERROR_INVALID_REQUEST,
+                                    "the query is no list of name=value, or says a name twice");
     }
     enum envelope_status status = read_call(call, http, params, envelope, error);
     if (status != ENVELOPE_OK)
         return status;
     const struct method *method = method_table_find(&call->server->methods, envelope->in);
     if (method != NULL && !method->read_only)
-        return refuse(call, 405, ERROR_INVALID_REQUEST, "\"%s\" is called by POST",
-                      method->name.data);
+        return call_refuse_http(call, 405, ERROR_INVALID_REQUEST, "\"%s\" is called by POST",
+                                method->name.data);
     return ENVELOPE_OK;
 }
 
@@ -325,15 +307,15 @@ static enum envelope_status read_post(struct call *call, const struct http_reque
     char *room = http->chunked ? pool_alloc(call->req.pool, (size_t)http->length + 1) : NULL;
 
     if (http->chunked && room == NULL)
-        return refuse(call, 503, PILLION_OVERLOADED, "there is no memory for the body");
+        return call_refuse_http(call, 503, PILLION_OVERLOADED, "there is no memory for the body");
     struct bytes body = http_content(raw, http, room);
     if (is_mcp(http->path))
         return mcp_read(call, body, envelope, error);
     if (http->path.size > 1)
         return read_call(call, http, body, envelope, error);
     if (body.size == 0)
-        return refuse(call, http->chunked ? 400 : 411, ERROR_INVALID_REQUEST,
-                      "there is no message in the body");
+        return call_refuse_http(call, http->chunked ? 400 : 411, ERROR_INVALID_REQUEST,
+                                "there is no message in the body");
     enum envelope_status status =
         request_read(&call->req, body, &call->server->limits, envelope, error);
     if (call->req.notifies)
@@ -397,6 +379,7 @@ enum envelope_status http_call_read(struct call *call, struct bytes raw, struct 
     }
     if (is_probe(http.path))
         req->http.style |= HTTP_STYLE_GET;
-    return refuse(call, 405, ERROR_INVALID_REQUEST, "\"%.*s\" is for %s", (int)http.path.size,
-                  http.path.data, is_probe(http.path) ? "GET" : "POST");
+    return call_refuse_http(call, 405, ERROR_INVALID_REQUEST, "\"%.*s\" is for %s",
+                            (int)http.path.size, http.path.data,
+                            is_probe(http.path) ? "GET" : "POST");
 }

@@ -28,18 +28,6 @@ struct mcp {
 
 /* ---- Answers ---- */
 
-__attribute__((format(printf, 4, 5))) static enum envelope_status
-refuse(struct call *call, unsigned status, const char *code, const char *format, ...)
-{
-    va_list args;
-
-    call->req.http.style |= status << HTTP_STYLE_STATUS_SHIFT;
-    va_start(args, format);
-    request_fail_v(&call->req, code, format, args);
-    va_end(args);
-    return ENVELOPE_INVALID;
-}
-
 /* Answers with this result, and frees it. */
 static enum envelope_status answer(struct call *call, struct text *result)
 {
@@ -137,17 +125,20 @@ static enum envelope_status check_modern(const struct mcp *mcp, struct bytes met
 
     if (version.data == NULL ||
         object_member(mcp->meta, BYTES(META_PREFIX "clientCapabilities")).data == NULL)
-        return refuse(call, 400, PILLION_INVALID_PARAMS,
-                      "_meta needs " META_PREFIX "protocolVersion, a string, and " META_PREFIX
-                      "clientCapabilities, an object");
+        return call_refuse_http(call, 400, PILLION_INVALID_PARAMS,
+                                "_meta needs " META_PREFIX
+                                "protocolVersion, a string, and " META_PREFIX
+                                "clientCapabilities, an object");
     if (!field_is(http_find(fields, "mcp-protocol-version"), version))
-        return refuse(call, 400, ERROR_HEADER_MISMATCH,
-                      "MCP-Protocol-Version has to be what _meta says");
+        return call_refuse_http(call, 400, ERROR_HEADER_MISMATCH,
+                                "MCP-Protocol-Version has to be what _meta says");
     if (!field_is(http_find(fields, "mcp-method"), method))
-        return refuse(call, 400, ERROR_HEADER_MISMATCH, "Mcp-Method has to be the method's name");
+        return call_refuse_http(call, 400, ERROR_HEADER_MISMATCH,
+                                "Mcp-Method has to be the method's name");
     if (bytes_equal(method, BYTES("tools/call")) && mcp->name.data != NULL &&
         !field_is(http_find(fields, "mcp-name"), mcp->name))
-        return refuse(call, 400, ERROR_HEADER_MISMATCH, "Mcp-Name has to be the tool's name");
+        return call_refuse_http(call, 400, ERROR_HEADER_MISMATCH,
+                                "Mcp-Name has to be the tool's name");
     if (!bytes_equal(version, BYTES(MODERN)))
         return refuse_version(call, version);
     return ENVELOPE_OK;
@@ -228,12 +219,14 @@ static enum envelope_status call_tool(const struct mcp *mcp, bool modern, struct
         mcp->name.data == NULL ? NULL : method_table_find(&call->server->methods, mcp->name);
 
     if (mcp->name.data == NULL)
-        return refuse(call, 200, PILLION_INVALID_PARAMS, "`name` has to be the tool's name");
+        return call_refuse_http(call, 200, PILLION_INVALID_PARAMS,
+                                "`name` has to be the tool's name");
     if (method == NULL || !method->tool)
-        return refuse(call, 200, PILLION_INVALID_PARAMS, "there is no tool \"%.*s\" here",
-                      (int)mcp->name.size, mcp->name.data);
+        return call_refuse_http(call, 200, PILLION_INVALID_PARAMS, "there is no tool \"%.*s\" here",
+                                (int)mcp->name.size, mcp->name.data);
     if (arguments.data != NULL && *arguments.data != '{')
-        return refuse(call, 200, PILLION_INVALID_PARAMS, "`arguments` has to be an object");
+        return call_refuse_http(call, 200, PILLION_INVALID_PARAMS,
+                                "`arguments` has to be an object");
     envelope->in = method->name;
     envelope->params = arguments.data == NULL ? BYTES("{}") : arguments;
     envelope->format = call->req.format = modern ? ENVELOPE_TOOL : ENVELOPE_TOOL_LEGACY;
@@ -262,8 +255,9 @@ static enum envelope_status read_request(const struct mcp *mcp, struct envelope 
         text_append_string(&result, "{}");
         return answer(call, &result);
     }
-    return refuse(call, modern ? 404 : 200, ERROR_METHOD_NOT_FOUND,
-                  "there is no method \"%.*s\" of MCP here", (int)method.size, method.data);
+    return call_refuse_http(call, modern ? 404 : 200, ERROR_METHOD_NOT_FOUND,
+                            "there is no method \"%.*s\" of MCP here", (int)method.size,
+                            method.data);
 }
 
 enum envelope_status mcp_read(struct call *call, struct bytes body, struct envelope *envelope,
@@ -277,8 +271,8 @@ enum envelope_status mcp_read(struct call *call, struct bytes body, struct envel
     req->notifies = false; /* the response says that it has come */
     req->format = envelope->format = ENVELOPE_JSONRPC;
     if (status == ENVELOPE_BATCH || (status == ENVELOPE_OK && own))
-        return refuse(call, 400, ERROR_INVALID_REQUEST,
-                      "MCP takes one request of JSON-RPC 2.0 at a time");
+        return call_refuse_http(call, 400, ERROR_INVALID_REQUEST,
+                                "MCP takes one request of JSON-RPC 2.0 at a time");
     if (status != ENVELOPE_OK)
         return status;
     if (notifies) {
@@ -288,7 +282,8 @@ enum envelope_status mcp_read(struct call *call, struct bytes body, struct envel
         return ENVELOPE_INVALID;
     }
     if (bytes_equal(req->id, BYTES("null")))
-        return refuse(call, 400, ERROR_INVALID_REQUEST, "`id` has to be a string or a number");
+        return call_refuse_http(call, 400, ERROR_INVALID_REQUEST,
+                                "`id` has to be a string or a number");
     if (*envelope->params.data == '{')
         mcp.params = envelope->params;
     mcp.meta = object_member(mcp.params, BYTES("_meta"));

@@ -385,14 +385,6 @@ static enum http_status read_head(struct bytes head, const struct frame_limits *
 
 /* ---- Chunks (section 7.1) ---- */
 
-static int hex(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c = lower(c);
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /* The size at the start of a chunk's line, UINT64_MAX for one that nobody can send; false for none.
  * Behind it there may be extensions, and nothing else. */
 static bool read_chunk_size(struct bytes line, uint64_t *size)
@@ -400,8 +392,8 @@ static bool read_chunk_size(struct bytes line, uint64_t *size)
     size_t i = 0;
 
     *size = 0;
-    for (; i < line.size && hex(line.data[i]) >= 0; i++)
-        *size = *size >> 56 ? UINT64_MAX : *size << 4 | (uint64_t)hex(line.data[i]);
+    for (; i < line.size && hex_digit(line.data[i]) >= 0; i++)
+        *size = *size >> 56 ? UINT64_MAX : *size << 4 | (uint64_t)hex_digit(line.data[i]);
     return i > 0 && (i == line.size || line.data[i] == ';');
 }
 

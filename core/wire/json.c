@@ -35,17 +35,6 @@ __attribute__((cold, noinline)) const char *json_scan_fail(struct json_scan *sca
 
 /* ---- strings ---- */
 
-static inline int hex_digit(char c)
-{
-    if (is_digit(c))
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F')
-        return c - 'A' + 10;
-    return -1;
-}
-
 int json_hex4(const char *p)
 {
     int unit = 0;
