@@ -1,0 +1,85 @@
+/* The functions of <pillion/module.h> for answering later, threads, timers and descriptors. See
+ * api.c. */
+#include <pillion/module.h>
+
+#include "module/api.h"
+#include "module/api_loop.h"
+#include "rpc/callback.h"
+
+/* ---- Answering later ---- */
+
+/* This process's deferred requests: functions that take a token have no other way to them. */
+static struct deferreds *deferreds;
+
+void api_start(struct deferreds *all)
+{
+    deferreds = all;
+}
+
+PILLION_EXPORT pillion_token pillion_defer(pillion_request *req, uint64_t timeout_ms)
+{
+    if (!on_loop(__func__))
+        return 0;
+    return deferred_begin(req, timeout_ms);
+}
+
+PILLION_EXPORT pillion_request *pillion_resume(pillion_token token)
+{
+    return on_loop(__func__) ? deferred_resume(deferreds, token) : NULL;
+}
+
+PILLION_EXPORT bool pillion_on_cancel(pillion_token token, void (*cancelled)(void *data),
+                                      void *data)
+{
+    return on_loop(__func__) && deferred_on_cancel(deferreds, token, cancelled, data);
+}
+
+PILLION_EXPORT bool pillion_rerunnable(pillion_token token, bool rerunnable)
+{
+    return on_loop(__func__) && deferred_rerunnable(deferreds, token, rerunnable);
+}
+
+PILLION_EXPORT void pillion_offload(pillion_request *req, uint64_t timeout_ms,
+                                    void (*work)(void *data),
+                                    void (*done)(pillion_request *req, void *data), void *data)
+{
+    if (on_loop(__func__))
+        offload_request(req, timeout_ms, work, done, data);
+}
+
+PILLION_EXPORT bool pillion_post(pillion_instance *self,
+                                 void (*callback)(pillion_instance *self, void *data), void *data)
+{
+    return offload_post(self, callback, data);
+}
+
+PILLION_EXPORT pillion_handle pillion_timer(pillion_instance *self, uint64_t after_ms,
+                                            uint64_t every_ms,
+                                            void (*callback)(pillion_instance *self, void *data),
+                                            void *data)
+{
+    if (!on_loop(__func__))
+        return 0;
+    return callback_timer(self, after_ms, every_ms, callback, data);
+}
+
+PILLION_EXPORT pillion_handle pillion_watch(pillion_instance *self, int fd, unsigned events,
+                                            void (*callback)(pillion_instance *self, int fd,
+                                                             unsigned events, void *data),
+                                            void *data)
+{
+    if (!on_loop(__func__))
+        return 0;
+    return callback_watch(self, fd, events, callback, data);
+}
+
+PILLION_EXPORT bool pillion_watch_change(pillion_handle handle, unsigned events)
+{
+    return on_loop(__func__) && callback_change(handle, events);
+}
+
+PILLION_EXPORT void pillion_cancel(pillion_handle handle)
+{
+    if (on_loop(__func__))
+        callback_cancel(handle);
+}
