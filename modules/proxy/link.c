@@ -275,11 +275,11 @@ static void call_overdue(struct call *call)
     if (req == NULL)
         return;
     snprintf(reason, sizeof(reason), "it did not answer within %llu ms",
-             (unsigned long long)trip->try_ms);
-    if (now >= trip->deadline_ms || (trip->idempotent && trip->tries_left > 0))
-        trip->failed(req, trip, false, reason);
+             (unsigned long long)trip->tries.try_ms);
+    if (now >= trip->tries.deadline_ms || (trip->tries.idempotent && trip->tries.left > 0))
+        tries_failed(req, &trip->tries, false, reason);
     else
-        call->token = pillion_defer(req, trip->deadline_ms - now);
+        call->token = pillion_defer(req, trip->tries.deadline_ms - now);
 }
 
 static void due_fired(pillion_instance *self, void *data)
@@ -379,7 +379,7 @@ void link_break(struct link *link, const char *reason, uint64_t pause_ms)
         call_give(link, link->first);
         pillion_request *req = call.token == 0 ? NULL : pillion_resume(call.token);
         if (req != NULL)
-            call.trip->failed(req, call.trip, call.end > written, why);
+            tries_failed(req, &call.trip->tries, call.end > written, why);
     }
 }
 
@@ -425,7 +425,8 @@ bool link_send(struct link *link, pillion_request *req, struct trip *trip)
 
     if (!buffer_room(link, out, HEADER_SIZE + ID_MAX + trip->frame.size))
         return false;
-    pillion_token token = pillion_defer(req, trip->deadline_ms > now ? trip->deadline_ms - now : 1);
+    pillion_token token =
+        pillion_defer(req, trip->tries.deadline_ms > now ? trip->tries.deadline_ms - now : 1);
     if (token == 0)
         return true;
     struct call *call = call_take(link);
@@ -447,7 +448,7 @@ bool link_send(struct link *link, pillion_request *req, struct trip *trip)
     if (link->state == LINK_CONNECTING)
         pillion_rerunnable(token, true);
     call->sent_ms = now;
-    call->due_ms = now + trip->try_ms;
+    call->due_ms = now + trip->tries.try_ms;
     due_set(link, call->due_ms);
     if (link->flush == 0 && link->state == LINK_READY && link->events == PILLION_READ)
         link->flush = pillion_timer(self_of(link), 0, 0, flush, link);
@@ -577,7 +578,7 @@ static void ready(pillion_instance *self, int fd, unsigned events, void *data)
 
 static uint64_t connect_ms(const struct link *link)
 {
-    const struct settings *settings = settings_of(link);
+    const struct upstream_settings *settings = &settings_of(link)->common;
     return settings->try_timeout_ms != 0 ? settings->try_timeout_ms : settings->timeout_ms;
 }
 

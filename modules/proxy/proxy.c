@@ -13,7 +13,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../clock.h"
 #include "upstream.h"
 
 #define FRAME_OWN 112u /* bytes of a request besides its name, params and members */
@@ -56,46 +55,7 @@ static const pillion_directive directives[] = {
      .max = 255,
      .summary = "How many requests of one connection the upstreams run at the same time: their "
                 "`max_inflight`. As many slow requests hold the connection up."},
-    {.name = "timeout",
-     .type = PILLION_TIME,
-     .offset = offsetof(struct settings, timeout_ms),
-     .fallback = "5s",
-     .min = 1,
-     .max = 3600000,
-     .summary = "How long a request waits for its reply, all tries together; then it is answered "
-                "`timeout`."},
-    {.name = "try_timeout",
-     .type = PILLION_TIME,
-     .offset = offsetof(struct settings, try_timeout_ms),
-     .min = 0,
-     .max = 3600000,
-     .summary = "How long one upstream may take before that counts as its failure, and before an "
-                "idempotent request goes to another one as well. Without it, as long as "
-                "`timeout`."},
-    {.name = "retries",
-     .type = PILLION_INTEGER,
-     .offset = offsetof(struct settings, retries),
-     .fallback = "1",
-     .min = 0,
-     .max = 100,
-     .summary = "How many more upstreams a request is sent to when one fails: an idempotent one, "
-                "or one that the first cannot have seen."},
-    {.name = "max_fails",
-     .type = PILLION_INTEGER,
-     .offset = offsetof(struct settings, max_fails),
-     .fallback = "3",
-     .min = 0,
-     .max = 1000000,
-     .summary = "After so many requests in a row without an answer in time an upstream is left "
-                "out; `0`: never."},
-    {.name = "fail_timeout",
-     .type = PILLION_TIME,
-     .offset = offsetof(struct settings, fail_timeout_ms),
-     .fallback = "5s",
-     .min = 1,
-     .max = 3600000,
-     .summary =
-         "How long it is left out; then it gets one request at a time until it answers one."},
+    UPSTREAM_DIRECTIVES(struct settings, common),
     {.name = "max_pending",
      .type = PILLION_INTEGER,
      .offset = offsetof(struct settings, max_pending),
@@ -144,136 +104,50 @@ static const pillion_directive forward_directives[] = {
     {0},
 };
 
-static const pillion_metric metrics[] = {
-    [METRIC_SENT] = {.name = "sent",
-                     .type = PILLION_COUNTER,
-                     .summary = "Requests sent to upstreams, each try counted."},
-    [METRIC_RETRIED] = {.name = "retried",
-                        .type = PILLION_COUNTER,
-                        .summary = "Requests sent to upstreams, without their first tries."},
-    [METRIC_FAILED] = {.name = "failed",
-                       .type = PILLION_COUNTER,
-                       .summary = "Requests answered `upstream_unavailable`."},
-    [METRIC_OVERDUE] = {.name = "overdue",
-                        .type = PILLION_COUNTER,
-                        .summary = "Tries without an answer within try_timeout."},
-    [METRIC_CONNECTED] = {.name = "connected",
-                          .type = PILLION_GAUGE,
-                          .summary = "Connections to upstreams."},
-    {0},
-};
+static const pillion_metric metrics[] = {UPSTREAM_METRICS, {0}};
 
 /* ---- To upstreams ---- */
 
-/* The end of an error message, about the earlier tries. */
-static const char *earlier(const struct trip *trip)
+static void trip_send(pillion_request *req, struct tries *tries)
 {
-    return trip->seen ? "; an earlier try may have been carried out or not" : "";
-}
-
-/* Sends the request to the best upstream and defers it, or answers it. */
-static void trip_send(pillion_request *req, struct trip *trip)
-{
+    struct trip *trip = (struct trip *)tries;
     const char *reason;
     bool full;
 
-    if (pillion_deadline_ms(req) == 0) {
-        pillion_fail(req, PILLION_DEADLINE_EXCEEDED,
-                     "there is no time left to send the request on%s", earlier(trip));
+    if (!tries_in_time(req, tries))
         return;
-    }
     struct link *link = group_choose(trip->group, trip->last, &reason, &full);
 
     if (link != NULL) {
         trip->last = upstream_of(link);
         if (!link_send(link, req, trip))
             pillion_fail(req, PILLION_OVERLOADED, "there is no memory to send the request on%s",
-                         earlier(trip));
+                         tries_earlier(tries));
     } else if (full) {
         pillion_fail(req, PILLION_OVERLOADED,
-                     "the servers behind have too much to do (max_pending)%s", earlier(trip));
+                     "the servers behind have too much to do (max_pending)%s",
+                     tries_earlier(tries));
     } else {
-        pillion_count(pillion_self(req), METRIC_FAILED, 1);
-        pillion_fail(req, "upstream_unavailable", "no server behind \"%s\" can be asked: %s%s",
-                     pillion_method_name(req), reason, earlier(trip));
+        tries_unserved(req, tries, reason);
     }
-}
-
-static bool may_try_again(const struct trip *trip)
-{
-    return trip->tries_left > 0 && now_ms() < trip->deadline_ms;
-}
-
-static void try_again(pillion_request *req, struct trip *trip)
-{
-    trip->tries_left--;
-    pillion_count(pillion_self(req), METRIC_RETRIED, 1);
-    trip_send(req, trip);
-}
-
-/* The message does not name the upstream's address: that is for the log, not for clients. */
-static void trip_failed(pillion_request *req, struct trip *trip, bool untouched, const char *reason)
-{
-    const char *name = pillion_method_name(req);
-
-    trip->seen = trip->seen || !untouched;
-    if ((untouched || trip->idempotent) && may_try_again(trip)) {
-        try_again(req, trip);
-        return;
-    }
-    if (now_ms() >= trip->deadline_ms) {
-        pillion_fail(req, "timeout", "a server behind \"%s\": %s", name, reason);
-        return;
-    }
-    pillion_count(pillion_self(req), METRIC_FAILED, 1);
-    if (untouched)
-        pillion_fail(req, "upstream_unavailable",
-                     "a server behind \"%s\": %s; it has not seen the request%s", name, reason,
-                     earlier(trip));
-    else
-        pillion_fail(req, "upstream_unavailable",
-                     "a server behind \"%s\": %s; it may have carried the request out or not", name,
-                     reason);
 }
 
 /* ---- From upstreams ---- */
-
-/* A JSON string as a C string, in the request's memory; NULL when it is no string, or holds a NUL
- * or half of a surrogate pair. */
-static const char *text_of(pillion_request *req, pillion_bytes json)
-{
-    if (json.data == NULL || json.data[0] != '"')
-        return NULL;
-    char *text = pillion_alloc(req, json.size);
-    long size = text == NULL ? -1 : pillion_json_string(json, text, json.size);
-    return size < 0 || strlen(text) != (size_t)size ? NULL : text;
-}
-
-static void reply_error(pillion_request *req, struct trip *trip, pillion_bytes result)
-{
-    const char *code = text_of(req, pillion_json_member(result, "code"));
-
-    if (code != NULL && strcmp(code, PILLION_OVERLOADED) == 0 && trip->idempotent &&
-        may_try_again(trip) && group_has_other(trip->group, trip->last)) {
-        trip->seen = true;
-        try_again(req, trip);
-        return;
-    }
-    pillion_fail_raw(req, code != NULL ? code : "upstream_error", result);
-}
 
 static void trip_reply(pillion_request *req, struct trip *trip, const struct reply *reply)
 {
     static const char reason[] = "the \"out\" of its reply cannot be passed on: it holds \\u0000 "
                                  "or half of a surrogate pair";
-    const char *out = text_of(req, reply->out);
+    const char *out = tries_text(req, reply->out);
 
     if (out == NULL) {
-        upstream_complain(trip->last, COMPLAINT_REPLY, reason);
+        health_complain(&trip->last->health, COMPLAINT_REPLY, reason);
         pillion_fail(req, PILLION_INTERNAL_ERROR, "a server behind \"%s\": %s",
                      pillion_method_name(req), reason);
     } else if (strcmp(out, "error") == 0) {
-        reply_error(req, trip, reply->result);
+        const char *code = tries_text(req, pillion_json_member(reply->result, "code"));
+        tries_error(req, &trip->tries, code, reply->result,
+                    group_has_other(trip->group, trip->last));
     } else {
         pillion_reply_raw(req, out, reply->result);
     }
@@ -349,18 +223,13 @@ static void forward(pillion_request *req)
         pillion_fail(req, PILLION_OVERLOADED, "there is no memory to send the request on");
         return;
     }
-    uint64_t timeout_ms = method->timeout_ms != 0 ? method->timeout_ms : settings->timeout_ms;
     *trip = (struct trip){
-        .failed = trip_failed,
+        .tries = tries_of(req, &settings->common, method->timeout_ms, trip_send),
         .replied = trip_reply,
         .group = method->group,
         .frame = frame,
-        .deadline_ms = now_ms() + timeout_ms,
-        .try_ms = settings->try_timeout_ms != 0 ? settings->try_timeout_ms : timeout_ms,
-        .tries_left = (unsigned)settings->retries,
-        .idempotent = pillion_idempotent(req),
     };
-    trip_send(req, trip);
+    trip_send(req, &trip->tries);
 }
 
 /* ---- The module ---- */

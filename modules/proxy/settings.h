@@ -1,23 +1,17 @@
-/* The configuration of the proxy module, and its metrics. */
+/* The configuration of the proxy module. */
 #ifndef PROXY_SETTINGS_H
 #define PROXY_SETTINGS_H
 
-#include <pillion/module.h>
+#include "../upstream_settings.h"
 
 /* The block of load_module. */
 struct settings {
     pillion_list upstreams;
     int64_t connections, extra_connections;
     int64_t max_inflight;
-    uint64_t timeout_ms, try_timeout_ms;
-    int64_t retries;
-    int64_t max_fails;
-    uint64_t fail_timeout_ms;
+    struct upstream_settings common;
     int64_t max_pending;
     uint64_t max_frame, max_reply;
 };
-
-/* The rows of the table of metrics. */
-enum metric { METRIC_SENT, METRIC_RETRIED, METRIC_FAILED, METRIC_OVERDUE, METRIC_CONNECTED };
 
 #endif

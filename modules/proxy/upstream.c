@@ -9,7 +9,6 @@
 #include <sys/un.h>
 
 #include "../address.h"
-#include "../clock.h"
 
 struct upstream *upstream_of(const struct link *link)
 {
@@ -20,74 +19,31 @@ struct upstream *upstream_of(const struct link *link)
 
 static void connected(struct link_owner *owner)
 {
-    struct upstream *upstream = (struct upstream *)owner;
-
-    if (upstream->trial || upstream->reason[0] == '\0')
-        return;
-    pillion_log(upstream->owner.self, PILLION_LOG_NOTICE, "%s is there again", upstream->address);
-    upstream->reason[0] = '\0';
+    health_connected(&((struct upstream *)owner)->health);
 }
 
 static void answered(struct link_owner *owner)
 {
-    struct upstream *upstream = (struct upstream *)owner;
-
-    upstream->fails = 0;
-    if (!upstream->trial)
-        return;
-    upstream->trial = false;
-    connected(owner);
+    health_answered(&((struct upstream *)owner)->health);
 }
 
-void upstream_complain(struct upstream *upstream, enum complaint complaint, const char *what)
-{
-    uint64_t now = now_ms(), *last = &upstream->complained_ms[complaint];
-
-    if (*last != 0 && now - *last < 1000)
-        return;
-    *last = now;
-    pillion_log(upstream->owner.self, PILLION_LOG_WARN, "%s: %s", upstream->address, what);
-}
-
+/* The permanent links decide on the upstream's state: with them it is `lasting`. */
 static void broken(struct link_owner *owner, const char *reason, bool lasting)
 {
-    struct upstream *upstream = (struct upstream *)owner;
-
-    if (!lasting) { /* the permanent links decide on the upstream's state */
-        upstream_complain(upstream, COMPLAINT_BROKEN, reason);
-        return;
-    }
-    if (upstream->trial || strcmp(upstream->reason, reason) == 0)
-        return;
-    snprintf(upstream->reason, sizeof(upstream->reason), "%s", reason);
-    pillion_log(upstream->owner.self, PILLION_LOG_ERROR, "%s: %s; it is tried again",
-                upstream->address, reason);
+    health_broken(&((struct upstream *)owner)->health, reason, lasting);
 }
 
 static void overdue(struct link_owner *owner, unsigned count)
 {
     struct upstream *upstream = (struct upstream *)owner;
-    const struct settings *settings = owner->settings;
 
-    pillion_count(upstream->owner.self, METRIC_OVERDUE, count);
-    upstream->fails += count;
-    if (settings->max_fails == 0 ||
-        (upstream->fails < (unsigned)settings->max_fails && !upstream->trial)) {
-        upstream_complain(upstream, COMPLAINT_OVERDUE, "a request had no answer in time");
+    pillion_count(owner->self, METRIC_OVERDUE, count);
+    if (!health_failed(&upstream->health, count, "had no answer in time"))
         return;
-    }
-    if (!upstream->trial) {
-        snprintf(upstream->reason, sizeof(upstream->reason),
-                 "%u requests in a row had no answer in time", upstream->fails);
-        pillion_log(upstream->owner.self, PILLION_LOG_ERROR,
-                    "%s: %s; it is left out for %llu ms at a time", upstream->address,
-                    upstream->reason, (unsigned long long)settings->fail_timeout_ms);
-    }
-    upstream->trial = true;
-    upstream->fails = 0;
     upstream->out = true; /* so that its own requests do not come back to it */
     for (int64_t i = 0; i < upstream->count; i++)
-        link_break(upstream->links[i], upstream->reason, settings->fail_timeout_ms);
+        link_break(upstream->links[i], upstream->health.reason,
+                   owner->settings->common.fail_timeout_ms);
     upstream->out = false;
 }
 
@@ -112,7 +68,7 @@ static struct link *link_choose(const struct upstream *upstream, bool *full)
 {
     struct link *best = NULL;
 
-    if (upstream->out || (upstream->trial && upstream->owner.pending > 0))
+    if (upstream->out || (upstream->health.trial && upstream->owner.pending > 0))
         return NULL;
     for (int64_t i = 0; i < upstream->count; i++) {
         struct link *link = upstream->links[i];
@@ -168,7 +124,8 @@ struct link *group_choose(struct group *group, const struct upstream *last, cons
         struct upstream *upstream = group->members[(group->turn + i) % group->count];
         struct link *link = link_choose(upstream, full);
         if (link == NULL) {
-            *reason = upstream->reason[0] == '\0' ? "it is being tried again" : upstream->reason;
+            *reason = upstream->health.reason[0] == '\0' ? "it is being tried again"
+                                                         : upstream->health.reason;
             continue;
         }
         bool wins = best == NULL;
@@ -278,7 +235,7 @@ static struct upstream *upstream_open(struct proxy *proxy, const char *address)
     size_t most = (size_t)(settings->connections + settings->extra_connections);
 
     for (struct upstream *u = proxy->upstreams; u != NULL; u = u->next) {
-        if (strcmp(u->address, address) == 0)
+        if (strcmp(u->health.name, address) == 0)
             return u;
     }
     struct upstream *upstream = pillion_malloc(proxy->self, sizeof(*upstream));
@@ -286,7 +243,7 @@ static struct upstream *upstream_open(struct proxy *proxy, const char *address)
         return NULL;
     *upstream = (struct upstream){
         .owner = {.self = proxy->self, .settings = settings, .events = &events},
-        .address = address,
+        .health = {.self = proxy->self, .settings = &settings->common, .name = address},
     };
     upstream->links = pillion_malloc(proxy->self, most * sizeof(struct link *));
     if (upstream->links == NULL) {
@@ -312,7 +269,7 @@ static bool group_is(const struct group *group, const pillion_list *addresses)
     bool same = group->count == addresses->count;
 
     for (size_t i = 0; same && i < group->count; i++)
-        same = strcmp(group->members[i]->address, addresses->items[i]) == 0;
+        same = strcmp(group->members[i]->health.name, addresses->items[i]) == 0;
     return same;
 }
 

@@ -3,6 +3,7 @@
 #ifndef PROXY_UPSTREAM_H
 #define PROXY_UPSTREAM_H
 
+#include "../health.h"
 #include "link.h"
 
 struct proxy {
@@ -12,17 +13,10 @@ struct proxy {
     struct group *groups;
 };
 
-/* What the log tells of an upstream whose state it does not change. */
-enum complaint { COMPLAINT_BROKEN, COMPLAINT_OVERDUE, COMPLAINT_REPLY, COMPLAINTS };
-
 struct upstream {
     struct link_owner owner; /* first: links know the upstream by it */
-    const char *address;     /* as it is in the configuration */
-    unsigned fails;          /* requests in a row that had no answer in time */
+    struct health health;    /* its name is the address, as it is in the configuration */
     bool out;                /* its links are being broken: it gets no request */
-    bool trial;       /* it was left out: it gets one request at a time until one is answered */
-    char reason[256]; /* why it cannot be reached; "" while it can */
-    uint64_t complained_ms[COMPLAINTS]; /* when each was logged last; 0: never */
     struct upstream *next;
     struct link **links; /* settings->connections permanent ones, then the extra ones */
     int64_t count;
@@ -57,9 +51,5 @@ struct link *group_choose(struct group *group, const struct upstream *last, cons
 bool group_has_other(const struct group *group, const struct upstream *last);
 
 struct upstream *upstream_of(const struct link *link);
-
-/* Logs something that does not change the upstream's state: each complaint at most once a second,
- * so that a frequent one hides no other. */
-void upstream_complain(struct upstream *upstream, enum complaint complaint, const char *what);
 
 #endif
