@@ -77,6 +77,19 @@ void call_refused(struct call *call, const struct method *method, struct bytes i
     call->shown = method->unseen && request_keep_refused(&call->req, method, in);
 }
 
+void call_forget_answer(struct call *call)
+{
+    struct pillion_request *req = &call->req;
+
+    if (!req->answered)
+        return;
+    free(call->kept);
+    call->kept = NULL;
+    req->answered = req->failed = false;
+    req->size = 0;
+    req->http.style &= (1u << HTTP_STYLE_STATUS_SHIFT) - 1;
+}
+
 void call_show(struct call *call)
 {
     if (call->shown)

@@ -20,6 +20,7 @@ struct call {
     struct conn_turn turn;
     uint64_t now_ns; /* clock_ns() a few requests ago, or 0: good enough for one that is deferred */
     char *kept;      /* where the reply is when the arena had no room for it */
+    bool began;      /* in a former worker: this generation's settings were not asked then */
     bool shown; /* filters are to see the request once its answer is committed: see call_refused */
 };
 
@@ -36,6 +37,7 @@ static inline void call_init(struct call *call, struct dispatcher *dispatcher, s
     call->conn = conn;
     call->now_ns = 0;
     call->kept = NULL;
+    call->began = false;
     call->shown = false;
     call->req = (struct pillion_request){
         .pool = &dispatcher->pool,
@@ -97,6 +99,10 @@ call_refuse_http(struct call *call, unsigned status, const char *code, const cha
  * error, and is kept for the filters that are to see it. Without a method, `in` is the name that
  * the client asked for. */
 void call_refused(struct call *call, const struct method *method, struct bytes in);
+
+/* What reading the request has found against it is not what became of it: where it is answered, it
+ * is not any more. */
+void call_forget_answer(struct call *call);
 
 /* The flags of a connection whose last reply is this request's. */
 static inline uint8_t call_last_flags(const struct pillion_request *req)

@@ -70,6 +70,7 @@ void list_add(struct deferred *deferred, struct call *call, uint64_t place, uint
     list->count++;
     deferred->counted_without_id = request_is_ordered(&deferred->req);
     list->without_id += deferred->counted_without_id;
+    list->ends |= call_last_flags(&deferred->req) != 0;
 }
 
 void list_remove(struct deferred *deferred)
@@ -87,6 +88,9 @@ void list_remove(struct deferred *deferred)
     else
         list->first = deferred->next_of_conn;
     list->without_id -= deferred->counted_without_id;
+    list->held -= deferred->held;
+    list->held_size -= deferred->held ? deferred->req.size : 0;
+    deferred->held = false;
     if (--list->count == 0)
         conn->deferred = false;
 }
@@ -94,7 +98,7 @@ void list_remove(struct deferred *deferred)
 bool list_orders(const struct dispatcher *dispatcher, const struct conn *conn)
 {
     const struct deferred_list *list = list_of(dispatcher, conn);
-    return list != NULL && list->without_id > 0;
+    return list != NULL && (list->without_id > 0 || list->ends);
 }
 
 void list_begun_to(const struct dispatcher *dispatcher, const struct conn *conn, uint64_t place)
@@ -107,7 +111,32 @@ void list_begun_to(const struct dispatcher *dispatcher, const struct conn *conn,
 
 /* ---- Answers ---- */
 
-bool list_queue_reply(struct deferred *deferred)
+/* The answer waits for its turn. A batch may have more calls under way now. */
+static void hold(struct deferred *deferred, struct conn *conn)
+{
+    struct deferred_list *list = list_of(dispatcher_of(deferred), conn);
+
+    deferred->held = true;
+    list->held++;
+    list->held_size += deferred->req.size;
+    conn_look_again(dispatcher_of(deferred)->conns, conn);
+}
+
+/* The answered request whose turn it is in a protocol that has an order, or NULL. */
+static struct deferred *next_in_turn(const struct dispatcher *dispatcher, const struct conn *conn)
+{
+    const struct conn_cursors *cursors = conn_cursors(dispatcher->conns, conn);
+    const struct deferred_list *list = list_of(dispatcher, conn);
+
+    if (list == NULL || !protocols[cursors->protocol].ordered)
+        return NULL;
+    struct deferred *d = deferred_at(&dispatcher->deferreds, list->first);
+    while (d != NULL && (d->state != DEFERRED_ANSWERED || d->listed || d->number != cursors->first))
+        d = deferred_at(&dispatcher->deferreds, d->next_of_conn);
+    return d;
+}
+
+static bool queue_reply(struct deferred *deferred)
 {
     struct conns *conns = dispatcher_of(deferred)->conns;
     struct conn *conn = conn_of(deferred);
@@ -130,6 +159,23 @@ bool list_queue_reply(struct deferred *deferred)
     return true;
 }
 
+bool list_queue_reply(struct deferred *deferred)
+{
+    const struct dispatcher *dispatcher = dispatcher_of(deferred);
+    struct conn *conn = conn_of(deferred);
+
+    if (!list_is_turn_of(dispatcher->conns, conn, deferred->number)) {
+        hold(deferred, conn);
+        return true;
+    }
+    while (deferred != NULL) {
+        if (!queue_reply(deferred))
+            return false;
+        deferred = next_in_turn(dispatcher, conn);
+    }
+    return true;
+}
+
 bool list_queue_replies(const struct dispatcher *dispatcher, struct conn *conn)
 {
     const struct deferreds *all = &dispatcher->deferreds;
@@ -139,6 +185,10 @@ bool list_queue_replies(const struct dispatcher *dispatcher, struct conn *conn)
     if (list == NULL || !list->unqueued)
         return true;
     list->unqueued = false;
+    if (protocols[conn_cursors(dispatcher->conns, conn)->protocol].ordered) {
+        struct deferred *deferred = next_in_turn(dispatcher, conn);
+        return deferred == NULL || list_queue_reply(deferred);
+    }
     for (struct deferred *d = deferred_at(all, list->first); d != NULL; d = next) {
         next = deferred_at(all, d->next_of_conn);
         if (d->state == DEFERRED_ANSWERED && !d->listed && !list_queue_reply(d))

@@ -6,8 +6,8 @@
 
 /* Why a connection's next request waits (conn->stalled). */
 enum {
-    STALLED_FULL = 1, /* as many requests as may be are deferred */
-    STALLED_ORDER,    /* it has no id, nor has one that is deferred */
+    STALLED_FULL = 1, /* as many requests as may be are deferred, or replies are held */
+    STALLED_ORDER, /* it has no id, nor has one that is deferred; or that one ends the connection */
 };
 
 static inline struct dispatcher *dispatcher_of(const struct deferred *deferred)
@@ -41,13 +41,24 @@ void list_adopt(struct deferred *deferred, struct call *call);
 void list_add(struct deferred *deferred, struct call *call, uint64_t place, uint8_t number);
 void list_remove(struct deferred *deferred);
 
-/* True while an ordered request is deferred: the next one has to wait for it. */
+/* True while an ordered request is deferred, or one with whose reply the connection ends: the next
+ * one has to wait for it. */
 bool list_orders(const struct dispatcher *dispatcher, const struct conn *conn);
 
 /* The frames that have begun end there now. */
 void list_begun_to(const struct dispatcher *dispatcher, const struct conn *conn, uint64_t place);
 
-/* Queues the answer. False while the arena has no room for it. A notification's needs none. */
+/* True when the reply to the frame with this number may be queued before any other one. */
+static inline bool list_is_turn_of(const struct conns *conns, const struct conn *conn,
+                                   uint8_t number)
+{
+    const struct conn_cursors *cursors = conn_cursors(conns, conn);
+
+    return number == cursors->first || !protocols[cursors->protocol].ordered;
+}
+
+/* Queues the answer, or holds it until its turn has come; and those that were held behind it. False
+ * while the arena has no room. A notification's needs none. */
 bool list_queue_reply(struct deferred *deferred);
 
 /* Queues the connection's replies that wait for room. */

@@ -191,7 +191,7 @@ static bool go_on(struct dispatcher *dispatcher, struct conn *conn, struct batch
     call_init(&call, dispatcher, conn);
     for (bool first = true; batch->next < batch->count; first = false) {
         const struct deferred_list *list = list_of(dispatcher, conn);
-        if (list->count - list->batches >= call.server->settings->max_inflight) {
+        if (list->count - list->batches - list->held >= call.server->settings->max_inflight) {
             conn->stalled = STALLED_FULL;
             return false;
         }
@@ -236,7 +236,7 @@ static void take_over(struct call *call, struct batch *batch, const struct begun
     batch->stand_in = stand_in;
     stand_in->batch = batch;
     stand_in->of_batch = BATCH_ITSELF;
-    stand_in->req.id = BYTES("0"); /* others may overtake it, unless the protocol has an order */
+    stand_in->req.id = BYTES("0"); /* others may overtake it */
     stand_in->req.protocol = call->req.protocol;
     stand_in->req.http = batch->http;
     begun_batch(dispatcher->conns, call->conn, at->number);

@@ -120,6 +120,12 @@ bool dispatch_let_go(struct deferred *deferred)
     if (deferred->state != DEFERRED_WAITING || deferred->conn == 0 || deferred->batch != NULL ||
         deferred->req.method->filter_count > 0)
         return false;
+    const struct conns *conns = dispatcher_of(deferred)->conns;
+    const struct conn *conn = conn_of(deferred);
+    if (protocols[conn_cursors(conns, conn)->protocol].ordered &&
+        list_of(dispatcher_of(deferred), conn)->count > 1)
+        return false; /* the replies to the others would wait for its reply, which never comes here
+                       */
     list_remove(deferred);
     deferred->conn = 0;
     deferred->working = false;
@@ -140,10 +146,30 @@ void dispatch_give_up(struct dispatcher *dispatcher, const char *why)
 
 /* ---- Beginning ---- */
 
-/* The reply finds no room: its request becomes a deferred one that is answered. The frame is not
- * marked as running any more: should the worker die of something else meanwhile, its method is not
- * to blame. A frame that no handler has seen is marked as waiting: the next worker reads it anew.
- */
+/* The sink of requests whose replies have to wait for earlier ones. */
+static char *reserve_aside(struct pillion_request *req, size_t size)
+{
+    struct call *call = req->sink;
+
+    return size == 0 ? NULL : (call->kept = malloc(size));
+}
+
+/* As call_next, for the frame with this number. */
+static void call_next_of(struct call *call, uint8_t number)
+{
+    call_next(call);
+    call->req.reserve = call_reserve;
+    if (list_is_turn_of(call->dispatcher->conns, call->conn, number))
+        return;
+    call->req.reserve = reserve_aside;
+    call->req.room = NULL;
+    call->req.room_size = 0;
+}
+
+/* The reply finds no room, or its turn has not come: its request becomes a deferred one that is
+ * answered. The frame is not marked as running any more: should the worker die of something else
+ * meanwhile, its method is not to blame. A frame that no handler has seen is marked as waiting: the
+ * next worker reads it anew, and shows it to no filter again. */
 static void keep_reply(struct call *call, const struct begun_frame *at, bool ran)
 {
     struct conns *conns = call->dispatcher->conns;
@@ -155,12 +181,12 @@ static void keep_reply(struct call *call, const struct begun_frame *at, bool ran
     deferred->req.protocol = call->req.protocol;
     deferred->req.http = call->req.http;
     list_add(deferred, call, at->place, at->number);
-    list_of(call->dispatcher, call->conn)->unqueued = true;
     if (!ran)
         begun_wait(conns, call->conn, at->number, true);
+    if (call->shown)
+        begun_retry(conns, call->conn, at->number);
     atomic_store_explicit(&call->turn.record->running, 0, memory_order_relaxed);
-    conn_wait_for_room(conns, call->conn);
-    conn_look_again(conns, call->conn);
+    list_queue_reply(deferred);
 }
 
 /* The frame, which has begun, is answered, or its request deferred. `ran`: by a handler, in this
@@ -212,7 +238,7 @@ static bool begin(struct call *call, const struct begun_frame *next)
     if (protocols[call->req.protocol].ordered && list_orders(dispatcher, call->conn))
         return false;
     conn_turn_begin(dispatcher->conns, call->conn, &call->turn);
-    call_next(call);
+    call_next_of(call, next->number);
     enum envelope_status status = message_read(call, next->frame.body, &envelope, &error);
     if (request_is_ordered(&call->req) && list_orders(dispatcher, call->conn))
         return false;
@@ -254,7 +280,8 @@ bool answer_overtaking(struct call *call)
             return false;
         const struct deferred_list *list = list_of(call->dispatcher, conn);
         if (begun_count(conns, conn) == UINT8_MAX ||
-            (list != NULL && list->count >= settings->max_inflight)) {
+            (list != NULL && (list->count >= settings->max_inflight ||
+                              list->held_size >= conn->policy->max_output))) {
             conn->stalled = STALLED_FULL;
             return false;
         }
@@ -285,6 +312,7 @@ bool answer_overtaking(struct call *call)
         }
     }
     call->now_ns = 0;
+    call->req.reserve = call_reserve;
     return true;
 }
 
@@ -314,7 +342,8 @@ static void answer_orphan(struct call *call, const struct begun_frame *at,
     struct json_error error;
 
     call_init(call, dispatcher, call->conn);
-    call_next(call);
+    call_next_of(call, at->number);
+    call->began = !at->waiting;
     enum envelope_status status =
         message_read(call, batch_unmarked(call->req.pool, at), &envelope, &error);
     if (adopt_batch(call, at, status, death))
@@ -323,21 +352,23 @@ static void answer_orphan(struct call *call, const struct begun_frame *at,
         envelope.in.data == NULL ? NULL : method_table_find(&call->server->methods, envelope.in);
     bool guilty = death_is_for(death, dispatcher->conns, call->conn, at->place), ran = true;
     bool waited = at->waiting && !guilty && !death->gone;
-    bool again =
-        !waited && !guilty && !at->retried && !death->gone && orphan_runs_again(call, method);
+    bool again = !waited && !guilty && !at->retried && !death->gone && status == ENVELOPE_OK &&
+                 orphan_runs_again(call, method);
     if (at->waiting)
         begun_wait(dispatcher->conns, call->conn, at->number, false);
+    if (again)
+        begun_retry(dispatcher->conns, call->conn, at->number);
     if ((waited || again) && call_find(call, status, &envelope, &error)) {
-        if (again)
-            begun_retry(dispatcher->conns, call->conn, at->number);
         counter_add(&dispatcher->row->counters[COUNT_RETRIED], 1);
         call_run(call, at->place, true);
-    } else if (waited) { /* as any other request that may not run */
-        ran = false;
+    } else if (waited || again) { /* as any other request that may not run */
+        ran = again;
+        call->shown = call->shown && !at->retried;
         counter_add(&dispatcher->row->counters[COUNT_REFUSED], 1);
     } else {
         if (guilty) /* it is not run again, should there be no room for the answer yet */
             begun_retry(dispatcher->conns, call->conn, at->number);
+        call_forget_answer(call);
         orphan_fail(call, guilty ? death_fate(death) : FATE_ORPHANED, method, envelope.in);
     }
     returned(call, at, ran);

@@ -14,10 +14,13 @@
 struct deferred_list {
     uint32_t first; /* 1 + index of a deferred request, linked through next_of_conn */
     uint32_t count, without_id;
-    uint32_t batches;  /* of them: they stand for batches, and are no calls */
-    uint32_t unbegun;  /* batches of which some calls have not begun */
-    bool unqueued;     /* some are answered, and their replies wait for room */
-    uint64_t begun_to; /* where the frames that have begun end, in the input stream; 0: unknown */
+    uint32_t batches;   /* of them: they stand for batches, and are no calls */
+    uint32_t unbegun;   /* batches of which some calls have not begun */
+    uint32_t held;      /* answered ones whose replies wait for those of earlier requests ... */
+    uint64_t held_size; /* ... and the bytes of these replies */
+    bool unqueued;      /* some are answered, and their replies wait for room */
+    bool ends;          /* the connection ends with the reply of the last one */
+    uint64_t begun_to;  /* where the frames that have begun end, in the input stream; 0: unknown */
 };
 
 struct dispatcher {

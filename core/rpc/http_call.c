@@ -365,8 +365,11 @@ enum envelope_status http_call_read(struct call *call, struct bytes raw, struct 
     req->http.origin = (struct bytes){NULL, 0};
 
     enum envelope_status status = check_page(call, &http);
-    if (status != ENVELOPE_OK)
-        return status;
+    if (status != ENVELOPE_OK) {
+        if (!call->began)
+            return status;
+        call_forget_answer(call);
+    }
     if (bytes_equal(http.method, BYTES("POST")) && !is_probe(http.path))
         return read_post(call, &http, raw, envelope, error);
     if (bytes_equal(http.method, BYTES("OPTIONS")))

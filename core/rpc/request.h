@@ -94,10 +94,11 @@ static inline enum envelope_status request_read_element(struct pillion_request *
     return status;
 }
 
-/* True when the client tells the reply from others by its place among them. */
+/* True when the client tells the reply from others by its place among them, and nothing but its own
+ * place in the order of the requests keeps it there. */
 static inline bool request_is_ordered(const struct pillion_request *req)
 {
-    return (req->id.data == NULL && !req->notifies) || protocols[req->protocol].ordered;
+    return req->id.data == NULL && !req->notifies && !protocols[req->protocol].ordered;
 }
 
 /* Answers a body that is no JSON or no request, or that calls a method which is not there. */

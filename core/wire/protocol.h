@@ -24,7 +24,7 @@ enum {
 
 struct protocol {
     const char *name; /* in the configuration */
-    bool ordered;     /* no reply overtakes another */
+    bool ordered;     /* no reply overtakes another, though requests may */
 
     /* Looks at the start of `input` for a message. */
     enum frame_status (*next)(struct bytes input, const struct frame_limits *limits,
