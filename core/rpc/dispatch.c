@@ -103,8 +103,9 @@ static void log_stranger(struct call *call, const struct stranger *stranger)
     if (getsockname(call->conn->watch.fd, (struct sockaddr *)&here, &size) == 0)
         address_format((const struct sockaddr *)&here, size, address);
     log_seldom(LOG_WARN_LEVEL, NULL,
-               "the client %s speaks %s at %s, where frames of JSON are spoken; it was refused",
-               call_peer(&call->req), stranger->speaks, address);
+               "the client %s speaks %s at %s, where %ss of JSON are spoken; it was refused",
+               call_peer(&call->req), stranger->speaks, address,
+               protocols[call->req.protocol].name);
 }
 
 /* Answers in words that the other protocol's clients show. */
@@ -113,7 +114,7 @@ static void answer_stranger(struct call *call, const struct stranger *stranger)
     struct pillion_request *req = &call->req;
     char refusal[STRANGER_REFUSAL_MAX];
 
-    req->size = stranger_refuse(stranger, refusal);
+    req->size = stranger_refuse(stranger, req->protocol == PROTOCOL_LINE, refusal);
     req->answered = req->failed = true;
     snprintf(req->code, sizeof(req->code), "wrong_protocol");
     char *room = req->size <= req->room_size ? req->room : req->reserve(req, req->size);
@@ -168,7 +169,11 @@ static const struct stranger *find_stranger(const struct call *call, enum frame_
 {
     const struct bytes input = {call->turn.in, call->turn.in_size};
 
-    if (call->turn.consumed != 0 || call->req.protocol != PROTOCOL_FRAME)
+    if (call->turn.consumed != 0)
+        return NULL;
+    if (call->req.protocol == PROTOCOL_LINE)
+        return stranger_of_line(input, status == FRAME_WHOLE);
+    if (call->req.protocol != PROTOCOL_FRAME)
         return NULL;
     return stranger_of_frame(input, call->server->frame_limits.body, status);
 }
@@ -192,7 +197,8 @@ static void tell_to_go_on(struct call *call)
     conn_commit(conns, call->conn, &(struct conn_step){.produced = size, .told = true});
 }
 
-/* The bytes at the start of the input are no whole frame. False when the turn is over. */
+/* The bytes at the start of the input are no whole frame, or a stranger's first line. False when
+ * the turn is over. */
 static bool pass_over(struct call *call, enum frame_status status, const struct frame *frame)
 {
     const struct stranger *stranger = find_stranger(call, status);
@@ -228,7 +234,8 @@ static inline __attribute__((always_inline)) void answer_in_turn_of(struct call 
         enum frame_status status = protocol_next(
             protocol, (struct bytes){call->turn.in, call->turn.in_size}, &limits, progress, &frame);
 
-        if (status != FRAME_WHOLE) {
+        if (status != FRAME_WHOLE ||
+            (protocol == PROTOCOL_LINE && find_stranger(call, status) != NULL)) {
             more = pass_over(call, status, &frame);
             continue;
         }

@@ -9,18 +9,22 @@
     "this port speaks frames of JSON, not %s: a frame is a length (4 bytes, little-endian) "   \
     "and as many bytes of JSON, such as {" quote "in" quote ": " quote "ping" quote ", " quote \
     "params" quote ": 1}; `pillion call ping 1` sends one"
+#define LINES_HERE                                                                        \
+    "this port speaks lines of JSON, not %s, such as {\"in\": \"ping\", \"params\": 1}; " \
+    "`pillion call --protocol line ping 1` sends one\n"
 #define TEXT_FORM SPOKEN_HERE("\"") "\n"
 #define JSON_FORM                                              \
     "{\"out\":\"error\",\"result\":{\"code\":\"not_a_frame\"," \
     "\"message\":\"" SPOKEN_HERE("\\\"") "\"}}\n"
 /* The body ends with the connection (RFC 9112 section 6.3). */
-#define HTTP_FORM \
-    "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nConnection: close\r\n\r\n" TEXT_FORM
+#define HTTP_HEAD \
+    "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nConnection: close\r\n\r\n"
 
-static const struct stranger http = {"HTTP", HTTP_FORM, NULL};
+static const struct stranger http = {"HTTP", HTTP_HEAD TEXT_FORM, NULL};
 static const struct stranger json = {"JSON without frames", JSON_FORM, NULL};
 static const struct stranger tls = {"TLS", TEXT_FORM, NULL};
 static const struct stranger text = {"text", TEXT_FORM, NULL};
+static const struct stranger frames = {"frames", TEXT_FORM, NULL};
 static const struct stranger swapped = {
     "big-endian lengths", NULL,
     "; is its length big-endian? it must be little-endian, whatever the machine"};
@@ -77,12 +81,9 @@ static const struct stranger *find_text(const unsigned char *in, size_t size)
     return &text;
 }
 
-const struct stranger *stranger_find(struct bytes input, uint32_t max_body)
+/* The protocol whose first four bytes no other has. */
+static const struct stranger *find_start(const unsigned char *in)
 {
-    const unsigned char *in = (const unsigned char *)input.data;
-
-    if (input.size < FRAME_HEADER_SIZE)
-        return NULL;
     for (size_t i = 0; i < sizeof(http_starts) / sizeof(*http_starts); i++) {
         if (memcmp(in, http_starts[i], FRAME_HEADER_SIZE) == 0)
             return &http;
@@ -91,8 +92,18 @@ const struct stranger *stranger_find(struct bytes input, uint32_t max_body)
         if (memcmp(in, others[i].start, FRAME_HEADER_SIZE) == 0)
             return &others[i].stranger;
     }
-    if (is_tls(in))
-        return &tls;
+    return is_tls(in) ? &tls : NULL;
+}
+
+const struct stranger *stranger_find(struct bytes input, uint32_t max_body)
+{
+    const unsigned char *in = (const unsigned char *)input.data;
+
+    if (input.size < FRAME_HEADER_SIZE)
+        return NULL;
+    const struct stranger *found = find_start(in);
+    if (found != NULL)
+        return found;
     if (is_swapped(in, input.size, max_body))
         return &swapped;
     return find_text(in, input.size);
@@ -112,8 +123,28 @@ const struct stranger *stranger_of_frame(struct bytes input, uint32_t max_body,
     return status == FRAME_PARTIAL ? stranger_find_hello(input) : stranger_find(input, max_body);
 }
 
-size_t stranger_refuse(const struct stranger *stranger, char out[STRANGER_REFUSAL_MAX])
+const struct stranger *stranger_of_line(struct bytes input, bool whole)
 {
-    int size = snprintf(out, STRANGER_REFUSAL_MAX, stranger->form, stranger->speaks);
+    const unsigned char *in = (const unsigned char *)input.data;
+    size_t i = 0;
+
+    while (i < input.size && is_space(in[i]))
+        i++;
+    if (i == input.size || in[i] == '{' || in[i] == '[')
+        return NULL;
+    if (input.size < FRAME_HEADER_SIZE)
+        return whole ? &text : NULL;
+    const struct stranger *found = find_start(in);
+    if (found != NULL)
+        return found;
+    return in[FRAME_HEADER_SIZE - 1] <= FRAME_BODY_MAX >> 24 ? &frames : &text;
+}
+
+size_t stranger_refuse(const struct stranger *stranger, bool lines, char out[STRANGER_REFUSAL_MAX])
+{
+    const char *form = !lines              ? stranger->form
+                       : stranger == &http ? HTTP_HEAD LINES_HERE
+                                           : LINES_HERE;
+    int size = snprintf(out, STRANGER_REFUSAL_MAX, form, stranger->speaks);
     return size < 0 ? 0 : (size_t)size;
 }

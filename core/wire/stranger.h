@@ -28,8 +28,15 @@ const struct stranger *stranger_find_hello(struct bytes input);
 const struct stranger *stranger_of_frame(struct bytes input, uint32_t max_body,
                                          enum frame_status status);
 
-/* Writes the refusal for a stranger with a form, which says what protocol this port speaks. Returns
- * its size. */
-size_t stranger_refuse(const struct stranger *stranger, char out[STRANGER_REFUSAL_MAX]);
+/* The protocol of a connection that should begin with a line of JSON, and begins with `input`; NULL
+ * when it does so, or too little of it is there to tell. `whole`: its first line is complete.
+ *
+ * The body of a request of HTTP is lines to whoever reads them so, and any web page can have a
+ * browser send one: nothing behind a first line that is no message may be taken for one. */
+const struct stranger *stranger_of_line(struct bytes input, bool whole);
+
+/* Writes the refusal for a stranger, which says what protocol this port speaks: lines, or frames;
+ * it has a form then. Returns its size. */
+size_t stranger_refuse(const struct stranger *stranger, bool lines, char out[STRANGER_REFUSAL_MAX]);
 
 #endif

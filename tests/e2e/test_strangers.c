@@ -48,6 +48,28 @@ START_TEST(clients_of_other_protocols_are_told_the_servers_protocol)
 }
 END_TEST
 
+/* What a web page chooses freely of a request of HTTP is its body, and that may be lines. */
+START_TEST(lines_behind_a_first_one_that_is_no_message_are_not_run)
+{
+    static const char *const first[] = {"POST / HTTP/1.1\r\n", "EHLO\n",
+                                        "\x16\x03\x01\x02\x0a\1\n"};
+    int lines = server_new()->port;
+    struct server *server =
+        server_serve("", keep_printf("method ping; listen 127.0.0.1:%d protocol=line;", lines));
+
+    for (size_t i = 0; i < sizeof(first) / sizeof(*first); i++) {
+        const char *sent = keep_printf("%s\r\n{\"in\":\"ping\"}\n", first[i]);
+        char *answer = tell(lines, sent, strlen(sent));
+        expect_part(answer, "this port speaks lines of JSON, not ");
+        ck_assert_ptr_null(strstr(answer, "pong"));
+    }
+    server_wait_log(server, keep_printf("speaks HTTP at 127.0.0.1:%d, where lines of JSON", lines));
+    int client = client_connect(server);
+    client_send_frame(client, "{\"in\":\"rpc.stats\"}");
+    expect_part(client_receive(client, NULL), "\"ping\":{\"calls\":0,");
+}
+END_TEST
+
 START_TEST(a_hello_of_tls_that_comes_byte_by_byte_is_refused)
 {
     static const char hello[] = "\x16\x03\x01\0\xf1\1\0\0\xed\3\3";
@@ -104,6 +126,7 @@ START_TEST(the_log_tells_of_strangers_and_is_not_filled_by_them)
 END_TEST
 
 E2E_MAIN("strangers", clients_of_other_protocols_are_told_the_servers_protocol,
+         lines_behind_a_first_one_that_is_no_message_are_not_run,
          a_hello_of_tls_that_comes_byte_by_byte_is_refused,
          a_length_the_wrong_way_round_is_told_in_a_frame, text_after_a_frame_is_a_frame_too_large,
          the_log_tells_of_strangers_and_is_not_filled_by_them)

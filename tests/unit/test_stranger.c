@@ -80,7 +80,7 @@ START_TEST(every_refusal_describes_the_servers_protocol)
             stranger_find((struct bytes){beginnings[i].data, beginnings[i].size}, MAX_BODY);
         if (stranger == NULL || stranger->form == NULL)
             continue;
-        size_t size = stranger_refuse(stranger, out);
+        size_t size = stranger_refuse(stranger, false, out);
         ck_assert_uint_eq(size, strlen(out));
         ck_assert_uint_lt(size, sizeof(out) - 1);
         ck_assert_ptr_nonnull(strstr(out, "4 bytes, little-endian"));
@@ -89,11 +89,47 @@ START_TEST(every_refusal_describes_the_servers_protocol)
 }
 END_TEST
 
+START_TEST(a_first_line_that_is_no_message_tells_the_protocol)
+{
+    static const struct {
+        const char *data;
+        size_t size;
+        bool whole;
+        const char *speaks;
+    } lines[] = {
+        {"{\"in\":\"ping\"}\n", 14, true, NULL},
+        {" \t[{\"jsonrpc\"", 13, false, NULL},
+        {"\r\n\r\n", 4, false, NULL},
+        {"POST / HTTP/1.1\r\n", 17, true, "HTTP"},
+        {"POST", 4, false, "HTTP"},
+        {"POS", 3, false, NULL},
+        {"1\n", 2, true, "text"},
+        {"ping\n", 5, true, "text"},
+        {"\x16\x03\x01\x02\0\1", 6, false, "TLS"},
+        {"\x0f\0\0\0{\"in\":", 9, false, "frames"},
+    };
+    char out[STRANGER_REFUSAL_MAX];
+
+    for (size_t i = 0; i < sizeof(lines) / sizeof(*lines); i++) {
+        const struct stranger *stranger =
+            stranger_of_line((struct bytes){lines[i].data, lines[i].size}, lines[i].whole);
+        ck_assert_msg((stranger == NULL) == (lines[i].speaks == NULL), "line %zu", i);
+        if (stranger == NULL)
+            continue;
+        ck_assert_str_eq(stranger->speaks, lines[i].speaks);
+        ck_assert_uint_eq(stranger_refuse(stranger, true, out), strlen(out));
+        ck_assert_ptr_nonnull(strstr(out, "this port speaks lines of JSON, not "));
+        ck_assert_int_eq(strncmp(out, "HTTP/1.1 400 ", 13) == 0,
+                         strcmp(stranger->speaks, "HTTP") == 0);
+    }
+}
+END_TEST
+
 START_TEST(json_is_refused_in_json)
 {
     char out[STRANGER_REFUSAL_MAX];
 
-    stranger_refuse(stranger_find(bytes_of("{\"in\":1}"), MAX_BODY), out);
+    stranger_refuse(stranger_find(bytes_of("{\"in\":1}"), MAX_BODY), false, out);
     cJSON *reply = cJSON_Parse(out);
     const cJSON *result = cJSON_GetObjectItem(reply, "result");
     ck_assert_str_eq(cJSON_GetStringValue(cJSON_GetObjectItem(result, "code")), "not_a_frame");
@@ -105,4 +141,5 @@ END_TEST
 
 UNIT_MAIN("stranger", first_bytes_tell_the_protocol, text_is_never_an_allowed_length,
           a_hello_of_tls_is_told_from_a_frame_that_is_on_its_way,
-          every_refusal_describes_the_servers_protocol, json_is_refused_in_json)
+          every_refusal_describes_the_servers_protocol,
+          a_first_line_that_is_no_message_tells_the_protocol, json_is_refused_in_json)
