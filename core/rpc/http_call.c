@@ -135,6 +135,18 @@ static bool is_json_type(struct bytes type)
                    suffix);
 }
 
+/* True for a picture, a script or the like that a page of another site shows: browsers send no
+ * Origin for those, but say so (https://www.w3.org/TR/fetch-metadata/). Links that a person follows
+ * are none. */
+static bool is_embedded(const struct http_request *http)
+{
+    struct bytes site = http_find(http->fields, "sec-fetch-site");
+
+    return (bytes_equal(site, BYTES("cross-site")) || bytes_equal(site, BYTES("same-site"))) &&
+           !bytes_equal(http_find(http->fields, "sec-fetch-dest"), BYTES("document")) &&
+           http_find(http->fields, "origin").data == NULL;
+}
+
 /* ENVELOPE_OK when the request may be looked at. */
 static enum envelope_status check_page(struct call *call, const struct http_request *http)
 {
@@ -284,6 +296,9 @@ static enum envelope_status read_get(struct call *call, const struct http_reques
 {
     struct bytes params = {"", 0};
 
+    if (is_embedded(http))
+        return call_refuse_http(call, 403, "forbidden",
+                                "pages of other sites may not show what methods answer");
     if (http->query.data != NULL) {
         params = read_query(call, http->query);
         if (params.data == NULL)

@@ -180,8 +180,7 @@ size_t http_reply_head(const struct reply *reply, size_t body, char *to)
         PUT(&head, "\r\nVary: Origin\r\n");
         if (reply->http->style & HTTP_STYLE_OPTIONS)
             PUT(&head, "Access-Control-Allow-Methods: GET, HEAD, POST\r\n"
-                       "Access-Control-Allow-Headers: Authorization, Content-Type, Traceparent, "
-                       "Mcp-Method, Mcp-Name, Mcp-Protocol-Version\r\n"
+                       "Access-Control-Allow-Headers: Authorization, *\r\n"
                        "Access-Control-Max-Age: 600\r\n");
     }
     if (reply->http->style & HTTP_STYLE_CLOSE)

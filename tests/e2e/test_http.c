@@ -273,7 +273,30 @@ START_TEST(pages_of_other_people_call_nothing)
     response = ask(server, "OPTIONS /ping HTTP/1.1\r\n" CLOSE "Origin: https://app.example\r\n"
                            "Access-Control-Request-Method: POST\r\n\r\n");
     expect_response(response, "204 No Content", "");
-    expect_part(response, "\r\nAccess-Control-Allow-Headers: Authorization, Content-Type");
+    expect_part(response, "\r\nAccess-Control-Allow-Headers: Authorization, *\r\n");
+}
+END_TEST
+
+/* Browsers name no origin for pictures and scripts, but say whose page shows them. */
+START_TEST(pages_of_other_people_show_nothing_that_methods_answer)
+{
+    static const struct {
+        const char *fields, *status;
+    } rows[] = {
+        {"Sec-Fetch-Site: cross-site\r\nSec-Fetch-Dest: image\r\n", "403 Forbidden"},
+        {"Sec-Fetch-Site: same-site\r\nSec-Fetch-Dest: script\r\n", "403 Forbidden"},
+        {"Sec-Fetch-Site: cross-site\r\n", "403 Forbidden"},
+        {"Sec-Fetch-Site: cross-site\r\nSec-Fetch-Dest: document\r\n", "200 OK"},
+        {"Sec-Fetch-Site: same-origin\r\nSec-Fetch-Dest: empty\r\n", "200 OK"},
+        {"Sec-Fetch-Site: none\r\nSec-Fetch-Dest: document\r\n", "200 OK"},
+        {"Sec-Fetch-Site: cross-site\r\nOrigin: https://app.example\r\n", "200 OK"},
+    };
+    struct server *server = server_serve("", "method rpc.list; allow_origin https://app.example;");
+
+    for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++)
+        expect_response(
+            ask(server, keep_printf("GET /rpc.list HTTP/1.1\r\n" CLOSE "%s\r\n", rows[i].fields)),
+            rows[i].status, NULL);
 }
 END_TEST
 
@@ -340,4 +363,5 @@ E2E_MAIN("http", messages_in_either_format_are_posted_to_the_root,
          tools_for_json_rpc_discover_the_methods, probes_are_answered_without_a_method,
          a_connection_goes_on_until_one_side_ends_it, a_client_that_waits_for_a_word_gets_it_once,
          ambiguous_requests_are_refused_and_end_the_connection, pages_of_other_people_call_nothing,
-         a_token_may_come_as_authorization, responses_keep_their_order, a_crash_is_answered_in_http)
+         pages_of_other_people_show_nothing_that_methods_answer, a_token_may_come_as_authorization,
+         responses_keep_their_order, a_crash_is_answered_in_http)
