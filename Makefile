@@ -114,6 +114,7 @@ TEST_PACKAGES := $(RUN_PACKAGES) check curl libsubunit-dev clang libclang-rt-14-
 # Other distributions of node bring an npm of their own, and Debian's cannot be beside it.
 TEST_PACKAGES += $(if $(shell command -v npm),,nodejs npm)
 LINT_PACKAGES := $(RUN_PACKAGES) clang clang-format-14
+BROWSER_PACKAGES := $(RUN_PACKAGES) chromium python3
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
 # $(call install,PACKAGES): installs what is missing of them, and says what. Elsewhere than on
@@ -140,7 +141,7 @@ define install
 	    $$missing >/dev/null
 endef
 
-.PHONY: deps deps-test deps-lint
+.PHONY: deps deps-test deps-lint deps-browser
 deps:  ## install what building and running needs (Debian packages)
 	$(call install,$(RUN_PACKAGES))
 
@@ -149,6 +150,9 @@ deps-test:  ## install what the tests need as well
 
 deps-lint:  ## install what `make lint` needs
 	$(call install,$(LINT_PACKAGES))
+
+deps-browser:  ## install what `make browser-check` needs, which is large
+	$(call install,$(BROWSER_PACKAGES))
 
 .PHONY: run
 run: deps  ## install what is missing, build, and serve in the foreground on 127.0.0.1:8080

@@ -72,6 +72,11 @@ $(RUN_E2E): run-e2e-%: $(B)/tests/e2e/test_%
 interop: all  ## clients and servers of others against this one
 	$(Q)$(TEST_ENV) sh tests/interop/run.sh
 
+# Not a part of `make check`, because of what a browser brings with it.
+.PHONY: browser-check
+browser-check: all  ## web pages in Chromium against this server (make deps-browser)
+	$(Q)$(TEST_ENV) python3 tests/browser/pages.py
+
 # Everything the header promises to module authors: C11, C17 and C++17, two compilers, no warnings;
 # and that a version which tests/abi has is never changed, but for its comments.
 ABI = $(shell sed -n 's/^.define PILLION_ABI_M[AI][JN]OR //p' core/include/pillion/module.h | paste -sd.)
