@@ -5,6 +5,7 @@
  * those of the module in its process, api_zone.c those of zones. */
 #include <pillion/module.h>
 #include <stdarg.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "base/log_seldom.h"
@@ -12,6 +13,7 @@
 #include "rpc/introspect.h"
 #include "rpc/openrpc.h"
 #include "rpc/request.h"
+#include "rpc/trace.h"
 
 /* ---- The request ---- */
 
@@ -92,6 +94,21 @@ PILLION_EXPORT const char *pillion_peer(const pillion_request *req)
 PILLION_EXPORT const char *pillion_peer_name(const pillion_request *req, const char *what)
 {
     return on_loop(__func__) ? request_peer_name(req, what) : NULL;
+}
+
+PILLION_EXPORT const char *pillion_traceparent(const pillion_request *req)
+{
+    char parent[TRACEPARENT_SIZE + 1];
+
+    if (!on_loop(__func__) || !trace_parent(req, parent))
+        return NULL;
+    char *copy = pool_alloc(req->pool, sizeof(parent));
+    return copy == NULL ? NULL : memcpy(copy, parent, sizeof(parent));
+}
+
+PILLION_EXPORT const char *pillion_tracestate(const pillion_request *req)
+{
+    return on_loop(__func__) ? trace_state(req) : NULL;
 }
 
 PILLION_EXPORT pillion_instance *pillion_self(const pillion_request *req)

@@ -12,6 +12,7 @@
 #include "module/hook_error.h"
 #include "rpc/metric.h"
 #include "rpc/request.h"
+#include "rpc/trace.h"
 
 /* ---- The module ---- */
 
@@ -79,7 +80,8 @@ PILLION_EXPORT void pillion_log_request(const pillion_request *req, pillion_log_
                                         const pillion_log_field *fields, const char *format, ...)
 {
     enum log_level own = own_level(level);
-    struct log_field all[LOG_FIELDS_MAX + 4];
+    struct log_field all[LOG_FIELDS_MAX + 6];
+    char trace[TRACEPARENT_SIZE + 1];
     struct text message = {0};
     size_t count = 0;
     va_list args;
@@ -94,6 +96,10 @@ PILLION_EXPORT void pillion_log_request(const pillion_request *req, pillion_log_
     all[count++] = (struct log_field){.name = "peer", .text = bytes_of(pillion_peer(req))};
     if (req->id.data != NULL)
         all[count++] = (struct log_field){.name = "id", .text = req->id, .is_json = true};
+    if (trace_parent(req, trace)) {
+        all[count++] = (struct log_field){.name = "trace_id", .text = traceparent_trace(trace)};
+        all[count++] = (struct log_field){.name = "span_id", .text = traceparent_span(trace)};
+    }
     for (size_t i = 0; fields != NULL && fields[i].name != NULL && i < LOG_FIELDS_MAX; i++)
         all[count++] = (struct log_field){.name = fields[i].name,
                                           .text = fields[i].text == NULL ? (struct bytes){NULL, 0}

@@ -23,6 +23,9 @@
 #define LINE_MAX_SIZE 8192u /* a longer line of a custom format is cut */
 #define TEXT_MAX      256u  /* bytes of one text that are shown */
 
+/* The ids in a `traceparent`. */
+enum { TRACE_ID_AT = 3, TRACE_ID_SIZE = 32, SPAN_ID_AT = 36, SPAN_ID_SIZE = 16 };
+
 /* A `filter access_log { … }` statement. */
 struct log {
     const char *path;
@@ -55,9 +58,8 @@ static const pillion_directive directives[] = {
      .fallback = "json",
      .summary =
          "`json`, or a line with $time, $peer, $method, $id, $status, $bytes_in, $bytes_out, "
-         "$us, $worker and $generation in it, or what a balancer tells of the client, $sni, $alpn "
-         "and "
-         "$cn; $$ is a dollar."},
+         "$us, $worker and $generation in it, what a balancer tells of the client, $sni, $alpn and "
+         "$cn, or the caller's trace, $trace_id and $span_id; $$ is a dollar."},
     {.name = "buffer",
      .type = PILLION_SIZE,
      .offset = offsetof(struct log, buffer_size),
@@ -277,6 +279,23 @@ static void put_generation(struct line *line, pillion_request *req)
     putf(line, "%llu", (unsigned long long)pillion_generation(pillion_self(req)));
 }
 
+/* One of the ids in a `traceparent`. */
+static void put_trace_part(struct line *line, pillion_request *req, size_t at, size_t size)
+{
+    const char *parent = pillion_traceparent(req);
+    put(line, parent == NULL ? "-" : parent + at, parent == NULL ? 1 : size);
+}
+
+static void put_trace_id(struct line *line, pillion_request *req)
+{
+    put_trace_part(line, req, TRACE_ID_AT, TRACE_ID_SIZE);
+}
+
+static void put_span_id(struct line *line, pillion_request *req)
+{
+    put_trace_part(line, req, SPAN_ID_AT, SPAN_ID_SIZE);
+}
+
 /* In the order of the members in a JSON line. */
 static const struct variable variables[] = {
     {"time", true, put_time},
@@ -293,6 +312,8 @@ static const struct variable variables[] = {
     {"sni", true, put_sni},
     {"alpn", true, put_alpn},
     {"cn", true, put_cn},
+    {"trace_id", true, put_trace_id},
+    {"span_id", true, put_span_id},
     {0},
 };
 
@@ -313,6 +334,14 @@ static const struct variable *variable_at(const char *text)
  * longer characters take fewer for each byte. Everything else in a line takes at most 512. */
 static_assert(4 * 6 * TEXT_MAX + 512 < LINE_MAX_SIZE, "a line of JSON is whole");
 
+/* A trace has names that viewers of logs know: those of OpenTelemetry's "Trace Context in non-OTLP
+ * Log Formats". */
+static void put_trace(struct line *line, const char *parent)
+{
+    putf(line, ",\"trace_id\":\"%.*s\",\"span_id\":\"%.*s\"", TRACE_ID_SIZE, parent + TRACE_ID_AT,
+         SPAN_ID_SIZE, parent + SPAN_ID_AT);
+}
+
 static void put_json(struct line *line, pillion_request *req)
 {
     for (const struct variable *v = variables; v < variables + IN_JSON; v++) {
@@ -321,6 +350,9 @@ static void put_json(struct line *line, pillion_request *req)
         if (v->is_text)
             put(line, "\"", 1);
     }
+    const char *parent = pillion_traceparent(req);
+    if (parent != NULL)
+        put_trace(line, parent);
     put(line, "}", 1);
 }
 
@@ -351,7 +383,7 @@ static int check_format(const char *format, pillion_error_text *error)
                 error,
                 "the format has an unknown variable at \"%.20s\"; there are $time, "
                 "$peer, $method, $id, $status, $bytes_in, $bytes_out, $us, $worker, "
-                "$generation, $sni, $alpn, $cn, and $$ for a dollar",
+                "$generation, $sni, $alpn, $cn, $trace_id, $span_id, and $$ for a dollar",
                 p);
         p += variable == NULL ? 1 : strlen(variable->name);
     }

@@ -174,13 +174,46 @@ static char *put(char *to, const char *data, size_t size)
     return to + size;
 }
 
+#define TRACE "traceparent"
+#define STATE "tracestate"
+
+/* Writes a member, a name that needs no escapes and a text of printable ASCII. */
+static char *put_member(char *to, const char *name, const char *text)
+{
+    *to++ = ',';
+    to = put_string(to, name);
+    *to++ = ':';
+    return put_string(to, text);
+}
+
+/* Where the request stands in its caller's trace is handed on as it came: no span of this server's
+ * is in anybody's trace. */
+static char *put_trace(char *to, const char *parent, const char *state)
+{
+    to = put_member(to, TRACE, parent);
+    return state == NULL ? to : put_member(to, STATE, state);
+}
+
+static size_t trace_most(const char *parent, const char *state)
+{
+    size_t most = parent == NULL ? 0 : sizeof(TRACE) + strlen(parent) + 8;
+    return most + (state == NULL ? 0 : sizeof(STATE) + 2 * strlen(state) + 8);
+}
+
+/* Members of `pass` that are handed on already. */
+static bool is_trace(const char *name)
+{
+    return strcmp(name, TRACE) == 0 || strcmp(name, STATE) == 0;
+}
+
 /* Makes the part of the frame that follows the id, in the request's memory. The id comes first, so
  * that a server that cannot read the rest still gives it back. */
 static pillion_bytes make_frame(pillion_request *req, const struct method *method)
 {
     const char *name = method->to != NULL ? method->to : pillion_method_name(req);
     pillion_bytes params = pillion_params_raw(req);
-    size_t most = FRAME_OWN + 2 * strlen(name) + params.size;
+    const char *parent = pillion_traceparent(req), *state = pillion_tracestate(req);
+    size_t most = FRAME_OWN + 2 * strlen(name) + params.size + trace_most(parent, state);
 
     for (size_t i = 0; i < method->pass.count; i++)
         most +=
@@ -192,9 +225,11 @@ static pillion_bytes make_frame(pillion_request *req, const struct method *metho
     at = put_string(at, name);
     at = put(at, ",\"params\":", 10);
     at = put(at, params.data, params.size);
+    if (parent != NULL)
+        at = put_trace(at, parent, state);
     for (size_t i = 0; i < method->pass.count; i++) {
         pillion_bytes member = pillion_member(req, method->pass.items[i]);
-        if (member.data == NULL)
+        if (member.data == NULL || is_trace(method->pass.items[i]))
             continue;
         *at++ = ',';
         at = put_string(at, method->pass.items[i]);

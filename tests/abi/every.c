@@ -406,6 +406,16 @@ static void left(pillion_request *req)
         pillion_reply(req, "left",
                       ms == UINT64_MAX ? cJSON_CreateNull() : cJSON_CreateBool(ms < 90000));
 }
+
+static void trace(pillion_request *req)
+{
+    const char *parent = pillion_traceparent(req), *state = pillion_tracestate(req);
+    cJSON *result = cJSON_CreateArray();
+
+    cJSON_AddItemToArray(result, parent == NULL ? cJSON_CreateNull() : cJSON_CreateString(parent));
+    cJSON_AddItemToArray(result, state == NULL ? cJSON_CreateNull() : cJSON_CreateString(state));
+    pillion_reply(req, "trace", result);
+}
 #endif
 
 static const pillion_method methods[] = {
@@ -438,6 +448,7 @@ static const pillion_method methods[] = {
     {.name = "busy", .handler = busy, .read_only = true},
     {.name = "told", .handler = told},
     {.name = "left", .handler = left},
+    {.name = "trace", .handler = trace},
 #endif
     {0},
 };

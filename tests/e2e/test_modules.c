@@ -308,6 +308,11 @@ static const struct {
     {5, "{\"in\":\"left\"}", "{\"out\":\"left\",\"result\":null}"},
     {5, "{\"in\":\"left\",\"deadline\":80000}", "{\"out\":\"left\",\"result\":true}"},
     {5, "{\"in\":\"left\",\"deadline\":1e-6}", "deadline_exceeded"},
+    {5, "{\"in\":\"trace\"}", "\"result\":[null,null]"},
+    {5,
+     "{\"in\":\"trace\",\"tracestate\":\"a=b\","
+     "\"traceparent\":\"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01\"}",
+     "[\"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01\",\"a=b\"]"},
 };
 
 /* Modules are not compiled again because the server is a newer one. */
@@ -332,7 +337,7 @@ START_TEST(modules_of_every_header_that_there_was_load)
                                    : "",
                         minor >= 3 ? "method count;" : "",
                         minor >= 4 ? "method shown; method measure; method rerunnable;" : "",
-                        minor >= 5 ? "method busy; method told; method left;" : ""));
+                        minor >= 5 ? "method busy; method told; method left; method trace;" : ""));
         server_start_with(server, (const char *const[]){"-g", "worker_processes 1;", NULL});
         int client = client_connect(server);
         for (size_t i = 0; i < sizeof(of_headers) / sizeof(*of_headers); i++) {

@@ -304,6 +304,14 @@ const char *pillion_peer_name(const pillion_request *req, const char *what);
  * Since 1.5. */
 uint64_t pillion_deadline_ms(const pillion_request *req);
 
+/* Where the request stands in a trace, as its caller says (W3C Trace Context): 55 characters,
+ * "00-TRACE-SPAN-FLAGS" with 32, 16 and 2 hexadecimal digits; NULL when it says nothing, or nothing
+ * valid. It is a member beside the params, a header field of HTTP, or in MCP's `params._meta`.
+ * pillion_tracestate is the `tracestate` that came with it: printable ASCII, or NULL. Whoever calls
+ * another server for this request hands both on. They last as long as the request. Since 1.5. */
+const char *pillion_traceparent(const pillion_request *req);
+const char *pillion_tracestate(const pillion_request *req);
+
 /* The module whose handler this is. */
 pillion_instance *pillion_self(const pillion_request *req);
 
@@ -560,7 +568,8 @@ typedef struct {
     int64_t number;
 } pillion_log_field;
 
-/* Writes a line about a request: with its method, client and id, and with the module's own `fields`
+/* Writes a line about a request: with its method, client, id, and the ids of its trace and of its
+ * caller's span (pillion_traceparent) where it has them, and with the module's own `fields`
  * (NULL: none). They are members of their own where `error_log` says `json`, and stand as
  * name=value behind the message elsewhere. Since 1.3. */
 void pillion_log_request(const pillion_request *req, pillion_log_level level,
