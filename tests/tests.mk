@@ -69,7 +69,7 @@ $(RUN_E2E): run-e2e-%: $(B)/tests/e2e/test_%
 # A client that knows nothing of Pillion, written for the teaching server; that server itself; and
 # clients that others wrote, through a reload and a crash.
 .PHONY: interop
-interop: all  ## clients and servers of others against this one
+interop: all fixtures  ## clients and servers of others against this one
 	$(Q)$(TEST_ENV) sh tests/interop/run.sh
 
 # Not a part of `make check`, because of what a browser brings with it.

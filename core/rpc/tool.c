@@ -33,6 +33,22 @@ bool tool_is_declared(const struct method *method)
     return tool_name_is_valid(method->name) && is_of_objects(method->params_schema);
 }
 
+/* What a model reads to choose a tool. */
+static void append_description(struct text *out, const struct method *method)
+{
+    text_append_string(out, ",\"description\":\"");
+    if (*method->summary != '\0') {
+        text_append_json(out, bytes_of(method->summary));
+    } else {
+        text_append_string(out, "The method ");
+        text_append_json(out, bytes_of(method->own_name));
+        text_append_string(out, " of the module ");
+        text_append_json(out, bytes_of(method->instance->name));
+        text_append_char(out, '.');
+    }
+    text_append_char(out, '"');
+}
+
 /* Clients compare a result with the schema; before revision 2026-07-28 only objects have one. */
 static void append_tool(struct text *out, const struct method *method)
 {
@@ -40,9 +56,9 @@ static void append_tool(struct text *out, const struct method *method)
 
     text_append_string(out, "{\"name\":\"");
     text_append(out, method->name);
-    text_append_string(out, "\",\"description\":\"");
-    text_append_json(out, bytes_of(method->summary));
-    text_append_string(out, "\",\"inputSchema\":");
+    text_append_char(out, '"');
+    append_description(out, method);
+    text_append_string(out, ",\"inputSchema\":");
     text_append_string(out, described ? method->params_schema : "{\"type\":\"object\"}");
     if (is_of_objects(method->result_schema)) {
         text_append_string(out, ",\"outputSchema\":");

@@ -166,6 +166,18 @@ START_TEST(requests_that_contradict_themselves_are_refused)
 }
 END_TEST
 
+/* Some clients refuse a tool without a description. */
+START_TEST(every_tool_has_a_description)
+{
+    struct server *server = server_serve("load_module modules/tools.so;",
+                                         "method fails { handler tools.test_error_handling; }");
+
+    expect_part(old(server, "tools/list", "{}"),
+                "[{\"name\":\"fails\",\"description\":\"The method test_error_handling of the "
+                "module tools.\",");
+}
+END_TEST
+
 START_TEST(only_tools_are_offered)
 {
     struct server *server =
@@ -234,6 +246,6 @@ START_TEST(a_session_goes_on_over_reloads_and_crashes)
 END_TEST
 
 E2E_MAIN("mcp", older_clients_initialize_and_call, clients_of_today_say_everything_each_time,
-         requests_that_contradict_themselves_are_refused, only_tools_are_offered,
-         other_methods_and_other_peoples_pages_are_refused,
+         requests_that_contradict_themselves_are_refused, every_tool_has_a_description,
+         only_tools_are_offered, other_methods_and_other_peoples_pages_are_refused,
          a_session_goes_on_over_reloads_and_crashes)

@@ -22,7 +22,7 @@ import tempfile
 import threading
 import time
 
-PATIENCE = 60  # seconds until a client that does nothing has failed
+PATIENCE = 180  # seconds until a client that does nothing has failed
 ROUNDS = 2
 PAUSE = 0.05  # seconds between two steps, so that the clients leave the processors to each other
 LOADS = ("wrk", "ab", "autocannon")  # these leave the others little of the processors
@@ -54,9 +54,9 @@ def expect(condition, what):
         raise AssertionError(what)
 
 
-def output_of(*command):
+def output_of(*command, cwd=None):
     run = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True,
-                         timeout=PATIENCE)
+                         timeout=PATIENCE, cwd=cwd)
     expect(run.returncode == 0, "%s exits with %d: %s%s" % (
         command[0], run.returncode, run.stdout[-800:], run.stderr[-800:]))
     return run.stdout
@@ -169,6 +169,24 @@ def python_http(port):
     return step
 
 
+def inspector(port, npm):
+    build = os.path.join(npm, "node_modules/@modelcontextprotocol/inspector-cli/build")
+
+    def run(*arguments):
+        # It finds its own version from where it is started.
+        return json.loads(output_of(
+            "node", "cli.js", "--cli", "http://127.0.0.1:%d/mcp" % port,
+            "--transport", "http", *arguments, cwd=build))
+
+    def step(n):
+        if n % 4 == 1:
+            out = run("--method", "tools/list")
+            expect("greet" in [tool["name"] for tool in out["tools"]], out)
+        out = run("--method", "tools/call", "--tool-name", "greet", "--tool-arg", "name=No %d" % n)
+        expect(out["content"][0]["text"] == "Hello, No %d!" % n and not out["isError"], out)
+    return step
+
+
 def node(name, port, npm, running):
     process = subprocess.Popen(
         ["node", str(pathlib.Path(__file__).resolve().parent / "npm/client.js"), name, str(port)],
@@ -276,13 +294,16 @@ def clients_of(port, front, files, npm, running):
 
     version = npm and int(output_of("node", "-p", "process.versions.node").split(".")[0])
     for name in ("jayson-http", "jayson-tcp", "json-rpc-2.0", "vscode-jsonrpc",
-                 "@open-rpc/client-js", "autocannon"):
+                 "@open-rpc/client-js", "mcp sdk 1", "mcp client 2", "mcp client 2, auto",
+                 "mcp client 2, pin", "mcp inspector", "autocannon"):
         if not npm:
             missing[name] = "npm has brought no packages"
         elif version < 18:
             missing[name] = "node is %d, which is older than 18" % version
         elif name == "autocannon":
             steps[name] = autocannon(port, npm)
+        elif name == "mcp inspector":
+            steps[name] = inspector(port, npm)
         else:
             steps[name] = node(name, port, npm, running)
     return steps, missing

@@ -1,11 +1,12 @@
 #!/bin/sh
 # Runs the plain Python client against this server, the conformance list against this server and
-# against the Python one, and then clients that others wrote. PILLION_BUILD names the prefix that
-# was built; what is left out is told to SKIPPED, a file, as well.
+# against the Python one, clients that others wrote, and the conformance suites of MCP.
+# PILLION_BUILD names the prefix that was built; what is left out is told to SKIPPED, a file, as
+# well.
 set -eu
 here=$(dirname "$0")
 prefix=$(mktemp -d)
-port=$((20000 + $$ % 4000 * 3)) # and the two after it
+port=$((20000 + $$ % 3000 * 4)) # and the three after it
 pids=
 
 finish() {
@@ -36,7 +37,7 @@ packages() {
     command -v npm >/dev/null && command -v node >/dev/null || return 1
     cmp -s "$here/npm/package-lock.json" "$npm/brought" && return
     rm -rf "$npm" && mkdir -p "$npm" && cp "$here"/npm/*.json "$npm" &&
-        (cd "$npm" && timeout 120 npm ci --ignore-scripts --no-audit --no-fund --loglevel=error \
+        (cd "$npm" && timeout 300 npm ci --ignore-scripts --no-audit --no-fund --loglevel=error \
             --fetch-retries=1 --fetch-timeout=30000) >"$prefix/npm.log" 2>&1 </dev/null &&
         cp "$npm/package-lock.json" "$npm/brought"
 }
@@ -45,6 +46,12 @@ mkdir -p "$prefix/conf" "$prefix/modules" "$prefix/run"
 cp "$PILLION_BUILD"/modules/*.so "$prefix/modules"
 sed "s/127\.0\.0\.1:8080/127.0.0.1:$port/" "$here/../../conf/pillion.conf" \
     >"$prefix/conf/pillion.conf"
+{
+    echo "load_module $PILLION_BUILD/tests/modules/tools.so;"
+    echo "server { listen 127.0.0.1:$((port + 3));"
+    sed -n 's/^    {.name = "\([^"]*\)".*/    method \1;/p' "$here/../modules/tools.c"
+    echo "}"
+} >>"$prefix/conf/pillion.conf"
 "$PILLION_BUILD/pillion" -p "$prefix" 2>"$prefix/log" &
 master=$!
 pids="$pids $master"
@@ -64,6 +71,11 @@ packages || npm=
 status=0
 python3 "$here/foreign.py" "$PILLION_BUILD/pillion" "$prefix" "$port" "$master" $npm \
     >"$prefix/foreign.log" || status=$?
+if [ -n "$npm" ]; then
+    python3 "$here/mcp.py" "$((port + 3))" "$npm" >>"$prefix/foreign.log" || status=$?
+else
+    echo "skipped: MCP's conformance suites: npm has brought no packages" >>"$prefix/foreign.log"
+fi
 sed -n 's/^skipped: /interop: /p' "$prefix/foreign.log" >>"${SKIPPED:-/dev/null}"
 cat "$prefix/foreign.log"
 [ "$status" = 0 ] || tail -n 40 "$prefix/log" >&2
