@@ -51,6 +51,7 @@ struct frame_progress {
     size_t head; /* bytes before the body, once they are there */
     size_t at;   /* what is searched for does not begin before */
     size_t body; /* bytes of the body in the chunks before `at` */
+    bool waits;  /* as in a frame, once `head` is not 0 */
 };
 
 /* Looks at the start of `input` for a frame whose body has at most `max_body` bytes. */

@@ -541,14 +541,17 @@ enum http_status http_next(struct bytes input, const struct frame_limits *limits
         (status = read_chunks(input, limits, progress, &chunks)) == HTTP_PARTIAL) {
         request->size = chunks.size;
         request->chunked = true;
+        request->waits = progress->waits;
         return status;
     }
     status = read_head((struct bytes){input.data, request->head_size}, limits, request);
     if (status != HTTP_WHOLE)
         return status;
     if (request->chunked) {
-        if (progress->head == 0)
+        if (progress->head == 0) {
             progress->head = progress->at = request->head_size;
+            progress->waits = request->waits;
+        }
         return read_chunks(input, limits, progress, request);
     }
     request->size = request->head_size + request->length;

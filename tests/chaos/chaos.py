@@ -6,8 +6,9 @@
 
 Busy clients speak every protocol and format. They pipeline requests, half of them cut at random
 bytes, and check content, order and id of every reply; a quarter of them mixes in requests that are
-answered later, from a timer or a thread, and takes replies in any order; some send those without
-ids, and insist on the order. Some come through a balancer, which tells their address by a PROXY
+answered later, from a timer or a thread, and takes replies in any order, but those of HTTP; some
+send those without ids, and insist on the order. Those that speak JSON-RPC send notifications and
+batches too, with all of that in them. Some of HTTP wait for a word before they send a body. Some come through a balancer, which tells their address by a PROXY
 header; all ask now and then what their address is. Some requests crash or hang in threads, timers
 and callbacks. Idle clients wait, and are called once at the end. Events are drawn from a generator
 whose seed is printed. Any disconnect, or any lost, wrong or reordered reply fails the run (exit 1).
@@ -186,19 +187,24 @@ class Wire:
         self.jsonrpc = self.protocol != "frame" and number // 16 % 2 == 0
         self.random = chooser
 
-    def request(self, identity, method, params):
-        if self.jsonrpc:
-            request = {"jsonrpc": "2.0", "method": method, "params": params, "id": identity}
-        else:
-            request = {"in": method, "params": params, "id": identity}
-        # JSON-RPC takes no null for params.
-        request = {name: value for name, value in request.items() if value is not None}
-        return self.wrap(json.dumps(request).encode())
+    def message(self, request):
+        """A request, or a batch, as it is sent."""
+        return self.wrap(json.dumps(request.json(self.jsonrpc)).encode())
 
-    def notification(self):
-        """A request that has no reply, in the format that has such."""
-        request = {"jsonrpc": "2.0", "method": "ping", "params": ["nobody listens"]}
-        return self.wrap(json.dumps(request).encode())
+    def wrap_late(self, body):
+        """For HTTP: the head of a request, and the body, which is not sent before the server says so."""
+        head = b"POST / HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\n"
+        if self.random.random() < 0.5:
+            return head + b"Content-Length: %d\r\n\r\n" % len(body), body
+        return head + b"Transfer-Encoding: chunked\r\n\r\n", self.chunks(body)
+
+    def chunks(self, body):
+        chunks = b""
+        while body:
+            size = self.random.randint(1, min(len(body), self.random.choice([3, 100, 5000])))
+            chunks += b"%x\r\n" % size + body[:size] + b"\r\n"
+            body = body[size:]
+        return chunks + b"0\r\n\r\n"
 
     def wrap(self, body):
         if self.protocol == "frame":
@@ -212,12 +218,7 @@ class Wire:
             head += b"Expect: 100-continue\r\n"
         if self.random.random() < 0.5:
             return head + b"Content-Length: %d\r\n\r\n" % len(body) + body
-        chunks = b""
-        while body:
-            size = self.random.randint(1, min(len(body), self.random.choice([3, 100, 5000])))
-            chunks += b"%x\r\n" % size + body[:size] + b"\r\n"
-            body = body[size:]
-        return head + b"Transfer-Encoding: chunked\r\n\r\n" + chunks + b"0\r\n\r\n"
+        return head + b"Transfer-Encoding: chunked\r\n\r\n" + self.chunks(body)
 
     def unwrap(self, data):
         """The first reply's body in `data` and the rest; None while it is not whole."""
@@ -231,15 +232,20 @@ class Wire:
         if not end:
             return None
         if head.startswith(b"HTTP/1.1 100 "):
-            return self.unwrap(rest)
+            return GO_ON, rest
         if head.startswith(b"HTTP/1.1 204 "):
             return b"", rest
         size = int(head.lower().partition(b"content-length: ")[2].split(b"\r\n")[0])
         return (rest[:size], rest[size:]) if len(rest) >= size else None
 
     def reply(self, body):
-        """A reply in Pillion's own format, whatever it came in; `out` of a success may be missing."""
-        reply = json.loads(body)
+        """A reply in Pillion's own format, whatever it came in; `out` of a success may be missing. The replies
+        to a batch are a list."""
+        return self.plain(json.loads(body))
+
+    def plain(self, reply):
+        if isinstance(reply, list):
+            return [self.plain(one) for one in reply]
         if not self.jsonrpc:
             return reply
         if reply.get("jsonrpc") != "2.0":
@@ -255,9 +261,35 @@ class Request:
     def __init__(self, identity, method, params, guilty):
         self.identity, self.method, self.params, self.guilty = identity, method, params, guilty
         self.since = time.monotonic()
+        self.calls = [self]
+
+    def json(self, jsonrpc):
+        # JSON-RPC takes no null for params.
+        if jsonrpc:
+            request = {"jsonrpc": "2.0", "method": self.method, "params": self.params, "id": self.identity}
+        else:
+            request = {"in": self.method, "params": self.params, "id": self.identity}
+        return {name: value for name, value in request.items() if value is not None}
 
 
-NOTHING = Request(None, "ping", None, False)  # what HTTP answers to a notification
+class Batch:
+    """Requests of JSON-RPC that are sent as one, and answered as one. Notifications have no id."""
+
+    method = "batch"
+
+    def __init__(self, requests):
+        self.requests = requests
+        self.calls = [r for r in requests if r.identity is not None]
+        self.guilty = any(r.guilty for r in requests)
+        self.identity = [r.identity for r in self.calls]
+
+    def json(self, _):
+        return [r.json(True) for r in self.requests]
+
+
+GO_ON = b"100"  # in the place of a body: the server's word that one may follow
+NOBODY = Request(None, "ping", ["nobody listens"], False)  # a notification
+NOTHING = Request(None, "ping", None, False)  # what HTTP answers to one
 
 
 class Client:
@@ -273,6 +305,7 @@ class Client:
         self.without_ids = number % 16 == 10
         self.wire.jsonrpc = self.wire.jsonrpc and not self.without_ids  # they would be notifications
         self.asked, self.incoming, self.outgoing = [], b"", b""
+        self.late, self.words = b"", 0  # a body that waits for a word; words that may come
         self.next_id, self.since, self.slow_until = 0, 0.0, 0.0
         self.story = []
         self.connect(chaos.first_port(number))
@@ -288,28 +321,46 @@ class Client:
         self.half_closed = False
         self.chaos.selector.register(self.sock, selectors.EVENT_READ, self)
 
+    def request(self, method=None):
+        """Makes a request. With `method`, it calls it and ends its worker."""
+        identity = None if self.without_ids else "%d-%d" % (self.number, self.next_id)
+        self.next_id += 1
+        if method:
+            return Request(identity, *(method if isinstance(method, tuple) else (method, None)), True)
+        if (self.overtaking or self.without_ids or self.number % 4 == 1) and self.random.random() < 0.5:
+            return Request(identity, self.random.choice(LATER),
+                           {"ms": self.random.choice([0, 1, 5, 50]), "n": self.next_id}, False)
+        if self.random.random() < 0.1:
+            return Request(identity, "peer", None, False)
+        return Request(identity, "ping", [self.next_id, "x" * self.random.choice([0, 10, 200, 3000])], False)
+
+    def batch(self, method=None):
+        requests = [self.request() for _ in range(self.random.choice([1, 2, 5, 20]))]
+        requests += [NOBODY] * self.random.choice([0, 0, 1, 3])
+        if method:
+            requests.append(self.request(method))
+        self.random.shuffle(requests)
+        return Batch(requests)
+
     def ask(self, method=None):
-        """Queues a batch of requests. With `method`, one of them calls it and ends its worker."""
+        """Queues requests, some of them batches. With `method`, one of them calls it and ends its worker."""
         count = self.random.choice([1, 1, 2, 4, 16])
         guilty = self.random.randrange(count) if method else -1
+        http = self.wire.protocol == "http"
         for i in range(count):
-            identity = None if self.without_ids else "%d-%d" % (self.number, self.next_id)
-            self.next_id += 1
-            if i == guilty:
-                request = Request(identity, *(method if isinstance(method, tuple) else (method, None)), True)
-            elif (self.overtaking or self.without_ids or self.number % 4 == 1) and self.random.random() < 0.5:
-                request = Request(identity, self.random.choice(LATER),
-                                  {"ms": self.random.choice([0, 1, 5, 50]), "n": self.next_id}, False)
-            elif self.random.random() < 0.1:
-                request = Request(identity, "peer", None, False)
-            else:
-                request = Request(identity, "ping", [self.next_id, "x" * self.random.choice(
-                    [0, 10, 200, 3000])], False)
             if self.wire.jsonrpc and self.random.random() < 0.1:
-                self.outgoing += self.wire.notification()
-                self.asked += [NOTHING] if self.wire.protocol == "http" else []
+                self.outgoing += self.wire.message(NOBODY)
+                self.asked += [NOTHING] if http else []
+            make = self.batch if self.wire.jsonrpc and self.random.random() < 0.25 else self.request
+            request = make(method if i == guilty else None)
             self.asked.append(request)
-            self.outgoing += self.wire.request(identity, request.method, request.params)
+            if http and i == count - 1 and self.random.random() < 0.2:
+                body = json.dumps(request.json(self.wire.jsonrpc)).encode()
+                head, self.late = self.wire.wrap_late(body)
+                self.outgoing += head
+            else:
+                self.outgoing += self.wire.message(request)
+        self.words += self.outgoing.count(b"Expect: ")
         self.since = time.monotonic()
         self.story = self.story[-5:] + ["asked %d at %.3f" % (count, self.since)]
         self.send()
@@ -328,7 +379,7 @@ class Client:
             self.outgoing = self.outgoing[sent:]
             if self.number % 2 and self.random.random() < 0.3:
                 break  # the rest follows with a later event
-        if not self.outgoing and self.asked and self.number % 16 == 3 and not self.half_closed:
+        if not self.outgoing and not self.late and self.asked and self.number % 16 == 3 and not self.half_closed:
             self.sock.shutdown(socket.SHUT_WR)  # its last request; the replies are still to come
             self.half_closed = True
 
@@ -357,7 +408,18 @@ class Client:
             if unwrapped is None:
                 break
             body, self.incoming = unwrapped
-            self.check(body)
+            if body is GO_ON:
+                self.go_on()
+            else:
+                self.check(body)
+
+    def go_on(self):
+        self.words -= 1
+        if self.words < 0:
+            raise Failure("wrong: client %d is told to go on, and has not asked" % self.number)
+        # Of an earlier request, whose body was sent at once, while others are before the one that waits.
+        if self.late and len(self.asked) == 1:
+            self.outgoing, self.late = self.outgoing + self.late, b""
 
     def check(self, body):
         if not self.asked:
@@ -373,12 +435,19 @@ class Client:
         except (ValueError, KeyError):
             raise Failure("wrong: client %d: no JSON: %r" % (self.number, body[:100]))
         request = self.asked[0]
-        if self.overtaking or any(r.method == "harm" for r in self.asked):
-            request = next((r for r in self.asked if r.identity == reply.get("id")), request)
-        if reply.get("id") != request.identity:
+        identity = [one.get("id") for one in reply] if isinstance(reply, list) else reply.get("id")
+        if self.overtaking or (self.wire.protocol != "http" and
+                               any(c.method == "harm" for r in self.asked for c in r.calls)):
+            request = next((r for r in self.asked if r.identity == identity), request)
+        if identity != request.identity:
             raise Failure("reordered: client %d asked %s and got %r" %
                           (self.number, request.identity, body[:100]))
         self.asked.remove(request)
+        for call, one in zip(request.calls, reply if isinstance(reply, list) else [reply]):
+            self.check_call(call, one, body)
+        self.chaos.replied(time.monotonic() - self.since)
+
+    def check_call(self, request, reply, body):
         name = reply.get("out", "later" if request.method in LATER else "pong")
         code = reply["result"].get("code") if name == "error" else None
         if request.guilty:
@@ -386,8 +455,9 @@ class Client:
                 raise Failure("wrong: client %d: %s was answered %r" %
                               (self.number, request.method, body[:100]))
             self.chaos.row()["errors"] += 1
-        elif code == "module_crashed" and request.method in LATER and \
-                self.chaos.death > request.since - 5:
+        elif code == "module_crashed" and self.chaos.death > request.since - 5 and \
+                (request.method in LATER or "was lost" in reply["result"]["message"] or
+                 self.number % 4 == 1 and self.wire.protocol == "http"):
             self.chaos.row()["errors"] += 1  # it was under way when its worker died
         elif code == "module_crashed" and self.chaos.kills > 0:
             # A worker was killed from outside at the moment when it ran this request: there is at
@@ -400,7 +470,6 @@ class Client:
         elif reply["result"] != request.params or \
                 name != ("later" if request.method in LATER else "pong"):
             raise Failure("wrong: client %d: %r" % (self.number, body[:200]))
-        self.chaos.replied(time.monotonic() - self.since)
 
 
 class Chaos:
@@ -718,6 +787,8 @@ class Chaos:
                     raise Failure("disconnect: idle connection %d" % i)
                 data += got
                 unwrapped = wires[i % 4].unwrap(data)
+                if unwrapped and unwrapped[0] is GO_ON:
+                    data, unwrapped = unwrapped[1], wires[i % 4].unwrap(unwrapped[1])
             if unwrapped != (expected, b""):
                 raise Failure("wrong: idle connection %d: %r" % (i, data))
 

@@ -95,6 +95,15 @@ static void wait_deferred(const struct server *server, int count)
     wait_until(server_stat(server, "connections.deferred") == count, "%d are not under way", count);
 }
 
+/* Adds what has come to the text. */
+static void receive_some(int client, char *text, size_t capacity, size_t *size)
+{
+    ssize_t got = recv(client, text + *size, capacity - 1 - *size, MSG_DONTWAIT);
+
+    *size += got > 0 ? (size_t)got : 0;
+    text[*size] = '\0';
+}
+
 #define CRASHED(method)  "\\\"" method "\\\" crashed while it handled this request"
 #define ORPHANED(method) "this request of \\\"" method "\\\" ended before it was answered"
 
@@ -208,6 +217,38 @@ START_TEST(batches_stand_in_the_order)
 }
 END_TEST
 
+/* The word that a body may follow comes behind the responses to what was sent before. */
+START_TEST(a_client_that_waits_for_a_word_gets_it_in_its_turn)
+{
+    static const char *const bodies[][2] = {
+        {"Content-Length: 1\r\n\r\n", "2"},
+        {"Transfer-Encoding: chunked\r\n\r\n", "1\r\n2\r\n0\r\n\r\n"},
+    };
+    struct server *server = serve("", "");
+    int other = client_connect(server);
+
+    for (size_t i = 0; i < 2; i++) {
+        int client = client_connect(server);
+        char text[2048];
+        size_t size = 0;
+        PIPELINE(client, post("/hold", KEY("1")),
+                 "POST /ping HTTP/1.1\r\n" HOST "Connection: close\r\nExpect: 100-continue\r\n",
+                 bodies[i][0]);
+        wait_deferred(server, (int)i + 1);
+        client_expect_alive(other);
+        ck_assert(client_is_silent(client));
+        ck_assert(let_go(other, "1"));
+        text[0] = '\0';
+        wait_until((receive_some(client, text, sizeof(text), &size),
+                    strstr(text, "HTTP/1.1 100 Continue\r\n\r\n") != NULL),
+                   "no word comes: %s", text);
+        ck_assert_msg(strncmp(text, "HTTP/1.1 200 ", 13) == 0, "%s", text);
+        client_send(client, bodies[i][1], strlen(bodies[i][1]));
+        EXPECT_ALL(client, "2");
+    }
+}
+END_TEST
+
 START_TEST(a_client_that_goes_takes_its_pipeline_along)
 {
     struct server *server = serve("", "");
@@ -311,7 +352,8 @@ END_TEST
 
 E2E_MAIN("pipelined", slow_calls_run_side_by_side, no_more_run_than_may_be_in_flight,
          held_answers_have_a_limit, nothing_runs_behind_the_last_request,
-         batches_stand_in_the_order, a_client_that_goes_takes_its_pipeline_along,
-         a_reload_in_the_middle_costs_nothing, a_crash_in_the_middle_is_answered_in_its_place,
+         batches_stand_in_the_order, a_client_that_waits_for_a_word_gets_it_in_its_turn,
+         a_client_that_goes_takes_its_pipeline_along, a_reload_in_the_middle_costs_nothing,
+         a_crash_in_the_middle_is_answered_in_its_place,
          an_orphan_is_not_answered_by_the_settings_of_another_generation,
          a_held_refusal_is_shown_once)

@@ -58,6 +58,9 @@ static const struct {
      true, false},
     {"POST / HTTP/1.1\r\n" HOST "Expect: 100-Continue\r\nContent-Length: 1\r\n\r\na", "POST", "/",
      NULL, "a", "a", true, true},
+    {"POST / HTTP/1.1\r\n" HOST "Expect: 100-continue\r\nTransfer-Encoding: chunked\r\n\r\n"
+     "1\r\na\r\n2\r\nbc\r\n0\r\n\r\n",
+     "POST", "/", NULL, "a", "abc", true, true},
     /* RFC 9110 section 10.1.1: a server ignores it in 1.0 */
     {"POST / HTTP/1.0\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\na", "POST", "/", NULL,
      NULL, "a", false, false},
@@ -116,10 +119,37 @@ START_TEST(requests_may_come_in_any_pieces)
                 http_next(guarded((struct bytes){text, part}), &limits, &progress, &request),
                 HTTP_PARTIAL);
             ck_assert_uint_gt(request.size, part);
+            /* However often it is asked, once the head is there. */
+            if (request.head_size > 0)
+                ck_assert(request.waits == accepted[i].waits);
         }
         ck_assert_int_eq(http_next((struct bytes){text, size + 5}, &limits, &progress, &request),
                          HTTP_WHOLE);
         expect_accepted(i);
+    }
+}
+END_TEST
+
+/* Every byte of the content, in one go and with gaps of every size; and the one behind it. */
+START_TEST(bytes_of_the_content_are_found_in_the_request)
+{
+    for (size_t i = 0; i < sizeof(accepted) / sizeof(*accepted); i++) {
+        struct bytes input = bytes_of(accepted[i].text);
+        size_t size = strlen(accepted[i].content);
+        ck_assert_int_eq(read_bytes(input), HTTP_WHOLE);
+        for (size_t step = 1; step <= size; step++) {
+            struct http_walk walk = {0};
+            for (size_t offset = 0; offset < size; offset += step) {
+                size_t place = http_content_place(input, &request, offset, &walk);
+                ck_assert_uint_lt(place, input.size);
+                ck_assert_int_eq(input.data[place], accepted[i].content[offset]);
+                ck_assert_uint_eq(http_content_place(input, &request, offset, &walk), place);
+                ck_assert_uint_gt(place, request.head_size + offset - 1);
+            }
+        }
+        struct http_walk walk = {0};
+        if (request.chunked)
+            ck_assert_uint_eq(http_content_place(input, &request, size, &walk), input.size - 1);
     }
 }
 END_TEST
@@ -334,4 +364,5 @@ END_TEST
 UNIT_MAIN("http", requests_are_read_as_they_were_meant, requests_may_come_in_any_pieces,
           every_deviation_from_a_request_is_refused, a_refused_request_is_refused_in_pieces_too,
           a_nul_is_never_part_of_a_head, heads_and_trailers_are_as_large_as_they_may_be,
-          lines_of_chunks_are_bounded, fields_and_lists_are_taken_apart)
+          lines_of_chunks_are_bounded, bytes_of_the_content_are_found_in_the_request,
+          fields_and_lists_are_taken_apart)
