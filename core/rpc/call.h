@@ -21,6 +21,8 @@ struct call {
     uint64_t now_ns; /* clock_ns() a few requests ago, or 0: good enough for one that is deferred */
     char *kept;      /* where the reply is when the arena had no room for it */
     bool began;      /* in a former worker: this generation's settings were not asked then */
+    const char *http_at;      /* where the request begins that `http` tells of; NULL: nowhere */
+    struct http_request http; /* what http_call_next has read and http_call_read has not used yet */
     bool shown; /* filters are to see the request once its answer is committed: see call_refused */
 };
 
@@ -38,6 +40,7 @@ static inline void call_init(struct call *call, struct dispatcher *dispatcher, s
     call->now_ns = 0;
     call->kept = NULL;
     call->began = false;
+    call->http_at = NULL;
     call->shown = false;
     call->req = (struct pillion_request){
         .pool = &dispatcher->pool,

@@ -217,6 +217,21 @@ static bool pass_over(struct call *call, enum frame_status status, const struct 
     return false;
 }
 
+/* The message at the start of the input, as protocol_next says. */
+static inline __attribute__((always_inline)) enum frame_status
+next_message(struct call *call, unsigned protocol, const struct frame_limits *limits,
+             struct frame *frame)
+{
+    const struct bytes input = {call->turn.in, call->turn.in_size};
+
+    if (protocol == PROTOCOL_FRAME)
+        return protocol_next(protocol, input, limits, NULL, frame);
+    struct frame_progress *progress = search_at(search_of(call), call->turn.consumed);
+    if (protocol == PROTOCOL_HTTP)
+        return http_call_next(call, limits, progress, frame);
+    return protocol_next(protocol, input, limits, progress, frame);
+}
+
 /* Frames that are answered before the next one begins. Leaves when there is no more to do for now,
  * and when a request was deferred. */
 static inline __attribute__((always_inline)) void answer_in_turn_of(struct call *call,
@@ -228,11 +243,8 @@ static inline __attribute__((always_inline)) void answer_in_turn_of(struct call 
     bool more = true;
 
     while (more && call->turn.out_end - call->turn.out_start < max_output) {
-        struct frame_progress *progress =
-            protocol == PROTOCOL_FRAME ? NULL : search_at(search_of(call), call->turn.consumed);
         struct frame frame;
-        enum frame_status status = protocol_next(
-            protocol, (struct bytes){call->turn.in, call->turn.in_size}, &limits, progress, &frame);
+        enum frame_status status = next_message(call, protocol, &limits, &frame);
 
         if (status != FRAME_WHOLE ||
             (protocol == PROTOCOL_LINE && find_stranger(call, status) != NULL)) {

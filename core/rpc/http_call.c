@@ -144,14 +144,14 @@ static bool is_embedded(const struct http_request *http)
 
     return (bytes_equal(site, BYTES("cross-site")) || bytes_equal(site, BYTES("same-site"))) &&
            !bytes_equal(http_find(http->fields, "sec-fetch-dest"), BYTES("document")) &&
-           http_find(http->fields, "origin").data == NULL;
+           http->origin.data == NULL;
 }
 
 /* ENVELOPE_OK when the request may be looked at. */
 static enum envelope_status check_page(struct call *call, const struct http_request *http)
 {
     const struct server_settings *settings = call->server->settings;
-    struct bytes name = host_name(http->host), origin = http_find(http->fields, "origin");
+    struct bytes name = host_name(http->host), origin = http->origin;
 
     if (http->host.size > 0 && !is_local(name) && !is_listed(&settings->allow_host, name) &&
         is_on_loopback(call))
@@ -170,8 +170,7 @@ static enum envelope_status check_page(struct call *call, const struct http_requ
             (int)origin.size, origin.data);
     if (listed)
         call->req.http.origin = origin;
-    if (bytes_equal(http->method, BYTES("POST")) &&
-        !is_json_type(http_find(http->fields, "content-type")))
+    if (bytes_equal(http->method, BYTES("POST")) && !is_json_type(http->type))
         return call_refuse_http(call, 415, ERROR_INVALID_REQUEST,
                                 "a page has to send Content-Type: application/json");
     return ENVELOPE_OK;
@@ -357,47 +356,59 @@ static bool is_probe(struct bytes path)
     return bytes_equal(path, BYTES("/healthz")) || bytes_equal(path, BYTES("/readyz"));
 }
 
+enum frame_status http_call_next(struct call *call, const struct frame_limits *limits,
+                                 struct frame_progress *progress, struct frame *frame)
+{
+    const struct bytes input = {call->turn.in, call->turn.in_size};
+    enum http_status status = http_next(input, limits, progress, &call->http);
+
+    call->http_at = status == HTTP_WHOLE ? input.data : NULL;
+    return protocol_http_frame(input, status, &call->http, frame);
+}
+
 enum envelope_status http_call_read(struct call *call, struct bytes raw, struct envelope *envelope,
                                     struct json_error *error)
 {
     struct pillion_request *req = &call->req;
+    const struct http_request *http = &call->http;
     struct frame_progress none = {0};
-    struct http_request http;
 
-    http_next(raw, &begun_limits, &none, &http);
+    if (call->http_at != raw.data)
+        http_next(raw, &begun_limits, &none, &call->http);
+    call->http_at = NULL;
     envelope->in = BYTES("");
     envelope->params = BYTES("null");
     envelope->id = (struct bytes){NULL, 0};
     envelope->format = ENVELOPE_BARE;
     envelope->notifies = false;
-    req->http.style = http_style(&http);
+    req->http.style = http_style(http);
     req->format = ENVELOPE_BARE;
     req->notifies = false;
     req->http.retry_s = 0;
     req->http.date = http_call_date();
-    req->head = http.fields;
+    req->head = http->fields;
     req->body = BYTES("");
     req->http.origin = (struct bytes){NULL, 0};
 
-    enum envelope_status status = check_page(call, &http);
+    enum envelope_status status = check_page(call, http);
     if (status != ENVELOPE_OK) {
         if (!call->began)
             return status;
         call_forget_answer(call);
     }
-    if (bytes_equal(http.method, BYTES("POST")) && !is_probe(http.path))
-        return read_post(call, &http, raw, envelope, error);
-    if (bytes_equal(http.method, BYTES("OPTIONS")))
+    if (bytes_equal(http->method, BYTES("POST")) && !is_probe(http->path))
+        return read_post(call, http, raw, envelope, error);
+    if (bytes_equal(http->method, BYTES("OPTIONS")))
         return answer(call, 204, BYTES("null"));
-    if (bytes_equal(http.method, BYTES("GET")) || (req->http.style & HTTP_STYLE_HEAD)) {
-        if (is_probe(http.path))
-            return read_probe(call, http.path);
-        if (http.path.size > 1 && !is_mcp(http.path))
-            return read_get(call, &http, envelope, error);
+    if (bytes_equal(http->method, BYTES("GET")) || (req->http.style & HTTP_STYLE_HEAD)) {
+        if (is_probe(http->path))
+            return read_probe(call, http->path);
+        if (http->path.size > 1 && !is_mcp(http->path))
+            return read_get(call, http, envelope, error);
     }
-    if (is_probe(http.path))
+    if (is_probe(http->path))
         req->http.style |= HTTP_STYLE_GET;
     return call_refuse_http(call, 405, ERROR_INVALID_REQUEST, "\"%.*s\" is for %s",
-                            (int)http.path.size, http.path.data,
-                            is_probe(http.path) ? "GET" : "POST");
+                            (int)http->path.size, http->path.data,
+                            is_probe(http->path) ? "GET" : "POST");
 }

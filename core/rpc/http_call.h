@@ -17,6 +17,11 @@
 
 #include "rpc/call.h"
 
+/* As protocol_next, for the input of the call's turn. What is read of a whole request is kept for
+ * http_call_read, which follows. */
+enum frame_status http_call_next(struct call *call, const struct frame_limits *limits,
+                                 struct frame_progress *progress, struct frame *frame);
+
 /* Reads a whole request. Sets the request's style, format and header section, and the envelope.
  * When the request has been answered here, req->answered is set, and the status is not
  * ENVELOPE_OK. */

@@ -3,21 +3,7 @@
 
 #include <string.h>
 
-#define CR '\r'
-#define LF '\n'
-
-/* Characters of a token (RFC 9110 section 5.6.2). */
-#define T(c) [c] = true
-static const bool token_char[256] = {
-    T('!'), T('#'), T('$'), T('%'), T('&'), T('\''), T('*'), T('+'), T('-'), T('.'), T('^'),
-    T('_'), T('`'), T('|'), T('~'), T('0'), T('1'),  T('2'), T('3'), T('4'), T('5'), T('6'),
-    T('7'), T('8'), T('9'), T('A'), T('B'), T('C'),  T('D'), T('E'), T('F'), T('G'), T('H'),
-    T('I'), T('J'), T('K'), T('L'), T('M'), T('N'),  T('O'), T('P'), T('Q'), T('R'), T('S'),
-    T('T'), T('U'), T('V'), T('W'), T('X'), T('Y'),  T('Z'), T('a'), T('b'), T('c'), T('d'),
-    T('e'), T('f'), T('g'), T('h'), T('i'), T('j'),  T('k'), T('l'), T('m'), T('n'), T('o'),
-    T('p'), T('q'), T('r'), T('s'), T('t'), T('u'),  T('v'), T('w'), T('x'), T('y'), T('z'),
-};
-#undef T
+#include "wire/http_text.h"
 
 /* Fields that may stand in a request once only: of two, somebody else may take the other one. */
 enum {
@@ -31,14 +17,18 @@ enum {
     SEEN_CLOSE = 1 << 7, /* an option of Connection, which may be there more than once */
 };
 
+#define NAMED(text) .name = text, .size = sizeof(text) - 1
 static const struct {
     const char *name;
+    size_t size;
     unsigned seen;
 } once_only[] = {
-    {"host", SEEN_HOST},     {"content-length", SEEN_LENGTH}, {"transfer-encoding", SEEN_CODING},
-    {"origin", SEEN_ORIGIN}, {"content-type", SEEN_TYPE},     {"authorization", SEEN_AUTHORIZATION},
-    {"expect", SEEN_EXPECT},
+    {NAMED("host"), SEEN_HOST},         {NAMED("content-length"), SEEN_LENGTH},
+    {NAMED("content-type"), SEEN_TYPE}, {NAMED("transfer-encoding"), SEEN_CODING},
+    {NAMED("origin"), SEEN_ORIGIN},     {NAMED("authorization"), SEEN_AUTHORIZATION},
+    {NAMED("expect"), SEEN_EXPECT},
 };
+#undef NAMED
 
 static enum http_status refuse(struct http_request *request, enum http_status status,
                                const char *why)
@@ -52,11 +42,6 @@ static enum http_status bad(struct http_request *request, const char *why)
     return refuse(request, HTTP_BAD_REQUEST, why);
 }
 
-static char lower(char c)
-{
-    return c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : c;
-}
-
 bool http_is(struct bytes text, const char *name)
 {
     size_t i = 0;
@@ -64,22 +49,6 @@ bool http_is(struct bytes text, const char *name)
     while (i < text.size && name[i] != '\0' && lower(text.data[i]) == name[i])
         i++;
     return i == text.size && name[i] == '\0';
-}
-
-static bool is_white(char c)
-{
-    return c == ' ' || c == '\t';
-}
-
-static struct bytes trim(struct bytes text)
-{
-    while (text.size > 0 && is_white(text.data[0])) {
-        text.data++;
-        text.size--;
-    }
-    while (text.size > 0 && is_white(text.data[text.size - 1]))
-        text.size--;
-    return text;
 }
 
 bool http_element(struct bytes *list, struct bytes *element)
@@ -96,35 +65,6 @@ bool http_element(struct bytes *list, struct bytes *element)
             return true;
     }
     return false;
-}
-
-static size_t token_size(struct bytes text)
-{
-    size_t size = 0;
-
-    while (size < text.size && token_char[(unsigned char)text.data[size]])
-        size++;
-    return size;
-}
-
-/* Takes the line at the start of `text`, whose CRLF is there. False when it holds a control
- * character other than a tab, a lone CR or LF among them. */
-static bool take_line(struct bytes *text, struct bytes *line)
-{
-    size_t i = 0;
-
-    while (i < text->size) {
-        unsigned char c = (unsigned char)text->data[i];
-        if ((c < 0x20 && c != '\t') || c == 0x7f)
-            break;
-        i++;
-    }
-    if (i + 1 >= text->size || text->data[i] != CR || text->data[i + 1] != LF)
-        return false;
-    *line = (struct bytes){text->data, i};
-    text->data += i + 2;
-    text->size -= i + 2;
-    return true;
 }
 
 /* ---- The request line ---- */
@@ -191,14 +131,19 @@ static enum http_status read_request_line(struct bytes line, struct http_request
 
 /* ---- Fields ---- */
 
+/* A name is a token, so the first colon ends it. Of CR and LF every line has only those that end
+ * it. */
 bool http_field(struct bytes *fields, struct bytes *name, struct bytes *value)
 {
-    struct bytes line;
+    const char *colon = memchr(fields->data, ':', fields->size);
+    const char *stop = fields->data + fields->size;
+    const char *end = colon == NULL ? NULL : memchr(colon, LF, (size_t)(stop - colon));
 
-    if (fields->size == 0 || !take_line(fields, &line))
+    if (end == NULL)
         return false;
-    *name = (struct bytes){line.data, token_size(line)};
-    *value = trim((struct bytes){line.data + name->size + 1, line.size - name->size - 1});
+    *name = (struct bytes){fields->data, (size_t)(colon - fields->data)};
+    *value = trim((struct bytes){colon + 1, (size_t)(end - 1 - colon) - (end[-1] == CR)});
+    *fields = (struct bytes){end + 1, (size_t)(stop - (end + 1))};
     return true;
 }
 
@@ -215,14 +160,17 @@ struct bytes http_find(struct bytes fields, const char *wanted)
 
 /* A field line is a name, a colon right behind it, and a value (section 5). A line that begins with
  * white space would continue the one before ("obs-fold", section 5.2); it has no name. */
-static enum http_status check_field(struct bytes line, struct http_request *request)
+static enum http_status split_field(struct bytes line, struct http_request *request,
+                                    struct bytes *name, struct bytes *value)
 {
-    size_t name = token_size(line);
+    size_t size = token_size(line);
 
     if (line.size > 0 && is_white(line.data[0]))
         return bad(request, "a header field is folded over two lines");
-    if (name == 0 || name == line.size || line.data[name] != ':')
+    if (size == 0 || size == line.size || line.data[size] != ':')
         return bad(request, "a header line is no \"Name: value\"");
+    *name = (struct bytes){line.data, size};
+    *value = trim((struct bytes){line.data + size + 1, line.size - size - 1});
     return HTTP_WHOLE;
 }
 
@@ -239,16 +187,9 @@ static bool read_length(struct bytes value, uint64_t *length)
     return value.size > 0;
 }
 
-/* The characters that a host and a port may have (RFC 3986 section 3.2); not those that would end
- * them in a URI. */
 static bool is_host(struct bytes host)
 {
-    for (size_t i = 0; i < host.size; i++) {
-        unsigned char c = (unsigned char)host.data[i];
-        if (c <= 0x20 || c >= 0x7f || strchr("\"#/<>?@\\^`{|}", c) != NULL)
-            return false;
-    }
-    return true;
+    return kind_size(host, HOST) == host.size;
 }
 
 /* Whether the connection goes on (section 9.3): "close" is the last word. */
@@ -270,7 +211,7 @@ static void read_connection(struct bytes list, unsigned *seen, struct http_reque
 static unsigned find_once_only(struct bytes name)
 {
     for (size_t i = 0; i < sizeof(once_only) / sizeof(*once_only); i++) {
-        if (http_is(name, once_only[i].name))
+        if (name.size == once_only[i].size && token_is(name, once_only[i].name))
             return once_only[i].seen;
     }
     return 0;
@@ -299,6 +240,12 @@ static enum http_status read_field(struct bytes name, struct bytes value, unsign
         if (!http_is(value, "chunked"))
             return bad(request, "Transfer-Encoding can be \"chunked\" only");
         request->chunked = true;
+        break;
+    case SEEN_ORIGIN:
+        request->origin = value;
+        break;
+    case SEEN_TYPE:
+        request->type = value;
         break;
     case SEEN_EXPECT:
         if (!http_is(value, "100-continue"))
@@ -372,12 +319,10 @@ static enum http_status read_head(struct bytes head, const struct frame_limits *
     request->keep_alive = request->minor > 0;
     request->fields = rest;
     while (status == HTTP_WHOLE && rest.size > 0) {
-        struct bytes field = rest;
-
         if (!take_line(&rest, &line))
             return bad(request, "a header line holds a control character");
-        status = check_field(line, request);
-        if (status == HTTP_WHOLE && http_field(&field, &name, &value))
+        status = split_field(line, request, &name, &value);
+        if (status == HTTP_WHOLE)
             status = read_field(name, value, &seen, request);
     }
     return status == HTTP_WHOLE ? check_fields(seen, limits, request) : status;
@@ -415,10 +360,10 @@ static enum http_status skip_trailer(struct bytes input, const struct frame_limi
                                      struct http_request *request, size_t at)
 {
     const size_t start = at;
-    struct bytes line = {NULL, 0};
+    struct bytes line = {NULL, 0}, name, value;
     enum http_status status;
 
-    do {
+    for (;;) {
         size_t left = limits->head - (at - start);
 
         status = find_line(input, at, left, &line);
@@ -429,12 +374,13 @@ static enum http_status skip_trailer(struct bytes input, const struct frame_limi
             return status;
         }
         at += line.size + 2;
-        if (line.size > 0 && check_field(line, request) != HTTP_WHOLE)
+        if (line.size == 0)
+            break;
+        if (split_field(line, request, &name, &value) != HTTP_WHOLE)
             return HTTP_BAD_REQUEST;
-        struct bytes name = {line.data, token_size(line)};
         if (find_once_only(name) != 0 || http_is(name, "connection"))
             return bad(request, "the trailer has a field that belongs into the head");
-    } while (line.size > 0);
+    }
     request->size = at;
     return HTTP_WHOLE;
 }

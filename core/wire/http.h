@@ -40,6 +40,8 @@ struct http_request {
     struct bytes path;   /* of the target, as it was sent; "*" for OPTIONS of the whole server */
     struct bytes query;  /* behind the "?"; data NULL without one */
     struct bytes host;   /* of the target when that names one (section 3.2.2); data NULL for none */
+    struct bytes origin; /* Origin and Content-Type; data NULL without them */
+    struct bytes type;
     struct bytes fields; /* the header section, for http_field */
     unsigned minor;      /* 1 for HTTP/1.1 */
     bool keep_alive;     /* the connection goes on after the reply (section 9.3) */

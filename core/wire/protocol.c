@@ -30,27 +30,33 @@ static size_t head_of_lsp(const struct reply *reply, size_t body, char *to)
     return lsp_head(body, to == NULL ? head : to);
 }
 
+enum frame_status protocol_http_frame(struct bytes input, enum http_status status,
+                                      const struct http_request *request, struct frame *frame)
+{
+    *frame = (struct frame){.size = request->size};
+    switch (status) {
+    case HTTP_WHOLE:
+        frame->body = (struct bytes){input.data, (size_t)request->size};
+        return FRAME_WHOLE;
+    case HTTP_PARTIAL:
+        if (request->size == input.size + 1) /* or more */
+            frame->size = 0;
+        frame->waits = request->head_size > 0 && request->waits;
+        return FRAME_PARTIAL;
+    default:
+        frame->refused = status;
+        frame->why = request->why;
+        return FRAME_REFUSED;
+    }
+}
+
 static enum frame_status next_http(struct bytes input, const struct frame_limits *limits,
                                    struct frame_progress *progress, struct frame *frame)
 {
     struct http_request request;
     enum http_status status = http_next(input, limits, progress, &request);
 
-    *frame = (struct frame){.size = request.size};
-    switch (status) {
-    case HTTP_WHOLE:
-        frame->body = (struct bytes){input.data, (size_t)request.size};
-        return FRAME_WHOLE;
-    case HTTP_PARTIAL:
-        if (request.size == input.size + 1) /* or more */
-            frame->size = 0;
-        frame->waits = request.head_size > 0 && request.waits;
-        return FRAME_PARTIAL;
-    default:
-        frame->refused = status;
-        frame->why = request.why;
-        return FRAME_REFUSED;
-    }
+    return protocol_http_frame(input, status, &request, frame);
 }
 
 const struct protocol protocols[PROTOCOLS] = {

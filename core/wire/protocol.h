@@ -54,6 +54,10 @@ static inline uint64_t protocol_largest(uint64_t max_body, uint64_t max_head)
  * Bytes of no known protocol are left to frames, which refuse them (wire/stranger.h). */
 unsigned protocol_guess(struct bytes input);
 
+/* What http_next has come to, as a frame: its body is the whole request. */
+enum frame_status protocol_http_frame(struct bytes input, enum http_status status,
+                                      const struct http_request *request, struct frame *frame);
+
 /* Looks at the start of `input` for a message. `progress` is that of the bytes there, or NULL when
  * they have not been looked at before. */
 enum frame_status protocol_next_other(unsigned index, struct bytes input,

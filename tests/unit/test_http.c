@@ -1,6 +1,8 @@
 /* What reading HTTP promises: see core/wire/http.h. */
 #include "unit.h"
 
+#include <ctype.h>
+
 #include "guarded.h"
 #include "wire/http.h"
 
@@ -292,6 +294,45 @@ START_TEST(a_nul_is_never_part_of_a_head)
 }
 END_TEST
 
+/* True when the head is accepted with this character at `at`. */
+static bool takes(const char *head, size_t at, int c)
+{
+    char text[256];
+    struct bytes input = {text, strlen(head)};
+
+    memcpy(text, head, input.size);
+    text[at] = (char)c;
+    return read_bytes(input) == HTTP_WHOLE;
+}
+
+/* The loops look at several characters at once. */
+START_TEST(every_character_is_looked_at_wherever_it_stands)
+{
+    static const char name[] = "GET / HTTP/1.1\r\nHost: a\r\nabcdefghijklmnopq: x\r\n\r\n",
+                      value[] = "GET / HTTP/1.1\r\nHost: a\r\nx: abcdefgh\tijklmnopqrst\r\n\r\n",
+                      host[] = "GET / HTTP/1.1\r\nHost: xabcdefghijklmnopqx\r\n\r\n",
+                      letters[] = "abcdefghijklmnopq";
+    const char *const tokens = "!#$%&'*+-.^_`|~", *const hosts = "!$%&'()*+,-.:;=[]_~";
+
+    for (int c = 0; c < 256; c++) {
+        bool alike = isalnum(c) && c < 0x80;
+        for (size_t i = 0; i < sizeof(letters) - 1; i++) {
+            size_t in_name = (size_t)(strstr(name, letters) - name) + i,
+                   in_value = (size_t)(strstr(value, "abc") - value) + i,
+                   in_host = (size_t)(strstr(host, letters) - host) + i;
+            bool token = alike || (c != '\0' && strchr(tokens, c) != NULL);
+            if (c != ':' || i == 0) /* elsewhere it ends the name */
+                ck_assert_msg(takes(name, in_name, c) == token, "%#x at %zu of a name", c, i);
+            ck_assert_msg(takes(value, in_value, c) == ((c >= 0x20 && c != 0x7f) || c == '\t'),
+                          "%#x at %zu of a value", c, i);
+            ck_assert_msg(takes(host, in_host, c) ==
+                              (alike || (c != '\0' && strchr(hosts, c) != NULL)),
+                          "%#x at %zu of a host", c, i);
+        }
+    }
+}
+END_TEST
+
 START_TEST(heads_and_trailers_are_as_large_as_they_may_be)
 {
     static const char start[] = "GET / HTTP/1.1\r\nHost: a\r\nX: ", end[] = "\r\n\r\n";
@@ -342,12 +383,20 @@ START_TEST(fields_and_lists_are_taken_apart)
     assert_is(http_find(request.fields, "x-one"), "1");
     assert_is(http_find(request.fields, "x-two"), "2");
     assert_is(http_find(request.fields, "x-three"), NULL);
+    assert_is(request.origin, NULL);
+    assert_is(request.type, NULL);
     fields = request.fields;
     ck_assert(http_field(&fields, &name, &value));
     assert_is(name, "Host");
     assert_is(value, "a");
     ck_assert(http_field(&fields, &name, &value) && http_field(&fields, &name, &value));
     ck_assert(!http_field(&fields, &name, &value));
+
+    ck_assert_int_eq(read_string(GET("ORIGIN: null\r\ncontent-TYPE: a/b;c \r\nE:\r\n")),
+                     HTTP_WHOLE);
+    assert_is(request.origin, "null");
+    assert_is(request.type, "a/b;c");
+    assert_is(http_find(request.fields, "e"), "");
 
     ck_assert(http_element(&list, &value));
     assert_is(value, "a");
@@ -363,6 +412,6 @@ END_TEST
 
 UNIT_MAIN("http", requests_are_read_as_they_were_meant, requests_may_come_in_any_pieces,
           every_deviation_from_a_request_is_refused, a_refused_request_is_refused_in_pieces_too,
-          a_nul_is_never_part_of_a_head, heads_and_trailers_are_as_large_as_they_may_be,
-          lines_of_chunks_are_bounded, bytes_of_the_content_are_found_in_the_request,
-          fields_and_lists_are_taken_apart)
+          a_nul_is_never_part_of_a_head, every_character_is_looked_at_wherever_it_stands,
+          heads_and_trailers_are_as_large_as_they_may_be, lines_of_chunks_are_bounded,
+          bytes_of_the_content_are_found_in_the_request, fields_and_lists_are_taken_apart)
