@@ -13,6 +13,7 @@ BENCH_ROUNDS (10) and BENCH_SECONDS (0.5) say how often and how long.
 """
 
 import argparse
+import contextlib
 import json
 import os
 import signal
@@ -63,25 +64,26 @@ def available(kinds):
     return [kind for kind in kinds if not kind.missing()], missing
 
 
-def table(run, kinds, columns=COLUMNS):
-    """{name of the server: {"connections,in flight": summary}}."""
-    found, running = {kind.name: {} for kind in kinds}, []
-    try:
-        for kind in kinds:
-            running.append(kind(run.tools, run.cpus))
-        for load in columns:
-            key = "%d,%d" % load
-            samples = measures.alternating(run.rounds, {
-                server.name: lambda server=server: server.load(*load, run.seconds)
-                for server in running})
-            for name, results in samples.items():
-                best = found[name][key] = summary(results)
-                say("(%s)\t%-30s %12.0f/s %9.3f us CPU   p50 %9.1f us   p99 %9.1f us" % (
-                    key, name, best["rps"], best["cpu_us"], best["p50_us"], best["p99_us"]))
-    finally:
-        for server in running:
-            server.end()
+def compare(run, loads, columns=COLUMNS):
+    """{name: {"connections,in flight": summary}} of loads that take turns: functions of the number of
+    connections, the requests in flight on each, and seconds."""
+    found = {name: {} for name in loads}
+    for column in columns:
+        key = "%d,%d" % column
+        samples = measures.alternating(run.rounds, {
+            name: lambda load=load: load(*column, run.seconds) for name, load in loads.items()})
+        for name, results in samples.items():
+            best = found[name][key] = summary(results)
+            say("(%s)\t%-30s %12.0f/s %9.3f us CPU   p50 %9.1f us   p99 %9.1f us" % (
+                key, name, best["rps"], best["cpu_us"], best["p50_us"], best["p99_us"]))
     return found
+
+
+def table(run, kinds):
+    """What the servers do in each column of the table of requests."""
+    with contextlib.ExitStack() as stack:
+        running = [stack.enter_context(kind(run.tools, run.cpus)) for kind in kinds]
+        return compare(run, {server.name: server.load for server in running})
 
 
 def main():

@@ -2,9 +2,12 @@
  * is `pillion bench`.
  *
  *     load PORT CONNECTIONS IN_FLIGHT SECONDS [OPTION VALUE]...
- *         --request JSON       the body of each frame (a ping of about 40 bytes)
+ *         --request JSON       the body of each request (a ping of about 40 bytes)
+ *         --as frame|line|http what stands around it, and around a reply (frame)
+ *         --path /PATH         where HTTP's requests are posted (/)
+ *         --field "NAME: TEXT" one more line of their heads; may be given again
  *         --body BYTES         a ping whose params are a string, the whole body BYTES long
- *         --raw-request TEXT   bytes instead of a frame; needs --reply-size
+ *         --raw-request TEXT   the request with all that is around it; needs --reply-size
  *         --reply-size BYTES   of one reply to them
  *         --connect yes        each connection is closed after one batch, and made anew
  *         --rate R             so many requests a second, each sent when it is due
@@ -16,7 +19,8 @@
  * request, from the moment at which it was due.
  *
  * Prints one line of JSON: requests, seconds, microseconds, the servers' nanoseconds of CPU. Every
- * frame that comes back must be as long as the first one, which must not be an error. */
+ * reply must be as long as the first one, and begin and end as it does; that one must be no error.
+ */
 #include "load.h"
 
 #include <errno.h>

@@ -9,15 +9,21 @@
 
 #define FRAME_HEADER 4u
 
+/* What stands around a request and a reply. */
+enum wrap { FRAME, LINE, HTTP, RAW };
+
 /* The command line. */
 struct plan {
     uint16_t port;
     unsigned connections, in_flight;
-    bool framed, reconnects;
+    enum wrap wrap;
+    const char *path, *fields; /* of HTTP's requests: the target, and further header lines */
+    bool reconnects;
     double rate; /* requests a second, sent when they are due; 0: a closed loop */
     char *batch; /* the same request `in_flight` times */
     size_t batch_size, request_size;
-    size_t reply_size; /* of one reply, its header included */
+    size_t reply_size; /* of one reply, with what stands around it */
+    char *reply;       /* the first one, unless it is a frame */
     uint64_t measured_ns, warm_up_ns;
     char *cpu_of; /* process ids, or NULL */
 };
@@ -40,7 +46,7 @@ struct lane {
     uint64_t replies;     /* whole ones */
     unsigned header_size; /* bytes of the next reply's header that are there */
     unsigned char header[FRAME_HEADER];
-    size_t missing; /* framed: missing bytes of a reply; raw: received bytes */
+    size_t missing; /* frames: missing bytes of a reply; others: received ones */
     uint64_t began_ns;
 };
 
@@ -59,7 +65,7 @@ uint64_t cpu_of(const char *pids);
 void latency_add(struct result *result, uint64_t ns);
 void result_print(const struct result *result);
 
-/* Sends one request before all others: learns the size of a reply, and fails on an error. */
+/* Sends one request before all others: learns how a reply looks, and fails on an error. */
 void first_call(void);
 
 /* Connects, and watches for replies. */

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -11,6 +12,7 @@
 #include "load.h"
 
 #define RECEIVE_SIZE (1u << 20)
+#define ALIKE        16u /* bytes at the start of every reply: "HTTP/1.1 200 OK\r" */
 
 /* Connections come from many addresses of the loopback net: one alone has too few ports when each
  * is used once and then rests in TIME_WAIT for a minute. */
@@ -108,8 +110,19 @@ static void lane_count_frames(struct lane *lane, const char *data, size_t size)
     }
 }
 
-static void lane_count_raw(struct lane *lane, size_t size)
+/* Replies that are as long as the first one. Those that have come in one piece begin and end as it
+ * does: the dates between may differ. */
+static void lane_count_alike(struct lane *lane, const char *data, size_t size)
 {
+    size_t checked = plan.reply_size < ALIKE ? plan.reply_size : ALIKE;
+
+    errno = 0;
+    for (size_t at = (plan.reply_size - lane->missing) % plan.reply_size;
+         at + plan.reply_size <= size; at += plan.reply_size) {
+        if (memcmp(data + at, plan.reply, checked) != 0 ||
+            data[at + plan.reply_size - 1] != plan.reply[plan.reply_size - 1])
+            load_fail("a reply is not like the first one");
+    }
     lane->missing += size;
     lane->replies += lane->missing / plan.reply_size;
     lane->missing %= plan.reply_size;
@@ -125,19 +138,48 @@ void lane_receive(struct lane *lane)
         errno = size == 0 ? 0 : errno;
         load_fail("the server has closed a connection");
     }
-    if (plan.framed)
+    if (plan.wrap == FRAME)
         lane_count_frames(lane, received, (size_t)size);
     else
-        lane_count_raw(lane, (size_t)size);
+        lane_count_alike(lane, received, (size_t)size);
     errno = 0;
     if (lane->replies > lane->asked)
         load_fail("there are more replies than requests");
 }
 
+/* The size of the reply that begins with `text`, or 0 while that cannot be told. */
+static size_t whole_size(const char *text, size_t size)
+{
+    static const char length[] = "\r\nContent-Length:";
+    const char *end = NULL, *field;
+    uint32_t body;
+
+    if (plan.wrap == FRAME && size >= FRAME_HEADER) {
+        memcpy(&body, text, sizeof(body));
+        return FRAME_HEADER + body;
+    }
+    if (plan.wrap == LINE && (end = strchr(text, '\n')) != NULL)
+        return (size_t)(end + 1 - text);
+    if (plan.wrap == HTTP && (end = strstr(text, "\r\n\r\n")) != NULL) {
+        field = strcasestr(text, length);
+        if (field == NULL || field > end)
+            load_fail("the first reply has no Content-Length");
+        return (size_t)(end + 4 - text) + strtoul(field + sizeof(length) - 1, NULL, 10);
+    }
+    return plan.reply_size; /* it is 0 until it is known */
+}
+
+/* An error of any protocol. What is raw is not understood. */
+static bool is_error(const char *reply)
+{
+    return plan.wrap != RAW && (strstr(reply, "\"error\"") != NULL ||
+                                (plan.wrap == HTTP && strncmp(reply, "HTTP/1.1 200", 12) != 0));
+}
+
 void first_call(void)
 {
     int fd = lane_connect();
-    size_t size = 0, whole = plan.framed ? FRAME_HEADER : plan.reply_size;
+    size_t size = 0;
 
     for (size_t sent = 0; sent < plan.request_size;) {
         ssize_t part = send(fd, plan.batch + sent, plan.request_size - sent, MSG_NOSIGNAL);
@@ -145,22 +187,20 @@ void first_call(void)
             load_fail("cannot send the first request");
         sent += (size_t)part;
     }
-    while (size < whole) {
-        if (whole >= sizeof(received))
-            load_fail("the first reply is too long");
-        ssize_t part = recv(fd, received + size, whole - size, 0);
+    while (plan.reply_size == 0 || size < plan.reply_size) {
+        ssize_t part = recv(fd, received + size, sizeof(received) - 1 - size, 0);
         if (part <= 0)
-            load_fail("the first request was not answered");
+            load_fail("the first request was not answered, or its reply is too long");
         size += (size_t)part;
-        if (plan.framed && size == FRAME_HEADER) {
-            uint32_t length;
-            memcpy(&length, received, sizeof(length));
-            whole = plan.reply_size = FRAME_HEADER + length;
-        }
+        received[size] = '\0';
+        plan.reply_size = whole_size(received, size);
     }
     close(fd);
-    received[size] = '\0';
+    const size_t header = plan.wrap == FRAME ? FRAME_HEADER : 0;
     errno = 0;
-    if (plan.framed && strstr(received + FRAME_HEADER, "\"out\":\"error\"") != NULL)
-        load_fail(received + FRAME_HEADER);
+    if (size != plan.reply_size)
+        load_fail("the first request has more than one reply");
+    if (is_error(received + header))
+        load_fail(received + header);
+    plan.reply = strdup(received);
 }

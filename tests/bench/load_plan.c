@@ -25,10 +25,31 @@ static char *ping_of(size_t size)
     return body;
 }
 
-static void batch_build(const char *request)
+/* The request with what stands around it; for a frame its header is added later. */
+static char *wrapped(const char *body)
 {
+    char *text = NULL;
+    int size = -1;
+
+    if (plan.wrap == LINE)
+        size = asprintf(&text, "%s\n", body);
+    else if (plan.wrap == HTTP)
+        size = asprintf(&text,
+                        "POST %s HTTP/1.1\r\nHost: 127.0.0.1:%u\r\nContent-Type: application/json"
+                        "\r\nContent-Length: %zu\r\n%s\r\n%s",
+                        plan.path, plan.port, strlen(body), plan.fields, body);
+    else
+        size = asprintf(&text, "%s", body);
+    if (size < 0)
+        load_fail("there is no memory for the request");
+    return text;
+}
+
+static void batch_build(const char *body)
+{
+    char *request = wrapped(body);
     uint32_t length = (uint32_t)strlen(request);
-    size_t header = plan.framed ? FRAME_HEADER : 0;
+    size_t header = plan.wrap == FRAME ? FRAME_HEADER : 0;
 
     plan.request_size = header + length;
     plan.batch_size = plan.request_size * plan.in_flight;
@@ -39,6 +60,60 @@ static void batch_build(const char *request)
         memcpy(at, &length, header);
         memcpy(at + header, request, length);
     }
+    free(request);
+}
+
+static enum wrap wrap_named(const char *name)
+{
+    static const char *const names[] = {[FRAME] = "frame", [LINE] = "line", [HTTP] = "http"};
+
+    for (unsigned i = 0; i < sizeof(names) / sizeof(*names); i++) {
+        if (strcmp(name, names[i]) == 0)
+            return (enum wrap)i;
+    }
+    load_fail(name);
+}
+
+/* Adds a line to the heads of HTTP's requests. */
+static void field_add(const char *line)
+{
+    char *fields;
+
+    if (asprintf(&fields, "%s%s\r\n", plan.fields, line) < 0)
+        load_fail("there is no memory for the request");
+    plan.fields = fields;
+}
+
+/* False when there is no such option. */
+static bool option_read(const char *name, char *value, const char **request)
+{
+    if (strcmp(name, "--request") == 0) {
+        *request = value;
+    } else if (strcmp(name, "--body") == 0) {
+        *request = ping_of((size_t)atol(value));
+    } else if (strcmp(name, "--as") == 0) {
+        plan.wrap = wrap_named(value);
+    } else if (strcmp(name, "--path") == 0) {
+        plan.path = value;
+    } else if (strcmp(name, "--field") == 0) {
+        field_add(value);
+    } else if (strcmp(name, "--raw-request") == 0) {
+        *request = value;
+        plan.wrap = RAW;
+    } else if (strcmp(name, "--reply-size") == 0) {
+        plan.reply_size = (size_t)atol(value);
+    } else if (strcmp(name, "--connect") == 0) {
+        plan.reconnects = strcmp(value, "yes") == 0;
+    } else if (strcmp(name, "--rate") == 0) {
+        plan.rate = atof(value);
+    } else if (strcmp(name, "--warm-up") == 0) {
+        plan.warm_up_ns = (uint64_t)(atof(value) * 1e9);
+    } else if (strcmp(name, "--cpu-of") == 0) {
+        plan.cpu_of = value;
+    } else {
+        return false;
+    }
+    return true;
 }
 
 void plan_read(int argc, char **argv)
@@ -51,36 +126,17 @@ void plan_read(int argc, char **argv)
                          .in_flight = (unsigned)atoi(argv[3]),
                          .measured_ns = (uint64_t)(atof(argv[4]) * 1e9),
                          .warm_up_ns = 200 * 1000 * 1000,
-                         .framed = true};
+                         .path = "/",
+                         .fields = ""};
     const char *request = PING;
     for (int i = 5; i < argc; i += 2) {
-        const char *name = argv[i];
-        char *value = argv[i + 1];
-        if (strcmp(name, "--request") == 0) {
-            request = value;
-        } else if (strcmp(name, "--body") == 0) {
-            request = ping_of((size_t)atol(value));
-        } else if (strcmp(name, "--raw-request") == 0) {
-            request = value;
-            plan.framed = false;
-        } else if (strcmp(name, "--reply-size") == 0) {
-            plan.reply_size = (size_t)atol(value);
-        } else if (strcmp(name, "--connect") == 0) {
-            plan.reconnects = strcmp(value, "yes") == 0;
-        } else if (strcmp(name, "--rate") == 0) {
-            plan.rate = atof(value);
-        } else if (strcmp(name, "--warm-up") == 0) {
-            plan.warm_up_ns = (uint64_t)(atof(value) * 1e9);
-        } else if (strcmp(name, "--cpu-of") == 0) {
-            plan.cpu_of = value;
-        } else {
-            load_fail(name);
-        }
+        if (!option_read(argv[i], argv[i + 1], &request))
+            load_fail(argv[i]);
     }
     if (plan.connections == 0 || plan.in_flight == 0)
         load_fail("there must be a connection, and a request in flight");
-    if (!plan.framed && plan.reply_size == 0)
-        load_fail("--raw-request needs --reply-size");
+    if ((plan.wrap == RAW) != (plan.reply_size > 0))
+        load_fail("--raw-request needs --reply-size, and nothing else does");
     batch_build(request);
 }
 

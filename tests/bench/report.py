@@ -45,7 +45,7 @@ server's CPU for a request:
 - **{cjson}** parses a request into an arena of its own and prints an answer with cJSON;
   **{build}** does the same in a Pillion handler.
 - **{redis}** reads `PING` and writes `+PONG`: seven bytes, no JSON.
-- nginx answers HTTP, pipelined by wrk. The teaching server is Python's asyncio.
+- nginx answers `POST`s of HTTP. The teaching server is Python's asyncio.
 
 ## Targets
 

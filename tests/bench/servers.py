@@ -2,7 +2,6 @@
 and how it is loaded. Everything is on loopback, below a directory that is removed, and ended by pid."""
 
 import json
-import math
 import os
 import re
 import resource
@@ -14,7 +13,9 @@ import subprocess
 import tempfile
 import time
 
-PING = '{"in":"ping","params":{"n":1234567}}'
+PARAMS = '{"n":1234567}'
+PING = '{"in":"ping","params":%s}' % PARAMS
+HTTP = ("--as", "http", "--path", "/ping", "--request", PARAMS)
 BUILD = '{"in":"build","params":{"n":1234567,"name":"pillion"}}'
 START_LIMIT = 20  # seconds that any program here may take to start or to end
 LOAD_LIMIT = 120  # seconds that one load may take
@@ -214,24 +215,11 @@ class Redis(Server):
 
 
 class Nginx(Server):
-    """Loaded by wrk, which speaks HTTP; its CPU is that of wrk's whole run."""
+    """Answers what `POST /ping` is answered here, without having read the body."""
 
     name = "nginx `return 200`"
-    programs = ("nginx", "wrk")
-    script = """
-init = function(args)
-    local one, all = wrk.format("GET", "/"), {}
-    for i = 1, tonumber(args[1]) do all[i] = one end
-    batch = table.concat(all)
-end
-request = function() return batch end
-done = function(summary, latency)
-    io.write(string.format(
-        '\\n{"requests": %d, "seconds": %f, "p50_us": %f, "p99_us": %f, "errors": %d}\\n',
-        summary.requests, summary.duration / 1e6, latency:percentile(50), latency:percentile(99),
-        summary.errors.status + summary.errors.read + summary.errors.write + summary.errors.timeout))
-end
-"""
+    programs = ("nginx",)
+    options = HTTP
 
     def prepare(self):
         temporary = "".join("%s_temp_path %s;\n" % (kind, self.path(kind)) for kind in
@@ -240,27 +228,13 @@ end
             file.write("worker_processes 1; daemon off; pid %s;\n"
                        "events { worker_connections 1000; }\n"
                        "http { access_log off; keepalive_requests 1000000000; %s"
-                       "server { listen 127.0.0.1:%d; return 200 pong; } }\n"
-                       % (self.path("pid"), temporary, self.port))
-        with open(self.path("wrk.lua"), "w") as file:
-            file.write(self.script)
+                       "default_type application/json;\n"
+                       "server { listen 127.0.0.1:%d; return 200 '%s'; } }\n"
+                       % (self.path("pid"), temporary, self.port, PARAMS))
 
     def command(self):
         return [shutil.which("nginx"), "-p", self.prefix, "-e", self.path("error.log"),
                 "-c", self.path("nginx.conf")]
-
-    def load(self, connections, in_flight, seconds, *_, cpus=None):
-        whole = math.ceil(seconds)
-        before = cpu_ns(self.pids())
-        done = subprocess.run(
-            ["wrk", "-t1", "-c%d" % connections, "-d%ds" % whole, "-s", self.path("wrk.lua"),
-             "http://127.0.0.1:%d/" % self.port, "--", str(in_flight)],
-            capture_output=True, text=True, timeout=LOAD_LIMIT,
-            preexec_fn=lambda: os.sched_setaffinity(0, cpus or self.load_cpus()))
-        raw = json.loads(done.stdout.strip().splitlines()[-1])
-        if raw["errors"]:
-            raise RuntimeError("wrk has had %d errors" % raw["errors"])
-        return result_of(dict(raw, server_cpu_ns=cpu_ns(self.pids()) - before))
 
 
 class PythonServer(Server):
