@@ -194,8 +194,25 @@ static void pool_release(struct pool *pool, struct pool_chunk *until)
     }
 }
 
+void pool_on_end(struct pool *pool, struct pool_end *end)
+{
+    end->older = pool->ends;
+    pool->ends = end;
+}
+
+void pool_ends(struct pool *pool)
+{
+    struct pool_end *end;
+
+    while ((end = pool->ends) != NULL) {
+        pool->ends = end->older;
+        end->call(end);
+    }
+}
+
 void pool_empty(struct pool *pool)
 {
+    pool_ends(pool);
     pool->used = 0;
     if (pool->chunks == NULL)
         return;
@@ -215,6 +232,7 @@ void pool_empty(struct pool *pool)
 
 void pool_free(struct pool *pool)
 {
+    pool_ends(pool);
     pool_release(pool, NULL);
     *pool = (struct pool){.limit = pool->limit};
 }

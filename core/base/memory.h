@@ -29,10 +29,17 @@ void memory_on_exhaustion(void (*tell)(void));
 
 struct pool_chunk;
 
+/* What is called when a pool's memory ends: a part of a structure of its user's. */
+struct pool_end {
+    struct pool_end *older;
+    void (*call)(struct pool_end *end);
+};
+
 /* Starts as `{0}`. `used` counts bytes handed out since the last reset. */
 struct pool {
     struct pool_chunk *chunks; /* newest first */
     char *next, *end;          /* free part of the newest chunk */
+    struct pool_end *ends;     /* newest first */
     size_t used;
     size_t limit; /* bytes that `used` may reach; 0 is unlimited */
 };
@@ -56,6 +63,11 @@ bool pool_owns(const struct pool *pool, const void *memory);
 
 /* Bytes that the pool has from malloc(3). */
 size_t pool_held(const struct pool *pool);
+
+/* Has `end`, which lies in the pool's memory, called before that memory ends: the newest first.
+ * pool_ends calls them ahead of that. */
+void pool_on_end(struct pool *pool, struct pool_end *end);
+void pool_ends(struct pool *pool);
 
 /* Forgets everything handed out; keeps the first chunk for reuse, unless it is large. Most requests
  * take nothing from their pool. */

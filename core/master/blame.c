@@ -33,6 +33,7 @@ static const char *const duties[DUTIES] = {
     [DUTY_POSTED] = "a posted call",
     [DUTY_HOOK] = "a hook",
     [DUTY_THREAD] = "a thread",
+    [DUTY_END] = "an on_end",
 };
 
 /* `"kv.get"`, `a timer of module redis`, `"kv.get" (a timer of module redis)`. */

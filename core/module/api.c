@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/log_seldom.h"
 #include "module/api_loop.h"
+#include "rpc/belongings.h"
 #include "rpc/introspect.h"
 #include "rpc/openrpc.h"
 #include "rpc/request.h"
@@ -131,6 +132,16 @@ PILLION_EXPORT uint64_t pillion_deadline_ms(const pillion_request *req)
 PILLION_EXPORT void *pillion_alloc(pillion_request *req, size_t size)
 {
     return on_loop(__func__) ? pool_alloc(req->pool, size) : NULL;
+}
+
+PILLION_EXPORT bool pillion_set_value(pillion_request *req, const char *key, void *value)
+{
+    return on_loop(__func__) && request_set_value(req, key, value);
+}
+
+PILLION_EXPORT void *pillion_value(const pillion_request *req, const char *key)
+{
+    return on_loop(__func__) ? request_value(req, key) : NULL;
 }
 
 /* ---- The reply ---- */

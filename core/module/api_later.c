@@ -4,6 +4,7 @@
 
 #include "module/api.h"
 #include "module/api_loop.h"
+#include "rpc/belongings.h"
 #include "rpc/callback.h"
 
 /* ---- Answering later ---- */
@@ -32,6 +33,21 @@ PILLION_EXPORT bool pillion_on_cancel(pillion_token token, void (*cancelled)(voi
                                       void *data)
 {
     return on_loop(__func__) && deferred_on_cancel(deferreds, token, cancelled, data);
+}
+
+PILLION_EXPORT bool pillion_on_end(pillion_request *req, void (*ended)(void *data), void *data)
+{
+    return on_loop(__func__) && request_on_end(req, ended, data);
+}
+
+PILLION_EXPORT bool pillion_end_with(pillion_request *req, pillion_handle handle)
+{
+    return on_loop(__func__) && request_end_with(req, handle);
+}
+
+PILLION_EXPORT bool pillion_work_cancelled(void)
+{
+    return offload_cancelled();
 }
 
 PILLION_EXPORT bool pillion_rerunnable(pillion_token token, bool rerunnable)

@@ -238,8 +238,10 @@ PILLION_EXPORT bool pillion_test_stop(void)
         return true;
     for (struct trial_call *call = trial.calls; call != NULL; call = call->next)
         leave(call);
-    if (trial.started)
+    if (trial.started) {
+        offload_stop();
         deferreds_settle(&trial.deferreds);
+    }
     if (trial.started && !offload_finish(THREADS_END_MS))
         return false; /* a thread still uses the module */
     module_set_stop(&trial.set);
@@ -321,6 +323,7 @@ static void finish(struct deferred *deferred)
  * over. */
 static void poison(struct trial_call *call)
 {
+    pool_ends(&call->pool);
     memset(call->body, POISON, call->body_size);
 }
 

@@ -71,6 +71,7 @@ enum board_duty {
     DUTY_POSTED, /* pillion_post */
     DUTY_HOOK,
     DUTY_THREAD, /* a thread that a module has made itself */
+    DUTY_END,    /* pillion_on_end */
     DUTIES
 };
 

@@ -67,6 +67,7 @@ static inline void call_next(struct call *call)
     req->params = BYTES("null");
     req->id = (struct bytes){NULL, 0};
     req->tree = NULL;
+    req->values = NULL;
     req->peer_text = NULL;
     req->tree_tried = req->answered = req->failed = false;
     req->deferred = NULL;

@@ -104,6 +104,7 @@ void deferred_free(struct deferred *deferred)
     deferred->req.answered = true;
     if (deferred->working)
         return;
+    pool_ends(&deferred->pool); /* while its token still leads nowhere */
     deferred->state = DEFERRED_FREE;
     if (all->released != NULL)
         all->released(deferred);
@@ -122,6 +123,7 @@ void deferred_free(struct deferred *deferred)
     deferred->req.body = BYTES("{}");
     deferred->req.id = (struct bytes){NULL, 0};
     deferred->req.tree = NULL;
+    deferred->req.values = NULL;
     deferred->req.peer_text = NULL;
     deferred->next = all->free;
     all->free = deferred;
@@ -464,6 +466,7 @@ void deferred_fail(struct deferred *deferred, const char *code, const char *form
         return;
     timer_cancel(deferred->all->loop, &deferred->timer);
     deferred->state = DEFERRED_ANSWERED;
+    deferred->over = true;
     va_start(args, format);
     vsnprintf(text, sizeof(text), format, args);
     va_end(args);
@@ -479,6 +482,7 @@ void deferred_drop(struct deferred *deferred)
     if (was == DEFERRED_WAITING) {
         timer_cancel(deferred->all->loop, &deferred->timer);
         deferred->state = DEFERRED_ANSWERED;
+        deferred->over = true;
         deferred->req.answered = true;
         deferred->req.failed = true;
         snprintf(deferred->req.code, sizeof(deferred->req.code), "cancelled");

@@ -45,6 +45,7 @@ struct deferred {
     bool working;        /* a thread has its data: nothing may be freed */
     bool timed_out;
     bool by_deadline;      /* `timer` is set for due_ns, which comes before timeout_ms are over */
+    _Atomic bool over;     /* nobody waits for an answer any more: threads read it */
     bool waits;            /* nothing was done for it yet: another worker may run it instead */
     bool resumed;          /* by its module, once at least */
     struct deferred *next; /* in `settling` or in `free` */

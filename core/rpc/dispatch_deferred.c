@@ -115,6 +115,20 @@ void dispatch_closed(struct dispatcher *dispatcher, struct conn *conn)
     }
 }
 
+void dispatch_end(struct dispatcher *dispatcher)
+{
+    for (uint32_t i = 0; i < dispatcher->deferreds.count; i++) {
+        struct deferred *deferred = dispatcher->deferreds.table[i];
+        if (deferred->conn == 0)
+            continue;
+        if (batch_is_under_way(deferred))
+            batch_drop(deferred);
+        else
+            deferred_drop(deferred);
+    }
+    dispatch_settle(dispatcher);
+}
+
 bool dispatch_let_go(struct deferred *deferred)
 {
     if (deferred->state != DEFERRED_WAITING || deferred->conn == 0 || deferred->batch != NULL ||

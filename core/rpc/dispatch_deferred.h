@@ -30,6 +30,10 @@ void dispatch_closed(struct dispatcher *dispatcher, struct conn *conn);
 /* Answers every deferred request `timeout`, in the words given. */
 void dispatch_give_up(struct dispatcher *dispatcher, const char *why);
 
+/* The process is to end: its modules are told that nobody waits for their deferred requests any
+ * more, and nothing is answered. */
+void dispatch_end(struct dispatcher *dispatcher);
+
 /* The request, which waits for a thread, is left to the worker that takes its connection over.
  * False when it has to stay: its filters would never hear of its end. */
 bool dispatch_let_go(struct deferred *deferred);

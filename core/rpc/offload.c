@@ -64,6 +64,7 @@ static struct {
     struct pool_thread *all; /* `limits.threads` of them; the ids are the loop's */
     uint32_t waiting_count, idle, busy;
     bool ending;
+    _Atomic bool stopping; /* the process is to end: work is to be given up */
 } pool = {
     .lock = PTHREAD_MUTEX_INITIALIZER,
     .work_there = PTHREAD_COND_INITIALIZER,
@@ -72,7 +73,7 @@ static struct {
 };
 
 _Thread_local bool offload_loop_thread;
-static _Thread_local const struct method *working_for;
+static _Thread_local const struct job *working; /* the one that this thread runs, or NULL */
 
 static void jobs_add(struct jobs *jobs, struct job *job)
 {
@@ -99,11 +100,11 @@ bool offload_on_loop(const char *function)
 {
     if (offload_loop_thread || pool.loop == NULL)
         return true;
-    if (working_for != NULL)
+    if (working != NULL)
         log_seldom(LOG_ERROR_LEVEL, function,
                    "module %s: \"%s\" called %s in a thread of the pool, which did nothing; see "
                    "pillion_offload for the calls that threads may make",
-                   working_for->instance->name, working_for->own_name, function);
+                   working->method->instance->name, working->method->own_name, function);
     else
         log_seldom(LOG_ERROR_LEVEL, function,
                    "a module called %s in a thread, which did nothing; see pillion_offload for "
@@ -285,13 +286,13 @@ static void run_work(struct pool_thread *self)
 {
     struct job *job = self->job;
 
-    working_for = job->method;
+    working = job;
     struct note before = note_enter(DUTY_WORK, job->method->instance, &job->origin);
     pthread_cleanup_push(thread_ends, self);
     job->work(job->data);
     pthread_cleanup_pop(0);
     note_leave(&before);
-    working_for = NULL;
+    working = NULL;
     work_is_over(self);
 }
 
@@ -497,6 +498,16 @@ bool offload_init(struct loop *loop, const struct offload_limits *limits)
     return true;
 }
 
+bool offload_cancelled(void)
+{
+    return working != NULL && (pool.stopping || working->deferred->over);
+}
+
+void offload_stop(void)
+{
+    pool.stopping = true;
+}
+
 bool offload_finish(uint64_t limit_ms)
 {
     uint64_t deadline = clock_ns() + limit_ms * NS_PER_MS;
@@ -526,7 +537,7 @@ void offload_end(void)
     free(pool.all);
     pool.all = NULL;
     timer_cancel(pool.loop, &pool.look);
-    pool.ending = false;
+    pool.ending = pool.stopping = false;
     loop_unwatch(pool.loop, &pool.wake);
     close(fd);
     pool.loop = NULL;

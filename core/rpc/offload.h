@@ -25,6 +25,12 @@ struct offload_limits {
 /* Before modules start. False with errno: the loop cannot be woken from threads. */
 bool offload_init(struct loop *loop, const struct offload_limits *limits);
 
+/* What pillion_work_cancelled does. */
+bool offload_cancelled(void);
+
+/* The process is to end: all work that runs is told so by the function above. */
+void offload_stop(void);
+
 /* Waits until no work runs, for `limit_ms` at most. False when some still does: then nothing may be
  * torn down, and the process has to end as it is. */
 bool offload_finish(uint64_t limit_ms);

@@ -17,6 +17,7 @@
 struct deferred;
 struct deferreds;
 struct introspect;
+struct request_value;
 
 struct pillion_request {
     const struct method *method;
@@ -31,6 +32,7 @@ struct pillion_request {
     struct bytes id;                 /* JSON, or data NULL */
     struct pool *pool;               /* the request's memory; reset when it is done */
     cJSON *tree;                     /* of the params, in the pool, once asked for */
+    struct request_value *values;    /* newest first: see rpc/belongings.h */
     bool tree_tried;
     bool answered;
     bool promised;       /* deferred, and not resumed while its handler has not returned */

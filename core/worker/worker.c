@@ -240,6 +240,8 @@ static void adopted_full(void *context, uint64_t serial, uint32_t count)
 /* Ends the process after the loop has ended in order: modules may tidy up. */
 static _Noreturn void end(void)
 {
+    offload_stop();
+    dispatch_end(&worker.dispatcher);
     if (!offload_finish(THREADS_END_MS)) {
         log_warn("%u calls in threads do not end; modules are not stopped", offload_pending());
         _exit(0);

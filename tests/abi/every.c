@@ -396,6 +396,32 @@ static void told(pillion_request *req)
     pillion_reply(req, "told", result);
 }
 
+static void rung(pillion_instance *self, void *data)
+{
+    pillion_request *req = pillion_resume(*(pillion_token *)data);
+
+    (void)self;
+    if (req != NULL)
+        pillion_reply(req, "belongs", cJSON_CreateString(pillion_value(req, "every.value")));
+}
+
+static void over(void *data)
+{
+    pillion_log(*(pillion_instance **)data, PILLION_LOG_NOTICE, "it is over%s",
+                pillion_work_cancelled() ? " in a thread" : "");
+}
+
+static void belongs(pillion_request *req)
+{
+    pillion_token *token = pillion_alloc(req, sizeof(*token));
+    pillion_instance **self = pillion_alloc(req, sizeof(*self));
+
+    *self = pillion_self(req);
+    *token = pillion_defer(req, 0);
+    if (pillion_on_end(req, over, self) && pillion_set_value(req, "every.value", "its own"))
+        pillion_end_with(req, pillion_timer(*self, 1, 0, rung, token));
+}
+
 static void left(pillion_request *req)
 {
     uint64_t ms = pillion_deadline_ms(req);
@@ -449,6 +475,7 @@ static const pillion_method methods[] = {
     {.name = "told", .handler = told},
     {.name = "left", .handler = left},
     {.name = "trace", .handler = trace},
+    {.name = "belongs", .handler = belongs},
 #endif
     {0},
 };

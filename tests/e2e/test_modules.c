@@ -305,6 +305,7 @@ static const struct {
      "{\"code\":\"busy\",\"message\":\"in a moment\",\"retry_after\":1.25}"},
     {5, "{\"in\":\"told\"}", "\"result\":[\"127.0.0.1:"},
     {5, "{\"in\":\"told\"}", "\",null]"},
+    {5, "{\"in\":\"belongs\"}", "{\"out\":\"belongs\",\"result\":\"its own\"}"},
     {5, "{\"in\":\"left\"}", "{\"out\":\"left\",\"result\":null}"},
     {5, "{\"in\":\"left\",\"deadline\":80000}", "{\"out\":\"left\",\"result\":true}"},
     {5, "{\"in\":\"left\",\"deadline\":1e-6}", "deadline_exceeded"},
@@ -337,7 +338,9 @@ START_TEST(modules_of_every_header_that_there_was_load)
                                    : "",
                         minor >= 3 ? "method count;" : "",
                         minor >= 4 ? "method shown; method measure; method rerunnable;" : "",
-                        minor >= 5 ? "method busy; method told; method left; method trace;" : ""));
+                        minor >= 5 ? "method busy; method told; method left; method trace;"
+                                     "method belongs;"
+                                   : ""));
         server_start_with(server, (const char *const[]){"-g", "worker_processes 1;", NULL});
         int client = client_connect(server);
         for (size_t i = 0; i < sizeof(of_headers) / sizeof(*of_headers); i++) {
@@ -352,6 +355,8 @@ START_TEST(modules_of_every_header_that_there_was_load)
             server_wait_log(server, "posted by a thread");
         if (minor >= 3)
             server_wait_log(server, "it was counted");
+        if (minor >= 5)
+            server_wait_log(server, "it is over");
         if (minor >= 4)
             server_wait_log(server, ": method_not_found, ");
         struct run run = server_ask(server, "reopen");

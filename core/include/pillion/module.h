@@ -318,6 +318,15 @@ pillion_instance *pillion_self(const pillion_request *req);
 /* Memory that lives as long as the request, aligned for any type; NULL when there is none. */
 void *pillion_alloc(pillion_request *req, size_t size);
 
+/* A value of the request by its key: how a filter tells the handler, or another filter, what it has
+ * found. Keys of modules begin with their name and a dot ("auth.user", by the filter of the same
+ * name); what the pointer leads to is for the module to tell, and lives as long as the request:
+ * pillion_alloc. The key is copied; NULL takes the value away. False without memory. Since 1.5. */
+bool pillion_set_value(pillion_request *req, const char *key, void *value);
+
+/* NULL when the request has no such value. Since 1.5. */
+void *pillion_value(const pillion_request *req, const char *key);
+
 /* ---- The reply: exactly one for a request ---- */
 
 /* Replies with `out` and a value that the reply takes over, whatever happens. NULL is a failure to
@@ -383,6 +392,13 @@ pillion_request *pillion_resume(pillion_token token);
  * unless it is the same, or the first was taken away by NULL. */
 bool pillion_on_cancel(pillion_token token, void (*cancelled)(void *data), void *data);
 
+/* Has `ended` called, once, when the request is over: it is answered, in whatever way, or its
+ * client is gone, or its worker stops; and no thread of the pool works for it any more. What
+ * pillion_alloc gave is still there then, and is gone afterwards. A request may have many: the last
+ * is called first. Also from filters. False without memory; `ended` is not called then. Not called
+ * when the worker dies. Since 1.5. */
+bool pillion_on_end(pillion_request *req, void (*ended)(void *data), void *data);
+
 /* Says whether a deferred request may still be run from its handler on by another worker, should
  * this one die now: nothing has been done for it that must not be done twice, because it waits for
  * a connection, say. Without that it is answered `module_crashed` then, unless its method is
@@ -400,7 +416,7 @@ bool pillion_rerunnable(pillion_token token, bool rerunnable);
  *
  * `work` may block. Of this header it, and any thread that the module makes, may call:
  *
- *   pillion_post, pillion_log, pillion_write_now, pillion_printable,
+ *   pillion_post, pillion_log, pillion_write_now, pillion_printable, pillion_work_cancelled,
  *   pillion_count, pillion_malloc, pillion_realloc, pillion_free,
  *   pillion_json_check, pillion_json_member, pillion_json_string,
  *   pillion_zone_open, _update, _get, _set, _add and _delete,
@@ -420,6 +436,11 @@ bool pillion_rerunnable(pillion_token token, bool rerunnable);
  * `module_crashed`). */
 void pillion_offload(pillion_request *req, uint64_t timeout_ms, void (*work)(void *data),
                      void (*done)(pillion_request *req, void *data), void *data);
+
+/* In `work`: true when nobody waits for it any more, because its request has timed out, its
+ * deadline has passed or its client is gone, or because the worker stops. Work that takes long asks
+ * now and then, and returns. False outside of `work`. Since 1.5. */
+bool pillion_work_cancelled(void);
 
 /* Has `callback` called on the worker's loop, soon. Any thread may call this, also one that the
  * module has made. Returns false when memory ran out. */
@@ -455,6 +476,11 @@ bool pillion_watch_change(pillion_handle handle, unsigned events);
 
 /* Ends a timer or a watch. Nothing happens when it is over already. */
 void pillion_cancel(pillion_handle handle);
+
+/* The timer or watch belongs to the request, and ends when that is over, as pillion_on_end tells
+ * it: so its `data` may be what pillion_alloc gave. False without memory, or when `handle` is 0.
+ * Since 1.5. */
+bool pillion_end_with(pillion_request *req, pillion_handle handle);
 
 /* ---- Metrics and memory; since 1.3 ---- */
 

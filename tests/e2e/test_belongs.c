@@ -1,0 +1,183 @@
+/* What belongs to requests: it ends with them, however they end; and work in threads learns of it.
+ */
+#include "harness.h"
+
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define METHODS                                                                                \
+    "method ping; method ends; method ticks; method ticked; method work; method who { filter " \
+    "mark; }"                                                                                  \
+    "method who_later { filter mark; }"
+
+static struct server *serve(const char *main_text)
+{
+    return server_serve_alone(keep_printf("load_module modules/belongs.so; %s", main_text),
+                              METHODS);
+}
+
+static void ends(int client, const char *how, const char *name)
+{
+    client_send_frame(
+        client,
+        keep_printf("{\"in\":\"ends\",\"params\":{\"how\":\"%s\",\"name\":\"%s\"}}", how, name));
+}
+
+/* As a client that has crashed: its kernel resets the connection. */
+static void vanish(int client)
+{
+    const struct linger at_once = {.l_onoff = 1};
+
+    setsockopt(client, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
+    close(client);
+}
+
+/* The log has what is called at the request's end: once, and the last first. */
+static void expect_ended(struct server *server, const char *name)
+{
+    const char *log = server_wait_log(server, keep_printf("belongs: %s has ended", name));
+    const char *first = strstr(log, keep_printf("belongs: %s ends", name));
+
+    ck_assert_ptr_nonnull(first);
+    const char *last = strstr(first, keep_printf("belongs: %s has ended", name));
+    ck_assert_ptr_nonnull(last);
+    ck_assert_ptr_null(strstr(last + 1, keep_printf("belongs: %s has ended", name)));
+    ck_assert_ptr_null(strstr(log, keep_printf("%s was resumed", name)));
+}
+
+START_TEST(the_end_of_a_request_is_told_however_it_ends)
+{
+    struct server *server = serve("");
+    int client = client_connect(server);
+
+    ends(client, "answer", "one");
+    client_expect(client, "{\"out\":\"ends\",\"result\":{\"how\":\"answer\",\"name\":\"one\"}}");
+    expect_ended(server, "one");
+    ends(client, "fail", "two");
+    client_expect_error(client, "odd");
+    expect_ended(server, "two");
+    ends(client, "nothing", "three");
+    client_expect_error(client, "internal_error");
+    expect_ended(server, "three");
+    ends(client, "defer", "four");
+    client_expect(client, "{\"out\":\"ends\",\"result\":{\"how\":\"defer\",\"name\":\"four\"}}");
+    expect_ended(server, "four");
+    ends(client, "late", "five");
+    client_expect_error(client, "timeout");
+    expect_ended(server, "five");
+    ends(client, "wait", "six");
+    client_send_frame(client, "{\"in\":\"ping\",\"id\":1}");
+    client_expect(client, "{\"out\":\"pong\",\"result\":null,\"id\":1}");
+    ck_assert(!server_logged(server, "six ends"));
+    vanish(client);
+    expect_ended(server, "six");
+}
+END_TEST
+
+START_TEST(the_calls_of_a_batch_end_one_by_one)
+{
+    struct server *server = serve("");
+    int client = client_connect(server);
+
+    client_send_frame(client, "[{\"jsonrpc\":\"2.0\",\"method\":\"ends\",\"id\":1,"
+                              "\"params\":{\"how\":\"answer\",\"name\":\"one\"}},"
+                              "{\"jsonrpc\":\"2.0\",\"method\":\"ends\",\"id\":2,"
+                              "\"params\":{\"how\":\"late\",\"name\":\"two\"}}]");
+    expect_part(client_receive(client, NULL), "timeout");
+    expect_ended(server, "one");
+    expect_ended(server, "two");
+}
+END_TEST
+
+START_TEST(a_worker_that_stops_ends_its_requests)
+{
+    struct server *server = serve("");
+    int client = client_connect(server), other = client_connect(server);
+
+    ends(client, "wait", "one");
+    client_send_frame(other, "{\"in\":\"work\"}");
+    server_wait_log(server, "work begins");
+    server_ask(server, "stop");
+    server_wait_exit(server, PATIENCE_MS);
+    expect_ended(server, "one");
+    server_wait_log(server, "work is given up");
+    server_wait_log(server, "the work has ended");
+}
+END_TEST
+
+START_TEST(a_crash_at_the_end_is_put_down_to_its_module)
+{
+    struct server *server = serve("");
+    int client = client_connect(server);
+
+    server->reports_allowed = true;
+    ends(client, "answer", "crash");
+    client_expect(client, "{\"out\":\"ends\",\"result\":{\"how\":\"answer\",\"name\":\"crash\"}}");
+    server_wait_log(server, "\"ends\" (an on_end of module belongs)");
+    client_expect_alive(client);
+}
+END_TEST
+
+/* In the module, a timer that fires afterwards finds other bytes in its memory, and aborts. */
+START_TEST(a_timer_ends_with_its_request)
+{
+    struct server *server = serve("");
+    int client = client_connect(server);
+
+    client_call(client, "ticks", "null");
+    const char *then = client_call(client, "ticked", "null");
+    ck_assert_str_ne(then, "{\"out\":\"ticked\",\"result\":0}");
+    client_call(client, "ends", "{\"how\":\"late\",\"name\":\"other bytes\"}");
+    ck_assert_str_eq(client_call(client, "ticked", "null"), then);
+    ck_assert_double_eq(server_stat(server, "crashes"), 0);
+}
+END_TEST
+
+START_TEST(work_learns_that_nobody_waits)
+{
+    struct server *server = serve("");
+    int client = client_connect(server);
+
+    client_call(client, "work", "{\"timeout\":30}");
+    server_wait_log(server, "work is given up");
+    server_wait_log(server, "work was for nobody");
+    server_wait_log(server, "the work has ended");
+    server_reload(server); /* the log goes on */
+    client = client_connect(server);
+    client_send_frame(client, "{\"in\":\"work\",\"deadline\":50}");
+    client_expect_error(client, "deadline_exceeded");
+    close(client);
+    client = client_connect(server);
+    client_send_frame(client, "{\"in\":\"work\"}");
+    wait_until(server_stat(server, "pool.busy") > 0, "no work has begun");
+    vanish(client);
+    wait_until(server_stat(server, "pool.busy") == 0, "the work does not learn of it");
+    ck_assert(!server_logged(server, "work is done"));
+}
+END_TEST
+
+START_TEST(a_filter_tells_the_handler)
+{
+    struct server *server = serve("");
+    int client = client_connect(server);
+
+    for (int i = 0; i < 2; i++) {
+        client_send_frame(client, "{\"in\":\"who\",\"user\":\"Ada\"}");
+        client_expect(client, "{\"out\":\"who\",\"result\":\"Ada\"}");
+        server_wait_log(server, "after: the user is Ada");
+        client_send_frame(client, "{\"in\":\"who\"}"); /* its values are its own */
+        client_expect(client, "{\"out\":\"who\",\"result\":null}");
+        client_send_frame(client, "{\"in\":\"who_later\",\"user\":\"Bob\"}");
+        client_expect(client, "{\"out\":\"who\",\"result\":\"Bob\"}");
+        server_wait_log(server, "after: the user is Bob");
+        client_send_frame(client, "{\"in\":\"who_later\"}");
+        client_expect(client, "{\"out\":\"who\",\"result\":null}");
+    }
+}
+END_TEST
+
+E2E_MAIN("belongs", the_end_of_a_request_is_told_however_it_ends,
+         the_calls_of_a_batch_end_one_by_one, a_worker_that_stops_ends_its_requests,
+         a_crash_at_the_end_is_put_down_to_its_module, a_timer_ends_with_its_request,
+         work_learns_that_nobody_waits, a_filter_tells_the_handler)

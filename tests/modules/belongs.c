@@ -1,0 +1,208 @@
+/* What belongs to requests: calls at their end, timers that end with them, values, and work that
+ * learns that nobody waits for it. */
+#include <pillion/module.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+struct belonging {
+    pillion_instance *self;
+    pillion_token token;
+    char name[16];
+};
+
+static const char *text(pillion_request *req, const char *name)
+{
+    const char *value =
+        cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(pillion_params(req), name));
+    return value == NULL ? "" : value;
+}
+
+/* ---- ends: {"how": …, "name": …} ---- */
+
+static void ended(void *data)
+{
+    struct belonging *belonging = data;
+
+    pillion_log(belonging->self, PILLION_LOG_NOTICE, "%s has ended", belonging->name);
+}
+
+static void ended_first(void *data)
+{
+    struct belonging *belonging = data;
+
+    pillion_log(belonging->self, PILLION_LOG_NOTICE, "%s ends", belonging->name);
+    if (strcmp(belonging->name, "crash") == 0)
+        abort();
+    if (pillion_resume(belonging->token) != NULL)
+        pillion_log(belonging->self, PILLION_LOG_NOTICE, "%s was resumed", belonging->name);
+}
+
+static void resumed(pillion_instance *self, void *data)
+{
+    struct belonging *belonging = data;
+    pillion_request *req = pillion_resume(belonging->token);
+
+    (void)self;
+    if (req != NULL)
+        pillion_reply_raw(req, "ends", pillion_params_raw(req));
+}
+
+static void ends(pillion_request *req)
+{
+    struct belonging *belonging = pillion_alloc(req, sizeof(*belonging));
+    const char *how = text(req, "how");
+
+    *belonging = (struct belonging){.self = pillion_self(req)};
+    snprintf(belonging->name, sizeof(belonging->name), "%s", text(req, "name"));
+    if (!pillion_on_end(req, ended, belonging) || !pillion_on_end(req, ended_first, belonging))
+        abort();
+    if (strcmp(how, "answer") == 0)
+        pillion_reply_raw(req, "ends", pillion_params_raw(req));
+    if (strcmp(how, "fail") == 0)
+        pillion_fail(req, "odd", "it is");
+    if (strcmp(how, "defer") == 0 || strcmp(how, "late") == 0)
+        belonging->token = pillion_defer(req, strcmp(how, "late") == 0 ? 20 : 0);
+    if (strcmp(how, "defer") == 0)
+        pillion_end_with(req, pillion_timer(belonging->self, 20, 0, resumed, belonging));
+    if (strcmp(how, "wait") == 0)
+        belonging->token = pillion_defer(req, 0);
+}
+
+/* ---- ticks: a timer in the request's memory, until that ends; then how often it has fired ---- */
+
+static unsigned ticked;
+
+static void tick(pillion_instance *self, void *data)
+{
+    struct belonging *belonging = data;
+
+    if (belonging->self != self || strcmp(belonging->name, "ticks") != 0)
+        abort(); /* it fires though its request is over */
+    ticked++;
+}
+
+static void ticks(pillion_request *req)
+{
+    struct belonging *belonging = pillion_alloc(req, sizeof(*belonging));
+
+    *belonging = (struct belonging){.self = pillion_self(req), .name = "ticks"};
+    if (pillion_end_with(req, 0) ||
+        !pillion_end_with(req, pillion_timer(belonging->self, 1, 1, tick, belonging)))
+        abort();
+    belonging->token = pillion_defer(req, 0);
+    pillion_timer(belonging->self, 25, 0, resumed, belonging);
+}
+
+static void ticked_so_far(pillion_request *req)
+{
+    pillion_reply(req, "ticked", cJSON_CreateNumber(ticked));
+}
+
+/* ---- work: {"timeout": N} in a thread, until nobody waits for it ---- */
+
+#define WORKS_MAX_MS 60000
+
+static void works(void *data)
+{
+    const struct belonging *belonging = data;
+
+    pillion_log(belonging->self, PILLION_LOG_NOTICE, "work begins");
+    for (int ms = 0; ms < WORKS_MAX_MS && !pillion_work_cancelled(); ms++)
+        usleep(1000);
+    pillion_log(belonging->self, PILLION_LOG_NOTICE, "work %s",
+                pillion_work_cancelled() ? "is given up" : "is done");
+}
+
+static void worked(pillion_request *req, void *data)
+{
+    const struct belonging *belonging = data;
+
+    pillion_log(belonging->self, PILLION_LOG_NOTICE, "work was for %s",
+                req == NULL ? "nobody" : "somebody");
+    if (req != NULL)
+        pillion_reply(req, "worked", cJSON_CreateTrue());
+}
+
+static void work(pillion_request *req)
+{
+    struct belonging *belonging = pillion_alloc(req, sizeof(*belonging));
+    const cJSON *timeout = cJSON_GetObjectItemCaseSensitive(pillion_params(req), "timeout");
+
+    *belonging = (struct belonging){.self = pillion_self(req), .name = "the work"};
+    pillion_on_end(req, ended, belonging);
+    if (pillion_work_cancelled()) /* not here */
+        abort();
+    pillion_offload(req, timeout == NULL ? 0 : (uint64_t)timeout->valuedouble, works, worked,
+                    belonging);
+}
+
+/* ---- values ---- */
+
+static pillion_verdict mark(pillion_request *req)
+{
+    pillion_bytes user = pillion_member(req, "user");
+    char *name = pillion_alloc(req, user.size + 1);
+
+    if (user.data == NULL)
+        return PILLION_NEXT;
+    pillion_json_string(user, name, user.size + 1);
+    if (!pillion_set_value(req, "belongs.user", "nobody") ||
+        !pillion_set_value(req, "belongs.user", name) ||
+        !pillion_set_value(req, "belongs.other", req))
+        abort();
+    return PILLION_NEXT;
+}
+
+static void shown(pillion_request *req)
+{
+    const char *user = pillion_value(req, "belongs.user");
+
+    pillion_log(pillion_self(req), PILLION_LOG_NOTICE, "after: the user is %s",
+                user == NULL ? "none" : user);
+}
+
+static void who(pillion_request *req)
+{
+    const char *user = pillion_value(req, "belongs.user");
+
+    if (pillion_value(req, "belongs.none") != NULL)
+        abort();
+    pillion_reply(req, "who", user == NULL ? cJSON_CreateNull() : cJSON_CreateString(user));
+}
+
+static void who_later(pillion_instance *self, void *data)
+{
+    pillion_request *req = pillion_resume(((struct belonging *)data)->token);
+
+    (void)self;
+    if (req != NULL)
+        who(req);
+}
+
+static void later(pillion_request *req)
+{
+    struct belonging *belonging = pillion_alloc(req, sizeof(*belonging));
+
+    belonging->token = pillion_defer(req, 0);
+    pillion_end_with(req, pillion_timer(pillion_self(req), 1, 0, who_later, belonging));
+}
+
+static const pillion_filter filters[] = {
+    {.name = "mark", .before = mark, .after = shown},
+    {0},
+};
+
+static const pillion_method methods[] = {
+    {.name = "ends", .handler = ends},
+    {.name = "ticks", .handler = ticks},
+    {.name = "ticked", .handler = ticked_so_far},
+    {.name = "work", .handler = work},
+    {.name = "who", .handler = who},
+    {.name = "who_later", .handler = later},
+    {0},
+};
+
+PILLION_MODULE(.name = "belongs", .version = "1.0.0", .methods = methods, .filters = filters);
