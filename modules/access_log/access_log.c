@@ -59,7 +59,8 @@ static const pillion_directive directives[] = {
      .summary =
          "`json`, or a line with $time, $peer, $method, $id, $status, $bytes_in, $bytes_out, "
          "$us, $worker and $generation in it, what a balancer tells of the client, $sni, $alpn and "
-         "$cn, or the caller's trace, $trace_id and $span_id; $$ is a dollar."},
+         "$cn, the $user that the filter `auth` has found, or the caller's trace, $trace_id and "
+         "$span_id; $$ is a dollar."},
     {.name = "buffer",
      .type = PILLION_SIZE,
      .offset = offsetof(struct log, buffer_size),
@@ -205,6 +206,13 @@ static void put_cn(struct line *line, pillion_request *req)
     put_told(line, req, "cn");
 }
 
+/* The user that the filter `auth` has found. */
+static void put_user(struct line *line, pillion_request *req)
+{
+    const char *user = pillion_value(req, "auth.user");
+    put_escaped(line, user == NULL ? "-" : user, user == NULL ? 1 : strlen(user));
+}
+
 static void put_method(struct line *line, pillion_request *req)
 {
     const char *name = pillion_method_name(req);
@@ -314,6 +322,7 @@ static const struct variable variables[] = {
     {"cn", true, put_cn},
     {"trace_id", true, put_trace_id},
     {"span_id", true, put_span_id},
+    {"user", true, put_user},
     {0},
 };
 

@@ -7,6 +7,7 @@
  *
  * A token is compared with all accepted ones by their SHA-256 digests, in constant time, so that
  * the time tells nothing about the right token. No token and no key is ever written to the log. */
+#include <assert.h>
 #include <ctype.h>
 #include <errno.h>
 #include <openssl/crypto.h>
@@ -26,15 +27,17 @@
 #define SECRET_MAX 4096u /* bytes of a token or a key */
 #define TOKENS_MAX 100000u
 #define DENIED     "unauthorized"
+#define USER       "auth.user" /* the request's value: a const char *, the user's name */
 
 /* A `filter auth { … }` statement. */
 struct auth {
     pillion_list tokens;
-    const char *token_file, *hmac_key, *hmac_key_file;
+    const char *token_file, *user_file, *hmac_key, *hmac_key_file;
     const char *member, *hmac_member, *time_member;
     uint64_t max_age_ms;
 
     unsigned char (*digests)[DIGEST]; /* of the tokens */
+    char **users;                     /* whose they are; NULL: of no user */
     size_t digest_count;
     char *key; /* NULL: requests cannot be signed */
     size_t key_size;
@@ -50,6 +53,12 @@ static const pillion_directive directives[] = {
      .offset = offsetof(struct auth, token_file),
      .summary = "A file of tokens, one on each line; empty lines and lines that begin with # are "
                 "ignored."},
+    {.name = "user_file",
+     .type = PILLION_PATH,
+     .offset = offsetof(struct auth, user_file),
+     .summary =
+         "A file of users and their tokens, one of each on each line: a name, white space, a "
+         "token. A user may have several lines."},
     {.name = "hmac_key",
      .type = PILLION_STRING,
      .offset = offsetof(struct auth, hmac_key),
@@ -86,15 +95,24 @@ static const pillion_directive directives[] = {
 
 /* ---- Reading secrets ---- */
 
-static int add_token(struct auth *auth, const char *token, size_t size)
+/* `user`: whose token it is, or NULL. */
+static int add_token(struct auth *auth, const char *token, size_t size, const char *user)
 {
-    unsigned char(*grown)[DIGEST] =
-        realloc(auth->digests, (auth->digest_count + 1) * sizeof(*auth->digests));
+    size_t count = auth->digest_count;
+    unsigned char(*digests)[DIGEST] = realloc(auth->digests, (count + 1) * sizeof(*digests));
 
-    if (grown == NULL)
+    if (digests == NULL)
         return -1;
-    auth->digests = grown;
-    EVP_Digest(token, size, grown[auth->digest_count++], NULL, EVP_sha256(), NULL);
+    auth->digests = digests;
+    char **users = realloc(auth->users, (count + 1) * sizeof(*users));
+    if (users == NULL)
+        return -1;
+    auth->users = users;
+    users[count] = user == NULL ? NULL : strdup(user);
+    if (user != NULL && users[count] == NULL)
+        return -1;
+    EVP_Digest(token, size, digests[count], NULL, EVP_sha256(), NULL);
+    auth->digest_count++;
     return 0;
 }
 
@@ -141,9 +159,37 @@ static ssize_t next_line(FILE *file, char **line, size_t *capacity, char **text)
     return size;
 }
 
-static int read_tokens(pillion_instance *self, struct auth *auth, pillion_error_text *error)
+#define TOO_LONG "a token has at most 4096 bytes, and no NUL"
+static_assert(SECRET_MAX == 4096, "as TOO_LONG says");
+
+/* One line of a file of tokens, or of users and their tokens. Returns what is wrong, or NULL. */
+static const char *read_token(struct auth *auth, char *text, size_t size, bool of_users)
 {
-    FILE *file = open_secret(self, auth->token_file, error);
+    const char *user = NULL;
+
+    if (memchr(text, '\0', size) != NULL)
+        return TOO_LONG;
+    if (of_users) {
+        size_t name = strcspn(text, " \t");
+        user = text;
+        text += name;
+        if (*text == '\0')
+            return "a line is a user's name, white space and a token";
+        *text++ = '\0';
+        text += strspn(text, " \t");
+        size -= (size_t)(text - user);
+    }
+    if (size > SECRET_MAX)
+        return TOO_LONG;
+    if (auth->digest_count >= TOKENS_MAX || add_token(auth, text, size, user) != 0)
+        return "there are too many tokens";
+    return NULL;
+}
+
+static int read_tokens(pillion_instance *self, struct auth *auth, const char *path,
+                       pillion_error_text *error)
+{
+    FILE *file = open_secret(self, path, error);
     char *line = NULL, *text;
     size_t capacity = 0, number = 0;
     ssize_t size;
@@ -155,12 +201,10 @@ static int read_tokens(pillion_instance *self, struct auth *auth, pillion_error_
         number++;
         if (size == 0 || text[0] == '#')
             continue;
-        if (size > (ssize_t)SECRET_MAX || memchr(text, '\0', (size_t)size) != NULL)
-            status = pillion_error(error, "%s:%zu: a token has at most %u bytes, and no NUL",
-                                   auth->token_file, number, SECRET_MAX);
-        else if (auth->digest_count >= TOKENS_MAX || add_token(auth, text, (size_t)size) != 0)
-            status =
-                pillion_error(error, "%s:%zu: there are too many tokens", auth->token_file, number);
+        text[size] = '\0';
+        const char *wrong = read_token(auth, text, (size_t)size, path == auth->user_file);
+        if (wrong != NULL)
+            status = pillion_error(error, "%s:%zu: %s", path, number, wrong);
     }
     free(line);
     fclose(file);
@@ -224,10 +268,12 @@ static int start(pillion_instance *self, void *config, pillion_error_text *error
     for (size_t i = 0; i < auth->tokens.count; i++) {
         if (auth->tokens.items[i][0] == '\0')
             return pillion_error(error, "a token is empty");
-        if (add_token(auth, auth->tokens.items[i], strlen(auth->tokens.items[i])) != 0)
+        if (add_token(auth, auth->tokens.items[i], strlen(auth->tokens.items[i]), NULL) != 0)
             return pillion_error(error, "out of memory");
     }
-    if (auth->token_file != NULL && read_tokens(self, auth, error) != 0)
+    if (auth->token_file != NULL && read_tokens(self, auth, auth->token_file, error) != 0)
+        return -1;
+    if (auth->user_file != NULL && read_tokens(self, auth, auth->user_file, error) != 0)
         return -1;
     if (auth->hmac_key != NULL && auth->hmac_key_file != NULL)
         return pillion_error(error, "give hmac_key or hmac_key_file, not both");
@@ -240,8 +286,9 @@ static int start(pillion_instance *self, void *config, pillion_error_text *error
     if (auth->key != NULL && auth->key_size == 0)
         return pillion_error(error, "hmac_key is empty");
     if (auth->digest_count == 0 && auth->key == NULL)
-        return pillion_error(error, "no request could pass: give token, token_file, hmac_key or "
-                                    "hmac_key_file, with at least one token or a key in it");
+        return pillion_error(error, "no request could pass: give token, token_file, user_file, "
+                                    "hmac_key or hmac_key_file, with at least one token or a key "
+                                    "in it");
     return 0;
 }
 
@@ -250,6 +297,9 @@ static void stop(pillion_instance *self, void *config)
     struct auth *auth = config;
 
     (void)self;
+    for (size_t i = 0; i < auth->digest_count; i++)
+        free(auth->users[i]);
+    free(auth->users);
     free(auth->digests);
     if (auth->key != NULL)
         OPENSSL_cleanse(auth->key, auth->key_size);
@@ -269,15 +319,19 @@ static pillion_bytes string_member(pillion_request *req, const char *name)
     return size < 0 ? (pillion_bytes){NULL, 0} : (pillion_bytes){text, (size_t)size};
 }
 
-static bool token_passes(const struct auth *auth, pillion_bytes token)
+/* Takes the same time whichever token it is. `user` becomes its user's name, or NULL. */
+static bool token_passes(const struct auth *auth, pillion_bytes token, char **user)
 {
     unsigned char digest[DIGEST];
-    int found = 0;
+    size_t found = auth->digest_count;
 
     EVP_Digest(token.data, token.size, digest, NULL, EVP_sha256(), NULL);
-    for (size_t i = 0; i < auth->digest_count; i++)
-        found |= CRYPTO_memcmp(digest, auth->digests[i], DIGEST) == 0;
-    return found;
+    for (size_t i = 0; i < auth->digest_count; i++) {
+        if (CRYPTO_memcmp(digest, auth->digests[i], DIGEST) == 0)
+            found = i;
+    }
+    *user = found < auth->digest_count ? auth->users[found] : NULL;
+    return found < auth->digest_count;
 }
 
 /* Signs the method's name, the time and the params as the client sends them, on three lines. */
@@ -376,8 +430,9 @@ static const char *judge(const struct auth *auth, pillion_request *req)
 
     if (token.data == NULL && auth->digest_count > 0)
         token = bearer(req);
-    if (token.data != NULL && token_passes(auth, token))
-        return NULL;
+    char *user;
+    if (token.data != NULL && token_passes(auth, token, &user))
+        return user == NULL || pillion_set_value(req, USER, user) ? NULL : "there is no memory";
     if (signature.data != NULL)
         return judge_signature(auth, req, signature);
     if (token.data != NULL)

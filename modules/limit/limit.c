@@ -26,7 +26,7 @@
 #define UNDER_WAY_RETRY_MS 1000u /* nobody knows when one of them ends */
 #define RECOUNT_MS         100u  /* between recounts of a key that is at its limit */
 
-enum key_kind { KEY_CLIENT, KEY_METHOD, KEY_MEMBER, KEY_ALL };
+enum key_kind { KEY_CLIENT, KEY_METHOD, KEY_MEMBER, KEY_ALL, KEY_USER };
 
 /* A `filter limit { … }` statement. */
 struct limit {
@@ -75,7 +75,7 @@ static const pillion_directive directives[] = {
      .offset = offsetof(struct limit, key),
      .fallback = "client",
      .summary = "The unit with a limit of its own: each `client` (its address), each `method`, "
-                "each value of "
+                "each `user` (that a filter `auth` before it has found), each value of "
                 "`member:NAME` (a member of the request, such as its token), or `all` together."},
     {0},
 };
@@ -197,6 +197,10 @@ static struct key key_of(const struct limit *limit, pillion_request *req, char w
             key.data[1] = 's'; /* "1" is not 1 */
             value = decode_string(req, value);
         }
+        break;
+    case KEY_USER:
+        value.data = pillion_value(req, "auth.user");
+        value.size = value.data == NULL ? 0 : strlen(value.data);
         break;
     case KEY_ALL:
         break;
@@ -527,7 +531,11 @@ static int read_rate(struct limit *limit, pillion_error_text *error)
 static int read_key(struct limit *limit, pillion_error_text *error)
 {
     static const char *const words[] = {
-        [KEY_CLIENT] = "client", [KEY_METHOD] = "method", [KEY_ALL] = "all"};
+        [KEY_CLIENT] = "client",
+        [KEY_METHOD] = "method",
+        [KEY_ALL] = "all",
+        [KEY_USER] = "user",
+    };
 
     for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++) {
         if (words[i] != NULL && strcmp(words[i], limit->key) == 0) {
@@ -539,8 +547,8 @@ static int read_key(struct limit *limit, pillion_error_text *error)
     limit->member = limit->key + strlen("member:");
     if (strncmp(limit->key, "member:", strlen("member:")) == 0 && limit->member[0] != '\0')
         return 0;
-    return pillion_error(error, "\"%s\" is no key: there are client, method, member:NAME and all",
-                         limit->key);
+    return pillion_error(
+        error, "\"%s\" is no key: there are client, method, user, member:NAME and all", limit->key);
 }
 
 /* Makes ids such that only statements with equal limits share their counts: a bucket cannot fill at

@@ -141,6 +141,36 @@ START_TEST(a_file_of_tokens_is_read_and_read_again_by_a_reload)
 }
 END_TEST
 
+START_TEST(other_filters_learn_the_user_of_a_token)
+{
+    struct server *server = server_new();
+
+    chmod(server_path(server, "logs"), 0777);
+    server_write(server, "conf/users", "# name and token\nada  first\nbob\tsecond \nada third\n");
+    server_conf(server,
+                "zone limits 64k; load_module modules/auth.so; load_module modules/limit.so;"
+                "load_module modules/access_log.so;",
+                "filter access_log { path logs/access.log; format \"$user $status\"; buffer 0; }"
+                "filter auth { user_file conf/users; token none; }"
+                "filter limit { zone limits; rate 2/h; burst 2; key user; } method ping;");
+    server_start(server);
+    int client = client_connect(server);
+    passes(client, ",\"token\":\"first\"");
+    passes(client, ",\"token\":\"third\"");
+    client_send_frame(client, "{\"in\":\"ping\",\"token\":\"first\"}");
+    client_expect_error(client, "limited");
+    passes(client, ",\"token\":\"second\"");
+    passes(client, ",\"token\":\"none\"");
+    is_denied(client, ",\"token\":\"ada\"", "not accepted");
+    is_denied(client, ",\"token\":\"ada first\"", "not accepted");
+    char *log = file_read(server_path(server, "logs/access.log"), NULL);
+    expect_part(log, "ada ok\nada ok\nada limited\nbob ok\n- ok\n- unauthorized\n"
+                     "- unauthorized\n");
+    server_write(server, "conf/users", "ada first\nbob\n");
+    server_reload_refused(server, "conf/users:2: a line is a user's name, white space and a token");
+}
+END_TEST
+
 START_TEST(a_file_that_is_gone_is_missed_by_the_next_worker)
 {
     struct server *server = server_new();
@@ -268,5 +298,6 @@ END_TEST
 E2E_MAIN("auth", a_valid_token_lets_a_request_in, the_command_line_sends_a_token_too,
          methods_and_servers_each_ask_for_their_own_token,
          a_file_of_tokens_is_read_and_read_again_by_a_reload,
-         a_file_that_is_gone_is_missed_by_the_next_worker, a_valid_signature_lets_a_request_in,
-         either_a_token_or_a_signature_lets_a_request_in, wrong_configurations_are_refused)
+         other_filters_learn_the_user_of_a_token, a_file_that_is_gone_is_missed_by_the_next_worker,
+         a_valid_signature_lets_a_request_in, either_a_token_or_a_signature_lets_a_request_in,
+         wrong_configurations_are_refused)
