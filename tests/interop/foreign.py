@@ -16,6 +16,7 @@ import re
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import tempfile
@@ -124,6 +125,7 @@ def wrk(port, files):
                         "-s", os.path.join(files, "post.lua"), "http://127.0.0.1:%d/ping" % port)
         expect(re.search(r"[1-9]\d* requests in", out), out)
         expect("Socket errors" not in out and "Non-2xx" not in out, out)
+        expect("wrong bodies: 0\n" in out, out)
     return step
 
 
@@ -134,6 +136,8 @@ def ab(port, files):
                         "application/json", "http://127.0.0.1:%d/ping" % port)
         told = dict(re.findall(r"^(\S[^:\n]*):\s+(\d+)", out, re.M))
         expect(int(told["Complete requests"]) > 0 and told["Failed requests"] == "0", out)
+        # It has compared every body's size with the first one's.
+        expect(told["Document Length"] == "7", out)
         # ab stops in the middle of its last requests: they were not kept any more.
         expect(int(told["Complete requests"]) - int(told["Keep-Alive requests"]) <= 4, out)
         expect("Non-2xx responses" not in told and "Write errors" not in told, out)
@@ -145,7 +149,7 @@ def autocannon(port, npm):
         out = json.loads(output_of(
             "nice", "node", os.path.join(npm, "node_modules/autocannon/autocannon.js"), "-j", "-n",
             "-c", "4", "-d", "1", "-t", str(PATIENCE), "-m", "POST", "-b", '{"n":1}',
-            "http://127.0.0.1:%d/ping" % port))
+            "-E", '{"n":1}', "http://127.0.0.1:%d/ping" % port))
         bad = {k: out[k] for k in ("errors", "timeouts", "mismatches", "non2xx", "resets")}
         expect(out["2xx"] > 0 and not any(bad.values()), bad)
     return step
@@ -187,6 +191,38 @@ def inspector(port, npm):
     return step
 
 
+def python_socket(port, wrap, unwrap):
+    """Calls on one connection that is kept, two under way at a time."""
+    connection = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    stream = connection.makefile("rb")
+
+    def step(n):
+        connection.sendall(b"".join(
+            wrap(json.dumps({"in": "ping", "params": [n, half]}).encode()) for half in (0, 1)))
+        for half in (0, 1):
+            reply = json.loads(unwrap(stream))
+            expect(reply == {"out": "pong", "result": [n, half]}, reply)
+    return step
+
+
+def read_frame(stream):
+    return stream.read(*struct.unpack("<I", stream.read(4)))
+
+
+def read_lsp(stream):
+    size = int(stream.readline().split(b":")[1])
+    expect(stream.readline() == b"\r\n", "no empty line behind Content-Length")
+    return stream.read(size)
+
+
+SOCKETS = {
+    "frames": (lambda body: struct.pack("<I", len(body)) + body, read_frame),
+    "lines": (lambda body: body + b"\n", lambda stream: stream.readline()),
+    "Content-Length": (lambda body: b"Content-Length: %d\r\n\r\n%s" % (len(body), body), read_lsp),
+}
+
+
 def node(name, port, npm, running):
     process = subprocess.Popen(
         ["node", str(pathlib.Path(__file__).resolve().parent / "npm/client.js"), name, str(port)],
@@ -201,8 +237,9 @@ def node(name, port, npm, running):
 
 # ---- HAProxy in front ---------------------------------------------------------------------------
 
-def haproxy(port, front, files, running):
-    """Retries are off, so that HAProxy hides nothing."""
+def haproxy(port, front, tcp, files, running):
+    """At `front` it speaks HTTP, at `tcp` it passes on whatever comes. Retries are off, so that it
+    hides nothing."""
     path = os.path.join(files, "haproxy.cfg")
     pathlib.Path(path).write_text("""
 defaults
@@ -218,17 +255,22 @@ frontend f
 backend b
     option httpchk GET /healthz
     server s 127.0.0.1:%(port)d check inter 200
-""" % {"patience": PATIENCE, "front": front, "port": port})
+listen t
+    mode tcp
+    bind 127.0.0.1:%(tcp)d
+    server s 127.0.0.1:%(port)d
+""" % {"patience": PATIENCE, "front": front, "tcp": tcp, "port": port})
     running.append(subprocess.Popen([shutil.which("haproxy") or "/usr/sbin/haproxy", "-db", "-q",
                                      "-f", path]))
     deadline = time.monotonic() + 20
     while time.monotonic() < deadline:
         try:
-            socket.create_connection(("127.0.0.1", front), timeout=1).close()
+            for listener in (front, tcp):
+                socket.create_connection(("127.0.0.1", listener), timeout=1).close()
             return
         except OSError:
             time.sleep(0.02)
-    raise AssertionError("HAProxy does not listen on port %d" % front)
+    raise AssertionError("HAProxy does not listen on ports %d and %d" % (front, tcp))
 
 
 # ---- the server ---------------------------------------------------------------------------------
@@ -268,7 +310,7 @@ def disturb(pillion, prefix, master):
 
 # ---- running ------------------------------------------------------------------------------------
 
-def clients_of(port, front, files, npm, running):
+def clients_of(port, front, tcp, files, npm, running):
     """The steps of every client that is here by name, and the names of those that are not."""
     steps, missing = {"python http.client": python_http(port)}, {}
 
@@ -284,11 +326,14 @@ def clients_of(port, front, files, npm, running):
     add("wrk", "wrk", lambda: wrk(port, files))
     add("ab", "ab", lambda: ab(port, files))
     if shutil.which("haproxy") or os.path.exists("/usr/sbin/haproxy"):
-        haproxy(port, front, files, running)
+        haproxy(port, front, tcp, files, running)
         steps["python http.client behind haproxy"] = python_http(front)
         through = curl_of(front, files)
         for name in ("curl POST", "curl chunked"):
             steps[name + " behind haproxy"] = through[name]
+        steps["curl POST behind haproxy's mode tcp"] = curl_of(tcp, files)["curl POST"]
+        for name, (wrap, unwrap) in SOCKETS.items():
+            steps[name + " behind haproxy's mode tcp"] = python_socket(tcp, wrap, unwrap)
     else:
         missing["haproxy"] = "there is no haproxy"
 
@@ -306,6 +351,9 @@ def clients_of(port, front, files, npm, running):
             steps[name] = inspector(port, npm)
         else:
             steps[name] = node(name, port, npm, running)
+    for name in ("jayson-tcp", "vscode-jsonrpc"):
+        if name in steps and "haproxy" not in missing:
+            steps[name + " behind haproxy's mode tcp"] = node(name, tcp, npm, running)
     return steps, missing
 
 
@@ -318,9 +366,14 @@ def main():
         pathlib.Path(files, "small.json").write_text('{"n":1}')
         pathlib.Path(files, "post.lua").write_text(
             'wrk.method = "POST"\nwrk.body = \'{"n":1}\'\n'
-            'wrk.headers["Content-Type"] = "application/json"\n')
+            'wrk.headers["Content-Type"] = "application/json"\n'
+            'wrong = 0\n'
+            'function setup(thread) the_thread = thread end\n'
+            'function response(_, _, body)\n'
+            '    if body ~= wrk.body then wrong = wrong + 1 end\nend\n'
+            'function done() print("wrong bodies: " .. the_thread:get("wrong")) end\n')
         try:
-            steps, missing = clients_of(port, port + 2, files, npm, running)
+            steps, missing = clients_of(port, port + 2, port + 4, files, npm, running)
             clients = [Client(name, step) for name, step in steps.items()]
             loads = [client for client in clients if client.name in LOADS]
             others = [client for client in clients if client.name not in LOADS]

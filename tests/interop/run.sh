@@ -6,7 +6,7 @@
 set -eu
 here=$(dirname "$0")
 prefix=$(mktemp -d)
-port=$((20000 + $$ % 3000 * 4)) # and the three after it
+port=$((20000 + $$ % 2400 * 5)) # and the four after it
 pids=
 
 finish() {
