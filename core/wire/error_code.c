@@ -57,8 +57,15 @@ static const struct error_code codes[] = {
      "The filter `auth` does not let the request pass."},
     {ERROR_UNSUPPORTED_VERSION, -32022, 400, "UNIMPLEMENTED",
      "MCP: the revision that is asked for is not spoken here; `supported` has those that are."},
+    {"upstream_bad_reply", 50201, 502, "DATA_LOSS",
+     "The service behind the method of `proxy_http` gave no reply of JSON-RPC: a failure of HTTP, "
+     "a "
+     "redirect, no JSON, another request's `id`, or more than `max_reply`."},
+    {"upstream_error", 50202, 502, "UNKNOWN",
+     "The service behind the method of `proxy_http` answered with an error that has no name here: "
+     "`number` and `data` beside the message are its own."},
     {"upstream_unavailable", 50200, 502, "UNAVAILABLE",
-     "No server behind the method of `proxy` can be asked now."},
+     "No server behind the method of `proxy` or `proxy_http` can be asked now."},
     {"", 50000, 500, "UNKNOWN", "A code that a module made: its name says which."},
 };
 

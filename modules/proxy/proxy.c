@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../json_put.h"
 #include "upstream.h"
 
 #define FRAME_OWN 112u /* bytes of a request besides its name, params and members */
@@ -155,25 +156,6 @@ static void trip_reply(pillion_request *req, struct trip *trip, const struct rep
 
 /* ---- From clients ---- */
 
-/* Writes the text as a JSON string. Names are printable UTF-8. */
-static char *put_string(char *to, const char *text)
-{
-    *to++ = '"';
-    for (; *text != '\0'; text++) {
-        if (*text == '"' || *text == '\\')
-            *to++ = '\\';
-        *to++ = *text;
-    }
-    *to++ = '"';
-    return to;
-}
-
-static char *put(char *to, const char *data, size_t size)
-{
-    memcpy(to, data, size);
-    return to + size;
-}
-
 #define TRACE "traceparent"
 #define STATE "tracestate"
 
@@ -268,18 +250,6 @@ static void forward(pillion_request *req)
 }
 
 /* ---- The module ---- */
-
-/* True when put_string makes valid JSON of the text. */
-static bool stands_in_json(pillion_instance *self, const char *text)
-{
-    char *json = pillion_malloc(self, 2 * strlen(text) + 2);
-    bool stands =
-        json != NULL &&
-        pillion_json_check((pillion_bytes){json, (size_t)(put_string(json, text) - json)});
-
-    pillion_free(self, json);
-    return stands;
-}
 
 /* Checks the names that go into frames. Returns 0, or as pillion_error. */
 static int names_check(pillion_instance *self, const struct method *method,

@@ -1,0 +1,2 @@
+NEEDS_proxy_http    := libcurl
+PACKAGES_proxy_http := libcurl4-openssl-dev
