@@ -274,10 +274,22 @@ static bool add_header(pillion_request *req, const struct curl_slist **headers, 
     return true;
 }
 
+/* The same for a text, which may be NULL. */
+static bool add_text(pillion_request *req, const struct curl_slist **headers, const char *name,
+                     const char *text)
+{
+    return text == NULL || add_header(req, headers, name, (pillion_bytes){text, strlen(text)});
+}
+
+/* Where the request stands in its caller's trace is handed on as it came, and what is configured.
+ */
 static bool pass_headers(pillion_request *req, const struct method *method,
                          const struct curl_slist **headers)
 {
     *headers = method->headers;
+    if (!add_text(req, headers, "traceparent", pillion_traceparent(req)) ||
+        !add_text(req, headers, "tracestate", pillion_tracestate(req)))
+        return false;
     for (size_t i = 0; i < method->pass->count; i++) {
         pillion_bytes value = pillion_header(req, method->pass->items[i]);
         if (value.size > 0 && !add_header(req, headers, method->pass->items[i], value))
@@ -333,12 +345,15 @@ static bool is_token(const char *text, size_t size)
     return size > 0;
 }
 
-/* Fields that say where the message ends, or are the connection's: they are written here. */
+/* Fields that say where the message ends, are the connection's, or are handed on in any case: they
+ * are written here. */
 static bool is_ours(const char *name, size_t size)
 {
     static const char *const ours[] = {
-        "connection", "content-length", "content-type",      "expect", "keep-alive", "te",
-        "trailer",    "deadline-ms",    "transfer-encoding", "upgrade"};
+        "connection", "content-length", "content-type", "deadline-ms",
+        "expect",     "keep-alive",     "te",           "traceparent",
+        "tracestate", "trailer",        "upgrade",      "transfer-encoding",
+    };
 
     for (size_t i = 0; i < sizeof(ours) / sizeof(*ours); i++) {
         if (strlen(ours[i]) == size && strncasecmp(ours[i], name, size) == 0)

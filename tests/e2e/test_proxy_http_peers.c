@@ -10,6 +10,8 @@
     "method named { handler proxy_http.forward; to \"a\\\"b\"; header \"X-Key: k 1\";" \
     "               pass_header authorization x-trace; }"
 
+#define TRACE "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+
 static struct server *in_front(const char *settings)
 {
     struct server *server = server_new();
@@ -54,6 +56,7 @@ START_TEST(requests_are_json_rpc_over_http)
     expect_part(request, "\r\nAccept: application/json\r\n");
     ck_assert_msg(strstr(request, "Deadline-Ms") == NULL, "%s", request);
     ck_assert_msg(strstr(request, "Expect") == NULL, "%s", request);
+    ck_assert_msg(strstr(request, "trace") == NULL, "%s", request);
     expect_part(request, keep_printf("\r\n\r\n{\"jsonrpc\":\"2.0\",\"id\":%d,\"method\":\"ask\","
                                      "\"params\":[1e400, {\"a\":\"\\u00e9\"}]}",
                                      peer_id(request)));
@@ -63,8 +66,11 @@ START_TEST(requests_are_json_rpc_over_http)
     client_expect(client, "{\"out\":\"result\",\"result\":{\"n\":1.50},\"id\":7}");
 
     /* On the same connection. What is null is left out. */
-    client_send_frame(client, "{\"in\":\"named\",\"deadline\":500000}");
+    client_send_frame(client, "{\"in\":\"named\",\"deadline\":500000,\"traceparent\":\"" TRACE
+                              "\",\"tracestate\":\"a=b\"}");
     request = peer_request(peer);
+    expect_part(request, "\r\ntraceparent: " TRACE "\r\n");
+    expect_part(request, "\r\ntracestate: a=b\r\n");
     const char *deadline = strstr(request, "\r\nDeadline-Ms: ");
     ck_assert_msg(deadline != NULL, "%s", request);
     ck_assert_int_gt(atoi(deadline + 15), 400000);
@@ -343,6 +349,41 @@ START_TEST(a_closed_connection_is_not_used_again)
 }
 END_TEST
 
+/* What nobody has asked for is not the reply to the next request. */
+START_TEST(a_response_too_many_is_given_to_nobody)
+{
+    struct server *place = server_new(), *front = in_front(keep_printf("upstream %s;", at(place)));
+    int listener = peer_listen(place), client = client_connect(front);
+
+    for (int later = 0; later < 2; later++) {
+        client_send_frame(client, "{\"in\":\"ask\"}");
+        int peer = peer_accept(listener), id = peer_id(peer_request(peer));
+        const char *body = keep_printf("{\"result\":\"old\",\"id\":%d}", id);
+        const char *one =
+            keep_printf("HTTP/1.1 200 OK\r\nContent-Length: %zu\r\n\r\n%s", strlen(body), body);
+        const char *first = later ? one : keep_printf("%s%s", one, one);
+        client_send(peer, first, strlen(first));
+        client_expect(client, "{\"out\":\"result\",\"result\":\"old\"}");
+        if (later)
+            client_send(peer, one, strlen(one));
+        client_send_frame(client, "{\"in\":\"ask\"}");
+        int fresh = -1;
+        wait_until((fresh = accept4(listener, NULL, NULL, SOCK_NONBLOCK)) >= 0 ||
+                       !client_is_silent(client),
+                   "nothing comes of it");
+        if (fresh >= 0) {
+            peer_answer(fresh, "\"new\"");
+            client_expect(client, "{\"out\":\"result\",\"result\":\"new\"}");
+            close(fresh);
+        } else {
+            expect_part(expect_unserved(client, "upstream_bad_reply"), "another request's `id`");
+        }
+        close(peer);
+    }
+    close(listener);
+}
+END_TEST
+
 START_TEST(requests_wait_for_a_connection)
 {
     struct server *place = server_new();
@@ -527,7 +568,8 @@ E2E_MAIN("proxy_http_peers", requests_are_json_rpc_over_http,
          credentials_are_handed_on_only_where_configured, errors_of_services_come_through,
          bad_replies_have_clear_errors, a_service_that_is_overloaded_says_when_to_come_again,
          redirects_are_not_followed, a_request_is_sent_once_over_a_connection_that_ends,
-         a_closed_connection_is_not_used_again, requests_wait_for_a_connection,
-         the_line_ends_with_its_service, a_request_ends_with_its_client,
-         another_service_is_asked_when_one_fails, a_service_that_fails_is_left_out_and_tried_again,
+         a_closed_connection_is_not_used_again, a_response_too_many_is_given_to_nobody,
+         requests_wait_for_a_connection, the_line_ends_with_its_service,
+         a_request_ends_with_its_client, another_service_is_asked_when_one_fails,
+         a_service_that_fails_is_left_out_and_tried_again,
          a_slow_service_is_not_waited_for_when_there_is_another)
