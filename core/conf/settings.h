@@ -75,6 +75,7 @@ struct server_settings {
     int64_t max_batch;               /* calls of one batch */
     int64_t json_max_depth;
     int64_t json_max_values;
+    uint64_t receive_timeout_ms;    /* 0: never */
     uint64_t idle_timeout_ms;       /* 0: never */
     uint64_t max_connection_age_ms; /* 0: as old as it likes */
     struct network_settings proxy_from;

@@ -431,6 +431,19 @@ const struct conf_directive settings_directives[] = {
      .summary = "How many JSON values a request may hold. It bounds the memory of handlers that "
                 "take their params as a tree: about 64 bytes for each value. A request beyond "
                 "that is answered `parse_error`."},
+    {.name = "receive_timeout",
+     SERVER(receive_timeout_ms),
+     .type = CONF_TIME,
+     .words = word_off,
+     .min = 100,
+     .max = (int64_t)365 * DAY_MS,
+     .fallback = "60s",
+     .summary = "How long a message may take to arrive once its first byte is there, and a second "
+                "more for each 16 KiB of it that have come. A client that stops in the middle, or "
+                "sends more slowly, is answered `request_timeout` (`408 Request Timeout` over "
+                "HTTP), within a second, and its connection ends. Time in which the server does "
+                "not read does not count, and a connection that waits between messages is not "
+                "concerned."},
     {.name = "idle_timeout",
      SERVER(idle_timeout_ms),
      .type = CONF_TIME,

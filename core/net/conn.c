@@ -10,13 +10,9 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "base/log_seldom.h"
 #include "net/arena_layout.h"
 #include "net/conn_private.h"
 #include "net/socket_age.h"
-
-#define LINGER_NS (10 * NS_PER_S) /* how long input is dropped before a close */
-#define SWEEP_NS  (1 * NS_PER_S)
 
 /* ---- Lists ---- */
 
@@ -44,6 +40,7 @@ static struct conn *conn_take(struct conns *conns)
         conn = &conns->conns[index];
     }
     *conn = (struct conn){.watch.fd = -1};
+    conn_arrived(conns, conn);
     return conn;
 }
 
@@ -65,11 +62,12 @@ void conn_give(struct conns *conns, struct conn *conn)
 
 /* ---- Opening ---- */
 
-/* Of `conns` and, behind it, of `born`, whose pages are only written when connections have an age.
- */
+/* Of `conns` and, behind it, of `born` and `arrivals`: the pages of these two are only written when
+ * connections have an age, and messages that come in pieces. */
 static size_t memory_size(const struct conns *conns)
 {
-    return conns->arena.record_count * (sizeof(struct conn) + sizeof(*conns->born));
+    return conns->arena.record_count *
+           (sizeof(struct conn) + sizeof(*conns->born) + sizeof(*conns->arrivals));
 }
 
 bool conns_init(struct conns *conns, struct loop *loop, int fd, uint32_t worker, uint32_t limit,
@@ -86,7 +84,8 @@ bool conns_init(struct conns *conns, struct loop *loop, int fd, uint32_t worker,
     if (memory == MAP_FAILED)
         return error_errno(error, "no memory for %u connections", conns->arena.record_count);
     conns->conns = memory;
-    conns->born = (uint32_t *)(void *)&conns->conns[conns->arena.record_count];
+    conns->arrivals = (struct conn_arrival *)(void *)&conns->conns[conns->arena.record_count];
+    conns->born = (uint32_t *)(void *)&conns->arrivals[conns->arena.record_count];
     return true;
 }
 
@@ -333,82 +332,6 @@ void conn_end(struct conns *conns, struct conn *conn, bool discard)
 {
     conn_set_flags(conns, conn, discard ? CONN_ENDING | CONN_DISCARD : CONN_ENDING);
     conn_mark_dirty(conns, conn);
-}
-
-bool conn_may_age(const struct conns *conns, struct conn *conn)
-{
-    uint64_t most = conn->policy->max_age_ns;
-
-    if (most == 0 || conn->parting)
-        return false;
-    uint32_t age = conn_time(conns->loop->now) - conns->born[conn_index(conns, conn)];
-    conn->parting = age > socket_age_limit(conn_id(conns, conn), most) / CONN_TIME_NS;
-    return !conn->parting;
-}
-
-/* No header has come in its time. */
-static void log_late(const struct conn *conn)
-{
-    char own[ADDRESS_TEXT_SIZE], text[ADDRESS_TEXT_SIZE];
-
-    conn_peer(conn, text);
-    log_seldom(
-        LOG_WARN_LEVEL, NULL,
-        "%s: %s sent no whole PROXY header within %llu ms (proxy_timeout): the connection is "
-        "closed",
-        conn_here(conn->watch.fd, own), text,
-        (unsigned long long)(conn->policy->header_timeout_ns / NS_PER_MS));
-}
-
-/* How long it may be silent; 0: for ever. */
-static uint64_t silence_ns(const struct conn *conn)
-{
-    if (conn->lingering)
-        return LINGER_NS;
-    return conn->policy->after_header != NULL ? conn->policy->header_timeout_ns
-                                              : conn->policy->idle_timeout_ns;
-}
-
-/* Once a second, only while some connection needs it. */
-static void sweep(struct timer *timer)
-{
-    struct conns *conns = container_of(timer, struct conns, sweep);
-    uint32_t high = atomic_load_explicit(&conns->arena.header->record_high, memory_order_relaxed);
-    uint32_t now = conn_time(conns->loop->now);
-    bool again = false;
-
-    for (uint32_t i = 0; i < high; i++) {
-        struct conn *conn = &conns->conns[i];
-        if (conn->policy == NULL || conn->watch.index == 0)
-            continue;
-        again |= conn_may_age(conns, conn);
-        if (conn->parting)
-            conn_mark_dirty(conns, conn);
-        /* A client that waits for room in the arena, or for a reply, is not idle by its own choice.
-         */
-        if (conn->waiting || conn->deferred != 0) {
-            again = true;
-            continue;
-        }
-        uint64_t limit_ns = silence_ns(conn);
-        if (limit_ns == 0)
-            continue;
-        if (now - conn->active <= limit_ns / CONN_TIME_NS) { /* counted around in 497 days */
-            again = true;
-            continue;
-        }
-        if (conn->policy->after_header != NULL && !conn->lingering)
-            log_late(conn);
-        conn_close(conns, conn);
-    }
-    if (again)
-        conns_sweep(conns);
-}
-
-void conns_sweep(struct conns *conns)
-{
-    if (!timer_is_set(&conns->sweep))
-        timer_set(conns->loop, &conns->sweep, SWEEP_NS, sweep);
 }
 
 void conns_release(struct conns *conns)

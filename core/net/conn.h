@@ -34,7 +34,8 @@ struct conn_policy {
     struct conns *conns;
     uint64_t max_output; /* unsent bytes at which input is left alone */
     uint64_t idle_timeout_ns;
-    uint64_t max_age_ns; /* each up to a tenth less or more; 0: no limit */
+    uint64_t receive_timeout_ns; /* from a message's first byte to its last one (conn_arrives) */
+    uint64_t max_age_ns;         /* each up to a tenth less or more; 0: no limit */
     bool keepalive, nodelay;
     bool parting;       /* nobody serves its connections any more: each ends, with what is queued
                            sent, as soon as it has nothing under way */
@@ -86,15 +87,22 @@ struct conn {
 };
 static_assert(sizeof(struct conn) == 64, "a cache line; idle connections are many");
 
+/* A message that has begun to arrive. */
+struct conn_arrival {
+    uint32_t since; /* conn_time; 0: there is none; conn_sweep.c has another value for a late one */
+    uint32_t place; /* of its first byte in the input stream: the lower 32 bits */
+};
+
 struct conns {
     struct loop *loop;
     struct arena arena;
     struct room room;
     struct conn *conns; /* one for each record, by index */
     uint32_t *born;     /* likewise: conn_time of its client's arrival, if its policy has an age */
-    counter *counters;  /* WORKER_COUNTERS of them */
-    uint32_t worker;    /* serial number, part of every id made here */
-    uint32_t seat;      /* of the vault that new connections go to, likewise */
+    struct conn_arrival *arrivals; /* likewise, once its message comes in pieces */
+    counter *counters;             /* WORKER_COUNTERS of them */
+    uint32_t worker;               /* serial number, part of every id made here */
+    uint32_t seat;                 /* of the vault that new connections go to, likewise */
     uint32_t next_id;
     uint32_t open;        /* connections at present */
     uint32_t limit;       /* of connections, for accepting */
@@ -269,6 +277,12 @@ static inline void conn_go_on_later(struct conn *conn)
 {
     conn->again = CONN_AGAIN_LATER;
 }
+
+/* From on_input: a part of the message at `place` of the input stream is there. False when its time
+ * is over; on_input is called when that happens, too. While the server does not read, and for what
+ * is unread in the socket, no time passes. Large messages have a second more for each 16 KiB that
+ * have come. */
+bool conn_arrives(struct conns *conns, const struct conn *conn, uint64_t place);
 
 /* The record says from now on that the client speaks `protocol`. */
 void conn_speaks(struct conns *conns, struct conn *conn, uint8_t protocol);

@@ -1,5 +1,6 @@
 /* What the files of net/conn*.c share, and nobody else: conn.c (the life of a connection),
- * conn_io.c (moving bytes), conn_buffer.c (blocks of the arena) and conn_header.c (PROXY headers).
+ * conn_io.c (moving bytes), conn_buffer.c (blocks of the arena), conn_header.c (PROXY headers) and
+ * conn_sweep.c (what ends by time).
  *
  * Bytes never move within a block: moving them and saying so could not become true together. They
  * are copied to another block, the record is committed, and only then the old block is free. */
@@ -8,7 +9,7 @@
 
 #include "net/conn.h"
 
-/* ---- conn.c ---- */
+/* ---- conn.c, conn_sweep.c ---- */
 
 /* Puts the connection on the list of connections to flush at the end of the batch. */
 void conn_mark_dirty(struct conns *conns, struct conn *conn);
@@ -22,6 +23,15 @@ void conn_set_flags(struct conns *conns, struct conn *conn, uint8_t flags);
 /* Makes the connection `parting` if it is too old: from its next flush on it ends as soon as it has
  * nothing under way. True when it can still become too old. */
 bool conn_may_age(const struct conns *conns, struct conn *conn);
+
+/* Forgets the message that was on its way on a connection before this one. */
+static inline void conn_arrived(struct conns *conns, const struct conn *conn)
+{
+    struct conn_arrival *arrival = &conns->arrivals[conn_index(conns, conn)];
+
+    if (arrival->since != 0) /* its page is not written to without need */
+        arrival->since = 0;
+}
 
 /* Begins to look for idle, old and lingering connections once a second, while there are any. */
 void conns_sweep(struct conns *conns);

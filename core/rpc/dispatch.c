@@ -122,6 +122,34 @@ static void answer_stranger(struct call *call, const struct stranger *stranger)
         memcpy(room, refusal, req->size);
 }
 
+/* Says why the bytes at the start of the input are refused. */
+static void tell_refusal(struct call *call, enum frame_status status, const struct frame *frame,
+                         const struct stranger *stranger)
+{
+    const struct server_settings *settings = call->server->settings;
+    struct pillion_request *req = &call->req;
+
+    if (req->protocol == PROTOCOL_HTTP)
+        http_call_last(call);
+    if (status == FRAME_PARTIAL && stranger == NULL)
+        request_fail(req, ERROR_REQUEST_TIMEOUT,
+                     "the message did not arrive within %llu ms (receive_timeout)",
+                     (unsigned long long)settings->receive_timeout_ms);
+    else if (req->protocol == PROTOCOL_HTTP)
+        call_refuse_http(call, frame->refused,
+                         frame->refused == HTTP_CONTENT_TOO_LARGE ? ERROR_FRAME_TOO_LARGE
+                                                                  : ERROR_INVALID_REQUEST,
+                         "%s", frame->why);
+    else if (status == FRAME_REFUSED)
+        request_fail(req, ERROR_PARSE_ERROR, "%s", frame->why);
+    else
+        request_fail(req, ERROR_FRAME_TOO_LARGE,
+                     "%s of %llu bytes is announced; at most %llu are allowed (max_frame)%s",
+                     req->protocol == PROTOCOL_FRAME ? "a frame" : "a message",
+                     (unsigned long long)frame->size, (unsigned long long)settings->max_frame,
+                     stranger == NULL ? "" : stranger->hint);
+}
+
 /* There is no telling where the next frame starts: the reply is sent, and then the connection
  * ends. */
 static void refuse_frame(struct call *call, enum frame_status status, const struct frame *frame,
@@ -145,17 +173,8 @@ static void refuse_frame(struct call *call, enum frame_status status, const stru
         log_stranger(call, stranger);
     if (stranger != NULL && stranger->form != NULL)
         answer_stranger(call, stranger);
-    else if (call->req.protocol == PROTOCOL_HTTP)
-        http_call_refuse(call, frame);
-    else if (status == FRAME_REFUSED)
-        request_fail(&call->req, ERROR_PARSE_ERROR, "%s", frame->why);
     else
-        request_fail(&call->req, ERROR_FRAME_TOO_LARGE,
-                     "%s of %llu bytes is announced; at most %llu are allowed (max_frame)%s",
-                     call->req.protocol == PROTOCOL_FRAME ? "a frame" : "a message",
-                     (unsigned long long)frame->size,
-                     (unsigned long long)call->server->settings->max_frame,
-                     stranger == NULL ? "" : stranger->hint);
+        tell_refusal(call, status, frame, stranger);
     call->req.body = BYTES(""); /* its received bytes are no body */
     call_refused(call, NULL, call->req.body);
     call_commit(call, call->turn.in_size);
@@ -197,6 +216,13 @@ static void tell_to_go_on(struct call *call)
     conn_commit(conns, call->conn, &(struct conn_step){.produced = size, .told = true});
 }
 
+/* A part of a message is there, and the rest of it did not come in time. */
+static bool is_late(const struct call *call)
+{
+    return call->turn.in_size > 0 &&
+           !conn_arrives(call->dispatcher->conns, call->conn, call->turn.consumed);
+}
+
 /* The bytes at the start of the input are no whole frame, or a stranger's first line. False when
  * the turn is over. */
 static bool pass_over(struct call *call, enum frame_status status, const struct frame *frame)
@@ -207,7 +233,7 @@ static bool pass_over(struct call *call, enum frame_status status, const struct 
         call->req.size = 0;
         return call_commit(call, (size_t)frame->size);
     }
-    if (status != FRAME_PARTIAL || stranger != NULL) {
+    if (status != FRAME_PARTIAL || stranger != NULL || is_late(call)) {
         refuse_frame(call, status, frame, stranger);
         return false;
     }
@@ -267,14 +293,18 @@ static void answer_in_turn(struct call *call)
         answer_in_turn_of(call, call->req.protocol);
 }
 
-/* Finds out what a new connection's client speaks. False while too little of it is there. */
+/* Finds out what a new connection's client speaks. False while too little of it is there; when its
+ * time is over, it is refused in a frame. */
 static bool guess_protocol(struct call *call)
 {
     struct conns *conns = call->dispatcher->conns;
     unsigned protocol = protocol_guess((struct bytes){call->turn.in, call->turn.in_size});
 
-    if (protocol == PROTOCOL_AUTO)
-        return false;
+    if (protocol == PROTOCOL_AUTO) {
+        if (!is_late(call))
+            return false;
+        protocol = PROTOCOL_FRAME;
+    }
     conn_speaks(conns, call->conn, (uint8_t)protocol);
     conn_turn_begin(conns, call->conn, &call->turn);
     call->req.protocol = call->turn.protocol;
@@ -326,6 +356,7 @@ void rpc_server_init(struct rpc_server *server, const struct server_settings *se
         .conns = dispatcher->conns,
         .max_output = settings->max_output,
         .idle_timeout_ns = settings->idle_timeout_ms * NS_PER_MS,
+        .receive_timeout_ns = settings->receive_timeout_ms * NS_PER_MS,
         .max_age_ns = settings->max_connection_age_ms * NS_PER_MS,
         .keepalive = settings->tcp_keepalive,
         .nodelay = settings->tcp_nodelay,

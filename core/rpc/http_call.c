@@ -23,15 +23,11 @@ const char *http_call_date(void)
 
 /* ---- Answers that no method gives ---- */
 
-void http_call_refuse(struct call *call, const struct frame *frame)
+void http_call_last(struct call *call)
 {
     call->req.format = ENVELOPE_BARE;
     call->req.head = (struct bytes){NULL, 0};
     call->req.http = (struct reply_http){.style = HTTP_STYLE_CLOSE, .date = http_call_date()};
-    call_refuse_http(call, frame->refused,
-                     frame->refused == HTTP_CONTENT_TOO_LARGE ? ERROR_FRAME_TOO_LARGE
-                                                              : ERROR_INVALID_REQUEST,
-                     "%s", frame->why);
 }
 
 static enum envelope_status answer(struct call *call, unsigned status, struct bytes body)

@@ -37,8 +37,8 @@ static inline enum envelope_status message_read(struct call *call, struct bytes 
     return call_read(call, body, envelope, error);
 }
 
-/* Answers bytes that are no request. The connection ends with it. */
-void http_call_refuse(struct call *call, const struct frame *frame);
+/* What the request is answered, because its bytes are none, is its connection's last response. */
+void http_call_last(struct call *call);
 
 /* The date of a response, which is what clock the server's machine has. */
 const char *http_call_date(void);

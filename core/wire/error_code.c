@@ -50,6 +50,9 @@ static const struct error_code codes[] = {
     {"redis_too_large", 50007, 500, "OUT_OF_RANGE",
      "The reply is larger than the method's `max_reply`."},
     {"redis_unavailable", 50303, 503, "UNAVAILABLE", "Redis cannot be asked now."},
+    {ERROR_REQUEST_TIMEOUT, 40800, 408, "DEADLINE_EXCEEDED",
+     "The message has begun, and did not arrive within `receive_timeout`; the connection ends with "
+     "this reply."},
     {ERROR_TIMEOUT, 50400, 504, "DEADLINE_EXCEEDED",
      "The method ran longer than it may, or what it waits for did not answer in time. Work that it "
      "has begun may still be carried out."},
