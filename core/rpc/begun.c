@@ -66,9 +66,15 @@ enum frame_status begun_after(const struct conns *conns, const struct conn *conn
     next->offset = offset;
     next->number = (uint8_t)(cursors->first + cursors->begun);
     next->answered = next->retried = next->waiting = next->batch = false;
-    return protocol_next(
-        cursors->protocol, (struct bytes){input.data + offset, input.size - offset}, limits,
-        cursors->protocol == PROTOCOL_FRAME ? NULL : search_at(search, next->place), &next->frame);
+    input = (struct bytes){input.data + offset, input.size - offset};
+    if (cursors->protocol == PROTOCOL_FRAME)
+        return protocol_next(PROTOCOL_FRAME, input, limits, NULL, &next->frame);
+    struct frame_progress progress = search_at(search, next->place);
+    enum frame_status status =
+        protocol_next(cursors->protocol, input, limits, &progress, &next->frame);
+    if (status == FRAME_PARTIAL)
+        search_keep(search, next->place, &progress);
+    return status;
 }
 
 bool begun_add(struct conns *conns, struct conn *conn)

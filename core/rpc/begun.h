@@ -38,11 +38,19 @@ struct search {
 };
 
 /* The progress of the frame at `place`. */
-static inline struct frame_progress *search_at(struct search *search, uint64_t place)
+static inline struct frame_progress search_at(const struct search *search, uint64_t place)
 {
-    if (search->place != place + 1)
-        *search = (struct search){.place = place + 1};
-    return &search->progress;
+    const struct frame_progress none = {0};
+
+    return search->place == place + 1 ? search->progress : none;
+}
+
+/* Keeps the progress of the frame at `place`, which is not whole. Of one that is whole nothing is
+ * kept, so that a connection costs no memory here until its messages come in pieces. */
+static inline void search_keep(struct search *search, uint64_t place,
+                               const struct frame_progress *progress)
+{
+    *search = (struct search){.place = place + 1, .progress = *progress};
 }
 
 /* How many frames of the connection have begun. */

@@ -252,10 +252,13 @@ next_message(struct call *call, unsigned protocol, const struct frame_limits *li
 
     if (protocol == PROTOCOL_FRAME)
         return protocol_next(protocol, input, limits, NULL, frame);
-    struct frame_progress *progress = search_at(search_of(call), call->turn.consumed);
-    if (protocol == PROTOCOL_HTTP)
-        return http_call_next(call, limits, progress, frame);
-    return protocol_next(protocol, input, limits, progress, frame);
+    struct frame_progress progress = search_at(search_of(call), call->turn.consumed);
+    enum frame_status status = protocol == PROTOCOL_HTTP
+                                   ? http_call_next(call, limits, &progress, frame)
+                                   : protocol_next(protocol, input, limits, &progress, frame);
+    if (status == FRAME_PARTIAL)
+        search_keep(search_of(call), call->turn.consumed, &progress);
+    return status;
 }
 
 /* Frames that are answered before the next one begins. Leaves when there is no more to do for now,

@@ -97,10 +97,11 @@ void dispatch_settle(struct dispatcher *dispatcher)
 void dispatch_closed(struct dispatcher *dispatcher, struct conn *conn)
 {
     const struct deferred_list *list = list_of(dispatcher, conn);
+    struct search *search = &dispatcher->searches[conn_index(dispatcher->conns, conn)];
     uint32_t index = list == NULL ? 0 : list->first;
 
-    if (conn_cursors(dispatcher->conns, conn)->protocol != PROTOCOL_FRAME)
-        dispatcher->searches[conn_index(dispatcher->conns, conn)].place = 0;
+    if (conn_cursors(dispatcher->conns, conn)->protocol != PROTOCOL_FRAME && search->place != 0)
+        search->place = 0;
     if (list != NULL)
         conn->deferred = false;
     while (index != 0) {

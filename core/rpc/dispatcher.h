@@ -31,7 +31,7 @@ struct dispatcher {
     uint8_t untimed[BOARD_METHODS_MAX]; /* calls of each method since one was timed */
     struct deferreds deferreds;
     struct deferred_list *lists; /* one for each connection, by its index; touched by few */
-    struct search *searches;     /* likewise; never touched for frames */
+    struct search *searches;     /* likewise; written for messages in pieces only */
 };
 
 /* One `server` block in this worker. */
