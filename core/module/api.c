@@ -15,6 +15,8 @@
 #include "rpc/openrpc.h"
 #include "rpc/request.h"
 #include "rpc/trace.h"
+#include "wire/json_read.h"
+#include "wire/number.h"
 
 /* ---- The request ---- */
 
@@ -30,6 +32,11 @@ PILLION_EXPORT const cJSON *pillion_params(pillion_request *req)
     if (!on_loop(__func__))
         return NULL;
     return request_params(req);
+}
+
+PILLION_EXPORT const void *pillion_args(const pillion_request *req)
+{
+    return on_loop(__func__) ? req->args : NULL;
 }
 
 PILLION_EXPORT void *pillion_method_config(const pillion_request *req)
@@ -276,6 +283,17 @@ PILLION_EXPORT long pillion_json_string(pillion_bytes text, char *to, size_t roo
     if (size >= 0)
         to[size] = '\0';
     return size;
+}
+
+PILLION_EXPORT bool pillion_json_integer(pillion_bytes text, int64_t *value)
+{
+    const char *end = text.data + text.size;
+
+    if (!pillion_json_check(text))
+        return false;
+    const char *number = json_read_space(text.data), *past = number_end(number, end);
+    return past > number &&
+           number_integer((struct bytes){number, (size_t)(past - number)}, value) == NUMBER_WHOLE;
 }
 
 /* ---- The server ---- */

@@ -13,6 +13,7 @@
 #include "module/descriptor.h"
 #include "module/filter_bind.h"
 #include "rpc/board.h"
+#include "rpc/param_table.h"
 #include "rpc/tool.h"
 
 struct found {
@@ -197,6 +198,21 @@ static bool name_words(struct module_set *set, const struct method_settings *m, 
     return true;
 }
 
+/* The table by which requests of the method are read; NULL when it has none. It lives as long as
+ * the process. */
+static const struct param_table *make_args(const pillion_method *method)
+{
+    struct error error;
+
+    if (method->args == NULL)
+        return NULL;
+    const struct param_table *args =
+        param_table_make(method->args, method->args_size, method->open, &error);
+    if (args == NULL) /* descriptor_copy has made the same one */
+        abort();
+    return args;
+}
+
 static bool any_unseen(const struct filter_list *filters)
 {
     for (size_t i = 0; i < filters->count; i++) {
@@ -240,6 +256,7 @@ bool module_set_bind(struct module_set *set, const struct server_settings *serve
         good = filters_bind(set, m->filters, &everywhere, &filters) && good;
         void *config = NULL;
         good = configure(set, m, &found, &config) && good;
+        const struct param_table *args = make_args(found.method);
         uint64_t timeout_ms = m->timeout_ms != 0 ? m->timeout_ms : handler_timeout_ms;
         struct method method = {
             .name = bytes_of(m->name),
@@ -248,7 +265,9 @@ bool module_set_bind(struct module_set *set, const struct server_settings *serve
             .config = config,
             .own_name = found.method->name,
             .summary = found.method->summary == NULL ? "" : found.method->summary,
-            .params_schema = found.method->params,
+            .args = args,
+            .params_schema =
+                found.method->params != NULL || args == NULL ? found.method->params : args->schema,
             .result_schema = found.method->result,
             .filters = filters.uses,
             .filter_count = filters.count,

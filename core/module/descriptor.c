@@ -9,7 +9,10 @@
 #include "base/bytes.h"
 #include "base/memory.h"
 #include "conf/directive.h"
+#include "rpc/param_table.h"
 #include "wire/envelope.h"
+
+#define DAMAGED "its descriptor is damaged; make it with PILLION_MODULE(…)"
 
 /* ---- Copying, whatever the module was compiled against ---- */
 
@@ -31,6 +34,24 @@ static void *copy_table(const void *table, size_t stride, size_t size)
     for (size_t i = 0; i < count; i++)
         memcpy(copy + i * size, row + i * stride, smaller(stride, size));
     return copy;
+}
+
+/* Replaces a table of params, and those in it, by copies of this server's version. */
+static bool copy_params(const pillion_param **table, size_t stride, unsigned depth,
+                        struct error *error)
+{
+    pillion_param *rows = copy_table(*table, stride, sizeof(*rows));
+    bool good = depth <= PARAM_DEPTH_MAX ||
+                error_set(error, "its params are nested deeper than %u tables", PARAM_DEPTH_MAX);
+
+    *table = rows;
+    for (pillion_param *row = rows; row->name != NULL; row++) {
+        if (row->type != PILLION_OBJECT || !good)
+            row->members = NULL;
+        else if (row->members != NULL)
+            good = copy_params(&row->members, stride, depth + 1, error);
+    }
+    return good;
 }
 
 static bool name_valid(const char *name)
@@ -111,6 +132,30 @@ static bool check_directives(const pillion_directive *directives, size_t config_
     return true;
 }
 
+static bool check_summaries(const pillion_param *params, struct error *error)
+{
+    for (const pillion_param *p = params; p->name != NULL; p++) {
+        if (!printable(p->summary))
+            return error_set(error, "the summary of the param \"%s\" is not one line of UTF-8",
+                             p->name);
+        if (p->members != NULL && !check_summaries(p->members, error))
+            return false;
+    }
+    return true;
+}
+
+static bool check_args(const pillion_method *method, struct error *error)
+{
+    if (method->args == NULL)
+        return true;
+    struct param_table *table =
+        param_table_make(method->args, method->args_size, method->open, error);
+    if (table == NULL || !check_summaries(method->args, error))
+        error_prefix(error, "the method \"%s\"", method->name);
+    param_table_free(table);
+    return error->text[0] == '\0';
+}
+
 static bool check_methods(const pillion_module *module, struct error *error)
 {
     char where[128];
@@ -125,6 +170,8 @@ static bool check_methods(const pillion_module *module, struct error *error)
             return error_set(error, "the method \"%s\" has no handler", m->name);
         snprintf(where, sizeof(where), " of the method \"%.64s\"", m->name);
         if (!check_directives(m->directives, m->config_size, where, error))
+            return false;
+        if (!check_args(m, error))
             return false;
         if (!printable(m->summary))
             return error_set(error,
@@ -199,7 +246,8 @@ bool descriptor_copy(const pillion_module *from, pillion_module *to, struct erro
                          from->abi_minor, PILLION_ABI_MAJOR, PILLION_ABI_MINOR);
     if (from->size < DESCRIPTOR_SIZE_MIN || from->method_size < METHOD_SIZE_MIN ||
         from->directive_size < DIRECTIVE_SIZE_MIN)
-        return error_set(error, "its descriptor is damaged; make it with PILLION_MODULE(…)");
+        return error_set(error, DAMAGED);
+    error->text[0] = '\0';
     *to = (pillion_module){0};
     memcpy(to, from, smaller(from->size, sizeof(*to)));
     if (!name_valid(to->name))
@@ -210,8 +258,18 @@ bool descriptor_copy(const pillion_module *from, pillion_module *to, struct erro
                                 "save the source as UTF-8");
     pillion_method *methods = copy_table(to->methods, from->method_size, sizeof(*methods));
     to->methods = methods;
-    for (pillion_method *m = methods; m->name != NULL; m++)
+    bool good = true;
+    for (pillion_method *m = methods; m->name != NULL; m++) {
         m->directives = copy_table(m->directives, from->directive_size, sizeof(pillion_directive));
+        if (m->args == NULL)
+            continue;
+        if (from->param_size >= PARAM_SIZE_MIN) {
+            good = copy_params(&m->args, from->param_size, 1, error) && good;
+        } else {
+            m->args = NULL;
+            good = error_set(error, DAMAGED);
+        }
+    }
     to->directives = copy_table(to->directives, from->directive_size, sizeof(pillion_directive));
     pillion_filter *filters =
         copy_table(to->filters, descriptor_filter_size(from->abi_minor), sizeof(*filters));
@@ -219,7 +277,7 @@ bool descriptor_copy(const pillion_module *from, pillion_module *to, struct erro
     for (pillion_filter *f = filters; f->name != NULL; f++)
         f->directives = copy_table(f->directives, from->directive_size, sizeof(pillion_directive));
     to->metrics = copy_table(to->metrics, METRIC_SIZE_MIN, sizeof(pillion_metric));
-    return check_methods(to, error) &&
+    return good && check_methods(to, error) &&
            check_directives(to->directives, to->config_size, "", error) &&
            check_filters(to, error) && check_metrics(to, error);
 }
@@ -229,10 +287,19 @@ static void free_table(const void *table)
     free((void *)(uintptr_t)table);
 }
 
+static void free_params(const pillion_param *params)
+{
+    for (const pillion_param *p = params; p != NULL && p->name != NULL; p++)
+        free_params(p->members);
+    free_table(params);
+}
+
 void descriptor_free(pillion_module *copy)
 {
-    for (const pillion_method *m = copy->methods; m->name != NULL; m++)
+    for (const pillion_method *m = copy->methods; m->name != NULL; m++) {
         free_table(m->directives);
+        free_params(m->args);
+    }
     for (const pillion_filter *f = copy->filters; f->name != NULL; f++)
         free_table(f->directives);
     free_table(copy->methods);

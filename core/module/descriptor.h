@@ -10,6 +10,7 @@
 #define DESCRIPTOR_SIZE_MIN (offsetof(pillion_module, stop) + sizeof(void *))
 #define METHOD_SIZE_MIN     (offsetof(pillion_method, result) + sizeof(char *))
 #define METRIC_SIZE_MIN     (offsetof(pillion_metric, summary) + sizeof(char *)) /* in 1.3 */
+#define PARAM_SIZE_MIN      (offsetof(pillion_param, summary) + sizeof(char *))  /* in 1.5 */
 /* A descriptor does not tell the size of its rows of filters and metrics. A version that adds
  * members to them must derive the size from abi_minor. */
 static_assert(sizeof(pillion_metric) == METRIC_SIZE_MIN, "one stride for all versions");
@@ -21,6 +22,8 @@ static inline size_t descriptor_filter_size(uint32_t abi_minor)
     return abi_minor >= 4 ? sizeof(pillion_filter)
                           : offsetof(pillion_filter, config_size) + sizeof(size_t);
 }
+static_assert(offsetof(pillion_module, name) == 24, "older modules have the same place for it");
+
 static_assert(sizeof(pillion_filter) == offsetof(pillion_filter, unseen) + sizeof(size_t),
               "a member that is new needs another size here");
 

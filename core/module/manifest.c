@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "module/descriptor.h"
+#include "rpc/param_table.h"
 
 /* Limits that no module reaches, so that a damaged file cannot keep its reader busy. */
 #define ROWS_MAX ((size_t)10000)
@@ -74,6 +75,9 @@ static const size_t directive_strings[] = {offsetof(pillion_directive, name),
                                            offsetof(pillion_directive, fallback),
                                            offsetof(pillion_directive, summary)};
 static const size_t word_strings[] = {0};
+static const size_t param_strings[] = {offsetof(pillion_param, name),
+                                       offsetof(pillion_param, fallback),
+                                       offsetof(pillion_param, summary)};
 static const size_t filter_strings[] = {offsetof(pillion_filter, name),
                                         offsetof(pillion_filter, summary)};
 
@@ -88,7 +92,9 @@ static const struct table filter_table = {"the table of filters", sizeof(pillion
                                           filter_strings, COUNT_OF(filter_strings)};
 static const struct table metric_table = {"the table of metrics", sizeof(pillion_metric),
                                           metric_strings, COUNT_OF(metric_strings)};
-static const struct table word_table = {"the words of a directive", sizeof(char *), word_strings,
+static const struct table params_table = {"the table of params", sizeof(pillion_param),
+                                          param_strings, COUNT_OF(param_strings)};
+static const struct table word_table = {"the words of an enumeration", sizeof(char *), word_strings,
                                         COUNT_OF(word_strings)};
 
 /* Replaces the pointer to a table in the image, with rows of `stride` bytes, by one to a copy with
@@ -99,7 +105,7 @@ static bool follow_table(struct manifest *manifest, void *pointer, const struct 
     uintptr_t address = pointer_address(pointer);
     size_t size = smaller(stride, table->row_size), count = 0;
     struct text rows = {0};
-    char row[sizeof(pillion_directive) + sizeof(pillion_method) + sizeof(pillion_filter)] = {0};
+    char row[sizeof(pillion_param) + sizeof(pillion_method) + sizeof(pillion_filter)] = {0};
     bool good = true;
 
     while (address != 0) {
@@ -163,10 +169,12 @@ static bool read_descriptor(struct manifest *manifest, struct error *error)
         !follow_table(manifest, &module->metrics, &metric_table, METRIC_SIZE_MIN, error))
         return false;
     manifest->directive_size = module->directive_size;
+    manifest->param_size = module->param_size;
     module->abi_minor = PILLION_ABI_MINOR; /* the copied rows have this server's sizes */
     module->size = sizeof(pillion_module);
     module->method_size = sizeof(pillion_method);
     module->directive_size = sizeof(pillion_directive);
+    module->param_size = sizeof(pillion_param);
     return true;
 }
 
@@ -188,17 +196,56 @@ static bool read_directives(struct manifest *manifest, const pillion_directive *
     return true;
 }
 
+/* A `bool` in a damaged file may be any byte. */
+static void settle(bool *flag)
+{
+    unsigned char byte;
+
+    memcpy(&byte, flag, 1);
+    *flag = byte != 0;
+}
+
+/* Reads a table of params with those in it. */
+static bool read_params(struct manifest *manifest, void *pointer, unsigned depth,
+                        struct error *error)
+{
+    pillion_param *params;
+
+    if (depth > PARAM_DEPTH_MAX)
+        return error_set(error, "its params are nested deeper than %u tables", PARAM_DEPTH_MAX);
+    if (manifest->param_size < PARAM_SIZE_MIN)
+        return error_set(error, "its descriptor is damaged; make it with PILLION_MODULE(…)");
+    if (!follow_table(manifest, pointer, &params_table, manifest->param_size, error))
+        return false;
+    memcpy(&params, pointer, sizeof(params));
+    for (pillion_param *p = params; p->name != NULL; p++) {
+        manifest->text_size += sizeof(*p); /* tables may be in each other */
+        settle(&p->list);
+        settle(&p->open);
+        settle(&p->required);
+        if (p->type != PILLION_ENUM)
+            p->words = NULL;
+        else if (!follow_table(manifest, &p->words, &word_table, sizeof(char *), error))
+            return false;
+        if (p->type != PILLION_OBJECT)
+            p->members = NULL;
+        else if (p->members != NULL && !read_params(manifest, &p->members, depth + 1, error))
+            return false;
+    }
+    return true;
+}
+
 static bool read_methods(struct manifest *manifest, struct error *error)
 {
     const pillion_method *first = manifest->descriptor.methods;
 
     for (size_t i = 0; first[i].name != NULL; i++) {
         pillion_method *method = (pillion_method *)(uintptr_t)&first[i];
-        unsigned char idempotent, read_only;
-        memcpy(&idempotent, &method->idempotent, 1);
-        method->idempotent = idempotent != 0;
-        memcpy(&read_only, &method->read_only, 1);
-        method->read_only = read_only != 0;
+        settle(&method->idempotent);
+        settle(&method->read_only);
+        settle(&method->open);
+        if (method->args != NULL && !read_params(manifest, &method->args, 1, error))
+            return false;
         if (!follow_table(manifest, &method->directives, &directive_table, manifest->directive_size,
                           error) ||
             !read_directives(manifest, method->directives, error))
@@ -231,6 +278,21 @@ static void judge(struct manifest *manifest)
     descriptor_copy(&manifest->descriptor, &copy, &manifest->refusal);
     if (copy.methods != NULL && copy.methods != manifest->descriptor.methods)
         descriptor_free(&copy);
+}
+
+/* What a table of params says, as the schema that clients will see. */
+static void add_schemas(struct manifest *manifest)
+{
+    for (const pillion_method *m = manifest->descriptor.methods; m->name != NULL; m++) {
+        pillion_method *method = (pillion_method *)(uintptr_t)m;
+        struct error error;
+        if (m->args == NULL || m->params != NULL)
+            continue;
+        struct param_table *table = param_table_make(m->args, m->args_size, m->open, &error);
+        if (table != NULL)
+            method->params = pool_must_strdup(&manifest->pool, table->schema);
+        param_table_free(table);
+    }
 }
 
 /* ---- The rest of the file ---- */
@@ -296,6 +358,7 @@ bool manifest_read(struct bytes file, struct manifest *manifest, struct error *e
         read_directives(manifest, manifest->descriptor.directives, error) &&
         read_methods(manifest, error) && read_filters(manifest, error)) {
         judge(manifest);
+        add_schemas(manifest);
         read_others(manifest);
         return true;
     }

@@ -23,7 +23,8 @@ struct manifest {
     struct elf_image image; /* holds the strings */
     struct pool pool;       /* holds the tables */
     size_t text_size;       /* of all strings so far, for the limit */
-    size_t directive_size;  /* of a row of directives in the file */
+    size_t directive_size;  /* of a row of directives in the file ... */
+    size_t param_size;      /* ... and of params */
 };
 
 /* Reads the module `file`. True even for a module of a later minor version: the members that this

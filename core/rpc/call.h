@@ -66,6 +66,7 @@ static inline void call_next(struct call *call)
     req->filter = NULL;
     req->params = BYTES("null");
     req->id = (struct bytes){NULL, 0};
+    req->args = NULL;
     req->tree = NULL;
     req->values = NULL;
     req->peer_text = NULL;

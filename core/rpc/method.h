@@ -11,6 +11,8 @@
 #include "base/bytes.h"
 #include "rpc/instance.h"
 
+struct param_table;
+
 /* One `filter` statement in this worker. */
 struct filter_use {
     const pillion_filter *filter;
@@ -22,9 +24,10 @@ struct method {
     struct bytes name; /* as clients call it; NUL-terminated too */
     pillion_handler handler;
     struct pillion_instance *instance;
-    void *config;         /* of its `method` statement, or NULL */
-    const char *own_name; /* the name in the module, for messages: differs when renamed */
-    const char *summary;  /* "" when there is none */
+    void *config;                   /* of its `method` statement, or NULL */
+    const char *own_name;           /* the name in the module, for messages: differs when renamed */
+    const char *summary;            /* "" when there is none */
+    const struct param_table *args; /* the table of its params, or NULL */
     const char *params_schema, *result_schema; /* JSON text or NULL */
     const struct filter_use *filters;          /* in their order */
     size_t filter_count;

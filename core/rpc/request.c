@@ -350,8 +350,9 @@ void request_refuse(struct pillion_request *req, enum envelope_status status,
 bool request_name_params(struct pillion_request *req, const struct method *method,
                          struct bytes params)
 {
+    if (method->args != NULL)
+        return true; /* its table has an order */
     struct bytes properties = positional_properties(method->params_schema);
-
     if (properties.data == NULL)
         return true; /* an array may be what the method takes */
     char *object = pool_alloc(req->pool, params.size + properties.size);

@@ -31,6 +31,7 @@ struct pillion_request {
     struct bytes params;             /* strictly valid JSON */
     struct bytes id;                 /* JSON, or data NULL */
     struct pool *pool;               /* the request's memory; reset when it is done */
+    const void *args;                /* the structure that the params have filled, or NULL */
     cJSON *tree;                     /* of the params, in the pool, once asked for */
     struct request_value *values;    /* newest first: see rpc/belongings.h */
     bool tree_tried;

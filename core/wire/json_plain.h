@@ -1,6 +1,6 @@
 /* The inner loop of the JSON pass: how far a string goes on in plain characters, many bytes at a
- * time. Private to json.c and envelope.c, and apart from them so that the rules of JSON are not
- * among bit tricks.
+ * time. Private to wire/ (json.c, envelope.c, json_read.h), and apart from them so that the rules
+ * of JSON are not among bit tricks.
  *
  * Plain is printable ASCII other than the quote and the backslash. Every form gives the same answer
  * and none reads at or past `end`. */

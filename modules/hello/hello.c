@@ -1,5 +1,5 @@
 /* hello: the teaching module. Read it from top to bottom; it shows everything that a synchronous
- * module can do: directives, checked params, errors, state in each worker, and the three hooks.
+ * module can do: directives, params by table, errors, state in each worker, and the three hooks.
  *
  *     load_module modules/hello.so {
  *         greeting    "Good morning";
@@ -82,34 +82,36 @@ static const char *greeting_in(const struct config *config, const char *language
     return NULL;
 }
 
+struct greet {
+    const char *name;
+    const char *language; /* NULL when it is not given */
+};
+
+/* What greet takes. The server checks it before greet runs, and tells clients and agents of it. */
+static const pillion_param greet_params[] = {
+    PILLION_PARAM(struct greet, name, PILLION_STRING, .min = 1, .required = true,
+                  .summary = "Of whom is to be greeted."),
+    PILLION_PARAM(struct greet, language, PILLION_STRING,
+                  .summary = "Such as \"fr\"; one of those that are configured."),
+    {0},
+};
+
 /* {"name": "Ada", "language": "en"} -> "Hello, Ada!" */
 static void greet(pillion_request *req)
 {
     const struct config *config = pillion_config(pillion_self(req));
     struct state *state = pillion_state(pillion_self(req));
+    const struct greet *params = pillion_args(req);
 
-    /* Params are checked where they are used. cJSON_GetObjectItemCaseSensitive accepts NULL and
-     * values that are no objects, so a chain of calls needs no checks in between. */
-    const cJSON *params = pillion_params(req);
-    const cJSON *name = cJSON_GetObjectItemCaseSensitive(params, "name");
-    const cJSON *language = cJSON_GetObjectItemCaseSensitive(params, "language");
-    if (!cJSON_IsString(name) || name->valuestring[0] == '\0') {
-        pillion_fail(req, PILLION_INVALID_PARAMS, "give a name: {\"name\": \"Ada\"}");
-        return;
-    }
-    if (strlen(name->valuestring) > (size_t)config->max_name) {
+    /* What depends on the configuration is for the handler to check. */
+    if (strlen(params->name) > (size_t)config->max_name) {
         pillion_fail(req, PILLION_INVALID_PARAMS,
-                     "the name has %zu bytes; at most %lld are greeted", strlen(name->valuestring),
+                     "the name has %zu bytes; at most %lld are greeted", strlen(params->name),
                      (long long)config->max_name);
         return;
     }
-    if (language != NULL && !cJSON_IsString(language)) {
-        pillion_fail(req, PILLION_INVALID_PARAMS, "the language is a string, such as \"%s\"",
-                     config->languages.items[0]);
-        return;
-    }
     /* A code of the module's own tells programs more than `invalid_params` would. */
-    const char *wanted = language == NULL ? config->languages.items[0] : language->valuestring;
+    const char *wanted = params->language == NULL ? config->languages.items[0] : params->language;
     const char *greeting = greeting_in(config, wanted);
     if (greeting == NULL) {
         pillion_fail(req, "unknown_language", "\"%s\" is not spoken here", wanted);
@@ -117,14 +119,13 @@ static void greet(pillion_request *req)
     }
 
     /* Memory of the request needs no freeing. */
-    size_t size = strlen(greeting) + strlen(name->valuestring) + sizeof(", !");
+    size_t size = strlen(greeting) + strlen(params->name) + sizeof(", !");
     char *text = pillion_alloc(req, size);
     if (text == NULL) {
         pillion_fail(req, PILLION_OVERLOADED, "no memory for a greeting");
         return;
     }
-    snprintf(text, size, "%s, %s%c", greeting, name->valuestring,
-             config->mood == CHEERFUL ? '!' : '.');
+    snprintf(text, size, "%s, %s%c", greeting, params->name, config->mood == CHEERFUL ? '!' : '.');
     state->greetings++;
     pillion_reply(req, "greet", cJSON_CreateString(text));
 }
@@ -144,10 +145,8 @@ static const pillion_method methods[] = {
     {.name = "greet",
      .handler = greet,
      .summary = "Greets somebody by name.",
-     .params =
-         "{\"type\": \"object\", \"properties\": {\"name\": {\"type\": \"string\"}, "
-         "\"language\": {\"enum\": [\"en\", \"de\", \"fr\", \"es\"]}}, \"required\": [\"name\"]}",
-     .result = "{\"type\": \"string\"}"},
+     .result = "{\"type\": \"string\"}",
+     PILLION_PARAMS(struct greet, greet_params)},
     {.name = "hello.count",
      .handler = count,
      .summary = "How many greetings the worker that answers has given."},

@@ -12,19 +12,23 @@ static void list(pillion_request *req)
     pillion_reply(req, "rpc.list", pillion_server_methods(req));
 }
 
+struct describe {
+    const char *method;
+};
+
+static const pillion_param describe_params[] = {
+    PILLION_PARAM(struct describe, method, PILLION_STRING, .required = true,
+                  .summary = "Its name."),
+    {0},
+};
+
 static void describe(pillion_request *req)
 {
-    const cJSON *method = cJSON_GetObjectItemCaseSensitive(pillion_params(req), "method");
+    const struct describe *params = pillion_args(req);
+    cJSON *description = pillion_server_describe(req, params->method);
 
-    if (!cJSON_IsString(method)) {
-        pillion_fail(req, PILLION_INVALID_PARAMS,
-                     "give the name of a method: {\"method\": \"ping\"}");
-        return;
-    }
-    cJSON *description = pillion_server_describe(req, method->valuestring);
     if (description == NULL)
-        pillion_fail(req, "method_not_found", "there is no method \"%s\" here",
-                     method->valuestring);
+        pillion_fail(req, "method_not_found", "there is no method \"%s\" here", params->method);
     else
         pillion_reply(req, "rpc.describe", description);
 }
@@ -53,8 +57,7 @@ static const pillion_method methods[] = {
      .read_only = true,
      .handler = describe,
      .summary = "Describes one method.",
-     .params = "{\"type\": \"object\", \"properties\": {\"method\": {\"type\": \"string\"}}, "
-               "\"required\": [\"method\"]}"},
+     PILLION_PARAMS(struct describe, describe_params)},
     {.name = "rpc.health",
      .read_only = true,
      .handler = health,

@@ -442,6 +442,37 @@ static void trace(pillion_request *req)
     cJSON_AddItemToArray(result, state == NULL ? cJSON_CreateNull() : cJSON_CreateString(state));
     pillion_reply(req, "trace", result);
 }
+
+struct args {
+    const char *name;
+    int64_t times;
+    bool times_given;
+    pillion_array sizes;
+};
+
+static const pillion_param args_params[] = {
+    PILLION_PARAM(struct args, name, PILLION_STRING, .min = 1, .max = 5, .required = true),
+    PILLION_PARAM(struct args, times, PILLION_INTEGER, .fallback = "2",
+                  .given = offsetof(struct args, times_given)),
+    PILLION_PARAM(struct args, sizes, PILLION_NUMBER, .list = true),
+    {0},
+};
+
+static void args(pillion_request *req)
+{
+    const struct args *params = pillion_args(req);
+    cJSON *result = cJSON_CreateArray();
+    int64_t whole;
+
+    cJSON_AddItemToArray(result, cJSON_CreateString(params->name));
+    cJSON_AddItemToArray(result, cJSON_CreateNumber((double)params->times));
+    cJSON_AddItemToArray(result, cJSON_CreateBool(params->times_given));
+    cJSON_AddItemToArray(result, cJSON_CreateNumber((double)params->sizes.count));
+    cJSON_AddItemToArray(
+        result,
+        cJSON_CreateBool(pillion_json_integer((pillion_bytes){"1e3", 3}, &whole) && whole == 1000));
+    pillion_reply(req, "args", result);
+}
 #endif
 
 static const pillion_method methods[] = {
@@ -476,6 +507,7 @@ static const pillion_method methods[] = {
     {.name = "left", .handler = left},
     {.name = "trace", .handler = trace},
     {.name = "belongs", .handler = belongs},
+    {.name = "args", .handler = args, PILLION_PARAMS(struct args, args_params)},
 #endif
     {0},
 };

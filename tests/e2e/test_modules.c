@@ -314,6 +314,13 @@ static const struct {
      "{\"in\":\"trace\",\"tracestate\":\"a=b\","
      "\"traceparent\":\"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01\"}",
      "[\"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01\",\"a=b\"]"},
+    {5, "{\"in\":\"args\",\"params\":{\"sizes\":[1,2.5],\"name\":\"Ada\"}}",
+     "{\"out\":\"args\",\"result\":[\"Ada\",2,false,2,true]}"},
+    {5, "{\"in\":\"args\",\"params\":{\"name\":\"Ada\",\"times\":3.0}}",
+     "{\"out\":\"args\",\"result\":[\"Ada\",3,true,0,true]}"},
+    {5, "{\"in\":\"args\",\"params\":{\"sizes\":[\"1\"],\"name\":\"\"}}",
+     "\"message\":\"params.sizes[0]: a number, got a string; params.name: a string of 1 to 5 "
+     "characters, got 0 characters\""},
 };
 
 /* Modules are not compiled again because the server is a newer one. */
@@ -339,7 +346,7 @@ START_TEST(modules_of_every_header_that_there_was_load)
                         minor >= 3 ? "method count;" : "",
                         minor >= 4 ? "method shown; method measure; method rerunnable;" : "",
                         minor >= 5 ? "method busy; method told; method left; method trace;"
-                                     "method belongs;"
+                                     "method belongs; method args;"
                                    : ""));
         server_start_with(server, (const char *const[]){"-g", "worker_processes 1;", NULL});
         int client = client_connect(server);

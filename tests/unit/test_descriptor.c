@@ -101,6 +101,74 @@ START_TEST(tables_are_never_null_in_a_copy)
 }
 END_TEST
 
+struct size {
+    int64_t width;
+};
+
+static const pillion_param size_rows[] = {
+    PILLION_PARAM(struct size, width, PILLION_INTEGER, .fallback = "3"), {0}};
+
+/* Params, and tables in them, too. */
+START_TEST(tables_of_params_are_copied_with_their_own_stride)
+{
+    struct {
+        pillion_param row;
+        const char *later;
+    } rows[] = {{.row = {.name = "size",
+                         .type = PILLION_OBJECT,
+                         .list = true,
+                         PILLION_MEMBERS(struct size, NULL)},
+                 .later = "x"},
+                {.row = {.name = "flag", .type = PILLION_FLAG, .offset = 16}, .later = "x"},
+                {.row = {0}}},
+      inner[] = {{.row = size_rows[0], .later = "y"}, {.row = {0}}};
+    pillion_method methods[] = {
+        {.name = "a", .handler = handler, .args = &rows[0].row, .args_size = 24}, {0}};
+    pillion_module from = good_module("m"), to;
+
+    rows[0].row.members = &inner[0].row;
+    from.methods = methods;
+    from.param_size = sizeof(rows[0]);
+    ck_assert_msg(descriptor_copy(&from, &to, &error), "%s", error.text);
+    const pillion_param *copy = to.methods[0].args;
+    ck_assert_str_eq(copy[1].name, "flag");
+    ck_assert_ptr_null(copy[2].name);
+    ck_assert_str_eq(copy[0].members[0].name, "width");
+    ck_assert_ptr_null(copy[0].members[1].name);
+    descriptor_free(&to);
+    from.param_size = 0;
+    ck_assert(!descriptor_copy(&from, &to, &error));
+    ck_assert_ptr_nonnull(strstr(error.text, "its descriptor is damaged"));
+    descriptor_free(&to);
+}
+END_TEST
+
+START_TEST(mistakes_in_a_table_of_params_name_method_and_row)
+{
+    static const pillion_param rows[] = {
+        {.name = "size", .type = PILLION_OBJECT, PILLION_MEMBERS(struct size, size_rows)},
+        {.name = "flag", .type = PILLION_FLAG, .offset = 8, .fallback = "7"},
+        {0}};
+    static const pillion_param odd[] = {{.name = "flag", .type = PILLION_FLAG, .summary = "a\nb"},
+                                        {0}};
+    pillion_method methods[] = {
+        {.name = "greet", .handler = handler, .args = rows, .args_size = 16}, {0}};
+    pillion_module from = good_module("m"), to;
+
+    from.methods = methods;
+    from.param_size = sizeof(pillion_param);
+    ck_assert(!descriptor_copy(&from, &to, &error));
+    ck_assert_str_eq(error.text, "the method \"greet\": the param \"flag\" has a wrong fallback: "
+                                 "params.flag: true or false, got 7");
+    descriptor_free(&to);
+    methods[0].args = odd;
+    ck_assert(!descriptor_copy(&from, &to, &error));
+    ck_assert_str_eq(error.text, "the method \"greet\": the summary of the param \"flag\" is not "
+                                 "one line of UTF-8");
+    descriptor_free(&to);
+}
+END_TEST
+
 /* A module may have been compiled where structures are longer: what this server does not know is
  * left out, and the rows are found all the same. */
 START_TEST(longer_structures_are_walked_by_their_strides)
@@ -373,6 +441,8 @@ END_TEST
 
 UNIT_MAIN("descriptor", a_good_descriptor_is_copied_with_its_tables,
           tables_are_never_null_in_a_copy, longer_structures_are_walked_by_their_strides,
+          tables_of_params_are_copied_with_their_own_stride,
+          mistakes_in_a_table_of_params_name_method_and_row,
           descriptors_of_other_interfaces_are_refused, names_of_modules_are_checked,
           mistakes_in_the_table_of_methods_are_named, mistakes_in_the_table_of_metrics_are_named,
           mistakes_in_the_table_of_directives_are_named, directives_are_read_into_the_structure,

@@ -83,7 +83,14 @@ typedef enum {
     PILLION_STRING = 5,  /* const char * */
     PILLION_ENUM = 6,    /* int: the index of the word in `words` */
     PILLION_LIST = 7,    /* pillion_list: one or more words */
-    PILLION_PATH = 8     /* const char *: a string made absolute with the server's prefix */
+    PILLION_PATH = 8,    /* const char *: a string made absolute with the server's prefix */
+
+    /* Of params, which have the first two, STRING and ENUM too (see pillion_param). Since 1.5. */
+    PILLION_NUMBER = 9, /* double: finite */
+    PILLION_TEXT = 10,  /* pillion_bytes: a string as UTF-8, which may hold \u0000 */
+    PILLION_BYTES = 11, /* pillion_bytes: what a string of base64 stands for (RFC 4648 section 4) */
+    PILLION_OBJECT = 12, /* a structure, in its place, with a table of its own */
+    PILLION_JSON = 13    /* pillion_bytes: any value, as the client sent it */
 } pillion_type;
 
 typedef struct {
@@ -105,12 +112,74 @@ typedef struct {
     const char *summary;
 } pillion_directive;
 
+/* The member of a param that is a list: as many of its type, one after the other. Since 1.5. */
+typedef struct {
+    void *items; /* of const char *, say, or of the structure of a PILLION_OBJECT */
+    size_t count;
+} pillion_array;
+
+/* A row of the table of params, which ends with a row of zeros: what a method takes. The server
+ * reads the params of each request into a structure by it, and the handler has that from
+ * pillion_args. Where they are not as the table says, the client is told each place and what was
+ * wanted there, and the handler does not run. `rpc.describe`, `rpc.discover`, tools of agents and
+ * `pillion doc` show the table as a JSON Schema.
+ *
+ *     struct greet {
+ *         const char *name;
+ *         int64_t times;
+ *     };
+ *
+ *     static const pillion_param greet_params[] = {
+ *         PILLION_PARAM(struct greet, name, PILLION_STRING, .min = 1, .max = 40, .required = true),
+ *         PILLION_PARAM(struct greet, times, PILLION_INTEGER, .fallback = "1", .min = 1, .max = 9),
+ *         {0},
+ *     };
+ *
+ *     {.name = "greet", .handler = greet, PILLION_PARAMS(struct greet, greet_params)},
+ *
+ * Integers are exact: 1e3 and 1000.0 are whole numbers, 1e-400 is none. A client of JSON-RPC may
+ * give params by position, in the order of the table. Since 1.5. */
+typedef struct pillion_param pillion_param;
+struct pillion_param {
+    const char *name;
+    size_t offset;            /* offsetof(struct greet, member) */
+    size_t width;             /* sizeof that member, which is checked; 0: is not */
+    pillion_type type;        /* FLAG, INTEGER, STRING, ENUM, NUMBER, TEXT, BYTES, OBJECT or JSON */
+    const char *fallback;     /* the default as JSON; NULL: zero, and of an OBJECT its members' */
+    int64_t min, max;         /* INTEGER: inclusive bounds; STRING and TEXT: of how many characters
+                                 there are; BYTES: of how many bytes. Both 0: none. A `min` above 0
+                                 without a `max`: no upper one */
+    double from, to;          /* NUMBER: inclusive bounds, likewise */
+    const char *const *words; /* ENUM: the words, NULL-terminated */
+    bool list;                /* the member is a pillion_array of the type */
+    size_t least, most;       /* of a list: how many it may have, likewise */
+    const pillion_param *members; /* OBJECT: its table, for a structure ... */
+    size_t size;                  /* ... of this size */
+    bool open;                    /* OBJECT: other members may be there, and are passed over */
+    bool required;
+    size_t given; /* offsetof a bool of the same structure, which becomes true when the client has
+                     given it; 0: none, so that bool is not the structure's first member */
+    const char *summary; /* one sentence */
+};
+
+/* A row: the structure, its member, whose name is the param's, the type, and initialisers. */
+#define PILLION_PARAM(structure, member, ...)                          \
+    {                                                                  \
+        .name = #member, .offset = offsetof(structure, member),        \
+        .width = sizeof(((structure *)0)->member), .type = __VA_ARGS__ \
+    }
+
+/* Gives a method, or a param that is an object, its table and structure. */
+#define PILLION_PARAMS(structure, table)  .args = (table), .args_size = sizeof(structure)
+#define PILLION_MEMBERS(structure, table) .members = (table), .size = sizeof(structure)
+
 /* A row of the table of methods, which ends with a row of zeros. */
 typedef struct {
     const char *name; /* as clients call it: 1 to 255 bytes of printable UTF-8 */
     pillion_handler handler;
     const char *summary; /* one sentence, for rpc.describe and documentation */
-    const char *params;  /* what params it takes: a JSON Schema as text, or NULL */
+    const char *params;  /* what params it takes: a JSON Schema as text, or NULL; it is shown and
+                            not enforced. What a table can say belongs into `args` */
     const char *result;  /* what it replies with: a JSON Schema as text, or NULL */
     bool idempotent;     /* running a request of it twice does no harm: one that was deferred when
                             its worker crashed is run once more. Since 1.2 */
@@ -126,6 +195,12 @@ typedef struct {
 
     bool read_only; /* requests of it change nothing: over HTTP it can be called by GET, too. Since
                        1.5 */
+
+    /* The params that it takes, and the size of the structure that they fill: PILLION_PARAMS. The
+     * filters run first. Since 1.5. */
+    const pillion_param *args;
+    size_t args_size;
+    bool open; /* other params than those of the table may be there, and are passed over */
 } pillion_method;
 
 typedef enum { PILLION_NEXT = 0, PILLION_STOP = 1 } pillion_verdict;
@@ -180,14 +255,15 @@ typedef struct {
     const char *summary; /* one sentence */
 } pillion_metric;
 
-/* The module's descriptor. Fields are only ever appended; zero means absent. The first five are the
- * macro's. */
+/* The module's descriptor. Fields are only ever appended; zero means absent. The first six are the
+ * macro's; the last of those is where earlier versions have four bytes of nothing. */
 typedef struct {
     uint32_t abi_major;
     uint32_t abi_minor;
     uint32_t size;        /* of this structure, as the module was compiled */
     uint32_t method_size; /* of a row of each table, likewise */
     uint32_t directive_size;
+    uint32_t param_size; /* since 1.5 */
 
     const char *name; /* unique among loaded modules: letters, digits, - and _ */
     const char *version;
@@ -245,6 +321,7 @@ typedef struct {
                                                       .size = sizeof(pillion_module),              \
                                                       .method_size = sizeof(pillion_method),       \
                                                       .directive_size = sizeof(pillion_directive), \
+                                                      .param_size = sizeof(pillion_param),         \
                                                       __VA_ARGS__}
 
 /* ---- The request ---- */
@@ -259,6 +336,11 @@ pillion_bytes pillion_params_raw(const pillion_request *req);
  * returns then without a reply has answered `invalid_params`. So no string of the tree is cut.
  * cJSON reads numbers as doubles; pillion_params_raw has every byte. */
 const cJSON *pillion_params(pillion_request *req);
+
+/* The structure that the request's params have filled, by the table of its method (pillion_param);
+ * NULL when that has none, and before the handler runs: in a filter's `before`. It lives as long as
+ * the request, with all that it points at, and may be read in a thread. Since 1.5. */
+const void *pillion_args(const pillion_request *req);
 
 /* The value of the request's header field `name`, in lower case, when it came by HTTP; of several,
  * of the first. data is NULL when there is none, and for requests that came otherwise. Since 1.5.
@@ -418,7 +500,7 @@ bool pillion_rerunnable(pillion_token token, bool rerunnable);
  *
  *   pillion_post, pillion_log, pillion_write_now, pillion_printable, pillion_work_cancelled,
  *   pillion_count, pillion_malloc, pillion_realloc, pillion_free,
- *   pillion_json_check, pillion_json_member, pillion_json_string,
+ *   pillion_json_check, pillion_json_member, pillion_json_string, pillion_json_integer,
  *   pillion_zone_open, _update, _get, _set, _add and _delete,
  *   pillion_config, pillion_state, pillion_worker, pillion_worker_count, pillion_generation.
  *
@@ -512,6 +594,11 @@ pillion_bytes pillion_json_member(pillion_bytes object, const char *name);
  * enough). A text may hold NULs of its own (\u0000): compare sizes too, and never by strcmp alone.
  * Any thread may call this. Since 1.4. */
 long pillion_json_string(pillion_bytes text, char *to, size_t room);
+
+/* The whole number that a JSON number is. It is decided on the digits: 1e3 and 1000.0 are whole,
+ * 1e-400 and 1.00000000000000000001 are not, however close a double would come. False when it is
+ * none, or outside of 64 bits. Any thread may call this. Since 1.5. */
+bool pillion_json_integer(pillion_bytes text, int64_t *value);
 
 /* ---- Zones; since 1.2 ---- */
 

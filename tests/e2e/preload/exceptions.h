@@ -10,7 +10,7 @@ static const struct exceptions {
     {"does not return", " abort exit raise "},
     {"prints, or writes to memory: commands look at fflush and ferror",
      " dprintf ferror fprintf fputc fputs fwrite printf putc putchar puts snprintf strftime "
-     "vfprintf vsnprintf "},
+     "sprintf vfprintf vsnprintf "},
     {"cannot fail as it is used: POSIX locks in this process's memory",
      " pthread_cond_broadcast pthread_cond_signal pthread_cond_wait pthread_detach pthread_join "
      "pthread_mutex_init pthread_mutex_lock pthread_mutex_unlock pthread_mutexattr_destroy "
@@ -19,8 +19,9 @@ static const struct exceptions {
      " __isoc99_sscanf alarm clock_gettime dirfd environ free freeaddrinfo gai_strerror getegid "
      "getenv geteuid getpid getppid getrlimit getrusage getsid globfree gmtime_r inet_ntop "
      "inet_pton isatty localtime_r malloc_usable_size memchr memcmp memcpy memmem memmove memset "
-     "pthread_sigmask qsort setitimer setpgid sigabbrev_np sigaction sigaddset sigemptyset signal "
-     "sigprocmask stderr stdin stdout strchr strcmp strcpy strcspn strerror "
+     "newlocale pthread_sigmask qsort setitimer setpgid sigabbrev_np sigaction sigaddset "
+     "sigemptyset signal "
+     "sigprocmask stderr stdin stdout stpcpy strchr strcmp strcpy strcspn strerror "
      "strerrordesc_np strerrorname_np strlen strncasecmp strncmp strncpy strnlen strpbrk strrchr "
-     "strsep strspn strstr strtod strtok_r strtol strtoul time umask uname unsetenv "},
+     "strsep strspn strstr strtod strtod_l strtok_r strtol strtoul time umask uname unsetenv "},
 };

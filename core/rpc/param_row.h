@@ -1,0 +1,51 @@
+/* A table of params as it is when requests are read by it: checked, and with all that is the same
+ * for every request worked out beforehand. rpc/param_table.h makes it, rpc/param_read.h reads by
+ * it. */
+#ifndef PILLION_RPC_PARAM_ROW_H
+#define PILLION_RPC_PARAM_ROW_H
+
+#include <pillion/module.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/bytes.h"
+#include "base/memory.h"
+
+#define PARAM_ROWS_MAX  64u        /* a bit each of those that were given */
+#define PARAM_DEPTH_MAX 16u        /* tables in tables; reading recurses as deep */
+#define PARAM_SIZE_MAX  (1u << 20) /* bytes of a table's structures, added up */
+#define PARAM_NAME_MAX  64u        /* bytes of a param's name */
+
+struct param_table;
+
+struct param_row {
+    struct bytes name;
+    uint8_t type; /* pillion_type */
+    bool list;
+    bool bounded; /* its value has bounds, or how long it is */
+    bool required;
+    size_t offset, given;      /* in the structure; given 0: nobody asks */
+    size_t item_size;          /* of one value, in the structure or in a list */
+    int64_t min, max;          /* of an integer, or of how long it is */
+    double from, to;           /* of a number */
+    size_t least, most;        /* of a list */
+    const struct bytes *words; /* of an enumeration */
+    size_t word_count;
+    const struct param_table *members; /* of an object */
+    const pillion_param *param;        /* as it was declared */
+};
+
+struct param_table {
+    const struct param_row *rows; /* and one more, whose name is nobody's */
+    size_t count;
+    uint64_t required; /* a bit for each row */
+    bool open;
+    size_t size;       /* of the structure ... */
+    const char *image; /* ... which begins as this: with the defaults */
+
+    /* Of the outermost table alone. */
+    struct pool pool;   /* has all of it */
+    const char *schema; /* a JSON Schema that says the same (rpc/param_schema.h) */
+};
+
+#endif

@@ -1,0 +1,159 @@
+/* The numbers of JSON. See number.h. */
+#include "wire/number.h"
+
+#include <locale.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define DIGITS_MOST    19   /* of a number of 64 bits */
+#define EXPONENT_LARGE 4096 /* more than what is of any use, beside zeros that are written */
+#define EXACT_POWER    22   /* 10^22 is the last power of ten that a double holds exactly */
+#define EXACT_WHOLE    (UINT64_C(1) << 53)
+
+/* A number as its significant digits and a power of ten: neither the first digit nor the last is
+ * 0. */
+struct decimal {
+    bool negative;
+    uint64_t digits; /* the first 19 */
+    size_t count;    /* of all of them; 0 for zero */
+    size_t zeros;    /* that follow the last one so far */
+    long exponent;   /* of the last one */
+};
+
+static inline bool is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+
+const char *number_end(const char *p, const char *end)
+{
+    while (p < end && (is_digit(*p) || *p == '-' || *p == '.' || *p == '+' || (*p | 0x20) == 'e'))
+        p++;
+    return p;
+}
+
+static void add_digit(struct decimal *decimal, unsigned digit)
+{
+    if (decimal->count < DIGITS_MOST)
+        decimal->digits = decimal->digits * 10 + digit;
+    decimal->count++;
+}
+
+static void take_digit(struct decimal *decimal, char digit, bool fraction)
+{
+    decimal->exponent -= fraction;
+    if (digit == '0') {
+        decimal->zeros += decimal->count > 0;
+        return;
+    }
+    for (; decimal->zeros > 0 && decimal->count < DIGITS_MOST; decimal->zeros--)
+        add_digit(decimal, 0);
+    decimal->count += decimal->zeros;
+    decimal->zeros = 0;
+    add_digit(decimal, (unsigned)(digit - '0'));
+}
+
+/* Reads the exponent after an e. It stops counting at a value that no text of `size` bytes can make
+ * up for. */
+static long read_exponent(const char *at, const char *end, size_t size)
+{
+    const long most = (long)size + EXPONENT_LARGE;
+    bool negative = at < end && *at == '-';
+    long exponent = 0;
+
+    for (at += at < end && (*at == '-' || *at == '+'); at < end; at++)
+        exponent = exponent > most ? exponent : exponent * 10 + (*at - '0');
+    return negative ? -exponent : exponent;
+}
+
+static void read_decimal(struct decimal *decimal, struct bytes number)
+{
+    const char *at = number.data, *end = at + number.size;
+    bool fraction = false;
+
+    *decimal = (struct decimal){.negative = number.size > 0 && *at == '-'};
+    for (at += decimal->negative; at < end && (*at | 0x20) != 'e'; at++) {
+        if (*at == '.')
+            fraction = true;
+        else
+            take_digit(decimal, *at, fraction);
+    }
+    decimal->exponent += (long)decimal->zeros;
+    if (at < end)
+        decimal->exponent += read_exponent(at + 1, end, number.size);
+}
+
+enum number_kind number_integer(struct bytes number, int64_t *value)
+{
+    struct decimal decimal;
+
+    *value = 0;
+    read_decimal(&decimal, number);
+    if (decimal.count == 0)
+        return NUMBER_WHOLE;
+    if (decimal.exponent < 0)
+        return NUMBER_FRACTION;
+    if (decimal.count > DIGITS_MOST || (long)decimal.count + decimal.exponent > DIGITS_MOST)
+        return NUMBER_LARGE;
+    uint64_t whole = decimal.digits;
+    for (long i = 0; i < decimal.exponent; i++)
+        whole *= 10;
+    if (whole > (uint64_t)INT64_MAX + decimal.negative)
+        return NUMBER_LARGE;
+    *value = (int64_t)(decimal.negative ? -whole : whole);
+    return NUMBER_WHOLE;
+}
+
+/* The locale of the process may be one whose decimal point is a comma: modules may set it. */
+static double read_double(const char *text)
+{
+    static locale_t plain;
+
+    if (plain == NULL)
+        plain = newlocale(LC_ALL_MASK, "C", NULL);
+    return plain == NULL ? strtod(text, NULL) : strtod_l(text, NULL, plain);
+}
+
+bool number_double(struct bytes number, double *value)
+{
+    static const double powers[EXACT_POWER + 1] = {
+        1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,  1e8,  1e9,  1e10, 1e11,
+        1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22,
+    };
+    struct decimal decimal;
+
+    read_decimal(&decimal, number);
+    /* Both are exact, so their product or quotient is rounded once: it is the nearest. */
+    if (decimal.count <= DIGITS_MOST && decimal.digits <= EXACT_WHOLE &&
+        decimal.exponent >= -EXACT_POWER && decimal.exponent <= EXACT_POWER) {
+        double whole = (double)decimal.digits;
+        whole = decimal.exponent < 0 ? whole / powers[-decimal.exponent]
+                                     : whole * powers[decimal.exponent];
+        *value = decimal.negative ? -whole : whole;
+        return true;
+    }
+    *value = read_double(number.data);
+    return isfinite(*value);
+}
+
+size_t number_write(double value, char to[NUMBER_TEXT_MAX])
+{
+    char text[NUMBER_TEXT_MAX];
+    size_t size = 0;
+    int precision = 1;
+
+    if (fabs(value) < 1e6 && value == (double)(long)value)
+        return (size_t)snprintf(to, NUMBER_TEXT_MAX, "%ld", (long)value);
+    do {
+        snprintf(text, sizeof(text), "%.*g", precision, value);
+    } while (read_double(text) != value && ++precision < 18);
+    for (const char *c = text; *c != '\0'; c++) { /* 1e+06 is 1e6 */
+        bool padding = size > 0 && (to[size - 1] == 'e' || to[size - 1] == '-') &&
+                       strchr(text, 'e') < c && *c == '0';
+        if (*c != '+' && !padding)
+            to[size++] = *c == ',' ? '.' : *c;
+    }
+    to[size] = '\0';
+    return size;
+}

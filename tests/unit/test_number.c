@@ -1,0 +1,168 @@
+/* Numbers of JSON by their digits, and base64: see core/wire/number.h and base64.h. */
+#include "unit.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "guarded.h"
+#include "must.h"
+#include "wire/base64.h"
+#include "wire/number.h"
+
+START_TEST(integers_are_exact_and_decided_on_the_digits)
+{
+    static const struct {
+        const char *text;
+        enum number_kind kind;
+        int64_t value;
+    } cases[] = {
+        {"0", NUMBER_WHOLE, 0},
+        {"-0", NUMBER_WHOLE, 0},
+        {"0.000", NUMBER_WHOLE, 0},
+        {"0e-400", NUMBER_WHOLE, 0},
+        {"0.0e99999999999999999999", NUMBER_WHOLE, 0},
+        {"1e3", NUMBER_WHOLE, 1000},
+        {"1E+3", NUMBER_WHOLE, 1000},
+        {"1000.0", NUMBER_WHOLE, 1000},
+        {"1000.000e-3", NUMBER_WHOLE, 1},
+        {"0.0012e4", NUMBER_WHOLE, 12},
+        {"120e-1", NUMBER_WHOLE, 12},
+        {"-1.5e1", NUMBER_WHOLE, -15},
+        {"1e15", NUMBER_WHOLE, 1000000000000000},
+        {"9007199254740993", NUMBER_WHOLE, 9007199254740993},
+        {"9223372036854775807", NUMBER_WHOLE, INT64_MAX},
+        {"-9223372036854775808", NUMBER_WHOLE, INT64_MIN},
+        {"922337203685477580700e-2", NUMBER_WHOLE, INT64_MAX},
+        {"9223372036854775807.000", NUMBER_WHOLE, INT64_MAX},
+        {"0.00000000009223372036854775807e29", NUMBER_WHOLE, INT64_MAX},
+        {"9223372036854775808", NUMBER_LARGE, 0},
+        {"-9223372036854775809", NUMBER_LARGE, 0},
+        {"18446744073709551616", NUMBER_LARGE, 0},
+        {"1e19", NUMBER_LARGE, 0},
+        {"1e99999999999999999999", NUMBER_LARGE, 0},
+        {"1e-400", NUMBER_FRACTION, 0},
+        {"1e-99999999999999999999", NUMBER_FRACTION, 0},
+        {"0.1", NUMBER_FRACTION, 0},
+        {"1.00000000000000000001", NUMBER_FRACTION, 0},
+        {"9223372036854775807.5", NUMBER_FRACTION, 0},
+        {"12345678901234567890123.4", NUMBER_FRACTION, 0},
+        {"15e-1", NUMBER_FRACTION, 0},
+    };
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+        struct bytes text = guarded(bytes_of(cases[i].text));
+        int64_t value;
+        ck_assert_msg(number_end(text.data, text.data + text.size) == text.data + text.size, "%s",
+                      cases[i].text);
+        ck_assert_msg(number_integer(text, &value) == cases[i].kind, "%s", cases[i].text);
+        if (cases[i].kind == NUMBER_WHOLE)
+            ck_assert_msg(value == cases[i].value, "%s is %lld", cases[i].text, (long long)value);
+    }
+}
+END_TEST
+
+START_TEST(doubles_are_the_nearest)
+{
+    static const char *const texts[] = {
+        "0",
+        "-0",
+        "1",
+        "0.1",
+        "-2.5e-3",
+        "1e22",
+        "1e23",
+        "123456789012345678",
+        "9007199254740993",
+        "0.30000000000000004",
+        "1.7976931348623157e308",
+        "5e-324",
+        "1e-400",
+        "3.141592653589793238462643383279",
+        "100000000000000000000000000000000000000000000000000e-50",
+        "4503599627370497.5",
+    };
+
+    for (size_t i = 0; i < sizeof(texts) / sizeof(*texts); i++) {
+        double value, expected = strtod(texts[i], NULL);
+        ck_assert(number_double(bytes_of(texts[i]), &value));
+        ck_assert_msg(memcmp(&value, &expected, sizeof(value)) == 0, "%s is %.17g", texts[i],
+                      value);
+    }
+    for (unsigned i = 0; i < 20000; i++) {
+        char text[64];
+        double value, given = (double)rand() / (double)(1 + rand()) * (i % 2 == 0 ? 1 : 1e-9);
+        snprintf(text, sizeof(text), "%.*g", (int)(1 + i % 20), given);
+        ck_assert(number_double(bytes_of(text), &value));
+        ck_assert_msg(value == strtod(text, NULL), "%s", text);
+    }
+    double value;
+    ck_assert(!number_double(BYTES("1e309"), &value));
+    ck_assert(!number_double(BYTES("-1e99999999999999999999"), &value));
+}
+END_TEST
+
+START_TEST(doubles_are_written_short_and_read_back_the_same)
+{
+    static const struct {
+        double value;
+        const char *text;
+    } cases[] = {{0, "0"},
+                 {100, "100"},
+                 {-3, "-3"},
+                 {0.1, "0.1"},
+                 {1e6, "1e6"},
+                 {2.5e7, "2.5e7"},
+                 {1e-7, "1e-7"},
+                 {1e100, "1e100"},
+                 {0.3, "0.3"},
+                 {1.0 / 3, "0.3333333333333333"},
+                 {1234567, "1234567"},
+                 {1e-100, "1e-100"}};
+    char text[NUMBER_TEXT_MAX];
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+        ck_assert_uint_eq(number_write(cases[i].value, text), strlen(cases[i].text));
+        ck_assert_str_eq(text, cases[i].text);
+    }
+}
+END_TEST
+
+START_TEST(base64_is_decoded_strictly)
+{
+    static const struct {
+        const char *text, *decoded;
+        long size;
+    } cases[] = {
+        {"", "", 0},
+        {"Zg==", "f", 1},
+        {"Zm8=", "fo", 2},
+        {"Zm9v", "foo", 3},
+        {"Zm9vYmFy", "foobar", 6},
+        {"AAA=", "\0\0", 2},
+        {"+/+/", "\xfb\xff\xbf", 3},
+        {"Zg", NULL, -1},
+        {"Zg=", NULL, -1},
+        {"Z===", NULL, -1},
+        {"====", NULL, -1},
+        {"Zh==", NULL, -1}, /* bits that stand for nothing */
+        {"Zm9=", NULL, -1},
+        {"Zm9v\n", NULL, -1},
+        {"Zm-_", NULL, -1},
+        {"Zg==Zg==", NULL, -1},
+    };
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+        struct bytes text = guarded(bytes_of(cases[i].text));
+        char to[16];
+        long size = base64_decode(text, to);
+        ck_assert_msg(size == cases[i].size, "%s: %ld", cases[i].text, size);
+        if (size > 0)
+            ck_assert_mem_eq(to, cases[i].decoded, (size_t)size);
+    }
+}
+END_TEST
+
+UNIT_MAIN("number", integers_are_exact_and_decided_on_the_digits, doubles_are_the_nearest,
+          doubles_are_written_short_and_read_back_the_same, base64_is_decoded_strictly)
