@@ -17,6 +17,7 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "cmd/client.h"
+#include "cmd/said.h"
 #include "wire/frame.h"
 
 #define CONNECT_MS      10000
@@ -49,6 +50,7 @@ struct load_conn {
     struct text rest; /* the bytes of it, in protocols other than frames */
     struct frame_progress progress;
     bool writing; /* EPOLLOUT is asked for */
+    bool odd;     /* a frame has come that is no reply */
 };
 
 struct load {
@@ -169,6 +171,12 @@ static bool is_error(const struct load *load, const char *body, size_t size)
     return size >= start.size && memcmp(body, start.data, start.size) == 0;
 }
 
+/* Replies are objects. Servers of other protocols answer with something else, and quickly. */
+static bool is_object(const char *body, size_t size)
+{
+    return size > 0 && (body[0] == '{' || strchr(" \t\r\n", body[0]) != NULL);
+}
+
 /* Keeps a part of the first error reply. */
 static void keep_error(struct load *load, const char *data, size_t size)
 {
@@ -183,10 +191,14 @@ static void keep_error(struct load *load, const char *data, size_t size)
 static void read_code(const struct load *load, struct bytes body, unsigned status,
                       char name[LOAD_CODE_SIZE])
 {
-    const struct bytes before = load->plan->dialect->jsonrpc
-                                    ? BYTES("{\"jsonrpc\":\"2.0\",\"error\":{\"code\":")
-                                    : BYTES("{\"out\":\"error\",\"result\":{\"code\":");
+    const struct bytes bare = BYTES("{\"code\":");
+    struct bytes before = load->plan->dialect->jsonrpc
+                              ? BYTES("{\"jsonrpc\":\"2.0\",\"error\":{\"code\":")
+                              : BYTES("{\"out\":\"error\",\"result\":{\"code\":");
     size_t size = 0;
+
+    if (status != 0 && body.size > bare.size && memcmp(body.data, bare.data, bare.size) == 0)
+        before = bare;
 
     if (body.size > before.size && memcmp(body.data, before.data, before.size) == 0) {
         const char *code = body.data + before.size, *end = body.data + body.size;
@@ -259,6 +271,7 @@ static size_t take_part(struct load *load, struct load_conn *conn, struct bytes 
         start.size = conn->have - FRAME_HEADER_SIZE;
         if (is_error(load, start.data, start.size))
             count_error(load, conn, start, 0);
+        conn->odd = !is_object(start.data, start.size);
     }
     size_t rest = input.size - taken;
     if (conn->have >= FRAME_HEADER_SIZE) {
@@ -302,6 +315,9 @@ static bool count_others(struct load *load, struct load_conn *conn, struct bytes
             (response.status >= 300 || is_error(load, frame.body.data, frame.body.size))) {
             count_error(load, conn, frame.body, response.status);
             load->first_error_of = NULL;
+        } else if (status == FRAME_WHOLE && !is_object(frame.body.data, frame.body.size)) {
+            status = FRAME_REFUSED;
+            break;
         }
         input.data += frame.size;
         input.size -= (size_t)frame.size;
@@ -315,11 +331,10 @@ static bool count_others(struct load *load, struct load_conn *conn, struct bytes
     return status == FRAME_PARTIAL;
 }
 
-/* Counts the replies in `input`, which are frames. */
-static uint32_t count_frames(struct load *load, struct load_conn *conn, struct bytes input)
+/* Counts the replies in `input`, which are frames. False when they are no replies. */
+static bool count_frames(struct load *load, struct load_conn *conn, struct bytes input,
+                         uint32_t *count)
 {
-    uint32_t count = 0;
-
     while (input.size > 0) {
         bool whole = false;
         size_t taken;
@@ -333,15 +348,28 @@ static uint32_t count_frames(struct load *load, struct load_conn *conn, struct b
             if (is_error(load, body.data, body.size)) {
                 count_error(load, conn, body, 0);
                 load->first_error_of = NULL;
+            } else if (!is_object(body.data, body.size)) {
+                conn->odd = true;
             }
         } else {
             taken = take_part(load, conn, input, &whole);
         }
-        count += whole;
+        conn->odd |= conn->left > FRAME_BODY_MAX;
+        *count += whole;
         input.data += taken;
         input.size -= taken;
     }
-    return count;
+    return !conn->odd;
+}
+
+static void fail_unreadable(struct load *load, struct load_conn *conn, struct bytes input)
+{
+    struct text why = {0};
+
+    text_printf(&why, "%s sent a reply that cannot be read", load->plan->server);
+    said_append(&why, input);
+    conn_fail(load, conn, text_string(&why), 0);
+    text_free(&why);
 }
 
 static void receive(struct load *load, struct load_conn *conn)
@@ -359,10 +387,10 @@ static void receive(struct load *load, struct load_conn *conn)
     load->result->bytes += (uint64_t)got;
     struct bytes input = {load->input, (size_t)got};
     uint32_t count = 0;
-    if (load->plan->dialect->protocol == PROTOCOL_FRAME) {
-        count = count_frames(load, conn, input);
-    } else if (!count_others(load, conn, input, &count)) {
-        conn_fail(load, conn, "the server sent a reply that cannot be read", 0);
+    if (!(load->plan->dialect->protocol == PROTOCOL_FRAME
+              ? count_frames(load, conn, input, &count)
+              : count_others(load, conn, input, &count))) {
+        fail_unreadable(load, conn, input);
         return;
     }
     if (count > conn->in_flight) {

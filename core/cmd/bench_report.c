@@ -134,9 +134,9 @@ static void append_summary(struct text *out, const char *method, const struct lo
     else
         text_printf(out, "%u request%s in flight on each\n\n", plan->in_flight,
                     plan->in_flight == 1 ? "" : "s");
-    text_printf(out, "  %llu replies in %.2f s, %llu of them errors\n",
-                (unsigned long long)result->replies, result->seconds,
-                (unsigned long long)result->errors);
+    text_printf(out, "  %llu repl%s in %.2f s, %llu of them errors\n",
+                (unsigned long long)result->replies, result->replies == 1 ? "y" : "ies",
+                result->seconds, (unsigned long long)result->errors);
     text_printf(out, "  %.0f requests a second, %.2f MB/s, %.2f us of this client's CPU each\n  ",
                 per_second(result, result->replies), per_second(result, result->bytes) / 1e6,
                 result->replies == 0 ? 0 : cpu_us / (double)result->replies);

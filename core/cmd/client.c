@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "cmd/said.h"
 #include "net/address.h"
 
 #define ADDRESSES_MAX 16
@@ -24,9 +25,27 @@ struct exchange {
     struct text message;
     size_t sent; /* of the message */
     struct text input;
+    uint64_t expects; /* bytes of the reply with all around it; 0 while that is not known */
     struct http_response response;
     struct error *error;
 };
+
+/* "SERVER" and the rest, and behind it what the server has said. */
+__attribute__((format(printf, 3, 4))) static bool
+fail_said(const struct exchange *exchange, struct bytes said, const char *format, ...)
+{
+    struct text text = {0};
+    va_list args;
+
+    text_printf(&text, "%s ", exchange->server);
+    va_start(args, format);
+    text_vprintf(&text, format, args);
+    va_end(args);
+    said_append(&text, said);
+    error_set(exchange->error, "%s", text_string(&text));
+    text_free(&text);
+    return false;
+}
 
 static bool fail_timeout(struct exchange *exchange)
 {
@@ -107,6 +126,19 @@ static void send_more(struct exchange *exchange)
         exchange->sent = exchange->message.size;
 }
 
+static bool fail_closed(const struct exchange *exchange)
+{
+    const struct bytes input = {exchange->input.data, exchange->input.size};
+
+    if (input.size == 0)
+        return fail_said(exchange, input, "closed the connection before it answered");
+    if (exchange->expects > 0)
+        return fail_said(exchange, (struct bytes){0},
+                         "closed the connection after %zu of the %llu bytes of its reply",
+                         input.size, (unsigned long long)exchange->expects);
+    return fail_said(exchange, input, "closed the connection before its reply was whole");
+}
+
 /* True when there may be more to come. */
 static bool receive_more(struct exchange *exchange)
 {
@@ -120,10 +152,43 @@ static bool receive_more(struct exchange *exchange)
     if (size < 0 && (errno == EAGAIN || errno == EINTR))
         return true;
     if (size == 0)
-        return error_set(exchange->error, "%s closed the connection before it answered",
-                         exchange->server);
+        return fail_closed(exchange);
     return error_errno(exchange->error, "the connection to %s broke before it answered",
                        exchange->server);
+}
+
+/* The response to a request of HTTP is no reply. What stands in front of a server may answer in its
+ * own words, which are shown unless they are a page. */
+static bool fail_http(const struct exchange *exchange)
+{
+    const struct bytes input = {exchange->input.data, exchange->input.size};
+    const char *end = memmem(input.data, input.size, "\r\n\r\n", 4);
+    struct bytes body = {0};
+
+    if (end != NULL)
+        body = (struct bytes){end + 4, input.size - (size_t)(end + 4 - input.data)};
+    if (body.size > 0 && body.data[0] == '<')
+        body.size = 0;
+    return fail_said(exchange, body, "answered with HTTP's status %u, and no JSON",
+                     exchange->response.status);
+}
+
+/* What has come is not, or is not going to be, a reply. */
+static bool fail_reply(const struct exchange *exchange, enum frame_status status,
+                       const struct frame *frame)
+{
+    const struct bytes input = {exchange->input.data, exchange->input.size};
+
+    if (exchange->dialect->protocol == PROTOCOL_HTTP && exchange->response.status != 0 &&
+        (status == FRAME_WHOLE || exchange->response.status >= 300))
+        return fail_http(exchange);
+    if (status == FRAME_TOO_LARGE)
+        return fail_said(exchange, input,
+                         "announces a reply of %llu bytes, which no Pillion server sends",
+                         (unsigned long long)frame->size);
+    if (status == FRAME_REFUSED)
+        return fail_said(exchange, input, "sent a reply that cannot be read: %s", frame->why);
+    return fail_said(exchange, frame->body, "sent a reply that is not JSON");
 }
 
 /* Takes the reply once it is whole: sets `done`. False, with the reason, when it never will be. */
@@ -131,27 +196,17 @@ static bool take_reply(struct exchange *exchange, struct frame_progress *progres
                        struct text *reply, bool *done)
 {
     struct bytes input = {exchange->input.data, exchange->input.size};
-    const char *server = exchange->server;
     struct frame frame = {0};
 
-    switch (dialect_next(exchange->dialect, input, progress, &exchange->response, &frame)) {
-    case FRAME_TOO_LARGE:
-        return error_set(exchange->error,
-                         "%s announces a reply of %llu bytes: does a Pillion server listen there?",
-                         server, (unsigned long long)frame.size);
-    case FRAME_REFUSED:
-        return error_set(exchange->error, "%s sent a reply that cannot be read: %s", server,
-                         frame.why);
-    case FRAME_WHOLE:
-        break;
-    default:
+    enum frame_status status =
+        dialect_next(exchange->dialect, input, progress, &exchange->response, &frame);
+    if (status == FRAME_PARTIAL || status == FRAME_EMPTY) {
+        exchange->expects = status == FRAME_PARTIAL ? frame.size : 0;
         return true;
     }
-    /* What stands in front of a server may answer in its own words. */
-    if (exchange->dialect->protocol == PROTOCOL_HTTP &&
-        (frame.body.size == 0 || strchr("{[ \t\r\n", frame.body.data[0]) == NULL))
-        return error_set(exchange->error, "%s answered with HTTP's status %u, and no JSON", server,
-                         exchange->response.status);
+    if (status != FRAME_WHOLE || frame.body.size == 0 ||
+        strchr("{[ \t\r\n", frame.body.data[0]) == NULL)
+        return fail_reply(exchange, status, &frame);
     text_append(reply, frame.body);
     return *done = true;
 }

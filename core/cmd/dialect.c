@@ -44,13 +44,13 @@ int dialect_target(const struct command *self, const struct dialect *dialect, co
     struct text host = {0};
 
     if (url == NULL)
-        return target_read(self, given, target);
+        return target_read(self, "--server", TARGET_FORM, given, target);
     if (given != NULL)
         return command_misused(self, "--server and --http both name a server");
-    if (strncmp(url, "https://", 8) == 0)
+    if (strncasecmp(url, "https://", 8) == 0)
         return command_misused(self, "--http does not speak TLS: \"%s\"", url);
     const char *start = url + sizeof(SCHEME) - 1;
-    if (strncmp(url, SCHEME, sizeof(SCHEME) - 1) != 0 || start[strcspn(start, "?#@")] != '\0' ||
+    if (strncasecmp(url, SCHEME, sizeof(SCHEME) - 1) != 0 || start[strcspn(start, "?#@")] != '\0' ||
         start[0] == '/' || start[0] == '\0' || strncmp(start, "unix:", 5) == 0)
         return command_misused(self,
                                "--http takes http://HOST:PORT or http://HOST:PORT/PATH, not "
@@ -65,7 +65,7 @@ int dialect_target(const struct command *self, const struct dialect *dialect, co
     const char *bracket = strchr(text_string(&host), ']');
     if (strchr(bracket == NULL ? text_string(&host) : bracket, ':') == NULL)
         text_append_string(&host, HTTP_PORT);
-    int status = target_read(self, text_string(&host), target);
+    int status = target_read(self, "--http", SCHEME "HOST:PORT", text_string(&host), target);
     text_free(&host);
     return status;
 }

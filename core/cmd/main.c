@@ -66,15 +66,18 @@ static int serve_or_help(int argc, char **argv)
 }
 
 /* The process that starts this one may have closed descriptors 0, 1 or 2. The next file to be
- * opened would get that number, a socket say, and a library that complains would write into it. */
+ * opened would get that number, a socket say, and a library that complains would write into it.
+ * Input and output that are closed stay of no use, so that a result that nobody gets is an error.
+ */
 static void fill_standard_descriptors(void)
 {
-    int fd = STDIN_FILENO;
+    static const int modes[] = {
+        [STDIN_FILENO] = O_WRONLY, [STDOUT_FILENO] = O_RDONLY, [STDERR_FILENO] = O_RDWR};
 
-    while (fd >= 0 && fd <= STDERR_FILENO)
-        fd = open("/dev/null", O_RDWR);
-    if (fd > STDERR_FILENO)
-        close(fd);
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", modes[fd]) != fd)
+            return;
+    }
 }
 
 int main(int argc, char **argv)

@@ -30,31 +30,42 @@ static bool read_all(int fd, struct text *to)
     return true;
 }
 
-/* "pillion call: PARAMS is not JSON: …, at byte 6", the line, and a caret. `where` is the place of
- * PARAMS among others. */
-static int bad_params(const struct command *self, const char *where, struct bytes text,
-                      const struct json_error *error)
+/* Shows the line of `text` in which `at` is, and a caret below it. Where the text lacks something
+ * at its end, that is behind the last line that has something. */
+static void show_place(struct bytes text, size_t at)
 {
-    size_t start = error->offset, end = error->offset, size;
     char shown[PRINTABLE_SIZE];
     int caret = 0;
 
-    while (start > 0 && text.data[start - 1] != '\n' && error->offset - start < SHOWN_BYTES)
+    while (at > 0 && at == text.size && strchr(" \t\r\n", text.data[at - 1]) != NULL)
+        at = --text.size;
+    if (text.size == 0)
+        return;
+    size_t start = at, end = at, size;
+    while (start > 0 && text.data[start - 1] != '\n' && at - start < SHOWN_BYTES)
         start--;
     while (end < text.size && text.data[end] != '\n' && end - start < SHOWN_BYTES + 20)
         end++;
-    command_failed(self, EXIT_USAGE, "%sPARAMS is not JSON: %s, at byte %zu", where, error->reason,
-                   error->offset);
     fputs("    ", stderr);
     for (size_t i = start; i < end; i += size) {
         size = printable_next((struct bytes){text.data + i, end - i}, shown);
-        caret += i < error->offset ? 1 : 0;
+        caret += i < at ? 1 : 0;
         if (shown[0] == '\0')
             fwrite(text.data + i, 1, size, stderr);
         else
             fputc(' ', stderr);
     }
     fprintf(stderr, "\n    %*s^\n", caret, "");
+}
+
+/* "pillion call: PARAMS is not JSON: …, at byte 6", the line, and a caret. `where` is the place of
+ * PARAMS among others. */
+static int bad_params(const struct command *self, const char *where, struct bytes text,
+                      const struct json_error *error)
+{
+    command_failed(self, EXIT_USAGE, "%sPARAMS is not JSON: %s, at byte %zu", where, error->reason,
+                   error->offset);
+    show_place(text, error->offset);
     return EXIT_USAGE;
 }
 
@@ -100,6 +111,8 @@ int params_read(const struct command *self, const char *operand, struct text *pa
 
     if (operand == NULL)
         operand = "null";
+    if (strcmp(operand, "@") == 0)
+        return command_misused(self, "@ needs a FILE behind it");
     if (operand[0] == '@') {
         int status = read_file(self, operand + 1, params);
         if (status != 0)
@@ -113,7 +126,11 @@ int params_read(const struct command *self, const char *operand, struct text *pa
         return command_failed(self, EXIT_USAGE, "PARAMS is larger than any frame may be (128m)");
     if (json_check(text, &limits, &error))
         return 0;
-    bad_params(self, "", text, &error);
+    struct text where = {0};
+    if (operand[0] == '@')
+        text_printf(&where, "%s: ", operand + 1);
+    bad_params(self, text_string(&where), text, &error);
+    text_free(&where);
     hint(operand, text);
     return EXIT_USAGE;
 }

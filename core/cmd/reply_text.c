@@ -11,6 +11,7 @@
 #include "base/memory.h"
 #include "base/printable.h"
 #include "cmd/pretty.h"
+#include "cmd/said.h"
 #include "wire/envelope.h"
 
 void reply_text_append_string(struct text *out, struct bytes string)
@@ -30,10 +31,19 @@ static bool is_string(struct bytes value)
     return value.data != NULL && value.data[0] == '"';
 }
 
+/* What the server says over HTTP of a request that it does not take as a message. */
+static bool is_bare_error(struct bytes body)
+{
+    return is_string(envelope_member(body, BYTES("code"))) &&
+           is_string(envelope_member(body, BYTES("message")));
+}
+
 struct bytes reply_text_error(struct bytes body)
 {
     struct bytes error = envelope_member(body, BYTES("error"));
 
+    if (error.data == NULL && is_bare_error(body))
+        return body;
     if (error.data == NULL)
         return envelope_member(body, BYTES("result"));
     struct bytes data =
@@ -69,6 +79,18 @@ void reply_text_append_error(struct text *out, struct bytes result)
     }
 }
 
+static int fail_without(const struct command *self, const char *from, struct bytes body,
+                        const char *what)
+{
+    struct text text = {0};
+
+    text_printf(&text, "%s sent a reply without %s", from, what);
+    said_append(&text, body);
+    int status = command_failed(self, EXIT_NO_SERVER, "%s", text_string(&text));
+    text_free(&text);
+    return status;
+}
+
 /* The same for a reply of JSON-RPC. What the server itself says of an error is its `data`; of other
  * servers' errors all is shown. */
 static int read_jsonrpc(const struct command *self, const char *from, struct bytes body,
@@ -79,8 +101,7 @@ static int read_jsonrpc(const struct command *self, const char *from, struct byt
     *failed = error.data != NULL;
     *result = *failed ? error : envelope_member(body, BYTES("result"));
     if (result->data == NULL)
-        return command_failed(self, EXIT_NO_SERVER,
-                              "%s sent a reply without \"result\" or \"error\"", from);
+        return fail_without(self, from, body, "\"result\" or \"error\"");
     *result = *failed ? reply_text_error(body) : *result;
     return 0;
 }
@@ -99,9 +120,13 @@ int reply_text_read(const struct command *self, const char *from, struct bytes b
         return read_jsonrpc(self, from, body, failed, result);
     struct bytes out = object ? envelope_member(body, BYTES("out")) : (struct bytes){NULL, 0};
     *result = object ? envelope_member(body, BYTES("result")) : (struct bytes){NULL, 0};
+    if (out.data == NULL && object && is_bare_error(body)) {
+        *failed = true;
+        *result = body;
+        return 0;
+    }
     if (out.data == NULL || result->data == NULL)
-        return command_failed(self, EXIT_NO_SERVER, "%s sent a reply without \"out\" or \"result\"",
-                              from);
+        return fail_without(self, from, body, "\"out\" or \"result\"");
     *failed = bytes_equal(out, BYTES("\"error\""));
     return 0;
 }

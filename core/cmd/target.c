@@ -26,9 +26,10 @@ static bool lacks_brackets(const char *given)
     return given[0] != '[' && colon != NULL && strchr(colon + 1, ':') != NULL;
 }
 
-int target_read(const struct command *self, const char *given, char target[TARGET_SIZE])
+int target_read(const struct command *self, const char *option, const char *form, const char *given,
+                char target[TARGET_SIZE])
 {
-    const char *what = "--server";
+    const char *what = option;
     struct error error;
     int size;
 
@@ -36,6 +37,8 @@ int target_read(const struct command *self, const char *given, char target[TARGE
         what = TARGET_VARIABLE;
     if (given == NULL || (given[0] == '\0' && what[0] != '-'))
         given = TARGET_HOST;
+    if (given[0] == '\0')
+        return command_misused(self, "%s takes %s, not \"\"", what, form);
     if (strncmp(given, "unix:", 5) == 0)
         size = snprintf(target, TARGET_SIZE, "%s", given);
     else if (lacks_brackets(given))
@@ -46,6 +49,6 @@ int target_read(const struct command *self, const char *given, char target[TARGE
     if (size >= (int)TARGET_SIZE)
         return command_misused(self, "%s is too long for an address", what);
     if (!address_check(target, &error))
-        return command_misused(self, "%s takes HOST, HOST:PORT or unix:PATH: %s", what, error.text);
+        return command_misused(self, "%s takes %s: %s", what, form, error.text);
     return 0;
 }

@@ -634,7 +634,7 @@ START_TEST(a_url_says_where_to_call_by_http)
     }
     struct run run = pillion("call", "--http", keep_printf("http://127.0.0.1:%d/nix", server->port),
                              "ping", "[1]");
-    expect_status(&run, 2);
+    expect_status(&run, 1);
     run = pillion("call", "--http", "http://127.0.0.1", "--server", "127.0.0.1", "ping");
     expect_status(&run, USAGE);
     run = pillion("call", "--http", "http://127.0.0.1", "--protocol", "line", "ping");
