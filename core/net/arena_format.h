@@ -120,9 +120,13 @@ struct arena_begun {
     _Atomic uint32_t next;
     _Atomic uint32_t keys[ARENA_BEGUN];
 };
+
+/* And behind that: 1 + the first block with answers that are kept (net/kept.h); 0 for none, and in
+ * arenas of binaries without it. */
+#define ARENA_KEPT_AT (ARENA_BEGUN_AT + sizeof(struct arena_begun))
 static_assert(ARENA_BEGUN_AT >= sizeof(struct arena_header) &&
-                  ARENA_BEGUN_AT + sizeof(struct arena_begun) <= BLOCK_SIZE,
-              "the header's block has room for both");
+                  ARENA_KEPT_AT + sizeof(uint32_t) <= BLOCK_SIZE,
+              "the header's block has room for all");
 
 /* An arena as one process sees it. */
 struct arena {

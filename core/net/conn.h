@@ -109,6 +109,7 @@ struct conns {
     uint32_t expected;    /* connections that are still to be taken over: room is kept */
     struct conn *free;    /* the first conn that was used before */
     struct conn *dirty;   /* the first conn to flush at the end of the batch */
+    struct kept *kept;    /* the first frame with answers that are kept (net/kept.h) */
     struct slice slice;   /* for requests that overtake a deferred one */
     struct timer sweep;   /* idle timeouts, lingering ends */
     struct timer rewatch; /* another try to watch sockets for which the kernel had no memory */

@@ -48,11 +48,17 @@ struct room {
 bool room_init(struct room *room, const struct arena *arena);
 void room_free(struct room *room);
 
-/* Whether input may take an ordinary block of 2^order units. */
-static inline bool room_allows_input(const struct room *room, unsigned order)
+/* Whether an ordinary block of 2^order units can be had for what need not be. */
+static inline bool room_can_spare(const struct room *room, unsigned order)
 {
     const struct blocks *blocks = &room->blocks;
-    return order == 0 || blocks->used + (1u << order) <= blocks->count - blocks->count / 4;
+    return blocks->used + (1u << order) <= blocks->count - blocks->count / 4;
+}
+
+/* Whether input may take such a block. */
+static inline bool room_allows_input(const struct room *room, unsigned order)
+{
+    return order == 0 || room_can_spare(room, order);
 }
 
 /* A block of 2^order units, or BLOCK_NONE. */

@@ -101,7 +101,7 @@ static void find_marks(struct batch *batch, const struct call *call, const struc
     for (uint32_t i = 0; i < batch->count && envelope_next(batch->body, &walk, &element); i++) {
         batch->calls[i].mark = way_place(&way, walk);
         batch->calls[i].least = least_of(element);
-        batch->kept += batch->calls[i].least;
+        batch->reserved += batch->calls[i].least;
     }
 }
 
@@ -135,7 +135,7 @@ struct batch *batch_open(struct call *call, const struct begun_frame *at, uint32
         batch->http.origin.data = batch->head.data + (req->http.origin.data - req->head.data);
     find_marks(batch, call, at);
     batch->room = req->max_reply > around ? req->max_reply - around : 0;
-    if (batch->kept > batch->room) {
+    if (batch->reserved > batch->room) {
         request_fail(req, ERROR_INVALID_REQUEST,
                      "the batch may have more errors for answers than fit a reply of %llu bytes",
                      (unsigned long long)req->max_reply);
@@ -234,15 +234,17 @@ static char *make_brief(const struct batch *batch, uint32_t index, size_t size, 
     return brief;
 }
 
-void batch_answer(struct batch *batch, uint32_t index, char *reply, size_t size)
+void batch_answer(struct batch *batch, struct conns *conns, const struct conn *conn, uint32_t index,
+                  char *reply, size_t size)
 {
     struct batch_call *call = &batch->calls[index];
 
     batch->answered++;
-    batch->kept -= call->least;
+    batch->reserved -= call->least;
+    call->answered = true;
     if (reply == NULL)
-        return;
-    if (size > batch->room - batch->kept) {
+        size = 0;
+    if (size > batch->room - batch->reserved) {
         char *brief = make_brief(batch, index, size, &size);
         if (brief == NULL)
             memory_exhausted();
@@ -252,6 +254,8 @@ void batch_answer(struct batch *batch, uint32_t index, char *reply, size_t size)
     batch->room -= size;
     call->reply = reply;
     call->size = (uint32_t)size;
+    kept_add(&batch->kept, conns, conn_id(conns, conn), batch->place, index,
+             (struct bytes){reply, size});
 }
 
 /* Writes the array. Returns its size; `to` may be NULL. */

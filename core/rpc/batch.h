@@ -5,7 +5,7 @@
  * calls have come is told by the frame's own bytes in the arena: the comma, or the bracket, behind
  * a call that has begun is overwritten by a control character, of which JSON that was valid has
  * none (RFC 8259 section 7). So a worker that takes the connection over knows which calls must not
- * be run again. Answers are kept in this process alone.
+ * be run again, and the answers are kept for it (net/kept.h).
  *
  * Handlers see a copy of the frame, which lives until the last thread is done with it. */
 #ifndef PILLION_RPC_BATCH_H
@@ -33,12 +33,14 @@ struct batch_call {
     uint32_t size;   /* of that, and of the byte */
     uint32_t mark;   /* where its mark is, in bytes of the frame; with the frame's place it is the
                         call's own (running_mark) */
-    uint32_t least;  /* bytes that are kept for its answer, a brief error at least */
+    uint32_t least;  /* bytes that are reserved for its answer, a brief error at least */
     uint8_t retried; /* it has begun before */
     uint8_t fate;    /* enum fate */
+    bool answered;
 };
 
 struct batch {
+    struct kept kept;          /* the answers, for whoever takes the connection over */
     struct deferred *stand_in; /* for the frame, which is no request of its own */
     unsigned users;    /* the stand-in, and deferred calls whose threads may look at the body */
     uint64_t place;    /* of its frame */
@@ -50,7 +52,7 @@ struct batch {
     size_t at;            /* ... and where it is in the body (envelope_next) */
     uint32_t answered;    /* calls */
     uint64_t room;        /* bytes for answers that are not there yet ... */
-    uint64_t kept;        /* ... of which so many are kept for brief errors */
+    uint64_t reserved;    /* ... of which so many are for brief errors alone */
     bool gone;            /* its client: nothing is run any more */
     const char *given_up; /* why no more of it is run, or NULL */
     struct batch_call calls[];
@@ -78,8 +80,10 @@ enum call_state batch_state(const struct batch *batch, const struct conns *conns
 struct bytes batch_unmarked(struct pool *pool, const struct begun_frame *at);
 
 /* The call's answer: `size` bytes of malloc's, the last of which is free for a comma. It is taken
- * over. NULL for none. One that does not fit with those of all the others becomes a brief error. */
-void batch_answer(struct batch *batch, uint32_t index, char *reply, size_t size);
+ * over, and kept. NULL for none. One that does not fit with those of all the others becomes a brief
+ * error. */
+void batch_answer(struct batch *batch, struct conns *conns, const struct conn *conn, uint32_t index,
+                  char *reply, size_t size);
 
 static inline bool batch_is_answered(const struct batch *batch)
 {

@@ -17,7 +17,7 @@ char *call_reserve(struct pillion_request *req, size_t size)
         conn_turn_begin(conns, call->conn, &call->turn);
         return room;
     }
-    return call->kept = malloc(size);
+    return call->aside = malloc(size);
 }
 
 const char *call_peer(const struct pillion_request *req)
@@ -83,8 +83,8 @@ void call_forget_answer(struct call *call)
 
     if (!req->answered)
         return;
-    free(call->kept);
-    call->kept = NULL;
+    free(call->aside);
+    call->aside = NULL;
     req->answered = req->failed = false;
     req->size = 0;
     req->http.style &= (1u << HTTP_STYLE_STATUS_SHIFT) - 1;

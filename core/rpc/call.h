@@ -19,7 +19,7 @@ struct call {
     struct conn *conn;
     struct conn_turn turn;
     uint64_t now_ns; /* clock_ns() a few requests ago, or 0: good enough for one that is deferred */
-    char *kept;      /* where the reply is when the arena had no room for it */
+    char *aside;     /* where the reply is when the arena had no room for it, or it no turn */
     bool began;      /* in a former worker: this generation's settings were not asked then */
     const char *http_at;      /* where the request begins that `http` tells of; NULL: nowhere */
     struct http_request http; /* what http_call_next has read and http_call_read has not used yet */
@@ -38,7 +38,7 @@ static inline void call_init(struct call *call, struct dispatcher *dispatcher, s
     call->server = container_of(conn->policy, struct rpc_server, policy);
     call->conn = conn;
     call->now_ns = 0;
-    call->kept = NULL;
+    call->aside = NULL;
     call->began = false;
     call->http_at = NULL;
     call->shown = false;

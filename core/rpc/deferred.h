@@ -13,6 +13,7 @@
 #define PILLION_RPC_DEFERRED_H
 
 #include "event/loop.h"
+#include "net/kept.h"
 #include "rpc/request.h"
 
 enum deferred_state {
@@ -57,7 +58,8 @@ struct deferred {
     uint32_t conn; /* 1 + index of the connection, 0 once that is gone */
     uint32_t next_of_conn, previous_of_conn;
     bool counted_without_id;
-    bool held;           /* its reply waits for those of earlier requests */
+    bool held;           /* its reply waits for those of earlier requests ... */
+    struct kept kept;    /* ... and is kept meanwhile */
     uint32_t pinned;     /* 1 + the block that its handler has seen its frame in; 0: none */
     uint64_t place;      /* of its frame */
     uint8_t number;      /* likewise, see rpc/begun.h */

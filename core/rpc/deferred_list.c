@@ -111,15 +111,20 @@ void list_begun_to(const struct dispatcher *dispatcher, const struct conn *conn,
 
 /* ---- Answers ---- */
 
-/* The answer waits for its turn. A batch may have more calls under way now. */
+/* The answer waits for its turn. A batch, whose answers are kept already, may have more calls under
+ * way now. */
 static void hold(struct deferred *deferred, struct conn *conn)
 {
+    struct conns *conns = dispatcher_of(deferred)->conns;
     struct deferred_list *list = list_of(dispatcher_of(deferred), conn);
 
     deferred->held = true;
     list->held++;
     list->held_size += deferred->req.size;
-    conn_look_again(dispatcher_of(deferred)->conns, conn);
+    if (deferred->batch == NULL)
+        kept_add(&deferred->kept, conns, conn_id(conns, conn), deferred->place, 0,
+                 (struct bytes){deferred->reply, deferred->req.size});
+    conn_look_again(conns, conn);
 }
 
 /* The answered request whose turn it is in a protocol that has an order, or NULL. */

@@ -81,7 +81,7 @@ static inline __attribute__((always_inline)) bool answer(struct call *call,
         return more;
     else
         counter_add(&call->dispatcher->row->counters[COUNT_REFUSED], 1);
-    if (call->req.deferred != NULL || call->kept != NULL) {
+    if (call->req.deferred != NULL || call->aside != NULL) {
         call_begun(call, (size_t)frame->size, runs);
         return false;
     }

@@ -58,8 +58,8 @@ void batch_finish(struct deferred *deferred)
 
     list_remove(deferred);
     deferred_free(deferred);
+    batch_answer(batch, conns, conn, index, reply, size);
     mark_answered(batch, conns, conn, index);
-    batch_answer(batch, index, reply, size);
     conn_look_again(conns, conn);
     if (batch_is_answered(batch))
         complete(batch->stand_in);
@@ -83,7 +83,7 @@ static char *reserve(struct pillion_request *req, size_t size)
 {
     struct call *call = req->sink;
 
-    return size == 0 ? NULL : (call->kept = malloc(size));
+    return size == 0 ? NULL : (call->aside = malloc(size));
 }
 
 /* Makes it the request of a batch's call. Its reply is written as a line: the line's end becomes
@@ -91,7 +91,7 @@ static char *reserve(struct pillion_request *req, size_t size)
 static void call_of_batch(struct call *call, const struct batch *batch)
 {
     call_next(call);
-    call->kept = NULL;
+    call->aside = NULL;
     call->shown = false;
     call->req.protocol = PROTOCOL_LINE;
     call->req.reserve = reserve;
@@ -170,14 +170,16 @@ static void begin(struct call *call, struct batch *batch, bool first)
     struct bytes element = {NULL, 0};
 
     envelope_next(batch->body, &batch->at, &element);
+    if (batch->calls[index].answered) /* in a former worker */
+        return;
     call_of_batch(call, batch);
     decide(call, batch, index, element, first);
     if (call->req.deferred != NULL) {
         defer(call, batch, index);
         return;
     }
+    batch_answer(batch, call->dispatcher->conns, call->conn, index, call->aside, call->req.size);
     mark_answered(batch, call->dispatcher->conns, call->conn, index);
-    batch_answer(batch, index, call->kept, call->req.size);
     call_show(call);
     pool_reset(&call->dispatcher->pool);
 }
@@ -278,13 +280,38 @@ static enum fate find_fate(const struct call *call, const struct batch *batch, u
     return FATE_NONE;
 }
 
+/* Takes over the answers that a former worker has kept. What is kept is true, whatever the marks
+ * say. */
+static void take_answers(const struct call *call, struct batch *batch, const struct death *death)
+{
+    struct conns *conns = call->dispatcher->conns;
+    uint64_t connection = conn_id(conns, call->conn);
+    uint32_t at = 0, index;
+    struct bytes answer;
+
+    while (kept_next(death->kept, connection, batch->place, &at, &index, &answer)) {
+        if (index >= batch->count || batch->calls[index].answered)
+            continue;
+        char *reply = answer.size == 0 ? NULL : malloc(answer.size);
+        if (reply == NULL && answer.size > 0)
+            memory_exhausted();
+        if (reply != NULL)
+            memcpy(reply, answer.data, answer.size);
+        batch_answer(batch, conns, call->conn, index, reply, answer.size);
+        batch_mark(batch, conns, call->conn, index, CALL_ANSWERED);
+    }
+}
+
 void batch_adopt(struct call *call, struct batch *batch, const struct begun_frame *at,
                  const struct death *death)
 {
     struct conns *conns = call->dispatcher->conns;
 
     batch->gone = death->gone;
+    take_answers(call, batch, death);
     for (uint32_t i = 0; i < batch->count; i++) {
+        if (batch->calls[i].answered)
+            continue;
         enum call_state state = batch_state(batch, conns, call->conn, i);
         enum fate fate = find_fate(call, batch, i, death);
         batch->calls[i].fate = (uint8_t)fate;

@@ -63,6 +63,9 @@ static void released(struct deferred *deferred)
     if (deferred->pinned != 0)
         conns_unpin(dispatcher_of(deferred)->conns, deferred->pinned - 1);
     deferred->pinned = 0;
+    kept_drop(&deferred->kept);
+    if (deferred->batch != NULL && deferred->of_batch == BATCH_ITSELF)
+        kept_drop(&deferred->batch->kept);
     if (deferred->batch != NULL)
         batch_leave(deferred->batch);
     deferred->batch = NULL;
@@ -166,7 +169,7 @@ static char *reserve_aside(struct pillion_request *req, size_t size)
 {
     struct call *call = req->sink;
 
-    return size == 0 ? NULL : (call->kept = malloc(size));
+    return size == 0 ? NULL : (call->aside = malloc(size));
 }
 
 /* As call_next, for the frame with this number. */
@@ -185,13 +188,13 @@ static void call_next_of(struct call *call, uint8_t number)
  * answered. The frame is not marked as running any more: should the worker die of something else
  * meanwhile, its method is not to blame. A frame that no handler has seen is marked as waiting: the
  * next worker reads it anew, and shows it to no filter again. */
-static void keep_reply(struct call *call, const struct begun_frame *at, bool ran)
+static void set_aside(struct call *call, const struct begun_frame *at, bool ran)
 {
     struct conns *conns = call->dispatcher->conns;
     struct deferred *deferred =
-        deferred_reply(&call->dispatcher->deferreds, call->kept, call->req.size);
+        deferred_reply(&call->dispatcher->deferreds, call->aside, call->req.size);
 
-    call->kept = NULL;
+    call->aside = NULL;
     deferred->req.id = call->req.id.data == NULL ? call->req.id : BYTES("0");
     deferred->req.protocol = call->req.protocol;
     deferred->req.http = call->req.http;
@@ -222,10 +225,10 @@ static void returned(struct call *call, const struct begun_frame *at, bool ran)
         atomic_store_explicit(&call->turn.record->running, 0, memory_order_relaxed);
         return;
     }
-    if (call->kept == NULL)
+    if (call->aside == NULL)
         begun_answer(conns, call->conn, at->number, call->req.size, call_last_flags(&call->req));
     else
-        keep_reply(call, at, ran);
+        set_aside(call, at, ran);
     call_show(call);
     pool_reset(&call->dispatcher->pool);
 }
@@ -348,6 +351,26 @@ static bool adopt_batch(struct call *call, const struct begun_frame *at,
     return true;
 }
 
+/* The reply to a frame that a former worker has answered, and kept. False when there is none. */
+static bool take_answer(struct call *call, const struct begun_frame *at, const struct death *death)
+{
+    uint32_t from = 0, number;
+    struct bytes answer;
+
+    if (!kept_next(death->kept, conn_id(call->dispatcher->conns, call->conn), at->place, &from,
+                   &number, &answer))
+        return false;
+    call_forget_answer(call);
+    char *room = call->req.reserve(&call->req, answer.size);
+    if (room == NULL)
+        memory_exhausted();
+    memcpy(room, answer.data, answer.size);
+    call->req.answered = true;
+    call->req.size = answer.size;
+    returned(call, at, true);
+    return true;
+}
+
 /* Answers a frame that a former worker has begun, or runs it again. */
 static void answer_orphan(struct call *call, const struct begun_frame *at,
                           const struct death *death)
@@ -361,7 +384,7 @@ static void answer_orphan(struct call *call, const struct begun_frame *at,
     call->began = !at->waiting;
     enum envelope_status status =
         message_read(call, batch_unmarked(call->req.pool, at), &envelope, &error);
-    if (adopt_batch(call, at, status, death))
+    if (adopt_batch(call, at, status, death) || take_answer(call, at, death))
         return;
     const struct method *method =
         envelope.in.data == NULL ? NULL : method_table_find(&call->server->methods, envelope.in);

@@ -10,8 +10,9 @@ struct death {
     bool hung;   /* the watchdog ended it */
     bool gone;   /* and the connection's client is gone: nothing is run for it */
     bool marked; /* for the request that a handler had in hand: its record's mark ... */
-    uint64_t connection, place; /* ... or otherwise for this one; 0: for none */
-    const struct arena *from;   /* its arena, or NULL */
+    uint64_t connection, place;    /* ... or otherwise for this one; 0: for none */
+    const struct arena *from;      /* its arena, or NULL */
+    const struct kept_index *kept; /* the answers that it has kept, or NULL */
 };
 
 /* The same, as the connection's adopter sees it before it runs anything: the request is named,
@@ -33,7 +34,7 @@ enum fate {
     FATE_CRASHED,  /* the worker died of it */
     FATE_HUNG,     /* the watchdog ended the worker because of it */
     FATE_ORPHANED, /* it was under way */
-    FATE_LOST,     /* its answer was lost: it is a batch's */
+    FATE_LOST,     /* it is a batch's, and its answer was not kept */
 };
 
 static inline enum fate death_fate(const struct death *death)

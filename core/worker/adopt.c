@@ -167,6 +167,18 @@ static bool take_over(struct adoption *adoption, uint32_t at)
     return true;
 }
 
+/* The same, with all the answers that its worker has kept for it, from the moment on when it is
+ * taken over. */
+static bool take_over_kept(struct adoption *adoption, uint32_t at)
+{
+    struct kept *inherited =
+        kept_inherit(adoption->dispatcher->conns, &adoption->kept, adoption->ids[at]);
+    bool done = take_over(adoption, at);
+
+    kept_settle(inherited);
+    return done;
+}
+
 /* ---- Batches ---- */
 
 static void map_source(struct adoption *adoption);
@@ -200,7 +212,7 @@ static void take_batch(struct adoption *adoption)
 {
     while (adoption->taken < adoption->batch) {
         uint32_t i = adoption->taken;
-        if (adoption->fds[i] >= 0 && !take_over(adoption, i)) {
+        if (adoption->fds[i] >= 0 && !take_over_kept(adoption, i)) {
             if (++adoption->tries < TRIES_MAX) {
                 wait_a_little(adoption);
                 return;
@@ -297,6 +309,7 @@ static void wait_over(struct timer *timer)
 static void over(struct adoption *adoption)
 {
     adoption->state = ADOPT_IDLE;
+    kept_index_free(&adoption->kept);
     arena_unmap(&adoption->from_arena);
     if (adoption->parted > 0)
         log_notice("%u connections of worker process %llu end when their requests are answered: "
@@ -386,6 +399,7 @@ static void map_source(struct adoption *adoption)
     if (mapped && (adoption->rule.parts == 0 || adoption->rule.slots == 0))
         mapped = error_set(&error, "the master gave no rule");
     if (mapped) {
+        kept_index_read(&adoption->kept, &adoption->from_arena);
         next_batch(adoption);
         return;
     }
@@ -399,8 +413,10 @@ void adopt_start(struct adoption *adoption, const struct message *message, int f
     adoption->from_fd = fd;
     adoption->serial = message->serial;
     adoption->rule = message->adopt;
-    adoption->death = (struct death){
-        .hung = message->adopt.hung != 0, .marked = true, .from = &adoption->from_arena};
+    adoption->death = (struct death){.hung = message->adopt.hung != 0,
+                                     .marked = true,
+                                     .from = &adoption->from_arena,
+                                     .kept = &adoption->kept};
     if (message->count == ADOPT_IDS) {
         adoption->death.marked = false;
         adoption->death.connection = message->ids[ADOPT_CONNECTION];
@@ -470,6 +486,7 @@ void adopt_stop(struct adoption *adoption)
         }
     }
     timer_cancel(adoption->dispatcher->conns->loop, &adoption->wait);
+    kept_index_free(&adoption->kept);
     if (adoption->state == ADOPT_MAPPING)
         close(adoption->from_fd);
     else if (adoption->state != ADOPT_IDLE)

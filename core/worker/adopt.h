@@ -38,6 +38,7 @@ struct adoption {
     uint64_t serial;
     struct adopt_rule rule;
     struct death death;
+    struct kept_index kept;
     uint64_t since_ns;
     uint32_t next;   /* index of the next record to look at */
     uint32_t count;  /* taken over so far */

@@ -455,9 +455,8 @@ class Client:
                 raise Failure("wrong: client %d: %s was answered %r" %
                               (self.number, request.method, body[:100]))
             self.chaos.row()["errors"] += 1
-        elif code == "module_crashed" and self.chaos.death > request.since - 5 and \
-                (request.method in LATER or "was lost" in reply["result"]["message"] or
-                 self.number % 4 == 1 and self.wire.protocol == "http"):
+        elif code == "module_crashed" and request.method in LATER and \
+                self.chaos.death > request.since - 5:
             self.chaos.row()["errors"] += 1  # it was under way when its worker died
         elif code == "module_crashed" and self.chaos.kills > 0:
             # A worker was killed from outside at the moment when it ran this request: there is at
