@@ -537,7 +537,8 @@ void offload_end(void)
     free(pool.all);
     pool.all = NULL;
     timer_cancel(pool.loop, &pool.look);
-    pool.ending = pool.stopping = false;
+    pool.stopping = false;
+    pool.ending = false;
     loop_unwatch(pool.loop, &pool.wake);
     close(fd);
     pool.loop = NULL;

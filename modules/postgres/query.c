@@ -2,13 +2,13 @@
 #include "query.h"
 
 #include <ctype.h>
+#include <errno.h>
 #include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "../json_text.h"
-#include "integer.h"
 
 #define PARAMS_MAX 1000u
 
@@ -177,19 +177,22 @@ static const char *copy(pillion_request *req, pillion_bytes text)
  * only in quotes. NULL when it is none. */
 static const char *integer_of(pillion_request *req, const cJSON *item, pillion_bytes text)
 {
-    char digits[INTEGER_TEXT_MAX];
+    int64_t value;
+    char digits[24];
 
     if (cJSON_IsString(item)) {
         const char *written = item->valuestring + (*item->valuestring == '-');
         if (*written == '\0' || written[strspn(written, "0123456789")] != '\0')
             return NULL;
-        text = (pillion_bytes){item->valuestring, strlen(item->valuestring)};
-    } else if (!cJSON_IsNumber(item)) {
+        errno = 0;
+        value = strtoll(item->valuestring, NULL, 10);
+        if (errno != 0)
+            return NULL;
+    } else if (!pillion_json_integer(text, &value)) {
         return NULL;
     }
-    if (!integer_text(text, digits))
-        return NULL;
-    return copy(req, (pillion_bytes){digits, strlen(digits)});
+    int size = snprintf(digits, sizeof(digits), "%lld", (long long)value);
+    return copy(req, (pillion_bytes){digits, (size_t)size});
 }
 
 /* The value as the server reads it, or NULL when it is of another type. Numbers and JSON are passed

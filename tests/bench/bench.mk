@@ -4,11 +4,12 @@
 #   make bench-quick      ping alone, two minutes; prints
 #   make bench-recovery   how long clients wait when a worker dies
 #   make bench-json       the speed of the strict JSON pass
+#   make bench-params     a method of five params by table, and as others read them
 #
 # BENCH_ROUNDS (10) and BENCH_SECONDS (0.5) say how often and how long each server is loaded.
 
 BENCH_BIN  := $(B)/tests/bench
-BENCH_PROGRAMS := $(addprefix $(BENCH_BIN)/,raw_echo raw_cjson load build.so)
+BENCH_PROGRAMS := $(addprefix $(BENCH_BIN)/,raw_echo raw_cjson load build.so five.so)
 BENCH_PACKAGES := redis-server redis-tools nginx wrk postgresql
 BENCH_COMPILE = $(CC) -D_GNU_SOURCE -std=c17 $(WARNINGS) -O2 -g
 
@@ -21,7 +22,7 @@ $(BENCH_BIN)/load: $(addprefix tests/bench/,load.c load_lane.c load_plan.c load.
 	@mkdir -p $(@D)
 	$(Q)$(BENCH_COMPILE) -o $@ $(filter %.c,$^)
 
-$(BENCH_BIN)/build.so: tests/bench/build.c core/include/pillion/module.h
+$(BENCH_BIN)/build.so $(BENCH_BIN)/five.so: $(BENCH_BIN)/%.so: tests/bench/%.c core/include/pillion/module.h
 	@mkdir -p $(@D)
 	$(Q)$(BENCH_COMPILE) -shared -fPIC -Icore/include -o $@ $<
 
@@ -35,6 +36,10 @@ bench: all fixtures bench-deps $(BENCH_PROGRAMS)  ## measure everything; writes 
 
 bench-quick: all $(BENCH_PROGRAMS)  ## measure ping alone, and print
 	python3 tests/bench/bench.py --build $(B) --quick
+
+.PHONY: bench-params
+bench-params: all $(BENCH_PROGRAMS)  ## params by table beside cJSON
+	python3 tests/bench/params.py $(B)
 
 .PHONY: bench-recovery
 bench-recovery: all $(BENCH_PROGRAMS)  ## how long clients wait when a worker dies

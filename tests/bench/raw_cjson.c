@@ -1,7 +1,7 @@
 /* The bare server with cJSON: each frame is parsed, its params are read, a reply is built and
- * printed, as the method of build.c does it. cJSON's memory comes from an arena that each request
- * begins anew, which is the cheapest way. The replies to all requests of a recv(2) leave with one
- * send(2), or a few when they are long.
+ * printed, as the methods of build.c and five.c do it. cJSON's memory comes from an arena that each
+ * request begins anew, which is the cheapest way. The replies to all requests of a recv(2) leave
+ * with one send(2), or a few when they are long.
  *
  *     raw_cjson PORT */
 #include <cjson/cJSON.h>
@@ -31,16 +31,46 @@ static void arena_free(void *memory)
     (void)memory;
 }
 
+static bool is_word(const cJSON *item, const char *word)
+{
+    return cJSON_IsString(item) && strcmp(item->valuestring, word) == 0;
+}
+
+static bool in_range(const cJSON *item, double from, double to)
+{
+    return cJSON_IsNumber(item) && item->valuedouble >= from && item->valuedouble <= to;
+}
+
+/* The five params of five.c. */
+static cJSON *reply_five(const cJSON *params)
+{
+    const cJSON *name = cJSON_GetObjectItemCaseSensitive(params, "name");
+    const cJSON *times = cJSON_GetObjectItemCaseSensitive(params, "times");
+    const cJSON *price = cJSON_GetObjectItemCaseSensitive(params, "price");
+    const cJSON *mood = cJSON_GetObjectItemCaseSensitive(params, "mood");
+    const cJSON *loud = cJSON_GetObjectItemCaseSensitive(params, "loud");
+    cJSON *reply = cJSON_CreateObject();
+    bool good = cJSON_IsString(name) && name->valuestring[0] != '\0' &&
+                strlen(name->valuestring) <= 40 && in_range(times, 1, 100) &&
+                in_range(price, 0, 1e6) && (is_word(mood, "calm") || is_word(mood, "cheerful")) &&
+                cJSON_IsBool(loud);
+
+    cJSON_AddStringToObject(reply, "out", good ? "five" : "error");
+    cJSON_AddTrueToObject(reply, "result");
+    return reply;
+}
+
 static cJSON *reply_build(const cJSON *request)
 {
     const cJSON *in = cJSON_GetObjectItemCaseSensitive(request, "in");
     const cJSON *params = cJSON_GetObjectItemCaseSensitive(request, "params");
+    if (is_word(in, "five"))
+        return reply_five(params);
     const cJSON *number = cJSON_GetObjectItemCaseSensitive(params, "n");
     const cJSON *name = cJSON_GetObjectItemCaseSensitive(params, "name");
     cJSON *reply = cJSON_CreateObject();
 
-    if (!cJSON_IsString(in) || strcmp(in->valuestring, "build") != 0 || !cJSON_IsNumber(number) ||
-        !cJSON_IsString(name)) {
+    if (!is_word(in, "build") || !cJSON_IsNumber(number) || !cJSON_IsString(name)) {
         cJSON_AddStringToObject(reply, "out", "error");
         return reply;
     }
