@@ -289,7 +289,7 @@ const struct conf_directive settings_directives[] = {
                 "with them. "
                 "`protocol` is what the address's clients speak: `frame`, `line` for lines of "
                 "JSON, `lsp` for messages with a `Content-Length` as editors send them, or `http` "
-                "(protocol.md). `auto`, the default, tells it by the first four bytes of each "
+                "(protocols.md). `auto`, the default, tells it by the first four bytes of each "
                 "connection. "
                 "`backlog` is the length of the "
                 "queue of connections not yet accepted, 4096 unless given, and bounded by the "

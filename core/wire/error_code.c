@@ -96,7 +96,7 @@ static const char introduction[] =
     "<!-- Made from the server's own table, core/wire/error_code.c. -->\n"
     "\n"
     "The **code** of an error is `result.code` in Pillion's own format, and `error.data.code` in\n"
-    "JSON-RPC 2.0, where `error.code` is the **number** ([the protocol](protocol.md)). A code "
+    "JSON-RPC 2.0, where `error.code` is the **number** ([protocols](protocols.md)). A code "
     "that\n"
     "is not here is a module's own: its number is the last one below.\n"
     "\n"

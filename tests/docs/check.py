@@ -14,7 +14,7 @@ Of docs/architecture.md and docs/architecture/, which speak of the code by name:
 - `some_name` and `name()` stand somewhere in core/ or modules/, or name a file of core/.
 
 Of the errors that clients are told: each code that core/ or a module fails with, and each that
-docs/protocol.md explains, is in docs/errors.md. The module hello teaches, and has one of its own.
+docs/protocols.md explains, is in docs/errors.md. The module hello teaches, and has one of its own.
 """
 
 import glob
@@ -109,7 +109,7 @@ def check_codes(text, known):
 
 
 def check_protocol_codes(text, known):
-    """docs/protocol.md: likewise what its section on errors lists."""
+    """docs/protocols.md: likewise what its section on errors lists."""
     start = text.index("\n## Errors\n")
     for match in re.finditer(r"^- `([a-z_]+)`: ", text[start:text.index("\n## ", start + 1)], re.M):
         if match.group(1) not in known:
@@ -121,7 +121,7 @@ def all_codes():
     """(path, line, fault) of each code without a row in docs/errors.md"""
     known = set(re.findall(r"^\| `([a-z_]+)` ", read(os.path.join(ROOT, "docs/errors.md")), re.M))
     assert len(known) > 10
-    page = os.path.join(ROOT, "docs/protocol.md")
+    page = os.path.join(ROOT, "docs/protocols.md")
     for number, fault in check_protocol_codes(read(page), known):
         yield page, number, fault
     for path in sorted(glob.glob(os.path.join(ROOT, "core/*/*.c")) +
@@ -135,8 +135,8 @@ def all_codes():
 def self_check(words):
     """Each fault is found where it stands, and what is right is not."""
     page = os.path.join(ROOT, "docs", "architecture.md")
-    good = "# A heading\n[a](#a-heading) [b](protocol.md) `event/loop.c:loop_run` `event/loop.h` `loop_run()`\n"
-    bad = ("```\n[a](nowhere.md)\n```\n[b](nowhere.md) [c](#nothing) [d](protocol.md#nothing)\n"
+    good = "# A heading\n[a](#a-heading) [b](protocols.md) `event/loop.c:loop_run` `event/loop.h` `loop_run()`\n"
+    bad = ("```\n[a](nowhere.md)\n```\n[b](nowhere.md) [c](#nothing) [d](protocols.md#nothing)\n"
            "`event/loop.c:loop_walk` `event/circle.h` `loop_walk()`\n")
     assert not list(check_links(page, good)) and not list(check_names(good, words))
     assert [n for n, _ in check_links(page, bad)] == [4, 4, 4]

@@ -711,7 +711,7 @@ long pillion_write_now(int fd, const void *data, size_t size);
  *           when there is no such method.
  * health:   {"status": "ok", "generation", "workers", …}.
  * openrpc:  the methods as an OpenRPC document, for `rpc.discover`. Since 1.5.
- * stats:    counters of the whole server: see docs/protocol.md, `rpc.stats`. */
+ * stats:    counters of the whole server: see docs/protocols.md, `rpc.stats`. */
 cJSON *pillion_server_methods(pillion_request *req);
 cJSON *pillion_server_describe(pillion_request *req, const char *method);
 cJSON *pillion_server_health(pillion_request *req);
