@@ -466,7 +466,9 @@ const struct conf_directive settings_directives[] = {
                 "soon as it has nothing under way and nothing unread: all replies are sent, and "
                 "behind them the client sees the end. A request that crosses the end on its way "
                 "is not begun, and gets no reply: the client sends it again on its next "
-                "connection. The age counts from the client's arrival, also over reloads, "
+                "connection. Over HTTP, responses in the last eighth of the time say "
+                "`Connection: close`, and the connection ends with them. The age counts from the "
+                "client's arrival, also over reloads, "
                 "crashes and upgrades; for clients that were there before the directive, from "
                 "the reload that brought it. Behind a balancer it spreads long-lived connections "
                 "over new servers."},

@@ -15,14 +15,35 @@
 
 /* ---- Age ---- */
 
+#define SOON 8u /* the last eighth of the time that a connection has */
+
+static uint32_t age_of(const struct conns *conns, const struct conn *conn)
+{
+    return conn_time(conns->loop->now) - conns->born[conn_index(conns, conn)];
+}
+
+/* The most that it may become. */
+static uint32_t age_limit(const struct conns *conns, const struct conn *conn)
+{
+    return (uint32_t)(socket_age_limit(conn_id(conns, conn), conn->policy->max_age_ns) /
+                      CONN_TIME_NS);
+}
+
+bool conn_parts_soon(const struct conns *conns, const struct conn *conn)
+{
+    if (conns->draining || conn->policy->parting || conn->parting)
+        return true;
+    if (conn->policy->max_age_ns == 0)
+        return false;
+    uint32_t limit = age_limit(conns, conn);
+    return age_of(conns, conn) >= limit - limit / SOON;
+}
+
 bool conn_may_age(const struct conns *conns, struct conn *conn)
 {
-    uint64_t most = conn->policy->max_age_ns;
-
-    if (most == 0 || conn->parting)
+    if (conn->policy->max_age_ns == 0 || conn->parting)
         return false;
-    uint32_t age = conn_time(conns->loop->now) - conns->born[conn_index(conns, conn)];
-    conn->parting = age > socket_age_limit(conn_id(conns, conn), most) / CONN_TIME_NS;
+    conn->parting = age_of(conns, conn) > age_limit(conns, conn);
     return !conn->parting;
 }
 

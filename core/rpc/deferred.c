@@ -398,6 +398,8 @@ struct pillion_request *deferred_resume(struct deferreds *all, uint64_t token)
         deferred->cancelled = NULL;
         request_remember(&deferred->req);
         settle_later(deferred);
+        if (all->answers != NULL)
+            all->answers(deferred);
         if (all->resumed != NULL)
             all->resumed(deferred);
         return &deferred->req;
@@ -470,6 +472,8 @@ void deferred_fail(struct deferred *deferred, const char *code, const char *form
     va_start(args, format);
     vsnprintf(text, sizeof(text), format, args);
     va_end(args);
+    if (deferred->all->answers != NULL)
+        deferred->all->answers(deferred);
     request_fail(&deferred->req, code, "%s", text);
     tell_cancelled(deferred);
 }

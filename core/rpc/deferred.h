@@ -84,6 +84,8 @@ struct deferreds {
     void (*finish)(struct deferred *deferred);
     /* A request is resumed: from now on its method's code runs. May be NULL. */
     void (*resumed)(struct deferred *deferred);
+    /* It is about to be answered: the reply is made next. May be NULL. */
+    void (*answers)(struct deferred *deferred);
     /* `waits` has changed, of one whose handler has returned. May be NULL. */
     void (*waiting)(struct deferred *deferred);
     /* It is over, for every thread as well. May be NULL. */

@@ -111,6 +111,24 @@ void list_begun_to(const struct dispatcher *dispatcher, const struct conn *conn,
 
 /* ---- Answers ---- */
 
+void list_announce(struct deferred *deferred)
+{
+    struct conns *conns = dispatcher_of(deferred)->conns;
+    struct conn *conn = conn_of(deferred);
+    struct begun_frame at = {0};
+    unsigned n = 0;
+
+    if (deferred->req.protocol != PROTOCOL_HTTP || !conn_parts_soon(conns, conn))
+        return;
+    while (begun_walk(conns, conn, n, &at))
+        n++;
+    if (n == 0 || at.number != deferred->number ||
+        at.offset + at.frame.size != conn_input(conns, conn).size)
+        return; /* there is another request behind it */
+    deferred->req.http.style |= HTTP_STYLE_CLOSE;
+    list_of(dispatcher_of(deferred), conn)->ends = true;
+}
+
 /* The answer waits for its turn. A batch, whose answers are kept already, may have more calls under
  * way now. */
 static void hold(struct deferred *deferred, struct conn *conn)

@@ -61,6 +61,9 @@ static inline bool list_is_turn_of(const struct conns *conns, const struct conn 
  * while the arena has no room. A notification's needs none. */
 bool list_queue_reply(struct deferred *deferred);
 
+/* Before the answer is made: of HTTP, it says whether it is its connection's last one. */
+void list_announce(struct deferred *deferred);
+
 /* Queues the connection's replies that wait for room. */
 bool list_queue_replies(const struct dispatcher *dispatcher, struct conn *conn);
 

@@ -12,6 +12,7 @@
 static void complete(struct deferred *stand_in)
 {
     list_of(dispatcher_of(stand_in), conn_of(stand_in))->batches--;
+    list_announce(stand_in);
     stand_in->reply = batch_reply(stand_in->batch, &stand_in->req);
     stand_in->reply_malloced = true;
     stand_in->req.answered = true;

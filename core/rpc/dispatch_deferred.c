@@ -47,6 +47,13 @@ static void resumed(struct deferred *deferred)
     note_origin_is(&origin);
 }
 
+/* deferreds->answers */
+static void answers(struct deferred *deferred)
+{
+    if (deferred->conn != 0 && deferred->batch == NULL)
+        list_announce(deferred);
+}
+
 /* deferreds->waiting */
 static void waiting(struct deferred *deferred)
 {
@@ -80,6 +87,7 @@ void dispatcher_init(struct dispatcher *dispatcher, uint64_t defer_timeout_ms)
     deferreds_init(&dispatcher->deferreds, dispatcher->conns->loop, defer_timeout_ms);
     dispatcher->deferreds.finish = finish;
     dispatcher->deferreds.resumed = resumed;
+    dispatcher->deferreds.answers = answers;
     dispatcher->deferreds.waiting = waiting;
     dispatcher->deferreds.released = released;
 }

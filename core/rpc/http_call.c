@@ -362,6 +362,18 @@ enum frame_status http_call_next(struct call *call, const struct frame_limits *l
     return protocol_http_frame(input, status, &call->http, frame);
 }
 
+/* A connection that ends soon ends with the response to the last request that has come, which says
+ * so: its client then sends no other one into a connection that is being closed. */
+static uint32_t style_of_end(const struct call *call, struct bytes raw)
+{
+    const struct conns *conns = call->dispatcher->conns;
+
+    if (!conn_parts_soon(conns, call->conn))
+        return 0;
+    struct bytes input = conn_input(conns, call->conn);
+    return raw.data + raw.size == input.data + input.size ? HTTP_STYLE_CLOSE : 0;
+}
+
 enum envelope_status http_call_read(struct call *call, struct bytes raw, struct envelope *envelope,
                                     struct json_error *error)
 {
@@ -377,7 +389,7 @@ enum envelope_status http_call_read(struct call *call, struct bytes raw, struct 
     envelope->id = (struct bytes){NULL, 0};
     envelope->format = ENVELOPE_BARE;
     envelope->notifies = false;
-    req->http.style = http_style(http);
+    req->http.style = http_style(http) | style_of_end(call, raw);
     req->format = ENVELOPE_BARE;
     req->notifies = false;
     req->http.retry_s = 0;

@@ -126,7 +126,48 @@ START_TEST(a_client_that_calls_all_the_time_sees_replies_or_the_end)
 }
 END_TEST
 
+/* Sends a request of HTTP. The response; NULL when the connection has ended before. */
+static const char *get(int client)
+{
+    static const char request[] = "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    static char response[4096];
+    size_t size = 0;
+
+    if (!client_try_send(client, request, sizeof(request) - 1))
+        fail_test("the connection is reset: %s", strerror(errno));
+    do {
+        poll(&(struct pollfd){.fd = client, .events = POLLIN}, 1, PATIENCE_MS);
+        ssize_t got = recv(client, response + size, sizeof(response) - 1 - size, 0);
+        if (got < 0)
+            fail_test("%s instead of a response or the end", strerror(errno));
+        if (got == 0)
+            return NULL;
+        response[size += (size_t)got] = '\0';
+    } while (strstr(response, "{\"status\":\"ok\"}") == NULL);
+    return response;
+}
+
+/* A client that calls now and then is told so before. On a machine that is slow it may not call in
+ * that time. */
+START_TEST(the_last_response_of_http_says_that_it_is)
+{
+    struct server *server = serve("2s");
+    bool told = false;
+
+    for (int64_t until = deadline_in(3 * PATIENCE_MS); !told;) {
+        int client = client_connect(server);
+        const char *response;
+        while (!told && (response = get(client)) != NULL)
+            told = strstr(response, "\r\nConnection: close\r\n") != NULL;
+        client_expect_end(client);
+        ck_assert_msg(!deadline_over(until), "no client is told");
+        close(client);
+    }
+}
+END_TEST
+
 E2E_MAIN("age", an_old_connection_ends_when_it_has_nothing_under_way,
          a_frame_that_has_begun_to_arrive_is_answered_before_the_end,
          the_age_counts_over_reloads_and_crashes, the_age_comes_and_goes_with_a_reload,
-         a_client_that_calls_all_the_time_sees_replies_or_the_end)
+         a_client_that_calls_all_the_time_sees_replies_or_the_end,
+         the_last_response_of_http_says_that_it_is)

@@ -358,10 +358,49 @@ START_TEST(a_crash_is_answered_in_http)
 }
 END_TEST
 
+/* Requests that are under way when the server is told to end: their responses say that they are
+ * their connections' last ones, and a probe behind one of them fails. */
+START_TEST(a_server_that_drains_says_so)
+{
+    struct server *server = server_serve_alone("load_module modules/later.so;",
+                                               "method hold; method let_go; method ping;");
+    int one = client_connect(server), two = client_connect(server), other = client_connect(server),
+        idle = client_connect(server);
+    const char *hold = "POST /hold HTTP/1.1\r\n" HOST "Content-Length: 9\r\n\r\n{\"key\":%d}";
+    const char *request = keep_printf(hold, 1);
+
+    client_send(one, request, strlen(request));
+    request = keep_printf(hold, 2);
+    client_send(two, request, strlen(request));
+    client_send_frame(other, "{\"in\":\"hold\",\"params\":{\"key\":3},\"id\":3}");
+    wait_until(server_stat(server, "connections.deferred") >= 3, "the requests do not arrive");
+    server_signal(server, SIGQUIT);
+    client_expect_end(idle);
+    client_send(two, "GET /readyz HTTP/1.1\r\n" HOST "\r\n", 22 + sizeof(HOST) - 1 + 2);
+    for (int key = 1; key <= 2; key++) {
+        client_send_frame(other,
+                          keep_printf("{\"in\":\"let_go\",\"params\":{\"key\":%d},\"id\":0}", key));
+        client_expect(other, "{\"out\":\"let_go\",\"result\":true,\"id\":0}");
+    }
+    const char *response = client_receive_rest(one);
+    expect_response(response, "200 OK", "{\"key\":1}");
+    expect_part(response, "\r\nConnection: close\r\n");
+    response = client_receive_rest(two);
+    expect_response(response, "200 OK", NULL);
+    const char *probe = strstr(response + 1, "HTTP/1.1 503 Service Unavailable\r\n");
+    ck_assert_msg(probe != NULL, "%s", response);
+    ck_assert(strstr(response, "Connection: close") > probe);
+    expect_response(probe, "503", "{\"status\":\"draining\"}");
+    client_send_frame(other, "{\"in\":\"let_go\",\"params\":{\"key\":3},\"id\":0}");
+    client_receive_rest(other);
+    ck_assert_int_eq(server_wait_exit(server, PATIENCE_MS), 0);
+}
+END_TEST
+
 E2E_MAIN("http", messages_in_either_format_are_posted_to_the_root,
          a_path_is_a_method_and_the_body_its_params, methods_that_only_read_are_called_by_get,
          tools_for_json_rpc_discover_the_methods, probes_are_answered_without_a_method,
          a_connection_goes_on_until_one_side_ends_it, a_client_that_waits_for_a_word_gets_it_once,
          ambiguous_requests_are_refused_and_end_the_connection, pages_of_other_people_call_nothing,
          pages_of_other_people_show_nothing_that_methods_answer, a_token_may_come_as_authorization,
-         responses_keep_their_order, a_crash_is_answered_in_http)
+         responses_keep_their_order, a_crash_is_answered_in_http, a_server_that_drains_says_so)
