@@ -279,8 +279,8 @@ static inline void conn_go_on_later(struct conn *conn)
     conn->again = CONN_AGAIN_LATER;
 }
 
-/* True when the connection ends as soon as it has nothing under way, or will do so before long: in a
- * protocol that can say so, its next reply says that it is the last. */
+/* True when the connection ends as soon as it has nothing under way, or will do so before long: in
+ * a protocol that can say so, its next reply says that it is the last. */
 bool conn_parts_soon(const struct conns *conns, const struct conn *conn);
 
 /* From on_input: a part of the message at `place` of the input stream is there. False when its time
