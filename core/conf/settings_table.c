@@ -328,7 +328,7 @@ const struct conf_directive settings_directives[] = {
                 "that a loaded module provides under that name. With a `handler` in its block "
                 "the method gets a name of your own: 1 to 255 bytes of printable UTF-8, in "
                 "quotes if need be. Methods that are not enabled cannot be called. There may "
-                "be 1024 methods of different names, in all server blocks together."},
+                "be 1023 methods of different names, in all server blocks together."},
     {.name = CONF_ANY_MODULE "_method",
      SERVER(methods),
      .type = CONF_CUSTOM,

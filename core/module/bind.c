@@ -13,6 +13,7 @@
 #include "module/descriptor.h"
 #include "module/filter_bind.h"
 #include "rpc/board.h"
+#include "rpc/mcp.h"
 #include "rpc/param_table.h"
 #include "rpc/tool.h"
 
@@ -240,6 +241,19 @@ static struct method no_method(const struct filter_list *everywhere)
     };
 }
 
+/* Answers agents, with the filters for the whole server. */
+static struct method mcp_method(const struct filter_list *everywhere, uint64_t timeout_ms)
+{
+    struct method method = no_method(everywhere);
+
+    method.name = BYTES(MCP_METHOD);
+    method.own_name = MCP_METHOD;
+    method.handler = mcp_answer;
+    method.timeout_ns = timeout_ms * NS_PER_MS;
+    method.read_only = method.idempotent = true;
+    return method;
+}
+
 bool module_set_bind(struct module_set *set, const struct server_settings *server,
                      uint64_t handler_timeout_ms, struct method_table *table)
 {
@@ -282,6 +296,7 @@ bool module_set_bind(struct module_set *set, const struct server_settings *serve
         method_table_add(table, &method);
     }
     table->none = no_method(&everywhere); /* every method has a list of its own */
+    table->mcp = mcp_method(&everywhere, handler_timeout_ms);
     method_table_seal(table);
     return good;
 }

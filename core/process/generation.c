@@ -13,6 +13,7 @@
 #include "conf/settings_table.h"
 #include "process/preflight.h"
 #include "process/zones.h"
+#include "rpc/mcp.h"
 #include "wire/protocol.h"
 
 /* Address space for an arena's blocks when `arena_size` is auto. Pages take memory only when they
@@ -175,8 +176,8 @@ static bool is_among(const char *const *names, size_t count, const char *name)
  * earlier: generation_register.) */
 static bool check_methods(const struct settings *settings, struct conf_errors *errors)
 {
-    const char *names[BOARD_METHODS_MAX];
-    size_t count = 0;
+    const char *names[BOARD_METHODS_MAX] = {MCP_METHOD};
+    size_t count = 1;
 
     for (struct server_settings *s = settings->servers; s != NULL; s = s->next) {
         for (struct method_settings *m = s->methods; m != NULL; m = m->next) {
@@ -186,7 +187,7 @@ static bool check_methods(const struct settings *settings, struct conf_errors *e
                 conf_error(errors, &m->place,
                            "\"%s\" is one method too many: there may be %u of different names, in "
                            "all server blocks together",
-                           m->name, BOARD_METHODS_MAX);
+                           m->name, BOARD_METHODS_MAX - 1);
                 return false;
             }
             names[count++] = m->name;
@@ -367,6 +368,7 @@ bool generation_register(struct generation *generation, struct board *board,
 {
     generation->methods_before = board_methods_known(board);
     generation->registered = true;
+    board_add_method(board, MCP_METHOD); /* the first, so that there is room for it */
     for (struct server_settings *s = generation->settings->servers; s != NULL; s = s->next) {
         for (struct method_settings *m = s->methods; m != NULL; m = m->next) {
             if (board_add_method(board, m->name) != BOARD_NO_METHOD)
@@ -375,7 +377,7 @@ bool generation_register(struct generation *generation, struct board *board,
                 errors, &m->place,
                 "there have been %u different methods since the server was started, those of "
                 "former configurations counted, and there can be no more; restart the server",
-                BOARD_METHODS_MAX);
+                BOARD_METHODS_MAX - 1);
             return false;
         }
     }

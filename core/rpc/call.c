@@ -50,18 +50,6 @@ static const struct method *find_method(struct rpc_server *server, struct bytes 
     return server->recent;
 }
 
-enum envelope_status call_refuse_http(struct call *call, unsigned status, const char *code,
-                                      const char *format, ...)
-{
-    va_list args;
-
-    call->req.http.style |= status << HTTP_STYLE_STATUS_SHIFT;
-    va_start(args, format);
-    request_fail_v(&call->req, code, format, args);
-    va_end(args);
-    return ENVELOPE_INVALID;
-}
-
 void call_refused(struct call *call, const struct method *method, struct bytes in)
 {
     struct dispatcher *dispatcher = call->dispatcher;
@@ -103,10 +91,16 @@ bool call_find(struct call *call, enum envelope_status status, const struct enve
     struct dispatcher *dispatcher = call->dispatcher;
     struct pillion_request *req = &call->req;
     struct bytes in = bytes_just_set(&envelope->in);
-    const struct method *method = in.data == NULL ? NULL : find_method(call->server, in);
+    const struct method *method = NULL;
 
-    if (in.data == NULL && status == ENVELOPE_BATCH && !req->answered)
+    if (in.data != NULL) {
+        method = find_method(call->server, in);
+    } else if (status == ENVELOPE_BATCH && !req->answered) {
         return false;
+    } else if (status == ENVELOPE_MCP) {
+        method = call_mcp(call);
+        status = ENVELOPE_OK;
+    }
     if (req->answered) {
         call_refused(call, NULL, envelope->in);
         return false;

@@ -95,10 +95,14 @@ static inline enum envelope_status call_read(struct call *call, struct bytes bod
 bool call_find(struct call *call, enum envelope_status status, const struct envelope *envelope,
                const struct json_error *error);
 
-/* Answers a request that came by HTTP with an error, and with this status whatever the code's own
- * is. Returns ENVELOPE_INVALID, which is what reading the request has come to then. */
-__attribute__((format(printf, 4, 5))) enum envelope_status
-call_refuse_http(struct call *call, unsigned status, const char *code, const char *format, ...);
+/* The server's method for requests of MCP that call no tool. NULL where the server has no methods,
+ * or the board no room for it. */
+static inline const struct method *call_mcp(const struct call *call)
+{
+    const struct method *method = &call->server->methods.mcp;
+
+    return method->handler == NULL || method->index == BOARD_NO_METHOD ? NULL : method;
+}
 
 /* The request is answered, and no handler is to see it. It counts as a call of its method, with an
  * error, and is kept for the filters that are to see it. Without a method, `in` is the name that

@@ -136,10 +136,10 @@ static void tell_refusal(struct call *call, enum frame_status status, const stru
                      "the message did not arrive within %llu ms (receive_timeout)",
                      (unsigned long long)settings->receive_timeout_ms);
     else if (req->protocol == PROTOCOL_HTTP)
-        call_refuse_http(call, frame->refused,
-                         frame->refused == HTTP_CONTENT_TOO_LARGE ? ERROR_FRAME_TOO_LARGE
-                                                                  : ERROR_INVALID_REQUEST,
-                         "%s", frame->why);
+        request_refuse_http(&call->req, frame->refused,
+                            frame->refused == HTTP_CONTENT_TOO_LARGE ? ERROR_FRAME_TOO_LARGE
+                                                                     : ERROR_INVALID_REQUEST,
+                            "%s", frame->why);
     else if (status == FRAME_REFUSED)
         request_fail(req, ERROR_PARSE_ERROR, "%s", frame->why);
     else
@@ -401,4 +401,6 @@ void rpc_server_count(struct rpc_server *server)
         struct method *method = &server->methods.methods[i];
         method->index = board_find_method(server->introspect.board, method->name);
     }
+    server->methods.mcp.index =
+        board_find_method(server->introspect.board, server->methods.mcp.name);
 }

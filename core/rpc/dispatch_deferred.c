@@ -11,6 +11,7 @@
 #include "rpc/deferred_list.h"
 #include "rpc/dispatch_batch.h"
 #include "rpc/http_call.h"
+#include "rpc/mcp.h"
 #include "rpc/note.h"
 
 /* ---- Answers ---- */
@@ -394,11 +395,14 @@ static void answer_orphan(struct call *call, const struct begun_frame *at,
         message_read(call, batch_unmarked(call->req.pool, at), &envelope, &error);
     if (adopt_batch(call, at, status, death) || take_answer(call, at, death))
         return;
-    const struct method *method =
-        envelope.in.data == NULL ? NULL : method_table_find(&call->server->methods, envelope.in);
+    const struct method *method = status == ENVELOPE_MCP ? call_mcp(call)
+                                  : envelope.in.data == NULL
+                                      ? NULL
+                                      : method_table_find(&call->server->methods, envelope.in);
     bool guilty = death_is_for(death, dispatcher->conns, call->conn, at->place), ran = true;
     bool waited = at->waiting && !guilty && !death->gone;
-    bool again = !waited && !guilty && !at->retried && !death->gone && status == ENVELOPE_OK &&
+    bool runs = status == ENVELOPE_OK || status == ENVELOPE_MCP;
+    bool again = !waited && !guilty && !at->retried && !death->gone && runs &&
                  orphan_runs_again(call, method);
     if (at->waiting)
         begun_wait(dispatcher->conns, call->conn, at->number, false);
@@ -415,7 +419,8 @@ static void answer_orphan(struct call *call, const struct begun_frame *at,
         if (guilty) /* it is not run again, should there be no room for the answer yet */
             begun_retry(dispatcher->conns, call->conn, at->number);
         call_forget_answer(call);
-        orphan_fail(call, guilty ? death_fate(death) : FATE_ORPHANED, method, envelope.in);
+        orphan_fail(call, guilty ? death_fate(death) : FATE_ORPHANED, method,
+                    status == ENVELOPE_MCP ? BYTES(MCP_METHOD) : envelope.in);
     }
     returned(call, at, ran);
 }

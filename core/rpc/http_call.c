@@ -151,8 +151,8 @@ static enum envelope_status check_page(struct call *call, const struct http_requ
 
     if (http->host.size > 0 && !is_local(name) && !is_listed(&settings->allow_host, name) &&
         is_on_loopback(call))
-        return call_refuse_http(
-            call, is_mcp(http->path) ? 403 : 421, "forbidden",
+        return request_refuse_http(
+            &call->req, is_mcp(http->path) ? 403 : 421, "forbidden",
             "this address is of this machine alone, and \"%.*s\" is not a name of it; "
             "allow_host can add one",
             (int)name.size, name.data);
@@ -160,15 +160,15 @@ static enum envelope_status check_page(struct call *call, const struct http_requ
         return ENVELOPE_OK;
     bool listed = is_listed(&settings->allow_origin, origin);
     if (!listed && !is_own_page(origin, http->host))
-        return call_refuse_http(
-            call, 403, "forbidden",
+        return request_refuse_http(
+            &call->req, 403, "forbidden",
             "pages of \"%.*s\" may not call this server; allow_origin can allow it",
             (int)origin.size, origin.data);
     if (listed)
         call->req.http.origin = origin;
     if (bytes_equal(http->method, BYTES("POST")) && !is_json_type(http->type))
-        return call_refuse_http(call, 415, ERROR_INVALID_REQUEST,
-                                "a page has to send Content-Type: application/json");
+        return request_refuse_http(&call->req, 415, ERROR_INVALID_REQUEST,
+                                   "a page has to send Content-Type: application/json");
     return ENVELOPE_OK;
 }
 
@@ -277,7 +277,8 @@ static enum envelope_status read_call(struct call *call, const struct http_reque
     long size = decode(path, false, envelope->in_buffer, METHOD_NAME_MAX);
 
     if (size <= 0)
-        return call_refuse_http(call, 404, ERROR_METHOD_NOT_FOUND, "the path is no method's name");
+        return request_refuse_http(&call->req, 404, ERROR_METHOD_NOT_FOUND,
+                                   "the path is no method's name");
     envelope->in = (struct bytes){envelope->in_buffer, (size_t)size};
     envelope->params = params.size == 0 ? BYTES("null") : params;
     call->req.body = params;
@@ -292,21 +293,21 @@ static enum envelope_status read_get(struct call *call, const struct http_reques
     struct bytes params = {"", 0};
 
     if (is_embedded(http))
-        return call_refuse_http(call, 403, "forbidden",
-                                "pages of other sites may not show what methods answer");
+        return request_refuse_http(&call->req, 403, "forbidden",
+                                   "pages of other sites may not show what methods answer");
     if (http->query.data != NULL) {
         params = read_query(call, http->query);
         if (params.data == NULL)
-            return call_refuse_http(call, 400, ERROR_INVALID_REQUEST,
-                                    "the query is no list of name=value, or says a name twice");
+            return request_refuse_http(&call->req, 400, ERROR_INVALID_REQUEST,
+                                       "the query is no list of name=value, or says a name twice");
     }
     enum envelope_status status = read_call(call, http, params, envelope, error);
     if (status != ENVELOPE_OK)
         return status;
     const struct method *method = method_table_find(&call->server->methods, envelope->in);
     if (method != NULL && !method->read_only)
-        return call_refuse_http(call, 405, ERROR_INVALID_REQUEST, "\"%s\" is called by POST",
-                                method->name.data);
+        return request_refuse_http(&call->req, 405, ERROR_INVALID_REQUEST,
+                                   "\"%s\" is called by POST", method->name.data);
     return ENVELOPE_OK;
 }
 
@@ -317,15 +318,16 @@ static enum envelope_status read_post(struct call *call, const struct http_reque
     char *room = http->chunked ? pool_alloc(call->req.pool, (size_t)http->length + 1) : NULL;
 
     if (http->chunked && room == NULL)
-        return call_refuse_http(call, 503, PILLION_OVERLOADED, "there is no memory for the body");
+        return request_refuse_http(&call->req, 503, PILLION_OVERLOADED,
+                                   "there is no memory for the body");
     struct bytes body = http_content(raw, http, room);
     if (is_mcp(http->path))
         return mcp_read(call, body, envelope, error);
     if (http->path.size > 1)
         return read_call(call, http, body, envelope, error);
     if (body.size == 0)
-        return call_refuse_http(call, http->chunked ? 400 : 411, ERROR_INVALID_REQUEST,
-                                "there is no message in the body");
+        return request_refuse_http(&call->req, http->chunked ? 400 : 411, ERROR_INVALID_REQUEST,
+                                   "there is no message in the body");
     enum envelope_status status =
         request_read(&call->req, body, &call->server->limits, envelope, error);
     if (call->req.notifies)
@@ -416,7 +418,7 @@ enum envelope_status http_call_read(struct call *call, struct bytes raw, struct 
     }
     if (is_probe(http->path))
         req->http.style |= HTTP_STYLE_GET;
-    return call_refuse_http(call, 405, ERROR_INVALID_REQUEST, "\"%.*s\" is for %s",
-                            (int)http->path.size, http->path.data,
-                            is_probe(http->path) ? "GET" : "POST");
+    return request_refuse_http(&call->req, 405, ERROR_INVALID_REQUEST, "\"%.*s\" is for %s",
+                               (int)http->path.size, http->path.data,
+                               is_probe(http->path) ? "GET" : "POST");
 }

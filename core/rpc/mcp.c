@@ -11,6 +11,7 @@
 #define NEWEST_OLD  "2025-11-25"
 #define META_PREFIX "io.modelcontextprotocol/"
 #define VERSIONS    "[\"" MODERN "\",\"" NEWEST_OLD "\",\"2025-06-18\",\"2025-03-26\"]"
+#define CALL        "tools/call"
 #define SERVER_INFO "{\"name\":\"pillion\",\"version\":\"" PILLION_VERSION "\"}"
 
 /* The revisions that begin with `initialize`. */
@@ -19,7 +20,8 @@ static const char *const old_versions[] = {NEWEST_OLD, "2025-06-18", "2025-03-26
 
 /* A request being read. */
 struct mcp {
-    struct call *call;
+    struct pillion_request *req;
+    struct bytes method; /* of MCP */
     struct bytes params; /* an object; data NULL without one */
     struct bytes meta;   /* its `_meta`, likewise */
     char name_room[METHOD_NAME_MAX];
@@ -29,14 +31,13 @@ struct mcp {
 /* ---- Answers ---- */
 
 /* Answers with this result, and frees it. */
-static enum envelope_status answer(struct call *call, struct text *result)
+static void answer(const struct mcp *mcp, struct text *result)
 {
-    request_reply(&call->req, "", (struct bytes){text_string(result), strlen(text_string(result))});
+    request_reply(mcp->req, "", bytes_of(text_string(result)));
     text_free(result);
-    return ENVELOPE_INVALID;
 }
 
-static enum envelope_status refuse_version(struct call *call, struct bytes requested)
+static enum envelope_status refuse_version(const struct mcp *mcp, struct bytes requested)
 {
     struct text result = {0};
 
@@ -45,9 +46,8 @@ static enum envelope_status refuse_version(struct call *call, struct bytes reque
                                 ",\"requested\":\"");
     text_append_json(&result, requested);
     text_append_string(&result, "\"}");
-    call->req.http.style |= 400u << HTTP_STYLE_STATUS_SHIFT;
-    request_fail_raw(&call->req, ERROR_UNSUPPORTED_VERSION,
-                     (struct bytes){result.data, result.size});
+    mcp->req->http.style |= 400u << HTTP_STYLE_STATUS_SHIFT;
+    request_fail_raw(mcp->req, ERROR_UNSUPPORTED_VERSION, (struct bytes){result.data, result.size});
     text_free(&result);
     return ENVELOPE_INVALID;
 }
@@ -115,42 +115,42 @@ static bool field_is(struct bytes field, struct bytes text)
 }
 
 /* ENVELOPE_OK when `_meta` and the fields of a modern request say what they must, and the same. */
-static enum envelope_status check_modern(const struct mcp *mcp, struct bytes method)
+static enum envelope_status check_modern(const struct mcp *mcp)
 {
-    struct call *call = mcp->call;
-    struct bytes fields = call->req.head;
+    struct pillion_request *req = mcp->req;
+    struct bytes fields = req->head;
     char room[64];
     struct bytes version =
         string_member(mcp->meta, BYTES(META_PREFIX "protocolVersion"), room, sizeof(room));
 
     if (version.data == NULL ||
         object_member(mcp->meta, BYTES(META_PREFIX "clientCapabilities")).data == NULL)
-        return call_refuse_http(call, 400, PILLION_INVALID_PARAMS,
-                                "_meta needs " META_PREFIX
-                                "protocolVersion, a string, and " META_PREFIX
-                                "clientCapabilities, an object");
+        return request_refuse_http(req, 400, PILLION_INVALID_PARAMS,
+                                   "_meta needs " META_PREFIX
+                                   "protocolVersion, a string, and " META_PREFIX
+                                   "clientCapabilities, an object");
     if (!field_is(http_find(fields, "mcp-protocol-version"), version))
-        return call_refuse_http(call, 400, ERROR_HEADER_MISMATCH,
-                                "MCP-Protocol-Version has to be what _meta says");
-    if (!field_is(http_find(fields, "mcp-method"), method))
-        return call_refuse_http(call, 400, ERROR_HEADER_MISMATCH,
-                                "Mcp-Method has to be the method's name");
-    if (bytes_equal(method, BYTES("tools/call")) && mcp->name.data != NULL &&
+        return request_refuse_http(req, 400, ERROR_HEADER_MISMATCH,
+                                   "MCP-Protocol-Version has to be what _meta says");
+    if (!field_is(http_find(fields, "mcp-method"), mcp->method))
+        return request_refuse_http(req, 400, ERROR_HEADER_MISMATCH,
+                                   "Mcp-Method has to be the method's name");
+    if (bytes_equal(mcp->method, BYTES(CALL)) && mcp->name.data != NULL &&
         !field_is(http_find(fields, "mcp-name"), mcp->name))
-        return call_refuse_http(call, 400, ERROR_HEADER_MISMATCH,
-                                "Mcp-Name has to be the tool's name");
+        return request_refuse_http(req, 400, ERROR_HEADER_MISMATCH,
+                                   "Mcp-Name has to be the tool's name");
     if (!bytes_equal(version, BYTES(MODERN)))
-        return refuse_version(call, version);
+        return refuse_version(mcp, version);
     return ENVELOPE_OK;
 }
 
 /* True for a request of revision 2026-07-28 or later. */
-static bool is_modern(const struct mcp *mcp, struct bytes method)
+static bool is_modern(const struct mcp *mcp)
 {
     return (mcp->meta.data != NULL &&
             envelope_member(mcp->meta, BYTES(META_PREFIX "protocolVersion")).data != NULL) ||
-           bytes_equal(http_find(mcp->call->req.head, "mcp-protocol-version"), BYTES(MODERN)) ||
-           bytes_equal(method, BYTES("server/discover"));
+           bytes_equal(http_find(mcp->req->head, "mcp-protocol-version"), BYTES(MODERN)) ||
+           bytes_equal(mcp->method, BYTES("server/discover"));
 }
 
 static const char *old_version(struct bytes asked)
@@ -164,16 +164,90 @@ static const char *old_version(struct bytes asked)
 
 static enum envelope_status check_old(const struct mcp *mcp)
 {
-    struct bytes version = http_find(mcp->call->req.head, "mcp-protocol-version");
+    struct bytes version = http_find(mcp->req->head, "mcp-protocol-version");
 
-    return version.data == NULL || old_version(version) != NULL
-               ? ENVELOPE_OK
-               : refuse_version(mcp->call, version);
+    return version.data == NULL || old_version(version) != NULL ? ENVELOPE_OK
+                                                                : refuse_version(mcp, version);
 }
 
-/* ---- The requests ---- */
+/* Reads what the request says of itself. `*modern` becomes its kind. ENVELOPE_OK when that is
+ * sound; else it is answered. */
+static enum envelope_status read_self(struct mcp *mcp, struct pillion_request *req,
+                                      struct bytes method, struct bytes params, bool *modern)
+{
+    *mcp = (struct mcp){.req = req, .method = method};
+    if (*params.data == '{')
+        mcp->params = params;
+    mcp->meta = object_member(mcp->params, BYTES("_meta"));
+    mcp->name = string_member(mcp->params, BYTES("name"), mcp->name_room, sizeof(mcp->name_room));
+    *modern = is_modern(mcp);
+    return *modern ? check_modern(mcp) : check_old(mcp);
+}
 
-static enum envelope_status discover(struct call *call)
+/* ---- Calls of tools ---- */
+
+/* Makes the envelope one that calls the tool's method. */
+static enum envelope_status call_tool(const struct mcp *mcp, bool modern, struct envelope *envelope)
+{
+    struct pillion_request *req = mcp->req;
+    const struct method_table *methods = req->introspect->methods;
+    const struct bytes none = {NULL, 0};
+    struct bytes arguments =
+        mcp->params.data == NULL ? none : envelope_member(mcp->params, BYTES("arguments"));
+    const struct method *method =
+        mcp->name.data == NULL ? NULL : method_table_find(methods, mcp->name);
+
+    if (mcp->name.data == NULL)
+        return request_refuse_http(req, 200, PILLION_INVALID_PARAMS,
+                                   "`name` has to be the tool's name");
+    if (method == NULL || !method->tool)
+        return request_refuse_http(req, 200, PILLION_INVALID_PARAMS,
+                                   "there is no tool \"%.*s\" here", (int)mcp->name.size,
+                                   mcp->name.data);
+    if (arguments.data != NULL && *arguments.data != '{')
+        return request_refuse_http(req, 200, PILLION_INVALID_PARAMS,
+                                   "`arguments` has to be an object");
+    envelope->in = method->name;
+    envelope->params = arguments.data == NULL ? BYTES("{}") : arguments;
+    envelope->format = req->format = modern ? ENVELOPE_TOOL : ENVELOPE_TOOL_LEGACY;
+    return ENVELOPE_OK;
+}
+
+enum envelope_status mcp_read(struct call *call, struct bytes body, struct envelope *envelope,
+                              struct json_error *error)
+{
+    struct pillion_request *req = &call->req;
+    enum envelope_status status = request_read(req, body, &call->server->limits, envelope, error);
+    bool notifies = req->notifies, own = req->format == ENVELOPE_PILLION, modern;
+    struct mcp mcp;
+
+    req->notifies = false; /* the response says that it has come */
+    req->format = envelope->format = ENVELOPE_JSONRPC;
+    if (status == ENVELOPE_BATCH || (status == ENVELOPE_OK && own))
+        return request_refuse_http(req, 400, ERROR_INVALID_REQUEST,
+                                   "MCP takes one request of JSON-RPC 2.0 at a time");
+    if (status != ENVELOPE_OK)
+        return status;
+    if (notifies) {
+        req->format = ENVELOPE_BARE;
+        req->http.style |= 202u << HTTP_STYLE_STATUS_SHIFT;
+        request_reply(req, "", BYTES(""));
+        return ENVELOPE_INVALID;
+    }
+    if (bytes_equal(req->id, BYTES("null")))
+        return request_refuse_http(req, 400, ERROR_INVALID_REQUEST,
+                                   "`id` has to be a string or a number");
+    if (!bytes_equal(envelope->in, BYTES(CALL))) {
+        envelope->in = (struct bytes){NULL, 0};
+        return ENVELOPE_MCP;
+    }
+    status = read_self(&mcp, req, envelope->in, envelope->params, &modern);
+    return status == ENVELOPE_OK ? call_tool(&mcp, modern, envelope) : status;
+}
+
+/* ---- The other requests ---- */
+
+static void discover(const struct mcp *mcp)
 {
     struct text result = {0};
 
@@ -181,10 +255,10 @@ static enum envelope_status discover(struct call *call)
                        "{\"resultType\":\"complete\",\"supportedVersions\":" VERSIONS
                        ",\"capabilities\":{\"tools\":{}},\"ttlMs\":0,\"cacheScope\":"
                        "\"private\",\"_meta\":{\"" META_PREFIX "serverInfo\":" SERVER_INFO "}}");
-    return answer(call, &result);
+    answer(mcp, &result);
 }
 
-static enum envelope_status initialize(const struct mcp *mcp)
+static void initialize(const struct mcp *mcp)
 {
     struct text result = {0};
     char room[64];
@@ -195,98 +269,46 @@ static enum envelope_status initialize(const struct mcp *mcp)
                 "{\"protocolVersion\":\"%s\",\"capabilities\":{\"tools\":{}},"
                 "\"serverInfo\":" SERVER_INFO "}",
                 version == NULL ? NEWEST_OLD : version);
-    return answer(mcp->call, &result);
+    answer(mcp, &result);
 }
 
-static enum envelope_status list(struct call *call, bool modern)
+static void ping(const struct mcp *mcp)
+{
+    struct text result = {0};
+
+    text_append_string(&result, "{}");
+    answer(mcp, &result);
+}
+
+static void list(const struct mcp *mcp, bool modern)
 {
     struct text result = {0};
 
     text_append_string(&result, modern ? "{\"resultType\":\"complete\",\"tools\":" : "{\"tools\":");
-    tool_list(&call->server->methods, &result);
+    tool_list(mcp->req->introspect->methods, &result);
     text_append_string(&result, modern ? ",\"ttlMs\":0,\"cacheScope\":\"private\"}" : "}");
-    return answer(call, &result);
+    answer(mcp, &result);
 }
 
-/* Makes the envelope one that calls the tool's method. */
-static enum envelope_status call_tool(const struct mcp *mcp, bool modern, struct envelope *envelope)
+void mcp_answer(struct pillion_request *req)
 {
-    struct call *call = mcp->call;
-    const struct bytes none = {NULL, 0};
-    struct bytes arguments =
-        mcp->params.data == NULL ? none : envelope_member(mcp->params, BYTES("arguments"));
-    const struct method *method =
-        mcp->name.data == NULL ? NULL : method_table_find(&call->server->methods, mcp->name);
+    char room[METHOD_NAME_MAX];
+    struct bytes method = string_member(req->body, BYTES("method"), room, sizeof(room));
+    struct mcp mcp;
+    bool modern;
 
-    if (mcp->name.data == NULL)
-        return call_refuse_http(call, 200, PILLION_INVALID_PARAMS,
-                                "`name` has to be the tool's name");
-    if (method == NULL || !method->tool)
-        return call_refuse_http(call, 200, PILLION_INVALID_PARAMS, "there is no tool \"%.*s\" here",
-                                (int)mcp->name.size, mcp->name.data);
-    if (arguments.data != NULL && *arguments.data != '{')
-        return call_refuse_http(call, 200, PILLION_INVALID_PARAMS,
-                                "`arguments` has to be an object");
-    envelope->in = method->name;
-    envelope->params = arguments.data == NULL ? BYTES("{}") : arguments;
-    envelope->format = call->req.format = modern ? ENVELOPE_TOOL : ENVELOPE_TOOL_LEGACY;
-    return ENVELOPE_OK;
-}
-
-static enum envelope_status read_request(const struct mcp *mcp, struct envelope *envelope)
-{
-    struct call *call = mcp->call;
-    struct bytes method = envelope->in;
-    bool modern = is_modern(mcp, method);
-    enum envelope_status status = modern ? check_modern(mcp, method) : check_old(mcp);
-
-    if (status != ENVELOPE_OK)
-        return status;
-    if (bytes_equal(method, BYTES("tools/call")))
-        return call_tool(mcp, modern, envelope);
+    if (read_self(&mcp, req, method, req->params, &modern) != ENVELOPE_OK)
+        return;
     if (bytes_equal(method, BYTES("tools/list")))
-        return list(call, modern);
-    if (modern && bytes_equal(method, BYTES("server/discover")))
-        return discover(call);
-    if (!modern && bytes_equal(method, BYTES("initialize")))
-        return initialize(mcp);
-    if (!modern && bytes_equal(method, BYTES("ping"))) {
-        struct text result = {0};
-        text_append_string(&result, "{}");
-        return answer(call, &result);
-    }
-    return call_refuse_http(call, modern ? 404 : 200, ERROR_METHOD_NOT_FOUND,
+        list(&mcp, modern);
+    else if (modern && bytes_equal(method, BYTES("server/discover")))
+        discover(&mcp);
+    else if (!modern && bytes_equal(method, BYTES("initialize")))
+        initialize(&mcp);
+    else if (!modern && bytes_equal(method, BYTES("ping")))
+        ping(&mcp);
+    else
+        request_refuse_http(req, modern ? 404 : 200, ERROR_METHOD_NOT_FOUND,
                             "there is no method \"%.*s\" of MCP here", (int)method.size,
                             method.data);
-}
-
-enum envelope_status mcp_read(struct call *call, struct bytes body, struct envelope *envelope,
-                              struct json_error *error)
-{
-    struct pillion_request *req = &call->req;
-    struct mcp mcp = {.call = call};
-    enum envelope_status status = request_read(req, body, &call->server->limits, envelope, error);
-    bool notifies = req->notifies, own = req->format == ENVELOPE_PILLION;
-
-    req->notifies = false; /* the response says that it has come */
-    req->format = envelope->format = ENVELOPE_JSONRPC;
-    if (status == ENVELOPE_BATCH || (status == ENVELOPE_OK && own))
-        return call_refuse_http(call, 400, ERROR_INVALID_REQUEST,
-                                "MCP takes one request of JSON-RPC 2.0 at a time");
-    if (status != ENVELOPE_OK)
-        return status;
-    if (notifies) {
-        req->format = ENVELOPE_BARE;
-        req->http.style |= 202u << HTTP_STYLE_STATUS_SHIFT;
-        request_reply(req, "", BYTES(""));
-        return ENVELOPE_INVALID;
-    }
-    if (bytes_equal(req->id, BYTES("null")))
-        return call_refuse_http(call, 400, ERROR_INVALID_REQUEST,
-                                "`id` has to be a string or a number");
-    if (*envelope->params.data == '{')
-        mcp.params = envelope->params;
-    mcp.meta = object_member(mcp.params, BYTES("_meta"));
-    mcp.name = string_member(mcp.params, BYTES("name"), mcp.name_room, sizeof(mcp.name_room));
-    return read_request(&mcp, envelope);
 }

@@ -1,5 +1,7 @@
 /* Requests of MCP, the Model Context Protocol, at `POST /mcp`: agents find the server's tools, and
- * call them. A tool's call is a call of its method like any other.
+ * call them. A tool's call is a call of its method like any other. All other requests are calls of
+ * a method that each server has beside its own: its filters see them, so that nobody learns of the
+ * tools who may not call any.
  *
  * Since revision 2026-07-28 each request says everything about itself. Those of older revisions
  * begin with `initialize`, after which their servers remember nothing here either: there are no
@@ -9,11 +11,15 @@
 
 #include "rpc/call.h"
 
-/* The path. */
-#define MCP_PATH "/mcp"
+#define MCP_PATH   "/mcp"
+#define MCP_METHOD "mcp" /* the name of that method, for filters, the log and counters */
 
-/* Reads the body of a request, as http_call_read does. */
+/* Reads the body of a request, as http_call_read does. ENVELOPE_MCP, and an envelope without a
+ * name, when it is one for that method. */
 enum envelope_status mcp_read(struct call *call, struct bytes body, struct envelope *envelope,
                               struct json_error *error);
+
+/* The handler of that method. */
+void mcp_answer(struct pillion_request *req);
 
 #endif

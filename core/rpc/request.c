@@ -11,7 +11,7 @@
 #include "base/log_seldom.h"
 #include "rpc/board.h"
 #include "rpc/metric.h"
-#include "wire/http.h"
+#include "wire/http_reply.h"
 #include "wire/positional.h"
 
 #define FAIL_MESSAGE_MAX 1024
@@ -331,6 +331,18 @@ void request_fail(struct pillion_request *req, const char *code, const char *for
     va_start(args, format);
     request_fail_v(req, code, format, args);
     va_end(args);
+}
+
+enum envelope_status request_refuse_http(struct pillion_request *req, unsigned status,
+                                         const char *code, const char *format, ...)
+{
+    va_list args;
+
+    req->http.style |= status << HTTP_STYLE_STATUS_SHIFT;
+    va_start(args, format);
+    request_fail_v(req, code, format, args);
+    va_end(args);
+    return ENVELOPE_INVALID;
 }
 
 void request_refuse(struct pillion_request *req, enum envelope_status status,

@@ -142,8 +142,14 @@ __attribute__((format(printf, 3, 4))) void request_fail(struct pillion_request *
 __attribute__((format(printf, 3, 0))) void
 request_fail_v(struct pillion_request *req, const char *code, const char *format, va_list args);
 
-/* The same, and tells the client after which time another try is worth it; 0: does not tell. By the
- * others only `overloaded` tells one, a second. */
+/* Answers a request that came by HTTP with an error, and with this status whatever the code's own
+ * is. Returns ENVELOPE_INVALID, which is what reading the request has come to then. */
+__attribute__((format(printf, 4, 5))) enum envelope_status
+request_refuse_http(struct pillion_request *req, unsigned status, const char *code,
+                    const char *format, ...);
+
+/* As request_fail, and tells the client after which time another try is worth it; 0: does not tell.
+ * By the others only `overloaded` tells one, a second. */
 __attribute__((format(printf, 4, 0))) void request_fail_retry(struct pillion_request *req,
                                                               const char *code, uint64_t retry_ms,
                                                               const char *format, va_list args);

@@ -22,8 +22,9 @@ enum envelope_status {
     ENVELOPE_OK,
     ENVELOPE_NOT_JSON, /* error code parse_error */
     ENVELOPE_INVALID,  /* JSON, but not a request: error code invalid_request */
-    ENVELOPE_BATCH     /* JSON-RPC: an array with at least one element, none of which was looked at
+    ENVELOPE_BATCH,    /* JSON-RPC: an array with at least one element, none of which was looked at
                           yet (envelope_next) */
+    ENVELOPE_MCP       /* a request of MCP that calls no tool; never from this file: rpc/mcp.h */
 };
 
 /* The longest method name that a request may carry, in bytes after unescaping. */

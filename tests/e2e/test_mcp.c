@@ -14,11 +14,16 @@
 #define VERSION     "MCP-Protocol-Version: 2026-07-28\r\n"
 #define SERVER_INFO "\"io.modelcontextprotocol/serverInfo\":{\"name\":\"pillion\",\"version\":\""
 
-static const char *ask(const struct server *server, const char *request)
+static const char *ask_at(int port, const char *request)
 {
-    int client = client_try_connect(server->port);
+    int client = client_try_connect(port);
     client_send(client, request, strlen(request));
     return client_receive_rest(client);
+}
+
+static const char *ask(const struct server *server, const char *request)
+{
+    return ask_at(server->port, request);
 }
 
 static const char *message(const char *fields, const char *body)
@@ -29,11 +34,18 @@ static const char *message(const char *fields, const char *body)
 }
 
 /* A request of an older revision. */
+static const char *old_with(const struct server *server, const char *fields, const char *method,
+                            const char *params)
+{
+    return ask(server, message(keep_printf(CLOSE "%s", fields),
+                               keep_printf("{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"%s\","
+                                           "\"params\":%s}",
+                                           method, params)));
+}
+
 static const char *old(const struct server *server, const char *method, const char *params)
 {
-    return ask(server, message(CLOSE, keep_printf("{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"%s\","
-                                                  "\"params\":%s}",
-                                                  method, params)));
+    return old_with(server, "", method, params);
 }
 
 /* One of revision 2026-07-28; `params` without their braces. */
@@ -198,6 +210,207 @@ START_TEST(only_tools_are_offered)
 }
 END_TEST
 
+/* In the order of names, whatever that of the configuration is, and whichever worker answers. */
+START_TEST(the_list_is_always_the_same)
+{
+    static const char methods[] =
+        "method c { handler ping.ping; tool on; } method ping { tool on; } "
+        "method a { handler ping.ping; tool on; } "
+        "method B { handler ping.ping; tool on; }";
+    struct server *server = server_serve("", methods);
+    const char *first = strstr(modern(server, "", "tools/list", META), "\r\n\r\n");
+    const char *at = first;
+
+    for (unsigned i = 0; i < 4; i++) {
+        const char *const names[] = {"B", "a", "c", "ping"};
+        at = strstr(at, keep_printf("{\"name\":\"%s\"", names[i]));
+        ck_assert_msg(at != NULL, "%s is not in its place: %s", names[i], first);
+    }
+    for (unsigned i = 0; i < 20; i++) {
+        if (i == 10)
+            server_reload(server);
+        expect_text(strstr(modern(server, "", "tools/list", META), "\r\n\r\n"), first);
+    }
+}
+END_TEST
+
+/* Not so a method's own: it guards the calls of that method. */
+START_TEST(the_filters_of_a_server_guard_the_list_too)
+{
+    int port = server_new()->port;
+    struct server *server = server_serve_alone(
+        keep_printf(
+            "load_module modules/auth.so; server { listen 127.0.0.1:%d; filter auth { token "
+            "key; } method ping { tool on; } }",
+            port),
+        "method ping { tool on; filter auth { token key; } }");
+    struct server guarded = *server;
+    static const char *const methods[] = {"initialize", "tools/list", "ping", "none"};
+
+    guarded.port = port;
+    for (size_t i = 0; i < sizeof(methods) / sizeof(*methods); i++) {
+        const char *response = old(&guarded, methods[i], "{}");
+        expect_response(response, "401 Unauthorized", "\r\nWWW-Authenticate: Bearer\r\n");
+        expect_part(response, "{\"jsonrpc\":\"2.0\",\"error\":{\"code\":");
+        expect_part(response, "\"code\":\"unauthorized\"");
+        expect_response(old_with(&guarded, "Authorization: Bearer key\r\n", methods[i], "{}"),
+                        "200 OK", i == 3 ? "-32601" : "\"result\":{");
+    }
+    expect_response(modern(&guarded, "", "server/discover", META), "401 Unauthorized",
+                    "\r\nWWW-Authenticate: Bearer\r\n");
+    expect_response(modern(&guarded, "Authorization: Bearer key\r\n", "server/discover", META),
+                    "200 OK", "\"supportedVersions\"");
+    expect_response(modern(&guarded, "", "tools/list", ""), "401 Unauthorized", "unauthorized");
+    expect_response(old(&guarded, "tools/call", "{\"name\":\"ping\"}"), "401 Unauthorized",
+                    "\r\nWWW-Authenticate: Bearer\r\n");
+    expect_response(modern(&guarded, "Mcp-Name: ping\r\nAuthorization: Bearer wrong\r\n",
+                           "tools/call", META ",\"name\":\"ping\""),
+                    "401 Unauthorized", "\r\nWWW-Authenticate: Bearer\r\n");
+    expect_response(modern(&guarded, "Mcp-Name: ping\r\nAuthorization: Bearer key\r\n",
+                           "tools/call", META ",\"name\":\"ping\""),
+                    "200 OK", "\"isError\":false");
+    ck_assert_double_eq(server_calls(server, "mcp", "calls"), 11);
+    ck_assert_double_eq(server_calls(server, "mcp", "errors"), 7);
+    /* the filter of the method */
+    expect_response(old(server, "tools/list", "{}"), "200 OK", "\"name\":\"ping\"");
+    expect_response(old(server, "tools/call", "{\"name\":\"ping\"}"), "401 Unauthorized",
+                    "\r\nWWW-Authenticate: Bearer\r\n");
+}
+END_TEST
+
+/* A filter that crashes is put down to the request, and costs nobody a connection. */
+START_TEST(a_crash_of_a_filter_is_answered)
+{
+    int port = server_new()->port;
+    struct server *server = server_serve_alone(
+        keep_printf("load_module modules/filters.so; server { listen 127.0.0.1:%d; filter crashes; "
+                    "method ping { tool on; } }",
+                    port),
+        "");
+    const char *list = "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"tools/list\"}";
+
+    server->reports_allowed = true;
+    for (unsigned i = 0; i < 2; i++)
+        expect_response(ask_at(port, message(CLOSE, list)), "500 Internal Server Error",
+                        "\"mcp\\\" crashed while it handled this request");
+    ck_assert_double_eq(server_stat(server, "crashes"), 2);
+    ck_assert_double_eq(server_calls(server, "mcp", "errors"), 2);
+}
+END_TEST
+
+/* A method of the configuration that has the name of the server's own. */
+START_TEST(a_method_called_mcp_is_another_one)
+{
+    struct server *server = server_serve("", "method mcp { handler ping.ping; tool on; }");
+    int client = client_connect(server);
+
+    for (unsigned i = 0; i < 2; i++) {
+        client_send_frame(client, "{\"in\":\"mcp\",\"params\":{\"method\":\"tools/list\"}}");
+        client_expect(client, "{\"out\":\"pong\",\"result\":{\"method\":\"tools/list\"}}");
+        expect_response(old(server, "tools/list", "{}"), "200 OK", "[{\"name\":\"mcp\",");
+        expect_response(old(server, "tools/call", "{\"name\":\"mcp\"}"), "200 OK",
+                        "\"structuredContent\":{},");
+    }
+}
+END_TEST
+
+START_TEST(bodies_may_come_in_chunks)
+{
+    struct server *server = server_serve("", "method ping { tool on; }");
+    const char *head = "POST /mcp HTTP/1.1\r\n" CLOSE "Content-Type: application/json\r\n"
+                       "Transfer-Encoding: chunked\r\n\r\n";
+    const char *reply = "\"structuredContent\":{\"a\":\"b\"},\"isError\":false},\"id\":7}";
+    const char *parts[] = {"{\"jsonrpc\":\"2.0\",\"id\":7,\"method\":", "\"tools/call\",\"pa",
+                           "rams\":{\"name\":\"ping\",\"arguments\":{\"a\":\"b\"}}}"};
+    const char *whole = keep_printf("%s%zx\r\n%s\r\n%zX;note=1\r\n%s\r\n0%zx\r\n%s\r\n0\r\n\r\n",
+                                    head, strlen(parts[0]), parts[0], strlen(parts[1]), parts[1],
+                                    strlen(parts[2]), parts[2]);
+
+    expect_response(ask(server, whole), "200 OK", reply);
+    /* byte by byte, and through a reload */
+    int client = client_try_connect(server->port);
+    for (size_t i = 0; i < strlen(whole); i++) {
+        if (i == strlen(whole) / 2)
+            server_reload(server);
+        client_send(client, whole + i, 1);
+    }
+    expect_response(client_receive_rest(client), "200 OK", reply);
+}
+END_TEST
+
+/* As a tool's, a result is there twice: what fits a frame may not fit here. */
+START_TEST(results_that_are_too_large_are_errors_of_the_tool)
+{
+    struct server *server =
+        server_serve_alone("arena_size 1m; load_module modules/later.so;",
+                           "max_frame 16k; max_head 8k; method hold { tool on; } method let_grow;");
+    int client = client_try_connect(server->port), other = client_connect(server);
+    const char *call =
+        message(CLOSE VERSION "Mcp-Method: tools/call\r\nMcp-Name: hold\r\n",
+                "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"tools/call\",\"params\":{" META
+                ",\"name\":\"hold\",\"arguments\":{\"key\":1,\"size\":200000}}}");
+
+    client_send(client, call, strlen(call));
+    wait_until(server_stat(server, "connections.deferred") == 1, "it is not under way");
+    client_call(other, "let_grow", "{}");
+    const char *response = client_receive_rest(client);
+    expect_response(response, "200 OK", "\"text\":\"{\\\"code\\\":\\\"internal_error\\\"");
+    expect_part(response, "at most 262144 can be sent");
+    expect_part(response, "\"isError\":true},\"id\":1}");
+    client_send_frame(other, "{\"in\":\"hold\",\"params\":{\"key\":2,\"size\":200000},\"id\":1}");
+    client_send_frame(other, "{\"in\":\"let_grow\",\"id\":2}");
+    client_receive(other, NULL);
+    ck_assert_uint_gt(strlen(client_receive(other, NULL)), 200000);
+}
+END_TEST
+
+/* A page that the configuration allows, in a browser: it asks first, then it calls. */
+START_TEST(pages_that_are_allowed_call_tools)
+{
+    struct server *server = server_serve(
+        "", "method ping { tool on; } allow_origin https://app.example; allow_host box.example;");
+    const char *page = "Origin: https://app.example\r\n";
+    const char *response = ask(
+        server, keep_printf("OPTIONS /mcp HTTP/1.1\r\n" CLOSE "%sAccess-Control-Request-Method: "
+                            "POST\r\nAccess-Control-Request-Headers: content-type,"
+                            "mcp-protocol-version,mcp-method,mcp-name,authorization\r\n\r\n",
+                            page));
+
+    expect_response(response, "204 No Content",
+                    "\r\nAccess-Control-Allow-Origin: https://app.example\r\n");
+    expect_part(response, "\r\nAccess-Control-Allow-Headers: Authorization, *\r\n");
+    expect_response(modern(server, page, "tools/list", META), "200 OK",
+                    "\r\nAccess-Control-Allow-Origin: https://app.example\r\n");
+    response = modern(server, keep_printf("%sMcp-Name: ping\r\n", page), "tools/call",
+                      META ",\"name\":\"ping\"");
+    expect_response(response, "200 OK", "\"isError\":false");
+    expect_part(response, "\r\nAccess-Control-Allow-Origin: https://app.example\r\n");
+    expect_response(ask(server, message("Host: box.example\r\nConnection: close\r\n",
+                                        "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"ping\"}")),
+                    "200 OK", "\"result\":{}");
+    /* as a form, no browser asks first */
+    expect_response(
+        ask(server, keep_printf("POST /mcp HTTP/1.1\r\n" CLOSE "%sContent-Type: text/plain"
+                                "\r\nContent-Length: 2\r\n\r\n{}",
+                                page)),
+        "415 Unsupported Media Type", "application/json");
+}
+END_TEST
+
+START_TEST(a_crash_is_an_error_of_the_tool)
+{
+    struct server *server = server_serve_alone(
+        "load_module modules/crash.so;", "method abort { tool on; } method ping { tool on; }");
+
+    server->reports_allowed = true;
+    expect_body(modern(server, "Mcp-Name: abort\r\n", "tools/call", META ",\"name\":\"abort\""),
+                "{\"jsonrpc\":\"2.0\",\"result\":{\"resultType\":\"complete\",\"content\":[{"
+                "\"type\":\"text\",\"text\":\"{\\\"code\\\":\\\"module_crashed\\\",\\\"message\\\":"
+                "\\\"\\\\\\\"abort\\\\\\\" crashed while it handled this request\\\"}\"}],"
+                "\"isError\":true},\"id\":\"a\"}");
+}
+END_TEST
+
 START_TEST(other_methods_and_other_peoples_pages_are_refused)
 {
     struct server *server = server_serve("", "method ping { tool on; }");
@@ -247,5 +460,9 @@ END_TEST
 
 E2E_MAIN("mcp", older_clients_initialize_and_call, clients_of_today_say_everything_each_time,
          requests_that_contradict_themselves_are_refused, every_tool_has_a_description,
-         only_tools_are_offered, other_methods_and_other_peoples_pages_are_refused,
+         only_tools_are_offered, the_list_is_always_the_same,
+         the_filters_of_a_server_guard_the_list_too, a_crash_of_a_filter_is_answered,
+         a_method_called_mcp_is_another_one, bodies_may_come_in_chunks,
+         results_that_are_too_large_are_errors_of_the_tool, pages_that_are_allowed_call_tools,
+         a_crash_is_an_error_of_the_tool, other_methods_and_other_peoples_pages_are_refused,
          a_session_goes_on_over_reloads_and_crashes)
