@@ -160,11 +160,18 @@ void describe_markdown(struct text *out, const struct manifest *manifest)
         text_append_string(out, "\n## Methods\n");
     for (const pillion_method *m = module->methods; m->name != NULL; m++) {
         append_named(out, m->name, m->summary);
+        if (m->title != NULL) {
+            text_append_string(out, "\nTitle: ");
+            describe_text(out, m->title);
+            text_append_string(out, "\n");
+        }
         if (m->idempotent)
             text_append_string(out, "\nIdempotent: one that waits when its worker crashes is run "
                                     "once more.\n");
         if (m->read_only)
             text_append_string(out, "\nRead-only: over HTTP it can be called by GET, too.\n");
+        if (m->additive)
+            text_append_string(out, "\nAdditive: nothing that there was is changed or removed.\n");
         append_schema(out, "Params", m->params);
         append_schema(out, "Result", m->result);
         if (m->directives->name != NULL) {

@@ -100,10 +100,14 @@ static void append_methods(struct text *out, const pillion_method *method)
     append_heading(out, "methods:", method->name);
     for (; method->name != NULL; method++) {
         append_row(out, method->name, method->summary);
+        if (method->title != NULL)
+            append_row(out, "    title", method->title);
         if (method->idempotent)
             append_row(out, "    idempotent", "may be run once more after a crash");
         if (method->read_only)
             append_row(out, "    read-only", "can be called by GET over HTTP, too");
+        if (method->additive)
+            append_row(out, "    additive", "changes and removes nothing that there was");
         if (method->params != NULL)
             append_row(out, "    params", method->params);
         if (method->result != NULL)
@@ -233,10 +237,14 @@ static void append_method_json(struct text *out, const pillion_method *method)
     text_append_string(out, "{\"name\": ");
     append_string(out, method->name);
     append_member(out, "summary", method->summary);
+    if (method->title != NULL)
+        append_member(out, "title", method->title);
     if (method->idempotent)
         text_append_string(out, ", \"idempotent\": true");
     if (method->read_only)
         text_append_string(out, ", \"read_only\": true");
+    if (method->additive)
+        text_append_string(out, ", \"additive\": true");
     append_schema(out, "params", method->params);
     append_schema(out, "result", method->result);
     if (method->directives->name != NULL)

@@ -205,10 +205,26 @@ static void append_text(struct text *out, struct bytes description, const char *
         reply_text_append_string(out, value);
 }
 
+/* Prints what the method promises of its calls. */
+static void print_promises(struct bytes description)
+{
+    static const char *const promises[] = {"read_only", "additive", "idempotent"};
+    const char *between = "\nPromises: ";
+
+    for (size_t i = 0; i < sizeof(promises) / sizeof(*promises); i++) {
+        if (!bytes_equal(envelope_member(description, bytes_of(promises[i])), BYTES("true")))
+            continue;
+        printf("%s%s", between, promises[i]);
+        between = ", ";
+    }
+    if (*between == ',')
+        printf("\n");
+}
+
 /* Prints what rpc.describe gave. False when that is no description. */
 static bool print_description(struct bytes description)
 {
-    struct text out = {0}, module = {0};
+    struct text out = {0}, module = {0}, title = {0};
 
     if (description.data[0] != '{')
         return false;
@@ -221,10 +237,15 @@ static bool print_description(struct bytes description)
     append_text(&module, description, "version");
     if (module.size > 1)
         printf("\nModule: %s\n", text_string(&module));
+    append_text(&title, description, "title");
+    if (title.size > 0)
+        printf("\nTitle: %s\n", text_string(&title));
+    print_promises(description);
     print_schema("Params", description, "params");
     print_schema("Result", description, "result");
     text_free(&out);
     text_free(&module);
+    text_free(&title);
     return true;
 }
 

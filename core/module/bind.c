@@ -279,6 +279,7 @@ bool module_set_bind(struct module_set *set, const struct server_settings *serve
             .config = config,
             .own_name = found.method->name,
             .summary = found.method->summary == NULL ? "" : found.method->summary,
+            .title = found.method->title,
             .args = args,
             .params_schema =
                 found.method->params != NULL || args == NULL ? found.method->params : args->schema,
@@ -288,6 +289,7 @@ bool module_set_bind(struct module_set *set, const struct server_settings *serve
             .unseen = any_unseen(&filters),
             .timeout_ns = timeout_ms * NS_PER_MS,
             .read_only = found.method->read_only,
+            .additive = found.method->additive,
             .idempotent = m->idempotent == IDEMPOTENT_DECLARED ? found.method->idempotent
                                                                : m->idempotent == IDEMPOTENT_ON,
         };

@@ -173,11 +173,11 @@ static bool check_methods(const pillion_module *module, struct error *error)
             return false;
         if (!check_args(m, error))
             return false;
-        if (!printable(m->summary))
+        if (!printable(m->summary) || !printable(m->title))
             return error_set(error,
-                             "the summary of the method \"%s\" is not one line of UTF-8; correct "
-                             "it, or save the source as UTF-8",
-                             m->name);
+                             "the %s of the method \"%s\" is not one line of UTF-8; correct it, or "
+                             "save the source as UTF-8",
+                             printable(m->summary) ? "title" : "summary", m->name);
         if (!check_schema(m, "params", m->params, error) ||
             !check_schema(m, "result", m->result, error))
             return false;

@@ -70,7 +70,8 @@ struct table {
 
 static const size_t method_strings[] = {
     offsetof(pillion_method, name), offsetof(pillion_method, summary),
-    offsetof(pillion_method, params), offsetof(pillion_method, result)};
+    offsetof(pillion_method, params), offsetof(pillion_method, result),
+    offsetof(pillion_method, title)};
 static const size_t directive_strings[] = {offsetof(pillion_directive, name),
                                            offsetof(pillion_directive, fallback),
                                            offsetof(pillion_directive, summary)};
@@ -243,6 +244,7 @@ static bool read_methods(struct manifest *manifest, struct error *error)
         pillion_method *method = (pillion_method *)(uintptr_t)&first[i];
         settle(&method->idempotent);
         settle(&method->read_only);
+        settle(&method->additive);
         settle(&method->open);
         if (method->args != NULL && !read_params(manifest, &method->args, 1, error))
             return false;

@@ -49,6 +49,11 @@ cJSON *introspect_describe(const struct introspect *introspect, const char *name
         return NULL;
     cJSON *item = describe(method);
     cJSON_AddStringToObject(item, "version", method->instance->version);
+    if (method->title != NULL)
+        cJSON_AddStringToObject(item, "title", method->title);
+    cJSON_AddBoolToObject(item, "read_only", method->read_only);
+    cJSON_AddBoolToObject(item, "additive", method->additive);
+    cJSON_AddBoolToObject(item, "idempotent", method->idempotent);
     add_schema(item, "params", method->params_schema);
     add_schema(item, "result", method->result_schema);
     return item;

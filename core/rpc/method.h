@@ -27,6 +27,7 @@ struct method {
     void *config;                   /* of its `method` statement, or NULL */
     const char *own_name;           /* the name in the module, for messages: differs when renamed */
     const char *summary;            /* "" when there is none */
+    const char *title;              /* NULL when there is none */
     const struct param_table *args; /* the table of its params, or NULL */
     const char *params_schema, *result_schema; /* JSON text or NULL */
     const struct filter_use *filters;          /* in their order */
@@ -35,6 +36,7 @@ struct method {
     uint64_t timeout_ns; /* 0: no watchdog */
     bool idempotent;     /* may be run once more after a crash */
     bool read_only;      /* changes nothing */
+    bool additive;       /* changes and removes nothing that there was */
     bool tool;           /* agents are offered it: see rpc/mcp.h */
     uint32_t index;      /* in the counters of the board */
 };

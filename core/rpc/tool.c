@@ -49,6 +49,26 @@ static void append_description(struct text *out, const struct method *method)
     text_append_char(out, '"');
 }
 
+/* A client may ask its user before it calls what could destroy something. So that is what a method
+ * does that says nothing of it. */
+static void append_hints(struct text *out, const struct method *method)
+{
+    const struct {
+        const char *name;
+        bool value;
+    } hints[] = {
+        {"readOnlyHint", method->read_only},
+        {"destructiveHint", !method->read_only && !method->additive},
+        {"idempotentHint", method->read_only || method->idempotent},
+    };
+
+    text_append_string(out, ",\"annotations\":{");
+    for (size_t i = 0; i < sizeof(hints) / sizeof(*hints); i++)
+        text_printf(out, "%s\"%s\":%s", i == 0 ? "" : ",", hints[i].name,
+                    hints[i].value ? "true" : "false");
+    text_append_char(out, '}');
+}
+
 /* Clients compare a result with the schema; before revision 2026-07-28 only objects have one. */
 static void append_tool(struct text *out, const struct method *method)
 {
@@ -56,6 +76,10 @@ static void append_tool(struct text *out, const struct method *method)
 
     text_append_string(out, "{\"name\":\"");
     text_append(out, method->name);
+    if (method->title != NULL) {
+        text_append_string(out, "\",\"title\":\"");
+        text_append_json(out, bytes_of(method->title));
+    }
     text_append_char(out, '"');
     append_description(out, method);
     text_append_string(out, ",\"inputSchema\":");
@@ -64,9 +88,8 @@ static void append_tool(struct text *out, const struct method *method)
         text_append_string(out, ",\"outputSchema\":");
         text_append_string(out, method->result_schema);
     }
-    text_printf(out, ",\"annotations\":{\"readOnlyHint\":%s,\"idempotentHint\":%s}}",
-                method->read_only ? "true" : "false",
-                method->read_only || method->idempotent ? "true" : "false");
+    append_hints(out, method);
+    text_append_char(out, '}');
 }
 
 void tool_list(const struct method_table *table, struct text *out)

@@ -144,12 +144,16 @@ static void count(pillion_request *req)
 static const pillion_method methods[] = {
     {.name = "greet",
      .handler = greet,
+     .title = "Greet somebody",
      .summary = "Greets somebody by name.",
+     .additive = true, /* it counts */
      .result = "{\"type\": \"string\"}",
      PILLION_PARAMS(struct greet, greet_params)},
     {.name = "hello.count",
      .handler = count,
-     .summary = "How many greetings the worker that answers has given."},
+     .title = "Count greetings",
+     .summary = "How many greetings the worker that answers has given.",
+     .read_only = true},
     {0},
 };
 

@@ -502,8 +502,8 @@ static const pillion_method methods[] = {
     {.name = "measure", .handler = measure},
 #endif
 #if PILLION_ABI_MINOR >= 5
-    {.name = "busy", .handler = busy, .read_only = true},
-    {.name = "told", .handler = told},
+    {.name = "busy", .handler = busy, .read_only = true, .title = "Is it busy?"},
+    {.name = "told", .handler = told, .additive = true},
     {.name = "left", .handler = left},
     {.name = "trace", .handler = trace},
     {.name = "belongs", .handler = belongs},

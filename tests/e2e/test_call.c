@@ -498,6 +498,7 @@ START_TEST(list_and_describe_show_the_methods_of_a_server)
     run = pillion("describe", "greet", "--server", address);
     expect_status(&run, 0);
     ck_assert_int_eq(strncmp(run.out, "greet\nGreets somebody by name.\n\nModule: hello ", 46), 0);
+    expect_part(run.out, "\nTitle: Greet somebody\n\nPromises: additive\n");
     expect_part(run.out, "\nParams:\n{\n  \"type\": \"object\",\n");
     expect_part(run.out, "\nResult:\n{\"type\": \"string\"}\n");
     run = pillion("describe", "nosuch", "--server", address);

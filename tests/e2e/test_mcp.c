@@ -92,7 +92,8 @@ START_TEST(older_clients_initialize_and_call)
     expect_body(old(server, "tools/list", "{}"),
                 "{\"jsonrpc\":\"2.0\",\"result\":{\"tools\":[{\"name\":\"ping\",\"description\":"
                 "\"Gives its params back.\",\"inputSchema\":{\"type\":\"object\"},"
-                "\"annotations\":{\"readOnlyHint\":false,\"idempotentHint\":false}}]},\"id\":1}");
+                "\"annotations\":{\"readOnlyHint\":false,\"destructiveHint\":true,"
+                "\"idempotentHint\":false}}]},\"id\":1}");
     expect_body(old(server, "tools/call", "{\"name\":\"ping\",\"arguments\":{\"a\":\"\\n\"}}"),
                 "{\"jsonrpc\":\"2.0\",\"result\":{\"content\":[{\"type\":\"text\",\"text\":"
                 "\"{\\\"a\\\":\\\"\\\\n\\\"}\"}],\"structuredContent\":{\"a\":\"\\n\"},"
@@ -187,6 +188,42 @@ START_TEST(every_tool_has_a_description)
     expect_part(old(server, "tools/list", "{}"),
                 "[{\"name\":\"fails\",\"description\":\"The method test_error_handling of the "
                 "module tools.\",");
+}
+END_TEST
+
+/* What a method does not declare is not promised: it may destroy something. */
+START_TEST(hints_are_what_methods_declare)
+{
+    static const struct {
+        const char *name, *title, *hints;
+    } rows[] = {
+        {"greet", "\"title\":\"Greet somebody\",",
+         "\"readOnlyHint\":false,\"destructiveHint\":false,\"idempotentHint\":false"},
+        {"hello.count", "\"title\":\"Count greetings\",",
+         "\"readOnlyHint\":true,\"destructiveHint\":false,\"idempotentHint\":true"},
+        {"ping", "", "\"readOnlyHint\":false,\"destructiveHint\":true,\"idempotentHint\":false"},
+        {"retry", "", "\"readOnlyHint\":false,\"destructiveHint\":true,\"idempotentHint\":true"},
+    };
+    struct server *server = server_serve(
+        "load_module modules/hello.so; load_module modules/later.so;",
+        "method greet; method hello.count { tool on; } method ping { tool on; idempotent off; } "
+        "method retry { tool on; } method rpc.describe;");
+    const char *list = old(server, "tools/list", "{}");
+
+    for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+        const char *tool = strstr(
+            list, keep_printf("{\"name\":\"%s\",%s\"description\":", rows[i].name, rows[i].title));
+        ck_assert_msg(tool != NULL, "no tool %s with its title in %s", rows[i].name, list);
+        tool = strstr(tool, "\"annotations\":{") + strlen("\"annotations\":{");
+        ck_assert_msg(strncmp(tool, rows[i].hints, strlen(rows[i].hints)) == 0, "%s", tool);
+    }
+    int client = client_connect(server);
+    const char *reply = client_call(client, "rpc.describe", "{\"method\":\"greet\"}");
+    expect_part(reply, ",\"title\":\"Greet somebody\",\"read_only\":false,\"additive\":true,"
+                       "\"idempotent\":false,");
+    reply = client_call(client, "rpc.describe", "{\"method\":\"ping\"}");
+    expect_part(reply, ",\"read_only\":false,\"additive\":false,\"idempotent\":false,");
+    ck_assert_ptr_null(strstr(reply, "title"));
 }
 END_TEST
 
@@ -460,9 +497,10 @@ END_TEST
 
 E2E_MAIN("mcp", older_clients_initialize_and_call, clients_of_today_say_everything_each_time,
          requests_that_contradict_themselves_are_refused, every_tool_has_a_description,
-         only_tools_are_offered, the_list_is_always_the_same,
+         hints_are_what_methods_declare, only_tools_are_offered, the_list_is_always_the_same,
          the_filters_of_a_server_guard_the_list_too, a_crash_of_a_filter_is_answered,
-         a_method_called_mcp_is_another_one, bodies_may_come_in_chunks,
-         results_that_are_too_large_are_errors_of_the_tool, pages_that_are_allowed_call_tools,
-         a_crash_is_an_error_of_the_tool, other_methods_and_other_peoples_pages_are_refused,
+         a_method_called_mcp_is_another_one,
+         bodies_may_come_in_chunks, results_that_are_too_large_are_errors_of_the_tool,
+         pages_that_are_allowed_call_tools, a_crash_is_an_error_of_the_tool,
+         other_methods_and_other_peoples_pages_are_refused,
          a_session_goes_on_over_reloads_and_crashes)

@@ -182,7 +182,9 @@ START_TEST(doc_makes_markdown_of_a_module)
     expect_status(&run, 0);
     expect_part(run.out, "# hello 1.0.0\n");
     expect_part(run.out, "| `greeting` | string, default \"Hello\" |");
-    expect_part(run.out, "### greet\n\nGreets somebody by name.\n\nParams:\n\n```json\n{");
+    expect_part(run.out, "### greet\n\nGreets somebody by name.\n\nTitle: Greet somebody\n\n"
+                         "Additive: nothing that there was is changed or removed.\n\n"
+                         "Params:\n\n```json\n{");
     run = pillion("doc", build_path("modules/limit.so"));
     expect_status(&run, 0);
     expect_part(run.out, "## Filters\n\n### limit\n");

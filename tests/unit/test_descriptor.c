@@ -308,6 +308,8 @@ START_TEST(mistakes_in_the_table_of_methods_are_named)
     wrong_methods[0].summary = "Gr\xfc\xdf"
                                "e.";
     refused("the summary of the method \"greet\" is not one line of UTF-8");
+    wrong_methods[0].title = "Greet\nsomebody";
+    refused("the title of the method \"greet\" is not one line of UTF-8");
     wrong_methods[0].params = "{'type': 1}";
     refused("the .params of the method \"greet\" is not valid JSON: ");
     wrong_methods[1].result = "";

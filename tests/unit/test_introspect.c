@@ -68,7 +68,8 @@ START_TEST(methods_are_listed_and_described)
                 "[{\"name\":\"ping\",\"summary\":\"Gives back.\",\"module\":\"toy\"}]");
     expect_text(introspect_describe(&introspect, "ping"),
                 "{\"name\":\"ping\",\"summary\":\"Gives back.\",\"module\":\"toy\","
-                "\"version\":\"1.2\",\"params\":{\"type\":\"object\"},\"result\":null}");
+                "\"version\":\"1.2\",\"read_only\":false,\"additive\":false,"
+                "\"idempotent\":false,\"params\":{\"type\":\"object\"},\"result\":null}");
     ck_assert_ptr_null(introspect_describe(&introspect, "pong"));
     method_table_free(&table);
 }

@@ -195,6 +195,10 @@ typedef struct {
 
     bool read_only; /* requests of it change nothing: over HTTP it can be called by GET, too. Since
                        1.5 */
+    bool additive;  /* requests of it add to what there is, and neither change nor remove any of it:
+                       agents are told that it destroys nothing. A method that is neither this nor
+                       read_only may destroy something, for all that they know. Since 1.5 */
+    const char *title; /* its name for people, "Greet somebody", or NULL. Since 1.5 */
 
     /* The params that it takes, and the size of the structure that they fill: PILLION_PARAMS. The
      * filters run first. Since 1.5. */
