@@ -11,6 +11,7 @@
 #include "base/sealed.h"
 #include "conf/parser.h"
 #include "conf/settings_table.h"
+#include "process/name_advice.h"
 #include "process/preflight.h"
 #include "process/zones.h"
 #include "rpc/mcp.h"
@@ -227,8 +228,10 @@ struct generation *generation_build(const struct serve_options *options, uint64_
         good = false;
     }
     log_file_distrust(generation->identity.user);
-    if (good)
+    if (good) {
+        name_advise(generation->settings, &generation->advice);
         return generation;
+    }
     generation_release(generation);
     return NULL;
 }

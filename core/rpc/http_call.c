@@ -342,7 +342,7 @@ static enum envelope_status read_post(struct call *call, const struct http_reque
 
 static enum envelope_status read_probe(struct call *call, struct bytes path)
 {
-    if (bytes_equal(path, BYTES("/healthz")))
+    if (bytes_equal(path, BYTES(HTTP_PATH_HEALTH)))
         return answer(call, 200, BYTES("{\"status\":\"ok\"}"));
     if (call->dispatcher->conns->draining)
         return answer(call, 503, BYTES("{\"status\":\"draining\"}"));
@@ -351,7 +351,7 @@ static enum envelope_status read_probe(struct call *call, struct bytes path)
 
 static bool is_probe(struct bytes path)
 {
-    return bytes_equal(path, BYTES("/healthz")) || bytes_equal(path, BYTES("/readyz"));
+    return bytes_equal(path, BYTES(HTTP_PATH_HEALTH)) || bytes_equal(path, BYTES(HTTP_PATH_READY));
 }
 
 enum frame_status http_call_next(struct call *call, const struct frame_limits *limits,

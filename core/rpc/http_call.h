@@ -17,6 +17,9 @@
 
 #include "rpc/call.h"
 
+#define HTTP_PATH_HEALTH "/healthz"
+#define HTTP_PATH_READY  "/readyz"
+
 /* As protocol_next, for the input of the call's turn. What is read of a whole request is kept for
  * http_call_read, which follows. */
 enum frame_status http_call_next(struct call *call, const struct frame_limits *limits,

@@ -351,6 +351,31 @@ START_TEST(a_method_called_mcp_is_another_one)
 }
 END_TEST
 
+START_TEST(names_that_are_in_the_way_are_told_of)
+{
+    struct server *server = server_new();
+
+    server_conf(server,
+                keep_printf("server { listen 127.0.0.1:%d protocol=frame; method mcp { handler "
+                            "ping.ping; } }",
+                            server_new()->port),
+                "\nmethod mcp { handler ping.ping; }\nmethod readyz { handler ping.ping; }\n"
+                "method \"a b\" { handler ping.ping; tool on; }");
+    struct run run = pillion("-t", "-p", server->prefix);
+    expect_status(&run, 0);
+    expect_part(run.err, "is good\nbut beware:\n");
+    expect_part(run.err,
+                "the path /mcp is for agents: over HTTP this method is called by POST / alone");
+    expect_part(run.err, "the path /readyz is for probes: over HTTP");
+    expect_part(run.err,
+                ": \"a b\" is no tool, although it has `tool on`: a tool's name has at most ");
+    /* where no HTTP is spoken, there is no path */
+    ck_assert_ptr_null(strstr(strstr(run.err, "/mcp is") + 1, "/mcp is"));
+    server_start(server);
+    server_wait_log(server, "the path /mcp is for agents");
+}
+END_TEST
+
 START_TEST(bodies_may_come_in_chunks)
 {
     struct server *server = server_serve("", "method ping { tool on; }");
@@ -499,7 +524,7 @@ E2E_MAIN("mcp", older_clients_initialize_and_call, clients_of_today_say_everythi
          requests_that_contradict_themselves_are_refused, every_tool_has_a_description,
          hints_are_what_methods_declare, only_tools_are_offered, the_list_is_always_the_same,
          the_filters_of_a_server_guard_the_list_too, a_crash_of_a_filter_is_answered,
-         a_method_called_mcp_is_another_one,
+         a_method_called_mcp_is_another_one, names_that_are_in_the_way_are_told_of,
          bodies_may_come_in_chunks, results_that_are_too_large_are_errors_of_the_tool,
          pages_that_are_allowed_call_tools, a_crash_is_an_error_of_the_tool,
          other_methods_and_other_peoples_pages_are_refused,
