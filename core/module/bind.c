@@ -14,6 +14,7 @@
 #include "module/filter_bind.h"
 #include "rpc/board.h"
 #include "rpc/mcp.h"
+#include "rpc/mcp_field.h"
 #include "rpc/param_table.h"
 #include "rpc/tool.h"
 
@@ -293,6 +294,7 @@ bool module_set_bind(struct module_set *set, const struct server_settings *serve
             .idempotent = m->idempotent == IDEMPOTENT_DECLARED ? found.method->idempotent
                                                                : m->idempotent == IDEMPOTENT_ON,
         };
+        method.has_fields = mcp_schema_has_fields(method.params_schema);
         method.tool = m->tool == TOOL_ON ? tool_name_is_valid(method.name)
                                          : m->tool == TOOL_DECLARED && tool_is_declared(&method);
         method_table_add(table, &method);

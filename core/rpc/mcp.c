@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/version.h"
+#include "rpc/mcp_field.h"
 #include "rpc/tool.h"
 #include "wire/http.h"
 
@@ -75,45 +76,6 @@ static struct bytes string_member(struct bytes object, struct bytes name, char *
     return size < 0 ? none : (struct bytes){room, (size_t)size};
 }
 
-static int base64_digit(char c)
-{
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    const char *found = c == '\0' ? NULL : strchr(digits, c);
-
-    return found == NULL ? -1 : (int)(found - digits);
-}
-
-/* True when the field's value, which may be in base64 as `=?base64?…?=`, is this text. */
-static bool field_is(struct bytes field, struct bytes text)
-{
-    static const char start[] = "=?base64?", end[] = "?=";
-    const size_t start_size = sizeof(start) - 1, end_size = sizeof(end) - 1;
-    unsigned bits = 0, have = 0;
-    size_t at = 0;
-
-    if (field.data == NULL || text.data == NULL)
-        return false;
-    if (field.size < start_size + end_size || memcmp(field.data, start, start_size) != 0 ||
-        memcmp(field.data + field.size - end_size, end, end_size) != 0)
-        return bytes_equal(field, text);
-    struct bytes code = {field.data + start_size, field.size - start_size - end_size};
-    while (code.size > 0 && code.data[code.size - 1] == '=')
-        code.size--;
-    for (size_t i = 0; i < code.size; i++) {
-        int digit = base64_digit(code.data[i]);
-        if (digit < 0)
-            return false;
-        bits = (bits << 6 | (unsigned)digit) & 0xffff;
-        have += 6;
-        if (have < 8)
-            continue;
-        have -= 8;
-        if (at == text.size || (unsigned char)text.data[at++] != (bits >> have & 0xff))
-            return false;
-    }
-    return at == text.size;
-}
-
 /* ENVELOPE_OK when `_meta` and the fields of a modern request say what they must, and the same. */
 static enum envelope_status check_modern(const struct mcp *mcp)
 {
@@ -129,14 +91,14 @@ static enum envelope_status check_modern(const struct mcp *mcp)
                                    "_meta needs " META_PREFIX
                                    "protocolVersion, a string, and " META_PREFIX
                                    "clientCapabilities, an object");
-    if (!field_is(http_find(fields, "mcp-protocol-version"), version))
+    if (!mcp_field_is(http_find(fields, "mcp-protocol-version"), version))
         return request_refuse_http(req, 400, ERROR_HEADER_MISMATCH,
                                    "MCP-Protocol-Version has to be what _meta says");
-    if (!field_is(http_find(fields, "mcp-method"), mcp->method))
+    if (!mcp_field_is(http_find(fields, "mcp-method"), mcp->method))
         return request_refuse_http(req, 400, ERROR_HEADER_MISMATCH,
                                    "Mcp-Method has to be the method's name");
     if (bytes_equal(mcp->method, BYTES(CALL)) && mcp->name.data != NULL &&
-        !field_is(http_find(fields, "mcp-name"), mcp->name))
+        !mcp_field_is(http_find(fields, "mcp-name"), mcp->name))
         return request_refuse_http(req, 400, ERROR_HEADER_MISMATCH,
                                    "Mcp-Name has to be the tool's name");
     if (!bytes_equal(version, BYTES(MODERN)))
@@ -192,6 +154,7 @@ static enum envelope_status call_tool(const struct mcp *mcp, bool modern, struct
     struct pillion_request *req = mcp->req;
     const struct method_table *methods = req->introspect->methods;
     const struct bytes none = {NULL, 0};
+    struct bytes wrong = none;
     struct bytes arguments =
         mcp->params.data == NULL ? none : envelope_member(mcp->params, BYTES("arguments"));
     const struct method *method =
@@ -207,6 +170,12 @@ static enum envelope_status call_tool(const struct mcp *mcp, bool modern, struct
     if (arguments.data != NULL && *arguments.data != '{')
         return request_refuse_http(req, 200, PILLION_INVALID_PARAMS,
                                    "`arguments` has to be an object");
+    if (modern && method->has_fields &&
+        !mcp_params_are(req->head, bytes_of(method->params_schema),
+                        arguments.data == NULL ? BYTES("{}") : arguments, req->pool, &wrong))
+        return request_refuse_http(req, 400, ERROR_HEADER_MISMATCH,
+                                   "Mcp-Param-%.*s has to be what the arguments say",
+                                   (int)wrong.size, wrong.data);
     envelope->in = method->name;
     envelope->params = arguments.data == NULL ? BYTES("{}") : arguments;
     envelope->format = req->format = modern ? ENVELOPE_TOOL : ENVELOPE_TOOL_LEGACY;

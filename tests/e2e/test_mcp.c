@@ -180,6 +180,53 @@ START_TEST(requests_that_contradict_themselves_are_refused)
 END_TEST
 
 /* Some clients refuse a tool without a description. */
+/* A tool whose schema says which params are in fields, too. */
+START_TEST(params_and_their_fields_say_the_same)
+{
+    static const struct {
+        const char *fields, *arguments;
+        bool good;
+    } rows[] = {
+        {"", "{}", true},
+        {"", "{\"region\":null}", true},
+        {"Mcp-Param-Region: eu\r\n", "{\"region\":\"eu\"}", true},
+        {"mcp-param-region: eu\r\n", "{\"region\":\"e\\u0075\"}", true},
+        {"Mcp-Param-Region: =?base64?ZcO8?=\r\n", "{\"region\":\"e\xc3\xbc\"}", true},
+        {"Mcp-Param-Region: =?base64?ZXU=\r\n", "{\"region\":\"=?base64?ZXU=\"}", true},
+        {"Mcp-Param-Limit: 1000\r\n", "{\"page\":{\"limit\":1000}}", true},
+        {"Mcp-Param-Limit: 1000\r\n", "{\"page\":{\"limit\":1e3}}", true},
+        {"", "{\"region\":\"eu\"}", false},
+        {"Mcp-Param-Region: us\r\n", "{\"region\":\"eu\"}", false},
+        {"Mcp-Param-Region: eu\r\n", "{}", false},
+        {"Mcp-Param-Region: eu\r\n", "{\"region\":null}", false},
+        {"Mcp-Param-Region: =?base64?ZXU?=\r\n", "{\"region\":\"eu\"}", false},
+        {"Mcp-Param-Region: =?base64?ZXV=?=\r\n", "{\"region\":\"eu\"}", false},
+        {"Mcp-Param-Region: =?base64?Z!XU=?=\r\n", "{\"region\":\"eu\"}", false},
+        {"Mcp-Param-Limit: 10\r\n", "{\"page\":{\"limit\":1000}}", false},
+        {"Mcp-Param-Limit: 10\r\n", "{\"limit\":10}", false},
+        {"", "{\"page\":{\"limit\":1000}}", false},
+    };
+    struct server *server = server_serve("load_module modules/tools.so;", "method test_fields;");
+
+    for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+        const char *response = modern(
+            server, keep_printf("Mcp-Name: test_fields\r\n%s", rows[i].fields), "tools/call",
+            keep_printf(META ",\"name\":\"test_fields\",\"arguments\":%s", rows[i].arguments));
+        if (rows[i].good)
+            expect_response(response, "200 OK", "\"isError\":false");
+        else
+            expect_response(response, "400 Bad Request", "\"code\":-32020");
+    }
+    expect_part(modern(server, "Mcp-Name: test_fields\r\n", "tools/call",
+                       META ",\"name\":\"test_fields\",\"arguments\":{\"region\":\"eu\"}"),
+                "Mcp-Param-Region has to be what the arguments say");
+    /* before that revision there were no such fields */
+    expect_response(
+        old(server, "tools/call", "{\"name\":\"test_fields\",\"arguments\":{\"region\":\"eu\"}}"),
+        "200 OK", "\"isError\":false");
+}
+END_TEST
+
 START_TEST(every_tool_has_a_description)
 {
     struct server *server = server_serve("load_module modules/tools.so;",
@@ -521,11 +568,11 @@ START_TEST(a_session_goes_on_over_reloads_and_crashes)
 END_TEST
 
 E2E_MAIN("mcp", older_clients_initialize_and_call, clients_of_today_say_everything_each_time,
-         requests_that_contradict_themselves_are_refused, every_tool_has_a_description,
-         hints_are_what_methods_declare, only_tools_are_offered, the_list_is_always_the_same,
-         the_filters_of_a_server_guard_the_list_too, a_crash_of_a_filter_is_answered,
-         a_method_called_mcp_is_another_one, names_that_are_in_the_way_are_told_of,
-         bodies_may_come_in_chunks, results_that_are_too_large_are_errors_of_the_tool,
-         pages_that_are_allowed_call_tools, a_crash_is_an_error_of_the_tool,
-         other_methods_and_other_peoples_pages_are_refused,
+         requests_that_contradict_themselves_are_refused, params_and_their_fields_say_the_same,
+         every_tool_has_a_description, hints_are_what_methods_declare, only_tools_are_offered,
+         the_list_is_always_the_same, the_filters_of_a_server_guard_the_list_too,
+         a_crash_of_a_filter_is_answered, a_method_called_mcp_is_another_one,
+         names_that_are_in_the_way_are_told_of, bodies_may_come_in_chunks,
+         results_that_are_too_large_are_errors_of_the_tool, pages_that_are_allowed_call_tools,
+         a_crash_is_an_error_of_the_tool, other_methods_and_other_peoples_pages_are_refused,
          a_session_goes_on_over_reloads_and_crashes)

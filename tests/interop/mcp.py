@@ -36,6 +36,7 @@ SUITES = {
         **BOTH,
         "server-stateless": STATELESS,
         "http-header-validation": (),
+        "http-custom-header-server-validation": (),
         "input-required-result-unsupported-methods": (),
     },
 }

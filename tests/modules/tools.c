@@ -31,11 +31,19 @@ static void fail(pillion_request *req)
     "\"required\":[\"contactMethod\"]},\"then\":{\"required\":[\"phone\"]},"                  \
     "\"else\":{\"required\":[\"email\"]},\"additionalProperties\":false}"
 
+/* Params that a client repeats in the fields Mcp-Param-Region and Mcp-Param-Limit. */
+#define WITH_FIELDS                                                                          \
+    "{\"type\":\"object\",\"properties\":{\"region\":{\"type\":\"string\",\"x-mcp-header\":" \
+    "\"Region\"},"                                                                           \
+    "\"page\":{\"type\":\"object\",\"properties\":{\"li\\u006dit\":{\"type\":\"integer\","   \
+    "\"x-mcp-header\":\"Limit\"}}}}}"
+
 static const pillion_method methods[] = {
     {.name = "test_simple_text", .handler = simple_text, .params = NO_PARAMS},
     {.name = "test_error_handling", .handler = fail, .params = NO_PARAMS},
     {.name = "test_logging_tool", .handler = simple_text, .params = NO_PARAMS},
     {.name = "test_streaming_elicitation", .handler = simple_text, .params = NO_PARAMS},
+    {.name = "test_fields", .handler = simple_text, .params = WITH_FIELDS},
     {.name = "json_schema_2020_12_tool", .handler = simple_text, .params = SCHEMA_2020_12},
     {0},
 };
