@@ -19,9 +19,12 @@
 static const char *const old_versions[] = {NEWEST_OLD, "2025-06-18", "2025-03-26", "2024-11-05",
                                            "2024-10-07"};
 
-/* A request being read. */
+/* A request being read. A call of a tool is read twice when something is wrong with it: the second
+ * time behind the filters, which see to it that not everybody learns what. */
 struct mcp {
     struct pillion_request *req;
+    bool tells;          /* what is wrong is answered */
+    bool modern;         /* revision 2026-07-28 or later */
     struct bytes method; /* of MCP */
     struct bytes params; /* an object; data NULL without one */
     struct bytes meta;   /* its `_meta`, likewise */
@@ -38,10 +41,27 @@ static void answer(const struct mcp *mcp, struct text *result)
     text_free(result);
 }
 
-static enum envelope_status refuse_version(const struct mcp *mcp, struct bytes requested)
+/* All that refuse return false. */
+__attribute__((format(printf, 4, 5))) static bool refuse(const struct mcp *mcp, unsigned status,
+                                                         const char *code, const char *format, ...)
+{
+    va_list args;
+
+    if (!mcp->tells)
+        return false;
+    mcp->req->http.style |= status << HTTP_STYLE_STATUS_SHIFT;
+    va_start(args, format);
+    request_fail_v(mcp->req, code, format, args);
+    va_end(args);
+    return false;
+}
+
+static bool refuse_version(const struct mcp *mcp, struct bytes requested)
 {
     struct text result = {0};
 
+    if (!mcp->tells)
+        return false;
     text_append_string(&result, "{\"code\":\"" ERROR_UNSUPPORTED_VERSION "\",\"message\":\""
                                 "this revision of MCP is not spoken here\",\"supported\":" VERSIONS
                                 ",\"requested\":\"");
@@ -50,7 +70,7 @@ static enum envelope_status refuse_version(const struct mcp *mcp, struct bytes r
     mcp->req->http.style |= 400u << HTTP_STYLE_STATUS_SHIFT;
     request_fail_raw(mcp->req, ERROR_UNSUPPORTED_VERSION, (struct bytes){result.data, result.size});
     text_free(&result);
-    return ENVELOPE_INVALID;
+    return false;
 }
 
 /* ---- What the request says of itself ---- */
@@ -76,34 +96,30 @@ static struct bytes string_member(struct bytes object, struct bytes name, char *
     return size < 0 ? none : (struct bytes){room, (size_t)size};
 }
 
-/* ENVELOPE_OK when `_meta` and the fields of a modern request say what they must, and the same. */
-static enum envelope_status check_modern(const struct mcp *mcp)
+/* True when `_meta` and the fields of a modern request say what they must, and the same. */
+static bool check_modern(const struct mcp *mcp)
 {
-    struct pillion_request *req = mcp->req;
-    struct bytes fields = req->head;
+    struct bytes fields = mcp->req->head;
     char room[64];
     struct bytes version =
         string_member(mcp->meta, BYTES(META_PREFIX "protocolVersion"), room, sizeof(room));
 
     if (version.data == NULL ||
         object_member(mcp->meta, BYTES(META_PREFIX "clientCapabilities")).data == NULL)
-        return request_refuse_http(req, 400, PILLION_INVALID_PARAMS,
-                                   "_meta needs " META_PREFIX
-                                   "protocolVersion, a string, and " META_PREFIX
-                                   "clientCapabilities, an object");
+        return refuse(mcp, 400, PILLION_INVALID_PARAMS,
+                      "_meta needs " META_PREFIX "protocolVersion, a string, and " META_PREFIX
+                      "clientCapabilities, an object");
     if (!mcp_field_is(http_find(fields, "mcp-protocol-version"), version))
-        return request_refuse_http(req, 400, ERROR_HEADER_MISMATCH,
-                                   "MCP-Protocol-Version has to be what _meta says");
+        return refuse(mcp, 400, ERROR_HEADER_MISMATCH,
+                      "MCP-Protocol-Version has to be what _meta says");
     if (!mcp_field_is(http_find(fields, "mcp-method"), mcp->method))
-        return request_refuse_http(req, 400, ERROR_HEADER_MISMATCH,
-                                   "Mcp-Method has to be the method's name");
+        return refuse(mcp, 400, ERROR_HEADER_MISMATCH, "Mcp-Method has to be the method's name");
     if (bytes_equal(mcp->method, BYTES(CALL)) && mcp->name.data != NULL &&
         !mcp_field_is(http_find(fields, "mcp-name"), mcp->name))
-        return request_refuse_http(req, 400, ERROR_HEADER_MISMATCH,
-                                   "Mcp-Name has to be the tool's name");
+        return refuse(mcp, 400, ERROR_HEADER_MISMATCH, "Mcp-Name has to be the tool's name");
     if (!bytes_equal(version, BYTES(MODERN)))
         return refuse_version(mcp, version);
-    return ENVELOPE_OK;
+    return true;
 }
 
 /* True for a request of revision 2026-07-28 or later. */
@@ -124,32 +140,29 @@ static const char *old_version(struct bytes asked)
     return NULL;
 }
 
-static enum envelope_status check_old(const struct mcp *mcp)
+static bool check_old(const struct mcp *mcp)
 {
     struct bytes version = http_find(mcp->req->head, "mcp-protocol-version");
 
-    return version.data == NULL || old_version(version) != NULL ? ENVELOPE_OK
-                                                                : refuse_version(mcp, version);
+    return version.data == NULL || old_version(version) != NULL || refuse_version(mcp, version);
 }
 
-/* Reads what the request says of itself. `*modern` becomes its kind. ENVELOPE_OK when that is
- * sound; else it is answered. */
-static enum envelope_status read_self(struct mcp *mcp, struct pillion_request *req,
-                                      struct bytes method, struct bytes params, bool *modern)
+/* Reads what the request says of itself. False when that is not sound. */
+static bool read_self(struct mcp *mcp, struct bytes method, struct bytes params)
 {
-    *mcp = (struct mcp){.req = req, .method = method};
-    if (*params.data == '{')
-        mcp->params = params;
+    mcp->method = method;
+    mcp->params = *params.data == '{' ? params : (struct bytes){NULL, 0};
     mcp->meta = object_member(mcp->params, BYTES("_meta"));
     mcp->name = string_member(mcp->params, BYTES("name"), mcp->name_room, sizeof(mcp->name_room));
-    *modern = is_modern(mcp);
-    return *modern ? check_modern(mcp) : check_old(mcp);
+    mcp->modern = is_modern(mcp);
+    return mcp->modern ? check_modern(mcp) : check_old(mcp);
 }
 
 /* ---- Calls of tools ---- */
 
-/* Makes the envelope one that calls the tool's method. */
-static enum envelope_status call_tool(const struct mcp *mcp, bool modern, struct envelope *envelope)
+/* Makes the envelope one that calls the tool's method. False when there is none such, or it cannot
+ * be called so. */
+static bool call_tool(const struct mcp *mcp, struct envelope *envelope)
 {
     struct pillion_request *req = mcp->req;
     const struct method_table *methods = req->introspect->methods;
@@ -161,25 +174,22 @@ static enum envelope_status call_tool(const struct mcp *mcp, bool modern, struct
         mcp->name.data == NULL ? NULL : method_table_find(methods, mcp->name);
 
     if (mcp->name.data == NULL)
-        return request_refuse_http(req, 200, PILLION_INVALID_PARAMS,
-                                   "`name` has to be the tool's name");
+        return refuse(mcp, 200, PILLION_INVALID_PARAMS, "`name` has to be the tool's name");
     if (method == NULL || !method->tool)
-        return request_refuse_http(req, 200, PILLION_INVALID_PARAMS,
-                                   "there is no tool \"%.*s\" here", (int)mcp->name.size,
-                                   mcp->name.data);
+        return refuse(mcp, 200, PILLION_INVALID_PARAMS, "there is no tool \"%.*s\" here",
+                      (int)mcp->name.size, mcp->name.data);
     if (arguments.data != NULL && *arguments.data != '{')
-        return request_refuse_http(req, 200, PILLION_INVALID_PARAMS,
-                                   "`arguments` has to be an object");
-    if (modern && method->has_fields &&
+        return refuse(mcp, 200, PILLION_INVALID_PARAMS, "`arguments` has to be an object");
+    if (mcp->modern && method->has_fields &&
         !mcp_params_are(req->head, bytes_of(method->params_schema),
                         arguments.data == NULL ? BYTES("{}") : arguments, req->pool, &wrong))
-        return request_refuse_http(req, 400, ERROR_HEADER_MISMATCH,
-                                   "Mcp-Param-%.*s has to be what the arguments say",
-                                   (int)wrong.size, wrong.data);
+        return refuse(mcp, 400, ERROR_HEADER_MISMATCH,
+                      "Mcp-Param-%.*s has to be what the arguments say", (int)wrong.size,
+                      wrong.data);
     envelope->in = method->name;
     envelope->params = arguments.data == NULL ? BYTES("{}") : arguments;
-    envelope->format = req->format = modern ? ENVELOPE_TOOL : ENVELOPE_TOOL_LEGACY;
-    return ENVELOPE_OK;
+    envelope->format = req->format = mcp->modern ? ENVELOPE_TOOL : ENVELOPE_TOOL_LEGACY;
+    return true;
 }
 
 enum envelope_status mcp_read(struct call *call, struct bytes body, struct envelope *envelope,
@@ -187,8 +197,8 @@ enum envelope_status mcp_read(struct call *call, struct bytes body, struct envel
 {
     struct pillion_request *req = &call->req;
     enum envelope_status status = request_read(req, body, &call->server->limits, envelope, error);
-    bool notifies = req->notifies, own = req->format == ENVELOPE_PILLION, modern;
-    struct mcp mcp;
+    bool notifies = req->notifies, own = req->format == ENVELOPE_PILLION;
+    struct mcp mcp = {.req = req};
 
     req->notifies = false; /* the response says that it has come */
     req->format = envelope->format = ENVELOPE_JSONRPC;
@@ -206,12 +216,11 @@ enum envelope_status mcp_read(struct call *call, struct bytes body, struct envel
     if (bytes_equal(req->id, BYTES("null")))
         return request_refuse_http(req, 400, ERROR_INVALID_REQUEST,
                                    "`id` has to be a string or a number");
-    if (!bytes_equal(envelope->in, BYTES(CALL))) {
-        envelope->in = (struct bytes){NULL, 0};
-        return ENVELOPE_MCP;
-    }
-    status = read_self(&mcp, req, envelope->in, envelope->params, &modern);
-    return status == ENVELOPE_OK ? call_tool(&mcp, modern, envelope) : status;
+    if (bytes_equal(envelope->in, BYTES(CALL)) && read_self(&mcp, envelope->in, envelope->params) &&
+        call_tool(&mcp, envelope))
+        return ENVELOPE_OK;
+    envelope->in = (struct bytes){NULL, 0};
+    return ENVELOPE_MCP;
 }
 
 /* ---- The other requests ---- */
@@ -249,13 +258,14 @@ static void ping(const struct mcp *mcp)
     answer(mcp, &result);
 }
 
-static void list(const struct mcp *mcp, bool modern)
+static void list(const struct mcp *mcp)
 {
     struct text result = {0};
 
-    text_append_string(&result, modern ? "{\"resultType\":\"complete\",\"tools\":" : "{\"tools\":");
+    text_append_string(&result,
+                       mcp->modern ? "{\"resultType\":\"complete\",\"tools\":" : "{\"tools\":");
     tool_list(mcp->req->introspect->methods, &result);
-    text_append_string(&result, modern ? ",\"ttlMs\":0,\"cacheScope\":\"private\"}" : "}");
+    text_append_string(&result, mcp->modern ? ",\"ttlMs\":0,\"cacheScope\":\"private\"}" : "}");
     answer(mcp, &result);
 }
 
@@ -263,21 +273,22 @@ void mcp_answer(struct pillion_request *req)
 {
     char room[METHOD_NAME_MAX];
     struct bytes method = string_member(req->body, BYTES("method"), room, sizeof(room));
-    struct mcp mcp;
-    bool modern;
+    struct mcp mcp = {.req = req, .tells = true};
+    struct envelope none;
 
-    if (read_self(&mcp, req, method, req->params, &modern) != ENVELOPE_OK)
+    if (!read_self(&mcp, method, req->params))
         return;
-    if (bytes_equal(method, BYTES("tools/list")))
-        list(&mcp, modern);
-    else if (modern && bytes_equal(method, BYTES("server/discover")))
+    if (bytes_equal(method, BYTES(CALL)))
+        call_tool(&mcp, &none); /* something is wrong with it */
+    else if (bytes_equal(method, BYTES("tools/list")))
+        list(&mcp);
+    else if (mcp.modern && bytes_equal(method, BYTES("server/discover")))
         discover(&mcp);
-    else if (!modern && bytes_equal(method, BYTES("initialize")))
+    else if (!mcp.modern && bytes_equal(method, BYTES("initialize")))
         initialize(&mcp);
-    else if (!modern && bytes_equal(method, BYTES("ping")))
+    else if (!mcp.modern && bytes_equal(method, BYTES("ping")))
         ping(&mcp);
     else
-        request_refuse_http(req, modern ? 404 : 200, ERROR_METHOD_NOT_FOUND,
-                            "there is no method \"%.*s\" of MCP here", (int)method.size,
-                            method.data);
+        refuse(&mcp, mcp.modern ? 404 : 200, ERROR_METHOD_NOT_FOUND,
+               "there is no method \"%.*s\" of MCP here", (int)method.size, method.data);
 }

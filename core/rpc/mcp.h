@@ -1,7 +1,7 @@
 /* Requests of MCP, the Model Context Protocol, at `POST /mcp`: agents find the server's tools, and
  * call them. A tool's call is a call of its method like any other. All other requests are calls of
- * a method that each server has beside its own: its filters see them, so that nobody learns of the
- * tools who may not call any.
+ * a method that each server has beside its own, and so are calls of tools that cannot be made: the
+ * filters see them, so that only clients which may call a tool learn of tools.
  *
  * Since revision 2026-07-28 each request says everything about itself. Those of older revisions
  * begin with `initialize`, after which their servers remember nothing here either: there are no

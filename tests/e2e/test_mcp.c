@@ -353,8 +353,16 @@ START_TEST(the_filters_of_a_server_guard_the_list_too)
     expect_response(modern(&guarded, "Mcp-Name: ping\r\nAuthorization: Bearer key\r\n",
                            "tools/call", META ",\"name\":\"ping\""),
                     "200 OK", "\"isError\":false");
-    ck_assert_double_eq(server_calls(server, "mcp", "calls"), 11);
-    ck_assert_double_eq(server_calls(server, "mcp", "errors"), 7);
+    /* whether there is such a tool is not told either */
+    expect_response(old(&guarded, "tools/call", "{\"name\":\"none\"}"), "401 Unauthorized",
+                    "unauthorized");
+    expect_response(modern(&guarded, "Mcp-Name: none\r\n", "tools/call", META ",\"name\":\"ping\""),
+                    "401 Unauthorized", "unauthorized");
+    expect_response(
+        old_with(&guarded, "Authorization: Bearer key\r\n", "tools/call", "{\"name\":\"none\"}"),
+        "200 OK", "\"code\":-32602");
+    ck_assert_double_eq(server_calls(server, "mcp", "calls"), 14);
+    ck_assert_double_eq(server_calls(server, "mcp", "errors"), 10);
     /* the filter of the method */
     expect_response(old(server, "tools/list", "{}"), "200 OK", "\"name\":\"ping\"");
     expect_response(old(server, "tools/call", "{\"name\":\"ping\"}"), "401 Unauthorized",
