@@ -102,10 +102,9 @@ static void log_stranger(struct call *call, const struct stranger *stranger)
 
     if (getsockname(call->conn->watch.fd, (struct sockaddr *)&here, &size) == 0)
         address_format((const struct sockaddr *)&here, size, address);
-    log_seldom(LOG_WARN_LEVEL, NULL,
-               "the client %s speaks %s at %s, where %ss of JSON are spoken; it was refused",
-               call_peer(&call->req), stranger->speaks, address,
-               protocols[call->req.protocol].name);
+    log_seldom(
+        LOG_WARN_LEVEL, NULL, "the client %s speaks %s at %s, where %s are spoken; it was refused",
+        call_peer(&call->req), stranger->speaks, address, stranger_spoken(call->req.protocol));
 }
 
 /* Answers in words that the other protocol's clients show. */
@@ -114,7 +113,7 @@ static void answer_stranger(struct call *call, const struct stranger *stranger)
     struct pillion_request *req = &call->req;
     char refusal[STRANGER_REFUSAL_MAX];
 
-    req->size = stranger_refuse(stranger, req->protocol == PROTOCOL_LINE, refusal);
+    req->size = stranger_refuse(stranger, req->protocol, refusal);
     req->answered = req->failed = true;
     snprintf(req->code, sizeof(req->code), "wrong_protocol");
     char *room = req->size <= req->room_size ? req->room : req->reserve(req, req->size);
@@ -193,7 +192,7 @@ static const struct stranger *find_stranger(const struct call *call, enum frame_
     if (call->req.protocol == PROTOCOL_LINE)
         return stranger_of_line(input, status == FRAME_WHOLE);
     if (call->req.protocol != PROTOCOL_FRAME)
-        return NULL;
+        return stranger_of_head(input, call->req.protocol);
     return stranger_of_frame(input, call->server->frame_limits.body, status);
 }
 

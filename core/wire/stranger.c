@@ -9,9 +9,7 @@
     "this port speaks frames of JSON, not %s: a frame is a length (4 bytes, little-endian) "   \
     "and as many bytes of JSON, such as {" quote "in" quote ": " quote "ping" quote ", " quote \
     "params" quote ": 1}; `pillion call ping 1` sends one"
-#define LINES_HERE                                                                        \
-    "this port speaks lines of JSON, not %s, such as {\"in\": \"ping\", \"params\": 1}; " \
-    "`pillion call --protocol line ping 1` sends one\n"
+#define ONE_HERE  "this port speaks %s, not %s; `pillion call --protocol %s ping 1` sends one\n"
 #define TEXT_FORM SPOKEN_HERE("\"") "\n"
 #define JSON_FORM                                              \
     "{\"out\":\"error\",\"result\":{\"code\":\"not_a_frame\"," \
@@ -25,6 +23,7 @@ static const struct stranger json = {"JSON without frames", JSON_FORM, NULL};
 static const struct stranger tls = {"TLS", TEXT_FORM, NULL};
 static const struct stranger text = {"text", TEXT_FORM, NULL};
 static const struct stranger frames = {"frames", TEXT_FORM, NULL};
+static const struct stranger alone = {"JSON alone", TEXT_FORM, NULL};
 static const struct stranger swapped = {
     "big-endian lengths", NULL,
     "; is its length big-endian? it must be little-endian, whatever the machine"};
@@ -140,11 +139,40 @@ const struct stranger *stranger_of_line(struct bytes input, bool whole)
     return in[FRAME_HEADER_SIZE - 1] <= FRAME_BODY_MAX >> 24 ? &frames : &text;
 }
 
-size_t stranger_refuse(const struct stranger *stranger, bool lines, char out[STRANGER_REFUSAL_MAX])
+const struct stranger *stranger_of_head(struct bytes input, unsigned protocol)
 {
-    const char *form = !lines              ? stranger->form
-                       : stranger == &http ? HTTP_HEAD LINES_HERE
-                                           : LINES_HERE;
-    int size = snprintf(out, STRANGER_REFUSAL_MAX, form, stranger->speaks);
+    const unsigned char *in = (const unsigned char *)input.data;
+
+    if (input.size < FRAME_HEADER_SIZE)
+        return NULL;
+    const struct stranger *found = find_start(in);
+    if (found == &http)
+        return protocol == PROTOCOL_HTTP ? NULL : found;
+    if (in[0] == '{' || in[0] == '[')
+        return &alone;
+    if ((in[0] > ' ' && in[0] < 0x7f) || is_space(in[0])) /* the parser tells what is wrong */
+        return NULL;
+    return found != NULL ? found : &frames;
+}
+
+const char *stranger_spoken(unsigned protocol)
+{
+    static const char *const spoken[PROTOCOLS] = {
+        [PROTOCOL_FRAME] = "frames of JSON",  [PROTOCOL_AUTO] = "frames of JSON",
+        [PROTOCOL_LINE] = "lines of JSON",    [PROTOCOL_LSP] = "messages with Content-Length",
+        [PROTOCOL_HTTP] = "requests of HTTP",
+    };
+
+    return spoken[protocol];
+}
+
+size_t stranger_refuse(const struct stranger *stranger, unsigned protocol,
+                       char out[STRANGER_REFUSAL_MAX])
+{
+    int size =
+        protocol == PROTOCOL_FRAME
+            ? snprintf(out, STRANGER_REFUSAL_MAX, stranger->form, stranger->speaks)
+            : snprintf(out, STRANGER_REFUSAL_MAX, "%s" ONE_HERE, stranger == &http ? HTTP_HEAD : "",
+                       stranger_spoken(protocol), stranger->speaks, protocols[protocol].name);
     return size < 0 ? 0 : (size_t)size;
 }

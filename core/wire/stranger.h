@@ -1,12 +1,12 @@
 /* Clients that speak another protocol, recognised by the first bytes of their connection. Read as a
  * length, text is always above FRAME_BODY_MAX, so the caller has an error to answer already; only
- * TLS can look like a frame that is still arriving.
+ * TLS can look like a frame that is still arriving. Listeners of one other protocol look here, too.
  *
  * Pure functions over bytes. */
 #ifndef PILLION_WIRE_STRANGER_H
 #define PILLION_WIRE_STRANGER_H
 
-#include "wire/frame.h"
+#include "wire/protocol.h"
 
 #define STRANGER_REFUSAL_MAX 1024u
 
@@ -35,8 +35,17 @@ const struct stranger *stranger_of_frame(struct bytes input, uint32_t max_body,
  * browser send one: nothing behind a first line that is no message may be taken for one. */
 const struct stranger *stranger_of_line(struct bytes input, bool whole);
 
-/* Writes the refusal for a stranger, which says what protocol this port speaks: lines, or frames;
- * it has a form then. Returns its size. */
-size_t stranger_refuse(const struct stranger *stranger, bool lines, char out[STRANGER_REFUSAL_MAX]);
+/* The same where a head should come, as in HTTP and `lsp`: one begins with a letter. Its parser
+ * would wait for the end of a line. */
+const struct stranger *stranger_of_head(struct bytes input, unsigned protocol);
+
+/* What a listener of the protocol speaks, in words, of which there are several: "frames of JSON".
+ */
+const char *stranger_spoken(unsigned protocol);
+
+/* Writes the refusal for a stranger with a form, which says what this port speaks. Returns its
+ * size. */
+size_t stranger_refuse(const struct stranger *stranger, unsigned protocol,
+                       char out[STRANGER_REFUSAL_MAX]);
 
 #endif

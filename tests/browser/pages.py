@@ -106,6 +106,9 @@ class Trial:
         (self.prefix / "conf/pillion.conf").write_text(CONFIGURATION % self.ports)
         with open(self.prefix / "log", "w", encoding="utf-8") as log:
             self.server = subprocess.Popen([build / "pillion", "-p", self.prefix], stderr=log)
+
+    def wait(self):
+        """Waits until the server serves."""
         deadline = time.monotonic() + chromium.PATIENCE
         while "generation 1 serves" not in self.log():
             if time.monotonic() > deadline or self.server.poll() is not None:
@@ -437,10 +440,12 @@ def listeners_of_other_protocols_run_nothing_that_a_page_sends(t):
 
 
 @case
-def a_person_who_opens_a_listener_of_frames_reads_what_it_speaks(t):
-    for port, words in (("frame", "frames of JSON, not HTTP"), ("line", "lines of JSON, not HTTP")):
+def a_person_who_opens_another_protocols_listener_reads_what_it_speaks(t):
+    spoken = {"frame": "frames of JSON", "line": "lines of JSON",
+              "lsp": "messages with Content-Length"}
+    for port, words in spoken.items():
         with t.page("127.0.0.1", port) as page:
-            expect_part(page.run("return document.body.innerText"), "this port speaks " + words)
+            expect_part(page.run("return document.body.innerText"), "this port speaks %s, not HTTP" % words)
 
 
 # ---- running ------------------------------------------------------------------------------------
@@ -469,6 +474,7 @@ def main():
     try:
         trial = Trial(build, browser)
         try:
+            trial.wait()
             for function in chosen:
                 wrong = attempt(trial, function)
                 failed += wrong is not None

@@ -156,20 +156,35 @@ START_TEST(what_a_server_refuses_over_http_is_shown)
 }
 END_TEST
 
+/* Whatever is spoken there is told at once, and not waited for. */
 START_TEST(listeners_of_one_protocol_tell_which)
 {
-    static const char *const names[] = {"frame", "line"};
+    static const char *const names[] = {"frame", "line", "lsp", "http"},
+                             *const spoken[] = {"frames of JSON, not ", "lines of JSON, not ",
+                                                "messages with Content-Length, not ",
+                                                "requests of HTTP, not "};
+    const size_t count = sizeof(names) / sizeof(*names);
+    int ports[4];
+    struct buffer listens = {0};
 
-    for (size_t i = 0; i < 2; i++) {
-        struct server *server = server_new();
-        server_serve("", keep_printf("method ping; listen 127.0.0.1:%d protocol=%s;", server->port,
-                                     names[i]));
-        struct run run =
-            pillion("call", "--http", keep_printf("http://127.0.0.1:%d", server->port), "ping");
-        expect_status(&run, NO_SERVER);
-        expect_part(run.err, keep_printf("status 400, and no JSON; it says \"this port speaks %ss "
-                                         "of JSON, not HTTP",
-                                         names[i]));
+    for (size_t i = 0; i < count; i++) {
+        ports[i] = server_new()->port;
+        char *listen = keep_printf(" listen 127.0.0.1:%d protocol=%s;", ports[i], names[i]);
+        buffer_add(&listens, listen, strlen(listen));
+    }
+    buffer_add(&listens, "", 1);
+    server_serve("", keep_printf("method ping;%s", (char *)keep(listens.data)));
+    for (size_t i = 0; i < count * count; i++) {
+        const char *here = names[i / count], *speaks = names[i % count];
+        struct run run = pillion("call", "--server", keep_printf("127.0.0.1:%d", ports[i / count]),
+                                 "--protocol", speaks, "ping", "[1]");
+        if (here == speaks) {
+            expect_text(run.out, "[1]\n");
+        } else if (strcmp(here, "http") == 0 && strcmp(speaks, "lsp") == 0) {
+            expect_part(run.err, "it says \"HTTP/1.1 400 Bad Request\""); /* lines with a colon */
+        } else {
+            expect_part(run.err, keep_printf("this port speaks %s", spoken[i / count]));
+        }
     }
 }
 END_TEST

@@ -15,7 +15,7 @@ static void refuse_stranger(struct bytes input, uint32_t max, enum frame_status 
     const struct stranger *stranger =
         status == FRAME_PARTIAL ? stranger_find_hello(input) : stranger_find(input, max);
     require(stranger == NULL || stranger->form == NULL ||
-            stranger_refuse(stranger, false, refusal) < sizeof(refusal));
+            stranger_refuse(stranger, PROTOCOL_FRAME, refusal) < sizeof(refusal));
 }
 
 /* Takes what is whole at the start of `stream`; returns how many bytes that was. */

@@ -80,7 +80,7 @@ START_TEST(every_refusal_describes_the_servers_protocol)
             stranger_find((struct bytes){beginnings[i].data, beginnings[i].size}, MAX_BODY);
         if (stranger == NULL || stranger->form == NULL)
             continue;
-        size_t size = stranger_refuse(stranger, false, out);
+        size_t size = stranger_refuse(stranger, PROTOCOL_FRAME, out);
         ck_assert_uint_eq(size, strlen(out));
         ck_assert_uint_lt(size, sizeof(out) - 1);
         ck_assert_ptr_nonnull(strstr(out, "4 bytes, little-endian"));
@@ -117,10 +117,44 @@ START_TEST(a_first_line_that_is_no_message_tells_the_protocol)
         if (stranger == NULL)
             continue;
         ck_assert_str_eq(stranger->speaks, lines[i].speaks);
-        ck_assert_uint_eq(stranger_refuse(stranger, true, out), strlen(out));
+        ck_assert_uint_eq(stranger_refuse(stranger, PROTOCOL_LINE, out), strlen(out));
         ck_assert_ptr_nonnull(strstr(out, "this port speaks lines of JSON, not "));
         ck_assert_int_eq(strncmp(out, "HTTP/1.1 400 ", 13) == 0,
                          strcmp(stranger->speaks, "HTTP") == 0);
+    }
+}
+END_TEST
+
+START_TEST(what_is_no_head_tells_the_protocol)
+{
+    static const struct {
+        const char *data;
+        size_t size;
+        const char *http, *lsp; /* what a listener of it takes the bytes for; NULL: its own */
+    } heads[] = {
+        {"POST / HT", 9, NULL, "HTTP"},
+        {"Content-L", 9, NULL, NULL},
+        {"x-odd: 1", 8, NULL, NULL},
+        {"\r\nPOST /", 8, NULL, NULL},
+        {"\x0f\0\0\0{\"in\":", 9, "frames", "frames"},
+        {"\x16\x03\x01\x02\0\1", 6, "TLS", "TLS"},
+        {"{\"in\":\"ping\"}", 13, "JSON alone", "JSON alone"},
+        {"{}\n", 3, NULL, NULL},
+    };
+    char out[STRANGER_REFUSAL_MAX];
+
+    for (size_t i = 0; i < 2 * sizeof(heads) / sizeof(*heads); i++) {
+        const unsigned protocol = i % 2 ? PROTOCOL_LSP : PROTOCOL_HTTP;
+        const char *speaks = i % 2 ? heads[i / 2].lsp : heads[i / 2].http;
+        const struct stranger *stranger =
+            stranger_of_head((struct bytes){heads[i / 2].data, heads[i / 2].size}, protocol);
+        ck_assert_msg((stranger == NULL) == (speaks == NULL), "head %zu", i);
+        if (stranger == NULL)
+            continue;
+        ck_assert_str_eq(stranger->speaks, speaks);
+        stranger_refuse(stranger, protocol, out);
+        ck_assert_ptr_nonnull(strstr(out, i % 2 ? "speaks messages with Content-Length, not "
+                                                : "speaks requests of HTTP, not "));
     }
 }
 END_TEST
@@ -129,7 +163,7 @@ START_TEST(json_is_refused_in_json)
 {
     char out[STRANGER_REFUSAL_MAX];
 
-    stranger_refuse(stranger_find(bytes_of("{\"in\":1}"), MAX_BODY), false, out);
+    stranger_refuse(stranger_find(bytes_of("{\"in\":1}"), MAX_BODY), PROTOCOL_FRAME, out);
     cJSON *reply = cJSON_Parse(out);
     const cJSON *result = cJSON_GetObjectItem(reply, "result");
     ck_assert_str_eq(cJSON_GetStringValue(cJSON_GetObjectItem(result, "code")), "not_a_frame");
@@ -142,4 +176,5 @@ END_TEST
 UNIT_MAIN("stranger", first_bytes_tell_the_protocol, text_is_never_an_allowed_length,
           a_hello_of_tls_is_told_from_a_frame_that_is_on_its_way,
           every_refusal_describes_the_servers_protocol,
-          a_first_line_that_is_no_message_tells_the_protocol, json_is_refused_in_json)
+          a_first_line_that_is_no_message_tells_the_protocol, what_is_no_head_tells_the_protocol,
+          json_is_refused_in_json)
