@@ -135,7 +135,8 @@ static enum http_status read_request_line(struct bytes line, struct http_request
  * it. */
 bool http_field(struct bytes *fields, struct bytes *name, struct bytes *value)
 {
-    const char *colon = memchr(fields->data, ':', fields->size);
+    const char *colon =
+        fields->size == 0 ? NULL : memchr(fields->data, ':', fields->size); /* no data, perhaps */
     const char *stop = fields->data + fields->size;
     const char *end = colon == NULL ? NULL : memchr(colon, LF, (size_t)(stop - colon));
 
