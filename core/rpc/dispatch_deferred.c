@@ -367,7 +367,8 @@ static bool take_answer(struct call *call, const struct begun_frame *at, const s
     struct bytes answer;
 
     if (!kept_next(death->kept, conn_id(call->dispatcher->conns, call->conn), at->place, &from,
-                   &number, &answer))
+                   &number, &answer) ||
+        answer.size == 0) /* damaged: no reply is empty */
         return false;
     call_forget_answer(call);
     char *room = call->req.reserve(&call->req, answer.size);

@@ -15,6 +15,7 @@
 #include "fuzz.h"
 #include "net/arena_layout.h"
 #include "net/conn.h"
+#include "net/kept.h"
 #include "rpc/dispatch.h"
 
 #define RECORDS 8u
@@ -96,8 +97,26 @@ static uint32_t frames(char *to, bool former)
     return size - 4;
 }
 
+#define KEPT_BLOCK 20u
+
+/* Two answers are kept for the first and for the last frame of the second connection. */
+static void keep(const struct arena *arena, uint32_t last_place)
+{
+    uint32_t *start = (uint32_t *)(void *)((char *)arena->header + ARENA_KEPT_AT);
+
+    *start = 1 + KEPT_BLOCK;
+    for (uint32_t i = 0; i < 2; i++) {
+        char *block = arena_block(arena, KEPT_BLOCK + i);
+        const uint64_t frame[] = {7ull << 32 | 2, i == 0 ? 10 : last_place};
+        const uint32_t rest[] = {i == 0 ? 1 + KEPT_BLOCK + 1 : 0, 2 * sizeof(uint32_t) + 6, 0, 6};
+        memcpy(block, frame, sizeof(frame));
+        memcpy(block + sizeof(frame), rest, sizeof(rest));
+        memcpy(block + sizeof(frame) + sizeof(rest), "answer", 6);
+    }
+}
+
 /* An arena as a worker leaves it: three connections, one that waits for its PROXY header, one with
- * input and output, and one whose client was told. */
+ * input, output and kept answers, and one whose client was told. */
 static int sample(bool former)
 {
     const struct arena_geometry geometry = {.records = RECORDS, .blocks = BLOCKS};
@@ -126,6 +145,7 @@ static int sample(bool former)
                                           .first = 254,
                                           .answered = 3};
             arena.marks[1].of[255] = MARK_ANSWERED;
+            keep(&arena, 10 + 3 * 21);
             if (former)
                 former_answered_at(edit, 10 + 2 * 21 + 1);
         }
@@ -163,6 +183,9 @@ static void tell(const struct conn *conn)
 
 static void take_all(struct conns *conns, const struct arena *from)
 {
+    struct kept_index kept;
+
+    kept_index_read(&kept, from);
     for (uint32_t i = 0; i < from->record_count && i < RECORDS; i++) {
         struct conn_record image, *record = &image;
         int pair[2];
@@ -171,11 +194,13 @@ static void take_all(struct conns *conns, const struct arena *from)
             continue;
         struct conn_cursors cursors = *record_cursors(record);
         require(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair) == 0);
+        struct death death = deaths[i % 3];
+        death.kept = &kept;
+        struct kept *inherited = kept_inherit(conns, &kept, record->id);
         struct conn *conn = conn_adopt(conns, pair[0], from, i, record, &cursors, &server.policy);
         if (conn == NULL) {
             close(pair[0]);
-        } else if (!(cursors.flags & CONN_HEADER) &&
-                   !dispatch_adopted(&dispatcher, conn, &deaths[i % 3])) {
+        } else if (!(cursors.flags & CONN_HEADER) && !dispatch_adopted(&dispatcher, conn, &death)) {
             conn_close(conns, conn);
         } else {
             tell(conn);
@@ -187,8 +212,11 @@ static void take_all(struct conns *conns, const struct arena *from)
         }
         dispatch_settle(&dispatcher);
         require(dispatcher.deferreds.pending == 0);
+        kept_settle(inherited);
+        require(conns->kept == NULL);
         close(pair[1]);
     }
+    kept_index_free(&kept);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -209,11 +237,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     bool former = (offset & 1) != 0;
     int damaged = sample(former);
     offset >>= 1;
-    /* A quarter of the offsets hits the header, half the records, the rest the marks and the
-     * clients, a page each, and the bytes. */
+    /* A quarter of the offsets hits the header, or what is kept, half the records, the rest the
+     * marks and the clients, a page each, and the bytes. */
     uint64_t marks_at = 2 * BLOCK_SIZE, clients_at = former ? marks_at : marks_at + BLOCK_SIZE,
              blocks_at = former ? marks_at : clients_at + BLOCK_SIZE;
-    uint64_t at = offset < 0x2000   ? offset % sizeof(struct arena_header)
+    uint64_t at = offset < 0x800    ? ARENA_KEPT_AT
+                  : offset < 0x1000 ? blocks_at + KEPT_BLOCK * BLOCK_SIZE + offset % 48
+                  : offset < 0x2000 ? offset % sizeof(struct arena_header)
                   : offset < 0x6000 ? BLOCK_SIZE + offset % (RECORDS * sizeof(struct conn_record))
                   : offset < 0x6800 ? marks_at + offset % (RECORDS * sizeof(struct conn_marks))
                   : offset < 0x7000 ? clients_at + offset % (RECORDS * sizeof(struct conn_client))
