@@ -21,6 +21,7 @@ struct call {
     uint64_t now_ns; /* clock_ns() a few requests ago, or 0: good enough for one that is deferred */
     char *aside;     /* where the reply is when the arena had no room for it, or it no turn */
     bool began;      /* in a former worker: this generation's settings were not asked then */
+    bool knows_loopback, on_loopback; /* whether the client has connected to such an address */
     const char *http_at;      /* where the request begins that `http` tells of; NULL: nowhere */
     struct http_request http; /* what http_call_next has read and http_call_read has not used yet */
     bool shown; /* filters are to see the request once its answer is committed: see call_refused */
@@ -40,6 +41,7 @@ static inline void call_init(struct call *call, struct dispatcher *dispatcher, s
     call->now_ns = 0;
     call->aside = NULL;
     call->began = false;
+    call->knows_loopback = false;
     call->http_at = NULL;
     call->shown = false;
     call->req = (struct pillion_request){

@@ -84,7 +84,7 @@ static bool is_local(struct bytes name)
 }
 
 /* True when the client has connected to an address that only this machine has. */
-static bool is_on_loopback(const struct call *call)
+static bool find_loopback(const struct call *call)
 {
     struct sockaddr_storage here;
     socklen_t size = sizeof(here);
@@ -95,6 +95,15 @@ static bool is_on_loopback(const struct call *call)
         return ntohl(((const struct sockaddr_in *)&here)->sin_addr.s_addr) >> 24 == IN_LOOPBACKNET;
     return here.ss_family == AF_INET6 &&
            IN6_IS_ADDR_LOOPBACK(&((const struct sockaddr_in6 *)&here)->sin6_addr);
+}
+
+/* The same; the kernel is asked once for all requests of a turn. */
+static bool is_on_loopback(struct call *call)
+{
+    if (!call->knows_loopback)
+        call->on_loopback = find_loopback(call);
+    call->knows_loopback = true;
+    return call->on_loopback;
 }
 
 /* True when the page that sent the request came from this very server. */

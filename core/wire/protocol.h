@@ -3,7 +3,7 @@
  *
  * A connection's protocol is a number in its record, so rows are only ever appended. Frames are
  * number 0: every record that was written before there were other protocols says so. Their path is
- * inlined; the others go through the table. Pure functions over bytes. */
+ * inlined, and so is that of lines; the others go through the table. Pure functions over bytes. */
 #ifndef PILLION_WIRE_PROTOCOL_H
 #define PILLION_WIRE_PROTOCOL_H
 
@@ -11,6 +11,7 @@
 
 #include "wire/envelope.h"
 #include "wire/http.h"
+#include "wire/line.h"
 #include "wire/reply.h"
 
 enum {
@@ -69,6 +70,8 @@ static inline enum frame_status protocol_next(unsigned index, struct bytes input
 {
     if (index == PROTOCOL_FRAME)
         return frame_next(input, limits->body, frame);
+    if (index == PROTOCOL_LINE && progress != NULL)
+        return line_next(input, limits, progress, frame);
     return protocol_next_other(index, input, limits, progress, frame);
 }
 
@@ -78,6 +81,8 @@ static inline size_t protocol_reply_size(unsigned index, const struct reply *rep
 {
     if (index == PROTOCOL_FRAME)
         return FRAME_HEADER_SIZE + reply_size(reply);
+    if (index == PROTOCOL_LINE)
+        return reply_size(reply) + 1;
     return protocol_reply_size_other(index, reply);
 }
 
@@ -86,13 +91,18 @@ static inline size_t protocol_reply_size(unsigned index, const struct reply *rep
 size_t protocol_reply_write_other(unsigned index, const struct reply *reply, char *to);
 static inline size_t protocol_reply_write(unsigned index, const struct reply *reply, char *to)
 {
-    if (index != PROTOCOL_FRAME)
-        return protocol_reply_write_other(index, reply, to);
-    size_t size = reply_write(reply, to + FRAME_HEADER_SIZE);
-
-    assert(size <= UINT32_MAX);
-    frame_header((uint32_t)size, to);
-    return FRAME_HEADER_SIZE + size;
+    if (index == PROTOCOL_FRAME) {
+        size_t size = reply_write(reply, to + FRAME_HEADER_SIZE);
+        assert(size <= UINT32_MAX);
+        frame_header((uint32_t)size, to);
+        return FRAME_HEADER_SIZE + size;
+    }
+    if (index == PROTOCOL_LINE) {
+        size_t size = reply_write(reply, to);
+        to[size] = '\n';
+        return size + 1;
+    }
+    return protocol_reply_write_other(index, reply, to);
 }
 
 #endif
