@@ -1,6 +1,7 @@
 # Benchmarks: programs, never tests. Included by tests/tests.mk.
 #
 #   make bench            everything, about ten minutes; writes docs/performance.md and its picture
+#   make bench-protocols  HTTP, lines and MCP, ten minutes; writes its section of docs/performance.md
 #   make bench-quick      ping alone, two minutes; prints
 #   make bench-recovery   how long clients wait when a worker dies
 #   make bench-json       the speed of the strict JSON pass
@@ -10,7 +11,8 @@
 
 BENCH_BIN  := $(B)/tests/bench
 BENCH_PROGRAMS := $(addprefix $(BENCH_BIN)/,raw_echo raw_cjson load build.so five.so)
-BENCH_PACKAGES := redis-server redis-tools nginx wrk postgresql
+BENCH_PACKAGES := redis-server redis-tools nginx postgresql
+PROTOCOLS_PACKAGES := nginx wrk apache2-utils nghttp2-client libh2o-evloop-dev
 BENCH_COMPILE = $(CC) -D_GNU_SOURCE -std=c17 $(WARNINGS) -O2 -g
 
 $(BENCH_BIN)/raw_echo $(BENCH_BIN)/raw_cjson: $(BENCH_BIN)/%: tests/bench/%.c tests/bench/bare.c \
@@ -26,6 +28,11 @@ $(BENCH_BIN)/build.so $(BENCH_BIN)/five.so: $(BENCH_BIN)/%.so: tests/bench/%.c c
 	@mkdir -p $(@D)
 	$(Q)$(BENCH_COMPILE) -shared -fPIC -Icore/include -o $@ $<
 
+# Of Debian's h2o: its library, which is faster than its program, in which a script answers.
+$(BENCH_BIN)/h2o_ping: tests/bench/h2o_ping.c
+	@mkdir -p $(@D)
+	$(Q)$(BENCH_COMPILE) -DH2O_USE_LIBUV=0 -o $@ $< -lh2o-evloop -lssl -lcrypto
+
 # Redis and nginx may be installed; where they cannot be, the benchmark goes on without them.
 .PHONY: bench bench-quick bench-deps
 bench-deps:
@@ -40,6 +47,14 @@ bench-quick: all $(BENCH_PROGRAMS)  ## measure ping alone, and print
 .PHONY: bench-params
 bench-params: all $(BENCH_PROGRAMS)  ## params by table beside cJSON
 	python3 tests/bench/params.py $(B)
+
+# What cannot be installed is left out, and the section says so.
+.PHONY: bench-protocols
+bench-protocols: all $(BENCH_PROGRAMS)  ## measure HTTP, lines and MCP; writes its section of docs/performance.md
+	-$(call install,$(PROTOCOLS_PACKAGES))
+	-sh tests/interop/packages.sh $(B)/tests/npm
+	-$(MAKE) $(BENCH_BIN)/h2o_ping
+	python3 tests/bench/protocols.py --build $(B)
 
 .PHONY: bench-recovery
 bench-recovery: all $(BENCH_PROGRAMS)  ## how long clients wait when a worker dies

@@ -51,9 +51,10 @@ def say(text):
 
 
 def summary(samples):
-    """The best of the rounds, and medians of latencies."""
+    """The best of the rounds, medians of latencies, and the CPU for a request in each round."""
     pick = lambda key: [sample[key] for sample in samples]
-    return {"rps": max(pick("rps")), "cpu_us": min(pick("cpu_us")),
+    cpu = [value for value in pick("cpu_us") if value > 0]  # 0: it was not accounted for yet
+    return {"rps": max(pick("rps")), "cpu_us": min(cpu, default=0), "cpu_rounds": pick("cpu_us"),
             "p50_us": statistics.median(pick("p50_us")), "p99_us": statistics.median(pick("p99_us"))}
 
 

@@ -16,6 +16,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 DOCS = os.path.join(HERE, "../../docs")
 sys.path.append(os.path.join(HERE, "../docs"))
 from reflow import reflow  # noqa: E402
+PAGE_PATH = os.path.join(DOCS, "performance.md")
 COLUMNS = ("1,1", "50,1", "50,16", "50,128")
 ECHO, PILLION = servers.RawEcho.name, servers.Pillion.name
 CJSON, BUILD = servers.RawCjson.name, servers.PillionBuild.name
@@ -83,7 +84,8 @@ of what is seen, for the bare echo too.
 
 ## Do it again
 
-`make bench` takes about a quarter of an hour and writes this page; `make bench-quick` compares `ping` alone.
+`make bench` takes about a quarter of an hour and writes this page, but for the section on protocols:
+`make bench-protocols` takes ten minutes and writes that. `make bench-quick` compares `ping` alone.
 [operations.md](operations.md#how-fast-is-it) has `pillion bench`, for your own methods on your own
 machine.
 """
@@ -238,6 +240,24 @@ def rest(results):
     return "\n".join(found)
 
 
+# ---- The section of protocols_report.py ----
+
+PROTOCOLS, BEHIND = "## Protocols\n", "## Do it again\n"
+
+
+def protocols_of(page):
+    """The section, which `make bench-protocols` writes; "" when the page has none."""
+    start, end = page.find(PROTOCOLS), page.find(BEHIND)
+    return page[start:end] if 0 <= start < end else ""
+
+
+def with_protocols(page, section):
+    """The page with this section in place of its own."""
+    own = protocols_of(page)
+    page = page.replace(own, "") if own else page
+    return page.replace(BEHIND, section.rstrip("\n") + "\n\n" + BEHIND if section else BEHIND)
+
+
 def write(results):
     """Writes both files. Returns the rows of targets that were missed, as text."""
     rows = targets(results)
@@ -257,8 +277,10 @@ def write(results):
                      [["(%s)" % load, thousands(row["kv_get"]), thousands(row["redis_benchmark"]),
                        figure(row["ratio"])] for load, row in results["waiting"]["redis"].items()]),
         missed="".join("\n- Missed: " + line + ".\n" for line in missed), rest=rest(results))
-    with open(os.path.join(DOCS, "performance.md"), "w") as file:
-        file.write(reflow(page))
+    with open(PAGE_PATH) as file:
+        protocols = protocols_of(file.read())
+    with open(PAGE_PATH, "w") as file:
+        file.write(with_protocols(reflow(page), protocols))
     with open(os.path.join(DOCS, "performance.svg"), "w") as file:
         file.write(picture(results["latency_by_load"]))
     return ["missed: " + line for line in missed] or ["every target was met"]

@@ -31,17 +31,6 @@ sys.exit("nobody listens on port " + sys.argv[1])
 END
 }
 
-# Brings the packages of npm/ into the build, at the versions of its lock file, without running
-# anything of theirs. Fails where npm is not there, or its registry cannot be reached.
-packages() {
-    command -v npm >/dev/null && command -v node >/dev/null || return 1
-    cmp -s "$here/npm/package-lock.json" "$npm/brought" && return
-    rm -rf "$npm" && mkdir -p "$npm" && cp "$here"/npm/*.json "$npm" &&
-        (cd "$npm" && timeout 300 npm ci --ignore-scripts --no-audit --no-fund --loglevel=error \
-            --fetch-retries=1 --fetch-timeout=30000) >"$prefix/npm.log" 2>&1 </dev/null &&
-        cp "$npm/package-lock.json" "$npm/brought"
-}
-
 mkdir -p "$prefix/conf" "$prefix/modules" "$prefix/run"
 cp "$PILLION_BUILD"/modules/*.so "$prefix/modules"
 sed "s/127\.0\.0\.1:8080/127.0.0.1:$port/" "$here/../../conf/pillion.conf" \
@@ -67,7 +56,7 @@ python3 "$here/conformance.py" "127.0.0.1:$port"
 python3 "$here/conformance.py" --core "127.0.0.1:$((port + 1))"
 
 npm=$PILLION_BUILD/tests/npm
-packages || npm=
+sh "$here/packages.sh" "$npm" || npm=
 status=0
 python3 "$here/foreign.py" "$PILLION_BUILD/pillion" "$prefix" "$port" "$master" $npm \
     >"$prefix/foreign.log" || status=$?
