@@ -262,6 +262,10 @@ static void list(const struct mcp *mcp)
 {
     struct text result = {0};
 
+    if (mcp->params.data != NULL && envelope_member(mcp->params, BYTES("cursor")).data != NULL) {
+        refuse(mcp, 200, PILLION_INVALID_PARAMS, "the list is whole: no `cursor` was given");
+        return;
+    }
     text_append_string(&result,
                        mcp->modern ? "{\"resultType\":\"complete\",\"tools\":" : "{\"tools\":");
     tool_list(mcp->req->introspect->methods, &result);

@@ -163,6 +163,8 @@ START_TEST(requests_that_contradict_themselves_are_refused)
     expect_part(response, "\"requested\":\"2099-01-01\"");
     expect_response(modern(server, "Mcp-Name: none\r\n", "tools/call", META ",\"name\":\"none\""),
                     "200 OK", "\"error\":{\"code\":-32602");
+    expect_response(old(server, "tools/list", "{\"cursor\":\"2\"}"), "200 OK",
+                    "\"error\":{\"code\":-32602");
     expect_response(old(server, "tools/call", "{\"name\":\"ping\",\"arguments\":[]}"), "200 OK",
                     "\"error\":{\"code\":-32602");
     expect_response(ask(server, message(CLOSE, "[]")), "400 Bad Request", "\"code\":-32600");
