@@ -100,6 +100,7 @@ static struct bytes string_member(struct bytes object, struct bytes name, char *
 static bool check_modern(const struct mcp *mcp)
 {
     struct bytes fields = mcp->req->head;
+    struct pool *pool = mcp->req->pool;
     char room[64];
     struct bytes version =
         string_member(mcp->meta, BYTES(META_PREFIX "protocolVersion"), room, sizeof(room));
@@ -109,13 +110,13 @@ static bool check_modern(const struct mcp *mcp)
         return refuse(mcp, 400, PILLION_INVALID_PARAMS,
                       "_meta needs " META_PREFIX "protocolVersion, a string, and " META_PREFIX
                       "clientCapabilities, an object");
-    if (!mcp_field_is(http_find(fields, "mcp-protocol-version"), version))
+    if (!mcp_field_is(http_find(fields, "mcp-protocol-version"), version, pool))
         return refuse(mcp, 400, ERROR_HEADER_MISMATCH,
                       "MCP-Protocol-Version has to be what _meta says");
-    if (!mcp_field_is(http_find(fields, "mcp-method"), mcp->method))
+    if (!mcp_field_is(http_find(fields, "mcp-method"), mcp->method, pool))
         return refuse(mcp, 400, ERROR_HEADER_MISMATCH, "Mcp-Method has to be the method's name");
     if (bytes_equal(mcp->method, BYTES(CALL)) && mcp->name.data != NULL &&
-        !mcp_field_is(http_find(fields, "mcp-name"), mcp->name))
+        !mcp_field_is(http_find(fields, "mcp-name"), mcp->name, pool))
         return refuse(mcp, 400, ERROR_HEADER_MISMATCH, "Mcp-Name has to be the tool's name");
     if (!bytes_equal(version, BYTES(MODERN)))
         return refuse_version(mcp, version);

@@ -1,53 +1,19 @@
 /* Fields of MCP's requests. See mcp_field.h. */
 #include "rpc/mcp_field.h"
 
-#include <stdlib.h>
 #include <string.h>
 
+#include "wire/base64.h"
 #include "wire/envelope.h"
 #include "wire/http.h"
+#include "wire/number.h"
 
 #define MARK      "x-mcp-header"
 #define PREFIX    "mcp-param-"
 #define FIELD_MAX 128u /* of what comes behind the prefix */
 #define DEPTH_MAX 16u  /* of properties within properties */
 
-/* ---- Base64 ---- */
-
-static int base64_digit(char c)
-{
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    const char *found = c == '\0' ? NULL : strchr(digits, c);
-
-    return found == NULL ? -1 : (int)(found - digits);
-}
-
-/* True when `code` is `text` in base64, padding included: there is one way to write it. */
-static bool base64_is(struct bytes code, struct bytes text)
-{
-    unsigned bits = 0, have = 0;
-    size_t at = 0, padding = 0;
-
-    while (padding < 2 && padding < code.size && code.data[code.size - 1 - padding] == '=')
-        padding++;
-    if (code.size % 4 != 0)
-        return false;
-    for (size_t i = 0; i < code.size - padding; i++) {
-        int digit = base64_digit(code.data[i]);
-        if (digit < 0)
-            return false;
-        bits = (bits << 6 | (unsigned)digit) & 0xffff;
-        have += 6;
-        if (have < 8)
-            continue;
-        have -= 8;
-        if (at == text.size || (unsigned char)text.data[at++] != (bits >> have & 0xff))
-            return false;
-    }
-    return at == text.size && have == 2 * padding && (bits & ((1u << have) - 1)) == 0;
-}
-
-bool mcp_field_is(struct bytes field, struct bytes text)
+bool mcp_field_is(struct bytes field, struct bytes text, struct pool *pool)
 {
     static const char start[] = "=?base64?", end[] = "?=";
     const size_t start_size = sizeof(start) - 1, end_size = sizeof(end) - 1;
@@ -57,8 +23,10 @@ bool mcp_field_is(struct bytes field, struct bytes text)
     if (field.size < start_size + end_size || memcmp(field.data, start, start_size) != 0 ||
         memcmp(field.data + field.size - end_size, end, end_size) != 0)
         return bytes_equal(field, text);
-    return base64_is((struct bytes){field.data + start_size, field.size - start_size - end_size},
-                     text);
+    struct bytes code = {field.data + start_size, field.size - start_size - end_size};
+    char *room = pool_alloc(pool, BASE64_DECODED(code.size));
+    long size = room == NULL ? -1 : base64_decode(code, room);
+    return size >= 0 && bytes_equal((struct bytes){room, (size_t)size}, text);
 }
 
 /* ---- Params ---- */
@@ -77,24 +45,19 @@ bool mcp_schema_has_fields(const char *schema)
 
 static bool is_number(struct bytes text)
 {
-    for (size_t i = 0; i < text.size; i++) {
-        if (strchr("+-.0123456789eE", text.data[i]) == NULL || text.data[i] == '\0')
-            return false;
-    }
-    return text.size > 0 && text.size < 32;
+    return text.size > 0 && (*text.data == '-' || (*text.data >= '0' && *text.data <= '9'));
 }
 
-/* 1000 and 1e3 are the same number. */
-static bool same_number(struct bytes a, struct bytes b)
+/* 1000 and 1e3 are the same number. The field's text may be anything, the param's is JSON. */
+static bool same_number(struct bytes field, struct bytes param)
 {
-    char text[2][32] = {""};
+    const struct json_limits limits = {.depth = 1, .values = 1};
+    struct json_error error;
+    int64_t one, other;
 
-    if (!is_number(a) || !is_number(b))
-        return false;
-    memcpy(text[0], a.data, a.size);
-    memcpy(text[1], b.data, b.size);
-    double difference = strtod(text[0], NULL) - strtod(text[1], NULL);
-    return difference >= 0 && difference <= 0;
+    return is_number(field) && is_number(param) && json_check(field, &limits, &error) &&
+           number_integer(field, &one) == NUMBER_WHOLE &&
+           number_integer(param, &other) == NUMBER_WHOLE && one == other;
 }
 
 /* The param's text, without quotes and escapes; data NULL without memory for it. */
@@ -126,7 +89,7 @@ static bool param_is(const struct mirror *mirror, struct bytes mark, struct byte
     if (param.data == NULL || bytes_equal(param, BYTES("null"))) {
         if (field.data == NULL)
             return true;
-    } else if (mcp_field_is(field, param_text(mirror, param)) ||
+    } else if (mcp_field_is(field, param_text(mirror, param), mirror->pool) ||
                (field.data != NULL && same_number(field, param))) {
         return true;
     }

@@ -11,9 +11,8 @@
 #include "base/bytes.h"
 #include "base/memory.h"
 
-/* True when the field's value, which may be in base64 (RFC 4648 section 4) as `=?base64?…?=`, is
- * this text. */
-bool mcp_field_is(struct bytes field, struct bytes text);
+/* True when the field's value, which may be in base64 as `=?base64?…?=`, is this text. */
+bool mcp_field_is(struct bytes field, struct bytes text, struct pool *pool);
 
 /* True when params by this schema, a JSON Schema or NULL, have fields of their own: properties with
  * `"x-mcp-header": NAME`. */

@@ -206,6 +206,8 @@ START_TEST(params_and_their_fields_say_the_same)
         {"Mcp-Param-Region: =?base64?Z!XU=?=\r\n", "{\"region\":\"eu\"}", false},
         {"Mcp-Param-Limit: 10\r\n", "{\"page\":{\"limit\":1000}}", false},
         {"Mcp-Param-Limit: 10\r\n", "{\"limit\":10}", false},
+        {"Mcp-Param-Limit: 9007199254740993\r\n", "{\"page\":{\"limit\":9007199254740992}}", false},
+        {"Mcp-Param-Limit: 1000x\r\n", "{\"page\":{\"limit\":1000}}", false},
         {"", "{\"page\":{\"limit\":1000}}", false},
     };
     struct server *server = server_serve("load_module modules/tools.so;", "method test_fields;");
