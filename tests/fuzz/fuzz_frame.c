@@ -18,6 +18,22 @@ static void refuse_stranger(struct bytes input, uint32_t max, enum frame_status 
             stranger_refuse(stranger, PROTOCOL_FRAME, refusal) < sizeof(refusal));
 }
 
+/* So may what comes first to a listener of another protocol. */
+static void refuse_elsewhere(struct bytes input)
+{
+    char refusal[STRANGER_REFUSAL_MAX];
+
+    for (unsigned protocol = PROTOCOL_LINE; protocol < PROTOCOLS; protocol++) {
+        for (int whole = 0; whole < 2; whole++) {
+            const struct stranger *stranger = protocol == PROTOCOL_LINE
+                                                  ? stranger_of_line(input, whole)
+                                                  : stranger_of_head(input, protocol);
+            require(stranger == NULL ||
+                    stranger_refuse(stranger, protocol, refusal) < sizeof(refusal) - 1);
+        }
+    }
+}
+
 /* Takes what is whole at the start of `stream`; returns how many bytes that was. */
 static size_t take_frames(struct bytes stream, uint32_t max, enum frame_status *status)
 {
@@ -54,6 +70,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     uint32_t max = (uint32_t)data[1] | (uint32_t)data[2] << 8;
     struct bytes stream = {(const char *)data + SETTINGS_SIZE, size - SETTINGS_SIZE};
     enum frame_status whole, last = FRAME_PARTIAL;
+
+    refuse_elsewhere(stream);
     size_t at_once = take_frames(stream, max, &whole), taken = 0, arrived = 0;
 
     while (arrived < stream.size && last == FRAME_PARTIAL) {
