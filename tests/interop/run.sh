@@ -60,6 +60,7 @@ sh "$here/packages.sh" "$npm" || npm=
 status=0
 python3 "$here/foreign.py" "$PILLION_BUILD/pillion" "$prefix" "$port" "$master" $npm \
     >"$prefix/foreign.log" || status=$?
+python3 "$here/services.py" "$PILLION_BUILD" $npm >>"$prefix/foreign.log" || status=$?
 if [ -n "$npm" ]; then
     python3 "$here/mcp.py" "$((port + 3))" "$npm" >>"$prefix/foreign.log" || status=$?
 else

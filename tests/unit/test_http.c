@@ -383,6 +383,7 @@ START_TEST(fields_and_lists_are_taken_apart)
     assert_is(http_find(request.fields, "x-one"), "1");
     assert_is(http_find(request.fields, "x-two"), "2");
     assert_is(http_find(request.fields, "x-three"), NULL);
+    assert_is(http_find((struct bytes){NULL, 0}, "x-one"), NULL); /* of no HTTP at all */
     assert_is(request.origin, NULL);
     assert_is(request.type, NULL);
     fields = request.fields;
