@@ -3,7 +3,11 @@
  *
  * When a kept connection turns out to be closed, libcurl sends the request again over a new one by
  * itself, though the upstream may have seen it. It is kept from that once a byte of the body has
- * gone: what may be run twice is decided by tries.h alone. */
+ * gone: what may be run twice is decided by tries.h alone.
+ *
+ * libcurl has a thread look a name up, and cannot end it. So an exchange whose client is gone
+ * meanwhile stays under way until the name is found or its time is over, or clients that do not
+ * wait would make threads without end while a name server is silent. */
 #include "exchange.h"
 
 #include <stdio.h>
@@ -34,6 +38,9 @@ struct exchange {
     size_t size, capacity, head_size;
     const char *fault; /* why it was broken off here */
     bool large;
+    bool named;    /* its upstream's host has to be looked up */
+    bool begun;    /* it has a connection */
+    bool given_up; /* its client is gone */
     char detail[CURL_ERROR_SIZE];
 };
 
@@ -78,13 +85,14 @@ static size_t give_body(char *to, size_t size, size_t count, void *data)
 /* The request is about to be sent: from here on it cannot be run again by another worker. */
 static int may_send(void *data, char *to, char *from, int to_port, int from_port)
 {
-    const struct exchange *exchange = data;
+    struct exchange *exchange = data;
 
     (void)to;
     (void)from;
     (void)to_port;
     (void)from_port;
-    if (exchange->sent > 0)
+    exchange->begun = true;
+    if (exchange->sent > 0 || exchange->given_up)
         return CURL_PREREQFUNC_ABORT;
     pillion_rerunnable(exchange->token, false);
     return CURL_PREREQFUNC_OK;
@@ -275,6 +283,8 @@ static void read_result(struct exchange *exchange, CURLcode result, struct answe
     if (result == CURLE_OK) {
         answer->retry_ms = retry_after_ms(exchange->transfer);
         answer_read(answer, (pillion_bytes){exchange->reply, exchange->size}, exchange->id);
+    } else if (exchange->given_up && result == CURLE_ABORTED_BY_CALLBACK) {
+        answer->verdict = ANSWER_GIVEN_UP;
     } else if (exchange->large) {
         say(answer, ANSWER_LARGE, "its reply is larger than max_reply");
     } else if (exchange->fault != NULL) {
@@ -309,12 +319,25 @@ static void exchange_over(CURL *transfer, CURLcode result)
     exchange_give(exchange);
 }
 
+static bool is_looked_up(const struct exchange *exchange)
+{
+    curl_off_t took_us = 0;
+
+    curl_easy_getinfo(exchange->transfer, CURLINFO_NAMELOOKUP_TIME_T, &took_us);
+    return exchange->named && !exchange->begun && took_us == 0;
+}
+
 /* The client is gone, or its time is over. */
 static void exchange_cancelled(void *data)
 {
     struct exchange *exchange = data;
     struct answer answer = {.verdict = ANSWER_GIVEN_UP};
 
+    if (is_looked_up(exchange)) { /* without its fields, which end with the request */
+        exchange->given_up = true;
+        curl_easy_setopt(exchange->transfer, CURLOPT_HTTPHEADER, NULL);
+        return;
+    }
     if (now_ms() >= exchange->due_ms)
         say(&answer, ANSWER_LATE, "it did not answer in time");
     engine_remove(exchange->all->engine, exchange->transfer);
@@ -363,8 +386,8 @@ static bool exchange_prepare(struct exchange *exchange, const char *url,
            engine_add(exchange->all->engine, transfer);
 }
 
-bool exchange_start(struct exchanges *all, struct upstream *upstream, const char *url,
-                    pillion_request *req, struct trip *trip)
+bool exchange_start(struct exchanges *all, struct upstream *upstream,
+                    const struct location *location, pillion_request *req, struct trip *trip)
 {
     uint64_t now = now_ms();
     uint64_t left_ms = trip->tries.deadline_ms > now ? trip->tries.deadline_ms - now : 1;
@@ -382,11 +405,12 @@ bool exchange_start(struct exchanges *all, struct upstream *upstream, const char
     exchange->body = trip->body;
     exchange->sent = exchange->size = exchange->head_size = 0;
     exchange->fault = NULL;
-    exchange->large = false;
+    exchange->large = exchange->begun = exchange->given_up = false;
+    exchange->named = location->named;
     exchange->detail[0] = '\0';
     exchange->wait_ms = wait_of(&trip->tries, left_ms);
     exchange->due_ms = now + exchange->wait_ms;
-    if (!exchange_prepare(exchange, url, headers)) {
+    if (!exchange_prepare(exchange, location->url, headers)) {
         exchange_give(exchange);
         pillion_fail(req, PILLION_OVERLOADED, "there is no memory to send the request on%s",
                      tries_earlier(&trip->tries));

@@ -8,6 +8,12 @@
 
 struct exchanges;
 
+/* Where an upstream is. */
+struct location {
+    const char *url;
+    bool named; /* its host has to be looked up */
+};
+
 struct exchange_events {
     /* It is over, whether a client waits for it or not; how that speaks of the upstream. */
     void (*over)(struct upstream *upstream, const struct answer *answer);
@@ -22,9 +28,9 @@ struct exchanges *exchanges_open(pillion_instance *self, const struct settings *
 /* Gives up all that are under way; nobody is told. */
 void exchanges_close(struct exchanges *exchanges);
 
-/* Defers the request of this trip and sends it to the upstream at `url`. False when it has not been
- * sent, and nobody will be told of it: then the request is answered. */
-bool exchange_start(struct exchanges *exchanges, struct upstream *upstream, const char *url,
-                    pillion_request *req, struct trip *trip);
+/* Defers the request of this trip and sends it to the upstream. False when it has not been sent,
+ * and nobody will be told of it: then the request is answered. */
+bool exchange_start(struct exchanges *exchanges, struct upstream *upstream,
+                    const struct location *location, pillion_request *req, struct trip *trip);
 
 #endif

@@ -18,10 +18,10 @@ struct upstream {
     struct proxy *proxy;
     struct upstream *next;
     struct health health;
-    const char *url;       /* as it is in the configuration */
-    char name[NAME_SIZE];  /* for the log */
-    int64_t pending;       /* requests under way */
-    uint64_t out_until_ms; /* it is not asked before then */
+    struct location location; /* its URL is as it is in the configuration */
+    char name[NAME_SIZE];     /* for the log */
+    int64_t pending;          /* requests under way */
+    uint64_t out_until_ms;    /* it is not asked before then */
     unsigned backoff_ms;
 };
 
@@ -155,7 +155,7 @@ static void upstream_send(struct upstream *upstream, pillion_request *req, struc
 
     trip->last = upstream;
     upstream->pending++;
-    if (!exchange_start(proxy->exchanges, upstream, upstream->url, req, trip))
+    if (!exchange_start(proxy->exchanges, upstream, &upstream->location, req, trip))
         upstream->pending--;
 }
 
@@ -255,7 +255,7 @@ bool group_has_other(const struct trip *trip)
 static struct upstream *upstream_open(struct proxy *proxy, const char *url)
 {
     for (struct upstream *u = proxy->upstreams; u != NULL; u = u->next) {
-        if (strcmp(u->url, url) == 0)
+        if (strcmp(u->location.url, url) == 0)
             return u;
     }
     struct upstream *upstream = pillion_malloc(proxy->self, sizeof(*upstream));
@@ -264,7 +264,7 @@ static struct upstream *upstream_open(struct proxy *proxy, const char *url)
     *upstream = (struct upstream){
         .proxy = proxy,
         .next = proxy->upstreams,
-        .url = url,
+        .location = {.url = url, .named = url_is_named(url)},
         .backoff_ms = BACKOFF_FIRST_MS,
         .health = {.self = proxy->self,
                    .settings = &proxy->settings->common,
@@ -283,7 +283,7 @@ static bool group_is(const struct group *group, const pillion_list *urls)
     bool same = group->count == urls->count;
 
     for (size_t i = 0; same && i < group->count; i++)
-        same = strcmp(group->members[i]->url, urls->items[i]) == 0;
+        same = strcmp(group->members[i]->location.url, urls->items[i]) == 0;
     return same;
 }
 

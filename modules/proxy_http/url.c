@@ -113,3 +113,14 @@ bool url_name(const char *text, char *name, size_t size)
     curl_url_cleanup(url);
     return good && (size_t)snprintf(name, size, "%s://%s:%s", scheme, host, port) < size;
 }
+
+bool url_is_named(const char *text)
+{
+    char host[PARTS_MAX];
+    CURLU *url = url_read(text);
+    bool literal =
+        url != NULL && copy(url, CURLUPART_HOST, 0, host, sizeof(host)) && is_literal(host);
+
+    curl_url_cleanup(url);
+    return !literal;
+}

@@ -11,4 +11,7 @@ int urls_check(const pillion_list *urls, pillion_error_text *error);
  * may hold a key. False when memory ran out. */
 bool url_name(const char *url, char *name, size_t size);
 
+/* True when the host of a checked URL is a name, which has to be looked up. */
+bool url_is_named(const char *url);
+
 #endif

@@ -25,7 +25,7 @@ $(PRELOADED): $(B)/tests/e2e/%.so: tests/e2e/preload/%.c $(wildcard tests/e2e/pr
 
 $(B)/tests/e2e/test_faults: $(B)/tests/e2e/faults.so
 $(B)/tests/e2e/test_calls $(B)/tests/e2e/test_allocations: $(B)/tests/e2e/calls.so
-$(B)/tests/e2e/test_names: $(B)/tests/e2e/names.so
+$(B)/tests/e2e/test_names $(B)/tests/e2e/test_proxy_http: $(B)/tests/e2e/names.so
 
 # As test_calls, and each call fails not only when it is made first. Takes a quarter of an hour.
 CALLS_DEEP ?= 20

@@ -211,6 +211,55 @@ START_TEST(names_are_looked_up)
 }
 END_TEST
 
+#ifndef __SANITIZE_ADDRESS__ /* its library has to come before the one that is preloaded */
+
+/* How many threads a process has. */
+static int threads_of(pid_t pid)
+{
+    const char *text = file_read(keep_printf("/proc/%d/status", (int)pid), NULL);
+    const char *count = strstr(text, "\nThreads:");
+
+    ck_assert_ptr_nonnull(count);
+    return atoi(count + 9);
+}
+
+/* Clients that do not wait make no more threads than there may be connections. */
+START_TEST(a_silent_name_server_holds_nobody_up)
+{
+    struct server *back = behind(), *front = server_new();
+    pid_t worker;
+
+    server_write(front, "names", "silent.test hangs\n");
+    setenv("PILLION_NAMES", server_path(front, "names"), 1);
+    setenv("LD_PRELOAD", keep_printf("%s/tests/e2e/names.so", getenv("PILLION_BUILD")), 1);
+    server_conf(front,
+                "load_module modules/proxy_http.so { connections 3; timeout 1m; max_pending 100; }",
+                keep_printf("method ping; proxy_http_method lost http://silent.test/;"
+                            "method there { handler proxy_http.forward; to ping; upstream %s; }",
+                            at(back)));
+    server_start_with(front, (const char *const[]){"-g", "worker_processes 1;", NULL});
+    unsetenv("LD_PRELOAD");
+    int client = client_connect(front);
+    client_send_frame(client, "{\"in\":\"there\"}");
+    client_expect(client, "{\"out\":\"result\",\"result\":null}");
+    ck_assert_uint_eq(server_workers(front, &worker, 1), 1);
+    int threads = threads_of(worker);
+    for (int i = 0; i < 20; i++) {
+        client_send_frame(client, "{\"in\":\"lost\",\"deadline\":20}");
+        client_expect_error(client, "deadline_exceeded");
+        client_expect_alive(client);
+    }
+    ck_assert_int_le(threads_of(worker), threads + 3);
+    client_send_frame(client, "{\"in\":\"there\"}");
+    client_expect(client, "{\"out\":\"result\",\"result\":null}");
+    server_reload(front);
+    wait_until(!process_lives(worker), "the worker waits for its threads");
+    client_expect_alive(client);
+}
+END_TEST
+
+#endif
+
 /* ---- TLS ---- */
 
 /* Runs a command of openssl's in the server's prefix. */
@@ -348,4 +397,8 @@ END_TEST
 E2E_MAIN("proxy_http", a_pillion_can_stand_behind, large_bodies_pass_both_ways,
          reloads_of_both_lose_nothing, a_worker_that_dies_costs_no_connection,
          a_server_that_dies_is_asked_again_when_it_is_back, names_are_looked_up,
+#ifndef __SANITIZE_ADDRESS__
+         a_silent_name_server_holds_nobody_up,
+#endif
+
          certificates_are_verified, wrong_configurations_are_refused)
