@@ -115,9 +115,13 @@ enum frame_status dialect_next(const struct dialect *dialect, struct bytes input
 {
     const struct frame_limits limits = {.body = FRAME_BODY_MAX, .head = HEAD_MAX};
 
-    if (dialect->protocol == PROTOCOL_HTTP)
-        return http_response_next(input, &limits, response, frame);
-    return protocol_next(dialect->protocol, input, &limits, progress, frame);
+    if (dialect->protocol != PROTOCOL_HTTP)
+        return protocol_next(dialect->protocol, input, &limits, progress, frame);
+    enum frame_status status = http_response_next(input, &limits, response, frame);
+    if (status == FRAME_WHOLE && response->chunked)
+        frame->body.size =
+            http_chunks_copy(frame->body, (char *)(uintptr_t)frame->body.data); /* in its place */
+    return status;
 }
 
 struct bytes dialect_error_start(const struct dialect *dialect)

@@ -40,7 +40,8 @@ int dialect_target(const struct command *self, const struct dialect *dialect, co
 void dialect_wrap(const struct dialect *dialect, const char *server, struct bytes body,
                   struct text *message);
 
-/* Looks at the start of `input` for a reply. `response` tells more of one of HTTP. */
+/* Looks at the start of `input` for a reply. `response` tells more of one of HTTP. A body in chunks
+ * is put together in its place, so a reply is looked at once. */
 enum frame_status dialect_next(const struct dialect *dialect, struct bytes input,
                                struct frame_progress *progress, struct http_response *response,
                                struct frame *frame);

@@ -387,8 +387,8 @@ static enum http_status skip_trailer(struct bytes input, const struct frame_limi
 }
 
 /* Goes from chunk to chunk. A chunk that is whole is not looked at again. */
-static enum http_status read_chunks(struct bytes input, const struct frame_limits *limits,
-                                    struct frame_progress *progress, struct http_request *request)
+enum http_status http_chunks_next(struct bytes input, const struct frame_limits *limits,
+                                  struct frame_progress *progress, struct http_request *request)
 {
     for (;;) {
         struct bytes line;
@@ -422,7 +422,7 @@ static enum http_status read_chunks(struct bytes input, const struct frame_limit
     }
 }
 
-static size_t copy_chunks(struct bytes chunks, char *to)
+size_t http_chunks_copy(struct bytes chunks, char *to)
 {
     size_t at = 0, copied = 0;
     struct bytes line;
@@ -431,7 +431,7 @@ static size_t copy_chunks(struct bytes chunks, char *to)
     while (find_line(chunks, at, HTTP_CHUNK_LINE_MAX, &line) == HTTP_WHOLE &&
            read_chunk_size(line, &size) && size > 0) {
         at += line.size + 2;
-        memcpy(to + copied, chunks.data + at, (size_t)size);
+        memmove(to + copied, chunks.data + at, (size_t)size);
         copied += (size_t)size;
         at += (size_t)size + 2;
     }
@@ -445,7 +445,7 @@ struct bytes http_content(struct bytes input, const struct http_request *request
     if (!request->chunked)
         return (struct bytes){body, (size_t)request->length};
     return (struct bytes){
-        to, copy_chunks((struct bytes){body, (size_t)request->size - request->head_size}, to)};
+        to, http_chunks_copy((struct bytes){body, (size_t)request->size - request->head_size}, to)};
 }
 
 size_t http_content_place(struct bytes input, const struct http_request *request, size_t offset,
@@ -485,7 +485,7 @@ enum http_status http_next(struct bytes input, const struct frame_limits *limits
     /* Chunks that are still on their way are reached without reading the head again. */
     struct http_request chunks = {0};
     if (progress->head > 0 &&
-        (status = read_chunks(input, limits, progress, &chunks)) == HTTP_PARTIAL) {
+        (status = http_chunks_next(input, limits, progress, &chunks)) == HTTP_PARTIAL) {
         request->size = chunks.size;
         request->chunked = true;
         request->waits = progress->waits;
@@ -499,7 +499,7 @@ enum http_status http_next(struct bytes input, const struct frame_limits *limits
             progress->head = progress->at = request->head_size;
             progress->waits = request->waits;
         }
-        return read_chunks(input, limits, progress, request);
+        return http_chunks_next(input, limits, progress, request);
     }
     request->size = request->head_size + request->length;
     return input.size < request->size ? HTTP_PARTIAL : HTTP_WHOLE;

@@ -63,6 +63,17 @@ enum http_status http_next(struct bytes input, const struct frame_limits *limits
  * `length` bytes, when it is in chunks. */
 struct bytes http_content(struct bytes input, const struct http_request *request, char *to);
 
+/* The chunks of a message whose head is `progress->head` bytes of `input`, and where the first one
+ * begins at first `progress->at`. While they are HTTP_PARTIAL, and once they are whole, `size` of
+ * `message` is that of the whole message, as of a request; whole, `length` is that of the content;
+ * otherwise `why` says why not. Nothing else of it is set. */
+enum http_status http_chunks_next(struct bytes input, const struct frame_limits *limits,
+                                  struct frame_progress *progress, struct http_request *message);
+
+/* Puts the content of whole chunks together at `to`, which may be where they are. Returns its size.
+ */
+size_t http_chunks_copy(struct bytes chunks, char *to);
+
 /* Where the content's byte `offset` stands in `input`. `walk` starts zeroed, and offsets do not get
  * smaller from call to call. */
 struct http_walk {

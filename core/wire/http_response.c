@@ -90,10 +90,13 @@ static enum frame_status read_head(struct bytes head, struct http_response *resp
             return refuse(frame, "a header line is no \"Name: value\"");
         struct bytes name = {line.data, (size_t)(colon - line.data)};
         struct bytes value = trimmed((struct bytes){colon + 1, line.size - name.size - 1});
-        if (http_is(name, "transfer-encoding"))
-            return refuse(frame, "it is in chunks, and not of a length that is told before");
         if (http_is(name, "connection"))
             read_connection(value, response);
+        if (http_is(name, "transfer-encoding")) {
+            if (response->chunked || !http_is(value, "chunked"))
+                return refuse(frame, "Transfer-Encoding can be \"chunked\" only");
+            response->chunked = true;
+        }
         if (!http_is(name, "content-length"))
             continue;
         if (*length != LENGTH_NOT_KNOWN)
@@ -101,6 +104,25 @@ static enum frame_status read_head(struct bytes head, struct http_response *resp
         if (!read_length(value, length))
             return refuse(frame, "Content-Length is no number");
     }
+    if (response->chunked && *length != LENGTH_NOT_KNOWN)
+        return refuse(frame, "Content-Length and Transfer-Encoding exclude each other");
+    return FRAME_WHOLE;
+}
+
+/* The body behind a head of `head` bytes is in chunks. */
+static enum frame_status read_chunks(struct bytes input, size_t head,
+                                     const struct frame_limits *limits, struct frame *frame)
+{
+    struct frame_progress progress = {.at = head, .head = head};
+    struct http_request message = {0};
+    enum http_status status = http_chunks_next(input, limits, &progress, &message);
+
+    frame->size = message.size == (uint64_t)input.size + 1 ? 0 : message.size;
+    if (status == HTTP_PARTIAL)
+        return FRAME_PARTIAL;
+    if (status != HTTP_WHOLE)
+        return refuse(frame, message.why);
+    frame->body = (struct bytes){input.data + head, (size_t)message.size - head};
     return FRAME_WHOLE;
 }
 
@@ -122,7 +144,9 @@ static enum frame_status read_one(struct bytes input, const struct frame_limits 
     if (status != FRAME_WHOLE)
         return status;
     if (response->status < 200 || response->status == 204 || response->status == 304)
-        length = 0; /* section 6.3 */
+        length = 0, response->chunked = false; /* section 6.3 */
+    if (response->chunked)
+        return read_chunks(input, size, limits, frame);
     if (length == LENGTH_NOT_KNOWN)
         return refuse(frame, "it has no Content-Length");
     if (length > limits->body) {

@@ -343,11 +343,10 @@ static char *on_a_terminal(const char *const argv[], int *status)
 }
 
 /* A server that answers each request with the same bytes. */
-static char *parrot(const char *reply)
+static char *parrot_bytes(struct buffer answer)
 {
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t size = sizeof(address);
-    uint32_t length = (uint32_t)strlen(reply); /* little-endian on all that this runs on */
     char request[4096];
 
     int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -358,14 +357,22 @@ static char *parrot(const char *reply)
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         for (;;) {
             int client = accept(listener, NULL, NULL);
-            while (read(client, request, sizeof(request)) > 0 && write(client, &length, 4) == 4 &&
-                   write(client, reply, length) == (ssize_t)length)
+            while (read(client, request, sizeof(request)) > 0 &&
+                   write(client, answer.data, answer.size) == (ssize_t)answer.size)
                 ;
             close(client);
         }
     }
     close(listener);
     return keep_printf("127.0.0.1:%d", ntohs(address.sin_port));
+}
+
+static char *parrot(const char *reply)
+{
+    struct buffer answer = {0};
+
+    buffer_add_frame(&answer, "%s", reply);
+    return parrot_bytes(answer);
 }
 
 #define EVIL_SENT  \
@@ -672,6 +679,27 @@ START_TEST(answers_that_are_none_of_the_protocol_are_told_of)
 }
 END_TEST
 
+/* As servers in front of a Pillion may send them on. */
+START_TEST(responses_in_chunks_are_read)
+{
+    static const char response[] = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+                                   "10\r\n{\"out\":\"pong\",\"r\r\n7;x=y\r\nesult\":\r\n"
+                                   "4\r\n[1]}\r\n0\r\nTrailer: x\r\n\r\n";
+    char *address = parrot_bytes((struct buffer){(char *)response, sizeof(response) - 1, 0});
+
+    struct run run = pillion("call", "--server", address, "--protocol", "http", "ping");
+    expect_status(&run, 0);
+    ck_assert_str_eq(run.out, "[1]\n");
+    run = pillion("bench", "--server", address, "--protocol", "http", "-d", "0.05", "-c", "1",
+                  "ping");
+    expect_status(&run, 0);
+    address = parrot_bytes((struct buffer){(char *)response, sizeof(response) - 60, 0});
+    run = pillion("call", "--server", address, "--protocol", "http", "--timeout", "500ms", "ping");
+    expect_status(&run, 2);
+    expect_part(run.err, "no answer from");
+}
+END_TEST
+
 E2E_MAIN("call", results_have_colours_on_a_terminal_that_wants_them,
          call_prints_the_result_as_it_was_sent, call_reads_params_from_standard_input,
          call_checks_params_before_anything_is_sent, call_shows_an_error_reply_and_ends_with_one,
@@ -687,4 +715,5 @@ E2E_MAIN("call", results_have_colours_on_a_terminal_that_wants_them,
          every_protocol_gives_the_same_results_and_errors,
          a_connection_of_every_protocol_is_used_again,
          params_on_several_lines_fit_one_of_the_protocol, params_come_from_a_file,
-         a_url_says_where_to_call_by_http, answers_that_are_none_of_the_protocol_are_told_of)
+         a_url_says_where_to_call_by_http, answers_that_are_none_of_the_protocol_are_told_of,
+         responses_in_chunks_are_read)

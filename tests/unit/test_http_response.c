@@ -6,6 +6,7 @@
 
 #include "base/memory.h"
 #include "unit.h"
+#include "wire/http.h"
 
 static const struct frame_limits limits = {.body = 100, .head = 200};
 
@@ -25,6 +26,12 @@ START_TEST(a_response_is_whole_when_its_last_byte_is_there)
         {"HTTP/1.1 404\r\ncontent-length:\t2 \r\nConnection: x, Close\r\n\r\n{}", "{}", 404, false},
         {"HTTP/1.0 200 OK\r\nContent-Length: 1\r\n\r\n1", "1", 200, false},
         {"HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 1\r\n\r\n1", "1", 200, true},
+        {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n[1\r\n003;x=y\r\n,2]\r\n"
+         "0\r\nTrailer: x\r\n\r\n",
+         "[1,2]", 200, true},
+        {"HTTP/1.1 200 OK\r\ntransfer-encoding: Chunked\r\nConnection: close\r\n\r\n0\r\n\r\n", "",
+         200, false},
+        {"HTTP/1.1 204 No Content\r\nTransfer-Encoding: chunked\r\n\r\n", "", 204, true},
         {"HTTP/1.1 204 No Content\r\n\r\n", "", 204, true},
         {"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 \r\nA: b\r\n\r\nHTTP/1.1 200 OK\r\n"
          "Content-Length: 1\r\n\r\n5",
@@ -44,6 +51,9 @@ START_TEST(a_response_is_whole_when_its_last_byte_is_there)
         memcpy(more, cases[i].text, whole);
         memcpy(more + whole, "H", 2);
         ck_assert_int_eq(next(more, &response, &frame), FRAME_WHOLE);
+        if (response.chunked)
+            frame.body.size =
+                http_chunks_copy(frame.body, more + (frame.body.data - (const char *)more));
         ck_assert(bytes_equal(frame.body, bytes_of(cases[i].content)));
         ck_assert_uint_eq(frame.size, whole);
         ck_assert_uint_eq(response.status, cases[i].status);
@@ -70,7 +80,14 @@ START_TEST(what_is_not_read_is_refused)
         {"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\n1", "twice"},
         {"HTTP/1.1 200 OK\r\nContent-Length: 1x\r\n\r\n1", "no number"},
         {"HTTP/1.1 200 OK\r\nContent-Length:\r\n\r\n1", "no number"},
-        {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", "chunks"},
+        {"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
+         "\"chunked\" only"},
+        {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n",
+         "\"chunked\" only"},
+        {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Length: 1\r\n\r\n", "exclude"},
+        {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nx\r\n", "begin with its size"},
+        {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nabc", "where its size says"},
+        {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n65\r\n", "larger"},
     };
     struct http_response response;
     struct frame frame;
