@@ -182,12 +182,21 @@ static void refuse_frame(struct call *call, enum frame_status status, const stru
     conn_end(dispatcher->conns, call->conn, true);
 }
 
+/* True when this is how the connection begins, or goes on behind its PROXY header. */
+static bool is_beginning(const struct call *call)
+{
+    const struct conn_cursors *cursors = conn_cursors(call->dispatcher->conns, call->conn);
+
+    return call->turn.consumed == 0 || ((cursors->flags & CONN_TOLD) && cursors->sent == 0 &&
+                                        cursors->out_start == cursors->out_end);
+}
+
 /* What the client speaks instead, if this is how its connection begins. */
 static const struct stranger *find_stranger(const struct call *call, enum frame_status status)
 {
     const struct bytes input = {call->turn.in, call->turn.in_size};
 
-    if (call->turn.consumed != 0)
+    if (!is_beginning(call))
         return NULL;
     if (call->req.protocol == PROTOCOL_LINE)
         return stranger_of_line(input, status == FRAME_WHOLE);

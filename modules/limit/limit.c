@@ -26,7 +26,7 @@
 #define UNDER_WAY_RETRY_MS 1000u /* nobody knows when one of them ends */
 #define RECOUNT_MS         100u  /* between recounts of a key that is at its limit */
 
-enum key_kind { KEY_CLIENT, KEY_METHOD, KEY_MEMBER, KEY_ALL, KEY_USER };
+enum key_kind { KEY_CLIENT, KEY_METHOD, KEY_MEMBER, KEY_ALL, KEY_USER, KEY_CN };
 
 /* A `filter limit { … }` statement. */
 struct limit {
@@ -75,8 +75,9 @@ static const pillion_directive directives[] = {
      .offset = offsetof(struct limit, key),
      .fallback = "client",
      .summary = "The unit with a limit of its own: each `client` (its address), each `method`, "
-                "each `user` (that a filter `auth` before it has found), each value of "
-                "`member:NAME` (a member of the request, such as its token), or `all` together."},
+                "each `user` (that a filter `auth` before it has found), each `cn` (the name in "
+                "a client's certificate, as its balancer tells it), each value of `member:NAME` (a "
+                "member of the request, such as its token), or `all` together."},
     {0},
 };
 
@@ -171,6 +172,18 @@ static void add_value(struct key *key, pillion_bytes value)
     }
 }
 
+/* The name in the client's certificate; NULL without one. It is kept with the request: when the
+ * client is gone, nobody else knows it, and what was counted is still to be found. */
+static const char *common_name_of(pillion_request *req)
+{
+    static const char key[] = "limit.cn";
+    const char *kept = pillion_value(req, key), *name = NULL;
+
+    if (kept == NULL && (name = pillion_peer_name(req, "cn")) != NULL)
+        pillion_set_value(req, key, (void *)(uintptr_t)name);
+    return kept != NULL ? kept : name;
+}
+
 /* `what`: 'r' for the rate, 'u' for requests under way. */
 static struct key key_of(const struct limit *limit, pillion_request *req, char what)
 {
@@ -200,6 +213,10 @@ static struct key key_of(const struct limit *limit, pillion_request *req, char w
         break;
     case KEY_USER:
         value.data = pillion_value(req, "auth.user");
+        value.size = value.data == NULL ? 0 : strlen(value.data);
+        break;
+    case KEY_CN:
+        value.data = common_name_of(req);
         value.size = value.data == NULL ? 0 : strlen(value.data);
         break;
     case KEY_ALL:
@@ -531,10 +548,8 @@ static int read_rate(struct limit *limit, pillion_error_text *error)
 static int read_key(struct limit *limit, pillion_error_text *error)
 {
     static const char *const words[] = {
-        [KEY_CLIENT] = "client",
-        [KEY_METHOD] = "method",
-        [KEY_ALL] = "all",
-        [KEY_USER] = "user",
+        [KEY_CLIENT] = "client", [KEY_METHOD] = "method", [KEY_ALL] = "all",
+        [KEY_USER] = "user",     [KEY_CN] = "cn",
     };
 
     for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++) {
@@ -548,7 +563,8 @@ static int read_key(struct limit *limit, pillion_error_text *error)
     if (strncmp(limit->key, "member:", strlen("member:")) == 0 && limit->member[0] != '\0')
         return 0;
     return pillion_error(
-        error, "\"%s\" is no key: there are client, method, user, member:NAME and all", limit->key);
+        error, "\"%s\" is no key: there are client, method, user, cn, member:NAME and all",
+        limit->key);
 }
 
 /* Makes ids such that only statements with equal limits share their counts: a bucket cannot fill at

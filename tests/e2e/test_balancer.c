@@ -285,6 +285,78 @@ START_TEST(a_header_may_come_in_any_pieces)
 }
 END_TEST
 
+/* As it would be told without a balancer: see test_strangers.c. */
+START_TEST(a_client_of_another_protocol_is_told_so_behind_a_header_too)
+{
+    static const char hello[] = "\x16\x03\x01\x02\0\1\0\1\xfc\3\3";
+    int behind = free_port();
+    struct server *server = serve(behind, "proxy_from 127.0.0.1;");
+
+    for (size_t i = 0; i < HEADERS; i++) {
+        int client = connect_to(behind);
+        if (headers[i].peer == NULL && headers[i].header[0] != 'P')
+            continue; /* a balancer's own check has no client */
+        client_send(client, headers[i].header, headers[i].size);
+        client_send(client, hello, sizeof(hello) - 1);
+        expect_part(client_receive_rest(client), "not TLS");
+    }
+    server_wait_log(server, "the client 192.0.2.1:50122 speaks TLS at 127.0.0.1:");
+}
+END_TEST
+
+/* A header with the name in a certificate that the balancer has verified. */
+#define V2_CN(name)                                    \
+    V2_TO("!\x11", "\x18")                             \
+    "\xc0\x00\x02\x01\xc0\x00\x02\x02\xc3\xca\x1f\x90" \
+    "\x20\0\x09\7\0\0\0\0"                             \
+    "\x22\0\1" name
+
+static int connect_as(int port, const char *header, size_t size)
+{
+    int client = connect_to(port);
+
+    client_send(client, header, size);
+    return client;
+}
+
+/* The address is the same for all of them. A name is counted by for as long as its request is under
+ * way, also when its client is gone by then. */
+START_TEST(names_in_certificates_have_limits_of_their_own)
+{
+    int behind = free_port();
+    struct server *server = server_serve_alone(
+        MODULES "load_module modules/limit.so; zone limits 1m;",
+        keep_printf("method ping { filter limit { zone limits; rate 1/h; burst 2; key cn; } }"
+                    "method peer_later { filter limit { zone limits; concurrency 1; key cn; } }"
+                    "listen 127.0.0.1:%d proxy_protocol; proxy_from 127.0.0.1;",
+                    behind));
+    int one = connect_as(behind, V2_CN("a"), sizeof(V2_CN("a")) - 1),
+        two = connect_as(behind, V2_CN("a"), sizeof(V2_CN("a")) - 1),
+        other = connect_as(behind, V2_CN("b"), sizeof(V2_CN("b")) - 1),
+        nobody = connect_as(behind, V1, sizeof(V1) - 1);
+    const struct linger reset = {.l_onoff = 1};
+
+    client_expect_alive(one);
+    client_expect_alive(two);
+    client_send_frame(one, "{\"in\":\"ping\"}");
+    client_expect_error(one, "limited");
+    client_expect_alive(other);
+    client_expect_alive(nobody);
+
+    for (int i = 0; i < 3; i++) {
+        int gone = connect_as(behind, V2_CN("a"), sizeof(V2_CN("a")) - 1);
+        wait_until(strstr(client_ask(gone, "{\"in\":\"peer_later\"}"), "limited") == NULL,
+                   "what was under way is counted for ever");
+        client_send_frame(gone, "{\"in\":\"peer_later\"}");
+        wait_until(strstr(client_ask(two, "{\"in\":\"peer_later\"}"), "limited") != NULL,
+                   "another one is not refused");
+        setsockopt(gone, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
+        close(gone);
+    }
+    (void)server;
+}
+END_TEST
+
 START_TEST(a_header_in_pieces_outlives_workers)
 {
     int behind = free_port(), clients[HEADERS];
@@ -484,7 +556,8 @@ END_TEST
 
 E2E_MAIN("balancer", behind_haproxy_the_address_is_the_clients_whichever_worker_answers,
          what_haproxy_knows_of_a_tls_session_reaches_the_module, a_header_may_come_in_any_pieces,
-         a_header_in_pieces_outlives_workers,
+         a_client_of_another_protocol_is_told_so_behind_a_header_too,
+         names_in_certificates_have_limits_of_their_own, a_header_in_pieces_outlives_workers,
          a_reload_that_changes_the_listener_changes_no_connection, logs_show_what_was_told,
          a_connection_without_a_header_is_closed_and_the_log_says_why,
          a_header_has_to_come_in_its_time_however_it_drips, only_balancers_may_connect,

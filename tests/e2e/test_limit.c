@@ -437,7 +437,7 @@ START_TEST(wrong_configurations_are_refused)
         {"zone limits 1m;", "filter limit { zone limits; rate 1; }", "\"1\" is no rate"},
         {"zone limits 1m;", "filter limit { zone limits; rate -1/s; }", "\"-1/s\" is no rate"},
         {"zone limits 1m;", "filter limit { zone limits; rate 1/s; key token; }",
-         "\"token\" is no key: there are client, method, user, member:NAME and all"},
+         "\"token\" is no key: there are client, method, user, cn, member:NAME and all"},
         {"zone limits 1k;", "", "the size of a zone must be from 64k"},
         {"zone limits;", "", "zone NAME SIZE"},
         {"zone limits 1m; zone limits 2m;", "", "appears twice"},
