@@ -285,6 +285,15 @@ static size_t result_room(const struct pillion_request *req, const struct reply 
     return room;
 }
 
+/* What Retry-After takes, rounded up (RFC 9110 section 10.2.3). */
+static uint32_t whole_seconds(double seconds)
+{
+    if (!(seconds > 0))
+        return 0;
+    uint32_t whole = seconds < UINT32_MAX ? (uint32_t)seconds : UINT32_MAX;
+    return whole + ((double)whole < seconds && whole < UINT32_MAX);
+}
+
 /* Long messages are made in the request's memory, and cut where there is not enough of it. */
 void request_fail_retry(struct pillion_request *req, const char *code, uint64_t retry_ms,
                         const char *format, va_list args)
@@ -312,6 +321,7 @@ void request_fail_retry(struct pillion_request *req, const char *code, uint64_t 
     va_end(again);
     size_t length = needed < 0 ? 0 : strlen(message);
     note_failure(req, code);
+    req->http.retry_s = whole_seconds((double)retry_ms / 1000);
     reply.result =
         reply_error_result(code, (struct bytes){message, length}, retry_ms, result, room);
     send_reply(req, &reply, reply_size_of(req, &reply));
@@ -399,6 +409,10 @@ void request_fail_raw(struct pillion_request *req, const char *code, struct byte
     if (!may_answer(req))
         return;
     reply_set_error(&reply, code, result);
+    if (req->protocol == PROTOCOL_HTTP) {
+        struct bytes retry = envelope_member(result, BYTES("retry_after"));
+        req->http.retry_s = retry.size > 0 ? whole_seconds(strtod(retry.data, NULL)) : 0;
+    }
     size_t size = reply_size_of(req, &reply);
     if (size > req->max_reply) {
         fail_too_large(req, size);

@@ -149,7 +149,7 @@ static void put_advice(struct head *head, const struct reply *reply, unsigned st
                                                            : "Allow: POST, OPTIONS\r\n");
     if (status == 401)
         PUT(head, "WWW-Authenticate: Bearer\r\n");
-    if (reply->http->retry_s > 0) {
+    if (reply->http->retry_s > 0 && status >= 400) {
         PUT(head, "Retry-After: ");
         put_number(head, reply->http->retry_s);
         PUT(head, "\r\n");
