@@ -1,4 +1,4 @@
-/* `pillion call METHOD [PARAMS | -]`: calls from the command line.
+/* `pillion call METHOD [PARAMS | - | NAME=VALUE…]`: calls from the command line.
  *
  * Params go out and results come out byte for byte: nothing here parses a number and prints it
  * anew. On a terminal results are indented (cmd/pretty.h). */
@@ -12,11 +12,13 @@
 #include "base/memory.h"
 #include "cmd/client.h"
 #include "cmd/commands.h"
+#include "cmd/named.h"
 #include "cmd/params.h"
 #include "cmd/reply_text.h"
 #include "cmd/target.h"
 
-#define DEFAULT_MS 30000
+#define DEFAULT_MS   30000
+#define OPERANDS_MAX 256
 
 enum { OPTION_SERVER = 256, OPTION_TIMEOUT, OPTION_MEMBERS, OPTION_LINES };
 
@@ -36,17 +38,19 @@ struct call {
     char server[TARGET_SIZE];
     const char *given; /* as --server, or NULL */
     const char *method;
-    const char *members; /* or NULL */
-    const char *data;    /* as -d, or NULL */
-    const char *operand; /* PARAMS, or NULL */
+    const char *members;                    /* or NULL */
+    const char *data;                       /* as -d, or NULL */
+    const char *operand;                    /* PARAMS, or NULL */
+    const char *operands[OPERANDS_MAX + 1]; /* METHOD and all that follows */
     bool lines;
+    bool help; /* of the method */
 };
 
 /* ---- Calls ---- */
 
 /* Sends one request and appends the reply. 0, or the exit status after saying why. */
-static int ask(const struct command *self, struct call *call, const struct text *params,
-               struct text *reply)
+static int ask_of(const struct command *self, struct call *call, const char *method,
+                  const struct text *params, struct text *reply)
 {
     struct text request = {0};
     struct error error = {0};
@@ -54,11 +58,74 @@ static int ask(const struct command *self, struct call *call, const struct text 
     int status = call->dialect.jsonrpc ? params_check_jsonrpc(self, params) : 0;
     if (status != 0)
         return status;
-    params_request(call->method, params, call->members, call->dialect.jsonrpc, &request);
+    params_request(method, params, call->members, call->dialect.jsonrpc, &request);
     bool good =
         client_exchange(&call->client, (struct bytes){request.data, request.size}, reply, &error);
     text_free(&request);
     return good ? 0 : command_failed(self, EXIT_NO_SERVER, "%s", error.text);
+}
+
+static int ask(const struct command *self, struct call *call, const struct text *params,
+               struct text *reply)
+{
+    return ask_of(self, call, call->method, params, reply);
+}
+
+/* What rpc.describe says of the method; NULL when it is not there, or does not know it: then
+ * `refusal` has its error, if one is wanted. 0, or the exit status. */
+static int describe(const struct command *self, struct call *call, cJSON **description,
+                    struct text *refusal)
+{
+    struct text params = {0}, reply = {0};
+    struct bytes result;
+    bool failed = false;
+
+    *description = NULL;
+    text_append_string(&params, "{\"method\": \"");
+    text_append_json(&params, bytes_of(call->method));
+    text_append_string(&params, "\"}");
+    int status = ask_of(self, call, "rpc.describe", &params, &reply);
+    if (status == 0)
+        status = reply_text_read(self, call->server,
+                                 (struct bytes){text_string(&reply), reply.size}, &failed, &result);
+    if (status == 0 && !failed)
+        *description = cJSON_ParseWithLength(result.data, result.size);
+    if (status == 0 && failed && refusal != NULL)
+        reply_text_append_error(refusal, result);
+    text_free(&params);
+    text_free(&reply);
+    return status;
+}
+
+/* PARAMS, or an object of the NAME=VALUE that stand in their place. */
+static int read_params(const struct command *self, struct call *call, struct text *params)
+{
+    cJSON *description;
+
+    if (call->operand == NULL || call->data != NULL || !named_is(call->operand))
+        return params_read(self, call->operand, params);
+    int status = describe(self, call, &description, NULL);
+    if (status == 0)
+        status = named_params(self, call->operands + 1,
+                              cJSON_GetObjectItemCaseSensitive(description, "params"), params);
+    cJSON_Delete(description);
+    return status;
+}
+
+/* `pillion call METHOD --help` */
+static int help(const struct command *self, struct call *call)
+{
+    struct text refusal = {0};
+    cJSON *description;
+
+    int status = describe(self, call, &description, &refusal);
+    if (status == 0 && description == NULL)
+        status = command_failed(self, EXIT_FAILURE, "%s", text_string(&refusal));
+    if (status == 0)
+        named_print(description);
+    cJSON_Delete(description);
+    text_free(&refusal);
+    return command_flush(self, status);
 }
 
 /* `echo 5 | pillion call METHOD` looks as if standard input were read, but without "-" it is
@@ -80,7 +147,7 @@ static int call_once(const struct command *self, struct call *call)
 {
     struct text params = {0}, reply = {0};
 
-    int status = params_read(self, call->operand, &params);
+    int status = read_params(self, call, &params);
     if (status == 0)
         status = ask(self, call, &params, &reply);
     if (status == 0) {
@@ -161,13 +228,16 @@ static int take_option(struct args *args, int id, void *data)
 static int read_line(struct args *args, struct call *call)
 {
     const struct command *self = args->command;
-    const char *operands[2];
+    const char **operands = call->operands;
 
-    int status = args_read(args, take_option, call, operands, 2);
+    int status = args_read(args, take_option, call, operands, OPERANDS_MAX);
     if (status != 0)
         return status;
     call->method = operands[0];
     call->operand = operands[1];
+    if (call->operand != NULL && operands[2] != NULL && !named_is(call->operand))
+        return command_misused(self, "\"%s\" is one too many; PARAMS is one argument: quote it",
+                               operands[2]);
     if (call->method == NULL)
         return command_misused(self, "which METHOD? \"pillion list\" shows the methods");
     if (call->data != NULL && call->operand != NULL)
@@ -186,11 +256,16 @@ static int run(const struct command *self, int argc, char **argv)
 
     call.client.server = call.server;
     call.client.dialect = &call.dialect;
+    /* Behind a METHOD it asks for the method's. */
+    call.help = argc > 2 && strcmp(argv[argc - 1], "--help") == 0 && argv[argc - 2][0] != '-';
+    args.argc -= call.help;
     int status = read_line(&args, &call);
     if (status == ARGS_HELP)
         return command_flush(self, EXIT_SUCCESS);
     if (status == 0)
-        status = call.lines ? call_lines(self, &call) : call_once(self, &call);
+        status = call.help    ? help(self, &call)
+                 : call.lines ? call_lines(self, &call)
+                              : call_once(self, &call);
     client_close(&call.client);
     return status;
 }
@@ -200,12 +275,15 @@ const struct command call_command = {
     .run = run,
     .usage =
         "[--server ADDR] [--timeout TIME] [--members OBJECT] " DIALECT_USAGE
-        " METHOD [PARAMS | @FILE | -]\n"
+        " METHOD [PARAMS | @FILE | - | NAME=VALUE… | --help]\n"
         "[--server ADDR] [--timeout TIME] [--members OBJECT] " DIALECT_USAGE " --lines METHOD -",
     .summary = "Calls a method and prints its result.",
     .options = options,
     .notes = "PARAMS is JSON, null when it is left out, read from standard input with \"-\",\n"
              "or from a file with \"@FILE\".\n"
+             "NAME=VALUE… is an object of them, by the types that rpc.describe tells; several of\n"
+             "one NAME are a list, and NAME:=JSON is JSON as it stands. METHOD --help shows what\n"
+             "a method takes.\n"
              "The result is printed as the server sent it, and indented on a terminal.\n"
              "With --lines each line of standard input is PARAMS, and each result a line.\n"
              "\n"

@@ -7,6 +7,8 @@
 #include "base/printable.h"
 #include "base/sealed.h"
 #include "module/descriptor.h"
+#include "rpc/param_fault.h"
+#include "rpc/param_table.h"
 
 bool describe_read(const char *path, struct manifest *manifest, struct error *error)
 {
@@ -117,6 +119,55 @@ static void append_named(struct text *out, const char *name, const char *summary
     text_append_string(out, "\n");
 }
 
+/* A row for each param, and for those in it. `before` is what their names begin with. */
+static void append_rows(struct text *out, const struct param_table *table, const char *before)
+{
+    for (size_t i = 0; i < table->count; i++) {
+        const struct param_row *row = &table->rows[i];
+        struct text name = {0}, takes = {0};
+        text_printf(&name, "%s%s", before, row->name.data);
+        param_wanted(&takes, row, false);
+        if (row->list)
+            text_append_string(&takes, ", each ");
+        if (row->list)
+            param_wanted(&takes, row, true);
+        if (row->required)
+            text_append_string(&takes, ", required");
+        if (row->param->fallback != NULL)
+            text_printf(&takes, ", default %s", row->param->fallback);
+        text_append_string(out, "| `");
+        append_cell(out, text_string(&name));
+        text_append_string(out, "` | ");
+        append_cell(out, text_string(&takes));
+        text_append_string(out, " | ");
+        append_cell(out, row->param->summary);
+        text_append_string(out, " |\n");
+        text_append_string(&name, row->list ? "[]." : ".");
+        if (row->members != NULL)
+            append_rows(out, row->members, text_string(&name));
+        text_free(&name);
+        text_free(&takes);
+    }
+}
+
+/* The method's table of params. False when it has none, or a wrong one. */
+static bool append_params(struct text *out, const pillion_method *method)
+{
+    struct error error;
+    struct param_table *table =
+        method->args == NULL
+            ? NULL
+            : param_table_make(method->args, method->args_size, method->open, &error);
+
+    if (table == NULL)
+        return false;
+    text_append_string(out, table->count == 0 ? "\nIt takes no params.\n"
+                                              : "\n| param | takes | |\n| --- | --- | --- |\n");
+    append_rows(out, table, "");
+    param_table_free(table);
+    return true;
+}
+
 static void append_schema(struct text *out, const char *title, const char *schema)
 {
     if (schema == NULL)
@@ -172,7 +223,8 @@ void describe_markdown(struct text *out, const struct manifest *manifest)
             text_append_string(out, "\nRead-only: over HTTP it can be called by GET, too.\n");
         if (m->additive)
             text_append_string(out, "\nAdditive: nothing that there was is changed or removed.\n");
-        append_schema(out, "Params", m->params);
+        if (!append_params(out, m))
+            append_schema(out, "Params", m->params);
         append_schema(out, "Result", m->result);
         if (m->directives->name != NULL) {
             if (m == descriptor_first_configured(module))

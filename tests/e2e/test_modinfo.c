@@ -184,7 +184,13 @@ START_TEST(doc_makes_markdown_of_a_module)
     expect_part(run.out, "| `greeting` | string, default \"Hello\" |");
     expect_part(run.out, "### greet\n\nGreets somebody by name.\n\nTitle: Greet somebody\n\n"
                          "Additive: nothing that there was is changed or removed.\n\n"
-                         "Params:\n\n```json\n{");
+                         "| param | takes | |\n| --- | --- | --- |\n"
+                         "| `name` | a string of at least 1 character, required | Of whom");
+    run = pillion("doc", module_path("typed"));
+    expect_part(run.out, "| `items` | a list of at least 1 item, each an object |  |\n"
+                         "| `items[].sku` | a string of 1 to 8 characters, required |  |\n"
+                         "| `items[].pieces` | a whole number from 1 to 99, default 1 |  |\n");
+    expect_part(run.out, "### none\n\nIt takes no params.\n");
     run = pillion("doc", build_path("modules/limit.so"));
     expect_status(&run, 0);
     expect_part(run.out, "## Filters\n\n### limit\n");

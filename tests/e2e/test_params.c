@@ -144,6 +144,60 @@ START_TEST(the_table_is_told_as_a_schema)
 }
 END_TEST
 
+/* `pillion call --server … ARGUMENTS`. */
+#define call(server, ...) \
+    pillion("call", "--server", keep_printf("127.0.0.1:%d", (server)->port), __VA_ARGS__)
+
+START_TEST(params_of_the_command_line_have_the_types_of_the_table)
+{
+    struct server *server =
+        server_serve("load_module modules/abi-1.5.so { flag on; integer 7; size 2k; time 3s; word "
+                     "two; list x y; path here; } zone every 64k;",
+                     "method args; method ping; method rpc.describe;");
+    struct run run = call(server, "args", "name=Ada", "times=3");
+
+    expect_part(run.out, "[\"Ada\",3,true,0,true]");
+    run = call(server, "args", "sizes=1", "name=5", "sizes=2.5");
+    expect_part(run.out, "[\"5\",2,false,2,true]");
+    run = call(server, "args", "sizes:=[1, 2, 3]", "name=a=b");
+    expect_part(run.out, "[\"a=b\",2,false,3,true]");
+    run = call(server, "--jsonrpc", "args", "name=Ada");
+    expect_part(run.out, "[\"Ada\",2,false,0,true]");
+    run = call(server, "args", "name=Ada", "time=3");
+    expect_status(&run, 1);
+    expect_part(run.err, "params.time: there is no param of this name; did you mean \"times\"?");
+    static const char *const wrong[][2] = {
+        {"times=x", "times is a number: times=3, and not \"x\""},
+        {"sizes:=[1", "what follows \"sizes:=\" is not JSON"},
+        {"name=b", "name is given twice"},
+        {"7", "\"7\" is neither NAME=VALUE nor NAME:=JSON"},
+    };
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(*wrong); i++) {
+        run = call(server, "args", "name=a", wrong[i][0]);
+        expect_status(&run, 64);
+        expect_part(run.err, wrong[i][1]);
+    }
+    run = call(server, "ping", "a=1", "b=x", "c:={}"); /* which tells nothing of its params */
+    expect_part(run.out, "{\"a\":1,\"b\":\"x\",\"c\":{}}");
+}
+END_TEST
+
+START_TEST(a_method_has_a_help)
+{
+    struct server *server = serve_typed("method rpc.describe;");
+    struct run run = call(server, "order", "--help");
+
+    expect_status(&run, 0);
+    expect_part(run.out, "Takes an order.\n\nUsage: pillion call order name=… [items:=JSON] "
+                         "[note=…] [raw=…]\n");
+    expect_part(run.out, "  name                  string of at most 64 characters, required.");
+    expect_part(run.out, "  items[].pieces        integer from 1 to 99, default 1\n");
+    run = call(server, "nothing", "--help");
+    expect_status(&run, 1);
+    expect_part(run.err, "there is no method \"nothing\" here");
+}
+END_TEST
+
 START_TEST(a_wrong_table_keeps_its_module_from_being_loaded)
 {
     struct server *server = server_serve("", "method ping;");
@@ -159,4 +213,5 @@ END_TEST
 E2E_MAIN("params", params_are_checked_before_the_handler_runs, filters_come_first,
          the_structure_lives_as_long_as_the_request, a_request_that_is_run_again_is_read_again,
          params_of_json_rpc_by_name_by_position_and_in_batches, the_table_is_told_as_a_schema,
+         params_of_the_command_line_have_the_types_of_the_table, a_method_has_a_help,
          a_wrong_table_keeps_its_module_from_being_loaded)
