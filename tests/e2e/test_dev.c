@@ -34,8 +34,8 @@ static void dev_start(struct server *server)
 
 static char *call_geo(const struct server *server)
 {
-    struct run run =
-        pillion("call", "--server", keep_printf("127.0.0.1:%d", server->port), "geo", "\"Ada\"");
+    struct run run = pillion("call", "--server", keep_printf("127.0.0.1:%d", server->port), "geo",
+                             "{\"name\": \"Ada\"}");
 
     return run.out;
 }

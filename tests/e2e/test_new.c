@@ -62,8 +62,8 @@ static void expect_tested(const struct run *made)
 {
     expect_status(made, 0);
     ck_assert_str_eq(made->err, ""); /* no warnings */
-    expect_part(made->out, "ok: geo \"Ada\" gives \"Hello, Ada!\"");
-    expect_part(made->out, "ok: geo 5 gives invalid_params");
+    expect_part(made->out, "ok: geo {\"name\": \"Ada\"} gives \"Hello, Ada!\"");
+    expect_part(made->out, "ok: geo {\"name\": 5} gives invalid_params");
 }
 
 /* The library for unit tests wants the sanitizers that it was built with. */
@@ -129,7 +129,8 @@ START_TEST(a_new_modules_test_fails_when_its_answer_differs)
     expect_status(&run, 0);
     run = shell(work, "cd geo && sed -i 's/%s, %s!/%s; %s!/' geo.c && make test");
     expect_status(&run, 2);
-    expect_part(run.err, "FAILED: geo \"Ada\" gives \"Hello; Ada!\", not \"Hello, Ada!\"");
+    expect_part(run.err,
+                "FAILED: geo {\"name\": \"Ada\"} gives \"Hello; Ada!\", not \"Hello, Ada!\"");
     run = shell(work, "cd geo && make unit " UNIT_FLAGS);
     expect_status(&run, 2);
     expect_part(run.out, "\"Hi; Ada!\"");
@@ -149,7 +150,7 @@ START_TEST(new_goes_where_it_is_told)
     expect_part(run.out, "    cd 'a/b c/it'\\''s'\n");
     struct run made = shell(work, printed_commands(run.out, 2));
     expect_status(&made, 0);
-    expect_part(made.out, "ok: 2_Fast \"Ada\" gives");
+    expect_part(made.out, "ok: 2_Fast {\"name\": \"Ada\"} gives");
 }
 END_TEST
 
