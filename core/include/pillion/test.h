@@ -9,8 +9,8 @@
  *     {
  *         ck_assert_pstr_eq(pillion_test_start("load_module ./geo.so { greeting Hi; }",
  *                                              "method geo;"), NULL);
- *         ck_assert_result("geo", "\"Ada\"", "\"Hi, Ada!\"");
- *         ck_assert_error("geo", "5", "invalid_params");
+ *         ck_assert_result("geo", "{\"name\": \"Ada\"}", "\"Hi, Ada!\"");
+ *         ck_assert_error("geo", "{\"name\": 5}", "invalid_params");
  *         pillion_test_stop();
  *     }
  *     END_TEST
