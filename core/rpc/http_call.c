@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "rpc/mcp.h"
+#include "rpc/param_row.h"
 #include "wire/http_reply.h"
 
 const char *http_call_date(void)
@@ -231,8 +232,8 @@ static bool is_scalar(const char *value)
            json_check(bytes_of(value), &limits, &error);
 }
 
-/* Adds `name=value` to the object. */
-static bool add_pair(cJSON *object, struct bytes pair, char *room)
+/* Adds `name=value` to the object. `args`: the table that tells which values are texts, or NULL. */
+static bool add_pair(cJSON *object, const struct param_table *args, struct bytes pair, char *room)
 {
     struct bytes name = take(&pair, '=');
     long name_size = decode(name, true, room, name.size);
@@ -244,13 +245,15 @@ static bool add_pair(cJSON *object, struct bytes pair, char *room)
     room[name_size] = value[value_size] = '\0';
     if (cJSON_GetObjectItemCaseSensitive(object, room) != NULL)
         return false;
-    return (is_scalar(value) ? cJSON_AddRawToObject(object, room, value)
-                             : cJSON_AddStringToObject(object, room, value)) != NULL;
+    bool text = args != NULL && param_is_text(args, (struct bytes){room, (size_t)name_size});
+    return (!text && is_scalar(value) ? cJSON_AddRawToObject(object, room, value)
+                                      : cJSON_AddStringToObject(object, room, value)) != NULL;
 }
 
 /* The params of a query, an object in the request's memory; data NULL when it is no list of
  * `name=value`, or says a name twice. */
-static struct bytes read_query(struct call *call, struct bytes query)
+static struct bytes read_query(struct call *call, const struct param_table *args,
+                               struct bytes query)
 {
     struct pool *pool = call->req.pool;
     char *room = pool_alloc(pool, query.size + 2), *json = NULL;
@@ -260,7 +263,7 @@ static struct bytes read_query(struct call *call, struct bytes query)
 
     while (good && query.size > 0) {
         struct bytes pair = take(&query, '&');
-        good = pair.size == 0 || add_pair(object, pair, room);
+        good = pair.size == 0 || add_pair(object, args, pair, room);
     }
     if (good)
         json = cJSON_PrintUnformatted(object);
@@ -296,6 +299,18 @@ static enum envelope_status read_call(struct call *call, const struct http_reque
     return ENVELOPE_OK;
 }
 
+/* The table of the method that the path names; NULL when there is none. */
+static const struct param_table *args_of(const struct call *call, struct bytes path)
+{
+    char name[METHOD_NAME_MAX];
+    long size = decode((struct bytes){path.data + 1, path.size - 1}, false, name, sizeof(name));
+    const struct method *method =
+        size <= 0 ? NULL
+                  : method_table_find(&call->server->methods, (struct bytes){name, (size_t)size});
+
+    return method == NULL ? NULL : method->args;
+}
+
 static enum envelope_status read_get(struct call *call, const struct http_request *http,
                                      struct envelope *envelope, struct json_error *error)
 {
@@ -305,7 +320,7 @@ static enum envelope_status read_get(struct call *call, const struct http_reques
         return request_refuse_http(&call->req, 403, "forbidden",
                                    "pages of other sites may not show what methods answer");
     if (http->query.data != NULL) {
-        params = read_query(call, http->query);
+        params = read_query(call, args_of(call, http->path), http->query);
         if (params.data == NULL)
             return request_refuse_http(&call->req, 400, ERROR_INVALID_REQUEST,
                                        "the query is no list of name=value, or says a name twice");

@@ -48,4 +48,16 @@ struct param_table {
     const char *schema; /* a JSON Schema that says the same (rpc/param_schema.h) */
 };
 
+/* True when the param of this name is a text of whatever kind. */
+static inline bool param_is_text(const struct param_table *table, struct bytes name)
+{
+    for (size_t i = 0; i < table->count; i++) {
+        const struct param_row *row = &table->rows[i];
+        if (bytes_equal(row->name, name))
+            return !row->list && (row->type == PILLION_STRING || row->type == PILLION_TEXT ||
+                                  row->type == PILLION_ENUM || row->type == PILLION_BYTES);
+    }
+    return false;
+}
+
 #endif

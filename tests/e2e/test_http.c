@@ -44,6 +44,21 @@ static const char *post(const char *path, const char *fields, const char *body)
                        strlen(body), body);
 }
 
+/* Where the method has a table, that tells. */
+START_TEST(values_of_a_query_are_of_the_types_of_the_table)
+{
+    struct server *server = server_serve("load_module modules/typed.so;", "method say;");
+
+    expect_response(ask(server, "GET /say?text=5&times=7 HTTP/1.1\r\n" CLOSE "\r\n"), "200 OK",
+                    "{\"5\":7}");
+    expect_response(ask(server, "GET /say?times=7&text=true HTTP/1.1\r\n" CLOSE "\r\n"), "200 OK",
+                    "{\"true\":7}");
+    const char *response = ask(server, "GET /say?times=x&text=true HTTP/1.1\r\n" CLOSE "\r\n");
+    expect_response(response, "400 Bad Request", NULL);
+    expect_part(response, "\"message\":\"params.times: a whole number, got a string\"");
+}
+END_TEST
+
 START_TEST(messages_in_either_format_are_posted_to_the_root)
 {
     struct server *server = server_serve("", "method ping;");
@@ -400,8 +415,9 @@ END_TEST
 
 E2E_MAIN("http", messages_in_either_format_are_posted_to_the_root,
          a_path_is_a_method_and_the_body_its_params, methods_that_only_read_are_called_by_get,
-         tools_for_json_rpc_discover_the_methods, probes_are_answered_without_a_method,
-         a_connection_goes_on_until_one_side_ends_it, a_client_that_waits_for_a_word_gets_it_once,
+         values_of_a_query_are_of_the_types_of_the_table, tools_for_json_rpc_discover_the_methods,
+         probes_are_answered_without_a_method, a_connection_goes_on_until_one_side_ends_it,
+         a_client_that_waits_for_a_word_gets_it_once,
          ambiguous_requests_are_refused_and_end_the_connection, pages_of_other_people_call_nothing,
          pages_of_other_people_show_nothing_that_methods_answer, a_token_may_come_as_authorization,
          responses_keep_their_order, a_crash_is_answered_in_http, a_server_that_drains_says_so)

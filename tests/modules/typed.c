@@ -126,6 +126,26 @@ static void none(pillion_request *req)
     pillion_reply_raw(req, "none", pillion_params_raw(req));
 }
 
+struct say {
+    const char *text;
+    int64_t times;
+};
+
+static const pillion_param say_params[] = {
+    PILLION_PARAM(struct say, text, PILLION_STRING, .required = true),
+    PILLION_PARAM(struct say, times, PILLION_INTEGER, .fallback = "1"),
+    {0},
+};
+
+static void say(pillion_request *req)
+{
+    const struct say *params = pillion_args(req);
+    cJSON *result = cJSON_CreateObject();
+
+    cJSON_AddNumberToObject(result, params->text, (double)params->times);
+    pillion_reply(req, "say", result);
+}
+
 static const pillion_param no_params[] = {{0}};
 
 static const pillion_method methods[] = {
@@ -140,6 +160,7 @@ static const pillion_method methods[] = {
      .idempotent = true,
      PILLION_PARAMS(struct order, order_params)},
     {.name = "open", .handler = order, PILLION_PARAMS(struct order, order_params), .open = true},
+    {.name = "say", .handler = say, .read_only = true, PILLION_PARAMS(struct say, say_params)},
     {.name = "none", .handler = none, .args = no_params},
     {0},
 };
