@@ -238,6 +238,11 @@ static int read_line(struct args *args, struct call *call)
     if (call->operand != NULL && operands[2] != NULL && !named_is(call->operand))
         return command_misused(self, "\"%s\" is one too many; PARAMS is one argument: quote it",
                                operands[2]);
+    if (call->method == NULL && call->help) { /* behind an option's value */
+        struct args again = {
+            .command = self, .argc = 2, .argv = (char *[]){"call", "--help", NULL}, .next = 1};
+        return args_next(&again);
+    }
     if (call->method == NULL)
         return command_misused(self, "which METHOD? \"pillion list\" shows the methods");
     if (call->data != NULL && call->operand != NULL)

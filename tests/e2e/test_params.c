@@ -192,6 +192,9 @@ START_TEST(a_method_has_a_help)
                          "[note=…] [raw=…]\n");
     expect_part(run.out, "  name                  string of at most 64 characters, required.");
     expect_part(run.out, "  items[].pieces        integer from 1 to 99, default 1\n");
+    run = pillion("call", "--server", "127.0.0.1:1", "--help"); /* the command's own */
+    expect_status(&run, 0);
+    expect_part(run.out, "usage: pillion call");
     run = call(server, "nothing", "--help");
     expect_status(&run, 1);
     expect_part(run.err, "there is no method \"nothing\" here");
