@@ -27,6 +27,13 @@ static void report_twice(struct conf_apply *apply, const struct conf_statement *
     text_free(&what);
 }
 
+/* The value of a parameter that begins with `name`, which ends with "="; or NULL. */
+static const char *parameter_value(const struct conf_word *word, const char *name)
+{
+    size_t size = strlen(name);
+    return strncmp(word->text, name, size) == 0 ? word->text + size : NULL;
+}
+
 /* ---- main ---- */
 
 /* TARGET of error_log as log_open wants it, or NULL with an error added. */
@@ -125,7 +132,7 @@ void settings_set_rlimit_core(struct conf_apply *apply, const struct conf_direct
                              conf_read_size(apply, &statement->words[0], &settings->core_limit);
 }
 
-/* load_module PATH [{ … }] */
+/* load_module PATH [pool=NAME] [{ … }] */
 void settings_set_load_module(struct conf_apply *apply, const struct conf_directive *directive,
                               const struct conf_statement *statement, void *target)
 {
@@ -133,9 +140,17 @@ void settings_set_load_module(struct conf_apply *apply, const struct conf_direct
     struct module_settings **tail = &settings->modules;
     unsigned index = 0;
 
-    if (!conf_check_words(apply, directive, statement, 1, 1))
+    if (!conf_check_words(apply, directive, statement, 1, 2))
         return;
     const struct conf_word *word = &statement->words[0];
+    const char *pool = NULL;
+    if (statement->word_count == 2) {
+        pool = parameter_value(&statement->words[1], "pool=");
+        if (pool == NULL) {
+            conf_error_unexpected(apply, directive, statement, 1);
+            return;
+        }
+    }
     const char *path = conf_tree_path(apply->tree, word->text);
     const char *label = strrchr(path, '/') + 1;
     if (*label == '\0') {
@@ -153,6 +168,7 @@ void settings_set_load_module(struct conf_apply *apply, const struct conf_direct
     *tail = pool_must_zalloc(&apply->tree->pool, sizeof(**tail));
     **tail = (struct module_settings){.path = path,
                                       .label = label,
+                                      .pool = {.name = pool, .word = word + 1},
                                       .block = statement->block,
                                       .place = word->place,
                                       .index = index};
@@ -198,13 +214,6 @@ void settings_set_server(struct conf_apply *apply, const struct conf_directive *
 }
 
 /* ---- server ---- */
-
-/* The value of a parameter that begins with `name`, which ends with "="; or NULL. */
-static const char *parameter_value(const struct conf_word *word, const char *name)
-{
-    size_t size = strlen(name);
-    return strncmp(word->text, name, size) == 0 ? word->text + size : NULL;
-}
 
 static bool read_protocol(struct conf_apply *apply, const struct conf_word *word, const char *name,
                           struct listen_settings *listen)

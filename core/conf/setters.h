@@ -1,11 +1,13 @@
-/* The setters that the core's table of directives names. Only settings_table.c and
- * setters.c know this file.
+/* The setters that the core's table of directives names. Only settings_table.c and settings_read.c
+ * use them.
  *
  * Each is a conf_setter whose apply->context is the struct settings being filled. */
 #ifndef PILLION_CONF_SETTERS_H
 #define PILLION_CONF_SETTERS_H
 
 #include "conf/table.h"
+
+struct settings;
 
 /* In main; `target` is a struct settings. */
 void settings_set_error_log(struct conf_apply *apply, const struct conf_directive *directive,
@@ -19,6 +21,13 @@ void settings_set_server(struct conf_apply *apply, const struct conf_directive *
 
 void settings_set_rlimit_core(struct conf_apply *apply, const struct conf_directive *directive,
                               const struct conf_statement *statement, void *target);
+
+void settings_set_pool(struct conf_apply *apply, const struct conf_directive *directive,
+                       const struct conf_statement *statement, void *target);
+
+/* Finds the pools that modules and methods name, once all of the configuration is read. */
+void settings_find_pools(struct settings *settings, struct conf_tree *tree,
+                         struct conf_errors *errors);
 
 /* In server; `target` is a struct server_settings. */
 void settings_set_listen(struct conf_apply *apply, const struct conf_directive *directive,
@@ -39,5 +48,7 @@ void settings_set_filter(struct conf_apply *apply, const struct conf_directive *
 /* In method; `target` is a struct method_settings. */
 void settings_set_handler(struct conf_apply *apply, const struct conf_directive *directive,
                           const struct conf_statement *statement, void *target);
+void settings_set_method_pool(struct conf_apply *apply, const struct conf_directive *directive,
+                              const struct conf_statement *statement, void *target);
 
 #endif

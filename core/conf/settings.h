@@ -34,6 +34,23 @@ struct filter_settings {
     struct filter_settings *next;
 };
 
+/* `pool NAME threads=N [queue=N];` */
+struct pool_settings {
+    const char *name;
+    int64_t threads;
+    int64_t queue;
+    unsigned index; /* 1, 2, … in the order written */
+    struct conf_place place;
+    struct pool_settings *next;
+};
+
+/* Whose threads a module or a method uses. */
+struct pool_choice {
+    const char *name; /* NULL: it does not choose */
+    const struct conf_word *word;
+    unsigned index; /* of the pool */
+};
+
 /* Whether a request of the method may be run twice. */
 enum idempotent { IDEMPOTENT_DECLARED, IDEMPOTENT_OFF, IDEMPOTENT_ON };
 
@@ -53,6 +70,7 @@ struct method_settings {
     uint64_t timeout_ms;             /* 0: handler_timeout */
     int idempotent;                  /* enum idempotent */
     int tool;                        /* enum tool */
+    struct pool_choice pool;         /* otherwise its module's */
     struct filter_settings *filters; /* in the order written */
     struct conf_place place;         /* of the name */
     struct conf_place
@@ -95,10 +113,11 @@ struct zone_settings {
     struct zone_settings *next;
 };
 
-/* `load_module PATH;` or `load_module PATH { directives of the module }` */
+/* `load_module PATH [pool=NAME];` or `load_module PATH [pool=NAME] { directives of the module }` */
 struct module_settings {
     const char *path;                   /* absolute */
     const char *label;                  /* the file's name, for messages: "ping.so" */
+    struct pool_choice pool;            /* otherwise the worker's own */
     const struct conf_statement *block; /* the module's own directives, unread so far */
     struct conf_place place;
     struct module_settings *next;
@@ -136,6 +155,7 @@ struct settings {
     int64_t pool_queue;         /* calls that wait for one of them */
     int64_t quarantine_crashes; /* 0: never */
     uint64_t quarantine_window_ms;
+    struct pool_settings *pools;     /* in the order written */
     struct zone_settings *zones;     /* in the order written */
     struct module_settings *modules; /* in the order written */
     struct server_settings *servers; /* in the order written */

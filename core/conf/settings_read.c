@@ -3,6 +3,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "conf/setters.h"
 #include "conf/settings_table.h"
 
 #include "conf/directive.h"
@@ -118,6 +119,7 @@ bool settings_read(struct conf_tree *tree, struct settings *settings, struct con
     check_control(tree, settings, errors);
     check_affinity(tree, errors);
     check_servers(tree, settings, errors);
+    settings_find_pools(settings, tree, errors);
     if (settings->worker_processes == 0)
         settings->worker_processes = usable_processors();
     return errors->count == before;

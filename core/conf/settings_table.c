@@ -29,8 +29,9 @@ const struct conf_directive settings_directives[] = {
      .set = settings_set_load_module,
      .repeats = true,
      .block = true,
-     .syntax = "PATH [{ … }]",
-     .summary = "Loads a module: a shared object that provides methods. The block holds the "
+     .syntax = "PATH [pool=NAME] [{ … }]",
+     .summary = "Loads a module: a shared object that provides methods. The threads of the `pool` "
+                "of that name do its work that blocks. The block holds the "
                 "module's own directives, which its documentation lists. Loading a module makes "
                 "its methods available; `method` makes one callable."},
     {.name = "server",
@@ -246,6 +247,16 @@ const struct conf_directive settings_directives[] = {
      .fallback = "1000",
      .summary = "How many calls may wait for one of the `pool_threads`. Beyond that they are "
                 "answered `overloaded` at once."},
+    {.name = "pool",
+     MAIN(pools),
+     .type = CONF_CUSTOM,
+     .set = settings_set_pool,
+     .repeats = true,
+     .syntax = "NAME threads=N [queue=N]",
+     .summary = "Threads of their own, for the modules and methods that name them (`load_module "
+                "PATH pool=NAME`, or `pool` in a method), so that work of one module does not "
+                "wait for another's. 1 to 1024 of them in each worker, and up to 1000000 calls "
+                "(1000 by default) that wait for one."},
     {.name = "zone",
      MAIN(zones),
      .type = CONF_CUSTOM,
@@ -508,6 +519,13 @@ const struct conf_directive settings_directives[] = {
                 "something when its worker crashes is then run once more, instead of being "
                 "answered `module_crashed`; and `proxy` may ask another server. `declared`: as "
                 "its module says."},
+    {.name = "pool",
+     METHOD(pool),
+     .type = CONF_CUSTOM,
+     .set = settings_set_method_pool,
+     .syntax = "NAME",
+     .summary = "The pool whose threads do this method's work that blocks. Without it, the one of "
+                "its module."},
     {.name = "tool",
      METHOD(tool),
      .type = CONF_ENUM,

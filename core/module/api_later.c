@@ -63,6 +63,12 @@ PILLION_EXPORT void pillion_offload(pillion_request *req, uint64_t timeout_ms,
         offload_request(req, timeout_ms, work, done, data);
 }
 
+PILLION_EXPORT bool pillion_run(pillion_instance *self, void (*work)(void *data),
+                                void (*done)(pillion_instance *self, void *data), void *data)
+{
+    return on_loop(__func__) && offload_run(self, work, done, data);
+}
+
 PILLION_EXPORT bool pillion_post(pillion_instance *self,
                                  void (*callback)(pillion_instance *self, void *data), void *data)
 {

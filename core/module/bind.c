@@ -289,6 +289,7 @@ bool module_set_bind(struct module_set *set, const struct server_settings *serve
             .filter_count = filters.count,
             .unseen = any_unseen(&filters),
             .timeout_ns = timeout_ms * NS_PER_MS,
+            .pool = m->pool.name != NULL ? m->pool.index : found.module->instance.pool,
             .read_only = found.method->read_only,
             .additive = found.method->additive,
             .idempotent = m->idempotent == IDEMPOTENT_DECLARED ? found.method->idempotent

@@ -221,6 +221,7 @@ bool module_set_load(struct module_set *set, const struct module_file *files, si
     for (size_t i = 0; i < count; i++) {
         struct module *module = &set->modules[i];
         module->settings = files[i].settings;
+        module->instance.pool = files[i].settings->pool.index;
         module->instance.worker = slot;
         module->instance.worker_count = slots;
         module->instance.generation = generation;

@@ -136,6 +136,8 @@ static bool take_board(void)
         return conf_error(&trial.errors, NULL, "%s", error.text), false;
     board_reset(board);
     module_set_describe_metrics(&trial.set, &metrics);
+    for (const struct pool_settings *p = trial.settings.pools; p != NULL; p = p->next)
+        offload_describe_pool(p->name, &metrics);
     if (metrics.size > 0)
         metrics_declare(board, metrics.data);
     text_free(&metrics);
@@ -186,6 +188,9 @@ static bool start(void)
         loop_free(&trial.loop);
         return false;
     }
+    for (const struct pool_settings *p = trial.settings.pools; p != NULL; p = p->next)
+        offload_add_pool(p->name, (uint32_t)p->threads, (uint32_t)p->queue);
+    offload_attach(trial.introspect.board, trial.row);
     trial.started = true;
     return module_set_start(&trial.set);
 }

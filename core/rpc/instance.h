@@ -16,6 +16,7 @@ struct pillion_instance {
     int worker;          /* the slot, or -1 in a probe */
     int worker_count;
     uint64_t generation;
+    uint32_t pool;       /* whose threads do its work: see offload_add_pool */
     uint32_t abi_minor;  /* of the interface that it was built for */
     metric_cell **cells; /* of its metrics: see rpc/metric.h */
     uint32_t cell_count;

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "rpc/offload.h"
 
 /* cJSON's numbers are doubles, exact up to 2^53; a counter is exact always. */
 static void add_counter(cJSON *object, const char *name, uint64_t value)
@@ -259,6 +260,8 @@ static void add_modules(cJSON *stats, const struct board *board)
 
     for (uint32_t i = 0; i < board_metrics_known(board); i++) {
         const char *full = board->metric_names[i];
+        if (strncmp(full, OFFLOAD_METRIC, strlen(OFFLOAD_METRIC)) == 0)
+            continue;
         size_t size = strcspn(full, " .");
         char module[BOARD_NAME_MAX], number[24];
         if (size == BOARD_NAME_MAX || full[size] == '\0')
@@ -273,6 +276,31 @@ static void add_modules(cJSON *stats, const struct board *board)
             object = own != NULL ? own : cJSON_AddObjectToObject(object, "metrics");
         }
         cJSON_AddRawToObject(object, full + size + 1, number);
+    }
+}
+
+/* {"slow": {"threads": 8, "busy": 2, …}, …}, of the named pools that workers have now. */
+static void add_named_pools(cJSON *stats, const struct board *board)
+{
+    static const char prefix[] = OFFLOAD_METRIC;
+    cJSON *pools = cJSON_AddObjectToObject(stats, "pools"), *pool;
+
+    for (uint32_t i = 0; i < board_metrics_known(board); i++) {
+        char name[BOARD_NAME_MAX];
+        if (strncmp(board->metric_names[i], prefix, sizeof(prefix) - 1) != 0)
+            continue;
+        snprintf(name, sizeof(name), "%.*s", BOARD_NAME_MAX - (int)sizeof(prefix),
+                 board->metric_names[i] + sizeof(prefix) - 1);
+        char *shown = strchr(name, ' ');
+        if (shown == NULL)
+            continue;
+        *shown++ = '\0';
+        int64_t value = board_sum_metric(board, i);
+        pool = cJSON_GetObjectItemCaseSensitive(pools, name);
+        if (strcmp(shown, "threads") == 0 && value > 0)
+            pool = cJSON_AddObjectToObject(pools, name);
+        if (pool != NULL)
+            add_counter(pool, shown, value < 0 ? 0 : (uint64_t)value);
     }
 }
 
@@ -296,6 +324,7 @@ cJSON *introspect_stats(const struct introspect *introspect)
     add_workers(stats, board);
     const struct pools pools = pools_of(board);
     add_pool(stats, &pools);
+    add_named_pools(stats, board);
     cJSON *connections = cJSON_AddObjectToObject(stats, "connections");
     uint64_t accepted = board_sum(board, COUNT_ACCEPTED), closed = board_sum(board, COUNT_CLOSED);
     add_counter(connections, "open", accepted > closed ? accepted - closed : 0);

@@ -34,6 +34,7 @@ struct method {
     size_t filter_count;
     bool unseen;         /* some of the filters see requests too that no handler is to see */
     uint64_t timeout_ns; /* 0: no watchdog */
+    uint32_t pool;       /* whose threads do its work: see offload_add_pool */
     bool idempotent;     /* may be run once more after a crash */
     bool read_only;      /* changes nothing */
     bool additive;       /* changes and removes nothing that there was */

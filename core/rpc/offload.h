@@ -1,12 +1,13 @@
 /* Threads for work that would block the worker's loop, and the way back from any thread.
  *
- * A thread cannot be ended, so a thread that is stuck in its work is noticed; when too many are,
- * the worker has to be replaced. The pool is started by the first job. A thread runs the job's work
- * and nothing else; the job's `done` runs on the loop. Requests whose work has begun keep their
+ * A thread cannot be ended, so a thread that is stuck in its work is noticed; when too many of its
+ * pool are, the worker has to be replaced. A thread runs the job's work and nothing else; the job's
+ * `done` runs on the loop. Requests whose work has begun keep their
  * memory until it is done, even when their client is gone. */
 #ifndef PILLION_RPC_OFFLOAD_H
 #define PILLION_RPC_OFFLOAD_H
 
+#include "rpc/board.h"
 #include "rpc/deferred.h"
 
 struct offload_limits {
@@ -22,8 +23,20 @@ struct offload_limits {
     void (*useless)(void);
 };
 
+/* How the names of pools begin on the board. No module has such a name. */
+#define OFFLOAD_METRIC "pool:"
+
 /* Before modules start. False with errno: the loop cannot be woken from threads. */
 bool offload_init(struct loop *loop, const struct offload_limits *limits);
+
+/* Another pool besides the worker's own, which is number 0. Returns its number. The name is
+ * borrowed. */
+uint32_t offload_add_pool(const char *name, uint32_t threads, uint32_t queue);
+
+/* Appends the names under which a pool shows its state to a list of metrics (rpc/metric.h); and has
+ * the named pools show it in the row. */
+void offload_describe_pool(const char *name, struct text *list);
+void offload_attach(const struct board *board, struct board_row *row);
 
 /* What pillion_work_cancelled does. */
 bool offload_cancelled(void);
@@ -42,11 +55,15 @@ void offload_end(void);
 void offload_request(struct pillion_request *req, uint64_t timeout_ms, void (*work)(void *data),
                      void (*done)(pillion_request *req, void *data), void *data);
 
+/* What pillion_run does. */
+bool offload_run(pillion_instance *self, void (*work)(void *data),
+                 void (*done)(pillion_instance *self, void *data), void *data);
+
 /* What pillion_post does. Any thread may call it. False without memory, or before offload_init. */
 bool offload_post(pillion_instance *self, void (*call)(pillion_instance *self, void *data),
                   void *data);
 
-/* True while at least half of the threads are stuck. */
+/* True while at least half of the threads of a pool are stuck. */
 bool offload_useless(void);
 
 /* Gives up the jobs for which no thread will come: `let_go` is told of each whose request may as

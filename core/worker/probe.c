@@ -33,7 +33,8 @@ static bool rehearse(struct started *started)
     return good;
 }
 
-/* Tells the master the names of the modules' metrics, in messages of whole lines. */
+/* Tells the master the names of the modules' metrics, and of the pools', in messages of whole
+ * lines. */
 static void say_metrics(const struct started *started)
 {
     int channel = started->start->channel;
@@ -41,6 +42,9 @@ static void say_metrics(const struct started *started)
     char part[CHANNEL_TEXT_MAX] = "";
 
     module_set_describe_metrics(&started->modules, &list);
+    for (const struct pool_settings *p = started->start->generation->settings->pools; p != NULL;
+         p = p->next)
+        offload_describe_pool(p->name, &list);
     for (const char *line = text_string(&list), *end; *line != '\0'; line = end + 1) {
         size_t used = strlen(part), size = (size_t)((end = strchr(line, '\n')) + 1 - line);
         if (used + size >= sizeof(part)) {

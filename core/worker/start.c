@@ -122,4 +122,6 @@ void start_threads(const struct started *started, struct loop *loop, struct offl
         error_errno(&error, "cannot make the eventfd by which threads wake the worker");
         start_fail(started->start, error.text);
     }
+    for (const struct pool_settings *p = settings->pools; p != NULL; p = p->next)
+        offload_add_pool(p->name, (uint32_t)p->threads, (uint32_t)p->queue);
 }

@@ -553,6 +553,7 @@ _Noreturn void worker_main(const struct worker_start *start)
     if (!start_load(&worker.started, (int)start->slot))
         start_fail(start, text_string(&worker.started.errors.text));
     module_set_attach(&worker.started.modules, start->board, worker.started.row);
+    offload_attach(start->board, worker.started.row);
     for (struct server_settings *s = settings->servers; s != NULL; s = s->next) {
         rpc_server_init(&worker.started.servers[s->index], s, &worker.dispatcher,
                         generation->number);

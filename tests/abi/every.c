@@ -422,6 +422,29 @@ static void belongs(pillion_request *req)
         pillion_end_with(req, pillion_timer(*self, 1, 0, rung, token));
 }
 
+static void alone(void *data)
+{
+    *(pillion_token *)data |= pillion_work_cancelled();
+}
+
+static void was_alone(pillion_instance *self, void *data)
+{
+    pillion_request *req = pillion_resume(*(pillion_token *)data);
+
+    (void)self;
+    if (req != NULL)
+        pillion_reply(req, "run", cJSON_CreateTrue());
+}
+
+static void runs(pillion_request *req)
+{
+    pillion_token *token = pillion_alloc(req, sizeof(*token));
+
+    *token = pillion_defer(req, 0);
+    if (!pillion_run(pillion_self(req), alone, was_alone, token))
+        abort();
+}
+
 static void left(pillion_request *req)
 {
     uint64_t ms = pillion_deadline_ms(req);
@@ -508,6 +531,7 @@ static const pillion_method methods[] = {
     {.name = "trace", .handler = trace},
     {.name = "belongs", .handler = belongs},
     {.name = "args", .handler = args, PILLION_PARAMS(struct args, args_params)},
+    {.name = "run", .handler = runs},
 #endif
     {0},
 };

@@ -9,7 +9,7 @@
 #define METHODS                                                                                \
     "method ping; method ends; method ticks; method ticked; method work; method who { filter " \
     "mark; }"                                                                                  \
-    "method who_later { filter mark; }"
+    "method who_later { filter mark; } method run;"
 
 static struct server *serve(const char *main_text)
 {
@@ -177,7 +177,108 @@ START_TEST(a_filter_tells_the_handler)
 }
 END_TEST
 
+/* ---- Threads ---- */
+
+START_TEST(a_module_has_work_done_without_a_request)
+{
+    struct server *server = serve("");
+    int client = client_connect(server);
+
+    server_wait_log(server, "a run ends"); /* of its `start` */
+    for (int i = 0; i < 3; i++)
+        expect_text(client_call(client, "run", "{\"how\":\"\"}"),
+                    "{\"out\":\"ran\",\"result\":true}");
+    expect_text(client_call(client, "run", "{\"how\":\"leave\"}"),
+                "{\"out\":\"ran\",\"result\":true}");
+    server_wait_log(server, "the work of \"pillion_run\" has ended its thread");
+    client_call(client, "run", "{\"how\":\"last\"}");
+    ck_assert(!server_logged(server, "is stuck"));
+    server_ask(server, "stop");
+    server_wait_exit(server, PATIENCE_MS);
+    ck_assert(!server_logged(server, "do not end"));
+}
+END_TEST
+
+START_TEST(a_crash_in_work_of_no_request_is_put_down_to_its_module)
+{
+    struct server *server = serve("");
+    int client = client_connect(server);
+
+    server->reports_allowed = true;
+    client_call(client, "run",
+                "{\"how\":\"crash\"}"); /* its reply, or the error, if that is late */
+    server_wait_log(server, "(work in a thread of module belongs)");
+    client_expect_alive(client);
+}
+END_TEST
+
+/* Each method's threads are those of its pool, and a pool that is full is full for it alone. */
+START_TEST(pools_have_threads_and_queues_of_their_own)
+{
+    struct server *server = server_serve_alone(
+        "pool slow threads=1 queue=1; pool other threads=2; pool_threads 3;"
+        "load_module modules/belongs.so pool=slow;",
+        "method ping; method work; method run; method busy { handler belongs.work; pool other; }");
+    int client = client_connect(server);
+
+    ck_assert_double_eq(server_stat(server, "pools.slow.threads"), 1);
+    ck_assert_double_eq(server_stat(server, "pools.other.threads"), 2);
+    server_wait_log(server, "a run ends");
+    client_send_frame(client, "{\"in\":\"work\",\"id\":1}");
+    wait_until(server_stat(server, "pools.slow.busy") == 1, "the pool is not busy");
+    client_send_frame(client, "{\"in\":\"work\",\"id\":2}");
+    wait_until(server_stat(server, "pools.slow.queued") == 1, "nothing waits");
+    client_send_frame(client, "{\"in\":\"work\",\"id\":3}");
+    expect_part(client_expect_error(client, "overloaded"),
+                "1 calls that block are under way, and 1 wait (pool slow)");
+    expect_part(client_call(client, "run", "{\"how\":\"last\"}"), "overloaded");
+    ck_assert_double_eq(server_stat(server, "pools.other.busy"), 0);
+    client_send_frame(client, "{\"in\":\"busy\",\"id\":4}");
+    wait_until(server_stat(server, "pools.other.busy") == 1, "the other pool does nothing");
+    ck_assert_double_eq(server_stat(server, "pool.busy"), 2);
+    ck_assert_double_eq(server_stat(server, "pool.queued"), 1);
+    vanish(client);
+    wait_until(server_stat(server, "pool.busy") == 0, "work goes on");
+    /* Without the pool there is none to tell of. */
+    server_conf(server, "load_module modules/belongs.so;", "method ping; method work;");
+    server_reload(server);
+    wait_until(cJSON_GetObjectItem(cJSON_GetObjectItem(server_stats(server), "pools"), "slow") ==
+                   NULL,
+               "the pool is still there");
+}
+END_TEST
+
+START_TEST(pools_that_are_not_there_are_told)
+{
+    static const struct {
+        const char *main_text, *server_text, *words;
+    } wrong[] = {
+        {"load_module modules/belongs.so pool=slo; pool slow threads=1;", "",
+         "there is no \"pool slo\"; did you mean \"slow\"?"},
+        {"load_module modules/belongs.so; pool slow threads=1;", "method work { pool other; }",
+         "there is no \"pool other\""},
+        {"pool slow;", "", "\"pool\" needs"},
+        {"pool slow queue=1;", "", "\"pool slow\" needs threads=N"},
+        {"pool slow threads=0;", "", "\"threads\" must be from 1 to 1024, not \"0\""},
+        {"pool slow threads=1 queue=1000001;", "", "\"queue\" must be from 0 to 1000000"},
+        {"pool a.b threads=1;", "", "a pool's name is 1 to 32 letters, digits, - and _"},
+        {"pool a threads=1; pool a threads=2;", "", "\"pool a\" appears twice"},
+        {"pool a threads=1 more=2;", "", "more=2"},
+        {"load_module modules/belongs.so slow;", "", "slow"},
+    };
+    struct server *server = serve("");
+
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(*wrong); i++) {
+        server_conf(server, wrong[i].main_text, wrong[i].server_text);
+        server_reload_refused(server, wrong[i].words);
+    }
+}
+END_TEST
+
 E2E_MAIN("belongs", the_end_of_a_request_is_told_however_it_ends,
          the_calls_of_a_batch_end_one_by_one, a_worker_that_stops_ends_its_requests,
          a_crash_at_the_end_is_put_down_to_its_module, a_timer_ends_with_its_request,
-         work_learns_that_nobody_waits, a_filter_tells_the_handler)
+         work_learns_that_nobody_waits, a_filter_tells_the_handler,
+         a_module_has_work_done_without_a_request,
+         a_crash_in_work_of_no_request_is_put_down_to_its_module,
+         pools_have_threads_and_queues_of_their_own, pools_that_are_not_there_are_told)

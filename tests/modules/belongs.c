@@ -1,6 +1,7 @@
 /* What belongs to requests: calls at their end, timers that end with them, values, and work that
  * learns that nobody waits for it. */
 #include <pillion/module.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -139,6 +140,69 @@ static void work(pillion_request *req)
                     belonging);
 }
 
+/* ---- run: {"how": …}: work of no request ---- */
+
+struct run {
+    pillion_instance *self;
+    pillion_token token;
+    bool crashes, leaves, lasts;
+};
+
+static void ran(void *data)
+{
+    struct run *run = data;
+
+    pillion_log(run->self, PILLION_LOG_NOTICE, "a run begins");
+    if (run->crashes)
+        abort();
+    if (run->leaves)
+        pthread_exit(NULL);
+    while (run->lasts && !pillion_work_cancelled())
+        usleep(1000);
+    pillion_log(run->self, PILLION_LOG_NOTICE, "a run ends");
+}
+
+static void ran_out(pillion_instance *self, void *data)
+{
+    struct run *run = data;
+    pillion_request *req = run->token == 0 ? NULL : pillion_resume(run->token);
+
+    if (run->self != self)
+        abort();
+    if (req != NULL)
+        pillion_reply(req, "ran", cJSON_CreateTrue());
+    free(run);
+}
+
+static void run(pillion_request *req)
+{
+    const char *how = text(req, "how");
+    struct run *run = calloc(1, sizeof(*run));
+
+    run->self = pillion_self(req);
+    run->crashes = strcmp(how, "crash") == 0;
+    run->leaves = strcmp(how, "leave") == 0;
+    run->lasts = strcmp(how, "last") == 0;
+    if (!run->lasts && !run->crashes)
+        run->token = pillion_defer(req, 0);
+    if (!pillion_run(run->self, ran, ran_out, run)) {
+        if (run->token != 0)
+            req = pillion_resume(run->token);
+        pillion_fail(req, PILLION_OVERLOADED, "no thread");
+        free(run);
+    } else if (run->token == 0) {
+        pillion_reply(req, "begun", cJSON_CreateTrue());
+    }
+}
+
+static int start(pillion_instance *self, pillion_error_text *error)
+{
+    struct run *run = calloc(1, sizeof(*run));
+
+    run->self = self;
+    return pillion_run(self, ran, ran_out, run) ? 0 : pillion_error(error, "no thread");
+}
+
 /* ---- values ---- */
 
 static pillion_verdict mark(pillion_request *req)
@@ -200,9 +264,11 @@ static const pillion_method methods[] = {
     {.name = "ticks", .handler = ticks},
     {.name = "ticked", .handler = ticked_so_far},
     {.name = "work", .handler = work},
+    {.name = "run", .handler = run},
     {.name = "who", .handler = who},
     {.name = "who_later", .handler = later},
     {0},
 };
 
-PILLION_MODULE(.name = "belongs", .version = "1.0.0", .methods = methods, .filters = filters);
+PILLION_MODULE(.name = "belongs", .version = "1.0.0", .methods = methods, .filters = filters,
+               .start = start);

@@ -523,6 +523,14 @@ bool pillion_rerunnable(pillion_token token, bool rerunnable);
 void pillion_offload(pillion_request *req, uint64_t timeout_ms, void (*work)(void *data),
                      void (*done)(pillion_request *req, void *data), void *data);
 
+/* The same without a request: for what a module does by itself, from a hook, a timer or a handler.
+ * `done(self, data)` is called on the loop; NULL: nothing is. Which pool's threads do it is for the
+ * configuration to say (`load_module PATH pool=NAME`). It may take as long as it likes, and keeps
+ * its thread for so long; a worker that ends waits a second for it. False, and nothing is called,
+ * when all threads are busy and the queue is full, without memory, and in `check`. Since 1.5. */
+bool pillion_run(pillion_instance *self, void (*work)(void *data),
+                 void (*done)(pillion_instance *self, void *data), void *data);
+
 /* In `work`: true when nobody waits for it any more, because its request has timed out, its
  * deadline has passed or its client is gone, or because the worker stops. Work that takes long asks
  * now and then, and returns. False outside of `work`. Since 1.5. */
