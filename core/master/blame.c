@@ -34,6 +34,7 @@ static const char *const duties[DUTIES] = {
     [DUTY_HOOK] = "a hook",
     [DUTY_THREAD] = "a thread",
     [DUTY_END] = "an on_end",
+    [DUTY_CALL] = "a call by another method",
 };
 
 /* `"kv.get"`, `a timer of module redis`, `"kv.get" (a timer of module redis)`. */

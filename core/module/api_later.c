@@ -6,6 +6,7 @@
 #include "module/api_loop.h"
 #include "rpc/belongings.h"
 #include "rpc/callback.h"
+#include "rpc/inner.h"
 
 /* ---- Answering later ---- */
 
@@ -61,6 +62,33 @@ PILLION_EXPORT void pillion_offload(pillion_request *req, uint64_t timeout_ms,
 {
     if (on_loop(__func__))
         offload_request(req, timeout_ms, work, done, data);
+}
+
+struct called {
+    void (*done)(pillion_request *req, const char *code, pillion_bytes result, void *data);
+    void *data;
+};
+
+static void called_back(pillion_request *req, const char *code, struct bytes result, void *data)
+{
+    const struct called *called = data;
+    called->done(req, code, (pillion_bytes){result.data, result.size}, called->data);
+}
+
+PILLION_EXPORT void pillion_call(pillion_request *req, const char *method, pillion_bytes params,
+                                 void (*done)(pillion_request *req, const char *code,
+                                              pillion_bytes result, void *data),
+                                 void *data)
+{
+    if (!on_loop(__func__))
+        return;
+    struct called *called = pool_alloc(req->pool, sizeof(*called));
+    if (called == NULL) {
+        request_fail(req, PILLION_OVERLOADED, "there is no memory to call \"%s\"", method);
+        return;
+    }
+    *called = (struct called){done, data};
+    inner_call(req, method, (struct bytes){params.data, params.size}, called_back, called);
 }
 
 PILLION_EXPORT bool pillion_run(pillion_instance *self, void (*work)(void *data),

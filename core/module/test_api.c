@@ -19,6 +19,7 @@
 #include "module/hooks.h"
 #include "module/loader.h"
 #include "rpc/callback.h"
+#include "rpc/inner.h"
 #include "rpc/introspect.h"
 #include "rpc/metric.h"
 #include "rpc/note.h"
@@ -178,6 +179,7 @@ static bool start(void)
     }
     trial.loop.after_batch = settle;
     deferreds_init(&trial.deferreds, &trial.loop, trial.settings.defer_timeout_ms);
+    trial.deferreds.row = trial.row;
     trial.deferreds.finish = finish;
     trial.deferreds.released = released;
     api_start(&trial.deferreds);
@@ -315,7 +317,10 @@ static void finish(struct deferred *deferred)
     struct trial_call *call = call_of(deferred->conn);
 
     count(&deferred->req, clock_ns() - deferred->since_ns);
-
+    if (deferred->req.inner != NULL) {
+        inner_finish(deferred);
+        return;
+    }
     if (call != NULL && (deferred->reply != NULL || deferred->req.notifies))
         keep_reply(call, deferred->reply, deferred->req.size);
     if (call != NULL)

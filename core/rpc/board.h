@@ -72,6 +72,7 @@ enum board_duty {
     DUTY_HOOK,
     DUTY_THREAD, /* a thread that a module has made itself */
     DUTY_END,    /* pillion_on_end */
+    DUTY_CALL,   /* pillion_call: a handler that another one has called */
     DUTIES
 };
 

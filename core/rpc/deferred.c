@@ -124,6 +124,7 @@ void deferred_free(struct deferred *deferred)
     deferred->req.id = (struct bytes){NULL, 0};
     deferred->req.tree = NULL;
     deferred->req.values = NULL;
+    deferred->req.inner = NULL;
     deferred->req.peer_text = NULL;
     deferred->next = all->free;
     all->free = deferred;
@@ -160,6 +161,8 @@ static void tell_cancelled(struct deferred *deferred)
     void (*cancelled)(void *) = deferred->cancelled;
 
     deferred->cancelled = NULL;
+    if (deferred->give_up != NULL)
+        deferred->give_up(deferred);
     if (cancelled == NULL)
         return;
     struct origin origin;
@@ -212,14 +215,19 @@ void deferred_exceed(struct deferred *deferred)
                   deferred->req.method->name.data);
 }
 
+static uint64_t since_of(const struct pillion_request *req)
+{
+    return req->started_ns == 0 ? clock_ns() : req->started_ns;
+}
+
 uint64_t deferred_due_ns(const struct pillion_request *req)
 {
     if (req->deferred != NULL)
         return req->deferred->due_ns;
+    if (req->inner != NULL)
+        return req->due_ns;
     uint64_t deadline_ns = request_deadline_ns(req);
-    if (deadline_ns == 0)
-        return 0;
-    return (req->started_ns == 0 ? clock_ns() : req->started_ns) + deadline_ns;
+    return deadline_ns == 0 ? 0 : since_of(req) + deadline_ns;
 }
 
 static void timed_out(struct timer *timer)
@@ -284,8 +292,7 @@ uint64_t deferred_begin(struct pillion_request *req, uint64_t timeout_ms)
         return deferred_token(deferred);
     }
     char *copy = request_keep_head(req) ? pool_alloc(req->pool, req->body.size) : NULL;
-    uint64_t since_ns = req->started_ns == 0 ? clock_ns() : req->started_ns;
-    uint64_t deadline_ns = request_deadline_ns(req);
+    uint64_t since_ns = since_of(req), due_ns = deferred_due_ns(req);
     deferred =
         copy == NULL || all->pending >= DEFERRED_MAX ? NULL : take(all, DEFERRED_HANDLER, since_ns);
     if (deferred == NULL) {
@@ -297,7 +304,7 @@ uint64_t deferred_begin(struct pillion_request *req, uint64_t timeout_ms)
     deferred->instance = req->method->instance;
     metric_step(deferred->instance, METRIC_WAITING, 1);
     deferred->timeout_ms = timeout;
-    deferred->due_ns = deadline_ns == 0 ? 0 : since_ns + deadline_ns;
+    deferred->due_ns = due_ns;
     req->deferred = deferred;
     req->promised = true;
     return deferred_token(deferred);

@@ -51,6 +51,10 @@ struct deferred {
     bool resumed;          /* by its module, once at least */
     struct deferred *next; /* in `settling` or in `free` */
 
+    /* The core's own, as `cancelled` is the module's: nobody waits for the answer; or NULL. */
+    void (*give_up)(struct deferred *deferred);
+    struct inner *giving_up;
+
     void (*cancelled)(void *data); /* or NULL; called when the token ends without being resumed */
     void *data;
 
@@ -69,6 +73,7 @@ struct deferred {
 
 struct deferreds {
     struct loop *loop;
+    struct board_row *row;   /* where calls are counted, or NULL */
     struct deferred **table; /* by index; never freed, so that a pointer that a module has kept is
                                 harmless */
     const struct method **used; /* TOKENS_KNOWN for each of them: whose tokens have been used up */

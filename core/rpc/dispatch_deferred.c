@@ -11,6 +11,7 @@
 #include "rpc/deferred_list.h"
 #include "rpc/dispatch_batch.h"
 #include "rpc/http_call.h"
+#include "rpc/inner.h"
 #include "rpc/mcp.h"
 #include "rpc/note.h"
 
@@ -27,6 +28,10 @@ static void finish(struct deferred *deferred)
         counter_add(&counters->errors, deferred->req.failed);
         count_time(counters, deferred->all->settled_ns - deferred->since_ns, 1);
         counter_add(&row->counters[COUNT_TIMEOUTS], deferred->timed_out);
+    }
+    if (deferred->req.inner != NULL) {
+        inner_finish(deferred);
+        return;
     }
     if (deferred->conn == 0) {
         counter_add(&row->counters[COUNT_CANCELLED], 1);
@@ -86,6 +91,7 @@ void dispatcher_init(struct dispatcher *dispatcher, uint64_t defer_timeout_ms)
     dispatcher->searches =
         must_zalloc(dispatcher->conns->arena.record_count * sizeof(*dispatcher->searches));
     deferreds_init(&dispatcher->deferreds, dispatcher->conns->loop, defer_timeout_ms);
+    dispatcher->deferreds.row = dispatcher->row;
     dispatcher->deferreds.finish = finish;
     dispatcher->deferreds.resumed = resumed;
     dispatcher->deferreds.answers = answers;

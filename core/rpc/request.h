@@ -16,6 +16,7 @@
 
 struct deferred;
 struct deferreds;
+struct inner;
 struct introspect;
 struct request_value;
 
@@ -58,6 +59,8 @@ struct pillion_request {
     const char *peer_text; /* the result of `peer`, in the pool, once it was asked for */
     void *sink;            /* for the four above */
 
+    struct inner *inner;         /* of a call by another method (rpc/inner.h), or NULL */
+    uint64_t due_ns;             /* of such a call: when nobody waits any more; 0: not known */
     struct deferreds *deferreds; /* where it can be deferred to, or NULL */
     struct deferred *deferred;   /* once it is */
 

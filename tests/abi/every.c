@@ -422,6 +422,18 @@ static void belongs(pillion_request *req)
         pillion_end_with(req, pillion_timer(*self, 1, 0, rung, token));
 }
 
+static void called(pillion_request *req, const char *code, pillion_bytes result, void *data)
+{
+    (void)data;
+    if (req != NULL && code == NULL)
+        pillion_reply_raw(req, "called", result);
+}
+
+static void calls(pillion_request *req)
+{
+    pillion_call(req, "measure", pillion_params_raw(req), called, NULL);
+}
+
 static void alone(void *data)
 {
     *(pillion_token *)data |= pillion_work_cancelled();
@@ -532,6 +544,7 @@ static const pillion_method methods[] = {
     {.name = "belongs", .handler = belongs},
     {.name = "args", .handler = args, PILLION_PARAMS(struct args, args_params)},
     {.name = "run", .handler = runs},
+    {.name = "calls", .handler = calls},
 #endif
     {0},
 };

@@ -35,7 +35,7 @@ import time
 # Filters of the methods that are answered later, among others; they let every request pass.
 FILTERS = ("filter limit { zone limits; rate 1000000/s; burst 1000000; concurrency 1000000; key all; } "
            "filter access_log { path run/access.log; sample 100; }")
-LATER = ["wait", "nap", "retry"]  # answered later
+LATER = ["wait", "nap", "retry", "relay"]  # answered later
 # Where and how the module `threads` crashes, and where it hangs.
 THREAD_CRASHES = [(where, what) for where in ("work", "done", "timer", "resumed", "watch", "posted", "thread")
                   for what in ("segv", "abort", "overflow", "exit", "_exit")]
@@ -138,7 +138,8 @@ class Server:
                     "load_module modules/ping.so; load_module modules/rpc.so;\n"
                     "load_module modules/version.so;\n"
                     "load_module modules/crash.so { journal run/journal; }\n"
-                    "load_module modules/later.so; load_module modules/threads.so; pool_threads 8;\n"
+                    "pool naps threads=4; load_module modules/later.so pool=naps;\n"
+                    "load_module modules/threads.so; pool_threads 8;\n"
                     "load_module modules/descriptors.so; load_module modules/peer.so;\n"
                     "zone limits 1m; load_module modules/limit.so; load_module modules/access_log.so;\n"
                     "server { listen 127.0.0.1:%d; %smethod rpc.stats; %s\n"

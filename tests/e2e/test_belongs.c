@@ -177,6 +177,122 @@ START_TEST(a_filter_tells_the_handler)
 }
 END_TEST
 
+/* ---- Calls of methods by methods ---- */
+
+#define CALLS                                                                              \
+    "method ping; method call; method told; method crash; method loops { timeout 300ms; }" \
+    "method ends; method work; method who { filter mark; } method who_later { filter mark; }"
+
+static struct server *serve_calls(void)
+{
+    struct server *server = server_serve_alone("load_module modules/belongs.so;", CALLS);
+
+    server->reports_allowed = true;
+    return server;
+}
+
+static const char *call(int client, const char *method, const char *params)
+{
+    return client_call(client, "call",
+                       keep_printf("{\"method\":\"%s\",\"params\":%s}", method, params));
+}
+
+START_TEST(a_method_calls_another_one)
+{
+    struct server *server = serve_calls();
+    int client = client_connect(server);
+
+    expect_text(call(client, "ping", "[1, 2]"), "{\"out\":\"called\",\"result\":[1, 2]}");
+    expect_text(call(client, "who", "null"), "{\"out\":\"called\",\"result\":null}");
+    server_wait_log(server, "after: the user is none");
+    expect_text(call(client, "ends", "{\"how\":\"defer\",\"name\":\"one\"}"),
+                "{\"out\":\"called\",\"result\":{\"how\":\"defer\",\"name\":\"one\"}}");
+    expect_ended(server, "one");
+    expect_text(call(client, "ends", "{\"how\":\"fail\",\"name\":\"two\"}"),
+                "{\"out\":\"error\",\"result\":{\"code\":\"odd\",\"message\":\"it is\"}}");
+    expect_ended(server, "two");
+    expect_part(call(client, "ends", "{\"how\":\"late\",\"name\":\"three\"}"), "\"timeout\"");
+    expect_part(call(client, "none", "1"), "method_not_found");
+    expect_part(call(client, "call",
+                     "{\"method\":\"call\",\"params\":{\"method\":\"ping\","
+                     "\"params\":5}}"),
+                "{\"out\":\"called\",\"result\":5}");
+    client_send_frame(client, "{\"in\":\"call\",\"params\":{\"method\":\"ping\",\"times\":100}}");
+    client_expect(client, "{\"out\":\"called\",\"result\":null}");
+    ck_assert_double_eq(server_calls(server, "ping", "calls"), 102);
+    ck_assert_double_eq(server_calls(server, "ends", "errors"), 2);
+    /* What a filter needs of the request is there, and the deadline; the id is the client's. */
+    client_send_frame(client, "{\"in\":\"call\",\"id\":1,\"params\":{\"method\":\"told\"},"
+                              "\"token\":\"t\",\"deadline\":60000}");
+    client_expect(client, "{\"out\":\"called\",\"result\":[\"told\",true,false,true,true],"
+                          "\"id\":1}");
+    client_send_frame(client, "{\"in\":\"call\",\"params\":{\"method\":\"who_later\"},"
+                              "\"user\":\"Ada\"}");
+    client_expect(client, "{\"out\":\"called\",\"result\":\"Ada\"}");
+    client_send_frame(client, "[{\"jsonrpc\":\"2.0\",\"method\":\"call\",\"id\":1,"
+                              "\"params\":{\"method\":\"ping\",\"params\":7}}]");
+    client_expect(client, "[{\"jsonrpc\":\"2.0\",\"result\":7,\"id\":1}]");
+}
+END_TEST
+
+START_TEST(calls_in_calls_have_an_end)
+{
+    struct server *server = serve_calls();
+    int client = client_connect(server);
+    const char *deep = "{\"method\":\"ping\",\"params\":9}";
+
+    for (int depth = 1; depth < 8; depth++)
+        deep = keep_printf("{\"method\":\"call\",\"params\":%s}", deep);
+    expect_text(client_call(client, "call", deep), "{\"out\":\"called\",\"result\":9}");
+    expect_part(call(client, "call", deep), "more than 8 deep");
+}
+END_TEST
+
+START_TEST(a_call_ends_with_its_caller)
+{
+    struct server *server = serve_calls();
+    int client = client_connect(server);
+
+    client_send_frame(client,
+                      "{\"in\":\"call\",\"deadline\":100,\"params\":{\"method\":\"work\"}}");
+    client_expect_error(client, "deadline_exceeded");
+    server_wait_log(server, "work is given up");
+    server_wait_log(server, "a call was for nobody");
+    client_send_frame(client, "{\"in\":\"call\",\"params\":{\"method\":\"ends\",\"params\":{"
+                              "\"how\":\"wait\",\"name\":\"one\"}}}");
+    wait_until(server_stat(server, "modules.belongs.waiting") == 2, "the calls do not wait");
+    vanish(client);
+    expect_ended(server, "one");
+    server_wait_log(server, "a call was for nobody: cancelled");
+    client = client_connect(server);
+    client_send_frame(client, "{\"in\":\"call\",\"params\":{\"method\":\"ends\",\"params\":{"
+                              "\"how\":\"wait\",\"name\":\"two\"}}}");
+    wait_until(server_stat(server, "modules.belongs.waiting") == 2, "the calls do not wait");
+    server_ask(server, "stop");
+    server_wait_exit(server, PATIENCE_MS);
+    expect_ended(server, "two");
+}
+END_TEST
+
+START_TEST(a_called_method_is_to_blame_for_its_crash)
+{
+    struct server *server = serve_calls();
+    int client = client_connect(server);
+
+    expect_part(call(client, "crash", "1"), "module_crashed");
+    server_wait_log(server, "\"crash\" (a call by another method of module belongs)");
+    expect_part(call(client, "loops", "1"), "\"timeout\"");
+    server_wait_log(server,
+                    "\"loops\" (a call by another method of module belongs) ran for longer");
+    client_expect_alive(client);
+    /* Its crashes are its own, and its quarantine is, too. */
+    for (int i = 0; i < 4; i++)
+        expect_part(call(client, "crash", "1"), "module_crashed");
+    expect_part(call(client, "crash", "1"), "method_quarantined");
+    expect_text(call(client, "ping", "1"), "{\"out\":\"called\",\"result\":1}");
+}
+END_TEST
+
 /* ---- Threads ---- */
 
 START_TEST(a_module_has_work_done_without_a_request)
@@ -278,7 +394,8 @@ END_TEST
 E2E_MAIN("belongs", the_end_of_a_request_is_told_however_it_ends,
          the_calls_of_a_batch_end_one_by_one, a_worker_that_stops_ends_its_requests,
          a_crash_at_the_end_is_put_down_to_its_module, a_timer_ends_with_its_request,
-         work_learns_that_nobody_waits, a_filter_tells_the_handler,
-         a_module_has_work_done_without_a_request,
+         work_learns_that_nobody_waits, a_filter_tells_the_handler, a_method_calls_another_one,
+         calls_in_calls_have_an_end, a_call_ends_with_its_caller,
+         a_called_method_is_to_blame_for_its_crash, a_module_has_work_done_without_a_request,
          a_crash_in_work_of_no_request_is_put_down_to_its_module,
          pools_have_threads_and_queues_of_their_own, pools_that_are_not_there_are_told)

@@ -75,6 +75,25 @@ START_TEST(deferred_requests_are_waited_for)
 }
 END_TEST
 
+START_TEST(methods_call_methods)
+{
+    start(load("belongs", ""), "method call; method ends; method who;");
+    ck_assert_result("call", "{\"method\":\"who\"}", "null");
+    ck_assert_result("call", "{\"method\":\"ends\",\"params\":{\"how\":\"defer\"}}",
+                     "{\"how\":\"defer\"}");
+    ck_assert_error("call", "{\"method\":\"ends\",\"params\":{\"how\":\"fail\"}}", "odd");
+    ck_assert_error("call", "{\"method\":\"none\"}", "method_not_found");
+    unsigned gone = pillion_test_begin("{\"in\":\"call\",\"params\":{\"method\":\"ends\","
+                                       "\"params\":{\"how\":\"wait\"}}}");
+    pillion_test_run(5);
+    pillion_test_leave(gone);
+    pillion_test_begin("{\"in\":\"call\",\"params\":{\"method\":\"ends\",\"params\":{\"how\":"
+                       "\"wait\"}}}");
+    pillion_test_run(5);
+    ck_assert(pillion_test_stop());
+}
+END_TEST
+
 START_TEST(time_is_limited_and_clients_may_leave)
 {
     start(keep_printf("%s defer_timeout 50ms;", load("later", "")), "method hold; method let_go;");
@@ -303,9 +322,9 @@ START_TEST(nothing_starts_while_a_thread_is_at_work)
 END_TEST
 
 E2E_MAIN("test_api", a_second_on_cancel_is_told, nothing_starts_while_a_thread_is_at_work,
-         methods_are_called, deferred_requests_are_waited_for, zones_end_with_their_modules,
-         calls_without_a_running_server_are_refused, every_reply_belongs_to_its_request,
-         waiting_requests_are_given_up_when_modules_stop,
+         methods_are_called, deferred_requests_are_waited_for, methods_call_methods,
+         zones_end_with_their_modules, calls_without_a_running_server_are_refused,
+         every_reply_belongs_to_its_request, waiting_requests_are_given_up_when_modules_stop,
          a_test_server_answers_rpc_stats_as_a_server_does, time_is_limited_and_clients_may_leave,
          memory_of_a_finished_request_is_poisoned, filters_and_zones_work,
          a_start_tells_the_mistakes_of_configuration_and_module,

@@ -195,6 +195,73 @@ static void run(pillion_request *req)
     }
 }
 
+/* ---- call: {"method": …, "params": …}: calls it, and gives what it gave ---- */
+
+struct calling {
+    pillion_instance *self;
+    char method[64];
+    unsigned times;
+    pillion_bytes params;
+};
+
+static void called(pillion_request *req, const char *code, pillion_bytes result, void *data)
+{
+    struct calling *calling = data;
+
+    if (req == NULL)
+        pillion_log(calling->self, PILLION_LOG_NOTICE, "a call was for nobody: %s",
+                    code == NULL ? "done" : code);
+    else if (code != NULL)
+        pillion_fail_raw(req, code, result);
+    else if (--calling->times > 0)
+        pillion_call(req, calling->method, calling->params, called, calling);
+    else
+        pillion_reply_raw(req, "called", result);
+}
+
+static void call(pillion_request *req)
+{
+    struct calling *calling = pillion_alloc(req, sizeof(*calling));
+    const cJSON *times = cJSON_GetObjectItemCaseSensitive(pillion_params(req), "times");
+
+    *calling = (struct calling){.self = pillion_self(req),
+                                .times = times == NULL ? 1 : (unsigned)times->valueint,
+                                .params = pillion_json_member(pillion_params_raw(req), "params")};
+    snprintf(calling->method, sizeof(calling->method), "%s", text(req, "method"));
+    pillion_call(req, calling->method, calling->params, called, calling);
+}
+
+/* ---- told: what an inner request sees ---- */
+
+static void told(pillion_request *req)
+{
+    pillion_bytes member = pillion_member(req, "token"), id = pillion_request_id(req);
+    uint64_t left = pillion_deadline_ms(req);
+    cJSON *list = cJSON_CreateArray();
+
+    cJSON_AddItemToArray(list, cJSON_CreateString(pillion_method_name(req)));
+    cJSON_AddItemToArray(list, cJSON_CreateBool(member.data != NULL));
+    cJSON_AddItemToArray(list, cJSON_CreateBool(id.data != NULL));
+    cJSON_AddItemToArray(list, cJSON_CreateBool(strncmp(pillion_peer(req), "127.", 4) == 0));
+    cJSON_AddItemToArray(list, cJSON_CreateBool(left <= 60000));
+    pillion_reply(req, "told", list);
+}
+
+static void *null;
+
+static void crash(pillion_request *req)
+{
+    (void)req;
+    *(char *)null = 1;
+}
+
+static void loops(pillion_request *req)
+{
+    (void)req;
+    for (volatile bool on = true; on;)
+        ;
+}
+
 static int start(pillion_instance *self, pillion_error_text *error)
 {
     struct run *run = calloc(1, sizeof(*run));
@@ -265,6 +332,10 @@ static const pillion_method methods[] = {
     {.name = "ticked", .handler = ticked_so_far},
     {.name = "work", .handler = work},
     {.name = "run", .handler = run},
+    {.name = "call", .handler = call},
+    {.name = "told", .handler = told},
+    {.name = "crash", .handler = crash},
+    {.name = "loops", .handler = loops},
     {.name = "who", .handler = who},
     {.name = "who_later", .handler = later},
     {0},

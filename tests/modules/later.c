@@ -64,6 +64,22 @@ static void wait_ms(pillion_request *req)
     pillion_on_cancel(wait->token, wait_gone, wait);
 }
 
+/* ---- relay: calls `wait`, and gives what it gave ---- */
+
+static void relayed(pillion_request *req, const char *code, pillion_bytes result, void *data)
+{
+    (void)data;
+    if (req != NULL && code != NULL)
+        pillion_fail_raw(req, code, result);
+    else if (req != NULL)
+        pillion_reply_raw(req, "later", result);
+}
+
+static void relay(pillion_request *req)
+{
+    pillion_call(req, "wait", pillion_params_raw(req), relayed, NULL);
+}
+
 /* ---- cancels: {"how": "twice", "same" or "instead"} ---- */
 
 static void first_gone(void *data)
@@ -843,6 +859,7 @@ static void hits(pillion_request *req)
 }
 
 static const pillion_method methods[] = {
+    {.name = "relay", .handler = relay},
     {.name = "wait", .handler = wait_ms},
     {.name = "retry", .handler = wait_ms, .idempotent = true},
     {.name = "cancels", .handler = cancels},

@@ -491,6 +491,24 @@ bool pillion_on_end(pillion_request *req, void (*ended)(void *data), void *data)
  * idempotent. Ends with pillion_resume. Returns false when the token leads nowhere. Since 1.4. */
 bool pillion_rerunnable(pillion_token token, bool rerunnable);
 
+/* From a handler: defers the request, calls another method of the same server, and then `done` on
+ * the loop, which answers `req`, or calls another method. `code` is NULL when `result` is the
+ * method's result; otherwise it is the error's code, and `result` what a client would have got with
+ * it, to be handed on by pillion_fail_raw. Both last until `done` returns. `req` is NULL when the
+ * request has timed out (defer_timeout), its deadline has passed, or its client is gone; `done` is
+ * called all the same, to free what is in `data`, and the call is cancelled then. What
+ * pillion_alloc gave lasts until then.
+ *
+ * The method runs once the handler has returned, with its filters, its timeout and the deadline of
+ * the caller; pillion_member, pillion_header and pillion_peer are those of the client's request.
+ * `params` are JSON, and are copied; {NULL, 0} is null. Methods may call methods that call methods,
+ * eight deep. A method that crashes is put to blame for it, and the client's request is answered
+ * `module_crashed`. Since 1.5. */
+void pillion_call(pillion_request *req, const char *method, pillion_bytes params,
+                  void (*done)(pillion_request *req, const char *code, pillion_bytes result,
+                               void *data),
+                  void *data);
+
 /* ---- Work that blocks; since 1.2 ---- */
 
 /* From a handler: defers the request, has `work(data)` run in a thread of the worker's pool, and
