@@ -131,6 +131,8 @@ struct module_settings {
 struct settings {
     int64_t worker_processes; /* resolved: `auto` is the number of usable processors */
     int64_t worker_connections;
+    int64_t worker_max_requests;          /* of one worker, before another replaces it; 0: any */
+    uint64_t worker_max_memory;           /* likewise: bytes of its own; 0: any */
     int64_t vault_processes;              /* 0: as many as the connections need */
     int64_t worker_rlimit_nofile;         /* 0: as many as the hard limit allows */
     bool core_limited, core_unlimited;    /* worker_rlimit_core is set; to unlimited */

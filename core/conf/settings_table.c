@@ -267,6 +267,24 @@ const struct conf_directive settings_directives[] = {
                 "counters, caches. It keeps what it holds over reloads and upgrades, as long "
                 "as name and size stay; the entry that was used longest ago makes room for a "
                 "new one. A megabyte holds about four thousand entries."},
+    {.name = "worker_max_requests",
+     MAIN(worker_max_requests),
+     .type = CONF_INTEGER,
+     .min = 0,
+     .max = INT64_MAX,
+     .fallback = "0",
+     .summary = "How many requests a worker has, about, before another takes its place, as in a "
+                "reload: no client notices. For modules that leak. It is looked at once a second. "
+                "0: any number."},
+    {.name = "worker_max_memory",
+     MAIN(worker_max_memory),
+     .type = CONF_SIZE,
+     .min = 0,
+     .max = INT64_MAX,
+     .fallback = "0",
+     .summary = "How much memory of its own a worker may have before another takes its place: "
+                "`private_bytes` of `rpc.stats`, in which the arena and zones do not count. A "
+                "worker that has as much when it starts says so, and goes on. 0: any amount."},
     {.name = "quarantine_crashes",
      MAIN(quarantine_crashes),
      .type = CONF_INTEGER,

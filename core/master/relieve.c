@@ -1,8 +1,8 @@
 /* Workers that ask to be replaced, in the master. A thread cannot be ended from outside, and a hard
  * limit cannot be raised again. So a worker whose thread pool is of no use any more, or that has no
- * descriptors for new clients, asks for another worker in its slot, and meanwhile answers the
- * requests that it can. When the other worker is ready, the first one hands its connections over
- * and ends, as at a reload. See relieve.h. */
+ * descriptors for new clients, or that is worn out (worker/wear.h), asks for another worker in its
+ * slot, and meanwhile answers the requests that it can. When the other worker is ready, the first
+ * one hands its connections over and ends, as at a reload. See relieve.h. */
 #include "master/relieve.h"
 
 #include "base/log.h"
@@ -38,9 +38,12 @@ void relieve_begin(const struct worker *worker, uint64_t why)
         worker->generation != generation_current() || generation_current()->resumed ||
         is_coming(worker))
         return;
-    log_warn(
-        "worker %u (pid %d) %s: another one takes its place", worker->slot, (int)worker->child.pid,
-        why == RELIEF_FILES ? "may open no more files" : "has too many threads that are stuck");
+    log_write(why == RELIEF_WORN ? LOG_NOTICE_LEVEL : LOG_WARN_LEVEL,
+              "worker %u (pid %d) %s: another one takes its place", worker->slot,
+              (int)worker->child.pid,
+              why == RELIEF_FILES  ? "may open no more files"
+              : why == RELIEF_WORN ? "is worn out (worker_max_requests, worker_max_memory)"
+                                   : "has too many threads that are stuck");
     if (!worker_spawn(generation_current(), worker->slot, &error))
         log_error("%s; the worker asks again", error.text);
 }

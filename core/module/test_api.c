@@ -498,6 +498,20 @@ PILLION_EXPORT pillion_test_reply pillion_test_call(const char *method, const ch
     return reply;
 }
 
+PILLION_EXPORT int64_t pillion_test_metric(const char *module, const char *name)
+{
+    const struct board *board = trial.introspect.board;
+    char full[BOARD_NAME_MAX];
+
+    for (unsigned i = 0; board != NULL && i < 2; i++) {
+        snprintf(full, sizeof(full), i == 0 ? "%s.%s" : "%s %s", module, name);
+        uint32_t index = board_find_metric(board, bytes_of(full));
+        if (index != BOARD_NO_METRIC)
+            return board_sum_metric(board, index);
+    }
+    return -1;
+}
+
 /* ---- Time ---- */
 
 struct pause {

@@ -18,6 +18,7 @@
 enum relief {
     RELIEF_THREADS, /* too many of its threads are stuck */
     RELIEF_FILES,   /* its limit on open files was lowered, for good */
+    RELIEF_WORN,    /* it has had as many requests, or has as much memory, as it may */
 };
 
 enum message_type {

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/process_memory.h"
 #include "rpc/offload.h"
 
 /* cJSON's numbers are doubles, exact up to 2^53; a counter is exact always. */
@@ -189,6 +190,11 @@ static void add_workers(cJSON *stats, const struct board *board)
         add_counter(worker, "generation", head->generation);
         cJSON_AddStringToObject(worker, "state", state_name(state));
         cJSON_AddNumberToObject(worker, "connections", board->rows[i].open);
+        struct process_memory memory;
+        if (process_memory(head->pid, &memory)) {
+            add_counter(worker, "rss_bytes", memory.resident);
+            add_counter(worker, "private_bytes", memory.own);
+        }
         struct pools pool = {0};
         pools_add(&pool, &board->rows[i]);
         add_pool(worker, &pool);

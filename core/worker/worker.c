@@ -27,6 +27,7 @@
 #include "worker/adopt.h"
 #include "worker/files.h"
 #include "worker/leave.h"
+#include "worker/wear.h"
 
 #define THREADS_END_MS 1000u /* how long a worker that ends waits for its threads */
 
@@ -75,6 +76,11 @@ static void pool_useless(void)
 static void files_useless(void)
 {
     ask_relief(RELIEF_FILES);
+}
+
+static void worn_out(void)
+{
+    ask_relief(RELIEF_WORN);
 }
 
 /* ---- Serving ---- */
@@ -574,6 +580,7 @@ _Noreturn void worker_main(const struct worker_start *start)
         error_errno(&error, "cannot watch the master's channel");
         start_fail(start, error.text);
     }
+    wear_watch(&worker.loop, settings, worker.started.row, worn_out);
     channel_say(start->channel, MESSAGE_READY, "");
     loop_run(&worker.loop);
     end();

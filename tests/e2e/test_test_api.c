@@ -94,6 +94,17 @@ START_TEST(methods_call_methods)
 }
 END_TEST
 
+START_TEST(metrics_are_read)
+{
+    start(load("counts", ""), "");
+    ck_assert_int_eq(pillion_test_metric("counts", "none"), -1);
+    ck_assert_int_eq(pillion_test_metric("none", "memory_bytes"), -1);
+    ck_assert_int_ge(pillion_test_metric("counts", "memory_bytes"), 0);
+    ck_assert(pillion_test_stop());
+    ck_assert_int_eq(pillion_test_metric("counts", "memory_bytes"), -1);
+}
+END_TEST
+
 START_TEST(time_is_limited_and_clients_may_leave)
 {
     start(keep_printf("%s defer_timeout 50ms;", load("later", "")), "method hold; method let_go;");
@@ -323,7 +334,7 @@ END_TEST
 
 E2E_MAIN("test_api", a_second_on_cancel_is_told, nothing_starts_while_a_thread_is_at_work,
          methods_are_called, deferred_requests_are_waited_for, methods_call_methods,
-         zones_end_with_their_modules, calls_without_a_running_server_are_refused,
+         metrics_are_read, zones_end_with_their_modules, calls_without_a_running_server_are_refused,
          every_reply_belongs_to_its_request, waiting_requests_are_given_up_when_modules_stop,
          a_test_server_answers_rpc_stats_as_a_server_does, time_is_limited_and_clients_may_leave,
          memory_of_a_finished_request_is_poisoned, filters_and_zones_work,

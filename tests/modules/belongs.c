@@ -247,6 +247,18 @@ static void told(pillion_request *req)
     pillion_reply(req, "told", list);
 }
 
+/* ---- grow: N bytes more, that nothing gives back ---- */
+
+static void grow(pillion_request *req)
+{
+    size_t size = (size_t)pillion_params(req)->valuedouble;
+    char *bytes = malloc(size);
+
+    for (size_t i = 0; i < size; i += 1024)
+        bytes[i] = 1;
+    pillion_reply(req, "grown", cJSON_CreateBool(bytes != NULL));
+}
+
 static void *null;
 
 static void crash(pillion_request *req)
@@ -334,6 +346,7 @@ static const pillion_method methods[] = {
     {.name = "run", .handler = run},
     {.name = "call", .handler = call},
     {.name = "told", .handler = told},
+    {.name = "grow", .handler = grow},
     {.name = "crash", .handler = crash},
     {.name = "loops", .handler = loops},
     {.name = "who", .handler = who},

@@ -66,6 +66,10 @@ pillion_test_reply pillion_test_finish(unsigned request);
  * called. There will be no reply to it. */
 void pillion_test_leave(unsigned request);
 
+/* What a module has counted so far: a metric of its own, by its name in the table, or one that the
+ * server counts for it, such as "memory_bytes". -1 when there is none. */
+int64_t pillion_test_metric(const char *module, const char *name);
+
 /* Lets timers, descriptors and threads work for so long. */
 void pillion_test_run(uint64_t ms);
 
