@@ -48,3 +48,11 @@ PILLION_EXPORT void pillion_zone_delete(pillion_zone *zone, const void *key, siz
 {
     zone_delete(zone, key, key_size);
 }
+
+PILLION_EXPORT void pillion_zone_each(pillion_zone *zone,
+                                      bool (*each)(pillion_bytes key, const void *value,
+                                                   size_t value_size, void *data),
+                                      void *data)
+{
+    zone_each(zone, each, data);
+}

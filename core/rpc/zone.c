@@ -237,6 +237,18 @@ static uint64_t now_in_ms(void)
     return clock_ns() / NS_PER_MS;
 }
 
+/* When a value expires that is written now. */
+static uint64_t expiry(const struct cell *cell, bool fresh, uint64_t now_ms, uint64_t ttl_ms)
+{
+    const uint64_t mark = PILLION_ONCE(0);
+    bool once = (ttl_ms & mark) != 0 && ttl_ms != UINT64_MAX; /* which always was for ever */
+
+    if (once && !fresh)
+        return cell->expires_ms;
+    ttl_ms = once ? ttl_ms & ~mark : ttl_ms;
+    return ttl_ms == 0 ? 0 : clock_after(now_ms * NS_PER_MS, ttl_ms) / NS_PER_MS;
+}
+
 /* ---- What modules do ---- */
 
 bool zone_update(pillion_zone *zone, const void *key, size_t key_size, uint64_t ttl_ms,
@@ -259,7 +271,7 @@ bool zone_update(pillion_zone *zone, const void *key, size_t key_size, uint64_t 
         memcpy(cell->data + value_size, key, key_size);
     }
     cell->used_ms = now;
-    cell->expires_ms = ttl_ms == 0 ? 0 : clock_after(now * NS_PER_MS, ttl_ms) / NS_PER_MS;
+    cell->expires_ms = expiry(cell, fresh, now, ttl_ms);
     if (update != NULL)
         update(cell->data, fresh, data);
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
@@ -316,4 +328,29 @@ void zone_delete(pillion_zone *zone, const void *key, size_t key_size)
     if (cell != NULL)
         cell->hash = 0;
     unlock(zone);
+}
+
+/* Sizes that no zone_update has written are damage. */
+static bool is_there(const struct cell *cell, uint64_t now_ms)
+{
+    return cell->hash != 0 && !expired(cell, now_ms) && cell->key_size > 0 &&
+           fits(cell->key_size, cell->value_size);
+}
+
+void zone_each(pillion_zone *zone, zone_visitor each, void *data)
+{
+    for (uint32_t set = 0; set < zone->set_count; set++) {
+        struct cell copies[SET_CELLS];
+        uint64_t now = now_in_ms();
+        if (!lock(zone))
+            return;
+        memcpy(copies, &zone->cells[(size_t)set * SET_CELLS], sizeof(copies));
+        unlock(zone);
+        for (unsigned i = 0; i < SET_CELLS; i++) {
+            const struct cell *cell = &copies[i];
+            const pillion_bytes key = {cell->data + cell->value_size, cell->key_size};
+            if (is_there(cell, now) && !each(key, cell->data, cell->value_size, data))
+                return;
+        }
+    }
 }

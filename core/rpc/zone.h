@@ -45,4 +45,8 @@ bool zone_set(pillion_zone *zone, const void *key, size_t key_size, const void *
               size_t value_size, uint64_t ttl_ms);
 void zone_delete(pillion_zone *zone, const void *key, size_t key_size);
 
+/* What pillion_zone_each does: sixteen cells at a time are copied under the lock. */
+typedef bool (*zone_visitor)(pillion_bytes key, const void *value, size_t value_size, void *data);
+void zone_each(pillion_zone *zone, zone_visitor each, void *data);
+
 #endif

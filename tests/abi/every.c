@@ -434,6 +434,22 @@ static void calls(pillion_request *req)
     pillion_call(req, "measure", pillion_params_raw(req), called, NULL);
 }
 
+static bool visit(pillion_bytes key, const void *value, size_t value_size, void *data)
+{
+    *(size_t *)data += key.size == 4 && memcmp(key.data, "once", 4) == 0 ? value_size : 0;
+    return value != NULL;
+}
+
+static void each(pillion_request *req)
+{
+    pillion_zone *zone = pillion_zone_open(pillion_self(req), "every");
+    size_t size = 0;
+
+    pillion_zone_set(zone, "once", 4, "12345", 5, PILLION_ONCE(60000));
+    pillion_zone_each(zone, visit, &size);
+    pillion_reply(req, "each", cJSON_CreateNumber((double)size));
+}
+
 static void alone(void *data)
 {
     *(pillion_token *)data |= pillion_work_cancelled();
@@ -545,6 +561,7 @@ static const pillion_method methods[] = {
     {.name = "args", .handler = args, PILLION_PARAMS(struct args, args_params)},
     {.name = "run", .handler = runs},
     {.name = "calls", .handler = calls},
+    {.name = "each", .handler = each},
 #endif
     {0},
 };

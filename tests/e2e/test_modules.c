@@ -307,6 +307,7 @@ static const struct {
     {5, "{\"in\":\"told\"}", "\",null]"},
     {5, "{\"in\":\"belongs\"}", "{\"out\":\"belongs\",\"result\":\"its own\"}"},
     {5, "{\"in\":\"calls\",\"params\":\"abc\"}", "{\"out\":\"called\",\"result\":3}"},
+    {5, "{\"in\":\"each\"}", "{\"out\":\"each\",\"result\":5}"},
     {5, "{\"in\":\"run\"}", "{\"out\":\"run\",\"result\":true}"},
     {5, "{\"in\":\"left\"}", "{\"out\":\"left\",\"result\":null}"},
     {5, "{\"in\":\"left\",\"deadline\":80000}", "{\"out\":\"left\",\"result\":true}"},
@@ -349,7 +350,7 @@ START_TEST(modules_of_every_header_that_there_was_load)
                         minor >= 4 ? "method shown; method measure; method rerunnable;" : "",
                         minor >= 5 ? "method busy; method told; method left; method trace;"
                                      "method belongs; method args;"
-                                     "method run; method calls;"
+                                     "method run; method calls; method each;"
                                    : ""));
         server_start_with(server, (const char *const[]){"-g", "worker_processes 1;", NULL});
         int client = client_connect(server);

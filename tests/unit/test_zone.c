@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -104,6 +105,68 @@ START_TEST(values_expire)
     holds("late", "x");
     ck_assert(put("soon", "again", 0));
     holds("soon", "again");
+}
+END_TEST
+
+/* A value that is changed again and again lives no longer for that. */
+START_TEST(values_expire_so_long_after_they_were_made)
+{
+    unsigned changes = 0;
+
+    set_up(1 << 20);
+    ck_assert(put("a", "x", PILLION_ONCE(50)));
+    while (zone_get(zone, "a", 1, NULL, 0) >= 0) {
+        changes += zone_update(zone, "a", 1, PILLION_ONCE(50), 1, NULL, NULL) &&
+                   zone_get(zone, "a", 1, NULL, 0) >= 0;
+        usleep(1000);
+        ck_assert_uint_lt(changes, 10000);
+    }
+    ck_assert(put("a", "x", 50));
+    ck_assert(put("a", "x", UINT64_MAX)); /* for ever, as it always was */
+    usleep(60000);
+    holds("a", "x");
+}
+END_TEST
+
+struct visited {
+    unsigned count, stop_at;
+    char keys[1024];
+};
+
+static bool visit(pillion_bytes key, const void *value, size_t value_size, void *data)
+{
+    struct visited *visited = data;
+
+    ck_assert(memcmp(value, "value", 5) == 0);
+    ck_assert_uint_eq(value_size, 5);
+    ck_assert(key.size == 3 && key.data[0] == 'k');
+    visited->keys[atoi((char[]){key.data[1], key.data[2], '\0'})]++;
+    zone_delete(zone, key.data, key.size); /* it may use the zone */
+    return ++visited->count != visited->stop_at;
+}
+
+START_TEST(every_value_is_visited)
+{
+    struct visited visited = {.stop_at = 5};
+    char key[8];
+
+    set_up(1 << 20);
+    for (int i = 0; i < 50; i++) {
+        snprintf(key, sizeof(key), "k%02d", i);
+        ck_assert(put(key, "value", 0));
+    }
+    ck_assert(put("gone", "x", 1));
+    while (zone_get(zone, "gone", 4, NULL, 0) >= 0)
+        ;
+    zone_each(zone, visit, &visited);
+    ck_assert_uint_eq(visited.count, 5);
+    visited.stop_at = 0;
+    zone_each(zone, visit, &visited);
+    ck_assert_uint_eq(visited.count, 50);
+    for (int i = 0; i < 50; i++)
+        ck_assert_int_eq(visited.keys[i], 1);
+    zone_each(zone, visit, &visited);
+    ck_assert_uint_eq(visited.count, 50);
 }
 END_TEST
 
@@ -289,7 +352,8 @@ START_TEST(a_lock_of_nobody_is_taken)
 END_TEST
 
 UNIT_MAIN("zone", values_of_the_longest_life_live, values_are_found_by_their_keys,
-          large_keys_and_values_are_refused, values_expire, fresh_values_are_zero,
+          large_keys_and_values_are_refused, values_expire,
+          values_expire_so_long_after_they_were_made, every_value_is_visited, fresh_values_are_zero,
           the_least_recently_used_cell_makes_room, processes_count_together,
           a_process_that_dies_within_a_change_hurts_nobody, a_change_within_a_change_is_refused,
           a_file_without_room_is_refused, a_zone_that_was_written_over_works_on,

@@ -523,7 +523,7 @@ void pillion_call(pillion_request *req, const char *method, pillion_bytes params
  *   pillion_post, pillion_log, pillion_write_now, pillion_printable, pillion_work_cancelled,
  *   pillion_count, pillion_malloc, pillion_realloc, pillion_free,
  *   pillion_json_check, pillion_json_member, pillion_json_string, pillion_json_integer,
- *   pillion_zone_open, _update, _get, _set, _add and _delete,
+ *   pillion_zone_open, _update, _get, _set, _add, _delete and _each,
  *   pillion_config, pillion_state, pillion_worker, pillion_worker_count, pillion_generation.
  *
  * All others take a request, a token or a handle, and belong to the loop, but for pillion_error and
@@ -637,6 +637,11 @@ bool pillion_json_integer(pillion_bytes text, int64_t *value);
  * longest ago makes room for what is new. Any thread may call these. */
 typedef struct pillion_zone pillion_zone;
 
+/* As `ttl_ms`, of any of these functions: the value expires that long after it was made, whatever
+ * changes it meanwhile, and without it, that long after the last change. For what is counted in a
+ * window of time. A server before 1.5 takes it for a very long time. Since 1.5. */
+#define PILLION_ONCE(ttl_ms) ((uint64_t)(ttl_ms) | (uint64_t)1 << 63)
+
 /* NULL when the configuration has no zone of that name. Valid for the process's life. */
 pillion_zone *pillion_zone_open(pillion_instance *self, const char *name);
 
@@ -661,6 +666,14 @@ int64_t pillion_zone_add(pillion_zone *zone, const void *key, size_t key_size, i
                          uint64_t ttl_ms);
 
 void pillion_zone_delete(pillion_zone *zone, const void *key, size_t key_size);
+
+/* Calls `each` for every value that has not expired, in no order, until it returns false. It gets
+ * copies, and may use the zone; what others change meanwhile it may see or not. A large zone takes
+ * long to walk through: do it in a thread (pillion_run). Since 1.5. */
+void pillion_zone_each(pillion_zone *zone,
+                       bool (*each)(pillion_bytes key, const void *value, size_t value_size,
+                                    void *data),
+                       void *data);
 
 /* ---- Filters; since 1.1 ---- */
 
