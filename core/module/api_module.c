@@ -56,6 +56,18 @@ PILLION_EXPORT int pillion_error(pillion_error_text *error, const char *format, 
     return -1;
 }
 
+PILLION_EXPORT int pillion_error_at(pillion_error_text *error, const char *directive,
+                                    const char *format, ...)
+{
+    va_list args;
+
+    snprintf(error->at, sizeof(error->at), "%s", directive);
+    va_start(args, format);
+    vsnprintf(error->text, sizeof(error->text), format, args);
+    va_end(args);
+    return -1;
+}
+
 static enum log_level own_level(pillion_log_level level)
 {
     return level <= PILLION_LOG_DEBUG ? (enum log_level)level : LOG_INFO_LEVEL;

@@ -159,6 +159,7 @@ static bool configure(struct module_set *set, const struct method_settings *sett
     const pillion_method *method = found->method;
     char where[256];
     const struct directives_place at = {
+        .module = found->module,
         .context = CONF_IN_METHOD,
         .where = where,
         .place = &settings->place,

@@ -9,6 +9,8 @@
 #include "base/bytes.h"
 #include "base/memory.h"
 #include "conf/directive.h"
+#include "module/hook_error.h"
+#include "rpc/note.h"
 #include "rpc/param_table.h"
 #include "wire/envelope.h"
 
@@ -319,6 +321,33 @@ const pillion_method *descriptor_method(const pillion_module *module, const char
 
 /* ---- Directives ---- */
 
+/* The module's own checks of the values that its statements give. */
+static bool check_values(struct module_set *set, const pillion_directive *directives,
+                         const struct directives_place *at, const void *config)
+{
+    bool good = true;
+
+    for (const struct conf_statement *s = at->block; s != NULL; s = s->next) {
+        pillion_error_text error = {.text = ""};
+        const pillion_directive *d = directives;
+        while (d->name != NULL && strcmp(d->name, s->name.text) != 0)
+            d++;
+        if (d->name == NULL || d->check == NULL)
+            continue;
+        module_set_stage(set, at->module, "running a check of a directive");
+        struct note before = note_enter(DUTY_HOOK, &at->module->instance, &(struct origin){0});
+        int status = d->check((const char *)config + d->offset, &error);
+        note_leave(&before);
+        if (status == 0)
+            continue;
+        snprintf(error.at, sizeof(error.at), "%s", d->name);
+        conf_error(set->errors, hook_error_place(&error, s, at->place), "%s: \"%s\": %s", at->where,
+                   d->name, error.text[0] == '\0' ? "the module gave no reason" : error.text);
+        good = false;
+    }
+    return good;
+}
+
 bool directives_apply(struct module_set *set, const pillion_directive *directives,
                       const struct directives_place *at, void *config)
 {
@@ -354,7 +383,7 @@ bool directives_apply(struct module_set *set, const pillion_directive *directive
     }
     bool good = conf_apply(&apply, table, at->context, at->where, at->place, at->block, config);
     free(table);
-    return good;
+    return good && check_values(set, directives, at, config);
 }
 
 bool descriptor_configure(struct module_set *set, struct module *module)
@@ -366,6 +395,7 @@ bool descriptor_configure(struct module_set *set, struct module *module)
         module->instance.config = must_zalloc(descriptor->config_size);
     snprintf(where, sizeof(where), "load_module %s", module->settings->label);
     const struct directives_place at = {
+        .module = module,
         .context = CONF_IN_MODULE,
         .where = where,
         .place = &module->settings->place,

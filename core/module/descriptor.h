@@ -43,6 +43,7 @@ const pillion_method *descriptor_method(const pillion_module *module, const char
 
 /* A block of a module's own directives in the configuration. */
 struct directives_place {
+    struct module *module;
     enum conf_context context;
     const char *where; /* the block, as errors name it */
     const struct conf_place *place;

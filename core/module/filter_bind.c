@@ -67,6 +67,7 @@ static struct module_filter *use_filter(struct module_set *set,
     *tail = use;
     snprintf(where, sizeof(where), "filter %s", settings->name);
     const struct directives_place at = {
+        .module = use->module,
         .context = CONF_IN_FILTER,
         .where = where,
         .place = &settings->place,

@@ -29,8 +29,9 @@ static bool call_hook(struct module_set *set, struct module *module, const char 
     int status = hook(&module->instance, &error);
     note_leave(&before);
     if (status != 0)
-        conf_error(set->errors, &module->settings->place, "%s: %s failed: %s",
-                   module->settings->label, name,
+        conf_error(set->errors,
+                   hook_error_place(&error, module->settings->block, &module->settings->place),
+                   "%s: %s failed: %s", module->settings->label, name,
                    error.text[0] == '\0' ? "the module gave no reason" : error.text);
     return status == 0;
 }
@@ -38,8 +39,8 @@ static bool call_hook(struct module_set *set, struct module *module, const char 
 /* Calls the start hook of a statement's handler or filter; `kind` and `name` stand for the
  * statement in errors. True when there is no hook. */
 static bool statement_start(struct module_set *set, struct module *module, statement_hook *start,
-                            void *config, const struct conf_place *place, const char *kind,
-                            const char *name)
+                            void *config, const struct conf_place *place,
+                            const struct conf_statement *block, const char *kind, const char *name)
 {
     pillion_error_text error = {.text = ""};
 
@@ -50,8 +51,8 @@ static bool statement_start(struct module_set *set, struct module *module, state
     int status = start(&module->instance, config, &error);
     note_leave(&before);
     if (status != 0)
-        conf_error(set->errors, place, "%s %s: start failed: %s", kind, name,
-                   error.text[0] == '\0' ? "the module gave no reason" : error.text);
+        conf_error(set->errors, hook_error_place(&error, block, place), "%s %s: start failed: %s",
+                   kind, name, error.text[0] == '\0' ? "the module gave no reason" : error.text);
     return status == 0;
 }
 
@@ -63,7 +64,7 @@ static bool methods_start(struct module_set *set, const struct module *module)
         const struct method_settings *settings = use->settings;
         if (use->module == module &&
             !statement_start(set, use->module, use->method->start, use->config, &settings->place,
-                             "method", settings->name))
+                             settings->block, "method", settings->name))
             return false;
     }
     return true;
@@ -75,7 +76,8 @@ static bool filters_start(struct module_set *set, const struct module *module)
         if (use->module != module)
             continue;
         if (!statement_start(set, use->module, use->use.filter->start, use->use.config,
-                             &use->settings->place, "filter", use->settings->name))
+                             &use->settings->place, use->settings->block, "filter",
+                             use->settings->name))
             return false;
         use->started = true;
     }

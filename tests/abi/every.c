@@ -20,13 +20,25 @@ struct config {
 
 static const char *const words[] = {"one", "two", NULL};
 
+#if PILLION_ABI_MINOR >= 5
+static int is_no_nine(const void *value, pillion_error_text *error)
+{
+    return *(const int64_t *)value == 99 ? pillion_error_at(error, "integer", "%s", "no") : 0;
+}
+#endif
+
 static const pillion_directive directives[] = {
     {.name = "flag", .type = PILLION_FLAG, .offset = offsetof(struct config, flag)},
-    {.name = "integer",
-     .type = PILLION_INTEGER,
-     .offset = offsetof(struct config, integer),
-     .min = 1,
-     .max = 9},
+    {
+        .name = "integer",
+        .type = PILLION_INTEGER,
+        .offset = offsetof(struct config, integer),
+        .min = 1,
+        .max = 9,
+#if PILLION_ABI_MINOR >= 5
+        .check = is_no_nine,
+#endif
+    },
     {.name = "size", .type = PILLION_SIZE, .offset = offsetof(struct config, size)},
     {.name = "time", .type = PILLION_TIME, .offset = offsetof(struct config, time)},
     {.name = "string",

@@ -737,7 +737,45 @@ START_TEST(the_examples_are_good)
 }
 END_TEST
 
-E2E_MAIN("conf", the_examples_are_good, ipv4_ipv6_and_unix_addresses_are_served,
+/* What the module says of its own directives points at them, wherever they stand. */
+START_TEST(modules_check_their_directives)
+{
+    static const struct {
+        const char *block, *at, *words;
+    } wrong[] = {
+        {"word x; even 3;", ":2:", "\"even\": 3 is odd"},
+        {"list a b c; even 2;", ":2:", "\"list\": the module gave no reason"},
+        {"even 4;\nword bad;", ":3:6:", "\"bad\" with 4"},
+        {"even 4;\nword lost;", ":1:", "there is no list"},
+    };
+    static const char *const places[][2] = {
+        {"load_module modules/picky.so {\n%s\n}", "server { listen 127.0.0.1:1; }"},
+        {"load_module modules/picky.so; server { listen 127.0.0.1:1; method give {\n%s\n} }", ""},
+        {"load_module modules/picky.so; server { listen 127.0.0.1:1; filter picky {\n%s\n} }", ""},
+    };
+    struct server *server = server_new();
+
+    for (size_t p = 0; p < sizeof(places) / sizeof(*places); p++) {
+        for (size_t i = 0; i < sizeof(wrong) / sizeof(*wrong); i++) {
+            const char *cut = strstr(places[p][0], "%s");
+            server_write(server, "conf/pillion.conf", "%.*s%s%s %s\n", (int)(cut - places[p][0]),
+                         places[p][0], wrong[i].block, cut + 2, places[p][1]);
+            struct run run = pillion("-t", "-p", server->prefix);
+            expect_status(&run, 1);
+            expect_part(run.err, wrong[i].words);
+            expect_part(run.err, keep_printf("conf/pillion.conf%s", wrong[i].at));
+        }
+        const char *cut = strstr(places[p][0], "%s");
+        server_write(server, "conf/pillion.conf", "%.*s even 2; word good; list a; %s %s\n",
+                     (int)(cut - places[p][0]), places[p][0], cut + 2, places[p][1]);
+        struct run run = pillion("-t", "-p", server->prefix);
+        expect_status(&run, 0);
+    }
+}
+END_TEST
+
+E2E_MAIN("conf", modules_check_their_directives, the_examples_are_good,
+         ipv4_ipv6_and_unix_addresses_are_served,
          a_unix_socket_that_was_left_behind_is_replaced_and_another_file_is_not,
          an_address_that_is_taken_is_named_with_its_place,
          addresses_that_get_in_each_others_way_are_named_with_both_lines,

@@ -110,6 +110,12 @@ typedef struct {
     const char *const *words; /* ENUM: the words, NULL-terminated */
     bool required;
     const char *summary;
+
+    /* Looks at the value that a statement gives, which is at `value` in the structure, and returns
+     * 0, or `return pillion_error(error, "…")`: the error points at the statement then. In each
+     * process that reads the configuration, before any hook; values of other directives may not be
+     * there yet. Since 1.5. */
+    int (*check)(const void *value, pillion_error_text *error);
 } pillion_directive;
 
 /* The member of a param that is a list: as many of its type, one after the other. Since 1.5. */
@@ -704,6 +710,12 @@ uint64_t pillion_generation(const pillion_instance *self);
 
 /* Says why a hook failed. Always returns -1. */
 int pillion_error(pillion_error_text *error, const char *format, ...) PILLION_PRINTF(2, 3);
+
+/* The same, and points at the directive of this name in the configuration: in the block of the
+ * module, or of the method or filter whose `start` it is. Where it is not written, the error points
+ * at the block. Since 1.5. */
+int pillion_error_at(pillion_error_text *error, const char *directive, const char *format, ...)
+    PILLION_PRINTF(3, 4);
 
 typedef enum {
     PILLION_LOG_ERROR = 0,
