@@ -113,6 +113,14 @@ PILLION_EXPORT pillion_handle pillion_timer(pillion_instance *self, uint64_t aft
     return callback_timer(self, after_ms, every_ms, callback, data);
 }
 
+PILLION_EXPORT pillion_handle pillion_server_timer(pillion_instance *self, uint64_t every_ms,
+                                                   void (*callback)(pillion_instance *self,
+                                                                    void *data),
+                                                   void *data)
+{
+    return on_loop(__func__) ? callback_server_timer(self, every_ms, callback, data) : 0;
+}
+
 PILLION_EXPORT pillion_handle pillion_watch(pillion_instance *self, int fd, unsigned events,
                                             void (*callback)(pillion_instance *self, int fd,
                                                              unsigned events, void *data),

@@ -19,6 +19,7 @@ struct callback {
     struct timer timer;
     struct watch watch;
     uint64_t every_ms;
+    bool by_leader; /* the call is made in one worker of the server alone */
     pillion_instance *instance;
     struct origin origin;
     union {
@@ -32,7 +33,8 @@ struct callback {
 /* The timers and watches of this process. */
 static struct {
     struct loop *loop;
-    struct callback **table; /* never shrinks: a handle finds its own, or another one */
+    enum lead (*leads)(void); /* NULL: this process does */
+    struct callback **table;  /* never shrinks: a handle finds its own, or another one */
     uint32_t count, capacity;
     struct callback *free;
     struct callback **by_fd; /* the callback that watches a descriptor */
@@ -42,6 +44,11 @@ static struct {
 void callbacks_init(struct loop *loop)
 {
     all.loop = loop;
+}
+
+void callbacks_led_by(enum lead (*leads)(void))
+{
+    all.leads = leads;
 }
 
 bool callbacks_usable(void)
@@ -136,11 +143,32 @@ void callbacks_free(void)
 
 /* ---- Timers ---- */
 
+static void timer_fired(struct timer *timer);
+
+#define NO_LEADER_MS 100u /* while workers change there may be none for a moment */
+
+/* True when the call is another worker's to make, or is put off. */
+static bool is_of_others(struct callback *callback)
+{
+    enum lead lead = !callback->by_leader || all.leads == NULL ? LEAD_OWN : all.leads();
+
+    if (lead == LEAD_OWN)
+        return false;
+    timer_set_at(all.loop, &callback->timer,
+                 clock_after(clock_ns(), lead == LEAD_NOBODY && callback->every_ms > NO_LEADER_MS
+                                             ? NO_LEADER_MS
+                                             : callback->every_ms),
+                 timer_fired);
+    return true;
+}
+
 static void timer_fired(struct timer *timer)
 {
     struct callback *callback = container_of(timer, struct callback, timer);
     struct callback was = *callback;
 
+    if (is_of_others(callback))
+        return;
     /* Set anew, or given back, before the call: the call may cancel it, or set others. */
     if (callback->every_ms != 0)
         timer_set_at(all.loop, timer, clock_after(clock_ns(), callback->every_ms), timer_fired);
@@ -162,6 +190,16 @@ uint64_t callback_timer(pillion_instance *self, uint64_t after_ms, uint64_t ever
     callback->timer_call = call;
     timer_set_at(all.loop, &callback->timer, clock_after(clock_ns(), after_ms), timer_fired);
     return handle_of(callback);
+}
+
+uint64_t callback_server_timer(pillion_instance *self, uint64_t every_ms,
+                               void (*call)(pillion_instance *self, void *data), void *data)
+{
+    uint64_t handle = every_ms == 0 ? 0 : callback_timer(self, every_ms, every_ms, call, data);
+
+    if (handle != 0)
+        find(handle)->by_leader = true;
+    return handle;
 }
 
 /* ---- Descriptors ---- */

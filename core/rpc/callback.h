@@ -12,15 +12,22 @@
 /* Before modules start. */
 void callbacks_init(struct loop *loop);
 
+/* Which worker makes the calls of timers that one worker of the server makes alone. */
+enum lead { LEAD_OWN, LEAD_OTHER, LEAD_NOBODY };
+void callbacks_led_by(enum lead (*leads)(void));
+
 /* Drops all of them. For tests. */
 void callbacks_free(void);
 
 /* True when timers and descriptors can be used here: not in a probe. */
 bool callbacks_usable(void);
 
-/* What pillion_timer, pillion_watch, pillion_watch_change and pillion_cancel do. */
+/* What pillion_timer, pillion_server_timer, pillion_watch, pillion_watch_change and pillion_cancel
+ * do. */
 uint64_t callback_timer(pillion_instance *self, uint64_t after_ms, uint64_t every_ms,
                         void (*call)(pillion_instance *self, void *data), void *data);
+uint64_t callback_server_timer(pillion_instance *self, uint64_t every_ms,
+                               void (*call)(pillion_instance *self, void *data), void *data);
 uint64_t callback_watch(pillion_instance *self, int fd, unsigned events,
                         void (*call)(pillion_instance *self, int fd, unsigned events, void *data),
                         void *data);

@@ -26,6 +26,7 @@
 #include "vault/vault_bank.h"
 #include "worker/adopt.h"
 #include "worker/files.h"
+#include "worker/lead.h"
 #include "worker/leave.h"
 #include "worker/wear.h"
 
@@ -462,6 +463,7 @@ static void prepare(const struct worker_start *start)
     notes_init(worker.started.row, settings->handler_timeout_ms * NS_PER_MS);
     culprit_begin(worker.started.row);
     callbacks_init(&worker.loop);
+    lead_begin(start->board, start->row);
     shared_lock_owners(is_worker);
     start_threads(&worker.started, &worker.loop,
                   (struct offload_limits){.arena = &worker.conns.arena,

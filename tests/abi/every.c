@@ -458,6 +458,7 @@ static void each(pillion_request *req)
     size_t size = 0;
 
     pillion_zone_set(zone, "once", 4, "12345", 5, PILLION_ONCE(60000));
+    pillion_cancel(pillion_server_timer(pillion_self(req), 60000, posted, NULL));
     pillion_zone_each(zone, visit, &size);
     pillion_reply(req, "each", cJSON_CreateNumber((double)size));
 }

@@ -2,6 +2,7 @@
  */
 #include "harness.h"
 
+#include <signal.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -293,6 +294,54 @@ START_TEST(a_called_method_is_to_blame_for_its_crash)
 }
 END_TEST
 
+/* ---- A timer of the whole server ---- */
+
+static pid_t worker_of_slot(const struct server *server, int slot)
+{
+    const cJSON *worker;
+
+    cJSON_ArrayForEach(worker, cJSON_GetObjectItem(server_stats(server), "workers"))
+    {
+        if (cJSON_GetObjectItem(worker, "slot")->valueint == slot &&
+            strcmp(cJSON_GetStringValue(cJSON_GetObjectItem(worker, "state")), "serving") == 0)
+            return cJSON_GetObjectItem(worker, "pid")->valueint;
+    }
+    return 0;
+}
+
+static double ticks_of(const struct server *server)
+{
+    return server_metric(server, "belongs", "ticks");
+}
+
+START_TEST(one_worker_alone_works_for_the_server)
+{
+    struct server *server =
+        server_serve_with("worker_processes 3;", "load_module modules/belongs.so;", METHODS);
+    int64_t since = now_ms();
+    double before = ticks_of(server);
+
+    server_wait_log(server, "worker 0 of generation 1 ticks");
+    wait_until(ticks_of(server) > before + 20, "it does not tick");
+    /* Three workers would tick three times as often. */
+    ck_assert_double_le(ticks_of(server) - before, (double)(now_ms() - since) / 20 + 2);
+    ck_assert(!server_logged(server, "worker 1 of generation 1 ticks"));
+    for (int i = 0; i < 3; i++) {
+        pid_t leader = worker_of_slot(server, 0);
+        kill(leader, SIGKILL);
+        wait_until(worker_of_slot(server, 0) != 0 && worker_of_slot(server, 0) != leader,
+                   "no worker takes its place");
+        before = ticks_of(server);
+        wait_until(ticks_of(server) > before + 3, "it does not tick any more");
+    }
+    server_reload(server);
+    server_wait_log(server, "worker 0 of generation 2 ticks");
+    server_conf(server, "load_module modules/belongs.so; worker_processes 1;", METHODS);
+    before = ticks_of(server);
+    wait_until(ticks_of(server) > before + 3, "it does not tick any more");
+}
+END_TEST
+
 /* ---- Threads ---- */
 
 START_TEST(a_module_has_work_done_without_a_request)
@@ -394,7 +443,8 @@ END_TEST
 E2E_MAIN("belongs", the_end_of_a_request_is_told_however_it_ends,
          the_calls_of_a_batch_end_one_by_one, a_worker_that_stops_ends_its_requests,
          a_crash_at_the_end_is_put_down_to_its_module, a_timer_ends_with_its_request,
-         work_learns_that_nobody_waits, a_filter_tells_the_handler, a_method_calls_another_one,
+         work_learns_that_nobody_waits, a_filter_tells_the_handler,
+         one_worker_alone_works_for_the_server, a_method_calls_another_one,
          calls_in_calls_have_an_end, a_call_ends_with_its_caller,
          a_called_method_is_to_blame_for_its_crash, a_module_has_work_done_without_a_request,
          a_crash_in_work_of_no_request_is_put_down_to_its_module,

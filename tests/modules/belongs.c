@@ -276,11 +276,33 @@ static void loops(pillion_request *req)
         ;
 }
 
+/* ---- a timer of the whole server ---- */
+
+static void server_tick(pillion_instance *self, void *data)
+{
+    static bool told;
+
+    (void)data;
+    pillion_count(self, 0, 1);
+    if (!told)
+        pillion_log(self, PILLION_LOG_NOTICE, "worker %d of generation %llu ticks",
+                    pillion_worker(self), (unsigned long long)pillion_generation(self));
+    told = true;
+}
+
+static const pillion_metric metrics[] = {
+    {.name = "ticks", .type = PILLION_COUNTER},
+    {0},
+};
+
 static int start(pillion_instance *self, pillion_error_text *error)
 {
     struct run *run = calloc(1, sizeof(*run));
 
     run->self = self;
+    if (pillion_server_timer(self, 0, server_tick, NULL) != 0)
+        return pillion_error(error, "a timer of no period is set");
+    pillion_server_timer(self, 20, server_tick, NULL);
     return pillion_run(self, ran, ran_out, run) ? 0 : pillion_error(error, "no thread");
 }
 
@@ -357,4 +379,4 @@ static const pillion_method methods[] = {
 };
 
 PILLION_MODULE(.name = "belongs", .version = "1.0.0", .methods = methods, .filters = filters,
-               .start = start);
+               .metrics = metrics, .start = start);

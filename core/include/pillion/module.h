@@ -577,6 +577,15 @@ typedef uint64_t pillion_handle;
 pillion_handle pillion_timer(pillion_instance *self, uint64_t after_ms, uint64_t every_ms,
                              void (*callback)(pillion_instance *self, void *data), void *data);
 
+/* Calls `callback` every `every_ms` in one worker of the server alone: for what is to be done once,
+ * however many workers there are. Each worker has to set it, in `start`; the one with the lowest
+ * place makes the calls, and another does when that worker ends, dies or is replaced. A period in
+ * which that happens may be up to twice as long, or shorter. Returns 0 as pillion_timer does, and
+ * when `every_ms` is 0. Since 1.5. */
+pillion_handle pillion_server_timer(pillion_instance *self, uint64_t every_ms,
+                                    void (*callback)(pillion_instance *self, void *data),
+                                    void *data);
+
 #define PILLION_READ   1u /* there is something to read, or an end */
 #define PILLION_WRITE  2u /* there is room to write */
 #define PILLION_FAILED 4u /* an error or a hang-up; comes unasked */
