@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "cmd/said.h"
 #include "net/address.h"
+#include "wire/stranger.h"
 
 #define ADDRESSES_MAX 16
 
@@ -131,7 +132,9 @@ static bool fail_closed(const struct exchange *exchange)
     const struct bytes input = {exchange->input.data, exchange->input.size};
 
     if (input.size == 0)
-        return fail_said(exchange, input, "closed the connection before it answered");
+        return fail_said(exchange, input,
+                         "closed the connection before it answered; does it speak %s, without TLS?",
+                         stranger_spoken(exchange->dialect->protocol));
     if (exchange->expects > 0)
         return fail_said(exchange, (struct bytes){0},
                          "closed the connection after %zu of the %llu bytes of its reply",

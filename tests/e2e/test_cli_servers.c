@@ -58,7 +58,9 @@ static const struct {
     struct bytes_sent sent;
     const char *message;
 } strange[] = {
-    {"frame", SENT(""), " closed the connection before it answered\n"},
+    {"frame", SENT(""),
+     " closed the connection before it answered; does it speak frames of JSON, without TLS?\n"},
+    {"http", SENT(""), "; does it speak requests of HTTP, without TLS?\n"},
     {"frame", SENT("\x64\0\0\0{\"out\":"),
      " closed the connection after 11 of the 104 bytes of its reply\n"},
     {"frame", SENT("\5\0\0\0hello"), " sent a reply that is not JSON; it says \"hello\"\n"},
