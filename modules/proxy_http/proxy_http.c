@@ -11,11 +11,11 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
-#include <strings.h>
 #include <unistd.h>
 
 #include "../errno_text.h"
 #include "../json_put.h"
+#include "fields.h"
 #include "upstream.h"
 #include "url.h"
 
@@ -28,14 +28,13 @@ struct method {
     uint64_t timeout_ms;
 
     struct group *group;
-    const pillion_list *pass;
-    struct curl_slist *headers; /* the fields that are the same for each request */
+    struct fields fields;
     struct method *next;
 };
 
 struct state {
     struct proxy *proxy;
-    struct method *methods; /* those that have `headers` */
+    struct method *methods; /* those that have `fields` */
 };
 
 #define TARGET_DIRECTIVES(type_, more)                                                        \
@@ -258,46 +257,6 @@ static pillion_bytes make_body(pillion_request *req, const struct method *method
     return (pillion_bytes){start, (size_t)(at - start)};
 }
 
-/* Puts a field in front of the others, in the request's memory. False when that ran out. */
-static bool add_header(pillion_request *req, const struct curl_slist **headers, const char *name,
-                       pillion_bytes value)
-{
-    size_t size = strlen(name) + value.size + 3;
-    struct curl_slist *field = pillion_alloc(req, sizeof(*field));
-    char *text = pillion_alloc(req, size);
-
-    if (field == NULL || text == NULL)
-        return false;
-    snprintf(text, size, "%s: %.*s", name, (int)value.size, value.data);
-    *field = (struct curl_slist){text, (struct curl_slist *)*headers};
-    *headers = field;
-    return true;
-}
-
-/* The same for a text, which may be NULL. */
-static bool add_text(pillion_request *req, const struct curl_slist **headers, const char *name,
-                     const char *text)
-{
-    return text == NULL || add_header(req, headers, name, (pillion_bytes){text, strlen(text)});
-}
-
-/* Where the request stands in its caller's trace is handed on as it came, and what is configured.
- */
-static bool pass_headers(pillion_request *req, const struct method *method,
-                         const struct curl_slist **headers)
-{
-    *headers = method->headers;
-    if (!add_text(req, headers, "traceparent", pillion_traceparent(req)) ||
-        !add_text(req, headers, "tracestate", pillion_tracestate(req)))
-        return false;
-    for (size_t i = 0; i < method->pass->count; i++) {
-        pillion_bytes value = pillion_header(req, method->pass->items[i]);
-        if (value.size > 0 && !add_header(req, headers, method->pass->items[i], value))
-            return false;
-    }
-    return true;
-}
-
 static void forward(pillion_request *req)
 {
     const struct method *method = pillion_method_config(req);
@@ -315,7 +274,7 @@ static void forward(pillion_request *req)
     uint64_t id = proxy_next_id(((struct state *)pillion_state(self))->proxy);
     pillion_bytes body = make_body(req, method, id);
     const struct curl_slist *headers;
-    if (trip == NULL || body.data == NULL || !pass_headers(req, method, &headers)) {
+    if (trip == NULL || body.data == NULL || !fields_of(req, &method->fields, &headers)) {
         pillion_fail(req, PILLION_OVERLOADED, "there is no memory to send the request on");
         return;
     }
@@ -331,120 +290,27 @@ static void forward(pillion_request *req)
 
 /* ---- The configuration ---- */
 
-/* RFC 9110 section 5.6.2. */
-static bool is_token(const char *text, size_t size)
-{
-    static const char others[] = "!#$%&'*+-.^_`|~";
-
-    for (size_t i = 0; i < size; i++) {
-        char c = text[i];
-        if (!(c >= '0' && c <= '9') && !(c >= 'a' && c <= 'z') && !(c >= 'A' && c <= 'Z') &&
-            strchr(others, c) == NULL)
-            return false;
-    }
-    return size > 0;
-}
-
-/* Fields that say where the message ends, are the connection's, or are handed on in any case: they
- * are written here. */
-static bool is_ours(const char *name, size_t size)
-{
-    static const char *const ours[] = {
-        "connection", "content-length", "content-type", "deadline-ms",
-        "expect",     "keep-alive",     "te",           "traceparent",
-        "tracestate", "trailer",        "upgrade",      "transfer-encoding",
-    };
-
-    for (size_t i = 0; i < sizeof(ours) / sizeof(*ours); i++) {
-        if (strlen(ours[i]) == size && strncasecmp(ours[i], name, size) == 0)
-            return true;
-    }
-    return false;
-}
-
-static bool is_value(const char *text)
-{
-    for (; *text != '\0'; text++) {
-        unsigned char c = (unsigned char)*text;
-        if ((c < 0x20 && c != '\t') || c == 0x7f)
-            return false;
-    }
-    return true;
-}
-
-static int headers_check(const struct target *target, pillion_error_text *error)
-{
-    for (size_t i = 0; i < target->headers.count; i++) {
-        const char *field = target->headers.items[i];
-        size_t name = strcspn(field, ":");
-        if (field[name] != ':' || !is_token(field, name) || !is_value(field + name) ||
-            field[name + 1 + strspn(field + name + 1, " \t")] == '\0')
-            return pillion_error(error, "`header` takes \"Name: value\", each in quotes");
-        if (is_ours(field, name))
-            return pillion_error(error, "`header` cannot give \"%.*s\", which is written here",
-                                 (int)name, field);
-    }
-    for (size_t i = 0; i < target->pass.count; i++) {
-        const char *name = target->pass.items[i];
-        if (!is_token(name, strlen(name)) || strpbrk(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") != NULL)
-            return pillion_error(error, "`pass_header` takes names in lower case: \"%s\"", name);
-        if (is_ours(name, strlen(name)) || strcmp(name, "host") == 0)
-            return pillion_error(
-                error, "`pass_header` cannot hand \"%s\" on, which is written here", name);
-    }
-    return 0;
-}
-
-static bool append(struct curl_slist **list, const char *field)
-{
-    struct curl_slist *more = curl_slist_append(*list, field);
-
-    if (more != NULL)
-        *list = more;
-    return more != NULL;
-}
-
-static int headers_make(struct state *state, struct method *method, const pillion_list *configured,
-                        pillion_error_text *error)
-{
-    static const char *const fixed[] = {"Content-Type: application/json",
-                                        "Accept: application/json", "Expect:"};
-    bool good = true;
-
-    method->next = state->methods;
-    state->methods = method;
-    for (size_t i = 0; good && i < sizeof(fixed) / sizeof(*fixed); i++)
-        good = append(&method->headers, fixed[i]);
-    for (size_t i = 0; good && i < configured->count; i++)
-        good = append(&method->headers, configured->items[i]);
-    return good ? 0 : pillion_error(error, "out of memory");
-}
-
-static const pillion_list *own_or(const pillion_list *own, const pillion_list *other)
-{
-    return own->count > 0 ? own : other;
-}
-
 static int forward_start(pillion_instance *self, void *config, pillion_error_text *error)
 {
     struct method *method = config;
     struct state *state = pillion_state(self);
     const struct target *own = &method->target;
     const struct target *other = &((const struct settings *)pillion_config(self))->target;
-    const pillion_list *upstreams = own_or(&own->upstreams, &other->upstreams);
+    const pillion_list *upstreams = own->upstreams.count > 0 ? &own->upstreams : &other->upstreams;
 
     if (upstreams->count == 0)
         return pillion_error(error, "it has no `upstream`, and load_module gives none");
     if (method->to != NULL && !stands_in_json(self, method->to))
         return pillion_error(error, "`to` is no name of a method: it holds control characters, or "
                                     "bytes that are not UTF-8");
-    if (headers_check(own, error) != 0)
+    if (fields_check(own, error) != 0)
         return -1;
     method->group = group_open(state->proxy, upstreams, error);
     if (method->group == NULL)
         return -1;
-    method->pass = own_or(&own->pass, &other->pass);
-    return headers_make(state, method, own_or(&own->headers, &other->headers), error);
+    method->next = state->methods;
+    state->methods = method;
+    return fields_make(&method->fields, own, other) ? 0 : pillion_error(error, "out of memory");
 }
 
 /* ---- The module ---- */
@@ -454,7 +320,7 @@ static int settings_check(const struct settings *settings, pillion_error_text *e
     if (settings->ca != NULL && access(settings->ca, R_OK) != 0)
         return pillion_error(error, "cannot read `ca` %s: %s", settings->ca,
                              errno_text(errno).text);
-    if (headers_check(&settings->target, error) != 0)
+    if (fields_check(&settings->target, error) != 0)
         return -1;
     return urls_check(&settings->target.upstreams, error);
 }
@@ -484,7 +350,7 @@ static void stop(pillion_instance *self)
     struct state *state = pillion_state(self);
 
     for (struct method *method = state->methods; method != NULL; method = method->next)
-        curl_slist_free_all(method->headers);
+        fields_free(&method->fields);
     proxy_close(state->proxy);
     pillion_free(self, state);
 }

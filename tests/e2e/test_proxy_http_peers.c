@@ -505,6 +505,38 @@ START_TEST(another_service_is_asked_when_one_fails)
 }
 END_TEST
 
+/* As a Pillion says it. */
+START_TEST(another_service_is_asked_when_one_has_too_much_to_do)
+{
+    static const char busy[] = "{\"error\":{\"code\":50300,\"message\":\"x\",\"data\":{\"code\":"
+                               "\"overloaded\",\"message\":\"x\"}},\"id\":%d}";
+    struct server *a = server_new(), *b = server_new();
+    struct server *front = in_front(keep_printf("upstream %s %s; timeout 1m;", at(a), at(b)));
+    int listeners[2] = {peer_listen(a), peer_listen(b)}, client = client_connect(front);
+
+    for (int idempotent = 0; idempotent < 2; idempotent++) {
+        client_send_frame(client, idempotent ? "{\"in\":\"again\"}" : "{\"in\":\"ask\"}");
+        int peer = -1, first = 0;
+        wait_until((peer = accept4(listeners[first ^= 1], NULL, NULL, SOCK_NONBLOCK)) >= 0,
+                   "nobody is asked");
+        peer_reply(peer, "503 Busy\r\nConnection: close",
+                   keep_printf(busy, peer_id(peer_request(peer))));
+        if (idempotent) {
+            int other = peer_accept(listeners[!first]);
+            peer_answer(other, "2");
+            client_expect(client, "{\"out\":\"result\",\"result\":2}");
+            close(other);
+        } else {
+            client_expect_error(client, "overloaded");
+        }
+        close(peer);
+    }
+    ck_assert_double_eq(metric(front, "failed"), 0);
+    for (int i = 0; i < 2; i++)
+        close(listeners[i]);
+}
+END_TEST
+
 START_TEST(a_service_that_fails_is_left_out_and_tried_again)
 {
     struct server *place = server_new();
@@ -571,5 +603,6 @@ E2E_MAIN("proxy_http_peers", requests_are_json_rpc_over_http,
          a_closed_connection_is_not_used_again, a_response_too_many_is_given_to_nobody,
          requests_wait_for_a_connection, the_line_ends_with_its_service,
          a_request_ends_with_its_client, another_service_is_asked_when_one_fails,
+         another_service_is_asked_when_one_has_too_much_to_do,
          a_service_that_fails_is_left_out_and_tried_again,
          a_slow_service_is_not_waited_for_when_there_is_another)
