@@ -3,6 +3,7 @@
 #include "harness.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -125,6 +126,7 @@ static void expect_until(int client, const char *part)
             look_again();
         ck_assert_msg(!deadline_over(deadline), "\"%s\" does not come", part);
     } while (got.size == 0 || memmem(got.data, got.size, part, strlen(part)) == NULL);
+    free(got.data);
 }
 
 /* No message has begun, or it is the server that is waited for: for longer than receive_timeout. */
