@@ -20,7 +20,7 @@ static struct method method = {
 static pthread_mutex_t gate = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
 static unsigned begun, open_to; /* works that have begun; those that may end */
-static bool on_loop_in_work;
+static _Atomic bool on_loop_in_work, cancelled_in_work;
 
 static void work(void *data)
 {
@@ -32,6 +32,7 @@ static void work(void *data)
     while (open_to <= mine)
         pthread_cond_wait(&changed, &gate);
     pthread_mutex_unlock(&gate);
+    cancelled_in_work = offload_cancelled();
 }
 
 static void gate_open(unsigned count)
@@ -317,6 +318,75 @@ START_TEST(a_pool_is_useless_while_half_of_its_threads_are_stuck)
 }
 END_TEST
 
+START_TEST(work_of_no_request_is_never_stuck)
+{
+    ck_assert(!offload_run(&instance, work, posted, (void *)(uintptr_t) "x")); /* no loop yet */
+    set_up(1, 0);
+    ck_assert(offload_run(&instance, work, posted, (void *)(uintptr_t) "a"));
+    wait_begun(1);
+    ck_assert(!offload_run(&instance, work, posted, (void *)(uintptr_t) "b"));
+    pass(60000);
+    ck_assert_uint_eq(stuck_told, 0);
+    gate_open(1);
+    turn_until_said(1);
+    ck_assert(!cancelled_in_work);
+    ck_assert(offload_run(&instance, work, NULL, NULL));
+    wait_begun(2);
+    offload_stop();
+    gate_open(2);
+    ck_assert(offload_finish(50000));
+    ck_assert(cancelled_in_work);
+    ck_assert_str_eq(said, "a");
+    tear_down();
+}
+END_TEST
+
+START_TEST(work_is_cancelled_when_its_request_is_over)
+{
+    set_up(1, 1);
+    ck_assert(!offload_cancelled()); /* not on the loop */
+    offload("a");
+    wait_begun(1);
+    gate_open(1);
+    turn_until_said(1);
+    ck_assert(!cancelled_in_work);
+    struct deferred *deferred = offload("b");
+    wait_begun(2);
+    deferred_drop(deferred);
+    deferreds_settle(&all);
+    gate_open(2);
+    turn_until_said(2);
+    ck_assert(cancelled_in_work);
+    ck_assert_str_eq(said, "aB");
+    tear_down();
+}
+END_TEST
+
+START_TEST(pools_are_full_each_for_itself)
+{
+    set_up(1, 0);
+    ck_assert_uint_eq(offload_add_pool("other", 1, 0), 1);
+    offload("a");
+    ck_assert_ptr_null(offload("x"));
+    method.pool = 1;
+    ck_assert_ptr_nonnull(offload("b"));
+    wait_begun(2);
+    ck_assert_uint_eq(row.pool_busy, 2);
+    ck_assert_ptr_null(offload("x"));
+    ck_assert_str_eq(home.code, PILLION_OVERLOADED);
+    pass(1000);
+    deferreds_settle(&all);
+    pass(100);
+    pass(5100);
+    ck_assert_uint_eq(row.pool_stuck, 2);
+    gate_open(2);
+    turn_until_said(2);
+    ck_assert_uint_eq(row.pool_stuck, 0);
+    method.pool = 0;
+    tear_down();
+}
+END_TEST
+
 START_TEST(posted_calls_run_on_the_loop_in_the_order_of_posting)
 {
     ck_assert(!offload_post(&instance, posted, (void *)(uintptr_t) "x")); /* no loop yet */
@@ -340,5 +410,6 @@ UNIT_MAIN("offload", work_runs_on_a_thread_and_done_on_the_loop,
           work_whose_deadline_has_passed_is_not_begun,
           work_of_modules_of_an_earlier_interface_is_done_all_the_same,
           a_thread_is_stuck_when_its_request_is_over_for_as_long_as_a_handler_may_take,
-          a_pool_is_useless_while_half_of_its_threads_are_stuck,
+          a_pool_is_useless_while_half_of_its_threads_are_stuck, work_of_no_request_is_never_stuck,
+          work_is_cancelled_when_its_request_is_over, pools_are_full_each_for_itself,
           posted_calls_run_on_the_loop_in_the_order_of_posting)
