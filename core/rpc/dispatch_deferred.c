@@ -148,17 +148,29 @@ void dispatch_end(struct dispatcher *dispatcher)
     dispatch_settle(dispatcher);
 }
 
+/* In a protocol that has an order, replies that stay here would wait for one that never comes here:
+ * so what is let go is the last that has begun. */
+static bool may_go_in_order(const struct deferred *deferred)
+{
+    const struct dispatcher *dispatcher = dispatcher_of(deferred);
+    const struct conn *conn = conn_of(deferred);
+    const struct conn_cursors *cursors = conn_cursors(dispatcher->conns, conn);
+    uint8_t before = (uint8_t)(deferred->number - cursors->first);
+
+    if (!protocols[cursors->protocol].ordered)
+        return true;
+    const struct deferred *d =
+        deferred_at(&dispatcher->deferreds, list_of(dispatcher, conn)->first);
+    while (d != NULL && (uint8_t)(d->number - cursors->first) <= before)
+        d = deferred_at(&dispatcher->deferreds, d->next_of_conn);
+    return d == NULL;
+}
+
 bool dispatch_let_go(struct deferred *deferred)
 {
     if (deferred->state != DEFERRED_WAITING || deferred->conn == 0 || deferred->batch != NULL ||
-        deferred->req.method->filter_count > 0)
+        deferred->req.method->filter_count > 0 || !may_go_in_order(deferred))
         return false;
-    const struct conns *conns = dispatcher_of(deferred)->conns;
-    const struct conn *conn = conn_of(deferred);
-    if (protocols[conn_cursors(conns, conn)->protocol].ordered &&
-        list_of(dispatcher_of(deferred), conn)->count > 1)
-        return false; /* the replies to the others would wait for its reply, which never comes here
-                       */
     list_remove(deferred);
     deferred->conn = 0;
     deferred->working = false;

@@ -357,12 +357,15 @@ static bool let_go_of(struct job *job, void *context)
     return true;
 }
 
-void offload_withdraw(bool (*let_go)(struct deferred *deferred))
+bool offload_withdraw(bool (*let_go)(struct deferred *deferred))
 {
+    uint32_t before = all.pending;
+
     for (uint32_t p = 0; p < all.pool_count; p++) {
         if (thread_pool_useless(&all.pools[p]->threads))
             thread_pool_withdraw(&all.pools[p]->threads, let_go_of, &let_go);
     }
+    return all.pending < before;
 }
 
 uint32_t offload_pending(void)

@@ -68,8 +68,8 @@ bool offload_useless(void);
 
 /* Gives up the jobs for which no thread will come: `let_go` is told of each whose request may as
  * well be run by another worker. True from it when it has taken the request out of this one's
- * hands. */
-void offload_withdraw(bool (*let_go)(struct deferred *deferred));
+ * hands. False when it has taken none. */
+bool offload_withdraw(bool (*let_go)(struct deferred *deferred));
 
 /* Jobs that run or wait. */
 uint32_t offload_pending(void);

@@ -73,8 +73,9 @@ void leave_begin(struct leave *leave, uint64_t timeout_ms)
     struct conns *conns = leave->conns;
     uint32_t high = atomic_load_explicit(&conns->arena.header->record_high, memory_order_relaxed);
 
-    if (offload_useless())
-        offload_withdraw(dispatch_let_go);
+    /* Where replies have an order, the last request goes first. */
+    while (offload_useless() && offload_withdraw(dispatch_let_go)) {
+    }
     vault_bank_finish(leave->bank);
     conns_release(conns);
     leave->begun = true;

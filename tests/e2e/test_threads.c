@@ -383,6 +383,57 @@ START_TEST(a_stuck_pool_leaves_waiting_requests_to_the_next_worker)
 }
 END_TEST
 
+/* The replies of HTTP have an order: none of its requests is left to the next worker before those
+ * behind it are. */
+START_TEST(a_stuck_pool_leaves_a_pipeline_to_the_next_worker)
+{
+    static const char body[] = "{\"where\":\"work\",\"what\":\"\"}";
+    struct server *server =
+        serve_threads(THREADS "pool_threads 1; handler_timeout 500ms; drain_timeout 20s;",
+                      "method harm; method works { handler threads.harm; }");
+    int client = client_connect(server), waiting = client_connect(server);
+
+    ask(client, "harm", "work", "hang", 300);
+    client_expect_error(client, "timeout");
+    for (int i = 0; i < 4; i++) {
+        const char *request = keep_printf(
+            "POST /works HTTP/1.1\r\nHost: localhost\r\n%sContent-Length: %zu\r\n\r\n%s",
+            i == 3 ? "Connection: close\r\n" : "", strlen(body), body);
+        client_send(waiting, request, strlen(request));
+    }
+    const char *rest = client_receive_rest(waiting);
+    for (int i = 0; i < 4; i++) {
+        ck_assert_msg((rest = strstr(rest, "HTTP/1.1 200 ")) != NULL, "response %d is missing", i);
+        rest++;
+    }
+}
+END_TEST
+
+/* An answer that is held stays with its worker, and so does what it waits for. */
+START_TEST(a_stuck_pool_strands_no_answer)
+{
+    static const char requests[] =
+        "POST /works HTTP/1.1\r\nHost: localhost\r\nContent-Length: 26\r\n\r\n"
+        "{\"where\":\"work\",\"what\":\"\"}"
+        "POST /ping HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: 1\r\n\r\n1";
+    struct server *server =
+        serve_threads(THREADS "pool_threads 1; handler_timeout 500ms; drain_timeout 1s;",
+                      "method harm; method works { handler threads.harm; }");
+    int client = client_connect(server), waiting = client_connect(server);
+
+    ask(client, "harm", "work", "hang", 300);
+    client_expect_error(client, "timeout");
+    client_send(waiting, requests, strlen(requests));
+    const char *rest = client_receive_rest(waiting);
+    /* The first may have come too late for the worker whose thread is stuck. */
+    if (strncmp(rest, "HTTP/1.1 504 ", 13) == 0)
+        expect_part(rest, "(drain_timeout)");
+    else
+        ck_assert_msg(strncmp(rest, "HTTP/1.1 200 ", 13) == 0, "%s", rest);
+    expect_part(rest + 1, "HTTP/1.1 200 ");
+}
+END_TEST
+
 START_TEST(requests_waiting_for_a_connection_are_run_by_the_next_worker)
 {
     struct server *server =
@@ -407,6 +458,7 @@ E2E_MAIN("threads", a_worker_that_stops_as_traced_by_its_master_is_ended,
          requests_waiting_for_a_thread_are_run_by_the_next_worker,
          work_that_a_thread_has_begun_is_not_run_again,
          a_stuck_pool_leaves_waiting_requests_to_the_next_worker,
+         a_stuck_pool_leaves_a_pipeline_to_the_next_worker, a_stuck_pool_strands_no_answer,
          requests_waiting_for_a_connection_are_run_by_the_next_worker,
          threads_that_are_stuck_are_told_of_and_left_behind,
          work_that_ends_after_all_frees_its_thread, a_crash_is_its_own_methods_wherever_it_happens,
