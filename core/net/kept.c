@@ -143,6 +143,28 @@ static int compare(const void *a, const void *b)
     return (one->place > other->place) - (one->place < other->place);
 }
 
+/* Of one frame's, the block with the most first. */
+static int compare_blocks(const void *a, const void *b)
+{
+    const struct kept_frame *one = a, *other = b;
+    int order = compare(a, b);
+
+    return order != 0 ? order : (one->size < other->size) - (one->size > other->size);
+}
+
+/* A worker that has died while it took a connection over leaves two blocks for a frame: what it has
+ * inherited, and what of that its own request had already. One has all that is in the other. */
+static void drop_copies(struct kept_index *index)
+{
+    size_t count = 1;
+
+    for (size_t i = 1; i < index->count; i++) {
+        if (compare(&index->frames[i], &index->frames[count - 1]) != 0)
+            index->frames[count++] = index->frames[i];
+    }
+    index->count = count;
+}
+
 void kept_index_read(struct kept_index *index, const struct arena *from)
 {
     uint32_t link = atomic_load_explicit(start_of(from), memory_order_acquire);
@@ -159,12 +181,17 @@ void kept_index_read(struct kept_index *index, const struct arena *from)
                 break;
             index->frames = frames;
         }
-        index->frames[index->count++] = (struct kept_frame){
-            .connection = block->connection, .place = block->place, .block = link - 1};
+        index->frames[index->count++] =
+            (struct kept_frame){.connection = block->connection,
+                                .place = block->place,
+                                .size = atomic_load_explicit(&block->size, memory_order_acquire),
+                                .block = link - 1};
         link = atomic_load_explicit(&block->next, memory_order_acquire);
     }
-    if (index->count > 0)
-        qsort(index->frames, index->count, sizeof(*index->frames), compare);
+    if (index->count == 0)
+        return;
+    qsort(index->frames, index->count, sizeof(*index->frames), compare_blocks);
+    drop_copies(index);
 }
 
 void kept_index_free(struct kept_index *index)

@@ -31,7 +31,7 @@ void kept_drop(struct kept *kept);
 
 struct kept_frame {
     uint64_t connection, place;
-    uint32_t block;
+    uint32_t block, size;
 };
 
 struct kept_index {

@@ -133,6 +133,35 @@ START_TEST(an_adopter_has_them_from_the_start)
 }
 END_TEST
 
+/* An adopter dies while its own request gets what it has inherited: the next one has all the same,
+ * whichever of the two blocks is the first of the list. */
+START_TEST(an_adopter_may_die_while_it_takes_them)
+{
+    struct kept inherited = {0}, own = {0};
+
+    open_arena(64);
+    add(&inherited, CONNECTION, 5, 10, "first");
+    add(&inherited, CONNECTION, 5, 11, "second");
+    EXPECT_KEPT(&conns.arena, CONNECTION, 5, "first", "second");
+    add(&own, CONNECTION, 5, 10, "first");
+    EXPECT_KEPT(&conns.arena, CONNECTION, 5, "first", "second");
+    add(&own, CONNECTION, 5, 11, "second");
+    EXPECT_KEPT(&conns.arena, CONNECTION, 5, "first", "second");
+    add(&own, CONNECTION, 5, 12, "third");
+    EXPECT_KEPT(&conns.arena, CONNECTION, 5, "first", "second", "third");
+    kept_drop(&inherited);
+    EXPECT_KEPT(&conns.arena, CONNECTION, 5, "first", "second", "third");
+    kept_drop(&own);
+    add(&own, CONNECTION, 5, 10, "first");
+    add(&inherited, CONNECTION, 5, 10, "first");
+    add(&inherited, CONNECTION, 5, 11, "second");
+    EXPECT_KEPT(&conns.arena, CONNECTION, 5, "first", "second");
+    kept_drop(&own);
+    kept_drop(&inherited);
+    server_close();
+}
+END_TEST
+
 /* Whatever stands in the list, an adopter reads within the arena, and comes to an end. */
 START_TEST(a_damaged_list_is_read_within_bounds)
 {
@@ -171,4 +200,5 @@ START_TEST(a_damaged_list_is_read_within_bounds)
 END_TEST
 
 UNIT_MAIN("kept", answers_are_found_until_they_are_dropped, answers_take_no_room_that_clients_need,
-          an_adopter_has_them_from_the_start, a_damaged_list_is_read_within_bounds)
+          an_adopter_has_them_from_the_start, an_adopter_may_die_while_it_takes_them,
+          a_damaged_list_is_read_within_bounds)
