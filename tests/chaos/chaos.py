@@ -445,31 +445,36 @@ class Client:
                           (self.number, request.identity, body[:100]))
         self.asked.remove(request)
         for call, one in zip(request.calls, reply if isinstance(reply, list) else [reply]):
-            self.check_call(call, one, body)
+            self.check_call(call, one)
         self.chaos.replied(time.monotonic() - self.since)
 
-    def check_call(self, request, reply, body):
+    def check_call(self, request, reply):
         name = reply.get("out", "later" if request.method in LATER else "pong")
         code = reply["result"].get("code") if name == "error" else None
         if request.guilty:
             if code not in ("module_crashed", "timeout"):
-                raise Failure("wrong: client %d: %s was answered %r" %
-                              (self.number, request.method, body[:100]))
+                raise Failure("wrong: " + self.exchange(request, reply))
             self.chaos.row()["errors"] += 1
         elif code == "module_crashed" and request.method in LATER and \
                 self.chaos.death > request.since - 5:
             self.chaos.row()["errors"] += 1  # it was under way when its worker died
-        elif code == "module_crashed" and self.chaos.kills > 0:
-            # A worker was killed from outside at the moment when it ran this request: there is at
-            # most one such request for each kill.
+        elif code in ("module_crashed", "timeout") and self.chaos.kills > 0:
+            # A worker was killed, or stopped, from outside at the moment when it ran this request:
+            # there is at most one such request for each time.
             self.chaos.kills -= 1
             self.chaos.row()["errors"] += 1
         elif request.method == "peer" and name != "error":
             if reply["result"]["peer"] != self.address:
-                raise Failure("wrong: client %d is %s: %r" % (self.number, self.address, body[:200]))
+                raise Failure("wrong: %s is %s" % (self.exchange(request, reply), self.address))
         elif reply["result"] != request.params or \
                 name != ("later" if request.method in LATER else "pong"):
-            raise Failure("wrong: client %d: %r" % (self.number, body[:200]))
+            raise Failure("wrong: " + self.exchange(request, reply))
+
+    def exchange(self, request, reply):
+        now = time.monotonic()
+        return "client %d asked %s %r %.1f s ago, %.1f s before the last death, and was answered %.300r" % (
+            self.number, request.method, request.identity, now - request.since,
+            self.chaos.death - request.since, reply)
 
 
 class Chaos:
