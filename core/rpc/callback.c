@@ -147,6 +147,18 @@ static void timer_fired(struct timer *timer);
 
 #define NO_LEADER_MS 100u /* while workers change there may be none for a moment */
 
+/* When it is due next. Calls for the whole server come at multiples of their period on the clock
+ * that all processes share: a worker that is new goes on with them, and workers that are replaced
+ * more often than the period put none of them off. */
+static uint64_t next_call(const struct callback *callback)
+{
+    uint64_t now = clock_ns();
+
+    if (callback->by_leader && all.leads != NULL && callback->every_ms <= UINT64_MAX / NS_PER_MS)
+        now -= now % (callback->every_ms * NS_PER_MS);
+    return clock_after(now, callback->every_ms);
+}
+
 /* True when the call is another worker's to make, or is put off. */
 static bool is_of_others(struct callback *callback)
 {
@@ -155,9 +167,9 @@ static bool is_of_others(struct callback *callback)
     if (lead == LEAD_OWN)
         return false;
     timer_set_at(all.loop, &callback->timer,
-                 clock_after(clock_ns(), lead == LEAD_NOBODY && callback->every_ms > NO_LEADER_MS
-                                             ? NO_LEADER_MS
-                                             : callback->every_ms),
+                 lead == LEAD_NOBODY && callback->every_ms > NO_LEADER_MS
+                     ? clock_after(clock_ns(), NO_LEADER_MS)
+                     : next_call(callback),
                  timer_fired);
     return true;
 }
@@ -171,7 +183,7 @@ static void timer_fired(struct timer *timer)
         return;
     /* Set anew, or given back, before the call: the call may cancel it, or set others. */
     if (callback->every_ms != 0)
-        timer_set_at(all.loop, timer, clock_after(clock_ns(), callback->every_ms), timer_fired);
+        timer_set_at(all.loop, timer, next_call(callback), timer_fired);
     else
         give(callback);
     struct note before = note_enter(DUTY_TIMER, was.instance, &was.origin);
@@ -197,8 +209,11 @@ uint64_t callback_server_timer(pillion_instance *self, uint64_t every_ms,
 {
     uint64_t handle = every_ms == 0 ? 0 : callback_timer(self, every_ms, every_ms, call, data);
 
-    if (handle != 0)
-        find(handle)->by_leader = true;
+    if (handle != 0) {
+        struct callback *callback = find(handle);
+        callback->by_leader = true;
+        timer_set_at(all.loop, &callback->timer, next_call(callback), timer_fired);
+    }
     return handle;
 }
 

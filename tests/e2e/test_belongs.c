@@ -342,6 +342,22 @@ START_TEST(one_worker_alone_works_for_the_server)
 }
 END_TEST
 
+/* Workers that live for shorter than the period of the timer. */
+START_TEST(reloads_put_off_no_timer_of_the_server)
+{
+    struct server *server =
+        server_serve_with("worker_processes 2;", "load_module modules/belongs.so;", METHODS);
+    double before = server_metric(server, "belongs", "seldom");
+    int64_t since = now_ms();
+
+    while (server_metric(server, "belongs", "seldom") < before + 2) {
+        ck_assert_msg(now_ms() - since < PATIENCE_MS, "reloads put the timer off");
+        server_reload(server);
+        usleep(300000);
+    }
+}
+END_TEST
+
 /* ---- Threads ---- */
 
 START_TEST(a_module_has_work_done_without_a_request)
@@ -444,8 +460,8 @@ E2E_MAIN("belongs", the_end_of_a_request_is_told_however_it_ends,
          the_calls_of_a_batch_end_one_by_one, a_worker_that_stops_ends_its_requests,
          a_crash_at_the_end_is_put_down_to_its_module, a_timer_ends_with_its_request,
          work_learns_that_nobody_waits, a_filter_tells_the_handler,
-         one_worker_alone_works_for_the_server, a_method_calls_another_one,
-         calls_in_calls_have_an_end, a_call_ends_with_its_caller,
+         one_worker_alone_works_for_the_server, reloads_put_off_no_timer_of_the_server,
+         a_method_calls_another_one, calls_in_calls_have_an_end, a_call_ends_with_its_caller,
          a_called_method_is_to_blame_for_its_crash, a_module_has_work_done_without_a_request,
          a_crash_in_work_of_no_request_is_put_down_to_its_module,
          pools_have_threads_and_queues_of_their_own, pools_that_are_not_there_are_told)

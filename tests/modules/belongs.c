@@ -290,8 +290,17 @@ static void server_tick(pillion_instance *self, void *data)
     told = true;
 }
 
+#define SELDOM_MS 1500
+
+static void seldom_tick(pillion_instance *self, void *data)
+{
+    (void)data;
+    pillion_count(self, 1, 1);
+}
+
 static const pillion_metric metrics[] = {
     {.name = "ticks", .type = PILLION_COUNTER},
+    {.name = "seldom", .type = PILLION_COUNTER},
     {0},
 };
 
@@ -303,6 +312,7 @@ static int start(pillion_instance *self, pillion_error_text *error)
     if (pillion_server_timer(self, 0, server_tick, NULL) != 0)
         return pillion_error(error, "a timer of no period is set");
     pillion_server_timer(self, 20, server_tick, NULL);
+    pillion_server_timer(self, SELDOM_MS, seldom_tick, NULL);
     return pillion_run(self, ran, ran_out, run) ? 0 : pillion_error(error, "no thread");
 }
 

@@ -579,9 +579,10 @@ pillion_handle pillion_timer(pillion_instance *self, uint64_t after_ms, uint64_t
 
 /* Calls `callback` every `every_ms` in one worker of the server alone: for what is to be done once,
  * however many workers there are. Each worker has to set it, in `start`; the one with the lowest
- * place makes the calls, and another does when that worker ends, dies or is replaced. A period in
- * which that happens may be up to twice as long, or shorter. Returns 0 as pillion_timer does, and
- * when `every_ms` is 0. Since 1.5. */
+ * place makes the calls, and another does when that worker ends, dies or is replaced. The calls are
+ * due at multiples of the period on a clock of the machine's: so the first comes after a period at
+ * most, and reloads put none of them off. A period in which workers change may be up to twice as
+ * long, or shorter. Returns 0 as pillion_timer does, and when `every_ms` is 0. Since 1.5. */
 pillion_handle pillion_server_timer(pillion_instance *self, uint64_t every_ms,
                                     void (*callback)(pillion_instance *self, void *data),
                                     void *data);
