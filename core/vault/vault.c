@@ -39,7 +39,7 @@ struct vault_worker {
     uint32_t refused_count, refused_capacity;
     bool waits; /* it was told that there is no room, and is to be told when there is */
     struct timer answer_again;
-    struct vault_worker *next;
+    struct vault_worker *next; /* of `workers`, or of `forgotten` */
 };
 
 /* The one vault of this process. */
@@ -48,6 +48,8 @@ static struct {
     struct watch master;
     struct vault_table table;
     struct vault_worker *workers;
+    /* Are freed at the end of the batch: a function may have one in hand. */
+    struct vault_worker *forgotten;
     const struct vault_start *start;
     bool surplus;
     bool asked; /* a MESSAGE_BEAT has come and is not answered yet */
@@ -91,7 +93,8 @@ static void worker_forget(struct vault_worker *worker)
     for (struct vault_worker **at = &vault.workers; *at != NULL; at = &(*at)->next) {
         if (*at == worker) {
             *at = worker->next;
-            free(worker);
+            worker->next = vault.forgotten;
+            vault.forgotten = worker;
             return;
         }
     }
@@ -194,6 +197,11 @@ static void batch_done(struct loop *loop, void *context)
             (w->answered != w->received || w->refused_count > 0 || w->waits != (room() == 0)))
             answer(w);
     }
+    while (vault.forgotten != NULL) {
+        struct vault_worker *next = vault.forgotten->next;
+        free(vault.forgotten);
+        vault.forgotten = next;
+    }
 }
 
 /* ---- Messages of workers ---- */
@@ -245,33 +253,32 @@ static void hold(struct vault_worker *worker, const struct message *message, con
 
 static void master_drain(void);
 
-/* A socket may be given when the worker that owns it is dead. The news of its death may still be in
- * the master's channel, since the master tells the vaults before it tells the adopter. A worker
- * that owns the socket already asks for it again after it had no descriptor left to receive it. */
-static bool may_give(const struct vault_entry *entry, uint32_t asker)
+static bool lives(uint64_t serial)
 {
-    if (entry->owner == asker)
-        return true;
-    const struct vault_worker *owner = worker_find(entry->owner);
-
-    if (owner != NULL && !owner->dead) {
-        master_drain();
-        owner = worker_find(entry->owner);
-    }
-    return owner == NULL || owner->dead;
+    const struct vault_worker *worker = worker_find(serial);
+    return worker != NULL && !worker->dead;
 }
 
-/* True while this vault is new, and the worker `serial` lives and has yet to hand over to it the
- * connections that it has let go of. */
-static bool is_yet_to_come(uint64_t serial)
+/* A socket may be given when the worker that owns it is dead. A worker that owns the socket already
+ * asks for it again after it had no descriptor left to receive it. */
+static bool may_give(const struct vault_entry *entry, uint32_t asker)
 {
-    const struct vault_worker *former = worker_find(serial);
+    return entry->owner == asker || !lives(entry->owner);
+}
 
-    if (former != NULL && !former->dead) {
-        master_drain();
-        former = worker_find(serial);
+/* True when the answer to what the worker has asked depends on whether another one lives. */
+static bool depends_on_news(const struct vault_worker *worker)
+{
+    const struct message *asked = worker->give;
+
+    if (lives(asked->serial))
+        return true;
+    for (uint32_t i = 0; i < asked->count; i++) {
+        const struct vault_entry *entry = vault_table_find(&vault.table, asked->ids[i]);
+        if (entry != NULL && !may_give(entry, worker->serial))
+            return true;
     }
-    return former != NULL && !former->dead;
+    return false;
 }
 
 static void give_again(struct timer *timer);
@@ -279,19 +286,27 @@ static void give_again(struct timer *timer);
 /* Answers the worker's TAKE. The sockets' owner changes only if the message was sent. */
 static void give(struct vault_worker *worker)
 {
-    const struct message *asked = worker->give;
-    struct message message = {.type = MESSAGE_GIVE, .serial = asked->serial};
+    struct message message = {.type = MESSAGE_GIVE};
     int fds[CHANNEL_FDS_MAX];
 
-    if (is_yet_to_come(asked->serial)) {
+    /* The news of a death may still be in the master's channel, since the master tells the vaults
+     * before it tells the adopter. All of it is read before any socket is chosen: it may close
+     * sockets, and may be of the asker's own death. */
+    if (depends_on_news(worker))
+        master_drain();
+    const struct message *asked = worker->give;
+    if (asked == NULL)
+        return;
+    /* While this vault is new, the former owner may live and have yet to hand over to it the
+     * connections that it has let go of. */
+    if (lives(asked->serial)) {
         timer_set(&vault.loop, &worker->retry, RETRY_NS, give_again);
         return;
     }
+    message.serial = asked->serial;
     for (uint32_t i = 0; i < asked->count; i++) {
         const struct vault_entry *entry = vault_table_find(&vault.table, asked->ids[i]);
-        /* Draining the master's channel may have changed the table: look again. */
-        if (entry == NULL || !may_give(entry, worker->serial) ||
-            (entry = vault_table_find(&vault.table, asked->ids[i])) == NULL) {
+        if (entry == NULL || !may_give(entry, worker->serial)) {
             message.number++;
             continue;
         }
