@@ -1,4 +1,4 @@
-/* Growing text, escaping and UTF-8. See bytes.h. */
+/* Growing text and UTF-8. See bytes.h. */
 #include "base/bytes.h"
 
 #include <stdio.h>
@@ -6,7 +6,7 @@
 
 #include "base/memory.h"
 
-static void text_reserve(struct text *text, size_t more)
+void text_reserve(struct text *text, size_t more)
 {
     size_t needed = text->size + more + 1;
 
@@ -58,47 +58,6 @@ void text_printf(struct text *text, const char *format, ...)
     va_start(args, format);
     text_vprintf(text, format, args);
     va_end(args);
-}
-
-/* The two-character escape of `c`, or 0 where RFC 8259 section 7 has none. */
-static char short_escape(char c)
-{
-    switch (c) {
-    case '"':
-    case '\\':
-        return c;
-    case '\b':
-        return 'b';
-    case '\f':
-        return 'f';
-    case '\n':
-        return 'n';
-    case '\r':
-        return 'r';
-    case '\t':
-        return 't';
-    default:
-        return 0;
-    }
-}
-
-void text_append_json(struct text *text, struct bytes bytes)
-{
-    size_t i = 0;
-    while (i < bytes.size) {
-        char c = bytes.data[i];
-        char escape = short_escape(c);
-        size_t size = utf8_sequence(bytes.data + i, bytes.size - i);
-        if (escape != 0)
-            text_append(text, (struct bytes){(char[]){'\\', escape}, 2});
-        else if ((unsigned char)c < 0x20)
-            text_printf(text, "\\u%04x", (unsigned)c);
-        else if (size == 0)
-            text_append_string(text, "\xef\xbf\xbd");
-        else
-            text_append(text, (struct bytes){bytes.data + i, size});
-        i += size == 0 ? 1 : size;
-    }
 }
 
 const char *text_string(const struct text *text)

@@ -88,16 +88,15 @@ struct text {
     size_t capacity;
 };
 
+/* Makes room for `more` bytes behind the text. */
+void text_reserve(struct text *text, size_t more);
+
 void text_append(struct text *text, struct bytes bytes);
 void text_append_string(struct text *text, const char *string);
 void text_append_char(struct text *text, char c);
 __attribute__((format(printf, 2, 3))) void text_printf(struct text *text, const char *format, ...);
 __attribute__((format(printf, 2, 0))) void text_vprintf(struct text *text, const char *format,
                                                         va_list args);
-
-/* Appends `bytes` as the inside of a JSON string: quotes, backslashes and control characters
- * escaped, bytes that are not UTF-8 replaced with U+FFFD (RFC 8259 section 7). */
-void text_append_json(struct text *text, struct bytes bytes);
 
 /* The contents as a string, "" when empty. Borrowed. */
 const char *text_string(const struct text *text);

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "base/json_escape.h"
+
 #define REPLACEMENT "\xef\xbf\xbd" /* U+FFFD */
 
 /* Characters that are not shown as they are, by first and last (Unicode 15, general categories Cc,

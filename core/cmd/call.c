@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/json_escape.h"
 #include "base/memory.h"
 #include "cmd/client.h"
 #include "cmd/commands.h"

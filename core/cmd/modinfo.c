@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/json_escape.h"
 #include "base/printable.h"
 #include "cmd/commands.h"
 #include "cmd/describe.h"

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/json_escape.h"
 #include "base/printable.h"
 #include "cmd/client.h"
 #include "cmd/commands.h"

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/json_escape.h"
 #include "base/printable.h"
 #include "conf/directive.h"
 #include "wire/frame.h"

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/json_escape.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "conf/parser.h"

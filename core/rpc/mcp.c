@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "base/json_escape.h"
 #include "base/version.h"
 #include "rpc/mcp_field.h"
 #include "rpc/tool.h"

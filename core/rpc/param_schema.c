@@ -3,6 +3,7 @@
 
 #include <math.h>
 
+#include "base/json_escape.h"
 #include "wire/number.h"
 
 static void append_quoted(struct text *out, const char *name, const char *text)

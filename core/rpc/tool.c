@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "base/json_escape.h"
 #include "wire/envelope.h"
 
 #define TOOL_NAME_MAX 128u

@@ -1,6 +1,5 @@
 /* Replies: see reply.h.
  *
- * One function escapes strings character by character, for measuring, writing and cutting alike.
  * Allocates nothing. */
 #include "wire/reply.h"
 
@@ -8,71 +7,9 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-/* The longest form of one character, or of one invalid byte: \u00XX. */
-#define ESCAPED_MAX 6
+#include "base/json_escape.h"
 
 #define FINISH_SIZE 48 /* more than `","retry_after":`, 21 digits and `}` */
-
-/* Writes the first character of `text`, which is not empty, to `to` as it is inside a JSON string,
- * and sets `size` to its size there. Bytes that are not UTF-8 become U+FFFD. Returns how many bytes
- * of `text` it has taken. */
-static size_t escape_character(struct bytes text, char to[ESCAPED_MAX], size_t *size)
-{
-    static const char hex[] = "0123456789abcdef";
-    static const char shorts[0x20] = {
-        ['\b'] = 'b', ['\f'] = 'f', ['\n'] = 'n', ['\r'] = 'r', ['\t'] = 't'};
-    unsigned char c = (unsigned char)text.data[0];
-    size_t taken = utf8_sequence(text.data, text.size);
-
-    if (taken == 0) {
-        memcpy(to, "\xef\xbf\xbd", *size = 3);
-        return 1;
-    }
-    if (c == '"' || c == '\\' || (c < 0x20 && shorts[c] != 0)) {
-        to[0] = '\\';
-        to[1] = c < 0x20 ? shorts[c] : (char)c;
-        *size = 2;
-    } else if (c < 0x20) {
-        memcpy(to, (char[]){'\\', 'u', '0', '0', hex[c >> 4], hex[c & 15]}, *size = 6);
-    } else {
-        memcpy(to, text.data, *size = taken);
-    }
-    return taken;
-}
-
-/* True for ASCII that stands for itself in a JSON string, as nearly all of names and messages
- * does. */
-static inline bool is_plain(char c)
-{
-    static const bool plain[256] = {
-        [0x20 ... '"' - 1] = true, ['"' + 1 ... '\\' - 1] = true, ['\\' + 1 ... 0x7e] = true};
-
-    return plain[(unsigned char)c];
-}
-
-/* Writes as many whole characters of `text`, escaped, as fit into `capacity` bytes, and returns
- * their size. With `to` NULL they are only measured. */
-static size_t escape_text(struct bytes text, char *to, size_t capacity)
-{
-    size_t used = 0;
-
-    while (text.size > 0) {
-        char character[ESCAPED_MAX];
-        size_t size = 1, taken = 1;
-        if (is_plain(text.data[0]))
-            character[0] = text.data[0];
-        else
-            taken = escape_character(text, character, &size);
-        if (size > capacity - used)
-            break;
-        if (to != NULL)
-            memcpy(to + used, character, size);
-        used += size;
-        text.data += taken;
-        text.size -= taken;
-    }
-    return used;
-}
 
 static inline char *put(char *to, struct bytes bytes)
 {
@@ -83,14 +20,14 @@ static inline char *put(char *to, struct bytes bytes)
 void reply_set_out(struct reply *reply, struct bytes out)
 {
     reply->out = out;
-    reply->out_size = escape_text(out, NULL, SIZE_MAX);
+    reply->out_size = json_escape(out, NULL, SIZE_MAX);
 }
 
 void reply_set_out_string(struct reply *reply, const char *out)
 {
     size_t size = 0;
 
-    while (is_plain(out[size]))
+    while (json_stands_for_itself(out[size]))
         size++;
     if (out[size] != '\0') {
         reply_set_out(reply, bytes_of(out));
@@ -204,7 +141,7 @@ static size_t tool_size(const struct reply *reply)
 {
     struct pieces before, behind;
     size_t text =
-        is_quoted(reply) ? escape_text(reply->result, NULL, SIZE_MAX) + 2 : reply->result.size;
+        is_quoted(reply) ? json_escape(reply->result, NULL, SIZE_MAX) + 2 : reply->result.size;
 
     split_tool(&before, reply, false);
     split_tool(&behind, reply, true);
@@ -220,7 +157,7 @@ static size_t write_tool(const struct reply *reply, char *to)
     p = put_pieces(p, &pieces);
     if (is_quoted(reply)) {
         *p++ = '"';
-        p += escape_text(reply->result, p, SIZE_MAX);
+        p += json_escape(reply->result, p, SIZE_MAX);
         *p++ = '"';
     } else {
         p = put(p, reply->result);
@@ -281,7 +218,7 @@ size_t reply_write(const struct reply *reply, char *to)
     if (reply->out_size == reply->out.size) /* escaping only ever makes it longer */
         p = put(p, reply->out);
     else
-        p += escape_text(reply->out, p, SIZE_MAX);
+        p += json_escape(reply->out, p, SIZE_MAX);
     p = put(p, BYTES(REPLY_RESULT));
     p = put(p, reply->result);
     if (reply->id.data != NULL) {
@@ -317,9 +254,9 @@ struct bytes reply_error_result(const char *code, struct bytes message, uint64_t
 
     assert(capacity >= 256);
     char *p = put(to, code_start);
-    size_t used = escape_text(bytes_of(code), p, capacity - fixed);
+    size_t used = json_escape(bytes_of(code), p, capacity - fixed);
     p = put(p + used, message_start);
-    p += escape_text(message, p, capacity - fixed - used);
+    p += json_escape(message, p, capacity - fixed - used);
     p = put(p, finish);
     return (struct bytes){to, (size_t)(p - to)};
 }

@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "base/bytes.h"
+#include "base/json_escape.h"
 #include "guarded.h"
 #include "must.h"
 #include "wire/json.h"

@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 
+#include "base/json_escape.h"
 #include "guarded.h"
 #include "wire/protocol.h"
 
