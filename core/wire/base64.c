@@ -45,3 +45,18 @@ long base64_decode(struct bytes text, char *to)
     }
     return (long)size;
 }
+
+void base64_encode(struct bytes data, char *to)
+{
+    static const char letters[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+    for (size_t at = 0; at < data.size; at += 3) {
+        uint32_t bits = 0;
+        size_t count = data.size - at < 3 ? data.size - at : 3;
+        for (size_t i = 0; i < 3; i++)
+            bits = bits << 8 | (i < count ? (unsigned char)data.data[at + i] : 0);
+        for (size_t i = 0; i < 4; i++)
+            *to++ = i <= count ? letters[bits >> (18 - 6 * i) & 63] : '=';
+    }
+}

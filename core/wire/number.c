@@ -1,6 +1,7 @@
 /* The numbers of JSON. See number.h. */
 #include "wire/number.h"
 
+#include <float.h>
 #include <locale.h>
 #include <math.h>
 #include <stdio.h>
@@ -137,23 +138,76 @@ bool number_double(struct bytes number, double *value)
     return isfinite(*value);
 }
 
-size_t number_write(double value, char to[NUMBER_TEXT_MAX])
+/* As many digits as are needed, from `precision` on. */
+static size_t write_double(double value, int precision, char to[NUMBER_TEXT_MAX])
 {
-    char text[NUMBER_TEXT_MAX];
+    char text[NUMBER_TEXT_MAX + 8]; /* as wide as `precision` looks to compilers */
     size_t size = 0;
-    int precision = 1;
 
-    if (fabs(value) < 1e6 && value == (double)(long)value)
-        return (size_t)snprintf(to, NUMBER_TEXT_MAX, "%ld", (long)value);
     do {
         snprintf(text, sizeof(text), "%.*g", precision, value);
     } while (read_double(text) != value && ++precision < 18);
+    const char *exponent = strchr(text, 'e');
     for (const char *c = text; *c != '\0'; c++) { /* 1e+06 is 1e6 */
-        bool padding = size > 0 && (to[size - 1] == 'e' || to[size - 1] == '-') &&
-                       strchr(text, 'e') < c && *c == '0';
+        bool padding = exponent != NULL && c > exponent && *c == '0' &&
+                       (to[size - 1] == 'e' || to[size - 1] == '-');
         if (*c != '+' && !padding)
             to[size++] = *c == ',' ? '.' : *c;
     }
     to[size] = '\0';
     return size;
+}
+
+size_t number_write(double value, char to[NUMBER_TEXT_MAX])
+{
+    if (fabs(value) < 1e6 && value == (double)(long)value)
+        return (size_t)snprintf(to, NUMBER_TEXT_MAX, "%ld", (long)value);
+    return write_double(value, 1, to);
+}
+
+/* Writes at least `least` digits. Returns the end. */
+static char *put_digits(char *to, uint64_t value, int least)
+{
+    char digits[20];
+    int count = 0;
+
+    for (; value > 0 || count < least; value /= 10)
+        digits[count++] = (char)('0' + value % 10);
+    while (count > 0)
+        *to++ = digits[--count];
+    return to;
+}
+
+/* Most numbers of data are a whole number over a small power of ten. Both are exact, so their
+ * quotient is rounded once, and a decimal that gives the same double reads back as it. */
+static size_t print_decimal(double value, char to[NUMBER_TEXT_MAX])
+{
+    static const uint64_t powers[] = {1, 10, 100, 1000, 10000, 100000, 1000000};
+    const double magnitude = fabs(value);
+    char *p = to;
+
+    for (int places = 0; places < (int)(sizeof(powers) / sizeof(*powers)); places++) {
+        double scaled = magnitude * (double)powers[places];
+        if (scaled >= 1e15)
+            break;
+        uint64_t whole = (uint64_t)(scaled + 0.5);
+        if ((double)whole / (double)powers[places] != magnitude)
+            continue;
+        if (value < 0)
+            *p++ = '-';
+        p = put_digits(p, whole / powers[places], 1);
+        if (places > 0) {
+            *p++ = '.';
+            p = put_digits(p, whole % powers[places], places);
+        }
+        *p = '\0';
+        return (size_t)(p - to);
+    }
+    return 0;
+}
+
+size_t number_print(double value, char to[NUMBER_TEXT_MAX])
+{
+    size_t size = print_decimal(value, to);
+    return size > 0 ? size : write_double(value, DBL_DIG, to);
 }

@@ -119,12 +119,58 @@ START_TEST(doubles_are_written_short_and_read_back_the_same)
                  {0.3, "0.3"},
                  {1.0 / 3, "0.3333333333333333"},
                  {1234567, "1234567"},
+                 {-0.5, "-0.5"},
+                 {-0.05, "-0.05"},
+                 {-1e-7, "-1e-7"},
+                 {-1e20, "-1e20"},
                  {1e-100, "1e-100"}};
     char text[NUMBER_TEXT_MAX];
 
     for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
         ck_assert_uint_eq(number_write(cases[i].value, text), strlen(cases[i].text));
         ck_assert_str_eq(text, cases[i].text);
+    }
+}
+END_TEST
+
+START_TEST(data_is_printed_and_reads_back_the_same)
+{
+    static const struct {
+        double value;
+        const char *text;
+    } cases[] = {{0, "0"},
+                 {-0.5, "-0.5"},
+                 {0.1, "0.1"},
+                 {0.29, "0.29"},
+                 {-1.005, "-1.005"},
+                 {1e6, "1000000"},
+                 {19.99, "19.99"},
+                 {1e14 + 1, "100000000000001"},
+                 {1e15, "1e15"},
+                 {1e-6, "0.000001"},
+                 {1.5e-7, "1.5e-7"},
+                 {1.0 / 3, "0.3333333333333333"},
+                 {123456789.123456, "123456789.123456"},
+                 {1e300, "1e300"}};
+    char text[NUMBER_TEXT_MAX];
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+        ck_assert_uint_eq(number_print(cases[i].value, text), strlen(cases[i].text));
+        ck_assert_str_eq(text, cases[i].text);
+    }
+    for (int i = 0; i < 300000; i++) { /* any bits, few decimals, sums that are off by a little */
+        uint64_t bits = (uint64_t)random_below(1u << 31) << 33 ^ (uint64_t)random_below(1u << 31)
+                                                                     << 3;
+        double value;
+        memcpy(&value, &bits, sizeof(value));
+        if (i % 3 == 1)
+            value = (double)random_below(1u << 30) / 1000 * (i % 2 == 0 ? 1 : -1);
+        else if (i % 3 == 2)
+            value = (double)random_below(1000000) * 0.1 + (double)random_below(100) * 0.01;
+        if (!isfinite(value))
+            continue;
+        must(number_print(value, text) < NUMBER_TEXT_MAX);
+        must(strtod(text, NULL) == value);
     }
 }
 END_TEST
@@ -165,4 +211,5 @@ START_TEST(base64_is_decoded_strictly)
 END_TEST
 
 UNIT_MAIN("number", integers_are_exact_and_decided_on_the_digits, doubles_are_the_nearest,
-          doubles_are_written_short_and_read_back_the_same, base64_is_decoded_strictly)
+          doubles_are_written_short_and_read_back_the_same, data_is_printed_and_reads_back_the_same,
+          base64_is_decoded_strictly)
