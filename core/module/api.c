@@ -8,12 +8,14 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/json_escape.h"
 #include "base/log_seldom.h"
 #include "module/api_loop.h"
 #include "rpc/belongings.h"
 #include "rpc/introspect.h"
 #include "rpc/openrpc.h"
 #include "rpc/request.h"
+#include "rpc/result.h"
 #include "rpc/trace.h"
 #include "wire/json_read.h"
 #include "wire/number.h"
@@ -229,6 +231,89 @@ PILLION_EXPORT void pillion_fail_raw(pillion_request *req, const char *code, pil
         request_fail_raw(req, code == NULL ? PILLION_INTERNAL_ERROR : code, bytes);
 }
 
+/* ---- The reply, written as it goes ---- */
+
+PILLION_EXPORT void pillion_begin_object(pillion_request *req, const char *name)
+{
+    if (on_loop(__func__))
+        result_begin(req, name, false);
+}
+
+PILLION_EXPORT void pillion_begin_array(pillion_request *req, const char *name)
+{
+    if (on_loop(__func__))
+        result_begin(req, name, true);
+}
+
+PILLION_EXPORT void pillion_end(pillion_request *req)
+{
+    if (on_loop(__func__))
+        result_end(req);
+}
+
+PILLION_EXPORT void pillion_put_string(pillion_request *req, const char *name, const char *value)
+{
+    if (!on_loop(__func__))
+        return;
+    if (value == NULL)
+        result_put_json(req, name, BYTES("null"));
+    else
+        result_put_text(req, name, bytes_of(value));
+}
+
+PILLION_EXPORT void pillion_put_text(pillion_request *req, const char *name, pillion_bytes value)
+{
+    if (!on_loop(__func__))
+        return;
+    if (value.data == NULL)
+        result_put_json(req, name, BYTES("null"));
+    else
+        result_put_text(req, name, (struct bytes){value.data, value.size});
+}
+
+PILLION_EXPORT void pillion_put_bytes(pillion_request *req, const char *name, pillion_bytes value)
+{
+    if (!on_loop(__func__))
+        return;
+    if (value.data == NULL)
+        result_put_json(req, name, BYTES("null"));
+    else
+        result_put_base64(req, name, (struct bytes){value.data, value.size});
+}
+
+PILLION_EXPORT void pillion_put_integer(pillion_request *req, const char *name, int64_t value)
+{
+    if (on_loop(__func__))
+        result_put_integer(req, name, value);
+}
+
+PILLION_EXPORT void pillion_put_number(pillion_request *req, const char *name, double value)
+{
+    if (on_loop(__func__))
+        result_put_number(req, name, value);
+}
+
+PILLION_EXPORT void pillion_put_flag(pillion_request *req, const char *name, bool value)
+{
+    if (on_loop(__func__))
+        result_put_json(req, name, value ? BYTES("true") : BYTES("false"));
+}
+
+PILLION_EXPORT void pillion_put_null(pillion_request *req, const char *name)
+{
+    if (on_loop(__func__))
+        result_put_json(req, name, BYTES("null"));
+}
+
+PILLION_EXPORT void pillion_put_json(pillion_request *req, const char *name, pillion_bytes value)
+{
+    if (!on_loop(__func__))
+        return;
+    if (!pillion_json_check(value))
+        result_wrong(req, "what pillion_put_json was given is not valid JSON");
+    result_put_json(req, name, (struct bytes){value.data, value.size});
+}
+
 /* ---- Filters ---- */
 
 PILLION_EXPORT void *pillion_filter_config(const pillion_request *req)
@@ -283,6 +368,19 @@ PILLION_EXPORT long pillion_json_string(pillion_bytes text, char *to, size_t roo
     if (size >= 0)
         to[size] = '\0';
     return size;
+}
+
+PILLION_EXPORT long pillion_json_quote(pillion_bytes text, char *to, size_t room)
+{
+    struct bytes bytes = {text.data, text.size};
+    size_t size = json_escape(bytes, NULL, SIZE_MAX);
+
+    if (room < size + 3)
+        return -1;
+    to[0] = '"';
+    json_escape(bytes, to + 1, size);
+    memcpy(to + 1 + size, "\"", 2);
+    return (long)size + 2;
 }
 
 PILLION_EXPORT bool pillion_json_integer(pillion_bytes text, int64_t *value)

@@ -393,7 +393,7 @@ bool request_name_params(struct pillion_request *req, const struct method *metho
     return true;
 }
 
-static void fail_too_large(struct pillion_request *req, size_t size)
+void request_fail_too_large(struct pillion_request *req, size_t size)
 {
     log_seldom(LOG_ERROR_LEVEL, req->method,
                "module %s: \"%s\" replied with %zu bytes; at most %llu fit", module_of(req),
@@ -415,7 +415,7 @@ void request_fail_raw(struct pillion_request *req, const char *code, struct byte
     }
     size_t size = reply_size_of(req, &reply);
     if (size > req->max_reply) {
-        fail_too_large(req, size);
+        request_fail_too_large(req, size);
         return;
     }
     note_failure(req, code);
@@ -443,7 +443,7 @@ void request_reply(struct pillion_request *req, const char *out, struct bytes re
         return;
     }
     if (size > req->max_reply) {
-        fail_too_large(req, size);
+        request_fail_too_large(req, size);
         return;
     }
     send_reply(req, &reply, size);

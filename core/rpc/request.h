@@ -19,6 +19,7 @@ struct deferreds;
 struct inner;
 struct introspect;
 struct request_value;
+struct result;
 
 struct pillion_request {
     const struct method *method;
@@ -35,6 +36,7 @@ struct pillion_request {
     const void *args;                /* the structure that the params have filled, or NULL */
     cJSON *tree;                     /* of the params, in the pool, once asked for */
     struct request_value *values;    /* newest first: see rpc/belongings.h */
+    struct result *result;           /* being written: see rpc/result.h */
     bool tree_tried;
     bool answered;
     bool promised;       /* deferred, and not resumed while its handler has not returned */
@@ -159,6 +161,9 @@ __attribute__((format(printf, 4, 0))) void request_fail_retry(struct pillion_req
 
 /* Answers with an error whose result is known to be valid JSON. */
 void request_fail_raw(struct pillion_request *req, const char *code, struct bytes result);
+
+/* Answers with the error that a reply of `size` bytes is too large, and logs that. */
+void request_fail_too_large(struct pillion_request *req, size_t size);
 
 /* The params as cJSON, NULL when they cannot be had. See pillion_params. */
 const cJSON *request_params(struct pillion_request *req);

@@ -21,8 +21,10 @@ static void run_handler(struct pillion_request *req)
                      "the params hold text that this method cannot take (\\u0000, or an unpaired "
                      "surrogate), or are too large");
     } else if (!req->answered) {
-        log_seldom(LOG_ERROR_LEVEL, req->method, "module %s: \"%s\" returned without an answer",
-                   req->method->instance->name, req->method->own_name);
+        log_seldom(LOG_ERROR_LEVEL, req->method, "module %s: \"%s\" returned without an answer%s",
+                   req->method->instance->name, req->method->own_name,
+                   req->result == NULL ? ""
+                                       : "; the result that it has begun lacks its pillion_end");
         request_fail(req, PILLION_INTERNAL_ERROR, "the method gave no answer");
     }
 }

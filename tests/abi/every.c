@@ -537,6 +537,25 @@ static void args(pillion_request *req)
         cJSON_CreateBool(pillion_json_integer((pillion_bytes){"1e3", 3}, &whole) && whole == 1000));
     pillion_reply(req, "args", result);
 }
+
+static void written(pillion_request *req)
+{
+    char quoted[16];
+    long size = pillion_json_quote((pillion_bytes){"q\"", 2}, quoted, sizeof(quoted));
+
+    pillion_begin_object(req, "written");
+    pillion_put_string(req, "string", "s");
+    pillion_put_text(req, "text", (pillion_bytes){"t\0", 2});
+    pillion_put_bytes(req, "bytes", (pillion_bytes){"b", 1});
+    pillion_begin_array(req, "list");
+    pillion_put_integer(req, NULL, -1);
+    pillion_put_number(req, NULL, 0.5);
+    pillion_put_flag(req, NULL, true);
+    pillion_put_null(req, NULL);
+    pillion_put_json(req, NULL, (pillion_bytes){quoted, (size_t)size});
+    pillion_end(req);
+    pillion_end(req);
+}
 #endif
 
 static const pillion_method methods[] = {
@@ -575,6 +594,7 @@ static const pillion_method methods[] = {
     {.name = "run", .handler = runs},
     {.name = "calls", .handler = calls},
     {.name = "each", .handler = each},
+    {.name = "written", .handler = written},
 #endif
     {0},
 };

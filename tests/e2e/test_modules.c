@@ -305,6 +305,9 @@ static const struct {
      "{\"code\":\"busy\",\"message\":\"in a moment\",\"retry_after\":1.25}"},
     {5, "{\"in\":\"told\"}", "\"result\":[\"127.0.0.1:"},
     {5, "{\"in\":\"told\"}", "\",null]"},
+    {5, "{\"in\":\"written\"}",
+     "{\"out\":\"written\",\"result\":{\"string\":\"s\",\"text\":\"t\\u0000\",\"bytes\":\"Yg==\","
+     "\"list\":[-1,0.5,true,null,\"q\\\"\"]}}"},
     {5, "{\"in\":\"belongs\"}", "{\"out\":\"belongs\",\"result\":\"its own\"}"},
     {5, "{\"in\":\"calls\",\"params\":\"abc\"}", "{\"out\":\"called\",\"result\":3}"},
     {5, "{\"in\":\"each\"}", "{\"out\":\"each\",\"result\":5}"},
@@ -350,7 +353,7 @@ START_TEST(modules_of_every_header_that_there_was_load)
                         minor >= 4 ? "method shown; method measure; method rerunnable;" : "",
                         minor >= 5 ? "method busy; method told; method left; method trace;"
                                      "method belongs; method args;"
-                                     "method run; method calls; method each;"
+                                     "method run; method calls; method each; method written;"
                                    : ""));
         server_start_with(server, (const char *const[]){"-g", "worker_processes 1;", NULL});
         int client = client_connect(server);

@@ -449,6 +449,38 @@ void pillion_fail_raw(pillion_request *req, const char *code, pillion_bytes resu
 void pillion_fail_retry(pillion_request *req, const char *code, uint64_t retry_ms,
                         const char *format, ...) PILLION_PRINTF(4, 5);
 
+/* The same without a tree: the result is written as it goes, quoted and checked, whatever its size.
+ * Since 1.5.
+ *
+ *     pillion_begin_object(req, "user");
+ *     pillion_put_string(req, "name", user->name);
+ *     pillion_begin_array(req, "sizes");
+ *     for (size_t i = 0; i < user->count; i++)
+ *         pillion_put_number(req, NULL, user->sizes[i]);
+ *     pillion_end(req);
+ *     pillion_end(req);
+ *
+ * The first pillion_begin_… begins the result, of a reply whose `out` is its name, and the
+ * pillion_end that ends it replies. What is in between is a member of the object that was begun
+ * last, by its name, or with NULL for a name an element of the array. A handler that finds on its
+ * way that it must fail calls pillion_fail and returns. Mistakes, such as a member without a name,
+ * are logged, and the client gets `internal_error`; that a name is not there twice is not checked.
+ *
+ * string: NUL-terminated UTF-8; text: UTF-8 which may hold NULs; bytes: any, as base64 (RFC 4648
+ * section 4). NULL becomes null, and bytes that are no UTF-8 become U+FFFD. number: infinity and
+ * NaN become null. json: JSON text, which is checked. */
+void pillion_begin_object(pillion_request *req, const char *name);
+void pillion_begin_array(pillion_request *req, const char *name);
+void pillion_end(pillion_request *req);
+void pillion_put_string(pillion_request *req, const char *name, const char *value);
+void pillion_put_text(pillion_request *req, const char *name, pillion_bytes value);
+void pillion_put_bytes(pillion_request *req, const char *name, pillion_bytes value);
+void pillion_put_integer(pillion_request *req, const char *name, int64_t value);
+void pillion_put_number(pillion_request *req, const char *name, double value);
+void pillion_put_flag(pillion_request *req, const char *name, bool value);
+void pillion_put_null(pillion_request *req, const char *name);
+void pillion_put_json(pillion_request *req, const char *name, pillion_bytes value);
+
 #define PILLION_INVALID_PARAMS "invalid_params"
 #define PILLION_INTERNAL_ERROR "internal_error"
 #define PILLION_OVERLOADED     "overloaded"
@@ -528,7 +560,7 @@ void pillion_call(pillion_request *req, const char *method, pillion_bytes params
  *
  *   pillion_post, pillion_log, pillion_write_now, pillion_printable, pillion_work_cancelled,
  *   pillion_count, pillion_malloc, pillion_realloc, pillion_free,
- *   pillion_json_check, pillion_json_member, pillion_json_string, pillion_json_integer,
+ *   pillion_json_check, _member, _string, _quote and _integer,
  *   pillion_zone_open, _update, _get, _set, _add, _delete and _each,
  *   pillion_config, pillion_state, pillion_worker, pillion_worker_count, pillion_generation.
  *
@@ -640,6 +672,12 @@ pillion_bytes pillion_json_member(pillion_bytes object, const char *name);
  * enough). A text may hold NULs of its own (\u0000): compare sizes too, and never by strcmp alone.
  * Any thread may call this. Since 1.4. */
 long pillion_json_string(pillion_bytes text, char *to, size_t room);
+
+/* Writes text as a JSON string: with its quotes, what has to be escaped escaped, bytes that are no
+ * UTF-8 as U+FFFD, and a NUL behind it. Returns its size without that NUL; -1 when it needs more
+ * than `room` (six times the text's bytes, and 3, are always enough). Any thread may call this.
+ * Since 1.5. */
+long pillion_json_quote(pillion_bytes text, char *to, size_t room);
 
 /* The whole number that a JSON number is. It is decided on the digits: 1e3 and 1000.0 are whole,
  * 1e-400 and 1.00000000000000000001 are not, however close a double would come. False when it is
