@@ -6,11 +6,12 @@
 #   make bench-recovery   how long clients wait when a worker dies
 #   make bench-json       the speed of the strict JSON pass
 #   make bench-params     a method of five params by table, and as others read them
+#   make bench-rows       a long list, written as it goes and as a tree
 #
 # BENCH_ROUNDS (10) and BENCH_SECONDS (0.5) say how often and how long each server is loaded.
 
 BENCH_BIN  := $(B)/tests/bench
-BENCH_PROGRAMS := $(addprefix $(BENCH_BIN)/,raw_echo raw_cjson load build.so five.so)
+BENCH_PROGRAMS := $(addprefix $(BENCH_BIN)/,raw_echo raw_cjson load build.so five.so rows.so)
 BENCH_PACKAGES := redis-server redis-tools nginx postgresql
 PROTOCOLS_PACKAGES := nginx wrk apache2-utils nghttp2-client libh2o-evloop-dev
 BENCH_COMPILE = $(CC) -D_GNU_SOURCE -std=c17 $(WARNINGS) -O2 -g
@@ -24,7 +25,7 @@ $(BENCH_BIN)/load: $(addprefix tests/bench/,load.c load_lane.c load_plan.c load.
 	@mkdir -p $(@D)
 	$(Q)$(BENCH_COMPILE) -o $@ $(filter %.c,$^)
 
-$(BENCH_BIN)/build.so $(BENCH_BIN)/five.so: $(BENCH_BIN)/%.so: tests/bench/%.c core/include/pillion/module.h
+$(addprefix $(BENCH_BIN)/,build.so five.so rows.so): $(BENCH_BIN)/%.so: tests/bench/%.c core/include/pillion/module.h
 	@mkdir -p $(@D)
 	$(Q)$(BENCH_COMPILE) -shared -fPIC -Icore/include -o $@ $<
 
@@ -55,6 +56,10 @@ bench-protocols: all $(BENCH_PROGRAMS)  ## measure HTTP, lines and MCP; writes i
 	-sh tests/interop/packages.sh $(B)/tests/npm
 	-$(MAKE) $(BENCH_BIN)/h2o_ping
 	python3 tests/bench/protocols.py --build $(B)
+
+.PHONY: bench-rows
+bench-rows: all $(BENCH_PROGRAMS)  ## a long list, with a tree and without
+	python3 tests/bench/rows.py $(B)
 
 .PHONY: bench-recovery
 bench-recovery: all $(BENCH_PROGRAMS)  ## how long clients wait when a worker dies

@@ -312,5 +312,10 @@ def ask(sock, method, params=None):
     header = sock.recv(4, socket.MSG_WAITALL)
     if len(header) < 4:
         raise ConnectionResetError("the server has closed the connection")
-    body = sock.recv(struct.unpack("<I", header)[0], socket.MSG_WAITALL)
-    return json.loads(body)["result"]
+    size, parts = struct.unpack("<I", header)[0], []
+    while size > 0:  # a socket with a timeout does not wait for all
+        parts.append(sock.recv(size))
+        if not parts[-1]:
+            raise ConnectionResetError("the server has closed the connection")
+        size -= len(parts[-1])
+    return json.loads(b"".join(parts))["result"]
