@@ -71,6 +71,7 @@ static inline void call_next(struct call *call)
     req->args = NULL;
     req->tree = NULL;
     req->values = NULL;
+    req->result = NULL;
     req->peer_text = NULL;
     req->tree_tried = req->answered = req->failed = false;
     req->deferred = NULL;

@@ -124,6 +124,7 @@ void deferred_free(struct deferred *deferred)
     deferred->req.id = (struct bytes){NULL, 0};
     deferred->req.tree = NULL;
     deferred->req.values = NULL;
+    deferred->req.result = NULL;
     deferred->req.inner = NULL;
     deferred->req.peer_text = NULL;
     deferred->next = all->free;

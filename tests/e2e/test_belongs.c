@@ -10,7 +10,7 @@
 #define METHODS                                                                                \
     "method ping; method ends; method ticks; method ticked; method work; method who { filter " \
     "mark; }"                                                                                  \
-    "method who_later { filter mark; } method run;"
+    "method who_later { filter mark; } method run; method writes;"
 
 static struct server *serve(const char *main_text)
 {
@@ -88,6 +88,24 @@ START_TEST(the_calls_of_a_batch_end_one_by_one)
     expect_part(client_receive(client, NULL), "timeout");
     expect_ended(server, "one");
     expect_ended(server, "two");
+}
+END_TEST
+
+/* What one request has written, and not ended, is no part of another's result. */
+START_TEST(a_result_that_is_not_ended_ends_with_its_request)
+{
+    struct server *server = serve("");
+    int client = client_connect(server);
+
+    client_send_frames(client, 20, "{\"in\":\"writes\"}");
+    for (int i = 0; i < 10; i++) {
+        client_expect_error(client, "internal_error");
+        client_expect(client, "{\"out\":\"whole\",\"result\":[0,1,2]}");
+    }
+    client_send_frame(client, "[{\"jsonrpc\":\"2.0\",\"method\":\"writes\",\"id\":1},"
+                              "{\"jsonrpc\":\"2.0\",\"method\":\"writes\",\"id\":2}]");
+    expect_part(client_receive(client, NULL), "{\"jsonrpc\":\"2.0\",\"result\":[0,1,2],\"id\":2}");
+    server_wait_log(server, "lacks its pillion_end");
 }
 END_TEST
 
@@ -457,9 +475,9 @@ START_TEST(pools_that_are_not_there_are_told)
 END_TEST
 
 E2E_MAIN("belongs", the_end_of_a_request_is_told_however_it_ends,
-         the_calls_of_a_batch_end_one_by_one, a_worker_that_stops_ends_its_requests,
-         a_crash_at_the_end_is_put_down_to_its_module, a_timer_ends_with_its_request,
-         work_learns_that_nobody_waits, a_filter_tells_the_handler,
+         the_calls_of_a_batch_end_one_by_one, a_result_that_is_not_ended_ends_with_its_request,
+         a_worker_that_stops_ends_its_requests, a_crash_at_the_end_is_put_down_to_its_module,
+         a_timer_ends_with_its_request, work_learns_that_nobody_waits, a_filter_tells_the_handler,
          one_worker_alone_works_for_the_server, reloads_put_off_no_timer_of_the_server,
          a_method_calls_another_one, calls_in_calls_have_an_end, a_call_ends_with_its_caller,
          a_called_method_is_to_blame_for_its_crash, a_module_has_work_done_without_a_request,

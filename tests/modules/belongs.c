@@ -367,6 +367,21 @@ static void later(pillion_request *req)
     pillion_end_with(req, pillion_timer(pillion_self(req), 1, 0, who_later, belonging));
 }
 
+/* ---- results that are written ---- */
+
+/* Every other call leaves a result behind that it has not ended: 1000 bytes and more of it. */
+static void writes(pillion_request *req)
+{
+    static unsigned calls;
+    bool half = calls++ % 2 == 0;
+
+    pillion_begin_array(req, half ? "half" : "whole");
+    for (int i = 0; i < (half ? 1000 : 3); i++)
+        pillion_put_integer(req, NULL, i);
+    if (!half)
+        pillion_end(req);
+}
+
 static const pillion_filter filters[] = {
     {.name = "mark", .before = mark, .after = shown},
     {0},
@@ -385,6 +400,7 @@ static const pillion_method methods[] = {
     {.name = "loops", .handler = loops},
     {.name = "who", .handler = who},
     {.name = "who_later", .handler = later},
+    {.name = "writes", .handler = writes},
     {0},
 };
 
