@@ -81,7 +81,7 @@ static void add_bytes(struct result *result, struct bytes bytes)
 {
     char *to = add(result, bytes.size);
 
-    if (to != NULL)
+    if (to != NULL && bytes.size > 0) /* of none at all, `data` may be NULL */
         memcpy(to, bytes.data, bytes.size);
 }
 

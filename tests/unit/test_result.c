@@ -232,6 +232,7 @@ START_TEST(mistakes_are_told_at_the_results_end)
     result_begin(req, "a", true);
     result_wrong(req, "this is wrong");
     result_wrong(req, "that too");
+    result_put_json(req, "none", (struct bytes){NULL, 0}); /* as pillion_put_json is given it */
     result_end(req);
     failed_by("this is wrong");
 
