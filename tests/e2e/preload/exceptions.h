@@ -12,9 +12,10 @@ static const struct exceptions {
      " dprintf ferror fprintf fputc fputs fwrite printf putc putchar puts snprintf strftime "
      "sprintf vfprintf vsnprintf "},
     {"cannot fail as it is used: POSIX locks in this process's memory",
-     " pthread_cond_broadcast pthread_cond_signal pthread_cond_wait pthread_detach pthread_join "
-     "pthread_mutex_init pthread_mutex_lock pthread_mutex_unlock pthread_mutexattr_destroy "
-     "pthread_mutexattr_init pthread_mutexattr_settype pthread_once "},
+     " pthread_cond_broadcast pthread_cond_destroy pthread_cond_init pthread_cond_signal "
+     "pthread_cond_wait pthread_detach pthread_join pthread_mutex_destroy pthread_mutex_init "
+     "pthread_mutex_lock pthread_mutex_unlock pthread_mutexattr_destroy pthread_mutexattr_init "
+     "pthread_mutexattr_settype pthread_once "},
     {"cannot fail, or fails only for what it is given",
      " __isoc99_sscanf alarm clock_gettime dirfd environ free freeaddrinfo gai_strerror getegid "
      "getenv geteuid getpid getppid getrlimit getrusage getsid globfree gmtime_r inet_ntop "
