@@ -372,7 +372,9 @@ static char *parrot(const char *reply)
     struct buffer answer = {0};
 
     buffer_add_frame(&answer, "%s", reply);
-    return parrot_bytes(answer);
+    char *address = parrot_bytes(answer);
+    free(answer.data);
+    return address;
 }
 
 #define EVIL_SENT  \

@@ -32,8 +32,8 @@ static void later(pillion_request *req)
 {
     pillion_token *token = pillion_alloc(req, sizeof(*token));
 
+    pillion_end_with(req, pillion_timer(pillion_self(req), 300, 0, due, token));
     *token = pillion_defer(req, 0);
-    pillion_timer(pillion_self(req), 300, 0, due, token);
 }
 
 static const pillion_method methods[] = {
