@@ -427,12 +427,12 @@ static void master_message(const struct message *message, const int *fds, uint32
         worker->dead = true;
     } else if (message->type == MESSAGE_RETIRE) {
         /* An adopter that took one through the previous vault may not have handed it to this one
-         * yet: do not shut those down. */
+         * yet: those are neither shut down nor lost. */
         bool end = worker == NULL || !worker->late;
         if (worker != NULL)
             worker_forget(worker);
         uint32_t left = vault_table_retire(&vault.table, (uint32_t)message->serial, end);
-        if (left > 0)
+        if (left > 0 && end)
             log_warn("closed %u connections of worker process %llu that nobody took over", left,
                      (unsigned long long)message->serial);
     }
