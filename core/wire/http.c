@@ -175,9 +175,15 @@ static enum http_status split_field(struct bytes line, struct http_request *requ
     return HTTP_WHOLE;
 }
 
-/* Digits alone: no sign, no list (section 6.3). What is too large stays too large. */
+/* Digits alone: no sign, no list (section 6.3). What is too large stays too large. A tab behind
+ * them would be white space, and is refused: others (llhttp, nginx) take it as a part of the
+ * number, and where two disagree on a length, one request hides in another. */
 static bool read_length(struct bytes value, uint64_t *length)
 {
+    for (const char *behind = value.data + value.size; *behind != CR; behind++) {
+        if (*behind == '\t')
+            return false;
+    }
     *length = 0;
     for (size_t i = 0; i < value.size; i++) {
         if (value.data[i] < '0' || value.data[i] > '9')

@@ -231,7 +231,7 @@ static const cJSON *member_of(const cJSON *object, const char *name, unsigned *t
     *times = 0;
     cJSON_ArrayForEach(item, object)
     {
-        if (strcmp(item->string, name) != 0)
+        if (item->string == NULL || strcmp(item->string, name) != 0) /* an array has none */
             continue;
         found = found == NULL ? item : found;
         ++*times;

@@ -216,6 +216,8 @@ static const struct {
     {GET("Content-Length: +1\r\n") "a", 400, "no number"},
     {GET("Content-Length: -1\r\n") "a", 400, "no number"},
     {GET("Content-Length: 0x1\r\n") "a", 400, "no number"},
+    {GET("Content-Length: 1\t\r\n") "a", 400, "no number"},
+    {GET("Content-Length: 1 \t \r\n") "a", 400, "no number"},
     {GET("Content-Length: 1 \v\r\n") "a", 400, "control"},
     {GET("Content-Length:\r\n"), 400, "no number"},
     {GET("Content-Length: 65\r\n"), 413, "larger"},
