@@ -42,6 +42,7 @@ THREAD_CRASHES = [(where, what) for where in ("work", "done", "timer", "resumed"
 THREAD_HANGS = ["work", "done", "timer", "resumed", "posted"]
 HANG_MS = 300  # after so long, a request whose work hangs is answered `timeout`
 CRASHES = ["null", "abort", "exit0", "exit1", "overflow", "kill", "closefds"]
+PORTS = 3  # a server listens there: its own, one that reloads drop and take back, one behind a balancer
 # What the module `descriptors` does to what its server has open.
 BREAKS = [(kind, call) for kind in ("listener", "client", "channel")
           for call in ("close", "shutdown", "connect", "fcntl(F_SETFL)", "ioctl(FIONBIO)")]
@@ -487,7 +488,7 @@ class Chaos:
         # The time of the last event that ends a worker. In the self-test workers die all the time.
         self.death = float("inf") if "PILLION_TEST_DIE_IN_CALL" in os.environ else 0.0
         self.server = Server(os.path.abspath(os.environ.get("PILLION_BUILD", "build")),
-                             20000 + os.getpid() % 3000 * 4 + 1,
+                             20000 + os.getpid() % 1500 * 8 + 1,
                              "debug" if args.keep else "info", args.files)
         self.clients, self.idle = [], []
         self.beside, self.hung = None, None
@@ -645,7 +646,7 @@ class Chaos:
             self.beside.start()
 
     def stop_beside(self, number, delay):
-        server = Server(self.server.build, self.server.port + 1, "info")
+        server = Server(self.server.build, self.server.port + PORTS, "info")
         try:
             for _ in range(1000):
                 with open(server.path("log")) as log:
