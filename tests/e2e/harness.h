@@ -254,6 +254,10 @@ bool client_is_closed(int client);
 void client_exchange(int client, const void *data, size_t size, size_t piece, const void *expected,
                      size_t expected_size);
 
+/* A listener of the test's own, on a free port; sets `address` to "127.0.0.1:PORT", which is kept.
+ */
+int listen_anywhere(char **address);
+
 /* Bytes that grow, for requests and expected replies. Starts as `{0}`. */
 struct buffer {
     char *data;

@@ -353,6 +353,19 @@ void client_exchange(int client, const void *data, size_t size, size_t piece, co
 
 /* ---- buffers ---- */
 
+int listen_anywhere(char **address)
+{
+    struct sockaddr_in place = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t size = sizeof(place);
+
+    int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    ck_assert_int_eq(bind(listener, (struct sockaddr *)&place, size), 0);
+    ck_assert_int_eq(listen(listener, 16), 0);
+    ck_assert_int_eq(getsockname(listener, (struct sockaddr *)&place, &size), 0);
+    *address = keep_printf("127.0.0.1:%d", ntohs(place.sin_port));
+    return listener;
+}
+
 void buffer_add(struct buffer *buffer, const void *data, size_t size)
 {
     while (buffer->size + size > buffer->capacity) {

@@ -1,7 +1,6 @@
 /* `pillion call`: what it prints, and its exit statuses. */
 #include "harness.h"
 
-#include <arpa/inet.h>
 #include <pty.h>
 #include <signal.h>
 #include <stdio.h>
@@ -345,14 +344,9 @@ static char *on_a_terminal(const char *const argv[], int *status)
 /* A server that answers each request with the same bytes. */
 static char *parrot_bytes(struct buffer answer)
 {
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t size = sizeof(address);
-    char request[4096];
+    char request[4096], *address;
+    int listener = listen_anywhere(&address);
 
-    int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    ck_assert_int_eq(bind(listener, (struct sockaddr *)&address, size), 0);
-    ck_assert_int_eq(listen(listener, 16), 0);
-    ck_assert_int_eq(getsockname(listener, (struct sockaddr *)&address, &size), 0);
     if (fork() == 0) {
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         for (;;) {
@@ -364,7 +358,7 @@ static char *parrot_bytes(struct buffer answer)
         }
     }
     close(listener);
-    return keep_printf("127.0.0.1:%d", ntohs(address.sin_port));
+    return address;
 }
 
 static char *parrot(const char *reply)

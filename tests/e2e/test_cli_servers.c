@@ -2,7 +2,6 @@
  * does, and of input and output that are of no use. */
 #include "harness.h"
 
-#include <arpa/inet.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -26,14 +25,9 @@ struct bytes_sent {
  * so that the connection ends in order. */
 static char *serve_bytes(struct bytes_sent sent)
 {
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t size = sizeof(address);
-    char request[4096];
+    char request[4096], *address;
+    int listener = listen_anywhere(&address);
 
-    int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    ck_assert_int_eq(bind(listener, (struct sockaddr *)&address, size), 0);
-    ck_assert_int_eq(listen(listener, 16), 0);
-    ck_assert_int_eq(getsockname(listener, (struct sockaddr *)&address, &size), 0);
     if (fork() == 0) {
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         for (;;) {
@@ -47,7 +41,7 @@ static char *serve_bytes(struct bytes_sent sent)
         }
     }
     close(listener);
-    return keep_printf("127.0.0.1:%d", ntohs(address.sin_port));
+    return address;
 }
 
 #define HTTP_TEXT(status, text) \
