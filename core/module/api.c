@@ -253,31 +253,19 @@ PILLION_EXPORT void pillion_end(pillion_request *req)
 
 PILLION_EXPORT void pillion_put_string(pillion_request *req, const char *name, const char *value)
 {
-    if (!on_loop(__func__))
-        return;
-    if (value == NULL)
-        result_put_json(req, name, BYTES("null"));
-    else
-        result_put_text(req, name, bytes_of(value));
+    if (on_loop(__func__))
+        result_put_text(req, name, value == NULL ? (struct bytes){NULL, 0} : bytes_of(value));
 }
 
 PILLION_EXPORT void pillion_put_text(pillion_request *req, const char *name, pillion_bytes value)
 {
-    if (!on_loop(__func__))
-        return;
-    if (value.data == NULL)
-        result_put_json(req, name, BYTES("null"));
-    else
+    if (on_loop(__func__))
         result_put_text(req, name, (struct bytes){value.data, value.size});
 }
 
 PILLION_EXPORT void pillion_put_bytes(pillion_request *req, const char *name, pillion_bytes value)
 {
-    if (!on_loop(__func__))
-        return;
-    if (value.data == NULL)
-        result_put_json(req, name, BYTES("null"));
-    else
+    if (on_loop(__func__))
         result_put_base64(req, name, (struct bytes){value.data, value.size});
 }
 

@@ -233,6 +233,10 @@ void result_wrong(struct pillion_request *req, const char *mistake)
 
 void result_put_text(struct pillion_request *req, const char *name, struct bytes text)
 {
+    if (text.data == NULL) {
+        result_put_json(req, name, BYTES("null"));
+        return;
+    }
     struct result *result = start_value(req, name);
 
     if (result != NULL)
@@ -241,6 +245,10 @@ void result_put_text(struct pillion_request *req, const char *name, struct bytes
 
 void result_put_base64(struct pillion_request *req, const char *name, struct bytes data)
 {
+    if (data.data == NULL) {
+        result_put_json(req, name, BYTES("null"));
+        return;
+    }
     struct result *result = start_value(req, name);
     size_t size = BASE64_ENCODED(data.size);
     char *to = result == NULL ? NULL : add(result, size + 2);

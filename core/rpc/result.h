@@ -17,7 +17,8 @@ void result_begin(struct pillion_request *req, const char *name, bool array);
 /* Ends what was begun last. Replies when that is the result. */
 void result_end(struct pillion_request *req);
 
-/* Write a value: the member `name`, or, with NULL, an element of an array. */
+/* Write a value: the member `name`, or, with NULL, an element of an array. Text and data that are
+ * NULL are null. */
 void result_put_text(struct pillion_request *req, const char *name, struct bytes text);
 void result_put_base64(struct pillion_request *req, const char *name, struct bytes data);
 void result_put_integer(struct pillion_request *req, const char *name, int64_t value);

@@ -92,6 +92,18 @@ START_TEST(objects_arrays_and_values_are_written_as_they_come)
 }
 END_TEST
 
+START_TEST(what_is_not_there_is_null)
+{
+    struct pillion_request *req = fresh();
+
+    result_begin(req, "list", true);
+    result_put_text(req, NULL, (struct bytes){NULL, 0});
+    result_put_base64(req, NULL, (struct bytes){NULL, 0});
+    result_end(req);
+    replied("list", "[null,null]");
+}
+END_TEST
+
 START_TEST(a_result_may_be_an_array)
 {
     struct pillion_request *req = fresh();
@@ -286,8 +298,9 @@ START_TEST(without_memory_the_client_is_told_so)
 }
 END_TEST
 
-UNIT_MAIN("result", objects_arrays_and_values_are_written_as_they_come, a_result_may_be_an_array,
-          numbers_read_back_the_same, bytes_are_base64, long_results_are_whole,
-          a_million_rows_are_one_result, a_result_that_no_reply_holds_is_an_error,
-          mistakes_are_told_at_the_results_end, what_is_not_begun_is_neither_written_nor_ended,
-          an_error_may_come_instead_of_the_rest, without_memory_the_client_is_told_so)
+UNIT_MAIN("result", objects_arrays_and_values_are_written_as_they_come, what_is_not_there_is_null,
+          a_result_may_be_an_array, numbers_read_back_the_same, bytes_are_base64,
+          long_results_are_whole, a_million_rows_are_one_result,
+          a_result_that_no_reply_holds_is_an_error, mistakes_are_told_at_the_results_end,
+          what_is_not_begun_is_neither_written_nor_ended, an_error_may_come_instead_of_the_rest,
+          without_memory_the_client_is_told_so)
