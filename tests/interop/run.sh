@@ -6,7 +6,7 @@
 set -eu
 here=$(dirname "$0")
 prefix=$(mktemp -d)
-port=$((20000 + $$ % 2400 * 5)) # and the four after it
+port=$((20000 + $$ % 2000 * 6)) # and the five after it
 pids=
 
 finish() {
@@ -37,6 +37,8 @@ sed "s/127\.0\.0\.1:8080/127.0.0.1:$port/" "$here/../../conf/pillion.conf" \
     >"$prefix/conf/pillion.conf"
 {
     echo "load_module $PILLION_BUILD/tests/modules/tools.so;"
+    echo "load_module $PILLION_BUILD/tests/modules/crash.so; quarantine_crashes off;"
+    echo "server { listen 127.0.0.1:$((port + 5)); method kill; }"
     echo "server { listen 127.0.0.1:$((port + 3));"
     sed -n 's/^    {.name = "\([^"]*\)".*/    method \1;/p' "$here/../modules/tools.c"
     echo "}"

@@ -28,11 +28,14 @@ SERVICES = ("jayson", "json-rpc-2.0")
 CLIENTS = 4
 CONF = """
 worker_processes 2;
+quarantine_crashes off;
 load_module modules/rpc.so;
+load_module %(build)s/tests/modules/crash.so;
 load_module modules/proxy_http.so { upstream http://127.0.0.1:%(service)d/; timeout 30s; }
 server {
     listen 127.0.0.1:%(port)d;
     method rpc.health;
+    method kill;
     proxy_http_method add;
     proxy_http_method echo { idempotent on; }
     proxy_http_method note;
@@ -137,7 +140,7 @@ def try_service(name, build, npm):
         for module in ("rpc.so", "proxy_http.so"):
             shutil.copy(os.path.join(build, "modules", module), os.path.join(prefix, "modules"))
         pathlib.Path(prefix, "conf/pillion.conf").write_text(
-            CONF % {"port": port, "service": service})
+            CONF % {"port": port, "service": service, "build": build})
         try:
             script = str(pathlib.Path(__file__).resolve().parent / "npm/service.js")
             processes.append(subprocess.Popen(["node", script, name, str(service)], cwd=npm,
@@ -152,7 +155,7 @@ def try_service(name, build, npm):
             for caller in callers:
                 caller.start()
             for _ in range(foreign.ROUNDS):
-                foreign.disturb(pillion, prefix, processes[1].pid)
+                foreign.disturb(pillion, prefix, processes[1].pid, port)
             foreign.wait_for_steps(callers, 5)
             for caller in callers:
                 caller.ending.set()
