@@ -5,8 +5,7 @@
  * passed over, and reading goes on, so that a client is told of several at once. */
 #include "rpc/param_read.h"
 
-#include <stdio.h>
-
+#include "rpc/fault_reply.h"
 #include "rpc/param_scalar.h"
 #include "wire/json_read.h"
 
@@ -217,52 +216,14 @@ static void read_positional(struct param_reading *reading, const struct param_ta
 
 /* ---- Requests ---- */
 
-/* Writes `text`, which may be shown, as the inside of a JSON string. */
-static char *put_json(char *to, const char *text)
-{
-    for (; *text != '\0'; text++) {
-        if (*text == '"' || *text == '\\')
-            *to++ = '\\';
-        *to++ = *text;
-    }
-    return to;
-}
-
-/* {"code": "invalid_params", "message": "PATH: TEXT; …", "errors": [{"path", "message"}, …]} */
-static char *put_faults(char *to, const struct param_faults *faults)
-{
-    size_t kept = faults->count < PARAM_FAULTS_MAX ? faults->count : PARAM_FAULTS_MAX;
-
-    to = stpcpy(to, "{\"code\":\"" PILLION_INVALID_PARAMS "\",\"message\":\"");
-    for (size_t i = 0; i < kept; i++) {
-        to = put_json(stpcpy(to, i == 0 ? "" : "; "), faults->of[i]->path);
-        to = put_json(stpcpy(to, ": "), faults->of[i]->text);
-    }
-    if (faults->count > kept)
-        to += sprintf(to, "; and %zu more", faults->count - kept);
-    to = stpcpy(to, "\",\"errors\":[");
-    for (size_t i = 0; i < kept; i++) {
-        to = put_json(stpcpy(to, i == 0 ? "{\"path\":\"" : ",{\"path\":\""), faults->of[i]->path);
-        to = put_json(stpcpy(to, "\",\"message\":\""), faults->of[i]->text);
-        to = stpcpy(to, "\"}");
-    }
-    return stpcpy(to, "]}");
-}
-
 /* Answers with the faults. */
 __attribute__((cold, noinline)) static bool fail(struct pillion_request *req,
                                                  const struct param_reading *reading)
 {
-    const size_t room = 256 + PARAM_FAULTS_MAX * (4 * sizeof(struct param_fault) + 32);
-    char *result =
-        reading->exhausted || reading->faults.exhausted ? NULL : pool_alloc(req->pool, room);
+    struct faults faults = reading->faults;
 
-    if (result == NULL) {
-        request_fail(req, PILLION_OVERLOADED, "there is no memory for the request's params");
-        return false;
-    }
-    size_t size = (size_t)(put_faults(result, &reading->faults) - result);
-    request_fail_raw(req, PILLION_INVALID_PARAMS, (struct bytes){result, size});
+    faults.exhausted |= reading->exhausted;
+    fault_refuse(req, &faults);
     return false;
 }
 
@@ -299,7 +260,7 @@ bool param_read(struct pillion_request *req)
 }
 
 void param_read_value(const struct param_row *row, struct bytes value, char *to,
-                      struct param_faults *faults)
+                      struct faults *faults)
 {
     struct param_place place = {NULL, row, NO_INDEX};
     struct param_reading reading = {

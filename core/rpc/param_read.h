@@ -14,6 +14,6 @@ bool param_read(struct pillion_request *req);
 /* Reads one value, JSON that json_check has accepted with a NUL behind it, by its row to `to`. For
  * defaults. */
 void param_read_value(const struct param_row *row, struct bytes value, char *to,
-                      struct param_faults *faults);
+                      struct faults *faults);
 
 #endif

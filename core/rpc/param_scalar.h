@@ -11,7 +11,7 @@ struct param_reading {
     struct pool *pool;
     char *room, *room_end; /* for what is short */
     bool exhausted;        /* there was no memory */
-    struct param_faults faults;
+    struct faults faults;
 };
 
 /* Memory for what is read; NULL when there is none. */

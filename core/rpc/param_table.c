@@ -177,7 +177,7 @@ static bool make_row(const struct making *making, const pillion_param *params, s
 static bool make_default(const struct making *making, const struct param_row *row, char *image)
 {
     const struct json_limits limits = {.depth = JSON_DEPTH_MAX, .values = UINT32_MAX};
-    struct param_faults faults = {.pool = making->pool};
+    struct faults faults = {.pool = making->pool};
     struct json_error fault;
     const char *fallback = row->param->fallback;
 
