@@ -77,8 +77,9 @@ interop: all fixtures  ## clients and servers of others against this one
 browser-check: all  ## web pages in Chromium against this server (make deps-browser)
 	$(Q)$(TEST_ENV) python3 tests/browser/pages.py
 
-# Everything the header promises to module authors: C11, C17 and C++17, two compilers, no warnings;
-# and that a version which tests/abi has is never changed, but for its comments.
+# Everything the header promises to module authors: C11, C17 and C++17, two compilers, no warnings,
+# neither in it nor in tables as modules have them; and that a version which tests/abi has is never
+# changed, but for its comments.
 ABI = $(shell sed -n 's/^.define PILLION_ABI_M[AI][JN]OR //p' core/include/pillion/module.h | paste -sd.)
 .PHONY: header
 header:
@@ -89,6 +90,9 @@ header:
 	    printf '#include <pillion/module.h>\n#include <pillion/test.h>\n' | \
 	        $$c $$(case "$$c" in *++*) ;; *) echo -x c;; esac) -Wall -Wextra -Wpedantic -Werror \
 	        -Icore/include -fsyntax-only - || exit 1; \
+	done
+	$(Q)for c in 'g++ -std=c++17' 'g++ -std=c++20' 'clang++ -std=c++17' 'clang++ -std=c++20'; do \
+	    $$c -Wall -Wextra -Werror -Icore/include -fsyntax-only tests/modules/cxx.cc || exit 1; \
 	done
 
 # Each folder of core/ includes only from itself and those before it, and no two files, there or in

@@ -265,11 +265,15 @@ START_TEST(a_module_may_be_written_in_cxx)
 {
     struct server *server = server_new();
 
-    server_conf(server, "load_module modules/cxx.so;", "method reverse;");
+    server_conf(server, "load_module modules/cxx.so { mark !; }",
+                "filter see; method reverse; method repeat;");
     server_start(server);
     int client = client_connect(server);
     client_send_frame(client, "{\"in\":\"reverse\",\"params\":\"abc\"}");
-    client_expect(client, "{\"out\":\"reverse\",\"result\":\"cba\"}");
+    client_expect(client, "{\"out\":\"reverse\",\"result\":\"cba!\"}");
+    client_send_frame(client, "{\"in\":\"repeat\",\"params\":{\"text\":\"ab\",\"times\":2,"
+                              "\"order\":\"backward\",\"places\":[{\"line\":1}]}}");
+    client_expect(client, "{\"out\":\"repeat\",\"result\":{\"text\":\"abab\",\"places\":1}}");
     client_send_frame(client, "{\"in\":\"reverse\"}");
     client_expect_error(client, "invalid_params");
 }

@@ -26,7 +26,8 @@
  * A module uses cJSON's functions as they are, without linking cJSON itself and without calling
  * cJSON_InitHooks.
  *
- * The header compiles as C11 and later and as C++17 and later. */
+ * The header compiles as C11 and later and as C++17 and later, and tables as these do without
+ * warnings: in C++ too, where initialisers stand in the order of the members. */
 #ifndef PILLION_MODULE_H
 #define PILLION_MODULE_H
 
@@ -47,6 +48,14 @@ extern "C" {
 #define PILLION_ABI_MINOR 5
 
 #define PILLION_EXPORT __attribute__((visibility("default")))
+
+/* Members of rows and of the descriptor are zero where they are left out. C++ is told so, or
+ * `-Wextra` would ask for each of them. */
+#ifdef __cplusplus
+#define PILLION_0 = {}
+#else
+#define PILLION_0
+#endif
 
 #if defined(__GNUC__)
 #define PILLION_PRINTF(string, first) __attribute__((format(printf, string, first)))
@@ -101,21 +110,22 @@ typedef struct {
 /* A row of the table of directives, which ends with a row of zeros. The server reads the block of
  * `load_module`, checks it against the table and stores each value in the module's configuration
  * structure, `config_size` bytes, at `offset`. */
-typedef struct {
+typedef struct pillion_directive {
     const char *name;
-    pillion_type type;
-    size_t offset;            /* offsetof(struct my_config, member) */
-    const char *fallback;     /* the default as it would be written; NULL: zero */
-    int64_t min, max;         /* INTEGER, SIZE and TIME: inclusive bounds; both 0: none */
-    const char *const *words; /* ENUM: the words, NULL-terminated */
-    bool required;
-    const char *summary;
+    pillion_type type PILLION_0;
+    size_t offset PILLION_0;        /* offsetof(struct my_config, member) */
+    const char *fallback PILLION_0; /* the default as it would be written; NULL: zero */
+    int64_t min PILLION_0;          /* INTEGER, SIZE and TIME: inclusive bounds; both 0: none */
+    int64_t max PILLION_0;
+    const char *const *words PILLION_0; /* ENUM: the words, NULL-terminated */
+    bool required PILLION_0;
+    const char *summary PILLION_0;
 
     /* Looks at the value that a statement gives, which is at `value` in the structure, and returns
      * 0, or `return pillion_error(error, "…")`: the error points at the statement then. In each
      * process that reads the configuration, before any hook; values of other directives may not be
      * there yet. Since 1.5. */
-    int (*check)(const void *value, pillion_error_text *error);
+    int (*check)(const void *value, pillion_error_text *error) PILLION_0;
 } pillion_directive;
 
 /* The member of a param that is a list: as many of its type, one after the other. Since 1.5. */
@@ -148,24 +158,37 @@ typedef struct {
 typedef struct pillion_param pillion_param;
 struct pillion_param {
     const char *name;
-    size_t offset;            /* offsetof(struct greet, member) */
-    size_t width;             /* sizeof that member, which is checked; 0: is not */
-    pillion_type type;        /* FLAG, INTEGER, STRING, ENUM, NUMBER, TEXT, BYTES, OBJECT or JSON */
-    const char *fallback;     /* the default as JSON; NULL: zero, and of an OBJECT its members' */
-    int64_t min, max;         /* INTEGER: inclusive bounds; STRING and TEXT: of how many characters
-                                 there are; BYTES: of how many bytes. Both 0: none. A `min` above 0
-                                 without a `max`: no upper one */
-    double from, to;          /* NUMBER: inclusive bounds, likewise */
-    const char *const *words; /* ENUM: the words, NULL-terminated */
-    bool list;                /* the member is a pillion_array of the type */
-    size_t least, most;       /* of a list: how many it may have, likewise */
-    const pillion_param *members; /* OBJECT: its table, for a structure ... */
-    size_t size;                  /* ... of this size */
-    bool open;                    /* OBJECT: other members may be there, and are passed over */
-    bool required;
-    size_t given; /* offsetof a bool of the same structure, which becomes true when the client has
-                     given it; 0: none, so that bool is not the structure's first member */
-    const char *summary; /* one sentence */
+    size_t offset PILLION_0; /* offsetof(struct greet, member) */
+    size_t width PILLION_0;  /* sizeof that member, which is checked; 0: is not */
+
+    /* FLAG, INTEGER, STRING, ENUM, NUMBER, TEXT, BYTES, OBJECT or JSON. */
+    pillion_type type PILLION_0;
+
+    /* The default as JSON; NULL: zero, and of an OBJECT its members'. */
+    const char *fallback PILLION_0;
+
+    /* INTEGER: inclusive bounds; STRING and TEXT: of how many characters there are; BYTES: of how
+     * many bytes. Both 0: none. A `min` above 0 without a `max`: no upper one. */
+    int64_t min PILLION_0;
+    int64_t max PILLION_0;
+    double from PILLION_0; /* NUMBER: inclusive bounds, likewise */
+    double to PILLION_0;
+    const char *const *words PILLION_0; /* ENUM: the words, NULL-terminated */
+
+    bool list PILLION_0;    /* the member is a pillion_array of the type */
+    size_t least PILLION_0; /* of a list: how many it may have, likewise */
+    size_t most PILLION_0;
+
+    const pillion_param *members PILLION_0; /* OBJECT: its table, for a structure ... */
+    size_t size PILLION_0;                  /* ... of this size */
+    bool open PILLION_0;                    /* other members may be there, and are passed over */
+
+    bool required PILLION_0;
+
+    /* offsetof a bool of the same structure, which becomes true when the client has given it; 0:
+     * none, so that bool is not the structure's first member. */
+    size_t given PILLION_0;
+    const char *summary PILLION_0; /* one sentence */
 };
 
 /* A row: the structure, its member, whose name is the param's, the type, and initialisers. */
@@ -180,37 +203,44 @@ struct pillion_param {
 #define PILLION_MEMBERS(structure, table) .members = (table), .size = sizeof(structure)
 
 /* A row of the table of methods, which ends with a row of zeros. */
-typedef struct {
+typedef struct pillion_method {
     const char *name; /* as clients call it: 1 to 255 bytes of printable UTF-8 */
-    pillion_handler handler;
-    const char *summary; /* one sentence, for rpc.describe and documentation */
-    const char *params;  /* what params it takes: a JSON Schema as text, or NULL; it is shown and
-                            not enforced. What a table can say belongs into `args` */
-    const char *result;  /* what it replies with: a JSON Schema as text, or NULL */
-    bool idempotent;     /* running a request of it twice does no harm: one that was deferred when
-                            its worker crashed is run once more. Since 1.2 */
+    pillion_handler handler PILLION_0;
+    const char *summary PILLION_0; /* one sentence, for rpc.describe and documentation */
+
+    /* What params it takes, and what it replies with: JSON Schemas as text, or NULL. They are shown
+     * and not enforced. What a table can say belongs into `args`. */
+    const char *params PILLION_0;
+    const char *result PILLION_0;
+
+    /* Running a request of it twice does no harm: one that was deferred when its worker crashed is
+     * run once more. Since 1.2. */
+    bool idempotent PILLION_0;
 
     /* For handlers that the configuration makes several methods of: `method NAME { handler
      * MODULE.THIS; … }` fills a structure of `config_size` bytes by `directives`, one for each such
      * statement, and `start`, if there is one, is called for it as filters' are. Of the first such
      * handler of a module, `MODULE_method NAME WORD… { … }` is short for it: the words are the
      * arguments of its first directive. Since 1.2. */
-    const pillion_directive *directives;
-    size_t config_size;
-    int (*start)(pillion_instance *self, void *config, pillion_error_text *error);
+    const pillion_directive *directives PILLION_0;
+    size_t config_size PILLION_0;
+    int (*start)(pillion_instance *self, void *config, pillion_error_text *error) PILLION_0;
 
-    bool read_only; /* requests of it change nothing: over HTTP it can be called by GET, too. Since
-                       1.5 */
-    bool additive;  /* requests of it add to what there is, and neither change nor remove any of it:
-                       agents are told that it destroys nothing. A method that is neither this nor
-                       read_only may destroy something, for all that they know. Since 1.5 */
-    const char *title; /* its name for people, "Greet somebody", or NULL. Since 1.5 */
+    /* Requests of it change nothing: over HTTP it can be called by GET, too. Since 1.5. */
+    bool read_only PILLION_0;
+
+    /* Requests of it add to what there is, and neither change nor remove any of it: agents are told
+     * that it destroys nothing. A method that is neither this nor read_only may destroy something,
+     * for all that they know. Since 1.5. */
+    bool additive PILLION_0;
+
+    const char *title PILLION_0; /* its name for people, "Greet somebody", or NULL. Since 1.5 */
 
     /* The params that it takes, and the size of the structure that they fill: PILLION_PARAMS. The
      * filters run first. Since 1.5. */
-    const pillion_param *args;
-    size_t args_size;
-    bool open; /* other params than those of the table may be there, and are passed over */
+    const pillion_param *args PILLION_0;
+    size_t args_size PILLION_0;
+    bool open PILLION_0; /* params that the table does not have may be there: they are ignored */
 } pillion_method;
 
 typedef enum { PILLION_NEXT = 0, PILLION_STOP = 1 } pillion_verdict;
@@ -234,22 +264,22 @@ typedef enum { PILLION_NEXT = 0, PILLION_STOP = 1 } pillion_verdict;
  *
  * Any of them may be NULL. pillion_self is the filter's module in them, pillion_filter_config the
  * statement's structure. */
-typedef struct {
+typedef struct pillion_filter {
     const char *name; /* as `filter` gives it: letters, digits, - and _ */
-    pillion_verdict (*before)(pillion_request *req);
-    void (*after)(pillion_request *req);
-    int (*start)(pillion_instance *self, void *config, pillion_error_text *error);
-    void (*stop)(pillion_instance *self, void *config);
-    const char *summary;                 /* one sentence */
-    const pillion_directive *directives; /* of the statement's block, or NULL */
-    size_t config_size;
+    pillion_verdict (*before)(pillion_request *req) PILLION_0;
+    void (*after)(pillion_request *req) PILLION_0;
+    int (*start)(pillion_instance *self, void *config, pillion_error_text *error) PILLION_0;
+    void (*stop)(pillion_instance *self, void *config) PILLION_0;
+    const char *summary PILLION_0;                 /* one sentence */
+    const pillion_directive *directives PILLION_0; /* of the statement's block, or NULL */
+    size_t config_size PILLION_0;
 
     /* Whether `after` is called for requests too that `before` has not seen: refused before it was
      * their turn (by another filter, as no request, as calls of a method that is not there or that
      * is out of service), or answered for a worker that died. For logs and counts; a filter whose
      * `after` gives back what its `before` has taken leaves it false. Where no method was found,
      * pillion_method_name is the name that was asked for, or "". Since 1.4. */
-    bool unseen;
+    bool unseen PILLION_0;
 } pillion_filter;
 
 typedef enum {
@@ -259,28 +289,28 @@ typedef enum {
 
 /* A row of the table of metrics, which ends with a row of zeros: numbers of the module's own, which
  * `rpc.stats` shows as the sum over all workers. Since 1.3. */
-typedef struct {
+typedef struct pillion_metric {
     const char *name; /* letters, digits, - and _ */
-    pillion_metric_type type;
-    const char *summary; /* one sentence */
+    pillion_metric_type type PILLION_0;
+    const char *summary PILLION_0; /* one sentence */
 } pillion_metric;
 
 /* The module's descriptor. Fields are only ever appended; zero means absent. The first six are the
  * macro's; the last of those is where earlier versions have four bytes of nothing. */
-typedef struct {
+typedef struct pillion_module {
     uint32_t abi_major;
-    uint32_t abi_minor;
-    uint32_t size;        /* of this structure, as the module was compiled */
-    uint32_t method_size; /* of a row of each table, likewise */
-    uint32_t directive_size;
-    uint32_t param_size; /* since 1.5 */
+    uint32_t abi_minor PILLION_0;
+    uint32_t size PILLION_0;        /* of this structure, as the module was compiled */
+    uint32_t method_size PILLION_0; /* of a row of each table, likewise */
+    uint32_t directive_size PILLION_0;
+    uint32_t param_size PILLION_0; /* since 1.5 */
 
-    const char *name; /* unique among loaded modules: letters, digits, - and _ */
-    const char *version;
-    const char *summary;
-    const pillion_method *methods;
-    const pillion_directive *directives;
-    size_t config_size; /* of the structure that `directives` fill */
+    const char *name PILLION_0; /* unique among loaded modules: letters, digits, - and _ */
+    const char *version PILLION_0;
+    const char *summary PILLION_0;
+    const pillion_method *methods PILLION_0;
+    const pillion_directive *directives PILLION_0;
+    size_t config_size PILLION_0; /* of the structure that `directives` fill */
 
     /* Hooks. Each returns 0, or fills `error` and returns non-zero: `return pillion_error(error,
      * "cannot open %s", path)`. None ever runs in the master.
@@ -290,17 +320,17 @@ typedef struct {
      * start: once in each worker before it serves. A failure keeps the new configuration from being
      *        used, and the old one goes on. `pillion -t` calls it too, and then `stop`.
      * stop:  once in each worker that ends in order, after its last request. */
-    int (*check)(pillion_instance *self, pillion_error_text *error);
-    int (*start)(pillion_instance *self, pillion_error_text *error);
-    void (*stop)(pillion_instance *self);
+    int (*check)(pillion_instance *self, pillion_error_text *error) PILLION_0;
+    int (*start)(pillion_instance *self, pillion_error_text *error) PILLION_0;
+    void (*stop)(pillion_instance *self) PILLION_0;
 
-    const pillion_filter *filters; /* since 1.1 */
-    const pillion_metric *metrics; /* since 1.3 */
+    const pillion_filter *filters PILLION_0; /* since 1.1 */
+    const pillion_metric *metrics PILLION_0; /* since 1.3 */
 
     /* In each worker, when files that were moved away are to be opened anew: `pillion -s reopen`,
      * SIGUSR1 to the master. Returns 0, or as the others what could not be opened; then it goes on
      * with what it had. Since 1.3. */
-    int (*reopen)(pillion_instance *self, pillion_error_text *error);
+    int (*reopen)(pillion_instance *self, pillion_error_text *error) PILLION_0;
 } pillion_module;
 
 /* Defines the descriptor, and an ELF note that tells the interface's version without running or
@@ -778,10 +808,10 @@ void pillion_log(const pillion_instance *self, pillion_log_level level, const ch
     PILLION_PRINTF(3, 4);
 
 /* A named value of a log line: text, or the number where there is no text. */
-typedef struct {
+typedef struct pillion_log_field {
     const char *name; /* letters, digits, - and _; NULL ends the table */
-    const char *text;
-    int64_t number;
+    const char *text PILLION_0;
+    int64_t number PILLION_0;
 } pillion_log_field;
 
 /* Writes a line about a request: with its method, client, id, and the ids of its trace and of its
