@@ -174,6 +174,7 @@ INC_DIR  := $(PREFIX)/include
 PC_DIR   := $(PREFIX)/lib/pkgconfig
 MAN_DIR  := $(PREFIX)/share/man/man8
 DOC_DIR  := $(PREFIX)/share/doc/pillion
+DOC_FOLDERS := architecture writing-a-module
 # Where systemd looks for units of /usr/local as well (systemd.unit(5)).
 UNIT_DIR := $(PREFIX)/lib/systemd/system
 
@@ -181,7 +182,7 @@ UNIT_DIR := $(PREFIX)/lib/systemd/system
 install: all  ## install below $(DESTDIR)$(PREFIX); a configuration that is there is kept
 	install -d $(addprefix $(DESTDIR),$(BIN_DIR) $(HOME_DIR)/conf $(HOME_DIR)/modules \
 	    $(HOME_DIR)/run $(HOME_DIR)/conf/examples $(INC_DIR)/pillion $(PC_DIR) $(MAN_DIR) \
-	    $(DOC_DIR)/architecture $(UNIT_DIR))
+	    $(DOC_FOLDERS:%=$(DOC_DIR)/%) $(UNIT_DIR))
 	install -m 755 $(B)/pillion $(DESTDIR)$(BIN_DIR)/pillion
 	install -m 644 $(MODULE_SO) $(DESTDIR)$(HOME_DIR)/modules
 	[ -e $(DESTDIR)$(HOME_DIR)/conf/pillion.conf ] || \
@@ -198,7 +199,7 @@ install: all  ## install below $(DESTDIR)$(PREFIX); a configuration that is ther
 	    >$(DESTDIR)$(PC_DIR)/pillion-test.pc
 	install -m 644 docs/pillion.8 $(DESTDIR)$(MAN_DIR)/pillion.8
 	install -m 644 README.md LICENSE $(wildcard docs/*.md docs/*.svg) $(DESTDIR)$(DOC_DIR)
-	install -m 644 $(wildcard docs/architecture/*.md) $(DESTDIR)$(DOC_DIR)/architecture
+	$(foreach f,$(DOC_FOLDERS),install -m 644 docs/$(f)/*.md $(DESTDIR)$(DOC_DIR)/$(f) &&) true
 	install -m 644 $(wildcard conf/examples/*) $(DESTDIR)$(HOME_DIR)/conf/examples
 	sed 's|/usr/local/bin|$(BIN_DIR)|' conf/pillion.service >$(DESTDIR)$(UNIT_DIR)/pillion.service
 

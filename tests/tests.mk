@@ -115,7 +115,7 @@ reference: $(B)/pillion  ## write docs/configuration.md and docs/errors.md
 
 reflow:  ## wrap the paragraphs of the pages at 100 columns
 	$(Q)python3 tests/docs/reflow.py README.md $(filter-out $(REFERENCES:%=docs/%.md), \
-	    $(wildcard docs/*.md docs/architecture/*.md))
+	    $(wildcard docs/*.md docs/*/*.md))
 
 docs-check: $(B)/pillion
 	$(Q)for r in $(REFERENCES); do $(B)/pillion doc $$r | diff -u docs/$$r.md - || \
@@ -130,7 +130,8 @@ install-check: all
 	$(Q)$(MAKE) --no-print-directory install DESTDIR=$(INSTALLED) >/dev/null
 	$(Q)for f in $(BIN_DIR)/pillion $(HOME_DIR)/modules/ping.so $(HOME_DIR)/conf/pillion.conf \
 	    $(INC_DIR)/pillion/module.h $(PC_DIR)/pillion.pc $(HOME_DIR)/conf/examples/redis.conf \
-	    $(UNIT_DIR)/pillion.service $(DOC_DIR)/architecture/reload.md; do \
+	    $(UNIT_DIR)/pillion.service $(DOC_DIR)/architecture/reload.md \
+	    $(DOC_DIR)/writing-a-module/wait.md; do \
 	    [ -s $(INSTALLED)$$f ] || { echo "make install leaves out $$f" >&2; exit 1; }; \
 	done
 	$(Q)$(MAKE) --no-print-directory uninstall DESTDIR=$(INSTALLED) >/dev/null

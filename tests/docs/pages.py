@@ -19,6 +19,7 @@ within a line for the rest of it. What is said about a block stands in a comment
     <!-- numbers vary -->       all numbers may be others
     <!-- only: source -->       or installed: typed in a clone, or where Pillion is installed
     <!-- untyped: REASON -->    a machine that tests may not change
+    <!-- serves: its own -->    of the page: the server that it starts is the only one
 
 Commands that serve (`pillion dev`, `make run`) are left running, as in another terminal.
 """
@@ -38,7 +39,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 PATIENCE = 60 * float(os.environ.get("CK_TIMEOUT_MULTIPLIER", "1"))  # seconds that a command may take
 MARK = "-- the command has ended --"
-SERVES = re.compile(r"^(\S*/)?pillion( dev\b| -p \S+$|$)|^make run\b")
+SERVES = re.compile(r"^(\S*/)?pillion( dev\b| -p \S+( -c \S+)?$|$)|^make run\b")
 VARIES = re.compile(r"\d+(\.\d+)? (ms|us|s)\b|\b(pid|process) \d+|0x[0-9a-f…]+|"
                     r"\d{4}-\d\d-\d\dT[0-9:.]+Z( \[\w+\] [\w ]+? \d+)?")
 
@@ -68,7 +69,7 @@ def blocks_of(page):
     with open(page, encoding="utf-8") as file:
         for number, line in enumerate(file, 1):
             line = line.rstrip("\n")
-            note = re.match(r"<!-- (file|only|untyped|numbers vary)(?:: (.*))? -->$", line)
+            note = re.match(r"<!-- (file|only|untyped|serves|numbers vary)(?:: (.*))? -->$", line)
             if block is None and note:
                 notes[note.group(1)] = note.group(2) or True
             elif block is None and line.startswith("```"):
@@ -283,7 +284,8 @@ def type_page(page, args):
     session = Session(place.directory, place.environment)
     wrong = 0
     try:
-        session.serve("%s -g 'worker_processes 2;'" % place.program)
+        if not any("serves" in block.notes for block in blocks):
+            session.serve("%s -g 'worker_processes 2;'" % place.program)
         for block in blocks:
             if "file" in block.notes:
                 path = os.path.join(place.directory, block.notes["file"])
