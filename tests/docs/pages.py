@@ -18,6 +18,7 @@ within a line for the rest of it. What is said about a block stands in a comment
     <!-- file: NAME -->         the block is the contents of that file, and not typed
     <!-- numbers vary -->       all numbers may be others
     <!-- only: source -->       or installed: typed in a clone, or where Pillion is installed
+    <!-- needs: NAME -->        typed where the machine has what it takes: see NEEDS
     <!-- untyped: REASON -->    a machine that tests may not change
     <!-- serves: its own -->    of the page: the server that it starts is the only one
 
@@ -25,6 +26,7 @@ Commands that serve (`pillion dev`, `make run`) are left running, as in another 
 """
 
 import argparse
+import functools
 import os
 import re
 import shutil
@@ -40,6 +42,15 @@ ROOT = os.path.dirname(os.path.dirname(HERE))
 PATIENCE = 60 * float(os.environ.get("CK_TIMEOUT_MULTIPLIER", "1"))  # seconds that a command may take
 MARK = "-- the command has ended --"
 SERVES = re.compile(r"^(\S*/)?pillion( dev\b| -p \S+( -c \S+)?$|$)|^make run\b")
+# What a machine may lack, and the commands that tell.
+NEEDS = {
+    "gdb": "command -v gdb",
+    "valgrind": "command -v valgrind",
+    "cores": "command -v gdb && grep -q '^core' /proc/sys/kernel/core_pattern && "
+             "[ $(ulimit -Hc) != 0 ]",  # core(5)
+    "attaching": "sleep 60 & gdb -batch -p $! -ex 'print $_siginfo' 2>&1 | grep -q '^.1 = '; "
+                 "status=$?; kill $!; exit $status",
+}
 VARIES = re.compile(r"\d+(\.\d+)? (ms|us|s)\b|\b(pid|process) \d+|0x[0-9a-f…]+|"
                     r"\d{4}-\d\d-\d\dT[0-9:.]+Z( \[\w+\] [\w ]+? \d+)?")
 
@@ -69,7 +80,7 @@ def blocks_of(page):
     with open(page, encoding="utf-8") as file:
         for number, line in enumerate(file, 1):
             line = line.rstrip("\n")
-            note = re.match(r"<!-- (file|only|untyped|serves|numbers vary)(?:: (.*))? -->$", line)
+            note = re.match(r"<!-- (file|only|needs|untyped|serves|numbers vary)(?:: (.*))? -->$", line)
             if block is None and note:
                 notes[note.group(1)] = note.group(2) or True
             elif block is None and line.startswith("```"):
@@ -201,6 +212,7 @@ class Place:
     def __init__(self, build, installed, port):
         self.installed = installed
         self.directory = tempfile.mkdtemp(prefix="pillion-docs-")
+        os.chmod(self.directory, 0o755)  # workers of a server that root has started are nobody
         self.environment = dict(os.environ, LC_ALL="C.UTF-8", PILLION_SERVER="127.0.0.1:%d" % port)
         for name in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS"):
             self.environment.pop(name, None)
@@ -270,12 +282,23 @@ def type_block(session, block, place, port, say):
     return wrong
 
 
+@functools.cache
+def there_is(need):
+    """Whether the machine has it. Says so, once, where it has not."""
+    found = subprocess.run(["bash", "-c", NEEDS[need]], stdin=subprocess.DEVNULL,
+                           stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode == 0
+    if not found:
+        print("skipped: blocks of the pages that need %s" % need)
+    return found
+
+
 def type_page(page, args):
     """Types a page. Numbers of commands and of those that are wrong; None when it has no blocks."""
     mode = "installed" if args.installed else "source"
     blocks = [b for b in blocks_of(page)
               if ("file" in b.notes or b.kind == "console" and "untyped" not in b.notes)
-              and b.notes.get("only", mode) == mode]
+              and b.notes.get("only", mode) == mode
+              and ("needs" not in b.notes or there_is(b.notes["needs"]))]
     typed = sum(len(list(commands_of(b))) for b in blocks if "file" not in b.notes)
     if typed == 0:
         return None
