@@ -35,6 +35,7 @@ static const char *const duties[DUTIES] = {
     [DUTY_THREAD] = "a thread",
     [DUTY_END] = "an on_end",
     [DUTY_CALL] = "a call by another method",
+    [DUTY_CONN] = "the end of a connection's value",
 };
 
 /* `"kv.get"`, `a timer of module redis`, `"kv.get" (a timer of module redis)`. */

@@ -12,6 +12,7 @@
 #include "base/log_seldom.h"
 #include "module/api_loop.h"
 #include "rpc/belongings.h"
+#include "rpc/conn_values.h"
 #include "rpc/introspect.h"
 #include "rpc/openrpc.h"
 #include "rpc/request.h"
@@ -125,7 +126,7 @@ PILLION_EXPORT pillion_instance *pillion_self(const pillion_request *req)
 {
     if (!on_loop(__func__))
         return NULL;
-    return req->filter != NULL ? req->filter->instance : req->method->instance;
+    return request_instance(req);
 }
 
 PILLION_EXPORT uint64_t pillion_deadline_ms(const pillion_request *req)
@@ -151,6 +152,28 @@ PILLION_EXPORT bool pillion_set_value(pillion_request *req, const char *key, voi
 PILLION_EXPORT void *pillion_value(const pillion_request *req, const char *key)
 {
     return on_loop(__func__) ? request_value(req, key) : NULL;
+}
+
+PILLION_EXPORT bool pillion_conn_set(pillion_request *req, const char *key, void *value,
+                                     void (*ended)(pillion_instance *self, void *value,
+                                                   pillion_conn_end why))
+{
+    return on_loop(__func__) && conn_values_set(req, key, value, ended);
+}
+
+PILLION_EXPORT void *pillion_conn_get(const pillion_request *req, const char *key)
+{
+    return on_loop(__func__) ? conn_values_get(req, key) : NULL;
+}
+
+PILLION_EXPORT bool pillion_conn_moved(const pillion_request *req)
+{
+    return on_loop(__func__) && conn_values_connection(req).moved;
+}
+
+PILLION_EXPORT uint64_t pillion_conn_id(const pillion_request *req)
+{
+    return on_loop(__func__) ? conn_values_connection(req).id : 0;
 }
 
 /* ---- The reply ---- */

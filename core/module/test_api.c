@@ -19,6 +19,7 @@
 #include "module/bind.h"
 #include "module/hooks.h"
 #include "module/loader.h"
+#include "module/test_clients.h"
 #include "rpc/callback.h"
 #include "rpc/inner.h"
 #include "rpc/introspect.h"
@@ -38,6 +39,7 @@ struct trial_call {
     size_t body_size;
     char *frame; /* the reply, NUL-terminated; NULL while there is none */
     size_t size;
+    unsigned client;           /* whose request it is: test_clients.h */
     struct deferred *deferred; /* while the request waits */
     struct trial_call *next;   /* the call before this one */
 };
@@ -234,8 +236,10 @@ static void leave(struct trial_call *call)
     struct deferred *deferred = call->deferred;
 
     call->deferred = NULL;
-    if (deferred != NULL)
-        deferred_drop(deferred);
+    if (deferred == NULL)
+        return;
+    deferred->values = conn_values_use(test_client_values(call->client));
+    deferred_drop(deferred);
 }
 
 PILLION_EXPORT bool pillion_test_stop(void)
@@ -252,6 +256,8 @@ PILLION_EXPORT bool pillion_test_stop(void)
     }
     if (trial.started && !offload_finish(THREADS_END_MS))
         return false; /* a thread still uses the module */
+    if (trial.started)
+        test_clients_end();
     module_set_stop(&trial.set);
     if (trial.started) {
         offload_end();
@@ -297,6 +303,11 @@ static const char *peer(const struct pillion_request *req)
     return "unix:";
 }
 
+static void connection(const struct pillion_request *req, struct request_connection *to)
+{
+    test_client_tell(((const struct trial_call *)req->sink)->client, to);
+}
+
 static struct trial_call *call_of(unsigned number)
 {
     struct trial_call *call = number > trial.call_count ? NULL : trial.calls;
@@ -312,6 +323,18 @@ static void count(const struct pillion_request *req, uint64_t ns)
         method_count(&trial.row->methods[req->method->index], req->failed, ns);
 }
 
+/* As connection, of a deferred request. */
+static void connection_of_deferred(const struct pillion_request *req, struct request_connection *to)
+{
+    struct deferred *deferred = req->sink;
+    const struct trial_call *call = call_of(deferred->conn);
+
+    if (call != NULL)
+        test_client_tell(call->client, to);
+    else if (deferred->values != NULL)
+        to->values = &deferred->values;
+}
+
 /* Takes the answer of a deferred request. */
 static void finish(struct deferred *deferred)
 {
@@ -324,8 +347,10 @@ static void finish(struct deferred *deferred)
     }
     if (call != NULL && (deferred->reply != NULL || deferred->req.notifies))
         keep_reply(call, deferred->reply, deferred->req.size);
-    if (call != NULL)
+    if (call != NULL) {
         call->deferred = NULL;
+        deferred->values = conn_values_use(test_client_values(call->client));
+    }
     deferred_free(deferred);
     loop_stop(&trial.loop);
 }
@@ -345,6 +370,9 @@ static void released(struct deferred *deferred)
 
     if (call != NULL)
         poison(call);
+    struct conn_values *values = deferred->values;
+    deferred->values = NULL;
+    conn_values_leave(values);
 }
 
 /* Shows a refused request to the filters that see such; no handler does. It counts as a call of
@@ -370,6 +398,7 @@ static void dispatch(struct trial_call *call, unsigned number)
         .reserve = reserve,
         .sink = call,
         .peer = peer,
+        .connection = connection,
         .deferreds = &trial.deferreds,
         .max_reply = FRAME_BODY_MAX,
         .introspect = &trial.introspect,
@@ -394,6 +423,7 @@ static void dispatch(struct trial_call *call, unsigned number)
     call->deferred = req.deferred;
     deferred_keep(req.deferred, &call->pool);
     req.deferred->conn = number;
+    req.deferred->req.connection = connection_of_deferred;
 }
 
 PILLION_EXPORT unsigned pillion_test_begin(const char *body)
@@ -403,6 +433,7 @@ PILLION_EXPORT unsigned pillion_test_begin(const char *body)
     struct trial_call *call = must_zalloc(sizeof(*call));
     call->body = must_strdup(body);
     call->body_size = strlen(body);
+    call->client = test_client_current();
     call->next = trial.calls;
     trial.calls = call;
     dispatch(call, ++trial.call_count);
@@ -423,6 +454,17 @@ PILLION_EXPORT void pillion_test_leave(unsigned request)
         return;
     leave(call);
     deferreds_settle(&trial.deferreds);
+}
+
+PILLION_EXPORT void pillion_test_disconnect(unsigned client)
+{
+    for (struct trial_call *call = trial.calls; call != NULL; call = call->next) {
+        if (call->client == client)
+            leave(call);
+    }
+    if (trial.started)
+        deferreds_settle(&trial.deferreds);
+    test_client_end(client);
 }
 
 /* A member as a C string; NULL when it is no string, or has a NUL byte. */

@@ -29,6 +29,12 @@ struct conns;
 #define CONN_ID_SEAT_SHIFT 56
 #define CONN_ID_WORKER_MAX 0xffffffu
 
+/* The worker that has accepted the connection. */
+static inline uint32_t conn_worker_of(uint64_t id)
+{
+    return (uint32_t)(id >> 32) & CONN_ID_WORKER_MAX;
+}
+
 /* What the layer above fixes for all connections of a listener. */
 struct conn_policy {
     struct conns *conns;

@@ -33,7 +33,7 @@ bool request_on_end(struct pillion_request *req, void (*ended)(void *data), void
         return false;
     *ending = (struct ending){
         .end.call = call_ended,
-        .instance = req->filter != NULL ? req->filter->instance : req->method->instance,
+        .instance = request_instance(req),
         .ended = ended,
         .data = data,
     };

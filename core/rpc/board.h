@@ -73,6 +73,7 @@ enum board_duty {
     DUTY_THREAD, /* a thread that a module has made itself */
     DUTY_END,    /* pillion_on_end */
     DUTY_CALL,   /* pillion_call: a handler that another one has called */
+    DUTY_CONN,   /* pillion_conn_set: a connection's value ends */
     DUTIES
 };
 

@@ -3,6 +3,8 @@
 
 #include <stdlib.h>
 
+#include "rpc/dispatcher_values.h"
+
 /* The sink of a worker's requests: the reply is written where it will be sent from. */
 char *call_reserve(struct pillion_request *req, size_t size)
 {
@@ -40,6 +42,13 @@ void call_whence(const struct pillion_request *req, struct origin *origin)
 
     origin->connection = conn_id(call->dispatcher->conns, call->conn);
     origin->place = running_place(mark);
+}
+
+void call_connection(const struct pillion_request *req, struct request_connection *to)
+{
+    const struct call *call = req->sink;
+
+    dispatcher_connection(call->dispatcher, call->conn, to);
 }
 
 /* The method of this name. A client that pipelines calls the same one again and again. */

@@ -32,6 +32,7 @@ char *call_reserve(struct pillion_request *req, size_t size);
 const char *call_peer(const struct pillion_request *req);
 const char *call_told(const struct pillion_request *req, const char *what);
 void call_whence(const struct pillion_request *req, struct origin *origin);
+void call_connection(const struct pillion_request *req, struct request_connection *to);
 
 static inline void call_init(struct call *call, struct dispatcher *dispatcher, struct conn *conn)
 {
@@ -50,6 +51,7 @@ static inline void call_init(struct call *call, struct dispatcher *dispatcher, s
         .peer = call_peer,
         .told = call_told,
         .whence = call_whence,
+        .connection = call_connection,
         .sink = call,
         .deferreds = &dispatcher->deferreds,
         .max_reply = call->server->max_reply,

@@ -259,11 +259,8 @@ static void wait_for_answer(struct deferred *deferred, uint64_t now)
 
 static uint64_t refuse(struct pillion_request *req, const char *why)
 {
-    const struct pillion_instance *instance =
-        req->filter != NULL ? req->filter->instance : req->method->instance;
-
-    log_seldom(LOG_ERROR_LEVEL, req->method, "module %s: \"%s\" cannot defer: %s", instance->name,
-               req->method->own_name, why);
+    log_seldom(LOG_ERROR_LEVEL, req->method, "module %s: \"%s\" cannot defer: %s",
+               request_instance(req)->name, req->method->own_name, why);
     if (!req->answered)
         request_fail(req, PILLION_INTERNAL_ERROR, "the request could not be deferred");
     return 0;

@@ -62,13 +62,14 @@ struct deferred {
     uint32_t conn; /* 1 + index of the connection, 0 once that is gone */
     uint32_t next_of_conn, previous_of_conn;
     bool counted_without_id;
-    bool held;           /* its reply waits for those of earlier requests ... */
-    struct kept kept;    /* ... and is kept meanwhile */
-    uint32_t pinned;     /* 1 + the block that its handler has seen its frame in; 0: none */
-    uint64_t place;      /* of its frame */
-    uint8_t number;      /* likewise, see rpc/begun.h */
-    struct batch *batch; /* that it is a call of, or stands for (rpc/batch.h); or NULL */
-    uint32_t of_batch;   /* which of its calls; BATCH_ITSELF */
+    bool held;                  /* its reply waits for those of earlier requests ... */
+    struct kept kept;           /* ... and is kept meanwhile */
+    uint32_t pinned;            /* 1 + the block that its handler has seen its frame in; 0: none */
+    uint64_t place;             /* of its frame */
+    uint8_t number;             /* likewise, see rpc/begun.h */
+    struct conn_values *values; /* of its connection, which it has left: rpc/conn_values.h */
+    struct batch *batch;        /* that it is a call of, or stands for (rpc/batch.h); or NULL */
+    uint32_t of_batch;          /* which of its calls; BATCH_ITSELF */
 };
 
 struct deferreds {

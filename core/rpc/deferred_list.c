@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "rpc/dispatcher_values.h"
+
 /* ---- What a request asks of its connection ---- */
 
 static const char *peer(const struct pillion_request *req)
@@ -33,6 +35,24 @@ static void whence(const struct pillion_request *req, struct origin *origin)
     origin->place = running_place(deferred->place);
 }
 
+static void connection(const struct pillion_request *req, struct request_connection *to)
+{
+    struct deferred *deferred = req->sink;
+
+    if (deferred->conn != 0)
+        dispatcher_connection(dispatcher_of(deferred), conn_of(deferred), to);
+    else if (deferred->values != NULL)
+        to->values = &deferred->values;
+}
+
+void list_leave_values(struct deferred *deferred)
+{
+    const struct dispatcher *dispatcher = dispatcher_of(deferred);
+
+    if (dispatcher->values != NULL)
+        deferred->values = conn_values_use(dispatcher->values[deferred->conn - 1]);
+}
+
 /* ---- The list ---- */
 
 static struct deferred_list *list_open(const struct dispatcher *dispatcher, struct conn *conn)
@@ -50,6 +70,7 @@ void list_adopt(struct deferred *deferred, struct call *call)
     deferred->req.peer = peer;
     deferred->req.told = told;
     deferred->req.whence = whence;
+    deferred->req.connection = connection;
 }
 
 void list_add(struct deferred *deferred, struct call *call, uint64_t place, uint8_t number)
@@ -81,6 +102,7 @@ void list_remove(struct deferred *deferred)
     struct deferred *next = deferred_at(deferred->all, deferred->next_of_conn),
                     *previous = deferred_at(deferred->all, deferred->previous_of_conn);
 
+    list_leave_values(deferred);
     if (next != NULL)
         next->previous_of_conn = deferred->previous_of_conn;
     if (previous != NULL)

@@ -41,6 +41,10 @@ void list_adopt(struct deferred *deferred, struct call *call);
 void list_add(struct deferred *deferred, struct call *call, uint64_t place, uint8_t number);
 void list_remove(struct deferred *deferred);
 
+/* The request leaves its connection: what modules keep for that stays there until the request is
+ * over. list_remove does it too. */
+void list_leave_values(struct deferred *deferred);
+
 /* True while an ordered request is deferred, or one with whose reply the connection ends: the next
  * one has to wait for it. */
 bool list_orders(const struct dispatcher *dispatcher, const struct conn *conn);

@@ -10,6 +10,7 @@
 #include "rpc/begun.h"
 #include "rpc/deferred_list.h"
 #include "rpc/dispatch_batch.h"
+#include "rpc/dispatcher_values.h"
 #include "rpc/http_call.h"
 #include "rpc/inner.h"
 #include "rpc/mcp.h"
@@ -82,6 +83,9 @@ static void released(struct deferred *deferred)
     if (deferred->batch != NULL)
         batch_leave(deferred->batch);
     deferred->batch = NULL;
+    struct conn_values *values = deferred->values;
+    deferred->values = NULL;
+    conn_values_leave(values);
 }
 
 void dispatcher_init(struct dispatcher *dispatcher, uint64_t defer_timeout_ms)
@@ -104,6 +108,7 @@ void dispatcher_free(struct dispatcher *dispatcher)
     deferreds_free(&dispatcher->deferreds);
     free(dispatcher->lists);
     free(dispatcher->searches);
+    free(dispatcher->values);
 }
 
 void dispatch_settle(struct dispatcher *dispatcher)
@@ -127,11 +132,13 @@ void dispatch_closed(struct dispatcher *dispatcher, struct conn *conn)
         index = deferred->next_of_conn;
         if (deferred->req.method != NULL)
             request_peer(&deferred->req); /* while there is a socket that knows it */
+        list_leave_values(deferred);
         if (batch_is_under_way(deferred))
             batch_drop(deferred);
         else
             deferred_drop(deferred);
     }
+    dispatcher_leaves(dispatcher, conn, PILLION_CONN_CLOSED);
 }
 
 void dispatch_end(struct dispatcher *dispatcher)
@@ -140,6 +147,7 @@ void dispatch_end(struct dispatcher *dispatcher)
         struct deferred *deferred = dispatcher->deferreds.table[i];
         if (deferred->conn == 0)
             continue;
+        list_leave_values(deferred);
         if (batch_is_under_way(deferred))
             batch_drop(deferred);
         else

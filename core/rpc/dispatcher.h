@@ -32,6 +32,7 @@ struct dispatcher {
     struct deferreds deferreds;
     struct deferred_list *lists; /* one for each connection, by its index; touched by few */
     struct search *searches;     /* likewise; written for messages in pieces only */
+    struct conn_values **values; /* likewise; NULL until a module asks for such */
 };
 
 /* One `server` block in this worker. */

@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/log_seldom.h"
+#include "rpc/conn_values.h"
 #include "rpc/introspect.h"
 #include "rpc/note.h"
 #include "rpc/run.h"
@@ -46,6 +47,11 @@ static void whence(const struct pillion_request *req, struct origin *origin)
 {
     origin->connection = req->inner->origin.connection;
     origin->place = req->inner->origin.place;
+}
+
+static void connection(const struct pillion_request *req, struct request_connection *to)
+{
+    *to = conn_values_connection(&req->inner->outer->req);
 }
 
 static char *reserve(struct pillion_request *req, size_t size)
@@ -182,6 +188,7 @@ static void begin(struct timer *timer)
         .peer = peer,
         .told = told,
         .whence = whence,
+        .connection = connection,
         .deferreds = outer->deferreds,
         .max_reply = outer->max_reply,
         .introspect = outer->introspect,

@@ -83,7 +83,7 @@ const pillion_instance *note_instance(void)
 
     if (current.duty != DUTY_NONE || req == NULL)
         return current.instance;
-    return req->filter != NULL ? req->filter->instance : req->method->instance;
+    return request_instance(req);
 }
 
 struct whose note_whose(void)

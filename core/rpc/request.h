@@ -14,12 +14,21 @@
 #include "rpc/origin.h"
 #include "wire/protocol.h"
 
+struct conn_values;
 struct deferred;
 struct deferreds;
 struct inner;
 struct introspect;
 struct request_value;
 struct result;
+
+/* The connection of a request, as its sink tells of it. */
+struct request_connection {
+    struct conn_values **values; /* what modules keep for it (rpc/conn_values.h), or NULL there:
+                                    nothing; NULL: it is gone */
+    uint64_t id;                 /* 0: it is gone */
+    bool moved;                  /* another worker had it before this one */
+};
 
 struct pillion_request {
     const struct method *method;
@@ -58,8 +67,10 @@ struct pillion_request {
     const char *(*told)(const struct pillion_request *req, const char *what);
     /* Tells which frame of which connection it is. NULL: nobody has to know. */
     void (*whence)(const struct pillion_request *req, struct origin *origin);
+    /* Tells of its connection. NULL: there is none. */
+    void (*connection)(const struct pillion_request *req, struct request_connection *to);
     const char *peer_text; /* the result of `peer`, in the pool, once it was asked for */
-    void *sink;            /* for the four above */
+    void *sink;            /* for the five above */
 
     struct inner *inner;         /* of a call by another method (rpc/inner.h), or NULL */
     uint64_t due_ns;             /* of such a call: when nobody waits any more; 0: not known */
@@ -179,6 +190,12 @@ const char *request_peer(struct pillion_request *req);
 /* What its balancer has told of the client, in the pool; NULL when that was not told, or without
  * memory. */
 const char *request_peer_name(const struct pillion_request *req, const char *what);
+
+/* The module whose code has the request in hand. */
+static inline pillion_instance *request_instance(const struct pillion_request *req)
+{
+    return req->filter != NULL ? req->filter->instance : req->method->instance;
+}
 
 /* The origin with which code that runs for this request is noted (rpc/note.h). */
 void request_origin(const struct pillion_request *req, struct origin *origin);

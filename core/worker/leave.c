@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "process/channel.h"
+#include "rpc/dispatcher_values.h"
 #include "rpc/offload.h"
 
 #define TAKEN_MS 500u /* least time for other workers to take the connections over */
@@ -39,6 +40,14 @@ static void released(struct leave *leave)
                  not_taken);
 }
 
+/* What modules keep for the connection ends before another worker can have it: so that finds what
+ * they save then, in a zone say. */
+static void let_go(struct leave *leave, struct conn *conn)
+{
+    dispatcher_leaves(leave->dispatcher, conn, PILLION_CONN_MOVED);
+    conn_let_go(leave->conns, conn);
+}
+
 void leave_go_on(struct leave *leave)
 {
     uint32_t before = leave->staying_count;
@@ -50,7 +59,7 @@ void leave_go_on(struct leave *leave)
             continue;
         }
         if (conn->policy != NULL)
-            conn_let_go(leave->conns, conn);
+            let_go(leave, conn);
         leave->staying[i] = leave->staying[--leave->staying_count];
     }
     if (leave->staying_count < before)
@@ -89,7 +98,7 @@ void leave_begin(struct leave *leave, uint64_t timeout_ms)
             conn_stay(conns, conn);
             leave->staying[leave->staying_count++] = i;
         } else {
-            conn_let_go(conns, conn);
+            let_go(leave, conn);
         }
     }
     timer_set_at(leave->loop, &leave->patience, leave->end_ns, answers_late);

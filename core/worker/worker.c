@@ -20,6 +20,7 @@
 #include "process/title.h"
 #include "rpc/callback.h"
 #include "rpc/culprit.h"
+#include "rpc/dispatcher_values.h"
 #include "rpc/forked.h"
 #include "rpc/note.h"
 #include "rpc/offload.h"
@@ -253,6 +254,7 @@ static _Noreturn void end(void)
         log_warn("%u calls in threads do not end; modules are not stopped", offload_pending());
         _exit(0);
     }
+    dispatcher_stops(&worker.dispatcher);
     module_set_stop(&worker.started.modules);
     exit(0);
 }

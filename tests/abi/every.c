@@ -434,6 +434,25 @@ static void belongs(pillion_request *req)
         pillion_end_with(req, pillion_timer(*self, 1, 0, rung, token));
 }
 
+static void visit_ended(pillion_instance *self, void *value, pillion_conn_end why)
+{
+    pillion_log(self, PILLION_LOG_NOTICE, "%s ends: %s", (const char *)value,
+                why == PILLION_CONN_REPLACED ? "another is there" : "its connection does");
+}
+
+static void visits(pillion_request *req)
+{
+    static char first[] = "first", second[] = "second";
+    uint64_t id = pillion_conn_id(req);
+    const char *seen = pillion_conn_get(req, "every.visit");
+
+    if (!pillion_conn_set(req, "every.visit", seen == NULL ? first : second, visit_ended))
+        pillion_fail(req, "gone", "there is no memory");
+    else
+        pillion_reply(req, "visits",
+                      cJSON_CreateBool(id != 0 && !pillion_conn_moved(req) && seen == NULL));
+}
+
 static void called(pillion_request *req, const char *code, pillion_bytes result, void *data)
 {
     (void)data;
@@ -592,6 +611,7 @@ static const pillion_method methods[] = {
     {.name = "belongs", .handler = belongs},
     {.name = "args", .handler = args, PILLION_PARAMS(struct args, args_params)},
     {.name = "run", .handler = runs},
+    {.name = "visits", .handler = visits},
     {.name = "calls", .handler = calls},
     {.name = "each", .handler = each},
     {.name = "written", .handler = written},

@@ -316,6 +316,8 @@ static const struct {
     {5, "{\"in\":\"calls\",\"params\":\"abc\"}", "{\"out\":\"called\",\"result\":3}"},
     {5, "{\"in\":\"each\"}", "{\"out\":\"each\",\"result\":5}"},
     {5, "{\"in\":\"run\"}", "{\"out\":\"run\",\"result\":true}"},
+    {5, "{\"in\":\"visits\"}", "{\"out\":\"visits\",\"result\":true}"},
+    {5, "{\"in\":\"visits\"}", "{\"out\":\"visits\",\"result\":false}"},
     {5, "{\"in\":\"left\"}", "{\"out\":\"left\",\"result\":null}"},
     {5, "{\"in\":\"left\",\"deadline\":80000}", "{\"out\":\"left\",\"result\":true}"},
     {5, "{\"in\":\"left\",\"deadline\":1e-6}", "deadline_exceeded"},
@@ -358,6 +360,7 @@ START_TEST(modules_of_every_header_that_there_was_load)
                         minor >= 5 ? "method busy; method told; method left; method trace;"
                                      "method belongs; method args;"
                                      "method run; method calls; method each; method written;"
+                                     "method visits;"
                                    : ""));
         server_start_with(server, (const char *const[]){"-g", "worker_processes 1;", NULL});
         int client = client_connect(server);

@@ -323,6 +323,43 @@ START_TEST(a_test_server_answers_rpc_stats_as_a_server_does)
 }
 END_TEST
 
+START_TEST(clients_have_connections)
+{
+    start(load("visits", ""), "method set;"); /* this client 0 is another one */
+    pillion_test_connect();
+    ck_assert_result("set", "{\"name\":\"Ann\"}", "true");
+    ck_assert(pillion_test_stop());
+    start(keep_printf("%s zone visits 64k;", load("visits", "")),
+          "method set; method get; method hold; method get_by_call; method get_later;");
+    ck_assert_result("get", "{}", "[null,0,false,\"\"]");
+    ck_assert_result("set", "{\"name\":\"Ada\"}", "true");
+    ck_assert_result("get", "{}", "[\"Ada\",1,false,\"\"]");
+    unsigned bob = pillion_test_connect();
+    ck_assert_result("get", "{}", "[null,0,false,\"\"]");
+    ck_assert_result("set", "{\"name\":\"Bob\"}", "true");
+    ck_assert_result("get_by_call", "{}", "[\"Bob\",1,false,\"\"]");
+    ck_assert_result("get_later", "{}", "[\"Bob\",2,false,\"\"]");
+    ck_assert_int_eq(pillion_test_metric("visits", "here"), 2);
+    unsigned held = pillion_test_begin("{\"in\":\"hold\"}");
+    pillion_test_client(0);
+    ck_assert_result("get", "{}", "[\"Ada\",2,false,\"\"]");
+    pillion_test_client(bob + 1); /* nobody */
+    pillion_test_disconnect(bob + 1);
+    pillion_test_move(bob + 1);
+    pillion_test_client(bob);
+    pillion_test_disconnect(bob);
+    ck_assert_pstr_eq(pillion_test_finish(held).body, NULL);
+    ck_assert_int_eq(pillion_test_metric("visits", "here"), 1);
+    ck_assert_result("get", "{}", "[\"Ada\",3,false,\"\"]"); /* of client 0 again */
+    pillion_test_move(0);
+    ck_assert_result("get", "{}", "[null,0,true,\"Ada\"]");
+    pillion_test_disconnect(0);
+    ck_assert_result("get", "{}", "[null,0,false,\"\"]");
+    ck_assert_result("set", "{\"name\":\"Eve\"}", "true");
+    ck_assert(pillion_test_stop());
+}
+END_TEST
+
 START_TEST(nothing_starts_while_a_thread_is_at_work)
 {
     start(load("later", ""), "method nap;");
@@ -333,9 +370,10 @@ START_TEST(nothing_starts_while_a_thread_is_at_work)
 END_TEST
 
 E2E_MAIN("test_api", a_second_on_cancel_is_told, nothing_starts_while_a_thread_is_at_work,
-         methods_are_called, deferred_requests_are_waited_for, methods_call_methods,
-         metrics_are_read, zones_end_with_their_modules, calls_without_a_running_server_are_refused,
-         every_reply_belongs_to_its_request, waiting_requests_are_given_up_when_modules_stop,
+         methods_are_called, clients_have_connections, deferred_requests_are_waited_for,
+         methods_call_methods, metrics_are_read, zones_end_with_their_modules,
+         calls_without_a_running_server_are_refused, every_reply_belongs_to_its_request,
+         waiting_requests_are_given_up_when_modules_stop,
          a_test_server_answers_rpc_stats_as_a_server_does, time_is_limited_and_clients_may_leave,
          memory_of_a_finished_request_is_poisoned, filters_and_zones_work,
          a_start_tells_the_mistakes_of_configuration_and_module,

@@ -449,6 +449,48 @@ bool pillion_set_value(pillion_request *req, const char *key, void *value);
 /* NULL when the request has no such value. Since 1.5. */
 void *pillion_value(const pillion_request *req, const char *key);
 
+/* ---- What is kept for a connection; since 1.5 ---- */
+
+/* Why a value of a connection ends. */
+typedef enum {
+    PILLION_CONN_CLOSED = 1,   /* the client or the server has ended the connection */
+    PILLION_CONN_MOVED = 2,    /* another worker takes it over: a reload, or its worker has aged */
+    PILLION_CONN_STOPPING = 3, /* the worker ends, and the connection with it */
+    PILLION_CONN_REPLACED = 4  /* another value has its key, or it was taken away */
+} pillion_conn_end;
+
+/* A value of the request's connection by its key, as pillion_set_value has them for the request:
+ * what a client has told once, or what is dear to make. Keys of modules begin with their name and a
+ * dot. The value is there for every later request of the connection, in each module and filter,
+ * until `ended` (NULL: nothing is called): once, on the loop, when the connection ends or is moved,
+ * or when another value or NULL takes its place (the same pointer again is no other value). No
+ * request of the connection is under way then, nor does a thread of the pool work for one. Values
+ * that were set last end first.
+ *
+ * The value lives in its worker, the connection may outlive that: after a reload, a crash or
+ * another end of the worker it has no values, and pillion_conn_moved says true. `ended` is called
+ * before another worker gets the connection (unless a thread works for a request that has timed
+ * out): what is to be kept can be saved in a zone there, under pillion_conn_id. It is not called
+ * when the worker dies.
+ *
+ * A request that another method has called (pillion_call) has its caller's connection. Behind a
+ * proxy of HTTP the connection is the proxy's, and its requests may be of many people: what is
+ * known of a person belongs to the request then. False without memory, and when the client is gone;
+ * `ended` is not called then. Since 1.5. */
+bool pillion_conn_set(pillion_request *req, const char *key, void *value,
+                      void (*ended)(pillion_instance *self, void *value, pillion_conn_end why));
+
+/* NULL when the connection has no such value. Since 1.5. */
+void *pillion_conn_get(const pillion_request *req, const char *key);
+
+/* True when another worker had the connection before this one: values may have been lost. Since
+ * 1.5. */
+bool pillion_conn_moved(const pillion_request *req);
+
+/* Names the connection: the same in each worker that has it, and never another one's while the
+ * server runs. 0 when the client is gone. Since 1.5. */
+uint64_t pillion_conn_id(const pillion_request *req);
+
 /* ---- The reply: exactly one for a request ---- */
 
 /* Replies with `out` and a value that the reply takes over, whatever happens. NULL is a failure to

@@ -66,6 +66,22 @@ pillion_test_reply pillion_test_finish(unsigned request);
  * called. There will be no reply to it. */
 void pillion_test_leave(unsigned request);
 
+/* A client connects, and gets a number: requests that begin from now on are that client's, and so
+ * is what modules keep for its connection (pillion_conn_set). Those that begin before are client
+ * 0's, which is there from the start. pillion_test_client has other requests begin as another
+ * client's, which must not be gone. */
+unsigned pillion_test_connect(void);
+void pillion_test_client(unsigned client);
+
+/* The client is gone: its requests that wait end as by pillion_test_leave, and then what is kept
+ * for its connection (PILLION_CONN_CLOSED). In the place of client 0 comes a new one at once. */
+void pillion_test_disconnect(unsigned client);
+
+/* The client's connection is another worker's from now on, as after a reload: what was kept for it
+ * ends (PILLION_CONN_MOVED), and pillion_conn_moved is true. A server does so once none of its
+ * requests is under way. */
+void pillion_test_move(unsigned client);
+
 /* What a module has counted so far: a metric of its own, by its name in the table, or one that the
  * server counts for it, such as "memory_bytes". -1 when there is none. */
 int64_t pillion_test_metric(const char *module, const char *name);
