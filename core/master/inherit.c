@@ -16,6 +16,7 @@
 #include "master/master.h"
 #include "master/state.h"
 #include "process/zones.h"
+#include "wire/protocol.h"
 
 /* ---- Writing ---- */
 
@@ -54,6 +55,7 @@ static void write_generation(cJSON *state, const struct generation *generation)
         cJSON_AddNumberToObject(item, "count", l->count);
         cJSON_AddBoolToObject(item, "reuseport", l->reuseport);
         cJSON_AddBoolToObject(item, "proxied", l->proxied);
+        cJSON_AddNumberToObject(item, "protocol", l->protocol);
         cJSON_AddItemToArray(listening, item);
     }
     cJSON *heirs = cJSON_AddArrayToObject(state, "heirs");
@@ -283,6 +285,7 @@ static bool read_listening(const cJSON *state, const struct listeners *listeners
             .count = (uint32_t)state_number(item, "count", 0),
             .reuseport = state_truth(item, "reuseport"),
             .proxied = state_truth(item, "proxied"),
+            .protocol = (uint8_t)state_number(item, "protocol", PROTOCOL_AUTO),
         };
     }
     return count > 0;

@@ -371,6 +371,17 @@ static void connect_idle(const struct server *server, int clients[CLIENTS])
     }
 }
 
+/* New connections may still speak any protocol of their listener. */
+static void expect_http(const struct server *server)
+{
+    static const char request[] =
+        "GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+    int client = client_connect(server);
+
+    client_send(client, request, sizeof(request) - 1);
+    expect_part(client_receive_rest(client), "HTTP/1.1 200 OK\r\n");
+}
+
 START_TEST(a_configuration_that_is_being_edited_is_a_failed_reload)
 {
     struct gated gated = serve_gated();
@@ -400,6 +411,7 @@ START_TEST(a_configuration_that_is_being_edited_is_a_failed_reload)
                        workers[1] != before[1],
                    "there are not two other workers");
         memcpy(before, workers, sizeof(before));
+        expect_http(server);
     }
     /* Once more, from a binary that has inherited all it knows. */
     unlink(gated.gate);
