@@ -134,6 +134,9 @@ install-check: all
 	    $(DOC_DIR)/writing-a-module/wait.md; do \
 	    [ -s $(INSTALLED)$$f ] || { echo "make install leaves out $$f" >&2; exit 1; }; \
 	done
+	$(Q)! command -v systemd-analyze >/dev/null || systemd-analyze security --offline=true \
+	    --threshold=20 conf/pillion.service >/dev/null || \
+	    { echo "conf/pillion.service: systemd-analyze gives it more than 2.0" >&2; exit 1; }
 	$(Q)$(MAKE) --no-print-directory uninstall DESTDIR=$(INSTALLED) >/dev/null
 	$(Q)! find $(INSTALLED) -type f | grep .
 

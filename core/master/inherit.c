@@ -15,6 +15,7 @@
 #include "master/generations.h"
 #include "master/master.h"
 #include "master/state.h"
+#include "net/passed.h"
 #include "process/zones.h"
 #include "wire/protocol.h"
 
@@ -85,6 +86,7 @@ static void write_listeners(cJSON *state)
         cJSON_AddNumberToObject(item, "backlog", l->backlog);
         cJSON_AddBoolToObject(item, "reuseport", l->reuseport);
         cJSON_AddBoolToObject(item, "reuseport_set", l->reuseport_set);
+        cJSON_AddBoolToObject(item, "passed", l->passed);
         state_add_file(item, "file", l->file);
         cJSON *fds = cJSON_AddArrayToObject(item, "fds");
         for (uint32_t i = 0; i < l->count; i++)
@@ -92,6 +94,9 @@ static void write_listeners(cJSON *state)
         cJSON_AddItemToArray(list, item);
     }
     cJSON_AddNumberToObject(state, "last_listener", master.listeners.last_id);
+    list = cJSON_AddArrayToObject(state, "passed");
+    for (size_t i = 0; passed_descriptor(i) >= 0; i++)
+        cJSON_AddItemToArray(list, cJSON_CreateNumber(passed_descriptor(i)));
 }
 
 void inherit_write(cJSON *state)
@@ -112,6 +117,8 @@ void inherit_keep_open(bool keep)
         for (uint32_t i = 0; i < l->count; i++)
             state_keep_open(l->fds[i], keep);
     }
+    for (size_t i = 0; passed_descriptor(i) >= 0; i++)
+        state_keep_open(passed_descriptor(i), keep);
     for (size_t i = 0; i < generation->module_file_count; i++)
         state_keep_open(generation->module_files[i].fd, keep);
     if (log_descriptor() > STDERR_FILENO)
@@ -342,6 +349,7 @@ static void read_listener(const cJSON *item)
     listener->backlog = (int)state_number(item, "backlog", 0);
     listener->reuseport = state_truth(item, "reuseport");
     listener->reuseport_set = listener->reuseport || state_truth(item, "reuseport_set");
+    listener->passed = state_truth(item, "passed");
     if (listener->address.socket.ss_family == AF_UNIX)
         listener->file = state_file(item, "file", address->valuestring + strlen("unix:"));
     listener->fds = must_zalloc((size_t)cJSON_GetArraySize(fds) * sizeof(int));
@@ -391,9 +399,15 @@ static struct generation *resumed_generation(const cJSON *state)
 void inherit_read(const cJSON *state)
 {
     const cJSON *item;
+    struct error error;
 
     master.listeners.last_id = (uint32_t)state_number(state, "last_listener", 0);
     cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(state, "listeners"))
         read_listener(item);
+    cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(state, "passed"))
+    {
+        if (!passed_add(item->valueint, &error))
+            log_error("%s", error.text);
+    }
     generation_resume(resumed_generation(state), (uint64_t)state_number(state, "generation", 0));
 }

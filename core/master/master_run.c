@@ -18,6 +18,7 @@
 #include "master/generations.h"
 #include "master/keeper.h"
 #include "master/master.h"
+#include "master/notify.h"
 #include "master/orders.h"
 #include "master/pid_file.h"
 #include "master/starter.h"
@@ -133,6 +134,7 @@ int master_run(const struct serve_options *options, const struct settings *setti
         return 1;
     }
     log_count_lost(&master.board->log_lost);
+    notify_begin();
     terminal_begin();
     if (state < 0)
         log_notice("pillion %s starts (pid %d)", PILLION_VERSION, (int)master.pid);

@@ -3,11 +3,14 @@
  * every pair. See orders.h. */
 #include "master/orders.h"
 
+#include <stdio.h>
+
 #include "base/log.h"
 #include "master/control.h"
 #include "master/generations.h"
 #include "master/heartbeat.h"
 #include "master/master.h"
+#include "master/notify.h"
 #include "master/rehearsal.h"
 #include "master/reload.h"
 #include "master/reopen.h"
@@ -118,6 +121,7 @@ void master_end(enum master_mode mode)
     if (mode <= master.mode)
         return;
     master.mode = mode;
+    notify_stopping(mode == MASTER_QUITTING ? drain_ms + QUIT_MARGIN_MS : STOP_PATIENCE_MS);
     watchdog_stop();
     heartbeat_stop();
     title_set("master (ending)");
@@ -166,11 +170,15 @@ static void answer_reload(bool good, const char *text)
 
 static void reload_ended(bool good, const char *text)
 {
+    char status[512];
+
     answer_reload(good, text);
     if (!good && generation_current() == NULL) {
         master_fail(text);
         return;
     }
+    snprintf(status, sizeof(status), "%s%s", good ? "" : "the last reload failed: ", text);
+    notify_serving(status);
     if (master.mode != MASTER_RUNNING)
         return;
     if (follows.reload)
@@ -198,6 +206,8 @@ static void begin(enum order order)
     case ORDER_RELOAD:
         follows.reload = false;
         control_advance(); /* a reload ordered from now on is the next one */
+        if (generation_current() != NULL)
+            notify_reloading();
         reload_begin(reload_ended);
         break;
     case ORDER_REOPEN:

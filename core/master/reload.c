@@ -31,6 +31,7 @@
 #include "master/terminal.h"
 #include "master/watchdog.h"
 #include "master/workers.h"
+#include "net/passed.h"
 #include "process/heirs.h"
 #include "process/zones.h"
 
@@ -294,8 +295,10 @@ static void commit(void)
              now->module_file_count, now->module_file_count == 1 ? "" : "s",
              (unsigned long long)((clock_ns() - reload.since_ns) / NS_PER_MS));
     log_notice("%s", text);
-    if (old == NULL)
+    if (old == NULL) {
         announce(now);
+        passed_report_unused();
+    }
     answer_committed(now, text);
 }
 

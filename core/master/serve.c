@@ -21,6 +21,7 @@
 #include "master/rehearsal.h"
 #include "master/starter.h"
 #include "master/state.h"
+#include "net/passed.h"
 #include "process/channel.h"
 #include "process/generation.h"
 #include "process/preflight.h"
@@ -258,6 +259,10 @@ int serve(const struct serve_options *options)
     if (state_is_given(&state, &rehearsing))
         return rehearsing ? serve_rehearsal(options, state) : serve_on(options, state);
 
+    if (!passed_take(&error)) {
+        fprintf(stderr, "%s\n", error.text);
+        return EXIT_FAILURE;
+    }
     struct conf_tree *tree = generation_configure(options, &settings, &errors);
     bool good = tree != NULL && preflight_files(tree, settings, &errors);
     if (good) {

@@ -13,6 +13,7 @@
 
 #include "base/log.h"
 #include "base/memory.h"
+#include "net/passed.h"
 #include "net/unix_socket.h"
 
 #define PATIENCE_US 5000
@@ -234,15 +235,29 @@ static bool open_path(struct listener *listener, int backlog, struct error *erro
     return true;
 }
 
-static bool open_port(struct listener *listener, int backlog, bool reuseport, uint32_t slots,
-                      struct error *error)
+/* The socket that the server was started with, if there is one of this address. */
+static bool open_passed(struct listener *listener)
 {
-    int fd = bind_one(&listener->address, reuseport, error);
+    int fd = passed_find(&listener->address, &listener->file);
 
     if (fd < 0)
         return false;
     add_socket(listener, fd);
-    listener->reuseport_set = reuseport;
+    listener->listening = 1;
+    listener->passed = true;
+    return true;
+}
+
+static bool open_port(struct listener *listener, int backlog, bool reuseport, uint32_t slots,
+                      struct error *error)
+{
+    if (!listener->passed) {
+        int fd = bind_one(&listener->address, reuseport, error);
+        if (fd < 0)
+            return false;
+        add_socket(listener, fd);
+        listener->reuseport_set = reuseport;
+    }
     if (!listener_prepare(listener, reuseport, slots, error))
         return false;
     return listener_commit(listener, backlog, reuseport, error);
@@ -254,8 +269,13 @@ struct listener *listener_open(struct listeners *listeners, const struct address
     struct listener *listener = must_zalloc(sizeof(*listener));
 
     listener->address = *address;
-    if (!(unix_path(address) != NULL ? open_path(listener, backlog, error)
-                                     : open_port(listener, backlog, reuseport, slots, error))) {
+    bool is_path = unix_path(address) != NULL;
+    bool opened = open_passed(listener);
+    if (!is_path)
+        opened = open_port(listener, backlog, reuseport, slots, error);
+    else if (!opened)
+        opened = open_path(listener, backlog, error);
+    if (!opened) {
         listener_free(listener);
         return NULL;
     }
@@ -273,7 +293,7 @@ void listener_close(struct listeners *listeners, struct listener *listener, bool
             break;
         }
     }
-    if (unlink_path && unix_path(&listener->address) != NULL)
+    if (unlink_path && !listener->passed && unix_path(&listener->address) != NULL)
         own_file_remove(unix_path(&listener->address), listener->file);
     listener_free(listener);
 }

@@ -25,6 +25,7 @@ struct listener {
     uint32_t listening;  /* how many of them listen; the others wait for the commit */
     struct file_id file; /* of a Unix socket: the file that it was bound to */
     bool lost;           /* it cannot be mended, which was logged */
+    bool passed;         /* the server was started with it (net/passed.h), file and all */
     uint32_t users;      /* generations that use it */
     struct listener *next;
 };

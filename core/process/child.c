@@ -113,6 +113,10 @@ void child_begin(const int *keep, size_t count)
         sigaction(row->number, &action, NULL);
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
+    /* The master speaks to the service manager, for all processes (sd_notify(3)). */
+    unsetenv("NOTIFY_SOCKET");
+    unsetenv("WATCHDOG_USEC");
+    unsetenv("WATCHDOG_PID");
     log_in_child();
     close_others(keep, count);
 }

@@ -12,6 +12,26 @@
 static char *area;
 static size_t area_size;
 
+/* The strings of environ, from which a child takes some away (process/child.c). */
+static char *variables;
+
+/* Copies environ, whose memory is about to be written over. */
+static void copy_environ(void)
+{
+    size_t count = 0, size = 0;
+
+    for (; environ[count] != NULL; count++)
+        size += strlen(environ[count]) + 1;
+    char **copy = must_alloc((count + 1) * sizeof(*copy));
+    char *to = variables = must_alloc(size + 1);
+    for (size_t i = 0; i < count; i++) {
+        copy[i] = to;
+        to = stpcpy(to, environ[i]) + 1;
+    }
+    copy[count] = NULL;
+    environ = copy;
+}
+
 void title_init(int argc, char **argv)
 {
     char *end = argv[0];
@@ -28,14 +48,7 @@ void title_init(int argc, char **argv)
     area = argv[0];
     area_size = (size_t)(end - area);
 
-    size_t count = 0;
-    while (environ[count] != NULL)
-        count++;
-    char **copy = must_alloc((count + 1) * sizeof(*copy));
-    for (size_t i = 0; i < count; i++)
-        copy[i] = must_strdup(environ[i]);
-    copy[count] = NULL;
-    environ = copy;
+    copy_environ();
     for (int i = 0; i < argc; i++)
         argv[i] = must_strdup(argv[i]);
 }
