@@ -119,8 +119,10 @@ static void append_named(struct text *out, const char *name, const char *summary
     text_append_string(out, "\n");
 }
 
-/* A row for each param, and for those in it. `before` is what their names begin with. */
-static void append_rows(struct text *out, const struct param_table *table, const char *before)
+/* A row for each param, or member of a result, and for those in it. `before` is what their names
+ * begin with. */
+static void append_rows(struct text *out, const struct param_table *table, const char *before,
+                        bool gives)
 {
     for (size_t i = 0; i < table->count; i++) {
         const struct param_row *row = &table->rows[i];
@@ -131,9 +133,11 @@ static void append_rows(struct text *out, const struct param_table *table, const
             text_append_string(&takes, ", each ");
         if (row->list)
             param_wanted(&takes, row, true);
-        if (row->required)
+        if (gives && !param_is_always_there(row))
+            text_append_string(&takes, ", or not there");
+        else if (!gives && row->required)
             text_append_string(&takes, ", required");
-        if (row->param->fallback != NULL)
+        if (!gives && row->param->fallback != NULL)
             text_printf(&takes, ", default %s", row->param->fallback);
         text_append_string(out, "| `");
         append_cell(out, text_string(&name));
@@ -144,7 +148,7 @@ static void append_rows(struct text *out, const struct param_table *table, const
         text_append_string(out, " |\n");
         text_append_string(&name, row->list ? "[]." : ".");
         if (row->members != NULL)
-            append_rows(out, row->members, text_string(&name));
+            append_rows(out, row->members, text_string(&name), gives);
         text_free(&name);
         text_free(&takes);
     }
@@ -163,7 +167,23 @@ static bool append_params(struct text *out, const pillion_method *method)
         return false;
     text_append_string(out, table->count == 0 ? "\nIt takes no params.\n"
                                               : "\n| param | takes | |\n| --- | --- | --- |\n");
-    append_rows(out, table, "");
+    append_rows(out, table, "", false);
+    param_table_free(table);
+    return true;
+}
+
+/* The method's table of its result, likewise. */
+static bool append_gives(struct text *out, const pillion_method *method)
+{
+    struct error error;
+    struct param_table *table =
+        method->gives == NULL ? NULL
+                              : param_table_make_gives(method->gives, method->gives_size, &error);
+
+    if (table == NULL)
+        return false;
+    text_append_string(out, "\n| result | is | |\n| --- | --- | --- |\n");
+    append_rows(out, table, "", true);
     param_table_free(table);
     return true;
 }
@@ -225,7 +245,8 @@ void describe_markdown(struct text *out, const struct manifest *manifest)
             text_append_string(out, "\nAdditive: nothing that there was is changed or removed.\n");
         if (!append_params(out, m))
             append_schema(out, "Params", m->params);
-        append_schema(out, "Result", m->result);
+        if (!append_gives(out, m))
+            append_schema(out, "Result", m->result);
         if (m->directives->name != NULL) {
             if (m == descriptor_first_configured(module))
                 append_short_form(out, module, m);

@@ -15,6 +15,7 @@
 #include "rpc/conn_values.h"
 #include "rpc/introspect.h"
 #include "rpc/openrpc.h"
+#include "rpc/param_write.h"
 #include "rpc/request.h"
 #include "rpc/result.h"
 #include "rpc/trace.h"
@@ -323,6 +324,20 @@ PILLION_EXPORT void pillion_put_json(pillion_request *req, const char *name, pil
     if (!pillion_json_check(value))
         result_wrong(req, "what pillion_put_json was given is not valid JSON");
     result_put_json(req, name, (struct bytes){value.data, value.size});
+}
+
+PILLION_EXPORT void pillion_put_struct(pillion_request *req, const char *name,
+                                       const pillion_param *table, const void *structure)
+{
+    if (on_loop(__func__))
+        param_put(req, name, table, structure);
+}
+
+PILLION_EXPORT void pillion_reply_struct(pillion_request *req, const char *out,
+                                         const void *structure)
+{
+    if (on_loop(__func__))
+        param_reply(req, out, structure);
 }
 
 /* ---- Filters ---- */

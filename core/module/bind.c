@@ -216,6 +216,20 @@ static const struct param_table *make_args(const pillion_method *method)
     return args;
 }
 
+/* Likewise the table by which its results are written. */
+static const struct param_table *make_gives(const pillion_method *method)
+{
+    struct error error;
+
+    if (method->gives == NULL)
+        return NULL;
+    const struct param_table *gives =
+        param_table_make_gives(method->gives, method->gives_size, &error);
+    if (gives == NULL)
+        abort();
+    return gives;
+}
+
 static bool any_unseen(const struct filter_list *filters)
 {
     for (size_t i = 0; i < filters->count; i++) {
@@ -273,6 +287,7 @@ bool module_set_bind(struct module_set *set, const struct server_settings *serve
         void *config = NULL;
         good = configure(set, m, &found, &config) && good;
         const struct param_table *args = make_args(found.method);
+        const struct param_table *gives = make_gives(found.method);
         uint64_t timeout_ms = m->timeout_ms != 0 ? m->timeout_ms : handler_timeout_ms;
         struct method method = {
             .name = bytes_of(m->name),
@@ -283,9 +298,11 @@ bool module_set_bind(struct module_set *set, const struct server_settings *serve
             .summary = found.method->summary == NULL ? "" : found.method->summary,
             .title = found.method->title,
             .args = args,
+            .gives = gives,
             .params_schema =
                 found.method->params != NULL || args == NULL ? found.method->params : args->schema,
-            .result_schema = found.method->result,
+            .result_schema = found.method->result != NULL || gives == NULL ? found.method->result
+                                                                           : gives->schema,
             .filters = filters.uses,
             .filter_count = filters.count,
             .unseen = any_unseen(&filters),

@@ -38,22 +38,37 @@ static void *copy_table(const void *table, size_t stride, size_t size)
     return copy;
 }
 
-/* Replaces a table of params, and those in it, by copies of this server's version. */
+/* Replaces a table of params, and those in it, by copies of this server's version. The row that
+ * ends a copy says where the module has the table, which calls it by that. */
 static bool copy_params(const pillion_param **table, size_t stride, unsigned depth,
                         struct error *error)
 {
-    pillion_param *rows = copy_table(*table, stride, sizeof(*rows));
+    const pillion_param *origin = *table;
+    pillion_param *rows = copy_table(origin, stride, sizeof(*rows));
     bool good = depth <= PARAM_DEPTH_MAX ||
                 error_set(error, "its params are nested deeper than %u tables", PARAM_DEPTH_MAX);
 
     *table = rows;
-    for (pillion_param *row = rows; row->name != NULL; row++) {
+    pillion_param *row = rows;
+    for (; row->name != NULL; row++) {
         if (row->type != PILLION_OBJECT || !good)
             row->members = NULL;
         else if (row->members != NULL)
             good = copy_params(&row->members, stride, depth + 1, error);
     }
+    row->members = origin;
     return good;
+}
+
+/* The same for a table that need not be there. */
+static bool copy_rows(const pillion_param **table, size_t stride, struct error *error)
+{
+    if (*table == NULL)
+        return true;
+    if (stride >= PARAM_SIZE_MIN)
+        return copy_params(table, stride, 1, error);
+    *table = NULL;
+    return error_set(error, DAMAGED);
 }
 
 static bool name_valid(const char *name)
@@ -134,28 +149,37 @@ static bool check_directives(const pillion_directive *directives, size_t config_
     return true;
 }
 
-static bool check_summaries(const pillion_param *params, struct error *error)
+static bool check_summaries(const pillion_param *params, const char *what, struct error *error)
 {
     for (const pillion_param *p = params; p->name != NULL; p++) {
         if (!printable(p->summary))
-            return error_set(error, "the summary of the param \"%s\" is not one line of UTF-8",
+            return error_set(error, "the summary of the %s \"%s\" is not one line of UTF-8", what,
                              p->name);
-        if (p->members != NULL && !check_summaries(p->members, error))
+        if (p->members != NULL && !check_summaries(p->members, what, error))
             return false;
     }
     return true;
 }
 
-static bool check_args(const pillion_method *method, struct error *error)
+/* Checks the tables of what the method takes and gives. */
+static bool check_tables(const pillion_method *method, struct error *error)
 {
-    if (method->args == NULL)
-        return true;
-    struct param_table *table =
-        param_table_make(method->args, method->args_size, method->open, error);
-    if (table == NULL || !check_summaries(method->args, error))
-        error_prefix(error, "the method \"%s\"", method->name);
-    param_table_free(table);
-    return error->text[0] == '\0';
+    struct param_table *args = NULL, *gives = NULL;
+    bool good = true;
+
+    if (method->args != NULL) {
+        args = param_table_make(method->args, method->args_size, method->open, error);
+        good = (args != NULL && check_summaries(method->args, "param", error)) ||
+               error_prefix(error, "the method \"%s\"", method->name);
+    }
+    if (good && method->gives != NULL) {
+        gives = param_table_make_gives(method->gives, method->gives_size, error);
+        good = (gives != NULL && check_summaries(method->gives, "member", error)) ||
+               error_prefix(error, "the method \"%s\"", method->name);
+    }
+    param_table_free(args);
+    param_table_free(gives);
+    return good;
 }
 
 static bool check_methods(const pillion_module *module, struct error *error)
@@ -173,7 +197,7 @@ static bool check_methods(const pillion_module *module, struct error *error)
         snprintf(where, sizeof(where), " of the method \"%.64s\"", m->name);
         if (!check_directives(m->directives, m->config_size, where, error))
             return false;
-        if (!check_args(m, error))
+        if (!check_tables(m, error))
             return false;
         if (!printable(m->summary) || !printable(m->title))
             return error_set(error,
@@ -263,14 +287,8 @@ bool descriptor_copy(const pillion_module *from, pillion_module *to, struct erro
     bool good = true;
     for (pillion_method *m = methods; m->name != NULL; m++) {
         m->directives = copy_table(m->directives, from->directive_size, sizeof(pillion_directive));
-        if (m->args == NULL)
-            continue;
-        if (from->param_size >= PARAM_SIZE_MIN) {
-            good = copy_params(&m->args, from->param_size, 1, error) && good;
-        } else {
-            m->args = NULL;
-            good = error_set(error, DAMAGED);
-        }
+        good = copy_rows(&m->args, from->param_size, error) && good;
+        good = copy_rows(&m->gives, from->param_size, error) && good;
     }
     to->directives = copy_table(to->directives, from->directive_size, sizeof(pillion_directive));
     pillion_filter *filters =
@@ -301,6 +319,7 @@ void descriptor_free(pillion_module *copy)
     for (const pillion_method *m = copy->methods; m->name != NULL; m++) {
         free_table(m->directives);
         free_params(m->args);
+        free_params(m->gives);
     }
     for (const pillion_filter *f = copy->filters; f->name != NULL; f++)
         free_table(f->directives);

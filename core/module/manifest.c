@@ -246,7 +246,8 @@ static bool read_methods(struct manifest *manifest, struct error *error)
         settle(&method->read_only);
         settle(&method->additive);
         settle(&method->open);
-        if (method->args != NULL && !read_params(manifest, &method->args, 1, error))
+        if ((method->args != NULL && !read_params(manifest, &method->args, 1, error)) ||
+            (method->gives != NULL && !read_params(manifest, &method->gives, 1, error)))
             return false;
         if (!follow_table(manifest, &method->directives, &directive_table, manifest->directive_size,
                           error) ||
@@ -282,18 +283,27 @@ static void judge(struct manifest *manifest)
         descriptor_free(&copy);
 }
 
-/* What a table of params says, as the schema that clients will see. */
+/* The table's schema. NULL, when it has a mistake, which `judge` has found. */
+static const char *schema_of(struct manifest *manifest, struct param_table *table)
+{
+    const char *schema = table == NULL ? NULL : pool_must_strdup(&manifest->pool, table->schema);
+
+    param_table_free(table);
+    return schema;
+}
+
+/* What the tables of params and of results say, as the schemas that clients will see. */
 static void add_schemas(struct manifest *manifest)
 {
     for (const pillion_method *m = manifest->descriptor.methods; m->name != NULL; m++) {
         pillion_method *method = (pillion_method *)(uintptr_t)m;
         struct error error;
-        if (m->args == NULL || m->params != NULL)
-            continue;
-        struct param_table *table = param_table_make(m->args, m->args_size, m->open, &error);
-        if (table != NULL)
-            method->params = pool_must_strdup(&manifest->pool, table->schema);
-        param_table_free(table);
+        if (m->args != NULL && m->params == NULL)
+            method->params =
+                schema_of(manifest, param_table_make(m->args, m->args_size, m->open, &error));
+        if (m->gives != NULL && m->result == NULL)
+            method->result =
+                schema_of(manifest, param_table_make_gives(m->gives, m->gives_size, &error));
     }
 }
 

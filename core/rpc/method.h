@@ -29,6 +29,7 @@ struct method {
     const char *summary;            /* "" when there is none */
     const char *title;              /* NULL when there is none */
     const struct param_table *args; /* the table of its params, or NULL */
+    const struct param_table *gives;           /* the table of its result, or NULL */
     const char *params_schema, *result_schema; /* JSON text or NULL */
     const struct filter_use *filters;          /* in their order */
     size_t filter_count;

@@ -15,8 +15,8 @@
 
 static void add_place(struct line *line, const struct param_place *place)
 {
-    if (place == NULL) {
-        line_add_string(line, "params");
+    if (place == NULL || place->root != NULL) {
+        line_add_string(line, place == NULL ? "params" : place->root);
         return;
     }
     add_place(line, place->outer);

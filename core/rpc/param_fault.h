@@ -10,6 +10,7 @@ struct param_place {
     const struct param_place *outer; /* NULL: in the params themselves */
     const struct param_row *row;     /* NULL: of the object as a whole */
     size_t index;                    /* in the row's list; SIZE_MAX: not in one */
+    const char *root;                /* not NULL: the outermost place, which is called so */
 };
 
 /* There is a value, and it is not what the row wants. `end` is that of the text that may be read.

@@ -141,7 +141,7 @@ __attribute__((cold, noinline)) static void find_missing(struct param_reading *r
                                                          const struct param_place *outer,
                                                          uint64_t missing)
 {
-    struct param_place place = {outer, NULL, NO_INDEX};
+    struct param_place place = {outer, NULL, NO_INDEX, NULL};
 
     for (size_t i = 0; i < table->count; i++) {
         place.row = &table->rows[i];
@@ -154,7 +154,7 @@ __attribute__((cold, noinline)) static void find_missing(struct param_reading *r
 static const char *read_object(struct param_reading *reading, const struct param_table *table,
                                const struct param_place *outer, const char *p, char *to)
 {
-    struct param_place place = {outer, NULL, NO_INDEX};
+    struct param_place place = {outer, NULL, NO_INDEX, NULL};
     const struct param_row *next = table->rows;
     uint64_t seen = 0;
 
@@ -188,7 +188,7 @@ static const char *read_object(struct param_reading *reading, const struct param
 static void read_positional(struct param_reading *reading, const struct param_table *table,
                             const char *p, char *to)
 {
-    struct param_place place = {NULL, table->rows, NO_INDEX};
+    struct param_place place = {NULL, table->rows, NO_INDEX, NULL};
     uint64_t missing = table->required;
 
     memcpy(to, table->image, table->size);
@@ -262,7 +262,7 @@ bool param_read(struct pillion_request *req)
 void param_read_value(const struct param_row *row, struct bytes value, char *to,
                       struct faults *faults)
 {
-    struct param_place place = {NULL, row, NO_INDEX};
+    struct param_place place = {NULL, row, NO_INDEX, NULL};
     struct param_reading reading = {
         .end = value.data + value.size, .pool = faults->pool, .faults = *faults};
     const char *p = json_read_space(value.data);

@@ -40,13 +40,27 @@ struct param_table {
     size_t count;
     uint64_t required; /* a bit for each row */
     bool open;
-    size_t size;       /* of the structure ... */
-    const char *image; /* ... which begins as this: with the defaults */
+    size_t size;                 /* of the structure ... */
+    const char *image;           /* ... which begins as this: with the defaults */
+    const pillion_param *origin; /* the rows in the module's memory, which it calls it by */
 
     /* Of the outermost table alone. */
     struct pool pool;   /* has all of it */
     const char *schema; /* a JSON Schema that says the same (rpc/param_schema.h) */
 };
+
+/* True when the row's value is a pointer, which may be NULL. */
+static inline bool param_may_be_null(const struct param_row *row)
+{
+    return row->type == PILLION_STRING || row->type == PILLION_TEXT || row->type == PILLION_BYTES ||
+           row->type == PILLION_JSON;
+}
+
+/* True when the row is there in whatever is written by its table. */
+static inline bool param_is_always_there(const struct param_row *row)
+{
+    return row->required || (row->given == 0 && (row->list || !param_may_be_null(row)));
+}
 
 /* True when the param of this name is a text of whatever kind. */
 static inline bool param_is_text(const struct param_table *table, struct bytes name)

@@ -64,10 +64,10 @@ static void append_bytes(struct text *out, const struct param_row *row)
     append_lengths(out, "minLength", low, "maxLength", high, UINT64_MAX);
 }
 
-static void append_object(struct text *out, const struct param_table *table);
+static void append_object(struct text *out, const struct param_table *table, bool gives);
 
 /* Appends what one value of the row is: the members of its schema. False when that is nothing. */
-static bool append_value(struct text *out, const struct param_row *row)
+static bool append_value(struct text *out, const struct param_row *row, bool gives)
 {
     switch ((pillion_type)row->type) {
     case PILLION_FLAG:
@@ -86,7 +86,7 @@ static bool append_value(struct text *out, const struct param_row *row)
         append_bytes(out, row);
         break;
     case PILLION_OBJECT:
-        append_object(out, row->members);
+        append_object(out, row->members, gives);
         break;
     case PILLION_JSON:
         return false;
@@ -98,23 +98,23 @@ static bool append_value(struct text *out, const struct param_row *row)
     return true;
 }
 
-static void append_row(struct text *out, const struct param_row *row)
+static void append_row(struct text *out, const struct param_row *row, bool gives)
 {
     struct text schema = {0};
 
     if (row->list) {
         text_append_string(&schema, ",\"type\":\"array\",\"items\":{");
-        append_value(&schema, row);
+        append_value(&schema, row, gives);
         text_append_char(&schema, '}');
         append_lengths(&schema, "minItems", row->least, "maxItems", row->most, SIZE_MAX);
     } else {
         text_append_char(&schema, ',');
-        if (!append_value(&schema, row))
+        if (!append_value(&schema, row, gives))
             text_clear(&schema);
     }
     if (row->param->summary != NULL)
         append_quoted(&schema, "description", row->param->summary);
-    if (row->param->fallback != NULL)
+    if (row->param->fallback != NULL && !gives)
         text_printf(&schema, ",\"default\":%s", row->param->fallback);
     text_append_char(out, '"');
     text_append(out, row->name);
@@ -126,7 +126,7 @@ static void append_row(struct text *out, const struct param_row *row)
 }
 
 /* Appends what an object of the table is, without its brackets. */
-static void append_object(struct text *out, const struct param_table *table)
+static void append_object(struct text *out, const struct param_table *table, bool gives)
 {
     const char *before = ",\"required\":[\"";
 
@@ -134,25 +134,26 @@ static void append_object(struct text *out, const struct param_table *table)
     for (size_t i = 0; i < table->count; i++) {
         if (i > 0)
             text_append_char(out, ',');
-        append_row(out, &table->rows[i]);
+        append_row(out, &table->rows[i], gives);
     }
     text_append_char(out, '}');
     for (size_t i = 0; i < table->count; i++) {
-        if (!table->rows[i].required)
+        const struct param_row *row = &table->rows[i];
+        if (!(gives ? param_is_always_there(row) : row->required))
             continue;
         text_append_string(out, before);
-        text_append(out, table->rows[i].name);
+        text_append(out, row->name);
         before = "\",\"";
     }
-    if (table->required != 0)
+    if (*before == '"')
         text_append_string(out, "\"]");
-    if (!table->open)
+    if (!table->open && !gives)
         text_append_string(out, ",\"additionalProperties\":false");
 }
 
-void param_schema(struct text *out, const struct param_table *table)
+void param_schema(struct text *out, const struct param_table *table, bool gives)
 {
     text_append_char(out, '{');
-    append_object(out, table);
+    append_object(out, table, gives);
     text_append_char(out, '}');
 }

@@ -22,6 +22,7 @@ static const size_t sizes[] = {
 struct making {
     struct pool *pool; /* of the outermost */
     size_t *size;      /* of all structures so far */
+    const char *what;  /* what a row is called: "param" */
     struct error *error;
 };
 
@@ -38,7 +39,7 @@ wrong(const struct making *making, const pillion_param *param, const char *forma
     va_start(args, format);
     vsnprintf(text, sizeof(text), format, args);
     va_end(args);
-    return error_set(making->error, "the param \"%.64s\" %s", param->name, text);
+    return error_set(making->error, "the %s \"%.64s\" %s", making->what, param->name, text);
 }
 
 /* One line of UTF-8 that JSON holds as it is, in any language. */
@@ -61,9 +62,9 @@ static bool check_name(const struct making *making, const pillion_param *params,
 {
     if (!name_valid(param->name))
         return error_set(making->error,
-                         "the name of a param has 1 to %u bytes of UTF-8, without quotes, "
+                         "the name of a %s has 1 to %u bytes of UTF-8, without quotes, "
                          "backslashes and control characters; correct row %td",
-                         PARAM_NAME_MAX, param - params + 1);
+                         making->what, PARAM_NAME_MAX, param - params + 1);
     for (const pillion_param *other = params; other < param; other++) {
         if (strcmp(other->name, param->name) == 0)
             return wrong(making, param, "is in the table twice");
@@ -82,8 +83,8 @@ static bool check_place(const struct making *making, const pillion_param *param,
                      width, param->width, param->list ? " (a list is a pillion_array)" : "");
     if (param->offset > size || width > size - param->offset)
         return wrong(making, param,
-                     "lies outside the structure; set its size by PILLION_PARAMS or "
-                     "PILLION_MEMBERS");
+                     "lies outside the structure; set its size by PILLION_PARAMS, "
+                     "PILLION_GIVES or PILLION_MEMBERS");
     if (param->given >= size && param->given != 0)
         return wrong(making, param, "has its .given outside the structure");
     return true;
@@ -202,19 +203,20 @@ static const struct param_table *make(const struct making *making, const pillion
     size_t count = 0;
 
     if (depth > PARAM_DEPTH_MAX) {
-        error_set(making->error, "params are nested deeper than %u tables", PARAM_DEPTH_MAX);
+        error_set(making->error, "%ss are nested deeper than %u tables", making->what,
+                  PARAM_DEPTH_MAX);
         return NULL;
     }
     while (params[count].name != NULL)
         count++;
     if (count > PARAM_ROWS_MAX) {
-        error_set(making->error, "a table of params has %u rows at most, and not %zu",
+        error_set(making->error, "a table of %ss has %u rows at most, and not %zu", making->what,
                   PARAM_ROWS_MAX, count);
         return NULL;
     }
     if (size > PARAM_SIZE_MAX - *making->size) {
-        error_set(making->error, "the structures of params have %u bytes at most, added up",
-                  PARAM_SIZE_MAX);
+        error_set(making->error, "the structures of %ss have %u bytes at most, added up",
+                  making->what, PARAM_SIZE_MAX);
         return NULL;
     }
     *making->size += size;
@@ -233,28 +235,41 @@ static const struct param_table *make(const struct making *making, const pillion
     table->open = open;
     table->size = size;
     table->image = image;
+    table->origin = params[count].members == NULL ? params : params[count].members;
+    return table;
+}
+
+/* Makes the outermost table. */
+static struct param_table *make_whole(const pillion_param *rows, size_t size, bool open, bool gives,
+                                      struct error *error)
+{
+    struct pool pool = {0};
+    size_t structures = 0;
+    const struct making making = {&pool, &structures, gives ? "member" : "param", error};
+
+    struct param_table *table = (struct param_table *)(uintptr_t)make(&making, rows, size, open, 1);
+    struct text schema = {0};
+    if (table == NULL) {
+        pool_free(&pool);
+        return NULL;
+    }
+    param_schema(&schema, table, gives);
+    table->schema = pool_must_strdup(&pool, text_string(&schema));
+    text_free(&schema);
+    table->pool = pool;
     return table;
 }
 
 struct param_table *param_table_make(const pillion_param *params, size_t size, bool open,
                                      struct error *error)
 {
-    struct pool pool = {0};
-    size_t structures = 0;
-    const struct making making = {&pool, &structures, error};
+    return make_whole(params, size, open, false, error);
+}
 
-    struct param_table *table =
-        (struct param_table *)(uintptr_t)make(&making, params, size, open, 1);
-    struct text schema = {0};
-    if (table == NULL) {
-        pool_free(&pool);
-        return NULL;
-    }
-    param_schema(&schema, table);
-    table->schema = pool_must_strdup(&pool, text_string(&schema));
-    text_free(&schema);
-    table->pool = pool;
-    return table;
+struct param_table *param_table_make_gives(const pillion_param *members, size_t size,
+                                           struct error *error)
+{
+    return make_whole(members, size, true, true, error);
 }
 
 void param_table_free(struct param_table *table)

@@ -186,14 +186,19 @@ void result_begin(struct pillion_request *req, const char *name, bool array)
     result->separate = false;
 }
 
+void result_refuse(struct pillion_request *req, const char *mistake)
+{
+    log_seldom(LOG_ERROR_LEVEL, req->method, "module %s: \"%s\" wrote a wrong result: %s",
+               req->method->instance->name, method_of(req), mistake);
+    request_fail(req, PILLION_INTERNAL_ERROR, "\"%s\" wrote a wrong result (module %s): %s",
+                 method_of(req), req->method->instance->name, mistake);
+}
+
 static void reply(struct pillion_request *req, struct result *result)
 {
     req->result = NULL;
     if (result->mistake != NULL) {
-        log_seldom(LOG_ERROR_LEVEL, req->method, "module %s: \"%s\" wrote a wrong result: %s",
-                   req->method->instance->name, method_of(req), result->mistake);
-        request_fail(req, PILLION_INTERNAL_ERROR, "\"%s\" wrote a wrong result (module %s): %s",
-                     method_of(req), req->method->instance->name, result->mistake);
+        result_refuse(req, result->mistake);
     } else if (result->lacks_memory) {
         request_fail(req, PILLION_INTERNAL_ERROR, "no memory to build the reply");
     } else if (result->size > result->most) {

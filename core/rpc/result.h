@@ -26,8 +26,11 @@ void result_put_number(struct pillion_request *req, const char *name, double val
 /* Of JSON that is known to be valid. */
 void result_put_json(struct pillion_request *req, const char *name, struct bytes json);
 
-/* Notes a mistake that the module has made in what is being written. `mistake` is a string literal.
- */
+/* Notes a mistake that the module has made in what is being written. `mistake` lives as long as the
+ * request. */
 void result_wrong(struct pillion_request *req, const char *mistake);
+
+/* Answers with a mistake that the module has made, and logs it. */
+void result_refuse(struct pillion_request *req, const char *mistake);
 
 #endif

@@ -557,6 +557,45 @@ static void args(pillion_request *req)
     pillion_reply(req, "args", result);
 }
 
+struct part {
+    int64_t number;
+};
+
+struct whole {
+    const char *name;
+    struct part part;
+    pillion_array parts;
+};
+
+static const pillion_param part_rows[] = {
+    PILLION_PARAM(struct part, number, PILLION_INTEGER),
+    {0},
+};
+
+static const pillion_param whole_rows[] = {
+    PILLION_PARAM(struct whole, name, PILLION_STRING),
+    PILLION_PARAM(struct whole, part, PILLION_OBJECT, PILLION_MEMBERS(struct part, part_rows)),
+    PILLION_PARAM(struct whole, parts, PILLION_OBJECT, .list = true,
+                  PILLION_MEMBERS(struct part, part_rows)),
+    {0},
+};
+
+static void whole(pillion_request *req)
+{
+    struct part parts[2] = {{7}, {8}};
+    const struct whole value = {.name = "all", .part = {-1}, .parts = {parts, 2}};
+
+    pillion_reply_struct(req, "whole", &value);
+}
+
+static void in_parts(pillion_request *req)
+{
+    pillion_begin_array(req, "in_parts");
+    pillion_put_struct(req, NULL, part_rows, &(struct part){9});
+    pillion_put_struct(req, NULL, whole_rows, &(struct whole){0});
+    pillion_end(req);
+}
+
 static void written(pillion_request *req)
 {
     char quoted[16];
@@ -615,6 +654,8 @@ static const pillion_method methods[] = {
     {.name = "calls", .handler = calls},
     {.name = "each", .handler = each},
     {.name = "written", .handler = written},
+    {.name = "whole", .handler = whole, PILLION_GIVES(struct whole, whole_rows)},
+    {.name = "in_parts", .handler = in_parts, PILLION_GIVES(struct whole, whole_rows)},
 #endif
     {0},
 };

@@ -312,6 +312,11 @@ static const struct {
     {5, "{\"in\":\"written\"}",
      "{\"out\":\"written\",\"result\":{\"string\":\"s\",\"text\":\"t\\u0000\",\"bytes\":\"Yg==\","
      "\"list\":[-1,0.5,true,null,\"q\\\"\"]}}"},
+    {5, "{\"in\":\"whole\"}",
+     "{\"out\":\"whole\",\"result\":{\"name\":\"all\",\"part\":{\"number\":-1},"
+     "\"parts\":[{\"number\":7},{\"number\":8}]}}"},
+    {5, "{\"in\":\"in_parts\"}",
+     "\"result\":[{\"number\":9},{\"part\":{\"number\":0},\"parts\":[]}]}"},
     {5, "{\"in\":\"belongs\"}", "{\"out\":\"belongs\",\"result\":\"its own\"}"},
     {5, "{\"in\":\"calls\",\"params\":\"abc\"}", "{\"out\":\"called\",\"result\":3}"},
     {5, "{\"in\":\"each\"}", "{\"out\":\"each\",\"result\":5}"},
@@ -360,7 +365,7 @@ START_TEST(modules_of_every_header_that_there_was_load)
                         minor >= 5 ? "method busy; method told; method left; method trace;"
                                      "method belongs; method args;"
                                      "method run; method calls; method each; method written;"
-                                     "method visits;"
+                                     "method visits; method whole; method in_parts;"
                                    : ""));
         server_start_with(server, (const char *const[]){"-g", "worker_processes 1;", NULL});
         int client = client_connect(server);

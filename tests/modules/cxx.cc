@@ -62,6 +62,17 @@ const pillion_param repeat_params[] = {
     {0},
 };
 
+struct repeated {
+    pillion_bytes text;
+    int64_t places;
+};
+
+const pillion_param repeated_rows[] = {
+    PILLION_PARAM(repeated, text, PILLION_TEXT, .required = true, .summary = "It all."),
+    PILLION_PARAM(repeated, places, PILLION_INTEGER),
+    {},
+};
+
 void repeat_text(pillion_request *req)
 {
     auto *params = static_cast<const repeat *>(pillion_args(req));
@@ -69,10 +80,9 @@ void repeat_text(pillion_request *req)
 
     for (int64_t i = 0; i < params->times; i++)
         text += params->text;
-    pillion_begin_object(req, "repeat");
-    pillion_put_text(req, "text", {text.data(), text.size()});
-    pillion_put_integer(req, "places", static_cast<int64_t>(params->places.count));
-    pillion_end(req);
+    const repeated result = {{text.data(), text.size()},
+                             static_cast<int64_t>(params->places.count)};
+    pillion_reply_struct(req, "repeat", &result);
 }
 
 void after(pillion_request *req)
@@ -89,7 +99,8 @@ const pillion_method methods[] = {
      .handler = repeat_text,
      .read_only = true,
      .title = "Repeat",
-     PILLION_PARAMS(repeat, repeat_params)},
+     PILLION_PARAMS(repeat, repeat_params),
+     PILLION_GIVES(repeated, repeated_rows)},
     {0},
 };
 

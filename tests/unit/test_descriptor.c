@@ -122,8 +122,13 @@ START_TEST(tables_of_params_are_copied_with_their_own_stride)
                 {.row = {.name = "flag", .type = PILLION_FLAG, .offset = 16}, .later = "x"},
                 {.row = {0}}},
       inner[] = {{.row = size_rows[0], .later = "y"}, {.row = {0}}};
-    pillion_method methods[] = {
-        {.name = "a", .handler = handler, .args = &rows[0].row, .args_size = 24}, {0}};
+    pillion_method methods[] = {{.name = "a",
+                                 .handler = handler,
+                                 .args = &rows[0].row,
+                                 .args_size = 24,
+                                 .gives = &rows[0].row,
+                                 .gives_size = 24},
+                                {0}};
     pillion_module from = good_module("m"), to;
 
     rows[0].row.members = &inner[0].row;
@@ -135,6 +140,11 @@ START_TEST(tables_of_params_are_copied_with_their_own_stride)
     ck_assert_ptr_null(copy[2].name);
     ck_assert_str_eq(copy[0].members[0].name, "width");
     ck_assert_ptr_null(copy[0].members[1].name);
+    copy = to.methods[0].gives;
+    ck_assert_str_eq(copy[1].name, "flag");
+    /* Where a table ends, it says where the module has it. */
+    ck_assert_ptr_eq(copy[2].members, &rows[0].row);
+    ck_assert_ptr_eq(copy[0].members[1].members, &inner[0].row);
     descriptor_free(&to);
     from.param_size = 0;
     ck_assert(!descriptor_copy(&from, &to, &error));
@@ -161,6 +171,15 @@ START_TEST(mistakes_in_a_table_of_params_name_method_and_row)
     ck_assert_str_eq(error.text, "the method \"greet\": the param \"flag\" has a wrong fallback: "
                                  "params.flag: true or false, got 7");
     descriptor_free(&to);
+    methods[0].args = NULL;
+    methods[0].gives = rows;
+    methods[0].gives_size = 8;
+    ck_assert(!descriptor_copy(&from, &to, &error));
+    ck_assert_str_eq(error.text, "the method \"greet\": the member \"flag\" lies outside the "
+                                 "structure; set its size by PILLION_PARAMS, PILLION_GIVES or "
+                                 "PILLION_MEMBERS");
+    descriptor_free(&to);
+    methods[0].gives = NULL;
     methods[0].args = odd;
     ck_assert(!descriptor_copy(&from, &to, &error));
     ck_assert_str_eq(error.text, "the method \"greet\": the summary of the param \"flag\" is not "

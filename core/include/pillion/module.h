@@ -202,6 +202,9 @@ struct pillion_param {
 #define PILLION_PARAMS(structure, table)  .args = (table), .args_size = sizeof(structure)
 #define PILLION_MEMBERS(structure, table) .members = (table), .size = sizeof(structure)
 
+/* Gives a method the table of its result, and the structure that is written by it. */
+#define PILLION_GIVES(structure, table) .gives = (table), .gives_size = sizeof(structure)
+
 /* A row of the table of methods, which ends with a row of zeros. */
 typedef struct pillion_method {
     const char *name; /* as clients call it: 1 to 255 bytes of printable UTF-8 */
@@ -209,7 +212,8 @@ typedef struct pillion_method {
     const char *summary PILLION_0; /* one sentence, for rpc.describe and documentation */
 
     /* What params it takes, and what it replies with: JSON Schemas as text, or NULL. They are shown
-     * and not enforced. What a table can say belongs into `args`. */
+     * and not enforced. What a table can say belongs into `args` and `gives`; where both are given,
+     * the text is what is shown. */
     const char *params PILLION_0;
     const char *result PILLION_0;
 
@@ -241,6 +245,11 @@ typedef struct pillion_method {
     const pillion_param *args PILLION_0;
     size_t args_size PILLION_0;
     bool open PILLION_0; /* params that the table does not have may be there: they are ignored */
+
+    /* The members of the object that it replies with, as rows like those of params, and the size of
+     * the structure that pillion_reply_struct writes by them: PILLION_GIVES. Since 1.5. */
+    const pillion_param *gives PILLION_0;
+    size_t gives_size PILLION_0;
 } pillion_method;
 
 typedef enum { PILLION_NEXT = 0, PILLION_STOP = 1 } pillion_verdict;
@@ -501,6 +510,36 @@ void pillion_reply(pillion_request *req, const char *out, cJSON *result);
  * JSON becomes `internal_error` and a line in the log. */
 void pillion_reply_raw(pillion_request *req, const char *out, pillion_bytes result);
 
+/* Replies with an object of what is in a structure, by the table that the row of the method has as
+ * PILLION_GIVES. Clients are shown that, too: `rpc.describe`, `rpc.discover`, tools of agents and
+ * `pillion doc`.
+ *
+ *     struct user {
+ *         const char *name;
+ *         int64_t age;
+ *         bool age_known;
+ *         pillion_array tags;
+ *     };
+ *
+ *     static const pillion_param user_rows[] = {
+ *         PILLION_PARAM(struct user, name, PILLION_STRING, .required = true),
+ *         PILLION_PARAM(struct user, age, PILLION_INTEGER,
+ *                       .given = offsetof(struct user, age_known)),
+ *         PILLION_PARAM(struct user, tags, PILLION_STRING, .list = true),
+ *         {0},
+ *     };
+ *
+ *     {.name = "user", .handler = user, PILLION_GIVES(struct user, user_rows)},
+ *
+ * {"name": "Ada", "tags": []} is what comes of it with only a name in it. A row is left out where
+ * the bool at its `given` is false, and one of STRING, TEXT, BYTES or JSON where it points at
+ * nothing; the others are always there. `fallback` is of params alone.
+ *
+ * What the table says holds: a required row that is left out, an index that is no word's, infinity
+ * and NaN, bytes that are no UTF-8 or no JSON, and what is beyond its bounds are mistakes. They are
+ * logged, and the client gets `internal_error`; both name the member. Since 1.5. */
+void pillion_reply_struct(pillion_request *req, const char *out, const void *structure);
+
 /* Replies with an error: {"out": "error", "result": {"code": code, "message": …}}. Codes of your
  * own are welcome; PILLION_INVALID_PARAMS is for params that your method cannot take. The message
  * is cut where it is longer than a reply may be, or than there is memory for. */
@@ -540,7 +579,8 @@ void pillion_fail_retry(pillion_request *req, const char *code, uint64_t retry_m
  *
  * string: NUL-terminated UTF-8; text: UTF-8 which may hold NULs; bytes: any, as base64 (RFC 4648
  * section 4). NULL becomes null, and bytes that are no UTF-8 become U+FFFD. number: infinity and
- * NaN become null. json: JSON text, which is checked. */
+ * NaN become null. json: JSON text, which is checked. struct: a structure, by a table that is its
+ * method's PILLION_GIVES, or in it (PILLION_MEMBERS); see pillion_reply_struct. */
 void pillion_begin_object(pillion_request *req, const char *name);
 void pillion_begin_array(pillion_request *req, const char *name);
 void pillion_end(pillion_request *req);
@@ -552,6 +592,8 @@ void pillion_put_number(pillion_request *req, const char *name, double value);
 void pillion_put_flag(pillion_request *req, const char *name, bool value);
 void pillion_put_null(pillion_request *req, const char *name);
 void pillion_put_json(pillion_request *req, const char *name, pillion_bytes value);
+void pillion_put_struct(pillion_request *req, const char *name, const pillion_param *table,
+                        const void *structure);
 
 #define PILLION_INVALID_PARAMS "invalid_params"
 #define PILLION_INTERNAL_ERROR "internal_error"
