@@ -13,6 +13,10 @@ Of docs/architecture.md and docs/architecture/, which speak of the code by name:
 - `folder/file.c:function` is a function that is defined there;
 - `some_name` and `name()` stand somewhere in core/ or modules/, or name a file of core/.
 
+Of docs/writing-a-module/functions.md, which tells where a function may be called: each function that
+modules may call has a row, and threads may call it where the code does not refuse that, and as
+pillion_offload's comment in the header says.
+
 Of the errors that clients are told: each code that core/ or a module fails with, and each that
 docs/protocols.md explains, is in docs/errors.md. The module hello teaches, and has one of its own.
 """
@@ -132,6 +136,62 @@ def all_codes():
             yield path, number, fault
 
 
+# ---- Functions ----
+
+# The code does not refuse these in a thread, which have no business there: they are for hooks.
+FOR_HOOKS = {"pillion_set_state", "pillion_error", "pillion_error_at"}
+
+
+def functions_for_threads(code, exported):
+    """Those that work on any thread: their bodies do not ask whether they are on the loop's."""
+    bodies = dict(re.findall(r"^PILLION_EXPORT [^;{]*?\b(pillion_\w+)\([^{]*?\)\n\{(.*?)^\}", code, re.M | re.S))
+    return {name for name in exported if "on_loop(__func__)" not in bodies[name]} - FOR_HOOKS
+
+
+def functions_in_comment(header):
+    """What the comment of pillion_offload lists for threads: "pillion_a_b, _c and _d" too."""
+    start = header.index("may call:")
+    found, family = set(), ""
+    for word in re.findall(r"\w+", header[start + 9:header.index("All others", start)]):
+        if word.startswith("pillion_"):
+            family = re.match(r"pillion_[a-z]+", word).group()
+        if word[0] in "p_" and word not in ("pillion",):
+            found.add(word if word.startswith("pillion_") else family + word)
+    return found
+
+
+def functions_in_page(page):
+    """(name, whether threads may call it, line) of each function in the page's table."""
+    for number, line in enumerate(page.split("\n"), 1):
+        cells = [cell.strip() for cell in line.split("|")]
+        if len(cells) == 7:
+            for name in re.findall(r"`(pillion_\w+)`", cells[1]):
+                yield name, cells[5] == "yes", number
+
+
+def check_functions(page, exported, threads):
+    rows = list(functions_in_page(page))
+    names = [name for name, _, _ in rows]
+    for name in sorted(set(exported) - set(names)):
+        yield 1, "%s has no row: where may it be called?" % name
+    for name, thread, number in rows:
+        if names.count(name) > 1 or name not in exported:
+            yield number, "%s is there twice, or is no function of modules" % name
+        elif thread != (name in threads):
+            yield number, "the code says otherwise of %s in a thread" % name
+
+
+def check_all_functions(page):
+    exported = re.findall(r"^    (pillion_\w+);", read(os.path.join(ROOT, "core/module/exports.list")), re.M)
+    code = "".join(read(path) for path in glob.glob(os.path.join(ROOT, "core/module/api*.c")))
+    threads = functions_for_threads(code, exported)
+    yield from check_functions(page, exported, threads)
+    header = functions_in_comment(read(os.path.join(ROOT, "core/include/pillion/module.h")))
+    for name in sorted(threads ^ header):
+        yield 1, "the comment of pillion_offload %s %s" % (
+            "leaves out" if name in threads else "should not list", name)
+
+
 def self_check(words):
     """Each fault is found where it stands, and what is right is not."""
     page = os.path.join(ROOT, "docs", "architecture.md")
@@ -146,6 +206,14 @@ def self_check(words):
     assert [n for n, _ in check_codes(code, {"known"})] == [3]
     page = "## A\n- `a`: x\n\n## Errors\n\n- `known`: x\n- `other`: x\n\n## B\n- `b`: x\n"
     assert [n for n, _ in check_protocol_codes(page, {"known"})] == [7]
+    code = "PILLION_EXPORT int pillion_a(int x)\n{\n    return 0;\n}\n\n" \
+           "PILLION_EXPORT int pillion_b(void)\n{\n    if (!on_loop(__func__))\n        return 1;\n}\n"
+    assert functions_for_threads(code, ["pillion_a", "pillion_b"]) == {"pillion_a"}
+    assert functions_in_comment("may call:\n * pillion_x, pillion_zone_open, _get and _set.\n * All others") == \
+        {"pillion_x", "pillion_zone_open", "pillion_zone_get", "pillion_zone_set"}
+    page = "| `pillion_a` | yes | yes | yes | yes |\n| `pillion_b`, `pillion_d` | yes | no | no | yes |\n"
+    assert [n for n, _ in check_functions(page, ["pillion_a", "pillion_b", "pillion_c"], {"pillion_a"})] == \
+        [1, 2, 2]
 
 
 def main():
@@ -159,6 +227,8 @@ def main():
         found = list(check_links(path, text)) + list(check_width(text))
         if os.path.relpath(path, ROOT).startswith("docs/architecture"):
             found += check_names(text, words)
+        if os.path.relpath(path, ROOT) == "docs/writing-a-module/functions.md":
+            found += check_all_functions(text)
         for number, fault in sorted(found):
             print("%s:%d: %s" % (os.path.relpath(path, ROOT), number, fault))
         faults += len(found)

@@ -23,6 +23,11 @@
  * than `handler_timeout` is ended together with its worker. What has to wait defers its request
  * (pillion_defer) and comes back later; what can only block goes to a thread (pillion_offload).
  *
+ * A worker runs as the user of the directive `user`, in `working_directory`, with the environment,
+ * the umask and the standard output and error of the server's starter. SIGPIPE kills nobody, and
+ * no signal is blocked; the server has handlers for SIGTERM and other signals that the master acts
+ * on, and for those of crashes, which are to stay.
+ *
  * A module uses cJSON's functions as they are, without linking cJSON itself and without calling
  * cJSON_InitHooks.
  *
@@ -328,7 +333,11 @@ typedef struct pillion_module {
      *        nothing: what it allocates ends with the process.
      * start: once in each worker before it serves. A failure keeps the new configuration from being
      *        used, and the old one goes on. `pillion -t` calls it too, and then `stop`.
-     * stop:  once in each worker that ends in order, after its last request. */
+     * stop:  once in each worker that ends in order, after its last request. Before it, on_cancel
+     *        and on_end are called for requests that still waited, and threads have had a second
+     *        to see pillion_work_cancelled and end; where one has not, no `stop` is called. The
+     *        module that was loaded last stops first. Timers, posts and work that `stop` begins
+     *        are not called any more. */
     int (*check)(pillion_instance *self, pillion_error_text *error) PILLION_0;
     int (*start)(pillion_instance *self, pillion_error_text *error) PILLION_0;
     void (*stop)(pillion_instance *self) PILLION_0;
@@ -351,7 +360,10 @@ typedef struct pillion_module {
 #define PILLION_LINKAGE extern
 #endif
 
-#define PILLION_NOTE_TYPE 1 /* named "Pillion"; describes major and minor, 4 bytes each */
+/* Bindings of other languages need the two things that PILLION_MODULE makes: the exported symbol
+ * pillion_module_descriptor, and an ELF note in a loaded segment (PT_NOTE) of this type, named
+ * "Pillion", whose description is major and minor, 4 bytes each in the machine's order. */
+#define PILLION_NOTE_TYPE 1
 #define PILLION_QUOTE_(x) #x
 #define PILLION_QUOTE(x)  PILLION_QUOTE_(x)
 
@@ -500,7 +512,11 @@ bool pillion_conn_moved(const pillion_request *req);
  * server runs. 0 when the client is gone. Since 1.5. */
 uint64_t pillion_conn_id(const pillion_request *req);
 
-/* ---- The reply: exactly one for a request ---- */
+/* ---- The reply: exactly one for a request ----
+ *
+ * It has 128 MiB and 64 KiB at most, its header included, and a quarter of `arena_size` at most. A
+ * larger one becomes `internal_error` and a line in the log. All texts and bytes that these
+ * functions are given are copied, `out` and names included. */
 
 /* Replies with `out` and a value that the reply takes over, whatever happens. NULL is a failure to
  * build it: the client gets `internal_error`. */
@@ -668,7 +684,7 @@ void pillion_call(pillion_request *req, const char *method, pillion_bytes params
  * has timed out, its deadline has passed, or its client is gone; `done` is called all the same, to
  * free what is in `data`. What pillion_alloc gave lasts until then, and so do the request's bytes
  * as the handler has seen them (pillion_params_raw, pillion_body, …), also for `work`: `data` may
- * point at all of them.
+ * point at all of them. `done` may do what a handler may: it may offload, defer or call once more.
  *
  * `work` may block. Of this header it, and any thread that the module makes, may call:
  *
