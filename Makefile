@@ -110,7 +110,7 @@ RUN_PACKAGES  := gcc libc6-dev libcjson-dev pkg-config \
                  $(sort $(foreach m,$(ALL_MODULES),$(PACKAGES_$(m))))
 TEST_PACKAGES := $(RUN_PACKAGES) check curl gdb libsubunit-dev clang libclang-rt-14-dev g++ python3 \
                  apache2-utils haproxy httpie node-llhttp openssl pgbouncer postgresql procps \
-                 redis-server wrk
+                 redis-server valgrind wrk
 # Other distributions of node bring an npm of their own, and Debian's cannot be beside it.
 TEST_PACKAGES += $(if $(shell command -v npm),,nodejs npm)
 LINT_PACKAGES := $(RUN_PACKAGES) clang clang-format-14

@@ -20,6 +20,7 @@
 #include "module/hooks.h"
 #include "module/loader.h"
 #include "module/test_clients.h"
+#include "module/test_reply.h"
 #include "rpc/callback.h"
 #include "rpc/inner.h"
 #include "rpc/introspect.h"
@@ -28,15 +29,16 @@
 #include "rpc/offload.h"
 #include "rpc/run.h"
 #include "rpc/zone.h"
+#include "wire/error_code.h"
 #include "wire/frame.h"
 
 #define THREADS_END_MS 1000u
 
 /* One request and its reply. */
 struct trial_call {
-    struct pool pool;
-    char *body; /* as it was sent; poisoned when the request is over */
-    size_t body_size;
+    struct pool pool; /* the request's memory */
+    char *body;       /* as it was sent; freed with that memory */
+    struct pool_end over;
     char *frame; /* the reply, NUL-terminated; NULL while there is none */
     size_t size;
     unsigned client;           /* whose request it is: test_clients.h */
@@ -66,8 +68,8 @@ static struct {
     struct deferreds deferreds;
     struct board_row *row;
     struct trial_call *calls; /* newest first */
-    unsigned call_count;
-    struct pool texts; /* texts that were returned to the test */
+    unsigned last;            /* the newest one's number */
+    struct pool texts;        /* texts that were returned to the test */
     struct past *past;
 } trial;
 
@@ -173,7 +175,8 @@ static void settle(struct loop *loop, void *context)
 static bool start(void)
 {
     const struct offload_limits limits = {.threads = (uint32_t)trial.settings.pool_threads,
-                                          .queue = (uint32_t)trial.settings.pool_queue};
+                                          .queue = (uint32_t)trial.settings.pool_queue,
+                                          .row = trial.row};
     struct error error;
 
     if (!loop_init(&trial.loop, &error)) {
@@ -224,7 +227,6 @@ static void free_calls(void)
     for (struct trial_call *call = trial.calls, *next; call != NULL; call = next) {
         next = call->next;
         pool_free(&call->pool);
-        free(call->body);
         free(call->frame);
         free(call);
     }
@@ -242,17 +244,25 @@ static void leave(struct trial_call *call)
     deferred_drop(deferred);
 }
 
+/* Answers what still waits, as a worker does at drain_timeout, in the same order: their modules
+ * learn it by pillion_on_cancel. */
+static void give_up(void)
+{
+    for (uint32_t i = 0; i < trial.deferreds.count; i++)
+        deferred_fail(trial.deferreds.table[i], ERROR_TIMEOUT,
+                      "the modules were stopped while this request waited");
+    deferreds_settle(&trial.deferreds);
+}
+
 PILLION_EXPORT bool pillion_test_stop(void)
 {
     struct past *past;
 
     if (trial.tree == NULL)
         return true;
-    for (struct trial_call *call = trial.calls; call != NULL; call = call->next)
-        leave(call);
     if (trial.started) {
+        give_up();
         offload_stop();
-        deferreds_settle(&trial.deferreds);
     }
     if (trial.started && !offload_finish(THREADS_END_MS))
         return false; /* a thread still uses the module */
@@ -272,8 +282,10 @@ PILLION_EXPORT bool pillion_test_stop(void)
     past = must_zalloc(sizeof(*past));
     *past = (struct past){
         .tree = trial.tree, .set = trial.set, .methods = trial.methods, .next = trial.past};
+    unsigned last = trial.last;
     memset(&trial, 0, sizeof(trial));
     trial.past = past;
+    trial.last = last; /* no number is given twice */
     return true;
 }
 
@@ -308,11 +320,12 @@ static void connection(const struct pillion_request *req, struct request_connect
     test_client_tell(((const struct trial_call *)req->sink)->client, to);
 }
 
+/* NULL when this trial has no request of that number. */
 static struct trial_call *call_of(unsigned number)
 {
-    struct trial_call *call = number > trial.call_count ? NULL : trial.calls;
+    struct trial_call *call = number > trial.last ? NULL : trial.calls;
 
-    for (unsigned n = trial.call_count; n > number && call != NULL; n--)
+    for (unsigned n = trial.last; n > number && call != NULL; n--)
         call = call->next;
     return call;
 }
@@ -341,10 +354,12 @@ static void finish(struct deferred *deferred)
     struct trial_call *call = call_of(deferred->conn);
 
     count(&deferred->req, clock_ns() - deferred->since_ns);
+    counter_add(&trial.row->counters[COUNT_TIMEOUTS], deferred->timed_out);
     if (deferred->req.inner != NULL) {
         inner_finish(deferred);
         return;
     }
+    counter_add(&trial.row->counters[COUNT_CANCELLED], call == NULL);
     if (call != NULL && (deferred->reply != NULL || deferred->req.notifies))
         keep_reply(call, deferred->reply, deferred->req.size);
     if (call != NULL) {
@@ -355,21 +370,27 @@ static void finish(struct deferred *deferred)
     loop_stop(&trial.loop);
 }
 
-/* Overwrites the request's bytes, to show a module that still reads them after the request is
- * over. */
-static void poison(struct trial_call *call)
+/* Frees memory of malloc(3)'s, and overwrites it before: so that no text is found there, even
+ * without a tool that tells who still reads it. */
+static void bury(void *memory, size_t size)
 {
-    pool_ends(&call->pool);
-    memset(call->body, POISON, call->body_size);
+    memset(memory, POISON, size);
+    free(memory);
+}
+
+/* Frees the body, and the caller the other bytes of a request that is over: each is a block of
+ * malloc(3)'s, so that valgrind and AddressSanitizer tell which module has kept a pointer to it. */
+static void over(struct pool_end *end)
+{
+    struct trial_call *call = container_of(end, struct trial_call, over);
+
+    bury(call->body, strlen(call->body));
+    call->body = NULL;
 }
 
 /* The callback deferreds.released: neither the core nor a thread has the request any more. */
 static void released(struct deferred *deferred)
 {
-    struct trial_call *call = call_of(deferred->conn);
-
-    if (call != NULL)
-        poison(call);
     struct conn_values *values = deferred->values;
     deferred->values = NULL;
     conn_values_leave(values);
@@ -379,6 +400,7 @@ static void released(struct deferred *deferred)
  * `method`, if there is one. */
 static void refused(struct pillion_request *req, const struct method *method, struct bytes in)
 {
+    counter_add(&trial.row->counters[COUNT_REFUSED], 1);
     bool kept = request_keep_refused(req, method == NULL ? &trial.methods.none : method, in);
 
     if (method != NULL)
@@ -387,13 +409,36 @@ static void refused(struct pillion_request *req, const struct method *method, st
         request_show(req);
 }
 
-static void dispatch(struct trial_call *call, unsigned number)
+/* Runs the request. True when it was deferred. */
+static bool run(struct trial_call *call, struct pillion_request *req)
 {
     const struct json_limits limits = {.depth = (uint32_t)trial.settings.servers->json_max_depth,
                                        .values = (uint32_t)trial.settings.servers->json_max_values};
     struct envelope envelope;
     struct json_error error;
-    struct pillion_request req = {
+
+    enum envelope_status status =
+        request_read(req, bytes_of(call->body), &limits, &envelope, &error);
+    const struct method *method =
+        envelope.in.data == NULL ? NULL : method_table_find(&trial.methods, envelope.in);
+
+    if (!request_accept(req, status, &envelope, &error, method)) {
+        refused(req, method, envelope.in);
+        return false;
+    }
+    req->started_ns = clock_ns();
+    request_run(req);
+    if (req->deferred == NULL)
+        count(req, clock_ns() - req->started_ns);
+    return req->deferred != NULL;
+}
+
+/* The request as handlers see it is a block of its own, too. */
+static void dispatch(struct trial_call *call, unsigned number)
+{
+    struct pillion_request *req = must_alloc(sizeof(*req));
+
+    *req = (struct pillion_request){
         .pool = &call->pool,
         .reserve = reserve,
         .sink = call,
@@ -403,27 +448,17 @@ static void dispatch(struct trial_call *call, unsigned number)
         .max_reply = FRAME_BODY_MAX,
         .introspect = &trial.introspect,
     };
-
-    enum envelope_status status =
-        request_read(&req, bytes_of(call->body), &limits, &envelope, &error);
-    const struct method *method =
-        envelope.in.data == NULL ? NULL : method_table_find(&trial.methods, envelope.in);
-
-    if (!request_accept(&req, status, &envelope, &error, method)) {
-        refused(&req, method, envelope.in);
-        return;
+    counter_add(&trial.row->counters[COUNT_FRAMES], 1);
+    if (run(call, req)) {
+        counter_add(&trial.row->counters[COUNT_DEFERRED], 1);
+        call->deferred = req->deferred;
+        deferred_keep(req->deferred, &call->pool);
+        call->deferred->conn = number;
+        call->deferred->req.connection = connection_of_deferred;
+    } else {
+        pool_free(&call->pool);
     }
-    req.started_ns = clock_ns();
-    request_run(&req);
-    if (req.deferred == NULL) {
-        count(&req, clock_ns() - req.started_ns);
-        poison(call);
-        return;
-    }
-    call->deferred = req.deferred;
-    deferred_keep(req.deferred, &call->pool);
-    req.deferred->conn = number;
-    req.deferred->req.connection = connection_of_deferred;
+    bury(req, sizeof(*req));
 }
 
 PILLION_EXPORT unsigned pillion_test_begin(const char *body)
@@ -432,12 +467,13 @@ PILLION_EXPORT unsigned pillion_test_begin(const char *body)
         return 0;
     struct trial_call *call = must_zalloc(sizeof(*call));
     call->body = must_strdup(body);
-    call->body_size = strlen(body);
     call->client = test_client_current();
+    call->over.call = over;
+    pool_on_end(&call->pool, &call->over);
     call->next = trial.calls;
     trial.calls = call;
-    dispatch(call, ++trial.call_count);
-    return trial.call_count;
+    dispatch(call, ++trial.last);
+    return trial.last;
 }
 
 PILLION_EXPORT bool pillion_test_answered(unsigned request)
@@ -452,7 +488,9 @@ PILLION_EXPORT void pillion_test_leave(unsigned request)
 
     if (call == NULL || call->deferred == NULL)
         return;
-    leave(call);
+    struct deferred *deferred = call->deferred;
+    call->deferred = NULL;
+    deferred_drop(deferred);
     deferreds_settle(&trial.deferreds);
 }
 
@@ -467,61 +505,16 @@ PILLION_EXPORT void pillion_test_disconnect(unsigned client)
     test_client_end(client);
 }
 
-/* A member as a C string; NULL when it is no string, or has a NUL byte. */
-static const char *text_of(struct bytes object, struct bytes name)
-{
-    struct bytes json = envelope_member(object, name);
-    char *text = pool_must_zalloc(&trial.texts, json.size + 1);
-    long size = json.data == NULL ? -1 : json_string_text(json, text, json.size);
-
-    return size < 0 || strlen(text) != (size_t)size ? NULL : text;
-}
-
-static pillion_test_reply read_reply(const struct trial_call *call)
-{
-    if (call->size == 0) /* of a notification */
-        return (pillion_test_reply){.body = ""};
-    struct bytes body = {call->frame + FRAME_HEADER_SIZE, call->size - FRAME_HEADER_SIZE};
-    struct bytes error = envelope_member(body, BYTES("error")); /* JSON-RPC's */
-    struct bytes result = error.data != NULL ? envelope_member(error, BYTES("data"))
-                                             : envelope_member(body, BYTES("result"));
-    char *text = pool_must_zalloc(&trial.texts, result.size + 1);
-    pillion_test_reply reply = {
-        .body = body.data, .result = text, .out = text_of(body, BYTES("out"))};
-
-    if (result.size > 0)
-        memcpy(text, result.data, result.size);
-    if (error.data != NULL)
-        reply.out = "error";
-    if (reply.out != NULL && strcmp(reply.out, "error") == 0) {
-        reply.code = text_of(result, BYTES("code"));
-        reply.message = text_of(result, BYTES("message"));
-    }
-    return reply;
-}
-
-#define NOT_STARTED "not_started"
-#define NO_MODULES \
-    "no modules run: pillion_test_start was not called, or failed, or they were stopped"
-#define ITS_RESULT "{\"code\":\"" NOT_STARTED "\",\"message\":\"" NO_MODULES "\"}"
-
-static const pillion_test_reply not_started = {
-    .body = "{\"out\":\"error\",\"result\":" ITS_RESULT "}",
-    .out = "error",
-    .result = ITS_RESULT,
-    .code = NOT_STARTED,
-    .message = NO_MODULES,
-};
-
 PILLION_EXPORT pillion_test_reply pillion_test_finish(unsigned request)
 {
     const struct trial_call *call = call_of(request);
 
-    if (!trial.started)
-        return not_started;
-    while (call != NULL && call->frame == NULL && call->deferred != NULL)
+    if (!trial.started || call == NULL)
+        return trial.started ? test_reply_not_begun : test_reply_not_started;
+    while (call->frame == NULL && call->deferred != NULL)
         loop_run(&trial.loop);
-    return call == NULL || call->frame == NULL ? (pillion_test_reply){0} : read_reply(call);
+    return call->frame == NULL ? (pillion_test_reply){0}
+                               : test_reply_read(call->frame, call->size, &trial.texts);
 }
 
 PILLION_EXPORT pillion_test_reply pillion_test_request(const char *body)

@@ -189,6 +189,10 @@ const char *pillion_binary(void);
  * /dev/pts. */
 bool terminals_exist(void);
 
+/* False, with a message and a line for the end of `make check`, when this machine has no such
+ * command. */
+bool command_exists(const char *name);
+
 /* `pillion -s VERB -p PREFIX`. */
 struct run server_ask(const struct server *server, const char *verb);
 

@@ -7,6 +7,7 @@
 #include <pty.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -98,6 +99,22 @@ bool terminals_exist(void)
     close(terminal);
     close(other);
     return true;
+}
+
+bool command_exists(const char *name)
+{
+    struct run run = run_command(
+        (const char *const[]){"/bin/sh", "-c", "command -v \"$0\"", name, NULL}, NULL, PATIENCE_MS);
+    const char *path = getenv("SKIPPED"); /* tests.mk */
+    FILE *skipped = run.status == 0 || path == NULL ? NULL : fopen(path, "a");
+
+    if (run.status != 0)
+        fprintf(stderr, "left out: there is no %s here\n", name);
+    if (skipped != NULL) {
+        fprintf(skipped, "what needs %s\n", name);
+        fclose(skipped);
+    }
+    return run.status == 0;
 }
 
 struct run server_ask(const struct server *server, const char *verb)

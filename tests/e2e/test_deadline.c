@@ -8,7 +8,7 @@
 
 #define METHODS                                                                               \
     "method ping; method wait; method retry; method cancels; method sleep_on; method tally; " \
-    "method wake; method time_left; method keep_raw;"
+    "method wake; method time_left;"
 
 static struct server *serve(const char *main_text)
 {

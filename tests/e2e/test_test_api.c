@@ -115,17 +115,14 @@ START_TEST(time_is_limited_and_clients_may_leave)
     pillion_test_leave(77);
     ck_assert_result("let_go", "{\"key\":2}", "false");
     ck_assert_ptr_null(pillion_test_finish(gone).body);
-    ck_assert_ptr_null(pillion_test_finish(0).body);
     ck_assert(pillion_test_stop());
 }
 END_TEST
 
-START_TEST(memory_of_a_finished_request_is_poisoned)
+START_TEST(a_thread_reads_its_requests_bytes)
 {
-    start(load("later", ""), "method keep_raw; method read_raw;");
+    start(load("later", ""), "method read_raw;");
     ck_assert_result("read_raw", "{\"ms\":5}", "true"); /* not before its thread is done */
-    ck_assert_result("keep_raw", "\"text\"", "false");
-    ck_assert_result("keep_raw", "\"text\"", "false");
     ck_assert(pillion_test_stop());
 }
 END_TEST
@@ -155,6 +152,11 @@ START_TEST(a_start_tells_the_mistakes_of_configuration_and_module)
     expect_part(pillion_test_start("load_module ./none.so;", ""), "none.so");
     expect_part(pillion_test_start(load("check_fails", ""), ""), "check failed");
     expect_part(pillion_test_start(load("start_fails", ""), ""), "start failed");
+    wrong = pillion_test_start(load("picky", "even 3;"), "");
+    expect_part(wrong, "3 is odd");
+    expect_part(wrong, "even 3;");
+    wrong = pillion_test_start(load("picky", "even 2; word bad;"), "");
+    expect_part(wrong, "\"bad\" with 2");
     start(load("ping", ""), "method ping;");
     ck_assert_result("ping", "1", "1");
 }
@@ -231,10 +233,17 @@ START_TEST(every_reply_belongs_to_its_request)
     unsigned second = pillion_test_begin("{\"in\":\"ping\",\"params\":2}");
     ck_assert_str_eq(pillion_test_finish(second).result, "2");
     ck_assert_str_eq(pillion_test_finish(first).result, "1");
-    ck_assert_ptr_null(pillion_test_finish(second + 1).body);
-    ck_assert_ptr_null(pillion_test_finish(99).body);
-    ck_assert_ptr_null(pillion_test_finish(0).body);
+    ck_assert_str_eq(pillion_test_finish(second + 1).code, "not_begun");
+    ck_assert_str_eq(pillion_test_finish(0).out, "error");
+    expect_part(pillion_test_finish(99).message, "pillion_test_begin has given no such number");
     ck_assert(pillion_test_answered(99));
+    /* Nor is a number of another start taken for one of this. */
+    start(load("ping", ""), "method ping;");
+    ck_assert_str_eq(pillion_test_finish(first).code, "not_begun");
+    ck_assert_uint_gt(pillion_test_begin("{\"in\":\"ping\",\"params\":3}"), second);
+    ck_assert_str_eq(pillion_test_finish(first).code, "not_begun");
+    ck_assert_str_eq(pillion_test_finish(second).code, "not_begun");
+    ck_assert_str_eq(pillion_test_finish(second + 1).result, "3");
 }
 END_TEST
 
@@ -273,6 +282,77 @@ START_TEST(waiting_requests_are_given_up_when_modules_stop)
     const char *second = strstr(first + 1, "a wait is given up");
     ck_assert_ptr_nonnull(second);
     ck_assert_ptr_null(strstr(second + 1, "a wait is given up"));
+}
+END_TEST
+
+/* As a worker does at drain_timeout: the modules' `stop` comes last. */
+START_TEST(what_waits_ends_in_order_before_modules_stop)
+{
+    static const char *const order[] = {
+        "first ends",       "first has ended",     "second ends",
+        "second has ended", "after: the user is",  "a call was for nobody: cancelled",
+        "work is given up", "work was for nobody", "kept nothing",
+    };
+
+    log_begin();
+    start(keep_printf("%s %s", load("keeps", ""), load("belongs", "")),
+          "method ends; method work; method call; method who; method wait { handler belongs.ends; "
+          "filter mark; }");
+    for (int i = 0; i < 2; i++)
+        pillion_test_begin(
+            keep_printf("{\"in\":\"%s\",\"params\":{\"how\":\"wait\",\"name\":\"%s\"}}",
+                        i == 0 ? "ends" : "wait", i == 0 ? "first" : "second"));
+    pillion_test_begin("{\"in\":\"call\",\"params\":{\"method\":\"ends\",\"params\":{\"how\":"
+                       "\"wait\"}}}");
+    pillion_test_begin("{\"in\":\"work\",\"params\":{}}");
+    pillion_test_run(50);
+    ck_assert(pillion_test_stop());
+    const char *log = logged();
+    for (size_t i = 0; i < sizeof(order) / sizeof(*order); i++)
+        expect_part(log, order[i]);
+    ck_assert_ptr_null(strstr(strstr(log, "kept nothing"), "work was for nobody"));
+    ck_assert_ptr_null(strstr(strstr(log, "second ends"), "first ends"));
+}
+END_TEST
+
+/* For as long as a test waits for something. */
+static bool stats_tell(const char *part)
+{
+    pillion_test_run(1);
+    return strstr(pillion_test_call("rpc.stats", "null").result, part) != NULL;
+}
+
+/* What modules have in a worker, they have here. */
+START_TEST(threads_pools_timers_and_values_work)
+{
+    start(keep_printf("pool slow threads=1 queue=0; load_module %s pool=slow; %s",
+                      module_path("belongs"), load("rpc", "")),
+          "method run; method work; method ticks; method ticked; method rpc.stats; "
+          "method who { filter mark; } method who_later { filter mark; }");
+    static const char marked[] = "{\"in\":\"%s\",\"user\":\"Ada\"}";
+    ck_assert_str_eq(pillion_test_request(keep_printf(marked, "who")).result, "\"Ada\"");
+    ck_assert_str_eq(pillion_test_request(keep_printf(marked, "who_later")).result, "\"Ada\"");
+    ck_assert_result("who", "{}", "null");
+    wait_until(stats_tell("\"busy\":0,\"queued\":0"), "the thread that `start` uses is busy");
+    ck_assert_result("run", "{\"how\":\"\"}", "true");
+    ck_assert_error("work", "{\"timeout\":20}", "timeout");
+    wait_until(stats_tell("\"slow\":{\"threads\":1,\"busy\":0,"), "work goes on for nobody");
+    ck_assert_result("ticks", "{}", "{}");
+    ck_assert_int_ge(atoi(pillion_test_call("ticked", "{}").result), 1);
+    wait_until(stats_tell("") && pillion_test_metric("belongs", "ticks") >= 2,
+               "pillion_server_timer makes no calls");
+    /* One thread, and none may wait for it. */
+    ck_assert_result("run", "{\"how\":\"last\"}", "true");
+    ck_assert_error("run", "{\"how\":\"\"}", "overloaded");
+    wait_until(stats_tell("\"slow\":{\"threads\":1,\"busy\":1,"), "its thread is not at work");
+    /* Where it is in no pool of its own, it has the worker's. */
+    start(keep_printf("%s %s", load("belongs", ""), load("rpc", "")),
+          "method run; method rpc.stats;");
+    wait_until(stats_tell("\"pool\":{\"busy\":0,\"queued\":0"), "the thread of `start` is busy");
+    ck_assert_result("run", "{\"how\":\"last\"}", "true");
+    ck_assert_result("run", "{\"how\":\"\"}", "true");
+    wait_until(stats_tell("\"pool\":{\"busy\":1,"), "no thread is at work");
+    ck_assert(pillion_test_stop());
 }
 END_TEST
 
@@ -318,8 +398,13 @@ START_TEST(a_test_server_answers_rpc_stats_as_a_server_does)
     start(keep_printf("%s %s", load("rpc", ""), load("later", "")),
           "method wait; method rpc.stats;");
     pillion_test_call("wait", "{\"ms\":5}");
-    expect_part(pillion_test_call("rpc.stats", "null").result,
-                "\"wait\":{\"calls\":1,\"errors\":0,");
+    ck_assert_error("wait", "{\"ms\":9000,\"timeout\":1}", "timeout");
+    pillion_test_leave(pillion_test_begin("{\"in\":\"wait\",\"params\":{\"ms\":9000}}"));
+    pillion_test_call("none", "null");
+    const char *stats = pillion_test_call("rpc.stats", "null").result;
+    expect_part(stats, "\"wait\":{\"calls\":3,\"errors\":2,");
+    expect_part(stats, "\"frames\":5,\"refused\":1,");
+    expect_part(stats, "\"deferred\":3,\"timeouts\":1,\"cancelled\":1,");
 }
 END_TEST
 
@@ -369,12 +454,13 @@ START_TEST(nothing_starts_while_a_thread_is_at_work)
 }
 END_TEST
 
-E2E_MAIN("test_api", a_second_on_cancel_is_told, nothing_starts_while_a_thread_is_at_work,
-         methods_are_called, clients_have_connections, deferred_requests_are_waited_for,
-         methods_call_methods, metrics_are_read, zones_end_with_their_modules,
-         calls_without_a_running_server_are_refused, every_reply_belongs_to_its_request,
-         waiting_requests_are_given_up_when_modules_stop,
+E2E_MAIN("test_api", what_waits_ends_in_order_before_modules_stop,
+         threads_pools_timers_and_values_work, a_second_on_cancel_is_told,
+         nothing_starts_while_a_thread_is_at_work, methods_are_called, clients_have_connections,
+         deferred_requests_are_waited_for, methods_call_methods, metrics_are_read,
+         zones_end_with_their_modules, calls_without_a_running_server_are_refused,
+         every_reply_belongs_to_its_request, waiting_requests_are_given_up_when_modules_stop,
          a_test_server_answers_rpc_stats_as_a_server_does, time_is_limited_and_clients_may_leave,
-         memory_of_a_finished_request_is_poisoned, filters_and_zones_work,
+         a_thread_reads_its_requests_bytes, filters_and_zones_work,
          a_start_tells_the_mistakes_of_configuration_and_module,
          modules_start_and_stop_any_number_of_times)

@@ -155,7 +155,71 @@ START_TEST(filters_of_other_modules_can_be_tried)
 }
 END_TEST
 
+/* ---- Bytes that are kept too long ---- */
+
+#define TOOL_MS 120000 /* valgrind is slow */
+
+/* The methods of the fixture: what each keeps is its name. */
+static const char *const kept[] = {"raw",  "body",    "tree",     "args",  "alloc",
+                                   "peer", "request", "deferred", "result"};
+
+/* `pillion try` of one of them, behind a tool's command line. */
+static struct run try_with(const char *tool, const char *module, const char *method)
+{
+    const char *line =
+        keep_printf("%s %s try %s %s '{\"name\":\"Ada\"}'", tool, pillion_binary(), module, method);
+
+    return run_command((const char *const[]){"/bin/sh", "-c", line, NULL}, NULL, TOOL_MS);
+}
+
+/* What is there as long as the module is no mistake; then each of the others. */
+static void expect_told(const char *tool, const char *module, const char *told, size_t step)
+{
+    struct run run = try_with(tool, module, "nothing");
+    expect_status(&run, 0);
+    expect_part(run.err, "kept something");
+    for (size_t i = 0; i < sizeof(kept) / sizeof(*kept); i += step) {
+        run = try_with(tool, module, kept[i]);
+        ck_assert_str_eq(run.out, "true\n");
+        ck_assert_int_ne(run.status, 0);
+        expect_part(run.err, told);
+        expect_part(run.err, "keeps.c");
+    }
+}
+
+#ifdef __SANITIZE_ADDRESS__
+#define VALGRIND /* cannot run beside it */
+START_TEST(sanitizers_tell_which_module_keeps_bytes_of_a_request)
+{
+    expect_told("", module_path("keeps"), "heap-use-after-free", 1);
+}
+END_TEST
+#else
+/* As docs/writing-a-module/debug.md has it: the module alone is built for the sanitizer. */
+START_TEST(sanitizers_tell_which_module_keeps_bytes_of_a_request)
+{
+    char *module = server_path(server_new(), "keeps.so");
+    struct run run = run_command((const char *const[]){"/usr/bin/gcc", "-g", "-shared", "-fPIC",
+                                                       "-fsanitize=address", "-Icore/include", "-o",
+                                                       module, "tests/modules/keeps.c", NULL},
+                                 NULL, PATIENCE_MS);
+
+    expect_status(&run, 0);
+    expect_told("LD_PRELOAD=$(gcc -print-file-name=libasan.so)", module, "heap-use-after-free", 1);
+}
+END_TEST
+
+#define VALGRIND valgrind_tells_which_module_keeps_bytes_of_a_request,
+START_TEST(valgrind_tells_which_module_keeps_bytes_of_a_request)
+{
+    if (command_exists("valgrind"))
+        expect_told("valgrind -q --error-exitcode=9", module_path("keeps"), "Invalid read", 3);
+}
+END_TEST
+#endif
+
 E2E_MAIN("try", filters_of_other_modules_can_be_tried, results_are_printed_as_they_are,
          deferred_requests_are_waited_for, a_module_that_hangs_is_ended_after_timeout,
          mistakes_of_the_module_are_told, directives_are_given_and_checked,
-         wrong_command_lines_are_explained)
+         wrong_command_lines_are_explained,
+         VALGRIND sanitizers_tell_which_module_keeps_bytes_of_a_request)

@@ -311,17 +311,6 @@ static void read_raw(pillion_request *req)
     pillion_timer(reading->wait.self, (uint64_t)number(req, "timer", 0), 0, reads_later, reading);
 }
 
-/* Wrong: of the last request, which is over by now. */
-static pillion_bytes raw_kept;
-
-static void keep_raw(pillion_request *req)
-{
-    const char *kept = raw_kept.data;
-
-    raw_kept = pillion_params_raw(req);
-    pillion_reply(req, "kept", cJSON_CreateBool(kept != NULL && kept[0] == '"'));
-}
-
 /* ---- sleep in a thread, and once more, for longer than the client waits ---- */
 
 static void scribbles(void *data)
@@ -873,7 +862,6 @@ static const pillion_method methods[] = {
     {.name = "tally", .handler = tally},
     {.name = "time_left", .handler = time_left},
     {.name = "read_raw", .handler = read_raw},
-    {.name = "keep_raw", .handler = keep_raw},
     {.name = "pipe", .handler = through_pipe},
     {.name = "post", .handler = post},
     {.name = "at_once", .handler = at_once},

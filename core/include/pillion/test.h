@@ -22,6 +22,10 @@
  * threads, timers, descriptors and zones work, filters run. Only the watchdog is missing. A module
  * that crashes takes the test with it; check runs each test in a process of its own for that.
  *
+ * The bytes of a request, such as its params, pillion_args, the request itself and what
+ * pillion_alloc gave, are blocks of malloc(3)'s of their own, and are freed when it is over: so
+ * valgrind and AddressSanitizer tell which line of a module still reads them, and where they ended.
+ *
  * Texts that are given back stay valid until pillion_test_stop. Where no modules run, because they
  * were not started, or not successfully, or were stopped, each call's reply is the error
  * `not_started`. */
@@ -55,9 +59,9 @@ pillion_test_reply pillion_test_call(const char *method, const char *params);
 pillion_test_reply pillion_test_request(const char *body);
 
 /* For what happens meanwhile: begins a request, tells whether it is answered, and waits for the
- * reply. A request that waits is answered `timeout` after defer_timeout. Of a number that
- * pillion_test_begin has not given, and of a request whose client has left, there is no reply: all
- * its texts are NULL. */
+ * reply. A request that waits is answered `timeout` after defer_timeout. The reply of a number that
+ * pillion_test_begin has not given since modules were started is the error `not_begun`; no number
+ * is given twice. Of a request whose client has left there is no reply: all its texts are NULL. */
 unsigned pillion_test_begin(const char *body);
 bool pillion_test_answered(unsigned request);
 pillion_test_reply pillion_test_finish(unsigned request);
@@ -89,10 +93,11 @@ int64_t pillion_test_metric(const char *module, const char *name);
 /* Lets timers, descriptors and threads work for so long. */
 void pillion_test_run(uint64_t ms);
 
-/* Stops the modules: first the clients of all requests that wait are gone, then each module's
- * `stop` is called. Zones and what is in them end, and counts of rpc.stats; modules stay loaded,
- * and their static variables keep their values. Returns false when a thread's work does not end:
- * nothing is freed then. */
+/* Stops the modules: requests that still wait are answered `timeout`, as by a worker at
+ * drain_timeout, so what their modules gave to pillion_on_cancel is called; a second is given to
+ * threads; then each module's `stop` is called. Zones and what is in them end, and counts of
+ * rpc.stats; modules stay loaded, and their static variables keep their values. Returns false when
+ * a thread's work does not end: nothing is freed then. */
 bool pillion_test_stop(void);
 
 /* With check: a call gives exactly this result, or an error with this code. */
