@@ -79,6 +79,9 @@ struct method_settings {
     struct method_settings *next;
 };
 
+/* Whether clients that have finished sending wait for their replies. */
+enum half_close { HALF_CLOSE_AUTO, HALF_CLOSE_OFF, HALF_CLOSE_ON };
+
 /* `server { … }` */
 struct server_settings {
     struct listen_settings *listens; /* at least one */
@@ -98,6 +101,7 @@ struct server_settings {
     uint64_t max_connection_age_ms; /* 0: as old as it likes */
     struct network_settings proxy_from;
     uint64_t proxy_timeout_ms;
+    int half_close; /* enum half_close */
     bool tcp_keepalive;
     bool tcp_nodelay;
     struct conf_place place;

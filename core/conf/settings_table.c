@@ -12,6 +12,7 @@
 /* ---- the table ---- */
 
 static const char *const word_auto[] = {"auto", NULL};
+static const char *const words_auto[] = {"auto", "off", "on", NULL};
 static const char *const words_declared[] = {"declared", "off", "on", NULL};
 static const char *const word_off[] = {"off", NULL};
 
@@ -501,6 +502,19 @@ const struct conf_directive settings_directives[] = {
                 "crashes and upgrades; for clients that were there before the directive, from "
                 "the reload that brought it. Behind a balancer it spreads long-lived connections "
                 "over new servers."},
+    {.name = "half_close",
+     SERVER(half_close),
+     .type = CONF_ENUM,
+     .words = words_auto,
+     .fallback = "auto",
+     .summary = "Whether a client that has finished sending (shutdown(2) with SHUT_WR, `nc -N`) "
+                "still waits for its replies. One that has closed its connection sends the same: "
+                "only a reply would tell. With `off` both are gone, and requests of theirs that "
+                "wait for something are cancelled at once. With `on` their replies are waited for; "
+                "that a client has closed is found out within about a minute, by probes of the "
+                "kernel (`tcp_keepalive`). `auto`: `off` for clients of HTTP, as nginx and others "
+                "have it, and `on` for all others. Requests that are answered at once are answered "
+                "in any case."},
     {.name = "tcp_keepalive",
      SERVER(tcp_keepalive),
      .type = CONF_FLAG,

@@ -43,10 +43,11 @@ struct conn_policy {
     uint64_t receive_timeout_ns; /* from a message's first byte to its last one (conn_arrives) */
     uint64_t max_age_ns;         /* each up to a tenth less or more; 0: no limit */
     bool keepalive, nodelay;
-    bool parting;       /* nobody serves its connections any more: each ends, with what is queued
-                           sent, as soon as it has nothing under way */
-    uint8_t transport;  /* how their bytes move (net/transport.h) */
-    uint64_t max_input; /* bytes that a frame may have at most */
+    bool parting;        /* nobody serves its connections any more: each ends, with what is queued
+                            sent, as soon as it has nothing under way */
+    uint8_t transport;   /* how their bytes move (net/transport.h) */
+    uint64_t max_input;  /* bytes that a frame may have at most */
+    uint32_t eof_is_end; /* bits by protocol: a client that has finished sending is gone */
 
     /* Where listeners have `proxy_protocol`, a connection has one policy until its PROXY header is
      * consumed and another one after that. Each names the other; NULL in the other's place. */
@@ -86,6 +87,8 @@ struct conn {
     uint8_t paused : 1;    /* its requests wait because it does not read replies */
     uint8_t unwatched : 1; /* the kernel had no memory for watching it: `rewatch` tries again */
     uint8_t parting : 1;   /* it is too old, and ends as those of a policy that parts */
+    uint8_t finished : 1;  /* its client has finished sending, though not all of it is read */
+    uint8_t probed : 1;    /* and the kernel probes whether it is still there */
     uint8_t lingering;     /* shut down for sending; all further input is dropped */
     uint8_t stalled;       /* its next request waits for one that is under way */
     uint8_t again;         /* its requests may go on: enum conn_again */
@@ -128,7 +131,10 @@ struct conns {
     void (*on_input)(struct conns *conns, struct conn *conn);
     /* The connection is being closed, and not counted as open any more. */
     void (*on_close)(struct conns *conns, struct conn *conn);
-    void *context; /* of the two */
+    /* True when the requests under way have no reply that could go out before others do. May be
+     * NULL. */
+    bool (*only_waits)(const struct conns *conns, const struct conn *conn);
+    void *context; /* of the three */
 };
 
 /* Maps the arena behind `fd` (which stays the caller's) for a worker with this serial number. */

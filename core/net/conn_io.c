@@ -71,7 +71,8 @@ static void settle(struct conns *conns, struct conn *conn)
     bool reading = !(cursors->flags & CONN_EOF) && !conns->leaving;
     uint32_t events = 0;
 
-    if (!unsent && is_over(conns, conn, cursors)) {
+    if (!unsent &&
+        (is_over(conns, conn, cursors) || (conn->deferred && conn_is_left(conns, conn)))) {
         conn_close(conns, conn);
         return;
     }
@@ -92,8 +93,12 @@ static void settle(struct conns *conns, struct conn *conn)
             reading && !full && !conn->stalled && !conn->waiting && !has_plenty(conn, cursors);
     }
     input_shrink(conns, conn);
+    if (conn->deferred)
+        conn_probe(conns, conn);
     if (reading)
         events |= EPOLLIN;
+    else if (conn->deferred && !conn_has_finished(conns, conn))
+        events |= EPOLLRDHUP; /* it may finish, or go, before it is read again */
     if (unsent)
         events |= EPOLLOUT;
     loop_change(conns->loop, &conn->watch, events);
@@ -372,8 +377,12 @@ static void conn_ready(struct watch *watch, uint32_t events)
         return;
     }
     /* Not reading, and the connection is broken both ways: no reply could reach the client. */
-    if (events & (EPOLLERR | EPOLLHUP))
+    if (events & (EPOLLERR | EPOLLHUP)) {
         conn_close(conns, conn);
+    } else if (events & EPOLLRDHUP) {
+        conn->finished = 1;
+        conn_mark_dirty(conns, conn);
+    }
 }
 
 /* Starts the connections that could not be watched a second ago. */

@@ -1,6 +1,6 @@
 /* What the files of net/conn*.c share, and nobody else: conn.c (the life of a connection),
- * conn_io.c (moving bytes), conn_buffer.c (blocks of the arena), conn_header.c (PROXY headers) and
- * conn_sweep.c (what ends by time).
+ * conn_io.c (moving bytes), conn_buffer.c (blocks of the arena), conn_header.c (PROXY headers),
+ * conn_finish.c (clients that send no more) and conn_sweep.c (what ends by time).
  *
  * Bytes never move within a block: moving them and saying so could not become true together. They
  * are copied to another block, the record is committed, and only then the old block is free. */
@@ -42,6 +42,18 @@ bool conn_peer_of(int fd, struct sockaddr_storage *peer, socklen_t *size);
 
 /* Writes a socket's own address. */
 const char *conn_here(int fd, char text[ADDRESS_TEXT_SIZE]);
+
+/* ---- conn_finish.c ---- */
+
+/* True when its client sends no more. */
+bool conn_has_finished(const struct conns *conns, const struct conn *conn);
+
+/* Of a connection with deferred requests: true when that means that its client is gone, and nothing
+ * but requests that wait for modules keeps the connection. */
+bool conn_is_left(const struct conns *conns, const struct conn *conn);
+
+/* The same: has the kernel find out whether a client that has finished sending is still there. */
+void conn_probe(const struct conns *conns, struct conn *conn);
 
 /* ---- conn_header.c ---- */
 

@@ -357,6 +357,17 @@ static void expect_headers(struct rpc_server *server)
     server->before.trusted_count = settings->proxy_from.count;
 }
 
+static uint32_t eof_is_end(enum half_close half_close)
+{
+    uint32_t bits = 0;
+
+    for (unsigned p = 0; p < PROTOCOLS; p++)
+        bits |= (uint32_t)(half_close == HALF_CLOSE_OFF ||
+                           (half_close == HALF_CLOSE_AUTO && protocols[p].eof_is_end))
+                << p;
+    return bits;
+}
+
 void rpc_server_init(struct rpc_server *server, const struct server_settings *settings,
                      const struct dispatcher *dispatcher, uint64_t generation)
 {
@@ -372,6 +383,7 @@ void rpc_server_init(struct rpc_server *server, const struct server_settings *se
         .keepalive = settings->tcp_keepalive,
         .nodelay = settings->tcp_nodelay,
         .max_input = protocol_largest(settings->max_frame, settings->max_head),
+        .eof_is_end = eof_is_end((enum half_close)settings->half_close),
     };
     server->frame_limits = (struct frame_limits){
         .body = (uint32_t)settings->max_frame,

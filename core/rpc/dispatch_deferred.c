@@ -141,6 +141,19 @@ void dispatch_closed(struct dispatcher *dispatcher, struct conn *conn)
     dispatcher_leaves(dispatcher, conn, PILLION_CONN_CLOSED);
 }
 
+bool dispatch_only_waits(const struct conns *conns, const struct conn *conn)
+{
+    const struct dispatcher *dispatcher = conns->context;
+    const struct deferred_list *list = list_of(dispatcher, conn);
+
+    if (list == NULL || list->unqueued)
+        return false;
+    const struct deferred *d = deferred_at(&dispatcher->deferreds, list->first);
+    while (d != NULL && d->state != DEFERRED_WAITING)
+        d = deferred_at(&dispatcher->deferreds, d->next_of_conn);
+    return d != NULL;
+}
+
 void dispatch_end(struct dispatcher *dispatcher)
 {
     for (uint32_t i = 0; i < dispatcher->deferreds.count; i++) {

@@ -27,6 +27,10 @@ bool dispatch_adopted(struct dispatcher *dispatcher, struct conn *conn, const st
 /* The connection is being closed: its deferred requests are dropped. From conns->on_close. */
 void dispatch_closed(struct dispatcher *dispatcher, struct conn *conn);
 
+/* True when some of the connection's requests wait for their modules, and no reply waits for room.
+ * For conns->only_waits. */
+bool dispatch_only_waits(const struct conns *conns, const struct conn *conn);
+
 /* Answers every deferred request `timeout`, in the words given. */
 void dispatch_give_up(struct dispatcher *dispatcher, const char *why);
 

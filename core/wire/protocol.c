@@ -60,11 +60,12 @@ static enum frame_status next_http(struct bytes input, const struct frame_limits
 }
 
 const struct protocol protocols[PROTOCOLS] = {
-    [PROTOCOL_FRAME] = {"frame", false, next_frame, head_of_frame, {"", 0}, ENVELOPE_PILLION},
-    [PROTOCOL_AUTO] = {"auto", false, next_frame, head_of_frame, {"", 0}, ENVELOPE_PILLION},
-    [PROTOCOL_LINE] = {"line", false, line_next, NULL, {"\n", 1}, ENVELOPE_PILLION},
-    [PROTOCOL_LSP] = {"lsp", false, lsp_next, head_of_lsp, {"", 0}, ENVELOPE_JSONRPC},
-    [PROTOCOL_HTTP] = {"http", true, next_http, http_reply_head, {"", 0}, ENVELOPE_PILLION},
+    [PROTOCOL_FRAME] =
+        {"frame", false, false, next_frame, head_of_frame, {"", 0}, ENVELOPE_PILLION},
+    [PROTOCOL_AUTO] = {"auto", false, false, next_frame, head_of_frame, {"", 0}, ENVELOPE_PILLION},
+    [PROTOCOL_LINE] = {"line", false, false, line_next, NULL, {"\n", 1}, ENVELOPE_PILLION},
+    [PROTOCOL_LSP] = {"lsp", false, false, lsp_next, head_of_lsp, {"", 0}, ENVELOPE_JSONRPC},
+    [PROTOCOL_HTTP] = {"http", true, true, next_http, http_reply_head, {"", 0}, ENVELOPE_PILLION},
 };
 
 unsigned protocol_find(const char *name)

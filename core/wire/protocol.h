@@ -26,6 +26,8 @@ enum {
 struct protocol {
     const char *name; /* in the configuration */
     bool ordered;     /* no reply overtakes another, though requests may */
+    bool eof_is_end;  /* a client that has finished sending is gone, unless the configuration says
+                         otherwise */
 
     /* Looks at the start of `input` for a message. */
     enum frame_status (*next)(struct bytes input, const struct frame_limits *limits,

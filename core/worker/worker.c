@@ -457,6 +457,7 @@ static void prepare(const struct worker_start *start)
     worker.loop.after_batch = batch_done;
     worker.conns.on_input = dispatch_input;
     worker.conns.on_close = connection_closed;
+    worker.conns.only_waits = dispatch_only_waits;
     worker.conns.context = &worker.dispatcher;
     worker.dispatcher = (struct dispatcher){
         .conns = &worker.conns, .board = start->board, .row = worker.started.row};

@@ -642,6 +642,10 @@ pillion_request *pillion_resume(pillion_token token);
  * gone, so that work for it can be given up. Not called once it is resumed. Returns false when the
  * token leads nowhere already.
  *
+ * A client is gone when its connection is reset, and when it is closed: over HTTP and Unix sockets
+ * that is known at once, over other protocols within about a minute, because a client that has only
+ * finished sending may still wait for its replies (the directive half_close).
+ *
  * A request has one: a second call takes the place of the first, which is logged as a mistake
  * unless it is the same, or the first was taken away by NULL. */
 bool pillion_on_cancel(pillion_token token, void (*cancelled)(void *data), void *data);
