@@ -105,6 +105,16 @@ unsigned blocks_give(struct blocks *blocks, uint32_t block, unsigned order)
     return order;
 }
 
+/* The first half of each pair is in use, so nothing here becomes part of a larger block. */
+void blocks_trim(struct blocks *blocks, uint32_t block, unsigned order, unsigned to)
+{
+    while (order > to) {
+        order--;
+        free_push(blocks, block + (1u << order), order);
+        blocks->used -= 1u << order;
+    }
+}
+
 unsigned block_order(uint64_t bytes)
 {
     unsigned order = 0;

@@ -33,6 +33,9 @@ uint32_t blocks_take(struct blocks *blocks, unsigned order);
 /* Gives a block back. Returns the order of the free block that it became part of. */
 unsigned blocks_give(struct blocks *blocks, uint32_t block, unsigned order);
 
+/* Gives back what a block of 2^order units has beyond its first 2^to units. */
+void blocks_trim(struct blocks *blocks, uint32_t block, unsigned order, unsigned to);
+
 /* The smallest order whose blocks hold `bytes`; BLOCK_ORDERS when none does. */
 unsigned block_order(uint64_t bytes);
 

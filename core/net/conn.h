@@ -198,6 +198,13 @@ bool conn_output_full(const struct conns *conns, const struct conn *conn);
  * conn_advance. Input spans stay valid. */
 char *conn_output_reserve(struct conns *conns, struct conn *conn, size_t size);
 
+/* The same for bytes that are still being written, of which `used` are written already where this
+ * has said before: they are copied when they move. `size` becomes all that there is room for, a
+ * multiple of what is asked for where the arena has it. NULL when there is none: then the bytes
+ * stay where they are. Once their number is known conn_output_trim gives back what is too much. */
+char *conn_output_extend(struct conns *conns, struct conn *conn, size_t used, size_t *size);
+void conn_output_trim(struct conns *conns, struct conn *conn, size_t size);
+
 /* What one commit changes: `consumed` bytes of input are done with, `produced` bytes are queued
  * that were written where conn_output_reserve said; the rest as in conn_cursors. */
 struct conn_step {

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "rpc/dispatcher_values.h"
+#include "rpc/result.h"
 
 /* The sink of a worker's requests: the reply is written where it will be sent from. */
 char *call_reserve(struct pillion_request *req, size_t size)
@@ -20,6 +21,46 @@ char *call_reserve(struct pillion_request *req, size_t size)
         return room;
     }
     return call->aside = malloc(size);
+}
+
+/* ---- Replies that are being written ---- */
+
+/* The connection keeps only what it needs of the room that it had for such a reply. */
+static void end_extension(struct call *call, size_t used)
+{
+    struct conns *conns = call->dispatcher->conns;
+
+    call->req.reserve = call_reserve;
+    conn_output_trim(conns, call->conn, used);
+    conn_turn_begin(conns, call->conn, &call->turn);
+    result_over(&call->req);
+}
+
+/* The sink's place of call_reserve while there is such room. */
+static char *reserve_extended(struct pillion_request *req, size_t size)
+{
+    struct call *call = req->sink;
+    char *room = call_reserve(req, size);
+
+    end_extension(call, room == NULL || room == call->aside ? 0 : size);
+    return room;
+}
+
+/* Every reply is asked for room from then on: `room` of the request may lie elsewhere. */
+char *call_extend(struct pillion_request *req, size_t used, size_t *size)
+{
+    struct call *call = req->sink;
+    struct conns *conns = call->dispatcher->conns;
+    char *room = *size == 0 ? NULL : conn_output_extend(conns, call->conn, used, size);
+
+    if (*size == 0)
+        end_extension(call, 0);
+    if (room == NULL)
+        return NULL;
+    conn_turn_begin(conns, call->conn, &call->turn);
+    req->room_size = 0;
+    req->reserve = reserve_extended;
+    return room;
 }
 
 const char *call_peer(const struct pillion_request *req)

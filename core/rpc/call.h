@@ -29,6 +29,7 @@ struct call {
 
 /* The functions through which struct pillion_request knows its call. */
 char *call_reserve(struct pillion_request *req, size_t size);
+char *call_extend(struct pillion_request *req, size_t used, size_t *size);
 const char *call_peer(const struct pillion_request *req);
 const char *call_told(const struct pillion_request *req, const char *what);
 void call_whence(const struct pillion_request *req, struct origin *origin);
@@ -48,6 +49,7 @@ static inline void call_init(struct call *call, struct dispatcher *dispatcher, s
     call->req = (struct pillion_request){
         .pool = &dispatcher->pool,
         .reserve = call_reserve,
+        .extend = call_extend,
         .peer = call_peer,
         .told = call_told,
         .whence = call_whence,

@@ -1,6 +1,7 @@
 /* Deferring, resuming, timing out. See deferred.h. */
 #include "rpc/deferred.h"
 
+#include <malloc.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,6 +11,7 @@
 #include "base/log_seldom.h"
 #include "rpc/metric.h"
 #include "rpc/note.h"
+#include "rpc/result.h"
 #include "rpc/run.h"
 
 #define POOLS_KEPT    1024u    /* so many requests that are over keep their memory for others ... */
@@ -92,14 +94,20 @@ static struct deferred *take(struct deferreds *all, enum deferred_state state, u
     return deferred;
 }
 
+static void drop_reply(struct deferred *deferred)
+{
+    if (deferred->reply_malloced)
+        free(deferred->reply);
+    deferred->reply = NULL;
+    deferred->reply_malloced = false;
+}
+
 void deferred_free(struct deferred *deferred)
 {
     struct deferreds *all = deferred->all;
 
     timer_cancel(all->loop, &deferred->timer);
-    if (deferred->reply_malloced)
-        free(deferred->reply);
-    deferred->reply = NULL;
+    drop_reply(deferred);
     deferred->state = DEFERRED_OVER;
     deferred->req.answered = true;
     if (deferred->working)
@@ -278,6 +286,7 @@ uint64_t deferred_begin(struct pillion_request *req, uint64_t timeout_ms)
         return refuse(req, "the request is answered");
     if (req->deferred != NULL && req->deferred->state == DEFERRED_HANDLER)
         return refuse(req, "the request is deferred already");
+    result_keep(req);
     struct deferred *deferred = req->deferred;
     uint64_t timeout = timeout_ms == 0 ? all->timeout_ms : timeout_ms;
     if (deferred != NULL && deferred->state == DEFERRED_RESUMED) { /* once more: another token */
@@ -308,11 +317,38 @@ uint64_t deferred_begin(struct pillion_request *req, uint64_t timeout_ms)
     return deferred_token(deferred);
 }
 
-/* The sink of deferred requests: the reply waits for the batch's end. */
+/* The sink of deferred requests: the reply waits for the batch's end. While it is being written it
+ * is malloc's. */
+static char *extend(struct pillion_request *req, size_t used, size_t *size)
+{
+    struct deferred *deferred = req->sink;
+
+    (void)used;
+    if (*size == 0) {
+        drop_reply(deferred);
+        return NULL;
+    }
+    char *reply = realloc(deferred->reply, *size * 2);
+    if (reply == NULL)
+        return NULL;
+    deferred->reply = reply;
+    deferred->reply_malloced = true;
+    *size *= 2;
+    return reply;
+}
+
 static char *reserve(struct pillion_request *req, size_t size)
 {
     struct deferred *deferred = req->sink;
 
+    if (deferred->reply != NULL) {
+        result_over(req);
+        if (size > 0 && size <= malloc_usable_size(deferred->reply)) {
+            settle_later(deferred);
+            return deferred->reply;
+        }
+        drop_reply(deferred);
+    }
     if (size == 0) {
         settle_later(deferred);
         return NULL;
@@ -335,6 +371,7 @@ void deferred_keep(struct deferred *deferred, struct pool *pool)
     req->room = NULL;
     req->room_size = 0;
     req->reserve = reserve;
+    req->extend = extend;
     req->sink = deferred;
     deferred->home = NULL;
     struct pool spare = deferred->pool;

@@ -96,6 +96,7 @@ static void call_of_batch(struct call *call, const struct batch *batch)
     call->shown = false;
     call->req.protocol = PROTOCOL_LINE;
     call->req.reserve = reserve;
+    call->req.extend = NULL;
     call->req.room = NULL;
     call->req.room_size = 0;
     call->req.head = batch->head;

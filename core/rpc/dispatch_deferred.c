@@ -225,9 +225,11 @@ static void call_next_of(struct call *call, uint8_t number)
 {
     call_next(call);
     call->req.reserve = call_reserve;
+    call->req.extend = call_extend;
     if (list_is_turn_of(call->dispatcher->conns, call->conn, number))
         return;
     call->req.reserve = reserve_aside;
+    call->req.extend = NULL;
     call->req.room = NULL;
     call->req.room_size = 0;
 }
@@ -379,6 +381,7 @@ bool answer_overtaking(struct call *call)
     }
     call->now_ns = 0;
     call->req.reserve = call_reserve;
+    call->req.extend = call_extend;
     return true;
 }
 

@@ -62,6 +62,11 @@ struct pillion_request {
     char *room;
     size_t room_size;
     char *(*reserve)(struct pillion_request *req, size_t size);
+    /* Room for a reply that is still being written, as conn_output_extend gives it; a size of 0: it
+     * is given back, and what is written there is no reply. What `reserve` gives next is the same
+     * room, where it is large enough; from then on nothing is written any more (result_over). NULL:
+     * there is no such room here. */
+    char *(*extend)(struct pillion_request *req, size_t used, size_t *size);
     const char *(*peer)(const struct pillion_request *req);
     /* See conn_told. NULL: nothing is ever told. */
     const char *(*told)(const struct pillion_request *req, const char *what);

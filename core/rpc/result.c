@@ -16,8 +16,11 @@
 
 struct result {
     struct pool_end end;
+    struct pillion_request *req; /* that has room which grows for its reply; NULL: it has none */
     const char *out;
-    char *text; /* `brief`, or in the heap */
+    char *text;   /* in `brief`, in the heap, or in the reply's room */
+    char *place;  /* where the reply begins in that room; NULL: the text is elsewhere */
+    size_t ahead; /* bytes that the reply has there before the text, at most */
     size_t size, room;
     size_t most;         /* bytes that the text may have; it stays as it is beyond, ... */
     bool separate;       /* a comma comes before what is written next */
@@ -35,14 +38,84 @@ static const char *method_of(const struct pillion_request *req)
 
 static void free_text(struct result *result)
 {
-    if (result->text != result->brief)
+    if (result->text != result->brief && result->place == NULL)
         free(result->text);
     result->text = result->brief;
+    result->place = NULL;
 }
 
 static void end_result(struct pool_end *end)
 {
     free_text((struct result *)end); /* its first member */
+}
+
+/* ---- Where the text is ---- */
+
+/* Bytes of the reply behind its result, at most. */
+static size_t behind(const struct pillion_request *req)
+{
+    return 16 + (req->id.data == NULL ? 0 : req->id.size);
+}
+
+/* Bytes of the reply ahead of a result of `size` bytes. */
+static size_t find_ahead(const struct result *result, size_t size)
+{
+    const struct pillion_request *req = result->req;
+    struct reply reply = {
+        .result = {result->text, size}, .id = req->id, .format = req->format, .http = &req->http};
+
+    if (result->out != NULL)
+        reply_set_out_string(&reply, result->out);
+    return protocol_reply_ahead(req->protocol, &reply);
+}
+
+/* Room for a text of `size` bytes in the reply's own place, for one of which `before` bytes are
+ * written. */
+static bool extend(struct result *result, size_t before, size_t size)
+{
+    struct pillion_request *req = result->req;
+    size_t around, room;
+
+    if (req == NULL || req->answered)
+        return false;
+    if (result->place == NULL)
+        result->ahead = find_ahead(result, (size_t)req->max_reply);
+    around = result->ahead + behind(req);
+    room = around + size;
+    char *place = req->extend(req, result->place == NULL ? 0 : result->ahead + before, &room);
+    if (place == NULL)
+        return false;
+    if (result->place == NULL)
+        memcpy(place + result->ahead, result->text, before);
+    result->place = place;
+    result->text = place + result->ahead;
+    result->room = room - around;
+    return true;
+}
+
+/* The same in the heap, where the text stays from then on. */
+static bool move_to_heap(struct result *result, size_t before, size_t size)
+{
+    bool in_heap = result->text != result->brief && result->place == NULL;
+    size_t room = size > result->most / 2 ? result->most : size * 2;
+    char *text = realloc(in_heap ? result->text : NULL, room);
+
+    if (text == NULL) {
+        result->lacks_memory = true;
+        return false;
+    }
+    if (!in_heap)
+        memcpy(text, result->text, before);
+    result->text = text;
+    result->room = room;
+    if (result->place != NULL) {
+        size_t nothing = 0;
+        struct pillion_request *req = result->req;
+        result->place = NULL;
+        result->req = NULL;
+        req->extend(req, 0, &nothing);
+    }
+    return true;
 }
 
 /* Room for `more` bytes at the text's end; NULL when there is none, now and from then on. The bytes
@@ -54,20 +127,33 @@ static char *add(struct result *result, size_t more)
     result->size = size;
     if (size > result->most || result->lacks_memory)
         return NULL;
-    if (size > result->room) {
-        size_t room = size > result->most / 2 ? result->most : size * 2;
-        char *text = realloc(result->text == result->brief ? NULL : result->text, room);
-        if (text == NULL) {
-            result->lacks_memory = true;
-            return NULL;
-        }
-        if (result->text == result->brief)
-            memcpy(text, result->brief, before);
-        result->text = text;
-        result->room = room;
-    }
+    if (size > result->room && !extend(result, before, size) && !move_to_heap(result, before, size))
+        return NULL;
     return result->text + before;
 }
+
+void result_keep(struct pillion_request *req)
+{
+    struct result *result = req->result;
+
+    if (result == NULL)
+        return;
+    if (result->place != NULL)
+        move_to_heap(result, result->size, result->size);
+    result->req = NULL;
+}
+
+void result_over(struct pillion_request *req)
+{
+    struct result *result = req->result;
+
+    if (result == NULL || result->place == NULL)
+        return;
+    free_text(result);
+    result->lacks_memory = true;
+}
+
+/* ---- Text ---- */
 
 static void add_char(struct result *result, char c)
 {
@@ -147,6 +233,14 @@ static struct result *start_value(struct pillion_request *req, const char *name)
 
 /* ---- Begin and end ---- */
 
+/* Whether the text may be written where the reply will be sent from. The reply of a tool has it
+ * twice, and a deferred request has another place. */
+static bool may_extend(const struct pillion_request *req)
+{
+    return req->extend != NULL && !req->notifies && !req->promised &&
+           req->format != ENVELOPE_TOOL && req->format != ENVELOPE_TOOL_LEGACY;
+}
+
 static struct result *start_result(struct pillion_request *req, const char *out)
 {
     size_t size = strlen(out == NULL ? "" : out) + 1;
@@ -159,9 +253,11 @@ static struct result *start_result(struct pillion_request *req, const char *out)
     result->end = (struct pool_end){.call = end_result};
     result->out = out == NULL ? NULL : memcpy(result + 1, out, size);
     result->text = result->brief;
+    result->place = NULL;
     result->size = 0;
     result->room = BRIEF_SIZE;
     result->most = (size_t)req->max_reply;
+    result->req = may_extend(req) ? req : NULL;
     result->separate = result->lacks_memory = false;
     result->mistake = NULL;
     result->depth = 0;
@@ -194,8 +290,22 @@ void result_refuse(struct pillion_request *req, const char *mistake)
                  method_of(req), req->method->instance->name, mistake);
 }
 
+/* The text, in the reply's place, lies where reply_write will put it; or it is elsewhere. */
+static void settle(struct result *result)
+{
+    if (result->place == NULL)
+        return;
+    size_t ahead = find_ahead(result, result->size);
+    if (ahead > result->ahead)
+        move_to_heap(result, result->size, result->size);
+    else
+        result->text = memmove(result->place + ahead, result->text, result->size);
+}
+
 static void reply(struct pillion_request *req, struct result *result)
 {
+    if (result->mistake == NULL && !result->lacks_memory && result->size <= result->most)
+        settle(result);
     req->result = NULL;
     if (result->mistake != NULL) {
         result_refuse(req, result->mistake);

@@ -2,9 +2,11 @@
  * text that grows, without a tree. What pillion_begin_object, pillion_put_string and the others do;
  * <pillion/module.h> documents them.
  *
- * The text lies in the request's memory while it is brief, and in the heap from then on, until the
- * request ends. It never has more bytes than a reply may have. A mistake of the module's, such as a
- * member without a name, is kept until the result's end, and is the reply then. */
+ * The text lies in the request's memory while it is brief. From then on it lies where the reply
+ * will be sent from, where the request has room there that grows, so that a long reply is in memory
+ * once; and in the heap otherwise. It never has more bytes than a reply may have. A mistake of the
+ * module's, such as a member without a name, is kept until the result's end, and is the reply then.
+ */
 #ifndef PILLION_RPC_RESULT_H
 #define PILLION_RPC_RESULT_H
 
@@ -25,6 +27,11 @@ void result_put_integer(struct pillion_request *req, const char *name, int64_t v
 void result_put_number(struct pillion_request *req, const char *name, double value);
 /* Of JSON that is known to be valid. */
 void result_put_json(struct pillion_request *req, const char *name, struct bytes json);
+
+/* The request is being deferred, or answered by something else: what is being written moves out of
+ * the reply's place and goes on elsewhere, or is dropped. */
+void result_keep(struct pillion_request *req);
+void result_over(struct pillion_request *req);
 
 /* Notes a mistake that the module has made in what is being written. `mistake` lives as long as the
  * request. */

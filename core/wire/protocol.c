@@ -24,10 +24,13 @@ static size_t head_of_frame(const struct reply *reply, size_t body, char *to)
 
 static size_t head_of_lsp(const struct reply *reply, size_t body, char *to)
 {
-    char head[LSP_HEAD_MAX];
+    char head[LSP_HEAD_MAX]; /* which ends with a NUL; behind it in `to` is the body */
+    size_t size = lsp_head(body, head);
 
     (void)reply;
-    return lsp_head(body, to == NULL ? head : to);
+    if (to != NULL)
+        memcpy(to, head, size);
+    return size;
 }
 
 enum frame_status protocol_http_frame(struct bytes input, enum http_status status,
@@ -133,6 +136,14 @@ size_t protocol_reply_size_other(unsigned index, const struct reply *reply)
     size_t head = protocol->head == NULL ? 0 : protocol->head(reply, body, NULL);
 
     return head + (has_body(index, reply) ? body : 0) + protocol->tail.size;
+}
+
+size_t protocol_reply_ahead(unsigned index, const struct reply *reply)
+{
+    const struct protocol *protocol = &protocols[index];
+    size_t head = protocol->head == NULL ? 0 : protocol->head(reply, reply_size(reply), NULL);
+
+    return head + reply_ahead(reply);
 }
 
 size_t protocol_reply_write_other(unsigned index, const struct reply *reply, char *to)

@@ -88,6 +88,9 @@ static inline size_t protocol_reply_size(unsigned index, const struct reply *rep
     return protocol_reply_size_other(index, reply);
 }
 
+/* The bytes before the result, as reply_ahead says. Behind it are the id, and 16 bytes at most. */
+size_t protocol_reply_ahead(unsigned index, const struct reply *reply);
+
 /* Writes the reply with everything around it to `to`, which has room for protocol_reply_size bytes;
  * returns that size. Its body must not be larger than a frame can announce (UINT32_MAX). */
 size_t protocol_reply_write_other(unsigned index, const struct reply *reply, char *to);

@@ -17,6 +17,13 @@ static inline char *put(char *to, struct bytes bytes)
     return to + bytes.size;
 }
 
+/* The result may be in its place already. */
+static inline char *put_result(char *to, struct bytes result)
+{
+    memmove(to, result.data, result.size);
+    return to + result.size;
+}
+
 void reply_set_out(struct reply *reply, struct bytes out)
 {
     reply->out = out;
@@ -80,6 +87,7 @@ static void add_error(struct pieces *pieces, const struct reply *reply)
 
 /* {"jsonrpc":"2.0", then what it adds, and then the id, which is null where none could be read. */
 #define JSONRPC_START "{\"jsonrpc\":\"2.0\","
+#define RESULT_MEMBER "\"result\":"
 
 static inline bool is_tool(const struct reply *reply)
 {
@@ -133,7 +141,7 @@ static size_t size_of(const struct pieces *pieces)
 static char *put_pieces(char *to, const struct pieces *pieces)
 {
     for (size_t i = 0; i < pieces->count; i++)
-        to = put(to, pieces->of[i]);
+        to = put_result(to, pieces->of[i]);
     return to;
 }
 
@@ -175,7 +183,7 @@ static void split_jsonrpc(struct pieces *pieces, const struct reply *reply)
         add_error(pieces, reply);
         add(pieces, BYTES("},\"id\":"));
     } else {
-        add(pieces, BYTES("\"result\":"));
+        add(pieces, BYTES(RESULT_MEMBER));
         add(pieces, reply->result);
         add(pieces, BYTES(REPLY_ID));
     }
@@ -205,12 +213,21 @@ static size_t write_jsonrpc(const struct reply *reply, char *to)
     return (size_t)(p - to);
 }
 
+size_t reply_ahead(const struct reply *reply)
+{
+    if (reply->format == ENVELOPE_BARE)
+        return 0;
+    if (reply->format == ENVELOPE_JSONRPC)
+        return sizeof(JSONRPC_START RESULT_MEMBER) - 1;
+    return sizeof(REPLY_OUT REPLY_RESULT) - 1 + reply->out_size;
+}
+
 size_t reply_write(const struct reply *reply, char *to)
 {
     if (reply->format == ENVELOPE_JSONRPC)
         return write_jsonrpc(reply, to);
     if (reply->format == ENVELOPE_BARE)
-        return (size_t)(put(to, reply->result) - to);
+        return (size_t)(put_result(to, reply->result) - to);
     if (is_tool(reply))
         return write_tool(reply, to);
     char *p = put(to, BYTES(REPLY_OUT));
@@ -220,7 +237,7 @@ size_t reply_write(const struct reply *reply, char *to)
     else
         p += json_escape(reply->out, p, SIZE_MAX);
     p = put(p, BYTES(REPLY_RESULT));
-    p = put(p, reply->result);
+    p = put_result(p, reply->result);
     if (reply->id.data != NULL) {
         p = put(p, BYTES(REPLY_ID));
         p = put(p, reply->id);

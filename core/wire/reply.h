@@ -62,7 +62,11 @@ static inline size_t reply_size(const struct reply *reply)
     return reply->id.data == NULL ? size : size + sizeof(REPLY_ID) - 1 + reply->id.size;
 }
 
-/* Writes the reply to `to`, which has room for reply_size bytes; returns that size. */
+/* The bytes before the result, which is there once: not of a tool's reply, nor of an error. */
+size_t reply_ahead(const struct reply *reply);
+
+/* Writes the reply to `to`, which has room for reply_size bytes; returns that size. The result may
+ * lie there already, behind the bytes that come before it. */
 size_t reply_write(const struct reply *reply, char *to);
 
 /* The result of an error reply, `{"code": CODE, "message": TEXT}`, written to `to` and cut (at a

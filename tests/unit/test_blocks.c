@@ -108,6 +108,19 @@ START_TEST(blocks_of_one_size_fill_all_that_is_aligned)
 }
 END_TEST
 
+/* Gives back the end of a block. */
+static void trim(uint32_t which)
+{
+    unsigned order = held[which].order, to = random_below(order + 1);
+    uint32_t size = 1u << order, kept = 1u << to;
+
+    memset(taken + held[which].block + kept, 0, size - kept);
+    used -= size - kept;
+    blocks_trim(&blocks, held[which].block, order, to);
+    held[which].order = to;
+    must(blocks.used == used);
+}
+
 /* Every sequence of up to six operations: take an order of 0 to 3, or give back one of the first
  * four. */
 START_TEST(blocks_agree_with_a_map_in_every_short_sequence)
@@ -139,6 +152,8 @@ static void stir(uint32_t count, unsigned orders, unsigned operations)
         bool filling = i / 2000 % 2 == 0;
         if (held_count < HELD_MAX && random_below(10) < (filling ? 8u : 3u))
             take(random_below(orders), i % 64 == 0 || count < 2000);
+        else if (held_count > 0 && random_below(4) == 0)
+            trim(random_below(held_count));
         else if (held_count > 0)
             give(random_below(held_count));
     }

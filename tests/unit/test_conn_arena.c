@@ -250,6 +250,89 @@ START_TEST(arena_full_small_replies_do_not_wait_for_a_large_one)
 }
 END_TEST
 
+/* ---- Output that is written as it grows ---- */
+
+static char *grown;
+static size_t written;
+
+static void write_pattern(size_t to)
+{
+    for (; written < to; written++)
+        grown[written] = pattern(written);
+}
+
+/* Writes all that there is room for. False when there is no more; then nothing has moved. */
+static bool grow(void)
+{
+    size_t room = written + 1;
+    char *place = conn_output_extend(&conns, a.conn, written, &room);
+
+    if (place == NULL)
+        return false;
+    must(room > written);
+    grown = place;
+    write_pattern(room);
+    return true;
+}
+
+/* Behind output that is queued, which moves with it. */
+START_TEST(arena_full_what_is_written_grows_as_far_as_there_is_room)
+{
+    static const char queued[] = "queued";
+
+    server_open(4, 64);
+    client_open(&a, true);
+    client_open(&b, true);
+    memcpy(conn_output_reserve(&conns, a.conn, sizeof(queued)), queued, sizeof(queued));
+    conn_advance(&conns, a.conn, 0, sizeof(queued));
+    written = 0;
+    ck_assert(grow());
+    ck_assert_uint_eq(units_used(&conns), 4); /* the block that it had has room */
+    take_block(5);
+    ck_assert(grow());
+    ck_assert_uint_eq(units_used(&conns), 32 + 16);
+    ck_assert(!grow());
+    ck_assert(!grow());
+    ck_assert_uint_eq(written, 16 * BLOCK_SIZE - sizeof(queued));
+    give_block(5);
+    conn_output_trim(&conns, a.conn, 5 * BLOCK_SIZE);
+    ck_assert_uint_eq(units_used(&conns), 8);
+    conn_output_trim(&conns, a.conn, 5 * BLOCK_SIZE);
+    ck_assert_uint_eq(units_used(&conns), 8);
+    conn_advance(&conns, a.conn, 0, 5 * BLOCK_SIZE);
+    text_append(&a.expected, (struct bytes){queued, sizeof(queued)});
+    for (size_t i = 0; i < 5 * BLOCK_SIZE; i++)
+        text_append_char(&a.expected, pattern(i));
+    run_until(a_content);
+    ends();
+}
+END_TEST
+
+/* Little of it is copied, and what is left behind is given back. */
+START_TEST(arena_what_is_written_moves_seldom_and_is_cut_to_its_size)
+{
+    unsigned moves = 0;
+
+    server_open(4, 65536);
+    client_open(&a, true);
+    client_open(&b, true);
+    written = 0;
+    for (; written < 10u << 20; moves++)
+        ck_assert(grow());
+    ck_assert_uint_le(moves, 5);
+    conn_output_trim(&conns, a.conn, 9u << 20);
+    ck_assert_uint_eq(units_used(&conns), (16u << 20) / BLOCK_SIZE);
+    conn_output_trim(&conns, a.conn, 0);
+    ck_assert_uint_eq(units_used(&conns), 4);
+    ck_assert_ptr_nonnull(conn_output_reserve(&conns, a.conn, 100));
+    conn_advance(&conns, a.conn, 0, 100);
+    for (size_t i = 0; i < 100; i++)
+        text_append_char(&a.expected, pattern(i));
+    run_until(a_content);
+    ends();
+}
+END_TEST
+
 /* ---- Many clients, an arena that is much too small ---- */
 
 #define STORM 24
@@ -414,6 +497,8 @@ UNIT_MAIN("conn_arena", arena_full_reading_waits_and_goes_on,
           arena_full_sending_makes_room_without_another_event,
           arena_full_an_earlier_waiter_is_not_forgotten,
           arena_full_small_replies_do_not_wait_for_a_large_one,
+          arena_full_what_is_written_grows_as_far_as_there_is_room,
+          arena_what_is_written_moves_seldom_and_is_cut_to_its_size,
           arena_full_of_many_answers_everybody,
           arena_full_of_parts_of_frames_makes_them_whole_one_by_one,
           arena_full_reserve_goes_on_to_another_one, arena_full_reserve_serves_everybody_in_turn)

@@ -4,11 +4,13 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "must.h"
 #include "rpc/result.h"
 #include "wire/frame.h"
+#include "wire/http_reply.h"
 
 static struct pool pool;
 static struct pillion_request request;
@@ -287,6 +289,127 @@ START_TEST(an_error_may_come_instead_of_the_rest)
 }
 END_TEST
 
+/* A sink with room that grows, and moves each time. */
+static char *growing;
+static size_t growing_room, moves, given_back;
+
+static char *sink_extend(struct pillion_request *req, size_t used, size_t *size)
+{
+    char *larger = *size == 0 ? NULL : malloc(growing_room = *size += 100);
+
+    (void)req;
+    if (larger != NULL)
+        memcpy(larger, growing == NULL ? "" : growing, used);
+    else
+        given_back++;
+    free(growing);
+    moves++;
+    return growing = larger;
+}
+
+static char *sink_settle(struct pillion_request *req, size_t size)
+{
+    result_over(req);
+    must(growing == NULL || size <= growing_room);
+    return growing = growing == NULL ? malloc(size) : growing;
+}
+
+static struct pillion_request *fresh_growing(uint8_t protocol, uint8_t format)
+{
+    struct pillion_request *req = fresh();
+
+    req->protocol = protocol;
+    req->format = format;
+    req->reserve = sink_settle;
+    req->extend = sink_extend;
+    req->id = BYTES("\"an id\"");
+    req->http.date = "Sat, 28 Nov 2026 22:24:01 GMT";
+    moves = given_back = 0;
+    growing = NULL;
+    return req;
+}
+
+static void write_rows(struct pillion_request *req)
+{
+    result_begin(req, "r\xc3\xb6ws\n", true);
+    for (int i = 0; i < 5000; i++)
+        result_put_integer(req, NULL, i);
+}
+
+/* The reply is the one that the same text has when it comes from elsewhere. */
+static void same_as_raw(struct pillion_request *req, uint32_t style)
+{
+    struct bytes grown = {growing, req->size}, result = {NULL, 0};
+    size_t size = 2;
+    char *text = malloc(5000 * 5);
+
+    for (int i = 0; i < 5000; i++)
+        size += (size_t)sprintf(text + size - 1, "%d%c", i, i == 4999 ? ']' : ',');
+    text[0] = '[';
+    result = (struct bytes){text, size - 1};
+    growing = NULL;
+    struct pillion_request *raw = fresh_growing(req->protocol, req->format);
+    raw->reserve = sink_reserve;
+    raw->http.style = style;
+    request_reply(raw, "r\xc3\xb6ws\n", result);
+    ck_assert_uint_eq(raw->size, grown.size);
+    must(memcmp(sink, grown.data, grown.size) == 0);
+    free((char *)grown.data);
+    free(text);
+}
+
+START_TEST(what_is_written_in_the_replys_place_is_the_same_reply)
+{
+    static const uint8_t formats[] = {ENVELOPE_PILLION, ENVELOPE_JSONRPC, ENVELOPE_BARE,
+                                      ENVELOPE_TOOL, ENVELOPE_TOOL_LEGACY};
+
+    for (uint8_t protocol = 0; protocol < PROTOCOLS; protocol++) {
+        for (size_t f = 0; f < sizeof(formats); f++) {
+            struct pillion_request *req = fresh_growing(protocol, formats[f]);
+            bool twice = formats[f] == ENVELOPE_TOOL || formats[f] == ENVELOPE_TOOL_LEGACY;
+            write_rows(req);
+            must((moves == 0) == twice);
+            result_end(req);
+            must(req->answered && !req->failed && given_back == 0);
+            same_as_raw(req, 0);
+        }
+    }
+}
+END_TEST
+
+/* A longer head than was thought: the connection is to end with the reply. */
+START_TEST(what_is_written_in_the_replys_place_may_find_too_little_before_it)
+{
+    struct pillion_request *req = fresh_growing(PROTOCOL_HTTP, ENVELOPE_BARE);
+
+    write_rows(req);
+    req->http.style |= HTTP_STYLE_CLOSE;
+    result_end(req);
+    must(req->answered && !req->failed && given_back == 1);
+    same_as_raw(req, HTTP_STYLE_CLOSE);
+}
+END_TEST
+
+START_TEST(what_is_written_in_the_replys_place_moves_when_its_request_is_deferred)
+{
+    struct pillion_request *req = fresh_growing(PROTOCOL_FRAME, ENVELOPE_PILLION);
+
+    write_rows(req);
+    must(given_back == 0);
+    result_keep(req);
+    must(given_back == 1);
+    size_t before = moves;
+    result_put_text(req, NULL, BYTES("more"));
+    must(moves == before);
+    result_end(req);
+    must(req->answered && !req->failed);
+    const char end[] = "4999,\"more\"],\"id\":\"an id\"}";
+    const size_t size = sizeof(end) - 1;
+    must(memcmp(growing + req->size - size, end, size) == 0);
+    free(growing);
+}
+END_TEST
+
 START_TEST(without_memory_the_client_is_told_so)
 {
     struct pillion_request *req = fresh();
@@ -303,4 +426,7 @@ UNIT_MAIN("result", objects_arrays_and_values_are_written_as_they_come, what_is_
           long_results_are_whole, a_million_rows_are_one_result,
           a_result_that_no_reply_holds_is_an_error, mistakes_are_told_at_the_results_end,
           what_is_not_begun_is_neither_written_nor_ended, an_error_may_come_instead_of_the_rest,
+          what_is_written_in_the_replys_place_is_the_same_reply,
+          what_is_written_in_the_replys_place_may_find_too_little_before_it,
+          what_is_written_in_the_replys_place_moves_when_its_request_is_deferred,
           without_memory_the_client_is_told_so)
