@@ -267,7 +267,8 @@ const struct conf_directive settings_directives[] = {
      .summary = "Memory that the modules of all workers share, 64k to 64g: for limits, "
                 "counters, caches. It keeps what it holds over reloads and upgrades, as long "
                 "as name and size stay; the entry that was used longest ago makes room for a "
-                "new one. A megabyte holds about four thousand entries."},
+                "new one. A megabyte holds about four thousand entries of up to 216 bytes, key "
+                "and value; a larger one, up to an eighth of the zone, takes the room of several."},
     {.name = "worker_max_requests",
      MAIN(worker_max_requests),
      .type = CONF_INTEGER,

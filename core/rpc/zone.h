@@ -1,11 +1,13 @@
 /* Zones: named memory that all workers share, and that outlives them and their configuration.
  *
- * A zone is a memory file that the master makes and keeps. It holds cells of a fixed size in sets:
- * a key belongs to one set, and replaces the least recently used cell when its set is full.
+ * A zone is a memory file that the master makes and keeps. It holds cells of a fixed size in sets
+ * (zone_cells.h). Values that are too large for one lie in several (zone_large.h).
+ *
  * There are no links that a worker could leave half set: one that dies in the middle of a change
- * leaves a cell free, or a value as far as it had got, and the next one takes its lock
- * (base/shared_lock.h). A module may write anything over a zone: sizes are checked at each use, and
- * the places of cells are computed, not read from it. */
+ * leaves a cell free, or a small value as far as it had got, or the former large value, and the
+ * next one takes its lock (base/shared_lock.h). A module may write anything over a zone: sizes are
+ * checked at each use, and the places of cells are computed, not read from it.
+ */
 #ifndef PILLION_RPC_ZONE_H
 #define PILLION_RPC_ZONE_H
 
@@ -15,8 +17,6 @@
 #include <stdint.h>
 
 #include "base/error.h"
-
-#define ZONE_DATA_MAX 216u /* bytes of a key and its value together */
 
 /* Makes the memory file, with `size` bytes or a little less. Master only. Returns a close-on-exec
  * descriptor, or -1 with the reason. */
@@ -35,8 +35,8 @@ pillion_zone *zone_find(const char *name);
 /* No zone is found any more. All stay mapped, for modules that still have a pointer to one. */
 void zones_forget(void);
 
-/* What pillion_zone_update, pillion_zone_get and pillion_zone_delete do. Any thread may call them.
- */
+/* What pillion_zone_update, pillion_zone_get, pillion_zone_set and pillion_zone_delete do. Any
+ * thread may call them. */
 bool zone_update(pillion_zone *zone, const void *key, size_t key_size, uint64_t ttl_ms,
                  size_t value_size, void (*update)(void *value, bool fresh, void *data),
                  void *data);
@@ -45,7 +45,8 @@ bool zone_set(pillion_zone *zone, const void *key, size_t key_size, const void *
               size_t value_size, uint64_t ttl_ms);
 void zone_delete(pillion_zone *zone, const void *key, size_t key_size);
 
-/* What pillion_zone_each does: sixteen cells at a time are copied under the lock. */
+/* What pillion_zone_each does: sixteen cells at a time are copied under the lock, and a large value
+ * as zone_get does. */
 typedef bool (*zone_visitor)(pillion_bytes key, const void *value, size_t value_size, void *data);
 void zone_each(pillion_zone *zone, zone_visitor each, void *data);
 

@@ -821,13 +821,18 @@ bool pillion_json_integer(pillion_bytes text, int64_t *value);
 /* ---- Zones; since 1.2 ---- */
 
 /* Memory that all workers share, and that outlives them: `zone NAME SIZE;` in the configuration. It
- * holds values by their keys; a key and its value have 216 bytes together at most. What was used
- * longest ago makes room for what is new. Any thread may call these. */
+ * holds values by their keys. A key has 1 to 216 bytes, a value up to an eighth of the zone's size.
+ * What was used longest ago makes room for what is new. Any thread may call these.
+ *
+ * A key and its value that have 216 bytes together at most take 256 bytes of the zone, and one call
+ * takes well below a microsecond. A larger value lies in parts of 224 bytes; each call copies all
+ * of it (about 200 microseconds for a megabyte), and it is gone when one of its parts had to make
+ * room. Before 1.5, key and value had 216 bytes together at most. */
 typedef struct pillion_zone pillion_zone;
 
 /* As `ttl_ms`, of any of these functions: the value expires that long after it was made, whatever
- * changes it meanwhile, and without it, that long after the last change. For what is counted in a
- * window of time. A server before 1.5 takes it for a very long time. Since 1.5. */
+ * changes it or its size meanwhile, and without it, that long after the last change. For what is
+ * counted in a window of time. A server before 1.5 takes it for a very long time. Since 1.5. */
 #define PILLION_ONCE(ttl_ms) ((uint64_t)(ttl_ms) | (uint64_t)1 << 63)
 
 /* NULL when the configuration has no zone of that name. Valid for the process's life. */
@@ -835,17 +840,22 @@ pillion_zone *pillion_zone_open(pillion_instance *self, const char *name);
 
 /* Changes a value under the zone's lock: `update` is given the `value_size` bytes at `value`,
  * aligned for 8 bytes, and zeroed when they are `fresh` (there were none, or of another size). It
- * must be short, and use no zone. The value expires after `ttl_ms` (0: never). Returns false when
- * key and value are too large. */
+ * must be short, and use no zone. The value expires after `ttl_ms` (0: never). A worker that dies
+ * in it leaves what it has written of a small value, and nothing of a large one. `update` gets a
+ * copy of a large value, which is written back, all under the lock: nobody else uses the zone
+ * meanwhile. Returns false when key or value are too large, or there is no memory for the copy. */
 bool pillion_zone_update(pillion_zone *zone, const void *key, size_t key_size, uint64_t ttl_ms,
                          size_t value_size, void (*update)(void *value, bool fresh, void *data),
                          void *data);
 
-/* Copies a value, `room` bytes of it at most. Returns its size, or -1 when there is none. */
+/* Copies a value, `room` bytes of it at most. Returns its size, which may be more than `room`, or
+ * -1 when there is none; then `value` may have been written to. Others use the zone while a large
+ * value is copied; the copy is of one value all the same. */
 long pillion_zone_get(pillion_zone *zone, const void *key, size_t key_size, void *value,
                       size_t room);
 
-/* Sets a value. Returns false when key and value are too large. */
+/* Sets a value. A worker that dies in it leaves the former large value, or none in place of a small
+ * one. Returns false when key or value are too large. */
 bool pillion_zone_set(pillion_zone *zone, const void *key, size_t key_size, const void *value,
                       size_t value_size, uint64_t ttl_ms);
 
