@@ -7,9 +7,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define DIGITS_MOST    19   /* of a number of 64 bits */
-#define EXPONENT_LARGE 4096 /* more than what is of any use, beside zeros that are written */
-#define EXACT_POWER    22   /* 10^22 is the last power of ten that a double holds exactly */
+#define DIGITS_MOST    19        /* of a number of 64 bits */
+#define EXPONENT_LARGE 100000000 /* from there on, exponents are not told apart */
+#define EXACT_POWER    22        /* 10^22 is the last power of ten that a double holds exactly */
 #define EXACT_WHOLE    (UINT64_C(1) << 53)
 
 /* A number as its significant digits and a power of ten: neither the first digit nor the last is
@@ -104,6 +104,92 @@ enum number_kind number_integer(struct bytes number, int64_t *value)
         return NUMBER_LARGE;
     *value = (int64_t)(decimal.negative ? -whole : whole);
     return NUMBER_WHOLE;
+}
+
+/* The digits of a number without its sign, its point and the zeros in front; behind the last one
+ * come zeros. */
+static unsigned next_digit(const char **at, const char *end)
+{
+    while (*at < end && !is_digit(**at) && (**at | 0x20) != 'e')
+        ++*at;
+    return *at < end && is_digit(**at) ? (unsigned)(*(*at)++ - '0') : 0;
+}
+
+static const char *first_digit(struct bytes number)
+{
+    const char *at = number.data, *end = at + number.size;
+
+    while (at < end && (*at == '-' || *at == '0' || *at == '.'))
+        at++;
+    return at;
+}
+
+static int sign_of(const struct decimal *decimal)
+{
+    return decimal->count == 0 ? 0 : decimal->negative ? -1 : 1;
+}
+
+int number_compare(struct bytes a, struct bytes b)
+{
+    struct decimal x, y;
+
+    read_decimal(&x, a);
+    read_decimal(&y, b);
+    int sign = sign_of(&x);
+    if (sign != sign_of(&y) || sign == 0)
+        return sign - sign_of(&y);
+    long size_x = (long)x.count + x.exponent, size_y = (long)y.count + y.exponent;
+    if (size_x != size_y)
+        return size_x < size_y ? -sign : sign;
+    const char *at_x = first_digit(a), *at_y = first_digit(b);
+    for (size_t i = 0; i < x.count || i < y.count; i++) {
+        unsigned digit_x = next_digit(&at_x, a.data + a.size);
+        unsigned digit_y = next_digit(&at_y, b.data + b.size);
+        if (digit_x != digit_y)
+            return digit_x < digit_y ? -sign : sign;
+    }
+    return 0;
+}
+
+bool number_divides(struct bytes divisor, struct bytes number)
+{
+    struct decimal by, value;
+
+    read_decimal(&by, divisor);
+    read_decimal(&value, number);
+    if (value.count == 0)
+        return true;
+    if (by.count == 0 || by.count > DIVISOR_DIGITS)
+        return false;
+    /* The last digit of the number is not 0: no multiple of a power of ten has those digits. */
+    if (value.exponent < by.exponent)
+        return false;
+    uint64_t rest = 0;
+    const char *at = first_digit(number);
+    for (size_t i = 0; i < value.count; i++)
+        rest = (rest * 10 + next_digit(&at, number.data + number.size)) % by.digits;
+    /* Below 10^18 no number has more factors of 2 or 5: further zeros change nothing. */
+    long zeros = value.exponent - by.exponent;
+    for (long i = 0; i < zeros && i < 60; i++)
+        rest = rest * 10 % by.digits;
+    return rest == 0;
+}
+
+size_t number_digits(struct bytes number)
+{
+    struct decimal decimal;
+
+    read_decimal(&decimal, number);
+    return decimal.count;
+}
+
+uint64_t number_hash(struct bytes number)
+{
+    struct decimal decimal;
+
+    read_decimal(&decimal, number);
+    uint64_t hash = decimal.digits * 0x9e3779b97f4a7c15u + (uint64_t)sign_of(&decimal);
+    return decimal.count == 0 ? 0 : hash ^ (uint64_t)((long)decimal.count + decimal.exponent);
 }
 
 /* The locale of the process may be one whose decimal point is a comma: modules may set it. */

@@ -22,6 +22,19 @@ enum number_kind number_integer(struct bytes number, int64_t *value);
  * number must be readable, and no part of a number. */
 bool number_double(struct bytes number, double *value);
 
+/* Below 0, 0 or above 0, as `a` is to `b`: exact, whatever their digits. */
+int number_compare(struct bytes a, struct bytes b);
+
+/* True when the number is a whole multiple of the divisor, of at most 18 digits: exact, too. */
+#define DIVISOR_DIGITS 18u
+bool number_divides(struct bytes divisor, struct bytes number);
+
+/* How many digits it has, without zeros in front and behind. */
+size_t number_digits(struct bytes number);
+
+/* Numbers that are equal have the same. */
+uint64_t number_hash(struct bytes number);
+
 /* Writes a double in as few digits as read back the same: 0.1, 1e6. Returns the size. */
 #define NUMBER_TEXT_MAX 32u
 size_t number_write(double value, char to[NUMBER_TEXT_MAX]);

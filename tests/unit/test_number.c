@@ -175,6 +175,93 @@ START_TEST(data_is_printed_and_reads_back_the_same)
 }
 END_TEST
 
+START_TEST(numbers_are_compared_by_their_digits)
+{
+    /* In ascending order, but for those that are equal to the one before. */
+    static const char *const ascending[] = {"-1e99999",
+                                            "-1e400",
+                                            "-123456789012345678901234567891",
+                                            "-123456789012345678901234567890",
+                                            "-1.5",
+                                            "-1",
+                                            "=-1.000",
+                                            "=-0.1e1",
+                                            "-1e-400",
+                                            "0",
+                                            "=-0",
+                                            "=0.000e5",
+                                            "=0e99999",
+                                            "1e-5000",
+                                            "1e-400",
+                                            "0.1",
+                                            "=1e-1",
+                                            "=0.10",
+                                            "0.10000000000000000000000000001",
+                                            "1",
+                                            "9007199254740992",
+                                            "9007199254740993",
+                                            "=9007199254740993.0",
+                                            "=90071992547409930e-1",
+                                            "123456789012345678901234567890",
+                                            "=1234567890123456789012345678900e-1",
+                                            "123456789012345678901234567891",
+                                            "1e400",
+                                            "=10e399",
+                                            "1e401",
+                                            "1e59999",
+                                            "1e99999"};
+
+    for (size_t i = 0; i < sizeof(ascending) / sizeof(*ascending); i++) {
+        size_t last = i;
+        while (last + 1 < sizeof(ascending) / sizeof(*ascending) && ascending[last + 1][0] == '=')
+            last++;
+        struct bytes a = bytes_of(ascending[i] + (ascending[i][0] == '='));
+        for (size_t j = i; j < sizeof(ascending) / sizeof(*ascending); j++) {
+            struct bytes b = guarded(bytes_of(ascending[j] + (ascending[j][0] == '=')));
+            int order = number_compare(a, b);
+            ck_assert_msg(j <= last ? order == 0 : order < 0, "%s %s", a.data, ascending[j]);
+            ck_assert_int_eq(number_compare(b, a), -order);
+            ck_assert(order != 0 || number_hash(a) == number_hash(b));
+        }
+    }
+}
+END_TEST
+
+START_TEST(divisors_are_exact)
+{
+    static const struct {
+        const char *divisor, *number;
+        bool divides;
+    } cases[] = {
+        {"0.01", "19.99", true},
+        {"0.1", "0.3", true},
+        {"0.01", "0.001", false},
+        {"3", "-9", true},
+        {"3", "1e20", false},
+        {"1e3", "5000", true},
+        {"1e3", "5500", false},
+        {"7", "0", true},
+        {"16", "1e4", true},
+        {"16", "1e3", false},
+        {"576460752303423488", "1e59", true},
+        {"576460752303423488", "1e58", false},
+        {"999999999999999999", "999999999999999998000000000000000001", true},
+        {"999999999999999999", "999999999999999998000000000000000002", false},
+        {"1", "1e999999", true},
+        {"7", "1e999999", false},
+        {"1", "1e-999999", false},
+        {"1e300", "1e299", false},
+    };
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++)
+        ck_assert_msg(number_divides(bytes_of(cases[i].divisor),
+                                     guarded(bytes_of(cases[i].number))) == cases[i].divides,
+                      "%s %s", cases[i].divisor, cases[i].number);
+    ck_assert_uint_eq(number_digits(BYTES("-00.0120e5")), 2);
+    ck_assert_uint_eq(number_digits(BYTES("0.0")), 0);
+}
+END_TEST
+
 START_TEST(base64_is_decoded_strictly)
 {
     static const struct {
@@ -212,4 +299,4 @@ END_TEST
 
 UNIT_MAIN("number", integers_are_exact_and_decided_on_the_digits, doubles_are_the_nearest,
           doubles_are_written_short_and_read_back_the_same, data_is_printed_and_reads_back_the_same,
-          base64_is_decoded_strictly)
+          numbers_are_compared_by_their_digits, divisors_are_exact, base64_is_decoded_strictly)
