@@ -57,6 +57,10 @@ enum idempotent { IDEMPOTENT_DECLARED, IDEMPOTENT_OFF, IDEMPOTENT_ON };
 /* Whether agents are offered the method; TOOL_DECLARED: when it declares its params. */
 enum tool { TOOL_DECLARED, TOOL_OFF, TOOL_ON };
 
+/* What of that which a method declares is enforced; VALIDATE_DEFAULT: what the server says, whose
+ * own default are the params. */
+enum validate { VALIDATE_DEFAULT, VALIDATE_OFF, VALIDATE_PARAMS, VALIDATE_ALL };
+
 /* `method NAME;` or `method NAME { handler MODULE.METHOD; timeout TIME; the handler's own }`; or,
  * for the first handler of a module that has directives, `MODULE_method NAME WORD… { the same }` */
 struct method_settings {
@@ -70,6 +74,7 @@ struct method_settings {
     uint64_t timeout_ms;             /* 0: handler_timeout */
     int idempotent;                  /* enum idempotent */
     int tool;                        /* enum tool */
+    int validate;                    /* enum validate */
     struct pool_choice pool;         /* otherwise its module's */
     struct filter_settings *filters; /* in the order written */
     struct conf_place place;         /* of the name */
@@ -96,6 +101,7 @@ struct server_settings {
     int64_t max_batch;               /* calls of one batch */
     int64_t json_max_depth;
     int64_t json_max_values;
+    int validate;                   /* enum validate */
     uint64_t receive_timeout_ms;    /* 0: never */
     uint64_t idle_timeout_ms;       /* 0: never */
     uint64_t max_connection_age_ms; /* 0: as old as it likes */

@@ -14,6 +14,7 @@
 static const char *const word_auto[] = {"auto", NULL};
 static const char *const words_auto[] = {"auto", "off", "on", NULL};
 static const char *const words_declared[] = {"declared", "off", "on", NULL};
+static const char *const words_validate[] = {"default", "off", "params", "all", NULL};
 static const char *const word_off[] = {"off", NULL};
 
 #define MAIN(member) .contexts = CONF_IN_MAIN, .offset = offsetof(struct settings, member)
@@ -462,6 +463,20 @@ const struct conf_directive settings_directives[] = {
      .summary = "How many JSON values a request may hold. It bounds the memory of handlers that "
                 "take their params as a tree: about 64 bytes for each value. A request beyond "
                 "that is answered `parse_error`."},
+    {.name = "validate",
+     SERVER(validate),
+     .type = CONF_ENUM,
+     .words = words_validate,
+     .fallback = "default",
+     .summary =
+         "What is enforced of the schemas that methods declare as text: their `params`, "
+         "which is the default, `all`, or nothing (`off`). Params that break their schema "
+         "are answered `invalid_params`, with what was wanted where; the method does not "
+         "run. A result that breaks its own is a mistake of the module: with `all` the log "
+         "has it, and the client gets `internal_error` in its place. `pillion try` and unit "
+         "tests check both. Modules that were built for a module API before 1.5 have declared "
+         "theirs when nothing was enforced: of these it is only what `validate` says. Params "
+         "by table are read in any case. A method's own `validate` goes before it."},
     {.name = "receive_timeout",
      SERVER(receive_timeout_ms),
      .type = CONF_TIME,
@@ -569,6 +584,14 @@ const struct conf_directive settings_directives[] = {
                 "is one in any case; without such params the tool takes any object. A name "
                 "that no tool may have (other bytes than letters, digits, `_`, `.` and `-`, or "
                 "more than 128 of them) is never one."},
+    {.name = "validate",
+     METHOD(validate),
+     .type = CONF_ENUM,
+     .words = words_validate,
+     .fallback = "default",
+     .summary =
+         "What is enforced of the schemas that this method declares as text: `off`, `params` "
+         "or `all`. `default`: what `validate` of the server says."},
     {.name = "filter",
      METHOD(filters),
      .type = CONF_CUSTOM,

@@ -19,6 +19,7 @@
 #include "rpc/request.h"
 #include "rpc/result.h"
 #include "rpc/trace.h"
+#include "rpc/validate.h"
 #include "wire/json_read.h"
 #include "wire/number.h"
 
@@ -205,7 +206,7 @@ PILLION_EXPORT void pillion_reply(pillion_request *req, const char *out, cJSON *
 
     if (text == NULL)
         request_fail(req, PILLION_INTERNAL_ERROR, "no memory to build the reply");
-    else if (check_result(req, bytes_of(text)))
+    else if (check_result(req, bytes_of(text)) && validate_result(req, bytes_of(text)))
         request_reply(req, out, bytes_of(text));
     cJSON_free(text);
     cJSON_Delete(result);
@@ -220,7 +221,7 @@ PILLION_EXPORT void pillion_reply_raw(pillion_request *req, const char *out, pil
     /* The request's own params were checked when they came. */
     bool own = bytes.data == req->params.data && bytes.size == req->params.size;
 
-    if (own || check_result(req, bytes))
+    if ((own || check_result(req, bytes)) && validate_result(req, bytes))
         request_reply(req, out, bytes);
 }
 

@@ -12,10 +12,12 @@
 #include "conf/settings_table.h"
 #include "module/descriptor.h"
 #include "module/filter_bind.h"
+#include "module/method_schema.h"
 #include "rpc/board.h"
 #include "rpc/mcp.h"
 #include "rpc/mcp_field.h"
 #include "rpc/param_table.h"
+#include "rpc/schema.h"
 #include "rpc/tool.h"
 
 struct found {
@@ -230,6 +232,29 @@ static const struct param_table *make_gives(const pillion_method *method)
     return gives;
 }
 
+/* What is enforced of the method's schemas. Without a word in the configuration, a module that was
+ * built when nothing was enforced runs as it did. */
+static int validated(const struct module_set *set, const struct module *module,
+                     const struct server_settings *server, const struct method_settings *method)
+{
+    if (method->validate != VALIDATE_DEFAULT)
+        return method->validate;
+    if (server->validate != VALIDATE_DEFAULT)
+        return server->validate;
+    if (module->descriptor.abi_minor < SCHEMA_MINOR)
+        return VALIDATE_OFF;
+    return set->is_trial ? VALIDATE_ALL : VALIDATE_PARAMS;
+}
+
+/* The schema by which values are checked; NULL when there is none, or an older module has one that
+ * is none. It lives as long as the process. */
+static const struct schema *make_schema(const char *text, bool enforced)
+{
+    struct error error;
+
+    return text == NULL || !enforced ? NULL : schema_make(bytes_of(text), &error);
+}
+
 static bool any_unseen(const struct filter_list *filters)
 {
     for (size_t i = 0; i < filters->count; i++) {
@@ -288,6 +313,7 @@ bool module_set_bind(struct module_set *set, const struct server_settings *serve
         good = configure(set, m, &found, &config) && good;
         const struct param_table *args = make_args(found.method);
         const struct param_table *gives = make_gives(found.method);
+        int validate = validated(set, found.module, server, m);
         uint64_t timeout_ms = m->timeout_ms != 0 ? m->timeout_ms : handler_timeout_ms;
         struct method method = {
             .name = bytes_of(m->name),
@@ -313,6 +339,9 @@ bool module_set_bind(struct module_set *set, const struct server_settings *serve
             .idempotent = m->idempotent == IDEMPOTENT_DECLARED ? found.method->idempotent
                                                                : m->idempotent == IDEMPOTENT_ON,
         };
+        method.params_rule = make_schema(found.method->params, validate != VALIDATE_OFF);
+        method.result_rule = make_schema(method.result_schema, validate == VALIDATE_ALL);
+        method.declares = args != NULL || method.params_rule != NULL;
         method.has_fields = mcp_schema_has_fields(method.params_schema);
         method.tool = m->tool == TOOL_ON ? tool_name_is_valid(method.name)
                                          : m->tool == TOOL_DECLARED && tool_is_declared(&method);

@@ -15,6 +15,7 @@
 #include "base/sealed.h"
 #include "module/descriptor.h"
 #include "module/elf.h"
+#include "module/method_schema.h"
 #include "module/origin.h"
 #include "rpc/metric.h"
 
@@ -103,6 +104,25 @@ static void log_place(const struct module *module)
                   module->instance.version, (unsigned long)map->l_addr);
 }
 
+/* Checks the schemas that the module declares. Those of modules that are older than their
+ * enforcement are not all schemas. */
+static bool check_schemas(struct module_set *set, const struct module *module)
+{
+    struct text advice = {0};
+    struct error error;
+    bool good =
+        method_schemas_check(&module->descriptor, module->descriptor.abi_minor, &advice, &error) ||
+        module_error(set, module, error.text);
+
+    for (char *line = advice.data, *end; set->advises && line != NULL && *line != '\0';
+         line = end + 1) {
+        end = strchr(line, '\n');
+        log_warn("%s: %.*s", module->settings->label, (int)(end - line), line);
+    }
+    text_free(&advice);
+    return good;
+}
+
 static bool open_module(struct module_set *set, const struct module_file *file,
                         struct module *module)
 {
@@ -131,7 +151,7 @@ static bool open_module(struct module_set *set, const struct module_file *file,
                             "PILLION_MODULE(…)");
     if (!descriptor_copy(descriptor, &module->descriptor, &error))
         return module_error(set, module, error.text);
-    return true;
+    return check_schemas(set, module);
 }
 
 /* ---- Between modules ---- */

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "module/descriptor.h"
+#include "module/method_schema.h"
 #include "rpc/param_table.h"
 
 /* Limits that no module reaches, so that a damaged file cannot keep its reader busy. */
@@ -278,7 +279,10 @@ static void judge(struct manifest *manifest)
 
     if (!elf_offered(&manifest->facts, &manifest->refusal))
         return;
-    descriptor_copy(&manifest->descriptor, &copy, &manifest->refusal);
+    struct text advice = {0};
+    if (descriptor_copy(&manifest->descriptor, &copy, &manifest->refusal))
+        method_schemas_check(&copy, manifest->facts.abi_minor, &advice, &manifest->refusal);
+    text_free(&advice);
     if (copy.methods != NULL && copy.methods != manifest->descriptor.methods)
         descriptor_free(&copy);
 }

@@ -51,6 +51,8 @@ struct module_set {
     struct module_method *methods; /* likewise; only statements whose handlers have directives */
     struct conf_tree *tree;
     struct conf_errors *errors;
+    bool advises;  /* what is worth a word to a module's author, and no error, is logged */
+    bool is_trial; /* of <pillion/test.h>: results are checked too, where nothing else is said */
 
     /* Called before each step that runs a module's code, with "ping.so", "loading", say, and after
      * the last step of a kind, with "". If the process dies, it has died in that step. */

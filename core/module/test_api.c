@@ -119,7 +119,8 @@ static bool load(void)
     count = 0;
     for (const struct module_settings *m = trial.settings.modules; m != NULL; m = m->next)
         files[count++] = (struct module_file){.settings = m, .fd = -1};
-    trial.set = (struct module_set){.tree = trial.tree, .errors = &trial.errors};
+    trial.set = (struct module_set){
+        .tree = trial.tree, .errors = &trial.errors, .advises = true, .is_trial = true};
     request_install_cjson_hooks();
     bool good = module_set_load(&trial.set, files, count, 0, 1, 1) &&
                 module_set_bind(&trial.set, trial.settings.servers, 0, &trial.methods) &&

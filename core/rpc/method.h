@@ -12,6 +12,7 @@
 #include "rpc/instance.h"
 
 struct param_table;
+struct schema;
 
 /* One `filter` statement in this worker. */
 struct filter_use {
@@ -31,8 +32,11 @@ struct method {
     const struct param_table *args; /* the table of its params, or NULL */
     const struct param_table *gives;           /* the table of its result, or NULL */
     const char *params_schema, *result_schema; /* JSON text or NULL */
-    const struct filter_use *filters;          /* in their order */
+    const struct schema *params_rule,
+        *result_rule;                 /* what is enforced of these: see rpc/validate.h; or NULL */
+    const struct filter_use *filters; /* in their order */
     size_t filter_count;
+    bool declares;       /* there is something in `args` or `params_rule` */
     bool unseen;         /* some of the filters see requests too that no handler is to see */
     uint64_t timeout_ns; /* 0: no watchdog */
     uint32_t pool;       /* whose threads do its work: see offload_add_pool */

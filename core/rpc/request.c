@@ -372,7 +372,7 @@ void request_refuse(struct pillion_request *req, enum envelope_status status,
 bool request_name_params(struct pillion_request *req, const struct method *method,
                          struct bytes params)
 {
-    if (method->args != NULL)
+    if (method->args != NULL && method->params_rule == NULL)
         return true; /* its table has an order */
     struct bytes properties = positional_properties(method->params_schema);
     if (properties.data == NULL)

@@ -7,6 +7,7 @@
 
 #include "base/json_escape.h"
 #include "base/log_seldom.h"
+#include "rpc/validate.h"
 #include "wire/base64.h"
 #include "wire/json.h"
 #include "wire/json_plain.h"
@@ -313,7 +314,7 @@ static void reply(struct pillion_request *req, struct result *result)
         request_fail(req, PILLION_INTERNAL_ERROR, "no memory to build the reply");
     } else if (result->size > result->most) {
         request_fail_too_large(req, result->size);
-    } else {
+    } else if (validate_result(req, (struct bytes){result->text, result->size})) {
         request_reply(req, result->out, (struct bytes){result->text, result->size});
     }
     free_text(result);

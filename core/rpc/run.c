@@ -5,13 +5,13 @@
 #include "base/log_seldom.h"
 #include "rpc/metric.h"
 #include "rpc/note.h"
-#include "rpc/param_read.h"
+#include "rpc/validate.h"
 
-/* Runs the handler and sees that there is an answer. Params by table are read here, behind the
+/* Runs the handler and sees that there is an answer. Params are read and checked here, behind the
  * filters: those that a filter refuses learn nothing of what the method takes. */
 static void run_handler(struct pillion_request *req)
 {
-    if (req->method->args != NULL && !param_read(req))
+    if (req->method->declares && !validate_params(req))
         return;
     req->method->handler(req);
     if (req->deferred != NULL)

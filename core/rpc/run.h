@@ -7,8 +7,8 @@
 
 #include "rpc/request.h"
 
-/* Runs the method's handler between its filters, once its params are read by its table if it has
- * one (rpc/param_read.h), and sees that there is an answer, unless it is deferred: a handler that
+/* Runs the method's handler between its filters, once its params are what it declares
+ * (rpc/validate.h), and sees that there is an answer, unless it is deferred: a handler that
  * returned without one becomes `internal_error` (or `invalid_params` when its params could not be
  * had as cJSON), with a line in the log that names module and method. */
 void request_run(struct pillion_request *req);

@@ -64,6 +64,7 @@ bool start_load(struct started *started, int slot)
     started->modules = (struct module_set){
         .tree = generation->tree,
         .errors = &started->errors,
+        .advises = slot < 0, /* the probe: not each worker once more */
         .stage = say_stage,
         .stage_context = (void *)(uintptr_t)start,
     };

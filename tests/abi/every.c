@@ -618,11 +618,20 @@ static void written(pillion_request *req)
 
 static const pillion_method methods[] = {
     {.name = "settings", .handler = settings, .summary = "Its directives."},
+#if PILLION_ABI_MINOR >= 5 /* from then on it is enforced */
+    {.name = "answer",
+     .handler = answer,
+     .summary = "Its params.",
+     .params = "{\"type\":[\"array\",\"null\"]}",
+     .result = "{\"type\":\"array\"}"},
+#else
     {.name = "answer",
      .handler = answer,
      .summary = "Its params.",
      .params = "{\"type\":\"object\"}",
      .result = "{\"type\":\"string\"}"},
+    {.name = "loose", .handler = answer, .params = "{\"type\":\"objekt\"}"},
+#endif
     {.name = "server", .handler = server},
 #if PILLION_ABI_MINOR >= 2
     {.name = "later", .handler = later, .idempotent = true},
