@@ -216,9 +216,10 @@ typedef struct pillion_method {
     pillion_handler handler PILLION_0;
     const char *summary PILLION_0; /* one sentence, for rpc.describe and documentation */
 
-    /* What params it takes, and what it replies with: JSON Schemas as text, or NULL. They are shown
-     * and not enforced. What a table can say belongs into `args` and `gives`; where both are given,
-     * the text is what is shown. */
+    /* What params it takes, and what it replies with: JSON Schemas (2020-12) as text, or NULL.
+     * Since 1.5 they are enforced, as the directive `validate` says: params in a server, and both
+     * in <pillion/test.h>; a schema that cannot be is refused. What a table can say belongs into
+     * `args` and `gives`; where both are given, both hold, and the text is what is shown. */
     const char *params PILLION_0;
     const char *result PILLION_0;
 
