@@ -87,6 +87,8 @@ $(MODULE_SO): $(B)/modules/%.so: $$(wildcard modules/%/*.[ch]) $(wildcard module
 	    -fvisibility=hidden -Icore/include $(if $(NEEDS_$*),$$(pkg-config --cflags $(NEEDS_$*))) \
 	    -o $@ $(filter %.c,$^) $(if $(NEEDS_$*),$$(pkg-config --libs $(NEEDS_$*)))
 
+include modules/samples/samples.mk
+
 # A configuration in the build is there to be edited: one that was is kept when the one that it was
 # made from changes, and that is said. What it was made from is remembered in obj/; one of which
 # nothing is remembered is moved aside.
@@ -110,7 +112,7 @@ RUN_PACKAGES  := gcc libc6-dev libcjson-dev pkg-config \
                  $(sort $(foreach m,$(ALL_MODULES),$(PACKAGES_$(m))))
 TEST_PACKAGES := $(RUN_PACKAGES) check curl gdb libsubunit-dev clang libclang-rt-14-dev g++ python3 \
                  apache2-utils haproxy httpie node-llhttp openssl pgbouncer postgresql procps \
-                 redis-server valgrind wrk
+                 redis-server rustc valgrind wrk $(sort $(foreach s,$(ALL_SAMPLES),$(PACKAGES_$(s))))
 # Other distributions of node bring an npm of their own, and Debian's cannot be beside it.
 TEST_PACKAGES += $(if $(shell command -v npm),,nodejs npm)
 LINT_PACKAGES := $(RUN_PACKAGES) clang clang-format-14

@@ -50,8 +50,8 @@ RUN_E2E  := $(E2E_BIN:$(B)/tests/e2e/test_%=run-e2e-%)
 run_test  = $(Q)$(TEST_ENV) $(1) || { echo $(1) >>$(FAILED); exit 1; }
 
 .PHONY: unit $(RUN_UNIT) $(RUN_E2E)
-unit: $(UNIT_BIN) all fixtures  ## unit tests
-	@$(MAKE) --no-print-directory -k $(RUN_UNIT)
+unit: $(UNIT_BIN) $(SAMPLE_TEST) all fixtures  ## unit tests
+	@$(MAKE) --no-print-directory -k $(RUN_UNIT) $(RUN_SAMPLE)
 
 $(RUN_UNIT): run-unit-%: $(B)/tests/unit/test_%
 	$(call run_test,$<)
@@ -81,6 +81,7 @@ browser-check: all  ## web pages in Chromium against this server (make deps-brow
 # neither in it nor in tables as modules have them; and that a version which tests/abi has is never
 # changed, but for its comments.
 ABI = $(shell sed -n 's/^.define PILLION_ABI_M[AI][JN]OR //p' core/include/pillion/module.h | paste -sd.)
+CXX_SAMPLES := $(wildcard modules/samples/*/*.cc)
 .PHONY: header
 header:
 	$(Q)code() { $(CC) -w -fpreprocessed -dD -E -P $$1; }; kept=tests/abi/$(ABI)/pillion/module.h; \
@@ -92,7 +93,8 @@ header:
 	        -Icore/include -fsyntax-only - || exit 1; \
 	done
 	$(Q)for c in 'g++ -std=c++17' 'g++ -std=c++20' 'clang++ -std=c++17' 'clang++ -std=c++20'; do \
-	    $$c -Wall -Wextra -Werror -Icore/include -fsyntax-only tests/modules/cxx.cc || exit 1; \
+	    $$c -Wall -Wextra -Werror -Icore/include -fsyntax-only tests/modules/cxx.cc $(CXX_SAMPLES) || \
+	        exit 1; \
 	done
 
 # Each folder of core/ includes only from itself and those before it, and no two files, there or in

@@ -106,8 +106,16 @@ bool zone_add(const char *name, int fd, struct error *error)
     return true;
 }
 
+/* Modules stay loaded, and may have pointers to them. */
 void zones_forget(void)
 {
+    static struct pillion_zone *forgotten;
+
+    for (struct pillion_zone *zone = zones, *next; zone != NULL; zone = next) {
+        next = zone->next;
+        zone->next = forgotten;
+        forgotten = zone;
+    }
     zones = NULL;
 }
 

@@ -42,5 +42,5 @@ layout:
 $(B)/tests/e2e/test_upgrade: | layout
 
 .PHONY: e2e
-e2e: $(E2E_BIN) all fixtures  ## end-to-end tests, with the server that was built
+e2e: $(E2E_BIN) all fixtures samples  ## end-to-end tests, with the server that was built
 	@$(MAKE) --no-print-directory -k $(RUN_E2E)

@@ -363,7 +363,8 @@ typedef struct pillion_module {
 
 /* Bindings of other languages need the two things that PILLION_MODULE makes: the exported symbol
  * pillion_module_descriptor, and an ELF note in a loaded segment (PT_NOTE) of this type, named
- * "Pillion", whose description is major and minor, 4 bytes each in the machine's order. */
+ * "Pillion", whose description is major and minor, 4 bytes each in the machine's order. The sizes
+ * of rows are in the descriptor also where there is no such table. */
 #define PILLION_NOTE_TYPE 1
 #define PILLION_QUOTE_(x) #x
 #define PILLION_QUOTE(x)  PILLION_QUOTE_(x)
@@ -459,7 +460,8 @@ const char *pillion_tracestate(const pillion_request *req);
 /* The module whose handler this is. */
 pillion_instance *pillion_self(const pillion_request *req);
 
-/* Memory that lives as long as the request, aligned for any type; NULL when there is none. */
+/* Memory that lives as long as the request, aligned for any type and not zeroed; NULL when there is
+ * none. */
 void *pillion_alloc(pillion_request *req, size_t size);
 
 /* A value of the request by its key: how a filter tells the handler, or another filter, what it has
@@ -684,12 +686,13 @@ void pillion_call(pillion_request *req, const char *method, pillion_bytes params
 
 /* ---- Work that blocks; since 1.2 ---- */
 
-/* From a handler: defers the request, has `work(data)` run in a thread of the worker's pool, and
- * then `done(req, data)` on the worker's loop, which answers `req`. That is NULL when the request
- * has timed out, its deadline has passed, or its client is gone; `done` is called all the same, to
- * free what is in `data`. What pillion_alloc gave lasts until then, and so do the request's bytes
- * as the handler has seen them (pillion_params_raw, pillion_body, …), also for `work`: `data` may
- * point at all of them. `done` may do what a handler may: it may offload, defer or call once more.
+/* From a handler: defers the request, for `timeout_ms` as pillion_defer does, has `work(data)` run
+ * in a thread of the worker's pool, and then `done(req, data)` on the worker's loop, which answers
+ * `req`. That is NULL when the request has timed out, its deadline has passed, or its client is
+ * gone; `done` is called all the same, to free what is in `data`. What pillion_alloc gave lasts
+ * until then, and so do the request's bytes as the handler has seen them (pillion_params_raw,
+ * pillion_body, …), also for `work`: `data` may point at all of them. `done` may do what a handler
+ * may: it may offload, defer or call once more.
  *
  * `work` may block. Of this header it, and any thread that the module makes, may call:
  *
@@ -705,12 +708,13 @@ void pillion_call(pillion_request *req, const char *method, pillion_bytes params
  * thread changes: for `work`'s own, and to read the tree that the handler had of pillion_params.
  *
  * When all threads are busy and the queue is full (pool_threads, pool_queue), the request is
- * answered `overloaded` at once. Work that still waits for a thread when the request's deadline
- * passes is not begun, and `done` is called with NULL (since 1.5; work of modules built for an
- * earlier interface is done). A request whose work had to wait for a thread, and has not begun
- * when its worker dies, is run by another worker from its handler on: what must not be done twice
- * belongs into `work` (since 1.4; of modules built for an earlier interface it is answered
- * `module_crashed`). */
+ * answered `overloaded` at once; `done` is not called then, so what `data` owns outside of the
+ * request's memory is for pillion_on_end to free. Work that still waits for a thread when the
+ * request's deadline passes is not begun, and `done` is called with NULL (since 1.5; work of
+ * modules built for an earlier interface is done). A request whose work had to wait for a thread,
+ * and has not begun when its worker dies, is run by another worker from its handler on: what must
+ * not be done twice belongs into `work` (since 1.4; of modules built for an earlier interface it is
+ * answered `module_crashed`). */
 void pillion_offload(pillion_request *req, uint64_t timeout_ms, void (*work)(void *data),
                      void (*done)(pillion_request *req, void *data), void *data);
 

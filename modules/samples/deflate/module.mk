@@ -1,0 +1,2 @@
+NEEDS_deflate    := zlib
+PACKAGES_deflate := zlib1g-dev

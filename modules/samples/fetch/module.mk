@@ -1,0 +1,2 @@
+NEEDS_fetch    := libcurl
+PACKAGES_fetch := libcurl4-openssl-dev

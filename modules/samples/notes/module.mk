@@ -1,0 +1,2 @@
+NEEDS_notes    := sqlite3
+PACKAGES_notes := libsqlite3-dev
