@@ -30,6 +30,19 @@ static int memory_file(const char *path)
     return fd;
 }
 
+static bool write_all(int to, struct bytes bytes, struct error *error)
+{
+    for (size_t done = 0; done < bytes.size;) {
+        ssize_t put = write(to, bytes.data + done, bytes.size - done);
+        if (put < 0 && errno == EINTR)
+            continue;
+        if (put < 0)
+            return error_errno(error, "cannot keep a copy in memory");
+        done += (size_t)put;
+    }
+    return true;
+}
+
 static bool copy_all(int from, int to, struct error *error)
 {
     char buffer[65536];
@@ -41,14 +54,8 @@ static bool copy_all(int from, int to, struct error *error)
             return error_errno(error, "cannot read");
         if (got == 0)
             return true;
-        for (ssize_t done = 0; done < got;) {
-            ssize_t put = write(to, buffer + done, (size_t)(got - done));
-            if (put < 0 && errno == EINTR)
-                continue;
-            if (put < 0)
-                return error_errno(error, "cannot keep a copy in memory");
-            done += put;
-        }
+        if (!write_all(to, (struct bytes){buffer, (size_t)got}, error))
+            return false;
     }
 }
 
@@ -87,6 +94,19 @@ int sealed_copy(const char *path, struct error *error)
         to = -1;
     }
     close(from);
+    return to;
+}
+
+int sealed_bytes(const char *name, struct bytes bytes, struct error *error)
+{
+    int to = memory_file(name);
+
+    if (to < 0) {
+        error_errno(error, "cannot create a file in memory");
+    } else if (!write_all(to, bytes, error) || !seal(to, error)) {
+        close(to);
+        to = -1;
+    }
     return to;
 }
 

@@ -13,6 +13,9 @@
  * caller owns, or -1 with the reason. */
 int sealed_copy(const char *path, struct error *error);
 
+/* The same of bytes that are no file yet. `name` is for people who look at the process. */
+int sealed_bytes(const char *name, struct bytes bytes, struct error *error);
+
 /* Maps a sealed file read-only. An empty file gives an empty span. False with the reason. */
 bool sealed_map(int fd, struct bytes *contents, struct error *error);
 void sealed_unmap(struct bytes contents);

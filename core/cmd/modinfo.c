@@ -153,6 +153,8 @@ static void write_text(const char *path, const struct manifest *manifest, struct
     append_directives(out, "", module->directives);
     append_list(out, "built with:", manifest->built_by, "; ");
     append_list(out, "needs:", manifest->needed, ", ");
+    if (manifest->search != NULL)
+        append_line(out, "looks in:", manifest->search);
     struct text loads = {0};
     text_append_string(&loads, "yes, as far as the file tells");
     if (manifest->refusal.text[0] != '\0') {
@@ -291,6 +293,8 @@ static void write_json(const char *path, const struct manifest *manifest, struct
     append_directives_json(out, module->directives);
     append_strings(out, "built_with", manifest->built_by);
     append_strings(out, "needs", manifest->needed);
+    if (manifest->search != NULL)
+        append_member(out, "looks_in", manifest->search);
     text_printf(out, ", \"loads\": %s", manifest->refusal.text[0] == '\0' ? "true" : "false");
     append_member(out, "refusal",
                   manifest->refusal.text[0] == '\0' ? NULL : manifest->refusal.text);

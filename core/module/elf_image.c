@@ -177,12 +177,12 @@ const char *elf_image_needed(const struct elf_image *image, size_t index)
     return NULL;
 }
 
-const char *elf_image_search(const struct elf_image *image)
+const char *elf_image_search(const struct elf_image *image, int64_t *tag)
 {
-    uint64_t at = dynamic_value(image, DT_RUNPATH);
+    uint64_t at = dynamic_value(image, *tag = DT_RUNPATH);
 
     if (at == 0)
-        at = dynamic_value(image, DT_RPATH);
+        at = dynamic_value(image, *tag = DT_RPATH);
     return at == 0 ? NULL : elf_image_string(image, image->strings + at);
 }
 

@@ -52,9 +52,9 @@ const char *elf_image_string(const struct elf_image *image, uint64_t address);
 const char *elf_image_needed(const struct elf_image *image, size_t index);
 
 /* The folders, separated by colons, in which those libraries are looked for beside the system's, as
- * the file was linked (DT_RUNPATH, or DT_RPATH when there is no other). NULL: none. Borrowed from
- * the image. */
-const char *elf_image_search(const struct elf_image *image);
+ * the file was linked, and by which entry: DT_RUNPATH, or DT_RPATH when there is no other, which
+ * holds for libraries of the libraries, too. NULL: none. Borrowed from the image. */
+const char *elf_image_search(const struct elf_image *image, int64_t *tag);
 
 /* The contents of a section, even of one that is not loaded into memory, as ".comment". Data is
  * NULL when there is none. Borrowed from the image. */

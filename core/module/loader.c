@@ -123,6 +123,17 @@ static bool check_schemas(struct module_set *set, const struct module *module)
     return good;
 }
 
+/* Opens the module's file as `path`. NULL: see dlerror(3). */
+static void *load(const char *path, int helper)
+{
+    char own[64];
+
+    snprintf(own, sizeof(own), "/proc/self/fd/%d", helper);
+    if (helper >= 0 && dlopen(own, RTLD_NOW | RTLD_LOCAL) == NULL)
+        return NULL;
+    return dlopen(path, RTLD_NOW | RTLD_LOCAL); /* is there already, after its helper */
+}
+
 static bool open_module(struct module_set *set, const struct module_file *file,
                         struct module *module)
 {
@@ -134,13 +145,16 @@ static bool open_module(struct module_set *set, const struct module_file *file,
         snprintf(path, sizeof(path), "/proc/self/fd/%d", file->fd);
         opened = path;
     }
+    int helper = -1;
     module_set_stage(set, module, "loading");
-    if (file->fd >= 0 && !origin_load(file->settings->path, file->fd, &error))
+    if (file->fd >= 0 && !origin_helper(file->settings->path, file->fd, opened, &helper, &error))
         return module_error(set, module, error.text);
     errno = 0;
-    module->handle = dlopen(opened, RTLD_NOW | RTLD_LOCAL);
+    module->handle = load(opened, helper);
+    bool lacks_memory = module->handle == NULL && errno == ENOMEM;
+    if (helper >= 0)
+        close(helper);
     if (module->handle == NULL) {
-        bool lacks_memory = errno == ENOMEM;
         explain(opened, module->settings->label, dlerror(), lacks_memory, &error);
         return module_error(set, module, error.text);
     }

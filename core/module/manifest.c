@@ -344,6 +344,7 @@ static void read_others(struct manifest *manifest)
 {
     struct text needed = {0}, built_by = {0};
     const char *library;
+    int64_t tag;
 
     for (size_t i = 0; (library = elf_image_needed(&manifest->image, i)) != NULL; i++)
         list_add(&needed, library);
@@ -356,6 +357,7 @@ static void read_others(struct manifest *manifest)
         at += size + 1;
     }
     manifest->needed = keep_list(manifest, &needed);
+    manifest->search = elf_image_search(&manifest->image, &tag);
     manifest->built_by = keep_list(manifest, &built_by);
     text_free(&needed);
     text_free(&built_by);

@@ -16,6 +16,7 @@ struct manifest {
     pillion_module descriptor;   /* tables are never NULL; handlers and hooks may be compared with
                                     NULL but not called */
     const char *const *needed;   /* libraries; ended by NULL */
+    const char *search;          /* where it looks for them beside the system's folders, or NULL */
     const char *const *built_by; /* names of compilers and linker; ended by NULL */
     struct error refusal;        /* why this server would not load it; "" when no reason can be seen
                                     without running it */

@@ -479,64 +479,6 @@ START_TEST(counters_of_the_whole_server_are_read_on_an_address_of_its_own)
 }
 END_TEST
 
-static void compile(const struct server *server, const char *arguments)
-{
-    struct run run = run_command(
-        (const char *const[]){
-            "/bin/sh", "-c",
-            keep_printf("cd %s/modules && cc -shared -fPIC %s", server->prefix, arguments), NULL},
-        NULL, PATIENCE_MS);
-    expect_status(&run, 0);
-}
-
-/* Also by a sealed copy, which lies in no folder of its own; and a library of a library. */
-START_TEST(libraries_beside_a_module_are_found)
-{
-    const char *header = keep(realpath("core/include", NULL)); /* tests run in the source tree */
-    struct server *server = server_new();
-
-    ck_assert_ptr_nonnull(header);
-    mkdir(server_path(server, "modules/lib"), 0755);
-    server_write(server, "modules/deep.c", "const char *deep(void) { return \"deep\"; }\n");
-    server_write(server, "modules/near.c",
-                 "const char *deep(void); const char *near(void) { return deep(); }\n");
-    server_write(
-        server, "modules/far.c",
-        "#include <pillion/module.h>\n"
-        "const char *near(void);\n"
-        "static void far(pillion_request *req)\n"
-        "{ pillion_reply(req, \"far\", cJSON_CreateString(near())); }\n"
-        "static const pillion_method methods[] = {{.name = \"far\", .handler = far}, {0}};\n"
-        "PILLION_MODULE(.name = \"far\", .version = \"1\", .methods = methods);\n");
-    compile(server, "-Wl,-soname,libdeep.so.1 -o lib/libdeep.so.1 deep.c");
-    compile(server, "-Wl,-soname,libnear.so.1 -Wl,-rpath,'$ORIGIN' -o lib/libnear.so.1 near.c "
-                    "lib/libdeep.so.1");
-    compile(server,
-            keep_printf("-I%s -Wl,-rpath,'/nowhere:${ORIGIN}/lib' -o far.so far.c lib/libnear.so.1",
-                        header));
-    for (int pinned = 0; pinned < 2; pinned++) {
-        server_conf(
-            server,
-            keep_printf("pin_modules %s; load_module modules/far.so;", pinned ? "on" : "off"),
-            "method far;");
-        struct run run = pillion("-t", "-p", server->prefix);
-        expect_status(&run, 0);
-        server_start(server);
-        int client = client_connect(server);
-        client_send_frame(client, "{\"in\":\"far\"}");
-        client_expect(client, "{\"out\":\"far\",\"result\":\"deep\"}");
-        server_signal(server, SIGQUIT);
-        ck_assert_int_eq(server_wait_exit(server, PATIENCE_MS), 0);
-    }
-    run_command(
-        (const char *const[]){"/bin/rm", server_path(server, "modules/lib/libnear.so.1"), NULL},
-        NULL, PATIENCE_MS);
-    struct run run = pillion("-t", "-p", server->prefix);
-    expect_status(&run, 1);
-    expect_part(run.err, "far.so: libnear.so.1: cannot open shared object file");
-}
-END_TEST
-
 START_TEST(a_reopen_hook_that_crashes_fails_the_order)
 {
     struct server *server =
@@ -600,8 +542,7 @@ END_TEST
 
 E2E_MAIN("modules", a_thread_that_ends_a_start_is_blamed_on_its_own_module,
          a_reopen_hook_that_crashes_fails_the_order, reopening_counts_the_processes_that_reopened,
-         a_stop_hook_that_crashes_is_named, libraries_beside_a_module_are_found,
-         modules_of_every_header_that_there_was_load,
+         a_stop_hook_that_crashes_is_named, modules_of_every_header_that_there_was_load,
          every_broken_module_is_named_by_the_test_of_the_configuration,
          no_broken_module_starts_a_server, no_broken_module_disturbs_a_server_that_runs,
          an_error_of_a_module_points_at_its_load_module,
