@@ -109,6 +109,17 @@ START_TEST(a_result_that_is_not_ended_ends_with_its_request)
 }
 END_TEST
 
+/* The log has `first`, and `then` behind it. */
+static void expect_order(struct server *server, const char *first, const char *then)
+{
+    const char *log = server_wait_log(server, then);
+    const char *at = strstr(log, first);
+
+    ck_assert_msg(at != NULL && strstr(at, then) != NULL, "\"%s\" does not come before \"%s\"",
+                  first, then);
+}
+
+/* In the order that docs/writing-a-module/worker.md tells. */
 START_TEST(a_worker_that_stops_ends_its_requests)
 {
     struct server *server = serve("");
@@ -120,8 +131,11 @@ START_TEST(a_worker_that_stops_ends_its_requests)
     server_ask(server, "stop");
     server_wait_exit(server, PATIENCE_MS);
     expect_ended(server, "one");
-    server_wait_log(server, "work is given up");
-    server_wait_log(server, "the work has ended");
+    expect_order(server, "one is cancelled", "one ends");
+    expect_order(server, "one has ended", "it stops");
+    expect_order(server, "work is given up", "work was for nobody");
+    expect_order(server, "work was for nobody", "the work has ended");
+    expect_order(server, "the work has ended", "it stops");
 }
 END_TEST
 

@@ -41,6 +41,13 @@ static void ended_first(void *data)
         pillion_log(belonging->self, PILLION_LOG_NOTICE, "%s was resumed", belonging->name);
 }
 
+static void cancelled(void *data)
+{
+    struct belonging *belonging = data;
+
+    pillion_log(belonging->self, PILLION_LOG_NOTICE, "%s is cancelled", belonging->name);
+}
+
 static void resumed(pillion_instance *self, void *data)
 {
     struct belonging *belonging = data;
@@ -68,8 +75,10 @@ static void ends(pillion_request *req)
         belonging->token = pillion_defer(req, strcmp(how, "late") == 0 ? 20 : 0);
     if (strcmp(how, "defer") == 0)
         pillion_end_with(req, pillion_timer(belonging->self, 20, 0, resumed, belonging));
-    if (strcmp(how, "wait") == 0)
+    if (strcmp(how, "wait") == 0) {
         belonging->token = pillion_defer(req, 0);
+        pillion_on_cancel(belonging->token, cancelled, belonging);
+    }
 }
 
 /* ---- ticks: a timer in the request's memory, until that ends; then how often it has fired ---- */
@@ -316,6 +325,11 @@ static int start(pillion_instance *self, pillion_error_text *error)
     return pillion_run(self, ran, ran_out, run) ? 0 : pillion_error(error, "no thread");
 }
 
+static void stop(pillion_instance *self)
+{
+    pillion_log(self, PILLION_LOG_NOTICE, "it stops");
+}
+
 /* ---- values ---- */
 
 static pillion_verdict mark(pillion_request *req)
@@ -405,4 +419,4 @@ static const pillion_method methods[] = {
 };
 
 PILLION_MODULE(.name = "belongs", .version = "1.0.0", .methods = methods, .filters = filters,
-               .metrics = metrics, .start = start);
+               .metrics = metrics, .start = start, .stop = stop);
