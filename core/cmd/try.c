@@ -1,6 +1,6 @@
-/* `pillion try FILE.so METHOD [PARAMS | -]`: one call of a module's method in this very process,
- * without a server, a worker or a socket. For debuggers, valgrind and sanitizers: their reports are
- * about the module. <pillion/test.h> does the work. */
+/* `pillion try FILE.so METHOD [PARAMS | - | NAME=VALUE…]`: one call of a module's method in this
+ * very process, without a server, a worker or a socket. For debuggers, valgrind and sanitizers:
+ * their reports are about the module. <pillion/test.h> does the work. */
 #include <fcntl.h>
 #include <limits.h>
 #include <pillion/test.h>
@@ -14,10 +14,13 @@
 
 #include "base/printable.h"
 #include "cmd/commands.h"
+#include "cmd/describe.h"
+#include "cmd/named.h"
 #include "cmd/params.h"
 #include "cmd/reply_text.h"
 
-#define WAIT_MAX 3600000u
+#define WAIT_MAX     3600000u
+#define OPERANDS_MAX 256
 
 #define TIMEOUT "60s"
 
@@ -195,15 +198,48 @@ static int take_option(struct args *args, int id, void *data)
     return 0;
 }
 
+/* What the module's file declares of the method's params, as a JSON Schema; NULL where that is
+ * nothing. Whatever is wrong with the file is told when it is loaded. */
+static cJSON *read_schema(void)
+{
+    struct manifest manifest;
+    struct error error;
+    cJSON *schema = NULL;
+
+    if (!describe_read(line.file, &manifest, &error))
+        return NULL;
+    for (const pillion_method *m = manifest.descriptor.methods; m->name != NULL; m++) {
+        if (strcmp(m->name, line.method) == 0 && m->params != NULL)
+            schema = cJSON_Parse(m->params);
+    }
+    manifest_close(&manifest);
+    return schema;
+}
+
+/* PARAMS, or an object of the NAME=VALUE that stand in their place. 0, or the exit status. */
+static int read_params(const struct command *self, const char *const *operands)
+{
+    if (operands[0] == NULL || !named_is(operands[0])) {
+        if (operands[0] != NULL && operands[1] != NULL)
+            return command_misused(self, "\"%s\" is one too many; PARAMS is one argument: quote it",
+                                   operands[1]);
+        return params_read(self, operands[0], &line.params);
+    }
+    cJSON *schema = read_schema();
+    int status = named_params(self, operands, schema, &line.params);
+    cJSON_Delete(schema);
+    return status;
+}
+
 /* 0, or the exit status. */
 static int read_line(struct args *args)
 {
     const struct command *self = args->command;
-    const char *operands[3];
+    const char *operands[OPERANDS_MAX + 1] = {0};
 
     line.module_block = line.method_block = line.main = "";
     line.timeout = TIMEOUT;
-    int status = args_read(args, take_option, NULL, operands, 3);
+    int status = args_read(args, take_option, NULL, operands, OPERANDS_MAX);
     if (status != 0)
         return status;
     if (!timeout_read(line.timeout, &line.timeout_ms))
@@ -213,7 +249,7 @@ static int read_line(struct args *args)
     line.method = operands[1];
     if (line.method == NULL)
         return command_misused(self, "which %s?", line.file == NULL ? "FILE.so" : "METHOD");
-    return params_read(self, operands[2], &line.params);
+    return read_params(self, operands + 2);
 }
 
 static int run(const struct command *self, int argc, char **argv)
@@ -235,13 +271,15 @@ const struct command try_command = {
     .run = run,
     .usage = "[--module DIRECTIVES] [--method DIRECTIVES] [--main DIRECTIVES] [--with FILE.so] "
              "[--members OBJECT] "
-             "[--wait MS] [--timeout TIME] FILE.so METHOD [PARAMS | -]",
+             "[--wait MS] [--timeout TIME] FILE.so METHOD [PARAMS | @FILE | - | NAME=VALUE…]",
     .summary = "Calls a module's method in this process, without a server.",
     .options = options,
     .notes =
         "The module is loaded, checked and started as in a worker, its method called, what it\n"
         "waits for waited for, and the result printed. In a debugger, or under valgrind, all\n"
         "that is seen is the module's.\n"
+        "NAME=VALUE… is an object of them, by the types that the module's file tells, as\n"
+        "\"pillion call\" takes it.\n"
         "\n"
         "Exit status: 0 after a result, 1 after an error reply or when --timeout is over, which\n"
         "is not while a debugger is attached, 64 when the module cannot be loaded, or the\n"

@@ -26,6 +26,33 @@ START_TEST(results_are_printed_as_they_are)
 }
 END_TEST
 
+START_TEST(params_may_be_given_by_name)
+{
+    struct run run = pillion("try", module_path("hello"), "greet", "name=5");
+
+    expect_status(&run, 0);
+    ck_assert_str_eq(run.out, "\"Hello, 5!\"\n"); /* a string, because the table says so */
+    run = pillion("try", module_path("gives"), "ticket", "name=Ada", "seats=1", "price=2",
+                  "mood=cheerful", "seats=2");
+    expect_status(&run, 0);
+    ck_assert_str_eq(run.out,
+                     "{\"name\":\"Ada\",\"price\":2,\"mood\":\"cheerful\",\"seats\":[1,2]}\n");
+    run = pillion("try", module_path("gives"), "ticket", "name=Ada", "seats:=[3]");
+    expect_part(run.out, "\"seats\":[3]");
+    run = pillion("try", module_path("ping"), "ping", "n=5", "s=x"); /* which declares nothing */
+    ck_assert_str_eq(run.out, "{\"n\":5,\"s\":\"x\"}\n");
+    run = pillion("try", module_path("gives"), "ticket", "price=x");
+    expect_status(&run, 64);
+    expect_part(run.err, "price is a number: price=3, and not \"x\"");
+    run = pillion("try", module_path("gives"), "ticket", "name=Ada", "7");
+    expect_status(&run, 64);
+    expect_part(run.err, "\"7\" is neither NAME=VALUE nor NAME:=JSON");
+    run = pillion("try", "none.so", "x", "a=1");
+    expect_status(&run, 64);
+    expect_part(run.err, "none.so");
+}
+END_TEST
+
 START_TEST(deferred_requests_are_waited_for)
 {
     gives("later", "wait", "{\"ms\":20}", "{\"ms\":20}");
@@ -219,7 +246,7 @@ END_TEST
 #endif
 
 E2E_MAIN("try", filters_of_other_modules_can_be_tried, results_are_printed_as_they_are,
-         deferred_requests_are_waited_for, a_module_that_hangs_is_ended_after_timeout,
-         mistakes_of_the_module_are_told, directives_are_given_and_checked,
-         wrong_command_lines_are_explained,
+         params_may_be_given_by_name, deferred_requests_are_waited_for,
+         a_module_that_hangs_is_ended_after_timeout, mistakes_of_the_module_are_told,
+         directives_are_given_and_checked, wrong_command_lines_are_explained,
          VALGRIND sanitizers_tell_which_module_keeps_bytes_of_a_request)
