@@ -1,7 +1,9 @@
 /* The keywords of JSON Schema (draft 2020-12): what each says is put into its node. One table: a
  * keyword with a function is kept, one with a sentence is refused with it, one with neither only
- * describes. */
+ * describes, but for properties, which are read ahead of the others. */
 #include "rpc/schema_keyword.h"
+
+#include <assert.h>
 
 #include "base/suggest.h"
 #include "rpc/schema_object.h"
@@ -353,7 +355,7 @@ static const struct keyword {
     {"if", read_if, NULL},
     {"then", read_then, NULL},
     {"else", read_else, NULL},
-    {"properties", schema_read_properties, NULL},
+    {"properties", NULL, NULL},
     {"patternProperties", schema_read_pattern_properties, NULL},
     {"additionalProperties", schema_read_additional, NULL},
     {"propertyNames", schema_read_names, NULL},
@@ -410,6 +412,8 @@ static const struct keyword {
     {"contentSchema", NULL, NULL},
 };
 
+static_assert(sizeof(keywords) / sizeof(*keywords) <= 64, "each has a bit in read_word");
+
 /* A word that is no keyword describes something, unless it looks like a slip of the pen. */
 static bool read_unknown(const struct word *word, struct bytes name)
 {
@@ -427,12 +431,16 @@ static bool read_unknown(const struct word *word, struct bytes name)
                         suggest.nearest);
 }
 
-static bool read_word(const struct word *word, struct bytes name)
+/* Reads a keyword. `seen` has a bit for each of the table. */
+static bool read_word(const struct word *word, struct bytes name, uint64_t *seen)
 {
     for (size_t i = 0; i < sizeof(keywords) / sizeof(*keywords); i++) {
         const struct keyword *keyword = &keywords[i];
         if (!bytes_equal(bytes_of(keyword->name), name))
             continue;
+        if ((*seen >> i & 1) != 0)
+            return schema_word_wrong(word, "this keyword is there twice");
+        *seen |= UINT64_C(1) << i;
         if (keyword->refusal != NULL)
             return schema_word_wrong(word, keyword->refusal);
         return keyword->read == NULL || keyword->read(word);
@@ -445,17 +453,17 @@ bool schema_read_keywords(struct making *making, const struct trail *trail, stru
 {
     struct word word = {making, trail, value, node}, member;
     struct bytes string, name;
+    uint64_t seen = 0;
     size_t at = 0;
 
-    /* The properties come first, whatever the order: so they have the order of the text. */
+    /* The properties come first, so that their names have the order of the text. */
     member = word;
     member.value = envelope_member(value, BYTES("properties"));
     member.trail = schema_trail(making, trail, BYTES("properties"), 0);
     if (member.value.data != NULL && !schema_read_properties(&member))
         return false;
     while (schema_word_next(&word, &at, &string, &member)) {
-        if (!schema_text(making, member.trail, string, &name) ||
-            (!bytes_equal(name, BYTES("properties")) && !read_word(&member, name)))
+        if (!schema_text(making, member.trail, string, &name) || !read_word(&member, name, &seen))
             return false;
     }
     schema_sort_names(&word);

@@ -63,7 +63,11 @@ bool schema_read_properties(const struct word *word)
         return false;
     while (schema_word_next(word, &at, &name, &member)) {
         size_t place = place_of_string(&member, name);
-        if (place == SIZE_MAX || !schema_word_use(&member, &object_of(word)->names[place].value))
+        if (place == SIZE_MAX)
+            return false;
+        if (object_of(word)->names[place].value != NULL)
+            return schema_word_wrong(&member, "this name is there twice");
+        if (!schema_word_use(&member, &object_of(word)->names[place].value))
             return false;
     }
     return true;

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Runs the plain Python client against this server, the conformance list against this server and
-# against the Python one, clients that others wrote, and the conformance suites of MCP.
+# against the Python one, clients that others wrote, and the conformance suites of MCP;
+# and schemas beside a validator that others wrote.
 # PILLION_BUILD names the prefix that was built; what is left out is told to SKIPPED, a file, as
 # well.
 set -eu
@@ -65,7 +66,9 @@ python3 "$here/foreign.py" "$PILLION_BUILD/pillion" "$prefix" "$port" "$master" 
 python3 "$here/services.py" "$PILLION_BUILD" $npm >>"$prefix/foreign.log" || status=$?
 if [ -n "$npm" ]; then
     python3 "$here/mcp.py" "$((port + 3))" "$npm" >>"$prefix/foreign.log" || status=$?
+    python3 "$here/schemas.py" "$PILLION_BUILD" "$npm" >>"$prefix/foreign.log" || status=$?
 else
+    echo "skipped: schemas beside Ajv: npm has brought no packages" >>"$prefix/foreign.log"
     echo "skipped: MCP's conformance suites: npm has brought no packages" >>"$prefix/foreign.log"
 fi
 sed -n 's/^skipped: /interop: /p' "$prefix/foreign.log" >>"${SKIPPED:-/dev/null}"

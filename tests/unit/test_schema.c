@@ -340,6 +340,11 @@ START_TEST(what_cannot_be_kept_is_refused)
         {"{\"patternProperties\":{\"a(\":true}}", "/patternProperties/a(: the pattern cannot be"},
         {"{\"propertys\":{}}", "/propertys: this is no keyword; did you mean \"properties\"?"},
         {"{\"items\":{\"minimun\":1}}", "/items/minimun: this is no keyword; did you mean"},
+        {"{\"type\":\"null\",\"t\\u0079pe\":\"null\"}", "this keyword is there twice"},
+        {"{\"patternProperties\":{\"a\":true},\"patternProperties\":{\"b\":true}}",
+         "/patternProperties: this keyword is there twice"},
+        {"{\"properties\":{},\"properties\":{}}", "/properties: this keyword is there twice"},
+        {"{\"properties\":{\"a\":true,\"\\u0061\":true}}", "this name is there twice"},
         {"{\"a\":1", "the text ends before its value does"},
         {"{\"required\":[\"\\ud800\"]}", "half of a surrogate pair"},
     };
