@@ -246,7 +246,7 @@ static const struct schema_name *find_name(const struct schema_object *object, s
         return &object->names[next];
     while (low < high) {
         size_t middle = (low + high) / 2;
-        const struct schema_name *name = &object->names[object->sorted[middle]];
+        const struct schema_name *name = object->sorted[middle];
         int order = name->name.size != raw.size ? (name->name.size < raw.size ? -1 : 1)
                                                 : memcmp(name->name.data, raw.data, raw.size);
         if (order == 0)

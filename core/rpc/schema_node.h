@@ -52,8 +52,8 @@ struct schema_matching {
 struct schema_object {
     struct schema_name *names; /* the properties come first, in their order */
     size_t name_count;
-    const size_t *sorted; /* the places of `names`, by name */
-    bool asks;            /* some are required, or ask for others */
+    const struct schema_name **sorted; /* by size and bytes */
+    bool asks;                         /* some are required, or ask for others */
     struct schema_matching *matching;
     size_t matching_count;
     struct schema_node *others;   /* members that are none of these; NULL: anything */

@@ -196,10 +196,10 @@ bool schema_read_max_properties(const struct word *word)
 
 /* ---- Names ---- */
 
-static int compare_names(const void *a, const void *b, void *data)
+static int compare_names(const void *a, const void *b)
 {
-    const struct schema_name *names = data;
-    struct bytes x = names[*(const size_t *)a].name, y = names[*(const size_t *)b].name;
+    struct bytes x = (*(const struct schema_name *const *)a)->name;
+    struct bytes y = (*(const struct schema_name *const *)b)->name;
 
     if (x.size != y.size)
         return x.size < y.size ? -1 : 1;
@@ -212,9 +212,9 @@ void schema_sort_names(const struct word *word)
 
     if (object == NULL || object->name_count == 0)
         return;
-    size_t *sorted = pool_must_zalloc(schema_word_pool(word), object->name_count * sizeof(*sorted));
+    object->sorted =
+        pool_must_zalloc(schema_word_pool(word), object->name_count * sizeof(*object->sorted));
     for (size_t i = 0; i < object->name_count; i++)
-        sorted[i] = i;
-    qsort_r(sorted, object->name_count, sizeof(*sorted), compare_names, object->names);
-    object->sorted = sorted;
+        object->sorted[i] = &object->names[i];
+    qsort(object->sorted, object->name_count, sizeof(*object->sorted), compare_names);
 }
