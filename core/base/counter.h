@@ -6,6 +6,7 @@
 
 #include <stdatomic.h>
 #include <stdint.h>
+#include <string.h>
 
 typedef _Atomic uint64_t counter;
 
@@ -34,6 +35,25 @@ static inline void metric_cell_step(metric_cell *cell, int64_t more)
 {
     atomic_store_explicit(cell, atomic_load_explicit(cell, memory_order_relaxed) + more,
                           memory_order_relaxed);
+}
+
+/* The same for a cell that holds a double, and for any thread. */
+static inline double metric_cell_real(int64_t bits)
+{
+    double real;
+    memcpy(&real, &bits, sizeof(real));
+    return real;
+}
+
+static inline void metric_cell_add_real(metric_cell *cell, double more)
+{
+    int64_t before = atomic_load_explicit(cell, memory_order_relaxed), after;
+
+    do {
+        double sum = metric_cell_real(before) + more;
+        memcpy(&after, &sum, sizeof(after));
+    } while (!atomic_compare_exchange_weak_explicit(cell, &before, after, memory_order_relaxed,
+                                                    memory_order_relaxed));
 }
 
 #endif

@@ -46,9 +46,10 @@ const char *describe_kind(const pillion_directive *directive)
 
 const char *describe_metric(const pillion_metric *metric)
 {
-    return metric->type == PILLION_COUNTER ? "counter"
-           : metric->type == PILLION_GAUGE ? "gauge"
-                                           : "unknown";
+    return metric->type == PILLION_COUNTER     ? "counter"
+           : metric->type == PILLION_GAUGE     ? "gauge"
+           : metric->type == PILLION_HISTOGRAM ? "histogram"
+                                               : "unknown";
 }
 
 bool describe_bounded(const pillion_directive *directive)

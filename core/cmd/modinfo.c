@@ -287,7 +287,9 @@ static void write_json(const char *path, const struct manifest *manifest, struct
         append_string(out, m->name);
         append_member(out, "type", describe_metric(m));
         append_member(out, "summary", m->summary);
-        text_append_char(out, '}');
+        for (size_t i = 0; i < m->bound_count; i++)
+            text_printf(out, "%s%.17g", i == 0 ? ", \"bounds\": [" : ", ", m->bounds[i]);
+        text_append_string(out, m->bound_count > 0 ? "]}" : "}");
     }
     text_append_char(out, ']');
     append_directives_json(out, module->directives);

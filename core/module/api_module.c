@@ -1,5 +1,6 @@
 /* The functions of <pillion/module.h> for the module in its process: its configuration, log,
  * metrics and memory. See api.c. */
+#include <math.h>
 #include <pillion/module.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -149,12 +150,30 @@ PILLION_EXPORT size_t pillion_printable(pillion_bytes text, char *to, size_t roo
 
 PILLION_EXPORT void pillion_count(pillion_instance *self, unsigned metric, int64_t amount)
 {
-    if (metric >= self->cell_count - MODULE_METRICS)
+    if (metric >= self->metric_count)
         log_seldom(LOG_ERROR_LEVEL, self,
                    "module %s counts in a metric that it does not have: row %u", self->name,
                    metric);
+    else if (metric_histogram_of(self, metric) != NULL)
+        log_seldom(LOG_ERROR_LEVEL, self,
+                   "module %s counts in a histogram, which takes values by pillion_observe: row %u",
+                   self->name, metric);
     else
         metric_add(self, MODULE_METRICS + metric, amount);
+}
+
+PILLION_EXPORT void pillion_observe(pillion_instance *self, unsigned metric, double value)
+{
+    if (metric_histogram_of(self, metric) == NULL)
+        log_seldom(LOG_ERROR_LEVEL, self,
+                   "module %s observes in a metric that is no histogram of its own: row %u",
+                   self->name, metric);
+    else if (!isfinite(value))
+        log_seldom(LOG_ERROR_LEVEL, self,
+                   "module %s observes %g in row %u of its metrics: no finite number", self->name,
+                   value, metric);
+    else
+        metric_observe(self, metric, value);
 }
 
 PILLION_EXPORT void *pillion_malloc(pillion_instance *self, size_t size)

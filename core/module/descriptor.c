@@ -2,6 +2,7 @@
 #include "module/descriptor.h"
 
 #include <assert.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +11,7 @@
 #include "base/memory.h"
 #include "conf/directive.h"
 #include "module/hook_error.h"
+#include "rpc/metric.h"
 #include "rpc/note.h"
 #include "rpc/param_table.h"
 #include "wire/envelope.h"
@@ -241,6 +243,22 @@ static bool check_filters(const pillion_module *module, struct error *error)
     return true;
 }
 
+static bool check_bounds(const pillion_metric *metric, struct error *error)
+{
+    bool good = metric->bound_count <= PILLION_BOUNDS_MAX &&
+                (metric->bounds != NULL) == (metric->bound_count > 0);
+
+    if (metric->type != PILLION_HISTOGRAM && (metric->bounds != NULL || metric->bound_count > 0))
+        return error_set(error, "the metric \"%s\" has bounds, and is no PILLION_HISTOGRAM",
+                         metric->name);
+    for (size_t i = 0; good && i < metric->bound_count; i++)
+        good = isfinite(metric->bounds[i]) && (i == 0 || metric->bounds[i] > metric->bounds[i - 1]);
+    return good || error_set(error,
+                             "the histogram \"%s\" needs up to %u bounds, finite numbers that "
+                             "ascend: give it PILLION_BOUNDS(an array of doubles)",
+                             metric->name, PILLION_BOUNDS_MAX);
+}
+
 static bool check_metrics(const pillion_module *module, struct error *error)
 {
     for (const pillion_metric *m = module->metrics; m->name != NULL; m++) {
@@ -249,11 +267,13 @@ static bool check_metrics(const pillion_module *module, struct error *error)
                              "a metric's name has 1 to 63 letters, digits, - and _; correct row "
                              "%td of the table of metrics",
                              m - module->metrics + 1);
-        if (m->type != PILLION_COUNTER && m->type != PILLION_GAUGE)
+        if (m->type < PILLION_COUNTER || m->type > PILLION_HISTOGRAM)
             return error_set(error,
                              "the metric \"%s\" has no type that this server knows; give "
-                             ".type = PILLION_COUNTER or PILLION_GAUGE",
+                             ".type = PILLION_COUNTER, PILLION_GAUGE or PILLION_HISTOGRAM",
                              m->name);
+        if (!check_bounds(m, error))
+            return false;
         if (!printable(m->summary))
             return error_set(error, "the summary of the metric \"%s\" is not one line of UTF-8",
                              m->name);
@@ -263,6 +283,16 @@ static bool check_metrics(const pillion_module *module, struct error *error)
         }
     }
     return true;
+}
+
+static void give_usual_bounds(pillion_metric *metrics)
+{
+    for (pillion_metric *m = metrics; m->name != NULL; m++) {
+        if (m->type != PILLION_HISTOGRAM || m->bounds != NULL)
+            continue;
+        m->bounds = metric_usual_bounds;
+        m->bound_count = METRIC_USUAL_BOUNDS;
+    }
 }
 
 bool descriptor_copy(const pillion_module *from, pillion_module *to, struct error *error)
@@ -296,10 +326,14 @@ bool descriptor_copy(const pillion_module *from, pillion_module *to, struct erro
     to->filters = filters;
     for (pillion_filter *f = filters; f->name != NULL; f++)
         f->directives = copy_table(f->directives, from->directive_size, sizeof(pillion_directive));
-    to->metrics = copy_table(to->metrics, METRIC_SIZE_MIN, sizeof(pillion_metric));
-    return good && check_methods(to, error) &&
+    pillion_metric *metrics =
+        copy_table(to->metrics, descriptor_metric_size(from->abi_minor), sizeof(*metrics));
+    to->metrics = metrics;
+    good = good && check_methods(to, error) &&
            check_directives(to->directives, to->config_size, "", error) &&
            check_filters(to, error) && check_metrics(to, error);
+    give_usual_bounds(metrics);
+    return good;
 }
 
 static void free_table(const void *table)

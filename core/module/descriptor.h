@@ -13,7 +13,6 @@
 #define PARAM_SIZE_MIN      (offsetof(pillion_param, summary) + sizeof(char *))  /* in 1.5 */
 /* A descriptor does not tell the size of its rows of filters and metrics. A version that adds
  * members to them must derive the size from abi_minor. */
-static_assert(sizeof(pillion_metric) == METRIC_SIZE_MIN, "one stride for all versions");
 #define DIRECTIVE_SIZE_MIN (offsetof(pillion_directive, summary) + sizeof(char *))
 
 /* The size of a row of filters in the interface with this minor version. */
@@ -22,6 +21,13 @@ static inline size_t descriptor_filter_size(uint32_t abi_minor)
     return abi_minor >= 4 ? sizeof(pillion_filter)
                           : offsetof(pillion_filter, config_size) + sizeof(size_t);
 }
+/* The same of metrics. */
+static inline size_t descriptor_metric_size(uint32_t abi_minor)
+{
+    return abi_minor >= 5 ? sizeof(pillion_metric) : METRIC_SIZE_MIN;
+}
+static_assert(sizeof(pillion_metric) == offsetof(pillion_metric, bound_count) + sizeof(size_t),
+              "a member that is new needs another size here");
 static_assert(offsetof(pillion_module, name) == 24, "older modules have the same place for it");
 
 static_assert(sizeof(pillion_filter) == offsetof(pillion_filter, unseen) + sizeof(size_t),

@@ -168,7 +168,8 @@ static bool read_descriptor(struct manifest *manifest, struct error *error)
                       error) ||
         !follow_table(manifest, &module->filters, &filter_table,
                       descriptor_filter_size(module->abi_minor), error) ||
-        !follow_table(manifest, &module->metrics, &metric_table, METRIC_SIZE_MIN, error))
+        !follow_table(manifest, &module->metrics, &metric_table,
+                      descriptor_metric_size(module->abi_minor), error))
         return false;
     manifest->directive_size = module->directive_size;
     manifest->param_size = module->param_size;
@@ -254,6 +255,25 @@ static bool read_methods(struct manifest *manifest, struct error *error)
                           error) ||
             !read_directives(manifest, method->directives, error))
             return false;
+    }
+    return true;
+}
+
+/* Reads the bounds of histograms. Too many of them, which would be refused, are not read. */
+static bool read_metrics(struct manifest *manifest, struct error *error)
+{
+    const pillion_metric *first = manifest->descriptor.metrics;
+
+    for (size_t i = 0; first[i].name != NULL; i++) {
+        pillion_metric *metric = (pillion_metric *)(uintptr_t)&first[i];
+        uintptr_t address = pointer_address(&metric->bounds);
+        if (address == 0 || metric->bound_count > PILLION_BOUNDS_MAX)
+            continue;
+        size_t size = metric->bound_count * sizeof(double);
+        double *bounds = pool_must_zalloc(&manifest->pool, size + 1);
+        if (!elf_image_read(&manifest->image, address, bounds, size))
+            return follow_failed(address, "the bounds of a histogram", error);
+        metric->bounds = bounds;
     }
     return true;
 }
@@ -374,7 +394,8 @@ bool manifest_read(struct bytes file, struct manifest *manifest, struct error *e
         return false;
     if (read_descriptor(manifest, error) &&
         read_directives(manifest, manifest->descriptor.directives, error) &&
-        read_methods(manifest, error) && read_filters(manifest, error)) {
+        read_methods(manifest, error) && read_filters(manifest, error) &&
+        read_metrics(manifest, error)) {
         judge(manifest);
         add_schemas(manifest);
         read_others(manifest);

@@ -20,6 +20,7 @@
 #include "module/hooks.h"
 #include "module/loader.h"
 #include "module/test_clients.h"
+#include "module/test_metrics.h"
 #include "module/test_reply.h"
 #include "rpc/callback.h"
 #include "rpc/inner.h"
@@ -159,6 +160,7 @@ static bool take_board(void)
     module_set_attach(&trial.set, board, trial.row);
     trial.introspect =
         (struct introspect){.methods = &trial.methods, .board = board, .generation = 1};
+    test_metrics_of(board);
     return true;
 }
 
@@ -284,6 +286,7 @@ PILLION_EXPORT bool pillion_test_stop(void)
     *past = (struct past){
         .tree = trial.tree, .set = trial.set, .methods = trial.methods, .next = trial.past};
     unsigned last = trial.last;
+    test_metrics_of(NULL);
     memset(&trial, 0, sizeof(trial));
     trial.past = past;
     trial.last = last; /* no number is given twice */
@@ -533,20 +536,6 @@ PILLION_EXPORT pillion_test_reply pillion_test_call(const char *method, const ch
     pillion_test_reply reply = pillion_test_request(text_string(&body));
     text_free(&body);
     return reply;
-}
-
-PILLION_EXPORT int64_t pillion_test_metric(const char *module, const char *name)
-{
-    const struct board *board = trial.introspect.board;
-    char full[BOARD_NAME_MAX];
-
-    for (unsigned i = 0; board != NULL && i < 2; i++) {
-        snprintf(full, sizeof(full), i == 0 ? "%s.%s" : "%s %s", module, name);
-        uint32_t index = board_find_metric(board, bytes_of(full));
-        if (index != BOARD_NO_METRIC)
-            return board_sum_metric(board, index);
-    }
-    return -1;
 }
 
 /* ---- Time ---- */

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -186,7 +187,7 @@ uint32_t board_find_metric(const struct board *board, struct bytes name)
     return find_name(board->metric_names, board_metrics_known(board), name);
 }
 
-uint32_t board_add_metric(struct board *board, const char *name, bool gauge)
+uint32_t board_add_metric(struct board *board, const char *name, enum board_metric_kind kind)
 {
     uint32_t index = board_find_metric(board, bytes_of(name));
 
@@ -195,7 +196,7 @@ uint32_t board_add_metric(struct board *board, const char *name, bool gauge)
     index = new_name(board->metric_names, &board->metric_count, BOARD_METRICS_MAX, name);
     if (index == BOARD_NO_METRIC)
         return index;
-    board->metric_gauge[index] = gauge;
+    board->metric_kind[index] = (uint8_t)kind;
     atomic_store_explicit(&board->metric_count, index + 1, memory_order_release);
     return index;
 }
@@ -287,6 +288,14 @@ static void method_add(struct tally *tally, struct method_counters *sum,
         counter_add(&sum->latency[b], credible(tally, &more->latency[b], COUNTS_A_NS));
 }
 
+/* What is no number is a worker's damage. */
+static double real_of(const struct board_row *row, uint32_t index)
+{
+    double real =
+        metric_cell_real(atomic_load_explicit(&row->metrics[index], memory_order_relaxed));
+    return isfinite(real) ? real : 0;
+}
+
 uint32_t board_retire_row(struct board *board, struct board_row *row)
 {
     struct tally tally = tally_of(board, row);
@@ -296,8 +305,10 @@ uint32_t board_retire_row(struct board *board, struct board_row *row)
     for (uint32_t m = 0; m < board_methods_known(board); m++)
         method_add(&tally, &board->totals.methods[m], &row->methods[m]);
     for (uint32_t m = 0; m < board_metrics_known(board); m++) {
-        if (!board->metric_gauge[m]) /* a gauge ends with its worker */
+        if (board->metric_kind[m] == BOARD_COUNTER)
             board->totals.metrics[m] += row->metrics[m];
+        else if (board->metric_kind[m] == BOARD_SUM)
+            metric_cell_add_real(&board->totals.metrics[m], real_of(row, m));
     }
     row_clear(board, row);
     atomic_store(&board_head(board, row)->state, ROW_FREE);
@@ -368,11 +379,21 @@ uint64_t board_sum(const struct board *board, enum worker_counter which)
 
 int64_t board_sum_metric(const struct board *board, uint32_t index)
 {
-    int64_t sum = board->totals.metrics[index];
+    uint64_t sum = (uint64_t)board->totals.metrics[index]; /* damaged ones may be beyond it */
     const struct board_row *row;
 
     for (uint32_t i = 0; (row = next_row(board, &i)) != NULL;)
-        sum += row->metrics[index];
+        sum += (uint64_t)row->metrics[index];
+    return (int64_t)sum;
+}
+
+double board_sum_real(const struct board *board, uint32_t index)
+{
+    double sum = real_of(&board->totals, index);
+    const struct board_row *row;
+
+    for (uint32_t i = 0; (row = next_row(board, &i)) != NULL;)
+        sum += real_of(row, index);
     return sum;
 }
 

@@ -50,6 +50,12 @@ struct method_counters {
     counter latency[LATENCY_BUCKETS];
 };
 
+enum board_metric_kind {
+    BOARD_COUNTER,
+    BOARD_GAUGE, /* ends with its worker */
+    BOARD_SUM    /* a counter that is a double: metric_cell_real */
+};
+
 enum board_state {
     ROW_FREE,
     ROW_STARTING, /* loading modules */
@@ -167,7 +173,7 @@ struct board {
     char names[BOARD_METHODS_MAX][BOARD_NAME_MAX];
     _Atomic uint32_t metric_count;
     char metric_names[BOARD_METRICS_MAX][BOARD_NAME_MAX];
-    bool metric_gauge[BOARD_METRICS_MAX];
+    uint8_t metric_kind[BOARD_METRICS_MAX]; /* enum board_metric_kind */
 
     _Atomic uint32_t quarantined[BOARD_METHODS_MAX]; /* enum quarantined */
 
@@ -214,7 +220,7 @@ void board_forget_methods(struct board *board, uint32_t known);
 
 /* The same for metrics. Should a later generation declare a counter as a gauge, or the other way
  * round, the first declaration holds. Master only. */
-uint32_t board_add_metric(struct board *board, const char *name, bool gauge);
+uint32_t board_add_metric(struct board *board, const char *name, enum board_metric_kind kind);
 uint32_t board_find_metric(const struct board *board, struct bytes name);
 uint32_t board_metrics_known(const struct board *board);
 
@@ -246,6 +252,7 @@ void board_blame(const struct board *board, const struct board_row *row, bool hu
 /* The sum over all rows and the totals. */
 uint64_t board_sum(const struct board *board, enum worker_counter which);
 int64_t board_sum_metric(const struct board *board, uint32_t index);
+double board_sum_real(const struct board *board, uint32_t index); /* of kind BOARD_SUM */
 void board_sum_method(const struct board *board, uint32_t index, struct method_counters *sum);
 
 /* Counts a call that took so long. */

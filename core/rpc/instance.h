@@ -20,6 +20,8 @@ struct pillion_instance {
     uint32_t abi_minor;  /* of the interface that it was built for */
     metric_cell **cells; /* of its metrics: see rpc/metric.h */
     uint32_t cell_count;
+    uint32_t metric_count;               /* rows of its own table */
+    struct metric_histogram *histograms; /* by row; NULL: none of them is one */
 };
 
 #endif

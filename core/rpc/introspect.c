@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/process_memory.h"
+#include "rpc/metric_shown.h"
 #include "rpc/offload.h"
 
 /* cJSON's numbers are doubles, exact up to 2^53; a counter is exact always. */
@@ -258,6 +259,67 @@ static void add_method(cJSON *methods, const struct board *board, uint32_t index
         cJSON_AddTrueToObject(item, "quarantined");
 }
 
+/* Puts a bucket among `count` others, which ascend. */
+static void place_bucket(struct histogram_part *buckets, uint32_t count,
+                         const struct histogram_part *bucket)
+{
+    uint32_t at = count;
+
+    for (; at > 0 && buckets[at - 1].bound > bucket->bound; at--)
+        buckets[at] = buckets[at - 1];
+    buckets[at] = *bucket;
+}
+
+/* {"count": 7, "sum": 1.25, "buckets": [[0.5, 6], [null, 1]]} */
+static void add_histogram(cJSON *own, const char *name, const struct board *board,
+                          struct bytes full)
+{
+    struct histogram_part buckets[BOARD_METRICS_MAX], part;
+    uint32_t used = 0;
+    uint64_t count = 0;
+    double sum = 0;
+
+    for (uint32_t i = 0; metric_part_next(board, full, &i, &part);) {
+        sum += part.sum;
+        count += (uint64_t)part.count;
+        if (!part.is_sum)
+            place_bucket(buckets, used++, &part);
+    }
+    cJSON *histogram = cJSON_AddObjectToObject(own, name);
+    add_counter(histogram, "count", count);
+    cJSON_AddNumberToObject(histogram, "sum", sum);
+    cJSON *list = cJSON_AddArrayToObject(histogram, "buckets");
+    for (uint32_t i = 0; i < used; i++) {
+        cJSON *pair = cJSON_CreateArray();
+        cJSON_AddItemToArray(pair, cJSON_CreateNumber(buckets[i].bound)); /* infinite: null */
+        cJSON_AddItemToArray(pair, cJSON_CreateNumber((double)buckets[i].count));
+        cJSON_AddItemToArray(list, pair);
+    }
+}
+
+static void add_metric(cJSON *object, const char *name, const struct board *board, uint32_t index)
+{
+    char number[24];
+
+    snprintf(number, sizeof(number), "%lld", (long long)board_sum_metric(board, index));
+    cJSON_AddRawToObject(object, name, number);
+}
+
+/* The metric of the module's own with this name in the board, shown in the object `own`. */
+static void add_own(cJSON *own, const struct board *board, uint32_t index, const char *full)
+{
+    struct bytes histogram = metric_histogram_name(full);
+    char name[BOARD_NAME_MAX];
+
+    snprintf(name, sizeof(name), "%.*s",
+             (int)(histogram.data == NULL ? sizeof(name) - 1 : histogram.size), full);
+    const char *last = strchr(name, '.') + 1;
+    if (histogram.data == NULL)
+        add_metric(own, last, board, index);
+    else if (cJSON_GetObjectItemCaseSensitive(own, last) == NULL)
+        add_histogram(own, last, board, histogram);
+}
+
 /* {"redis": {"memory_bytes": 0, …, "metrics": {"commands": 7}}, …} from names such as "redis
  * memory_bytes" and "redis.commands". */
 static void add_modules(cJSON *stats, const struct board *board)
@@ -269,19 +331,19 @@ static void add_modules(cJSON *stats, const struct board *board)
         if (strncmp(full, OFFLOAD_METRIC, strlen(OFFLOAD_METRIC)) == 0)
             continue;
         size_t size = strcspn(full, " .");
-        char module[BOARD_NAME_MAX], number[24];
+        char module[BOARD_NAME_MAX];
         if (size == BOARD_NAME_MAX || full[size] == '\0')
             continue;
         snprintf(module, sizeof(module), "%.*s", (int)size, full);
-        snprintf(number, sizeof(number), "%lld", (long long)board_sum_metric(board, i));
         cJSON *object = cJSON_GetObjectItemCaseSensitive(modules, module);
         if (object == NULL)
             object = cJSON_AddObjectToObject(modules, module);
         if (full[size] == '.') {
             cJSON *own = cJSON_GetObjectItemCaseSensitive(object, "metrics");
-            object = own != NULL ? own : cJSON_AddObjectToObject(object, "metrics");
+            add_own(own != NULL ? own : cJSON_AddObjectToObject(object, "metrics"), board, i, full);
+        } else {
+            add_metric(object, full + size + 1, board, i);
         }
-        cJSON_AddRawToObject(object, full + size + 1, number);
     }
 }
 

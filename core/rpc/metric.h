@@ -20,6 +20,17 @@ enum module_metric {
     MODULE_METRICS
 };
 
+/* A row of the module's table that is a histogram. The row's own cell is the sum of all values. */
+struct metric_histogram {
+    const double *bounds; /* ascending */
+    uint32_t count;       /* of bounds; 0: the row is none */
+    uint32_t first; /* the cell of the first bucket; there is one more than there are bounds */
+};
+
+/* The bounds of histograms whose row gives none. */
+#define METRIC_USUAL_BOUNDS 11u
+extern const double metric_usual_bounds[METRIC_USUAL_BOUNDS];
+
 /* Gives the instance numbers of its own. `own` is the table of the descriptor. */
 void metrics_init(pillion_instance *self, const pillion_metric *own);
 
@@ -47,6 +58,17 @@ static inline void metric_step(const pillion_instance *self, enum module_metric 
     if (metric < self->cell_count)
         metric_cell_step(self->cells[metric], more);
 }
+
+/* The histogram in the row of the module's table; NULL: it is none. */
+static inline const struct metric_histogram *metric_histogram_of(const pillion_instance *self,
+                                                                 uint32_t row)
+{
+    bool known = self->histograms != NULL && row < self->metric_count;
+    return known && self->histograms[row].count > 0 ? &self->histograms[row] : NULL;
+}
+
+/* Counts the value, which is finite, in that histogram. */
+void metric_observe(const pillion_instance *self, uint32_t row, double value);
 
 /* ---- Memory of cJSON ---- */
 

@@ -309,9 +309,16 @@ static void scale(pillion_request *req)
 /* ---- 1.3: metrics, memory, JSON text, the log with a request's words ---- */
 
 #if PILLION_ABI_MINOR >= 3
+#if PILLION_ABI_MINOR >= 5
+static const double bounds[] = {0.25, 0.5};
+#endif
+
 static const pillion_metric metrics[] = {
     {.name = "asked", .type = PILLION_COUNTER, .summary = "How often."},
     {.name = "level", .type = PILLION_GAUGE, .summary = "How high."},
+#if PILLION_ABI_MINOR >= 5
+    {.name = "waits", .type = PILLION_HISTOGRAM, PILLION_BOUNDS(bounds)},
+#endif
     {0},
 };
 
@@ -326,6 +333,9 @@ static void count(pillion_request *req)
     pillion_free(self, block);
     pillion_count(self, 0, 1);
     pillion_count(self, 1, -3);
+#if PILLION_ABI_MINOR >= 5
+    pillion_observe(self, 2, 0.3);
+#endif
     pillion_log_request(req, PILLION_LOG_NOTICE, fields, "%s", "it was counted");
     if (!pillion_idempotent(req) || !pillion_json_check(code))
         pillion_fail(req, "odd", "this is odd");

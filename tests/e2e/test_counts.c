@@ -8,6 +8,7 @@
 
 #define METHODS                                                                                \
     "method count; method thread; method raise; method beyond; method grab; method drop;"      \
+    "method observe; method observe_much;"                                                     \
     "method keep; method let_go; method wait; method note; method pick; method crash; method " \
     "ping;"
 
@@ -75,13 +76,67 @@ START_TEST(metrics_are_summed_over_workers_and_outlive_them)
 }
 END_TEST
 
+static const char *histogram(const struct server *server, const char *name)
+{
+    return keep(cJSON_PrintUnformatted(
+        cJSON_GetObjectItem(cJSON_GetObjectItem(counts(server), "metrics"), name)));
+}
+
+START_TEST(histograms_are_summed_over_workers_and_outlive_them)
+{
+    static const char all[] = "{\"count\":64,\"sum\":16176,\"buckets\":[[1,32],[10,16],[100,0],"
+                              "[null,16]]}";
+    struct server *server = serve_counts("quarantine_crashes off;");
+    int clients[16];
+
+    ck_assert_str_eq(histogram(server, "sizes"),
+                     "{\"count\":0,\"sum\":0,\"buckets\":[[1,0],[10,0],[100,0],[null,0]]}");
+    for (int i = 0; i < 16; i++) {
+        clients[i] = client_connect(server);
+        call(clients[i], "observe", "{\"value\":1}");
+        call(clients[i], "observe", "{\"value\":-0.5}");
+        call(clients[i], "observe", "{\"value\":9.5}");
+        call(clients[i], "observe", "{\"value\":1001}");
+    }
+    ck_assert_str_eq(histogram(server, "sizes"), all);
+    expect_part(histogram(server, "waits"),
+                "\"buckets\":[[0.005,0],[0.01,0],[0.025,0],[0.05,0],[0.1,0],[0.25,0],[0.5,64],"
+                "[1,0],[2.5,0],[5,0],[10,0],[null,0]]}");
+    server_reload(server);
+    ck_assert_str_eq(histogram(server, "sizes"), all);
+    client_send_frame(clients[0], "{\"in\":\"crash\"}");
+    client_expect_error(clients[0], "module_crashed");
+    ck_assert_str_eq(histogram(server, "sizes"), all);
+}
+END_TEST
+
+/* Neither a value nor a part of the sum is lost. */
+START_TEST(threads_observe_at_the_same_time)
+{
+    struct server *server = serve_counts_with("pool_threads 4;", "worker_processes 1;");
+    int client = client_connect(server);
+
+    for (int i = 0; i < 8; i++)
+        client_send_frame(client, keep_printf("{\"in\":\"observe_much\",\"id\":%d}", i));
+    for (int i = 0; i < 8; i++)
+        client_receive(client, NULL);
+    ck_assert_str_eq(
+        histogram(server, "sizes"),
+        "{\"count\":80000,\"sum\":40000,\"buckets\":[[1,80000],[10,0],[100,0],[null,0]]}");
+}
+END_TEST
+
 START_TEST(a_metric_that_is_not_there_is_logged)
 {
     struct server *server = serve_counts("");
     int client = client_connect(server);
 
     call(client, "beyond", "null");
-    server_wait_log(server, "module counts counts in a metric that it does not have: row 2");
+    server_wait_log(server, "module counts counts in a metric that it does not have: row 9");
+    server_wait_log(server, "counts in a histogram, which takes values by pillion_observe: row 2");
+    server_wait_log(server, "observes in a metric that is no histogram of its own: row 0");
+    server_wait_log(server, "in row 2 of its metrics: no finite number");
+    expect_part(histogram(server, "sizes"), "{\"count\":0,\"sum\":0,");
     client_expect_alive(client);
 }
 END_TEST
@@ -195,10 +250,15 @@ START_TEST(tools_tell_of_metrics)
                 "\"metrics\": [{\"name\": \"calls\", \"type\": \"counter\", "
                 "\"summary\": \"Calls of count.\"}, ");
     expect_part(pillion("doc", so).out, "| `level` | gauge | What raise has raised. |");
+    expect_part(pillion("doc", so).out, "| `waits` | histogram | How long it took. |");
+    expect_part(pillion("modinfo", "--json", so).out,
+                "{\"name\": \"sizes\", \"type\": \"histogram\", \"summary\": null, "
+                "\"bounds\": [1, 10, 100]}");
 }
 END_TEST
 
-E2E_MAIN("counts", metrics_are_summed_over_workers_and_outlive_them,
+E2E_MAIN("counts", histograms_are_summed_over_workers_and_outlive_them,
+         threads_observe_at_the_same_time, metrics_are_summed_over_workers_and_outlive_them,
          a_metric_that_is_not_there_is_logged, memory_is_counted, requests_that_wait_are_counted,
          the_log_names_the_client_of_a_request, the_log_names_the_client_of_a_request_as_text_too,
          json_text_can_be_read_without_a_tree, tools_tell_of_metrics)

@@ -299,6 +299,8 @@ static const struct {
      "{\"out\":\"error\",\"result\":{\"code\":1}}"},
     {3, "{\"in\":\"rpc.stats\"}", "\"every\":{\"memory_bytes\":0"},
     {3, "{\"in\":\"rpc.stats\"}", "\"asked\":1,\"level\":-3"},
+    {5, "{\"in\":\"rpc.stats\"}",
+     "\"waits\":{\"count\":1,\"sum\":0.3,\"buckets\":[[0.25,0],[0.5,1],[null,0]]}"},
     {4, "{\"in\":\"shown\",\"params\":\"\xc2\x9b\"}", "\"\\\"\\\\u009b\\\"\""},
     {4, "{\"in\":\"measure\",\"params\":\"a\\u0000\\u00e9\"}", "\"result\":4"},
     {4, "{\"in\":\"measure\",\"params\":\"\\ud800\"}", "invalid_params"},

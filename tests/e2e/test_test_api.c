@@ -1,6 +1,7 @@
 /* <pillion/test.h>: modules in a test program, as an author of modules uses it. */
 #include "harness.h"
 
+#include <math.h>
 #include <pillion/test.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -102,6 +103,18 @@ START_TEST(metrics_are_read)
     ck_assert_int_ge(pillion_test_metric("counts", "memory_bytes"), 0);
     ck_assert(pillion_test_stop());
     ck_assert_int_eq(pillion_test_metric("counts", "memory_bytes"), -1);
+
+    double sum = 7;
+    start(load("counts", ""), "method observe;");
+    ck_assert_result("observe", "{\"value\":3}", "true");
+    ck_assert_result("observe", "{\"value\":300.5}", "true");
+    ck_assert_int_eq(pillion_test_histogram("counts", "calls", 1, &sum), -1);
+    ck_assert_int_eq(pillion_test_histogram("counts", "sizes", 1, NULL), 0);
+    ck_assert_int_eq(pillion_test_histogram("counts", "sizes", 10, NULL), 1);
+    ck_assert_int_eq(pillion_test_histogram("counts", "sizes", INFINITY, &sum), 2);
+    ck_assert_double_eq(sum, 303.5);
+    ck_assert(pillion_test_stop());
+    ck_assert_int_eq(pillion_test_histogram("counts", "sizes", INFINITY, &sum), -1);
 }
 END_TEST
 

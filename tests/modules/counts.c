@@ -3,11 +3,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CALLS, LEVEL };
+enum { CALLS, LEVEL, SIZES, WAITS };
+
+static const double sizes[] = {1, 10, 100};
 
 static const pillion_metric metrics[] = {
     [CALLS] = {.name = "calls", .type = PILLION_COUNTER, .summary = "Calls of count."},
     [LEVEL] = {.name = "level", .type = PILLION_GAUGE, .summary = "What raise has raised."},
+    [SIZES] = {.name = "sizes", .type = PILLION_HISTOGRAM, PILLION_BOUNDS(sizes)},
+    [WAITS] = {.name = "waits", .type = PILLION_HISTOGRAM, .summary = "How long it took."},
     {0},
 };
 
@@ -58,8 +62,34 @@ static void raise(pillion_request *req)
 
 static void beyond(pillion_request *req)
 {
-    pillion_count(pillion_self(req), 2, 1);
+    pillion_count(pillion_self(req), 9, 1);
+    pillion_count(pillion_self(req), SIZES, 1);
+    pillion_observe(pillion_self(req), CALLS, 1);
+    pillion_observe(pillion_self(req), 9, 1);
+    pillion_observe(pillion_self(req), SIZES, strtod("nan", NULL));
+    pillion_observe(pillion_self(req), SIZES, strtod("inf", NULL));
     done(req);
+}
+
+static void observe(pillion_request *req)
+{
+    pillion_observe(pillion_self(req), SIZES, number(req, "value"));
+    pillion_observe(pillion_self(req), WAITS, 0.3);
+    done(req);
+}
+
+static void observe_in_thread(void *data)
+{
+    for (int i = 0; i < 10000; i++)
+        pillion_observe(*(pillion_instance **)data, SIZES, 0.5);
+}
+
+static void observe_much(pillion_request *req)
+{
+    pillion_instance **self = pillion_alloc(req, sizeof(self));
+
+    *self = pillion_self(req);
+    pillion_offload(req, 0, observe_in_thread, counted, self);
 }
 
 static void grab(pillion_request *req)
@@ -135,6 +165,8 @@ static const pillion_method methods[] = {
     {.name = "thread", .handler = thread},
     {.name = "raise", .handler = raise},
     {.name = "beyond", .handler = beyond},
+    {.name = "observe", .handler = observe},
+    {.name = "observe_much", .handler = observe_much},
     {.name = "grab", .handler = grab},
     {.name = "drop", .handler = drop},
     {.name = "keep", .handler = keep},

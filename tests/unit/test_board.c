@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <math.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -122,10 +123,10 @@ START_TEST(board_metrics_are_counters_and_gauges)
     start();
     for (uint32_t i = 0; i < BOARD_METRICS_MAX; i++) {
         snprintf(name, sizeof(name), "module.%u", i);
-        must(board_add_metric(board, name, i % 2 == 1) == i);
-        must(board_add_metric(board, name, false) == i);
+        must(board_add_metric(board, name, i % 2 == 1 ? BOARD_GAUGE : BOARD_COUNTER) == i);
+        must(board_add_metric(board, name, BOARD_COUNTER) == i);
     }
-    ck_assert_uint_eq(board_add_metric(board, "one.more", false), BOARD_NO_METRIC);
+    ck_assert_uint_eq(board_add_metric(board, "one.more", BOARD_COUNTER), BOARD_NO_METRIC);
     ck_assert_uint_eq(board_find_metric(board, BYTES("module.7")), 7);
     struct board_row *row = board_take_row(board, 0, 1), *other = board_take_row(board, 1, 1);
     metric_cell_add(&row->metrics[0], 5);
@@ -141,6 +142,25 @@ START_TEST(board_metrics_are_counters_and_gauges)
 }
 END_TEST
 
+START_TEST(board_sums_are_added_as_what_they_are)
+{
+    start();
+    ck_assert_uint_eq(board_add_metric(board, "shop.wait sum", BOARD_SUM), 0);
+    struct board_row *row = board_take_row(board, 0, 1), *other = board_take_row(board, 1, 1);
+    metric_cell_add_real(&row->metrics[0], 0.5);
+    metric_cell_add_real(&row->metrics[0], 0.25);
+    metric_cell_add_real(&other->metrics[0], 1e18);
+    metric_cell_add_real(&other->metrics[0], -1e18);
+    ck_assert_double_eq(board_sum_real(board, 0), 0.75);
+    board_retire_row(board, row);
+    ck_assert_double_eq(board_sum_real(board, 0), 0.75);
+    metric_cell_add_real(&other->metrics[0], INFINITY); /* damaged */
+    ck_assert_double_eq(board_sum_real(board, 0), 0.75);
+    board_retire_row(board, other);
+    ck_assert_double_eq(board_sum_real(board, 0), 0.75);
+}
+END_TEST
+
 START_TEST(metrics_that_a_probe_names_are_checked)
 {
     char list[] =
@@ -152,8 +172,9 @@ START_TEST(metrics_that_a_probe_names_are_checked)
     ck_assert(metrics_declare(board, list));
     ck_assert_uint_eq(board_metrics_known(board), 3);
     ck_assert_uint_eq(board_find_metric(board, BYTES("shop.sold")), 0);
-    ck_assert(!board->metric_gauge[0]);
-    ck_assert(board->metric_gauge[board_find_metric(board, BYTES("shop memory_bytes"))]);
+    ck_assert_uint_eq(board->metric_kind[0], BOARD_COUNTER);
+    ck_assert_uint_eq(board->metric_kind[board_find_metric(board, BYTES("shop memory_bytes"))],
+                      BOARD_GAUGE);
     ck_assert_uint_eq(board_find_metric(board, BYTES("last")), 2);
     memset(more + 1, 'x', BOARD_NAME_MAX);
     ck_assert(!metrics_declare(board, more));
@@ -448,10 +469,10 @@ END_TEST
 UNIT_MAIN("board", board_gives_each_name_one_index_for_ever,
           board_takes_names_of_every_length_that_a_request_can_have,
           board_rows_are_taken_zeroed_and_given_back, board_rows_that_were_never_used_cost_nothing,
-          board_metrics_are_counters_and_gauges, metrics_that_a_probe_names_are_checked,
-          board_totals_outlive_the_rows, worker_writes_to_its_row_and_reads_the_board,
-          worker_can_write_to_its_own_row_only, board_file_cannot_be_cut_short,
-          counts_that_no_worker_can_have_reached_are_left_out, board_resumed_is_the_same,
-          board_of_another_layout_begins_again, latency_buckets_meet_without_gaps,
-          latency_buckets_are_monotonic, board_blame_believes_nothing,
-          every_counter_has_a_name_of_its_own)
+          board_metrics_are_counters_and_gauges, board_sums_are_added_as_what_they_are,
+          metrics_that_a_probe_names_are_checked, board_totals_outlive_the_rows,
+          worker_writes_to_its_row_and_reads_the_board, worker_can_write_to_its_own_row_only,
+          board_file_cannot_be_cut_short, counts_that_no_worker_can_have_reached_are_left_out,
+          board_resumed_is_the_same, board_of_another_layout_begins_again,
+          latency_buckets_meet_without_gaps, latency_buckets_are_monotonic,
+          board_blame_believes_nothing, every_counter_has_a_name_of_its_own)

@@ -2,6 +2,7 @@
  * ones are made here; none comes from a file. */
 #include "unit.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -375,6 +376,65 @@ START_TEST(mistakes_in_the_table_of_metrics_are_named)
 }
 END_TEST
 
+START_TEST(mistakes_in_the_bounds_of_histograms_are_named)
+{
+    double bounds[PILLION_BOUNDS_MAX + 1] = {1, 2, 2};
+    pillion_metric metrics[] = {
+        {.name = "wait", .type = PILLION_HISTOGRAM, .bounds = bounds, .bound_count = 2},
+        {.name = "usual", .type = PILLION_HISTOGRAM},
+        {0},
+    };
+    pillion_module to;
+
+    spoil();
+    wrong.metrics = metrics;
+    ck_assert_msg(descriptor_copy(&wrong, &to, &error), "%s", error.text);
+    ck_assert_uint_eq(to.metrics[0].bound_count, 2);
+    ck_assert_uint_eq(to.metrics[1].bound_count, 11);
+    ck_assert_double_eq(to.metrics[1].bounds[10], 10);
+    descriptor_free(&to);
+    const struct {
+        size_t count;
+        double third;
+    } wrongs[] = {{3, 2}, {3, 1}, {3, INFINITY}, {3, NAN}, {PILLION_BOUNDS_MAX + 1, 3}};
+    for (size_t i = 0; i < sizeof(wrongs) / sizeof(*wrongs); i++) {
+        bounds[2] = wrongs[i].third;
+        for (size_t k = 3; k <= PILLION_BOUNDS_MAX; k++)
+            bounds[k] = (double)k + 1;
+        metrics[0].bound_count = wrongs[i].count;
+        wrong.metrics = metrics;
+        refused("the histogram \"wait\" needs up to 32 bounds");
+    }
+    metrics[0].bounds = NULL;
+    wrong.metrics = metrics;
+    refused("the histogram \"wait\" needs up to 32 bounds");
+    metrics[0] = (pillion_metric){.name = "wait", .type = PILLION_GAUGE, .bounds = bounds};
+    wrong.metrics = metrics;
+    refused("the metric \"wait\" has bounds, and is no PILLION_HISTOGRAM");
+}
+END_TEST
+
+/* Their rows were shorter. */
+START_TEST(metrics_of_older_modules_are_read)
+{
+    struct {
+        const char *name;
+        pillion_metric_type type;
+        const char *summary;
+    } metrics[] = {{"calls", PILLION_COUNTER, NULL}, {"level", PILLION_GAUGE, "a"}, {0}};
+    pillion_module to;
+
+    spoil();
+    wrong.abi_minor = 4;
+    wrong.metrics = (const pillion_metric *)(const void *)metrics;
+    ck_assert_msg(descriptor_copy(&wrong, &to, &error), "%s", error.text);
+    ck_assert_str_eq(to.metrics[1].name, "level");
+    ck_assert_str_eq(to.metrics[1].summary, "a");
+    ck_assert_ptr_null(to.metrics[2].name);
+    descriptor_free(&to);
+}
+END_TEST
+
 START_TEST(mistakes_in_the_table_of_directives_are_named)
 {
     spoil();
@@ -466,5 +526,6 @@ UNIT_MAIN("descriptor", a_good_descriptor_is_copied_with_its_tables,
           mistakes_in_a_table_of_params_name_method_and_row,
           descriptors_of_other_interfaces_are_refused, names_of_modules_are_checked,
           mistakes_in_the_table_of_methods_are_named, mistakes_in_the_table_of_metrics_are_named,
+          mistakes_in_the_bounds_of_histograms_are_named, metrics_of_older_modules_are_read,
           mistakes_in_the_table_of_directives_are_named, directives_are_read_into_the_structure,
           a_default_that_is_wrong_is_the_modules_mistake)

@@ -179,8 +179,35 @@ START_TEST(health_counts_the_workers_that_serve)
 }
 END_TEST
 
+/* After a reload that has changed its bounds a histogram has the buckets of both. */
+START_TEST(histograms_are_shown_in_the_order_of_their_bounds)
+{
+    static const struct {
+        const char *name;
+        enum board_metric_kind kind;
+        int64_t count;
+    } cells[] = {{"toy.waits sum", BOARD_SUM, 0},        {"toy.waits le 1", BOARD_COUNTER, 3},
+                 {"toy.waits le inf", BOARD_COUNTER, 4}, {"toy.waits le 0.5", BOARD_COUNTER, 5},
+                 {"toy.waits le 20", BOARD_COUNTER, 6},  {"toy.other le 1", BOARD_COUNTER, 7},
+                 {"toy.waits le x", BOARD_COUNTER, 8},   {"toy.waits is 1", BOARD_COUNTER, 9},
+                 {"toy.waits le 30", BOARD_COUNTER, -1}, {"toy.waits le nan", BOARD_COUNTER, 1}};
+
+    start();
+    for (size_t i = 0; i < sizeof(cells) / sizeof(*cells); i++) {
+        uint32_t index = board_add_metric(board, cells[i].name, cells[i].kind);
+        metric_cell_add(&row->metrics[index], cells[i].count);
+    }
+    metric_cell_add_real(&row->metrics[0], 12.5);
+    cJSON *stats = introspect_stats(&introspect);
+    expect_text(cJSON_DetachItemFromObject(
+                    member(member(member(stats, "modules"), "toy"), "metrics"), "waits"),
+                "{\"count\":18,\"sum\":12.5,\"buckets\":[[0.5,5],[1,3],[20,6],[null,4]]}");
+    cJSON_Delete(stats);
+}
+END_TEST
+
 UNIT_MAIN("introspect", methods_are_listed_and_described, percentiles_are_upper_limits_of_buckets,
           a_call_that_is_being_counted_leaves_percentiles_alone,
           a_method_that_was_never_called_has_no_latency, counters_above_two_to_the_53_are_exact,
           counters_are_of_all_methods_and_the_list_is_of_this_server,
-          health_counts_the_workers_that_serve)
+          health_counts_the_workers_that_serve, histograms_are_shown_in_the_order_of_their_bounds)

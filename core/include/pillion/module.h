@@ -299,7 +299,9 @@ typedef struct pillion_filter {
 
 typedef enum {
     PILLION_COUNTER = 1, /* only grows; what workers that are gone have counted stays in it */
-    PILLION_GAUGE = 2    /* a level, such as how many connections there are; ends with its worker */
+    PILLION_GAUGE = 2,   /* a level, such as how many connections there are; ends with its worker */
+    PILLION_HISTOGRAM = 3 /* how often values were how large, such as how long something took; as a
+                             counter otherwise. See pillion_observe. Since 1.5 */
 } pillion_metric_type;
 
 /* A row of the table of metrics, which ends with a row of zeros: numbers of the module's own, which
@@ -308,7 +310,18 @@ typedef struct pillion_metric {
     const char *name; /* letters, digits, - and _ */
     pillion_metric_type type PILLION_0;
     const char *summary PILLION_0; /* one sentence */
+
+    /* HISTOGRAM: the upper bounds of its buckets, ascending, PILLION_BOUNDS_MAX at most; a last
+     * bucket has what is larger. NULL: 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, for
+     * seconds. Since 1.5. */
+    const double *bounds PILLION_0;
+    size_t bound_count PILLION_0;
 } pillion_metric;
+
+#define PILLION_BOUNDS_MAX 32
+
+/* In a row: an array of doubles. */
+#define PILLION_BOUNDS(array) .bounds = (array), .bound_count = sizeof(array) / sizeof(*(array))
 
 /* The module's descriptor. Fields are only ever appended; zero means absent. The first six are the
  * macro's; the last of those is where earlier versions have four bytes of nothing. */
@@ -697,7 +710,7 @@ void pillion_call(pillion_request *req, const char *method, pillion_bytes params
  * `work` may block. Of this header it, and any thread that the module makes, may call:
  *
  *   pillion_post, pillion_log, pillion_write_now, pillion_printable, pillion_work_cancelled,
- *   pillion_count, pillion_malloc, pillion_realloc, pillion_free,
+ *   pillion_count, pillion_observe, pillion_malloc, pillion_realloc, pillion_free,
  *   pillion_json_check, _member, _string, _quote and _integer,
  *   pillion_zone_open, _update, _get, _set, _add, _delete and _each,
  *   pillion_config, pillion_state, pillion_worker, pillion_worker_count, pillion_generation.
@@ -786,6 +799,11 @@ bool pillion_end_with(pillion_request *req, pillion_handle handle);
 /* Adds to a metric of the module's, by its row in the table of metrics: a gauge may go down too.
  * Any thread may call this. */
 void pillion_count(pillion_instance *self, unsigned metric, int64_t amount);
+
+/* Counts a value in a histogram of the module's: in the first bucket whose bound it does not
+ * exceed, and in the sum of all. Infinity and NaN are not counted, and logged. Any thread may call
+ * this. Since 1.5. */
+void pillion_observe(pillion_instance *self, unsigned metric, double value);
 
 /* As malloc(3), realloc(3) and free(3), and counted: `rpc.stats` shows how much each module has.
  * Blocks are theirs alone: none may be given to free(3), or come from malloc(3). Any thread may

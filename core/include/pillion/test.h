@@ -90,6 +90,10 @@ void pillion_test_move(unsigned client);
  * server counts for it, such as "memory_bytes". -1 when there is none. */
 int64_t pillion_test_metric(const char *module, const char *name);
 
+/* How many values a histogram has of those up to `bound`: one of its own, or INFINITY for all of
+ * them. -1 when there is none. `sum` (NULL: not asked) becomes the sum of all. */
+int64_t pillion_test_histogram(const char *module, const char *name, double bound, double *sum);
+
 /* Lets timers, descriptors and threads work for so long. */
 void pillion_test_run(uint64_t ms);
 
