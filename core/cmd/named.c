@@ -134,7 +134,7 @@ static void append_json(struct text *out, const char *before, const cJSON *item)
     free(text);
 }
 
-/* " from 1 to 9", " of at most 40 characters". */
+/* " from 1 to 9", " of at most 40 characters", " of at least 1 character". */
 static void append_bounds(struct text *out, const cJSON *schema, const char *least,
                           const char *most, const char *before, const char *unit)
 {
@@ -150,6 +150,8 @@ static void append_bounds(struct text *out, const cJSON *schema, const char *lea
         append_json(out, low != NULL ? " of at least " : " of at most ", low != NULL ? low : high);
     }
     text_append_string(out, unit);
+    if (unit[0] != '\0' && (high != NULL ? high : low)->valuedouble != 1)
+        text_append_char(out, 's');
 }
 
 static void append_type(struct text *out, const cJSON *schema)
@@ -169,8 +171,8 @@ static void append_type(struct text *out, const cJSON *schema)
         text_append_line(out, bytes_of(type[0] == '\0' ? "JSON" : type));
     }
     append_bounds(out, schema, "minimum", "maximum", " from ", "");
-    append_bounds(out, schema, "minLength", "maxLength", " of ", " characters");
-    append_bounds(out, schema, "minItems", "maxItems", " of ", " items");
+    append_bounds(out, schema, "minLength", "maxLength", " of ", " character");
+    append_bounds(out, schema, "minItems", "maxItems", " of ", " item");
     if (strcmp(type, "array") == 0) {
         text_append_string(out, ", each ");
         append_type(out, cJSON_GetObjectItemCaseSensitive(schema, "items"));

@@ -191,6 +191,7 @@ START_TEST(a_method_has_a_help)
     expect_part(run.out, "Takes an order.\n\nUsage: pillion call order name=… [items:=JSON] "
                          "[note=…] [raw=…]\n");
     expect_part(run.out, "  name                  string of at most 64 characters, required.");
+    expect_part(run.out, " of at least 1 item, each object");
     expect_part(run.out, "  items[].pieces        integer from 1 to 99, default 1\n");
     run = pillion("call", "--server", "127.0.0.1:1", "--help"); /* the command's own */
     expect_status(&run, 0);
