@@ -20,7 +20,9 @@ struct param_table;
 
 struct param_row {
     struct bytes name;
-    uint8_t type; /* pillion_type */
+    struct bytes key; /* the name as most clients write it: in quotes, with a colon behind it */
+    uint64_t bit;     /* its own in `required` of the table */
+    uint8_t type;     /* pillion_type */
     bool list;
     bool bounded; /* its value has bounds, or how long it is */
     bool required;

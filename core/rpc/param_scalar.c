@@ -200,44 +200,29 @@ static inline bool is_digit(char c)
     return c >= '0' && c <= '9';
 }
 
-/* Takes a number that is not written as up to 18 digits. */
-__attribute__((noinline)) static bool take_integer(struct param_reading *reading,
-                                                   const struct param_place *place,
-                                                   struct bytes number, int64_t *value)
-{
-    enum number_kind kind = number_integer(number, value);
-
-    if (kind == NUMBER_LARGE)
-        param_fault_why(&reading->faults, place, "got one beyond 64 bits (%lld to %lld)",
-                        (long long)INT64_MIN, (long long)INT64_MAX);
-    else if (kind == NUMBER_FRACTION)
-        param_fault_value(&reading->faults, place, number.data, reading->end);
-    return kind == NUMBER_WHOLE;
-}
-
-static inline const char *read_integer(struct param_reading *reading,
-                                       const struct param_place *place, const char *p, char *to)
+static const char *read_integer(struct param_reading *reading, const struct param_place *place,
+                                const char *p, char *to)
 {
     const struct param_row *row = place->row;
-    const char *digits = p + (*p == '-'), *at = digits;
-    uint64_t whole = 0;
+    const char *end = number_end(p, reading->end);
+    int64_t value;
 
-    if (!is_digit(*digits))
+    if (*p != '-' && !is_digit(*p))
         return param_refuse(reading, place, p);
-    while (at < reading->end && is_digit(*at))
-        whole = whole * 10 + (uint64_t)(*at++ - '0');
-    int64_t value = 0;
-    if (at - digits <= 18)
-        value = *p == '-' ? -(int64_t)whole : (int64_t)whole;
-    if (at - digits > 18 || (at < reading->end && (*at == '.' || (*at | 0x20) == 'e'))) {
-        at = number_end(at, reading->end);
-        if (!take_integer(reading, place, (struct bytes){p, (size_t)(at - p)}, &value))
-            return at;
+    switch (number_integer((struct bytes){p, (size_t)(end - p)}, &value)) {
+    case NUMBER_LARGE:
+        param_fault_why(&reading->faults, place, "got one beyond 64 bits (%lld to %lld)",
+                        (long long)INT64_MIN, (long long)INT64_MAX);
+        return end;
+    case NUMBER_FRACTION:
+        return param_refuse(reading, place, p);
+    case NUMBER_WHOLE:
+        break;
     }
     if (row->bounded && (value < row->min || value > row->max))
         return param_refuse(reading, place, p);
     memcpy(to, &value, sizeof(value));
-    return at;
+    return end;
 }
 
 static const char *read_number(struct param_reading *reading, const struct param_place *place,

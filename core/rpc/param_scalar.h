@@ -21,7 +21,8 @@ void *param_take(struct param_reading *reading, size_t size);
 const char *param_refuse(struct param_reading *reading, const struct param_place *place,
                          const char *p);
 
-/* Reads the value at `p` to `to`, by the place's row. Returns its end. */
+/* Reads the value at `p` to `to`, by the place's row, in whatever way it is written. Returns its
+ * end. */
 const char *param_read_scalar(struct param_reading *reading, const struct param_place *place,
                               const char *p, char *to);
 

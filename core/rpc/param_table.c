@@ -197,6 +197,13 @@ static bool make_default(const struct making *making, const struct param_row *ro
                                       faults.of[0]->path, faults.of[0]->text);
 }
 
+static struct bytes make_key(const struct making *making, struct bytes name)
+{
+    char *key = pool_must_zalloc(making->pool, name.size + 4);
+
+    return (struct bytes){key, (size_t)sprintf(key, "\"%s\":", name.data)};
+}
+
 static const struct param_table *make(const struct making *making, const pillion_param *params,
                                       size_t size, bool open, unsigned depth)
 {
@@ -227,9 +234,11 @@ static const struct param_table *make(const struct making *making, const pillion
         if (!make_row(making, params, i, size, &rows[i], depth) ||
             !make_default(making, &rows[i], image))
             return NULL;
-        table->required |= (uint64_t)params[i].required << i;
+        rows[i].key = make_key(making, rows[i].name);
+        rows[i].bit = (uint64_t)1 << i;
+        table->required |= params[i].required ? rows[i].bit : 0;
     }
-    rows[count].name.size = SIZE_MAX;
+    rows[count].name.size = rows[count].key.size = SIZE_MAX;
     table->rows = rows;
     table->count = count;
     table->open = open;

@@ -270,21 +270,33 @@ static inline bool is_open_object(const struct json_scan *scan, uint32_t depth)
     return (scan->objects[(depth - 1) / 64] >> ((depth - 1) % 64) & 1) != 0;
 }
 
-const char *json_scan_name(struct json_scan *scan, const char *p, struct bytes *name)
+/* `name_end` is where the name ends, behind its quote. */
+static inline __attribute__((always_inline)) const char *
+scan_name(struct json_scan *scan, const char *p, const char **name_end)
 {
     const char *const end = scan->end;
 
-    name->data = p;
     if (p == end || *p != '"')
         return json_scan_fail(scan, p, "a member name in double quotes is missing");
     p = scan_string(scan, p, true);
     if (p == NULL)
         return NULL;
-    name->size = (size_t)(p - name->data);
-    p = json_skip_space(p, end);
-    if (p == end || *p != ':')
-        return json_scan_fail(scan, p, "a colon is missing after a member name");
+    *name_end = p;
+    if (p == end || *p != ':') {
+        p = json_skip_space(p, end);
+        if (p == end || *p != ':')
+            return json_scan_fail(scan, p, "a colon is missing after a member name");
+    }
     return json_skip_space(p + 1, end);
+}
+
+const char *json_scan_name(struct json_scan *scan, const char *p, struct bytes *name)
+{
+    const char *name_end = p, *value = scan_name(scan, p, &name_end);
+
+    if (value != NULL)
+        *name = (struct bytes){p, (size_t)(name_end - p)};
+    return value;
 }
 
 static inline const char *scan_scalar(struct json_scan *scan, const char *p)
@@ -314,7 +326,7 @@ const char *json_scan_value(struct json_scan *scan, const char *p)
     const uint32_t outer = scan->depth;
     uint32_t depth = outer, left = scan->values_left;
     bool in_object = false; /* the innermost open value is one; of no meaning at `outer` */
-    struct bytes name;
+    const char *name_end;
 
     for (;;) {
         if (p == end)
@@ -342,7 +354,8 @@ const char *json_scan_value(struct json_scan *scan, const char *p)
         /* A value is complete: closes the arrays and objects that end with it, down to the depth at
          * the start, or takes the comma before the next value. */
         while (whole && depth > outer) {
-            p = json_skip_space(p, end);
+            if (p < end && *p != ',')
+                p = json_skip_space(p, end);
             if (p < end && *p == ',') {
                 p = json_skip_space(p + 1, end);
                 whole = false;
@@ -361,7 +374,7 @@ const char *json_scan_value(struct json_scan *scan, const char *p)
             return p;
         }
         if (in_object) {
-            p = json_scan_name(scan, p, &name);
+            p = scan_name(scan, p, &name_end);
             if (p == NULL)
                 return NULL;
         }

@@ -11,6 +11,12 @@
 #define EXPONENT_LARGE 100000000 /* from there on, exponents are not told apart */
 #define EXACT_POWER    22        /* 10^22 is the last power of ten that a double holds exactly */
 #define EXACT_WHOLE    (UINT64_C(1) << 53)
+#define EXACT_DIGITS   15 /* so many digits are below that, whichever they are */
+
+static const double powers[EXACT_POWER + 1] = {
+    1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,  1e8,  1e9,  1e10, 1e11,
+    1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22,
+};
 
 /* A number as its significant digits and a power of ten: neither the first digit nor the last is
  * 0. */
@@ -25,6 +31,11 @@ struct decimal {
 static inline bool is_digit(char c)
 {
     return c >= '0' && c <= '9';
+}
+
+static inline uint64_t digit_of(char c)
+{
+    return (uint64_t)(unsigned char)c - '0';
 }
 
 const char *number_end(const char *p, const char *end)
@@ -204,10 +215,6 @@ static double read_double(const char *text)
 
 bool number_double(struct bytes number, double *value)
 {
-    static const double powers[EXACT_POWER + 1] = {
-        1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,  1e8,  1e9,  1e10, 1e11,
-        1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22,
-    };
     struct decimal decimal;
 
     read_decimal(&decimal, number);
@@ -222,6 +229,27 @@ bool number_double(struct bytes number, double *value)
     }
     *value = read_double(number.data);
     return isfinite(*value);
+}
+
+const char *number_take(const char *p, double *value)
+{
+    bool negative = *p == '-';
+    const char *first = p + negative, *point;
+    uint64_t whole = 0;
+
+    for (p = first; is_digit(*p); p++)
+        whole = whole * 10 + digit_of(*p);
+    point = p;
+    if (*p == '.') {
+        for (p = ++point; is_digit(*p); p++)
+            whole = whole * 10 + digit_of(*p);
+    }
+    if (p - first > EXACT_DIGITS + 1 || (*p | 0x20) == 'e')
+        return NULL;
+    *value = (double)(int64_t)whole / powers[p - point];
+    if (negative)
+        *value = -*value;
+    return p;
 }
 
 /* As many digits as are needed, from `precision` on. */
@@ -268,23 +296,23 @@ static char *put_digits(char *to, uint64_t value, int least)
  * quotient is rounded once, and a decimal that gives the same double reads back as it. */
 static size_t print_decimal(double value, char to[NUMBER_TEXT_MAX])
 {
-    static const uint64_t powers[] = {1, 10, 100, 1000, 10000, 100000, 1000000};
+    static const uint64_t whole_powers[] = {1, 10, 100, 1000, 10000, 100000, 1000000};
     const double magnitude = fabs(value);
     char *p = to;
 
-    for (int places = 0; places < (int)(sizeof(powers) / sizeof(*powers)); places++) {
-        double scaled = magnitude * (double)powers[places];
+    for (int places = 0; places < (int)(sizeof(whole_powers) / sizeof(*whole_powers)); places++) {
+        double scaled = magnitude * (double)whole_powers[places];
         if (scaled >= 1e15)
             break;
         uint64_t whole = (uint64_t)(scaled + 0.5);
-        if ((double)whole / (double)powers[places] != magnitude)
+        if ((double)whole / (double)whole_powers[places] != magnitude)
             continue;
         if (value < 0)
             *p++ = '-';
-        p = put_digits(p, whole / powers[places], 1);
+        p = put_digits(p, whole / whole_powers[places], 1);
         if (places > 0) {
             *p++ = '.';
-            p = put_digits(p, whole % powers[places], places);
+            p = put_digits(p, whole % whole_powers[places], places);
         }
         *p = '\0';
         return (size_t)(p - to);

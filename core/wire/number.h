@@ -22,6 +22,11 @@ enum number_kind number_integer(struct bytes number, int64_t *value);
  * number must be readable, and no part of a number. */
 bool number_double(struct bytes number, double *value);
 
+/* Takes the number at `p`, where one is, if it is written as most are: with up to 15 digits, and
+ * perhaps a decimal point. Returns its end, or NULL with nothing done. What holds for the byte
+ * behind it is the same. */
+const char *number_take(const char *p, double *value);
+
 /* Below 0, 0 or above 0, as `a` is to `b`: exact, whatever their digits. */
 int number_compare(struct bytes a, struct bytes b);
 

@@ -103,6 +103,53 @@ START_TEST(doubles_are_the_nearest)
 }
 END_TEST
 
+/* What is taken in one go is what it is otherwise; the other numbers are left alone. */
+START_TEST(doubles_are_taken_as_most_are_written)
+{
+    static const struct {
+        const char *text;
+        bool taken;
+    } cases[] = {
+        {"0]", true},
+        {"-0}", true},
+        {"-0.0 ", true},
+        {"19.99,", true},
+        {"007.5,", true}, /* which is no JSON */
+        {"0.00000000000001,", true},
+        {"-123456789012.345,", true},
+        {"999999999999999,", true},
+        {"9999999999999999]", true}, /* sixteen digits without a point are one whole number */
+        {"0.999999999999999,", false},
+        {"12345678901234567]", false},
+        {"100000000000000000000000000000000000000000000000000000000000,", false},
+        {"1e3,", false},
+        {"1.5E-3,", false},
+    };
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+        struct bytes text = guarded(bytes_of(cases[i].text));
+        double value = 7, expected = strtod(cases[i].text, NULL);
+        const char *end = number_take(text.data, &value);
+        ck_assert_msg((end != NULL) == cases[i].taken, "%s", cases[i].text);
+        if (end == NULL)
+            expected = 7;
+        else
+            must(end == text.data + text.size - 1);
+        ck_assert_msg(memcmp(&value, &expected, sizeof(value)) == 0, "%s", cases[i].text);
+    }
+    for (unsigned i = 0; i < 20000; i++) {
+        char text[64];
+        double value;
+        int places = (int)(i % 16);
+        snprintf(text, sizeof(text), "%.*f", places,
+                 (double)rand() / (double)(1 + rand()) * (i % 3 == 0 ? -1 : 1));
+        const char *end = number_take(text, &value);
+        must(end != NULL || strlen(text) > 16);
+        must(end == NULL || (*end == '\0' && value == strtod(text, NULL)));
+    }
+}
+END_TEST
+
 START_TEST(doubles_are_written_short_and_read_back_the_same)
 {
     static const struct {
@@ -298,5 +345,6 @@ START_TEST(base64_is_decoded_strictly)
 END_TEST
 
 UNIT_MAIN("number", integers_are_exact_and_decided_on_the_digits, doubles_are_the_nearest,
-          doubles_are_written_short_and_read_back_the_same, data_is_printed_and_reads_back_the_same,
-          numbers_are_compared_by_their_digits, divisors_are_exact, base64_is_decoded_strictly)
+          doubles_are_taken_as_most_are_written, doubles_are_written_short_and_read_back_the_same,
+          data_is_printed_and_reads_back_the_same, numbers_are_compared_by_their_digits,
+          divisors_are_exact, base64_is_decoded_strictly)
