@@ -862,6 +862,8 @@ def main():
     else:
         shutil.rmtree(chaos.server.prefix, ignore_errors=True)
     failed = (failure is None) if args.expect_wrong else (failure is not None)
+    if failed:
+        print("failed: chaos, seed %d: %s" % (args.seed, failure or "nothing was wrong, and something has to be"))
     print("chaos: %d passed, %d failed" % (not failed, failed))
     return 1 if failed else 0
 

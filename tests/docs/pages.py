@@ -316,9 +316,9 @@ def type_page(page, args):
                     file.write("\n".join(block.lines).replace("8080", str(port)) + "\n")
                 continue
             wrong += type_block(session, block, place, port,
-                                lambda text: print("%s: %s" % (os.path.relpath(page, ROOT), text)))
+                                lambda text: print("failed: %s: %s" % (os.path.relpath(page, ROOT), text)))
     except (TimeoutError, ValueError) as error:
-        print("%s: %s" % (os.path.relpath(page, ROOT), error))
+        print("failed: %s: %s" % (os.path.relpath(page, ROOT), error))
         wrong += 1
     finally:
         session.end()

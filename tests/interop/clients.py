@@ -50,7 +50,7 @@ def main():
         wrong = run(language, source, sys.argv[1])
         passed, failed = passed + (wrong is None), failed + (wrong is not None)
         if wrong is not None:
-            print("docs/clients.md: %s: %s" % (language, wrong))
+            print("failed: docs/clients.md: %s: %s" % (language, wrong))
     print("clients of docs/clients.md: %d passed, %d failed%s" %
           (passed, failed, "; not installed, so skipped: " + ", ".join(skipped) if skipped else ""))
     return failed > 0

@@ -28,7 +28,7 @@ while time.monotonic() < deadline:
         sys.exit(0)
     except OSError:
         time.sleep(0.02)
-sys.exit("nobody listens on port " + sys.argv[1])
+sys.exit("failed: nobody listens on port " + sys.argv[1])
 END
 }
 
@@ -53,7 +53,7 @@ await "$port"
 await "$((port + 1))"
 
 answer=$(python3 "$here/client.py" --server "127.0.0.1:$port" ping '{"n": 1}')
-[ "$answer" = 'pong {"n": 1}' ] || { echo "client.py printed: $answer" >&2; exit 1; }
+[ "$answer" = 'pong {"n": 1}' ] || { echo "failed: client.py printed: $answer" >&2; exit 1; }
 python3 "$here/clients.py" "$port"
 python3 "$here/conformance.py" "127.0.0.1:$port"
 python3 "$here/conformance.py" --core "127.0.0.1:$((port + 1))"

@@ -37,6 +37,26 @@ make -s B="$work/build" "$conf" >/dev/null
 cmp -s conf/pillion.conf "$conf" || fail "a configuration of an older build does not follow"
 tail -n 1 "$conf.old" | grep -q '# an edit' || fail "what was edited in an older build is lost"
 
+# What a run's log says of what failed is found in it; what passed, and what only sounds so, is not.
+cat >"$work/log" <<'END'
++100%: Checks: 12, Failures: 0, Errors: 0
+-tests/unit/test_a.c:10:F:a:it_works:0: Assertion failed
+-failed: a client, after 3 steps: it printed nothing
++29 passed, 1 failed
++a test that says: failed: no
+-ValueError: the server does not start
+-==23==ERROR: AddressSanitizer: heap-use-after-free
+-failed:
+-    build/tests/unit/test_a
+-    a minute of chaos
++skipped:
++    nothing
+-make: *** [Makefile:9: check] Error 1
+END
+sed 's/^.//' "$work/log" | awk -f .ci/failures.awk >"$work/found"
+sed -n 's/^-//p' "$work/log" | cmp -s - "$work/found" ||
+    fail ".ci/failures.awk finds: $(cat "$work/found")"
+
 # What a module needs is in its own folder, and nowhere else: where it is missing, that module alone
 # is left out; where it is there, the module is built, and what `make deps` installs has its package.
 tree=$work/tree
