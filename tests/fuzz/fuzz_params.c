@@ -1,5 +1,7 @@
 /* Params by table against cJSON: for JSON that the strict check accepts, the table's verdict and
  * every value in the structure are what an oracle finds that walks cJSON's tree by the same table.
+ * The structure is written by the table then, as results are: cJSON finds every value of it in the
+ * text, and the text reads back as the same structure.
  * Numbers are compared where doubles can tell; their digits are the unit test's (test_number). */
 #include <cjson/cJSON.h>
 #include <math.h>
@@ -9,6 +11,7 @@
 #include "fuzz.h"
 #include "rpc/param_read.h"
 #include "rpc/param_table.h"
+#include "rpc/param_write.h"
 #include "wire/base64.h"
 #include "wire/frame.h"
 
@@ -27,7 +30,7 @@ struct outer {
     pillion_bytes t, b, j;
     struct inner o;
     pillion_array os, is, ss;
-    bool given;
+    bool given, gave_o, gave_is; /* what zero is no value of needs one */
 };
 
 static const char *const words[] = {"a", "bc", NULL};
@@ -48,10 +51,12 @@ static const pillion_param rows[] = {
     PILLION_PARAM(struct outer, t, PILLION_TEXT),
     PILLION_PARAM(struct outer, b, PILLION_BYTES, .max = 3),
     PILLION_PARAM(struct outer, j, PILLION_JSON),
-    PILLION_PARAM(struct outer, o, PILLION_OBJECT, PILLION_MEMBERS(struct inner, inner_rows)),
+    PILLION_PARAM(struct outer, o, PILLION_OBJECT, PILLION_MEMBERS(struct inner, inner_rows),
+                  .given = offsetof(struct outer, gave_o)),
     PILLION_PARAM(struct outer, os, PILLION_OBJECT, .list = true, .most = 9, .open = true,
                   PILLION_MEMBERS(struct inner, inner_rows)),
-    PILLION_PARAM(struct outer, is, PILLION_INTEGER, .list = true, .least = 1),
+    PILLION_PARAM(struct outer, is, PILLION_INTEGER, .list = true, .least = 1,
+                  .given = offsetof(struct outer, gave_is)),
     PILLION_PARAM(struct outer, ss, PILLION_TEXT, .list = true),
     {0},
 };
@@ -237,6 +242,49 @@ static void compare(const struct pillion_request *req, const struct bytes text)
     cJSON_Delete(item);
 }
 
+/* ---- Writing ---- */
+
+/* The structure, written by the table of the request's method: a copy in the pool. */
+static struct bytes written(const struct method *method, const void *structure, struct pool *pool)
+{
+    const struct json_limits limits = {JSON_DEPTH_MAX, UINT32_MAX};
+    struct pillion_request req = {
+        .method = method, .pool = pool, .reserve = reserve, .max_reply = 1 << 20};
+    struct json_error fault;
+
+    param_reply(&req, "f", structure);
+    require(req.answered && !req.failed);
+    struct bytes reply = {sink + FRAME_HEADER_SIZE, req.size - FRAME_HEADER_SIZE};
+    require(json_check(reply, &limits, &fault));
+    struct bytes result = envelope_member(reply, BYTES("result"));
+    char *copy = pool_alloc(pool, result.size);
+    require(copy != NULL);
+    memcpy(copy, result.data, result.size);
+    return (struct bytes){copy, result.size};
+}
+
+/* What the params have filled is written, found by the oracle, and read back. */
+static void write_back(const struct pillion_request *read)
+{
+    struct bytes first = written(read->method, read->args, read->pool);
+    struct pillion_request again = {
+        .method = read->method,
+        .params = first,
+        .pool = read->pool,
+        .reserve = reserve,
+        .max_reply = 1 << 20,
+    };
+
+    require(param_read(&again));
+    require(bytes_equal(first, written(read->method, again.args, read->pool)));
+    cJSON *item = json_has_nul(first) || too_fine(first)
+                      ? NULL
+                      : cJSON_ParseWithLength(first.data, first.size);
+    if (item != NULL)
+        require(object_right(rows, item, read->args, false));
+    cJSON_Delete(item);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     const struct json_limits limits = {JSON_DEPTH_MAX, UINT32_MAX};
@@ -251,7 +299,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     memcpy(exact, data, size);
     if (method.args == NULL)
         method.args = param_table_make(rows, sizeof(struct outer), false, &error);
-    require(method.args != NULL);
+    if (method.gives == NULL)
+        method.gives = param_table_make_gives(rows, sizeof(struct outer), &error);
+    require(method.args != NULL && method.gives != NULL);
     const struct bytes text = {exact, size - (positional ? 1 : 0)};
     /* Params are a value without white space around it, as an envelope has it. */
     if (json_check(text, &limits, &fault) && exact[0] > ' ' && text.data[text.size - 1] > ' ') {
@@ -273,6 +323,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                                &limits, &fault));
         if (!positional && !json_has_nul(text) && !too_fine(text))
             compare(&req, text);
+        if (req.args != NULL)
+            write_back(&req);
     }
     pool_free(&pool);
     free(exact);
