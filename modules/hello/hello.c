@@ -1,5 +1,6 @@
 /* hello: the teaching module. Read it from top to bottom; it shows everything that a synchronous
- * module can do: directives, params by table, errors, state in each worker, and the three hooks.
+ * module can do: directives, params and results by table, errors, state in each worker, and the
+ * three hooks.
  *
  *     load_module modules/hello.so {
  *         greeting    "Good morning";
@@ -130,15 +131,27 @@ static void greet(pillion_request *req)
     pillion_reply(req, "greet", cJSON_CreateString(text));
 }
 
+struct count {
+    int64_t worker;
+    int64_t greetings;
+};
+
+/* What hello.count gives, which clients and agents are told. */
+static const pillion_param count_rows[] = {
+    PILLION_PARAM(struct count, worker, PILLION_INTEGER, .summary = "The place of the worker."),
+    PILLION_PARAM(struct count, greetings, PILLION_INTEGER,
+                  .summary = "How many it has given since it started."),
+    {0},
+};
+
 /* {"worker": 0, "greetings": 12} */
 static void count(pillion_request *req)
 {
     const struct state *state = pillion_state(pillion_self(req));
-    cJSON *result = cJSON_CreateObject();
+    const struct count result = {.worker = pillion_worker(pillion_self(req)),
+                                 .greetings = (int64_t)state->greetings};
 
-    cJSON_AddNumberToObject(result, "worker", pillion_worker(pillion_self(req)));
-    cJSON_AddNumberToObject(result, "greetings", (double)state->greetings);
-    pillion_reply(req, "hello.count", result);
+    pillion_reply_struct(req, "hello.count", &result);
 }
 
 static const pillion_method methods[] = {
@@ -153,7 +166,8 @@ static const pillion_method methods[] = {
      .handler = count,
      .title = "Count greetings",
      .summary = "How many greetings the worker that answers has given.",
-     .read_only = true},
+     .read_only = true,
+     PILLION_GIVES(struct count, count_rows)},
     {0},
 };
 

@@ -115,5 +115,33 @@ START_TEST(agents_are_told_and_given_it_as_structured_content)
 }
 END_TEST
 
+/* With `validate all` a result that is not as declared is an error. */
+START_TEST(modules_of_the_server_declare_what_they_give)
+{
+    static const char *const methods[] = {"rpc.list", "rpc.health", "rpc.discover", "rpc.stats",
+                                          "hello.count"};
+    struct server *server = server_serve_alone(
+        "load_module modules/hello.so;",
+        "validate all; method ping; method greet; method hello.count; method rpc.list;"
+        "method rpc.describe; method rpc.health; method rpc.discover;");
+    int client = client_connect(server);
+
+    for (size_t i = 0; i < sizeof(methods) / sizeof(*methods); i++) {
+        gives(client, methods[i], "null", keep_printf("{\"out\":\"%s\",\"result\":", methods[i]));
+        client_send_frame(client, keep_printf("{\"in\":\"rpc.describe\",\"params\":{\"method\":"
+                                              "\"%s\"}}",
+                                              methods[i]));
+        const char *described = client_receive(client, NULL);
+        expect_part(described, "{\"out\":\"rpc.describe\",\"result\":");
+        ck_assert_ptr_null(strstr(described, "\"result\":null"));
+    }
+    gives(client, "greet", "{\"name\":\"Ada\"}", "{\"out\":\"greet\",\"result\":\"Hello, Ada!\"}");
+    gives(client, "hello.count", "null",
+          "{\"out\":\"hello.count\",\"result\":{\"worker\":0,\"greetings\":1}}");
+    gives(client, "rpc.describe", "{\"method\":\"ping\"}", "\"result\":null}}");
+}
+END_TEST
+
 E2E_MAIN("gives", structures_are_results, what_is_not_as_the_table_says_is_the_modules_mistake,
-         the_table_is_told_as_a_schema, agents_are_told_and_given_it_as_structured_content)
+         the_table_is_told_as_a_schema, agents_are_told_and_given_it_as_structured_content,
+         modules_of_the_server_declare_what_they_give)
