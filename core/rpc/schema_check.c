@@ -71,23 +71,32 @@ static bool fits(struct walk *walk, const struct schema_node *node,
 
 /* ---- Strings and numbers ---- */
 
+/* The end of the string at `p`, and how many characters it has. Most are of plain ASCII. */
+static const char *measure_string(const struct walk *walk, const char *p, uint64_t *count)
+{
+    const char *quote = json_skip_plain(p + 1, walk->end);
+
+    *count = (uint64_t)(quote - p) - 1;
+    if (*quote == '"')
+        return quote + 1;
+    for (p++, *count = 0; json_text_next(&p) != JSON_TEXT_END;)
+        ++*count;
+    return p + 1;
+}
+
 static const char *check_string(struct walk *walk, const struct schema_node *node,
                                 const struct schema_place *place, const char *p)
 {
     const struct schema_string *string = node->string;
-    const char *end = json_read_string_past(p, walk->end), *at = p + 1;
-    uint64_t count = 0;
+    uint64_t count;
+    const char *end = measure_string(walk, p, &count);
 
     charge(walk, (uint64_t)(end - p) / 16);
-    if (string->least > 0 || string->most < UINT64_MAX) {
-        while (json_text_next(&at) != JSON_TEXT_END)
-            count++;
-        if ((count < string->least || count > string->most)) {
-            if (faulty(walk))
-                schema_fault_why(walk->faults, place, node, "got %llu character%s",
-                                 (unsigned long long)count, count == 1 ? "" : "s");
-            return end;
-        }
+    if (count < string->least || count > string->most) {
+        if (faulty(walk))
+            schema_fault_why(walk->faults, place, node, "got %llu character%s",
+                             (unsigned long long)count, count == 1 ? "" : "s");
+        return end;
     }
     if (string->pattern != NULL && !pattern_matches(string->pattern, p, &walk->work) &&
         walk->work > 0 && faulty(walk))
