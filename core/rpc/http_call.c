@@ -9,6 +9,7 @@
 
 #include "rpc/mcp.h"
 #include "rpc/param_row.h"
+#include "rpc/schema_check.h"
 #include "wire/http_reply.h"
 
 const char *http_call_date(void)
@@ -232,8 +233,16 @@ static bool is_scalar(const char *value)
            json_check(bytes_of(value), &limits, &error);
 }
 
-/* Adds `name=value` to the object. `args`: the table that tells which values are texts, or NULL. */
-static bool add_pair(cJSON *object, const struct param_table *args, struct bytes pair, char *room)
+/* True when the method declares that the param of this name is a text. */
+static bool takes_text(const struct method *method, struct bytes name)
+{
+    return method->args != NULL
+               ? param_is_text(method->args, name)
+               : method->params_rule != NULL && schema_wants_text(method->params_rule, name);
+}
+
+/* Adds `name=value` to the object. The method, if there is one, tells which values are texts. */
+static bool add_pair(cJSON *object, const struct method *method, struct bytes pair, char *room)
 {
     struct bytes name = take(&pair, '=');
     long name_size = decode(name, true, room, name.size);
@@ -245,15 +254,14 @@ static bool add_pair(cJSON *object, const struct param_table *args, struct bytes
     room[name_size] = value[value_size] = '\0';
     if (cJSON_GetObjectItemCaseSensitive(object, room) != NULL)
         return false;
-    bool text = args != NULL && param_is_text(args, (struct bytes){room, (size_t)name_size});
+    bool text = method != NULL && takes_text(method, (struct bytes){room, (size_t)name_size});
     return (!text && is_scalar(value) ? cJSON_AddRawToObject(object, room, value)
                                       : cJSON_AddStringToObject(object, room, value)) != NULL;
 }
 
 /* The params of a query, an object in the request's memory; data NULL when it is no list of
  * `name=value`, or says a name twice. */
-static struct bytes read_query(struct call *call, const struct param_table *args,
-                               struct bytes query)
+static struct bytes read_query(struct call *call, const struct method *method, struct bytes query)
 {
     struct pool *pool = call->req.pool;
     char *room = pool_alloc(pool, query.size + 2), *json = NULL;
@@ -263,7 +271,7 @@ static struct bytes read_query(struct call *call, const struct param_table *args
 
     while (good && query.size > 0) {
         struct bytes pair = take(&query, '&');
-        good = pair.size == 0 || add_pair(object, args, pair, room);
+        good = pair.size == 0 || add_pair(object, method, pair, room);
     }
     if (good)
         json = cJSON_PrintUnformatted(object);
@@ -299,16 +307,15 @@ static enum envelope_status read_call(struct call *call, const struct http_reque
     return ENVELOPE_OK;
 }
 
-/* The table of the method that the path names; NULL when there is none. */
-static const struct param_table *args_of(const struct call *call, struct bytes path)
+/* The method that the path names; NULL when there is none. */
+static const struct method *method_of(const struct call *call, struct bytes path)
 {
     char name[METHOD_NAME_MAX];
     long size = decode((struct bytes){path.data + 1, path.size - 1}, false, name, sizeof(name));
-    const struct method *method =
-        size <= 0 ? NULL
-                  : method_table_find(&call->server->methods, (struct bytes){name, (size_t)size});
 
-    return method == NULL ? NULL : method->args;
+    return size <= 0
+               ? NULL
+               : method_table_find(&call->server->methods, (struct bytes){name, (size_t)size});
 }
 
 static enum envelope_status read_get(struct call *call, const struct http_request *http,
@@ -320,7 +327,7 @@ static enum envelope_status read_get(struct call *call, const struct http_reques
         return request_refuse_http(&call->req, 403, "forbidden",
                                    "pages of other sites may not show what methods answer");
     if (http->query.data != NULL) {
-        params = read_query(call, args_of(call, http->path), http->query);
+        params = read_query(call, method_of(call, http->path), http->query);
         if (params.data == NULL)
             return request_refuse_http(&call->req, 400, ERROR_INVALID_REQUEST,
                                        "the query is no list of name=value, or says a name twice");

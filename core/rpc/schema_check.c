@@ -363,10 +363,17 @@ static const char *check_object(struct walk *walk, const struct schema_node *nod
 
 /* ---- What the same value has to be besides ---- */
 
+/* The schema that this one only refers to; or else this one. There are no circles. */
+static const struct schema_node *behind_reference(const struct schema_node *node)
+{
+    while (node->kinds == KIND_ANY && node->all.count == 1)
+        node = node->all.of[0];
+    return node;
+}
+
 static bool takes_kind(const struct schema_node *node, const char *p)
 {
-    while (node->kinds == KIND_ANY && node->all.count == 1) /* a $ref: never a circle */
-        node = node->all.of[0];
+    node = behind_reference(node);
     unsigned kind = schema_kind(p), kinds = node->kinds;
 
     return !node->nothing && ((kinds & kind) != 0 || (kind == KIND_NUMBER && (kinds & KIND_WHOLE)));
@@ -530,4 +537,16 @@ void schema_check(const struct schema *schema, struct bytes value, const char *n
 bool schema_wants_object(const struct schema *schema)
 {
     return schema->root->kinds == KIND_OBJECT;
+}
+
+bool schema_wants_text(const struct schema *schema, struct bytes name)
+{
+    const struct schema_object *object = behind_reference(schema->root)->object;
+
+    for (size_t i = 0; object != NULL && i < object->name_count; i++) {
+        const struct schema_name *known = &object->names[i];
+        if (known->value != NULL && bytes_equal(known->name, name))
+            return behind_reference(known->value)->kinds == KIND_STRING;
+    }
+    return false;
 }

@@ -23,4 +23,7 @@ void schema_check(const struct schema *schema, struct bytes value, const char *n
  * out, as for {}. */
 bool schema_wants_object(const struct schema *schema);
 
+/* True when the schema, of an object, says that its member of this name is a string. */
+bool schema_wants_text(const struct schema *schema, struct bytes name);
+
 #endif

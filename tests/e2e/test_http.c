@@ -59,6 +59,22 @@ START_TEST(values_of_a_query_are_of_the_types_of_the_table)
 }
 END_TEST
 
+START_TEST(values_of_a_query_are_of_the_types_of_the_schema)
+{
+    struct server *server = server_serve("load_module modules/schemas.so;",
+                                         "method order; method off { handler schemas.order; "
+                                         "validate off; }");
+
+    expect_response(ask(server, "GET /order?sku=null&pieces=7 HTTP/1.1\r\n" CLOSE "\r\n"), "200 OK",
+                    "{\"sku\":\"null\",\"pieces\":7}");
+    const char *response = ask(server, "GET /order?sku=tea&pieces=x HTTP/1.1\r\n" CLOSE "\r\n");
+    expect_response(response, "400 Bad Request", NULL);
+    expect_part(response, "\"message\":\"params.pieces: a whole number from 1 to 99, got a string");
+    expect_response(ask(server, "GET /off?sku=null HTTP/1.1\r\n" CLOSE "\r\n"), "200 OK",
+                    "{\"sku\":null}");
+}
+END_TEST
+
 START_TEST(messages_in_either_format_are_posted_to_the_root)
 {
     struct server *server = server_serve("", "method ping;");
@@ -415,6 +431,7 @@ END_TEST
 
 E2E_MAIN("http", messages_in_either_format_are_posted_to_the_root,
          a_path_is_a_method_and_the_body_its_params, methods_that_only_read_are_called_by_get,
+         values_of_a_query_are_of_the_types_of_the_schema,
          values_of_a_query_are_of_the_types_of_the_table, tools_for_json_rpc_discover_the_methods,
          probes_are_answered_without_a_method, a_connection_goes_on_until_one_side_ends_it,
          a_client_that_waits_for_a_word_gets_it_once,
