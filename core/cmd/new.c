@@ -1,4 +1,5 @@
-/* `pillion new NAME [DIR]`: the files of a module that builds, passes its test and can be served.
+/* `pillion new [--c++] NAME [DIR]`: the files of a module that builds, passes its test and can be
+ * served.
  *
  * Writes new files only: if one of them exists, nothing is written. The commands that are printed
  * at the end can be typed as they are. */
@@ -21,11 +22,17 @@
 #define NAME_LETTERS  "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_"
 #define PATH_LETTERS  NAME_LETTERS "/.,+-@=" /* need no quotes in a shell or in make */
 
-static const struct option_row options[] = {{0, NULL, NULL, NULL}};
+enum { OPTION_CXX = 256 };
 
-/* Values of the @WORDS@ in the templates. */
+static const struct option_row options[] = {
+    {OPTION_CXX, "c++", NULL, "the module is in C++, not in C"},
+    {0, NULL, NULL, NULL},
+};
+
+/* What is to be written: values of the @WORDS@ in the templates, and which of them. */
 struct words {
     const char *name;
+    enum new_language language;
     char binary[PATH_MAX];           /* this executable */
     char include[PATH_MAX + 64];     /* "-I" and where <pillion/module.h> is beside it; or "" */
     char modules[PATH_MAX + 64];     /* where its modules are */
@@ -114,6 +121,14 @@ static void fill(struct text *out, const char *template, const struct words *wor
     }
 }
 
+/* The first of `file` and those after it that this module has; NULL after the last. */
+static const struct new_file *file_of(const struct words *words, const struct new_file *file)
+{
+    while (file->path != NULL && file->language != NEW_ALWAYS && file->language != words->language)
+        file++;
+    return file->path == NULL ? NULL : file;
+}
+
 static char *file_path(const char *directory, const struct new_file *file,
                        const struct words *words)
 {
@@ -148,7 +163,8 @@ static bool check_absent(const char *directory, const struct words *words, struc
     struct stat status;
     bool good = true;
 
-    for (const struct new_file *file = new_files; good && file->path != NULL; file++) {
+    for (const struct new_file *file = new_files; good && (file = file_of(words, file)) != NULL;
+         file++) {
         char *path = file_path(directory, file, words);
         if (lstat(path, &status) == 0)
             good = error_set(error,
@@ -176,7 +192,8 @@ static bool write_files(const char *directory, const struct words *words, struct
 {
     bool good = true;
 
-    for (const struct new_file *file = new_files; good && file->path != NULL; file++) {
+    for (const struct new_file *file = new_files; good && (file = file_of(words, file)) != NULL;
+         file++) {
         char *path = file_path(directory, file, words);
         struct text text = {0};
         fill(&text, file->text, words);
@@ -246,7 +263,7 @@ static void print_next(const char *directory, const struct words *words)
            "\n"
            "and, in another terminal, call it:\n"
            "\n"
-           "    %s call %s '\"Ada\"'\n",
+           "    %s call %s name=Ada\n",
            text_string(&place), text_string(&binary), text_string(&binary), words->name);
     text_free(&place);
     text_free(&binary);
@@ -258,22 +275,28 @@ static bool name_valid(const char *name)
            name[strspn(name, NAME_LETTERS)] == '\0';
 }
 
+static int take_option(struct args *args, int id, void *language)
+{
+    (void)args;
+    (void)id;
+    *(enum new_language *)language = NEW_IN_CXX;
+    return 0;
+}
+
 static int run(const struct command *self, int argc, char **argv)
 {
     struct args args = {.command = self, .argc = argc, .argv = argv, .next = 1};
-    struct words words = {0};
+    struct words words = {.language = NEW_IN_C};
+    const char *operands[2];
     struct error error;
 
-    int id = args_next(&args);
-    if (id != ARGS_END)
-        return id == ARGS_HELP ? command_flush(self, EXIT_SUCCESS) : EXIT_USAGE;
-    words.name = args_operand(&args);
+    int status = args_read(&args, take_option, &words.language, operands, 2);
+    if (status != 0)
+        return status == ARGS_HELP ? command_flush(self, EXIT_SUCCESS) : status;
+    words.name = operands[0];
+    const char *directory = operands[1];
     if (words.name == NULL)
         return command_misused(self, "which NAME?");
-    const char *directory = args_operand(&args);
-    const char *more = args_operand(&args);
-    if (more != NULL)
-        return command_misused(self, "\"%s\" is one too many", more);
     if (!name_valid(words.name))
         return command_misused(self,
                                "a name has 1 to %d letters, digits and _, because it becomes a "
@@ -292,7 +315,7 @@ static int run(const struct command *self, int argc, char **argv)
 const struct command new_command = {
     .name = "new",
     .run = run,
-    .usage = "NAME [DIR]",
+    .usage = "[--c++] NAME [DIR]",
     .summary = "Writes the files of a new module, which builds and passes its test.",
     .options = options,
     .notes =

@@ -73,11 +73,12 @@ static void expect_tested(const struct run *made)
 #define UNIT_FLAGS ""
 #endif
 
-static void expect_unit_tested(const char *work, const char *compiler)
+static void expect_unit_tested(const char *work, const char *compilers)
 {
-    if (UNIT_FLAGS[0] != '\0' && strncmp(compiler, "gcc", 3) != 0)
+    if (UNIT_FLAGS[0] != '\0' && strstr(compilers, "clang") != NULL)
         return;
-    struct run made = shell(work, keep_printf("cd geo && make unit CC='%s' " UNIT_FLAGS, compiler));
+    struct run made =
+        shell(work, keep_printf("cd geo && make -s clean && make unit %s " UNIT_FLAGS, compilers));
     expect_status(&made, 0);
     ck_assert_str_eq(made.err, "");
     expect_part(made.out, "100%: Checks: 2, Failures: 0, Errors: 0");
@@ -85,23 +86,96 @@ static void expect_unit_tested(const char *work, const char *compiler)
 
 START_TEST(new_writes_a_module_that_builds_and_passes_its_tests)
 {
-    static const char *const compilers[] = {"gcc", "clang", "gcc -std=c17 -Wpedantic -Werror"};
+    static const struct {
+        const char *operands, *source, *compilers;
+    } cases[] = {
+        {"geo", "geo/geo.c ", "CC=gcc"},
+        {"geo", "geo/geo.c ", "CC=clang"},
+        {"geo", "geo/geo.c ", "CC='gcc -std=c17 -Wpedantic -Werror'"},
+        {"--c++ geo", "geo/geo.cc ", "CXX=g++ CC=gcc"},
+        {"--c++ geo", "geo/geo.cc ", "CXX=clang++ CC=clang"},
+        {"geo --c++", "geo/geo.cc ", "CXX='g++ -Werror' CC=gcc"},
+    };
 
-    for (size_t i = 0; i < sizeof(compilers) / sizeof(*compilers); i++) {
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
         char *work = work_directory();
-        struct run run = new_module(work, "geo");
+        struct run run = new_module(work, cases[i].operands);
         expect_status(&run, 0);
-        expect_part(run.out, "geo/geo.c");
+        expect_part(run.out, cases[i].source);
         struct run made = shell(
-            work, keep_printf("export CC='%s' && %s", compilers[i], printed_commands(run.out, 2)));
+            work, keep_printf("export %s && %s", cases[i].compilers, printed_commands(run.out, 2)));
         expect_tested(&made);
         struct run good = pillion("-t", "-p", path_in(work, "geo"), "-c", "geo.conf");
         expect_status(&good, 0);
-        expect_unit_tested(work, compilers[i]);
         struct run told = pillion("modinfo", path_in(work, "geo/geo.so"));
         expect_part(told.out, "name:       geo\n");
-        expect_part(told.out, strncmp(compilers[i], "gcc", 3) == 0 ? "GCC" : "clang");
+        expect_part(told.out, strstr(cases[i].compilers, "clang") == NULL ? "GCC" : "clang");
+        expect_unit_tested(work, cases[i].compilers);
     }
+}
+END_TEST
+
+/* The last of the printed commands is one for another terminal. */
+START_TEST(what_new_prints_calls_the_module)
+{
+    char *work = work_directory();
+    struct run run = new_module(work, "geo");
+    char *printed = strstr(run.out, " call geo ");
+
+    expect_status(&run, 0);
+    ck_assert_ptr_nonnull(printed);
+    run = shell(work, "cd geo && make && sed -i 's|listen .*|listen unix:socket;|' geo.conf");
+    expect_status(&run, 0);
+    printed[strcspn(printed, "\n")] = '\0';
+    run =
+        shell(work, keep_printf("cd geo && export PATH=%s:$PATH && { pillion -p . -c geo.conf & } "
+                                "2>log && tries=0; until [ -S socket ] || [ $tries = 300 ]; do "
+                                "tries=$((tries + 1)); sleep 0.1; done; "
+                                "pillion call --server unix:socket %s; status=$?; kill $!; "
+                                "exit $status",
+                                getenv("PILLION_BUILD"), printed + strlen(" call ")));
+    expect_status(&run, 0);
+    expect_part(run.out, "\"Hello, Ada!\"\n");
+}
+END_TEST
+
+START_TEST(new_modules_grow_by_sources_and_libraries)
+{
+    static const char more[] = "extern \"C\" const char *more() { return \"more\"; }\n";
+    char *work = work_directory();
+    struct run run = new_module(work, "geo");
+
+    expect_status(&run, 0);
+    file_write(path_in(work, "geo/more.cc"), more, strlen(more));
+    run = shell(work, "cd geo && make LDLIBS=-lm && nm geo.so");
+    expect_status(&run, 0);
+    expect_part(run.out, "g++ -O2 -g -shared");
+    expect_part(run.out, " -lm\n");
+    expect_part(run.out, " T more\n");
+    run = shell(work, "cd geo && make clean && make LDLIBS=-lthere_is_none");
+    expect_status(&run, 2);
+    expect_part(run.err, "-lthere_is_none");
+    /* What includes a header is built again when that changes. */
+    run = shell(work, "cd geo && echo '#define MORE 1' >more.h && echo '#include \"more.h\"' "
+                      ">>more.cc && make && touch -d '1 hour' more.h && make");
+    expect_status(&run, 0);
+    const char *first = strstr(run.out, "-o more.o");
+    ck_assert_ptr_nonnull(first);
+    ck_assert_ptr_nonnull(strstr(first + 1, "-o more.o"));
+}
+END_TEST
+
+START_TEST(unit_tests_without_check_say_what_to_install)
+{
+    char *work = work_directory();
+    struct run run = new_module(work, "geo");
+
+    expect_status(&run, 0);
+    run = shell(work, "cd geo && mkdir none && echo '#error it is missing' >none/check.h && "
+                      "make unit CPPFLAGS=-Inone");
+    expect_status(&run, 2);
+    expect_part(run.err, "unit tests need check, which is not there: install check (Debian");
+    ck_assert_ptr_null(strstr(run.err, "it is missing"));
 }
 END_TEST
 
@@ -117,6 +191,7 @@ START_TEST(new_modules_are_installed_and_cleaned)
     run = shell(work, "cd geo && make clean");
     expect_status(&run, 0);
     ck_assert_int_ne(access(path_in(work, "geo/geo.so"), F_OK), 0);
+    ck_assert_int_ne(access(path_in(work, "geo/geo.o"), F_OK), 0);
 }
 END_TEST
 
@@ -245,7 +320,8 @@ START_TEST(new_overwrites_nothing)
 END_TEST
 
 E2E_MAIN("new", new_writes_a_module_that_builds_and_passes_its_tests,
-         new_modules_are_installed_and_cleaned, a_new_modules_test_fails_when_its_answer_differs,
-         new_goes_where_it_is_told, new_uses_pkg_config_where_it_knows_pillion,
-         new_of_an_installed_pillion_finds_its_header, new_refuses_names_that_cannot_be,
-         new_overwrites_nothing)
+         what_new_prints_calls_the_module, new_modules_grow_by_sources_and_libraries,
+         unit_tests_without_check_say_what_to_install, new_modules_are_installed_and_cleaned,
+         a_new_modules_test_fails_when_its_answer_differs, new_goes_where_it_is_told,
+         new_uses_pkg_config_where_it_knows_pillion, new_of_an_installed_pillion_finds_its_header,
+         new_refuses_names_that_cannot_be, new_overwrites_nothing)
