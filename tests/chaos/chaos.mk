@@ -9,10 +9,10 @@ CHAOS_SECONDS ?= 300
 CHAOS = PILLION_BUILD=$(abspath $(B)) python3 tests/chaos/chaos.py $(if $(CHAOS_SEED),--seed $(CHAOS_SEED))
 
 .PHONY: chaos chaos-minute chaos-self-test
-chaos: all fixtures  ## everything that can end a worker, under load
+chaos: all fixtures samples  ## everything that can end a worker, under load
 	$(CHAOS) --seconds $(CHAOS_SECONDS) --idle 5000 --files 3500
 
-chaos-minute: all fixtures
+chaos-minute: all fixtures samples
 	$(Q)$(CHAOS) --seconds 60 --idle 2000 --files 1500
 
 SELF_TEST = PILLION_TEST_DIE_IN_CALL=3001 PILLION_BUILD=$(abspath $(B))/testing \

@@ -17,6 +17,7 @@ the kernel's counters is off (PILLION_TEST_NO_CORRECTION).
 """
 
 import argparse
+import base64
 import json
 import os
 import random
@@ -31,11 +32,17 @@ import sys
 import tempfile
 import threading
 import time
+import zlib
 
 # Filters of the methods that are answered later, among others; they let every request pass.
 FILTERS = ("filter limit { zone limits; rate 1000000/s; burst 1000000; concurrency 1000000; key all; } "
-           "filter access_log { path run/access.log; sample 100; }")
+           "filter access_log { path run/access.log; sample 100; } ")
+# Of modules/samples, where they are built: a pool of its own, another filter with a zone.
+SAMPLES = {"deflate": "pool zips threads=2; load_module modules/deflate.so pool=zips;\n",
+           "quota": "zone quotas 1m; load_module modules/quota.so;\n"}
+QUOTA = "filter quota { zone quotas; calls 1000000000000; per 1d; } "
 LATER = ["wait", "nap", "retry", "relay"]  # answered later
+DEFERRED = LATER + ["deflate"]
 # Where and how the module `threads` crashes, and where it hangs.
 THREAD_CRASHES = [(where, what) for where in ("work", "done", "timer", "resumed", "watch", "posted", "thread")
                   for what in ("segv", "abort", "overflow", "exit", "_exit")]
@@ -107,6 +114,9 @@ class Server:
                      "tests/modules/later.so", "tests/modules/threads.so",
                      "tests/modules/descriptors.so", "tests/modules/peer.so", "modules/limit.so", "modules/access_log.so"):
             shutil.copy(os.path.join(build, name), os.path.join(self.prefix, "modules"))
+        self.samples = [n for n in SAMPLES if os.path.exists(os.path.join(build, "samples", n + ".so"))]
+        for name in self.samples:
+            shutil.copy(os.path.join(build, "samples", name + ".so"), os.path.join(self.prefix, "modules"))
         self.binary = os.path.join(self.prefix, "pillion")
         self.put_binary()
         self.put_version()
@@ -133,7 +143,9 @@ class Server:
 
     def configure(self):
         methods = "".join("method %s; " % m for m in CRASHES + ["hang", "ping", "harm", "breaks", "peer"])
-        methods += "".join("method %s { %s } " % (m, FILTERS) for m in LATER + ["version"])
+        filters = FILTERS + (QUOTA if "quota" in self.samples else "")
+        later = DEFERRED if "deflate" in self.samples else LATER
+        methods += "".join("method %s { %s } " % (m, filters) for m in later + ["version"])
         with open(self.path("conf/new.conf"), "w") as f:
             f.write("error_log stderr %s; worker_processes %d; handler_timeout 2s; heartbeat_timeout 1s; quarantine_crashes off;\n"
                     "load_module modules/ping.so; load_module modules/rpc.so;\n"
@@ -142,10 +154,10 @@ class Server:
                     "pool naps threads=4; load_module modules/later.so pool=naps;\n"
                     "load_module modules/threads.so; pool_threads 8;\n"
                     "load_module modules/descriptors.so; load_module modules/peer.so;\n"
-                    "zone limits 1m; load_module modules/limit.so; load_module modules/access_log.so;\n"
+                    "zone limits 1m; load_module modules/limit.so; load_module modules/access_log.so;\n%s"
                     "server { listen 127.0.0.1:%d; %smethod rpc.stats; %s\n"
                     "listen 127.0.0.1:%d proxy_protocol; proxy_from 127.0.0.1; proxy_timeout 10m; }\n"
-                    % (self.level, self.workers, self.port,
+                    % (self.level, self.workers, "".join(SAMPLES[n] for n in self.samples), self.port,
                        "listen 127.0.0.1:%d; " % (self.port + 1) if self.workers == 4 else "", methods,
                        self.port + 2))
         os.rename(self.path("conf/new.conf"), self.path("conf/pillion.conf"))
@@ -330,6 +342,9 @@ class Client:
         if method:
             return Request(identity, *(method if isinstance(method, tuple) else (method, None)), True)
         if (self.overtaking or self.without_ids or self.number % 4 == 1) and self.random.random() < 0.5:
+            if "deflate" in self.chaos.server.samples and self.random.random() < 0.2:
+                data = base64.b64encode(b"pillion %d " % self.next_id * self.random.choice([1, 10, 10000]))
+                return Request(identity, "deflate", {"data": data.decode(), "level": 1}, False)
             return Request(identity, self.random.choice(LATER),
                            {"ms": self.random.choice([0, 1, 5, 50]), "n": self.next_id}, False)
         if self.random.random() < 0.1:
@@ -450,13 +465,14 @@ class Client:
         self.chaos.replied(time.monotonic() - self.since)
 
     def check_call(self, request, reply):
-        name = reply.get("out", "later" if request.method in LATER else "pong")
+        wanted = "data" if request.method == "deflate" else "later" if request.method in LATER else "pong"
+        name = reply.get("out", wanted)
         code = reply["result"].get("code") if name == "error" else None
         if request.guilty:
             if code not in ("module_crashed", "timeout"):
                 raise Failure("wrong: " + self.exchange(request, reply))
             self.chaos.row()["errors"] += 1
-        elif code == "module_crashed" and request.method in LATER and \
+        elif code == "module_crashed" and request.method in DEFERRED and \
                 self.chaos.death > request.since - 5:
             self.chaos.row()["errors"] += 1  # it was under way when its worker died
         elif code in ("module_crashed", "timeout") and self.chaos.kills > 0:
@@ -467,9 +483,16 @@ class Client:
         elif request.method == "peer" and name != "error":
             if reply["result"]["peer"] != self.address:
                 raise Failure("wrong: %s is %s" % (self.exchange(request, reply), self.address))
-        elif reply["result"] != request.params or \
-                name != ("later" if request.method in LATER else "pong"):
+        elif name != wanted or self.said(request, reply["result"]) != request.params:
             raise Failure("wrong: " + self.exchange(request, reply))
+
+    @staticmethod
+    def said(request, result):
+        """What the result says that the params were."""
+        if request.method != "deflate":
+            return result
+        data = base64.b64encode(zlib.decompress(base64.b64decode(result["data"])))
+        return {"data": data.decode(), "level": 1}
 
     def exchange(self, request, reply):
         now = time.monotonic()
