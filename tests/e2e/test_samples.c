@@ -253,6 +253,38 @@ START_TEST(guests_meet_where_a_worker_has_died)
 }
 END_TEST
 
+/* What the module `throws` throws, and the answer to it. */
+static const struct {
+    const char *what, *code, *message;
+} thrown[] = {
+    {"failure", "own_code", "its own words"},
+    {"argument", "invalid_params", "not this"},
+    {"memory", "overloaded", "out of memory"},
+    {"error", "internal_error", "a mistake"},
+    {"number", "internal_error", "an exception of an unknown type"},
+    {"late", "internal_error", "the request was given up"},
+};
+#define THROWN (sizeof(thrown) / sizeof(*thrown))
+
+START_TEST(no_exception_crosses_the_border)
+{
+    struct server *server =
+        server_serve_alone("load_module modules/throws.so;", "method throws; method destroyed;");
+    int client = client_connect(server);
+
+    for (size_t i = 0; i < THROWN; i++) {
+        client_send_frame(client, keep_printf("{\"in\":\"throws\",\"params\":{\"what\":\"%s\"}}",
+                                              thrown[i].what));
+        expect_text(client_expect_error(client, thrown[i].code), thrown[i].message);
+    }
+    /* Objects of requests end with them. */
+    client_send_frame(client, "{\"in\":\"destroyed\"}");
+    client_expect(client, keep_printf("{\"out\":\"destroyed\",\"result\":%zu}", THROWN));
+    ck_assert(server_stat(server, "crashes") == 0);
+    ck_assert(!server_logged(server, "[error]"));
+}
+END_TEST
+
 /* ---- rust ---- */
 
 START_TEST(a_panic_costs_its_own_request)
@@ -325,5 +357,5 @@ END_TEST
 E2E_MAIN("samples", notes_are_written_over_a_reload,
          a_note_of_a_worker_that_died_is_not_written_twice,
          a_page_is_fetched_over_a_reload_and_a_death, bytes_are_compressed_by_every_worker,
-         guests_meet_where_a_worker_has_died, a_panic_costs_its_own_request,
-         a_quota_is_its_users_in_every_worker)
+         guests_meet_where_a_worker_has_died, no_exception_crosses_the_border,
+         a_panic_costs_its_own_request, a_quota_is_its_users_in_every_worker)

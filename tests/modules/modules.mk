@@ -9,7 +9,7 @@ $(FIXTURE_C): $(B)/tests/modules/%.so: tests/modules/%.c core/include/pillion/mo
 	@mkdir -p $(@D)
 	$(Q)$(CC) -w $(CFLAGS) $(SANFLAGS) -shared -fPIC -Icore/include -o $@ $<
 
-$(FIXTURE_CC): $(B)/tests/modules/%.so: tests/modules/%.cc core/include/pillion/module.h
+$(FIXTURE_CC): $(B)/tests/modules/%.so: tests/modules/%.cc core/include/pillion/module.h $(wildcard modules/samples/cxx/*.hh)
 	@mkdir -p $(@D)
 	$(Q)$(CXX) -std=c++17 -Wall $(CFLAGS) $(SANFLAGS) -shared -fPIC -Icore/include -o $@ $<
 
