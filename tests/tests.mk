@@ -116,7 +116,7 @@ reference: $(B)/pillion  ## write docs/configuration.md and docs/errors.md
 	$(foreach r,$(REFERENCES),$(B)/pillion doc $(r) >docs/$(r).md &&) true
 
 reflow:  ## wrap the paragraphs of the pages at 100 columns
-	$(Q)python3 tests/docs/reflow.py README.md $(filter-out $(REFERENCES:%=docs/%.md), \
+	$(Q)python3 tests/docs/reflow.py README.md modules/samples/README.md $(filter-out $(REFERENCES:%=docs/%.md), \
 	    $(wildcard docs/*.md docs/*/*.md))
 
 docs-check: $(B)/pillion

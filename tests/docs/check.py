@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Checks what can be checked of the documentation without running anything.
 
-Of README.md and every page of docs/:
+Of README.md, modules/samples/README.md and every page of docs/:
 
 - links within the tree lead to a file, and to a heading of it where they name one;
 - no line is longer than 100 columns, but for rows of tables that have five columns and more
@@ -220,7 +220,7 @@ def main():
     words = words_of_code()
     self_check(words)
     faults = 0
-    pages = [os.path.join(ROOT, "README.md")]
+    pages = [os.path.join(ROOT, p) for p in ("README.md", "modules/samples/README.md")]
     pages += sorted(glob.glob(os.path.join(ROOT, "docs/**/*.md"), recursive=True))
     for path in pages:
         text = read(path)

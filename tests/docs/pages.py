@@ -332,7 +332,8 @@ def main():
     parser.add_argument("--installed", help="a tree that make install DESTDIR= has made")
     parser.add_argument("pages", nargs="*")
     args = parser.parse_args()
-    tour = [] if args.installed else [os.path.join(ROOT, "README.md")]  # it is a clone's
+    # Pages of a clone, which are not installed.
+    tour = [] if args.installed else [os.path.join(ROOT, p) for p in ("README.md", "modules/samples/README.md")]
     pages = args.pages or tour + sorted(
         os.path.join(folder, name) for folder, _, names in os.walk(os.path.join(ROOT, "docs"))
         for name in names if name.endswith(".md"))
