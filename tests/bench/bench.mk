@@ -7,6 +7,7 @@
 #   make bench-json       the speed of the strict JSON pass
 #   make bench-params     a method of five params by table, and as others read them
 #   make bench-rows       a long list, written as it goes and as a tree
+#   make bench-tables     both, two minutes; writes their section of docs/performance.md
 #
 # BENCH_ROUNDS (10) and BENCH_SECONDS (0.5) say how often and how long each server is loaded.
 
@@ -60,6 +61,10 @@ bench-protocols: all $(BENCH_PROGRAMS)  ## measure HTTP, lines and MCP; writes i
 .PHONY: bench-rows
 bench-rows: all $(BENCH_PROGRAMS)  ## a long list, with a tree and without
 	python3 tests/bench/rows.py $(B)
+
+.PHONY: bench-tables
+bench-tables: all $(BENCH_PROGRAMS)  ## both of these; writes their section of docs/performance.md
+	python3 tests/bench/tables.py $(B)
 
 .PHONY: bench-recovery
 bench-recovery: all $(BENCH_PROGRAMS)  ## how long clients wait when a worker dies

@@ -33,30 +33,40 @@ class Bare(servers.RawCjson):
     options = ("--request", FIVE % "five")
 
 
-def main(build):
+KINDS = (ByTable, ByTree, Bare)
+
+
+def measure(build, rounds, seconds):
+    """{name: {(connections, depth): {"rps", "cpu_us"}}}."""
     usable = sorted(os.sched_getaffinity(0))
     tools = os.path.join(os.path.abspath(build), "tests/bench")
-    rounds = int(os.environ.get("BENCH_ROUNDS", "10"))
-    seconds = float(os.environ.get("BENCH_SECONDS", "0.5"))
-    kinds = (ByTable, ByTree, Bare)
-    print("%-18s" % "requests a second" + "".join("%24s" % str(load) for load in LOADS))
-    rates = {}
-    running = [kind(tools, {usable[0]}) for kind in kinds]
+    table = {kind.name: {} for kind in KINDS}
+    running = [kind(tools, {usable[0]}) for kind in KINDS]
     try:
         for load in LOADS:
             found = alternating(rounds, {server.name: lambda server=server: server.load(*load, seconds)
                                          for server in running})
             for name, samples in found.items():
-                rates.setdefault(name, []).append((most(samples, "rps"), least(samples, "cpu_us")))
+                table[name][load] = {"rps": most(samples, "rps"), "cpu_us": least(samples, "cpu_us")}
     finally:
         for server in running:
             server.end()
-    for name, of_loads in rates.items():
-        print("%-18s" % name + "".join("%13.0f (%.2f us)" % rate for rate in of_loads))
-    for other in kinds[1:]:
+    return table
+
+
+def main(build):
+    table = measure(build, int(os.environ.get("BENCH_ROUNDS", "10")),
+                    float(os.environ.get("BENCH_SECONDS", "0.5")))
+    mine = table[ByTable.name]
+    print("%-18s" % "requests a second" + "".join("%24s" % str(load) for load in LOADS))
+    for name, found in table.items():
+        print("%-18s" % name + "".join("%13.0f (%.2f us)" % (found[load]["rps"], found[load]["cpu_us"])
+                                       for load in LOADS))
+    for other in KINDS[1:]:
+        found = table[other.name]
         print("%-18s" % ("over " + other.name) +
-              "".join("%15.2f (%5.2f)" % (a[0] / b[0], b[1] / a[1])
-                      for a, b in zip(rates[kinds[0].name], rates[other.name])))
+              "".join("%15.2f (%5.2f)" % (mine[load]["rps"] / found[load]["rps"],
+                                          found[load]["cpu_us"] / mine[load]["cpu_us"]) for load in LOADS))
 
 
 if __name__ == "__main__":

@@ -114,14 +114,11 @@ def section(results):
                       [[what, where, target, value, "met" if met else "**missed**"]
                        for what, where, target, value, met in rows]),
         missed="\n".join(missed))
-    return report.reflow(text), missed
+    return text, missed
 
 
 def write(results):
     """Puts the section in its place. Returns the targets that were missed."""
     text, missed = section(results)
-    with open(report.PAGE_PATH) as file:
-        page = file.read()
-    with open(report.PAGE_PATH, "w") as file:
-        file.write(report.with_protocols(page, text))
+    report.write_section(report.SECTIONS[0], text)
     return missed or ["every target was met"]

@@ -84,8 +84,9 @@ of what is seen, for the bare echo too.
 
 ## Do it again
 
-`make bench` takes about a quarter of an hour and writes this page, but for the section on protocols:
-`make bench-protocols` takes ten minutes and writes that. `make bench-quick` compares `ping` alone.
+`make bench` takes about a quarter of an hour and writes this page, but for two sections:
+`make bench-protocols` takes ten minutes and writes that on protocols, `make bench-tables` two minutes for that on
+params and results. `make bench-quick` compares `ping` alone.
 [operations.md](operations.md#how-fast-is-it) has `pillion bench`, for your own methods on your own
 machine.
 """
@@ -240,22 +241,30 @@ def rest(results):
     return "\n".join(found)
 
 
-# ---- The section of protocols_report.py ----
+# ---- The sections that others write ----
 
-PROTOCOLS, BEHIND = "## Protocols\n", "## Do it again\n"
-
-
-def protocols_of(page):
-    """The section, which `make bench-protocols` writes; "" when the page has none."""
-    start, end = page.find(PROTOCOLS), page.find(BEHIND)
-    return page[start:end] if 0 <= start < end else ""
+SECTIONS, BEHIND = ("## Protocols\n", "## Params and results\n"), "## Do it again\n"
 
 
-def with_protocols(page, section):
-    """The page with this section in place of its own."""
-    own = protocols_of(page)
-    page = page.replace(own, "") if own else page
-    return page.replace(BEHIND, section.rstrip("\n") + "\n\n" + BEHIND if section else BEHIND)
+def section_of(page, title):
+    """The section of this title; "" when the page has none."""
+    start = page.find(title)
+    return page[start:page.index("\n## ", start) + 1] if start >= 0 else ""
+
+
+def with_section(page, title, text):
+    """The page with this text as its section of the title, in front of those that follow in SECTIONS."""
+    page = page.replace(section_of(page, title), "") if title in page else page
+    later = SECTIONS[SECTIONS.index(title) + 1:] + (BEHIND,)
+    before = next(other for other in later if other in page)
+    return page.replace(before, text.rstrip("\n") + "\n\n" + before) if text else page
+
+
+def write_section(title, text):
+    with open(PAGE_PATH) as file:
+        page = file.read()
+    with open(PAGE_PATH, "w") as file:
+        file.write(with_section(page, title, reflow(text)))
 
 
 def write(results):
@@ -278,9 +287,12 @@ def write(results):
                        figure(row["ratio"])] for load, row in results["waiting"]["redis"].items()]),
         missed="".join("\n- Missed: " + line + ".\n" for line in missed), rest=rest(results))
     with open(PAGE_PATH) as file:
-        protocols = protocols_of(file.read())
+        before = file.read()
+    page = reflow(page)
+    for title in SECTIONS:
+        page = with_section(page, title, section_of(before, title))
     with open(PAGE_PATH, "w") as file:
-        file.write(with_protocols(reflow(page), protocols))
+        file.write(page)
     with open(os.path.join(DOCS, "performance.svg"), "w") as file:
         file.write(picture(results["latency_by_load"]))
     return ["missed: " + line for line in missed] or ["every target was met"]

@@ -41,22 +41,28 @@ class Tree(Written):
     method = "rows_tree"
 
 
-def main(build):
+def measure(build, rounds, seconds):
+    """{name: {"cpu_us", "kib"}}, the one that is written as it goes first."""
     usable = sorted(os.sched_getaffinity(0))
     tools = os.path.join(os.path.abspath(build), "tests/bench")
-    rounds = int(os.environ.get("BENCH_ROUNDS", "10"))
-    seconds = float(os.environ.get("BENCH_SECONDS", "0.5"))
     with Written(tools, {usable[0]}) as written, Tree(tools, {usable[0]}) as tree:
         memory = {server.name: server.memory() for server in (written, tree)}
         if written.rows != tree.rows:
             raise SystemExit("the two lists differ")
         found = alternating(rounds, {server.name: lambda server=server: server.load(1, 1, seconds)
                                      for server in (written, tree)})
-    cpu = {name: least(samples, "cpu_us") for name, samples in found.items()}
-    for name in cpu:
-        print("%-20s %8.0f us of CPU a list, %6d KiB" % (name, cpu[name], memory[name]))
+    return {name: {"cpu_us": least(samples, "cpu_us"), "kib": memory[name]}
+            for name, samples in found.items()}
+
+
+def main(build):
+    table = measure(build, int(os.environ.get("BENCH_ROUNDS", "10")),
+                    float(os.environ.get("BENCH_SECONDS", "0.5")))
+    for name, found in table.items():
+        print("%-20s %8.0f us of CPU a list, %6d KiB" % (name, found["cpu_us"], found["kib"]))
+    written, tree = table.values()
     print("%-20s %8.2f                   %6.2f" %
-          ("ratio", cpu[tree.name] / cpu[written.name], memory[tree.name] / memory[written.name]))
+          ("ratio", tree["cpu_us"] / written["cpu_us"], tree["kib"] / written["kib"]))
 
 
 if __name__ == "__main__":
