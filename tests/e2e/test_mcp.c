@@ -210,7 +210,9 @@ START_TEST(params_and_their_fields_say_the_same)
         {"Mcp-Param-Limit: 1000x\r\n", "{\"page\":{\"limit\":1000}}", false},
         {"", "{\"page\":{\"limit\":1000}}", false},
     };
-    struct server *server = server_serve("load_module modules/tools.so;", "method test_fields;");
+    /* Fields are compared whether or not the schema takes the params. */
+    struct server *server =
+        server_serve("load_module modules/tools.so;", "method test_fields { validate off; }");
 
     for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
         const char *response = modern(

@@ -32,11 +32,10 @@ static void fail(pillion_request *req)
     "\"else\":{\"required\":[\"email\"]},\"additionalProperties\":false}"
 
 /* Params that a client repeats in the fields Mcp-Param-Region and Mcp-Param-Limit. */
-#define WITH_FIELDS                                                                            \
-    "{\"type\":\"object\",\"properties\":{\"region\":{\"type\":[\"string\",\"null\"],\"x-mcp-" \
-    "header\":"                                                                                \
-    "\"Region\"},"                                                                             \
-    "\"page\":{\"type\":\"object\",\"properties\":{\"li\\u006dit\":{\"type\":\"integer\","     \
+#define WITH_FIELDS                                                                          \
+    "{\"type\":\"object\",\"properties\":{\"region\":{\"type\":\"string\",\"x-mcp-header\":" \
+    "\"Region\"},"                                                                           \
+    "\"page\":{\"type\":\"object\",\"properties\":{\"li\\u006dit\":{\"type\":\"integer\","   \
     "\"x-mcp-header\":\"Limit\"}}}}}"
 
 static const pillion_method methods[] = {
