@@ -235,7 +235,7 @@ format:  ## format the sources
 
 lint:  ## look at the formatting, and at the warnings of another compiler
 	$(Q)$(CLANG_FORMAT) --dry-run -Werror $(SOURCES)
-	$(Q)$(MAKE) --no-print-directory B=$(B)/clang CC=clang all
+	$(Q)$(MAKE) --no-print-directory B=$(B)/clang CC=clang CXX=clang++ all samples
 
 .PHONY: clean
 clean:  ## remove what was built

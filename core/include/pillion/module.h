@@ -346,7 +346,8 @@ typedef struct pillion_module {
      * check: once in a throwaway process before a configuration is put to use. Look, but keep
      *        nothing: what it allocates ends with the process.
      * start: once in each worker before it serves. A failure keeps the new configuration from being
-     *        used, and the old one goes on. `pillion -t` calls it too, and then `stop`.
+     *        used, and the old one goes on. `pillion -t` calls it too, and then `stop`. In a worker
+     *        that replaces one which died, clients wait for it.
      * stop:  once in each worker that ends in order, after its last request. Before it, on_cancel
      *        and on_end are called for requests that still waited, and threads have had a second
      *        to see pillion_work_cancelled and end; where one has not, no `stop` is called. The
@@ -651,7 +652,7 @@ pillion_token pillion_defer(pillion_request *req, uint64_t timeout_ms);
 
 /* Gives a deferred request back, to be answered (or deferred anew) before the callback or handler
  * that resumes it returns. NULL when it timed out, its deadline has passed, or its client is gone:
- * there is nothing to do then. A token gives its request back once. */
+ * there is nothing to do then. A token gives its request back once; 0 is logged as a mistake. */
 pillion_request *pillion_resume(pillion_token token);
 
 /* Has `cancelled` called, once, when the request times out, its deadline passes or its client is
