@@ -58,10 +58,10 @@ static const struct {
     const char *suffix;
     enum kind kind;
 } suffixes[] = {
-    {".c", KIND_SOURCE},   {".h", KIND_SOURCE},   {".cc", KIND_SOURCE},    {".hh", KIND_SOURCE},
-    {".cpp", KIND_SOURCE}, {".hpp", KIND_SOURCE}, {".cxx", KIND_SOURCE},   {".hxx", KIND_SOURCE},
-    {".inc", KIND_SOURCE}, {".def", KIND_SOURCE}, {".s", KIND_SOURCE},     {".S", KIND_SOURCE},
-    {".mk", KIND_SOURCE},  {".so", KIND_PRODUCT}, {".conf", KIND_PRODUCT},
+    {".c", KIND_SOURCE},   {".h", KIND_SOURCE},   {".cc", KIND_SOURCE},  {".hh", KIND_SOURCE},
+    {".cpp", KIND_SOURCE}, {".hpp", KIND_SOURCE}, {".cxx", KIND_SOURCE}, {".hxx", KIND_SOURCE},
+    {".inc", KIND_SOURCE}, {".def", KIND_SOURCE}, {".s", KIND_SOURCE},   {".S", KIND_SOURCE},
+    {".rs", KIND_SOURCE},  {".mk", KIND_SOURCE},  {".so", KIND_PRODUCT}, {".conf", KIND_PRODUCT},
 };
 
 /* Hidden files are editors' own. */

@@ -421,8 +421,9 @@ const struct command dev_command = {
     .summary = "Serves the module in DIR; rebuilds and reloads it when its files change.",
     .options = options,
     .notes =
-        "Runs make in DIR, which is the current directory when it is left out, whenever a C or\n"
-        "C++ source, a header, a Makefile or *.mk there changes; and reloads when that changes\n"
-        "the bytes of a *.so, or when a *.conf changes. What does not compile or load is shown,\n"
+        "Runs make in DIR, which is the current directory when it is left out, whenever a source\n"
+        "in C, C++ or Rust, a header, a Makefile or *.mk there changes; and reloads when that\n"
+        "changes the bytes of a *.so, or when a *.conf changes. What does not compile or load is "
+        "shown,\n"
         "and the code from before keeps serving. Ctrl-C ends it all.\n",
 };

@@ -121,12 +121,27 @@ START_TEST(dev_sees_files_that_are_renamed_created_and_removed)
     server_write(server, "geo/form.h", "#define FORM \"%%s- %%s!\"\n");
     expect_geo(server, "Hello- Ada!");
     /* The module depends on what the Makefile says. */
-    edit(server, "geo/Makefile", "geo.so: geo.c", "geo.so: geo.c form.h");
+    edit(server, "geo/Makefile", "geo.so: $(OBJECTS)", "geo.so: $(OBJECTS) form.h");
     edit_by_renaming(server, "geo/form.h", "-", "=");
     expect_geo(server, "Hello= Ada!");
     unlink(server_path(server, "geo/form.h"));
     wait_until(times_logged(server, "make has failed") == 2, "a removed header is not noticed");
     ck_assert_str_eq(call_geo(server), "\"Hello= Ada!\"\n");
+}
+END_TEST
+
+START_TEST(dev_sees_sources_in_rust)
+{
+    struct server *server = skeleton();
+
+    /* make and the compiler take it as it is called. */
+    edit(server, "geo/geo.c", "snprintf(text, size, \"%s, %s!\"",
+         "\n#include \"form.rs\"\n    snprintf(text, size, FORM");
+    server_write(server, "geo/form.rs", "#define FORM \"%%s, %%s!\"\n");
+    dev_start(server);
+    expect_geo(server, "Hello, Ada!");
+    server_write(server, "geo/form.rs", "#define FORM \"%%s: %%s!\"\n");
+    expect_geo(server, "Hello: Ada!");
 }
 END_TEST
 
@@ -314,7 +329,7 @@ START_TEST(dev_ends_while_make_runs)
 {
     struct server *server = skeleton();
 
-    edit(server, "geo/Makefile", "geo.so: geo.c\n", "geo.so: geo.c\n\tsleep 1000\n");
+    edit(server, "geo/Makefile", "geo.so: $(OBJECTS)\n", "geo.so: $(OBJECTS)\n\tsleep 1000\n");
     dev_start(server);
     server_wait_log(server, "sleep 1000");
     pid_t pids[FAMILY_MAX];
@@ -364,7 +379,7 @@ START_TEST(dev_names_the_missing_configuration)
 END_TEST
 
 E2E_MAIN("dev", dev_serves_each_change_and_keeps_serving_over_errors,
-         dev_sees_files_that_are_renamed_created_and_removed,
+         dev_sees_files_that_are_renamed_created_and_removed, dev_sees_sources_in_rust,
          dev_reloads_the_configuration_without_make, dev_does_not_reload_unchanged_modules,
          dev_keeps_serving_when_the_new_build_cannot_be_loaded,
          dev_sees_files_that_change_while_make_runs, dev_reloads_a_module_that_others_put_there,
