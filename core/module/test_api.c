@@ -225,6 +225,19 @@ PILLION_EXPORT const char *pillion_test_start(const char *main_text, const char 
     return text_string(&wrong);
 }
 
+PILLION_EXPORT const char *pillion_test_reopen(void)
+{
+    struct text failures = {0};
+
+    if (!trial.started)
+        return test_reply_not_started.message;
+    module_set_reopen(&trial.set, &failures);
+    const char *wrong =
+        failures.size == 0 ? NULL : pool_must_strdup(&trial.texts, text_string(&failures));
+    text_free(&failures);
+    return wrong;
+}
+
 static void free_calls(void)
 {
     for (struct trial_call *call = trial.calls, *next; call != NULL; call = next) {

@@ -3,8 +3,11 @@
 
 #include <math.h>
 #include <pillion/test.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static void start(const char *main_text, const char *server_text)
@@ -369,6 +372,32 @@ START_TEST(threads_pools_timers_and_values_work)
 }
 END_TEST
 
+START_TEST(files_are_opened_anew)
+{
+    char folder[] = "/tmp/pillion-test-XXXXXX";
+
+    ck_assert_ptr_nonnull(mkdtemp(folder));
+    const char *log = keep_printf("%s/log", folder), *old = keep_printf("%s/old", folder);
+    start(keep_printf("%s %s", load("access_log", ""), load("ping", "")),
+          keep_printf("method ping; filter access_log { path %s; flush 1h; }", log));
+    ck_assert_result("ping", "1", "1");
+    ck_assert_int_eq(rename(log, old), 0);
+    ck_assert_pstr_eq(pillion_test_reopen(), NULL);
+    size_t size;
+    expect_part(file_read(old, &size), "ping");
+    ck_assert_str_eq(file_read(log, &size), "");
+    /* A folder stands where the file would. */
+    ck_assert_int_eq(unlink(log), 0);
+    ck_assert_int_eq(mkdir(log, 0700), 0);
+    expect_part(pillion_test_reopen(), "access_log");
+    ck_assert(pillion_test_stop());
+    expect_part(pillion_test_reopen(), "no modules run");
+    ck_assert_int_eq(rmdir(log), 0);
+    ck_assert_int_eq(unlink(old), 0);
+    ck_assert_int_eq(rmdir(folder), 0);
+}
+END_TEST
+
 START_TEST(a_second_on_cancel_is_told)
 {
     static const struct {
@@ -467,7 +496,7 @@ START_TEST(nothing_starts_while_a_thread_is_at_work)
 }
 END_TEST
 
-E2E_MAIN("test_api", what_waits_ends_in_order_before_modules_stop,
+E2E_MAIN("test_api", files_are_opened_anew, what_waits_ends_in_order_before_modules_stop,
          threads_pools_timers_and_values_work, a_second_on_cancel_is_told,
          nothing_starts_while_a_thread_is_at_work, methods_are_called, clients_have_connections,
          deferred_requests_are_waited_for, methods_call_methods, metrics_are_read,

@@ -100,6 +100,10 @@ int64_t pillion_test_histogram(const char *module, const char *name, double boun
 /* Lets timers, descriptors and threads work for so long. */
 void pillion_test_run(uint64_t ms);
 
+/* Calls each module's `reopen`, as `pillion -s reopen` does. Returns NULL, or what went wrong, a
+ * line for each module. */
+const char *pillion_test_reopen(void);
+
 /* Stops the modules: requests that still wait are answered `timeout`, as by a worker at
  * drain_timeout, so what their modules gave to pillion_on_cancel is called; a second is given to
  * threads; then each module's `stop` is called. Zones and what is in them end, and counts of
