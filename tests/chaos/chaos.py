@@ -112,7 +112,8 @@ class Server:
         os.chmod(os.path.join(self.prefix, "run"), 0o777)
         for name in ("modules/ping.so", "modules/rpc.so", "tests/modules/crash.so",
                      "tests/modules/later.so", "tests/modules/threads.so",
-                     "tests/modules/descriptors.so", "tests/modules/peer.so", "modules/limit.so", "modules/access_log.so"):
+                     "tests/modules/descriptors.so", "tests/modules/peer.so", "tests/modules/written.so",
+                     "modules/limit.so", "modules/access_log.so"):
             shutil.copy(os.path.join(build, name), os.path.join(self.prefix, "modules"))
         self.samples = [n for n in SAMPLES if os.path.exists(os.path.join(build, "samples", n + ".so"))]
         for name in self.samples:
@@ -142,7 +143,7 @@ class Server:
             f.write(data)
 
     def configure(self):
-        methods = "".join("method %s; " % m for m in CRASHES + ["hang", "ping", "harm", "breaks", "peer"])
+        methods = "".join("method %s; " % m for m in CRASHES + ["hang", "ping", "harm", "breaks", "peer", "written"])
         filters = FILTERS + (QUOTA if "quota" in self.samples else "")
         later = DEFERRED if "deflate" in self.samples else LATER
         methods += "".join("method %s { %s } " % (m, filters) for m in later + ["version"])
@@ -154,6 +155,7 @@ class Server:
                     "pool naps threads=4; load_module modules/later.so pool=naps;\n"
                     "load_module modules/threads.so; pool_threads 8;\n"
                     "load_module modules/descriptors.so; load_module modules/peer.so;\n"
+                    "load_module modules/written.so;\n"
                     "zone limits 1m; load_module modules/limit.so; load_module modules/access_log.so;\n%s"
                     "server { listen 127.0.0.1:%d; %smethod rpc.stats; %s\n"
                     "listen 127.0.0.1:%d proxy_protocol; proxy_from 127.0.0.1; proxy_timeout 10m; }\n"
@@ -349,6 +351,8 @@ class Client:
                            {"ms": self.random.choice([0, 1, 5, 50]), "n": self.next_id}, False)
         if self.random.random() < 0.1:
             return Request(identity, "peer", None, False)
+        if self.random.random() < 0.05:
+            return Request(identity, "written", {"rows": self.random.choice([10, 300, 3000, 20000])}, False)
         return Request(identity, "ping", [self.next_id, "x" * self.random.choice([0, 10, 200, 3000])], False)
 
     def batch(self, method=None):
@@ -483,6 +487,9 @@ class Client:
         elif request.method == "peer" and name != "error":
             if reply["result"]["peer"] != self.address:
                 raise Failure("wrong: %s is %s" % (self.exchange(request, reply), self.address))
+        elif request.method == "written" and name != "error":
+            if reply["result"] != list(range(request.params["rows"])):
+                raise Failure("wrong: " + self.exchange(request, reply))
         elif name != wanted or self.said(request, reply["result"]) != request.params:
             raise Failure("wrong: " + self.exchange(request, reply))
 
