@@ -289,7 +289,7 @@ const struct command call_command = {
              "or from a file with \"@FILE\".\n"
              "NAME=VALUE… is an object of them, by the types that rpc.describe tells; several of\n"
              "one NAME are a list, and NAME:=JSON is JSON as it stands. METHOD --help shows what\n"
-             "a method takes.\n"
+             "a method takes and gives.\n"
              "The result is printed as the server sent it, and indented on a terminal.\n"
              "With --lines each line of standard input is PARAMS, and each result a line.\n"
              "\n"

@@ -208,10 +208,11 @@ static void append_usage(struct text *out, const cJSON *schema, const cJSON *pro
 }
 
 /* Prints the properties of a schema for an object, and of those in it. `before` is what their names
- * begin with: "items[].". */
-static void print_properties(const cJSON *schema, const char *before);
+ * begin with: "items[]."; `gives`: they are what a method gives. */
+static void print_properties(const cJSON *schema, const char *before, bool gives);
 
-static void print_property(const cJSON *schema, const cJSON *property, const char *before)
+static void print_property(const cJSON *schema, const cJSON *property, const char *before,
+                           bool gives)
 {
     struct text name = {0}, line = {0};
     const cJSON *summary = cJSON_GetObjectItemCaseSensitive(property, "description");
@@ -220,8 +221,8 @@ static void print_property(const cJSON *schema, const cJSON *property, const cha
     text_append_string(&name, before);
     text_append_line(&name, bytes_of(property->string));
     append_type(&line, property);
-    if (is_required(schema, property->string))
-        text_append_string(&line, ", required");
+    if (is_required(schema, property->string) != gives)
+        text_append_string(&line, gives ? ", or not there" : ", required");
     append_json(&line, ", default ", cJSON_GetObjectItemCaseSensitive(property, "default"));
     if (cJSON_IsString(summary)) {
         text_append_string(&line, ". ");
@@ -230,17 +231,32 @@ static void print_property(const cJSON *schema, const cJSON *property, const cha
     command_print_row(stdout, text_string(&name), text_string(&line));
     text_append_string(&name, list ? "[]." : ".");
     print_properties(list ? cJSON_GetObjectItemCaseSensitive(property, "items") : property,
-                     text_string(&name));
+                     text_string(&name), gives);
     text_free(&name);
     text_free(&line);
 }
 
-static void print_properties(const cJSON *schema, const char *before)
+static void print_properties(const cJSON *schema, const char *before, bool gives)
 {
     const cJSON *property;
 
     cJSON_ArrayForEach(property, cJSON_GetObjectItemCaseSensitive(schema, "properties"))
-        print_property(schema, property, before);
+        print_property(schema, property, before, gives);
+}
+
+/* What the method gives, where that is said: the members of its object, or its type. */
+static void print_result(const cJSON *schema)
+{
+    struct text line = {0};
+
+    if (cJSON_HasObjectItem(schema, "properties")) {
+        printf("\nIt gives:\n");
+        print_properties(schema, "", true);
+    } else if (cJSON_HasObjectItem(schema, "type")) {
+        append_type(&line, schema);
+        printf("\nIt gives: %s\n", text_string(&line));
+    }
+    text_free(&line);
 }
 
 void named_print(const cJSON *description)
@@ -260,11 +276,12 @@ void named_print(const cJSON *description)
     printf("%s\n", text_string(&out));
     if (cJSON_IsObject(properties) && properties->child != NULL)
         printf("\n");
-    print_properties(schema, "");
+    print_properties(schema, "", false);
     if (!cJSON_IsObject(properties) && cJSON_IsObject(schema)) {
         text_clear(&out);
         append_json(&out, "\nPARAMS, by its schema: ", schema);
         printf("%s\n", text_string(&out));
     }
+    print_result(cJSON_GetObjectItemCaseSensitive(description, "result"));
     text_free(&out);
 }

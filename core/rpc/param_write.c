@@ -50,32 +50,29 @@ static bool has_length(struct writing *writing, const struct param_place *place,
     return false;
 }
 
-static void write_text(struct writing *writing, const struct param_place *place, const char *name,
-                       struct bytes text)
+static void write_text(struct writing *writing, const struct param_place *place, struct bytes text)
 {
     size_t characters;
 
     if (!is_utf8(text, &characters))
         param_fault_why(&writing->faults, place, "got bytes that are no UTF-8");
     else if (has_length(writing, place, characters, "character"))
-        result_put_text(writing->req, name, text);
+        result_put_text(writing->req, NULL, text);
 }
 
-static void write_bytes(struct writing *writing, const struct param_place *place, const char *name,
-                        struct bytes data)
+static void write_bytes(struct writing *writing, const struct param_place *place, struct bytes data)
 {
     if (has_length(writing, place, data.size, "byte"))
-        result_put_base64(writing->req, name, data);
+        result_put_base64(writing->req, NULL, data);
 }
 
-static void write_json(struct writing *writing, const struct param_place *place, const char *name,
-                       struct bytes json)
+static void write_json(struct writing *writing, const struct param_place *place, struct bytes json)
 {
     const struct json_limits limits = {.depth = JSON_DEPTH_MAX, .values = UINT32_MAX};
     struct json_error error;
 
     if (json_check(json, &limits, &error))
-        result_put_json(writing->req, name, json);
+        result_put_json(writing->req, NULL, json);
     else
         param_fault_why(&writing->faults, place, "got no valid JSON: %s, at byte %zu", error.reason,
                         error.offset);
@@ -83,8 +80,7 @@ static void write_json(struct writing *writing, const struct param_place *place,
 
 /* ---- Other values ---- */
 
-static void write_integer(struct writing *writing, const struct param_place *place,
-                          const char *name, const char *at)
+static void write_integer(struct writing *writing, const struct param_place *place, const char *at)
 {
     const struct param_row *row = place->row;
     int64_t value;
@@ -93,11 +89,10 @@ static void write_integer(struct writing *writing, const struct param_place *pla
     if (row->bounded && (value < row->min || value > row->max))
         param_fault_why(&writing->faults, place, "got %lld", (long long)value);
     else
-        result_put_integer(writing->req, name, value);
+        result_put_integer(writing->req, NULL, value);
 }
 
-static void write_number(struct writing *writing, const struct param_place *place, const char *name,
-                         const char *at)
+static void write_number(struct writing *writing, const struct param_place *place, const char *at)
 {
     const struct param_row *row = place->row;
     char text[NUMBER_TEXT_MAX];
@@ -110,12 +105,11 @@ static void write_number(struct writing *writing, const struct param_place *plac
         number_write(value, text);
         param_fault_why(&writing->faults, place, "got %s", text);
     } else {
-        result_put_number(writing->req, name, value);
+        result_put_number(writing->req, NULL, value);
     }
 }
 
-static void write_word(struct writing *writing, const struct param_place *place, const char *name,
-                       const char *at)
+static void write_word(struct writing *writing, const struct param_place *place, const char *at)
 {
     const struct param_row *row = place->row;
     int index;
@@ -124,7 +118,7 @@ static void write_word(struct writing *writing, const struct param_place *place,
     if (index < 0 || (size_t)index >= row->word_count)
         param_fault_why(&writing->faults, place, "got the index %d, which is no word's", index);
     else
-        result_put_text(writing->req, name, row->words[index]);
+        result_put_text(writing->req, NULL, row->words[index]);
 }
 
 static bool is_set(const char *at)
@@ -154,10 +148,10 @@ static struct bytes pointed_at(const struct param_row *row, const char *at)
     return string == NULL ? (struct bytes){NULL, 0} : bytes_of(string);
 }
 
-/* Writes the value at `at`, which is no list; with NULL for `name` as an element. One that points
- * at nothing is left out where the row lets it. */
-static void write_value(struct writing *writing, const struct param_place *place, const char *name,
-                        const char *at)
+/* Writes the value at `at`, which is no list, with its name where it is no element of one. One that
+ * points at nothing is left out where the row lets it. */
+static inline void write_value(struct writing *writing, const struct param_place *place,
+                               const char *at)
 {
     const struct param_row *row = place->row;
     struct bytes bytes = {NULL, 0};
@@ -165,37 +159,39 @@ static void write_value(struct writing *writing, const struct param_place *place
     if (param_may_be_null(row)) {
         bytes = pointed_at(row, at);
         if (bytes.data == NULL) {
-            if (row->required || name == NULL)
+            if (row->required || row->list)
                 param_fault_why(&writing->faults, place, "got NULL");
             return;
         }
     }
+    if (!row->list)
+        result_put_key(writing->req, row->key);
     switch ((pillion_type)row->type) {
     case PILLION_FLAG:
-        result_put_json(writing->req, name, is_set(at) ? BYTES("true") : BYTES("false"));
+        result_put_json(writing->req, NULL, is_set(at) ? BYTES("true") : BYTES("false"));
         break;
     case PILLION_INTEGER:
-        write_integer(writing, place, name, at);
+        write_integer(writing, place, at);
         break;
     case PILLION_NUMBER:
-        write_number(writing, place, name, at);
+        write_number(writing, place, at);
         break;
     case PILLION_ENUM:
-        write_word(writing, place, name, at);
+        write_word(writing, place, at);
         break;
     case PILLION_BYTES:
-        write_bytes(writing, place, name, bytes);
+        write_bytes(writing, place, bytes);
         break;
     case PILLION_JSON:
-        write_json(writing, place, name, bytes);
+        write_json(writing, place, bytes);
         break;
     case PILLION_OBJECT:
-        result_begin(writing->req, name, false);
+        result_begin(writing->req, NULL, false);
         write_object(writing, row->members, place, at);
         result_end(writing->req);
         break;
     default: /* PILLION_STRING, PILLION_TEXT */
-        write_text(writing, place, name, bytes);
+        write_text(writing, place, bytes);
     }
 }
 
@@ -213,10 +209,11 @@ static void write_list(struct writing *writing, struct param_place *place, const
         param_fault_why(&writing->faults, place, "got %zu at NULL", list.count);
         return;
     }
-    result_begin(writing->req, row->name.data, true);
+    result_put_key(writing->req, row->key);
+    result_begin(writing->req, NULL, true);
     for (size_t i = 0; i < list.count; i++) {
         place->index = i;
-        write_value(writing, place, NULL, (const char *)list.items + i * row->item_size);
+        write_value(writing, place, (const char *)list.items + i * row->item_size);
     }
     place->index = NO_INDEX;
     result_end(writing->req);
@@ -236,7 +233,7 @@ static void write_object(struct writing *writing, const struct param_table *tabl
         } else if (row->list) {
             write_list(writing, &place, from + row->offset);
         } else {
-            write_value(writing, &place, row->name.data, from + row->offset);
+            write_value(writing, &place, from + row->offset);
         }
     }
 }

@@ -25,6 +25,7 @@ struct result {
     size_t size, room;
     size_t most;         /* bytes that the text may have; it stays as it is beyond, ... */
     bool separate;       /* a comma comes before what is written next */
+    bool named;          /* its name is there already */
     bool lacks_memory;   /* ... and from then on */
     const char *mistake; /* the first one, or NULL */
     unsigned depth;      /* of arrays and objects that are open */
@@ -215,6 +216,10 @@ static struct result *start_value(struct pillion_request *req, const char *name)
                    req->method->instance->name, method_of(req));
         return NULL;
     }
+    if (result->named) {
+        result->named = false;
+        return result;
+    }
     if (result->separate)
         add_char(result, ',');
     result->separate = true;
@@ -259,7 +264,7 @@ static struct result *start_result(struct pillion_request *req, const char *out)
     result->room = BRIEF_SIZE;
     result->most = (size_t)req->max_reply;
     result->req = may_extend(req) ? req : NULL;
-    result->separate = result->lacks_memory = false;
+    result->separate = result->named = result->lacks_memory = false;
     result->mistake = NULL;
     result->depth = 0;
     pool_on_end(req->pool, &result->end);
@@ -346,6 +351,18 @@ void result_wrong(struct pillion_request *req, const char *mistake)
 }
 
 /* ---- Values ---- */
+
+void result_put_key(struct pillion_request *req, struct bytes key)
+{
+    struct result *result = req->result;
+    char *to = add(result, key.size + result->separate);
+
+    if (to != NULL && result->separate)
+        *to++ = ',';
+    if (to != NULL)
+        memcpy(to, key.data, key.size);
+    result->separate = result->named = true;
+}
 
 void result_put_text(struct pillion_request *req, const char *name, struct bytes text)
 {

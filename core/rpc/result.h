@@ -28,6 +28,10 @@ void result_put_number(struct pillion_request *req, const char *name, double val
 /* Of JSON that is known to be valid. */
 void result_put_json(struct pillion_request *req, const char *name, struct bytes json);
 
+/* Writes the name of a member of the object that has been begun last, as it stands in JSON, with
+ * its colon. Its value is what is written next, without a name. */
+void result_put_key(struct pillion_request *req, struct bytes key);
+
 /* The request is being deferred, or answered by something else: what is being written moves out of
  * the reply's place and goes on elsewhere, or is dropped. */
 void result_keep(struct pillion_request *req);

@@ -101,6 +101,29 @@ static const char *at_mcp(const struct server *server, const char *body)
     return client_receive_rest(client);
 }
 
+START_TEST(the_help_of_a_method_has_its_result)
+{
+    struct server *server =
+        server_serve("load_module modules/gives.so; load_module modules/hello.so;",
+                     METHODS "method greet; method ping; method rpc.describe;");
+    const char *at = keep_printf("127.0.0.1:%d", server->port);
+    struct run run = pillion("call", "--server", at, "ticket", "--help");
+
+    expect_status(&run, 0);
+    expect_part(run.out, "\nIt gives:\n"
+                         "  name                  string of at most 8 characters. Of whom it is.\n"
+                         "  price                 number from 0 to 100, or not there\n"
+                         "  mood                  calm | cheerful\n");
+    run = pillion("call", "--server", at, "tickets", "--help");
+    expect_part(run.out, "  all[].price           number from 0 to 100, or not there\n");
+    run = pillion("call", "--server", at, "greet", "--help");
+    expect_part(run.out, "\nIt gives: string\n");
+    run = pillion("call", "--server", at, "ping", "--help");
+    expect_status(&run, 0);
+    ck_assert_ptr_null(strstr(run.out, "It gives"));
+}
+END_TEST
+
 START_TEST(agents_are_told_and_given_it_as_structured_content)
 {
     struct server *server = serve_gives("");
@@ -143,5 +166,6 @@ START_TEST(modules_of_the_server_declare_what_they_give)
 END_TEST
 
 E2E_MAIN("gives", structures_are_results, what_is_not_as_the_table_says_is_the_modules_mistake,
-         the_table_is_told_as_a_schema, agents_are_told_and_given_it_as_structured_content,
+         the_table_is_told_as_a_schema, the_help_of_a_method_has_its_result,
+         agents_are_told_and_given_it_as_structured_content,
          modules_of_the_server_declare_what_they_give)
