@@ -1,5 +1,6 @@
-/* Time. Deadlines and durations use the monotonic clock in nanoseconds; only log lines use the wall
- * clock. The vDSO answers both without a system call (vdso(7)). */
+/* Time. Deadlines and durations use the monotonic clock in nanoseconds; only log lines, and what
+ * outlives a restart of the machine, use the wall clock. The vDSO answers both without a system
+ * call (vdso(7)). */
 #ifndef PILLION_BASE_CLOCK_H
 #define PILLION_BASE_CLOCK_H
 
@@ -11,6 +12,9 @@
 
 /* Nanoseconds on CLOCK_MONOTONIC. */
 uint64_t clock_ns(void);
+
+/* Milliseconds since 1970, which may jump: for what has to outlive a restart of the machine. */
+uint64_t clock_wall_ms(void);
 
 /* The time `ms` milliseconds after `now_ns`; UINT64_MAX, which no clock reaches, if that is beyond
  * 64 bits: modules may give any number. */

@@ -431,39 +431,6 @@ void settings_set_filter(struct conf_apply *apply, const struct conf_directive *
     *tail = filter;
 }
 
-/* zone NAME SIZE */
-#define ZONE_MIN (64u << 10)
-#define ZONE_MAX (UINT64_C(64) << 30)
-
-void settings_set_zone(struct conf_apply *apply, const struct conf_directive *directive,
-                       const struct conf_statement *statement, void *target)
-{
-    struct settings *settings = target;
-    struct zone_settings **tail = &settings->zones;
-    uint64_t size;
-
-    if (!conf_check_words(apply, directive, statement, 2, 2))
-        return;
-    const struct conf_word *name = &statement->words[0];
-    if (name->text[0] == '\0' || !conf_read_size(apply, &statement->words[1], &size))
-        return;
-    if (size < ZONE_MIN || size > ZONE_MAX) {
-        conf_error(apply->errors, &statement->words[1].place,
-                   "the size of a zone must be from 64k to 64g, not \"%s\"",
-                   statement->words[1].text);
-        return;
-    }
-    for (; *tail != NULL; tail = &(*tail)->next) {
-        if (strcmp((*tail)->name, name->text) != 0)
-            continue;
-        report_twice(apply, statement, name, &(*tail)->place);
-        return;
-    }
-    struct zone_settings *zone = pool_must_zalloc(&apply->tree->pool, sizeof(*zone));
-    *zone = (struct zone_settings){.name = name->text, .size = size, .place = name->place};
-    *tail = zone;
-}
-
 /* handler MODULE.METHOD */
 void settings_set_handler(struct conf_apply *apply, const struct conf_directive *directive,
                           const struct conf_statement *statement, void *target)

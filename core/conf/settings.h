@@ -115,10 +115,11 @@ struct server_settings {
     unsigned index; /* 0, 1, … in the order written */
 };
 
-/* `zone NAME SIZE;` */
+/* `zone NAME SIZE [file=PATH];` */
 struct zone_settings {
     const char *name;
-    uint64_t size; /* bytes */
+    uint64_t size;    /* bytes */
+    const char *file; /* absolute, or NULL: it ends with the server */
     struct conf_place place;
     struct zone_settings *next;
 };

@@ -264,12 +264,15 @@ const struct conf_directive settings_directives[] = {
      .type = CONF_CUSTOM,
      .set = settings_set_zone,
      .repeats = true,
-     .syntax = "NAME SIZE",
+     .syntax = "NAME SIZE [file=PATH]",
      .summary = "Memory that the modules of all workers share, 64k to 64g: for limits, "
                 "counters, caches. It keeps what it holds over reloads and upgrades, as long "
                 "as name and size stay; the entry that was used longest ago makes room for a "
                 "new one. A megabyte holds about four thousand entries of up to 216 bytes, key "
-                "and value; a larger one, up to an eighth of the zone, takes the room of several."},
+                "and value; a larger one, up to an eighth of the zone, takes the room of several. "
+                "With `file=PATH`, relative to the prefix, it keeps them over a stop, a kill and a "
+                "restart of the machine too: the file is made with SIZE bytes and a page, readable "
+                "by the server's user alone, and no other server can use it meanwhile."},
     {.name = "worker_max_requests",
      MAIN(worker_max_requests),
      .type = CONF_INTEGER,

@@ -56,6 +56,13 @@ static void conclude(bool good, const char *text)
     reload.ended(good, text);
 }
 
+/* Zones that only a refused configuration has named: their files are free for another. */
+static void drop_zones(void)
+{
+    if (generation_current() != NULL)
+        zones_sweep(generation_current()->settings);
+}
+
 /* Ends the next generation's processes, as many as there are. Their messages that have not been
  * read yet count no more, since the processes are leaving. */
 static void drop_next(void)
@@ -71,6 +78,7 @@ static void drop_next(void)
     generation_unlisten(dropped, &master.listeners);
     generation_unregister(dropped, master.board);
     generation_release(dropped);
+    drop_zones();
 }
 
 void reload_fail(const char *why)
@@ -435,6 +443,7 @@ void reload_begin(void (*ended)(bool good, const char *text))
     if (!good && next != NULL) {
         reload_fail(text_string(&errors.text));
     } else if (!good) {
+        drop_zones();
         if (generation_current() != NULL) {
             counter_add(&master.board->reloads_failed, 1);
             log_error("reload failed: the configuration has errors, generation %llu serves on",

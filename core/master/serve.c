@@ -29,6 +29,7 @@
 #include "process/signals.h"
 #include "process/startup.h"
 #include "process/title.h"
+#include "process/zones.h"
 #include "worker/probe.h"
 
 /* ---- -t ---- */
@@ -114,6 +115,7 @@ int serve_test(const struct serve_options *options, bool quiet)
     struct conf_errors errors = {0};
 
     signals_by_errno();
+    zones_rehearse();
     struct generation *generation = generation_build(options, 1, NULL, &errors);
 
     bool good = generation != NULL &&

@@ -2,6 +2,7 @@
 #include <pillion/module.h>
 
 #include "rpc/zone.h"
+#include "rpc/zone_memory.h"
 
 PILLION_EXPORT pillion_zone *pillion_zone_open(pillion_instance *self, const char *name)
 {

@@ -1,7 +1,8 @@
 /* The zones of a server: made when a configuration names them, and kept as long as the
  * configuration in use does.
  *
- * The master keeps the list; processes that it forks map the zones in it. */
+ * The master keeps the list; processes that it forks map the zones in it. Zones with a file are
+ * opened when a configuration first names the file, and stay open and locked as long as it does. */
 #ifndef PILLION_PROCESS_ZONES_H
 #define PILLION_PROCESS_ZONES_H
 
@@ -9,9 +10,12 @@
 
 #include "conf/settings.h"
 
-/* Makes the zones that the settings name and that do not exist yet. A zone whose size has changed
- * is made anew, empty. Master only. False with errors added. */
+/* Makes the zones that the settings name and that do not exist yet. A zone whose size or file has
+ * changed is made anew: empty, or with what its file has. Master only. False with errors added. */
 bool zones_make(const struct settings *settings, struct conf_errors *errors);
+
+/* From now on zones_make makes all zones in memory, and only looks at files: for `pillion -t`. */
+void zones_rehearse(void);
 
 /* Drops the zones that the settings, which serve now, do not name. Master only. */
 void zones_sweep(const struct settings *settings);

@@ -1,131 +1,13 @@
 /* Cells in sets, behind one lock. See zone.h. */
 #include "rpc/zone.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/log_seldom.h"
-#include "base/memory.h"
 #include "rpc/zone_cells.h"
 #include "rpc/zone_large.h"
-
-#define ZONE_MAGIC 0x454e4f5au /* "ZONE" */
-#define ZONE_LAYOUT \
-    1u /* large values have not changed it: a binary without them sees cells of nobody */
-
-struct zone_header {
-    uint32_t magic, layout, cell_size, set_count;
-    char unused[256]; /* versions before had a mutex here */
-    struct shared_lock lock;
-};
-
-static struct pillion_zone *zones; /* of this process */
-
-/* ---- The file ---- */
-
-#define CELLS_AT 4096u
-
-int zone_create(uint64_t size, struct error *error)
-{
-    uint32_t sets = (uint32_t)((size - CELLS_AT) / (SET_CELLS * sizeof(struct cell)));
-    int fd = memfd_create("pillion zone", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-
-    if (fd < 0 ||
-        ftruncate(fd, (off_t)(CELLS_AT + (uint64_t)sets * SET_CELLS * sizeof(struct cell))) < 0 ||
-        fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0) {
-        error_errno(error, "cannot make a zone of %llu bytes", (unsigned long long)size);
-        if (fd >= 0)
-            close(fd);
-        return -1;
-    }
-    struct zone_header *header = mmap(NULL, CELLS_AT, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-    if (header == MAP_FAILED) {
-        error_errno(error, "cannot map a zone");
-        close(fd);
-        return -1;
-    }
-    header->layout = ZONE_LAYOUT;
-    header->cell_size = sizeof(struct cell);
-    header->set_count = sets;
-    header->magic = ZONE_MAGIC;
-    munmap(header, CELLS_AT);
-    return fd;
-}
-
-static bool header_known(const struct zone_header *header, off_t size)
-{
-    return header->magic == ZONE_MAGIC && header->layout == ZONE_LAYOUT &&
-           header->cell_size == sizeof(struct cell) && header->set_count > 0 &&
-           size ==
-               (off_t)(CELLS_AT + (uint64_t)header->set_count * SET_CELLS * sizeof(struct cell));
-}
-
-bool zone_known(int fd)
-{
-    struct zone_header header;
-    struct stat status;
-
-    return fstat(fd, &status) == 0 && pread(fd, &header, sizeof(header), 0) == sizeof(header) &&
-           header_known(&header, status.st_size);
-}
-
-bool zone_add(const char *name, int fd, struct error *error)
-{
-    struct stat status;
-
-    if (fstat(fd, &status) < 0)
-        return error_errno(error, "cannot examine the zone \"%s\"", name);
-    if (status.st_size < (off_t)(CELLS_AT + SET_CELLS * sizeof(struct cell)))
-        return error_set(error, "the zone \"%s\" has no room for anything", name);
-    void *memory = mmap(NULL, (size_t)status.st_size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-    if (memory == MAP_FAILED)
-        return error_errno(error, "cannot map the zone \"%s\"", name);
-    /* Most of it may have no pages: a core dump would give it all of them. */
-    madvise(memory, (size_t)status.st_size, MADV_DONTDUMP);
-    struct pillion_zone *zone = must_zalloc(sizeof(*zone));
-    struct zone_header *header = memory;
-    pthread_mutexattr_t checked;
-    pthread_mutexattr_init(&checked);
-    pthread_mutexattr_settype(&checked, PTHREAD_MUTEX_ERRORCHECK);
-    pthread_mutex_init(&zone->threads, &checked);
-    pthread_mutexattr_destroy(&checked);
-    zone->name = must_strdup(name);
-    zone->lock = &header->lock;
-    zone->cells = (struct cell *)(void *)((char *)memory + CELLS_AT);
-    zone->set_count =
-        (uint32_t)(((uint64_t)status.st_size - CELLS_AT) / (SET_CELLS * sizeof(struct cell)));
-    zone->next = zones;
-    zones = zone;
-    return true;
-}
-
-/* Modules stay loaded, and may have pointers to them. */
-void zones_forget(void)
-{
-    static struct pillion_zone *forgotten;
-
-    for (struct pillion_zone *zone = zones, *next; zone != NULL; zone = next) {
-        next = zone->next;
-        zone->next = forgotten;
-        forgotten = zone;
-    }
-    zones = NULL;
-}
-
-pillion_zone *zone_find(const char *name)
-{
-    struct pillion_zone *zone = zones;
-    while (zone != NULL && strcmp(zone->name, name) != 0)
-        zone = zone->next;
-    return zone;
-}
 
 /* ---- Cells ---- */
 
@@ -153,9 +35,9 @@ static bool fits_parts(const pillion_zone *zone, size_t key_size, size_t value_s
     return key_size > 0 && key_size <= ZONE_DATA_MAX && value_size <= large_max(zone);
 }
 
-static uint64_t now_in_ms(void)
+static uint64_t now_in_ms(const pillion_zone *zone)
 {
-    return clock_ns() / NS_PER_MS;
+    return clock_ns() / NS_PER_MS + zone->ahead_ms;
 }
 
 /* A key, and the time at which a call looks for it. */
@@ -165,9 +47,9 @@ struct sought {
     uint64_t hash, now_ms;
 };
 
-static struct sought seek(const void *key, size_t key_size)
+static struct sought seek(const pillion_zone *zone, const void *key, size_t key_size)
 {
-    return (struct sought){key, key_size, hash_of(key, key_size), now_in_ms()};
+    return (struct sought){key, key_size, hash_of(key, key_size), now_in_ms(zone)};
 }
 
 static struct cell *find(const pillion_zone *zone, const struct sought *sought)
@@ -312,7 +194,7 @@ static bool update_large(pillion_zone *zone, const struct sought *sought, uint64
 bool zone_update(pillion_zone *zone, const void *key, size_t key_size, uint64_t ttl_ms,
                  size_t value_size, void (*update)(void *value, bool fresh, void *data), void *data)
 {
-    const struct sought sought = seek(key, key_size);
+    const struct sought sought = seek(zone, key, key_size);
 
     if (fits(key_size, value_size))
         return update_small(zone, &sought, ttl_ms, value_size, update, data);
@@ -359,7 +241,7 @@ bool zone_set(pillion_zone *zone, const void *key, size_t key_size, const void *
               size_t value_size, uint64_t ttl_ms)
 {
     struct copied copied = {value, value_size};
-    const struct sought sought = seek(key, key_size);
+    const struct sought sought = seek(zone, key, key_size);
 
     if (fits(key_size, value_size))
         return update_small(zone, &sought, ttl_ms, value_size, copy_value, &copied);
@@ -369,7 +251,7 @@ bool zone_set(pillion_zone *zone, const void *key, size_t key_size, const void *
 
 void zone_delete(pillion_zone *zone, const void *key, size_t key_size)
 {
-    const struct sought sought = seek(key, key_size);
+    const struct sought sought = seek(zone, key, key_size);
 
     if (!zone_lock(zone))
         return;
@@ -437,7 +319,7 @@ static long get(pillion_zone *zone, const struct sought *sought, const struct ta
 
 long zone_get(pillion_zone *zone, const void *key, size_t key_size, void *value, size_t room)
 {
-    const struct sought sought = seek(key, key_size);
+    const struct sought sought = seek(zone, key, key_size);
     const struct target to = {value, room, true};
 
     return get(zone, &sought, &to);
@@ -459,7 +341,7 @@ struct buffer {
 /* Copies a value into the buffer. -1 when it is gone, or there is no memory for it. */
 static long get_whole(pillion_zone *zone, pillion_bytes key, struct buffer *buffer)
 {
-    const struct sought sought = seek(key.data, key.size);
+    const struct sought sought = seek(zone, key.data, key.size);
 
     for (;;) {
         const struct target to = {buffer->data, buffer->room, false};
@@ -495,7 +377,7 @@ void zone_each(pillion_zone *zone, zone_visitor each, void *data)
 
     for (uint32_t set = 0; goes_on && set < zone->set_count; set++) {
         struct cell copies[SET_CELLS];
-        uint64_t now = now_in_ms();
+        uint64_t now = now_in_ms(zone);
         if (!zone_lock(zone))
             break;
         memcpy(copies, zone_set_at(zone, set), sizeof(copies));

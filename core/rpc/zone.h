@@ -1,7 +1,8 @@
 /* Zones: named memory that all workers share, and that outlives them and their configuration.
  *
- * A zone is a memory file that the master makes and keeps. It holds cells of a fixed size in sets
- * (zone_cells.h). Values that are too large for one lie in several (zone_large.h).
+ * A zone is a file that the master makes and keeps (zone_memory.h, zone_file.h). It holds cells of
+ * a fixed size in sets (zone_cells.h). Values that are too large for one lie in several
+ * (zone_large.h).
  *
  * There are no links that a worker could leave half set: one that dies in the middle of a change
  * leaves a cell free, or a small value as far as it had got, or the former large value, and the
@@ -15,25 +16,6 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-
-#include "base/error.h"
-
-/* Makes the memory file, with `size` bytes or a little less. Master only. Returns a close-on-exec
- * descriptor, or -1 with the reason. */
-int zone_create(uint64_t size, struct error *error);
-
-/* True when the file holds a zone that this binary can read. */
-bool zone_known(int fd);
-
-/* Maps a zone, so that zone_find finds it. `fd` stays the caller's. Its header is not looked at: it
- * may be damaged, and workers that share the zone have gone on all the same. */
-bool zone_add(const char *name, int fd, struct error *error);
-
-/* NULL when there is none of that name in this process. */
-pillion_zone *zone_find(const char *name);
-
-/* No zone is found any more. All stay mapped, for modules that still have a pointer to one. */
-void zones_forget(void);
 
 /* What pillion_zone_update, pillion_zone_get, pillion_zone_set and pillion_zone_delete do. Any
  * thread may call them. */

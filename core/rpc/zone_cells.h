@@ -47,6 +47,7 @@ struct pillion_zone {
         threads; /* among those of this process; it says so to one that has it already */
     struct cell *cells;
     uint32_t set_count;
+    uint64_t ahead_ms; /* of this machine's clock: times in cells are the zone's */
     struct pillion_zone *next;
 };
 

@@ -15,6 +15,7 @@
 #include "must.h"
 #include "rpc/zone.h"
 #include "rpc/zone_cells.h"
+#include "rpc/zone_memory.h"
 
 static int fd;
 static pillion_zone *zone;
@@ -28,7 +29,7 @@ static void set_up(uint64_t size)
     fd = zone_create(size, &error);
     ck_assert_msg(fd >= 0, "%s", error.text);
     ck_assert(zone_known(fd));
-    ck_assert_msg(zone_add("z", fd, &error), "%s", error.text);
+    ck_assert_msg(zone_add("z", &(struct zone_memory){.fd = fd}, &error), "%s", error.text);
     zone = zone_find("z");
     ck_assert_ptr_nonnull(zone);
     ck_assert_ptr_null(zone_find("other"));
@@ -295,7 +296,7 @@ START_TEST(a_file_without_room_is_refused)
     int empty = open("/dev/null", O_RDWR | O_CLOEXEC);
 
     ck_assert(!zone_known(empty));
-    ck_assert(!zone_add("empty", empty, &error));
+    ck_assert(!zone_add("empty", &(struct zone_memory){.fd = empty}, &error));
     ck_assert_ptr_null(zone_find("empty"));
 }
 END_TEST
@@ -321,7 +322,7 @@ START_TEST(a_zone_that_was_written_over_works_on)
             zone_delete(zone, key, strlen(key));
         }
     }
-    ck_assert_msg(zone_add("again", fd, &error), "%s", error.text);
+    ck_assert_msg(zone_add("again", &(struct zone_memory){.fd = fd}, &error), "%s", error.text);
     zone = zone_find("again");
     ck_assert(put("new", "value", 0));
     holds("new", "value");

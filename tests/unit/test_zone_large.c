@@ -14,6 +14,7 @@
 #include "rpc/zone.h"
 #include "rpc/zone_cells.h"
 #include "rpc/zone_large.h"
+#include "rpc/zone_memory.h"
 
 static int fd;
 static pillion_zone *zone;
@@ -26,7 +27,7 @@ static void set_up(uint64_t size)
         log_open(&(struct log_target){"/dev/null", LOG_ERROR_LEVEL, LOG_FORMAT_TEXT}, &error));
     fd = zone_create(size, &error);
     ck_assert_msg(fd >= 0, "%s", error.text);
-    ck_assert_msg(zone_add("z", fd, &error), "%s", error.text);
+    ck_assert_msg(zone_add("z", &(struct zone_memory){.fd = fd}, &error), "%s", error.text);
     zone = zone_find("z");
 }
 

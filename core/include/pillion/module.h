@@ -844,9 +844,10 @@ bool pillion_json_integer(pillion_bytes text, int64_t *value);
 
 /* ---- Zones; since 1.2 ---- */
 
-/* Memory that all workers share, and that outlives them: `zone NAME SIZE;` in the configuration. It
- * holds values by their keys. A key has 1 to 216 bytes, a value up to an eighth of the zone's size.
- * What was used longest ago makes room for what is new. Any thread may call these.
+/* Memory that all workers share, and that outlives them, and with `file=PATH` the server, too:
+ * `zone NAME SIZE [file=PATH];` in the configuration. It holds values by their keys. A key has 1 to
+ * 216 bytes, a value up to an eighth of the zone's size. What was used longest ago makes room for
+ * what is new. Any thread may call these.
  *
  * A key and its value that have 216 bytes together at most take 256 bytes of the zone, and one call
  * takes well below a microsecond. A larger value lies in parts of 224 bytes; each call copies all

@@ -74,6 +74,7 @@ enum way {
     CALL(opendir, ZERO, EMFILE)            \
     CALL(pipe2, MINUS, EMFILE)             \
     CALL(poll, MINUS, ENOMEM)              \
+    CALL(posix_fallocate, NUMBER, ENOSPC)  \
     CALL(prctl, MINUS, EPERM)              \
     CALL(pread, MINUS, EIO)                \
     CALL(pthread_create, NUMBER, EAGAIN)   \
