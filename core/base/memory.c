@@ -194,20 +194,27 @@ static void pool_release(struct pool *pool, struct pool_chunk *until)
     }
 }
 
-void pool_on_end(struct pool *pool, struct pool_end *end)
+bool pool_on_end(struct pool *pool, struct pool_end *end)
 {
+    if (pool->ending)
+        return false;
     end->older = pool->ends;
     pool->ends = end;
+    return true;
 }
 
 void pool_ends(struct pool *pool)
 {
     struct pool_end *end;
 
+    if (pool->ends == NULL || pool->ending)
+        return;
+    pool->ending = true;
     while ((end = pool->ends) != NULL) {
         pool->ends = end->older;
         end->call(end);
     }
+    pool->ending = false;
 }
 
 void pool_empty(struct pool *pool)

@@ -40,6 +40,7 @@ struct pool {
     struct pool_chunk *chunks; /* newest first */
     char *next, *end;          /* free part of the newest chunk */
     struct pool_end *ends;     /* newest first */
+    bool ending;               /* they are being called */
     size_t used;
     size_t limit; /* bytes that `used` may reach; 0 is unlimited */
 };
@@ -65,8 +66,8 @@ bool pool_owns(const struct pool *pool, const void *memory);
 size_t pool_held(const struct pool *pool);
 
 /* Has `end`, which lies in the pool's memory, called before that memory ends: the newest first.
- * pool_ends calls them ahead of that. */
-void pool_on_end(struct pool *pool, struct pool_end *end);
+ * pool_ends calls them ahead of that. False, and it is not called, from such a call itself. */
+bool pool_on_end(struct pool *pool, struct pool_end *end);
 void pool_ends(struct pool *pool);
 
 /* Forgets everything handed out; keeps the first chunk for reuse, unless it is large. Most requests

@@ -81,7 +81,7 @@ void blame_death(const struct worker *worker, int status, char how[DEATH_WORDS_M
     worker_blame(worker, &blame);
     describe_death(worker, status, &blame, how);
     counter_add(hung || silent ? &master.board->hangs : &master.board->crashes, 1);
-    if (silent) /* heartbeat.c has logged it; the process that stopped the worker is to blame */
+    if (silent) /* it was logged already; the process that stopped the worker is to blame */
         return;
     log_error("worker %u (pid %d) %s", worker->slot, (int)worker->child.pid, how);
     if (blame.method != BOARD_NO_METHOD && (blame.duty != DUTY_NONE || hung))

@@ -31,10 +31,10 @@ struct source {
     uint32_t serial;
     int arena;
     uint32_t slot, slots; /* the worker's slot, of how many */
-    bool hung;
-    struct blame blame; /* for the worker's death, once it is dead */
-    bool partial;       /* the worker still has connections, which will follow */
-    bool again;         /* they have followed: go through the source again after this pass */
+    bool hung, silent;    /* it was ended because of that */
+    struct blame blame;   /* for the worker's death, once it is dead */
+    bool partial;         /* the worker still has connections, which will follow */
+    bool again;           /* they have followed: go through the source again after this pass */
     bool pending[WORKER_PROCESSES_MAX]; /* slots that have not taken their part yet */
     uint32_t pending_count;
     bool whole; /* not split: the first pending slot takes all of it */
@@ -177,6 +177,7 @@ void handover_add(struct worker *worker, bool all)
     else
         source->again = true; /* some slots may have gone through it already */
     source->hung = worker->cause == CAUSE_HUNG || worker->cause == CAUSE_SILENT;
+    source->silent = worker->cause == CAUSE_SILENT;
     worker_blame(worker, &source->blame);
     source->partial = !all;
     worker_let_go(worker, all);
@@ -323,7 +324,7 @@ static void offer(struct worker *worker)
         if (s->whole)
             message.adopt = (struct adopt_rule){.slots = 1, .parts = 1};
         message.adopt.partial = s->partial;
-        message.adopt.hung = s->hung;
+        message.adopt.hung = s->silent ? 2 : s->hung;
         if (!s->blame.marked) {
             message.count = ADOPT_IDS;
             message.ids[ADOPT_CONNECTION] = s->blame.connection;
@@ -437,6 +438,7 @@ static void write_sources(cJSON *state)
         cJSON_AddNumberToObject(item, "slot", s->slot);
         cJSON_AddNumberToObject(item, "slots", s->slots);
         cJSON_AddBoolToObject(item, "hung", s->hung);
+        cJSON_AddBoolToObject(item, "silent", s->silent);
         cJSON_AddBoolToObject(item, "unmarked", !s->blame.marked);
         cJSON_AddNumberToObject(item, "connection", (double)s->blame.connection);
         cJSON_AddNumberToObject(item, "place", (double)s->blame.place);
@@ -469,6 +471,7 @@ static void read_source(const cJSON *item)
     source->slot = (uint32_t)state_number(item, "slot", 0);
     source->slots = (uint32_t)state_number(item, "slots", 1);
     source->hung = state_truth(item, "hung");
+    source->silent = state_truth(item, "silent");
     source->blame = (struct blame){.method = BOARD_NO_METHOD,
                                    .marked = !state_truth(item, "unmarked"),
                                    .connection = (uint64_t)state_number(item, "connection", 0),

@@ -10,6 +10,7 @@
 #include "master/generations.h"
 #include "master/master.h"
 #include "master/workers.h"
+#include "process/child.h"
 
 #define PACE_SLOWEST (250 * NS_PER_MS)
 #define PACE_FASTEST (5 * NS_PER_MS)
@@ -29,9 +30,15 @@ static void look_at(struct worker *worker, uint64_t now)
         worker->seen_since_ns = now;
         return;
     }
-    if (now - worker->seen_since_ns < allowed || worker->cause == CAUSE_HUNG)
+    if (now - worker->seen_since_ns < allowed || worker->cause == CAUSE_HUNG ||
+        worker->cause == CAUSE_SILENT)
         return;
-    worker_kill(worker, CAUSE_HUNG);
+    bool stopped = child_view(worker->child.pid).state == 'T';
+    if (stopped) /* whoever has stopped it is to blame, and not the handler */
+        log_error("worker %u (pid %d) is stopped, by a signal, in the middle of a handler "
+                  "(handler_timeout): it is ended and replaced",
+                  worker->slot, (int)worker->child.pid);
+    worker_kill(worker, stopped ? CAUSE_SILENT : CAUSE_HUNG);
 }
 
 static void look(struct timer *due)

@@ -35,7 +35,7 @@ enum worker_cause {
     CAUSE_ORDER,  /* a reload, or an operator's order */
     CAUSE_LATE,   /* it did not start, or end, in time */
     CAUSE_HUNG,   /* a handler ran too long (watchdog.c) */
-    CAUSE_SILENT, /* it gave no sign of life (heartbeat.c) */
+    CAUSE_SILENT, /* it gave no sign of life (heartbeat.c), or was stopped (watchdog.c) */
     CAUSE_BROKEN  /* it misused its channel, as only a module does */
 };
 

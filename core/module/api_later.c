@@ -1,5 +1,6 @@
 /* The functions of <pillion/module.h> for answering later, threads, timers and descriptors. See
  * api.c. */
+#include <errno.h>
 #include <pillion/module.h>
 
 #include "module/api.h"
@@ -7,6 +8,16 @@
 #include "rpc/belongings.h"
 #include "rpc/callback.h"
 #include "rpc/inner.h"
+#include "rpc/note.h"
+
+/* True with a function to call. Without one the module has made a mistake, which would crash the
+ * worker later, where nobody could tell whose it was. */
+static bool has_call(const char *function, bool given)
+{
+    if (!given)
+        note_misuse(function, "without a function to call");
+    return given;
+}
 
 /* ---- Answering later ---- */
 
@@ -38,7 +49,8 @@ PILLION_EXPORT bool pillion_on_cancel(pillion_token token, void (*cancelled)(voi
 
 PILLION_EXPORT bool pillion_on_end(pillion_request *req, void (*ended)(void *data), void *data)
 {
-    return on_loop(__func__) && request_on_end(req, ended, data);
+    return on_loop(__func__) && has_call(__func__, ended != NULL) &&
+           request_on_end(req, ended, data);
 }
 
 PILLION_EXPORT bool pillion_end_with(pillion_request *req, pillion_handle handle)
@@ -60,8 +72,12 @@ PILLION_EXPORT void pillion_offload(pillion_request *req, uint64_t timeout_ms,
                                     void (*work)(void *data),
                                     void (*done)(pillion_request *req, void *data), void *data)
 {
-    if (on_loop(__func__))
+    if (!on_loop(__func__))
+        return;
+    if (has_call(__func__, work != NULL && done != NULL))
         offload_request(req, timeout_ms, work, done, data);
+    else
+        request_fail(req, PILLION_INTERNAL_ERROR, "the method could not begin its work");
 }
 
 struct called {
@@ -82,6 +98,10 @@ PILLION_EXPORT void pillion_call(pillion_request *req, const char *method, pilli
 {
     if (!on_loop(__func__))
         return;
+    if (!has_call(__func__, method != NULL && done != NULL)) {
+        request_fail(req, PILLION_INTERNAL_ERROR, "the method could not call another one");
+        return;
+    }
     struct called *called = pool_alloc(req->pool, sizeof(*called));
     if (called == NULL) {
         request_fail(req, PILLION_OVERLOADED, "there is no memory to call \"%s\"", method);
@@ -94,13 +114,16 @@ PILLION_EXPORT void pillion_call(pillion_request *req, const char *method, pilli
 PILLION_EXPORT bool pillion_run(pillion_instance *self, void (*work)(void *data),
                                 void (*done)(pillion_instance *self, void *data), void *data)
 {
-    return on_loop(__func__) && offload_run(self, work, done, data);
+    return on_loop(__func__) && has_call(__func__, work != NULL) &&
+           offload_run(self, work, done, data);
 }
 
 PILLION_EXPORT bool pillion_post(pillion_instance *self,
                                  void (*callback)(pillion_instance *self, void *data), void *data)
 {
-    return offload_post(self, callback, data);
+    if (callback == NULL)
+        note_misuse(__func__, "without a function to call");
+    return callback != NULL && offload_post(self, callback, data);
 }
 
 PILLION_EXPORT pillion_handle pillion_timer(pillion_instance *self, uint64_t after_ms,
@@ -108,7 +131,7 @@ PILLION_EXPORT pillion_handle pillion_timer(pillion_instance *self, uint64_t aft
                                             void (*callback)(pillion_instance *self, void *data),
                                             void *data)
 {
-    if (!on_loop(__func__))
+    if (!on_loop(__func__) || !has_call(__func__, callback != NULL))
         return 0;
     return callback_timer(self, after_ms, every_ms, callback, data);
 }
@@ -118,7 +141,9 @@ PILLION_EXPORT pillion_handle pillion_server_timer(pillion_instance *self, uint6
                                                                     void *data),
                                                    void *data)
 {
-    return on_loop(__func__) ? callback_server_timer(self, every_ms, callback, data) : 0;
+    return on_loop(__func__) && has_call(__func__, callback != NULL)
+               ? callback_server_timer(self, every_ms, callback, data)
+               : 0;
 }
 
 PILLION_EXPORT pillion_handle pillion_watch(pillion_instance *self, int fd, unsigned events,
@@ -126,8 +151,10 @@ PILLION_EXPORT pillion_handle pillion_watch(pillion_instance *self, int fd, unsi
                                                              unsigned events, void *data),
                                             void *data)
 {
-    if (!on_loop(__func__))
+    if (!on_loop(__func__) || !has_call(__func__, callback != NULL)) {
+        errno = EINVAL;
         return 0;
+    }
     return callback_watch(self, fd, events, callback, data);
 }
 

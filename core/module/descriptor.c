@@ -374,28 +374,76 @@ const pillion_method *descriptor_method(const pillion_module *module, const char
 
 /* ---- Directives ---- */
 
+/* Has the module check a value. What it says against it is in `error`. */
+static bool check_value(struct module_set *set, const struct directives_place *at,
+                        const pillion_directive *directive, const void *value,
+                        pillion_error_text *error)
+{
+    *error = (pillion_error_text){.text = ""};
+    module_set_stage(set, at->module, "running a check of a directive");
+    struct note before = note_enter(DUTY_HOOK, &at->module->instance, &(struct origin){0});
+    int status = directive->check(value, error);
+    note_leave(&before);
+    return status == 0;
+}
+
+/* The statement with which the value is wrong first: a list may be given by several. */
+static const struct conf_statement *find_culprit(struct module_set *set,
+                                                 const struct directives_place *at,
+                                                 const pillion_directive *directive, void *value,
+                                                 const struct conf_statement *first)
+{
+    const struct conf_statement *culprit = first;
+    pillion_error_text error;
+
+    if (directive->type != PILLION_LIST)
+        return first;
+    pillion_list *list = value, whole = *list;
+    list->count = 0;
+    for (const struct conf_statement *s = first; s != NULL; s = s->next) {
+        if (strcmp(s->name.text, directive->name) != 0)
+            continue;
+        culprit = s;
+        list->count += s->word_count;
+        if (list->count >= whole.count || !check_value(set, at, directive, value, &error))
+            break;
+    }
+    *list = whole;
+    return culprit;
+}
+
+/* The directive that the statement is the first of in its block; NULL: none that has a check. */
+static const pillion_directive *begins(const pillion_directive *directives,
+                                       const struct conf_statement *block,
+                                       const struct conf_statement *statement)
+{
+    const struct conf_statement *first = block;
+
+    while (strcmp(first->name.text, statement->name.text) != 0)
+        first = first->next;
+    while (directives->name != NULL && strcmp(directives->name, statement->name.text) != 0)
+        directives++;
+    return first == statement && directives->name != NULL && directives->check != NULL ? directives
+                                                                                       : NULL;
+}
+
 /* The module's own checks of the values that its statements give. */
 static bool check_values(struct module_set *set, const pillion_directive *directives,
-                         const struct directives_place *at, const void *config)
+                         const struct directives_place *at, void *config)
 {
+    pillion_error_text error;
     bool good = true;
 
     for (const struct conf_statement *s = at->block; s != NULL; s = s->next) {
-        pillion_error_text error = {.text = ""};
-        const pillion_directive *d = directives;
-        while (d->name != NULL && strcmp(d->name, s->name.text) != 0)
-            d++;
-        if (d->name == NULL || d->check == NULL)
+        const pillion_directive *d = begins(directives, at->block, s);
+        void *value = d == NULL ? NULL : (char *)config + d->offset;
+        if (d == NULL || check_value(set, at, d, value, &error))
             continue;
-        module_set_stage(set, at->module, "running a check of a directive");
-        struct note before = note_enter(DUTY_HOOK, &at->module->instance, &(struct origin){0});
-        int status = d->check((const char *)config + d->offset, &error);
-        note_leave(&before);
-        if (status == 0)
-            continue;
+        const struct conf_statement *culprit = find_culprit(set, at, d, value, s);
         snprintf(error.at, sizeof(error.at), "%s", d->name);
-        conf_error(set->errors, hook_error_place(&error, s, at->place), "%s: \"%s\": %s", at->where,
-                   d->name, error.text[0] == '\0' ? "the module gave no reason" : error.text);
+        conf_error(set->errors, hook_error_place(&error, culprit, at->place), "%s: \"%s\": %s",
+                   at->where, d->name,
+                   error.text[0] == '\0' ? "the module gave no reason" : error.text);
         good = false;
     }
     return good;

@@ -79,15 +79,15 @@ static void tell(const struct conns *conns, const struct conn *conn,
 /* The header is consumed, and what it tells is true, both at once. */
 static void consume(struct conns *conns, struct conn *conn, const struct proxy_header *header)
 {
+    static const struct proxy_header nothing; /* the balancer speaks for itself (LOCAL) */
     struct conn_record *record = conn_record_of(conns, conn);
     uint32_t block = BLOCK_NONE;
 
-    if (!header->local)
-        tell(conns, conn, header);
+    tell(conns, conn, header->local ? &nothing : header);
     struct conn_cursors *edit = record_edit(record);
     unsigned order = edit->in_order;
     edit->in_start += (uint32_t)header->size;
-    edit->flags = (uint8_t)((edit->flags & ~CONN_HEADER) | (header->local ? 0 : CONN_TOLD));
+    edit->flags = (uint8_t)((edit->flags & ~CONN_HEADER) | CONN_TOLD);
     if (edit->in_start == edit->in_end) {
         block = edit->in_block;
         edit->in_block = BLOCK_NONE;

@@ -99,7 +99,8 @@ struct adopt_rule {
     uint32_t slot, slots;
     uint32_t part, parts;
     uint32_t partial; /* the worker lives, and keeps the connections whose record says `staying` */
-    uint32_t hung;    /* the watchdog ended the worker: its request is answered `timeout` */
+    uint32_t hung;    /* 1: the watchdog ended the worker: its request is answered `timeout`; 2:
+                         likewise, because it gave no sign of life */
 };
 
 /* The ids of ADOPT name the guilty request. Without ids it is the request that a handler was

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "base/log_seldom.h"
 #include "rpc/callback.h"
 #include "rpc/note.h"
 
@@ -25,9 +26,20 @@ static void call_ended(struct pool_end *end)
     note_leave(&before);
 }
 
+/* True once the request's calls are made: nothing can be added to them any more. */
+static bool is_over(const struct pillion_request *req)
+{
+    if (req->pool->ending)
+        log_seldom(
+            LOG_ERROR_LEVEL, req->method,
+            "module %s: \"%s\" adds to the end of a request that is over, which does nothing",
+            request_instance(req)->name, req->method->own_name);
+    return req->pool->ending;
+}
+
 bool request_on_end(struct pillion_request *req, void (*ended)(void *data), void *data)
 {
-    struct ending *ending = pool_alloc(req->pool, sizeof(*ending));
+    struct ending *ending = is_over(req) ? NULL : pool_alloc(req->pool, sizeof(*ending));
 
     if (ending == NULL)
         return false;
@@ -38,8 +50,7 @@ bool request_on_end(struct pillion_request *req, void (*ended)(void *data), void
         .data = data,
     };
     request_origin(req, &ending->origin);
-    pool_on_end(req->pool, &ending->end);
-    return true;
+    return pool_on_end(req->pool, &ending->end);
 }
 
 struct tied {
@@ -54,13 +65,12 @@ static void end_tied(struct pool_end *end)
 
 bool request_end_with(struct pillion_request *req, uint64_t handle)
 {
-    struct tied *tied = handle == 0 ? NULL : pool_alloc(req->pool, sizeof(*tied));
+    struct tied *tied = handle == 0 || is_over(req) ? NULL : pool_alloc(req->pool, sizeof(*tied));
 
     if (tied == NULL)
         return false;
     *tied = (struct tied){.end.call = end_tied, .handle = handle};
-    pool_on_end(req->pool, &tied->end);
-    return true;
+    return pool_on_end(req->pool, &tied->end);
 }
 
 /* ---- Values ---- */

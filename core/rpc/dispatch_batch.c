@@ -20,6 +20,11 @@ static void complete(struct deferred *stand_in)
     list_queue_reply(stand_in);
 }
 
+static bool is_guilty(enum fate fate)
+{
+    return fate == FATE_CRASHED || fate == FATE_HUNG || fate == FATE_SILENT;
+}
+
 /* A call that has begun twice stays marked so: it does not begin a third time. So does one that its
  * worker has died of. */
 static void mark_answered(const struct batch *batch, const struct conns *conns,
@@ -27,7 +32,7 @@ static void mark_answered(const struct batch *batch, const struct conns *conns,
 {
     const struct batch_call *at = &batch->calls[index];
 
-    if (!at->retried && at->fate != FATE_CRASHED && at->fate != FATE_HUNG)
+    if (!at->retried && !is_guilty((enum fate)at->fate))
         batch_mark(batch, conns, conn, index, CALL_ANSWERED);
 }
 
@@ -319,8 +324,9 @@ void batch_adopt(struct call *call, struct batch *batch, const struct begun_fram
         batch->calls[i].fate = (uint8_t)fate;
         batch->calls[i].retried = state == CALL_RETRIED;
         /* Should this worker die before it has come to the call, the next one knows as much. */
-        if (fate == FATE_CRASHED || fate == FATE_HUNG)
-            batch_mark(batch, conns, call->conn, i, fate == FATE_HUNG ? CALL_HUNG : CALL_CRASHED);
+        if (is_guilty(fate))
+            batch_mark(batch, conns, call->conn, i,
+                       fate == FATE_CRASHED ? CALL_CRASHED : CALL_HUNG);
         else if (state == CALL_WAITING)
             batch_mark(batch, conns, call->conn, i, fate == FATE_NONE ? CALL_NEW : CALL_BEGUN);
         if (state == CALL_WAITING && fate == FATE_NONE)

@@ -1,6 +1,7 @@
 /* Notes of the module and request for which a thread runs. See note.h. */
 #include "rpc/note.h"
 
+#include "base/log_seldom.h"
 #include "rpc/metric.h"
 #include "rpc/request.h"
 
@@ -95,6 +96,14 @@ struct whose note_whose(void)
     if (req != NULL && req->method != NULL)
         return (struct whose){module, "\"", req->method->own_name};
     return (struct whose){module, "", on_loop ? "a callback" : "a thread"};
+}
+
+void note_misuse(const char *function, const char *what)
+{
+    struct whose whose = note_whose();
+
+    log_seldom(LOG_ERROR_LEVEL, function, "module %s: %s%s%s called %s %s, which does nothing",
+               whose.module, whose.quote, whose.code, whose.quote, function, what);
 }
 
 const struct note *note_current(void)

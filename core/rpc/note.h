@@ -42,6 +42,10 @@ const pillion_instance *note_instance(void);
 /* The same in words, for the log: the names of the module and of the request's method in it. */
 struct whose note_whose(void);
 
+/* Logs that the module whose code the calling thread runs has called a function of module.h in a
+ * way that does nothing. */
+void note_misuse(const char *function, const char *what);
+
 /* The note; its duty is DUTY_NONE where a handler runs, or nothing. Safe in a signal handler.
  */
 const struct note *note_current(void);

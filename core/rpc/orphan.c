@@ -42,13 +42,15 @@ void orphan_fail(struct call *call, enum fate fate, const struct method *method,
             "the worker that handled this request of \"%.*s\" ended before it was answered",
         [FATE_LOST] = "this request of \"%.*s\" was carried out, and its answer was lost with the "
                       "worker, which ended before the batch was answered",
+        [FATE_SILENT] = "the worker that handled this request of \"%.*s\" was stopped, by a signal "
+                        "from outside as a rule, and gave no sign of life; it was ended",
     };
     struct dispatcher *dispatcher = call->dispatcher;
-    bool guilty = fate == FATE_CRASHED || fate == FATE_HUNG;
+    bool late = fate == FATE_HUNG || fate == FATE_SILENT, guilty = fate == FATE_CRASHED || late;
 
     counter_add(&dispatcher->row->counters[guilty ? COUNT_GUILTY : COUNT_ORPHANED], 1);
-    request_fail(&call->req, fate == FATE_HUNG ? ERROR_TIMEOUT : ERROR_MODULE_CRASHED, texts[fate],
-                 (int)in.size, in.data == NULL ? "" : in.data);
+    request_fail(&call->req, late ? ERROR_TIMEOUT : ERROR_MODULE_CRASHED, texts[fate], (int)in.size,
+                 in.data == NULL ? "" : in.data);
     if (method == NULL)
         count_removed(dispatcher, in);
     call_refused(call, method, in);

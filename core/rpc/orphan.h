@@ -7,7 +7,8 @@
 
 /* How a connection's former worker has ended. */
 struct death {
-    bool hung;   /* the watchdog ended it */
+    bool hung;   /* the watchdog ended it, or */
+    bool silent; /* (hung too) the heartbeat: something from outside has stopped it, as a rule */
     bool gone;   /* and the connection's client is gone: nothing is run for it */
     bool marked; /* for the request that a handler had in hand: its record's mark ... */
     uint64_t connection, place;    /* ... or otherwise for this one; 0: for none */
@@ -35,10 +36,13 @@ enum fate {
     FATE_HUNG,     /* the watchdog ended the worker because of it */
     FATE_ORPHANED, /* it was under way */
     FATE_LOST,     /* it is a batch's, and its answer was not kept */
+    FATE_SILENT    /* its handler ran when its worker stopped to give signs of life */
 };
 
 static inline enum fate death_fate(const struct death *death)
 {
+    if (death->silent)
+        return FATE_SILENT;
     return death->hung ? FATE_HUNG : FATE_CRASHED;
 }
 

@@ -250,7 +250,8 @@ static bool may_extend(const struct pillion_request *req)
 static struct result *start_result(struct pillion_request *req, const char *out)
 {
     size_t size = strlen(out == NULL ? "" : out) + 1;
-    struct result *result = pool_alloc(req->pool, sizeof(*result) + size);
+    struct result *result =
+        req->pool->ending ? NULL : pool_alloc(req->pool, sizeof(*result) + size);
 
     if (result == NULL) {
         request_fail(req, PILLION_INTERNAL_ERROR, "no memory to build the reply");

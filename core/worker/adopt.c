@@ -414,6 +414,7 @@ void adopt_start(struct adoption *adoption, const struct message *message, int f
     adoption->serial = message->serial;
     adoption->rule = message->adopt;
     adoption->death = (struct death){.hung = message->adopt.hung != 0,
+                                     .silent = message->adopt.hung == 2,
                                      .marked = true,
                                      .from = &adoption->from_arena,
                                      .kept = &adoption->kept};

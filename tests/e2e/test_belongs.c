@@ -7,10 +7,11 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define METHODS                                                                                \
-    "method ping; method ends; method ticks; method ticked; method work; method who { filter " \
-    "mark; }"                                                                                  \
-    "method who_later { filter mark; } method run; method writes;"
+#define METHODS                                                                                    \
+    "method ping; method ends; method ticks; method ticked; method work; method who { filter "     \
+    "mark; }"                                                                                      \
+    "method who_later { filter mark; } method run; method writes; method no_calls; method stands; " \
+    "method half;"
 
 static struct server *serve(const char *main_text)
 {
@@ -88,6 +89,73 @@ START_TEST(the_calls_of_a_batch_end_one_by_one)
     expect_part(client_receive(client, NULL), "timeout");
     expect_ended(server, "one");
     expect_ended(server, "two");
+}
+END_TEST
+
+/* A module's mistake is told with its name, and crashes nothing later. */
+START_TEST(functions_that_are_not_there_are_not_called)
+{
+    struct server *server = serve("");
+    int client = client_connect(server);
+
+    client_send_frame(client, "{\"in\":\"no_calls\",\"params\":{\"how\":\"call\"}}");
+    client_expect_error(client, "internal_error");
+    client_send_frame(client, "{\"in\":\"no_calls\",\"params\":{\"how\":\"offload\"}}");
+    client_expect_error(client, "internal_error");
+    for (const char *const *f =
+             (const char *const[]){"on_end", "run", "post", "timer", "server_timer", "watch",
+                                   "call", "offload", NULL};
+         *f != NULL; f++)
+        server_wait_log(server, keep_printf("module belongs: \"no_calls\" called pillion_%s without "
+                                            "a function to call, which does nothing",
+                                            *f));
+    client_expect_alive(client);
+}
+END_TEST
+
+START_TEST(nothing_is_added_to_the_end_of_a_request_that_is_over)
+{
+    struct server *server = serve("");
+    int client = client_connect(server);
+
+    ends(client, "answer", "again");
+    client_expect(client, "{\"out\":\"ends\",\"result\":{\"how\":\"answer\",\"name\":\"again\"}}");
+    expect_ended(server, "again");
+    server_wait_log(server, "\"ends\" adds to the end of a request that is over");
+    client_expect_alive(client);
+}
+END_TEST
+
+START_TEST(a_result_that_is_begun_stays_while_its_request_waits)
+{
+    struct server *server = serve("");
+    int client = client_connect(server);
+
+    client_send_frame(client, "{\"in\":\"half\",\"params\":{\"how\":\"wait\"}}");
+    client_expect(client, "{\"out\":\"half\",\"result\":[1,2]}");
+    client_send_frame(client, "{\"in\":\"half\",\"params\":{\"how\":\"fail\"}}");
+    client_expect_error(client, "odd");
+    client_send_frame(client, "{\"in\":\"half\",\"params\":{\"how\":\"reply\"}}");
+    client_expect(client, "{\"out\":\"whole\",\"result\":3}");
+}
+END_TEST
+
+/* The handler, which has not run on, is not to blame: nor do the words say so. */
+START_TEST(a_worker_that_is_stopped_in_a_handler_is_no_slow_handler)
+{
+    struct server *server = serve("handler_timeout 300ms; quarantine_crashes 1;");
+    int client = client_connect(server);
+
+    for (int i = 0; i < 2; i++) {
+        client_send_frame(client, "{\"in\":\"stands\"}");
+        const char *message = client_expect_error(client, "timeout");
+        expect_part(message, "the worker that handled this request of \"stands\" was stopped");
+    }
+    client_send_frame(client, "[{\"jsonrpc\":\"2.0\",\"method\":\"ping\",\"id\":1},"
+                              "{\"jsonrpc\":\"2.0\",\"method\":\"stands\",\"id\":2}]");
+    expect_part(client_receive(client, NULL), "was stopped");
+    server_wait_log(server, "is stopped, by a signal, in the middle of a handler");
+    ck_assert(!server_logged(server, "ran for longer than it may"));
 }
 END_TEST
 
@@ -488,10 +556,14 @@ START_TEST(pools_that_are_not_there_are_told)
 }
 END_TEST
 
-E2E_MAIN("belongs", the_end_of_a_request_is_told_however_it_ends,
-         the_calls_of_a_batch_end_one_by_one, a_result_that_is_not_ended_ends_with_its_request,
-         a_worker_that_stops_ends_its_requests, a_crash_at_the_end_is_put_down_to_its_module,
-         a_timer_ends_with_its_request, work_learns_that_nobody_waits, a_filter_tells_the_handler,
+E2E_MAIN("belongs", functions_that_are_not_there_are_not_called,
+         nothing_is_added_to_the_end_of_a_request_that_is_over,
+         a_result_that_is_begun_stays_while_its_request_waits,
+         a_worker_that_is_stopped_in_a_handler_is_no_slow_handler,
+         the_end_of_a_request_is_told_however_it_ends, the_calls_of_a_batch_end_one_by_one,
+         a_result_that_is_not_ended_ends_with_its_request, a_worker_that_stops_ends_its_requests,
+         a_crash_at_the_end_is_put_down_to_its_module, a_timer_ends_with_its_request,
+         work_learns_that_nobody_waits, a_filter_tells_the_handler,
          one_worker_alone_works_for_the_server, reloads_put_off_no_timer_of_the_server,
          a_method_calls_another_one, calls_in_calls_have_an_end, a_call_ends_with_its_caller,
          a_called_method_is_to_blame_for_its_crash, a_module_has_work_done_without_a_request,

@@ -745,6 +745,7 @@ START_TEST(modules_check_their_directives)
     } wrong[] = {
         {"word x; even 3;", ":2:", "\"even\": 3 is odd"},
         {"list a b c; even 2;", ":2:", "\"list\": the module gave no reason"},
+        {"list a b;\nlist c;\nlist d; even 2;", ":3:6:", "\"list\": the module gave no reason"},
         {"even 4;\nword bad;", ":3:6:", "\"bad\" with 4"},
         {"even 4;\nword lost;", ":1:", "there is no list"},
     };

@@ -2,6 +2,7 @@
  * learns that nobody waits for it. */
 #include <pillion/module.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,6 +11,7 @@
 
 struct belonging {
     pillion_instance *self;
+    pillion_request *req; /* of the handler, which has answered */
     pillion_token token;
     char name[16];
 };
@@ -37,6 +39,11 @@ static void ended_first(void *data)
     pillion_log(belonging->self, PILLION_LOG_NOTICE, "%s ends", belonging->name);
     if (strcmp(belonging->name, "crash") == 0)
         abort();
+    if (strcmp(belonging->name, "again") == 0 &&
+        (pillion_on_end(belonging->req, ended, belonging) ||
+         pillion_end_with(belonging->req, pillion_timer(belonging->self, 1, 0, NULL, NULL)) ||
+         pillion_end_with(belonging->req, 1)))
+        abort(); /* it would go on for ever */
     if (pillion_resume(belonging->token) != NULL)
         pillion_log(belonging->self, PILLION_LOG_NOTICE, "%s was resumed", belonging->name);
 }
@@ -63,7 +70,7 @@ static void ends(pillion_request *req)
     struct belonging *belonging = pillion_alloc(req, sizeof(*belonging));
     const char *how = text(req, "how");
 
-    *belonging = (struct belonging){.self = pillion_self(req)};
+    *belonging = (struct belonging){.self = pillion_self(req), .req = req};
     snprintf(belonging->name, sizeof(belonging->name), "%s", text(req, "name"));
     if (!pillion_on_end(req, ended, belonging) || !pillion_on_end(req, ended_first, belonging))
         abort();
@@ -270,6 +277,63 @@ static void grow(pillion_request *req)
     pillion_reply(req, "grown", cJSON_CreateBool(bytes != NULL));
 }
 
+/* ---- no_calls: calls of functions that are not there ---- */
+
+static void no_calls(pillion_request *req)
+{
+    pillion_instance *self = pillion_self(req);
+
+    if (pillion_on_end(req, NULL, NULL) || pillion_run(self, NULL, NULL, NULL) ||
+        pillion_post(self, NULL, NULL) || pillion_timer(self, 1, 1, NULL, NULL) != 0 ||
+        pillion_server_timer(self, 1, NULL, NULL) != 0 ||
+        pillion_watch(self, 0, PILLION_READ, NULL, NULL) != 0)
+        abort();
+    if (strcmp(text(req, "how"), "call") == 0)
+        pillion_call(req, "ping", (pillion_bytes){"1", 1}, NULL, NULL);
+    else
+        pillion_offload(req, 0, NULL, NULL, NULL);
+}
+
+/* ---- stands: the worker is stopped in the middle of it ---- */
+
+static void stands(pillion_request *req)
+{
+    raise(SIGSTOP);
+    pillion_reply(req, "stood", cJSON_CreateTrue());
+}
+
+/* ---- half: a result that is begun, and gone on with later ---- */
+
+static void half_later(pillion_instance *self, void *data)
+{
+    pillion_request *req = pillion_resume(((struct belonging *)data)->token);
+
+    (void)self;
+    if (req == NULL)
+        return;
+    if (strcmp(((struct belonging *)data)->name, "fail") == 0) {
+        pillion_fail(req, "odd", "it is");
+        return;
+    }
+    pillion_put_integer(req, NULL, 2);
+    pillion_end(req);
+}
+
+static void half(pillion_request *req)
+{
+    struct belonging *belonging = pillion_alloc(req, sizeof(*belonging));
+
+    snprintf(belonging->name, sizeof(belonging->name), "%s", text(req, "how"));
+    pillion_begin_array(req, "half");
+    pillion_put_integer(req, NULL, 1);
+    if (strcmp(belonging->name, "reply") == 0) {
+        pillion_reply(req, "whole", cJSON_CreateNumber(3));
+        return;
+    }
+    belonging->token = pillion_defer(req, 0);
+    pillion_end_with(req, pillion_timer(pillion_self(req), 1, 0, half_later, belonging));
+}
+
 static void *null;
 
 static void crash(pillion_request *req)
@@ -410,6 +474,9 @@ static const pillion_method methods[] = {
     {.name = "call", .handler = call},
     {.name = "told", .handler = told},
     {.name = "grow", .handler = grow},
+    {.name = "no_calls", .handler = no_calls},
+    {.name = "stands", .handler = stands},
+    {.name = "half", .handler = half},
     {.name = "crash", .handler = crash},
     {.name = "loops", .handler = loops},
     {.name = "who", .handler = who},

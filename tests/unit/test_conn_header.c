@@ -118,7 +118,7 @@ START_TEST(a_connection_that_is_told_nothing_of_has_the_address_of_its_socket)
     ck_assert_str_ne(socket, "192.0.2.1:50122");
     client_says("\r\n\r\n\0\r\nQUIT\n \0\0\0", 16);
     run_until(all_received);
-    ck_assert_int_eq(conn_cursors(&conns, c.conn)->flags, 0);
+    ck_assert_int_eq(conn_cursors(&conns, c.conn)->flags, CONN_TOLD);
     expect_peer(c.conn, socket);
     expect_told(c.conn, "sni", NULL);
     client_close(&c);

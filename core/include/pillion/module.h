@@ -607,8 +607,10 @@ void pillion_fail_retry(pillion_request *req, const char *code, uint64_t retry_m
  * The first pillion_begin_… begins the result, of a reply whose `out` is its name, and the
  * pillion_end that ends it replies. What is in between is a member of the object that was begun
  * last, by its name, or with NULL for a name an element of the array. A handler that finds on its
- * way that it must fail calls pillion_fail and returns. Mistakes, such as a member without a name,
- * are logged, and the client gets `internal_error`; that a name is not there twice is not checked.
+ * way that it must fail calls pillion_fail and returns: any other answer drops what is written. A
+ * request that is deferred keeps it, to be gone on with when it is resumed. Mistakes, such as a
+ * member without a name, are logged, and the client gets `internal_error`; that a name is not there
+ * twice is not checked.
  *
  * string: NUL-terminated UTF-8; text: UTF-8 which may hold NULs; bytes: any, as base64 (RFC 4648
  * section 4). NULL becomes null, and bytes that are no UTF-8 become U+FFFD. number: infinity and
@@ -670,8 +672,8 @@ bool pillion_on_cancel(pillion_token token, void (*cancelled)(void *data), void 
 /* Has `ended` called, once, when the request is over: it is answered, in whatever way, or its
  * client is gone, or its worker stops; and no thread of the pool works for it any more. What
  * pillion_alloc gave is still there then, and is gone afterwards. A request may have many: the last
- * is called first. Also from filters. False without memory; `ended` is not called then. Not called
- * when the worker dies. Since 1.5. */
+ * is called first. Also from filters. False without memory, and from `ended` itself; `ended` is not
+ * called then. Not called when the worker dies. Since 1.5. */
 bool pillion_on_end(pillion_request *req, void (*ended)(void *data), void *data);
 
 /* Says whether a deferred request may still be run from its handler on by another worker, should
