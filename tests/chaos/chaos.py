@@ -10,7 +10,8 @@ answered later, from a timer or a thread, and takes replies in any order, but th
 send those without ids, and insist on the order. Those that speak JSON-RPC send notifications and
 batches too, with all of that in them. Some of HTTP wait for a word before they send a body. Some come through a balancer, which tells their address by a PROXY
 header; all ask now and then what their address is. Some requests crash or hang in threads, timers
-and callbacks. Idle clients wait, and are called once at the end. Events are drawn from a generator
+and callbacks. Idle clients wait, and are called once at the end. Visitors have a module keep something for their
+connection, which it may lose with a worker, and must not keep beyond its end, nor end twice. Events are drawn from a generator
 whose seed is printed. Any disconnect, or any lost, wrong or reordered reply fails the run (exit 1).
 --expect-wrong turns that around: the test of this test, run against a server whose correction from
 the kernel's counters is off (PILLION_TEST_NO_CORRECTION).
@@ -113,7 +114,7 @@ class Server:
         for name in ("modules/ping.so", "modules/rpc.so", "tests/modules/crash.so",
                      "tests/modules/later.so", "tests/modules/threads.so",
                      "tests/modules/descriptors.so", "tests/modules/peer.so", "tests/modules/written.so",
-                     "modules/limit.so", "modules/access_log.so"):
+                     "tests/modules/visits.so", "modules/limit.so", "modules/access_log.so"):
             shutil.copy(os.path.join(build, name), os.path.join(self.prefix, "modules"))
         self.samples = [n for n in SAMPLES if os.path.exists(os.path.join(build, "samples", n + ".so"))]
         for name in self.samples:
@@ -143,7 +144,8 @@ class Server:
             f.write(data)
 
     def configure(self):
-        methods = "".join("method %s; " % m for m in CRASHES + ["hang", "ping", "harm", "breaks", "peer", "written"])
+        methods = "".join("method %s; " % m for m in CRASHES + ["hang", "ping", "harm", "breaks", "peer", "written",
+                                                                "set", "get"])
         filters = FILTERS + (QUOTA if "quota" in self.samples else "")
         later = DEFERRED if "deflate" in self.samples else LATER
         methods += "".join("method %s { %s } " % (m, filters) for m in later + ["version"])
@@ -156,6 +158,7 @@ class Server:
                     "load_module modules/threads.so; pool_threads 8;\n"
                     "load_module modules/descriptors.so; load_module modules/peer.so;\n"
                     "load_module modules/written.so;\n"
+                    "zone visits 1m; load_module modules/visits.so;\n"
                     "zone limits 1m; load_module modules/limit.so; load_module modules/access_log.so;\n%s"
                     "server { listen 127.0.0.1:%d; %smethod rpc.stats; %s\n"
                     "listen 127.0.0.1:%d proxy_protocol; proxy_from 127.0.0.1; proxy_timeout 10m; }\n"
@@ -508,6 +511,55 @@ class Client:
             self.chaos.death - request.since, reply)
 
 
+class Visitor:
+    """A client for whose connection the module `visits` keeps a name: it asks for it, and gives a new one when it was
+    lost, which only happens when the connection is in another worker."""
+
+    def __init__(self, number, chaos):
+        self.number, self.chaos, self.names, self.waits, self.incoming = number, chaos, set(), None, b""
+        self.sock = socket.create_connection(("127.0.0.1", chaos.server.port), timeout=10)
+        self.known, self.certain, self.last = None, True, None
+        chaos.selector.register(self.sock, selectors.EVENT_READ, self)
+
+    def ask(self):
+        if self.waits is not None:
+            return
+        self.waits = "get" if self.known is not None or not self.certain else "set"
+        self.last = "v%d-%d" % (self.number, len(self.names))
+        params = {"name": self.last} if self.waits == "set" else None
+        if self.waits == "set":
+            self.names.add(self.last)
+        body = json.dumps({"in": self.waits, "params": params or {}}).encode()
+        self.sock.sendall(struct.pack("<I", len(body)) + body)
+
+    def read(self):
+        data = self.sock.recv(4096)
+        if not data:
+            raise Failure("disconnect: visitor %d" % self.number)
+        self.incoming += data
+        if len(self.incoming) < 4 or len(self.incoming) < 4 + struct.unpack("<I", self.incoming[:4])[0]:
+            return
+        reply, self.incoming, what = json.loads(self.incoming[4:]), b"", self.waits
+        self.waits = None
+        if reply["out"] == "error":  # its worker was ended with the request in hand
+            self.certain = False
+        elif what == "set":
+            if reply["result"] is not True:
+                raise Failure("wrong: visitor %d is refused a name" % self.number)
+            self.known, self.certain = self.last, True
+        else:
+            self.got(*reply["result"])
+
+    def got(self, name, seen, moved, saved):
+        if name is None and not moved and self.known is not None:
+            raise Failure("lost: the name of visitor %d, in a worker that goes on" % self.number)
+        if name is not None and (name not in self.names or (self.certain and name != self.known)):
+            raise Failure("wrong: visitor %d is %s, and not %s" % (self.number, name, self.known))
+        if saved and saved not in self.names:
+            raise Failure("wrong: visitor %d has saved %s" % (self.number, saved))
+        self.known, self.certain = name, True
+
+
 class Chaos:
     def __init__(self, args):
         self.args = args
@@ -733,6 +785,7 @@ class Chaos:
         for i in range(min(self.args.idle, limit // 2 - 200)):
             self.idle.append(socket.create_connection(("127.0.0.1", self.first_port(i)), timeout=10))
         self.clients = [Client(i, self) for i in range(self.args.busy)]
+        self.visitors = [Visitor(i, self) for i in range(self.args.visitors)]
 
     def first_port(self, number):
         """A third comes in by an address that the first change of the configuration removes."""
@@ -760,6 +813,8 @@ class Chaos:
             elif client.asked and now - client.since > 20:
                 raise Failure("lost: client %d waits for %d replies since 20 s: %s" %
                               (client.number, len(client.asked), client.story))
+        if self.visitors and not self.ending:
+            self.random_visits.choice(self.visitors).ask()
         for at, action in [s for s in self.scheduled if s[0] <= now]:
             self.scheduled.remove((at, action))
             action()
@@ -772,7 +827,7 @@ class Chaos:
                 raise Failure("%s failed: %s" % (name, error.decode()))
 
     def run(self):
-        self.guilty = []
+        self.guilty, self.random_visits = [], random.Random(self.args.seed)
         self.scheduled, self.ending, self.quiet_until, self.vault_killed_at = [], False, 0.0, None
         end = time.monotonic() + self.args.seconds
         next_event, waiting = time.monotonic() + 1, None
@@ -799,7 +854,35 @@ class Chaos:
             self.turn()
         self.turn()
         self.check_idle()
+        self.check_visits()
         self.check_journal()
+
+    def wait_for_visits(self, count):
+        until = time.monotonic() + 20
+        while True:
+            self.turn()
+            stats = self.stats()
+            here = stats["modules"]["visits"]["metrics"]["here"] if stats else None
+            if here == count:
+                return
+            if time.monotonic() > until:
+                raise Failure("wrong: %s visitors' names are kept, and there are %d" % (here, count))
+
+    def check_visits(self):
+        """As many names are kept as visitors have one; and none once they are gone."""
+        for _ in range(2):  # the second time all of them have one
+            for visitor in self.visitors:
+                visitor.ask()
+            until = time.monotonic() + 20
+            while any(v.waits for v in self.visitors):
+                self.turn()
+                if time.monotonic() > until:
+                    raise Failure("lost: a reply to a visitor")
+        self.wait_for_visits(sum(v.known is not None for v in self.visitors))
+        for visitor in self.visitors:
+            self.selector.unregister(visitor.sock)
+            visitor.sock.close()
+        self.wait_for_visits(0)
 
     def check_idle(self):
         body = b'{"in":"ping","params":"idle"}'
@@ -868,6 +951,7 @@ def main():
     parser.add_argument("--seed", type=int, default=int(time.time()))
     parser.add_argument("--idle", type=int, default=2000)
     parser.add_argument("--busy", type=int, default=64)
+    parser.add_argument("--visitors", type=int, default=64)
     parser.add_argument("--files", type=int, default=0,
                         help="limit on open files of the server's processes: below the clients, for several vaults")
     parser.add_argument("--only", default="")

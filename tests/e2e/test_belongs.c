@@ -7,10 +7,11 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define METHODS                                                                                    \
-    "method ping; method ends; method ticks; method ticked; method work; method who { filter "     \
-    "mark; }"                                                                                      \
-    "method who_later { filter mark; } method run; method writes; method no_calls; method stands; " \
+#define METHODS                                                                                \
+    "method ping; method ends; method ticks; method ticked; method work; method who { filter " \
+    "mark; }"                                                                                  \
+    "method who_later { filter mark; } method run; method writes; method no_calls; method "    \
+    "stands; "                                                                                 \
     "method half;"
 
 static struct server *serve(const char *main_text)
@@ -106,9 +107,10 @@ START_TEST(functions_that_are_not_there_are_not_called)
              (const char *const[]){"on_end", "run", "post", "timer", "server_timer", "watch",
                                    "call", "offload", NULL};
          *f != NULL; f++)
-        server_wait_log(server, keep_printf("module belongs: \"no_calls\" called pillion_%s without "
-                                            "a function to call, which does nothing",
-                                            *f));
+        server_wait_log(server,
+                        keep_printf("module belongs: \"no_calls\" called pillion_%s without "
+                                    "a function to call, which does nothing",
+                                    *f));
     client_expect_alive(client);
 }
 END_TEST

@@ -457,7 +457,7 @@ START_TEST(clients_have_connections)
     ck_assert_result("set", "{\"name\":\"Ann\"}", "true");
     ck_assert(pillion_test_stop());
     start(keep_printf("%s zone visits 64k;", load("visits", "")),
-          "method set; method get; method hold; method get_by_call; method get_later;");
+          "method set; method get; method stay; method get_by_call; method get_later;");
     ck_assert_result("get", "{}", "[null,0,false,\"\"]");
     ck_assert_result("set", "{\"name\":\"Ada\"}", "true");
     ck_assert_result("get", "{}", "[\"Ada\",1,false,\"\"]");
@@ -467,7 +467,7 @@ START_TEST(clients_have_connections)
     ck_assert_result("get_by_call", "{}", "[\"Bob\",1,false,\"\"]");
     ck_assert_result("get_later", "{}", "[\"Bob\",2,false,\"\"]");
     ck_assert_int_eq(pillion_test_metric("visits", "here"), 2);
-    unsigned held = pillion_test_begin("{\"in\":\"hold\"}");
+    unsigned held = pillion_test_begin("{\"in\":\"stay\"}");
     pillion_test_client(0);
     ck_assert_result("get", "{}", "[\"Ada\",2,false,\"\"]");
     pillion_test_client(bob + 1); /* nobody */

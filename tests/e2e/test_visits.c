@@ -6,10 +6,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define METHODS                                                                             \
-    "method ping; method set { tool on; } method get { tool on; } method get_later; "       \
-    "method get_by_call; method hold { filter seen; } method work { filter seen; } method " \
-    "crash;"
+#define METHODS                                                                                \
+    "method ping; method set { tool on; } method get { tool on; } method get_later; "          \
+    "method get_by_call; method stay { filter seen; } method work_on { filter seen; } method " \
+    "die;"
 
 static struct server *serve(const char *main_text, const char *server_text)
 {
@@ -170,13 +170,13 @@ START_TEST(a_request_that_stays_over_a_reload_keeps_the_values)
     struct server *server = serve("drain_timeout 300ms;", "");
     int client = visit(server, "Ada");
 
-    client_send_frame(client, "{\"in\":\"hold\"}");
+    client_send_frame(client, "{\"in\":\"stay\"}");
     server_wait_log(server, "a request is held");
     server_reload(server);
     client_expect_error(client, "timeout");
     expect(client, "get", "[null,0,true,\"Ada\"]");
     expect_over(server, "Ada", "moved");
-    server_wait_log(server, "Ada is left by hold, not over");
+    server_wait_log(server, "Ada is left by stay, not over");
 }
 END_TEST
 
@@ -186,7 +186,7 @@ START_TEST(a_crash_loses_values_and_modules_can_tell)
     int client = visit(server, "Ada"), guilty = client_connect(server);
 
     server->reports_allowed = true;
-    client_send_frame(guilty, "{\"in\":\"crash\"}");
+    client_send_frame(guilty, "{\"in\":\"die\"}");
     client_expect_error(guilty, "module_crashed");
     expect(client, "get", "[null,0,true,\"\"]");
     ck_assert(!server_logged(server, "Ada is over"));
@@ -198,7 +198,7 @@ START_TEST(a_worker_that_stops_ends_values)
     struct server *server = serve("", "");
     int client = visit(server, "Ada");
 
-    client_send_frame(client, "{\"in\":\"work\"}");
+    client_send_frame(client, "{\"in\":\"work_on\"}");
     server_wait_log(server, "Ada is worked with");
     server_ask(server, "stop");
     server_wait_exit(server, PATIENCE_MS);
@@ -214,16 +214,16 @@ START_TEST(no_thread_works_with_a_value_that_has_ended)
     struct server *server = serve("", "");
     int client = visit(server, "Ada");
 
-    client_send_frame(client, "{\"in\":\"work\"}");
+    client_send_frame(client, "{\"in\":\"work_on\"}");
     server_wait_log(server, "Ada is worked with");
     vanish(client);
     expect_over(server, "Ada", "closed");
     ck_assert_ptr_nonnull(
         strstr(strstr(server_log(server), "Ada is worked with no more"), "Ada is over"));
-    server_wait_log(server, "Ada is left by work, over");
+    server_wait_log(server, "Ada is left by work_on, over");
 
     client = visit(server, "Bob");
-    client_send_frame(client, "{\"in\":\"work\",\"params\":{\"name\":\"x\"}}");
+    client_send_frame(client, "{\"in\":\"work_on\",\"params\":{\"name\":\"x\"}}");
     client_expect_error(client, "timeout");
     close(client);
     expect_over(server, "Bob", "closed");

@@ -138,7 +138,7 @@ static void get_by_call(pillion_request *req)
     pillion_call(req, "get", pillion_params_raw(req), called, NULL);
 }
 
-/* ---- hold: nobody answers it ---- */
+/* ---- stay: nobody answers it ---- */
 
 static void hold(pillion_request *req)
 {
@@ -146,7 +146,7 @@ static void hold(pillion_request *req)
     pillion_defer(req, 0);
 }
 
-/* ---- work: a thread works with the value until nobody waits, and 100 ms more ---- */
+/* ---- work_on: a thread works with the value until nobody waits, and 100 ms more ---- */
 
 static void work(void *data)
 {
@@ -221,9 +221,9 @@ static const pillion_method methods[] = {
      PILLION_PARAMS(struct params, params_table)},
     {.name = "get_later", .handler = get_later, PILLION_PARAMS(struct params, params_table)},
     {.name = "get_by_call", .handler = get_by_call, PILLION_PARAMS(struct params, params_table)},
-    {.name = "hold", .handler = hold},
-    {.name = "work", .handler = work_with, PILLION_PARAMS(struct params, params_table)},
-    {.name = "crash", .handler = crash},
+    {.name = "stay", .handler = hold},
+    {.name = "work_on", .handler = work_with, PILLION_PARAMS(struct params, params_table)},
+    {.name = "die", .handler = crash},
     {0},
 };
 
