@@ -307,7 +307,7 @@ COLOURS = ("#1b6ac9", "#6b7280", "#c2410c", "#15803d", "#7c3aed")
 def picture(series):
     """Both axes are logarithmic: 99th percentiles are drawn through, medians are dashed."""
     points = [point for found in series.values() for point in found]
-    x0, x1 = 3, math.ceil(math.log10(max(rate for rate, _, _ in points)))
+    x0, x1 = 3, max(4, math.ceil(math.log10(max(rate for rate, _, _ in points))))  # on a busy machine, too
     low = math.floor(math.log10(min(p50 for _, p50, _ in points)))
     high = math.ceil(math.log10(max(p99 for _, _, p99 in points)))
     across = lambda rate: LEFT + (math.log10(rate) - x0) / (x1 - x0) * (WIDTH - LEFT - RIGHT)

@@ -12,7 +12,8 @@ from report import figure, lines, thousands
 
 SECTION = """## Params and results
 
-{machine} Written by `make bench-tables`; best of {rounds} rounds of {seconds:g} s.
+{machine} Written by `make bench-tables`; best of {rounds} rounds of {seconds:g} s. Its own load is two; the
+machine's load average was {load:.1f}.
 
 A method of five params that are checked: by its table, from `pillion_params`, and in a server that does
 nothing else, with cJSON, and checks no JSON strictly. Requests a second, and microseconds of the server's
@@ -21,7 +22,7 @@ CPU for a request:
 {params}
 
 What a table saves is saved in the handler. At (50,16) more than half of a request's CPU is the kernel's, receiving and
-sending, and all that stand here have it alike.
+sending, which all three have alike.
 
 A list of 10,000 rows, written as it goes (`pillion_begin_array`), each of them by a table
 (`pillion_put_struct`), and as a tree of cJSON: CPU for a list, and how much the first one adds to the most memory that the worker had before.
@@ -58,7 +59,7 @@ def main(build):
     lists = rows.measure(build, rounds, seconds)
     judged = targets(table, lists)
     report.write_section(report.SECTIONS[1], SECTION.format(
-        machine=report.machine(), rounds=rounds, seconds=seconds,
+        machine=report.machine(), rounds=rounds, seconds=seconds, load=os.getloadavg()[0],
         params=lines(["params"] + ["(%d,%d)" % load for load in params.LOADS],
                      [[name] + ["%s, %s" % (thousands(found[load]["rps"]), figure(found[load]["cpu_us"]))
                                 for load in params.LOADS] for name, found in table.items()]),
