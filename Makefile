@@ -41,7 +41,7 @@ FOUND_NEEDS := $(shell command -v pkg-config >/dev/null && \
 can_build    = $(if $(filter-out $(FOUND_NEEDS),$(NEEDS_$(1))),,$(1))
 MODULES     := $(foreach m,$(ALL_MODULES),$(call can_build,$(m)))
 MODULE_SO   := $(MODULES:%=$(B)/modules/%.so)
-CONF_FILES  := $(patsubst conf/%,$(B)/conf/%,$(wildcard conf/*.conf conf/examples/*.conf))
+CONF_FILES  := $(patsubst conf/%,$(B)/conf/%,$(wildcard conf/*.conf conf/examples/*.conf conf/monitoring/*))
 
 .PHONY: all
 all: $(B)/pillion $(B)/libpillion-test.so $(MODULE_SO) $(CONF_FILES) | $(B)/run  ## build the server and its modules in build/
@@ -112,7 +112,7 @@ RUN_PACKAGES  := gcc libc6-dev libcjson-dev pkg-config \
                  $(sort $(foreach m,$(ALL_MODULES),$(PACKAGES_$(m))))
 TEST_PACKAGES := $(RUN_PACKAGES) check curl gdb libsubunit-dev clang libclang-rt-14-dev g++ python3 \
                  apache2-utils haproxy httpie node-llhttp openssl pgbouncer postgresql procps \
-                 redis-server rustc valgrind wrk $(sort $(foreach s,$(ALL_SAMPLES),$(PACKAGES_$(s))))
+                 prometheus redis-server rustc valgrind wrk $(sort $(foreach s,$(ALL_SAMPLES),$(PACKAGES_$(s))))
 # Other distributions of node bring an npm of their own, and Debian's cannot be beside it.
 TEST_PACKAGES += $(if $(shell command -v npm),,nodejs npm)
 LINT_PACKAGES := $(RUN_PACKAGES) clang clang-format-14
@@ -183,8 +183,8 @@ UNIT_DIR := $(PREFIX)/lib/systemd/system
 .PHONY: install uninstall
 install: all  ## install below $(DESTDIR)$(PREFIX); a configuration that is there is kept
 	install -d $(addprefix $(DESTDIR),$(BIN_DIR) $(HOME_DIR)/conf $(HOME_DIR)/modules \
-	    $(HOME_DIR)/run $(HOME_DIR)/conf/examples $(INC_DIR)/pillion $(PC_DIR) $(MAN_DIR) \
-	    $(DOC_FOLDERS:%=$(DOC_DIR)/%) $(UNIT_DIR))
+	    $(HOME_DIR)/run $(HOME_DIR)/conf/examples $(HOME_DIR)/conf/monitoring \
+	    $(INC_DIR)/pillion $(PC_DIR) $(MAN_DIR) $(DOC_FOLDERS:%=$(DOC_DIR)/%) $(UNIT_DIR))
 	install -m 755 $(B)/pillion $(DESTDIR)$(BIN_DIR)/pillion
 	install -m 644 $(MODULE_SO) $(DESTDIR)$(HOME_DIR)/modules
 	[ -e $(DESTDIR)$(HOME_DIR)/conf/pillion.conf ] || \
@@ -203,6 +203,7 @@ install: all  ## install below $(DESTDIR)$(PREFIX); a configuration that is ther
 	install -m 644 README.md LICENSE $(wildcard docs/*.md docs/*.svg) $(DESTDIR)$(DOC_DIR)
 	$(foreach f,$(DOC_FOLDERS),install -m 644 docs/$(f)/*.md $(DESTDIR)$(DOC_DIR)/$(f) &&) true
 	install -m 644 $(wildcard conf/examples/*) $(DESTDIR)$(HOME_DIR)/conf/examples
+	install -m 644 $(wildcard conf/monitoring/*) $(DESTDIR)$(HOME_DIR)/conf/monitoring
 	sed 's|/usr/local/bin|$(BIN_DIR)|' conf/pillion.service >$(DESTDIR)$(UNIT_DIR)/pillion.service
 
 uninstall:  ## take away what install has put there; a changed configuration stays
@@ -210,7 +211,7 @@ uninstall:  ## take away what install has put there; a changed configuration sta
 	    $(INC_DIR)/pillion/test.h $(PREFIX)/lib/libpillion-test.so $(PC_DIR)/pillion-test.pc \
 	    $(PC_DIR)/pillion.pc $(MAN_DIR)/pillion.8 $(UNIT_DIR)/pillion.service \
 	    $(addprefix $(HOME_DIR)/modules/,$(notdir $(MODULE_SO))))
-	rm -rf $(DESTDIR)$(DOC_DIR) $(DESTDIR)$(HOME_DIR)/conf/examples
+	rm -rf $(addprefix $(DESTDIR),$(DOC_DIR) $(HOME_DIR)/conf/examples $(HOME_DIR)/conf/monitoring)
 	cmp -s conf/pillion.conf $(DESTDIR)$(HOME_DIR)/conf/pillion.conf && \
 	    rm -f $(DESTDIR)$(HOME_DIR)/conf/pillion.conf || true
 	rmdir $(addprefix $(DESTDIR),$(HOME_DIR)/conf $(HOME_DIR)/modules $(HOME_DIR)/run $(HOME_DIR) \

@@ -1,9 +1,12 @@
-/* Reading proc_pid_statm(5). See process_memory.h. */
+/* Reading proc_pid_statm(5) and a process's clock. See process_memory.h. */
 #include "base/process_memory.h"
 
 #include <fcntl.h>
 #include <stdio.h>
+#include <time.h>
 #include <unistd.h>
+
+#include "base/clock.h"
 
 bool process_memory(int32_t pid, struct process_memory *memory)
 {
@@ -27,4 +30,14 @@ bool process_memory(int32_t pid, struct process_memory *memory)
         .own = resident > shared ? (resident - shared) * page : 0,
     };
     return true;
+}
+
+uint64_t process_cpu_ns(int32_t pid)
+{
+    struct timespec used;
+    clockid_t clock;
+
+    if (clock_getcpuclockid(pid, &clock) != 0 || clock_gettime(clock, &used) < 0)
+        return 0;
+    return (uint64_t)used.tv_sec * NS_PER_S + (uint64_t)used.tv_nsec;
 }

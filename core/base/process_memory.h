@@ -1,4 +1,4 @@
-/* How much memory a process has, by proc_pid_statm(5). */
+/* What a process uses: memory, by proc_pid_statm(5), and processor time. */
 #ifndef PILLION_BASE_PROCESS_MEMORY_H
 #define PILLION_BASE_PROCESS_MEMORY_H
 
@@ -12,5 +12,8 @@ struct process_memory {
 
 /* False when that cannot be read: there is no such process, or there are no descriptors left. */
 bool process_memory(int32_t pid, struct process_memory *memory);
+
+/* Processor time of all its threads, in nanoseconds; 0 when there is no such process. */
+uint64_t process_cpu_ns(int32_t pid);
 
 #endif

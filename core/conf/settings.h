@@ -108,6 +108,7 @@ struct server_settings {
     struct network_settings proxy_from;
     uint64_t proxy_timeout_ms;
     int half_close; /* enum half_close */
+    bool status;    /* GET /metrics is answered */
     bool tcp_keepalive;
     bool tcp_nodelay;
     struct conf_place place;

@@ -363,7 +363,7 @@ const struct conf_directive settings_directives[] = {
                 "that a loaded module provides under that name. With a `handler` in its block "
                 "the method gets a name of your own: 1 to 255 bytes of printable UTF-8, in "
                 "quotes if need be. Methods that are not enabled cannot be called. There may "
-                "be 1023 methods of different names, in all server blocks together."},
+                "be 1022 methods of different names, in all server blocks together."},
     {.name = CONF_ANY_MODULE "_method",
      SERVER(methods),
      .type = CONF_CUSTOM,
@@ -547,6 +547,13 @@ const struct conf_directive settings_directives[] = {
      .summary = "Whether replies go out at once (TCP_NODELAY, tcp(7)). With `off` the kernel may "
                 "hold a small reply back until the client has acknowledged the one before, which "
                 "can take 40 ms."},
+    {.name = "status",
+     SERVER(status),
+     .type = CONF_FLAG,
+     .fallback = "off",
+     .summary = "Whether `GET /metrics` is answered, with the numbers of the whole server in the "
+                "text format of Prometheus. The server's filters see the request, as `metrics`. "
+                "Give it an address of its own that clients do not reach."},
     {.name = "handler",
      METHOD(handler),
      .type = CONF_CUSTOM,

@@ -4,6 +4,7 @@
 #include "master/orders.h"
 
 #include <stdio.h>
+#include <time.h>
 
 #include "base/log.h"
 #include "master/control.h"
@@ -172,6 +173,8 @@ static void reload_ended(bool good, const char *text)
 {
     char status[512];
 
+    atomic_store(&master.board->reload_failed, !good);
+    atomic_store(&master.board->reloaded_at, (int64_t)time(NULL));
     answer_reload(good, text);
     if (!good && generation_current() == NULL) {
         master_fail(text);

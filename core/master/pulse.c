@@ -1,6 +1,7 @@
 /* Asking one process for signs of life. See pulse.h. */
 #include "master/pulse.h"
 
+#include "base/clock.h"
 #include "process/channel.h"
 
 static uint64_t last_question;
@@ -33,6 +34,8 @@ void pulse_heard(struct pulse *pulse, uint64_t serial)
     pulse->answered = true;
     if (serial > pulse->heard && serial <= last_question)
         pulse->heard = serial;
+    if (serial == pulse->question)
+        pulse->lag_ns = clock_ns() - pulse->asked_ns;
 }
 
 static void ask(struct pulse *pulse, int channel, uint64_t serial)
@@ -40,6 +43,8 @@ static void ask(struct pulse *pulse, int channel, uint64_t serial)
     /* A channel that is full is not read by the process: that counts as asked, too. */
     channel_tell(channel, MESSAGE_BEAT, serial, 0);
     pulse->asked = true;
+    pulse->question = serial;
+    pulse->asked_ns = clock_ns();
 }
 
 bool pulse_round(struct pulse *pulse, pid_t pid, int channel, const struct pulse_round *round,

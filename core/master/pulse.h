@@ -15,14 +15,16 @@
 
 /* What the master knows of a watched process. Starts as `{.known = true}`. */
 struct pulse {
-    bool known;          /* its version answers MESSAGE_BEAT, which older binaries do not know */
-    bool dead;           /* it was found silent and is being killed */
-    bool asked;          /* in the last round or an earlier one */
-    bool answered;       /* since the last round */
-    uint32_t silence;    /* the sum of pulse_weigh; from PULSE_SILENT on the process is dead */
-    uint64_t heard;      /* number of the latest question that it has answered */
-    uint64_t cpu_ns;     /* the process's processor time, at the last round it was weighed */
-    uint64_t dispatched; /* a worker's count of handled requests, at the last round */
+    bool known;        /* its version answers MESSAGE_BEAT, which older binaries do not know */
+    bool dead;         /* it was found silent and is being killed */
+    bool asked;        /* in the last round or an earlier one */
+    bool answered;     /* since the last round */
+    uint32_t silence;  /* the sum of pulse_weigh; from PULSE_SILENT on the process is dead */
+    uint64_t heard;    /* number of the latest question that it has answered */
+    uint64_t question; /* number of the one asked in the last round, at asked_ns */
+    uint64_t asked_ns, lag_ns; /* how long its loop took to answer it */
+    uint64_t cpu_ns;           /* the process's processor time, at the last round it was weighed */
+    uint64_t dispatched;       /* a worker's count of handled requests, at the last round */
 };
 
 #define PULSE_ROUNDS 5u  /* rounds in a heartbeat_timeout */

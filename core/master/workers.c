@@ -303,6 +303,8 @@ static void worker_message(struct worker *worker, struct message *message)
         break;
     case MESSAGE_ALIVE:
         pulse_heard(&worker->pulse, message->serial);
+        if (worker->row != NULL)
+            atomic_store(&board_head(master.board, worker->row)->lag_ns, worker->pulse.lag_ns);
         events->alive();
         break;
     case MESSAGE_REOPENED:

@@ -18,6 +18,7 @@
 #include "rpc/mcp_field.h"
 #include "rpc/param_table.h"
 #include "rpc/schema.h"
+#include "rpc/status.h"
 #include "rpc/tool.h"
 
 struct found {
@@ -282,14 +283,15 @@ static struct method no_method(const struct filter_list *everywhere)
     };
 }
 
-/* Answers agents, with the filters for the whole server. */
-static struct method mcp_method(const struct filter_list *everywhere, uint64_t timeout_ms)
+/* A method of the core's own, with the filters for the whole server. */
+static struct method own_method(const char *name, void (*handler)(pillion_request *req),
+                                const struct filter_list *everywhere, uint64_t timeout_ms)
 {
     struct method method = no_method(everywhere);
 
-    method.name = BYTES(MCP_METHOD);
-    method.own_name = MCP_METHOD;
-    method.handler = mcp_answer;
+    method.name = bytes_of(name);
+    method.own_name = name;
+    method.handler = handler;
     method.timeout_ns = timeout_ms * NS_PER_MS;
     method.read_only = method.idempotent = true;
     return method;
@@ -348,7 +350,8 @@ bool module_set_bind(struct module_set *set, const struct server_settings *serve
         method_table_add(table, &method);
     }
     table->none = no_method(&everywhere); /* every method has a list of its own */
-    table->mcp = mcp_method(&everywhere, handler_timeout_ms);
+    table->mcp = own_method(MCP_METHOD, mcp_answer, &everywhere, handler_timeout_ms);
+    table->status = own_method(STATUS_METHOD, status_answer, &everywhere, handler_timeout_ms);
     method_table_seal(table);
     return good;
 }

@@ -351,7 +351,7 @@ static struct trial_call *call_of(unsigned number)
 static void count(const struct pillion_request *req, uint64_t ns)
 {
     if (req->method != NULL)
-        method_count(&trial.row->methods[req->method->index], req->failed, ns);
+        method_count(&trial.row->methods[req->method->index], req->failed ? req->code : NULL, ns);
 }
 
 /* As connection, of a deferred request. */

@@ -15,6 +15,7 @@
 #include "process/preflight.h"
 #include "process/zones.h"
 #include "rpc/mcp.h"
+#include "rpc/status.h"
 #include "wire/protocol.h"
 
 /* Address space for an arena's blocks when `arena_size` is auto. Pages take memory only when they
@@ -173,12 +174,14 @@ static bool is_among(const char *const *names, size_t count, const char *name)
     return false;
 }
 
+#define OWN_METHODS 2u /* that each server has beside its own */
+
 /* Checks that all methods fit on an empty board. (Names of former configurations may fill it
  * earlier: generation_register.) */
 static bool check_methods(const struct settings *settings, struct conf_errors *errors)
 {
-    const char *names[BOARD_METHODS_MAX] = {MCP_METHOD};
-    size_t count = 1;
+    const char *names[BOARD_METHODS_MAX] = {MCP_METHOD, STATUS_METHOD};
+    size_t count = OWN_METHODS;
 
     for (struct server_settings *s = settings->servers; s != NULL; s = s->next) {
         for (struct method_settings *m = s->methods; m != NULL; m = m->next) {
@@ -188,7 +191,7 @@ static bool check_methods(const struct settings *settings, struct conf_errors *e
                 conf_error(errors, &m->place,
                            "\"%s\" is one method too many: there may be %u of different names, in "
                            "all server blocks together",
-                           m->name, BOARD_METHODS_MAX - 1);
+                           m->name, BOARD_METHODS_MAX - OWN_METHODS);
                 return false;
             }
             names[count++] = m->name;
@@ -371,7 +374,8 @@ bool generation_register(struct generation *generation, struct board *board,
 {
     generation->methods_before = board_methods_known(board);
     generation->registered = true;
-    board_add_method(board, MCP_METHOD); /* the first, so that there is room for it */
+    board_add_method(board, MCP_METHOD); /* the first, so that there is room for them */
+    board_add_method(board, STATUS_METHOD);
     for (struct server_settings *s = generation->settings->servers; s != NULL; s = s->next) {
         for (struct method_settings *m = s->methods; m != NULL; m = m->next) {
             if (board_add_method(board, m->name) != BOARD_NO_METHOD)
@@ -380,7 +384,7 @@ bool generation_register(struct generation *generation, struct board *board,
                 errors, &m->place,
                 "there have been %u different methods since the server was started, those of "
                 "former configurations counted, and there can be no more; restart the server",
-                BOARD_METHODS_MAX - 1);
+                BOARD_METHODS_MAX - OWN_METHODS);
             return false;
         }
     }

@@ -5,11 +5,12 @@
 
 #include "rpc/http_call.h"
 #include "rpc/mcp.h"
+#include "rpc/status.h"
 #include "rpc/tool.h"
 #include "wire/protocol.h"
 
 /* What the path is for that looks like this method's; NULL: for the method. */
-static const char *path_is_for(const char *method)
+static const char *path_is_for(const struct server_settings *server, const char *method)
 {
     static const struct {
         const char *path, *what;
@@ -17,10 +18,12 @@ static const char *path_is_for(const char *method)
         {MCP_PATH, "agents"},
         {HTTP_PATH_HEALTH, "probes"},
         {HTTP_PATH_READY, "probes"},
+        {STATUS_PATH, "Prometheus"}, /* where `status on` is */
     };
 
     for (size_t i = 0; i < sizeof(paths) / sizeof(*paths); i++) {
-        if (strcmp(paths[i].path + 1, method) == 0)
+        bool there = server->status || strcmp(paths[i].path, STATUS_PATH) != 0;
+        if (there && strcmp(paths[i].path + 1, method) == 0)
             return paths[i].what;
     }
     return NULL;
@@ -35,9 +38,10 @@ static bool speaks_http(const struct server_settings *server)
     return false;
 }
 
-static void advise(const struct method_settings *method, struct text *advice)
+static void advise(const struct server_settings *server, const struct method_settings *method,
+                   struct text *advice)
 {
-    const char *what = path_is_for(method->name);
+    const char *what = path_is_for(server, method->name);
     const struct conf_place *at = &method->place;
 
     if (what != NULL)
@@ -56,6 +60,6 @@ void name_advise(const struct settings *settings, struct text *advice)
 {
     for (const struct server_settings *s = settings->servers; s != NULL; s = s->next) {
         for (const struct method_settings *m = s->methods; m != NULL && speaks_http(s); m = m->next)
-            advise(m, advice);
+            advise(s, m, advice);
     }
 }

@@ -224,6 +224,7 @@ struct board_row *board_take_row(struct board *board, uint32_t slot, uint64_t ge
             continue;
         row_clear(board, &board->rows[i]);
         head->since_ns = clock_ns();
+        head->lag_ns = 0;
         atomic_store(&head->pid, 0);
         atomic_store(&head->slot, slot);
         atomic_store(&head->generation, generation);
@@ -282,7 +283,8 @@ static void method_add(struct tally *tally, struct method_counters *sum,
     if (counter_read(&more->calls) == 0)
         return;
     counter_add(&sum->calls, credible(tally, &more->calls, COUNTS_A_NS));
-    counter_add(&sum->errors, credible(tally, &more->errors, COUNTS_A_NS));
+    for (uint32_t e = 0; e < ERROR_CODES_MAX; e++)
+        counter_add(&sum->failures[e], credible(tally, &more->failures[e], COUNTS_A_NS));
     counter_add(&sum->total_ns, credible(tally, &more->total_ns, SIDE_BY_SIDE));
     for (uint32_t b = 0; b < LATENCY_BUCKETS; b++)
         counter_add(&sum->latency[b], credible(tally, &more->latency[b], COUNTS_A_NS));
@@ -412,10 +414,31 @@ void board_sum_method(const struct board *board, uint32_t index, struct method_c
 
 /* ---- Latencies ---- */
 
-void method_count(struct method_counters *counters, bool failed, uint64_t ns)
+void method_count_failure(struct method_counters *counters, const char *code)
+{
+    counter_add(&counters->failures[error_code_index(code)], 1);
+}
+
+void method_count_refused(struct method_counters *counters, const char *code)
 {
     counter_add(&counters->calls, 1);
-    counter_add(&counters->errors, failed);
+    method_count_failure(counters, code);
+}
+
+uint64_t method_failures(const struct method_counters *counters)
+{
+    uint64_t sum = 0;
+
+    for (uint32_t e = 0; e < ERROR_CODES_MAX; e++)
+        sum += counter_read(&counters->failures[e]);
+    return sum;
+}
+
+void method_count(struct method_counters *counters, const char *code, uint64_t ns)
+{
+    counter_add(&counters->calls, 1);
+    if (code != NULL)
+        method_count_failure(counters, code);
     counter_add(&counters->total_ns, ns);
     counter_add(&counters->latency[latency_bucket(ns)], 1);
 }

@@ -26,6 +26,7 @@
 #include "base/error.h"
 #include "conf/settings.h"
 #include "net/counters.h"
+#include "wire/error_code.h"
 
 #define BOARD_METHODS_MAX 1024u /* distinct method names in the life of a master */
 #define BOARD_METRICS_MAX 1024u /* likewise of metrics */
@@ -45,7 +46,8 @@
 
 struct method_counters {
     counter calls;
-    counter errors;
+    counter failures[ERROR_CODES_MAX]; /* calls answered with an error, by error_code_index */
+    _Atomic uint32_t waiting;          /* calls that are deferred */
     counter total_ns;
     counter latency[LATENCY_BUCKETS];
 };
@@ -101,6 +103,7 @@ struct board_head {
     _Atomic int32_t pid;
     _Atomic uint64_t generation;
     uint64_t since_ns; /* when the row was taken */
+    counter lag_ns;    /* between the master's last question (master/pulse.h) and its answer */
 };
 
 #define BOARD_PAGE 4096u /* a row can be mapped alone */
@@ -139,7 +142,7 @@ static_assert(sizeof(struct board_row) % BOARD_PAGE == 0, "rows begin at pages")
 #ifdef PILLION_TEST_LAYOUT
 #define BOARD_LAYOUT 1000u
 #else
-#define BOARD_LAYOUT 4u /* raised whenever a structure here changes */
+#define BOARD_LAYOUT 5u /* raised whenever a structure here changes */
 #endif
 
 /* Whether a method is out of service (master/quarantine.c). */
@@ -161,8 +164,10 @@ struct board {
     _Atomic uint64_t generation;
     _Atomic uint32_t workers; /* slots of that generation */
     counter reloads, reloads_failed;
-    counter crashes; /* workers that died of a signal or an unasked-for exit */
-    counter hangs;   /* workers ended by the watchdog */
+    _Atomic int64_t reloaded_at; /* time(2) of the end of the last reload, or of the start */
+    _Atomic bool reload_failed;  /* it has failed */
+    counter crashes;             /* workers that died of a signal or an unasked-for exit */
+    counter hangs;               /* workers ended by the watchdog */
     counter vault_restarts;
     _Atomic uint32_t handovers; /* workers whose connections are not all taken over yet */
     counter log_lost;           /* lines of the log that the master could not write */
@@ -255,8 +260,18 @@ int64_t board_sum_metric(const struct board *board, uint32_t index);
 double board_sum_real(const struct board *board, uint32_t index); /* of kind BOARD_SUM */
 void board_sum_method(const struct board *board, uint32_t index, struct method_counters *sum);
 
-/* Counts a call that took so long. */
-void method_count(struct method_counters *counters, bool failed, uint64_t ns);
+/* Counts a call that took so long. `code` is that of the error that it was answered with, or NULL.
+ */
+void method_count(struct method_counters *counters, const char *code, uint64_t ns);
+
+/* Counts an error, whose call has been counted. */
+void method_count_failure(struct method_counters *counters, const char *code);
+
+/* Counts a call that no handler has taken, or whose handler never answered. */
+void method_count_refused(struct method_counters *counters, const char *code);
+
+/* All of the method's errors. */
+uint64_t method_failures(const struct method_counters *counters);
 
 /* The bucket of a latency, and the largest latency that a bucket holds, in nanoseconds. */
 uint32_t latency_bucket(uint64_t ns);

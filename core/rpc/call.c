@@ -107,8 +107,7 @@ void call_refused(struct call *call, const struct method *method, struct bytes i
     if (method == NULL) {
         method = &call->server->methods.none;
     } else {
-        counter_add(&dispatcher->row->methods[method->index].calls, 1);
-        counter_add(&dispatcher->row->methods[method->index].errors, 1);
+        method_count_refused(&dispatcher->row->methods[method->index], call->req.code);
         if (quarantine_of(dispatcher, method->index) == QUARANTINED_WITH_FILTERS)
             return;
     }
@@ -147,8 +146,8 @@ bool call_find(struct call *call, enum envelope_status status, const struct enve
         method = find_method(call->server, in);
     } else if (status == ENVELOPE_BATCH && !req->answered) {
         return false;
-    } else if (status == ENVELOPE_MCP) {
-        method = call_mcp(call);
+    } else if (status == ENVELOPE_MCP || status == ENVELOPE_STATUS) {
+        method = call_own(call, status);
         status = ENVELOPE_OK;
     }
     if (req->answered) {

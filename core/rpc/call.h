@@ -102,11 +102,12 @@ static inline enum envelope_status call_read(struct call *call, struct bytes bod
 bool call_find(struct call *call, enum envelope_status status, const struct envelope *envelope,
                const struct json_error *error);
 
-/* The server's method for requests of MCP that call no tool. NULL where the server has no methods,
+/* The method of the server's own for such a request. NULL where the server has no methods,
  * or the board no room for it. */
-static inline const struct method *call_mcp(const struct call *call)
+static inline const struct method *call_own(const struct call *call, enum envelope_status status)
 {
-    const struct method *method = &call->server->methods.mcp;
+    const struct method *method =
+        status == ENVELOPE_MCP ? &call->server->methods.mcp : &call->server->methods.status;
 
     return method->handler == NULL || method->index == BOARD_NO_METHOD ? NULL : method;
 }
@@ -177,7 +178,7 @@ static inline void call_run(struct call *call, uint64_t place, bool first)
     }
     counter_add(&counters->calls, 1);
     if (call->req.failed)
-        counter_add(&counters->errors, 1);
+        method_count_failure(counters, call->req.code);
 }
 
 #endif

@@ -102,6 +102,19 @@ static void drop_reply(struct deferred *deferred)
     deferred->reply_malloced = false;
 }
 
+/* Only the loop's thread writes these. */
+static void count_waiting(const struct deferred *deferred, int more)
+{
+    struct board_row *row = deferred->all->row;
+
+    metric_step(deferred->instance, METRIC_WAITING, more);
+    if (row == NULL || deferred->counted == 0 || deferred->counted > BOARD_METHODS_MAX)
+        return;
+    _Atomic uint32_t *waiting = &row->methods[deferred->counted - 1].waiting;
+    uint32_t before = atomic_load_explicit(waiting, memory_order_relaxed);
+    atomic_store_explicit(waiting, before + (uint32_t)more, memory_order_relaxed);
+}
+
 void deferred_free(struct deferred *deferred)
 {
     struct deferreds *all = deferred->all;
@@ -118,7 +131,7 @@ void deferred_free(struct deferred *deferred)
         all->released(deferred);
     *token_user(deferred, deferred->serial) = deferred->resumed ? deferred->req.method : NULL;
     if (deferred->instance != NULL)
-        metric_step(deferred->instance, METRIC_WAITING, -1);
+        count_waiting(deferred, -1);
     request_forget(&deferred->req);
     if (all->pending > POOLS_KEPT || pool_held(&deferred->pool) > POOL_KEPT_MAX)
         pool_free(&deferred->pool);
@@ -309,7 +322,8 @@ uint64_t deferred_begin(struct pillion_request *req, uint64_t timeout_ms)
     deferred->copy = memcpy(copy, req->body.data, req->body.size);
     deferred->home = req;
     deferred->instance = req->method->instance;
-    metric_step(deferred->instance, METRIC_WAITING, 1);
+    deferred->counted = req->method->index + 1;
+    count_waiting(deferred, 1);
     deferred->timeout_ms = timeout;
     deferred->due_ns = due_ns;
     req->deferred = deferred;

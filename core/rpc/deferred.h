@@ -36,6 +36,7 @@ struct deferred {
     /* Nothing, when it begins: from here on. */
     struct pillion_request *home;     /* before the handler has returned: where that sees it */
     const pillion_instance *instance; /* its method's, which counts it as waiting; or NULL */
+    uint32_t counted;                 /* 1 + index of its method, likewise; 0 */
     struct timer timer;
     uint64_t timeout_ms;
     uint64_t due_ns;     /* its client waits until then, by clock_ns(); 0: it does not say */

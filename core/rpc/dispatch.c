@@ -421,6 +421,7 @@ void rpc_server_count(struct rpc_server *server)
         struct method *method = &server->methods.methods[i];
         method->index = board_find_method(server->introspect.board, method->name);
     }
-    server->methods.mcp.index =
-        board_find_method(server->introspect.board, server->methods.mcp.name);
+    struct method *own[] = {&server->methods.mcp, &server->methods.status};
+    for (size_t i = 0; i < sizeof(own) / sizeof(*own); i++)
+        own[i]->index = board_find_method(server->introspect.board, own[i]->name);
 }

@@ -26,7 +26,8 @@ static void finish(struct deferred *deferred)
     if (deferred->req.method != NULL) {
         struct method_counters *counters = &row->methods[deferred->req.method->index];
         counter_add(&counters->calls, 1);
-        counter_add(&counters->errors, deferred->req.failed);
+        if (deferred->req.failed)
+            method_count_failure(counters, deferred->req.code);
         count_time(counters, deferred->all->settled_ns - deferred->since_ns, 1);
         counter_add(&row->counters[COUNT_TIMEOUTS], deferred->timed_out);
     }
@@ -438,13 +439,14 @@ static void answer_orphan(struct call *call, const struct begun_frame *at,
         message_read(call, batch_unmarked(call->req.pool, at), &envelope, &error);
     if (adopt_batch(call, at, status, death) || take_answer(call, at, death))
         return;
-    const struct method *method = status == ENVELOPE_MCP ? call_mcp(call)
+    bool own = status == ENVELOPE_MCP || status == ENVELOPE_STATUS;
+    const struct method *method = own ? call_own(call, status)
                                   : envelope.in.data == NULL
                                       ? NULL
                                       : method_table_find(&call->server->methods, envelope.in);
     bool guilty = death_is_for(death, dispatcher->conns, call->conn, at->place), ran = true;
     bool waited = at->waiting && !guilty && !death->gone;
-    bool runs = status == ENVELOPE_OK || status == ENVELOPE_MCP;
+    bool runs = status == ENVELOPE_OK || own;
     bool again = !waited && !guilty && !at->retried && !death->gone && runs &&
                  orphan_runs_again(call, method);
     if (at->waiting)
@@ -463,7 +465,7 @@ static void answer_orphan(struct call *call, const struct begun_frame *at,
             begun_retry(dispatcher->conns, call->conn, at->number);
         call_forget_answer(call);
         orphan_fail(call, guilty ? death_fate(death) : FATE_ORPHANED, method,
-                    status == ENVELOPE_MCP ? BYTES(MCP_METHOD) : envelope.in);
+                    own && method != NULL ? method->name : envelope.in);
     }
     returned(call, at, ran);
 }

@@ -10,6 +10,7 @@
 #include "rpc/mcp.h"
 #include "rpc/param_row.h"
 #include "rpc/schema_check.h"
+#include "rpc/status.h"
 #include "wire/http_reply.h"
 
 const char *http_call_date(void)
@@ -318,21 +319,39 @@ static const struct method *method_of(const struct call *call, struct bytes path
                : method_table_find(&call->server->methods, (struct bytes){name, (size_t)size});
 }
 
+/* ENVELOPE_OK unless a page of another site shows it. */
+static enum envelope_status check_embedded(struct call *call, const struct http_request *http)
+{
+    if (!is_embedded(http))
+        return ENVELOPE_OK;
+    return request_refuse_http(&call->req, 403, "forbidden",
+                               "pages of other sites may not show what methods answer");
+}
+
+static enum envelope_status read_status(struct call *call, const struct http_request *http,
+                                        struct envelope *envelope)
+{
+    enum envelope_status status = check_embedded(call, http);
+
+    envelope->in = (struct bytes){NULL, 0};
+    return status == ENVELOPE_OK ? ENVELOPE_STATUS : status;
+}
+
 static enum envelope_status read_get(struct call *call, const struct http_request *http,
                                      struct envelope *envelope, struct json_error *error)
 {
     struct bytes params = {"", 0};
+    enum envelope_status status = check_embedded(call, http);
 
-    if (is_embedded(http))
-        return request_refuse_http(&call->req, 403, "forbidden",
-                                   "pages of other sites may not show what methods answer");
+    if (status != ENVELOPE_OK)
+        return status;
     if (http->query.data != NULL) {
         params = read_query(call, method_of(call, http->path), http->query);
         if (params.data == NULL)
             return request_refuse_http(&call->req, 400, ERROR_INVALID_REQUEST,
                                        "the query is no list of name=value, or says a name twice");
     }
-    enum envelope_status status = read_call(call, http, params, envelope, error);
+    status = read_call(call, http, params, envelope, error);
     if (status != ENVELOPE_OK)
         return status;
     const struct method *method = method_table_find(&call->server->methods, envelope->in);
@@ -378,6 +397,11 @@ static enum envelope_status read_probe(struct call *call, struct bytes path)
     if (call->dispatcher->conns->draining)
         return answer(call, 503, BYTES("{\"status\":\"draining\"}"));
     return answer(call, 200, BYTES("{\"status\":\"ready\"}"));
+}
+
+static bool is_status(const struct call *call, struct bytes path)
+{
+    return call->server->settings->status && bytes_equal(path, BYTES(STATUS_PATH));
 }
 
 static bool is_probe(struct bytes path)
@@ -437,19 +461,21 @@ enum envelope_status http_call_read(struct call *call, struct bytes raw, struct 
             return status;
         call_forget_answer(call);
     }
-    if (bytes_equal(http->method, BYTES("POST")) && !is_probe(http->path))
+    bool only_get = is_probe(http->path) || is_status(call, http->path);
+    if (bytes_equal(http->method, BYTES("POST")) && !only_get)
         return read_post(call, http, raw, envelope, error);
     if (bytes_equal(http->method, BYTES("OPTIONS")))
         return answer(call, 204, BYTES("null"));
     if (bytes_equal(http->method, BYTES("GET")) || (req->http.style & HTTP_STYLE_HEAD)) {
         if (is_probe(http->path))
             return read_probe(call, http->path);
+        if (only_get)
+            return read_status(call, http, envelope);
         if (http->path.size > 1 && !is_mcp(http->path))
             return read_get(call, http, envelope, error);
     }
-    if (is_probe(http->path))
+    if (only_get)
         req->http.style |= HTTP_STYLE_GET;
     return request_refuse_http(&call->req, 405, ERROR_INVALID_REQUEST, "\"%.*s\" is for %s",
-                               (int)http->path.size, http->path.data,
-                               is_probe(http->path) ? "GET" : "POST");
+                               (int)http->path.size, http->path.data, only_get ? "GET" : "POST");
 }

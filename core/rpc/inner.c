@@ -164,7 +164,8 @@ static void run(struct inner *inner, const struct method *method)
     request_run(req);
     note_leave(&before);
     if (req->deferred == NULL && row != NULL)
-        method_count(&row->methods[method->index], req->failed, clock_ns() - req->started_ns);
+        method_count(&row->methods[method->index], req->failed ? req->code : NULL,
+                     clock_ns() - req->started_ns);
 }
 
 static void begin(struct timer *timer)

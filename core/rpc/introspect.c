@@ -8,6 +8,7 @@
 #include "base/process_memory.h"
 #include "rpc/metric_shown.h"
 #include "rpc/offload.h"
+#include "rpc/overview.h"
 
 /* cJSON's numbers are doubles, exact up to 2^53; a counter is exact always. */
 static void add_counter(cJSON *object, const char *name, uint64_t value)
@@ -62,73 +63,6 @@ cJSON *introspect_describe(const struct introspect *introspect, const char *name
     return item;
 }
 
-static const char *state_name(uint32_t state)
-{
-    static const char *const names[] = {
-        [ROW_FREE] = "free",       [ROW_STARTING] = "starting", [ROW_READY] = "ready",
-        [ROW_SERVING] = "serving", [ROW_LEAVING] = "leaving",
-    };
-    return state < sizeof(names) / sizeof(*names) ? names[state] : "?";
-}
-
-static uint32_t serving(const struct board *board)
-{
-    uint32_t count = 0;
-
-    for (uint32_t i = 0; i < board->row_high; i++)
-        count += atomic_load_explicit(&board->heads[i].state, memory_order_relaxed) == ROW_SERVING;
-    return count;
-}
-
-/* The pools of all workers that serve, added up. */
-struct pools {
-    uint64_t busy, queued, stuck;
-};
-
-static void pools_add(struct pools *sum, const struct board_row *row)
-{
-    sum->busy += atomic_load_explicit(&row->pool_busy, memory_order_relaxed);
-    sum->queued += atomic_load_explicit(&row->pool_queued, memory_order_relaxed);
-    sum->stuck += atomic_load_explicit(&row->pool_stuck, memory_order_relaxed);
-}
-
-static struct pools pools_of(const struct board *board)
-{
-    struct pools sum = {0};
-
-    for (uint32_t i = 0; i < board->row_high; i++) {
-        if (atomic_load_explicit(&board->heads[i].state, memory_order_relaxed) == ROW_SERVING)
-            pools_add(&sum, &board->rows[i]);
-    }
-    return sum;
-}
-
-/* ---- Vaults ---- */
-
-/* The sockets in the vaults, as the vaults report them. */
-struct holdings {
-    uint64_t held, refused;
-    uint32_t unheld, crowded; /* connections that none has; workers that find no room */
-};
-
-static struct holdings holdings(const struct board *board)
-{
-    struct holdings sum = {0};
-
-    for (uint32_t i = 0; i < VAULT_PROCESSES_MAX; i++) {
-        sum.held += atomic_load_explicit(&board->vaults[i].held, memory_order_relaxed);
-        sum.refused += counter_read(&board->vaults[i].refused);
-    }
-    for (uint32_t i = 0; i < board->row_high; i++) {
-        const struct board_row *row = &board->rows[i];
-        if (atomic_load_explicit(&board->heads[i].state, memory_order_relaxed) == ROW_FREE)
-            continue;
-        sum.unheld += atomic_load_explicit(&row->unheld, memory_order_relaxed);
-        sum.crowded += atomic_load_explicit(&row->crowded, memory_order_relaxed);
-    }
-    return sum;
-}
-
 static void add_pool(cJSON *object, const struct pools *pools)
 {
     cJSON *pool = cJSON_AddObjectToObject(object, "pool");
@@ -154,20 +88,20 @@ cJSON *introspect_health(const struct introspect *introspect)
 {
     const struct board *board = introspect->board;
     cJSON *health = cJSON_CreateObject();
-    uint64_t stuck = board == NULL ? 0 : pools_of(board).stuck;
+    uint64_t stuck = board == NULL ? 0 : overview_pools(board).stuck;
 
     cJSON_AddStringToObject(health, "status", stuck > 0 ? "degraded" : "ok");
     if (stuck > 0)
         add_counter(health, "stuck_threads", stuck);
     add_counter(health, "generation", introspect->generation);
     if (board != NULL) {
-        struct holdings sum = holdings(board);
-        bool full = sum.crowded > 0 && sum.crowded >= serving(board);
+        struct holdings sum = overview_holdings(board);
+        bool full = sum.crowded > 0 && sum.crowded >= overview_serving(board);
         if (sum.unheld > 0 || full)
             cJSON_SetValuestring(cJSON_GetObjectItemCaseSensitive(health, "status"),
                                  sum.unheld > 0 ? "unheld" : "full");
         cJSON_AddNumberToObject(health, "workers", board->workers);
-        cJSON_AddNumberToObject(health, "serving", serving(board));
+        cJSON_AddNumberToObject(health, "serving", overview_serving(board));
         add_counter(health, "uptime_seconds", (clock_ns() - board->started_ns) / NS_PER_S);
         cJSON_AddItemToObject(health, "vaults", describe_vaults(board, &sum));
     }
@@ -189,28 +123,21 @@ static void add_workers(cJSON *stats, const struct board *board)
         cJSON_AddNumberToObject(worker, "slot", head->slot);
         cJSON_AddNumberToObject(worker, "pid", head->pid);
         add_counter(worker, "generation", head->generation);
-        cJSON_AddStringToObject(worker, "state", state_name(state));
+        cJSON_AddStringToObject(worker, "state", overview_state(state));
         cJSON_AddNumberToObject(worker, "connections", board->rows[i].open);
+        add_counter(worker, "age_seconds", (clock_ns() - head->since_ns) / NS_PER_S);
+        cJSON_AddNumberToObject(worker, "cpu_seconds", (double)process_cpu_ns(head->pid) / 1e9);
+        cJSON_AddNumberToObject(worker, "lag_ms", (double)counter_read(&head->lag_ns) / 1e6);
         struct process_memory memory;
         if (process_memory(head->pid, &memory)) {
             add_counter(worker, "rss_bytes", memory.resident);
             add_counter(worker, "private_bytes", memory.own);
         }
         struct pools pool = {0};
-        pools_add(&pool, &board->rows[i]);
+        overview_pools_add(&pool, &board->rows[i]);
         add_pool(worker, &pool);
         cJSON_AddItemToArray(list, worker);
     }
-}
-
-/* The calls in the histogram: `calls` may be ahead of it by those that are being counted. */
-static uint64_t histogram_total(const struct method_counters *sum)
-{
-    uint64_t total = 0;
-
-    for (uint32_t b = 0; b < LATENCY_BUCKETS; b++)
-        total += counter_read(&sum->latency[b]);
-    return total;
 }
 
 /* The upper limit in microseconds of the bucket that holds the given part of all calls; with 1 that
@@ -227,15 +154,31 @@ static double percentile(const struct method_counters *sum, uint64_t total, doub
     return 0;
 }
 
+/* {"timeout": 2, …}: the errors by their codes; those of modules' own codes are one. */
+static void add_failures(cJSON *item, const struct method_counters *sum)
+{
+    cJSON *failures = cJSON_AddObjectToObject(item, "errors_by_code");
+    size_t count;
+    const struct error_code *codes = error_codes(&count);
+
+    for (size_t e = 0; e < count; e++) {
+        uint64_t times = counter_read(&sum->failures[e]);
+        if (times > 0)
+            add_counter(failures, codes[e].name[0] == '\0' ? "other" : codes[e].name, times);
+    }
+}
+
 static void add_method(cJSON *methods, const struct board *board, uint32_t index)
 {
     struct method_counters sum;
 
     board_sum_method(board, index, &sum);
-    uint64_t calls = counter_read(&sum.calls), total = histogram_total(&sum);
+    uint64_t calls = counter_read(&sum.calls), total = overview_calls(&sum);
     cJSON *item = cJSON_AddObjectToObject(methods, board->names[index]);
     add_counter(item, "calls", calls);
-    add_counter(item, "errors", counter_read(&sum.errors));
+    add_counter(item, "errors", method_failures(&sum));
+    add_failures(item, &sum);
+    add_counter(item, "in_flight", overview_in_flight(board, index));
     cJSON *latency = cJSON_AddObjectToObject(item, "latency_us");
     cJSON_AddNumberToObject(
         latency, "mean",
@@ -259,40 +202,21 @@ static void add_method(cJSON *methods, const struct board *board, uint32_t index
         cJSON_AddTrueToObject(item, "quarantined");
 }
 
-/* Puts a bucket among `count` others, which ascend. */
-static void place_bucket(struct histogram_part *buckets, uint32_t count,
-                         const struct histogram_part *bucket)
-{
-    uint32_t at = count;
-
-    for (; at > 0 && buckets[at - 1].bound > bucket->bound; at--)
-        buckets[at] = buckets[at - 1];
-    buckets[at] = *bucket;
-}
-
 /* {"count": 7, "sum": 1.25, "buckets": [[0.5, 6], [null, 1]]} */
 static void add_histogram(cJSON *own, const char *name, const struct board *board,
                           struct bytes full)
 {
-    struct histogram_part buckets[BOARD_METRICS_MAX], part;
-    uint32_t used = 0;
-    uint64_t count = 0;
-    double sum = 0;
+    struct histogram_view view;
 
-    for (uint32_t i = 0; metric_part_next(board, full, &i, &part);) {
-        sum += part.sum;
-        count += (uint64_t)part.count;
-        if (!part.is_sum)
-            place_bucket(buckets, used++, &part);
-    }
+    overview_histogram(board, full, &view);
     cJSON *histogram = cJSON_AddObjectToObject(own, name);
-    add_counter(histogram, "count", count);
-    cJSON_AddNumberToObject(histogram, "sum", sum);
+    add_counter(histogram, "count", view.count);
+    cJSON_AddNumberToObject(histogram, "sum", view.sum);
     cJSON *list = cJSON_AddArrayToObject(histogram, "buckets");
-    for (uint32_t i = 0; i < used; i++) {
+    for (uint32_t i = 0; i < view.used; i++) {
         cJSON *pair = cJSON_CreateArray();
-        cJSON_AddItemToArray(pair, cJSON_CreateNumber(buckets[i].bound)); /* infinite: null */
-        cJSON_AddItemToArray(pair, cJSON_CreateNumber((double)buckets[i].count));
+        cJSON_AddItemToArray(pair, cJSON_CreateNumber(view.buckets[i].bound)); /* infinite: null */
+        cJSON_AddItemToArray(pair, cJSON_CreateNumber((double)view.buckets[i].count));
         cJSON_AddItemToArray(list, pair);
     }
 }
@@ -383,6 +307,9 @@ cJSON *introspect_stats(const struct introspect *introspect)
     add_counter(stats, "uptime_seconds", (clock_ns() - board->started_ns) / NS_PER_S);
     add_counter(stats, "reloads", counter_read(&board->reloads));
     add_counter(stats, "reloads_failed", counter_read(&board->reloads_failed));
+    cJSON *last = cJSON_AddObjectToObject(stats, "last_reload");
+    cJSON_AddBoolToObject(last, "good", !atomic_load(&board->reload_failed));
+    add_counter(last, "at", (uint64_t)atomic_load(&board->reloaded_at));
     add_counter(stats, "crashes", counter_read(&board->crashes));
     add_counter(stats, "hangs", counter_read(&board->hangs));
     add_counter(stats, "vault_restarts", counter_read(&board->vault_restarts));
@@ -390,7 +317,7 @@ cJSON *introspect_stats(const struct introspect *introspect)
     add_counter(stats, "log_lines_lost",
                 counter_read(&board->log_lost) + board_sum(board, COUNT_LOG_LOST));
     add_workers(stats, board);
-    const struct pools pools = pools_of(board);
+    const struct pools pools = overview_pools(board);
     add_pool(stats, &pools);
     add_named_pools(stats, board);
     cJSON *connections = cJSON_AddObjectToObject(stats, "connections");
@@ -399,7 +326,7 @@ cJSON *introspect_stats(const struct introspect *introspect)
     for (uint32_t c = 0; c < COUNT_LOG_LOST; c++)
         add_counter(connections, worker_counter_name((enum worker_counter)c),
                     board_sum(board, (enum worker_counter)c));
-    struct holdings sum = holdings(board);
+    struct holdings sum = overview_holdings(board);
     add_counter(connections, "vault_held", sum.held);
     cJSON_AddItemToObject(stats, "vaults", describe_vaults(board, &sum));
     cJSON *methods = cJSON_AddObjectToObject(stats, "methods");

@@ -54,7 +54,9 @@ struct method_table {
     size_t count, capacity;
     uint32_t *slots; /* open addressing: 1 + index into `methods`, 0 is free */
     uint32_t mask;
-    struct method mcp;  /* rpc/mcp.h: with the filters of the server alone; found by no name */
+    /* With the filters of the server alone; found by no name. */
+    struct method mcp;    /* rpc/mcp.h */
+    struct method status; /* rpc/status.h */
     struct method none; /* stands for the method of a request that has none: with the filters of the
                            server alone, and no handler */
 };

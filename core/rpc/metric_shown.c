@@ -8,15 +8,20 @@
 
 #define BUCKET " le "
 
+/* 0.1 is 0.1, and not 0.10000000000000001, which is the same double. */
+void metric_bound(char text[METRIC_BOUND_SIZE], double bound)
+{
+    snprintf(text, METRIC_BOUND_SIZE, "%.15g", bound);
+    if (strtod(text, NULL) != bound)
+        snprintf(text, METRIC_BOUND_SIZE, "%.17g", bound);
+}
+
 void metric_bucket_name(char name[BOARD_NAME_MAX], const char *module, const char *metric,
                         double bound)
 {
-    char text[32];
+    char text[METRIC_BOUND_SIZE];
 
-    /* 0.1 is 0.1, and not 0.10000000000000001, where that is the same double */
-    snprintf(text, sizeof(text), "%.15g", bound);
-    if (strtod(text, NULL) != bound)
-        snprintf(text, sizeof(text), "%.17g", bound);
+    metric_bound(text, bound);
     snprintf(name, BOARD_NAME_MAX, "%s.%s" BUCKET "%s", module, metric, text);
 }
 

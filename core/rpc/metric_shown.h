@@ -7,6 +7,10 @@
 
 #define METRIC_SUM " sum"
 
+/* Writes a bound in the fewest digits that are that bound's alone. */
+#define METRIC_BOUND_SIZE 32u
+void metric_bound(char text[METRIC_BOUND_SIZE], double bound);
+
 /* Writes the name of a bucket. */
 void metric_bucket_name(char name[BOARD_NAME_MAX], const char *module, const char *metric,
                         double bound);

@@ -22,15 +22,14 @@ bool orphan_runs_again(const struct call *call, const struct method *method)
 
 /* A request of a method that a reload has removed counts as its call all the same: the board keeps
  * names. */
-static void count_removed(const struct dispatcher *dispatcher, struct bytes name)
+static void count_removed(const struct dispatcher *dispatcher, struct bytes name, const char *code)
 {
     uint32_t index =
         name.data == NULL ? BOARD_NO_METHOD : board_find_method(dispatcher->board, name);
 
     if (index == BOARD_NO_METHOD)
         return;
-    counter_add(&dispatcher->row->methods[index].calls, 1);
-    counter_add(&dispatcher->row->methods[index].errors, 1);
+    method_count_refused(&dispatcher->row->methods[index], code);
 }
 
 void orphan_fail(struct call *call, enum fate fate, const struct method *method, struct bytes in)
@@ -52,6 +51,6 @@ void orphan_fail(struct call *call, enum fate fate, const struct method *method,
     request_fail(&call->req, late ? ERROR_TIMEOUT : ERROR_MODULE_CRASHED, texts[fate], (int)in.size,
                  in.data == NULL ? "" : in.data);
     if (method == NULL)
-        count_removed(dispatcher, in);
+        count_removed(dispatcher, in, call->req.code);
     call_refused(call, method, in);
 }

@@ -24,7 +24,9 @@ enum envelope_status {
     ENVELOPE_INVALID,  /* JSON, but not a request: error code invalid_request */
     ENVELOPE_BATCH,    /* JSON-RPC: an array with at least one element, none of which was looked at
                           yet (envelope_next) */
-    ENVELOPE_MCP       /* a request of MCP that calls no tool; never from this file: rpc/mcp.h */
+    /* Requests for methods that each server has beside its own; never from this file. */
+    ENVELOPE_MCP,   /* a request of MCP that calls no tool: rpc/mcp.h */
+    ENVELOPE_STATUS /* for the server's numbers: rpc/status.h */
 };
 
 /* The longest method name that a request may carry, in bytes after unescaping. */

@@ -1,6 +1,7 @@
 /* The table of errors. See error_code.h. */
 #include "wire/error_code.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 #define CODES (sizeof(codes) / sizeof(*codes) - 1) /* besides the last */
@@ -82,6 +83,13 @@ const struct error_code *error_code_find(const char *name)
     const struct error_code *row = bsearch(name, codes, CODES, sizeof(*codes), compare);
 
     return row == NULL ? &codes[CODES] : row;
+}
+
+static_assert(CODES < ERROR_CODES_MAX, "each row has a counter");
+
+uint32_t error_code_index(const char *name)
+{
+    return (uint32_t)(error_code_find(name) - codes);
 }
 
 const struct error_code *error_codes(size_t *count)

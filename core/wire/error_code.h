@@ -34,6 +34,10 @@ struct error_code {
  * which a module has made: never NULL. */
 const struct error_code *error_code_find(const char *name);
 
+/* The number of that row in error_codes. */
+#define ERROR_CODES_MAX 48u
+uint32_t error_code_index(const char *name);
+
 /* The rows, by their names; the last is that of codes without a row, whose name is "". */
 const struct error_code *error_codes(size_t *count);
 

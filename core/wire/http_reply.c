@@ -166,7 +166,9 @@ size_t http_reply_head(const struct reply *reply, size_t body, char *to)
     put(&head, reply->http->date, HTTP_DATE_SIZE);
     PUT(&head, "\r\n");
     if (status != 204 && (body > 0 || status != 202)) {
-        PUT(&head, "Content-Type: application/json\r\n");
+        put_text(&head, reply->http->style & HTTP_STYLE_METRICS
+                            ? "Content-Type: text/plain; version=0.0.4; charset=utf-8\r\n"
+                            : "Content-Type: application/json\r\n");
     }
     if (status != 204) {
         PUT(&head, "Content-Length: ");

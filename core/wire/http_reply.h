@@ -16,6 +16,7 @@ enum {
     HTTP_STYLE_GET = 8,         /* the resource can be had by GET, too: for Allow */
     HTTP_STYLE_FAILS_WELL = 16, /* an error of the method is a success of HTTP's */
     HTTP_STYLE_OPTIONS = 32,    /* the method was OPTIONS: the response says what is allowed */
+    HTTP_STYLE_METRICS = 64,    /* the body is text for Prometheus, not JSON */
 };
 #define HTTP_STYLE_STATUS_SHIFT 16 /* above 0: whatever the reply is */
 

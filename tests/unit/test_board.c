@@ -208,7 +208,7 @@ START_TEST(board_totals_outlive_the_rows)
             counter_add(&(*row)->counters[c], more);
             counted[c] += more;
             counter_add(&(*row)->methods[m].calls, 1);
-            counter_add(&(*row)->methods[m].errors, 1);
+            counter_add(&(*row)->methods[m].failures[0], 1);
             counter_add(&(*row)->methods[m].total_ns, 10);
             counter_add(&(*row)->methods[m].latency[m + 50], 1);
             calls[m]++;
@@ -221,7 +221,7 @@ START_TEST(board_totals_outlive_the_rows)
         for (uint32_t m = 0; m < METHODS; m++) {
             struct method_counters sum;
             board_sum_method(board, m, &sum);
-            must(sum.calls == calls[m] && sum.errors == calls[m]);
+            must(sum.calls == calls[m] && method_failures(&sum) == calls[m]);
             must(sum.total_ns == calls[m] * 10);
             must(sum.latency[m + 50] == in_bucket[m] && sum.latency[0] == 0);
         }
@@ -316,7 +316,7 @@ START_TEST(counts_that_no_worker_can_have_reached_are_left_out)
     row->counters[COUNT_FRAMES] = UINT64_MAX;
     row->counters[COUNT_BYTES_IN] = 1000;
     row->methods[0].calls = 7;
-    row->methods[0].errors = 0x4141414141414141;
+    row->methods[0].failures[0] = 0x4141414141414141;
     row->methods[0].latency[3] = 1ull << 63;
     row->methods[0].total_ns = UINT64_MAX / 2;
     for (unsigned retired = 0; retired < 2; retired++) {
@@ -324,7 +324,7 @@ START_TEST(counts_that_no_worker_can_have_reached_are_left_out)
         ck_assert_uint_eq(board_sum(board, COUNT_BYTES_IN), 1000);
         board_sum_method(board, 0, &sum);
         ck_assert_uint_eq(sum.calls, 7);
-        ck_assert_uint_eq(sum.errors, 0);
+        ck_assert_uint_eq(method_failures(&sum), 0);
         ck_assert_uint_eq(sum.latency[3], 0);
         ck_assert_uint_eq(sum.total_ns, 0);
         if (retired == 0)

@@ -133,7 +133,7 @@ START_TEST(counters_above_two_to_the_53_are_exact)
     board_head(board, row)->since_ns -= 5 * 365ull * 86400 * NS_PER_S; /* a worker of that age */
     counter_add(&row->counters[COUNT_FRAMES], (1ull << 53) + 1);
     row->methods[0].calls = UINT64_MAX;
-    row->methods[0].errors = (1ull << 53) + 1;
+    row->methods[0].failures[0] = (1ull << 53) + 1;
     cJSON *stats = introspect_stats(&introspect);
     char *text = cJSON_PrintUnformatted(stats);
     ck_assert_ptr_nonnull(strstr(text, "\"frames\":9007199254740993"));
