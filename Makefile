@@ -48,8 +48,8 @@ all: $(B)/pillion $(B)/libpillion-test.so $(MODULE_SO) $(CONF_FILES) | $(B)/run 
 	@$(foreach m,$(filter-out $(MODULES),$(ALL_MODULES)),echo "$(m).so is left out: pkg-config knows no $(NEEDS_$(m))";)
 
 # The prefix is part of the binary: it is where an installed server finds its configuration.
-$(B)/obj/core/cmd/server.o: CPPFLAGS += -DPILLION_PREFIX='"$(PREFIX)/lib/pillion"'
-$(B)/obj/core/cmd/server.o: $(B)/prefix
+$(B)/obj/core/cmd/prefix.o: CPPFLAGS += -DPILLION_PREFIX='"$(PREFIX)/lib/pillion"'
+$(B)/obj/core/cmd/prefix.o: $(B)/prefix
 
 .PHONY: prefix-changed
 $(B)/prefix: prefix-changed

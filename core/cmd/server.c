@@ -1,13 +1,11 @@
 /* `pillion` without a command: the server's own options, for the places of its files, or for
  * something else to do than serving.
  *
- * Reads nothing but /proc/self/exe, to find the prefix; master/serve.h and signal.c do the work. */
-#include <errno.h>
+ * master/serve.h and signal.c do the work. */
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/printable.h"
@@ -15,19 +13,13 @@
 #include "base/version.h"
 #include "cmd/command_table.h"
 #include "cmd/commands.h"
+#include "cmd/prefix.h"
 #include "cmd/signal.h"
 #include "conf/settings_table.h"
-#include "master/inherit.h"
 #include "master/serve.h"
 #include "pillion/module.h"
+#include "process/generation.h"
 #include "process/signals.h"
-
-/* Where `make install` puts conf/ and modules/; set by the Makefile. */
-#ifndef PILLION_PREFIX
-#define PILLION_PREFIX "/usr/local/pillion"
-#endif
-
-#define DEFAULT_CONF "conf/pillion.conf"
 
 #ifdef __clang__
 #define COMPILER "clang " __clang_version__
@@ -59,65 +51,6 @@ struct request {
     char conf[PATH_MAX]; /* of -c: a copy, because titles write over argv */
 };
 
-/* ---- the prefix ---- */
-
-static bool holds_conf(const char *prefix)
-{
-    char conf[PATH_MAX + sizeof(DEFAULT_CONF) + 1];
-
-    snprintf(conf, sizeof(conf), "%s/%s", prefix, DEFAULT_CONF);
-    return access(conf, F_OK) == 0;
-}
-
-/* Finds the prefix by the executable's place. A build in the source tree has the executable's
- * directory as its prefix. An installed one has the directory that `make install` has filled,
- * beside bin/, even if it was moved. */
-static bool prefix_of_executable(char prefix[PATH_MAX])
-{
-    ssize_t size = readlink("/proc/self/exe", prefix, PATH_MAX - 1);
-    if (size <= 0)
-        return false;
-    prefix[size] = '\0';
-    char *slash = strrchr(prefix, '/');
-    if (slash == NULL || slash == prefix)
-        return false;
-    *slash = '\0';
-    if (holds_conf(prefix))
-        return true;
-    slash = strrchr(prefix, '/');
-    if (slash == NULL || (size_t)(slash - prefix) + sizeof("/lib/pillion") > PATH_MAX)
-        return false;
-    strcpy(slash, "/lib/pillion");
-    return holds_conf(prefix);
-}
-
-/* Makes `given` (NULL: the default) absolute. False with a message. */
-static bool find_prefix(const struct command *self, const char *given, char prefix[PATH_MAX])
-{
-    struct stat status;
-
-    if (inherit_prefix(prefix, PATH_MAX)) /* after an upgrade: the former binary's, whose path may
-                                           * lead elsewhere by now */
-        return true;
-    if (given == NULL && prefix_of_executable(prefix))
-        return true;
-    if (given == NULL) {
-        snprintf(prefix, PATH_MAX, "%s", PILLION_PREFIX);
-        return true;
-    }
-    /* An absolute prefix is kept as it was written, symbolic links included: errors show it. */
-    bool good = given[0] == '/' ? strlen(given) < PATH_MAX : realpath(given, prefix) != NULL;
-    if (good && given[0] == '/')
-        snprintf(prefix, PATH_MAX, "%s", given);
-    if (good && stat(prefix, &status) == 0) {
-        if (S_ISDIR(status.st_mode))
-            return true;
-        errno = ENOTDIR;
-    }
-    command_failed_errno(self, EXIT_FAILURE, "cannot use the prefix \"%s\"", given);
-    return false;
-}
-
 /* ---- actions ---- */
 
 static int print_build(const char *prefix)
@@ -126,7 +59,7 @@ static int print_build(const char *prefix)
     printf("built with: %s\n", COMPILER);
     printf("module interface: %d.%d\n", PILLION_ABI_MAJOR, PILLION_ABI_MINOR);
     printf("prefix: %s\n", prefix);
-    printf("configuration: %s/%s\n", prefix, DEFAULT_CONF);
+    printf("configuration: %s/%s\n", prefix, PREFIX_CONF);
     for (const struct conf_directive *d = settings_directives; d->name != NULL; d++) {
         if (d->type == CONF_PATH && d->fallback != NULL)
             printf("%s: %s/%s\n", d->name, prefix, d->fallback);
@@ -248,7 +181,7 @@ static int read_options(struct args *args, struct request *request)
             operand);
     if (operand != NULL)
         return command_misused(args->command, "\"%s\" is not expected here", operand);
-    return find_prefix(args->command, prefix, request->prefix) ? 0 : EXIT_FAILURE;
+    return prefix_find(args->command, prefix, request->prefix) ? 0 : EXIT_FAILURE;
 }
 
 static void print_verbs(void)
@@ -266,7 +199,7 @@ static void print_verbs(void)
 static int run(const struct command *self, int argc, char **argv)
 {
     struct args args = {.command = self, .argc = argc, .argv = argv, .next = 1};
-    struct request request = {.serve = {.conf = DEFAULT_CONF, .argv = argv, .argc = argc}};
+    struct request request = {.serve = {.conf = PREFIX_CONF, .argv = argv, .argc = argc}};
 
     int status = read_options(&args, &request);
     if (status == 0) {

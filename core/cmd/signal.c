@@ -202,3 +202,44 @@ bool signal_reaches(const struct command *command, const struct serve_options *o
     conf_errors_free(&errors);
     return fd >= 0;
 }
+
+/* Puts the answer to `word` into `shown`, unless it is a refusal or cut short. */
+static bool take_shown(const struct command *command, int fd, const char *word, struct text *shown)
+{
+    struct text answer = {0};
+    const char *ok = "ok\n";
+
+    bool good = ask(fd, word, &answer) && strncmp(text_string(&answer), ok, strlen(ok)) == 0 &&
+                answer.data[answer.size - 1] == '\n';
+    text_clear(shown);
+    if (good)
+        text_append_string(shown, text_string(&answer) + strlen(ok));
+    else if (strstr(text_string(&answer), "unknown verb") != NULL)
+        command_failed(command, EXIT_FAILURE,
+                       "the server is of a version that does not show \"%s\"", word);
+    else
+        command_failed(command, EXIT_FAILURE, "the server went away before it answered");
+    text_free(&answer);
+    return good;
+}
+
+bool signal_ask(const struct command *command, const struct serve_options *options,
+                const char *word, struct text *shown)
+{
+    struct conf_errors errors = {0};
+    struct settings *settings;
+
+    struct conf_tree *tree = read_paths(options, &settings, &errors);
+    int fd = control_connect(command, settings->control);
+    bool good = fd >= 0 && take_shown(command, fd, word, shown);
+    if (fd == -1) {
+        printable_print(stderr, bytes_of(text_string(&errors.text)));
+        command_failed(command, EXIT_FAILURE, "no server is running: nobody answers at %s",
+                       settings->control);
+    }
+    if (fd >= 0)
+        close(fd);
+    conf_tree_free(tree);
+    conf_errors_free(&errors);
+    return good;
+}

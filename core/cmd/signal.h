@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 
+#include "base/bytes.h"
 #include "cmd/command.h"
 #include "process/serve_options.h"
 
@@ -11,6 +12,11 @@
  * answer, however long that takes. Error messages are `command`'s. Returns the exit status. */
 int signal_send(const struct command *command, const struct serve_options *options,
                 const char *verb, bool quiet);
+
+/* Asks the server of this configuration to show what `word` of master/control.h is for, and puts
+ * that into `shown`. False after a message of `command`'s. */
+bool signal_ask(const struct command *command, const struct serve_options *options,
+                const char *word, struct text *shown);
 
 /* True when a server of this configuration can be reached. Prints nothing. */
 bool signal_reaches(const struct command *command, const struct serve_options *options);

@@ -1,8 +1,8 @@
 /* The control socket: `pillion -s` sends an order here and waits for the outcome. See control.h.
  *
  * A client sends one line, a verb of signals.h. It gets one answer when the order is done: "ok" or
- * "failed" and a newline, then text for people, then the end of the stream. Only the server's user
- * and root can reach it. */
+ * "failed" and a newline, then text for people, then the end of the stream. A client that asks to
+ * be shown something gets it at once. Only the server's user and root can reach it. */
 #include "master/control.h"
 
 #include <errno.h>
@@ -28,6 +28,8 @@ struct control_client {
     size_t size;
     enum order order;    /* ORDER_NONE until the line is whole */
     bool waits_for_next; /* the order is the reload after the one under way */
+    struct text shown;   /* what it has asked to be shown, */
+    size_t sent;         /* and so much of it has been sent */
     struct control_client *next;
 };
 
@@ -37,11 +39,14 @@ static struct {
     struct file_id file; /* the socket's own file: only that one is removed at the end */
     struct control_client *clients;
     void (*obey)(enum order order, struct control_client *client);
+    bool (*show)(const char *word, struct text *out);
 } control = {.listening.fd = -1};
 
-void control_begin(void (*obey)(enum order order, struct control_client *client))
+void control_begin(void (*obey)(enum order order, struct control_client *client),
+                   bool (*show)(const char *word, struct text *out))
 {
     control.obey = obey;
+    control.show = show;
 }
 
 const char *control_path(void)
@@ -59,6 +64,7 @@ static void client_free(struct control_client *client)
     }
     loop_unwatch(&master.loop, &client->watch);
     close(client->watch.fd);
+    text_free(&client->shown);
     free(client);
 }
 
@@ -111,6 +117,27 @@ void control_advance(void)
         c->waits_for_next = false;
 }
 
+/* Sends more of what the client is to be shown, which may be more than a socket takes at once. */
+static void client_show(struct control_client *client)
+{
+    const struct text *shown = &client->shown;
+
+    while (client->sent < shown->size) {
+        ssize_t sent = send(client->watch.fd, shown->data + client->sent,
+                            shown->size - client->sent, MSG_NOSIGNAL | MSG_DONTWAIT);
+        if (sent < 0 && errno == EINTR)
+            continue;
+        if (sent < 0 && errno == EAGAIN) {
+            loop_change(&master.loop, &client->watch, EPOLLIN | EPOLLOUT);
+            return;
+        }
+        if (sent < 0)
+            break;
+        client->sent += (size_t)sent;
+    }
+    client_free(client);
+}
+
 /* Carries the order out as soon as the line is whole. */
 static void client_look(struct control_client *client)
 {
@@ -122,6 +149,12 @@ static void client_look(struct control_client *client)
         return;
     }
     *end = '\0';
+    text_append_string(&client->shown, "ok\n");
+    if (control.show(client->line, &client->shown)) {
+        client_show(client);
+        return;
+    }
+    text_free(&client->shown);
     const struct signal_row *row = signal_by_verb(client->line);
     if (row == NULL) {
         client_answer(client, false, "unknown verb");
@@ -137,7 +170,13 @@ static void client_ready(struct watch *watch, uint32_t events)
     struct control_client *client = container_of(watch, struct control_client, watch);
     struct error error;
 
-    (void)events;
+    if (client->shown.size > 0) {
+        if ((events & EPOLLOUT) != 0)
+            client_show(client);
+        else
+            client_free(client); /* it has gone, or says more than it has to */
+        return;
+    }
     size_t room = sizeof(client->line) - 1 - client->size;
     ssize_t got = recv(watch->fd, client->line + client->size, room, 0);
     if (got < 0 && (errno == EAGAIN || errno == EINTR))
@@ -264,6 +303,8 @@ static void write_clients(cJSON *state)
             cJSON_AddItemToArray(list, cJSON_CreateNumber(c->watch.fd));
             continue;
         }
+        if (c->shown.size > 0) /* half of it is sent: the client is told that it has not got all */
+            continue;
         cJSON *item = cJSON_CreateObject();
         cJSON_AddNumberToObject(item, "fd", c->watch.fd);
         snprintf(said, sizeof(said), "%s%s", c->line, c->order == ORDER_NONE ? "" : "\n");
@@ -312,8 +353,10 @@ void control_read(const cJSON *state)
 
 void control_keep_open(bool keep)
 {
-    for (struct control_client *c = control.clients; c != NULL; c = c->next)
-        state_keep_open(c->watch.fd, keep);
+    for (struct control_client *c = control.clients; c != NULL; c = c->next) {
+        if (c->shown.size == 0)
+            state_keep_open(c->watch.fd, keep);
+    }
     state_keep_open(control.listening.fd, keep);
 }
 

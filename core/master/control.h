@@ -7,14 +7,21 @@
 
 #include <cjson/cJSON.h>
 
+#include "base/bytes.h"
 #include "base/error.h"
 #include "process/signals.h"
 
 /* A process that is connected to the control socket and waits for its order's outcome. */
 struct control_client;
 
-/* `obey` carries out a client's order. Call this before anything else here. */
-void control_begin(void (*obey)(enum order order, struct control_client *client));
+/* What a client may ask to be shown, beside the orders. */
+#define CONTROL_STATS   "stats"   /* the counters, as rpc.stats has them */
+#define CONTROL_METRICS "metrics" /* as GET /metrics has them */
+
+/* `obey` carries out a client's order; `show` appends what one of the words above is for, and
+ * returns false when the word is another. Call this before anything else here. */
+void control_begin(void (*obey)(enum order order, struct control_client *client),
+                   bool (*show)(const char *word, struct text *out));
 
 /* Listens at `path` instead of the former path, if there was one. On failure all stays as it
  * was. */

@@ -17,6 +17,8 @@
 #include "master/reopen.h"
 #include "master/slots.h"
 #include "master/workers.h"
+#include "rpc/exposition.h"
+#include "rpc/introspect.h"
 
 /* ---- Workers ---- */
 
@@ -140,11 +142,32 @@ static void exhausted(void)
         master_order(ORDER_RELOAD, NULL);
 }
 
+/* For the control socket: see control.h. */
+static bool show(const char *word, struct text *out)
+{
+    const struct introspect server = {.board = master.board,
+                                      .generation = atomic_load(&master.board->generation)};
+
+    if (strcmp(word, CONTROL_METRICS) == 0) {
+        exposition_write(master.board, out);
+        return true;
+    }
+    if (strcmp(word, CONTROL_STATS) != 0)
+        return false;
+    cJSON *stats = introspect_stats(&server);
+    char *text = cJSON_PrintUnformatted(stats);
+    text_append_string(out, text == NULL ? "{}" : text);
+    text_append_char(out, '\n');
+    cJSON_free(text);
+    cJSON_Delete(stats);
+    return true;
+}
+
 void events_begin(void)
 {
     workers_begin(&worker_events);
     vaults_begin(&vault_events);
     heartbeat_begin(round_over);
     slots_begin(exhausted);
-    control_begin(master_order);
+    control_begin(master_order, show);
 }
