@@ -4,17 +4,20 @@
  * bind addresses and load modules find out whether they can. */
 #include "conf/setters.h"
 
+#include <errno.h>
 #include <grp.h>
 #include <pwd.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include "conf/directive.h"
 #include "conf/settings.h"
 #include "wire/protocol.h"
 
-#define METHOD_NAME_MAX 255u /* bytes */
-#define BACKLOG_DEFAULT 4096 /* the default of net.core.somaxconn, too: listen(2) */
-#define BACKLOG_MAX     65535
+#define METHOD_NAME_MAX   255u /* bytes */
+#define BACKLOG_DEFAULT   4096 /* the default of net.core.somaxconn, too: listen(2) */
+#define BACKLOG_MAX       65535
+#define UNIX_MODE_DEFAULT 0666 /* as with a TCP port */
 
 /* `"listen 127.0.0.1:8080" appears twice`. */
 static void report_twice(struct conf_apply *apply, const struct conf_statement *statement,
@@ -229,6 +232,39 @@ static bool read_protocol(struct conf_apply *apply, const struct conf_word *word
     return true;
 }
 
+/* Three or four octal digits. */
+static bool read_mode(struct conf_apply *apply, const struct conf_word *word, const char *digits,
+                      struct listen_settings *listen)
+{
+    size_t size = strlen(digits);
+    char *end;
+
+    listen->mode = (mode_t)strtoul(digits, &end, 8);
+    if (size >= 3 && size <= 4 && *end == '\0' && digits[0] >= '0' && listen->mode <= 0777)
+        return true;
+    conf_error(apply->errors, &word->place,
+               "\"mode\" must be the rights of a file in octal digits, such as 0660, not \"%s\"",
+               digits);
+    return false;
+}
+
+static bool read_group(struct conf_apply *apply, const struct conf_word *word, const char *name,
+                       struct listen_settings *listen)
+{
+    errno = 0;
+    const struct group *group = getgrnam(name);
+
+    if (group != NULL) {
+        listen->group = group->gr_gid;
+        return true;
+    }
+    /* getgrnam(3) has many an errno for a group that there is not. */
+    conf_error(apply->errors, &word->place, "there is no group \"%s\" here%s%s", name,
+               errno == EMFILE || errno == ENFILE || errno == EIO ? ": " : "",
+               errno == EMFILE || errno == ENFILE || errno == EIO ? strerror(errno) : "");
+    return false;
+}
+
 static bool read_listen_parameter(struct conf_apply *apply, const struct conf_directive *directive,
                                   const struct conf_statement *statement, size_t index,
                                   struct listen_settings *listen)
@@ -236,6 +272,7 @@ static bool read_listen_parameter(struct conf_apply *apply, const struct conf_di
     const struct conf_word *word = &statement->words[index];
     const char *protocol = parameter_value(word, "protocol=");
     const char *backlog = parameter_value(word, "backlog=");
+    const char *mode = parameter_value(word, "mode="), *group = parameter_value(word, "group=");
     int64_t number;
 
     if (strcmp(word->text, "reuseport") == 0) {
@@ -248,6 +285,15 @@ static bool read_listen_parameter(struct conf_apply *apply, const struct conf_di
     }
     if (protocol != NULL)
         return read_protocol(apply, word, protocol, listen);
+    if ((mode != NULL || group != NULL) && strncmp(listen->address, "unix:", 5) != 0) {
+        conf_error(apply->errors, &word->place, "\"%s\" is for Unix sockets: \"%s\" has no file",
+                   mode != NULL ? "mode" : "group", listen->address);
+        return false;
+    }
+    if (mode != NULL)
+        return read_mode(apply, word, mode, listen);
+    if (group != NULL)
+        return read_group(apply, word, group, listen);
     if (backlog == NULL) {
         conf_error_unexpected(apply, directive, statement, index);
         return false;
@@ -264,15 +310,16 @@ static bool read_listen_parameter(struct conf_apply *apply, const struct conf_di
     return true;
 }
 
-/* listen ADDRESS [protocol=NAME] [backlog=N] [reuseport] [proxy_protocol]. The same address in two
- * servers would let chance decide which of them answers, so all servers are searched for it. */
+/* listen ADDRESS [protocol=P] [backlog=N] [reuseport] [proxy_protocol] [mode=N] [group=G].
+ * The same address in two servers would let chance decide which of them answers, so all servers are
+ * searched for it. */
 void settings_set_listen(struct conf_apply *apply, const struct conf_directive *directive,
                          const struct conf_statement *statement, void *target)
 {
     struct settings *settings = apply->context;
     struct server_settings *server = target;
 
-    if (!conf_check_words(apply, directive, statement, 1, 5))
+    if (!conf_check_words(apply, directive, statement, 1, 7))
         return;
     const struct conf_word *address = &statement->words[0];
     for (struct server_settings *s = settings->servers; s != NULL; s = s->next) {
@@ -287,6 +334,8 @@ void settings_set_listen(struct conf_apply *apply, const struct conf_directive *
     *listen = (struct listen_settings){.address = address->text,
                                        .backlog = BACKLOG_DEFAULT,
                                        .protocol = PROTOCOL_AUTO,
+                                       .mode = UNIX_MODE_DEFAULT,
+                                       .group = (gid_t)-1,
                                        .place = address->place};
     for (size_t i = 1; i < statement->word_count; i++) {
         if (!read_listen_parameter(apply, directive, statement, i, listen))

@@ -4,18 +4,22 @@
 #ifndef PILLION_CONF_SETTINGS_H
 #define PILLION_CONF_SETTINGS_H
 
+#include <sys/types.h>
+
 #include "base/log.h"
 #include "base/network.h"
 #include "conf/table.h"
 
-/* `listen ADDRESS [protocol=NAME] [backlog=N] [reuseport] [proxy_protocol];` net/address.h checks
- * the address, and errors point at `place`. */
+/* `listen ADDRESS [protocol=P] [backlog=N] [reuseport] [proxy_protocol] [mode=N]
+ * [group=G];` net/address.h checks the address, and errors point at `place`. */
 struct listen_settings {
     const char *address;
     int backlog;
     bool reuseport;
     uint8_t protocol; /* of its connections: wire/protocol.h */
     bool proxy_protocol;
+    mode_t mode; /* of a Unix socket's file */
+    gid_t group; /* likewise; (gid_t)-1: as it comes */
     struct conf_place place;
     struct listen_settings *next;
 };

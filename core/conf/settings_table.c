@@ -315,7 +315,8 @@ const struct conf_directive settings_directives[] = {
      .set = settings_set_listen,
      .repeats = true,
      .required = true,
-     .syntax = "ADDRESS [protocol=NAME] [backlog=N] [reuseport] [proxy_protocol]",
+     .syntax = "ADDRESS [protocol=P] [backlog=N] [reuseport] [proxy_protocol] [mode=N] "
+               "[group=G]",
      .summary = "An address to serve: `127.0.0.1:8080`, `[::1]:8080`, `*:8080` or `8080` for every "
                 "IPv4 address, `[::]:8080` for every IPv6 address, `localhost:8080` for every "
                 "address of a host name that this machine has, or `unix:PATH` for a Unix socket. "
@@ -333,7 +334,10 @@ const struct conf_directive settings_directives[] = {
                 "With `proxy_protocol` each connection begins with a PROXY header, of version 1 or "
                 "2, by which a balancer (`proxy_from`) says who the client is: logs, limits and "
                 "filters see that address. A reload that adds or removes it holds for new "
-                "connections."},
+                "connections. `mode` is who may connect to a Unix socket, as the rights of its "
+                "file in octal digits: `0666`, everybody who reaches its directory, unless given. "
+                "`group` is the group of its file; only root may give it a group that the server's "
+                "user is not in. A reload changes both."},
     {.name = "proxy_from",
      SERVER(proxy_from),
      .type = CONF_CUSTOM,

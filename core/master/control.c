@@ -269,7 +269,8 @@ bool control_open(const char *path, struct error *error)
 
     if (strlen(path) >= sizeof(((struct sockaddr_un *)NULL)->sun_path))
         return error_set(error, "the path of the control socket is too long: %s", path);
-    int fd = unix_listen(path, 0600, BACKLOG, &file, &taken, error);
+    const struct unix_access own_user = {.mode = 0600, .group = (gid_t)-1};
+    int fd = unix_listen(path, &own_user, BACKLOG, &file, &taken, error);
     if (fd < 0 && taken)
         return error_set(error,
                          "a server is running here already: it answers on %s (`pillion -s "

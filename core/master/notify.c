@@ -70,7 +70,7 @@ static void find_manager(void)
 void notify_begin(void)
 {
     const char *pid = getenv("WATCHDOG_PID"), *pace = getenv("WATCHDOG_USEC");
-    unsigned long long pace_us = pace == NULL ? 0 : strtoull(pace, NULL, 10);
+    unsigned long pace_us = pace == NULL ? 0 : strtoul(pace, NULL, 10);
 
     find_manager();
     /* sd_watchdog_enabled(3): the variables may be meant for another process. */

@@ -189,8 +189,17 @@ void listeners_mend(struct listeners *listeners)
 
 /* ---- Changes ---- */
 
-bool listener_commit(struct listener *listener, int backlog, bool reuseport, struct error *error)
+static struct unix_access access_of(const struct listen_settings *settings)
 {
+    return (struct unix_access){.mode = settings->mode, .group = settings->group};
+}
+
+bool listener_commit(struct listener *listener, const struct listen_settings *settings,
+                     struct error *error)
+{
+    const struct unix_access access = access_of(settings);
+    const char *path = unix_path(&listener->address);
+    int backlog = settings->backlog;
     bool good = true;
 
     /* listen(2) again only changes the length of the queue, which a module may have changed. */
@@ -201,7 +210,9 @@ bool listener_commit(struct listener *listener, int backlog, bool reuseport, str
     }
     listener->listening = listener->count;
     listener->backlog = backlog;
-    listener->reuseport = reuseport && unix_path(&listener->address) == NULL;
+    listener->reuseport = settings->reuseport && path == NULL;
+    if (path != NULL && !listener->passed)
+        good = unix_allow(path, listener->file, &access, error) && good;
     return good;
 }
 
@@ -221,17 +232,18 @@ static void listener_free(struct listener *listener)
     free(listener);
 }
 
-/* Mode 0666: every process that can reach the directory may connect, as with a TCP port. */
-static bool open_path(struct listener *listener, int backlog, struct error *error)
+static bool open_path(struct listener *listener, const struct listen_settings *settings,
+                      struct error *error)
 {
-    int fd =
-        unix_listen(unix_path(&listener->address), 0666, backlog, &listener->file, NULL, error);
+    const struct unix_access access = access_of(settings);
+    int fd = unix_listen(unix_path(&listener->address), &access, settings->backlog, &listener->file,
+                         NULL, error);
 
     if (fd < 0)
         return false;
     add_socket(listener, fd);
     listener->listening = 1;
-    listener->backlog = backlog;
+    listener->backlog = settings->backlog;
     return true;
 }
 
@@ -248,23 +260,24 @@ static bool open_passed(struct listener *listener)
     return true;
 }
 
-static bool open_port(struct listener *listener, int backlog, bool reuseport, uint32_t slots,
-                      struct error *error)
+static bool open_port(struct listener *listener, const struct listen_settings *settings,
+                      uint32_t slots, struct error *error)
 {
     if (!listener->passed) {
-        int fd = bind_one(&listener->address, reuseport, error);
+        int fd = bind_one(&listener->address, settings->reuseport, error);
         if (fd < 0)
             return false;
         add_socket(listener, fd);
-        listener->reuseport_set = reuseport;
+        listener->reuseport_set = settings->reuseport;
     }
-    if (!listener_prepare(listener, reuseport, slots, error))
+    if (!listener_prepare(listener, settings->reuseport, slots, error))
         return false;
-    return listener_commit(listener, backlog, reuseport, error);
+    return listener_commit(listener, settings, error);
 }
 
 struct listener *listener_open(struct listeners *listeners, const struct address *address,
-                               int backlog, bool reuseport, uint32_t slots, struct error *error)
+                               const struct listen_settings *settings, uint32_t slots,
+                               struct error *error)
 {
     struct listener *listener = must_zalloc(sizeof(*listener));
 
@@ -272,9 +285,9 @@ struct listener *listener_open(struct listeners *listeners, const struct address
     bool is_path = unix_path(address) != NULL;
     bool opened = open_passed(listener);
     if (!is_path)
-        opened = open_port(listener, backlog, reuseport, slots, error);
+        opened = open_port(listener, settings, slots, error);
     else if (!opened)
-        opened = open_path(listener, backlog, error);
+        opened = open_path(listener, settings, error);
     if (!opened) {
         listener_free(listener);
         return NULL;

@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "base/own_file.h"
+#include "conf/settings.h"
 #include "net/address.h"
 
 struct listener {
@@ -50,7 +51,8 @@ bool listener_is_shut_down(int fd);
 /* Binds a new listener, with `slots` sockets under reuseport, and adds it. The file of a Unix
  * socket on which no process listens any more is replaced. NULL with the reason. */
 struct listener *listener_open(struct listeners *listeners, const struct address *address,
-                               int backlog, bool reuseport, uint32_t slots, struct error *error);
+                               const struct listen_settings *settings, uint32_t slots,
+                               struct error *error);
 
 /* For a reload: binds the sockets that the listener lacks for this many slots. */
 bool listener_prepare(struct listener *listener, bool reuseport, uint32_t slots,
@@ -64,9 +66,10 @@ bool listener_mend(struct listener *listener, struct error *error);
 /* Mends every listener; one that cannot be mended is logged, once. */
 void listeners_mend(struct listeners *listeners);
 
-/* The reload commits: the prepared sockets listen, all with this backlog. Or it fails: the prepared
- * sockets are closed. */
-bool listener_commit(struct listener *listener, int backlog, bool reuseport, struct error *error);
+/* The reload commits: the prepared sockets listen, and all are as the settings say. Or it fails:
+ * the prepared sockets are closed. */
+bool listener_commit(struct listener *listener, const struct listen_settings *settings,
+                     struct error *error);
 void listener_revert(struct listener *listener);
 
 /* Closes and frees the listener. With `unlink_path`, a Unix socket's file is removed, if it is

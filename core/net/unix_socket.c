@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/socket.h>
@@ -75,8 +76,38 @@ static bool clear(const char *path, bool *taken, struct error *error)
     return error_set(error, "cannot listen on unix:%s: another process listens there", path);
 }
 
-static int listen_at(const char *path, mode_t mode, int backlog, struct file_id *own,
-                     struct error *error)
+/* By a descriptor of the file itself: a path could lead elsewhere meanwhile, by a link. */
+static bool change(int fd, const struct unix_access *access)
+{
+    char path[40];
+    struct stat now;
+
+    if (fstat(fd, &now) < 0)
+        return false;
+    if (access->group != (gid_t)-1 && now.st_gid != access->group &&
+        fchownat(fd, "", (uid_t)-1, access->group, AT_EMPTY_PATH) < 0)
+        return false;
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+    return (now.st_mode & 0777) == access->mode || chmod(path, access->mode) == 0;
+}
+
+bool unix_allow(const char *path, struct file_id own, const struct unix_access *access,
+                struct error *error)
+{
+    int fd = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+    struct stat there;
+    bool good = true;
+
+    if (fd >= 0 && fstat(fd, &there) == 0 &&
+        file_id_same((struct file_id){there.st_dev, there.st_ino}, own) && !change(fd, access))
+        good = error_errno(error, "cannot set mode and group of unix:%s", path);
+    if (fd >= 0)
+        close(fd);
+    return good;
+}
+
+static int listen_at(const char *path, const struct unix_access *access, int backlog,
+                     struct file_id *own, struct error *error)
 {
     struct sockaddr_un address;
 
@@ -86,24 +117,29 @@ static int listen_at(const char *path, mode_t mode, int backlog, struct file_id 
         return -1;
     }
     address_of(path, &address);
-    /* By the umask: chmod(2) after bind(2) could follow a link that was put there meanwhile. */
+    /* By the umask, so that the file never has more rights; others than the owner have none before
+     * the group is right. */
+    mode_t mode = access->group == (gid_t)-1 ? access->mode : access->mode & 0700;
     mode_t mask = umask(0777 & ~mode);
     int bound = bind(fd, (struct sockaddr *)&address, sizeof(address));
     umask(mask);
     if (bound == 0) {
         *own = file_id_of(path);
-        if (listen(fd, backlog) == 0)
+        if (!unix_allow(path, *own, access, error))
+            bound = -2;
+        else if (listen(fd, backlog) == 0)
             return fd;
     }
-    error_errno(error, "cannot listen on unix:%s", path);
-    if (bound == 0)
+    if (bound != -2)
+        error_errno(error, "cannot listen on unix:%s", path);
+    if (bound != -1)
         own_file_remove(path, *own);
     close(fd);
     return -1;
 }
 
-int unix_listen(const char *path, mode_t mode, int backlog, struct file_id *own, bool *taken,
-                struct error *error)
+int unix_listen(const char *path, const struct unix_access *access, int backlog,
+                struct file_id *own, bool *taken, struct error *error)
 {
     bool ignored;
     int fd = -1;
@@ -113,7 +149,7 @@ int unix_listen(const char *path, mode_t mode, int backlog, struct file_id *own,
     *taken = false;
     int lock = lock_folder(path);
     if (clear(path, taken, error))
-        fd = listen_at(path, mode, backlog, own, error);
+        fd = listen_at(path, access, backlog, own, error);
     if (lock >= 0)
         close(lock);
     return fd;

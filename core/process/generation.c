@@ -259,8 +259,7 @@ static const struct listener *in_the_way(const struct listeners *listeners,
 static struct listener *listen_anew(struct listeners *listeners, const struct listener *former,
                                     const struct listen_settings *listen, struct error *error)
 {
-    struct listener *listener =
-        listener_open(listeners, &former->address, listen->backlog, false, 1, error);
+    struct listener *listener = listener_open(listeners, &former->address, listen, 1, error);
 
     if (listener != NULL) {
         listener->id = former->id;
@@ -288,8 +287,7 @@ static bool listen_on(struct generation *generation, struct listeners *listeners
         return false;
     }
     if (listener == NULL)
-        listener = listener_open(listeners, address, listen->backlog, listen->reuseport,
-                                 generation->slots, &error);
+        listener = listener_open(listeners, address, listen, generation->slots, &error);
     else if (!listener_is_reached(listener))
         listener = listen_anew(listeners, listener, listen, &error);
     else if (!listener_mend(listener, &error) ||
@@ -306,6 +304,7 @@ static bool listen_on(struct generation *generation, struct listeners *listeners
                                                                     sizeof(*generation->listeners));
     generation->listeners[generation->listener_count++] = (struct generation_listener){
         .listener = listener,
+        .settings = listen,
         .server = heard->server,
         .backlog = listen->backlog,
         .count = listener->count,
@@ -332,7 +331,7 @@ void generation_accept(struct generation *generation, struct conf_errors *errors
 
     for (size_t i = 0; i < generation->listener_count; i++) {
         const struct generation_listener *l = &generation->listeners[i];
-        if (!listener_commit(l->listener, l->backlog, l->reuseport, &error))
+        if (!listener_commit(l->listener, l->settings, &error))
             conf_error(errors, NULL, "%s", error.text);
     }
 }

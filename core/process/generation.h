@@ -18,6 +18,7 @@
 /* A listener in a generation, and the server block that its connections belong to. */
 struct generation_listener {
     struct listener *listener;
+    const struct listen_settings *settings; /* NULL after an upgrade */
     const struct server_settings *server;
     int backlog;
     uint32_t count;   /* how many of its sockets this generation accepts from */

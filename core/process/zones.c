@@ -221,7 +221,7 @@ static void read_zone(const cJSON *item)
     const struct zone_memory memory = {
         .fd = fd->valueint,
         .at = cJSON_IsNumber(at) ? (uint64_t)at->valuedouble : 0,
-        .ahead_ms = ahead == NULL ? 0 : strtoull(ahead, NULL, 10),
+        .ahead_ms = ahead == NULL ? 0 : strtoul(ahead, NULL, 10),
     };
     fcntl(memory.fd, F_SETFD, FD_CLOEXEC);
     if (file != NULL ? zone_file_known(&memory) : zone_known(memory.fd)) {

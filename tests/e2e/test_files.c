@@ -3,6 +3,7 @@
 #include "harness.h"
 
 #include <fcntl.h>
+#include <grp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -226,6 +227,65 @@ START_TEST(files_have_their_rights_whatever_the_mask)
     ck_assert_uint_eq(mode_of(server, "run/pillion.pid"), 0644);
     ck_assert_uint_eq(mode_of(server, "run/pillion.control"), 0600);
     ck_assert_uint_eq(mode_of(server, "run/s.sock"), 0666);
+}
+END_TEST
+
+static gid_t group_of(const struct server *server, const char *path)
+{
+    struct stat status;
+
+    ck_assert_int_eq(lstat(server_path(server, path), &status), 0);
+    return status.st_gid;
+}
+
+/* Only root has another group to give it, which every Debian has. */
+START_TEST(a_unix_socket_s_rights_are_as_listen_says_also_after_a_reload)
+{
+    const struct group *other = geteuid() == 0 ? getgrnam("daemon") : NULL;
+    const char *word = other == NULL ? "" : "group=daemon";
+    struct server *server = server_new();
+
+    server_conf(server, "", keep_printf("listen unix:run/s.sock mode=0660 %s; method ping;", word));
+    server_start(server);
+    ck_assert_uint_eq(mode_of(server, "run/s.sock"), 0660);
+    if (other != NULL)
+        ck_assert_uint_eq(group_of(server, "run/s.sock"), other->gr_gid);
+    int client = client_connect_unix(server_path(server, "run/s.sock"));
+    server_conf(server, "", "listen unix:run/s.sock mode=600; method ping;");
+    server_reload(server);
+    ck_assert_uint_eq(mode_of(server, "run/s.sock"), 0600);
+    client_expect_alive(client);
+
+    /* A reload that fails changes nothing. */
+    server_conf(server, "load_module modules/start_fails.so;",
+                "listen unix:run/s.sock; method ping;");
+    server_reload_refused(server, "start_fails");
+    ck_assert_uint_eq(mode_of(server, "run/s.sock"), 0600);
+}
+END_TEST
+
+START_TEST(rights_that_no_file_has_are_refused)
+{
+    static const struct {
+        const char *listen, *words;
+    } cases[] = {
+        {"unix:run/s.sock mode=888", "\"mode\" must be the rights of a file in octal digits"},
+        {"unix:run/s.sock mode=1777", "such as 0660, not \"1777\""},
+        {"unix:run/s.sock mode=66", "such as 0660, not \"66\""},
+        {"unix:run/s.sock mode=-66", "such as 0660, not \"-66\""},
+        {"unix:run/s.sock mode=", "such as 0660, not \"\""},
+        {"unix:run/s.sock group=no-such-group", "there is no group \"no-such-group\" here"},
+        {"127.0.0.1:1 mode=0660", "\"mode\" is for Unix sockets: \"127.0.0.1:1\" has no file"},
+        {"127.0.0.1:1 group=daemon", "\"group\" is for Unix sockets"},
+    };
+    struct server *server = server_new();
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+        server_conf(server, "", keep_printf("listen %s;", cases[i].listen));
+        struct run run = pillion("-t", "-p", server->prefix);
+        expect_status(&run, 1);
+        expect_part(run.err, cases[i].words);
+    }
 }
 END_TEST
 
@@ -536,7 +596,9 @@ E2E_MAIN("files", a_slip_in_the_configuration_spoils_no_file,
          a_pid_file_that_a_dead_server_left_is_taken, a_server_that_ends_removes_its_own_files_only,
          a_control_socket_that_may_not_be_asked_is_left_alone,
          one_of_two_servers_that_start_at_once_serves, files_have_their_rights_whatever_the_mask,
-         a_pid_file_of_another_user_is_replaced, a_reload_makes_removed_and_replaced_files_anew,
+         a_unix_socket_s_rights_are_as_listen_says_also_after_a_reload,
+         rights_that_no_file_has_are_refused, a_pid_file_of_another_user_is_replaced,
+         a_reload_makes_removed_and_replaced_files_anew,
          a_reload_that_fails_removes_the_sockets_it_has_bound,
          a_reload_fails_where_another_server_has_taken_the_path,
          a_reload_moves_control_socket_and_pid_file, reuseport_comes_and_goes_by_reload,

@@ -13,6 +13,16 @@
 #include "net/listener.h"
 #include "sockets.h"
 
+/* The settings of a `listen` with this backlog, with or without reuseport. */
+static const struct listen_settings *as_set(int backlog, bool reuseport)
+{
+    static struct listen_settings settings;
+
+    settings = (struct listen_settings){
+        .backlog = backlog, .reuseport = reuseport, .mode = 0666, .group = (gid_t)-1};
+    return &settings;
+}
+
 static struct listeners listeners;
 static struct error error;
 static char directory[] = "/tmp/pillion-listener-XXXXXX";
@@ -42,7 +52,7 @@ static struct address unix_address(void)
 
 static struct listener *opened(const struct address *address, bool reuseport, uint32_t slots)
 {
-    struct listener *l = listener_open(&listeners, address, 16, reuseport, slots, &error);
+    struct listener *l = listener_open(&listeners, address, as_set(16, reuseport), slots, &error);
     ck_assert_msg(l != NULL, "%s", error.text);
     ck_assert_ptr_eq(listener_find(&listeners, address), l);
     return l;
@@ -72,7 +82,7 @@ static bool serves(const struct listener *listener, const struct address *addres
 static void refused(const struct address *address, const char *why)
 {
     error.text[0] = '\0';
-    ck_assert_ptr_null(listener_open(&listeners, address, 16, false, 1, &error));
+    ck_assert_ptr_null(listener_open(&listeners, address, as_set(16, false), 1, &error));
     ck_assert_msg(strstr(error.text, why) != NULL, "%s", error.text);
     ck_assert_msg(strstr(error.text, address->text) != NULL, "%s", error.text);
 }
@@ -186,7 +196,7 @@ START_TEST(listener_with_a_full_queue_is_alive)
     struct address address = unix_address();
     int fds[64];
     unsigned count = 0;
-    struct listener *listener = listener_open(&listeners, &address, 1, false, 1, &error);
+    struct listener *listener = listener_open(&listeners, &address, as_set(1, false), 1, &error);
 
     ck_assert_ptr_nonnull(listener);
     do {
@@ -274,9 +284,9 @@ START_TEST(listener_with_reuseport_only_ever_adds_sockets)
     ck_assert_uint_eq(listener->count, 2);
     prepare(listener, true, 5);
     ck_assert_uint_eq(listener->count, 5);
-    ck_assert(listener_commit(listener, 16, true, &error));
+    ck_assert(listener_commit(listener, as_set(16, true), &error));
     prepare(listener, true, 3);
-    ck_assert(listener_commit(listener, 16, true, &error));
+    ck_assert(listener_commit(listener, as_set(16, true), &error));
     ck_assert_uint_eq(listener->count, 5);
     ck_assert_int_eq(listener->fds[0], first);
     ck_assert_uint_eq(listener->id, id);
@@ -301,7 +311,7 @@ START_TEST(listener_listens_with_added_sockets_only_from_the_commit_on)
     ck_assert_uint_eq(listener->count, 1);
     ck_assert(serves(listener, &address));
     prepare(listener, true, 4);
-    ck_assert(listener_commit(listener, 16, true, &error));
+    ck_assert(listener_commit(listener, as_set(16, true), &error));
     for (uint32_t i = 0; i < 4; i++)
         ck_assert(listens(listener->fds[i]));
     clean_up();
@@ -319,12 +329,12 @@ START_TEST(listener_takes_reuseport_and_gives_it_up_without_closing_a_socket)
     ck_assert_uint_eq(listener->count, 1);
     refused(&address, "another process listens there");
     prepare(listener, true, 3);
-    ck_assert(listener_commit(listener, 16, true, &error));
+    ck_assert(listener_commit(listener, as_set(16, true), &error));
     ck_assert_uint_eq(listener->count, 3);
     for (unsigned i = 0; i < 50; i++)
         ck_assert(serves(listener, &address));
     prepare(listener, false, 3);
-    ck_assert(listener_commit(listener, 16, false, &error));
+    ck_assert(listener_commit(listener, as_set(16, false), &error));
     ck_assert_uint_eq(listener->count, 3);
     ck_assert(!listener->reuseport);
     for (unsigned i = 0; i < 50; i++)
@@ -351,7 +361,7 @@ START_TEST(listener_has_its_queue_back_after_a_commit)
     ck_assert_uint_eq(queue_of(listener->fds[0]), 16);
     ck_assert_int_eq(listen(listener->fds[0], 0), 0);
     ck_assert_uint_eq(queue_of(listener->fds[0]), 0);
-    ck_assert(listener_commit(listener, 16, false, &error));
+    ck_assert(listener_commit(listener, as_set(16, false), &error));
     ck_assert_uint_eq(queue_of(listener->fds[0]), 16);
     clean_up();
 }
@@ -395,7 +405,7 @@ START_TEST(listener_with_a_taken_port_is_lost_until_the_port_is_free)
     struct listeners others = {0};
 
     ck_assert_int_eq(shutdown(listener->fds[0], SHUT_RDWR), 0);
-    struct listener *other = listener_open(&others, &address, 16, false, 1, &error);
+    struct listener *other = listener_open(&others, &address, as_set(16, false), 1, &error);
     ck_assert_msg(other != NULL, "%s", error.text);
     ck_assert(!listener_mend(listener, &error));
     ck_assert_msg(strstr(error.text, "EADDRINUSE") != NULL, "%s", error.text);
@@ -446,7 +456,7 @@ START_TEST(listener_without_reuseport_has_one_socket)
     struct listener *listener = opened(&address, false, 8);
 
     prepare(listener, false, 16);
-    ck_assert(listener_commit(listener, 64, false, &error));
+    ck_assert(listener_commit(listener, as_set(64, false), &error));
     ck_assert_uint_eq(listener->count, 1);
     ck_assert_int_eq(listener->backlog, 64);
     ck_assert(serves(listener, &address));

@@ -16,6 +16,7 @@ enum way {
     CALL(accept4, MINUS, EMFILE)             \
     CALL(access, MINUS, EACCES)              \
     CALL(bind, MINUS, EACCES)                \
+    CALL(chmod, MINUS, EPERM)                \
     CALL(chdir, MINUS, EACCES)               \
     CALL(clock_getcpuclockid, NUMBER, ESRCH) \
     CALL(closedir, AFTER, EINTR)             \
@@ -30,6 +31,7 @@ enum way {
     CALL(execv, MINUS, ENOENT)               \
     CALL(execvp, MINUS, ENOENT)              \
     CALL(faccessat, MINUS, EACCES)           \
+    CALL(fchownat, MINUS, EPERM)             \
     CALL(fclose, AFTER, EIO)                 \
     CALL(fcntl, MINUS, EMFILE)               \
     CALL(fexecve, MINUS, ENOMEM)             \
