@@ -15,6 +15,7 @@
 #include "master/generations.h"
 #include "master/master.h"
 #include "process/child.h"
+#include "process/zones.h"
 #include "rpc/metric.h"
 #include "worker/probe.h"
 #include "worker/worker.h"
@@ -117,6 +118,8 @@ static struct worker *worker_new(struct generation *generation, uint32_t slot, b
         error_set(error, "the server is ending");
         return NULL;
     }
+    if (!zones_mend(error))
+        return NULL;
     struct worker *worker = must_zalloc(sizeof(*worker));
     worker->slot = slot;
     worker->slots = generation->slots;

@@ -131,6 +131,28 @@ bool zones_make(const struct settings *settings, struct conf_errors *errors)
     return true;
 }
 
+/* ---- Mending ---- */
+
+/* A size that is no whole zone's: of `> FILE`, or of a log rotation that copies and cuts. */
+bool zones_mend(struct error *error)
+{
+    bool mended;
+    uint64_t was;
+
+    for (const struct kept_zone *zone = kept; zone != NULL; zone = zone->next) {
+        if (zone->file == NULL || rehearses)
+            continue;
+        if (!zone_file_mend(&zone->memory, zone->size, &mended, &was, error))
+            return error_prefix(error, "the file %s of the zone \"%s\" was changed from outside",
+                                zone->file, zone->name);
+        if (mended)
+            log_error("the file %s of the zone \"%s\" had %llu bytes, changed from outside while "
+                      "the server uses it: it has its size again, and what was cut off is lost",
+                      zone->file, zone->name, (unsigned long long)was);
+    }
+    return true;
+}
+
 /* ---- Dropping ---- */
 
 static bool is_named(const struct settings *settings, const struct kept_zone *zone)

@@ -20,6 +20,10 @@ void zones_rehearse(void);
 /* Drops the zones that the settings, which serve now, do not name. Master only. */
 void zones_sweep(const struct settings *settings);
 
+/* Mends the files that were cut, or have grown, under the server: otherwise no worker that starts
+ * could map them. Master only, before each start of a process that maps them. */
+bool zones_mend(struct error *error);
+
 /* Maps the zones that the settings name. Probes and workers call it before they close
  * descriptors. */
 bool zones_map(const struct settings *settings, struct error *error);

@@ -209,20 +209,24 @@ static bool write_header(int fd, const struct file_header *header)
 
 /* All of the file gets its space on disk now, so that a full disk is an error here, not the end of
  * a worker by SIGBUS later. Errors are set in errno. */
-static bool make(const struct zone_memory *memory, uint64_t size, struct file_header *header)
+static bool take_space(int fd, uint64_t size)
 {
     int failed;
 
-    *header = (struct file_header){
-        .magic = MAGIC, .byte_order = BYTE_ORDER_MARK, .layout = LAYOUT, .size = size};
-    set_clock(header);
-    if (ftruncate(memory->fd, 0) < 0 || !write_header(memory->fd, header))
-        return false;
     do
-        failed = posix_fallocate(memory->fd, 0, (off_t)(ZONE_AT + zone_bytes(size)));
+        failed = posix_fallocate(fd, 0, (off_t)(ZONE_AT + zone_bytes(size)));
     while (failed == EINTR);
     errno = failed;
     return failed == 0;
+}
+
+static bool make(const struct zone_memory *memory, uint64_t size, struct file_header *header)
+{
+    *header = (struct file_header){
+        .magic = MAGIC, .byte_order = BYTE_ORDER_MARK, .layout = LAYOUT, .size = size};
+    set_clock(header);
+    return ftruncate(memory->fd, 0) == 0 && write_header(memory->fd, header) &&
+           take_space(memory->fd, size);
 }
 
 static bool begin(const char *path, uint64_t size, struct zone_memory *memory,
@@ -261,6 +265,38 @@ bool zone_file_open(const char *path, uint64_t size, struct zone_memory *memory,
         return true;
     close(memory->fd);
     return false;
+}
+
+/* ---- Mending ---- */
+
+/* Workers may have it in use, so what is there stays. Zeros are an empty zone with its lock free.
+ */
+bool zone_file_mend(const struct zone_memory *memory, uint64_t size, bool *mended, uint64_t *was,
+                    struct error *error)
+{
+    const uint64_t whole = ZONE_AT + zone_bytes(size);
+    struct file_header header = {.magic = MAGIC,
+                                 .byte_order = BYTE_ORDER_MARK,
+                                 .layout = LAYOUT,
+                                 .size = size,
+                                 .ahead_ms = memory->ahead_ms,
+                                 .opened_ms = clock_ns() / NS_PER_MS + memory->ahead_ms,
+                                 .pid = (int32_t)getpid(),
+                                 .made = 1};
+    struct stat status;
+
+    *mended = false;
+    if (fstat(memory->fd, &status) < 0)
+        return error_errno(error, "cannot examine it");
+    *was = (uint64_t)status.st_size;
+    if (*was == whole)
+        return true;
+    read_boot(header.boot);
+    if ((*was > whole && ftruncate(memory->fd, (off_t)whole) < 0) ||
+        !take_space(memory->fd, size) || !write_header(memory->fd, &header))
+        return error_errno(error, "cannot make it whole again");
+    *mended = true;
+    return true;
 }
 
 /* ---- -t ---- */

@@ -25,6 +25,11 @@ bool zone_file_open(const char *path, uint64_t size, struct zone_memory *memory,
  * without writing. A server may use it. */
 bool zone_file_check(const char *path, uint64_t size, struct error *error);
 
+/* Gives an open file that was cut, or has grown, its size and header again. What was cut off is
+ * empty then. `*mended`: it was amiss, and `*was` the size that it had. Master only. */
+bool zone_file_mend(const struct zone_memory *memory, uint64_t size, bool *mended, uint64_t *was,
+                    struct error *error);
+
 /* True when the open file, of this or another binary's making, is one that this binary can use. */
 bool zone_file_known(const struct zone_memory *memory);
 

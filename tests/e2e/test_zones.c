@@ -304,6 +304,36 @@ START_TEST(a_file_that_is_removed_is_told_of)
 }
 END_TEST
 
+/* The worker that meets the missing part ends; the next one has a whole zone. */
+START_TEST(a_file_that_is_cut_under_the_server_is_mended)
+{
+    struct server *server = server_new();
+    const char *file = server_path(server, "run/z.zone");
+    const off_t sizes[] = {0, 100, 4096, 500000, 3000000};
+    struct stat whole, status;
+
+    server->reports_allowed = true; /* of SIGBUS */
+    configure(server, "quarantine_crashes off; " KEPT);
+    server_start(server);
+    ck_assert_int_eq(stat(file, &whole), 0);
+    for (size_t i = 0; i < sizeof(sizes) / sizeof(*sizes); i++) {
+        ck_assert(put(server, "before", 1000, 0));
+        ck_assert_int_eq(truncate(file, sizes[i]), 0);
+        client_call(client_connect(server), "get", "{\"key\":\"before\"}");
+        server_reload(server);
+        ck_assert_int_eq(stat(file, &status), 0);
+        ck_assert_int_eq(status.st_size, whole.st_size);
+        ck_assert_int_ge(status.st_blocks * 512, 1 << 20);
+        server_wait_log(server, keep_printf("\"z\" had %d bytes", (int)sizes[i]));
+        ck_assert(put(server, "after", 1000, 0));
+        expect_value(server, "after", 1000);
+    }
+    stop(server);
+    server_start(server);
+    expect_value(server, "after", 1000);
+}
+END_TEST
+
 /* Whatever a module writes over a zone: the server starts with it again. */
 START_TEST(a_file_that_was_written_over_works_on)
 {
@@ -337,4 +367,5 @@ E2E_MAIN("zones", large_values_are_shared_and_outlive_workers, a_zone_with_a_fil
          a_reload_gives_a_zone_another_file_or_another_name,
          a_file_of_another_size_or_kind_is_refused, a_refused_configuration_lets_go_of_its_files,
          two_servers_do_not_use_one_file, a_check_neither_makes_nor_locks_a_file,
-         a_file_that_is_removed_is_told_of, a_file_that_was_written_over_works_on)
+         a_file_that_is_removed_is_told_of, a_file_that_is_cut_under_the_server_is_mended,
+         a_file_that_was_written_over_works_on)
