@@ -10,6 +10,7 @@
 
 #include "base/json_escape.h"
 #include "base/printable.h"
+#include "cmd/named.h"
 #include "conf/directive.h"
 #include "wire/frame.h"
 #include "wire/json.h"
@@ -70,7 +71,7 @@ static int bad_params(const struct command *self, const char *where, struct byte
     return EXIT_USAGE;
 }
 
-/* Suggests the correct form for the two most common mistakes. */
+/* Suggests the correct form for the most common mistakes. */
 static void hint(const char *operand, struct bytes text)
 {
     const struct json_limits limits = {.depth = JSON_DEPTH_MAX, .values = UINT32_MAX};
@@ -84,6 +85,10 @@ static void hint(const char *operand, struct bytes text)
         if (line_end != NULL &&
             json_check((struct bytes){text.data, (size_t)(line_end - text.data)}, &limits, &error))
             fputs("    for a call of each line, give --lines\n", stderr);
+    } else if (named_is(operand)) {
+        fputs("    NAME=VALUE is for `pillion call` and `pillion try`; here it is "
+              "'{\"NAME\": VALUE}'\n",
+              stderr);
     } else if (text.size > 0 && text.size <= SHOWN_BYTES &&
                strpbrk(operand, "{}[]\"'\\\n") == NULL) {
         text_append_json_printable(&quoted, text);

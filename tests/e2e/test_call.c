@@ -252,6 +252,9 @@ START_TEST(a_word_without_quotes_is_explained)
     run = pillion("bench", "ping", "two words");
     expect_status(&run, USAGE);
     expect_part(run.err, "a string needs quotes: '\"two words\"'\n");
+    run = pillion("bench", "ping", "times=3");
+    expect_status(&run, USAGE);
+    expect_part(run.err, "here it is '{\"NAME\": VALUE}'\n");
     run = pillion("call", "ping", "{hello}");
     ck_assert_ptr_null(strstr(run.err, "needs quotes"));
 }
