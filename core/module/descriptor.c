@@ -40,6 +40,20 @@ static void *copy_table(const void *table, size_t stride, size_t size)
     return copy;
 }
 
+/* The row without a name is the one of zeros that ends a table of params, and not one whose name
+ * was forgotten: that would hide all rows behind it. */
+static bool check_end(const void *end, ptrdiff_t number, struct error *error)
+{
+    pillion_param row = {0};
+
+    memcpy(&row, end, PARAM_SIZE_MIN);
+    return (row.type == 0 && row.offset == 0 && row.width == 0) ||
+           error_set(error,
+                     "row %td of a table of params has no name; give it one, or end the table "
+                     "before it with a row of zeros",
+                     number);
+}
+
 /* Replaces a table of params, and those in it, by copies of this server's version. The row that
  * ends a copy says where the module has the table, which calls it by that. */
 static bool copy_params(const pillion_param **table, size_t stride, unsigned depth,
@@ -59,7 +73,8 @@ static bool copy_params(const pillion_param **table, size_t stride, unsigned dep
             good = copy_params(&row->members, stride, depth + 1, error);
     }
     row->members = origin;
-    return good;
+    return good &&
+           check_end((const char *)origin + (size_t)(row - rows) * stride, row - rows + 1, error);
 }
 
 /* The same for a table that need not be there. */

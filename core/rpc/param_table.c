@@ -18,11 +18,21 @@ static const size_t sizes[] = {
     [PILLION_JSON] = sizeof(pillion_bytes),
 };
 
+/* Where its member may be: at multiples of this. */
+static const size_t alignments[] = {
+    [PILLION_FLAG] = _Alignof(bool),           [PILLION_INTEGER] = _Alignof(int64_t),
+    [PILLION_STRING] = _Alignof(char *),       [PILLION_ENUM] = _Alignof(int),
+    [PILLION_NUMBER] = _Alignof(double),       [PILLION_TEXT] = _Alignof(pillion_bytes),
+    [PILLION_BYTES] = _Alignof(pillion_bytes), [PILLION_OBJECT] = 1,
+    [PILLION_JSON] = _Alignof(pillion_bytes),
+};
+
 /* A table being made. */
 struct making {
     struct pool *pool; /* of the outermost */
     size_t *size;      /* of all structures so far */
     const char *what;  /* what a row is called: "param" */
+    bool fills;        /* the structure is filled by the table, and not read */
     struct error *error;
 };
 
@@ -72,11 +82,56 @@ static bool check_name(const struct making *making, const pillion_param *params,
     return true;
 }
 
+static size_t width_of(const struct param_row *row)
+{
+    return row->list ? sizeof(pillion_array) : row->item_size;
+}
+
+/* Of an object, the largest of its members'. */
+static size_t alignment_of(const struct param_row *row)
+{
+    size_t alignment = row->list ? _Alignof(pillion_array) : alignments[row->type];
+
+    for (size_t i = 0; !row->list && row->members != NULL && i < row->members->count; i++) {
+        size_t inner = alignment_of(&row->members->rows[i]);
+        alignment = inner > alignment ? inner : alignment;
+    }
+    return alignment;
+}
+
+static bool within(size_t offset, const struct param_row *row)
+{
+    return offset >= row->offset && offset - row->offset < width_of(row);
+}
+
+/* No two rows fill the same bytes: a client that gives the one would choose what the other is, a
+ * pointer even. `rows` are those up to `row`. */
+static bool check_apart(const struct making *making, const struct param_row *rows,
+                        const struct param_row *row)
+{
+    if (!making->fills)
+        return true;
+    for (const struct param_row *other = rows; other <= row; other++) {
+        bool apart = other == row || (!within(row->offset, other) && !within(other->offset, row));
+        if (!apart)
+            return wrong(making, row->param,
+                         "fills the same bytes of the structure as \"%.64s\"; see its .offset",
+                         other->name.data);
+        if (row->given != 0 && within(row->given, other))
+            return wrong(making, row->param, "has its .given in the member of \"%.64s\"",
+                         other->name.data);
+        if (other->given != 0 && within(other->given, row))
+            return wrong(making, other->param, "has its .given in the member of \"%.64s\"",
+                         row->name.data);
+    }
+    return true;
+}
+
 /* The member lies within the structure, and has the size that its type takes. */
 static bool check_place(const struct making *making, const pillion_param *param,
                         const struct param_row *row, size_t size)
 {
-    size_t width = param->list ? sizeof(pillion_array) : row->item_size;
+    size_t width = width_of(row);
 
     if (param->width != 0 && param->width != width)
         return wrong(making, param, "fills %zu bytes, and its member has %zu; see pillion_type%s",
@@ -85,6 +140,11 @@ static bool check_place(const struct making *making, const pillion_param *param,
         return wrong(making, param,
                      "lies outside the structure; set its size by PILLION_PARAMS, "
                      "PILLION_GIVES or PILLION_MEMBERS");
+    if (param->offset % alignment_of(row) != 0)
+        return wrong(making, param,
+                     "is at byte %zu of the structure, where its type cannot be; see its .offset "
+                     "(a structure with a table is not packed)",
+                     param->offset);
     if (param->given >= size && param->given != 0)
         return wrong(making, param, "has its .given outside the structure");
     return true;
@@ -96,7 +156,8 @@ static bool make_words(const struct making *making, const pillion_param *param,
     size_t count = 0;
 
     if (param->type != PILLION_ENUM)
-        return true;
+        return param->words == NULL ||
+               wrong(making, param, "has .words, which are for PILLION_ENUM");
     while (param->words != NULL && param->words[count] != NULL)
         count++;
     if (count == 0)
@@ -106,6 +167,10 @@ static bool make_words(const struct making *making, const pillion_param *param,
         words[i] = bytes_of(param->words[i]);
         if (words[i].size > 0 && !name_valid(param->words[i]))
             return wrong(making, param, "has a word that is none: row %zu", i + 1);
+        for (size_t j = 0; j < i; j++) {
+            if (bytes_equal(words[j], words[i]))
+                return wrong(making, param, "has the word \"%.64s\" twice", param->words[i]);
+        }
     }
     row->words = words;
     row->word_count = count;
@@ -163,6 +228,9 @@ static bool make_row(const struct making *making, const pillion_param *params, s
     };
     if (param->required && param->fallback != NULL)
         return wrong(making, param, "is required, and has a fallback that is never used");
+    if (param->type != PILLION_OBJECT && (param->size != 0 || param->open))
+        return wrong(making, param, "has %s, which is for PILLION_OBJECT",
+                     param->open ? ".open" : "PILLION_MEMBERS");
     if (param->type == PILLION_OBJECT) {
         if (param->members == NULL || param->size == 0)
             return wrong(making, param, "is an object without PILLION_MEMBERS");
@@ -170,8 +238,8 @@ static bool make_row(const struct making *making, const pillion_param *params, s
         if (row->members == NULL)
             return error_prefix(making->error, "in \"%.64s\"", param->name);
     }
-    return check_place(making, param, row, size) && make_words(making, param, row) &&
-           make_bounds(making, param, row);
+    return check_place(making, param, row, size) && check_apart(making, row - i, row) &&
+           make_words(making, param, row) && make_bounds(making, param, row);
 }
 
 /* Puts what a param is that is not given into the image. */
@@ -254,7 +322,13 @@ static struct param_table *make_whole(const pillion_param *rows, size_t size, bo
 {
     struct pool pool = {0};
     size_t structures = 0;
-    const struct making making = {&pool, &structures, gives ? "member" : "param", error};
+    const struct making making = {
+        .pool = &pool,
+        .size = &structures,
+        .what = gives ? "member" : "param",
+        .fills = !gives,
+        .error = error,
+    };
 
     const struct param_table *made = make(&making, rows, size, open, 1);
     struct text schema = {0};

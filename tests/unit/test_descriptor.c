@@ -162,6 +162,8 @@ START_TEST(mistakes_in_a_table_of_params_name_method_and_row)
         {0}};
     static const pillion_param odd[] = {{.name = "flag", .type = PILLION_FLAG, .summary = "a\nb"},
                                         {0}};
+    static const pillion_param nameless[] = {
+        {.name = "flag", .type = PILLION_FLAG}, {.type = PILLION_FLAG, .offset = 1}, {0}};
     pillion_method methods[] = {
         {.name = "greet", .handler = handler, .args = rows, .args_size = 16}, {0}};
     pillion_module from = good_module("m"), to;
@@ -185,6 +187,11 @@ START_TEST(mistakes_in_a_table_of_params_name_method_and_row)
     ck_assert(!descriptor_copy(&from, &to, &error));
     ck_assert_str_eq(error.text, "the method \"greet\": the summary of the param \"flag\" is not "
                                  "one line of UTF-8");
+    descriptor_free(&to);
+    methods[0].args = nameless;
+    ck_assert(!descriptor_copy(&from, &to, &error));
+    ck_assert_str_eq(error.text, "row 2 of a table of params has no name; give it one, or end the "
+                                 "table before it with a row of zeros");
     descriptor_free(&to);
 }
 END_TEST

@@ -458,7 +458,8 @@ START_TEST(mistakes_of_tables_are_found_when_the_module_is_loaded)
     static const pillion_param twice[] = {
         {.name = "a", .type = PILLION_FLAG}, {.name = "a", .type = PILLION_FLAG}, {0}};
     static const pillion_param no_room[] = {{.name = "b", .type = PILLION_FLAG, .offset = 8}, {0}};
-    static const char *const no_words[] = {NULL};
+    static const char *const no_words[] = {NULL}, *const same_words[] = {"x", "y", "x", NULL};
+    static const pillion_param askew[] = {{.name = "b", .type = PILLION_INTEGER}, {0}};
     struct error error = {0};
 
     ck_assert_ptr_null(param_table_make(twice, 8, false, &error));
@@ -475,6 +476,20 @@ START_TEST(mistakes_of_tables_are_found_when_the_module_is_loaded)
     wrong((pillion_param){.name = "a", .type = PILLION_FLAG, .given = 16}, ".given outside");
     wrong((pillion_param){.name = "a", .type = PILLION_ENUM}, "without words");
     wrong((pillion_param){.name = "a", .type = PILLION_ENUM, .words = no_words}, "without words");
+    wrong((pillion_param){.name = "a", .type = PILLION_ENUM, .words = same_words},
+          "has the word \"x\" twice");
+    wrong((pillion_param){.name = "a", .type = PILLION_STRING, .words = same_words},
+          "has .words, which are for PILLION_ENUM");
+    wrong((pillion_param){.name = "a", .type = PILLION_INTEGER, .members = askew, .size = 8},
+          "has PILLION_MEMBERS, which is for PILLION_OBJECT");
+    wrong((pillion_param){.name = "a", .type = PILLION_INTEGER, .open = true},
+          "has .open, which is for PILLION_OBJECT");
+    wrong((pillion_param){.name = "a", .type = PILLION_INTEGER, .offset = 3},
+          "is at byte 3 of the structure");
+    wrong(
+        (pillion_param){
+            .name = "a", .type = PILLION_OBJECT, .members = askew, .size = 8, .offset = 4},
+        "is at byte 4 of the structure");
     wrong((pillion_param){.name = "a", .type = PILLION_OBJECT}, "without PILLION_MEMBERS");
     wrong((pillion_param){.name = "a", .type = PILLION_OBJECT, .members = no_room, .size = 8},
           "in \"a\": the param \"b\" lies outside");
@@ -499,6 +514,51 @@ START_TEST(mistakes_of_tables_are_found_when_the_module_is_loaded)
           "a whole number from 0 to 6, got 7");
     wrong((pillion_param){.name = "a", .type = PILLION_FLAG, .fallback = "true", .required = true},
           "is required, and has a fallback");
+}
+END_TEST
+
+/* What the rows `a` and `b` fill is apart, or it is refused in these words. */
+static void together(pillion_param a, pillion_param b, const char *words)
+{
+    pillion_param both[] = {a, b, {0}};
+    struct error error = {0};
+
+    both[0].name = "a";
+    both[1].name = "b";
+    struct param_table *table = param_table_make(both, 32, false, &error);
+    if (words != NULL)
+        ck_assert_msg(table == NULL && strcmp(error.text, words) == 0, "%s: %s", words, error.text);
+    else
+        ck_assert_msg(table != NULL, "%s", error.text);
+    param_table_free(table);
+    /* A result only reads its structure, and may show the same twice. */
+    table = param_table_make_gives(both, 32, &error);
+    ck_assert_msg(table != NULL, "%s", error.text);
+    param_table_free(table);
+}
+
+START_TEST(no_two_params_fill_the_same_bytes)
+{
+    const pillion_param integer = {.type = PILLION_INTEGER}, string = {.type = PILLION_STRING},
+                        wide = {.type = PILLION_TEXT}, list = {.type = PILLION_FLAG, .list = true},
+                        flag = {.type = PILLION_FLAG, .offset = 15},
+                        behind = {.type = PILLION_INTEGER, .offset = 16},
+                        seven = {.type = PILLION_INTEGER, .given = 7},
+                        given = {.type = PILLION_INTEGER, .given = 20},
+                        shared = {.type = PILLION_INTEGER, .offset = 8, .given = 20};
+    static const char same[] = "the param \"b\" fills the same bytes of the structure as \"a\"; "
+                               "see its .offset";
+
+    together(integer, string, same);
+    together(wide, flag, same);
+    together(flag, wide, same);
+    together(list, flag, same);
+    together(wide, behind, NULL);
+    together(behind, list, NULL);
+    together(seven, behind, "the param \"a\" has its .given in the member of \"a\"");
+    together(given, behind, "the param \"a\" has its .given in the member of \"b\"");
+    together(behind, given, "the param \"b\" has its .given in the member of \"a\"");
+    together(given, shared, NULL);
 }
 END_TEST
 
@@ -534,4 +594,4 @@ UNIT_MAIN("param", params_that_are_not_given_are_their_defaults, every_type_is_r
           an_open_table_passes_over_what_it_does_not_have, an_empty_table_takes_nothing,
           without_memory_the_client_is_told_so, the_schema_says_what_is_enforced,
           mistakes_of_tables_are_found_when_the_module_is_loaded,
-          a_table_has_sixty_four_rows_at_most)
+          a_table_has_sixty_four_rows_at_most, no_two_params_fill_the_same_bytes)
