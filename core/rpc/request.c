@@ -435,11 +435,12 @@ void request_reply(struct pillion_request *req, const char *out, struct bytes re
         reply_set_out_string(&reply, out);
     size_t size = reply_size_of(req, &reply);
     if (out == NULL || (reply.out_size != reply.out.size && !valid_utf8(reply.out))) {
+        const char *wrong = out == NULL ? "NULL" : "not UTF-8";
         log_seldom(LOG_ERROR_LEVEL, req->method,
-                   "module %s: \"%s\" replied with an `out` that is not UTF-8", module_of(req),
-                   method_of(req));
-        request_fail(req, PILLION_INTERNAL_ERROR,
-                     "the method replied with a name that is not UTF-8");
+                   "module %s: \"%s\" replied with an `out` that is %s", module_of(req),
+                   method_of(req), wrong);
+        request_fail(req, PILLION_INTERNAL_ERROR, "the method replied with a name that is %s",
+                     wrong);
         return;
     }
     if (size > req->max_reply) {

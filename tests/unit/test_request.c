@@ -435,7 +435,7 @@ START_TEST(out_may_be_any_text)
     ck_assert_ptr_nonnull(strstr(logged(), "module toy: \"own\""));
     out_name = NULL;
     run(named_reply, "1");
-    failed("internal_error", "not UTF-8");
+    failed("internal_error", "a name that is NULL");
     clean_up();
 }
 END_TEST
