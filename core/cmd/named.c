@@ -40,9 +40,9 @@ static const char *type_of(const cJSON *schema)
     return type != NULL ? type : cJSON_HasObjectItem(schema, "enum") ? "string" : "";
 }
 
-/* The value as the schema wants it. NULL, after saying why. */
+/* The value as the schema wants it, of a list's item as well. NULL, after saying why. */
 static cJSON *value_of(const struct command *self, const char *name, const char *value,
-                       const cJSON *schema)
+                       const cJSON *schema, bool list)
 {
     const char *type = type_of(schema);
     bool number = strcmp(type, "integer") == 0 || strcmp(type, "number") == 0;
@@ -57,7 +57,9 @@ static cJSON *value_of(const struct command *self, const char *name, const char 
     else if (strcmp(type, "boolean") == 0)
         command_failed(self, EXIT_USAGE, "%s is true or false, and not \"%s\"", name, value);
     else if (strcmp(type, "object") == 0)
-        command_failed(self, EXIT_USAGE, "%s is an object: give '%s:={…}'", name, name);
+        command_failed(self, EXIT_USAGE, "%s is %s '%s:=%s'", name,
+                       list ? "a list of objects: give" : "an object: give", name,
+                       list ? "[{…}]" : "{…}");
     else
         return type[0] == '\0' && is_json(value) ? cJSON_CreateRaw(value)
                                                  : cJSON_CreateString(value);
@@ -85,7 +87,7 @@ static int add_operand(const struct command *self, const char *operand, const cJ
         item = cJSON_CreateRaw(value);
     else
         item = value_of(self, name, value,
-                        list ? cJSON_GetObjectItemCaseSensitive(wanted, "items") : wanted);
+                        list ? cJSON_GetObjectItemCaseSensitive(wanted, "items") : wanted, list);
     if (item != NULL && list && there == NULL)
         there = cJSON_AddArrayToObject(object, name);
     if (item != NULL && list)

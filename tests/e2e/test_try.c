@@ -47,6 +47,9 @@ START_TEST(params_may_be_given_by_name)
     run = pillion("try", module_path("gives"), "ticket", "name=Ada", "7");
     expect_status(&run, 64);
     expect_part(run.err, "\"7\" is neither NAME=VALUE nor NAME:=JSON");
+    run = pillion("try", module_path("typed"), "order", "items=x");
+    expect_status(&run, 64);
+    expect_part(run.err, "items is a list of objects: give 'items:=[{…}]'");
     run = pillion("try", "none.so", "x", "a=1");
     expect_status(&run, 64);
     expect_part(run.err, "none.so");
