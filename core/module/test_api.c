@@ -546,7 +546,7 @@ PILLION_EXPORT pillion_test_reply pillion_test_call(const char *method, const ch
 
     text_append_string(&body, "{\"in\":\"");
     text_append_json(&body, bytes_of(method));
-    text_printf(&body, "\",\"params\":%s}", params);
+    text_printf(&body, "\",\"params\":%s}", params == NULL ? "null" : params);
     pillion_test_reply reply = pillion_test_request(text_string(&body));
     text_free(&body);
     return reply;

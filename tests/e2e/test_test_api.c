@@ -51,6 +51,7 @@ START_TEST(methods_are_called)
     reply = pillion_test_request("{\"in\":\"greet\",}");
     expect_part(reply.message, ", at byte 14");
     ck_assert_str_eq(pillion_test_call("no \"such\"", "1").code, "method_not_found");
+    ck_assert_str_eq(pillion_test_call("greet", NULL).code, "invalid_params");
     ck_assert(pillion_test_stop());
     ck_assert(pillion_test_stop());
 }

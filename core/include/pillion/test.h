@@ -55,8 +55,8 @@ typedef struct {
  * it, without `listen`. Returns NULL, or what is wrong, as `pillion -t` says it. */
 const char *pillion_test_start(const char *main_text, const char *server_text);
 
-/* Calls a method with params as JSON text, and waits for its reply; and the same for a whole
- * request, with members besides "in" and "params". A text that is no request is answered as a
+/* Calls a method with params as JSON text (NULL: none), and waits for its reply; and the same for a
+ * whole request, with members besides "in" and "params". A text that is no request is answered as a
  * server would answer it. */
 pillion_test_reply pillion_test_call(const char *method, const char *params);
 pillion_test_reply pillion_test_request(const char *body);
