@@ -340,15 +340,16 @@ class Client:
         self.half_closed = False
         self.chaos.selector.register(self.sock, selectors.EVENT_READ, self)
 
-    def request(self, method=None):
-        """Makes a request. With `method`, it calls it and ends its worker."""
+    def request(self, method=None, large=True):
+        """Makes a request. With `method`, it calls it and ends its worker. A message must not have more bytes
+        than max_frame: one of many requests has no `large` ones."""
         identity = None if self.without_ids else "%d-%d" % (self.number, self.next_id)
         self.next_id += 1
         if method:
             return Request(identity, *(method if isinstance(method, tuple) else (method, None)), True)
         if (self.overtaking or self.without_ids or self.number % 4 == 1) and self.random.random() < 0.5:
             if "deflate" in self.chaos.server.samples and self.random.random() < 0.2:
-                data = base64.b64encode(b"pillion %d " % self.next_id * self.random.choice([1, 10, 10000]))
+                data = base64.b64encode(b"pillion %d " % self.next_id * self.random.choice([1, 10, 10000 if large else 100]))
                 return Request(identity, "deflate", {"data": data.decode(), "level": 1}, False)
             return Request(identity, self.random.choice(LATER),
                            {"ms": self.random.choice([0, 1, 5, 50]), "n": self.next_id}, False)
@@ -359,7 +360,7 @@ class Client:
         return Request(identity, "ping", [self.next_id, "x" * self.random.choice([0, 10, 200, 3000])], False)
 
     def batch(self, method=None):
-        requests = [self.request() for _ in range(self.random.choice([1, 2, 5, 20]))]
+        requests = [self.request(large=False) for _ in range(self.random.choice([1, 2, 5, 20]))]
         requests += [NOBODY] * self.random.choice([0, 0, 1, 3])
         if method:
             requests.append(self.request(method))
