@@ -303,6 +303,13 @@ START_TEST(waiting_requests_are_given_up_when_modules_stop)
 END_TEST
 
 /* As a worker does at drain_timeout: the modules' `stop` comes last. */
+/* For as long as a test waits for something. */
+static bool stats_tell(const char *part)
+{
+    pillion_test_run(1);
+    return strstr(pillion_test_call("rpc.stats", "null").result, part) != NULL;
+}
+
 START_TEST(what_waits_ends_in_order_before_modules_stop)
 {
     static const char *const order[] = {
@@ -312,9 +319,10 @@ START_TEST(what_waits_ends_in_order_before_modules_stop)
     };
 
     log_begin();
-    start(keep_printf("%s %s", load("keeps", ""), load("belongs", "")),
-          "method ends; method work; method call; method who; method wait { handler belongs.ends; "
-          "filter mark; }");
+    start(keep_printf("%s %s %s", load("keeps", ""), load("belongs", ""), load("rpc", "")),
+          "method ends; method work; method call; method who; method rpc.stats; "
+          "method wait { handler belongs.ends; filter mark; }");
+    wait_until(stats_tell("\"pool\":{\"busy\":0,"), "`start` has work done still");
     for (int i = 0; i < 2; i++)
         pillion_test_begin(
             keep_printf("{\"in\":\"%s\",\"params\":{\"how\":\"wait\",\"name\":\"%s\"}}",
@@ -322,7 +330,7 @@ START_TEST(what_waits_ends_in_order_before_modules_stop)
     pillion_test_begin("{\"in\":\"call\",\"params\":{\"method\":\"ends\",\"params\":{\"how\":"
                        "\"wait\"}}}");
     pillion_test_begin("{\"in\":\"work\",\"params\":{}}");
-    pillion_test_run(50);
+    wait_until(stats_tell("\"pool\":{\"busy\":1,"), "no thread has begun");
     ck_assert(pillion_test_stop());
     const char *log = logged();
     for (size_t i = 0; i < sizeof(order) / sizeof(*order); i++)
@@ -331,13 +339,6 @@ START_TEST(what_waits_ends_in_order_before_modules_stop)
     ck_assert_ptr_null(strstr(strstr(log, "second ends"), "first ends"));
 }
 END_TEST
-
-/* For as long as a test waits for something. */
-static bool stats_tell(const char *part)
-{
-    pillion_test_run(1);
-    return strstr(pillion_test_call("rpc.stats", "null").result, part) != NULL;
-}
 
 /* What modules have in a worker, they have here. */
 START_TEST(threads_pools_timers_and_values_work)
