@@ -85,8 +85,7 @@ void notify_serving(const char *status)
     char news[STATUS_MAX + 64];
 
     snprintf(news, sizeof(news), "READY=1\nMAINPID=%d\nSTATUS=%.*s", (int)master.pid,
-             (int)(strcspn(status, "\n") < STATUS_MAX ? strcspn(status, "\n") : STATUS_MAX),
-             status);
+             (int)strcspn(status, "\n"), status);
     tell(news);
 }
 

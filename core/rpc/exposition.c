@@ -289,8 +289,7 @@ static void write_requests(const struct board *board, struct text *out)
 
 static void write_duration(struct text *out, const char *method, const struct method_counters *sum)
 {
-    static const char name[] = "request_duration_seconds";
-    uint64_t below = 0;
+    uint64_t below = 0, all = overview_calls(sum);
     uint32_t b = 0;
 
     for (uint32_t log = BOUND_FIRST_LOG; log <= BOUND_LAST_LOG; log++) {
@@ -300,18 +299,14 @@ static void write_duration(struct text *out, const char *method, const struct me
         text_printf(out, ",le=\"%.9g\"}", (double)(1ull << log) / 1e9);
         count(out, below);
     }
-    for (; b < LATENCY_BUCKETS; b++)
-        below += counter_read(&sum->latency[b]);
     sample(out, "request_duration_seconds_bucket", method);
     text_append_string(out, ",le=\"+Inf\"}");
-    count(out, below);
-    text_printf(out, "pillion_%s_sum{method=\"", name);
-    label(out, method);
-    text_printf(out, "\"} %.9g\n", (double)counter_read(&sum->total_ns) / 1e9);
-    text_printf(out, "pillion_%s_count{method=\"", name);
-    label(out, method);
-    text_append_string(out, "\"}");
-    count(out, below);
+    count(out, all);
+    sample(out, "request_duration_seconds_sum", method);
+    text_printf(out, "} %.9g\n", (double)counter_read(&sum->total_ns) / 1e9);
+    sample(out, "request_duration_seconds_count", method);
+    text_append_string(out, "}");
+    count(out, all);
 }
 
 static void write_methods(const struct board *board, struct text *out)
