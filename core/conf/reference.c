@@ -9,7 +9,7 @@
 static const char introduction[] =
     "# Configuration\n"
     "\n"
-    "<!-- Made from the server's own table of directives, core/conf/settings_table.c. -->\n"
+    "<!-- Made from the server's own table of directives, core/conf/settings_*.def. -->\n"
     "\n"
     "Pillion reads one file: `conf/pillion.conf` below its prefix, unless `-c` names\n"
     "another. This is a whole one:\n"

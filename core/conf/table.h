@@ -1,6 +1,6 @@
 /* Tables of directives: names, contexts, types, bounds and defaults for the members of one C
- * structure. The core has one table (settings_table.c), and every module brings its own.
- * directive.h applies them. */
+ * structure. The core has one table (settings_table.c and its .def files), and every module brings
+ * its own. directive.h applies them. */
 #ifndef PILLION_CONF_TABLE_H
 #define PILLION_CONF_TABLE_H
 
