@@ -3,7 +3,8 @@
 #   B=DIR          where everything is built (default: build); it is also a prefix that can run
 #   SANITIZE=LIST  compiler sanitizers, as in SANITIZE=address,undefined (give it a B of its own)
 #   CC=clang       another compiler
-#   PREFIX=DIR     where `make install` puts things (default: /usr/local); DESTDIR in front of it
+#   PREFIX=DIR     where `make install` puts things (default: /usr/local); DESTDIR in front of it.
+#                  Packages of distributions give places of their own to what "Places" lists below
 #   V=1            show the commands
 
 B        ?= build
@@ -11,6 +12,27 @@ PREFIX   ?= /usr/local
 VERSION  := $(shell sed -n 's/^.define PILLION_VERSION  *"\(.*\)"/\1/p' core/base/version.h)
 Q        := $(if $(V),,@)
 CC       ?= cc
+
+# ---- Places ---------------------------------------------------------------------------------------
+
+# Where `make install` puts things. HOME_DIR is the server's prefix once it is installed: relative
+# paths of the configuration start there.
+HOME_DIR    := $(PREFIX)/lib/pillion
+CONF_DIR    := $(HOME_DIR)/conf
+MODULE_DIR  := $(HOME_DIR)/modules
+RUN_DIR     := $(HOME_DIR)/run
+EXAMPLE_DIR := $(CONF_DIR)/examples
+MONITOR_DIR := $(CONF_DIR)/monitoring
+BIN_DIR     := $(PREFIX)/bin
+LIB_DIR     := $(PREFIX)/lib
+INC_DIR     := $(PREFIX)/include
+PC_DIR      := $(PREFIX)/lib/pkgconfig
+MAN_DIR     := $(PREFIX)/share/man/man8
+DOC_DIR     := $(PREFIX)/share/doc/pillion
+# Where systemd looks for units of /usr/local as well (systemd.unit(5)).
+UNIT_DIR    := $(PREFIX)/lib/systemd/system
+
+# ---- Building -------------------------------------------------------------------------------------
 
 # Sanitizers make gcc see truncations that cannot be: there, its warnings are no errors.
 WARNINGS := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes \
@@ -47,14 +69,18 @@ CONF_FILES  := $(patsubst conf/%,$(B)/conf/%,$(wildcard conf/*.conf conf/example
 all: $(B)/pillion $(B)/libpillion-test.so $(MODULE_SO) $(CONF_FILES) | $(B)/run  ## build the server and its modules in build/
 	@$(foreach m,$(filter-out $(MODULES),$(ALL_MODULES)),echo "$(m).so is left out: pkg-config knows no $(NEEDS_$(m))";)
 
-# The prefix is part of the binary: it is where an installed server finds its configuration.
-$(B)/obj/core/cmd/prefix.o: CPPFLAGS += -DPILLION_PREFIX='"$(PREFIX)/lib/pillion"'
+# The prefix is part of the binary: it is where an installed server finds its configuration. One that
+# is not in the prefix's own conf/ has its whole path there.
+INSTALLED_CONF = $(if $(filter $(HOME_DIR)/conf,$(CONF_DIR)),conf,$(CONF_DIR))/pillion.conf
+$(B)/obj/core/cmd/prefix.o: CPPFLAGS_ALL += -DPILLION_PREFIX='"$(HOME_DIR)"' \
+                                            -DPILLION_CONF='"$(INSTALLED_CONF)"'
 $(B)/obj/core/cmd/prefix.o: $(B)/prefix
 
 .PHONY: prefix-changed
 $(B)/prefix: prefix-changed
 	@mkdir -p $(@D)
-	@[ "$$(cat $@ 2>/dev/null)" = '$(PREFIX)' ] || echo '$(PREFIX)' >$@
+	@[ "$$(cat $@ 2>/dev/null)" = '$(HOME_DIR) $(INSTALLED_CONF)' ] || \
+	    echo '$(HOME_DIR) $(INSTALLED_CONF)' >$@
 
 $(B)/obj/%.o: %.c
 	@mkdir -p $(@D)
@@ -83,8 +109,9 @@ $(B)/libpillion-test.so: $(B)/libpillion.a
 $(MODULE_SO): $(B)/modules/%.so: $$(wildcard modules/%/*.[ch]) $(wildcard modules/*.h) core/include/pillion/module.h
 	@mkdir -p $(@D)
 	$(if $(Q),@echo "  SO   $@")
-	$(Q)$(CC) -D_GNU_SOURCE -std=c17 $(WARNINGS) $(CFLAGS) $(SANFLAGS) -shared -fPIC \
-	    -fvisibility=hidden -Icore/include $(if $(NEEDS_$*),$$(pkg-config --cflags $(NEEDS_$*))) \
+	$(Q)$(CC) -D_GNU_SOURCE -std=c17 $(CPPFLAGS) $(WARNINGS) $(CFLAGS) $(SANFLAGS) -shared \
+	    -fPIC -fvisibility=hidden $(LDFLAGS) -Icore/include \
+	    $(if $(NEEDS_$*),$$(pkg-config --cflags $(NEEDS_$*))) \
 	    -o $@ $(filter %.c,$^) $(if $(NEEDS_$*),$$(pkg-config --libs $(NEEDS_$*)))
 
 include modules/samples/samples.mk
@@ -169,52 +196,43 @@ include tests/tests.mk
 
 # ---- Installing -----------------------------------------------------------------------------------
 
-# The server's own directory, its prefix once it is installed: configuration, modules, run files.
-HOME_DIR := $(PREFIX)/lib/pillion
-BIN_DIR  := $(PREFIX)/bin
-INC_DIR  := $(PREFIX)/include
-PC_DIR   := $(PREFIX)/lib/pkgconfig
-MAN_DIR  := $(PREFIX)/share/man/man8
-DOC_DIR  := $(PREFIX)/share/doc/pillion
 DOC_FOLDERS := architecture writing-a-module
-# Where systemd looks for units of /usr/local as well (systemd.unit(5)).
-UNIT_DIR := $(PREFIX)/lib/systemd/system
 
 .PHONY: install uninstall
 install: all  ## install below $(DESTDIR)$(PREFIX); a configuration that is there is kept
-	install -d $(addprefix $(DESTDIR),$(BIN_DIR) $(HOME_DIR)/conf $(HOME_DIR)/modules \
-	    $(HOME_DIR)/run $(HOME_DIR)/conf/examples $(HOME_DIR)/conf/monitoring \
-	    $(INC_DIR)/pillion $(PC_DIR) $(MAN_DIR) $(DOC_FOLDERS:%=$(DOC_DIR)/%) $(UNIT_DIR))
+	install -d $(addprefix $(DESTDIR),$(BIN_DIR) $(CONF_DIR) $(MODULE_DIR) $(RUN_DIR) $(EXAMPLE_DIR) \
+	    $(MONITOR_DIR) $(INC_DIR)/pillion $(LIB_DIR) $(PC_DIR) $(MAN_DIR) \
+	    $(DOC_FOLDERS:%=$(DOC_DIR)/%) $(UNIT_DIR))
 	install -m 755 $(B)/pillion $(DESTDIR)$(BIN_DIR)/pillion
-	install -m 644 $(MODULE_SO) $(DESTDIR)$(HOME_DIR)/modules
-	[ -e $(DESTDIR)$(HOME_DIR)/conf/pillion.conf ] || \
-	    install -m 644 conf/pillion.conf $(DESTDIR)$(HOME_DIR)/conf/pillion.conf
+	install -m 644 $(MODULE_SO) $(DESTDIR)$(MODULE_DIR)
+	[ -e $(DESTDIR)$(CONF_DIR)/pillion.conf ] || \
+	    install -m 644 conf/pillion.conf $(DESTDIR)$(CONF_DIR)/pillion.conf
 	install -m 644 core/include/pillion/module.h core/include/pillion/test.h $(DESTDIR)$(INC_DIR)/pillion
-	install -m 755 $(B)/libpillion-test.so $(DESTDIR)$(PREFIX)/lib
-	printf '%s\n' 'prefix=$(PREFIX)' 'modulesdir=$(HOME_DIR)/modules' '' 'Name: pillion' \
+	install -m 755 $(B)/libpillion-test.so $(DESTDIR)$(LIB_DIR)
+	printf '%s\n' 'prefix=$(PREFIX)' 'modulesdir=$(MODULE_DIR)' '' 'Name: pillion' \
 	    'Description: modules for the Pillion RPC server' 'Version: $(VERSION)' \
 	    'Requires: libcjson' 'Cflags: -I$${prefix}/include' >$(DESTDIR)$(PC_DIR)/pillion.pc
-	printf '%s\n' 'prefix=$(PREFIX)' '' 'Name: pillion-test' \
+	printf '%s\n' 'prefix=$(PREFIX)' 'libdir=$(LIB_DIR)' '' 'Name: pillion-test' \
 	    'Description: unit tests of modules for the Pillion RPC server' 'Version: $(VERSION)' \
 	    'Requires: libcjson' 'Cflags: -I$${prefix}/include' \
-	    'Libs: -L$${prefix}/lib -Wl,-rpath,$${prefix}/lib -lpillion-test' \
+	    'Libs: -L$${libdir} -Wl,-rpath,$${libdir} -lpillion-test' \
 	    >$(DESTDIR)$(PC_DIR)/pillion-test.pc
 	install -m 644 docs/pillion.8 $(DESTDIR)$(MAN_DIR)/pillion.8
 	install -m 644 README.md LICENSE $(wildcard docs/*.md docs/*.svg) $(DESTDIR)$(DOC_DIR)
 	$(foreach f,$(DOC_FOLDERS),install -m 644 docs/$(f)/*.md $(DESTDIR)$(DOC_DIR)/$(f) &&) true
-	install -m 644 $(wildcard conf/examples/*) $(DESTDIR)$(HOME_DIR)/conf/examples
-	install -m 644 $(wildcard conf/monitoring/*) $(DESTDIR)$(HOME_DIR)/conf/monitoring
+	install -m 644 $(wildcard conf/examples/*) $(DESTDIR)$(EXAMPLE_DIR)
+	install -m 644 $(wildcard conf/monitoring/*) $(DESTDIR)$(MONITOR_DIR)
 	sed 's|/usr/local/bin|$(BIN_DIR)|' conf/pillion.service >$(DESTDIR)$(UNIT_DIR)/pillion.service
 
 uninstall:  ## take away what install has put there; a changed configuration stays
 	rm -f $(addprefix $(DESTDIR),$(BIN_DIR)/pillion $(INC_DIR)/pillion/module.h \
-	    $(INC_DIR)/pillion/test.h $(PREFIX)/lib/libpillion-test.so $(PC_DIR)/pillion-test.pc \
+	    $(INC_DIR)/pillion/test.h $(LIB_DIR)/libpillion-test.so $(PC_DIR)/pillion-test.pc \
 	    $(PC_DIR)/pillion.pc $(MAN_DIR)/pillion.8 $(UNIT_DIR)/pillion.service \
-	    $(addprefix $(HOME_DIR)/modules/,$(notdir $(MODULE_SO))))
-	rm -rf $(addprefix $(DESTDIR),$(DOC_DIR) $(HOME_DIR)/conf/examples $(HOME_DIR)/conf/monitoring)
-	cmp -s conf/pillion.conf $(DESTDIR)$(HOME_DIR)/conf/pillion.conf && \
-	    rm -f $(DESTDIR)$(HOME_DIR)/conf/pillion.conf || true
-	rmdir $(addprefix $(DESTDIR),$(HOME_DIR)/conf $(HOME_DIR)/modules $(HOME_DIR)/run $(HOME_DIR) \
+	    $(addprefix $(MODULE_DIR)/,$(notdir $(MODULE_SO))))
+	rm -rf $(addprefix $(DESTDIR),$(DOC_DIR) $(EXAMPLE_DIR) $(MONITOR_DIR))
+	cmp -s conf/pillion.conf $(DESTDIR)$(CONF_DIR)/pillion.conf && \
+	    rm -f $(DESTDIR)$(CONF_DIR)/pillion.conf || true
+	rmdir $(addprefix $(DESTDIR),$(CONF_DIR) $(MODULE_DIR) $(RUN_DIR) $(HOME_DIR) \
 	    $(INC_DIR)/pillion) 2>/dev/null || true
 
 # ---- For those who work on it ---------------------------------------------------------------------

@@ -10,9 +10,13 @@
 
 #include "master/inherit.h"
 
-/* Where `make install` puts conf/ and modules/; set by the Makefile. */
+/* Where `make install` puts conf/ and modules/, and the configuration there; set by the Makefile. A
+ * package may have its configuration elsewhere, by an absolute path. */
 #ifndef PILLION_PREFIX
 #define PILLION_PREFIX "/usr/local/pillion"
+#endif
+#ifndef PILLION_CONF
+#define PILLION_CONF PREFIX_CONF
 #endif
 
 static bool holds_conf(const char *prefix)
@@ -25,7 +29,8 @@ static bool holds_conf(const char *prefix)
 
 /* Finds the prefix by the executable's place. A build in the source tree has the executable's
  * directory as its prefix. An installed one has the directory that `make install` has filled,
- * beside bin/, even if it was moved. */
+ * beside bin/, even if it was moved. A package's files are where its distribution wants them, and
+ * what is beside bin/ there is somebody else's. */
 static bool prefix_of_executable(char prefix[PATH_MAX])
 {
     ssize_t size = readlink("/proc/self/exe", prefix, PATH_MAX - 1);
@@ -39,7 +44,8 @@ static bool prefix_of_executable(char prefix[PATH_MAX])
     if (holds_conf(prefix))
         return true;
     slash = strrchr(prefix, '/');
-    if (slash == NULL || (size_t)(slash - prefix) + sizeof("/lib/pillion") > PATH_MAX)
+    if (PILLION_CONF[0] == '/' || slash == NULL ||
+        (size_t)(slash - prefix) + sizeof("/lib/pillion") > PATH_MAX)
         return false;
     strcpy(slash, "/lib/pillion");
     return holds_conf(prefix);
@@ -69,4 +75,9 @@ bool prefix_find(const struct command *self, const char *given, char prefix[PATH
     }
     command_failed_errno(self, EXIT_FAILURE, "cannot use the prefix \"%s\"", given);
     return false;
+}
+
+const char *prefix_conf(const char *prefix)
+{
+    return strcmp(prefix, PILLION_PREFIX) == 0 ? PILLION_CONF : PREFIX_CONF;
 }

@@ -1,5 +1,5 @@
 /* The prefix: the directory where relative paths of the configuration start. Found by -p, or by
- * where the executable is (/proc/self/exe). */
+ * where the executable is (/proc/self/exe), or chosen when it was built. */
 #ifndef PILLION_CMD_PREFIX_H
 #define PILLION_CMD_PREFIX_H
 
@@ -7,9 +7,13 @@
 
 #include "cmd/command.h"
 
-#define PREFIX_CONF "conf/pillion.conf" /* where the configuration is, below it, without -c */
+#define PREFIX_CONF "conf/pillion.conf" /* where a prefix has its configuration */
 
 /* Makes `given` (NULL: the default) absolute. False with a message. */
 bool prefix_find(const struct command *self, const char *given, char prefix[PATH_MAX]);
+
+/* The configuration that is read without -c: PREFIX_CONF, but in the prefix that was chosen when
+ * this binary was built, which may have its own elsewhere. */
+const char *prefix_conf(const char *prefix);
 
 #endif

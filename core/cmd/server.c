@@ -53,16 +53,22 @@ struct request {
 
 /* ---- actions ---- */
 
+/* The place of a file: a relative path starts at the prefix. */
+static void print_place(const char *name, const char *prefix, const char *path)
+{
+    printf("%s: %s%s%s\n", name, path[0] == '/' ? "" : prefix, path[0] == '/' ? "" : "/", path);
+}
+
 static int print_build(const char *prefix)
 {
     printf("pillion %s\n", PILLION_VERSION);
     printf("built with: %s\n", COMPILER);
     printf("module interface: %d.%d\n", PILLION_ABI_MAJOR, PILLION_ABI_MINOR);
     printf("prefix: %s\n", prefix);
-    printf("configuration: %s/%s\n", prefix, PREFIX_CONF);
+    print_place("configuration", prefix, prefix_conf(prefix));
     for (const struct conf_directive *d = settings_directives; d->name != NULL; d++) {
         if (d->type == CONF_PATH && d->fallback != NULL)
-            printf("%s: %s/%s\n", d->name, prefix, d->fallback);
+            print_place(d->name, prefix, d->fallback);
     }
     return 0;
 }
@@ -181,7 +187,11 @@ static int read_options(struct args *args, struct request *request)
             operand);
     if (operand != NULL)
         return command_misused(args->command, "\"%s\" is not expected here", operand);
-    return prefix_find(args->command, prefix, request->prefix) ? 0 : EXIT_FAILURE;
+    if (!prefix_find(args->command, prefix, request->prefix))
+        return EXIT_FAILURE;
+    if (!request->serve.conf_given)
+        request->serve.conf = prefix_conf(request->prefix);
+    return 0;
 }
 
 static void print_verbs(void)
@@ -199,7 +209,7 @@ static void print_verbs(void)
 static int run(const struct command *self, int argc, char **argv)
 {
     struct args args = {.command = self, .argc = argc, .argv = argv, .next = 1};
-    struct request request = {.serve = {.conf = PREFIX_CONF, .argv = argv, .argc = argc}};
+    struct request request = {.serve = {.argv = argv, .argc = argc}};
 
     int status = read_options(&args, &request);
     if (status == 0) {

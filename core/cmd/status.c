@@ -61,7 +61,7 @@ static int print(const struct command *self, const struct text *shown, int form)
 static int run(const struct command *self, int argc, char **argv)
 {
     struct args args = {.command = self, .argc = argc, .argv = argv, .next = 1};
-    struct request request = {.conf = PREFIX_CONF};
+    struct request request = {0};
     char prefix[PATH_MAX];
     struct text shown = {0};
 
@@ -70,7 +70,8 @@ static int run(const struct command *self, int argc, char **argv)
         return status == ARGS_HELP ? command_flush(self, EXIT_SUCCESS) : status;
     if (!prefix_find(self, request.prefix, prefix))
         return EXIT_FAILURE;
-    const struct serve_options server = {.conf = request.conf, .prefix = prefix};
+    const struct serve_options server = {
+        .conf = request.conf != NULL ? request.conf : prefix_conf(prefix), .prefix = prefix};
     status = EXIT_FAILURE;
     if (signal_ask(self, &server,
                    request.form == OPTION_PROMETHEUS ? CONTROL_METRICS : CONTROL_STATS, &shown))
