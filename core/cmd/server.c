@@ -67,7 +67,9 @@ static int print_build(const char *prefix)
     printf("prefix: %s\n", prefix);
     print_place("configuration", prefix, prefix_conf(prefix));
     for (const struct conf_directive *d = settings_directives; d->name != NULL; d++) {
-        if (d->type == CONF_PATH && d->fallback != NULL)
+        bool path =
+            d->fallback != NULL && (d->type == CONF_PATH || strcmp(d->name, "control") == 0);
+        if (path)
             print_place(d->name, prefix, d->fallback);
     }
     return 0;

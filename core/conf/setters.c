@@ -12,12 +12,14 @@
 
 #include "conf/directive.h"
 #include "conf/settings.h"
+#include "conf/value.h"
 #include "wire/protocol.h"
 
-#define METHOD_NAME_MAX   255u /* bytes */
-#define BACKLOG_DEFAULT   4096 /* the default of net.core.somaxconn, too: listen(2) */
-#define BACKLOG_MAX       65535
-#define UNIX_MODE_DEFAULT 0666 /* as with a TCP port */
+#define METHOD_NAME_MAX      255u /* bytes */
+#define BACKLOG_DEFAULT      4096 /* the default of net.core.somaxconn, too: listen(2) */
+#define BACKLOG_MAX          65535
+#define UNIX_MODE_DEFAULT    0666 /* as with a TCP port */
+#define CONTROL_MODE_DEFAULT 0600
 
 /* `"listen 127.0.0.1:8080" appears twice`. */
 static void report_twice(struct conf_apply *apply, const struct conf_statement *statement,
@@ -100,6 +102,63 @@ void settings_set_error_log(struct conf_apply *apply, const struct conf_directiv
     log.path = read_log_path(apply, &statement->words[0]);
     if (log.path != NULL)
         ((struct settings *)target)->log = log;
+}
+
+/* Three or four octal digits. */
+static bool read_mode(struct conf_apply *apply, const struct conf_word *word, const char *digits,
+                      mode_t *mode)
+{
+    size_t size = strlen(digits);
+    char *end;
+
+    *mode = (mode_t)strtoul(digits, &end, 8);
+    if (size >= 3 && size <= 4 && *end == '\0' && digits[0] >= '0' && *mode <= 0777)
+        return true;
+    conf_error(apply->errors, &word->place,
+               "\"mode\" must be the rights of a file in octal digits, such as 0660, not \"%s\"",
+               digits);
+    return false;
+}
+
+static bool read_group(struct conf_apply *apply, const struct conf_word *word, const char *name,
+                       gid_t *gid)
+{
+    errno = 0;
+    const struct group *group = getgrnam(name);
+
+    if (group != NULL) {
+        *gid = group->gr_gid;
+        return true;
+    }
+    /* getgrnam(3) has many an errno for a group that there is not. */
+    conf_error(apply->errors, &word->place, "there is no group \"%s\" here%s%s", name,
+               errno == EMFILE || errno == ENFILE || errno == EIO ? ": " : "",
+               errno == EMFILE || errno == ENFILE || errno == EIO ? strerror(errno) : "");
+    return false;
+}
+
+/* control PATH [mode=N] [group=G] */
+void settings_set_control(struct conf_apply *apply, const struct conf_directive *directive,
+                          const struct conf_statement *statement, void *target)
+{
+    struct settings *settings = target;
+
+    if (!conf_check_words(apply, directive, statement, 1, 3))
+        return;
+    settings->control_mode = CONTROL_MODE_DEFAULT;
+    settings->control_group = (gid_t)-1;
+    for (size_t i = 1; i < statement->word_count; i++) {
+        const struct conf_word *word = &statement->words[i];
+        const char *mode = parameter_value(word, "mode="), *group = parameter_value(word, "group=");
+        if (mode == NULL && group == NULL)
+            conf_error_unexpected(apply, directive, statement, i);
+        else if (mode != NULL)
+            read_mode(apply, word, mode, &settings->control_mode);
+        else
+            read_group(apply, word, group, &settings->control_group);
+    }
+    const struct conf_directive path = {.name = directive->name, .type = CONF_PATH};
+    value_store(apply, &path, &statement->words[0], &settings->control);
 }
 
 /* user NAME [GROUP]. The names are looked up only where they will be used: as root. */
@@ -232,39 +291,6 @@ static bool read_protocol(struct conf_apply *apply, const struct conf_word *word
     return true;
 }
 
-/* Three or four octal digits. */
-static bool read_mode(struct conf_apply *apply, const struct conf_word *word, const char *digits,
-                      struct listen_settings *listen)
-{
-    size_t size = strlen(digits);
-    char *end;
-
-    listen->mode = (mode_t)strtoul(digits, &end, 8);
-    if (size >= 3 && size <= 4 && *end == '\0' && digits[0] >= '0' && listen->mode <= 0777)
-        return true;
-    conf_error(apply->errors, &word->place,
-               "\"mode\" must be the rights of a file in octal digits, such as 0660, not \"%s\"",
-               digits);
-    return false;
-}
-
-static bool read_group(struct conf_apply *apply, const struct conf_word *word, const char *name,
-                       struct listen_settings *listen)
-{
-    errno = 0;
-    const struct group *group = getgrnam(name);
-
-    if (group != NULL) {
-        listen->group = group->gr_gid;
-        return true;
-    }
-    /* getgrnam(3) has many an errno for a group that there is not. */
-    conf_error(apply->errors, &word->place, "there is no group \"%s\" here%s%s", name,
-               errno == EMFILE || errno == ENFILE || errno == EIO ? ": " : "",
-               errno == EMFILE || errno == ENFILE || errno == EIO ? strerror(errno) : "");
-    return false;
-}
-
 static bool read_listen_parameter(struct conf_apply *apply, const struct conf_directive *directive,
                                   const struct conf_statement *statement, size_t index,
                                   struct listen_settings *listen)
@@ -291,9 +317,9 @@ static bool read_listen_parameter(struct conf_apply *apply, const struct conf_di
         return false;
     }
     if (mode != NULL)
-        return read_mode(apply, word, mode, listen);
+        return read_mode(apply, word, mode, &listen->mode);
     if (group != NULL)
-        return read_group(apply, word, group, listen);
+        return read_group(apply, word, group, &listen->group);
     if (backlog == NULL) {
         conf_error_unexpected(apply, directive, statement, index);
         return false;

@@ -12,6 +12,8 @@ struct settings;
 /* In main; `target` is a struct settings. */
 void settings_set_error_log(struct conf_apply *apply, const struct conf_directive *directive,
                             const struct conf_statement *statement, void *target);
+void settings_set_control(struct conf_apply *apply, const struct conf_directive *directive,
+                          const struct conf_statement *statement, void *target);
 void settings_set_user(struct conf_apply *apply, const struct conf_directive *directive,
                        const struct conf_statement *statement, void *target);
 void settings_set_load_module(struct conf_apply *apply, const struct conf_directive *directive,

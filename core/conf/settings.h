@@ -161,6 +161,9 @@ struct settings {
     struct log_target log;
     const char *pid;     /* absolute path */
     const char *control; /* absolute path of the control socket */
+    mode_t control_mode; /* of its file */
+    gid_t control_group; /* likewise; (gid_t)-1: as it comes */
+    bool strict_modes;   /* files that others may write are refused */
     bool daemon;
     bool pin_modules;
     uint64_t lookup_timeout_ms;    /* all names of `listen` together */

@@ -61,6 +61,18 @@ static void check_control(const struct conf_tree *tree, const struct settings *s
                settings->control, strlen(settings->control), most);
 }
 
+/* A file that others may write could say `off` itself. */
+static void check_strict_modes(const struct conf_tree *tree, const struct settings *settings,
+                               struct conf_errors *errors)
+{
+    const struct conf_statement *statement = find_main(tree, "strict_modes");
+
+    if (!settings->strict_modes && statement != NULL && !statement->overrides)
+        conf_error(errors, &statement->name.place,
+                   "\"strict_modes off\" can only be given on the command line, as in "
+                   "`pillion -g 'strict_modes off;'`: a file cannot vouch for itself");
+}
+
 static bool is_cpu_mask(const char *text)
 {
     size_t size = strspn(text, "01");
@@ -117,6 +129,7 @@ bool settings_read(struct conf_tree *tree, struct settings *settings, struct con
     *settings = (struct settings){0};
     conf_apply(&apply, settings_directives, CONF_IN_MAIN, "main", NULL, tree->statements, settings);
     check_control(tree, settings, errors);
+    check_strict_modes(tree, settings, errors);
     check_affinity(tree, errors);
     check_servers(tree, settings, errors);
     settings_find_pools(settings, tree, errors);

@@ -15,6 +15,7 @@ struct conf_source {
     const char *name;         /* as an error shows it: the path as it was asked for, or "-g" */
     struct bytes text;        /* mapped from `fd`, or owned by the tree's pool */
     const char *path;         /* the file's path by realpath(3); NULL for "-g" */
+    const char *asked;        /* as `path`, but with the symbolic links that led to it */
     int fd;                   /* sealed copy, or -1 */
     struct conf_source *next; /* in the order in which they were opened */
 };

@@ -80,6 +80,7 @@ const struct conf_source *conf_tree_open(struct conf_tree *tree, const char *pat
     if (source == NULL && read_file(real, &fd, &text, error)) {
         source = add_source(tree, name, text);
         source->path = pool_must_strdup(&tree->pool, real);
+        source->asked = pool_must_strdup(&tree->pool, path);
         source->fd = fd;
     }
     free(real);

@@ -2,7 +2,8 @@
  *
  * A client sends one line, a verb of signals.h. It gets one answer when the order is done: "ok" or
  * "failed" and a newline, then text for people, then the end of the stream. A client that asks to
- * be shown something gets it at once. Only the server's user and root can reach it. */
+ * be shown something gets it at once. Only the server's user and root can reach it, unless
+ * `control` gives others the right to. */
 #include "master/control.h"
 
 #include <errno.h>
@@ -35,7 +36,8 @@ struct control_client {
 
 static struct {
     struct watch listening;
-    char *path;          /* of the socket's file; NULL: there is no socket */
+    char *path; /* of the socket's file; NULL: there is no socket */
+    struct unix_access access;
     struct file_id file; /* the socket's own file: only that one is removed at the end */
     struct control_client *clients;
     void (*obey)(enum order order, struct control_client *client);
@@ -262,15 +264,15 @@ static bool control_take(int fd, const char *path, struct file_id file, struct e
     return false;
 }
 
-bool control_open(const char *path, struct error *error)
+/* Makes a socket at `path`, which takes the former one's place. */
+static bool listen_at(const char *path, const struct unix_access *access, struct error *error)
 {
     struct file_id file;
     bool taken;
 
     if (strlen(path) >= sizeof(((struct sockaddr_un *)NULL)->sun_path))
         return error_set(error, "the path of the control socket is too long: %s", path);
-    const struct unix_access own_user = {.mode = 0600, .group = (gid_t)-1};
-    int fd = unix_listen(path, &own_user, BACKLOG, &file, &taken, error);
+    int fd = unix_listen(path, access, BACKLOG, &file, &taken, error);
     if (fd < 0 && taken)
         return error_set(error,
                          "a server is running here already: it answers on %s (`pillion -s "
@@ -278,14 +280,27 @@ bool control_open(const char *path, struct error *error)
                          path);
     if (fd < 0)
         return error_prefix(error, "the control socket");
+    control.access = *access;
     return control_take(fd, path, file, error);
+}
+
+bool control_open(const struct settings *settings, struct error *error)
+{
+    const struct unix_access access = {settings->control_mode, settings->control_group};
+
+    if (control.path == NULL || strcmp(settings->control, control.path) != 0)
+        return listen_at(settings->control, &access, error);
+    if (!unix_allow(control.path, control.file, &access, error))
+        return error_prefix(error, "the control socket");
+    control.access = access;
+    return true;
 }
 
 bool control_keep(struct error *error)
 {
     if (file_id_same(file_id_of(control.path), control.file))
         return true;
-    return control_open(control.path, error);
+    return listen_at(control.path, &control.access, error);
 }
 
 /* ---- Upgrade ---- */
@@ -319,6 +334,8 @@ void control_write(cJSON *state)
     cJSON_AddNumberToObject(state, "control", control.listening.fd);
     cJSON_AddStringToObject(state, "control_path", control.path);
     state_add_file(state, "control_file", control.file);
+    cJSON_AddNumberToObject(state, "control_mode", control.access.mode);
+    cJSON_AddNumberToObject(state, "control_group", control.access.group);
     write_clients(state);
 }
 
@@ -343,6 +360,10 @@ void control_read(const cJSON *state)
     const cJSON *item;
     struct error error;
 
+    control.access = (struct unix_access){
+        .mode = (mode_t)state_number(state, "control_mode", 0600),
+        .group = (gid_t)state_number(state, "control_group", (gid_t)-1),
+    };
     if (!control_take((int)state_number(state, "control", -1), path,
                       state_file(state, "control_file", path), &error))
         log_error("%s", error.text);

@@ -9,6 +9,7 @@
 
 #include "base/bytes.h"
 #include "base/error.h"
+#include "conf/settings.h"
 #include "process/signals.h"
 
 /* A process that is connected to the control socket and waits for its order's outcome. */
@@ -23,9 +24,9 @@ struct control_client;
 void control_begin(void (*obey)(enum order order, struct control_client *client),
                    bool (*show)(const char *word, struct text *out));
 
-/* Listens at `path` instead of the former path, if there was one. On failure all stays as it
- * was. */
-bool control_open(const char *path, struct error *error);
+/* Listens where the settings have it instead of at the former path, if there was one, or gives the
+ * socket that is there already their rights. On failure all stays as it was. */
+bool control_open(const struct settings *settings, struct error *error);
 
 /* Listens anew if the socket's file was removed or replaced. */
 bool control_keep(struct error *error);

@@ -89,7 +89,7 @@ static void tidy_up(void)
 
 static bool prepare(const struct settings *settings, struct error *error)
 {
-    return loop_init(&master.loop, error) && control_open(settings->control, error) &&
+    return loop_init(&master.loop, error) && control_open(settings, error) &&
            pid_file_make(settings->pid, error) && signals_open(error) &&
            (master.board = board_new(error)) != NULL;
 }

@@ -116,8 +116,8 @@ static void move_files(struct generation *now)
     const struct settings *settings = now->settings;
     struct error error;
 
-    if (strcmp(settings->control, control_path()) != 0 && !control_open(settings->control, &error))
-        log_error("%s; the control socket stays at %s", error.text, control_path());
+    if (!control_open(settings, &error))
+        log_error("%s; the control socket stays as it is at %s", error.text, control_path());
     if ((pid_file_path() == NULL || strcmp(settings->pid, pid_file_path()) != 0) &&
         !pid_file_make(settings->pid, &error))
         log_error("%s; the pid file stays where it was", error.text);

@@ -266,7 +266,8 @@ int serve(const struct serve_options *options)
         return EXIT_FAILURE;
     }
     struct conf_tree *tree = generation_configure(options, &settings, &errors);
-    bool good = tree != NULL && preflight_files(tree, settings, &errors);
+    bool good = tree != NULL && preflight_writers(tree, settings, &errors) &&
+                preflight_files(tree, settings, &errors);
     if (good) {
         sink_own(STDOUT_FILENO);
         sink_own(STDERR_FILENO);

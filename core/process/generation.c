@@ -216,6 +216,7 @@ struct generation *generation_build(const struct serve_options *options, uint64_
     }
     generation->slots = (uint32_t)generation->settings->worker_processes;
     bool good = preflight_system(errors);
+    good = preflight_writers(generation->tree, generation->settings, errors) && good;
     good =
         preflight_addresses(generation->tree, generation->settings, &generation->hearing, errors) &&
         good;

@@ -48,6 +48,11 @@ bool preflight_limits(const struct conf_tree *tree, uint64_t arena, struct conf_
 bool preflight_socket(const struct conf_tree *tree, const struct settings *settings,
                       const struct heard *heard, struct conf_errors *errors);
 
+/* Where root starts the server, and `strict_modes` is on: checks that nobody else may write the
+ * configuration, with all that it includes, the modules, and the directories on the way to them. */
+bool preflight_writers(const struct conf_tree *tree, const struct settings *settings,
+                       struct conf_errors *errors);
+
 /* Checks that pid file, control socket and log can be made or written at their paths, and that no
  * other file is spoiled by that. Whether another server uses them is only seen at the start. */
 bool preflight_files(const struct conf_tree *tree, const struct settings *settings,

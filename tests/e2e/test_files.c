@@ -220,9 +220,11 @@ static unsigned mode_of(const struct server *server, const char *path)
 
 START_TEST(files_have_their_rights_whatever_the_mask)
 {
-    mode_t mask = umask(0);
-    struct server *server = serve_path("");
+    struct server *server = server_new();
 
+    server_conf(server, "", "listen unix:run/s.sock; method ping;");
+    mode_t mask = umask(0);
+    server_start(server);
     umask(mask);
     ck_assert_uint_eq(mode_of(server, "run/pillion.pid"), 0644);
     ck_assert_uint_eq(mode_of(server, "run/pillion.control"), 0600);
@@ -261,6 +263,88 @@ START_TEST(a_unix_socket_s_rights_are_as_listen_says_also_after_a_reload)
                 "listen unix:run/s.sock; method ping;");
     server_reload_refused(server, "start_fails");
     ck_assert_uint_eq(mode_of(server, "run/s.sock"), 0600);
+}
+END_TEST
+
+/* Runs `pillion -s reload` as user nobody of this group. */
+static struct run ask_as(struct server *server, const char *binary, const char *group)
+{
+    const char *const argv[] = {"/usr/bin/setpriv",
+                                "--reuid=65534",
+                                keep_printf("--regid=%s", group),
+                                "--clear-groups",
+                                binary,
+                                "-p",
+                                server->prefix,
+                                "-s",
+                                "reload",
+                                NULL};
+
+    return run_command(argv, NULL, PATIENCE_MS);
+}
+
+/* Root gives the socket to the group that every Debian has. */
+START_TEST(whose_right_to_connect_control_gives_may_order)
+{
+    bool root = geteuid() == 0;
+    const char *path = "run/pillion.control", *word = root ? "group=daemon" : "";
+    const char *main_text = keep_printf("control %s mode=0660 %s;", path, word);
+    struct server *server = server_serve(main_text, "method ping;");
+    char *binary = public_binary(server);
+
+    ck_assert_uint_eq(mode_of(server, path), 0660);
+    chmod(server->prefix, 0755);
+    if (root) {
+        ck_assert_uint_eq(group_of(server, path), getgrnam("daemon")->gr_gid);
+        struct run run = ask_as(server, binary, "daemon");
+        expect_status(&run, 0);
+        run = ask_as(server, binary, "nogroup");
+        expect_status(&run, 1);
+        expect_part(run.err, "cannot reach the server at ");
+    }
+
+    /* Neither the file's removal nor an upgrade changes them. */
+    unlink(server_path(server, path));
+    server_signal(server, SIGHUP);
+    wait_until(access(server_path(server, path), F_OK) == 0, "no socket is made anew");
+    struct run run = server_ask(server, "upgrade");
+    expect_status(&run, 0);
+    ck_assert_uint_eq(mode_of(server, path), 0660);
+    if (root)
+        ck_assert_uint_eq(group_of(server, path), getgrnam("daemon")->gr_gid);
+
+    /* A reload does, unless it fails. */
+    server_conf(server, "load_module modules/start_fails.so;", "method ping;");
+    server_reload_refused(server, "start_fails");
+    ck_assert_uint_eq(mode_of(server, path), 0660);
+    server_conf(server, "", "method ping;");
+    server_reload(server);
+    ck_assert_uint_eq(mode_of(server, path), 0600);
+    if (root) {
+        run = ask_as(server, binary, "daemon");
+        expect_status(&run, 1);
+    }
+}
+END_TEST
+
+START_TEST(control_takes_rights_as_listen_does)
+{
+    static const struct {
+        const char *words, *says;
+    } cases[] = {
+        {"run/c mode=888", "\"mode\" must be the rights of a file in octal digits"},
+        {"run/c group=no-such-group", "there is no group \"no-such-group\" here"},
+        {"run/c backlog=1", "unexpected \"backlog=1\""},
+        {"\"\"", "\"control\" needs a path that is not empty"},
+    };
+    struct server *server = server_new();
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+        server_conf(server, keep_printf("control %s;", cases[i].words), "method ping;");
+        struct run run = pillion("-t", "-p", server->prefix);
+        expect_status(&run, 1);
+        expect_part(run.err, cases[i].says);
+    }
 }
 END_TEST
 
@@ -596,6 +680,7 @@ E2E_MAIN("files", a_slip_in_the_configuration_spoils_no_file,
          a_pid_file_that_a_dead_server_left_is_taken, a_server_that_ends_removes_its_own_files_only,
          a_control_socket_that_may_not_be_asked_is_left_alone,
          one_of_two_servers_that_start_at_once_serves, files_have_their_rights_whatever_the_mask,
+         whose_right_to_connect_control_gives_may_order, control_takes_rights_as_listen_does,
          a_unix_socket_s_rights_are_as_listen_says_also_after_a_reload,
          rights_that_no_file_has_are_refused, a_pid_file_of_another_user_is_replaced,
          a_reload_makes_removed_and_replaced_files_anew,

@@ -352,7 +352,9 @@ static void start(void)
     ck_assert(loop_init(&master.loop, &error));
     snprintf(path, sizeof(path), "%s/pillion.control", prefix);
     events_begin();
-    ck_assert(control_open(path, &error));
+    const struct settings settings = {
+        .control = path, .control_mode = 0600, .control_group = (gid_t)-1};
+    ck_assert(control_open(&settings, &error));
     master.board = board_new(&error);
     ck_assert_ptr_nonnull(master.board);
     int null = open("/dev/null", O_WRONLY | O_CLOEXEC);

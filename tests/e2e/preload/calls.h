@@ -106,6 +106,7 @@ enum way {
     CALL(socket, MINUS, EMFILE)              \
     CALL(socketpair, MINUS, EMFILE)          \
     CALL(stat, MINUS, EACCES)                \
+    CALL(statvfs, MINUS, EACCES)             \
     CALL(syscall, AFTER, EINTR)              \
     CALL(sysconf, MINUS, EINVAL)             \
     CALL(unlink, MINUS, EACCES)              \
