@@ -13,6 +13,9 @@
 /* Nanoseconds on CLOCK_MONOTONIC. */
 uint64_t clock_ns(void);
 
+/* The same clock as it was at the kernel's last tick, up to 10 ms ago: costs a third. */
+uint64_t clock_coarse_ns(void);
+
 /* Milliseconds since 1970, which may jump: for what has to outlive a restart of the machine. */
 uint64_t clock_wall_ms(void);
 

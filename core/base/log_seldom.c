@@ -60,6 +60,27 @@ static bool may_log(struct kind *kind, uint64_t *left_out)
     return false;
 }
 
+static void say_left_out(struct text *line, uint64_t left_out)
+{
+    if (left_out > 0)
+        text_printf(line, " (and %llu more such lines since the last one)",
+                    (unsigned long long)left_out);
+}
+
+void log_seldom_fields(enum log_level level, const void *about, const struct log_field *fields,
+                       const char *message)
+{
+    struct text line = {0};
+    uint64_t left_out;
+
+    if (!log_enabled(level) || !may_log(kind_of(message, about), &left_out))
+        return;
+    text_append_string(&line, message);
+    say_left_out(&line, left_out);
+    log_write_fields(level, fields, text_string(&line));
+    text_free(&line);
+}
+
 void log_seldom(enum log_level level, const void *about, const char *format, ...)
 {
     struct text line = {0};
@@ -71,9 +92,7 @@ void log_seldom(enum log_level level, const void *about, const char *format, ...
     va_start(args, format);
     text_vprintf(&line, format, args);
     va_end(args);
-    if (left_out > 0)
-        text_printf(&line, " (and %llu more such lines since the last one)",
-                    (unsigned long long)left_out);
+    say_left_out(&line, left_out);
     log_write(level, "%s", text_string(&line));
     text_free(&line);
 }

@@ -17,6 +17,10 @@
 __attribute__((format(printf, 3, 4))) void log_seldom(enum log_level level, const void *about,
                                                       const char *format, ...);
 
+/* The same for a line with values; `message` is its kind, and a string that stays. */
+void log_seldom_fields(enum log_level level, const void *about, const struct log_field *fields,
+                       const char *message);
+
 /* From here on this process and the children that it forks count together, since each child may log
  * a line and end. */
 void log_seldom_with_children(void);

@@ -65,6 +65,8 @@ enum tool { TOOL_DECLARED, TOOL_OFF, TOOL_ON };
  * own default are the params. */
 enum validate { VALIDATE_DEFAULT, VALIDATE_OFF, VALIDATE_PARAMS, VALIDATE_ALL };
 
+#define SLOW_AS_SERVER UINT64_MAX /* what the server says holds for the method */
+
 /* `method NAME;` or `method NAME { handler MODULE.METHOD; timeout TIME; the handler's own }`; or,
  * for the first handler of a module that has directives, `MODULE_method NAME WORD… { the same }` */
 struct method_settings {
@@ -76,6 +78,7 @@ struct method_settings {
      * there are no words. */
     struct conf_statement *words;
     uint64_t timeout_ms;             /* 0: handler_timeout */
+    uint64_t slow_threshold_ms;      /* 0: never slow; SLOW_AS_SERVER */
     int idempotent;                  /* enum idempotent */
     int tool;                        /* enum tool */
     int validate;                    /* enum validate */
@@ -108,6 +111,7 @@ struct server_settings {
     int validate;                   /* enum validate */
     uint64_t receive_timeout_ms;    /* 0: never */
     uint64_t idle_timeout_ms;       /* 0: never */
+    uint64_t slow_threshold_ms;     /* 0: no request is slow */
     uint64_t max_connection_age_ms; /* 0: as old as it likes */
     struct network_settings proxy_from;
     uint64_t proxy_timeout_ms;

@@ -296,9 +296,11 @@ static int wait_time(struct loop *loop)
         if (loop->log_try_at != 0 && loop->log_try_at < deadline)
             deadline = loop->log_try_at;
     }
+    if (deadline == UINT64_MAX && !loop->timed)
+        return -1;
+    uint64_t now = loop->idle_ns = clock_ns();
     if (deadline == UINT64_MAX)
         return -1;
-    uint64_t now = clock_ns();
     if (deadline <= now)
         return 0;
     uint64_t ms = (deadline - now + NS_PER_MS - 1) / NS_PER_MS;
@@ -306,6 +308,21 @@ static int wait_time(struct loop *loop)
 }
 
 /* ---- Running ---- */
+
+/* A wait that has lasted for longer began with nothing ready. One that was shorter may have had no
+ * processor to end on. */
+#define SLEPT_NS NS_PER_S
+
+static void note_wake(struct loop *loop)
+{
+    uint64_t now = clock_ns();
+
+    loop->behind_ns = loop->before_ns;
+    loop->before_ns = loop->woke_ns;
+    if (now - loop->idle_ns > SLEPT_NS)
+        loop->behind_ns = loop->before_ns = now;
+    loop->woke_ns = loop->now = now;
+}
 
 /* Calls back the batch's watches that are patient, or those that are not. True when watches of the
  * other kind are left. An event that was delivered is zeroed, because its watch may have become
@@ -345,7 +362,7 @@ void loop_run(struct loop *loop)
             log_error("epoll_wait failed: errno %d; the process ends", errno);
             abort();
         }
-        loop->now = clock_ns();
+        note_wake(loop);
         if (run_events(loop, events, count, false))
             run_events(loop, events, count, true);
         run_timers(loop);

@@ -57,6 +57,13 @@ struct loop {
     uint64_t log_try_ns; /* the pause before that attempt */
     uint64_t now;        /* clock_ns() when this iteration's events arrived, or its timers ran */
 
+    /* For telling how long events have waited for their turn: nothing that is ready now was ready
+     * before `behind_ns`. It is when the batch before the last one arrived, or, where the loop has
+     * slept for long since, when it woke. Mostly it was much later: the kernel may know. */
+    uint64_t woke_ns, before_ns, behind_ns;
+    uint64_t idle_ns; /* when the last wait began; 0: nobody has looked */
+    bool timed;       /* look also where no timer is set */
+
     /* Called at the start of each iteration, before the wait: for work that the callbacks of the
      * last batch of events, and of its timers, have collected. May be NULL. */
     void (*after_batch)(struct loop *loop, void *context);

@@ -293,8 +293,18 @@ static struct method own_method(const char *name, void (*handler)(pillion_reques
     method.own_name = name;
     method.handler = handler;
     method.timeout_ns = timeout_ms * NS_PER_MS;
+    method.slow_ns = SLOW_NEVER;
     method.read_only = method.idempotent = true;
     return method;
+}
+
+/* From which time on a request of the method is slow. */
+static uint64_t slow_after(const struct server_settings *server, const struct method_settings *m)
+{
+    uint64_t ms =
+        m->slow_threshold_ms == SLOW_AS_SERVER ? server->slow_threshold_ms : m->slow_threshold_ms;
+
+    return ms == 0 ? SLOW_NEVER : ms * NS_PER_MS;
 }
 
 bool module_set_bind(struct module_set *set, const struct server_settings *server,
@@ -335,6 +345,7 @@ bool module_set_bind(struct module_set *set, const struct server_settings *serve
             .filter_count = filters.count,
             .unseen = any_unseen(&filters),
             .timeout_ns = timeout_ms * NS_PER_MS,
+            .slow_ns = slow_after(server, m),
             .pool = m->pool.name != NULL ? m->pool.index : found.module->instance.pool,
             .read_only = found.method->read_only,
             .additive = found.method->additive,

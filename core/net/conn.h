@@ -88,6 +88,7 @@ struct conn {
     uint8_t unwatched : 1; /* the kernel had no memory for watching it: `rewatch` tries again */
     uint8_t parting : 1;   /* it is too old, and ends as those of a policy that parts */
     uint8_t finished : 1;  /* its client has finished sending, though not all of it is read */
+    uint8_t owing : 1;     /* the layer above is told when some of its output is sent */
     uint8_t probed : 1;    /* and the kernel probes whether it is still there */
     uint8_t lingering;     /* shut down for sending; all further input is dropped */
     uint8_t stalled;       /* its next request waits for one that is under way */
@@ -131,10 +132,12 @@ struct conns {
     void (*on_input)(struct conns *conns, struct conn *conn);
     /* The connection is being closed, and not counted as open any more. */
     void (*on_close)(struct conns *conns, struct conn *conn);
+    /* Some of the output of a connection that is `owing` has been sent. */
+    void (*on_sent)(struct conns *conns, struct conn *conn);
     /* True when the requests under way have no reply that could go out before others do. May be
      * NULL. */
     bool (*only_waits)(const struct conns *conns, const struct conn *conn);
-    void *context; /* of the three */
+    void *context; /* of the four */
 };
 
 /* Maps the arena behind `fd` (which stays the caller's) for a worker with this serial number. */
@@ -192,6 +195,14 @@ struct bytes conn_input(const struct conns *conns, const struct conn *conn);
 
 /* True while the client has so much unread that its requests wait. */
 bool conn_output_full(const struct conns *conns, const struct conn *conn);
+
+/* Where the queued output ends, in the output stream. */
+static inline uint64_t conn_output_end(const struct conns *conns, const struct conn *conn)
+{
+    const struct conn_cursors *cursors = conn_cursors(conns, conn);
+
+    return cursors->sent + (cursors->out_end - cursors->out_start);
+}
 
 /* Room for `size` bytes after the queued output, or NULL when the arena is full: the frame is then
  * not consumed before its reply has room (conn_wait_for_room). Nothing is queued until

@@ -332,6 +332,8 @@ static bool send_queued(struct conns *conns, struct conn *conn)
     if (conn->policy->idle_timeout_ns != 0)
         conn->active = conn_time(conns->loop->now);
     conn->blocked = (size_t)put < size;
+    if (conn->owing)
+        conns->on_sent(conns, conn);
     return true;
 }
 

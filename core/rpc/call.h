@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "rpc/dispatcher.h"
 #include "rpc/run.h"
+#include "rpc/slow.h"
 #include "wire/http_reply.h"
 #include "wire/protocol.h"
 
@@ -19,8 +20,9 @@ struct call {
     struct conn *conn;
     struct conn_turn turn;
     uint64_t now_ns; /* clock_ns() a few requests ago, or 0: good enough for one that is deferred */
-    char *aside;     /* where the reply is when the arena had no room for it, or it no turn */
-    bool began;      /* in a former worker: this generation's settings were not asked then */
+    struct slow_turn slow;
+    char *aside; /* where the reply is when the arena had no room for it, or it no turn */
+    bool began;  /* in a former worker: this generation's settings were not asked then */
     bool knows_loopback, on_loopback; /* whether the client has connected to such an address */
     const char *http_at;      /* where the request begins that `http` tells of; NULL: nowhere */
     struct http_request http; /* what http_call_next has read and http_call_read has not used yet */
@@ -59,6 +61,7 @@ static inline void call_init(struct call *call, struct dispatcher *dispatcher, s
         .max_reply = call->server->max_reply,
         .introspect = &call->server->introspect,
     };
+    slow_turn_begin(&call->slow, dispatcher, conn, call->server->slow);
     conn_turn_begin(dispatcher->conns, conn, &call->turn);
     call->req.protocol = call->turn.protocol;
 }
@@ -170,12 +173,16 @@ static inline void call_run(struct call *call, uint64_t place, bool first)
     call_run_method(call, place);
     if (call->req.deferred != NULL)
         return;
+    uint64_t ended_ns = 0;
     if (timed) {
-        count_time(counters, clock_ns() - call->req.started_ns, *untimed + 1u);
+        ended_ns = clock_ns();
+        count_time(counters, ended_ns - call->req.started_ns, *untimed + 1u);
         *untimed = 0;
     } else {
         ++*untimed;
     }
+    if (call->slow.slow != NULL)
+        slow_ran(&call->slow, call->conn, &call->req, place, ended_ns);
     counter_add(&counters->calls, 1);
     if (call->req.failed)
         method_count_failure(counters, call->req.code);

@@ -227,6 +227,58 @@ void deferreds_settle(struct deferreds *all)
     }
 }
 
+/* ---- Times ---- */
+
+/* The time since the last change, which ends now. */
+static uint64_t time_passed(struct deferred *deferred)
+{
+    uint64_t now = clock_ns(), passed = now - deferred->times.at_ns;
+
+    deferred->times.at_ns = now;
+    return passed;
+}
+
+/* Its work waits for a thread no more, or not for this request. */
+static void end_pooled(struct deferred *deferred, uint64_t now)
+{
+    struct deferred_times *times = &deferred->times;
+    uint64_t taken = atomic_load_explicit(&times->taken_ns, memory_order_relaxed);
+
+    if (times->added_ns != 0)
+        times->pooled_ns += (taken == 0 ? now : taken) - times->added_ns;
+    times->added_ns = 0;
+}
+
+void deferred_pooled(struct deferred *deferred)
+{
+    if (!deferred->all->timed)
+        return;
+    atomic_store_explicit(&deferred->times.taken_ns, 0, memory_order_relaxed);
+    deferred->times.added_ns = clock_ns();
+}
+
+void deferred_taken(struct deferred *deferred)
+{
+    if (deferred->all->timed)
+        atomic_store_explicit(&deferred->times.taken_ns, clock_ns(), memory_order_relaxed);
+}
+
+/* It has waited until now. */
+static void time_waited(struct deferred *deferred)
+{
+    if (!deferred->all->timed)
+        return;
+    deferred->times.waited_ns += time_passed(deferred);
+    end_pooled(deferred, deferred->times.at_ns);
+}
+
+/* Its module has had it in hand until now. */
+static void time_ran(struct deferred *deferred)
+{
+    if (deferred->all->timed)
+        deferred->times.ran_ns += time_passed(deferred);
+}
+
 /* ---- Beginning ---- */
 
 void deferred_exceed(struct deferred *deferred)
@@ -308,6 +360,7 @@ uint64_t deferred_begin(struct pillion_request *req, uint64_t timeout_ms)
         deferred->serial = next_serial(deferred->serial);
         deferred->timeout_ms = timeout;
         deferred->cancelled = NULL;
+        time_ran(deferred);
         wait_for_answer(deferred, clock_ns());
         return deferred_token(deferred);
     }
@@ -355,6 +408,8 @@ static char *reserve(struct pillion_request *req, size_t size)
 {
     struct deferred *deferred = req->sink;
 
+    if (deferred->state == DEFERRED_RESUMED)
+        time_ran(deferred);
     if (deferred->reply != NULL) {
         result_over(req);
         if (size > 0 && size <= malloc_usable_size(deferred->reply)) {
@@ -393,6 +448,8 @@ void deferred_keep(struct deferred *deferred, struct pool *pool)
     req->pool = &deferred->pool;
     *pool = spare;
     pool->limit = deferred->pool.limit;
+    deferred->times.at_ns = deferred->since_ns;
+    time_ran(deferred);
     wait_for_answer(deferred, deferred->since_ns);
 }
 
@@ -449,6 +506,7 @@ struct pillion_request *deferred_resume(struct deferreds *all, uint64_t token)
     if (current && deferred->state == DEFERRED_WAITING) {
         timer_cancel(all->loop, &deferred->timer);
         deferred_waits(deferred, false);
+        time_waited(deferred);
         deferred->state = DEFERRED_RESUMED;
         deferred->resumed = true;
         deferred->cancelled = NULL;
@@ -523,6 +581,7 @@ void deferred_fail(struct deferred *deferred, const char *code, const char *form
     if (deferred->state != DEFERRED_WAITING)
         return;
     timer_cancel(deferred->all->loop, &deferred->timer);
+    time_waited(deferred);
     deferred->state = DEFERRED_ANSWERED;
     deferred->over = true;
     va_start(args, format);
@@ -541,6 +600,7 @@ void deferred_drop(struct deferred *deferred)
     deferred->conn = 0;
     if (was == DEFERRED_WAITING) {
         timer_cancel(deferred->all->loop, &deferred->timer);
+        time_waited(deferred);
         deferred->state = DEFERRED_ANSWERED;
         deferred->over = true;
         deferred->req.answered = true;

@@ -25,6 +25,17 @@ enum deferred_state {
     DEFERRED_OVER,     /* only a thread still has its data */
 };
 
+/* Where the time of a request goes from its deferral on, while `timed` is set. */
+struct deferred_times {
+    uint64_t arrived_ns; /* the layer above's, as `behind` */
+    const char *behind;
+    uint64_t at_ns;             /* of the last change: deferred, resumed or answered */
+    uint64_t ran_ns, waited_ns; /* in the hands of its module, and not */
+    uint64_t pooled_ns;         /* of `waited_ns`: its work waited for a thread, ... */
+    uint64_t added_ns;          /* ... since then, once more; 0: it does not */
+    _Atomic uint64_t taken_ns;  /* until then, says the thread; 0: it still does */
+};
+
 struct deferred {
     struct pillion_request req; /* once the handler has returned */
     struct deferreds *all;
@@ -46,8 +57,9 @@ struct deferred {
     bool listed;         /* in `settling` */
     bool working;        /* a thread has its data: nothing may be freed */
     bool timed_out;
-    bool by_deadline;      /* `timer` is set for due_ns, which comes before timeout_ms are over */
-    _Atomic bool over;     /* nobody waits for an answer any more: threads read it */
+    bool by_deadline;  /* `timer` is set for due_ns, which comes before timeout_ms are over */
+    _Atomic bool over; /* nobody waits for an answer any more: threads read it */
+    struct deferred_times times;
     bool waits;            /* nothing was done for it yet: another worker may run it instead */
     bool resumed;          /* by its module, once at least */
     struct deferred *next; /* in `settling` or in `free` */
@@ -85,6 +97,7 @@ struct deferreds {
     struct deferred *settling, **settling_end; /* resumed or answered in this batch */
     uint64_t timeout_ms;                       /* of handlers that give none */
     uint64_t settled_ns;                       /* when the requests that finish now were answered */
+    bool timed;                                /* see deferred_times */
 
     /* The request is answered, or was dropped, and its filters have run. Frees it with
      * deferred_free, now or later. */
@@ -105,6 +118,10 @@ void deferreds_free(struct deferreds *all); /* for tests */
 /* What pillion_defer does. 0 after a wrong use (logged) or without memory; the request is then
  * answered. */
 uint64_t deferred_begin(struct pillion_request *req, uint64_t timeout_ms);
+
+/* The request's work waits for a thread from now on; one has begun it (any thread may say so). */
+void deferred_pooled(struct deferred *deferred);
+void deferred_taken(struct deferred *deferred);
 
 /* What pillion_resume does: the request, or NULL. */
 struct pillion_request *deferred_resume(struct deferreds *all, uint64_t token);

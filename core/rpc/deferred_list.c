@@ -196,6 +196,7 @@ static bool queue_reply(struct deferred *deferred)
     }
     if (room != NULL)
         memcpy(room, deferred->reply, deferred->req.size);
+    slow_replied(dispatcher_of(deferred), conn, deferred);
     begun_answer(conns, conn, deferred->number, deferred->req.size,
                  call_last_flags(&deferred->req));
     list_remove(deferred);

@@ -85,6 +85,8 @@ static inline __attribute__((always_inline)) bool answer(struct call *call,
         call_begun(call, (size_t)frame->size, runs);
         return false;
     }
+    if (runs && call->slow.slow != NULL)
+        slow_answered(&call->slow, call->conn, &call->req);
     more = call_commit(call, (size_t)frame->size);
     if (!runs)
         call_show(call);
@@ -322,6 +324,25 @@ static bool guess_protocol(struct call *call)
     return true;
 }
 
+/* Handles what it may, in turn and overtaking. */
+static void answer_all(struct call *call)
+{
+    struct conns *conns = call->dispatcher->conns;
+    struct conn *conn = call->conn;
+
+    for (;;) {
+        if (begun_count(conns, conn) > 0) {
+            if (!answer_overtaking(call))
+                return;
+            conn_turn_begin(conns, conn, &call->turn);
+        }
+        conn->stalled = 0;
+        answer_in_turn(call);
+        if (begun_count(conns, conn) == 0)
+            return;
+    }
+}
+
 void dispatch_input(struct conns *conns, struct conn *conn)
 {
     struct call call;
@@ -329,17 +350,9 @@ void dispatch_input(struct conns *conns, struct conn *conn)
     call_init(&call, conns->context, conn);
     if (call.req.protocol == PROTOCOL_AUTO && !guess_protocol(&call))
         return;
-    for (;;) {
-        if (begun_count(conns, conn) > 0) {
-            if (!answer_overtaking(&call))
-                return;
-            conn_turn_begin(conns, conn, &call.turn);
-        }
-        conn->stalled = 0;
-        answer_in_turn(&call);
-        if (begun_count(conns, conn) == 0)
-            return;
-    }
+    answer_all(&call);
+    if (call.slow.slow != NULL)
+        slow_left(&call.slow, conn);
 }
 
 /* Until its PROXY header has come a connection only has that time: it is never idle. */
@@ -390,6 +403,9 @@ void rpc_server_init(struct rpc_server *server, const struct server_settings *se
         .head = (uint32_t)settings->max_head,
     };
     expect_headers(server);
+    server->slow = false;
+    for (size_t i = 0; i < server->methods.count; i++)
+        server->slow = server->slow || server->methods.methods[i].slow_ns != SLOW_NEVER;
     server->limits = (struct json_limits){
         .depth = (uint32_t)settings->json_max_depth,
         .values = (uint32_t)settings->json_max_values,

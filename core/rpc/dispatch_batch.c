@@ -118,6 +118,8 @@ static void defer(struct call *call, struct batch *batch, uint32_t index)
     deferred->of_batch = index;
     batch_use(batch);
     list_add(deferred, call, batch_place(batch, index), batch->stand_in->number);
+    if (call->slow.slow != NULL)
+        slow_deferred(&call->slow, call->conn, deferred);
     if (deferred->waits)
         batch_waiting(deferred);
     counter_add(&call->dispatcher->row->counters[COUNT_DEFERRED], 1);
@@ -185,6 +187,8 @@ static void begin(struct call *call, struct batch *batch, bool first)
         defer(call, batch, index);
         return;
     }
+    if (call->slow.slow != NULL)
+        slow_told(&call->slow, call->conn);
     batch_answer(batch, call->dispatcher->conns, call->conn, index, call->aside, call->req.size);
     mark_answered(batch, call->dispatcher->conns, call->conn, index);
     call_show(call);

@@ -37,13 +37,16 @@ static void finish(struct deferred *deferred)
     }
     if (deferred->conn == 0) {
         counter_add(&row->counters[COUNT_CANCELLED], 1);
+        slow_over(dispatcher_of(deferred), deferred);
         deferred_free(deferred);
         return;
     }
-    if (deferred->batch != NULL)
+    if (deferred->batch != NULL) {
+        slow_over(dispatcher_of(deferred), deferred);
         batch_finish(deferred);
-    else
+    } else {
         list_queue_reply(deferred);
+    }
 }
 
 /* deferreds->resumed: the watchdog and the quarantine know whose code runs. */
@@ -106,6 +109,7 @@ void dispatcher_init(struct dispatcher *dispatcher, uint64_t defer_timeout_ms)
 
 void dispatcher_free(struct dispatcher *dispatcher)
 {
+    slow_free(dispatcher);
     deferreds_free(&dispatcher->deferreds);
     free(dispatcher->lists);
     free(dispatcher->searches);
@@ -122,6 +126,8 @@ void dispatch_closed(struct dispatcher *dispatcher, struct conn *conn)
 {
     const struct deferred_list *list = list_of(dispatcher, conn);
     struct search *search = &dispatcher->searches[conn_index(dispatcher->conns, conn)];
+
+    slow_closed(dispatcher, conn);
     uint32_t index = list == NULL ? 0 : list->first;
 
     if (conn_cursors(dispatcher->conns, conn)->protocol != PROTOCOL_FRAME && search->place != 0)
@@ -168,6 +174,7 @@ void dispatch_end(struct dispatcher *dispatcher)
             deferred_drop(deferred);
     }
     dispatch_settle(dispatcher);
+    slow_end(dispatcher);
 }
 
 /* In a protocol that has an order, replies that stay here would wait for one that never comes here:
@@ -270,12 +277,18 @@ static void returned(struct call *call, const struct begun_frame *at, bool ran)
         deferred->pinned = 1 + conn_input_pin(conns, call->conn);
         list_adopt(deferred, call);
         list_add(deferred, call, at->place, at->number);
+        if (call->slow.slow != NULL)
+            slow_deferred(&call->slow, call->conn, deferred);
         if (deferred->waits)
             waiting(deferred);
         counter_add(&call->dispatcher->row->counters[COUNT_DEFERRED], 1);
         atomic_store_explicit(&call->turn.record->running, 0, memory_order_relaxed);
         return;
     }
+    if (call->slow.slow != NULL && ran && call->aside == NULL)
+        slow_answered(&call->slow, call->conn, &call->req);
+    else if (call->slow.slow != NULL)
+        slow_told(&call->slow, call->conn);
     if (call->aside == NULL)
         begun_answer(conns, call->conn, at->number, call->req.size, call_last_flags(&call->req));
     else

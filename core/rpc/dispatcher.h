@@ -23,6 +23,8 @@ struct deferred_list {
     uint64_t begun_to;  /* where the frames that have begun end, in the input stream; 0: unknown */
 };
 
+struct slow;
+
 struct dispatcher {
     struct conns *conns;
     struct board *board;
@@ -33,6 +35,7 @@ struct dispatcher {
     struct deferred_list *lists; /* one for each connection, by its index; touched by few */
     struct search *searches;     /* likewise; written for messages in pieces only */
     struct conn_values **values; /* likewise; NULL until a module asks for such */
+    struct slow *slow;           /* rpc/slow.h; NULL where no server has a slow_threshold */
 };
 
 /* One `server` block in this worker. */
@@ -46,6 +49,7 @@ struct rpc_server {
     struct frame_limits frame_limits;
     struct introspect introspect;
     uint64_t max_reply; /* bytes of a reply, its header included */
+    bool slow;          /* some of its methods have a slow_threshold */
 };
 
 /* enum quarantined, of a method by its index. */

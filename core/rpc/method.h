@@ -21,6 +21,8 @@ struct filter_use {
     void *config;                      /* the statement's structure */
 };
 
+#define SLOW_NEVER ((uint64_t)INT64_MAX)
+
 struct method {
     struct bytes name; /* as clients call it; NUL-terminated too */
     pillion_handler handler;
@@ -39,6 +41,7 @@ struct method {
     bool declares;       /* there is something in `args` or `params_rule` */
     bool unseen;         /* some of the filters see requests too that no handler is to see */
     uint64_t timeout_ns; /* 0: no watchdog */
+    uint64_t slow_ns;    /* a request that takes so long is logged (rpc/slow.h); SLOW_NEVER */
     uint32_t pool;       /* whose threads do its work: see offload_add_pool */
     bool idempotent;     /* may be run once more after a crash */
     bool read_only;      /* changes nothing */

@@ -7,6 +7,7 @@
 
 static struct board_row *own_row; /* of this process, or NULL */
 static uint64_t allowed;
+static void (*tell_long)(const struct note *note, uint64_t ns);
 
 static _Thread_local struct note current;
 static _Thread_local bool on_loop;
@@ -16,6 +17,11 @@ void notes_init(struct board_row *row, uint64_t allowed_ns)
     own_row = row;
     allowed = allowed_ns;
     on_loop = true;
+}
+
+void notes_time(void (*told)(const struct note *note, uint64_t ns))
+{
+    tell_long = told;
 }
 
 static void publish(const struct note *note)
@@ -39,6 +45,8 @@ struct note note_enter(enum board_duty duty, const pillion_instance *self,
     if (own_row == NULL || !on_loop)
         return before;
     before.running = atomic_load_explicit(&own_row->running, memory_order_relaxed);
+    if (tell_long != NULL)
+        current.since_ns = clock_coarse_ns();
     publish(&current);
     atomic_store_explicit(&own_row->allowed_ns, allowed, memory_order_relaxed);
     counter_add(&own_row->dispatched, 1);
@@ -52,6 +60,11 @@ void note_leave(const struct note *before)
         forked_came_back();
     if (current.instance != NULL)
         metric_settle_cjson(current.instance);
+    if (current.since_ns != 0) {
+        uint64_t ns = clock_coarse_ns() - current.since_ns;
+        if (ns >= NS_PER_MS)
+            tell_long(&current, ns);
+    }
     current = *before;
     if (own_row == NULL || !on_loop)
         return;

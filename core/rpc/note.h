@@ -17,12 +17,17 @@ struct note {
     enum board_duty duty;
     const pillion_instance *instance;
     struct origin origin;
-    uint32_t running; /* of the row, before */
+    uint32_t running;  /* of the row, before */
+    uint64_t since_ns; /* on the loop, while calls are timed; else 0 */
 };
 
 /* The calling thread is the loop's. `row` is this worker's, or NULL outside of workers; a call
  * on the loop may take `allowed_ns` (0: as long as it likes). */
 void notes_init(struct board_row *row, uint64_t allowed_ns);
+
+/* From here on calls on the loop are timed, as well as clock_coarse_ns() can, and `told` is told of
+ * those that take 1 ms or longer. */
+void notes_time(void (*told)(const struct note *note, uint64_t ns));
 
 /* Around a call of module code. note_enter returns the former note, which note_leave restores:
  * calls may nest. */

@@ -315,6 +315,7 @@ void offload_request(struct pillion_request *req, uint64_t timeout_ms, void (*wo
                             .data = data};
         if (req->method->instance->abi_minor >= 5)
             job->due_ns = deferred->due_ns;
+        deferred_pooled(deferred);
         if (begin(job, req->method->pool)) {
             deferred->working = true;
             deferred->waits = job->waits;

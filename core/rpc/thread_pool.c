@@ -123,6 +123,8 @@ static void *thread_main(void *argument)
         if (job->waits)
             arena_work_begins(pool->arena, job->origin.connection, job->origin.place);
         pthread_mutex_unlock(&pool->lock);
+        if (job->deferred != NULL)
+            deferred_taken(job->deferred);
         run_work(self);
         pthread_mutex_lock(&pool->lock);
     }

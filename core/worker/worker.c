@@ -24,6 +24,7 @@
 #include "rpc/forked.h"
 #include "rpc/note.h"
 #include "rpc/offload.h"
+#include "rpc/slow.h"
 #include "vault/vault_bank.h"
 #include "worker/adopt.h"
 #include "worker/files.h"
@@ -569,6 +570,8 @@ _Noreturn void worker_main(const struct worker_start *start)
         rpc_server_init(&worker.started.servers[s->index], s, &worker.dispatcher,
                         generation->number);
         rpc_server_count(&worker.started.servers[s->index]);
+        if (worker.started.servers[s->index].slow)
+            slow_start(&worker.dispatcher);
     }
     rpc_server_part(&worker.parting, settings->servers, &worker.dispatcher, generation->number,
                     settings->drain_timeout_ms > 0 ? settings->drain_timeout_ms : 1);
