@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "master/master.h"
 #include "master/quarantine.h"
+#include "master/report.h"
 #include "process/core_dump.h"
 
 #define WORDS_MAX (BOARD_NAME_MAX + BOARD_MODULE_NAME_MAX + 64u)
@@ -73,6 +74,15 @@ static void describe_death(const struct worker *worker, int status, const struct
         snprintf(text, DEATH_WORDS_MAX, "died while it ran %s: %s", what, how);
 }
 
+static struct report_subject subject_of(const struct worker *worker, const struct blame *blame)
+{
+    return (struct report_subject){
+        .method = blame->method == BOARD_NO_METHOD ? NULL : master.board->names[blame->method],
+        .module = blame->module,
+        .pid = worker->child.pid,
+    };
+}
+
 void blame_death(const struct worker *worker, int status, char how[DEATH_WORDS_MAX])
 {
     bool hung = worker->cause == CAUSE_HUNG, silent = worker->cause == CAUSE_SILENT;
@@ -83,7 +93,9 @@ void blame_death(const struct worker *worker, int status, char how[DEATH_WORDS_M
     counter_add(hung || silent ? &master.board->hangs : &master.board->crashes, 1);
     if (silent) /* it was logged already; the process that stopped the worker is to blame */
         return;
-    log_error("worker %u (pid %d) %s", worker->slot, (int)worker->child.pid, how);
+    const struct report_subject subject = subject_of(worker, &blame);
+    report(hung ? JOURNAL_HANG : JOURNAL_CRASH, &subject, "worker %u (pid %d) %s", worker->slot,
+           (int)worker->child.pid, how);
     if (blame.method != BOARD_NO_METHOD && (blame.duty != DUTY_NONE || hung))
         quarantine_count(blame.method, blame.duty == DUTY_FILTER);
 }
@@ -96,9 +108,10 @@ void blame_disorder(const struct worker *worker, int status)
     worker_blame(worker, &blame);
     describe_status(status, how, sizeof(how));
     describe(&blame, what);
-    log_warn("worker %u (pid %d) did not end in order: %s%s%s", worker->slot,
-             (int)worker->child.pid, how, blame.duty == DUTY_NONE ? "" : ", while it ran ",
-             blame.duty == DUTY_NONE ? "" : what);
+    const struct report_subject subject = subject_of(worker, &blame);
+    report(JOURNAL_DISORDER, &subject, "worker %u (pid %d) did not end in order: %s%s%s",
+           worker->slot, (int)worker->child.pid, how,
+           blame.duty == DUTY_NONE ? "" : ", while it ran ", blame.duty == DUTY_NONE ? "" : what);
 }
 
 void blame_core_dump(const struct worker *worker, int status)

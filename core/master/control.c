@@ -29,6 +29,7 @@ struct control_client {
     size_t size;
     enum order order;    /* ORDER_NONE until the line is whole */
     bool waits_for_next; /* the order is the reload after the one under way */
+    bool waits_for_news; /* `line` is a word whose answer comes with the next event */
     struct text shown;   /* what it has asked to be shown, */
     size_t sent;         /* and so much of it has been sent */
     struct control_client *next;
@@ -41,11 +42,12 @@ static struct {
     struct file_id file; /* the socket's own file: only that one is removed at the end */
     struct control_client *clients;
     void (*obey)(enum order order, struct control_client *client);
-    bool (*show)(const char *word, struct text *out);
+    enum control_shown (*show)(const char *word, struct text *out);
+    struct timer news;
 } control = {.listening.fd = -1};
 
 void control_begin(void (*obey)(enum order order, struct control_client *client),
-                   bool (*show)(const char *word, struct text *out))
+                   enum control_shown (*show)(const char *word, struct text *out))
 {
     control.obey = obey;
     control.show = show;
@@ -140,6 +142,41 @@ static void client_show(struct control_client *client)
     client_free(client);
 }
 
+/* True when the client's line is a word that asks to be shown something. */
+static bool client_is_shown(struct control_client *client)
+{
+    text_append_string(&client->shown, "ok\n");
+    enum control_shown shown = control.show(client->line, &client->shown);
+    client->waits_for_news = shown == CONTROL_LATER;
+    if (shown == CONTROL_SHOWN)
+        client_show(client);
+    else
+        text_free(&client->shown);
+    return shown != CONTROL_UNKNOWN;
+}
+
+static void show_news(struct timer *timer)
+{
+    struct control_client *next;
+
+    (void)timer;
+    for (struct control_client *c = control.clients; c != NULL; c = next) {
+        next = c->next;
+        if (c->waits_for_news)
+            client_is_shown(c);
+    }
+}
+
+void control_news(void)
+{
+    for (const struct control_client *c = control.clients; c != NULL; c = c->next) {
+        if (c->waits_for_news) {
+            timer_set(&master.loop, &control.news, 0, show_news);
+            return;
+        }
+    }
+}
+
 /* Carries the order out as soon as the line is whole. */
 static void client_look(struct control_client *client)
 {
@@ -151,12 +188,8 @@ static void client_look(struct control_client *client)
         return;
     }
     *end = '\0';
-    text_append_string(&client->shown, "ok\n");
-    if (control.show(client->line, &client->shown)) {
-        client_show(client);
+    if (client_is_shown(client))
         return;
-    }
-    text_free(&client->shown);
     const struct signal_row *row = signal_by_verb(client->line);
     if (row == NULL) {
         client_answer(client, false, "unknown verb");
@@ -192,7 +225,7 @@ static void client_ready(struct watch *watch, uint32_t events)
         client_free(client);
         return;
     }
-    if (client->order != ORDER_NONE)
+    if (client->order != ORDER_NONE || client->waits_for_news)
         return;
     client->size += (size_t)got;
     client->line[client->size] = '\0';
@@ -306,8 +339,8 @@ bool control_keep(struct error *error)
 /* ---- Upgrade ---- */
 
 /* Clients that wait for this upgrade are answered by the new master. The other clients have sent no
- * whole line yet, or wait for files to be opened anew: the new master handles them as if they had
- * just connected and sent `said`. */
+ * whole line yet, or wait for files to be opened anew or for news: the new master handles them as
+ * if they had just connected and sent `said`. */
 static void write_clients(cJSON *state)
 {
     cJSON *list = cJSON_AddArrayToObject(state, "clients");
@@ -321,9 +354,10 @@ static void write_clients(cJSON *state)
         }
         if (c->shown.size > 0) /* half of it is sent: the client is told that it has not got all */
             continue;
+        bool whole = c->order != ORDER_NONE || c->waits_for_news;
         cJSON *item = cJSON_CreateObject();
         cJSON_AddNumberToObject(item, "fd", c->watch.fd);
-        snprintf(said, sizeof(said), "%s%s", c->line, c->order == ORDER_NONE ? "" : "\n");
+        snprintf(said, sizeof(said), "%s%s", c->line, whole ? "\n" : "");
         cJSON_AddStringToObject(item, "said", said);
         cJSON_AddItemToArray(others, item);
     }
@@ -385,6 +419,7 @@ void control_keep_open(bool keep)
 void control_close(void)
 {
     control_leave();
+    show_news(NULL);
     control_answer(ORDER_STOP, true, true, "");
     control_answer(ORDER_QUIT, true, true, "");
     while (control.clients != NULL)

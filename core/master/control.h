@@ -18,11 +18,23 @@ struct control_client;
 /* What a client may ask to be shown, beside the orders. */
 #define CONTROL_STATS   "stats"   /* the counters, as rpc.stats has them */
 #define CONTROL_METRICS "metrics" /* as GET /metrics has them */
+#define CONTROL_EVENTS  "events"  /* the journal, a JSON object on each line; with " ID" behind it,
+                                     the events after that one, as soon as there are any */
 
-/* `obey` carries out a client's order; `show` appends what one of the words above is for, and
- * returns false when the word is another. Call this before anything else here. */
+enum control_shown {
+    CONTROL_UNKNOWN, /* the word is none of the above */
+    CONTROL_SHOWN,
+    CONTROL_LATER /* nothing yet: the client waits for control_news */
+};
+
+/* `obey` carries out a client's order; `show` appends what one of the words above is for. Call this
+ * before anything else here. */
 void control_begin(void (*obey)(enum order order, struct control_client *client),
-                   bool (*show)(const char *word, struct text *out));
+                   enum control_shown (*show)(const char *word, struct text *out));
+
+/* There is an event in the journal: clients that wait for one are shown it, in the loop's next
+ * turn, or at the latest by control_close. */
+void control_news(void);
 
 /* Listens where the settings have it instead of at the former path, if there was one, or gives the
  * socket that is there already their rights. On failure all stays as it was. */

@@ -1,6 +1,9 @@
 /* What the master does when a process says something or ends. See events.h. */
 #include "master/events.h"
 
+#include <stdlib.h>
+#include <string.h>
+
 #include "base/clock.h"
 #include "base/log.h"
 #include "master/blame.h"
@@ -15,6 +18,7 @@
 #include "master/relieve.h"
 #include "master/reload.h"
 #include "master/reopen.h"
+#include "master/report.h"
 #include "master/slots.h"
 #include "master/workers.h"
 #include "rpc/exposition.h"
@@ -47,7 +51,8 @@ static void failed(struct worker *worker, const char *why)
     if (worker->generation == generation_next()) {
         reload_fail(why);
     } else if (!worker->probe && worker->generation == generation_current()) {
-        log_error("worker %u could not be replaced: %s", worker->slot, why);
+        report(JOURNAL_NOT_REPLACED, NULL, "worker %u could not be replaced: %s", worker->slot,
+               why);
         slot_refill(worker->slot, lifetime_ns(worker), false);
     }
 }
@@ -142,25 +147,45 @@ static void exhausted(void)
         master_order(ORDER_RELOAD, NULL);
 }
 
-/* For the control socket: see control.h. */
-static bool show(const char *word, struct text *out)
+static void show_stats(struct text *out)
 {
     const struct introspect server = {.board = master.board,
                                       .generation = atomic_load(&master.board->generation)};
-
-    if (strcmp(word, CONTROL_METRICS) == 0) {
-        exposition_write(master.board, out);
-        return true;
-    }
-    if (strcmp(word, CONTROL_STATS) != 0)
-        return false;
     cJSON *stats = introspect_stats(&server);
     char *text = cJSON_PrintUnformatted(stats);
     text_append_string(out, text == NULL ? "{}" : text);
     text_append_char(out, '\n');
     cJSON_free(text);
     cJSON_Delete(stats);
-    return true;
+}
+
+/* The events after the one that `from`, " ID" or "", names. */
+static enum control_shown show_events(const char *from, struct text *out)
+{
+    char *end;
+    uint64_t id = strtoul(from, &end, 10);
+    struct journal_event event;
+
+    if (*end != '\0' || (*from != '\0' && *from != ' '))
+        return CONTROL_UNKNOWN;
+    size_t before = out->size;
+    for (; journal_next(&master.board->journal, id, &event); id = event.id)
+        journal_append(&event, out);
+    return out->size == before && *from != '\0' ? CONTROL_LATER : CONTROL_SHOWN;
+}
+
+/* For the control socket: see control.h. */
+static enum control_shown show(const char *word, struct text *out)
+{
+    if (strncmp(word, CONTROL_EVENTS, strlen(CONTROL_EVENTS)) == 0)
+        return show_events(word + strlen(CONTROL_EVENTS), out);
+    if (strcmp(word, CONTROL_METRICS) == 0)
+        exposition_write(master.board, out);
+    else if (strcmp(word, CONTROL_STATS) == 0)
+        show_stats(out);
+    else
+        return CONTROL_UNKNOWN;
+    return CONTROL_SHOWN;
 }
 
 void events_begin(void)

@@ -21,6 +21,7 @@
 #include "master/generations.h"
 #include "master/keeper.h"
 #include "master/master.h"
+#include "master/report.h"
 #include "master/state.h"
 #include "master/workers.h"
 
@@ -49,6 +50,7 @@ static struct {
     uint32_t *retired;      /* serials of workers whose remaining sockets the vaults are to close */
     size_t retired_count;
     struct timer again; /* set when a worker had no room */
+    uint64_t corrected; /* what corrections_now was when they were last told of */
 } handover;
 
 /* Decides which slots are to take a part. */
@@ -148,10 +150,31 @@ static bool take_arena(struct source *source, struct worker *worker)
     return true;
 }
 
+/* Adoptions whose count of bytes a worker has corrected from the kernel's. */
+static uint64_t corrections_now(void)
+{
+    return board_sum(master.board, COUNT_CORRECTED_IN) +
+           board_sum(master.board, COUNT_CORRECTED_OUT);
+}
+
+static void tell_corrections(const struct source *source)
+{
+    uint64_t now = corrections_now(),
+             more = now > handover.corrected ? now - handover.corrected : 0;
+
+    handover.corrected = now;
+    if (more > 0)
+        report(JOURNAL_CORRECTION, NULL,
+               "%llu counts of bytes that worker %u had left were corrected from the kernel's",
+               (unsigned long long)more, source->slot);
+}
+
 static struct source *source_new(struct worker *worker)
 {
     struct source *source = must_zalloc(sizeof(*source));
 
+    if (handover.sources == NULL)
+        handover.corrected = corrections_now();
     source->serial = worker->serial;
     source->arena = -1;
     source->slot = worker->slot;
@@ -281,6 +304,7 @@ static void source_finish(struct source *source)
     if (source->taken > 0)
         log_info("%u connections of worker %u were taken over in %.1f ms", source->taken,
                  source->slot, (double)(clock_ns() - source->since_ns) / (double)NS_PER_MS);
+    tell_corrections(source);
     close(source->arena);
     free(source);
 }
@@ -491,6 +515,7 @@ void handover_read(const cJSON *state)
 {
     const cJSON *item;
 
+    handover.corrected = corrections_now();
     cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(state, "sources")) read_source(item);
     cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(state, "retired"))
     {

@@ -5,10 +5,10 @@
 #include <stdio.h>
 
 #include "base/clock.h"
-#include "base/log.h"
 #include "master/generations.h"
 #include "master/keeper.h"
 #include "master/master.h"
+#include "master/report.h"
 #include "master/workers.h"
 
 static struct {
@@ -41,9 +41,10 @@ static void next_round(struct timer *timer)
         if (!worker_has_clients(w) ||
             pulse_round(&w->pulse, w->child.pid, w->child.channel.fd, &now, is_busy(w), excused))
             continue;
-        log_error("worker %u (pid %d) gives no sign of life (heartbeat_timeout): it is ended and "
-                  "replaced",
-                  w->slot, (int)w->child.pid);
+        report(JOURNAL_HANG, &(struct report_subject){.pid = w->child.pid},
+               "worker %u (pid %d) gives no sign of life (heartbeat_timeout): it is ended and "
+               "replaced",
+               w->slot, (int)w->child.pid);
         worker_kill(w, CAUSE_SILENT);
     }
     timer_set(&master.loop, timer, heartbeat.pace_ns, next_round);

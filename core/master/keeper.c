@@ -12,6 +12,7 @@
 #include "master/generations.h"
 #include "master/master.h"
 #include "master/pulse.h"
+#include "master/report.h"
 #include "master/state.h"
 #include "master/workers.h"
 #include "process/outbox.h"
@@ -267,9 +268,10 @@ static void vault_ended(struct child *child, int status)
     counter_add(&master.board->vault_restarts, 1);
     if (seats_used > 1)
         snprintf(which, sizeof(which), ", number %u of %u", seat_number(seat), seats_used);
-    log_error("the vault ended (%s)%s: another is started, and the workers hand their sockets over "
-              "to it",
-              how, which);
+    report(JOURNAL_VAULT_RESTARTED, NULL,
+           "the vault ended (%s)%s: another is started, and the workers hand their sockets over to "
+           "it",
+           how, which);
     bool quick = clock_ns() - seat->started_ns < QUICK_NS;
     seat->quick_deaths = quick ? seat->quick_deaths + 1 : 0;
     if (seat->quick_deaths > 2)

@@ -15,6 +15,7 @@
 #include "master/rehearsal.h"
 #include "master/reload.h"
 #include "master/reopen.h"
+#include "master/report.h"
 #include "master/starter.h"
 #include "master/upgrade.h"
 #include "master/watchdog.h"
@@ -122,6 +123,10 @@ void master_end(enum master_mode mode)
     if (mode <= master.mode)
         return;
     master.mode = mode;
+    if (generation_current() != NULL)
+        report(JOURNAL_STOPPING, NULL, "%s",
+               mode == MASTER_QUITTING ? "the server ends, as soon as its requests are answered"
+                                       : "the server ends");
     notify_stopping(mode == MASTER_QUITTING ? drain_ms + QUIT_MARGIN_MS : STOP_PATIENCE_MS);
     watchdog_stop();
     heartbeat_stop();

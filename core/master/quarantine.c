@@ -8,10 +8,10 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "base/log.h"
 #include "base/memory.h"
 #include "master/generations.h"
 #include "master/master.h"
+#include "master/report.h"
 
 /* The latest crashes of a method: a ring that is long enough for any `quarantine_crashes`. */
 struct history {
@@ -49,10 +49,11 @@ void quarantine_count(uint32_t method, bool filter)
         now - history->at_ns[first] > settings->quarantine_window_ms * NS_PER_MS)
         return;
     atomic_store(&master.board->quarantined[method], level);
-    log_error("\"%s\" has ended its worker %u times within %llu ms: it is out of service until the "
-              "next reload (quarantine_crashes)",
-              master.board->names[method], limit,
-              (unsigned long long)settings->quarantine_window_ms);
+    const struct report_subject subject = {.method = master.board->names[method]};
+    report(JOURNAL_QUARANTINE, &subject,
+           "\"%s\" has ended its worker %u times within %llu ms: it is out of service until the "
+           "next reload (quarantine_crashes)",
+           subject.method, limit, (unsigned long long)settings->quarantine_window_ms);
 }
 
 void quarantine_clear(void)

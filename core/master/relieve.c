@@ -9,6 +9,7 @@
 #include "master/generations.h"
 #include "master/master.h"
 #include "master/quarantine.h"
+#include "master/report.h"
 #include "master/workers.h"
 
 void relieve_stuck(const struct worker *worker, uint64_t method)
@@ -16,6 +17,11 @@ void relieve_stuck(const struct worker *worker, uint64_t method)
     if (!worker_has_served(worker) || method >= board_methods_known(master.board))
         return;
     counter_add(&master.board->hangs, 1);
+    const struct report_subject subject = {.method = master.board->names[method],
+                                           .pid = worker->child.pid};
+    report(JOURNAL_HANG, &subject,
+           "worker %u (pid %d): a thread that works for \"%s\" does not come back", worker->slot,
+           (int)subject.pid, subject.method);
     quarantine_count((uint32_t)method, false);
 }
 
@@ -38,12 +44,13 @@ void relieve_begin(const struct worker *worker, uint64_t why)
         worker->generation != generation_current() || generation_current()->resumed ||
         is_coming(worker))
         return;
-    log_write(why == RELIEF_WORN ? LOG_NOTICE_LEVEL : LOG_WARN_LEVEL,
-              "worker %u (pid %d) %s: another one takes its place", worker->slot,
-              (int)worker->child.pid,
-              why == RELIEF_FILES  ? "may open no more files"
-              : why == RELIEF_WORN ? "is worn out (worker_max_requests, worker_max_memory)"
-                                   : "has too many threads that are stuck");
+    report(why == RELIEF_WORN ? JOURNAL_WORKER_WORN : JOURNAL_WORKER_CRIPPLED,
+           &(struct report_subject){.pid = worker->child.pid},
+           "worker %u (pid %d) %s: another one takes its place", worker->slot,
+           (int)worker->child.pid,
+           why == RELIEF_FILES  ? "may open no more files"
+           : why == RELIEF_WORN ? "is worn out (worker_max_requests, worker_max_memory)"
+                                : "has too many threads that are stuck");
     if (!worker_spawn(generation_current(), worker->slot, &error))
         log_error("%s; the worker asks again", error.text);
 }

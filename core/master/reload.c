@@ -26,6 +26,7 @@
 #include "master/master.h"
 #include "master/pid_file.h"
 #include "master/quarantine.h"
+#include "master/report.h"
 #include "master/slots.h"
 #include "master/starter.h"
 #include "master/terminal.h"
@@ -91,9 +92,10 @@ void reload_fail(const char *why)
     drop_next();
     if (generation_current() != NULL) {
         counter_add(&master.board->reloads_failed, 1);
-        log_error("reload failed: generation %llu was not put to use, generation %llu serves on",
-                  (unsigned long long)number, (unsigned long long)generation_current()->number);
-        log_error_lines(text);
+        report_reason(
+            JOURNAL_RELOAD_FAILED, text,
+            "reload failed: generation %llu was not put to use, generation %llu serves on",
+            (unsigned long long)number, (unsigned long long)generation_current()->number);
     }
     conclude(false, text);
     free(text);
@@ -302,7 +304,7 @@ static void commit(void)
              (unsigned long long)now->number, now->slots, now->slots == 1 ? "" : "s",
              now->module_file_count, now->module_file_count == 1 ? "" : "s",
              (unsigned long long)((clock_ns() - reload.since_ns) / NS_PER_MS));
-    log_notice("%s", text);
+    report(old == NULL ? JOURNAL_STARTED : JOURNAL_RELOAD, NULL, "%s", text);
     if (old == NULL) {
         announce(now);
         passed_report_unused();
@@ -446,9 +448,9 @@ void reload_begin(void (*ended)(bool good, const char *text))
         drop_zones();
         if (generation_current() != NULL) {
             counter_add(&master.board->reloads_failed, 1);
-            log_error("reload failed: the configuration has errors, generation %llu serves on",
-                      (unsigned long long)generation_current()->number);
-            log_error_lines(text_string(&errors.text));
+            report_reason(JOURNAL_RELOAD_FAILED, text_string(&errors.text),
+                          "reload failed: the configuration has errors, generation %llu serves on",
+                          (unsigned long long)generation_current()->number);
         }
         conclude(false, text_string(&errors.text));
     }

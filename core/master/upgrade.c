@@ -26,6 +26,7 @@
 #include "master/owners.h"
 #include "master/rehearsal.h"
 #include "master/reload.h"
+#include "master/report.h"
 #include "master/state.h"
 #include "master/watchdog.h"
 #include "master/workers.h"
@@ -36,7 +37,7 @@ static void (*postponed)(void);
 
 static void conclude(const char *why)
 {
-    log_error("upgrade failed: %s; the running binary serves on", why);
+    report(JOURNAL_UPGRADE_FAILED, NULL, "upgrade failed: %s; the running binary serves on", why);
     control_answer(ORDER_UPGRADE, true, false, why);
 }
 
@@ -46,6 +47,7 @@ static int write_state(struct error *error)
     cJSON *state = state_new();
 
     owners_write(state);
+    cJSON_AddItemToObject(state, "journal", journal_write(&master.board->journal));
     int fd = state_write(state, error);
     cJSON_Delete(state);
     return fd;
@@ -148,6 +150,8 @@ bool upgrade_resume(int fd, const struct settings *settings, struct error *error
         cJSON_Delete(state);
         return false;
     }
+    if (master.board_anew)
+        journal_read(&master.board->journal, cJSON_GetObjectItemCaseSensitive(state, "journal"));
     state_default(state, "control_path", settings->control);
     state_default(state, "pid_path", settings->pid);
     owners_read(state);
@@ -157,6 +161,7 @@ bool upgrade_resume(int fd, const struct settings *settings, struct error *error
     handover_replan();
     watchdog_start();
     heartbeat_start();
-    log_notice("pillion %s has taken over as the master (pid %d)", PILLION_VERSION, (int)getpid());
+    report(JOURNAL_UPGRADE, &(struct report_subject){.pid = master.pid},
+           "pillion %s has taken over as the master (pid %d)", PILLION_VERSION, (int)master.pid);
     return true;
 }

@@ -6,9 +6,9 @@
 #include "master/watchdog.h"
 
 #include "base/clock.h"
-#include "base/log.h"
 #include "master/generations.h"
 #include "master/master.h"
+#include "master/report.h"
 #include "master/workers.h"
 #include "process/child.h"
 
@@ -35,9 +35,10 @@ static void look_at(struct worker *worker, uint64_t now)
         return;
     bool stopped = child_view(worker->child.pid).state == 'T';
     if (stopped) /* whoever has stopped it is to blame, and not the handler */
-        log_error("worker %u (pid %d) is stopped, by a signal, in the middle of a handler "
-                  "(handler_timeout): it is ended and replaced",
-                  worker->slot, (int)worker->child.pid);
+        report(JOURNAL_HANG, &(struct report_subject){.pid = worker->child.pid},
+               "worker %u (pid %d) is stopped, by a signal, in the middle of a handler "
+               "(handler_timeout): it is ended and replaced",
+               worker->slot, (int)worker->child.pid);
     worker_kill(worker, stopped ? CAUSE_SILENT : CAUSE_HUNG);
 }
 

@@ -84,8 +84,12 @@ static void retire_row(const struct worker *worker)
 /* Shows the worker's state to all processes, on the board. */
 static void show_state(const struct worker *worker, enum board_state state)
 {
-    if (worker->row != NULL)
-        atomic_store(&board_head(master.board, worker->row)->state, state);
+    if (worker->row == NULL)
+        return;
+    struct board_head *head = board_head(master.board, worker->row);
+    if (atomic_load(&head->state) != state)
+        atomic_store(&head->state_since_ns, clock_ns());
+    atomic_store(&head->state, state);
 }
 
 /* Frees what the master holds for a worker that has no process (any more). */

@@ -224,6 +224,7 @@ struct board_row *board_take_row(struct board *board, uint32_t slot, uint64_t ge
             continue;
         row_clear(board, &board->rows[i]);
         head->since_ns = clock_ns();
+        head->state_since_ns = head->since_ns;
         head->lag_ns = 0;
         atomic_store(&head->pid, 0);
         atomic_store(&head->slot, slot);

@@ -26,6 +26,7 @@
 #include "base/error.h"
 #include "conf/settings.h"
 #include "net/counters.h"
+#include "rpc/journal.h"
 #include "wire/error_code.h"
 
 #define BOARD_METHODS_MAX 1024u /* distinct method names in the life of a master */
@@ -102,8 +103,9 @@ struct board_head {
     _Atomic uint32_t slot;
     _Atomic int32_t pid;
     _Atomic uint64_t generation;
-    uint64_t since_ns; /* when the row was taken */
-    counter lag_ns;    /* between the master's last question (master/pulse.h) and its answer */
+    uint64_t since_ns;      /* when the row was taken */
+    counter state_since_ns; /* when the state became what it is */
+    counter lag_ns;         /* between the master's last question (master/pulse.h) and its answer */
 };
 
 #define BOARD_PAGE 4096u /* a row can be mapped alone */
@@ -142,7 +144,7 @@ static_assert(sizeof(struct board_row) % BOARD_PAGE == 0, "rows begin at pages")
 #ifdef PILLION_TEST_LAYOUT
 #define BOARD_LAYOUT 1000u
 #else
-#define BOARD_LAYOUT 5u /* raised whenever a structure here changes */
+#define BOARD_LAYOUT 6u /* raised whenever a structure here changes */
 #endif
 
 /* Whether a method is out of service (master/quarantine.c). */
@@ -157,6 +159,9 @@ struct board_vault {
     _Atomic uint32_t held; /* sockets that it has */
     counter refused;       /* and did not take, because there was no room for them */
 };
+
+static_assert(BOARD_NAME_MAX == JOURNAL_METHOD_MAX && BOARD_MODULE_NAME_MAX == JOURNAL_MODULE_MAX,
+              "the journal has room for every name");
 
 struct board {
     uint32_t layout, size; /* BOARD_LAYOUT, sizeof(struct board) */
@@ -181,6 +186,8 @@ struct board {
     uint8_t metric_kind[BOARD_METRICS_MAX]; /* enum board_metric_kind */
 
     _Atomic uint32_t quarantined[BOARD_METHODS_MAX]; /* enum quarantined */
+
+    struct journal journal;
 
     /* Rows from here on were never used: looking at one would give it pages. */
     _Atomic uint32_t row_high;

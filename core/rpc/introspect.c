@@ -126,6 +126,8 @@ static void add_workers(cJSON *stats, const struct board *board)
         cJSON_AddStringToObject(worker, "state", overview_state(state));
         cJSON_AddNumberToObject(worker, "connections", board->rows[i].open);
         add_counter(worker, "age_seconds", (clock_ns() - head->since_ns) / NS_PER_S);
+        add_counter(worker, "state_seconds",
+                    (clock_ns() - counter_read(&head->state_since_ns)) / NS_PER_S);
         cJSON_AddNumberToObject(worker, "cpu_seconds", (double)process_cpu_ns(head->pid) / 1e9);
         cJSON_AddNumberToObject(worker, "lag_ms", (double)counter_read(&head->lag_ns) / 1e6);
         struct process_memory memory;

@@ -33,13 +33,13 @@ CALLS_DEEP ?= 20
 calls-deep: $(B)/tests/e2e/test_calls all fixtures  ## every system call fails, the first CALLS_DEEP times that it is made
 	$(Q)$(TEST_ENV) CK_TIMEOUT_MULTIPLIER=10 CALLS_DEEP=$(CALLS_DEEP) $<
 
-# A server whose arenas have another layout, to upgrade to. See test_upgrade.
+# A server whose arenas and board have another layout, to upgrade to. See test_upgrade.
 .PHONY: layout
 layout:
 	$(Q)$(MAKE) --no-print-directory B=$(B)/tests/layout CPPFLAGS=-DPILLION_TEST_LAYOUT \
 	    $(B)/tests/layout/pillion
 
-$(B)/tests/e2e/test_upgrade: | layout
+$(B)/tests/e2e/test_upgrade $(B)/tests/e2e/test_events: | layout
 
 .PHONY: e2e
 e2e: $(E2E_BIN) all fixtures samples  ## end-to-end tests, with the server that was built
