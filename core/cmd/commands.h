@@ -11,6 +11,7 @@ extern const struct command call_command;
 extern const struct command describe_command; /* offers.c */
 extern const struct command dev_command;
 extern const struct command doc_command;
+extern const struct command events_command;
 extern const struct command list_command; /* offers.c */
 extern const struct command modinfo_command;
 extern const struct command new_command;

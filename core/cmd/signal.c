@@ -15,6 +15,7 @@
 
 #include "base/memory.h"
 #include "base/printable.h"
+#include "cmd/question.h"
 #include "conf/parser.h"
 #include "conf/settings_table.h"
 #include "net/address.h"
@@ -203,43 +204,46 @@ bool signal_reaches(const struct command *command, const struct serve_options *o
     return fd >= 0;
 }
 
-/* Puts the answer to `word` into `shown`, unless it is a refusal or cut short. */
-static bool take_shown(const struct command *command, int fd, const char *word, struct text *shown)
+bool signal_path(const struct serve_options *options, struct text *path, struct text *errors)
 {
-    struct text answer = {0};
-    const char *ok = "ok\n";
+    struct conf_errors found = {0};
+    struct settings *settings;
 
-    bool good = ask(fd, word, &answer) && strncmp(text_string(&answer), ok, strlen(ok)) == 0 &&
-                answer.data[answer.size - 1] == '\n';
-    text_clear(shown);
-    if (good)
-        text_append_string(shown, text_string(&answer) + strlen(ok));
-    else if (strstr(text_string(&answer), "unknown verb") != NULL)
-        command_failed(command, EXIT_FAILURE,
-                       "the server is of a version that does not show \"%s\"", word);
-    else
-        command_failed(command, EXIT_FAILURE, "the server went away before it answered");
-    text_free(&answer);
-    return good;
+    struct conf_tree *tree = read_paths(options, &settings, &found);
+    text_clear(path);
+    text_append_string(path, settings->control);
+    text_clear(errors);
+    text_append_string(errors, text_string(&found.text));
+    conf_tree_free(tree);
+    conf_errors_free(&found);
+    return errors->size == 0;
 }
 
 bool signal_ask(const struct command *command, const struct serve_options *options,
                 const char *word, struct text *shown)
 {
-    struct conf_errors errors = {0};
-    struct settings *settings;
+    struct text path = {0}, errors = {0};
+    struct question question = {.fd = -1};
+    struct error error;
+    enum question_state state = QUESTION_OPEN;
 
-    struct conf_tree *tree = read_paths(options, &settings, &errors);
-    int fd = control_connect(command, settings->control);
-    bool good = fd >= 0 && take_shown(command, fd, word, shown);
-    if (fd == -1) {
-        printable_print(stderr, bytes_of(text_string(&errors.text)));
-        command_failed(command, EXIT_FAILURE, "no server is running: nobody answers at %s",
-                       settings->control);
+    signal_path(options, &path, &errors);
+    if (question_begin(&question, text_string(&path), word, &error)) {
+        state = question_wait(&question);
+    } else {
+        printable_print(stderr, bytes_of(text_string(&errors)));
+        command_failed(command, EXIT_FAILURE, "%s", error.text);
     }
-    if (fd >= 0)
-        close(fd);
-    conf_tree_free(tree);
-    conf_errors_free(&errors);
-    return good;
+    if (state == QUESTION_REFUSED)
+        command_failed(command, EXIT_FAILURE,
+                       "the server is of a version that does not show \"%s\"", word);
+    else if (state == QUESTION_LOST)
+        command_failed(command, EXIT_FAILURE, "the server went away before it answered");
+    text_clear(shown);
+    if (state == QUESTION_ANSWERED)
+        text_append(shown, (struct bytes){question.answer.data, question.answer.size});
+    question_end(&question);
+    text_free(&path);
+    text_free(&errors);
+    return state == QUESTION_ANSWERED;
 }

@@ -18,6 +18,10 @@ int signal_send(const struct command *command, const struct serve_options *optio
 bool signal_ask(const struct command *command, const struct serve_options *options,
                 const char *word, struct text *shown);
 
+/* The control socket of the configuration as it is now. False, with the configuration's errors,
+ * when it has some; then the path is that of the part that can be read. */
+bool signal_path(const struct serve_options *options, struct text *path, struct text *errors);
+
 /* True when a server of this configuration can be reached. Prints nothing. */
 bool signal_reaches(const struct command *command, const struct serve_options *options);
 

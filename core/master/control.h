@@ -18,8 +18,9 @@ struct control_client;
 /* What a client may ask to be shown, beside the orders. */
 #define CONTROL_STATS   "stats"   /* the counters, as rpc.stats has them */
 #define CONTROL_METRICS "metrics" /* as GET /metrics has them */
-#define CONTROL_EVENTS  "events"  /* the journal, a JSON object on each line; with " ID" behind it,
-                                     the events after that one, as soon as there are any */
+#define CONTROL_EVENTS                                                         \
+    "events" /* the journal, a JSON object on each line; with " ID" behind it, \
+                the events after that one, as soon as there are any */
 
 enum control_shown {
     CONTROL_UNKNOWN, /* the word is none of the above */

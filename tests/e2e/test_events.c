@@ -2,7 +2,7 @@
  * events`. */
 #include "harness.h"
 
-#include <poll.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -230,6 +230,137 @@ START_TEST(it_outlives_upgrades)
 }
 END_TEST
 
+/* ---- pillion events ---- */
+
+START_TEST(the_command_prints_a_line_for_each)
+{
+    struct server *server = server_serve("quarantine_crashes 1; load_module modules/crash.so;",
+                                         "method ping; method kill;");
+
+    server->reports_allowed = true;
+    client_call(client_connect(server), "kill", "1");
+    struct run run = pillion("events", "-p", server->prefix);
+    expect_status(&run, 0);
+    expect_part(run.out, "  started          generation 1 serves: 2 workers");
+    expect_part(run.out, "  crash            worker ");
+    expect_part(run.out, "died while it ran \"kill\": SIG");
+    expect_part(run.out, "  quarantine       \"kill\" has ended its worker 1 times");
+    ck_assert_ptr_null(strchr(run.out, '\033'));
+    run = pillion("events", "-p", server->prefix, "--json");
+    expect_status(&run, 0);
+    cJSON *first = cJSON_ParseWithLength(run.out, strcspn(run.out, "\n"));
+    expect_text(words_of(first, "kind"), "started");
+    cJSON_Delete(first);
+    run = server_ask(server, "stop");
+    run = pillion("events", "-p", server->prefix, "-f");
+    expect_status(&run, 1);
+    expect_part(run.err, "pillion events: no server is running: nobody answers at ");
+}
+END_TEST
+
+struct follower {
+    pid_t pid;
+    int out, err; /* reading ends, non-blocking */
+    struct buffer said;
+};
+
+/* Starts `pillion events -f`. */
+static struct follower follow(const struct server *server)
+{
+    int out[2], err[2];
+    struct follower follower = {0};
+
+    ck_assert_int_eq(pipe2(out, O_CLOEXEC), 0);
+    ck_assert_int_eq(pipe2(err, O_CLOEXEC), 0);
+    const char *const argv[] = {pillion_binary(), "events", "-f", "-p", server->prefix, NULL};
+    follower.pid = fork();
+    if (follower.pid == 0) {
+        dup2(out[1], STDOUT_FILENO);
+        dup2(err[1], STDERR_FILENO);
+        execv(argv[0], (char *const *)(uintptr_t)argv);
+        _exit(127);
+    }
+    close(out[1]);
+    close(err[1]);
+    follower.out = out[0];
+    follower.err = err[0];
+    fcntl(follower.out, F_SETFL, O_NONBLOCK);
+    fcntl(follower.err, F_SETFL, O_NONBLOCK);
+    return follower;
+}
+
+/* True when what `fd` has said since the last call that was true has `part`. */
+static bool has_said(struct follower *follower, int fd, const char *part)
+{
+    char data[4096];
+    ssize_t size;
+
+    while ((size = read(fd, data, sizeof(data))) > 0)
+        buffer_add(&follower->said, data, (size_t)size);
+    if (follower->said.size == 0 ||
+        memmem(follower->said.data, follower->said.size, part, strlen(part)) == NULL)
+        return false;
+    follower->said.size = 0;
+    return true;
+}
+
+static void wait_said(struct follower *follower, int fd, const char *part)
+{
+    wait_until(has_said(follower, fd, part), "\"%s\" is not said, but \"%.*s\"", part,
+               (int)follower->said.size, follower->said.data);
+}
+
+/* The status of waitpid(2), once it has ended. */
+static int status_of(const struct follower *follower)
+{
+    int status;
+
+    wait_until(waitpid(follower->pid, &status, WNOHANG) == follower->pid, "it does not end");
+    return status;
+}
+
+START_TEST(it_follows_over_reloads_upgrades_and_the_end_of_the_server)
+{
+    struct server *server = serve_upgradable();
+    struct follower follower = follow(server);
+
+    wait_said(&follower, follower.out, "  started          generation 1 serves");
+    server_reload(server);
+    wait_said(&follower, follower.out, "  reload           generation 2 serves");
+    upgrade(server);
+    wait_said(&follower, follower.out, "  reload           generation 3 serves");
+    /* The socket moves, and then another server takes the place. */
+    server_conf(server, "control run/other;", "method ping;");
+    server_signal(server, SIGHUP);
+    wait_said(&follower, follower.out, "  reload           generation 4 serves");
+    struct run run = pillion("-s", "stop", "-p", server->prefix);
+    expect_status(&run, 0);
+    wait_said(&follower, follower.out, "  stopping         the server ends");
+    wait_said(&follower, follower.err, "; waiting for one\n");
+    ck_assert_int_eq(server_wait_exit(server, PATIENCE_MS), 0);
+    server_start(server);
+    wait_said(&follower, follower.out, "  started          generation 1 serves");
+    kill(follower.pid, SIGINT);
+    ck_assert_int_eq(status_of(&follower), 0);
+    free(follower.said.data);
+}
+END_TEST
+
+START_TEST(it_ends_when_nothing_reads_it)
+{
+    struct server *server = server_serve("", "method ping;");
+    struct follower follower = follow(server);
+
+    wait_said(&follower, follower.out, "  started          ");
+    close(follower.out);
+    ck_assert_int_eq(status_of(&follower), 0);
+    ck_assert(!has_said(&follower, follower.err, "pillion"));
+    free(follower.said.data);
+}
+END_TEST
+
 E2E_MAIN("events", reloads_crashes_and_quarantines_are_in_it_by_name,
          hangs_and_restarts_of_the_vault_are_in_it,
-         a_client_that_asks_for_later_ones_waits_for_them, it_outlives_upgrades)
+         a_client_that_asks_for_later_ones_waits_for_them, it_outlives_upgrades,
+         the_command_prints_a_line_for_each,
+         it_follows_over_reloads_upgrades_and_the_end_of_the_server, it_ends_when_nothing_reads_it)
