@@ -178,6 +178,7 @@ check: all  ## every test, with what is installed
 	$(call stage,unit and end-to-end tests under AddressSanitizer and UBSan,$(SANITIZED) -k -Otarget unit e2e)
 	$(call stage,a minute of chaos,$(HERE) -j1 chaos-minute)
 	$(call stage,chaos with the correction switched off is noticed,$(HERE) chaos-self-test)
+	$(call stage,a minute of soak and leaks that it notices,$(HERE) -j3 soak-minute soak-self-test)
 	$(call stage,fuzzing in short,$(HERE) fuzz FUZZ_SECONDS=$(TEST_FUZZ_SECONDS))
 	@if [ -s $(SKIPPED) ]; then echo "skipped:"; sed 's/^/    /' $(SKIPPED); fi
 	@if [ -s $(FAILED) ]; then echo "failed:"; sed 's/^/    /' $(FAILED); exit 1; fi

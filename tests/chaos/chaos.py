@@ -100,6 +100,13 @@ class LogReader:
 
 
 class Server:
+    LIMITS = "handler_timeout 2s; heartbeat_timeout 1s;"
+    MODULES = ("modules/ping.so", "modules/rpc.so", "tests/modules/crash.so",
+               "tests/modules/later.so", "tests/modules/threads.so",
+               "tests/modules/descriptors.so", "tests/modules/peer.so", "tests/modules/written.so",
+               "tests/modules/visits.so", "modules/limit.so", "modules/access_log.so")
+    MORE = MORE_METHODS = ""  # of the configuration: beside the `server` block, and in it
+
     def __init__(self, build, port, level, files=0):
         self.build, self.port, self.version, self.workers, self.level = build, port, 1, 4, level
 
@@ -111,10 +118,7 @@ class Server:
             os.mkdir(os.path.join(self.prefix, name))
         os.chmod(self.prefix, 0o755)
         os.chmod(os.path.join(self.prefix, "run"), 0o777)
-        for name in ("modules/ping.so", "modules/rpc.so", "tests/modules/crash.so",
-                     "tests/modules/later.so", "tests/modules/threads.so",
-                     "tests/modules/descriptors.so", "tests/modules/peer.so", "tests/modules/written.so",
-                     "tests/modules/visits.so", "modules/limit.so", "modules/access_log.so"):
+        for name in self.MODULES:
             shutil.copy(os.path.join(build, name), os.path.join(self.prefix, "modules"))
         self.samples = [n for n in SAMPLES if os.path.exists(os.path.join(build, "samples", n + ".so"))]
         for name in self.samples:
@@ -145,12 +149,12 @@ class Server:
 
     def configure(self):
         methods = "".join("method %s; " % m for m in CRASHES + ["hang", "ping", "harm", "breaks", "peer", "written",
-                                                                "set", "get"])
+                                                                "set", "get"]) + self.MORE_METHODS
         filters = FILTERS + (QUOTA if "quota" in self.samples else "")
         later = DEFERRED if "deflate" in self.samples else LATER
         methods += "".join("method %s { %s } " % (m, filters) for m in later + ["version"])
         with open(self.path("conf/new.conf"), "w") as f:
-            f.write("error_log stderr %s; worker_processes %d; handler_timeout 2s; heartbeat_timeout 1s; quarantine_crashes off;\n"
+            f.write("error_log stderr %s; worker_processes %d; %s quarantine_crashes off;\n%s"
                     "load_module modules/ping.so; load_module modules/rpc.so;\n"
                     "load_module modules/version.so;\n"
                     "load_module modules/crash.so { journal run/journal; }\n"
@@ -162,7 +166,7 @@ class Server:
                     "zone limits 1m; load_module modules/limit.so; load_module modules/access_log.so;\n%s"
                     "server { listen 127.0.0.1:%d; %smethod rpc.stats; %s\n"
                     "listen 127.0.0.1:%d proxy_protocol; proxy_from 127.0.0.1; proxy_timeout 10m; }\n"
-                    % (self.level, self.workers, "".join(SAMPLES[n] for n in self.samples), self.port,
+                    % (self.level, self.workers, self.LIMITS, self.MORE, "".join(SAMPLES[n] for n in self.samples), self.port,
                        "listen 127.0.0.1:%d; " % (self.port + 1) if self.workers == 4 else "", methods,
                        self.port + 2))
         os.rename(self.path("conf/new.conf"), self.path("conf/pillion.conf"))
@@ -314,6 +318,8 @@ NOTHING = Request(None, "ping", None, False)  # what HTTP answers to one
 class Client:
     """One connection: its requests, in order, and the bytes that have come back so far."""
 
+    SLOW = 512  # bytes that one which reads slowly reads at once
+
     def __init__(self, number, chaos):
         self.number, self.chaos = number, chaos
         self.behind = number % 5 == 4  # a balancer
@@ -412,7 +418,7 @@ class Client:
         if self.number % 8 == 2 and time.monotonic() < self.slow_until:
             return  # it reads slowly
         try:
-            data = self.sock.recv(512 if self.number % 8 == 2 else 65536)
+            data = self.sock.recv(self.SLOW if self.number % 8 == 2 else 65536)
         except BlockingIOError:
             return
         except OSError as error:
@@ -562,7 +568,11 @@ class Visitor:
 
 
 class Chaos:
-    def __init__(self, args):
+    SERVER, CLIENT = Server, Client
+    PAUSE = 0.002  # seconds that a turn waits for replies
+    PATIENCE = 20  # seconds after which a reply is lost
+
+    def __init__(self, args, port=None):
         self.args = args
         self.random = random.Random(args.seed)
         self.selector = selectors.DefaultSelector()
@@ -570,9 +580,9 @@ class Chaos:
         self.requests, self.pending, self.kills, self.killed_at = 0, [], 0, 0.0
         # The time of the last event that ends a worker. In the self-test workers die all the time.
         self.death = float("inf") if "PILLION_TEST_DIE_IN_CALL" in os.environ else 0.0
-        self.server = Server(os.path.abspath(os.environ.get("PILLION_BUILD", "build")),
-                             20000 + os.getpid() % 1500 * 8 + 1,
-                             "debug" if args.keep else "info", args.files)
+        self.server = self.SERVER(os.path.abspath(os.environ.get("PILLION_BUILD", "build")),
+                                  port or 20000 + os.getpid() % 1500 * 8 + 1,
+                                  "debug" if args.keep else "info", args.files)
         self.clients, self.idle = [], []
         self.beside, self.hung = None, None
 
@@ -785,7 +795,9 @@ class Chaos:
         resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
         for i in range(min(self.args.idle, limit // 2 - 200)):
             self.idle.append(socket.create_connection(("127.0.0.1", self.first_port(i)), timeout=10))
-        self.clients = [Client(i, self) for i in range(self.args.busy)]
+        self.guilty, self.random_visits = [], random.Random(self.args.seed)
+        self.scheduled, self.ending, self.quiet_until, self.vault_killed_at = [], False, 0.0, None
+        self.clients = [self.CLIENT(i, self) for i in range(self.args.busy)]
         self.visitors = [Visitor(i, self) for i in range(self.args.visitors)]
 
     def first_port(self, number):
@@ -800,22 +812,29 @@ class Chaos:
         stats = self.stats()
         return stats is not None and stats["handovers"] == 0
 
+    def may_ask(self, client, now):
+        """Whether a client that waits for nothing asks again, now."""
+        return True
+
+    def visit(self, now):
+        self.random_visits.choice(self.visitors).ask()
+
     def turn(self):
         now = time.monotonic()
         if self.hung:
             raise Failure(self.hung)
-        for key, _ in self.selector.select(0.002):
+        for key, _ in self.selector.select(self.PAUSE):
             key.data.read()
         for client in self.clients:
             if client.outgoing:
                 client.send()
-            elif not client.asked and not client.half_closed and not self.ending:
+            elif not client.asked and not client.half_closed and not self.ending and self.may_ask(client, now):
                 client.ask(self.guilty.pop() if self.guilty and not client.without_ids else None)
-            elif client.asked and now - client.since > 20:
-                raise Failure("lost: client %d waits for %d replies since 20 s: %s" %
-                              (client.number, len(client.asked), client.story))
+            elif client.asked and now - client.since > self.PATIENCE:
+                raise Failure("lost: client %d waits for %d replies since %d s: %s" %
+                              (client.number, len(client.asked), self.PATIENCE, client.story))
         if self.visitors and not self.ending:
-            self.random_visits.choice(self.visitors).ask()
+            self.visit(now)
         for at, action in [s for s in self.scheduled if s[0] <= now]:
             self.scheduled.remove((at, action))
             action()
@@ -828,8 +847,6 @@ class Chaos:
                 raise Failure("%s failed: %s" % (name, error.decode()))
 
     def run(self):
-        self.guilty, self.random_visits = [], random.Random(self.args.seed)
-        self.scheduled, self.ending, self.quiet_until, self.vault_killed_at = [], False, 0.0, None
         end = time.monotonic() + self.args.seconds
         next_event, waiting = time.monotonic() + 1, None
         names = self.args.only.split(",") if self.args.only else sorted(set(self.EVENTS) - {"nothing"})
@@ -843,11 +860,18 @@ class Chaos:
                 if waiting:
                     self.turn()
                     continue
-                self.event, self.event_since = name, now
-                self.row()["count"] += 1
-                self.EVENTS[self.event](self)
+                self.happen(name, now)
                 next_event = now + self.random.uniform(0.02, 0.4) * self.args.pace
             self.turn()
+        self.finish()
+
+    def happen(self, name, now):
+        self.event, self.event_since = name, now
+        self.row()["count"] += 1
+        self.EVENTS[name](self)
+
+    def finish(self):
+        """Asks nothing more, and checks what can be checked only at the end."""
         self.ending = True
         while any(c.asked or c.outgoing for c in self.clients) or self.pending or self.scheduled:
             self.turn()
@@ -961,12 +985,15 @@ def main():
     parser.add_argument("--expect-wrong", action="store_true")
     args = parser.parse_args()
     print("seed %d" % args.seed, flush=True)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     chaos, failure = Chaos(args), None
     try:
         chaos.start()
         chaos.run()
     except Failure as error:
         failure = str(error)
+    except KeyboardInterrupt:
+        failure = "interrupted"
     chaos.report(failure)
     if failure and not args.expect_wrong:
         with open(chaos.server.path("log"), "rb") as f:
