@@ -2,6 +2,9 @@
 #
 #   make fuzz                  every target, FUZZ_SECONDS each
 #   make fuzz-NAME             tests/fuzz/fuzz_NAME.c alone
+#   make fuzz-long             FUZZ_RUNS (10^9) over all targets, in as many parts as one likes: what was
+#                              done is kept in FUZZ_DIR, also when it is interrupted; see long.py
+#   make fuzz-totals           prints what fuzz-long has done so far
 #
 # The core is compiled anew for it, with coverage. Seeds are read from seeds/NAME, and a target named
 # NAME_MORE has those of NAME too, with its dictionary NAME.dict. What is found is kept in
@@ -25,6 +28,10 @@ $(FUZZ_CORE): $(B)/fuzz/obj/%.o: %.c
 	$(if $(Q),@echo "  FUZZ $<")
 	$(Q)$(FUZZ_COMPILE) -fsanitize=fuzzer-no-link,address,undefined -c -o $@ $<
 
+# "Did you mean" compares an unknown name with every known one. With coverage that alone is two
+# thirds of fuzz_conf's time, and guides it to nothing.
+$(B)/fuzz/obj/core/base/suggest.o: FUZZ_FLAGS += -fno-sanitize-coverage=edge,inline-8bit-counters,trace-cmp,pc-table,indirect-calls
+
 $(B)/fuzz/core.a: $(FUZZ_CORE)
 	$(Q)rm -f $@ && ar rcs $@ $^
 
@@ -37,6 +44,18 @@ $(FUZZ_BIN): $(B)/fuzz/fuzz_%: tests/fuzz/fuzz_%.c $(B)/fuzz/core.a
 fuzz-build: $(FUZZ_BIN)  ## compile the fuzz targets
 
 fuzz: $(FUZZ_NAMES:%=fuzz-%)  ## every fuzz target for FUZZ_SECONDS (60) each
+
+FUZZ_DIR  ?= $(B)/fuzz-long
+FUZZ_RUNS ?= 1000000000
+FUZZ_JOBS ?= 1
+FUZZ_LONG  = python3 tests/fuzz/long.py --build $(B) --state $(FUZZ_DIR) --runs $(FUZZ_RUNS) --jobs $(FUZZ_JOBS)
+
+.PHONY: fuzz-long fuzz-totals
+fuzz-long: $(FUZZ_BIN) $(MODULE_SO)  ## 10^9 runs over all fuzz targets; goes on where it was interrupted
+	$(FUZZ_LONG)
+
+fuzz-totals: $(FUZZ_BIN)
+	$(Q)$(FUZZ_LONG) --totals
 
 fuzz_family = $(firstword $(subst _, ,$(1)))
 
