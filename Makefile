@@ -235,6 +235,8 @@ uninstall:  ## take away what install has put there; a changed configuration sta
 	rmdir $(addprefix $(DESTDIR),$(CONF_DIR) $(MODULE_DIR) $(RUN_DIR) $(HOME_DIR) \
 	    $(INC_DIR)/pillion) 2>/dev/null || true
 
+include conf/debian/deb.mk
+
 # ---- For those who work on it ---------------------------------------------------------------------
 
 .PHONY: compile_commands.json

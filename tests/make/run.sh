@@ -75,6 +75,14 @@ needs libcjson
 plan all | grep -q 'SO .*/modules/strange.so' || fail "a module whose library is there is left out"
 plan deps | grep -q 'libstrange-dev' || fail "the package of a module is not installed"
 
+# A distribution may give each place: the binary then has its configuration by the whole path.
+plan all | grep -q "PILLION_CONF='\"conf/pillion.conf\"'" || fail "a prefix has another configuration"
+plan all HOME_DIR=/etc/pillion CONF_DIR=/etc/pillion V=1 |
+    grep -q "PREFIX='\"/etc/pillion\"' -DPILLION_CONF='\"/etc/pillion/pillion.conf\"'" ||
+    fail "a binary has its configuration elsewhere"
+plan install MODULE_DIR=/opt/modules RUN_DIR=/opt/run DESTDIR="$work/dest" |
+    grep -q "install -m 644 .*ping.so.* $work/dest/opt/modules" || fail "modules go elsewhere"
+
 # A machine with apt, of an ordinary user, without sudo and pkg-config.
 mkdir "$work/bin"
 ln -s /usr/bin/* /bin/* "$work/bin" 2>/dev/null || true
