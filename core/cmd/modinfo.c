@@ -10,6 +10,8 @@
 #include "base/printable.h"
 #include "cmd/commands.h"
 #include "cmd/describe.h"
+#include "conf/needs.h"
+#include "module/descriptor.h"
 #include "wire/json.h"
 
 enum { OPTION_JSON = 256 };
@@ -146,6 +148,14 @@ static void write_text(const char *path, const struct manifest *manifest, struct
     append_line(out, "summary:", module->summary);
     append_line(out, "ABI:", abi);
     append_list(out, "hooks:", hooks_of(module, hooks), ", ");
+    struct text may = {0};
+    needs_write(module->needs, ", ", &may);
+    if (manifest->facts.abi_minor < DECLARES_SINCE) {
+        text_clear(&may);
+        text_printf(&may, "undeclared, which needs ABI 1.%u", DECLARES_SINCE);
+    }
+    append_line(out, "sandbox:", text_string(&may));
+    text_free(&may);
     append_methods(out, module->methods);
     append_filters(out, module->filters);
     append_metrics(out, module->metrics);
@@ -255,6 +265,23 @@ static void append_method_json(struct text *out, const pillion_method *method)
     text_append_char(out, '}');
 }
 
+/* What it may do in the sandbox; null where it could not say. */
+static void append_needs_json(struct text *out, const struct manifest *manifest)
+{
+    const char *names[8] = {NULL};
+    size_t count = 0;
+
+    if (manifest->facts.abi_minor < DECLARES_SINCE) {
+        append_member(out, "sandbox", NULL);
+        return;
+    }
+    for (const struct need *n = need_table; n->name != NULL; n++) {
+        if ((manifest->descriptor.needs & n->bit) != 0)
+            names[count++] = n->name;
+    }
+    append_strings(out, "sandbox", names);
+}
+
 static void write_json(const char *path, const struct manifest *manifest, struct text *out)
 {
     const pillion_module *module = &manifest->descriptor;
@@ -268,6 +295,7 @@ static void write_json(const char *path, const struct manifest *manifest, struct
     text_printf(out, ", \"abi\": {\"major\": %u, \"minor\": %u}", manifest->facts.abi_major,
                 manifest->facts.abi_minor);
     append_strings(out, "hooks", hooks_of(module, hooks));
+    append_needs_json(out, manifest);
     text_append_string(out, ", \"methods\": [");
     for (const pillion_method *m = module->methods; m->name != NULL; m++) {
         text_append_string(out, m == module->methods ? "" : ", ");

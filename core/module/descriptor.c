@@ -10,6 +10,7 @@
 #include "base/bytes.h"
 #include "base/memory.h"
 #include "conf/directive.h"
+#include "conf/needs.h"
 #include "module/hook_error.h"
 #include "rpc/metric.h"
 #include "rpc/note.h"
@@ -324,6 +325,11 @@ bool descriptor_copy(const pillion_module *from, pillion_module *to, struct erro
     if (!name_valid(to->name))
         return error_set(error, "its name must have 1 to 63 letters, digits, - and _; give "
                                 "PILLION_MODULE(.name = \"…\")");
+    if ((to->needs & ~NEEDS_DECLARABLE) != 0)
+        return error_set(error,
+                         "its .needs has bits that this server does not know (0x%x); use "
+                         "PILLION_NEEDS_…",
+                         to->needs & ~NEEDS_DECLARABLE);
     if (!printable(to->version) || !printable(to->summary))
         return error_set(error, "its .version or .summary is not one line of UTF-8; correct it, or "
                                 "save the source as UTF-8");

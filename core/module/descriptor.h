@@ -15,6 +15,9 @@
  * members to them must derive the size from abi_minor. */
 #define DIRECTIVE_SIZE_MIN (offsetof(pillion_directive, summary) + sizeof(char *))
 
+/* The minor version of the interface in which modules declare their needs. */
+#define DECLARES_SINCE 6u
+
 /* The size of a row of filters in the interface with this minor version. */
 static inline size_t descriptor_filter_size(uint32_t abi_minor)
 {

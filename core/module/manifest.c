@@ -364,7 +364,6 @@ static void read_others(struct manifest *manifest)
 {
     struct text needed = {0}, built_by = {0};
     const char *library;
-    int64_t tag;
 
     for (size_t i = 0; (library = elf_image_needed(&manifest->image, i)) != NULL; i++)
         list_add(&needed, library);
@@ -377,14 +376,15 @@ static void read_others(struct manifest *manifest)
         at += size + 1;
     }
     manifest->needed = keep_list(manifest, &needed);
-    manifest->search = elf_image_search(&manifest->image, &tag);
     manifest->built_by = keep_list(manifest, &built_by);
     text_free(&needed);
     text_free(&built_by);
 }
 
-bool manifest_read(struct bytes file, struct manifest *manifest, struct error *error)
+bool manifest_glance(struct bytes file, struct manifest *manifest, struct error *error)
 {
+    int64_t tag;
+
     *manifest = (struct manifest){0};
     if (!elf_describe(file, &manifest->facts, error))
         return false;
@@ -396,13 +396,21 @@ bool manifest_read(struct bytes file, struct manifest *manifest, struct error *e
         read_directives(manifest, manifest->descriptor.directives, error) &&
         read_methods(manifest, error) && read_filters(manifest, error) &&
         read_metrics(manifest, error)) {
-        judge(manifest);
-        add_schemas(manifest);
-        read_others(manifest);
+        manifest->search = elf_image_search(&manifest->image, &tag);
         return true;
     }
     manifest_close(manifest);
     return false;
+}
+
+bool manifest_read(struct bytes file, struct manifest *manifest, struct error *error)
+{
+    if (!manifest_glance(file, manifest, error))
+        return false;
+    judge(manifest);
+    add_schemas(manifest);
+    read_others(manifest);
+    return true;
 }
 
 void manifest_close(struct manifest *manifest)

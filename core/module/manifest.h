@@ -28,6 +28,10 @@ struct manifest {
     size_t param_size;      /* ... and of params */
 };
 
+/* The same without what only tools want: schemas, libraries, compilers, and a refusal. `search` is
+ * there. */
+bool manifest_glance(struct bytes file, struct manifest *manifest, struct error *error);
+
 /* Reads the module `file`. True even for a module of a later minor version: the members that this
  * server knows are read, and `refusal` is set. False with the error; then there is nothing to
  * close. */

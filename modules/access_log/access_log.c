@@ -513,4 +513,4 @@ static const pillion_filter filters[] = {
 
 PILLION_MODULE(.name = "access_log", .version = "1.0.0",
                .summary = "A filter that writes a line for each request.", .filters = filters,
-               .reopen = reopen);
+               .reopen = reopen, .needs = PILLION_NEEDS_FILES);

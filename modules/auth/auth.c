@@ -470,4 +470,4 @@ static const pillion_filter filters[] = {
 
 PILLION_MODULE(.name = "auth", .version = "1.0.0",
                .summary = "A filter that lets requests pass that have a token or a signature.",
-               .filters = filters);
+               .filters = filters, .needs = PILLION_NEEDS_FILES);

@@ -182,4 +182,5 @@ static const pillion_metric metrics[] = {
 
 PILLION_MODULE(.name = "postgres", .version = "1.0.0", .summary = "RPC methods from SQL.",
                .methods = methods, .directives = directives, .config_size = sizeof(struct settings),
-               .check = check, .start = start, .stop = stop, .metrics = metrics);
+               .check = check, .start = start, .stop = stop, .metrics = metrics,
+               .needs = PILLION_NEEDS_NETWORK);

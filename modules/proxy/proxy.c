@@ -323,4 +323,5 @@ static const pillion_method methods[] = {
 
 PILLION_MODULE(.name = "proxy", .version = "1.0.0", .summary = "Methods that other servers answer.",
                .methods = methods, .directives = directives, .config_size = sizeof(struct settings),
-               .check = check, .start = start, .stop = stop, .metrics = metrics);
+               .check = check, .start = start, .stop = stop, .metrics = metrics,
+               .needs = PILLION_NEEDS_NETWORK);

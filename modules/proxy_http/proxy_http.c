@@ -368,4 +368,5 @@ static const pillion_method methods[] = {
 PILLION_MODULE(.name = "proxy_http", .version = "1.0.0",
                .summary = "Methods that services of JSON-RPC over HTTP answer.", .methods = methods,
                .directives = directives, .config_size = sizeof(struct settings), .check = check,
-               .start = start, .stop = stop, .metrics = metrics);
+               .start = start, .stop = stop, .metrics = metrics,
+               .needs = PILLION_NEEDS_NETWORK | PILLION_NEEDS_FILES);

@@ -158,4 +158,5 @@ static const pillion_metric metrics[] = {
 
 PILLION_MODULE(.name = "redis", .version = "1.0.0", .summary = "RPC methods from Redis commands.",
                .methods = methods, .directives = directives, .config_size = sizeof(struct settings),
-               .check = check, .start = start, .stop = stop, .metrics = metrics);
+               .check = check, .start = start, .stop = stop, .metrics = metrics,
+               .needs = PILLION_NEEDS_NETWORK);

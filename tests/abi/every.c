@@ -688,4 +688,7 @@ PILLION_MODULE(.name = "every", .version = "1", .summary = "All of it.", .method
 #if PILLION_ABI_MINOR >= 3
                .metrics = metrics, .reopen = reopen,
 #endif
+#if PILLION_ABI_MINOR >= 6
+               .needs = PILLION_NEEDS_NETWORK | PILLION_NEEDS_PROCESSES,
+#endif
 );

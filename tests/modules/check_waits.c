@@ -62,4 +62,5 @@ static const pillion_method methods[] = {
 };
 
 PILLION_MODULE(.name = "check_waits", .version = "1.0.0", .methods = methods,
-               .directives = directives, .config_size = sizeof(struct config), .check = check);
+               .directives = directives, .config_size = sizeof(struct config), .check = check,
+               .needs = PILLION_NEEDS_FILES);

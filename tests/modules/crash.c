@@ -155,4 +155,4 @@ static const pillion_method methods[] = {
 };
 
 PILLION_MODULE(.name = "crash", .version = "1.0.0", .methods = methods, .directives = directives,
-               .config_size = sizeof(struct config));
+               .config_size = sizeof(struct config), .needs = PILLION_NEEDS_FILES);

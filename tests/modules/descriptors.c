@@ -306,4 +306,5 @@ static const pillion_method methods[] = {
 };
 
 PILLION_MODULE(.name = "descriptors", .version = "1", .methods = methods, .directives = directives,
-               .config_size = sizeof(struct config), .start = start);
+               .config_size = sizeof(struct config), .start = start,
+               .needs = PILLION_NEEDS_NETWORK | PILLION_NEEDS_PROCESSES);

@@ -120,4 +120,5 @@ static const pillion_method methods[] = {
     {0},
 };
 
-PILLION_MODULE(.name = "forks", .version = "1.0.0", .methods = methods);
+PILLION_MODULE(.name = "forks", .version = "1.0.0", .methods = methods,
+               .needs = PILLION_NEEDS_PROCESSES);

@@ -219,4 +219,5 @@ static const pillion_method methods[] = {
     {0},
 };
 
-PILLION_MODULE(.name = "hostile", .version = "1", .methods = methods);
+PILLION_MODULE(.name = "hostile", .version = "1", .methods = methods,
+               .needs = PILLION_NEEDS_NETWORK);

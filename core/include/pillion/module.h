@@ -50,7 +50,7 @@ extern "C" {
 /* The module interface. A server loads a module of its own major and of a minor up to its own:
  * within a major, things are only ever added. */
 #define PILLION_ABI_MAJOR 1
-#define PILLION_ABI_MINOR 5
+#define PILLION_ABI_MINOR 6
 
 #define PILLION_EXPORT __attribute__((visibility("default")))
 
@@ -323,6 +323,22 @@ typedef struct pillion_metric {
 /* In a row: an array of doubles. */
 #define PILLION_BOUNDS(array) .bounds = (array), .bound_count = sizeof(array) / sizeof(*(array))
 
+/* What a module needs beside its own memory and the server's functions. Since 1.6. */
+
+/* Sockets of its own, to other servers by TCP, UDP or Unix sockets, and looking names up. */
+#define PILLION_NEEDS_NETWORK 1u
+
+/* Opening files: those that directives of the type PILLION_PATH name, in its own block and in those
+ * of its methods and filters, and what else lies in the same folders; a path that is a folder, with
+ * all that is in it; and what the directives `sandbox_read` and `sandbox_write` name. The user that
+ * workers run as has to be allowed to, as ever. Any module may read what the system itself needs,
+ * such as shared libraries, time zones and locales. */
+#define PILLION_NEEDS_FILES 2u
+
+/* Starting other programs (fork(2), execve(2)) from the system's folders, and signals to them. They
+ * run in the same sandbox. Threads need nothing. */
+#define PILLION_NEEDS_PROCESSES 4u
+
 /* The module's descriptor. Fields are only ever appended; zero means absent. The first six are the
  * macro's; the last of those is where earlier versions have four bytes of nothing. */
 typedef struct pillion_module {
@@ -364,6 +380,11 @@ typedef struct pillion_module {
      * SIGUSR1 to the master. Returns 0, or as the others what could not be opened; then it goes on
      * with what it had. Since 1.3. */
     int (*reopen)(pillion_instance *self, pillion_error_text *error) PILLION_0;
+
+    /* What it does beside answering: PILLION_NEEDS_… together. Workers are locked down (the
+     * directive `sandbox`): what no module of theirs needs, the kernel refuses, as a crash of the
+     * module or with an errno. Since 1.6; modules of before may do all of these. */
+    uint32_t needs PILLION_0;
 } pillion_module;
 
 /* Defines the descriptor, and an ELF note that tells the interface's version without running or

@@ -272,4 +272,4 @@ static void stop(pillion_instance *self)
 
 PILLION_MODULE(.name = "fetch", .version = "1.0.0", .summary = "Fetches pages, by libcurl.",
                .methods = methods, .directives = directives, .config_size = sizeof(struct config),
-               .start = start, .stop = stop);
+               .start = start, .stop = stop, .needs = PILLION_NEEDS_NETWORK);

@@ -380,4 +380,4 @@ static int start(pillion_instance *self, pillion_error_text *error)
 
 PILLION_MODULE(.name = "notes", .version = "1.0.0", .summary = "Notes in SQLite.",
                .methods = methods, .directives = directives, .config_size = sizeof(struct config),
-               .metrics = metrics, .start = start);
+               .metrics = metrics, .start = start, .needs = PILLION_NEEDS_FILES);

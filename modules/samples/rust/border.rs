@@ -13,10 +13,10 @@ use std::os::raw::{c_char, c_int, c_void};
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::ptr::null;
 
-// ---- <pillion/module.h>, 1.5 ----
+// ---- <pillion/module.h>, 1.6 ----
 
 pub const ABI_MAJOR: u32 = 1;
-pub const ABI_MINOR: u32 = 5;
+pub const ABI_MINOR: u32 = 6;
 
 #[repr(C)]
 pub struct RawRequest {
@@ -111,6 +111,7 @@ pub struct Module {
     pub filters: *const c_void,
     pub metrics: *const c_void,
     pub reopen: *const c_void,
+    pub needs: u32, // PILLION_NEEDS_…
 }
 
 // What they point at is constant.
@@ -325,6 +326,7 @@ macro_rules! module {
                 filters: std::ptr::null(),
                 metrics: std::ptr::null(),
                 reopen: std::ptr::null(),
+                needs: 0,
             };
         }
     };
