@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "conf/directive.h"
+#include "conf/needs.h"
 #include "conf/settings.h"
 #include "conf/value.h"
 #include "wire/protocol.h"
@@ -194,7 +195,34 @@ void settings_set_rlimit_core(struct conf_apply *apply, const struct conf_direct
                              conf_read_size(apply, &statement->words[0], &settings->core_limit);
 }
 
-/* load_module PATH [pool=NAME] [{ … }] */
+/* The arguments of load_module after its path. False after an error. */
+static bool read_module_words(struct conf_apply *apply, const struct conf_directive *directive,
+                              const struct conf_statement *statement,
+                              struct module_settings *module)
+{
+    for (size_t i = 1; i < statement->word_count; i++) {
+        const struct conf_word *word = &statement->words[i];
+        const char *pool = parameter_value(word, "pool=");
+        const char *needs = parameter_value(word, "needs=");
+        if (pool != NULL && module->pool.name == NULL) {
+            module->pool = (struct pool_choice){.name = pool, .word = word};
+        } else if (needs == NULL || module->needs_given) {
+            conf_error_unexpected(apply, directive, statement, i);
+            return false;
+        } else if (!needs_read(needs, &module->needs)) {
+            conf_error(apply->errors, &word->place,
+                       "\"needs=\" takes network, files and processes with commas between them, "
+                       "or none, not \"%s\"",
+                       needs);
+            return false;
+        } else {
+            module->needs_given = true;
+        }
+    }
+    return true;
+}
+
+/* load_module PATH [pool=NAME] [needs=NEED,…] [{ … }] */
 void settings_set_load_module(struct conf_apply *apply, const struct conf_directive *directive,
                               const struct conf_statement *statement, void *target)
 {
@@ -202,17 +230,11 @@ void settings_set_load_module(struct conf_apply *apply, const struct conf_direct
     struct module_settings **tail = &settings->modules;
     unsigned index = 0;
 
-    if (!conf_check_words(apply, directive, statement, 1, 2))
+    struct module_settings given = {0};
+    if (!conf_check_words(apply, directive, statement, 1, 3) ||
+        !read_module_words(apply, directive, statement, &given))
         return;
     const struct conf_word *word = &statement->words[0];
-    const char *pool = NULL;
-    if (statement->word_count == 2) {
-        pool = parameter_value(&statement->words[1], "pool=");
-        if (pool == NULL) {
-            conf_error_unexpected(apply, directive, statement, 1);
-            return;
-        }
-    }
     const char *path = conf_tree_path(apply->tree, word->text);
     const char *label = strrchr(path, '/') + 1;
     if (*label == '\0') {
@@ -230,7 +252,9 @@ void settings_set_load_module(struct conf_apply *apply, const struct conf_direct
     *tail = pool_must_zalloc(&apply->tree->pool, sizeof(**tail));
     **tail = (struct module_settings){.path = path,
                                       .label = label,
-                                      .pool = {.name = pool, .word = word + 1},
+                                      .pool = given.pool,
+                                      .needs_given = given.needs_given,
+                                      .needs = given.needs,
                                       .block = statement->block,
                                       .place = word->place,
                                       .index = index};

@@ -91,6 +91,9 @@ struct method_settings {
     struct method_settings *next;
 };
 
+/* What modules may do that have not declared it, because they could not; SANDBOX_AUTO: all. */
+enum sandbox { SANDBOX_AUTO, SANDBOX_OFF, SANDBOX_ON };
+
 /* Whether clients that have finished sending wait for their replies. */
 enum half_close { HALF_CLOSE_AUTO, HALF_CLOSE_OFF, HALF_CLOSE_ON };
 
@@ -133,11 +136,13 @@ struct zone_settings {
     struct zone_settings *next;
 };
 
-/* `load_module PATH [pool=NAME];` or `load_module PATH [pool=NAME] { directives of the module }` */
+/* `load_module PATH [pool=NAME] [needs=NEED,…];`, or with a block of the module's directives */
 struct module_settings {
     const char *path;                   /* absolute */
     const char *label;                  /* the file's name, for messages: "ping.so" */
     struct pool_choice pool;            /* otherwise the worker's own */
+    bool needs_given;                   /* `needs` stands in place of what it declares */
+    uint32_t needs;                     /* PILLION_NEEDS_… */
     const struct conf_statement *block; /* the module's own directives, unread so far */
     struct conf_place place;
     struct module_settings *next;
@@ -170,11 +175,14 @@ struct settings {
     bool strict_modes;   /* files that others may write are refused */
     bool daemon;
     bool pin_modules;
-    uint64_t lookup_timeout_ms;    /* all names of `listen` together */
-    uint64_t load_timeout_ms;      /* probe, and a worker from fork to READY */
-    uint64_t handler_timeout_ms;   /* one handler; 0: no watchdog */
-    uint64_t heartbeat_timeout_ms; /* no sign of life of a worker or a vault; 0: not asked */
-    uint64_t defer_timeout_ms;     /* a deferred request whose module gives no time */
+    int sandbox;                    /* enum sandbox */
+    struct conf_list sandbox_read;  /* paths that workers may read and run, ... */
+    struct conf_list sandbox_write; /* ... and read and change */
+    uint64_t lookup_timeout_ms;     /* all names of `listen` together */
+    uint64_t load_timeout_ms;       /* probe, and a worker from fork to READY */
+    uint64_t handler_timeout_ms;    /* one handler; 0: no watchdog */
+    uint64_t heartbeat_timeout_ms;  /* no sign of life of a worker or a vault; 0: not asked */
+    uint64_t defer_timeout_ms;      /* a deferred request whose module gives no time */
     uint64_t drain_timeout_ms;
     int64_t pool_threads;       /* of each worker, for pillion_offload */
     int64_t pool_queue;         /* calls that wait for one of them */

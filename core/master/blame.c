@@ -59,9 +59,9 @@ static void describe_death(const struct worker *worker, int status, const struct
                            char text[DEATH_WORDS_MAX])
 {
     bool hung = worker->cause == CAUSE_HUNG;
-    char how[64], what[WORDS_MAX];
+    char how[STATUS_WORDS_MAX], what[WORDS_MAX];
 
-    describe_status(status, how, sizeof(how));
+    startup_status(&worker->startup, status, how);
     describe(blame, what);
     if (worker->cause == CAUSE_SILENT)
         snprintf(text, DEATH_WORDS_MAX, "gave no sign of life, and was ended");
@@ -103,10 +103,10 @@ void blame_death(const struct worker *worker, int status, char how[DEATH_WORDS_M
 void blame_disorder(const struct worker *worker, int status)
 {
     struct blame blame;
-    char how[64], what[WORDS_MAX];
+    char how[STATUS_WORDS_MAX], what[WORDS_MAX];
 
     worker_blame(worker, &blame);
-    describe_status(status, how, sizeof(how));
+    startup_status(&worker->startup, status, how);
     describe(&blame, what);
     const struct report_subject subject = subject_of(worker, &blame);
     report(JOURNAL_DISORDER, &subject, "worker %u (pid %d) did not end in order: %s%s%s",

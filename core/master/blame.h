@@ -9,7 +9,7 @@
 /* Reads from the worker's row of the board which code ran when it died. */
 void worker_blame(const struct worker *worker, struct blame *blame);
 
-#define DEATH_WORDS_MAX 512u
+#define DEATH_WORDS_MAX 1024u
 
 /* The worker is dead, with `status` of waitpid(2): counts the death, logs its cause, and tells the
  * quarantine. `how` is filled with the log's words: "died while it ran …". */

@@ -193,6 +193,7 @@ static bool vault_spawn(struct vault_seat *seat, struct error *error)
         .files = generation->capacity.vault_files,
         .limit = generation->capacity.vault_room,
         .master = master.pid,
+        .locked = generation->settings != NULL && generation->settings->sandbox != SANDBOX_OFF,
     };
     int pair[2];
 

@@ -279,6 +279,7 @@ static void worker_message(struct worker *worker, struct message *message)
     switch (message->type) {
     case MESSAGE_STAGE:
     case MESSAGE_FAILED:
+    case MESSAGE_SANDBOXED:
         startup_note(&worker->startup, message);
         break;
     case MESSAGE_METRICS:

@@ -89,6 +89,9 @@ enum message_type {
     /* vault to master */
     MESSAGE_CUT, /* the channel of the worker `serial` is closed, and the master has not said DEAD
                   */
+    /* worker or probe to master */
+    MESSAGE_SANDBOXED, /* it dies of a system call that the sandbox refuses: `serial` is its number,
+                          `number` the architecture (seccomp(2)) */
     MESSAGE_TYPES
 };
 

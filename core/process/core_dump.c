@@ -1,7 +1,6 @@
 /* Core dumps. See core_dump.h. */
 #include "process/core_dump.h"
 
-#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -59,6 +58,24 @@ static void read_kernel(const char *name, char *text, size_t size)
     if (fgets(text, (int)size, file) != NULL)
         text[strcspn(text, "\n")] = '\0';
     fclose(file);
+}
+
+bool core_dump_folder(char folder[PATH_MAX])
+{
+    char pattern[256];
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_CORE, &limit) < 0 || limit.rlim_cur == 0)
+        return false;
+    read_kernel("core_pattern", pattern, sizeof(pattern));
+    char *slash = strrchr(pattern, '/');
+    if (pattern[0] == '|' || slash == pattern)
+        return false;
+    if (pattern[0] != '/') /* the folder of all of them is not to be written to */
+        return getcwd(folder, PATH_MAX) != NULL && strcmp(folder, "/") != 0;
+    *slash = '\0';
+    snprintf(folder, PATH_MAX, "%s", pattern);
+    return true;
 }
 
 bool signal_dumps_core(int number)

@@ -5,6 +5,8 @@
 #ifndef PILLION_PROCESS_CORE_DUMP_H
 #define PILLION_PROCESS_CORE_DUMP_H
 
+#include <limits.h>
+
 #include "process/generation.h"
 
 /* In a worker: core_dump_limit sets worker_rlimit_core while the process may still raise limits;
@@ -12,6 +14,10 @@
  * with the reason when the user cannot go there. */
 void core_dump_limit(const struct settings *settings);
 bool core_dump_enter(const struct settings *settings, struct error *error);
+
+/* In a worker: where the kernel will write its core dump. False when there is none, or when a
+ * program takes it. */
+bool core_dump_folder(char folder[PATH_MAX]);
 
 /* True when the signal is that of a fault, by which a process dumps core (signal(7)). Any other one
  * that ends a process has been sent to it. */

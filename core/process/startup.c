@@ -1,11 +1,13 @@
 /* Describing a failed start. See startup.h. */
 #include "process/startup.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
 
 #include "process/core_dump.h"
+#include "process/sandbox.h"
 
 void startup_note(struct startup *startup, const struct message *message)
 {
@@ -14,6 +16,9 @@ void startup_note(struct startup *startup, const struct message *message)
     if (message->type == MESSAGE_FAILED) {
         startup->failed = true;
         snprintf(startup->failure, sizeof(startup->failure), "%s", message->text);
+    } else if (message->type == MESSAGE_SANDBOXED && startup->refused[0] == '\0') {
+        sandbox_describe(message->serial, message->number, startup->refused,
+                         sizeof(startup->refused));
     } else if (message->type == MESSAGE_STAGE && line != NULL) {
         snprintf(startup->label, sizeof(startup->label), "%.*s", (int)(line - message->text),
                  message->text);
@@ -32,6 +37,16 @@ void describe_status(int status, char *text, size_t size)
     }
 }
 
+void startup_status(const struct startup *startup, int status, char text[STATUS_WORDS_MAX])
+{
+    char how[64];
+    bool tells = startup->refused[0] != '\0' && WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS;
+
+    describe_status(status, how, sizeof(how));
+    snprintf(text, STATUS_WORDS_MAX, "%s%s%s", how, tells ? "; " : "",
+             tells ? startup->refused : "");
+}
+
 /* How the process ended by itself. */
 static const char *deed(const struct startup *startup, int status)
 {
@@ -46,9 +61,9 @@ void startup_describe(const struct startup *startup, const char *process_name, i
     bool between = startup->label[0] == '\0', by_thread = startup->culprit[0] != '\0';
     const char *label = between ? process_name : startup->label;
     const char *doing = startup->doing[0] == '\0' ? "starting" : startup->doing;
-    char how[64];
+    char how[STATUS_WORDS_MAX];
 
-    describe_status(status, how, sizeof(how));
+    startup_status(startup, status, how);
     if (startup->failed)
         snprintf(text, size, "%s", startup->failure);
     else if (late)

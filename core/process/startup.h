@@ -16,9 +16,10 @@ struct startup {
                                     "a thread of module redis" */
     bool failed;                 /* it has sent the reason itself: `failure` */
     char failure[CHANNEL_TEXT_MAX];
+    char refused[256]; /* the system call that the sandbox has refused, in words; "" */
 };
 
-/* Takes note of a MESSAGE_STAGE or MESSAGE_FAILED. */
+/* Takes note of a MESSAGE_STAGE, MESSAGE_FAILED or MESSAGE_SANDBOXED. */
 void startup_note(struct startup *startup, const struct message *message);
 
 /* Describes why the process ended with `status` (waitpid(2)) before it was READY: a line, or the
@@ -27,6 +28,11 @@ void startup_note(struct startup *startup, const struct message *message);
  * way, and where the process was killed: which module it ran is then no reason. */
 void startup_describe(const struct startup *startup, const char *process_name, int status,
                       bool late, uint64_t limit_ms, char *text, size_t size);
+
+#define STATUS_WORDS_MAX 352u
+
+/* How the process ended: describe_status, with the call that the sandbox has refused. */
+void startup_status(const struct startup *startup, int status, char text[STATUS_WORDS_MAX]);
 
 /* "SIGSEGV, core dumped", "exit status 3". */
 void describe_status(int status, char *text, size_t size);

@@ -11,16 +11,19 @@
 #include "base/clock.h"
 #include "base/descriptor.h"
 #include "base/log.h"
+#include "base/log_seldom.h"
 #include "base/memory.h"
 #include "event/loop.h"
 #include "process/channel.h"
 #include "process/child.h"
+#include "process/sandbox.h"
 #include "process/title.h"
 #include "vault/vault_table.h"
 
 /* How soon a GIVE is tried again: too many descriptors are under way, or the sockets have yet to
  * come. */
-#define RETRY_NS NS_PER_MS
+#define RETRY_NS    NS_PER_MS
+#define REFUSED_MAX (1u << 20) /* ids that a worker does not read: no worker has so many */
 /* How long a vault takes nothing once it has run out of descriptors. */
 #define CLOSED_NS (200 * NS_PER_MS)
 #define REPORT_NS (20 * NS_PER_MS) /* between two reports to the master */
@@ -219,6 +222,28 @@ static void log_full(uint32_t lost, bool truncated)
              truncated ? "is out of descriptors" : "has no room for more", lost);
 }
 
+static void master_drain(void);
+
+/* True when another worker that lives has the socket: only a module says or drops it then. One that
+ * is late may have sent sockets here that an adopter has already. */
+static bool is_anothers(const struct vault_worker *worker, uint64_t id)
+{
+    const struct vault_entry *entry = vault_table_find(&vault.table, id);
+
+    if (entry == NULL || entry->owner == worker->serial)
+        return false;
+    master_drain(); /* which may have the news of the owner's end */
+    entry = vault_table_find(&vault.table, id);
+    const struct vault_worker *owner = entry == NULL ? NULL : worker_find(entry->owner);
+    if (owner == NULL || owner == worker || owner->dead || owner->late)
+        return false;
+    log_seldom(LOG_ERROR_LEVEL, NULL,
+               "worker process %u has spoken of a connection of worker process %u, which only a "
+               "module can have done; it is not heeded",
+               worker->serial, owner->serial);
+    return true;
+}
+
 static void hold(struct vault_worker *worker, const struct message *message, const int *fds,
                  uint32_t fd_count)
 {
@@ -231,7 +256,7 @@ static void hold(struct vault_worker *worker, const struct message *message, con
         /* Sent again by a worker that leaves (`number`): an adopter may have handed the socket over
          * before. */
         worker->late |= message->number != 0;
-        if (message->number != 0 && known) {
+        if ((message->number != 0 && known) || is_anothers(worker, id)) {
             if (i < fd_count)
                 descriptor_close(fds[i]);
         } else if (i < fd_count && (known || room() > 0)) {
@@ -250,8 +275,6 @@ static void hold(struct vault_worker *worker, const struct message *message, con
     if (lost > 0)
         log_full(lost, fd_count < message->count);
 }
-
-static void master_drain(void);
 
 static bool lives(uint64_t serial)
 {
@@ -337,8 +360,10 @@ static void worker_message(struct vault_worker *worker, const struct message *me
         hold(worker, message, fds, fd_count);
         return;
     case MESSAGE_DROP:
-        for (uint32_t i = 0; i < message->count; i++)
-            vault_table_drop(&vault.table, message->ids[i]);
+        for (uint32_t i = 0; i < message->count; i++) {
+            if (!is_anothers(worker, message->ids[i]))
+                vault_table_drop(&vault.table, message->ids[i]);
+        }
         break;
     case MESSAGE_TAKE:
         if (worker->give == NULL) {
@@ -364,7 +389,11 @@ static void worker_drain(struct vault_worker *worker)
         switch (channel_receive(worker->watch.fd, &message, fds, &fd_count)) {
         case CHANNEL_MESSAGE:
             worker_message(worker, &message, fds, fd_count);
-            break;
+            if (worker->refused_count <= REFUSED_MAX)
+                break;
+            worker->cut = !worker->dead;
+            worker_close(worker);
+            return;
         case CHANNEL_EMPTY:
             return;
         case CHANNEL_CLOSED:
@@ -490,6 +519,8 @@ _Noreturn void vault_main(const struct vault_start *start)
         _exit(1);
     }
     vault.loop.after_batch = batch_done;
+    if (start->locked)
+        sandbox_enter_bare();
     loop_run(&vault.loop);
     _exit(0);
 }

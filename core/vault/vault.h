@@ -23,6 +23,7 @@ struct vault_start {
     uint64_t files; /* its limit on open files; 0: the hard limit */
     uint32_t limit; /* most sockets to hold; channels need descriptors beside them */
     pid_t master;
+    bool locked; /* it is locked down (process/sandbox.h) */
 };
 
 /* Runs a vault in a child of the master. Never returns. */

@@ -11,6 +11,7 @@
 #include "process/channel.h"
 #include "process/child.h"
 #include "process/core_dump.h"
+#include "process/sandbox.h"
 #include "process/zones.h"
 
 _Noreturn void start_fail(const struct worker_start *start, const char *text)
@@ -59,8 +60,11 @@ bool start_load(struct started *started, int slot)
     const struct worker_start *start = started->start;
     const struct generation *generation = start->generation;
     const struct settings *settings = generation->settings;
+    struct error error;
     bool good = true;
 
+    if (!sandbox_enter(generation, start->channel, slot < 0, &error))
+        start_fail(start, error.text);
     started->modules = (struct module_set){
         .tree = generation->tree,
         .errors = &started->errors,

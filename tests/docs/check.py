@@ -17,6 +17,9 @@ Of docs/writing-a-module/functions.md, which tells where a function may be calle
 modules may call has a row, and threads may call it where the code does not refuse that, and as
 pillion_offload's comment in the header says.
 
+Of docs/security.md, whose claims name their tests: each name of three words and more is a test, or
+stands in the code.
+
 Of the errors that clients are told: each code that core/ or a module fails with, and each that
 docs/protocols.md explains, is in docs/errors.md. The module hello teaches, and has one of its own.
 """
@@ -94,6 +97,17 @@ def check_names(text, words):
                 yield number, "there is no such file: %s" % quoted
         elif name and name.group(1) not in words:
             yield number, "the code has no such name: %s" % quoted
+
+
+def names_of_tests():
+    return {name for path in glob.glob(os.path.join(ROOT, "tests/*/*.c"))
+            for name in re.findall(r"^START_TEST\((\w+)\)", read(path), re.M)}
+
+
+def check_claims(text, known):
+    for number, quoted in numbered(text, QUOTED):
+        if re.match(r"^[a-z0-9]+(_[a-z0-9]+){2,}$", quoted) and quoted not in known:
+            yield number, "there is no such test: %s" % quoted
 
 
 def words_of_code():
@@ -201,6 +215,8 @@ def self_check(words):
     assert not list(check_links(page, good)) and not list(check_names(good, words))
     assert [n for n, _ in check_links(page, bad)] == [4, 4, 4]
     assert [n for n, _ in check_names(bad, words)] == [5, 5, 5]
+    assert "the_master_is_out_of_reach" in names_of_tests()
+    assert [n for n, _ in check_claims("`a_b_c`\n(`a_b_d`) `a_b`\n", {"a_b_c"})] == [2]
     assert [n for n, _ in check_width("x" * 100 + "\n" + "x" * 101 + "\n" + "|x" * 60)] == [2]
     code = 'request_fail(req, "known", "x");\n\npillion_fail_raw(req->r,\n "other", x)\n'
     assert [n for n, _ in check_codes(code, {"known"})] == [3]
@@ -227,6 +243,8 @@ def main():
         found = list(check_links(path, text)) + list(check_width(text))
         if os.path.relpath(path, ROOT).startswith("docs/architecture"):
             found += check_names(text, words)
+        if os.path.relpath(path, ROOT) == "docs/security.md":
+            found += check_claims(text, names_of_tests() | words)
         if os.path.relpath(path, ROOT) == "docs/writing-a-module/functions.md":
             found += check_all_functions(text)
         for number, fault in sorted(found):

@@ -1,0 +1,3 @@
+/* captive.c with a constructor that starts a program. */
+#define CAPTIVE_EARLY
+#include "captive.c"
