@@ -233,7 +233,8 @@ START_TEST(a_silent_name_server_holds_nobody_up)
     setenv("PILLION_NAMES", server_path(front, "names"), 1);
     setenv("LD_PRELOAD", keep_printf("%s/tests/e2e/names.so", getenv("PILLION_BUILD")), 1);
     server_conf(front,
-                "load_module modules/proxy_http.so { connections 3; timeout 1m; max_pending 100; }",
+                "load_module modules/proxy_http.so { connections 3; timeout 1m; max_pending 100; }"
+                "sandbox_read names;",
                 keep_printf("method ping; proxy_http_method lost http://silent.test/;"
                             "method there { handler proxy_http.forward; to ping; upstream %s; }",
                             at(back)));
