@@ -113,6 +113,8 @@ struct server_settings {
     int64_t json_max_values;
     int validate;                   /* enum validate */
     uint64_t receive_timeout_ms;    /* 0: never */
+    uint64_t send_timeout_ms;       /* 0: never */
+    uint64_t least_rate;            /* bytes a second, both ways; 0: any byte is enough */
     uint64_t idle_timeout_ms;       /* 0: never */
     uint64_t slow_threshold_ms;     /* 0: no request is slow */
     uint64_t max_connection_age_ms; /* 0: as old as it likes */

@@ -218,6 +218,7 @@ static void accept_from(struct accept_socket *socket, uint32_t owed)
         }
         socket->ended = false;
         if (!conn_may_come(socket->policy, fd)) {
+            counter_add(&conns->counters[COUNT_ENDED_PROXY_FROM], 1);
             close(fd);
             refused++;
             continue;

@@ -40,7 +40,7 @@ static struct conn *conn_take(struct conns *conns)
         conn = &conns->conns[index];
     }
     *conn = (struct conn){.watch.fd = -1};
-    conn_arrived(conns, conn);
+    conn_pace_begin(conns, conn);
     return conn;
 }
 
@@ -62,12 +62,12 @@ void conn_give(struct conns *conns, struct conn *conn)
 
 /* ---- Opening ---- */
 
-/* Of `conns` and, behind it, of `born` and `arrivals`: the pages of these two are only written when
- * connections have an age, and messages that come in pieces. */
+/* Of `conns` and, behind it, of `arrivals`, `sendings` and `born`: the pages of these are only
+ * written when messages come in pieces, clients do not read, and connections have an age. */
 static size_t memory_size(const struct conns *conns)
 {
     return conns->arena.record_count *
-           (sizeof(struct conn) + sizeof(*conns->born) + sizeof(*conns->arrivals));
+           (sizeof(struct conn) + 2 * sizeof(struct conn_pace) + sizeof(*conns->born));
 }
 
 bool conns_init(struct conns *conns, struct loop *loop, int fd, uint32_t worker, uint32_t limit,
@@ -84,8 +84,9 @@ bool conns_init(struct conns *conns, struct loop *loop, int fd, uint32_t worker,
     if (memory == MAP_FAILED)
         return error_errno(error, "no memory for %u connections", conns->arena.record_count);
     conns->conns = memory;
-    conns->arrivals = (struct conn_arrival *)(void *)&conns->conns[conns->arena.record_count];
-    conns->born = (uint32_t *)(void *)&conns->arrivals[conns->arena.record_count];
+    conns->arrivals = (struct conn_pace *)(void *)&conns->conns[conns->arena.record_count];
+    conns->sendings = &conns->arrivals[conns->arena.record_count];
+    conns->born = (uint32_t *)(void *)&conns->sendings[conns->arena.record_count];
     return true;
 }
 
@@ -99,11 +100,17 @@ void conns_free(struct conns *conns)
     arena_unmap(&conns->arena);
 }
 
+/* Bytes that the kernel takes for a client beyond those that are on their way to it, or about as
+ * many (tcp(7)): replies that a client does not read wait in the arena, which has a limit, and not
+ * by megabytes in the kernel, whose memory all sockets of the machine share. */
+#define KERNEL_UNSENT 131072
+
 static void set_options(int fd, const struct conn_policy *policy)
 {
-    const int on = 1;
+    const int on = 1, unsent = KERNEL_UNSENT;
 
     /* On Unix sockets these fail, which does not matter. */
+    setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof(unsent));
     if (policy->nodelay)
         setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
     if (policy->keepalive)
@@ -310,6 +317,15 @@ void conn_close(struct conns *conns, struct conn *conn)
     if (conn->waiting)
         room_wait_ends(&conns->room);
     conn_give(conns, conn);
+}
+
+void conn_cut(struct conns *conns, struct conn *conn)
+{
+    const struct linger now = {.l_onoff = 1};
+
+    /* Holds for the last descriptor that is closed, a vault's (socket(7)). */
+    setsockopt(conn->watch.fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
+    conn_close(conns, conn);
 }
 
 void conn_set_flags(struct conns *conns, struct conn *conn, uint8_t flags)

@@ -40,7 +40,9 @@ struct conn_policy {
     struct conns *conns;
     uint64_t max_output; /* unsent bytes at which input is left alone */
     uint64_t idle_timeout_ns;
-    uint64_t receive_timeout_ns; /* from a message's first byte to its last one (conn_arrives) */
+    uint64_t receive_timeout_ns; /* for a message that has begun to arrive (conn_arrives) */
+    uint64_t send_timeout_ns;    /* for output that the client leaves unread; 0: no limit */
+    uint32_t least_rate;         /* bytes that give a second more of either; 0: any byte does */
     uint64_t max_age_ns;         /* each up to a tenth less or more; 0: no limit */
     bool keepalive, nodelay;
     bool parting;        /* nobody serves its connections any more: each ends, with what is queued
@@ -97,10 +99,12 @@ struct conn {
 };
 static_assert(sizeof(struct conn) == 64, "a cache line; idle connections are many");
 
-/* A message that has begun to arrive. */
-struct conn_arrival {
-    uint32_t since; /* conn_time; 0: there is none; conn_sweep.c has another value for a late one */
-    uint32_t place; /* of its first byte in the input stream: the lower 32 bits */
+/* The time that a client has left to send a message that has begun to arrive, or to take output
+ * that waits for it (conn_pace.c). */
+struct conn_pace {
+    uint32_t left;    /* as conn_time; 0: there is nothing that is waited for */
+    uint32_t counted; /* bytes that it was given time for */
+    uint32_t place;   /* of the message in the input stream: the lower 32 bits */
 };
 
 struct conns {
@@ -109,10 +113,11 @@ struct conns {
     struct room room;
     struct conn *conns; /* one for each record, by index */
     uint32_t *born;     /* likewise: conn_time of its client's arrival, if its policy has an age */
-    struct conn_arrival *arrivals; /* likewise, once its message comes in pieces */
-    counter *counters;             /* WORKER_COUNTERS of them */
-    uint32_t worker;               /* serial number, part of every id made here */
-    uint32_t seat;                 /* of the vault that new connections go to, likewise */
+    struct conn_pace *arrivals; /* likewise, once its message comes in pieces */
+    struct conn_pace *sendings; /* likewise, once it leaves output unread */
+    counter *counters;          /* WORKER_COUNTERS of them */
+    uint32_t worker;            /* serial number, part of every id made here */
+    uint32_t seat;              /* of the vault that new connections go to, likewise */
     uint32_t next_id;
     uint32_t open;        /* connections at present */
     uint32_t limit;       /* of connections, for accepting */
@@ -121,7 +126,9 @@ struct conns {
     struct conn *dirty;   /* the first conn to flush at the end of the batch */
     struct kept *kept;    /* the first frame with answers that are kept (net/kept.h) */
     struct slice slice;   /* for requests that overtake a deferred one */
-    struct timer sweep;   /* idle timeouts, lingering ends */
+    struct timer sweep;   /* idle timeouts, slow clients, lingering ends */
+    uint32_t swept;       /* conn_time of the last sweep, or since when the next one is awaited */
+    bool hurried;         /* the next one comes soon */
     struct timer rewatch; /* another try to watch sockets for which the kernel had no memory */
     struct timer soon;    /* set so that the loop does not wait: see conns_go_on_soon */
     bool leaving;         /* no connection is read from any more */
@@ -315,8 +322,7 @@ bool conn_parts_soon(const struct conns *conns, const struct conn *conn);
 
 /* From on_input: a part of the message at `place` of the input stream is there. False when its time
  * is over; on_input is called when that happens, too. While the server does not read, and for what
- * is unread in the socket, no time passes. Large messages have a second more for each 16 KiB that
- * have come. */
+ * is unread in the socket, no time passes. */
 bool conn_arrives(struct conns *conns, const struct conn *conn, uint64_t place);
 
 /* The record says from now on that the client speaks `protocol`. */

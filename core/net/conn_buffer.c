@@ -25,7 +25,8 @@ void conn_wait_for_room(struct conns *conns, struct conn *conn)
         return;
     conn->waiting = 1;
     counter_add(&conns->counters[COUNT_PAUSED_ARENA], 1);
-    room_wait(&conns->room, conns->loop->now);
+    room_wait(&conns->room);
+    conns_sweep_soon(conns);
 }
 
 /* Copies unconsumed input to the start of `block`, a new one. False when that is none. */

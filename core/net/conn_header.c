@@ -123,6 +123,7 @@ bool conn_header_input(struct conns *conns, struct conn *conn, struct bytes inpu
                "%s: %s sent no PROXY header, with which each connection begins there "
                "(proxy_protocol): %s; the connection is closed",
                conn_here(conn->watch.fd, own), text, header.why);
+    counter_add(&conns->counters[COUNT_ENDED_HEADER], 1);
     conn_end(conns, conn, false);
     return false;
 }

@@ -77,6 +77,8 @@ static void settle(struct conns *conns, struct conn *conn)
         return;
     }
     if (is_parting(conn, cursors)) {
+        if (conn->parting)
+            counter_add(&conns->counters[COUNT_ENDED_AGE], 1);
         conn_set_flags(conns, conn, CONN_ENDING | CONN_DISCARD);
         cursors = conn_cursors(conns, conn);
     }
@@ -312,6 +314,7 @@ static bool send_queued(struct conns *conns, struct conn *conn)
             return false;
         }
         conn->blocked = 1;
+        conns_sweep(conns);
         return true;
     }
     call_test();
@@ -332,6 +335,8 @@ static bool send_queued(struct conns *conns, struct conn *conn)
     if (conn->policy->idle_timeout_ns != 0)
         conn->active = conn_time(conns->loop->now);
     conn->blocked = (size_t)put < size;
+    if (conn->blocked)
+        conns_sweep(conns);
     if (conn->owing)
         conns->on_sent(conns, conn);
     return true;

@@ -1,6 +1,7 @@
 /* What the files of net/conn*.c share, and nobody else: conn.c (the life of a connection),
  * conn_io.c (moving bytes), conn_buffer.c (blocks of the arena), conn_header.c (PROXY headers),
- * conn_finish.c (clients that send no more) and conn_sweep.c (what ends by time).
+ * conn_finish.c (clients that send no more), conn_sweep.c (what ends by time) and conn_pace.c
+ * (slow clients).
  *
  * Bytes never move within a block: moving them and saying so could not become true together. They
  * are copied to another block, the record is committed, and only then the old block is free. */
@@ -24,17 +25,24 @@ void conn_set_flags(struct conns *conns, struct conn *conn, uint8_t flags);
  * nothing under way. True when it can still become too old. */
 bool conn_may_age(const struct conns *conns, struct conn *conn);
 
-/* Forgets the message that was on its way on a connection before this one. */
-static inline void conn_arrived(struct conns *conns, const struct conn *conn)
+/* Forgets the messages that were on their way on a connection before this one. */
+static inline void conn_pace_begin(struct conns *conns, const struct conn *conn)
 {
-    struct conn_arrival *arrival = &conns->arrivals[conn_index(conns, conn)];
+    struct conn_pace *arrival = &conns->arrivals[conn_index(conns, conn)];
+    struct conn_pace *sending = &conns->sendings[conn_index(conns, conn)];
 
-    if (arrival->since != 0) /* its page is not written to without need */
-        arrival->since = 0;
+    if (arrival->left != 0) /* their pages are not written to without need */
+        arrival->left = 0;
+    if (sending->left != 0)
+        sending->left = 0;
 }
 
-/* Begins to look for idle, old and lingering connections once a second, while there are any. */
+/* Begins to look for idle, old, slow and lingering connections once a second, while there are any.
+ */
 void conns_sweep(struct conns *conns);
+
+/* The arena is full: looks soon, for clients that keep others waiting. */
+void conns_sweep_soon(struct conns *conns);
 
 /* The address of a socket's other end, also after a reset: then getpeername(2) fails, but the
  * socket still has the address, in every process that holds it. */
@@ -42,6 +50,22 @@ bool conn_peer_of(int fd, struct sockaddr_storage *peer, socklen_t *size);
 
 /* Writes a socket's own address. */
 const char *conn_here(int fd, char text[ADDRESS_TEXT_SIZE]);
+
+/* Closes with a reset: what the client has left unread is given up, in the kernel too. */
+void conn_cut(struct conns *conns, struct conn *conn);
+
+/* ---- conn_pace.c ---- */
+
+/* A part of the message at `place` is there: gives it its time, unless it has one. False when that
+ * is over. */
+bool conn_pace_expect(struct conns *conns, const struct conn *conn, uint64_t place);
+
+/* Of a sweep, `elapsed` after the one before: whether the client sends its message, or reads its
+ * replies, fast enough. True when the sweep has to look again. A message that is late is handed to
+ * on_input, which asks conn_arrives; a client that does not read is cut off: its policy is NULL
+ * then. */
+bool conn_pace_arrival(struct conns *conns, struct conn *conn, uint32_t elapsed);
+bool conn_pace_sending(struct conns *conns, struct conn *conn, uint32_t elapsed);
 
 /* ---- conn_finish.c ---- */
 

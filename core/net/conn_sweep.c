@@ -1,10 +1,8 @@
-/* What ends by time: connections that are too old, or silent for too long; PROXY headers and
- * messages that have begun to come and do not come to their end. See conn.h.
+/* What ends by time: connections that are too old, too slow (conn_pace.c) or silent for too long,
+ * and PROXY headers that do not come. See conn.h.
  *
  * A sweep looks at all connections once a second, and only while one of them may end so: nothing on
  * a request's path looks at a clock. */
-#include <sys/ioctl.h>
-
 #include "base/clock.h"
 #include "base/log_seldom.h"
 #include "net/conn_private.h"
@@ -12,6 +10,7 @@
 
 #define LINGER_NS (10 * NS_PER_S) /* how long input is dropped before a close */
 #define SWEEP_NS  (1 * NS_PER_S)
+#define SOON_NS   (100 * NS_PER_MS) /* while the arena has little room */
 
 /* ---- Age ---- */
 
@@ -45,72 +44,6 @@ bool conn_may_age(const struct conns *conns, struct conn *conn)
         return false;
     conn->parting = age_of(conns, conn) > age_limit(conns, conn);
     return !conn->parting;
-}
-
-/* ---- Messages that arrive in pieces ---- */
-
-#define LATE UINT32_MAX /* in the place of a time */
-
-/* A second more for so many bytes that have come: large messages take their time. */
-#define RATE_SHIFT 14
-
-/* Now, as neither 0 nor LATE. */
-static uint32_t arrival_time(const struct conns *conns)
-{
-    uint32_t now = conn_time(conns->loop->now);
-    return now == 0 || now == LATE ? LATE - 1 : now;
-}
-
-bool conn_arrives(struct conns *conns, const struct conn *conn, uint64_t place)
-{
-    struct conn_arrival *arrival = &conns->arrivals[conn_index(conns, conn)];
-
-    if (conn->policy->receive_timeout_ns == 0)
-        return true;
-    if (arrival->since != 0 && arrival->place == (uint32_t)place)
-        return arrival->since != LATE;
-    *arrival = (struct conn_arrival){
-        .since = arrival_time(conns),
-        .place = (uint32_t)place,
-    };
-    conns_sweep(conns);
-    return true;
-}
-
-/* True when it is the client that is waited for. */
-static bool is_awaited(const struct conn *conn)
-{
-    int unread = 0;
-
-    if (!(conn->watch.events & EPOLLIN))
-        return false;
-    return ioctl(conn->watch.fd, FIONREAD, &unread) < 0 || unread == 0;
-}
-
-/* True when the sweep has to look at the connection again. One whose message is late is handed to
- * on_input, which asks conn_arrives. */
-static bool sweep_arrival(struct conns *conns, struct conn *conn)
-{
-    struct conn_arrival *arrival = &conns->arrivals[conn_index(conns, conn)];
-    const struct conn_cursors *cursors = conn_cursors(conns, conn);
-    uint32_t size = cursors->in_end - cursors->in_start;
-
-    if (arrival->since == 0)
-        return false;
-    if (arrival->place != (uint32_t)cursors_consumed(cursors) || size == 0 || cursors->begun > 0) {
-        arrival->since = 0; /* it has come */
-        return false;
-    }
-    if (arrival->since == LATE)
-        return true;
-    if (!is_awaited(conn))
-        arrival->since = arrival_time(conns);
-    uint64_t limit_ns = conn->policy->receive_timeout_ns + (size >> RATE_SHIFT) * NS_PER_S;
-    if (conn_time(conns->loop->now) - arrival->since <= limit_ns / CONN_TIME_NS)
-        return true;
-    arrival->since = LATE;
-    conn_look_again(conns, conn);
-    return true;
 }
 
 /* ---- Silence ---- */
@@ -151,37 +84,79 @@ static bool sweep_silence(struct conns *conns, struct conn *conn)
         return false;
     if (conn_time(conns->loop->now) - conn->active <= limit_ns / CONN_TIME_NS)
         return true; /* counted around in 497 days */
-    if (conn->policy->after_header != NULL && !conn->lingering)
+    if (conn->policy->after_header != NULL && !conn->lingering) {
         log_late(conn);
+        counter_add(&conns->counters[COUNT_ENDED_HEADER], 1);
+    } else if (!conn->lingering) {
+        counter_add(&conns->counters[COUNT_ENDED_IDLE], 1);
+    }
     conn_close(conns, conn);
     return false;
 }
 
 /* ---- The sweep ---- */
 
-/* Once a second, only while some connection needs it. */
+/* The connection, which is open. True when the sweep has to look at it again. */
+static bool sweep_one(struct conns *conns, struct conn *conn, uint32_t elapsed)
+{
+    bool again = conn_may_age(conns, conn);
+
+    if (conn->parting)
+        conn_mark_dirty(conns, conn);
+    again |= conn_pace_arrival(conns, conn, elapsed);
+    again |= conn_pace_sending(conns, conn, elapsed);
+    if (conn->policy != NULL)
+        again |= sweep_silence(conns, conn);
+    return again;
+}
+
+static void sweep(struct timer *timer);
+
+static void next_sweep(struct conns *conns)
+{
+    conns->hurried = room_is_pressed(&conns->room);
+    timer_set(conns->loop, &conns->sweep, conns->hurried ? SOON_NS : SWEEP_NS, sweep);
+}
+
+/* Once a second, or ten times while room is short; only while some connection needs it. */
 static void sweep(struct timer *timer)
 {
     struct conns *conns = container_of(timer, struct conns, sweep);
     uint32_t high = atomic_load_explicit(&conns->arena.header->record_high, memory_order_relaxed);
+    uint32_t now = conn_time(conns->loop->now), elapsed = now - conns->swept;
     bool again = false;
 
+    conns->swept = now;
     for (uint32_t i = 0; i < high; i++) {
         struct conn *conn = &conns->conns[i];
-        if (conn->policy == NULL || conn->watch.index == 0)
-            continue;
-        again |= conn_may_age(conns, conn);
-        if (conn->parting)
-            conn_mark_dirty(conns, conn);
-        again |= sweep_arrival(conns, conn);
-        again |= sweep_silence(conns, conn);
+        if (conn->policy != NULL && conn->watch.index != 0)
+            again |= sweep_one(conns, conn, elapsed);
     }
     if (again)
-        conns_sweep(conns);
+        next_sweep(conns);
 }
 
 void conns_sweep(struct conns *conns)
 {
-    if (!timer_is_set(&conns->sweep))
-        timer_set(conns->loop, &conns->sweep, SWEEP_NS, sweep);
+    if (timer_is_set(&conns->sweep))
+        return;
+    conns->swept = conn_time(conns->loop->now);
+    next_sweep(conns);
+}
+
+void conns_sweep_soon(struct conns *conns)
+{
+    conns_sweep(conns);
+    if (conns->hurried)
+        return;
+    timer_cancel(conns->loop, &conns->sweep);
+    next_sweep(conns);
+}
+
+bool conn_arrives(struct conns *conns, const struct conn *conn, uint64_t place)
+{
+    if (conn->policy->receive_timeout_ns == 0)
+        return true;
+    conns_sweep(conns);
+    return conn_pace_expect(conns, conn, place);
 }

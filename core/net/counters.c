@@ -23,6 +23,16 @@ static const char *const names[WORKER_COUNTERS] = {
     [COUNT_RETRIED] = "retried",
     [COUNT_ORPHANED] = "orphaned",
     [COUNT_LOG_LOST] = "log_lines_lost",
+    [COUNT_ENDED_DENY] = "deny",
+    [COUNT_ENDED_PROXY_FROM] = "proxy_from",
+    [COUNT_ENDED_CONN] = "limit_conn",
+    [COUNT_ENDED_RATE] = "limit_conn_rate",
+    [COUNT_ENDED_HEADER] = "proxy_timeout",
+    [COUNT_ENDED_RECEIVE] = "receive_timeout",
+    [COUNT_ENDED_SEND] = "send_timeout",
+    [COUNT_ENDED_IDLE] = "idle_timeout",
+    [COUNT_ENDED_AGE] = "max_connection_age",
+    [COUNT_ENDED_REQUESTS] = "keepalive_requests",
 };
 
 const char *worker_counter_name(enum worker_counter which)

@@ -27,10 +27,23 @@ enum worker_counter {
     COUNT_RETRIED,       /* requests of idempotent methods run once more after a crash */
     COUNT_ORPHANED,      /* requests answered for a worker that died, but not of them */
     COUNT_LOG_LOST,      /* lines of the log that could not be written */
+
+    /* Connections that the server has ended, by the directive that says so. */
+    COUNT_ENDED,
+    COUNT_ENDED_DENY = COUNT_ENDED, /* refused for its address */
+    COUNT_ENDED_PROXY_FROM,         /* it came past the balancers */
+    COUNT_ENDED_CONN,               /* limit_conn: too many of one address */
+    COUNT_ENDED_RATE,               /* the same: too many of one address at once */
+    COUNT_ENDED_HEADER,             /* proxy_timeout, or no PROXY header */
+    COUNT_ENDED_RECEIVE,            /* receive_timeout: a message that does not come */
+    COUNT_ENDED_SEND,               /* send_timeout: replies that are not read */
+    COUNT_ENDED_IDLE,               /* idle_timeout */
+    COUNT_ENDED_AGE,                /* max_connection_age */
+    COUNT_ENDED_REQUESTS,           /* keepalive_requests */
     WORKER_COUNTERS
 };
 
-/* The name of a counter, as rpc.stats shows it. */
+/* The name of a counter, as rpc.stats shows it; of those from COUNT_ENDED on, the reason. */
 const char *worker_counter_name(enum worker_counter which);
 
 #endif

@@ -3,8 +3,7 @@
 
 #include <stdlib.h>
 
-#include "base/clock.h"
-#include "base/log.h"
+#include "base/log_seldom.h"
 
 #define RESERVE_FROM 512u /* blocks: smaller arenas have no reserve */
 
@@ -97,16 +96,14 @@ void room_was_short(struct room *room)
         room->used_when_short = room->blocks.used;
 }
 
-void room_wait(struct room *room, uint64_t now_ns)
+void room_wait(struct room *room)
 {
     if (room->waiting == 0)
         room->used_when_short = 0;
     room->waiting++;
     room_was_short(room);
-    if (room->logged_ns != 0 && now_ns - room->logged_ns < NS_PER_S)
-        return;
-    room->logged_ns = now_ns;
-    log_warn("the arena is full (%u of %u KiB in use): reading is paused for connections that "
-             "need more; raise arena_size or lower max_frame and max_output",
-             room->blocks.used * (BLOCK_SIZE / 1024), room->blocks.count * (BLOCK_SIZE / 1024));
+    log_seldom(LOG_WARN_LEVEL, NULL,
+               "the arena is full (%u of %u KiB in use): reading is paused for connections that "
+               "need more; raise arena_size or lower max_frame and max_output",
+               room->blocks.used * (BLOCK_SIZE / 1024), room->blocks.count * (BLOCK_SIZE / 1024));
 }

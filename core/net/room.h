@@ -41,7 +41,6 @@ struct room {
     struct room_pin *pins;    /* NULL: no block was ever pinned */
     uint32_t waiting;         /* connections that wait for room */
     uint32_t used_when_short; /* the highest usage at which an allocation failed; 0: none has */
-    uint64_t logged_ns;       /* when the log was last told that the arena is full; 0: never */
 };
 
 /* All blocks of `arena`, which outlives the room, are free. False when memory ran out. */
@@ -79,6 +78,12 @@ static inline uint32_t room_take_any(struct room *room, struct room_reserve *res
     return block == BLOCK_NONE ? room_take_reserve(room, reserve, order) : block;
 }
 
+/* Whether room is short enough that clients which hold much and do not go on are to give it up. */
+static inline bool room_is_pressed(const struct room *room)
+{
+    return room->waiting > 0 || room->blocks.used > room->blocks.count / 2;
+}
+
 /* Gives a block back that no record refers to any more. BLOCK_NONE is no block: nothing to do. */
 void room_give_special(struct room *room, uint32_t block, unsigned order); /* see room_give */
 static inline void room_give(struct room *room, uint32_t block, unsigned order)
@@ -97,9 +102,9 @@ static inline void room_give(struct room *room, uint32_t block, unsigned order)
 bool room_pin(struct room *room, uint32_t block);
 void room_unpin(struct room *room, uint32_t block);
 
-/* An allocation failed. Its connection begins to wait, and the log is told, once a second at most;
- * or it waits already, and has asked again (room_was_short). */
-void room_wait(struct room *room, uint64_t now_ns);
+/* An allocation failed. Its connection begins to wait, and the log is told now and then; or it
+ * waits already, and has asked again (room_was_short). */
+void room_wait(struct room *room);
 void room_was_short(struct room *room);
 
 /* A waiting connection waits no more: it found room, or is over. */

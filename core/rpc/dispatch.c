@@ -123,6 +123,27 @@ static void answer_stranger(struct call *call, const struct stranger *stranger)
         memcpy(room, refusal, req->size);
 }
 
+/* The message has not come in its time, which is shorter while the arena has little room. */
+static void tell_late(struct call *call)
+{
+    struct conns *conns = call->dispatcher->conns;
+    bool pressed = room_is_pressed(&conns->room);
+
+    counter_add(&conns->counters[COUNT_ENDED_RECEIVE], 1);
+    log_seldom(LOG_WARN_LEVEL, NULL,
+               "the client %s does not send the rest of its message, or too slowly "
+               "(receive_timeout, least_rate)%s: it was told so, and is disconnected",
+               call_peer(&call->req), pressed ? ", and the arena has little room" : "");
+    if (pressed)
+        request_fail(&call->req, ERROR_REQUEST_TIMEOUT,
+                     "the message did not arrive in time, and the server has little room "
+                     "(receive_timeout)");
+    else
+        request_fail(&call->req, ERROR_REQUEST_TIMEOUT,
+                     "the message did not arrive within %llu ms (receive_timeout)",
+                     (unsigned long long)call->server->settings->receive_timeout_ms);
+}
+
 /* Says why the bytes at the start of the input are refused. */
 static void tell_refusal(struct call *call, enum frame_status status, const struct frame *frame,
                          const struct stranger *stranger)
@@ -133,9 +154,7 @@ static void tell_refusal(struct call *call, enum frame_status status, const stru
     if (req->protocol == PROTOCOL_HTTP)
         http_call_last(call);
     if (status == FRAME_PARTIAL && stranger == NULL)
-        request_fail(req, ERROR_REQUEST_TIMEOUT,
-                     "the message did not arrive within %llu ms (receive_timeout)",
-                     (unsigned long long)settings->receive_timeout_ms);
+        tell_late(call);
     else if (req->protocol == PROTOCOL_HTTP)
         request_refuse_http(&call->req, frame->refused,
                             frame->refused == HTTP_CONTENT_TOO_LARGE ? ERROR_FRAME_TOO_LARGE
@@ -392,6 +411,8 @@ void rpc_server_init(struct rpc_server *server, const struct server_settings *se
         .max_output = settings->max_output,
         .idle_timeout_ns = settings->idle_timeout_ms * NS_PER_MS,
         .receive_timeout_ns = settings->receive_timeout_ms * NS_PER_MS,
+        .send_timeout_ns = settings->send_timeout_ms * NS_PER_MS,
+        .least_rate = (uint32_t)settings->least_rate,
         .max_age_ns = settings->max_connection_age_ms * NS_PER_MS,
         .keepalive = settings->tcp_keepalive,
         .nodelay = settings->tcp_nodelay,

@@ -111,8 +111,20 @@ static const struct {
     {COUNT_PAUSED_ACCEPT, "pauses_accept_total",
      "Times accepting was paused for want of room for another connection."},
 };
-static_assert(sizeof(counters) / sizeof(*counters) == WORKER_COUNTERS - 3,
+static_assert(sizeof(counters) / sizeof(*counters) == COUNT_ENDED - 3,
               "all but the two below, and the lost lines above, are there");
+
+static void write_ended(const struct board *board, struct text *out)
+{
+    family(out, "connections_ended_total", "counter",
+           "Connections that the server has refused or ended, by the directive that says so.");
+    for (unsigned c = COUNT_ENDED; c < WORKER_COUNTERS; c++) {
+        enum worker_counter which = (enum worker_counter)c;
+        text_printf(out, "pillion_connections_ended_total{reason=\"%s\"}",
+                    worker_counter_name(which));
+        count(out, board_sum(board, which));
+    }
+}
 
 static void write_connections(const struct board *board, struct text *out)
 {
@@ -124,6 +136,7 @@ static void write_connections(const struct board *board, struct text *out)
     for (size_t i = 0; i < sizeof(counters) / sizeof(*counters); i++)
         one(out, counters[i].name, "counter", counters[i].help,
             board_sum(board, counters[i].counter));
+    write_ended(board, out);
     family(out, "adoptions_corrected_total", "counter",
            "Adoptions whose count of bytes was corrected from the kernel's.");
     text_append_string(out, "pillion_adoptions_corrected_total{direction=\"in\"}");

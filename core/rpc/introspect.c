@@ -328,6 +328,10 @@ cJSON *introspect_stats(const struct introspect *introspect)
     for (uint32_t c = 0; c < COUNT_LOG_LOST; c++)
         add_counter(connections, worker_counter_name((enum worker_counter)c),
                     board_sum(board, (enum worker_counter)c));
+    cJSON *ended = cJSON_AddObjectToObject(connections, "ended");
+    for (uint32_t c = COUNT_ENDED; c < WORKER_COUNTERS; c++)
+        add_counter(ended, worker_counter_name((enum worker_counter)c),
+                    board_sum(board, (enum worker_counter)c));
     struct holdings sum = overview_holdings(board);
     add_counter(connections, "vault_held", sum.held);
     cJSON_AddItemToObject(stats, "vaults", describe_vaults(board, &sum));
