@@ -7,9 +7,11 @@
 
 /* In the order in which `pillion -h` lists them. */
 const struct command *const all_commands[] = {
-    &call_command,   &list_command,    &describe_command, &bench_command,
-    &status_command, &events_command,  &new_command,      &dev_command,
-    &try_command,    &modinfo_command, &doc_command,      NULL,
+    &call_command,  &list_command,    &describe_command,
+    &bench_command, &status_command,  &events_command,
+    &top_command,   &new_command,     &dev_command,
+    &try_command,   &modinfo_command, &doc_command,
+    NULL,
 };
 
 const struct command *command_find(const char *name)

@@ -16,6 +16,7 @@ extern const struct command list_command; /* offers.c */
 extern const struct command modinfo_command;
 extern const struct command new_command;
 extern const struct command status_command;
+extern const struct command top_command;
 extern const struct command try_command;
 
 #endif

@@ -14,7 +14,7 @@
 #include "process/signals.h"
 
 /* True when the verb may be suggested for `word`. A typing error must not end a server: `pillion
- * top` does not suggest `pillion -s stop`. */
+ * stp` does not suggest `pillion -s stop`. */
 static bool may_be_meant(const struct signal_row *row, const char *word)
 {
     bool ends = row->order == ORDER_STOP || row->order == ORDER_QUIT;

@@ -128,6 +128,7 @@ static void add_workers(cJSON *stats, const struct board *board)
         add_counter(worker, "age_seconds", (clock_ns() - head->since_ns) / NS_PER_S);
         add_counter(worker, "state_seconds",
                     (clock_ns() - counter_read(&head->state_since_ns)) / NS_PER_S);
+        add_counter(worker, "messages", counter_read(&board->rows[i].counters[COUNT_FRAMES]));
         cJSON_AddNumberToObject(worker, "cpu_seconds", (double)process_cpu_ns(head->pid) / 1e9);
         cJSON_AddNumberToObject(worker, "lag_ms", (double)counter_read(&head->lag_ns) / 1e6);
         struct process_memory memory;

@@ -97,7 +97,7 @@ START_TEST(unknown_words_are_refused_and_the_nearest_one_suggested)
         {{"cal"}, "did you mean \"pillion call\"?"},
         {{"reload"}, "did you mean \"pillion -s reload\"?"},
         {{"stop"}, "did you mean \"pillion -s stop\"?"},
-        {{"top"}, "no command \"top\"\n"},
+        {{"stp"}, "no command \"stp\"\n"},
         {{"quti"}, "no command \"quti\"\n"},
         {{"xyzzy"}, "no command \"xyzzy\""},
         {{"-t", "-T"}, "cannot be given together"},

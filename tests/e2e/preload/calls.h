@@ -109,6 +109,8 @@ enum way {
     CALL(statvfs, MINUS, EACCES)             \
     CALL(syscall, AFTER, EINTR)              \
     CALL(sysconf, MINUS, EINVAL)             \
+    CALL(tcgetattr, MINUS, EIO)              \
+    CALL(tcsetattr, MINUS, EIO)              \
     CALL(unlink, MINUS, EACCES)              \
     CALL(usleep, MINUS, EINTR)               \
     CALL(waitpid, MINUS, EINTR)              \

@@ -20,7 +20,7 @@ static const struct exceptions {
      " __isoc99_sscanf alarm clock_gettime dirfd environ free freeaddrinfo gai_strerror getegid "
      "getenv geteuid getpid getppid getrlimit getrusage getsid globfree gmtime_r inet_ntop "
      "inet_pton isatty localtime_r malloc_usable_size memchr memcmp memcpy memmem memmove memset "
-     "newlocale pthread_sigmask qsort setitimer setpgid sigabbrev_np sigaction sigaddset "
+     "newlocale pthread_sigmask qsort qsort_r setitimer setpgid sigabbrev_np sigaction sigaddset "
      "sigemptyset signal "
      "sigprocmask stderr stdin stdout stpcpy strchr strcmp strcpy strcspn strerror "
      "strerrordesc_np strerrorname_np strlen strncasecmp strncmp strncpy strnlen strpbrk strrchr "

@@ -1,0 +1,219 @@
+/* Reading samples, and comparing them. See sample.h. A server of another version may leave members
+ * out: they count as 0. */
+#include "cmd/sample.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/memory.h"
+
+static const cJSON *member(const cJSON *object, const char *name)
+{
+    return cJSON_GetObjectItemCaseSensitive(object, name);
+}
+
+static double number(const cJSON *object, const char *name)
+{
+    const cJSON *item = member(object, name);
+    return cJSON_IsNumber(item) && isfinite(item->valuedouble) ? item->valuedouble : 0;
+}
+
+/* ---- Reading ---- */
+
+static void read_worker(struct sample_worker *worker, const cJSON *item)
+{
+    const cJSON *state = member(item, "state");
+
+    *worker = (struct sample_worker){
+        .slot = number(item, "slot"),
+        .pid = number(item, "pid"),
+        .generation = number(item, "generation"),
+        .age_s = number(item, "age_seconds"),
+        .state_s = number(item, "state_seconds"),
+        .connections = number(item, "connections"),
+        .cpu_s = number(item, "cpu_seconds"),
+        .lag_us = number(item, "lag_ms") * 1000,
+        .private_bytes = number(item, "private_bytes"),
+        .messages = number(item, "messages"),
+    };
+    snprintf(worker->state, sizeof(worker->state), "%s",
+             cJSON_IsString(state) ? state->valuestring : "?");
+}
+
+/* The board's bucket with the limit, which the last one's is beyond. */
+static uint32_t bucket_of(double limit_us)
+{
+    double ns = limit_us * 1000;
+    return ns >= 0x1p62 ? LATENCY_BUCKETS - 1 : latency_bucket((uint64_t)(ns + 0.5));
+}
+
+static void read_buckets(struct sample_method *method, const cJSON *histogram)
+{
+    const cJSON *pair;
+
+    cJSON_ArrayForEach(pair, histogram)
+    {
+        const cJSON *limit = cJSON_GetArrayItem(pair, 0), *count = cJSON_GetArrayItem(pair, 1);
+        if (cJSON_IsNumber(limit) && limit->valuedouble >= 0 && cJSON_IsNumber(count))
+            method->buckets[bucket_of(limit->valuedouble)] += count->valuedouble;
+    }
+}
+
+static void read_method(struct sample_method *method, const cJSON *item)
+{
+    const cJSON *latency = member(item, "latency_us"), *code;
+
+    *method = (struct sample_method){
+        .name = must_strdup(item->string),
+        .calls = number(item, "calls"),
+        .errors = number(item, "errors"),
+        .in_flight = number(item, "in_flight"),
+        .p50_us = number(latency, "p50"),
+        .p99_us = number(latency, "p99"),
+        .quarantined = cJSON_IsTrue(member(item, "quarantined")),
+    };
+    cJSON_ArrayForEach(code, member(item, "errors_by_code"))
+    {
+        if (cJSON_IsNumber(code) && code->string != NULL)
+            method->by_code[error_code_index(code->string)] += code->valuedouble;
+    }
+    read_buckets(method, member(item, "histogram"));
+}
+
+struct sample *sample_new(const cJSON *stats, uint64_t at_ns)
+{
+    struct sample *sample = must_zalloc(sizeof(*sample));
+    const cJSON *connections = member(stats, "connections"), *workers = member(stats, "workers"),
+                *methods = member(stats, "methods"), *item;
+
+    sample->at_ns = at_ns;
+    sample->generation = number(stats, "generation");
+    sample->uptime_s = number(stats, "uptime_seconds");
+    sample->reloads = number(stats, "reloads");
+    sample->reloads_failed = number(stats, "reloads_failed");
+    sample->reload_failed = cJSON_IsFalse(member(member(stats, "last_reload"), "good"));
+    sample->crashes = number(stats, "crashes");
+    sample->hangs = number(stats, "hangs");
+    sample->open = number(connections, "open");
+    sample->unheld = number(member(stats, "vaults"), "unheld");
+    sample->accepted = number(connections, "accepted");
+    sample->adopted = number(connections, "adopted");
+    sample->bytes_in = number(connections, "bytes_in");
+    sample->bytes_out = number(connections, "bytes_out");
+    sample->workers =
+        must_zalloc(((size_t)cJSON_GetArraySize(workers) + 1) * sizeof(*sample->workers));
+    cJSON_ArrayForEach(item, workers) read_worker(&sample->workers[sample->worker_count++], item);
+    sample->methods =
+        must_zalloc(((size_t)cJSON_GetArraySize(methods) + 1) * sizeof(*sample->methods));
+    cJSON_ArrayForEach(item, methods)
+    {
+        if (item->string != NULL)
+            read_method(&sample->methods[sample->method_count++], item);
+    }
+    return sample;
+}
+
+void sample_free(struct sample *sample)
+{
+    if (sample == NULL)
+        return;
+    for (size_t i = 0; i < sample->method_count; i++)
+        free(sample->methods[i].name);
+    free(sample->methods);
+    free(sample->workers);
+    free(sample);
+}
+
+/* ---- Comparing ---- */
+
+/* The upper limit, in microseconds, of the time that `part` of all calls have taken at most. */
+static double percentile(const struct sample_calls *calls, double part)
+{
+    double seen = 0;
+
+    for (uint32_t b = 0; b < LATENCY_BUCKETS; b++) {
+        seen += calls->buckets[b];
+        if (seen > 0 && seen >= calls->all * part)
+            return (double)latency_limit(b) / 1000;
+    }
+    return 0;
+}
+
+static void set_percentiles(struct sample_calls *calls)
+{
+    calls->p50_us = percentile(calls, 0.5);
+    calls->p99_us = percentile(calls, 0.99);
+}
+
+static double since(double now, double before)
+{
+    return now < before ? now : now - before;
+}
+
+static void compare_workers(struct sample *sample, const struct sample *before)
+{
+    for (size_t i = 0; i < sample->worker_count; i++) {
+        struct sample_worker *worker = &sample->workers[i];
+        double messages = worker->messages, cpu_s = worker->cpu_s;
+        bool known = false;
+        for (size_t j = 0; j < before->worker_count && !known; j++) {
+            known = before->workers[j].pid == worker->pid;
+            messages = known ? since(worker->messages, before->workers[j].messages) : messages;
+            cpu_s = known ? since(worker->cpu_s, before->workers[j].cpu_s) : cpu_s;
+        }
+        worker->rate = messages / sample->interval_s;
+        worker->cpu = cpu_s / sample->interval_s;
+    }
+}
+
+/* The method in the sample before. Methods keep their order, and new ones are added at the end. */
+static const struct sample_method *same_method(const struct sample *before, size_t at,
+                                               const char *name)
+{
+    if (at < before->method_count && strcmp(before->methods[at].name, name) == 0)
+        return &before->methods[at];
+    for (size_t i = 0; i < before->method_count; i++) {
+        if (strcmp(before->methods[i].name, name) == 0)
+            return &before->methods[i];
+    }
+    return NULL;
+}
+
+static void compare_method(struct sample *sample, struct sample_method *method,
+                           const struct sample_method *before)
+{
+    static const struct sample_method none;
+    struct sample_calls *lately = &method->lately, *sum = &sample->lately;
+
+    if (before == NULL)
+        before = &none;
+    lately->rate = since(method->calls, before->calls) / sample->interval_s;
+    lately->error_rate = since(method->errors, before->errors) / sample->interval_s;
+    for (size_t e = 0; e < ERROR_CODES_MAX; e++)
+        lately->errors[e] = since(method->by_code[e], before->by_code[e]) / sample->interval_s;
+    for (size_t b = 0; b < LATENCY_BUCKETS; b++) {
+        lately->buckets[b] = since(method->buckets[b], before->buckets[b]);
+        lately->all += lately->buckets[b];
+        sum->buckets[b] += lately->buckets[b];
+    }
+    set_percentiles(lately);
+    sum->all += lately->all;
+    sum->rate += lately->rate;
+    sum->error_rate += lately->error_rate;
+    for (size_t e = 0; e < ERROR_CODES_MAX; e++)
+        sum->errors[e] += lately->errors[e];
+}
+
+void sample_compare(struct sample *sample, const struct sample *before)
+{
+    if (sample->at_ns <= before->at_ns)
+        return;
+    sample->interval_s = (double)(sample->at_ns - before->at_ns) / 1e9;
+    compare_workers(sample, before);
+    for (size_t i = 0; i < sample->method_count; i++)
+        compare_method(sample, &sample->methods[i],
+                       same_method(before, i, sample->methods[i].name));
+    set_percentiles(&sample->lately);
+}
