@@ -136,6 +136,8 @@ static void append_series(struct text *out, const struct top_view *view, enum to
     text_printf(out, "%-11s", titles[which]);
     if (which == TOP_P99)
         figure_time(out, now[which], 7);
+    else if (which == TOP_CONNECTIONS)
+        figure_count(out, now[which], 7);
     else
         figure_rate(out, now[which], 7);
     text_append_char(out, ' ');

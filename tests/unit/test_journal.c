@@ -159,7 +159,7 @@ static void *write_on(void *data)
     struct journal_event event = {0};
 
     (void)data;
-    for (unsigned i = 0; i < 200000; i++) {
+    for (unsigned i = 0; i < 20000; i++) {
         char letter = (char)('a' + i % 26);
         memset(event.text, letter, sizeof(event.text) - 1);
         memset(event.method, letter, sizeof(event.method) - 1);
@@ -183,11 +183,9 @@ START_TEST(a_reader_sees_whole_events_while_others_are_written)
             continue;
         seen++;
         ck_assert_uint_gt(event.id, before);
-        char letter = (char)('a' + event.generation);
-        for (const char *at = event.text; *at != '\0'; at++)
-            ck_assert_int_eq(*at, letter);
-        for (const char *at = event.method; *at != '\0'; at++)
-            ck_assert_int_eq(*at, letter);
+        const char letters[] = {(char)('a' + event.generation), '\0'};
+        ck_assert_uint_eq(strspn(event.text, letters), sizeof(event.text) - 1);
+        ck_assert_uint_eq(strspn(event.method, letters), sizeof(event.method) - 1);
     }
     pthread_join(writer, NULL);
     ck_assert_uint_gt(seen, 0);

@@ -242,6 +242,7 @@ START_TEST(columns_are_left_out_where_there_is_no_room)
     ck_assert_ptr_nonnull(strstr(shown, "     P50     P99  UNDER  STATE\n"));
     ck_assert_ptr_nonnull(strstr(shown, "\nWORKER     PID  GEN  STATE       FOR   AGE  CONNS"));
     shown = draw(sample, 200, 24);
+    ck_assert_ptr_nonnull(strstr(shown, "connections      8 "));
     ck_assert_ptr_nonnull(strstr(shown, "  ERRORS A SECOND, BY CODE\n"));
     ck_assert_ptr_nonnull(strstr(shown, "  ok           other 1.5, timeout 0.5\n"));
     sample_free(sample);
