@@ -27,8 +27,10 @@ BIN_DIR     := $(PREFIX)/bin
 LIB_DIR     := $(PREFIX)/lib
 INC_DIR     := $(PREFIX)/include
 PC_DIR      := $(PREFIX)/lib/pkgconfig
-MAN_DIR     := $(PREFIX)/share/man/man8
+MAN_DIR     := $(PREFIX)/share/man
 DOC_DIR     := $(PREFIX)/share/doc/pillion
+BASH_DIR    := $(PREFIX)/share/bash-completion/completions
+ZSH_DIR     := $(PREFIX)/share/zsh/site-functions
 # Where systemd looks for units of /usr/local as well (systemd.unit(5)).
 UNIT_DIR    := $(PREFIX)/lib/systemd/system
 
@@ -66,7 +68,7 @@ MODULE_SO   := $(MODULES:%=$(B)/modules/%.so)
 CONF_FILES  := $(patsubst conf/%,$(B)/conf/%,$(wildcard conf/*.conf conf/examples/*.conf conf/monitoring/*))
 
 .PHONY: all
-all: $(B)/pillion $(B)/libpillion-test.so $(MODULE_SO) $(CONF_FILES) | $(B)/run  ## build the server and its modules in build/
+all: $(B)/pillion $(B)/libpillion-test.so $(MODULE_SO) $(CONF_FILES) $(B)/man/made | $(B)/run  ## build the server and its modules in build/
 	@$(foreach m,$(filter-out $(MODULES),$(ALL_MODULES)),echo "$(m).so is left out: pkg-config knows no $(NEEDS_$(m))";)
 
 # The prefix is part of the binary: it is where an installed server finds its configuration. One that
@@ -128,6 +130,27 @@ $(B)/conf/%: conf/%
 	    echo "  KEPT $@, which was edited; \`diff $@ $<\` shows what is new"; touch $@; \
 	else cp $< $@; fi; cp $< $(B)/obj/$<
 
+# Manual pages: docs/man, with the lists of commands, options and directives from the binary's own
+# tables (core/cmd/manual.h), and those of functions from the public header. A command without a page
+# there gets one like command.1.
+PAGES := $(filter-out %/command.1,$(wildcard docs/man/*.[1-8]))
+$(B)/man/made: $(B)/pillion $(MODULE_SO) $(wildcard docs/man/*) core/include/pillion/module.h
+	$(if $(Q),@echo "  MAN  $(@D)")
+	$(Q)rm -rf $(@D) && mkdir -p $(addprefix $(@D)/man,1 5 7 8) && set -e; \
+	for page in $(filter-out %.7,$(PAGES)); do \
+	    $(B)/pillion manual $$page $(MODULE_SO) >$(@D)/man$${page##*.}/$${page##*/}; \
+	done; \
+	for name in $$($(B)/pillion -h | sed -n 's/^  pillion \([a-z]*\) .*/\1/p'); do \
+	    [ -e docs/man/pillion-$$name.1 ] || { \
+	        sed "s/@\([a-z]*\) command$$/@\1 $$name/; s/COMMAND/$$(echo $$name | tr a-z A-Z)/" \
+	            docs/man/command.1 >$(@D)/page; \
+	        $(B)/pillion manual $(@D)/page >$(@D)/man1/pillion-$$name.1; \
+	        rm $(@D)/page; }; \
+	done; \
+	awk -f docs/man/header.awk core/include/pillion/module.h docs/man/pillion-module.7 \
+	    >$(@D)/man7/pillion-module.7; \
+	touch $@
+
 $(B)/run:
 	$(Q)mkdir -p $@
 
@@ -137,9 +160,9 @@ $(B)/run:
 
 RUN_PACKAGES  := gcc libc6-dev libcjson-dev pkg-config \
                  $(sort $(foreach m,$(ALL_MODULES),$(PACKAGES_$(m))))
-TEST_PACKAGES := $(RUN_PACKAGES) check curl gdb libsubunit-dev clang libclang-rt-14-dev g++ python3 \
-                 apache2-utils haproxy httpie node-llhttp openssl pgbouncer postgresql procps \
-                 prometheus redis-server rustc valgrind wrk $(sort $(foreach s,$(ALL_SAMPLES),$(PACKAGES_$(s))))
+TEST_PACKAGES := $(RUN_PACKAGES) bash-completion check curl gdb libsubunit-dev clang libclang-rt-14-dev g++ python3 \
+                 apache2-utils haproxy httpie mandoc node-llhttp openssl pgbouncer postgresql procps \
+                 prometheus redis-server rustc valgrind wrk zsh $(sort $(foreach s,$(ALL_SAMPLES),$(PACKAGES_$(s))))
 # Other distributions of node bring an npm of their own, and Debian's cannot be beside it.
 TEST_PACKAGES += $(if $(shell command -v npm),,nodejs npm)
 LINT_PACKAGES := $(RUN_PACKAGES) clang clang-format-14
@@ -201,8 +224,8 @@ DOC_FOLDERS := architecture writing-a-module
 .PHONY: install uninstall
 install: all  ## install below $(DESTDIR)$(PREFIX); a configuration that is there is kept
 	install -d $(addprefix $(DESTDIR),$(BIN_DIR) $(CONF_DIR) $(MODULE_DIR) $(RUN_DIR) $(EXAMPLE_DIR) \
-	    $(MONITOR_DIR) $(INC_DIR)/pillion $(LIB_DIR) $(PC_DIR) $(MAN_DIR) \
-	    $(DOC_FOLDERS:%=$(DOC_DIR)/%) $(UNIT_DIR))
+	    $(MONITOR_DIR) $(INC_DIR)/pillion $(LIB_DIR) $(PC_DIR) $(addprefix $(MAN_DIR)/man,1 5 7 8) \
+	    $(DOC_FOLDERS:%=$(DOC_DIR)/%) $(UNIT_DIR) $(BASH_DIR) $(ZSH_DIR))
 	install -m 755 $(B)/pillion $(DESTDIR)$(BIN_DIR)/pillion
 	install -m 644 $(MODULE_SO) $(DESTDIR)$(MODULE_DIR)
 	[ -e $(DESTDIR)$(CONF_DIR)/pillion.conf ] || \
@@ -217,18 +240,23 @@ install: all  ## install below $(DESTDIR)$(PREFIX); a configuration that is ther
 	    'Requires: libcjson' 'Cflags: -I$${prefix}/include' \
 	    'Libs: -L$${libdir} -Wl,-rpath,$${libdir} -lpillion-test' \
 	    >$(DESTDIR)$(PC_DIR)/pillion-test.pc
-	install -m 644 docs/pillion.8 $(DESTDIR)$(MAN_DIR)/pillion.8
+	for s in 1 5 7 8; do install -m 644 $(B)/man/man$$s/* $(DESTDIR)$(MAN_DIR)/man$$s || exit 1; done
 	install -m 644 README.md LICENSE $(wildcard docs/*.md docs/*.svg) $(DESTDIR)$(DOC_DIR)
 	$(foreach f,$(DOC_FOLDERS),install -m 644 docs/$(f)/*.md $(DESTDIR)$(DOC_DIR)/$(f) &&) true
 	install -m 644 $(wildcard conf/examples/*) $(DESTDIR)$(EXAMPLE_DIR)
 	install -m 644 $(wildcard conf/monitoring/*) $(DESTDIR)$(MONITOR_DIR)
+	install -m 644 conf/completion/pillion.bash $(DESTDIR)$(BASH_DIR)/pillion
+	install -m 644 conf/completion/_pillion $(DESTDIR)$(ZSH_DIR)/_pillion
 	sed 's|/usr/local/bin|$(BIN_DIR)|' conf/pillion.service >$(DESTDIR)$(UNIT_DIR)/pillion.service
 
 uninstall:  ## take away what install has put there; a changed configuration stays
 	rm -f $(addprefix $(DESTDIR),$(BIN_DIR)/pillion $(INC_DIR)/pillion/module.h \
 	    $(INC_DIR)/pillion/test.h $(LIB_DIR)/libpillion-test.so $(PC_DIR)/pillion-test.pc \
-	    $(PC_DIR)/pillion.pc $(MAN_DIR)/pillion.8 $(UNIT_DIR)/pillion.service \
+	    $(PC_DIR)/pillion.pc $(UNIT_DIR)/pillion.service \
 	    $(addprefix $(MODULE_DIR)/,$(notdir $(MODULE_SO))))
+	rm -f $(DESTDIR)$(BASH_DIR)/pillion $(DESTDIR)$(ZSH_DIR)/_pillion
+	rm -f $(addprefix $(DESTDIR)$(MAN_DIR)/,man1/pillion-*.1 man5/pillion.conf.5 \
+	    man7/pillion-module.7 man8/pillion.8)
 	rm -rf $(addprefix $(DESTDIR),$(DOC_DIR) $(EXAMPLE_DIR) $(MONITOR_DIR))
 	cmp -s conf/pillion.conf $(DESTDIR)$(CONF_DIR)/pillion.conf && \
 	    rm -f $(DESTDIR)$(CONF_DIR)/pillion.conf || true

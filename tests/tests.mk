@@ -120,7 +120,11 @@ reflow:  ## wrap the paragraphs of the pages at 100 columns
 	$(Q)python3 tests/docs/reflow.py README.md modules/samples/README.md $(filter-out $(REFERENCES:%=docs/%.md), \
 	    $(wildcard docs/*.md docs/*/*.md))
 
-docs-check: $(B)/pillion
+# Manual pages have no mistake that mandoc(1) knows.
+docs-check: $(B)/pillion $(B)/man/made
+	$(Q)if command -v mandoc >/dev/null; then mandoc -Tlint -W warning $(B)/man/man?/*; \
+	    else mkdir -p $(dir $(SKIPPED)); \
+	    echo "the check of manual pages, which needs mandoc" | tee -a $(SKIPPED); fi
 	$(Q)for r in $(REFERENCES); do $(B)/pillion doc $$r | diff -u docs/$$r.md - || \
 	    { echo "docs/$$r.md is out of date: run \`make reference\`" >&2; exit 1; }; done
 	$(Q)python3 tests/docs/check.py
@@ -133,7 +137,8 @@ install-check: all
 	$(Q)$(MAKE) --no-print-directory install DESTDIR=$(INSTALLED) >/dev/null
 	$(Q)for f in $(BIN_DIR)/pillion $(HOME_DIR)/modules/ping.so $(HOME_DIR)/conf/pillion.conf \
 	    $(INC_DIR)/pillion/module.h $(PC_DIR)/pillion.pc $(HOME_DIR)/conf/examples/redis.conf \
-	    $(UNIT_DIR)/pillion.service $(DOC_DIR)/architecture/reload.md \
+	    $(UNIT_DIR)/pillion.service $(BASH_DIR)/pillion $(ZSH_DIR)/_pillion $(MAN_DIR)/man1/pillion-call.1 $(MAN_DIR)/man5/pillion.conf.5 \
+	    $(MAN_DIR)/man7/pillion-module.7 $(MAN_DIR)/man8/pillion.8 $(DOC_DIR)/architecture/reload.md \
 	    $(DOC_DIR)/writing-a-module/wait.md; do \
 	    [ -s $(INSTALLED)$$f ] || { echo "make install leaves out $$f" >&2; exit 1; }; \
 	done

@@ -19,4 +19,8 @@ extern const struct command status_command;
 extern const struct command top_command;
 extern const struct command try_command;
 
+/* In no table: main.c alone finds these. */
+extern const struct command complete_command;
+extern const struct command manual_command; /* manual_command.c */
+
 #endif

@@ -273,5 +273,7 @@ const struct command events_command = {
         "With -f it waits for the server to come back when that has ended, and ends with exit\n"
         "status 0 at an interrupt, or when nothing reads its output any more.\n"
         "\n"
-        "Only the server's user and root can ask. Exit status: 1 when no server answers.\n",
+        "Only users who may connect to the control socket can ask.\n"
+        "\n"
+        "Exit status: 0, 1 when no server answers, 64 when the command line is wrong.\n",
 };

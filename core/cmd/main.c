@@ -80,6 +80,18 @@ static void fill_standard_descriptors(void)
     }
 }
 
+/* Of shells and of the build: people need not know of them. */
+static const struct command *find_hidden(const char *name)
+{
+    static const struct command *const hidden[] = {&complete_command, &manual_command};
+
+    for (size_t i = 0; i < sizeof(hidden) / sizeof(*hidden); i++) {
+        if (strcmp(hidden[i]->name, name) == 0)
+            return hidden[i];
+    }
+    return NULL;
+}
+
 int main(int argc, char **argv)
 {
     fill_standard_descriptors();
@@ -89,5 +101,7 @@ int main(int argc, char **argv)
     if (argc < 2 || argv[1][0] == '-')
         return serve_or_help(argc, argv);
     const struct command *command = command_find(argv[1]);
+    if (command == NULL)
+        command = find_hidden(argv[1]);
     return command == NULL ? unknown(argv[1]) : command->run(command, argc - 1, argv + 1);
 }

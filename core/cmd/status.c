@@ -84,10 +84,12 @@ const struct command status_command = {
     .name = "status",
     .run = run,
     .usage = "[-c FILE] [-p PREFIX] [--json | --prometheus]",
-    .summary = "shows what the running server counts: its workers, and its methods",
+    .summary = "Shows what the running server counts: its workers, and its methods.",
     .options = options,
     .notes = "UNDER is how many requests are under way. P50 and P99 are upper limits of the time\n"
              "that half, and 99 of 100, of all calls have taken since the server was started.\n"
              "\n"
-             "Only the server's user and root can ask. Exit status: 1 when no server answers.\n",
+             "Only users who may connect to the control socket can ask.\n"
+             "\n"
+             "Exit status: 0, 1 when no server answers, 64 when the command line is wrong.\n",
 };

@@ -562,6 +562,8 @@ const struct command top_command = {
         "server that has ended, or is replaced, to come back. Colours are left out where NO_COLOR\n"
         "is set, and sparklines are ASCII where the locale (LC_ALL, LC_CTYPE, LANG) is not UTF-8.\n"
         "\n"
-        "Only the server's user and root can ask. Exit status: 0 when it is ended by a key or a\n"
+        "Only users who may connect to the control socket can ask.\n"
+        "\n"
+        "Exit status: 0 when it is ended by a key or a\n"
         "signal, 1 when no server answers at the start.\n",
 };
