@@ -15,6 +15,10 @@
 /* Trusts all who may write the program at the absolute `path`, or put another in its place. */
 void writers_trust(const char *path);
 
+/* Trusts a user, and a group. */
+void writers_trust_user(unsigned user);
+void writers_trust_group(unsigned group);
+
 /* True when only root and those who are trusted may write the file at the absolute `path`, or put
  * another in its place; also when there is no such file. Otherwise `error` names the file or
  * directory, its rights and its owner, and says what to do. */

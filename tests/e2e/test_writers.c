@@ -217,6 +217,40 @@ START_TEST(files_of_a_mount_that_nobody_writes_are_good)
 }
 END_TEST
 
+/* The root of a user namespace sees the machine's root, who owns /, as nobody. */
+START_TEST(a_namespace_s_root_trusts_users_outside_of_it)
+{
+    struct server *server = new_server();
+    char *binary = server_path(server, "pillion");
+    const char *const argv[] = {"/usr/bin/setpriv",
+                                "--reuid=4321",
+                                "--regid=4321",
+                                "--clear-groups",
+                                "/usr/bin/unshare",
+                                "-r",
+                                binary,
+                                "-t",
+                                "-p",
+                                server->prefix,
+                                NULL};
+    const char *const *own = geteuid() == 0 ? argv : argv + 4;
+
+    file_copy(pillion_binary(), binary);
+    chmod(binary, 0755);
+    chmod(server->prefix, 0755);
+    chmod(server_path(server, "run"), 0777);
+    struct run run = run_command(own, NULL, PATIENCE_MS);
+    if (strstr(run.err, "unshare: ") != NULL) {
+        printf("left out: there are no user namespaces here\n");
+        return;
+    }
+    ck_assert_ptr_null(strstr(run.err, "may write")); /* it may become no other user, though */
+    chmod(server->conf, 0666);
+    run = run_command(own, NULL, PATIENCE_MS);
+    expect_part(run.err, "everybody may write ");
+}
+END_TEST
+
 START_TEST(another_user_s_server_refuses_nothing)
 {
     struct server *server = new_server();
@@ -263,5 +297,6 @@ END_TEST
 E2E_MAIN("writers", files_that_others_may_write_are_refused,
          a_reload_and_an_upgrade_refuse_them_and_the_server_serves_on, a_directory_is_reported_once,
          files_that_only_root_may_write_are_good, users_who_may_write_the_binary_may_write_the_rest,
-         files_of_a_mount_that_nobody_writes_are_good, another_user_s_server_refuses_nothing,
+         files_of_a_mount_that_nobody_writes_are_good,
+         a_namespace_s_root_trusts_users_outside_of_it, another_user_s_server_refuses_nothing,
          only_the_command_line_trusts_what_others_may_write)
