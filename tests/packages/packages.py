@@ -164,7 +164,7 @@ def check_system(former, latter):
     prepare_debian({**former, **latter})
     command = [*NAMESPACES, sys.executable, str(HERE / "system.py"), str(DEBIAN),
                str(next(iter(former.values())).parent), str(next(iter(latter.values())).parent)]
-    if subprocess.run(command, timeout=400).returncode != 0:
+    if subprocess.run(command, timeout=600).returncode != 0:
         raise AssertionError("see above")
 
 

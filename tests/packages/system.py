@@ -211,7 +211,15 @@ def server_is_upgraded(debian, load, latter):
     edited = conf.read_text().replace("error_log stderr info;", "error_log %s info;" % LOG)
     conf.write_text(edited)
     debian.run("pillion", "-q", "-s", "reload")
-    master = debian.path("/run/pillion/pillion.pid").read_text()
+    master, former = debian.path("/run/pillion/pillion.pid").read_text(), debian.version()
+
+    # With a configuration that is broken, the former binary serves on; the next attempt makes up for it.
+    broken = debian.path("/etc/pillion/conf.d/broken.conf")
+    broken.write_text("nonsense;\n")
+    said = debian.install("latter", "pillion")
+    expect("the upgrade has failed" in said and debian.version() == former, said)
+    load.check()
+    broken.unlink()
     said = debian.install("latter", "pillion")
     expect(debian.version() == latter, "version %s runs after the upgrade:\n%s\n%s" % (
         debian.version(), said, debian.log()[-2000:]))
