@@ -230,7 +230,7 @@ static int follow(struct events *events, int signals)
 static int run(const struct command *self, int argc, char **argv)
 {
     struct args args = {.command = self, .argc = argc, .argv = argv, .next = 1};
-    struct events events = {.command = self, .server.conf = PREFIX_CONF};
+    struct events events = {.command = self};
     char prefix[PATH_MAX];
     sigset_t set;
 
@@ -240,6 +240,8 @@ static int run(const struct command *self, int argc, char **argv)
     if (!prefix_find(self, events.prefix, prefix))
         return EXIT_FAILURE;
     events.server.prefix = prefix;
+    if (events.server.conf == NULL)
+        events.server.conf = prefix_conf(prefix);
     events.colours = pretty_wants_colour();
     if (!events.follow)
         return print_kept(&events);
