@@ -36,6 +36,10 @@ void settings_set_listen(struct conf_apply *apply, const struct conf_directive *
                          const struct conf_statement *statement, void *target);
 void settings_set_proxy_from(struct conf_apply *apply, const struct conf_directive *directive,
                              const struct conf_statement *statement, void *target);
+void settings_set_access(struct conf_apply *apply, const struct conf_directive *directive,
+                         const struct conf_statement *statement, void *target);
+void settings_set_limit_conn(struct conf_apply *apply, const struct conf_directive *directive,
+                             const struct conf_statement *statement, void *target);
 void settings_set_module_method(struct conf_apply *apply, const struct conf_directive *directive,
                                 const struct conf_statement *statement, void *target);
 void settings_set_method(struct conf_apply *apply, const struct conf_directive *directive,

@@ -6,6 +6,7 @@
 
 #include <sys/types.h>
 
+#include "base/access.h"
 #include "base/log.h"
 #include "base/network.h"
 #include "conf/table.h"
@@ -28,6 +29,19 @@ struct listen_settings {
 struct network_settings {
     struct network *networks;
     size_t count;
+};
+
+/* `allow …;` and `deny …;`, in the order written */
+struct access_settings {
+    struct access_rule *rules;
+    size_t count;
+};
+
+/* `limit_conn N [rate=N/s|N/m];` */
+struct limit_conn_settings {
+    int64_t most; /* connections of an address at the same time; 0: any number */
+    int64_t rate; /* new ones of an address in `period_s` seconds; 0: any number */
+    int64_t period_s;
 };
 
 /* `filter NAME;` or `filter NAME { directives of the filter }` */
@@ -118,6 +132,9 @@ struct server_settings {
     uint64_t idle_timeout_ms;       /* 0: never */
     uint64_t slow_threshold_ms;     /* 0: no request is slow */
     uint64_t max_connection_age_ms; /* 0: as old as it likes */
+    struct access_settings access;
+    struct limit_conn_settings limit_conn;
+    int64_t keepalive_requests; /* of one connection; 0: any number */
     struct network_settings proxy_from;
     uint64_t proxy_timeout_ms;
     int half_close; /* enum half_close */

@@ -180,6 +180,14 @@ static bool accept_failed(struct accept_socket *socket, uint32_t count)
     return false;
 }
 
+static void refuse(struct accept_socket *socket, int fd, enum conn_entry entry)
+{
+    if (entry == CONN_ONE_TOO_MANY)
+        farewell_begin(&socket->acceptor->farewells, fd, socket->protocol);
+    else
+        close(fd);
+}
+
 /* Accepts clients that wait; up to `owed` of them even when this worker has more than its share. */
 static void accept_from(struct accept_socket *socket, uint32_t owed)
 {
@@ -210,20 +218,28 @@ static void accept_from(struct accept_socket *socket, uint32_t owed)
             pause_accepting(acceptor, PAUSE_FAIR_NS);
             break;
         }
-        int fd = descriptor_apart(accept4(socket->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC));
+        struct sockaddr_storage peer = {0};
+        socklen_t size = sizeof(peer);
+        int fd = descriptor_apart(
+            accept4(socket->fd, (struct sockaddr *)&peer, &size, SOCK_NONBLOCK | SOCK_CLOEXEC));
         if (fd < 0) {
             if (accept_failed(socket, count))
                 continue;
             break;
         }
         socket->ended = false;
-        if (!conn_may_come(socket->policy, fd)) {
-            counter_add(&conns->counters[COUNT_ENDED_PROXY_FROM], 1);
-            close(fd);
+        uint64_t key;
+        enum conn_entry entry =
+            conns_admit(conns, socket->policy, fd, (struct sockaddr *)&peer, size, &key);
+        if (entry != CONN_MAY_COME) {
+            refuse(socket, fd, entry);
             refused++;
             continue;
         }
-        batch[count++] = conn_open(conns, fd, socket->listener, socket->protocol, socket->policy);
+        struct conn *conn =
+            conn_open(conns, fd, socket->listener, socket->protocol, socket->policy);
+        conn_counted(conns, conn, key);
+        batch[count++] = conn;
     }
     if (count > 0) {
         counter_add(&conns->counters[COUNT_ACCEPTED], count);
@@ -242,6 +258,7 @@ void acceptor_start(struct acceptor *acceptor)
 {
     for (uint32_t i = 0; i < acceptor->count; i++)
         acceptor->sockets[i].acceptor = acceptor;
+    acceptor->farewells.loop = acceptor->conns->loop;
     acceptor->stopped = false;
     resume(acceptor);
 }

@@ -12,6 +12,7 @@
 #define PILLION_NET_ACCEPTOR_H
 
 #include "net/conn.h"
+#include "net/farewell.h"
 
 struct acceptor;
 
@@ -34,6 +35,7 @@ struct acceptor {
     bool paused, stopped;
     bool lacks_room; /* paused because there is no room for another connection */
     bool full_logged;
+    struct farewells farewells; /* clients that are refused, and told so */
 
     /* The average number of open connections over all workers that accept, for fairness. May be
      * NULL. */

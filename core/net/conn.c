@@ -41,6 +41,8 @@ static struct conn *conn_take(struct conns *conns)
     }
     *conn = (struct conn){.watch.fd = -1};
     conn_pace_begin(conns, conn);
+    if (conns->requests[conn_index(conns, conn)] != 0)
+        conns->requests[conn_index(conns, conn)] = 0;
     return conn;
 }
 
@@ -60,14 +62,102 @@ void conn_give(struct conns *conns, struct conn *conn)
     conns->free = conn;
 }
 
+/* ---- Addresses ---- */
+
+/* SO_PEERNAME gives the address for as many bytes as it has, and refuses to give fewer. */
+bool conn_peer_of(int fd, struct sockaddr_storage *peer, socklen_t *size)
+{
+    static const socklen_t sizes[] = {sizeof(struct sockaddr_in6), sizeof(struct sockaddr_in)};
+
+    *size = sizeof(*peer);
+    if (getpeername(fd, (struct sockaddr *)peer, size) == 0)
+        return true;
+    for (size_t i = 0; i < sizeof(sizes) / sizeof(*sizes); i++) {
+        *size = sizes[i];
+        if (getsockopt(fd, SOL_SOCKET, SO_PEERNAME, peer, size) == 0)
+            return true;
+    }
+    return false;
+}
+
+const char *conn_here(int fd, char text[ADDRESS_TEXT_SIZE])
+{
+    struct sockaddr_storage own;
+    socklen_t size = sizeof(own);
+
+    text[0] = '?', text[1] = '\0';
+    if (getsockname(fd, (struct sockaddr *)&own, &size) == 0)
+        address_format((const struct sockaddr *)&own, size, text);
+    return text;
+}
+
+static const struct conn_client *client_of(const struct conn *conn)
+{
+    if (conn->policy == NULL)
+        return NULL;
+    const struct conns *conns = conn->policy->conns;
+    bool told = conn_cursors(conns, conn)->flags & CONN_TOLD;
+    return told ? &conns->arena.clients[conn_index(conns, conn)] : NULL;
+}
+
+void conn_peer(const struct conn *conn, char text[ADDRESS_TEXT_SIZE])
+{
+    const struct conn_client *client = client_of(conn);
+    struct sockaddr_storage peer;
+    socklen_t size;
+
+    if (client != NULL)
+        memcpy(text, client->address, sizeof(client->address));
+    else if (conn_peer_of(conn->watch.fd, &peer, &size))
+        address_format((struct sockaddr *)&peer, size, text);
+    else
+        memcpy(text, "unknown", sizeof("unknown"));
+}
+
+const char *conn_told(const struct conn *conn, const char *what)
+{
+    const struct conn_client *client = client_of(conn);
+    const char *value = "";
+
+    if (client != NULL && strcmp(what, "sni") == 0)
+        value = client->authority;
+    else if (client != NULL && strcmp(what, "alpn") == 0)
+        value = client->alpn;
+    else if (client != NULL && strcmp(what, "cn") == 0)
+        value = client->common_name;
+    return value[0] == '\0' ? NULL : value;
+}
+
+/* An adopted connection counts by its client's address. */
+static void count_adopted(struct conns *conns, const struct conn *conn)
+{
+    const struct conn_client *client = client_of(conn);
+    struct sockaddr_storage peer;
+    struct address told;
+    struct error error;
+    socklen_t size;
+    uint64_t key = 0;
+
+    if (client == NULL && conn_peer_of(conn->watch.fd, &peer, &size))
+        key = crowd_key(&conns->crowd, &conn->policy->crowd, (struct sockaddr *)&peer);
+    else if (client != NULL && address_parse(client->address, NULL, false, &told, &error))
+        key = crowd_key(&conns->crowd, &conn->policy->crowd, (struct sockaddr *)&told.socket);
+    if (key == 0)
+        return;
+    crowd_count(&conns->crowd, key);
+    conn_counted(conns, conn, key);
+}
+
 /* ---- Opening ---- */
 
-/* Of `conns` and, behind it, of `arrivals`, `sendings` and `born`: the pages of these are only
- * written when messages come in pieces, clients do not read, and connections have an age. */
+/* Of `conns` and, behind it, of the arrays with what few connections need: their pages are only
+ * written when clients are counted by their address, messages come in pieces, clients do not read,
+ * and connections have an age or a number of requests. */
 static size_t memory_size(const struct conns *conns)
 {
     return conns->arena.record_count *
-           (sizeof(struct conn) + 2 * sizeof(struct conn_pace) + sizeof(*conns->born));
+           (sizeof(struct conn) + 2 * sizeof(struct conn_pace) + sizeof(*conns->crowd_keys) +
+            sizeof(*conns->requests) + sizeof(*conns->born));
 }
 
 bool conns_init(struct conns *conns, struct loop *loop, int fd, uint32_t worker, uint32_t limit,
@@ -84,9 +174,11 @@ bool conns_init(struct conns *conns, struct loop *loop, int fd, uint32_t worker,
     if (memory == MAP_FAILED)
         return error_errno(error, "no memory for %u connections", conns->arena.record_count);
     conns->conns = memory;
-    conns->arrivals = (struct conn_pace *)(void *)&conns->conns[conns->arena.record_count];
+    conns->crowd_keys = (uint64_t *)(void *)&conns->conns[conns->arena.record_count];
+    conns->arrivals = (struct conn_pace *)(void *)&conns->crowd_keys[conns->arena.record_count];
     conns->sendings = &conns->arrivals[conns->arena.record_count];
-    conns->born = (uint32_t *)(void *)&conns->sendings[conns->arena.record_count];
+    conns->requests = (uint32_t *)(void *)&conns->sendings[conns->arena.record_count];
+    conns->born = &conns->requests[conns->arena.record_count];
     return true;
 }
 
@@ -222,79 +314,26 @@ struct conn *conn_adopt(struct conns *conns, int fd, const struct arena *from, u
     if (policy->max_age_ns != 0)
         conns->born[conn_index(conns, conn)] =
             conn_time(socket_age_since(fd, record->id, conns->loop->now));
+    if (conn->policy->crowd.most != 0)
+        count_adopted(conns, conn);
     conns->open++;
     if (conns->expected > 0)
         conns->expected--;
     return conn;
 }
 
-/* ---- Addresses ---- */
-
-/* SO_PEERNAME gives the address for as many bytes as it has, and refuses to give fewer. */
-bool conn_peer_of(int fd, struct sockaddr_storage *peer, socklen_t *size)
-{
-    static const socklen_t sizes[] = {sizeof(struct sockaddr_in6), sizeof(struct sockaddr_in)};
-
-    *size = sizeof(*peer);
-    if (getpeername(fd, (struct sockaddr *)peer, size) == 0)
-        return true;
-    for (size_t i = 0; i < sizeof(sizes) / sizeof(*sizes); i++) {
-        *size = sizes[i];
-        if (getsockopt(fd, SOL_SOCKET, SO_PEERNAME, peer, size) == 0)
-            return true;
-    }
-    return false;
-}
-
-const char *conn_here(int fd, char text[ADDRESS_TEXT_SIZE])
-{
-    struct sockaddr_storage own;
-    socklen_t size = sizeof(own);
-
-    text[0] = '?', text[1] = '\0';
-    if (getsockname(fd, (struct sockaddr *)&own, &size) == 0)
-        address_format((const struct sockaddr *)&own, size, text);
-    return text;
-}
-
-static const struct conn_client *client_of(const struct conn *conn)
-{
-    if (conn->policy == NULL)
-        return NULL;
-    const struct conns *conns = conn->policy->conns;
-    bool told = conn_cursors(conns, conn)->flags & CONN_TOLD;
-    return told ? &conns->arena.clients[conn_index(conns, conn)] : NULL;
-}
-
-void conn_peer(const struct conn *conn, char text[ADDRESS_TEXT_SIZE])
-{
-    const struct conn_client *client = client_of(conn);
-    struct sockaddr_storage peer;
-    socklen_t size;
-
-    if (client != NULL)
-        memcpy(text, client->address, sizeof(client->address));
-    else if (conn_peer_of(conn->watch.fd, &peer, &size))
-        address_format((struct sockaddr *)&peer, size, text);
-    else
-        memcpy(text, "unknown", sizeof("unknown"));
-}
-
-const char *conn_told(const struct conn *conn, const char *what)
-{
-    const struct conn_client *client = client_of(conn);
-    const char *value = "";
-
-    if (client != NULL && strcmp(what, "sni") == 0)
-        value = client->authority;
-    else if (client != NULL && strcmp(what, "alpn") == 0)
-        value = client->alpn;
-    else if (client != NULL && strcmp(what, "cn") == 0)
-        value = client->common_name;
-    return value[0] == '\0' ? NULL : value;
-}
-
 /* ---- Ending ---- */
+
+/* Its client counts no more by its address. */
+static void leave_crowd(struct conns *conns, const struct conn *conn)
+{
+    uint64_t *key = &conns->crowd_keys[conn_index(conns, conn)];
+
+    if (*key == 0)
+        return;
+    crowd_leave(&conns->crowd, *key);
+    *key = 0;
+}
 
 void conn_close(struct conns *conns, struct conn *conn)
 {
@@ -302,6 +341,7 @@ void conn_close(struct conns *conns, struct conn *conn)
     const struct conn_cursors *cursors = record_cursors(record);
 
     conns->open--;
+    leave_crowd(conns, conn);
     conns->on_close(conns, conn);
     loop_unwatch(conns->loop, &conn->watch);
     loop_disown(conns->loop, conn->watch.fd);
@@ -367,7 +407,8 @@ void conn_let_go(struct conns *conns, struct conn *conn)
     if (conn->waiting)
         room_wait_ends(&conns->room);
     conns->open--;
-    conn->policy = NULL; /* its record and its blocks stay taken: others read them now */
+    leave_crowd(conns, conn); /* the worker that takes it over counts it */
+    conn->policy = NULL;      /* its record and its blocks stay taken: others read them now */
     atomic_store_explicit(&conn_record_of(conns, conn)->staying, 0, memory_order_release);
 }
 

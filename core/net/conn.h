@@ -12,6 +12,7 @@
 
 #include <stdalign.h>
 
+#include "base/access.h"
 #include "base/bytes.h"
 #include "base/clock.h"
 #include "base/network.h"
@@ -19,6 +20,7 @@
 #include "net/address.h"
 #include "net/arena.h"
 #include "net/counters.h"
+#include "net/crowd.h"
 #include "net/room.h"
 #include "net/slice.h"
 
@@ -43,6 +45,7 @@ struct conn_policy {
     uint64_t receive_timeout_ns; /* for a message that has begun to arrive (conn_arrives) */
     uint64_t send_timeout_ns;    /* for output that the client leaves unread; 0: no limit */
     uint32_t least_rate;         /* bytes that give a second more of either; 0: any byte does */
+    uint32_t max_requests;       /* then the connection ends; 0: no limit */
     uint64_t max_age_ns;         /* each up to a tenth less or more; 0: no limit */
     bool keepalive, nodelay;
     bool parting;        /* nobody serves its connections any more: each ends, with what is queued
@@ -50,6 +53,10 @@ struct conn_policy {
     uint8_t transport;   /* how their bytes move (net/transport.h) */
     uint64_t max_input;  /* bytes that a frame may have at most */
     uint32_t eof_is_end; /* bits by protocol: a client that has finished sending is gone */
+
+    const struct access_rule *access; /* which clients may connect */
+    size_t access_count;
+    struct crowd_limit crowd; /* and how many of an address */
 
     /* Where listeners have `proxy_protocol`, a connection has one policy until its PROXY header is
      * consumed and another one after that. Each names the other; NULL in the other's place. */
@@ -111,13 +118,16 @@ struct conns {
     struct loop *loop;
     struct arena arena;
     struct room room;
-    struct conn *conns; /* one for each record, by index */
-    uint32_t *born;     /* likewise: conn_time of its client's arrival, if its policy has an age */
+    struct conn *conns;   /* one for each record, by index */
+    uint64_t *crowd_keys; /* likewise: of its client's address, if it is counted; otherwise 0 */
+    uint32_t *requests;   /* likewise: how many it has had, if their number has a limit */
+    uint32_t *born; /* likewise: conn_time of its client's arrival, if its policy has an age */
     struct conn_pace *arrivals; /* likewise, once its message comes in pieces */
     struct conn_pace *sendings; /* likewise, once it leaves output unread */
     counter *counters;          /* WORKER_COUNTERS of them */
-    uint32_t worker;            /* serial number, part of every id made here */
-    uint32_t seat;              /* of the vault that new connections go to, likewise */
+    struct crowd crowd;
+    uint32_t worker; /* serial number, part of every id made here */
+    uint32_t seat;   /* of the vault that new connections go to, likewise */
     uint32_t next_id;
     uint32_t open;        /* connections at present */
     uint32_t limit;       /* of connections, for accepting */
@@ -177,11 +187,24 @@ static inline const struct conn_cursors *conn_cursors(const struct conns *conns,
     return record_cursors(conn_record_of(conns, conn));
 }
 
+/* Whether the client at this address, of the socket `fd`, may connect, with a line in the log when
+ * not. `key`, for conn_counted, is that by which it is counted; 0: it is not. */
+enum conn_entry { CONN_MAY_COME, CONN_DENIED, CONN_ONE_TOO_MANY };
+enum conn_entry conns_admit(struct conns *conns, const struct conn_policy *policy, int fd,
+                            const struct sockaddr *client, socklen_t size, uint64_t *key);
+
 /* A record for the socket `fd`, which becomes the connection's. It says that the client speaks
  * `protocol`, which is for the layer above. Nothing is read before conn_start. NULL when all
  * records are in use; then `fd` stays the caller's. */
 struct conn *conn_open(struct conns *conns, int fd, uint32_t listener, uint8_t protocol,
                        const struct conn_policy *policy);
+
+/* Its client was counted by this key (conns_admit). */
+static inline void conn_counted(struct conns *conns, const struct conn *conn, uint64_t key)
+{
+    if (key != 0) /* the page is not written to without need */
+        conns->crowd_keys[conn_index(conns, conn)] = key;
+}
 
 /* True when conn_open finds a record. A record whose connection was closed in this batch may be
  * free at its end only. */
@@ -320,6 +343,10 @@ static inline void conn_go_on_later(struct conn *conn)
  * a protocol that can say so, its next reply says that it is the last. */
 bool conn_parts_soon(const struct conns *conns, const struct conn *conn);
 
+/* The client has sent so many more requests. The connection parts when they are as many as it may
+ * send. */
+void conn_requested(struct conns *conns, struct conn *conn, uint32_t more);
+
 /* From on_input: a part of the message at `place` of the input stream is there. False when its time
  * is over; on_input is called when that happens, too. While the server does not read, and for what
  * is unread in the socket, no time passes. */
@@ -354,10 +381,6 @@ void conn_peer(const struct conn *conn, char text[ADDRESS_TEXT_SIZE]);
 /* What else its balancer has told of the client: the "sni" that it asked for, the "alpn" agreed on,
  * the "cn" of its certificate. NULL when that was not told. Valid while the connection is open. */
 const char *conn_told(const struct conn *conn, const char *what);
-
-/* False, with a line in the log, for a client that has connected past the balancers: where PROXY
- * headers are expected, only those may connect. `fd` is the socket, which stays the caller's. */
-bool conn_may_come(const struct conn_policy *policy, int fd);
 
 /* Sends the replies that the batch has queued, and lets connections that waited for room go on.
  * From the loop's after_batch. */

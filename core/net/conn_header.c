@@ -9,33 +9,9 @@
 
 #include "base/log_seldom.h"
 #include "net/conn_private.h"
+#include "net/farewell.h"
+#include "wire/protocol.h"
 #include "wire/proxy_header.h"
-
-/* ---- Who may send it ---- */
-
-bool conn_may_come(const struct conn_policy *policy, int fd)
-{
-    char own[ADDRESS_TEXT_SIZE], text[ADDRESS_TEXT_SIZE] = "unknown";
-    struct sockaddr_storage peer;
-    socklen_t size;
-
-    if (policy->after_header == NULL)
-        return true;
-    if (conn_peer_of(fd, &peer, &size)) {
-        if (peer.ss_family == AF_UNIX)
-            return true;
-        for (size_t i = 0; i < policy->trusted_count; i++) {
-            if (network_has(&policy->trusted[i], (const struct sockaddr *)&peer))
-                return true;
-        }
-        address_format((const struct sockaddr *)&peer, size, text);
-    }
-    log_seldom(LOG_WARN_LEVEL, NULL,
-               "%s: %s is not among the balancers, which alone may connect there (proxy_from): its "
-               "connection is closed",
-               conn_here(fd, own), text);
-    return false;
-}
 
 /* ---- What it tells ---- */
 
@@ -103,6 +79,47 @@ static void consume(struct conns *conns, struct conn *conn, const struct proxy_h
         conns_sweep(conns);
 }
 
+/* ---- Whether its client may come ---- */
+
+/* The last word to a client that is one too many, where its protocol is known by now. */
+static void say_farewell(struct conns *conns, struct conn *conn, struct bytes input)
+{
+    unsigned protocol = conn_cursors(conns, conn)->protocol;
+    char word[FAREWELL_MAX];
+
+    if (protocol == PROTOCOL_AUTO)
+        protocol = protocol_guess(input);
+    size_t size = protocol == PROTOCOL_AUTO ? 0 : farewell_write((uint8_t)protocol, word);
+    char *room = size == 0 ? NULL : conn_output_reserve(conns, conn, size);
+    if (room == NULL)
+        return;
+    memcpy(room, word, size);
+    record_edit(conn_record_of(conns, conn))->out_end += (uint32_t)size;
+    record_commit(conn_record_of(conns, conn));
+}
+
+/* Of the client that the header tells, and `input` behind it; the balancer itself may come in any
+ * case. */
+static bool may_come(struct conns *conns, struct conn *conn, const struct proxy_header *header,
+                     struct bytes input)
+{
+    uint64_t key;
+
+    if (header->local || header->source_size == 0)
+        return true;
+    enum conn_entry entry =
+        conns_admit(conns, conn->policy, conn->watch.fd, (const struct sockaddr *)&header->source,
+                    header->source_size, &key);
+    if (entry == CONN_MAY_COME) {
+        conn_counted(conns, conn, key);
+        return true;
+    }
+    if (entry == CONN_ONE_TOO_MANY)
+        say_farewell(conns, conn, input);
+    conn_end(conns, conn, true);
+    return false;
+}
+
 bool conn_header_input(struct conns *conns, struct conn *conn, struct bytes input)
 {
     char own[ADDRESS_TEXT_SIZE], text[ADDRESS_TEXT_SIZE];
@@ -111,7 +128,8 @@ bool conn_header_input(struct conns *conns, struct conn *conn, struct bytes inpu
     switch (proxy_header_read(input, &header)) {
     case PROXY_WHOLE:
         consume(conns, conn, &header);
-        return input.size > header.size;
+        input = (struct bytes){input.data + header.size, input.size - header.size};
+        return may_come(conns, conn, &header, input) && input.size > 0;
     case PROXY_PARTIAL:
         conn->expects = (uint32_t)header.size;
         return false;

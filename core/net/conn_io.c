@@ -57,6 +57,15 @@ static bool is_parting(const struct conn *conn, const struct conn_cursors *curso
     return ioctl(conn->watch.fd, FIONREAD, &unread) < 0 || unread == 0;
 }
 
+/* The counter of the directive by which the connection parts. */
+static enum worker_counter parting_counter(const struct conns *conns, const struct conn *conn)
+{
+    uint32_t most = conn->policy->max_requests;
+
+    return most != 0 && conns->requests[conn_index(conns, conn)] >= most ? COUNT_ENDED_REQUESTS
+                                                                         : COUNT_ENDED_AGE;
+}
+
 /* Its requests wait for a slice, and there are many already: more would only fill the arena. */
 static bool has_plenty(const struct conn *conn, const struct conn_cursors *cursors)
 {
@@ -78,7 +87,7 @@ static void settle(struct conns *conns, struct conn *conn)
     }
     if (is_parting(conn, cursors)) {
         if (conn->parting)
-            counter_add(&conns->counters[COUNT_ENDED_AGE], 1);
+            counter_add(&conns->counters[parting_counter(conns, conn)], 1);
         conn_set_flags(conns, conn, CONN_ENDING | CONN_DISCARD);
         cursors = conn_cursors(conns, conn);
     }

@@ -46,6 +46,15 @@ bool conn_may_age(const struct conns *conns, struct conn *conn)
     return !conn->parting;
 }
 
+void conn_requested(struct conns *conns, struct conn *conn, uint32_t more)
+{
+    uint32_t *requests = &conns->requests[conn_index(conns, conn)];
+
+    *requests += more;
+    if (*requests >= conn->policy->max_requests)
+        conn->parting = 1;
+}
+
 /* ---- Silence ---- */
 
 /* No header has come in its time. */

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/random.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -57,6 +58,8 @@ static void board_begin(struct board *board)
     board->layout = BOARD_LAYOUT;
     board->size = sizeof(struct board);
     board->started_ns = clock_ns();
+    if (getrandom(&board->secret, sizeof(board->secret), GRND_NONBLOCK) < 0)
+        board->secret = clock_ns() * (uint64_t)getpid();
 }
 
 struct board *board_new(struct error *error)
@@ -209,6 +212,8 @@ static void row_clear(const struct board *board, struct board_row *row)
     memset(row, 0, offsetof(struct board_row, methods));
     memset(row->methods, 0, board_methods_known(board) * sizeof(row->methods[0]));
     memset(row->metrics, 0, board_metrics_known(board) * sizeof(row->metrics[0]));
+    if (row->crowd.used != 0)
+        madvise(&row->crowd, sizeof(row->crowd), MADV_REMOVE); /* zeroes */
 }
 
 struct board_head *board_head(struct board *board, const struct board_row *row)

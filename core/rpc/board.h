@@ -26,6 +26,7 @@
 #include "base/error.h"
 #include "conf/settings.h"
 #include "net/counters.h"
+#include "net/crowd.h"
 #include "rpc/journal.h"
 #include "wire/error_code.h"
 
@@ -138,6 +139,7 @@ struct board_row {
     counter counters[WORKER_COUNTERS];
     struct method_counters methods[BOARD_METHODS_MAX];
     metric_cell metrics[BOARD_METRICS_MAX]; /* any thread of the worker adds to them */
+    struct crowd_row crowd;                 /* its clients by their addresses */
 };
 static_assert(sizeof(struct board_row) % BOARD_PAGE == 0, "rows begin at pages");
 
@@ -166,6 +168,7 @@ static_assert(BOARD_NAME_MAX == JOURNAL_METHOD_MAX && BOARD_MODULE_NAME_MAX == J
 struct board {
     uint32_t layout, size; /* BOARD_LAYOUT, sizeof(struct board) */
     uint64_t started_ns;   /* clock_ns() of the master's start */
+    uint64_t secret;       /* a random number: workers know it, clients do not */
     _Atomic uint64_t generation;
     _Atomic uint32_t workers; /* slots of that generation */
     counter reloads, reloads_failed;

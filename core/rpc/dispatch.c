@@ -290,6 +290,17 @@ next_message(struct call *call, unsigned protocol, const struct frame_limits *li
     return status;
 }
 
+/* Requests of HTTP are counted for their connection as they are read: their responses say which is
+ * the last one. */
+static inline __attribute__((always_inline)) void count_frames(struct call *call, unsigned protocol,
+                                                               uint64_t frames)
+{
+    counter_add(&call->dispatcher->row->counters[COUNT_FRAMES], frames);
+    if (call->server->settings->keepalive_requests != 0 && protocol != PROTOCOL_HTTP &&
+        call->conn->policy != NULL)
+        conn_requested(call->dispatcher->conns, call->conn, (uint32_t)frames);
+}
+
 /* Frames that are answered before the next one begins. Leaves when there is no more to do for now,
  * and when a request was deferred. */
 static inline __attribute__((always_inline)) void answer_in_turn_of(struct call *call,
@@ -313,7 +324,7 @@ static inline __attribute__((always_inline)) void answer_in_turn_of(struct call 
         more = answer(call, &frame, frames++ == 0);
     }
     if (frames > 0)
-        counter_add(&call->dispatcher->row->counters[COUNT_FRAMES], frames);
+        count_frames(call, protocol, frames);
 }
 
 /* Frames have a copy of their own, in which nothing asks for the protocol. */
@@ -385,6 +396,8 @@ static void expect_headers(struct rpc_server *server)
     server->before.after_header = &server->policy;
     server->before.idle_timeout_ns = 0;
     server->before.header_timeout_ns = settings->proxy_timeout_ms * NS_PER_MS;
+    server->before.access_count = 0; /* these are about the client that the header tells */
+    server->before.crowd = (struct crowd_limit){0};
     server->before.trusted = settings->proxy_from.networks;
     server->before.trusted_count = settings->proxy_from.count;
 }
@@ -413,6 +426,13 @@ void rpc_server_init(struct rpc_server *server, const struct server_settings *se
         .receive_timeout_ns = settings->receive_timeout_ms * NS_PER_MS,
         .send_timeout_ns = settings->send_timeout_ms * NS_PER_MS,
         .least_rate = (uint32_t)settings->least_rate,
+        .max_requests = (uint32_t)settings->keepalive_requests,
+        .access = settings->access.rules,
+        .access_count = settings->access.count,
+        .crowd = {.most = (uint32_t)settings->limit_conn.most,
+                  .rate = (uint32_t)settings->limit_conn.rate,
+                  .period_s = (uint32_t)settings->limit_conn.period_s,
+                  .server = settings->index},
         .max_age_ns = settings->max_connection_age_ms * NS_PER_MS,
         .keepalive = settings->tcp_keepalive,
         .nodelay = settings->tcp_nodelay,
@@ -448,6 +468,8 @@ void rpc_server_part(struct rpc_server *server, const struct server_settings *se
 {
     rpc_server_init(server, settings, dispatcher, generation);
     server->policy.parting = true;
+    server->policy.max_requests = 0;
+    server->policy.crowd = (struct crowd_limit){0};
     server->policy.idle_timeout_ns = patience_ms * NS_PER_MS;
     expect_headers(server);
 }

@@ -326,6 +326,8 @@ static bool begin(struct call *call, const struct begun_frame *next)
         return false;
     begun_add(dispatcher->conns, call->conn);
     counter_add(&dispatcher->row->counters[COUNT_FRAMES], 1);
+    if (call->server->settings->keepalive_requests != 0 && call->req.protocol != PROTOCOL_HTTP)
+        conn_requested(dispatcher->conns, call->conn, 1);
     bool runs = call_find(call, status, &envelope, &error);
     struct batch *batch = runs || call->req.answered
                               ? NULL

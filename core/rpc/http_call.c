@@ -421,10 +421,12 @@ enum frame_status http_call_next(struct call *call, const struct frame_limits *l
 
 /* A connection that ends soon ends with the response to the last request that has come, which says
  * so: its client then sends no other one into a connection that is being closed. */
-static uint32_t style_of_end(const struct call *call, struct bytes raw)
+static uint32_t style_of_end(struct call *call, struct bytes raw)
 {
-    const struct conns *conns = call->dispatcher->conns;
+    struct conns *conns = call->dispatcher->conns;
 
+    if (call->server->settings->keepalive_requests != 0)
+        conn_requested(conns, call->conn, 1);
     if (!conn_parts_soon(conns, call->conn))
         return 0;
     struct bytes input = conn_input(conns, call->conn);

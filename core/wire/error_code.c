@@ -24,8 +24,9 @@ static const struct error_code codes[] = {
     {"invalid_params", -32602, 400, "INVALID_ARGUMENT", "The method cannot take these params."},
     {ERROR_INVALID_REQUEST, -32600, 400, "INVALID_ARGUMENT",
      "It is JSON, but no request; the message says why, and at which byte."},
-    {"limited", 42900, 429, "RESOURCE_EXHAUSTED",
-     "The caller asks more often than the filter `limit` lets it."},
+    {ERROR_LIMITED, 42900, 429, "RESOURCE_EXHAUSTED",
+     "The caller asks more often than the filter `limit` lets it, or its address has more "
+     "connections than `limit_conn` allows; the connection then ends with this reply."},
     {ERROR_METHOD_NOT_FOUND, -32601, 404, "UNIMPLEMENTED", "This address offers no such method."},
     {ERROR_METHOD_QUARANTINED, 50301, 503, "UNAVAILABLE",
      "The method has crashed too often and is out of service until the next reload."},

@@ -14,6 +14,7 @@
 #define ERROR_METHOD_NOT_FOUND   "method_not_found"
 #define ERROR_TIMEOUT            "timeout"
 #define ERROR_FRAME_TOO_LARGE    "frame_too_large"
+#define ERROR_LIMITED            "limited"
 #define ERROR_REQUEST_TIMEOUT    "request_timeout"
 #define ERROR_MODULE_CRASHED     "module_crashed"
 #define ERROR_METHOD_QUARANTINED "method_quarantined"

@@ -2,7 +2,10 @@
  * too many. Each is ended, told in the log by its address, and counted; healthy clients go on. */
 #include "harness.h"
 
-#include <errno.h>
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -124,6 +127,233 @@ START_TEST(a_client_that_never_reads_is_ended_by_send_timeout)
 }
 END_TEST
 
+/* ---- Addresses ---- */
+
+/* A client that comes from this address of the loopback network. */
+static int connect_from(const struct server *server, const char *address)
+{
+    struct sockaddr_in own = {.sin_family = AF_INET};
+    struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons((uint16_t)server->port)};
+    int client = socket(AF_INET, SOCK_STREAM, 0);
+
+    ck_assert_int_eq(inet_pton(AF_INET, address, &own.sin_addr), 1);
+    to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    ck_assert_int_eq(bind(client, (struct sockaddr *)&own, sizeof(own)), 0);
+    ck_assert_int_eq(connect(client, (struct sockaddr *)&to, sizeof(to)), 0);
+    ck_assert_int_eq(fcntl(client, F_SETFL, O_NONBLOCK), 0);
+    return client;
+}
+
+/* It ends without a byte: by a FIN, or by a reset if a byte of the client's had come. */
+static void expect_closed(int client)
+{
+    wait_until(client_is_closed(client), "the connection stays");
+    close(client);
+}
+
+static bool is_served(int client)
+{
+    static const char ping[] = "{\"in\":\"ping\"}";
+
+    client_send_frame(client, ping);
+    wait_until(client_is_closed(client) || !client_is_silent(client), "no answer");
+    return !client_is_closed(client) &&
+           strcmp(client_receive(client, NULL), "{\"out\":\"pong\",\"result\":null}") == 0;
+}
+
+START_TEST(the_first_rule_about_an_address_decides)
+{
+    char *path;
+    struct server *server = server_new();
+    server_conf(server, "",
+                "method ping; listen unix:run/socket; allow 127.0.0.3 127.0.0.1; "
+                "deny 127.0.0.0/30; allow 127.0.0.2; deny 127.0.0.9 10.0.0.0/8;");
+    server_start(server);
+    path = server_path(server, "run/socket");
+
+    expect_closed(connect_from(server, "127.0.0.2"));
+    expect_closed(connect_from(server, "127.0.0.9"));
+    client_expect_alive(connect_from(server, "127.0.0.3"));
+    client_expect_alive(connect_from(server, "127.0.0.4"));
+    expect_part(server_wait_log(server, "may not connect (deny)"), "the client 127.0.0.2:");
+    ck_assert_double_eq(server_stat(server, "connections.ended.deny"), 2);
+    /* sockets of the file system are only denied by their own word; who is there stays */
+    int there = connect_from(server, "127.0.0.3");
+    client_expect_alive(there);
+    server_conf(server, "", "method ping; listen unix:run/socket; allow 127.0.0.1; deny all;");
+    server_reload(server);
+    expect_closed(connect_from(server, "127.0.0.3"));
+    client_expect_alive(there);
+    client_expect_alive(client_connect_unix(path));
+    server_conf(server, "", "method ping; listen unix:run/socket; deny unix:;");
+    server_reload(server);
+    expect_closed(client_connect_unix(path));
+    client_expect_alive(connect_from(server, "127.0.0.2"));
+}
+END_TEST
+
+static void expect_limited(int client)
+{
+    client_send_frame(client, "{\"in\":\"ping\"}");
+    expect_part(client_expect_error(client, "limited"), "(limit_conn)");
+    expect_closed(client);
+}
+
+/* In all workers together, whichever have the connections; and no count is left of them. */
+START_TEST(an_address_has_no_more_connections_than_it_may)
+{
+    struct server *server = server_serve("", "method ping; limit_conn 3;");
+    int clients[3];
+    pid_t workers[4];
+
+    for (int round = 0; round < 3; round++) {
+        for (int i = 0; i < 3; i++) {
+            clients[i] = -1;
+            wait_until(clients[i] >= 0 ||
+                           (is_served(clients[i] = connect_from(server, "127.0.0.2")) ||
+                            (close(clients[i]), clients[i] = -1, false)),
+                       "there is no room for the client");
+        }
+        expect_limited(connect_from(server, "127.0.0.2"));
+        client_expect_alive(connect_from(server, "127.0.0.3"));
+        if (round == 0) {
+            server_reload(server);
+        } else if (round == 1) {
+            size_t count = server_workers(server, workers, 4);
+            for (size_t i = 0; i < count; i++)
+                kill(workers[i], SIGKILL);
+        }
+        for (int i = 0; i < 3; i++)
+            client_expect_alive(clients[i]); /* it was taken over, and is counted */
+        expect_limited(connect_from(server, "127.0.0.2"));
+        for (int i = 0; i < 3; i++)
+            close(clients[i]);
+    }
+    expect_part(server_wait_log(server, "(limit_conn)"), "the client 127.0.0.2:");
+    ck_assert_double_ge(server_stat(server, "connections.ended.limit_conn"), 6);
+}
+END_TEST
+
+START_TEST(one_too_many_is_told_in_its_protocol)
+{
+    struct server *server = server_serve_alone("", "method ping; limit_conn 1;");
+    const char *get = "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    int first = connect_from(server, "127.0.0.2");
+
+    client_expect_alive(first);
+    int http = connect_from(server, "127.0.0.2"), line = connect_from(server, "127.0.0.2"),
+        silent = connect_from(server, "127.0.0.2");
+    client_send(http, get, strlen(get));
+    const char *response = client_receive_rest(http);
+    ck_assert_int_eq(strncmp(response, "HTTP/1.1 429 Too Many Requests\r\n", 32), 0);
+    expect_part(response, "\r\nConnection: close\r\n");
+    expect_part(response, "\r\nRetry-After: 1\r\n");
+    expect_part(response, "{\"code\":\"limited\"");
+    client_send(line, "{\"in\":\"ping\"}\n", 14);
+    ck_assert_int_eq(strncmp(client_receive_rest(line), "{\"out\":\"error\",", 15), 0);
+    client_expect_error(silent, "limited"); /* in a frame, when it has said nothing */
+    expect_closed(silent);
+    client_expect_alive(first);
+}
+END_TEST
+
+START_TEST(an_address_comes_no_more_often_than_it_may)
+{
+    struct server *server = server_serve("", "method ping; limit_conn 100 rate=3/m;");
+    unsigned served = 0;
+
+    /* a minute may end in between */
+    for (int i = 0; i < 8; i++)
+        served += is_served(connect_from(server, "127.0.0.2"));
+    ck_assert_uint_ge(served, 3);
+    ck_assert_uint_le(served, 6);
+    client_expect_alive(connect_from(server, "127.0.0.3"));
+    server_wait_log(server, "(limit_conn, rate)");
+    ck_assert_double_eq(server_stat(server, "connections.ended.limit_conn_rate"), 8 - served);
+}
+END_TEST
+
+/* The client is known by its header, then. */
+START_TEST(limits_are_about_the_client_that_a_balancer_tells)
+{
+    struct server *server = server_new();
+    char *path = server_path(server, "run/balanced");
+    server_conf(server, "",
+                "method ping; listen unix:run/balanced proxy_protocol; deny 192.0.2.9; "
+                "limit_conn 1;");
+    server_start(server);
+    const char *headers[] = {"PROXY TCP4 192.0.2.9 192.0.2.1 1000 80\r\n",
+                             "PROXY TCP4 192.0.2.7 192.0.2.1 1001 80\r\n",
+                             "PROXY TCP6 ::ffff:192.0.2.7 ::ffff:192.0.2.1 1002 80\r\n",
+                             "PROXY TCP6 2001:db8::7 2001:db8::1 1003 80\r\n",
+                             "PROXY TCP6 2001:db8::8 2001:db8::1 1004 80\r\n"};
+    int clients[5];
+
+    for (int i = 0; i < 5; i++) {
+        clients[i] = client_connect_unix(path);
+        client_send(clients[i], headers[i], strlen(headers[i]));
+        if (i % 2 == 1)
+            client_expect_alive(clients[i]);
+        else
+            expect_closed(clients[i]);
+    }
+    server_reload(server);
+    client_expect_alive(clients[1]);
+    int again = client_connect_unix(path);
+    client_send(again, headers[1], strlen(headers[1]));
+    expect_closed(again);
+}
+END_TEST
+
+/* ---- Requests of a connection ---- */
+
+START_TEST(a_connection_ends_with_its_last_request)
+{
+    struct server *server = server_serve_alone("", "method ping; keepalive_requests 3;");
+    const char *post = "POST /ping HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\n\r\n7";
+    int frames = connect_from(server, "127.0.0.2"), http = connect_from(server, "127.0.0.2");
+
+    for (int i = 0; i < 3; i++)
+        ck_assert(is_served(frames));
+    client_expect_end(frames);
+    for (int i = 0; i < 3; i++)
+        client_send(http, post, strlen(post));
+    const char *responses = client_receive_rest(http);
+    for (int i = 0; i < 2; i++) {
+        ck_assert_int_eq(strncmp(responses, "HTTP/1.1 200 OK\r\n", 17), 0);
+        const char *end = strstr(responses, "\r\n\r\n7");
+        ck_assert_ptr_nonnull(end);
+        ck_assert(memmem(responses, (size_t)(end - responses), "close", 5) == NULL);
+        responses = end + 5;
+    }
+    expect_part(responses, "\r\nConnection: close\r\n");
+    expect_part(responses, "\r\n\r\n7");
+    wait_until(server_stat(server, "connections.ended.keepalive_requests") >= 1,
+               "it is not counted");
+}
+END_TEST
+
+/* ---- The log ---- */
+
+/* However many clients cause a line, the log has a few of its kind. */
+START_TEST(clients_cannot_fill_the_log)
+{
+    struct server *server = server_serve_alone("", "method ping; deny 127.0.0.2;");
+
+    for (int i = 0; i < 200; i++)
+        expect_closed(connect_from(server, "127.0.0.2"));
+    size_t lines = 0;
+    for (const char *at = server_wait_log(server, "may not connect"); at != NULL; lines++)
+        at = (at = strstr(at, "may not connect")) == NULL ? NULL : at + 1;
+    ck_assert_uint_lt(lines, 100);
+    ck_assert_double_eq(server_stat(server, "connections.ended.deny"), 200);
+}
+END_TEST
+
 E2E_MAIN("unfriendly", clients_that_never_read_do_not_keep_others_waiting,
          clients_that_stop_in_a_large_message_do_not_keep_others_waiting,
-         a_client_that_never_reads_is_ended_by_send_timeout)
+         a_client_that_never_reads_is_ended_by_send_timeout,
+         the_first_rule_about_an_address_decides, an_address_has_no_more_connections_than_it_may,
+         one_too_many_is_told_in_its_protocol, an_address_comes_no_more_often_than_it_may,
+         limits_are_about_the_client_that_a_balancer_tells, a_connection_ends_with_its_last_request,
+         clients_cannot_fill_the_log)

@@ -53,6 +53,7 @@ enum way {
     CALL(getpeername, MINUS, ENOBUFS)        \
     CALL(getpwnam, ZERO, EMFILE)             \
     CALL(getpwuid_r, NUMBER, EMFILE)         \
+    CALL(getrandom, MINUS, ENOSYS)           \
     CALL(getsockname, MINUS, ENOBUFS)        \
     CALL(getsockopt, MINUS, ENOBUFS)         \
     CALL(glob, NUMBER, GLOB_NOSPACE)         \
