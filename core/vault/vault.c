@@ -8,9 +8,7 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
-#include "base/clock.h"
 #include "base/descriptor.h"
-#include "base/log.h"
 #include "base/log_seldom.h"
 #include "base/memory.h"
 #include "event/loop.h"
@@ -57,7 +55,6 @@ static struct {
     bool surplus;
     bool asked; /* a MESSAGE_BEAT has come and is not answered yet */
     uint64_t question;
-    uint64_t full_logged_ns;
     uint64_t refused;                 /* number of sockets, since the start */
     uint64_t told_held, told_refused; /* what the last report said */
     struct timer reported;            /* set: the last report was a moment ago */
@@ -211,15 +208,11 @@ static void batch_done(struct loop *loop, void *context)
 
 static void log_full(uint32_t lost, bool truncated)
 {
-    uint64_t now = vault.loop.now;
-
-    if (vault.full_logged_ns != 0 && now - vault.full_logged_ns < NS_PER_S)
-        return;
-    vault.full_logged_ns = now;
-    log_warn("vault %u holds %u sockets and %s: %u are not held, and would not survive their "
-             "worker; raise the limit on open files (worker_rlimit_nofile) or vault_processes",
-             vault.start->seat, vault.table.count,
-             truncated ? "is out of descriptors" : "has no room for more", lost);
+    log_seldom(LOG_WARN_LEVEL, NULL,
+               "vault %u holds %u sockets and %s: %u are not held, and would not survive their "
+               "worker; raise the limit on open files (worker_rlimit_nofile) or vault_processes",
+               vault.start->seat, vault.table.count,
+               truncated ? "is out of descriptors" : "has no room for more", lost);
 }
 
 static void master_drain(void);

@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "base/log.h"
+#include "base/log_seldom.h"
 #include "net/arena_layout.h"
 #include "net/transport.h"
 #include "worker/files.h"
@@ -46,8 +46,9 @@ static void count_lost(struct adoption *adoption, uint32_t index)
  * counters tell of it. `at` is its index in the batch. */
 static void give_up(struct adoption *adoption, uint32_t at, const char *why)
 {
-    log_warn("connection %llx of worker %llu is closed instead of taken over: %s",
-             (unsigned long long)adoption->ids[at], (unsigned long long)adoption->serial, why);
+    log_seldom(LOG_WARN_LEVEL, NULL,
+               "connection %llx of worker %llu is closed instead of taken over: %s",
+               (unsigned long long)adoption->ids[at], (unsigned long long)adoption->serial, why);
     count_lost(adoption, adoption->records[at]);
     shutdown(adoption->fds[at], SHUT_RDWR);
     close(adoption->fds[at]);
@@ -152,8 +153,9 @@ static bool take_over(struct adoption *adoption, uint32_t at)
     adoption->parted += parts;
     /* Before its header no request has begun, whatever a damaged record says. */
     if (!(cursors.flags & CONN_HEADER) && !dispatch_adopted(adoption->dispatcher, conn, &death)) {
-        log_warn("connection %llx of worker %llu is closed: its requests are damaged",
-                 (unsigned long long)adoption->ids[at], (unsigned long long)adoption->serial);
+        log_seldom(LOG_WARN_LEVEL, NULL,
+                   "connection %llx of worker %llu is closed: its requests are damaged",
+                   (unsigned long long)adoption->ids[at], (unsigned long long)adoption->serial);
         counter_add(&conns->counters[COUNT_INVALID], 1);
         conn_close(conns, conn);
         return true;

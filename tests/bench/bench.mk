@@ -8,6 +8,7 @@
 #   make bench-params     a method of five params by table, and as others read them
 #   make bench-rows       a long list, written as it goes and as a tree
 #   make bench-tables     both, two minutes; writes their section of docs/performance.md
+#   make slow-clients     a healthy client beside 6,000 that never read, or send by drops
 #
 # BENCH_ROUNDS (10) and BENCH_SECONDS (0.5) say how often and how long each server is loaded.
 
@@ -73,6 +74,17 @@ bench-recovery: all $(BENCH_PROGRAMS)  ## how long clients wait when a worker di
 $(B)/tests/bench/json_speed: tests/bench/json_speed.c $(B)/libpillion.a
 	@mkdir -p $(@D)
 	$(Q)$(COMPILE) $(LDFLAGS_ALL) -o $@ $< $(B)/libpillion.a $(LIBS)
+
+# A healthy client beside SLOW_CLIENTS that never read, or send by drops. SLOW_SECONDS for each size.
+SLOW_CLIENTS ?= 6000
+SLOW_SECONDS ?= 4
+$(BENCH_BIN)/slow_clients: tests/bench/slow_clients.c
+	@mkdir -p $(@D)
+	$(Q)$(BENCH_COMPILE) -o $@ $<
+
+.PHONY: slow-clients
+slow-clients: all $(BENCH_BIN)/slow_clients  ## a healthy client beside 6,000 that never read or drip
+	$(BENCH_BIN)/slow_clients $(B)/pillion $(B)/modules/ping.so $(SLOW_CLIENTS) $(SLOW_SECONDS)
 
 .PHONY: bench-json
 bench-json: $(B)/tests/bench/json_speed  ## the speed of the strict JSON pass

@@ -382,8 +382,21 @@ START_TEST(every_directive_of_server_is_read)
                 "listen 2 proxy_protocol backlog=3 reuseport; proxy_from 10.0.0.0/8 ::1; "
                 "proxy_from 192.0.2.1; proxy_timeout 1m;"
                 "max_frame 64; max_output 4k; json_max_depth 512; json_max_values 2147483648;"
+                "send_timeout 2s; least_rate off; keepalive_requests 9; limit_conn 7 rate=30/m; "
+                "allow 10.0.0.0/8 unix:; deny all;"
                 "idle_timeout 1m30s; max_connection_age 1h; tcp_keepalive off; tcp_nodelay off; }");
     const struct server_settings *server = settings.servers->next;
+    ck_assert_uint_eq(server->send_timeout_ms, 2000);
+    ck_assert_uint_eq(server->least_rate, 0);
+    ck_assert_int_eq(server->keepalive_requests, 9);
+    ck_assert_int_eq(server->limit_conn.most, 7);
+    ck_assert_int_eq(server->limit_conn.rate, 30);
+    ck_assert_int_eq(server->limit_conn.period_s, 60);
+    ck_assert_uint_eq(server->access.count, 3);
+    ck_assert(server->access.rules[0].allows && server->access.rules[1].allows);
+    ck_assert_int_eq(server->access.rules[1].of, ACCESS_UNIX);
+    ck_assert_int_eq(server->access.rules[2].of, ACCESS_ALL);
+    ck_assert(!server->access.rules[2].allows);
     ck_assert_uint_eq(server->index, 1);
     ck_assert_uint_eq(server->place.line, 2);
     ck_assert_uint_eq(server->place.column, 3);
@@ -437,6 +450,15 @@ START_TEST(every_directive_of_server_has_its_bounds)
         "listen 2 proxy_protocol;",
         "\"listen 2\" with proxy_protocol needs \"proxy_from\" in its server block: the "
         "addresses of the balancers, as in \"proxy_from 10.0.0.0/8;\"");
+    expect_server_message("allow 10.0.0.1/8;",
+                          "\"10.0.0.1/8\" has more bits than the 8 of the network; write 10.0.0.1 "
+                          "for that address alone; or all, or unix:");
+    expect_server_message("limit_conn 0;", "\"0\" must be from 1 to 60000");
+    expect_server_message("limit_conn 5 rate=60001/s;", "\"rate=60001/s\" must be from 1 to 60000");
+    expect_server_message(
+        "limit_conn 5 rate=5;",
+        "unexpected \"rate=5\"; it is written \"limit_conn N [rate=N/s | rate=N/m] "
+        "| off;\"");
     expect_server_message("max_connection_age 999ms;",
                           "\"max_connection_age\" must be off or from 1s to 365d, not \"999ms\"");
 }

@@ -1,0 +1,370 @@
+/* Clients that are not friends, beside one that is: how long the friend's requests take, without
+ * the others and with them.
+ *
+ *     slow_clients PILLION PING.SO [CLIENTS [SECONDS]]
+ *
+ * A server is started with the limits of its defaults. CLIENTS connections come from addresses of
+ * 127.0.0.0/8, in equal parts: clients that ask for replies of 1 KB, 20 KB and 200 KB and never
+ * read; that send half of a large message and then a byte each half second; that send a small one
+ * by drops. A client that is ended comes again twenty seconds later. The friend asks for echoes of
+ * each size, one after the other, over a few connections. Exits with 1 when a percentile with the
+ * others is more than TOLERATED times that without. */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <limits.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define TOLERATED   2.0
+#define FRIENDS     4u   /* connections of the friend */
+#define ADDRESSES   200u /* of the others */
+#define DRIP_NS     500000000ull
+#define AGAIN_NS    20000000000ull
+#define SAMPLES_MAX 1000000u
+
+static const size_t sizes[] = {100, 1000, 20000, 200000};
+#define SIZES (sizeof(sizes) / sizeof(*sizes))
+
+static struct sockaddr_in server;
+
+/* Of the process with the others, for the one with the friend. */
+static struct {
+    _Atomic unsigned connected, blocked, ended;
+} * shared;
+
+static uint64_t now_ns(void)
+{
+    struct timespec at;
+
+    clock_gettime(CLOCK_MONOTONIC, &at);
+    return (uint64_t)at.tv_sec * 1000000000u + (uint64_t)at.tv_nsec;
+}
+
+static _Noreturn void fail(const char *what)
+{
+    perror(what);
+    exit(2);
+}
+
+/* ---- Messages ---- */
+
+/* A request for an echo whose frame has about `size` bytes. */
+static char *message(size_t size, size_t *all)
+{
+    static const char head[] = "{\"in\":\"ping\",\"params\":\"";
+    size_t text = size > sizeof(head) + 8 ? size - sizeof(head) - 8 : 1, at = 4;
+    char *frame = malloc(size + 64);
+
+    if (frame == NULL)
+        fail("malloc");
+    memcpy(frame + at, head, sizeof(head) - 1);
+    at += sizeof(head) - 1;
+    memset(frame + at, 'x', text);
+    at += text;
+    memcpy(frame + at, "\"}", 2);
+    at += 2;
+    uint32_t length = (uint32_t)(at - 4);
+    memcpy(frame, &length, 4);
+    *all = at;
+    return frame;
+}
+
+/* ---- The others ---- */
+
+enum manner { READS_NEVER_1K, READS_NEVER_20K, READS_NEVER_200K, SENDS_HALF, SENDS_DROPS, MANNERS };
+
+struct other {
+    int fd; /* -1: it was ended, and comes again at `next_ns` */
+    enum manner manner;
+    size_t sent; /* bytes of the message */
+    uint64_t next_ns;
+    bool counted; /* as blocked */
+};
+
+static char *messages[MANNERS];
+static size_t message_sizes[MANNERS];
+
+static void other_connect(struct other *other, unsigned number, int epoll)
+{
+    struct sockaddr_in own = {.sin_family = AF_INET};
+    const int small = 4096, few = 32768, on = 1;
+
+    own.sin_addr.s_addr = htonl(0x7f000000u | (2 + number % ADDRESSES));
+    other->fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+    if (other->fd < 0)
+        fail("socket");
+    setsockopt(other->fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof(small));
+    /* On loopback their memory is the same machine's. */
+    setsockopt(other->fd, SOL_SOCKET, SO_SNDBUF, &few, sizeof(few));
+    setsockopt(other->fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof(on));
+    if (bind(other->fd, (struct sockaddr *)&own, sizeof(own)) < 0)
+        fail("bind");
+    if (connect(other->fd, (struct sockaddr *)&server, sizeof(server)) < 0 && errno != EINPROGRESS)
+        fail("connect");
+    struct epoll_event event = {.events = EPOLLOUT | EPOLLRDHUP | EPOLLET, .data.u32 = number};
+    epoll_ctl(epoll, EPOLL_CTL_ADD, other->fd, &event);
+    other->sent = 0;
+    shared->connected++;
+}
+
+static void other_ended(struct other *other)
+{
+    close(other->fd);
+    other->fd = -1;
+    other->next_ns = now_ns() + AGAIN_NS;
+    shared->ended++;
+    shared->connected--;
+}
+
+/* Sends as much as its manner says and the socket takes. */
+static void other_send(struct other *other)
+{
+    size_t all = message_sizes[other->manner];
+    size_t until = other->manner == SENDS_HALF ? all / 2 : all;
+
+    if (other->manner == SENDS_DROPS)
+        return;
+    for (unsigned rounds = 0; rounds < 64; rounds++) {
+        if (other->sent == until && other->manner != SENDS_HALF)
+            other->sent = 0; /* the next request */
+        if (other->sent >= until)
+            return;
+        ssize_t put = send(other->fd, messages[other->manner] + other->sent, until - other->sent,
+                           MSG_NOSIGNAL);
+        if (put < 0 && (errno == EAGAIN || errno == ENOTCONN)) {
+            shared->blocked += !other->counted;
+            other->counted = true;
+            return;
+        }
+        if (put < 0) {
+            other_ended(other);
+            return;
+        }
+        other->sent += (size_t)put;
+    }
+}
+
+static void other_drip(struct other *other, unsigned number, int epoll, uint64_t now)
+{
+    if (now < other->next_ns)
+        return;
+    other->next_ns = now + DRIP_NS;
+    if (other->fd < 0) {
+        other_connect(other, number, epoll);
+        return;
+    }
+    if (other->manner < SENDS_HALF)
+        return;
+    if (send(other->fd, messages[other->manner] + other->sent, 1, MSG_NOSIGNAL) == 1)
+        other->sent++;
+    else if (errno != EAGAIN && errno != ENOTCONN)
+        other_ended(other);
+}
+
+static _Noreturn void run_others(unsigned count)
+{
+    static const size_t of[MANNERS] = {1000, 20000, 200000, 900000, 100};
+    struct other *others = calloc(count, sizeof(*others));
+    struct epoll_event events[256];
+    int epoll = epoll_create1(0);
+    unsigned at = 0, begun = 0;
+
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    for (unsigned m = 0; m < MANNERS; m++)
+        messages[m] = message(of[m], &message_sizes[m]);
+    for (;;) {
+        for (unsigned i = 0; i < 32 && begun < count; i++, begun++) {
+            others[begun].manner = (enum manner)(begun % MANNERS);
+            other_connect(&others[begun], begun, epoll);
+            others[begun].next_ns = now_ns() + DRIP_NS;
+        }
+        int ready = epoll_wait(epoll, events, 256, begun < count ? 0 : 2);
+        for (int i = 0; i < ready; i++) {
+            struct other *other = &others[events[i].data.u32];
+            if (other->fd >= 0 && (events[i].events & (EPOLLERR | EPOLLHUP | EPOLLRDHUP)))
+                other_ended(other);
+            else if (other->fd >= 0)
+                other_send(other);
+        }
+        uint64_t now = now_ns();
+        for (unsigned i = 0; i < 64 && begun > 0; i++, at++)
+            other_drip(&others[at % begun], at % begun, epoll, now);
+    }
+}
+
+/* ---- The friend ---- */
+
+static int friend_connect(void)
+{
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    const int on = 1;
+
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+    for (unsigned i = 0; connect(fd, (struct sockaddr *)&server, sizeof(server)) < 0; i++) {
+        if (i == 500)
+            fail("connect");
+        usleep(20000);
+    }
+    return fd;
+}
+
+static void friend_ask(int fd, const char *frame, size_t size, char *reply, size_t room)
+{
+    size_t got = 0, wanted = 4;
+
+    for (size_t at = 0; at < size;) {
+        ssize_t put = send(fd, frame + at, size - at, MSG_NOSIGNAL);
+        if (put < 0)
+            fail("the friend is disconnected");
+        at += (size_t)put;
+    }
+    while (got < wanted) {
+        ssize_t more = recv(fd, reply + got, room - got, 0);
+        if (more <= 0)
+            fail("the friend gets no answer");
+        got += (size_t)more;
+        if (got >= 4) {
+            uint32_t length;
+            memcpy(&length, reply, 4);
+            wanted = 4 + (size_t)length;
+        }
+    }
+    if (memmem(reply, got, "\"pong\"", 6) == NULL) {
+        fprintf(stderr, "the friend got %.*s\n", got < 300 ? (int)got - 4 : 296, reply + 4);
+        exit(2);
+    }
+}
+
+struct measured {
+    double p50_us, p99_us, most_us;
+    unsigned count;
+};
+
+static int compare(const void *a, const void *b)
+{
+    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+    return (x > y) - (x < y);
+}
+
+static struct measured measure(const int *fds, size_t size, double seconds)
+{
+    static uint32_t samples[SAMPLES_MAX];
+    static char reply[1 << 20];
+    size_t all;
+    char *frame = message(size, &all);
+    uint64_t begin = now_ns(), until = begin + (uint64_t)(seconds * 1e9);
+    unsigned count = 0;
+
+    while (now_ns() < until && count < SAMPLES_MAX) {
+        uint64_t start = now_ns();
+        friend_ask(fds[count % FRIENDS], frame, all, reply, sizeof(reply));
+        samples[count++] = (uint32_t)((now_ns() - start) / 100);
+    }
+    free(frame);
+    qsort(samples, count, sizeof(*samples), compare);
+    return (struct measured){.p50_us = samples[count / 2] / 10.0,
+                             .p99_us = samples[(size_t)count * 99 / 100] / 10.0,
+                             .most_us = samples[count - 1] / 10.0,
+                             .count = count};
+}
+
+/* ---- The whole ---- */
+
+static pid_t start_server(const char *pillion, const char *module, char *folder)
+{
+    char path[256], ping[PATH_MAX];
+    struct sockaddr_in any = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t size = sizeof(any);
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+    if (realpath(module, ping) == NULL || mkdtemp(folder) == NULL ||
+        bind(fd, (struct sockaddr *)&any, size) < 0 ||
+        getsockname(fd, (struct sockaddr *)&any, &size) < 0)
+        fail("cannot prepare");
+    close(fd);
+    server = any;
+    snprintf(path, sizeof(path), "%s/pillion.conf", folder);
+    FILE *conf = fopen(path, "w");
+    if (conf == NULL)
+        fail(path);
+    fprintf(conf,
+            "worker_processes 2; error_log %s/log; pid %s/pid; control %s/control;\n"
+            "load_module %s;\nserver { listen 127.0.0.1:%u; method ping; %s }\n",
+            folder, folder, folder, ping, ntohs(server.sin_port),
+            getenv("SLOW_CLIENTS_LIMITS") == NULL ? "" : getenv("SLOW_CLIENTS_LIMITS"));
+    fclose(conf);
+    pid_t pid = fork();
+    if (pid == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGTERM);
+        execl(pillion, pillion, "-p", folder, "-c", path, (char *)NULL);
+        _exit(127);
+    }
+    return pid;
+}
+
+int main(int count, char **words)
+{
+    char folder[] = "/tmp/slow_clients.XXXXXX", command[512];
+    struct measured alone[SIZES], beside[SIZES];
+    struct rlimit limit;
+    int fds[FRIENDS];
+    bool good = true;
+
+    if (count < 3) {
+        fprintf(stderr, "usage: slow_clients PILLION PING.SO [CLIENTS [SECONDS]]\n");
+        return 2;
+    }
+    unsigned clients = count > 3 ? (unsigned)atoi(words[3]) : 6000;
+    double seconds = count > 4 ? atof(words[4]) : 4;
+    getrlimit(RLIMIT_NOFILE, &limit);
+    limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit);
+    shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    pid_t pillion = start_server(words[1], words[2], folder);
+    for (unsigned i = 0; i < FRIENDS; i++)
+        fds[i] = friend_connect();
+    for (size_t i = 0; i < SIZES; i++)
+        alone[i] = measure(fds, sizes[i], seconds);
+
+    pid_t others = fork();
+    if (others == 0)
+        run_others(clients);
+    struct measured settling = measure(fds, sizes[0], 10 + clients / 500.0);
+    printf("%u clients are connected, %u were ended; the friend's requests meanwhile: p50 %.0f us, "
+           "p99 %.0f us, most %.0f us\n\n",
+           shared->connected, shared->ended, settling.p50_us, settling.p99_us, settling.most_us);
+    printf("   size      p50 alone   beside      p99 alone   beside   ratio     most alone   "
+           "beside\n");
+    for (size_t i = 0; i < SIZES; i++) {
+        beside[i] = measure(fds, sizes[i], seconds);
+        double ratio = beside[i].p99_us / alone[i].p99_us;
+        good &= ratio <= TOLERATED;
+        printf("%7zu B   %8.1f %8.1f us    %8.1f %8.1f us  %5.2f    %8.0f %8.0f us\n", sizes[i],
+               alone[i].p50_us, beside[i].p50_us, alone[i].p99_us, beside[i].p99_us, ratio,
+               alone[i].most_us, beside[i].most_us);
+        fflush(stdout);
+    }
+    printf("\n%u clients are connected, %u were ended in all\n", shared->connected, shared->ended);
+    kill(others, SIGKILL);
+    waitpid(others, NULL, 0);
+    kill(pillion, SIGTERM);
+    waitpid(pillion, NULL, 0);
+    snprintf(command, sizeof(command), "tail -n 20 %s/log >&2; rm -r %s", folder, folder);
+    if (getenv("SLOW_CLIENTS_LOG") == NULL)
+        snprintf(command, sizeof(command), "rm -r %s", folder);
+    return system(command) != 0 || !good;
+}
