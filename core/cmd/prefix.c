@@ -10,6 +10,8 @@
 
 #include "master/inherit.h"
 
+#define PREFIX_CONF "conf/pillion.conf" /* where a prefix has its configuration */
+
 /* Where `make install` puts conf/ and modules/, and the configuration there; set by the Makefile. A
  * package may have its configuration elsewhere, by an absolute path. */
 #ifndef PILLION_PREFIX

@@ -7,13 +7,11 @@
 
 #include "cmd/command.h"
 
-#define PREFIX_CONF "conf/pillion.conf" /* where a prefix has its configuration */
-
 /* Makes `given` (NULL: the default) absolute. False with a message. */
 bool prefix_find(const struct command *self, const char *given, char prefix[PATH_MAX]);
 
-/* The configuration that is read without -c: PREFIX_CONF, but in the prefix that was chosen when
- * this binary was built, which may have its own elsewhere. */
+/* The configuration that is read without -c: conf/pillion.conf, but the prefix that was chosen when
+ * this binary was built may have its own elsewhere. */
 const char *prefix_conf(const char *prefix);
 
 #endif

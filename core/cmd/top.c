@@ -513,7 +513,6 @@ static int run(const struct command *self, int argc, char **argv)
 {
     struct args args = {.command = self, .argc = argc, .argv = argv, .next = 1};
     struct top top = {.command = self,
-                      .server.conf = PREFIX_CONF,
                       .delay_s = 1,
                       .question.fd = -1,
                       .view = {.sort = 1, .filter = "", .bottom = "", .utf8 = is_utf8()}};
@@ -525,6 +524,8 @@ static int run(const struct command *self, int argc, char **argv)
     if (!prefix_find(self, top.prefix, prefix))
         return EXIT_FAILURE;
     top.server.prefix = prefix;
+    if (top.server.conf == NULL)
+        top.server.conf = prefix_conf(prefix);
     if (top.once || top.json || !screen_is_possible()) {
         status = print_once(&top);
     } else {
