@@ -115,6 +115,7 @@ REFERENCES := configuration errors
 .PHONY: reference reflow docs-check
 reference: $(B)/pillion  ## write docs/configuration.md and docs/errors.md
 	$(foreach r,$(REFERENCES),$(B)/pillion doc $(r) >docs/$(r).md &&) true
+	$(Q)python3 tests/docs/reliability.py
 
 reflow:  ## wrap the paragraphs of the pages at 100 columns
 	$(Q)python3 tests/docs/reflow.py README.md modules/samples/README.md $(filter-out $(REFERENCES:%=docs/%.md), \
@@ -127,6 +128,7 @@ docs-check: $(B)/pillion $(B)/man/made
 	    echo "the check of manual pages, which needs mandoc" | tee -a $(SKIPPED); fi
 	$(Q)for r in $(REFERENCES); do $(B)/pillion doc $$r | diff -u docs/$$r.md - || \
 	    { echo "docs/$$r.md is out of date: run \`make reference\`" >&2; exit 1; }; done
+	$(Q)python3 tests/docs/reliability.py --check
 	$(Q)python3 tests/docs/check.py
 
 # All of it arrives, and all of it goes.
