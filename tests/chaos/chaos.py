@@ -332,6 +332,7 @@ class Client:
         self.asked, self.incoming, self.outgoing = [], b"", b""
         self.late, self.words = b"", 0  # a body that waits for a word; words that may come
         self.next_id, self.since, self.slow_until = 0, 0.0, 0.0
+        self.heard = 0.0  # when bytes have come; one that reads slowly may need long for what it has
         self.story = []
         self.connect(chaos.first_port(number))
 
@@ -432,7 +433,8 @@ class Client:
                 return
             raise Failure("disconnect: client %d, %d replies were to come" %
                           (self.number, len(self.asked)))
-        self.slow_until = time.monotonic() + 0.01
+        self.heard = time.monotonic()
+        self.slow_until = self.heard + 0.01
         self.incoming += data
         while True:
             unwrapped = self.wire.unwrap(self.incoming)
@@ -830,8 +832,8 @@ class Chaos:
                 client.send()
             elif not client.asked and not client.half_closed and not self.ending and self.may_ask(client, now):
                 client.ask(self.guilty.pop() if self.guilty and not client.without_ids else None)
-            elif client.asked and now - client.since > self.PATIENCE:
-                raise Failure("lost: client %d waits for %d replies since %d s: %s" %
+            elif client.asked and now - max(client.since, client.heard) > self.PATIENCE:
+                raise Failure("lost: client %d waits for %d replies, and has heard nothing since %d s: %s" %
                               (client.number, len(client.asked), self.PATIENCE, client.story))
         if self.visitors and not self.ending:
             self.visit(now)
