@@ -173,7 +173,7 @@ class Soak(chaos.Chaos):
     def __init__(self, name, args, port):
         super().__init__(args, port)
         self.name, self.series, self.began = name, {}, None
-        self.next_visit, self.reloads = 0.0, 0
+        self.next_visit, self.reloads, self.kills_so_far = 0.0, 0, 0
 
     def start(self):
         super().start()
@@ -213,9 +213,11 @@ class Soak(chaos.Chaos):
         if not due:
             return
         name = min(due, key=lambda n: self.next[n])
-        kinds = {"reload": "reload", "crash": "crash", "kill": self.random.choice(["kill", "kill-vault"])}
-        if kinds[name] == "kill-vault" and not self.settled(now):
-            return
+        kinds = {"reload": "reload", "crash": "crash", "kill": ("kill-vault", "kill")[self.kills_so_far % 2]}
+        if kinds[name] == "kill-vault":
+            if now - self.event_since < 1 or not self.settled(now):
+                return
+        self.kills_so_far += name == "kill"
         self.next[name] += {"reload": RELOAD, "crash": CRASH, "kill": KILL}[name]
         self.happen(kinds[name], now)
         self.quiet_until = now + 0.5

@@ -164,6 +164,8 @@ def soak(path):
         events = ["%s %s" % (c, n) for n, c in re.findall(r"^([a-z-]+) +(\d+) ", said, re.M) if c != "0"]
         rows.append("- the *%s* server: %s replies checked; events: %s." % (
             name, "{:,}".format(int(counted[1])), ", ".join(events) or "none"))
+    if "kill-vault" not in text:
+        rows.append("- no vault was killed in this run: `make soak` has killed them in turns with workers since")
     rows.append("- disconnects, and lost, wrong, doubled or reordered replies: %s." % (
         re.search(r"^disconnects, lost, wrong, reordered: (.*)$", text, re.M)[1]))
     rows += ["", "| server | process | private, KiB | slope, KiB/h | resident, KiB/h | descriptors/h | threads/h |",
@@ -173,7 +175,7 @@ def soak(path):
         table[server, process][what] = float(first), float(last), float(slope), float(error)
     for (server, process), of in sorted(table.items()):
         def told(what):
-            return "%+.0f ± %.0f" % of[what][2:] if what in of else ""
+            return "%+d ± %d" % (round(of[what][2]), round(of[what][3])) if what in of else ""
         sizes = "%.0f → %.0f" % of["private"][:2] if "private" in of else ""
         rows.append("| %s | %s | %s | %s | %s | %s | %s |" % (
             server, process, sizes, *(told(w) for w in ("private", "rss", "descriptors", "threads"))))
