@@ -23,6 +23,7 @@ MODULE_DIR  := $(HOME_DIR)/modules
 RUN_DIR     := $(HOME_DIR)/run
 EXAMPLE_DIR := $(CONF_DIR)/examples
 MONITOR_DIR := $(CONF_DIR)/monitoring
+CONTAINER_DIR := $(dir $(MONITOR_DIR))container
 BIN_DIR     := $(PREFIX)/bin
 LIB_DIR     := $(PREFIX)/lib
 INC_DIR     := $(PREFIX)/include
@@ -65,7 +66,7 @@ FOUND_NEEDS := $(shell command -v pkg-config >/dev/null && \
 can_build    = $(if $(filter-out $(FOUND_NEEDS),$(NEEDS_$(1))),,$(1))
 MODULES     := $(foreach m,$(ALL_MODULES),$(call can_build,$(m)))
 MODULE_SO   := $(MODULES:%=$(B)/modules/%.so)
-CONF_FILES  := $(patsubst conf/%,$(B)/conf/%,$(wildcard conf/*.conf conf/examples/*.conf conf/monitoring/*))
+CONF_FILES  := $(patsubst conf/%,$(B)/conf/%,$(wildcard conf/*.conf conf/examples/*.conf conf/monitoring/* conf/container/*))
 
 .PHONY: all
 all: $(B)/pillion $(B)/libpillion-test.so $(MODULE_SO) $(CONF_FILES) $(B)/man/made | $(B)/run  ## build the server and its modules in build/
@@ -161,7 +162,7 @@ $(B)/run:
 RUN_PACKAGES  := gcc libc6-dev libcjson-dev pkg-config \
                  $(sort $(foreach m,$(ALL_MODULES),$(PACKAGES_$(m))))
 TEST_PACKAGES := $(RUN_PACKAGES) bash-completion check curl gdb libsubunit-dev clang libclang-rt-14-dev g++ python3 \
-                 apache2-utils haproxy httpie mandoc node-llhttp openssl pgbouncer postgresql procps \
+                 apache2-utils haproxy httpie mandoc node-llhttp openssl pgbouncer postgresql procps python3-yaml \
                  prometheus redis-server rustc valgrind wrk zsh $(sort $(foreach s,$(ALL_SAMPLES),$(PACKAGES_$(s))))
 # Other distributions of node bring an npm of their own, and Debian's cannot be beside it.
 TEST_PACKAGES += $(if $(shell command -v npm),,nodejs npm)
@@ -224,7 +225,7 @@ DOC_FOLDERS := architecture writing-a-module
 .PHONY: install uninstall
 install: all  ## install below $(DESTDIR)$(PREFIX); a configuration that is there is kept
 	install -d $(addprefix $(DESTDIR),$(BIN_DIR) $(CONF_DIR) $(MODULE_DIR) $(RUN_DIR) $(EXAMPLE_DIR) \
-	    $(MONITOR_DIR) $(INC_DIR)/pillion $(LIB_DIR) $(PC_DIR) $(addprefix $(MAN_DIR)/man,1 5 7 8) \
+	    $(MONITOR_DIR) $(CONTAINER_DIR) $(INC_DIR)/pillion $(LIB_DIR) $(PC_DIR) $(addprefix $(MAN_DIR)/man,1 5 7 8) \
 	    $(DOC_FOLDERS:%=$(DOC_DIR)/%) $(UNIT_DIR) $(BASH_DIR) $(ZSH_DIR))
 	install -m 755 $(B)/pillion $(DESTDIR)$(BIN_DIR)/pillion
 	install -m 644 $(MODULE_SO) $(DESTDIR)$(MODULE_DIR)
@@ -245,6 +246,7 @@ install: all  ## install below $(DESTDIR)$(PREFIX); a configuration that is ther
 	$(foreach f,$(DOC_FOLDERS),install -m 644 docs/$(f)/*.md $(DESTDIR)$(DOC_DIR)/$(f) &&) true
 	install -m 644 $(wildcard conf/examples/*) $(DESTDIR)$(EXAMPLE_DIR)
 	install -m 644 $(wildcard conf/monitoring/*) $(DESTDIR)$(MONITOR_DIR)
+	install -m 644 $(wildcard conf/container/*) $(DESTDIR)$(CONTAINER_DIR)
 	install -m 644 conf/completion/pillion.bash $(DESTDIR)$(BASH_DIR)/pillion
 	install -m 644 conf/completion/_pillion $(DESTDIR)$(ZSH_DIR)/_pillion
 	sed 's|/usr/local/bin|$(BIN_DIR)|' conf/pillion.service >$(DESTDIR)$(UNIT_DIR)/pillion.service
@@ -257,7 +259,7 @@ uninstall:  ## take away what install has put there; a changed configuration sta
 	rm -f $(DESTDIR)$(BASH_DIR)/pillion $(DESTDIR)$(ZSH_DIR)/_pillion
 	rm -f $(addprefix $(DESTDIR)$(MAN_DIR)/,man1/pillion-*.1 man5/pillion.conf.5 \
 	    man7/pillion-module.7 man8/pillion.8)
-	rm -rf $(addprefix $(DESTDIR),$(DOC_DIR) $(EXAMPLE_DIR) $(MONITOR_DIR))
+	rm -rf $(addprefix $(DESTDIR),$(DOC_DIR) $(EXAMPLE_DIR) $(MONITOR_DIR) $(CONTAINER_DIR))
 	cmp -s conf/pillion.conf $(DESTDIR)$(CONF_DIR)/pillion.conf && \
 	    rm -f $(DESTDIR)$(CONF_DIR)/pillion.conf || true
 	rmdir $(addprefix $(DESTDIR),$(CONF_DIR) $(MODULE_DIR) $(RUN_DIR) $(HOME_DIR) \

@@ -4,7 +4,11 @@
 #ifndef PILLION_BASE_DESCRIPTOR_H
 #define PILLION_BASE_DESCRIPTOR_H
 
+#include <stdbool.h>
 #include <stddef.h>
+
+/* True where /proc/self/fd has the descriptors' names, as everywhere but without /proc. */
+bool descriptors_have_names(void);
 
 /* Closes a descriptor, and does not wait: close(2) of a socket with SO_LINGER set (socket(7)) lasts
  * until the peer has taken all data, and the process that made the socket may have set that. */

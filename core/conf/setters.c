@@ -54,6 +54,8 @@ static const char *read_log_path(struct conf_apply *apply, const struct conf_wor
 
     if (strcmp(word->text, "stderr") == 0 || strcmp(word->text, "syslog") == 0)
         return word->text;
+    if (strcmp(word->text, "stdout") == 0)
+        return "/dev/stdout";
     if (strncmp(word->text, syslog, sizeof(syslog) - 1) == 0) {
         struct conf_word facility = {word->text + sizeof(syslog) - 1, word->place};
         return conf_read_enum(apply, "syslog", &facility, facilities) < 0 ? NULL : word->text;
@@ -61,6 +63,7 @@ static const char *read_log_path(struct conf_apply *apply, const struct conf_wor
     /* Without this check "stder" would make a file of that name. An operator who wants such a file
      * writes "./stder". */
     suggest_offer(&suggest, "stderr");
+    suggest_offer(&suggest, "stdout");
     suggest_offer(&suggest, "syslog");
     bool slip = suggest.nearest != NULL && strchr(word->text, '/') == NULL;
     if (word->text[0] != '\0' && !slip)

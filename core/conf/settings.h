@@ -172,6 +172,9 @@ struct module_settings {
 #define VAULT_PROCESSES_MAX    128
 #define QUARANTINE_CRASHES_MAX 100
 
+/* What SIGTERM orders; SIGTERM_AUTO: to quit where the master is process 1. */
+enum sigterm { SIGTERM_AUTO, SIGTERM_STOP, SIGTERM_QUIT };
+
 struct settings {
     int64_t worker_processes; /* resolved: `auto` is the number of usable processors */
     int64_t worker_connections;
@@ -203,6 +206,8 @@ struct settings {
     uint64_t heartbeat_timeout_ms;  /* no sign of life of a worker or a vault; 0: not asked */
     uint64_t defer_timeout_ms;      /* a deferred request whose module gives no time */
     uint64_t drain_timeout_ms;
+    uint64_t quit_delay_ms;     /* before a quit begins: balancers look elsewhere meanwhile */
+    int sigterm;                /* enum sigterm */
     int64_t pool_threads;       /* of each worker, for pillion_offload */
     int64_t pool_queue;         /* calls that wait for one of them */
     int64_t quarantine_crashes; /* 0: never */

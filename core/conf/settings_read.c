@@ -3,6 +3,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "base/processors.h"
 #include "conf/setters.h"
 #include "conf/settings_table.h"
 
@@ -111,13 +112,8 @@ static void check_servers(const struct conf_tree *tree, const struct settings *s
 
 static int64_t usable_processors(void)
 {
-    cpu_set_t set;
+    uint32_t count = processors_usable();
 
-    /* Fails on machines with more than CPU_SETSIZE processors, sched_getaffinity(2). */
-    int64_t count = sched_getaffinity(0, sizeof(set), &set) == 0 ? CPU_COUNT(&set)
-                                                                 : sysconf(_SC_NPROCESSORS_ONLN);
-    if (count < 1)
-        return 1;
     return count > WORKER_PROCESSES_MAX ? WORKER_PROCESSES_MAX : count;
 }
 

@@ -16,6 +16,7 @@ static const char *const word_auto[] = {"auto", NULL};
 static const char *const words_auto[] = {"auto", "off", "on", NULL};
 static const char *const words_declared[] = {"declared", "off", "on", NULL};
 static const char *const words_validate[] = {"default", "off", "params", "all", NULL};
+static const char *const words_sigterm[] = {"auto", "stop", "quit", NULL};
 static const char *const word_off[] = {"off", NULL};
 
 #define MAIN(member) .contexts = CONF_IN_MAIN, .offset = offsetof(struct settings, member)

@@ -37,6 +37,8 @@ static void ready(struct worker *worker)
     /* The worker replaces one that died or has stuck threads, in the generation that serves. */
     relieve_ready(worker);
     worker_serve(worker, handover_expected(worker->slot));
+    if (master_is_to_quit())
+        channel_tell(worker->child.channel.fd, MESSAGE_UNREADY, 0, 0);
     pulse_greet(worker->child.channel.fd); /* a reload may wait for its sign of life */
     handover_advance();
 }

@@ -57,8 +57,10 @@ static void signals_ready(struct watch *watch, uint32_t events)
             master_order(ORDER_STOP, NULL);
             continue;
         }
-        log_notice("SIG%s from process %u: %s", sigabbrev_np(number), info.ssi_pid, row->verb);
-        master_order(row->order, NULL);
+        enum order order = number == SIGTERM ? sigterm_order() : row->order;
+        log_notice("SIG%s from process %u: %s", sigabbrev_np(number), info.ssi_pid,
+                   order == ORDER_QUIT ? "quit" : row->verb);
+        master_order(order, NULL);
     }
 }
 

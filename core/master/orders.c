@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <time.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "master/control.h"
 #include "master/generations.h"
@@ -85,10 +86,14 @@ static struct {
     bool reload, upgrade;
 } follows;
 
+static struct timer quit_delay; /* set while the server is to quit, and serves on until then */
+
 static enum stage stage_now(void)
 {
     if (master.mode != MASTER_RUNNING)
         return master.mode == MASTER_QUITTING ? STAGE_QUITTING : STAGE_STOPPING;
+    if (timer_is_set(&quit_delay))
+        return STAGE_QUITTING;
     if (reload_phase() != RELOAD_IDLE)
         return generation_current() == NULL ? STAGE_STARTING : STAGE_RELOADING;
     return rehearsal_is_under_way() ? STAGE_REHEARSING : STAGE_SERVING;
@@ -115,6 +120,16 @@ void master_check_end(void)
         loop_stop(&master.loop);
 }
 
+/* No reload or upgrade follows any more: clients that wait for one are answered now. */
+static void end_orders(void)
+{
+    follows.reload = follows.upgrade = false;
+    reload_abandon(ending);
+    control_answer(ORDER_RELOAD, true, false, ending);
+    rehearsal_end();
+    control_answer(ORDER_UPGRADE, true, false, ending);
+}
+
 void master_end(enum master_mode mode)
 {
     uint64_t drain_ms =
@@ -122,6 +137,7 @@ void master_end(enum master_mode mode)
 
     if (mode <= master.mode)
         return;
+    timer_cancel(&master.loop, &quit_delay);
     master.mode = mode;
     if (generation_current() != NULL)
         report(JOURNAL_STOPPING, NULL, "%s",
@@ -131,12 +147,7 @@ void master_end(enum master_mode mode)
     watchdog_stop();
     heartbeat_stop();
     title_set("master (ending)");
-    /* No reload or upgrade follows any more: clients that wait for one are answered now. */
-    follows.reload = follows.upgrade = false;
-    reload_abandon(ending);
-    control_answer(ORDER_RELOAD, true, false, ending);
-    rehearsal_end();
-    control_answer(ORDER_UPGRADE, true, false, ending);
+    end_orders();
     if (mode == MASTER_QUITTING)
         end_workers(MESSAGE_QUIT, drain_ms + QUIT_MARGIN_MS);
     else
@@ -145,6 +156,39 @@ void master_end(enum master_mode mode)
     while (master.listeners.first != NULL)
         listener_close(&master.listeners, master.listeners.first, true);
     master_check_end();
+}
+
+static void delay_over(struct timer *timer)
+{
+    (void)timer;
+    master_end(MASTER_QUITTING);
+}
+
+bool master_is_to_quit(void)
+{
+    return timer_is_set(&quit_delay);
+}
+
+/* Quits, once balancers have had the time to see that. Workers that begin to serve meanwhile are
+ * told as they do. */
+static void quit(void)
+{
+    const struct generation *current = generation_current();
+    uint64_t delay_ms = current == NULL ? 0 : current->settings->quit_delay_ms;
+
+    if (delay_ms == 0) {
+        master_end(MASTER_QUITTING);
+        return;
+    }
+    timer_set(&master.loop, &quit_delay, delay_ms * NS_PER_MS, delay_over);
+    log_notice("not ready any more; the server serves on for %llu ms (quit_delay)",
+               (unsigned long long)delay_ms);
+    notify_stopping(delay_ms + current->settings->drain_timeout_ms + QUIT_MARGIN_MS);
+    end_orders();
+    for (struct worker *w = workers_first(); w != NULL; w = w->next) {
+        if (w->life == WORKER_SERVING)
+            channel_tell(w->child.channel.fd, MESSAGE_UNREADY, 0, 0);
+    }
 }
 
 void master_fail(const char *why)
@@ -209,7 +253,7 @@ static void begin(enum order order)
         master_end(MASTER_STOPPING);
         break;
     case ORDER_QUIT:
-        master_end(MASTER_QUITTING);
+        quit();
         break;
     case ORDER_RELOAD:
         follows.reload = false;
@@ -229,6 +273,15 @@ static void begin(enum order order)
     case ORDERS:
         break;
     }
+}
+
+enum order sigterm_order(void)
+{
+    const struct generation *current = generation_current();
+    int chosen = current == NULL ? SIGTERM_AUTO : current->settings->sigterm;
+    bool quits = chosen == SIGTERM_QUIT || (chosen == SIGTERM_AUTO && master.pid == 1);
+
+    return quits && stage_now() != STAGE_QUITTING ? ORDER_QUIT : ORDER_STOP;
 }
 
 void master_order(enum order order, struct control_client *client)

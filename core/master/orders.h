@@ -13,6 +13,12 @@ void master_order(enum order order, struct control_client *client);
  * end, closes the listeners. */
 void master_end(enum master_mode mode);
 
+/* The order that SIGTERM is now (`sigterm`). */
+enum order sigterm_order(void);
+
+/* True from the order to quit until the server begins to (`quit_delay`). */
+bool master_is_to_quit(void);
+
 /* Ends the server: its first generation could not be started. */
 void master_fail(const char *why);
 

@@ -19,6 +19,7 @@ uint32_t pulse_weigh(const struct pulse *pulse, const struct child_view *view, b
         return PULSE_FULL;
     case 'R': /* it spins, or (little time used) waits for a processor */
         return busy || view->cpu_ns - pulse->cpu_ns <= pace_ns / 2 ? 0 : 1;
+    case '?': /* nobody can tell, without /proc */
     case 'D': /* it waits for a disk or swapped-out memory: slow, or for ever */
         return busy ? 0 : 1;
     case 'Z':

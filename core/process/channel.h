@@ -92,6 +92,8 @@ enum message_type {
     /* worker or probe to master */
     MESSAGE_SANDBOXED, /* it dies of a system call that the sandbox refuses: `serial` is its number,
                           `number` the architecture (seccomp(2)) */
+    /* master to worker */
+    MESSAGE_UNREADY, /* the server is to quit before long: probes of readiness fail */
     MESSAGE_TYPES
 };
 

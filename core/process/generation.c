@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/descriptor.h"
 #include "base/log.h"
 #include "base/log_file.h"
 #include "base/memory.h"
@@ -67,7 +68,7 @@ static bool seal_modules(struct generation *generation, struct conf_errors *erro
         if (fd < 0) {
             conf_error(errors, &m->place, "cannot load the module %s: %s", m->path, error.text);
             good = false;
-        } else if (settings->pin_modules) {
+        } else if (settings->pin_modules && descriptors_have_names()) {
             generation->module_files[i].fd = fd;
         } else {
             close(fd);
@@ -234,6 +235,7 @@ struct generation *generation_build(const struct serve_options *options, uint64_
     log_file_distrust(generation->identity.user);
     if (good) {
         name_advise(generation->settings, &generation->advice);
+        preflight_advise(&generation->advice);
         return generation;
     }
     generation_release(generation);

@@ -7,6 +7,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "base/descriptor.h"
 #include "base/memory.h"
 #include "conf/settings_table.h"
 
@@ -63,18 +64,25 @@ bool preflight_system(struct conf_errors *errors)
 {
     struct error error;
 
-    if (access("/proc/self/fd", X_OK) == 0)
+    if (descriptors_have_names())
         return true;
-    if (errno != ENOENT) {
-        error_errno(&error, "cannot look at /proc/self/fd, through which modules are loaded, and "
-                            "memory is shared");
-        conf_error(errors, NULL, "%s", error.text);
-        return false;
-    }
-    conf_error(errors, NULL,
-               "/proc is not mounted here: modules are loaded, and memory is shared, through "
-               "/proc/self/fd; mount it (`mount -t proc proc /proc`)");
+    if (errno == ENOENT)
+        return true;
+    error_errno(&error, "cannot look at /proc/self/fd, through which modules are loaded, and "
+                        "memory is shared");
+    conf_error(errors, NULL, "%s", error.text);
     return false;
+}
+
+void preflight_advise(struct text *advice)
+{
+    if (!descriptors_have_names())
+        text_append_string(
+            advice,
+            "/proc is not mounted here (`mount -t proc proc /proc`): modules are loaded "
+            "from their files, as with `pin_modules off`; a module could write to the "
+            "counters of other processes; how much memory a process has is not known "
+            "(worker_max_memory), nor whether one is stopped; and no upgrade is possible\n");
 }
 
 /* RLIMIT_FSIZE limits memory files, too (setrlimit(2)). */

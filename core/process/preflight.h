@@ -37,8 +37,10 @@ bool preflight_conflict(const struct address *one, bool one_reuseport, const str
 bool preflight_processors(const struct conf_tree *tree, const struct settings *settings,
                           struct conf_errors *errors);
 
-/* Checks that the system has /proc, which every server needs. */
+/* Checks that the system's /proc, if there is one, can be used; and adds to `advice` what a server
+ * lacks without it. */
 bool preflight_system(struct conf_errors *errors);
+void preflight_advise(struct text *advice);
 
 /* Checks that the limits of the process allow arenas of this size, in bytes. */
 bool preflight_limits(const struct conf_tree *tree, uint64_t arena, struct conf_errors *errors);

@@ -21,7 +21,7 @@ int board_descriptor(void)
 }
 
 /* Opened by the master: its children may have no descriptor left. -1 without /proc, of which the
- * configuration's check tells; no child could enter the board then. */
+ * configuration's check tells: then only good faith keeps a child from writing. */
 static int open_for_reading(int fd)
 {
     char path[32];
@@ -124,8 +124,8 @@ bool board_enter(struct board *board, struct board_row **row, struct error *erro
             return error_errno(error, "%s", failed);
         *row = own;
     }
-    return map_again(board, sizeof(*board), PROT_READ, board_reading_fd, 0) ||
-           error_errno(error, "%s", failed);
+    int fd = board_reading_fd >= 0 ? board_reading_fd : board_fd;
+    return map_again(board, sizeof(*board), PROT_READ, fd, 0) || error_errno(error, "%s", failed);
 }
 
 typedef char board_name[BOARD_NAME_MAX];

@@ -35,6 +35,7 @@ struct dispatcher {
     struct deferred_list *lists; /* one for each connection, by its index; touched by few */
     struct search *searches;     /* likewise; written for messages in pieces only */
     struct conn_values **values; /* likewise; NULL until a module asks for such */
+    bool unready;                /* the server is to quit before long */
     struct slow *slow;           /* rpc/slow.h; NULL where no server has a slow_threshold */
 };
 

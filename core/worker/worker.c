@@ -343,6 +343,9 @@ static void master_message(const struct message *message, int *fds, uint32_t fd_
     case MESSAGE_QUIT:
         quit(message->number);
         break;
+    case MESSAGE_UNREADY:
+        worker.dispatcher.unready = true;
+        break;
     case MESSAGE_STOP:
         loop_stop(&worker.loop);
         break;

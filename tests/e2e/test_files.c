@@ -653,28 +653,6 @@ START_TEST(a_limit_on_the_size_of_files_is_named_and_kills_nothing)
 }
 END_TEST
 
-/* As root, or where users may have namespaces of their own: elsewhere there is always /proc. */
-START_TEST(a_missing_proc_is_named_by_the_error)
-{
-    struct server *server = server_new();
-
-    server_conf(server, "", "method ping;");
-    for (int i = 0; i < 2; i++) {
-        char *command = keep_printf("unshare -%sm sh -c 'mount -t tmpfs none /proc || exit 99\n"
-                                    "exec %s -p %s %s' || exit $?",
-                                    geteuid() == 0 ? "" : "r", pillion_binary(), server->prefix,
-                                    i == 0 ? "-t" : "");
-        struct run run =
-            run_command((const char *const[]){"/bin/sh", "-c", command, NULL}, NULL, PATIENCE_MS);
-        if (run.status == 99 || strstr(run.err, "unshare") != NULL)
-            return;
-        expect_status(&run, 1);
-        expect_part(run.err, "/proc is not mounted here");
-        ck_assert_ptr_null(strstr(run.err, "install the library"));
-    }
-}
-END_TEST
-
 E2E_MAIN("files", a_slip_in_the_configuration_spoils_no_file,
          a_second_start_takes_nothing_from_the_server_that_runs,
          a_pid_file_that_a_dead_server_left_is_taken, a_server_that_ends_removes_its_own_files_only,
@@ -690,5 +668,4 @@ E2E_MAIN("files", a_slip_in_the_configuration_spoils_no_file,
          a_reload_that_fails_adds_no_queue_that_nobody_serves,
          with_daemon_on_nothing_is_kept_of_the_starter,
          descriptors_0_to_2_closed_at_the_start_lead_nowhere,
-         a_limit_on_the_size_of_files_is_named_and_kills_nothing,
-         a_missing_proc_is_named_by_the_error)
+         a_limit_on_the_size_of_files_is_named_and_kills_nothing)

@@ -1,5 +1,6 @@
 /* Methods that take their time, each in another way: {"ms": N} says for how long. */
 #include <pillion/module.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -31,7 +32,7 @@ static void handler(pillion_request *req)
 
     pillion_log(pillion_self(req), PILLION_LOG_NOTICE, "dawdling begins");
     usleep((useconds_t)ms * 1000);
-    pillion_reply(req, "dawdled", NULL);
+    pillion_reply(req, "dawdled", cJSON_CreateNull());
 }
 
 /* In a thread. */
@@ -46,7 +47,7 @@ static void slept(pillion_request *req, void *data)
 {
     (void)data;
     if (req != NULL)
-        pillion_reply(req, "dawdled", NULL);
+        pillion_reply(req, "dawdled", cJSON_CreateNull());
 }
 
 static void thread(pillion_request *req)
@@ -65,7 +66,7 @@ static void waited(pillion_instance *self, void *data)
         return;
     if (number(req, "twice") != 0)
         usleep((useconds_t)wait->ms * 1000);
-    pillion_reply(req, "dawdled", NULL);
+    pillion_reply(req, "dawdled", cJSON_CreateNull());
 }
 
 static void timer(pillion_request *req)
@@ -89,7 +90,17 @@ static void keeps(pillion_instance *self, void *data)
 static void later(pillion_request *req)
 {
     pillion_timer(pillion_self(req), 1, 0, keeps, (void *)(intptr_t)number(req, "ms"));
-    pillion_reply(req, "dawdles", NULL);
+    pillion_reply(req, "dawdles", cJSON_CreateNull());
+}
+
+/* Leaves a program behind whose parent has ended, for {"ms": N}. */
+static void orphan(pillion_request *req)
+{
+    char command[64];
+
+    snprintf(command, sizeof(command), "sleep %lld.%03lld &", (long long)(number(req, "ms") / 1000),
+             (long long)(number(req, "ms") % 1000));
+    pillion_reply(req, system(command) == 0 ? "left" : "failed", cJSON_CreateNull());
 }
 
 /* A reply of {"bytes": N}. */
@@ -106,9 +117,13 @@ static void large(pillion_request *req)
 }
 
 static const pillion_method methods[] = {
-    {.name = "dawdle", .handler = handler},     {.name = "dawdle_thread", .handler = thread},
-    {.name = "dawdle_timer", .handler = timer}, {.name = "dawdle_later", .handler = later},
-    {.name = "large", .handler = large},        {0},
+    {.name = "dawdle", .handler = handler},
+    {.name = "dawdle_thread", .handler = thread},
+    {.name = "dawdle_timer", .handler = timer},
+    {.name = "dawdle_later", .handler = later},
+    {.name = "large", .handler = large},
+    {.name = "orphan", .handler = orphan},
+    {0},
 };
 
 PILLION_MODULE(.name = "dawdles", .version = "1", .methods = methods);
