@@ -213,23 +213,39 @@ static bool send_prepares(struct call *call)
     return true;
 }
 
+/* Sends the statement whole, with the comment that tells of the request's trace. */
+static bool send_whole(struct call *call, size_t statement)
+{
+    const struct query *query = &call->query;
+    const struct method *method = query->method;
+    const char *sql = method->sql.items[statement];
+    char *text = NULL;
+
+    if (query->trace[0] != '\0' && asprintf(&text, "%s%s", sql, query->trace) < 0)
+        text = NULL; /* it goes without */
+    int sent =
+        PQsendQueryParams(call->connection->pg, text == NULL ? sql : text, (int)method->param_count,
+                          method->types[statement], query->values, NULL, NULL, 0);
+    free(text);
+    return sent == 1;
+}
+
 static bool send_statements(struct call *call)
 {
     PGconn *pg = call->connection->pg;
     const struct query *query = &call->query;
     const struct method *method = query->method;
-    int params = (int)method->param_count;
-    bool named = call->connection->pool->settings->prepare && !query->unnamed;
+    bool named =
+        call->connection->pool->settings->prepare && !query->unnamed && query->trace[0] == '\0';
 
     call->sets = !call->connection->pool->settings->prepare || call->connection->pooled;
     if (call->sets && !send_settings(call->connection, true))
         return false;
     for (size_t s = 0; s < method->sql.count; s++) {
-        int sent =
-            named ? PQsendQueryPrepared(pg, method->names[s], params, query->values, NULL, NULL, 0)
-                  : PQsendQueryParams(pg, method->sql.items[s], params, method->types[s],
-                                      query->values, NULL, NULL, 0);
-        if (sent != 1)
+        bool sent = named ? PQsendQueryPrepared(pg, method->names[s], (int)method->param_count,
+                                                query->values, NULL, NULL, 0) == 1
+                          : send_whole(call, s);
+        if (!sent)
             return false;
     }
     return true;

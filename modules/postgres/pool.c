@@ -212,6 +212,9 @@ void pool_send(struct pool *pool, pillion_request *req, struct method *method,
 {
     struct query query = {
         .method = method, .values = values, .due_ms = now_ms() + pool->settings->timeout_ms};
+
+    if (pool->settings->trace == TRACE_COMMENT)
+        query_trace(&query, req);
     /* Requests that wait already go first. */
     struct connection *connection = pool->waiting.first == NULL ? choose(pool) : NULL;
 

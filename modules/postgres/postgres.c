@@ -17,6 +17,8 @@
 
 #include "pool.h"
 
+static const char *const trace_words[] = {"off", "comment", NULL};
+
 static const pillion_directive directives[] = {
     {.name = "conninfo",
      .type = PILLION_STRING,
@@ -78,6 +80,16 @@ static const pillion_directive directives[] = {
      .fallback = "on",
      .summary = "`off`: each request sends its statements whole, and nothing is kept in the "
                 "server's session: for poolers that share sessions out by the transaction."},
+    {.name = "trace",
+     .type = PILLION_ENUM,
+     .offset = offsetof(struct settings, trace),
+     .words = trace_words,
+     .fallback = "off",
+     .summary =
+         "`comment`: behind each statement of a request whose trace is recorded (a `traceparent` "
+         "whose last digit says sampled) stands /*traceparent='…'*/, for PostgreSQL's log and "
+         "pg_stat_activity, as sqlcommenter writes it. Such a request's statements are sent whole, "
+         "and planned anew; all others keep their prepared ones."},
     {0},
 };
 

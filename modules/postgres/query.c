@@ -251,3 +251,13 @@ const char **query_values(pillion_request *req, const struct method *method)
     }
     return values;
 }
+
+void query_trace(struct query *query, const pillion_request *req)
+{
+    const char *parent = pillion_traceparent(req);
+    size_t size = parent == NULL ? 0 : strlen(parent);
+
+    /* The last of the flags: sampled (W3C Trace Context section 3.2.2.5). */
+    if (size > 0 && strchr("13579bdf", parent[size - 1]) != NULL)
+        snprintf(query->trace, sizeof(query->trace), " /*traceparent='%s'*/", parent);
+}

@@ -43,13 +43,19 @@ int query_read(struct method *method, size_t *next, pillion_error_text *error);
  * answered, with `invalid_params`. */
 const char **query_values(pillion_request *req, const struct method *method);
 
+#define QUERY_TRACE_SIZE 80 /* of a comment with a `traceparent` */
+
 /* A request's statements and values. */
 struct query {
     struct method *method;
-    const char *const *values; /* in the request's memory */
-    uint64_t due_ms;           /* when its request is answered `timeout` */
-    bool retried;              /* it has been sent before and had no effect */
-    bool unnamed;              /* run it without prepared statements */
+    const char *const *values;    /* in the request's memory */
+    uint64_t due_ms;              /* when its request is answered `timeout` */
+    bool retried;                 /* it has been sent before and had no effect */
+    bool unnamed;                 /* run it without prepared statements */
+    char trace[QUERY_TRACE_SIZE]; /* the comment to be sent behind each statement; or "" */
 };
+
+/* Sets `trace`, if the request's trace is recorded. */
+void query_trace(struct query *query, const pillion_request *req);
 
 #endif

@@ -13,7 +13,11 @@ struct settings {
     int64_t max_pending;
     uint64_t max_unsent, max_reply;
     bool prepare;
+    int trace;
 };
+
+/* How PostgreSQL is told of a request's trace. */
+enum trace { TRACE_OFF, TRACE_COMMENT };
 
 /* The rows of the table of metrics. */
 enum metric {

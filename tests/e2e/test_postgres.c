@@ -30,6 +30,10 @@
     "postgres_method cast 'select $1::text::int' { params t; }"                                   \
     "postgres_method odd 'select odd($1)' { params n:int; returns value; }"                       \
     "postgres_method prepared 'select count(*) from pg_prepared_statements' { returns value; }"   \
+    "postgres_method told 'select query from pg_stat_activity where pid = pg_backend_pid()'"      \
+    " { returns value; }"                                                                         \
+    "postgres_method told_last 'select 1;' 'select query from pg_stat_activity where pid = "      \
+    "pg_backend_pid();' { returns value; }"                                                       \
     "postgres_method sneaks_out '/**/ copy (select 1) to stdout';"                                \
     "postgres_method sneaks_in '/**/ copy users from stdin';"                                     \
     "postgres_method sneaks_begin '/**/ begin';"                                                  \
@@ -142,6 +146,57 @@ START_TEST(statements_are_prepared_once_even_when_they_fail)
     client_send_frame(client, "{\"in\":\"prepared\"}");
     double count = cJSON_GetNumberValue(cJSON_GetObjectItem(client_receive_json(client), "result"));
     ck_assert_double_le(count, 8);
+    postgres_end(&postgres);
+}
+END_TEST
+
+#define TRACE "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-"
+
+/* What PostgreSQL has seen of the statement, which asks for that. */
+static const char *told(int client, const char *method, const char *flags)
+{
+    const char *trace = flags == NULL ? "" : keep_printf(",\"traceparent\":\"" TRACE "%s\"", flags);
+
+    client_send_frame(client, keep_printf("{\"in\":\"%s\"%s}", method, trace));
+    return cJSON_GetStringValue(cJSON_GetObjectItem(client_receive_json(client), "result"));
+}
+
+START_TEST(a_recorded_trace_is_a_comment_and_costs_nobody_else_a_plan)
+{
+    static const char comment[] = " /*traceparent='" TRACE "01'*/";
+    static const char *const prepare[] = {"on", "off"};
+    struct postgres postgres;
+
+    for (int i = 0; i < 2; i++) {
+        struct server *server = serve_postgres(
+            &postgres, keep_printf("connections 1; trace comment; prepare %s;", prepare[i]));
+        int client = client_connect(server);
+        postgres_start(&postgres);
+        postgres_is_there(client);
+        for (int round = 0; round < 2; round++) {
+            const char *plain = told(client, "told", NULL);
+            ck_assert_ptr_null(strstr(plain, "traceparent"));
+            expect_text(told(client, "told", "01"), keep_printf("%s%s", plain, comment));
+            expect_text(told(client, "told", "00"), plain); /* nobody records it */
+            expect_part(told(client, "told_last", "01"), comment);
+            ck_assert_ptr_null(strstr(told(client, "told_last", NULL), "traceparent"));
+        }
+        client_send_frame(client, "{\"in\":\"prepared\"}");
+        double count =
+            cJSON_GetNumberValue(cJSON_GetObjectItem(client_receive_json(client), "result"));
+        ck_assert_double_le(count, i == 0 ? 6 : 0);
+        postgres_end(&postgres);
+    }
+}
+END_TEST
+
+START_TEST(traces_stay_here_unless_asked_for)
+{
+    struct postgres postgres;
+    int client;
+
+    serve_with_postgres(&postgres, &client);
+    ck_assert_ptr_null(strstr(told(client, "told", "01"), "traceparent"));
     postgres_end(&postgres);
 }
 END_TEST
@@ -493,6 +548,8 @@ END_TEST
 
 E2E_MAIN("postgres", sql_becomes_methods, bad_params_are_refused_with_the_reason,
          several_statements_are_one_transaction, statements_are_prepared_once_even_when_they_fail,
+         a_recorded_trace_is_a_comment_and_costs_nobody_else_a_plan,
+         traces_stay_here_unless_asked_for,
          a_statement_that_gets_past_the_check_ends_its_connection,
          an_error_leaves_others_on_the_same_connection_alone,
          a_statement_that_takes_too_long_is_given_up,
