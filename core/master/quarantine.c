@@ -22,6 +22,13 @@ struct history {
 
 static struct history *histories[BOARD_METHODS_MAX]; /* NULL: never crashed */
 
+/* Takes the method out of service, in every server that has it. */
+static void set_level(uint32_t method, uint32_t level)
+{
+    for (; method != BOARD_NO_METHOD; method = board_next_of_name(master.board, method))
+        atomic_store(&master.board->quarantined[method], level);
+}
+
 void quarantine_count(uint32_t method, bool filter)
 {
     const struct settings *settings = generation_current()->settings;
@@ -29,6 +36,10 @@ void quarantine_count(uint32_t method, bool filter)
     uint64_t now = clock_ns();
 
     if (limit == 0 || method >= BOARD_METHODS_MAX)
+        return;
+    /* Servers count apart what is the same code: its crashes are counted together. */
+    method = board_find_method(master.board, bytes_of(master.board->names[method]));
+    if (method == BOARD_NO_METHOD)
         return;
     if (histories[method] == NULL)
         histories[method] = must_zalloc(sizeof(*histories[method]));
@@ -41,14 +52,14 @@ void quarantine_count(uint32_t method, bool filter)
      * may: then the filters are switched off, too. */
     uint32_t level = history->filters ? QUARANTINED_WITH_FILTERS : QUARANTINED;
     if (atomic_load(&master.board->quarantined[method]) != QUARANTINED_NOT) {
-        atomic_store(&master.board->quarantined[method], level);
+        set_level(method, level);
         return;
     }
     uint32_t first = (history->next + QUARANTINE_CRASHES_MAX - limit) % QUARANTINE_CRASHES_MAX;
     if (history->at_ns[first] == 0 ||
         now - history->at_ns[first] > settings->quarantine_window_ms * NS_PER_MS)
         return;
-    atomic_store(&master.board->quarantined[method], level);
+    set_level(method, level);
     const struct report_subject subject = {.method = master.board->names[method]};
     report(JOURNAL_QUARANTINE, &subject,
            "\"%s\" has ended its worker %u times within %llu ms: it is out of service until the "

@@ -371,16 +371,31 @@ bool generation_open_log(struct generation *generation, struct conf_errors *erro
     return false;
 }
 
+/* Gives each server's methods counters of their own, as far as there is room. */
+static void count_apart(const struct settings *settings, struct board *board)
+{
+    for (const struct server_settings *s = settings->servers; s != NULL; s = s->next) {
+        board_add_server_method(board, board_server(s), MCP_METHOD);
+        board_add_server_method(board, board_server(s), STATUS_METHOD);
+        for (const struct method_settings *m = s->methods; m != NULL; m = m->next)
+            board_add_server_method(board, board_server(s), m->name);
+    }
+}
+
 bool generation_register(struct generation *generation, struct board *board,
                          struct conf_errors *errors)
 {
     generation->methods_before = board_methods_known(board);
     generation->registered = true;
-    board_add_method(board, MCP_METHOD); /* the first, so that there is room for them */
-    board_add_method(board, STATUS_METHOD);
+    const struct server_settings *first = generation->settings->servers;
+    /* The first, so that there is room for them. Then each name; servers count apart with what room
+     * is left. */
+    board_add_server_method(board, board_server(first), MCP_METHOD);
+    board_add_server_method(board, board_server(first), STATUS_METHOD);
     for (struct server_settings *s = generation->settings->servers; s != NULL; s = s->next) {
         for (struct method_settings *m = s->methods; m != NULL; m = m->next) {
-            if (board_add_method(board, m->name) != BOARD_NO_METHOD)
+            if (board_find_method(board, bytes_of(m->name)) != BOARD_NO_METHOD ||
+                board_add_server_method(board, board_server(s), m->name) != BOARD_NO_METHOD)
                 continue;
             conf_error(
                 errors, &m->place,
@@ -390,6 +405,7 @@ bool generation_register(struct generation *generation, struct board *board,
             return false;
         }
     }
+    count_apart(generation->settings, board);
     return true;
 }
 

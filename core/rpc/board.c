@@ -162,16 +162,62 @@ uint32_t board_find_method(const struct board *board, struct bytes name)
     return find_name(board->names, board_methods_known(board), name);
 }
 
-uint32_t board_add_method(struct board *board, const char *name)
+/* Of the server alone. */
+static uint32_t find_own(const struct board *board, const char *server, struct bytes name)
 {
-    uint32_t index = board_find_method(board, bytes_of(name));
+    for (uint32_t i = 0; i < board_methods_known(board); i++) {
+        if (bytes_equal(bytes_of(board->names[i]), name) &&
+            strncmp(board->servers[i], server, BOARD_SERVER_MAX - 1) == 0)
+            return i;
+    }
+    return BOARD_NO_METHOD;
+}
+
+uint32_t board_find_server_method(const struct board *board, const char *server, struct bytes name)
+{
+    uint32_t index = find_own(board, server, name);
+
+    return index != BOARD_NO_METHOD ? index : board_find_method(board, name);
+}
+
+const char *board_server(const struct server_settings *settings)
+{
+    return settings->listens == NULL ? "" : settings->listens->address;
+}
+
+uint32_t board_add_server_method(struct board *board, const char *server, const char *name)
+{
+    uint32_t index = find_own(board, server, bytes_of(name));
 
     if (index != BOARD_NO_METHOD)
         return index;
     index = new_name(board->names, &board->method_count, BOARD_METHODS_MAX, name);
-    if (index != BOARD_NO_METHOD)
-        atomic_store_explicit(&board->method_count, index + 1, memory_order_release);
+    if (index == BOARD_NO_METHOD)
+        return board_find_method(board, bytes_of(name));
+    snprintf(board->servers[index], BOARD_SERVER_MAX, "%s", server);
+    atomic_store_explicit(&board->method_count, index + 1, memory_order_release);
     return index;
+}
+
+uint32_t board_add_method(struct board *board, const char *name)
+{
+    uint32_t index = board_find_method(board, bytes_of(name));
+
+    return index != BOARD_NO_METHOD ? index : board_add_server_method(board, "", name);
+}
+
+uint32_t board_next_of_name(const struct board *board, uint32_t index)
+{
+    for (uint32_t i = index + 1; i < board_methods_known(board); i++) {
+        if (strcmp(board->names[i], board->names[index]) == 0)
+            return i;
+    }
+    return BOARD_NO_METHOD;
+}
+
+bool board_first_of_name(const struct board *board, uint32_t index)
+{
+    return board_find_method(board, bytes_of(board->names[index])) == index;
 }
 
 void board_forget_methods(struct board *board, uint32_t known)
@@ -405,17 +451,29 @@ double board_sum_real(const struct board *board, uint32_t index)
     return sum;
 }
 
-void board_sum_method(const struct board *board, uint32_t index, struct method_counters *sum)
+static void add_method(const struct board *board, uint32_t index, struct method_counters *sum)
 {
     struct tally all = {.lived_ns = UINT64_MAX};
     const struct board_row *row;
 
-    memset(sum, 0, sizeof(*sum));
     method_add(&all, sum, &board->totals.methods[index]);
     for (uint32_t i = 0; (row = next_row(board, &i)) != NULL;) {
         struct tally tally = tally_of(board, row);
         method_add(&tally, sum, &row->methods[index]);
     }
+}
+
+void board_sum_method(const struct board *board, uint32_t index, struct method_counters *sum)
+{
+    memset(sum, 0, sizeof(*sum));
+    add_method(board, index, sum);
+}
+
+void board_sum_name(const struct board *board, uint32_t index, struct method_counters *sum)
+{
+    memset(sum, 0, sizeof(*sum));
+    for (; index != BOARD_NO_METHOD; index = board_next_of_name(board, index))
+        add_method(board, index, sum);
 }
 
 /* ---- Latencies ---- */

@@ -34,6 +34,7 @@
 #define BOARD_METRICS_MAX 1024u /* likewise of metrics */
 #define BOARD_ROWS_MAX    288u  /* 128 workers, old and new generation, and some that linger */
 #define BOARD_NAME_MAX    256u
+#define BOARD_SERVER_MAX  128u
 #define BOARD_NO_METHOD   UINT32_MAX
 #define BOARD_NO_METRIC   UINT32_MAX
 #define BOARD_CALLBACK    (BOARD_METHODS_MAX + 1u) /* running: not a handler; see `loop` */
@@ -184,6 +185,7 @@ struct board {
 
     _Atomic uint32_t method_count;
     char names[BOARD_METHODS_MAX][BOARD_NAME_MAX];
+    char servers[BOARD_METHODS_MAX][BOARD_SERVER_MAX]; /* whose method it is: see below */
     _Atomic uint32_t metric_count;
     char metric_names[BOARD_METRICS_MAX][BOARD_NAME_MAX];
     uint8_t metric_kind[BOARD_METRICS_MAX]; /* enum board_metric_kind */
@@ -223,8 +225,21 @@ struct board *board_resume(int fd, bool *anew, struct error *error);
  */
 uint32_t board_add_method(struct board *board, const char *name);
 
-/* The index of `name`, or BOARD_NO_METHOD. */
+/* The same for a method of one server, which board_server names: servers count apart, as long as
+ * there is room for that. Then a name of several servers has several indexes. */
+uint32_t board_add_server_method(struct board *board, const char *server, const char *name);
+const char *board_server(const struct server_settings *settings);
+
+/* An index of `name`, or BOARD_NO_METHOD; that of the server, or, where it has none of its own,
+ * another's. */
 uint32_t board_find_method(const struct board *board, struct bytes name);
+uint32_t board_find_server_method(const struct board *board, const char *server, struct bytes name);
+
+/* The next index after `index` of the same name, or BOARD_NO_METHOD. */
+uint32_t board_next_of_name(const struct board *board, uint32_t index);
+
+/* True when no index before it has its name. */
+bool board_first_of_name(const struct board *board, uint32_t index);
 
 /* How many indexes are given, the methods of former configurations among them. */
 uint32_t board_methods_known(const struct board *board);
@@ -269,6 +284,9 @@ uint64_t board_sum(const struct board *board, enum worker_counter which);
 int64_t board_sum_metric(const struct board *board, uint32_t index);
 double board_sum_real(const struct board *board, uint32_t index); /* of kind BOARD_SUM */
 void board_sum_method(const struct board *board, uint32_t index, struct method_counters *sum);
+
+/* The same over that index and all after it that have its name. */
+void board_sum_name(const struct board *board, uint32_t index, struct method_counters *sum);
 
 /* Counts a call that took so long. `code` is that of the error that it was answered with, or NULL.
  */

@@ -476,11 +476,13 @@ void rpc_server_part(struct rpc_server *server, const struct server_settings *se
 
 void rpc_server_count(struct rpc_server *server)
 {
+    const char *label = board_server(server->settings);
+
     for (size_t i = 0; i < server->methods.count; i++) {
         struct method *method = &server->methods.methods[i];
-        method->index = board_find_method(server->introspect.board, method->name);
+        method->index = board_find_server_method(server->introspect.board, label, method->name);
     }
     struct method *own[] = {&server->methods.mcp, &server->methods.status};
     for (size_t i = 0; i < sizeof(own) / sizeof(*own); i++)
-        own[i]->index = board_find_method(server->introspect.board, own[i]->name);
+        own[i]->index = board_find_server_method(server->introspect.board, label, own[i]->name);
 }

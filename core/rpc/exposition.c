@@ -261,10 +261,12 @@ static void write_pools(const struct board *board, struct text *out)
 
 /* ---- Methods ---- */
 
-static void sample(struct text *out, const char *name, const char *method)
+static void sample(struct text *out, const char *name, const struct board *board, uint32_t method)
 {
-    text_printf(out, "pillion_%s{method=\"", name);
-    label(out, method);
+    text_printf(out, "pillion_%s{server=\"", name);
+    label(out, board->servers[method]);
+    text_append_string(out, "\",method=\"");
+    label(out, board->names[method]);
     text_append_string(out, "\"");
 }
 
@@ -281,26 +283,27 @@ static void write_requests(const struct board *board, struct text *out)
     size_t codes_count;
     const struct error_code *codes = error_codes(&codes_count);
 
-    family(out, "requests_total", "counter", "Requests by method and outcome.");
+    family(out, "requests_total", "counter", "Requests by server, method and outcome.");
     for (uint32_t m = 0; m < board_methods_known(board); m++) {
         struct method_counters sum;
         board_sum_method(board, m, &sum);
         uint64_t calls = counter_read(&sum.calls), failed = method_failures(&sum);
-        sample(out, "requests_total", board->names[m]);
+        sample(out, "requests_total", board, m);
         text_append_string(out, ",code=\"ok\"}");
         count(out, calls > failed ? calls - failed : 0);
         for (size_t e = 0; e < codes_count; e++) {
             uint64_t times = counter_read(&sum.failures[e]);
             if (times == 0 && !is_always_shown(codes[e].name))
                 continue;
-            sample(out, "requests_total", board->names[m]);
+            sample(out, "requests_total", board, m);
             text_printf(out, ",code=\"%s\"}", codes[e].name[0] == '\0' ? "other" : codes[e].name);
             count(out, times);
         }
     }
 }
 
-static void write_duration(struct text *out, const char *method, const struct method_counters *sum)
+static void write_duration(const struct board *board, struct text *out, uint32_t method,
+                           const struct method_counters *sum)
 {
     uint64_t below = 0, all = overview_calls(sum);
     uint32_t b = 0;
@@ -308,16 +311,16 @@ static void write_duration(struct text *out, const char *method, const struct me
     for (uint32_t log = BOUND_FIRST_LOG; log <= BOUND_LAST_LOG; log++) {
         for (; b < LATENCY_BUCKETS && latency_limit(b) < 1ull << log; b++)
             below += counter_read(&sum->latency[b]);
-        sample(out, "request_duration_seconds_bucket", method);
+        sample(out, "request_duration_seconds_bucket", board, method);
         text_printf(out, ",le=\"%.9g\"}", (double)(1ull << log) / 1e9);
         count(out, below);
     }
-    sample(out, "request_duration_seconds_bucket", method);
+    sample(out, "request_duration_seconds_bucket", board, method);
     text_append_string(out, ",le=\"+Inf\"}");
     count(out, all);
-    sample(out, "request_duration_seconds_sum", method);
+    sample(out, "request_duration_seconds_sum", board, method);
     text_printf(out, "} %.9g\n", (double)counter_read(&sum->total_ns) / 1e9);
-    sample(out, "request_duration_seconds_count", method);
+    sample(out, "request_duration_seconds_count", board, method);
     text_append_string(out, "}");
     count(out, all);
 }
@@ -330,17 +333,17 @@ static void write_methods(const struct board *board, struct text *out)
     for (uint32_t m = 0; m < board_methods_known(board); m++) {
         struct method_counters sum;
         board_sum_method(board, m, &sum);
-        write_duration(out, board->names[m], &sum);
+        write_duration(board, out, m, &sum);
     }
     family(out, "requests_in_flight", "gauge", "Requests that run or wait.");
     for (uint32_t m = 0; m < board_methods_known(board); m++) {
-        sample(out, "requests_in_flight", board->names[m]);
+        sample(out, "requests_in_flight", board, m);
         text_append_string(out, "}");
         count(out, overview_in_flight(board, m));
     }
     family(out, "method_quarantined", "gauge", "1 while a method is out of service.");
     for (uint32_t m = 0; m < board_methods_known(board); m++) {
-        sample(out, "method_quarantined", board->names[m]);
+        sample(out, "method_quarantined", board, m);
         text_append_string(out, "}");
         count(out, atomic_load(&board->quarantined[m]) != QUARANTINED_NOT);
     }

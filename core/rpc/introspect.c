@@ -175,13 +175,16 @@ static void add_method(cJSON *methods, const struct board *board, uint32_t index
 {
     struct method_counters sum;
 
-    board_sum_method(board, index, &sum);
+    board_sum_name(board, index, &sum);
     uint64_t calls = counter_read(&sum.calls), total = overview_calls(&sum);
     cJSON *item = cJSON_AddObjectToObject(methods, board->names[index]);
     add_counter(item, "calls", calls);
     add_counter(item, "errors", method_failures(&sum));
     add_failures(item, &sum);
-    add_counter(item, "in_flight", overview_in_flight(board, index));
+    uint64_t in_flight = 0;
+    for (uint32_t i = index; i != BOARD_NO_METHOD; i = board_next_of_name(board, i))
+        in_flight += overview_in_flight(board, i);
+    add_counter(item, "in_flight", in_flight);
     cJSON *latency = cJSON_AddObjectToObject(item, "latency_us");
     cJSON_AddNumberToObject(
         latency, "mean",
@@ -337,8 +340,10 @@ cJSON *introspect_stats(const struct introspect *introspect)
     add_counter(connections, "vault_held", sum.held);
     cJSON_AddItemToObject(stats, "vaults", describe_vaults(board, &sum));
     cJSON *methods = cJSON_AddObjectToObject(stats, "methods");
-    for (uint32_t i = 0; i < board_methods_known(board); i++)
-        add_method(methods, board, i);
+    for (uint32_t i = 0; i < board_methods_known(board); i++) {
+        if (board_first_of_name(board, i))
+            add_method(methods, board, i);
+    }
     add_modules(stats, board);
     return stats;
 }

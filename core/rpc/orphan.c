@@ -22,14 +22,16 @@ bool orphan_runs_again(const struct call *call, const struct method *method)
 
 /* A request of a method that a reload has removed counts as its call all the same: the board keeps
  * names. */
-static void count_removed(const struct dispatcher *dispatcher, struct bytes name, const char *code)
+static void count_removed(const struct call *call, struct bytes name)
 {
-    uint32_t index =
-        name.data == NULL ? BOARD_NO_METHOD : board_find_method(dispatcher->board, name);
+    const struct dispatcher *dispatcher = call->dispatcher;
+    const char *server = board_server(call->server->settings);
+    uint32_t index = name.data == NULL ? BOARD_NO_METHOD
+                                       : board_find_server_method(dispatcher->board, server, name);
 
     if (index == BOARD_NO_METHOD)
         return;
-    method_count_refused(&dispatcher->row->methods[index], code);
+    method_count_refused(&dispatcher->row->methods[index], call->req.code);
 }
 
 void orphan_fail(struct call *call, enum fate fate, const struct method *method, struct bytes in)
@@ -51,6 +53,6 @@ void orphan_fail(struct call *call, enum fate fate, const struct method *method,
     request_fail(&call->req, late ? ERROR_TIMEOUT : ERROR_MODULE_CRASHED, texts[fate], (int)in.size,
                  in.data == NULL ? "" : in.data);
     if (method == NULL)
-        count_removed(dispatcher, in, call->req.code);
+        count_removed(call, in);
     call_refused(call, method, in);
 }

@@ -49,6 +49,14 @@ static double sample(const char *text, const char *series)
     return strtod(line + 1 + strlen(series), NULL);
 }
 
+/* The same of the methods' metrics, for the server block that the test calls. */
+static double of_server(const struct server *server, const char *text, const char *name,
+                        const char *labels)
+{
+    return sample(
+        text, keep_printf("pillion_%s{server=\"127.0.0.1:%d\",%s}", name, server->port, labels));
+}
+
 /* A server that is asked for numbers, and whose methods crash, wait and fail. */
 static struct server *serve(void)
 {
@@ -74,20 +82,24 @@ START_TEST(every_outcome_is_a_series)
         client_call(client, "kill", "null");
     client_call(client, "quote\\\"s", "null");
     const char *text = scrape(server);
-    ck_assert_double_eq(sample(text, "pillion_requests_total{method=\"ping\",code=\"ok\"}"), 3);
+    ck_assert_double_eq(of_server(server, text, "requests_total", "method=\"ping\",code=\"ok\""),
+                        3);
     ck_assert_double_eq(
-        sample(text, "pillion_requests_total{method=\"ping\",code=\"module_crashed\"}"), 0);
+        of_server(server, text, "requests_total", "method=\"ping\",code=\"module_crashed\""), 0);
     ck_assert_double_eq(
-        sample(text, "pillion_requests_total{method=\"kill\",code=\"module_crashed\"}"), 2);
+        of_server(server, text, "requests_total", "method=\"kill\",code=\"module_crashed\""), 2);
     ck_assert_double_eq(
-        sample(text, "pillion_requests_total{method=\"kill\",code=\"method_quarantined\"}"), 1);
-    ck_assert_double_eq(sample(text, "pillion_requests_total{method=\"quote\\\"s\",code=\"ok\"}"),
-                        1);
-    ck_assert_double_eq(sample(text, "pillion_method_quarantined{method=\"kill\"}"), 1);
+        of_server(server, text, "requests_total", "method=\"kill\",code=\"method_quarantined\""),
+        1);
+    ck_assert_double_eq(
+        of_server(server, text, "requests_total", "method=\"quote\\\"s\",code=\"ok\""), 1);
+    ck_assert_double_eq(of_server(server, text, "method_quarantined", "method=\"kill\""), 1);
     ck_assert_double_eq(sample(text, "pillion_worker_crashes_total"), 2);
     ck_assert_double_eq(
-        sample(text, "pillion_request_duration_seconds_bucket{method=\"ping\",le=\"+Inf\"}"), 3);
-    ck_assert_double_eq(sample(text, "pillion_request_duration_seconds_count{method=\"ping\"}"), 3);
+        of_server(server, text, "request_duration_seconds_bucket", "method=\"ping\",le=\"+Inf\""),
+        3);
+    ck_assert_double_eq(
+        of_server(server, text, "request_duration_seconds_count", "method=\"ping\""), 3);
     ck_assert_double_eq(sample(text, "pillion_pool_threads_busy{pool=\"slow\"}"), 0);
     ck_assert_double_ge(sample(text, "pillion_module_memory_bytes{module=\"ping\"}"), 0);
     ck_assert_double_eq(sample(text, "pillion_last_reload_success"), 1);
@@ -97,6 +109,64 @@ START_TEST(every_outcome_is_a_series)
     text = scrape(server);
     ck_assert_double_eq(sample(text, "pillion_last_reload_success"), 0);
     ck_assert_double_eq(sample(text, "pillion_reloads_total{result=\"failed\"}"), 1);
+}
+END_TEST
+
+/* Two blocks that offer the same methods; the second by a Unix socket. */
+static struct server *serve_two(const char *directives)
+{
+    struct server *server = server_new();
+
+    server_conf(server,
+                "load_module modules/crash.so;\n"
+                "server { listen unix:run/two.sock; method ping; method kill; }",
+                "status on; method ping; method kill;");
+    server_start_with(server, (const char *const[]){"-g", directives, NULL});
+    server->reports_allowed = true;
+    return server;
+}
+
+START_TEST(servers_count_apart_and_rpc_stats_has_the_sum)
+{
+    struct server *server = serve_two("worker_processes 1;");
+    int one = client_connect(server);
+    int two = client_connect_unix(server_path(server, "run/two.sock"));
+    double before = server_calls(server, "ping", "calls"); /* harness_start has pinged */
+
+    for (int i = 0; i < 5; i++)
+        client_call(i < 2 ? one : two, "ping", "1");
+    const char *text = scrape(server);
+    ck_assert_double_eq(of_server(server, text, "requests_total", "method=\"ping\",code=\"ok\""),
+                        before + 2);
+    static const char other[] = "server=\"unix:run/two.sock\",method=\"ping\"";
+    ck_assert_double_eq(sample(text, keep_printf("pillion_requests_total{%s,code=\"ok\"}", other)),
+                        3);
+    ck_assert_double_eq(
+        sample(text, keep_printf("pillion_request_duration_seconds_count{%s}", other)), 3);
+    ck_assert_double_eq(server_calls(server, "ping", "calls"), before + 5);
+    /* and goes on to, in a new generation, and in a new order of the blocks */
+    server_reload(server);
+    client_call(two, "ping", "1");
+    ck_assert_double_eq(
+        sample(scrape(server), keep_printf("pillion_requests_total{%s,code=\"ok\"}", other)), 4);
+}
+END_TEST
+
+START_TEST(a_method_is_quarantined_in_every_server)
+{
+    struct server *server = serve_two("quarantine_crashes 2;");
+    int one = client_connect(server);
+    int two = client_connect_unix(server_path(server, "run/two.sock"));
+
+    client_call(one, "kill", "null");
+    client_call(two, "kill", "null");
+    expect_part(client_call(one, "kill", "null"), "method_quarantined");
+    expect_part(client_call(two, "kill", "null"), "method_quarantined");
+    const char *text = scrape(server);
+    ck_assert_double_eq(of_server(server, text, "method_quarantined", "method=\"kill\""), 1);
+    ck_assert_double_eq(
+        sample(text, "pillion_method_quarantined{server=\"unix:run/two.sock\",method=\"kill\"}"),
+        1);
 }
 END_TEST
 
@@ -132,10 +202,10 @@ START_TEST(requests_that_wait_are_in_flight)
         clients[i] = client_connect(server);
         client_send_frame(clients[i], "{\"in\":\"hold\"}");
     }
-    wait_until(sample(scrape(server), "pillion_requests_in_flight{method=\"hold\"}") == 3,
+    wait_until(of_server(server, scrape(server), "requests_in_flight", "method=\"hold\"") == 3,
                "they do not wait");
     close(clients[0]);
-    wait_until(sample(scrape(server), "pillion_requests_in_flight{method=\"hold\"}") == 2,
+    wait_until(of_server(server, scrape(server), "requests_in_flight", "method=\"hold\"") == 2,
                "it is counted though its client has gone");
 }
 END_TEST
@@ -245,7 +315,8 @@ START_TEST(prometheus_scrapes_it_and_alerts_when_a_method_crashes)
 }
 END_TEST
 
-E2E_MAIN("metrics", every_outcome_is_a_series, a_module_s_own_metrics_are_there,
+E2E_MAIN("metrics", every_outcome_is_a_series, servers_count_apart_and_rpc_stats_has_the_sum,
+         a_method_is_quarantined_in_every_server, a_module_s_own_metrics_are_there,
          requests_that_wait_are_in_flight,
          the_path_is_there_only_with_status_on_and_behind_the_filters, promtool_finds_nothing,
          rules_and_dashboard_speak_of_what_there_is,

@@ -34,6 +34,31 @@ static long pages_bytes(void)
 
 /* ---- Methods ---- */
 
+START_TEST(servers_have_indexes_of_their_own_while_there_is_room)
+{
+    char name[32];
+
+    start();
+    uint32_t one = board_add_server_method(board, "a:1", "ping");
+    uint32_t two = board_add_server_method(board, "b:2", "ping");
+    ck_assert_uint_ne(one, two);
+    ck_assert_uint_eq(board_add_server_method(board, "a:1", "ping"), one);
+    ck_assert_uint_eq(board_find_server_method(board, "b:2", BYTES("ping")), two);
+    ck_assert_uint_eq(board_find_server_method(board, "c:3", BYTES("ping")), one);
+    ck_assert_uint_eq(board_find_method(board, BYTES("ping")), one);
+    ck_assert_uint_eq(board_next_of_name(board, one), two);
+    ck_assert_uint_eq(board_next_of_name(board, two), BOARD_NO_METHOD);
+    ck_assert(board_first_of_name(board, one) && !board_first_of_name(board, two));
+    for (unsigned i = 2; i < BOARD_METHODS_MAX; i++) {
+        snprintf(name, sizeof(name), "method.%u", i);
+        board_add_server_method(board, "a:1", name);
+    }
+    /* full: servers share what there is */
+    ck_assert_uint_eq(board_add_server_method(board, "c:3", "ping"), one);
+    ck_assert_uint_eq(board_add_server_method(board, "c:3", "new"), BOARD_NO_METHOD);
+}
+END_TEST
+
 START_TEST(board_gives_each_name_one_index_for_ever)
 {
     char name[BOARD_NAME_MAX + 1];
@@ -466,7 +491,8 @@ START_TEST(every_counter_has_a_name_of_its_own)
 }
 END_TEST
 
-UNIT_MAIN("board", board_gives_each_name_one_index_for_ever,
+UNIT_MAIN("board", servers_have_indexes_of_their_own_while_there_is_room,
+          board_gives_each_name_one_index_for_ever,
           board_takes_names_of_every_length_that_a_request_can_have,
           board_rows_are_taken_zeroed_and_given_back, board_rows_that_were_never_used_cost_nothing,
           board_metrics_are_counters_and_gauges, board_sums_are_added_as_what_they_are,
