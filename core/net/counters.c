@@ -22,6 +22,7 @@ static const char *const names[WORKER_COUNTERS] = {
     [COUNT_CANCELLED] = "cancelled",
     [COUNT_RETRIED] = "retried",
     [COUNT_ORPHANED] = "orphaned",
+    [COUNT_SLOW] = "slow",
     [COUNT_LOG_LOST] = "log_lines_lost",
     [COUNT_ENDED_DENY] = "deny",
     [COUNT_ENDED_PROXY_FROM] = "proxy_from",

@@ -26,6 +26,7 @@ enum worker_counter {
     COUNT_CANCELLED,     /* deferred requests given up because their client was gone */
     COUNT_RETRIED,       /* requests of idempotent methods run once more after a crash */
     COUNT_ORPHANED,      /* requests answered for a worker that died, but not of them */
+    COUNT_SLOW,          /* requests that took as long as their slow_threshold */
     COUNT_LOG_LOST,      /* lines of the log that could not be written */
 
     /* Connections that the server has ended, by the directive that says so. */

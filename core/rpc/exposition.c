@@ -106,6 +106,7 @@ static const struct {
     {COUNT_DEFERRED, "requests_deferred_total", "Requests that their handlers deferred."},
     {COUNT_TIMEOUTS, "requests_timed_out_total", "Deferred requests that were not answered."},
     {COUNT_CANCELLED, "requests_cancelled_total", "Deferred requests whose clients have gone."},
+    {COUNT_SLOW, "requests_slow_total", "Requests that took as long as their slow_threshold."},
     {COUNT_PAUSED_OUTPUT, "pauses_output_total", "Times a client was paused that did not read."},
     {COUNT_PAUSED_ARENA, "pauses_arena_total", "Times a client was paused for want of memory."},
     {COUNT_PAUSED_ACCEPT, "pauses_accept_total",

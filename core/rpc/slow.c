@@ -232,6 +232,7 @@ static void tell(struct slow_request *request, const struct conn *conn)
 {
     if (conn != NULL)
         conn_peer(conn, request->peer);
+    counter_add(&own->dispatcher->row->counters[COUNT_SLOW], 1);
     slow_line(request);
 }
 

@@ -286,6 +286,7 @@ START_TEST(lines_are_few_and_say_how_many_are_missing)
     for (const char *at = server_log(server); (at = strstr(at, "slow request")) != NULL; at++)
         lines++;
     ck_assert_uint_eq(lines, 5);
+    ck_assert_double_eq(server_stat(server, "connections.slow"), 9);
     expect_part(server_log(server), "slow request, most of its time in its handler method=dawdle "
                                     "total_ms=2");
 }
