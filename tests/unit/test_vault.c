@@ -160,5 +160,33 @@ START_TEST(what_the_news_has_closed_is_not_given)
 }
 END_TEST
 
-UNIT_MAIN("vault", a_worker_may_die_while_it_is_being_answered,
-          what_the_news_has_closed_is_not_given)
+/* A worker that was taken over can neither drop nor replace what others have. */
+START_TEST(sockets_of_a_living_worker_are_its_own)
+{
+    struct message message = {.type = MESSAGE_HOLD, .count = 1, .ids = {7}};
+    int pipes[2];
+    char byte;
+
+    start();
+    int owner = add_worker(1), hostile = add_worker(2), asker = add_worker(3);
+    ck_assert_int_eq(pipe(pipes), 0);
+    ck_assert(channel_send(owner, &message, true, pipes, 1));
+    do
+        await(owner, MESSAGE_HELD, &message);
+    while (message.number == 0);
+    message = (struct message){.type = MESSAGE_DROP, .count = 1, .ids = {7}};
+    ck_assert(channel_send(hostile, &message, true, NULL, 0));
+    hold(hostile, 7);
+    channel_tell(master, MESSAGE_DEAD, 1, 0);
+    take(asker, 1, 7);
+    int fd = await(asker, MESSAGE_GIVE, &message);
+    ck_assert(message.count == 1 && message.ids[0] == 7);
+    ck_assert_int_eq(write(pipes[1], "x", 1), 1);
+    ck_assert_int_eq(read(fd, &byte, 1), 1);
+    ck_assert_int_eq(byte, 'x');
+    stop();
+}
+END_TEST
+
+UNIT_MAIN("vault", sockets_of_a_living_worker_are_its_own,
+          a_worker_may_die_while_it_is_being_answered, what_the_news_has_closed_is_not_given)
