@@ -197,14 +197,15 @@ struct settings {
     bool strict_modes;   /* files that others may write are refused */
     bool daemon;
     bool pin_modules;
-    int sandbox;                    /* enum sandbox */
-    struct conf_list sandbox_read;  /* paths that workers may read and run, ... */
-    struct conf_list sandbox_write; /* ... and read and change */
-    uint64_t lookup_timeout_ms;     /* all names of `listen` together */
-    uint64_t load_timeout_ms;       /* probe, and a worker from fork to READY */
-    uint64_t handler_timeout_ms;    /* one handler; 0: no watchdog */
-    uint64_t heartbeat_timeout_ms;  /* no sign of life of a worker or a vault; 0: not asked */
-    uint64_t defer_timeout_ms;      /* a deferred request whose module gives no time */
+    int sandbox;                      /* enum sandbox */
+    struct conf_list sandbox_connect; /* ports of TCP; empty: any */
+    struct conf_list sandbox_read;    /* paths that workers may read and run, ... */
+    struct conf_list sandbox_write;   /* ... and read and change */
+    uint64_t lookup_timeout_ms;       /* all names of `listen` together */
+    uint64_t load_timeout_ms;         /* probe, and a worker from fork to READY */
+    uint64_t handler_timeout_ms;      /* one handler; 0: no watchdog */
+    uint64_t heartbeat_timeout_ms;    /* no sign of life of a worker or a vault; 0: not asked */
+    uint64_t defer_timeout_ms;        /* a deferred request whose module gives no time */
     uint64_t drain_timeout_ms;
     uint64_t quit_delay_ms;     /* before a quit begins: balancers look elsewhere meanwhile */
     int sigterm;                /* enum sigterm */

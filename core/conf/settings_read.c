@@ -1,5 +1,6 @@
 /* Reading the settings, and the checks that need the whole configuration. See settings_table.h. */
 #include <sched.h>
+#include <stdlib.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -98,6 +99,22 @@ static void check_affinity(const struct conf_tree *tree, struct conf_errors *err
     }
 }
 
+static void check_ports(const struct conf_tree *tree, struct conf_errors *errors)
+{
+    for (const struct conf_statement *s = tree->statements; s != NULL; s = s->next) {
+        if (strcmp(s->name.text, "sandbox_connect") != 0)
+            continue;
+        for (size_t i = 0; i < s->word_count; i++) {
+            const char *word = s->words[i].text;
+            size_t size = strspn(word, "0123456789");
+            unsigned long port = size < 6 ? strtoul(word, NULL, 10) : 0;
+            if (word[size] != '\0' || port == 0 || port > UINT16_MAX)
+                conf_error(errors, &s->words[i].place,
+                           "\"sandbox_connect\" must be ports, 1 to 65535, not \"%s\"", word);
+        }
+    }
+}
+
 static void check_servers(const struct conf_tree *tree, const struct settings *settings,
                           struct conf_errors *errors)
 {
@@ -127,6 +144,7 @@ bool settings_read(struct conf_tree *tree, struct settings *settings, struct con
     check_control(tree, settings, errors);
     check_strict_modes(tree, settings, errors);
     check_affinity(tree, errors);
+    check_ports(tree, errors);
     check_servers(tree, settings, errors);
     settings_find_pools(settings, tree, errors);
     if (settings->worker_processes == 0)

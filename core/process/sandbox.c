@@ -81,29 +81,34 @@ void sandbox_describe(uint64_t number, uint64_t architecture, char *text, size_t
 
 /* ---- Entering ---- */
 
-static unsigned walls_for(uint32_t needs)
-{
-    bool any = (needs & SANDBOX_ANY) != 0;
-    bool network = any || (needs & PILLION_NEEDS_NETWORK) != 0;
+#define NETWORK (PILLION_NEEDS_NETWORK | SANDBOX_ANY)
 
-    return WALL_SIGNALS | (any ? 0u : WALL_FILES) | (network ? 0u : WALL_TCP | WALL_ABSTRACT);
+static unsigned walls_for(const struct sandbox_plan *plan)
+{
+    bool any = (plan->needs & SANDBOX_ANY) != 0;
+    bool network = (plan->needs & NETWORK) != 0;
+
+    return WALL_SIGNALS | (any ? 0u : WALL_FILES) | (network ? 0u : WALL_BIND | WALL_ABSTRACT) |
+           (network && plan->port_count == 0 ? 0u : WALL_CONNECT);
 }
 
 static bool enter_files(const struct sandbox_plan *plan, struct error *error)
 {
-    int rules = sandbox_files_begin(walls_for(plan->needs), error);
+    int rules = sandbox_files_begin(walls_for(plan), error);
 
     if (rules < 0)
         return false;
     for (size_t i = 0; i < plan->path_count; i++)
         sandbox_files_allow(rules, plan->paths[i].path, plan->paths[i].access);
+    for (size_t i = 0; i < plan->port_count && (plan->needs & NETWORK) != 0; i++)
+        sandbox_files_connect(rules, plan->ports[i]);
     return sandbox_files_enter(rules, error);
 }
 
 static void say(const struct sandbox_plan *plan, bool filtered)
 {
     int abi = sandbox_files_abi();
-    unsigned walls = walls_for(plan->needs);
+    unsigned walls = walls_for(plan);
     struct text held = {0};
 
     text_append_string(&held, filtered ? "system calls" : "no system calls");
@@ -111,7 +116,7 @@ static void say(const struct sandbox_plan *plan, bool filtered)
         text_append_string(&held, ", files");
     if (abi >= LANDLOCK_ABI_FILES)
         text_append_string(&held, ", tracing");
-    if ((walls & WALL_TCP) != 0 && abi >= LANDLOCK_ABI_TCP)
+    if ((walls & WALL_CONNECT) != 0 && abi >= LANDLOCK_ABI_TCP)
         text_append_string(&held, ", TCP");
     if (abi >= LANDLOCK_ABI_SIGNALS)
         text_append_string(&held, ", signals");
@@ -148,7 +153,8 @@ void sandbox_enter_bare(void)
     int rules =
         sandbox_files_abi() == 0
             ? -1
-            : sandbox_files_begin(WALL_FILES | WALL_TCP | WALL_ABSTRACT | WALL_SIGNALS, &error);
+            : sandbox_files_begin(
+                  WALL_FILES | WALL_CONNECT | WALL_BIND | WALL_ABSTRACT | WALL_SIGNALS, &error);
 
     if (rules >= 0) { /* the log has the local time */
         sandbox_files_allow(rules, "/etc/localtime", ACCESS_READ);

@@ -27,7 +27,9 @@
 
 #define FS_OF_FILES (FS_EXECUTE | FS_WRITE_FILE | FS_READ_FILE | FS_TRUNCATE | FS_IOCTL_DEV)
 
-#define NET_TCP         3u /* bind and connect */
+#define NET_BIND_TCP    1u
+#define NET_CONNECT_TCP 2u
+#define RULE_NET_PORT   2
 #define SCOPED_ABSTRACT 1u
 #define SCOPED_SIGNALS  2u
 
@@ -65,8 +67,9 @@ int sandbox_files_begin(unsigned walls, struct error *error)
 
     if ((walls & WALL_FILES) != 0)
         set.fs = known(abi);
-    if ((walls & WALL_TCP) != 0 && abi >= LANDLOCK_ABI_TCP)
-        set.net = NET_TCP;
+    if (abi >= LANDLOCK_ABI_TCP)
+        set.net = ((walls & WALL_BIND) != 0 ? NET_BIND_TCP : 0) |
+                  ((walls & WALL_CONNECT) != 0 ? NET_CONNECT_TCP : 0);
     if (abi >= LANDLOCK_ABI_SIGNALS)
         set.scoped = ((walls & WALL_ABSTRACT) != 0 ? SCOPED_ABSTRACT : 0) |
                      ((walls & WALL_SIGNALS) != 0 ? SCOPED_SIGNALS : 0);
@@ -104,6 +107,15 @@ void sandbox_files_allow(int rules, const char *path, unsigned access)
         beneath.access &= FS_OF_FILES;
     syscall(SYS_landlock_add_rule, rules, LANDLOCK_RULE_PATH_BENEATH, &beneath, 0);
     close(beneath.parent);
+}
+
+void sandbox_files_connect(int rules, uint16_t port)
+{
+    const struct {
+        uint64_t access, port;
+    } rule = {NET_CONNECT_TCP, port};
+
+    syscall(SYS_landlock_add_rule, rules, RULE_NET_PORT, &rule, 0);
 }
 
 bool sandbox_files_enter(int rules, struct error *error)

@@ -26,8 +26,9 @@ enum sandbox_access {
 
 /* What the process is not to have. */
 enum sandbox_walls {
-    WALL_FILES = 1, /* only those that sandbox_files_allow names */
-    WALL_TCP = 2,   /* no connect(2) and bind(2) */
+    WALL_FILES = 1,   /* only those that sandbox_files_allow names */
+    WALL_CONNECT = 2, /* no connect(2) of TCP, but to ports of sandbox_files_connect */
+    WALL_BIND = 16,   /* no bind(2) of TCP */
     WALL_ABSTRACT = 4,
     WALL_SIGNALS = 8,
 };
@@ -41,6 +42,9 @@ int sandbox_files_begin(unsigned walls, struct error *error);
 
 /* Allows a hierarchy or file. Nothing happens when it is not there. */
 void sandbox_files_allow(int rules, const char *path, unsigned access);
+
+/* Allows connections by TCP to a port, of any host. */
+void sandbox_files_connect(int rules, uint16_t port);
 
 /* Puts the calling thread, and those that it makes, under the rules, for good, and closes them. */
 bool sandbox_files_enter(int rules, struct error *error);

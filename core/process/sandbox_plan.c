@@ -269,12 +269,17 @@ void sandbox_plan_make(const struct generation *generation, struct sandbox_plan 
         add(plan, pool_must_strdup(&plan->pool, folder), ACCESS_ADD);
     add_given(generation, &settings->sandbox_read, ACCESS_READ | ACCESS_RUN, plan);
     add_given(generation, &settings->sandbox_write, ACCESS_READ | ACCESS_WRITE, plan);
+    plan->ports = must_zalloc((settings->sandbox_connect.count + 1) * sizeof(*plan->ports));
+    for (size_t i = 0; i < settings->sandbox_connect.count; i++)
+        plan->ports[plan->port_count++] =
+            (uint16_t)strtoul(settings->sandbox_connect.items[i], NULL, 10);
     free(names.items);
 }
 
 void sandbox_plan_free(struct sandbox_plan *plan)
 {
     free(plan->paths);
+    free(plan->ports);
     text_free(&plan->told);
     pool_free(&plan->pool);
 }

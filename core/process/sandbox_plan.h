@@ -15,6 +15,8 @@ struct sandbox_plan {
     uint32_t needs; /* PILLION_NEEDS_… and SANDBOX_… */
     struct sandbox_path *paths;
     size_t path_count;
+    uint16_t *ports; /* the only ones that TCP may connect to, where there are any */
+    size_t port_count;
     struct text told; /* "network (redis.so), files (access_log.so)", "" when there is none */
     struct pool pool;
 };

@@ -327,6 +327,24 @@ START_TEST(needs_of_the_configuration_are_enough)
 }
 END_TEST
 
+START_TEST(connections_go_to_the_ports_that_are_named)
+{
+    char *address;
+    int named = listen_anywhere(&address), port = atoi(strrchr(address, ':') + 1);
+    int other = listen_anywhere(&address), other_port = atoi(strrchr(address, ':') + 1);
+    struct server *server = serve_captive("load_module modules/captive.so needs=network;",
+                                          keep_printf("sandbox_connect %d;", port));
+
+    expect_allowed(server, "connect", port, "");
+    if (strstr(server_log(server), ", TCP") != NULL) /* from Linux 6.7 on */
+        expect_errno(server, "connect", other_port, "", EACCES);
+    close(named);
+    close(other);
+    server_conf(server, LOAD "sandbox_connect 80 0x50;", "method ping;");
+    server_reload_refused(server, "must be ports, 1 to 65535, not \"0x50\"");
+}
+END_TEST
+
 /* A worker without sockets of its own has its clients', which connect(2) could turn into such. */
 START_TEST(a_clients_socket_connects_nowhere_else)
 {
@@ -474,7 +492,8 @@ E2E_MAIN("sandbox", calls_of_shellcode_are_refused_and_logged,
          files_that_nobody_has_named_stay_closed,
          a_module_that_needs_files_has_those_of_its_directives,
          the_configuration_opens_files_and_takes_needs_back, needs_of_the_configuration_are_enough,
-         a_clients_socket_connects_nowhere_else, one_modules_needs_are_open_to_all_of_the_process,
+         connections_go_to_the_ports_that_are_named, a_clients_socket_connects_nowhere_else,
+         one_modules_needs_are_open_to_all_of_the_process,
          constructors_are_locked_down_in_the_probe_already, a_need_that_no_server_knows_is_refused,
          modules_that_cannot_declare_needs_go_on_unless_sandbox_is_on, sandbox_off_refuses_nothing,
          garbage_on_its_channels_costs_only_that_worker,
