@@ -366,10 +366,9 @@ START_TEST(modules_keep_their_order_and_blocks)
                                            "modules/ping.so, not \"\"");
     expect_main_message("load_module a.so;\nload_module /p/a.so;",
                         "\"load_module /p/a.so\" appears twice; the first is on line 2");
-    expect_main_message(
-        "load_module;",
-        "\"load_module\" needs more than that; it is written \"load_module PATH [pool=NAME];\" "
-        "or \"load_module PATH [pool=NAME] { … }\"");
+    expect_main_message("load_module;", "\"load_module\" needs more than that; it is written "
+                                        "\"load_module PATH [pool=NAME] [needs=NEED,…];\" "
+                                        "or \"load_module PATH [pool=NAME] [needs=NEED,…] { … }\"");
 }
 END_TEST
 
