@@ -214,7 +214,7 @@ bool record_valid(const struct arena *arena, const struct conn_record *record)
     unsigned flags = CONN_EOF | CONN_ENDING | CONN_DISCARD;
 
     if (arena->clients != NULL)
-        flags |= CONN_HEADER | CONN_TOLD;
+        flags |= CONN_HEADER | CONN_TOLD | CONN_STREAM;
     return span_valid(arena, cursors->in_block, cursors->in_order, cursors->in_start,
                       cursors->in_end) &&
            span_valid(arena, cursors->out_block, cursors->out_order, cursors->out_start,

@@ -31,9 +31,12 @@ enum {
     CONN_EOF = 1,     /* the client has sent its last byte (it may still read) */
     CONN_ENDING = 2,  /* send what is queued, then close; run no more requests */
     CONN_DISCARD = 4, /* with ENDING: read and drop input, so that closing does not reset the
-                         connection before the client has read its last reply */
+                         connection before the client has read its last reply; or with STREAM */
     CONN_HEADER = 8,  /* a PROXY header has to come before the first request */
     CONN_TOLD = 16,   /* one has come: who the client is stands in the table of clients */
+    CONN_STREAM = 32, /* its last reply has no end: the layer above goes on with it; no request is
+                         read any more. A binary that does not know the flag closes the connection,
+                         and a reader of such a stream opens another one */
 };
 
 /* Where a connection stands in its two streams. Offsets are bytes within the block. */

@@ -259,6 +259,10 @@ void conn_commit(struct conns *conns, struct conn *conn, const struct conn_step 
 /* The same for a connection that has nothing under way. */
 void conn_advance(struct conns *conns, struct conn *conn, size_t consumed, size_t produced);
 
+/* Queues bytes, all or none of them, on a connection that is a stream (CONN_STREAM) and has nothing
+ * unsent. The client's silence begins now. False when the arena has no room. */
+bool conn_feed(struct conns *conns, struct conn *conn, struct bytes bytes);
+
 /* A connection whose frames are being handled, one after the other. It has its own copy of the
  * record's cursors, so that committing a frame is three stores. While a turn lasts, the connection
  * changes through it only; after any other change conn_turn_begin starts it anew. */

@@ -32,6 +32,13 @@ static void linger(struct conns *conns, struct conn *conn)
     conns_sweep(conns);
 }
 
+/* True when there is no request that has come and is not read. Behind that of a stream none counts.
+ */
+static bool asks_nothing(const struct conn_cursors *cursors)
+{
+    return cursors->in_start == cursors->in_end || (cursors->flags & CONN_STREAM);
+}
+
 /* True when a connection that has nothing more to send is over. */
 static bool is_over(const struct conns *conns, const struct conn *conn,
                     const struct conn_cursors *cursors)
@@ -42,7 +49,7 @@ static bool is_over(const struct conns *conns, const struct conn *conn,
         return false;
     if (cursors->flags & CONN_EOF)
         return true;
-    return conns->draining && cursors->in_start == cursors->in_end;
+    return conns->draining && asks_nothing(cursors);
 }
 
 /* True when nobody serves the connection, or it is too old, and it has nothing under way, nor
@@ -52,7 +59,7 @@ static bool is_parting(const struct conn *conn, const struct conn_cursors *curso
     int unread = 0;
 
     if (!(conn->policy->parting || conn->parting) || (cursors->flags & CONN_ENDING) ||
-        conn->waiting || cursors->begun > 0 || cursors->in_start != cursors->in_end)
+        conn->waiting || cursors->begun > 0 || !asks_nothing(cursors))
         return false;
     return ioctl(conn->watch.fd, FIONREAD, &unread) < 0 || unread == 0;
 }
@@ -134,7 +141,7 @@ static void process(struct conns *conns, struct conn *conn)
 
     conn_mark_dirty(conns, conn);
     /* When the worker leaves, replies that waited for room still find it: nothing else is done. */
-    if ((cursors->flags & CONN_ENDING) || (conns->leaving && !conn->deferred))
+    if ((cursors->flags & (CONN_ENDING | CONN_STREAM)) || (conns->leaving && !conn->deferred))
         return;
     if ((cursors->flags & CONN_HEADER) && !conn_header_input(conns, conn, conn_input(conns, conn)))
         return;
@@ -221,7 +228,7 @@ static bool receive_once(struct conns *conns, struct conn *conn)
     process(conns, conn);
     return (size_t)got == room && conn->policy != NULL && !conn->stalled && !conn->waiting &&
            !conn_output_full(conns, conn) && !has_plenty(conn, conn_cursors(conns, conn)) &&
-           !(conn_cursors(conns, conn)->flags & (CONN_EOF | CONN_ENDING));
+           !(conn_cursors(conns, conn)->flags & (CONN_EOF | CONN_ENDING | CONN_STREAM));
 }
 
 /* Reads and drops, until the client has stopped sending. */
@@ -297,6 +304,18 @@ void conn_commit(struct conns *conns, struct conn *conn, const struct conn_step 
 void conn_advance(struct conns *conns, struct conn *conn, size_t consumed, size_t produced)
 {
     conn_commit(conns, conn, &(struct conn_step){.consumed = consumed, .produced = produced});
+}
+
+bool conn_feed(struct conns *conns, struct conn *conn, struct bytes bytes)
+{
+    char *room = conn_output_reserve(conns, conn, bytes.size);
+
+    if (room == NULL)
+        return false;
+    memcpy(room, bytes.data, bytes.size);
+    conn_advance(conns, conn, 0, bytes.size);
+    conn->active = conn_time(conns->loop->now);
+    return true;
 }
 
 /* Sends queued replies until the socket takes no more. False when the connection is gone. */

@@ -80,6 +80,15 @@ static uint64_t silence_ns(const struct conn *conn)
                                               : conn->policy->idle_timeout_ns;
 }
 
+/* True when its client has taken all that a stream has had for it, and is only to wait. */
+static bool is_fed(const struct conns *conns, const struct conn *conn)
+{
+    const struct conn_cursors *cursors = conn_cursors(conns, conn);
+
+    return (cursors->flags & (CONN_STREAM | CONN_ENDING)) == CONN_STREAM &&
+           cursors->out_start == cursors->out_end;
+}
+
 /* True when the sweep has to look at the connection again. Closes one that was silent for too long.
  */
 static bool sweep_silence(struct conns *conns, struct conn *conn)
@@ -91,6 +100,8 @@ static bool sweep_silence(struct conns *conns, struct conn *conn)
         return true;
     if (limit_ns == 0)
         return false;
+    if (is_fed(conns, conn))
+        conn->active = conn_time(conns->loop->now);
     if (conn_time(conns->loop->now) - conn->active <= limit_ns / CONN_TIME_NS)
         return true; /* counted around in 497 days */
     if (conn->policy->after_header != NULL && !conn->lingering) {

@@ -25,9 +25,15 @@ enum envelope_status {
     ENVELOPE_BATCH,    /* JSON-RPC: an array with at least one element, none of which was looked at
                           yet (envelope_next) */
     /* Requests for methods that each server has beside its own; never from this file. */
-    ENVELOPE_MCP,   /* a request of MCP that calls no tool: rpc/mcp.h */
-    ENVELOPE_STATUS /* for the server's numbers: rpc/status.h */
+    ENVELOPE_MCP,     /* a request of MCP that calls no tool: rpc/mcp.h */
+    ENVELOPE_METRICS, /* for the server's numbers: rpc/status.h */
+    ENVELOPE_STATUS   /* for the page about them, and for what it asks: rpc/status.h */
 };
+
+static inline bool envelope_is_own(enum envelope_status status)
+{
+    return status >= ENVELOPE_MCP;
+}
 
 /* The longest method name that a request may carry, in bytes after unescaping. */
 #define METHOD_NAME_MAX 255u

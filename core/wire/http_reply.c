@@ -156,6 +156,35 @@ static void put_advice(struct head *head, const struct reply *reply, unsigned st
     }
 }
 
+/* The kind of the body. */
+static void put_kind(struct head *head, const struct reply *reply)
+{
+    static const char *const types[] = {
+        [0] = "application/json",
+        [HTTP_STYLE_METRICS / HTTP_STYLE_METRICS] = "text/plain; version=0.0.4; charset=utf-8",
+        [HTTP_STYLE_PAGE / HTTP_STYLE_METRICS] = "text/html; charset=utf-8",
+        [HTTP_STYLE_STREAM / HTTP_STYLE_METRICS] = "text/event-stream",
+    };
+    uint32_t kind = reply->http->style & HTTP_STYLE_KIND;
+
+    PUT(head, "Content-Type: ");
+    put_text(head, types[kind / HTTP_STYLE_METRICS]);
+    PUT(head, "\r\n");
+    if (kind == HTTP_STYLE_PAGE || kind == HTTP_STYLE_STREAM)
+        PUT(head, "Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n");
+    if (kind == HTTP_STYLE_STREAM) /* proxies that know the field hand each event on at once */
+        PUT(head, "X-Accel-Buffering: no\r\n");
+    if (kind != HTTP_STYLE_PAGE)
+        return;
+    PUT(head, "Referrer-Policy: no-referrer\r\n"
+              "Content-Security-Policy: default-src 'none'; connect-src 'self'; img-src data:; "
+              "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; script-src 'nonce-");
+    put(head, reply->http->nonce.data, reply->http->nonce.size);
+    PUT(head, "'; style-src 'nonce-");
+    put(head, reply->http->nonce.data, reply->http->nonce.size);
+    PUT(head, "'\r\n");
+}
+
 size_t http_reply_head(const struct reply *reply, size_t body, char *to)
 {
     unsigned status = http_reply_status(reply);
@@ -165,12 +194,9 @@ size_t http_reply_head(const struct reply *reply, size_t body, char *to)
     PUT(&head, "Date: ");
     put(&head, reply->http->date, HTTP_DATE_SIZE);
     PUT(&head, "\r\n");
-    if (status != 204 && (body > 0 || status != 202)) {
-        put_text(&head, reply->http->style & HTTP_STYLE_METRICS
-                            ? "Content-Type: text/plain; version=0.0.4; charset=utf-8\r\n"
-                            : "Content-Type: application/json\r\n");
-    }
-    if (status != 204) {
+    if (status != 204 && (body > 0 || status != 202))
+        put_kind(&head, reply);
+    if (status != 204 && !http_reply_is_stream(reply->http->style)) {
         PUT(&head, "Content-Length: ");
         put_number(&head, body);
         PUT(&head, "\r\n");
@@ -185,7 +211,7 @@ size_t http_reply_head(const struct reply *reply, size_t body, char *to)
                        "Access-Control-Allow-Headers: Authorization, *\r\n"
                        "Access-Control-Max-Age: 600\r\n");
     }
-    if (reply->http->style & HTTP_STYLE_CLOSE)
+    if ((reply->http->style & HTTP_STYLE_CLOSE) || http_reply_is_stream(reply->http->style))
         PUT(&head, "Connection: close\r\n");
     else if (reply->http->style & HTTP_STYLE_KEEP)
         PUT(&head, "Connection: keep-alive\r\n");

@@ -28,6 +28,7 @@ struct reply_http {
     uint32_t retry_s;    /* when another try is worth it; 0: that is not known */
     const char *date;    /* as http_date writes it */
     struct bytes origin; /* of the page that may read the response; data NULL for none */
+    struct bytes nonce;  /* of HTTP_STYLE_PAGE: the one that its script and style have */
 };
 
 struct reply {
