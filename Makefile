@@ -90,6 +90,18 @@ $(B)/obj/%.o: %.c
 	$(if $(Q),@echo "  CC   $<")
 	$(Q)$(COMPILE) -c -o $@ $<
 
+# The page of a server that can be watched: its parts become one file, and that a part of the binary.
+PAGE := core/rpc/page
+$(B)/page.html: $(PAGE)/page.html $(wildcard $(PAGE)/*.css $(PAGE)/*.js)
+	@mkdir -p $(@D)
+	$(Q)awk '/^@include /{ f = "$(PAGE)/" $$2; while ((r = (getline l <f)) > 0) print l; \
+	    if (r < 0) { print f ": cannot be read" >"/dev/stderr"; exit 1 } close(f); next } { print }' \
+	    $< >$@.new && mv $@.new $@
+
+PAGE_OBJ := $(B)/obj/core/rpc/page.o $(B)/fuzz/obj/core/rpc/page.o
+$(PAGE_OBJ): CPPFLAGS_ALL += -Wa,-I$(B)
+$(PAGE_OBJ): $(B)/page.html
+
 # Everything but main(), for the server and for the tests.
 $(B)/libpillion.a: $(LIB_OBJ)
 	$(Q)rm -f $@ && ar rcs $@ $^
@@ -167,7 +179,7 @@ TEST_PACKAGES := $(RUN_PACKAGES) bash-completion check curl gdb libsubunit-dev c
 # Other distributions of node bring an npm of their own, and Debian's cannot be beside it.
 TEST_PACKAGES += $(if $(shell command -v npm),,nodejs npm)
 LINT_PACKAGES := $(RUN_PACKAGES) clang clang-format-14
-BROWSER_PACKAGES := $(RUN_PACKAGES) chromium python3
+BROWSER_PACKAGES := $(RUN_PACKAGES) chromium python3 $(if $(shell command -v npm),,nodejs npm)
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
 # $(call install,PACKAGES): installs what is missing of them, and says what. Elsewhere than on

@@ -137,8 +137,10 @@ struct server_settings {
     int64_t keepalive_requests; /* of one connection; 0: any number */
     struct network_settings proxy_from;
     uint64_t proxy_timeout_ms;
-    int half_close; /* enum half_close */
-    bool status;    /* GET /metrics is answered */
+    int half_close;         /* enum half_close */
+    bool status;            /* GET / and /metrics are answered */
+    bool status_calls;      /* the page has forms that call methods */
+    int64_t status_streams; /* the page's streams of events, at most */
     bool tcp_keepalive;
     bool tcp_nodelay;
     struct conf_place place;
@@ -207,6 +209,7 @@ struct settings {
     uint64_t heartbeat_timeout_ms;    /* no sign of life of a worker or a vault; 0: not asked */
     uint64_t defer_timeout_ms;        /* a deferred request whose module gives no time */
     uint64_t drain_timeout_ms;
+    uint64_t status_interval_ms; /* between two samples of a stream of events */
     uint64_t quit_delay_ms;     /* before a quit begins: balancers look elsewhere meanwhile */
     int sigterm;                /* enum sigterm */
     int64_t pool_threads;       /* of each worker, for pillion_offload */

@@ -362,6 +362,8 @@ bool module_set_bind(struct module_set *set, const struct server_settings *serve
     }
     table->none = no_method(&everywhere); /* every method has a list of its own */
     table->mcp = own_method(MCP_METHOD, mcp_answer, &everywhere, handler_timeout_ms);
+    table->metrics =
+        own_method(STATUS_METRICS_METHOD, status_answer_metrics, &everywhere, handler_timeout_ms);
     table->status = own_method(STATUS_METHOD, status_answer, &everywhere, handler_timeout_ms);
     method_table_seal(table);
     return good;

@@ -175,13 +175,13 @@ static bool is_among(const char *const *names, size_t count, const char *name)
     return false;
 }
 
-#define OWN_METHODS 2u /* that each server has beside its own */
+#define OWN_METHODS 3u /* that each server has beside its own */
 
 /* Checks that all methods fit on an empty board. (Names of former configurations may fill it
  * earlier: generation_register.) */
 static bool check_methods(const struct settings *settings, struct conf_errors *errors)
 {
-    const char *names[BOARD_METHODS_MAX] = {MCP_METHOD, STATUS_METHOD};
+    const char *names[BOARD_METHODS_MAX] = {MCP_METHOD, STATUS_METRICS_METHOD, STATUS_METHOD};
     size_t count = OWN_METHODS;
 
     for (struct server_settings *s = settings->servers; s != NULL; s = s->next) {
@@ -391,6 +391,7 @@ bool generation_register(struct generation *generation, struct board *board,
     /* The first, so that there is room for them. Then each name; servers count apart with what room
      * is left. */
     board_add_server_method(board, board_server(first), MCP_METHOD);
+    board_add_server_method(board, board_server(first), STATUS_METRICS_METHOD);
     board_add_server_method(board, board_server(first), STATUS_METHOD);
     for (struct server_settings *s = generation->settings->servers; s != NULL; s = s->next) {
         for (struct method_settings *m = s->methods; m != NULL; m = m->next) {

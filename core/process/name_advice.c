@@ -1,6 +1,7 @@
 /* Names that are in the way. See name_advice.h. */
 #include "process/name_advice.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "rpc/http_call.h"
@@ -18,15 +19,17 @@ static const char *path_is_for(const struct server_settings *server, const char 
         {MCP_PATH, "agents"},
         {HTTP_PATH_HEALTH, "probes"},
         {HTTP_PATH_READY, "probes"},
-        {STATUS_PATH, "Prometheus"}, /* where `status on` is */
     };
 
     for (size_t i = 0; i < sizeof(paths) / sizeof(*paths); i++) {
-        bool there = server->status || strcmp(paths[i].path, STATUS_PATH) != 0;
-        if (there && strcmp(paths[i].path + 1, method) == 0)
+        if (strcmp(paths[i].path + 1, method) == 0)
             return paths[i].what;
     }
-    return NULL;
+    char path[METHOD_NAME_MAX + 2];
+    snprintf(path, sizeof(path), "/%s", method);
+    if (!server->status || !status_has(bytes_of(path)))
+        return NULL;
+    return status_is_metrics(bytes_of(path)) ? "Prometheus" : "the page of `status on`";
 }
 
 static bool speaks_http(const struct server_settings *server)

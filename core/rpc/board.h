@@ -123,6 +123,7 @@ struct board_row {
      * index, 0 for none), how many have run, and how long this one may take. No clock is read for
      * it: the master sees that nothing moved. */
     _Atomic uint32_t running;
+    _Atomic uint32_t streams; /* of events that it sends (rpc/stream.h) */
     _Atomic uint64_t dispatched;
     _Atomic uint64_t allowed_ns;
 

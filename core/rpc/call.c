@@ -146,7 +146,7 @@ bool call_find(struct call *call, enum envelope_status status, const struct enve
         method = find_method(call->server, in);
     } else if (status == ENVELOPE_BATCH && !req->answered) {
         return false;
-    } else if (status == ENVELOPE_MCP || status == ENVELOPE_STATUS) {
+    } else if (envelope_is_own(status)) {
         method = call_own(call, status);
         status = ENVELOPE_OK;
     }

@@ -109,8 +109,10 @@ bool call_find(struct call *call, enum envelope_status status, const struct enve
  * or the board no room for it. */
 static inline const struct method *call_own(const struct call *call, enum envelope_status status)
 {
-    const struct method *method =
-        status == ENVELOPE_MCP ? &call->server->methods.mcp : &call->server->methods.status;
+    const struct method_table *methods = &call->server->methods;
+    const struct method *method = status == ENVELOPE_MCP       ? &methods->mcp
+                                  : status == ENVELOPE_METRICS ? &methods->metrics
+                                                               : &methods->status;
 
     return method->handler == NULL || method->index == BOARD_NO_METHOD ? NULL : method;
 }
@@ -127,9 +129,11 @@ void call_forget_answer(struct call *call);
 /* The flags of a connection whose last reply is this request's. */
 static inline uint8_t call_last_flags(const struct pillion_request *req)
 {
-    return req->protocol == PROTOCOL_HTTP && (req->http.style & HTTP_STYLE_CLOSE)
-               ? CONN_ENDING | CONN_DISCARD
-               : 0;
+    if (req->protocol != PROTOCOL_HTTP)
+        return 0;
+    if (http_reply_is_stream(req->http.style))
+        return CONN_STREAM | CONN_DISCARD;
+    return req->http.style & HTTP_STYLE_CLOSE ? CONN_ENDING | CONN_DISCARD : 0;
 }
 
 /* The answer is committed: shows the filters a request that was refused. Should one of them crash,

@@ -482,7 +482,8 @@ void rpc_server_count(struct rpc_server *server)
         struct method *method = &server->methods.methods[i];
         method->index = board_find_server_method(server->introspect.board, label, method->name);
     }
-    struct method *own[] = {&server->methods.mcp, &server->methods.status};
+    struct method *own[] = {&server->methods.mcp, &server->methods.metrics,
+                            &server->methods.status};
     for (size_t i = 0; i < sizeof(own) / sizeof(*own); i++)
         own[i]->index = board_find_server_method(server->introspect.board, label, own[i]->name);
 }

@@ -15,6 +15,7 @@
 #include "rpc/inner.h"
 #include "rpc/mcp.h"
 #include "rpc/note.h"
+#include "rpc/stream.h"
 
 /* ---- Answers ---- */
 
@@ -132,6 +133,7 @@ void dispatch_closed(struct dispatcher *dispatcher, struct conn *conn)
 
     if (conn_cursors(dispatcher->conns, conn)->protocol != PROTOCOL_FRAME && search->place != 0)
         search->place = 0;
+    stream_closed(dispatcher, conn);
     if (list != NULL)
         conn->deferred = false;
     while (index != 0) {
@@ -360,7 +362,7 @@ bool answer_overtaking(struct call *call)
     conn->stalled = 0;
     while (begun_count(conns, conn) > 0) {
         if (conn_output_full(conns, conn) || conn->waiting ||
-            (conn_cursors(conns, conn)->flags & CONN_ENDING))
+            (conn_cursors(conns, conn)->flags & (CONN_ENDING | CONN_STREAM)))
             return false;
         const struct deferred_list *list = list_of(call->dispatcher, conn);
         if (begun_count(conns, conn) == UINT8_MAX ||
@@ -454,7 +456,7 @@ static void answer_orphan(struct call *call, const struct begun_frame *at,
         message_read(call, batch_unmarked(call->req.pool, at), &envelope, &error);
     if (adopt_batch(call, at, status, death) || take_answer(call, at, death))
         return;
-    bool own = status == ENVELOPE_MCP || status == ENVELOPE_STATUS;
+    bool own = envelope_is_own(status);
     const struct method *method = own ? call_own(call, status)
                                   : envelope.in.data == NULL
                                       ? NULL
@@ -530,5 +532,6 @@ bool dispatch_adopted(struct dispatcher *dispatcher, struct conn *conn, const st
             n++;
         answer_orphan(&call, &at, &own);
     }
+    stream_adopted(dispatcher, conn);
     return true;
 }

@@ -24,6 +24,7 @@ struct deferred_list {
 };
 
 struct slow;
+struct streams;
 
 struct dispatcher {
     struct conns *conns;
@@ -37,6 +38,10 @@ struct dispatcher {
     struct conn_values **values; /* likewise; NULL until a module asks for such */
     bool unready;                /* the server is to quit before long */
     struct slow *slow;           /* rpc/slow.h; NULL where no server has a slow_threshold */
+    struct streams *streams;          /* rpc/stream.h; NULL: nobody has asked for one yet */
+    uint64_t sample_ns;               /* how often they are sent something (status_interval) */
+    const struct rpc_server *servers; /* all of this worker's, `server_count` of them */
+    size_t server_count;
 };
 
 /* One `server` block in this worker. */

@@ -334,7 +334,11 @@ static enum envelope_status read_status(struct call *call, const struct http_req
     enum envelope_status status = check_embedded(call, http);
 
     envelope->in = (struct bytes){NULL, 0};
-    return status == ENVELOPE_OK ? ENVELOPE_STATUS : status;
+    if (status != ENVELOPE_OK)
+        return status;
+    if (status_is_page(http->path))
+        call->req.http.style |= HTTP_STYLE_PAGE;
+    return status_is_metrics(http->path) ? ENVELOPE_METRICS : ENVELOPE_STATUS;
 }
 
 static enum envelope_status read_get(struct call *call, const struct http_request *http,
@@ -401,7 +405,7 @@ static enum envelope_status read_probe(struct call *call, struct bytes path)
 
 static bool is_status(const struct call *call, struct bytes path)
 {
-    return call->server->settings->status && bytes_equal(path, BYTES(STATUS_PATH));
+    return call->server->settings->status && status_has(path);
 }
 
 static bool is_probe(struct bytes path)
@@ -463,7 +467,8 @@ enum envelope_status http_call_read(struct call *call, struct bytes raw, struct 
             return status;
         call_forget_answer(call);
     }
-    bool only_get = is_probe(http->path) || is_status(call, http->path);
+    bool watched = is_status(call, http->path);
+    bool only_get = http->path.size > 1 && (watched || is_probe(http->path));
     if (bytes_equal(http->method, BYTES("POST")) && !only_get)
         return read_post(call, http, raw, envelope, error);
     if (bytes_equal(http->method, BYTES("OPTIONS")))
@@ -471,7 +476,7 @@ enum envelope_status http_call_read(struct call *call, struct bytes raw, struct 
     if (bytes_equal(http->method, BYTES("GET")) || (req->http.style & HTTP_STYLE_HEAD)) {
         if (is_probe(http->path))
             return read_probe(call, http->path);
-        if (only_get)
+        if (watched)
             return read_status(call, http, envelope);
         if (http->path.size > 1 && !is_mcp(http->path))
             return read_get(call, http, envelope, error);

@@ -7,7 +7,7 @@
  *     POST /mcp       a request of MCP (rpc/mcp.h), not of a method of that name
  *     GET /healthz    200 while this worker runs
  *     GET /readyz     200 while the server takes new work, 503 while it drains
- *     GET /metrics    the server's numbers (rpc/status.h), where `status on` is
+ *     GET /           the page for people, where `status on` is; rpc/status.h has the others
  *
  * A web page that a person visits can send requests to any address of that person's machine. So a
  * request that a page of somebody else's sent (Origin, RFC 6454) is refused unless `allow_origin`

@@ -58,8 +58,8 @@ struct method_table {
     uint32_t *slots; /* open addressing: 1 + index into `methods`, 0 is free */
     uint32_t mask;
     /* With the filters of the server alone; found by no name. */
-    struct method mcp;    /* rpc/mcp.h */
-    struct method status; /* rpc/status.h */
+    struct method mcp;             /* rpc/mcp.h */
+    struct method metrics, status; /* rpc/status.h */
     struct method none; /* stands for the method of a request that has none: with the filters of the
                            server alone, and no handler */
 };

@@ -19,6 +19,17 @@ uint32_t overview_serving(const struct board *board)
     return count;
 }
 
+uint32_t overview_streams(const struct board *board)
+{
+    uint32_t sum = 0;
+
+    for (uint32_t i = 0; i < board->row_high; i++) {
+        if (atomic_load_explicit(&board->heads[i].state, memory_order_relaxed) != ROW_FREE)
+            sum += atomic_load_explicit(&board->rows[i].streams, memory_order_relaxed);
+    }
+    return sum;
+}
+
 void overview_pools_add(struct pools *sum, const struct board_row *row)
 {
     sum->busy += atomic_load_explicit(&row->pool_busy, memory_order_relaxed);

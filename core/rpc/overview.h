@@ -12,6 +12,9 @@ const char *overview_state(uint32_t state);
 /* How many workers serve. */
 uint32_t overview_serving(const struct board *board);
 
+/* The streams of events that all workers send. */
+uint32_t overview_streams(const struct board *board);
+
 /* The pools of all workers that serve, added up. */
 struct pools {
     uint64_t busy, queued, stuck;

@@ -11,6 +11,7 @@
 #include "base/log_seldom.h"
 #include "rpc/board.h"
 #include "rpc/metric.h"
+#include "rpc/page.h"
 #include "wire/http_reply.h"
 #include "wire/positional.h"
 
@@ -213,6 +214,7 @@ static inline size_t reply_size_of(const struct pillion_request *req, const stru
 static void note_failure(struct pillion_request *req, const char *code)
 {
     req->failed = true;
+    req->http.style &= ~HTTP_STYLE_KIND; /* an error is JSON, and has an end */
     snprintf(req->code, sizeof(req->code), "%s", code);
 }
 
@@ -294,6 +296,18 @@ static uint32_t whole_seconds(double seconds)
     return whole + ((double)whole < seconds && whole < UINT32_MAX);
 }
 
+/* A person who has no token sees the page all the same, which has nothing of the server in it, but
+ * a field for a token: browsers have none for `Bearer`. */
+static void show_page(struct pillion_request *req, struct reply *reply)
+{
+    struct bytes page = page_make(req->pool, &req->http.nonce);
+
+    if (page.data == NULL)
+        return;
+    req->http.style |= HTTP_STYLE_PAGE;
+    reply->result = page;
+}
+
 /* Long messages are made in the request's memory, and cut where there is not enough of it. */
 void request_fail_retry(struct pillion_request *req, const char *code, uint64_t retry_ms,
                         const char *format, va_list args)
@@ -320,10 +334,13 @@ void request_fail_retry(struct pillion_request *req, const char *code, uint64_t 
     }
     va_end(again);
     size_t length = needed < 0 ? 0 : strlen(message);
+    bool page = (req->http.style & HTTP_STYLE_KIND) == HTTP_STYLE_PAGE;
     note_failure(req, code);
     req->http.retry_s = whole_seconds((double)retry_ms / 1000);
     reply.result =
         reply_error_result(code, (struct bytes){message, length}, retry_ms, result, room);
+    if (page && http_reply_status(&reply) == 401)
+        show_page(req, &reply);
     send_reply(req, &reply, reply_size_of(req, &reply));
 }
 

@@ -9,6 +9,7 @@
 #include "process/channel.h"
 #include "rpc/dispatcher_values.h"
 #include "rpc/offload.h"
+#include "rpc/stream.h"
 
 #define TAKEN_MS 500u /* least time for other workers to take the connections over */
 
@@ -45,6 +46,7 @@ static void released(struct leave *leave)
 static void let_go(struct leave *leave, struct conn *conn)
 {
     dispatcher_leaves(leave->dispatcher, conn, PILLION_CONN_MOVED);
+    stream_closed(leave->dispatcher, conn);
     conn_let_go(leave->conns, conn);
 }
 

@@ -76,10 +76,10 @@ bool start_load(struct started *started, int slot)
     if (!module_set_load(&started->modules, generation->module_files, generation->module_file_count,
                          slot, (int)generation->slots, generation->number))
         return false;
-    size_t count = 0;
+    started->server_count = 0;
     for (struct server_settings *s = settings->servers; s != NULL; s = s->next)
-        count++;
-    started->servers = must_zalloc(count * sizeof(*started->servers));
+        started->server_count++;
+    started->servers = must_zalloc(started->server_count * sizeof(*started->servers));
     for (struct server_settings *s = settings->servers; s != NULL; s = s->next)
         good = module_set_bind(&started->modules, s, settings->handler_timeout_ms,
                                &started->servers[s->index].methods) &&

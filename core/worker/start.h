@@ -29,7 +29,8 @@ struct started {
     struct board_row *row; /* its own row, the only writable part of the board; NULL in a probe */
     struct module_set modules;
     struct conf_errors errors;
-    struct rpc_server *servers; /* by their index in the configuration */
+    struct rpc_server *servers; /* by their index in the configuration ... */
+    size_t server_count;
 };
 
 /* Before anything else: takes the name, and has the master told when memory is exhausted, which

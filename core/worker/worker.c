@@ -481,7 +481,11 @@ static void prepare(const struct worker_start *start)
                                         .next = next_crowd,
                                         .context = start->board};
     worker.dispatcher = (struct dispatcher){
-        .conns = &worker.conns, .board = start->board, .row = worker.started.row};
+        .conns = &worker.conns,
+        .board = start->board,
+        .row = worker.started.row,
+        .sample_ns = settings->status_interval_ms * NS_PER_MS,
+    };
     dispatcher_init(&worker.dispatcher, settings->defer_timeout_ms);
     api_start(&worker.dispatcher.deferreds);
     notes_init(worker.started.row, settings->handler_timeout_ms * NS_PER_MS);
@@ -593,6 +597,8 @@ _Noreturn void worker_main(const struct worker_start *start)
         if (worker.started.servers[s->index].slow)
             slow_start(&worker.dispatcher);
     }
+    worker.dispatcher.servers = worker.started.servers;
+    worker.dispatcher.server_count = worker.started.server_count;
     rpc_server_part(&worker.parting, settings->servers, &worker.dispatcher, generation->number,
                     settings->drain_timeout_ms > 0 ? settings->drain_timeout_ms : 1);
     prepare_acceptor(start);

@@ -308,19 +308,19 @@ static char *many_methods(const char *name, int count)
     return keep(text.data);
 }
 
-/* rpc.stats is one of them; the 1022nd of the others is too many. */
+/* rpc.stats is one of them; the 1021st of the others is too many. */
 START_TEST(more_methods_than_there_may_be_are_refused_where_the_first_of_them_stands)
 {
     struct server *server = server_new();
 
-    server_conf(server, "", many_methods("m", 1021));
+    server_conf(server, "", many_methods("m", 1020));
     struct run run = pillion("-t", "-p", server->prefix);
     expect_status(&run, 0);
     server_conf(server, "", keep_printf("\n%s", many_methods("m", 1100)));
     run = pillion("-t", "-p", server->prefix);
     expect_status(&run, 1);
     expect_part(run.err,
-                ":8: \"m1021\" is one method too many: there may be 1022 of different names");
+                ":8: \"m1020\" is one method too many: there may be 1021 of different names");
     /* The same names elsewhere are no more methods. */
     server_conf(
         server,

@@ -1,0 +1,124 @@
+// The whole: what comes in goes into the model, and the page shows the model.
+
+const page = {paused: false, methods: null, workers: null, listOf: -1, due: false, told: undefined};
+
+const STATES = {live: "live", lost: "connection lost, trying again", locked: "a token is needed", connecting: "connecting"};
+
+function showState(state, why = "") {
+  const shown = state === "live" && page.paused ? "paused" : state;
+  $("state").dataset.state = shown === "locked" ? "lost" : shown;
+  say($("state-text"), shown === "paused" ? "paused" : STATES[shown]);
+  $("trouble").hidden = why === "";
+  say($("trouble"), why === "" ? "" : `The server answers: ${why}`);
+  if (state === "locked" && !$("token").open) $("token").showModal();
+}
+
+function announce(text) {
+  const lines = $("announce");
+  lines.append(make("p", {}, text));
+  while (lines.childElementCount > 5) lines.firstChild.remove();
+}
+
+function eventRow(event) {
+  const who = event.method ? `${event.method}: ` : "";
+  return make("li", {class: event.level}, make("time", {datetime: new Date(event.at_ms).toISOString()}, clock(event.at_ms)),
+    make("span", {class: "kind"}, words(event.kind)), make("span", {class: "words"}, event.text.includes(event.method ?? "") ? event.text : who + event.text));
+}
+
+function showEvents() {
+  page.told = model.events.at(-1)?.id;
+  $("events").replaceChildren(...model.events.slice(-50).reverse().map(eventRow));
+  $("events-panel").hidden = model.events.length === 0;
+  $("events").tabIndex = 0; // it scrolls
+}
+
+function showNow() {
+  const last = model.last, point = model.points.at(-1);
+  if (!last) return;
+  say($("version"), model.version);
+  say($("generation"), String(last.generation));
+  say($("uptime"), age(last.uptime_ms));
+  const serving = [...model.workers.values()].filter((w) => w.state === "serving").length;
+  say($("now-connections"), count(last.connections));
+  say($("now-workers"), String(serving));
+  mark($("tile-workers"), "alarm", serving === 0);
+  if (!point) return;
+  say($("now-rate"), count(point.rate));
+  say($("now-errors"), count(point.errors));
+  say($("now-share"), point.rate > 0 && point.errors > 0 ? `/s, ${(point.errors / point.rate * 100).toFixed(1)} %` : "/s");
+  mark($("tile-errors"), "alarm", point.errors > 0);
+  for (const key of ["p50", "p99"]) {
+    const [value, unit] = duration(point[key]);
+    say($(`now-${key}`), value);
+    say($(`now-${key}-unit`), unit);
+  }
+}
+
+/** Shows the model, once for all that has come in before the next frame. */
+function show() {
+  if (page.due) return;
+  page.due = true;
+  requestAnimationFrame(() => {
+    page.due = false;
+    if (page.paused) return;
+    showNow();
+    if (page.told !== model.events.at(-1)?.id) showEvents();
+    draw();
+    page.workers.show([...model.workers.values()]);
+    page.methods.show(shownMethods());
+    showFacts();
+  });
+}
+
+/** The methods of the configuration, anew after each reload. */
+async function askMethods(generation) {
+  page.listOf = generation;
+  try {
+    const reply = await fetch("/status/methods", {headers: authorization(), cache: "no-store"});
+    if (!reply.ok) throw new Error(String(reply.status));
+    const list = await reply.json();
+    takeMethods(list);
+    page.listOf = list.generation;
+    show();
+  } catch {
+    page.listOf = -1; // the next sample asks again
+  }
+}
+
+function start() {
+  page.workers = workerTable();
+  page.methods = methodTable(openMethod);
+  feed.handlers = {
+    state: showState,
+    sample: (sample) => {
+      takeSample(sample);
+      if (page.listOf !== sample.generation) askMethods(sample.generation);
+      show();
+    },
+    event: (event) => {
+      if (!takeEvent(event)) return;
+      if (model.last && event.at_ms > model.last.at_ms - 5000) announce(`${words(event.kind)}: ${event.text}`);
+      show();
+    },
+  };
+  startChart();
+  startMethod();
+  $("filter").addEventListener("input", () => page.methods.arrange(true));
+  $("more").addEventListener("click", () => {
+    page.methods.options.most = Infinity;
+    page.methods.arrange(true);
+  });
+  $("pause").addEventListener("click", () => {
+    page.paused = !page.paused;
+    $("pause").setAttribute("aria-pressed", String(page.paused));
+    if ($("state").dataset.state !== "lost") showState("live");
+    show();
+  });
+  $("token-open").addEventListener("click", () => { $("token-text").value = token.get(); $("token").showModal(); });
+  $("token-form").addEventListener("submit", () => { token.set($("token-text").value.trim()); page.listOf = -1; follow(); });
+  for (const button of document.querySelectorAll("[data-close]"))
+    button.addEventListener("click", () => button.closest("dialog").close());
+  follow();
+}
+
+start();
