@@ -75,8 +75,9 @@ interop: all fixtures  ## clients and servers of others against this one
 
 # Not a part of `make check`, because of what a browser brings with it.
 .PHONY: browser-check
-browser-check: all  ## web pages in Chromium against this server (make deps-browser)
+browser-check: all fixtures  ## web pages in Chromium against this server (make deps-browser)
 	$(Q)$(TEST_ENV) python3 tests/browser/pages.py
+	$(Q)$(TEST_ENV) sh tests/browser/watch.sh $(abspath $(B))/tests/browser-npm
 
 # Everything the header promises to module authors: C11, C17 and C++17, two compilers, no warnings,
 # neither in it nor in tables as modules have them; and that a version which tests/abi has is never

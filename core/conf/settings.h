@@ -210,11 +210,11 @@ struct settings {
     uint64_t defer_timeout_ms;        /* a deferred request whose module gives no time */
     uint64_t drain_timeout_ms;
     uint64_t status_interval_ms; /* between two samples of a stream of events */
-    uint64_t quit_delay_ms;     /* before a quit begins: balancers look elsewhere meanwhile */
-    int sigterm;                /* enum sigterm */
-    int64_t pool_threads;       /* of each worker, for pillion_offload */
-    int64_t pool_queue;         /* calls that wait for one of them */
-    int64_t quarantine_crashes; /* 0: never */
+    uint64_t quit_delay_ms;      /* before a quit begins: balancers look elsewhere meanwhile */
+    int sigterm;                 /* enum sigterm */
+    int64_t pool_threads;        /* of each worker, for pillion_offload */
+    int64_t pool_queue;          /* calls that wait for one of them */
+    int64_t quarantine_crashes;  /* 0: never */
     uint64_t quarantine_window_ms;
     struct pool_settings *pools;     /* in the order written */
     struct zone_settings *zones;     /* in the order written */

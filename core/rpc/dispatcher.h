@@ -33,11 +33,11 @@ struct dispatcher {
     struct pool pool;                   /* the current request's memory */
     uint8_t untimed[BOARD_METHODS_MAX]; /* calls of each method since one was timed */
     struct deferreds deferreds;
-    struct deferred_list *lists; /* one for each connection, by its index; touched by few */
-    struct search *searches;     /* likewise; written for messages in pieces only */
-    struct conn_values **values; /* likewise; NULL until a module asks for such */
-    bool unready;                /* the server is to quit before long */
-    struct slow *slow;           /* rpc/slow.h; NULL where no server has a slow_threshold */
+    struct deferred_list *lists;      /* one for each connection, by its index; touched by few */
+    struct search *searches;          /* likewise; written for messages in pieces only */
+    struct conn_values **values;      /* likewise; NULL until a module asks for such */
+    bool unready;                     /* the server is to quit before long */
+    struct slow *slow;                /* rpc/slow.h; NULL where no server has a slow_threshold */
     struct streams *streams;          /* rpc/stream.h; NULL: nobody has asked for one yet */
     uint64_t sample_ns;               /* how often they are sent something (status_interval) */
     const struct rpc_server *servers; /* all of this worker's, `server_count` of them */

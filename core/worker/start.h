@@ -44,8 +44,8 @@ _Noreturn void start_fail(const struct worker_start *start, const char *text);
  * and fills in `row`. Ends the process when that fails. */
 void start_leave_master(struct started *started, const int *keep, size_t count);
 
-/* Locks the process down, loads the generation's modules and binds its methods. `slot`: -1 in a probe. False after an
- * error, which is in `errors`; the master has been told the stage. */
+/* Locks the process down, loads the generation's modules and binds its methods. `slot`: -1 in a
+ * probe. False after an error, which is in `errors`; the master has been told the stage. */
 bool start_load(struct started *started, int slot);
 
 /* Prepares the pool of threads, which wakes `loop`; `limits` has the values that are not in the

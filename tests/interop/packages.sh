@@ -1,8 +1,9 @@
 #!/bin/sh
-# packages.sh DIRECTORY: brings the packages of npm/ there, at the versions of its lock file, without
-# running anything of theirs. Fails where npm is not there, or its registry cannot be reached.
+# packages.sh DIRECTORY [FROM]: brings the packages of npm/, here or in FROM, to DIRECTORY, at the
+# versions of its lock file, without running anything of theirs. Fails where npm is not there, or its
+# registry cannot be reached.
 set -eu
-here=$(realpath "$(dirname "$0")")
+here=$(realpath "${2:-$(dirname "$0")}")
 npm=$1
 
 command -v npm >/dev/null && command -v node >/dev/null

@@ -15,7 +15,7 @@ const model = {
 };
 
 const newMethod = (name) => ({
-  name, calls: 0, inFlight: 0, out: false, buckets: new Map(), codes: new Map(),
+  name, parts: new Map(), calls: 0, inFlight: 0, out: false, buckets: new Map(), codes: new Map(),
   rate: 0, errors: 0, top: [], p50: null, p99: null, listed: true,
 });
 
@@ -50,25 +50,57 @@ function growth(now, before) {
 
 const sum = (map) => { let all = 0; for (const n of map.values()) all += n; return all; };
 
-/** Takes a method's row of a sample; gives what the interval had. */
-function takeMethod(row, seconds) {
-  const [index, calls, inFlight, out, , errors, latency] = row;
+/** Adds the counts of `more` to those of `map`. */
+function add(map, more) {
+  for (const [key, n] of more) map.set(key, (map.get(key) ?? 0) + n);
+  return map;
+}
+
+/** Takes a row of a sample; gives what the interval had. Servers may count methods of one name apart:
+ * such a method has several rows, each with an index of its own. */
+function takeRow([index, calls, inFlight, out, , errors, latency]) {
   const name = model.names[index];
   if (name === undefined) return null;
   let method = model.methods.get(name);
   if (!method) model.methods.set(name, method = newMethod(name));
-  const buckets = pairs(latency), codes = pairs(errors);
-  const gained = growth(buckets, method.buckets), failed = growth(codes, method.codes);
-  const more = calls >= method.calls ? calls - method.calls : calls;
-  Object.assign(method, {calls, inFlight, out: out === 1, buckets, codes});
-  if (seconds > 0) {
-    method.rate = more / seconds;
-    method.errors = sum(failed) / seconds;
-    method.top = [...failed].sort((a, b) => b[1] - a[1]).slice(0, 2).map(([code]) => model.codes[code] ?? "?");
-    method.p50 = percentile(gained, 0.5);
-    method.p99 = percentile(gained, 0.99);
+  const was = method.parts.get(index) ?? {calls: 0, buckets: new Map(), codes: new Map()};
+  const now = {calls, inFlight, out: out === 1, buckets: pairs(latency), codes: pairs(errors)};
+  method.parts.set(index, now);
+  return {method, more: calls >= was.calls ? calls - was.calls : calls,
+          gained: growth(now.buckets, was.buckets), failed: growth(now.codes, was.codes)};
+}
+
+/** What the method's rows had in the interval becomes its figures. */
+function settle(method, got, seconds) {
+  const parts = [...method.parts.values()];
+  method.calls = parts.reduce((n, part) => n + part.calls, 0);
+  method.inFlight = parts.reduce((n, part) => n + part.inFlight, 0);
+  method.out = parts.some((part) => part.out);
+  method.buckets = parts.reduce((all, part) => add(all, part.buckets), new Map());
+  method.codes = parts.reduce((all, part) => add(all, part.codes), new Map());
+  if (seconds <= 0) return;
+  method.rate = got.more / seconds;
+  method.errors = sum(got.failed) / seconds;
+  method.top = [...got.failed].sort((a, b) => b[1] - a[1]).slice(0, 2).map(([code]) => model.codes[code] ?? "?");
+  method.p50 = percentile(got.gained, 0.5);
+  method.p99 = percentile(got.gained, 0.99);
+}
+
+/** Takes the rows of a sample; gives what the interval had in all. */
+function takeRows(rows, seconds) {
+  const nothing = () => ({more: 0, gained: new Map(), failed: new Map()}), all = nothing(), each = new Map();
+  for (const row of rows) {
+    const got = takeRow(row);
+    if (!got) continue;
+    if (!each.has(got.method)) each.set(got.method, nothing());
+    for (const into of [all, each.get(got.method)]) {
+      into.more += got.more;
+      add(into.gained, got.gained);
+      add(into.failed, got.failed);
+    }
   }
-  return {more, gained, failed: sum(failed)};
+  for (const [method, got] of each) settle(method, got, seconds);
+  return all;
 }
 
 function takeWorkers(list, seconds) {
@@ -92,19 +124,12 @@ function takeSample(sample) {
   if (!goesOn) model.methods.clear();
   for (const method of model.methods.values())
     Object.assign(method, {rate: 0, errors: 0, top: [], p50: null, p99: null});
-  const all = {more: 0, failed: 0, gained: new Map()};
-  for (const row of sample.methods) {
-    const got = takeMethod(row, seconds);
-    if (!got) continue;
-    all.more += got.more;
-    all.failed += got.failed;
-    for (const [b, n] of got.gained) all.gained.set(b, (all.gained.get(b) ?? 0) + n);
-  }
+  const all = takeRows(sample.methods, seconds);
   takeWorkers(sample.workers, seconds);
   model.last = sample;
   if (!goesOn) return;
   model.points.push({
-    at: sample.at_ms, rate: all.more / seconds, errors: all.failed / seconds,
+    at: sample.at_ms, rate: all.more / seconds, errors: sum(all.failed) / seconds,
     p50: percentile(all.gained, 0.5), p99: percentile(all.gained, 0.99),
     connections: sample.connections,
   });
