@@ -270,7 +270,7 @@ const struct command events_command = {
         "has, too. The server keeps the last 256 events, over reloads and upgrades. The kinds:\n"
         "started, reload, reload_failed, upgrade, upgrade_failed, crash, hang, disorder,\n"
         "quarantine, worker_worn, worker_crippled, not_replaced, correction, vault_restarted,\n"
-        "stopping.\n"
+        "gate_ended, stopping.\n"
         "\n"
         "With -f it waits for the server to come back when that has ended, and ends with exit\n"
         "status 0 at an interrupt, or when nothing reads its output any more.\n"

@@ -75,7 +75,9 @@ static const struct section {
     {CONF_IN_METHOD, "In `method`", "method", "These stand in the block of a `method`."},
 };
 
-/* Breaks `words` into lines of at most 100 bytes; those after the first begin with `indent`. */
+#define COLUMNS 100u
+
+/* Breaks `words` into lines of at most COLUMNS bytes; those after the first begin with `indent`. */
 static void append_wrapped(struct text *out, const char *words, const char *indent)
 {
     size_t column = 0;
@@ -83,7 +85,7 @@ static void append_wrapped(struct text *out, const char *words, const char *inde
     while (*words != '\0') {
         size_t size = strcspn(words, " ");
         if (column > 0) {
-            bool fits = column + 1 + size <= 100;
+            bool fits = column + 1 + size <= COLUMNS;
             text_printf(out, "%s%s", fits ? " " : "\n", fits ? "" : indent);
             column = fits ? column + 1 : strlen(indent);
         }
@@ -123,13 +125,34 @@ static void append_contents(struct text *out)
     text_append_char(out, '\n');
 }
 
+#define SYNTAX_INDENT "\n          "
+
+/* A syntax that is longer than a line goes on below, from a parameter on. */
+static void append_syntax(struct text *out, const struct conf_directive *directive)
+{
+    const size_t room = COLUMNS - (sizeof(SYNTAX_INDENT) - 2);
+    struct text written = {0};
+
+    conf_written(directive, SYNTAX_INDENT, &written);
+    const char *line = text_string(&written), *at = line;
+    for (const char *next; strchr(line, '\n') == NULL && strlen(at) > room; at = next) {
+        for (next = at + room; next > at && (next[0] != ' ' || next[1] != '['); next--)
+            continue;
+        if (next++ == at)
+            break;
+        text_printf(out, "%.*s" SYNTAX_INDENT, (int)(next - 1 - at), at);
+    }
+    text_append_string(out, at);
+    text_free(&written);
+}
+
 static void append_directive(struct text *out, const struct section *section,
                              const struct conf_directive *directive)
 {
     struct text bounds = {0};
 
     text_printf(out, "### %s\n\n```\nSyntax:   ", directive->name);
-    conf_written(directive, "\n          ", out);
+    append_syntax(out, directive);
     if (directive->fallback != NULL)
         text_printf(out, "\nDefault:  %s %s;\n", directive->name, directive->fallback);
     else

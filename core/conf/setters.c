@@ -336,6 +336,10 @@ static bool read_listen_parameter(struct conf_apply *apply, const struct conf_di
         listen->proxy_protocol = true;
         return true;
     }
+    if (strcmp(word->text, "ssl") == 0) {
+        listen->ssl = true;
+        return true;
+    }
     if (protocol != NULL)
         return read_protocol(apply, word, protocol, listen);
     if ((mode != NULL || group != NULL) && strncmp(listen->address, "unix:", 5) != 0) {
@@ -372,7 +376,7 @@ void settings_set_listen(struct conf_apply *apply, const struct conf_directive *
     struct settings *settings = apply->context;
     struct server_settings *server = target;
 
-    if (!conf_check_words(apply, directive, statement, 1, 7))
+    if (!conf_check_words(apply, directive, statement, 1, 8))
         return;
     const struct conf_word *address = &statement->words[0];
     for (struct server_settings *s = settings->servers; s != NULL; s = s->next) {

@@ -31,6 +31,9 @@ void settings_set_pool(struct conf_apply *apply, const struct conf_directive *di
 void settings_find_pools(struct settings *settings, struct conf_tree *tree,
                          struct conf_errors *errors);
 
+/* Checks what the `ssl_…` directives of each server need of each other, likewise. */
+void settings_check_ssl(const struct settings *settings, struct conf_errors *errors);
+
 /* In server; `target` is a struct server_settings. */
 void settings_set_listen(struct conf_apply *apply, const struct conf_directive *directive,
                          const struct conf_statement *statement, void *target);
@@ -40,6 +43,10 @@ void settings_set_access(struct conf_apply *apply, const struct conf_directive *
                          const struct conf_statement *statement, void *target);
 void settings_set_limit_conn(struct conf_apply *apply, const struct conf_directive *directive,
                              const struct conf_statement *statement, void *target);
+void settings_set_ssl_file(struct conf_apply *apply, const struct conf_directive *directive,
+                           const struct conf_statement *statement, void *target);
+void settings_set_ssl_protocols(struct conf_apply *apply, const struct conf_directive *directive,
+                                const struct conf_statement *statement, void *target);
 void settings_set_module_method(struct conf_apply *apply, const struct conf_directive *directive,
                                 const struct conf_statement *statement, void *target);
 void settings_set_method(struct conf_apply *apply, const struct conf_directive *directive,

@@ -19,10 +19,28 @@ struct listen_settings {
     bool reuseport;
     uint8_t protocol; /* of its connections: wire/protocol.h */
     bool proxy_protocol;
+    bool ssl;    /* the gate ends TLS there */
     mode_t mode; /* of a Unix socket's file */
     gid_t group; /* likewise; (gid_t)-1: as it comes */
     struct conf_place place;
     struct listen_settings *next;
+};
+
+#define SSL_CERTIFICATES_MAX 64u
+
+/* Whether clients are asked for a certificate. */
+enum ssl_verify { SSL_VERIFY_OFF, SSL_VERIFY_OPTIONAL, SSL_VERIFY_ON };
+
+/* The `ssl_…` directives, for the addresses of a server that have `ssl`. */
+struct ssl_settings {
+    struct conf_list certificates, keys; /* absolute paths; as many of both */
+    unsigned protocols;                  /* bit 0: TLS 1.2; 1: TLS 1.3 */
+    const char *ciphers;                 /* of TLS 1.2; NULL: OpenSSL's */
+    int verify_client;                   /* enum ssl_verify */
+    const char *client_certificates;     /* absolute path, or NULL */
+    bool session_tickets;
+    uint64_t session_timeout_ms;
+    uint64_t handshake_timeout_ms;
 };
 
 /* `proxy_from NETWORK …;` */
@@ -137,6 +155,7 @@ struct server_settings {
     int64_t keepalive_requests; /* of one connection; 0: any number */
     struct network_settings proxy_from;
     uint64_t proxy_timeout_ms;
+    struct ssl_settings ssl;
     int half_close;         /* enum half_close */
     bool status;            /* GET / and /metrics are answered */
     bool status_calls;      /* the page has forms that call methods */
@@ -172,6 +191,7 @@ struct module_settings {
 
 #define WORKER_PROCESSES_MAX   128
 #define VAULT_PROCESSES_MAX    128
+#define GATE_PROCESSES_MAX     64
 #define QUARANTINE_CRASHES_MAX 100
 
 /* What SIGTERM orders; SIGTERM_AUTO: to quit where the master is process 1. */
@@ -183,6 +203,7 @@ struct settings {
     int64_t worker_max_requests;          /* of one worker, before another replaces it; 0: any */
     uint64_t worker_max_memory;           /* likewise: bytes of its own; 0: any */
     int64_t vault_processes;              /* 0: as many as the connections need */
+    int64_t gate_processes;               /* resolved as worker_processes is */
     int64_t worker_rlimit_nofile;         /* 0: as many as the hard limit allows */
     bool core_limited, core_unlimited;    /* worker_rlimit_core is set; to unlimited */
     uint64_t core_limit;                  /* otherwise: bytes */

@@ -147,7 +147,12 @@ bool settings_read(struct conf_tree *tree, struct settings *settings, struct con
     check_ports(tree, errors);
     check_servers(tree, settings, errors);
     settings_find_pools(settings, tree, errors);
+    settings_check_ssl(settings, errors);
     if (settings->worker_processes == 0)
         settings->worker_processes = usable_processors();
+    if (settings->gate_processes == 0)
+        settings->gate_processes = settings->worker_processes < GATE_PROCESSES_MAX
+                                       ? settings->worker_processes
+                                       : GATE_PROCESSES_MAX;
     return errors->count == before;
 }

@@ -1,8 +1,9 @@
 /* The core's own directives: one table. See settings_table.h.
  *
- * Its rows are in settings_main.def, settings_server.def and settings_method.def, a file for each
- * kind of block. A directive is added there, with its member in settings.h, and nowhere else; one
- * that needs more than a type has a setter in setters.c. What the rows share is here. */
+ * Its rows are in settings_main.def, settings_server.def, settings_ssl.def and
+ * settings_method.def, by kinds of block. A directive is added there, with its member in
+ * settings.h, and nowhere else; one that needs more than a type has a setter in setters.c. What the
+ * rows share is here. */
 #include "conf/settings_table.h"
 
 #include "conf/directive.h"
@@ -17,6 +18,7 @@ static const char *const words_auto[] = {"auto", "off", "on", NULL};
 static const char *const words_declared[] = {"declared", "off", "on", NULL};
 static const char *const words_validate[] = {"default", "off", "params", "all", NULL};
 static const char *const words_sigterm[] = {"auto", "stop", "quit", NULL};
+static const char *const words_verify[] = {"off", "optional", "on", NULL};
 static const char *const word_off[] = {"off", NULL};
 
 #define MAIN(member) .contexts = CONF_IN_MAIN, .offset = offsetof(struct settings, member)
@@ -30,6 +32,8 @@ const struct conf_directive settings_directives[] = {
 #include "conf/settings_main.def"
 
 #include "conf/settings_server.def"
+
+#include "conf/settings_ssl.def"
 
 #include "conf/settings_method.def"
     {0},

@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "base/clock.h"
+#include "master/gates.h"
 #include "master/generations.h"
 #include "master/keeper.h"
 #include "master/master.h"
@@ -47,6 +48,7 @@ static void next_round(struct timer *timer)
                w->slot, (int)w->child.pid);
         worker_kill(w, CAUSE_SILENT);
     }
+    gates_round(&now);
     timer_set(&master.loop, timer, heartbeat.pace_ns, next_round);
     heartbeat.round_over();
 }

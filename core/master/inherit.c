@@ -15,6 +15,7 @@
 #include "master/generations.h"
 #include "master/master.h"
 #include "master/state.h"
+#include "net/handoff.h"
 #include "net/passed.h"
 #include "process/zones.h"
 #include "wire/protocol.h"
@@ -56,6 +57,7 @@ static void write_generation(cJSON *state, const struct generation *generation)
         cJSON_AddNumberToObject(item, "count", l->count);
         cJSON_AddBoolToObject(item, "reuseport", l->reuseport);
         cJSON_AddBoolToObject(item, "proxied", l->proxied);
+        cJSON_AddBoolToObject(item, "ssl", l->ssl);
         cJSON_AddNumberToObject(item, "protocol", l->protocol);
         cJSON_AddItemToArray(listening, item);
     }
@@ -88,6 +90,10 @@ static void write_listeners(cJSON *state)
         cJSON_AddBoolToObject(item, "reuseport_set", l->reuseport_set);
         cJSON_AddBoolToObject(item, "passed", l->passed);
         state_add_file(item, "file", l->file);
+        if (l->hands_over) {
+            cJSON_AddNumberToObject(item, "handoff_out", l->handoff[HANDOFF_OUT]);
+            cJSON_AddNumberToObject(item, "handoff_in", l->handoff[HANDOFF_IN]);
+        }
         cJSON *fds = cJSON_AddArrayToObject(item, "fds");
         for (uint32_t i = 0; i < l->count; i++)
             cJSON_AddItemToArray(fds, cJSON_CreateNumber(l->fds[i]));
@@ -116,6 +122,8 @@ void inherit_keep_open(bool keep)
     for (const struct listener *l = master.listeners.first; l != NULL; l = l->next) {
         for (uint32_t i = 0; i < l->count; i++)
             state_keep_open(l->fds[i], keep);
+        for (uint32_t i = 0; l->hands_over && i < 2; i++)
+            state_keep_open(l->handoff[i], keep);
     }
     for (size_t i = 0; passed_descriptor(i) >= 0; i++)
         state_keep_open(passed_descriptor(i), keep);
@@ -292,6 +300,7 @@ static bool read_listening(const cJSON *state, const struct listeners *listeners
             .count = (uint32_t)state_number(item, "count", 0),
             .reuseport = state_truth(item, "reuseport"),
             .proxied = state_truth(item, "proxied"),
+            .ssl = listener->hands_over && state_truth(item, "ssl"),
             .protocol = (uint8_t)state_number(item, "protocol", PROTOCOL_AUTO),
         };
     }
@@ -352,6 +361,10 @@ static void read_listener(const cJSON *item)
     listener->passed = state_truth(item, "passed");
     if (listener->address.socket.ss_family == AF_UNIX)
         listener->file = state_file(item, "file", address->valuestring + strlen("unix:"));
+    listener->handoff[HANDOFF_OUT] = (int)state_number(item, "handoff_out", -1);
+    listener->handoff[HANDOFF_IN] = (int)state_number(item, "handoff_in", -1);
+    listener->hands_over =
+        listener->handoff[HANDOFF_OUT] >= 0 && listener->handoff[HANDOFF_IN] >= 0;
     listener->fds = must_zalloc((size_t)cJSON_GetArraySize(fds) * sizeof(int));
     const cJSON *fd;
     cJSON_ArrayForEach(fd, fds) listener->fds[listener->count++] = fd->valueint;

@@ -15,6 +15,7 @@
 #include "base/version.h"
 #include "master/control.h"
 #include "master/events.h"
+#include "master/gates.h"
 #include "master/generations.h"
 #include "master/keeper.h"
 #include "master/master.h"
@@ -80,6 +81,7 @@ static bool signals_open(struct error *error)
 /* Only a server that has served logs its end. */
 static void tidy_up(void)
 {
+    gates_end();
     vaults_end();
     pid_file_remove();
     if (generation_current() != NULL)

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "master/control.h"
+#include "master/gates.h"
 #include "master/generations.h"
 #include "master/heartbeat.h"
 #include "master/master.h"
@@ -116,7 +117,8 @@ static void end_workers(enum message_type how, uint64_t patience_ms)
 
 void master_check_end(void)
 {
-    if (master.mode != MASTER_RUNNING && !workers_awaited())
+    if (master.mode != MASTER_RUNNING && !workers_awaited() &&
+        (master.mode == MASTER_STOPPING || gates_finish()))
         loop_stop(&master.loop);
 }
 
@@ -148,6 +150,7 @@ void master_end(enum master_mode mode)
     heartbeat_stop();
     title_set("master (ending)");
     end_orders();
+    gates_leave();
     if (mode == MASTER_QUITTING)
         end_workers(MESSAGE_QUIT, drain_ms + QUIT_MARGIN_MS);
     else

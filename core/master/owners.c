@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "master/binary.h"
 #include "master/control.h"
+#include "master/gates.h"
 #include "master/handover.h"
 #include "master/inherit.h"
 #include "master/keeper.h"
@@ -37,6 +38,7 @@ static const struct owner {
     {"generation", inherit_write, inherit_read, inherit_keep_open},
     {"zones", zones_write, zones_read, zones_keep_open},
     {"vaults", vaults_write, vaults_read, vaults_keep_open},
+    {"gates", gates_write, gates_read, gates_keep_open},
     {"workers", workers_write, workers_read, workers_keep_open},
     {"hand-over", handover_write, handover_read, handover_keep_open},
     {"pid file", pid_file_write, pid_file_read, pid_file_keep_open},

@@ -18,7 +18,9 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "gate/gate.h"
 #include "master/control.h"
+#include "master/gates.h"
 #include "master/generations.h"
 #include "master/handover.h"
 #include "master/heartbeat.h"
@@ -127,6 +129,8 @@ static void move_files(struct generation *now)
     now->log = -1; /* the master owns it now */
     if (!vaults_reopen())
         log_warn("a vault keeps the former log: errno %d", errno);
+    if (!gates_reopen())
+        log_warn("a gate keeps the former log: errno %d", errno);
 }
 
 /* Makes control socket and pid file anew if they were removed, by a cleaner of temporary files,
@@ -286,6 +290,7 @@ static void commit(void)
         else if (!worker_is_leaving(w))
             worker_tell_end(w, MESSAGE_LEAVE, w->generation->settings->drain_timeout_ms + 1000);
     }
+    gates_serve();
     if (old == NULL)
         starter_serves();
     if (old != NULL) {
@@ -429,7 +434,7 @@ void reload_begin(void (*ended)(bool good, const char *text))
     struct generation *next =
         generation_build(master.options, generation_last_number() + 1,
                          generation_current() == NULL ? NULL : &load, &errors);
-    bool good = next != NULL && can_take_over(next, open, &errors) &&
+    bool good = next != NULL && can_take_over(next, open, &errors) && gate_try(next, &errors) &&
                 generation_open_log(next, &errors) &&
                 generation_listen(next, &master.listeners, &errors) &&
                 generation_register(next, master.board, &errors);

@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "master/blame.h"
 #include "master/control.h"
+#include "master/gates.h"
 #include "master/generations.h"
 #include "master/keeper.h"
 #include "master/master.h"
@@ -167,6 +168,8 @@ void reopen_begin(void)
     }
     if (fd >= 0 && !vaults_reopen())
         add_failure("vault", strerror(errno));
+    if (fd >= 0 && !gates_reopen())
+        add_failure("gate", strerror(errno));
     timer_set(&master.loop, &reopening.late, PATIENCE, answers_late);
     reopen_check();
 }

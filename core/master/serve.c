@@ -15,6 +15,7 @@
 #include "base/printable.h"
 #include "base/sink.h"
 #include "conf/settings_table.h"
+#include "gate/gate.h"
 #include "master/binary.h"
 #include "master/inherit.h"
 #include "master/master_run.h"
@@ -120,7 +121,7 @@ int serve_test(const struct serve_options *options, bool quiet)
 
     bool good = generation != NULL &&
                 preflight_files(generation->tree, generation->settings, &errors) &&
-                probe_run(generation);
+                gate_try(generation, &errors) && probe_run(generation);
     printable_print(stderr, bytes_of(text_string(&errors.text)));
     if (!good)
         fprintf(stderr, "configuration file %s is not good\n", options->conf);

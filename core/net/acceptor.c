@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/descriptor.h"
 #include "base/log_seldom.h"
+#include "net/handoff.h"
 #include "net/listener.h"
 
 #define ACCEPT_BATCH     16u /* for each wake-up, so that the other workers get their share */
@@ -220,17 +221,20 @@ static void accept_from(struct accept_socket *socket, uint32_t owed)
         }
         struct sockaddr_storage peer = {0};
         socklen_t size = sizeof(peer);
-        int fd = descriptor_apart(
-            accept4(socket->fd, (struct sockaddr *)&peer, &size, SOCK_NONBLOCK | SOCK_CLOEXEC));
+        int fd = descriptor_apart(socket->handed ? handoff_take(socket->fd)
+                                                 : accept4(socket->fd, (struct sockaddr *)&peer,
+                                                           &size, SOCK_NONBLOCK | SOCK_CLOEXEC));
         if (fd < 0) {
             if (accept_failed(socket, count))
                 continue;
             break;
         }
         socket->ended = false;
-        uint64_t key;
-        enum conn_entry entry =
-            conns_admit(conns, socket->policy, fd, (struct sockaddr *)&peer, size, &key);
+        uint64_t key = 0;
+        /* Of clients of a gate, the header tells who they are. */
+        enum conn_entry entry = socket->handed ? CONN_MAY_COME
+                                               : conns_admit(conns, socket->policy, fd,
+                                                             (struct sockaddr *)&peer, size, &key);
         if (entry != CONN_MAY_COME) {
             refuse(socket, fd, entry);
             refused++;

@@ -24,7 +24,8 @@ struct accept_socket {
     uint32_t listener; /* its id */
     uint8_t protocol;  /* of its connections */
     const struct conn_policy *policy;
-    bool ended; /* it does not listen any more, which was logged */
+    bool handed; /* it is no listening socket but a queue of the gate's (net/handoff.h) */
+    bool ended;  /* it does not listen any more, which was logged */
 };
 
 struct acceptor {

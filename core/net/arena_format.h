@@ -94,7 +94,9 @@ enum {
  * clients lies behind that of marks, with an entry for each record; its pages, too, are only
  * written for connections that have it. */
 struct conn_client {
-    char address[116]; /* as conn_peer gives it; a path of a Unix socket has at most 108 bytes */
+    char address[115]; /* as conn_peer gives it; a path of a Unix socket has at most 108 bytes */
+    char tls; /* 1: the client speaks TLS with its balancer, or with the gate. Earlier binaries of
+        this layout have written 0 */
     char alpn[32];
     char common_name[108];
     char authority[256];

@@ -125,6 +125,8 @@ const char *conn_told(const struct conn *conn, const char *what)
         value = client->alpn;
     else if (client != NULL && strcmp(what, "cn") == 0)
         value = client->common_name;
+    else if (client != NULL && strcmp(what, "tls") == 0)
+        value = client->tls ? "on" : "";
     return value[0] == '\0' ? NULL : value;
 }
 

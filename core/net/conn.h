@@ -383,7 +383,8 @@ void conn_close(struct conns *conns, struct conn *conn);
 void conn_peer(const struct conn *conn, char text[ADDRESS_TEXT_SIZE]);
 
 /* What else its balancer has told of the client: the "sni" that it asked for, the "alpn" agreed on,
- * the "cn" of its certificate. NULL when that was not told. Valid while the connection is open. */
+ * the "cn" of its certificate; "tls" is "on" for a client that speaks TLS with it. NULL when that
+ * was not told. Valid while the connection is open. */
 const char *conn_told(const struct conn *conn, const char *what);
 
 /* Sends the replies that the batch has queued, and lets connections that waited for room go on.

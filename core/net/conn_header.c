@@ -43,6 +43,7 @@ static void tell(const struct conns *conns, const struct conn *conn,
     else
         conn_peer(conn, address);
     store(conn, "address", bytes_of(address), client->address, sizeof(client->address));
+    client->tls = header->tls;
     store(conn, "ALPN", header->alpn, client->alpn, sizeof(client->alpn));
     store(conn, "name of a certificate", header->common_name, client->common_name,
           sizeof(client->common_name));

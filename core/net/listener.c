@@ -13,6 +13,7 @@
 
 #include "base/log.h"
 #include "base/memory.h"
+#include "net/handoff.h"
 #include "net/passed.h"
 #include "net/unix_socket.h"
 
@@ -123,6 +124,12 @@ bool listener_prepare(struct listener *listener, bool reuseport, uint32_t slots,
     return true;
 }
 
+bool listener_hand_over(struct listener *listener, struct error *error)
+{
+    listener->hands_over = listener->hands_over || handoff_open(listener->handoff, error);
+    return listener->hands_over;
+}
+
 /* ---- Mending ---- */
 
 /* The flags are the open file's, which workers share. */
@@ -228,6 +235,8 @@ static void listener_free(struct listener *listener)
 {
     for (uint32_t i = 0; i < listener->count; i++)
         close(listener->fds[i]);
+    for (unsigned i = 0; listener->hands_over && i < 2; i++)
+        close(listener->handoff[i]);
     free(listener->fds);
     free(listener);
 }

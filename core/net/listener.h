@@ -27,6 +27,8 @@ struct listener {
     struct file_id file; /* of a Unix socket: the file that it was bound to */
     bool lost;           /* it cannot be mended, which was logged */
     bool passed;         /* the server was started with it (net/passed.h), file and all */
+    bool hands_over;     /* it had `ssl` once: it has a queue from the gate to the workers */
+    int handoff[2];      /* that queue (net/handoff.h) */
     uint32_t users;      /* generations that use it */
     struct listener *next;
 };
@@ -57,6 +59,9 @@ struct listener *listener_open(struct listeners *listeners, const struct address
 /* For a reload: binds the sockets that the listener lacks for this many slots. */
 bool listener_prepare(struct listener *listener, bool reuseport, uint32_t slots,
                       struct error *error);
+
+/* For an address with `ssl`: makes the queue from the gate to the workers, if there is none yet. */
+bool listener_hand_over(struct listener *listener, struct error *error);
 
 /* Undoes what a module has done to the sockets in a worker: a port that was shut down listens
  * again, and a socket that blocks does not. Each is logged. False, with the reason, when that is

@@ -298,6 +298,13 @@ static bool listen_on(struct generation *generation, struct listeners *listeners
         listener_revert(listener);
         listener = NULL;
     }
+    if (listener != NULL && listen->ssl && !listener_hand_over(listener, &error)) {
+        if (listener->users == 0)
+            listener_close(listeners, listener, true);
+        else
+            listener_revert(listener);
+        listener = NULL;
+    }
     if (listener == NULL) {
         conf_error(errors, &listen->place, "%s", error.text);
         return false;
@@ -314,6 +321,7 @@ static bool listen_on(struct generation *generation, struct listeners *listeners
         .reuseport = listen->reuseport,
         .protocol = listen->protocol,
         .proxied = listen->proxy_protocol,
+        .ssl = listen->ssl,
     };
     return true;
 }

@@ -25,6 +25,7 @@ struct generation_listener {
     bool reuseport;   /* each worker accepts from its own socket */
     uint8_t protocol; /* of its connections */
     bool proxied;     /* each of its connections begins with a PROXY header */
+    bool ssl;         /* its clients speak TLS with the gate, which hands them over */
 };
 
 /* Where the connections of a listener go that this generation does not have. Both are ids of

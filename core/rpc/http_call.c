@@ -86,13 +86,15 @@ static bool is_local(struct bytes name)
     return name.size > 4 && memcmp(name.data, "127.", 4) == 0;
 }
 
-/* True when the client has connected to an address that only this machine has. */
+/* True when the client has connected to an address that only this machine has. Of a client that
+ * speaks TLS, the certificate has said whose name it called. */
 static bool find_loopback(const struct call *call)
 {
     struct sockaddr_storage here;
     socklen_t size = sizeof(here);
 
-    if (getsockname(call->conn->watch.fd, (struct sockaddr *)&here, &size) < 0)
+    if (conn_told(call->conn, "tls") != NULL ||
+        getsockname(call->conn->watch.fd, (struct sockaddr *)&here, &size) < 0)
         return false;
     if (here.ss_family == AF_INET)
         return ntohl(((const struct sockaddr_in *)&here)->sin_addr.s_addr) >> 24 == IN_LOOPBACKNET;

@@ -25,6 +25,7 @@ static const struct {
     [JOURNAL_WORKER_CRIPPLED] = {"worker_crippled", LOG_WARN_LEVEL},
     [JOURNAL_NOT_REPLACED] = {"not_replaced", LOG_ERROR_LEVEL},
     [JOURNAL_CORRECTION] = {"correction", LOG_NOTICE_LEVEL},
+    [JOURNAL_GATE_ENDED] = {"gate_ended", LOG_ERROR_LEVEL},
     [JOURNAL_VAULT_RESTARTED] = {"vault_restarted", LOG_ERROR_LEVEL},
     [JOURNAL_STOPPING] = {"stopping", LOG_NOTICE_LEVEL},
 };

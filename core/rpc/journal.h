@@ -39,6 +39,7 @@ enum journal_kind {
     JOURNAL_CORRECTION,   /* of the bytes that a dead worker had counted for its connections */
     JOURNAL_VAULT_RESTARTED,
     JOURNAL_STOPPING,
+    JOURNAL_GATE_ENDED, /* and its clients with it */
     JOURNAL_KINDS
 };
 

@@ -162,6 +162,7 @@ enum {
     TLV_SSL_COMMON_NAME = 0x22, /* within TLV_SSL */
 
     SSL_SIZE = 5, /* flags, and the result of verification in four bytes */
+    SSL_USED = 0x01,
     SSL_CERTIFICATE = 0x02 | 0x04,
 };
 
@@ -237,6 +238,7 @@ static bool read_ssl(struct bytes rest, struct proxy_header *header)
         return false;
     bool certified =
         (rest.data[0] & SSL_CERTIFICATE) != 0 && memcmp(rest.data + 1, "\0\0\0", 4) == 0;
+    header->tls = (rest.data[0] & SSL_USED) != 0;
     rest.data += SSL_SIZE;
     rest.size -= SSL_SIZE;
     while (rest.size > 0) {
@@ -313,6 +315,84 @@ static enum proxy_status read_v2(struct bytes input, struct proxy_header *header
     set_source(header, families[family].family, input.data + V2_SIZE);
     return read_tlvs((struct bytes){input.data, header->size},
                      (struct bytes){input.data + start, header->size - start}, header);
+}
+
+/* ---- Writing ---- */
+
+#define NAME_MAX_SIZE 255u
+
+static void put(char *to, size_t *at, const void *bytes, size_t size)
+{
+    memcpy(to + *at, bytes, size);
+    *at += size;
+}
+
+static void put_number(char *to, size_t *at, size_t number)
+{
+    const char bytes[] = {(char)(number >> 8), (char)number};
+    put(to, at, bytes, sizeof(bytes));
+}
+
+static void put_tlv(char *to, size_t *at, uint8_t type, struct bytes value)
+{
+    struct bytes checked = {NULL, 0};
+
+    if (value.size == 0 || value.size > NAME_MAX_SIZE || !set_name(&checked, value))
+        return;
+    put(to, at, &type, 1);
+    put_number(to, at, value.size);
+    put(to, at, value.data, value.size);
+}
+
+/* The server's own address, which readers of ours have no use for, is all zeros. */
+static uint8_t put_addresses(char *to, size_t *at, const struct proxy_header *header)
+{
+    static const char zeros[16];
+    struct sockaddr_in v4;
+    struct sockaddr_in6 v6;
+
+    memcpy(&v4, &header->source, sizeof(v4));
+    memcpy(&v6, &header->source, sizeof(v6));
+    if (header->source_size > 0 && header->source.ss_family == AF_INET) {
+        put(to, at, &v4.sin_addr, sizeof(v4.sin_addr));
+        put(to, at, zeros, sizeof(v4.sin_addr));
+        put(to, at, &v4.sin_port, sizeof(v4.sin_port));
+        put(to, at, zeros, sizeof(v4.sin_port));
+        return 0x11;
+    }
+    if (header->source_size > 0 && header->source.ss_family == AF_INET6) {
+        put(to, at, &v6.sin6_addr, sizeof(v6.sin6_addr));
+        put(to, at, zeros, sizeof(v6.sin6_addr));
+        put(to, at, &v6.sin6_port, sizeof(v6.sin6_port));
+        put(to, at, zeros, sizeof(v6.sin6_port));
+        return 0x21;
+    }
+    return 0x00;
+}
+
+size_t proxy_header_write(const struct proxy_header *header, char to[PROXY_WRITTEN_MAX])
+{
+    size_t at = V2_SIZE;
+
+    memcpy(to, V2_START, AT_COMMAND);
+    to[AT_COMMAND] = (char)COMMAND_PROXY;
+    to[AT_FAMILY] = (char)put_addresses(to, &at, header);
+    put_tlv(to, &at, TLV_ALPN, header->alpn);
+    put_tlv(to, &at, TLV_AUTHORITY, header->authority);
+    if (header->tls) {
+        bool certified = header->common_name.size > 0;
+        const char ssl[SSL_SIZE] = {(char)(SSL_USED | (certified ? SSL_CERTIFICATE : 0))};
+        size_t start = at;
+        at += TLV_SIZE;
+        put(to, &at, ssl, sizeof(ssl));
+        put_tlv(to, &at, TLV_SSL_COMMON_NAME, header->common_name);
+        to[start] = TLV_SSL;
+        size_t length = start + 1;
+        put_number(to, &length, at - start - TLV_SIZE);
+    }
+    size_t length = AT_LENGTH;
+    put_number(to, &length, at - V2_SIZE);
+    return at;
 }
 
 /* ---- Both ---- */

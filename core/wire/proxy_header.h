@@ -34,11 +34,18 @@ struct proxy_header {
     struct bytes alpn;        /* the protocol that the client and the balancer agreed on */
     struct bytes authority;   /* the name of the server that the client wanted (SNI) */
     struct bytes common_name; /* of the client's certificate, if the balancer has verified it */
+    bool tls;                 /* the client speaks TLS with the balancer */
 
     const char *why; /* a constant clause for people: "its version is not 2" */
 };
 
 /* Looks at the start of `input` for a header. */
 enum proxy_status proxy_header_read(struct bytes input, struct proxy_header *header);
+
+/* Writes a header of version 2 that tells the same, `why`, `size` and `local` aside. Values that
+ * are not told may be empty. Returns its size, at most PROXY_WRITTEN_MAX; names that a reader would
+ * refuse, or that are longer than 255 bytes, are left out. */
+#define PROXY_WRITTEN_MAX 1024u
+size_t proxy_header_write(const struct proxy_header *header, char to[PROXY_WRITTEN_MAX]);
 
 #endif

@@ -15,6 +15,7 @@
 #include "module/fd_guard.h"
 #include "module/hooks.h"
 #include "net/acceptor.h"
+#include "net/handoff.h"
 #include "process/channel.h"
 #include "process/heirs.h"
 #include "process/title.h"
@@ -431,6 +432,15 @@ static void prepare_acceptor(const struct worker_start *start)
         const struct generation_listener *heard = &generation->listeners[i];
         const struct listener *listener = heard->listener;
         const struct rpc_server *server = &worker.started.servers[heard->server->index];
+        if (heard->ssl) {
+            acceptor->sockets[acceptor->count++] =
+                (struct accept_socket){.fd = listener->handoff[HANDOFF_OUT],
+                                       .listener = listener->id,
+                                       .protocol = heard->protocol,
+                                       .policy = &server->before,
+                                       .handed = true};
+            continue;
+        }
         for (uint32_t n = 0; n < heard->count; n++) {
             /* Under reuseport each slot has its own sockets. Sockets of slots that are no more go
              * to the remaining slots, because connections in their queues must be served too. */
@@ -540,7 +550,9 @@ static void keep_descriptors(const struct worker_start *start)
         keep[at++] = start->vaults[i];
     for (size_t i = 0; i < generation->listener_count; i++) {
         const struct generation_listener *heard = &generation->listeners[i];
-        for (uint32_t n = 0; n < heard->count; n++)
+        if (heard->ssl)
+            keep[at++] = heard->listener->handoff[HANDOFF_OUT];
+        for (uint32_t n = 0; !heard->ssl && n < heard->count; n++)
             keep[at++] = heard->listener->fds[n];
     }
     for (size_t i = 0; i < generation->module_file_count; i++)
@@ -563,7 +575,9 @@ static void guard_descriptors(const struct worker_start *start)
     }
     for (size_t i = 0; i < generation->listener_count; i++) {
         const struct generation_listener *heard = &generation->listeners[i];
-        for (uint32_t n = 0; n < heard->count; n++)
+        if (heard->ssl)
+            loop_own(&worker.loop, heard->listener->handoff[HANDOFF_OUT]);
+        for (uint32_t n = 0; !heard->ssl && n < heard->count; n++)
             loop_own(&worker.loop, heard->listener->fds[n]);
     }
     fd_guard_start(&worker.loop);

@@ -15,6 +15,10 @@ $(B)/tests/e2e/%: tests/e2e/%.c $(HARNESS_OBJ) tests/e2e/harness.h
 $(B)/tests/e2e/test_test_api: $(B)/libpillion-test.so
 $(B)/tests/e2e/test_test_api: CHECK_LIBS += -Icore/include -L$(B) -Wl,-rpath,$(abspath $(B)) -lpillion-test
 
+# Its clients are OpenSSL's.
+$(B)/tests/e2e/test_tls: CHECK_LIBS += -lssl -lcrypto
+$(B)/tests/e2e/test_tls: tests/e2e/tls_peer.h
+
 # Preloaded by test_faults, test_calls and test_names. A sanitizer's library has to come first, so
 # those that fake what it has itself run without them (tests.mk).
 PRELOADED := $(patsubst tests/e2e/preload/%.c,$(B)/tests/e2e/%.so,$(wildcard tests/e2e/preload/*.c))

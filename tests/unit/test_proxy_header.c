@@ -420,7 +420,59 @@ START_TEST(a_checksum_is_compared)
 }
 END_TEST
 
-UNIT_MAIN("proxy_header", lines_of_version_1_are_read, every_deviation_from_such_a_line_is_refused,
+/* ---- Writing ---- */
+
+START_TEST(what_is_written_is_read_again)
+{
+    static const char *const addresses[] = {"192.0.2.1:50122", "[2001:db8::1]:50122", NULL};
+    char to[PROXY_WRITTEN_MAX];
+    struct address address;
+    struct error error;
+
+    for (size_t i = 0; i < sizeof(addresses) / sizeof(*addresses); i++) {
+        for (int tls = 0; tls < 2; tls++) {
+            struct proxy_header told = {.alpn = BYTES("pillion/1"),
+                                        .authority = BYTES("a.test"),
+                                        .tls = tls != 0,
+                                        .common_name = BYTES("client one")};
+            if (addresses[i] != NULL) {
+                ck_assert(address_parse(addresses[i], NULL, false, &address, &error));
+                told.source = address.socket;
+                told.source_size = address.size;
+            }
+            size_t size = proxy_header_write(&told, to);
+            ck_assert_int_eq(read_bytes((struct bytes){to, size}), PROXY_WHOLE);
+            ck_assert_uint_eq(header.size, size);
+            assert_source(addresses[i]);
+            assert_is(header.alpn, "pillion/1");
+            assert_is(header.authority, "a.test");
+            assert_is(header.common_name, tls != 0 ? "client one" : NULL);
+            ck_assert_int_eq(header.tls, tls);
+        }
+    }
+}
+END_TEST
+
+/* A reader would refuse the whole header for them. */
+START_TEST(names_that_no_reader_takes_are_not_written)
+{
+    char to[PROXY_WRITTEN_MAX], longest[256];
+    struct proxy_header told = {.alpn = {"a\nb", 3}, .authority = {longest, 256}, .tls = true};
+
+    memset(longest, 'a', sizeof(longest));
+    ck_assert_int_eq(read_bytes((struct bytes){to, proxy_header_write(&told, to)}), PROXY_WHOLE);
+    assert_is(header.alpn, NULL);
+    assert_is(header.authority, NULL);
+    told.authority.size = told.common_name.size = 255;
+    told.common_name.data = longest;
+    ck_assert_int_eq(read_bytes((struct bytes){to, proxy_header_write(&told, to)}), PROXY_WHOLE);
+    ck_assert_uint_eq(header.authority.size, 255);
+    ck_assert_uint_eq(header.common_name.size, 255);
+}
+END_TEST
+
+UNIT_MAIN("proxy_header", what_is_written_is_read_again, names_that_no_reader_takes_are_not_written,
+          lines_of_version_1_are_read, every_deviation_from_such_a_line_is_refused,
           a_line_has_at_most_107_bytes, addresses_of_version_2_are_read,
           a_header_without_an_address_tells_none, names_of_the_tls_session_are_read,
           the_name_of_a_certificate_counts_once_it_is_verified, malformed_values_are_refused,

@@ -469,18 +469,17 @@ START_TEST(listen_checks_its_parameters)
     expect_server_message("listen 2 backlog=65536;",
                           "\"backlog\" must be from 1 to 65535, not \"65536\"");
     expect_server_message("listen 2 backlog=many;", "\"many\" is not a whole number");
-    expect_server_message(
-        "listen 2 reusport;",
-        "unexpected \"reusport\"; it is written \"listen "
-        "ADDRESS [protocol=P] [backlog=N] [reuseport] [proxy_protocol] [mode=N] [group=G];\"");
+    expect_server_message("listen 2 reusport;",
+                          "unexpected \"reusport\"; it is written \"listen "
+                          "ADDRESS [protocol=P] [ssl] [backlog=N] [reuseport] [proxy_protocol] "
+                          "[mode=N] [group=G];\"");
     expect_server_message(
         "listen 2\nmethod ping;",
         "\";\" seems to be missing here; it is written \"listen ADDRESS "
-        "[protocol=P] [backlog=N] [reuseport] [proxy_protocol] [mode=N] [group=G];\"");
-    expect_server_message(
-        "listen;",
-        "\"listen\" needs more than that; it is written \"listen "
-        "ADDRESS [protocol=P] [backlog=N] [reuseport] [proxy_protocol] [mode=N] [group=G];\"");
+        "[protocol=P] [ssl] [backlog=N] [reuseport] [proxy_protocol] [mode=N] [group=G];\"");
+    expect_server_message("listen;", "\"listen\" needs more than that; it is written \"listen "
+                                     "ADDRESS [protocol=P] [ssl] [backlog=N] [reuseport] "
+                                     "[proxy_protocol] [mode=N] [group=G];\"");
     expect_server_message("listen 1;", "\"listen 1\" appears twice; the first is on line 1");
     expect_errors("server { listen 1; }\nserver { listen 1; }",
                   "t:2:17: \"listen 1\" appears twice; the first is on line 1\n"
@@ -576,12 +575,11 @@ START_TEST(a_server_needs_a_block_and_an_address)
                   "t:1:1: \"server\" needs a block, as in \"server { listen 127.0.0.1:8080; … }\"\n"
                   "    1 | server;\n"
                   "      | ^~~~~~\n");
-    expect_errors(
-        "server { }\n",
-        "t:1:1: \"listen\" is missing in server; add \"listen ADDRESS [protocol=P] [backlog=N] "
-        "[reuseport] [proxy_protocol] [mode=N] [group=G];\"\n"
-        "    1 | server { }\n"
-        "      | ^~~~~~\n");
+    expect_errors("server { }\n", "t:1:1: \"listen\" is missing in server; add \"listen ADDRESS "
+                                  "[protocol=P] [ssl] [backlog=N] "
+                                  "[reuseport] [proxy_protocol] [mode=N] [group=G];\"\n"
+                                  "    1 | server { }\n"
+                                  "      | ^~~~~~\n");
     expect_errors("pid x;", "t: no server block: nothing would be served; add "
                             "\"server { listen 127.0.0.1:8080; … }\"\n");
     expect_errors("", "t: no server block: nothing would be served; add "

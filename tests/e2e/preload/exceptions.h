@@ -17,8 +17,8 @@ static const struct exceptions {
      "pthread_mutex_lock pthread_mutex_unlock pthread_mutexattr_destroy pthread_mutexattr_init "
      "pthread_mutexattr_settype pthread_once "},
     {"cannot fail, or fails only for what it is given",
-     " __isoc99_sscanf alarm clock_gettime dirfd environ free freeaddrinfo gai_strerror getegid "
-     "getrandom "
+     " __isoc99_sscanf alarm clock_gettime dirfd environ explicit_bzero free freeaddrinfo "
+     "gai_strerror getegid getrandom "
      "getenv geteuid getpid getppid getrlimit getrusage getsid globfree gmtime_r inet_ntop "
      "inet_pton isatty localtime_r malloc_usable_size memchr memcmp memcpy memmem memmove memset "
      "newlocale pthread_sigmask qsort qsort_r setitimer setpgid sigabbrev_np sigaction sigaddset "

@@ -1,0 +1,557 @@
+/* TLS by OpenSSL: the whole of tls.so. See gate/tls.h.
+ *
+ * It uses nothing of the core, and the core nothing of it but the table at the end. */
+#include <errno.h>
+#include <openssl/core_names.h>
+#include <openssl/err.h>
+#include <openssl/rand.h>
+#include <openssl/ssl.h>
+#include <openssl/x509v3.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <time.h>
+
+#include "gate/tls.h"
+
+#define TICKET_NAME 16u
+#define TICKET_AES  32u
+
+struct tls_context {
+    SSL_CTX *first; /* of the first pair; or a client's */
+    SSL_CTX *others[TLS_CERTIFICATES_MAX];
+    size_t other_count;
+    bool unverified;
+    unsigned char alpn[256]; /* as RFC 7301 has it: each with its length in front */
+    unsigned alpn_size;
+    tls_ticket_keys ticket_keys;
+    void *ticket_context;
+};
+
+struct tls_session {
+    SSL *ssl;
+    char why[256];
+};
+
+/* ---- Errors ---- */
+
+/* The first error of OpenSSL in words, without the numbers and files around them: the later ones
+ * only say which calls it has come through. */
+static const char *error_words(void)
+{
+    static char text[160];
+    unsigned long code = ERR_peek_error();
+    const char *reason = code == 0 ? NULL : ERR_reason_error_string(code);
+
+    if (code != 0 && ERR_SYSTEM_ERROR(code))
+        reason = strerror(ERR_GET_REASON(code));
+    snprintf(text, sizeof(text), "%s", reason == NULL ? "OpenSSL gives no reason" : reason);
+    ERR_clear_error();
+    return text;
+}
+
+__attribute__((format(printf, 3, 4))) static bool fail(char *why, size_t size, const char *format,
+                                                       ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    vsnprintf(why, size, format, args);
+    va_end(args);
+    return false;
+}
+
+/* ---- Certificates and names ---- */
+
+static bool use_pair(SSL_CTX *ctx, const struct tls_pair *pair, char *why, size_t size)
+{
+    ERR_clear_error();
+    if (SSL_CTX_use_certificate_chain_file(ctx, pair->certificate) != 1)
+        return fail(why, size, "the certificate %s cannot be used: %s", pair->certificate,
+                    error_words());
+    if (SSL_CTX_use_PrivateKey_file(ctx, pair->key, SSL_FILETYPE_PEM) == 1 &&
+        SSL_CTX_check_private_key(ctx) == 1)
+        return true;
+    unsigned long code = ERR_peek_error();
+    if (ERR_GET_LIB(code) == ERR_LIB_X509 && (ERR_GET_REASON(code) == X509_R_KEY_VALUES_MISMATCH ||
+                                              ERR_GET_REASON(code) == X509_R_KEY_TYPE_MISMATCH))
+        return fail(why, size, "the key %s does not belong to the certificate %s", pair->key,
+                    pair->certificate);
+    return fail(why, size, "the key %s cannot be used: %s", pair->key, error_words());
+}
+
+/* Keys with a passphrase would have the server wait for a person. */
+static int no_passphrase(char *to, int room, int writing, void *context)
+{
+    (void)to, (void)room, (void)writing, (void)context;
+    return -1;
+}
+
+static bool answers_for(SSL_CTX *ctx, const char *name)
+{
+    X509 *certificate = SSL_CTX_get0_certificate(ctx);
+    return certificate != NULL &&
+           X509_check_host(certificate, name, 0, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS, NULL) == 1;
+}
+
+/* The certificate for the name that the client asks for; the first one when there is none. */
+static int choose_certificate(SSL *ssl, int *alert, void *argument)
+{
+    const struct tls_context *context = argument;
+    const char *name = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
+
+    (void)alert;
+    if (name == NULL)
+        return SSL_TLSEXT_ERR_NOACK;
+    if (answers_for(context->first, name))
+        return SSL_TLSEXT_ERR_OK;
+    for (size_t i = 0; i < context->other_count; i++) {
+        if (answers_for(context->others[i], name)) {
+            SSL_set_SSL_CTX(ssl, context->others[i]);
+            return SSL_TLSEXT_ERR_OK;
+        }
+    }
+    return SSL_TLSEXT_ERR_NOACK;
+}
+
+/* ---- ALPN (RFC 7301) ---- */
+
+static void set_alpn(struct tls_context *context, const char *const *names)
+{
+    for (; names != NULL && *names != NULL; names++) {
+        size_t size = strlen(*names);
+        if (context->alpn_size + 1 + size > sizeof(context->alpn))
+            return;
+        context->alpn[context->alpn_size++] = (unsigned char)size;
+        memcpy(context->alpn + context->alpn_size, *names, size);
+        context->alpn_size += (unsigned)size;
+    }
+}
+
+/* A client that offers only protocols that are not spoken here is refused (section 3.2). */
+static int choose_alpn(SSL *ssl, const unsigned char **out, unsigned char *size,
+                       const unsigned char *in, unsigned in_size, void *argument)
+{
+    const struct tls_context *context = argument;
+    unsigned char *chosen;
+
+    (void)ssl;
+    if (SSL_select_next_proto(&chosen, size, context->alpn, context->alpn_size, in, in_size) !=
+        OPENSSL_NPN_NEGOTIATED)
+        return SSL_TLSEXT_ERR_ALERT_FATAL;
+    *out = chosen;
+    return SSL_TLSEXT_ERR_OK;
+}
+
+/* ---- Session tickets (RFC 5077 section 4) ---- */
+
+static int key_index; /* of a context in its SSL_CTX */
+
+static bool use_ticket_key(const uint8_t *key, EVP_CIPHER_CTX *cipher, EVP_MAC_CTX *mac,
+                           const unsigned char *iv, bool encrypts)
+{
+    char digest[] = "SHA256";
+    OSSL_PARAM params[] = {
+        OSSL_PARAM_octet_string(OSSL_MAC_PARAM_KEY,
+                                (void *)(uintptr_t)(key + TICKET_NAME + TICKET_AES),
+                                TLS_TICKET_KEY - TICKET_NAME - TICKET_AES),
+        OSSL_PARAM_utf8_string(OSSL_MAC_PARAM_DIGEST, digest, sizeof(digest) - 1),
+        OSSL_PARAM_END,
+    };
+
+    return EVP_CipherInit_ex(cipher, EVP_aes_256_cbc(), NULL, key + TICKET_NAME, iv, encrypts) ==
+               1 &&
+           EVP_MAC_CTX_set_params(mac, params) == 1;
+}
+
+/* 1: goes on; 2: and a new ticket is made; 0: a full handshake; -1: an error. */
+static int ticket_key(SSL *ssl, unsigned char name[TICKET_NAME],
+                      unsigned char iv[EVP_MAX_IV_LENGTH], EVP_CIPHER_CTX *cipher, EVP_MAC_CTX *mac,
+                      int encrypts)
+{
+    const struct tls_context *context = SSL_CTX_get_ex_data(SSL_get_SSL_CTX(ssl), key_index);
+    uint8_t keys[2][TLS_TICKET_KEY];
+    int result = 0;
+
+    if (!context->ticket_keys(context->ticket_context, keys))
+        return encrypts ? -1 : 0;
+    if (encrypts) {
+        memcpy(name, keys[0], TICKET_NAME);
+        result = RAND_bytes(iv, 16) == 1 && use_ticket_key(keys[0], cipher, mac, iv, true) ? 1 : -1;
+    } else {
+        for (int i = 0; i < 2 && result == 0; i++) {
+            if (memcmp(name, keys[i], TICKET_NAME) == 0)
+                result = use_ticket_key(keys[i], cipher, mac, iv, false) ? 1 + i : -1;
+        }
+    }
+    OPENSSL_cleanse(keys, sizeof(keys));
+    return result;
+}
+
+/* ---- Contexts ---- */
+
+static int version_number(enum tls_version version)
+{
+    return version == TLS_1_2 ? TLS1_2_VERSION : TLS1_3_VERSION;
+}
+
+static bool set_verify(SSL_CTX *ctx, const struct tls_server *settings, char *why, size_t size)
+{
+    if (settings->verify == TLS_VERIFY_OFF)
+        return true;
+    STACK_OF(X509_NAME) *names = SSL_load_client_CA_file(settings->authorities);
+    if (names == NULL || SSL_CTX_load_verify_file(ctx, settings->authorities) != 1)
+        return fail(why, size, "the certificates of authorities in %s cannot be used: %s",
+                    settings->authorities, error_words());
+    SSL_CTX_set_client_CA_list(ctx, names);
+    SSL_CTX_set_verify(
+        ctx,
+        SSL_VERIFY_PEER | (settings->verify == TLS_VERIFY_ON ? SSL_VERIFY_FAIL_IF_NO_PEER_CERT : 0),
+        NULL);
+    return true;
+}
+
+static void set_sessions(SSL_CTX *ctx, struct tls_context *context,
+                         const struct tls_server *settings)
+{
+    static const unsigned char id[] = "pillion";
+
+    /* A ticket is all that is kept of a session: nothing that a process would have to remember. */
+    SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
+    SSL_CTX_set_session_id_context(ctx, id, sizeof(id) - 1);
+    if (settings->ticket_keys == NULL) {
+        SSL_CTX_set_options(ctx, SSL_OP_NO_TICKET);
+        SSL_CTX_set_num_tickets(ctx, 0);
+        return;
+    }
+    SSL_CTX_set_timeout(ctx, (long)settings->session_s);
+    SSL_CTX_set_ex_data(ctx, key_index, context);
+    SSL_CTX_set_tlsext_ticket_key_evp_cb(ctx, ticket_key);
+}
+
+static SSL_CTX *server_ctx(struct tls_context *context, const struct tls_server *settings,
+                           const struct tls_pair *pair, char *why, size_t size)
+{
+    SSL_CTX *ctx = SSL_CTX_new(TLS_server_method());
+
+    if (ctx == NULL) {
+        fail(why, size, "OpenSSL cannot make a context: %s", error_words());
+        return NULL;
+    }
+    SSL_CTX_set_min_proto_version(ctx, version_number(settings->lowest));
+    SSL_CTX_set_max_proto_version(ctx, version_number(settings->highest));
+    SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |
+                                 SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA |
+                                 SSL_OP_IGNORE_UNEXPECTED_EOF);
+    SSL_CTX_set_mode(ctx, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
+                              SSL_MODE_RELEASE_BUFFERS);
+    SSL_CTX_set_default_passwd_cb(ctx, no_passphrase);
+    SSL_CTX_set_tlsext_servername_callback(ctx, choose_certificate);
+    SSL_CTX_set_tlsext_servername_arg(ctx, context);
+    if (context->alpn_size > 0)
+        SSL_CTX_set_alpn_select_cb(ctx, choose_alpn, context);
+    set_sessions(ctx, context, settings);
+    bool good = use_pair(ctx, pair, why, size) && set_verify(ctx, settings, why, size);
+    if (good && settings->ciphers != NULL && SSL_CTX_set_cipher_list(ctx, settings->ciphers) != 1)
+        good = fail(why, size, "\"%s\" names no cipher that OpenSSL knows: %s", settings->ciphers,
+                    error_words());
+    if (good)
+        return ctx;
+    SSL_CTX_free(ctx);
+    return NULL;
+}
+
+static void release(struct tls_context *context)
+{
+    SSL_CTX_free(context->first);
+    for (size_t i = 0; i < context->other_count; i++)
+        SSL_CTX_free(context->others[i]);
+    free(context);
+}
+
+static struct tls_context *context_new(void)
+{
+    if (key_index == 0) /* 0 is taken by OpenSSL itself */
+        key_index = SSL_CTX_get_ex_new_index(0, NULL, NULL, NULL, NULL);
+    return calloc(1, sizeof(struct tls_context));
+}
+
+static struct tls_context *serve(const struct tls_server *settings, char *why, size_t size)
+{
+    struct tls_context *context = context_new();
+
+    if (context == NULL)
+        return NULL;
+    set_alpn(context, settings->alpn);
+    context->ticket_keys = settings->ticket_keys;
+    context->ticket_context = settings->ticket_context;
+    for (size_t i = 0; i < settings->pair_count; i++) {
+        SSL_CTX *ctx = server_ctx(context, settings, &settings->pairs[i], why, size);
+        if (ctx == NULL) {
+            release(context);
+            return NULL;
+        }
+        if (i == 0)
+            context->first = ctx;
+        else
+            context->others[context->other_count++] = ctx;
+    }
+    return context;
+}
+
+static bool client_trusts(SSL_CTX *ctx, const struct tls_client *settings, char *why, size_t size)
+{
+    if (settings->authorities != NULL && SSL_CTX_load_verify_file(ctx, settings->authorities) != 1)
+        return fail(why, size, "the certificates of authorities in %s cannot be used: %s",
+                    settings->authorities, error_words());
+    if (settings->authorities == NULL && SSL_CTX_set_default_verify_paths(ctx) != 1)
+        return fail(why, size, "the system's certificates of authorities cannot be used: %s",
+                    error_words());
+    return settings->identity.certificate == NULL || use_pair(ctx, &settings->identity, why, size);
+}
+
+static struct tls_context *call(const struct tls_client *settings, char *why, size_t size)
+{
+    struct tls_context *context = context_new();
+
+    if (context == NULL)
+        return NULL;
+    context->first = SSL_CTX_new(TLS_client_method());
+    SSL_CTX_set_min_proto_version(context->first, TLS1_2_VERSION);
+    SSL_CTX_set_options(context->first, SSL_OP_NO_RENEGOTIATION | SSL_OP_IGNORE_UNEXPECTED_EOF);
+    SSL_CTX_set_mode(context->first, SSL_MODE_ENABLE_PARTIAL_WRITE |
+                                         SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
+                                         SSL_MODE_RELEASE_BUFFERS);
+    SSL_CTX_set_default_passwd_cb(context->first, no_passphrase);
+    set_alpn(context, settings->alpn);
+    context->unverified = settings->unverified;
+    if (!settings->unverified)
+        SSL_CTX_set_verify(context->first, SSL_VERIFY_PEER, NULL);
+    if (context->alpn_size > 0)
+        SSL_CTX_set_alpn_protos(context->first, context->alpn, context->alpn_size);
+    if (client_trusts(context->first, settings, why, size))
+        return context;
+    release(context);
+    return NULL;
+}
+
+static int64_t expiry_of(SSL_CTX *ctx, char *name, size_t size)
+{
+    X509 *certificate = SSL_CTX_get0_certificate(ctx);
+    struct tm when;
+
+    if (certificate == NULL || ASN1_TIME_to_tm(X509_get0_notAfter(certificate), &when) != 1)
+        return INT64_MAX;
+    if (X509_NAME_get_text_by_NID(X509_get_subject_name(certificate), NID_commonName, name,
+                                  (int)size) < 0)
+        snprintf(name, size, "(no name)");
+    return timegm(&when);
+}
+
+static int64_t expires(const struct tls_context *context, char *name, size_t size)
+{
+    int64_t first = expiry_of(context->first, name, size);
+    char other[256];
+
+    for (size_t i = 0; i < context->other_count; i++) {
+        int64_t at = expiry_of(context->others[i], other, sizeof(other));
+        if (at < first) {
+            first = at;
+            snprintf(name, size, "%s", other);
+        }
+    }
+    return first;
+}
+
+/* ---- Sessions ---- */
+
+static struct tls_session *session_new(struct tls_context *context, int fd)
+{
+    struct tls_session *session = calloc(1, sizeof(*session));
+
+    if (session == NULL)
+        return NULL;
+    session->ssl = SSL_new(context->first);
+    if (session->ssl != NULL && SSL_set_fd(session->ssl, fd) == 1)
+        return session;
+    SSL_free(session->ssl);
+    free(session);
+    ERR_clear_error();
+    return NULL;
+}
+
+static struct tls_session *session_accept(struct tls_context *context, int fd)
+{
+    struct tls_session *session = session_new(context, fd);
+
+    if (session != NULL)
+        SSL_set_accept_state(session->ssl);
+    return session;
+}
+
+static bool is_address(const char *name)
+{
+    ASN1_OCTET_STRING *address = a2i_IPADDRESS(name);
+
+    ASN1_OCTET_STRING_free(address);
+    ERR_clear_error();
+    return address != NULL;
+}
+
+static struct tls_session *session_connect(struct tls_context *context, int fd, const char *name)
+{
+    struct tls_session *session = session_new(context, fd);
+
+    if (session == NULL)
+        return NULL;
+    SSL_set_connect_state(session->ssl);
+    if (is_address(name)) {
+        X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(session->ssl), name);
+    } else {
+        SSL_set_tlsext_host_name(session->ssl, name);
+        SSL_set1_host(session->ssl, name);
+    }
+    return session;
+}
+
+static void session_end(struct tls_session *session)
+{
+    if (session == NULL)
+        return;
+    SSL_free(session->ssl);
+    free(session);
+}
+
+/* Of a handshake that has failed for a certificate, the verification tells more than the alert. */
+static enum tls_status broken(struct tls_session *session, int number)
+{
+    long verified = SSL_get_verify_result(session->ssl);
+
+    if (verified != X509_V_OK && !SSL_is_init_finished(session->ssl)) {
+        snprintf(session->why, sizeof(session->why), "the certificate is not valid: %s",
+                 X509_verify_cert_error_string(verified));
+        ERR_clear_error();
+    } else if (ERR_peek_error() == 0 && number != 0) {
+        snprintf(session->why, sizeof(session->why), "%s", strerror(number));
+    } else {
+        snprintf(session->why, sizeof(session->why), "%s", error_words());
+    }
+    return TLS_BROKEN;
+}
+
+static enum tls_status status_of(struct tls_session *session, int result)
+{
+    int number = errno;
+
+    switch (SSL_get_error(session->ssl, result)) {
+    case SSL_ERROR_NONE:
+        return TLS_DONE;
+    case SSL_ERROR_WANT_READ:
+        return TLS_READ;
+    case SSL_ERROR_WANT_WRITE:
+        return TLS_WRITE;
+    case SSL_ERROR_ZERO_RETURN:
+        return TLS_END;
+    case SSL_ERROR_SYSCALL:
+        if (number == 0 && ERR_peek_error() == 0)
+            return TLS_END;
+        return broken(session, number);
+    default:
+        return broken(session, 0);
+    }
+}
+
+static void ask(void)
+{
+    ERR_clear_error(); /* what an earlier call has left would be taken for this one's */
+    errno = 0;
+}
+
+static enum tls_status handshake(struct tls_session *session)
+{
+    ask();
+    return status_of(session, SSL_do_handshake(session->ssl));
+}
+
+static enum tls_status session_read(struct tls_session *session, char *to, size_t room, size_t *got)
+{
+    ask();
+    *got = 0;
+    return status_of(session, SSL_read_ex(session->ssl, to, room, got));
+}
+
+static enum tls_status session_write(struct tls_session *session, const char *from, size_t size,
+                                     size_t *put)
+{
+    ask();
+    *put = 0;
+    return status_of(session, SSL_write_ex(session->ssl, from, size, put));
+}
+
+static enum tls_status finish(struct tls_session *session)
+{
+    ask();
+    int result = SSL_shutdown(session->ssl);
+    return result >= 0 ? TLS_DONE : status_of(session, result);
+}
+
+static void copy_name(char *to, size_t room, const char *from, size_t size)
+{
+    if (size >= room) /* a part of a name is another name */
+        size = 0;
+    memcpy(to, from == NULL ? "" : from, from == NULL ? 0 : size);
+    to[from == NULL ? 0 : size] = '\0';
+}
+
+static void agreed(const struct tls_session *session, struct tls_agreed *told)
+{
+    SSL *ssl = session->ssl;
+    const char *name = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
+    X509 *certificate = SSL_get0_peer_certificate(ssl);
+    const unsigned char *alpn;
+    unsigned alpn_size;
+
+    memset(told, 0, sizeof(*told));
+    copy_name(told->name, sizeof(told->name), name, name == NULL ? 0 : strlen(name));
+    SSL_get0_alpn_selected(ssl, &alpn, &alpn_size);
+    copy_name(told->alpn, sizeof(told->alpn), (const char *)alpn, alpn_size);
+    told->certified = certificate != NULL && SSL_get_verify_result(ssl) == X509_V_OK;
+    if (told->certified) {
+        char common[sizeof(told->common_name)];
+        int size = X509_NAME_get_text_by_NID(X509_get_subject_name(certificate), NID_commonName,
+                                             common, sizeof(common));
+        /* A name with a NUL in it may be meant to look like another one. */
+        if (size > 0 && strlen(common) == (size_t)size)
+            copy_name(told->common_name, sizeof(told->common_name), common, (size_t)size);
+    }
+    told->version = SSL_get_version(ssl);
+    told->cipher = SSL_get_cipher_name(ssl);
+    told->resumed = SSL_session_reused(ssl) == 1;
+}
+
+static const char *why_broken(const struct tls_session *session)
+{
+    return session->why;
+}
+
+/* The name is TLS_TABLE_SYMBOL's. */
+extern const struct tls_table pillion_tls_table;
+__attribute__((visibility("default"))) const struct tls_table pillion_tls_table = {
+    .version = TLS_TABLE_VERSION,
+    .library = OPENSSL_VERSION_TEXT,
+    .serve = serve,
+    .call = call,
+    .release = release,
+    .expires = expires,
+    .accept = session_accept,
+    .connect = session_connect,
+    .end = session_end,
+    .handshake = handshake,
+    .read = session_read,
+    .write = session_write,
+    .finish = finish,
+    .agreed = agreed,
+    .why = why_broken,
+};

@@ -1,0 +1,728 @@
+/* TLS: what the gate offers, and that connections outlive workers, reloads, new certificates and
+ * upgrades. The clients are OpenSSL's and curl's. */
+#include "tls_peer.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+
+#define MODULES \
+    "load_module modules/peer.so; load_module modules/later.so; load_module modules/crash.so;"
+#define METHODS                                                                             \
+    "method ping; method peer; method wait { handler later.wait; } method crash { handler " \
+    "crash.null; } "
+
+/* A server that has its certificates by tls_make already; `more` is in its server block. */
+static struct server *serve_tls(struct server *server, int port, const char *certificates,
+                                const char *more)
+{
+    server_conf(server, MODULES,
+                keep_printf(METHODS "listen 127.0.0.1:%d ssl; %s %s", port, certificates, more));
+    server->reports_allowed = true; /* a method ends its worker */
+    server_start(server);
+    return server;
+}
+
+#define PAIR(name) "ssl_certificate tls/" name ".pem; ssl_certificate_key tls/" name ".key; "
+
+static int free_port(void)
+{
+    return server_new()->port;
+}
+
+static struct server *serve(int *port, const char *more)
+{
+    struct server *server = server_new();
+
+    *port = free_port();
+    tls_make(server, "localhost", "DNS:localhost,IP:127.0.0.1", NULL);
+    return serve_tls(server, *port, PAIR("localhost"), more);
+}
+
+/* A process's title; "" when it has gone. */
+static const char *title_of(pid_t pid)
+{
+    char title[64] = "";
+    FILE *file = fopen(keep_printf("/proc/%d/cmdline", (int)pid), "re");
+
+    if (file != NULL) {
+        title[fread(title, 1, sizeof(title) - 1, file)] = '\0';
+        fclose(file);
+    }
+    return keep_printf("%s", title);
+}
+
+/* The pids of the server's gates that do not leave. */
+static size_t gates(const struct server *server, pid_t *pids, size_t most)
+{
+    pid_t children[64];
+    size_t count = 0, all = children_of(server->pid, children, 64);
+
+    for (size_t i = 0; i < all && count < most; i++) {
+        const char *title = title_of(children[i]);
+        if (strncmp(title, "pillion: gate ", 14) == 0 && strstr(title, "leaving") == NULL)
+            pids[count++] = children[i];
+    }
+    return count;
+}
+
+/* ---- What is offered ---- */
+
+START_TEST(curl_calls_a_method_over_tls)
+{
+    int port;
+    struct server *server = serve(&port, "");
+    struct run run = run_command(
+        (const char *const[]){"/usr/bin/curl", "-sS", "--cacert",
+                              server_path(server, "tls/localhost.pem"), "-d", "{\"a\": 1}",
+                              keep_printf("https://localhost:%d/ping", port), NULL},
+        NULL, PATIENCE_MS);
+
+    expect_status(&run, 0);
+    expect_text(run.out, "{\"a\": 1}");
+}
+END_TEST
+
+/* The page's rule of loopback addresses is for plain HTTP: here the certificate has told whose name
+ * the client has called. */
+START_TEST(any_name_of_the_certificate_may_be_called)
+{
+    int port;
+    struct server *server = serve(&port, "");
+    struct run run = run_command(
+        (const char *const[]){"/usr/bin/curl", "-sSk", "-H", "Host: shop.example", "-d", "1",
+                              keep_printf("https://127.0.0.1:%d/ping", port), NULL},
+        NULL, PATIENCE_MS);
+
+    (void)server;
+    expect_status(&run, 0);
+    expect_text(run.out, "1");
+}
+END_TEST
+
+START_TEST(modules_see_the_client_and_what_was_agreed_on)
+{
+    struct server *server = server_new();
+    struct sockaddr_in own;
+    socklen_t size = sizeof(own);
+    int port = free_port();
+    struct tls tls;
+
+    tls_make(server, "localhost", "DNS:localhost", NULL);
+    tls_make(server, "authority", "DNS:authority", NULL);
+    tls_make(server, "client one", "DNS:client", "authority");
+    serve_tls(server, port, PAIR("localhost"),
+              "ssl_verify_client on; ssl_client_certificate tls/authority.pem;");
+    ck_assert(tls_open(
+        &tls, server, port,
+        &(struct tls_options){.name = "localhost", .alpn = "pillion/1", .identity = "client one"}));
+    getsockname(tls.fd, (struct sockaddr *)&own, &size);
+    expect_text(tls_ask(&tls, "{\"in\":\"peer\"}"),
+                keep_printf("{\"out\":\"peer\",\"result\":{\"peer\":\"127.0.0.1:%d\",\"sni\":"
+                            "\"localhost\",\"alpn\":\"pillion/1\",\"cn\":\"client one\","
+                            "\"other\":null}}",
+                            ntohs(own.sin_port)));
+    tls_close(&tls);
+}
+END_TEST
+
+/* What is not the certificate's own name, or a wildcard's, gets the first one. */
+START_TEST(the_certificate_is_the_one_of_the_name)
+{
+    static const struct {
+        const char *asked, *shown;
+    } rows[] = {{"a.test", "first"},       {"x.b.test", "second"}, {"y.b.test", "second"},
+                {"x.y.b.test", "first"},   {"c.test", "third"},    {"C.TEST", "third"},
+                {"unknown.test", "first"}, {NULL, "first"}};
+    struct server *server = server_new();
+    int port = free_port();
+    struct tls tls;
+
+    tls_make(server, "first", "DNS:a.test", NULL);
+    tls_make(server, "second", "DNS:*.b.test", NULL);
+    tls_make(server, "third", "DNS:c.test", NULL);
+    serve_tls(server, port, PAIR("first") PAIR("second") PAIR("third"), "");
+    for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+        ck_assert(tls_open(&tls, server, port, &(struct tls_options){.name = rows[i].asked}));
+        expect_text(tls_peer(&tls), rows[i].shown);
+        tls_close(&tls);
+    }
+}
+END_TEST
+
+/* TLS 1.3 tells a client that it has no certificate only after its handshake. */
+static bool is_served(struct server *server, int port, const struct tls_options *options)
+{
+    struct tls tls;
+    char byte[4];
+
+    bool good = tls_open(&tls, server, port, options);
+    if (good) {
+        good = tls_try_frame(&tls, "{\"in\":\"ping\"}") && tls_take(&tls, byte, sizeof(byte));
+    }
+    tls_close(&tls);
+    ERR_clear_error();
+    return good;
+}
+
+START_TEST(clients_certificates_are_asked_for_as_configured)
+{
+    struct server *server = server_new();
+    int port = free_port(), lenient = free_port();
+    const struct tls_options none = {0}, good = {.identity = "client"}, bad = {.identity = "other"};
+
+    tls_make(server, "localhost", "DNS:localhost", NULL);
+    tls_make(server, "authority", "DNS:authority", NULL);
+    tls_make(server, "client", "DNS:client", "authority");
+    tls_make(server, "other", "DNS:other", NULL);
+    server_conf(server,
+                keep_printf("server { listen 127.0.0.1:%d ssl; %s method ping; "
+                            "ssl_verify_client optional; "
+                            "ssl_client_certificate tls/authority.pem; }",
+                            lenient, PAIR("localhost")),
+                keep_printf("listen 127.0.0.1:%d ssl; %s method ping; ssl_verify_client on; "
+                            "ssl_client_certificate tls/authority.pem;",
+                            port, PAIR("localhost")));
+    server_start(server);
+    ck_assert(is_served(server, port, &good));
+    ck_assert(!is_served(server, port, &none));
+    ck_assert(!is_served(server, port, &bad));
+    ck_assert(is_served(server, lenient, &good));
+    ck_assert(is_served(server, lenient, &none));
+    ck_assert(!is_served(server, lenient, &bad));
+    server_wait_log(server, "the TLS handshake with 127.0.0.1:");
+}
+END_TEST
+
+START_TEST(versions_are_those_that_are_configured)
+{
+    static const struct {
+        const char *directive;
+        bool v11, v12, v13;
+    } rows[] = {{"", false, true, true},
+                {"ssl_protocols TLSv1.2;", false, true, false},
+                {"ssl_protocols TLSv1.3;", false, false, true}};
+
+    for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+        int port;
+        struct server *server = serve(&port, rows[i].directive);
+        ck_assert_int_eq(is_served(server, port, &(struct tls_options){.version = TLS1_1_VERSION}),
+                         rows[i].v11);
+        ck_assert_int_eq(is_served(server, port, &(struct tls_options){.version = TLS1_2_VERSION}),
+                         rows[i].v12);
+        ck_assert_int_eq(is_served(server, port, &(struct tls_options){.version = TLS1_3_VERSION}),
+                         rows[i].v13);
+    }
+}
+END_TEST
+
+START_TEST(a_protocol_that_is_not_spoken_is_refused)
+{
+    int port;
+    struct server *server = serve(&port, "");
+
+    ck_assert(is_served(server, port, &(struct tls_options){.alpn = "pillion/1"}));
+    ck_assert(!is_served(server, port, &(struct tls_options){.alpn = "h2"}));
+}
+END_TEST
+
+static struct run s_client(int port, const char *const more[], const char *input)
+{
+    const char *argv[16] = {"/usr/bin/openssl", "s_client", "-connect",
+                            keep_printf("127.0.0.1:%d", port)};
+
+    for (size_t i = 0; more[i] != NULL; i++)
+        argv[4 + i] = more[i];
+    return run_command(argv, input, PATIENCE_MS);
+}
+
+START_TEST(nobody_negotiates_anew)
+{
+    int port;
+    struct server *server = serve(&port, "");
+    struct run run = s_client(port, (const char *const[]){"-tls1_2", NULL}, "R\n");
+
+    (void)server;
+    expect_part(run.out, "Secure Renegotiation IS supported");
+    expect_part(run.err, "no renegotiation");
+    struct tls tls;
+    tls_connect(&tls, server, port);
+    tls_expect_alive(&tls);
+    tls_close(&tls);
+}
+END_TEST
+
+START_TEST(weak_ciphers_are_not_offered)
+{
+    int port;
+    struct server *server = serve(&port, "");
+    static const char *const weak[] = {"NULL", "aNULL", "RC4", "3DES", "kRSA", "SHA1"};
+
+    for (size_t i = 0; i < sizeof(weak) / sizeof(*weak); i++) {
+        struct run run =
+            s_client(port,
+                     (const char *const[]){"-tls1_2", "-cipher",
+                                           keep_printf("%s@SECLEVEL=0", weak[i]), NULL},
+                     "");
+        ck_assert_msg(run.status != 0, "%s was agreed on", weak[i]);
+    }
+    (void)server;
+}
+END_TEST
+
+/* ---- Bytes ---- */
+
+START_TEST(large_messages_pass_in_both_directions)
+{
+    int port;
+    struct server *server = serve(&port, "max_frame 16m;");
+    size_t size = 8 << 20;
+    char *text = keep(malloc(size + 64));
+    struct tls tls;
+
+    int at = sprintf(text, "{\"in\":\"ping\",\"params\":\"");
+    memset(text + at, 'x', size);
+    strcpy(text + at + size, "\"}");
+    tls_connect(&tls, server, port);
+    for (int i = 0; i < 2; i++) {
+        const char *reply = tls_ask(&tls, text);
+        ck_assert_uint_eq(strlen(reply), size + strlen("{\"out\":\"pong\",\"result\":\"\"}"));
+        ck_assert_uint_eq(strspn(reply + strlen("{\"out\":\"pong\",\"result\":\""), "x"), size);
+    }
+    tls_close(&tls);
+}
+END_TEST
+
+/* The gate reads no more from the workers than the client takes. */
+START_TEST(a_client_that_does_not_read_holds_up_nobody)
+{
+    int port;
+    struct server *server = serve(&port, "");
+    char *text = keep(malloc(70000));
+    struct tls slow, other;
+
+    int at = sprintf(text, "{\"in\":\"ping\",\"params\":\"");
+    memset(text + at, 'x', 60000);
+    strcpy(text + at + 60000, "\"}");
+    tls_connect(&slow, server, port);
+    fcntl(slow.fd, F_SETFL, O_NONBLOCK);
+    struct buffer frame = {0};
+    buffer_add_frame(&frame, "%s", text);
+    int sent = 0;
+    while (sent < 1000 && SSL_write(slow.ssl, frame.data, (int)frame.size) > 0)
+        sent++;
+    ck_assert_int_lt(sent, 1000);
+    tls_connect(&other, server, port);
+    for (int i = 0; i < 20; i++)
+        tls_ask(&other, text);
+    fcntl(slow.fd, F_SETFL, 0);
+    for (int i = 0; i < sent; i++)
+        tls_receive(&slow);
+    free(frame.data);
+    tls_close(&slow);
+    tls_close(&other);
+}
+END_TEST
+
+START_TEST(a_client_that_has_finished_sending_gets_its_replies)
+{
+    int port;
+    struct server *server = serve(&port, "");
+    struct tls tls;
+
+    tls_connect(&tls, server, port);
+    tls_send_frame(&tls, "{\"in\":\"wait\",\"params\":{\"ms\":300}}");
+    tls_send_frame(&tls, "{\"in\":\"ping\",\"params\":2}");
+    ck_assert_int_eq(SSL_shutdown(tls.ssl), 0);
+    tls_receive(&tls);
+    tls_receive(&tls);
+    char byte;
+    ck_assert(!tls_take(&tls, &byte, 1));
+    ck_assert_int_eq(SSL_get_shutdown(tls.ssl) & SSL_RECEIVED_SHUTDOWN, SSL_RECEIVED_SHUTDOWN);
+    tls_close(&tls);
+}
+END_TEST
+
+/* ---- What connections outlive ---- */
+
+enum { CLIENTS = 12 };
+
+static void connect_all(struct tls clients[CLIENTS], const struct server *server, int port)
+{
+    for (int i = 0; i < CLIENTS; i++)
+        tls_connect(&clients[i], server, port);
+}
+
+static void expect_all(struct tls clients[CLIENTS])
+{
+    for (int i = 0; i < CLIENTS; i++)
+        tls_expect_alive(&clients[i]);
+}
+
+static void kill_workers(const struct server *server)
+{
+    pid_t pids[8];
+    size_t count = server_workers(server, pids, 8);
+
+    for (size_t i = 0; i < count; i++) {
+        kill(pids[i], SIGKILL);
+        wait_until(!process_lives(pids[i]), "a worker lives");
+    }
+    wait_until(server_workers(server, pids, 8) == count, "the workers are not replaced");
+}
+
+START_TEST(connections_outlive_workers_vaults_and_reloads)
+{
+    struct tls clients[CLIENTS];
+    int port;
+    struct server *server = serve(&port, "");
+
+    connect_all(clients, server, port);
+    expect_all(clients);
+    kill_workers(server);
+    expect_all(clients);
+    server_reload(server);
+    expect_all(clients);
+    kill(server_vault(server), SIGKILL);
+    expect_all(clients);
+    server_wait_log(server, "another is started");
+    kill_workers(server);
+    expect_all(clients);
+    for (int i = 0; i < CLIENTS; i++)
+        tls_close(&clients[i]);
+}
+END_TEST
+
+START_TEST(a_crash_is_answered_and_costs_no_connection)
+{
+    struct tls clients[CLIENTS];
+    int port;
+    struct server *server = serve(&port, "");
+
+    connect_all(clients, server, port);
+    for (int i = 1; i < CLIENTS; i++)
+        tls_send_frame(&clients[i], "{\"in\":\"ping\",\"params\":1}");
+    expect_part(tls_ask(&clients[0], "{\"in\":\"crash\"}"), "module_crashed");
+    for (int i = 1; i < CLIENTS; i++)
+        expect_text(tls_receive(&clients[i]), "{\"out\":\"pong\",\"result\":1}");
+    expect_all(clients);
+    for (int i = 0; i < CLIENTS; i++)
+        tls_close(&clients[i]);
+}
+END_TEST
+
+/* True when a new client is shown the certificate of this name. */
+static bool shows(const struct server *server, int port, const char *name)
+{
+    struct tls tls;
+
+    tls_connect(&tls, server, port);
+    bool shown = strcmp(tls_peer(&tls), name) == 0;
+    tls_expect_alive(&tls);
+    tls_close(&tls);
+    return shown;
+}
+
+START_TEST(a_new_certificate_costs_no_connection)
+{
+    struct tls clients[CLIENTS];
+    pid_t before[8], after[8];
+    int port;
+    struct server *server = serve(&port, "");
+
+    connect_all(clients, server, port);
+    wait_until(gates(server, before, 8) == 2, "there are no gates");
+    server_reload(server); /* nothing has changed: the gates stay */
+    ck_assert_uint_eq(gates(server, after, 8), 2);
+    ck_assert(after[0] == before[0] && after[1] == before[1]);
+    tls_make(server, "renewed", "DNS:localhost", NULL);
+    rename(server_path(server, "tls/renewed.key"), server_path(server, "tls/localhost.key"));
+    rename(server_path(server, "tls/renewed.pem"), server_path(server, "tls/localhost.pem"));
+    server_reload(server);
+    wait_until(shows(server, port, "renewed"), "the former certificate is still shown");
+    expect_all(clients);
+    kill_workers(server);
+    expect_all(clients);
+    ck_assert(process_lives(before[0]) || process_lives(before[1])); /* they serve their clients */
+    for (int i = 0; i < CLIENTS; i++)
+        tls_close(&clients[i]);
+    wait_until(!process_lives(before[0]) && !process_lives(before[1]),
+               "a gate without clients does not end");
+}
+END_TEST
+
+START_TEST(connections_outlive_an_upgrade)
+{
+    struct tls clients[CLIENTS];
+    int port;
+    struct server *server = serve(&port, "");
+
+    connect_all(clients, server, port);
+    struct run run = server_ask(server, "upgrade");
+    expect_status(&run, 0);
+    expect_all(clients);
+    kill_workers(server);
+    expect_all(clients);
+    ck_assert(shows(server, port, "localhost"));
+    for (int i = 0; i < CLIENTS; i++)
+        tls_close(&clients[i]);
+}
+END_TEST
+
+/* A client goes on with its ticket, whatever gate it meets. */
+START_TEST(tickets_outlive_reloads_and_upgrades)
+{
+    int port;
+    struct server *server = serve(&port, "");
+    const char *kept = server_path(server, "run/session");
+    const char *const save[] = {"-tls1_2", "-sess_out", kept, NULL};
+    const char *const use[] = {"-tls1_2", "-sess_in", kept, NULL};
+
+    expect_part(s_client(port, save, "").out, "New, TLSv1.2");
+    expect_part(s_client(port, use, "").out, "Reused, TLSv1.2");
+    tls_make(server, "another", "DNS:another", NULL);
+    server_write(server, "conf/more.conf", "%s", "");
+    server_conf(server, MODULES,
+                keep_printf(METHODS "listen 127.0.0.1:%d ssl; ssl_handshake_timeout 9s; %s", port,
+                            PAIR("localhost")));
+    server_reload(server);
+    expect_part(s_client(port, use, "").out, "Reused, TLSv1.2");
+    struct run run = server_ask(server, "upgrade");
+    expect_status(&run, 0);
+    expect_part(s_client(port, use, "").out, "Reused, TLSv1.2");
+}
+END_TEST
+
+START_TEST(a_gate_that_dies_costs_its_own_clients_only)
+{
+    struct tls clients[CLIENTS];
+    pid_t before[8], after[8];
+    int port, lost = 0;
+    struct server *server = serve(&port, "");
+
+    connect_all(clients, server, port);
+    expect_all(clients);
+    wait_until(gates(server, before, 8) == 2, "there are no gates");
+    kill(before[0], SIGKILL);
+    for (int i = 0; i < CLIENTS; i++) {
+        char head[4];
+        lost += !tls_try_frame(&clients[i], "{\"in\":\"ping\"}") ||
+                !tls_take(&clients[i], head, sizeof(head));
+        ERR_clear_error();
+        tls_close(&clients[i]);
+    }
+    ck_assert_int_lt(lost, CLIENTS);
+    wait_until(gates(server, after, 8) == 2, "no other gate is started");
+    ck_assert(shows(server, port, "localhost"));
+    server_wait_log(server, "its clients are disconnected, and another is started");
+}
+END_TEST
+
+START_TEST(a_quit_answers_what_is_under_way)
+{
+    int port;
+    struct server *server = serve(&port, "");
+    struct tls tls;
+
+    tls_connect(&tls, server, port);
+    tls_expect_alive(&tls);
+    tls_send_frame(&tls, "{\"in\":\"wait\",\"params\":{\"ms\":700}}");
+    server_wait_log(server, "generation 1 serves");
+    wait_until(server_calls(server, "wait", "in_flight") == 1, "the call has not begun");
+    server_signal(server, SIGQUIT);
+    expect_part(tls_receive(&tls), "\"out\"");
+    char byte;
+    ck_assert(!tls_take(&tls, &byte, 1));
+    tls_close(&tls);
+    ck_assert_int_eq(server_wait_exit(server, PATIENCE_MS), 0);
+}
+END_TEST
+
+/* ---- Clients that are not friends ---- */
+
+START_TEST(handshakes_that_stop_are_ended)
+{
+    enum { MANY = 300 };
+    int port, stopped[MANY];
+    struct server *server = serve(&port, "ssl_handshake_timeout 1s;");
+    struct tls tls;
+
+    for (int i = 0; i < MANY; i++) {
+        stopped[i] = client_try_connect(port);
+        ck_assert_int_ge(stopped[i], 0);
+        if (i % 3 != 0) /* a record of a handshake, cut short */
+            client_send(stopped[i], "\x16\x03\x01\x02\0\x01", i % 3 == 1 ? 6 : 3);
+    }
+    tls_connect(&tls, server, port);
+    tls_expect_alive(&tls);
+    for (int i = 0; i < MANY; i++)
+        wait_until(client_is_closed(stopped[i]), "a handshake that has stopped is not ended");
+    tls_expect_alive(&tls);
+    tls_close(&tls);
+    server_wait_log(server, "it was not done in time (ssl_handshake_timeout)");
+}
+END_TEST
+
+START_TEST(clients_that_speak_no_tls_are_told_in_the_log)
+{
+    int port;
+    struct server *server = serve(&port, "");
+    int client = client_try_connect(port);
+
+    client_send(client, "GET / HTTP/1.1\r\n\r\n", 18);
+    wait_until(client_is_closed(client), "a plain request is not refused");
+    server_wait_log(server, "has failed: http request");
+}
+END_TEST
+
+/* ---- Keys ---- */
+
+/* The number of the server's processes that have `bytes` in memory that can be written, gates
+ * apart; `gates_too`: of gates. */
+static bool memory_has(pid_t pid, const char *bytes, size_t size)
+{
+    char *maps = file_read(keep_printf("/proc/%d/maps", (int)pid), NULL);
+    int memory = open(keep_printf("/proc/%d/mem", (int)pid), O_RDONLY | O_CLOEXEC);
+    bool found = false;
+
+    ck_assert_int_ge(memory, 0);
+    for (char *line = strtok(maps, "\n"); line != NULL && !found; line = strtok(NULL, "\n")) {
+        unsigned long from, to;
+        char rights[8];
+        if (sscanf(line, "%lx-%lx %7s", &from, &to, rights) != 3 || rights[1] != 'w' ||
+            to - from > (64u << 20))
+            continue;
+        char *data = malloc(to - from);
+        ssize_t got = pread(memory, data, to - from, (off_t)from);
+        found = got > 0 && memmem(data, (size_t)got, bytes, size) != NULL;
+        free(data);
+    }
+    close(memory);
+    return found;
+}
+
+/* The key as the file has it, a line of base64 from its middle, and as it is in memory. */
+START_TEST(no_process_but_the_gates_has_a_key)
+{
+    int port;
+    struct server *server = serve(&port, "");
+    pid_t children[64];
+    size_t known = 0;
+
+    if (getuid() != 0) {
+        printf("skipped: only root may look into the processes\n");
+        return;
+    }
+    kill_workers(server);
+    server_reload(server);
+    struct run run = run_command(
+        (const char *const[]){"/bin/sh", "-c",
+                              "openssl pkey -in \"$0\" -noout -text | sed -n '/priv:/,/pub:/p' | "
+                              "grep -v : -e priv -e pub | tr -d ' \\n'; openssl pkey -in \"$0\" "
+                              "-noout -text | sed -n '/priv:/,/pub:/p' | grep '^ ' | tr -d ' \\n:'",
+                              server_path(server, "tls/localhost.key"), NULL},
+        NULL, PATIENCE_MS);
+    size_t digits = strlen(run.out) < 64 ? 0 : 64;
+    ck_assert_uint_eq(digits, 64);
+    const char *hex = run.out + strlen(run.out) - digits;
+    char key[32], turned[32]; /* numbers may lie in memory with the lowest byte first */
+    for (int i = 0; i < 32; i++) {
+        unsigned byte;
+        sscanf(hex + 2 * i, "%2x", &byte);
+        key[i] = turned[31 - i] = (char)byte;
+    }
+    size_t count = children_of(server->pid, children, 63);
+    children[count++] = server->pid;
+    for (size_t i = 0; i < count; i++) {
+        const char *title = title_of(children[i]);
+        bool has = memory_has(children[i], key + 8, 16) || memory_has(children[i], turned + 8, 16);
+        bool is_gate = strncmp(title, "pillion: gate ", 14) == 0;
+        ck_assert_msg(!has || is_gate, "%s has the key", title);
+        known += has;
+    }
+    ck_assert_uint_gt(known, 0); /* the search finds it where it is */
+}
+END_TEST
+
+/* ---- Configurations ---- */
+
+static struct run test_conf(const struct server *server)
+{
+    return run_command((const char *const[]){pillion_binary(), "-t", "-p", server->prefix, NULL},
+                       NULL, PATIENCE_MS);
+}
+
+START_TEST(certificates_that_cannot_be_used_are_refused)
+{
+    static const struct {
+        const char *directives, *words;
+    } rows[] = {
+        {"", "with ssl\" needs \"ssl_certificate\" and"},
+        {"ssl_certificate tls/localhost.pem;",
+         "1 \"ssl_certificate\" and 0 \"ssl_certificate_key\""},
+        {"ssl_certificate tls/none.pem; ssl_certificate_key tls/localhost.key;",
+         "tls/none.pem cannot be used: No such file or directory"},
+        {"ssl_certificate tls/localhost.pem; ssl_certificate_key tls/other.key;",
+         "does not belong to the certificate"},
+        {"ssl_certificate tls/localhost.key; ssl_certificate_key tls/localhost.key;",
+         "tls/localhost.key cannot be used: no start line"},
+        {"ssl_certificate tls/localhost.pem; ssl_certificate_key tls/locked.key;",
+         "tls/locked.key cannot be used"},
+        {PAIR("localhost") "ssl_ciphers none-such;", "names no cipher that OpenSSL knows"},
+        {PAIR("localhost") "ssl_verify_client on;", "needs \"ssl_client_certificate\""},
+        {PAIR("localhost") "ssl_verify_client on; ssl_client_certificate tls/none.pem;",
+         "certificates of authorities in"},
+        {PAIR("localhost") "ssl_protocols TLSv1.1;", "\"ssl_protocols\" must be"},
+        {PAIR("localhost") "listen 127.0.0.1:1 ssl proxy_protocol; proxy_from 127.0.0.1;",
+         "cannot have both ssl and proxy_protocol"},
+    };
+    int port;
+    struct server *server = serve(&port, "");
+
+    tls_make(server, "other", "DNS:other", NULL);
+    openssl((const char *const[]){"/usr/bin/openssl", "pkey", "-aes256", "-passout", "pass:secret",
+                                  "-in", server_path(server, "tls/localhost.key"), "-out",
+                                  server_path(server, "tls/locked.key"), NULL});
+    for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+        server_conf(
+            server, "",
+            keep_printf("method ping; listen 127.0.0.1:%d ssl; %s", port, rows[i].directives));
+        struct run run = test_conf(server);
+        ck_assert_msg(run.status == 1, "this is good: %s", rows[i].directives);
+        expect_part(run.err, i == 0 ? "needs \"ssl_certificate\"" : rows[i].words);
+        server_reload_refused(server, i == 0 ? "needs \"ssl_certificate\"" : rows[i].words);
+    }
+    ck_assert(shows(server, port, "localhost"));
+}
+END_TEST
+
+START_TEST(a_certificate_that_expires_soon_is_told)
+{
+    struct server *server = server_new();
+    int port = free_port();
+
+    tls_make(server, "localhost", "DNS:localhost", NULL);
+    openssl((const char *const[]){"/usr/bin/openssl", "req", "-x509", "-key",
+                                  server_path(server, "tls/localhost.key"), "-days", "10", "-subj",
+                                  "/CN=soon", "-out", server_path(server, "tls/localhost.pem"),
+                                  NULL});
+    serve_tls(server, port, PAIR("localhost"), "");
+    server_wait_log(server, "the certificate of \"soon\" expires in ");
+}
+END_TEST
+
+E2E_MAIN("tls", curl_calls_a_method_over_tls, any_name_of_the_certificate_may_be_called,
+         modules_see_the_client_and_what_was_agreed_on, the_certificate_is_the_one_of_the_name,
+         clients_certificates_are_asked_for_as_configured, versions_are_those_that_are_configured,
+         a_protocol_that_is_not_spoken_is_refused, nobody_negotiates_anew,
+         weak_ciphers_are_not_offered, large_messages_pass_in_both_directions,
+         a_client_that_does_not_read_holds_up_nobody,
+         a_client_that_has_finished_sending_gets_its_replies,
+         connections_outlive_workers_vaults_and_reloads,
+         a_crash_is_answered_and_costs_no_connection, a_new_certificate_costs_no_connection,
+         connections_outlive_an_upgrade, tickets_outlive_reloads_and_upgrades,
+         a_gate_that_dies_costs_its_own_clients_only, a_quit_answers_what_is_under_way,
+         handshakes_that_stop_are_ended, clients_that_speak_no_tls_are_told_in_the_log,
+         no_process_but_the_gates_has_a_key, certificates_that_cannot_be_used_are_refused,
+         a_certificate_that_expires_soon_is_told)
