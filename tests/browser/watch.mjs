@@ -170,6 +170,14 @@ cases.it_loads_and_lives = async (browser, server) => {
   await finish(page);
 };
 
+cases.words_of_the_chart_tell_what_is_now = async (browser, server) => {
+  const page = await open(browser, server), words = page.locator("#chart-text");
+  await server.call("ping");
+  // The latency of a call some samples ago is not that of now, when there was none.
+  await words.filter({hasText: /Median latency: none now, between \d.* and \d.*p99 latency: none now, between \d/}).waitFor();
+  await finish(page);
+};
+
 cases.rates_and_errors_are_those_of_the_calls = async (browser, server) => {
   const page = await open(browser, server);
   let stop = false;
@@ -247,13 +255,17 @@ cases.a_crash_is_shown_as_it_happens = async (browser, server) => {
   const page = await open(browser, server);
   await server.call("abort");
   await server.call("abort");
-  await row(page, "abort").getByText("out of service").waitFor();
+  await row(page, "abort").locator("td", {hasText: "quarantined"}).waitFor();
   assert.equal(await page.locator("#state").getAttribute("data-state"), "live");
   await page.locator("#events li.error", {hasText: /crash.*abort/}).first().waitFor();
   await page.locator("#events li.error", {hasText: "quarantine"}).waitFor();
   assert.ok(await page.locator("#plot .event.error").count() >= 2);
   assert.match(await page.locator("#chart-text").textContent(), /Events: .*crash at/);
   await shoot(page, "crash");
+  // A phone has no room for the column, and is told beside the name.
+  await page.setViewportSize({width: 360, height: 740});
+  await row(page, "abort").locator("th").getByText("quarantined").waitFor();
+  await page.setViewportSize({width: 1280, height: 900});
   await openMethod(page, "abort");
   await page.locator("#method-errors-list", {hasText: "module_crashed"}).waitFor();
   await finish(page);
@@ -368,6 +380,26 @@ cases.five_hundred_methods_do_not_hold_it_up = async (browser, server) => {
   await page.getByLabel("Filter").fill("number49");
   await page.locator("#filter-count", {hasText: "11 of 50"}).waitFor();
   await shoot(page, "many");
+  await finish(page);
+};
+
+cases.the_narrowest_phone_has_all_words_apart = async (browser, server) => {
+  const page = await open(browser, server, {viewport: {width: 320, height: 640}});
+  for (let i = 0; i < 30; i++) await server.call(i % 5 ? "ping" : "greet", "{}");
+  await row(page, "greet").waitFor();
+  await expectNoScrolling(page);
+  await shoot(page, "narrowest");
+  // What a cell has is no wider than it, names are not broken, and labels of the chart do not meet.
+  const wrong = await page.evaluate(() => {
+    const meet = (a, b) => a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom;
+    const labels = [...document.querySelectorAll("#plot text")].map((text) => [text.textContent, text.getBoundingClientRect()]);
+    const cells = [...document.querySelectorAll("#workers th, #workers td, #methods-table th, #methods-table td")];
+    const names = [...document.querySelectorAll("#methods-table tbody th button")];
+    return [...cells.filter((cell) => cell.scrollWidth > cell.clientWidth).map((cell) => cell.textContent),
+      ...names.filter((name) => { const range = document.createRange(); range.selectNodeContents(name); return range.getClientRects().length > 1; }).map((name) => name.textContent),
+      ...labels.flatMap(([text, box], i) => labels.slice(i + 1).filter(([, other]) => meet(box, other)).map(([other]) => `${text} and ${other}`))];
+  });
+  assert.deepEqual(wrong, []);
   await finish(page);
 };
 

@@ -77,7 +77,7 @@ function drawStrip(group, labels, strip, now, top, height) {
   labels.append(make("text", {class: "name", x: 0, y: top - 6}, strip.name));
   const most = strip.text(scale.top) + strip.unit;
   labels.append(make("text", {x: chart.width, y: top - 6, "text-anchor": "end"}, strip.log ? `${strip.text(scale.bottom)} to ${most}` : `0 to ${most}`));
-  if (strip.log) labels.append(make("text", {x: strip.name.length * 7.2 + 8, y: top - 6}, "p50 solid, p99 dashed"));
+  if (strip.log) labels.append(make("text", {x: strip.name.length * 7.2 + 8, y: top - 6}, chart.width < 320 ? "p99 dashed" : "p50 solid, p99 dashed"));
   for (const curve of strip.curves) drawCurve(group, curve, now.points, now.x, y, base, strip.fill);
 }
 
@@ -115,9 +115,9 @@ function pointWords(p) {
 function chartWords(now) {
   if (now.points.length === 0) return "There are no samples yet.";
   const about = (name, key, text) => {
-    const values = now.points.map((p) => p[key]).filter((v) => v !== null);
+    const values = now.points.map((p) => p[key]).filter((v) => v !== null), latest = now.points.at(-1)[key];
     if (values.length === 0) return `${name}: none.`;
-    return `${name}: ${text(values.at(-1))} now, between ${text(Math.min(...values))} and ${text(Math.max(...values))}.`;
+    return `${name}: ${latest === null ? "none" : text(latest)} now, between ${text(Math.min(...values))} and ${text(Math.max(...values))}.`;
   };
   const events = model.events.filter((e) => e.at_ms >= now.start);
   return `The last ${Math.round((now.end - now.points[0].at) / 1000)} seconds. ` +

@@ -129,7 +129,7 @@ const workerTable = () => new Table($("workers"), [
   {name: "Gen.", class: "n mid", key: (w) => w.generation, text: (w) => String(w.generation)},
   {name: "State", key: (w) => w.state, begin: twoLines, cell: (cell, w) => {
     say(cell.firstChild, `${w.state} ${age(w.since_ms)}`);
-    say(cell.lastChild, `gen. ${w.generation}, lag ${time(w.lag_us)}, ${size(w.rss_bytes)}`);
+    say(cell.lastChild, `gen. ${w.generation}, lag ${time(w.lag_us)}, own ${size(w.private_bytes)}`);
     mark(cell.firstChild, "warned", w.state !== "serving");
   }},
   {name: "Conns", class: "n", order: -1, key: (w) => w.connections, text: (w) => count(w.connections)},
@@ -149,17 +149,20 @@ function moduleOf(name) {
   return known ? `${known.module} ${known.version}`.trim() : OWN.has(name) ? "the server's own" : "";
 }
 
-/** "out of service", "removed" of one that no configuration has any more, "in use", "idle". */
+/** "quarantined", "removed" of one that no configuration has any more, "in use", "idle". */
 function stateOf(method) {
-  if (method.out) return "out of service";
+  if (method.out) return "quarantined";
   if (!model.known.has(method.name) && !OWN.has(method.name) && model.known.size > 0) return "removed";
   return method.rate > 0 || method.inFlight > 0 ? "in use" : "idle";
 }
 
 const methodTable = (open) => new Table($("methods-table"), [
   {name: "Method", key: (m) => m.name, begin: (cell, m) => {
-    cell.append(make("button", {type: "button", "aria-haspopup": "dialog", onclick: () => open(m.name)}, m.name), make("span", {class: "sub"}));
-  }, cell: (cell, m) => say(cell.lastChild, moduleOf(m.name))},
+    cell.append(make("button", {type: "button", "aria-haspopup": "dialog", onclick: () => open(m.name)}, m.name), make("span", {class: "sub"}), make("span", {class: "out bad"}));
+  }, cell: (cell, m) => {
+    say(cell.children[1], moduleOf(m.name));
+    say(cell.lastChild, m.out ? stateOf(m) : "");
+  }},
   {name: "Module", class: "mid", key: (m) => moduleOf(m.name), text: (m) => moduleOf(m.name)},
   {name: "Rate/s", class: "n", order: -1, key: (m) => m.rate, cell: numberCell((m) => m.rate, count)},
   {name: "Errors/s", class: "n", order: -1, key: (m) => m.errors, begin: (cell) => cell.append(make("span", {class: "code wide"}), " ", make("span")),
