@@ -109,9 +109,7 @@ static void append_cell(struct text *out, const struct column *column, const voi
         figure_name(out, words(column, row), width);
         break;
     case CELL_STATE:
-        text_append_string(out, !truth(column, row) ? "ok"
-                                : width < 11        ? "OUT OF USE"
-                                                    : "quarantined");
+        text_append_string(out, truth(column, row) ? "quarantined" : "ok");
         break;
     case CELL_CODES:
         append_codes(out, member(column, row), width);

@@ -262,7 +262,7 @@ const struct command events_command = {
     .name = "events",
     .run = run,
     .usage = "[-f] [--json] [-c FILE] [-p PREFIX]",
-    .summary = "shows what has happened to the running server: reloads, crashes, quarantines, "
+    .summary = "Shows what has happened to the running server: reloads, crashes, quarantines, "
                "upgrades",
     .options = options,
     .notes =

@@ -82,6 +82,19 @@ static void read_method(struct sample_method *method, const cJSON *item)
     read_buckets(method, member(item, "histogram"));
 }
 
+/* The generations one after the other, each by slot: the server has them in the order in which they
+ * were started, so that after a crash a row would be elsewhere. */
+static int compare_places(const void *one, const void *other)
+{
+    const struct sample_worker *a = one, *b = other;
+
+    if (a->generation != b->generation)
+        return a->generation < b->generation ? -1 : 1;
+    if (a->slot != b->slot)
+        return a->slot < b->slot ? -1 : 1;
+    return (a->pid > b->pid) - (a->pid < b->pid);
+}
+
 struct sample *sample_new(const cJSON *stats, uint64_t at_ns)
 {
     struct sample *sample = must_zalloc(sizeof(*sample));
@@ -105,6 +118,7 @@ struct sample *sample_new(const cJSON *stats, uint64_t at_ns)
     sample->workers =
         must_zalloc(((size_t)cJSON_GetArraySize(workers) + 1) * sizeof(*sample->workers));
     cJSON_ArrayForEach(item, workers) read_worker(&sample->workers[sample->worker_count++], item);
+    qsort(sample->workers, sample->worker_count, sizeof(*sample->workers), compare_places);
     sample->methods =
         must_zalloc(((size_t)cJSON_GetArraySize(methods) + 1) * sizeof(*sample->methods));
     cJSON_ArrayForEach(item, methods)

@@ -86,10 +86,15 @@ const struct command status_command = {
     .usage = "[-c FILE] [-p PREFIX] [--json | --prometheus]",
     .summary = "Shows what the running server counts: its workers, and its methods.",
     .options = options,
-    .notes = "UNDER is how many requests are under way. P50 and P99 are upper limits of the time\n"
-             "that half, and 99 of 100, of all calls have taken since the server was started.\n"
-             "\n"
-             "Only users who may connect to the control socket can ask.\n"
-             "\n"
-             "Exit status: 0, 1 when no server answers, 64 when the command line is wrong.\n",
+    .notes =
+        "AGE is how long ago a worker was started, CPU the processor time that it has taken,\n"
+        "LAG how long its event loop took to answer the master's last question, MEMORY what it\n"
+        "has in RAM that no other process shares. UNDER is how many requests are under way.\n"
+        "P50 and P99 are upper limits of the time that half, and 99 of 100, of all calls have\n"
+        "taken since the server was started. A method that has ended its workers again and\n"
+        "again is quarantined until the next reload.\n"
+        "\n"
+        "Only users who may connect to the control socket can ask.\n"
+        "\n"
+        "Exit status: 0, 1 when no server answers, 64 when the command line is wrong.\n",
 };

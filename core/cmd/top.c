@@ -542,15 +542,16 @@ const struct command top_command = {
     .name = "top",
     .run = run,
     .usage = "[-d SECONDS] [--once] [--json] [-c FILE] [-p PREFIX]",
-    .summary = "shows the running server on a screen, as top(1) shows a machine",
+    .summary = "Shows the running server on a screen, as top(1) shows a machine.",
     .options = options,
     .notes =
         "Sums with their last values come first, then a row for each worker process, then one\n"
         "for each method. Rates, errors, P50 and P99 are those of the last interval; P50 and\n"
-        "P99 are upper limits. FOR is how long a worker has been in its state, CPU the\n"
-        "processor time that it takes, LAG how long its event loop took to answer the master's\n"
-        "last question. UNDER is how many requests are under way. A method that has ended its\n"
-        "workers again and again is quarantined until the next reload.\n"
+        "P99 are upper limits. FOR is how long a worker has been in its state, AGE how long ago\n"
+        "it was started, CPU the processor time that it takes, LAG how long its event loop took\n"
+        "to answer the master's last question, MEMORY what it has in RAM that no other process\n"
+        "shares. UNDER is how many requests are under way. A method that has ended its workers\n"
+        "again and again is quarantined until the next reload.\n"
         "\n"
         "Keys: q quits; ? and h show the keys; < and > choose the column to sort by; the arrow\n"
         "keys, Page Up, Page Down, Home and End scroll the methods; / shows only methods whose\n"

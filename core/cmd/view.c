@@ -22,13 +22,13 @@ static const struct column worker_columns[] = {
 
 #define METHOD(member) offsetof(struct sample_method, member)
 static const struct column method_columns[] = {
-    {"METHOD", 29, true, 0, CELL_NAME, METHOD(name)},
+    {"METHOD", 28, true, 0, CELL_NAME, METHOD(name)},
     {"CALLS", 8, false, 0, CELL_COUNT, METHOD(calls)},
     {"ERRORS", 8, false, 0, CELL_COUNT, METHOD(errors)},
     {"UNDER", 7, false, 0, CELL_COUNT, METHOD(in_flight)},
     {"P50", 8, false, 0, CELL_TIME, METHOD(p50_us)},
     {"P99", 8, false, 0, CELL_TIME, METHOD(p99_us)},
-    {"STATE", 12, true, 0, CELL_STATE, METHOD(quarantined)},
+    {"STATE", 13, true, 0, CELL_STATE, METHOD(quarantined)},
 };
 
 #define COUNT(columns) (sizeof(columns) / sizeof(*(columns)))

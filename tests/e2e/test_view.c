@@ -30,9 +30,9 @@ START_TEST(it_shows_sums_workers_and_methods)
     expect_part(run.out, "; 1 crashes, 0 hangs\n1 connections, 0 of them in no vault; accepted ");
     expect_part(run.out, "\nWORKER ");
     expect_part(run.out, "  serving ");
-    expect_part(run.out, "\nping                                2       0      0  ");
-    expect_part(run.out, "\nkill                                1       1      0       -       -  "
-                         "OUT OF USE\n");
+    expect_part(run.out, "\nping                               2       0      0  ");
+    expect_part(run.out, "\nkill                               1       1      0       -       -  "
+                         "quarantined\n");
     for (const char *line = run.out; *line != '\0'; line += strcspn(line, "\n") + 1)
         ck_assert_uint_le(strcspn(line, "\n"), 80);
 }

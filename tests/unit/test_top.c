@@ -50,6 +50,20 @@ static struct sample *compared(void)
     return now;
 }
 
+START_TEST(workers_keep_their_rows_over_crashes)
+{
+    static const char stats[] = "{\"workers\":[{\"slot\":1,\"pid\":14,\"generation\":2},"
+                                "{\"slot\":1,\"pid\":12,\"generation\":1},"
+                                "{\"slot\":0,\"pid\":15,\"generation\":2}]}";
+    struct sample *sample = sample_of(stats, 50);
+
+    ck_assert_double_eq(sample->workers[0].pid, 12);
+    ck_assert_double_eq(sample->workers[1].pid, 15);
+    ck_assert_double_eq(sample->workers[2].pid, 14);
+    sample_free(sample);
+}
+END_TEST
+
 START_TEST(what_happened_is_the_difference)
 {
     struct sample *sample = compared();
@@ -357,7 +371,8 @@ START_TEST(figures_are_short)
 }
 END_TEST
 
-UNIT_MAIN("top", what_happened_is_the_difference, every_bucket_of_a_histogram_is_found,
+UNIT_MAIN("top", workers_keep_their_rows_over_crashes, what_happened_is_the_difference,
+          every_bucket_of_a_histogram_is_found,
           answers_of_other_versions_are_read_as_far_as_they_go, json_has_the_rates,
           a_frame_fits_every_terminal, columns_are_left_out_where_there_is_no_room,
           methods_are_sorted_filtered_and_scrolled, workers_are_some_all_or_none,
