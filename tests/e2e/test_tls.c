@@ -195,6 +195,65 @@ START_TEST(clients_certificates_are_asked_for_as_configured)
 }
 END_TEST
 
+/* A session is not verified again. Clients of another address, who were verified in another way or
+ * not at all, cannot go on here, nor can those of an authority that a reload has removed. */
+START_TEST(a_session_goes_on_only_where_clients_are_verified_alike)
+{
+    static const int versions[] = {TLS1_2_VERSION, TLS1_3_VERSION};
+    struct server *server = server_new();
+    int strict = free_port(), open = free_port(), other = free_port();
+
+    tls_make(server, "localhost", "DNS:localhost", NULL);
+    tls_make(server, "authority", "DNS:authority", NULL);
+    tls_make(server, "another", "DNS:another", NULL);
+    tls_make(server, "good", "DNS:good", "authority");
+    tls_make(server, "bad", "DNS:bad", "another");
+    const char *strictly = "server { listen 127.0.0.1:%d ssl; %s method ping; "
+                           "ssl_verify_client on; ssl_client_certificate tls/%s.pem; }";
+    const char *more = keep_printf("%s server { listen 127.0.0.1:%d ssl; %s method ping; }",
+                                   keep_printf(strictly, other, PAIR("localhost"), "another"), open,
+                                   PAIR("localhost"));
+    server_conf(
+        server,
+        keep_printf("%s %s", keep_printf(strictly, strict, PAIR("localhost"), "authority"), more),
+        "method ping;");
+    server_start(server);
+    for (int i = 0; i < 2; i++) {
+        const struct {
+            int port;
+            const char *identity;
+            bool goes_on;
+        } rows[] = {{strict, "good", true}, {open, NULL, false}, {other, "bad", false}};
+        SSL_SESSION *sessions[3];
+        for (int n = 0; n < 3; n++) {
+            struct tls_options options = {.version = versions[i], .identity = rows[n].identity};
+            struct tls tls;
+            ck_assert(tls_open(&tls, server, rows[n].port, &options));
+            tls_expect_alive(&tls);
+            sessions[n] = SSL_get1_session(tls.ssl);
+            SSL_shutdown(tls.ssl);
+            tls_close(&tls);
+            options = (struct tls_options){.version = versions[i], .session = sessions[n]};
+            ck_assert_int_eq(is_served(server, strict, &options), rows[n].goes_on);
+        }
+        for (int n = 0; n < 3; n++)
+            SSL_SESSION_free(sessions[n]);
+    }
+    struct tls tls;
+    ck_assert(tls_open(&tls, server, strict,
+                       &(struct tls_options){.version = TLS1_2_VERSION, .identity = "good"}));
+    tls_expect_alive(&tls);
+    SSL_SESSION *session = SSL_get1_session(tls.ssl);
+    tls_close(&tls);
+    rename(server_path(server, "tls/another.pem"), server_path(server, "tls/authority.pem"));
+    tls_make(server, "another", "DNS:another", NULL);
+    server_reload(server);
+    struct tls_options options = {.version = TLS1_2_VERSION, .session = session};
+    wait_until(!is_served(server, strict, &options), "an authority that is gone still lets in");
+    SSL_SESSION_free(session);
+}
+END_TEST
+
 START_TEST(versions_are_those_that_are_configured)
 {
     static const struct {
@@ -714,10 +773,11 @@ END_TEST
 
 E2E_MAIN("tls", curl_calls_a_method_over_tls, any_name_of_the_certificate_may_be_called,
          modules_see_the_client_and_what_was_agreed_on, the_certificate_is_the_one_of_the_name,
-         clients_certificates_are_asked_for_as_configured, versions_are_those_that_are_configured,
-         a_protocol_that_is_not_spoken_is_refused, nobody_negotiates_anew,
-         weak_ciphers_are_not_offered, large_messages_pass_in_both_directions,
-         a_client_that_does_not_read_holds_up_nobody,
+         clients_certificates_are_asked_for_as_configured,
+         a_session_goes_on_only_where_clients_are_verified_alike,
+         versions_are_those_that_are_configured, a_protocol_that_is_not_spoken_is_refused,
+         nobody_negotiates_anew, weak_ciphers_are_not_offered,
+         large_messages_pass_in_both_directions, a_client_that_does_not_read_holds_up_nobody,
          a_client_that_has_finished_sending_gets_its_replies,
          connections_outlive_workers_vaults_and_reloads,
          a_crash_is_answered_and_costs_no_connection, a_new_certificate_costs_no_connection,

@@ -213,14 +213,48 @@ static bool set_verify(SSL_CTX *ctx, const struct tls_server *settings, char *wh
     return true;
 }
 
+/* Adds what the file holds. */
+static bool digest_file(EVP_MD_CTX *digest, const char *path)
+{
+    FILE *file = fopen(path, "re");
+    bool good = file != NULL;
+    char chunk[4096];
+    size_t got;
+
+    while (good && (got = fread(chunk, 1, sizeof(chunk), file)) > 0)
+        good = EVP_DigestUpdate(digest, chunk, got) == 1;
+    good = good && ferror(file) == 0;
+    if (file != NULL)
+        fclose(file);
+    return good;
+}
+
+/* A session goes on without its client's certificate being asked for or verified again, and all
+ * addresses take each other's tickets. So a session has the name of what its client was verified
+ * by, and goes on only where clients are verified in the same way
+ * (SSL_CTX_set_session_id_context(3)). */
+static bool name_sessions(SSL_CTX *ctx, const struct tls_server *settings, char *why, size_t size)
+{
+    const unsigned char verify = (unsigned char)settings->verify;
+    unsigned char name[EVP_MAX_MD_SIZE];
+    unsigned length = 0;
+
+    EVP_MD_CTX *digest = EVP_MD_CTX_new();
+    bool good =
+        digest != NULL && EVP_DigestInit_ex(digest, EVP_sha256(), NULL) == 1 &&
+        EVP_DigestUpdate(digest, &verify, 1) == 1 &&
+        (settings->verify == TLS_VERIFY_OFF || digest_file(digest, settings->authorities)) &&
+        EVP_DigestFinal_ex(digest, name, &length) == 1 &&
+        SSL_CTX_set_session_id_context(ctx, name, length) == 1;
+    EVP_MD_CTX_free(digest);
+    return good || fail(why, size, "OpenSSL cannot name the sessions: %s", error_words());
+}
+
 static void set_sessions(SSL_CTX *ctx, struct tls_context *context,
                          const struct tls_server *settings)
 {
-    static const unsigned char id[] = "pillion";
-
     /* A ticket is all that is kept of a session: nothing that a process would have to remember. */
     SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
-    SSL_CTX_set_session_id_context(ctx, id, sizeof(id) - 1);
     if (settings->ticket_keys == NULL) {
         SSL_CTX_set_options(ctx, SSL_OP_NO_TICKET);
         SSL_CTX_set_num_tickets(ctx, 0);
@@ -253,7 +287,8 @@ static SSL_CTX *server_ctx(struct tls_context *context, const struct tls_server 
     if (context->alpn_size > 0)
         SSL_CTX_set_alpn_select_cb(ctx, choose_alpn, context);
     set_sessions(ctx, context, settings);
-    bool good = use_pair(ctx, pair, why, size) && set_verify(ctx, settings, why, size);
+    bool good = use_pair(ctx, pair, why, size) && set_verify(ctx, settings, why, size) &&
+                name_sessions(ctx, settings, why, size);
     if (good && settings->ciphers != NULL && SSL_CTX_set_cipher_list(ctx, settings->ciphers) != 1)
         good = fail(why, size, "\"%s\" names no cipher that OpenSSL knows: %s", settings->ciphers,
                     error_words());
