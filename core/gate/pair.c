@@ -15,6 +15,7 @@
 
 #define BACKLOG     4096
 #define PATIENCE_US 200000
+#define STRANGERS   (2 * BACKLOG) /* dropped before a pair, at most */
 /* The loopback network has so many addresses to connect from (127.0.0.1 and on); each has some
  * 28,000 ports towards the listening socket (ip(7), ip_local_port_range). */
 #define SOURCES 64u
@@ -47,7 +48,20 @@ bool pair_begin(struct error *error)
     return fail(listening);
 }
 
-/* Another process of this machine may connect here, too: its connection is nobody's. */
+/* Another process of this machine may connect here, too. Between two pairs all that waits here is
+ * such a one's, and a queue that is full of them would have no room for the next pair. */
+static void drop_strangers(void)
+{
+    for (unsigned i = 0; i < STRANGERS; i++) {
+        int fd = accept4(listening, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (fd < 0 && errno != ECONNABORTED && errno != EINTR)
+            return;
+        if (fd >= 0)
+            close(fd);
+    }
+}
+
+/* A connection that another process has made meanwhile is nobody's. */
 static int accept_own(int own)
 {
     struct sockaddr_in mine, peer;
@@ -94,6 +108,7 @@ bool pair_make(int ends[2])
 {
     static uint32_t source; /* the last one that had a port left */
 
+    drop_strangers();
     ends[1] = connect_from(source);
     for (uint32_t i = 1; ends[1] < 0 && errno == EADDRNOTAVAIL && i < SOURCES; i++) {
         source = (source + 1) % SOURCES;
