@@ -403,6 +403,12 @@ static void client_look(struct gate_client *client)
         shake_hands(client);
     } else if (hand_over(client)) {
         carry(client);
+    } else if (errno == EPIPE) {
+        log_seldom(LOG_ERROR_LEVEL, NULL,
+                   "%s: a module has shut the queue to the workers down: a client is "
+                   "disconnected; a reload makes it anew",
+                   client->port->heard->listener->address.text);
+        client_close(client, false);
     } else {
         loop_unwatch(client->clients->loop, &client->outside);
         timer_set(client->clients->loop, &client->again, RETRY_NS, again_over);

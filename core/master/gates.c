@@ -22,6 +22,7 @@
 #include "master/master.h"
 #include "master/report.h"
 #include "master/state.h"
+#include "net/handoff.h"
 #include "process/children.h"
 #include "process/outbox.h"
 #include "process/startup.h"
@@ -97,6 +98,15 @@ static void print_ssl(struct text *text, const struct ssl_settings *ssl)
                 (unsigned long long)ssl->handshake_timeout_ms);
 }
 
+/* A queue that a module has shut down is another one after a reload. */
+static void print_queue(struct text *text, int in)
+{
+    struct stat queue = {0};
+
+    fstat(in, &queue);
+    text_printf(text, " %llu", (unsigned long long)queue.st_ino);
+}
+
 /* The caller frees it. */
 static char *fingerprint_of(const struct generation *generation)
 {
@@ -110,6 +120,7 @@ static char *fingerprint_of(const struct generation *generation)
             continue;
         text_printf(&text, "\n%u %u %u %d", heard->listener->id, heard->listener->count,
                     heard->protocol, heard->server->tcp_keepalive);
+        print_queue(&text, heard->listener->handoff[HANDOFF_IN]);
         print_ssl(&text, &heard->server->ssl);
     }
     char *print = must_strdup(text_string(&text));

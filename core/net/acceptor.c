@@ -2,6 +2,7 @@
 #include "net/acceptor.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -141,7 +142,9 @@ static void accept_ended(struct accept_socket *socket)
     socklen_t size = sizeof(own);
     char text[ADDRESS_TEXT_SIZE] = "a listening socket";
 
-    if (!socket->ended && getsockname(socket->fd, (struct sockaddr *)&own, &size) == 0)
+    if (socket->handed)
+        snprintf(text, sizeof(text), "the queue of TLS clients");
+    else if (!socket->ended && getsockname(socket->fd, (struct sockaddr *)&own, &size) == 0)
         address_format((struct sockaddr *)&own, size, text);
     if (!socket->ended)
         log_error("cannot accept on %s, which does not listen any more: a module has shut it down; "

@@ -17,11 +17,12 @@ enum { HANDOFF_OUT, HANDOFF_IN }; /* the workers' end, and the gate's */
 bool handoff_open(int ends[2], struct error *error);
 
 /* Puts a socket into the queue. It stays the caller's, who closes it. False with errno: EAGAIN or
- * ETOOMANYREFS when the workers do not keep up. */
+ * ETOOMANYREFS when the workers do not keep up, EPIPE when a module has shut the queue down. */
 bool handoff_put(int in, int fd);
 
 /* Takes a socket out: close-on-exec, the caller's. -1 with errno: EAGAIN when there is none;
- * ECONNABORTED for one that is lost because this process has no descriptor for it. */
+ * ECONNABORTED for one that is lost because this process has no descriptor for it; EINVAL when a
+ * module has shut the queue down, as accept(2) says it of a port. */
 int handoff_take(int out);
 
 #endif

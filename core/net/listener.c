@@ -126,8 +126,23 @@ bool listener_prepare(struct listener *listener, bool reuseport, uint32_t slots,
 
 bool listener_hand_over(struct listener *listener, struct error *error)
 {
-    listener->hands_over = listener->hands_over || handoff_open(listener->handoff, error);
-    return listener->hands_over;
+    int ends[2];
+
+    if (listener->hands_over && !listener_is_shut_down(listener->handoff[HANDOFF_OUT]))
+        return true;
+    if (!handoff_open(ends, error))
+        return false;
+    for (unsigned i = 0; i < 2; i++) {
+        if (listener->hands_over)
+            close(listener->handoff[i]);
+        listener->handoff[i] = ends[i];
+    }
+    if (listener->hands_over)
+        log_notice("%s: a module has shut the queue of TLS clients down: it is made anew",
+                   listener->address.text);
+    listener->hands_over = true;
+    listener->handoff_lost = false;
+    return true;
 }
 
 /* ---- Mending ---- */
@@ -182,11 +197,24 @@ bool listener_mend(struct listener *listener, struct error *error)
     return good;
 }
 
+/* A socket pair that was shut down stays so, as a Unix socket does. */
+static void look_at_queue(struct listener *listener)
+{
+    if (!listener->hands_over || listener->handoff_lost ||
+        !listener_is_shut_down(listener->handoff[HANDOFF_OUT]))
+        return;
+    log_error("%s: a module has shut the queue of TLS clients down, for all workers, by a system "
+              "call; a reload makes it anew",
+              listener->address.text);
+    listener->handoff_lost = true;
+}
+
 void listeners_mend(struct listeners *listeners)
 {
     struct error error;
 
     for (struct listener *l = listeners->first; l != NULL; l = l->next) {
+        look_at_queue(l);
         if (listener_mend(l, &error) || l->lost)
             continue;
         log_error("%s", error.text);

@@ -29,6 +29,7 @@ struct listener {
     bool passed;         /* the server was started with it (net/passed.h), file and all */
     bool hands_over;     /* it had `ssl` once: it has a queue from the gate to the workers */
     int handoff[2];      /* that queue (net/handoff.h) */
+    bool handoff_lost;   /* it was shut down, which was logged */
     uint32_t users;      /* generations that use it */
     struct listener *next;
 };
@@ -60,7 +61,8 @@ struct listener *listener_open(struct listeners *listeners, const struct address
 bool listener_prepare(struct listener *listener, bool reuseport, uint32_t slots,
                       struct error *error);
 
-/* For an address with `ssl`: makes the queue from the gate to the workers, if there is none yet. */
+/* For an address with `ssl`: makes the queue from the gate to the workers, if there is none yet or
+ * a module has shut it down. */
 bool listener_hand_over(struct listener *listener, struct error *error);
 
 /* Undoes what a module has done to the sockets in a worker: a port that was shut down listens

@@ -578,6 +578,39 @@ START_TEST(a_gate_that_dies_costs_its_own_clients_only)
 }
 END_TEST
 
+/* The queue is every worker's, so one module can end it for all, around libc. */
+START_TEST(a_queue_that_a_module_has_shut_down_is_made_anew_by_a_reload)
+{
+    struct server *server = server_new();
+    int port = free_port();
+    struct tls tls;
+
+    tls_make(server, "localhost", "DNS:localhost", NULL);
+    server_conf(
+        server, "load_module modules/descriptors.so; sandbox off; heartbeat_timeout 500ms;",
+        keep_printf("listen 127.0.0.1:%d ssl; " PAIR("localhost") "method raw; method ping;",
+                    port));
+    server_start(server);
+    tls_connect(&tls, server, port);
+    tls_expect_alive(&tls);
+    int client = client_connect(server);
+    client_send_frame(client,
+                      "{\"in\":\"raw\",\"params\":{\"kind\":\"queue\",\"call\":\"shutdown\"}}");
+    ck_assert_double_eq(
+        cJSON_GetNumberValue(cJSON_GetObjectItem(client_receive_json(client), "result")), 1);
+    server_wait_log(server, "the queue of TLS clients down, for all workers, by a system call; a "
+                            "reload makes it anew");
+    ck_assert(!is_served(server, port, &(struct tls_options){0}));
+    client_expect_alive(client);
+    tls_expect_alive(&tls);
+    server_reload(server);
+    wait_until(is_served(server, port, &(struct tls_options){0}), "the queue is not made anew");
+    tls_expect_alive(&tls);
+    client_expect_alive(client);
+    tls_close(&tls);
+}
+END_TEST
+
 START_TEST(a_quit_answers_what_is_under_way)
 {
     int port;
@@ -782,7 +815,8 @@ E2E_MAIN("tls", curl_calls_a_method_over_tls, any_name_of_the_certificate_may_be
          connections_outlive_workers_vaults_and_reloads,
          a_crash_is_answered_and_costs_no_connection, a_new_certificate_costs_no_connection,
          connections_outlive_an_upgrade, tickets_outlive_reloads_and_upgrades,
-         a_gate_that_dies_costs_its_own_clients_only, a_quit_answers_what_is_under_way,
-         handshakes_that_stop_are_ended, clients_that_speak_no_tls_are_told_in_the_log,
-         no_process_but_the_gates_has_a_key, certificates_that_cannot_be_used_are_refused,
-         a_certificate_that_expires_soon_is_told)
+         a_gate_that_dies_costs_its_own_clients_only,
+         a_queue_that_a_module_has_shut_down_is_made_anew_by_a_reload,
+         a_quit_answers_what_is_under_way, handshakes_that_stop_are_ended,
+         clients_that_speak_no_tls_are_told_in_the_log, no_process_but_the_gates_has_a_key,
+         certificates_that_cannot_be_used_are_refused, a_certificate_that_expires_soon_is_told)

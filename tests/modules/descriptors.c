@@ -57,6 +57,12 @@ static int is_vaults_channel(int fd)
     return is_channel(fd) && before > 0;
 }
 
+/* Of a server with one address of TLS: the queue of its clients comes before all channels. */
+static int is_queue(int fd)
+{
+    return is_channel(fd) && !is_vaults_channel(fd);
+}
+
 static int is_log(int fd)
 {
     char path[64], target[256] = "";
@@ -75,6 +81,7 @@ static const struct {
     {"channel", is_channel},
     {"log", is_log},
     {"vault", is_vaults_channel},
+    {"queue", is_queue},
 };
 
 /* ---- What is done to them ---- */

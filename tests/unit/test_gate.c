@@ -4,9 +4,12 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <linux/filter.h>
 #include <netinet/in.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -62,6 +65,26 @@ START_TEST(a_stranger_gets_no_end)
 }
 END_TEST
 
+/* Not even with all the connections that fit: those that were closed wait to be accepted, too. */
+START_TEST(strangers_leave_room_for_pairs)
+{
+    struct sockaddr_in place;
+    socklen_t size = sizeof(place);
+    int ends[2];
+
+    make_pair(ends);
+    ck_assert_int_eq(getpeername(ends[1], (struct sockaddr *)&place, &size), 0);
+    const struct timeval patience = {.tv_usec = 50000};
+    for (bool full = false; !full;) {
+        int stranger = socket(AF_INET, SOCK_STREAM, 0);
+        setsockopt(stranger, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
+        full = connect(stranger, (struct sockaddr *)&place, sizeof(place)) < 0;
+        close(stranger);
+    }
+    ck_assert_msg(pair_make(ends), "strangers fill the queue: errno %d", errno);
+}
+END_TEST
+
 /* ---- The queue ---- */
 
 START_TEST(sockets_come_out_as_they_went_in)
@@ -103,6 +126,33 @@ START_TEST(a_full_queue_says_so_and_goes_on)
     for (int i = 1; i < put; i++)
         close(handoff_take(queue[HANDOFF_OUT]));
     ck_assert(handoff_put(queue[HANDOFF_IN], STDIN_FILENO));
+}
+END_TEST
+
+/* The workers' end is one socket of all of them, and a module can call the kernel by itself. */
+START_TEST(what_one_worker_does_to_the_queue_stops_no_other)
+{
+    const struct sock_filter nothing = BPF_STMT(BPF_RET | BPF_K, 0);
+    const struct sock_fprog filter = {1, (struct sock_filter *)(uintptr_t)&nothing};
+    int queue[2], on = 1;
+    struct error error;
+
+    ck_assert(handoff_open(queue, &error));
+    int out = queue[HANDOFF_OUT];
+    ck_assert_int_eq(fcntl(out, F_SETFL, 0), 0);
+    ck_assert_int_eq(handoff_take(out), -1);
+    ck_assert_int_eq(errno, EAGAIN);
+    ck_assert_int_eq(setsockopt(out, SOL_SOCKET, SO_PASSCRED, &on, sizeof(on)), 0);
+    ck_assert_int_lt(setsockopt(out, SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof(filter)), 0);
+    ck_assert(handoff_put(queue[HANDOFF_IN], STDIN_FILENO));
+    int taken = handoff_take(out);
+    ck_assert_int_ge(taken, 0);
+    close(taken);
+    ck_assert_int_eq(shutdown(out, SHUT_RDWR), 0);
+    ck_assert_int_eq(handoff_take(out), -1);
+    ck_assert_int_eq(errno, EINVAL);
+    ck_assert(!handoff_put(queue[HANDOFF_IN], STDIN_FILENO));
+    ck_assert_int_eq(errno, EPIPE);
 }
 END_TEST
 
@@ -166,6 +216,7 @@ START_TEST(processes_share_the_keys)
 END_TEST
 
 UNIT_MAIN("gate", both_ends_of_a_pair_are_each_others, a_stranger_gets_no_end,
-          sockets_come_out_as_they_went_in, a_full_queue_says_so_and_goes_on,
+          strangers_leave_room_for_pairs, sockets_come_out_as_they_went_in,
+          a_full_queue_says_so_and_goes_on, what_one_worker_does_to_the_queue_stops_no_other,
           a_key_makes_tickets_for_a_while_and_takes_them_for_as_long_again,
           processes_share_the_keys)
