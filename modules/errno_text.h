@@ -13,14 +13,22 @@ struct errno_text {
     char text[256];
 };
 
+/* Within the sandbox a user's name cannot be looked up, and the number stands for it. */
 static inline struct errno_text errno_text(int number)
 {
-    const struct passwd *user = number == EACCES || number == EPERM ? getpwuid(geteuid()) : NULL;
-    struct errno_text words;
+    const char *words = strerror(number);
+    struct errno_text made;
 
-    snprintf(words.text, sizeof(words.text), "%s%s%s", strerror(number),
-             user == NULL ? "" : " for the user ", user == NULL ? "" : user->pw_name);
-    return words;
+    if (number != EACCES && number != EPERM) {
+        snprintf(made.text, sizeof(made.text), "%s", words);
+        return made;
+    }
+    const struct passwd *user = getpwuid(geteuid());
+    if (user != NULL)
+        snprintf(made.text, sizeof(made.text), "%s for the user %s", words, user->pw_name);
+    else
+        snprintf(made.text, sizeof(made.text), "%s for the user %u", words, (unsigned)geteuid());
+    return made;
 }
 
 #endif

@@ -340,15 +340,21 @@ END_TEST
 /* Workers have another user than root, which starts the server. */
 START_TEST(a_user_who_may_not_open_the_file_is_named)
 {
-    const char *user = geteuid() == 0 ? "nobody" : getpwuid(geteuid())->pw_name;
+    const struct passwd *user = geteuid() == 0 ? getpwnam("nobody") : getpwuid(geteuid());
     struct server *server = serve_access_log("worker_processes 1;", "method ping;");
     char *denied = server_path(server, "denied");
 
     ck_assert_int_eq(mkdir(denied, geteuid() == 0 ? 0700 : 0500), 0);
     server_conf(server, "load_module modules/access_log.so;",
                 "filter access_log { path denied/log; } method ping;");
-    server_reload_refused(server,
-                          keep_printf("denied/log: Permission denied for the user %s", user));
+    /* The sandbox may hide the name, unless the system knows it without a file (nss-systemd(8)). */
+    struct run run = server_ask(server, "reload");
+    expect_status(&run, 1);
+    const char *named = keep_printf("denied/log: Permission denied for the user %s", user->pw_name);
+    expect_part(run.err, strstr(run.err, named) != NULL
+                             ? named
+                             : keep_printf("denied/log: Permission denied for the user %u",
+                                           (unsigned)user->pw_uid));
 }
 END_TEST
 
