@@ -24,8 +24,8 @@ struct gate_start {
 _Noreturn void gate_main(const struct gate_start *start);
 
 /* Has a child of this process load what a gate of the generation would load, within `load_timeout`:
- * the library, certificates and keys. False with errors. A generation without `ssl` needs nothing.
- */
-bool gate_try(const struct generation *generation, struct conf_errors *errors);
+ * the library, certificates and keys. Sets when the first certificate expires. False with errors. A
+ * generation without `ssl` needs nothing. */
+bool gate_try(struct generation *generation, struct conf_errors *errors);
 
 #endif

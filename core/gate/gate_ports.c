@@ -25,11 +25,12 @@ static const char *const *alpn_of(uint8_t protocol)
     return protocol == PROTOCOL_FRAME ? frames : none;
 }
 
-static void warn_of_expiry(const struct tls_table *tls, const struct tls_context *context,
-                           const char *address)
+/* Returns when it expires. */
+static int64_t warn_of_expiry(const struct tls_table *tls, const struct tls_context *context,
+                              const char *address)
 {
     char name[256];
-    int64_t left = tls->expires(context, name, sizeof(name)) - time(NULL);
+    int64_t expires = tls->expires(context, name, sizeof(name)), left = expires - time(NULL);
 
     if (left < 0)
         log_error("%s: the certificate of \"%s\" has expired: clients that check it do not connect",
@@ -37,6 +38,7 @@ static void warn_of_expiry(const struct tls_table *tls, const struct tls_context
     else if (left < WARN_DAYS * DAY_S)
         log_warn("%s: the certificate of \"%s\" expires in %lld days", address, name,
                  (long long)(left / DAY_S));
+    return expires;
 }
 
 /* `address` is for messages. */
@@ -92,10 +94,11 @@ bool gate_ports_load(struct gate_ports *ports, const struct generation *generati
     return true;
 }
 
-bool gate_ports_try(const struct hearing *hearing, struct error *error)
+bool gate_ports_try(const struct hearing *hearing, int64_t *expires, struct error *error)
 {
     const struct tls_table *tls = tls_load(error);
 
+    *expires = INT64_MAX;
     for (size_t i = 0; tls != NULL && i < hearing->count; i++) {
         const struct heard *heard = &hearing->items[i];
         if (!heard->listen->ssl)
@@ -104,7 +107,8 @@ bool gate_ports_try(const struct hearing *hearing, struct error *error)
                                                  &heard->server->ssl, false, error);
         if (context == NULL)
             return false;
-        warn_of_expiry(tls, context, heard->address.text);
+        int64_t at = warn_of_expiry(tls, context, heard->address.text);
+        *expires = at < *expires ? at : *expires;
         tls->release(context);
     }
     return tls != NULL;

@@ -28,7 +28,7 @@ bool gate_ports_load(struct gate_ports *ports, const struct generation *generati
 void gate_ports_warn(const struct gate_ports *ports);
 
 /* Loads what a configuration needs that does not serve yet, and logs which certificates expire;
- * nothing is kept. */
-bool gate_ports_try(const struct hearing *hearing, struct error *error);
+ * nothing is kept. `expires` is when the first of them does. */
+bool gate_ports_try(const struct hearing *hearing, int64_t *expires, struct error *error);
 
 #endif

@@ -17,20 +17,24 @@
 
 static _Noreturn void try_in_child(const struct generation *generation, int channel)
 {
+    struct message message = {.type = MESSAGE_READY};
     struct error error;
+    int64_t expires;
 
     child_begin(&channel, 1);
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
-    if (gate_ports_try(&generation->hearing, &error))
-        channel_say(channel, MESSAGE_READY, "");
-    else
+    if (gate_ports_try(&generation->hearing, &expires, &error)) {
+        message.number = (uint64_t)expires;
+        channel_insist(channel, &message, false);
+    } else {
         channel_say(channel, MESSAGE_FAILED, error.text);
+    }
     _exit(0);
 }
 
 /* True when the child has said READY; otherwise with the reason. */
-static bool hear(int channel, uint64_t limit_ms, struct error *error)
+static bool hear(int channel, uint64_t limit_ms, int64_t *expires, struct error *error)
 {
     struct pollfd readable = {.fd = channel, .events = POLLIN};
     uint64_t deadline = clock_ns() + limit_ms * NS_PER_MS, now;
@@ -47,6 +51,7 @@ static bool hear(int channel, uint64_t limit_ms, struct error *error)
                          (unsigned long long)limit_ms);
     if (channel_receive(channel, &message, fds, &fd_count) != CHANNEL_MESSAGE)
         return error_set(error, "the process that reads the certificates has died");
+    *expires = (int64_t)message.number;
     return message.type == MESSAGE_READY || error_set(error, "%s", message.text);
 }
 
@@ -59,7 +64,7 @@ static bool has_ssl(const struct generation *generation)
     return found;
 }
 
-static bool try_and_wait(const struct generation *generation, struct error *error)
+static bool try_and_wait(struct generation *generation, struct error *error)
 {
     int pair[2];
 
@@ -71,7 +76,8 @@ static bool try_and_wait(const struct generation *generation, struct error *erro
     close(pair[1]);
     if (pid < 0)
         error_errno(error, "cannot start a process that reads the certificates");
-    bool good = pid > 0 && hear(pair[0], generation->settings->load_timeout_ms, error);
+    bool good = pid > 0 && hear(pair[0], generation->settings->load_timeout_ms,
+                                &generation->certificate_expires, error);
     close(pair[0]);
     if (pid > 0) {
         kill(pid, SIGKILL);
@@ -80,7 +86,7 @@ static bool try_and_wait(const struct generation *generation, struct error *erro
     return good;
 }
 
-bool gate_try(const struct generation *generation, struct conf_errors *errors)
+bool gate_try(struct generation *generation, struct conf_errors *errors)
 {
     struct error error;
 

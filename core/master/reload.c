@@ -291,6 +291,7 @@ static void commit(void)
             worker_tell_end(w, MESSAGE_LEAVE, w->generation->settings->drain_timeout_ms + 1000);
     }
     gates_serve();
+    atomic_store(&master.board->certificate_expires, now->certificate_expires);
     if (old == NULL)
         starter_serves();
     if (old != NULL) {

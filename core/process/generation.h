@@ -49,9 +49,10 @@ struct generation {
     struct identity identity;
     struct arena_geometry geometry; /* of its workers' arenas */
     struct capacity capacity;
-    struct text advice;      /* a line for each wish that cannot be fulfilled */
-    uint32_t slots;          /* worker processes */
-    uint32_t methods_before; /* number on the board when it was registered */
+    struct text advice;          /* a line for each wish that cannot be fulfilled */
+    int64_t certificate_expires; /* as in rpc/board.h */
+    uint32_t slots;              /* worker processes */
+    uint32_t methods_before;     /* number on the board when it was registered */
     int log; /* for its workers, and for the master when it serves; -1: the master's present log */
     bool registered;
     bool former;    /* it served under the former binary */

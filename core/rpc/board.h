@@ -176,8 +176,10 @@ struct board {
     counter reloads, reloads_failed;
     _Atomic int64_t reloaded_at; /* time(2) of the end of the last reload, or of the start */
     _Atomic bool reload_failed;  /* it has failed */
-    counter crashes;             /* workers that died of a signal or an unasked-for exit */
-    counter hangs;               /* workers ended by the watchdog */
+    _Atomic int64_t certificate_expires; /* time(2) at which the first certificate that is in use
+                                            expires; 0: there is none */
+    counter crashes;                     /* workers that died of a signal or an unasked-for exit */
+    counter hangs;                       /* workers ended by the watchdog */
     counter vault_restarts;
     _Atomic uint32_t handovers; /* workers whose connections are not all taken over yet */
     counter log_lost;           /* lines of the log that the master could not write */

@@ -69,6 +69,11 @@ static void write_server(const struct board *board, struct text *out)
     one(out, "last_reload_timestamp_seconds", "gauge",
         "When the last reload ended, or the start, in Unix time.",
         (uint64_t)atomic_load(&board->reloaded_at));
+    family(out, "certificate_expiry_timestamp_seconds", "gauge",
+           "When the first certificate of TLS that is in use expires, in Unix time.");
+    int64_t expires = atomic_load(&board->certificate_expires);
+    if (expires > 0)
+        text_printf(out, "pillion_certificate_expiry_timestamp_seconds %lld\n", (long long)expires);
     one(out, "worker_crashes_total", "counter", "Workers that died.",
         counter_read(&board->crashes));
     one(out, "worker_hangs_total", "counter", "Workers ended because a handler took too long.",

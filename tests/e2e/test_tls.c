@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <time.h>
 
 #define MODULES \
     "load_module modules/peer.so; load_module modules/later.so; load_module modules/crash.so;"
@@ -801,6 +802,12 @@ START_TEST(a_certificate_that_expires_soon_is_told)
                                   NULL});
     serve_tls(server, port, PAIR("localhost"), "");
     server_wait_log(server, "the certificate of \"soon\" expires in ");
+    const struct run run = pillion("status", "--prometheus", "-p", server->prefix);
+    const char *shown = strstr(run.out, "\npillion_certificate_expiry_timestamp_seconds ");
+    ck_assert_ptr_nonnull(shown);
+    long left = strtol(strchr(shown + 1, ' '), NULL, 10) - (long)time(NULL);
+    ck_assert_int_gt(left, 8 * 86400);
+    ck_assert_int_le(left, 10 * 86400);
 }
 END_TEST
 
