@@ -142,6 +142,8 @@ static void accept_ended(struct accept_socket *socket)
     socklen_t size = sizeof(own);
     char text[ADDRESS_TEXT_SIZE] = "a listening socket";
 
+    /* A reload has dropped the port, and this worker is about to be told to leave. */
+    socket->ended = socket->ended || listener_is_retired(socket->fd);
     if (socket->handed)
         snprintf(text, sizeof(text), "the queue of TLS clients");
     else if (!socket->ended && getsockname(socket->fd, (struct sockaddr *)&own, &size) == 0)

@@ -259,6 +259,28 @@ void listener_revert(struct listener *listener)
         listener->reuseport_set = !set_reuseport(listener->fds[0], 0);
 }
 
+/* The mark is the socket's, in all processes; keepalive means nothing to one that accepts nobody.
+ */
+void listener_retire(const struct listener *listener)
+{
+    const int on = 1;
+
+    if (listener->passed || unix_path(&listener->address) != NULL)
+        return;
+    for (uint32_t i = 0; i < listener->count; i++) {
+        setsockopt(listener->fds[i], SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
+        shutdown(listener->fds[i], SHUT_RD);
+    }
+}
+
+bool listener_is_retired(int fd)
+{
+    int on = 0;
+    socklen_t size = sizeof(on);
+
+    return getsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, &size) == 0 && on != 0;
+}
+
 static void listener_free(struct listener *listener)
 {
     for (uint32_t i = 0; i < listener->count; i++)

@@ -79,6 +79,15 @@ bool listener_commit(struct listener *listener, const struct listen_settings *se
                      struct error *error);
 void listener_revert(struct listener *listener);
 
+/* For a port that no configuration has any more, before listener_close: its sockets listen no more
+ * in any process. One that hangs, and so does not close them, keeps nobody from listening there
+ * (SO_REUSEADDR is set on them, and that is enough for sockets that do not listen: socket(7)). A
+ * socket that the server was started with is its starter's. */
+void listener_retire(const struct listener *listener);
+
+/* True when that was done to this socket: no module has. */
+bool listener_is_retired(int fd);
+
 /* Closes and frees the listener. With `unlink_path`, a Unix socket's file is removed, if it is
  * still the one that the listener was bound to. */
 void listener_close(struct listeners *listeners, struct listener *listener, bool unlink_path);

@@ -351,10 +351,12 @@ void generation_unlisten(struct generation *generation, struct listeners *listen
 {
     for (size_t i = 0; i < generation->listener_count; i++) {
         struct listener *listener = generation->listeners[i].listener;
-        if (--listener->users == 0)
-            listener_close(listeners, listener, true);
-        else
+        if (--listener->users > 0) {
             listener_revert(listener);
+            continue;
+        }
+        listener_retire(listener);
+        listener_close(listeners, listener, true);
     }
     generation->listener_count = 0;
 }

@@ -586,7 +586,7 @@ class Chaos:
                                   port or 20000 + os.getpid() % 1500 * 8 + 1,
                                   "debug" if args.keep else "info", args.files)
         self.clients, self.idle = [], []
-        self.beside, self.hung, self.hang_at = None, None, 0.0
+        self.beside, self.hung = None, None
 
     def row(self):
         name = self.event if time.monotonic() - self.event_since < SETTLE * 4 else "none"
@@ -719,12 +719,6 @@ class Chaos:
 
     def hang(self):
         self.crash("hang")
-        self.hang_at = time.monotonic()
-
-    def port_is_held(self, error):
-        """A reload drops a port, and the next one takes it back. A worker whose handler hangs has not heard of
-        the first, and has the port, until handler_timeout ends it: docs/reliability.md tells of it."""
-        return b"another process listens there" in error and time.monotonic() - self.hang_at < 10
 
     def thread_crash(self):
         where, what = self.random.choice(THREAD_CRASHES)
@@ -851,7 +845,7 @@ class Chaos:
             out, error = process.communicate()
             # A reload whose probe or new worker was killed fails, and the old generation serves on.
             if process.returncode != 0 and not self.args.expect_wrong and \
-                    self.killed_at < min(since, time.monotonic() - 2) and not self.port_is_held(error):
+                    self.killed_at < min(since, time.monotonic() - 2):
                 raise Failure("%s failed: %s" % (name, error.decode()))
 
     def run(self):

@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* The methods that tell blocks apart: only the harness's own block has rpc.stats. */
@@ -66,6 +67,32 @@ START_TEST(an_address_is_removed_and_its_connections_stay)
     server_reload(server);
     client_expect_alive(client);
     ck_assert(!server_logged(server, "closed instead of taken over"));
+}
+END_TEST
+
+/* One worker hangs in a handler and hears of no reload: it has the port's socket all the while. */
+START_TEST(a_port_is_taken_back_while_a_worker_hangs)
+{
+    struct server *server = server_new();
+    int port = free_port();
+    const char *journal = server_path(server, "run/journal");
+    char *modules = keep_printf("load_module modules/crash.so { journal %s; }", journal);
+    char *with = keep_printf("method ping; method hang; listen 127.0.0.1:%d;", port);
+
+    server_conf(server, modules, with);
+    chmod(server_path(server, "run"), 0777); /* workers write the journal, as nobody */
+    server_start(server);
+    int client = connect_to(port);
+    client_send_frame(client, "{\"in\":\"hang\"}");
+    wait_until(access(journal, F_OK) == 0, "no worker hangs");
+    server_conf(server, modules, "method ping; method hang;");
+    server_reload(server);
+    ck_assert_int_eq(client_try_connect(port), -1);
+    server_conf(server, modules, with);
+    server_reload(server);
+    connect_to(port);
+    client_expect_alive(client_connect(server));
+    ck_assert(!server_logged(server, "a module has shut"));
 }
 END_TEST
 
@@ -207,6 +234,7 @@ START_TEST(a_worker_that_answers_for_a_removed_block_may_die)
 END_TEST
 
 E2E_MAIN("addresses", an_address_is_removed_and_its_connections_stay,
+         a_port_is_taken_back_while_a_worker_hangs,
          a_block_changes_its_only_address_and_keeps_its_connections,
          a_request_that_waits_finds_the_heir_of_its_heir, an_upgrade_knows_the_heirs,
          a_removed_block_ends_its_connections_when_they_are_answered,
