@@ -99,6 +99,7 @@ struct conn {
     uint8_t finished : 1;  /* its client has finished sending, though not all of it is read */
     uint8_t owing : 1;     /* the layer above is told when some of its output is sent */
     uint8_t probed : 1;    /* and the kernel probes whether it is still there */
+    uint8_t left : 1;      /* its requests were left alone, because of replies that are unsent */
     uint8_t lingering;     /* shut down for sending; all further input is dropped */
     uint8_t stalled;       /* its next request waits for one that is under way */
     uint8_t again;         /* its requests may go on: enum conn_again */
@@ -223,8 +224,19 @@ void conn_start(struct conns *conns, struct conn *conn);
 /* Received bytes that are not consumed. Valid until the connection is next changed. */
 struct bytes conn_input(const struct conns *conns, const struct conn *conn);
 
+/* How many bytes of replies may be unsent before the connection's requests wait: max_output, or 16
+ * KiB while room is short. */
+uint64_t conn_output_limit(const struct conns *conns, const struct conn *conn);
+
 /* True while the client has so much unread that its requests wait. */
 bool conn_output_full(const struct conns *conns, const struct conn *conn);
+
+/* From on_input: requests are left alone because of that limit, which may be another one when the
+ * batch ends. on_input is called when some output was sent and there is room for more. */
+static inline void conn_leave(struct conn *conn)
+{
+    conn->left = 1;
+}
 
 /* Where the queued output ends, in the output stream. */
 static inline uint64_t conn_output_end(const struct conns *conns, const struct conn *conn)

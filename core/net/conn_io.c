@@ -17,7 +17,8 @@
 
 #define READS_PER_EVENT 4u     /* then other connections are read */
 #define PLENTY          65536u /* bytes of requests that wait for a slice */
-#define FLUSH_PASSES    16u    /* likewise, of sending replies and handling requests that waited */
+#define SMALL_OUTPUT    BLOCK_BYTES(WRITE_ORDER)
+#define FLUSH_PASSES    16u /* likewise, of sending replies and handling requests that waited */
 
 /* ---- What a connection waits for ---- */
 
@@ -270,10 +271,17 @@ static void receive(struct conns *conns, struct conn *conn)
 
 /* ---- Sending ---- */
 
+uint64_t conn_output_limit(const struct conns *conns, const struct conn *conn)
+{
+    uint64_t most = conn->policy->max_output;
+
+    return most > SMALL_OUTPUT && room_is_pressed(&conns->room) ? SMALL_OUTPUT : most;
+}
+
 bool conn_output_full(const struct conns *conns, const struct conn *conn)
 {
     const struct conn_cursors *cursors = conn_cursors(conns, conn);
-    return cursors->out_end - cursors->out_start >= conn->policy->max_output;
+    return cursors->out_end - cursors->out_start >= conn_output_limit(conns, conn);
 }
 
 void conn_commit(struct conns *conns, struct conn *conn, const struct conn_step *step)
@@ -459,12 +467,13 @@ static void flush(struct conns *conns, struct conn *conn)
     if (conn->again == CONN_AGAIN_LATER) /* that was said in the batch before, or by an event */
         conn->again = CONN_AGAIN_NOW;
     for (unsigned pass = 0; pass < FLUSH_PASSES; pass++) {
-        bool full = conn_output_full(conns, conn);
+        bool full = conn->left || conn_output_full(conns, conn);
         if (!send_queued(conns, conn))
             return;
         if (conn->again != CONN_AGAIN_NOW && (!full || conn_output_full(conns, conn)))
             break;
         conn->again = CONN_AGAIN_NEVER;
+        conn->left = 0;
         process(conns, conn); /* requests that waited until the client had read, or for others */
         if (conn->policy == NULL)
             return;

@@ -4,7 +4,8 @@
  * A client has a time, and is given more for the bytes that it moves while it is waited for, but
  * never more than that time: so it may pause for as long, and must be as fast as `least_rate` on
  * the whole. While room in the arena is short the time is a second, for each client that holds more
- * than a single block: what it holds keeps others waiting. What a client has read is counted where
+ * than a single block: what it holds keeps others waiting. Nor is more than a few of its requests
+ * answered then (conn_output_limit). What a client has read is counted where
  * the kernel counts it, by what its own kernel has acknowledged. */
 #include <linux/sockios.h>
 #include <sys/ioctl.h>

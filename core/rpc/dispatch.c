@@ -308,7 +308,7 @@ static inline __attribute__((always_inline)) void answer_in_turn_of(struct call 
 {
     const struct frame_limits limits = call->server->frame_limits;
     struct conn *conn = call->conn;
-    uint64_t max_output = conn->policy->max_output, frames = 0;
+    uint64_t max_output = conn_output_limit(call->dispatcher->conns, conn), frames = 0;
     bool more = true;
 
     while (more && call->turn.out_end - call->turn.out_start < max_output) {
@@ -325,6 +325,8 @@ static inline __attribute__((always_inline)) void answer_in_turn_of(struct call 
     }
     if (frames > 0)
         count_frames(call, protocol, frames);
+    if (more)
+        conn_leave(conn);
 }
 
 /* Frames have a copy of their own, in which nothing asks for the protocol. */

@@ -361,8 +361,11 @@ bool answer_overtaking(struct call *call)
         return false;
     conn->stalled = 0;
     while (begun_count(conns, conn) > 0) {
-        if (conn_output_full(conns, conn) || conn->waiting ||
-            (conn_cursors(conns, conn)->flags & (CONN_ENDING | CONN_STREAM)))
+        if (conn_output_full(conns, conn)) {
+            conn_leave(conn);
+            return false;
+        }
+        if (conn->waiting || (conn_cursors(conns, conn)->flags & (CONN_ENDING | CONN_STREAM)))
             return false;
         const struct deferred_list *list = list_of(call->dispatcher, conn);
         if (begun_count(conns, conn) == UINT8_MAX ||

@@ -6,9 +6,11 @@
  * A server is started with the limits of its defaults. CLIENTS connections come from addresses of
  * 127.0.0.0/8, in equal parts: clients that ask for replies of 1 KB, 20 KB and 200 KB and never
  * read; that send half of a large message and then a byte each half second; that send a small one
- * by drops. A client that is ended comes again twenty seconds later. The friend asks for echoes of
- * each size, one after the other, over a few connections. Exits with 1 when a percentile with the
- * others is more than TOLERATED times that without. */
+ * by drops. A client that is ended comes again ten to thirty seconds later. The friend asks for
+ * echoes of each size, one after the other, over a few connections: alone, while the others come,
+ * and when all have come. Exits with 1 when a percentile of the last is more than TOLERATED times
+ * that of the first. All three want the processors: on a machine that does other things, what the
+ * system gives to whom is measured with it. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <limits.h>
@@ -33,7 +35,10 @@
 #define FRIENDS     4u   /* connections of the friend */
 #define ADDRESSES   200u /* of the others */
 #define DRIP_NS     500000000ull
-#define AGAIN_NS    20000000000ull
+#define AGAIN_NS    10000000000ull
+#define SPREAD      4096u /* ended clients come again within two AGAIN_NS, not together */
+#define STORM_MAX_S 120
+#define CALM_S      10.0 /* after the last of them has come */
 #define SAMPLES_MAX 1000000u
 
 static const size_t sizes[] = {100, 1000, 20000, 200000};
@@ -43,7 +48,7 @@ static struct sockaddr_in server;
 
 /* Of the process with the others, for the one with the friend. */
 static struct {
-    _Atomic unsigned connected, blocked, ended;
+    _Atomic unsigned begun, connected, blocked, ended;
 } * shared;
 
 static uint64_t now_ns(void)
@@ -125,7 +130,7 @@ static void other_ended(struct other *other)
 {
     close(other->fd);
     other->fd = -1;
-    other->next_ns = now_ns() + AGAIN_NS;
+    other->next_ns = now_ns() + AGAIN_NS + AGAIN_NS * 2 / SPREAD * ((unsigned)rand() % SPREAD);
     shared->ended++;
     shared->connected--;
 }
@@ -192,6 +197,7 @@ static _Noreturn void run_others(unsigned count)
             other_connect(&others[begun], begun, epoll);
             others[begun].next_ns = now_ns() + DRIP_NS;
         }
+        shared->begun = begun;
         int ready = epoll_wait(epoll, events, 256, begun < count ? 0 : 2);
         for (int i = 0; i < ready; i++) {
             struct other *other = &others[events[i].data.u32];
@@ -343,10 +349,17 @@ int main(int count, char **words)
     pid_t others = fork();
     if (others == 0)
         run_others(clients);
-    struct measured settling = measure(fds, sizes[0], 10 + clients / 500.0);
-    printf("%u clients are connected, %u were ended; the friend's requests meanwhile: p50 %.0f us, "
-           "p99 %.0f us, most %.0f us\n\n",
-           shared->connected, shared->ended, settling.p50_us, settling.p99_us, settling.most_us);
+    struct measured storm = {0};
+    unsigned lasted = 0;
+    for (; shared->begun < clients && lasted < STORM_MAX_S; lasted++) {
+        struct measured second = measure(fds, sizes[0], 1);
+        storm = second.p99_us > storm.p99_us ? second : storm;
+    }
+    printf("%u of %u clients came in %u s; the friend's requests of 100 B in the worst of them: "
+           "p50 %.0f us, p99 %.0f us, most %.0f us\n",
+           shared->begun, clients, lasted, storm.p50_us, storm.p99_us, storm.most_us);
+    measure(fds, sizes[0], CALM_S);
+    printf("%u clients are connected, %u were ended\n\n", shared->connected, shared->ended);
     printf("   size      p50 alone   beside      p99 alone   beside   ratio     most alone   "
            "beside\n");
     for (size_t i = 0; i < SIZES; i++) {

@@ -95,6 +95,7 @@ static inline void toy_input(struct conns *all, struct conn *conn)
             return;
         }
     }
+    conn_leave(conn);
 }
 
 static inline void toy_closed(struct conns *all, struct conn *conn)

@@ -12,7 +12,7 @@
 #define REPLY 4000000u
 #define A_S   100u /* of conn_time */
 
-static struct client a;
+static struct client a, b;
 
 static bool a_blocks(void)
 {
@@ -141,6 +141,53 @@ START_TEST(while_room_is_short_a_client_that_does_not_read_has_a_second)
 }
 END_TEST
 
+static bool b_is_paused(void)
+{
+    return b.conn->paused;
+}
+
+static bool b_is_answered(void)
+{
+    return client_content(&b);
+}
+
+static bool one_open(void)
+{
+    return conns.open == 1;
+}
+
+static uint32_t b_unsent(void)
+{
+    const struct conn_cursors *cursors = conn_cursors(&conns, b.conn);
+    return cursors->out_end - cursors->out_start;
+}
+
+/* What it leaves unread so is a small block's worth of replies; its other requests are answered
+ * when room is not short any more, and it reads. */
+START_TEST(while_room_is_short_a_client_that_does_not_read_is_answered_little)
+{
+    begin_unread(2560, 1000);
+    policy.max_output = 1 << 20;
+    client_open(&b, true);
+    b.silent = true;
+    for (unsigned i = 0; i < 2000; i++)
+        client_call_big(&b, 5000);
+    client_update(&b);
+    run_until(b_is_paused);
+    ck_assert_uint_ge(b_unsent(), 16384);
+    ck_assert_uint_lt(b_unsent(), 16384 + 5000);
+    client_close(&a);
+    run_until(one_open);
+    ck_assert(!room_is_pressed(&conns.room));
+    b.silent = false;
+    client_update(&b);
+    run_until(b_is_answered);
+    client_close(&b);
+    run_until(nobody_open);
+    server_close();
+}
+END_TEST
+
 /* A drop now and then gives little, and the rest of a second is not lost. */
 START_TEST(a_message_that_drips_has_its_time)
 {
@@ -164,4 +211,5 @@ UNIT_MAIN("conn_pace", a_client_that_does_not_read_has_its_time,
           reading_gives_more_time_and_never_more_than_that,
           reading_too_slowly_gives_as_good_as_none, without_a_rate_any_byte_gives_the_whole_time,
           while_room_is_short_a_client_that_does_not_read_has_a_second,
+          while_room_is_short_a_client_that_does_not_read_is_answered_little,
           a_message_that_drips_has_its_time)
