@@ -263,7 +263,7 @@ const struct command events_command = {
     .run = run,
     .usage = "[-f] [--json] [-c FILE] [-p PREFIX]",
     .summary = "Shows what has happened to the running server: reloads, crashes, quarantines, "
-               "upgrades",
+               "upgrades.",
     .options = options,
     .notes =
         "Each line has the local time, the kind of the event, and the words that the server's log\n"

@@ -178,6 +178,20 @@ cases.words_of_the_chart_tell_what_is_now = async (browser, server) => {
   await finish(page);
 };
 
+cases.a_curve_has_gaps_where_nothing_is_known = async () => {
+  const script = ["format", "model", "chart"].map((name) => readFileSync(new URL(`../../core/rpc/page/${name}.js`, import.meta.url), "utf8"));
+  const {runs, isSameServer} = new Function(`${script.join("\n")}; return {runs, isSameServer};`)();
+  const sizes = (points) => runs(points, "rate").map((run) => run.length);
+  const at = (...seconds) => seconds.map((s) => ({at: s * 1000, fresh: false, rate: 1}));
+  assert.deepEqual(sizes(at(0, 1, 2, 30, 31)), [3, 2]);
+  assert.deepEqual(sizes(at(0, 60, 120, 180)), [4]); // status_interval 1m
+  assert.deepEqual(sizes(at(0, 60, 120, 600, 660)), [3, 2]);
+  assert.deepEqual(sizes([...at(0, 1), {at: 2000, fresh: true, rate: 1}]), [2, 1]);
+  // A server that was started later, and has run for longer when the next sample comes.
+  assert.deepEqual([[5000, 6000], [65000, 5900], [65000, 40000], [65000, 66000]].map(
+    ([at_ms, uptime_ms]) => isSameServer({at_ms: 4000, uptime_ms: 5000}, {at_ms, uptime_ms})), [true, false, false, true]);
+};
+
 cases.rates_and_errors_are_those_of_the_calls = async (browser, server) => {
   const page = await open(browser, server);
   let stop = false;
@@ -277,6 +291,8 @@ cases.it_comes_back_when_the_server_does = async (browser, server) => {
   await page.locator("#state[data-state=lost]").waitFor();
   await server.start();
   await page.locator("#state[data-state=live]").waitFor();
+  // The curve has a gap: nothing is known of the time without a server.
+  await until(async () => await page.locator("#plot .curve.rate").count() === 2, () => "the chart goes on as if nothing had been");
   await finish(page, (text) => /ERR_(CONNECTION_REFUSED|CONNECTION_RESET|INCOMPLETE_CHUNKED_ENCODING|EMPTY_RESPONSE)/.test(text));
 };
 

@@ -40,12 +40,14 @@ function scaleOf(strip, points) {
   return {top, bottom, at: (v) => (v === Infinity ? 1 : Math.max(0, Math.log10(v / bottom) / range))};
 }
 
-/** Runs of points that have the value: a gap is left where there was no call, or no sample. */
+/** Runs of points that have the value: a gap is left where there was no call, no sample, or no server.
+ * Samples are missing where two are three times as far apart as others, whatever status_interval is. */
 function runs(points, key) {
-  const all = [];
+  const steps = points.slice(1).map((p, i) => p.at - points[i].at).sort((a, b) => a - b);
+  const gap = Math.max(15000, 3 * (steps[steps.length >> 1] ?? 0)), all = [];
   let run = null, before = null;
   for (const p of points) {
-    if (before && p.at - before.at > 15000) run = null;
+    if (p.fresh || (before && p.at - before.at > gap)) run = null;
     if (p[key] === null) run = null;
     else if (run) run.push(p);
     else all.push(run = [p]);

@@ -8,7 +8,8 @@ const model = {
   methods: new Map(),  // by name: see newMethod
   workers: new Map(),  // by pid: see newWorker
   last: null,          // the sample before
-  points: [],          // of the chart: {at, rate, errors, p50, p99, connections}
+  fresh: true,         // whether the next point is the first of a server that was started
+  points: [],          // of the chart: {at, fresh, rate, errors, p50, p99, connections}
   events: [],          // oldest first
   known: new Map(),    // by name, of /status/methods
   calls: false,
@@ -114,10 +115,16 @@ function takeWorkers(list, seconds) {
   }
 }
 
+/** Whether both samples are of the same start of the server. A later one may have run for longer, so
+ * the times of the starts decide: the two clocks drift apart by less between two samples. */
+function isSameServer(a, b) {
+  return b.uptime_ms > a.uptime_ms && Math.abs((b.at_ms - b.uptime_ms) - (a.at_ms - a.uptime_ms)) < 2000;
+}
+
 /** Takes a sample. The first one, and that of a server that was started anew, only begins. */
 function takeSample(sample) {
   const last = model.last;
-  const goesOn = last !== null && sample.uptime_ms > last.uptime_ms;
+  const goesOn = last !== null && isSameServer(last, sample);
   const seconds = goesOn ? (sample.uptime_ms - last.uptime_ms) / 1000 : 0;
   if (sample.whole)
     Object.assign(model, {names: sample.names, codes: sample.errors, bounds: sample.bounds_us, version: sample.version});
@@ -127,12 +134,16 @@ function takeSample(sample) {
   const all = takeRows(sample.methods, seconds);
   takeWorkers(sample.workers, seconds);
   model.last = sample;
-  if (!goesOn) return;
+  if (!goesOn) {
+    model.fresh = true;
+    return;
+  }
   model.points.push({
-    at: sample.at_ms, rate: all.more / seconds, errors: sum(all.failed) / seconds,
+    at: sample.at_ms, fresh: model.fresh, rate: all.more / seconds, errors: sum(all.failed) / seconds,
     p50: percentile(all.gained, 0.5), p99: percentile(all.gained, 0.99),
     connections: sample.connections,
   });
+  model.fresh = false;
   while (model.points.length > 0 && model.points[0].at < sample.at_ms - KEPT_MS) model.points.shift();
 }
 
