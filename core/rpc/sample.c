@@ -170,8 +170,10 @@ static void begin(struct text *out, const struct board *board, bool whole)
 {
     text_printf(out, "{\"whole\":%s,", whole ? "true" : "false");
     write_server(out, board);
-    if (whole)
-        write_names(out, board);
+}
+
+static void begin_lists(struct text *out, const struct board *board)
+{
     write_workers(out, board);
     text_append_string(out, ",\"methods\":[");
 }
@@ -189,6 +191,7 @@ bool sample_changes(struct sampler *sampler, const struct board *board, struct t
     bool renamed = sampler->methods != known || sampler->generation != generation;
 
     begin(out, board, false);
+    begin_lists(out, board);
     for (uint32_t i = 0; i < known; i++) {
         const struct sample_seen now = look_at(board, i);
         if (is_same(&sampler->seen[i], &now))
@@ -203,9 +206,12 @@ bool sample_changes(struct sampler *sampler, const struct board *board, struct t
     return renamed;
 }
 
-void sample_whole(const struct board *board, struct text *out)
+void sample_whole(const struct board *board, uint64_t interval_ns, struct text *out)
 {
     begin(out, board, true);
+    number(out, "interval_ms", interval_ns / NS_PER_MS);
+    write_names(out, board);
+    begin_lists(out, board);
     for (uint32_t i = 0; i < board_methods_known(board); i++) {
         const struct sample_seen now = look_at(board, i);
         if (now.calls == 0 && now.in_flight == 0 && now.quarantined == QUARANTINED_NOT)

@@ -27,7 +27,7 @@ struct sampler {
  * enough for a reader that has had each sample so far, and a whole one is due. */
 bool sample_changes(struct sampler *sampler, const struct board *board, struct text *out);
 
-/* Appends all of it. */
-void sample_whole(const struct board *board, struct text *out);
+/* Appends all of it, for a reader who is sent samples at this interval. */
+void sample_whole(const struct board *board, uint64_t interval_ns, struct text *out);
 
 #endif

@@ -36,11 +36,11 @@ static void append_sample(struct text *out, const struct text *json)
     text_append_string(out, "\n\n");
 }
 
-static void append_whole(const struct board *board, struct text *out)
+static void append_whole(const struct dispatcher *dispatcher, struct text *out)
 {
     struct text json = {0};
 
-    sample_whole(board, &json);
+    sample_whole(dispatcher->board, dispatcher->sample_ns, &json);
     append_sample(out, &json);
     text_free(&json);
 }
@@ -63,7 +63,7 @@ void stream_begin(struct dispatcher *dispatcher, uint64_t after, struct text *ou
 {
     text_append_string(out, "retry: 1000\n\n");
     append_events(dispatcher->board, after, out);
-    append_whole(dispatcher->board, out);
+    append_whole(dispatcher, out);
 }
 
 /* Makes what has changed. */
@@ -88,7 +88,7 @@ static bool feed_whole(struct streams *streams, struct stream *stream, struct co
     struct text events = {0};
 
     if (streams->whole.size == 0)
-        append_whole(board, &streams->whole);
+        append_whole(streams->dispatcher, &streams->whole);
     append_events(board, stream->told, &events);
     text_append(&events, (struct bytes){streams->whole.data, streams->whole.size});
     bool fed =

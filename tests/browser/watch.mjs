@@ -10,7 +10,7 @@
 import {execFileSync, spawn} from "node:child_process";
 import {existsSync, mkdirSync, mkdtempSync, readdirSync, copyFileSync, readFileSync, rmSync, writeFileSync} from "node:fs";
 import {createRequire} from "node:module";
-import {createServer} from "node:net";
+import {connect, createServer} from "node:net";
 import {tmpdir} from "node:os";
 import {join, resolve} from "node:path";
 import {strict as assert} from "node:assert";
@@ -294,6 +294,24 @@ cases.it_comes_back_when_the_server_does = async (browser, server) => {
   // The curve has a gap: nothing is known of the time without a server.
   await until(async () => await page.locator("#plot .curve.rate").count() === 2, () => "the chart goes on as if nothing had been");
   await finish(page, (text) => /ERR_(CONNECTION_REFUSED|CONNECTION_RESET|INCOMPLETE_CHUNKED_ENCODING|EMPTY_RESPONSE)/.test(text));
+};
+
+cases.a_network_that_is_gone_is_told_though_no_connection_ends = async (browser, server) => {
+  const ends = [];
+  const between = createServer((client) => {
+    const behind = connect(server.port, "127.0.0.1");
+    ends.push(client, behind);
+    for (const end of [client, behind]) end.on("error", () => {});
+    client.pipe(behind).pipe(client);
+  });
+  await new Promise((done) => between.listen(server.port + 1, "127.0.0.1", done));
+  const page = await open(browser, {port: server.port + 1});
+  for (const end of ends) end.unpipe().pause();
+  await page.locator("#state[data-state=lost]").waitFor();
+  await page.locator("#state[data-state=live]").waitFor(); // by a new connection
+  await finish(page);
+  for (const end of ends) end.destroy();
+  between.close();
 };
 
 cases.it_can_be_paused = async (browser, server) => {

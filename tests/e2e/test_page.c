@@ -383,6 +383,7 @@ START_TEST(samples_come_and_have_what_has_changed)
     int ping = index_of(first, "ping");
 
     ck_assert(is_whole(first));
+    ck_assert_double_eq(number(first, "interval_ms"), 50);
     ck_assert_ptr_null(row_of(first, ping)); /* it was never called */
     ck_assert_int_eq(cJSON_GetArraySize(cJSON_GetObjectItemCaseSensitive(first, "workers")), 2);
     int client = client_connect(server);

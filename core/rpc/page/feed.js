@@ -7,7 +7,8 @@ const token = {
 
 const authorization = () => (token.get() === "" ? {} : {Authorization: `Bearer ${token.get()}`});
 
-const feed = {lastId: "", stop: null, tries: 0, handlers: {}};
+const feed = {lastId: "", stop: null, tries: 0, interval: 60000, handlers: {}}; // interval: between two samples, in ms
+const LEAST_SILENCE = 10000;
 
 /** Hands each whole event of `text` on; gives what is left of it. */
 function splitEvents(text) {
@@ -24,19 +25,35 @@ function splitEvents(text) {
   return text;
 }
 
-/** Reads one response to its end. Throws a sentence when it is none, or a failure of the network. */
+/** Reads one response to its end. Throws a sentence when it is none, or a failure of the network. Where
+ * a machine or the network is gone a connection has no end: it is given up when no answer, or three
+ * samples, have not come. */
 async function readStream(signal) {
-  const headers = {Accept: "text/event-stream", ...authorization()};
+  const headers = {Accept: "text/event-stream", ...authorization()}, over = new AbortController();
+  let timer;
+  const expectWithin = (ms) => {
+    clearTimeout(timer);
+    timer = setTimeout(() => over.abort(), ms);
+  };
   if (feed.lastId !== "") headers["Last-Event-ID"] = feed.lastId;
-  const reply = await fetch("/status/events", {headers, signal, cache: "no-store"});
-  if (!reply.ok) {
-    const said = await reply.json().catch(() => ({}));
-    throw Object.assign(new Error(said.message ?? `the server says ${reply.status}`), {status: reply.status});
+  signal.addEventListener("abort", () => over.abort(), {once: true});
+  expectWithin(LEAST_SILENCE);
+  try {
+    const reply = await fetch("/status/events", {headers, signal: over.signal, cache: "no-store"});
+    if (!reply.ok) {
+      const said = await reply.json().catch(() => ({}));
+      throw Object.assign(new Error(said.message ?? `the server says ${reply.status}`), {status: reply.status});
+    }
+    feed.handlers.state("live");
+    feed.tries = 0;
+    const reader = reply.body.pipeThrough(new TextDecoderStream()).getReader();
+    for (let text = "", part; ; text = splitEvents(text + part.value)) {
+      expectWithin(Math.max(LEAST_SILENCE, 3 * feed.interval));
+      if ((part = await reader.read()).done) return;
+    }
+  } finally {
+    clearTimeout(timer);
   }
-  feed.handlers.state("live");
-  feed.tries = 0;
-  const reader = reply.body.pipeThrough(new TextDecoderStream()).getReader();
-  for (let text = "", part; !(part = await reader.read()).done;) text = splitEvents(text + part.value);
 }
 
 /** Reads, again and again, until it is stopped. */

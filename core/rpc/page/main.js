@@ -92,6 +92,7 @@ function start() {
     state: showState,
     sample: (sample) => {
       takeSample(sample);
+      if (sample.interval_ms > 0) feed.interval = sample.interval_ms;
       if (page.listOf !== sample.generation) askMethods(sample.generation);
       show();
     },
