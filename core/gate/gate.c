@@ -20,6 +20,7 @@
 #include "net/handoff.h"
 #include "process/channel.h"
 #include "process/child.h"
+#include "process/sandbox.h"
 #include "process/title.h"
 
 #define ACCEPT_BATCH 16u
@@ -291,6 +292,8 @@ _Noreturn void gate_main(const struct gate_start *start)
         fail_errno("a gate cannot watch its master");
     gate.loop.after_batch = batch_done;
     start_accepting();
+    if (generation->settings->sandbox != SANDBOX_OFF)
+        sandbox_enter_gate(pair_port());
     if (start->warns)
         timer_set(&gate.loop, &gate.warning, DAY_NS, warn_daily);
     channel_say(start->channel, MESSAGE_READY, "");

@@ -48,6 +48,11 @@ bool pair_begin(struct error *error)
     return fail(listening);
 }
 
+uint16_t pair_port(void)
+{
+    return ntohs(place.sin_port);
+}
+
 /* Another process of this machine may connect here, too. Between two pairs all that waits here is
  * such a one's, and a queue that is full of them would have no room for the next pair. */
 static void drop_strangers(void)

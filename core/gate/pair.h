@@ -7,10 +7,15 @@
 #ifndef PILLION_GATE_PAIR_H
 #define PILLION_GATE_PAIR_H
 
+#include <stdint.h>
+
 #include "base/error.h"
 
 /* Makes the socket that pairs are made with. Call it once. */
 bool pair_begin(struct error *error);
+
+/* The port of that socket. */
+uint16_t pair_port(void);
 
 /* Makes a pair, non-blocking and close-on-exec: `ends[0]` for the worker. False with errno. */
 bool pair_make(int ends[2]);

@@ -147,19 +147,30 @@ bool sandbox_enter(const struct generation *generation, int channel, bool tells,
     return good || error_prefix(error, "cannot lock the process down (sandbox)");
 }
 
-void sandbox_enter_bare(void)
+/* `port`: 0 is none. */
+static void enter_bare(unsigned walls, uint16_t port, uint32_t needs)
 {
     struct error error;
-    int rules =
-        sandbox_files_abi() == 0
-            ? -1
-            : sandbox_files_begin(
-                  WALL_FILES | WALL_CONNECT | WALL_BIND | WALL_ABSTRACT | WALL_SIGNALS, &error);
+    int rules = sandbox_files_abi() == 0 ? -1 : sandbox_files_begin(walls, &error);
 
     if (rules >= 0) { /* the log has the local time */
         sandbox_files_allow(rules, "/etc/localtime", ACCESS_READ);
         sandbox_files_allow(rules, "/usr/share/zoneinfo", ACCESS_READ);
+        if (port != 0)
+            sandbox_files_connect(rules, port);
         sandbox_files_enter(rules, &error);
     }
-    sandbox_filter_enter(SANDBOX_SYSLOG, &error);
+    sandbox_filter_enter(needs, &error);
+}
+
+void sandbox_enter_bare(void)
+{
+    enter_bare(WALL_FILES | WALL_CONNECT | WALL_BIND | WALL_ABSTRACT | WALL_SIGNALS, 0,
+               SANDBOX_SYSLOG);
+}
+
+void sandbox_enter_gate(uint16_t port)
+{
+    enter_bare(WALL_FILES | WALL_CONNECT | WALL_ABSTRACT | WALL_SIGNALS, port,
+               PILLION_NEEDS_NETWORK);
 }

@@ -16,6 +16,10 @@ bool sandbox_enter(const struct generation *generation, int channel, bool tells,
  * do, and says nothing. */
 void sandbox_enter_bare(void);
 
+/* The same for a process that reads clients' bytes besides, and connects with itself by TCP, to
+ * `port`: a gate. */
+void sandbox_enter_gate(uint16_t port);
+
 /* A MESSAGE_SANDBOXED, in words: "it called execve(2), which the sandbox refuses: …". */
 void sandbox_describe(uint64_t number, uint64_t architecture, char *text, size_t size);
 

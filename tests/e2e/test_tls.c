@@ -5,6 +5,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <time.h>
 
@@ -385,6 +386,56 @@ START_TEST(a_client_that_does_not_read_holds_up_nobody)
 }
 END_TEST
 
+/* Sends many updates of keys (RFC 8446 section 4.6.3) and a request at once. */
+static void send_updates(struct tls *tls, int count)
+{
+    BIO *made = BIO_new(BIO_s_mem());
+    char *bytes;
+
+    BIO_up_ref(made);
+    SSL_set0_wbio(tls->ssl, made);
+    for (int i = 0; i < count; i++) {
+        SSL_key_update(tls->ssl, SSL_KEY_UPDATE_NOT_REQUESTED);
+        ck_assert_int_eq(SSL_do_handshake(tls->ssl), 1);
+    }
+    tls_send_frame(tls, "{\"in\":\"ping\"}");
+    long size = BIO_get_mem_data(made, &bytes);
+    client_send(tls->fd, bytes, (size_t)size);
+    SSL_set0_wbio(tls->ssl, BIO_new_socket(tls->fd, BIO_NOCLOSE));
+    BIO_free(made);
+}
+
+/* On a busy machine the other client may not have its turn before the updates are over: then once
+ * more. */
+START_TEST(a_client_that_only_changes_keys_holds_up_nobody)
+{
+    struct server *server = server_new();
+    int port = free_port();
+    struct tls busy, other;
+    bool first = false;
+
+    tls_make(server, "localhost", "DNS:localhost", NULL);
+    server_conf(server, "gate_processes 1;",
+                keep_printf("method ping; listen 127.0.0.1:%d ssl; " PAIR("localhost"), port));
+    server_start(server);
+    ck_assert(tls_open(&busy, server, port, &(struct tls_options){.version = TLS1_3_VERSION}));
+    tls_expect_alive(&busy);
+    tls_connect(&other, server, port);
+    tls_expect_alive(&other);
+    for (int i = 0; i < 8 && !first; i++) {
+        struct pollfd reply = {.fd = busy.fd, .events = POLLIN};
+        send_updates(&busy, 20000);
+        for (int n = 0; n < 3; n++)
+            tls_expect_alive(&other);
+        first = poll(&reply, 1, 0) == 0;
+        tls_receive(&busy);
+    }
+    ck_assert_msg(first, "updates of keys are all read before anything else");
+    tls_close(&busy);
+    tls_close(&other);
+}
+END_TEST
+
 START_TEST(a_client_that_has_finished_sending_gets_its_replies)
 {
     int port;
@@ -738,6 +789,23 @@ START_TEST(no_process_but_the_gates_has_a_key)
 }
 END_TEST
 
+/* The kernel's word on the process: "Seccomp:" is 2 under a filter. */
+START_TEST(gates_are_locked_down_and_serve)
+{
+    int port;
+    struct server *server = serve(&port, "");
+    pid_t pids[8];
+
+    wait_until(gates(server, pids, 8) == 2, "there are no gates");
+    ck_assert(is_served(server, port, &(struct tls_options){0}));
+    for (int i = 0; i < 2; i++) {
+        const char *path = keep_printf("/proc/%d/status", (int)pids[i]);
+        wait_until(strstr(file_read(path, NULL), "Seccomp:\t2") != NULL,
+                   "a gate may make every system call");
+    }
+}
+END_TEST
+
 /* ---- Configurations ---- */
 
 static struct run test_conf(const struct server *server)
@@ -818,6 +886,7 @@ E2E_MAIN("tls", curl_calls_a_method_over_tls, any_name_of_the_certificate_may_be
          versions_are_those_that_are_configured, a_protocol_that_is_not_spoken_is_refused,
          nobody_negotiates_anew, weak_ciphers_are_not_offered,
          large_messages_pass_in_both_directions, a_client_that_does_not_read_holds_up_nobody,
+         a_client_that_only_changes_keys_holds_up_nobody,
          a_client_that_has_finished_sending_gets_its_replies,
          connections_outlive_workers_vaults_and_reloads,
          a_crash_is_answered_and_costs_no_connection, a_new_certificate_costs_no_connection,
@@ -826,4 +895,5 @@ E2E_MAIN("tls", curl_calls_a_method_over_tls, any_name_of_the_certificate_may_be
          a_queue_that_a_module_has_shut_down_is_made_anew_by_a_reload,
          a_quit_answers_what_is_under_way, handshakes_that_stop_are_ended,
          clients_that_speak_no_tls_are_told_in_the_log, no_process_but_the_gates_has_a_key,
-         certificates_that_cannot_be_used_are_refused, a_certificate_that_expires_soon_is_told)
+         gates_are_locked_down_and_serve, certificates_that_cannot_be_used_are_refused,
+         a_certificate_that_expires_soon_is_told)
