@@ -138,8 +138,12 @@ async function shoot(page, name, fullPage = true) {
 
 const row = (page, name) => page.locator("#methods-table tbody tr", {has: page.getByRole("button", {name, exact: true})});
 const openMethod = async (page, name) => {
-  await page.getByRole("button", {name, exact: true}).click();
-  await page.locator("#method[open]").waitFor();
+  // A row may change its place between the look at where it is and the click; not after that, for
+  // rows stay while the pointer is among them.
+  await until(async () => {
+    await page.getByRole("button", {name, exact: true}).click();
+    return page.locator("#method[open]").isVisible();
+  }, () => `${name} does not open`);
 };
 
 /** No part of the page is wider than the window. */
