@@ -201,8 +201,11 @@ START_TEST(a_request_waits_for_its_connections_turn)
     struct server *server = server_serve_with(ALONE, CONF, METHODS "max_inflight 1;");
     int client = client_connect(server);
 
-    client_send_frame(client, "{\"in\":\"dawdle_timer\",\"id\":1,\"params\":{\"ms\":1000}}");
-    client_send_frame(client, "{\"in\":\"ping\",\"id\":2}");
+    /* In one piece: what is still in the socket has no time at which it came. */
+    struct buffer both = {0};
+    buffer_add_frame(&both, "{\"in\":\"dawdle_timer\",\"id\":1,\"params\":{\"ms\":1000}}");
+    buffer_add_frame(&both, "{\"in\":\"ping\",\"id\":2}");
+    client_send(client, keep(both.data), both.size);
     client_receive_json(client);
     client_receive_json(client);
     const char *line = wait_line(server, "ping");
