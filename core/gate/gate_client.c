@@ -47,6 +47,7 @@ struct gate_client {
     bool in_lost;     /* the worker takes nothing more: what the client sends is dropped */
     bool out_ended;   /* the worker has finished sending, */
     bool out_told;    /* and the client was told */
+    bool out_moved;   /* the client has taken some of `out` since `limit` was set */
     bool reads_write; /* TLS can read only once it can write */
 };
 
@@ -71,7 +72,7 @@ static void client_close(struct gate_client *client, bool resets)
 
     if (resets && client->inside.fd > 0)
         setsockopt(client->inside.fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
-    if (resets && client->out_ended)
+    if (resets && client->out.data != NULL)
         setsockopt(client->outside.fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
     timer_cancel(clients->loop, &client->limit);
     timer_cancel(clients->loop, &client->again);
@@ -107,16 +108,29 @@ static void limit_over(struct timer *timer)
 {
     struct gate_client *client = container_of(timer, struct gate_client, limit);
 
+    /* What was handed to the kernel is its to deliver; a client that took nothing is reset. */
     if (client->met)
-        client_close(client, true);
+        client_close(client, client->out.data != NULL);
     else
         handshake_failed(client, "it was not done in time (ssl_handshake_timeout)");
 }
 
-static void linger(struct gate_client *client)
+/* The client has a time to take some of the bytes that are held for it (send_timeout), each time
+ * that it has taken some; and, once all are the kernel's, a time to end. */
+static void limit_client(struct gate_client *client)
 {
-    if (!timer_is_set(&client->limit))
-        timer_set(client->clients->loop, &client->limit, LINGER_NS, limit_over);
+    struct loop *loop = client->clients->loop;
+    uint64_t most_ns = client->port->heard->server->send_timeout_ms * NS_PER_MS;
+
+    if (client->out.data == NULL && !client->out_told) {
+        timer_cancel(loop, &client->limit);
+    } else if (client->out.data == NULL) {
+        if (client->out_moved || !timer_is_set(&client->limit))
+            timer_set(loop, &client->limit, LINGER_NS, limit_over);
+    } else if (most_ns != 0 && (client->out_moved || !timer_is_set(&client->limit))) {
+        timer_set(loop, &client->limit, most_ns, limit_over);
+    }
+    client->out_moved = false;
 }
 
 /* ---- Bytes that are held ---- */
@@ -211,6 +225,7 @@ static bool carry_held_out(struct gate_client *client)
             return false;
         if (sent == 0)
             return true;
+        client->out_moved = true;
         taken(&client->out, sent);
     }
     return true;
@@ -293,8 +308,7 @@ static void carry(struct gate_client *client)
         client_close(client, false);
         return;
     }
-    if (client->out_ended)
-        linger(client);
+    limit_client(client);
     uint32_t outside = (client->in.data == NULL && !client->in_ended ? EPOLLIN : 0) |
                        (client->out.data != NULL || client->reads_write ? EPOLLOUT : 0);
     uint32_t inside = (client->out.data == NULL && !client->out_ended ? EPOLLIN : 0) |

@@ -386,6 +386,28 @@ START_TEST(a_client_that_does_not_read_holds_up_nobody)
 }
 END_TEST
 
+/* The worker gives it up, and so does the gate: it is not told that a part of its reply is all. */
+START_TEST(a_client_that_never_reads_is_reset)
+{
+    int port;
+    struct server *server = serve(&port, "send_timeout 1s; max_frame 16m;");
+    size_t size = 12 << 20;
+    char *text = keep(malloc(size + 64));
+    struct pollfd reset = {.events = 0};
+    struct tls tls;
+
+    int at = sprintf(text, "{\"in\":\"ping\",\"params\":\"");
+    memset(text + at, 'x', size);
+    strcpy(text + at + size, "\"}");
+    tls_connect(&tls, server, port);
+    tls_send_frame(&tls, text);
+    reset.fd = tls.fd;
+    wait_until(poll(&reset, 1, 0) == 1 && (reset.revents & POLLERR) != 0,
+               "a client that never reads keeps its connection");
+    tls_close(&tls);
+}
+END_TEST
+
 /* Sends many updates of keys (RFC 8446 section 4.6.3) and a request at once. */
 static void send_updates(struct tls *tls, int count)
 {
@@ -886,7 +908,7 @@ E2E_MAIN("tls", curl_calls_a_method_over_tls, any_name_of_the_certificate_may_be
          versions_are_those_that_are_configured, a_protocol_that_is_not_spoken_is_refused,
          nobody_negotiates_anew, weak_ciphers_are_not_offered,
          large_messages_pass_in_both_directions, a_client_that_does_not_read_holds_up_nobody,
-         a_client_that_only_changes_keys_holds_up_nobody,
+         a_client_that_never_reads_is_reset, a_client_that_only_changes_keys_holds_up_nobody,
          a_client_that_has_finished_sending_gets_its_replies,
          connections_outlive_workers_vaults_and_reloads,
          a_crash_is_answered_and_costs_no_connection, a_new_certificate_costs_no_connection,
