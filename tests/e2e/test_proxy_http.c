@@ -188,6 +188,10 @@ START_TEST(a_server_that_dies_is_asked_again_when_it_is_back)
     server_wait_exit(back, PATIENCE_MS);
     expect_part(client_expect_error(client, "upstream_unavailable"),
                 "it may have carried the request out or not");
+    /* The master has ended; the last of its children may still have the port. */
+    int late = -1;
+    wait_until((late = client_try_connect(back->port)) < 0 || close(late) != 0,
+               "the dead server's port is open");
     client_send_frame(client, "{\"in\":\"there\"}");
     expect_part(client_expect_error(client, "upstream_unavailable"),
                 "no server behind \"there\" can be asked: Connection refused");
