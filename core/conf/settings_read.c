@@ -1,5 +1,4 @@
 /* Reading the settings, and the checks that need the whole configuration. See settings_table.h. */
-#include <sched.h>
 #include <stdlib.h>
 #include <sys/un.h>
 #include <unistd.h>
