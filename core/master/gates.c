@@ -46,7 +46,9 @@ struct gate {
 
 static struct {
     struct gate *first;
-    int tickets; /* the memory of their tickets' keys; 0: there is none yet */
+    char *fingerprint; /* of the gates that are to serve; NULL before gates_serve */
+    uint32_t wanted;   /* their number */
+    int tickets;       /* the memory of their tickets' keys; 0: there is none yet */
     struct timer respawn, last;
     uint32_t seats;
     void (*ended)(void);
@@ -253,24 +255,21 @@ static uint32_t count_alike(const char *fingerprint, uint32_t *ready)
 /* Gates of former settings go once as many as are wanted accept in their place. */
 static void retire_former(void)
 {
-    uint32_t ready, wanted;
+    uint32_t ready;
 
-    if (generation_current() == NULL || master.mode != MASTER_RUNNING)
+    if (gates.fingerprint == NULL || master.mode != MASTER_RUNNING)
         return;
-    char *fingerprint = fingerprint_of(generation_current());
-    wanted = wanted_count(generation_current());
-    count_alike(fingerprint, &ready);
-    for (struct gate *g = gates.first; g != NULL && ready >= wanted; g = g->next) {
-        if (strcmp(g->fingerprint, fingerprint) != 0)
+    count_alike(gates.fingerprint, &ready);
+    for (struct gate *g = gates.first; g != NULL && ready >= gates.wanted; g = g->next) {
+        if (strcmp(g->fingerprint, gates.fingerprint) != 0)
             gate_retire(g);
     }
-    for (struct gate *g = gates.first; g != NULL && ready > wanted; g = g->next) {
-        if (!g->leaving && strcmp(g->fingerprint, fingerprint) == 0) {
+    for (struct gate *g = gates.first; g != NULL && ready > gates.wanted; g = g->next) {
+        if (!g->leaving && strcmp(g->fingerprint, gates.fingerprint) == 0) {
             gate_retire(g);
             ready--;
         }
     }
-    free(fingerprint);
 }
 
 void gates_serve(void)
@@ -278,16 +277,16 @@ void gates_serve(void)
     struct error error;
     uint32_t ready;
 
-    char *fingerprint = fingerprint_of(generation_current());
-    uint32_t wanted = wanted_count(generation_current());
-    for (uint32_t count = count_alike(fingerprint, &ready); count < wanted; count++) {
-        if (gate_spawn(generation_current(), fingerprint, count == 0, &error))
+    free(gates.fingerprint);
+    gates.fingerprint = fingerprint_of(generation_current());
+    gates.wanted = wanted_count(generation_current());
+    for (uint32_t count = count_alike(gates.fingerprint, &ready); count < gates.wanted; count++) {
+        if (gate_spawn(generation_current(), gates.fingerprint, count == 0, &error))
             continue;
         log_error("%s; trying again", error.text);
         timer_set(&master.loop, &gates.respawn, BACKOFF_NS, gate_spawn_missing);
         break;
     }
-    free(fingerprint);
     retire_former();
 }
 
