@@ -921,6 +921,40 @@ void pillion_zone_each(pillion_zone *zone,
                                     void *data),
                        void *data);
 
+/* ---- Services: servers that a registry or DNS knows; since 1.6 ---- */
+
+/* The servers that are registered under one name, or that DNS gives for it:
+ * "registry:/pillion/shop" or "srv:_pillion._tcp.shop.example", as a directive has it. A process of
+ * the server's own finds them, and goes on with the last that it knew when the registry is away. */
+typedef struct pillion_service pillion_service;
+
+/* One of those servers. Its strings stay valid until the callback that shows it returns. */
+typedef struct pillion_server {
+    size_t size;         /* of this structure */
+    const char *address; /* 10.0.0.1:8080, [::1]:8080 or unix:PATH */
+    uint32_t weight;     /* 1 to 1000; 100 is usual */
+    uint64_t age_ms;     /* since it was seen first; UINT64_MAX: it was among the first answer */
+} pillion_server;
+
+/* True for a text that names a service. */
+bool pillion_service_is(const char *name);
+
+/* Has a service looked for from now on, and `changed` called on the worker's loop soon after its
+ * servers have changed, for the first time when they are known. In `start`, of the module or of a
+ * method; in `check` it only looks at the name. NULL with the reason in `error`: it is no name of a
+ * service, or there is no `registry` in the configuration. Valid for the process's life. */
+pillion_service *pillion_service_open(pillion_instance *self, const char *name,
+                                      void (*changed)(pillion_instance *self, void *data),
+                                      void *data, pillion_error_text *error);
+
+/* A number that changes with the servers, in one load from memory: for a look at each request. 0
+ * while nobody knows whether there are any: requests may wait for `changed` then. */
+uint64_t pillion_service_version(pillion_service *service);
+
+/* Calls `each` for every server that offers `method` (NULL: for all) until it returns false. */
+void pillion_service_each(pillion_service *service, const char *method,
+                          bool (*each)(const pillion_server *server, void *data), void *data);
+
 /* ---- Filters; since 1.1 ---- */
 
 /* The structure of the `filter` statement that runs. NULL outside of filters. */
