@@ -101,7 +101,7 @@ header:
 
 # Each folder of core/ includes only from itself and those before it, and no two files, there or in
 # a module, need each other; see docs/architecture.md.
-LAYERS := base wire conf event net rpc module process vault gate registry worker master cmd
+LAYERS := base wire conf event tls net rpc module process vault gate registry worker master cmd
 .PHONY: layers
 layers:
 	$(Q)status=0; allowed='pillion'; for layer in $(LAYERS); do \

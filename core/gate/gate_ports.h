@@ -3,8 +3,8 @@
 #define PILLION_GATE_GATE_PORTS_H
 
 #include "event/loop.h"
-#include "gate/tls.h"
 #include "process/generation.h"
+#include "tls/tls.h"
 
 /* A listening socket. */
 struct gate_port {

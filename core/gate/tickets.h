@@ -11,7 +11,7 @@
 #include <stdint.h>
 
 #include "base/error.h"
-#include "gate/tls.h"
+#include "tls/tls.h"
 
 /* In the master: makes the memory, without mapping it. -1 with the reason. */
 int tickets_make(struct error *error);

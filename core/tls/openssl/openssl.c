@@ -1,4 +1,4 @@
-/* TLS by OpenSSL: the whole of tls.so. See gate/tls.h.
+/* TLS by OpenSSL: the whole of tls.so. See tls/tls.h.
  *
  * It uses nothing of the core, and the core nothing of it but the table at the end. */
 #include <errno.h>
@@ -14,7 +14,7 @@
 #include <strings.h>
 #include <time.h>
 
-#include "gate/tls.h"
+#include "tls/tls.h"
 
 #define TICKET_NAME 16u
 #define TICKET_AES  32u

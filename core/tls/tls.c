@@ -1,5 +1,5 @@
 /* Loading the library. See tls.h. */
-#include "gate/tls.h"
+#include "tls/tls.h"
 
 #include <dlfcn.h>
 #include <limits.h>

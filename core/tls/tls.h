@@ -4,8 +4,8 @@
  *
  * Sessions read and write a non-blocking socket that stays the caller's. Texts of errors are
  * sentences without a full stop. */
-#ifndef PILLION_GATE_TLS_H
-#define PILLION_GATE_TLS_H
+#ifndef PILLION_TLS_TLS_H
+#define PILLION_TLS_TLS_H
 
 #include <stdbool.h>
 #include <stddef.h>
