@@ -15,9 +15,7 @@
 #include <stdint.h>
 
 #include "base/error.h"
-
-#define DIRECTORY_SERVICES_MAX 128u
-#define DIRECTORY_NAME_MAX     256u /* of a service's text, with its NUL */
+#include "net/directory_format.h" /* the limits */
 
 /* A method that instances offer. */
 struct directory_method {
@@ -55,12 +53,14 @@ struct directory;
  * are used. Returns a close-on-exec descriptor, or -1 with the reason. */
 int directory_make(size_t size, struct error *error);
 
-/* Maps it. `writes`: in the registry process alone. NULL with the reason. */
+/* Maps it. `writes`: in the registry process alone. Others map it for reading, and cannot make that
+ * mapping writable; the master does so once, and its children inherit the mapping and no
+ * descriptor. NULL with the reason. */
 struct directory *directory_map(int fd, bool writes, struct error *error);
 void directory_unmap(struct directory *directory);
 
-/* Publishes all services in place of those that were there. False when they do not fit: then what
- * was there stays. */
+/* Publishes all services in place of those that were there. One that is as it was keeps its
+ * version. False when they do not fit: then what was there stays. In the registry process alone. */
 bool directory_publish(struct directory *directory, const struct directory_service *services,
                        size_t count, struct error *error);
 
@@ -69,14 +69,15 @@ bool directory_publish(struct directory *directory, const struct directory_servi
 void directory_contact(struct directory *directory, uint64_t lost_ns);
 uint64_t directory_lost_since(const struct directory *directory);
 
-/* Raised with each publication that changes this service; 0: the directory has no such service. One
- * load of a word, and the search for the name when the directory as a whole has changed: cheap
- * enough for every call. `slot` is the caller's, 0 at first. */
+/* Raised with each publication that changes this service; 0: the directory has no such service, or
+ * nobody knows yet whether it has servers. One load of a word, and a search for the name when the
+ * service was not there before: cheap enough for every call. `slot` is the caller's, 0 at first,
+ * and of this service alone. */
 uint64_t directory_version(const struct directory *directory, const char *name, uint32_t *slot);
 
 /* Copies a service. The caller frees the result with free(3): one block. NULL when the directory
  * has no such service, without memory, and when what is there makes no sense. `version` (or NULL)
- * is that of the copy. */
+ * is that of the copy, as directory_version tells it. */
 struct directory_service *directory_read(const struct directory *directory, const char *name,
                                          uint64_t *version);
 
