@@ -14,7 +14,7 @@
 #include <string.h>
 
 #include "../json_put.h"
-#include "upstream.h"
+#include "group.h"
 
 #define FRAME_OWN 112u /* bytes of a request besides its name, params and members */
 
@@ -31,7 +31,8 @@ static const pillion_directive directives[] = {
     {.name = "upstream",
      .type = PILLION_LIST,
      .offset = offsetof(struct settings, upstreams),
-     .summary = "The servers behind: 10.0.0.1:8080, [::1]:8080 or unix:PATH, one or more. A "
+     .summary = "The servers behind: 10.0.0.1:8080, [::1]:8080 or unix:PATH, one or more; "
+                "`weight=3` behind one that is to get three times as many requests as others. A "
                 "method can have others of its own."},
     {.name = "connections",
      .type = PILLION_INTEGER,
@@ -295,20 +296,27 @@ static int check(pillion_instance *self, pillion_error_text *error)
 {
     const struct settings *settings = pillion_config(self);
 
-    return upstreams_check(&settings->upstreams, error);
+    return servers_check(&settings->upstreams, error);
 }
 
 static int start(pillion_instance *self, pillion_error_text *error)
 {
-    struct proxy *proxy = proxy_open(self, pillion_config(self), error);
+    struct proxy *proxy = pillion_malloc(self, sizeof(*proxy));
 
+    if (proxy == NULL)
+        return pillion_error(error, "out of memory");
+    *proxy = (struct proxy){.self = self, .settings = pillion_config(self), .dice = dice_new()};
     pillion_set_state(self, proxy);
-    return proxy == NULL ? -1 : 0;
+    return 0;
 }
 
 static void stop(pillion_instance *self)
 {
-    proxy_close(pillion_state(self));
+    struct proxy *proxy = pillion_state(self);
+
+    groups_close(proxy);
+    upstreams_close(proxy);
+    pillion_free(self, proxy);
 }
 
 static const pillion_method methods[] = {

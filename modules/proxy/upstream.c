@@ -1,4 +1,4 @@
-/* The servers behind. An upstream with max_fails requests in a row without an answer is left out
+/* An upstream with max_fails requests in a row without an answer is left out
  * for fail_timeout, and then tried with one request at a time. See upstream.h. */
 #include "upstream.h"
 
@@ -47,7 +47,7 @@ static void overdue(struct link_owner *owner, unsigned count)
     upstream->out = false;
 }
 
-/* ---- Choosing ---- */
+/* ---- Its links ---- */
 
 /* True when `a` is a better choice than `b`, both links of one upstream. */
 static bool better(const struct link *a, const struct link *b)
@@ -64,7 +64,7 @@ static bool better(const struct link *a, const struct link *b)
     return link_pending(a) < link_pending(b);
 }
 
-static struct link *link_choose(const struct upstream *upstream, bool *full)
+struct link *upstream_link(const struct upstream *upstream, bool *full)
 {
     struct link *best = NULL;
 
@@ -82,8 +82,7 @@ static struct link *link_choose(const struct upstream *upstream, bool *full)
     return best;
 }
 
-/* Opens an extra link. NULL when there are enough, or another link is still connecting. */
-static struct link *link_add(struct upstream *upstream)
+struct link *upstream_add_link(struct upstream *upstream)
 {
     const struct settings *settings = upstream->owner.settings;
 
@@ -109,56 +108,6 @@ static void spent(struct link_owner *owner, struct link *link)
         at++;
     upstream->links[at] = upstream->links[--upstream->count];
     link_free(link);
-}
-
-struct link *group_choose(struct group *group, const struct upstream *last, const char **reason,
-                          bool *full)
-{
-    struct upstream *from = NULL;
-    struct link *best = NULL;
-
-    *full = false;
-    *reason = "";
-    group->turn++;
-    for (size_t i = 0; i < group->count; i++) {
-        struct upstream *upstream = group->members[(group->turn + i) % group->count];
-        struct link *link = link_choose(upstream, full);
-        if (link == NULL) {
-            *reason = upstream->health.reason[0] == '\0' ? "it is being tried again"
-                                                         : upstream->health.reason;
-            continue;
-        }
-        bool wins = best == NULL;
-        if (!wins && (from == last) != (upstream == last))
-            wins = from == last;
-        else if (!wins && link_held_up(link) != link_held_up(best))
-            wins = link_held_up(best);
-        else if (!wins && link_state(link) != link_state(best))
-            wins = link_state(link) == LINK_READY;
-        else if (!wins)
-            wins = upstream->owner.pending < from->owner.pending;
-        if (wins) {
-            best = link;
-            from = upstream;
-        }
-    }
-    if (best != NULL && link_held_up(best)) {
-        struct link *more = link_add(from);
-        return more != NULL ? more : best;
-    }
-    return best;
-}
-
-bool group_has_other(const struct group *group, const struct upstream *last)
-{
-    bool full, found = false;
-
-    for (size_t i = 0; i < group->count && !found; i++) {
-        const struct link *link =
-            group->members[i] == last ? NULL : link_choose(group->members[i], &full);
-        found = link != NULL && link_state(link) == LINK_READY;
-    }
-    return found;
 }
 
 /* ---- Making and ending ---- */
@@ -191,24 +140,12 @@ static bool place_of(const char *address, struct sockaddr_storage *place, sockle
     return true;
 }
 
-int upstreams_check(const pillion_list *addresses, pillion_error_text *error)
+bool upstream_is(const char *address)
 {
     struct sockaddr_storage place;
     socklen_t size;
 
-    for (size_t i = 0; i < addresses->count; i++) {
-        if (!place_of(addresses->items[i], &place, &size))
-            return pillion_error(error,
-                                 "\"%s\" is no address of a server: write 127.0.0.1:8080, "
-                                 "[::1]:8080 or unix:PATH (at most 107 bytes)",
-                                 addresses->items[i]);
-        for (size_t before = 0; before < i; before++) {
-            if (strcmp(addresses->items[before], addresses->items[i]) == 0)
-                return pillion_error(error, "the upstream \"%s\" appears twice",
-                                     addresses->items[i]);
-        }
-    }
-    return 0;
+    return place_of(address, &place, &size);
 }
 
 static void upstream_free(struct upstream *upstream)
@@ -229,7 +166,7 @@ static const struct link_events events = {
     .spent = spent,
 };
 
-static struct upstream *upstream_open(struct proxy *proxy, const char *address)
+struct upstream *upstream_open(struct proxy *proxy, const char *address)
 {
     const struct settings *settings = proxy->settings;
     size_t most = (size_t)(settings->connections + settings->extra_connections);
@@ -264,64 +201,10 @@ static struct upstream *upstream_open(struct proxy *proxy, const char *address)
     return upstream;
 }
 
-static bool group_is(const struct group *group, const pillion_list *addresses)
-{
-    bool same = group->count == addresses->count;
-
-    for (size_t i = 0; same && i < group->count; i++)
-        same = strcmp(group->members[i]->health.name, addresses->items[i]) == 0;
-    return same;
-}
-
-struct group *group_open(struct proxy *proxy, const pillion_list *addresses,
-                         pillion_error_text *error)
-{
-    if (upstreams_check(addresses, error) != 0)
-        return NULL;
-    for (struct group *g = proxy->groups; g != NULL; g = g->next) {
-        if (group_is(g, addresses))
-            return g;
-    }
-    struct group *group =
-        pillion_malloc(proxy->self, sizeof(*group) + addresses->count * sizeof(group->members[0]));
-    if (group == NULL) {
-        pillion_error(error, "out of memory");
-        return NULL;
-    }
-    *group = (struct group){.next = proxy->groups};
-    proxy->groups = group;
-    for (size_t i = 0; i < addresses->count; i++) {
-        group->members[i] = upstream_open(proxy, addresses->items[i]);
-        if (group->members[i] == NULL) {
-            pillion_error(error, "out of memory");
-            return NULL;
-        }
-        group->count++;
-    }
-    return group;
-}
-
-struct proxy *proxy_open(pillion_instance *self, const struct settings *settings,
-                         pillion_error_text *error)
-{
-    struct proxy *proxy = pillion_malloc(self, sizeof(*proxy));
-
-    if (proxy == NULL)
-        pillion_error(error, "out of memory");
-    else
-        *proxy = (struct proxy){.self = self, .settings = settings};
-    return proxy;
-}
-
-void proxy_close(struct proxy *proxy)
+void upstreams_close(struct proxy *proxy)
 {
     for (struct upstream *u = proxy->upstreams, *next; u != NULL; u = next) {
         next = u->next;
         upstream_free(u);
     }
-    for (struct group *g = proxy->groups, *next; g != NULL; g = next) {
-        next = g->next;
-        pillion_free(proxy->self, g);
-    }
-    pillion_free(proxy->self, proxy);
 }

@@ -1,8 +1,8 @@
-/* The servers behind: their health, which the log tells, and the choice of the one that is
- * asked. */
+/* The servers behind: their links, and their health, which the log tells. */
 #ifndef PROXY_UPSTREAM_H
 #define PROXY_UPSTREAM_H
 
+#include "../choose.h"
 #include "../health.h"
 #include "link.h"
 
@@ -11,6 +11,7 @@ struct proxy {
     const struct settings *settings;
     struct upstream *upstreams; /* each once, even if it is in several groups */
     struct group *groups;
+    struct dice dice;
 };
 
 struct upstream {
@@ -22,33 +23,19 @@ struct upstream {
     int64_t count;
 };
 
-/* Upstreams that can stand in for each other. */
-struct group {
-    struct group *next;
-    size_t count, turn;
-    struct upstream *members[];
-};
+/* True for an address that a server can have: 127.0.0.1:8080, [::1]:8080 or unix:PATH. */
+bool upstream_is(const char *address);
 
-struct proxy *proxy_open(pillion_instance *self, const struct settings *settings,
-                         pillion_error_text *error);
-void proxy_close(struct proxy *proxy);
+/* Finds the upstream with this address, or makes it and opens its links. NULL without memory. */
+struct upstream *upstream_open(struct proxy *proxy, const char *address);
+void upstreams_close(struct proxy *proxy);
 
-/* Checks a list of addresses. Returns 0, or as pillion_error. */
-int upstreams_check(const pillion_list *addresses, pillion_error_text *error);
+/* The upstream's best link: one that is not held up, if it can. NULL when none takes a request;
+ * `*full` is set when that is because one has too many replies to come. */
+struct link *upstream_link(const struct upstream *upstream, bool *full);
 
-/* Finds the group of these addresses, or makes it. NULL with the reason. */
-struct group *group_open(struct proxy *proxy, const pillion_list *addresses,
-                         pillion_error_text *error);
-
-/* Chooses the connection with the fewest replies to come, of the upstream with the fewest. If it
- * can, it takes another upstream than `last`, and a link that is not held up; if all are held up,
- * it opens an extra link. NULL when no link takes a request: then `*reason` says why, and `*full`
- * is set when that is only because they have too many replies to come. */
-struct link *group_choose(struct group *group, const struct upstream *last, const char **reason,
-                          bool *full);
-
-/* True when another upstream than `last` is connected and has room. */
-bool group_has_other(const struct group *group, const struct upstream *last);
+/* Opens an extra link. NULL when there are enough, or another link is still connecting. */
+struct link *upstream_add_link(struct upstream *upstream);
 
 struct upstream *upstream_of(const struct link *link);
 

@@ -186,10 +186,10 @@ START_TEST(the_least_busy_is_asked)
 
     wait_until((is_there(client), metric(front, "connected") == 4), "not all are connected");
     double before_a = server_calls(a, "ping", "calls"), before_b = server_calls(b, "ping", "calls");
-    for (int i = 0; i < 100; i++)
+    for (int i = 0; i < 100; i++) /* neither is ever busy: it is the first of them by chance */
         client_expect_alive(client);
-    ck_assert_double_eq(server_calls(a, "ping", "calls") - before_a, 50);
-    ck_assert_double_eq(server_calls(b, "ping", "calls") - before_b, 50);
+    ck_assert_double_gt(server_calls(a, "ping", "calls") - before_a, 20);
+    ck_assert_double_gt(server_calls(b, "ping", "calls") - before_b, 20);
     /* One that is held keeps its server from getting the next. */
     client_send_frame(client, "{\"in\":\"wait\",\"params\":{\"ms\":60000},\"id\":1}");
     wait_until(server_stat(a, "connections.deferred") + server_stat(b, "connections.deferred") == 1,
@@ -937,6 +937,11 @@ START_TEST(wrong_configurations_are_refused)
         {"upstream 127.0.0.1:1 127.0.0.1:1;", "", "\"127.0.0.1:1\" appears twice"},
         {"", "", "it has no `upstream`, and load_module gives none"},
         {"", "upstream unix:;", "\"unix:\" is no address of a server"},
+        {"upstream weight=2 127.0.0.1:1;", "", "\"weight=2\" follows no server"},
+        {"upstream 127.0.0.1:1 weight=2 weight=3;", "", "\"weight=3\" follows no server"},
+        {"upstream 127.0.0.1:1 weight=0;", "", "\"weight=0\" of 127.0.0.1:1 is no weight"},
+        {"upstream 127.0.0.1:1 weight=101;", "", "\"weight=101\" of 127.0.0.1:1 is no weight"},
+        {"upstream 127.0.0.1:1 weight=2x;", "", "write a whole number from 1 to 100"},
         {"upstream 127.0.0.1:1; connections 0;", "", "\"connections\" must be"},
         {"upstream 127.0.0.1:1;", "idempotent perhaps;", "\"perhaps\""},
         {"upstream 127.0.0.1:1;", "too x;", "did you mean \"to\"?"},
