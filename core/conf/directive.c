@@ -13,7 +13,7 @@ static const struct {
 } contexts[] = {
     {CONF_IN_MAIN, "main, outside every block"}, {CONF_IN_SERVER, "a server block"},
     {CONF_IN_METHOD, "a method block"},          {CONF_IN_MODULE, "the block of load_module"},
-    {CONF_IN_FILTER, "the block of filter"},
+    {CONF_IN_FILTER, "the block of filter"},     {CONF_IN_REGISTRY, "the block of registry"},
 };
 
 /* The arguments of conf_apply, while it applies a block. */

@@ -73,6 +73,7 @@ static const struct section {
     {CONF_IN_MAIN, "Main", "main", "These stand outside every block."},
     {CONF_IN_SERVER, "In `server`", "server", "These stand in a `server` block."},
     {CONF_IN_METHOD, "In `method`", "method", "These stand in the block of a `method`."},
+    {CONF_IN_REGISTRY, "In `registry`", "registry", "These stand in the block of `registry`."},
 };
 
 #define COLUMNS 100u

@@ -27,6 +27,17 @@ void settings_set_rlimit_core(struct conf_apply *apply, const struct conf_direct
 void settings_set_pool(struct conf_apply *apply, const struct conf_directive *directive,
                        const struct conf_statement *statement, void *target);
 
+/* In main, its block included; then in server. */
+void settings_set_registry(struct conf_apply *apply, const struct conf_directive *directive,
+                           const struct conf_statement *statement, void *target);
+void settings_set_registry_user(struct conf_apply *apply, const struct conf_directive *directive,
+                                const struct conf_statement *statement, void *target);
+void settings_set_register(struct conf_apply *apply, const struct conf_directive *directive,
+                           const struct conf_statement *statement, void *target);
+
+/* Checks what `registry` and `register` need of each other, likewise. */
+void settings_check_registry(const struct settings *settings, struct conf_errors *errors);
+
 /* Finds the pools that modules and methods name, once all of the configuration is read. */
 void settings_find_pools(struct settings *settings, struct conf_tree *tree,
                          struct conf_errors *errors);

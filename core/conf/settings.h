@@ -129,18 +129,46 @@ enum sandbox { SANDBOX_AUTO, SANDBOX_OFF, SANDBOX_ON };
 /* Whether clients that have finished sending wait for their replies. */
 enum half_close { HALF_CLOSE_AUTO, HALF_CLOSE_OFF, HALF_CLOSE_ON };
 
+#define REGISTRY_URLS_MAX   16u
+#define REGISTRY_PREFIX_MAX 512u /* bytes */
+#define REGISTER_WEIGHT     100  /* of an instance that says nothing */
+#define REGISTER_MAX        64u  /* addresses of one server, in all its server blocks together */
+
+/* `registry etcd URL … { … }` */
+struct registry_settings {
+    const char *engine;    /* "etcd" */
+    struct conf_list urls; /* http://… or https://…, of members */
+    const char *prefix;    /* of the keys that this server registers; NULL: it registers none */
+    uint64_t ttl_ms;
+    uint64_t timeout_ms;       /* of one answer */
+    const char *user;          /* NULL: none */
+    const char *password_file; /* absolute path, with `user` */
+    const char *ca;            /* absolute paths, or NULL */
+    const char *cert, *key;
+    struct conf_place place;
+};
+
+/* `register ADDRESS [weight=N];` process/preflight.h checks the address. */
+struct register_settings {
+    const char *address;
+    int64_t weight;
+    struct conf_place place;
+    struct register_settings *next;
+};
+
 /* `server { … }` */
 struct server_settings {
-    struct listen_settings *listens; /* at least one */
-    struct method_settings *methods; /* in the order written; names are unique in a server */
-    struct filter_settings *filters; /* of every method, before the method's own */
-    uint64_t max_frame;              /* bytes of a request's body */
-    uint64_t max_head;               /* bytes of the lines before it, where there are any */
-    struct conf_list allow_origin;   /* of pages that may send requests of HTTP */
-    struct conf_list allow_host;     /* names by which a loopback address may be called, too */
-    uint64_t max_output;             /* unsent reply bytes at which a client is paused */
-    int64_t max_inflight;            /* requests of one connection under way at the same time */
-    int64_t max_batch;               /* calls of one batch */
+    struct listen_settings *listens;     /* at least one */
+    struct register_settings *registers; /* in the order written */
+    struct method_settings *methods;     /* in the order written; names are unique in a server */
+    struct filter_settings *filters;     /* of every method, before the method's own */
+    uint64_t max_frame;                  /* bytes of a request's body */
+    uint64_t max_head;                   /* bytes of the lines before it, where there are any */
+    struct conf_list allow_origin;       /* of pages that may send requests of HTTP */
+    struct conf_list allow_host;         /* names by which a loopback address may be called, too */
+    uint64_t max_output;                 /* unsent reply bytes at which a client is paused */
+    int64_t max_inflight;                /* requests of one connection under way at the same time */
+    int64_t max_batch;                   /* calls of one batch */
     int64_t json_max_depth;
     int64_t json_max_values;
     int validate;                   /* enum validate */
@@ -237,10 +265,11 @@ struct settings {
     int64_t pool_queue;          /* calls that wait for one of them */
     int64_t quarantine_crashes;  /* 0: never */
     uint64_t quarantine_window_ms;
-    struct pool_settings *pools;     /* in the order written */
-    struct zone_settings *zones;     /* in the order written */
-    struct module_settings *modules; /* in the order written */
-    struct server_settings *servers; /* in the order written */
+    struct registry_settings *registry; /* NULL: there is none */
+    struct pool_settings *pools;        /* in the order written */
+    struct zone_settings *zones;        /* in the order written */
+    struct module_settings *modules;    /* in the order written */
+    struct server_settings *servers;    /* in the order written */
 };
 
 #endif

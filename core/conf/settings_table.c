@@ -1,7 +1,7 @@
 /* The core's own directives: one table. See settings_table.h.
  *
- * Its rows are in settings_main.def, settings_server.def, settings_ssl.def and
- * settings_method.def, by kinds of block. A directive is added there, with its member in
+ * Its rows are in settings_main.def, settings_server.def, settings_ssl.def, settings_method.def and
+ * settings_registry.def, by kinds of block. A directive is added there, with its member in
  * settings.h, and nowhere else; one that needs more than a type has a setter in setters.c. What the
  * rows share is here. */
 #include "conf/settings_table.h"
@@ -26,6 +26,8 @@ static const char *const word_off[] = {"off", NULL};
     .contexts = CONF_IN_SERVER, .offset = offsetof(struct server_settings, member)
 #define METHOD(member) \
     .contexts = CONF_IN_METHOD, .offset = offsetof(struct method_settings, member)
+#define REGISTRY(member) \
+    .contexts = CONF_IN_REGISTRY, .offset = offsetof(struct registry_settings, member)
 
 /* One list, because a name that belongs in another kind of block is looked for in all of them. */
 const struct conf_directive settings_directives[] = {
@@ -36,5 +38,7 @@ const struct conf_directive settings_directives[] = {
 #include "conf/settings_ssl.def"
 
 #include "conf/settings_method.def"
+
+#include "conf/settings_registry.def"
     {0},
 };

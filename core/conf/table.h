@@ -31,8 +31,9 @@ enum conf_context {
     CONF_IN_MAIN = 1,
     CONF_IN_SERVER = 2,
     CONF_IN_METHOD = 4,
-    CONF_IN_MODULE = 8, /* the block of load_module */
-    CONF_IN_FILTER = 16 /* the block of filter */
+    CONF_IN_MODULE = 8,   /* the block of load_module */
+    CONF_IN_FILTER = 16,  /* the block of filter */
+    CONF_IN_REGISTRY = 32 /* the block of registry */
 };
 
 struct conf_apply;

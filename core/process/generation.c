@@ -221,6 +221,9 @@ struct generation *generation_build(const struct serve_options *options, uint64_
     good =
         preflight_addresses(generation->tree, generation->settings, &generation->hearing, errors) &&
         good;
+    good = preflight_registry(generation->tree, generation->settings, &generation->registering,
+                              &generation->advice, errors) &&
+           good;
     good = preflight_processors(generation->tree, generation->settings, errors) && good;
     good = check_methods(generation->settings, errors) && good;
     good = seal_modules(generation, errors) && good;
@@ -441,6 +444,7 @@ void generation_release(struct generation *generation)
     free(generation->listeners);
     free(generation->heirs);
     free(generation->hearing.items);
+    free(generation->registering.items);
     text_free(&generation->advice);
     conf_tree_free(generation->tree); /* a resumed one has none */
     free(generation);

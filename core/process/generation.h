@@ -41,7 +41,8 @@ struct generation {
     struct settings *settings;
     struct module_file *module_files; /* one for each load_module */
     size_t module_file_count;
-    struct hearing hearing; /* the addresses to listen on */
+    struct hearing hearing;         /* the addresses to listen on */
+    struct registering registering; /* the addresses to register */
     struct generation_listener *listeners;
     size_t listener_count;
     struct heir *heirs; /* process/heirs.h */

@@ -29,6 +29,25 @@ struct hearing {
 bool preflight_addresses(const struct conf_tree *tree, const struct settings *settings,
                          struct hearing *hearing, struct conf_errors *errors);
 
+/* An address under which a server block is registered, and the directive that names it. */
+struct registered {
+    struct address address;
+    const struct server_settings *server;
+    const struct register_settings *settings;
+};
+
+struct registering {
+    struct registered *items; /* to be freed by the owner */
+    size_t count;
+};
+
+/* Reads the addresses of `register`: others can call them as they are written, so none of them is a
+ * name or every address of a machine, and none is given twice. Adds to `advice` what is likely to
+ * be a slip. `registering` is set in any case. */
+bool preflight_registry(const struct conf_tree *tree, const struct settings *settings,
+                        struct registering *registering, struct text *advice,
+                        struct conf_errors *errors);
+
 /* True when two sockets cannot listen on these addresses at the same time. */
 bool preflight_conflict(const struct address *one, bool one_reuseport, const struct address *other,
                         bool other_reuseport);

@@ -1,0 +1,180 @@
+/* The setters of `registry` and `register`. See setters.h. Nothing is opened or looked up here:
+ * process/preflight_registry.c checks addresses, and a child tries the files. */
+#include <string.h>
+
+#include "conf/directive.h"
+#include "conf/setters.h"
+#include "conf/settings.h"
+
+#define WEIGHT_MAX 1000
+
+/* ---- registry ---- */
+
+/* "http://HOST:PORT", "https://[::1]:2379", with a slash at its end at most. */
+static bool is_member(const char *url)
+{
+    size_t scheme = strncmp(url, "http://", 7) == 0 ? 7 : strncmp(url, "https://", 8) == 0 ? 8 : 0;
+    const char *host = url + scheme;
+    size_t size = strcspn(host, "/");
+    const char *colon = memrchr(host, ':', size);
+
+    if (scheme == 0 || colon == NULL || colon == host || strspn(host, "/@?#") > 0)
+        return false;
+    size_t digits = strspn(colon + 1, "0123456789");
+    bool ended = host[size] == '\0' || strcmp(host + size, "/") == 0;
+    return digits > 0 && digits < 6 && colon + 1 + digits == host + size && ended &&
+           strcspn(host, "@?# ") >= size;
+}
+
+static bool read_urls(struct conf_apply *apply, const struct conf_statement *statement,
+                      struct conf_list *urls)
+{
+    size_t count = statement->word_count - 1;
+    const char **items = pool_must_zalloc(&apply->tree->pool, count * sizeof(*items));
+
+    for (size_t i = 0; i < count; i++) {
+        const struct conf_word *word = &statement->words[i + 1];
+        if (!is_member(word->text)) {
+            conf_error(apply->errors, &word->place,
+                       "a member of etcd is written http://10.0.0.9:2379 or "
+                       "https://etcd.example:2379, with its port and nothing behind it, not \"%s\"",
+                       word->text);
+            return false;
+        }
+        items[i] = word->text;
+    }
+    *urls = (struct conf_list){items, count};
+    return true;
+}
+
+/* Keys are PREFIX/ADDRESS, and a watched "/pillion/" is the beginning of keys. */
+static void check_prefix(const struct registry_settings *registry, struct conf_errors *errors)
+{
+    const char *prefix = registry->prefix;
+
+    if (prefix == NULL)
+        return;
+    size_t size = strlen(prefix);
+    bool plain = true;
+    for (const char *c = prefix; *c != '\0'; c++)
+        plain = plain && *c > ' ' && *c < 127;
+    if (prefix[0] != '/' || size < 2 || prefix[size - 1] == '/' || strstr(prefix, "//") != NULL ||
+        !plain || size > REGISTRY_PREFIX_MAX)
+        conf_error(errors, &registry->place,
+                   "\"prefix\" must be a path such as /pillion/shop: it begins with a slash and "
+                   "does not end with one, and has at most %u plain characters, not \"%s\"",
+                   REGISTRY_PREFIX_MAX, prefix);
+}
+
+static void check_tls(const struct registry_settings *registry, struct conf_errors *errors)
+{
+    bool secure = false;
+
+    for (size_t i = 0; i < registry->urls.count; i++)
+        secure = secure || strncmp(registry->urls.items[i], "https:", 6) == 0;
+    if (!secure && (registry->ca != NULL || registry->cert != NULL || registry->key != NULL))
+        conf_error(errors, &registry->place,
+                   "\"ca\", \"cert\" and \"key\" are for members with https://, and \"registry\" "
+                   "names none");
+    if ((registry->cert == NULL) != (registry->key == NULL))
+        conf_error(
+            errors, &registry->place, "\"registry\" has a \"%s\" and no \"%s\"; it needs both",
+            registry->cert != NULL ? "cert" : "key", registry->cert != NULL ? "key" : "cert");
+}
+
+/* registry etcd URL … [{ … }] */
+void settings_set_registry(struct conf_apply *apply, const struct conf_directive *directive,
+                           const struct conf_statement *statement, void *target)
+{
+    static const char *const engines[] = {"etcd", NULL};
+    struct settings *settings = target;
+
+    if (!conf_check_words(apply, directive, statement, 2, 1 + REGISTRY_URLS_MAX) ||
+        conf_read_enum(apply, "registry", &statement->words[0], engines) < 0)
+        return;
+    struct registry_settings *registry = pool_must_zalloc(&apply->tree->pool, sizeof(*registry));
+    registry->engine = statement->words[0].text;
+    registry->place = statement->name.place;
+    if (!read_urls(apply, statement, &registry->urls))
+        return;
+    if (!conf_apply(apply, apply->table, CONF_IN_REGISTRY, "registry", &registry->place,
+                    statement->block, registry))
+        return;
+    check_prefix(registry, apply->errors);
+    check_tls(registry, apply->errors);
+    settings->registry = registry;
+}
+
+/* user NAME PASSWORD-FILE */
+void settings_set_registry_user(struct conf_apply *apply, const struct conf_directive *directive,
+                                const struct conf_statement *statement, void *target)
+{
+    struct registry_settings *registry = target;
+
+    if (!conf_check_words(apply, directive, statement, 2, 2))
+        return;
+    registry->user = statement->words[0].text;
+    registry->password_file = conf_tree_path(apply->tree, statement->words[1].text);
+}
+
+/* ---- register ---- */
+
+static bool read_weight(struct conf_apply *apply, const struct conf_directive *directive,
+                        const struct conf_statement *statement, int64_t *weight)
+{
+    static const char name[] = "weight=";
+    const struct conf_word *word = &statement->words[1];
+
+    if (strncmp(word->text, name, sizeof(name) - 1) != 0) {
+        conf_error_unexpected(apply, directive, statement, 1);
+        return false;
+    }
+    const struct conf_word value = {word->text + sizeof(name) - 1, word->place};
+    if (!conf_read_integer(apply, &value, weight))
+        return false;
+    if (*weight >= 1 && *weight <= WEIGHT_MAX)
+        return true;
+    conf_error(apply->errors, &word->place, "\"weight\" must be from 1 to %d, not \"%s\"",
+               WEIGHT_MAX, value.text);
+    return false;
+}
+
+/* register ADDRESS [weight=N] */
+void settings_set_register(struct conf_apply *apply, const struct conf_directive *directive,
+                           const struct conf_statement *statement, void *target)
+{
+    struct server_settings *server = target;
+    struct register_settings **tail = &server->registers;
+    int64_t weight = REGISTER_WEIGHT;
+
+    if (!conf_check_words(apply, directive, statement, 1, 2) ||
+        (statement->word_count == 2 && !read_weight(apply, directive, statement, &weight)))
+        return;
+    while (*tail != NULL)
+        tail = &(*tail)->next;
+    *tail = pool_must_zalloc(&apply->tree->pool, sizeof(**tail));
+    **tail = (struct register_settings){
+        .address = statement->words[0].text, .weight = weight, .place = statement->words[0].place};
+}
+
+void settings_check_registry(const struct settings *settings, struct conf_errors *errors)
+{
+    const struct registry_settings *registry = settings->registry;
+    size_t count = 0;
+
+    for (const struct server_settings *s = settings->servers; s != NULL; s = s->next) {
+        for (const struct register_settings *r = s->registers; r != NULL; r = r->next) {
+            if (count++ == REGISTER_MAX)
+                conf_error(errors, &r->place, "one \"register\" too many: there may be %u",
+                           REGISTER_MAX);
+            else if (registry == NULL && errors->count == 0)
+                conf_error(errors, &r->place,
+                           "\"register\" needs a \"registry\" outside of all blocks, as in "
+                           "\"registry etcd http://10.0.0.9:2379 { prefix /pillion/shop; }\"");
+            else if (registry != NULL && registry->prefix == NULL)
+                conf_error(errors, &r->place,
+                           "\"register\" needs the name of a service: add \"prefix "
+                           "/pillion/NAME;\" to the block of \"registry\"");
+        }
+    }
+}
