@@ -68,7 +68,7 @@ can_build    = $(if $(filter-out $(FOUND_NEEDS),$(NEEDS_$(1))),,$(1))
 MODULES     := $(foreach m,$(ALL_MODULES),$(call can_build,$(m)))
 MODULE_SO   := $(MODULES:%=$(B)/modules/%.so)
 TLS_SO      := $(if $(filter openssl,$(FOUND_NEEDS)),$(B)/tls.so)
-CONF_FILES  := $(patsubst conf/%,$(B)/conf/%,$(wildcard conf/*.conf conf/examples/*.conf conf/monitoring/* conf/container/*))
+CONF_FILES  := $(patsubst conf/%,$(B)/conf/%,$(wildcard conf/*.conf conf/examples/*.conf conf/examples/*.cfg conf/monitoring/* conf/container/*))
 
 .PHONY: all
 all: $(B)/pillion $(B)/libpillion-test.so $(TLS_SO) $(MODULE_SO) $(CONF_FILES) $(B)/man/made | $(B)/run  ## build the server and its modules in build/
@@ -187,7 +187,7 @@ $(B)/run:
 RUN_PACKAGES  := gcc libc6-dev libcjson-dev libssl-dev pkg-config \
                  $(sort $(foreach m,$(ALL_MODULES),$(PACKAGES_$(m))))
 TEST_PACKAGES := $(RUN_PACKAGES) bash-completion check curl gdb libsubunit-dev clang libclang-rt-14-dev g++ python3 \
-                 apache2-utils haproxy httpie mandoc node-llhttp openssl pgbouncer postgresql procps python3-yaml \
+                 apache2-utils dnsmasq-base haproxy httpie mandoc node-llhttp openssl pgbouncer postgresql procps python3-yaml \
                  prometheus redis-server rustc valgrind wrk zsh $(sort $(foreach s,$(ALL_SAMPLES),$(PACKAGES_$(s))))
 # Other distributions of node bring an npm of their own, and Debian's cannot be beside it.
 TEST_PACKAGES += $(if $(shell command -v npm),,nodejs npm)

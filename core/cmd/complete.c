@@ -259,7 +259,7 @@ static void offer_option_value(struct completion *at, const struct option_row *r
     if (row->id != OPTION_PROTOCOL)
         offer_called(at, row->argument);
     for (unsigned i = 0; row->id == OPTION_PROTOCOL && i < PROTOCOLS; i++) {
-        if (i != PROTOCOL_AUTO)
+        if (i != PROTOCOL_AUTO && i != PROTOCOL_AGENT)
             offer(at, protocols[i].name, true, NULL);
     }
 }

@@ -17,7 +17,7 @@ int dialect_option(struct args *args, int id, struct dialect *dialect)
         return 0;
     }
     unsigned protocol = id == OPTION_HTTP ? PROTOCOL_HTTP : protocol_find(args->value);
-    if (protocol == PROTOCOLS || protocol == PROTOCOL_AUTO)
+    if (protocol == PROTOCOLS || protocol == PROTOCOL_AUTO || protocol == PROTOCOL_AGENT)
         return command_misused(
             args->command, "--protocol takes frame, line, lsp or http, not \"%s\"", args->value);
     if (dialect->url != NULL && protocol != PROTOCOL_HTTP)

@@ -311,7 +311,7 @@ static bool read_protocol(struct conf_apply *apply, const struct conf_word *word
 
     if (protocol == PROTOCOLS) {
         conf_error(apply->errors, &word->place,
-                   "\"protocol\" must be auto, frame, line, lsp or http, not \"%s\"", name);
+                   "\"protocol\" must be auto, frame, line, lsp, http or agent, not \"%s\"", name);
         return false;
     }
     listen->protocol = (uint8_t)protocol;
@@ -367,7 +367,7 @@ static bool read_listen_parameter(struct conf_apply *apply, const struct conf_di
     return true;
 }
 
-/* listen ADDRESS [protocol=P] [backlog=N] [reuseport] [proxy_protocol] [mode=N] [group=G].
+/* listen ADDRESS [protocol=P] [ssl] [backlog=N] [reuseport] [proxy_protocol] [mode=N] [group=G].
  * The same address in two servers would let chance decide which of them answers, so all servers are
  * searched for it. */
 void settings_set_listen(struct conf_apply *apply, const struct conf_directive *directive,

@@ -13,6 +13,7 @@
 #include "net/arena_layout.h"
 #include "net/conn_private.h"
 #include "net/socket_age.h"
+#include "wire/protocol.h"
 
 /* ---- Lists ---- */
 
@@ -216,6 +217,13 @@ bool conns_have_record(const struct conns *conns)
     return conns->free != NULL ||
            atomic_load_explicit(&conns->arena.header->record_high, memory_order_relaxed) <
                conns->arena.record_count;
+}
+
+bool conn_speaks_first(const struct conns *conns, const struct conn *conn)
+{
+    uint8_t protocol = conn_cursors(conns, conn)->protocol;
+
+    return protocol < PROTOCOLS && protocols[protocol].speaks_first;
 }
 
 struct conn *conn_open(struct conns *conns, int fd, uint32_t listener, uint8_t protocol,

@@ -130,7 +130,8 @@ bool conn_header_input(struct conns *conns, struct conn *conn, struct bytes inpu
     case PROXY_WHOLE:
         consume(conns, conn, &header);
         input = (struct bytes){input.data + header.size, input.size - header.size};
-        return may_come(conns, conn, &header, input) && input.size > 0;
+        return may_come(conns, conn, &header, input) &&
+               (input.size > 0 || conn_speaks_first(conns, conn));
     case PROXY_PARTIAL:
         conn->expects = (uint32_t)header.size;
         return false;

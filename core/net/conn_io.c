@@ -456,7 +456,7 @@ void conn_start(struct conns *conns, struct conn *conn)
     if (conn_may_age(conns, conn) || conn->policy->idle_timeout_ns != 0 ||
         conn->policy->header_timeout_ns != 0)
         conns_sweep(conns);
-    if (conn_input(conns, conn).size > 0)
+    if (conn_input(conns, conn).size > 0 || conn_speaks_first(conns, conn))
         process(conns, conn);
     else
         conn_mark_dirty(conns, conn);

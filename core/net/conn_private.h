@@ -54,6 +54,9 @@ const char *conn_here(int fd, char text[ADDRESS_TEXT_SIZE]);
 /* Closes with a reset: what the client has left unread is given up, in the kernel too. */
 void conn_cut(struct conns *conns, struct conn *conn);
 
+/* True when the server has the first word, so that on_input is called without input. */
+bool conn_speaks_first(const struct conns *conns, const struct conn *conn);
+
 /* ---- conn_pace.c ---- */
 
 /* A part of the message at `place` is there: gives it its time, unless it has one. False when that
@@ -81,7 +84,8 @@ void conn_probe(const struct conns *conns, struct conn *conn);
 
 /* ---- conn_header.c ---- */
 
-/* There is input, and CONN_HEADER is set. True when the header was consumed and more follows it. */
+/* There is input, and CONN_HEADER is set. True when the header was consumed and on_input is to be
+ * called: for what follows it, or because the server has the first word. */
 bool conn_header_input(struct conns *conns, struct conn *conn, struct bytes input);
 
 /* ---- conn_buffer.c ---- */

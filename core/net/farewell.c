@@ -18,6 +18,8 @@
 
 size_t farewell_write(uint8_t protocol, char word[FAREWELL_MAX])
 {
+    if (protocol == PROTOCOL_AGENT)
+        return 0; /* it has no word for errors */
     char room[512], date[HTTP_DATE_SIZE + 1];
     const struct reply_http http = {.style = HTTP_STYLE_CLOSE, .retry_s = 1, .date = date};
     struct reply reply = {.format = protocols[protocol].refuses_in, .http = &http};

@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 
 #include "base/log_seldom.h"
+#include "rpc/agent.h"
 #include "rpc/begun.h"
 #include "rpc/dispatch_batch.h"
 #include "rpc/http_call.h"
@@ -379,6 +380,10 @@ void dispatch_input(struct conns *conns, struct conn *conn)
 {
     struct call call;
 
+    if (conn_cursors(conns, conn)->protocol == PROTOCOL_AGENT) {
+        agent_answer(conns->context, conn);
+        return;
+    }
     call_init(&call, conns->context, conn);
     if (call.req.protocol == PROTOCOL_AUTO && !guess_protocol(&call))
         return;

@@ -58,6 +58,13 @@ struct rpc_server {
     bool slow;          /* some of its methods have a slow_threshold */
 };
 
+/* True while the server takes new work. `GET /readyz`, HAProxy's agent (rpc/agent.h) and the
+ * registry say the same. */
+static inline bool dispatcher_is_ready(const struct dispatcher *dispatcher)
+{
+    return !dispatcher->conns->draining && !dispatcher->unready;
+}
+
 /* enum quarantined, of a method by its index. */
 static inline uint32_t quarantine_of(const struct dispatcher *dispatcher, uint32_t method)
 {

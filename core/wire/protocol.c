@@ -62,13 +62,48 @@ static enum frame_status next_http(struct bytes input, const struct frame_limits
     return protocol_http_frame(input, status, &request, frame);
 }
 
+/* Nothing that such a client sends means anything. */
+static enum frame_status next_agent(struct bytes input, const struct frame_limits *limits,
+                                    struct frame_progress *progress, struct frame *frame)
+{
+    (void)limits;
+    (void)progress;
+    *frame = (struct frame){.size = input.size};
+    return input.size == 0 ? FRAME_PARTIAL : FRAME_EMPTY;
+}
+
 const struct protocol protocols[PROTOCOLS] = {
-    [PROTOCOL_FRAME] =
-        {"frame", false, false, next_frame, head_of_frame, {"", 0}, ENVELOPE_PILLION},
-    [PROTOCOL_AUTO] = {"auto", false, false, next_frame, head_of_frame, {"", 0}, ENVELOPE_PILLION},
-    [PROTOCOL_LINE] = {"line", false, false, line_next, NULL, {"\n", 1}, ENVELOPE_PILLION},
-    [PROTOCOL_LSP] = {"lsp", false, false, lsp_next, head_of_lsp, {"", 0}, ENVELOPE_JSONRPC},
-    [PROTOCOL_HTTP] = {"http", true, true, next_http, http_reply_head, {"", 0}, ENVELOPE_PILLION},
+    [PROTOCOL_FRAME] = {.name = "frame",
+                        .next = next_frame,
+                        .head = head_of_frame,
+                        .tail = {"", 0},
+                        .refuses_in = ENVELOPE_PILLION},
+    [PROTOCOL_AUTO] = {.name = "auto",
+                       .next = next_frame,
+                       .head = head_of_frame,
+                       .tail = {"", 0},
+                       .refuses_in = ENVELOPE_PILLION},
+    [PROTOCOL_LINE] = {.name = "line",
+                       .next = line_next,
+                       .tail = {"\n", 1},
+                       .refuses_in = ENVELOPE_PILLION},
+    [PROTOCOL_LSP] = {.name = "lsp",
+                      .next = lsp_next,
+                      .head = head_of_lsp,
+                      .tail = {"", 0},
+                      .refuses_in = ENVELOPE_JSONRPC},
+    [PROTOCOL_HTTP] = {.name = "http",
+                       .ordered = true,
+                       .eof_is_end = true,
+                       .next = next_http,
+                       .head = http_reply_head,
+                       .tail = {"", 0},
+                       .refuses_in = ENVELOPE_PILLION},
+    [PROTOCOL_AGENT] = {.name = "agent",
+                        .next = next_agent,
+                        .tail = {"\n", 1},
+                        .refuses_in = ENVELOPE_PILLION,
+                        .speaks_first = true},
 };
 
 unsigned protocol_find(const char *name)

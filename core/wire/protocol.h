@@ -19,7 +19,8 @@ enum {
     PROTOCOL_AUTO, /* the first bytes of the connection will tell */
     PROTOCOL_LINE,
     PROTOCOL_LSP,
-    PROTOCOL_HTTP, /* the body of a frame is the whole request, its head included */
+    PROTOCOL_HTTP,  /* the body of a frame is the whole request, its head included */
+    PROTOCOL_AGENT, /* HAProxy's agent-check: one line for each connection, and no requests */
     PROTOCOLS
 };
 
@@ -39,6 +40,7 @@ struct protocol {
     struct bytes tail; /* the bytes behind it */
 
     uint8_t refuses_in; /* enum envelope_format: of an error about bytes that are no message */
+    bool speaks_first;  /* the server does; the layer above is called before the client sends */
 };
 
 extern const struct protocol protocols[PROTOCOLS];

@@ -160,7 +160,7 @@ const char *stranger_spoken(unsigned protocol)
     static const char *const spoken[PROTOCOLS] = {
         [PROTOCOL_FRAME] = "frames of JSON",  [PROTOCOL_AUTO] = "frames of JSON",
         [PROTOCOL_LINE] = "lines of JSON",    [PROTOCOL_LSP] = "messages with Content-Length",
-        [PROTOCOL_HTTP] = "requests of HTTP",
+        [PROTOCOL_HTTP] = "requests of HTTP", [PROTOCOL_AGENT] = "checks of HAProxy's agent",
     };
 
     return spoken[protocol];

@@ -1,7 +1,7 @@
 /* Behind a balancer: PROXY headers tell who the client is, and a client's address is its own
  * whichever worker has the connection. A real HAProxy says it, and tests that write the bytes
  * themselves say what HAProxy never would. */
-#include "harness.h"
+#include "haproxy_server.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -84,41 +84,6 @@ static void crash(const struct server *server)
 }
 
 /* ---- HAProxy ---- */
-
-static pid_t haproxy_start(const struct server *server, const char *conf)
-{
-    server_write(server, "haproxy.cfg",
-                 "defaults\n  mode tcp\n  timeout connect 30s\n  timeout client 5m\n"
-                 "  timeout server 5m\n%s",
-                 conf);
-    if (access("/usr/sbin/haproxy", X_OK) != 0)
-        fail_test("there is no /usr/sbin/haproxy: make deps-test");
-    const char *file = server_path(server, "haproxy.cfg"),
-               *log = server_path(server, "haproxy.log");
-    pid_t pid = fork();
-    ck_assert_int_ge(pid, 0);
-    if (pid == 0) {
-        prctl(PR_SET_PDEATHSIG, SIGKILL);
-        if (freopen(log, "w", stdout) != NULL && dup2(1, 2) == 2)
-            execl("/usr/sbin/haproxy", "haproxy", "-db", "-f", file, NULL);
-        _exit(127);
-    }
-    return pid;
-}
-
-static void haproxy_end(pid_t pid)
-{
-    kill(pid, SIGKILL);
-    waitpid(pid, NULL, 0);
-}
-
-static int connect_when_there(int port)
-{
-    int client = -1;
-
-    wait_until((client = client_try_connect(port)) >= 0, "haproxy does not come");
-    return client;
-}
 
 static const char *frontend(int port, const char *bind, int to, const char *options)
 {
