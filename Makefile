@@ -119,7 +119,7 @@ $(B)/pillion: $(B)/obj/core/cmd/main.o $(B)/libpillion.a core/module/exports.lis
 	    -Wl,--whole-archive $(B)/libpillion.a -Wl,--no-whole-archive $(LIBS)
 
 # TLS for the gate and the command line, which load it by themselves: nothing else needs OpenSSL.
-$(B)/tls.so: $(wildcard core/tls/openssl/*.c) core/tls/tls.h
+$(B)/tls.so: $(wildcard core/tls/openssl/*.[ch]) core/tls/tls.h
 	$(if $(Q),@echo "  SO   $@")
 	$(Q)$(CC) $(CPPFLAGS_ALL) -std=c17 $(WARNINGS) $(CFLAGS) $(SANFLAGS) -shared -fPIC \
 	    -fvisibility=hidden $$(pkg-config --cflags openssl) -o $@ $(filter %.c,$^) \

@@ -86,6 +86,8 @@ static int take_option(struct args *args, int id, void *data)
     struct bench *bench = data;
     struct load_plan *plan = &bench->plan;
 
+    if (id >= OPTION_PROTOCOL)
+        return dialect_option(args, id, &bench->dialect);
     switch (id) {
     case OPTION_SERVER:
         bench->given = args->value;
@@ -99,10 +101,6 @@ static int take_option(struct args *args, int id, void *data)
     case OPTION_ID:
         bench->id = true;
         return 0;
-    case OPTION_PROTOCOL:
-    case OPTION_HTTP:
-    case OPTION_JSONRPC:
-        return dialect_option(args, id, &bench->dialect);
     case 'c':
         return read_count(args, "-c", LOAD_CONNECTIONS_MAX, &plan->connections);
     case 'P':

@@ -36,7 +36,7 @@ struct sent {
 };
 
 struct load_conn {
-    int fd; /* -1: it has ended */
+    struct contact contact; /* its descriptor is -1: it has ended */
     uint32_t in_flight;
     uint64_t unsent;   /* bytes of requests that are to be sent */
     size_t phase;      /* how far into a message the next byte to send is */
@@ -91,19 +91,32 @@ static void conn_fail(struct load *load, struct load_conn *conn, const char *why
         else
             error_errno(&result->failure, "%s", why);
     }
-    close(conn->fd);
-    conn->fd = -1;
+    contact_close(&conn->contact);
     load->open--;
     load->in_flight -= conn->in_flight;
     result->unanswered += conn->in_flight;
 }
 
+/* By errno, or by what TLS says. */
+static void conn_broke(struct load *load, struct load_conn *conn, const char *what)
+{
+    struct text why = {0};
+    int number = errno;
+
+    text_append_string(&why, what);
+    if (number == EPROTO)
+        text_printf(&why, ": %s", contact_why(&conn->contact));
+    conn_fail(load, conn, text_string(&why), number == EPROTO ? 0 : number);
+    text_free(&why);
+}
+
 static void want_writing(struct load *load, struct load_conn *conn, bool writing)
 {
+    writing = writing || conn->contact.reads_write;
     if (conn->writing == writing)
         return;
     struct epoll_event event = {.events = EPOLLIN | (writing ? EPOLLOUT : 0u), .data.ptr = conn};
-    epoll_ctl(load->epoll, EPOLL_CTL_MOD, conn->fd, &event);
+    epoll_ctl(load->epoll, EPOLL_CTL_MOD, conn->contact.fd, &event);
     conn->writing = writing;
 }
 
@@ -113,11 +126,11 @@ static void send_more(struct load *load, struct load_conn *conn)
         size_t size = load->frames_size - conn->phase;
         if (size > conn->unsent)
             size = (size_t)conn->unsent;
-        ssize_t put = send(conn->fd, load->frames + conn->phase, size, MSG_NOSIGNAL);
+        ssize_t put = contact_send(&conn->contact, load->frames + conn->phase, size);
         if (put < 0 && errno == EINTR)
             continue;
         if (put < 0 && errno != EAGAIN) {
-            conn_fail(load, conn, "a connection broke while a request was sent", errno);
+            conn_broke(load, conn, "a connection broke while a request was sent");
             return;
         }
         if (put < 0)
@@ -372,17 +385,19 @@ static void fail_unreadable(struct load *load, struct load_conn *conn, struct by
     text_free(&why);
 }
 
-static void receive(struct load *load, struct load_conn *conn)
+/* Takes what has come. True when there is more at once, which epoll(7) need not tell of. */
+static bool receive_once(struct load *load, struct load_conn *conn)
 {
-    ssize_t got = recv(conn->fd, load->input, READ_SIZE, 0);
+    ssize_t got = contact_receive(&conn->contact, load->input, READ_SIZE);
 
     if (got < 0 && (errno == EAGAIN || errno == EINTR))
-        return;
-    if (got <= 0) {
-        conn_fail(load, conn, got == 0 ? "the server closed a connection" : "a connection broke",
-                  got == 0 ? 0 : errno);
-        return;
-    }
+        return false;
+    if (got == 0)
+        conn_fail(load, conn, "the server closed a connection", 0);
+    else if (got < 0)
+        conn_broke(load, conn, "a connection broke");
+    if (got <= 0)
+        return false;
     load->now = clock_ns();
     load->result->bytes += (uint64_t)got;
     struct bytes input = {load->input, (size_t)got};
@@ -391,17 +406,28 @@ static void receive(struct load *load, struct load_conn *conn)
               ? count_frames(load, conn, input, &count)
               : count_others(load, conn, input, &count))) {
         fail_unreadable(load, conn, input);
-        return;
+        return false;
     }
     if (count > conn->in_flight) {
         conn_fail(load, conn, "the server sent more replies than there were requests", 0);
-        return;
+        return false;
     }
     replied(load, conn, count);
     if (count > 0 && load->plan->rate == 0 && load->now < load->end_ns && !interrupted) {
         request(load, conn, count, load->now);
         send_more(load, conn);
     }
+    return got == READ_SIZE && conn->contact.session != NULL && conn->contact.fd >= 0;
+}
+
+static void receive(struct load *load, struct load_conn *conn)
+{
+    bool wrote = conn->contact.reads_write;
+
+    while (receive_once(load, conn)) {
+    }
+    if (conn->contact.fd >= 0 && conn->contact.reads_write != wrote)
+        want_writing(load, conn, conn->unsent > 0);
 }
 
 /* ---- The rate ---- */
@@ -418,7 +444,7 @@ static struct load_conn *next_conn(struct load *load)
     for (uint32_t i = 0; i < load->plan->connections; i++) {
         struct load_conn *conn = &load->conns[load->next_conn];
         load->next_conn = (load->next_conn + 1) % load->plan->connections;
-        if (conn->fd >= 0 && conn->in_flight < load->plan->in_flight)
+        if (conn->contact.fd >= 0 && conn->in_flight < load->plan->in_flight)
             return conn;
     }
     return NULL;
@@ -454,14 +480,14 @@ static bool connect_all(struct load *load, struct error *error)
                          plan->connections, (unsigned long long)limit.rlim_cur);
     for (uint32_t i = 0; i < plan->connections; i++) {
         struct load_conn *conn = &load->conns[i];
-        conn->fd = client_connect(plan->server, CONNECT_MS, error);
-        if (conn->fd < 0)
+        if (!client_connect(plan->server, plan->dialect, CONNECT_MS, &conn->contact, error))
             return false;
         load->open++;
-        setsockopt(conn->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)); /* not on Unix sockets */
+        /* Not on Unix sockets. */
+        setsockopt(conn->contact.fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
         conn->ring = must_alloc(plan->in_flight * sizeof(*conn->ring));
         struct epoll_event event = {.events = EPOLLIN, .data.ptr = conn};
-        if (epoll_ctl(load->epoll, EPOLL_CTL_ADD, conn->fd, &event) < 0)
+        if (epoll_ctl(load->epoll, EPOLL_CTL_ADD, conn->contact.fd, &event) < 0)
             return error_errno(error, "cannot watch a connection");
     }
     return true;
@@ -513,9 +539,10 @@ static void run_until_done(struct load *load)
         load->now = clock_ns();
         for (int i = 0; i < count; i++) {
             struct load_conn *conn = events[i].data.ptr;
-            if (conn->fd >= 0 && (events[i].events & EPOLLOUT))
+            if (conn->contact.fd >= 0 && (events[i].events & EPOLLOUT))
                 send_more(load, conn);
-            if (conn->fd >= 0 && (events[i].events & ~(uint32_t)EPOLLOUT))
+            if (conn->contact.fd >= 0 &&
+                ((events[i].events & ~(uint32_t)EPOLLOUT) != 0 || conn->contact.reads_write))
                 receive(load, conn);
         }
         if (plan->rate > 0)
@@ -563,8 +590,8 @@ bool load_run(const struct load_plan *plan, struct load_result *result, struct e
         result->seconds = (double)(load.last_reply_ns - load.start_ns) / (double)NS_PER_S;
     }
     for (uint32_t i = 0; i < plan->connections; i++) {
-        if (load.conns[i].ring != NULL && load.conns[i].fd >= 0)
-            close(load.conns[i].fd);
+        if (load.conns[i].ring != NULL)
+            contact_close(&load.conns[i].contact);
         free(load.conns[i].ring);
         text_free(&load.conns[i].rest);
     }

@@ -81,6 +81,7 @@ void bench_print_json(const char *method, const struct load_plan *plan,
     cJSON_AddStringToObject(report, "server", plan->server);
     cJSON_AddStringToObject(report, "protocol", protocols[plan->dialect->protocol].name);
     cJSON_AddBoolToObject(report, "jsonrpc", plan->dialect->jsonrpc);
+    cJSON_AddBoolToObject(report, "tls", plan->dialect->secure.on);
     cJSON_AddNumberToObject(report, "connections", plan->connections);
     cJSON_AddNumberToObject(report, "in_flight", plan->in_flight);
     if (plan->rate > 0)
@@ -128,6 +129,7 @@ static void append_summary(struct text *out, const char *method, const struct lo
     if (dialect->protocol != PROTOCOL_FRAME || dialect->jsonrpc)
         text_printf(out, " by %s%s", protocols[dialect->protocol].name,
                     dialect->jsonrpc ? ", JSON-RPC" : "");
+    text_append_string(out, dialect->secure.on ? " over TLS" : "");
     text_printf(out, ": %u connection%s, ", plan->connections, plan->connections == 1 ? "" : "s");
     if (plan->rate > 0)
         text_printf(out, "%g requests a second\n\n", plan->rate);

@@ -258,7 +258,7 @@ static int read_line(struct args *args, struct call *call)
 static int run(const struct command *self, int argc, char **argv)
 {
     struct args args = {.command = self, .argc = argc, .argv = argv, .next = 1};
-    struct call call = {.client = {.timeout_ms = DEFAULT_MS, .fd = -1}};
+    struct call call = {.client = {.timeout_ms = DEFAULT_MS, .contact = {.fd = -1}}};
 
     call.client.server = call.server;
     call.client.dialect = &call.dialect;

@@ -12,6 +12,7 @@
 
 #include "base/clock.h"
 #include "cmd/said.h"
+#include "cmd/target.h"
 #include "net/address.h"
 #include "wire/stranger.h"
 
@@ -19,7 +20,7 @@
 
 struct exchange {
     const char *server; /* as the user wrote it */
-    int fd;
+    struct contact contact;
     uint64_t deadline;
     uint64_t timeout_ms;
     const struct dialect *dialect;
@@ -60,7 +61,7 @@ static bool fail_timeout(struct exchange *exchange)
 /* Waits for `events` until the deadline. */
 static bool wait_for(struct exchange *exchange, short events, short *ready)
 {
-    struct pollfd poller = {.fd = exchange->fd, .events = events};
+    struct pollfd poller = {.fd = exchange->contact.fd, .events = events};
 
     for (;;) {
         uint64_t now = clock_ns();
@@ -83,15 +84,16 @@ static bool connect_to(struct exchange *exchange, const struct address *address)
     socklen_t size = sizeof(reason);
     short ready;
 
-    exchange->fd = socket(address->socket.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (exchange->fd < 0)
+    int fd = socket(address->socket.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0)
         return error_errno(exchange->error, "cannot create a socket for %s", address->text);
-    if (connect(exchange->fd, (const struct sockaddr *)&address->socket, address->size) == 0)
+    exchange->contact.fd = fd;
+    if (connect(fd, (const struct sockaddr *)&address->socket, address->size) == 0)
         return true;
     if (errno == EINPROGRESS) {
         if (!wait_for(exchange, POLLOUT, &ready))
             return false;
-        getsockopt(exchange->fd, SOL_SOCKET, SO_ERROR, &reason, &size);
+        getsockopt(fd, SOL_SOCKET, SO_ERROR, &reason, &size);
         if (reason == 0)
             return true;
         errno = reason;
@@ -99,17 +101,45 @@ static bool connect_to(struct exchange *exchange, const struct address *address)
     return error_errno(exchange->error, "no server answers at %s", address->text);
 }
 
+static bool shake_hands(struct exchange *exchange)
+{
+    char name[TARGET_SIZE];
+    const char *why = "out of memory";
+    enum contact_state state = CONTACT_BROKEN;
+    short ready;
+
+    dialect_server_name(exchange->dialect, exchange->server, name, sizeof(name));
+    if (contact_secure(&exchange->contact, name))
+        state = contact_shake(&exchange->contact, &why);
+    while (state == CONTACT_READ || state == CONTACT_WRITE) {
+        if (!wait_for(exchange, state == CONTACT_READ ? POLLIN : POLLOUT, &ready)) {
+            if (clock_ns() >= exchange->deadline)
+                error_set(exchange->error,
+                          "%s has taken the connection, and not the TLS handshake (%llu ms); does "
+                          "it speak TLS?",
+                          exchange->server, (unsigned long long)exchange->timeout_ms);
+            return false;
+        }
+        state = contact_shake(&exchange->contact, &why);
+    }
+    return state == CONTACT_DONE ||
+           error_set(exchange->error, "TLS with %s has failed: %s", exchange->server, why);
+}
+
+/* What TLS says is the same at each of a name's addresses, as a rule: the first that takes a
+ * connection is the server. */
 static bool connect_any(struct exchange *exchange)
 {
     struct address addresses[ADDRESSES_MAX];
 
     size_t count = address_resolve(exchange->server, addresses, ADDRESSES_MAX, exchange->error);
     for (size_t i = 0; i < count; i++) {
-        if (connect_to(exchange, &addresses[i]))
-            return true;
-        if (exchange->fd >= 0)
-            close(exchange->fd);
-        exchange->fd = -1;
+        if (connect_to(exchange, &addresses[i])) {
+            if (!exchange->dialect->secure.on || shake_hands(exchange))
+                return true;
+            count = 0;
+        }
+        contact_close(&exchange->contact);
     }
     return false;
 }
@@ -118,8 +148,8 @@ static bool connect_any(struct exchange *exchange)
  * explains it may still be readable. */
 static void send_more(struct exchange *exchange)
 {
-    ssize_t size = send(exchange->fd, exchange->message.data + exchange->sent,
-                        exchange->message.size - exchange->sent, MSG_NOSIGNAL);
+    ssize_t size = contact_send(&exchange->contact, exchange->message.data + exchange->sent,
+                                exchange->message.size - exchange->sent);
 
     if (size > 0)
         exchange->sent += (size_t)size;
@@ -133,8 +163,9 @@ static bool fail_closed(const struct exchange *exchange)
 
     if (input.size == 0)
         return fail_said(exchange, input,
-                         "closed the connection before it answered; does it speak %s, without TLS?",
-                         stranger_spoken(exchange->dialect->protocol));
+                         "closed the connection before it answered; does it speak %s%s?",
+                         stranger_spoken(exchange->dialect->protocol),
+                         exchange->dialect->secure.on ? "" : ", without TLS");
     if (exchange->expects > 0)
         return fail_said(exchange, (struct bytes){0},
                          "closed the connection after %zu of the %llu bytes of its reply",
@@ -146,16 +177,21 @@ static bool fail_closed(const struct exchange *exchange)
 static bool receive_more(struct exchange *exchange)
 {
     char buffer[65536];
+    ssize_t size;
 
-    ssize_t size = recv(exchange->fd, buffer, sizeof(buffer), 0);
-    if (size > 0) {
-        text_append(&exchange->input, (struct bytes){buffer, (size_t)size});
+    do {
+        size = contact_receive(&exchange->contact, buffer, sizeof(buffer));
+        if (size > 0)
+            text_append(&exchange->input, (struct bytes){buffer, (size_t)size});
+    } while (size == sizeof(buffer));
+    if (size > 0 || (size < 0 && (errno == EAGAIN || errno == EINTR)))
         return true;
-    }
-    if (size < 0 && (errno == EAGAIN || errno == EINTR))
-        return true;
-    if (size == 0)
+    /* What has not been read, as by a server that expects TLS, makes a reset of an end. */
+    if (size == 0 || (errno == ECONNRESET && exchange->input.size == 0))
         return fail_closed(exchange);
+    if (errno == EPROTO)
+        return error_set(exchange->error, "TLS with %s has failed: %s", exchange->server,
+                         contact_why(&exchange->contact));
     return error_errno(exchange->error, "the connection to %s broke before it answered",
                        exchange->server);
 }
@@ -221,44 +257,49 @@ static bool run(struct exchange *exchange, struct text *reply)
     short ready;
 
     while (!done) {
-        short sending = exchange->sent < exchange->message.size ? POLLOUT : 0;
+        bool sends = exchange->sent < exchange->message.size;
+        short sending = sends || exchange->contact.reads_write ? POLLOUT : 0;
         if (!wait_for(exchange, (short)(POLLIN | sending), &ready))
             return false;
-        if ((ready & POLLOUT) != 0 && sending != 0)
+        if ((ready & POLLOUT) != 0 && sends)
             send_more(exchange);
-        if ((ready & ~POLLOUT) != 0 &&
+        if (((ready & ~POLLOUT) != 0 || exchange->contact.reads_write) &&
             (!receive_more(exchange) || !take_reply(exchange, &progress, reply, &done)))
             return false;
     }
     return true;
 }
 
-int client_connect(const char *server, uint64_t timeout_ms, struct error *error)
+bool client_connect(const char *server, const struct dialect *dialect, uint64_t timeout_ms,
+                    struct contact *contact, struct error *error)
 {
     struct exchange exchange = {
         .server = server,
-        .fd = -1,
+        .contact = {.fd = -1},
         .deadline = clock_after(clock_ns(), timeout_ms),
         .timeout_ms = timeout_ms,
+        .dialect = dialect,
         .error = error,
     };
 
-    return connect_any(&exchange) ? exchange.fd : -1;
+    bool good = connect_any(&exchange);
+    *contact = exchange.contact;
+    return good;
 }
 
 bool client_exchange(struct client *client, struct bytes body, struct text *reply,
                      struct error *error)
 {
     struct exchange exchange = {.server = client->server,
-                                .fd = client->fd,
+                                .contact = client->contact,
                                 .deadline = clock_after(clock_ns(), client->timeout_ms),
                                 .timeout_ms = client->timeout_ms,
                                 .dialect = client->dialect,
                                 .error = error};
 
     dialect_wrap(client->dialect, client->server, body, &exchange.message);
-    bool good = (exchange.fd >= 0 || connect_any(&exchange)) && run(&exchange, reply);
-    client->fd = exchange.fd;
+    bool good = (exchange.contact.fd >= 0 || connect_any(&exchange)) && run(&exchange, reply);
+    client->contact = exchange.contact;
     if (!good || (client->dialect->protocol == PROTOCOL_HTTP && !exchange.response.keep_alive))
         client_close(client);
     text_free(&exchange.message);
@@ -268,7 +309,5 @@ bool client_exchange(struct client *client, struct bytes body, struct text *repl
 
 void client_close(struct client *client)
 {
-    if (client->fd >= 0)
-        close(client->fd);
-    client->fd = -1;
+    contact_close(&client->contact);
 }

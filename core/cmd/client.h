@@ -10,18 +10,20 @@
 
 #include "base/bytes.h"
 #include "base/error.h"
+#include "cmd/contact.h"
 #include "cmd/dialect.h"
 
-/* Connects to `server`, an address as address_resolve takes it. A non-blocking socket, or -1 with
- * the reason. */
-int client_connect(const char *server, uint64_t timeout_ms, struct error *error);
+/* Connects to `server`, an address as address_resolve takes it, with TLS where the dialect says so.
+ * False with the reason. */
+bool client_connect(const char *server, const struct dialect *dialect, uint64_t timeout_ms,
+                    struct contact *contact, struct error *error);
 
 /* A connection that is made with the first exchange and kept for those that follow. */
 struct client {
     const char *server;  /* an address as address_resolve takes it */
     uint64_t timeout_ms; /* for each exchange */
     const struct dialect *dialect;
-    int fd; /* -1 at first */
+    struct contact contact; /* its descriptor is -1 at first */
 };
 
 /* Sends `body` (at most UINT32_MAX bytes) and appends the body of the reply to `reply`. False when

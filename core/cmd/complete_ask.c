@@ -24,15 +24,16 @@ static cJSON *ask(const struct complete_target *target, const char *method,
                   const struct text *params)
 {
     char server[TARGET_SIZE];
+    struct dialect dialect = target->dialect;
     struct client client = {
-        .server = server, .timeout_ms = ANSWER_MS, .dialect = &target->dialect, .fd = -1};
+        .server = server, .timeout_ms = ANSWER_MS, .dialect = &dialect, .contact = {.fd = -1}};
     struct text request = {0}, reply = {0};
     struct bytes result;
     struct error error;
     cJSON *found = NULL;
     bool failed = true;
 
-    if (dialect_target(target->command, &target->dialect, target->server, server) != 0)
+    if (dialect_target(target->command, &dialect, target->server, server) != 0)
         return NULL;
     params_request(method, params, target->members, target->dialect.jsonrpc, &request);
     bool good =

@@ -75,7 +75,7 @@ static int ask(const struct command *self, const struct question *question, cons
     struct client client = {.server = question->server,
                             .timeout_ms = TIMEOUT_MS,
                             .dialect = &question->dialect,
-                            .fd = -1};
+                            .contact = {.fd = -1}};
     struct text request = {0};
     struct error error = {0};
     bool failed = false;

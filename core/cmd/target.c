@@ -8,6 +8,8 @@
 #include "base/error.h"
 #include "net/address.h"
 
+#define TLS_PREFIX "tls:"
+
 /* True for "host" and "[::1]", which lack a port. */
 static bool lacks_port(const char *given)
 {
@@ -27,7 +29,7 @@ static bool lacks_brackets(const char *given)
 }
 
 int target_read(const struct command *self, const char *option, const char *form, const char *given,
-                char target[TARGET_SIZE])
+                char target[TARGET_SIZE], bool *tls)
 {
     const char *what = option;
     struct error error;
@@ -37,6 +39,10 @@ int target_read(const struct command *self, const char *option, const char *form
         what = TARGET_VARIABLE;
     if (given == NULL || (given[0] == '\0' && what[0] != '-'))
         given = TARGET_HOST;
+    if (tls != NULL && strncmp(given, TLS_PREFIX, sizeof(TLS_PREFIX) - 1) == 0) {
+        given += sizeof(TLS_PREFIX) - 1;
+        *tls = true;
+    }
     if (given[0] == '\0')
         return command_misused(self, "%s takes %s, not \"\"", what, form);
     if (strncmp(given, "unix:", 5) == 0)

@@ -1,6 +1,6 @@
-/* TLS as the gate and the command line need it: a table of functions that `tls.so` fills, which is
- * the only file of a server that needs OpenSSL. The processes that need TLS load it by themselves
- * (tls_load); the others, and servers without `ssl`, never do.
+/* TLS as the gate, the command line and workers need it: a table of functions that `tls.so` fills,
+ * which is the only file of a server that needs OpenSSL. The processes that need TLS load it by
+ * themselves (tls_load); the others, and servers without `ssl`, never do.
  *
  * Sessions read and write a non-blocking socket that stays the caller's. Texts of errors are
  * sentences without a full stop. */
@@ -13,7 +13,7 @@
 
 #include "base/error.h"
 
-#define TLS_TABLE_VERSION    1u /* raised when anything below changes */
+#define TLS_TABLE_VERSION    2u /* raised when anything below changes */
 #define TLS_TICKET_KEY       80u
 #define TLS_CERTIFICATES_MAX 64u
 
@@ -45,12 +45,19 @@ struct tls_server {
     void *ticket_context;
 };
 
+/* What a file of PEM holds. */
+struct tls_pem {
+    const char *name; /* of the file; NULL: there is none */
+    const char *data; /* NULL: the file is read */
+    size_t size;
+};
+
 /* What a client expects. */
 struct tls_client {
-    const char *authorities;  /* a file of PEM; NULL: the system's */
-    const char *const *alpn;  /* ended by NULL, or NULL */
-    struct tls_pair identity; /* its own certificate; NULLs: none */
-    bool unverified;          /* it takes any certificate */
+    struct tls_pem authorities;      /* none: the system's */
+    const char *const *alpn;         /* ended by NULL, or NULL */
+    struct tls_pem certificate, key; /* its own, or none */
+    bool unverified;                 /* it takes any certificate */
 };
 
 enum tls_status {

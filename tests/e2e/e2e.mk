@@ -16,8 +16,9 @@ $(B)/tests/e2e/test_test_api: $(B)/libpillion-test.so
 $(B)/tests/e2e/test_test_api: CHECK_LIBS += -Icore/include -L$(B) -Wl,-rpath,$(abspath $(B)) -lpillion-test
 
 # Its clients are OpenSSL's.
-$(B)/tests/e2e/test_tls: CHECK_LIBS += -lssl -lcrypto
-$(B)/tests/e2e/test_tls: tests/e2e/tls_peer.h
+TLS_TESTS := $(B)/tests/e2e/test_tls $(B)/tests/e2e/test_tls_call
+$(TLS_TESTS): CHECK_LIBS += -lssl -lcrypto
+$(TLS_TESTS): tests/e2e/tls_peer.h
 
 # Preloaded by test_faults, test_calls and test_names. A sanitizer's library has to come first, so
 # those that fake what it has itself run without them (tests.mk).

@@ -190,7 +190,7 @@ START_TEST(the_environment_says_where_to_call_and_the_option_says_it_better)
     expect_status(&run, 0);
     run = pillion_with("PILLION_SERVER=127.0.0.1:none", (const char *[]){"call", "ping", NULL});
     expect_status(&run, USAGE);
-    expect_part(run.err, "PILLION_SERVER takes HOST, HOST:PORT or unix:PATH");
+    expect_part(run.err, "PILLION_SERVER takes HOST, HOST:PORT, tls:HOST:PORT or unix:PATH");
 }
 END_TEST
 
@@ -205,7 +205,7 @@ START_TEST(an_address_that_cannot_be_one_is_a_mistake_of_the_command_line)
         for (size_t c = 0; c < sizeof(commands) / sizeof(*commands); c++) {
             struct run run = pillion(commands[c], "--server", wrong[i], "ping");
             expect_status(&run, USAGE);
-            expect_part(run.err, "--server takes HOST, HOST:PORT or unix:PATH");
+            expect_part(run.err, "--server takes HOST, HOST:PORT, tls:HOST:PORT or unix:PATH");
         }
     }
 }
@@ -624,7 +624,7 @@ START_TEST(a_url_says_where_to_call_by_http)
     static const struct {
         const char *url, *message;
     } wrong[] = {
-        {"https://localhost", "--http does not speak TLS"},
+        {"https://", "--http takes http://HOST:PORT"},
         {"localhost:80", "--http takes http://HOST:PORT"},
         {"http://", "--http takes http://HOST:PORT"},
         {"http:///ping", "--http takes http://HOST:PORT"},

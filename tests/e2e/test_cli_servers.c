@@ -220,7 +220,7 @@ START_TEST(a_bad_address_is_told_with_its_option)
     expect_part(run.err, "--http takes http://HOST:PORT: \"127.0.0.1:99999\": the port must be");
     run = pillion("bench", "--server", "", "ping");
     expect_status(&run, USAGE);
-    expect_part(run.err, "--server takes HOST, HOST:PORT or unix:PATH, not \"\"");
+    expect_part(run.err, "--server takes HOST, HOST:PORT, tls:HOST:PORT or unix:PATH, not \"\"");
     struct server *server = server_serve("", "method ping;");
     run = pillion("call", "--http", keep_printf("HTTP://127.0.0.1:%d", server->port), "ping", "3");
     expect_text(run.out, "3\n");

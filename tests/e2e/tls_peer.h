@@ -24,9 +24,10 @@ static inline void openssl(const char *const argv[])
 }
 
 /* PREFIX/tls/NAME.pem and NAME.key: for `hosts`, as in "DNS:a.test,DNS:*.b.test", signed by itself,
- * or by the certificate `signer` that was made before. */
-static inline void tls_make(const struct server *server, const char *name, const char *hosts,
-                            const char *signer)
+ * or by the certificate `signer` that was made before. It lasts for so many `days`; -1: it has
+ * expired, which takes a signer. */
+static inline void tls_make_for(const struct server *server, const char *name, const char *hosts,
+                                const char *signer, int days)
 {
     char *pem = server_path(server, keep_printf("tls/%s.pem", name));
     char *key = server_path(server, keep_printf("tls/%s.key", name));
@@ -37,8 +38,8 @@ static inline void tls_make(const struct server *server, const char *name, const
     if (signer == NULL) {
         openssl((const char *const[]){"/usr/bin/openssl", "req", "-x509", "-newkey", "ec",
                                       "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days",
-                                      "90", "-subj", subject, "-addext", extension, "-keyout", key,
-                                      "-out", pem, NULL});
+                                      keep_printf("%d", days), "-subj", subject, "-addext",
+                                      extension, "-keyout", key, "-out", pem, NULL});
         return;
     }
     char *request = server_path(server, keep_printf("tls/%s.csr", name));
@@ -50,8 +51,14 @@ static inline void tls_make(const struct server *server, const char *name, const
     openssl((const char *const[]){"/usr/bin/openssl", "x509", "-req", "-in", request, "-CA",
                                   server_path(server, keep_printf("tls/%s.pem", signer)), "-CAkey",
                                   server_path(server, keep_printf("tls/%s.key", signer)),
-                                  "-CAcreateserial", "-days", "90", "-extfile", ext, "-out", pem,
-                                  NULL});
+                                  "-CAcreateserial", "-days", keep_printf("%d", days), "-extfile",
+                                  ext, "-out", pem, NULL});
+}
+
+static inline void tls_make(const struct server *server, const char *name, const char *hosts,
+                            const char *signer)
+{
+    tls_make_for(server, name, hosts, signer, 90);
 }
 
 /* ---- Clients ---- */

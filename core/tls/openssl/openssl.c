@@ -1,4 +1,4 @@
-/* TLS by OpenSSL: the whole of tls.so. See tls/tls.h.
+/* TLS by OpenSSL: servers, and the table of tls.so. See tls/tls.h.
  *
  * It uses nothing of the core, and the core nothing of it but the table at the end. */
 #include <errno.h>
@@ -14,54 +14,10 @@
 #include <strings.h>
 #include <time.h>
 
-#include "tls/tls.h"
+#include "private.h"
 
 #define TICKET_NAME 16u
 #define TICKET_AES  32u
-
-struct tls_context {
-    SSL_CTX *first; /* of the first pair; or a client's */
-    SSL_CTX *others[TLS_CERTIFICATES_MAX];
-    size_t other_count;
-    bool unverified;
-    unsigned char alpn[256]; /* as RFC 7301 has it: each with its length in front */
-    unsigned alpn_size;
-    tls_ticket_keys ticket_keys;
-    void *ticket_context;
-};
-
-struct tls_session {
-    SSL *ssl;
-    char why[256];
-};
-
-/* ---- Errors ---- */
-
-/* The first error of OpenSSL in words, without the numbers and files around them: the later ones
- * only say which calls it has come through. */
-static const char *error_words(void)
-{
-    static char text[160];
-    unsigned long code = ERR_peek_error();
-    const char *reason = code == 0 ? NULL : ERR_reason_error_string(code);
-
-    if (code != 0 && ERR_SYSTEM_ERROR(code))
-        reason = strerror(ERR_GET_REASON(code));
-    snprintf(text, sizeof(text), "%s", reason == NULL ? "OpenSSL gives no reason" : reason);
-    ERR_clear_error();
-    return text;
-}
-
-__attribute__((format(printf, 3, 4))) static bool fail(char *why, size_t size, const char *format,
-                                                       ...)
-{
-    va_list args;
-
-    va_start(args, format);
-    vsnprintf(why, size, format, args);
-    va_end(args);
-    return false;
-}
 
 /* ---- Certificates and names ---- */
 
@@ -80,13 +36,6 @@ static bool use_pair(SSL_CTX *ctx, const struct tls_pair *pair, char *why, size_
         return fail(why, size, "the key %s does not belong to the certificate %s", pair->key,
                     pair->certificate);
     return fail(why, size, "the key %s cannot be used: %s", pair->key, error_words());
-}
-
-/* Keys with a passphrase would have the server wait for a person. */
-static int no_passphrase(char *to, int room, int writing, void *context)
-{
-    (void)to, (void)room, (void)writing, (void)context;
-    return -1;
 }
 
 static bool answers_for(SSL_CTX *ctx, const char *name)
@@ -117,18 +66,6 @@ static int choose_certificate(SSL *ssl, int *alert, void *argument)
 }
 
 /* ---- ALPN (RFC 7301) ---- */
-
-static void set_alpn(struct tls_context *context, const char *const *names)
-{
-    for (; names != NULL && *names != NULL; names++) {
-        size_t size = strlen(*names);
-        if (context->alpn_size + 1 + size > sizeof(context->alpn))
-            return;
-        context->alpn[context->alpn_size++] = (unsigned char)size;
-        memcpy(context->alpn + context->alpn_size, *names, size);
-        context->alpn_size += (unsigned)size;
-    }
-}
 
 /* A client that offers only protocols that are not spoken here is refused (section 3.2). */
 static int choose_alpn(SSL *ssl, const unsigned char **out, unsigned char *size,
@@ -301,34 +238,21 @@ static SSL_CTX *server_ctx(struct tls_context *context, const struct tls_server 
     return NULL;
 }
 
-static void release(struct tls_context *context)
-{
-    SSL_CTX_free(context->first);
-    for (size_t i = 0; i < context->other_count; i++)
-        SSL_CTX_free(context->others[i]);
-    free(context);
-}
-
-static struct tls_context *context_new(void)
-{
-    if (key_index == 0) /* 0 is taken by OpenSSL itself */
-        key_index = SSL_CTX_get_ex_new_index(0, NULL, NULL, NULL, NULL);
-    return calloc(1, sizeof(struct tls_context));
-}
-
 static struct tls_context *serve(const struct tls_server *settings, char *why, size_t size)
 {
     struct tls_context *context = context_new();
 
     if (context == NULL)
         return NULL;
+    if (key_index == 0) /* 0 is taken by OpenSSL itself */
+        key_index = SSL_CTX_get_ex_new_index(0, NULL, NULL, NULL, NULL);
     set_alpn(context, settings->alpn);
     context->ticket_keys = settings->ticket_keys;
     context->ticket_context = settings->ticket_context;
     for (size_t i = 0; i < settings->pair_count; i++) {
         SSL_CTX *ctx = server_ctx(context, settings, &settings->pairs[i], why, size);
         if (ctx == NULL) {
-            release(context);
+            context_release(context);
             return NULL;
         }
         if (i == 0)
@@ -337,42 +261,6 @@ static struct tls_context *serve(const struct tls_server *settings, char *why, s
             context->others[context->other_count++] = ctx;
     }
     return context;
-}
-
-static bool client_trusts(SSL_CTX *ctx, const struct tls_client *settings, char *why, size_t size)
-{
-    if (settings->authorities != NULL && SSL_CTX_load_verify_file(ctx, settings->authorities) != 1)
-        return fail(why, size, "the certificates of authorities in %s cannot be used: %s",
-                    settings->authorities, error_words());
-    if (settings->authorities == NULL && SSL_CTX_set_default_verify_paths(ctx) != 1)
-        return fail(why, size, "the system's certificates of authorities cannot be used: %s",
-                    error_words());
-    return settings->identity.certificate == NULL || use_pair(ctx, &settings->identity, why, size);
-}
-
-static struct tls_context *call(const struct tls_client *settings, char *why, size_t size)
-{
-    struct tls_context *context = context_new();
-
-    if (context == NULL)
-        return NULL;
-    context->first = SSL_CTX_new(TLS_client_method());
-    SSL_CTX_set_min_proto_version(context->first, TLS1_2_VERSION);
-    SSL_CTX_set_options(context->first, SSL_OP_NO_RENEGOTIATION | SSL_OP_IGNORE_UNEXPECTED_EOF);
-    SSL_CTX_set_mode(context->first, SSL_MODE_ENABLE_PARTIAL_WRITE |
-                                         SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
-                                         SSL_MODE_RELEASE_BUFFERS);
-    SSL_CTX_set_default_passwd_cb(context->first, no_passphrase);
-    set_alpn(context, settings->alpn);
-    context->unverified = settings->unverified;
-    if (!settings->unverified)
-        SSL_CTX_set_verify(context->first, SSL_VERIFY_PEER, NULL);
-    if (context->alpn_size > 0)
-        SSL_CTX_set_alpn_protos(context->first, context->alpn, context->alpn_size);
-    if (client_trusts(context->first, settings, why, size))
-        return context;
-    release(context);
-    return NULL;
 }
 
 static int64_t expiry_of(SSL_CTX *ctx, char *name, size_t size)
@@ -405,21 +293,6 @@ static int64_t expires(const struct tls_context *context, char *name, size_t siz
 
 /* ---- Sessions ---- */
 
-static struct tls_session *session_new(struct tls_context *context, int fd)
-{
-    struct tls_session *session = calloc(1, sizeof(*session));
-
-    if (session == NULL)
-        return NULL;
-    session->ssl = SSL_new(context->first);
-    if (session->ssl != NULL && SSL_set_fd(session->ssl, fd) == 1)
-        return session;
-    SSL_free(session->ssl);
-    free(session);
-    ERR_clear_error();
-    return NULL;
-}
-
 static struct tls_session *session_accept(struct tls_context *context, int fd)
 {
     struct tls_session *session = session_new(context, fd);
@@ -429,45 +302,14 @@ static struct tls_session *session_accept(struct tls_context *context, int fd)
     return session;
 }
 
-static bool is_address(const char *name)
-{
-    ASN1_OCTET_STRING *address = a2i_IPADDRESS(name);
-
-    ASN1_OCTET_STRING_free(address);
-    ERR_clear_error();
-    return address != NULL;
-}
-
-static struct tls_session *session_connect(struct tls_context *context, int fd, const char *name)
-{
-    struct tls_session *session = session_new(context, fd);
-
-    if (session == NULL)
-        return NULL;
-    SSL_set_connect_state(session->ssl);
-    if (is_address(name)) {
-        X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(session->ssl), name);
-    } else {
-        SSL_set_tlsext_host_name(session->ssl, name);
-        SSL_set1_host(session->ssl, name);
-    }
-    return session;
-}
-
-static void session_end(struct tls_session *session)
-{
-    if (session == NULL)
-        return;
-    SSL_free(session->ssl);
-    free(session);
-}
-
 /* Of a handshake that has failed for a certificate, the verification tells more than the alert. */
 static enum tls_status broken(struct tls_session *session, int number)
 {
     long verified = SSL_get_verify_result(session->ssl);
 
-    if (verified != X509_V_OK && !SSL_is_init_finished(session->ssl)) {
+    if (session->name != NULL) {
+        client_words_broken(session, number);
+    } else if (verified != X509_V_OK && !SSL_is_init_finished(session->ssl)) {
         snprintf(session->why, sizeof(session->why), "the certificate is not valid: %s",
                  X509_verify_cert_error_string(verified));
         ERR_clear_error();
@@ -580,11 +422,11 @@ __attribute__((visibility("default"))) const struct tls_table pillion_tls_table 
     .version = TLS_TABLE_VERSION,
     .library = OPENSSL_VERSION_TEXT,
     .serve = serve,
-    .call = call,
-    .release = release,
+    .call = client_context,
+    .release = context_release,
     .expires = expires,
     .accept = session_accept,
-    .connect = session_connect,
+    .connect = client_session,
     .end = session_end,
     .handshake = handshake,
     .read = session_read,

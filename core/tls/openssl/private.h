@@ -1,0 +1,62 @@
+/* Between the files of tls.so. */
+#ifndef PILLION_TLS_OPENSSL_PRIVATE_H
+#define PILLION_TLS_OPENSSL_PRIVATE_H
+
+#include <openssl/ssl.h>
+
+#include "tls/tls.h"
+
+struct tls_context {
+    SSL_CTX *first; /* of the first pair; or a client's */
+    SSL_CTX *others[TLS_CERTIFICATES_MAX];
+    size_t other_count;
+    bool unverified;
+    char *trusted;           /* a client's: whose authorities it trusts, in words; NULL: all */
+    unsigned char alpn[256]; /* as RFC 7301 has it: each with its length in front */
+    unsigned alpn_size;
+    tls_ticket_keys ticket_keys;
+    void *ticket_context;
+};
+
+struct tls_session {
+    SSL *ssl;
+    char *name; /* of the server, where the session is a client's; else NULL */
+    const char *trusted;
+    bool judged; /* `why` tells what is wrong with the server's certificate */
+    char why[256];
+};
+
+/* ---- common.c ---- */
+
+/* The first error of OpenSSL in words, without the numbers and files around them; forgets all. */
+const char *error_words(void);
+
+/* False with the reason. */
+__attribute__((format(printf, 3, 4))) bool fail(char *why, size_t size, const char *format, ...);
+
+/* Keys with a passphrase would have a process wait for a person: there is none. */
+int no_passphrase(char *to, int room, int writing, void *context);
+void set_alpn(struct tls_context *context, const char *const *names);
+
+struct tls_context *context_new(void);
+void context_release(struct tls_context *context);
+struct tls_session *session_new(struct tls_context *context, int fd);
+void session_end(struct tls_session *session);
+
+/* ---- client.c: see tls.h ---- */
+
+struct tls_context *client_context(const struct tls_client *settings, char *why, size_t size);
+struct tls_session *client_session(struct tls_context *context, int fd, const char *name);
+
+/* ---- client_words.c ---- */
+
+/* Has what is wrong with a certificate said in the session's `why`. Once in a context. */
+void client_words_prepare(SSL_CTX *ctx);
+
+/* Connects the SSL with its session, which outlives it. */
+void client_words_of(struct tls_session *session);
+
+/* Says in `why` what has ended the session, unless its certificate's fault is there already. */
+void client_words_broken(struct tls_session *session, int number);
+
+#endif
