@@ -64,6 +64,7 @@ $(RUN_E2E): run-e2e-%: $(B)/tests/e2e/test_%
 -include tests/e2e/e2e.mk
 -include tests/fuzz/fuzz.mk
 -include $(wildcard tests/chaos/chaos.mk)
+-include $(wildcard tests/cluster/cluster.mk)
 -include $(wildcard tests/bench/bench.mk)
 -include $(shell find $(B)/tests -name '*.d' 2>/dev/null)
 
