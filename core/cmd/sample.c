@@ -95,6 +95,22 @@ static int compare_places(const void *one, const void *other)
     return (a->pid > b->pid) - (a->pid < b->pid);
 }
 
+static void read_tls(struct sample *sample, const cJSON *tls)
+{
+    const cJSON *item;
+
+    sample->gates = number(tls, "gates");
+    sample->handshaking = number(tls, "handshaking");
+    sample->tls_open = number(tls, "open");
+    sample->handshakes = number(tls, "handshakes");
+    sample->resumed = number(tls, "resumed");
+    cJSON_ArrayForEach(item, member(tls, "failed"))
+    {
+        if (cJSON_IsNumber(item))
+            sample->handshakes_failed += item->valuedouble;
+    }
+}
+
 struct sample *sample_new(const cJSON *stats, uint64_t at_ns)
 {
     struct sample *sample = must_zalloc(sizeof(*sample));
@@ -111,6 +127,7 @@ struct sample *sample_new(const cJSON *stats, uint64_t at_ns)
     sample->hangs = number(stats, "hangs");
     sample->open = number(connections, "open");
     sample->unheld = number(member(stats, "vaults"), "unheld");
+    read_tls(sample, member(stats, "tls"));
     sample->accepted = number(connections, "accepted");
     sample->adopted = number(connections, "adopted");
     sample->bytes_in = number(connections, "bytes_in");

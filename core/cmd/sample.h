@@ -46,6 +46,7 @@ struct sample {
     double generation, uptime_s, reloads, reloads_failed, crashes, hangs;
     bool reload_failed; /* the last one */
     double open, unheld, accepted, adopted, bytes_in, bytes_out;
+    double gates, tls_open, handshakes, resumed, handshakes_failed, handshaking; /* of TLS */
     struct sample_worker *workers;
     size_t worker_count;
     struct sample_method *methods;

@@ -60,13 +60,6 @@ static void check(const struct server_settings *server, struct conf_errors *erro
                    "\"listen %s ssl\" needs \"ssl_certificate\" and \"ssl_certificate_key\" in its "
                    "server block",
                    listen->address);
-    for (const struct listen_settings *l = server->listens; l != NULL; l = l->next) {
-        if (l->ssl && l->proxy_protocol)
-            conf_error(errors, &l->place,
-                       "\"listen %s\" cannot have both ssl and proxy_protocol: let the balancer in "
-                       "front end TLS, or have it pass connections on without a header",
-                       l->address);
-    }
     if (ssl->certificates.count != ssl->keys.count)
         conf_error(errors, &server->place,
                    "this server has %zu \"ssl_certificate\" and %zu \"ssl_certificate_key\": each "

@@ -41,6 +41,7 @@ struct ssl_settings {
     bool session_tickets;
     uint64_t session_timeout_ms;
     uint64_t handshake_timeout_ms;
+    int64_t handshakes; /* of one address at the same time */
 };
 
 /* `proxy_from NETWORK …;` */

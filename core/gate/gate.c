@@ -27,6 +27,7 @@
 #define PAUSE_NS     (200 * NS_PER_MS)
 #define DAY_NS       (86400 * NS_PER_S)
 #define FILES_SPARE  64u
+#define SHARES       4u /* handshakes of one address take one of them at most */
 #define FILES_CLIENT                                                            \
     3u /* its socket, and both ends of the pair until the queue has one of them \
         */
@@ -264,20 +265,40 @@ static _Noreturn void fail_errno(const char *what)
     fail(error.text);
 }
 
+static void begin_clients(struct board_gate *row)
+{
+    struct board *board = gate.start->board;
+
+    gate.clients = (struct gate_clients){
+        .loop = &gate.loop,
+        .tls = gate.ports.tls,
+        .gone = client_gone,
+        .admission = {.counters = row->counters,
+                      .shaking = {.own = &row->crowd,
+                                  .seed = board->secret,
+                                  .next = board_next_gate_crowd,
+                                  .context = board},
+                      .served = {.seed = board->secret, .next = board_next_crowd, .context = board},
+                      .share = gate.limit / SHARES > 0 ? gate.limit / SHARES : 1},
+    };
+}
+
 _Noreturn void gate_main(const struct gate_start *start)
 {
     const struct generation *generation = start->generation;
+    struct board_gate *row = start->row;
     struct error error;
     char name[32];
 
     gate.start = start;
+    bool entered = board_enter_gate(start->board, &row, &error);
     keep_descriptors(start);
     snprintf(name, sizeof(name), "gate %u", start->seat);
     log_identity(name);
     title_set("%s", name);
     uint64_t files = limit_open_files((uint64_t)generation->settings->worker_rlimit_nofile);
     protect();
-    if (!tickets_map(start->tickets, longest_session(generation->settings), &error) ||
+    if (!entered || !tickets_map(start->tickets, longest_session(generation->settings), &error) ||
         !gate_ports_load(&gate.ports, generation, &error) || !pair_begin(&error) ||
         !privilege_drop(&generation->identity, start->master, &error) ||
         !loop_init(&gate.loop, &error))
@@ -286,8 +307,7 @@ _Noreturn void gate_main(const struct gate_start *start)
     name_sockets();
     gate.limit =
         (uint32_t)(files > FILES_SPARE + FILES_CLIENT ? (files - FILES_SPARE) / FILES_CLIENT : 1);
-    gate.clients =
-        (struct gate_clients){.loop = &gate.loop, .tls = gate.ports.tls, .gone = client_gone};
+    begin_clients(row);
     if (!loop_watch(&gate.loop, &gate.master, start->channel, EPOLLIN, master_ready))
         fail_errno("a gate cannot watch its master");
     gate.loop.after_batch = batch_done;

@@ -15,7 +15,9 @@ struct gate_start {
     uint32_t seat;
     int channel; /* to the master */
     int tickets; /* the memory of gate/tickets.h */
-    bool warns;  /* once a day, of certificates that expire soon */
+    struct board *board;
+    struct board_gate *row; /* of the board, its own; or NULL */
+    bool warns;             /* once a day, of certificates that expire soon */
     const struct generation *generation;
     pid_t master;
 };

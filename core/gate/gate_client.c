@@ -1,4 +1,4 @@
-/* Carrying bytes between a client and the workers. See gate_client.h.
+/* A client's beginning, its bytes in both directions, and its end. See gate_client.h.
  *
  * Bytes that one side does not take yet are kept until it does, and meanwhile nothing more is read
  * from the other side: at most CHUNK in each direction. A client at rest has no buffer. */
@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "base/log_seldom.h"
 #include "base/memory.h"
+#include "gate/gate_header.h"
 #include "gate/pair.h"
 #include "net/handoff.h"
 #include "wire/proxy_header.h"
@@ -41,6 +42,12 @@ struct gate_client {
     struct sockaddr_storage peer;
     socklen_t peer_size;
     int workers_end;  /* of the pair, until it is in the queue; -1 */
+    uint64_t key;     /* of its address, while that counts its handshake; 0 */
+    uint32_t seen;    /* bytes of its PROXY header that were looked at */
+    uint8_t version;  /* of TLS, once it is met: 0, 1 (TLS_VERSIONS) */
+    uint8_t failure;  /* enum tls_counter: what its end counts as before it is met */
+    bool heading;     /* a PROXY header is to come before the handshake */
+    bool begun;       /* the handshake has begun, and was counted */
     bool met;         /* the handshake is done */
     bool in_ended;    /* the client has finished sending, */
     bool in_told;     /* and the worker was told */
@@ -64,6 +71,20 @@ static void forget_watch(struct gate_client *client, struct watch *watch)
     watch->fd = 0;
 }
 
+static void count(struct gate_client *client, unsigned which)
+{
+    counter_add(&client->clients->admission.counters[which], 1);
+}
+
+static void count_end(struct gate_client *client)
+{
+    gate_shaken(&client->clients->admission, &client->key);
+    if (client->met)
+        count(client, TLS_ENDED + client->version);
+    else if (client->begun)
+        count(client, client->failure);
+}
+
 /* `resets`: the other side is to see that its peer did not end in order. */
 static void client_close(struct gate_client *client, bool resets)
 {
@@ -74,6 +95,7 @@ static void client_close(struct gate_client *client, bool resets)
         setsockopt(client->inside.fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
     if (resets && client->out.data != NULL)
         setsockopt(client->outside.fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
+    count_end(client);
     timer_cancel(clients->loop, &client->limit);
     timer_cancel(clients->loop, &client->again);
     clients->tls->end(client->session);
@@ -95,11 +117,24 @@ static const char *name_of(const struct gate_client *client, char text[ADDRESS_T
 }
 
 /* Clients that break off are nothing to tell; those whose handshake fails may be an operator's. */
-static void handshake_failed(struct gate_client *client, const char *why)
+static void handshake_failed(struct gate_client *client, enum tls_counter reason, const char *why)
 {
     char text[ADDRESS_TEXT_SIZE];
 
+    client->failure = (uint8_t)reason;
     log_seldom(LOG_INFO_LEVEL, NULL, "%s: the TLS handshake with %s has failed: %s",
+               client->port->heard->listener->address.text, name_of(client, text), why);
+    client_close(client, false);
+}
+
+static void header_failed(struct gate_client *client, const char *why)
+{
+    char text[ADDRESS_TEXT_SIZE];
+
+    count(client, TLS_REFUSED_HEADER);
+    log_seldom(LOG_WARN_LEVEL, NULL,
+               "%s: %s sent no PROXY header, with which each connection begins there "
+               "(proxy_protocol): %s; the connection is closed",
                client->port->heard->listener->address.text, name_of(client, text), why);
     client_close(client, false);
 }
@@ -111,8 +146,11 @@ static void limit_over(struct timer *timer)
     /* What was handed to the kernel is its to deliver; a client that took nothing is reset. */
     if (client->met)
         client_close(client, client->out.data != NULL);
+    else if (client->heading)
+        header_failed(client, "it did not come in time (proxy_timeout)");
     else
-        handshake_failed(client, "it was not done in time (ssl_handshake_timeout)");
+        handshake_failed(client, TLS_FAILED_TIMEOUT,
+                         "it was not done in time (ssl_handshake_timeout)");
 }
 
 /* The client has a time to take some of the bytes that are held for it (send_timeout), each time
@@ -331,6 +369,10 @@ static bool introduce(struct gate_client *client)
     char header[PROXY_WRITTEN_MAX];
 
     client->clients->tls->agreed(client->session, &agreed);
+    client->version = strcmp(agreed.version, tls_version_name(0)) != 0;
+    count(client, TLS_MET + client->version);
+    if (agreed.resumed)
+        count(client, TLS_RESUMED + client->version);
     struct proxy_header told = {
         .source = client->peer,
         .source_size = client->peer_size,
@@ -349,9 +391,10 @@ static void meet(struct gate_client *client)
     int ends[2];
     const int on = 1;
 
-    client->met = true;
     timer_cancel(client->clients->loop, &client->limit);
+    gate_shaken(&client->clients->admission, &client->key);
     if (!pair_make(ends)) {
+        client->failure = TLS_FAILED_UNKNOWN;
         log_seldom(LOG_ERROR_LEVEL, NULL,
                    "the gate cannot reach the workers over the loopback interface (%s): a client "
                    "is disconnected",
@@ -362,10 +405,48 @@ static void meet(struct gate_client *client)
     client->workers_end = ends[0];
     client->inside.fd = ends[1];
     setsockopt(ends[0], IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+    client->met = true;
     if (introduce(client))
         client_look(client);
     else
         client_close(client, false);
+}
+
+/* A client that has taken the port for one of HTTP is told; what it has sent is read first, because
+ * closing with unread bytes would reset the connection before the answer has arrived. */
+static void answer_plain_http(int fd)
+{
+    static const char answer[] = "HTTP/1.1 400 Bad Request\r\n"
+                                 "Content-Type: text/plain; charset=utf-8\r\n"
+                                 "Content-Length: 41\r\n"
+                                 "Connection: close\r\n\r\n"
+                                 "This port speaks TLS alone: use https://\n";
+    char chunk[4096];
+
+    for (int i = 0; i < 16 && recv(fd, chunk, sizeof(chunk), 0) > 0; i++)
+        continue;
+    send(fd, answer, sizeof(answer) - 1, MSG_NOSIGNAL);
+    shutdown(fd, SHUT_WR);
+}
+
+static void handshake_broken(struct gate_client *client)
+{
+    static const uint8_t reasons[] = {
+        [TLS_CAUSE_UNKNOWN] = TLS_FAILED_UNKNOWN,
+        [TLS_CAUSE_PROTOCOL] = TLS_FAILED_PROTOCOL,
+        [TLS_CAUSE_CERTIFICATE] = TLS_FAILED_CERTIFICATE,
+        [TLS_CAUSE_HTTP] = TLS_FAILED_HTTP,
+        [TLS_CAUSE_CONNECTION] = TLS_FAILED_CLOSED,
+    };
+    const struct tls_table *tls = client->clients->tls;
+    enum tls_counter reason = reasons[tls->cause(client->session)];
+
+    if (reason == TLS_FAILED_HTTP) {
+        answer_plain_http(client->outside.fd);
+        handshake_failed(client, reason, "it sent a request of HTTP without TLS");
+    } else {
+        handshake_failed(client, reason, tls->why(client->session));
+    }
 }
 
 static void shake_hands(struct gate_client *client)
@@ -375,7 +456,7 @@ static void shake_hands(struct gate_client *client)
     if (client->session == NULL)
         client->session = tls->accept(client->port->context, client->outside.fd);
     if (client->session == NULL) {
-        handshake_failed(client, "out of memory");
+        handshake_failed(client, TLS_FAILED_UNKNOWN, "out of memory");
         return;
     }
     switch (tls->handshake(client->session)) {
@@ -392,9 +473,46 @@ static void shake_hands(struct gate_client *client)
         client_close(client, false);
         break;
     case TLS_BROKEN:
-        handshake_failed(client, tls->why(client->session));
+        handshake_broken(client);
         break;
     }
+}
+
+static void begin_handshake(struct gate_client *client)
+{
+    client->begun = true;
+    count(client, TLS_BEGUN);
+    timer_set(client->clients->loop, &client->limit,
+              client->port->heard->server->ssl.handshake_timeout_ms * NS_PER_MS, limit_over);
+}
+
+/* The balancer's header comes first, and tells of the client. */
+static void read_header(struct gate_client *client)
+{
+    struct gate_clients *clients = client->clients;
+    const char *why = "";
+
+    switch (gate_header_take(client->outside.fd, &client->seen, &client->peer, &client->peer_size,
+                             &why)) {
+    case GATE_HEADER_WAITS:
+        return;
+    case GATE_HEADER_ENDED:
+        client_close(client, false);
+        return;
+    case GATE_HEADER_BAD:
+        header_failed(client, why);
+        return;
+    case GATE_HEADER_TAKEN:
+        break;
+    }
+    client->heading = false;
+    if (!gate_admits(&clients->admission, client->port, (struct sockaddr *)&client->peer,
+                     client->peer_size, clients->loop->now, &client->key)) {
+        client_close(client, false);
+        return;
+    }
+    begin_handshake(client);
+    client_look(client);
 }
 
 /* Gives the worker's end to the workers. False while their queue is full. */
@@ -413,7 +531,9 @@ static bool hand_over(struct gate_client *client)
 /* Does what can be done next. The client may be gone after it. */
 static void client_look(struct gate_client *client)
 {
-    if (!client->met) {
+    if (client->heading) {
+        read_header(client);
+    } else if (!client->met) {
         shake_hands(client);
     } else if (hand_over(client)) {
         carry(client);
@@ -441,8 +561,9 @@ static void inside_ready(struct watch *watch, uint32_t events)
     client_look(container_of(watch, struct gate_client, inside));
 }
 
-void gate_client_new(struct gate_clients *clients, const struct gate_port *port, int fd,
-                     const struct sockaddr_storage *peer, socklen_t peer_size)
+/* `key`: as gate_admits has it. */
+static void client_new(struct gate_clients *clients, const struct gate_port *port, int fd,
+                       const struct sockaddr_storage *peer, socklen_t peer_size, uint64_t key)
 {
     const struct server_settings *server = port->heard->server;
     struct gate_client *client = must_zalloc(sizeof(*client));
@@ -454,12 +575,31 @@ void gate_client_new(struct gate_clients *clients, const struct gate_port *port,
     client->outside.fd = fd;
     client->peer = *peer;
     client->peer_size = peer_size;
+    client->key = key;
+    client->failure = TLS_FAILED_CLOSED;
+    client->heading = port->heard->proxied;
     clients->open++;
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)); /* the workers decide what waits */
     if (server->tcp_keepalive)
         setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
-    timer_set(clients->loop, &client->limit, server->ssl.handshake_timeout_ms * NS_PER_MS,
-              limit_over);
+    if (client->heading)
+        timer_set(clients->loop, &client->limit, server->proxy_timeout_ms * NS_PER_MS, limit_over);
+    else
+        begin_handshake(client);
     if (!loop_watch(clients->loop, &client->outside, fd, EPOLLIN, outside_ready))
         client_close(client, false);
+}
+
+void gate_client_new(struct gate_clients *clients, const struct gate_port *port, int fd,
+                     const struct sockaddr_storage *peer, socklen_t peer_size)
+{
+    const struct sockaddr *address = (const struct sockaddr *)peer;
+    uint64_t key = 0;
+
+    if (port->heard->proxied
+            ? gate_admits_balancer(&clients->admission, port, address)
+            : gate_admits(&clients->admission, port, address, peer_size, clients->loop->now, &key))
+        client_new(clients, port, fd, peer, peer_size, key);
+    else
+        close(fd);
 }

@@ -36,6 +36,7 @@ struct gate {
     struct child child;
     struct outbox out;
     struct pulse pulse;
+    struct board_gate *row; /* of the board, or NULL */
     uint32_t seat;
     uint64_t started_ns;
     char *fingerprint; /* "" : of a former binary */
@@ -94,10 +95,31 @@ static void print_ssl(struct text *text, const struct ssl_settings *ssl)
     for (size_t i = 0; i < ssl->keys.count; i++)
         print_file(text, ssl->keys.items[i]);
     print_file(text, ssl->client_certificates);
-    text_printf(text, " %u %s %d %d %llu %llu", ssl->protocols,
+    text_printf(text, " %u %s %d %d %lld %llu %llu", ssl->protocols,
                 ssl->ciphers == NULL ? "" : ssl->ciphers, ssl->verify_client, ssl->session_tickets,
-                (unsigned long long)ssl->session_timeout_ms,
+                (long long)ssl->handshakes, (unsigned long long)ssl->session_timeout_ms,
                 (unsigned long long)ssl->handshake_timeout_ms);
+}
+
+static void print_rule(struct text *text, bool allows, int of, const struct network *network)
+{
+    text_printf(text, " %d%d %d/%u ", allows, of, network->family, network->bits);
+    for (size_t i = 0; i < sizeof(network->address); i++)
+        text_printf(text, "%02x", network->address[i]);
+}
+
+/* What the gate admits clients by. */
+static void print_admission(struct text *text, const struct server_settings *server)
+{
+    text_printf(text, " %u %lld %lld %lld %llu", server->index, (long long)server->limit_conn.most,
+                (long long)server->limit_conn.rate, (long long)server->limit_conn.period_s,
+                (unsigned long long)server->proxy_timeout_ms);
+    for (size_t i = 0; i < server->access.count; i++) {
+        const struct access_rule *rule = &server->access.rules[i];
+        print_rule(text, rule->allows, (int)rule->of, &rule->network);
+    }
+    for (size_t i = 0; i < server->proxy_from.count; i++)
+        print_rule(text, true, 0, &server->proxy_from.networks[i]);
 }
 
 /* A queue that a module has shut down is another one after a reload. */
@@ -120,8 +142,10 @@ static char *fingerprint_of(const struct generation *generation)
         const struct generation_listener *heard = &generation->listeners[i];
         if (!heard->ssl)
             continue;
-        text_printf(&text, "\n%u %u %u %d", heard->listener->id, heard->listener->count,
-                    heard->protocol, heard->server->tcp_keepalive);
+        text_printf(&text, "\n%u %u %u %d %d %llu", heard->listener->id, heard->listener->count,
+                    heard->protocol, heard->proxied, heard->server->tcp_keepalive,
+                    (unsigned long long)heard->server->send_timeout_ms);
+        print_admission(&text, heard->server);
         print_queue(&text, heard->listener->handoff[HANDOFF_IN]);
         print_ssl(&text, &heard->server->ssl);
     }
@@ -157,6 +181,7 @@ static void gate_free(struct gate *gate)
             break;
         }
     }
+    board_retire_gate(master.board, gate->row);
     outbox_clear(&gate->out);
     child_close(&gate->child);
     free(gate->fingerprint);
@@ -177,6 +202,8 @@ static void gate_ended(struct child *child, int status)
                "gate %u (pid %d) ended (%s): its clients are disconnected%s", gate->seat,
                (int)child->pid, how, leaving ? "" : ", and another is started");
     gate_free(gate);
+    if (master.mode == MASTER_RUNNING && !leaving)
+        counter_add(&master.board->gate_restarts, 1);
     if (master.mode == MASTER_RUNNING && !leaving)
         timer_set(&master.loop, &gates.respawn, quick ? BACKOFF_NS : 0, gate_spawn_missing);
     gates.ended();
@@ -205,7 +232,12 @@ static bool gate_spawn(const struct generation *generation, const char *fingerpr
                        struct error *error)
 {
     struct gate_start start = {
-        .seat = gates.seats, .warns = warns, .generation = generation, .master = master.pid};
+        .seat = gates.seats,
+        .warns = warns,
+        .generation = generation,
+        .master = master.pid,
+        .board = master.board,
+    };
     int pair[2];
 
     if (gates.tickets <= 0 && (gates.tickets = tickets_make(error)) < 0)
@@ -214,6 +246,7 @@ static bool gate_spawn(const struct generation *generation, const char *fingerpr
     if (!channel_pair(pair, error))
         return false;
     start.channel = pair[1];
+    start.row = board_take_gate(master.board);
     pid_t pid = fork();
     if (pid == 0)
         gate_main(&start);
@@ -221,10 +254,12 @@ static bool gate_spawn(const struct generation *generation, const char *fingerpr
     if (pid < 0) {
         error_errno(error, "cannot start a gate");
         close(pair[0]);
+        board_retire_gate(master.board, start.row);
         return false;
     }
     struct gate *gate = gate_add(gates.seats++, pid, pair[0]);
     gate->fingerprint = must_strdup(fingerprint);
+    gate->row = start.row;
     pulse_greet(pair[0]);
     return true;
 }
@@ -363,6 +398,7 @@ void gates_write(cJSON *state)
         cJSON_AddNumberToObject(item, "channel", g->child.channel.fd);
         cJSON_AddNumberToObject(item, "seat", g->seat);
         cJSON_AddBoolToObject(item, "leaving", g->leaving);
+        cJSON_AddNumberToObject(item, "row", board_gate_place(master.board, g->row));
         cJSON_AddItemToArray(list, item);
     }
 }
@@ -383,6 +419,7 @@ void gates_read(const cJSON *state)
         gate->fingerprint = must_strdup("");
         gate->ready = true;
         gate->leaving = state_truth(item, "leaving");
+        gate->row = board_gate_at(master.board, (uint32_t)state_number(item, "row", BOARD_NO_GATE));
     }
 }
 

@@ -118,6 +118,11 @@ static uint64_t sum(const struct crowd *crowd, uint64_t key, uint64_t name, bool
     return all;
 }
 
+bool crowd_is_full(const struct crowd *crowd, const struct crowd_limit *limit, uint64_t key)
+{
+    return limit->most > 0 && sum(crowd, key, OPEN_TAG(key), false) >= limit->most;
+}
+
 enum crowd_answer crowd_enter(struct crowd *crowd, const struct crowd_limit *limit, uint64_t key,
                               uint64_t now_ns)
 {

@@ -58,6 +58,9 @@ enum crowd_answer { CROWD_ENTERED, CROWD_FULL, CROWD_TOO_FAST };
 enum crowd_answer crowd_enter(struct crowd *crowd, const struct crowd_limit *limit, uint64_t key,
                               uint64_t now_ns);
 
+/* True when the address has as many connections as the limit allows: one more would be refused. */
+bool crowd_is_full(const struct crowd *crowd, const struct crowd_limit *limit, uint64_t key);
+
 /* One that is there is counted, whatever the limit is; or not any more. */
 void crowd_count(struct crowd *crowd, uint64_t key);
 void crowd_leave(struct crowd *crowd, uint64_t key);

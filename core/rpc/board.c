@@ -113,19 +113,41 @@ static bool map_again(void *where, size_t size, int protection, int fd, off_t at
            madvise(where, size, MADV_DONTDUMP) == 0;
 }
 
-bool board_enter(struct board *board, struct board_row **row, struct error *error)
+/* `own`, of `size` bytes, is mapped a second time. */
+static bool enter(struct board *board, void **own, size_t size, struct error *error)
 {
     static const char failed[] = "cannot protect the memory that the server's processes share";
 
-    if (row != NULL) {
-        off_t at = (off_t)((const char *)*row - (const char *)board);
-        void *own = mmap(NULL, sizeof(**row), PROT_READ | PROT_WRITE, MAP_SHARED, board_fd, at);
-        if (own == MAP_FAILED || madvise(own, sizeof(**row), MADV_DONTDUMP) < 0)
+    if (*own != NULL) {
+        off_t at = (off_t)((const char *)*own - (const char *)board);
+        *own = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, board_fd, at);
+        if (*own == MAP_FAILED || madvise(*own, size, MADV_DONTDUMP) < 0)
             return error_errno(error, "%s", failed);
-        *row = own;
     }
     int fd = board_reading_fd >= 0 ? board_reading_fd : board_fd;
     return map_again(board, sizeof(*board), PROT_READ, fd, 0) || error_errno(error, "%s", failed);
+}
+
+bool board_enter(struct board *board, struct board_row **row, struct error *error)
+{
+    void *own = row == NULL ? NULL : *row;
+
+    if (!enter(board, &own, sizeof(**row), error))
+        return false;
+    if (row != NULL)
+        *row = own;
+    return true;
+}
+
+bool board_enter_gate(struct board *board, struct board_gate **gate, struct error *error)
+{
+    static struct board_gate unseen;
+    void *own = *gate;
+
+    if (!enter(board, &own, sizeof(**gate), error))
+        return false;
+    *gate = own == NULL ? &unseen : own;
+    return true;
 }
 
 typedef char board_name[BOARD_NAME_MAX];

@@ -27,6 +27,7 @@
 #include "conf/settings.h"
 #include "net/counters.h"
 #include "net/crowd.h"
+#include "net/tls_counters.h"
 #include "rpc/journal.h"
 #include "wire/error_code.h"
 
@@ -148,7 +149,7 @@ static_assert(sizeof(struct board_row) % BOARD_PAGE == 0, "rows begin at pages")
 #ifdef PILLION_TEST_LAYOUT
 #define BOARD_LAYOUT 1000u
 #else
-#define BOARD_LAYOUT 6u /* raised whenever a structure here changes */
+#define BOARD_LAYOUT 7u /* raised whenever a structure here changes */
 #endif
 
 /* Whether a method is out of service (master/quarantine.c). */
@@ -163,6 +164,16 @@ struct board_vault {
     _Atomic uint32_t held; /* sockets that it has */
     counter refused;       /* and did not take, because there was no room for them */
 };
+
+#define BOARD_GATES_MAX 256u /* gates that serve, and former ones whose clients have not gone */
+#define BOARD_NO_GATE   UINT32_MAX
+
+/* A gate, as it tells of itself. */
+struct board_gate {
+    _Alignas(BOARD_PAGE) counter counters[TLS_COUNTERS];
+    struct crowd_row crowd; /* the clients whose handshakes are under way, by their addresses */
+};
+static_assert(sizeof(struct board_gate) % BOARD_PAGE == 0, "rows begin at pages");
 
 static_assert(BOARD_NAME_MAX == JOURNAL_METHOD_MAX && BOARD_MODULE_NAME_MAX == JOURNAL_MODULE_MAX,
               "the journal has room for every name");
@@ -181,6 +192,7 @@ struct board {
     counter crashes;                     /* workers that died of a signal or an unasked-for exit */
     counter hangs;                       /* workers ended by the watchdog */
     counter vault_restarts;
+    counter gate_restarts;      /* gates that ended while they had clients, and were replaced */
     _Atomic uint32_t handovers; /* workers whose connections are not all taken over yet */
     counter log_lost;           /* lines of the log that the master could not write */
     _Atomic uint32_t vault_count, vault_room; /* vaults in use, and sockets that each can hold */
@@ -202,6 +214,11 @@ struct board {
     struct board_head heads[BOARD_ROWS_MAX];
     struct board_row totals; /* of workers that are gone */
     struct board_row rows[BOARD_ROWS_MAX];
+
+    _Atomic uint32_t gate_high; /* as row_high is */
+    _Atomic uint32_t gate_used[BOARD_GATES_MAX];
+    counter gate_totals[TLS_COUNTERS]; /* of gates that are gone */
+    struct board_gate gates[BOARD_GATES_MAX];
 };
 
 /* Makes the board: shared, zeroed, and given pages only as they are touched; no core dump has it.
@@ -214,6 +231,9 @@ struct board *board_new(struct error *error);
  * `row`, or NULL, is its own: the row is mapped a second time, and becomes the place to write to.
  * False with the reason. */
 bool board_enter(struct board *board, struct board_row **row, struct error *error);
+
+/* The same for a gate, whose row may be NULL: then its counts are in memory of its own. */
+bool board_enter_gate(struct board *board, struct board_gate **gate, struct error *error);
 
 /* Makes it as if it were new. For tests of modules, which have one process. */
 void board_reset(struct board *board);
@@ -267,6 +287,27 @@ struct board_head *board_head(struct board *board, const struct board_row *row);
  * time are damage: they are left out, and their number is returned. Master only, after the worker
  * is gone. */
 uint32_t board_retire_row(struct board *board, struct board_row *row);
+
+/* A free row for a gate; NULL when all are in use: that gate counts where nobody looks. Master
+ * only.
+ */
+struct board_gate *board_take_gate(struct board *board);
+
+/* Where the row is, for the state of an upgrade, and the row that is there and in use, or NULL. */
+uint32_t board_gate_place(const struct board *board, const struct board_gate *gate);
+struct board_gate *board_gate_at(struct board *board, uint32_t place);
+
+/* Adds the counters to the totals, what was under way as ended, and frees the row, which may be
+ * NULL. Master only, after the gate is gone. */
+void board_retire_gate(struct board *board, struct board_gate *gate);
+
+/* The sum over all gates, those that are gone among them; and how many there are. */
+uint64_t board_sum_tls(const struct board *board, enum tls_counter which);
+uint32_t board_gates(const struct board *board);
+
+/* For struct crowd: the rows of all workers, and of all gates. `board` is the board. */
+const struct crowd_row *board_next_crowd(void *board, uint32_t *i);
+const struct crowd_row *board_next_gate_crowd(void *board, uint32_t *i);
 
 /* The module, method and request that a worker's death is put down to. */
 struct blame {

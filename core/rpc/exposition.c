@@ -80,6 +80,9 @@ static void write_server(const struct board *board, struct text *out)
         counter_read(&board->hangs));
     one(out, "vault_restarts_total", "counter", "Vaults that died and were replaced.",
         counter_read(&board->vault_restarts));
+    one(out, "gate_restarts_total", "counter",
+        "Gates that died, with their clients' connections, and were replaced.",
+        counter_read(&board->gate_restarts));
     one(out, "handovers", "gauge", "Workers whose connections are not all taken over yet.",
         board->handovers);
     one(out, "log_lines_lost_total", "counter", "Lines of the log that could not be written.",
@@ -128,8 +131,10 @@ static void write_ended(const struct board *board, struct text *out)
         enum worker_counter which = (enum worker_counter)c;
         text_printf(out, "pillion_connections_ended_total{reason=\"%s\"}",
                     worker_counter_name(which));
-        count(out, board_sum(board, which));
+        count(out, overview_ended(board, which));
     }
+    text_append_string(out, "pillion_connections_ended_total{reason=\"ssl_handshakes\"}");
+    count(out, board_sum_tls(board, TLS_REFUSED_HANDSHAKES));
 }
 
 static void write_connections(const struct board *board, struct text *out)
@@ -156,6 +161,41 @@ static void write_connections(const struct board *board, struct text *out)
     one(out, "vault_refused_total", "counter", "Connections that no vault had room for.",
         sum.refused);
     one(out, "connections_unheld", "gauge", "Connections that no vault holds now.", sum.unheld);
+}
+
+/* ---- TLS ---- */
+
+static void write_handshakes(const struct board *board, struct text *out)
+{
+    family(out, "tls_handshakes_total", "counter",
+           "Handshakes of TLS that were done, by version, and whether with a ticket.");
+    for (unsigned v = 0; v < TLS_VERSIONS; v++) {
+        uint64_t resumed = board_sum_tls(board, TLS_RESUMED + v);
+        const char *version = tls_version_name(v);
+        text_printf(out, "pillion_tls_handshakes_total{version=\"%s\",resumed=\"no\"}", version);
+        count(out, board_sum_tls(board, TLS_MET + v) - resumed);
+        text_printf(out, "pillion_tls_handshakes_total{version=\"%s\",resumed=\"yes\"}", version);
+        count(out, resumed);
+    }
+    family(out, "tls_handshakes_failed_total", "counter", "Handshakes of TLS that failed.");
+    for (unsigned c = TLS_FAILED; c < TLS_FAILED_END; c++) {
+        text_printf(out, "pillion_tls_handshakes_failed_total{reason=\"%s\"}",
+                    tls_counter_name((enum tls_counter)c));
+        count(out, board_sum_tls(board, (enum tls_counter)c));
+    }
+}
+
+static void write_tls(const struct board *board, struct text *out)
+{
+    one(out, "gates", "gauge", "Processes that end TLS.", board_gates(board));
+    write_handshakes(board, out);
+    one(out, "tls_handshakes_pending", "gauge", "Handshakes of TLS that are under way.",
+        overview_handshakes(board));
+    family(out, "tls_connections", "gauge", "Connections of TLS that are open.");
+    for (unsigned v = 0; v < TLS_VERSIONS; v++) {
+        text_printf(out, "pillion_tls_connections{version=\"%s\"}", tls_version_name(v));
+        count(out, overview_tls_open(board, v));
+    }
 }
 
 /* ---- Workers ---- */
@@ -443,6 +483,7 @@ void exposition_write(const struct board *board, struct text *out)
 {
     write_server(board, out);
     write_connections(board, out);
+    write_tls(board, out);
     write_workers(board, out);
     write_pools(board, out);
     write_methods(board, out);

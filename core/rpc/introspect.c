@@ -302,6 +302,43 @@ static void add_named_pools(cJSON *stats, const struct board *board)
     }
 }
 
+static uint64_t sum_versions(const struct board *board, enum tls_counter first)
+{
+    uint64_t sum = 0;
+
+    for (unsigned v = 0; v < TLS_VERSIONS; v++)
+        sum += board_sum_tls(board, first + v);
+    return sum;
+}
+
+/* {"gates": 2, "handshaking": 0, "open": 12, "handshakes": 43, "resumed": 3,
+ * "versions": {"TLSv1.3": {"open": 12, "handshakes": 40, "resumed": 3}, …},
+ * "failed": {"timeout": 1, …}} */
+static void add_tls(cJSON *stats, const struct board *board)
+{
+    cJSON *tls = cJSON_AddObjectToObject(stats, "tls");
+    uint64_t open = 0;
+
+    cJSON *versions = cJSON_AddObjectToObject(tls, "versions");
+    for (unsigned v = 0; v < TLS_VERSIONS; v++) {
+        cJSON *version = cJSON_AddObjectToObject(versions, tls_version_name(v));
+        uint64_t of_version = overview_tls_open(board, v);
+        add_counter(version, "open", of_version);
+        add_counter(version, "handshakes", board_sum_tls(board, TLS_MET + v));
+        add_counter(version, "resumed", board_sum_tls(board, TLS_RESUMED + v));
+        open += of_version;
+    }
+    cJSON_AddNumberToObject(tls, "gates", board_gates(board));
+    add_counter(tls, "handshaking", overview_handshakes(board));
+    add_counter(tls, "open", open);
+    add_counter(tls, "handshakes", sum_versions(board, TLS_MET));
+    add_counter(tls, "resumed", sum_versions(board, TLS_RESUMED));
+    cJSON *failed = cJSON_AddObjectToObject(tls, "failed");
+    for (unsigned c = TLS_FAILED; c < TLS_FAILED_END; c++)
+        add_counter(failed, tls_counter_name((enum tls_counter)c),
+                    board_sum_tls(board, (enum tls_counter)c));
+}
+
 cJSON *introspect_stats(const struct introspect *introspect)
 {
     const struct board *board = introspect->board;
@@ -319,6 +356,7 @@ cJSON *introspect_stats(const struct introspect *introspect)
     add_counter(stats, "crashes", counter_read(&board->crashes));
     add_counter(stats, "hangs", counter_read(&board->hangs));
     add_counter(stats, "vault_restarts", counter_read(&board->vault_restarts));
+    add_counter(stats, "gate_restarts", counter_read(&board->gate_restarts));
     cJSON_AddNumberToObject(stats, "handovers", board->handovers);
     add_counter(stats, "log_lines_lost",
                 counter_read(&board->log_lost) + board_sum(board, COUNT_LOG_LOST));
@@ -335,10 +373,13 @@ cJSON *introspect_stats(const struct introspect *introspect)
     cJSON *ended = cJSON_AddObjectToObject(connections, "ended");
     for (uint32_t c = COUNT_ENDED; c < WORKER_COUNTERS; c++)
         add_counter(ended, worker_counter_name((enum worker_counter)c),
-                    board_sum(board, (enum worker_counter)c));
+                    overview_ended(board, (enum worker_counter)c));
+    add_counter(ended, tls_counter_name(TLS_REFUSED_HANDSHAKES),
+                board_sum_tls(board, TLS_REFUSED_HANDSHAKES));
     struct holdings sum = overview_holdings(board);
     add_counter(connections, "vault_held", sum.held);
     cJSON_AddItemToObject(stats, "vaults", describe_vaults(board, &sum));
+    add_tls(stats, board);
     cJSON *methods = cJSON_AddObjectToObject(stats, "methods");
     for (uint32_t i = 0; i < board_methods_known(board); i++) {
         if (board_first_of_name(board, i))

@@ -66,6 +66,43 @@ struct holdings overview_holdings(const struct board *board)
     return sum;
 }
 
+uint64_t overview_ended(const struct board *board, enum worker_counter which)
+{
+    static const uint8_t before[WORKER_COUNTERS] = {
+        [COUNT_ENDED_DENY] = TLS_REFUSED_DENY,
+        [COUNT_ENDED_PROXY_FROM] = TLS_REFUSED_PROXY_FROM,
+        [COUNT_ENDED_CONN] = TLS_REFUSED_CONN,
+        [COUNT_ENDED_RATE] = TLS_REFUSED_RATE,
+        [COUNT_ENDED_HEADER] = TLS_REFUSED_HEADER,
+    };
+    uint64_t sum = board_sum(board, which);
+
+    return before[which] == 0 ? sum : sum + board_sum_tls(board, before[which]);
+}
+
+/* Counts of different moments: a later one may be ahead. */
+static uint64_t left_of(uint64_t all, uint64_t gone)
+{
+    return all > gone ? all - gone : 0;
+}
+
+uint64_t overview_handshakes(const struct board *board)
+{
+    uint64_t over = 0, begun = board_sum_tls(board, TLS_BEGUN);
+
+    for (unsigned v = 0; v < TLS_VERSIONS; v++)
+        over += board_sum_tls(board, TLS_MET + v);
+    for (unsigned c = TLS_FAILED; c < TLS_FAILED_END; c++)
+        over += board_sum_tls(board, (enum tls_counter)c);
+    return left_of(begun, over);
+}
+
+uint64_t overview_tls_open(const struct board *board, unsigned version)
+{
+    uint64_t ended = board_sum_tls(board, TLS_ENDED + version);
+    return left_of(board_sum_tls(board, TLS_MET + version), ended);
+}
+
 uint64_t overview_calls(const struct method_counters *sum)
 {
     uint64_t total = 0;

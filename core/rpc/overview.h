@@ -31,6 +31,14 @@ struct holdings {
 
 struct holdings overview_holdings(const struct board *board);
 
+/* Connections that were refused or ended for this reason, by workers or, before their handshake, by
+ * gates. */
+uint64_t overview_ended(const struct board *board, enum worker_counter which);
+
+/* Handshakes of TLS that are under way, and connections of a version that are open. */
+uint64_t overview_handshakes(const struct board *board);
+uint64_t overview_tls_open(const struct board *board, unsigned version);
+
 /* The calls in the histogram: `calls` may be ahead of it by those that are being counted, and has
  * those that no handler has taken. */
 uint64_t overview_calls(const struct method_counters *sum);

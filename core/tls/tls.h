@@ -13,7 +13,7 @@
 
 #include "base/error.h"
 
-#define TLS_TABLE_VERSION    2u /* raised when anything below changes */
+#define TLS_TABLE_VERSION    3u /* raised when anything below changes */
 #define TLS_TICKET_KEY       80u
 #define TLS_CERTIFICATES_MAX 64u
 
@@ -68,6 +68,15 @@ enum tls_status {
     TLS_BROKEN, /* tls_table's `why` tells */
 };
 
+/* Why a handshake is TLS_BROKEN. */
+enum tls_cause {
+    TLS_CAUSE_UNKNOWN,     /* the library's own trouble */
+    TLS_CAUSE_PROTOCOL,    /* nothing in common, or what was sent is no TLS */
+    TLS_CAUSE_CERTIFICATE, /* one side does not take the other's */
+    TLS_CAUSE_HTTP,        /* a request of HTTP without TLS */
+    TLS_CAUSE_CONNECTION,  /* it was reset */
+};
+
 /* What a session's handshake has agreed on. Strings are "" for what there is not, and stay valid as
  * long as the session. */
 struct tls_agreed {
@@ -108,6 +117,7 @@ struct tls_table {
     enum tls_status (*finish)(struct tls_session *session);
     void (*agreed)(const struct tls_session *session, struct tls_agreed *agreed);
     const char *(*why)(const struct tls_session *session);
+    enum tls_cause (*cause)(const struct tls_session *session);
 };
 
 #define TLS_TABLE_SYMBOL "pillion_tls_table"

@@ -161,19 +161,6 @@ static uint32_t average_open(void *context)
     return workers < 2 ? UINT32_MAX / 2 : (uint32_t)(sum / workers);
 }
 
-/* The rows in which workers count their clients by address: of every generation. */
-static const struct crowd_row *next_crowd(void *context, uint32_t *i)
-{
-    const struct board *board = context;
-
-    while (*i < atomic_load_explicit(&board->row_high, memory_order_relaxed)) {
-        uint32_t at = (*i)++;
-        if (atomic_load_explicit(&board->heads[at].state, memory_order_relaxed) != ROW_FREE)
-            return &board->rows[at].crowd;
-    }
-    return NULL;
-}
-
 /* Answers resumed requests, runs the requests that waited for them, and sends the replies. */
 static void flush(void)
 {
@@ -488,7 +475,7 @@ static void prepare(const struct worker_start *start)
     worker.conns.context = &worker.dispatcher;
     worker.conns.crowd = (struct crowd){.own = &worker.started.row->crowd,
                                         .seed = start->board->secret,
-                                        .next = next_crowd,
+                                        .next = board_next_crowd,
                                         .context = start->board};
     worker.dispatcher = (struct dispatcher){
         .conns = &worker.conns,

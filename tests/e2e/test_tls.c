@@ -742,8 +742,11 @@ START_TEST(clients_that_speak_no_tls_are_told_in_the_log)
     int client = client_try_connect(port);
 
     client_send(client, "GET / HTTP/1.1\r\n\r\n", 18);
-    wait_until(client_is_closed(client), "a plain request is not refused");
-    server_wait_log(server, "has failed: http request");
+    expect_part(client_receive_rest(client), "This port speaks TLS alone: use https://");
+    server_wait_log(server, "has failed: it sent a request of HTTP without TLS");
+    client = client_try_connect(port);
+    client_send_frame(client, "{\"in\":\"ping\"}");
+    server_wait_log(server, "has failed: wrong version number");
 }
 END_TEST
 
@@ -862,8 +865,8 @@ START_TEST(certificates_that_cannot_be_used_are_refused)
         {PAIR("localhost") "ssl_verify_client on; ssl_client_certificate tls/none.pem;",
          "certificates of authorities in"},
         {PAIR("localhost") "ssl_protocols TLSv1.1;", "\"ssl_protocols\" must be"},
-        {PAIR("localhost") "listen 127.0.0.1:1 ssl proxy_protocol; proxy_from 127.0.0.1;",
-         "cannot have both ssl and proxy_protocol"},
+        {PAIR("localhost") "listen 127.0.0.1:1 ssl proxy_protocol;", "needs \"proxy_from\""},
+        {PAIR("localhost") "ssl_handshakes 0;", "\"ssl_handshakes\" must be"},
     };
     int port;
     struct server *server = serve(&port, "");

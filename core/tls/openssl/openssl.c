@@ -302,14 +302,44 @@ static struct tls_session *session_accept(struct tls_context *context, int fd)
     return session;
 }
 
+static enum tls_cause cause_of(unsigned long code, int number)
+{
+    if (code == 0)
+        return number == 0 ? TLS_CAUSE_UNKNOWN : TLS_CAUSE_CONNECTION;
+    if (ERR_SYSTEM_ERROR(code))
+        return TLS_CAUSE_CONNECTION;
+    if (ERR_GET_LIB(code) != ERR_LIB_SSL)
+        return TLS_CAUSE_UNKNOWN;
+    switch (ERR_GET_REASON(code)) {
+    case SSL_R_HTTP_REQUEST:
+    case SSL_R_HTTPS_PROXY_REQUEST:
+        return TLS_CAUSE_HTTP;
+    case SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE:
+    case SSL_R_SSLV3_ALERT_BAD_CERTIFICATE:
+    case SSL_R_SSLV3_ALERT_UNSUPPORTED_CERTIFICATE:
+    case SSL_R_SSLV3_ALERT_CERTIFICATE_REVOKED:
+    case SSL_R_SSLV3_ALERT_CERTIFICATE_EXPIRED:
+    case SSL_R_SSLV3_ALERT_CERTIFICATE_UNKNOWN:
+    case SSL_R_TLSV1_ALERT_UNKNOWN_CA:
+        return TLS_CAUSE_CERTIFICATE;
+    case ERR_R_MALLOC_FAILURE:
+    case ERR_R_INTERNAL_ERROR:
+        return TLS_CAUSE_UNKNOWN;
+    default:
+        return TLS_CAUSE_PROTOCOL;
+    }
+}
+
 /* Of a handshake that has failed for a certificate, the verification tells more than the alert. */
 static enum tls_status broken(struct tls_session *session, int number)
 {
     long verified = SSL_get_verify_result(session->ssl);
 
+    session->cause = cause_of(ERR_peek_error(), number);
     if (session->name != NULL) {
         client_words_broken(session, number);
     } else if (verified != X509_V_OK && !SSL_is_init_finished(session->ssl)) {
+        session->cause = TLS_CAUSE_CERTIFICATE;
         snprintf(session->why, sizeof(session->why), "the certificate is not valid: %s",
                  X509_verify_cert_error_string(verified));
         ERR_clear_error();
@@ -416,6 +446,11 @@ static const char *why_broken(const struct tls_session *session)
     return session->why;
 }
 
+static enum tls_cause cause_broken(const struct tls_session *session)
+{
+    return session->cause;
+}
+
 /* The name is TLS_TABLE_SYMBOL's. */
 extern const struct tls_table pillion_tls_table;
 __attribute__((visibility("default"))) const struct tls_table pillion_tls_table = {
@@ -434,4 +469,5 @@ __attribute__((visibility("default"))) const struct tls_table pillion_tls_table 
     .finish = finish,
     .agreed = agreed,
     .why = why_broken,
+    .cause = cause_broken,
 };

@@ -22,6 +22,7 @@ struct tls_session {
     SSL *ssl;
     char *name; /* of the server, where the session is a client's; else NULL */
     const char *trusted;
+    enum tls_cause cause;
     bool judged; /* `why` tells what is wrong with the server's certificate */
     char why[256];
 };

@@ -1,0 +1,119 @@
+/* The gates' rows of the board. See board.h.
+ *
+ * A gate runs no module, so its counts are believed. */
+#include <stddef.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "rpc/board.h"
+
+struct board_gate *board_take_gate(struct board *board)
+{
+    for (uint32_t i = 0; i < BOARD_GATES_MAX; i++) {
+        if (atomic_load(&board->gate_used[i]) != 0)
+            continue;
+        atomic_store(&board->gate_used[i], 1);
+        if (i >= atomic_load(&board->gate_high))
+            atomic_store(&board->gate_high, i + 1);
+        return &board->gates[i];
+    }
+    return NULL;
+}
+
+uint32_t board_gate_place(const struct board *board, const struct board_gate *gate)
+{
+    return gate == NULL ? BOARD_NO_GATE : (uint32_t)(gate - board->gates);
+}
+
+struct board_gate *board_gate_at(struct board *board, uint32_t place)
+{
+    return place < BOARD_GATES_MAX && atomic_load(&board->gate_used[place]) != 0
+               ? &board->gates[place]
+               : NULL;
+}
+
+static uint64_t sum_of(const struct board_gate *gate, unsigned from, unsigned end)
+{
+    uint64_t sum = 0;
+
+    for (unsigned c = from; c < end; c++)
+        sum += counter_read(&gate->counters[c]);
+    return sum;
+}
+
+/* What the gate had under way has ended with it. */
+static void end_all(struct board_gate *gate)
+{
+    uint64_t over = sum_of(gate, TLS_MET, TLS_MET + TLS_VERSIONS) +
+                    sum_of(gate, TLS_FAILED, TLS_FAILED_END),
+             begun = counter_read(&gate->counters[TLS_BEGUN]);
+
+    if (begun > over)
+        counter_add(&gate->counters[TLS_FAILED_UNKNOWN], begun - over);
+    for (unsigned v = 0; v < TLS_VERSIONS; v++)
+        gate->counters[TLS_ENDED + v] = counter_read(&gate->counters[TLS_MET + v]);
+}
+
+void board_retire_gate(struct board *board, struct board_gate *gate)
+{
+    uint32_t place = board_gate_place(board, gate);
+
+    if (place == BOARD_NO_GATE)
+        return;
+    end_all(gate);
+    for (unsigned c = 0; c < TLS_COUNTERS; c++) {
+        counter_add(&board->gate_totals[c], counter_read(&gate->counters[c]));
+        gate->counters[c] = 0;
+    }
+    if (gate->crowd.used != 0)
+        madvise(&gate->crowd, sizeof(gate->crowd), MADV_REMOVE); /* zeroes */
+    atomic_store(&board->gate_used[place], 0);
+}
+
+/* The rows that are in use, one after the other: `i` begins at 0. NULL after the last. */
+static const struct board_gate *next_gate(const struct board *board, uint32_t *i)
+{
+    while (*i < atomic_load_explicit(&board->gate_high, memory_order_relaxed)) {
+        uint32_t at = (*i)++;
+        if (atomic_load_explicit(&board->gate_used[at], memory_order_relaxed) != 0)
+            return &board->gates[at];
+    }
+    return NULL;
+}
+
+uint64_t board_sum_tls(const struct board *board, enum tls_counter which)
+{
+    uint64_t sum = counter_read(&board->gate_totals[which]);
+    const struct board_gate *gate;
+
+    for (uint32_t i = 0; (gate = next_gate(board, &i)) != NULL;)
+        sum += counter_read(&gate->counters[which]);
+    return sum;
+}
+
+uint32_t board_gates(const struct board *board)
+{
+    uint32_t count = 0, i = 0;
+
+    while (next_gate(board, &i) != NULL)
+        count++;
+    return count;
+}
+
+const struct crowd_row *board_next_gate_crowd(void *board, uint32_t *i)
+{
+    const struct board_gate *gate = next_gate(board, i);
+    return gate == NULL ? NULL : &gate->crowd;
+}
+
+const struct crowd_row *board_next_crowd(void *context, uint32_t *i)
+{
+    const struct board *board = context;
+
+    while (*i < atomic_load_explicit(&board->row_high, memory_order_relaxed)) {
+        uint32_t at = (*i)++;
+        if (atomic_load_explicit(&board->heads[at].state, memory_order_relaxed) != ROW_FREE)
+            return &board->rows[at].crowd;
+    }
+    return NULL;
+}
