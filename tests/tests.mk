@@ -36,7 +36,8 @@ WORKER_TABLE := generation_current workers_first
 $(B)/tests/unit/test_orders: CHECK_LIBS += $(call wrap,$(CHILD_FAKES) fexecve pipe2)
 $(B)/tests/unit/test_handover: CHECK_LIBS += $(call wrap,$(WORKER_TABLE) fcntl worker_of_slot worker_blame outbox_send outbox_tell channel_tell vaults_tell)
 $(B)/tests/unit/test_keeper $(B)/tests/unit/test_keeper_workers: CHECK_LIBS += $(call wrap,$(CHILD_FAKES) $(WORKER_TABLE) child_view child_exiting clock_ns outbox_send outbox_tell generation_next worker_kill)
-$(B)/tests/unit/test_owners: CHECK_LIBS += $(call wrap,board_descriptor state_keep_open $(foreach o,binary inherit zones vaults workers handover pid_file control,$(addprefix $(o)_,write read keep_open)))
+$(B)/tests/unit/test_wants: CHECK_LIBS += $(call wrap,generation_current generation_next workers_first registry_wants)
+$(B)/tests/unit/test_owners: CHECK_LIBS += $(call wrap,board_descriptor state_keep_open $(foreach o,binary inherit directory_memory zones vaults workers handover pid_file control,$(addprefix $(o)_,write read keep_open)))
 
 # A worker's adoption, with vaults that are a table: see adopt_fixture.h.
 $(B)/tests/unit/test_adopt $(B)/tests/unit/test_adopt_batch: CHECK_LIBS += $(call wrap,vault_client_is_open vault_client_take vault_client_drop vault_bank_adopt vault_bank_again dispatch_adopted arena_map files_restored stream_at_rest stream_count timer_set timer_cancel)

@@ -21,6 +21,7 @@
 #include "master/reopen.h"
 #include "master/report.h"
 #include "master/slots.h"
+#include "master/wants.h"
 #include "master/workers.h"
 #include "rpc/exposition.h"
 #include "rpc/introspect.h"
@@ -99,9 +100,15 @@ static void died(struct worker *worker, int status)
         reopen_crashed(worker, how);
 }
 
+static void wants(const struct worker *worker, const char *service)
+{
+    wants_add(worker->generation->number, service);
+}
+
 static void gone(uint32_t serial, bool owing)
 {
     reopen_check();
+    wants_sweep();
     if (owing)
         handover_retire(serial);
     if (master.mode == MASTER_RUNNING)
@@ -118,6 +125,7 @@ static const struct worker_events worker_events = {
     .full = handover_full,
     .stuck = relieve_stuck,
     .crippled = relieve_begin,
+    .wants = wants,
     .alive = reload_look,
     .reopened = reopen_answered,
     .lost = lost,

@@ -14,6 +14,7 @@
 #include "base/memory.h"
 #include "base/version.h"
 #include "master/control.h"
+#include "master/directory_memory.h"
 #include "master/events.h"
 #include "master/gates.h"
 #include "master/generations.h"
@@ -95,7 +96,7 @@ static bool prepare(const struct settings *settings, struct error *error)
 {
     return loop_init(&master.loop, error) && control_open(settings, error) &&
            pid_file_make(settings->pid, error) && signals_open(error) &&
-           (master.board = board_new(error)) != NULL;
+           (master.board = board_new(error)) != NULL && directory_memory_make(error);
 }
 
 static void until_it_works(const struct error *error)

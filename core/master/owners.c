@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "master/binary.h"
 #include "master/control.h"
+#include "master/directory_memory.h"
 #include "master/gates.h"
 #include "master/handover.h"
 #include "master/inherit.h"
@@ -13,6 +14,7 @@
 #include "master/master.h"
 #include "master/pid_file.h"
 #include "master/state.h"
+#include "master/wants.h"
 #include "master/workers.h"
 #include "process/zones.h"
 
@@ -30,12 +32,14 @@ static const struct owner {
     const char *name;
     void (*write)(cJSON *state);
     void (*read)(const cJSON *state); /* NULL: upgrade.c has read it before all others */
-    void (*keep_open)(bool keep);
+    void (*keep_open)(bool keep);     /* NULL: it has no descriptors */
 } owners[] = {
     /* They are read in this order: each may need those before it. */
     {"board", board_write, NULL, board_keep_open},
     {"binary", binary_write, binary_read, binary_keep_open},
     {"generation", inherit_write, inherit_read, inherit_keep_open},
+    {"directory", directory_memory_write, directory_memory_read, directory_memory_keep_open},
+    {"wants", wants_write, wants_read, NULL},
     {"zones", zones_write, zones_read, zones_keep_open},
     {"vaults", vaults_write, vaults_read, vaults_keep_open},
     {"gates", gates_write, gates_read, gates_keep_open},
@@ -65,5 +69,6 @@ void owners_read(const cJSON *state)
 void owners_keep_open(bool keep)
 {
     for (size_t i = 0; i < OWNERS; i++)
-        owners[i].keep_open(keep);
+        if (owners[i].keep_open != NULL)
+            owners[i].keep_open(keep);
 }

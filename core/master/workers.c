@@ -12,6 +12,7 @@
 #include "base/descriptor.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "master/directory_memory.h"
 #include "master/generations.h"
 #include "master/master.h"
 #include "process/child.h"
@@ -175,6 +176,7 @@ static bool worker_fork(struct worker *worker, int channel, struct error *error)
         .vaults = vaults,
         .board = master.board,
         .row = worker->row,
+        .directory = directory_memory(),
         .master = master.pid,
     };
 
@@ -314,6 +316,10 @@ static void worker_message(struct worker *worker, struct message *message)
         if (worker->row != NULL)
             atomic_store(&board_head(master.board, worker->row)->lag_ns, worker->pulse.lag_ns);
         events->alive();
+        break;
+    case MESSAGE_WANTS:
+        if (!worker->probe)
+            events->wants(worker, message->text);
         break;
     case MESSAGE_REOPENED:
         events->reopened(worker, message->serial, message->text);

@@ -92,6 +92,8 @@ struct worker_events {
      * replaced (`crippled`), for the reason `why`, an enum relief. */
     void (*stuck)(const struct worker *worker, uint64_t method);
     void (*crippled)(const struct worker *worker, uint64_t why);
+    /* A module of the worker has opened a service. */
+    void (*wants)(const struct worker *worker, const char *service);
     /* Some worker has given a sign of life. */
     void (*alive)(void);
     /* The worker has opened its files anew; `failures` names those that it could not open. */

@@ -22,6 +22,7 @@
 #include "module/test_clients.h"
 #include "module/test_metrics.h"
 #include "module/test_reply.h"
+#include "module/test_services.h"
 #include "rpc/callback.h"
 #include "rpc/inner.h"
 #include "rpc/introspect.h"
@@ -29,6 +30,7 @@
 #include "rpc/note.h"
 #include "rpc/offload.h"
 #include "rpc/run.h"
+#include "rpc/service.h"
 #include "rpc/zone_memory.h"
 #include "wire/error_code.h"
 #include "wire/frame.h"
@@ -124,6 +126,7 @@ static bool load(void)
     trial.set = (struct module_set){
         .tree = trial.tree, .errors = &trial.errors, .advises = true, .is_trial = true};
     request_install_cjson_hooks();
+    services_begin(&(struct service_source){.directory = test_services(), .registry = true});
     bool good = module_set_load(&trial.set, files, count, 0, 1, 1) &&
                 module_set_bind(&trial.set, trial.settings.servers, 0, &trial.methods) &&
                 module_set_check(&trial.set);
@@ -294,6 +297,7 @@ PILLION_EXPORT bool pillion_test_stop(void)
     }
     free_calls();
     zones_forget();
+    test_services_end();
     pool_free(&trial.texts);
     conf_errors_free(&trial.errors);
     past = must_zalloc(sizeof(*past));

@@ -72,21 +72,30 @@ static void *map_writing(int fd, size_t size)
     return mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, 0);
 }
 
-struct directory *directory_map(int fd, bool writes, struct error *error)
+bool directory_known(int fd)
 {
     struct directory_head head = {0};
     struct stat status;
 
-    if (fstat(fd, &status) < 0 || pread(fd, &head, sizeof(head), 0) < 0) {
-        error_errno(error, "cannot look at the directory of services");
+    errno = 0;
+    return fstat(fd, &status) == 0 && pread(fd, &head, sizeof(head), 0) >= 0 &&
+           half_size_of((size_t)status.st_size) > sizeof(struct directory_half) &&
+           head.magic == DIRECTORY_MAGIC && head.layout == DIRECTORY_LAYOUT &&
+           head.size == (uint64_t)status.st_size;
+}
+
+struct directory *directory_map(int fd, bool writes, struct error *error)
+{
+    struct stat status;
+
+    if (!directory_known(fd) || fstat(fd, &status) < 0) {
+        if (errno != 0)
+            error_errno(error, "cannot look at the directory of services");
+        else
+            error_set(error, "the directory of services is none that this binary can read");
         return NULL;
     }
     const size_t size = (size_t)status.st_size;
-    if (half_size_of(size) <= sizeof(struct directory_half) || head.magic != DIRECTORY_MAGIC ||
-        head.layout != DIRECTORY_LAYOUT || head.size != size) {
-        error_set(error, "the directory of services is none that this binary can read");
-        return NULL;
-    }
     void *memory = writes ? map_writing(fd, size) : map_reading(fd, size);
     if (memory == MAP_FAILED) {
         error_errno(error, "cannot map the directory of services");
@@ -158,6 +167,11 @@ uint64_t directory_version(const struct directory *directory, const char *name, 
     }
     *slot = 0;
     return *name != '\0' && search_slots(directory->head, name, slot, &word) ? version_of(word) : 0;
+}
+
+uint64_t directory_told(const struct directory *directory)
+{
+    return atomic_load_explicit(&directory->head->told, memory_order_acquire);
 }
 
 /* ---- Reading ---- */

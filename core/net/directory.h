@@ -53,6 +53,10 @@ struct directory;
  * are used. Returns a close-on-exec descriptor, or -1 with the reason. */
 int directory_make(size_t size, struct error *error);
 
+/* True when the memory is a directory that this binary can read; false with errno, 0 where it is
+ * none. */
+bool directory_known(int fd);
+
 /* Maps it. `writes`: in the registry process alone. Others map it for reading, and cannot make that
  * mapping writable; the master does so once, and its children inherit the mapping and no
  * descriptor. NULL with the reason. */
@@ -74,6 +78,9 @@ uint64_t directory_lost_since(const struct directory *directory);
  * service was not there before: cheap enough for every call. `slot` is the caller's, 0 at first,
  * and of this service alone. */
 uint64_t directory_version(const struct directory *directory, const char *name, uint32_t *slot);
+
+/* Raised with each publication: no version has changed while this has not. One load of a word. */
+uint64_t directory_told(const struct directory *directory);
 
 /* Copies a service. The caller frees the result with free(3): one block. NULL when the directory
  * has no such service, without memory, and when what is there makes no sense. `version` (or NULL)

@@ -41,6 +41,7 @@ struct directory_head {
     uint32_t magic, layout;
     uint64_t size; /* of the whole file */
     _Atomic uint64_t begun, published;
+    _Atomic uint64_t told;    /* the publication of which all slots tell */
     _Atomic uint64_t lost_ns; /* directory_contact */
     struct directory_slot slots[DIRECTORY_SLOTS];
 };

@@ -255,6 +255,7 @@ bool directory_publish(struct directory *directory, const struct directory_servi
     atomic_store_explicit(&head->published, number, memory_order_release);
     tell_versions(directory, half);
     free_slots(directory, half);
+    atomic_store_explicit(&head->told, number, memory_order_release);
     return true;
 }
 

@@ -94,6 +94,8 @@ enum message_type {
                           `number` the architecture (seccomp(2)) */
     /* master to worker */
     MESSAGE_UNREADY, /* the server is to quit before long: probes of readiness fail */
+    /* worker to master */
+    MESSAGE_WANTS, /* `text`: the name of a service that a module of it has opened */
     MESSAGE_TYPES
 };
 

@@ -13,6 +13,7 @@
 #include "process/core_dump.h"
 #include "process/sandbox.h"
 #include "process/zones.h"
+#include "rpc/service.h"
 
 _Noreturn void start_fail(const struct worker_start *start, const char *text)
 {
@@ -55,6 +56,14 @@ static void say_stage(void *context, const char *label, const char *doing)
     channel_say(start->channel, MESSAGE_STAGE, text);
 }
 
+static void want_service(const char *name)
+{
+    struct message message = {.type = MESSAGE_WANTS};
+
+    snprintf(message.text, sizeof(message.text), "%s", name);
+    channel_insist(begun.channel, &message, false);
+}
+
 bool start_load(struct started *started, int slot)
 {
     const struct worker_start *start = started->start;
@@ -72,6 +81,11 @@ bool start_load(struct started *started, int slot)
         .stage = say_stage,
         .stage_context = (void *)(uintptr_t)start,
     };
+    services_begin(&(struct service_source){
+        .directory = start->directory,
+        .registry = settings->registry != NULL,
+        .want = slot < 0 ? NULL : want_service,
+    });
     request_install_cjson_hooks();
     if (!module_set_load(&started->modules, generation->module_files, generation->module_file_count,
                          slot, (int)generation->slots, generation->number))

@@ -4,6 +4,7 @@
 #define PILLION_WORKER_START_H
 
 #include "module/loader.h"
+#include "net/directory.h"
 #include "process/generation.h"
 #include "rpc/dispatch.h"
 #include "rpc/offload.h"
@@ -19,6 +20,7 @@ struct worker_start {
     const int *vaults; /* to the vaults, by seat; -1 where there is none */
     struct board *board;
     struct board_row *row;
+    const struct directory *directory; /* of services; NULL: there is none */
     pid_t master;
     bool rehearses; /* for probes: also call the `start` hooks, for `pillion -t` */
 };

@@ -98,8 +98,18 @@ static int check(pillion_instance *self, pillion_error_text *error)
     return config->integer == 9 ? pillion_error(error, "%s is too much", "nine") : 0;
 }
 
+#if PILLION_ABI_MINOR >= 6
+static pillion_service *service;
+static bool missed;
+static void changed(pillion_instance *self, void *data);
+#endif
+
 static int start(pillion_instance *self, pillion_error_text *error)
 {
+#if PILLION_ABI_MINOR >= 6
+    service = pillion_service_open(self, "registry:/every", changed, NULL, error);
+    missed = service == NULL; /* no `registry` is configured */
+#endif
     (void)error;
     pillion_set_state(self, "state");
     return 0;
@@ -626,6 +636,36 @@ static void written(pillion_request *req)
 }
 #endif
 
+/* ---- 1.6: services ---- */
+
+#if PILLION_ABI_MINOR >= 6
+static void changed(pillion_instance *self, void *data)
+{
+    (void)self;
+    (void)data;
+}
+
+static bool none(const pillion_server *server, void *data)
+{
+    *(int *)data += server->weight > 0;
+    return true;
+}
+
+static void services(pillion_request *req)
+{
+    int count = 0;
+
+    pillion_service_each(service, NULL, none, &count);
+    pillion_begin_array(req, "services");
+    pillion_put_flag(req, NULL, pillion_service_is("registry:/every"));
+    pillion_put_flag(req, NULL, pillion_service_is("127.0.0.1:8080"));
+    pillion_put_flag(req, NULL, missed);
+    pillion_put_integer(req, NULL, (int64_t)pillion_service_version(service));
+    pillion_put_integer(req, NULL, count);
+    pillion_end(req);
+}
+#endif
+
 static const pillion_method methods[] = {
     {.name = "settings", .handler = settings, .summary = "Its directives."},
 #if PILLION_ABI_MINOR >= 5 /* from then on it is enforced */
@@ -675,6 +715,9 @@ static const pillion_method methods[] = {
     {.name = "written", .handler = written},
     {.name = "whole", .handler = whole, PILLION_GIVES(struct whole, whole_rows)},
     {.name = "in_parts", .handler = in_parts, PILLION_GIVES(struct whole, whole_rows)},
+#endif
+#if PILLION_ABI_MINOR >= 6
+    {.name = "services", .handler = services},
 #endif
     {0},
 };

@@ -319,6 +319,7 @@ static const struct {
      "\"parts\":[{\"number\":7},{\"number\":8}]}}"},
     {5, "{\"in\":\"in_parts\"}",
      "\"result\":[{\"number\":9},{\"part\":{\"number\":0},\"parts\":[]}]}"},
+    {6, "{\"in\":\"services\"}", "{\"out\":\"services\",\"result\":[true,false,true,0,0]}"},
     {5, "{\"in\":\"belongs\"}", "{\"out\":\"belongs\",\"result\":\"its own\"}"},
     {5, "{\"in\":\"calls\",\"params\":\"abc\"}", "{\"out\":\"called\",\"result\":3}"},
     {5, "{\"in\":\"each\"}", "{\"out\":\"each\",\"result\":5}"},
@@ -357,7 +358,7 @@ START_TEST(modules_of_every_header_that_there_was_load)
             keep_printf("%s load_module %s { flag on; integer 7; size 2k; time 3s;"
                         "    word two; list x y; path here; }",
                         minor >= 2 ? "zone every 64k;" : "", file),
-            keep_printf("method settings; method answer; method server; %s %s %s %s %s",
+            keep_printf("method settings; method answer; method server; %s %s %s %s %s %s",
                         minor >= 1 ? "filter every { mark here; }" : "",
                         minor >= 2 ? "method later; method pool; method zone;"
                                      "method tripled { handler every.scale; factor 3; }"
@@ -368,7 +369,8 @@ START_TEST(modules_of_every_header_that_there_was_load)
                                      "method belongs; method args;"
                                      "method run; method calls; method each; method written;"
                                      "method visits; method whole; method in_parts;"
-                                   : ""));
+                                   : "",
+                        minor >= 6 ? "method services;" : ""));
         server_start_with(server, (const char *const[]){"-g", "worker_processes 1;", NULL});
         int client = client_connect(server);
         for (size_t i = 0; i < sizeof(of_headers) / sizeof(*of_headers); i++) {

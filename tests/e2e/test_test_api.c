@@ -506,9 +506,53 @@ START_TEST(nothing_starts_while_a_thread_is_at_work)
 }
 END_TEST
 
+/* ---- Services ---- */
+
+START_TEST(services_have_the_servers_that_a_test_gives_them)
+{
+    static const char *const buys[] = {"shop.buy", "ping", NULL};
+    static const char *const pings[] = {"ping", NULL};
+    const pillion_test_server shop[] = {
+        {"10.0.0.1:8080", 0, UINT64_MAX, NULL},
+        {"10.0.0.2:8080", 7, 0, buys},
+        {"unix:/run/x", 1000, 3600000, pings},
+    };
+    const char *load_both = load("services", "services registry:/shop srv:_a._tcp.example;");
+
+    ck_assert_pstr_eq(pillion_test_service("registry:/shop", shop, 3), NULL);
+    start(load_both, "method servers; method known;");
+    ck_assert_result("servers", "{}",
+                     "[\"10.0.0.1:8080 100 first\",\"10.0.0.2:8080 7 new\","
+                     "\"unix:/run/x 1000 old\"]");
+    ck_assert_result("servers", "{\"method\":\"shop.buy\"}",
+                     "[\"10.0.0.1:8080 100 first\",\"10.0.0.2:8080 7 new\"]");
+    ck_assert_result("servers", "{\"index\":1}", "[]");
+    pillion_test_run(1);
+    ck_assert_result("known", "{}", "[true,1]");
+    ck_assert_result("known", "{\"index\":1}", "[false,0]");
+
+    ck_assert_pstr_eq(pillion_test_service("srv:_a._tcp.example", NULL, 0), NULL);
+    ck_assert_result("known", "{\"index\":1}", "[true,0]");
+    ck_assert_pstr_eq(pillion_test_service("registry:/shop", shop + 1, 1), NULL);
+    pillion_test_run(250);
+    ck_assert_result("known", "{}", "[true,2]");
+    ck_assert_result("known", "{\"index\":1}", "[true,1]");
+    ck_assert_result("servers", "{}", "[\"10.0.0.2:8080 7 new\"]");
+    ck_assert(pillion_test_stop());
+
+    start(load_both, "method servers; method known;");
+    expect_part(pillion_test_call("known", "{}").result, "[false,"); /* nobody knows them now */
+    ck_assert(pillion_test_stop());
+    expect_part(pillion_test_service("10.0.0.1:80", NULL, 0), "names no service");
+    expect_part(pillion_test_start(load("services", "services registry:shop;"), ""),
+                "write a path behind \"registry:\"");
+}
+END_TEST
+
 E2E_MAIN("test_api", files_are_opened_anew, what_waits_ends_in_order_before_modules_stop,
          threads_pools_timers_and_values_work, a_second_on_cancel_is_told,
-         nothing_starts_while_a_thread_is_at_work, methods_are_called, clients_have_connections,
+         nothing_starts_while_a_thread_is_at_work, methods_are_called,
+         services_have_the_servers_that_a_test_gives_them, clients_have_connections,
          deferred_requests_are_waited_for, methods_call_methods, metrics_are_read,
          zones_end_with_their_modules, calls_without_a_running_server_are_refused,
          every_reply_belongs_to_its_request, waiting_requests_are_given_up_when_modules_stop,

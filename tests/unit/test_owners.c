@@ -7,6 +7,7 @@
 
 #include "master/binary.h"
 #include "master/control.h"
+#include "master/directory_memory.h"
 #include "master/handover.h"
 #include "master/inherit.h"
 #include "master/keeper.h"
@@ -16,14 +17,15 @@
 #include "process/zones.h"
 #include "rpc/board.h"
 
-#define OWNERS(ROW) \
-    ROW(binary)     \
-    ROW(inherit)    \
-    ROW(zones)      \
-    ROW(vaults)     \
-    ROW(workers)    \
-    ROW(handover)   \
-    ROW(pid_file)   \
+#define OWNERS(ROW)       \
+    ROW(binary)           \
+    ROW(inherit)          \
+    ROW(directory_memory) \
+    ROW(zones)            \
+    ROW(vaults)           \
+    ROW(workers)          \
+    ROW(handover)         \
+    ROW(pid_file)         \
     ROW(control)
 
 enum owner {

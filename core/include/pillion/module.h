@@ -736,13 +736,14 @@ void pillion_call(pillion_request *req, const char *method, pillion_bytes params
  *   pillion_post, pillion_log, pillion_write_now, pillion_printable, pillion_work_cancelled,
  *   pillion_count, pillion_observe, pillion_malloc, pillion_realloc, pillion_free,
  *   pillion_json_check, _member, _string, _quote and _integer,
- *   pillion_zone_open, _update, _get, _set, _add, _delete and _each,
+ *   pillion_zone_open, _update, _get, _set, _add, _delete and _each, pillion_service_is,
  *   pillion_config, pillion_state, pillion_worker, pillion_worker_count, pillion_generation.
  *
- * All others take a request, a token or a handle, and belong to the loop, but for pillion_error and
- * pillion_set_state, which are for hooks. Called in a thread, they do nothing, return NULL, 0,
- * false or an empty string, and are logged. cJSON's functions may be called for trees that no other
- * thread changes: for `work`'s own, and to read the tree that the handler had of pillion_params.
+ * All others take a request, a token, a handle or a service, and belong to the loop, but for
+ * pillion_error and pillion_set_state, which are for hooks. Called in a thread, they do nothing,
+ * return NULL, 0, false or an empty string, and are logged. cJSON's functions may be called for
+ * trees that no other thread changes: for `work`'s own, and to read the tree that the handler had
+ * of pillion_params.
  *
  * When all threads are busy and the queue is full (pool_threads, pool_queue), the request is
  * answered `overloaded` at once; `done` is not called then, so what `data` owns outside of the
@@ -948,10 +949,12 @@ pillion_service *pillion_service_open(pillion_instance *self, const char *name,
                                       void *data, pillion_error_text *error);
 
 /* A number that changes with the servers, in one load from memory: for a look at each request. 0
- * while nobody knows whether there are any: requests may wait for `changed` then. */
+ * while nobody knows whether there are any: requests may wait for `changed` then. 0 of NULL. */
 uint64_t pillion_service_version(pillion_service *service);
 
-/* Calls `each` for every server that offers `method` (NULL: for all) until it returns false. */
+/* Calls `each` for every server that offers `method` (NULL: for all) until it returns false. It
+ * copies what has changed since the last call, and costs as much as there are servers: call it when
+ * the version is another one. */
 void pillion_service_each(pillion_service *service, const char *method,
                           bool (*each)(const pillion_server *server, void *data), void *data);
 

@@ -19,11 +19,11 @@
  *
  * Everything runs in the calling process and thread, in a debugger or under valgrind as well, with
  * the configuration's own grammar, and as in a server's only worker: what is deferred is waited
- * for, threads, timers, descriptors and zones work, filters run, methods call methods, and
- * `rpc.stats` counts where the module rpc is loaded. The watchdog is missing, and so is what takes
- * listeners: header fields of HTTP, batches, names that a balancer tells. A module that crashes
- * takes the test with it; check runs each test in a process of its own for that. Only one thread
- * may call these functions.
+ * for, threads, timers, descriptors, zones and services work, filters run, methods call methods,
+ * and `rpc.stats` counts where the module rpc is loaded. The watchdog is missing, and so is what
+ * takes listeners: header fields of HTTP, batches, names that a balancer tells. A module that
+ * crashes takes the test with it; check runs each test in a process of its own for that. Only one
+ * thread may call these functions.
  *
  * The bytes of a request, such as its params, pillion_args, the request itself and what
  * pillion_alloc gave, are blocks of malloc(3)'s of their own, and are freed when it is over: so
@@ -36,6 +36,7 @@
 #define PILLION_TEST_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #ifdef __cplusplus
@@ -100,15 +101,30 @@ int64_t pillion_test_histogram(const char *module, const char *name, double boun
 /* Lets timers, descriptors and threads work for so long. */
 void pillion_test_run(uint64_t ms);
 
+/* A server of a service, as a registry would know it. */
+typedef struct {
+    const char *address;        /* 10.0.0.1:8080, [::1]:8080 or unix:PATH */
+    unsigned weight;            /* 1 to 1000; 0: 100, as is usual */
+    uint64_t age_ms;            /* since it was seen first; UINT64_MAX: in the first answer */
+    const char *const *methods; /* that it offers, NULL behind the last; NULL: any */
+} pillion_test_server;
+
+/* These are the servers of a service from now on ("registry:/pillion/shop"), which before nobody
+ * knew; it may be called before pillion_test_start. Modules are told (pillion_service_open) as soon
+ * as time passes: while a reply is waited for, or in pillion_test_run. Returns NULL, or what is
+ * wrong. */
+const char *pillion_test_service(const char *name, const pillion_test_server *servers,
+                                 size_t count);
+
 /* Calls each module's `reopen`, as `pillion -s reopen` does. Returns NULL, or what went wrong, a
  * line for each module. */
 const char *pillion_test_reopen(void);
 
 /* Stops the modules: requests that still wait are answered `timeout`, as by a worker at
  * drain_timeout, so what their modules gave to pillion_on_cancel is called; a second is given to
- * threads; then each module's `stop` is called. Zones and what is in them end, and counts of
- * rpc.stats; modules stay loaded, and their static variables keep their values. Returns false when
- * a thread's work does not end: nothing is freed then. */
+ * threads; then each module's `stop` is called. Zones and what is in them end, services, and
+ * counts of rpc.stats; modules stay loaded, and their static variables keep their values. Returns
+ * false when a thread's work does not end: nothing is freed then. */
 bool pillion_test_stop(void);
 
 /* With check: a call gives exactly this result, or an error with this code. */

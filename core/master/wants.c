@@ -1,0 +1,140 @@
+/* The services that generations want. See wants.h. */
+#include "master/wants.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log_seldom.h"
+#include "base/memory.h"
+#include "base/service_name.h"
+#include "master/generations.h"
+#include "master/registry.h"
+#include "master/workers.h"
+#include "net/directory.h"
+
+#define WANTS_MAX (8 * DIRECTORY_SERVICES_MAX) /* of all generations together */
+
+struct want {
+    uint64_t generation;
+    char *service;
+};
+
+static struct {
+    struct want items[WANTS_MAX]; /* in the order in which they came */
+    size_t count;
+} wants;
+
+static bool is_among(const char *const *names, size_t count, const char *name)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(names[i], name) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* Each service once. Returns how many; those that are too many are left out. */
+static size_t services_of(const char *names[DIRECTORY_SERVICES_MAX])
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < wants.count; i++) {
+        if (is_among(names, count, wants.items[i].service))
+            continue;
+        if (count == DIRECTORY_SERVICES_MAX) {
+            log_seldom(LOG_ERROR_LEVEL, &wants,
+                       "more than %u services are wanted, and nobody looks for \"%s\"",
+                       DIRECTORY_SERVICES_MAX, wants.items[i].service);
+            break;
+        }
+        names[count++] = wants.items[i].service;
+    }
+    return count;
+}
+
+static void tell(void)
+{
+    const char *names[DIRECTORY_SERVICES_MAX];
+
+    registry_wants(names, services_of(names));
+}
+
+static bool add(uint64_t generation, const char *service)
+{
+    for (size_t i = 0; i < wants.count; i++) {
+        if (wants.items[i].generation == generation && strcmp(wants.items[i].service, service) == 0)
+            return false;
+    }
+    if (wants.count == WANTS_MAX) {
+        log_seldom(LOG_ERROR_LEVEL, &wants,
+                   "generations want %u services in all, and nobody looks for \"%s\"", WANTS_MAX,
+                   service);
+        return false;
+    }
+    wants.items[wants.count++] = (struct want){generation, must_strdup(service)};
+    return true;
+}
+
+void wants_add(uint64_t generation, const char *service)
+{
+    struct error error;
+
+    if (!service_name_check(service, &error))
+        log_seldom(LOG_ERROR_LEVEL, &wants, "a worker wants a service that is none: %s",
+                   error.text);
+    else if (add(generation, service))
+        tell();
+}
+
+static bool is_number_of(const struct generation *generation, uint64_t number)
+{
+    return generation != NULL && generation->number == number;
+}
+
+static bool lives(uint64_t number)
+{
+    bool living =
+        is_number_of(generation_current(), number) || is_number_of(generation_next(), number);
+
+    for (const struct worker *w = workers_first(); w != NULL && !living; w = w->next)
+        living = w->generation->number == number;
+    return living;
+}
+
+void wants_sweep(void)
+{
+    size_t left = 0;
+
+    for (size_t i = 0; i < wants.count; i++) {
+        if (lives(wants.items[i].generation))
+            wants.items[left++] = wants.items[i];
+        else
+            free(wants.items[i].service);
+    }
+    if (left == wants.count)
+        return;
+    wants.count = left;
+    tell();
+}
+
+void wants_write(cJSON *state)
+{
+    const char *names[DIRECTORY_SERVICES_MAX];
+
+    cJSON_AddItemToObject(state, "wants", cJSON_CreateStringArray(names, (int)services_of(names)));
+}
+
+/* Workers of all former generations count as workers of the one that was current, and so does what
+ * they want. */
+void wants_read(const cJSON *state)
+{
+    const cJSON *item;
+
+    cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(state, "wants"))
+    {
+        if (cJSON_IsString(item) && generation_current() != NULL)
+            add(generation_current()->number, item->valuestring);
+    }
+    if (wants.count > 0)
+        tell();
+}
