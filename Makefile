@@ -26,7 +26,7 @@ MONITOR_DIR := $(CONF_DIR)/monitoring
 CONTAINER_DIR := $(dir $(MONITOR_DIR))container
 BIN_DIR     := $(PREFIX)/bin
 LIB_DIR     := $(PREFIX)/lib
-TLS_DIR     := $(PREFIX)/lib/pillion
+LIBRARY_DIR := $(PREFIX)/lib/pillion
 INC_DIR     := $(PREFIX)/include
 PC_DIR      := $(PREFIX)/lib/pkgconfig
 MAN_DIR     := $(PREFIX)/share/man
@@ -61,19 +61,23 @@ LIB_OBJ     := $(filter-out $(B)/obj/core/cmd/main.o,$(CORE_OBJ))
 # is missing, the modules that need it are left out, and nothing else.
 ALL_MODULES := $(sort $(notdir $(patsubst %/,%,$(dir $(wildcard modules/*/*.c)))))
 include $(wildcard $(ALL_MODULES:%=modules/%/module.mk))
-ALL_NEEDS   := $(sort openssl $(foreach m,$(ALL_MODULES),$(NEEDS_$(m))))
+ALL_NEEDS   := $(sort openssl libcurl $(foreach m,$(ALL_MODULES),$(NEEDS_$(m))))
 FOUND_NEEDS := $(shell command -v pkg-config >/dev/null && \
                    for p in $(ALL_NEEDS); do pkg-config --exists $$p && echo $$p; done)
 can_build    = $(if $(filter-out $(FOUND_NEEDS),$(NEEDS_$(1))),,$(1))
 MODULES     := $(foreach m,$(ALL_MODULES),$(call can_build,$(m)))
 MODULE_SO   := $(MODULES:%=$(B)/modules/%.so)
+# Shared objects that some processes of the server load by themselves (core/base/library.h).
 TLS_SO      := $(if $(filter openssl,$(FOUND_NEEDS)),$(B)/tls.so)
+REGISTRY_SO := $(if $(filter libcurl,$(FOUND_NEEDS)),$(B)/registry.so)
+LIBRARY_SO  := $(TLS_SO) $(REGISTRY_SO)
 CONF_FILES  := $(patsubst conf/%,$(B)/conf/%,$(wildcard conf/*.conf conf/examples/*.conf conf/examples/*.cfg conf/monitoring/* conf/container/*))
 
 .PHONY: all
-all: $(B)/pillion $(B)/libpillion-test.so $(TLS_SO) $(MODULE_SO) $(CONF_FILES) $(B)/man/made | $(B)/run  ## build the server and its modules in build/
+all: $(B)/pillion $(B)/libpillion-test.so $(LIBRARY_SO) $(MODULE_SO) $(CONF_FILES) $(B)/man/made | $(B)/run  ## build the server and its modules in build/
 	@$(foreach m,$(filter-out $(MODULES),$(ALL_MODULES)),echo "$(m).so is left out: pkg-config knows no $(NEEDS_$(m))";)
 	@$(if $(TLS_SO),,echo "tls.so is left out: pkg-config knows no openssl; there is no \`listen … ssl\`")
+	@$(if $(REGISTRY_SO),,echo "registry.so is left out: pkg-config knows no libcurl; there is no \`registry\`")
 
 # The prefix is part of the binary: it is where an installed server finds its configuration. One that
 # is not in the prefix's own conf/ has its whole path there.
@@ -88,8 +92,8 @@ $(B)/prefix: prefix-changed
 	@[ "$$(cat $@ 2>/dev/null)" = '$(HOME_DIR) $(INSTALLED_CONF)' ] || \
 	    echo '$(HOME_DIR) $(INSTALLED_CONF)' >$@
 
-$(B)/obj/core/tls/tls.o: CPPFLAGS_ALL += -DPILLION_LIBRARY='"$(TLS_DIR)"'
-$(B)/obj/core/tls/tls.o: $(B)/prefix
+$(B)/obj/core/base/library.o: CPPFLAGS_ALL += -DPILLION_LIBRARY='"$(LIBRARY_DIR)"'
+$(B)/obj/core/base/library.o: $(B)/prefix
 
 $(B)/obj/%.o: %.c
 	@mkdir -p $(@D)
@@ -118,12 +122,22 @@ $(B)/pillion: $(B)/obj/core/cmd/main.o $(B)/libpillion.a core/module/exports.lis
 	$(Q)$(CC) $(LDFLAGS_ALL) -Wl,--dynamic-list=core/module/exports.list -o $@ $< \
 	    -Wl,--whole-archive $(B)/libpillion.a -Wl,--no-whole-archive $(LIBS)
 
-# TLS for the gate and the command line, which load it by themselves: nothing else needs OpenSSL.
-$(B)/tls.so: $(wildcard core/tls/openssl/*.[ch]) core/tls/tls.h
+# $(call library,PACKAGES): a shared object that a process of the server loads by itself, and its
+# libraries as pkg-config knows them: nothing else needs those.
+define library
 	$(if $(Q),@echo "  SO   $@")
 	$(Q)$(CC) $(CPPFLAGS_ALL) -std=c17 $(WARNINGS) $(CFLAGS) $(SANFLAGS) -shared -fPIC \
-	    -fvisibility=hidden $$(pkg-config --cflags openssl) -o $@ $(filter %.c,$^) \
-	    $$(pkg-config --libs openssl)
+	    -fvisibility=hidden $(LDFLAGS) $$(pkg-config --cflags $(1)) -o $@ $(filter %.c,$^) \
+	    $$(pkg-config --libs $(1))
+endef
+
+# TLS for the gate and the command line.
+$(B)/tls.so: $(wildcard core/tls/openssl/*.[ch]) core/tls/tls.h
+	$(call library,openssl)
+
+# HTTP for the registry process.
+$(B)/registry.so: $(wildcard core/registry/curl/*.[ch]) core/registry/plugin.h core/registry/http.h
+	$(call library,libcurl)
 
 # For unit tests of modules: what <pillion/test.h> promises, and what modules call.
 $(B)/libpillion-test.so: $(B)/libpillion.a
@@ -184,10 +198,10 @@ $(B)/run:
 
 # ---- On a fresh machine ---------------------------------------------------------------------------
 
-RUN_PACKAGES  := gcc libc6-dev libcjson-dev libssl-dev pkg-config \
+RUN_PACKAGES  := gcc libc6-dev libcjson-dev libcurl4-openssl-dev libssl-dev pkg-config \
                  $(sort $(foreach m,$(ALL_MODULES),$(PACKAGES_$(m))))
 TEST_PACKAGES := $(RUN_PACKAGES) bash-completion check curl gdb libsubunit-dev clang libclang-rt-14-dev g++ python3 \
-                 apache2-utils dnsmasq-base haproxy httpie mandoc node-llhttp openssl pgbouncer postgresql procps python3-yaml \
+                 apache2-utils etcd-server dnsmasq-base haproxy httpie mandoc node-llhttp openssl pgbouncer postgresql procps python3-yaml \
                  prometheus redis-server rustc valgrind wrk zsh $(sort $(foreach s,$(ALL_SAMPLES),$(PACKAGES_$(s))))
 # Other distributions of node bring an npm of their own, and Debian's cannot be beside it.
 TEST_PACKAGES += $(if $(shell command -v npm),,nodejs npm)
@@ -258,7 +272,7 @@ install: all  ## install below $(DESTDIR)$(PREFIX); a configuration that is ther
 	    install -m 644 conf/pillion.conf $(DESTDIR)$(CONF_DIR)/pillion.conf
 	install -m 644 core/include/pillion/module.h core/include/pillion/test.h $(DESTDIR)$(INC_DIR)/pillion
 	install -m 755 $(B)/libpillion-test.so $(DESTDIR)$(LIB_DIR)
-	$(if $(TLS_SO),install -d $(DESTDIR)$(TLS_DIR) && install -m 644 $(TLS_SO) $(DESTDIR)$(TLS_DIR))
+	$(if $(LIBRARY_SO),install -d $(DESTDIR)$(LIBRARY_DIR) && install -m 644 $(LIBRARY_SO) $(DESTDIR)$(LIBRARY_DIR))
 	printf '%s\n' 'prefix=$(PREFIX)' 'modulesdir=$(MODULE_DIR)' '' 'Name: pillion' \
 	    'Description: modules for the Pillion RPC server' 'Version: $(VERSION)' \
 	    'Requires: libcjson' 'Cflags: -I$${prefix}/include' >$(DESTDIR)$(PC_DIR)/pillion.pc
@@ -279,7 +293,7 @@ install: all  ## install below $(DESTDIR)$(PREFIX); a configuration that is ther
 
 uninstall:  ## take away what install has put there; a changed configuration stays
 	rm -f $(addprefix $(DESTDIR),$(BIN_DIR)/pillion $(INC_DIR)/pillion/module.h \
-	    $(INC_DIR)/pillion/test.h $(LIB_DIR)/libpillion-test.so $(TLS_DIR)/tls.so $(PC_DIR)/pillion-test.pc \
+	    $(INC_DIR)/pillion/test.h $(LIB_DIR)/libpillion-test.so $(LIBRARY_DIR)/tls.so $(LIBRARY_DIR)/registry.so $(PC_DIR)/pillion-test.pc \
 	    $(PC_DIR)/pillion.pc $(UNIT_DIR)/pillion.service \
 	    $(addprefix $(MODULE_DIR)/,$(notdir $(MODULE_SO))))
 	rm -f $(DESTDIR)$(BASH_DIR)/pillion $(DESTDIR)$(ZSH_DIR)/_pillion
