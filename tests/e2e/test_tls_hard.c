@@ -456,6 +456,558 @@ START_TEST(a_header_may_come_in_pieces_and_must_come)
 }
 END_TEST
 
+/* ---- What is offered: hellos of one's own ---- */
+
+/* A ClientHello of TLS 1.2 and before (RFC 5246 section 7.4.1.2), in one record. */
+struct hello {
+    unsigned version;         /* 0x0303 is TLS 1.2 */
+    const uint16_t *suites;   /* ended by 0xffff */
+    const char *compressions; /* with their number in front; NULL: none */
+    const char *extension;    /* one more, whole */
+    size_t extension_size;
+};
+
+static void put16(struct buffer *to, unsigned value)
+{
+    const char bytes[] = {(char)(value >> 8), (char)value};
+    buffer_add(to, bytes, 2);
+}
+
+static void put_block(struct buffer *to, const struct buffer *block)
+{
+    put16(to, (unsigned)block->size);
+    buffer_add(to, block->data, block->size);
+}
+
+static void put_extensions(struct buffer *body, const struct hello *hello)
+{
+    static const char common[] = "\0\x0a\0\6\0\4\0\x1d\0\x17"            /* groups: x25519, P-256 */
+                                 "\0\x0b\0\2\1\0"                        /* points: uncompressed */
+                                 "\0\x0d\0\x0a\0\x08\4\3\x08\4\4\1\2\1"; /* signatures */
+    struct buffer extensions = {0};
+
+    buffer_add(&extensions, common, sizeof(common) - 1);
+    if (hello->extension != NULL)
+        buffer_add(&extensions, hello->extension, hello->extension_size);
+    put_block(body, &extensions);
+    free(extensions.data);
+}
+
+static void hello_write(const struct hello *hello, struct buffer *to)
+{
+    struct buffer body = {0}, suites = {0};
+    char random[32];
+
+    memset(random, 'r', sizeof(random));
+    put16(&body, hello->version);
+    buffer_add(&body, random, sizeof(random));
+    buffer_add(&body, "\0", 1); /* no session */
+    for (const uint16_t *suite = hello->suites; *suite != 0xffff; suite++)
+        put16(&suites, *suite);
+    put_block(&body, &suites);
+    const char *compressions = hello->compressions == NULL ? "\1\0" : hello->compressions;
+    buffer_add(&body, compressions, 1 + (size_t)compressions[0]);
+    put_extensions(&body, hello);
+    buffer_add(to, "\x16\x03\x01", 3);
+    put16(to, (unsigned)body.size + 4);
+    buffer_add(to, "\1\0", 2);
+    put16(to, (unsigned)body.size);
+    buffer_add(to, body.data, body.size);
+    free(body.data);
+    free(suites.data);
+}
+
+/* The server's first record: 22 is a ServerHello, 21 an alert. */
+struct answer {
+    unsigned char bytes[16384];
+    size_t size; /* 0: it has only closed */
+};
+
+static bool take(int fd, void *to, size_t size)
+{
+    for (size_t at = 0; at < size;) {
+        ssize_t got = recv(fd, (char *)to + at, size - at, 0);
+        if (got <= 0)
+            return false;
+        at += (size_t)got;
+    }
+    return true;
+}
+
+static void take_record(int fd, struct answer *answer)
+{
+    answer->size = 0;
+    if (!take(fd, answer->bytes, 5))
+        return;
+    size_t size = (size_t)answer->bytes[3] << 8 | answer->bytes[4];
+    ck_assert_uint_le(size, sizeof(answer->bytes) - 5);
+    if (take(fd, answer->bytes + 5, size))
+        answer->size = 5 + size;
+}
+
+static int say_hello(int port, const struct hello *hello, struct answer *answer)
+{
+    struct buffer bytes = {0};
+    int fd = connect_from(1, port);
+
+    hello_write(hello, &bytes);
+    client_send(fd, bytes.data, bytes.size);
+    free(bytes.data);
+    take_record(fd, answer);
+    return fd;
+}
+
+static bool is_hello(const struct answer *answer)
+{
+    return answer->size > 47 && answer->bytes[0] == 22 && answer->bytes[5] == 2;
+}
+
+/* The cipher, and behind it the compression, that a ServerHello has chosen. */
+static const unsigned char *chosen(const struct answer *answer)
+{
+    ck_assert(is_hello(answer));
+    return answer->bytes + 44 + answer->bytes[43];
+}
+
+static unsigned cipher_of(const struct answer *answer)
+{
+    return (unsigned)chosen(answer)[0] << 8 | chosen(answer)[1];
+}
+
+static bool is_alert(const struct answer *answer, int description)
+{
+    return answer->size == 7 && answer->bytes[0] == 21 && answer->bytes[5] == 2 &&
+           answer->bytes[6] == description;
+}
+
+enum { HANDSHAKE_FAILURE = 40, PROTOCOL_VERSION = 70 }; /* RFC 5246 section 7.2 */
+
+#define GOOD 0xc02b /* ECDHE_ECDSA_WITH_AES_128_GCM_SHA256 */
+
+START_TEST(former_versions_are_refused_with_an_alert)
+{
+    static const uint16_t suites[] = {GOOD, 0xc009, 0xc00a, 0xffff};
+    int port;
+    struct server *server = serve(&port, "");
+    struct answer answer;
+
+    for (unsigned version = 0x0300; version < 0x0303; version++) {
+        close(say_hello(port, &(struct hello){.version = version, .suites = suites}, &answer));
+        ck_assert_msg(is_alert(&answer, version == 0x0300 ? HANDSHAKE_FAILURE : PROTOCOL_VERSION),
+                      "version %x is not refused", version); /* SSL 3 has no alert for it */
+    }
+    close(say_hello(port, &(struct hello){.version = 0x0303, .suites = suites}, &answer));
+    ck_assert_uint_eq(cipher_of(&answer), GOOD);
+    /* SSL 2 has hellos of its own: 2 bytes of length, a type, a version … */
+    int fd = connect_from(1, port);
+    client_send(fd,
+                "\x80\x1c\1\0\2\0\3\0\0\0\x10\1\0\x80"
+                "0123456789abcdef",
+                30);
+    take_record(fd, &answer);
+    ck_assert(!is_hello(&answer));
+    close(fd);
+    wait_until(failed(server, "protocol") == 4, "a version that is refused is not counted");
+}
+END_TEST
+
+/* By their numbers, whether or not the OpenSSL of this machine still has them. */
+START_TEST(weak_ciphers_are_refused_one_by_one)
+{
+    static const struct {
+        uint16_t suite;
+        const char *name;
+    } weak[] = {
+        {0x0001, "RSA_WITH_NULL_MD5"},
+        {0x003b, "RSA_WITH_NULL_SHA256"},
+        {0xc006, "ECDHE_ECDSA_WITH_NULL_SHA"},
+        {0x0003, "RSA_EXPORT_WITH_RC4_40_MD5"},
+        {0x0008, "RSA_EXPORT_WITH_DES40_CBC_SHA"},
+        {0x0014, "DHE_RSA_EXPORT_WITH_DES40_CBC_SHA"},
+        {0x0005, "RSA_WITH_RC4_128_SHA"},
+        {0xc007, "ECDHE_ECDSA_WITH_RC4_128_SHA"},
+        {0x0009, "RSA_WITH_DES_CBC_SHA"},
+        {0x000a, "RSA_WITH_3DES_EDE_CBC_SHA"},
+        {0xc008, "ECDHE_ECDSA_WITH_3DES_EDE_CBC_SHA"},
+        {0x0018, "DH_anon_WITH_RC4_128_MD5"},
+        {0x006c, "DH_anon_WITH_AES_128_CBC_SHA256"},
+        {0xc018, "ECDH_anon_WITH_AES_128_CBC_SHA"},
+        {0x009c, "RSA_WITH_AES_128_GCM_SHA256"},
+        {0x002f, "RSA_WITH_AES_128_CBC_SHA"},
+        {0xc009, "ECDHE_ECDSA_WITH_AES_128_CBC_SHA"},
+        {0x008c, "PSK_WITH_AES_128_CBC_SHA"},
+    };
+    int port;
+    struct server *server = serve(&port, "");
+    struct answer answer;
+
+    (void)server;
+    for (size_t i = 0; i < sizeof(weak) / sizeof(*weak); i++) {
+        const uint16_t suites[] = {weak[i].suite, 0xffff};
+        close(say_hello(port, &(struct hello){.version = 0x0303, .suites = suites}, &answer));
+        ck_assert_msg(is_alert(&answer, HANDSHAKE_FAILURE), "%s is not refused", weak[i].name);
+    }
+}
+END_TEST
+
+START_TEST(the_cipher_is_the_servers_choice_and_nothing_is_compressed)
+{
+    static const uint16_t one[] = {GOOD, 0xc02c, 0xffff}, other[] = {0xc02c, GOOD, 0xffff};
+    int port, narrow;
+    struct server *server = serve(&port, "");
+    struct answer answer;
+
+    (void)server;
+    close(say_hello(port, &(struct hello){.version = 0x0303, .suites = one}, &answer));
+    unsigned first = cipher_of(&answer);
+    close(say_hello(port,
+                    &(struct hello){.version = 0x0303, .suites = other, .compressions = "\2\1\0"},
+                    &answer));
+    ck_assert_uint_eq(cipher_of(&answer), first);
+    ck_assert_uint_eq(chosen(&answer)[2], 0);
+    serve(&narrow, "ssl_ciphers ECDHE-ECDSA-AES128-GCM-SHA256;");
+    close(say_hello(narrow, &(struct hello){.version = 0x0303, .suites = other}, &answer));
+    ck_assert_uint_eq(cipher_of(&answer), GOOD);
+}
+END_TEST
+
+/* RFC 7301 section 3.2: no_application_protocol, 120. */
+START_TEST(alpn_without_anything_in_common_gets_the_alert_for_it)
+{
+    static const char h2[] = "\0\x10\0\5\0\3\2h2", both[] = "\0\x10\0\x0e\0\x0c\2h2\x08http/1.1";
+    static const uint16_t suites[] = {GOOD, 0xffff};
+    int port;
+    struct server *server = serve(&port, "");
+    struct answer answer;
+    struct hello hello = {
+        .version = 0x0303, .suites = suites, .extension = h2, .extension_size = sizeof(h2) - 1};
+
+    (void)server;
+    close(say_hello(port, &hello, &answer));
+    ck_assert(is_alert(&answer, 120));
+    hello.extension = both;
+    hello.extension_size = sizeof(both) - 1;
+    close(say_hello(port, &hello, &answer));
+    ck_assert(is_hello(&answer));
+    struct run run = s_client(port, (const char *const[]){"-alpn", "h2", NULL}, "");
+    expect_part(run.err, "no application protocol");
+}
+END_TEST
+
+/* A name that no certificate has gets the first one; what is no name gets an alert, or the first
+ * certificate, and harms nobody. */
+START_TEST(names_that_are_none_harm_nobody)
+{
+    static const struct {
+        const char *bytes;
+        size_t size;
+        int good; /* -1: as the library likes */
+    } rows[] = {
+        {"\0\0\0\x0c\0\x0a\0\0\7unknown", 16, 1},
+        {"\0\0\0\x0c\0\x0a\0\0\7unk\0own", 16, 0},
+        {"\0\0\0\x05\0\3\0\0\0", 9, -1},
+        {"\0\0\0\x02\0\0", 6, 0},
+        {"\0\0\0\x0c\0\x0a\0\0\x40unknown", 16, 0},
+    };
+    static const uint16_t suites[] = {GOOD, 0xffff};
+    int port;
+    struct server *server = serve(&port, "");
+    struct answer answer;
+    static char longest[309];
+
+    for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+        close(say_hello(port,
+                        &(struct hello){.version = 0x0303,
+                                        .suites = suites,
+                                        .extension = rows[i].bytes,
+                                        .extension_size = rows[i].size},
+                        &answer));
+        ck_assert_msg(rows[i].good < 0 || is_hello(&answer) == rows[i].good, "row %zu", i);
+    }
+    memset(longest, 'a', sizeof(longest));
+    memcpy(longest, "\0\0\1\x31\1\x2f\0\1\x2c", 9); /* 300 bytes: longer than a name can be */
+    close(say_hello(port,
+                    &(struct hello){.version = 0x0303,
+                                    .suites = suites,
+                                    .extension = longest,
+                                    .extension_size = sizeof(longest)},
+                    &answer));
+    ck_assert(!is_hello(&answer));
+    meet(server, port, TLS1_3_VERSION);
+}
+END_TEST
+
+/* What leaked memory in 2014 (CVE-2014-0160): it is not agreed on, and not answered. */
+START_TEST(heartbeats_are_not_answered)
+{
+    static const uint16_t suites[] = {GOOD, 0xffff};
+    static const char extension[] = "\0\x0f\0\1\1", request[] = "\x18\3\3\0\3\1\x40\0";
+    int port;
+    struct server *server = serve(&port, "");
+    struct answer answer;
+
+    int fd = say_hello(port,
+                       &(struct hello){.version = 0x0303,
+                                       .suites = suites,
+                                       .extension = extension,
+                                       .extension_size = sizeof(extension) - 1},
+                       &answer);
+    ck_assert(is_hello(&answer));
+    const unsigned char *end = answer.bytes + answer.size, *at = chosen(&answer) + 5;
+    for (; at + 4 <= end; at += 4 + ((size_t)at[2] << 8 | at[3]))
+        ck_assert_msg(at[0] != 0 || at[1] != 15, "heartbeats are agreed on");
+    client_send(fd, request, sizeof(request) - 1);
+    do {
+        take_record(fd, &answer);
+        ck_assert(answer.size == 0 || answer.bytes[0] != 24);
+    } while (answer.size > 0);
+    close(fd);
+    meet(server, port, TLS1_2_VERSION);
+}
+END_TEST
+
+static int ticket_allows = -1;
+
+static int note_ticket(SSL *ssl, SSL_SESSION *session)
+{
+    (void)ssl;
+    ticket_allows = (int)SSL_SESSION_get_max_early_data(session);
+    return 0;
+}
+
+/* Data before the end of the handshake could be sent twice by anybody (RFC 8446 section 8). */
+START_TEST(no_ticket_allows_early_data)
+{
+    int port;
+    struct server *server = serve(&port, "");
+    const char *kept = server_path(server, "session"), *data = server_path(server, "data");
+    struct tls tls;
+
+    tls.context = SSL_CTX_new(TLS_client_method());
+    SSL_CTX_set_session_cache_mode(tls.context, SSL_SESS_CACHE_CLIENT);
+    SSL_CTX_sess_set_new_cb(tls.context, note_ticket);
+    tls.fd = connect_from(1, port);
+    tls.ssl = SSL_new(tls.context);
+    SSL_set_fd(tls.ssl, tls.fd);
+    ck_assert_int_eq(SSL_connect(tls.ssl), 1);
+    tls_expect_alive(&tls);
+    tls_close(&tls);
+    ck_assert_int_eq(ticket_allows, 0);
+    server_write(server, "data", "%s", "GET /ping HTTP/1.1\r\n\r\n");
+    s_client(port, (const char *const[]){"-tls1_3", "-sess_out", kept, NULL}, "");
+    struct run run = s_client(
+        port, (const char *const[]){"-tls1_3", "-sess_in", kept, "-early_data", data, NULL}, "");
+    ck_assert_ptr_null(strstr(run.out, "Early data was accepted"));
+}
+END_TEST
+
+/* Resumed in TLS 1.3, by whatever gate. */
+static bool goes_on(const struct server *server, int port, SSL_SESSION **session)
+{
+    struct tls tls;
+
+    ck_assert(tls_open(&tls, server, port,
+                       &(struct tls_options){.version = TLS1_3_VERSION, .session = *session}));
+    tls_expect_alive(&tls); /* the next tickets have come with its answer */
+    bool reused = SSL_session_reused(tls.ssl) == 1;
+    if (*session != NULL)
+        SSL_SESSION_free(*session);
+    *session = SSL_get1_session(tls.ssl);
+    SSL_shutdown(tls.ssl);
+    tls_close(&tls);
+    return reused;
+}
+
+START_TEST(tickets_outlive_their_gates)
+{
+    int port;
+    struct server *server = serve_as(&port, 1, "", "");
+    SSL_SESSION *session = NULL;
+
+    ck_assert(!goes_on(server, port, &session));
+    ck_assert(goes_on(server, port, &session));
+    pid_t first = a_gate(server);
+    kill(first, SIGKILL);
+    wait_until(!process_lives(first), "a gate lives");
+    ck_assert(goes_on(server, port, &session));
+    tls_make(server, "renewed", "DNS:localhost", NULL);
+    rename(server_path(server, "tls/renewed.key"), server_path(server, "tls/localhost.key"));
+    rename(server_path(server, "tls/renewed.pem"), server_path(server, "tls/localhost.pem"));
+    pid_t second = a_gate(server);
+    server_reload(server);
+    wait_until(!process_lives(second), "the former gate does not end");
+    ck_assert(goes_on(server, port, &session));
+    SSL_SESSION_free(session);
+}
+END_TEST
+
+/* ---- Clients that are not friends ---- */
+
+START_TEST(what_is_no_hello_ends_and_is_counted)
+{
+    static const struct {
+        const char *bytes;
+        size_t size;
+    } rows[] = {
+        {"\x16\x03\x01\xff\xff", 5},                 /* a record that is too long */
+        {"\x16\x03\x01\x00\x04\x01\xff\xff\xff", 9}, /* a message of 16 MiB */
+        {"\x16\x03\x01\x00\x04\x02\0\0\0", 9},       /* a ServerHello */
+        {"\x16\x03\x01\x00\x05\x01\0\0\1\3", 10},    /* a hello of one byte */
+        {"\x17\x03\x03\x00\x01x", 6},                /* data before the handshake */
+        {"\x14\x03\x03\x00\x01\x01", 6},             /* ChangeCipherSpec */
+        {"\x15\x03\x03\x00\x02\x02\x28", 7},         /* an alert */
+        {"\0\0\0\0\0\0\0\0\0\0\0\0", 12},
+        {"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"ping\"}\n", 41},
+        {"SSH-2.0-OpenSSH_9.2\r\n", 21},
+    };
+    enum { ROWS = sizeof(rows) / sizeof(*rows), RANDOM = 200 };
+    int port;
+    struct server *server = serve(&port, "ssl_handshake_timeout 60s;");
+    char bytes[512];
+
+    for (int i = 0; i < ROWS; i++) {
+        int fd = connect_from(1, port);
+        client_send(fd, rows[i].bytes, rows[i].size);
+        wait_until(has_ended(fd) || recv(fd, bytes, sizeof(bytes), MSG_DONTWAIT) > 0,
+                   "row %d is waited on", i);
+        close(fd);
+    }
+    srandom(1);
+    for (int i = 0; i < RANDOM; i++) {
+        int fd = connect_from(1, port);
+        for (size_t n = 0; n < sizeof(bytes); n++)
+            bytes[n] = (char)random();
+        if (i % 2 == 0)
+            memcpy(bytes, "\x16\x03\x01\x01\xfb\x01\0\1\xf7\x03\x03", 11); /* it begins well */
+        client_try_send(fd, bytes, sizeof(bytes));
+        close(fd);
+    }
+    meet(server, port, TLS1_3_VERSION);
+    wait_until(stat_of(server, "handshaking") == 0, "a handshake does not end");
+    double all = failed(server, "protocol") + failed(server, "closed");
+    ck_assert_double_eq(all, ROWS + RANDOM);
+    ck_assert_double_ge(failed(server, "protocol"), ROWS);
+    ck_assert_double_eq(metric(server, "gate_restarts_total"), 0);
+}
+END_TEST
+
+START_TEST(plain_http_is_answered_and_counted)
+{
+    int port;
+    struct server *server = serve(&port, "");
+
+    for (int i = 0; i < 4; i++) {
+        static const char *const methods[] = {"GET", "POST", "HEAD", "PUT"};
+        int fd = connect_from(1, port);
+        const char *request =
+            keep_printf("%s /ping HTTP/1.1\r\nHost: localhost\r\n\r\n", methods[i]);
+        client_send(fd, request, strlen(request));
+        char answer[512] = "";
+        for (size_t at = 0, got = 1; got > 0; at += got) {
+            ssize_t more = recv(fd, answer + at, sizeof(answer) - 1 - at, 0);
+            ck_assert_int_ge(more, 0); /* it is no reset that loses the answer */
+            got = (size_t)more;
+        }
+        ck_assert_int_eq(strncmp(answer, "HTTP/1.1 400 ", 13), 0);
+        expect_part(answer, "\r\n\r\nThis port speaks TLS alone: use https://\n");
+        close(fd);
+    }
+    wait_until(failed(server, "http") == 4, "they are not counted");
+}
+END_TEST
+
+/* The time is for the whole handshake: a byte now and then does not prolong it. */
+START_TEST(a_hello_that_drips_is_taken_in_time_and_ended_beyond)
+{
+    static const uint16_t suites[] = {GOOD, 0xffff};
+    int port;
+    struct server *server = serve(&port, "ssl_handshake_timeout 2s;");
+    struct buffer bytes = {0};
+    struct answer answer;
+
+    hello_write(&(struct hello){.version = 0x0303, .suites = suites}, &bytes);
+    int fd = connect_from(1, port);
+    for (size_t i = 0; i < bytes.size; i++) {
+        ck_assert(client_try_send(fd, bytes.data + i, 1));
+        look_again();
+    }
+    take_record(fd, &answer);
+    ck_assert(is_hello(&answer));
+    close(fd);
+
+    int64_t began = now_ms();
+    fd = connect_from(1, port);
+    for (size_t i = 0; i + 1 < bytes.size && !has_ended(fd); i++) {
+        client_try_send(fd, bytes.data + i, 1);
+        for (int n = 0; n < 40 && !has_ended(fd); n++)
+            look_again();
+    }
+    wait_until(has_ended(fd), "a hello that drips is waited on for ever");
+    ck_assert_int_ge((int)(now_ms() - began), 1900);
+    close(fd);
+    free(bytes.data);
+    wait_until(failed(server, "timeout") == 1, "it is not counted");
+}
+END_TEST
+
+/* Handshakes that stop after nothing, after a part of a hello, and after a whole one. */
+static void stop_in_handshake(int fd, int how, const struct buffer *hello)
+{
+    if (how == 1)
+        client_try_send(fd, hello->data, hello->size / 2);
+    else if (how == 2)
+        client_try_send(fd, hello->data, hello->size);
+}
+
+START_TEST(five_thousand_handshakes_that_stop_hold_up_nobody)
+{
+    enum { STOPPED = 5000, HOSTS = 10, CALLS = 200 };
+    static const uint16_t suites[] = {GOOD, 0xffff};
+    static int fds[STOPPED];
+    struct rlimit files;
+    struct buffer hello = {0};
+    struct tls tls;
+
+    getrlimit(RLIMIT_NOFILE, &files);
+    files.rlim_cur = files.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &files);
+    if (files.rlim_max < 16000) {
+        printf("skipped: 5,000 clients need 16,000 open files, and %llu are allowed\n",
+               (unsigned long long)files.rlim_max);
+        return;
+    }
+    int port;
+    struct server *server = serve(&port, "ssl_handshake_timeout 20s;");
+    tls_connect(&tls, server, port);
+    hello_write(&(struct hello){.version = 0x0303, .suites = suites}, &hello);
+    for (int i = 0; i < STOPPED; i++) {
+        fds[i] = connect_from(2 + i % HOSTS, port);
+        stop_in_handshake(fds[i], i % 3, &hello);
+    }
+    wait_until(stat_of(server, "handshaking") == STOPPED, "not all of them are there");
+    int64_t slowest = 0;
+    for (int i = 0; i < CALLS; i++) {
+        int64_t began = now_ms();
+        tls_expect_alive(&tls);
+        if (i % 10 == 0)
+            meet(server, port, i % 20 == 0 ? TLS1_2_VERSION : TLS1_3_VERSION);
+        slowest = now_ms() - began > slowest ? now_ms() - began : slowest;
+    }
+    ck_assert_double_eq(stat_of(server, "handshaking"), STOPPED);
+    ck_assert_msg(slowest < 5000, "a call or a handshake took %lld ms", (long long)slowest);
+    for (int i = 0; i < STOPPED; i++)
+        wait_until(has_ended(fds[i]) || recv(fds[i], (char[4096]){0}, 4096, MSG_DONTWAIT) == 0,
+                   "a handshake that has stopped is not ended");
+    wait_until(stat_of(server, "handshaking") == 0, "ended ones are counted");
+    ck_assert_double_eq(failed(server, "timeout"), STOPPED);
+    tls_expect_alive(&tls);
+    tls_close(&tls);
+    for (int i = 0; i < STOPPED; i++)
+        close(fds[i]);
+    free(hello.data);
+}
+END_TEST
+
 E2E_MAIN("tls_hard", handshakes_are_counted_by_version_and_reason,
          certificates_that_are_not_taken_are_counted_whoever_refuses_them,
          counts_outlive_gates_and_upgrades, denied_addresses_get_no_handshake,
@@ -463,4 +1015,11 @@ E2E_MAIN("tls_hard", handshakes_are_counted_by_version_and_reason,
          handshakes_of_a_dead_gate_are_not_held_against_their_address,
          limit_conn_is_heard_before_the_handshake, the_rate_of_an_address_bounds_its_handshakes,
          behind_haproxy_in_mode_tcp_the_address_is_the_clients,
-         a_header_may_come_in_pieces_and_must_come)
+         a_header_may_come_in_pieces_and_must_come, former_versions_are_refused_with_an_alert,
+         weak_ciphers_are_refused_one_by_one,
+         the_cipher_is_the_servers_choice_and_nothing_is_compressed,
+         alpn_without_anything_in_common_gets_the_alert_for_it, names_that_are_none_harm_nobody,
+         heartbeats_are_not_answered, no_ticket_allows_early_data, tickets_outlive_their_gates,
+         what_is_no_hello_ends_and_is_counted, plain_http_is_answered_and_counted,
+         a_hello_that_drips_is_taken_in_time_and_ended_beyond,
+         five_thousand_handshakes_that_stop_hold_up_nobody)
