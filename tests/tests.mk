@@ -25,6 +25,7 @@ $(B)/tests/unit/%: tests/unit/%.c tests/unit/unit.h $(B)/libpillion.a
 $(B)/tests/unit/test_heartbeat: CHECK_LIBS += -Wl,--wrap=child_view
 $(B)/tests/unit/test_log_seldom: CHECK_LIBS += -Wl,--wrap=clock_ns
 $(B)/tests/unit/test_slice: CHECK_LIBS += -Wl,--wrap=clock_ns
+$(patsubst %,$(B)/tests/unit/test_%,resolver srv): CHECK_LIBS += -Wl,--wrap=clock_ns
 $(B)/tests/unit/test_zone_file: CHECK_LIBS += -Wl,--wrap=clock_ns -Wl,--wrap=clock_wall_ms
 $(patsubst %,$(B)/tests/unit/test_%,callback deferred offload): CHECK_LIBS += -Wl,--wrap=clock_ns
 

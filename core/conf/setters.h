@@ -28,6 +28,8 @@ void settings_set_pool(struct conf_apply *apply, const struct conf_directive *di
                        const struct conf_statement *statement, void *target);
 
 /* In main, its block included; then in server. */
+void settings_set_resolver(struct conf_apply *apply, const struct conf_directive *directive,
+                           const struct conf_statement *statement, void *target);
 void settings_set_registry(struct conf_apply *apply, const struct conf_directive *directive,
                            const struct conf_statement *statement, void *target);
 void settings_set_registry_user(struct conf_apply *apply, const struct conf_directive *directive,

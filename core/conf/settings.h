@@ -130,6 +130,7 @@ enum sandbox { SANDBOX_AUTO, SANDBOX_OFF, SANDBOX_ON };
 /* Whether clients that have finished sending wait for their replies. */
 enum half_close { HALF_CLOSE_AUTO, HALF_CLOSE_OFF, HALF_CLOSE_ON };
 
+#define RESOLVERS_MAX       8u /* name servers */
 #define REGISTRY_URLS_MAX   16u
 #define REGISTRY_PREFIX_MAX 512u /* bytes */
 #define REGISTER_WEIGHT     100  /* of an instance that says nothing */
@@ -254,10 +255,12 @@ struct settings {
     struct conf_list sandbox_read;    /* paths that workers may read and run, ... */
     struct conf_list sandbox_write;   /* ... and read and change */
     uint64_t lookup_timeout_ms;       /* all names of `listen` together */
-    uint64_t load_timeout_ms;         /* probe, and a worker from fork to READY */
-    uint64_t handler_timeout_ms;      /* one handler; 0: no watchdog */
-    uint64_t heartbeat_timeout_ms;    /* no sign of life of a worker or a vault; 0: not asked */
-    uint64_t defer_timeout_ms;        /* a deferred request whose module gives no time */
+    struct conf_list resolver;     /* name servers, with or without a port; empty: the system's */
+    uint64_t resolver_timeout_ms;  /* for one answer of one of them */
+    uint64_t load_timeout_ms;      /* probe, and a worker from fork to READY */
+    uint64_t handler_timeout_ms;   /* one handler; 0: no watchdog */
+    uint64_t heartbeat_timeout_ms; /* no sign of life of a worker or a vault; 0: not asked */
+    uint64_t defer_timeout_ms;     /* a deferred request whose module gives no time */
     uint64_t drain_timeout_ms;
     uint64_t status_interval_ms; /* between two samples of a stream of events */
     uint64_t quit_delay_ms;      /* before a quit begins: balancers look elsewhere meanwhile */
