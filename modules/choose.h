@@ -85,4 +85,14 @@ static inline bool choose_lighter(size_t pending, uint32_t weight, size_t other_
     return (uint64_t)pending * other_weight < (uint64_t)other_pending * weight;
 }
 
+/* How much of its weight a new server has, of 1024: it grows for `slow_ms`, from a tenth on, so
+ * that a server whose caches are empty is not met by its whole share at once. */
+static inline uint32_t choose_part(uint64_t age_ms, uint64_t slow_ms)
+{
+    if (age_ms >= slow_ms)
+        return 1024;
+    uint32_t part = (uint32_t)(age_ms * 1024 / slow_ms);
+    return part < 103 ? 103 : part;
+}
+
 #endif

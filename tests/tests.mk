@@ -22,6 +22,10 @@ $(B)/tests/unit/%: tests/unit/%.c tests/unit/unit.h $(B)/libpillion.a
 	$(if $(Q),@echo "  TEST $@")
 	$(Q)$(COMPILE) $(LDFLAGS_ALL) -Itests/unit -o $@ $< $(B)/libpillion.a $(LIBS) $(CHECK_LIBS)
 
+# Decisions of modules, which are files of their own.
+$(B)/tests/unit/test_ring: CHECK_LIBS += modules/proxy/ring.c
+$(B)/tests/unit/test_ring: modules/proxy/ring.c modules/proxy/ring.h
+
 $(B)/tests/unit/test_heartbeat: CHECK_LIBS += -Wl,--wrap=child_view
 $(B)/tests/unit/test_log_seldom: CHECK_LIBS += -Wl,--wrap=clock_ns
 $(B)/tests/unit/test_slice: CHECK_LIBS += -Wl,--wrap=clock_ns

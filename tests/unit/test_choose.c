@@ -111,6 +111,28 @@ START_TEST(load_follows_the_weights)
 }
 END_TEST
 
+/* A server that has just come, among fifty: what it is asked in each tenth of its first time. */
+START_TEST(a_new_server_gets_a_tenth_of_its_share_and_then_more)
+{
+    unsigned asked[10] = {0};
+
+    servers_are((const uint32_t[]){100}, 1);
+    for (unsigned i = 0; i < 500000; i++) {
+        uint64_t age_ms = i / 50; /* 500,000 requests in ten seconds: 1,000 a tenth are its share */
+        size_t server = choose_draw(&dice, sums, SERVERS);
+        if (server == 0 && dice_below(&dice, 1024) < choose_part(age_ms, 10000))
+            asked[i / 50000]++;
+    }
+    ck_assert_msg(asked[0] > 70 && asked[0] < 150, "%u", asked[0]);
+    ck_assert_msg(asked[4] > 380 && asked[4] < 540, "%u", asked[4]);
+    ck_assert_msg(asked[9] > 850 && asked[9] < 1080, "%u", asked[9]);
+    ck_assert_uint_eq(choose_part(10000, 10000), 1024);
+    ck_assert_uint_eq(choose_part(0, 10000), 103);
+    ck_assert_uint_eq(choose_part(0, 0), 1024);
+}
+END_TEST
+
 UNIT_MAIN("choose", the_most_loaded_of_two_choices_has_a_fraction_of_that_of_one,
           servers_are_drawn_as_often_as_their_weights_say, the_two_are_never_one,
-          a_heavier_server_may_have_more_under_way, load_follows_the_weights)
+          a_heavier_server_may_have_more_under_way, load_follows_the_weights,
+          a_new_server_gets_a_tenth_of_its_share_and_then_more)

@@ -1,0 +1,104 @@
+/* Which part of very many servers a worker asks, simulated: see modules/proxy/subset.h. */
+#include "unit.h"
+
+#include <stdbool.h>
+#include <stdio.h>
+
+#include "../../modules/proxy/subset.h"
+
+enum { MOST = 40, MANY = 1000, WORKERS = 8 };
+
+static uint64_t hashes[MANY];
+
+static void servers_are(void)
+{
+    for (unsigned i = 0; i < MANY; i++) {
+        char address[32];
+        size_t size =
+            (size_t)snprintf(address, sizeof(address), "10.0.%u.%u:8080", i / 250, i % 250);
+        hashes[i] = hash_bytes(address, size);
+    }
+}
+
+/* Marks those of the first `count` servers that a worker asks. */
+static void part_of(unsigned worker, uint64_t host, size_t count, bool asked[MANY])
+{
+    size_t first = subset_first(worker, count, MOST);
+
+    for (size_t i = 0; i < count; i++) {
+        size_t place = 0;
+        for (size_t other = 0; other < count; other++)
+            place += subset_place(hashes[other], host) < subset_place(hashes[i], host);
+        asked[i] = (place + count - first) % count < MOST;
+    }
+}
+
+START_TEST(the_workers_of_a_host_ask_different_servers)
+{
+    unsigned times[MANY] = {0};
+
+    servers_are();
+    for (unsigned worker = 0; worker < WORKERS; worker++) {
+        bool asked[MANY] = {false};
+        unsigned sum = 0;
+        part_of(worker, 42, MANY, asked);
+        for (size_t i = 0; i < MANY; i++) {
+            times[i] += asked[i];
+            sum += asked[i];
+        }
+        ck_assert_uint_eq(sum, MOST);
+    }
+    for (size_t i = 0; i < MANY; i++)
+        ck_assert_uint_le(times[i], 1);
+}
+END_TEST
+
+/* Of 300 servers, eight workers with 40 each ask each of them once, and 20 twice. */
+START_TEST(each_server_is_asked_by_as_many_workers)
+{
+    unsigned times[MANY] = {0};
+
+    servers_are();
+    for (unsigned worker = 0; worker < WORKERS; worker++) {
+        bool asked[MANY] = {false};
+        part_of(worker, 42, 300, asked);
+        for (size_t i = 0; i < 300; i++)
+            times[i] += asked[i];
+    }
+    for (size_t i = 0; i < 300; i++)
+        ck_assert(times[i] == 1 || times[i] == 2);
+}
+END_TEST
+
+START_TEST(a_server_that_comes_moves_each_part_by_one)
+{
+    servers_are();
+    for (unsigned worker = 0; worker < 3; worker++) {
+        bool before[MANY] = {false}, after[MANY] = {false};
+        unsigned gone = 0;
+        part_of(worker, 7, 300, before);
+        part_of(worker, 7, 301, after);
+        for (size_t i = 0; i < 300; i++)
+            gone += before[i] && !after[i];
+        ck_assert_uint_le(gone, 1);
+    }
+}
+END_TEST
+
+START_TEST(hosts_ask_different_parts)
+{
+    bool one[MANY] = {false}, other[MANY] = {false};
+    unsigned both = 0;
+
+    servers_are();
+    part_of(0, 1, MANY, one);
+    part_of(0, 2, MANY, other);
+    for (size_t i = 0; i < MANY; i++)
+        both += one[i] && other[i];
+    ck_assert_uint_lt(both, MOST / 4);
+}
+END_TEST
+
+UNIT_MAIN("subset", the_workers_of_a_host_ask_different_servers,
+          each_server_is_asked_by_as_many_workers, a_server_that_comes_moves_each_part_by_one,
+          hosts_ask_different_parts)
