@@ -1,6 +1,7 @@
 /* How a server behind does, as the requests that were sent to it show, and what the log tells of
- * it. A server that leaves max_fails requests in a row unanswered is left out for fail_timeout;
- * after that it is on trial: it gets one request at a time, until it answers one. */
+ * it. A server that leaves max_fails requests in a row unanswered is left out for fail_timeout, and
+ * for twice as long each further time; after that it is on trial: it gets one request at a time,
+ * until it answers one. */
 #ifndef PILLION_MODULES_HEALTH_H
 #define PILLION_MODULES_HEALTH_H
 
@@ -8,10 +9,17 @@
 #include <string.h>
 
 #include "clock.h"
+#include "outlier.h"
 #include "upstream_settings.h"
 
 /* What the log tells of a server whose state it does not change. */
-enum complaint { COMPLAINT_BROKEN, COMPLAINT_OVERDUE, COMPLAINT_REPLY, COMPLAINTS };
+enum complaint {
+    COMPLAINT_BROKEN,
+    COMPLAINT_OVERDUE,
+    COMPLAINT_REPLY,
+    COMPLAINT_OUTLIER,
+    COMPLAINTS
+};
 
 struct health {
     pillion_instance *self;
@@ -19,6 +27,8 @@ struct health {
     const char *name;                   /* as the log gives it */
     unsigned fails;                     /* requests in a row that had no answer in time */
     bool trial;                         /* it was left out, and has answered nothing since */
+    struct ejection ejection;           /* for how long it is left out */
+    uint64_t pause_ms;                  /* likewise, the last time */
     char reason[256];                   /* why it cannot be asked; "" while it can */
     uint64_t complained_ms[COMPLAINTS]; /* when each was logged last; 0: never */
 };
@@ -68,24 +78,28 @@ static inline void health_broken(struct health *health, const char *reason, bool
     pillion_log(health->self, PILLION_LOG_ERROR, "%s: %s; it is tried again", health->name, reason);
 }
 
-/* So many requests have failed: `how`, "had no answer in time". True when it is to be left out. */
-static inline bool health_failed(struct health *health, unsigned count, const char *how)
+/* So many requests have failed: `how`, "had no answer in time". True when it is to be left out, for
+ * pause_ms; never if it may not. */
+static inline bool health_failed(struct health *health, unsigned count, const char *how, bool may)
 {
     const struct upstream_settings *settings = health->settings;
     char what[64];
 
     health->fails += count;
-    if (settings->max_fails == 0 ||
+    if (settings->max_fails == 0 || !may ||
         (health->fails < (unsigned)settings->max_fails && !health->trial)) {
         snprintf(what, sizeof(what), "a request %s", how);
         health_complain(health, COMPLAINT_OVERDUE, what);
         return false;
     }
+    health->pause_ms = ejection_begin(&health->ejection, now_ms(), settings->fail_timeout_ms,
+                                      settings->max_fail_timeout_ms);
     if (!health->trial) {
         snprintf(health->reason, sizeof(health->reason), "%u requests in a row %s", health->fails,
                  how);
-        pillion_log(health->self, PILLION_LOG_ERROR, "%s: %s; it is left out for %llu ms at a time",
-                    health->name, health->reason, (unsigned long long)settings->fail_timeout_ms);
+        pillion_log(health->self, PILLION_LOG_ERROR,
+                    "%s: %s; it is left out for %llu ms, and longer if it fails again",
+                    health->name, health->reason, (unsigned long long)health->pause_ms);
     }
     health->trial = true;
     health->fails = 0;

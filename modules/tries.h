@@ -15,23 +15,30 @@ struct tries {
     /* Sends the request to the best server and defers it, or answers it. */
     void (*send)(pillion_request *req, struct tries *tries);
 
+    struct budget *budget; /* the worker's */
     uint64_t deadline_ms;
     uint64_t try_ms; /* how long one server may take */
     unsigned left;
     bool idempotent;
-    bool seen; /* a server that was asked may have carried the request out */
+    bool seen;   /* a server that was asked may have carried the request out */
+    bool barred; /* it is not sent again, because too many are */
 };
 
 /* `timeout_ms` is the method's own, or 0. */
 static inline struct tries tries_of(const pillion_request *req,
-                                    const struct upstream_settings *settings, uint64_t timeout_ms,
+                                    const struct upstream_settings *settings, struct budget *budget,
+                                    uint64_t timeout_ms,
                                     void (*send)(pillion_request *req, struct tries *tries))
 {
+    uint64_t now = now_ms();
+
     if (timeout_ms == 0)
         timeout_ms = settings->timeout_ms;
+    budget_call(budget, now);
     return (struct tries){
         .send = send,
-        .deadline_ms = now_ms() + timeout_ms,
+        .budget = budget,
+        .deadline_ms = now + timeout_ms,
         .try_ms = settings->try_timeout_ms != 0 ? settings->try_timeout_ms : timeout_ms,
         .left = (unsigned)settings->retries,
         .idempotent = pillion_idempotent(req),
@@ -68,11 +75,31 @@ static inline bool tries_may_go_on(const struct tries *tries)
     return tries->left > 0 && now_ms() < tries->deadline_ms;
 }
 
+/* True when a request that a server may have seen is sent to another one: it may be run twice,
+ * there is time for it, and the budget has leave for it, which is taken. */
+static inline bool tries_may_repeat(const pillion_request *req, struct tries *tries)
+{
+    if (!tries->idempotent || !tries_may_go_on(tries))
+        return false;
+    tries->barred = !budget_take(tries->budget, now_ms());
+    if (tries->barred)
+        pillion_count(pillion_self(req), METRIC_UNRETRIED, 1);
+    return !tries->barred;
+}
+
 static inline void tries_again(pillion_request *req, struct tries *tries)
 {
     tries->left--;
     pillion_count(pillion_self(req), METRIC_RETRIED, 1);
     tries->send(req, tries);
+}
+
+/* A server that may have seen the request is late, and another one is asked as well: see
+ * tries_may_repeat. */
+static inline void tries_repeat(pillion_request *req, struct tries *tries)
+{
+    tries->seen = true;
+    tries_again(req, tries);
 }
 
 /* The server has not answered and will not: sends the request to another one, or answers it.
@@ -83,7 +110,7 @@ static inline void tries_failed(pillion_request *req, struct tries *tries, bool 
     const char *name = pillion_method_name(req);
 
     tries->seen = tries->seen || !untouched;
-    if ((untouched || tries->idempotent) && tries_may_go_on(tries)) {
+    if (untouched ? tries_may_go_on(tries) : tries_may_repeat(req, tries)) {
         tries_again(req, tries);
         return;
     }
@@ -98,8 +125,9 @@ static inline void tries_failed(pillion_request *req, struct tries *tries, bool 
                      tries_earlier(tries));
     else
         pillion_fail(req, "upstream_unavailable",
-                     "a server behind \"%s\": %s; it may have carried the request out or not", name,
-                     reason);
+                     "a server behind \"%s\": %s; it may have carried the request out or not%s",
+                     name, reason,
+                     tries->barred ? "; many requests have been sent again (retry_budget)" : "");
 }
 
 /* A JSON string as a C string, in the request's memory; NULL when it is no string, or holds a NUL
@@ -119,8 +147,8 @@ static inline const char *tries_text(pillion_request *req, pillion_bytes json)
 static inline void tries_error(pillion_request *req, struct tries *tries, const char *code,
                                pillion_bytes result, bool other)
 {
-    if (code != NULL && strcmp(code, PILLION_OVERLOADED) == 0 && tries->idempotent && other &&
-        tries_may_go_on(tries)) {
+    if (code != NULL && strcmp(code, PILLION_OVERLOADED) == 0 && other &&
+        tries_may_repeat(req, tries)) {
         tries->seen = true;
         tries_again(req, tries);
         return;

@@ -6,13 +6,29 @@
 #include <pillion/module.h>
 #include <stddef.h>
 
+#include "budget.h"
+#include "percent.h"
+
 /* A member of the structure of load_module's block. */
 struct upstream_settings {
     uint64_t timeout_ms, try_timeout_ms;
     int64_t retries;
+    const char *retry_budget; /* a share of requests, see percent.h */
+    int64_t retry_floor;
     int64_t max_fails;
-    uint64_t fail_timeout_ms;
+    uint64_t fail_timeout_ms, max_fail_timeout_ms;
 };
+
+static inline int retry_budget_check(const void *value, pillion_error_text *error)
+{
+    return percent_check(value, 1000, error);
+}
+
+static inline struct budget budget_of(const struct upstream_settings *settings)
+{
+    return (struct budget){.percent = percent_of(settings->retry_budget),
+                           .floor = (uint32_t)settings->retry_floor};
+}
 
 /* The rows for the member `member` of the structure `type`. */
 #define UPSTREAM_DIRECTIVES(type_, member)                                                         \
@@ -40,6 +56,20 @@ struct upstream_settings {
          .max = 100,                                                                               \
          .summary = "How many more upstreams a request is sent to when one fails: an idempotent "  \
                     "one, or one that the first cannot have seen."},                               \
+        {.name = "retry_budget",                                                                   \
+         .type = PILLION_STRING,                                                                   \
+         .offset = offsetof(type_, member.retry_budget),                                           \
+         .fallback = "10%",                                                                        \
+         .check = retry_budget_check,                                                              \
+         .summary = "How many of a worker's requests of the last ten seconds may be sent again "   \
+                    "after an upstream may have seen them; `off`: all."},                          \
+        {.name = "retry_floor",                                                                    \
+         .type = PILLION_INTEGER,                                                                  \
+         .offset = offsetof(type_, member.retry_floor),                                            \
+         .fallback = "10",                                                                         \
+         .min = 0,                                                                                 \
+         .max = 1000000,                                                                           \
+         .summary = "So many a second may be besides, so that little traffic can be."},            \
         {.name = "max_fails",                                                                      \
          .type = PILLION_INTEGER,                                                                  \
          .offset = offsetof(type_, member.max_fails),                                              \
@@ -48,16 +78,34 @@ struct upstream_settings {
          .max = 1000000,                                                                           \
          .summary = "After so many requests in a row without an answer in time an upstream is "    \
                     "left out; `0`: never."},                                                      \
+        {.name = "fail_timeout",                                                                   \
+         .type = PILLION_TIME,                                                                     \
+         .offset = offsetof(type_, member.fail_timeout_ms),                                        \
+         .fallback = "5s",                                                                         \
+         .min = 1,                                                                                 \
+         .max = 3600000,                                                                           \
+         .summary = "How long it is left out; then it gets one request at a time until it "        \
+                    "answers one. Each further time it is twice as long."},                        \
     {                                                                                              \
-        .name = "fail_timeout", .type = PILLION_TIME,                                              \
-        .offset = offsetof(type_, member.fail_timeout_ms), .fallback = "5s", .min = 1,             \
-        .max = 3600000,                                                                            \
-        .summary = "How long it is left out; then it gets one request at a time until it answers " \
-                   "one."                                                                          \
+        .name = "max_fail_timeout", .type = PILLION_TIME,                                          \
+        .offset = offsetof(type_, member.max_fail_timeout_ms), .fallback = "1m", .min = 1,         \
+        .max = 86400000,                                                                           \
+        .summary = "How long that is at most. One that does well for so long begins anew."         \
     }
 
 /* The rows of the table of metrics. */
-enum metric { METRIC_SENT, METRIC_RETRIED, METRIC_FAILED, METRIC_OVERDUE, METRIC_CONNECTED };
+enum metric {
+    METRIC_SENT,
+    METRIC_RETRIED,
+    METRIC_FAILED,
+    METRIC_OVERDUE,
+    METRIC_CONNECTED,
+    METRIC_UNRETRIED,
+
+    /* Of the module proxy alone. */
+    METRIC_EJECTED,
+    METRIC_SERVERS
+};
 
 #define UPSTREAM_METRICS                                                                      \
     [METRIC_SENT] = {.name = "sent",                                                          \
@@ -72,7 +120,12 @@ enum metric { METRIC_SENT, METRIC_RETRIED, METRIC_FAILED, METRIC_OVERDUE, METRIC
     [METRIC_OVERDUE] = {.name = "overdue",                                                    \
                         .type = PILLION_COUNTER,                                              \
                         .summary = "Tries without an answer within try_timeout."},            \
-    [METRIC_CONNECTED] = {                                                                    \
-        .name = "connected", .type = PILLION_GAUGE, .summary = "Connections to upstreams."}
+    [METRIC_CONNECTED] = {.name = "connected",                                                \
+                          .type = PILLION_GAUGE,                                              \
+                          .summary = "Connections to upstreams."},                            \
+    [METRIC_UNRETRIED] = {.name = "unretried",                                                \
+                          .type = PILLION_COUNTER,                                            \
+                          .summary =                                                          \
+                              "Requests that were not sent again, because of retry_budget."}
 
 #endif

@@ -1,76 +1,15 @@
 /* See group.h. */
 #include "group.h"
 
-#include <stdlib.h>
-#include <string.h>
-
-#define WEIGHT       "weight="
-#define WEIGHT_MOST  100
-#define WEIGHT_USUAL 100u /* of a server that is given none, and of registries */
-
-/* ---- What the configuration says ---- */
-
-static bool is_weight(const char *word)
-{
-    return strncmp(word, WEIGHT, sizeof(WEIGHT) - 1) == 0;
-}
-
-/* 0 when it is no weight. */
-static uint32_t weight_read(const char *word)
-{
-    const char *digits = word + sizeof(WEIGHT) - 1;
-    char *end;
-    long weight = strtol(digits, &end, 10);
-    bool valid = *digits >= '1' && *digits <= '9' && *end == '\0' && weight <= WEIGHT_MOST;
-
-    return valid ? (uint32_t)weight : 0;
-}
-
-static int weight_check(const pillion_list *servers, size_t at, pillion_error_text *error)
-{
-    const char *word = servers->items[at];
-
-    if (at == 0 || is_weight(servers->items[at - 1]))
-        return pillion_error(error, "\"%s\" follows no server: write 127.0.0.1:8080 %s", word,
-                             word);
-    if (weight_read(word) == 0)
-        return pillion_error(
-            error,
-            "\"%s\" of %s is no weight: write a whole number from 1 to %d, such as "
-            "weight=2 for a server that is to get twice as many requests",
-            word, servers->items[at - 1], WEIGHT_MOST);
-    return 0;
-}
-
-int servers_check(const pillion_list *servers, pillion_error_text *error)
-{
-    for (size_t i = 0; i < servers->count; i++) {
-        const char *word = servers->items[i];
-        if (is_weight(word)) {
-            if (weight_check(servers, i, error) != 0)
-                return -1;
-            continue;
-        }
-        if (!upstream_is(word))
-            return pillion_error(error,
-                                 "\"%s\" is no address of a server: write 127.0.0.1:8080, "
-                                 "[::1]:8080 or unix:PATH (at most 107 bytes)",
-                                 word);
-        for (size_t before = 0; before < i; before++) {
-            if (strcmp(servers->items[before], word) == 0)
-                return pillion_error(error, "the upstream \"%s\" appears twice", word);
-        }
-    }
-    return 0;
-}
-
-/* ---- Choosing ---- */
+#define REDRAWS    3u
+#define RING_STEPS 1024u /* points that are looked at before all servers are */
 
 struct choice {
-    const struct upstream *last; /* which has been asked before */
-    const struct member *member;
+    const struct member *last; /* which has been asked before */
+    struct member *member;
     struct link *link; /* the member's, or NULL while there is none */
     bool held_up;
+    bool outliers; /* outliers will do, because nothing else does */
     bool full;
     const char *reason;
 };
@@ -78,7 +17,7 @@ struct choice {
 /* True when the choice is such that no other server is looked for. */
 static bool choice_is_good(const struct choice *choice)
 {
-    return choice->link != NULL && choice->member->upstream != choice->last && !choice->held_up &&
+    return choice->link != NULL && choice->member != choice->last && !choice->held_up &&
            link_state(choice->link) == LINK_READY;
 }
 
@@ -90,8 +29,8 @@ static bool choice_improves(const struct choice *choice, const struct member *me
 
     if (choice->link == NULL)
         return true;
-    if ((chosen->upstream == choice->last) != (member->upstream == choice->last))
-        return chosen->upstream == choice->last;
+    if ((chosen == choice->last) != (member == choice->last))
+        return chosen == choice->last;
     if (held_up != choice->held_up)
         return choice->held_up;
     if (link_state(link) != link_state(choice->link))
@@ -100,11 +39,13 @@ static bool choice_improves(const struct choice *choice, const struct member *me
                           chosen->upstream->owner.pending, chosen->weight);
 }
 
-static void consider(struct choice *choice, const struct member *member)
+static void consider(struct choice *choice, struct member *member)
 {
-    const struct upstream *upstream = member->upstream;
-    struct link *link = upstream_link(upstream, &choice->full);
+    struct upstream *upstream = member->upstream;
 
+    if ((member->out & OUT_OUTLIER) != 0 && !choice->outliers)
+        return;
+    struct link *link = upstream_link(upstream, &choice->full);
     if (link == NULL) {
         choice->reason = upstream->health.reason[0] == '\0' ? "it is being tried again"
                                                             : upstream->health.reason;
@@ -119,109 +60,108 @@ static void consider(struct choice *choice, const struct member *member)
 }
 
 /* From a random one on, so that those behind one that is gone do not get all of its requests. */
-static void consider_all(struct choice *choice, const struct group *group)
+static void consider_all(struct choice *choice, struct group *group)
 {
-    size_t from = dice_below(group->dice, (uint32_t)group->count);
+    size_t from = dice_below(&group->proxy->dice, (uint32_t)group->count);
 
     for (size_t i = 0; i < group->count; i++)
-        consider(choice, &group->members[(from + i) % group->count]);
+        consider(choice, group->members[(from + i) % group->count]);
 }
 
-struct link *group_choose(struct group *group, const struct upstream *last, const char **reason,
-                          bool *full)
-{
-    struct choice choice = {.last = last, .reason = ""};
+/* ---- By chance ---- */
 
-    if (group->count > 1) {
-        size_t a, b;
-        choose_two(group->dice, group->sums, group->count, &a, &b);
-        consider(&choice, &group->members[a]);
-        consider(&choice, &group->members[b]);
+/* False, more or less often, for a server that is new. */
+static bool is_accepted(struct group *group, const struct member *member, uint64_t now)
+{
+    uint64_t slow_ms = group->proxy->settings->slow_start_ms;
+
+    return member->new_ms == 0 ||
+           dice_below(&group->proxy->dice, 1024) < choose_part(now - member->new_ms, slow_ms);
+}
+
+static void draw_two(struct group *group, size_t *a, size_t *b)
+{
+    struct dice *dice = &group->proxy->dice;
+    uint64_t now;
+
+    choose_two(dice, group->sums, group->count, a, b);
+    if (group->slow_ms == 0)
+        return;
+    now = now_ms();
+    for (unsigned i = 0; i < REDRAWS && !is_accepted(group, group->members[*a], now); i++)
+        *a = choose_draw(dice, group->sums, group->count);
+    for (unsigned i = 0; i < REDRAWS && !is_accepted(group, group->members[*b], now); i++)
+        *b = choose_draw(dice, group->sums, group->count);
+}
+
+static void consider_two(struct choice *choice, struct group *group)
+{
+    size_t a, b;
+
+    draw_two(group, &a, &b);
+    consider(choice, group->members[a]);
+    if (b != a)
+        consider(choice, group->members[b]);
+}
+
+/* ---- By a param ---- */
+
+/* Looks for the server that the hash belongs to, and then along the ring. One that is connecting
+ * will do: the request waits for it, rather than go where what it needs is not at hand. */
+static void consider_ring(struct choice *choice, const struct group *group, uint64_t hash)
+{
+    const struct ring *ring = &group->ring;
+    uint32_t weights = group->sums[group->count - 1], before = NOWHERE;
+    size_t place = ring_find(ring, hash);
+    size_t steps = ring->count < RING_STEPS ? ring->count : RING_STEPS;
+
+    for (; steps > 0 && choice->link == NULL; steps--, place++) {
+        uint32_t index = ring_index(ring, place % ring->count);
+        struct member *member = group->members[index];
+        if (index != before && member != choice->last &&
+            ring_has_room(member->share.pending, member->weight, group->pending, weights,
+                          group->proxy->hash_load))
+            consider(choice, member);
+        before = index;
     }
-    if (group->count != 2 && !choice_is_good(&choice))
+}
+
+/* ---- Both ---- */
+
+struct link *group_choose(struct group *group, struct trip *trip, const char **reason, bool *full)
+{
+    struct choice choice = {.last = trip->last, .reason = ""};
+
+    if (trip->hash != 0)
+        consider_ring(&choice, group, trip->hash);
+    if (choice.link == NULL && group->count > 1)
+        consider_two(&choice, group);
+    if (!choice_is_good(&choice) && (trip->hash == 0 || choice.link == NULL)) {
         consider_all(&choice, group);
+        choice.outliers = choice.link == NULL;
+        if (choice.outliers)
+            consider_all(&choice, group);
+    }
     *full = choice.full;
     *reason = choice.reason;
-    if (choice.link == NULL || !choice.held_up)
+    if (choice.link == NULL)
+        return NULL;
+    trip->last = choice.member;
+    if (!choice.held_up)
         return choice.link;
     struct link *more = upstream_add_link(choice.member->upstream);
     return more != NULL ? more : choice.link;
 }
 
-bool group_has_other(const struct group *group, const struct upstream *last)
+bool group_has_other(const struct group *group, const struct member *last)
 {
     bool full, found = false;
 
     for (size_t i = 0; i < group->count && !found; i++) {
-        const struct upstream *upstream = group->members[i].upstream;
-        const struct link *link = upstream == last ? NULL : upstream_link(upstream, &full);
+        struct member *member = group->members[i];
+        const struct link *link =
+            member == last || member->out != 0 ? NULL : upstream_link(member->upstream, &full);
         found = link != NULL && link_state(link) == LINK_READY;
     }
     return found;
-}
-
-/* ---- Making and ending ---- */
-
-static bool group_is(const struct group *group, const pillion_list *servers)
-{
-    bool same = group->servers->count == servers->count;
-
-    for (size_t i = 0; same && i < servers->count; i++)
-        same = strcmp(group->servers->items[i], servers->items[i]) == 0;
-    return same;
-}
-
-/* False without memory. */
-static bool group_fill(struct group *group, struct proxy *proxy)
-{
-    const pillion_list *servers = group->servers;
-    uint32_t sum = 0;
-
-    group->sums = pillion_malloc(proxy->self, servers->count * sizeof(*group->sums));
-    if (group->sums == NULL)
-        return false;
-    for (size_t i = 0; i < servers->count; i++) {
-        if (is_weight(servers->items[i]))
-            continue;
-        struct member *member = &group->members[group->count];
-        bool weighs = i + 1 < servers->count && is_weight(servers->items[i + 1]);
-        member->weight = weighs ? weight_read(servers->items[i + 1]) * WEIGHT_USUAL : WEIGHT_USUAL;
-        member->upstream = upstream_open(proxy, servers->items[i]);
-        if (member->upstream == NULL)
-            return false;
-        group->sums[group->count++] = sum += member->weight;
-    }
-    return true;
-}
-
-struct group *group_open(struct proxy *proxy, const pillion_list *servers,
-                         pillion_error_text *error)
-{
-    if (servers_check(servers, error) != 0)
-        return NULL;
-    for (struct group *g = proxy->groups; g != NULL; g = g->next) {
-        if (group_is(g, servers))
-            return g;
-    }
-    struct group *group =
-        pillion_malloc(proxy->self, sizeof(*group) + servers->count * sizeof(group->members[0]));
-    if (group == NULL) {
-        pillion_error(error, "out of memory");
-        return NULL;
-    }
-    *group = (struct group){.next = proxy->groups, .servers = servers, .dice = &proxy->dice};
-    proxy->groups = group;
-    if (group_fill(group, proxy))
-        return group;
-    pillion_error(error, "out of memory");
-    return NULL;
-}
-
-void groups_close(struct proxy *proxy)
-{
-    for (struct group *g = proxy->groups, *next; g != NULL; g = next) {
-        next = g->next;
-        pillion_free(proxy->self, g->sums);
-        pillion_free(proxy->self, g);
-    }
 }

@@ -6,7 +6,7 @@
  * same time, and leaves the rest unread. A link whose upstream is at that limit is held up:
  * requests that are sent over it wait for other clients' slow ones. Extra links stand in for
  * links that are held up. They end when no request was sent over them for a while, and when they
- * break. */
+ * break. Links on demand, of servers that come and go, end when they have been idle for long. */
 #include "link.h"
 
 #include <errno.h>
@@ -26,10 +26,11 @@
 #define ROOM_KEPT          262144u   /* a larger buffer is freed when it is empty */
 #define UNSENT_MAX         16777216u /* unsent bytes beyond which other upstreams are asked */
 #define HEADER_SIZE        4u
-#define ID_MAX             80u  /* bytes of a frame's beginning, with the id and the deadline */
-#define INDEX_BITS         20u  /* bits of an id for the index in `calls` */
-#define WINDOW             250u /* requests since the oldest that waits; a Pillion begins 255 */
-#define SLOW_MS            50u  /* a request without a reply for so long is slow */
+#define ID_MAX             80u    /* bytes of a frame's beginning, with the id and the deadline */
+#define INDEX_BITS         20u    /* bits of an id for the index in `calls` */
+#define WINDOW             250u   /* requests since the oldest that waits; a Pillion begins 255 */
+#define SLOW_US            50000u /* a request without a reply for so long is slow */
+#define CALLS_FIRST        16u
 #define EXTRA_LOOK_MS      2000u
 #define NONE               UINT32_MAX
 #define NEVER              UINT64_MAX
@@ -38,10 +39,12 @@
 struct call {
     pillion_token token; /* 0: the request is gone */
     struct trip *trip;
-    uint64_t due_ms, sent_ms;
-    uint64_t number; /* counts the requests sent over this link */
-    uint64_t end;    /* where its frame ends, in bytes since the link was opened */
-    uint32_t serial; /* raised with every use; the upper bits of the id, above the index */
+    struct link_share *share;
+    uint64_t due_ms, sent_us;
+    uint64_t over_ms; /* its request is over by then */
+    uint64_t number;  /* counts the requests sent over this link */
+    uint64_t end;     /* where its frame ends, in bytes since the link was opened */
+    uint32_t serial;  /* raised with every use; the upper bits of the id, above the index */
     bool used;
     uint32_t before, after; /* indices of the neighbours, in the order of sending */
 };
@@ -60,7 +63,7 @@ struct link {
     int fd;
     pillion_handle watch, again, flush, due;
     unsigned events, backoff_ms;
-    bool extra;
+    enum link_kind kind;
     bool answered; /* a reply has come since it was opened */
     enum ids ids;
 
@@ -69,6 +72,7 @@ struct link {
     uint64_t sent, looked;    /* requests in all; and `sent` when `again` last looked */
 
     struct call *calls;
+    uint32_t room;       /* how many calls there is memory for */
     uint32_t used, free; /* entries from `used` on are new; `free` is a list over `after` */
     uint32_t first, last;
     uint64_t due_ms; /* when the timer `due` fires */
@@ -110,7 +114,7 @@ bool link_has_room(const struct link *link)
 
 bool link_is_extra(const struct link *link)
 {
-    return link->extra;
+    return link->kind == LINK_EXTRA;
 }
 
 bool link_held_up(const struct link *link)
@@ -120,7 +124,17 @@ bool link_held_up(const struct link *link)
     const struct call *oldest = &link->calls[link->first];
     return link->sent - oldest->number >= WINDOW ||
            (link->pending >= (size_t)settings_of(link)->max_inflight &&
-            now_ms() - oldest->sent_ms >= SLOW_MS);
+            now_us() - oldest->sent_us >= SLOW_US);
+}
+
+bool link_is_waited_for(const struct link *link)
+{
+    uint64_t now = now_ms();
+    bool waited = false;
+
+    for (uint32_t i = link->first; i != NONE && !waited; i = link->calls[i].after)
+        waited = link->calls[i].token != 0 && link->calls[i].over_ms > now;
+    return waited;
 }
 
 /* ---- Buffers ---- */
@@ -161,8 +175,22 @@ static void buffer_take(struct link *link, struct buffer *buffer, size_t size)
 
 /* ---- Calls ---- */
 
-/* Takes a free call and puts it at the end of the list. There is one: see link_has_room. */
-static struct call *call_take(struct link *link)
+/* Has memory for one more call, of max_pending at most: see link_has_room. False without. */
+static bool calls_room(struct link *link)
+{
+    if (link->free != NONE || link->used < link->room)
+        return true;
+    uint32_t room = link->room == 0 ? CALLS_FIRST : link->room * 2;
+    struct call *calls = pillion_realloc(self_of(link), link->calls, room * sizeof(*calls));
+    if (calls == NULL)
+        return false;
+    link->calls = calls;
+    link->room = room;
+    return true;
+}
+
+/* Takes a free call and puts it at the end of the list. There is one: see calls_room. */
+static struct call *call_take(struct link *link, struct link_share *share)
 {
     uint32_t index = link->free;
 
@@ -173,8 +201,11 @@ static struct call *call_take(struct link *link)
         link->calls[index].serial = 0;
     }
     struct call *call = &link->calls[index];
-    *call = (struct call){
-        .serial = call->serial + 1, .used = true, .before = link->last, .after = NONE};
+    *call = (struct call){.share = share,
+                          .serial = call->serial + 1,
+                          .used = true,
+                          .before = link->last,
+                          .after = NONE};
     if (link->last != NONE)
         link->calls[link->last].after = index;
     else
@@ -183,6 +214,8 @@ static struct call *call_take(struct link *link)
     call->number = link->sent++;
     link->pending++;
     link->owner->pending++;
+    share->pending++;
+    ++*share->all;
     return call;
 }
 
@@ -203,6 +236,8 @@ static void call_give(struct link *link, uint32_t index)
     link->free = index;
     link->pending--;
     link->owner->pending--;
+    call->share->pending--;
+    --*call->share->all;
 }
 
 /* True for a reply with which a server that gives ids back would have given the id: any reply but
@@ -270,14 +305,17 @@ static void call_overdue(struct call *call)
     uint64_t now = now_ms();
     char reason[256];
 
+    outlier_note(&call->share->seen, now * 1000 - call->sent_us, true);
     call->token = 0;
     call->due_ms = NEVER;
     if (req == NULL)
         return;
     snprintf(reason, sizeof(reason), "it did not answer within %llu ms",
              (unsigned long long)trip->tries.try_ms);
-    if (now >= trip->tries.deadline_ms || (trip->tries.idempotent && trip->tries.left > 0))
+    if (now >= trip->tries.deadline_ms)
         tries_failed(req, &trip->tries, false, reason);
+    else if (tries_may_repeat(req, &trip->tries))
+        tries_repeat(req, &trip->tries);
     else
         call->token = pillion_defer(req, trip->tries.deadline_ms - now);
 }
@@ -317,8 +355,22 @@ static void due_fired(pillion_instance *self, void *data)
 
 /* ---- Breaking ---- */
 
-/* Opens a permanent link again. Ends an extra link if it is closed or was not used since the last
- * look. */
+/* How often a link that is not permanent is looked at, whether it was used. */
+static uint64_t look_ms(const struct link *link)
+{
+    return link->kind == LINK_EXTRA ? EXTRA_LOOK_MS : settings_of(link)->idle_timeout_ms;
+}
+
+/* True when the link is of no use any more. `used`: since the last look. */
+static bool link_is_spent(const struct link *link, bool used)
+{
+    if (link->kind == LINK_EXTRA)
+        return link->state == LINK_CLOSED || !used;
+    return link->kind == LINK_ON_DEMAND && link->state == LINK_READY && !used;
+}
+
+/* Opens a link again, or ends it: an extra one if it is closed, and any that is not permanent if it
+ * was not used since the last look. */
 static void again(pillion_instance *self, void *data)
 {
     struct link *link = data;
@@ -326,12 +378,12 @@ static void again(pillion_instance *self, void *data)
 
     link->again = 0;
     link->looked = link->sent;
-    if (!link->extra)
-        link_open(link);
-    else if (link->state == LINK_CLOSED || !used)
+    if (link_is_spent(link, used))
         link->owner->events->spent(link->owner, link);
-    else
-        link->again = pillion_timer(self, EXTRA_LOOK_MS, 0, again, link);
+    else if (link->state != LINK_CLOSED)
+        link->again = pillion_timer(self, look_ms(link), 0, again, link);
+    else if (!link->owner->leaving)
+        link_open(link);
 }
 
 static void cancel(pillion_handle *handle)
@@ -367,7 +419,7 @@ void link_break(struct link *link, const char *reason, uint64_t pause_ms)
     snprintf(why, sizeof(why), "%s", reason); /* `reason` may be the owner's own, which changes */
     link_close(link);
     if (pause_ms > 0 || !idle)
-        link->owner->events->broken(link->owner, why, pause_ms > 0 || !link->extra);
+        link->owner->events->broken(link->owner, why, pause_ms > 0 || link->kind != LINK_EXTRA);
     cancel(&link->again);
     link->again =
         pillion_timer(self_of(link), wait_ms > pause_ms ? wait_ms : pause_ms, 0, again, link);
@@ -378,6 +430,8 @@ void link_break(struct link *link, const char *reason, uint64_t pause_ms)
         struct call call = link->calls[link->first];
         call_give(link, link->first);
         pillion_request *req = call.token == 0 ? NULL : pillion_resume(call.token);
+        if (call.end <= written && call.due_ms != NEVER)
+            outlier_note(&call.share->seen, now_us() - call.sent_us, true);
         if (req != NULL)
             tries_failed(req, &call.trip->tries, call.end > written, why);
     }
@@ -418,18 +472,18 @@ static void flush(pillion_instance *self, void *data)
         want(link, PILLION_READ);
 }
 
-bool link_send(struct link *link, pillion_request *req, struct trip *trip)
+bool link_send(struct link *link, pillion_request *req, struct trip *trip, struct link_share *share)
 {
     struct buffer *out = &link->out;
-    uint64_t now = now_ms(), left_ms = pillion_deadline_ms(req);
+    uint64_t us = now_us(), now = us / 1000, left_ms = pillion_deadline_ms(req);
 
-    if (!buffer_room(link, out, HEADER_SIZE + ID_MAX + trip->frame.size))
+    if (!calls_room(link) || !buffer_room(link, out, HEADER_SIZE + ID_MAX + trip->frame.size))
         return false;
     pillion_token token =
         pillion_defer(req, trip->tries.deadline_ms > now ? trip->tries.deadline_ms - now : 1);
     if (token == 0)
         return true;
-    struct call *call = call_take(link);
+    struct call *call = call_take(link, share);
     uint64_t id = (uint64_t)call->serial << INDEX_BITS | (uint64_t)(call - link->calls);
     char *frame = out->data + out->end, *body = frame + HEADER_SIZE;
     size_t size = (size_t)snprintf(body, ID_MAX, "{\"id\":%llu", (unsigned long long)id);
@@ -447,8 +501,9 @@ bool link_send(struct link *link, pillion_request *req, struct trip *trip)
     call->trip = trip;
     if (link->state == LINK_CONNECTING)
         pillion_rerunnable(token, true);
-    call->sent_ms = now;
+    call->sent_us = us;
     call->due_ms = now + trip->tries.try_ms;
+    call->over_ms = trip->tries.deadline_ms;
     due_set(link, call->due_ms);
     if (link->flush == 0 && link->state == LINK_READY && link->events == PILLION_READ)
         link->flush = pillion_timer(self_of(link), 0, 0, flush, link);
@@ -458,8 +513,8 @@ bool link_send(struct link *link, pillion_request *req, struct trip *trip)
 
 /* ---- Receiving ---- */
 
-/* Handles one whole body. False when that has broken the connection. */
-static bool take_body(struct link *link, pillion_bytes body)
+/* Handles one whole body, which has come `now` (us). False when that has broken the connection. */
+static bool take_body(struct link *link, pillion_bytes body, uint64_t now)
 {
     struct reply reply = {0};
     uint32_t index = NONE;
@@ -482,6 +537,8 @@ static bool take_body(struct link *link, pillion_bytes body)
     call_give(link, index);
     link->answered = true;
     link->backoff_ms = BACKOFF_FIRST_MS;
+    if (call.due_ms != NEVER) /* otherwise it has been noted as overdue */
+        outlier_note(&call.share->seen, now - call.sent_us, link->owner->events->failed(&reply));
     link->owner->events->answered(link->owner);
     pillion_request *req = call.token == 0 ? NULL : pillion_resume(call.token);
     if (req != NULL)
@@ -493,6 +550,7 @@ static bool take_body(struct link *link, pillion_bytes body)
 static bool take_frames(struct link *link)
 {
     struct buffer *in = &link->in;
+    uint64_t now = now_us();
 
     while (in->end - in->start >= HEADER_SIZE) {
         const unsigned char *head = (const unsigned char *)in->data + in->start;
@@ -507,7 +565,7 @@ static bool take_frames(struct link *link)
         }
         if (in->end - in->start - HEADER_SIZE < size)
             break;
-        if (!take_body(link, (pillion_bytes){in->data + in->start + HEADER_SIZE, size}))
+        if (!take_body(link, (pillion_bytes){in->data + in->start + HEADER_SIZE, size}, now))
             return false;
         buffer_take(link, in, HEADER_SIZE + size);
     }
@@ -557,6 +615,8 @@ static void link_connected(struct link *link)
     pillion_count(self_of(link), METRIC_CONNECTED, 1);
     cancel(&link->due);
     due_fired(self_of(link), link);
+    if (link->kind == LINK_ON_DEMAND && link->again == 0)
+        link->again = pillion_timer(self_of(link), look_ms(link), 0, again, link);
     link->owner->events->connected(link->owner);
     flush(self_of(link), link);
 }
@@ -610,7 +670,7 @@ static void link_open(struct link *link)
         due_set(link, now_ms() + connect_ms(link));
 }
 
-struct link *link_new(struct link_owner *owner, bool extra)
+struct link *link_new(struct link_owner *owner, enum link_kind kind)
 {
     pillion_instance *self = owner->self;
     struct link *link = pillion_malloc(self, sizeof(*link));
@@ -619,22 +679,23 @@ struct link *link_new(struct link_owner *owner, bool extra)
         return NULL;
     *link = (struct link){
         .owner = owner,
-        .extra = extra,
+        .kind = kind,
         .fd = -1,
         .backoff_ms = BACKOFF_FIRST_MS,
         .free = NONE,
         .first = NONE,
         .last = NONE,
     };
-    link->calls = pillion_malloc(self, (size_t)owner->settings->max_pending * sizeof(*link->calls));
-    if (link->calls == NULL) {
-        pillion_free(self, link);
-        return NULL;
-    }
     link_open(link);
-    if (extra && link->again == 0)
+    if (kind == LINK_EXTRA && link->again == 0)
         link->again = pillion_timer(self, EXTRA_LOOK_MS, 0, again, link);
     return link;
+}
+
+void link_return(struct link *link)
+{
+    if (link->state == LINK_CLOSED && link->again == 0)
+        link_open(link);
 }
 
 void link_free(struct link *link)
@@ -643,6 +704,8 @@ void link_free(struct link *link)
 
     cancel(&link->again);
     link_close(link);
+    while (link->first != NONE)
+        call_give(link, link->first);
     pillion_free(self, link->in.data);
     pillion_free(self, link->out.data);
     pillion_free(self, link->calls);

@@ -13,10 +13,18 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include "../hash.h"
 #include "../json_put.h"
+#include "follow.h"
 #include "group.h"
+#include "outliers.h"
+#include "servers.h"
 
 #define FRAME_OWN 112u /* bytes of a request besides its name, params and members */
+#define PATH_SIZE 128u
 
 /* The block of a `method` statement. */
 struct method {
@@ -24,16 +32,34 @@ struct method {
     const char *to;
     pillion_list pass;
     uint64_t timeout_ms;
+    const char *hash;
+    char path[PATH_SIZE]; /* of `hash`: names, each with a NUL behind it, and an empty one */
     struct group *group;
 };
+
+static int ejected_check(const void *value, pillion_error_text *error)
+{
+    return percent_check(value, 100, error);
+}
+
+static int load_check(const void *value, pillion_error_text *error)
+{
+    uint32_t percent;
+
+    if (percent_read(*(const char *const *)value, &percent) && percent > 100)
+        return 0;
+    return pillion_error(error, "\"%s\" is no share above 100%%: write 125%%, say, or off",
+                         *(const char *const *)value);
+}
 
 static const pillion_directive directives[] = {
     {.name = "upstream",
      .type = PILLION_LIST,
      .offset = offsetof(struct settings, upstreams),
      .summary = "The servers behind: 10.0.0.1:8080, [::1]:8080 or unix:PATH, one or more; "
-                "`weight=3` behind one that is to get three times as many requests as others. A "
-                "method can have others of its own."},
+                "`weight=3` behind one that is to get three times as many requests as others. Or "
+                "services: registry:/pillion/shop, srv:_pillion._tcp.shop.example. A method can "
+                "have others of its own."},
     {.name = "connections",
      .type = PILLION_INTEGER,
      .offset = offsetof(struct settings, connections),
@@ -81,6 +107,61 @@ static const pillion_directive directives[] = {
      .min = 1024,
      .max = 134217728,
      .summary = "The largest reply that is taken; a larger one costs its connection."},
+    {.name = "subset",
+     .type = PILLION_INTEGER,
+     .offset = offsetof(struct settings, subset),
+     .fallback = "100",
+     .min = 1,
+     .max = 100000,
+     .summary = "How many servers of services one worker asks, of more; not where `hash` decides."},
+    {.name = "idle_timeout",
+     .type = PILLION_TIME,
+     .offset = offsetof(struct settings, idle_timeout_ms),
+     .fallback = "1m",
+     .min = 100,
+     .max = 86400000,
+     .summary =
+         "After so long without a request a connection is closed that was opened when it was "
+         "needed: to a server of a service, and not the first."},
+    {.name = "slow_start",
+     .type = PILLION_TIME,
+     .offset = offsetof(struct settings, slow_start_ms),
+     .fallback = "10s",
+     .min = 0,
+     .max = 3600000,
+     .summary =
+         "For how long a server that is new in its service gets fewer requests, from a tenth "
+         "of its share on; `0`: it gets all of it at once."},
+    {.name = "max_ejected",
+     .type = PILLION_STRING,
+     .offset = offsetof(struct settings, max_ejected),
+     .fallback = "50%",
+     .check = ejected_check,
+     .summary = "How many servers of a group are left out at the same time, at most, but one may "
+                "always be."},
+    {.name = "outlier_errors",
+     .type = PILLION_STRING,
+     .offset = offsetof(struct settings, outlier_errors),
+     .fallback = "30%",
+     .check = ejected_check,
+     .summary =
+         "A server is left out that fails more of its requests than the others do, by so many "
+         "percentage points; `off`: none is."},
+    {.name = "outlier_latency",
+     .type = PILLION_INTEGER,
+     .offset = offsetof(struct settings, outlier_latency),
+     .fallback = "10",
+     .min = 0,
+     .max = 1000000,
+     .summary = "A server is left out that typically takes more than so many times as long as the "
+                "others; `0`: none is."},
+    {.name = "hash_load",
+     .type = PILLION_STRING,
+     .offset = offsetof(struct settings, hash_load),
+     .fallback = "125%",
+     .check = load_check,
+     .summary = "Where `hash` decides: how much a server may have under way, of what each of them "
+                "has on the average; beyond that, the next one is asked. `off`: never."},
     {0},
 };
 
@@ -103,12 +184,42 @@ static const pillion_directive forward_directives[] = {
      .min = 1,
      .max = 3600000,
      .summary = "In place of the `timeout` of `load_module`."},
+    {.name = "hash",
+     .type = PILLION_STRING,
+     .offset = offsetof(struct method, hash),
+     .summary =
+         "The param that decides which server is asked: `$user`, or `$user.id` of one that is "
+         "an object. The same value goes to the same server."},
     {0},
 };
 
-static const pillion_metric metrics[] = {UPSTREAM_METRICS, {0}};
+static const pillion_metric metrics[] = {
+    UPSTREAM_METRICS,
+    [METRIC_EJECTED] = {.name = "ejected",
+                        .type = PILLION_GAUGE,
+                        .summary = "Servers that are left out, for each method and worker."},
+    [METRIC_SERVERS] = {.name = "servers",
+                        .type = PILLION_GAUGE,
+                        .summary = "Servers that are asked, of each worker."},
+    {0}};
 
 /* ---- To upstreams ---- */
+
+/* True when the group has a server. If not, the request is answered, or waits. */
+static bool has_servers(pillion_request *req, struct trip *trip)
+{
+    struct group *group = trip->group;
+
+    if (group->source_count > 0)
+        group_follow(group);
+    if (group->count > 0)
+        return true;
+    if (group_is_known(group))
+        tries_unserved(req, &trip->tries, "no server offers it now");
+    else
+        group_wait(group, req, trip);
+    return false;
+}
 
 static void trip_send(pillion_request *req, struct tries *tries)
 {
@@ -116,13 +227,13 @@ static void trip_send(pillion_request *req, struct tries *tries)
     const char *reason;
     bool full;
 
-    if (!tries_in_time(req, tries))
+    if (!tries_in_time(req, tries) || !has_servers(req, trip))
         return;
-    struct link *link = group_choose(trip->group, trip->last, &reason, &full);
+    struct link *link = group_choose(trip->group, trip, &reason, &full);
 
     if (link != NULL) {
-        trip->last = upstream_of(link);
-        if (!link_send(link, req, trip))
+        outliers_watch(trip->group->proxy);
+        if (!link_send(link, req, trip, &trip->last->share))
             pillion_fail(req, PILLION_OVERLOADED, "there is no memory to send the request on%s",
                          tries_earlier(tries));
     } else if (full) {
@@ -143,7 +254,7 @@ static void trip_reply(pillion_request *req, struct trip *trip, const struct rep
     const char *out = tries_text(req, reply->out);
 
     if (out == NULL) {
-        health_complain(&trip->last->health, COMPLAINT_REPLY, reason);
+        health_complain(&trip->last->upstream->health, COMPLAINT_REPLY, reason);
         pillion_fail(req, PILLION_INTERNAL_ERROR, "a server behind \"%s\": %s",
                      pillion_method_name(req), reason);
     } else if (strcmp(out, "error") == 0) {
@@ -223,10 +334,25 @@ static pillion_bytes make_frame(pillion_request *req, const struct method *metho
     return (pillion_bytes){start, (size_t)(at - start)};
 }
 
+/* The hash of the param that decides which server is asked; 0 when there is none. */
+static uint64_t hash_of(const pillion_request *req, const struct method *method)
+{
+    pillion_bytes value = pillion_params_raw(req);
+
+    for (const char *name = method->path; *name != '\0'; name += strlen(name) + 1) {
+        value = pillion_json_member(value, name);
+        if (value.data == NULL)
+            return 0;
+    }
+    uint64_t hash = hash_bytes(value.data, value.size);
+    return hash == 0 ? 1 : hash;
+}
+
 static void forward(pillion_request *req)
 {
     const struct method *method = pillion_method_config(req);
-    const struct settings *settings = pillion_config(pillion_self(req));
+    struct proxy *proxy = pillion_state(pillion_self(req));
+    const struct settings *settings = proxy->settings;
     struct trip *trip = pillion_alloc(req, sizeof(*trip));
     pillion_bytes frame = make_frame(req, method);
 
@@ -242,11 +368,14 @@ static void forward(pillion_request *req)
         return;
     }
     *trip = (struct trip){
-        .tries = tries_of(req, &settings->common, method->timeout_ms, trip_send),
+        .tries = tries_of(req, &settings->common, &proxy->budget, method->timeout_ms, trip_send),
         .replied = trip_reply,
         .group = method->group,
         .frame = frame,
+        .hash = method->hash == NULL ? 0 : hash_of(req, method),
     };
+    if (method->group->method == NULL)
+        group_serves(method->group, method->to != NULL ? method->to : pillion_method_name(req));
     trip_send(req, &trip->tries);
 }
 
@@ -277,6 +406,28 @@ static int names_check(pillion_instance *self, const struct method *method,
     return 0;
 }
 
+/* Takes `$user.id` apart. Returns 0, or as pillion_error. */
+static int path_read(struct method *method, pillion_error_text *error)
+{
+    const char *text = method->hash == NULL ? "" : method->hash;
+    size_t size = strlen(text);
+    bool valid = text[0] == '$' && size > 1 && size < PATH_SIZE && strstr(text, "..") == NULL &&
+                 text[1] != '.' && text[size - 1] != '.';
+
+    if (method->hash == NULL)
+        return 0;
+    if (!valid)
+        return pillion_error_at(
+            error, "hash",
+            "\"%s\" names no param: write $user, or $user.id for a member of it "
+            "(at most %u bytes)",
+            text, PATH_SIZE - 1);
+    memcpy(method->path, text + 1, size);
+    for (char *dot = method->path; (dot = strchr(dot, '.')) != NULL;)
+        *dot++ = '\0';
+    return 0;
+}
+
 static int forward_start(pillion_instance *self, void *config, pillion_error_text *error)
 {
     struct method *method = config;
@@ -286,9 +437,10 @@ static int forward_start(pillion_instance *self, void *config, pillion_error_tex
 
     if (upstreams->count == 0)
         return pillion_error(error, "it has no `upstream`, and load_module gives none");
-    if (names_check(self, method, error) != 0)
+    if (names_check(self, method, error) != 0 || path_read(method, error) != 0)
         return -1;
-    method->group = group_open(pillion_state(self), upstreams, error);
+    method->group =
+        group_open(pillion_state(self), upstreams, method->to, method->hash != NULL, error);
     return method->group == NULL ? -1 : 0;
 }
 
@@ -299,13 +451,34 @@ static int check(pillion_instance *self, pillion_error_text *error)
     return servers_check(&settings->upstreams, error);
 }
 
+/* The same number in all workers of this server, and another one in other servers. */
+static uint64_t host_number(void)
+{
+    struct utsname host;
+
+    if (uname(&host) < 0)
+        return 0;
+    return hash_bytes(host.nodename, strlen(host.nodename)) ^ (uint64_t)getppid();
+}
+
 static int start(pillion_instance *self, pillion_error_text *error)
 {
+    const struct settings *settings = pillion_config(self);
     struct proxy *proxy = pillion_malloc(self, sizeof(*proxy));
+    uint32_t load = percent_of(settings->hash_load);
 
     if (proxy == NULL)
         return pillion_error(error, "out of memory");
-    *proxy = (struct proxy){.self = self, .settings = pillion_config(self), .dice = dice_new()};
+    *proxy = (struct proxy){
+        .self = self,
+        .settings = settings,
+        .budget = budget_of(&settings->common),
+        .max_ejected = percent_of(settings->max_ejected),
+        .outlier_errors = percent_of(settings->outlier_errors),
+        .hash_load = load == PERCENT_OFF ? 0 : load,
+        .dice = dice_new(),
+        .host = host_number(),
+    };
     pillion_set_state(self, proxy);
     return 0;
 }
@@ -314,6 +487,7 @@ static void stop(pillion_instance *self)
 {
     struct proxy *proxy = pillion_state(self);
 
+    pillion_cancel(proxy->judge);
     groups_close(proxy);
     upstreams_close(proxy);
     pillion_free(self, proxy);

@@ -17,8 +17,9 @@ struct trip {
     void (*replied)(pillion_request *req, struct trip *trip, const struct reply *reply);
 
     struct group *group;
-    struct upstream *last; /* the upstream that was asked last, or NULL */
-    pillion_bytes frame;   /* the part that follows the id */
+    struct member *last; /* the one that was asked last, or NULL; only to be compared */
+    pillion_bytes frame; /* the part that follows the id */
+    uint64_t hash;       /* of the param that decides which server is asked; 0: none does */
 };
 
 #endif

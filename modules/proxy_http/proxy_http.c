@@ -192,10 +192,8 @@ static void reply_bad(pillion_request *req, struct trip *trip, const struct answ
     const char *name = pillion_method_name(req);
     struct tries *tries = &trip->tries;
 
-    if (answer_is_failure(answer) && tries->idempotent && tries_may_go_on(tries) &&
-        group_has_other(trip)) {
-        tries->seen = true;
-        tries_again(req, tries);
+    if (answer_is_failure(answer) && group_has_other(trip) && tries_may_repeat(req, tries)) {
+        tries_repeat(req, tries);
     } else if (answer->status == 429 || answer->status == 503) {
         pillion_count(pillion_self(req), METRIC_FAILED, 1);
         pillion_fail_retry(req, "upstream_unavailable", answer->retry_ms,
@@ -271,7 +269,8 @@ static void forward(pillion_request *req)
         return;
     }
     struct trip *trip = pillion_alloc(req, sizeof(*trip));
-    uint64_t id = proxy_next_id(((struct state *)pillion_state(self))->proxy);
+    struct proxy *proxy = ((struct state *)pillion_state(self))->proxy;
+    uint64_t id = proxy_next_id(proxy);
     pillion_bytes body = make_body(req, method, id);
     const struct curl_slist *headers;
     if (trip == NULL || body.data == NULL || !fields_of(req, &method->fields, &headers)) {
@@ -279,7 +278,8 @@ static void forward(pillion_request *req)
         return;
     }
     *trip = (struct trip){
-        .tries = tries_of(req, &settings->common, method->timeout_ms, group_send),
+        .tries =
+            tries_of(req, &settings->common, proxy_budget(proxy), method->timeout_ms, group_send),
         .group = method->group,
         .id = id,
         .body = body,

@@ -5,6 +5,7 @@
 
 #include <string.h>
 
+#include "../choose.h"
 #include "../health.h"
 #include "../waiting.h"
 #include "url.h"
@@ -28,7 +29,8 @@ struct upstream {
 struct group {
     struct group *next;
     struct waiting_line line;
-    size_t count, turn;
+    size_t count;
+    struct proxy *proxy;
     struct upstream *members[];
 };
 
@@ -41,6 +43,8 @@ struct proxy {
     struct group *groups;
     pillion_handle wake; /* sends what waits in line */
     uint64_t last_id;
+    struct budget budget;
+    struct dice dice;
 };
 
 /* A request in line, in its own memory. */
@@ -74,8 +78,8 @@ static void refused(struct upstream *upstream, const struct answer *answer)
 
 static void failed(struct upstream *upstream, const char *how)
 {
-    if (health_failed(&upstream->health, 1, how))
-        upstream->out_until_ms = now_ms() + upstream->proxy->settings->common.fail_timeout_ms;
+    if (health_failed(&upstream->health, 1, how, true))
+        upstream->out_until_ms = now_ms() + upstream->health.pause_ms;
 }
 
 static void judge(struct upstream *upstream, const struct answer *answer)
@@ -117,36 +121,47 @@ static void judge(struct upstream *upstream, const struct answer *answer)
 
 /* ---- The line ---- */
 
-/* The member that is asked next. NULL when none can be: then `*reason` says why, and `*full` is set
- * when one has as many requests under way as it may, and can be asked when it has answered one. */
+struct choice {
+    const struct upstream *last; /* which has been asked before */
+    struct upstream *upstream;
+    const char *reason;
+    bool full;
+};
+
+static void consider(struct choice *choice, struct upstream *upstream)
+{
+    struct upstream *chosen = choice->upstream;
+
+    if (is_out(upstream)) {
+        choice->reason = upstream->health.reason[0] == '\0' ? "it is being tried again"
+                                                            : upstream->health.reason;
+    } else if (upstream->pending >= upstream->proxy->settings->connections) {
+        choice->full = true;
+    } else if (chosen == NULL || (chosen == choice->last && upstream != chosen) ||
+               (upstream != choice->last && upstream->pending < chosen->pending)) {
+        choice->upstream = upstream;
+    }
+}
+
+/* The member that is asked next: of two that are drawn, the one with fewer under way; where neither
+ * will do, of all. NULL when none can be: then `*reason` says why, and `*full` is set when one has
+ * as many requests under way as it may, and can be asked when it has answered one. */
 static struct upstream *group_choose(struct group *group, const struct upstream *last,
                                      const char **reason, bool *full)
 {
-    struct upstream *best = NULL;
+    struct choice choice = {.last = last, .reason = ""};
+    struct dice *dice = &group->proxy->dice;
+    size_t count = group->count, from = dice_below(dice, (uint32_t)count);
 
-    *full = false;
-    *reason = "";
-    group->turn++;
-    for (size_t i = 0; i < group->count; i++) {
-        struct upstream *upstream = group->members[(group->turn + i) % group->count];
-        if (is_out(upstream)) {
-            *reason = upstream->health.reason[0] == '\0' ? "it is being tried again"
-                                                         : upstream->health.reason;
-            continue;
-        }
-        if (upstream->pending >= upstream->proxy->settings->connections) {
-            *full = true;
-            continue;
-        }
-        bool wins = best == NULL;
-        if (!wins && (best == last) != (upstream == last))
-            wins = best == last;
-        else if (!wins)
-            wins = upstream->pending < best->pending;
-        if (wins)
-            best = upstream;
-    }
-    return best;
+    consider(&choice, group->members[from]);
+    if (count > 1)
+        consider(&choice,
+                 group->members[(from + 1 + dice_below(dice, (uint32_t)count - 1)) % count]);
+    for (size_t i = 0; i < count && (choice.upstream == NULL || choice.upstream == last); i++)
+        consider(&choice, group->members[(from + i) % count]);
+    *full = choice.full;
+    *reason = choice.reason;
+    return choice.upstream;
 }
 
 static void upstream_send(struct upstream *upstream, pillion_request *req, struct trip *trip)
@@ -301,7 +316,7 @@ struct group *group_open(struct proxy *proxy, const pillion_list *urls, pillion_
         pillion_error(error, "out of memory");
         return NULL;
     }
-    *group = (struct group){.next = proxy->groups};
+    *group = (struct group){.next = proxy->groups, .proxy = proxy};
     waiting_start(&group->line);
     proxy->groups = group;
     for (size_t i = 0; i < urls->count; i++) {
@@ -313,6 +328,11 @@ struct group *group_open(struct proxy *proxy, const pillion_list *urls, pillion_
         group->count++;
     }
     return group;
+}
+
+struct budget *proxy_budget(struct proxy *proxy)
+{
+    return &proxy->budget;
 }
 
 uint64_t proxy_next_id(struct proxy *proxy)
@@ -335,6 +355,8 @@ struct proxy *proxy_open(pillion_instance *self, const struct settings *settings
         .self = self,
         .settings = settings,
         .events = {.over = upstream_over, .answered = answered},
+        .budget = budget_of(&settings->common),
+        .dice = dice_new(),
     };
     proxy->exchanges = exchanges_open(self, settings, KEPT_MOST, &proxy->events, error);
     if (proxy->exchanges != NULL)

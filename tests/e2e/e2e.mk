@@ -12,8 +12,8 @@ $(B)/tests/e2e/%: tests/e2e/%.c $(HARNESS_OBJ) tests/e2e/harness.h
 	$(Q)$(COMPILE) $(LDFLAGS_ALL) -Itests/e2e -o $@ $< $(HARNESS_OBJ) -lcjson $(CHECK_LIBS)
 
 # As an author of modules would build a test: with <pillion/test.h> and its library.
-$(B)/tests/e2e/test_test_api: $(B)/libpillion-test.so
-$(B)/tests/e2e/test_test_api: CHECK_LIBS += -Icore/include -L$(B) -Wl,-rpath,$(abspath $(B)) -lpillion-test
+$(B)/tests/e2e/test_test_api $(B)/tests/e2e/test_proxy_services: $(B)/libpillion-test.so
+$(B)/tests/e2e/test_test_api $(B)/tests/e2e/test_proxy_services: CHECK_LIBS += -Icore/include -L$(B) -Wl,-rpath,$(abspath $(B)) -lpillion-test
 
 # Its clients are OpenSSL's.
 TLS_TESTS := $(B)/tests/e2e/test_tls $(B)/tests/e2e/test_tls_call $(B)/tests/e2e/test_tls_hard
