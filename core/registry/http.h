@@ -40,6 +40,7 @@ struct http_answer {
     int status;        /* of HTTP; 0: none came whole, and `why` tells */
     struct bytes body; /* empty where `part` has had it; valid during the call */
     const char *why;   /* "" when it came whole */
+    bool too_large;    /* that is why */
 };
 
 /* One request. All but `tls` is copied. */

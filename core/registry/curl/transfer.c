@@ -78,7 +78,7 @@ void transfer_free(struct http_transfer *transfer)
 static void tell(struct http_transfer *transfer, CURLcode result)
 {
     long status = 0;
-    struct http_answer answer = {.why = ""};
+    struct http_answer answer = {.why = "", .too_large = transfer->too_large};
     char why[CURL_ERROR_SIZE + 64];
 
     if (result == CURLE_OK) {

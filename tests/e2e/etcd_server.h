@@ -1,0 +1,190 @@
+/* A real etcd for tests, of one member or several, which ends with the test. It needs <check.h>
+ * alone, so that unit tests can have it, too.
+ *
+ *     struct etcd_cluster cluster = {.count = 3};
+ *     etcd_cluster_start(&cluster);     // all members, on free ports of 127.0.0.1
+ *     etcd_cluster_wait(&cluster);      // until each answers
+ *     … cluster.urls, cluster.members[0].pid …
+ *     etcd_cluster_end(&cluster); */
+#ifndef PILLION_TESTS_ETCD_SERVER_H
+#define PILLION_TESTS_ETCD_SERVER_H
+
+#include <arpa/inet.h>
+#include <check.h>
+#include <netinet/in.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define ETCD_MEMBERS_MAX 3
+
+struct etcd_member_process {
+    pid_t pid; /* 0: it does not run */
+    int client_port, peer_port;
+};
+
+struct etcd_cluster {
+    int count;             /* of members; 0 counts as 1 */
+    const char *arguments; /* more of etcd's, with spaces between; NULL: none */
+    const char *ca;        /* of TLS for clients, which need a certificate by it; NULL: none */
+    const char *cert, *key;
+
+    char folder[256];
+    char text[ETCD_MEMBERS_MAX][64];
+    const char *urls[ETCD_MEMBERS_MAX + 1];
+    struct etcd_member_process members[ETCD_MEMBERS_MAX];
+};
+
+static inline bool etcd_is_installed(void)
+{
+    return system("command -v etcd >/dev/null 2>&1") == 0;
+}
+
+/* A port that nobody listens on, below those that the kernel gives to clients. */
+static inline int etcd_free_port(void)
+{
+    static unsigned last;
+
+    if (last == 0)
+        last = (unsigned)getpid() * 7919u;
+    for (int i = 0; i < 10000; i++) {
+        int port = 12000 + (int)(last++ % 18000);
+        struct sockaddr_in address = {.sin_family = AF_INET,
+                                      .sin_port = htons((uint16_t)port),
+                                      .sin_addr = {htonl(INADDR_LOOPBACK)}};
+        int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        int bound = bind(fd, (struct sockaddr *)&address, sizeof(address));
+        close(fd);
+        if (bound == 0)
+            return port;
+    }
+    ck_abort_msg("no port is free");
+}
+
+/* Starts a member that does not run; with what it has on disk, where it ran before. */
+static inline void etcd_member_start(struct etcd_cluster *cluster, int at)
+{
+    const struct etcd_member_process *member = &cluster->members[at];
+    const char *scheme = cluster->ca == NULL ? "http" : "https";
+    char command[4096];
+    int used = snprintf(
+        command, sizeof(command),
+        "exec etcd --name m%d --data-dir %s/m%d --log-level error --listen-client-urls "
+        "%s://127.0.0.1:%d --advertise-client-urls %s://127.0.0.1:%d --listen-peer-urls "
+        "http://127.0.0.1:%d --initial-advertise-peer-urls http://127.0.0.1:%d "
+        "--heartbeat-interval 50 --election-timeout 500 %s --initial-cluster ",
+        at, cluster->folder, at, scheme, member->client_port, scheme, member->client_port,
+        member->peer_port, member->peer_port, cluster->arguments == NULL ? "" : cluster->arguments);
+
+    for (int i = 0; i < cluster->count; i++)
+        used +=
+            snprintf(command + used, sizeof(command) - (size_t)used, "%sm%d=http://127.0.0.1:%d",
+                     i == 0 ? "" : ",", i, cluster->members[i].peer_port);
+    if (cluster->ca != NULL)
+        used += snprintf(command + used, sizeof(command) - (size_t)used,
+                         " --trusted-ca-file %s --cert-file %s --key-file %s --client-cert-auth",
+                         cluster->ca, cluster->cert, cluster->key);
+    snprintf(command + used, sizeof(command) - (size_t)used, " >>%s/m%d.log 2>&1", cluster->folder,
+             at);
+    pid_t pid = fork();
+    ck_assert_int_ge(pid, 0);
+    if (pid == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        execl("/bin/sh", "sh", "-c", command, NULL);
+        _exit(127);
+    }
+    cluster->members[at].pid = pid;
+}
+
+/* Kills it, at once. */
+static inline void etcd_member_kill(struct etcd_cluster *cluster, int at)
+{
+    struct etcd_member_process *member = &cluster->members[at];
+
+    if (member->pid == 0)
+        return;
+    kill(member->pid, SIGKILL);
+    waitpid(member->pid, NULL, 0);
+    member->pid = 0;
+}
+
+/* Takes away what a member that does not run has on disk. */
+static inline void etcd_member_forget(struct etcd_cluster *cluster, int at)
+{
+    char command[512];
+
+    snprintf(command, sizeof(command), "rm -rf %s/m%d", cluster->folder, at);
+    ck_assert_int_eq(system(command), 0);
+}
+
+static inline void etcd_cluster_start(struct etcd_cluster *cluster)
+{
+    const char *parent = getenv("TMPDIR");
+
+    if (cluster->count == 0)
+        cluster->count = 1;
+    snprintf(cluster->folder, sizeof(cluster->folder), "%s/etcd-XXXXXX",
+             parent == NULL ? "/tmp" : parent);
+    ck_assert_ptr_nonnull(mkdtemp(cluster->folder));
+    for (int i = 0; i < cluster->count; i++) {
+        cluster->members[i].client_port = etcd_free_port();
+        cluster->members[i].peer_port = etcd_free_port();
+        snprintf(cluster->text[i], sizeof(cluster->text[i]), "%s://127.0.0.1:%d",
+                 cluster->ca == NULL ? "http" : "https", cluster->members[i].client_port);
+        cluster->urls[i] = cluster->text[i];
+    }
+    for (int i = 0; i < cluster->count; i++)
+        etcd_member_start(cluster, i);
+}
+
+static inline bool etcd_member_answers(const struct etcd_cluster *cluster, int at)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET,
+                                  .sin_port = htons((uint16_t)cluster->members[at].client_port),
+                                  .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    static const char ask[] = "POST /v3/kv/range HTTP/1.0\r\nContent-Length: 14\r\n\r\n"
+                              "{\"key\":\"AAAA\"}";
+    const struct timeval second = {.tv_sec = 1};
+    char reply[64] = "";
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &second, sizeof(second));
+    bool is = connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0;
+    /* With TLS, or where a name is asked for, any answer will do. */
+    is = is && send(fd, ask, sizeof(ask) - 1, MSG_NOSIGNAL) > 0 &&
+         recv(fd, reply, sizeof(reply) - 1, 0) > 0 &&
+         (strstr(reply, " 200 ") != NULL || strstr(reply, " 400 ") != NULL);
+    close(fd);
+    return is;
+}
+
+static inline void etcd_member_wait(const struct etcd_cluster *cluster, int at)
+{
+    for (int i = 0; i < 3000 && !etcd_member_answers(cluster, at); i++)
+        usleep(20000);
+    ck_assert_msg(etcd_member_answers(cluster, at), "etcd does not come: see %s", cluster->folder);
+}
+
+static inline void etcd_cluster_wait(const struct etcd_cluster *cluster)
+{
+    for (int i = 0; i < cluster->count; i++)
+        etcd_member_wait(cluster, i);
+}
+
+static inline void etcd_cluster_end(struct etcd_cluster *cluster)
+{
+    char command[512];
+
+    for (int i = 0; i < cluster->count; i++)
+        etcd_member_kill(cluster, i);
+    snprintf(command, sizeof(command), "rm -rf %s", cluster->folder);
+    ck_assert_int_eq(system(command), 0);
+}
+
+#endif
