@@ -12,35 +12,33 @@
 #define PILLION_LIBRARY "/usr/local/lib/pillion"
 #endif
 
-/* The file beside the executable, as in a build; or in lib/pillion/ beside the executable's
- * directory, as `make install` leaves it, also when the installation was moved. */
-static void *open_beside_executable(const char *file)
+/* Beside the executable, as in a build; or in lib/pillion/ beside the executable's directory, as
+ * `make install` leaves it, also when the installation was moved; or where it was installed. */
+bool library_find(const char *file, char *path, size_t size)
 {
     static const char *const places[] = {"", "../lib/pillion/"};
-    char path[PATH_MAX + 64];
-    void *library = NULL;
+    char own[PATH_MAX];
 
-    ssize_t size = readlink("/proc/self/exe", path, PATH_MAX - 1);
-    path[size < 0 ? 0 : size] = '\0';
-    char *name = strrchr(path, '/');
-    for (unsigned i = 0; name != NULL && library == NULL && i < 2; i++) {
-        snprintf(name + 1, sizeof(path) - (size_t)(name + 1 - path), "%s%s", places[i], file);
-        if (access(path, R_OK) == 0)
-            library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+    ssize_t length = readlink("/proc/self/exe", own, sizeof(own) - 1);
+    own[length < 0 ? 0 : length] = '\0';
+    const char *name = strrchr(own, '/');
+    for (unsigned i = 0; name != NULL && i < 2; i++) {
+        int folder = (int)(name + 1 - own);
+        if (snprintf(path, size, "%.*s%s%s", folder, own, places[i], file) < (int)size &&
+            access(path, R_OK) == 0)
+            return true;
     }
-    return library;
+    snprintf(path, size, PILLION_LIBRARY "/%s", file);
+    return access(path, R_OK) == 0;
 }
 
 const void *library_load(const char *file, const char *table, uint32_t version,
                          const char *what_for, struct error *error)
 {
-    char installed[PATH_MAX];
-    void *library = open_beside_executable(file);
+    char path[PATH_MAX + 64];
 
-    if (library == NULL) {
-        snprintf(installed, sizeof(installed), PILLION_LIBRARY "/%s", file);
-        library = dlopen(installed, RTLD_NOW | RTLD_LOCAL);
-    }
+    library_find(file, path, sizeof(path));
+    void *library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
     if (library == NULL) {
         error_set(error, "%s needs %s, which cannot be loaded: %s", what_for, file, dlerror());
         return NULL;

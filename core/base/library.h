@@ -4,9 +4,15 @@
 #ifndef PILLION_BASE_LIBRARY_H
 #define PILLION_BASE_LIBRARY_H
 
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/error.h"
+
+/* Where library_load finds `file`; false when it is nowhere that can be read. Any process may call
+ * it. */
+bool library_find(const char *file, char *path, size_t size);
 
 /* Loads `file`, by name and without a directory, and finds its table, which begins with a uint32_t:
  * its version. The file is the one beside the executable, as in a build; or in ../lib/pillion/ from

@@ -34,7 +34,7 @@ void describe_text(struct text *out, const char *string)
 static const char *const kinds[] = {
     [PILLION_FLAG] = "flag", [PILLION_INTEGER] = "integer", [PILLION_SIZE] = "size",
     [PILLION_TIME] = "time", [PILLION_STRING] = "string",   [PILLION_ENUM] = "enum",
-    [PILLION_LIST] = "list", [PILLION_PATH] = "path",
+    [PILLION_LIST] = "list", [PILLION_PATH] = "path",       [PILLION_FILE] = "file",
 };
 
 const char *describe_kind(const pillion_directive *directive)

@@ -32,7 +32,8 @@ const char *conf_syntax(const struct conf_directive *directive)
     static const char *const plain[] = {
         [CONF_FLAG] = "on | off", [CONF_INTEGER] = "N",     [CONF_SIZE] = "SIZE",
         [CONF_TIME] = "TIME",     [CONF_STRING] = "STRING", [CONF_PATH] = "PATH",
-        [CONF_ENUM] = "",         [CONF_LIST] = "WORD …",   [CONF_CUSTOM] = "",
+        [CONF_ENUM] = "",         [CONF_LIST] = "WORD …",   [CONF_FILE] = "FILE",
+        [CONF_CUSTOM] = "",
     };
 
     if (directive->syntax != NULL)

@@ -18,6 +18,7 @@ enum conf_type {
     CONF_PATH,    /* const char *: as CONF_STRING, made absolute with the prefix */
     CONF_ENUM,    /* int: the index in `words` */
     CONF_LIST,    /* struct conf_list: one or more words; written again, it goes on */
+    CONF_FILE,    /* struct conf_file: a path as CONF_PATH, and what the file holds (conf/file.h) */
     CONF_CUSTOM   /* `set` does everything, blocks included */
 };
 

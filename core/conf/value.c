@@ -8,6 +8,8 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "conf/file.h"
+
 enum parse_result { PARSE_DONE, PARSE_MALFORMED, PARSE_TOO_LARGE };
 
 /* ---- numbers ---- */
@@ -334,6 +336,22 @@ static void store_path(struct conf_apply *apply, const struct conf_directive *di
     memcpy(member, &value, sizeof(value));
 }
 
+static void store_file(struct conf_apply *apply, const struct conf_directive *directive,
+                       const struct conf_word *word, void *member)
+{
+    const char *path = NULL;
+    struct conf_file file;
+    struct error error;
+
+    store_path(apply, directive, word, &path);
+    if (path == NULL)
+        return;
+    if (conf_file_get(path, &file, &error))
+        memcpy(member, &file, sizeof(file));
+    else
+        conf_error(apply->errors, &word->place, "%s", error.text);
+}
+
 void value_store(struct conf_apply *apply, const struct conf_directive *directive,
                  const struct conf_word *word, void *member)
 {
@@ -341,7 +359,7 @@ void value_store(struct conf_apply *apply, const struct conf_directive *directiv
                                   const struct conf_word *, void *) = {
         [CONF_FLAG] = store_flag,   [CONF_INTEGER] = store_number, [CONF_SIZE] = store_number,
         [CONF_TIME] = store_number, [CONF_STRING] = store_string,  [CONF_PATH] = store_path,
-        [CONF_ENUM] = store_enum,
+        [CONF_ENUM] = store_enum,   [CONF_FILE] = store_file,
     };
     stores[directive->type](apply, directive, word, member);
 }

@@ -10,6 +10,7 @@
 #include "base/bytes.h"
 #include "base/memory.h"
 #include "conf/directive.h"
+#include "conf/file.h"
 #include "conf/needs.h"
 #include "module/hook_error.h"
 #include "rpc/metric.h"
@@ -138,7 +139,9 @@ static const struct {
     [PILLION_ENUM] = {CONF_ENUM, sizeof(int)},
     [PILLION_LIST] = {CONF_LIST, sizeof(pillion_list)},
     [PILLION_PATH] = {CONF_PATH, sizeof(char *)},
+    [PILLION_FILE] = {CONF_FILE, sizeof(pillion_file)},
 };
+static_assert(sizeof(pillion_file) == sizeof(struct conf_file), "the same structure, twice named");
 static_assert(sizeof(pillion_list) == sizeof(struct conf_list), "the same structure, twice named");
 
 /* Checks a table of directives. `where` names the owner of the structure in errors: "" for the
@@ -152,7 +155,7 @@ static bool check_directives(const pillion_directive *directives, size_t config_
                 return error_set(error, "the directive \"%s\" is in the table%s twice", d->name,
                                  where);
         }
-        if (d->type < PILLION_FLAG || d->type > PILLION_PATH)
+        if ((d->type < PILLION_FLAG || d->type > PILLION_PATH) && d->type != PILLION_FILE)
             return error_set(error, "the directive \"%s\"%s has no type that this server knows",
                              d->name, where);
         if (d->offset > config_size || types[d->type].size > config_size - d->offset)

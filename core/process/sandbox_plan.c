@@ -14,6 +14,7 @@
 #include "process/core_dump.h"
 #include "process/sandbox_calls.h"
 #include "process/sandbox_files.h"
+#include "tls/tls.h"
 
 /* ---- Paths ---- */
 
@@ -41,6 +42,8 @@ static void add_beside(struct sandbox_plan *plan, const char *path, unsigned acc
  * processes' secrets in /proc are theirs that may be traced, which Landlock forbids. */
 static void add_system(struct sandbox_plan *plan)
 {
+    char tls[PATH_MAX + 64];
+
     static const char *const read[] = {"/usr",
                                        "/lib",
                                        "/lib32",
@@ -74,6 +77,8 @@ static void add_system(struct sandbox_plan *plan)
     for (size_t i = 0;
          (plan->needs & PILLION_NEEDS_NETWORK) != 0 && i < sizeof(network) / sizeof(*network); i++)
         add(plan, network[i], ACCESS_READ);
+    if ((plan->needs & PILLION_NEEDS_NETWORK) != 0 && tls_find(tls, sizeof(tls)))
+        add(plan, pool_must_strdup(&plan->pool, tls), ACCESS_READ);
     for (size_t i = 0;
          (plan->needs & PILLION_NEEDS_PROCESSES) != 0 && i < sizeof(run) / sizeof(*run); i++)
         add(plan, run[i], ACCESS_READ | ACCESS_RUN);

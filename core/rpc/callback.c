@@ -11,7 +11,7 @@
 #include "rpc/metric.h"
 #include "rpc/note.h"
 
-enum kind { CALLBACK_FREE, CALLBACK_TIMER, CALLBACK_WATCH };
+enum kind { CALLBACK_FREE, CALLBACK_TIMER, CALLBACK_WATCH, CALLBACK_TOLD };
 
 struct callback {
     enum kind kind;
@@ -25,6 +25,7 @@ struct callback {
     union {
         void (*timer_call)(pillion_instance *self, void *data);
         void (*watch_call)(pillion_instance *self, int fd, unsigned events, void *data);
+        void (*told_call)(pillion_instance *self, const char *why, void *data);
     };
     void *data;
     struct callback *next_free;
@@ -56,11 +57,16 @@ bool callbacks_usable(void)
     return all.loop != NULL;
 }
 
+struct loop *callbacks_loop(void)
+{
+    return all.loop;
+}
+
 /* ---- The table ---- */
 
 static enum module_metric metric_of(enum kind kind)
 {
-    return kind == CALLBACK_WATCH ? METRIC_DESCRIPTORS : METRIC_TIMERS;
+    return kind == CALLBACK_TIMER ? METRIC_TIMERS : METRIC_DESCRIPTORS;
 }
 
 static struct callback *take(enum kind kind, pillion_instance *self, void *data)
@@ -215,6 +221,32 @@ uint64_t callback_server_timer(pillion_instance *self, uint64_t every_ms,
         timer_set_at(all.loop, &callback->timer, next_call(callback), timer_fired);
     }
     return handle;
+}
+
+/* ---- Connections ---- */
+
+uint64_t callback_told(pillion_instance *self,
+                       void (*call)(pillion_instance *self, const char *why, void *data),
+                       void *data)
+{
+    struct callback *callback = take(CALLBACK_TOLD, self, data);
+
+    if (callback == NULL)
+        return 0;
+    callback->told_call = call;
+    return handle_of(callback);
+}
+
+void callback_tell(uint64_t handle, const char *why)
+{
+    struct callback *callback = find(handle);
+
+    if (callback == NULL)
+        return;
+    struct callback was = *callback; /* the call may cancel it, or set others */
+    struct note before = note_enter(DUTY_WATCH, was.instance, &was.origin);
+    was.told_call(was.instance, why, was.data);
+    note_leave(&before);
 }
 
 /* ---- Descriptors ---- */

@@ -34,6 +34,16 @@ uint64_t callback_watch(pillion_instance *self, int fd, unsigned events,
 bool callback_change(uint64_t handle, unsigned events);
 void callback_cancel(uint64_t handle);
 
+/* For pillion_tls_connect: a call that its connection makes, by callback_tell, until it is
+ * cancelled or the connection is over. callback_told returns 0 where no loop is. */
+uint64_t callback_told(pillion_instance *self,
+                       void (*call)(pillion_instance *self, const char *why, void *data),
+                       void *data);
+void callback_tell(uint64_t handle, const char *why);
+
+/* The worker's loop; NULL in a probe. */
+struct loop *callbacks_loop(void);
+
 /* The descriptor is about to be closed: nobody watches it any more. */
 void callbacks_closing(int fd);
 

@@ -122,6 +122,9 @@ struct tls_table {
 
 #define TLS_TABLE_SYMBOL "pillion_tls_table"
 
+/* Where the library is: false when it is not beside the executable, nor where it is installed. */
+bool tls_find(char *path, size_t size);
+
 /* Loads the library, once in a process. NULL with the reason. */
 const struct tls_table *tls_load(struct error *error);
 

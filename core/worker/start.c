@@ -11,6 +11,7 @@
 #include "process/channel.h"
 #include "process/child.h"
 #include "process/core_dump.h"
+#include "process/early_files.h"
 #include "process/sandbox.h"
 #include "process/zones.h"
 #include "rpc/service.h"
@@ -119,6 +120,7 @@ void start_leave_master(struct started *started, const int *keep, size_t count)
     core_dump_limit(start->generation->settings);
     if (started->row != NULL)
         log_count_lost(&started->row->counters[COUNT_LOG_LOST]);
+    early_files_read(start->generation);
     if (!privilege_drop(&start->generation->identity, start->master, &error))
         start_fail(start, error.text);
     if (!core_dump_enter(start->generation->settings, &error)) {

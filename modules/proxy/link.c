@@ -61,7 +61,7 @@ struct link {
     struct link_owner *owner;
     enum link_state state;
     int fd;
-    pillion_handle watch, again, flush, due;
+    pillion_handle watch, again, flush, due, tls;
     unsigned events, backoff_ms;
     enum link_kind kind;
     bool answered; /* a reply has come since it was opened */
@@ -329,7 +329,10 @@ static void due_fired(pillion_instance *self, void *data)
     (void)self;
     link->due = 0;
     if (link->state == LINK_CONNECTING) {
-        link_break(link, "it does not take the connection", 0);
+        link_break(link,
+                   link->tls != 0 ? "it does not take the connection, or not the TLS handshake"
+                                  : "it does not take the connection",
+                   0);
         return;
     }
     for (uint32_t i = link->first; i != NONE; i = link->calls[i].after) {
@@ -397,6 +400,7 @@ static void link_close(struct link *link)
     cancel(&link->watch);
     cancel(&link->flush);
     cancel(&link->due);
+    cancel(&link->tls);
     if (link->fd >= 0)
         close(link->fd);
     link->fd = -1;
@@ -601,15 +605,8 @@ static void calls_act(const struct link *link)
         pillion_rerunnable(link->calls[i].token, false);
 }
 
-static void link_connected(struct link *link)
+static void link_established(struct link *link)
 {
-    int error = 0;
-    socklen_t size = sizeof(error);
-
-    if (getsockopt(link->fd, SOL_SOCKET, SO_ERROR, &error, &size) < 0 || error != 0) {
-        link_break(link, strerror(error), 0);
-        return;
-    }
     link->state = LINK_READY;
     calls_act(link);
     pillion_count(self_of(link), METRIC_CONNECTED, 1);
@@ -619,6 +616,17 @@ static void link_connected(struct link *link)
         link->again = pillion_timer(self_of(link), look_ms(link), 0, again, link);
     link->owner->events->connected(link->owner);
     flush(self_of(link), link);
+}
+
+static void link_connected(struct link *link)
+{
+    int error = 0;
+    socklen_t size = sizeof(error);
+
+    if (getsockopt(link->fd, SOL_SOCKET, SO_ERROR, &error, &size) < 0 || error != 0)
+        link_break(link, strerror(error), 0);
+    else
+        link_established(link);
 }
 
 static void ready(pillion_instance *self, int fd, unsigned events, void *data)
@@ -634,6 +642,45 @@ static void ready(pillion_instance *self, int fd, unsigned events, void *data)
         flush(self, link);
     if (link->state == LINK_READY && (events & (PILLION_READ | PILLION_FAILED)))
         receive(link);
+}
+
+/* TLS is established, or has failed, now or later. Its words are for the log: they name files and
+ * addresses. */
+static void tls_told(pillion_instance *self, const char *why, void *data)
+{
+    static const char own[] = "TLS: ";
+    struct link *link = data;
+    struct link_owner *owner = link->owner;
+
+    if (why == NULL) {
+        owner->fault[0] = '\0';
+        link->watch = pillion_watch(self, link->fd, link->events, ready, link);
+        if (link->watch == 0)
+            link_break(link, strerror(errno), 0);
+        else
+            link_established(link);
+        return;
+    }
+    if (strncmp(why, own, sizeof(own) - 1) != 0) {
+        link_break(link, why, 0);
+        return;
+    }
+    if (strcmp(owner->fault, why) != 0)
+        owner->events->faulty(owner, why);
+    snprintf(owner->fault, sizeof(owner->fault), "%s", why);
+    link_break(link, "TLS with it has failed, for a reason that is in the log", 0);
+}
+
+/* The socket that is being connected speaks TLS: the link has the plain end. */
+static bool tls_open(struct link *link)
+{
+    int plain;
+
+    link->tls =
+        pillion_tls_connect(link->owner->tls, link->fd, link->owner->host, &plain, tls_told, link);
+    if (link->tls != 0)
+        link->fd = plain;
+    return link->tls != 0;
 }
 
 static uint64_t connect_ms(const struct link *link)
@@ -663,8 +710,9 @@ static void link_open(struct link *link)
         link_break(link, strerror(errno), 0);
         return;
     }
-    link->watch = pillion_watch(self_of(link), link->fd, link->events, ready, link);
-    if (link->watch == 0)
+    if (owner->tls == NULL)
+        link->watch = pillion_watch(self_of(link), link->fd, link->events, ready, link);
+    if (owner->tls == NULL ? link->watch == 0 : !tls_open(link))
         link_break(link, strerror(errno), 0);
     else
         due_set(link, now_ms() + connect_ms(link));

@@ -30,6 +30,8 @@ struct link_events {
     void (*overdue)(struct link_owner *owner, unsigned count);
     /* The link broke. `lasting`: that is the server's state, and not only this link's. */
     void (*broken)(struct link_owner *owner, const char *reason, bool lasting);
+    /* TLS with the server has failed in another way than before. */
+    void (*faulty)(struct link_owner *owner, const char *why);
     /* A link that is no permanent one has ended: frees it. */
     void (*spent)(struct link_owner *owner, struct link *link);
 };
@@ -39,6 +41,9 @@ struct link_owner {
     pillion_instance *self;
     const struct settings *settings;
     const struct link_events *events;
+    pillion_tls *tls; /* NULL: plain */
+    char host[64];    /* the name by which TLS asks for it */
+    char fault[320];  /* what TLS has told last, which the log has */
     struct sockaddr_storage place;
     socklen_t place_size;
     size_t pending; /* replies to come, on all its links */

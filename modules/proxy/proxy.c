@@ -162,6 +162,7 @@ static const pillion_directive directives[] = {
      .check = load_check,
      .summary = "Where `hash` decides: how much a server may have under way, of what each of them "
                 "has on the average; beyond that, the next one is asked. `off`: never."},
+    PILLION_TLS_DIRECTIVES(struct settings, ssl),
     {0},
 };
 
@@ -444,10 +445,19 @@ static int forward_start(pillion_instance *self, void *config, pillion_error_tex
     return method->group == NULL ? -1 : 0;
 }
 
+static pillion_tls *tls_of(pillion_instance *self, pillion_error_text *error)
+{
+    const struct settings *settings = pillion_config(self);
+
+    return pillion_tls_open(self, &settings->ssl, sizeof(settings->ssl), "pillion/1", error);
+}
+
 static int check(pillion_instance *self, pillion_error_text *error)
 {
     const struct settings *settings = pillion_config(self);
 
+    if (settings->ssl.on && tls_of(self, error) == NULL)
+        return -1;
     return servers_check(&settings->upstreams, error);
 }
 
@@ -464,14 +474,18 @@ static uint64_t host_number(void)
 static int start(pillion_instance *self, pillion_error_text *error)
 {
     const struct settings *settings = pillion_config(self);
-    struct proxy *proxy = pillion_malloc(self, sizeof(*proxy));
+    pillion_tls *tls = settings->ssl.on ? tls_of(self, error) : NULL;
     uint32_t load = percent_of(settings->hash_load);
 
+    if (settings->ssl.on && tls == NULL)
+        return -1;
+    struct proxy *proxy = pillion_malloc(self, sizeof(*proxy));
     if (proxy == NULL)
         return pillion_error(error, "out of memory");
     *proxy = (struct proxy){
         .self = self,
         .settings = settings,
+        .tls = tls,
         .budget = budget_of(&settings->common),
         .max_ejected = percent_of(settings->max_ejected),
         .outlier_errors = percent_of(settings->outlier_errors),

@@ -17,6 +17,7 @@ struct settings {
     const char *max_ejected, *outlier_errors, *hash_load; /* shares, see percent.h */
     int64_t outlier_latency;
     uint64_t max_frame, max_reply;
+    pillion_tls_settings ssl;
 };
 
 #endif

@@ -85,6 +85,12 @@ static bool may_be_left_out(const struct upstream *upstream, const struct proxy 
     return may;
 }
 
+static void faulty(struct link_owner *owner, const char *why)
+{
+    pillion_log(owner->self, PILLION_LOG_ERROR, "%s: %s", ((struct upstream *)owner)->health.name,
+                why);
+}
+
 static void overdue(struct link_owner *owner, unsigned count)
 {
     struct upstream *upstream = (struct upstream *)owner;
@@ -225,6 +231,20 @@ static bool place_of(const char *address, struct sockaddr_storage *place, sockle
     return true;
 }
 
+/* The host's address as certificates have it; a Unix socket's host is this one. */
+static void host_of(const struct sockaddr_storage *place, char *host, size_t size)
+{
+    const struct sockaddr_in *in = (const struct sockaddr_in *)place;
+    const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)place;
+
+    if (place->ss_family == AF_UNIX)
+        snprintf(host, size, "localhost");
+    else if (place->ss_family == AF_INET)
+        inet_ntop(AF_INET, &in->sin_addr, host, (socklen_t)size);
+    else
+        inet_ntop(AF_INET6, &in6->sin6_addr, host, (socklen_t)size);
+}
+
 bool upstream_is(const char *address)
 {
     struct sockaddr_storage place;
@@ -239,6 +259,7 @@ static const struct link_events events = {
     .failed = failed,
     .overdue = overdue,
     .broken = broken,
+    .faulty = faulty,
     .spent = spent,
 };
 
@@ -270,6 +291,8 @@ struct upstream *upstream_find(struct proxy *proxy, const char *address)
         pillion_free(proxy->self, upstream);
         return NULL;
     }
+    upstream->owner.tls = proxy->tls;
+    host_of(&upstream->owner.place, upstream->owner.host, sizeof(upstream->owner.host));
     *bucket = upstream;
     return upstream;
 }

@@ -14,6 +14,7 @@
 struct proxy {
     pillion_instance *self;
     const struct settings *settings;
+    pillion_tls *tls; /* NULL: the servers speak plain */
     struct budget budget;
     uint32_t max_ejected, outlier_errors, hash_load; /* percent */
     struct dice dice;

@@ -104,8 +104,19 @@ typedef enum {
     PILLION_TEXT = 10,  /* pillion_bytes: a string as UTF-8, which may hold \u0000 */
     PILLION_BYTES = 11, /* pillion_bytes: what a string of base64 stands for (RFC 4648 section 4) */
     PILLION_OBJECT = 12, /* a structure, in its place, with a table of its own */
-    PILLION_JSON = 13    /* pillion_bytes: any value, as the client sent it */
+    PILLION_JSON = 13,   /* pillion_bytes: any value, as the client sent it */
+
+    /* Of directives. A file of at most a megabyte, which the server reads before it gives up its
+     * rights: the file may be root's alone. Each reload reads it anew. Since 1.6. */
+    PILLION_FILE = 14 /* pillion_file: a path made absolute with the server's prefix */
 } pillion_type;
+
+/* What a file holds, with a NUL behind it. Valid for the process's life. Since 1.6. */
+typedef struct {
+    const char *path; /* NULL: the directive was not given */
+    const char *data;
+    size_t size;
+} pillion_file;
 
 typedef struct {
     const char **items;
@@ -957,6 +968,89 @@ uint64_t pillion_service_version(pillion_service *service);
  * the version is another one. */
 void pillion_service_each(pillion_service *service, const char *method,
                           bool (*each)(const pillion_server *server, void *data), void *data);
+
+/* ---- TLS to servers; since 1.6 ---- */
+
+/* How TLS is spoken with servers behind: a member of a configuration structure, which the rows of
+ * PILLION_TLS_DIRECTIVES fill. */
+typedef struct pillion_tls_settings {
+    bool on;
+    bool verify;                   /* the server's certificate has to be valid, and its own */
+    const char *name;              /* whose it has to be; NULL: pillion_tls_connect says */
+    pillion_file trusted;          /* PEM: who may have signed it; none: the system's authorities */
+    pillion_file certificate, key; /* PEM: the module's own, where servers want one */
+    uint64_t handshake_timeout_ms;
+} pillion_tls_settings;
+
+/* Rows for a table of directives, without a comma behind: `ssl on;` and what belongs to it.
+ * `member` is the pillion_tls_settings of the structure `structure`. */
+#define PILLION_TLS_DIRECTIVES(structure, member)                                                 \
+    {.name = "ssl",                                                                               \
+     .type = PILLION_FLAG,                                                                        \
+     .offset = offsetof(structure, member.on),                                                    \
+     .fallback = "off",                                                                           \
+     .summary = "Speaks TLS with the servers behind."},                                           \
+        {.name = "ssl_verify",                                                                    \
+         .type = PILLION_FLAG,                                                                    \
+         .offset = offsetof(structure, member.verify),                                            \
+         .fallback = "on",                                                                        \
+         .summary = "Whether their certificates have to be valid, signed by a trusted authority " \
+                    "and for their name; `off` is for tests alone."},                             \
+        {.name = "ssl_name",                                                                      \
+         .type = PILLION_STRING,                                                                  \
+         .offset = offsetof(structure, member.name),                                              \
+         .summary = "The name that their certificates have to be for, and by which they are "     \
+                    "asked (SNI); without it, the host of their address."},                       \
+        {.name = "ssl_trusted_certificate",                                                       \
+         .type = PILLION_FILE,                                                                    \
+         .offset = offsetof(structure, member.trusted),                                           \
+         .summary = "Certificates of the authorities that are trusted (PEM); without it, the "    \
+                    "system's."},                                                                 \
+        {.name = "ssl_certificate",                                                               \
+         .type = PILLION_FILE,                                                                    \
+         .offset = offsetof(structure, member.certificate),                                       \
+         .summary = "The certificate that is shown to servers that ask for one (PEM), followed "  \
+                    "by those that lead to its authority."},                                      \
+        {.name = "ssl_certificate_key",                                                           \
+         .type = PILLION_FILE,                                                                    \
+         .offset = offsetof(structure, member.key),                                               \
+         .summary = "Its key (PEM), without a passphrase; the file may be root's alone."},        \
+    {                                                                                             \
+        .name = "ssl_handshake_timeout", .type = PILLION_TIME,                                    \
+        .offset = offsetof(structure, member.handshake_timeout_ms), .fallback = "10s", .min = 1,  \
+        .max = 3600000, .summary = "How long a handshake may take; then the connection is ended." \
+    }
+
+/* What connections by the same settings share. */
+typedef struct pillion_tls pillion_tls;
+
+/* Reads certificates and keys, and loads OpenSSL, which the module does not need by itself. In
+ * `check` and in `start`. `size` is that of the settings, sizeof(pillion_tls_settings). `protocol`
+ * is what is offered by ALPN (RFC 7301), or NULL. NULL with the reason in `error`. Valid for the
+ * process's life. */
+pillion_tls *pillion_tls_open(pillion_instance *self, const pillion_tls_settings *settings,
+                              size_t size, const char *protocol, pillion_error_text *error);
+
+/* Begins TLS over `fd`, a stream socket that is connected or about to be, and writes a descriptor
+ * to
+ * `*plain`: a non-blocking stream socket (one end of a pair), over which the module speaks with the
+ * server in plain bytes. `fd` is the server's from then on. The module closes `*plain` like any
+ * descriptor, at any time; what it has written is still sent. `name` is the host's, by which the
+ * server is asked and verified unless the settings have another.
+ *
+ * `told` is called with NULL when the handshake is done: nothing that is written before is sent
+ * before, and nothing may be written that the server must not get unverified. It is called with the
+ * reason, a sentence without a full stop, when the handshake fails or TLS breaks later; then
+ * `*plain` ends, too. A reason that begins with "TLS: " is TLS's, and not the network's: it may
+ * have names in it, of certificates and files, that are the log's and not the client's. Where the
+ * server ends the connection in order, `*plain` only ends. The handle is for pillion_cancel: `told`
+ * is not called any more then, and the connection goes on.
+ *
+ * 0 with errno set when it cannot begin; then `fd` is the module's still. On the loop, once it
+ * runs. */
+pillion_handle
+pillion_tls_connect(pillion_tls *tls, int fd, const char *name, int *plain,
+                    void (*told)(pillion_instance *self, const char *why, void *data), void *data);
 
 /* ---- Filters; since 1.1 ---- */
 
