@@ -8,6 +8,7 @@
 #   make bench-params     a method of five params by table, and as others read them
 #   make bench-rows       a long list, written as it goes and as a tree
 #   make bench-tables     both, two minutes; writes their section of docs/performance.md
+#   make bench-registry   what a registry with a thousand servers costs; writes its chapter of docs/scale.md
 #   make slow-clients     a healthy client beside 6,000 that never read, or send by drops
 #
 # BENCH_ROUNDS (10) and BENCH_SECONDS (0.5) say how often and how long each server is loaded.
@@ -89,3 +90,9 @@ slow-clients: all $(BENCH_BIN)/slow_clients  ## a healthy client beside 6,000 th
 .PHONY: bench-json
 bench-json: $(B)/tests/bench/json_speed  ## the speed of the strict JSON pass
 	$<
+
+# Without real servers where the plugin for registries was not built.
+.PHONY: bench-registry
+bench-registry: all fixtures  ## what a registry with a thousand servers costs; writes its chapter of docs/scale.md
+	-$(call install,etcd-server)
+	python3 tests/bench/registry.py --build $(B) --write

@@ -4,8 +4,8 @@
     PILLION_BUILD=build python3 tests/cluster/cluster.py [--seconds 300] [--seed N] [--only kill,drain]
                                                           [--away 60] [--self-check]
 
-Five hosts, each a network namespace with a Pillion; three members of etcd; HAProxy in front of a
-gateway, a Pillion whose `proxy` finds the hosts in etcd. Every event happens once, in an order that
+Five hosts, each a network namespace with a Pillion; three members of etcd; HAProxy in front of two
+gateways, Pillions whose `proxy` finds the hosts in etcd. Every event happens once, in an order that
 the seed decides, then again until the time is over. Fails (exit 1) when a reply is wrong, lost or
 doubled, when a call was carried out twice, or answered and not carried out, when a client's
 connection ends, when an error is answered that the event does not excuse (EVENTS says which, and
@@ -27,8 +27,8 @@ import time
 
 import lab
 from lab import Failure, wait_for
-from load import Load
-from parts import PORT, QUIT_DELAY, TTL, Etcd, Gateway, HAProxy, Host, addresses
+from load import NO_REPLY, Load
+from parts import ALL_PORT, DIRECT_PORT, PORT, QUIT_DELAY, TTL, Etcd, Gateway, HAProxy, Host, addresses
 
 HOSTS, CLIENTS = 5, 24
 SLOW = 1.0           # seconds beyond its own that a call may take unnoticed
@@ -39,9 +39,11 @@ SETTLE = 2           # seconds of peace after each event
 # For how long after its beginning an event may cost calls of `record` that its host had, and with
 # which code. `fetch` is idempotent: no event excuses an error of it.
 NOTHING = (0, ())
-AT_ONCE = (1, ("upstream_unavailable", "timeout"))                # connections break
-UNNOTICED = (TTL + 3, ("upstream_unavailable", "timeout"))        # no word that it is gone, until its lease ends
-CRASHED = (1, ("module_crashed",))                                # its worker died
+UNREACHED = ("upstream_unavailable", "timeout", "haproxy_502", "haproxy_503", "haproxy_504", "haproxy_closed")
+AT_ONCE = (1, UNREACHED)           # connections break
+UNNOTICED = (TTL + 3, UNREACHED)   # no word that it is gone, until its lease ends
+CUT_OFF = (1, (NO_REPLY,))         # the clients' own connections break
+CRASHED = (1, ("module_crashed",)) # its worker died
 
 
 class Happening:
@@ -53,7 +55,7 @@ class Happening:
 
     def excuses(self, answer):
         seconds, codes = self.excuse
-        return (answer.method == "record" and answer.code in codes and
+        return ((answer.method == "record" or codes is CUT_OFF[1]) and answer.code in codes and
                 answer.sent < self.start + seconds and answer.answered >= self.start)
 
 
@@ -68,9 +70,9 @@ class Cluster:
             self.members.append(Etcd(self.lab.add("etcd%d" % (i + 1), 11 + i), self.members))
         self.registry = [m.url for m in self.members] if args.registry else None
         self.hosts = [Host(self.lab.add("host%d" % (i + 1), 31 + i), self.build, self.registry) for i in range(HOSTS)]
-        self.gateway = Gateway(self.lab.add("gateway", 21), self.build, self.registry)
-        self.gateway.upstreams = [h.address for h in self.hosts]
-        self.haproxy = HAProxy(self.lab.add("haproxy", 20), self.gateway)
+        self.gateways = [Gateway(self.lab.add("gateway%d" % (i + 1), 21 + i), self.build, self.registry)
+                         for i in range(2)]
+        self.haproxy = HAProxy(self.lab.add("haproxy", 20), self.gateways, self.hosts)
         self.rough = os.path.join(self.build, "tests/cluster/rough")
 
     # ---- what can be seen from the switch ----
@@ -167,9 +169,10 @@ class Cluster:
         host = Host(self.lab.add("host6", 36), self.build, self.registry)
         try:
             if not self.registry:
-                self.gateway.upstreams = [h.address for h in self.hosts + [host]]
-                self.gateway.configure()
-                self.gateway.must("reload")
+                for gateway in self.gateways:
+                    gateway.upstreams = [h.address for h in self.hosts + [host]]
+                    gateway.configure()
+                    gateway.must("reload")
             happening.start = time.monotonic()
             host.start()
             self.wait_back(happening, host, happening.start)
@@ -196,16 +199,34 @@ class Cluster:
         self.sleep(2)
 
     def registry_process(self, _, host):
-        for pid in host.children("registry") + self.gateway.children("registry"):
-            os.kill(pid, signal.SIGKILL)
+        for pillion in [host] + self.gateways:
+            for pid in pillion.children("registry"):
+                os.kill(pid, signal.SIGKILL)
         self.sleep(TTL + 3)
 
     def gateway_upgrade(self, happening, _):
-        self.gateway.put_binary()
-        self.gateway.must("upgrade")
-        self.gateway.must("reload")
+        gateway = self.random.choice(self.gateways)
+        gateway.put_binary()
+        gateway.must("upgrade")
+        gateway.must("reload")
         happening.noticed = time.monotonic() - happening.start
         self.sleep(2)
+
+    def gateway_kill(self, happening, _):
+        """Its clients lose their connections, and what they wait for; they go to the other one."""
+        gateway = self.random.choice(self.gateways)
+        happening.start = time.monotonic()
+        gateway.place.kill()
+        self.sleep(5)
+        since = time.monotonic()
+        gateway.start()
+        self.wait_gateway(gateway)
+        happening.back = time.monotonic() - since
+        self.sleep(3)
+
+    def wait_gateway(self, gateway):
+        wait_for(lambda: gateway.answers("rpc.stats"), 20, lambda: "%s does not start:\n%s" % (
+            gateway.place.name, self.tail(gateway)))
 
     def etcd_leader(self, happening, _):
         leader = wait_for(lambda: next((m for m in self.members if m.leads()), None), 20, "etcd has no leader")
@@ -241,6 +262,20 @@ class Cluster:
         self.return_of(happening, self.members, killed)
         self.sleep(TTL)
 
+    def etcd_away_kill(self, happening, host):
+        """While nobody can ask etcd, a host dies and comes back: those who call it find out by themselves."""
+        for member in self.members:
+            member.place.link(False)
+        self.sleep(3)
+        happening.start = time.monotonic()
+        host.place.kill()
+        self.sleep(TTL + 3)
+        self.start_again(happening, host)
+        back = happening.back
+        self.return_of(happening, self.members, False)
+        happening.back = back
+        self.sleep(TTL)
+
     def clock(self, happening, host):
         for clock in (self.random.choice([-60, 60]), 0):
             host.must("quit")
@@ -267,10 +302,13 @@ class Cluster:
         "kill": (kill, AT_ONCE), "power": (power, UNNOTICED), "partition": (partition, UNNOTICED),
         "partition-short": (partition_short, UNNOTICED), "partition-etcd": (partition_etcd, NOTHING),
         "drain": (drain, NOTHING), "add": (add, NOTHING), "upgrade": (upgrade, NOTHING),
-        "gateway-upgrade": (gateway_upgrade, NOTHING), "worker": (worker, CRASHED),
+        "gateway-upgrade": (gateway_upgrade, NOTHING), "gateway-kill": (gateway_kill, CUT_OFF),
+        "worker": (worker, CRASHED),
         "registry": (registry_process, NOTHING), "etcd-leader": (etcd_leader, NOTHING),
-        "etcd-away": (etcd_away, NOTHING), "clock": (clock, NOTHING), "rough": (rough_links, NOTHING)}
-    NEED_REGISTRY = {"partition-etcd", "registry", "etcd-leader", "etcd-away"}
+        "etcd-away": (etcd_away, NOTHING), "etcd-away-kill": (etcd_away_kill, AT_ONCE), "clock": (clock, NOTHING), "rough": (rough_links, NOTHING)}
+    # Without a registry, nobody is told before a host closes its connections.
+    DRAINS = {"drain", "clock", "add"}
+    NEED_REGISTRY = {"partition-etcd", "registry", "etcd-leader", "etcd-away", "etcd-away-kill"}
 
     # ---- the run ----
 
@@ -285,18 +323,22 @@ class Cluster:
             wait_for(lambda: host.answers("ping"), 20, lambda: "%s does not start:\n%s" % (
                 host.place.name, self.tail(host)))
             self.wait_known(host, True, 20)
-        self.gateway.start()
-        wait_for(lambda: self.gateway.answers("rpc.stats"), 20, lambda: "the gateway does not start:\n" +
-                 self.tail(self.gateway))
+        for gateway in self.gateways:
+            gateway.upstreams = [h.address for h in self.hosts]
+            gateway.start()
+            self.wait_gateway(gateway)
         self.haproxy.start()
         self.journals = collections.defaultdict(list)
         wait_for(lambda: self.gateway_answers(), 20, "HAProxy does not start")
         threading.Thread(target=self.watch_memory, daemon=True).start()
 
+    def ports(self):
+        return [PORT, ALL_PORT] if self.registry else [PORT]
+
     def gateway_answers(self):
-        words = [os.path.join(self.build, "pillion"), "call", "--server",
-                 "%s:%d" % (self.haproxy.place.address, PORT), "fetch", '{"n":1}']
-        return subprocess.run(words, capture_output=True).returncode == 0
+        words = [os.path.join(self.build, "pillion"), "call", "--server"]
+        return all(subprocess.run(words + ["%s:%d" % (self.haproxy.place.address, port), "fetch", '{"n":1}'],
+                                  capture_output=True).returncode == 0 for port in self.ports())
 
     @staticmethod
     def tail(pillion):
@@ -310,7 +352,8 @@ class Cluster:
         return said
 
     def begin_load(self):
-        self.load = Load((self.haproxy.place.address, PORT), self.args.seed, CLIENTS)
+        self.load = Load([(self.haproxy.place.address, port) for port in self.ports()], self.args.seed, CLIENTS,
+                         (self.haproxy.place.address, DIRECT_PORT))
         self.load.start()
 
     def run(self):
@@ -329,6 +372,8 @@ class Cluster:
 
     def happen(self, name):
         event, excuse = self.EVENTS[name]
+        if not self.registry and name in self.DRAINS:
+            excuse = (60, UNREACHED)
         host = self.random.choice(self.hosts)
         happening = Happening(name, host, excuse)
         self.happenings.append(happening)
@@ -348,12 +393,16 @@ class Cluster:
     def judge(self):
         """Errors that nothing excuses are findings."""
         for answer in self.load.answers:
-            if answer.code and answer.code != "no reply" and not any(h.excuses(answer) for h in self.happenings):
+            if answer.code and not any(h.excuses(answer) for h in self.happenings):
                 during = [h for h in self.happenings if h.start <= answer.answered and answer.sent <= h.end]
-                self.load.found("error", "%s %s, sent at %.1f, was answered %s after %.1f s: %s (during %s)" % (
+                self.load.found("lost" if answer.code == NO_REPLY else "error", "%s %s, sent at %.1f, was answered \"%s\" after %.1f s: %s (during %s)" % (
                     answer.method, answer.identity, answer.sent - self.began, answer.code,
                     answer.answered - answer.sent, self.load.messages.get(answer.identity),
                     ", ".join("%s of %s" % (h.name, h.host.place.name) for h in during) or "nothing"))
+
+        for at, text in self.load.disconnects:
+            if not any(h.excuse is CUT_OFF and h.start <= at < h.start + CUT_OFF[0] for h in self.happenings):
+                self.load.found("disconnect", text)
 
     def rows(self):
         rows = collections.defaultdict(list)

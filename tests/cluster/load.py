@@ -1,20 +1,22 @@
 """Clients that check every reply, and the books that are compared with the hosts' in the end.
 
-Each client has one connection through HAProxy and the gateway, speaks frames, lines, LSP or HTTP, in
-either format, and pipelines a few requests. `fetch` can be checked by itself: its answer is a
+Most clients have one connection through HAProxy and a gateway. They speak frames, lines, LSP or HTTP, in
+either format, and pipeline a few requests. Some ask the hosts through HAProxy alone. `fetch` can be checked by itself: its answer is a
 function of its params. `record` has a serial that nobody else has: a host writes it down, and
 afterwards every serial that was answered must have been written once, and by the host which the
 answer names; one whose answer was an error once or never.
 """
 
 import collections
+import http.client
+import json
+import os
 import random
-import selectors
 import socket
 import sys
 import threading
 import time
-import os
+import urllib.parse
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../chaos"))
 from chaos import GO_ON, Request, Wire  # noqa: E402
@@ -27,13 +29,16 @@ SLOW_CALLS = [0, 0, 0, 0, 5, 50, 300]  # ms that a call takes at its host
 class Call(Request):
     def __init__(self, identity, method, params, deadline):
         super().__init__(identity, method, params, False)
-        self.deadline, self.host = deadline, None
+        self.deadline = deadline
 
     def json(self, jsonrpc):
         request = super().json(jsonrpc)
         if self.deadline:
             request["deadline"] = self.deadline
         return request
+
+
+NO_REPLY = "no reply"  # in the place of an error's code
 
 
 Answer = collections.namedtuple("Answer", "sent answered late method code host identity")
@@ -53,7 +58,8 @@ class Client(threading.Thread):
         self.sock, self.incoming, self.count = None, b"", 0
 
     def connect(self):
-        self.sock = socket.create_connection(self.load.address, timeout=10)
+        addresses = self.load.addresses
+        self.sock = socket.create_connection(addresses[self.number // 8 % len(addresses)], timeout=10)
         self.sock.settimeout(1)
         self.incoming = b""
 
@@ -73,9 +79,9 @@ class Client(threading.Thread):
                     self.connect()
                 self.turn()
             except OSError as error:
-                self.load.found("disconnect", "client %d: %s" % (self.number, error))
+                self.load.disconnected("client %d: %s" % (self.number, error))
                 self.sock = None
-                time.sleep(0.5)
+                time.sleep(0.2)
             time.sleep(self.random.expovariate(1 / PAUSE))
 
     def turn(self):
@@ -93,8 +99,6 @@ class Client(threading.Thread):
                 self.read(asked)
         finally:
             for call in asked.values():
-                self.load.found("lost", "no reply to %s %s, sent %.1f s ago" % (
-                    call.method, call.identity, time.monotonic() - call.since))
                 self.load.unanswered(call)
 
     def read(self, asked):
@@ -122,27 +126,68 @@ class Client(threading.Thread):
         if call is None:
             return self.load.found("doubled", "client %d has an answer to what it does not wait for: %.200r" % (
                 self.number, body))
-        result = reply.get("result")
-        if reply.get("out") == "error":
+        self.judge(call, reply.get("result"), reply.get("out") != "error", body)
+
+    def judge(self, call, result, good, body):
+        if not good:
             return self.load.answered(call, result.get("code"), result.get("message"), None)
         right = isinstance(result, dict) and (
             result.get("serial") == call.params["serial"] if call.method == "record" else
             (result.get("n"), result.get("sum")) == (call.params["n"], wanted_sum(call.params["n"])))
         if not right:
             self.load.found("wrong", "%s %r was answered %.200r" % (call.method, call.params, body))
-        self.load.answered(call, None, None, result)
+        self.load.answered(call, None, None, result, not isinstance(self, Direct))
+
+
+class Direct(Client):
+    """A client whose requests HAProxy itself gives to the hosts, one by one: `fetch` by GET, which it may ask another
+    host for, and `record` by POST. An answer of HAProxy's own is an error whose code is its status."""
+
+    def connect(self):
+        self.sock = http.client.HTTPConnection(*self.load.direct, timeout=PATIENCE)
+
+    def turn(self):
+        call = self.request()
+        self.load.asked([call])
+        try:
+            if call.method == "fetch":
+                self.sock.request("GET", "/fetch?" + urllib.parse.urlencode(call.params))
+            else:
+                self.sock.request("POST", "/record", json.dumps(call.params), {"Content-Type": "application/json"})
+            answer = self.sock.getresponse()
+            body = answer.read()
+        except http.client.RemoteDisconnected:
+            # So HAProxy passes on that a connection, which had been used before, was ended by its host.
+            self.sock.close()
+            return self.load.answered(call, "haproxy_closed", None, None)
+        except (OSError, http.client.HTTPException) as error:
+            self.load.unanswered(call)
+            raise OSError(repr(error))
+        self.check_direct(call, answer.status, body)
+
+    def check_direct(self, call, status, body):
+        if status in (502, 503, 504) and body.startswith(b"<html>"):
+            return self.load.answered(call, "haproxy_%d" % status, body.decode(), None)
+        try:
+            reply = json.loads(body)
+        except ValueError:
+            return self.load.found("wrong", "%s %r: %d %.200r" % (call.method, call.params, status, body))
+        self.judge(call, reply, status == 200, body)
 
 
 class Load:
-    def __init__(self, address, seed, clients, records=0.4):
-        self.address, self.seed, self.records, self.ending = address, seed, records, False
+    def __init__(self, addresses, seed, clients, direct=None, records=0.4):
+        self.addresses, self.seed, self.records, self.ending = addresses, seed, records, False
         self.lock = threading.Lock()
         self.findings, self.counts = [], collections.Counter()
+        self.disconnects = []  # (when, text)
         self.answers, self.messages = [], {}
         self.serials = {}  # of each record that was asked for: its host, or None
         self.sent = self.replies = 0
         self.last_of = {}  # of each host: when it has answered last
+        self.direct = direct
         self.clients = [Client(i, self) for i in range(clients)]
+        self.clients += [Direct(clients + i, self) for i in range(clients // 4)] if direct else []
 
     def start(self):
         for client in self.clients:
@@ -166,19 +211,22 @@ class Load:
                 if call.method == "record":
                     self.serials[call.identity] = None
 
+    def disconnected(self, text):
+        self.disconnects.append((time.monotonic(), text))
+
     def unanswered(self, call):
         now = time.monotonic()
-        self.answers.append(Answer(call.since, now, now - call.since, call.method, "no reply", None, call.identity))
+        self.answers.append(Answer(call.since, now, now - call.since, call.method, NO_REPLY, None, call.identity))
 
-    def answered(self, call, code, message, result):
+    def answered(self, call, code, message, result, by_gateway=True):
         now = time.monotonic()
         host = result.get("host") if result else None
         with self.lock:
             self.replies += 1
-            if host:
+            if host and by_gateway:
                 self.last_of[host] = now
-                if call.method == "record":
-                    self.serials[call.identity] = host
+            if host and call.method == "record":
+                self.serials[call.identity] = host
             if code:
                 self.messages[call.identity] = message
             self.answers.append(Answer(call.since, now, now - call.since - call.params["ms"] / 1000, call.method, code,

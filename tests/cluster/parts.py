@@ -10,7 +10,7 @@ import sys
 
 from lab import NET, Failure, wait_for
 
-PORT, STATUS, ETCD_PORT, PEER_PORT = 8080, 8090, 2379, 2380
+PORT, ALL_PORT, DIRECT_PORT, AGENT, STATUS, ETCD_PORT, PEER_PORT = 8080, 8081, 8082, 8089, 8090, 2379, 2380
 TTL = 10  # seconds of a host's lease
 PREFIX = "/pillion/shop"
 QUIT_DELAY = 2
@@ -55,7 +55,7 @@ class Etcd:
 
     def leads(self):
         status = self.status()
-        return status and status["leader"] == status["header"]["member_id"]
+        return status and status.get("leader") == status["header"]["member_id"]
 
 
 def b64(text):
@@ -163,9 +163,9 @@ class Host(Pillion):
                 "load_module modules/ledger.so { host %s; file run/journal; generation %d; fault %s; }\n"
                 "load_module modules/ping.so; load_module modules/rpc.so;\n"
                 "server { listen 0.0.0.0:%d; %smethod fetch; method record; method ping; }\n"
-                "server { listen 0.0.0.0:%d; status on; method rpc.stats; }\n" % (
+                "server { listen 0.0.0.0:%d; status on; method rpc.stats; listen 0.0.0.0:%d protocol=agent; }\n" % (
                     QUIT_DELAY, self.registry_block() if self.registry else "", self.place.name, self.generation,
-                    self.fault, PORT, register, STATUS))
+                    self.fault, PORT, register, STATUS, AGENT))
 
     def journal(self):
         try:
@@ -176,7 +176,7 @@ class Host(Pillion):
 
 
 class Gateway(Pillion):
-    """In front of the hosts: serves every method of them."""
+    """In front of the hosts: at one port by methods that it names, at the other by all that there are."""
 
     MODULES = ("modules/proxy.so",)
     upstreams = ()
@@ -189,7 +189,12 @@ class Gateway(Pillion):
                 "load_module modules/proxy.so { upstream %s; %s}\n"
                 "load_module modules/ping.so; load_module modules/rpc.so;\n"
                 "server { listen 0.0.0.0:%d; status on; proxy_method fetch { idempotent on; } proxy_method record; "
-                "method rpc.stats; }\n" % (self.registry_block() if self.registry else "", upstream, settings, PORT))
+                "method rpc.stats; }\n%s" % (self.registry_block() if self.registry else "", upstream, settings, PORT,
+                                            self.all_methods() if self.registry else ""))
+
+    @staticmethod
+    def all_methods():
+        return "server { listen 0.0.0.0:%d; proxy_all registry:/pillion/; }\n" % ALL_PORT
 
 
 HAPROXY = """
@@ -198,23 +203,42 @@ global
     nbthread 1
 defaults
     mode tcp
-    timeout connect 5s
+    balance leastconn
+    option redispatch 1
+    retries 3
+    timeout connect 2s
     timeout client 5m
     timeout server 5m
-frontend clients
+listen by-name
     bind :%(port)d
-    default_backend gateways
-backend gateways
     option httpchk GET /readyz
-    server gateway %(gateway)s check inter 1s fall 5
+    server gateway1 %(one)s:%(port)d check inter 1s fall 2
+    server gateway2 %(other)s:%(port)d check inter 1s fall 2
+listen all
+    bind :%(all)d
+    option httpchk GET /readyz
+    server gateway1 %(one)s:%(all)d check port %(port)d inter 1s fall 2
+    server gateway2 %(other)s:%(all)d check port %(port)d inter 1s fall 2
+listen direct
+    bind :%(direct)d
+    mode http
+    balance roundrobin
+    timeout server 2s
+    http-request disable-l7-retry unless METH_GET
+    retry-on conn-failure empty-response response-timeout
+    option httpchk GET /readyz
+    default-server check inter 1s fall 2 rise 1 agent-check agent-port %(agent)d agent-inter 500ms weight 100
 """
 
 
 class HAProxy:
-    def __init__(self, place, gateway):
+    def __init__(self, place, gateways, hosts):
         self.place = place
         with open(os.path.join(place.room, "haproxy.cfg"), "w") as file:
-            file.write(HAPROXY % {"room": place.room, "port": PORT, "gateway": gateway.address})
+            file.write(HAPROXY % {"room": place.room, "port": PORT, "all": ALL_PORT, "direct": DIRECT_PORT, "agent": AGENT,
+                                  "one": gateways[0].place.address, "other": gateways[1].place.address})
+            for host in hosts:
+                file.write("    server %s %s\n" % (host.place.name, host.address))
 
     def start(self):
         self.process = self.place.start(["haproxy", "-db", "-f", os.path.join(self.place.room, "haproxy.cfg")],

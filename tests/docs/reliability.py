@@ -5,6 +5,7 @@
     python3 tests/docs/reliability.py --check             whether they are at least those of the page
     python3 tests/docs/reliability.py --chaos LOG ...     from what `make chaos` has printed
     python3 tests/docs/reliability.py --soak LOG          from what `make soak` has printed
+    python3 tests/docs/reliability.py --cluster LOG ...   from what `make cluster` has printed
     python3 tests/docs/reliability.py --fuzz DIR          from what `make fuzz-long` keeps in FUZZ_DIR
 
 A table stands between `<!-- NAME: made by tests/docs/reliability.py -->` and `<!-- /NAME -->`.
@@ -152,6 +153,37 @@ def chaos(paths):
     return rows
 
 
+CLUSTER_ROW = re.compile(r"^([a-z-]+) +(\d+) +(\d+) +(\d+) +(\d+) +(\S+) +(\S+) +(\S+) +(\S+)$", re.M)
+
+
+def most(values, form):
+    known = [float(v) for v in values if v != "-"]
+    return form % max(known) if known else ""
+
+
+def cluster(paths):
+    events, seeds, counts, bad = collections.defaultdict(list), [], collections.Counter(), 0
+    for path in paths:
+        text = read(path)
+        seeds.append(re.search(r"^seed (\d+)", text, re.M)[1])
+        for name, *row in CLUSTER_ROW.findall(text):
+            events[name].append(row)
+        said = re.search(r"^(\d+) calls, (\d+) replies checked, (\d+) records compared", text, re.M)
+        counts.update(calls=int(said[1]), replies=int(said[2]), records=int(said[3]))
+        bad += not re.search(r"^wrong 0, lost 0, doubled 0, disconnects 0, errors that nothing excuses 0$", text, re.M)
+    rows = ["Machine: %s; %s. Runs with the seeds %s: %s replies checked, %s records compared with the hosts' files; %d "
+            "runs with anything that the events do not excuse." % (
+                machine(), day(paths[-1]), ", ".join(seeds), "{:,}".format(counts["replies"]),
+                "{:,}".format(counts["records"]), bad), "",
+            "| event | times | replies | errors of `fetch` | errors of `record` | slowest, ms | noticed, s | "
+            "recovered, s | back, s |", "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |"]
+    for name, of in sorted(events.items(), key=lambda e: (e[0] != "none", e[0])):
+        columns = list(zip(*of))
+        rows.append("| %s | %s | %s |" % (name, " | ".join("{:,}".format(sum(map(int, c))) for c in columns[:4]),
+                                          " | ".join(most(c, f) for c, f in zip(columns[4:], ("%.0f", "%.1f", "%.1f", "%.1f")))))
+    return rows
+
+
 SLOPE = re.compile(r"^(quiet|eventful) +(\S+(?: \d+)?) +(rss|private|shared|descriptors|threads) +(\d+) +([\d.]+) +"
                    r"([\d.]+) +([+-][\d.]+) ± ([\d.]+)", re.M)
 
@@ -222,6 +254,7 @@ def main():
     parser.add_argument("--check", action="store_true")
     parser.add_argument("--chaos", nargs="+")
     parser.add_argument("--soak")
+    parser.add_argument("--cluster", nargs="+")
     parser.add_argument("--fuzz")
     args = parser.parse_args()
     page = read(PAGE)
@@ -229,7 +262,8 @@ def main():
     if args.check:
         check(page, made)
         return
-    for name, given, make in (("chaos", args.chaos, chaos), ("soak", args.soak, soak), ("fuzz", args.fuzz, fuzz)):
+    for name, given, make in (("chaos", args.chaos, chaos), ("soak", args.soak, soak),
+                              ("cluster", args.cluster, cluster), ("fuzz", args.fuzz, fuzz)):
         made = put(made, name, make(given)) if given else made
     with open(PAGE, "w", encoding="utf-8") as file:
         file.write(made)
