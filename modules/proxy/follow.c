@@ -1,119 +1,19 @@
-/* See follow.h. A group is filled anew as a whole: what is found is put into an array, of which a
- * worker takes a part when it is very long (subset.h), and members that were there before stay as
- * they are. */
+/* See follow.h. A group is filled anew as a whole with what is found (find.h); members that were
+ * there before stay as they are. */
 #include "follow.h"
 
-#include <stdlib.h>
 #include <string.h>
 
+#include "find.h"
 #include "servers.h"
-#include "subset.h"
 
 #define RETRY_MS 100u /* after memory ran out */
-
-/* The servers that a group is to have. */
-struct found {
-    struct group *group;
-    struct upstream **items;
-    size_t count, room;
-    bool failed; /* there was no memory for one */
-    bool parted; /* some of them are for other workers */
-};
 
 /* A request that waits until servers are known, in its own memory. */
 struct waiting_trip {
     struct waiting waiting; /* first */
     struct trip *trip;
 };
-
-/* ---- Finding ---- */
-
-static void found_add(struct found *found, const char *address, uint32_t weight, uint64_t age_ms,
-                      bool fixed)
-{
-    struct proxy *proxy = found->group->proxy;
-    struct upstream *upstream = upstream_find(proxy, address);
-
-    if (upstream != NULL && upstream->mark == proxy->marks)
-        return; /* in two services, or also in the configuration */
-    if (upstream != NULL && found->count == found->room) {
-        size_t room = found->room == 0 ? 16 : found->room * 2;
-        struct upstream **items =
-            pillion_realloc(proxy->self, found->items, room * sizeof(struct upstream *));
-        if (items != NULL) {
-            found->items = items;
-            found->room = room;
-        }
-    }
-    if (upstream == NULL || found->count == found->room) {
-        found->failed = true;
-        return;
-    }
-    upstream->mark = proxy->marks;
-    upstream->weight = weight;
-    upstream->age_ms = age_ms;
-    upstream->fixed = fixed;
-    upstream->member = NULL;
-    found->items[found->count++] = upstream;
-}
-
-static bool found_server(const pillion_server *server, void *data)
-{
-    struct found *found = data;
-
-    /* An address that is none is passed over: one bad entry of a registry costs nobody else. */
-    if (upstream_is(server->address) && found->count < 1u << RING_INDEX_BITS)
-        found_add(found, server->address, server->weight, server->age_ms, false);
-    return !found->failed;
-}
-
-static void find(struct found *found)
-{
-    struct group *group = found->group;
-    const pillion_list *servers = group->servers;
-
-    group->proxy->marks++;
-    for (size_t i = 0; i < servers->count; i++) {
-        if (upstream_is(servers->items[i]))
-            found_add(found, servers->items[i], server_weight(servers, i), UINT64_MAX, true);
-    }
-    for (size_t i = 0; i < group->source_count; i++)
-        pillion_service_each(group->sources[i].service, group->method, found_server, found);
-}
-
-static int by_place(const void *a, const void *b, void *host)
-{
-    const struct upstream *first = *(struct upstream *const *)a;
-    const struct upstream *second = *(struct upstream *const *)b;
-    uint64_t place = subset_place(first->hash, *(uint64_t *)host);
-    uint64_t other = subset_place(second->hash, *(uint64_t *)host);
-
-    return place < other ? -1 : place > other;
-}
-
-/* Leaves this worker's part of the servers, when there are more than one worker is to ask. */
-static void take_part(struct found *found)
-{
-    struct proxy *proxy = found->group->proxy;
-    size_t most = (size_t)proxy->settings->subset;
-    unsigned worker = (unsigned)pillion_worker(proxy->self);
-
-    if (found->count <= most || found->group->hashes || found->group->source_count == 0)
-        return;
-    qsort_r(found->items, found->count, sizeof(struct upstream *), by_place, &proxy->host);
-    size_t first = subset_first(worker, found->count, most);
-    for (size_t i = 0; i < found->count; i++) {
-        if ((i + found->count - first) % found->count >= most)
-            found->items[i]->mark = 0;
-    }
-    size_t kept = 0;
-    for (size_t i = 0; i < found->count; i++) {
-        if (found->items[i]->mark != 0)
-            found->items[kept++] = found->items[i];
-    }
-    found->count = kept;
-    found->parted = true;
-}
 
 /* ---- Filling ---- */
 
@@ -149,7 +49,7 @@ static int64_t links_at_once(const struct found *found, const struct upstream *u
 
     if (upstream->fixed)
         return settings->connections;
-    return found->count <= (size_t)settings->subset ? 1 : 0;
+    return found->whole && found->count > (size_t)settings->subset ? 0 : 1;
 }
 
 /* A member whose server is known for less than `slow_start` is slowly given requests. */
@@ -281,15 +181,13 @@ static bool refill(struct group *group)
     struct found found = {.group = group};
     struct filling filling = {0};
 
-    find(&found);
-    take_part(&found);
-    bool filled = !found.failed && fill(&found, &filling);
+    bool filled = servers_find(&found) && fill(&found, &filling);
     if (filled)
         take_over(&found, &filling);
     else
         filling_free(&filling, group->proxy->self);
     pillion_free(group->proxy->self, found.items);
-    if (!filled || found.parted)
+    if (!filled)
         upstreams_tidy(group->proxy);
     return filled;
 }

@@ -502,8 +502,8 @@ static void stop(pillion_instance *self)
     struct proxy *proxy = pillion_state(self);
 
     pillion_cancel(proxy->judge);
+    upstreams_close(proxy); /* first: what their links have under way is counted in groups */
     groups_close(proxy);
-    upstreams_close(proxy);
     pillion_free(self, proxy);
 }
 

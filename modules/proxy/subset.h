@@ -8,19 +8,36 @@
 #ifndef PROXY_SUBSET_H
 #define PROXY_SUBSET_H
 
+#include <stdbool.h>
+
 #include "../hash.h"
 
+/* The part of a worker: from one place to another, both in it, and around the end if the second is
+ * before the first. */
+struct subset {
+    uint64_t first, last;
+};
+
 /* The place of a server in the order of this host. */
-static inline uint64_t subset_place(uint64_t address_hash, uint64_t host)
+static inline uint64_t subset_place(const char *address, uint64_t host)
 {
-    return hash_mix(address_hash ^ host);
+    return hash_mix(hash_bytes(address, strlen(address)) ^ host);
 }
 
-/* Where the part of this worker begins, of `count` servers in that order. It has `most` of them,
- * and goes on with the first behind the last. */
-static inline size_t subset_first(unsigned worker, size_t count, size_t most)
+/* The part of this worker: `most` of the servers that have these places, in ascending order. There
+ * are more than that. */
+static inline struct subset subset_of(const uint64_t *places, size_t count, size_t most,
+                                      unsigned worker)
 {
-    return worker * most % count;
+    size_t first = worker * most % count;
+    return (struct subset){places[first], places[(first + most - 1) % count]};
+}
+
+static inline bool subset_has(const struct subset *subset, uint64_t place)
+{
+    if (subset->first <= subset->last)
+        return place >= subset->first && place <= subset->last;
+    return place >= subset->first || place <= subset->last;
 }
 
 #endif

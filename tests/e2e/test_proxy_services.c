@@ -373,6 +373,7 @@ START_TEST(a_param_that_many_requests_have_overloads_no_server)
     if (server_stat(b, "connections.deferred") > most)
         most = server_stat(b, "connections.deferred");
     ck_assert_msg(most >= 60 && most <= 63, "%.0f of 100", most); /* 1.25 times 50 */
+    ck_assert(pillion_test_stop());                               /* with all of them under way */
 }
 END_TEST
 

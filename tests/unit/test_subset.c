@@ -8,29 +8,32 @@
 
 enum { MOST = 40, MANY = 1000, WORKERS = 8 };
 
-static uint64_t hashes[MANY];
+static char addresses[MANY][32];
 
 static void servers_are(void)
 {
-    for (unsigned i = 0; i < MANY; i++) {
-        char address[32];
-        size_t size =
-            (size_t)snprintf(address, sizeof(address), "10.0.%u.%u:8080", i / 250, i % 250);
-        hashes[i] = hash_bytes(address, size);
-    }
+    for (unsigned i = 0; i < MANY; i++)
+        snprintf(addresses[i], sizeof(addresses[i]), "10.0.%u.%u:8080", i / 250, i % 250);
+}
+
+static int by_place(const void *a, const void *b)
+{
+    uint64_t first = *(const uint64_t *)a, second = *(const uint64_t *)b;
+
+    return first < second ? -1 : first > second;
 }
 
 /* Marks those of the first `count` servers that a worker asks. */
 static void part_of(unsigned worker, uint64_t host, size_t count, bool asked[MANY])
 {
-    size_t first = subset_first(worker, count, MOST);
+    uint64_t places[MANY];
 
-    for (size_t i = 0; i < count; i++) {
-        size_t place = 0;
-        for (size_t other = 0; other < count; other++)
-            place += subset_place(hashes[other], host) < subset_place(hashes[i], host);
-        asked[i] = (place + count - first) % count < MOST;
-    }
+    for (size_t i = 0; i < count; i++)
+        places[i] = subset_place(addresses[i], host);
+    qsort(places, count, sizeof(*places), by_place);
+    struct subset subset = subset_of(places, count, MOST, worker);
+    for (size_t i = 0; i < count; i++)
+        asked[i] = subset_has(&subset, subset_place(addresses[i], host));
 }
 
 START_TEST(the_workers_of_a_host_ask_different_servers)
