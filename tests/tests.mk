@@ -41,6 +41,7 @@ WORKER_TABLE := generation_current workers_first
 $(B)/tests/unit/test_orders: CHECK_LIBS += $(call wrap,$(CHILD_FAKES) fexecve pipe2)
 $(B)/tests/unit/test_handover: CHECK_LIBS += $(call wrap,$(WORKER_TABLE) fcntl worker_of_slot worker_blame outbox_send outbox_tell channel_tell vaults_tell)
 $(B)/tests/unit/test_keeper $(B)/tests/unit/test_keeper_workers: CHECK_LIBS += $(call wrap,$(CHILD_FAKES) $(WORKER_TABLE) child_view child_exiting clock_ns outbox_send outbox_tell generation_next worker_kill)
+$(B)/tests/unit/test_found: CHECK_LIBS += $(call wrap,generation_current directory_memory gateway_look clock_ns timer_set timer_cancel)
 $(B)/tests/unit/test_wants: CHECK_LIBS += $(call wrap,generation_current generation_next workers_first registry_wants)
 $(B)/tests/unit/test_owners: CHECK_LIBS += $(call wrap,board_descriptor state_keep_open $(foreach o,binary inherit directory_memory zones vaults workers handover pid_file control,$(addprefix $(o)_,write read keep_open)))
 

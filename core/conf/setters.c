@@ -11,12 +11,12 @@
 #include <unistd.h>
 
 #include "conf/directive.h"
+#include "conf/method_name.h"
 #include "conf/needs.h"
 #include "conf/settings.h"
 #include "conf/value.h"
 #include "wire/protocol.h"
 
-#define METHOD_NAME_MAX      255u /* bytes */
 #define BACKLOG_DEFAULT      4096 /* the default of net.core.somaxconn, too: listen(2) */
 #define BACKLOG_MAX          65535
 #define UNIX_MODE_DEFAULT    0666 /* as with a TCP port */
@@ -424,28 +424,6 @@ void settings_set_proxy_from(struct conf_apply *apply, const struct conf_directi
     }
 }
 
-/* A name must be text that a client can put into a JSON string and an operator can read in a
- * log. */
-static const char *method_name_fault(const char *name)
-{
-    size_t size = strlen(name);
-
-    if (size == 0)
-        return "is empty";
-    if (size > METHOD_NAME_MAX)
-        return "is longer than 255 bytes";
-    for (size_t i = 0; i < size;) {
-        size_t length = utf8_sequence(name + i, size - i);
-        unsigned char c = (unsigned char)name[i];
-        if (length == 0)
-            return "is not valid UTF-8";
-        if (c < 0x20 || c == 0x7f || (c == 0xc2 && (unsigned char)name[i + 1] < 0xa0))
-            return "holds a control character";
-        i += length;
-    }
-    return NULL;
-}
-
 /* Makes the method that the statement's first word names, and applies the core's directives in its
  * block. NULL with an error added. */
 static struct method_settings *add_method(struct conf_apply *apply,
@@ -557,4 +535,21 @@ void settings_set_handler(struct conf_apply *apply, const struct conf_directive 
     }
     method->handler = word->text;
     method->handler_place = word->place;
+}
+
+/* declares JSON [lenient]. The JSON is read where it is used: module/declared.c. */
+void settings_set_declares(struct conf_apply *apply, const struct conf_directive *directive,
+                           const struct conf_statement *statement, void *target)
+{
+    struct method_settings *method = target;
+
+    if (!conf_check_words(apply, directive, statement, 1, 2))
+        return;
+    if (statement->word_count == 2 && strcmp(statement->words[1].text, "lenient") != 0) {
+        conf_error_unexpected(apply, directive, statement, 1);
+        return;
+    }
+    method->declares = statement->words[0].text;
+    method->declares_lenient = statement->word_count == 2;
+    method->declares_place = statement->words[0].place;
 }

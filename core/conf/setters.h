@@ -37,6 +37,12 @@ void settings_set_registry_user(struct conf_apply *apply, const struct conf_dire
 void settings_set_register(struct conf_apply *apply, const struct conf_directive *directive,
                            const struct conf_statement *statement, void *target);
 
+void settings_set_proxy_all(struct conf_apply *apply, const struct conf_directive *directive,
+                            const struct conf_statement *statement, void *target);
+
+/* Checks what `proxy_all` needs, once all of the configuration is read. */
+void settings_check_proxy_all(const struct settings *settings, struct conf_errors *errors);
+
 /* Checks what `registry` and `register` need of each other, likewise. */
 void settings_check_registry(const struct settings *settings, struct conf_errors *errors);
 
@@ -74,6 +80,8 @@ void settings_set_filter(struct conf_apply *apply, const struct conf_directive *
 /* In method; `target` is a struct method_settings. */
 void settings_set_handler(struct conf_apply *apply, const struct conf_directive *directive,
                           const struct conf_statement *statement, void *target);
+void settings_set_declares(struct conf_apply *apply, const struct conf_directive *directive,
+                           const struct conf_statement *statement, void *target);
 void settings_set_method_pool(struct conf_apply *apply, const struct conf_directive *directive,
                               const struct conf_statement *statement, void *target);
 

@@ -110,11 +110,14 @@ struct method_settings {
      * directive: as a statement, the first of `block`, whose name only the module knows. NULL when
      * there are no words. */
     struct conf_statement *words;
-    uint64_t timeout_ms;             /* 0: handler_timeout */
-    uint64_t slow_threshold_ms;      /* 0: never slow; SLOW_AS_SERVER */
-    int idempotent;                  /* enum idempotent */
-    int tool;                        /* enum tool */
-    int validate;                    /* enum validate */
+    uint64_t timeout_ms;        /* 0: handler_timeout */
+    uint64_t slow_threshold_ms; /* 0: never slow; SLOW_AS_SERVER */
+    int idempotent;             /* enum idempotent */
+    int tool;                   /* enum tool */
+    int validate;               /* enum validate */
+    const char *declares;       /* JSON, in place of what its module declares; NULL: nothing */
+    bool declares_lenient;      /* what is wrong with that is left out */
+    struct conf_place declares_place;
     struct pool_choice pool;         /* otherwise its module's */
     struct filter_settings *filters; /* in the order written */
     struct conf_place place;         /* of the name */
@@ -158,19 +161,28 @@ struct register_settings {
     struct register_settings *next;
 };
 
+/* `proxy_all registry:/PATH [{ … }]` */
+struct proxy_all_settings {
+    const char *service;                /* "registry:/pillion/" */
+    const struct conf_statement *block; /* for each method, or NULL */
+    struct conf_place place;
+    struct proxy_all_settings *next;
+};
+
 /* `server { … }` */
 struct server_settings {
-    struct listen_settings *listens;     /* at least one */
-    struct register_settings *registers; /* in the order written */
-    struct method_settings *methods;     /* in the order written; names are unique in a server */
-    struct filter_settings *filters;     /* of every method, before the method's own */
-    uint64_t max_frame;                  /* bytes of a request's body */
-    uint64_t max_head;                   /* bytes of the lines before it, where there are any */
-    struct conf_list allow_origin;       /* of pages that may send requests of HTTP */
-    struct conf_list allow_host;         /* names by which a loopback address may be called, too */
-    uint64_t max_output;                 /* unsent reply bytes at which a client is paused */
-    int64_t max_inflight;                /* requests of one connection under way at the same time */
-    int64_t max_batch;                   /* calls of one batch */
+    struct listen_settings *listens;       /* at least one */
+    struct register_settings *registers;   /* in the order written */
+    struct proxy_all_settings *proxy_alls; /* in the order written */
+    struct method_settings *methods;       /* in the order written; names are unique in a server */
+    struct filter_settings *filters;       /* of every method, before the method's own */
+    uint64_t max_frame;                    /* bytes of a request's body */
+    uint64_t max_head;                     /* bytes of the lines before it, where there are any */
+    struct conf_list allow_origin;         /* of pages that may send requests of HTTP */
+    struct conf_list allow_host; /* names by which a loopback address may be called, too */
+    uint64_t max_output;         /* unsent reply bytes at which a client is paused */
+    int64_t max_inflight;        /* requests of one connection under way at the same time */
+    int64_t max_batch;           /* calls of one batch */
     int64_t json_max_depth;
     int64_t json_max_values;
     int validate;                   /* enum validate */
@@ -270,10 +282,12 @@ struct settings {
     int64_t quarantine_crashes;  /* 0: never */
     uint64_t quarantine_window_ms;
     struct registry_settings *registry; /* NULL: there is none */
-    struct pool_settings *pools;        /* in the order written */
-    struct zone_settings *zones;        /* in the order written */
-    struct module_settings *modules;    /* in the order written */
-    struct server_settings *servers;    /* in the order written */
+    uint64_t proxy_all_interval_ms;  /* between reloads for methods that others have registered */
+    uint64_t proxy_all_keep_ms;      /* methods stay that nobody offers any more */
+    struct pool_settings *pools;     /* in the order written */
+    struct zone_settings *zones;     /* in the order written */
+    struct module_settings *modules; /* in the order written */
+    struct server_settings *servers; /* in the order written */
 };
 
 #endif

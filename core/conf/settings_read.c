@@ -148,6 +148,7 @@ bool settings_read(struct conf_tree *tree, struct settings *settings, struct con
     settings_find_pools(settings, tree, errors);
     settings_check_ssl(settings, errors);
     settings_check_registry(settings, errors);
+    settings_check_proxy_all(settings, errors);
     if (settings->worker_processes == 0)
         settings->worker_processes = usable_processors();
     if (settings->gate_processes == 0)

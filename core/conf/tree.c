@@ -115,28 +115,40 @@ static void write_word(const char *word, struct text *out)
     text_append_string(out, "\" ");
 }
 
-static void write_statements(const struct conf_statement *first, struct text *out)
+static void write_statements(const struct conf_statement *first, bool found, struct text *out)
 {
     for (const struct conf_statement *s = first; s != NULL; s = s->next) {
+        if (s->found && !found)
+            continue;
         write_word(s->name.text, out);
         for (size_t i = 0; i < s->word_count; i++)
             write_word(s->words[i].text, out);
         if (s->has_block) {
             text_append_string(out, "{\n");
-            write_statements(s->block, out);
+            write_statements(s->block, found, out);
         }
         text_append_string(out, s->has_block ? "}\n" : ";\n");
     }
 }
 
-void conf_tree_write(const struct conf_tree *tree, bool overrides, struct text *out)
+static void write_tree(const struct conf_tree *tree, bool overrides, bool found, struct text *out)
 {
     for (const struct conf_statement *s = tree->statements; s != NULL; s = s->next) {
         struct conf_statement alone = *s;
         alone.next = NULL;
         if (s->overrides == overrides)
-            write_statements(&alone, out);
+            write_statements(&alone, found, out);
     }
+}
+
+void conf_tree_write(const struct conf_tree *tree, bool overrides, struct text *out)
+{
+    write_tree(tree, overrides, true, out);
+}
+
+void conf_tree_write_given(const struct conf_tree *tree, bool overrides, struct text *out)
+{
+    write_tree(tree, overrides, false, out);
 }
 
 void conf_tree_free(struct conf_tree *tree)

@@ -29,6 +29,7 @@ struct conf_statement {
     bool has_block;
     struct conf_statement *block; /* first statement inside, or NULL */
     struct conf_statement *next;
+    bool found;     /* written by process/gateway.h, and in no file */
     bool overrides; /* from the command line (-g): replaces a file's statement */
 };
 
@@ -63,6 +64,9 @@ void conf_tree_dump(const struct conf_tree *tree, struct text *out);
 /* The statements as text that means the same, includes in place and without comments: those that
  * were added with `overrides`, or the others. */
 void conf_tree_write(const struct conf_tree *tree, bool overrides, struct text *out);
+
+/* The same without the statements that were found: what an operator has written. */
+void conf_tree_write_given(const struct conf_tree *tree, bool overrides, struct text *out);
 
 /* Unmaps and closes the sources and frees the tree. NULL is allowed. */
 void conf_tree_free(struct conf_tree *tree);

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "master/blame.h"
 #include "master/control.h"
+#include "master/found.h"
 #include "master/gates.h"
 #include "master/generations.h"
 #include "master/handover.h"
@@ -204,6 +205,7 @@ void events_begin(void)
     workers_begin(&worker_events);
     vaults_begin(&vault_events);
     gates_begin(master_check_end);
+    found_begin(master_reload_again);
     heartbeat_begin(round_over);
     slots_begin(exhausted);
     control_begin(master_order, show);

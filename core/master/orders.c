@@ -263,7 +263,7 @@ static void begin(enum order order)
         control_advance(); /* a reload ordered from now on is the next one */
         if (generation_current() != NULL)
             notify_reloading();
-        reload_begin(reload_ended);
+        reload_begin(false, reload_ended);
         break;
     case ORDER_REOPEN:
         reopen_begin();
@@ -276,6 +276,16 @@ static void begin(enum order order)
     case ORDERS:
         break;
     }
+}
+
+bool master_reload_again(void)
+{
+    if (stage_now() != STAGE_SERVING)
+        return false;
+    control_advance();
+    notify_reloading();
+    reload_begin(true, reload_ended);
+    return true;
 }
 
 enum order sigterm_order(void)

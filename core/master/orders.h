@@ -9,6 +9,10 @@
 /* Carries an order out, as the table says. `client` (or NULL) is answered when it is done. */
 void master_order(enum order order, struct control_client *client);
 
+/* Has the server reload with the configuration that is in use, for what was found elsewhere. False
+ * when it is not the time: a reload or an upgrade is under way, or the server is ending. */
+bool master_reload_again(void);
+
 /* Begins to end the server, or ends it harder: abandons reload and upgrade, tells the workers to
  * end, closes the listeners. */
 void master_end(enum master_mode mode);

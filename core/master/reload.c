@@ -20,6 +20,8 @@
 #include "base/memory.h"
 #include "gate/gate.h"
 #include "master/control.h"
+#include "master/directory_memory.h"
+#include "master/found.h"
 #include "master/gates.h"
 #include "master/generations.h"
 #include "master/handover.h"
@@ -32,9 +34,11 @@
 #include "master/slots.h"
 #include "master/starter.h"
 #include "master/terminal.h"
+#include "master/wants.h"
 #include "master/watchdog.h"
 #include "master/workers.h"
 #include "net/passed.h"
+#include "process/gateway.h"
 #include "process/heirs.h"
 #include "process/zones.h"
 
@@ -81,6 +85,7 @@ static void drop_next(void)
     generation_unlisten(dropped, &master.listeners);
     generation_unregister(dropped, master.board);
     generation_release(dropped);
+    wants_sweep();
     drop_zones();
 }
 
@@ -306,6 +311,7 @@ static void commit(void)
     vaults_sweep();
     watchdog_start();
     heartbeat_start();
+    found_serve();
     snprintf(text, sizeof(text), "generation %llu serves: %u worker%s, %zu module%s (%llu ms)",
              (unsigned long long)now->number, now->slots, now->slots == 1 ? "" : "s",
              now->module_file_count, now->module_file_count == 1 ? "" : "s",
@@ -419,7 +425,12 @@ void reload_look(void)
     }
 }
 
-void reload_begin(void (*ended)(bool good, const char *text))
+static void want(const char *service, void *data)
+{
+    wants_add(((const struct generation *)data)->number, service);
+}
+
+void reload_begin(bool again, void (*ended)(bool good, const char *text))
 {
     struct conf_errors errors = {0};
     struct error error;
@@ -432,9 +443,14 @@ void reload_begin(void (*ended)(bool good, const char *text))
     struct generation_load load = {0};
     if (generation_current() != NULL)
         load = load_now(&open);
+    const struct generation_basis basis = {
+        .load = generation_current() == NULL ? NULL : &load,
+        .again = again ? generation_current() : NULL,
+        .directory = directory_memory(),
+        .board = master.board,
+    };
     struct generation *next =
-        generation_build(master.options, generation_last_number() + 1,
-                         generation_current() == NULL ? NULL : &load, &errors);
+        generation_build(master.options, generation_last_number() + 1, &basis, &errors);
     bool good = next != NULL && can_take_over(next, open, &errors) && gate_try(next, &errors) &&
                 generation_open_log(next, &errors) &&
                 generation_listen(next, &master.listeners, &errors) &&
@@ -443,6 +459,7 @@ void reload_begin(void (*ended)(bool good, const char *text))
         if (good && generation_current() != NULL)
             heirs_find(next, generation_current(), former_left());
         generation_try(next);
+        gateway_services(next->settings, want, next);
         if (good && probe_spawn(next, &error) == NULL) {
             conf_error(&errors, NULL, "cannot start the probe: %s", error.text);
             good = false;

@@ -15,9 +15,11 @@ enum reload_phase {
 
 enum reload_phase reload_phase(void);
 
-/* Begins a reload, or the first start; none may be under way. Calls `ended` with a text for people
- * when it is done or has failed, which may be before this returns; never when it is abandoned. */
-void reload_begin(void (*ended)(bool good, const char *text));
+/* Begins a reload, or the first start; none may be under way. `again`: with the configuration and
+ * the modules that are in use, for what is found elsewhere (found.h). Calls `ended` with a text for
+ * people when it is done or has failed, which may be before this returns; never when it is
+ * abandoned. */
+void reload_begin(bool again, void (*ended)(bool good, const char *text));
 
 /* The server ends, for the reason `why`: drops the next generation, if there is one. */
 void reload_abandon(const char *why);

@@ -117,7 +117,8 @@ int serve_test(const struct serve_options *options, bool quiet)
 
     signals_by_errno();
     zones_rehearse();
-    struct generation *generation = generation_build(options, 1, NULL, &errors);
+    struct generation *generation =
+        generation_build(options, 1, &(struct generation_basis){0}, &errors);
 
     bool good = generation != NULL &&
                 preflight_files(generation->tree, generation->settings, &errors) &&

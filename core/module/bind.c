@@ -6,10 +6,12 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/memory.h"
 #include "base/suggest.h"
 #include "conf/directive.h"
 #include "conf/settings_table.h"
+#include "module/declared.h"
 #include "module/descriptor.h"
 #include "module/filter_bind.h"
 #include "module/method_schema.h"
@@ -307,11 +309,76 @@ static uint64_t slow_after(const struct server_settings *server, const struct me
     return ms == 0 ? SLOW_NEVER : ms * NS_PER_MS;
 }
 
+/* Reads what the configuration declares of the method. False with an error reported. */
+static bool declare(struct module_set *set, const struct method_settings *m,
+                    const pillion_method *method, struct declared *declared)
+{
+    struct text advice = {0};
+    struct error error;
+
+    *declared = (struct declared){0};
+    if (m->declares == NULL)
+        return true;
+    bool good = declared_read(m->declares, m->declares_lenient, &set->tree->pool, declared, &advice,
+                              &error);
+    if (good && method->args != NULL && declared->params != NULL) {
+        good = m->declares_lenient;
+        declared->params = NULL;
+        error_set(&error, "the method reads its params by a table of its own, and there is "
+                          "nothing to declare of them");
+    }
+    if (!good)
+        conf_error(set->errors, &m->declares_place, "\"declares\" of the method \"%s\": %s",
+                   m->name, error.text);
+    for (char *line = advice.data, *end;
+         set->advises && line != NULL && (end = strchr(line, '\n')) != NULL; line = end + 1)
+        log_warn("the method \"%s\", as it is declared: %.*s", m->name, (int)(end - line), line);
+    text_free(&advice);
+    return good;
+}
+
+/* Fills the method's members that tell of it: as declared, or as its module says. */
+static void describe(struct method *method, const pillion_method *own,
+                     const struct declared *declared, int idempotent)
+{
+    method->summary = declared->summary != NULL ? declared->summary
+                      : own->summary != NULL    ? own->summary
+                                                : "";
+    method->title = declared->title != NULL ? declared->title : own->title;
+    method->params_schema = declared->params != NULL                      ? declared->params
+                            : own->params != NULL || method->args == NULL ? own->params
+                                                                          : method->args->schema;
+    method->result_schema = declared->result != NULL                       ? declared->result
+                            : own->result != NULL || method->gives == NULL ? own->result
+                                                                           : method->gives->schema;
+    method->read_only = declared->read_only != NULL ? *declared->read_only : own->read_only;
+    method->additive = declared->additive != NULL ? *declared->additive : own->additive;
+    method->idempotent = idempotent != IDEMPOTENT_DECLARED ? idempotent == IDEMPOTENT_ON
+                         : declared->idempotent != NULL    ? *declared->idempotent
+                                                           : own->idempotent;
+}
+
+/* `proxy_all` makes methods of proxy's, as soon as some are found: what it needs is said before
+ * that.
+ */
+static bool check_proxy_all(struct module_set *set, const struct server_settings *server)
+{
+    const struct found found = find_handler(set, "proxy.forward");
+
+    if (server->proxy_alls == NULL || found.method != NULL)
+        return true;
+    conf_error(set->errors, &server->proxy_alls->place,
+               "\"proxy_all\" needs the module proxy: write \"load_module modules/proxy.so;\", "
+               "outside of all blocks");
+    return false;
+}
+
 bool module_set_bind(struct module_set *set, const struct server_settings *server,
                      uint64_t handler_timeout_ms, struct method_table *table)
 {
     struct filter_list everywhere, filters;
     bool good = filters_bind(set, server->filters, NULL, &everywhere);
+    good = check_proxy_all(set, server) && good;
 
     for (const struct method_settings *m = server->methods; m != NULL; m = m->next) {
         struct found found = find_method(set, m);
@@ -323,8 +390,8 @@ bool module_set_bind(struct module_set *set, const struct server_settings *serve
         good = filters_bind(set, m->filters, &everywhere, &filters) && good;
         void *config = NULL;
         good = configure(set, m, &found, &config) && good;
-        const struct param_table *args = make_args(found.method);
-        const struct param_table *gives = make_gives(found.method);
+        struct declared declared;
+        good = declare(set, m, found.method, &declared) && good;
         int validate = validated(set, found.module, server, m);
         uint64_t timeout_ms = m->timeout_ms != 0 ? m->timeout_ms : handler_timeout_ms;
         struct method method = {
@@ -333,28 +400,21 @@ bool module_set_bind(struct module_set *set, const struct server_settings *serve
             .instance = &found.module->instance,
             .config = config,
             .own_name = found.method->name,
-            .summary = found.method->summary == NULL ? "" : found.method->summary,
-            .title = found.method->title,
-            .args = args,
-            .gives = gives,
-            .params_schema =
-                found.method->params != NULL || args == NULL ? found.method->params : args->schema,
-            .result_schema = found.method->result != NULL || gives == NULL ? found.method->result
-                                                                           : gives->schema,
+            .args = make_args(found.method),
+            .gives = make_gives(found.method),
             .filters = filters.uses,
             .filter_count = filters.count,
             .unseen = any_unseen(&filters),
             .timeout_ns = timeout_ms * NS_PER_MS,
             .slow_ns = slow_after(server, m),
             .pool = m->pool.name != NULL ? m->pool.index : found.module->instance.pool,
-            .read_only = found.method->read_only,
-            .additive = found.method->additive,
-            .idempotent = m->idempotent == IDEMPOTENT_DECLARED ? found.method->idempotent
-                                                               : m->idempotent == IDEMPOTENT_ON,
         };
-        method.params_rule = make_schema(found.method->params, validate != VALIDATE_OFF);
+        describe(&method, found.method, &declared, m->idempotent);
+        method.params_rule =
+            make_schema(method.args != NULL ? found.method->params : method.params_schema,
+                        validate != VALIDATE_OFF);
         method.result_rule = make_schema(method.result_schema, validate == VALIDATE_ALL);
-        method.declares = args != NULL || method.params_rule != NULL;
+        method.declares = method.args != NULL || method.params_rule != NULL;
         method.has_fields = mcp_schema_has_fields(method.params_schema);
         method.tool = m->tool == TOOL_ON ? tool_name_is_valid(method.name)
                                          : m->tool == TOOL_DECLARED && tool_is_declared(&method);

@@ -97,9 +97,7 @@ static bool name_valid(const char *name)
                strlen(name);
 }
 
-/* True for one line of UTF-8, or NULL (no text). Clients and the log see these texts: invalid UTF-8
- * would make every reply that has them, as rpc.list's, invalid JSON. */
-static bool printable(const char *text)
+bool descriptor_text_is_line(const char *text)
 {
     for (size_t i = 0, size = text == NULL ? 0 : strlen(text); i < size;) {
         size_t length = utf8_sequence(text + i, size - i);
@@ -173,7 +171,7 @@ static bool check_directives(const pillion_directive *directives, size_t config_
 static bool check_summaries(const pillion_param *params, const char *what, struct error *error)
 {
     for (const pillion_param *p = params; p->name != NULL; p++) {
-        if (!printable(p->summary))
+        if (!descriptor_text_is_line(p->summary))
             return error_set(error, "the summary of the %s \"%s\" is not one line of UTF-8", what,
                              p->name);
         if (p->members != NULL && !check_summaries(p->members, what, error))
@@ -208,7 +206,8 @@ static bool check_methods(const pillion_module *module, struct error *error)
     char where[128];
 
     for (const pillion_method *m = module->methods; m->name != NULL; m++) {
-        if (m->name[0] == '\0' || strlen(m->name) > METHOD_NAME_MAX || !printable(m->name))
+        if (m->name[0] == '\0' || strlen(m->name) > METHOD_NAME_MAX ||
+            !descriptor_text_is_line(m->name))
             return error_set(error,
                              "a method's name has 1 to %u bytes of printable UTF-8; correct row "
                              "%td of the table of methods",
@@ -220,11 +219,11 @@ static bool check_methods(const pillion_module *module, struct error *error)
             return false;
         if (!check_tables(m, error))
             return false;
-        if (!printable(m->summary) || !printable(m->title))
+        if (!descriptor_text_is_line(m->summary) || !descriptor_text_is_line(m->title))
             return error_set(error,
                              "the %s of the method \"%s\" is not one line of UTF-8; correct it, or "
                              "save the source as UTF-8",
-                             printable(m->summary) ? "title" : "summary", m->name);
+                             descriptor_text_is_line(m->summary) ? "title" : "summary", m->name);
         if (!check_schema(m, "params", m->params, error) ||
             !check_schema(m, "result", m->result, error))
             return false;
@@ -248,7 +247,7 @@ static bool check_filters(const pillion_module *module, struct error *error)
                              f - module->filters + 1);
         if (f->before == NULL && f->after == NULL)
             return error_set(error, "the filter \"%s\" has neither .before nor .after", f->name);
-        if (!printable(f->summary))
+        if (!descriptor_text_is_line(f->summary))
             return error_set(error, "the summary of the filter \"%s\" is not one line of UTF-8",
                              f->name);
         for (const pillion_filter *other = module->filters; other < f; other++) {
@@ -293,7 +292,7 @@ static bool check_metrics(const pillion_module *module, struct error *error)
                              m->name);
         if (!check_bounds(m, error))
             return false;
-        if (!printable(m->summary))
+        if (!descriptor_text_is_line(m->summary))
             return error_set(error, "the summary of the metric \"%s\" is not one line of UTF-8",
                              m->name);
         for (const pillion_metric *other = module->metrics; other < m; other++) {
@@ -333,7 +332,7 @@ bool descriptor_copy(const pillion_module *from, pillion_module *to, struct erro
                          "its .needs has bits that this server does not know (0x%x); use "
                          "PILLION_NEEDS_…",
                          to->needs & ~NEEDS_DECLARABLE);
-    if (!printable(to->version) || !printable(to->summary))
+    if (!descriptor_text_is_line(to->version) || !descriptor_text_is_line(to->summary))
         return error_set(error, "its .version or .summary is not one line of UTF-8; correct it, or "
                                 "save the source as UTF-8");
     pillion_method *methods = copy_table(to->methods, from->method_size, sizeof(*methods));

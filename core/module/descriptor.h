@@ -41,6 +41,10 @@ static_assert(sizeof(pillion_filter) == offsetof(pillion_filter, unseen) + sizeo
  * are copied (never NULL afterwards) and checked, too. False with the module author's mistake. */
 bool descriptor_copy(const pillion_module *from, pillion_module *to, struct error *error);
 
+/* True for one line of UTF-8, or NULL (no text). Clients and the log see the texts of modules:
+ * invalid UTF-8 would make every reply that has them, as rpc.list's, invalid JSON. */
+bool descriptor_text_is_line(const char *text);
+
 /* Frees the tables of a copy. For callers that read modules without loading them. */
 void descriptor_free(pillion_module *copy);
 

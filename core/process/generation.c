@@ -1,6 +1,7 @@
 /* Building generations. See generation.h. */
 #include "process/generation.h"
 
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -12,6 +13,7 @@
 #include "base/sealed.h"
 #include "conf/parser.h"
 #include "conf/settings_table.h"
+#include "process/gateway.h"
 #include "process/name_advice.h"
 #include "process/preflight.h"
 #include "process/zones.h"
@@ -49,9 +51,66 @@ struct conf_tree *generation_configure(const struct serve_options *options,
     return NULL;
 }
 
+/* The same from the configuration that `again` was made from, as it is in use. */
+static struct conf_tree *configure_again(const struct generation *again, const char *prefix,
+                                         struct settings **settings, struct conf_errors *errors)
+{
+    struct conf_tree *tree = conf_tree_new(prefix);
+    struct text directives = {0}, text = {0};
+
+    conf_tree_write_given(again->tree, true, &directives);
+    conf_tree_write_given(again->tree, false, &text);
+    *settings = pool_must_zalloc(&tree->pool, sizeof(**settings));
+    bool good = conf_tree_add_text(tree, "-g", bytes_of(text_string(&directives)), true, errors) &&
+                conf_tree_add_text(tree, "the configuration in use", bytes_of(text_string(&text)),
+                                   false, errors) &&
+                settings_read(tree, *settings, errors);
+    text_free(&directives);
+    text_free(&text);
+    if (good)
+        return tree;
+    conf_tree_free(tree);
+    return NULL;
+}
+
+/* Adds the methods of `proxy_all`, and reads the settings anew. Whatever is wrong with found
+ * methods, the configuration without them is right. */
+static void add_found(struct generation *generation, const struct generation_basis *basis)
+{
+    struct conf_tree *tree = generation->tree;
+    struct conf_errors errors = {0};
+
+    if (!gateway_wanted(generation->settings))
+        return;
+    gateway_look(generation->settings, basis->directory, &generation->found);
+    if (gateway_add(tree, generation->settings, basis->directory, basis->board) == 0)
+        return;
+    struct settings *settings = pool_must_zalloc(&tree->pool, sizeof(*settings));
+    if (settings_read(tree, settings, &errors)) {
+        generation->settings = settings;
+    } else {
+        log_error("the methods of proxy_all are left out:");
+        log_error_lines(text_string(&errors.text));
+        gateway_take_back(tree);
+    }
+    conf_errors_free(&errors);
+}
+
 /* ---- Modules ---- */
 
-static bool seal_modules(struct generation *generation, struct conf_errors *errors)
+/* A descriptor of the copy that `again` has of a module, or -1. */
+static int copy_of(const struct generation *again, const char *path)
+{
+    for (size_t i = 0; again != NULL && i < again->module_file_count; i++) {
+        const struct module_file *file = &again->module_files[i];
+        if (file->fd >= 0 && strcmp(file->settings->path, path) == 0)
+            return fcntl(file->fd, F_DUPFD_CLOEXEC, 0);
+    }
+    return -1;
+}
+
+static bool seal_modules(struct generation *generation, const struct generation *again,
+                         struct conf_errors *errors)
 {
     const struct settings *settings = generation->settings;
     struct error error;
@@ -64,7 +123,9 @@ static bool seal_modules(struct generation *generation, struct conf_errors *erro
     size_t i = 0;
     for (struct module_settings *m = settings->modules; m != NULL; m = m->next, i++) {
         generation->module_files[i] = (struct module_file){.settings = m, .fd = -1};
-        int fd = sealed_copy(m->path, &error);
+        int fd = copy_of(again, m->path);
+        if (fd < 0)
+            fd = sealed_copy(m->path, &error);
         if (fd < 0) {
             conf_error(errors, &m->place, "cannot load the module %s: %s", m->path, error.text);
             good = false;
@@ -202,7 +263,8 @@ static bool check_methods(const struct settings *settings, struct conf_errors *e
 }
 
 struct generation *generation_build(const struct serve_options *options, uint64_t number,
-                                    const struct generation_load *load, struct conf_errors *errors)
+                                    const struct generation_basis *basis,
+                                    struct conf_errors *errors)
 {
     struct generation *generation = must_zalloc(sizeof(*generation));
     struct error error;
@@ -210,11 +272,15 @@ struct generation *generation_build(const struct serve_options *options, uint64_
     generation->number = number;
     generation->users = 1;
     generation->log = -1;
-    generation->tree = generation_configure(options, &generation->settings, errors);
+    generation->tree =
+        basis->again == NULL
+            ? generation_configure(options, &generation->settings, errors)
+            : configure_again(basis->again, options->prefix, &generation->settings, errors);
     if (generation->tree == NULL) {
         free(generation);
         return NULL;
     }
+    add_found(generation, basis);
     generation->slots = (uint32_t)generation->settings->worker_processes;
     bool good = preflight_system(errors);
     good = preflight_writers(generation->tree, generation->settings, errors) && good;
@@ -226,9 +292,9 @@ struct generation *generation_build(const struct serve_options *options, uint64_
            good;
     good = preflight_processors(generation->tree, generation->settings, errors) && good;
     good = check_methods(generation->settings, errors) && good;
-    good = seal_modules(generation, errors) && good;
+    good = seal_modules(generation, basis->again, errors) && good;
     generation_measure(generation);
-    good = plan_arena(generation, load, errors) && good;
+    good = plan_arena(generation, basis->load, errors) && good;
     good = zones_make(generation->settings, errors) && good;
     if (!identity_resolve(generation->settings, &generation->identity, &error)) {
         const struct conf_place place = settings_place(generation->tree, "user");
@@ -446,6 +512,7 @@ void generation_release(struct generation *generation)
     free(generation->hearing.items);
     free(generation->registering.items);
     text_free(&generation->advice);
+    text_free(&generation->found);
     conf_tree_free(generation->tree); /* a resumed one has none */
     free(generation);
 }

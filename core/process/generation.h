@@ -8,6 +8,7 @@
 #include "conf/settings.h"
 #include "module/set.h"
 #include "net/arena.h"
+#include "net/directory.h"
 #include "net/listener.h"
 #include "process/capacity.h"
 #include "process/preflight.h"
@@ -55,6 +56,7 @@ struct generation {
     uint32_t slots;              /* worker processes */
     uint32_t methods_before;     /* number on the board when it was registered */
     int log; /* for its workers, and for the master when it serves; -1: the master's present log */
+    struct text found; /* the methods of `proxy_all` (process/gateway.h) */
     bool registered;
     bool former;    /* it served under the former binary */
     bool resumed;   /* likewise, and no more workers of it can be started */
@@ -73,10 +75,20 @@ struct generation_load {
 struct conf_tree *generation_configure(const struct serve_options *options,
                                        struct settings **settings, struct conf_errors *errors);
 
+/* What a generation is built from beside the files of its configuration. */
+struct generation_basis {
+    const struct generation_load *load; /* what its arenas must have room for; NULL: nothing */
+    const struct generation *again;     /* no file is read: this one's configuration and modules are
+                                           used once more; NULL */
+    const struct directory *directory;  /* where methods of `proxy_all` are found; NULL: nowhere */
+    const struct board *board; /* with the names of methods that are known; NULL: none is */
+};
+
 /* Reads the configuration of `options` and seals its modules. NULL after an error, which is in
- * `errors`. The arenas are made large enough to take over `load` (NULL: nothing). */
+ * `errors`. */
 struct generation *generation_build(const struct serve_options *options, uint64_t number,
-                                    const struct generation_load *load, struct conf_errors *errors);
+                                    const struct generation_basis *basis,
+                                    struct conf_errors *errors);
 
 /* Computes the capacity of a generation whose settings and slots are known. */
 void generation_measure(struct generation *generation);

@@ -1,0 +1,363 @@
+/* Which methods `proxy_all` stands for: see core/process/gateway.h. */
+#include "unit.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "conf/parser.h"
+#include "conf/settings_table.h"
+#include "process/gateway.h"
+
+static struct error error;
+static struct directory *directory;
+
+static void make_directory(void)
+{
+    int fd = directory_make((size_t)64 << 20, &error);
+    ck_assert_msg(fd >= 0, "%s", error.text);
+    directory = directory_map(fd, true, &error);
+    ck_assert_msg(directory != NULL, "%s", error.text);
+    close(fd);
+}
+
+static void publish(const struct directory_instance *instances, size_t count,
+                    const struct directory_methods *sets, size_t set_count)
+{
+    const struct directory_service all = {"registry:/p/", true, instances, count, sets, set_count};
+
+    if (directory == NULL)
+        make_directory();
+    ck_assert_msg(directory_publish(directory, &all, 1, &error), "%s", error.text);
+}
+
+/* ---- Configurations ---- */
+
+static struct conf_tree *tree;
+static struct settings settings;
+
+static void configure(const char *main_text, const char *server_text)
+{
+    struct conf_errors errors = {0};
+    struct text text = {0};
+
+    tree = conf_tree_new("/p");
+    text_printf(&text, "registry etcd http://127.0.0.1:1 { %s }\nserver { listen 127.0.0.1:1; %s }",
+                main_text, server_text);
+    bool good = conf_tree_add_text(tree, "test", bytes_of(text_string(&text)), false, &errors) &&
+                settings_read(tree, &settings, &errors);
+    ck_assert_msg(good, "%s", text_string(&errors.text));
+    text_free(&text);
+}
+
+/* Adds what is found, and reads the settings anew. */
+static size_t add(const struct board *board)
+{
+    struct conf_errors errors = {0};
+
+    size_t added = gateway_add(tree, &settings, directory, board);
+    bool good = settings_read(tree, &settings, &errors);
+    ck_assert_msg(good, "%s", text_string(&errors.text));
+    return added;
+}
+
+static const struct method_settings *method_of(const char *name)
+{
+    const struct method_settings *m = settings.servers->methods;
+
+    while (m != NULL && strcmp(m->name, name) != 0)
+        m = m->next;
+    return m;
+}
+
+static const char *directive_of(const char *name, const char *directive)
+{
+    const struct method_settings *m = method_of(name);
+
+    ck_assert_msg(m != NULL, "there is no method %s", name);
+    for (const struct conf_statement *s = m->block; s != NULL; s = s->next) {
+        if (strcmp(s->name.text, directive) == 0)
+            return s->words[0].text;
+    }
+    return NULL;
+}
+
+/* ---- What is found ---- */
+
+#define SHOP(address, set)              \
+    {                                   \
+        address, "/p/shop", 100, set, 0 \
+    }
+#define TILL(address, set)              \
+    {                                   \
+        address, "/p/till", 100, set, 0 \
+    }
+
+static const struct directory_method shop[] = {{"buy", "{\"summary\":\"Say \\\"\\\\\\\".\"}"},
+                                               {"list", "{}"}};
+static const struct directory_method till[] = {{"pay", "{\"idempotent\":true}"},
+                                               {"list", "{\"summary\":\"Not this.\"}"}};
+static const struct directory_methods both[] = {{shop, 2}, {till, 2}};
+
+START_TEST(methods_of_services_become_methods_of_the_server)
+{
+    const struct directory_instance instances[] = {TILL("10.0.0.3:1", 1), SHOP("10.0.0.1:1", 0),
+                                                   SHOP("10.0.0.2:1", 0)};
+
+    publish(instances, 3, both, 2);
+    configure("", "proxy_all registry:/p/ { timeout 7s; pass token; }");
+    ck_assert_uint_eq(add(NULL), 3);
+    ck_assert_str_eq(method_of("buy")->handler, "proxy.forward");
+    ck_assert_str_eq(method_of("buy")->declares, shop[0].about);
+    ck_assert(method_of("buy")->declares_lenient);
+    ck_assert_uint_eq(method_of("buy")->timeout_ms, 7000);
+    ck_assert_str_eq(directive_of("buy", "upstream"), "registry:/p/shop");
+    ck_assert_str_eq(directive_of("buy", "pass"), "token");
+    ck_assert_str_eq(directive_of("pay", "upstream"), "registry:/p/till");
+    ck_assert_str_eq(directive_of("pay", "pass"), "token");
+    /* Both services offer it: the first by its name has it. */
+    ck_assert_str_eq(directive_of("list", "upstream"), "registry:/p/shop");
+}
+END_TEST
+
+START_TEST(methods_of_the_configuration_come_first)
+{
+    const struct directory_instance instances[] = {SHOP("10.0.0.1:1", 0)};
+
+    publish(instances, 1, both, 2);
+    configure("", "proxy_all registry:/p/; method buy; hello_method list;");
+    ck_assert_uint_eq(add(NULL), 0);
+    ck_assert_ptr_null(method_of("buy")->handler);
+    ck_assert_str_eq(method_of("list")->module, "hello");
+}
+END_TEST
+
+START_TEST(names_of_the_servers_own_are_not_taken)
+{
+    static const struct directory_method methods[] = {
+        {"rpc.stats", "{}"}, {"a\nb", "{}"}, {"", "{}"}, {"good", "{}"}};
+    static const struct directory_methods set[] = {{methods, 4}};
+    const struct directory_instance instances[] = {SHOP("10.0.0.1:1", 0),
+                                                   {"10.0.0.9:1", "/p/gateway", 100, 0, 0}};
+
+    publish(instances, 2, set, 1);
+    configure("prefix /p/shop;", "proxy_all registry:/p/;");
+    ck_assert_uint_eq(add(NULL), 1); /* and none of the service that it is a part of itself */
+    ck_assert_str_eq(directive_of("good", "upstream"), "registry:/p/gateway");
+}
+END_TEST
+
+START_TEST(most_instances_decide_what_a_method_is)
+{
+    static const struct directory_method before[] = {{"buy", "{\"title\":\"Before\"}"}};
+    static const struct directory_method after[] = {{"buy", "{\"title\":\"After\"}"},
+                                                    {"new", "{}"}};
+    static const struct directory_methods sets[] = {{before, 1}, {after, 2}};
+    const struct directory_instance instances[] = {SHOP("10.0.0.1:1", 0), SHOP("10.0.0.2:1", 1),
+                                                   SHOP("10.0.0.3:1", 1),
+                                                   SHOP("10.0.0.4:1", UINT32_MAX)};
+
+    publish(instances, 4, sets, 2);
+    configure("", "proxy_all registry:/p/;");
+    ck_assert_uint_eq(add(NULL), 2);
+    ck_assert_str_eq(method_of("buy")->declares, "{\"title\":\"After\"}");
+}
+END_TEST
+
+START_TEST(each_server_block_has_its_own)
+{
+    const struct directory_instance instances[] = {SHOP("10.0.0.1:1", 0)};
+
+    publish(instances, 1, both, 2);
+    configure("", "method list; } server { listen 127.0.0.1:2; proxy_all registry:/p/; "
+                  "proxy_all registry:/nobody; } server { listen 127.0.0.1:3;");
+    ck_assert_uint_eq(add(NULL), 2);
+    ck_assert_ptr_null(settings.servers->methods->next);
+    ck_assert_str_eq(settings.servers->next->methods->name, "buy");
+    ck_assert_ptr_null(settings.servers->next->next->methods);
+}
+END_TEST
+
+START_TEST(without_a_registry_there_are_no_methods)
+{
+    configure("", "proxy_all registry:/p/;");
+    ck_assert_uint_eq(gateway_add(tree, &settings, NULL, NULL), 0);
+    make_directory();
+    ck_assert_uint_eq(gateway_add(tree, &settings, directory, NULL), 0);
+}
+END_TEST
+
+START_TEST(what_was_found_is_told_from_what_was_written)
+{
+    const struct directory_instance instances[] = {SHOP("10.0.0.1:1", 0)};
+    struct text before = {0}, given = {0}, all = {0}, after = {0};
+
+    publish(instances, 1, both, 2);
+    configure("", "proxy_all registry:/p/ { pass token; }");
+    conf_tree_write(tree, false, &before);
+    ck_assert_uint_eq(add(NULL), 2);
+    conf_tree_write_given(tree, false, &given);
+    conf_tree_write(tree, false, &all);
+    ck_assert_str_eq(given.data, before.data);
+    ck_assert(strstr(all.data, "\"method\" \"buy\"") != NULL);
+    gateway_take_back(tree);
+    conf_tree_write(tree, false, &after);
+    ck_assert_str_eq(after.data, before.data);
+}
+END_TEST
+
+/* ---- Limits ---- */
+
+#define MANY 1100u
+
+static char names[MANY][16];
+static struct directory_method many[MANY];
+
+static void publish_many(void)
+{
+    const struct directory_instance instances[] = {SHOP("10.0.0.1:1", 0)};
+    const struct directory_methods set = {many, MANY};
+
+    for (unsigned i = 0; i < MANY; i++) {
+        snprintf(names[i], sizeof(names[i]), "m%04u", i);
+        many[i] = (struct directory_method){names[i], "{}"};
+    }
+    publish(instances, 1, &set, 1);
+}
+
+START_TEST(methods_for_which_there_is_no_room_are_left_out)
+{
+    publish_many();
+    configure("", "method own; proxy_all registry:/p/;");
+    ck_assert_uint_eq(add(NULL), BOARD_METHODS_MAX - 4); /* three of the server's, and `own` */
+    ck_assert_ptr_nonnull(method_of("m1019"));
+    ck_assert_ptr_null(method_of("m1020"));
+}
+END_TEST
+
+START_TEST(former_methods_have_their_room)
+{
+    struct board *board = board_new(&error);
+
+    board_add_method(board, "mcp");
+    board_add_method(board, "metrics");
+    board_add_method(board, "status");
+    board_add_method(board, "m0000");
+    for (unsigned i = 0; i < 1000; i++) {
+        char name[16];
+        snprintf(name, sizeof(name), "former%u", i);
+        board_add_method(board, name);
+    }
+    publish_many();
+    configure("", "proxy_all registry:/p/;");
+    ck_assert_uint_eq(add(board), 21); /* one that was there, and 20 */
+}
+END_TEST
+
+START_TEST(large_descriptions_have_a_limit)
+{
+    static char about[1 << 20];
+    static struct directory_method large[12];
+    const struct directory_methods set = {large, 12};
+    const struct directory_instance instances[] = {SHOP("10.0.0.1:1", 0)};
+
+    memset(about, ' ', sizeof(about) - 1);
+    about[0] = '{';
+    about[sizeof(about) - 2] = '}';
+    for (unsigned i = 0; i < 12; i++) {
+        snprintf(names[i], sizeof(names[i]), "m%04u", i);
+        large[i] = (struct directory_method){names[i], about};
+    }
+    publish(instances, 1, &set, 1);
+    configure("", "proxy_all registry:/p/;");
+    ck_assert_uint_eq(add(NULL), 8); /* of eight megabytes */
+}
+END_TEST
+
+/* ---- Changes ---- */
+
+static struct text looked(void)
+{
+    struct text text = {0};
+    gateway_look(&settings, directory, &text);
+    return text;
+}
+
+START_TEST(changes_of_methods_are_seen_and_those_of_instances_are_not)
+{
+    struct directory_instance instances[] = {SHOP("10.0.0.1:1", 0), SHOP("10.0.0.2:1", 0),
+                                             TILL("10.0.0.3:1", 1)};
+
+    configure("", "proxy_all registry:/p/;");
+    publish(instances, 1, both, 2);
+    struct text one = looked();
+    publish(instances, 2, both, 2);
+    struct text two = looked();
+    ck_assert_str_eq(one.data, two.data);
+    publish(instances, 3, both, 2);
+    struct text more = looked();
+    ck_assert_str_ne(more.data, two.data);
+    ck_assert(!gateway_only_lacks(&two, &more));
+    ck_assert(gateway_only_lacks(&more, &two));
+    ck_assert(gateway_only_lacks(&more, &(struct text){0}));
+    ck_assert(!gateway_only_lacks(&(struct text){0}, &two));
+
+    struct directory_method changed[] = {{"buy", "{\"title\":\"B\"}"}, {"list", "{}"}};
+    const struct directory_methods set = {changed, 2};
+    publish(instances, 2, &set, 1);
+    struct text now = looked();
+    ck_assert_str_ne(now.data, two.data);
+    ck_assert(!gateway_only_lacks(&two, &now));
+}
+END_TEST
+
+/* ---- Mistakes ---- */
+
+START_TEST(mistakes_are_errors_of_the_configuration)
+{
+    static const struct {
+        const char *text, *wrong;
+    } mistakes[] = {
+        {"server { listen 127.0.0.1:1; proxy_all registry:/p/; }", "needs a \"registry\""},
+        {"registry etcd http://127.0.0.1:1; server { listen 127.0.0.1:1; proxy_all 10.0.0.1:1; }",
+         "names no service"},
+        {"registry etcd http://127.0.0.1:1; server { listen 127.0.0.1:1; proxy_all srv:a.b; }",
+         "DNS does not tell which methods a server has"},
+        {"registry etcd http://127.0.0.1:1; server { listen 127.0.0.1:1; proxy_all registry:/p/; "
+         "proxy_all registry:/p/; }",
+         "appears twice"},
+        {"registry etcd http://127.0.0.1:1; server { listen 127.0.0.1:1; proxy_all registry:/p/ { "
+         "upstream 10.0.0.1:1; } }",
+         "\"upstream\" of each method is what the registry tells"},
+        {"registry etcd http://127.0.0.1:1; server { listen 127.0.0.1:1; proxy_all registry:/p/ { "
+         "timeout never; } }",
+         "\"timeout\" must be"},
+        {"registry etcd http://127.0.0.1:1; server { listen 127.0.0.1:1; proxy_all; }",
+         "proxy_all"},
+        {"server { listen 127.0.0.1:1; method a { declares '{}' strict; } }", "strict"},
+        {"proxy_all_interval 1ms; server { listen 127.0.0.1:1; }", "100ms"},
+        {"proxy_all_keep 2d; server { listen 127.0.0.1:1; }", "proxy_all_keep"},
+    };
+
+    for (size_t i = 0; i < sizeof(mistakes) / sizeof(*mistakes); i++) {
+        struct conf_errors errors = {0};
+        tree = conf_tree_new("/p");
+        bool good = conf_tree_add_text(tree, "test", bytes_of(mistakes[i].text), false, &errors) &&
+                    settings_read(tree, &settings, &errors);
+        ck_assert_msg(!good, "%s", mistakes[i].text);
+        ck_assert_msg(strstr(text_string(&errors.text), mistakes[i].wrong) != NULL, "%s",
+                      text_string(&errors.text));
+        conf_errors_free(&errors);
+        conf_tree_free(tree);
+    }
+}
+END_TEST
+
+UNIT_MAIN("gateway", methods_of_services_become_methods_of_the_server,
+          methods_of_the_configuration_come_first, names_of_the_servers_own_are_not_taken,
+          most_instances_decide_what_a_method_is, each_server_block_has_its_own,
+          without_a_registry_there_are_no_methods, what_was_found_is_told_from_what_was_written,
+          methods_for_which_there_is_no_room_are_left_out, former_methods_have_their_room,
+          large_descriptions_have_a_limit,
+          changes_of_methods_are_seen_and_those_of_instances_are_not,
+          mistakes_are_errors_of_the_configuration)
