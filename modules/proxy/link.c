@@ -19,43 +19,17 @@
 #include <unistd.h>
 
 #include "../clock.h"
+#include "buffer.h"
 
 #define BACKOFF_FIRST_MS   50u
 #define BACKOFF_LONGEST_MS 2000u
-#define ROOM_FIRST         16384u
-#define ROOM_KEPT          262144u   /* a larger buffer is freed when it is empty */
 #define UNSENT_MAX         16777216u /* unsent bytes beyond which other upstreams are asked */
 #define HEADER_SIZE        4u
 #define ID_MAX             80u    /* bytes of a frame's beginning, with the id and the deadline */
-#define INDEX_BITS         20u    /* bits of an id for the index in `calls` */
 #define WINDOW             250u   /* requests since the oldest that waits; a Pillion begins 255 */
 #define SLOW_US            50000u /* a request without a reply for so long is slow */
-#define CALLS_FIRST        16u
 #define EXTRA_LOOK_MS      2000u
-#define NONE               UINT32_MAX
 #define NEVER              UINT64_MAX
-
-/* A request whose reply is to come. */
-struct call {
-    pillion_token token; /* 0: the request is gone */
-    struct trip *trip;
-    struct link_share *share;
-    uint64_t due_ms, sent_us;
-    uint64_t over_ms; /* its request is over by then */
-    uint64_t number;  /* counts the requests sent over this link */
-    uint64_t end;     /* where its frame ends, in bytes since the link was opened */
-    uint32_t serial;  /* raised with every use; the upper bits of the id, above the index */
-    bool used;
-    uint32_t before, after; /* indices of the neighbours, in the order of sending */
-};
-
-struct buffer {
-    char *data;
-    size_t start, end, capacity;
-};
-
-/* Whether the server gives ids back. */
-enum ids { IDS_UNKNOWN, IDS_GIVEN, IDS_NONE };
 
 struct link {
     struct link_owner *owner;
@@ -65,18 +39,13 @@ struct link {
     unsigned events, backoff_ms;
     enum link_kind kind;
     bool answered; /* a reply has come since it was opened */
-    enum ids ids;
 
     struct buffer in, out;
     uint64_t queued, written; /* bytes since it was opened */
-    uint64_t sent, looked;    /* requests in all; and `sent` when `again` last looked */
+    uint64_t looked;          /* requests in all when `again` last looked */
 
-    struct call *calls;
-    uint32_t room;       /* how many calls there is memory for */
-    uint32_t used, free; /* entries from `used` on are new; `free` is a list over `after` */
-    uint32_t first, last;
+    struct calls calls;
     uint64_t due_ms; /* when the timer `due` fires */
-    size_t pending;
 };
 
 static void link_open(struct link *link);
@@ -103,12 +72,12 @@ struct link_owner *link_owner(const struct link *link)
 
 size_t link_pending(const struct link *link)
 {
-    return link->pending;
+    return link->calls.count;
 }
 
 bool link_has_room(const struct link *link)
 {
-    return link->pending < (size_t)settings_of(link)->max_pending &&
+    return link->calls.count < (size_t)settings_of(link)->max_pending &&
            link->out.end - link->out.start < UNSENT_MAX;
 }
 
@@ -119,11 +88,11 @@ bool link_is_extra(const struct link *link)
 
 bool link_held_up(const struct link *link)
 {
-    if (link->first == NONE)
+    if (link->calls.first == NONE)
         return false;
-    const struct call *oldest = &link->calls[link->first];
-    return link->sent - oldest->number >= WINDOW ||
-           (link->pending >= (size_t)settings_of(link)->max_inflight &&
+    const struct call *oldest = &link->calls.items[link->calls.first];
+    return link->calls.taken - oldest->number >= WINDOW ||
+           (link->calls.count >= (size_t)settings_of(link)->max_inflight &&
             now_us() - oldest->sent_us >= SLOW_US);
 }
 
@@ -132,152 +101,9 @@ bool link_is_waited_for(const struct link *link)
     uint64_t now = now_ms();
     bool waited = false;
 
-    for (uint32_t i = link->first; i != NONE && !waited; i = link->calls[i].after)
-        waited = link->calls[i].token != 0 && link->calls[i].over_ms > now;
+    for (uint32_t i = link->calls.first; i != NONE && !waited; i = link->calls.items[i].after)
+        waited = link->calls.items[i].token != 0 && link->calls.items[i].over_ms > now;
     return waited;
-}
-
-/* ---- Buffers ---- */
-
-/* Makes room for `size` bytes at the end. False when memory ran out. */
-static bool buffer_room(struct link *link, struct buffer *buffer, size_t size)
-{
-    size_t held = buffer->end - buffer->start, capacity = buffer->capacity;
-
-    if (buffer->start > 0 && capacity - buffer->end < size) {
-        memmove(buffer->data, buffer->data + buffer->start, held);
-        buffer->start = 0;
-        buffer->end = held;
-    }
-    if (capacity - buffer->end >= size)
-        return true;
-    while (capacity - held < size)
-        capacity = capacity == 0 ? ROOM_FIRST : capacity * 2;
-    char *grown = pillion_realloc(self_of(link), buffer->data, capacity);
-    if (grown == NULL)
-        return false;
-    buffer->data = grown;
-    buffer->capacity = capacity;
-    return true;
-}
-
-static void buffer_take(struct link *link, struct buffer *buffer, size_t size)
-{
-    buffer->start += size;
-    if (buffer->start < buffer->end)
-        return;
-    buffer->start = buffer->end = 0;
-    if (buffer->capacity <= ROOM_KEPT)
-        return;
-    pillion_free(self_of(link), buffer->data);
-    *buffer = (struct buffer){0};
-}
-
-/* ---- Calls ---- */
-
-/* Has memory for one more call, of max_pending at most: see link_has_room. False without. */
-static bool calls_room(struct link *link)
-{
-    if (link->free != NONE || link->used < link->room)
-        return true;
-    uint32_t room = link->room == 0 ? CALLS_FIRST : link->room * 2;
-    struct call *calls = pillion_realloc(self_of(link), link->calls, room * sizeof(*calls));
-    if (calls == NULL)
-        return false;
-    link->calls = calls;
-    link->room = room;
-    return true;
-}
-
-/* Takes a free call and puts it at the end of the list. There is one: see calls_room. */
-static struct call *call_take(struct link *link, struct link_share *share)
-{
-    uint32_t index = link->free;
-
-    if (index != NONE) {
-        link->free = link->calls[index].after;
-    } else {
-        index = link->used++;
-        link->calls[index].serial = 0;
-    }
-    struct call *call = &link->calls[index];
-    *call = (struct call){.share = share,
-                          .serial = call->serial + 1,
-                          .used = true,
-                          .before = link->last,
-                          .after = NONE};
-    if (link->last != NONE)
-        link->calls[link->last].after = index;
-    else
-        link->first = index;
-    link->last = index;
-    call->number = link->sent++;
-    link->pending++;
-    link->owner->pending++;
-    share->pending++;
-    ++*share->all;
-    return call;
-}
-
-static void call_give(struct link *link, uint32_t index)
-{
-    struct call *call = &link->calls[index];
-
-    if (call->before != NONE)
-        link->calls[call->before].after = call->after;
-    else
-        link->first = call->after;
-    if (call->after != NONE)
-        link->calls[call->after].before = call->before;
-    else
-        link->last = call->before;
-    call->used = false;
-    call->after = link->free;
-    link->free = index;
-    link->pending--;
-    link->owner->pending--;
-    call->share->pending--;
-    --*call->share->all;
-}
-
-/* True for a reply with which a server that gives ids back would have given the id: any reply but
- * an error, since the server may have been unable to read that request. */
-static bool shows_id(pillion_bytes out)
-{
-    return out.size >= 2 && out.data[0] == '"' && memchr(out.data, '\\', out.size) == NULL &&
-           (out.size != 7 || memcmp(out.data, "\"error\"", 7) != 0);
-}
-
-/* The call that a reply without an id belongs to, or NONE. A server that gives no ids back replies
- * in order. While it is unknown whether the server does, an error may belong to any call, unless
- * only one waits. */
-static uint32_t call_without_id(struct link *link, pillion_bytes out)
-{
-    if (link->ids == IDS_UNKNOWN && shows_id(out))
-        link->ids = IDS_NONE;
-    return link->ids == IDS_NONE || (link->ids == IDS_UNKNOWN && link->pending == 1) ? link->first
-                                                                                     : NONE;
-}
-
-/* The index of the call that the reply belongs to, or NONE. */
-static uint32_t call_find(struct link *link, const struct reply *reply)
-{
-    pillion_bytes id = reply->id;
-    uint64_t number = 0;
-
-    if (id.data == NULL)
-        return call_without_id(link, reply->out);
-    for (size_t i = 0; i < id.size; i++) {
-        if (id.data[i] < '0' || id.data[i] > '9' || i == 16)
-            return NONE;
-        number = number * 10 + (uint64_t)(id.data[i] - '0');
-    }
-    uint64_t index = number & ((1u << INDEX_BITS) - 1);
-    if (link->ids == IDS_NONE || index >= link->used || !link->calls[index].used ||
-        link->calls[index].serial != number >> INDEX_BITS)
-        return NONE;
-    link->ids = IDS_GIVEN;
-    return (uint32_t)index;
 }
 
 /* ---- Time ---- */
@@ -335,8 +161,8 @@ static void due_fired(pillion_instance *self, void *data)
                    0);
         return;
     }
-    for (uint32_t i = link->first; i != NONE; i = link->calls[i].after) {
-        uint64_t due_ms = link->calls[i].due_ms;
+    for (uint32_t i = link->calls.first; i != NONE; i = link->calls.items[i].after) {
+        uint64_t due_ms = link->calls.items[i].due_ms;
         overdue += due_ms <= now;
         if (due_ms > now && due_ms < next)
             next = due_ms;
@@ -347,10 +173,10 @@ static void due_fired(pillion_instance *self, void *data)
         link->owner->events->overdue(link->owner, overdue);
     if (link->state == LINK_CLOSED)
         return;
-    for (uint32_t i = overdue > 0 ? link->first : NONE, after; i != NONE; i = after) {
-        after = link->calls[i].after;
-        if (link->calls[i].due_ms <= now)
-            call_overdue(&link->calls[i]);
+    for (uint32_t i = overdue > 0 ? link->calls.first : NONE, after; i != NONE; i = after) {
+        after = link->calls.items[i].after;
+        if (link->calls.items[i].due_ms <= now)
+            call_overdue(&link->calls.items[i]);
     }
     if (next != NEVER)
         due_set(link, next);
@@ -377,10 +203,10 @@ static bool link_is_spent(const struct link *link, bool used)
 static void again(pillion_instance *self, void *data)
 {
     struct link *link = data;
-    bool used = link->pending > 0 || link->sent != link->looked;
+    bool used = link->calls.count > 0 || link->calls.taken != link->looked;
 
     link->again = 0;
-    link->looked = link->sent;
+    link->looked = link->calls.taken;
     if (link_is_spent(link, used))
         link->owner->events->spent(link->owner, link);
     else if (link->state != LINK_CLOSED)
@@ -407,13 +233,14 @@ static void link_close(struct link *link)
     if (link->state == LINK_READY)
         pillion_count(self_of(link), METRIC_CONNECTED, -1);
     link->state = LINK_CLOSED;
-    buffer_take(link, &link->in, link->in.end - link->in.start);
-    buffer_take(link, &link->out, link->out.end - link->out.start);
+    buffer_take(self_of(link), &link->in, link->in.end - link->in.start);
+    buffer_take(self_of(link), &link->out, link->out.end - link->out.start);
 }
 
 void link_break(struct link *link, const char *reason, uint64_t pause_ms)
 {
-    bool idle = link->answered && link->pending == 0; /* it has replied, and no reply is missing */
+    bool idle =
+        link->answered && link->calls.count == 0; /* it has replied, and no reply is missing */
     uint64_t written = link->written;
     uint64_t wait_ms = idle ? 0 : link->backoff_ms;
     char why[256];
@@ -430,9 +257,9 @@ void link_break(struct link *link, const char *reason, uint64_t pause_ms)
     link->backoff_ms *= 2;
     if (link->backoff_ms > BACKOFF_LONGEST_MS)
         link->backoff_ms = BACKOFF_LONGEST_MS;
-    while (link->first != NONE) {
-        struct call call = link->calls[link->first];
-        call_give(link, link->first);
+    while (link->calls.first != NONE) {
+        struct call call = link->calls.items[link->calls.first];
+        calls_give(&link->calls, link->calls.first);
         pillion_request *req = call.token == 0 ? NULL : pillion_resume(call.token);
         if (call.end <= written && call.due_ms != NEVER)
             outlier_note(&call.share->seen, now_us() - call.sent_us, true);
@@ -463,7 +290,7 @@ static void flush(pillion_instance *self, void *data)
                             MSG_NOSIGNAL | MSG_DONTWAIT);
         if (sent > 0) {
             link->written += (uint64_t)sent;
-            buffer_take(link, out, (size_t)sent);
+            buffer_take(self_of(link), out, (size_t)sent);
         } else if (errno == EAGAIN) {
             want(link, PILLION_READ | PILLION_WRITE);
             return;
@@ -481,14 +308,15 @@ bool link_send(struct link *link, pillion_request *req, struct trip *trip, struc
     struct buffer *out = &link->out;
     uint64_t us = now_us(), now = us / 1000, left_ms = pillion_deadline_ms(req);
 
-    if (!calls_room(link) || !buffer_room(link, out, HEADER_SIZE + ID_MAX + trip->frame.size))
+    if (!calls_room(&link->calls, self_of(link)) ||
+        !buffer_room(self_of(link), out, HEADER_SIZE + ID_MAX + trip->frame.size))
         return false;
     pillion_token token =
         pillion_defer(req, trip->tries.deadline_ms > now ? trip->tries.deadline_ms - now : 1);
     if (token == 0)
         return true;
-    struct call *call = call_take(link, share);
-    uint64_t id = (uint64_t)call->serial << INDEX_BITS | (uint64_t)(call - link->calls);
+    struct call *call = calls_take(&link->calls, share);
+    uint64_t id = call_id(&link->calls, call);
     char *frame = out->data + out->end, *body = frame + HEADER_SIZE;
     size_t size = (size_t)snprintf(body, ID_MAX, "{\"id\":%llu", (unsigned long long)id);
     if (left_ms != UINT64_MAX) /* 0: in less than a millisecond */
@@ -527,7 +355,7 @@ static bool take_body(struct link *link, pillion_bytes body, uint64_t now)
         reply.out = pillion_json_member(body, "out");
         reply.result = pillion_json_member(body, "result");
         reply.id = pillion_json_member(body, "id");
-        index = call_find(link, &reply);
+        index = calls_find(&link->calls, &reply);
     }
     if (index == NONE) {
         link_break(link, "it sent a body that is no reply to a request of this proxy", 0);
@@ -537,8 +365,8 @@ static bool take_body(struct link *link, pillion_bytes body, uint64_t now)
         link_break(link, "it sent a reply without \"out\" and \"result\"", 0);
         return false;
     }
-    struct call call = link->calls[index];
-    call_give(link, index);
+    struct call call = link->calls.items[index];
+    calls_give(&link->calls, index);
     link->answered = true;
     link->backoff_ms = BACKOFF_FIRST_MS;
     if (call.due_ms != NEVER) /* otherwise it has been noted as overdue */
@@ -571,7 +399,7 @@ static bool take_frames(struct link *link)
             break;
         if (!take_body(link, (pillion_bytes){in->data + in->start + HEADER_SIZE, size}, now))
             return false;
-        buffer_take(link, in, HEADER_SIZE + size);
+        buffer_take(self_of(link), in, HEADER_SIZE + size);
     }
     return true;
 }
@@ -580,7 +408,7 @@ static void receive(struct link *link)
 {
     struct buffer *in = &link->in;
 
-    if (!buffer_room(link, in, ROOM_FIRST)) {
+    if (!buffer_room(self_of(link), in, BUFFER_FIRST)) {
         link_break(link, "there is no memory to receive with", 0);
         return;
     }
@@ -601,8 +429,8 @@ static void receive(struct link *link)
  * again. */
 static void calls_act(const struct link *link)
 {
-    for (uint32_t i = link->first; i != NONE; i = link->calls[i].after)
-        pillion_rerunnable(link->calls[i].token, false);
+    for (uint32_t i = link->calls.first; i != NONE; i = link->calls.items[i].after)
+        pillion_rerunnable(link->calls.items[i].token, false);
 }
 
 static void link_established(struct link *link)
@@ -695,7 +523,7 @@ static void link_open(struct link *link)
     const struct sockaddr *place = (const struct sockaddr *)&owner->place;
 
     link->answered = false;
-    link->ids = IDS_UNKNOWN;
+    link->calls.ids = IDS_UNKNOWN;
     link->queued = link->written = 0;
     link->state = LINK_CONNECTING;
     link->events = PILLION_READ | PILLION_WRITE;
@@ -730,9 +558,7 @@ struct link *link_new(struct link_owner *owner, enum link_kind kind)
         .kind = kind,
         .fd = -1,
         .backoff_ms = BACKOFF_FIRST_MS,
-        .free = NONE,
-        .first = NONE,
-        .last = NONE,
+        .calls = calls_none(&owner->pending),
     };
     link_open(link);
     if (kind == LINK_EXTRA && link->again == 0)
@@ -752,10 +578,10 @@ void link_free(struct link *link)
 
     cancel(&link->again);
     link_close(link);
-    while (link->first != NONE)
-        call_give(link, link->first);
+    while (link->calls.first != NONE)
+        calls_give(&link->calls, link->calls.first);
     pillion_free(self, link->in.data);
     pillion_free(self, link->out.data);
-    pillion_free(self, link->calls);
+    pillion_free(self, link->calls.items);
     pillion_free(self, link);
 }

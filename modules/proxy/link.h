@@ -5,19 +5,11 @@
 
 #include <sys/socket.h>
 
-#include "../outlier.h"
+#include "calls.h"
 #include "settings.h"
-#include "trip.h"
 
 struct link;
 struct link_owner;
-
-/* What requests of one group have to do with one server. It lives as long as the server's links. */
-struct link_share {
-    size_t pending;           /* replies to come */
-    size_t *all;              /* and those of the whole group */
-    struct outlier_seen seen; /* how the server does at these requests */
-};
 
 /* What a link tells its owner. */
 struct link_events {
