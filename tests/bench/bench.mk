@@ -2,6 +2,7 @@
 #
 #   make bench            everything, about ten minutes; writes docs/performance.md and its picture
 #   make bench-protocols  HTTP, lines and MCP, ten minutes; writes its section of docs/performance.md
+#   make bench-tls        TLS beside hitch and nginx, five minutes; writes its section
 #   make bench-quick      ping alone, two minutes; prints
 #   make bench-recovery   how long clients wait when a worker dies
 #   make bench-json       the speed of the strict JSON pass
@@ -24,9 +25,9 @@ $(BENCH_BIN)/raw_echo $(BENCH_BIN)/raw_cjson: $(BENCH_BIN)/%: tests/bench/%.c te
 	@mkdir -p $(@D)
 	$(Q)$(BENCH_COMPILE) -o $@ $(filter %.c,$^) -lcjson
 
-$(BENCH_BIN)/load: $(addprefix tests/bench/,load.c load_lane.c load_plan.c load.h)
+$(BENCH_BIN)/load: $(addprefix tests/bench/,load.c load_lane.c load_plan.c load_tls.c load.h)
 	@mkdir -p $(@D)
-	$(Q)$(BENCH_COMPILE) -o $@ $(filter %.c,$^)
+	$(Q)$(BENCH_COMPILE) -o $@ $(filter %.c,$^) -lssl -lcrypto
 
 $(addprefix $(BENCH_BIN)/,build.so five.so rows.so): $(BENCH_BIN)/%.so: tests/bench/%.c core/include/pillion/module.h
 	@mkdir -p $(@D)
@@ -59,6 +60,11 @@ bench-protocols: all $(BENCH_PROGRAMS)  ## measure HTTP, lines and MCP; writes i
 	-sh tests/interop/packages.sh $(B)/tests/npm
 	-$(MAKE) $(BENCH_BIN)/h2o_ping
 	python3 tests/bench/protocols.py --build $(B)
+
+.PHONY: bench-tls
+bench-tls: all fixtures $(BENCH_PROGRAMS)  ## measure TLS beside hitch and nginx; writes its section
+	-$(call install,hitch nginx openssl)
+	python3 tests/bench/tls.py --build $(B)
 
 .PHONY: bench-rows
 bench-rows: all $(BENCH_PROGRAMS)  ## a long list, with a tree and without

@@ -13,6 +13,8 @@
  *         --rate R             so many requests a second, each sent when it is due
  *         --warm-up SECONDS    before the measurement begins (0.2)
  *         --cpu-of PID,PID...  whose CPU time is measured too
+ *         --tls yes            inside TLS, with whatever certificate
+ *         --handshakes whole|resumed  of TLS, each on a connection of its own, and no requests
  *
  * Without a rate each connection has a batch of requests in flight, and sends the next one when
  * every reply to the last one is there; a latency is that of a batch. With a rate it is that of a
@@ -42,7 +44,7 @@ static struct lane *lanes;
 static uint64_t begun_ns;    /* the loop's start, when a rate's first request is due */
 static uint64_t measured_ns; /* requests that are due earlier belong to the warm-up */
 
-static uint64_t clock_ns(void)
+uint64_t clock_ns(void)
 {
     struct timespec now;
 
@@ -74,6 +76,7 @@ static void batch_replied(struct lane *lane, uint64_t before)
     result.requests += plan.in_flight;
     latency_add(&result, clock_ns() - lane->began_ns);
     if (plan.reconnects) {
+        tls_off(lane->tls);
         close(lane->fd);
         lane_open(lane);
     }
@@ -154,6 +157,11 @@ int main(int argc, char **argv)
     epoll = epoll_create1(EPOLL_CLOEXEC);
     if (lanes == NULL || epoll < 0)
         load_fail("cannot begin");
+    if (plan.handshakes != HANDSHAKES_NONE) {
+        handshakes_run(&result);
+        result_print(&result);
+        return EXIT_SUCCESS;
+    }
     first_call();
     for (unsigned i = 0; i < plan.connections; i++)
         lane_open(&lanes[i]);

@@ -1,11 +1,12 @@
 /* The bare client's parts: load.c is its loops, load_lane.c its connections, load_plan.c its
- * command line and its outcome. Knows nothing of Pillion. */
+ * command line and its outcome, load_tls.c its TLS. Knows nothing of Pillion. */
 #ifndef TESTS_BENCH_LOAD_H
 #define TESTS_BENCH_LOAD_H
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #define FRAME_HEADER 4u
 
@@ -26,6 +27,12 @@ struct plan {
     char *reply;       /* the first one, unless it is a frame */
     uint64_t measured_ns, warm_up_ns;
     char *cpu_of; /* process ids, or NULL */
+    bool tls;
+    enum {
+        HANDSHAKES_NONE,
+        HANDSHAKES_WHOLE,
+        HANDSHAKES_RESUMED
+    } handshakes; /* and nothing else */
 };
 
 /* Latencies: 16 buckets for each power of two of nanoseconds. */
@@ -40,6 +47,7 @@ struct result {
 /* One connection: its requests and replies since it was opened. */
 struct lane {
     int fd;
+    void *tls; /* NULL without */
     bool waits_to_send;
     uint64_t asked;       /* requests that are sent or to be sent */
     uint64_t sent;        /* bytes of them */
@@ -65,8 +73,24 @@ uint64_t cpu_of(const char *pids);
 void latency_add(struct result *result, uint64_t ns);
 void result_print(const struct result *result);
 
+uint64_t clock_ns(void);
+
 /* Sends one request before all others: learns how a reply looks, and fails on an error. */
 void first_call(void);
+
+/* A connection. */
+int lane_connect(void);
+
+/* Does the handshake on a blocking socket, which becomes non-blocking; NULL without TLS. */
+void *tls_on(int fd);
+void tls_off(void *tls);
+
+/* As send(2) and recv(2), without waiting. */
+ssize_t tls_send(void *tls, int fd, const void *data, size_t size);
+ssize_t tls_recv(void *tls, int fd, void *data, size_t size);
+
+/* Does handshakes in the place of requests. */
+void handshakes_run(struct result *result);
 
 /* Connects, and watches for replies. */
 void lane_open(struct lane *lane);

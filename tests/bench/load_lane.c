@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -20,7 +21,7 @@
 
 static char received[RECEIVE_SIZE];
 
-static int lane_connect(void)
+int lane_connect(void)
 {
     static unsigned turn;
     struct sockaddr_in address = {.sin_family = AF_INET,
@@ -52,6 +53,7 @@ static void lane_watch(struct lane *lane, int operation, uint32_t events)
 void lane_open(struct lane *lane)
 {
     *lane = (struct lane){.fd = lane_connect()};
+    lane->tls = tls_on(lane->fd);
     lane_watch(lane, EPOLL_CTL_ADD, EPOLLIN);
 }
 
@@ -63,7 +65,7 @@ void lane_ask(struct lane *lane, uint64_t count)
     while ((unsent = lane->asked * plan.request_size - lane->sent) > 0) {
         size_t from = (size_t)(lane->sent % plan.request_size);
         size_t size = plan.batch_size - from < unsent ? plan.batch_size - from : (size_t)unsent;
-        ssize_t sent = send(lane->fd, plan.batch + from, size, MSG_NOSIGNAL | MSG_DONTWAIT);
+        ssize_t sent = tls_send(lane->tls, lane->fd, plan.batch + from, size);
         if (sent > 0)
             lane->sent += (size_t)sent;
         else if (errno == EAGAIN)
@@ -128,12 +130,13 @@ static void lane_count_alike(struct lane *lane, const char *data, size_t size)
     lane->missing %= plan.reply_size;
 }
 
-void lane_receive(struct lane *lane)
+/* Receives once; false when there is nothing. */
+static bool receive_some(struct lane *lane)
 {
-    ssize_t size = recv(lane->fd, received, sizeof(received), MSG_DONTWAIT);
+    ssize_t size = tls_recv(lane->tls, lane->fd, received, sizeof(received));
 
     if (size < 0 && (errno == EAGAIN || errno == EINTR))
-        return;
+        return false;
     if (size <= 0) {
         errno = size == 0 ? 0 : errno;
         load_fail("the server has closed a connection");
@@ -145,6 +148,14 @@ void lane_receive(struct lane *lane)
     errno = 0;
     if (lane->replies > lane->asked)
         load_fail("there are more replies than requests");
+    return true;
+}
+
+void lane_receive(struct lane *lane)
+{
+    /* Records that OpenSSL has read already wake nobody. */
+    while (receive_some(lane) && lane->tls != NULL)
+        continue;
 }
 
 /* The size of the reply that begins with `text`, or 0 while that cannot be told. */
@@ -179,22 +190,27 @@ static bool is_error(const char *reply)
 void first_call(void)
 {
     int fd = lane_connect();
+    void *tls = tls_on(fd);
     size_t size = 0;
 
     for (size_t sent = 0; sent < plan.request_size;) {
-        ssize_t part = send(fd, plan.batch + sent, plan.request_size - sent, MSG_NOSIGNAL);
+        ssize_t part = tls_send(tls, fd, plan.batch + sent, plan.request_size - sent);
         if (part <= 0)
             load_fail("cannot send the first request");
         sent += (size_t)part;
     }
     while (plan.reply_size == 0 || size < plan.reply_size) {
-        ssize_t part = recv(fd, received + size, sizeof(received) - 1 - size, 0);
+        struct pollfd readable = {.fd = fd, .events = POLLIN};
+        ssize_t part = tls_recv(tls, fd, received + size, sizeof(received) - 1 - size);
+        if (part < 0 && errno == EAGAIN && poll(&readable, 1, 5000) == 1)
+            continue;
         if (part <= 0)
             load_fail("the first request was not answered, or its reply is too long");
         size += (size_t)part;
         received[size] = '\0';
         plan.reply_size = whole_size(received, size);
     }
+    tls_off(tls);
     close(fd);
     const size_t header = plan.wrap == FRAME ? FRAME_HEADER : 0;
     errno = 0;

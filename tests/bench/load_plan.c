@@ -108,6 +108,10 @@ static bool option_read(const char *name, char *value, const char **request)
         plan.rate = atof(value);
     } else if (strcmp(name, "--warm-up") == 0) {
         plan.warm_up_ns = (uint64_t)(atof(value) * 1e9);
+    } else if (strcmp(name, "--tls") == 0) {
+        plan.tls = strcmp(value, "yes") == 0;
+    } else if (strcmp(name, "--handshakes") == 0) {
+        plan.handshakes = strcmp(value, "resumed") == 0 ? HANDSHAKES_RESUMED : HANDSHAKES_WHOLE;
     } else if (strcmp(name, "--cpu-of") == 0) {
         plan.cpu_of = value;
     } else {

@@ -84,9 +84,9 @@ of what is seen, for the bare echo too.
 
 ## Do it again
 
-`make bench` takes about a quarter of an hour and writes this page, but for two sections:
+`make bench` takes about a quarter of an hour and writes this page, but for three sections:
 `make bench-protocols` takes ten minutes and writes that on protocols, `make bench-tables` two minutes for that on
-params and results. `make bench-quick` compares `ping` alone.
+params and results, `make bench-tls` two minutes for that on TLS. `make bench-quick` compares `ping` alone.
 [operations.md](operations.md#how-fast-is-it) has `pillion bench`, for your own methods on your own
 machine.
 """
@@ -243,7 +243,7 @@ def rest(results):
 
 # ---- The sections that others write ----
 
-SECTIONS, BEHIND = ("## Protocols\n", "## Params and results\n"), "## Do it again\n"
+SECTIONS, BEHIND = ("## Protocols\n", "## Params and results\n", "## TLS\n"), "## Do it again\n"
 
 
 def section_of(page, title):
