@@ -58,7 +58,10 @@ struct gate_client {
     bool reads_write; /* TLS can read only once it can write */
 };
 
-static void client_look(struct gate_client *client);
+/* What can be done: bytes to the worker, and to the client. */
+enum { LOOK_IN = 1, LOOK_OUT = 2, LOOK_BOTH = 3 };
+
+static void client_look(struct gate_client *client, unsigned what);
 
 /* ---- The end ---- */
 
@@ -237,6 +240,8 @@ static bool carry_in(struct gate_client *client, bool *more)
         size_t sent = send_inside(client, chunk, got);
         if (sent < got)
             hold(&client->in, chunk + sent, got - sent);
+        else if (!tls->has_more(client->session))
+            break;
     }
     if (client->in_ended && client->in.data == NULL && !client->in_told) {
         client->in_told = true;
@@ -297,13 +302,16 @@ static bool carry_out(struct gate_client *client, bool *more)
             hold(&client->out, chunk + at, (size_t)got - at);
             break;
         }
+        if ((size_t)got < sizeof(chunk)) /* it is empty now */
+            return true;
     }
     if (!carry_held_out(client))
         return false;
     if (client->out_ended && client->out.data == NULL && !client->out_told) {
         client->out_told = true;
         client->clients->tls->finish(client->session);
-        shutdown(client->outside.fd, SHUT_WR);
+        if (!client->in_told && !client->in_lost) /* otherwise it is closed at once */
+            shutdown(client->outside.fd, SHUT_WR);
     }
     return true;
 }
@@ -331,14 +339,15 @@ static bool watch_for(struct gate_client *client, struct watch *watch, uint32_t 
 
 static void again_over(struct timer *timer)
 {
-    client_look(container_of(timer, struct gate_client, again));
+    client_look(container_of(timer, struct gate_client, again), LOOK_BOTH);
 }
 
-static void carry(struct gate_client *client)
+static void carry(struct gate_client *client, unsigned what)
 {
     bool more = false;
 
-    if (!carry_in(client, &more) || !carry_out(client, &more)) {
+    if (((what & LOOK_IN) && !carry_in(client, &more)) ||
+        ((what & LOOK_OUT) && !carry_out(client, &more))) {
         client_close(client, true);
         return;
     }
@@ -389,7 +398,6 @@ static bool introduce(struct gate_client *client)
 static void meet(struct gate_client *client)
 {
     int ends[2];
-    const int on = 1;
 
     timer_cancel(client->clients->loop, &client->limit);
     gate_shaken(&client->clients->admission, &client->key);
@@ -404,10 +412,9 @@ static void meet(struct gate_client *client)
     }
     client->workers_end = ends[0];
     client->inside.fd = ends[1];
-    setsockopt(ends[0], IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
     client->met = true;
     if (introduce(client))
-        client_look(client);
+        client_look(client, LOOK_BOTH);
     else
         client_close(client, false);
 }
@@ -512,7 +519,7 @@ static void read_header(struct gate_client *client)
         return;
     }
     begin_handshake(client);
-    client_look(client);
+    client_look(client, LOOK_BOTH);
 }
 
 /* Gives the worker's end to the workers. False while their queue is full. */
@@ -529,14 +536,14 @@ static bool hand_over(struct gate_client *client)
 }
 
 /* Does what can be done next. The client may be gone after it. */
-static void client_look(struct gate_client *client)
+static void client_look(struct gate_client *client, unsigned what)
 {
     if (client->heading) {
         read_header(client);
     } else if (!client->met) {
         shake_hands(client);
     } else if (hand_over(client)) {
-        carry(client);
+        carry(client, what);
     } else if (errno == EPIPE) {
         log_seldom(LOG_ERROR_LEVEL, NULL,
                    "%s: a module has shut the queue to the workers down: a client is "
@@ -551,14 +558,20 @@ static void client_look(struct gate_client *client)
 
 static void outside_ready(struct watch *watch, uint32_t events)
 {
-    (void)events;
-    client_look(container_of(watch, struct gate_client, outside));
+    struct gate_client *client = container_of(watch, struct gate_client, outside);
+    unsigned what = (events & EPOLLIN ? LOOK_IN : 0) | (events & EPOLLOUT ? LOOK_OUT : 0);
+
+    if ((events & (EPOLLERR | EPOLLHUP)) || client->reads_write)
+        what = LOOK_BOTH;
+    client_look(client, what);
 }
 
 static void inside_ready(struct watch *watch, uint32_t events)
 {
-    (void)events;
-    client_look(container_of(watch, struct gate_client, inside));
+    struct gate_client *client = container_of(watch, struct gate_client, inside);
+    unsigned what = (events & EPOLLIN ? LOOK_OUT : 0) | (events & EPOLLOUT ? LOOK_IN : 0);
+
+    client_look(client, events & (EPOLLERR | EPOLLHUP) ? LOOK_BOTH : what);
 }
 
 /* `key`: as gate_admits has it. */

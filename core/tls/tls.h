@@ -13,7 +13,7 @@
 
 #include "base/error.h"
 
-#define TLS_TABLE_VERSION    3u /* raised when anything below changes */
+#define TLS_TABLE_VERSION    4u /* raised when anything below changes */
 #define TLS_TICKET_KEY       80u
 #define TLS_CERTIFICATES_MAX 64u
 
@@ -110,6 +110,9 @@ struct tls_table {
 
     enum tls_status (*handshake)(struct tls_session *session);
     enum tls_status (*read)(struct tls_session *session, char *to, size_t room, size_t *got);
+    /* After a read that was DONE: false when the next one would find nothing before the socket can
+     * be read. */
+    bool (*has_more)(struct tls_session *session);
     /* After TLS_WRITE the same bytes are to be given again, at whatever address. */
     enum tls_status (*write)(struct tls_session *session, const char *from, size_t size,
                              size_t *put);

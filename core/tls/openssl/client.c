@@ -157,7 +157,7 @@ static bool is_address(const char *name)
 
 struct tls_session *client_session(struct tls_context *context, int fd, const char *name)
 {
-    struct tls_session *session = session_new(context, fd);
+    struct tls_session *session = session_new(context);
 
     if (session == NULL)
         return NULL;
@@ -165,7 +165,7 @@ struct tls_session *client_session(struct tls_context *context, int fd, const ch
     session->name = strdup(name);
     session->trusted = context->trusted;
     client_words_of(session);
-    bool good = session->name != NULL;
+    bool good = session->name != NULL && SSL_set_fd(session->ssl, fd) == 1;
     if (good && is_address(name))
         good = X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(session->ssl), name) == 1;
     else if (good)

@@ -65,16 +65,15 @@ void context_release(struct tls_context *context)
     free(context);
 }
 
-struct tls_session *session_new(struct tls_context *context, int fd)
+struct tls_session *session_new(struct tls_context *context)
 {
     struct tls_session *session = calloc(1, sizeof(*session));
 
     if (session == NULL)
         return NULL;
     session->ssl = SSL_new(context->first);
-    if (session->ssl != NULL && SSL_set_fd(session->ssl, fd) == 1)
+    if (session->ssl != NULL)
         return session;
-    SSL_free(session->ssl);
     free(session);
     ERR_clear_error();
     return NULL;

@@ -89,6 +89,7 @@ static int key_index; /* of a context in its SSL_CTX */
 static bool use_ticket_key(const uint8_t *key, EVP_CIPHER_CTX *cipher, EVP_MAC_CTX *mac,
                            const unsigned char *iv, bool encrypts)
 {
+    static EVP_CIPHER *aes;
     char digest[] = "SHA256";
     OSSL_PARAM params[] = {
         OSSL_PARAM_octet_string(OSSL_MAC_PARAM_KEY,
@@ -98,8 +99,9 @@ static bool use_ticket_key(const uint8_t *key, EVP_CIPHER_CTX *cipher, EVP_MAC_C
         OSSL_PARAM_END,
     };
 
-    return EVP_CipherInit_ex(cipher, EVP_aes_256_cbc(), NULL, key + TICKET_NAME, iv, encrypts) ==
-               1 &&
+    if (aes == NULL) /* finding it takes OpenSSL longer than using it */
+        aes = EVP_CIPHER_fetch(NULL, "AES-256-CBC", NULL);
+    return EVP_CipherInit_ex(cipher, aes, NULL, key + TICKET_NAME, iv, encrypts) == 1 &&
            EVP_MAC_CTX_set_params(mac, params) == 1;
 }
 
@@ -197,6 +199,7 @@ static void set_sessions(SSL_CTX *ctx, struct tls_context *context,
         SSL_CTX_set_num_tickets(ctx, 0);
         return;
     }
+    SSL_CTX_set_num_tickets(ctx, 1); /* and the next one when it is used */
     SSL_CTX_set_timeout(ctx, (long)settings->session_s);
     SSL_CTX_set_ex_data(ctx, key_index, context);
     SSL_CTX_set_tlsext_ticket_key_evp_cb(ctx, ticket_key);
@@ -218,6 +221,9 @@ static SSL_CTX *server_ctx(struct tls_context *context, const struct tls_server 
                                  SSL_OP_IGNORE_UNEXPECTED_EOF);
     SSL_CTX_set_mode(ctx, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
                               SSL_MODE_RELEASE_BUFFERS);
+    /* The file has the certificates that lead to the authority; otherwise they would be looked for,
+     * and verified, in each handshake. */
+    SSL_CTX_set_mode(ctx, SSL_MODE_NO_AUTO_CHAIN);
     /* A record that is not data ends a read, or a client that sends nothing else (updates of keys,
      * say) would keep the others waiting. */
     SSL_CTX_clear_mode(ctx, SSL_MODE_AUTO_RETRY);
@@ -295,11 +301,15 @@ static int64_t expires(const struct tls_context *context, char *name, size_t siz
 
 static struct tls_session *session_accept(struct tls_context *context, int fd)
 {
-    struct tls_session *session = session_new(context, fd);
+    struct tls_session *session = session_new(context);
 
-    if (session != NULL)
+    if (session != NULL && socket_use(session, fd)) {
         SSL_set_accept_state(session->ssl);
-    return session;
+        return session;
+    }
+    session_end(session);
+    ERR_clear_error();
+    return NULL;
 }
 
 static enum tls_cause cause_of(unsigned long code, int number)
@@ -355,6 +365,8 @@ static enum tls_status status_of(struct tls_session *session, int result)
 {
     int number = errno;
 
+    if (result > 0)
+        return TLS_DONE;
     switch (SSL_get_error(session->ssl, result)) {
     case SSL_ERROR_NONE:
         return TLS_DONE;
@@ -375,7 +387,8 @@ static enum tls_status status_of(struct tls_session *session, int result)
 
 static void ask(void)
 {
-    ERR_clear_error(); /* what an earlier call has left would be taken for this one's */
+    if (ERR_peek_error() != 0)
+        ERR_clear_error(); /* what an earlier call has left would be taken for this one's */
     errno = 0;
 }
 
@@ -390,6 +403,16 @@ static enum tls_status session_read(struct tls_session *session, char *to, size_
     ask();
     *got = 0;
     return status_of(session, SSL_read_ex(session->ssl, to, room, got));
+}
+
+static bool has_more(struct tls_session *session)
+{
+    bool dry = session->dry;
+
+    if (SSL_has_pending(session->ssl))
+        return true;
+    session->dry = false;
+    return !dry;
 }
 
 static enum tls_status session_write(struct tls_session *session, const char *from, size_t size,
@@ -465,6 +488,7 @@ __attribute__((visibility("default"))) const struct tls_table pillion_tls_table 
     .end = session_end,
     .handshake = handshake,
     .read = session_read,
+    .has_more = has_more,
     .write = session_write,
     .finish = finish,
     .agreed = agreed,

@@ -23,6 +23,9 @@ struct tls_session {
     char *name; /* of the server, where the session is a client's; else NULL */
     const char *trusted;
     enum tls_cause cause;
+    int fd;      /* socket.c: the socket; */
+    bool dry;    /* it was read empty; */
+    bool ended;  /* the other side has finished sending */
     bool judged; /* `why` tells what is wrong with the server's certificate */
     char why[256];
 };
@@ -41,8 +44,13 @@ void set_alpn(struct tls_context *context, const char *const *names);
 
 struct tls_context *context_new(void);
 void context_release(struct tls_context *context);
-struct tls_session *session_new(struct tls_context *context, int fd);
+struct tls_session *session_new(struct tls_context *context);
 void session_end(struct tls_session *session);
+
+/* ---- socket.c ---- */
+
+/* Has a server's session read and write `fd`. False without memory. */
+bool socket_use(struct tls_session *session, int fd);
 
 /* ---- client.c: see tls.h ---- */
 
