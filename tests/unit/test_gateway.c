@@ -206,6 +206,25 @@ START_TEST(what_was_found_is_told_from_what_was_written)
 }
 END_TEST
 
+START_TEST(whatever_a_service_says_is_one_word)
+{
+    static const struct directory_method odd[] = {
+        {"a\"b\\", "{\n\"summary\": \"; } method evil { # ' \\\" $x\"\n}"},
+        {"{}", "\\"},
+        {"x y", ""}};
+    static const struct directory_methods set = {odd, 3};
+    const struct directory_instance instances[] = {{"10.0.0.1:1", "/p/a\"b", 100, 0, 0}};
+
+    publish(instances, 1, &set, 1);
+    configure("", "proxy_all registry:/p/;");
+    ck_assert_uint_eq(add(NULL), 3);
+    for (size_t i = 0; i < 3; i++)
+        ck_assert_str_eq(method_of(odd[i].name)->declares, odd[i].about);
+    ck_assert_str_eq(directive_of("{}", "upstream"), "registry:/p/a\"b");
+    ck_assert_ptr_null(method_of("evil"));
+}
+END_TEST
+
 /* ---- Limits ---- */
 
 #define MANY 1100u
@@ -355,8 +374,9 @@ END_TEST
 
 UNIT_MAIN("gateway", methods_of_services_become_methods_of_the_server,
           methods_of_the_configuration_come_first, names_of_the_servers_own_are_not_taken,
-          most_instances_decide_what_a_method_is, each_server_block_has_its_own,
-          without_a_registry_there_are_no_methods, what_was_found_is_told_from_what_was_written,
+          most_instances_decide_what_a_method_is, whatever_a_service_says_is_one_word,
+          each_server_block_has_its_own, without_a_registry_there_are_no_methods,
+          what_was_found_is_told_from_what_was_written,
           methods_for_which_there_is_no_room_are_left_out, former_methods_have_their_room,
           large_descriptions_have_a_limit,
           changes_of_methods_are_seen_and_those_of_instances_are_not,
