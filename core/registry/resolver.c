@@ -43,6 +43,7 @@ struct resolver {
     uint32_t open_count;
     struct resolver_query *open, *waiting;
     struct dns_answer answer;
+    struct resolver_figures figures;
 };
 
 static void attempt(struct resolver_query *query);
@@ -109,6 +110,7 @@ static void tell(struct resolver_query *query, enum dns_status status)
         .why = query->error.text,
     };
 
+    query->resolver->figures.failures += status == DNS_FAILED;
     leave(query);
     query->done(query->context, &reply);
     free(query);
@@ -343,6 +345,7 @@ struct resolver_query *resolver_ask(struct resolver *resolver, const char *name,
     struct resolver_query *query = must_zalloc(sizeof(*query));
     size_t size = strlen(name);
 
+    resolver->figures.questions++;
     query->resolver = resolver;
     query->question.type = (uint16_t)type;
     query->question.edns = true;
@@ -356,6 +359,11 @@ struct resolver_query *resolver_ask(struct resolver *resolver, const char *name,
     put_last(&resolver->waiting, query);
     begin_waiting(resolver);
     return query;
+}
+
+struct resolver_figures resolver_figures(const struct resolver *resolver)
+{
+    return resolver->figures;
 }
 
 /* ---- Opening ---- */

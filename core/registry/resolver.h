@@ -62,6 +62,12 @@ void resolver_close(struct resolver *resolver); /* nobody is told */
 /* Other servers from now on, also for queries that are under way. */
 void resolver_change(struct resolver *resolver, const struct resolver_servers *servers);
 
+/* Questions so far, each told or not, and those that have failed. */
+struct resolver_figures {
+    uint64_t questions, failures;
+};
+struct resolver_figures resolver_figures(const struct resolver *resolver);
+
 /* Asks. `name` is one that dns_name_check finds good. The server that is asked first is `skip`
  * places behind the one that has answered last: another one's opinion. */
 struct resolver_query *resolver_ask(struct resolver *resolver, const char *name, enum dns_type type,

@@ -420,6 +420,17 @@ void srv_unwant(struct srv *srv, const char *text)
         drop(srv, at);
 }
 
+struct srv_figures srv_figures(const struct srv *srv)
+{
+    const struct resolver_figures asked = resolver_figures(srv->resolver);
+    struct srv_figures figures = {
+        .names = srv->count, .questions = asked.questions, .failures = asked.failures};
+
+    for (const struct name *name = srv->names; name != NULL; name = name->next)
+        figures.away += name->away;
+    return figures;
+}
+
 /* ---- Opening ---- */
 
 struct srv *srv_open(struct loop *loop, const struct resolver_servers *servers,

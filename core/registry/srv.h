@@ -49,4 +49,11 @@ void srv_close(struct srv *srv);
 bool srv_want(struct srv *srv, const char *name, struct error *error);
 void srv_unwant(struct srv *srv, const char *name);
 
+/* For metrics and status. */
+struct srv_figures {
+    uint64_t names, away;         /* that are wanted; whose last question has failed */
+    uint64_t questions, failures; /* that name servers were asked, for records and addresses */
+};
+struct srv_figures srv_figures(const struct srv *srv);
+
 #endif

@@ -218,6 +218,11 @@ START_TEST(a_set_stays_while_nobody_can_say)
     }
     ck_assert_uint_eq(contacts, 1);
     ck_assert_uint_eq(changes, 1);
+    const struct srv_figures figures = srv_figures(srv);
+    ck_assert_uint_eq(figures.names, 1);
+    ck_assert_uint_eq(figures.away, 1);
+    ck_assert_uint_eq(figures.failures, sizeof(pauses) / sizeof(*pauses));
+    ck_assert_uint_eq(figures.questions, figures.failures + 2);
     answer_with(&servers[0], 5, 2);
     ck_assert(there);
     ck_assert_uint_eq(contacts, 2);
