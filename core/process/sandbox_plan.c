@@ -115,11 +115,16 @@ struct names {
     size_t count;
 };
 
-static void note_paths(struct sandbox_plan *plan, struct names *names,
+/* What modules may change, with what is beside it; and files that they have been given. */
+struct named {
+    struct names paths, files;
+};
+
+static void note_paths(struct sandbox_plan *plan, struct names *names, pillion_type type,
                        const pillion_directive *directives)
 {
     for (const pillion_directive *d = directives; d->name != NULL; d++) {
-        if (d->type != PILLION_PATH)
+        if (d->type != type)
             continue;
         if (names->count % 16 == 0)
             names->items = must_realloc(names->items, (names->count + 16) * sizeof(char *));
@@ -127,14 +132,14 @@ static void note_paths(struct sandbox_plan *plan, struct names *names,
     }
 }
 
-static void note_all_paths(struct sandbox_plan *plan, struct names *names,
+static void note_all_paths(struct sandbox_plan *plan, struct names *names, pillion_type type,
                            const pillion_module *module)
 {
-    note_paths(plan, names, module->directives);
+    note_paths(plan, names, type, module->directives);
     for (const pillion_method *m = module->methods; m->name != NULL; m++)
-        note_paths(plan, names, m->directives);
+        note_paths(plan, names, type, m->directives);
     for (const pillion_filter *f = module->filters; f->name != NULL; f++)
-        note_paths(plan, names, f->directives);
+        note_paths(plan, names, type, f->directives);
 }
 
 /* Reads the module's descriptor. False when it cannot be known without running it, or not loaded
@@ -181,7 +186,7 @@ static void tell(struct sandbox_plan *plan, const struct module_settings *module
 }
 
 static void add_module(const struct generation *generation, const struct module_file *file,
-                       struct sandbox_plan *plan, struct names *names)
+                       struct sandbox_plan *plan, struct named *named)
 {
     struct manifest manifest;
     const struct module_settings *settings = file->settings;
@@ -198,7 +203,8 @@ static void add_module(const struct generation *generation, const struct module_
         return;
     add_search(plan, manifest.search, origin);
     if ((needs & PILLION_NEEDS_FILES) != 0)
-        note_all_paths(plan, names, &manifest.descriptor);
+        note_all_paths(plan, &named->paths, PILLION_PATH, &manifest.descriptor);
+    note_all_paths(plan, &named->files, PILLION_FILE, &manifest.descriptor);
     manifest_close(&manifest);
 }
 
@@ -215,34 +221,38 @@ static bool is_among(const struct names *names, const char *name)
 
 /* A directive of another module that has the same name is taken for a path, too. */
 static void add_block(const struct generation *generation, const struct conf_statement *block,
-                      const struct names *names, struct sandbox_plan *plan)
+                      const struct named *named, struct sandbox_plan *plan)
 {
     for (const struct conf_statement *s = block; s != NULL; s = s->next) {
-        if (s->word_count == 1 && is_among(names, s->name.text))
+        if (s->word_count != 1)
+            continue;
+        if (is_among(&named->paths, s->name.text))
             add_beside(plan, conf_tree_path(generation->tree, s->words[0].text),
                        ACCESS_READ | ACCESS_WRITE);
+        else if (is_among(&named->files, s->name.text)) /* a library may want it by its name */
+            add(plan, conf_tree_path(generation->tree, s->words[0].text), ACCESS_READ);
     }
 }
 
 static void add_filters(const struct generation *generation, const struct filter_settings *filters,
-                        const struct names *names, struct sandbox_plan *plan)
+                        const struct named *named, struct sandbox_plan *plan)
 {
     for (const struct filter_settings *f = filters; f != NULL; f = f->next)
-        add_block(generation, f->block, names, plan);
+        add_block(generation, f->block, named, plan);
 }
 
-static void add_blocks(const struct generation *generation, const struct names *names,
+static void add_blocks(const struct generation *generation, const struct named *named,
                        struct sandbox_plan *plan)
 {
     const struct settings *settings = generation->settings;
 
     for (const struct module_settings *m = settings->modules; m != NULL; m = m->next)
-        add_block(generation, m->block, names, plan);
+        add_block(generation, m->block, named, plan);
     for (const struct server_settings *s = settings->servers; s != NULL; s = s->next) {
-        add_filters(generation, s->filters, names, plan);
+        add_filters(generation, s->filters, named, plan);
         for (const struct method_settings *m = s->methods; m != NULL; m = m->next) {
-            add_filters(generation, m->filters, names, plan);
-            add_block(generation, m->block, names, plan);
+            add_filters(generation, m->filters, named, plan);
+            add_block(generation, m->block, named, plan);
         }
     }
 }
@@ -257,17 +267,17 @@ static void add_given(const struct generation *generation, const struct conf_lis
 void sandbox_plan_make(const struct generation *generation, struct sandbox_plan *plan)
 {
     const struct settings *settings = generation->settings;
-    struct names names = {0};
+    struct named named = {0};
     char folder[PATH_MAX];
 
     *plan = (struct sandbox_plan){0};
     for (size_t i = 0; i < generation->module_file_count; i++)
-        add_module(generation, &generation->module_files[i], plan, &names);
+        add_module(generation, &generation->module_files[i], plan, &named);
     if (strncmp(settings->log.path, "syslog", 6) == 0)
         plan->needs |= SANDBOX_SYSLOG;
     add_system(plan);
     add_search(plan, getenv("LD_LIBRARY_PATH"), "");
-    add_blocks(generation, &names, plan);
+    add_blocks(generation, &named, plan);
     if ((plan->needs & PILLION_NEEDS_FILES) != 0 && settings->working_directory != NULL)
         add(plan, settings->working_directory, ACCESS_READ | ACCESS_WRITE);
     if (core_dump_folder(folder))
@@ -278,7 +288,8 @@ void sandbox_plan_make(const struct generation *generation, struct sandbox_plan 
     for (size_t i = 0; i < settings->sandbox_connect.count; i++)
         plan->ports[plan->port_count++] =
             (uint16_t)strtoul(settings->sandbox_connect.items[i], NULL, 10);
-    free(names.items);
+    free(named.paths.items);
+    free(named.files.items);
 }
 
 void sandbox_plan_free(struct sandbox_plan *plan)

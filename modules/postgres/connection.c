@@ -1,6 +1,7 @@
 /* A connection to PostgreSQL: opened, kept, and opened again when it breaks, later and later, or
  * when it leads to the wrong server. call.c sends over it, result.c handles what comes back. */
 #include "connection.h"
+#include "secure.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,6 +10,7 @@
 
 #include "call.h"
 #include "result.h"
+#include "secure.h"
 
 #define BACKOFF_FIRST_MS   50u
 #define BACKOFF_LONGEST_MS 2000u
@@ -223,13 +225,17 @@ static void connect_late(pillion_instance *self, void *data)
 
 static void connection_open(struct connection *connection)
 {
-    const char *const names[] = {"dbname", "client_encoding", "fallback_application_name", NULL};
-    const char *const values[] = {connection->pool->settings->conninfo, "UTF8", "pillion", NULL};
+    const struct pool *pool = connection->pool;
+    struct params params = {.count = 0};
 
+    param_add(&params, "dbname", pool->settings->conninfo);
+    param_add(&params, "client_encoding", "UTF8");
+    param_add(&params, "fallback_application_name", "pillion");
+    secure_add(pool->settings, &params);
     free(connection->prepared);
     connection->prepared = NULL;
     connection->prepared_count = 0;
-    connection->pg = PQconnectStartParams(names, values, 1);
+    connection->pg = PQconnectStartParams(params.names, params.values, 1);
     if (connection->pg == NULL || PQstatus(connection->pg) == CONNECTION_BAD) {
         connection_lost(connection,
                         connection->pg == NULL ? "out of memory" : PQerrorMessage(connection->pg));

@@ -16,6 +16,7 @@
 #include <stddef.h>
 
 #include "pool.h"
+#include "secure.h"
 
 static const char *const trace_words[] = {"off", "comment", NULL};
 
@@ -28,6 +29,35 @@ static const pillion_directive directives[] = {
          "How to connect, as libpq takes it: \"host=/run/postgresql dbname=shop user=web\" or "
          "a postgresql:// URL. Looking up a host's name would block the worker: give an "
          "address as hostaddr."},
+    {.name = "ssl",
+     .type = PILLION_FLAG,
+     .offset = offsetof(struct settings, ssl),
+     .fallback = "off",
+     .summary = "Speaks TLS with the server, and nothing else: its sslmode is verify-full."},
+    {.name = "ssl_verify",
+     .type = PILLION_FLAG,
+     .offset = offsetof(struct settings, ssl_verify),
+     .fallback = "on",
+     .summary = "Whether its certificate has to be valid, signed by a trusted authority and for "
+                "its name; `off` is for tests alone."},
+    {.name = "ssl_name",
+     .type = PILLION_STRING,
+     .offset = offsetof(struct settings, ssl_name),
+     .summary = "The name that its certificate has to be for; without it, the `host` of "
+                "`conninfo`."},
+    {.name = "ssl_trusted_certificate",
+     .type = PILLION_FILE,
+     .offset = offsetof(struct settings, ssl_trusted),
+     .summary = "Certificates of the authorities that are trusted (PEM); without it, the "
+                "system's."},
+    {.name = "ssl_certificate",
+     .type = PILLION_FILE,
+     .offset = offsetof(struct settings, ssl_certificate),
+     .summary = "The certificate that is shown to a server that asks for one (PEM)."},
+    {.name = "ssl_certificate_key",
+     .type = PILLION_FILE,
+     .offset = offsetof(struct settings, ssl_key),
+     .summary = "Its key (PEM); libpq reads it, and wants it to be its user's or root's alone."},
     {.name = "connections",
      .type = PILLION_INTEGER,
      .offset = offsetof(struct settings, connections),
@@ -137,17 +167,7 @@ static void query(pillion_request *req)
 
 static int check(pillion_instance *self, pillion_error_text *error)
 {
-    const struct settings *settings = pillion_config(self);
-    char *why = NULL;
-    PQconninfoOption *options = PQconninfoParse(settings->conninfo, &why);
-
-    if (options == NULL) {
-        pillion_error(error, "conninfo: %s", why == NULL ? "out of memory" : why);
-        PQfreemem(why);
-        return -1;
-    }
-    PQconninfoFree(options);
-    return 0;
+    return secure_check(pillion_config(self), error);
 }
 
 static int start(pillion_instance *self, pillion_error_text *error)

@@ -13,6 +13,11 @@ struct settings {
     int64_t max_pending;
     uint64_t max_unsent, max_reply;
     bool prepare;
+
+    /* TLS, which libpq speaks: it reads these files by itself. */
+    bool ssl, ssl_verify;
+    const char *ssl_name;
+    pillion_file ssl_trusted, ssl_certificate, ssl_key;
     int trace;
 };
 

@@ -33,7 +33,7 @@ struct link_events {
 struct link {
     struct links *links;
     redisContext *redis; /* NULL while there is no connection */
-    pillion_handle watch, flush, more, deadline;
+    pillion_handle watch, flush, more, deadline, tls;
     bool opening;                    /* requests may wait for it: its attempt has not ended */
     bool ready;                      /* it is connected, and has passed AUTH and SELECT */
     bool blocked;                    /* the socket takes no more */
@@ -53,6 +53,7 @@ struct links {
     const struct link_events *events;
     pillion_instance *self;
     const struct settings *settings;
+    pillion_tls *tls; /* NULL: plain */
     char host[64];
     int port;
     bool closing;

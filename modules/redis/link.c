@@ -38,7 +38,8 @@ static void link_close(struct link *link)
     pillion_cancel(link->flush);
     pillion_cancel(link->more);
     pillion_cancel(link->deadline);
-    link->watch = link->flush = link->more = link->deadline = 0;
+    pillion_cancel(link->tls);
+    link->watch = link->flush = link->more = link->deadline = link->tls = 0;
     link->blocked = link->retiring = false;
     value_reset(&link->value);
     link->skip = 0;
@@ -152,6 +153,27 @@ static void ready(pillion_instance *self, int fd, unsigned events, void *data)
     calls_go_on(data, events);
 }
 
+/* The server takes commands from here on. */
+static void introduce(struct link *link)
+{
+    pillion_cancel(link->watch);
+    link->watch = pillion_watch(link->links->self, link->redis->fd, PILLION_READ, ready, link);
+    if (link->watch == 0)
+        link_lost(link, strerror(errno));
+    else
+        calls_introduce(link);
+}
+
+/* TLS is established, or has failed, now or later. */
+static void told(pillion_instance *self, const char *why, void *data)
+{
+    (void)self;
+    if (why == NULL)
+        introduce(data);
+    else
+        link_lost(data, why);
+}
+
 /* connect(2) has come to an end, EINPROGRESS. */
 static void connected(pillion_instance *self, int fd, unsigned events, void *data)
 {
@@ -159,19 +181,14 @@ static void connected(pillion_instance *self, int fd, unsigned events, void *dat
     int error = 0;
     socklen_t size = sizeof(error);
 
+    (void)self;
     (void)events;
     if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size) < 0)
         error = errno;
-    if (error != 0) {
+    if (error != 0)
         link_lost(link, strerror(error));
-        return;
-    }
-    pillion_cancel(link->watch);
-    link->watch = pillion_watch(self, fd, PILLION_READ, ready, link);
-    if (link->watch == 0)
-        link_lost(link, strerror(errno));
     else
-        calls_introduce(link);
+        introduce(link);
 }
 
 static void connect_late(pillion_instance *self, void *data)
@@ -179,7 +196,20 @@ static void connect_late(pillion_instance *self, void *data)
     struct link *link = data;
 
     (void)self;
-    link_lost(link, "the server does not answer");
+    link_lost(link, link->tls != 0 && link->introductions == 0
+                        ? "the server does not answer the TLS handshake: does it speak TLS?"
+                        : "the server does not answer");
+}
+
+/* hiredis goes on with the plain end, and closes it. False with errno set. */
+static bool begin_tls(struct link *link)
+{
+    const struct links *links = link->links;
+
+    link->tls = pillion_tls_connect(links->tls, link->redis->fd,
+                                    links->port == 0 ? "localhost" : links->host, &link->redis->fd,
+                                    told, link);
+    return link->tls != 0;
 }
 
 static void link_open(struct link *link)
@@ -193,9 +223,10 @@ static void link_open(struct link *link)
         return;
     }
     value_attach(&link->value, link->redis);
-    link->watch = pillion_watch(links->self, link->redis->fd, PILLION_WRITE, connected, link);
+    if (links->tls == NULL)
+        link->watch = pillion_watch(links->self, link->redis->fd, PILLION_WRITE, connected, link);
     link->deadline = pillion_timer(links->self, CONNECT_MS, 0, connect_late, link);
-    if (link->watch == 0)
+    if (links->tls == NULL ? link->watch == 0 : !begin_tls(link))
         link_lost(link, strerror(errno));
 }
 
@@ -216,11 +247,20 @@ static void links_look(pillion_instance *self, void *data)
 static const struct link_events events = {
     .lost = link_lost, .ready = link_ready, .replied = link_retire, .read_only = links_read_only};
 
-int links_check(const struct settings *settings, pillion_error_text *error)
+/* NULL with the reason. */
+static pillion_tls *tls_of(pillion_instance *self, const struct settings *settings,
+                           pillion_error_text *error)
+{
+    return pillion_tls_open(self, &settings->ssl, sizeof(settings->ssl), NULL, error);
+}
+
+int links_check(pillion_instance *self, const struct settings *settings, pillion_error_text *error)
 {
     char host[64];
     int port;
 
+    if (settings->ssl.on && tls_of(self, settings, error) == NULL)
+        return -1;
     if (address_read(settings->server, host, sizeof(host), &port))
         return 0;
     return pillion_error(error,
@@ -233,6 +273,10 @@ struct links *links_open(pillion_instance *self, const struct settings *settings
                          pillion_error_text *error)
 {
     size_t count = (size_t)settings->connections;
+    pillion_tls *tls = settings->ssl.on ? tls_of(self, settings, error) : NULL;
+
+    if (settings->ssl.on && tls == NULL)
+        return NULL;
     struct links *links = calloc(1, sizeof(*links) + count * sizeof(links->links[0]));
 
     if (links == NULL) {
@@ -242,6 +286,7 @@ struct links *links_open(pillion_instance *self, const struct settings *settings
     links->events = &events;
     links->self = self;
     links->settings = settings;
+    links->tls = tls;
     links->count = links->opening = count;
     waiting_start(&links->waiting);
     address_read(settings->server, links->host, sizeof(links->host), &links->port);

@@ -10,7 +10,7 @@ struct links *links_open(pillion_instance *self, const struct settings *settings
                          pillion_error_text *error);
 void links_close(struct links *links);
 
-/* Checks the address. Returns 0, or as pillion_error. */
-int links_check(const struct settings *settings, pillion_error_text *error);
+/* Checks the address, and what TLS needs. Returns 0, or as pillion_error. */
+int links_check(pillion_instance *self, const struct settings *settings, pillion_error_text *error);
 
 #endif

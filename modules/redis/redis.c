@@ -73,6 +73,7 @@ static const pillion_directive directives[] = {
      .min = 1024,
      .max = INT64_C(1) << 31,
      .summary = "The largest reply, as JSON; a larger one is answered `redis_too_large`."},
+    PILLION_TLS_DIRECTIVES(struct settings, ssl),
     {0},
 };
 
@@ -114,7 +115,7 @@ static void command(pillion_request *req)
 
 static int check(pillion_instance *self, pillion_error_text *error)
 {
-    return links_check(pillion_config(self), error);
+    return links_check(self, pillion_config(self), error);
 }
 
 static int start(pillion_instance *self, pillion_error_text *error)

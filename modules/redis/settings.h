@@ -13,6 +13,7 @@ struct settings {
     int64_t database;
     int64_t max_pending;
     uint64_t max_unsent, max_reply;
+    pillion_tls_settings ssl;
 };
 
 /* The rows of the table of metrics. */

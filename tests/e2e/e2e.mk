@@ -16,7 +16,7 @@ $(B)/tests/e2e/test_test_api $(B)/tests/e2e/test_proxy_services: $(B)/libpillion
 $(B)/tests/e2e/test_test_api $(B)/tests/e2e/test_proxy_services: CHECK_LIBS += -Icore/include -L$(B) -Wl,-rpath,$(abspath $(B)) -lpillion-test
 
 # Its clients are OpenSSL's.
-TLS_TESTS := $(B)/tests/e2e/test_tls $(B)/tests/e2e/test_tls_call $(B)/tests/e2e/test_tls_hard $(B)/tests/e2e/test_tls_out
+TLS_TESTS := $(B)/tests/e2e/test_tls $(B)/tests/e2e/test_tls_call $(B)/tests/e2e/test_tls_hard $(B)/tests/e2e/test_tls_out $(B)/tests/e2e/test_tls_engines
 $(TLS_TESTS): CHECK_LIBS += -lssl -lcrypto
 $(TLS_TESTS): tests/e2e/tls_peer.h
 

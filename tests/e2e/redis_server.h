@@ -14,8 +14,43 @@
 struct redis {
     int port;
     const char *replicaof; /* HOST PORT, or NULL */
+    const char *tls;       /* a folder of tls_make's: it speaks TLS alone, as "server"; or NULL */
+    bool asks;             /* clients have to have a certificate of "authority" */
     pid_t pid;
 };
+
+/* Does not return. */
+static inline void redis_run(const struct redis *redis, const char *port, const char *password)
+{
+    const char *tls = redis->tls == NULL ? "" : redis->tls;
+    const char *const argv[] = {"redis-server",
+                                "--bind",
+                                "127.0.0.1",
+                                "--save",
+                                "",
+                                "--appendonly",
+                                "no",
+                                "--replicaof",
+                                redis->replicaof == NULL ? "no one" : redis->replicaof,
+                                "--requirepass",
+                                password == NULL ? "" : password,
+                                "--port",
+                                redis->tls == NULL ? port : "0",
+                                redis->tls == NULL ? NULL : "--tls-port",
+                                port,
+                                "--tls-cert-file",
+                                keep_printf("%s/server.pem", tls),
+                                "--tls-key-file",
+                                keep_printf("%s/server.key", tls),
+                                "--tls-ca-cert-file",
+                                keep_printf("%s/authority.pem", tls),
+                                "--tls-auth-clients",
+                                redis->asks ? "yes" : "no",
+                                NULL};
+
+    execvp(argv[0], (char *const *)(uintptr_t)argv);
+    _exit(127);
+}
 
 static inline void redis_start(struct redis *redis, const struct server *server,
                                const char *password)
@@ -28,10 +63,7 @@ static inline void redis_start(struct redis *redis, const struct server *server,
     if (redis->pid == 0) {
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         if (freopen("/dev/null", "w", stdout) != NULL && chdir(server->prefix) == 0)
-            execlp("redis-server", "redis-server", "--port", port, "--bind", "127.0.0.1", "--save",
-                   "", "--appendonly", "no", "--replicaof",
-                   redis->replicaof == NULL ? "no one" : redis->replicaof,
-                   password == NULL ? NULL : "--requirepass", password, NULL);
+            redis_run(redis, port, password);
         _exit(127);
     }
 }

@@ -123,15 +123,15 @@ static void say(struct tls_session *session, X509 *certificate, int depth, int e
                  "is not among %s authorities",
                  subject, session->trusted);
         return;
-    case X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN:
+    case X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN: /* it is its own issuer */
     case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT:
     case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY:
     case X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE:
         common_name(X509_get_issuer_name(certificate), text, sizeof(text));
         snprintf(why, size,
-                 "its certificate is not trusted: \"%s\", who signed %s, is not among "
-                 "%s authorities",
-                 text, depth == 0 ? "it" : mine, session->trusted);
+                 "its certificate is not trusted: \"%s\", who signed it, is not among %s "
+                 "authorities",
+                 text, session->trusted);
         return;
     default:
         snprintf(why, size, "%s is not valid: %s", mine, X509_verify_cert_error_string(error));
