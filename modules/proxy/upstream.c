@@ -362,6 +362,8 @@ void upstream_use(struct upstream *upstream)
     if (upstream->users++ > 0)
         return;
     upstream->owner.leaving = false;
+    pillion_log(upstream->owner.self, PILLION_LOG_INFO, "%s is asked from now on",
+                upstream->address);
     pillion_count(upstream->owner.self, METRIC_SERVERS, 1);
     for (int64_t i = 0; i < upstream->count; i++)
         link_return(upstream->links[i]);
@@ -374,6 +376,9 @@ void upstream_leave(struct upstream *upstream)
     if (--upstream->users > 0)
         return;
     upstream->owner.leaving = true;
+    pillion_log(proxy->self, PILLION_LOG_INFO,
+                "%s has left: it is asked nothing more, and may finish what it has",
+                upstream->address);
     pillion_count(proxy->self, METRIC_SERVERS, -1);
     upstreams_tidy(proxy);
 }
