@@ -96,7 +96,39 @@ enum message_type {
     MESSAGE_UNREADY, /* the server is to quit before long: probes of readiness fail */
     /* worker to master */
     MESSAGE_WANTS, /* `text`: the name of a service that a module of it has opened */
+    /* probe to master */
+    MESSAGE_METHODS, /* `text`: the next part of what the server block `number` offers, as a
+                        registry's record has it (rpc/offer.h); `serial` 1 begins it anew */
+    /* master to registry process */
+    MESSAGE_WATCH,  /* `text`: a service to watch (net/directory.h), or, when `number` is 0, not any
+                       more */
+    MESSAGE_OFFER,  /* `number`: an enum offer */
+    MESSAGE_REVOKE, /* take all addresses back, and end the lease; answered by REVOKED within about
+                       `number` ms */
+    /* registry process to master */
+    MESSAGE_REVOKED, /* `number` 1: it is done; 0: nobody has answered, and the lease ends by itself
+                      */
+    MESSAGE_LEASE,   /* `serial`: the lease that holds the addresses; `number` 1: in place of a lost
+                        one */
+    MESSAGE_CONTACT, /* `number`: an enum contact; `text`: the reason */
+    MESSAGE_FIGURES, /* `ids`, by enum registry_figure (rpc/registry_figure.h) */
+    MESSAGE_SERVICE, /* `text`: a service; `number` of its servers; `serial` 1: they are known */
+    MESSAGE_FORGOTTEN, /* the addresses of former configurations are registered no more */
     MESSAGE_TYPES
+};
+
+/* How much of the server's addresses is to be in the registry. */
+enum offer {
+    OFFER_NONE,
+    OFFER_LITTLE, /* with the least weight: the server is full */
+    OFFER_WHOLE
+};
+
+/* How the registry process stands with its registry. */
+enum contact {
+    CONTACT_LOST,
+    CONTACT_THERE,
+    CONTACT_REFUSED /* something that was asked; it is asked again */
 };
 
 /* Which of a dead worker's connections a slot takes: record r of the worker that had slot `slot` of

@@ -174,3 +174,28 @@ void sandbox_enter_gate(uint16_t port)
     enter_bare(WALL_FILES | WALL_CONNECT | WALL_ABSTRACT | WALL_SIGNALS, port,
                PILLION_NEEDS_NETWORK);
 }
+
+#define PORT_DNS 53
+
+void sandbox_enter_network(const uint16_t *ports, size_t count)
+{
+    struct sandbox_plan plan;
+    struct error error;
+    int rules =
+        sandbox_files_abi() == 0
+            ? -1
+            : sandbox_files_begin(
+                  WALL_FILES | WALL_CONNECT | WALL_BIND | WALL_ABSTRACT | WALL_SIGNALS, &error);
+
+    sandbox_plan_network(&plan);
+    if (rules >= 0) {
+        for (size_t i = 0; i < plan.path_count; i++)
+            sandbox_files_allow(rules, plan.paths[i].path, plan.paths[i].access);
+        for (size_t i = 0; i < count; i++)
+            sandbox_files_connect(rules, ports[i]);
+        sandbox_files_connect(rules, PORT_DNS);
+        sandbox_files_enter(rules, &error);
+    }
+    sandbox_filter_enter(plan.needs, &error);
+    sandbox_plan_free(&plan);
+}

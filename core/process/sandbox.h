@@ -20,6 +20,10 @@ void sandbox_enter_bare(void);
  * `port`: a gate. */
 void sandbox_enter_gate(uint16_t port);
 
+/* The same for a process that speaks to the network, looks names up, and runs no module: the
+ * registry process. It connects by TCP to the `count` ports alone, and to that of name servers. */
+void sandbox_enter_network(const uint16_t *ports, size_t count);
+
 /* A MESSAGE_SANDBOXED, in words: "it called execve(2), which the sandbox refuses: …". */
 void sandbox_describe(uint64_t number, uint64_t architecture, char *text, size_t size);
 

@@ -292,6 +292,12 @@ void sandbox_plan_make(const struct generation *generation, struct sandbox_plan 
     free(named.files.items);
 }
 
+void sandbox_plan_network(struct sandbox_plan *plan)
+{
+    *plan = (struct sandbox_plan){.needs = PILLION_NEEDS_NETWORK};
+    add_system(plan);
+}
+
 void sandbox_plan_free(struct sandbox_plan *plan)
 {
     free(plan->paths);

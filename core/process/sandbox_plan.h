@@ -24,6 +24,10 @@ struct sandbox_plan {
 /* Reads the modules' files, and runs nothing of them. In the process that is to be locked down,
  * where it may open no more files than later. */
 void sandbox_plan_make(const struct generation *generation, struct sandbox_plan *plan);
+
+/* The same for a process without modules that speaks to the network, and looks names up. */
+void sandbox_plan_network(struct sandbox_plan *plan);
+
 void sandbox_plan_free(struct sandbox_plan *plan);
 
 #endif

@@ -1,0 +1,274 @@
+/* The services that are wanted: which prefixes are watched for them, and what of the watched keys
+ * is published. */
+#include "registry/wanted.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/memory.h"
+#include "registry/instances.h"
+
+#include "unit.h"
+
+static struct text said; /* "+/pillion/shop/ -/pillion/shop/ ", in the order in which it came */
+static unsigned changes;
+static struct directory *directory;
+static int memory;
+
+static void watch(const char *prefix, bool on)
+{
+    text_printf(&said, "%s%s ", on ? "+" : "-", prefix);
+}
+
+static void look_up(const char *name, bool on)
+{
+    text_printf(&said, "%s?%s ", on ? "+" : "-", name);
+}
+
+static void changed(void)
+{
+    changes++;
+}
+
+static void begin(void)
+{
+    static const struct wanted_events events = {watch, look_up, changed};
+    struct error error;
+
+    if (memory == 0)
+        memory = directory_make(8u << 20, &error);
+    ck_assert_int_ge(memory, 0);
+    directory = directory_map(memory, true, &error);
+    ck_assert_ptr_nonnull(directory);
+    wanted_begin(directory, &events);
+}
+
+static void expect_said(const char *expected)
+{
+    ck_assert_str_eq(text_string(&said), expected);
+    text_free(&said);
+}
+
+static struct bytes record_of(const char *address, const char *more)
+{
+    static char values[8][256];
+    static unsigned next;
+    char *value = values[next++ % 8];
+
+    snprintf(value, sizeof(values[0]), "{\"address\":\"%s\"%s}", address, more);
+    return bytes_of(value);
+}
+
+static struct etcd_row row(const char *key)
+{
+    return (struct etcd_row){bytes_of(key), record_of(strrchr(key, '/') + 1, "")};
+}
+
+/* What is published of a service: "10.0.0.1:80*100 10.0.0.2:80*100 ", "?" where it is not known. */
+static const char *published(const char *name)
+{
+    static struct text shown;
+    struct error error;
+
+    ck_assert_msg(wanted_publish(&error), "%s", error.text);
+    struct directory_service *service = directory_read(directory, name, NULL);
+    text_free(&shown);
+    if (service == NULL)
+        return "none";
+    if (!service->known)
+        text_append_string(&shown, "?");
+    for (size_t i = 0; i < service->count; i++)
+        text_printf(&shown, "%s*%u ", service->instances[i].address, service->instances[i].weight);
+    free(service);
+    return text_string(&shown);
+}
+
+static uint64_t since(const char *name, size_t index)
+{
+    struct directory_service *service = directory_read(directory, name, NULL);
+
+    ck_assert_ptr_nonnull(service);
+    ck_assert_uint_lt(index, service->count);
+    uint64_t ms = service->instances[index].since_ms;
+    free(service);
+    return ms;
+}
+
+START_TEST(one_watch_serves_all_below_it)
+{
+    begin();
+    ck_assert(wanted_set("registry:/pillion/shop", true));
+    expect_said("+/pillion/shop/ ");
+    ck_assert(wanted_set("registry:/pillion/", true));
+    expect_said("+/pillion/ -/pillion/shop/ ");
+    ck_assert(wanted_set("registry:/pillion/users", true));
+    ck_assert(wanted_set("registry:/pillion/users", true));
+    expect_said("");
+    ck_assert(wanted_set("registry:/pillion/", false));
+    expect_said("+/pillion/shop/ +/pillion/users/ -/pillion/ ");
+    ck_assert(wanted_set("registry:/pillion/users", false));
+    expect_said("-/pillion/users/ ");
+}
+END_TEST
+
+START_TEST(names_that_are_none_are_refused)
+{
+    begin();
+    ck_assert(!wanted_set("shop", true));
+    ck_assert(!wanted_set("registry:shop", true));
+    ck_assert(wanted_set("srv:_p._tcp.example", true));
+    expect_said("+?_p._tcp.example ");
+}
+END_TEST
+
+START_TEST(a_service_is_what_is_directly_below_its_name)
+{
+    const struct etcd_row rows[] = {row("/pillion/shop/10.0.0.1:80"),
+                                    row("/pillion/shop/eu/10.0.0.2:80"),
+                                    row("/pillion/users/10.0.0.3:80")};
+
+    begin();
+    wanted_set("registry:/pillion/", true);
+    wanted_set("registry:/pillion/shop", true);
+    ck_assert_str_eq(published("registry:/pillion/shop"), "?");
+    wanted_snapshot("/pillion/", rows, 3);
+    ck_assert_str_eq(published("registry:/pillion/shop"), "10.0.0.1:80*100 ");
+    ck_assert_str_eq(published("registry:/pillion/"),
+                     "10.0.0.1:80*100 10.0.0.2:80*100 10.0.0.3:80*100 ");
+    wanted_set("registry:/pillion/shop/eu", true); /* what is known is known at once */
+    ck_assert_str_eq(published("registry:/pillion/shop/eu"), "10.0.0.2:80*100 ");
+}
+END_TEST
+
+START_TEST(changes_between_snapshots_are_followed)
+{
+    const struct etcd_row rows[] = {row("/s/10.0.0.1:80"), row("/s/10.0.0.2:80")};
+
+    begin();
+    wanted_set("registry:/s", true);
+    wanted_snapshot("/s/", rows, 2);
+    ck_assert_str_eq(published("registry:/s"), "10.0.0.1:80*100 10.0.0.2:80*100 ");
+    wanted_put(BYTES("/s/10.0.0.0:80"), record_of("10.0.0.0:80", ",\"weight\":7"));
+    wanted_gone(BYTES("/s/10.0.0.1:80"));
+    wanted_gone(BYTES("/s/10.0.0.9:80"));
+    ck_assert_str_eq(published("registry:/s"), "10.0.0.0:80*7 10.0.0.2:80*100 ");
+    wanted_put(BYTES("/s/10.0.0.0:80"), record_of("10.0.0.0:80", ""));
+    ck_assert_str_eq(published("registry:/s"), "10.0.0.0:80*100 10.0.0.2:80*100 ");
+    wanted_snapshot("/s/", rows, 1);
+    ck_assert_str_eq(published("registry:/s"), "10.0.0.1:80*100 ");
+    wanted_snapshot("/s/", NULL, 0);
+    ck_assert_str_eq(published("registry:/s"), "");
+}
+END_TEST
+
+START_TEST(a_record_that_makes_no_sense_is_left_out_alone)
+{
+    const struct etcd_row rows[] = {
+        row("/s/10.0.0.1:80"), {BYTES("/s/10.0.0.2:80"), BYTES("nonsense")}, row("/s/10.0.0.3:80")};
+
+    begin();
+    wanted_set("registry:/s", true);
+    wanted_snapshot("/s/", rows, 3);
+    ck_assert_str_eq(published("registry:/s"), "10.0.0.1:80*100 10.0.0.3:80*100 ");
+    wanted_put(BYTES("/s/10.0.0.3:80"), BYTES("{}"));
+    wanted_put(BYTES("/s/\x1b[31m"), BYTES("{}"));
+    ck_assert_str_eq(published("registry:/s"), "10.0.0.1:80*100 ");
+    ck_assert_uint_eq(instances_bad(), 3);
+}
+END_TEST
+
+START_TEST(servers_are_new_when_they_come_later)
+{
+    const struct etcd_row rows[] = {row("/s/10.0.0.1:80"), row("/s/10.0.0.2:80")};
+    uint64_t before = clock_wall_ms();
+
+    begin();
+    wanted_set("registry:/s", true);
+    wanted_snapshot("/s/", rows, 1);
+    published("registry:/s");
+    ck_assert_uint_eq(since("registry:/s", 0), 0);
+    wanted_snapshot("/s/", rows, 2); /* after a compaction, say */
+    published("registry:/s");
+    ck_assert_uint_eq(since("registry:/s", 0), 0);
+    ck_assert_uint_ge(since("registry:/s", 1), before);
+}
+END_TEST
+
+/* What a process has published, another one goes on with. check(3) forks for each test, so a fork
+ * within it is the former process. */
+START_TEST(what_the_former_process_knew_is_kept_until_more_is_known)
+{
+    const struct etcd_row rows[] = {row("/s/10.0.0.1:80"), row("/s/10.0.0.2:80")};
+    struct error error;
+
+    memory = directory_make(8u << 20, &error);
+    pid_t pid = fork();
+    if (pid == 0) {
+        begin();
+        wanted_set("registry:/s", true);
+        wanted_set("srv:shop", true);
+        wanted_snapshot("/s/", rows, 1);
+        wanted_put(rows[1].key, rows[1].value);
+        wanted_answer("shop", &(struct directory_instance){.address = "10.0.0.7:80", .weight = 1},
+                      1);
+        published("registry:/s");
+        _exit(0);
+    }
+    ck_assert_int_eq(waitpid(pid, NULL, 0), pid);
+    begin();
+    uint64_t second = since("registry:/s", 1);
+    wanted_set("registry:/s", true);
+    wanted_set("srv:shop", true);
+    ck_assert_str_eq(published("registry:/s"), "10.0.0.1:80*100 10.0.0.2:80*100 ");
+    ck_assert_str_eq(published("srv:shop"), "10.0.0.7:80*1 ");
+    wanted_snapshot("/s/", rows, 2);
+    ck_assert_str_eq(published("registry:/s"), "10.0.0.1:80*100 10.0.0.2:80*100 ");
+    ck_assert_uint_eq(since("registry:/s", 0), 0);
+    ck_assert_uint_eq(since("registry:/s", 1), second);
+}
+END_TEST
+
+START_TEST(dns_tells_all_servers_of_a_service)
+{
+    const struct directory_instance answer[] = {{.address = "10.0.0.1:80", .weight = 10},
+                                                {.address = "10.0.0.2:80", .weight = 20}};
+
+    begin();
+    wanted_set("srv:shop", true);
+    ck_assert_str_eq(published("srv:shop"), "?");
+    wanted_answer("other", answer, 2);
+    ck_assert_str_eq(published("srv:shop"), "?");
+    wanted_answer("shop", answer, 1);
+    ck_assert_str_eq(published("srv:shop"), "10.0.0.1:80*10 ");
+    wanted_answer("shop", answer, 2);
+    ck_assert_str_eq(published("srv:shop"), "10.0.0.1:80*10 10.0.0.2:80*20 ");
+    ck_assert_uint_eq(since("srv:shop", 0), 0);
+    ck_assert_uint_gt(since("srv:shop", 1), 0);
+    wanted_set("srv:shop", false);
+    ck_assert_str_eq(published("srv:shop"), "none");
+}
+END_TEST
+
+START_TEST(there_are_only_so_many_services)
+{
+    char name[64];
+
+    begin();
+    for (unsigned i = 0; i < DIRECTORY_SERVICES_MAX; i++) {
+        snprintf(name, sizeof(name), "registry:/s%u", i);
+        ck_assert(wanted_set(name, true));
+    }
+    ck_assert(!wanted_set("registry:/one/more", true));
+    ck_assert(wanted_set("registry:/s0", false));
+    ck_assert(wanted_set("registry:/one/more", true));
+}
+END_TEST
+
+UNIT_MAIN("wanted", one_watch_serves_all_below_it, names_that_are_none_are_refused,
+          a_service_is_what_is_directly_below_its_name, changes_between_snapshots_are_followed,
+          a_record_that_makes_no_sense_is_left_out_alone, servers_are_new_when_they_come_later,
+          what_the_former_process_knew_is_kept_until_more_is_known,
+          dns_tells_all_servers_of_a_service, there_are_only_so_many_services)
