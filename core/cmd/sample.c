@@ -111,6 +111,23 @@ static void read_tls(struct sample *sample, const cJSON *tls)
     }
 }
 
+static void read_registry(struct sample_registry *registry, const cJSON *from)
+{
+    const cJSON *item;
+
+    registry->shown = from != NULL;
+    registry->configured = member(from, "connected") != NULL;
+    registry->connected = cJSON_IsTrue(member(from, "connected"));
+    registry->away_s = number(from, "away_seconds");
+    registry->addresses = number(from, "addresses");
+    registry->registered = number(from, "registered");
+    cJSON_ArrayForEach(item, member(from, "services"))
+    {
+        registry->services++;
+        registry->servers += number(item, "servers");
+    }
+}
+
 struct sample *sample_new(const cJSON *stats, uint64_t at_ns)
 {
     struct sample *sample = must_zalloc(sizeof(*sample));
@@ -128,6 +145,7 @@ struct sample *sample_new(const cJSON *stats, uint64_t at_ns)
     sample->open = number(connections, "open");
     sample->unheld = number(member(stats, "vaults"), "unheld");
     read_tls(sample, member(stats, "tls"));
+    read_registry(&sample->registry, member(stats, "registry"));
     sample->accepted = number(connections, "accepted");
     sample->adopted = number(connections, "adopted");
     sample->bytes_in = number(connections, "bytes_in");

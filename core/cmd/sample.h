@@ -40,12 +40,21 @@ struct sample_method {
     struct sample_calls lately;
 };
 
+/* How the server stands with its registry. */
+struct sample_registry {
+    bool shown;      /* there is one, or a service is wanted */
+    bool configured; /* there is one */
+    bool connected;
+    double away_s, addresses, registered, services, servers; /* servers of all services */
+};
+
 struct sample {
     uint64_t at_ns;    /* clock_ns() when it was taken */
     double interval_s; /* since the sample before; 0: there was none */
     double generation, uptime_s, reloads, reloads_failed, crashes, hangs;
     bool reload_failed; /* the last one */
     double open, unheld, accepted, adopted, bytes_in, bytes_out;
+    struct sample_registry registry;
     double gates, tls_open, handshakes, resumed, handshakes_failed, handshaking; /* of TLS */
     struct sample_worker *workers;
     size_t worker_count;

@@ -10,6 +10,7 @@
 #include "base/memory.h"
 #include "cmd/columns.h"
 #include "cmd/figures.h"
+#include "cmd/registry_line.h"
 
 #define NAME_WIDEST 40
 #define LOW_SCREEN  12 /* rows; below it there is no room for workers */
@@ -176,6 +177,21 @@ static void add_sums(struct text *out, const struct top_view *view, const struct
     add_pair(out, view, TOP_P99, sample);
 }
 
+/* Returns how many lines that takes. */
+static int add_registry(struct text *out, const struct top_view *view, const struct sample *sample)
+{
+    const struct sample_registry *registry = &sample->registry;
+    struct text line = {0};
+
+    if (!registry->shown || (view->rows != TOP_ALL && view->rows < LOW_SCREEN))
+        return 0;
+    registry_line(&line, registry);
+    top_view_line(out, view, red(view, registry->configured && !registry->connected),
+                  text_string(&line));
+    text_free(&line);
+    return 1;
+}
+
 /* ---- Workers ---- */
 
 /* Rows for workers: at most four on a screen of 24, or as many as leave room for a few methods. */
@@ -318,6 +334,7 @@ void top_view_append(struct text *out, struct top_view *view, const struct sampl
     int used = 4; /* sums, and an empty line */
 
     add_sums(out, view, sample);
+    used += add_registry(out, view, sample);
     top_view_line(out, view, "", "");
     used += add_workers(out, view, sample);
     add_methods(out, view, sample, view->rows - used - 1 - bottom);

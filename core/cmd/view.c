@@ -3,6 +3,7 @@
 
 #include "cmd/columns.h"
 #include "cmd/figures.h"
+#include "cmd/registry_line.h"
 #include "cmd/sample.h"
 
 #define WIDTH 80
@@ -62,6 +63,10 @@ static void append_sums(struct text *out, const struct sample *sample)
     figure_bytes(out, sample->bytes_out, 0);
     if (sample->gates > 0)
         append_tls(out, sample);
+    if (sample->registry.shown) {
+        text_append_char(out, '\n');
+        registry_line(out, &sample->registry);
+    }
     text_append_string(out, "\n\n");
 }
 

@@ -27,8 +27,10 @@
 #include "conf/settings.h"
 #include "net/counters.h"
 #include "net/crowd.h"
+#include "net/directory.h"
 #include "net/tls_counters.h"
 #include "rpc/journal.h"
+#include "rpc/registry_figure.h"
 #include "wire/error_code.h"
 
 #define BOARD_METHODS_MAX 1024u /* distinct method names in the life of a master */
@@ -149,7 +151,7 @@ static_assert(sizeof(struct board_row) % BOARD_PAGE == 0, "rows begin at pages")
 #ifdef PILLION_TEST_LAYOUT
 #define BOARD_LAYOUT 1000u
 #else
-#define BOARD_LAYOUT 7u /* raised whenever a structure here changes */
+#define BOARD_LAYOUT 8u /* raised whenever a structure here changes */
 #endif
 
 /* Whether a method is out of service (master/quarantine.c). */
@@ -175,6 +177,30 @@ struct board_gate {
 };
 static_assert(sizeof(struct board_gate) % BOARD_PAGE == 0, "rows begin at pages");
 
+#define BOARD_SERVICES_MAX        DIRECTORY_SERVICES_MAX
+#define BOARD_REGISTRY_PREFIX_MAX 256u
+
+/* A service that modules want, as the registry process has published it. */
+struct board_service {
+    _Atomic bool used, known; /* known: there was an answer */
+    _Atomic uint32_t servers;
+    char name[DIRECTORY_NAME_MAX];
+};
+
+/* How the server stands with its registry, as the registry process has told the master. */
+struct board_registry {
+    _Atomic bool configured; /* there is a `registry` */
+    _Atomic bool lost;       /* the registry does not answer */
+    _Atomic uint32_t starts; /* 0: there was no such process yet */
+    _Atomic int32_t pid;     /* 0: none runs */
+    counter restarts;
+    counter lease;                          /* 0: none */
+    counter figures[REGISTRY_FIGURES];      /* by enum registry_figure */
+    char prefix[BOARD_REGISTRY_PREFIX_MAX]; /* what is registered below it; cut */
+    char why[256];                          /* of the last change: the member, or the trouble */
+    struct board_service services[BOARD_SERVICES_MAX];
+};
+
 static_assert(BOARD_NAME_MAX == JOURNAL_METHOD_MAX && BOARD_MODULE_NAME_MAX == JOURNAL_MODULE_MAX,
               "the journal has room for every name");
 
@@ -197,6 +223,7 @@ struct board {
     counter log_lost;           /* lines of the log that the master could not write */
     _Atomic uint32_t vault_count, vault_room; /* vaults in use, and sockets that each can hold */
     struct board_vault vaults[VAULT_PROCESSES_MAX];
+    struct board_registry registry;
 
     _Atomic uint32_t method_count;
     char names[BOARD_METHODS_MAX][BOARD_NAME_MAX];

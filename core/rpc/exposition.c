@@ -9,6 +9,8 @@
 #include "base/clock.h"
 #include "base/process_memory.h"
 #include "base/version.h"
+#include "rpc/exposition_registry.h"
+#include "rpc/exposition_text.h"
 #include "rpc/metric.h"
 #include "rpc/offload.h"
 #include "rpc/overview.h"
@@ -16,36 +18,6 @@
 /* Durations: the powers of two from 16 us to 69 s, in nanoseconds. */
 #define BOUND_FIRST_LOG 14u
 #define BOUND_LAST_LOG  36u
-
-static void family(struct text *out, const char *name, const char *type, const char *help)
-{
-    text_printf(out, "# HELP pillion_%s %s\n# TYPE pillion_%s %s\n", name, help, name, type);
-}
-
-/* A label's value: a name of the configuration, which may have any character. */
-static void label(struct text *out, const char *value)
-{
-    for (; *value != '\0'; value++) {
-        if (*value == '\n')
-            text_append_string(out, "\\n");
-        else
-            text_printf(out, *value == '"' || *value == '\\' ? "\\%c" : "%c", *value);
-    }
-}
-
-static void count(struct text *out, uint64_t value)
-{
-    text_printf(out, " %llu\n", (unsigned long long)value);
-}
-
-/* A family of one number. */
-static void one(struct text *out, const char *name, const char *type, const char *help,
-                uint64_t value)
-{
-    family(out, name, type, help);
-    text_printf(out, "pillion_%s", name);
-    count(out, value);
-}
 
 /* ---- The server as a whole ---- */
 
@@ -484,6 +456,7 @@ void exposition_write(const struct board *board, struct text *out)
     write_server(board, out);
     write_connections(board, out);
     write_tls(board, out);
+    exposition_write_registry(board, out);
     write_workers(board, out);
     write_pools(board, out);
     write_methods(board, out);

@@ -9,6 +9,7 @@
 #include "rpc/metric_shown.h"
 #include "rpc/offload.h"
 #include "rpc/overview.h"
+#include "rpc/registry_view.h"
 
 /* cJSON's numbers are doubles, exact up to 2^53; a counter is exact always. */
 static void add_counter(cJSON *object, const char *name, uint64_t value)
@@ -380,6 +381,9 @@ cJSON *introspect_stats(const struct introspect *introspect)
     add_counter(connections, "vault_held", sum.held);
     cJSON_AddItemToObject(stats, "vaults", describe_vaults(board, &sum));
     add_tls(stats, board);
+    cJSON *registry = registry_view(board);
+    if (registry != NULL)
+        cJSON_AddItemToObject(stats, "registry", registry);
     cJSON *methods = cJSON_AddObjectToObject(stats, "methods");
     for (uint32_t i = 0; i < board_methods_known(board); i++) {
         if (board_first_of_name(board, i))

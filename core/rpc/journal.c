@@ -28,6 +28,11 @@ static const struct {
     [JOURNAL_GATE_ENDED] = {"gate_ended", LOG_ERROR_LEVEL},
     [JOURNAL_VAULT_RESTARTED] = {"vault_restarted", LOG_ERROR_LEVEL},
     [JOURNAL_STOPPING] = {"stopping", LOG_NOTICE_LEVEL},
+    [JOURNAL_REGISTRY_ENDED] = {"registry_ended", LOG_ERROR_LEVEL},
+    [JOURNAL_REGISTRY_LOST] = {"registry_lost", LOG_ERROR_LEVEL},
+    [JOURNAL_REGISTRY_BACK] = {"registry_back", LOG_NOTICE_LEVEL},
+    [JOURNAL_REGISTRY_LEASE] = {"registry_lease", LOG_WARN_LEVEL},
+    [JOURNAL_REGISTRY_REFUSED] = {"registry_refused", LOG_ERROR_LEVEL},
 };
 
 const char *journal_kind_name(uint32_t kind)

@@ -39,7 +39,12 @@ enum journal_kind {
     JOURNAL_CORRECTION,   /* of the bytes that a dead worker had counted for its connections */
     JOURNAL_VAULT_RESTARTED,
     JOURNAL_STOPPING,
-    JOURNAL_GATE_ENDED, /* and its clients with it */
+    JOURNAL_GATE_ENDED,       /* and its clients with it */
+    JOURNAL_REGISTRY_ENDED,   /* the process that speaks to it; another goes on with its lease */
+    JOURNAL_REGISTRY_LOST,    /* it does not answer */
+    JOURNAL_REGISTRY_BACK,    /* it answers again */
+    JOURNAL_REGISTRY_LEASE,   /* the server's lease was lost: it has another */
+    JOURNAL_REGISTRY_REFUSED, /* it refuses what it is asked, as a wrong password */
     JOURNAL_KINDS
 };
 

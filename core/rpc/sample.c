@@ -6,6 +6,7 @@
 #include "base/process_memory.h"
 #include "base/version.h"
 #include "rpc/overview.h"
+#include "rpc/registry_view.h"
 
 static void number(struct text *out, const char *name, uint64_t value)
 {
@@ -30,6 +31,35 @@ static void close_list(struct text *out, char end)
 
 /* ---- The server, and its workers ---- */
 
+/* How the server stands with its registry, where it has one or wants a service. */
+static void write_registry(struct text *out, const struct board *board)
+{
+    const struct board_registry *registry = &board->registry;
+    struct registry_service service;
+    struct registry_state state;
+    char name[DIRECTORY_NAME_MAX];
+
+    if (atomic_load(&registry->starts) == 0)
+        return;
+    registry_state(registry, &state);
+    text_printf(out, "\"registry\":{\"configured\":%s,\"connected\":%s,",
+                atomic_load(&registry->configured) ? "true" : "false",
+                state.connected ? "true" : "false");
+    number(out, "away_s", state.away_s);
+    number(out, "addresses", counter_read(&registry->figures[REGISTRY_KEYS]));
+    number(out, "registered", counter_read(&registry->figures[REGISTRY_HELD]));
+    text_append_string(out, "\"services\":[");
+    for (uint32_t i = 0; i < BOARD_SERVICES_MAX; i++) {
+        if (!registry_service(registry, i, &service, name))
+            continue;
+        text_append_char(out, '[');
+        quoted(out, name);
+        text_printf(out, ",%u,%s],", service.servers, service.known ? "true" : "false");
+    }
+    close_list(out, ']');
+    text_append_string(out, "},");
+}
+
 static void write_server(struct text *out, const struct board *board)
 {
     uint64_t accepted = board_sum(board, COUNT_ACCEPTED), closed = board_sum(board, COUNT_CLOSED);
@@ -43,6 +73,7 @@ static void write_server(struct text *out, const struct board *board)
     number(out, "hangs", counter_read(&board->hangs));
     number(out, "connections", accepted > closed ? accepted - closed : 0);
     number(out, "streams", overview_streams(board));
+    write_registry(out, board);
 }
 
 /* The method that the worker runs, as 1 + its index; 0: none, or what is no method's. */

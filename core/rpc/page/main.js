@@ -32,6 +32,19 @@ function showEvents() {
   $("events").tabIndex = 0; // it scrolls
 }
 
+/** A line on the registry: whether it answers, what is registered, and the servers of each service. */
+function showRegistry(registry) {
+  $("registry").hidden = !registry;
+  if (!registry) return;
+  const parts = [];
+  if (registry.configured)
+    parts.push(registry.connected ? "The registry answers" : `The registry has been away for ${age(registry.away_s * 1000)}: the servers known last are used`);
+  if (registry.addresses > 0) parts.push(`${registry.registered} of ${registry.addresses} addresses registered`);
+  for (const [name, servers, known] of registry.services) parts.push(`${name}: ${known ? count(servers) : "not known yet"}`);
+  say($("registry"), `${parts.join("; ")}.`);
+  mark($("registry"), "alarm", registry.configured && !registry.connected);
+}
+
 function showNow() {
   const last = model.last, point = model.points.at(-1);
   if (!last) return;
@@ -40,6 +53,7 @@ function showNow() {
   say($("uptime"), age(last.uptime_ms));
   const serving = [...model.workers.values()].filter((w) => w.state === "serving").length;
   say($("now-connections"), count(last.connections));
+  showRegistry(last.registry);
   say($("now-workers"), String(serving));
   mark($("tile-workers"), "alarm", serving === 0);
   if (!point) return;
