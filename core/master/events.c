@@ -17,6 +17,7 @@
 #include "master/master.h"
 #include "master/orders.h"
 #include "master/pulse.h"
+#include "master/registry.h"
 #include "master/relieve.h"
 #include "master/reload.h"
 #include "master/reopen.h"
@@ -106,6 +107,11 @@ static void wants(const struct worker *worker, const char *service)
     wants_add(worker->generation->number, service);
 }
 
+static void offered(const struct worker *probe, const struct message *message)
+{
+    registry_methods(probe->generation->number, message);
+}
+
 static void gone(uint32_t serial, bool owing)
 {
     reopen_check();
@@ -127,6 +133,7 @@ static const struct worker_events worker_events = {
     .stuck = relieve_stuck,
     .crippled = relieve_begin,
     .wants = wants,
+    .offered = offered,
     .alive = reload_look,
     .reopened = reopen_answered,
     .lost = lost,
@@ -206,6 +213,7 @@ void events_begin(void)
     vaults_begin(&vault_events);
     gates_begin(master_check_end);
     found_begin(master_reload_again);
+    registry_begin(master_check_end);
     heartbeat_begin(round_over);
     slots_begin(exhausted);
     control_begin(master_order, show);

@@ -9,6 +9,7 @@
 #include "master/generations.h"
 #include "master/keeper.h"
 #include "master/master.h"
+#include "master/registry.h"
 #include "master/report.h"
 #include "master/workers.h"
 
@@ -49,6 +50,7 @@ static void next_round(struct timer *timer)
         worker_kill(w, CAUSE_SILENT);
     }
     gates_round(&now);
+    registry_round(&now);
     timer_set(&master.loop, timer, heartbeat.pace_ns, next_round);
     heartbeat.round_over();
 }

@@ -23,6 +23,7 @@
 #include "master/notify.h"
 #include "master/orders.h"
 #include "master/pid_file.h"
+#include "master/registry.h"
 #include "master/starter.h"
 #include "master/terminal.h"
 #include "master/upgrade.h"
@@ -83,6 +84,7 @@ static bool signals_open(struct error *error)
 static void tidy_up(void)
 {
     gates_end();
+    registry_end();
     vaults_end();
     pid_file_remove();
     if (generation_current() != NULL)

@@ -14,6 +14,7 @@
 #include "master/heartbeat.h"
 #include "master/master.h"
 #include "master/notify.h"
+#include "master/registry.h"
 #include "master/rehearsal.h"
 #include "master/reload.h"
 #include "master/reopen.h"
@@ -87,13 +88,17 @@ static struct {
     bool reload, upgrade;
 } follows;
 
-static struct timer quit_delay; /* set while the server is to quit, and serves on until then */
+/* The server is to quit, and serves on until `delay` is over. */
+static struct {
+    struct timer delay;
+    uint64_t least_ns; /* it is not over before, by clock_ns() */
+} quitting;
 
 static enum stage stage_now(void)
 {
     if (master.mode != MASTER_RUNNING)
         return master.mode == MASTER_QUITTING ? STAGE_QUITTING : STAGE_STOPPING;
-    if (timer_is_set(&quit_delay))
+    if (timer_is_set(&quitting.delay))
         return STAGE_QUITTING;
     if (reload_phase() != RELOAD_IDLE)
         return generation_current() == NULL ? STAGE_STARTING : STAGE_RELOADING;
@@ -118,7 +123,7 @@ static void end_workers(enum message_type how, uint64_t patience_ms)
 void master_check_end(void)
 {
     if (master.mode != MASTER_RUNNING && !workers_awaited() &&
-        (master.mode == MASTER_STOPPING || gates_finish()))
+        (master.mode == MASTER_STOPPING || gates_finish()) && registry_finish())
         loop_stop(&master.loop);
 }
 
@@ -139,7 +144,7 @@ void master_end(enum master_mode mode)
 
     if (mode <= master.mode)
         return;
-    timer_cancel(&master.loop, &quit_delay);
+    timer_cancel(&master.loop, &quitting.delay);
     master.mode = mode;
     if (generation_current() != NULL)
         report(JOURNAL_STOPPING, NULL, "%s",
@@ -151,6 +156,7 @@ void master_end(enum master_mode mode)
     title_set("master (ending)");
     end_orders();
     gates_leave();
+    registry_finish(); /* begins to take addresses back, where that was not done before */
     if (mode == MASTER_QUITTING)
         end_workers(MESSAGE_QUIT, drain_ms + QUIT_MARGIN_MS);
     else
@@ -169,24 +175,42 @@ static void delay_over(struct timer *timer)
 
 bool master_is_to_quit(void)
 {
-    return timer_is_set(&quit_delay);
+    return timer_is_set(&quitting.delay);
 }
 
-/* Quits, once balancers have had the time to see that. Workers that begin to serve meanwhile are
- * told as they do. */
+/* Those that watch a registry have gone elsewhere. */
+static void withdrawn(void)
+{
+    uint64_t now = clock_ns();
+
+    if (timer_is_set(&quitting.delay))
+        timer_set(&master.loop, &quitting.delay,
+                  quitting.least_ns > now ? quitting.least_ns - now : 0, delay_over);
+}
+
+/* Quits, once balancers, and those that watch the registry, have had the time to see that. Workers
+ * that begin to serve meanwhile are told as they do. */
 static void quit(void)
 {
     const struct generation *current = generation_current();
-    uint64_t delay_ms = current == NULL ? 0 : current->settings->quit_delay_ms;
+    uint64_t delay_ms = current == NULL ? 0 : current->settings->quit_delay_ms, most_ms = 0;
+    bool registered = current != NULL && registry_withdraw(withdrawn, &most_ms);
 
-    if (delay_ms == 0) {
+    if (delay_ms == 0 && !registered) {
         master_end(MASTER_QUITTING);
         return;
     }
-    timer_set(&master.loop, &quit_delay, delay_ms * NS_PER_MS, delay_over);
-    log_notice("not ready any more; the server serves on for %llu ms (quit_delay)",
-               (unsigned long long)delay_ms);
-    notify_stopping(delay_ms + current->settings->drain_timeout_ms + QUIT_MARGIN_MS);
+    quitting.least_ns = clock_ns() + delay_ms * NS_PER_MS;
+    most_ms = most_ms > delay_ms ? most_ms : delay_ms;
+    timer_set(&master.loop, &quitting.delay, most_ms * NS_PER_MS, delay_over);
+    if (registered)
+        log_notice("not ready any more; the server serves on until its addresses are out of the "
+                   "registry, and for %llu ms at least (quit_delay)",
+                   (unsigned long long)delay_ms);
+    else
+        log_notice("not ready any more; the server serves on for %llu ms (quit_delay)",
+                   (unsigned long long)delay_ms);
+    notify_stopping(most_ms + current->settings->drain_timeout_ms + QUIT_MARGIN_MS);
     end_orders();
     for (struct worker *w = workers_first(); w != NULL; w = w->next) {
         if (w->life == WORKER_SERVING)

@@ -13,6 +13,7 @@
 #include "master/keeper.h"
 #include "master/master.h"
 #include "master/pid_file.h"
+#include "master/registry.h"
 #include "master/state.h"
 #include "master/wants.h"
 #include "master/workers.h"
@@ -39,6 +40,7 @@ static const struct owner {
     {"binary", binary_write, binary_read, binary_keep_open},
     {"generation", inherit_write, inherit_read, inherit_keep_open},
     {"directory", directory_memory_write, directory_memory_read, directory_memory_keep_open},
+    {"registry", registry_write, registry_read, registry_keep_open},
     {"wants", wants_write, wants_read, NULL},
     {"zones", zones_write, zones_read, zones_keep_open},
     {"vaults", vaults_write, vaults_read, vaults_keep_open},

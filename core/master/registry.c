@@ -1,10 +1,582 @@
-/* The process that speaks to a registry. See registry.h. */
+/* The registry process, in the master. See registry.h.
+ *
+ * Processes are alike when their fingerprints are: what the configuration says of the registry, the
+ * files of password and keys as they are on disk, and the offers. */
 #include "master/registry.h"
 
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/descriptor.h"
 #include "base/log.h"
+#include "base/memory.h"
+#include "master/directory_memory.h"
+#include "master/generations.h"
+#include "master/master.h"
+#include "master/offers.h"
+#include "master/readiness.h"
+#include "master/registry_shown.h"
+#include "master/report.h"
+#include "master/state.h"
+#include "net/directory.h"
+#include "process/children.h"
+#include "process/outbox.h"
+#include "process/startup.h"
+#include "registry/registry.h"
+
+#define QUICK_NS     NS_PER_S
+#define QUICK_MAX    3u /* ends soon after the start, one after the other, before it is waited */
+#define BACKOFF_NS   NS_PER_S
+#define FINISH_NS    NS_PER_S
+#define END_MS       1000u /* for the process to end when it is told to */
+#define MARGIN_MS    500u  /* for it to say that it had no answer */
+#define ELSEWHERE_MS 500u  /* for those that watch to hear of it, and to look at it */
+
+enum stage {
+    STAGE_NONE,
+    STAGE_RUNS,
+    STAGE_REVOKES, /* it takes all addresses back, and is then to end */
+    STAGE_ENDS     /* it was told to end */
+};
+
+/* How far the server's own end is. */
+enum withdrawal { WITHDRAWAL_NONE, WITHDRAWAL_ASKED, WITHDRAWAL_DONE };
+
+static struct {
+    struct child child;
+    struct outbox out;
+    struct pulse pulse;
+    struct startup startup;
+    enum stage stage;
+    uint64_t started_ns;
+    uint32_t quick;    /* how many have ended soon after their start, one after the other */
+    char *fingerprint; /* of the process; "" : of a former binary */
+    int64_t lease;     /* 0: none */
+    bool has_settings; /* it speaks to a registry, and not to DNS alone */
+    enum offer offered;
+    struct timer respawn, deadline;
+    char **wanted;
+    size_t wanted_count;
+    enum withdrawal withdrawal;
+    void (*withdrawn)(void);
+    struct timer elsewhere;
+    void (*ended)(void);
+} registry;
+
+static void spawn_missing(struct timer *timer);
+
+/* ---- What the current generation asks for ---- */
+
+static const struct settings *settings_now(void)
+{
+    const struct generation *current = generation_current();
+    return current == NULL ? NULL : current->settings;
+}
+
+static const struct registry_settings *block_now(void)
+{
+    const struct settings *settings = settings_now();
+    return settings == NULL ? NULL : settings->registry;
+}
+
+static bool is_wanted(void)
+{
+    return master.mode == MASTER_RUNNING && settings_now() != NULL &&
+           (block_now() != NULL || registry.wanted_count > 0);
+}
+
+static void print_file(struct text *text, const char *path)
+{
+    struct stat file = {0};
+
+    if (path == NULL)
+        return;
+    int result = stat(path, &file);
+    text_printf(text, " %s %d %llu %llu %lld %lld.%09ld", path, result,
+                (unsigned long long)file.st_dev, (unsigned long long)file.st_ino,
+                (long long)file.st_size, (long long)file.st_mtim.tv_sec, file.st_mtim.tv_nsec);
+}
+
+/* The caller frees it. */
+static char *fingerprint_now(void)
+{
+    const struct registry_settings *block = block_now();
+    const struct identity *identity = &generation_current()->identity;
+    struct text text = {0};
+
+    text_printf(&text, "%u %u %d\n", identity->user, identity->group, settings_now()->sandbox);
+    if (block != NULL) {
+        for (size_t i = 0; i < block->urls.count; i++)
+            text_printf(&text, "%s ", block->urls.items[i]);
+        text_printf(&text, "%llu %llu %s", (unsigned long long)block->ttl_ms,
+                    (unsigned long long)block->timeout_ms, block->user == NULL ? "" : block->user);
+        print_file(&text, block->password_file);
+        print_file(&text, block->ca);
+        print_file(&text, block->cert);
+        print_file(&text, block->key);
+    }
+    text_append_char(&text, '\n');
+    offers_print(&text);
+    char *print = must_strdup(text_string(&text));
+    text_free(&text);
+    return print;
+}
+
+/* ---- Its messages ---- */
+
+static void withdrawal_over(struct timer *timer)
+{
+    (void)timer;
+    registry.withdrawal = WITHDRAWAL_DONE;
+    if (registry.withdrawn != NULL)
+        registry.withdrawn();
+    registry.ended();
+}
+
+/* `good`: the registry has said that the addresses are gone. */
+static void withdrawn(bool good)
+{
+    if (registry.withdrawal != WITHDRAWAL_ASKED || timer_is_set(&registry.elsewhere))
+        return;
+    if (!good)
+        log_warn("the registry has not said that this server's addresses are gone: others may "
+                 "call it until its lease is over (ttl)");
+    /* Those that watch need not be waited for by a server that stops at once. */
+    bool waits = good && master.mode == MASTER_RUNNING;
+    timer_set(&master.loop, &registry.elsewhere, waits ? ELSEWHERE_MS * NS_PER_MS : 0,
+              withdrawal_over);
+}
+
+static void tell_end(void)
+{
+    registry.stage = STAGE_ENDS;
+    if (!outbox_tell(&registry.out, MESSAGE_STOP, 0, 0))
+        kill(registry.child.pid, SIGKILL);
+}
+
+static void end_late(struct timer *timer)
+{
+    if (registry.stage == STAGE_REVOKES) {
+        tell_end();
+        timer_set(&master.loop, timer, END_MS * NS_PER_MS, end_late);
+        return;
+    }
+    kill(registry.child.pid, SIGKILL);
+}
+
+static void revoked(bool good)
+{
+    registry.lease = 0;
+    registry_shown_lease(0);
+    withdrawn(good);
+    if (registry.stage == STAGE_REVOKES) {
+        tell_end();
+        timer_set(&master.loop, &registry.deadline, END_MS * NS_PER_MS, end_late);
+    }
+}
+
+static void lease_told(const struct message *message)
+{
+    registry.lease = (int64_t)message->serial;
+    registry_shown_lease(registry.lease);
+    if (message->number != 0)
+        report(JOURNAL_REGISTRY_LEASE, &(struct report_subject){.pid = registry.child.pid},
+               "the registry has ended this server's lease: its addresses are registered under "
+               "another");
+}
+
+static void contact_told(const struct message *message)
+{
+    const struct report_subject subject = {.pid = registry.child.pid};
+    uint64_t away_s = registry_shown_away_s();
+
+    registry_shown_contact(message);
+    if (message->number == CONTACT_LOST)
+        report(JOURNAL_REGISTRY_LOST, &subject,
+               "the registry does not answer (%s): the servers that were known last are used",
+               message->text);
+    else if (message->number == CONTACT_REFUSED)
+        report(JOURNAL_REGISTRY_REFUSED, &subject, "the registry: %s", message->text);
+    else if (away_s > 0)
+        report(JOURNAL_REGISTRY_BACK, &subject, "the registry answers again, after %llu s (%s)",
+               (unsigned long long)away_s, message->text);
+    else
+        log_info("the registry answers: %s", message->text);
+}
+
+static void heard(struct child *child, struct message *message, const int *fds, uint32_t fd_count)
+{
+    (void)child;
+    descriptors_close(fds, fd_count);
+    switch (message->type) {
+    case MESSAGE_ALIVE:
+        pulse_heard(&registry.pulse, message->serial);
+        break;
+    case MESSAGE_FAILED:
+        startup_note(&registry.startup, message);
+        break;
+    case MESSAGE_LEASE:
+        lease_told(message);
+        break;
+    case MESSAGE_CONTACT:
+        contact_told(message);
+        break;
+    case MESSAGE_FIGURES:
+        registry_shown_figures(message);
+        break;
+    case MESSAGE_SERVICE:
+        registry_shown_service(message);
+        break;
+    case MESSAGE_FORGOTTEN:
+        if (registry.stage == STAGE_RUNS)
+            offers_forget_former();
+        break;
+    case MESSAGE_REVOKED:
+        revoked(message->number != 0);
+        break;
+    default:
+        break;
+    }
+}
+
+/* ---- Its end ---- */
+
+static void tell_ended(int status)
+{
+    char how[STATUS_WORDS_MAX];
+
+    startup_status(&registry.startup, status, how);
+    report(JOURNAL_REGISTRY_ENDED, &(struct report_subject){.pid = registry.child.pid},
+           "the registry process (pid %d) ended (%s%s%s): another is started, and goes on with its "
+           "lease",
+           (int)registry.child.pid, how, registry.startup.failed ? ": " : "",
+           registry.startup.failure);
+}
+
+static void ended(struct child *child, int status)
+{
+    bool told = registry.stage != STAGE_RUNS;
+
+    if (told || clock_ns() - registry.started_ns >= QUICK_NS)
+        registry.quick = 0;
+    else
+        registry.quick++;
+    child_hear(child);
+    if (!told && master.mode == MASTER_RUNNING)
+        tell_ended(status);
+    timer_cancel(&master.loop, &registry.deadline);
+    outbox_clear(&registry.out);
+    child_close(child);
+    registry.child = (struct child){0};
+    registry.stage = STAGE_NONE;
+    readiness_stop();
+    registry_shown_end();
+    withdrawn(false);
+    if (is_wanted())
+        timer_set(&master.loop, &registry.respawn, registry.quick > QUICK_MAX ? BACKOFF_NS : 0,
+                  spawn_missing);
+    registry.ended();
+}
+
+static const struct child_events events = {.heard = heard, .ended = ended};
+
+/* ---- Starting it ---- */
+
+static void offer(enum offer how)
+{
+    if (registry.stage != STAGE_RUNS || registry.withdrawal != WITHDRAWAL_NONE ||
+        how == registry.offered)
+        return;
+    registry.offered = how;
+    outbox_tell(&registry.out, MESSAGE_OFFER, 0, how);
+}
+
+static void follow(pid_t pid, int channel)
+{
+    registry.stage = STAGE_RUNS;
+    registry.started_ns = clock_ns();
+    registry.startup = (struct startup){0};
+    registry.pulse = (struct pulse){.known = true};
+    registry.out = (struct outbox){.loop = &master.loop, .channel = channel};
+    if (!child_listen(&registry.child, &master.loop, channel, &events))
+        log_error("cannot watch the channel of the registry process: errno %d", errno);
+    child_follow(&registry.child, pid, &events);
+}
+
+static void fill(struct registry_start *start)
+{
+    bool leaves = registry.withdrawal != WITHDRAWAL_NONE;
+
+    *start = (struct registry_start){.directory = directory_memory_descriptor(),
+                                     .generation = generation_current(),
+                                     .master = master.pid,
+                                     .lease = leaves ? 0 : registry.lease,
+                                     .offer = leaves ? OFFER_NONE : registry.offered,
+                                     .wanted = (const char *const *)registry.wanted,
+                                     .wanted_count = registry.wanted_count};
+    if (leaves || block_now() == NULL)
+        return;
+    start->offers = offers_now(&start->offer_count);
+    start->former = offers_former(&start->former_count);
+}
+
+static bool spawn(struct error *error)
+{
+    struct registry_start start;
+    int pair[2];
+
+    if (directory_memory() == NULL)
+        return error_set(error, "there is no memory for the directory of services");
+    fill(&start);
+    if (!channel_pair(pair, error))
+        return false;
+    start.channel = pair[1];
+    pid_t pid = fork();
+    if (pid == 0)
+        registry_main(&start);
+    close(pair[1]);
+    if (pid < 0) {
+        error_errno(error, "cannot start the registry process");
+        close(pair[0]);
+        return false;
+    }
+    follow(pid, pair[0]);
+    pulse_greet(pair[0]);
+    free(registry.fingerprint);
+    registry.fingerprint = fingerprint_now();
+    registry.has_settings = block_now() != NULL;
+    registry_shown_start(pid, block_now());
+    if (start.offer_count > 0)
+        readiness_watch(registry.offered, offer);
+    return true;
+}
+
+static void spawn_missing(struct timer *timer)
+{
+    struct error error;
+
+    (void)timer;
+    if (registry.stage != STAGE_NONE || !is_wanted() || spawn(&error))
+        return;
+    log_error("%s; trying again", error.text);
+    timer_set(&master.loop, &registry.respawn, BACKOFF_NS, spawn_missing);
+}
+
+/* ---- All of it ---- */
+
+void registry_begin(void (*when_ended)(void))
+{
+    registry.ended = when_ended;
+    registry.offered = OFFER_WHOLE;
+}
+
+void registry_methods(uint64_t generation, const struct message *message)
+{
+    offers_told(generation, message);
+}
+
+/* Ends the process, to make room for another. Where nothing is to be registered any more, it takes
+ * all back before; otherwise the next one goes on with its lease. */
+static void replace(void)
+{
+    size_t count;
+
+    offers_now(&count);
+    bool revokes =
+        registry.has_settings && registry.lease != 0 && (block_now() == NULL || count == 0);
+    uint64_t most_ms = generation_current()->settings->registry == NULL
+                           ? 2500
+                           : generation_current()->settings->registry->timeout_ms;
+    if (revokes && outbox_tell(&registry.out, MESSAGE_REVOKE, 0, most_ms)) {
+        registry.stage = STAGE_REVOKES;
+        timer_set(&master.loop, &registry.deadline, (most_ms + MARGIN_MS) * NS_PER_MS, end_late);
+        return;
+    }
+    tell_end();
+    timer_set(&master.loop, &registry.deadline, END_MS * NS_PER_MS, end_late);
+}
+
+void registry_serve(void)
+{
+    offers_set(generation_current());
+    if (registry.stage == STAGE_NONE) {
+        if (is_wanted() && !timer_is_set(&registry.respawn))
+            spawn_missing(&registry.respawn);
+        return;
+    }
+    if (registry.stage != STAGE_RUNS)
+        return; /* another one follows in any case */
+    char *print = fingerprint_now();
+    if (!is_wanted() || strcmp(print, registry.fingerprint) != 0)
+        replace();
+    free(print);
+}
+
+static bool is_among(const char *const *names, size_t count, const char *name)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(names[i], name) == 0)
+            return true;
+    }
+    return false;
+}
+
+static void tell_watch(const char *name, bool on)
+{
+    struct message message = {.type = MESSAGE_WATCH, .number = on};
+
+    if (registry.stage != STAGE_RUNS)
+        return;
+    snprintf(message.text, sizeof(message.text), "%s", name);
+    outbox_send(&registry.out, &message, -1);
+}
 
 void registry_wants(const char *const *services, size_t count)
 {
-    for (size_t i = 0; i < count; i++)
-        log_debug("the service \"%s\" is wanted", services[i]);
+    const char *const *before = (const char *const *)registry.wanted;
+    char **wanted = must_zalloc((count + 1) * sizeof(*wanted));
+
+    for (size_t i = 0; i < count; i++) {
+        wanted[i] = must_strdup(services[i]);
+        if (!is_among(before, registry.wanted_count, services[i]))
+            tell_watch(services[i], true);
+    }
+    for (size_t i = 0; i < registry.wanted_count; i++) {
+        if (!is_among(services, count, before[i])) {
+            tell_watch(before[i], false);
+            registry_shown_unwanted(before[i]);
+        }
+        free(registry.wanted[i]);
+    }
+    free(registry.wanted);
+    registry.wanted = wanted;
+    registry.wanted_count = count;
+    if (registry.stage == STAGE_NONE && is_wanted() && !timer_is_set(&registry.respawn))
+        spawn_missing(&registry.respawn);
+}
+
+bool registry_reopen(void)
+{
+    struct message message = {.type = MESSAGE_LOG};
+    int fd = log_descriptor();
+
+    return registry.stage == STAGE_NONE || fd <= STDERR_FILENO ||
+           outbox_send(&registry.out, &message, fd) || errno == EPIPE;
+}
+
+void registry_round(const struct pulse_round *round)
+{
+    if (registry.stage == STAGE_NONE || pulse_round(&registry.pulse, registry.child.pid,
+                                                    registry.child.channel.fd, round, false, false))
+        return;
+    report(JOURNAL_HANG, &(struct report_subject){.pid = registry.child.pid},
+           "the registry process (pid %d) gives no sign of life (heartbeat_timeout): it is ended "
+           "and replaced",
+           (int)registry.child.pid);
+    kill(registry.child.pid, SIGKILL);
+}
+
+/* ---- The end ---- */
+
+/* Asks for it once. False when nothing is registered. */
+static bool ask_back(uint64_t timeout_ms)
+{
+    size_t count;
+
+    offers_now(&count);
+    if (registry.withdrawal != WITHDRAWAL_NONE)
+        return true;
+    if (registry.stage != STAGE_RUNS || !registry.has_settings ||
+        (registry.lease == 0 && count == 0)) {
+        registry.withdrawal = WITHDRAWAL_DONE;
+        return false;
+    }
+    readiness_stop();
+    registry.withdrawal = WITHDRAWAL_ASKED;
+    if (!outbox_tell(&registry.out, MESSAGE_REVOKE, 0, timeout_ms))
+        withdrawn(false);
+    return true;
+}
+
+static void withdraw_late(struct timer *timer)
+{
+    (void)timer;
+    withdrawn(false);
+}
+
+bool registry_withdraw(void (*done)(void), uint64_t *most_ms)
+{
+    uint64_t timeout_ms = block_now() == NULL ? 0 : block_now()->timeout_ms;
+
+    registry.withdrawn = done;
+    if (!ask_back(timeout_ms) || registry.withdrawal == WITHDRAWAL_DONE)
+        return false;
+    *most_ms = timeout_ms + MARGIN_MS + ELSEWHERE_MS;
+    timer_set(&master.loop, &registry.deadline, (timeout_ms + MARGIN_MS) * NS_PER_MS,
+              withdraw_late);
+    return true;
+}
+
+bool registry_finish(void)
+{
+    bool asked = ask_back(END_MS);
+
+    registry.withdrawn = NULL;
+    if (!asked || registry.withdrawal == WITHDRAWAL_DONE)
+        return true;
+    if (!timer_is_set(&registry.deadline))
+        timer_set(&master.loop, &registry.deadline, (END_MS + MARGIN_MS) * NS_PER_MS,
+                  withdraw_late);
+    return false;
+}
+
+void registry_end(void)
+{
+    if (registry.stage != STAGE_NONE)
+        kill(registry.child.pid, SIGKILL);
+}
+
+/* ---- Upgrade ---- */
+
+void registry_write(cJSON *state)
+{
+    cJSON *item = cJSON_AddObjectToObject(state, "registry");
+    char lease[24];
+
+    snprintf(lease, sizeof(lease), "%lld", (long long)registry.lease); /* beyond 2^53 */
+    cJSON_AddStringToObject(item, "lease", lease);
+    cJSON_AddNumberToObject(item, "offered", registry.offered);
+    cJSON_AddBoolToObject(item, "has_settings", registry.has_settings);
+    cJSON_AddNumberToObject(item, "pid", registry.stage == STAGE_NONE ? 0 : registry.child.pid);
+    cJSON_AddNumberToObject(item, "channel",
+                            registry.stage == STAGE_NONE ? -1 : registry.child.channel.fd);
+    offers_write(state);
+}
+
+void registry_read(const cJSON *state)
+{
+    const cJSON *item = cJSON_GetObjectItemCaseSensitive(state, "registry");
+    double pid = state_number(item, "pid", 0);
+
+    registry.lease = strtoll(state_words(item, "lease", "0"), NULL, 10);
+    registry.offered = (enum offer)state_number(item, "offered", OFFER_WHOLE);
+    registry.has_settings = state_truth(item, "has_settings");
+    registry.fingerprint = must_strdup("");
+    offers_read(state);
+    if (pid > 0)
+        follow((pid_t)pid, (int)state_number(item, "channel", -1));
+}
+
+void registry_keep_open(bool keep)
+{
+    if (registry.stage == STAGE_NONE)
+        return;
+    if (keep && !outbox_finish(&registry.out, FINISH_NS))
+        log_warn("the registry process does not read its messages");
+    state_keep_open(registry.child.channel.fd, keep);
 }

@@ -30,6 +30,7 @@
 #include "master/master.h"
 #include "master/pid_file.h"
 #include "master/quarantine.h"
+#include "master/registry.h"
 #include "master/report.h"
 #include "master/slots.h"
 #include "master/starter.h"
@@ -41,6 +42,7 @@
 #include "process/gateway.h"
 #include "process/heirs.h"
 #include "process/zones.h"
+#include "registry/registry.h"
 
 static struct {
     enum reload_phase phase;
@@ -136,6 +138,8 @@ static void move_files(struct generation *now)
         log_warn("a vault keeps the former log: errno %d", errno);
     if (!gates_reopen())
         log_warn("a gate keeps the former log: errno %d", errno);
+    if (!registry_reopen())
+        log_warn("the registry process keeps the former log: errno %d", errno);
 }
 
 /* Makes control socket and pid file anew if they were removed, by a cleaner of temporary files,
@@ -296,6 +300,7 @@ static void commit(void)
             worker_tell_end(w, MESSAGE_LEAVE, w->generation->settings->drain_timeout_ms + 1000);
     }
     gates_serve();
+    registry_serve();
     atomic_store(&master.board->certificate_expires, now->certificate_expires);
     if (old == NULL)
         starter_serves();
@@ -452,7 +457,7 @@ void reload_begin(bool again, void (*ended)(bool good, const char *text))
     struct generation *next =
         generation_build(master.options, generation_last_number() + 1, &basis, &errors);
     bool good = next != NULL && can_take_over(next, open, &errors) && gate_try(next, &errors) &&
-                generation_open_log(next, &errors) &&
+                registry_try(next, &errors) && generation_open_log(next, &errors) &&
                 generation_listen(next, &master.listeners, &errors) &&
                 generation_register(next, master.board, &errors);
     if (next != NULL) {

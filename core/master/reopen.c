@@ -19,6 +19,7 @@
 #include "master/generations.h"
 #include "master/keeper.h"
 #include "master/master.h"
+#include "master/registry.h"
 #include "master/workers.h"
 
 #define PATIENCE (10 * NS_PER_S) /* a worker may be running a handler */
@@ -170,6 +171,8 @@ void reopen_begin(void)
         add_failure("vault", strerror(errno));
     if (fd >= 0 && !gates_reopen())
         add_failure("gate", strerror(errno));
+    if (fd >= 0 && !registry_reopen())
+        add_failure("registry process", strerror(errno));
     timer_set(&master.loop, &reopening.late, PATIENCE, answers_late);
     reopen_check();
 }

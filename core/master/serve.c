@@ -31,6 +31,7 @@
 #include "process/startup.h"
 #include "process/title.h"
 #include "process/zones.h"
+#include "registry/registry.h"
 #include "worker/probe.h"
 
 /* ---- -t ---- */
@@ -120,9 +121,9 @@ int serve_test(const struct serve_options *options, bool quiet)
     struct generation *generation =
         generation_build(options, 1, &(struct generation_basis){0}, &errors);
 
-    bool good = generation != NULL &&
-                preflight_files(generation->tree, generation->settings, &errors) &&
-                gate_try(generation, &errors) && probe_run(generation);
+    bool good =
+        generation != NULL && preflight_files(generation->tree, generation->settings, &errors) &&
+        gate_try(generation, &errors) && registry_try(generation, &errors) && probe_run(generation);
     printable_print(stderr, bytes_of(text_string(&errors.text)));
     if (!good)
         fprintf(stderr, "configuration file %s is not good\n", options->conf);

@@ -289,6 +289,10 @@ static void worker_message(struct worker *worker, struct message *message)
             log_warn("the modules have more metrics than the %u that are counted",
                      BOARD_METRICS_MAX);
         break;
+    case MESSAGE_METHODS:
+        if (worker->probe)
+            events->offered(worker, message);
+        break;
     case MESSAGE_READY:
         ready(worker);
         break;

@@ -71,7 +71,7 @@ struct worker {
     struct worker *next;
 };
 
-/* Callbacks about workers; for probes, only `ready` and `failed` are called. */
+/* Callbacks about workers; for probes, only `ready`, `failed` and `offered` are called. */
 struct worker_events {
     /* The worker's process is about to be started. The callee fills `channels` with the worker's
      * ends of channels to the vaults, by seat; -1 where there is no vault. False when the worker
@@ -94,6 +94,8 @@ struct worker_events {
     void (*crippled)(const struct worker *worker, uint64_t why);
     /* A module of the worker has opened a service. */
     void (*wants)(const struct worker *worker, const char *service);
+    /* A probe tells a part of what its server blocks offer (MESSAGE_METHODS). */
+    void (*offered)(const struct worker *probe, const struct message *message);
     /* Some worker has given a sign of life. */
     void (*alive)(void);
     /* The worker has opened its files anew; `failures` names those that it could not open. */

@@ -13,6 +13,7 @@
 #include "rpc/callback.h"
 #include "rpc/forked.h"
 #include "rpc/note.h"
+#include "rpc/offer.h"
 
 /* For `pillion -t`: starts as a worker would, with a loop that never runs, to find what would keep
  * a worker from serving. A reload need not, since its workers start before the commit. */
@@ -59,6 +60,33 @@ static void say_metrics(const struct started *started)
     text_free(&list);
 }
 
+/* Tells the master what the server blocks offer that are to be registered, in parts. */
+static void say_methods(const struct started *started)
+{
+    struct message message = {.type = MESSAGE_METHODS};
+
+    for (const struct server_settings *s = started->start->generation->settings->servers; s != NULL;
+         s = s->next) {
+        struct text offer = {0};
+        if (s->registers == NULL)
+            continue;
+        if (!offer_write(&started->servers[s->index].methods, OFFER_MAX, &offer))
+            log_warn("the methods of a server block take more than the %u bytes that a registry's "
+                     "record may have of them: schemas are left out of it",
+                     OFFER_MAX);
+        message.number = s->index;
+        for (size_t at = 0, size; at < offer.size; at += size) {
+            size = offer.size - at;
+            size = size < sizeof(message.text) ? size : sizeof(message.text) - 1;
+            memcpy(message.text, offer.data + at, size);
+            message.text[size] = '\0';
+            message.serial = at == 0;
+            channel_insist(started->start->channel, &message, false);
+        }
+        text_free(&offer);
+    }
+}
+
 _Noreturn void probe_main(const struct worker_start *start)
 {
     const struct generation *generation = start->generation;
@@ -84,8 +112,10 @@ _Noreturn void probe_main(const struct worker_start *start)
         good = rehearse(&started);
     if (!good)
         start_fail(start, text_string(&started.errors.text));
-    if (start->board != NULL)
+    if (start->board != NULL) {
         say_metrics(&started);
+        say_methods(&started);
+    }
     channel_say(start->channel, MESSAGE_READY, "");
     _exit(0);
 }

@@ -1,0 +1,124 @@
+/* The registry on the board. See registry_shown.h. */
+#include "master/registry_shown.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/printable.h"
+#include "master/master.h"
+#include "rpc/board.h"
+
+static struct board_registry *shown(void)
+{
+    return &master.board->registry;
+}
+
+static void store(counter *to, uint64_t value)
+{
+    atomic_store_explicit(to, value, memory_order_relaxed);
+}
+
+/* Readers see an old text, a new one, or parts of both; it ends within its size in any case. */
+static void store_text(char *to, size_t size, const char *text)
+{
+    struct text line = {0};
+
+    text_append_line(&line, bytes_of(text));
+    snprintf(to, size, "%s", text_string(&line));
+    text_free(&line);
+}
+
+void registry_shown_start(pid_t pid, const struct registry_settings *settings)
+{
+    struct board_registry *registry = shown();
+
+    if (atomic_load(&registry->starts) > 0 && settings != NULL)
+        store(&registry->restarts, counter_read(&registry->restarts) + 1);
+    atomic_store(&registry->starts, 1);
+    atomic_store(&registry->configured, settings != NULL);
+    atomic_store(&registry->pid, pid);
+    if (settings == NULL || settings->prefix == NULL)
+        registry->prefix[0] = '\0';
+    else
+        store_text(registry->prefix, sizeof(registry->prefix), settings->prefix);
+}
+
+void registry_shown_end(void)
+{
+    atomic_store(&shown()->pid, 0);
+}
+
+void registry_shown_lease(int64_t lease)
+{
+    store(&shown()->lease, (uint64_t)lease);
+}
+
+void registry_shown_contact(const struct message *message)
+{
+    struct board_registry *registry = shown();
+
+    if (message->number == CONTACT_LOST && counter_read(&registry->figures[REGISTRY_LOST_NS]) == 0)
+        store(&registry->figures[REGISTRY_LOST_NS], clock_ns());
+    if (message->number == CONTACT_LOST)
+        atomic_store(&registry->lost, true);
+    if (message->number == CONTACT_THERE) {
+        atomic_store(&registry->lost, false);
+        store(&registry->figures[REGISTRY_LOST_NS], 0);
+        store(&registry->figures[REGISTRY_THERE], 1);
+    }
+    store_text(registry->why, sizeof(registry->why), message->text);
+}
+
+void registry_shown_figures(const struct message *message)
+{
+    for (uint32_t i = 0; i < REGISTRY_FIGURES && i < message->count; i++)
+        store(&shown()->figures[i], message->ids[i]);
+}
+
+/* The service's row, or a free one; NULL when there is none. */
+static struct board_service *row_of(const char *name)
+{
+    struct board_service *unused = NULL;
+
+    for (uint32_t i = 0; i < BOARD_SERVICES_MAX; i++) {
+        struct board_service *row = &shown()->services[i];
+        bool used = atomic_load(&row->used);
+        if (used && strcmp(row->name, name) == 0)
+            return row;
+        if (!used && unused == NULL)
+            unused = row;
+    }
+    return unused;
+}
+
+void registry_shown_service(const struct message *message)
+{
+    struct board_service *row = row_of(message->text);
+
+    if (row == NULL)
+        return;
+    if (!atomic_load(&row->used))
+        store_text(row->name, sizeof(row->name), message->text);
+    atomic_store(&row->servers, (uint32_t)message->number);
+    atomic_store(&row->known, message->serial != 0);
+    atomic_store(&row->used, true);
+}
+
+void registry_shown_unwanted(const char *name)
+{
+    struct board_service *row = row_of(name);
+
+    if (row != NULL)
+        atomic_store(&row->used, false);
+}
+
+uint64_t registry_shown_away_s(void)
+{
+    uint64_t lost_ns = counter_read(&shown()->figures[REGISTRY_LOST_NS]);
+
+    if (!atomic_load(&shown()->lost) || lost_ns == 0)
+        return 0;
+    uint64_t away_s = (clock_ns() - lost_ns) / NS_PER_S;
+    return away_s == 0 ? 1 : away_s;
+}

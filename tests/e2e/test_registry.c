@@ -1,0 +1,547 @@
+/* The registry process, with a real etcd: what is registered outlives it, workers, reloads and
+ * upgrades; what is known outlives etcd; and a server that quits takes its addresses back first. */
+#include "etcd_server.h"
+
+#include <sys/stat.h>
+
+#include "harness.h"
+
+#define KEY_OF(port) keep_printf("/pillion/shop/127.0.0.1:%d", port)
+
+/* ---- etcd ---- */
+
+struct etcd {
+    struct etcd_cluster cluster;
+    const char *user; /* NAME:PASSWORD for etcd_ctl, or NULL */
+};
+
+/* Its folder goes with that of a server. */
+static struct etcd *etcd_new(void)
+{
+    struct etcd *etcd = keep(calloc(1, sizeof(*etcd)));
+
+    setenv("TMPDIR", server_new()->prefix, 1);
+    etcd_cluster_start(&etcd->cluster);
+    unsetenv("TMPDIR");
+    etcd_cluster_wait(&etcd->cluster);
+    return etcd;
+}
+
+static const char *etcd_url(const struct etcd *etcd)
+{
+    return etcd->cluster.urls[0];
+}
+
+static void etcd_stop(struct etcd *etcd)
+{
+    etcd_member_kill(&etcd->cluster, 0);
+}
+
+static void etcd_go_on(struct etcd *etcd)
+{
+    etcd_member_start(&etcd->cluster, 0);
+    etcd_member_wait(&etcd->cluster, 0);
+}
+
+static const char *good(struct run run)
+{
+    expect_status(&run, 0);
+    return run.out;
+}
+
+/* `etcdctl ARGUMENTS…`, which must succeed; what it has printed. */
+#define etcd_ctl(etcd, ...)                                                                       \
+    good(run_command((const char *const[]){"/usr/bin/etcdctl", "--endpoints", etcd_url(etcd),     \
+                                           "--command-timeout=5s", "--user",                      \
+                                           (etcd)->user == NULL ? "" : (etcd)->user, __VA_ARGS__, \
+                                           NULL},                                                 \
+                     NULL, PATIENCE_MS))
+
+/* The revision in which the key was written last; 0: it is not there. */
+static int64_t etcd_revision(const struct etcd *etcd, const char *key)
+{
+    static const char name[] = "\"ModRevision\" : ";
+    const char *at = strstr(etcd_ctl(etcd, "get", key, "--write-out=fields"), name);
+
+    return at == NULL ? 0 : atoll(at + sizeof(name) - 1);
+}
+
+static const char *etcd_value(const struct etcd *etcd, const char *key)
+{
+    return etcd_ctl(etcd, "get", key, "--print-value-only");
+}
+
+/* ---- Servers ---- */
+
+/* A server in front of the etcd, with `more` in the block of `registry` and `register` in that of
+ * the server. */
+static void registry_conf(struct server *server, const struct etcd *etcd, const char *more,
+                          const char *registers)
+{
+    server_conf(server,
+                keep_printf("registry etcd %s { prefix /pillion/shop; ttl 2s; %s }\n"
+                            "load_module modules/services.so { services registry:/pillion/shop "
+                            "registry:/pillion/; }\n"
+                            "load_module modules/crash.so;\n",
+                            etcd_url(etcd), more),
+                keep_printf("method ping; method servers; method known; method crash { handler "
+                            "crash.null; } %s",
+                            registers));
+    server->reports_allowed = true;
+}
+
+static const char *own(const struct server *server)
+{
+    return keep_printf("register 127.0.0.1:%d;", server->port);
+}
+
+static struct server *serve(const struct etcd *etcd, const char *more)
+{
+    struct server *server = server_new();
+
+    registry_conf(server, etcd, more, own(server));
+    server_start(server);
+    return server;
+}
+
+static pid_t registry_of(const struct server *server)
+{
+    pid_t pids[64];
+    size_t count = children_of(server->pid, pids, 64);
+
+    for (size_t i = 0; i < count; i++) {
+        const char *path = keep_printf("/proc/%d/cmdline", (int)pids[i]);
+        if (access(path, R_OK) == 0 && strcmp(file_read(path, NULL), "pillion: registry") == 0)
+            return pids[i];
+    }
+    return 0;
+}
+
+static const cJSON *stats_of(const struct server *server)
+{
+    return cJSON_GetObjectItem(server_stats(server), "registry");
+}
+
+static int figure(const struct server *server, const char *name)
+{
+    const cJSON *item = cJSON_GetObjectItem(stats_of(server), name);
+
+    return cJSON_IsBool(item) ? cJSON_IsTrue(item) : cJSON_IsNumber(item) ? item->valueint : -1;
+}
+
+static const char *lease_of(const struct server *server)
+{
+    const cJSON *lease = cJSON_GetObjectItem(stats_of(server), "lease");
+
+    return cJSON_IsString(lease) ? keep_printf("%s", lease->valuestring) : "";
+}
+
+static void wait_registered(const struct server *server)
+{
+    wait_until(figure(server, "registered") == 1, "the server is not registered");
+}
+
+/* How many servers a worker of this server sees of /pillion/shop; -1: it does not know. */
+static int seen(const struct server *server)
+{
+    int client = client_connect(server), count = -1;
+    cJSON *known = cJSON_Parse(client_call(client, "known", "{\"index\":0}"));
+    cJSON *list = cJSON_Parse(client_call(client, "servers", "{\"index\":0}"));
+    const cJSON *result = cJSON_GetObjectItem(known, "result");
+
+    if (cJSON_IsTrue(cJSON_GetArrayItem(result, 0)))
+        count = cJSON_GetArraySize(cJSON_GetObjectItem(list, "result"));
+    cJSON_Delete(known);
+    cJSON_Delete(list);
+    close(client);
+    return count;
+}
+
+static const cJSON *record_of(const struct etcd *etcd, const char *key)
+{
+    const char *value = etcd_value(etcd, key);
+    cJSON *record = cJSON_Parse(value);
+
+    ck_assert_msg(record != NULL, "%s has the value %s", key, value);
+    return record;
+}
+
+/* ---- Registering ---- */
+
+START_TEST(a_server_is_registered_with_what_it_offers)
+{
+    struct etcd *etcd = etcd_new();
+    struct server *server = serve(etcd, "");
+    const char *key = KEY_OF(server->port);
+
+    wait_registered(server);
+    const cJSON *record = record_of(etcd, key);
+    ck_assert_str_eq(cJSON_GetObjectItem(record, "address")->valuestring, strrchr(key, '/') + 1);
+    ck_assert_int_eq(cJSON_GetObjectItem(record, "weight")->valueint, 100);
+    ck_assert_int_eq(cJSON_GetObjectItem(record, "generation")->valueint, 1);
+    ck_assert_ptr_nonnull(cJSON_GetObjectItem(record, "version"));
+    ck_assert_ptr_nonnull(cJSON_GetObjectItem(record, "started"));
+    const cJSON *method, *found = NULL;
+    cJSON_ArrayForEach(method, cJSON_GetObjectItem(record, "methods"))
+    {
+        if (strcmp(cJSON_GetObjectItem(method, "name")->valuestring, "servers") == 0)
+            found = method;
+    }
+    ck_assert_ptr_nonnull(found);
+    ck_assert_ptr_nonnull(cJSON_GetObjectItem(cJSON_GetObjectItem(found, "params"), "properties"));
+    wait_until(seen(server) == 1, "a worker does not see its own server");
+    ck_assert_str_ne(lease_of(server), "");
+    ck_assert_int_eq(figure(server, "connected"), 1);
+}
+END_TEST
+
+START_TEST(servers_see_each_other_come_and_go)
+{
+    struct etcd *etcd = etcd_new();
+    struct server *one = serve(etcd, ""), *other = serve(etcd, "");
+
+    wait_until(seen(one) == 2 && seen(other) == 2, "the servers do not see each other");
+    struct run run = server_ask(other, "quit");
+    expect_status(&run, 0);
+    server_wait_exit(other, PATIENCE_MS);
+    wait_until(seen(one) == 1, "a server that has quit is still there");
+    server_start(other);
+    wait_until(seen(one) == 2, "a server that has come back is not there");
+    server_kill_all(other, SIGKILL);
+    server_wait_exit(other, PATIENCE_MS);
+    wait_until(seen(one) == 1, "a server that is dead is still there after its lease");
+}
+END_TEST
+
+START_TEST(a_killed_registry_is_back_with_its_lease)
+{
+    struct etcd *etcd = etcd_new();
+    struct server *server = serve(etcd, "");
+    const char *key = KEY_OF(server->port);
+
+    wait_registered(server);
+    wait_until(seen(server) == 1, "a worker does not see its own server");
+    const char *lease = lease_of(server);
+    int64_t revision = etcd_revision(etcd, key);
+    for (int i = 0; i < 3; i++) {
+        pid_t pid = registry_of(server);
+        ck_assert_int_ne(pid, 0);
+        kill(pid, SIGKILL);
+        wait_until(registry_of(server) != pid && registry_of(server) != 0,
+                   "the registry process is not started again");
+        ck_assert_int_eq(seen(server), 1);
+        wait_until(figure(server, "restarts") == i + 1 && figure(server, "connected") == 1,
+                   "the registry process has no contact");
+        wait_registered(server);
+    }
+    /* Longer than the lease: the new process keeps it alive. */
+    int64_t until = now_ms() + 4000;
+    while (now_ms() < until) {
+        ck_assert_int_eq(etcd_revision(etcd, key), revision);
+        ck_assert_int_eq(seen(server), 1);
+        usleep(100000);
+    }
+    ck_assert_str_eq(lease_of(server), lease);
+    server_wait_log(server, "the registry process (pid");
+}
+END_TEST
+
+START_TEST(workers_reloads_and_upgrades_do_not_touch_the_key)
+{
+    struct etcd *etcd = etcd_new();
+    struct server *server = serve(etcd, "");
+    const char *key = KEY_OF(server->port);
+
+    wait_registered(server);
+    const char *lease = lease_of(server);
+    int64_t revision = etcd_revision(etcd, key);
+    int client = client_connect(server);
+    client_call(client, "crash", "{}");
+    client_expect_alive(client);
+    ck_assert_int_eq(etcd_revision(etcd, key), revision);
+    pid_t pid = registry_of(server);
+    server_reload(server);
+    server_reload(server);
+    ck_assert_int_eq(registry_of(server), pid);
+    ck_assert_int_eq(etcd_revision(etcd, key), revision);
+    struct run run = server_ask(server, "upgrade");
+    expect_status(&run, 0);
+    wait_until(registry_of(server) != pid && registry_of(server) != 0,
+               "the new binary does not start its own registry process");
+    wait_registered(server);
+    wait_until(seen(server) == 1, "the new workers do not see the server");
+    ck_assert_int_eq(etcd_revision(etcd, key), revision);
+    ck_assert_str_eq(lease_of(server), lease);
+    client_expect_alive(client);
+}
+END_TEST
+
+START_TEST(a_reload_changes_what_has_changed_and_nothing_else)
+{
+    struct etcd *etcd = etcd_new();
+    struct server *server = server_new();
+    const char *kept = "/pillion/shop/10.0.0.1:1", *changed = "/pillion/shop/10.0.0.2:2",
+               *removed = "/pillion/shop/10.0.0.3:3", *added = "/pillion/shop/10.0.0.4:4";
+
+    registry_conf(server, etcd, "",
+                  "register 10.0.0.1:1; register 10.0.0.2:2; register 10.0.0.3:3;");
+    server_start(server);
+    wait_until(figure(server, "registered") == 3, "three addresses are not registered");
+    int64_t revision = etcd_revision(etcd, kept);
+    registry_conf(server, etcd, "",
+                  "register 10.0.0.1:1; register 10.0.0.2:2 weight=7; register 10.0.0.4:4;");
+    server_reload(server);
+    wait_until(etcd_revision(etcd, removed) == 0, "a removed address is still registered");
+    wait_until(etcd_revision(etcd, added) != 0, "an added address is not registered");
+    wait_until(cJSON_GetObjectItem(record_of(etcd, changed), "weight")->valueint == 7,
+               "a changed weight is not registered");
+    ck_assert_int_eq(etcd_revision(etcd, kept), revision);
+    wait_until(figure(server, "registered") == 3 && figure(server, "addresses") == 3,
+               "three addresses are not registered");
+    registry_conf(server, etcd, "", "");
+    server_reload(server);
+    wait_until(etcd_revision(etcd, kept) == 0, "addresses are registered that nobody registers");
+    wait_until(strcmp(lease_of(server), "") == 0, "there is a lease, and nothing is registered");
+    wait_until(seen(server) == 0, "a worker sees servers that there are not");
+}
+END_TEST
+
+START_TEST(another_prefix_moves_the_key)
+{
+    struct etcd *etcd = etcd_new();
+    struct server *server = serve(etcd, "");
+
+    wait_registered(server);
+    char *text = file_read(server->conf, NULL), *at = strstr(text, "prefix /pillion/shop");
+    memcpy(at, "prefix /pillion/bank", strlen("prefix /pillion/bank"));
+    file_write(server->conf, text, strlen(text));
+    server_reload(server);
+    wait_until(etcd_revision(etcd, KEY_OF(server->port)) == 0, "the former key is still there");
+    wait_until(etcd_revision(etcd, keep_printf("/pillion/bank/127.0.0.1:%d", server->port)) != 0,
+               "the new key is not there");
+}
+END_TEST
+
+/* ---- Trouble ---- */
+
+START_TEST(while_etcd_is_away_the_last_known_servers_stay)
+{
+    struct etcd *etcd = etcd_new();
+    struct server *server = serve(etcd, "");
+
+    wait_registered(server);
+    wait_until(seen(server) == 1, "a worker does not see its own server");
+    etcd_stop(etcd);
+    wait_until(figure(server, "connected") == 0, "it is not noticed that etcd is away");
+    wait_until(figure(server, "away_seconds") >= 12, "the time without etcd is not told");
+    server_wait_log(server, "the registry does not answer");
+    server_wait_log(server, "the registry has been away for 1");
+    ck_assert_int_eq(seen(server), 1);
+    struct run run = pillion("status", "-p", server->prefix);
+    expect_part(run.out, "registry: away for ");
+    pid_t pid = registry_of(server);
+    kill(pid, SIGKILL); /* what is known is in nobody's memory alone */
+    wait_until(registry_of(server) != pid && registry_of(server) != 0,
+               "the registry process is not started again");
+    ck_assert_int_eq(seen(server), 1);
+    etcd_go_on(etcd);
+    wait_until(figure(server, "connected") == 1, "etcd is back, and it is not noticed");
+    wait_until(etcd_revision(etcd, KEY_OF(server->port)) != 0, "the server is not registered anew");
+    wait_registered(server);
+    ck_assert_int_eq(seen(server), 1);
+}
+END_TEST
+
+START_TEST(a_lost_lease_is_taken_anew)
+{
+    struct etcd *etcd = etcd_new();
+    struct server *server = serve(etcd, "");
+    const char *key = KEY_OF(server->port);
+
+    wait_registered(server);
+    const char *lease = lease_of(server);
+    etcd_ctl(etcd, "lease", "revoke", lease);
+    wait_until(etcd_revision(etcd, key) != 0 && strcmp(lease_of(server), lease) != 0,
+               "a revoked lease is not replaced");
+    server_wait_log(server, "the registry has ended this server's lease");
+    wait_registered(server);
+    wait_until(seen(server) == 1, "the server is not seen any more");
+}
+END_TEST
+
+START_TEST(a_server_starts_without_its_registry)
+{
+    struct etcd *etcd = etcd_new();
+    struct server *server = server_new();
+
+    etcd_stop(etcd);
+    registry_conf(server, etcd, "timeout 500ms;", own(server));
+    server_start(server);
+    client_expect_alive(client_connect(server));
+    server_wait_log(server, "the registry does not answer");
+    ck_assert_int_eq(figure(server, "connected"), 0);
+    ck_assert_int_eq(seen(server), -1);
+    etcd_go_on(etcd);
+    wait_until(etcd_revision(etcd, KEY_OF(server->port)) != 0, "the server is not registered");
+    wait_until(seen(server) == 1, "a worker does not see its own server");
+}
+END_TEST
+
+START_TEST(a_wrong_password_is_told_and_a_right_one_put_to_use)
+{
+    struct etcd *etcd = etcd_new();
+    struct server *server = server_new();
+
+    etcd_ctl(etcd, "user", "add", "root:pw");
+    etcd_ctl(etcd, "auth", "enable");
+    etcd->user = "root:pw";
+    server_write(server, "conf/password", "wrong\n");
+    registry_conf(server, etcd, "user root conf/password;", own(server));
+    server_start(server);
+    client_expect_alive(client_connect(server));
+    server_wait_log(server, "can be read by others");
+    server_wait_log(server, "[error]");
+    wait_until(figure(server, "registered") == 0, "a wrong password registers");
+    server_write(server, "conf/password", "pw\n");
+    chmod(server_path(server, "conf/password"), 0600);
+    server_reload(server);
+    wait_registered(server);
+}
+END_TEST
+
+START_TEST(files_that_cannot_be_read_fail_the_test_and_the_reload)
+{
+    struct etcd *etcd = etcd_new();
+    struct server *server = serve(etcd, "");
+
+    wait_registered(server);
+    registry_conf(server, etcd, "user root conf/missing;", own(server));
+    server_reload_refused(server, "cannot read the password file");
+    struct run run = pillion("-t", "-p", server->prefix);
+    ck_assert_int_ne(run.status, 0);
+    expect_part(run.err, "cannot read the password file");
+    server_write(server, "conf/empty", "\n");
+    registry_conf(server, etcd, "user root conf/empty;", own(server));
+    run = pillion("-t", "-p", server->prefix);
+    expect_part(run.err, "begins with no password");
+    ck_assert_int_eq(figure(server, "registered"), 1);
+}
+END_TEST
+
+/* ---- Draining ---- */
+
+START_TEST(a_server_that_quits_takes_its_address_back_before_it_stops_accepting)
+{
+    struct etcd *etcd = etcd_new();
+    struct server *server = serve(etcd, "");
+    const char *key = KEY_OF(server->port);
+
+    wait_registered(server);
+    server_signal(server, SIGQUIT);
+    wait_until(etcd_revision(etcd, key) == 0, "a server that quits is registered");
+    int client = client_try_connect(server->port);
+    ck_assert_int_ge(client, 0);
+    static const char probe[] =
+        "GET /readyz HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n";
+    client_send(client, probe, sizeof(probe) - 1);
+    expect_part(client_receive_rest(client), " 503 ");
+    ck_assert_int_eq(server_wait_exit(server, PATIENCE_MS), 0);
+}
+END_TEST
+
+START_TEST(a_server_that_stops_takes_its_address_back)
+{
+    struct etcd *etcd = etcd_new();
+    struct server *server = serve(etcd, "");
+
+    wait_registered(server);
+    struct run run = server_ask(server, "stop");
+    expect_status(&run, 0);
+    server_wait_exit(server, PATIENCE_MS);
+    ck_assert_int_eq(etcd_revision(etcd, KEY_OF(server->port)), 0);
+}
+END_TEST
+
+START_TEST(a_server_quits_while_etcd_is_away)
+{
+    struct etcd *etcd = etcd_new();
+    struct server *server = serve(etcd, "");
+
+    wait_registered(server);
+    etcd_stop(etcd);
+    int64_t before = now_ms();
+    struct run run = server_ask(server, "quit");
+    expect_status(&run, 0);
+    ck_assert_int_eq(server_wait_exit(server, PATIENCE_MS), 0);
+    ck_assert_int_lt(now_ms() - before, 15000);
+    server_wait_log(server, "the registry has not said that this server's addresses are gone");
+}
+END_TEST
+
+/* ---- Watching ---- */
+
+START_TEST(metrics_and_events_tell_of_the_registry)
+{
+    struct etcd *etcd = etcd_new();
+    struct server *server = serve(etcd, "");
+
+    wait_registered(server);
+    wait_until(seen(server) == 1, "a worker does not see its own server");
+    kill(registry_of(server), SIGKILL);
+    wait_until(figure(server, "restarts") == 1 && figure(server, "connected") == 1,
+               "the registry process is not started again");
+    struct run run = pillion("status", "--prometheus", "-p", server->prefix);
+    expect_part(run.out, "\npillion_registry_connected 1\n");
+    expect_part(run.out, "\npillion_registry_last_contact_age_seconds 0\n");
+    expect_part(run.out, "\npillion_registry_registered 1\n");
+    expect_part(run.out, "\npillion_registry_instances{service=\"registry:/pillion/shop\"} 1\n");
+    expect_part(run.out, "\npillion_registry_restarts_total 1\n");
+    run = pillion("events", "-p", server->prefix);
+    expect_part(run.out, "the registry process (pid");
+    run = pillion("status", "-p", server->prefix);
+    expect_part(run.out,
+                "registry: connected; 1 of 1 addresses registered; 2 services with 2 servers");
+}
+END_TEST
+
+START_TEST(records_of_others_that_make_no_sense_are_left_out)
+{
+    struct etcd *etcd = etcd_new();
+    struct server *server = serve(etcd, "");
+
+    wait_registered(server);
+    etcd_ctl(etcd, "put", "/pillion/shop/10.0.0.9:1", "nonsense");
+    etcd_ctl(etcd, "put", "/pillion/shop/10.0.0.8:1", "{\"address\":\"10.0.0.7:1\"}");
+    etcd_ctl(etcd, "put", "/pillion/shop/10.0.0.6:1", "{\"address\":\"10.0.0.6:1\"}");
+    wait_until(seen(server) == 2, "a good record beside bad ones is not seen");
+    server_wait_log(server, "the registry's record /pillion/shop/10.0.0.9:1 is left out");
+    ck_assert_int_eq(seen(server), 2);
+}
+END_TEST
+
+/* ---- Secrets ---- */
+
+START_TEST(the_registry_process_cannot_be_traced)
+{
+    struct etcd *etcd = etcd_new();
+    struct server *server = serve(etcd, "");
+
+    wait_registered(server);
+    const char *path = keep_printf("/proc/%d/status", (int)registry_of(server));
+    const char *status = file_read(path, NULL);
+    expect_part(status, "\nNoNewPrivs:\t1\n");
+    expect_part(status, "\nSeccomp:\t2\n");
+}
+END_TEST
+
+E2E_MAIN("registry", a_server_is_registered_with_what_it_offers, servers_see_each_other_come_and_go,
+         a_killed_registry_is_back_with_its_lease,
+         workers_reloads_and_upgrades_do_not_touch_the_key,
+         a_reload_changes_what_has_changed_and_nothing_else, another_prefix_moves_the_key,
+         while_etcd_is_away_the_last_known_servers_stay, a_lost_lease_is_taken_anew,
+         a_server_starts_without_its_registry, a_wrong_password_is_told_and_a_right_one_put_to_use,
+         files_that_cannot_be_read_fail_the_test_and_the_reload,
+         a_server_that_quits_takes_its_address_back_before_it_stops_accepting,
+         a_server_that_stops_takes_its_address_back, a_server_quits_while_etcd_is_away,
+         metrics_and_events_tell_of_the_registry, records_of_others_that_make_no_sense_are_left_out,
+         the_registry_process_cannot_be_traced)
