@@ -120,6 +120,9 @@ static char *fingerprint_now(void)
         print_file(&text, block->cert);
         print_file(&text, block->key);
     }
+    text_printf(&text, "\n%llu", (unsigned long long)settings_now()->resolver_timeout_ms);
+    for (size_t i = 0; i < settings_now()->resolver.count; i++)
+        text_printf(&text, " %s", settings_now()->resolver.items[i]);
     text_append_char(&text, '\n');
     offers_print(&text);
     char *print = must_strdup(text_string(&text));
@@ -563,7 +566,7 @@ void registry_read(const cJSON *state)
     const cJSON *item = cJSON_GetObjectItemCaseSensitive(state, "registry");
     double pid = state_number(item, "pid", 0);
 
-    registry.lease = strtoll(state_words(item, "lease", "0"), NULL, 10);
+    registry.lease = strtol(state_words(item, "lease", "0"), NULL, 10);
     registry.offered = (enum offer)state_number(item, "offered", OFFER_WHOLE);
     registry.has_settings = state_truth(item, "has_settings");
     registry.fingerprint = must_strdup("");

@@ -20,8 +20,8 @@
 #include "registry/etcd.h"
 #include "registry/instances.h"
 #include "registry/login.h"
+#include "registry/names.h"
 #include "registry/plugin.h"
-#include "registry/srv.h"
 #include "registry/wanted.h"
 #include "rpc/registry_figure.h"
 
@@ -37,7 +37,6 @@ static struct {
     struct watch master;
     struct directory *directory;
     struct etcd *etcd; /* NULL without a `registry` block */
-    struct srv *srv;   /* NULL while nobody wants a service of DNS */
     struct timer publish, figures;
     enum offer offer;
     int64_t lease;
@@ -156,35 +155,8 @@ static void watch_prefix(const char *prefix, bool on)
     }
 }
 
-/* DNS tells all servers of a name. */
-static void told_servers(void *context, const char *name, const struct srv_row *rows, size_t count)
-{
-    struct directory_instance *instances = must_zalloc((count + 1) * sizeof(*instances));
-
-    (void)context;
-    for (size_t i = 0; i < count; i++) {
-        instances[i].address = rows[i].address;
-        instances[i].weight = rows[i].weight;
-    }
-    wanted_answer(name, instances, count);
-    free(instances);
-}
-
-static void look_up(const char *name, bool on)
-{
-    static const struct srv_events events = {.changed = told_servers};
-    struct error error;
-
-    if (registry.srv == NULL)
-        registry.srv = srv_open(&registry.loop, NULL, &events, NULL);
-    if (!on)
-        srv_unwant(registry.srv, name);
-    else if (!srv_want(registry.srv, name, &error))
-        log_error("\"srv:%s\" cannot be looked for: %s", name, error.text);
-}
-
 static const struct wanted_events wanted_events = {
-    .watch = watch_prefix, .look_up = look_up, .changed = changed};
+    .watch = watch_prefix, .look_up = names_set, .changed = changed};
 
 /* ---- What the registry says ---- */
 
@@ -438,10 +410,18 @@ static void begin(const struct registry_settings *settings)
     figures_soon();
 }
 
+static void lock_down(const struct settings *settings)
+{
+    uint16_t ports[REGISTRY_URLS_MAX + RESOLVERS_MAX];
+    size_t count = login_ports(settings->registry, ports, REGISTRY_URLS_MAX);
+
+    count += names_ports(settings, ports + count);
+    sandbox_enter_network(ports, count);
+}
+
 _Noreturn void registry_main(const struct registry_start *start)
 {
     const struct settings *settings = start->generation->settings;
-    uint16_t ports[REGISTRY_URLS_MAX];
     struct error error;
 
     registry.start = start;
@@ -453,6 +433,7 @@ _Noreturn void registry_main(const struct registry_start *start)
     registry.directory = directory_map(start->directory, true, &error);
     if (registry.directory == NULL || !loop_init(&registry.loop, &error) ||
         !open_etcd(settings->registry, &error) ||
+        !names_begin(&registry.loop, settings, wanted_answer, figures_soon, &error) ||
         !privilege_drop(&start->generation->identity, start->master, &error))
         fail(error.text);
     close(start->directory);
@@ -463,7 +444,7 @@ _Noreturn void registry_main(const struct registry_start *start)
     }
     registry.loop.after_batch = batch_done;
     if (settings->sandbox != SANDBOX_OFF)
-        sandbox_enter_network(ports, login_ports(settings->registry, ports, REGISTRY_URLS_MAX));
+        lock_down(settings);
     channel_say(start->channel, MESSAGE_READY, "");
     begin(settings->registry);
     loop_run(&registry.loop);

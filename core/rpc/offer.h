@@ -7,8 +7,9 @@
 #include "base/bytes.h"
 #include "rpc/method.h"
 
-#define OFFER_MAX (256u << 10) /* bytes: a record and its key fit into any etcd's limit, 1.5 MiB \
-                                */
+#define OFFER_MAX                                                                  \
+    (256u << 10) /* bytes: a record and its key fit into any etcd's limit, 1.5 MiB \
+                  */
 
 /* Appends the array. Where it would take more than `most` bytes, schemas are left out; where it
  * still would, the methods that do not fit. False then. */

@@ -23,7 +23,9 @@ static const struct exceptions {
      "inet_pton isatty localtime_r malloc_usable_size memchr memcmp memcpy memmem memmove memset "
      "newlocale pthread_sigmask qsort qsort_r setitimer setpgid sigabbrev_np sigaction sigaddset "
      "sigemptyset signal "
-     "sigprocmask stderr stdin stdout stpcpy strchr strcmp strcpy strcspn strerror "
+     "memrchr strcasecmp strtoll strtoull sigprocmask stderr stdin stdout stpcpy strchr strcmp "
+     "strcpy strcspn strerror "
      "strerrordesc_np strerrorname_np strlen strncasecmp strncmp strncpy strnlen strpbrk strrchr "
-     "strsep strspn strstr strtod strtod_l strtok_r strtol strtoul time umask uname unsetenv "},
+     "strsep strspn strstr strtod strtod_l strtok_r strtol strtoul time umask uname "
+     "unsetenv "},
 };
