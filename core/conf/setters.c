@@ -448,6 +448,7 @@ static struct method_settings *add_method(struct conf_apply *apply,
     method->name = name->text;
     method->place = name->place;
     method->block = statement->block;
+    method->found = statement->found;
     method->slow_threshold_ms = SLOW_AS_SERVER;
     *tail = method;
     /* The handler's own directives are read when it is known: module/bind.c. */

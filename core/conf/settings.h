@@ -116,6 +116,7 @@ struct method_settings {
     int tool;                   /* enum tool */
     int validate;               /* enum validate */
     const char *declares;       /* JSON, in place of what its module declares; NULL: nothing */
+    bool found;                 /* it stands for a method of another server's: proxy_all */
     bool declares_lenient;      /* what is wrong with that is left out */
     struct conf_place declares_place;
     struct pool_choice pool;         /* otherwise its module's */

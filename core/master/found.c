@@ -97,6 +97,7 @@ void found_serve(void)
     const struct generation *current = generation_current();
 
     found.differs = false;
+    found.failures = 0;
     found.told = UINT64_MAX; /* looked at anew: they may have changed since it was built */
     if (gateway_wanted(current->settings))
         timer_set(&master.loop, &found.timer, 0, look);

@@ -407,6 +407,7 @@ bool module_set_bind(struct module_set *set, const struct server_settings *serve
             .unseen = any_unseen(&filters),
             .timeout_ns = timeout_ms * NS_PER_MS,
             .slow_ns = slow_after(server, m),
+            .found = m->found,
             .pool = m->pool.name != NULL ? m->pool.index : found.module->instance.pool,
         };
         describe(&method, found.method, &declared, m->idempotent);

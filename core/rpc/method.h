@@ -47,6 +47,7 @@ struct method {
     bool read_only;      /* changes nothing */
     bool additive;       /* changes and removes nothing that there was */
     bool tool;           /* agents are offered it: see rpc/mcp.h */
+    bool found;          /* by proxy_all: another server has it, and registers it */
     bool has_fields;     /* some of its params come in fields of HTTP, too: rpc/mcp_field.h */
     uint32_t index;      /* in the counters of the board */
 };

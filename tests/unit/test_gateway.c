@@ -109,7 +109,7 @@ START_TEST(methods_of_services_become_methods_of_the_server)
     ck_assert_uint_eq(add(NULL), 3);
     ck_assert_str_eq(method_of("buy")->handler, "proxy.forward");
     ck_assert_str_eq(method_of("buy")->declares, shop[0].about);
-    ck_assert(method_of("buy")->declares_lenient);
+    ck_assert(method_of("buy")->declares_lenient && method_of("buy")->found);
     ck_assert_uint_eq(method_of("buy")->timeout_ms, 7000);
     ck_assert_str_eq(directive_of("buy", "upstream"), "registry:/p/shop");
     ck_assert_str_eq(directive_of("buy", "pass"), "token");
