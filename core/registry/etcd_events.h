@@ -30,7 +30,7 @@ struct etcd_events {
     /* A key is there now, with the value of the last etcd_hold: at first, and after a lost lease.
      */
     void (*held)(void *context, const char *key);
-    /* Whether any member answers, each time that this changes. It begins as false. `why` is the
+    /* Whether any member answers: once that is known, and each time that it changes. `why` is the
      * last member's trouble, or the URL of the member that answers. */
     void (*contact)(void *context, bool there, const char *why);
     /* An answer that no other member would give, such as "permission denied": what, where, what to

@@ -50,8 +50,9 @@ void etcd_link_trouble(struct etcd_link *link, const char *text)
 
 static void tell_contact(struct etcd_link *link, bool there, const char *why)
 {
-    if (link->there == there)
+    if (link->contact_known && link->there == there)
         return;
+    link->contact_known = true;
     link->there = there;
     link->settings.contact(link->settings.context, there, why);
 }

@@ -62,7 +62,7 @@ struct etcd_link {
     struct etcd_ask name; /* the one for a token */
     char *token;          /* the header with it; NULL: none */
     bool nameless;        /* etcd asks nobody for a name */
-    bool there;
+    bool there, contact_known;
     uint64_t cluster;
     struct timer timer;
     char told[512]; /* the last trouble, at `told_at` */

@@ -44,6 +44,23 @@ static const struct http_table *http(void)
     return plugin->http;
 }
 
+/* Ends the test, which succeeds, where there is no etcd, or no registry.so; with a word. */
+static inline void etcd_needed(void)
+{
+    const char *path = getenv("SKIPPED"); /* tests.mk */
+    const char *missing = !etcd_is_installed()                           ? "etcd"
+                          : access(built_path("registry.so"), R_OK) != 0 ? "registry.so"
+                                                                         : NULL;
+    if (missing == NULL)
+        return;
+    FILE *list = path == NULL ? stderr : fopen(path, "a");
+    if (list != NULL)
+        fprintf(list, "tests of the client of etcd, which need %s\n", missing);
+    if (list != NULL && list != stderr)
+        fclose(list);
+    exit(0);
+}
+
 /* ---- Waiting ---- */
 
 static void look(struct timer *timer)
@@ -266,5 +283,24 @@ static inline void peer_close(struct peer *peer)
     etcd_close(peer->etcd);
     peer->etcd = NULL;
 }
+
+/* As UNIT_MAIN, but each test is a case of its own, so that CK_RUN_CASE runs it alone. */
+#define ETCD_MAIN(title, ...)                                         \
+    int main(void)                                                    \
+    {                                                                 \
+        const TTest *tests[] = {__VA_ARGS__};                         \
+        Suite *suite = suite_create(title);                           \
+        for (size_t i = 0; i < sizeof(tests) / sizeof(*tests); i++) { \
+            TCase *tcase = tcase_create(tests[i]->name);              \
+            tcase_set_timeout(tcase, 120);                            \
+            tcase_add_test(tcase, tests[i]);                          \
+            suite_add_tcase(suite, tcase);                            \
+        }                                                             \
+        SRunner *runner = srunner_create(suite);                      \
+        srunner_run_all(runner, CK_ENV);                              \
+        int failed = srunner_ntests_failed(runner);                   \
+        srunner_free(runner);                                         \
+        return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;             \
+    }
 
 #endif
