@@ -94,6 +94,7 @@ class Connection(asyncio.Protocol):
 
     def __init__(self):
         self.data, self.waiting, self.sent, self.received = b"", None, 0, 0
+        self.turn = asyncio.Lock()
 
     def connection_made(self, transport):
         self.transport = transport
@@ -106,9 +107,10 @@ class Connection(asyncio.Protocol):
         self.transport.write(head.encode() + body.encode())
 
     async def ask(self, path, body):
-        self.waiting = asyncio.get_running_loop().create_future()
-        self.write(path, json.dumps(body, separators=(",", ":")))
-        return await self.waiting
+        async with self.turn:
+            self.waiting = asyncio.get_running_loop().create_future()
+            self.write(path, json.dumps(body, separators=(",", ":")))
+            return await self.waiting
 
     def data_received(self, data):
         self.received += len(data)
@@ -176,9 +178,10 @@ class Instance:
         await self.put()
 
     async def put(self):
-        """The record, as after another reload: it is never the same."""
+        """The record, as after another reload: it is never the same, nor is its weight."""
         self.generation += 1
-        self.value = json.dumps(dict(self.record, generation=self.generation), separators=(",", ":"))
+        record = dict(self.record, generation=self.generation, weight=100 + self.generation % 2)
+        self.value = json.dumps(record, separators=(",", ":"))
         await self.connection.ask("kv/put", {"key": b64(self.key), "value": b64(self.value), "lease": self.lease})
 
     async def keep(self, first, counts):

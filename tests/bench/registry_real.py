@@ -28,6 +28,7 @@ def sample_record():
                                                "name": {"type": "string", "maxLength": 40}}, "required": ["id"]}
     methods = [{"name": "shop.method%d" % i, "summary": "One of the methods of a shop.", "params": schema,
                 "result": schema, "idempotent": i % 2 == 0} for i in range(8)]
+    methods.append({"name": "ping", "summary": "Answers with its params.", "idempotent": True})
     return {"address": "", "methods": methods, "generation": 1, "version": "0.1.0", "weight": 100,
             "started": "2026-01-01T00:00:00.000Z"}
 
@@ -138,7 +139,7 @@ class Frames:
         body = json.dumps({"in": method}).encode()
         self.sock.sendall(len(body).to_bytes(4, "little") + body)
         size = int.from_bytes(self.take(4), "little")
-        return b'"error"' not in self.take(size)[:12]
+        return b'"error"' not in self.take(size)[:20]
 
     def take(self, size):
         data = b""

@@ -225,8 +225,9 @@ class Cluster:
         self.sleep(3)
 
     def wait_gateway(self, gateway):
-        wait_for(lambda: gateway.answers("rpc.stats"), 20, lambda: "%s does not start:\n%s" % (
-            gateway.place.name, self.tail(gateway)))
+        for port in self.ports():
+            wait_for(lambda: gateway.answers("fetch", port, '{"n":1}'), 20, lambda: "%s does not start:\n%s" % (
+                gateway.place.name, self.tail(gateway)))
 
     def etcd_leader(self, happening, _):
         leader = wait_for(lambda: next((m for m in self.members if m.leads()), None), 20, "etcd has no leader")
@@ -324,6 +325,7 @@ class Cluster:
                 host.place.name, self.tail(host)))
             self.wait_known(host, True, 20)
         for gateway in self.gateways:
+            gateway.all = len(self.ports()) > 1
             gateway.upstreams = [h.address for h in self.hosts]
             gateway.start()
             self.wait_gateway(gateway)
@@ -333,7 +335,7 @@ class Cluster:
         threading.Thread(target=self.watch_memory, daemon=True).start()
 
     def ports(self):
-        return [PORT, ALL_PORT] if self.registry else [PORT]
+        return [PORT, ALL_PORT] if self.registry and not self.args.named else [PORT]
 
     def gateway_answers(self):
         words = [os.path.join(self.build, "pillion"), "call", "--server"]
@@ -482,6 +484,7 @@ def options():
     parser.add_argument("--away", type=float, default=60, help="seconds that all of etcd is away")
     parser.add_argument("--fixed", dest="registry", action="store_false",
                         help="no etcd: the gateway has a fixed list of hosts")
+    parser.add_argument("--named", action="store_true", help="without the methods of `proxy_all`")
     parser.add_argument("--self-check", action="store_true")
     parser.add_argument("--keep", default="", help="a folder that gets the rooms of all places in the end")
     parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)

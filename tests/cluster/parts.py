@@ -105,8 +105,8 @@ class Pillion:
             file.write("error_log run/error.log info;\n" + self.configuration())
         os.rename(self.path("conf/new"), self.path("conf/pillion.conf"))
 
-    def registry_block(self):
-        return "registry etcd %s { prefix %s; ttl %ds; }\n" % (" ".join(self.registry), PREFIX, TTL)
+    def registry_block(self, more=""):
+        return "registry etcd %s { %sttl %ds; }\n" % (" ".join(self.registry), more, TTL)
 
     def start(self):
         self.configure()
@@ -139,9 +139,9 @@ class Pillion:
                 continue
         return found
 
-    def answers(self, method, port=PORT):
+    def answers(self, method, port=PORT, params="{}"):
         """Whether it answers at the switch, by a connection of its own."""
-        words = [os.path.join(self.build, "pillion"), "call", "--server", "%s:%d" % (self.place.address, port), method]
+        words = [os.path.join(self.build, "pillion"), "call", "--server", "%s:%d" % (self.place.address, port), method, params]
         try:
             return subprocess.run(words, capture_output=True, timeout=3).returncode == 0
         except subprocess.TimeoutExpired:
@@ -164,7 +164,7 @@ class Host(Pillion):
                 "load_module modules/ping.so; load_module modules/rpc.so;\n"
                 "server { listen 0.0.0.0:%d; %smethod fetch; method record; method ping; }\n"
                 "server { listen 0.0.0.0:%d; status on; method rpc.stats; listen 0.0.0.0:%d protocol=agent; }\n" % (
-                    QUIT_DELAY, self.registry_block() if self.registry else "", self.place.name, self.generation,
+                    QUIT_DELAY, self.registry_block("prefix %s; " % PREFIX) if self.registry else "", self.place.name, self.generation,
                     self.fault, PORT, register, STATUS, AGENT))
 
     def journal(self):
@@ -179,7 +179,7 @@ class Gateway(Pillion):
     """In front of the hosts: at one port by methods that it names, at the other by all that there are."""
 
     MODULES = ("modules/proxy.so",)
-    upstreams = ()
+    upstreams, all = (), False
 
     def configuration(self):
         upstream = "registry:" + PREFIX if self.registry else " ".join(self.upstreams)
@@ -190,7 +190,7 @@ class Gateway(Pillion):
                 "load_module modules/ping.so; load_module modules/rpc.so;\n"
                 "server { listen 0.0.0.0:%d; status on; proxy_method fetch { idempotent on; } proxy_method record; "
                 "method rpc.stats; }\n%s" % (self.registry_block() if self.registry else "", upstream, settings, PORT,
-                                            self.all_methods() if self.registry else ""))
+                                            self.all_methods() if self.all else ""))
 
     @staticmethod
     def all_methods():
