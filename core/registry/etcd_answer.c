@@ -120,7 +120,8 @@ static bool read_row(const cJSON *row, struct etcd_change *change)
 {
     return cJSON_IsObject(row) && byte_member(row, "key", &change->key) && change->key.size > 0 &&
            byte_member(row, "value", &change->value) && number(row, "lease", &change->lease) &&
-           number(row, "mod_revision", &change->revision);
+           number(row, "mod_revision", &change->revision) &&
+           number(row, "create_revision", &change->created);
 }
 
 static bool read_event(const cJSON *event, struct etcd_change *change)

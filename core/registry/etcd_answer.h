@@ -30,6 +30,7 @@ struct etcd_change {
     bool gone;
     struct bytes key, value;
     int64_t revision; /* of its last change */
+    int64_t created;  /* the revision in which it came; 0: of what is gone */
     int64_t lease;
 };
 

@@ -165,6 +165,16 @@ char *etcd_text_count(const char *prefix)
     return text_take(&text);
 }
 
+char *etcd_text_one(struct bytes key)
+{
+    struct text text = {0};
+
+    text_append_char(&text, '{');
+    add_base64(&text, "key", key);
+    text_append_string(&text, ",\"keys_only\":true}");
+    return text_take(&text);
+}
+
 char *etcd_text_watch(const char *prefix, int64_t from_revision)
 {
     struct text text = {0};

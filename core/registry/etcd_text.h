@@ -23,6 +23,8 @@ char *etcd_text_delete(const char *key, int64_t lease);
 char *etcd_text_range(const char *prefix, struct bytes from, int64_t revision, uint32_t limit);
 /* How many rows begin with the prefix: for the revision that comes with it. */
 char *etcd_text_count(const char *prefix);
+/* One key, without its value. */
+char *etcd_text_one(struct bytes key);
 char *etcd_text_watch(const char *prefix, int64_t from_revision);
 
 #endif

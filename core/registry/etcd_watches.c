@@ -37,10 +37,22 @@ static void keep_row(struct etcd_watched *watched, const struct etcd_change *cha
     watched->row_bytes += change->key.size + change->value.size;
 }
 
+static void set_mark(struct etcd_watched *watched, const struct etcd_change *change)
+{
+    text_clear(&watched->mark);
+    if (change != NULL)
+        text_append(&watched->mark, change->key);
+    watched->mark_created = change == NULL ? 0 : change->created;
+    watched->mark_changed = true;
+}
+
 static void read_again(struct etcd_watched *watched)
 {
     etcd_link_drop(&watched->stream);
+    etcd_link_drop(&watched->look);
     etcd_link_drop(&watched->page);
+    watched->goes_on = false;
+    set_mark(watched, NULL);
     forget_rows(watched);
     watched->revision = 0;
     etcd_link_ask(watched->all->link, &watched->page);
@@ -122,6 +134,8 @@ static void take_page(struct etcd_ask *ask, const struct etcd_answer *answer)
         watched->page_revision = answer->revision;
     for (size_t i = 0; i < answer->change_count; i++)
         keep_row(watched, &answer->changes[i]);
+    if (answer->change_count > 0)
+        set_mark(watched, &answer->changes[0]);
     if (watched->row_bytes > all->bytes_max) {
         snprintf(text, sizeof(text), "%.200s: it has more than %zu bytes", watched->prefix,
                  all->bytes_max);
@@ -136,10 +150,37 @@ static void take_page(struct etcd_ask *ask, const struct etcd_answer *answer)
 
 /* ---- What changes ---- */
 
+/* Whether this is the etcd in which the mark was seen. Where none is known, nothing is expected to
+ * be there, or what is there is read again. */
+static char *make_look(struct etcd_ask *ask)
+{
+    struct etcd_watched *watched = container_of(ask, struct etcd_watched, look);
+
+    watched->mark_changed = false;
+    if (watched->mark.size == 0)
+        return etcd_text_range(watched->prefix, (struct bytes){0}, 0, 1);
+    return etcd_text_one((struct bytes){watched->mark.data, watched->mark.size});
+}
+
+static void take_look(struct etcd_ask *ask, const struct etcd_answer *answer)
+{
+    struct etcd_watched *watched = container_of(ask, struct etcd_watched, look);
+
+    if (watched->mark_changed) /* by an event of the watch, so that it says nothing */
+        return;
+    size_t expected = watched->mark.size == 0 ? 0 : 1;
+    if (answer->verdict != ETCD_FINE || answer->change_count != expected ||
+        (expected == 1 && answer->changes[0].created != watched->mark_created))
+        read_again(watched);
+}
+
 static char *make_stream(struct etcd_ask *ask)
 {
-    const struct etcd_watched *watched = container_of(ask, struct etcd_watched, stream);
+    struct etcd_watched *watched = container_of(ask, struct etcd_watched, stream);
 
+    if (watched->goes_on)
+        etcd_link_ask(watched->all->link, &watched->look);
+    watched->goes_on = true;
     return etcd_text_watch(watched->prefix, watched->revision + 1);
 }
 
@@ -148,6 +189,10 @@ static void tell_change(struct etcd_watched *watched, const struct etcd_change *
     struct etcd_watches *all = watched->all;
 
     all->changes++;
+    if (!change->gone)
+        set_mark(watched, change);
+    else if (bytes_equal(change->key, (struct bytes){watched->mark.data, watched->mark.size}))
+        set_mark(watched, NULL);
     if (change->gone && all->events.gone != NULL)
         all->events.gone(all->context, watched->prefix, change->key);
     if (!change->gone && all->events.put != NULL)
@@ -235,6 +280,7 @@ static void free_dead(struct timer *timer)
         }
         *place = watched->next;
         forget_rows(watched);
+        text_free(&watched->mark);
         free(watched->prefix);
         free(watched);
     }
@@ -253,6 +299,7 @@ static void bury(struct etcd_watched *watched)
 {
     etcd_link_drop(&watched->page);
     etcd_link_drop(&watched->stream);
+    etcd_link_drop(&watched->look);
     watched->dead = true;
     timer_set(watched->all->link->loop, &watched->all->tidy, 0, free_dead);
 }
@@ -269,6 +316,7 @@ void etcd_watches_add(struct etcd_watches *watches, const char *prefix)
         .path = "/v3/kv/range", .is_large = true, .make = make_page, .take = take_page};
     watched->stream = (struct etcd_ask){
         .path = "/v3/watch", .goes_on = true, .make = make_stream, .take = take_line};
+    watched->look = (struct etcd_ask){.path = "/v3/kv/range", .make = make_look, .take = take_look};
     watched->next = watches->first;
     watches->first = watched;
     etcd_link_ask(watches->link, &watched->page);

@@ -16,7 +16,11 @@ struct etcd_watched {
     char *prefix;
     bool dead;
     int64_t revision; /* that has been seen; 0: the prefix is to be read */
-    struct etcd_ask page, stream;
+    struct etcd_ask page, stream, look;
+    struct text mark;     /* a key that is there; empty: none is known */
+    int64_t mark_created; /* the revision in which it came */
+    bool mark_changed;    /* since it was looked up */
+    bool goes_on;         /* the stream has been asked for before */
     /* What has been read so far. */
     struct etcd_row *rows; /* copies */
     size_t row_count, row_room, row_bytes;

@@ -398,6 +398,29 @@ START_TEST(another_etcd_in_its_place_gets_the_keys_and_is_read_anew)
 }
 END_TEST
 
+static bool only_b_is_there(void)
+{
+    return watcher.row_count == 1 && has(&watcher, "/p/b", "1");
+}
+
+START_TEST(another_etcd_is_noticed_although_it_has_as_many_revisions)
+{
+    begin();
+    etcd_request(&cluster, 0, "/v3/kv/put", "{\"key\":\"L3AvYQ==\",\"value\":\"MQ==\"}");
+    peer_open(&watcher, &cluster, 60);
+    peer_watch(&watcher, "/p/");
+    await(shop_is_there, 20, "the key does not come");
+    etcd_member_kill(&cluster, 0);
+    etcd_member_forget(&cluster, 0);
+    etcd_member_start(&cluster, 0);
+    etcd_member_wait(&cluster, 0);
+    for (int i = 0; i < 30; i++) /* the loop does not run: nobody asks meanwhile */
+        etcd_request(&cluster, 0, "/v3/kv/put", "{\"key\":\"L3AvYg==\",\"value\":\"MQ==\"}");
+    await(only_b_is_there, 20, "it is not noticed: %u snapshots", watcher.snapshots);
+    end();
+}
+END_TEST
+
 START_TEST(a_stopped_member_is_noticed_and_welcome_again)
 {
     begin_with_a_key(4);
@@ -494,5 +517,6 @@ ETCD_MAIN("etcd", a_key_comes_changes_and_goes_and_watchers_hear_of_it,
           a_restarted_etcd_finds_its_lease_and_its_watchers_again,
           what_a_watch_has_missed_is_told_when_it_goes_on, a_compacted_watch_reads_everything_again,
           another_etcd_in_its_place_gets_the_keys_and_is_read_anew,
+          another_etcd_is_noticed_although_it_has_as_many_revisions,
           a_stopped_member_is_noticed_and_welcome_again, what_is_missing_is_asked_for_with_pauses,
           settings_that_make_no_sense_are_refused_with_a_reason)
