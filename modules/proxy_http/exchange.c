@@ -155,6 +155,15 @@ static void set_protocols(CURL *transfer)
 #endif
 }
 
+/* The file stays in memory for longer than any transfer. */
+static void set_file(CURL *transfer, CURLoption option, const pillion_file *file)
+{
+    struct curl_blob blob = {
+        .data = (void *)(uintptr_t)file->data, .len = file->size, .flags = CURL_BLOB_NOCOPY};
+
+    curl_easy_setopt(transfer, option, &blob);
+}
+
 static void set_options(struct exchange *exchange, const struct settings *settings)
 {
     CURL *transfer = exchange->transfer;
@@ -166,8 +175,12 @@ static void set_options(struct exchange *exchange, const struct settings *settin
     curl_easy_setopt(transfer, CURLOPT_MAXAGE_CONN, (long)((settings->keepalive_ms + 999) / 1000));
     curl_easy_setopt(transfer, CURLOPT_SSL_VERIFYPEER, settings->verify ? 1L : 0L);
     curl_easy_setopt(transfer, CURLOPT_SSL_VERIFYHOST, settings->verify ? 2L : 0L);
-    if (settings->ca != NULL)
-        curl_easy_setopt(transfer, CURLOPT_CAINFO, settings->ca);
+    if (settings->ca.path != NULL)
+        set_file(transfer, CURLOPT_CAINFO_BLOB, &settings->ca);
+    if (settings->certificate.path != NULL) {
+        set_file(transfer, CURLOPT_SSLCERT_BLOB, &settings->certificate);
+        set_file(transfer, CURLOPT_SSLKEY_BLOB, &settings->key);
+    }
     curl_easy_setopt(transfer, CURLOPT_POST, 1L);
     curl_easy_setopt(transfer, CURLOPT_READFUNCTION, give_body);
     curl_easy_setopt(transfer, CURLOPT_READDATA, exchange);

@@ -93,10 +93,19 @@ static const pillion_directive directives[] = {
      .max = 134217728,
      .summary = "The largest reply that is taken; a larger one costs its connection."},
     {.name = "ca",
-     .type = PILLION_PATH,
+     .type = PILLION_FILE,
      .offset = offsetof(struct settings, ca),
      .summary = "A file with the certificates (PEM) that upstreams' certificates are verified by; "
                 "without it, those of the system."},
+    {.name = "ssl_certificate",
+     .type = PILLION_FILE,
+     .offset = offsetof(struct settings, certificate),
+     .summary = "The certificate that is shown to upstreams that ask for one (PEM), followed by "
+                "those that lead to its authority."},
+    {.name = "ssl_certificate_key",
+     .type = PILLION_FILE,
+     .offset = offsetof(struct settings, key),
+     .summary = "Its key (PEM), without a passphrase; the file may be root's alone."},
     {.name = "verify",
      .type = PILLION_FLAG,
      .offset = offsetof(struct settings, verify),
@@ -317,9 +326,8 @@ static int forward_start(pillion_instance *self, void *config, pillion_error_tex
 
 static int settings_check(const struct settings *settings, pillion_error_text *error)
 {
-    if (settings->ca != NULL && access(settings->ca, R_OK) != 0)
-        return pillion_error(error, "cannot read `ca` %s: %s", settings->ca,
-                             errno_text(errno).text);
+    if ((settings->certificate.path == NULL) != (settings->key.path == NULL))
+        return pillion_error(error, "`ssl_certificate` and `ssl_certificate_key` need each other");
     if (fields_check(&settings->target, error) != 0)
         return -1;
     return urls_check(&settings->target.upstreams, error);
@@ -368,5 +376,4 @@ static const pillion_method methods[] = {
 PILLION_MODULE(.name = "proxy_http", .version = "1.0.0",
                .summary = "Methods that services of JSON-RPC over HTTP answer.", .methods = methods,
                .directives = directives, .config_size = sizeof(struct settings), .check = check,
-               .start = start, .stop = stop, .metrics = metrics,
-               .needs = PILLION_NEEDS_NETWORK | PILLION_NEEDS_FILES);
+               .start = start, .stop = stop, .metrics = metrics, .needs = PILLION_NEEDS_NETWORK);

@@ -19,7 +19,7 @@ struct settings {
     uint64_t keepalive_ms;
     int64_t max_pending;
     uint64_t max_unsent, max_reply;
-    const char *ca;
+    pillion_file ca, certificate, key;
     bool verify;
 };
 

@@ -384,7 +384,7 @@ START_TEST(wrong_configurations_are_refused)
         {GOOD, "pass_header \"a b\";", "takes names in lower case"},
         {GOOD, "pass_header content-length;", "cannot hand \"content-length\" on"},
         {GOOD, "pass_header host;", "cannot hand \"host\" on"},
-        {GOOD "ca /nowhere/ca.pem;", "", "cannot read `ca` /nowhere/ca.pem: No such file"},
+        {GOOD "ca /nowhere/ca.pem;", "", "cannot read /nowhere/ca.pem: No such file"},
         {GOOD, "to \"a\\nb\";", "`to` is no name of a method"},
         {GOOD, "too x;", "did you mean \"to\"?"},
     };

@@ -481,7 +481,8 @@ START_TEST(modinfo_tells_what_a_module_needs)
     expect_part(pillion("modinfo", module_path("ping")).out, "sandbox:    none\n");
     expect_part(pillion("modinfo", module_path("abi-1.5")).out, "sandbox:    undeclared");
     expect_part(pillion("modinfo", "--json", module_path("proxy_http")).out,
-                "\"sandbox\": [\"network\", \"files\"]");
+                "\"sandbox\": [\"network\"]");
+    expect_part(pillion("modinfo", "--json", module_path("auth")).out, "\"sandbox\": [\"files\"]");
     expect_part(pillion("modinfo", "--json", module_path("abi-1.0")).out, "\"sandbox\": null");
 }
 END_TEST

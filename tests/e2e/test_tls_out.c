@@ -380,6 +380,56 @@ START_TEST(a_crash_behind_is_answered_over_tls)
 }
 END_TEST
 
+/* ---- By HTTP ---- */
+
+static void configure_http(struct server *front, int port, const char *ssl)
+{
+    server_conf(front,
+                keep_printf("load_module modules/proxy_http.so { upstream https://localhost:%d/; "
+                            "%s }",
+                            port, ssl),
+                "method ping { handler proxy_http.forward; idempotent on; }"
+                "method peer { handler proxy_http.forward; }");
+}
+
+/* libcurl speaks TLS; the files are the worker's all the same, and may be root's alone. */
+START_TEST(a_service_of_https_is_asked_with_a_certificate)
+{
+    struct behind there = behind_new("DNS:localhost", 90);
+    struct server *front = server_new();
+    const char *own = keep_printf("ca %s; ssl_certificate \"%s\"; ssl_certificate_key \"%s\";",
+                                  file(&there, "authority.pem"), file(&there, "client one.pem"),
+                                  file(&there, "client one.key"));
+
+    behind_start(&there, "ssl_verify_client on; ssl_client_certificate tls/authority.pem;");
+    chmod(file(&there, "client one.key"), 0600);
+    chmod(file(&there, "authority.pem"), 0600);
+    configure_http(front, there.port, own);
+    server_start(front);
+    int client = client_connect(front);
+    wait_until(strstr(client_ask(client, "{\"in\":\"ping\"}"), "\"error\"") == NULL,
+               "the service does not come");
+    const char *reply = client_ask(client, "{\"in\":\"peer\"}");
+    expect_part(reply, "\"cn\":\"client one\"");
+    expect_part(reply, "\"alpn\":\"http/1.1\"");
+    configure_http(front, there.port, keep_printf("ca %s;", file(&there, "authority.pem")));
+    server_reload(front);
+    wait_until(strstr(client_ask(client, "{\"in\":\"ping\"}"), "upstream_unavailable") != NULL,
+               "it is asked without a certificate");
+    server_wait_log(front, "had no good answer");
+    configure_http(front, there.port, keep_printf("ca %s;", file(&there, "other.pem")));
+    server_reload(front);
+    client_ask(client, "{\"in\":\"ping\"}");
+    server_wait_log(front, "unable to get local issuer certificate");
+    configure_http(front, there.port, "ssl_certificate_key /dev/null;");
+    server_reload_refused(front, "is no regular file");
+    configure_http(front, there.port,
+                   keep_printf("ssl_certificate_key %s;", file(&there, "other.key")));
+    server_reload_refused(front, "need each other");
+    close(client);
+}
+END_TEST
+
 /* ---- Servers of OpenSSL ---- */
 
 /* `openssl s_server`, which writes to the file "got" all that it is sent. */
@@ -441,4 +491,4 @@ E2E_MAIN("tls_out", a_server_behind_is_asked_over_tls,
          a_reload_takes_new_authorities, large_messages_pass_in_both_directions,
          a_server_that_comes_again_is_asked_again_and_nothing_is_left,
          a_chain_over_tls_outlives_workers_of_both, a_crash_behind_is_answered_over_tls,
-         a_server_of_openssl_gets_the_frames)
+         a_service_of_https_is_asked_with_a_certificate, a_server_of_openssl_gets_the_frames)
