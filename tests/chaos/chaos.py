@@ -2,17 +2,19 @@
 """Chaos: clients that check every reply, while everything that can end a worker happens.
 
     PILLION_BUILD=build python3 tests/chaos/chaos.py [--seconds 60] [--seed N] [--idle 2000] [--busy 64]
-                                                      [--only reload,kill] [--expect-wrong]
+                                                      [--only reload,kill] [--kill-gates] [--expect-wrong]
 
 Busy clients speak every protocol and format. They pipeline requests, half of them cut at random
 bytes, and check content, order and id of every reply; a quarter of them mixes in requests that are
 answered later, from a timer or a thread, and takes replies in any order, but those of HTTP; some
 send those without ids, and insist on the order. Those that speak JSON-RPC send notifications and
 batches too, with all of that in them. Some of HTTP wait for a word before they send a body. Some come through a balancer, which tells their address by a PROXY
-header; all ask now and then what their address is. Some requests crash or hang in threads, timers
+header; a third speaks TLS, some of them through a balancer that lets it through; all ask now and then what their address is. Some requests crash or hang in threads, timers
 and callbacks. Idle clients wait, and are called once at the end. Visitors have a module keep something for their
 connection, which it may lose with a worker, and must not keep beyond its end, nor end twice. Events are drawn from a generator
 whose seed is printed. Any disconnect, or any lost, wrong or reordered reply fails the run (exit 1).
+A gate's death costs its clients, so gates are killed with --kill-gates alone: then clients of TLS may be
+disconnected by that, come again, and are counted; everything else holds as without.
 --expect-wrong turns that around: the test of this test, run against a server whose correction from
 the kernel's counters is off (PILLION_TEST_NO_CORRECTION).
 """
@@ -27,6 +29,7 @@ import selectors
 import shutil
 import signal
 import socket
+import ssl
 import struct
 import subprocess
 import sys
@@ -50,7 +53,9 @@ THREAD_CRASHES = [(where, what) for where in ("work", "done", "timer", "resumed"
 THREAD_HANGS = ["work", "done", "timer", "resumed", "posted"]
 HANG_MS = 300  # after so long, a request whose work hangs is answered `timeout`
 CRASHES = ["null", "abort", "exit0", "exit1", "overflow", "kill", "closefds"]
-PORTS = 3  # a server listens there: its own, one that reloads drop and take back, one behind a balancer
+PORTS = 5  # a server listens there: its own, one that reloads drop and take back, one behind a balancer, two with TLS
+IDLE_TLS = 300  # of the first idle connections, a third speaks TLS
+GATES = 12  # more than so many, and the clients of former ones come again: each new certificate leaves some behind
 # What the module `descriptors` does to what its server has open.
 BREAKS = [(kind, call) for kind in ("listener", "client", "channel")
           for call in ("close", "shutdown", "connect", "fcntl(F_SETFL)", "ioctl(FIONBIO)")]
@@ -124,6 +129,10 @@ class Server:
         for name in self.samples:
             shutil.copy(os.path.join(build, "samples", name + ".so"), os.path.join(self.prefix, "modules"))
         self.binary = os.path.join(self.prefix, "pillion")
+        self.certificate = 0
+        for number in range(2):
+            self.make_certificate(number)
+        self.put_certificate()
         self.put_binary()
         self.put_version()
         self.configure()
@@ -136,9 +145,20 @@ class Server:
         return os.path.join(self.prefix, name)
 
     def put_binary(self):
-        if os.path.exists(self.binary):
-            os.unlink(self.binary)
-        shutil.copy(os.path.join(self.build, "pillion"), self.binary)
+        for name in ("pillion", "tls.so"):
+            if os.path.exists(self.path(name)):
+                os.unlink(self.path(name))
+            shutil.copy(os.path.join(self.build, name), self.path(name))
+
+    def make_certificate(self, number):
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
+                        "-days", "90", "-subj", "/CN=chaos %d" % number, "-keyout", self.path("%d.key" % number),
+                        "-out", self.path("%d.pem" % number)], check=True, capture_output=True)
+
+    def put_certificate(self):
+        for kind in ("key", "pem"):
+            shutil.copy(self.path("%d.%s" % (self.certificate, kind)), self.path("new"))
+            os.rename(self.path("new"), self.path("tls." + kind))
 
     def put_version(self):
         # As cp does it: over the file that is in use.
@@ -165,10 +185,12 @@ class Server:
                     "zone visits 1m; load_module modules/visits.so;\n"
                     "zone limits 1m; load_module modules/limit.so; load_module modules/access_log.so;\n%s"
                     "server { listen 127.0.0.1:%d; %smethod rpc.stats; %s\n"
-                    "listen 127.0.0.1:%d proxy_protocol; proxy_from 127.0.0.1; proxy_timeout 10m; }\n"
+                    "listen 127.0.0.1:%d proxy_protocol; proxy_from 127.0.0.1; proxy_timeout 10m;\n"
+                    "listen 127.0.0.1:%d ssl; listen 127.0.0.1:%d ssl proxy_protocol;\n"
+                    "ssl_certificate tls.pem; ssl_certificate_key tls.key; }\n"
                     % (self.level, self.workers, self.LIMITS, self.MORE, "".join(SAMPLES[n] for n in self.samples), self.port,
                        "listen 127.0.0.1:%d; " % (self.port + 1) if self.workers == 4 else "", methods,
-                       self.port + 2))
+                       self.port + 2, self.port + 3, self.port + 4))
         os.rename(self.path("conf/new.conf"), self.path("conf/pillion.conf"))
 
     def children(self, role):
@@ -310,6 +332,15 @@ class Batch:
         return [r.json(True) for r in self.requests]
 
 
+def secured(sock, newest):
+    """The socket inside TLS, of version 1.3 or 1.2. Certificates are not what is looked at here."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    context.maximum_version = ssl.TLSVersion.TLSv1_3 if newest else ssl.TLSVersion.TLSv1_2
+    return context.wrap_socket(sock)
+
+
+WAITS = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 GO_ON = b"100"  # in the place of a body: the server's word that one may follow
 NOBODY = Request(None, "ping", ["nobody listens"], False)  # a notification
 NOTHING = Request(None, "ping", None, False)  # what HTTP answers to one
@@ -323,6 +354,8 @@ class Client:
     def __init__(self, number, chaos):
         self.number, self.chaos = number, chaos
         self.behind = number % 5 == 4  # a balancer
+        self.tls = number % 3 == 1
+        self.stuck = self.renews = False  # TLS has not taken its bytes; it is to connect anew when it waits for nothing
         self.random = random.Random(chaos.args.seed * 1000 + number)
         self.wire = Wire(number, self.random)
         # Replies of HTTP never overtake.
@@ -337,15 +370,40 @@ class Client:
         self.connect(chaos.first_port(number))
 
     def connect(self, port=None):
-        port = self.chaos.server.port + 2 if self.behind else port or self.chaos.server.port
+        first = self.chaos.server.port
+        port = first + (4 if self.tls else 2) if self.behind else first + 3 if self.tls else port or first
         self.sock = socket.create_connection(("127.0.0.1", port), timeout=10)
         self.address = "127.0.0.1:%d" % self.sock.getsockname()[1]
         if self.behind:
             self.address = "192.0.2.1:%d" % (10000 + self.number)
-            self.outgoing += b"PROXY TCP4 192.0.2.1 192.0.2.2 %d 8080\r\n" % (10000 + self.number)
+            header = b"PROXY TCP4 192.0.2.1 192.0.2.2 %d 8080\r\n" % (10000 + self.number)
+            if self.tls:
+                self.sock.sendall(header)
+            else:
+                self.outgoing += header
+        if self.tls:
+            self.sock = secured(self.sock, self.number % 2)
         self.sock.setblocking(False)
-        self.half_closed = False
+        self.half_closed = self.stuck = self.renews = False
         self.chaos.selector.register(self.sock, selectors.EVENT_READ, self)
+
+    def connect_anew(self):
+        self.chaos.selector.unregister(self.sock)
+        self.sock.close()
+        self.asked, self.incoming, self.outgoing, self.late, self.words = [], b"", b"", b"", 0
+        while True:
+            try:
+                return self.connect()
+            except OSError:
+                if not self.chaos.gate_has_died():
+                    raise
+
+    def disconnected(self, words):
+        """Raises, unless it was a gate that has died."""
+        if not (self.tls and self.chaos.gate_has_died()):
+            raise Failure("disconnect: client %d%s" % (self.number, words))
+        self.chaos.cut += 1
+        self.connect_anew()
 
     def request(self, method=None, large=True):
         """Makes a request. With `method`, it calls it and ends its worker. A message must not have more bytes
@@ -400,19 +458,21 @@ class Client:
     def send(self):
         while self.outgoing:
             size = len(self.outgoing)
-            if self.number % 2:
+            if self.number % 2 and not self.stuck: # TLS takes the same bytes, or none
                 size = self.random.randint(1, size)
             try:
                 sent = self.sock.send(self.outgoing[:size])
-            except BlockingIOError:
+            except WAITS:
+                self.stuck = self.tls
                 break
             except OSError as error:
-                raise Failure("disconnect: client %d: %s" % (self.number, error))
+                return self.disconnected(": %s" % error)
+            self.stuck = False
             self.outgoing = self.outgoing[sent:]
             if self.number % 2 and self.random.random() < 0.3:
                 break  # the rest follows with a later event
         if not self.outgoing and not self.late and self.asked and self.number % 16 == 3 and not self.half_closed:
-            self.sock.shutdown(socket.SHUT_WR)  # its last request; the replies are still to come
+            socket.socket.shutdown(self.sock, socket.SHUT_WR)  # its last request; the replies are still to come
             self.half_closed = True
 
     def read(self):
@@ -420,10 +480,10 @@ class Client:
             return  # it reads slowly
         try:
             data = self.sock.recv(self.SLOW if self.number % 8 == 2 else 65536)
-        except BlockingIOError:
+        except WAITS:
             return
         except OSError as error:
-            raise Failure("disconnect: client %d: %s" % (self.number, error))
+            return self.disconnected(": %s" % error)
         if not data:
             if self.half_closed and not self.asked:
                 self.chaos.selector.unregister(self.sock)
@@ -431,8 +491,7 @@ class Client:
                 self.incoming = b""
                 self.connect()
                 return
-            raise Failure("disconnect: client %d, %d replies were to come" %
-                          (self.number, len(self.asked)))
+            return self.disconnected(", %d replies were to come" % len(self.asked))
         self.heard = time.monotonic()
         self.slow_until = self.heard + 0.01
         self.incoming += data
@@ -587,6 +646,7 @@ class Chaos:
                                   "debug" if args.keep else "info", args.files)
         self.clients, self.idle = [], []
         self.beside, self.hung = None, None
+        self.cut, self.gate_killed_at = 0, float("-inf")  # clients that a gate's death has disconnected
 
     def row(self):
         name = self.event if time.monotonic() - self.event_since < SETTLE * 4 else "none"
@@ -638,6 +698,29 @@ class Chaos:
     def kill_vault(self):
         self.kill("vault")
         self.vault_killed_at = time.monotonic()
+
+    def kill_gate(self):
+        self.kill("gate")
+        self.gate_killed_at = time.monotonic()
+
+    def gate_has_died(self):
+        return time.monotonic() - self.gate_killed_at < 10
+
+    def new_certificate(self):
+        if not self.pending:  # none is read now
+            self.server.certificate = 1 - self.server.certificate
+            self.server.put_certificate()
+        self.ask("reload")
+
+    def leave_former_gates(self):
+        """They end when no client has them any more."""
+        if len(self.server.children("gate")) <= GATES:
+            return
+        for client in self.clients:
+            client.renews = client.tls
+        for i in [i for i in range(len(self.idle)) if self.idle_tls(i)]:
+            self.idle[i].close()
+            self.idle[i] = self.idle_new(i)
 
     def vault_is_back(self, now):
         """True once the vaults hold all connections again. A second failure before that is more than
@@ -776,6 +859,7 @@ class Chaos:
               "thread-crash": thread_crash, "thread-hang": thread_hang, "stop-master": stop_master, "stop-worker": stop_worker, "stop-vault": stop_vault,
               "stop-in-reload": stop_in_reload, "stop-worker-in-reload": stop_worker_in_reload,
               "stop-vault-in-reload": stop_vault_in_reload, "stall-log": stall_log,
+              "new-certificate": new_certificate, "kill-gate": kill_gate,
               "nothing": nothing}
 
     def later(self, seconds, action):
@@ -796,11 +880,20 @@ class Chaos:
         limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
         resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
         for i in range(min(self.args.idle, limit // 2 - 200)):
-            self.idle.append(socket.create_connection(("127.0.0.1", self.first_port(i)), timeout=10))
+            self.idle.append(self.idle_new(i))
         self.guilty, self.random_visits = [], random.Random(self.args.seed)
         self.scheduled, self.ending, self.quiet_until, self.vault_killed_at = [], False, 0.0, None
         self.clients = [self.CLIENT(i, self) for i in range(self.args.busy)]
         self.visitors = [Visitor(i, self) for i in range(self.args.visitors)]
+
+    @staticmethod
+    def idle_tls(number):
+        return number % 3 == 1 and number < IDLE_TLS
+
+    def idle_new(self, number):
+        port = self.server.port + 3 if self.idle_tls(number) else self.first_port(number)
+        sock = socket.create_connection(("127.0.0.1", port), timeout=10)
+        return secured(sock, number % 2) if self.idle_tls(number) else sock
 
     def first_port(self, number):
         """A third comes in by an address that the first change of the configuration removes."""
@@ -828,8 +921,12 @@ class Chaos:
         for key, _ in self.selector.select(self.PAUSE):
             key.data.read()
         for client in self.clients:
+            if client.tls and client.sock.pending():  # that it was read already, no selector tells
+                client.read()
             if client.outgoing:
                 client.send()
+            elif client.renews and not client.asked and not client.half_closed:
+                client.connect_anew()
             elif not client.asked and not client.half_closed and not self.ending and self.may_ask(client, now):
                 client.ask(self.guilty.pop() if self.guilty and not client.without_ids else None)
             elif client.asked and now - max(client.since, client.heard) > self.PATIENCE:
@@ -851,7 +948,8 @@ class Chaos:
     def run(self):
         end = time.monotonic() + self.args.seconds
         next_event, waiting = time.monotonic() + 1, None
-        names = self.args.only.split(",") if self.args.only else sorted(set(self.EVENTS) - {"nothing"})
+        never = {"nothing"} if self.args.kill_gates else {"nothing", "kill-gate"}
+        names = self.args.only.split(",") if self.args.only else sorted(set(self.EVENTS) - never)
         while time.monotonic() < end:
             now = time.monotonic()
             if now >= next_event and now >= self.quiet_until and self.vault_is_back(now):
@@ -862,6 +960,7 @@ class Chaos:
                 if waiting:
                     self.turn()
                     continue
+                self.leave_former_gates()
                 self.happen(name, now)
                 next_event = now + self.random.uniform(0.02, 0.4) * self.args.pace
             self.turn()
@@ -912,11 +1011,14 @@ class Chaos:
         self.wait_for_visits(0)
 
     def check_idle(self):
+        if self.args.kill_gates:  # they may be gone
+            self.idle = [sock for i, sock in enumerate(self.idle) if not self.idle_tls(i)]
         body = b'{"in":"ping","params":"idle"}'
         wires = [Wire(4 * i, self.random) for i in range(4)]
         for wire in wires:
             wire.jsonrpc = False
         for i, sock in enumerate(self.idle):
+            sock.settimeout(self.PATIENCE)
             try:
                 sock.sendall(wires[i % 4].wrap(body))
             except OSError as error:
@@ -966,9 +1068,12 @@ class Chaos:
             print("%d replies checked, %d idle connections; the server counted %s" % (
                 self.requests, len(self.idle),
                 ", ".join("%s %d" % (k, stats[k]) for k in ("reloads", "crashes", "hangs",
-                                                            "vault_restarts", "log_lines_lost"))
+                                                            "vault_restarts", "gate_restarts", "log_lines_lost"))
+                + ", handshakes %d" % stats["tls"]["handshakes"]
                 + "".join(", %s %d" % (k, stats["connections"][k]) for k in (
                     "adopted", "corrected_in", "corrected_out", "guilty", "invalid_records"))))
+        if self.args.kill_gates:
+            print("%d clients of TLS were disconnected by a gate's death, and came again" % self.cut)
         print("disconnects, lost, wrong, reordered: %s" % (failure or "0"))
 
 
@@ -981,6 +1086,7 @@ def main():
     parser.add_argument("--visitors", type=int, default=64)
     parser.add_argument("--files", type=int, default=0,
                         help="limit on open files of the server's processes: below the clients, for several vaults")
+    parser.add_argument("--kill-gates", action="store_true", help="gates are killed, too")
     parser.add_argument("--only", default="")
     parser.add_argument("--pace", type=float, default=1, help="below 1, events come faster")
     parser.add_argument("--keep", action="store_true", help="keep the server's prefix and log")

@@ -250,6 +250,7 @@ class Soak(chaos.Chaos):
             if worker["state"] == "serving" and worker["age_seconds"] >= YOUNG:
                 self.sample_process("worker %d" % worker["slot"], worker["pid"], worker["connections"])
         self.sample_vaults(stats["vaults"])
+        self.sample_gates()
         modules = stats["modules"].values()
         self.add("board", "names", len(stats["methods"]) + sum(len(m.get("metrics", {})) for m in modules))
         self.add("board", "module memory", sum(m["memory_bytes"] + m["cjson_bytes"] for m in modules) / 1024)
@@ -268,6 +269,15 @@ class Soak(chaos.Chaos):
             self.sample_process(name, pid, None)
         if len(pids) == vaults["processes"]:
             self.add("vaults", "descriptors", descriptors)
+
+    def sample_gates(self):
+        for pid in self.server.children("gate"):
+            try:
+                with open("/proc/%d/cmdline" % pid) as f:
+                    name = f.read().partition(": ")[2].rstrip("\0 ")
+            except OSError:
+                continue
+            self.sample_process(name, pid, None)
 
     def sample_process(self, process, pid, connections):
         """With None for `connections`, its descriptors are counted elsewhere."""
@@ -398,7 +408,7 @@ def main():
     parser.add_argument("--samples", help="a file for all samples, as JSON")
     parser.add_argument("--keep", action="store_true")
     args = parser.parse_args()
-    args.files, args.pace, args.only, args.expect_wrong = 0, 1, "", False
+    args.files, args.pace, args.only, args.expect_wrong, args.kill_gates = 0, 1, "", False, False
     self_check()
     print("seed %d" % args.seed, flush=True)
     port = 20000 + os.getpid() % 1500 * 8 + 1

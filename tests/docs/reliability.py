@@ -149,7 +149,7 @@ def chaos(paths):
         if count:
             rows.append("| %s | %d | %d |" % (name, count, errors))
     rows += ["", "The servers counted %s." % ", ".join("{:,} {}".format(server[k], k.replace("_", " ")) for k in (
-        "reloads", "crashes", "hangs", "vault_restarts", "adopted", "corrected_in", "corrected_out", "invalid_records"))]
+        "reloads", "crashes", "hangs", "vault_restarts", "handshakes", "adopted", "corrected_in", "corrected_out", "invalid_records"))]
     return rows
 
 
