@@ -377,6 +377,47 @@ START_TEST(a_param_that_many_requests_have_overloads_no_server)
 }
 END_TEST
 
+/* Any of five servers may come or go with each turn, with requests under way at all of them. */
+START_TEST(servers_that_flap_cost_no_request)
+{
+    enum { TURNS = 300, EACH = 4 };
+    pillion_test_server all[5], some[5];
+    unsigned requests[TURNS * EACH];
+    uint32_t random = 12345;
+
+    for (int i = 0; i < 5; i++)
+        all[i] = known(behind());
+    servers_are(all, 5);
+    start("idle_timeout 100ms; connections 3; slow_start 1s;",
+          "proxy_method ping { hash $user; } proxy_method wait;");
+    for (unsigned turn = 0; turn < TURNS; turn++) {
+        size_t count = 0;
+        random = random * 1664525 + 1013904223;
+        for (unsigned i = 0; i < 5; i++) {
+            if (i == turn % 5 || (random >> (20 + i) & 1) != 0)
+                some[count++] = all[i];
+        }
+        servers_are(some, count);
+        for (unsigned i = 0; i < EACH; i++)
+            requests[turn * EACH + i] = pillion_test_begin(
+                keep_printf("{\"in\":\"%s\",\"params\":{\"ms\":%u,\"user\":%u},\"id\":%u}",
+                            i % 2 == 0 ? "wait" : "ping", random >> 26, turn % 7, turn * EACH + i));
+        pillion_test_run(turn % 3);
+    }
+    for (unsigned i = 0; i < TURNS * EACH; i++) {
+        pillion_test_reply reply = pillion_test_finish(requests[i]);
+        ck_assert_msg(reply.code == NULL, "%u: %s", i, reply.body);
+        expect_part(reply.body, keep_printf("\"id\":%u}", i));
+    }
+    servers_are(NULL, 0);
+    wait_until((pillion_test_run(10), metric("connected") == 0), "connections are kept");
+    ck_assert_double_eq(metric("servers"), 0);
+    ck_assert_double_eq(metric("ejected"), 0);
+    ck_assert_double_eq(metric("retried"), 0);
+    ck_assert(pillion_test_stop());
+}
+END_TEST
+
 START_TEST(wrong_configurations_are_refused)
 {
     static const struct {
@@ -417,4 +458,5 @@ E2E_MAIN("proxy_services", servers_that_come_are_asked_and_those_that_leave_are_
          a_new_server_is_slowly_given_requests, of_a_thousand_servers_a_worker_asks_a_part,
          connections_by_hash_are_opened_when_they_are_needed,
          further_connections_are_opened_under_load_alone, a_param_decides_which_server_is_asked,
-         a_param_that_many_requests_have_overloads_no_server, wrong_configurations_are_refused)
+         a_param_that_many_requests_have_overloads_no_server, servers_that_flap_cost_no_request,
+         wrong_configurations_are_refused)
