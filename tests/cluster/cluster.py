@@ -507,6 +507,8 @@ def main():
     args = options()
     if not args.inside:
         lacking = lab.lacks(["haproxy"] + (["etcd"] if args.registry else []))
+        if args.registry and not os.path.exists(os.path.join(os.environ.get("PILLION_BUILD", "build"), "registry.so")):
+            lacking = "registry.so was not built"
         if lacking:
             print("skipped: the cluster: " + lacking)
             return 0

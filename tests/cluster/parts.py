@@ -223,7 +223,8 @@ listen direct
     bind :%(direct)d
     mode http
     balance roundrobin
-    timeout server 2s
+    timeout server 10s
+    http-request set-timeout server 2s if METH_GET
     http-request disable-l7-retry unless METH_GET
     retry-on conn-failure empty-response response-timeout
     option httpchk GET /readyz
