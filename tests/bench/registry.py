@@ -116,7 +116,7 @@ class Connection(asyncio.Protocol):
         self.received += len(data)
         self.data += data
         head, end, rest = self.data.partition(b"\r\n\r\n")
-        if not end or not self.waiting:
+        if not end or not self.waiting or self.waiting.done():
             return
         length = re.search(rb"(?i)content-length: (\d+)", head)
         if length and len(rest) >= int(length[1]) or not length and rest.endswith(b"0\r\n\r\n"):

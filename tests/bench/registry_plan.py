@@ -17,6 +17,7 @@ GATEWAYS = 10        # that watch, where hosts do not call each other
 DEPLOYMENT = 600     # seconds in which every host is replaced once
 TTL = 10
 ANSWER_MAX = 64 << 20  # etcd.h: bytes of one answer
+SUBSET = 100           # the servers that a worker of `proxy` asks, of more
 CORE = 0.7           # of a processor: beyond that, answers are late
 
 
@@ -32,6 +33,8 @@ def number(value):
 
 
 def share(cores):
+    if cores < 0.0001:
+        return "< 0.01 %"
     return "%s %%" % number(cores * 100) if cores < 10 else "%s cores" % number(cores)
 
 
@@ -53,7 +56,9 @@ class Plan:
         return self.keepalives(hosts) * self.found["keepalive_cpu_us"] / 1e6
 
     def keepalive_traffic(self, hosts, _=0):
-        return self.keepalives(hosts) * self.found["keepalive_bytes"]
+        """As the real server has it, where there was one."""
+        of_one = self.found["keepalive_bytes"] * 3 / TTL
+        return hosts * self.found.get("real", {}).get("host_bytes_s", of_one)
 
     def memory(self, hosts, watchers):
         return self.base_bytes + hosts * self.found["instance_bytes"] + watchers * self.watcher_bytes
@@ -119,6 +124,11 @@ def measured(found):
     return rows + [tuple(row) for row in found.get("real", {}).get("rows", [])]
 
 
+def change_us(found, hosts):
+    """Of a worker: what a change costs grows with the number of servers that it looks through."""
+    return found["real"]["worker_change_us"] * hosts / found["instances"]
+
+
 def plan_rows(plan):
     def row(what, form, function, watchers=None):
         return (what, *(form(function(h, h if watchers is None else watchers)) for h in HOSTS))
@@ -134,7 +144,15 @@ def plan_rows(plan):
                  row(what + ": their share of etcd's processor", share, plan.delivery_cores, watchers),
                  row(what + ": all read everything anew, processor time", lambda s: number(s) + " s", plan.all_again,
                      watchers)]
-    rows.append(row("everything, at one watcher's start", size, plan.snapshot))
+    rows.append(row("all records, at one watcher's start", size, plan.snapshot))
+    real = plan.found.get("real")
+    if real:
+        rows += [row("memory of a watcher's `pillion: registry`", size,
+                     lambda h, _: real["registry_private"] + h * real["registry_bytes"]),
+                 row("memory of each worker with `proxy`", size, lambda h, _: h * real["worker_bytes"]),
+                 row("its processor for changes", share,
+                     lambda h, _: 2 * h / DEPLOYMENT * change_us(plan.found, h) / 1e6),
+                 row("connections of a worker to all hosts", number, lambda h, _: min(h, SUBSET))]
     return rows
 
 
@@ -143,13 +161,15 @@ def limits(plan):
     found = [
         (plan.breaks(lambda h: plan.delivery_cores(h, h) < CORE),
          "every host watches, and all are replaced within ten minutes: etcd delivers the changes late",
-         "have gateways watch, not hosts; give each service a path of its own, and watch that; replace hosts more slowly"),
+         "have gateways watch, not hosts; give each service a path of its own, and watch that; replace hosts more "
+         "slowly"),
         (plan.breaks(lambda h: plan.all_again(h, h) < TTL / 3),
-         "every host watches, and all read everything anew at once, as after etcd was away: keepalives come late",
-         "the same; three members share it, each a third"),
+         "every host watches, and all are started at once, as after a power cut: reading all records keeps a member "
+         "busy for so long that keepalives come late",
+         "start them over some seconds; have gateways watch; members share it, each a third"),
         (plan.breaks(lambda h: plan.keepalive_cores(h) < CORE),
          "keepalives take a member's processor",
-         "a longer `ttl`: with 30 s a third of it; three members share it, and need two processors each"),
+         "a longer `ttl`: with 30 s it is a third; three members share it, and can have more processors"),
         (plan.breaks(lambda h: plan.snapshot(h) < ANSWER_MAX),
          "the answer with all records is larger than a server takes (64 MiB)",
          "several prefixes; shorter schemas of methods"),
