@@ -15,11 +15,22 @@ static const uint64_t moments[] = {10, 60, 300};
 static struct {
     struct loop *loop;
     void (*told)(bool there, const char *why);
+    const char *(*last)(void);
     struct timer first, next;
     uint64_t lost_ns; /* 0: it is there */
     size_t said;      /* how many of the moments are over */
     char why[512];
 } contact;
+
+/* The trouble may be another one by now. */
+static const char *reason(void)
+{
+    const char *last = contact.last();
+
+    if (last[0] != '\0')
+        snprintf(contact.why, sizeof(contact.why), "%s", last);
+    return contact.why;
+}
 
 static void say_age(struct timer *timer)
 {
@@ -30,7 +41,7 @@ static void say_age(struct timer *timer)
 
     log_warn("the registry has been away for %llu s (%s): the servers that were known last are "
              "used",
-             (unsigned long long)away_s, contact.why);
+             (unsigned long long)away_s, reason());
     contact.said = next;
     timer_set(contact.loop, timer, pause * NS_PER_S, say_age);
 }
@@ -38,7 +49,7 @@ static void say_age(struct timer *timer)
 static void never_there(struct timer *timer)
 {
     (void)timer;
-    contact.told(false, contact.why);
+    contact.told(false, reason());
 }
 
 static void lost(const char *why)
@@ -50,8 +61,9 @@ static void lost(const char *why)
 }
 
 void contact_begin(struct loop *loop, uint64_t patience_ms,
-                   void (*told)(bool there, const char *why))
+                   void (*told)(bool there, const char *why), const char *(*last)(void))
 {
+    contact.last = last;
     contact.loop = loop;
     contact.told = told;
     lost("no member has answered yet");

@@ -319,6 +319,7 @@ void etcd_figures(const struct etcd *etcd, struct etcd_figures *figures)
                                      .sent = link->sent,
                                      .received = link->received,
                                      .member = link->members.items[link->members.at].url,
+                                     .why = link->why,
                                      .lease = etcd->lease.id,
                                      .there = link->there};
     etcd_lease_count(&etcd->lease, &figures->keys, &figures->held);

@@ -49,6 +49,7 @@ struct etcd_figures {
     uint64_t snapshots, events;  /* that watches have brought */
     uint64_t sent, received;     /* bytes of bodies */
     const char *member;          /* the URL that is spoken to */
+    const char *why;             /* of the last failure of a member; "": there was none */
     int64_t lease;               /* 0: none */
     bool there;                  /* as contact has told */
     size_t keys, held;           /* to be held; that are */

@@ -113,6 +113,7 @@ static void fail(struct etcd_link *link, const char *why)
 
     snprintf(text, sizeof(text), "%s: %s", url_of(link), why);
     log_debug("etcd: %s", text);
+    snprintf(link->why, sizeof(link->why), "%s", text);
     link->failures++;
     for (struct etcd_ask *ask = link->asks; ask != NULL; ask = ask->next)
         stop(ask);

@@ -66,6 +66,7 @@ struct etcd_link {
     uint64_t cluster;
     struct timer timer;
     char told[512]; /* the last trouble, at `told_at` */
+    char why[512];  /* of the last failure of a member; "": there was none */
     uint64_t told_at;
     uint64_t requests, failures, moves, sent, received;
 };

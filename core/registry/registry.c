@@ -227,6 +227,14 @@ static void contact_told(bool there, const char *why)
     figures_soon();
 }
 
+static const char *last_trouble(void)
+{
+    struct etcd_figures figures;
+
+    etcd_figures(registry.etcd, &figures);
+    return figures.why;
+}
+
 /* ---- This server's addresses ---- */
 
 static char *key_of(const struct registry_offer *offer)
@@ -397,7 +405,8 @@ static void begin(const struct registry_settings *settings)
     wanted_begin(registry.directory, &wanted_events);
     registry.lease = start->lease;
     if (registry.etcd != NULL) {
-        contact_begin(&registry.loop, settings->timeout_ms + PATIENCE_MS, contact_told);
+        contact_begin(&registry.loop, settings->timeout_ms + PATIENCE_MS, contact_told,
+                      last_trouble);
         directory_contact(registry.directory, contact_lost_ns());
         if (start->lease != 0)
             etcd_resume(registry.etcd, start->lease);
