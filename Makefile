@@ -201,7 +201,7 @@ $(B)/run:
 RUN_PACKAGES  := gcc libc6-dev libcjson-dev libcurl4-openssl-dev libssl-dev pkg-config \
                  $(sort $(foreach m,$(ALL_MODULES),$(PACKAGES_$(m))))
 TEST_PACKAGES := $(RUN_PACKAGES) bash-completion check curl gdb libsubunit-dev clang libclang-rt-14-dev g++ python3 \
-                 apache2-utils etcd-server dnsmasq-base haproxy httpie mandoc node-llhttp openssl pgbouncer postgresql procps python3-yaml \
+                 apache2-utils etcd-client etcd-server dnsmasq-base haproxy httpie mandoc node-llhttp openssl pgbouncer postgresql procps python3-yaml \
                  prometheus redis-server rustc valgrind wrk zsh $(sort $(foreach s,$(ALL_SAMPLES),$(PACKAGES_$(s))))
 # Other distributions of node bring an npm of their own, and Debian's cannot be beside it.
 TEST_PACKAGES += $(if $(shell command -v npm),,nodejs npm)

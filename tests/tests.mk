@@ -43,6 +43,7 @@ $(B)/tests/unit/test_handover: CHECK_LIBS += $(call wrap,$(WORKER_TABLE) fcntl w
 $(B)/tests/unit/test_keeper $(B)/tests/unit/test_keeper_workers: CHECK_LIBS += $(call wrap,$(CHILD_FAKES) $(WORKER_TABLE) child_view child_exiting clock_ns outbox_send outbox_tell generation_next worker_kill)
 $(B)/tests/unit/test_found: CHECK_LIBS += $(call wrap,generation_current directory_memory gateway_look clock_ns timer_set timer_cancel)
 $(B)/tests/unit/test_wants: CHECK_LIBS += $(call wrap,generation_current generation_next workers_first registry_wants)
+$(B)/tests/unit/test_readiness: CHECK_LIBS += $(call wrap,clock_ns timer_set timer_cancel overview_serving overview_holdings)
 $(B)/tests/unit/test_owners: CHECK_LIBS += $(call wrap,board_descriptor state_keep_open $(foreach o,binary inherit directory_memory zones vaults workers handover pid_file control,$(addprefix $(o)_,write read keep_open)))
 
 # A worker's adoption, with vaults that are a table: see adopt_fixture.h.

@@ -58,16 +58,33 @@ static double of_server(const struct server *server, const char *text, const cha
 }
 
 /* A server that is asked for numbers, and whose methods crash, wait and fail. */
-static struct server *serve(void)
+/* `more` is outside of its server block. */
+static struct server *serve_with(const char *more)
 {
     struct server *server =
-        server_serve("quarantine_crashes 2; pool slow threads=3; load_module modules/crash.so; "
-                     "load_module modules/later.so pool=slow;",
+        server_serve(keep_printf("quarantine_crashes 2; pool slow threads=3; load_module "
+                                 "modules/crash.so; load_module modules/later.so pool=slow; %s",
+                                 more),
                      "status on; half_close off; method ping; method kill; method noted; method "
                      "quote\\\"s { handler "
                      "ping.ping; } method hold;");
 
     server->reports_allowed = true;
+    return server;
+}
+
+static struct server *serve(void)
+{
+    return serve_with("");
+}
+
+/* A registry that nobody answers for, which has metrics all the same. */
+static struct server *serve_registered(void)
+{
+    struct server *server = serve_with("registry etcd http://127.0.0.1:1 { prefix /s; }");
+
+    wait_until(strstr(scrape(server), "pillion_registry_connected 0") != NULL,
+               "there is no metric of the registry");
     return server;
 }
 
@@ -229,7 +246,7 @@ START_TEST(promtool_finds_nothing)
 {
     if (is_missing(PROMTOOL))
         return;
-    struct server *server = serve();
+    struct server *server = serve_registered();
     int client = client_connect(server);
 
     client_call(client, "kill", "null");
@@ -247,7 +264,7 @@ START_TEST(rules_and_dashboard_speak_of_what_there_is)
 {
     static const char *const files[] = {"pillion.rules.yml", "grafana.json"};
     static const char prefix[] = "pillion_";
-    const char *text = scrape(serve());
+    const char *text = scrape(serve_registered());
     size_t seen = 0;
 
     for (int i = 0; i < 2; i++) {

@@ -478,6 +478,36 @@ START_TEST(a_server_quits_while_etcd_is_away)
 }
 END_TEST
 
+/* Servers are called by way of the registry, one of them quits, and the registry process of their
+ * caller is killed at the same time. */
+START_TEST(a_drained_server_costs_no_caller_an_error)
+{
+    struct etcd *etcd = etcd_new();
+    struct server *one = serve(etcd, ""), *other = serve(etcd, ""), *caller = server_new();
+    int client, calls = 0;
+
+    server_conf(caller,
+                keep_printf("registry etcd %s; load_module modules/proxy.so;\n", etcd_url(etcd)),
+                "method ping { handler proxy.forward; upstream registry:/pillion/shop; }");
+    server_start(caller);
+    client = client_connect(caller);
+    wait_until(strstr(client_call(client, "ping", "1"), "result") != NULL, "nobody is called");
+    wait_until(seen(one) == 2, "the servers do not see each other");
+    double first = server_calls(one, "ping", "calls"),
+           second = server_calls(other, "ping", "calls");
+    wait_until((client_call(client, "ping", "1"), server_calls(one, "ping", "calls") > first) &&
+                   server_calls(other, "ping", "calls") > second,
+               "only one server is called");
+    kill(registry_of(caller), SIGKILL);
+    server_signal(one, SIGQUIT);
+    while (calls < 100 || process_lives(one->pid)) {
+        const char *reply = client_call(client, "ping", keep_printf("%d", calls++));
+        ck_assert_msg(strstr(reply, "\"result\"") != NULL, "%s", reply);
+    }
+    ck_assert_int_eq(server_wait_exit(one, PATIENCE_MS), 0);
+}
+END_TEST
+
 /* ---- Watching ---- */
 
 START_TEST(metrics_and_events_tell_of_the_registry)
@@ -521,6 +551,138 @@ END_TEST
 
 /* ---- Secrets ---- */
 
+#define PASSWORD "a password that is nowhere else"
+
+static bool memory_has(pid_t pid, const char *text)
+{
+    char *maps = file_read(keep_printf("/proc/%d/maps", (int)pid), NULL);
+    FILE *memory = fopen(keep_printf("/proc/%d/mem", (int)pid), "re");
+    bool found = false;
+
+    ck_assert_ptr_nonnull(memory);
+    for (char *line = strtok(maps, "\n"); line != NULL && !found; line = strtok(NULL, "\n")) {
+        unsigned long from, to;
+        char rights[8];
+        if (sscanf(line, "%lx-%lx %7s", &from, &to, rights) != 3 || rights[1] != 'w' ||
+            to - from > (64u << 20))
+            continue;
+        char *data = malloc(to - from);
+        ssize_t got = pread(fileno(memory), data, to - from, (off_t)from);
+        found = got > 0 && memmem(data, (size_t)got, text, strlen(text)) != NULL;
+        free(data);
+    }
+    fclose(memory);
+    return found;
+}
+
+START_TEST(no_process_but_the_registrys_has_the_password)
+{
+    struct etcd *etcd = etcd_new();
+    struct server *server = server_new();
+    pid_t children[64];
+
+    if (getuid() != 0) {
+        printf("skipped: only root may look into the processes\n");
+        return;
+    }
+    etcd_ctl(etcd, "user", "add", "root:" PASSWORD);
+    etcd_ctl(etcd, "auth", "enable");
+    etcd->user = "root:" PASSWORD;
+    server_write(server, "conf/password", "%s\n", PASSWORD);
+    chmod(server_path(server, "conf/password"), 0600);
+    registry_conf(server, etcd, "user root conf/password;", own(server));
+    server_start(server);
+    wait_registered(server);
+    kill(registry_of(server), SIGKILL);
+    wait_until(figure(server, "restarts") == 1, "the registry process is not started again");
+    server_reload(server);
+    wait_registered(server);
+    size_t count = children_of(server->pid, children, 64);
+    for (size_t i = 0; i < count; i++)
+        ck_assert(memory_has(children[i], PASSWORD) == (children[i] == registry_of(server)));
+    ck_assert(!memory_has(server->pid, PASSWORD));
+}
+END_TEST
+
+/* An etcd whose certificate one authority has signed, which asks for another by the same. */
+static struct etcd *etcd_with_tls(const struct server *server)
+{
+    static const char script[] =
+        "set -e; cd \"$0\"; mkdir tls; cd tls; "
+        "for ca in ca other; do openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 "
+        "-nodes -days 9 -subj /CN=$ca -keyout $ca.key -out $ca.pem; done; "
+        "openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj /CN=me "
+        "-keyout me.key -out me.csr; echo subjectAltName=IP:127.0.0.1 >ext; "
+        "openssl x509 -req -in me.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 9 -extfile "
+        "ext -out me.pem; chmod 600 me.key";
+    struct etcd *etcd = keep(calloc(1, sizeof(*etcd)));
+
+    good(run_command((const char *const[]){"/bin/sh", "-c", script, server->prefix, NULL}, NULL,
+                     PATIENCE_MS));
+    etcd->cluster.ca = server_path(server, "tls/ca.pem");
+    etcd->cluster.cert = server_path(server, "tls/me.pem");
+    etcd->cluster.key = server_path(server, "tls/me.key");
+    setenv("TMPDIR", server->prefix, 1);
+    etcd_cluster_start(&etcd->cluster);
+    unsetenv("TMPDIR");
+    wait_until(run_command((const char *const[]){"/usr/bin/etcdctl", "--endpoints", etcd_url(etcd),
+                                                 "--cacert", etcd->cluster.ca, "--cert",
+                                                 etcd->cluster.cert, "--key", etcd->cluster.key,
+                                                 "endpoint", "health", NULL},
+                           NULL, PATIENCE_MS)
+                       .status == 0,
+               "etcd does not come");
+    return etcd;
+}
+
+START_TEST(a_registry_is_verified_and_one_of_another_authority_told)
+{
+    struct server *server = server_new();
+    struct etcd *etcd = etcd_with_tls(server);
+
+    registry_conf(server, etcd, "timeout 500ms; ca tls/other.pem; cert tls/me.pem; key tls/me.key;",
+                  own(server));
+    server_start(server);
+    client_expect_alive(client_connect(server));
+    server_wait_log(server, "the registry does not answer");
+    server_wait_log(server, "certificate");
+    ck_assert_int_eq(figure(server, "connected"), 0);
+    registry_conf(server, etcd, "ca tls/ca.pem; cert tls/me.pem; key tls/me.key;", own(server));
+    server_reload(server);
+    wait_registered(server);
+    wait_until(seen(server) == 1, "a worker does not see its own server");
+    registry_conf(server, etcd, "ca tls/missing.pem; cert tls/me.pem; key tls/me.key;",
+                  own(server));
+    server_reload_refused(server, "tls/missing.pem");
+    ck_assert_int_eq(figure(server, "registered"), 1);
+}
+END_TEST
+
+/* The binary stands alone in a folder: no registry.so is beside it. */
+START_TEST(a_missing_plugin_is_told_by_the_test)
+{
+    struct server *server = server_new();
+    const char *alone = server_path(server, "alone/pillion");
+
+    if (access("/usr/local/lib/pillion/registry.so", F_OK) == 0)
+        return; /* an installed one is found */
+    mkdir(server_path(server, "alone"), 0755);
+    file_copy(pillion_binary(), alone);
+    chmod(alone, 0755);
+    server_conf(server, "registry etcd http://127.0.0.1:1 { prefix /pillion/shop; }\n",
+                own(server));
+    struct run run = run_command((const char *const[]){alone, "-t", "-p", server->prefix, NULL},
+                                 NULL, PATIENCE_MS);
+    ck_assert_int_ne(run.status, 0);
+    expect_part(run.err, "pillion.conf:");
+    expect_part(run.err, "registry.so, which cannot be loaded");
+    server_conf(server, "", "method ping;");
+    run = run_command((const char *const[]){alone, "-t", "-p", server->prefix, NULL}, NULL,
+                      PATIENCE_MS);
+    expect_status(&run, 0);
+}
+END_TEST
+
 START_TEST(the_registry_process_cannot_be_traced)
 {
     struct etcd *etcd = etcd_new();
@@ -534,6 +696,8 @@ START_TEST(the_registry_process_cannot_be_traced)
 }
 END_TEST
 
+#define main all_tests
+int main(void);
 E2E_MAIN("registry", a_server_is_registered_with_what_it_offers, servers_see_each_other_come_and_go,
          a_killed_registry_is_back_with_its_lease,
          workers_reloads_and_upgrades_do_not_touch_the_key,
@@ -543,5 +707,15 @@ E2E_MAIN("registry", a_server_is_registered_with_what_it_offers, servers_see_eac
          files_that_cannot_be_read_fail_the_test_and_the_reload,
          a_server_that_quits_takes_its_address_back_before_it_stops_accepting,
          a_server_that_stops_takes_its_address_back, a_server_quits_while_etcd_is_away,
-         metrics_and_events_tell_of_the_registry, records_of_others_that_make_no_sense_are_left_out,
-         the_registry_process_cannot_be_traced)
+         a_drained_server_costs_no_caller_an_error, no_process_but_the_registrys_has_the_password,
+         a_registry_is_verified_and_one_of_another_authority_told,
+         a_missing_plugin_is_told_by_the_test, metrics_and_events_tell_of_the_registry,
+         records_of_others_that_make_no_sense_are_left_out, the_registry_process_cannot_be_traced)
+#undef main
+
+int main(void)
+{
+    bool there = command_exists("etcd") && command_exists("etcdctl");
+
+    return there ? all_tests() : EXIT_SUCCESS;
+}

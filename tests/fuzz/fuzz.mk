@@ -21,7 +21,9 @@ FUZZ_BIN   := $(FUZZ_NAMES:%=$(B)/fuzz/fuzz_%)
 FUZZ_CORE  := $(patsubst %.c,$(B)/fuzz/obj/%.o,\
                 $(sort $(wildcard core/base/*.c core/conf/*.c core/event/*.c core/net/*.c \
                 core/wire/*.c core/rpc/*.c core/module/elf*.c core/module/manifest.c \
-                core/module/descriptor.c core/module/declared.c core/module/hook_error.c core/module/method_schema.c core/registry/etcd_answer.c)))
+                core/module/descriptor.c core/module/declared.c core/module/hook_error.c core/module/method_schema.c \
+                core/registry/etcd_answer.c core/registry/wanted.c core/registry/instances.c core/registry/record.c \
+                core/registry/method_sets.c)))
 
 $(FUZZ_CORE): $(B)/fuzz/obj/%.o: %.c
 	@mkdir -p $(@D)
