@@ -49,6 +49,8 @@ static bool write_all(const struct method_table *table, bool schemas, size_t mos
 
     text_append_char(out, '[');
     for (size_t i = 0; i < table->count; i++) {
+        if (table->methods[i].found) /* another server has it, and tells of it */
+            continue;
         char *text = describe(&table->methods[i], schemas);
         size_t size = text == NULL ? 0 : strlen(text);
         bool fits = text != NULL && out->size - begin + size + 2 <= most;

@@ -1,0 +1,262 @@
+/* A gateway in front of services that a real etcd knows: it serves their methods without naming
+ * them, and follows them without an order. */
+#include "etcd_server.h"
+
+#include <sys/stat.h>
+
+#include "harness.h"
+
+/* Its folder goes with that of a server. */
+static struct etcd_cluster *etcd_new(void)
+{
+    struct etcd_cluster *etcd = keep(calloc(1, sizeof(*etcd)));
+
+    setenv("TMPDIR", server_new()->prefix, 1);
+    etcd_cluster_start(etcd);
+    unsetenv("TMPDIR");
+    etcd_cluster_wait(etcd);
+    return etcd;
+}
+
+/* A server that registers itself as one of /pillion/NAME. */
+static struct server *serve_as(const struct etcd_cluster *etcd, const char *name,
+                               const char *main_text, const char *methods)
+{
+    struct server *server = server_new();
+
+    server_conf(server,
+                keep_printf("registry etcd %s { prefix /pillion/%s; ttl 2s; } %s", etcd->urls[0],
+                            name, main_text),
+                keep_printf("register 127.0.0.1:%d; %s", server->port, methods));
+    server_start(server);
+    return server;
+}
+
+#define HELLO    "load_module modules/hello.so { greeting Hi; }"
+#define INTERVAL "proxy_all_interval 200ms; proxy_all_keep 500ms;"
+
+static void gateway_conf(struct server *server, const struct etcd_cluster *etcd,
+                         const char *main_text, const char *server_text)
+{
+    server_conf(
+        server,
+        keep_printf("registry etcd %s; load_module modules/proxy.so; %s", etcd->urls[0], main_text),
+        keep_printf("method rpc.list; method rpc.describe; method rpc.discover; %s", server_text));
+}
+
+static struct server *gateway_of(const struct etcd_cluster *etcd, const char *server_text)
+{
+    struct server *server = server_new();
+
+    gateway_conf(server, etcd, INTERVAL, server_text);
+    server_start(server);
+    return server;
+}
+
+/* ---- What a gateway has ---- */
+
+static const char *ask(const struct server *server, const char *body)
+{
+    int client = client_connect(server);
+    const char *reply = client_ask(client, body);
+
+    close(client);
+    return reply;
+}
+
+static bool has(const struct server *server, const char *method)
+{
+    return strstr(ask(server, "{\"in\":\"rpc.list\"}"), keep_printf("\"%s\"", method)) != NULL;
+}
+
+static void wait_for(const struct server *server, const char *method, bool there)
+{
+    wait_until(has(server, method) == there, "%s is%s served by the gateway", method,
+               there ? " not" : " still");
+}
+
+#define GREET "{\"in\":\"greet\",\"params\":{\"name\":\"Ada\"}}"
+
+START_TEST(methods_of_every_service_are_served_without_a_name)
+{
+    if (!command_exists("etcd"))
+        return;
+    struct etcd_cluster *etcd = etcd_new();
+    struct server *gateway = gateway_of(etcd, "proxy_all registry:/pillion/;");
+
+    ck_assert(!has(gateway, "greet"));
+    serve_as(etcd, "hello", HELLO, "method greet;");
+    serve_as(etcd, "ping", "", "method ping;");
+    wait_for(gateway, "greet", true);
+    wait_for(gateway, "ping", true);
+    expect_text(ask(gateway, GREET), "{\"out\":\"greet\",\"result\":\"Hi, Ada!\"}");
+    expect_text(ask(gateway, "{\"in\":\"ping\",\"params\":7}"), "{\"out\":\"pong\",\"result\":7}");
+    /* By the schema that the service has declared. */
+    expect_part(ask(gateway, "{\"in\":\"greet\",\"params\":{\"name\":5}}"), "invalid_params");
+    expect_part(ask(gateway, "{\"in\":\"rpc.describe\",\"params\":{\"method\":\"greet\"}}"),
+                "\"params\":{\"type\":\"object\"");
+    expect_part(ask(gateway, "{\"in\":\"rpc.discover\"}"), "\"name\":\"greet\"");
+    if (!command_exists("curl"))
+        return;
+    const char *url = keep_printf("http://127.0.0.1:%d/mcp", gateway->port);
+    struct run run = run_command(
+        (const char *const[]){"/usr/bin/curl", "-s", "-d",
+                              "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"tools/call\",\"params\":"
+                              "{\"name\":\"greet\",\"arguments\":{\"name\":\"Ada\"}}}",
+                              url, NULL},
+        NULL, PATIENCE_MS);
+    expect_part(run.out, "Hi, Ada!");
+    run = run_command((const char *const[]){"/usr/bin/curl", "-s", "-d",
+                                            "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":"
+                                            "\"tools/list\"}",
+                                            url, NULL},
+                      NULL, PATIENCE_MS);
+    expect_part(run.out, "\"name\":\"greet\"");
+}
+END_TEST
+
+START_TEST(methods_come_and_go_and_no_client_notices)
+{
+    if (!command_exists("etcd"))
+        return;
+    struct etcd_cluster *etcd = etcd_new();
+    struct server *gateway = gateway_of(etcd, "proxy_all registry:/pillion/; method ping;");
+    int client = client_connect(gateway);
+
+    struct server *hello = serve_as(etcd, "hello", HELLO, "method greet;");
+    wait_for(gateway, "greet", true);
+    client_send_frame(client, GREET);
+    client_expect(client, "{\"out\":\"greet\",\"result\":\"Hi, Ada!\"}");
+    server_signal(hello, SIGQUIT);
+    ck_assert_int_eq(server_wait_exit(hello, PATIENCE_MS), 0);
+    wait_for(gateway, "greet", false);
+    client_send_frame(client, GREET);
+    client_expect_error(client, "method_not_found");
+    client_expect_alive(client); /* its own ping: the connection is still the first */
+}
+END_TEST
+
+/* What is on disk is put to use by those who order it. */
+START_TEST(a_reload_of_its_own_reads_no_file)
+{
+    if (!command_exists("etcd"))
+        return;
+    struct etcd_cluster *etcd = etcd_new();
+    struct server *gateway = gateway_of(etcd, "proxy_all registry:/pillion/; method ping;");
+
+    server_write(gateway, "conf/pillion.conf", "half { edited");
+    unlink(server_path(gateway, "modules/ping.so"));
+    serve_as(etcd, "hello", HELLO, "method greet;");
+    wait_for(gateway, "greet", true);
+    expect_text(ask(gateway, "{\"in\":\"ping\"}"), "{\"out\":\"pong\",\"result\":null}");
+    server_reload_refused(gateway, "pillion.conf");
+    expect_text(ask(gateway, GREET), "{\"out\":\"greet\",\"result\":\"Hi, Ada!\"}");
+}
+END_TEST
+
+START_TEST(methods_of_its_own_come_first_and_upgrades_keep_the_found_ones)
+{
+    if (!command_exists("etcd"))
+        return;
+    struct etcd_cluster *etcd = etcd_new();
+    struct server *gateway = server_new();
+
+    gateway_conf(gateway, etcd, INTERVAL HELLO,
+                 "proxy_all registry:/pillion/; method ping { handler hello.greet; }");
+    server_start(gateway);
+    serve_as(etcd, "hello", HELLO, "method greet; method ping;");
+    wait_for(gateway, "greet", true);
+    expect_text(ask(gateway, "{\"in\":\"ping\",\"params\":{\"name\":\"Own\"}}"),
+                "{\"out\":\"greet\",\"result\":\"Hi, Own!\"}");
+    const struct run run = server_ask(gateway, "upgrade");
+    expect_status(&run, 0);
+    expect_text(ask(gateway, GREET), "{\"out\":\"greet\",\"result\":\"Hi, Ada!\"}");
+    serve_as(etcd, "more", "", "method more { handler ping.ping; }");
+    wait_for(gateway, "more", true);
+}
+END_TEST
+
+/* What others write into the registry is no error of this configuration. */
+START_TEST(what_services_declare_wrongly_is_left_out)
+{
+    static const char value[] =
+        "{\"address\":\"127.0.0.1:1\",\"methods\":[{\"name\":\"good\",\"summary\":\"Good.\","
+        "\"params\":{\"type\":\"objekt\"}},{\"name\":\"rpc.list\"},{\"name\":\"bad\\u0001\"}]}";
+    if (!command_exists("etcd") || !command_exists("etcdctl"))
+        return;
+    struct etcd_cluster *etcd = etcd_new();
+    struct server *gateway = gateway_of(etcd, "proxy_all registry:/pillion/;");
+
+    const struct run run =
+        run_command((const char *const[]){"/usr/bin/etcdctl", "--endpoints", etcd->urls[0], "put",
+                                          "/pillion/odd/127.0.0.1:1", value, NULL},
+                    NULL, PATIENCE_MS);
+    expect_status(&run, 0);
+    wait_for(gateway, "good", true);
+    expect_part(ask(gateway, "{\"in\":\"rpc.list\"}"), "Good.");
+    server_wait_log(gateway, "\"params\" is no schema that can be enforced");
+    expect_part(ask(gateway, "{\"in\":\"rpc.list\"}"), "Lists the methods of this server.");
+}
+END_TEST
+
+/* Each would forward to the other what it has found there. */
+START_TEST(gateways_do_not_call_each_other_in_a_circle)
+{
+    if (!command_exists("etcd"))
+        return;
+    struct etcd_cluster *etcd = etcd_new();
+    struct server *gateways[2];
+
+    for (int i = 0; i < 2; i++) {
+        gateways[i] = server_new();
+        server_conf(gateways[i],
+                    keep_printf("registry etcd %s { prefix /pillion/a%d; ttl 2s; } "
+                                "load_module modules/proxy.so; " INTERVAL,
+                                etcd->urls[0], i),
+                    keep_printf("register 127.0.0.1:%d; proxy_all registry:/pillion/; "
+                                "method rpc.list; method rpc.describe; method own%d { handler "
+                                "ping.ping; }",
+                                gateways[i]->port, i));
+        server_start(gateways[i]);
+    }
+    wait_for(gateways[0], "own1", true);
+    wait_for(gateways[1], "own0", true);
+    struct server *hello = serve_as(etcd, "hello", HELLO, "method greet;");
+    for (int i = 0; i < 2; i++) {
+        wait_for(gateways[i], "greet", true);
+        expect_text(ask(gateways[i], GREET), "{\"out\":\"greet\",\"result\":\"Hi, Ada!\"}");
+    }
+    server_signal(hello, SIGQUIT);
+    ck_assert_int_eq(server_wait_exit(hello, PATIENCE_MS), 0);
+    wait_for(gateways[0], "greet", false); /* nobody keeps it up for the other */
+    wait_for(gateways[1], "greet", false);
+}
+END_TEST
+
+/* The declared things of a method that another server answers. */
+START_TEST(declares_is_there_for_any_method)
+{
+    struct server *behind = server_serve("", "method ping;");
+    struct server *server = server_serve(
+        keep_printf("load_module modules/proxy.so { upstream 127.0.0.1:%d; }", behind->port),
+        "method rpc.describe; method ping { handler proxy.forward; declares '{\"summary\":\"Gives "
+        "it back.\",\"params\":{\"type\":\"integer\"},\"idempotent\":true}'; }");
+
+    expect_text(ask(server, "{\"in\":\"ping\",\"params\":7}"), "{\"out\":\"pong\",\"result\":7}");
+    expect_part(ask(server, "{\"in\":\"ping\",\"params\":\"x\"}"), "invalid_params");
+    const char *told = ask(server, "{\"in\":\"rpc.describe\",\"params\":{\"method\":\"ping\"}}");
+    expect_part(told, "\"summary\":\"Gives it back.\"");
+    expect_part(told, "\"idempotent\":true");
+    server_conf(server, "load_module modules/proxy.so { upstream 127.0.0.1:1; }",
+                "method ping { handler proxy.forward; declares '{\"params\":7}'; }");
+    server_reload_refused(server, "\"params\" is no schema that can be enforced");
+    server_conf(server, "registry etcd http://127.0.0.1:1;", "proxy_all registry:/pillion/;");
+    server_reload_refused(server, "\"proxy_all\" needs the module proxy");
+}
+END_TEST
+
+E2E_MAIN("gateway", methods_of_every_service_are_served_without_a_name,
+         methods_come_and_go_and_no_client_notices, a_reload_of_its_own_reads_no_file,
+         methods_of_its_own_come_first_and_upgrades_keep_the_found_ones,
+         what_services_declare_wrongly_is_left_out, gateways_do_not_call_each_other_in_a_circle,
+         declares_is_there_for_any_method)
