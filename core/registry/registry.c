@@ -80,6 +80,11 @@ static void gather_figures(uint64_t figures[REGISTRY_FIGURES])
     figures[REGISTRY_SENT] = etcd.sent;
     figures[REGISTRY_RECEIVED] = etcd.received;
     figures[REGISTRY_BAD] = instances_bad();
+    const struct srv_figures dns = names_figures();
+    figures[REGISTRY_NAMES] = dns.names;
+    figures[REGISTRY_NAMES_AWAY] = dns.away;
+    figures[REGISTRY_QUESTIONS] = dns.questions;
+    figures[REGISTRY_QUESTIONS_FAILED] = dns.failures;
 }
 
 /* Former addresses are gone when the registry has as many as it is to have. */
@@ -111,8 +116,7 @@ static void tell_figures(struct timer *timer)
 
 static void figures_soon(void)
 {
-    if (registry.etcd != NULL)
-        timer_set(&registry.loop, &registry.figures, 0, tell_figures);
+    timer_set(&registry.loop, &registry.figures, 0, tell_figures);
 }
 
 /* ---- Publishing ---- */

@@ -57,6 +57,19 @@ static void write_own(const struct board_registry *registry, struct text *out)
             counter_read(&registry->figures[counters[i].figure]));
 }
 
+static void write_dns(const struct board_registry *registry, struct text *out)
+{
+    one(out, "dns_names", "gauge", "Services of DNS that are looked for.",
+        counter_read(&registry->figures[REGISTRY_NAMES]));
+    one(out, "dns_names_unanswered", "gauge",
+        "Of them, those that no name server answers for now: their last known servers are used.",
+        counter_read(&registry->figures[REGISTRY_NAMES_AWAY]));
+    one(out, "dns_questions_total", "counter", "Questions to name servers.",
+        counter_read(&registry->figures[REGISTRY_QUESTIONS]));
+    one(out, "dns_failures_total", "counter", "Questions that no name server has answered.",
+        counter_read(&registry->figures[REGISTRY_QUESTIONS_FAILED]));
+}
+
 void exposition_write_registry(const struct board *board, struct text *out)
 {
     const struct board_registry *registry = &board->registry;
@@ -68,5 +81,7 @@ void exposition_write_registry(const struct board *board, struct text *out)
         counter_read(&registry->restarts));
     if (atomic_load(&registry->configured))
         write_own(registry, out);
+    if (counter_read(&registry->figures[REGISTRY_NAMES]) > 0)
+        write_dns(registry, out);
     write_services(registry, out);
 }

@@ -17,7 +17,11 @@ enum registry_figure {
     REGISTRY_EVENTS,
     REGISTRY_SENT, /* bytes */
     REGISTRY_RECEIVED,
-    REGISTRY_BAD, /* records that made no sense */
+    REGISTRY_BAD,   /* records that made no sense */
+    REGISTRY_NAMES, /* services of DNS that are wanted; that DNS does not answer for now */
+    REGISTRY_NAMES_AWAY,
+    REGISTRY_QUESTIONS, /* to name servers; that none has answered */
+    REGISTRY_QUESTIONS_FAILED,
     REGISTRY_FIGURES
 };
 

@@ -91,6 +91,16 @@ static void add_own(cJSON *view, const struct board_registry *registry)
     add_number(view, "records_invalid", figure(registry, REGISTRY_BAD));
 }
 
+static void add_dns(cJSON *view, const struct board_registry *registry)
+{
+    cJSON *dns = cJSON_AddObjectToObject(view, "dns");
+
+    add_number(dns, "names", figure(registry, REGISTRY_NAMES));
+    add_number(dns, "names_unanswered", figure(registry, REGISTRY_NAMES_AWAY));
+    add_number(dns, "questions", figure(registry, REGISTRY_QUESTIONS));
+    add_number(dns, "failures", figure(registry, REGISTRY_QUESTIONS_FAILED));
+}
+
 cJSON *registry_view(const struct board *board)
 {
     const struct board_registry *registry = &board->registry;
@@ -104,6 +114,8 @@ cJSON *registry_view(const struct board *board)
     add_number(view, "restarts", counter_read(&registry->restarts));
     if (atomic_load(&registry->configured))
         add_own(view, registry);
+    if (figure(registry, REGISTRY_NAMES) > 0)
+        add_dns(view, registry);
     cJSON *services = cJSON_AddObjectToObject(view, "services");
     for (uint32_t i = 0; i < BOARD_SERVICES_MAX; i++) {
         if (!registry_service(registry, i, &service, name))

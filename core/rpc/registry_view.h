@@ -25,7 +25,8 @@ bool registry_service(const struct board_registry *registry, uint32_t index,
                       struct registry_service *service, char name[DIRECTORY_NAME_MAX]);
 
 /* {"connected": true, "away_seconds": 0, "why": "http://…", "lease": "694d…", "prefix":
- * "/pillion/shop", "addresses": 1, "registered": 1, "restarts": 0, "requests": 12, …, "services":
+ * "/pillion/shop", "addresses": 1, "registered": 1, "restarts": 0, "requests": 12, …, "dns":
+ * {"names": 1, "names_unanswered": 0, "questions": 7, "failures": 0}, "services":
  * {"registry:/pillion/shop": {"servers": 3, "known": true}}}; NULL where the server has neither a
  * registry nor a module that wants a service. */
 cJSON *registry_view(const struct board *board);
