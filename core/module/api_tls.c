@@ -12,12 +12,15 @@
 #include "tls/pump.h"
 
 struct pillion_tls {
+    pillion_tls *next;
     pillion_instance *self;
     const struct tls_table *tls;
     struct tls_context *context;
     const char *name; /* or NULL */
     uint64_t handshake_ns;
 };
+
+static pillion_tls *all; /* they last as long as the process */
 
 static struct tls_pem pem_of(const pillion_file *file)
 {
@@ -71,12 +74,13 @@ PILLION_EXPORT pillion_tls *pillion_tls_open(pillion_instance *self,
         return NULL;
     }
     pillion_tls *made = must_zalloc(sizeof(*made));
-    *made = (pillion_tls){.self = self,
+    *made = (pillion_tls){.next = all,
+                          .self = self,
                           .tls = tls,
                           .context = context,
                           .name = own.name,
                           .handshake_ns = own.handshake_timeout_ms * NS_PER_MS};
-    return made;
+    return all = made;
 }
 
 PILLION_EXPORT pillion_handle

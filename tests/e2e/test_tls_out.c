@@ -430,6 +430,139 @@ START_TEST(a_service_of_https_is_asked_with_a_certificate)
 }
 END_TEST
 
+/* ---- A module of one's own ---- */
+
+/* Accepts a connection, and does the handshake as "server". */
+static void peer_accept(struct tls *peer, const struct behind *behind, int listener)
+{
+    const struct timeval patience = {.tv_sec = PATIENCE_MS / 1000};
+
+    peer->context = SSL_CTX_new(TLS_server_method());
+    ck_assert_int_eq(
+        SSL_CTX_use_certificate_file(peer->context, file(behind, "server.pem"), SSL_FILETYPE_PEM),
+        1);
+    ck_assert_int_eq(
+        SSL_CTX_use_PrivateKey_file(peer->context, file(behind, "server.key"), SSL_FILETYPE_PEM),
+        1);
+    peer->fd = accept(listener, NULL, NULL);
+    ck_assert_int_ge(peer->fd, 0);
+    setsockopt(peer->fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+    peer->ssl = SSL_new(peer->context);
+    SSL_set_fd(peer->ssl, peer->fd);
+    ck_assert_int_eq(SSL_accept(peer->ssl), 1);
+}
+
+static const char *peer_read_all(struct tls *peer)
+{
+    char *text = keep(calloc(1, 4096));
+    size_t size = 0;
+    int got;
+
+    while ((got = SSL_read(peer->ssl, text + size, (int)(4095 - size))) > 0)
+        size += (size_t)got;
+    ck_assert_int_eq(SSL_get_error(peer->ssl, got), SSL_ERROR_ZERO_RETURN); /* in order */
+    return text;
+}
+
+static struct server *talker(const struct behind *behind, int *listener, int *port)
+{
+    struct server *server = server_new();
+    char *address;
+
+    *listener = listen_anywhere(&address);
+    *port = atoi(strrchr(address, ':') + 1);
+    server_conf(server,
+                keep_printf("load_module modules/talk.so { %s }", trusts(behind, "authority")),
+                "method talk;");
+    server_start(server);
+    return server;
+}
+
+START_TEST(a_module_that_has_finished_sending_gets_what_comes)
+{
+    struct behind there = behind_new("IP:127.0.0.1", 90);
+    int listener, port;
+    struct server *server = talker(&there, &listener, &port);
+    int client = client_connect(server);
+    struct tls peer;
+
+    client_send_frame(client, keep_printf("{\"in\":\"talk\",\"params\":{\"port\":%d,\"text\":"
+                                          "\"all of it\"}}",
+                                          port));
+    peer_accept(&peer, &there, listener);
+    expect_text(peer_read_all(&peer), "all of it");
+    ck_assert_int_eq(SSL_write(peer.ssl, "and the answer", 14), 14);
+    SSL_shutdown(peer.ssl);
+    tls_close(&peer);
+    client_expect(client, "{\"out\":\"said\",\"result\":\"and the answer\"}");
+    close(client);
+    close(listener);
+}
+END_TEST
+
+START_TEST(what_a_module_leaves_behind_is_still_sent)
+{
+    struct behind there = behind_new("IP:127.0.0.1", 90);
+    int listener, port;
+    struct server *server = talker(&there, &listener, &port);
+    int client = client_connect(server);
+    struct tls peer;
+
+    client_send_frame(client, keep_printf("{\"in\":\"talk\",\"params\":{\"port\":%d,\"text\":"
+                                          "\"the last word\",\"leave\":true}}",
+                                          port));
+    peer_accept(&peer, &there, listener);
+    client_expect(client, "{\"out\":\"left\",\"result\":null}");
+    expect_text(peer_read_all(&peer), "the last word");
+    tls_close(&peer);
+    close(client);
+    close(listener);
+}
+END_TEST
+
+/* Records that are none, after the handshake: the module hears of it. */
+START_TEST(a_module_hears_of_what_breaks_later)
+{
+    struct behind there = behind_new("IP:127.0.0.1", 90);
+    int listener, port;
+    struct server *server = talker(&there, &listener, &port);
+    int client = client_connect(server);
+    struct tls peer;
+
+    client_send_frame(client, keep_printf("{\"in\":\"talk\",\"params\":{\"port\":%d,\"text\":"
+                                          "\"x\"}}",
+                                          port));
+    peer_accept(&peer, &there, listener);
+    ck_assert_int_eq(send(peer.fd, "this is no record of TLS", 24, MSG_NOSIGNAL), 24);
+    expect_part(client_expect_error(client, "broken"), "TLS: ");
+    tls_close(&peer);
+    close(client);
+    close(listener);
+}
+END_TEST
+
+START_TEST(a_module_whose_client_goes_ends_the_handshake)
+{
+    struct behind there = behind_new("IP:127.0.0.1", 90);
+    int listener, port;
+    struct server *server = talker(&there, &listener, &port);
+    int client = client_connect(server);
+    char byte;
+
+    client_send_frame(client, keep_printf("{\"in\":\"talk\",\"params\":{\"port\":%d,\"text\":"
+                                          "\"x\"}}",
+                                          port));
+    int peer = accept(listener, NULL, NULL);
+    ck_assert_int_gt(recv(peer, &byte, 1, 0), 0); /* it has begun */
+    close(client);
+    char rest[4096];
+    while (recv(peer, rest, sizeof(rest), 0) > 0) {
+    }
+    close(peer);
+    close(listener);
+}
+END_TEST
+
 /* ---- Servers of OpenSSL ---- */
 
 /* `openssl s_server`, which writes to the file "got" all that it is sent. */
@@ -491,4 +624,7 @@ E2E_MAIN("tls_out", a_server_behind_is_asked_over_tls,
          a_reload_takes_new_authorities, large_messages_pass_in_both_directions,
          a_server_that_comes_again_is_asked_again_and_nothing_is_left,
          a_chain_over_tls_outlives_workers_of_both, a_crash_behind_is_answered_over_tls,
-         a_service_of_https_is_asked_with_a_certificate, a_server_of_openssl_gets_the_frames)
+         a_service_of_https_is_asked_with_a_certificate,
+         a_module_that_has_finished_sending_gets_what_comes,
+         what_a_module_leaves_behind_is_still_sent, a_module_hears_of_what_breaks_later,
+         a_module_whose_client_goes_ends_the_handshake, a_server_of_openssl_gets_the_frames)
