@@ -253,7 +253,7 @@ void etcd_lease_hold(struct etcd_lease *lease, const char *key, struct bytes val
         hold = *end = must_zalloc(sizeof(*hold));
         hold->lease = lease;
         hold->key = must_strdup(key);
-        hold->ask = (struct etcd_ask){.make = make_hold, .take = take_hold};
+        hold->ask = (struct etcd_ask){.about = hold->key, .make = make_hold, .take = take_hold};
     } else if (!hold->leaving && hold->value_size == value.size &&
                memcmp(hold->value, value.data, value.size) == 0) {
         return;

@@ -190,10 +190,12 @@ static void no_token(struct etcd_link *link, struct etcd_ask *ask, const char *t
     run_soon(link);
 }
 
-void etcd_link_again(struct etcd_link *link, struct etcd_ask *ask, const char *why)
+void etcd_link_again(struct etcd_link *link, struct etcd_ask *ask, uint32_t before, const char *why)
 {
     if (ask->link == NULL)
         return;
+    if (ask->refusals < before)
+        ask->refusals = before;
     if (ask->refusals > 0 || link->settings.user == NULL)
         etcd_link_trouble(link, why);
     drop_token(link);
@@ -217,7 +219,8 @@ static void refuse(struct etcd_link *link, struct etcd_ask *ask, const char *tex
     if (ask == &link->name)
         snprintf(trouble, sizeof(trouble), "user %s: %s", link->settings.user, text);
     else
-        snprintf(trouble, sizeof(trouble), "%s: %s", ask->path, text);
+        snprintf(trouble, sizeof(trouble), "%.140s: %s",
+                 ask->about == NULL ? ask->path : ask->about, text);
     etcd_link_trouble(link, trouble);
     pause_ask(ask);
 }

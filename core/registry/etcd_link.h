@@ -19,9 +19,10 @@
 
 /* Zeroed is "not asked". */
 struct etcd_ask {
-    const char *path; /* "/v3/kv/range"; set by the owner, as the next three are */
-    bool goes_on;     /* the answer is a line for each thing that happens */
-    bool is_large;    /* the answer may take longer than others */
+    const char *path;  /* "/v3/kv/range"; set by the owner, as the next ones are */
+    const char *about; /* the key or prefix that it is about, for what is told; NULL: none */
+    bool goes_on;      /* the answer is a line for each thing that happens */
+    bool is_large;     /* the answer may take longer than others */
     char *(*make)(struct etcd_ask *ask); /* its body, to be freed by the link */
     /* The answer, with the verdict ETCD_FINE, ETCD_NO_LEASE, ETCD_COMPACTED or ETCD_TOO_LARGE: any
      * other is dealt with, and it is asked again. Of one that goes on, each line; ETCD_TOO_LARGE is
@@ -86,8 +87,10 @@ static inline bool etcd_link_asked(const struct etcd_ask *ask)
 }
 
 /* What an owner has found in an answer that the link takes for good: the ask is asked again after a
- * pause, with a new token, and `why` is told when that does not help. */
-void etcd_link_again(struct etcd_link *link, struct etcd_ask *ask, const char *why);
+ * pause, with a new token, and `why` is told when that does not help. `before` is how often that
+ * has been so, for a longer pause. */
+void etcd_link_again(struct etcd_link *link, struct etcd_ask *ask, uint32_t before,
+                     const char *why);
 
 void etcd_link_trouble(struct etcd_link *link, const char *text);
 

@@ -81,6 +81,7 @@ static void tell_snapshot(struct etcd_watched *watched)
 
     watched->revision = watched->page_revision;
     watched->page_rows = WATCH_PAGE_ROWS;
+    watched->refused = 0;
     all->snapshots++;
     if (all->events.snapshot != NULL)
         all->events.snapshot(all->context, watched->prefix, watched->rows, watched->row_count);
@@ -104,7 +105,7 @@ static void page_too_large(struct etcd_watched *watched)
     snprintf(text, sizeof(text), "%.200s: it has a value that is larger than any answer may be",
              watched->prefix);
     etcd_link_ask(watched->all->link, &watched->page);
-    etcd_link_again(watched->all->link, &watched->page, text);
+    etcd_link_again(watched->all->link, &watched->page, ++watched->refused, text);
 }
 
 /* The next page begins right behind its last key: with that key and a byte of 0. */
@@ -140,7 +141,7 @@ static void take_page(struct etcd_ask *ask, const struct etcd_answer *answer)
         snprintf(text, sizeof(text), "%.200s: it has more than %zu bytes", watched->prefix,
                  all->bytes_max);
         read_again(watched);
-        etcd_link_again(all->link, ask, text);
+        etcd_link_again(all->link, ask, ++watched->refused, text);
     } else if (answer->more && answer->change_count > 0) {
         ask_next_page(watched);
     } else {
@@ -226,7 +227,7 @@ static void take_line(struct etcd_ask *ask, const struct etcd_answer *answer)
     } else if (answer->canceled) {
         snprintf(text, sizeof(text), "%.100s cannot be watched: %.160s", watched->prefix,
                  answer->text[0] == '\0' ? "etcd gives no reason" : answer->text);
-        etcd_link_again(watched->all->link, ask, text);
+        etcd_link_again(watched->all->link, ask, 0, text);
     } else {
         take_changes(watched, answer);
     }
@@ -317,6 +318,7 @@ void etcd_watches_add(struct etcd_watches *watches, const char *prefix)
     watched->stream = (struct etcd_ask){
         .path = "/v3/watch", .goes_on = true, .make = make_stream, .take = take_line};
     watched->look = (struct etcd_ask){.path = "/v3/kv/range", .make = make_look, .take = take_look};
+    watched->page.about = watched->stream.about = watched->look.about = watched->prefix;
     watched->next = watches->first;
     watches->first = watched;
     etcd_link_ask(watches->link, &watched->page);

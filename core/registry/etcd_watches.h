@@ -27,6 +27,7 @@ struct etcd_watched {
     struct text from;      /* the next page's first key */
     int64_t page_revision; /* 0: none yet */
     uint32_t page_rows;
+    uint32_t refused; /* how often it was too large, one time after the other */
 };
 
 struct etcd_watches {

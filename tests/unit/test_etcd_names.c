@@ -152,7 +152,8 @@ START_TEST(wrong_names_and_missing_rights_are_told_in_words)
     peer_open_as(&holder, &settings);
     peer_hold(&holder, "/q/a", "1");
     await(holder_is_troubled, 20, "nothing is told");
-    ck_assert_msg(strstr(holder.trouble, "permission denied") != NULL, "%s", holder.trouble);
+    ck_assert_msg(strstr(holder.trouble, "/q/a: etcdserver: permission denied") != NULL, "%s",
+                  holder.trouble);
     holder.trouble[0] = '\0';
     peer_watch(&holder, "/q/");
     run_for(1500);

@@ -7,8 +7,9 @@
 
 #include "transfer.h"
 
-/* Connections that are kept without a request on them. */
-#define KEPT_MAX 16L
+/* Connections that are kept, those with a watch on them included: more than a server has services.
+ */
+#define KEPT_MAX 160L
 
 static void act(struct http_engine *engine, curl_socket_t fd, int events)
 {

@@ -4,13 +4,18 @@
  * start and cancel there: that is remembered, and done as soon as libcurl has returned. */
 #include "transfer.h"
 
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
-/* So that a peer that is away without a word is noticed on answers that go on for hours: by the
- * kernel's probes, in half a minute. */
-#define KEEPALIVE_S 10L
+/* A peer that is away without a word is noticed on answers that go on for hours by the kernel's
+ * probes, and the connection is ended when that many milliseconds have passed without an answer to
+ * them (tcp(7), TCP_USER_TIMEOUT). */
+#define KEEPALIVE_S   10L
+#define UNANSWERED_MS 20000u
 
 struct http_transfer {
     struct http_engine *engine;
@@ -150,6 +155,16 @@ static bool set_body(CURL *easy, struct bytes body)
             curl_easy_setopt(easy, CURLOPT_COPYPOSTFIELDS, body.data) == CURLE_OK);
 }
 
+static int set_socket(void *context, curl_socket_t fd, curlsocktype purpose)
+{
+    unsigned unanswered = UNANSWERED_MS;
+
+    (void)context;
+    (void)purpose;
+    setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &unanswered, sizeof(unanswered));
+    return CURL_SOCKOPT_OK;
+}
+
 /* What is the same for all requests. */
 static void set_manners(struct http_transfer *transfer)
 {
@@ -169,6 +184,7 @@ static void set_manners(struct http_transfer *transfer)
     curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
     curl_easy_setopt(easy, CURLOPT_TCP_KEEPIDLE, KEEPALIVE_S);
     curl_easy_setopt(easy, CURLOPT_TCP_KEEPINTVL, KEEPALIVE_S);
+    curl_easy_setopt(easy, CURLOPT_SOCKOPTFUNCTION, set_socket);
     curl_easy_setopt(easy, CURLOPT_PRIVATE, transfer);
     curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, transfer->detail);
     curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, take);
