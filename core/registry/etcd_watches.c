@@ -43,7 +43,6 @@ static void set_mark(struct etcd_watched *watched, const struct etcd_change *cha
     if (change != NULL)
         text_append(&watched->mark, change->key);
     watched->mark_created = change == NULL ? 0 : change->created;
-    watched->mark_changed = true;
 }
 
 static void read_again(struct etcd_watched *watched)
@@ -155,24 +154,32 @@ static void take_page(struct etcd_ask *ask, const struct etcd_answer *answer)
  * be there, or what is there is read again. */
 static char *make_look(struct etcd_ask *ask)
 {
-    struct etcd_watched *watched = container_of(ask, struct etcd_watched, look);
+    const struct etcd_watched *watched = container_of(ask, struct etcd_watched, look);
 
-    watched->mark_changed = false;
-    if (watched->mark.size == 0)
+    if (watched->looked.size == 0)
         return etcd_text_range(watched->prefix, (struct bytes){0}, 0, 1);
-    return etcd_text_one((struct bytes){watched->mark.data, watched->mark.size});
+    return etcd_text_one((struct bytes){watched->looked.data, watched->looked.size});
 }
 
 static void take_look(struct etcd_ask *ask, const struct etcd_answer *answer)
 {
     struct etcd_watched *watched = container_of(ask, struct etcd_watched, look);
+    size_t expected = watched->looked.size == 0 ? 0 : 1;
 
-    if (watched->mark_changed) /* by an event of the watch, so that it says nothing */
-        return;
-    size_t expected = watched->mark.size == 0 ? 0 : 1;
     if (answer->verdict != ETCD_FINE || answer->change_count != expected ||
-        (expected == 1 && answer->changes[0].created != watched->mark_created))
+        (expected == 1 && answer->changes[0].created != watched->looked_created))
         read_again(watched);
+}
+
+/* The mark is that of before: what the watch tells from now on may be of another etcd. */
+static void begin_look(struct etcd_watched *watched)
+{
+    if (etcd_link_asked(&watched->look))
+        return;
+    text_clear(&watched->looked);
+    text_append(&watched->looked, (struct bytes){watched->mark.data, watched->mark.size});
+    watched->looked_created = watched->mark_created;
+    etcd_link_ask(watched->all->link, &watched->look);
 }
 
 static char *make_stream(struct etcd_ask *ask)
@@ -180,7 +187,7 @@ static char *make_stream(struct etcd_ask *ask)
     struct etcd_watched *watched = container_of(ask, struct etcd_watched, stream);
 
     if (watched->goes_on)
-        etcd_link_ask(watched->all->link, &watched->look);
+        begin_look(watched);
     watched->goes_on = true;
     return etcd_text_watch(watched->prefix, watched->revision + 1);
 }
@@ -282,6 +289,7 @@ static void free_dead(struct timer *timer)
         *place = watched->next;
         forget_rows(watched);
         text_free(&watched->mark);
+        text_free(&watched->looked);
         free(watched->prefix);
         free(watched);
     }

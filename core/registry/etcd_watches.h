@@ -19,8 +19,9 @@ struct etcd_watched {
     struct etcd_ask page, stream, look;
     struct text mark;     /* a key that is there; empty: none is known */
     int64_t mark_created; /* the revision in which it came */
-    bool mark_changed;    /* since it was looked up */
-    bool goes_on;         /* the stream has been asked for before */
+    struct text looked;   /* the mark as it was before the watch went on, and its revision */
+    int64_t looked_created;
+    bool goes_on; /* the stream has been asked for before */
     /* What has been read so far. */
     struct etcd_row *rows; /* copies */
     size_t row_count, row_room, row_bytes;
