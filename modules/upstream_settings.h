@@ -24,6 +24,8 @@ static inline int retry_budget_check(const void *value, pillion_error_text *erro
     return percent_check(value, 1000, error);
 }
 
+_Static_assert(PERCENT_OFF == BUDGET_UNLIMITED, "`retry_budget off` bounds nothing");
+
 static inline struct budget budget_of(const struct upstream_settings *settings)
 {
     return (struct budget){.percent = percent_of(settings->retry_budget),

@@ -399,6 +399,54 @@ START_TEST(wrong_configurations_are_refused)
 }
 END_TEST
 
+/* Both services have too much to do, and say so. What is sent again adds to it. */
+START_TEST(an_outage_does_not_multiply_the_load)
+{
+    struct server *services[2], *front = server_new();
+
+    for (int i = 0; i < 2; i++)
+        services[i] = server_serve_with("worker_processes 1;", "load_module modules/refuses.so;",
+                                        "method shop { handler refuses.overloaded; }");
+    server_conf(front,
+                keep_printf("load_module modules/proxy_http.so { upstream %s %s; retries 1;"
+                            "retry_budget 10%%; retry_floor 1; }",
+                            at(services[0]), at(services[1])),
+                "method ping; method shop { handler proxy_http.forward; idempotent on; }");
+    server_start_with(front, (const char *const[]){"-g", "worker_processes 1;", NULL});
+    int client = client_connect(front);
+    for (int i = 0; i < 500; i++)
+        expect_part(client_ask(client, "{\"in\":\"shop\"}"), "overloaded");
+    double calls =
+        server_calls(services[0], "shop", "calls") + server_calls(services[1], "shop", "calls");
+    ck_assert_msg(calls >= 550 && calls <= 570, "%.0f", calls); /* 10 %, and ten of the floor */
+    ck_assert_double_eq(metric(front, "unretried"), 1000 - calls);
+}
+END_TEST
+
+/* Drawn by chance while neither is busy; and never the busy one of two. */
+START_TEST(of_two_the_less_busy_is_asked)
+{
+    struct server *a = behind(), *b = behind();
+    struct server *front = in_front(keep_printf("upstream %s %s; timeout 1m;", at(a), at(b)));
+    int client = client_connect(front);
+
+    for (int i = 0; i < 100; i++)
+        client_ask(client, "{\"in\":\"there\"}");
+    double calls = server_calls(a, "ping", "calls");
+    ck_assert_msg(calls > 20 && calls < 80, "%.0f of 100", calls);
+    client_send_frame(client, "{\"in\":\"wait\",\"params\":{\"ms\":60000},\"id\":1}");
+    wait_until(server_stat(a, "connections.deferred") + server_stat(b, "connections.deferred") == 1,
+               "nothing waits");
+    struct server *busy = server_stat(a, "connections.deferred") == 1 ? a : b;
+    calls = server_calls(busy, "ping", "calls");
+    for (int i = 0; i < 20; i++) {
+        client_send_frame(client, "{\"in\":\"there\",\"id\":2}");
+        client_expect(client, "{\"out\":\"result\",\"result\":null,\"id\":2}");
+    }
+    ck_assert_double_eq(server_calls(busy, "ping", "calls"), calls);
+}
+END_TEST
+
 E2E_MAIN("proxy_http", a_pillion_can_stand_behind, large_bodies_pass_both_ways,
          reloads_of_both_lose_nothing, a_worker_that_dies_costs_no_connection,
          a_server_that_dies_is_asked_again_when_it_is_back, names_are_looked_up,
@@ -406,4 +454,5 @@ E2E_MAIN("proxy_http", a_pillion_can_stand_behind, large_bodies_pass_both_ways,
          a_silent_name_server_holds_nobody_up,
 #endif
 
+         an_outage_does_not_multiply_the_load, of_two_the_less_busy_is_asked,
          certificates_are_verified, wrong_configurations_are_refused)
