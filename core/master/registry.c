@@ -63,6 +63,7 @@ static struct {
     char **wanted;
     size_t wanted_count;
     enum withdrawal withdrawal;
+    uint64_t revoke_ms; /* the registry's time for that */
     void (*withdrawn)(void);
     struct timer elsewhere;
     void (*ended)(void);
@@ -169,13 +170,16 @@ static void end_late(struct timer *timer)
         timer_set(&master.loop, timer, END_MS * NS_PER_MS, end_late);
         return;
     }
-    kill(registry.child.pid, SIGKILL);
+    if (registry.stage != STAGE_NONE)
+        kill(registry.child.pid, SIGKILL);
 }
 
 static void revoked(bool good)
 {
     registry.lease = 0;
     registry_shown_lease(0);
+    if (good) /* former keys are gone with the lease, too */
+        offers_forget_former();
     withdrawn(good);
     if (registry.stage == STAGE_REVOKES) {
         tell_end();
@@ -272,14 +276,18 @@ static void ended(struct child *child, int status)
     child_hear(child);
     if (!told && master.mode == MASTER_RUNNING)
         tell_ended(status);
-    timer_cancel(&master.loop, &registry.deadline);
+    /* Addresses that it was to take back are taken back by the next one. */
+    bool again = registry.withdrawal == WITHDRAWAL_ASKED && master.mode == MASTER_RUNNING;
+    if (!again)
+        timer_cancel(&master.loop, &registry.deadline);
     outbox_clear(&registry.out);
     child_close(child);
     registry.child = (struct child){0};
     registry.stage = STAGE_NONE;
     readiness_stop();
     registry_shown_end();
-    withdrawn(false);
+    if (!again)
+        withdrawn(false);
     if (is_wanted())
         timer_set(&master.loop, &registry.respawn, registry.quick > QUICK_MAX ? BACKOFF_NS : 0,
                   spawn_missing);
@@ -315,13 +323,14 @@ static void fill(struct registry_start *start)
 {
     bool leaves = registry.withdrawal != WITHDRAWAL_NONE;
 
-    *start = (struct registry_start){.directory = directory_memory_descriptor(),
-                                     .generation = generation_current(),
-                                     .master = master.pid,
-                                     .lease = leaves ? 0 : registry.lease,
-                                     .offer = leaves ? OFFER_NONE : registry.offered,
-                                     .wanted = (const char *const *)registry.wanted,
-                                     .wanted_count = registry.wanted_count};
+    *start = (struct registry_start){
+        .directory = directory_memory_descriptor(),
+        .generation = generation_current(),
+        .master = master.pid,
+        .lease = registry.withdrawal == WITHDRAWAL_DONE ? 0 : registry.lease,
+        .offer = leaves ? OFFER_NONE : registry.offered,
+        .wanted = (const char *const *)registry.wanted,
+        .wanted_count = registry.wanted_count};
     if (leaves || block_now() == NULL)
         return;
     start->offers = offers_now(&start->offer_count);
@@ -354,6 +363,8 @@ static bool spawn(struct error *error)
     registry.fingerprint = fingerprint_now();
     registry.has_settings = block_now() != NULL;
     registry_shown_start(pid, block_now());
+    if (registry.withdrawal == WITHDRAWAL_ASKED)
+        outbox_tell(&registry.out, MESSAGE_REVOKE, 0, registry.revoke_ms);
     if (start.offer_count > 0)
         readiness_watch(registry.offered, offer);
     return true;
@@ -486,7 +497,7 @@ void registry_round(const struct pulse_round *round)
 
 /* ---- The end ---- */
 
-/* Asks for it once. False when nothing is registered. */
+/* Asks for it once. False when nothing is registered, or nobody is there to be asked. */
 static bool ask_back(uint64_t timeout_ms)
 {
     size_t count;
@@ -494,15 +505,18 @@ static bool ask_back(uint64_t timeout_ms)
     offers_now(&count);
     if (registry.withdrawal != WITHDRAWAL_NONE)
         return true;
-    if (registry.stage != STAGE_RUNS || !registry.has_settings ||
-        (registry.lease == 0 && count == 0)) {
+    bool can = registry.stage == STAGE_RUNS || master.mode == MASTER_RUNNING;
+    if (!can || !registry.has_settings || (registry.lease == 0 && count == 0)) {
         registry.withdrawal = WITHDRAWAL_DONE;
         return false;
     }
     readiness_stop();
     registry.withdrawal = WITHDRAWAL_ASKED;
-    if (!outbox_tell(&registry.out, MESSAGE_REVOKE, 0, timeout_ms))
-        withdrawn(false);
+    registry.revoke_ms = timeout_ms;
+    if (registry.stage == STAGE_RUNS) /* where that fails, the process has ended: another follows */
+        outbox_tell(&registry.out, MESSAGE_REVOKE, 0, timeout_ms);
+    else if (registry.stage == STAGE_NONE)
+        timer_set(&master.loop, &registry.respawn, 0, spawn_missing);
     return true;
 }
 

@@ -75,7 +75,7 @@ static const char *etcd_value(const struct etcd *etcd, const char *key)
 
 /* A server in front of the etcd, with `more` in the block of `registry` and `register` in that of
  * the server. */
-static void registry_conf(struct server *server, const struct etcd *etcd, const char *more,
+static void registry_conf(const struct server *server, const struct etcd *etcd, const char *more,
                           const char *registers)
 {
     server_conf(server,
@@ -87,7 +87,6 @@ static void registry_conf(struct server *server, const struct etcd *etcd, const 
                 keep_printf("method ping; method servers; method known; method crash { handler "
                             "crash.null; } %s",
                             registers));
-    server->reports_allowed = true;
 }
 
 static const char *own(const struct server *server)
@@ -256,6 +255,7 @@ START_TEST(workers_reloads_and_upgrades_do_not_touch_the_key)
     const char *lease = lease_of(server);
     int64_t revision = etcd_revision(etcd, key);
     int client = client_connect(server);
+    server->reports_allowed = true;
     client_call(client, "crash", "{}");
     client_expect_alive(client);
     ck_assert_int_eq(etcd_revision(etcd, key), revision);
@@ -428,6 +428,51 @@ START_TEST(files_that_cannot_be_read_fail_the_test_and_the_reload)
 }
 END_TEST
 
+START_TEST(a_stopped_registry_process_is_replaced)
+{
+    struct etcd *etcd = etcd_new();
+    struct server *server = server_new();
+
+    registry_conf(server, etcd, "", own(server));
+    server_start_with(server, (const char *const[]){"-g", "heartbeat_timeout 500ms;", NULL});
+    wait_registered(server);
+    int64_t revision = etcd_revision(etcd, KEY_OF(server->port));
+    pid_t pid = registry_of(server);
+    kill(pid, SIGSTOP);
+    server_wait_log(server, "gives no sign of life");
+    wait_until(registry_of(server) != pid && registry_of(server) != 0,
+               "the registry process is not started again");
+    wait_until(figure(server, "restarts") == 1 && figure(server, "connected") == 1,
+               "the registry process has no contact");
+    ck_assert_int_eq(etcd_revision(etcd, KEY_OF(server->port)), revision);
+}
+END_TEST
+
+static int weight_of(const struct etcd *etcd, const char *key)
+{
+    return cJSON_GetObjectItem(record_of(etcd, key), "weight")->valueint;
+}
+
+START_TEST(a_full_server_has_the_least_weight)
+{
+    struct etcd *etcd = etcd_new();
+    struct server *server = server_new();
+    const char *key = KEY_OF(server->port);
+    int clients[12];
+
+    registry_conf(server, etcd, "", own(server));
+    server_start_with(server, (const char *const[]){"-g", "worker_connections 4;", NULL});
+    wait_until(etcd_revision(etcd, key) != 0 && weight_of(etcd, key) == 100,
+               "the server is not registered");
+    for (int i = 0; i < 12; i++)
+        clients[i] = client_connect(server);
+    wait_until(weight_of(etcd, key) == 1, "a full server has its whole weight");
+    for (int i = 0; i < 12; i++)
+        close(clients[i]);
+    wait_until(weight_of(etcd, key) == 100, "a server that has room again has little weight");
+}
+END_TEST
+
 /* ---- Draining ---- */
 
 START_TEST(a_server_that_quits_takes_its_address_back_before_it_stops_accepting)
@@ -446,6 +491,22 @@ START_TEST(a_server_that_quits_takes_its_address_back_before_it_stops_accepting)
     client_send(client, probe, sizeof(probe) - 1);
     expect_part(client_receive_rest(client), " 503 ");
     ck_assert_int_eq(server_wait_exit(server, PATIENCE_MS), 0);
+}
+END_TEST
+
+START_TEST(a_server_quits_while_its_registry_process_is_killed)
+{
+    struct etcd *etcd = etcd_new();
+    struct server *server = serve(etcd, "");
+
+    wait_registered(server);
+    server_signal(server, SIGSTOP); /* it learns of both at once */
+    kill(registry_of(server), SIGKILL);
+    server_signal(server, SIGQUIT);
+    server_signal(server, SIGCONT);
+    ck_assert_int_eq(server_wait_exit(server, PATIENCE_MS), 0);
+    ck_assert_int_eq(etcd_revision(etcd, KEY_OF(server->port)), 0);
+    ck_assert(!server_logged(server, "has not said that this server's addresses are gone"));
 }
 END_TEST
 
@@ -703,9 +764,11 @@ E2E_MAIN("registry", a_server_is_registered_with_what_it_offers, servers_see_eac
          workers_reloads_and_upgrades_do_not_touch_the_key,
          a_reload_changes_what_has_changed_and_nothing_else, another_prefix_moves_the_key,
          while_etcd_is_away_the_last_known_servers_stay, a_lost_lease_is_taken_anew,
-         a_server_starts_without_its_registry, a_wrong_password_is_told_and_a_right_one_put_to_use,
+         a_server_starts_without_its_registry, a_stopped_registry_process_is_replaced,
+         a_full_server_has_the_least_weight, a_wrong_password_is_told_and_a_right_one_put_to_use,
          files_that_cannot_be_read_fail_the_test_and_the_reload,
          a_server_that_quits_takes_its_address_back_before_it_stops_accepting,
+         a_server_quits_while_its_registry_process_is_killed,
          a_server_that_stops_takes_its_address_back, a_server_quits_while_etcd_is_away,
          a_drained_server_costs_no_caller_an_error, no_process_but_the_registrys_has_the_password,
          a_registry_is_verified_and_one_of_another_authority_told,
