@@ -358,19 +358,41 @@ static void describe(struct method *method, const pillion_method *own,
                                                            : own->idempotent;
 }
 
-/* `proxy_all` makes methods of proxy's, as soon as some are found: what it needs is said before
- * that.
- */
+/* Applies the block of a `proxy_all`, as that of each method that is found for it will be. */
+static bool try_block(struct module_set *set, const struct found *forward,
+                      const struct proxy_all_settings *all)
+{
+    const struct directives_place at = {
+        .module = forward->module,
+        .context = CONF_IN_METHOD,
+        .where = "proxy_all",
+        .place = &all->place,
+        .block = all->block,
+        .others = settings_directives,
+    };
+    void *config = must_zalloc(forward->method->config_size + 1);
+    bool good = directives_apply(set, forward->method->directives, &at, config);
+
+    free(config);
+    return good;
+}
+
+/* `proxy_all` makes methods of proxy's, as soon as some are found: what is wrong with that is said
+ * before. */
 static bool check_proxy_all(struct module_set *set, const struct server_settings *server)
 {
-    const struct found found = find_handler(set, "proxy.forward");
+    const struct found forward = find_handler(set, "proxy.forward");
+    bool good = true;
 
-    if (server->proxy_alls == NULL || found.method != NULL)
-        return true;
-    conf_error(set->errors, &server->proxy_alls->place,
-               "\"proxy_all\" needs the module proxy: write \"load_module modules/proxy.so;\", "
-               "outside of all blocks");
-    return false;
+    if (server->proxy_alls != NULL && forward.method == NULL) {
+        conf_error(set->errors, &server->proxy_alls->place,
+                   "\"proxy_all\" needs the module proxy: write \"load_module modules/proxy.so;\", "
+                   "outside of all blocks");
+        return false;
+    }
+    for (const struct proxy_all_settings *p = server->proxy_alls; p != NULL; p = p->next)
+        good = try_block(set, &forward, p) && good;
+    return good;
 }
 
 bool module_set_bind(struct module_set *set, const struct server_settings *server,

@@ -199,6 +199,31 @@ START_TEST(what_services_declare_wrongly_is_left_out)
 }
 END_TEST
 
+START_TEST(a_reload_of_its_own_that_fails_changes_nothing_and_is_tried_again)
+{
+    if (!command_exists("etcd"))
+        return;
+    struct etcd_cluster *etcd = etcd_new();
+    struct server *gateway = server_new();
+    const char *tokens = server_path(gateway, "conf/tokens");
+
+    server_write(gateway, "conf/tokens", "first\n");
+    chmod(tokens, 0644);
+    gateway_conf(gateway, etcd, "load_module modules/auth.so;" INTERVAL,
+                 "proxy_all registry:/pillion/; "
+                 "method ping { filter auth { token_file conf/tokens; } }");
+    server_start(gateway);
+    rename(tokens, server_path(gateway, "conf/away"));
+    serve_as(etcd, "hello", HELLO, "method greet;");
+    server_wait_log(gateway, "reload failed: generation 2 was not put to use");
+    expect_text(ask(gateway, "{\"in\":\"ping\",\"token\":\"first\"}"),
+                "{\"out\":\"pong\",\"result\":null}");
+    ck_assert(!has(gateway, "greet"));
+    rename(server_path(gateway, "conf/away"), tokens);
+    wait_for(gateway, "greet", true);
+}
+END_TEST
+
 /* Each would forward to the other what it has found there. */
 START_TEST(gateways_do_not_call_each_other_in_a_circle)
 {
@@ -252,11 +277,18 @@ START_TEST(declares_is_there_for_any_method)
     server_reload_refused(server, "\"params\" is no schema that can be enforced");
     server_conf(server, "registry etcd http://127.0.0.1:1;", "proxy_all registry:/pillion/;");
     server_reload_refused(server, "\"proxy_all\" needs the module proxy");
+    server_conf(server, "registry etcd http://127.0.0.1:1; load_module modules/proxy.so;",
+                "proxy_all registry:/pillion/ { pass token; reply_timeout never; }");
+    server_reload_refused(server, "\"reply_timeout\" must be");
+    server_conf(server, "registry etcd http://127.0.0.1:1; load_module modules/proxy.so;",
+                "proxy_all registry:/pillion/ { replytimeout 1s; }");
+    server_reload_refused(server, "did you mean \"reply_timeout\"?");
 }
 END_TEST
 
 E2E_MAIN("gateway", methods_of_every_service_are_served_without_a_name,
          methods_come_and_go_and_no_client_notices, a_reload_of_its_own_reads_no_file,
          methods_of_its_own_come_first_and_upgrades_keep_the_found_ones,
-         what_services_declare_wrongly_is_left_out, gateways_do_not_call_each_other_in_a_circle,
-         declares_is_there_for_any_method)
+         what_services_declare_wrongly_is_left_out,
+         a_reload_of_its_own_that_fails_changes_nothing_and_is_tried_again,
+         gateways_do_not_call_each_other_in_a_circle, declares_is_there_for_any_method)
