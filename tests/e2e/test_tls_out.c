@@ -247,6 +247,29 @@ START_TEST(files_that_cannot_be_used_are_refused)
 }
 END_TEST
 
+/* The binary stands alone in a folder: no tls.so is beside it. */
+START_TEST(a_missing_plugin_costs_ssl_alone)
+{
+    struct behind there = behind("IP:127.0.0.1");
+    struct server *front = server_new();
+    const char *alone = server_path(front, "alone/pillion");
+    const char *const try[] = {alone, "-t", "-p", front->prefix, NULL};
+
+    if (access("/usr/local/lib/pillion/tls.so", F_OK) == 0)
+        return; /* an installed one is found */
+    mkdir(server_path(front, "alone"), 0755);
+    file_copy(pillion_binary(), alone);
+    chmod(alone, 0755);
+    configure(front, there.port, trusts(&there, "authority"));
+    struct run run = run_command(try, NULL, PATIENCE_MS);
+    expect_status(&run, 1);
+    expect_part(run.err, "TLS needs tls.so, which cannot be loaded");
+    server_conf(front, "load_module modules/proxy.so { upstream 127.0.0.1:1; }", FORWARDED);
+    run = run_command(try, NULL, PATIENCE_MS);
+    expect_status(&run, 0);
+}
+END_TEST
+
 START_TEST(a_reload_takes_new_authorities)
 {
     struct behind there = behind("IP:127.0.0.1");
@@ -621,7 +644,8 @@ E2E_MAIN("tls_out", a_server_behind_is_asked_over_tls,
          a_certificate_that_has_expired_is_refused, a_client_without_the_certificate_is_told,
          a_server_without_tls_is_told_from_one_with,
          a_server_that_stops_in_the_handshake_is_given_up, files_that_cannot_be_used_are_refused,
-         a_reload_takes_new_authorities, large_messages_pass_in_both_directions,
+         a_missing_plugin_costs_ssl_alone, a_reload_takes_new_authorities,
+         large_messages_pass_in_both_directions,
          a_server_that_comes_again_is_asked_again_and_nothing_is_left,
          a_chain_over_tls_outlives_workers_of_both, a_crash_behind_is_answered_over_tls,
          a_service_of_https_is_asked_with_a_certificate,
