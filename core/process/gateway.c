@@ -32,10 +32,15 @@ void gateway_services(const struct settings *settings,
     }
 }
 
-/* The service that the server is a part of: a gateway would call itself. */
+/* The service that the server is a part of: a gateway would call itself. One that registers no
+ * address is part of none, whatever its `prefix`. */
 static const char *own_service(const struct settings *settings)
 {
-    return settings->registry == NULL ? NULL : settings->registry->prefix;
+    for (const struct server_settings *s = settings->servers; s != NULL; s = s->next) {
+        if (s->registers != NULL && settings->registry != NULL)
+            return settings->registry->prefix;
+    }
+    return NULL;
 }
 
 /* ---- Looking ---- */

@@ -141,9 +141,22 @@ START_TEST(names_of_the_servers_own_are_not_taken)
                                                    {"10.0.0.9:1", "/p/gateway", 100, 0, 0}};
 
     publish(instances, 2, set, 1);
-    configure("prefix /p/shop;", "proxy_all registry:/p/;");
+    configure("prefix /p/shop;", "register 10.0.0.1:1; proxy_all registry:/p/;");
     ck_assert_uint_eq(add(NULL), 1); /* and none of the service that it is a part of itself */
     ck_assert_str_eq(directive_of("good", "upstream"), "registry:/p/gateway");
+}
+END_TEST
+
+START_TEST(a_gateway_that_registers_nothing_has_the_methods_below_its_prefix)
+{
+    static const struct directory_method methods[] = {{"good", "{}"}};
+    static const struct directory_methods set[] = {{methods, 1}};
+    const struct directory_instance instances[] = {SHOP("10.0.0.1:1", 0)};
+
+    publish(instances, 1, set, 1);
+    configure("prefix /p/shop;", "proxy_all registry:/p/;");
+    ck_assert_uint_eq(add(NULL), 1);
+    ck_assert_str_eq(directive_of("good", "upstream"), "registry:/p/shop");
 }
 END_TEST
 
@@ -374,6 +387,7 @@ END_TEST
 
 UNIT_MAIN("gateway", methods_of_services_become_methods_of_the_server,
           methods_of_the_configuration_come_first, names_of_the_servers_own_are_not_taken,
+          a_gateway_that_registers_nothing_has_the_methods_below_its_prefix,
           most_instances_decide_what_a_method_is, whatever_a_service_says_is_one_word,
           each_server_block_has_its_own, without_a_registry_there_are_no_methods,
           what_was_found_is_told_from_what_was_written,
