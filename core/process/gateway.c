@@ -59,15 +59,16 @@ struct looking {
     const struct settings *settings;
     const struct directory *directory;
     struct text *found;
+    bool known; /* all services so far */
 };
 
 static void look_at(const char *service, void *data)
 {
-    const struct looking *looking = data;
+    struct looking *looking = data;
     struct gateway_methods methods;
 
-    gateway_methods_read(looking->directory, service, own_service(looking->settings), &methods,
-                         NULL);
+    looking->known &= gateway_methods_read(looking->directory, service,
+                                           own_service(looking->settings), &methods, NULL);
     for (size_t i = 0; i < methods.count; i++) {
         const struct gateway_method *it = &methods.items[i];
         text_printf(looking->found, "%s %016llx%016llx %s\n", service,
@@ -77,12 +78,13 @@ static void look_at(const char *service, void *data)
     gateway_methods_free(&methods);
 }
 
-void gateway_look(const struct settings *settings, const struct directory *directory,
+bool gateway_look(const struct settings *settings, const struct directory *directory,
                   struct text *found)
 {
-    struct looking looking = {settings, directory, found};
+    struct looking looking = {settings, directory, found, true};
 
     gateway_services(settings, look_at, &looking);
+    return looking.known;
 }
 
 bool gateway_only_lacks(const struct text *before, const struct text *now)

@@ -18,8 +18,9 @@ void gateway_services(const struct settings *settings,
                       void (*each)(const char *service, void *data), void *data);
 
 /* Which methods are found now for the `proxy_all` of `settings`: a line for each, in a fixed order.
- * Texts that are equal stand for the same methods, with the same descriptions. */
-void gateway_look(const struct settings *settings, const struct directory *directory,
+ * Texts that are equal stand for the same methods, with the same descriptions. False when nothing
+ * is known of some service yet. Workers may call this and gateway_only_lacks, too. */
+bool gateway_look(const struct settings *settings, const struct directory *directory,
                   struct text *found);
 
 /* True when `now` has no line that `before` has not: methods are gone, and none has come or

@@ -37,6 +37,7 @@ struct dispatcher {
     struct search *searches;          /* likewise; written for messages in pieces only */
     struct conn_values **values;      /* likewise; NULL until a module asks for such */
     bool unready;                     /* the server is to quit before long */
+    bool incomplete;                  /* methods of `proxy_all` are not known yet */
     struct slow *slow;                /* rpc/slow.h; NULL where no server has a slow_threshold */
     struct streams *streams;          /* rpc/stream.h; NULL: nobody has asked for one yet */
     uint64_t sample_ns;               /* how often they are sent something (status_interval) */
@@ -62,7 +63,7 @@ struct rpc_server {
  * registry say the same. */
 static inline bool dispatcher_is_ready(const struct dispatcher *dispatcher)
 {
-    return !dispatcher->conns->draining && !dispatcher->unready;
+    return !dispatcher->conns->draining && !dispatcher->unready && !dispatcher->incomplete;
 }
 
 /* enum quarantined, of a method by its index. */

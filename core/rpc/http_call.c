@@ -400,6 +400,8 @@ static enum envelope_status read_probe(struct call *call, struct bytes path)
 {
     if (bytes_equal(path, BYTES(HTTP_PATH_HEALTH)))
         return answer(call, 200, BYTES("{\"status\":\"ok\"}"));
+    if (call->dispatcher->incomplete)
+        return answer(call, 503, BYTES("{\"status\":\"starting\"}"));
     if (!dispatcher_is_ready(call->dispatcher))
         return answer(call, 503, BYTES("{\"status\":\"draining\"}"));
     return answer(call, 200, BYTES("{\"status\":\"ready\"}"));

@@ -28,6 +28,7 @@
 #include "rpc/slow.h"
 #include "vault/vault_bank.h"
 #include "worker/adopt.h"
+#include "worker/complete.h"
 #include "worker/files.h"
 #include "worker/lead.h"
 #include "worker/leave.h"
@@ -600,6 +601,7 @@ _Noreturn void worker_main(const struct worker_start *start)
     }
     worker.dispatcher.servers = worker.started.servers;
     worker.dispatcher.server_count = worker.started.server_count;
+    complete_begin(&worker.loop, &worker.dispatcher, generation, worker.started.start->directory);
     rpc_server_part(&worker.parting, settings->servers, &worker.dispatcher, generation->number,
                     settings->drain_timeout_ms > 0 ? settings->drain_timeout_ms : 1);
     prepare_acceptor(start);

@@ -286,9 +286,42 @@ START_TEST(declares_is_there_for_any_method)
 }
 END_TEST
 
+/* The status of GET /readyz, and what the same worker lists in the same moment. */
+static int readiness_of(const struct server *server, const char **list)
+{
+    static const char requests[] = "GET /readyz HTTP/1.1\r\nHost: localhost\r\n\r\n"
+                                   "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 17\r\n"
+                                   "Connection: close\r\n\r\n{\"in\":\"rpc.list\"}";
+    int client = client_connect(server), status = 0;
+
+    client_send(client, requests, sizeof(requests) - 1);
+    *list = client_receive_rest(client);
+    sscanf(*list, "HTTP/1.1 %d", &status);
+    close(client);
+    return status;
+}
+
+START_TEST(a_gateway_is_ready_once_it_knows_what_it_serves)
+{
+    struct etcd_cluster *etcd = etcd_new();
+    serve_as(etcd, "shop", HELLO, "method greet;");
+    wait_for(gateway_of(etcd, "proxy_all registry:/pillion/;"), "greet", true);
+    etcd_member_kill(etcd, 0);
+    struct server *gateway = gateway_of(etcd, "proxy_all registry:/pillion/;");
+    const char *list;
+
+    ck_assert_int_eq(readiness_of(gateway, &list), 503);
+    expect_part(list, "rpc.list"); /* what it has is served */
+    etcd_member_start(etcd, 0);
+    wait_until(readiness_of(gateway, &list) == 200, "the gateway does not become ready");
+    expect_part(list, "\"greet\"");
+}
+END_TEST
+
 E2E_MAIN("gateway", methods_of_every_service_are_served_without_a_name,
          methods_come_and_go_and_no_client_notices, a_reload_of_its_own_reads_no_file,
          methods_of_its_own_come_first_and_upgrades_keep_the_found_ones,
          what_services_declare_wrongly_is_left_out,
          a_reload_of_its_own_that_fails_changes_nothing_and_is_tried_again,
-         gateways_do_not_call_each_other_in_a_circle, declares_is_there_for_any_method)
+         gateways_do_not_call_each_other_in_a_circle, declares_is_there_for_any_method,
+         a_gateway_is_ready_once_it_knows_what_it_serves)
