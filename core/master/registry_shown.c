@@ -47,6 +47,10 @@ void registry_shown_start(pid_t pid, const struct registry_settings *settings)
 void registry_shown_end(void)
 {
     atomic_store(&shown()->pid, 0);
+    if (counter_read(&shown()->figures[REGISTRY_THERE]) == 0)
+        return;
+    store(&shown()->figures[REGISTRY_THERE], 0);
+    store(&shown()->figures[REGISTRY_LOST_NS], clock_ns());
 }
 
 void registry_shown_lease(int64_t lease)

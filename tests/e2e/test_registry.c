@@ -579,7 +579,8 @@ START_TEST(metrics_and_events_tell_of_the_registry)
     wait_registered(server);
     wait_until(seen(server) == 1, "a worker does not see its own server");
     kill(registry_of(server), SIGKILL);
-    wait_until(figure(server, "restarts") == 1 && figure(server, "connected") == 1,
+    wait_until(figure(server, "restarts") == 1 && figure(server, "connected") == 1 &&
+                   figure(server, "registered") == 1,
                "the registry process is not started again");
     struct run run = pillion("status", "--prometheus", "-p", server->prefix);
     expect_part(run.out, "\npillion_registry_connected 1\n");
