@@ -55,9 +55,10 @@ def anchors(text):
 
 
 def numbered(text, pattern):
-    for number, line in enumerate(without_code(text).split("\n"), 1):
-        for match in pattern.finditer(line):
-            yield number, match.group(1)
+    """What the pattern finds, with its line; the text of a link may go on in the next line."""
+    text = without_code(text)
+    for match in pattern.finditer(text):
+        yield text.count("\n", 0, match.start(1)) + 1, match.group(1)
 
 
 def check_links(path, text):
