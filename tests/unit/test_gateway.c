@@ -200,6 +200,12 @@ START_TEST(without_a_registry_there_are_no_methods)
 }
 END_TEST
 
+static void free_texts(struct text **texts, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        text_free(texts[i]);
+}
+
 START_TEST(what_was_found_is_told_from_what_was_written)
 {
     const struct directory_instance instances[] = {SHOP("10.0.0.1:1", 0)};
@@ -216,6 +222,7 @@ START_TEST(what_was_found_is_told_from_what_was_written)
     gateway_take_back(tree);
     conf_tree_write(tree, false, &after);
     ck_assert_str_eq(after.data, before.data);
+    free_texts((struct text *[]){&before, &given, &all, &after}, 4);
 }
 END_TEST
 
@@ -340,6 +347,7 @@ START_TEST(changes_of_methods_are_seen_and_those_of_instances_are_not)
     struct text now = looked();
     ck_assert_str_ne(now.data, two.data);
     ck_assert(!gateway_only_lacks(&two, &now));
+    free_texts((struct text *[]){&one, &two, &more, &now}, 4);
 }
 END_TEST
 
