@@ -260,6 +260,9 @@ void sample_compare(struct sample *sample, const struct sample *before)
     if (sample->at_ns <= before->at_ns)
         return;
     sample->interval_s = (double)(sample->at_ns - before->at_ns) / 1e9;
+    sample->handshake_rate = since(sample->handshakes, before->handshakes) / sample->interval_s;
+    sample->handshake_failed_rate =
+        since(sample->handshakes_failed, before->handshakes_failed) / sample->interval_s;
     compare_workers(sample, before);
     for (size_t i = 0; i < sample->method_count; i++)
         compare_method(sample, &sample->methods[i],

@@ -56,6 +56,7 @@ struct sample {
     double open, unheld, accepted, adopted, bytes_in, bytes_out;
     struct sample_registry registry;
     double gates, tls_open, handshakes, resumed, handshakes_failed, handshaking; /* of TLS */
+    double handshake_rate, handshake_failed_rate; /* a second; 0 without a sample before */
     struct sample_worker *workers;
     size_t worker_count;
     struct sample_method *methods;

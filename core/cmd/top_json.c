@@ -47,6 +47,17 @@ static void add_method(cJSON *methods, const struct sample_method *method)
     cJSON_AddBoolToObject(item, "quarantined", method->quarantined);
 }
 
+static void add_tls(cJSON *top, const struct sample *sample)
+{
+    cJSON *tls = cJSON_AddObjectToObject(top, "tls");
+
+    cJSON_AddNumberToObject(tls, "gates", sample->gates);
+    cJSON_AddNumberToObject(tls, "open", sample->tls_open);
+    cJSON_AddNumberToObject(tls, "handshaking", sample->handshaking);
+    cJSON_AddNumberToObject(tls, "handshakes_per_second", sample->handshake_rate);
+    cJSON_AddNumberToObject(tls, "failed_per_second", sample->handshake_failed_rate);
+}
+
 void top_json_append(struct text *out, const struct sample *sample)
 {
     cJSON *top = cJSON_CreateObject();
@@ -58,6 +69,8 @@ void top_json_append(struct text *out, const struct sample *sample)
     cJSON_AddNumberToObject(top, "crashes", sample->crashes);
     cJSON_AddNumberToObject(top, "hangs", sample->hangs);
     add_calls(top, &sample->lately);
+    if (sample->gates > 0)
+        add_tls(top, sample);
     cJSON *workers = cJSON_AddArrayToObject(top, "workers");
     for (size_t i = 0; i < sample->worker_count; i++)
         add_worker(workers, &sample->workers[i]);

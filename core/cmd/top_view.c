@@ -11,6 +11,7 @@
 #include "cmd/columns.h"
 #include "cmd/figures.h"
 #include "cmd/registry_line.h"
+#include "cmd/tls_line.h"
 
 #define NAME_WIDEST 40
 #define LOW_SCREEN  12 /* rows; below it there is no room for workers */
@@ -177,13 +178,32 @@ static void add_sums(struct text *out, const struct top_view *view, const struct
     add_pair(out, view, TOP_P99, sample);
 }
 
+/* Whether there is room for lines beside the sums and a few methods. */
+static bool has_room(const struct top_view *view)
+{
+    return view->rows == TOP_ALL || view->rows >= LOW_SCREEN;
+}
+
 /* Returns how many lines that takes. */
+static int add_tls(struct text *out, const struct top_view *view, const struct sample *sample)
+{
+    struct text line = {0};
+
+    if (sample->gates == 0 || !has_room(view))
+        return 0;
+    tls_line_lately(&line, sample);
+    top_view_line(out, view, red(view, sample->handshake_failed_rate > 0), text_string(&line));
+    text_free(&line);
+    return 1;
+}
+
+/* The same for the registry. */
 static int add_registry(struct text *out, const struct top_view *view, const struct sample *sample)
 {
     const struct sample_registry *registry = &sample->registry;
     struct text line = {0};
 
-    if (!registry->shown || (view->rows != TOP_ALL && view->rows < LOW_SCREEN))
+    if (!registry->shown || !has_room(view))
         return 0;
     registry_line(&line, registry);
     top_view_line(out, view, red(view, registry->configured && !registry->connected),
@@ -194,20 +214,25 @@ static int add_registry(struct text *out, const struct top_view *view, const str
 
 /* ---- Workers ---- */
 
-/* Rows for workers: at most four on a screen of 24, or as many as leave room for a few methods. */
-static size_t worker_room(const struct top_view *view)
+/* Rows for workers: at most four on a screen of 24, or as many as leave room for a few methods
+ * where so many lines are `used`. */
+static size_t worker_room(const struct top_view *view, int used)
 {
+    int most = view->rows - used - 6;
+
     if (view->workers == TOP_WORKERS_NONE || view->rows < LOW_SCREEN)
         return 0;
     return (size_t)(view->workers == TOP_WORKERS_SOME && view->rows != TOP_ALL ? view->rows / 6
-                                                                               : view->rows - 10);
+                    : most > 1                                                 ? most
+                                                                               : 1);
 }
 
-static int add_workers(struct text *out, const struct top_view *view, const struct sample *sample)
+static int add_workers(struct text *out, const struct top_view *view, const struct sample *sample,
+                       int used)
 {
     const struct columns columns =
         columns_fit(worker_columns, COUNT(worker_columns), view->width, 0);
-    size_t room = worker_room(view), shown = sample->worker_count;
+    size_t room = worker_room(view, used), shown = sample->worker_count;
     char more[80];
 
     if (room == 0)
@@ -334,9 +359,10 @@ void top_view_append(struct text *out, struct top_view *view, const struct sampl
     int used = 4; /* sums, and an empty line */
 
     add_sums(out, view, sample);
+    used += add_tls(out, view, sample);
     used += add_registry(out, view, sample);
     top_view_line(out, view, "", "");
-    used += add_workers(out, view, sample);
+    used += add_workers(out, view, sample, used);
     add_methods(out, view, sample, view->rows - used - 1 - bottom);
     if (!bottom)
         return;

@@ -5,6 +5,7 @@
 #include "cmd/figures.h"
 #include "cmd/registry_line.h"
 #include "cmd/sample.h"
+#include "cmd/tls_line.h"
 
 #define WIDTH 80
 
@@ -34,17 +35,6 @@ static const struct column method_columns[] = {
 
 #define COUNT(columns) (sizeof(columns) / sizeof(*(columns)))
 
-static void append_tls(struct text *out, const struct sample *sample)
-{
-    text_printf(out, "\nTLS: %.0f connections by %.0f gates; ", sample->tls_open, sample->gates);
-    figure_count(out, sample->handshakes, 0);
-    text_append_string(out, " handshakes, ");
-    figure_count(out, sample->resumed, 0);
-    text_append_string(out, " resumed, ");
-    figure_count(out, sample->handshakes_failed, 0);
-    text_printf(out, " failed, %.0f under way", sample->handshaking);
-}
-
 static void append_sums(struct text *out, const struct sample *sample)
 {
     text_printf(out, "generation %.0f, up ", sample->generation);
@@ -61,8 +51,10 @@ static void append_sums(struct text *out, const struct sample *sample)
     figure_bytes(out, sample->bytes_in, 0);
     text_append_string(out, ", out ");
     figure_bytes(out, sample->bytes_out, 0);
-    if (sample->gates > 0)
-        append_tls(out, sample);
+    if (sample->gates > 0) {
+        text_append_char(out, '\n');
+        tls_line(out, sample);
+    }
     if (sample->registry.shown) {
         text_append_char(out, '\n');
         registry_line(out, &sample->registry);

@@ -332,7 +332,7 @@ static void add_tls(cJSON *stats, const struct board *board)
     cJSON_AddNumberToObject(tls, "gates", board_gates(board));
     add_counter(tls, "handshaking", overview_handshakes(board));
     add_counter(tls, "open", open);
-    add_counter(tls, "handshakes", sum_versions(board, TLS_MET));
+    add_counter(tls, "handshakes", overview_handshakes_done(board));
     add_counter(tls, "resumed", sum_versions(board, TLS_RESUMED));
     cJSON *failed = cJSON_AddObjectToObject(tls, "failed");
     for (unsigned c = TLS_FAILED; c < TLS_FAILED_END; c++)

@@ -86,15 +86,28 @@ static uint64_t left_of(uint64_t all, uint64_t gone)
     return all > gone ? all - gone : 0;
 }
 
-uint64_t overview_handshakes(const struct board *board)
+uint64_t overview_handshakes_done(const struct board *board)
 {
-    uint64_t over = 0, begun = board_sum_tls(board, TLS_BEGUN);
+    uint64_t sum = 0;
 
     for (unsigned v = 0; v < TLS_VERSIONS; v++)
-        over += board_sum_tls(board, TLS_MET + v);
+        sum += board_sum_tls(board, TLS_MET + v);
+    return sum;
+}
+
+uint64_t overview_handshakes_failed(const struct board *board)
+{
+    uint64_t sum = 0;
+
     for (unsigned c = TLS_FAILED; c < TLS_FAILED_END; c++)
-        over += board_sum_tls(board, (enum tls_counter)c);
-    return left_of(begun, over);
+        sum += board_sum_tls(board, (enum tls_counter)c);
+    return sum;
+}
+
+uint64_t overview_handshakes(const struct board *board)
+{
+    uint64_t begun = board_sum_tls(board, TLS_BEGUN);
+    return left_of(begun, overview_handshakes_done(board) + overview_handshakes_failed(board));
 }
 
 uint64_t overview_tls_open(const struct board *board, unsigned version)

@@ -35,8 +35,11 @@ struct holdings overview_holdings(const struct board *board);
  * gates. */
 uint64_t overview_ended(const struct board *board, enum worker_counter which);
 
-/* Handshakes of TLS that are under way, and connections of a version that are open. */
+/* Handshakes of TLS that are under way, done and failed, and connections of a version that are
+ * open. */
 uint64_t overview_handshakes(const struct board *board);
+uint64_t overview_handshakes_done(const struct board *board);
+uint64_t overview_handshakes_failed(const struct board *board);
 uint64_t overview_tls_open(const struct board *board, unsigned version);
 
 /* The calls in the histogram: `calls` may be ahead of it by those that are being counted, and has

@@ -60,6 +60,25 @@ static void write_registry(struct text *out, const struct board *board)
     text_append_string(out, "},");
 }
 
+/* What the gates have done, where there are any. */
+static void write_tls(struct text *out, const struct board *board)
+{
+    uint64_t open = 0;
+
+    if (board_gates(board) == 0)
+        return;
+    for (unsigned v = 0; v < TLS_VERSIONS; v++)
+        open += overview_tls_open(board, v);
+    text_append_string(out, "\"tls\":{");
+    number(out, "gates", board_gates(board));
+    number(out, "open", open);
+    number(out, "handshaking", overview_handshakes(board));
+    number(out, "handshakes", overview_handshakes_done(board));
+    number(out, "failed", overview_handshakes_failed(board));
+    close_list(out, '}');
+    text_append_char(out, ',');
+}
+
 static void write_server(struct text *out, const struct board *board)
 {
     uint64_t accepted = board_sum(board, COUNT_ACCEPTED), closed = board_sum(board, COUNT_CLOSED);
@@ -73,6 +92,7 @@ static void write_server(struct text *out, const struct board *board)
     number(out, "hangs", counter_read(&board->hangs));
     number(out, "connections", accepted > closed ? accepted - closed : 0);
     number(out, "streams", overview_streams(board));
+    write_tls(out, board);
     write_registry(out, board);
 }
 

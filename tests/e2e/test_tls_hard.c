@@ -133,11 +133,32 @@ static void meet(const struct server *server, int port, int version)
     tls_close(&tls);
 }
 
+/* What the page is told. */
+static const char *first_sample(const struct server *server)
+{
+    static const char request[] = "GET /status/events HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    int64_t deadline = deadline_in(PATIENCE_MS);
+    char data[65536];
+    size_t size = 0;
+    int fd = connect_from(1, server->port);
+
+    ck_assert_int_eq(send(fd, request, sizeof(request) - 1, MSG_NOSIGNAL), sizeof(request) - 1);
+    do {
+        ssize_t got = recv(fd, data + size, sizeof(data) - 1 - size, 0);
+        if (got <= 0 || deadline_over(deadline))
+            fail_test("no sample comes");
+        size += (size_t)got;
+        data[size] = '\0';
+    } while (strstr(data, "\"workers\"") == NULL);
+    close(fd);
+    return keep_printf("%s", data);
+}
+
 START_TEST(handshakes_are_counted_by_version_and_reason)
 {
     int port;
     struct server *server =
-        serve(&port, "ssl_handshake_timeout 300ms; ssl_protocols TLSv1.2 TLSv1.3;");
+        serve(&port, "ssl_handshake_timeout 300ms; ssl_protocols TLSv1.2 TLSv1.3; status on;");
     const char *kept = server_path(server, "session");
     struct tls tls;
 
@@ -174,6 +195,10 @@ START_TEST(handshakes_are_counted_by_version_and_reason)
     ck_assert_double_eq(metric(server, "gates"), 2);
     const char *shown = pillion("status", "-p", server->prefix).out;
     expect_part(shown, "TLS: 0 connections by 2 gates; 7 handshakes, 1 resumed, 3 failed, 0 under");
+    shown = pillion("top", "-p", server->prefix, "-d", "0.1", "--once").out;
+    expect_part(shown, "TLS: 0 connections by 2 gates; 0 handshakes/s, 0 failed/s, 0 under way");
+    expect_part(first_sample(server), "\"tls\":{\"gates\":2,\"open\":0,\"handshaking\":0,"
+                                      "\"handshakes\":7,\"failed\":3},");
 }
 END_TEST
 

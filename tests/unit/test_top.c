@@ -263,6 +263,52 @@ START_TEST(columns_are_left_out_where_there_is_no_room)
 }
 END_TEST
 
+/* Of a server with gates and a registry, `failed` handshakes later. */
+static struct sample *sample_of_gates(unsigned failed)
+{
+    static const char form[] =
+        "{\"tls\":{\"gates\":1,\"open\":3,\"handshakes\":%u,\"handshaking\":2,"
+        "\"failed\":{\"closed\":%u}},\"registry\":{\"connected\":true},\"workers\":["
+        "{\"slot\":0},{\"slot\":1},{\"slot\":2},{\"slot\":3}],\"methods\":{\"a\":{}}}";
+    struct text before = {0}, now = {0};
+
+    text_printf(&before, form, 10, 4);
+    text_printf(&now, form, 19, 4 + failed);
+    struct sample *was = sample_of(text_string(&before), 1),
+                  *sample = sample_of(text_string(&now), 3);
+    sample_compare(sample, was);
+    sample_free(was);
+    text_free(&before);
+    text_free(&now);
+    return sample;
+}
+
+START_TEST(a_line_tells_of_gates_and_is_red_while_handshakes_fail)
+{
+    static const char line[] = "TLS: 3 connections by 1 gate; 4.5 handshakes/s, ";
+    struct sample *well = sample_of_gates(0), *ill = sample_of_gates(2);
+    struct text json = {0};
+
+    begin();
+    view.styled = view.colours = true;
+    const char *shown = draw(well, 80, 24);
+    ck_assert_msg(strstr(shown, line) != NULL, "%s", shown);
+    ck_assert_ptr_nonnull(strstr(shown, " 0 failed/s, 2 under way\n"));
+    ck_assert_ptr_nonnull(strstr(draw(ill, 80, 24), "\033[31mTLS: 3 connections"));
+    ck_assert_ptr_null(strstr(draw(ill, 80, 11), "TLS")); /* there is no room */
+    view.workers = TOP_WORKERS_ALL;
+    shown = draw(ill, 80, 12);
+    ck_assert_uint_eq(lines_of(shown), 12);
+    ck_assert_msg(strstr(shown, "\na ") != NULL, "there is no room for methods: %s", shown);
+    top_json_append(&json, ill);
+    ck_assert_ptr_nonnull(strstr(text_string(&json), "\"handshakes_per_second\":4.5,"
+                                                     "\"failed_per_second\":1}"));
+    text_free(&json);
+    sample_free(well);
+    sample_free(ill);
+}
+END_TEST
+
 START_TEST(methods_are_sorted_filtered_and_scrolled)
 {
     struct sample *sample = sample_with(500, 2);
@@ -375,5 +421,6 @@ UNIT_MAIN("top", workers_keep_their_rows_over_crashes, what_happened_is_the_diff
           every_bucket_of_a_histogram_is_found,
           answers_of_other_versions_are_read_as_far_as_they_go, json_has_the_rates,
           a_frame_fits_every_terminal, columns_are_left_out_where_there_is_no_room,
-          methods_are_sorted_filtered_and_scrolled, workers_are_some_all_or_none,
+          methods_are_sorted_filtered_and_scrolled,
+          a_line_tells_of_gates_and_is_red_while_handshakes_fail, workers_are_some_all_or_none,
           sparklines_end_at_the_latest_value, figures_are_short)

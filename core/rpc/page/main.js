@@ -32,6 +32,16 @@ function showEvents() {
   $("events").tabIndex = 0; // it scrolls
 }
 
+/** A line on the gates: connections, and handshakes since the sample before. */
+function showTls(tls) {
+  $("tls").hidden = !tls;
+  if (!tls) return;
+  const parts = [`TLS: ${count(tls.open)} connection${tls.open === 1 ? "" : "s"} by ${tls.gates} gate${tls.gates === 1 ? "" : "s"}`];
+  if (model.tls) parts.push(`${count(model.tls.rate)} handshakes/s`, `${count(model.tls.failed)} failed/s`);
+  say($("tls"), `${parts.join("; ")}; ${count(tls.handshaking)} under way.`);
+  mark($("tls"), "alarm", (model.tls?.failed ?? 0) > 0);
+}
+
 /** A line on the registry: whether it answers, what is registered, and the servers of each service. */
 function showRegistry(registry) {
   $("registry").hidden = !registry;
@@ -53,6 +63,7 @@ function showNow() {
   say($("uptime"), age(last.uptime_ms));
   const serving = [...model.workers.values()].filter((w) => w.state === "serving").length;
   say($("now-connections"), count(last.connections));
+  showTls(last.tls);
   showRegistry(last.registry);
   say($("now-workers"), String(serving));
   mark($("tile-workers"), "alarm", serving === 0);

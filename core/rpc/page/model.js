@@ -11,6 +11,7 @@ const model = {
   fresh: true,         // whether the next point is the first of a server that was started
   points: [],          // of the chart: {at, fresh, rate, errors, p50, p99, connections}
   events: [],          // oldest first
+  tls: null,           // handshakes a second: {rate, failed}, while there are gates
   known: new Map(),    // by name, of /status/methods
   calls: false,
 };
@@ -115,6 +116,12 @@ function takeWorkers(list, seconds) {
   }
 }
 
+/** The handshakes of an interval. Counts may begin anew, as those of methods do. */
+function takeTls(now, was, seconds) {
+  const more = (key) => (now[key] >= was[key] ? now[key] - was[key] : now[key]) / seconds;
+  model.tls = now && was && seconds > 0 ? {rate: more("handshakes"), failed: more("failed")} : null;
+}
+
 /** Whether both samples are of the same start of the server. A later one may have run for longer, so
  * the times of the starts decide: the two clocks drift apart by less between two samples. */
 function isSameServer(a, b) {
@@ -133,6 +140,7 @@ function takeSample(sample) {
     Object.assign(method, {rate: 0, errors: 0, top: [], p50: null, p99: null});
   const all = takeRows(sample.methods, seconds);
   takeWorkers(sample.workers, seconds);
+  takeTls(sample.tls, last?.tls, seconds);
   model.last = sample;
   if (!goesOn) {
     model.fresh = true;
