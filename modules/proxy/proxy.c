@@ -349,6 +349,21 @@ static uint64_t hash_of(const pillion_request *req, const struct method *method)
     return hash == 0 ? 1 : hash;
 }
 
+/* True for params by position, one at least: which of them is which is known to the server behind
+ * alone. */
+static bool has_no_names(const pillion_request *req)
+{
+    pillion_bytes params = pillion_params_raw(req);
+
+    if (params.size == 0 || *params.data != '[')
+        return false;
+    for (size_t i = 1; i < params.size; i++) {
+        if (strchr(" \t\r\n", params.data[i]) == NULL)
+            return params.data[i] != ']';
+    }
+    return false;
+}
+
 static void forward(pillion_request *req)
 {
     const struct method *method = pillion_method_config(req);
@@ -357,6 +372,12 @@ static void forward(pillion_request *req)
     struct trip *trip = pillion_alloc(req, sizeof(*trip));
     pillion_bytes frame = make_frame(req, method);
 
+    if (method->hash != NULL && has_no_names(req)) {
+        pillion_fail(req, PILLION_INVALID_PARAMS,
+                     "\"%s\" needs its params by name: \"%s\" decides which server is asked",
+                     pillion_method_name(req), method->hash + 1);
+        return;
+    }
     if (frame.size > settings->max_frame - FRAME_OWN) {
         pillion_fail(
             req, PILLION_INVALID_PARAMS,

@@ -290,6 +290,23 @@ START_TEST(connections_by_hash_are_opened_when_they_are_needed)
 }
 END_TEST
 
+START_TEST(params_by_position_are_refused_where_a_param_decides)
+{
+    struct server *a = behind();
+    const pillion_test_server only[] = {known(a)};
+
+    servers_are(only, 1);
+    start("", "proxy_method ping { hash $user.id; } proxy_method wait;");
+    pillion_test_reply reply = pillion_test_call("ping", "[ {\"id\":7}]");
+    ck_assert_str_eq(reply.code, "invalid_params");
+    expect_part(reply.message, "needs its params by name: \"user.id\" decides which server is");
+    ck_assert_str_eq(pillion_test_call("ping", "[ ]").result, "[ ]");
+    ck_assert_str_eq(pillion_test_call("ping", "{\"user\":{\"id\":7}}").result,
+                     "{\"user\":{\"id\":7}}");
+    ck_assert(pillion_test_stop());
+}
+END_TEST
+
 START_TEST(further_connections_are_opened_under_load_alone)
 {
     struct server *a = behind();
@@ -457,6 +474,7 @@ E2E_MAIN("proxy_services", servers_that_come_are_asked_and_those_that_leave_are_
          weights_are_the_registrys_and_go_with_those_of_the_configuration,
          a_new_server_is_slowly_given_requests, of_a_thousand_servers_a_worker_asks_a_part,
          connections_by_hash_are_opened_when_they_are_needed,
+         params_by_position_are_refused_where_a_param_decides,
          further_connections_are_opened_under_load_alone, a_param_decides_which_server_is_asked,
          a_param_that_many_requests_have_overloads_no_server, servers_that_flap_cost_no_request,
          wrong_configurations_are_refused)
