@@ -20,10 +20,13 @@ struct call {
     struct trip *trip;
     struct link_share *share;
     uint64_t due_ms, sent_us;
-    uint64_t over_ms; /* its request is over by then */
-    uint64_t number;  /* counts the requests sent over this link */
-    uint64_t end;     /* where its frame ends, in bytes since the link was opened */
-    uint32_t serial;  /* raised with every use; the upper bits of the id, above the index */
+    uint64_t over_ms;     /* its request is over by then */
+    uint64_t number;      /* counts the requests sent over this link */
+    uint64_t end;         /* where its frame ends, in bytes since the link was opened */
+    uint64_t written_at;  /* where its deadline's digits are, likewise */
+    uint64_t deadline_ms; /* which says how long is left until then */
+    int written_size;     /* bytes of these digits; 0: it has none */
+    uint32_t serial;      /* raised with every use; the upper bits of the id, above the index */
     bool used;
     uint32_t before, after; /* indices of the neighbours, in the order of sending */
 };

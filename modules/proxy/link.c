@@ -278,6 +278,32 @@ static void want(struct link *link, unsigned events)
     pillion_watch_change(link->watch, events);
 }
 
+/* How long is left until then, for a frame: 1 where it is less than a millisecond. */
+static uint64_t left_until(uint64_t deadline_ms, uint64_t now)
+{
+    return deadline_ms > now ? deadline_ms - now : 1;
+}
+
+/* Frames that have waited for the connection, or for room in it, say how long is left now. That has
+ * as many digits as before at most. */
+static void deadlines_renew(struct link *link)
+{
+    uint64_t now = now_ms();
+    char digits[24];
+
+    for (uint32_t i = link->calls.last; i != NONE; i = link->calls.items[i].before) {
+        const struct call *call = &link->calls.items[i];
+        size_t size = (size_t)call->written_size;
+        if (call->end <= link->written)
+            return;
+        if (call->written_at < link->written || size == 0)
+            continue;
+        snprintf(digits, sizeof(digits), "%*llu", call->written_size,
+                 (unsigned long long)left_until(call->deadline_ms, now));
+        memcpy(link->out.data + link->out.start + (call->written_at - link->written), digits, size);
+    }
+}
+
 static void flush(pillion_instance *self, void *data)
 {
     struct link *link = data;
@@ -319,9 +345,14 @@ bool link_send(struct link *link, pillion_request *req, struct trip *trip, struc
     uint64_t id = call_id(&link->calls, call);
     char *frame = out->data + out->end, *body = frame + HEADER_SIZE;
     size_t size = (size_t)snprintf(body, ID_MAX, "{\"id\":%llu", (unsigned long long)id);
-    if (left_ms != UINT64_MAX) /* 0: in less than a millisecond */
-        size += (size_t)snprintf(body + size, ID_MAX - size, ",\"deadline\":%llu",
-                                 left_ms == 0 ? 1ull : (unsigned long long)left_ms);
+    if (left_ms != UINT64_MAX) {
+        size += (size_t)snprintf(body + size, ID_MAX - size, ",\"deadline\":");
+        call->written_at = link->queued + HEADER_SIZE + size;
+        call->deadline_ms = now + left_ms;
+        call->written_size = snprintf(body + size, ID_MAX - size, "%llu",
+                                      (unsigned long long)left_until(call->deadline_ms, now));
+        size += (size_t)call->written_size;
+    }
     memcpy(body + size, trip->frame.data, trip->frame.size);
     size += trip->frame.size;
     for (unsigned i = 0; i < HEADER_SIZE; i++)
@@ -443,6 +474,7 @@ static void link_established(struct link *link)
     if (link->kind == LINK_ON_DEMAND && link->again == 0)
         link->again = pillion_timer(self_of(link), look_ms(link), 0, again, link);
     link->owner->events->connected(link->owner);
+    deadlines_renew(link);
     flush(self_of(link), link);
 }
 
@@ -466,8 +498,10 @@ static void ready(pillion_instance *self, int fd, unsigned events, void *data)
         link_connected(link);
         return;
     }
-    if (events & PILLION_WRITE)
+    if (events & PILLION_WRITE) {
+        deadlines_renew(link);
         flush(self, link);
+    }
     if (link->state == LINK_READY && (events & (PILLION_READ | PILLION_FAILED)))
         receive(link);
 }

@@ -616,6 +616,39 @@ static int peer_accept(int listener)
     return peer;
 }
 
+/* A listener whose queue is full takes no handshake of TCP. */
+START_TEST(a_deadline_has_no_time_in_it_that_connecting_has_taken)
+{
+    enum { ALL_MS = 20000, WAITED_MS = 400 };
+    struct server *place = server_new(), *front = server_new();
+    int listener = listen_at(place);
+
+    ck_assert_int_eq(listen(listener, 0), 0);
+    int filler = client_connect(place);
+    server_conf(front,
+                keep_printf("load_module modules/proxy.so { upstream %s; connections 1; "
+                            "timeout 30s; }",
+                            at(place)),
+                "method echo { handler proxy.forward; }");
+    server_start_with(front, (const char *const[]){"-g", "worker_processes 1;", NULL});
+    int client = client_connect(front);
+    client_send_frame(client,
+                      keep_printf("{\"in\":\"echo\",\"params\":[1],\"deadline\":%d}", ALL_MS));
+    wait_until(metric(front, "sent") == 1, "it does not wait for the connection");
+    usleep(WAITED_MS * 1000);
+    close(accept(listener, NULL, NULL));
+    int peer = accept(listener, NULL, NULL); /* its handshake is tried again after a second */
+    const cJSON *frame = client_receive_json(peer);
+    ck_assert_int_eq(cJSON_GetArraySize(cJSON_GetObjectItem(frame, "params")), 1);
+    double left = cJSON_GetNumberValue(cJSON_GetObjectItem(frame, "deadline"));
+    ck_assert_double_le(left, ALL_MS - WAITED_MS);
+    ck_assert_double_ge(left, 1);
+    close(peer);
+    close(filler);
+    close(listener);
+}
+END_TEST
+
 /* The id of the next request that has come, as it is. */
 static const char *peer_receive(int peer)
 {
@@ -968,10 +1001,10 @@ E2E_MAIN("proxy", requests_and_replies_pass_through,
          the_least_busy_is_asked, without_a_server_there_is_an_error_at_once,
          a_server_that_dies_costs_only_its_own_requests, a_server_that_hangs_is_left_out,
          a_request_to_a_server_has_a_limited_time, deadlines_are_handed_on,
-         reloads_of_both_lose_nothing, limits_are_kept, slow_requests_hold_nobody_up,
-         extra_connections_end_with_their_server, many_slow_requests_hold_nobody_up,
-         unix_sockets_and_groups_of_their_own_work, the_teaching_server_can_stand_behind,
-         a_request_that_no_server_has_seen_goes_to_another,
+         a_deadline_has_no_time_in_it_that_connecting_has_taken, reloads_of_both_lose_nothing,
+         limits_are_kept, slow_requests_hold_nobody_up, extra_connections_end_with_their_server,
+         many_slow_requests_hold_nobody_up, unix_sockets_and_groups_of_their_own_work,
+         the_teaching_server_can_stand_behind, a_request_that_no_server_has_seen_goes_to_another,
          peers_that_break_the_protocol_are_cut_off, errors_pass_byte_for_byte,
          one_complaint_about_a_server_hides_no_other,
          a_parse_error_goes_to_the_client_that_sent_the_body,
