@@ -4,7 +4,7 @@
     tests/docs/pages.py --build BUILD [--installed TREE] [--verbose] [PAGE …]
 
 Each page is a session: one bash, one directory, and a server that was started there, on a port of its
-own. Where a page says 8080, that port is typed. A block
+own. Where a page says 8080, that port is typed, and others for the rest of PORTS. A block
 
     ```console
     $ command                   lines behind "> ", behind a backslash or in a here document belong to it
@@ -39,12 +39,14 @@ import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
+PORTS = "8080", "8081", "8082", "8090", "2379"  # that pages serve at; 2379 is etcd's
 PATIENCE = 60 * float(os.environ.get("CK_TIMEOUT_MULTIPLIER", "1"))  # seconds that a command may take
 MARK = "-- the command has ended --"
 SERVES = re.compile(r"^(\S*/)?pillion( dev\b| -p \S+( -c \S+)?$|$)|^make run\b")
 # What a machine may lack, and the commands that tell.
 NEEDS = {
     "gdb": "command -v gdb",
+    "etcd": "command -v etcd",
     "valgrind": "command -v valgrind",
     "cores": "command -v gdb && grep -q '^core' /proc/sys/kernel/core_pattern && "
              "[ $(ulimit -Hc) != 0 ]",  # core(5)
@@ -55,17 +57,23 @@ VARIES = re.compile(r"\d+(\.\d+)? (ms|us|s)\b|\b(pid|process) \d+|0x[0-9a-f…]+
                     r"\d{4}-\d\d-\d\dT[0-9:.]+Z( \[\w+\] [\w ]+? \d+)?")
 
 
-def free_port():
-    """Below the ports that outgoing connections take (ip_local_port_range of ip(7))."""
-    port = 20000 + os.getpid() % 6000
-    while True:
+def free_ports():
+    """For each of PORTS a free one, as texts, below those that outgoing connections take
+    (ip_local_port_range of ip(7))."""
+    port, found = 20000 + os.getpid() % 6000, []
+    while len(found) < len(PORTS):
         port += 1
         with socket.socket() as sock:
             try:
                 sock.bind(("127.0.0.1", port))
-                return port
+                found.append(str(port))
             except OSError:
                 continue
+    return dict(zip(PORTS, found))
+
+
+def with_ports(text, ports):
+    return re.sub(r"\b(%s)\b" % "|".join(PORTS), lambda match: ports[match.group()], text)
 
 
 class Block:
@@ -209,11 +217,14 @@ class Session:
 class Place:
     """Where pages are typed: a scratch clone with a build of its own, or an installed tree."""
 
-    def __init__(self, build, installed, port):
+    def __init__(self, build, installed, ports):
         self.installed = installed
         self.directory = tempfile.mkdtemp(prefix="pillion-docs-")
         os.chmod(self.directory, 0o755)  # workers of a server that root has started are nobody
-        self.environment = dict(os.environ, LC_ALL="C.UTF-8", PILLION_SERVER="127.0.0.1:%d" % port)
+        self.environment = dict(os.environ, LC_ALL="C.UTF-8", PILLION_SERVER="127.0.0.1:" + ports["8080"])
+        etcd = "http://127.0.0.1:" + ports["2379"]  # its options, by the environment
+        self.environment.update(ETCD_LISTEN_CLIENT_URLS=etcd, ETCD_ADVERTISE_CLIENT_URLS=etcd,
+                                ETCD_LISTEN_PEER_URLS="http://127.0.0.1:0")
         for name in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS"):
             self.environment.pop(name, None)
         if installed:
@@ -227,15 +238,17 @@ class Place:
         self.environment["PATH"] = path + ":" + os.environ["PATH"]
         conf = os.path.join(self.prefix, "conf", "pillion.conf")
         shutil.copy(os.path.join(ROOT, "conf", "pillion.conf"), conf)
-        replace(conf, "8080", str(port))
+        replace(conf, "8080", ports["8080"])
 
     def clone(self, build):
         for name in ("core", "tests", "modules", "docs", "conf", "Makefile"):
             os.symlink(os.path.join(ROOT, name), os.path.join(self.directory, name))
         prefix = os.path.join(self.directory, "build")
         os.makedirs(os.path.join(prefix, "run"))
-        for name in ("pillion", "libpillion-test.so", "modules", "conf"):
+        for name in ("pillion", "registry.so", "libpillion-test.so", "modules", "conf"):
             source = os.path.join(build, name)
+            if not os.path.exists(source):  # the plugin, where its library is missing
+                continue
             (shutil.copytree if os.path.isdir(source) else shutil.copy)(source, os.path.join(prefix, name))
         return prefix
 
@@ -263,16 +276,16 @@ def replace(path, old, new):
         file.write(text.replace(old, new))
 
 
-def type_block(session, block, place, port, say):
+def type_block(session, block, place, ports, say):
     """The number of commands that print something else than the page says."""
     wrong = 0
     for number, command, expected in commands_of(block):
-        command = command.replace("8080", str(port))
+        command = with_ports(command, ports)
         if SERVES.match(command.strip()):
             session.serve(command)
             continue
         printed = session.type(command)
-        expected = [line.replace("8080", str(port)) for line in expected]
+        expected = [with_ports(line, ports) for line in expected]
         if matches(expected, printed, "numbers vary" in block.notes):
             continue
         wrong += 1
@@ -302,8 +315,8 @@ def type_page(page, args):
     typed = sum(len(list(commands_of(b))) for b in blocks if "file" not in b.notes)
     if typed == 0:
         return None
-    port = free_port()
-    place = Place(args.build, args.installed, port)
+    ports = free_ports()
+    place = Place(args.build, args.installed, ports)
     session = Session(place.directory, place.environment)
     wrong = 0
     try:
@@ -313,9 +326,9 @@ def type_page(page, args):
             if "file" in block.notes:
                 path = os.path.join(place.directory, block.notes["file"])
                 with open(path, "w", encoding="utf-8") as file:
-                    file.write("\n".join(block.lines).replace("8080", str(port)) + "\n")
+                    file.write(with_ports("\n".join(block.lines), ports) + "\n")
                 continue
-            wrong += type_block(session, block, place, port,
+            wrong += type_block(session, block, place, ports,
                                 lambda text: print("failed: %s: %s" % (os.path.relpath(page, ROOT), text)))
     except (TimeoutError, ValueError) as error:
         print("failed: %s: %s" % (os.path.relpath(page, ROOT), error))
