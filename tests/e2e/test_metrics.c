@@ -78,13 +78,17 @@ static struct server *serve(void)
     return serve_with("");
 }
 
-/* A registry that nobody answers for, which has metrics all the same. */
+/* A registry and a name server that nobody answers for, which have metrics all the same. */
 static struct server *serve_registered(void)
 {
-    struct server *server = serve_with("registry etcd http://127.0.0.1:1 { prefix /s; }");
+    struct server *server =
+        serve_with("registry etcd http://127.0.0.1:1 { prefix /s; }\nresolver 127.0.0.1:1;\n"
+                   "load_module modules/services.so { services srv:_pillion._tcp.shop.example; }");
 
     wait_until(strstr(scrape(server), "pillion_registry_connected 0") != NULL,
                "there is no metric of the registry");
+    wait_until(strstr(scrape(server), "pillion_dns_names 1") != NULL,
+               "there is no metric of servers from DNS");
     return server;
 }
 

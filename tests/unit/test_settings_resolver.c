@@ -9,18 +9,29 @@
 
 static struct settings settings;
 static struct conf_errors errors;
+static char complaint[4096];
+static struct conf_tree *tree; /* of which `settings` are */
+
+static void forget(void)
+{
+    conf_tree_free(tree);
+    tree = NULL;
+}
 
 /* The configuration's errors. */
 static const char *read_with(const char *text)
 {
-    struct conf_tree *tree = conf_tree_new("/p");
     char whole[1024];
 
+    forget();
+    tree = conf_tree_new("/p");
     errors = (struct conf_errors){0};
     snprintf(whole, sizeof(whole), "%s\nserver { listen 1; }\n", text);
     conf_tree_add_text(tree, "t", bytes_of(whole), false, &errors);
     settings_read(tree, &settings, &errors);
-    return text_string(&errors.text);
+    snprintf(complaint, sizeof(complaint), "%s", text_string(&errors.text));
+    text_free(&errors.text);
+    return complaint;
 }
 
 START_TEST(name_servers_are_read_as_they_are_checked)
@@ -45,6 +56,7 @@ START_TEST(name_servers_are_read_as_they_are_checked)
                       "%s", bad[i]);
         ck_assert_msg(!resolver_server_parse(bad[i], &address, &error), "%s", bad[i]);
     }
+    forget();
 }
 END_TEST
 
@@ -67,6 +79,7 @@ START_TEST(eight_name_servers_are_enough)
     ck_assert_str_eq(read_with(""), "");
     ck_assert_uint_eq(settings.resolver.count, 0);
     ck_assert_uint_eq(settings.resolver_timeout_ms, 2000);
+    forget();
 }
 END_TEST
 
