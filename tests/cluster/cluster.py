@@ -8,8 +8,8 @@ Five hosts, each a network namespace with a Pillion; three members of etcd; HAPr
 gateways, Pillions whose `proxy` finds the hosts in etcd. Every event happens once, in an order that
 the seed decides, then again until the time is over. Fails (exit 1) when a reply is wrong, lost or
 doubled, when a call was carried out twice, or answered and not carried out, when a client's
-connection ends, when an error is answered that the event does not excuse (EVENTS says which, and
-docs/reliability.md), or when a host is not asked again in time. --self-check turns that around: hosts lie,
+connection ends, when an error is answered that the event does not excuse (EVENTS says which, and so
+does the table in docs/reliability.md, "Hosts that come and go"), or when a host is not asked again in time. --self-check turns that around: hosts lie,
 forget, repeat and are silent, and each of it has to be noticed.
 
 Nothing is left: all of it lives in namespaces that end with this program, however that ends (lab.py).
