@@ -26,7 +26,9 @@ static const char *get(const struct server *server, const char *path, const char
                                       path, fields);
 
     client_send(client, request, strlen(request));
-    return client_receive_rest(client);
+    const char *response = client_receive_rest(client);
+    close(client);
+    return response;
 }
 
 /* The body of a scrape. */
