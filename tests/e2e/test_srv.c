@@ -61,7 +61,7 @@ static const char *known_of(const struct shop *shop, int index)
 {
     const char *reply =
         client_call(shop->client, "servers", keep_printf("{\"index\":%d,\"method\":\"\"}", index));
-    cJSON *json = keep(cJSON_Parse(reply));
+    cJSON *json = cJSON_Parse(reply);
     const cJSON *result = cJSON_GetObjectItem(json, "result"), *item;
     const char *text = "";
 
@@ -71,6 +71,7 @@ static const char *known_of(const struct shop *shop, int index)
         int size = (int)(strrchr(item->valuestring, ' ') - item->valuestring);
         text = keep_printf("%s%s%.*s", text, text[0] == '\0' ? "" : ", ", size, item->valuestring);
     }
+    cJSON_Delete(json);
     return text;
 }
 
