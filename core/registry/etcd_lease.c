@@ -8,8 +8,9 @@
 #include "base/memory.h"
 #include "registry/etcd_text.h"
 
-#define PUTS_MAX   8u /* keys that are put at once */
-#define LOOK_BEATS 5u /* signs of life from one look at the lease's keys to the next */
+#define PUTS_MAX   8u  /* keys that are put at once */
+#define LOOK_BEATS 5u  /* signs of life from one look at the lease's keys to the next */
+#define DOUBTS     20u /* looks after a put without an answer: three minutes, for leases of 5 s */
 
 static void move_on(struct etcd_lease *lease);
 
@@ -154,24 +155,51 @@ static bool has_key(const struct etcd_answer *answer, const char *key)
     return false;
 }
 
+static struct etcd_hold *add_hold(struct etcd_lease *lease, const char *key);
+
+/* A put that was late has made a key again that is to be gone. No other has this lease. */
+static void delete_strays(struct etcd_lease *lease, const struct etcd_answer *answer)
+{
+    for (size_t i = 0; i < answer->key_count; i++) {
+        struct bytes found = answer->keys[i];
+        if (memchr(found.data, '\0', found.size) != NULL)
+            continue; /* none of ours */
+        char *key = must_strndup(found.data, found.size);
+        if (find(lease, key) == NULL)
+            add_hold(lease, key)->leaving = true;
+        free(key);
+    }
+}
+
+/* One that was deleted or taken is put again, and one whose value is in doubt is compared. */
+static void look_at(struct etcd_hold *hold, const struct etcd_answer *answer)
+{
+    char text[300];
+
+    if (has_key(answer, hold->key)) {
+        hold->check = hold->check || (hold->doubts > 0 && hold->version > 1);
+        hold->doubts -= hold->doubts > 0;
+        return;
+    }
+    snprintf(text, sizeof(text),
+             "%.200s was deleted, or is registered by another server; it is put again", hold->key);
+    etcd_link_trouble(hold->lease->link, text);
+    hold->there_at = 0;
+}
+
 static void take_look(struct etcd_ask *ask, const struct etcd_answer *answer)
 {
     struct etcd_lease *lease = container_of(ask, struct etcd_lease, look);
-    char text[300];
 
     if (answer->verdict != ETCD_FINE || answer->ttl <= 0) {
         lost(lease);
         return;
     }
     for (struct etcd_hold *hold = lease->holds; hold != NULL; hold = hold->next) {
-        if (hold->there_at == 0 || hold->there_at > ask->sent_at || has_key(answer, hold->key))
-            continue;
-        snprintf(text, sizeof(text),
-                 "%.200s was deleted, or is registered by another server; it is put again",
-                 hold->key);
-        etcd_link_trouble(lease->link, text);
-        hold->there_at = 0;
+        if (hold->there_at != 0 && hold->there_at <= ask->sent_at)
+            look_at(hold, answer);
     }
+    delete_strays(lease, answer);
     move_on(lease);
 }
 
@@ -187,8 +215,11 @@ static char *make_hold(struct etcd_ask *ask)
     ask->path = plain && !hold->deleting ? "/v3/kv/put" : "/v3/kv/txn";
     if (hold->deleting)
         return etcd_text_delete(hold->key, hold->lease->id);
+    if (hold->unanswered)
+        hold->doubts = DOUBTS;
     hold->put_version = hold->version;
-    hold->tried = true;
+    hold->tried = hold->unanswered = true;
+    hold->check = false;
     return plain ? etcd_text_put(hold->key, value, hold->lease->id)
                  : etcd_text_put_unless(hold->key, value, hold->lease->id);
 }
@@ -204,9 +235,14 @@ static void take_hold(struct etcd_ask *ask, const struct etcd_answer *answer)
     }
     if (hold->deleting) {
         bury(hold);
-    } else if (hold->put_version == hold->version) {
+        move_on(lease);
+        return;
+    }
+    hold->unanswered = false;
+    if (hold->put_version == hold->version) {
+        bool before = hold->there_at != 0; /* it was only compared */
         hold->there_at = clock_ns();
-        if (!hold->leaving)
+        if (!hold->leaving && !before)
             lease->held(lease->context, hold->key);
     }
     move_on(lease);
@@ -214,7 +250,8 @@ static void take_hold(struct etcd_ask *ask, const struct etcd_answer *answer)
 
 static bool has_to_ask(const struct etcd_hold *hold)
 {
-    return !hold->dead && !etcd_link_asked(&hold->ask) && (hold->leaving || hold->there_at == 0);
+    return !hold->dead && !etcd_link_asked(&hold->ask) &&
+           (hold->leaving || hold->there_at == 0 || hold->check);
 }
 
 /* Asks for what is missing: the lease first, then the keys, a few at a time. */
@@ -242,18 +279,26 @@ static void move_on(struct etcd_lease *lease)
     }
 }
 
+/* At the end: the first ones are put first. */
+static struct etcd_hold *add_hold(struct etcd_lease *lease, const char *key)
+{
+    struct etcd_hold **end = &lease->holds, *hold;
+
+    while (*end != NULL)
+        end = &(*end)->next;
+    hold = *end = must_zalloc(sizeof(*hold));
+    hold->lease = lease;
+    hold->key = must_strdup(key);
+    hold->ask = (struct etcd_ask){.about = hold->key, .make = make_hold, .take = take_hold};
+    return hold;
+}
+
 void etcd_lease_hold(struct etcd_lease *lease, const char *key, struct bytes value)
 {
     struct etcd_hold *hold = find(lease, key);
 
     if (hold == NULL) {
-        struct etcd_hold **end = &lease->holds;
-        while (*end != NULL)
-            end = &(*end)->next;
-        hold = *end = must_zalloc(sizeof(*hold));
-        hold->lease = lease;
-        hold->key = must_strdup(key);
-        hold->ask = (struct etcd_ask){.about = hold->key, .make = make_hold, .take = take_hold};
+        hold = add_hold(lease, key);
     } else if (!hold->leaving && hold->value_size == value.size &&
                memcmp(hold->value, value.data, value.size) == 0) {
         return;

@@ -1,7 +1,11 @@
 /* A lease of etcd's, and the keys that are kept under it. The lease is granted when the first key
  * is to be held; from then on it is kept alive at a third of its time. One that is lost is followed
  * by a new one, and all keys are put again. From time to time etcd is asked which keys are under
- * it: one that somebody has deleted or taken is put again, too. */
+ * it: one that somebody has deleted or taken is put again, too.
+ *
+ * A put without an answer may be done later, by a member that hung, when a newer value or no key
+ * should be there. So values are compared for some time after that, and keys under the lease that
+ * nobody holds are deleted. */
 #ifndef PILLION_REGISTRY_ETCD_LEASE_H
 #define PILLION_REGISTRY_ETCD_LEASE_H
 
@@ -16,6 +20,9 @@ struct etcd_hold {
     uint64_t version;     /* of the value: raised with each */
     uint64_t put_version; /* that is being put, or there */
     uint64_t there_at;    /* since when it is there, on clock_ns(); 0: it is not */
+    bool unanswered;      /* a put was sent, and no answer has come */
+    bool check;           /* whether it has that value is to be asked */
+    uint32_t doubts;      /* looks that are to come at which that is asked */
     bool tried;           /* it may be there since the last put, although nobody has said so */
     bool leaving;         /* it is to be deleted */
     bool deleting;        /* that is what is asked */

@@ -305,6 +305,46 @@ START_TEST(a_key_that_somebody_has_deleted_is_put_again)
 }
 END_TEST
 
+/* What a member would do late: "/p/a" and "/p/b" under the holder's lease, with the value "1". */
+static void put_late(const char *key)
+{
+    char body[128];
+
+    snprintf(body, sizeof(body), "{\"key\":\"%s\",\"value\":\"MQ==\",\"lease\":\"%lld\"}", key,
+             (long long)holder.lease);
+    ck_assert_ptr_nonnull(strstr(etcd_request(&cluster, 0, "/v3/kv/put", body), " 200 "));
+}
+
+static bool stray_is_there(void)
+{
+    return has(&watcher, "/p/b", "1");
+}
+
+static bool stray_is_gone(void)
+{
+    return !has(&watcher, "/p/b", NULL);
+}
+
+START_TEST(a_put_that_is_done_late_does_not_stay)
+{
+    begin_with_a_key(2);
+    kill(cluster.members[0].pid, SIGSTOP);
+    peer_hold(&holder, "/p/a", "3"); /* without an answer */
+    await(holder_is_alone, 20, "that is not noticed");
+    peer_hold(&holder, "/p/a", "2");
+    kill(cluster.members[0].pid, SIGCONT);
+    await(shop_is_changed, 20, "the value does not change");
+    put_late("L3AvYQ==");
+    await(shop_is_there, 20, "the former value is not seen");
+    await(shop_is_changed, 20, "the former value stays");
+    put_late("L3AvYg==");
+    await(stray_is_there, 20, "a key that nobody holds is not seen");
+    await(stray_is_gone, 20, "a key that nobody holds stays");
+    ck_assert(shop_is_changed());
+    end();
+}
+END_TEST
+
 START_TEST(a_revoked_lease_takes_its_keys_along_at_once)
 {
     begin_with_a_key(60);
@@ -518,7 +558,7 @@ ETCD_MAIN("etcd", a_key_comes_changes_and_goes_and_watchers_hear_of_it,
           a_lost_lease_is_taken_anew_with_its_keys,
           a_lease_goes_on_in_another_process_and_nobody_hears_of_it,
           a_lease_that_is_not_there_any_more_is_followed_by_a_new_one,
-          a_key_that_somebody_has_deleted_is_put_again,
+          a_key_that_somebody_has_deleted_is_put_again, a_put_that_is_done_late_does_not_stay,
           a_revoked_lease_takes_its_keys_along_at_once,
           a_restarted_etcd_finds_its_lease_and_its_watchers_again,
           what_a_watch_has_missed_is_told_when_it_goes_on, a_compacted_watch_reads_everything_again,
