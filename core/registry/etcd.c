@@ -180,10 +180,9 @@ static uint32_t timeout_of(const struct etcd_settings *settings)
 
 /* ---- Its life ---- */
 
-static bool set_up(struct etcd *etcd, struct loop *loop, const struct http_table *http,
-                   const struct etcd_settings *settings, struct error *error)
+static bool set_up_link(struct etcd *etcd, struct loop *loop, const struct http_table *http,
+                        const struct etcd_settings *settings, struct error *error)
 {
-    uint64_t third = (uint64_t)settings->ttl_s * NS_PER_S / 3;
     bool secure = false;
 
     if ((settings->user == NULL) != (settings->password == NULL))
@@ -201,9 +200,17 @@ static bool set_up(struct etcd *etcd, struct loop *loop, const struct http_table
         .trouble = tell_trouble,
         .other = other_etcd,
         .context = etcd};
-    if (!take_urls(etcd, settings, &secure, error) ||
-        (secure && !read_tls(etcd, settings, http->ca_file, error)) ||
-        !etcd_link_open(&etcd->link, loop, http, error))
+    return take_urls(etcd, settings, &secure, error) &&
+           (!secure || read_tls(etcd, settings, http->ca_file, error)) &&
+           etcd_link_open(&etcd->link, loop, http, error);
+}
+
+static bool set_up(struct etcd *etcd, struct loop *loop, const struct http_table *http,
+                   const struct etcd_settings *settings, struct error *error)
+{
+    uint64_t third = (uint64_t)settings->ttl_s * NS_PER_S / 3;
+
+    if (!set_up_link(etcd, loop, http, settings, error))
         return false;
     etcd->lease = (struct etcd_lease){.link = &etcd->link,
                                       .ttl_s = settings->ttl_s,
