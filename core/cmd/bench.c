@@ -21,7 +21,8 @@ static const struct option_row options[] = {
     {OPTION_SERVER, "server", "ADDR", TARGET_SUMMARY},
     {'c', "connections", "N", "how many connections; 1 by default"},
     {'P', "in-flight", "N", "requests under way on each of them; 1 by default"},
-    {'d', "duration", "SECONDS", "how long; 5 by default"},
+    {'d', "duration", "TIME",
+     "how long, as in 500ms or 10s; a number alone is seconds; 5 by default"},
     {OPTION_RATE, "rate", "R", "requests a second over all connections, sent when they are due"},
     {OPTION_ID, "id", NULL,
      "gives requests an id, so that the server may answer them in any order"},
@@ -68,6 +69,17 @@ static double read_number(const char *text, double least, double most)
     return end != text && *end == '\0' && value >= least && value <= most ? value : -1;
 }
 
+/* "2.5", which is seconds, or a time with its unit; -1 for anything else. */
+static double read_seconds(const char *text)
+{
+    double seconds = read_number(text, 0.001, SECONDS_MAX);
+    uint64_t ms;
+
+    if (seconds > 0)
+        return seconds;
+    return timeout_read(text, &ms) && ms > 0 && ms <= SECONDS_MAX * 1000 ? (double)ms / 1000 : -1;
+}
+
 /* 0, or the exit status. */
 static int read_count(struct args *args, const char *option, uint32_t most, uint32_t *count)
 {
@@ -107,10 +119,12 @@ static int take_option(struct args *args, int id, void *data)
         bench->in_flight_given = true;
         return read_count(args, "-P", LOAD_IN_FLIGHT_MAX, &plan->in_flight);
     case 'd':
-        plan->seconds = read_number(args->value, 0.001, SECONDS_MAX);
+        plan->seconds = read_seconds(args->value);
         return plan->seconds > 0
                    ? 0
-                   : command_misused(args->command, "-d takes seconds, 0.001 to %.0f, not \"%s\"",
+                   : command_misused(args->command,
+                                     "-d takes a time as in 500ms or 10s, or seconds, 0.001 to "
+                                     "%.0f, not \"%s\"",
                                      SECONDS_MAX, args->value);
     default:
         plan->rate = read_number(args->value, 0.001, RATE_MAX);

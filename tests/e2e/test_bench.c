@@ -115,7 +115,7 @@ END_TEST
 START_TEST(the_report_for_people_has_the_percentiles)
 {
     struct server *server = server_serve("", "method ping;");
-    struct run run = pillion("bench", "--server", address(server), "-d", "0.1", "ping");
+    struct run run = pillion("bench", "--server", address(server), "-d", "100ms", "ping");
 
     expect_status(&run, 0);
     static const char *const parts[] = {"1 connection, 1 request in flight on each",
@@ -156,7 +156,11 @@ START_TEST(a_bad_command_line_is_refused_with_the_reason)
     } cases[] = {
         {{"-c", "0", "ping", NULL}, "-c takes a whole number from 1 to 60000, not \"0\""},
         {{"-P", "4097", "ping", NULL}, "-P takes a whole number from 1 to 4096"},
-        {{"-d", "x", "ping", NULL}, "-d takes seconds"},
+        {{"-d", "x", "ping", NULL},
+         "-d takes a time as in 500ms or 10s, or seconds, 0.001 to 86400"},
+        {{"-d", "0s", "ping", NULL}, "not \"0s\""},
+        {{"-d", "2d", "ping", NULL}, "not \"2d\""},
+        {{"-d", "6 s", "ping", NULL}, "not \"6 s\""},
         {{"--rate", "-1", "ping", NULL}, "--rate takes requests a second"},
         {{"ping", "{", NULL}, "PARAMS is not JSON"},
         {{NULL}, "which METHOD?"},
