@@ -2,6 +2,7 @@
  * for those who know TLS. */
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -95,11 +96,20 @@ static void whose(int depth, const char *subject, char *text, size_t room)
         snprintf(text, room, "the certificate of its authority \"%s\"", subject);
 }
 
+/* Names may be long: what does not fit is left out. */
+__attribute__((format(printf, 2, 3))) static void set_why(struct tls_session *session,
+                                                          const char *form, ...)
+{
+    va_list list;
+
+    va_start(list, form);
+    vsnprintf(session->why, sizeof(session->why), form, list);
+    va_end(list);
+}
+
 static void say(struct tls_session *session, X509 *certificate, int depth, int error)
 {
-    char subject[100], text[160], mine[128];
-    char *why = session->why;
-    size_t size = sizeof(session->why);
+    char subject[100], text[160], mine[160];
 
     common_name(X509_get_subject_name(certificate), subject, sizeof(subject));
     whose(depth, subject, mine, sizeof(mine));
@@ -107,34 +117,34 @@ static void say(struct tls_session *session, X509 *certificate, int depth, int e
     case X509_V_ERR_HOSTNAME_MISMATCH:
     case X509_V_ERR_IP_ADDRESS_MISMATCH:
         names_of(certificate, text, sizeof(text));
-        snprintf(why, size, "%s is not for \"%s\": it is for %s", mine, session->name, text);
+        set_why(session, "%s is not for \"%s\": it is for %s", mine, session->name, text);
         return;
     case X509_V_ERR_CERT_HAS_EXPIRED:
         moment(X509_get0_notAfter(certificate), text, sizeof(text));
-        snprintf(why, size, "%s has expired, at %s", mine, text);
+        set_why(session, "%s has expired, at %s", mine, text);
         return;
     case X509_V_ERR_CERT_NOT_YET_VALID:
         moment(X509_get0_notBefore(certificate), text, sizeof(text));
-        snprintf(why, size, "%s is not valid before %s (is a clock wrong?)", mine, text);
+        set_why(session, "%s is not valid before %s (is a clock wrong?)", mine, text);
         return;
     case X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT:
-        snprintf(why, size,
-                 "its certificate is not trusted: it is signed by itself (\"%s\"), and "
-                 "is not among %s authorities",
-                 subject, session->trusted);
+        set_why(session,
+                "its certificate is not trusted: it is signed by itself (\"%s\"), and "
+                "is not among %s authorities",
+                subject, session->trusted);
         return;
     case X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN: /* it is its own issuer */
     case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT:
     case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY:
     case X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE:
         common_name(X509_get_issuer_name(certificate), text, sizeof(text));
-        snprintf(why, size,
-                 "its certificate is not trusted: \"%s\", who signed it, is not among %s "
-                 "authorities",
-                 text, session->trusted);
+        set_why(session,
+                "its certificate is not trusted: \"%s\", who signed it, is not among %s "
+                "authorities",
+                text, session->trusted);
         return;
     default:
-        snprintf(why, size, "%s is not valid: %s", mine, X509_verify_cert_error_string(error));
+        set_why(session, "%s is not valid: %s", mine, X509_verify_cert_error_string(error));
     }
 }
 
