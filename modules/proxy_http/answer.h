@@ -24,6 +24,7 @@ struct answer {
     uint64_t retry_ms;  /* from Retry-After; 0: none */
     char reason[192];   /* what is wrong, for clients: without an address */
     const char *detail; /* more of it, for the log; "": none */
+    bool is_detailed;   /* it says more than `reason`, which clients are told */
 };
 
 /* Reads the body of a response; sets `verdict`, `value` and `reason`. `status` is given. */

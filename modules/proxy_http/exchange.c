@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "engine.h"
 
@@ -286,6 +287,23 @@ static void say(struct answer *answer, enum verdict verdict, const char *reason)
     snprintf(answer->reason, sizeof(answer->reason), "%s", reason);
 }
 
+/* In TLS 1.3 a service looks at the client's certificate when the client may be sending already,
+ * which then fails before the service's alert is read. */
+static void hint_at_certificate(struct exchange *exchange, CURLcode result)
+{
+    static const char hint[] = "; a service that does not take the client's certificate, or its "
+                               "lack, ends new connections in this way";
+    size_t used = strlen(exchange->detail);
+    const char *scheme = NULL;
+    long connects = 0;
+
+    curl_easy_getinfo(exchange->transfer, CURLINFO_SCHEME, &scheme);
+    curl_easy_getinfo(exchange->transfer, CURLINFO_NUM_CONNECTS, &connects);
+    if ((result == CURLE_SEND_ERROR || result == CURLE_RECV_ERROR) && used > 0 && connects > 0 &&
+        exchange->head_size == 0 && scheme != NULL && strcasecmp(scheme, "https") == 0)
+        snprintf(exchange->detail + used, sizeof(exchange->detail) - used, "%s", hint);
+}
+
 static void read_result(struct exchange *exchange, CURLcode result, struct answer *answer)
 {
     *answer = (struct answer){
@@ -312,6 +330,8 @@ static void read_result(struct exchange *exchange, CURLcode result, struct answe
         say(answer, ANSWER_NONE, "it closed a connection that it had kept open");
     } else {
         say(answer, ANSWER_NONE, curl_easy_strerror(result));
+        hint_at_certificate(exchange, result);
+        answer->is_detailed = exchange->detail[0] != '\0';
     }
 }
 

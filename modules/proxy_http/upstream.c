@@ -101,7 +101,8 @@ static void judge(struct upstream *upstream, const struct answer *answer)
         return;
     case ANSWER_BAD:
     case ANSWER_NONE:
-        health_complain(health, COMPLAINT_REPLY, answer->reason);
+        health_complain(health, COMPLAINT_REPLY,
+                        answer->is_detailed ? answer->detail : answer->reason);
         if (answer_is_failure(answer))
             failed(upstream, "had no good answer");
         else

@@ -439,6 +439,7 @@ START_TEST(a_service_of_https_is_asked_with_a_certificate)
     server_reload(front);
     wait_until(strstr(client_ask(client, "{\"in\":\"ping\"}"), "upstream_unavailable") != NULL,
                "it is asked without a certificate");
+    server_wait_log(front, "does not take the client's certificate, or its lack");
     server_wait_log(front, "had no good answer");
     configure_http(front, there.port, keep_printf("ca %s;", file(&there, "other.pem")));
     server_reload(front);
