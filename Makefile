@@ -61,7 +61,7 @@ LIB_OBJ     := $(filter-out $(B)/obj/core/cmd/main.o,$(CORE_OBJ))
 # is missing, the modules that need it are left out, and nothing else.
 ALL_MODULES := $(sort $(notdir $(patsubst %/,%,$(dir $(wildcard modules/*/*.c)))))
 include $(wildcard $(ALL_MODULES:%=modules/%/module.mk))
-ALL_NEEDS   := $(sort openssl libcurl $(foreach m,$(ALL_MODULES),$(NEEDS_$(m))))
+ALL_NEEDS   := $(sort openssl libcurl libcares $(foreach m,$(ALL_MODULES),$(NEEDS_$(m))))
 FOUND_NEEDS := $(shell command -v pkg-config >/dev/null && \
                    for p in $(ALL_NEEDS); do pkg-config --exists $$p && echo $$p; done)
 can_build    = $(if $(filter-out $(FOUND_NEEDS),$(NEEDS_$(1))),,$(1))
@@ -70,7 +70,8 @@ MODULE_SO   := $(MODULES:%=$(B)/modules/%.so)
 # Shared objects that some processes of the server load by themselves (core/base/library.h).
 TLS_SO      := $(if $(filter openssl,$(FOUND_NEEDS)),$(B)/tls.so)
 REGISTRY_SO := $(if $(filter libcurl,$(FOUND_NEEDS)),$(B)/registry.so)
-LIBRARY_SO  := $(TLS_SO) $(REGISTRY_SO)
+DNS_SO      := $(if $(filter libcares,$(FOUND_NEEDS)),$(B)/dns.so)
+LIBRARY_SO  := $(TLS_SO) $(REGISTRY_SO) $(DNS_SO)
 CONF_FILES  := $(patsubst conf/%,$(B)/conf/%,$(wildcard conf/*.conf conf/examples/*.conf conf/examples/*.cfg conf/monitoring/* conf/container/*))
 
 .PHONY: all
@@ -78,6 +79,7 @@ all: $(B)/pillion $(B)/libpillion-test.so $(LIBRARY_SO) $(MODULE_SO) $(CONF_FILE
 	@$(foreach m,$(filter-out $(MODULES),$(ALL_MODULES)),echo "$(m).so is left out: pkg-config knows no $(NEEDS_$(m))";)
 	@$(if $(TLS_SO),,echo "tls.so is left out: pkg-config knows no openssl; there is no \`listen … ssl\`")
 	@$(if $(REGISTRY_SO),,echo "registry.so is left out: pkg-config knows no libcurl; there is no \`registry\`")
+	@$(if $(DNS_SO),,echo "dns.so is left out: pkg-config knows no libcares; there is no \`srv:\`")
 
 # The prefix is part of the binary: it is where an installed server finds its configuration. One that
 # is not in the prefix's own conf/ has its whole path there.
@@ -122,13 +124,13 @@ $(B)/pillion: $(B)/obj/core/cmd/main.o $(B)/libpillion.a core/module/exports.lis
 	$(Q)$(CC) $(LDFLAGS_ALL) -Wl,--dynamic-list=core/module/exports.list -o $@ $< \
 	    -Wl,--whole-archive $(B)/libpillion.a -Wl,--no-whole-archive $(LIBS)
 
-# $(call library,PACKAGES): a shared object that a process of the server loads by itself, and its
-# libraries as pkg-config knows them: nothing else needs those.
+# $(call library,PACKAGES,MORE): a shared object that a process of the server loads by itself, and its
+# libraries as pkg-config knows them, and others: nothing else needs those.
 define library
 	$(if $(Q),@echo "  SO   $@")
 	$(Q)$(CC) $(CPPFLAGS_ALL) -std=c17 $(WARNINGS) $(CFLAGS) $(SANFLAGS) -shared -fPIC \
 	    -fvisibility=hidden $(LDFLAGS) $$(pkg-config --cflags $(1)) -o $@ $(filter %.c,$^) \
-	    $$(pkg-config --libs $(1))
+	    $$(pkg-config --libs $(1)) $(2)
 endef
 
 # TLS for the gate and the command line.
@@ -136,8 +138,12 @@ $(B)/tls.so: $(wildcard core/tls/openssl/*.[ch]) core/tls/tls.h
 	$(call library,openssl)
 
 # HTTP for the registry process.
-$(B)/registry.so: $(wildcard core/registry/curl/*.[ch]) core/registry/plugin.h core/registry/http.h
+$(B)/registry.so: $(wildcard core/registry/curl/*.[ch]) core/registry/plugin.h core/registry/http.h core/registry/engine.h
 	$(call library,libcurl)
+
+# DNS for the registry process; -lresolv reads the answers.
+$(B)/dns.so: $(wildcard core/registry/cares/*.[ch]) core/registry/dns.h core/registry/engine.h
+	$(call library,libcares,-lresolv)
 
 # For unit tests of modules: what <pillion/test.h> promises, and what modules call.
 $(B)/libpillion-test.so: $(B)/libpillion.a
@@ -198,7 +204,7 @@ $(B)/run:
 
 # ---- On a fresh machine ---------------------------------------------------------------------------
 
-RUN_PACKAGES  := gcc libc6-dev libcjson-dev libcurl4-openssl-dev libssl-dev pkg-config \
+RUN_PACKAGES  := gcc libc-ares-dev libc6-dev libcjson-dev libcurl4-openssl-dev libssl-dev pkg-config \
                  $(sort $(foreach m,$(ALL_MODULES),$(PACKAGES_$(m))))
 TEST_PACKAGES := $(RUN_PACKAGES) bash-completion check curl gdb libsubunit-dev clang libclang-rt-14-dev g++ python3 \
                  apache2-utils etcd-client etcd-server dnsmasq-base haproxy httpie mandoc node-llhttp openssl pgbouncer postgresql procps python3-yaml \
@@ -293,7 +299,7 @@ install: all  ## install below $(DESTDIR)$(PREFIX); a configuration that is ther
 
 uninstall:  ## take away what install has put there; a changed configuration stays
 	rm -f $(addprefix $(DESTDIR),$(BIN_DIR)/pillion $(INC_DIR)/pillion/module.h \
-	    $(INC_DIR)/pillion/test.h $(LIB_DIR)/libpillion-test.so $(LIBRARY_DIR)/tls.so $(LIBRARY_DIR)/registry.so $(PC_DIR)/pillion-test.pc \
+	    $(INC_DIR)/pillion/test.h $(LIB_DIR)/libpillion-test.so $(LIBRARY_DIR)/tls.so $(LIBRARY_DIR)/registry.so $(LIBRARY_DIR)/dns.so $(PC_DIR)/pillion-test.pc \
 	    $(PC_DIR)/pillion.pc $(UNIT_DIR)/pillion.service \
 	    $(addprefix $(MODULE_DIR)/,$(notdir $(MODULE_SO))))
 	rm -f $(DESTDIR)$(BASH_DIR)/pillion $(DESTDIR)$(ZSH_DIR)/_pillion

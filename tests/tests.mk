@@ -26,6 +26,10 @@ $(B)/tests/unit/%: tests/unit/%.c tests/unit/unit.h $(B)/libpillion.a
 $(B)/tests/unit/test_ring: CHECK_LIBS += modules/proxy/ring.c
 $(B)/tests/unit/test_ring: modules/proxy/ring.c modules/proxy/ring.h
 
+# And what dns.so reads of answers.
+$(B)/tests/unit/test_dns: CHECK_LIBS += core/registry/cares/answer.c -lresolv
+$(B)/tests/unit/test_dns: core/registry/cares/answer.c core/registry/cares/answer.h
+
 $(B)/tests/unit/test_heartbeat: CHECK_LIBS += -Wl,--wrap=child_view
 $(B)/tests/unit/test_log_seldom: CHECK_LIBS += -Wl,--wrap=clock_ns
 $(B)/tests/unit/test_slice: CHECK_LIBS += -Wl,--wrap=clock_ns

@@ -1,6 +1,6 @@
 /* Shared objects that come with the server, and that only some of its processes need: `tls.so`,
- * `registry.so`. Each has one table of functions, and libraries of its own that the server does not
- * link. A missing one costs what it is for, and nothing else. */
+ * `registry.so`, `dns.so`. Each has one table of functions, and libraries of its own that the
+ * server does not link. A missing one costs what it is for, and nothing else. */
 #ifndef PILLION_BASE_LIBRARY_H
 #define PILLION_BASE_LIBRARY_H
 

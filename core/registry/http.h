@@ -3,7 +3,7 @@
  * itself (registry/plugin.h); the others, and servers without a registry, never do.
  *
  * An engine runs any number of transfers at once, waits for none, and has no loop of its own: it
- * says through `struct http_host` which descriptors and which moment it waits for;
+ * says through `struct engine_host` which descriptors and which moment it waits for;
  * registry/http_loop.h ties one to the loop. Connections are kept and used again. Texts of errors
  * are sentences without a full stop. */
 #ifndef PILLION_REGISTRY_HTTP_H
@@ -14,19 +14,7 @@
 #include <stdint.h>
 
 #include "base/bytes.h"
-
-#define HTTP_READ  1u
-#define HTTP_WRITE 2u
-
-/* What the engine asks of its process. It may call these from within all of its own functions. */
-struct http_host {
-    void *context;
-    /* From now on `ready` is to be called when `fd` can be read or written, as `wanted` says; 0:
-     * not any more, and the descriptor is closed soon. False without memory. */
-    bool (*watch)(void *context, int fd, unsigned wanted);
-    /* `due` is to be called in `ms` milliseconds, in place of any former moment; -1: never. */
-    void (*timer)(void *context, int64_t ms);
-};
+#include "registry/engine.h"
 
 /* With whom one speaks over https: the contents of files of PEM, so that they are read before the
  * process is locked down. They stay the caller's, as long as there are transfers with them. */
@@ -70,11 +58,11 @@ struct http_table {
     const char *ca_file; /* PEM of those whom this system trusts; NULL: not known */
 
     /* NULL with the reason. `host` is copied. */
-    struct http_engine *(*open)(const struct http_host *host, char *why, size_t size);
+    struct http_engine *(*open)(const struct engine_host *host, char *why, size_t size);
     /* Cancels all that is under way, without `done`, and closes all connections. Not from within a
      * callback. */
     void (*close)(struct http_engine *engine);
-    /* A descriptor that is watched is ready: HTTP_READ, HTTP_WRITE or both. */
+    /* A descriptor that is watched is ready: ENGINE_READ, ENGINE_WRITE or both. */
     void (*ready)(struct http_engine *engine, int fd, unsigned is);
     void (*due)(struct http_engine *engine);
 

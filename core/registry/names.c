@@ -6,9 +6,11 @@
 
 #include "base/log_seldom.h"
 #include "base/memory.h"
+#include "registry/dns_load.h"
 
 static struct {
-    struct srv *srv;
+    struct srv *srv; /* NULL: there is no dns.so */
+    struct error missing;
     names_answer answer;
     void (*contact)(void);
 } names;
@@ -54,7 +56,9 @@ bool names_begin(struct loop *loop, const struct settings *settings, names_answe
         return false;
     names.answer = answer;
     names.contact = contact_changed;
-    names.srv = srv_open(loop, own ? &servers : NULL, &events, NULL);
+    const struct dns_table *table = dns_load(&names.missing);
+    if (table != NULL)
+        names.srv = srv_open(loop, table, own ? &servers : NULL, &events, NULL);
     return true;
 }
 
@@ -62,6 +66,11 @@ void names_set(const char *name, bool wanted)
 {
     struct error error;
 
+    if (names.srv == NULL) {
+        if (wanted)
+            log_error("srv:%s is not looked for: %s", name, names.missing.text);
+        return;
+    }
     if (!wanted)
         srv_unwant(names.srv, name);
     else if (!srv_want(names.srv, name, &error))
@@ -70,7 +79,7 @@ void names_set(const char *name, bool wanted)
 
 struct srv_figures names_figures(void)
 {
-    return srv_figures(names.srv);
+    return names.srv == NULL ? (struct srv_figures){0} : srv_figures(names.srv);
 }
 
 size_t names_ports(const struct settings *settings, uint16_t ports[RESOLVERS_MAX])

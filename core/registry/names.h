@@ -1,5 +1,5 @@
 /* The services of DNS in the registry process: what is wanted of them is kept by registry/srv.h,
- * and what that finds is told as rows of the directory. It needs no `registry` block and no plugin.
+ * and what that finds is told as rows of the directory. It needs dns.so, and no `registry` block.
  */
 #ifndef PILLION_REGISTRY_NAMES_H
 #define PILLION_REGISTRY_NAMES_H
@@ -14,7 +14,8 @@ typedef void (*names_answer)(const char *name, const struct directory_instance *
                              size_t count);
 
 /* `resolver` and `resolver_timeout`, as servers to ask. Before the process is locked down.
- * `contact` is called when DNS begins, or ends, to answer for a name. False with the reason. */
+ * `contact` is called when DNS begins, or ends, to answer for a name. False with the reason. Where
+ * dns.so is missing, names are not looked for, and the log says so of each. */
 bool names_begin(struct loop *loop, const struct settings *settings, names_answer answer,
                  void (*contact)(void), struct error *error);
 

@@ -8,7 +8,7 @@
 #include "base/error.h"
 #include "registry/http.h"
 
-#define REGISTRY_PLUGIN_VERSION 1u /* raised when anything here or in http.h changes */
+#define REGISTRY_PLUGIN_VERSION 1u /* raised when anything here, in http.h or engine.h changes */
 #define REGISTRY_PLUGIN_SYMBOL  "pillion_registry_plugin"
 
 struct registry_plugin {

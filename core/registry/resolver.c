@@ -1,52 +1,48 @@
-/* Asking name servers. See resolver.h. */
+/* Asking name servers one after the other. See resolver.h. */
 #include "registry/resolver.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
-#include <sys/random.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
-#include "base/clock.h"
 #include "base/memory.h"
-
-#define DATAGRAM_MAX 4096u /* a server may send more than it was asked for */
-#define STREAM_MAX   65535u
-#define STRANGE_MAX  64u /* datagrams that answer something else, until the next server is asked */
-#define PREFIX       2u  /* bytes of a length before each message by TCP (RFC 1035 section 4.2.2) */
+#include "registry/engine_loop.h"
 
 struct resolver_query {
     struct resolver *resolver;
     struct resolver_query *next; /* in one of its lists */
     bool open;                   /* it is being asked; otherwise it waits for its turn */
-    struct dns_question question;
-    uint32_t server;   /* index of the one that is asked */
-    uint32_t attempts; /* that have failed */
-    uint32_t strange;
-    bool by_tcp;
-    struct watch watch; /* its fd is -1 while there is none */
-    struct timer timer;
-    char *stream; /* by TCP: the message with its prefix ... */
-    size_t got;   /* and how much of it is there */
+    char name[DNS_NAME_MAX];
+    enum dns_type type;
+    uint32_t server;               /* index of the one that is asked */
+    uint32_t attempts;             /* that have failed */
+    struct dns_question *question; /* NULL while there is none */
+    struct timer timer;            /* until it is asked, or given up */
     resolver_done done;
     void *context;
     struct error error; /* the last server's trouble */
 };
 
+/* A name server. */
+struct server {
+    struct resolver *resolver;
+    struct engine_loop *driver; /* NULL: it was not asked so far */
+    struct dns_engine *engine;  /* NULL: it cannot be asked, and `why` tells */
+    char why[256];
+};
+
 struct resolver {
     struct loop *loop;
+    const struct dns_table *table;
     struct resolver_servers servers;
+    struct server asked[RESOLVER_SERVERS_MAX];
     uint32_t preferred; /* index of the server that has answered last */
     uint32_t open_count;
     struct resolver_query *open, *waiting;
-    struct dns_answer answer;
     struct resolver_figures figures;
 };
 
-static void attempt(struct resolver_query *query);
+static void attempt(struct timer *timer);
 
 /* ---- Lists ---- */
 
@@ -68,17 +64,12 @@ static void take_out(struct resolver_query **list, struct resolver_query *query)
 
 /* ---- Ending ---- */
 
-static void close_socket(struct resolver_query *query)
+static void stop_asking(struct resolver_query *query)
 {
-    if (query->watch.fd >= 0) {
-        loop_unwatch(query->resolver->loop, &query->watch);
-        close(query->watch.fd);
-    }
-    query->watch.fd = -1;
+    if (query->question != NULL)
+        query->resolver->table->cancel(query->question);
+    query->question = NULL;
     timer_cancel(query->resolver->loop, &query->timer);
-    free(query->stream);
-    query->stream = NULL;
-    query->got = 0;
 }
 
 static void begin_waiting(struct resolver *resolver);
@@ -88,7 +79,7 @@ static void leave(struct resolver_query *query)
 {
     struct resolver *resolver = query->resolver;
 
-    close_socket(query);
+    stop_asking(query);
     take_out(query->open ? &resolver->open : &resolver->waiting, query);
     if (query->open) {
         resolver->open_count--;
@@ -102,229 +93,116 @@ void resolver_cancel(struct resolver_query *query)
     free(query);
 }
 
-static void tell(struct resolver_query *query, enum dns_status status)
+static void tell(struct resolver_query *query, const struct dns_answer *answer)
 {
     const struct resolver_reply reply = {
-        .status = status,
-        .answer = status == DNS_FAILED ? NULL : &query->resolver->answer,
+        .status = answer == NULL ? DNS_FAILED : answer->status,
+        .answer = answer,
         .why = query->error.text,
     };
 
-    query->resolver->figures.failures += status == DNS_FAILED;
+    query->resolver->figures.failures += answer == NULL;
     leave(query);
     query->done(query->context, &reply);
     free(query);
 }
 
-/* ---- Attempts ---- */
-
-static const struct address *server_of(const struct resolver_query *query)
-{
-    const struct resolver *resolver = query->resolver;
-
-    return &resolver->servers.addresses[query->server % resolver->servers.count];
-}
-
-static void try_again(struct timer *timer)
-{
-    attempt(container_of(timer, struct resolver_query, timer));
-}
-
-/* Asks once more, from the loop. */
-static void soon(struct resolver_query *query)
-{
-    close_socket(query);
-    query->strange = 0;
-    timer_set(query->resolver->loop, &query->timer, 0, try_again);
-}
-
 static void give_up(struct timer *timer)
 {
-    tell(container_of(timer, struct resolver_query, timer), DNS_FAILED);
+    tell(container_of(timer, struct resolver_query, timer), NULL);
 }
 
-/* This server does not say: the next one is asked, or nobody any more. `query->error` tells why. */
-static void next_server(struct resolver_query *query)
-{
-    const struct resolver *resolver = query->resolver;
+/* ---- Name servers ---- */
 
-    error_prefix(&query->error, "name server %s", server_of(query)->text);
-    query->attempts++;
-    query->server++;
-    query->by_tcp = false;
-    query->question.edns = true;
-    soon(query);
-    if (query->attempts >= resolver->servers.count * resolver->servers.rounds)
-        timer_set(resolver->loop, &query->timer, 0, give_up);
+static void server_ready(void *context, int fd, unsigned is)
+{
+    const struct server *server = context;
+
+    server->resolver->table->ready(server->engine, fd, is);
 }
 
-static void no_answer(struct timer *timer)
+static void server_due(void *context)
 {
-    struct resolver_query *query = container_of(timer, struct resolver_query, timer);
+    const struct server *server = context;
 
-    error_set(&query->error, "no answer within %u ms", query->resolver->servers.timeout_ms);
-    next_server(query);
+    server->resolver->table->due(server->engine);
 }
 
-/* ---- Answers ---- */
-
-static void answered(struct resolver_query *query, struct bytes message)
+/* The first time that it is asked. */
+static void open_server(struct resolver *resolver, uint32_t index)
 {
-    struct resolver *resolver = query->resolver;
-    enum dns_status status = dns_answer_read(message, &query->question, &resolver->answer);
+    struct server *server = &resolver->asked[index];
 
-    switch (status) {
-    case DNS_FOUND:
-    case DNS_NONE:
-        resolver->preferred = query->server % (uint32_t)resolver->servers.count;
-        tell(query, status);
-        return;
-    case DNS_TRUNCATED:
-        if (!query->by_tcp) {
-            query->by_tcp = true;
-            soon(query);
-            return;
-        }
-        error_set(&query->error, "it says by TCP that its answer is cut");
-        break;
-    case DNS_NOT_UNDERSTOOD:
-        if (query->question.edns) {
-            query->question.edns = false;
-            soon(query);
-            return;
-        }
-        error_set(&query->error, "%s", resolver->answer.why);
-        break;
-    case DNS_STRANGE:
-        if (!query->by_tcp && ++query->strange < STRANGE_MAX)
-            return; /* perhaps somebody guesses; the answer may still come */
-        error_set(&query->error, "it answers what nobody has asked");
-        break;
-    case DNS_FAILED:
-        error_set(&query->error, "%s", resolver->answer.why);
-        break;
+    *server = (struct server){.resolver = resolver, .driver = engine_loop_open(resolver->loop)};
+    const struct engine_host host = engine_loop_host(server->driver);
+    engine_loop_use(server->driver, &(struct engine_calls){server, server_ready, server_due});
+    server->engine =
+        resolver->table->open(&host, &resolver->servers.addresses[index].socket,
+                              resolver->servers.timeout_ms, server->why, sizeof(server->why));
+}
+
+static void close_servers(struct resolver *resolver)
+{
+    for (size_t i = 0; i < resolver->servers.count; i++) {
+        struct server *server = &resolver->asked[i];
+        if (server->engine != NULL)
+            resolver->table->close(server->engine);
+        if (server->driver != NULL)
+            engine_loop_close(server->driver);
+        *server = (struct server){.driver = NULL};
     }
-    next_server(query);
-}
-
-/* ---- UDP ---- */
-
-static void datagram_ready(struct watch *watch, uint32_t events)
-{
-    struct resolver_query *query = container_of(watch, struct resolver_query, watch);
-    char message[DATAGRAM_MAX];
-
-    (void)events;
-    ssize_t got = recv(watch->fd, message, sizeof(message), MSG_DONTWAIT);
-    if (got >= 0) {
-        answered(query, (struct bytes){message, (size_t)got});
-    } else if (errno != EAGAIN && errno != EINTR) {
-        error_errno(&query->error, "it cannot be asked");
-        next_server(query);
-    }
-}
-
-/* ---- TCP ---- */
-
-/* The answer's length, once its prefix is there. */
-static size_t stream_size(const struct resolver_query *query)
-{
-    const unsigned char *prefix = (const unsigned char *)query->stream;
-
-    return query->got < PREFIX ? PREFIX : PREFIX + (size_t)(prefix[0] << 8 | prefix[1]);
-}
-
-static void stream_readable(struct watch *watch, uint32_t events)
-{
-    struct resolver_query *query = container_of(watch, struct resolver_query, watch);
-    size_t size = stream_size(query);
-
-    (void)events;
-    ssize_t got = recv(watch->fd, query->stream + query->got, size - query->got, MSG_DONTWAIT);
-    if (got < 0 && (errno == EAGAIN || errno == EINTR))
-        return;
-    if (got <= 0) {
-        if (got < 0)
-            error_errno(&query->error, "its answer by TCP breaks off");
-        else
-            error_set(&query->error, "its answer by TCP breaks off");
-        next_server(query);
-        return;
-    }
-    query->got += (size_t)got;
-    if (query->got >= PREFIX && query->got == stream_size(query))
-        answered(query, (struct bytes){query->stream + PREFIX, query->got - PREFIX});
-}
-
-/* The connection is there. A question fits any socket's buffer. */
-static void stream_writable(struct watch *watch, uint32_t events)
-{
-    struct resolver_query *query = container_of(watch, struct resolver_query, watch);
-    char question[PREFIX + DNS_QUESTION_MAX];
-    size_t size = dns_question_write(&query->question, question + PREFIX);
-
-    (void)events;
-    question[0] = (char)(size >> 8);
-    question[1] = (char)(size & 0xff);
-    size += PREFIX;
-    if (send(watch->fd, question, size, MSG_NOSIGNAL | MSG_DONTWAIT) != (ssize_t)size) {
-        error_errno(&query->error, "it cannot be asked by TCP");
-        next_server(query);
-        return;
-    }
-    watch->callback = stream_readable;
-    loop_change(query->resolver->loop, watch, EPOLLIN);
 }
 
 /* ---- Asking ---- */
 
-static void make_id(struct dns_question *question)
+static uint32_t index_of(const struct resolver_query *query)
 {
-    static uint16_t last;
-
-    /* Without random numbers the port alone keeps others from guessing. */
-    if (getrandom(&question->id, sizeof(question->id), GRND_NONBLOCK) != sizeof(question->id))
-        question->id = ++last;
+    return query->server % (uint32_t)query->resolver->servers.count;
 }
 
-/* Opens the socket, and sends what goes by UDP. False with the reason in `query->error`. */
-static bool begin(struct resolver_query *query)
-{
-    const struct address *server = server_of(query);
-    int type = query->by_tcp ? SOCK_STREAM : SOCK_DGRAM;
-    int fd = socket(server->socket.ss_family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-
-    if (fd < 0)
-        return error_errno(&query->error, "no socket to ask it by");
-    query->watch.fd = fd;
-    if (connect(fd, (const struct sockaddr *)&server->socket, server->size) < 0 &&
-        errno != EINPROGRESS)
-        return error_errno(&query->error, "it cannot be reached");
-    if (!loop_watch(query->resolver->loop, &query->watch, fd, query->by_tcp ? EPOLLOUT : EPOLLIN,
-                    query->by_tcp ? stream_writable : datagram_ready))
-        return error_errno(&query->error, "its answer cannot be waited for");
-    if (query->by_tcp) {
-        query->stream = must_alloc(PREFIX + STREAM_MAX);
-        return true;
-    }
-    char question[DNS_QUESTION_MAX];
-    size_t size = dns_question_write(&query->question, question);
-    if (send(fd, question, size, MSG_NOSIGNAL | MSG_DONTWAIT) != (ssize_t)size)
-        return error_errno(&query->error, "it cannot be asked");
-    return true;
-}
-
-static void attempt(struct resolver_query *query)
+/* This server does not say: the next one is asked, or nobody any more. */
+static void next_server(struct resolver_query *query, const char *why)
 {
     const struct resolver *resolver = query->resolver;
 
-    make_id(&query->question);
-    if (!begin(query)) {
-        next_server(query);
+    error_set(&query->error, "name server %s: %s",
+              resolver->servers.addresses[index_of(query)].text, why);
+    query->attempts++;
+    query->server++;
+    bool last = query->attempts >= resolver->servers.count * resolver->servers.rounds;
+    timer_set(resolver->loop, &query->timer, 0, last ? give_up : attempt);
+}
+
+static void answered(void *context, const struct dns_answer *answer)
+{
+    struct resolver_query *query = context;
+
+    query->question = NULL;
+    if (answer->status == DNS_FAILED) {
+        next_server(query, answer->why);
         return;
     }
-    timer_set(resolver->loop, &query->timer, (uint64_t)resolver->servers.timeout_ms * NS_PER_MS,
-              no_answer);
+    query->resolver->preferred = index_of(query);
+    tell(query, answer);
+}
+
+static void attempt(struct timer *timer)
+{
+    struct resolver_query *query = container_of(timer, struct resolver_query, timer);
+    struct resolver *resolver = query->resolver;
+    const struct server *server = &resolver->asked[index_of(query)];
+    char why[256];
+
+    if (server->driver == NULL)
+        open_server(resolver, index_of(query));
+    if (server->engine == NULL) {
+        next_server(query, server->why);
+        return;
+    }
+    query->question = resolver->table->ask(server->engine, query->name, query->type, answered,
+                                           query, why, sizeof(why));
+    if (query->question == NULL)
+        next_server(query, why);
 }
 
 static void begin_waiting(struct resolver *resolver)
@@ -335,7 +213,7 @@ static void begin_waiting(struct resolver *resolver)
         query->open = true;
         resolver->open_count++;
         put_last(&resolver->open, query);
-        soon(query);
+        timer_set(resolver->loop, &query->timer, 0, attempt);
     }
 }
 
@@ -347,13 +225,11 @@ struct resolver_query *resolver_ask(struct resolver *resolver, const char *name,
 
     resolver->figures.questions++;
     query->resolver = resolver;
-    query->question.type = (uint16_t)type;
-    query->question.edns = true;
+    query->type = type;
     if (size > 0 && name[size - 1] == '.')
         size--;
-    snprintf(query->question.name, sizeof(query->question.name), "%.*s", (int)size, name);
+    snprintf(query->name, sizeof(query->name), "%.*s", (int)size, name);
     query->server = resolver->preferred + skip;
-    query->watch.fd = -1;
     query->done = done;
     query->context = context;
     put_last(&resolver->waiting, query);
@@ -370,19 +246,24 @@ struct resolver_figures resolver_figures(const struct resolver *resolver)
 
 void resolver_change(struct resolver *resolver, const struct resolver_servers *servers)
 {
+    for (struct resolver_query *query = resolver->open; query != NULL; query = query->next) {
+        stop_asking(query);
+        query->server = query->attempts = 0;
+        timer_set(resolver->loop, &query->timer, 0, attempt);
+    }
+    close_servers(resolver);
     resolver->servers = *servers;
     resolver->preferred = 0;
 }
 
-struct resolver *resolver_open(struct loop *loop, const struct resolver_servers *servers)
+struct resolver *resolver_open(struct loop *loop, const struct dns_table *table,
+                               const struct resolver_servers *servers)
 {
     struct resolver *resolver = must_zalloc(sizeof(*resolver));
 
     resolver->loop = loop;
-    resolver->answer.found = must_alloc(DNS_SERVERS_MAX * sizeof(*resolver->answer.found));
-    resolver->answer.addresses =
-        must_alloc(DNS_ADDRESSES_MAX * sizeof(*resolver->answer.addresses));
-    resolver_change(resolver, servers);
+    resolver->table = table;
+    resolver->servers = *servers;
     return resolver;
 }
 
@@ -392,7 +273,6 @@ void resolver_close(struct resolver *resolver)
         resolver_cancel(resolver->waiting);
     while (resolver->open != NULL)
         resolver_cancel(resolver->open);
-    free(resolver->answer.found);
-    free(resolver->answer.addresses);
+    close_servers(resolver);
     free(resolver);
 }

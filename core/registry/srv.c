@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/log_seldom.h"
 #include "base/memory.h"
+#include "registry/dns_name.h"
 
 struct name;
 
@@ -46,6 +47,7 @@ struct name {
 
 struct srv {
     struct loop *loop;
+    const struct dns_table *table;
     struct resolver *resolver;
     struct srv_events events;
     void *context;
@@ -75,7 +77,7 @@ static bool look_at_conf(struct srv *srv, struct resolver_servers *servers)
     if (!srv->follows || stat(RESOLVER_CONF, &now) < 0 || is_same_file(&srv->seen, &now))
         return false;
     srv->seen = now;
-    if (resolver_conf_load(RESOLVER_CONF, servers, &error))
+    if (resolver_conf_load(srv->table, servers, &error))
         return true;
     log_seldom(LOG_WARN_LEVEL, NULL, "name servers: %s; those of before are asked", error.text);
     return false;
@@ -433,19 +435,21 @@ struct srv_figures srv_figures(const struct srv *srv)
 
 /* ---- Opening ---- */
 
-struct srv *srv_open(struct loop *loop, const struct resolver_servers *servers,
-                     const struct srv_events *events, void *context)
+struct srv *srv_open(struct loop *loop, const struct dns_table *table,
+                     const struct resolver_servers *servers, const struct srv_events *events,
+                     void *context)
 {
     struct srv *srv = must_zalloc(sizeof(*srv));
     struct resolver_servers own;
 
     srv->loop = loop;
+    srv->table = table;
     srv->events = *events;
     srv->context = context;
     srv->follows = servers == NULL;
     if (!look_at_conf(srv, &own))
-        resolver_conf_read(BYTES(""), &own);
-    srv->resolver = resolver_open(loop, servers == NULL ? &own : servers);
+        resolver_servers_default(&own);
+    srv->resolver = resolver_open(loop, table, servers == NULL ? &own : servers);
     return srv;
 }
 

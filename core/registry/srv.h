@@ -1,5 +1,5 @@
 /* Servers by DNS: keeps the sets of addresses that SRV records name (RFC 2782), for the registry
- * process. It needs no plugin and no `registry` block.
+ * process. It needs dns.so, and no `registry` block.
  *
  * A set is what the records of the lowest priority come to that have an address. Its weights are
  * the records'; a record of weight 0 beside others gets next to nothing, and those of a target with
@@ -38,10 +38,11 @@ struct srv_events {
 
 struct srv;
 
-/* `events` and `servers` are copied. `servers` NULL: those of RESOLVER_CONF, which is read now, and
- * again when it has changed. Never NULL. */
-struct srv *srv_open(struct loop *loop, const struct resolver_servers *servers,
-                     const struct srv_events *events, void *context);
+/* `events` and `servers` are copied, `table` stays the caller's. `servers` NULL: those of
+ * RESOLVER_CONF, which is read now, and again when it has changed. Never NULL. */
+struct srv *srv_open(struct loop *loop, const struct dns_table *table,
+                     const struct resolver_servers *servers, const struct srv_events *events,
+                     void *context);
 void srv_close(struct srv *srv);
 
 /* Keeps the set of this name, "_pillion._tcp.shop.example", from now on; once is enough. False with

@@ -4,7 +4,7 @@
 #define PILLION_REGISTRY_SRV_SET_H
 
 #include "net/address.h"
-#include "wire/dns.h"
+#include "registry/dns.h"
 
 #define SRV_ROWS_MAX             256u /* addresses of one name; more are left out, with a warning */
 #define SRV_TARGET_ADDRESSES_MAX 16u  /* of one host; more are left out */

@@ -63,6 +63,10 @@ pillion_service *service_open(pillion_instance *self, const char *name,
                   name);
         return NULL;
     }
+    if (!service_name_is_registered(name) && source.dns != NULL && !source.dns(error)) {
+        error_prefix(error, "\"%s\"", name);
+        return NULL;
+    }
     pillion_service *service = must_zalloc(sizeof(*service));
     *service = (pillion_service){
         .name = must_strdup(name), .changed = changed, .data = data, .next = services};

@@ -15,6 +15,8 @@ struct service_source {
     const struct directory *directory; /* NULL: there is none, so no service is ever known */
     bool registry;                     /* the configuration has a `registry` */
     void (*want)(const char *name);    /* has a service looked for; NULL: nobody does */
+    /* Whether DNS can be asked, or the reason why not. For a check; NULL: it can. */
+    bool (*dns)(struct error *error);
 };
 
 /* Before modules start. */

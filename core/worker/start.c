@@ -14,6 +14,7 @@
 #include "process/early_files.h"
 #include "process/sandbox.h"
 #include "process/zones.h"
+#include "registry/dns_load.h"
 #include "rpc/service.h"
 
 _Noreturn void start_fail(const struct worker_start *start, const char *text)
@@ -65,6 +66,14 @@ static void want_service(const char *name)
     channel_insist(begun.channel, &message, false);
 }
 
+static struct error dns_error; /* "" : it can be asked */
+
+static bool dns_can_be_asked(struct error *error)
+{
+    *error = dns_error;
+    return dns_error.text[0] == '\0';
+}
+
 bool start_load(struct started *started, int slot)
 {
     const struct worker_start *start = started->start;
@@ -73,6 +82,9 @@ bool start_load(struct started *started, int slot)
     struct error error;
     bool good = true;
 
+    /* Only the probe tries it. A worker asks nobody, and does not end for a file that is gone. */
+    if (slot < 0 && dns_load(&dns_error) != NULL)
+        dns_error.text[0] = '\0';
     if (!sandbox_enter(generation, start->channel, slot < 0, &error))
         start_fail(start, error.text);
     started->modules = (struct module_set){
@@ -86,6 +98,7 @@ bool start_load(struct started *started, int slot)
         .directory = start->directory,
         .registry = settings->registry != NULL,
         .want = slot < 0 ? NULL : want_service,
+        .dns = slot < 0 ? dns_can_be_asked : NULL,
     });
     request_install_cjson_hooks();
     if (!module_set_load(&started->modules, generation->module_files, generation->module_file_count,

@@ -95,7 +95,7 @@ class Pillion:
         """A new file, as a package puts one there; with the plugins that lie beside it."""
         shutil.copy(os.path.join(self.build, "pillion"), self.path("new"))
         os.rename(self.path("new"), self.path("pillion"))
-        for name in ("registry.so", "tls.so"):
+        for name in ("registry.so", "dns.so", "tls.so"):
             if os.path.exists(os.path.join(self.build, name)):
                 shutil.copy(os.path.join(self.build, name), self.path("new"))
                 os.rename(self.path("new"), self.path(name))

@@ -245,9 +245,9 @@ class Place:
             os.symlink(os.path.join(ROOT, name), os.path.join(self.directory, name))
         prefix = os.path.join(self.directory, "build")
         os.makedirs(os.path.join(prefix, "run"))
-        for name in ("pillion", "registry.so", "libpillion-test.so", "modules", "conf"):
+        for name in ("pillion", "registry.so", "dns.so", "libpillion-test.so", "modules", "conf"):
             source = os.path.join(build, name)
-            if not os.path.exists(source):  # the plugin, where its library is missing
+            if not os.path.exists(source):  # a plugin, where its library is missing
                 continue
             (shutil.copytree if os.path.isdir(source) else shutil.copy)(source, os.path.join(prefix, name))
         return prefix

@@ -16,6 +16,7 @@
 
 struct dns {
     const struct server *server; /* in whose prefix its files are */
+    const char *host;            /* NULL: DNS_HOST */
     int port;
     pid_t pid;
 };
@@ -45,9 +46,9 @@ static inline void dns_serve(struct dns *dns, const char *zone, const char *conf
     if (dns->pid != 0)
         dns_end(dns);
     server_write(dns->server, "dnsmasq.conf",
-                 "no-resolv\nno-hosts\nno-daemon\nport=%d\nlisten-address=" DNS_HOST "\n"
+                 "no-resolv\nno-hosts\nno-daemon\nport=%d\nlisten-address=%s\n"
                  "bind-interfaces\npid-file=\nlog-facility=-\nlog-queries\nlocal=/%s/\n%s\n",
-                 dns->port, zone, conf);
+                 dns->port, dns->host == NULL ? DNS_HOST : dns->host, zone, conf);
     const char *user = keep_printf("--user=%s", getuid() == 0 ? "root" : "");
     const char *file = keep_printf("--conf-file=%s", server_path(dns->server, "dnsmasq.conf"));
     const char *log = server_path(dns->server, "dnsmasq.log"), *path = dns_path();

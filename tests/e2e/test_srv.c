@@ -1,6 +1,8 @@
 /* Servers by DNS, from a real dnsmasq to a module: they come and go as its records do. */
+#include <arpa/inet.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -303,7 +305,7 @@ END_TEST
 
 /* ---- What it takes ---- */
 
-START_TEST(no_plugin_is_needed)
+START_TEST(dns_so_alone_is_needed_and_its_want_is_told_by_the_test)
 {
     struct shop shop = {.server = server_new()};
     const char *binary = server_path(shop.server, "pillion");
@@ -313,6 +315,16 @@ START_TEST(no_plugin_is_needed)
     configure(&shop, "srv:" NAME, "");
     file_copy(pillion_binary(), binary);
     ck_assert_int_eq(chmod(binary, 0755), 0);
+    if (access("/usr/local/lib/pillion/dns.so", F_OK) != 0) { /* an installed one would be found */
+        struct run run =
+            run_command((const char *const[]){binary, "-t", "-p", shop.server->prefix, NULL}, NULL,
+                        PATIENCE_MS);
+        expect_status(&run, 1);
+        expect_part(run.err, "pillion.conf:");
+        expect_part(run.err, "\"srv:" NAME "\": asking DNS needs dns.so, which cannot be loaded");
+    }
+    file_copy(keep_printf("%s/dns.so", getenv("PILLION_BUILD")),
+              server_path(shop.server, "dns.so"));
     server_run(shop.server, (const char *const[]){binary, "-p", shop.server->prefix, "-g",
                                                   "worker_processes 1;", NULL});
     server_wait_ready(shop.server);
@@ -341,15 +353,32 @@ static bool run_with_resolv_conf(struct server *server)
     return true;
 }
 
+/* An address of this test's own: resolv.conf(5) has no ports. NULL: this machine permits none. */
+static const char *host_with_port_53(int number)
+{
+    struct sockaddr_in socket_address = {.sin_family = AF_INET, .sin_port = htons(53)};
+    uint32_t host = 0x7f400000u + ((unsigned)getpid() * 4 + (unsigned)number) % 0x3ffffe;
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+    socket_address.sin_addr.s_addr = htonl(host);
+    bool free = bind(fd, (struct sockaddr *)&socket_address, sizeof(socket_address)) == 0;
+    close(fd);
+    if (!free)
+        fprintf(stderr, "left out: this machine permits no name server at port 53\n");
+    return free ? keep_printf("127.%u.%u.%u", host >> 16 & 255, host >> 8 & 255, host & 255) : NULL;
+}
+
 START_TEST(without_a_resolver_it_is_resolv_conf_which_is_followed)
 {
+    const char *nobody = host_with_port_53(1), *host = host_with_port_53(2);
     struct shop shop = {.server = server_new()};
 
-    shop.dns = (struct dns){.server = shop.server, .port = server_new()->port};
+    if (nobody == NULL || host == NULL)
+        return;
+    shop.dns = (struct dns){.server = shop.server, .host = host, .port = 53};
     server_conf(shop.server, "load_module modules/services.so { services srv:" NAME "; }",
                 "method servers; method known;");
-    server_write(shop.server, "resolv.conf", "nameserver " DNS_HOST ":%d\noptions timeout:1\n",
-                 server_new()->port);
+    server_write(shop.server, "resolv.conf", "nameserver %s\noptions timeout:1\n", nobody);
     if (!run_with_resolv_conf(shop.server))
         return;
     server_wait_ready(shop.server);
@@ -357,7 +386,7 @@ START_TEST(without_a_resolver_it_is_resolv_conf_which_is_followed)
     server_wait_log(shop.server, "the 0 servers that are known stay in use");
     ck_assert(!is_known(&shop, 0));
     publish(&shop, 1, record("one", 8080, 10, 10));
-    server_write(shop.server, "resolv.conf", "nameserver " DNS_HOST ":%d\n", shop.dns.port);
+    server_write(shop.server, "resolv.conf", "nameserver %s\n", host);
     expect_known(&shop, "10.0.0.1:8080 100");
     close_shop(&shop);
 }
@@ -382,5 +411,6 @@ E2E_MAIN("srv", servers_come_and_go_as_records_do, the_lowest_priority_with_serv
          an_answer_that_is_cut_comes_by_tcp, a_record_that_holds_is_not_asked_for_again,
          the_last_set_stays_while_no_name_server_answers,
          a_name_server_that_is_not_there_is_left_for_the_next,
-         a_proxy_calls_the_servers_that_dns_names, no_plugin_is_needed,
+         a_proxy_calls_the_servers_that_dns_names,
+         dns_so_alone_is_needed_and_its_want_is_told_by_the_test,
          without_a_resolver_it_is_resolv_conf_which_is_followed, what_cannot_be_asked_is_refused)

@@ -23,7 +23,7 @@ FUZZ_CORE  := $(patsubst %.c,$(B)/fuzz/obj/%.o,\
                 core/wire/*.c core/rpc/*.c core/module/elf*.c core/module/manifest.c \
                 core/module/descriptor.c core/module/declared.c core/module/hook_error.c core/module/method_schema.c \
                 core/registry/etcd_answer.c core/registry/wanted.c core/registry/instances.c core/registry/record.c \
-                core/registry/method_sets.c)))
+                core/registry/method_sets.c core/registry/dns_name.c core/registry/cares/answer.c)))
 
 $(FUZZ_CORE): $(B)/fuzz/obj/%.o: %.c
 	@mkdir -p $(@D)
@@ -79,6 +79,9 @@ $(LLHTTP_OBJ): $(B)/fuzz/llhttp/%.o: /usr/share/llhttp/%.c
 $(B)/fuzz/fuzz_http: $(LLHTTP_OBJ)
 $(B)/fuzz/fuzz_http: LIBS += $(LLHTTP_OBJ)
 $(B)/fuzz/fuzz_http: CPPFLAGS_ALL += -isystem /usr/share/include/llhttp
+
+# glibc reads the answers.
+$(B)/fuzz/fuzz_dns: LIBS += -lresolv
 
 # Modules are not kept as seeds: they are built.
 fuzz-modinfo: FUZZ_SEEDS = $(B)/modules

@@ -1,16 +1,16 @@
 /* Answers of DNS: any bytes are an answer, none, or damaged. What is found has names that can be
  * asked for again, from within the message's bytes alone, and no more of it than there is room for.
- * The first byte says what was asked; the id is that of the message, as a good guess would have
- * it. */
+ * The first byte says what was asked; that the question is repeated is c-ares's to check. */
 #include "fuzz.h"
 
 #include <string.h>
 
-#include "wire/dns.h"
+#include "registry/cares/answer.h"
+#include "registry/dns_name.h"
 
 static const struct {
     const char *name;
-    uint16_t type;
+    enum dns_type type;
 } asked[] = {
     {"_pillion._tcp.shop.test", DNS_SRV},
     {"one.shop.test", DNS_A},
@@ -18,12 +18,12 @@ static const struct {
     {"a", DNS_SRV},
 };
 
-static void check_found(const struct dns_question *question, const struct dns_answer *answer)
+static void check_found(enum dns_type type, const struct dns_answer *answer)
 {
     const char *why;
 
-    require(question->type != DNS_SRV || answer->found_count > 0);
-    require(question->type == DNS_SRV || answer->address_count > 0);
+    require(type != DNS_SRV || answer->found_count > 0);
+    require(type == DNS_SRV || answer->address_count > 0);
     require(answer->found_count <= DNS_SERVERS_MAX && answer->address_count <= DNS_ADDRESSES_MAX);
     require(answer->ttl_s <= INT32_MAX);
     for (size_t i = 0; i < answer->found_count; i++)
@@ -39,32 +39,25 @@ static void check_found(const struct dns_question *question, const struct dns_an
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static struct dns_server servers[DNS_SERVERS_MAX];
-    static struct dns_address addresses[DNS_ADDRESSES_MAX];
-    struct dns_answer answer = {.found = servers, .addresses = addresses};
-    struct dns_question question = {.edns = true};
-
     if (size < 3)
         return 0;
     unsigned which = data[0] % (sizeof(asked) / sizeof(*asked));
-    question.type = asked[which].type;
-    strcpy(question.name, asked[which].name);
-    question.id = (uint16_t)(data[1] << 8 | data[2]);
     /* On the heap, so that a byte read beyond it is seen. */
-    char *copy = malloc(size - 1);
+    unsigned char *copy = malloc(size - 1);
     require(copy != NULL);
     memcpy(copy, data + 1, size - 1);
-    switch (dns_answer_read((struct bytes){copy, size - 1}, &question, &answer)) {
+    const struct dns_answer *answer =
+        answer_read(copy, size - 1, asked[which].name, asked[which].type);
+    switch (answer->status) {
     case DNS_FOUND:
-        check_found(&question, &answer);
+        check_found(asked[which].type, answer);
         break;
     case DNS_FAILED:
-        require(answer.why != NULL && answer.found_count == 0 && answer.address_count == 0);
+        require(answer->why[0] != '\0');
+        require(answer->found_count == 0 && answer->address_count == 0);
         break;
     case DNS_NONE:
-        require(answer.found_count == 0 && answer.address_count == 0);
-        break;
-    default:
+        require(answer->found_count == 0 && answer->address_count == 0);
         break;
     }
     free(copy);

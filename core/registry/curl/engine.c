@@ -29,7 +29,7 @@ static void act(struct http_engine *engine, curl_socket_t fd, int events)
 void engine_ready(struct http_engine *engine, int fd, unsigned is)
 {
     act(engine, fd,
-        (is & HTTP_READ ? CURL_CSELECT_IN : 0) | (is & HTTP_WRITE ? CURL_CSELECT_OUT : 0));
+        (is & ENGINE_READ ? CURL_CSELECT_IN : 0) | (is & ENGINE_WRITE ? CURL_CSELECT_OUT : 0));
 }
 
 void engine_due(struct http_engine *engine)
@@ -47,8 +47,8 @@ static int socket_wanted(CURL *easy, curl_socket_t fd, int what, void *data, voi
     (void)socket_data;
     engine->host.watch(engine->host.context, fd,
                        what == CURL_POLL_REMOVE ? 0
-                                                : (what & CURL_POLL_IN ? HTTP_READ : 0u) |
-                                                      (what & CURL_POLL_OUT ? HTTP_WRITE : 0u));
+                                                : (what & CURL_POLL_IN ? ENGINE_READ : 0u) |
+                                                      (what & CURL_POLL_OUT ? ENGINE_WRITE : 0u));
     return 0;
 }
 
@@ -61,7 +61,7 @@ static int timer_wanted(CURLM *multi, long after_ms, void *data)
     return 0;
 }
 
-struct http_engine *engine_open(const struct http_host *host, char *why, size_t size)
+struct http_engine *engine_open(const struct engine_host *host, char *why, size_t size)
 {
     struct http_engine *engine = calloc(1, sizeof(*engine));
 

@@ -4,7 +4,7 @@
 
 #include "registry/http.h"
 
-struct http_engine *engine_open(const struct http_host *host, char *why, size_t size);
+struct http_engine *engine_open(const struct engine_host *host, char *why, size_t size);
 void engine_close(struct http_engine *engine);
 void engine_ready(struct http_engine *engine, int fd, unsigned is);
 void engine_due(struct http_engine *engine);

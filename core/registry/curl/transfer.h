@@ -8,7 +8,7 @@
 
 struct http_engine {
     CURLM *multi;
-    struct http_host host;
+    struct engine_host host;
     struct http_transfer *transfers; /* all of them */
     bool acting; /* libcurl is running, which then takes no transfer and lets none go */
 };
