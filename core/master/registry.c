@@ -57,6 +57,7 @@ static struct {
     uint32_t quick;    /* how many have ended soon after their start, one after the other */
     char *fingerprint; /* of the process; "" : of a former binary */
     int64_t lease;     /* 0: none */
+    char *urls;        /* of its registry, each with a space behind it; NULL: not known, or none */
     bool has_settings; /* it speaks to a registry, and not to DNS alone */
     enum offer offered;
     struct timer respawn, deadline;
@@ -337,6 +338,17 @@ static void fill(struct registry_start *start)
     start->former = offers_former(&start->former_count);
 }
 
+static void urls_keep(void)
+{
+    const struct registry_settings *block = block_now();
+    struct text text = {0};
+
+    for (size_t i = 0; block != NULL && i < block->urls.count; i++)
+        text_printf(&text, "%s ", block->urls.items[i]);
+    free(registry.urls);
+    registry.urls = text_take(&text);
+}
+
 static bool spawn(struct error *error)
 {
     struct registry_start start;
@@ -362,6 +374,7 @@ static bool spawn(struct error *error)
     free(registry.fingerprint);
     registry.fingerprint = fingerprint_now();
     registry.has_settings = block_now() != NULL;
+    urls_keep();
     registry_shown_start(pid, block_now());
     if (registry.withdrawal == WITHDRAWAL_ASKED)
         outbox_tell(&registry.out, MESSAGE_REVOKE, 0, registry.revoke_ms);
@@ -394,15 +407,33 @@ void registry_methods(uint64_t generation, const struct message *message)
     offers_told(generation, message);
 }
 
-/* Ends the process, to make room for another. Where nothing is to be registered any more, it takes
- * all back before; otherwise the next one goes on with its lease. */
+/* The configuration names none of the members that the process speaks to, so that the lease, and
+ * the keys under it, are probably unknown to those that it names. */
+static bool is_elsewhere(void)
+{
+    const struct registry_settings *block = block_now();
+
+    if (block == NULL || registry.urls == NULL)
+        return false;
+    for (size_t i = 0; i < block->urls.count; i++) {
+        size_t size = strlen(block->urls.items[i]);
+        for (const char *at = registry.urls; *at != '\0'; at += strcspn(at, " ") + 1) {
+            if (strncmp(at, block->urls.items[i], size) == 0 && at[size] == ' ')
+                return false;
+        }
+    }
+    return true;
+}
+
+/* Ends the process, to make room for another. Where nothing is to be registered any more, or
+ * elsewhere, it takes all back before; otherwise the next one goes on with its lease. */
 static void replace(void)
 {
     size_t count;
 
     offers_now(&count);
-    bool revokes =
-        registry.has_settings && registry.lease != 0 && (block_now() == NULL || count == 0);
+    bool revokes = registry.has_settings && registry.lease != 0 &&
+                   (block_now() == NULL || count == 0 || is_elsewhere());
     uint64_t most_ms = generation_current()->settings->registry == NULL
                            ? 2500
                            : generation_current()->settings->registry->timeout_ms;

@@ -327,6 +327,35 @@ END_TEST
 
 /* ---- Trouble ---- */
 
+static void configure_long(const struct server *server, const struct etcd *etcd)
+{
+    server_conf(server,
+                keep_printf("registry etcd %s { prefix /pillion/shop; ttl 10m; }", etcd_url(etcd)),
+                keep_printf("method ping; %s", own(server)));
+}
+
+START_TEST(a_server_that_goes_to_another_registry_takes_its_address_back_from_the_former)
+{
+    struct etcd *former = etcd_new(), *next = etcd_new();
+    struct server *server = server_new();
+    const char *key = KEY_OF(server->port);
+
+    configure_long(server, former);
+    server_start(server);
+    wait_until(etcd_revision(former, key) != 0, "it is not registered");
+    configure_long(server, next);
+    server_reload(server);
+    wait_until(etcd_revision(next, key) != 0, "it is not registered with the other");
+    ck_assert_int_eq(etcd_revision(former, key), 0);
+    /* One that does not answer is not waited for. */
+    etcd_stop(next);
+    configure_long(server, former);
+    server_reload(server);
+    wait_until(etcd_revision(former, key) != 0, "it waits for the former registry");
+    client_expect_alive(client_connect(server));
+}
+END_TEST
+
 START_TEST(while_etcd_is_away_the_last_known_servers_stay)
 {
     struct etcd *etcd = etcd_new();
@@ -767,6 +796,7 @@ E2E_MAIN("registry", a_server_is_registered_with_what_it_offers, servers_see_eac
          a_killed_registry_is_back_with_its_lease,
          workers_reloads_and_upgrades_do_not_touch_the_key,
          a_reload_changes_what_has_changed_and_nothing_else, another_prefix_moves_the_key,
+         a_server_that_goes_to_another_registry_takes_its_address_back_from_the_former,
          while_etcd_is_away_the_last_known_servers_stay, a_lost_lease_is_taken_anew,
          a_server_starts_without_its_registry, a_stopped_registry_process_is_replaced,
          a_full_server_has_the_least_weight, a_wrong_password_is_told_and_a_right_one_put_to_use,
