@@ -63,6 +63,10 @@ bool directory_known(int fd);
 struct directory *directory_map(int fd, bool writes, struct error *error);
 void directory_unmap(struct directory *directory);
 
+/* How many bytes a service takes, and how many there are for all of them. */
+uint64_t directory_size(const struct directory_service *service);
+uint64_t directory_room(const struct directory *directory);
+
 /* Publishes all services in place of those that were there. One that is as it was keeps its
  * version. False when they do not fit: then what was there stays. In the registry process alone. */
 bool directory_publish(struct directory *directory, const struct directory_service *services,

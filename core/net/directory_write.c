@@ -201,6 +201,16 @@ static uint64_t rounded(uint64_t size)
     return (size + 7) & ~UINT64_C(7);
 }
 
+uint64_t directory_size(const struct directory_service *service)
+{
+    return rounded(size_of_record(service));
+}
+
+uint64_t directory_room(const struct directory *directory)
+{
+    return directory->half_size - sizeof(struct directory_half);
+}
+
 static bool services_fit(const struct directory *directory,
                          const struct directory_service *services, size_t count,
                          struct error *error)
@@ -217,7 +227,7 @@ static bool services_fit(const struct directory *directory,
                              DIRECTORY_NAME_MAX - 1, services[i].name, length);
         if (is_one_of(services[i].name, services, i))
             return error_set(error, "the service \"%s\" is there twice", services[i].name);
-        size += rounded(size_of_record(&services[i]));
+        size += directory_size(&services[i]);
     }
     if (size > directory->half_size)
         return error_set(error,

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/log_seldom.h"
 #include "base/memory.h"
 #include "registry/instances.h"
 
@@ -17,6 +18,7 @@ struct service {
     bool below;   /* all below the prefix, and not only directly */
     bool known;   /* this process has been told of it */
     size_t published;
+    size_t cut_to; /* keys that it was cut to, so that all fit; SIZE_MAX: it was not */
     struct directory_service *former; /* what the process before has published; or NULL */
     /* Of DNS alone: its last answer. */
     struct directory_instance *answer;
@@ -341,11 +343,13 @@ static bool belongs(const struct service *service, const struct instance *instan
     return service->below || instance->service[size] == '\0';
 }
 
-/* What the registry has of the service; `shown->instances` and `sets` are the caller's to free. */
-static void gather(const struct service *service, struct directory_service *shown)
+/* What the registry has of the service, of the first keys below its prefix, `most` of them;
+ * `shown->instances` and `sets` are the caller's to free. Returns how many keys that is. */
+static size_t gather(const struct service *service, struct directory_service *shown, size_t most)
 {
     size_t count, kept = 0;
     struct instance *const *items = instances_below(service->prefix, &count);
+    count = count < most ? count : most;
     size_t set_count = number_sets(items, count);
     struct directory_methods *sets = must_zalloc((set_count + 1) * sizeof(*sets));
     struct directory_instance *instances = must_zalloc((count + 1) * sizeof(*instances));
@@ -367,6 +371,7 @@ static void gather(const struct service *service, struct directory_service *show
     shown->count = kept;
     shown->sets = sets;
     shown->set_count = set_count;
+    return count;
 }
 
 static void show(const struct service *service, struct directory_service *shown)
@@ -375,7 +380,7 @@ static void show(const struct service *service, struct directory_service *shown)
     if (!service->known && service->former != NULL)
         *shown = *service->former;
     else if (service->prefix != NULL)
-        gather(service, shown);
+        gather(service, shown, SIZE_MAX);
     else {
         shown->instances = service->answer;
         shown->count = service->answer_count;
@@ -414,6 +419,70 @@ static void forget_former(void)
     }
 }
 
+/* ---- What does not fit ---- */
+
+static uint64_t size_of(const struct directory_service *shown)
+{
+    uint64_t size = 0;
+
+    for (size_t i = 0; i < all.count; i++)
+        size += directory_size(&shown[i]);
+    return size;
+}
+
+static struct service *largest(const struct directory_service *shown, size_t *at)
+{
+    struct service *found = all.services, *s = all.services;
+
+    *at = 0;
+    for (size_t i = 0; s != NULL; s = s->next, i++) {
+        if (directory_size(&shown[i]) > directory_size(&shown[*at])) {
+            found = s;
+            *at = i;
+        }
+    }
+    return found;
+}
+
+/* Leaves an eighth of the servers out, with the methods that they alone offer. */
+static void cut(struct service *service, struct directory_service *shown)
+{
+    size_t most = service->cut_to == SIZE_MAX ? shown->count : service->cut_to;
+
+    most -= most / 8 + 1;
+    service->cut_to = most;
+    if (service->prefix == NULL || (!service->known && service->former != NULL)) {
+        shown->count = shown->count < most ? shown->count : most;
+        return;
+    }
+    shown_free(service, shown);
+    service->cut_to = gather(service, shown, most);
+}
+
+/* Cuts the largest services until all fit. */
+static void cut_to_fit(struct directory_service *shown)
+{
+    uint64_t room = directory_room(all.directory);
+    size_t at;
+
+    for (struct service *s = all.services; s != NULL; s = s->next)
+        s->cut_to = SIZE_MAX;
+    while (size_of(shown) > room) {
+        struct service *service = largest(shown, &at);
+        if (service == NULL || shown[at].count == 0)
+            return;
+        cut(service, &shown[at]);
+    }
+    size_t i = 0;
+    for (const struct service *s = all.services; s != NULL; s = s->next, i++) {
+        if (s->cut_to != SIZE_MAX)
+            log_seldom(LOG_ERROR_LEVEL, s,
+                       "%s: it has more servers and methods than there is room for (%llu bytes for "
+                       "all services): the first %zu servers are known, and no others",
+                       s->name, (unsigned long long)room, shown[i].count);
+    }
+}
+
 bool wanted_publish(struct error *error)
 {
     struct directory_service *shown = must_zalloc((all.count + 1) * sizeof(*shown));
@@ -421,6 +490,7 @@ bool wanted_publish(struct error *error)
 
     for (const struct service *s = all.services; s != NULL; s = s->next)
         show(s, &shown[i++]);
+    cut_to_fit(shown);
     bool good = directory_publish(all.directory, shown, all.count, error);
     i = 0;
     for (struct service *s = all.services; s != NULL; s = s->next) {

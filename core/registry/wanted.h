@@ -36,7 +36,9 @@ void wanted_gone(struct bytes key);
  * is not known. */
 void wanted_answer(const char *name, const struct directory_instance *instances, size_t count);
 
-/* Publishes all services. False when they do not fit into the directory. */
+/* Publishes all services. Where they do not fit into the directory, the largest ones are published
+ * without some of their servers, which is logged, so that no request waits for a service that is
+ * too large. False with the reason when that does not help: what was there stays. */
 bool wanted_publish(struct error *error);
 
 /* The services one after the other, by `index` from 0: false beyond the last. `count` is of the

@@ -3,6 +3,7 @@
 #include "registry/wanted.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -143,6 +144,54 @@ START_TEST(a_service_is_what_is_directly_below_its_name)
 }
 END_TEST
 
+/* A service of `count` servers, of which each offers methods of its own. */
+static void put_large(const char *service, unsigned count)
+{
+    char key[64], address[32], *value = NULL;
+    static char about[1024];
+
+    memset(about, 'x', sizeof(about) - 1);
+    for (unsigned i = 0; i < count; i++) {
+        snprintf(address, sizeof(address), "10.0.%u.%u:80", i / 250, 1 + i % 250);
+        snprintf(key, sizeof(key), "%s/%s", service, address);
+        ck_assert_int_gt(asprintf(&value,
+                                  "{\"address\":\"%s\",\"methods\":[{\"name\":\"m%u\","
+                                  "\"summary\":\"%s\"}]}",
+                                  address, i, about),
+                         0);
+        wanted_put(bytes_of(key), bytes_of(value));
+        free(value);
+    }
+}
+
+START_TEST(a_service_that_is_too_large_is_known_in_part_and_costs_no_other)
+{
+    const struct etcd_row one[] = {row("/small/10.0.0.1:80")};
+    struct error error;
+
+    memory = directory_make(1u << 20, &error);
+    begin();
+    wanted_set("registry:/large", true);
+    wanted_set("registry:/small", true);
+    wanted_snapshot("/large/", NULL, 0);
+    wanted_snapshot("/small/", one, 1);
+    put_large("/large", 1500);
+    ck_assert_msg(wanted_publish(&error), "%s", error.text);
+    struct directory_service *large = directory_read(directory, "registry:/large", NULL);
+    ck_assert(large != NULL && large->known);
+    ck_assert_msg(large->count > 200 && large->count < 600, "%zu", large->count);
+    ck_assert_uint_eq(large->set_count, large->count);
+    ck_assert_str_eq(published("registry:/small"), "10.0.0.1:80*100 ");
+    free(large);
+    wanted_snapshot("/large/", NULL, 0);
+    put_large("/large", 100);
+    ck_assert_msg(wanted_publish(&error), "%s", error.text);
+    large = directory_read(directory, "registry:/large", NULL);
+    ck_assert_uint_eq(large->count, 100);
+    free(large);
+}
+END_TEST
+
 START_TEST(changes_between_snapshots_are_followed)
 {
     const struct etcd_row rows[] = {row("/s/10.0.0.1:80"), row("/s/10.0.0.2:80")};
@@ -269,6 +318,7 @@ END_TEST
 
 UNIT_MAIN("wanted", one_watch_serves_all_below_it, names_that_are_none_are_refused,
           a_service_is_what_is_directly_below_its_name, changes_between_snapshots_are_followed,
+          a_service_that_is_too_large_is_known_in_part_and_costs_no_other,
           a_record_that_makes_no_sense_is_left_out_alone, servers_are_new_when_they_come_later,
           what_the_former_process_knew_is_kept_until_more_is_known,
           dns_tells_all_servers_of_a_service, there_are_only_so_many_services)
