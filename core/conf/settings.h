@@ -274,6 +274,7 @@ struct settings {
     uint64_t handler_timeout_ms;   /* one handler; 0: no watchdog */
     uint64_t heartbeat_timeout_ms; /* no sign of life of a worker or a vault; 0: not asked */
     uint64_t defer_timeout_ms;     /* a deferred request whose module gives no time */
+    uint64_t gate_shutdown_timeout_ms; /* 0: off */
     uint64_t drain_timeout_ms;
     uint64_t status_interval_ms; /* between two samples of a stream of events */
     uint64_t quit_delay_ms;      /* before a quit begins: balancers look elsewhere meanwhile */

@@ -30,6 +30,7 @@
 #define QUICK_NS   NS_PER_S
 #define BACKOFF_NS NS_PER_S
 #define FINISH_NS  NS_PER_S
+#define MANY       8u             /* former gates of which more are warned of */
 #define LAST_NS    (6 * NS_PER_S) /* for gates to pass on what the workers have said last */
 
 struct gate {
@@ -42,6 +43,8 @@ struct gate {
     char *fingerprint; /* "" : of a former binary */
     bool ready;        /* it accepts */
     bool leaving;      /* it was told to take no more clients */
+    uint64_t leaving_ns;
+    struct timer over; /* the end of the time that it has for its clients */
     struct gate *next;
 };
 
@@ -181,6 +184,7 @@ static void gate_free(struct gate *gate)
             break;
         }
     }
+    timer_cancel(&master.loop, &gate->over);
     board_retire_gate(master.board, gate->row);
     outbox_clear(&gate->out);
     child_close(&gate->child);
@@ -266,10 +270,56 @@ static bool gate_spawn(const struct generation *generation, const char *fingerpr
 
 /* ---- All of them ---- */
 
+static void gate_over(struct timer *timer)
+{
+    struct gate *gate = container_of(timer, struct gate, over);
+
+    log_warn("gate %u (pid %d) still has clients when its time is over (gate_shutdown_timeout): "
+             "it is ended, and they are disconnected",
+             gate->seat, (int)gate->child.pid);
+    kill(gate->child.pid, SIGKILL);
+}
+
+/* A former gate has as long as the current configuration says, from when it was told to go. */
+static void gate_limit(struct gate *gate)
+{
+    uint64_t most_ms = generation_current()->settings->gate_shutdown_timeout_ms;
+
+    timer_cancel(&master.loop, &gate->over);
+    if (gate->leaving && most_ms > 0)
+        timer_set_at(&master.loop, &gate->over, gate->leaving_ns + most_ms * NS_PER_MS, gate_over);
+}
+
 static void gate_retire(struct gate *gate)
 {
-    if (!gate->leaving)
-        gate->leaving = outbox_tell(&gate->out, MESSAGE_SURPLUS, 0, 1);
+    if (gate->leaving)
+        return;
+    gate->leaving = outbox_tell(&gate->out, MESSAGE_SURPLUS, 0, 1);
+    gate->leaving_ns = clock_ns();
+    board_gate_leaves(master.board, gate->row);
+    if (master.mode == MASTER_RUNNING)
+        gate_limit(gate);
+}
+
+static uint32_t count_leaving(void)
+{
+    uint32_t count = 0;
+
+    for (const struct gate *g = gates.first; g != NULL; g = g->next)
+        count += g->leaving;
+    return count;
+}
+
+/* Many upgrades, or renewals, with clients that stay: each leaves its gates behind. */
+static void warn_of_many(uint32_t before)
+{
+    uint32_t now = count_leaving();
+
+    if (now > before && now > MANY)
+        log_warn("%u gates of former certificates or binaries have clients that have not gone; "
+                 "gate_shutdown_timeout would end them%s",
+                 now,
+                 generation_current()->settings->gate_shutdown_timeout_ms == 0 ? "" : ", and will");
 }
 
 /* The number of gates with this fingerprint that are to stay; `ready` of them accept. */
@@ -294,6 +344,7 @@ static void retire_former(void)
 
     if (gates.fingerprint == NULL || master.mode != MASTER_RUNNING)
         return;
+    uint32_t before = count_leaving();
     count_alike(gates.fingerprint, &ready);
     for (struct gate *g = gates.first; g != NULL && ready >= gates.wanted; g = g->next) {
         if (strcmp(g->fingerprint, gates.fingerprint) != 0)
@@ -305,6 +356,7 @@ static void retire_former(void)
             ready--;
         }
     }
+    warn_of_many(before);
 }
 
 void gates_serve(void)
@@ -323,6 +375,8 @@ void gates_serve(void)
         break;
     }
     retire_former();
+    for (struct gate *g = gates.first; g != NULL; g = g->next)
+        gate_limit(g);
 }
 
 static void gate_spawn_missing(struct timer *timer)
@@ -398,6 +452,7 @@ void gates_write(cJSON *state)
         cJSON_AddNumberToObject(item, "channel", g->child.channel.fd);
         cJSON_AddNumberToObject(item, "seat", g->seat);
         cJSON_AddBoolToObject(item, "leaving", g->leaving);
+        cJSON_AddNumberToObject(item, "leaving_ms", (double)(g->leaving_ns / NS_PER_MS));
         cJSON_AddNumberToObject(item, "row", board_gate_place(master.board, g->row));
         cJSON_AddItemToArray(list, item);
     }
@@ -419,6 +474,9 @@ void gates_read(const cJSON *state)
         gate->fingerprint = must_strdup("");
         gate->ready = true;
         gate->leaving = state_truth(item, "leaving");
+        gate->leaving_ns =
+            (uint64_t)state_number(item, "leaving_ms", (double)(clock_ns() / NS_PER_MS)) *
+            NS_PER_MS;
         gate->row = board_gate_at(master.board, (uint32_t)state_number(item, "row", BOARD_NO_GATE));
     }
 }

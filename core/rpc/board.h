@@ -242,9 +242,9 @@ struct board {
     struct board_row totals; /* of workers that are gone */
     struct board_row rows[BOARD_ROWS_MAX];
 
-    _Atomic uint32_t gate_high; /* as row_high is */
-    _Atomic uint32_t gate_used[BOARD_GATES_MAX];
-    counter gate_totals[TLS_COUNTERS]; /* of gates that are gone */
+    _Atomic uint32_t gate_high;                  /* as row_high is */
+    _Atomic uint32_t gate_used[BOARD_GATES_MAX]; /* 0: free; 2: it takes no more clients */
+    counter gate_totals[TLS_COUNTERS];           /* of gates that are gone */
     struct board_gate gates[BOARD_GATES_MAX];
 };
 
@@ -327,6 +327,10 @@ struct board_gate *board_gate_at(struct board *board, uint32_t place);
 /* Adds the counters to the totals, what was under way as ended, and frees the row, which may be
  * NULL. Master only, after the gate is gone. */
 void board_retire_gate(struct board *board, struct board_gate *gate);
+
+/* The gate takes no more clients; and how many such there are. The row may be NULL. */
+void board_gate_leaves(struct board *board, const struct board_gate *gate);
+uint32_t board_gates_leaving(const struct board *board);
 
 /* The sum over all gates, those that are gone among them; and how many there are. */
 uint64_t board_sum_tls(const struct board *board, enum tls_counter which);

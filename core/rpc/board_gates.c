@@ -7,6 +7,8 @@
 
 #include "rpc/board.h"
 
+enum { GATE_LEAVES = 2 }; /* in gate_used */
+
 struct board_gate *board_take_gate(struct board *board)
 {
     for (uint32_t i = 0; i < BOARD_GATES_MAX; i++) {
@@ -97,6 +99,23 @@ uint32_t board_gates(const struct board *board)
 
     while (next_gate(board, &i) != NULL)
         count++;
+    return count;
+}
+
+void board_gate_leaves(struct board *board, const struct board_gate *gate)
+{
+    uint32_t place = board_gate_place(board, gate);
+
+    if (place != BOARD_NO_GATE)
+        atomic_store(&board->gate_used[place], GATE_LEAVES);
+}
+
+uint32_t board_gates_leaving(const struct board *board)
+{
+    uint32_t high = atomic_load_explicit(&board->gate_high, memory_order_relaxed), count = 0;
+
+    for (uint32_t i = 0; i < high; i++)
+        count += atomic_load_explicit(&board->gate_used[i], memory_order_relaxed) == GATE_LEAVES;
     return count;
 }
 

@@ -160,6 +160,9 @@ static void write_handshakes(const struct board *board, struct text *out)
 static void write_tls(const struct board *board, struct text *out)
 {
     one(out, "gates", "gauge", "Processes that end TLS.", board_gates(board));
+    one(out, "gates_leaving", "gauge",
+        "Gates of former certificates or binaries, whose clients have not gone.",
+        board_gates_leaving(board));
     write_handshakes(board, out);
     one(out, "tls_handshakes_pending", "gauge", "Handshakes of TLS that are under way.",
         overview_handshakes(board));

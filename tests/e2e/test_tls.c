@@ -586,6 +586,50 @@ START_TEST(a_new_certificate_costs_no_connection)
 }
 END_TEST
 
+static const char *metrics_of(const struct server *server)
+{
+    return pillion("status", "--prometheus", "-p", server->prefix).out;
+}
+
+static void renew(const struct server *server)
+{
+    tls_make(server, "renewed", "DNS:localhost", NULL);
+    rename(server_path(server, "tls/renewed.key"), server_path(server, "tls/localhost.key"));
+    rename(server_path(server, "tls/renewed.pem"), server_path(server, "tls/localhost.pem"));
+}
+
+START_TEST(former_gates_end_when_their_time_is_over_and_the_log_tells_it)
+{
+    struct server *server = server_new();
+    int port = free_port();
+    pid_t before[8];
+    struct tls stays;
+
+    tls_make(server, "localhost", "DNS:localhost", NULL);
+    server_conf(server, "gate_processes 1;",
+                keep_printf("method ping; listen 127.0.0.1:%d ssl; " PAIR("localhost"), port));
+    server_start(server);
+    ck_assert(tls_open(&stays, server, port, &(struct tls_options){0}));
+    tls_expect_alive(&stays);
+    wait_until(gates(server, before, 8) == 1, "there is no gate");
+    renew(server);
+    server_reload(server);
+    wait_until(shows(server, port, "renewed"), "the former certificate is still shown");
+    expect_part(metrics_of(server), "pillion_gates_leaving 1\n");
+    expect_part(metrics_of(server), "pillion_gates 2\n");
+    tls_expect_alive(&stays); /* there is no limit */
+    server_conf(server, "gate_processes 1; gate_shutdown_timeout 100ms;",
+                keep_printf("method ping; listen 127.0.0.1:%d ssl; " PAIR("localhost"), port));
+    server_reload(server); /* which holds for gates that are former ones already */
+    wait_until(!process_lives(before[0]), "the former gate stays");
+    server_wait_log(server, "still has clients when its time is over (gate_shutdown_timeout)");
+    tls_close(&stays);
+    wait_until(strstr(metrics_of(server), "pillion_gates_leaving 0\n") != NULL,
+               "it is still counted");
+    ck_assert(shows(server, port, "renewed"));
+}
+END_TEST
+
 START_TEST(connections_outlive_an_upgrade)
 {
     struct tls clients[CLIENTS];
@@ -920,6 +964,7 @@ E2E_MAIN("tls", curl_calls_a_method_over_tls, any_name_of_the_certificate_may_be
          a_client_that_has_finished_sending_gets_its_replies,
          connections_outlive_workers_vaults_and_reloads,
          a_crash_is_answered_and_costs_no_connection, a_new_certificate_costs_no_connection,
+         former_gates_end_when_their_time_is_over_and_the_log_tells_it,
          connections_outlive_an_upgrade, tickets_outlive_reloads_and_upgrades,
          a_gate_that_dies_is_replaced_and_nothing_else_ends,
          a_queue_that_a_module_has_shut_down_is_made_anew_by_a_reload,
