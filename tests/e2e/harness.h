@@ -166,6 +166,10 @@ double server_metric(const struct server *server, const char *module, const char
 /* A count of a method, such as its "calls" or "errors", by rpc.stats. */
 double server_calls(const struct server *server, const char *method, const char *count);
 
+/* The first child of the server's master whose title (process/title.h) begins so; 0: there is none.
+ */
+pid_t server_child(const struct server *server, const char *title);
+
 /* The pids of the workers, by rpc.stats. */
 size_t server_workers(const struct server *server, pid_t *pids, size_t most);
 

@@ -423,15 +423,21 @@ void server_kill_all(const struct server *server, int number)
         kill(children[i], number);
 }
 
-/* Finds the vault by its title (process/title.h); 0 when there is none. */
-static pid_t find_vault(const struct server *server)
+pid_t server_child(const struct server *server, const char *title)
 {
     pid_t pids[64];
     size_t count = children_of(server->pid, pids, 64);
 
     for (size_t i = 0; i < count; i++) {
-        char *path = keep_printf("/proc/%d/cmdline", (int)pids[i]);
-        if (access(path, R_OK) == 0 && strncmp(file_read(path, NULL), "pillion: vault 0", 16) == 0)
+        char path[64], shown[256] = "";
+        snprintf(path, sizeof(path), "/proc/%d/cmdline", (int)pids[i]);
+        FILE *file = fopen(path, "re");
+        if (file == NULL) /* it has ended meanwhile */
+            continue;
+        size_t size = fread(shown, 1, sizeof(shown) - 1, file);
+        fclose(file);
+        shown[size] = '\0';
+        if (strncmp(shown, title, strlen(title)) == 0)
             return pids[i];
     }
     return 0;
@@ -441,7 +447,7 @@ pid_t server_vault(const struct server *server)
 {
     pid_t vault = 0;
 
-    wait_until((vault = find_vault(server)) != 0, "there is no vault");
+    wait_until((vault = server_child(server, "pillion: vault 0")) != 0, "there is no vault");
     return vault;
 }
 

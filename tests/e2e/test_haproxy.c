@@ -77,12 +77,14 @@ START_TEST(an_agent_is_told_what_readyz_tells)
 {
     struct pillion one = serve("quit_delay 1h;", "");
 
+    pid_t former, worker;
+    ck_assert_uint_eq(server_workers(one.server, &former, 1), 1);
     ck_assert(is_up(agent_says(one.agent)));
     server_reload(one.server);
     ck_assert(is_up(agent_says(one.agent)));
+    wait_until(!process_lives(former), "the former worker does not end");
     server_signal(one.server, SIGQUIT);
     wait_until(strcmp(agent_says(one.agent), "drain\n") == 0, "the agent is not told to drain");
-    pid_t worker;
     ck_assert_uint_eq(server_workers(one.server, &worker, 1), 1);
     kill(worker, SIGKILL);
     wait_until(server_stat(one.server, "crashes") == 1, "no worker was replaced");

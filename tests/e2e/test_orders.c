@@ -39,15 +39,7 @@ static struct server *serve_gated(void)
 
 static pid_t probe_of(const struct server *server)
 {
-    pid_t pids[16];
-    size_t count = children_of(server->pid, pids, 16);
-
-    for (size_t i = 0; i < count; i++) {
-        const char *path = keep_printf("/proc/%d/cmdline", (int)pids[i]);
-        if (access(path, R_OK) == 0 && strncmp(file_read(path, NULL), "pillion: probe", 14) == 0)
-            return pids[i];
-    }
-    return 0;
+    return server_child(server, "pillion: probe");
 }
 
 static pid_t wait_probe(const struct server *server)

@@ -105,15 +105,7 @@ static struct server *serve(const struct etcd *etcd, const char *more)
 
 static pid_t registry_of(const struct server *server)
 {
-    pid_t pids[64];
-    size_t count = children_of(server->pid, pids, 64);
-
-    for (size_t i = 0; i < count; i++) {
-        const char *path = keep_printf("/proc/%d/cmdline", (int)pids[i]);
-        if (access(path, R_OK) == 0 && strcmp(file_read(path, NULL), "pillion: registry") == 0)
-            return pids[i];
-    }
-    return 0;
+    return server_child(server, "pillion: registry");
 }
 
 static const cJSON *stats_of(const struct server *server)

@@ -79,16 +79,7 @@ static void kill_workers(int client)
 /* The process in a seat; 0 where there is none. */
 static pid_t vault_of(const struct server *server, int seat)
 {
-    pid_t pids[64];
-    size_t count = children_of(server->pid, pids, 64);
-    const char *title = keep_printf("pillion: vault %d", seat);
-
-    for (size_t i = 0; i < count; i++) {
-        char *path = keep_printf("/proc/%d/cmdline", (int)pids[i]);
-        if (access(path, R_OK) == 0 && strcmp(file_read(path, NULL), title) == 0)
-            return pids[i];
-    }
-    return 0;
+    return server_child(server, keep_printf("pillion: vault %d", seat));
 }
 
 /* The same user may do that (prlimit(2)): as root, vaults have to be root, too. */

@@ -93,15 +93,7 @@ static void expect_known(const struct shop *shop, const char *servers)
 /* The process that asks. */
 static pid_t registry_of(const struct shop *shop)
 {
-    pid_t pids[64];
-    size_t count = children_of(shop->server->pid, pids, 64);
-
-    for (size_t i = 0; i < count; i++) {
-        char *title = file_read(keep_printf("/proc/%d/cmdline", (int)pids[i]), NULL);
-        if (strstr(title, "registry") != NULL)
-            return pids[i];
-    }
-    return 0;
+    return server_child(shop->server, "pillion: registry");
 }
 
 static void close_shop(struct shop *shop)
