@@ -55,10 +55,10 @@ static inline int connect_when_there(int port)
 static inline const char *haproxy_ask(const struct server *server, const char *command)
 {
     const char *path = server_path(server, "haproxy.sock"), *line = keep_printf("%s\n", command);
+    int client = -1;
 
-    wait_until(access(path, R_OK) == 0, "haproxy has no runtime socket");
-    int client = client_connect_unix(path);
-
+    /* It is there before it is listened to. */
+    wait_until((client = client_try_connect_unix(path)) >= 0, "haproxy has no runtime socket");
     client_send(client, line, strlen(line));
     const char *said = client_receive_rest(client);
     close(client);

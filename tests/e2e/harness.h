@@ -220,6 +220,7 @@ int client_connect_v6(int port);                 /* [::1]:port */
 int client_connect_unix(const char *path);
 /* -1 with errno when no server listens. */
 int client_try_connect(int port);
+int client_try_connect_unix(const char *path);
 
 void client_send(int client, const void *data, size_t size);
 /* Sends a frame with the text `body`. */

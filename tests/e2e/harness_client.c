@@ -65,12 +65,17 @@ int client_connect_v6(int port)
     return check_connected(try_connect(&address, sizeof(address), AF_INET6));
 }
 
-int client_connect_unix(const char *path)
+int client_try_connect_unix(const char *path)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
 
     snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
-    return check_connected(try_connect(&address, sizeof(address), AF_UNIX));
+    return try_connect(&address, sizeof(address), AF_UNIX);
+}
+
+int client_connect_unix(const char *path)
+{
+    return check_connected(client_try_connect_unix(path));
 }
 
 /* ---- moving bytes ---- */
