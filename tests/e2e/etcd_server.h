@@ -1,5 +1,6 @@
-/* A real etcd for tests, of one member or several, which ends with the test. It needs <check.h>
- * alone, so that unit tests can have it, too.
+/* A real etcd for tests, of one member or several, which ends with the test, and whose folder goes
+ * then, also when the test fails or is killed. It needs <check.h> alone, so that unit tests can
+ * have it, too.
  *
  *     struct etcd_cluster cluster = {.count = 3};
  *     etcd_cluster_start(&cluster);     // all members, on free ports of 127.0.0.1
@@ -11,6 +12,7 @@
 
 #include <arpa/inet.h>
 #include <check.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -36,6 +38,7 @@ struct etcd_cluster {
     const char *cert, *key;
 
     char folder[256];
+    int alive; /* a pipe that ends with the test: see etcd_sweep */
     char text[ETCD_MEMBERS_MAX][64];
     const char *urls[ETCD_MEMBERS_MAX + 1];
     struct etcd_member_process members[ETCD_MEMBERS_MAX];
@@ -92,11 +95,12 @@ static inline void etcd_member_start(struct etcd_cluster *cluster, int at)
                          cluster->ca, cluster->cert, cluster->key);
     snprintf(command + used, sizeof(command) - (size_t)used, " >>%s/m%d.log 2>&1", cluster->folder,
              at);
-    pid_t pid = fork();
+    pid_t own = getpid(), pid = fork();
     ck_assert_int_ge(pid, 0);
     if (pid == 0) {
         prctl(PR_SET_PDEATHSIG, SIGKILL);
-        execl("/bin/sh", "sh", "-c", command, NULL);
+        if (getppid() == own)
+            execl("/bin/sh", "sh", "-c", command, NULL);
         _exit(127);
     }
     cluster->members[at].pid = pid;
@@ -123,6 +127,33 @@ static inline void etcd_member_forget(struct etcd_cluster *cluster, int at)
     ck_assert_int_eq(system(command), 0);
 }
 
+/* Has a process remove the folder when the test is no more, however it has ended. It is in a
+ * session of its own, and no child of the test: nobody kills it or waits for it. */
+static inline void etcd_sweep(struct etcd_cluster *cluster)
+{
+    static const char script[] = "read nothing; i=0; while rm -rf \"$0\"; [ -e \"$0\" ] && "
+                                 "[ $i -lt 50 ]; do i=$((i + 1)); sleep 0.1; done";
+    int ends[2];
+
+    ck_assert_int_eq(pipe2(ends, O_CLOEXEC), 0);
+    pid_t pid = fork();
+    ck_assert_int_ge(pid, 0);
+    if (pid == 0) {
+        setsid();
+        if (fork() == 0) {
+            int nowhere = open("/dev/null", O_WRONLY | O_CLOEXEC);
+            dup2(ends[0], STDIN_FILENO);
+            dup2(nowhere, STDOUT_FILENO);
+            dup2(nowhere, STDERR_FILENO);
+            execl("/bin/sh", "sh", "-c", script, cluster->folder, NULL);
+        }
+        _exit(0);
+    }
+    waitpid(pid, NULL, 0);
+    close(ends[0]);
+    cluster->alive = ends[1];
+}
+
 static inline void etcd_cluster_start(struct etcd_cluster *cluster)
 {
     const char *parent = getenv("TMPDIR");
@@ -132,6 +163,7 @@ static inline void etcd_cluster_start(struct etcd_cluster *cluster)
     snprintf(cluster->folder, sizeof(cluster->folder), "%s/etcd-XXXXXX",
              parent == NULL ? "/tmp" : parent);
     ck_assert_ptr_nonnull(mkdtemp(cluster->folder));
+    etcd_sweep(cluster);
     for (int i = 0; i < cluster->count; i++) {
         cluster->members[i].client_port = etcd_free_port();
         cluster->members[i].peer_port = etcd_free_port();
@@ -211,11 +243,16 @@ static inline const char *etcd_answer_text(const char *answer, const char *name)
 
 static inline void etcd_member_wait(const struct etcd_cluster *cluster, int at)
 {
+    char command[512];
     bool is = false;
 
     for (int i = 0; i < 1500 && !(is = etcd_member_answers(cluster, at)); i++)
         usleep(20000);
-    ck_assert_msg(is, "etcd does not come: see %s", cluster->folder);
+    if (!is) {
+        snprintf(command, sizeof(command), "tail -n 5 %s/m%d.log >&2", cluster->folder, at);
+        ck_abort_msg("etcd does not come (%d)",
+                     system(command)); /* its folder goes with the test */
+    }
 }
 
 static inline void etcd_cluster_wait(const struct etcd_cluster *cluster)
@@ -230,6 +267,7 @@ static inline void etcd_cluster_end(struct etcd_cluster *cluster)
 
     for (int i = 0; i < cluster->count; i++)
         etcd_member_kill(cluster, i);
+    close(cluster->alive);
     snprintf(command, sizeof(command), "rm -rf %s", cluster->folder);
     ck_assert_int_eq(system(command), 0);
 }

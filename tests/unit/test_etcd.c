@@ -3,6 +3,8 @@
  */
 #include "etcd_fixture.h"
 
+#include <sys/mman.h>
+
 static struct etcd_cluster cluster;
 static struct peer holder, watcher;
 
@@ -366,6 +368,36 @@ START_TEST(a_revoked_lease_takes_its_keys_along_at_once)
 }
 END_TEST
 
+/* ---- The tests' own ---- */
+
+static bool is_left_behind(const struct etcd_cluster *left)
+{
+    return access(left->folder, F_OK) == 0 || etcd_member_answers(left, 0);
+}
+
+START_TEST(a_test_that_is_killed_leaves_no_etcd_behind)
+{
+    etcd_needed();
+    struct etcd_cluster *left =
+        mmap(NULL, sizeof(*left), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    pid_t pid = fork();
+    if (pid == 0) {
+        etcd_cluster_start(left);
+        for (;;)
+            pause();
+    }
+    for (int i = 0; i < 1500 && (left->members[0].pid == 0 || !etcd_member_answers(left, 0)); i++)
+        usleep(20000);
+    ck_assert(is_left_behind(left));
+    kill(pid, SIGKILL);
+    waitpid(pid, NULL, 0);
+    for (int i = 0; i < 1000 && is_left_behind(left); i++)
+        usleep(20000);
+    ck_assert_msg(!is_left_behind(left), "%s", left->folder);
+    munmap(left, sizeof(*left));
+}
+END_TEST
+
 /* ---- A member that goes away ---- */
 
 START_TEST(a_restarted_etcd_finds_its_lease_and_its_watchers_again)
@@ -559,7 +591,7 @@ ETCD_MAIN("etcd", a_key_comes_changes_and_goes_and_watchers_hear_of_it,
           a_lease_goes_on_in_another_process_and_nobody_hears_of_it,
           a_lease_that_is_not_there_any_more_is_followed_by_a_new_one,
           a_key_that_somebody_has_deleted_is_put_again, a_put_that_is_done_late_does_not_stay,
-          a_revoked_lease_takes_its_keys_along_at_once,
+          a_test_that_is_killed_leaves_no_etcd_behind, a_revoked_lease_takes_its_keys_along_at_once,
           a_restarted_etcd_finds_its_lease_and_its_watchers_again,
           what_a_watch_has_missed_is_told_when_it_goes_on, a_compacted_watch_reads_everything_again,
           another_etcd_in_its_place_gets_the_keys_and_is_read_anew,
