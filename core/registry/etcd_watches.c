@@ -186,7 +186,8 @@ static char *make_stream(struct etcd_ask *ask)
 {
     struct etcd_watched *watched = container_of(ask, struct etcd_watched, stream);
 
-    if (watched->goes_on)
+    /* Another etcd may be in the place of the one that the pages came from, too. */
+    if (watched->goes_on || watched->mark.size > 0)
         begin_look(watched);
     watched->goes_on = true;
     return etcd_text_watch(watched->prefix, watched->revision + 1);
