@@ -481,23 +481,39 @@ static void tell_watch(const char *name, bool on)
     outbox_send(&registry.out, &message, -1);
 }
 
+/* Tells the process which of `these` are not among `those` (`on`: wanted from now on). */
+static void tell_others(const char *const *these, size_t count, const char *const *those,
+                        size_t those_count, bool on)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (is_among(those, those_count, these[i]))
+            continue;
+        tell_watch(these[i], on);
+        if (!on)
+            registry_shown_unwanted(these[i]);
+    }
+}
+
 void registry_wants(const char *const *services, size_t count)
 {
     const char *const *before = (const char *const *)registry.wanted;
+    size_t before_count = registry.wanted_count, common = 0;
     char **wanted = must_zalloc((count + 1) * sizeof(*wanted));
 
     for (size_t i = 0; i < count; i++) {
         wanted[i] = must_strdup(services[i]);
-        if (!is_among(before, registry.wanted_count, services[i]))
-            tell_watch(services[i], true);
+        common += is_among(before, before_count, services[i]);
     }
-    for (size_t i = 0; i < registry.wanted_count; i++) {
-        if (!is_among(services, count, before[i])) {
-            tell_watch(before[i], false);
-            registry_shown_unwanted(before[i]);
-        }
+    /* New ones come first: they begin with what former ones know. But the process has room for so
+     * many only, and would not look for one that comes too early. */
+    bool crowded = before_count + count - common > DIRECTORY_SERVICES_MAX;
+    if (crowded)
+        tell_others(before, before_count, services, count, false);
+    tell_others(services, count, before, before_count, true);
+    if (!crowded)
+        tell_others(before, before_count, services, count, false);
+    for (size_t i = 0; i < before_count; i++)
         free(registry.wanted[i]);
-    }
     free(registry.wanted);
     registry.wanted = wanted;
     registry.wanted_count = count;

@@ -12,16 +12,14 @@
 #include "master/workers.h"
 #include "net/directory.h"
 
-#define WANTS_MAX (8 * DIRECTORY_SERVICES_MAX) /* of all generations together */
-
 struct want {
     uint64_t generation;
     char *service;
 };
 
 static struct {
-    struct want items[WANTS_MAX]; /* in the order in which they came */
-    size_t count;
+    struct want *items; /* in the order in which they came */
+    size_t count, capacity;
 } wants;
 
 static bool is_among(const char *const *names, size_t count, const char *name)
@@ -33,6 +31,13 @@ static bool is_among(const char *const *names, size_t count, const char *name)
     return false;
 }
 
+static void tell_too_many(const char *service)
+{
+    log_seldom(LOG_ERROR_LEVEL, &wants,
+               "more than %u services are wanted, and nobody looks for \"%s\"",
+               DIRECTORY_SERVICES_MAX, service);
+}
+
 /* Each service once. Returns how many; those that are too many are left out. */
 static size_t services_of(const char *names[DIRECTORY_SERVICES_MAX])
 {
@@ -42,9 +47,7 @@ static size_t services_of(const char *names[DIRECTORY_SERVICES_MAX])
         if (is_among(names, count, wants.items[i].service))
             continue;
         if (count == DIRECTORY_SERVICES_MAX) {
-            log_seldom(LOG_ERROR_LEVEL, &wants,
-                       "more than %u services are wanted, and nobody looks for \"%s\"",
-                       DIRECTORY_SERVICES_MAX, wants.items[i].service);
+            tell_too_many(wants.items[i].service);
             break;
         }
         names[count++] = wants.items[i].service;
@@ -59,17 +62,26 @@ static void tell(void)
     registry_wants(names, services_of(names));
 }
 
+/* Each generation has room of its own: one that wants too many takes none from the next, which
+ * begins with what its configuration names. */
 static bool add(uint64_t generation, const char *service)
 {
+    size_t of_generation = 0;
+
     for (size_t i = 0; i < wants.count; i++) {
-        if (wants.items[i].generation == generation && strcmp(wants.items[i].service, service) == 0)
+        if (wants.items[i].generation != generation)
+            continue;
+        if (strcmp(wants.items[i].service, service) == 0)
             return false;
+        of_generation++;
     }
-    if (wants.count == WANTS_MAX) {
-        log_seldom(LOG_ERROR_LEVEL, &wants,
-                   "generations want %u services in all, and nobody looks for \"%s\"", WANTS_MAX,
-                   service);
+    if (of_generation == DIRECTORY_SERVICES_MAX) {
+        tell_too_many(service);
         return false;
+    }
+    if (wants.count == wants.capacity) {
+        wants.capacity += DIRECTORY_SERVICES_MAX;
+        wants.items = must_realloc(wants.items, wants.capacity * sizeof(*wants.items));
     }
     wants.items[wants.count++] = (struct want){generation, must_strdup(service)};
     return true;

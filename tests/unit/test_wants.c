@@ -111,6 +111,26 @@ START_TEST(what_a_damaged_worker_sends_is_told_nobody)
 }
 END_TEST
 
+START_TEST(a_generation_that_wants_too_many_takes_no_room_from_the_next)
+{
+    char text[40];
+
+    current = &generations[0];
+    wants_add(1, "registry:/");
+    for (uint64_t generation = 1; generation <= 2; generation++) {
+        for (int i = 0; i < 3000; i++) {
+            snprintf(text, sizeof(text), "registry:/%d", i);
+            wants_add(generation, text);
+        }
+    }
+    next = &generations[2];
+    wants_add(3, "registry:/");
+    current = next, next = NULL;
+    wants_sweep();
+    ck_assert_str_eq(told, "registry:/");
+}
+END_TEST
+
 START_TEST(an_upgrade_hands_them_to_the_generation_that_serves)
 {
     cJSON *state = cJSON_CreateObject();
@@ -172,4 +192,5 @@ END_TEST
 UNIT_MAIN("wants", each_change_is_told_once,
           a_service_is_forgotten_with_the_last_generation_that_wants_it,
           what_a_damaged_worker_sends_is_told_nobody,
+          a_generation_that_wants_too_many_takes_no_room_from_the_next,
           an_upgrade_hands_them_to_the_generation_that_serves, names_of_services_are_checked)
