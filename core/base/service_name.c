@@ -1,6 +1,7 @@
 /* Names of services. See service_name.h. */
 #include "base/service_name.h"
 
+#include <stdio.h>
 #include <string.h>
 
 static const char registered[] = "registry:", looked_up[] = "srv:";
@@ -74,4 +75,17 @@ bool service_name_check(const char *text, struct error *error)
                          SERVICE_NAME_MAX);
     return service_name_is_registered(text) ? path_check(text, text + strlen(registered), error)
                                             : host_check(text, text + strlen(looked_up), error);
+}
+
+bool service_path_check(const char *path, struct error *error)
+{
+    char text[SERVICE_NAME_MAX + 2]; /* one that is too long is cut to one that is too long */
+
+    snprintf(text, sizeof(text), "%s%s", registered, path);
+    if (!service_name_check(text, error))
+        return false;
+    if (path[strlen(path) - 1] == '/')
+        return error_set(error, "\"%s\" ends with a slash, and stands for all services below it",
+                         text);
+    return true;
 }

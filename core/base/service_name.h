@@ -19,4 +19,8 @@ bool service_name_is_registered(const char *text);
 /* False with the reason when it is none, or not a right one. */
 bool service_name_check(const char *text, struct error *error);
 
+/* False with the reason when "registry:" and the path is no name of one service: a registry may
+ * have keys that no configuration can name. */
+bool service_path_check(const char *path, struct error *error);
+
 #endif

@@ -1,7 +1,9 @@
 /* The setters of `registry` and `register`. See setters.h. Nothing is opened or looked up here:
  * process/preflight_registry.c checks addresses, and a child tries the files. */
+#include <stdlib.h>
 #include <string.h>
 
+#include "base/service_name.h"
 #include "conf/directive.h"
 #include "conf/setters.h"
 #include "conf/settings.h"
@@ -9,6 +11,17 @@
 #define WEIGHT_MAX 1000
 
 /* ---- registry ---- */
+
+/* From 1 to 65535, up to `end`. */
+static bool is_port(const char *digits, const char *end)
+{
+    size_t count = strspn(digits, "0123456789");
+
+    if (count == 0 || count > 5 || digits + count != end)
+        return false;
+    long port = strtol(digits, NULL, 10);
+    return port >= 1 && port <= 65535;
+}
 
 /* "http://HOST:PORT", "https://[::1]:2379", with a slash at its end at most. */
 static bool is_member(const char *url)
@@ -20,10 +33,9 @@ static bool is_member(const char *url)
 
     if (scheme == 0 || colon == NULL || colon == host || strspn(host, "/@?#") > 0)
         return false;
-    size_t digits = strspn(colon + 1, "0123456789");
+    bool whole = host[0] == '[' ? colon[-1] == ']' : host + strcspn(host, ":[]") == colon;
     bool ended = host[size] == '\0' || strcmp(host + size, "/") == 0;
-    return digits > 0 && digits < 6 && colon + 1 + digits == host + size && ended &&
-           strcspn(host, "@?# ") >= size;
+    return whole && ended && is_port(colon + 1, host + size) && strcspn(host, "@?# ") >= size;
 }
 
 static bool read_urls(struct conf_apply *apply, const struct conf_statement *statement,
@@ -47,23 +59,16 @@ static bool read_urls(struct conf_apply *apply, const struct conf_statement *sta
     return true;
 }
 
-/* Keys are PREFIX/ADDRESS, and a watched "/pillion/" is the beginning of keys. */
+/* Keys are PREFIX/ADDRESS, and callers name the service as registry:PREFIX. */
 static void check_prefix(const struct registry_settings *registry, struct conf_errors *errors)
 {
-    const char *prefix = registry->prefix;
+    struct error error;
 
-    if (prefix == NULL)
-        return;
-    size_t size = strlen(prefix);
-    bool plain = true;
-    for (const char *c = prefix; *c != '\0'; c++)
-        plain = plain && *c > ' ' && *c < 127;
-    if (prefix[0] != '/' || size < 2 || prefix[size - 1] == '/' || strstr(prefix, "//") != NULL ||
-        !plain || size > REGISTRY_PREFIX_MAX)
+    if (registry->prefix != NULL && !service_path_check(registry->prefix, &error))
         conf_error(errors, &registry->place,
-                   "\"prefix\" must be a path such as /pillion/shop: it begins with a slash and "
-                   "does not end with one, and has at most %u plain characters, not \"%s\"",
-                   REGISTRY_PREFIX_MAX, prefix);
+                   "\"prefix\" must be a path such as /pillion/shop, which callers name as "
+                   "\"registry:/pillion/shop\": %s",
+                   error.text);
 }
 
 static void check_tls(const struct registry_settings *registry, struct conf_errors *errors)

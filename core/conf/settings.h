@@ -134,11 +134,10 @@ enum sandbox { SANDBOX_AUTO, SANDBOX_OFF, SANDBOX_ON };
 /* Whether clients that have finished sending wait for their replies. */
 enum half_close { HALF_CLOSE_AUTO, HALF_CLOSE_OFF, HALF_CLOSE_ON };
 
-#define RESOLVERS_MAX       8u /* name servers */
-#define REGISTRY_URLS_MAX   16u
-#define REGISTRY_PREFIX_MAX 512u /* bytes */
-#define REGISTER_WEIGHT     100  /* of an instance that says nothing */
-#define REGISTER_MAX        64u  /* addresses of one server, in all its server blocks together */
+#define RESOLVERS_MAX     8u /* name servers */
+#define REGISTRY_URLS_MAX 16u
+#define REGISTER_WEIGHT   100 /* of an instance that says nothing */
+#define REGISTER_MAX      64u /* addresses of one server, in all its server blocks together */
 
 /* `registry etcd URL … { … }` */
 struct registry_settings {

@@ -252,17 +252,17 @@ static void add_text(struct adding *adding, const struct proxy_all_settings *all
 static void add_all(struct adding *adding, const struct proxy_all_settings *all,
                     const struct settings *settings, const struct directory *directory)
 {
-    struct text text = {0}, conflicts = {0};
+    struct text text = {0}, faults = {0};
     struct gateway_methods methods;
     size_t left_out = 0;
 
     bool known =
-        gateway_methods_read(directory, all->service, own_service(settings), &methods, &conflicts);
+        gateway_methods_read(directory, all->service, own_service(settings), &methods, &faults);
     for (size_t i = 0; i < methods.count; i++) {
         if (is_taken(adding, &methods.items[i], text.size, &left_out))
             append_method(&text, &methods.items[i]);
     }
-    for (const char *line = text_string(&conflicts); *line != '\0'; line += strcspn(line, "\n") + 1)
+    for (const char *line = text_string(&faults); *line != '\0'; line += strcspn(line, "\n") + 1)
         log_warn("proxy_all: %.*s", (int)strcspn(line, "\n"), line);
     if (left_out > 0)
         log_error("%zu methods of %s are left out: there can be %u different methods in the life "
@@ -276,7 +276,7 @@ static void add_all(struct adding *adding, const struct proxy_all_settings *all,
     if (text.size > 0)
         add_text(adding, all, &text);
     text_free(&text);
-    text_free(&conflicts);
+    text_free(&faults);
     gateway_methods_free(&methods);
 }
 

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/memory.h"
+#include "base/service_name.h"
 
 /* Instances of one service that share a set of methods. */
 struct kind {
@@ -12,13 +13,34 @@ struct kind {
     uint32_t instances;
 };
 
-static size_t find_kinds(const struct directory_service *read, const char *own, struct kind *kinds)
+/* Whether methods can be forwarded to the service: it is not the server's own, and a configuration
+ * can name it. */
+static bool can_be_named(const char *service, const char *own, struct text *faults)
 {
+    struct error error;
+
+    if (own != NULL && strcmp(service, own) == 0)
+        return false;
+    if (service_path_check(service, &error))
+        return true;
+    if (faults != NULL)
+        text_printf(faults, "a service is left out: %s\n", error.text);
+    return false;
+}
+
+static size_t find_kinds(const struct directory_service *read, const char *own, struct kind *kinds,
+                         struct text *faults)
+{
+    const char *last = NULL;
+    bool named = false;
     size_t count = 0;
 
     for (size_t i = 0; i < read->count; i++) {
         const struct directory_instance *it = &read->instances[i];
-        if (it->methods == UINT32_MAX || (own != NULL && strcmp(it->service, own) == 0))
+        if (last == NULL || strcmp(last, it->service) != 0)
+            named = can_be_named(it->service, own, faults);
+        last = it->service;
+        if (it->methods == UINT32_MAX || !named)
             continue;
         size_t k = count; /* instances come in the order of their keys: the last kind is likely */
         while (k > 0 &&
@@ -55,7 +77,7 @@ static void add_kind(struct gateway_methods *methods, const struct kind *kind)
 }
 
 /* Of equal names, which are neighbours, the first stays. */
-static void keep_first(struct gateway_methods *methods, struct text *conflicts)
+static void keep_first(struct gateway_methods *methods, struct text *faults)
 {
     size_t left = 0;
 
@@ -67,27 +89,27 @@ static void keep_first(struct gateway_methods *methods, struct text *conflicts)
             continue;
         }
         bool told = strcmp(it[-1].service, it->service) == 0;
-        if (!told && conflicts != NULL)
-            text_printf(conflicts, "the method \"%s\" is offered by %s and by %s: %s has it\n",
+        if (!told && faults != NULL)
+            text_printf(faults, "the method \"%s\" is offered by %s and by %s: %s has it\n",
                         it->name, last->service, it->service, last->service);
     }
     methods->count = left;
 }
 
 bool gateway_methods_read(const struct directory *directory, const char *name, const char *own,
-                          struct gateway_methods *methods, struct text *conflicts)
+                          struct gateway_methods *methods, struct text *faults)
 {
     *methods = (struct gateway_methods){0};
     if (directory == NULL || (methods->read = directory_read(directory, name, NULL)) == NULL)
         return false;
     struct kind *kinds = must_zalloc((methods->read->count + 1) * sizeof(*kinds));
-    size_t count = find_kinds(methods->read, own, kinds);
+    size_t count = find_kinds(methods->read, own, kinds, faults);
     for (size_t i = 0; i < count; i++)
         add_kind(methods, &kinds[i]);
     free(kinds);
     if (methods->count > 0)
         qsort(methods->items, methods->count, sizeof(*methods->items), compare);
-    keep_first(methods, conflicts);
+    keep_first(methods, faults);
     return methods->read->known;
 }
 

@@ -21,10 +21,11 @@ struct gateway_methods {
 };
 
 /* Reads the service `name` of the directory. `own` (or NULL) is a service that is left out.
- * `conflicts` (or NULL) takes a line for each name that several services offer. False when nothing
- * is known of it. Free the result with gateway_methods_free in any case. */
+ * `faults` (or NULL) takes a line for each name that several services offer, and for each service
+ * that no configuration could name, and that is left out likewise. False when nothing is known of
+ * it. Free the result with gateway_methods_free in any case. */
 bool gateway_methods_read(const struct directory *directory, const char *name, const char *own,
-                          struct gateway_methods *methods, struct text *conflicts);
+                          struct gateway_methods *methods, struct text *faults);
 void gateway_methods_free(struct gateway_methods *methods);
 
 #endif

@@ -160,6 +160,30 @@ START_TEST(a_gateway_that_registers_nothing_has_the_methods_below_its_prefix)
 }
 END_TEST
 
+/* Whoever may write below a path chooses the rest of the key. */
+START_TEST(services_that_no_configuration_can_name_are_left_out)
+{
+    char path[600] = "/p/";
+    memset(path + strlen(path), 'x', sizeof(path) - 1 - strlen(path));
+    path[sizeof(path) - 1] = '\0';
+    const struct directory_instance instances[] = {
+        {"10.0.0.1:1", "/p/", 100, 0, 0},     {"10.0.0.1:1", "/p/a\"b", 100, 0, 0},
+        {"10.0.0.1:1", "/p/a\\b", 100, 0, 0}, {"10.0.0.1:1", "/p/a//b", 100, 0, 0},
+        {"10.0.0.1:1", "/p/{};", 100, 0, 0},  {"10.0.0.1:1", path, 100, 0, 0},
+        {"10.0.0.1:1", "/p/zz", 100, 1, 0}};
+    struct text found = {0};
+
+    publish(instances, 7, both, 2);
+    configure("", "proxy_all registry:/p/;");
+    ck_assert_uint_eq(add(NULL), 2);
+    ck_assert_str_eq(directive_of("pay", "upstream"), "registry:/p/zz");
+    ck_assert_str_eq(directive_of("list", "upstream"), "registry:/p/zz");
+    gateway_look(&settings, directory, &found);
+    ck_assert_ptr_null(strstr(text_string(&found), "xxx"));
+    text_free(&found);
+}
+END_TEST
+
 START_TEST(most_instances_decide_what_a_method_is)
 {
     static const struct directory_method before[] = {{"buy", "{\"title\":\"Before\"}"}};
@@ -233,14 +257,14 @@ START_TEST(whatever_a_service_says_is_one_word)
         {"{}", "\\"},
         {"x y", ""}};
     static const struct directory_methods set = {odd, 3};
-    const struct directory_instance instances[] = {{"10.0.0.1:1", "/p/a\"b", 100, 0, 0}};
+    const struct directory_instance instances[] = {{"10.0.0.1:1", "/p/a$b", 100, 0, 0}};
 
     publish(instances, 1, &set, 1);
     configure("", "proxy_all registry:/p/;");
     ck_assert_uint_eq(add(NULL), 3);
     for (size_t i = 0; i < 3; i++)
         ck_assert_str_eq(method_of(odd[i].name)->declares, odd[i].about);
-    ck_assert_str_eq(directive_of("{}", "upstream"), "registry:/p/a\"b");
+    ck_assert_str_eq(directive_of("{}", "upstream"), "registry:/p/a$b");
     ck_assert_ptr_null(method_of("evil"));
 }
 END_TEST
@@ -396,6 +420,7 @@ END_TEST
 UNIT_MAIN("gateway", methods_of_services_become_methods_of_the_server,
           methods_of_the_configuration_come_first, names_of_the_servers_own_are_not_taken,
           a_gateway_that_registers_nothing_has_the_methods_below_its_prefix,
+          services_that_no_configuration_can_name_are_left_out,
           most_instances_decide_what_a_method_is, whatever_a_service_says_is_one_word,
           each_server_block_has_its_own, without_a_registry_there_are_no_methods,
           what_was_found_is_told_from_what_was_written,

@@ -90,7 +90,9 @@ START_TEST(members_are_written_with_scheme_and_port)
     static const char *const wrong[] = {"10.0.0.9:2379",           "ftp://10.0.0.9:2379",
                                         "http://10.0.0.9",         "http://:2379",
                                         "http://10.0.0.9:2379/v3", "http://me:pw@10.0.0.9:2379",
-                                        "http://10.0.0.9:123456"};
+                                        "http://10.0.0.9:123456",  "http://10.0.0.9:65536",
+                                        "http://10.0.0.9:0",       "http://[::1",
+                                        "http://::1:2379",         "http://[::1]2379"};
 
     for (size_t i = 0; i < sizeof(wrong) / sizeof(*wrong); i++) {
         char text[256], message[512];
@@ -106,12 +108,17 @@ START_TEST(members_are_written_with_scheme_and_port)
 }
 END_TEST
 
-START_TEST(a_prefix_is_a_path_without_an_end)
+/* The longest prefix: "registry:" and 246 bytes are a name of 255. */
+#define X41  "/xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
+#define X246 X41 X41 X41 X41 X41 X41
+
+START_TEST(a_prefix_is_a_path_without_an_end_that_callers_can_name)
 {
-    static const char *const wrong[] = {"shop", "/", "/shop/", "/a//b", "\"/a b\""};
+    static const char *const wrong[] = {"shop",     "/",       "/shop/", "/a//b",
+                                        "\"/a b\"", "'/a\"b'", X246 "x"};
 
     for (size_t i = 0; i < sizeof(wrong) / sizeof(*wrong); i++) {
-        char text[256];
+        char text[512];
         snprintf(text, sizeof(text),
                  "registry etcd http://10.0.0.9:2379 { prefix %s; }\nserver { listen 1; }\n",
                  wrong[i]);
@@ -119,6 +126,7 @@ START_TEST(a_prefix_is_a_path_without_an_end)
         ck_assert_ptr_nonnull(strstr(text_string(&errors.text), "\"prefix\" must be a path such"));
         finish();
     }
+    expect("registry etcd http://10.0.0.9:2379 { prefix " X246 "; }\nserver { listen 1; }\n", "");
 }
 END_TEST
 
@@ -214,7 +222,8 @@ END_TEST
 
 UNIT_MAIN("settings_registry", every_directive_of_registry_is_read,
           a_registry_may_watch_and_register_nothing, members_are_written_with_scheme_and_port,
-          a_prefix_is_a_path_without_an_end, files_of_tls_are_for_https_and_come_in_pairs,
-          register_needs_a_registry_with_a_prefix, addresses_that_nobody_can_call_are_refused,
-          an_address_is_registered_once, weights_are_from_1_to_1000,
-          a_loopback_address_in_a_registry_elsewhere_is_a_slip, a_server_registers_64_addresses)
+          a_prefix_is_a_path_without_an_end_that_callers_can_name,
+          files_of_tls_are_for_https_and_come_in_pairs, register_needs_a_registry_with_a_prefix,
+          addresses_that_nobody_can_call_are_refused, an_address_is_registered_once,
+          weights_are_from_1_to_1000, a_loopback_address_in_a_registry_elsewhere_is_a_slip,
+          a_server_registers_64_addresses)
