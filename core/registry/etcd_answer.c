@@ -7,10 +7,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/printable.h"
 #include "wire/base64.h"
 #include "wire/json.h"
 
-#define DEPTH_MAX 12u
+#define DEPTH_MAX   12u
+#define STRANGE_MAX 120u /* bytes that are shown of an answer that is no JSON */
 
 /* What etcd says, and what it means: rpctypes/error.go. The first one that the text holds counts;
  * all others are by their code. */
@@ -245,18 +247,33 @@ static bool read_error(struct etcd_answer *answer, const cJSON *root, const cJSO
     return false;
 }
 
+/* An answer that is no JSON. Proxies, and etcd before it looks at a request (a client's certificate
+ * with a common name, where users have passwords), say in plain text what is wrong. */
+static bool strange(struct etcd_answer *answer, struct bytes text, int status)
+{
+    struct text shown = {0};
+    struct bytes line = {text.data, 0};
+
+    while (line.size < text.size && line.size < STRANGE_MAX && text.data[line.size] != '\n' &&
+           text.data[line.size] != '\r')
+        line.size++;
+    text_append_line(&shown, line);
+    elsewhere(answer, "");
+    snprintf(answer->text, sizeof(answer->text),
+             "an answer that is none of etcd's (status %d, %zu bytes%s%s)", status, text.size,
+             shown.size == 0 ? "" : ": ", text_string(&shown));
+    text_free(&shown);
+    return false;
+}
+
 bool etcd_answer_read(struct etcd_answer *answer, struct bytes text, int status)
 {
     struct json_limits limits = {DEPTH_MAX, (uint32_t)(text.size / 2 + 8)};
     struct json_error where;
 
     *answer = (struct etcd_answer){.verdict = ETCD_FINE};
-    if (!json_check(text, &limits, &where) || json_has_nul(text)) {
-        elsewhere(answer, "");
-        snprintf(answer->text, sizeof(answer->text),
-                 "an answer that is none of etcd's (status %d, %zu bytes)", status, text.size);
-        return false;
-    }
+    if (!json_check(text, &limits, &where) || json_has_nul(text))
+        return strange(answer, text, status);
     answer->root = cJSON_ParseWithLength(text.data, text.size);
     if (answer->root == NULL)
         return elsewhere(answer, "out of memory for an answer");

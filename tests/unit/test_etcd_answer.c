@@ -116,6 +116,24 @@ START_TEST(errors_say_whether_another_member_may_do_better)
 }
 END_TEST
 
+/* What etcd 3.4.23 has sent where users have passwords, and a proxy might. */
+START_TEST(what_an_answer_without_json_says_is_told)
+{
+    ck_assert(!reads("CommonName of client sending a request against gateway will be ignored and "
+                     "not used as expected",
+                     400));
+    ck_assert_int_eq(answer.verdict, ETCD_ELSEWHERE);
+    ck_assert_str_eq(answer.text,
+                     "an answer that is none of etcd's (status 400, 95 bytes: CommonName of client "
+                     "sending a request against gateway will be ignored and not used as expected)");
+    ck_assert(!reads("no\tway\x1b[2J\r\nmore", 502));
+    ck_assert_str_eq(answer.text, "an answer that is none of etcd's (status 502, 16 bytes: no "
+                                  "way\\u001b[2J)");
+    ck_assert(!reads("", 502));
+    ck_assert_str_eq(answer.text, "an answer that is none of etcd's (status 502, 0 bytes)");
+}
+END_TEST
+
 START_TEST(what_is_no_answer_of_etcd_is_a_reason_to_ask_another)
 {
     static const char *const texts[] = {
@@ -259,6 +277,7 @@ END_TEST
 
 UNIT_MAIN("etcd answers", a_range_is_read_with_its_rows, events_of_a_watch_are_puts_and_deletions,
           leases_and_tokens_are_read, errors_say_whether_another_member_may_do_better,
+          what_an_answer_without_json_says_is_told,
           what_is_no_answer_of_etcd_is_a_reason_to_ask_another,
           a_prefix_ends_before_the_first_key_that_does_not_begin_with_it,
           names_and_passwords_are_escaped, servers_are_spread_over_the_members,
