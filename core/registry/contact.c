@@ -60,13 +60,15 @@ static void lost(const char *why)
     timer_set(contact.loop, &contact.next, moments[0] * NS_PER_S, say_age);
 }
 
-void contact_begin(struct loop *loop, uint64_t patience_ms,
+void contact_begin(struct loop *loop, uint64_t lost_ns, uint64_t patience_ms,
                    void (*told)(bool there, const char *why), const char *(*last)(void))
 {
     contact.last = last;
     contact.loop = loop;
     contact.told = told;
     lost("no member has answered yet");
+    if (lost_ns != 0 && lost_ns < contact.lost_ns)
+        contact.lost_ns = lost_ns;
     timer_set(loop, &contact.first, patience_ms * NS_PER_MS, never_there);
 }
 

@@ -6,9 +6,10 @@
 #include "event/loop.h"
 
 /* Call this first. `told` is called when a member answers, and when none has for a while; `why` is
- * the reason. The registry counts as away from now on, and is told to be `patience_ms` later.
- * `last` gives the last trouble, or "", for as long as it is away. */
-void contact_begin(struct loop *loop, uint64_t patience_ms,
+ * the reason. The registry counts as away from now on, or since `lost_ns` (clock_ns(); 0: now),
+ * when a former process has lost it; it is told to be `patience_ms` later. `last` gives the last
+ * trouble, or "", for as long as it is away. */
+void contact_begin(struct loop *loop, uint64_t lost_ns, uint64_t patience_ms,
                    void (*told)(bool there, const char *why), const char *(*last)(void));
 
 /* As etcd.h tells. */

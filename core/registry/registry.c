@@ -409,8 +409,8 @@ static void begin(const struct registry_settings *settings)
     wanted_begin(registry.directory, &wanted_events);
     registry.lease = start->lease;
     if (registry.etcd != NULL) {
-        contact_begin(&registry.loop, settings->timeout_ms + PATIENCE_MS, contact_told,
-                      last_trouble);
+        contact_begin(&registry.loop, directory_lost_since(registry.directory),
+                      settings->timeout_ms + PATIENCE_MS, contact_told, last_trouble);
         directory_contact(registry.directory, contact_lost_ns());
         if (start->lease != 0)
             etcd_resume(registry.etcd, start->lease);

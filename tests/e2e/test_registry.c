@@ -368,7 +368,10 @@ START_TEST(while_etcd_is_away_the_last_known_servers_stay)
     wait_until(registry_of(server) != pid && registry_of(server) != 0,
                "the registry process is not started again");
     ck_assert_int_eq(seen(server), 1);
+    static const char again[] = "the registry answers again, after ";
     etcd_go_on(etcd);
+    const char *told = strstr(server_wait_log(server, again), again) + strlen(again);
+    ck_assert_int_ge(atoi(told), 10); /* the next process counts on */
     wait_until(figure(server, "connected") == 1, "etcd is back, and it is not noticed");
     wait_until(etcd_revision(etcd, KEY_OF(server->port)) != 0, "the server is not registered anew");
     wait_registered(server);
