@@ -19,13 +19,32 @@ static bool is_told(const char *name)
     return false;
 }
 
+/* A statement as process/gateway.c writes it for each method, before the block. */
+static const struct conf_statement *with_upstream(const struct conf_apply *apply,
+                                                  const struct proxy_all_settings *all)
+{
+    struct conf_word *word = pool_must_zalloc(&apply->tree->pool, sizeof(*word));
+    struct conf_statement *statement = pool_must_zalloc(&apply->tree->pool, sizeof(*statement));
+
+    *word = (struct conf_word){all->service, all->place};
+    *statement = (struct conf_statement){.name = {"upstream", all->place},
+                                         .words = word,
+                                         .word_count = 1,
+                                         .next = (struct conf_statement *)(uintptr_t)all->block};
+    return statement;
+}
+
 /* The block's directives are put into the block of each method. Those of the core are checked
- * here. */
-static void check_block(struct conf_apply *apply, const struct proxy_all_settings *all)
+ * here, and those of modules by the probe: module/bind.c. */
+static const struct method_settings *check_block(struct conf_apply *apply,
+                                                 const struct proxy_all_settings *all)
 {
     struct method_settings *any = pool_must_zalloc(&apply->tree->pool, sizeof(*any));
     struct conf_apply own = *apply;
 
+    any->name = "of proxy_all";
+    any->place = all->place;
+    any->block = with_upstream(apply, all);
     for (const struct conf_statement *s = all->block; s != NULL; s = s->next) {
         if (is_told(s->name.text))
             conf_error(apply->errors, &s->name.place,
@@ -35,6 +54,7 @@ static void check_block(struct conf_apply *apply, const struct proxy_all_setting
     }
     own.leave_unknown = true;
     conf_apply(&own, apply->table, CONF_IN_METHOD, "proxy_all", &all->place, all->block, any);
+    return any;
 }
 
 /* proxy_all registry:/PATH [{ … }] */
@@ -67,7 +87,7 @@ void settings_set_proxy_all(struct conf_apply *apply, const struct conf_directiv
     *tail = pool_must_zalloc(&apply->tree->pool, sizeof(**tail));
     **tail = (struct proxy_all_settings){
         .service = word->text, .block = statement->block, .place = word->place};
-    check_block(apply, *tail);
+    (*tail)->any = check_block(apply, *tail);
 }
 
 void settings_check_proxy_all(const struct settings *settings, struct conf_errors *errors)

@@ -165,6 +165,7 @@ struct register_settings {
 struct proxy_all_settings {
     const char *service;                /* "registry:/pillion/" */
     const struct conf_statement *block; /* for each method, or NULL */
+    const struct method_settings *any;  /* stands for each of them, with that block */
     struct conf_place place;
     struct proxy_all_settings *next;
 };

@@ -114,16 +114,29 @@ static void append_line(struct text *out, const struct conf_place *place)
     text_free(&caret);
 }
 
-void conf_error(struct conf_errors *errors, const struct conf_place *place, const char *format, ...)
+/* A statement may be read for several methods: its mistake is told once. */
+static bool is_told(const struct conf_errors *errors, const struct text *line)
 {
-    struct text message = {0};
-    va_list args;
+    return errors->text.size > 0 && strstr(errors->text.data, line->data) != NULL;
+}
 
+static void append_error(struct conf_errors *errors, const struct conf_place *place,
+                         const struct text *line)
+{
     errors->count++;
     if (errors->count == CONF_ERRORS_MAX + 1)
         text_append_string(&errors->text, "There are more errors; these come first.\n");
     if (errors->count > CONF_ERRORS_MAX)
         return;
+    text_append(&errors->text, (struct bytes){line->data, line->size});
+    if (place != NULL && place->source != NULL && place->line > 0)
+        append_line(&errors->text, place);
+}
+
+void conf_error(struct conf_errors *errors, const struct conf_place *place, const char *format, ...)
+{
+    struct text message = {0}, line = {0};
+    va_list args;
 
     bool known = place != NULL && place->source != NULL;
     if (known && place->line > 0)
@@ -133,11 +146,12 @@ void conf_error(struct conf_errors *errors, const struct conf_place *place, cons
     va_start(args, format);
     text_vprintf(&message, format, args);
     va_end(args);
-    append_message(&errors->text, &message);
+    append_message(&line, &message);
+    text_append_char(&line, '\n');
+    if (!is_told(errors, &line))
+        append_error(errors, place, &line);
     text_free(&message);
-    text_append_char(&errors->text, '\n');
-    if (known && place->line > 0)
-        append_line(&errors->text, place);
+    text_free(&line);
 }
 
 struct conf_place conf_place_after(const struct conf_place *place)

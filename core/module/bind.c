@@ -360,26 +360,19 @@ static void describe(struct method *method, const pillion_method *own,
 
 /* Applies the block of a `proxy_all`, as that of each method that is found for it will be. */
 static bool try_block(struct module_set *set, const struct found *forward,
-                      const struct proxy_all_settings *all)
+                      const struct proxy_all_settings *all, const struct filter_list *everywhere)
 {
-    const struct directives_place at = {
-        .module = forward->module,
-        .context = CONF_IN_METHOD,
-        .where = "proxy_all",
-        .place = &all->place,
-        .block = all->block,
-        .others = settings_directives,
-    };
-    void *config = must_zalloc(forward->method->config_size + 1);
-    bool good = directives_apply(set, forward->method->directives, &at, config);
+    struct filter_list filters;
+    void *config = NULL;
+    bool good = filters_bind(set, all->any->filters, everywhere, &filters);
 
-    free(config);
-    return good;
+    return configure(set, all->any, forward, &config) && good;
 }
 
 /* `proxy_all` makes methods of proxy's, as soon as some are found: what is wrong with that is said
- * before. */
-static bool check_proxy_all(struct module_set *set, const struct server_settings *server)
+ * before. The probe tries each block with a method that nobody can call. */
+static bool check_proxy_all(struct module_set *set, const struct server_settings *server,
+                            const struct filter_list *everywhere)
 {
     const struct found forward = find_handler(set, "proxy.forward");
     bool good = true;
@@ -390,8 +383,9 @@ static bool check_proxy_all(struct module_set *set, const struct server_settings
                    "outside of all blocks");
         return false;
     }
-    for (const struct proxy_all_settings *p = server->proxy_alls; p != NULL; p = p->next)
-        good = try_block(set, &forward, p) && good;
+    for (const struct proxy_all_settings *p = server->proxy_alls; p != NULL && set->advises;
+         p = p->next)
+        good = try_block(set, &forward, p, everywhere) && good;
     return good;
 }
 
@@ -400,7 +394,7 @@ bool module_set_bind(struct module_set *set, const struct server_settings *serve
 {
     struct filter_list everywhere, filters;
     bool good = filters_bind(set, server->filters, NULL, &everywhere);
-    good = check_proxy_all(set, server) && good;
+    good = check_proxy_all(set, server, &everywhere) && good;
 
     for (const struct method_settings *m = server->methods; m != NULL; m = m->next) {
         struct found found = find_method(set, m);

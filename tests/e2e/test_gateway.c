@@ -258,6 +258,38 @@ START_TEST(gateways_do_not_call_each_other_in_a_circle)
 }
 END_TEST
 
+/* Not only once methods are found: until then a gateway would serve without them, and every reload
+ * of its own fail. */
+START_TEST(mistakes_in_its_block_are_said_before_methods_are_found)
+{
+    struct server *server = server_serve("", "method ping;");
+    static const struct {
+        const char *block, *message;
+        bool is_read_at_start; /* a worker reads it; -t tries that, and a reload does not */
+    } texts[] = {
+        {"bogus 1;", "unknown directive \"bogus\"", false},
+        {"filter bogus;", "provides a filter \"bogus\"", false},
+        {"hash user;", "\"user\" names no param", true},
+        {"pass params;", "\"params\" cannot be passed", true},
+    };
+
+    for (size_t i = 0; i < sizeof(texts) / sizeof(*texts); i++) {
+        server_conf(
+            server, "registry etcd http://127.0.0.1:1; load_module modules/proxy.so;",
+            keep_printf("proxy_all registry:/pillion/ { %s } method ping;", texts[i].block));
+        const struct run run = pillion("-t", "-p", server->prefix);
+        expect_status(&run, 1);
+        expect_part(run.err, texts[i].message);
+        if (!texts[i].is_read_at_start)
+            server_reload_refused(server, texts[i].message);
+    }
+    server_conf(
+        server, "registry etcd http://127.0.0.1:1; load_module modules/proxy.so;",
+        "proxy_all registry:/pillion/ { timeout 2s; hash $user; pass token; } method ping;");
+    server_reload(server);
+}
+END_TEST
+
 /* The declared things of a method that another server answers. */
 START_TEST(declares_is_there_for_any_method)
 {
@@ -324,4 +356,5 @@ E2E_MAIN("gateway", methods_of_every_service_are_served_without_a_name,
          what_services_declare_wrongly_is_left_out,
          a_reload_of_its_own_that_fails_changes_nothing_and_is_tried_again,
          gateways_do_not_call_each_other_in_a_circle, declares_is_there_for_any_method,
+         mistakes_in_its_block_are_said_before_methods_are_found,
          a_gateway_is_ready_once_it_knows_what_it_serves)
