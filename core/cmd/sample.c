@@ -111,21 +111,56 @@ static void read_tls(struct sample *sample, const cJSON *tls)
     }
 }
 
-static void read_registry(struct sample_registry *registry, const cJSON *from)
+/* "registry:/pillion/" stands for all services below it. */
+static bool is_path(const char *name)
+{
+    size_t size = strlen(name);
+    return size > 0 && name[size - 1] == '/';
+}
+
+/* True when the servers of `name` are among those of another one of the services. */
+static bool is_below_another(const char *name, const cJSON *services)
 {
     const cJSON *item;
 
+    cJSON_ArrayForEach(item, services)
+    {
+        const char *other = item->string;
+        if (is_path(other) && strlen(name) > strlen(other) &&
+            strncmp(name, other, strlen(other)) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* Each server counts once; a path counts as a service where nothing below it is asked for. */
+static void count_services(struct sample_registry *registry, const cJSON *services)
+{
+    double paths = 0;
+    const cJSON *item;
+
+    cJSON_ArrayForEach(item, services)
+    {
+        if (is_path(item->string))
+            paths++;
+        else
+            registry->services++;
+        if (!is_below_another(item->string, services))
+            registry->servers += number(item, "servers");
+    }
+    if (registry->services == 0)
+        registry->services = paths;
+}
+
+static void read_registry(struct sample_registry *registry, const cJSON *from)
+{
     registry->shown = from != NULL;
     registry->configured = member(from, "connected") != NULL;
     registry->connected = cJSON_IsTrue(member(from, "connected"));
     registry->away_s = number(from, "away_seconds");
     registry->addresses = number(from, "addresses");
     registry->registered = number(from, "registered");
-    cJSON_ArrayForEach(item, member(from, "services"))
-    {
-        registry->services++;
-        registry->servers += number(item, "servers");
-    }
+    count_services(registry, member(from, "services"));
 }
 
 struct sample *sample_new(const cJSON *stats, uint64_t at_ns)
