@@ -260,10 +260,9 @@ static void tell_ended(int status)
 
     startup_status(&registry.startup, status, how);
     report(JOURNAL_REGISTRY_ENDED, &(struct report_subject){.pid = registry.child.pid},
-           "the registry process (pid %d) ended (%s%s%s): another is started, and goes on with its "
-           "lease",
+           "the registry process (pid %d) ended (%s%s%s): another is started%s",
            (int)registry.child.pid, how, registry.startup.failed ? ": " : "",
-           registry.startup.failure);
+           registry.startup.failure, registry.lease == 0 ? "" : ", and goes on with its lease");
 }
 
 static void ended(struct child *child, int status)

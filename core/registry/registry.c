@@ -148,10 +148,9 @@ static void watch_prefix(const char *prefix, bool on)
     struct error error;
 
     if (registry.etcd == NULL) {
+        /* By a generation that has one, and is not in use yet: another process follows then. */
         if (on)
-            log_error("\"registry:%s\" is wanted, and there is no \"registry\" in the "
-                      "configuration",
-                      prefix);
+            log_debug("\"registry:%s\" is wanted, and no \"registry\" is in use yet", prefix);
     } else if (!on) {
         etcd_unwatch(registry.etcd, prefix);
     } else if (!etcd_watch(registry.etcd, prefix, &error)) {

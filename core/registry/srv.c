@@ -113,9 +113,11 @@ static void tell_contact(struct name *name, bool there, const char *why)
     name->away = !there;
     if (there)
         log_notice("srv:%s: DNS answers again", name->text);
-    else
+    else if (name->set.count > 0)
         log_warn("srv:%s: %s; the %zu servers that are known stay in use", name->text, why,
                  name->set.count);
+    else /* the process before may have known some */
+        log_warn("srv:%s: %s; what was known stays in use", name->text, why);
     if (srv->events.contact != NULL)
         srv->events.contact(srv->context, name->text, there, why);
 }

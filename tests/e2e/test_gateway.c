@@ -287,6 +287,8 @@ START_TEST(mistakes_in_its_block_are_said_before_methods_are_found)
         server, "registry etcd http://127.0.0.1:1; load_module modules/proxy.so;",
         "proxy_all registry:/pillion/ { timeout 2s; hash $user; pass token; } method ping;");
     server_reload(server);
+    /* The service is wanted before the generation that names the registry is in use. */
+    ck_assert(!server_logged(server, "is wanted, and there is no"));
 }
 END_TEST
 
