@@ -268,7 +268,21 @@ END_TEST
 /* The name "a" is an alias of itself, and a chain of aliases goes on for ever. */
 START_TEST(aliases_end)
 {
-    ck_assert_int_eq(read_record("c00c00050001000000010002c00c"), DNS_NONE);
+    ck_assert_int_eq(read_record("c00c00050001000000010002c00c"), DNS_FAILED);
+    ck_assert_str_eq(answer->why, "the name is an alias of aliases without an end");
+}
+END_TEST
+
+/* The name "a" is an alias of "b", of which the answer has nothing. */
+START_TEST(an_alias_of_another_zone_is_not_nothing)
+{
+    static const char rest[] = "000100010000000001610000210001c00c00050001000000010003016200";
+    char text[sizeof(rest) + 8];
+
+    snprintf(text, sizeof(text), "12348400%s", rest); /* by a server that asks nobody */
+    ck_assert_int_eq(read_hex(text, "a", DNS_SRV), DNS_FAILED);
+    snprintf(text, sizeof(text), "12348580%s", rest); /* and by one that does */
+    ck_assert_int_eq(read_hex(text, "a", DNS_SRV), DNS_NONE);
 }
 END_TEST
 
@@ -291,4 +305,4 @@ UNIT_MAIN("dns", names_are_checked_before_they_are_asked_for, servers_come_with_
           addresses_are_the_names_that_were_asked_for_also_behind_an_alias,
           nothing_is_told_from_what_nobody_can_say, a_service_may_be_said_to_be_nowhere,
           no_part_of_an_answer_is_one, records_that_make_no_sense_are_refused, aliases_end,
-          more_records_than_there_is_room_for_are_left_out)
+          an_alias_of_another_zone_is_not_nothing, more_records_than_there_is_room_for_are_left_out)

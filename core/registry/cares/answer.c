@@ -15,6 +15,7 @@ struct reading {
     enum dns_type type;
     const char *asked;
     char name[DNS_NAME_MAX]; /* what was asked for, behind its aliases */
+    bool aliased, endless;   /* it has aliases; more than anybody would follow */
     struct dns_answer *answer;
     size_t found; /* records of what was asked for */
     bool soa;
@@ -97,6 +98,7 @@ static bool next_alias(struct reading *reading, bool *found)
     }
     if (*found)
         strcpy(reading->name, target);
+    reading->aliased = reading->aliased || *found;
     return true;
 }
 
@@ -104,10 +106,11 @@ static bool follow_aliases(struct reading *reading)
 {
     bool found = true;
 
-    for (unsigned i = 0; i < ALIASES_MAX && found; i++) {
+    for (unsigned i = 0; i <= ALIASES_MAX && found; i++) {
         if (!next_alias(reading, &found))
             return false;
     }
+    reading->endless = found;
     return true;
 }
 
@@ -226,7 +229,9 @@ static void find_nothing(struct reading *reading)
 
     if (!reading->soa)
         answer->ttl_s = 0;
-    if (!answer->authoritative && !reading->soa && !ns_msg_getflag(reading->message, ns_f_ra)) {
+    /* One that knows a zone and asks nobody knows nothing of where an alias leads to elsewhere. */
+    bool knows = answer->authoritative && !reading->aliased;
+    if (!knows && !reading->soa && !ns_msg_getflag(reading->message, ns_f_ra)) {
         fail(answer, "it answers for other zones alone, and asks nobody else");
         return;
     }
@@ -244,6 +249,8 @@ static void read_rest(struct reading *reading)
     else if (!take_name(reading->asked, reading->name) || !follow_aliases(reading) ||
              !take_records(reading))
         fail(answer, "its answer is damaged");
+    else if (reading->endless)
+        fail(answer, "the name is an alias of aliases without an end");
     else if (code == ns_r_nxdomain || reading->found == 0)
         find_nothing(reading);
 }
