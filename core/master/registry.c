@@ -132,6 +132,15 @@ static char *fingerprint_now(void)
     return print;
 }
 
+static bool is_among(const char *const *names, size_t count, const char *name)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(names[i], name) == 0)
+            return true;
+    }
+    return false;
+}
+
 /* ---- Its messages ---- */
 
 static void withdrawal_over(struct timer *timer)
@@ -237,8 +246,9 @@ static void heard(struct child *child, struct message *message, const int *fds, 
     case MESSAGE_FIGURES:
         registry_shown_figures(message);
         break;
-    case MESSAGE_SERVICE:
-        registry_shown_service(message);
+    case MESSAGE_SERVICE: /* it may have been sent before the service was given up */
+        if (is_among((const char *const *)registry.wanted, registry.wanted_count, message->text))
+            registry_shown_service(message);
         break;
     case MESSAGE_FORGOTTEN:
         if (registry.stage == STAGE_RUNS)
@@ -461,15 +471,6 @@ void registry_serve(void)
     free(print);
 }
 
-static bool is_among(const char *const *names, size_t count, const char *name)
-{
-    for (size_t i = 0; i < count; i++) {
-        if (strcmp(names[i], name) == 0)
-            return true;
-    }
-    return false;
-}
-
 static void tell_watch(const char *name, bool on)
 {
     struct message message = {.type = MESSAGE_WATCH, .number = on};
@@ -488,8 +489,6 @@ static void tell_others(const char *const *these, size_t count, const char *cons
         if (is_among(those, those_count, these[i]))
             continue;
         tell_watch(these[i], on);
-        if (!on)
-            registry_shown_unwanted(these[i]);
     }
 }
 
@@ -516,6 +515,7 @@ void registry_wants(const char *const *services, size_t count)
     free(registry.wanted);
     registry.wanted = wanted;
     registry.wanted_count = count;
+    registry_shown_wanted(services, count);
     if (registry.stage == STAGE_NONE && is_wanted() && !timer_is_set(&registry.respawn))
         spawn_missing(&registry.respawn);
 }

@@ -109,12 +109,16 @@ void registry_shown_service(const struct message *message)
     atomic_store(&row->used, true);
 }
 
-void registry_shown_unwanted(const char *name)
+void registry_shown_wanted(const char *const *names, size_t count)
 {
-    struct board_service *row = row_of(name);
-
-    if (row != NULL)
-        atomic_store(&row->used, false);
+    for (uint32_t i = 0; i < BOARD_SERVICES_MAX; i++) {
+        struct board_service *row = &shown()->services[i];
+        bool wanted = false;
+        for (size_t k = 0; k < count && !wanted; k++)
+            wanted = strcmp(row->name, names[k]) == 0;
+        if (!wanted && atomic_load(&row->used))
+            atomic_store(&row->used, false);
+    }
 }
 
 uint64_t registry_shown_away_s(void)

@@ -3,6 +3,7 @@
 #ifndef PILLION_MASTER_REGISTRY_SHOWN_H
 #define PILLION_MASTER_REGISTRY_SHOWN_H
 
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -18,8 +19,8 @@ void registry_shown_contact(const struct message *message);
 void registry_shown_figures(const struct message *message);
 void registry_shown_service(const struct message *message);
 
-/* Nobody wants the service any more. */
-void registry_shown_unwanted(const char *name);
+/* These are the services that are wanted: nothing is shown of others any more. */
+void registry_shown_wanted(const char *const *names, size_t count);
 
 /* For how long the registry has been away, as it was told; 0: it was not. */
 uint64_t registry_shown_away_s(void);
