@@ -11,6 +11,7 @@
 
 #define AGAIN_US   1000u
 #define AGAIN_MOST 20u
+#define BAD_MOST   64u /* malformed messages that are skipped at a time */
 
 bool channel_pair(int fds[2], struct error *error)
 {
@@ -136,7 +137,7 @@ enum channel_status channel_receive(int channel, struct message *message, int *f
         char bytes[CMSG_SPACE(CHANNEL_FDS_MAX * sizeof(int))];
     } control;
 
-    for (;;) {
+    for (uint32_t bad = 0; bad < BAD_MOST;) {
         struct iovec io = {message, sizeof(*message)};
         struct msghdr header = {
             .msg_iov = &io,
@@ -157,5 +158,7 @@ enum channel_status channel_receive(int channel, struct message *message, int *f
         if (well_formed(message, (size_t)got))
             return CHANNEL_MESSAGE;
         descriptors_close(fds, *fd_count);
+        bad++;
     }
+    return CHANNEL_EMPTY; /* the loop reports those behind them again */
 }

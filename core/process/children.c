@@ -8,10 +8,15 @@
 
 static struct child *children; /* that have not been reaped */
 
+#define TURN 64u /* messages of one child, until others are heard */
+
+/* Hears up to `most` messages. The loop tells of those behind them. */
+static void hear(struct child *child, uint32_t most);
+
 static void channel_ready(struct watch *watch, uint32_t events)
 {
     (void)events;
-    child_hear(container_of(watch, struct child, channel));
+    hear(container_of(watch, struct child, channel), TURN);
 }
 
 bool child_listen(struct child *child, struct loop *loop, int channel,
@@ -32,13 +37,13 @@ void child_follow(struct child *child, pid_t pid, const struct child_events *eve
     children = child;
 }
 
-void child_hear(struct child *child)
+static void hear(struct child *child, uint32_t most)
 {
     struct message message;
     int fds[CHANNEL_FDS_MAX];
     uint32_t fd_count;
 
-    while (child->channel.index != 0) {
+    for (uint32_t i = 0; i < most && child->channel.index != 0; i++) {
         switch (channel_receive(child->channel.fd, &message, fds, &fd_count)) {
         case CHANNEL_MESSAGE:
             child->events->heard(child, &message, fds, fd_count);
@@ -54,6 +59,11 @@ void child_hear(struct child *child)
             return;
         }
     }
+}
+
+void child_hear(struct child *child)
+{
+    hear(child, UINT32_MAX);
 }
 
 void child_close(struct child *child)

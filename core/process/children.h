@@ -48,7 +48,8 @@ void child_follow(struct child *child, pid_t pid, const struct child_events *eve
 /* The child's end will not be told, should the kernel report it after all. */
 void child_forget(struct child *child);
 
-/* Hears all messages that the child has sent. */
+/* Hears all messages that the child has sent. (The loop hears some of them at a time, so that a
+ * child that never ends sending holds nobody up.) */
 void child_hear(struct child *child);
 
 /* Closes the channel, if there is one. */

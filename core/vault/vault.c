@@ -24,6 +24,7 @@
 #define REFUSED_MAX (1u << 20) /* ids that a worker does not read: no worker has so many */
 /* How long a vault takes nothing once it has run out of descriptors. */
 #define CLOSED_NS (200 * NS_PER_MS)
+#define TURN      64u              /* messages of one worker, until others are read */
 #define REPORT_NS (20 * NS_PER_MS) /* between two reports to the master */
 
 struct vault_worker {
@@ -371,14 +372,14 @@ static void worker_message(struct vault_worker *worker, const struct message *me
     descriptors_close(fds, fd_count);
 }
 
-/* Reads all that the worker has sent. */
-static void worker_drain(struct vault_worker *worker)
+/* Reads up to `most` of the messages that the worker has sent. */
+static void worker_read(struct vault_worker *worker, uint32_t most)
 {
     struct message message;
     int fds[CHANNEL_FDS_MAX];
     uint32_t fd_count;
 
-    while (worker->watch.index != 0) {
+    for (uint32_t i = 0; i < most && worker->watch.index != 0; i++) {
         switch (channel_receive(worker->watch.fd, &message, fds, &fd_count)) {
         case CHANNEL_MESSAGE:
             worker_message(worker, &message, fds, fd_count);
@@ -397,10 +398,17 @@ static void worker_drain(struct vault_worker *worker)
     }
 }
 
+/* Reads all that the worker has sent. */
+static void worker_drain(struct vault_worker *worker)
+{
+    worker_read(worker, UINT32_MAX);
+}
+
+/* A worker that never ends sending must not hold the others up. */
 static void worker_ready(struct watch *watch, uint32_t events)
 {
     (void)events;
-    worker_drain(container_of(watch, struct vault_worker, watch));
+    worker_read(container_of(watch, struct vault_worker, watch), TURN);
 }
 
 /* ---- Messages of the master ---- */

@@ -33,6 +33,15 @@ static void heard(struct child *child, struct message *message, const int *fds, 
     tell(message->type == MESSAGE_READY ? 'r' : 'a');
 }
 
+static unsigned heard_count;
+
+static void count_heard(struct child *child, struct message *message, const int *fds,
+                        uint32_t fd_count)
+{
+    (void)child, (void)message, (void)fds, (void)fd_count;
+    heard_count++;
+}
+
 static void quiet(struct child *child)
 {
     (void)child;
@@ -115,6 +124,37 @@ START_TEST(a_child_is_heard_while_it_runs_and_its_closed_channel_is_told)
 }
 END_TEST
 
+static unsigned batches;
+
+static void count_batch(struct loop *at, void *context)
+{
+    (void)context;
+    if (++batches == 2)
+        loop_stop(at);
+}
+
+START_TEST(a_child_that_never_ends_sending_holds_up_nobody)
+{
+    static unsigned count;
+    static const struct child_events counting = {.heard = count_heard, .ended = ended};
+    struct child child = {0};
+    struct error error;
+    int pair[2];
+
+    ck_assert(loop_init(&loop, &error) && channel_pair(pair, &error));
+    while (count < 2000 && channel_tell(pair[1], count % 2 == 0 ? MESSAGE_ALIVE : 999, 0, 0))
+        count++;
+    ck_assert_uint_gt(count, 150);
+    ck_assert(child_listen(&child, &loop, pair[0], &counting));
+    loop.after_batch = count_batch;
+    loop_run(&loop);
+    ck_assert_uint_gt(heard_count, 0);
+    ck_assert_uint_le(heard_count, 64);
+    child_hear(&child);
+    ck_assert_uint_eq(heard_count, (count + 1) / 2);
+}
+END_TEST
+
 /* Its pid is free for another process by then: it must not be looked at. */
 START_TEST(a_childs_last_messages_are_heard_and_its_channel_is_not_told_after_its_end)
 {
@@ -171,7 +211,8 @@ START_TEST(a_child_that_stops_as_traced_is_killed_and_only_its_end_is_told)
 }
 END_TEST
 
-UNIT_MAIN("children", a_child_that_stops_as_traced_is_killed_and_only_its_end_is_told,
+UNIT_MAIN("children", a_child_that_never_ends_sending_holds_up_nobody,
+          a_child_that_stops_as_traced_is_killed_and_only_its_end_is_told,
           a_child_is_heard_while_it_runs_and_its_closed_channel_is_told,
           a_childs_last_messages_are_heard_and_its_channel_is_not_told_after_its_end,
           the_end_of_a_child_that_is_not_followed_is_told_to_no_other)
