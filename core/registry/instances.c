@@ -7,6 +7,7 @@
 #include "base/log_seldom.h"
 #include "base/memory.h"
 #include "base/printable.h"
+#include "base/service_name.h"
 #include "registry/record.h"
 
 static struct {
@@ -110,6 +111,34 @@ static void fill(struct instance *instance, struct record *record)
     instance->weight = record->weight;
     method_sets_release(instance->set);
     instance->set = record->methods == NULL ? NULL : method_sets_take(record->methods);
+    if (record->methods != NULL && instance->set == NULL)
+        log_seldom(LOG_WARN_LEVEL, NULL,
+                   "the methods of %s are left out: those of other servers leave no room for them",
+                   instance->key);
+}
+
+/* Whether callers can name the service that the key is in: all in front of its last slash. */
+static bool is_in_service(struct bytes key, const struct record *record, struct error *error)
+{
+    size_t size = key.size - strlen(record->address) - 1;
+    char *name = must_printf("registry:%.*s", (int)size, key.data);
+    bool good = service_name_check(name, error);
+
+    if (good && key.data[size - 1] == '/')
+        good = error_set(error, "its key has an empty part between two slashes");
+    free(name);
+    return good;
+}
+
+static bool read_whole(struct bytes key, struct bytes value, struct record *record,
+                       struct error *error)
+{
+    if (!record_read(key, value, record, error))
+        return false;
+    if (is_in_service(key, record, error))
+        return true;
+    record_free(record);
+    return false;
 }
 
 void instances_put(struct bytes key, struct bytes value, uint64_t since_ms)
@@ -123,7 +152,7 @@ void instances_put(struct bytes key, struct bytes value, uint64_t since_ms)
     }
     size_t index = lower_bound(key);
     bool there = is_at(index, key);
-    if (!record_read(key, value, &record, &error)) {
+    if (!read_whole(key, value, &record, &error)) {
         tell_bad(key, error.text);
         if (there)
             remove_at(index);

@@ -12,6 +12,7 @@
 static struct {
     struct method_set *buckets[BUCKETS];
     uint32_t count;
+    uint64_t size; /* bytes of all texts */
 } sets;
 
 /* FNV-1a, 32 bits. */
@@ -99,16 +100,19 @@ struct method_set *method_sets_take(cJSON *array)
         set->uses++;
         return set;
     }
-    if (sets.count == METHOD_SETS_MAX) {
+    uint64_t size = strlen(text);
+    if (sets.count == METHOD_SETS_MAX || sets.size + size > METHOD_SETS_BYTES_MAX) {
         cJSON_free(text);
         return NULL;
     }
     struct method_set *set = must_zalloc(sizeof(*set));
-    *set = (struct method_set){.text = must_strdup(text), .hash = hash, .uses = 1, .next = *bucket};
+    *set = (struct method_set){
+        .text = must_strdup(text), .size = size, .hash = hash, .uses = 1, .next = *bucket};
     cJSON_free(text);
     fill(set, array);
     *bucket = set;
     sets.count++;
+    sets.size += size;
     return set;
 }
 
@@ -121,6 +125,7 @@ void method_sets_release(struct method_set *set)
         at = &(*at)->next;
     *at = set->next;
     sets.count--;
+    sets.size -= set->size;
     for (size_t i = 0; i < set->methods.count; i++)
         method_free(&set->methods.items[i]);
     free((struct directory_method *)(uintptr_t)set->methods.items);

@@ -229,6 +229,23 @@ START_TEST(a_record_that_makes_no_sense_is_left_out_alone)
 }
 END_TEST
 
+START_TEST(a_record_of_a_service_that_cannot_be_named_is_left_out)
+{
+    const uint64_t before = instances_bad();
+
+    begin();
+    wanted_set("registry:/s/", true);
+    wanted_snapshot("/s/", NULL, 0);
+    const char *const keys[] = {"/s//10.0.0.1:80", "/s//a/10.0.0.1:80", "/s/a;b/10.0.0.1:80",
+                                "/s/a\"/10.0.0.1:80", "/s/{/10.0.0.1:80"};
+    for (size_t i = 0; i < sizeof(keys) / sizeof(*keys); i++)
+        wanted_put(bytes_of(keys[i]), record_of("10.0.0.1:80", ""));
+    ck_assert_uint_eq(instances_bad() - before, 5);
+    wanted_put(BYTES("/s/a/10.0.0.1:80"), record_of("10.0.0.1:80", ""));
+    ck_assert_str_eq(published("registry:/s/"), "10.0.0.1:80*100 ");
+}
+END_TEST
+
 START_TEST(servers_are_new_when_they_come_later)
 {
     const struct etcd_row rows[] = {row("/s/10.0.0.1:80"), row("/s/10.0.0.2:80")};
@@ -319,6 +336,8 @@ END_TEST
 UNIT_MAIN("wanted", one_watch_serves_all_below_it, names_that_are_none_are_refused,
           a_service_is_what_is_directly_below_its_name, changes_between_snapshots_are_followed,
           a_service_that_is_too_large_is_known_in_part_and_costs_no_other,
-          a_record_that_makes_no_sense_is_left_out_alone, servers_are_new_when_they_come_later,
+          a_record_that_makes_no_sense_is_left_out_alone,
+          a_record_of_a_service_that_cannot_be_named_is_left_out,
+          servers_are_new_when_they_come_later,
           what_the_former_process_knew_is_kept_until_more_is_known,
           dns_tells_all_servers_of_a_service, there_are_only_so_many_services)
